@@ -1,0 +1,10 @@
+/** @file dfq/dfq.h
+ *  The whole public surface of libdfq. */
+#ifndef DFQ_DFQ_H
+#define DFQ_DFQ_H
+
+#include <dfq/context.h>
+#include <dfq/status.h>
+#include <dfq/version.h>
+
+#endif

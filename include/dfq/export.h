@@ -1,0 +1,16 @@
+/** @file dfq/export.h
+ *  Visibility and checking attributes shared by all public headers. */
+#ifndef DFQ_EXPORT_H
+#define DFQ_EXPORT_H
+
+#if defined(__GNUC__)
+/** Marks a symbol that the shared library exports. */
+#define DFQ_API __attribute__((visibility("default")))
+/** An exported function whose ::dfq_status must be looked at. */
+#define DFQ_CHECKED DFQ_API __attribute__((warn_unused_result))
+#else
+#define DFQ_API
+#define DFQ_CHECKED DFQ_API
+#endif
+
+#endif

@@ -1,0 +1,107 @@
+/* The context: life time, detail text, log lines. The struct sits in memory of its own allocator,
+ * so it carries a copy of the callbacks that will free it. */
+#include "base/context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/parallel.h"
+
+enum { MAX_THREADS = 256 };
+
+static void *libc_alloc(size_t size, size_t align, void *user)
+{
+    void *p = NULL;
+    (void)user;
+    return posix_memalign(&p, align, size) == 0 ? p : NULL;
+}
+
+static void libc_free(void *ptr, size_t size, size_t align, void *user)
+{
+    (void)size;
+    (void)align;
+    (void)user;
+    free(ptr);
+}
+
+dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out)
+{
+    static const dfq_allocator libc_allocator = {libc_alloc, libc_free, NULL};
+    static const dfq_context_options defaults = {0};
+    const dfq_allocator *a;
+    dfq_context *ctx;
+
+    if (o == NULL) o = &defaults;
+    a = o->allocator != NULL ? o->allocator : &libc_allocator;
+    ctx = a->alloc(sizeof *ctx, DFQI_ALIGN, a->user);
+    if (ctx == NULL) return DFQ_E_NOMEM;
+    memset(ctx, 0, sizeof *ctx);
+    ctx->allocator = *a;
+    ctx->log = o->log;
+    ctx->log_user = o->log_user;
+    ctx->progress = o->progress;
+    ctx->progress_user = o->progress_user;
+    ctx->threads = o->threads > 0 ? o->threads : dfqi_cores();
+    if (ctx->threads > MAX_THREADS) ctx->threads = MAX_THREADS;
+    ctx->refs = 1;
+    *out = ctx;
+    return DFQ_OK;
+}
+
+dfq_context *dfqi_context_retain(dfq_context *ctx)
+{
+    dfqi_ref_inc(&ctx->refs);
+    return ctx;
+}
+
+void dfqi_context_release(dfq_context *ctx)
+{
+    dfq_allocator a;
+    if (ctx == NULL || dfqi_ref_dec(&ctx->refs) > 0) return;
+    a = ctx->allocator;
+    a.free(ctx, sizeof *ctx, DFQI_ALIGN, a.user);
+}
+
+/* Formats one line of at most DFQI_ERROR_MAX - 1 bytes. Names out of files may hold control
+ * characters, and the cut may fall into a UTF-8 sequence: neither may reach the host. */
+static void format_line(char *line, const char *fmt, va_list args)
+{
+    int n = vsnprintf(line, DFQI_ERROR_MAX, fmt, args);
+    size_t i;
+    if (n < 0) line[0] = '\0';
+    if (n >= DFQI_ERROR_MAX) {
+        i = DFQI_ERROR_MAX - 1;
+        while (i > 0 && ((unsigned char)line[i - 1] & 0xC0) == 0x80) i--;
+        if (i > 0 && ((unsigned char)line[i - 1] & 0x80) != 0) i--;
+        line[i] = '\0';
+    }
+    for (i = 0; line[i] != '\0'; i++) {
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7F) line[i] = '?';
+    }
+}
+
+dfq_status dfqi_fail(dfq_context *ctx, dfq_status code, const char *fmt, ...)
+{
+    char line[DFQI_ERROR_MAX]; /* the arguments may point into ctx->error */
+    va_list args;
+    va_start(args, fmt);
+    format_line(line, fmt, args);
+    va_end(args);
+    /* A worker thread may fail while another does. */
+#pragma omp critical(dfqi_error_text)
+    memcpy(ctx->error, line, strlen(line) + 1);
+    return code;
+}
+
+void dfqi_log(dfq_context *ctx, int32_t level, const char *fmt, ...)
+{
+    char line[DFQI_ERROR_MAX];
+    va_list args;
+    if (ctx->log == NULL) return;
+    va_start(args, fmt);
+    format_line(line, fmt, args);
+    va_end(args);
+    ctx->log(level, line, ctx->log_user);
+}

@@ -1,0 +1,59 @@
+/* What every call carries: allocator, error text, threads, log, progress, cancel flag.
+ * The struct behind the public dfq_context. One thread at a time, except `cancel`. */
+#ifndef DFQI_BASE_CONTEXT_H
+#define DFQI_BASE_CONTEXT_H
+
+#include <dfq/context.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+
+enum { DFQI_ERROR_MAX = 1024, DFQI_ALIGN = 64 };
+
+struct dfq_context {
+    dfq_allocator allocator;
+    dfq_log_fn log;
+    void *log_user;
+    dfq_progress_fn progress;
+    void *progress_user;
+    int32_t threads;
+    int32_t refs;                  /* the caller's and one per live handle */
+    volatile sig_atomic_t cancel;  /* set by dfq_context_cancel(), cleared when reported */
+    char error[DFQI_ERROR_MAX];
+};
+
+/* Creates a context from normalised options; `*out` owns one reference. */
+dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out);
+dfq_context *dfqi_context_retain(dfq_context *ctx);
+void dfqi_context_release(dfq_context *ctx); /* NULL ok */
+
+/* Stores the detail text and returns `code`, so that a failing check reads
+ * `return dfqi_fail(ctx, DFQ_E_SHAPE, "...", ...)`. One line, no trailing dot. */
+dfq_status dfqi_fail(dfq_context *ctx, dfq_status code, const char *fmt, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* One finished line to the caller's log function, if there is one. */
+void dfqi_log(dfq_context *ctx, int32_t level, const char *fmt, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+
+/* Leaves the function with the status of a failed call; for places that hold nothing. */
+#define DFQI_TRY(expr)                                                                             \
+    do {                                                                                           \
+        dfq_status dfqi_try_status = (expr);                                                       \
+        if (dfqi_try_status != DFQ_OK) return dfqi_try_status;                                     \
+    } while (0)
+
+/* Stores the status in the local `status` and jumps to the one exit of the function. */
+#define DFQI_GOTO(expr, label)                                                                     \
+    do {                                                                                           \
+        status = (expr);                                                                           \
+        if (status != DFQ_OK) goto label;                                                          \
+    } while (0)
+
+#endif

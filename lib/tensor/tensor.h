@@ -1,0 +1,45 @@
+/* Dense row-major tensors with shared, reference-counted storage. The struct behind dfq_tensor.
+ * Immutable once shared; whoever creates one may write it before handing it on. */
+#ifndef DFQI_TENSOR_H
+#define DFQI_TENSOR_H
+
+#include <stdint.h>
+
+#include "base/context.h"
+
+enum { DFQI_RANK_MAX = 6 };
+typedef enum dfqi_dtype { DFQI_F32 = 0, DFQI_F16, DFQI_BF16, DFQI_U8, DFQI_I8, DFQI_I32, DFQI_I64 } dfqi_dtype;
+
+typedef struct dfq_tensor {
+    dfq_context *ctx; /* retained */
+    int32_t refs;     /* atomic */
+    dfqi_dtype dtype;
+    int32_t rank;
+    int64_t dims[DFQI_RANK_MAX];
+    void *data;                       /* contiguous, DFQI_ALIGN aligned when owned */
+    void (*deleter)(void *owner);     /* for imported memory; NULL: data is ours */
+    void *owner;
+} dfq_tensor;
+
+size_t dfqi_dtype_bytes(dfqi_dtype t);
+const char *dfqi_dtype_name(dfqi_dtype t); /* "F32", as safetensors writes it */
+/* Elements; dims are checked when a tensor is made, so this cannot overflow. */
+int64_t dfqi_tensor_count(const dfq_tensor *t);
+float *dfqi_tensor_f32(const dfq_tensor *t); /* data of an F32 tensor */
+
+/* A new tensor, zeroed. Fails with DFQ_E_SHAPE on a bad rank, a negative extent or an overflow. */
+dfq_status dfqi_tensor_new(dfq_context *ctx, dfqi_dtype dtype, int32_t rank, const int64_t *dims,
+                           dfq_tensor **out);
+dfq_tensor *dfqi_tensor_retain(const dfq_tensor *t);
+void dfqi_tensor_release(dfq_tensor *t); /* NULL ok */
+/* F16, BF16 or F32 -> a new F32 tensor (or a retained one when it is F32 already). */
+dfq_status dfqi_tensor_to_f32(const dfq_tensor *t, dfq_tensor **out);
+/* "[2,3,224,224]" into buf; returns buf. */
+char *dfqi_shape_text(int32_t rank, const int64_t *dims, char *buf, size_t cap);
+
+float dfqi_half_to_float(uint16_t h);
+uint16_t dfqi_float_to_half(float f);   /* half to even */
+float dfqi_bf16_to_float(uint16_t h);
+uint16_t dfqi_float_to_bf16(float f);   /* half to even */
+
+#endif
