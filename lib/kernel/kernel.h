@@ -1,0 +1,127 @@
+/* The kernel table: number crunching on raw pointers, one thread, no allocation.
+ *
+ * `ref/` fills every slot with plain C; `blis/`, `xsmm/` and `x86/` then override what this machine
+ * can do better (dfqi_kernels_get). All matrices are row-major, leading dimensions count floats.
+ * Output and input may not overlap unless a slot says so. A slot gives the same bits for a row (or
+ * an image) whatever rows are computed beside it, so callers may slice work as they like.
+ *
+ * Numbers: float32; sums run in float with 16 fixed lanes (or wider); rounding is half to even. */
+#ifndef DFQI_KERNEL_H
+#define DFQI_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/context.h"
+
+enum { DFQI_PANEL = 64 }; /* columns of a packed panel */
+
+/* Floats that pack_* write for a [k,n] right-hand side: ceil(n / 64) panels of k x 64, zero-padded. */
+size_t dfqi_packed_floats(int64_t k, int64_t n);
+
+/* A uniform quantization grid: q = clamp(rint(x / step + rint(zero)), lo, hi) and
+ * x^ = (q - rint(zero)) * step. `step` and `zero` have `n_steps` entries: 1 (per tensor) or one per
+ * column. Steps are > 0. zero NULL: 0. */
+typedef struct dfqi_grid {
+    const float *step;
+    const float *zero;
+    int64_t n_steps;
+    float lo, hi; /* smallest and largest code */
+} dfqi_grid;
+
+typedef struct dfqi_kernels {
+    const char *name; /* "ref", "avx512+libxsmm", ... */
+
+    /* -- matrix products ------------------------------------------------------------------- */
+
+    /* C[m,n] = A[m,k] B[k,n] (+ C if accumulate). trans_a: A is stored [k,m]. */
+    void (*gemm)(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                 const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc);
+    /* Packs B[k,n] (trans 0: stored [k,n], row stride ldb) or its transpose (trans 1: stored
+     * [n,k], row stride ldb) into panels: out[(j / 64) * k * 64 + p * 64 + j % 64] = B[p][j]. */
+    void (*pack)(int trans, int64_t k, int64_t n, const float *b, int64_t ldb, float *out);
+    /* C[m,n] = A[m,k] B + bias[n] (bias NULL: 0), B packed. */
+    void (*gemm_packed)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                        const float *packed, const float *bias, float *c, int64_t ldc);
+    /* C[m,n] = A[m,k] B[n,k]^T, `scratch` of dfqi_packed_floats(k, n) floats. */
+    void (*gemm_nt)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                    int64_t ldb, float *c, int64_t ldc, float *scratch);
+
+    /* -- elementwise ----------------------------------------------------------------------- */
+
+    void (*add)(size_t n, const float *a, const float *b, float *y);          /* y may be a or b */
+    void (*axpy)(size_t n, float alpha, const float *x, float *y);            /* y += alpha x */
+    void (*scale)(size_t n, float alpha, const float *x, float *y);           /* y may be x */
+    void (*gelu)(size_t n, const float *x, float *y);                         /* erf form, exact to 4e-7 */
+    void (*gelu_bwd)(size_t n, const float *x, const float *dy, float *dx);   /* dx may be dy */
+    void (*relu)(size_t n, float cap, const float *x, float *y);              /* min(max(x,0),cap); cap INFINITY: ReLU */
+    void (*relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *dx);
+
+    /* -- rows: x is [rows, cols], contiguous ----------------------------------------------- */
+
+    /* p = softmax(scale * x) per row. p may be x. */
+    void (*softmax)(int64_t rows, int64_t cols, float scale, const float *x, float *p);
+    /* dx = scale * p * (dp - sum(p * dp)). dx may be dp. */
+    void (*softmax_bwd)(int64_t rows, int64_t cols, float scale, const float *p, const float *dp,
+                        float *dx);
+    /* y = (x - mean) * rstd * gamma + beta, rstd = 1 / sqrt(var + eps), biased variance.
+     * stats[rows][2] = mean, rstd. */
+    void (*layernorm)(int64_t rows, int64_t cols, float eps, const float *x, const float *gamma,
+                      const float *beta, float *y, float *stats);
+    /* dx; and, if not NULL, dgamma_dbeta[2][cols] = sum over rows of dy * xhat, and of dy. */
+    void (*layernorm_bwd)(int64_t rows, int64_t cols, const float *x, const float *stats,
+                          const float *gamma, const float *dy, float *dx, float *dgamma_dbeta);
+    /* out[cols] = sum over rows (+ out if accumulate). */
+    void (*col_sum)(int64_t rows, int64_t cols, const float *x, int accumulate, float *out);
+    /* y[r][c] = x[r][c] * s[c] */
+    void (*col_scale)(int64_t rows, int64_t cols, const float *x, const float *s, float *y);
+
+    /* -- fake quantization (mimiq.md 2.2, 2.3) ---------------------------------------------- */
+
+    /* y = dequantized x on `g`; x is [rows, cols], grid columns = cols when n_steps > 1. */
+    void (*fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
+    /* LSQ backward: dx = dy in range, 0 outside; dstep[n_steps], dzero[n_steps] (may both be NULL)
+     * = sums of dy * (q - z - x/step) in range, dy * (Q - z) outside; and of -step * dy outside, 0
+     * in range. "In range" is lo <= x/step + rint(zero) <= hi. dx may be dy. */
+    void (*fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
+                   float *dx, float *dstep, float *dzero);
+    /* Logarithmic grid with base 2^(1/2): q = rint(-2 log2(x / top)); q > hi gives 0, q < 0 is 0;
+     * y = top * 2^(-q/2). x >= 0. */
+    void (*fq_log)(size_t n, float top, float hi, const float *x, float *y);
+    /* Weights, per row r of w[rows, cols], optional per-column factor s[c] (NULL: 1):
+     * v = w s; m = max |v|; step = step_in ? step_in[r] : max(2 m, 1e-8) / (2^bits - 1);
+     * y = clamp(rint(v / step), -2^(bits-1), 2^(bits-1) - 1) * step / s. step_out[r] = step (may be
+     * NULL). y may be w. */
+    void (*fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
+                      const float *step_in, float *y, float *step_out);
+
+    /* -- layout ---------------------------------------------------------------------------- */
+
+    /* out[cols, rows] = in[rows, cols]^T with row strides. */
+    void (*transpose)(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,
+                      int64_t ld_out);
+
+    /* -- attention losses (mimiq.md 1.2, 3.1) ------------------------------------------------ */
+
+    /* Inter-head similarity of one image: r[heads][n][n] raw query-key products, the first `drop`
+     * tokens left out as query and as key. Returns the sum over queries and ordered head pairs of
+     * (1 - S^2). If dr is not NULL, dr[heads][n][n] = gradient of that sum times `weight` (rows and
+     * columns of dropped tokens 0). scratch: 3 * heads * n floats. */
+    double (*inter_head)(int64_t heads, int64_t n, int64_t drop, const float *r, float weight,
+                         float *dr, float *scratch);
+    /* Structural similarity of teacher and student head outputs t, s [rows, n, d] (rows = heads),
+     * dropping the first `drop` of the n tokens; statistics per (row, channel) over tokens. Returns
+     * the sum over rows and channels of S. If ds is not NULL, ds = gradient of that sum times
+     * `weight` (dropped tokens 0). scratch: 8 * d floats. */
+    double (*head_ssim)(int64_t rows, int64_t n, int64_t d, int64_t drop, const float *t,
+                        const float *s, float weight, float *ds, float *scratch);
+} dfqi_kernels;
+
+/* The best table for this machine, or the one that DFQ_KERNELS names ("ref", "blis", "avx2",
+ * "avx512", ...; an unknown or unusable name falls back to the best with a warning in the log).
+ * Chosen once per process; static memory, thread safe. */
+const dfqi_kernels *dfqi_kernels_get(dfq_context *ctx);
+/* All tables usable on this machine, best first, "ref" last; for tests and benchmarks. */
+int32_t dfqi_kernels_list(const dfqi_kernels **out, int32_t max);
+
+#endif

@@ -1,0 +1,25 @@
+/* What the folders of kernel/ offer to table.c: each function overwrites the slots it can do
+ * better in a table that is already complete, and returns false (table untouched) where this build
+ * or this machine cannot. All of them may be called more than once, by one thread at a time. */
+#ifndef DFQI_KERNEL_PRIV_H
+#define DFQI_KERNEL_PRIV_H
+
+#include <stdbool.h>
+
+#include "kernel/kernel.h"
+
+extern const dfqi_kernels dfqi_kernels_ref; /* complete: every other table starts as its copy */
+
+/* Matrix products. */
+bool dfqi_kernels_use_xsmm(dfqi_kernels *t);
+bool dfqi_kernels_use_blis(dfqi_kernels *t);
+
+/* Everything but matrix products. */
+bool dfqi_kernels_use_avx2(dfqi_kernels *t);
+bool dfqi_kernels_use_avx512(dfqi_kernels *t);
+
+/* FP32 fused multiply-adds on registers alone, for about `rounds` * 1000 vector operations; returns
+ * the floating-point operations done (0 where there is no vector unit we know). For benchmarks. */
+double dfqi_fma_burst(int64_t rounds);
+
+#endif

@@ -1,0 +1,49 @@
+/* The plain C version of every slot: the meaning that all other kernels are tested against, and
+ * what runs where nothing better is there. Sums run in double unless the order is given by k. */
+#ifndef DFQI_KERNEL_REF_H
+#define DFQI_KERNEL_REF_H
+
+#include "kernel/kernel.h"
+
+void dfqi_ref_gemm(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                   const float *b, int64_t ldb, int accumulate, float *c, int64_t ldc);
+void dfqi_ref_pack(int trans, int64_t k, int64_t n, const float *b, int64_t ldb, float *out);
+void dfqi_ref_gemm_packed(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
+                          const float *packed, const float *bias, float *c, int64_t ldc);
+void dfqi_ref_gemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
+                      int64_t ldb, float *c, int64_t ldc, float *scratch);
+
+void dfqi_ref_add(size_t n, const float *a, const float *b, float *y);
+void dfqi_ref_axpy(size_t n, float alpha, const float *x, float *y);
+void dfqi_ref_scale(size_t n, float alpha, const float *x, float *y);
+void dfqi_ref_gelu(size_t n, const float *x, float *y);
+void dfqi_ref_gelu_bwd(size_t n, const float *x, const float *dy, float *dx);
+void dfqi_ref_relu(size_t n, float cap, const float *x, float *y);
+void dfqi_ref_relu_bwd(size_t n, float cap, const float *x, const float *dy, float *dx);
+
+void dfqi_ref_softmax(int64_t rows, int64_t cols, float scale, const float *x, float *p);
+void dfqi_ref_softmax_bwd(int64_t rows, int64_t cols, float scale, const float *p, const float *dp,
+                          float *dx);
+void dfqi_ref_layernorm(int64_t rows, int64_t cols, float eps, const float *x, const float *gamma,
+                        const float *beta, float *y, float *stats);
+void dfqi_ref_layernorm_bwd(int64_t rows, int64_t cols, const float *x, const float *stats,
+                            const float *gamma, const float *dy, float *dx, float *dgamma_dbeta);
+void dfqi_ref_col_sum(int64_t rows, int64_t cols, const float *x, int accumulate, float *out);
+void dfqi_ref_col_scale(int64_t rows, int64_t cols, const float *x, const float *s, float *y);
+
+void dfqi_ref_fq(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
+void dfqi_ref_fq_bwd(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x,
+                     const float *dy, float *dx, float *dstep, float *dzero);
+void dfqi_ref_fq_log(size_t n, float top, float hi, const float *x, float *y);
+void dfqi_ref_fq_weight(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
+                        const float *step_in, float *y, float *step_out);
+
+void dfqi_ref_transpose(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,
+                        int64_t ld_out);
+
+double dfqi_ref_inter_head(int64_t heads, int64_t n, int64_t drop, const float *r, float weight,
+                           float *dr, float *scratch);
+double dfqi_ref_head_ssim(int64_t rows, int64_t n, int64_t d, int64_t drop, const float *t,
+                          const float *s, float weight, float *ds, float *scratch);
+
+#endif
