@@ -5,6 +5,7 @@
 
 #include <dfq/context.h>
 #include <dfq/status.h>
+#include <dfq/tensor.h>
 #include <dfq/version.h>
 
 #endif

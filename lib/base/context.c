@@ -9,8 +9,6 @@
 #include "base/compiler.h"
 #include "base/parallel.h"
 
-enum { MAX_THREADS = 256 };
-
 static void *libc_alloc(size_t size, size_t align, void *user)
 {
     void *p = NULL;
@@ -44,7 +42,7 @@ dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out)
     ctx->progress = o->progress;
     ctx->progress_user = o->progress_user;
     ctx->threads = o->threads > 0 ? o->threads : dfqi_cores();
-    if (ctx->threads > MAX_THREADS) ctx->threads = MAX_THREADS;
+    if (ctx->threads > DFQI_THREADS_MAX) ctx->threads = DFQI_THREADS_MAX;
     ctx->refs = 1;
     *out = ctx;
     return DFQ_OK;

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-enum { DFQI_ERROR_MAX = 1024, DFQI_ALIGN = 64 };
+enum { DFQI_ERROR_MAX = 1024, DFQI_ALIGN = 64, DFQI_THREADS_MAX = 256 };
 
 struct dfq_context {
     dfq_allocator allocator;

@@ -3,23 +3,33 @@
 #ifndef DFQI_TENSOR_H
 #define DFQI_TENSOR_H
 
+#include <dfq/tensor.h>
 #include <stdint.h>
 
 #include "base/context.h"
 
-enum { DFQI_RANK_MAX = 6 };
-typedef enum dfqi_dtype { DFQI_F32 = 0, DFQI_F16, DFQI_BF16, DFQI_U8, DFQI_I8, DFQI_I32, DFQI_I64 } dfqi_dtype;
+enum { DFQI_RANK_MAX = DFQ_RANK_MAX };
 
-typedef struct dfq_tensor {
+typedef enum dfqi_dtype {
+    DFQI_F32 = DFQ_DTYPE_F32,
+    DFQI_F16 = DFQ_DTYPE_F16,
+    DFQI_BF16 = DFQ_DTYPE_BF16,
+    DFQI_U8 = DFQ_DTYPE_U8,
+    DFQI_I8 = DFQ_DTYPE_I8,
+    DFQI_I32 = DFQ_DTYPE_I32,
+    DFQI_I64 = DFQ_DTYPE_I64
+} dfqi_dtype;
+
+struct dfq_tensor {
     dfq_context *ctx; /* retained */
     int32_t refs;     /* atomic */
     dfqi_dtype dtype;
     int32_t rank;
     int64_t dims[DFQI_RANK_MAX];
-    void *data;                       /* contiguous, DFQI_ALIGN aligned when owned */
-    void (*deleter)(void *owner);     /* for imported memory; NULL: data is ours */
+    void *data;                   /* contiguous, DFQI_ALIGN aligned when owned */
+    void (*deleter)(void *owner); /* for imported memory; NULL: data is ours */
     void *owner;
-} dfq_tensor;
+};
 
 size_t dfqi_dtype_bytes(dfqi_dtype t);
 const char *dfqi_dtype_name(dfqi_dtype t); /* "F32", as safetensors writes it */

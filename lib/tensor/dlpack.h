@@ -1,0 +1,54 @@
+/* Tensors across the border by DLPack. A mirror of the ABI of DLPack 1.x, so that neither the
+ * build nor our users depend on somebody's copy of dlpack.h; the two tags are those of the original.
+ * The layouts are frozen by their standard: extents and strides count elements, a NULL `strides`
+ * means row-major. */
+#ifndef DFQI_TENSOR_DLPACK_H
+#define DFQI_TENSOR_DLPACK_H
+
+#include "tensor/tensor.h"
+
+enum { DFQI_DL_MAJOR = 1, DFQI_DL_MINOR = 0 };
+enum { DFQI_DL_CPU = 1 };
+enum { DFQI_DL_INT = 0, DFQI_DL_UINT = 1, DFQI_DL_FLOAT = 2, DFQI_DL_BFLOAT = 4 };
+enum { DFQI_DL_READ_ONLY = 1 };
+
+typedef struct dfqi_dl_tensor {
+    void *data;
+    int32_t device_type;
+    int32_t device_id;
+    int32_t ndim;
+    uint8_t code;
+    uint8_t bits;
+    uint16_t lanes;
+    int64_t *shape;
+    int64_t *strides;
+    uint64_t byte_offset;
+} dfqi_dl_tensor;
+
+struct DLManagedTensor {
+    dfqi_dl_tensor dl_tensor;
+    void *manager_ctx;
+    void (*deleter)(struct DLManagedTensor *self);
+};
+
+struct DLManagedTensorVersioned {
+    uint32_t major, minor;
+    void *manager_ctx;
+    void (*deleter)(struct DLManagedTensorVersioned *self);
+    uint64_t flags;
+    dfqi_dl_tensor dl_tensor;
+};
+
+/* On DFQ_OK the tensor owns `dl`: memory that is row-major and aligned to its element is used where
+ * it lies until the last release, anything else is copied and `dl` deleted at once. On failure `dl`
+ * is still the caller's. */
+dfq_status dfqi_tensor_import_dlpack(dfq_context *ctx, struct DLManagedTensorVersioned *dl,
+                                     dfq_tensor **out);
+dfq_status dfqi_tensor_import_dlpack_unversioned(dfq_context *ctx, struct DLManagedTensor *dl,
+                                                 dfq_tensor **out);
+
+/* A view that keeps `t` alive until its deleter runs, on whatever thread. */
+dfq_status dfqi_tensor_export_dlpack(const dfq_tensor *t, struct DLManagedTensorVersioned **out);
+dfq_status dfqi_tensor_export_dlpack_unversioned(const dfq_tensor *t, struct DLManagedTensor **out);
+
+#endif
