@@ -1,0 +1,29 @@
+/* What all public entry points share: options structs of any age and checked arguments. */
+#ifndef DFQI_API_H
+#define DFQI_API_H
+
+#include "base/context.h"
+
+/* Every options struct begins with `uint32_t struct_size`, all of them grow at the end only, and
+ * caller and library may have been compiled against different lengths.
+ *
+ * The body of every dfq_*_options_init(): the first `size` bytes of `defaults` (own_size bytes) go
+ * to `options`, zeros where the library knows less than the caller, then struct_size = size. */
+void dfqi_options_init(void *options, size_t size, const void *defaults, size_t own_size);
+
+/* The first act of every function that takes options. `own` is the library's struct of `own_size`
+ * bytes with the defaults filled in; what the caller knows of it replaces them, `given` NULL leaves
+ * them. Fields that this library does not know must be zero: an old library refuses a new request
+ * rather than ignore it (DFQ_E_UNSUPPORTED). A struct_size too small to be one is DFQ_E_INVALID.
+ * `ctx` takes the detail text and may be NULL; `what` names the struct in it. */
+dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given, void *own,
+                             size_t own_size);
+
+/* Leaves a public function that got a NULL it cannot work with. */
+#define DFQI_NEED(ctx, argument)                                                                   \
+    do {                                                                                           \
+        if ((argument) == NULL)                                                                    \
+            return dfqi_fail((ctx), DFQ_E_INVALID, "%s: argument %s is NULL", __func__, #argument);  \
+    } while (0)
+
+#endif

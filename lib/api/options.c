@@ -1,0 +1,42 @@
+/* Options structs across versions: see api.h. */
+#include "api/api.h"
+
+#include <string.h>
+
+void dfqi_options_init(void *options, size_t size, const void *defaults, size_t own_size)
+{
+    uint32_t struct_size = (uint32_t)size;
+    if (options == NULL || size < sizeof struct_size || size > UINT32_MAX) return;
+    memset(options, 0, size);
+    memcpy(options, defaults, size < own_size ? size : own_size);
+    memcpy(options, &struct_size, sizeof struct_size);
+}
+
+dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given, void *own,
+                             size_t own_size)
+{
+    const unsigned char *bytes = given;
+    uint32_t size;
+    uint32_t own_struct_size = (uint32_t)own_size;
+    size_t i;
+
+    if (given != NULL) {
+        memcpy(&size, given, sizeof size);
+        if (size < sizeof size) {
+            if (ctx == NULL) return DFQ_E_INVALID;
+            return dfqi_fail(ctx, DFQ_E_INVALID, "%s has struct_size %u: fill it with %s_init first",
+                             what, (unsigned)size, what);
+        }
+        for (i = own_size; i < size; i++) {
+            if (bytes[i] == 0) continue;
+            if (ctx == NULL) return DFQ_E_UNSUPPORTED;
+            return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                             "%s sets an option at byte %zu, this library knows %zu bytes: use the "
+                             "libdfq of your headers",
+                             what, i, own_size);
+        }
+        memcpy(own, given, size < own_size ? size : own_size);
+    }
+    memcpy(own, &own_struct_size, sizeof own_struct_size);
+    return DFQ_OK;
+}
