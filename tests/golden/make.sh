@@ -1,0 +1,21 @@
+#!/bin/sh
+# Regenerates the golden files beside this script. The assets folder (models/, data/) is the first
+# argument, or $DFQ_TEST_ASSETS, or `shared` beside the source tree; without it real_vit.safetensors
+# is left as it is. PYTHON names an interpreter with torch, numpy and (for real_vit) Pillow.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+assets=${1:-${DFQ_TEST_ASSETS:-$here/../../../shared}}
+python=${PYTHON:-python3}
+export ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+
+weights=$assets/models/vit_tiny_patch16_224.safetensors
+images=$assets/data/imagenet_val_650
+if [ -f "$weights" ] && [ -d "$images" ]; then
+    "$python" "$here/make_vit.py" "$weights" "$images"
+else
+    echo "make.sh: no $weights or no $images: real_vit.safetensors not rebuilt" >&2
+    "$python" "$here/make_vit.py"
+fi
+for topic in inter_head head_ssim fake_quant tune_step synth_steps; do
+    "$python" "$here/make_$topic.py"
+done
