@@ -62,21 +62,28 @@ void dfqi_context_release(dfq_context *ctx)
     a.free(ctx, sizeof *ctx, DFQI_ALIGN, a.user);
 }
 
+/* Length of `text` without a UTF-8 sequence that its end cuts off. */
+static size_t whole_length(const char *text, size_t length)
+{
+    size_t lead = length, need;
+    unsigned char c;
+    while (lead > 0 && ((unsigned char)text[lead - 1] & 0xC0) == 0x80) lead--;
+    if (lead == 0) return length;
+    c = (unsigned char)text[--lead];
+    need = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1;
+    return length - lead < need ? lead : length;
+}
+
 /* Formats one line of at most DFQI_ERROR_MAX - 1 bytes. Names out of files may hold control
- * characters, and the cut may fall into a UTF-8 sequence: neither may reach the host. */
+ * characters; those do not reach the host. */
 static void format_line(char *line, const char *fmt, va_list args)
 {
     int n = vsnprintf(line, DFQI_ERROR_MAX, fmt, args);
-    size_t i;
+    char *c;
     if (n < 0) line[0] = '\0';
-    if (n >= DFQI_ERROR_MAX) {
-        i = DFQI_ERROR_MAX - 1;
-        while (i > 0 && ((unsigned char)line[i - 1] & 0xC0) == 0x80) i--;
-        if (i > 0 && ((unsigned char)line[i - 1] & 0x80) != 0) i--;
-        line[i] = '\0';
-    }
-    for (i = 0; line[i] != '\0'; i++) {
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7F) line[i] = '?';
+    if (n >= DFQI_ERROR_MAX) line[whole_length(line, DFQI_ERROR_MAX - 1)] = '\0';
+    for (c = line; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7F) *c = '?';
     }
 }
 

@@ -1,0 +1,12 @@
+/* The cases of the base suite, one file each. */
+#ifndef DFQT_BASE_CASES_H
+#define DFQT_BASE_CASES_H
+
+#include <check.h>
+
+TCase *dfqt_memory_case(void);
+TCase *dfqt_progress_case(void);
+TCase *dfqt_rng_case(void);
+TCase *dfqt_threads_case(void);
+
+#endif

@@ -1,0 +1,13 @@
+/* Tests of lib/base. */
+#include "base/cases.h"
+#include "support/suite.h"
+
+int main(void)
+{
+    Suite *s = suite_create("base");
+    suite_add_tcase(s, dfqt_memory_case());
+    suite_add_tcase(s, dfqt_progress_case());
+    suite_add_tcase(s, dfqt_rng_case());
+    suite_add_tcase(s, dfqt_threads_case());
+    return dfqt_run(s);
+}

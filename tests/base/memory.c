@@ -1,0 +1,178 @@
+/* Blocks, checked sizes, the arena, and the detail text. */
+#include <stdint.h>
+#include <string.h>
+
+#include "base/cases.h"
+#include "base/memory.h"
+#include "support/fail_alloc.h"
+
+static dfq_context *make(fail_alloc *fa)
+{
+    static dfq_allocator a; /* copied by the context */
+    dfq_context_options o = {0};
+    dfq_context *ctx = NULL;
+    a = fail_alloc_init(fa, -1);
+    o.allocator = &a;
+    ck_assert_int_eq(dfqi_context_create(&o, &ctx), DFQ_OK);
+    return ctx;
+}
+
+static void done(dfq_context *ctx, const fail_alloc *fa)
+{
+    dfqi_context_release(ctx);
+    ck_assert_int_eq(fa->live_bytes, 0);
+    ck_assert_int_eq(fa->live_blocks, 0);
+}
+
+START_TEST(test_blocks)
+{
+    fail_alloc fa;
+    dfq_context *ctx = make(&fa);
+    size_t size;
+    for (size = 0; size < 300; size += 7) {
+        unsigned char *p = dfqi_alloc(ctx, size);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_uint_eq((uintptr_t)p % DFQI_ALIGN, 0);
+        memset(p, 0xA5, size);
+        p = dfqi_realloc(ctx, p, size * 3 + 1);
+        ck_assert(size == 0 || (p[0] == 0xA5 && p[size - 1] == 0xA5));
+        p = dfqi_realloc(ctx, p, size / 2);
+        ck_assert(size < 2 || p[size / 2 - 1] == 0xA5);
+        dfqi_free(ctx, p);
+    }
+    dfqi_free(ctx, NULL);
+    done(ctx, &fa);
+}
+END_TEST
+
+START_TEST(test_calloc_is_zero_and_checked)
+{
+    fail_alloc fa;
+    dfq_context *ctx = make(&fa);
+    unsigned char *p = dfqi_calloc(ctx, 33, 3);
+    size_t i;
+    for (i = 0; i < 99; i++) ck_assert_uint_eq(p[i], 0);
+    dfqi_free(ctx, p);
+    ck_assert_ptr_null(dfqi_calloc(ctx, SIZE_MAX / 2, 3));
+    ck_assert_ptr_nonnull(strstr(ctx->error, "out of memory"));
+    ck_assert_ptr_null(dfqi_alloc(ctx, SIZE_MAX - 8));
+    done(ctx, &fa);
+}
+END_TEST
+
+START_TEST(test_refusal_keeps_the_old_block)
+{
+    fail_alloc fa;
+    dfq_context *ctx = make(&fa);
+    char *p = dfqi_strdup(ctx, "kept");
+    fa.fail_at = fa.calls;
+    ck_assert_ptr_null(dfqi_realloc(ctx, p, 1000));
+    ck_assert_str_eq(ctx->error, "out of memory: 1000 bytes");
+    ck_assert_str_eq(p, "kept");
+    dfqi_free(ctx, p);
+    done(ctx, &fa);
+}
+END_TEST
+
+START_TEST(test_format)
+{
+    fail_alloc fa;
+    dfq_context *ctx = make(&fa);
+    char *p = dfqi_format(ctx, "%s.%d.%s", "blocks", 11, "weight");
+    ck_assert_str_eq(p, "blocks.11.weight");
+    dfqi_free(ctx, p);
+    done(ctx, &fa);
+}
+END_TEST
+
+START_TEST(test_checked_sizes)
+{
+    size_t s = 7;
+    int64_t i = 7;
+    ck_assert(!dfqi_add_size(SIZE_MAX, 1, &s) && s == 7);
+    ck_assert(dfqi_add_size(SIZE_MAX - 1, 1, &s) && s == SIZE_MAX);
+    ck_assert(dfqi_mul_size(SIZE_MAX, 1, &s) && s == SIZE_MAX);
+    ck_assert(dfqi_mul_size(SIZE_MAX, 0, &s) && s == 0);
+    ck_assert(!dfqi_mul_size(SIZE_MAX / 2 + 1, 2, &s) && s == 0);
+    ck_assert(!dfqi_mul_i64(-1, 1, &i) && i == 7);
+    ck_assert(!dfqi_mul_i64(INT64_MAX / 2 + 1, 2, &i) && i == 7);
+    ck_assert(dfqi_mul_i64(INT64_MAX, 1, &i) && i == INT64_MAX);
+}
+END_TEST
+
+START_TEST(test_arena)
+{
+    fail_alloc fa;
+    dfq_context *ctx = make(&fa);
+    dfqi_arena a;
+    size_t n, i;
+    dfqi_arena_init(&a, ctx);
+    for (n = 0; n < 9000; n += 501) {
+        unsigned char *p = dfqi_arena_alloc(&a, n);
+        ck_assert_ptr_nonnull(p);
+        ck_assert_uint_eq((uintptr_t)p % 16, 0);
+        for (i = 0; i < n; i++) ck_assert_uint_eq(p[i], 0);
+        memset(p, 0xFF, n);
+    }
+    ck_assert_str_eq(dfqi_arena_strdup(&a, "name"), "name");
+    ck_assert_ptr_null(dfqi_arena_alloc(&a, SIZE_MAX));
+    ck_assert_ptr_null(dfqi_arena_alloc(&a, SIZE_MAX - 40));
+    dfqi_arena_fini(&a);
+    dfqi_arena_fini(&a);
+    done(ctx, &fa);
+}
+END_TEST
+
+START_TEST(test_detail_text)
+{
+    fail_alloc fa;
+    dfq_context *ctx = make(&fa);
+    char many[2 * DFQI_ERROR_MAX];
+    size_t n;
+    ck_assert_int_eq(dfqi_fail(ctx, DFQ_E_IO, "file %s", "a\nb"), DFQ_E_IO);
+    ck_assert_str_eq(ctx->error, "file a?b");
+    (void)dfqi_fail(ctx, DFQ_E_IO, "%s: again", ctx->error);
+    ck_assert_str_eq(ctx->error, "file a?b: again");
+    /* A cut must not leave half a UTF-8 sequence. */
+    for (n = 0; n + 2 < sizeof many; n += 2) memcpy(many + n, "\xC3\xA9", 2);
+    many[n] = '\0';
+    (void)dfqi_fail(ctx, DFQ_E_IO, "%s", many);
+    ck_assert_uint_eq(strlen(ctx->error), DFQI_ERROR_MAX - 2);
+    (void)dfqi_fail(ctx, DFQ_E_IO, "-%s", many);
+    ck_assert_uint_eq(strlen(ctx->error), DFQI_ERROR_MAX - 1);
+    done(ctx, &fa);
+}
+END_TEST
+
+static void keep_line(int32_t level, const char *line, void *user)
+{
+    if (level == DFQ_LOG_WARNING) strcpy(user, line);
+}
+
+START_TEST(test_log)
+{
+    dfq_context_options o = {0};
+    dfq_context *ctx = NULL;
+    char line[64] = "";
+    o.log = keep_line;
+    o.log_user = line;
+    ck_assert_int_eq(dfqi_context_create(&o, &ctx), DFQ_OK);
+    dfqi_log(ctx, DFQ_LOG_WARNING, "step %d", 3);
+    ck_assert_str_eq(line, "step 3");
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_memory_case(void)
+{
+    TCase *t = tcase_create("memory");
+    tcase_add_test(t, test_blocks);
+    tcase_add_test(t, test_calloc_is_zero_and_checked);
+    tcase_add_test(t, test_refusal_keeps_the_old_block);
+    tcase_add_test(t, test_format);
+    tcase_add_test(t, test_checked_sizes);
+    tcase_add_test(t, test_arena);
+    tcase_add_test(t, test_detail_text);
+    tcase_add_test(t, test_log);
+    return t;
+}
