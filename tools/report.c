@@ -1,0 +1,357 @@
+/* Assembles the report page: head, cards, pictures, curves, layers, quantizers, provenance. */
+#include "report.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "report_html.h"
+#include "report_style.h"
+
+void report_init(struct report *r)
+{
+    memset(r, 0, sizeof *r);
+    r->float_accuracy = r->quantized_accuracy = r->seconds = NAN;
+}
+
+/* ---- head and cards ---- */
+
+static void chip(FILE *f, const char *before, const char *text)
+{
+    fprintf(f, "<span>%s", before);
+    html_text(f, text);
+    fputs("</span>", f);
+}
+
+static void write_head(FILE *f, const struct report *r)
+{
+    const char *title = r->title ? r->title : "Quantization report";
+    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>", f);
+    html_text(f, title);
+    if (r->model) {
+        fputs(" \xe2\x80\x93 ", f);
+        html_text(f, r->model);
+    }
+    fputs("</title>\n<style>\n", f);
+    for (size_t i = 0; i < sizeof report_style / sizeof *report_style; i++)
+        fputs(report_style[i], f);
+    fputs("</style>\n</head>\n<body>\n<main>\n<h1>", f);
+    html_text(f, title);
+    fputs("</h1>\n", f);
+    if (!r->model && !r->mode && r->weight_bits <= 0 && r->activation_bits <= 0) return;
+    fputs("<p class=\"chips\">", f);
+    if (r->model) chip(f, "", r->model);
+    if (r->weight_bits > 0) fprintf(f, "<span>weights %d bit</span>", (int)r->weight_bits);
+    if (r->activation_bits > 0)
+        fprintf(f, "<span>activations %d bit</span>", (int)r->activation_bits);
+    if (r->mode) chip(f, "", r->mode);
+    fputs("</p>\n", f);
+}
+
+static void meter(FILE *f, double share)
+{
+    share = isnan(share) || share < 0 ? 0 : share > 1 ? 1 : share;
+    fputs("<svg class=\"meter\" viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" "
+          "aria-hidden=\"true\"><rect class=\"rest\" width=\"100\" height=\"1\"/>"
+          "<rect class=\"bar\" height=\"1\" width=\"", f);
+    html_number(f, "%.1f", share * 100);
+    fputs("\"/></svg>", f);
+}
+
+static void card_open(FILE *f, const char *title)
+{
+    fprintf(f, "<div class=\"card\"><h3>%s</h3><p class=\"big\">", title);
+}
+
+static void accuracy_card(FILE *f, const struct report *r)
+{
+    int both = isfinite(r->float_accuracy) && isfinite(r->quantized_accuracy);
+    double v = isfinite(r->quantized_accuracy) ? r->quantized_accuracy : r->float_accuracy;
+    if (!isfinite(v)) return;
+    card_open(f, isfinite(r->quantized_accuracy) ? "Accuracy, quantized" : "Accuracy, float");
+    html_number(f, "%.2f\xe2\x80\x89%%", v * 100);
+    fputs("</p>", f);
+    meter(f, v);
+    fputs("<p class=\"sub\">", f);
+    if (both) {
+        double change = (r->quantized_accuracy - r->float_accuracy) * 100;
+        if (fabs(change) < 0.005) change = 0;
+        html_number(f, "float %.2f\xe2\x80\x89%%, change ", r->float_accuracy * 100);
+        html_number(f, change == 0 ? "%.2f points" : "%+.2f points", change);
+    }
+    if (r->accuracy_images)
+        fprintf(f, "%s%llu images", both ? "; " : "", (unsigned long long)r->accuracy_images);
+    fputs("</p></div>\n", f);
+}
+
+static void size_card(FILE *f, const struct report *r)
+{
+    uint64_t shown = r->quantized_bytes ? r->quantized_bytes : r->float_bytes;
+    if (!shown) return;
+    card_open(f, r->quantized_bytes ? "File, quantized" : "File, float");
+    html_bytes(f, shown);
+    fputs("</p>", f);
+    if (r->quantized_bytes && r->float_bytes) {
+        meter(f, (double)r->quantized_bytes / (double)r->float_bytes);
+        fputs("<p class=\"sub\">float ", f);
+        html_bytes(f, r->float_bytes);
+        double ratio = (double)r->float_bytes / (double)r->quantized_bytes;
+        if (ratio > 1) html_number(f, ", %.1f\xc3\x97 smaller", ratio);
+        fputs("</p>", f);
+    }
+    fputs("</div>\n", f);
+}
+
+static void write_cards(FILE *f, const struct report *r)
+{
+    if (!isfinite(r->float_accuracy) && !isfinite(r->quantized_accuracy) && !r->float_bytes &&
+        !r->quantized_bytes && !isfinite(r->seconds) && !r->peak_bytes)
+        return;
+    fputs("<div class=\"cards\">\n", f);
+    accuracy_card(f, r);
+    size_card(f, r);
+    if (isfinite(r->seconds)) {
+        card_open(f, "Time");
+        html_duration(f, r->seconds);
+        fputs("</p><p class=\"sub\">from model file to quantized file</p></div>\n", f);
+    }
+    if (r->peak_bytes) {
+        card_open(f, "Memory");
+        html_bytes(f, r->peak_bytes);
+        fputs("</p><p class=\"sub\">at the peak</p></div>\n", f);
+    }
+    fputs("</div>\n", f);
+}
+
+/* ---- sections ---- */
+
+static void section(FILE *f, const char *title, const char *note)
+{
+    fprintf(f, "<h2>%s</h2>\n<p class=\"note\">%s</p>\n", title, note);
+}
+
+static void write_images(FILE *f, const struct report_image *im, size_t n, const char *title,
+                         const char *note)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++) good += html_is_png(&im[i]) != 0;
+    if (!good) return;
+    section(f, title, note);
+    fputs("<div class=\"grid\">\n", f);
+    for (size_t i = 0; i < n; i++)
+        if (html_is_png(&im[i])) html_image(f, &im[i]);
+    fputs("</div>\n", f);
+}
+
+/* Mean of the finite values; NaN without any. */
+static double mean_of(const double *v, size_t n)
+{
+    double sum = 0, count = 0;
+    for (size_t i = 0; v && i < n; i++)
+        if (isfinite(v[i])) sum += v[i], count++;
+    return count > 0 ? sum / count : NAN;
+}
+
+static void similarity_card(FILE *f, const struct report *r)
+{
+    double before = mean_of(r->similarity_before, r->n_similarity);
+    double after = mean_of(r->similarity_after, r->n_similarity);
+    fputs("<div class=\"card top\"><h3>Mean over the blocks</h3><p class=\"big\">", f);
+    html_number(f, "%.3f", isnan(before) ? after : before);
+    if (!isnan(before) && !isnan(after)) {
+        fputs(" \xe2\x86\x92 ", f);
+        html_number(f, "%.3f", after);
+    }
+    fputs("</p><p class=\"sub\">How alike the heads of a block attend, from 0 to 1: the structural "
+          "similarity of their attention maps, averaged over pairs of heads and over the images. "
+          "Real images make heads agree; noise does not. The nearer the images bring a block to 1, "
+          "the more they are like what the network was trained on.</p></div>\n", f);
+}
+
+/* One line before, one after, over the blocks. 0, or -1 without memory. */
+static int write_similarity(FILE *f, const struct report *r)
+{
+    struct report_series s[2];
+    size_t n = r->n_similarity, count = 0;
+    if (n == 0 || n > SIZE_MAX / sizeof(double)) return n ? -1 : 0;
+    double *block = malloc(n * sizeof *block);
+    if (!block) return -1;
+    for (size_t i = 0; i < n; i++) block[i] = (double)i;
+    const double *const values[2] = {r->similarity_before, r->similarity_after};
+    static const char *const names[2] = {"before", "after"};
+    for (int k = 0; k < 2; k++) {
+        if (!values[k]) continue;
+        const struct report_series one = {names[k], block, values[k], n};
+        s[count++] = one;
+    }
+    const struct report_chart c = {"Similarity of the heads' attention", "block", s, count, 0};
+    if (html_has_points(&c)) {
+        section(f, "Inter-head similarity",
+                "Of the images before and after synthesis, block by block.");
+        fputs("<div class=\"grid\">\n", f);
+        html_line_chart(f, &c);
+        similarity_card(f, r);
+        fputs("</div>\n", f);
+    }
+    free(block);
+    return 0;
+}
+
+static void write_charts(FILE *f, const struct report *r)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < r->n_charts; i++) good += html_has_points(&r->charts[i]) != 0;
+    if (!good) return;
+    section(f, "Curves", "The number beside a name is the last value.");
+    fputs("<div class=\"grid\">\n", f);
+    for (size_t i = 0; i < r->n_charts; i++) html_line_chart(f, &r->charts[i]);
+    fputs("</div>\n", f);
+}
+
+static void write_layers(FILE *f, const struct report *r)
+{
+    if (!r->n_layers) return;
+    section(f, "Error of each layer",
+            "Signal to quantization noise at the layer's output in dB, in network order; longer is "
+            "better. The weakest layers stand out.");
+    fputs("<div class=\"card\">", f);
+    html_layer_bars(f, r->layers, r->n_layers);
+    fputs("</div>\n", f);
+}
+
+static void range_cell(FILE *f, double lo, double hi)
+{
+    fputs("<td class=\"num\">", f);
+    if (isnan(lo)) lo = hi;
+    if (isnan(hi)) hi = lo;
+    html_general(f, lo);
+    if (lo < hi || lo > hi) {
+        fputs(" \xe2\x80\xa6 ", f);
+        html_general(f, hi);
+    }
+    fputs("</td>", f);
+}
+
+static void write_quantizers(FILE *f, const struct report *r)
+{
+    if (!r->n_quantizers) return;
+    section(f, "Quantizers", "Where values are rounded, and how. A step is the distance of two "
+                             "neighbouring levels; per-channel quantizers show their range.");
+    fputs("<div class=\"card\">", f);
+    if (r->n_quantizers > 24)
+        fprintf(f, "<details><summary>%zu quantizers</summary>", r->n_quantizers);
+    fputs("<div class=\"scroll\"><table>\n<thead><tr><th>Site</th><th>Kind</th>"
+          "<th class=\"num\">Bits</th><th class=\"num\">Step</th><th class=\"num\">Zero point</th>"
+          "</tr></thead>\n<tbody>\n", f);
+    for (size_t i = 0; i < r->n_quantizers; i++) {
+        const struct report_quantizer *q = &r->quantizers[i];
+        fputs("<tr><td>", f);
+        html_text(f, q->site);
+        fputs("</td><td>", f);
+        html_text(f, q->kind);
+        fprintf(f, "</td><td class=\"num\">%d</td>", (int)q->bits);
+        range_cell(f, q->step_min, q->step_max);
+        range_cell(f, q->zero_min, q->zero_max);
+        fputs("</tr>\n", f);
+    }
+    fprintf(f, "</tbody></table></div>%s</div>\n", r->n_quantizers > 24 ? "</details>" : "");
+}
+
+static void write_provenance(FILE *f, const struct report *r)
+{
+    if (!r->command && !r->n_provenance && !r->n_inputs) return;
+    section(f, "Provenance", "The same command, inputs, seed and build give the same result.");
+    fputs("<div class=\"card\">", f);
+    if (r->command) {
+        fputs("<pre><code>", f);
+        html_text(f, r->command);
+        fputs("</code></pre>", f);
+    }
+    fputs("<table class=\"key\">\n", f);
+    for (size_t i = 0; i < r->n_provenance; i++) {
+        fputs("<tr><td>", f);
+        html_text(f, r->provenance[i].name);
+        fputs("</td><td>", f);
+        html_text(f, r->provenance[i].value);
+        fputs("</td></tr>\n", f);
+    }
+    for (size_t i = 0; i < r->n_inputs; i++) {
+        fputs("<tr><td>input</td><td>", f);
+        html_text(f, r->inputs[i].name);
+        fprintf(f, " (%llu bytes)</td></tr>\n", (unsigned long long)r->inputs[i].bytes);
+    }
+    fputs("</table></div>\n", f);
+}
+
+static int write_page(FILE *f, const struct report *r)
+{
+    write_head(f, r);
+    write_cards(f, r);
+    write_images(f, r->synthetic, r->n_synthetic, "Synthetic images",
+                 "Made from the network alone; no training image was used.");
+    write_images(f, r->attention, r->n_attention, "Attention maps",
+                 "Where each head looks; one column a head.");
+    if (write_similarity(f, r)) return -1;
+    write_charts(f, r);
+    write_layers(f, r);
+    write_quantizers(f, r);
+    write_provenance(f, r);
+    fputs("</main>\n</body>\n</html>\n", f);
+    return 0;
+}
+
+/* ---- the file ---- */
+
+/* A new file beside `path`, with the permissions the user's mask gives; its name goes to *temp. */
+static FILE *open_beside(const char *path, char **temp)
+{
+    size_t cap = strlen(path) + 32;
+    char *name = malloc(cap);
+    if (!name) return NULL;
+    for (int k = 0; k < 100; k++) {
+        snprintf(name, cap, "%s.%ld-%d.part", path, (long)getpid(), k);
+        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
+        if (fd < 0 && errno == EEXIST) continue;
+        if (fd < 0) break;
+        FILE *f = fdopen(fd, "w");
+        if (f) {
+            *temp = name;
+            return f;
+        }
+        int why = errno;
+        close(fd);
+        unlink(name);
+        errno = why;
+        break;
+    }
+    int why = errno;
+    free(name);
+    errno = why;
+    return NULL;
+}
+
+int report_write(const char *path, const struct report *r, char *err, size_t cap)
+{
+    char *temp = NULL;
+    int why = 0;
+    errno = ENOMEM; /* what a failed malloc means where errno is not set */
+    FILE *f = open_beside(path, &temp);
+    if (!f) {
+        why = errno;
+        goto out;
+    }
+    errno = 0;
+    if (write_page(f, r)) why = ENOMEM;
+    if (!why && (fflush(f) != 0 || ferror(f) || fsync(fileno(f)) != 0)) why = errno ? errno : EIO;
+    if (fclose(f) != 0 && !why) why = errno ? errno : EIO;
+    if (!why && rename(temp, path) != 0) why = errno;
+    if (why) unlink(temp);
+out:
+    free(temp);
+    if (why && cap) snprintf(err, cap, "cannot write the report %s: %s", path, strerror(why));
+    return why ? -1 : 0;
+}

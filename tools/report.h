@@ -1,0 +1,95 @@
+/* The report of a quantization job: one HTML file that needs nothing else, neither scripts nor
+ * network, readable in light and dark and on a phone. The caller fills `struct report`; everything
+ * is borrowed until report_write returns. What is absent (NULL, count 0, NaN) is left out of the
+ * page, with its heading. No clock is read: the same input gives the same bytes. */
+#ifndef DFQ_TOOLS_REPORT_H
+#define DFQ_TOOLS_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Any UTF-8; it is escaped, and broken sequences become U+FFFD. */
+struct report_row {
+    const char *name, *value;
+};
+
+struct report_image {
+    const char *title, *caption; /* either may be NULL */
+    const void *png;             /* the bytes of a PNG file; anything else is left out */
+    size_t size;
+};
+
+/* Points in drawing order. NaN and infinite values interrupt the line, and so do values below or
+ * at zero on a logarithmic axis. */
+struct report_series {
+    const char *name;
+    const double *step, *value;
+    size_t n;
+};
+
+struct report_chart {
+    const char *title, *x_label; /* x_label may be NULL */
+    const struct report_series *series;
+    size_t n_series;
+    int log_y;
+};
+
+struct report_layer {
+    const char *name;
+    double sqnr_db; /* signal to quantization noise */
+};
+
+/* One quantizer of the network; equal minimum and maximum stand for one step (or zero point). */
+struct report_quantizer {
+    const char *site, *kind; /* "blocks.0.attn.qkv" and "weight, per channel" */
+    int32_t bits;
+    double step_min, step_max;
+    double zero_min, zero_max; /* NaN: none, the quantizer is symmetric */
+};
+
+struct report_file {
+    const char *name;
+    uint64_t bytes;
+};
+
+struct report {
+    const char *title; /* NULL: "Quantization report" */
+    const char *model, *mode;
+    int32_t weight_bits, activation_bits; /* 0: not told */
+    uint64_t float_bytes, quantized_bytes; /* file sizes; 0: not told */
+    double float_accuracy, quantized_accuracy; /* 0 to 1; NaN: not measured */
+    uint64_t accuracy_images;                  /* on how many; 0: not told */
+    double seconds;                            /* NaN: not told */
+    uint64_t peak_bytes;                       /* memory; 0: not told */
+
+    const struct report_image *synthetic;
+    size_t n_synthetic;
+    const struct report_image *attention;
+    size_t n_attention;
+
+    /* Inter-head similarity of each block; either may be NULL. */
+    const double *similarity_before, *similarity_after;
+    size_t n_similarity;
+
+    const struct report_chart *charts;
+    size_t n_charts;
+    const struct report_layer *layers; /* in network order */
+    size_t n_layers;
+    const struct report_quantizer *quantizers;
+    size_t n_quantizers;
+
+    const char *command; /* the command line */
+    const struct report_row *provenance; /* seed, versions, kernels, ... */
+    size_t n_provenance;
+    const struct report_file *inputs;
+    size_t n_inputs;
+};
+
+/* Everything absent. */
+void report_init(struct report *r);
+
+/* Writes beside `path` and renames, replacing what is there. 0, or -1 with one line in err; then
+ * nothing is left behind and an older file at `path` is as it was. */
+int report_write(const char *path, const struct report *r, char *err, size_t cap);
+
+#endif
