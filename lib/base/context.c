@@ -87,7 +87,7 @@ static void format_line(char *line, const char *fmt, va_list args)
     }
 }
 
-dfq_status dfqi_fail(dfq_context *ctx, dfq_status code, const char *fmt, ...)
+void dfqi_set_error(dfq_context *ctx, const char *fmt, ...)
 {
     char line[DFQI_ERROR_MAX]; /* the arguments may point into ctx->error */
     va_list args;
@@ -97,7 +97,6 @@ dfq_status dfqi_fail(dfq_context *ctx, dfq_status code, const char *fmt, ...)
     /* A worker thread may fail while another does. */
 #pragma omp critical(dfqi_error_text)
     memcpy(ctx->error, line, strlen(line) + 1);
-    return code;
 }
 
 void dfqi_log(dfq_context *ctx, int32_t level, const char *fmt, ...)

@@ -28,10 +28,14 @@ dfq_context *dfqi_context_retain(dfq_context *ctx);
 void dfqi_context_release(dfq_context *ctx); /* NULL ok */
 
 /* Stores the detail text and returns `code`, so that a failing check reads
- * `return dfqi_fail(ctx, DFQ_E_SHAPE, "...", ...)`. One line, no trailing dot. */
-dfq_status dfqi_fail(dfq_context *ctx, dfq_status code, const char *fmt, ...)
+ * `return dfqi_fail(ctx, DFQ_E_SHAPE, "...", ...)`. One line, no trailing dot. Any thread. A macro,
+ * because a compiler that sees the code knows which outputs are set on success. */
+#define dfqi_fail(ctx, code, ...)                                                                  \
+    (dfqi_set_error((ctx), __VA_ARGS__), (dfq_status)(code))
+
+void dfqi_set_error(dfq_context *ctx, const char *fmt, ...)
 #if defined(__GNUC__)
-    __attribute__((format(printf, 3, 4)))
+    __attribute__((format(printf, 2, 3)))
 #endif
     ;
 

@@ -85,7 +85,7 @@ static void copy_strided(const dfqi_dl_tensor *d, const char *src, dfq_tensor *t
 static dfq_status import_tensor(dfq_context *ctx, const dfqi_dl_tensor *d, bool *out_borrowed,
                                 dfq_tensor **out)
 {
-    dfqi_dtype dtype = DFQI_F32;
+    dfqi_dtype dtype;
     dfq_tensor *t;
     char *data;
     size_t bytes;
