@@ -1,4 +1,4 @@
-"""Golden data of the fake quantizers: weights, LSQ activations, initialisation, logarithmic grid."""
+"""Golden data of the fake quantizers: weights, LSQ activations, their start, logarithmic grid."""
 import torch
 
 import golden
@@ -89,7 +89,8 @@ def log_cases(bits, g):
     x = (top.double() * 2 ** (-codes.double() / 2)).float()
     x = torch.cat((x, torch.stack((top * 0, top, top * 1.1, top * 2.0 ** (-(2 ** bits) / 2)))))
     key = f"log{bits}"
-    return {key + ".x": x, key + ".top": top, key + ".y": quant.log_sqrt2(x.double(), top.double(), bits)}
+    y = quant.log_sqrt2(x.double(), top.double(), bits)
+    return {key + ".x": x, key + ".top": top, key + ".y": y}
 
 
 g = golden.generator(SEED)

@@ -55,7 +55,8 @@ def tune(x, dtype):
 
 def main():
     x = batch(SEED)
-    (init, steps, quantizer), (_, steps32, q32) = (tune(x, d) for d in (torch.float64, torch.float32))
+    init, steps, quantizer = tune(x, torch.float64)
+    steps32 = tune(x, torch.float32)[1]
     print("nearest rounding tie: activations %.1e, weights %.1e; nearest border: %.1e codes" % (
         quantizer.ties, quantizer.weight_ties, quantizer.borders))
     # Otherwise a C engine whose sums differ in the last bits may round to another code.

@@ -59,7 +59,8 @@ def classify(weights, folder):
         for name, _ in rows[at:at + 25]:
             a = np.asarray(Image.open(os.path.join(folder, name)).convert("RGB"))
             top, left = (round((n - 224) / 2) for n in a.shape[:2])  # half to even: 1.5 is 2
-            batch.append(torch.from_numpy(a[top:top + 224, left:left + 224].transpose(2, 0, 1).copy()))
+            a = a[top:top + 224, left:left + 224].transpose(2, 0, 1)
+            batch.append(torch.from_numpy(a.copy()))
         logits.append(vit.forward(weights, normalise(torch.stack(batch)), vit.TINY_224))
     logits = torch.cat(logits)
     labels = torch.tensor([label for _, label in rows])
