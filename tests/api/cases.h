@@ -1,0 +1,10 @@
+/* The cases of the api suite, one file per public header. */
+#ifndef DFQT_API_CASES_H
+#define DFQT_API_CASES_H
+
+#include <check.h>
+
+TCase *dfqt_api_context_case(void);
+TCase *dfqt_api_tensor_case(void);
+
+#endif

@@ -1,0 +1,11 @@
+/* Tests of the public interface, against the shared library. */
+#include "api/cases.h"
+#include "support/suite.h"
+
+int main(void)
+{
+    Suite *s = suite_create("api");
+    suite_add_tcase(s, dfqt_api_context_case());
+    suite_add_tcase(s, dfqt_api_tensor_case());
+    return dfqt_run(s);
+}
