@@ -1,0 +1,191 @@
+/* The executor: binds memory to the places of a plan and runs its steps. */
+#include "graph/exec.h"
+
+#include <string.h>
+
+#include "base/parallel.h"
+#include "base/progress.h"
+
+struct dfqi_exec {
+    dfq_context *ctx;
+    const dfqi_graph *g;
+    const dfqi_kernels *k;
+    dfqi_plan plan;
+    const float **bound; /* one for each value: inputs */
+    float *fixed;        /* static space */
+    float *global;
+    float *local;        /* threads x (local + scratch) */
+    int32_t threads;
+    int32_t primed;      /* static values are computed */
+    double *profile;     /* [threads][DFQI_OP_COUNT], or NULL */
+};
+
+/* One segment as the body of a parallel loop. */
+typedef struct segment {
+    dfqi_exec *e;
+    const dfqi_step *step;
+} segment;
+
+void dfqi_exec_free(dfqi_exec *e)
+{
+    if (!e) return;
+    dfq_context *ctx = e->ctx;
+    dfqi_plan_fini(&e->plan);
+    dfqi_free(ctx, e->bound);
+    dfqi_free(ctx, e->fixed);
+    dfqi_free(ctx, e->global);
+    dfqi_free(ctx, e->local);
+    dfqi_free(ctx, e->profile);
+    dfqi_free(ctx, e);
+}
+
+dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out)
+{
+    DFQI_TRY(dfqi_graph_status(g));
+    dfq_context *ctx = g->ctx;
+    dfqi_exec *e = dfqi_calloc(ctx, 1, sizeof *e);
+    if (!e) return DFQ_E_NOMEM;
+    dfq_status status;
+    e->ctx = ctx;
+    e->g = g;
+    e->k = dfqi_kernels_get(ctx);
+    e->threads = ctx->threads;
+    e->plan.ctx = ctx;
+    DFQI_GOTO(dfqi_plan_make(g, &e->plan), fail);
+    const dfqi_plan *p = &e->plan;
+    status = DFQ_E_NOMEM;
+    e->bound = dfqi_calloc(ctx, (size_t)g->n_values + 1, sizeof *e->bound);
+    e->fixed = dfqi_calloc(ctx, p->static_floats, sizeof(float));
+    e->global = dfqi_calloc(ctx, p->global_floats, sizeof(float));
+    e->local = dfqi_calloc(ctx, (size_t)e->threads * (p->local_floats + p->scratch_floats),
+                           sizeof(float));
+    if (!e->bound || !e->fixed || !e->global || !e->local) goto fail;
+    for (int32_t v = 0; v < g->n_values; v++)
+        if (g->values[v].kind == DFQI_VALUE_PARAM)
+            e->bound[v] = dfqi_tensor_f32(g->values[v].tensor);
+    *out = e;
+    return DFQ_OK;
+fail:
+    dfqi_exec_free(e);
+    return status;
+}
+
+dfq_status dfqi_exec_estimate(const dfqi_graph *g, size_t *out_bytes)
+{
+    dfqi_plan p;
+    DFQI_TRY(dfqi_graph_status(g));
+    DFQI_TRY(dfqi_plan_make(g, &p));
+    *out_bytes = dfqi_plan_bytes(&p, g->ctx->threads);
+    dfqi_plan_fini(&p);
+    return DFQ_OK;
+}
+
+void dfqi_exec_bind(dfqi_exec *e, dfqi_id input, const float *data)
+{
+    if (input >= 0) e->bound[input] = data;
+}
+
+static float *address(const dfqi_exec *e, dfqi_id v, int64_t image, int32_t thread)
+{
+    const dfqi_place *at = &e->plan.places[v];
+    size_t thread_floats = e->plan.local_floats + e->plan.scratch_floats;
+    switch (at->space) {
+    case DFQI_SPACE_BOUND: /* operands are only read: the cast is safe */
+        return e->bound[v] ? (float *)(uintptr_t)(e->bound[v] + image * at->stride) : NULL;
+    case DFQI_SPACE_STATIC:
+        return e->fixed + at->offset;
+    case DFQI_SPACE_GLOBAL:
+        return e->global + at->offset + image * at->stride;
+    case DFQI_SPACE_LOCAL:
+        return e->local + (size_t)thread * thread_floats + at->offset;
+    default:
+        return NULL;
+    }
+}
+
+static void fill_arg(const dfqi_exec *e, dfqi_id id, int64_t image, int64_t images, int32_t thread,
+                     dfqi_arg *a)
+{
+    const dfqi_value *v = &e->g->values[id];
+    a->data = address(e, id, image, thread);
+    a->rank = v->rank;
+    memcpy(a->dims, v->dims, sizeof a->dims);
+    if (v->batched) a->dims[0] = images;
+    a->count = v->batched ? images * e->plan.places[id].stride : dfqi_value_count(v);
+}
+
+static void run_node(dfqi_exec *e, int32_t node, int64_t image, int64_t images, int32_t thread,
+                     dfq_context *ctx)
+{
+    const dfqi_node *n = &e->g->nodes[node];
+    dfqi_run r = {.ctx = ctx, .k = e->k, .attr = &n->attr, .images = images, .batch = e->g->batch};
+    for (int32_t i = 0; i < n->n_in; i++)
+        if (n->in[i] >= 0) fill_arg(e, n->in[i], image, images, thread, &r.in[i]);
+    for (int32_t i = 0; i < n->n_out; i++) fill_arg(e, n->out[i], image, images, thread, &r.out[i]);
+    size_t thread_floats = e->plan.local_floats + e->plan.scratch_floats;
+    r.scratch = e->local + (size_t)thread * thread_floats + e->plan.local_floats;
+    double start = e->profile ? dfqi_now() : 0;
+    dfqi_op_get(n->op)->run(&r);
+    if (e->profile) e->profile[thread * DFQI_OP_COUNT + n->op] += dfqi_now() - start;
+}
+
+static void run_slice(void *arg, int64_t i, int32_t thread)
+{
+    const segment *s = arg;
+    dfqi_exec *e = s->e;
+    int64_t first = i * e->plan.slice, left = e->g->batch - first;
+    int64_t images = left < e->plan.slice ? left : e->plan.slice;
+    for (int32_t k = 0; k < s->step->count; k++)
+        run_node(e, e->plan.order[s->step->first + k], first, images, thread, NULL);
+}
+
+static dfq_status check_bound(const dfqi_exec *e)
+{
+    for (int32_t k = 0; k < e->plan.n_steps; k++) {
+        const dfqi_step *s = &e->plan.steps[k];
+        for (int32_t j = s->first; j < s->first + s->count; j++) {
+            const dfqi_node *n = &e->g->nodes[e->plan.order[j]];
+            for (int32_t i = 0; i < n->n_in; i++)
+                if (n->in[i] >= 0 && e->plan.places[n->in[i]].space == DFQI_SPACE_BOUND &&
+                    !e->bound[n->in[i]])
+                    return dfqi_fail(e->ctx, DFQ_E_INTERNAL, "input %s is not bound",
+                                     e->g->values[n->in[i]].name);
+        }
+    }
+    return DFQ_OK;
+}
+
+dfq_status dfqi_exec_run(dfqi_exec *e)
+{
+    DFQI_TRY(check_bound(e));
+    int64_t slices = (e->g->batch + e->plan.slice - 1) / e->plan.slice;
+    for (int32_t k = 0; k < e->plan.n_steps; k++) {
+        const dfqi_step *s = &e->plan.steps[k];
+        segment seg = {.e = e, .step = s};
+        if (s->once && e->primed) continue;
+        if (s->sliced)
+            dfqi_parallel_for(e->ctx, slices, run_slice, &seg);
+        else
+            run_node(e, e->plan.order[s->first], 0, e->g->batch, 0, e->ctx);
+    }
+    e->primed = 1;
+    return DFQ_OK;
+}
+
+const float *dfqi_exec_data(const dfqi_exec *e, dfqi_id v)
+{
+    return address(e, v, 0, 0);
+}
+
+dfq_status dfqi_exec_profile(dfqi_exec *e)
+{
+    if (!e->profile) e->profile = dfqi_calloc(e->ctx, (size_t)e->threads * DFQI_OP_COUNT, sizeof(double));
+    return e->profile ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+double dfqi_exec_seconds(const dfqi_exec *e, dfqi_op_kind op)
+{
+    double sum = 0;
+    for (int32_t t = 0; e->profile && t < e->threads; t++) sum += e->profile[t * DFQI_OP_COUNT + op];
+    return sum;
+}

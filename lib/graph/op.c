@@ -1,0 +1,55 @@
+/* The op table, gathered from the op files in the order of dfqi_op_kind. */
+#include "graph/ops_priv.h"
+
+#include <string.h>
+
+const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
+{
+    if (kind >= DFQI_OP_FQ) return &dfqi_ops_quant[kind - DFQI_OP_FQ];
+    if (kind >= DFQI_OP_CROSS_ENTROPY) return &dfqi_ops_loss[kind - DFQI_OP_CROSS_ENTROPY];
+    if (kind >= DFQI_OP_PATCHIFY) return &dfqi_ops_layout[kind - DFQI_OP_PATCHIFY];
+    if (kind >= DFQI_OP_ADD) return &dfqi_ops_row[kind - DFQI_OP_ADD];
+    return &dfqi_ops_product[kind - DFQI_OP_PACK];
+}
+
+void dfqi_out(dfqi_graph *g, const dfqi_node *n, int32_t slot, int batched, int32_t rank,
+              const int64_t *dims)
+{
+    dfqi_value *v = &g->values[n->out[slot]];
+    v->batched = batched != 0;
+    v->rank = rank;
+    memcpy(v->dims, dims, (size_t)rank * sizeof *dims);
+}
+
+void dfqi_out_like(dfqi_graph *g, const dfqi_node *n, int32_t slot, dfqi_id id)
+{
+    const dfqi_value *v = &g->values[id];
+    dfqi_out(g, n, slot, v->batched, v->rank, v->dims);
+}
+
+const dfqi_value *dfqi_in(const dfqi_graph *g, const dfqi_node *n, int32_t slot)
+{
+    return &g->values[n->in[slot]];
+}
+
+dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
+                          const char *expected)
+{
+    char text[96];
+    const dfqi_value *v = dfqi_in(g, n, slot);
+    dfqi_shape_text(v->rank, v->dims, text, sizeof text);
+    return dfqi_fail(g->ctx, DFQ_E_SHAPE, "%s %s: operand %d is %s, expected %s",
+                     dfqi_op_get(n->op)->name, n->name, slot, text, expected);
+}
+
+dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n)
+{
+    dfqi_out_like(g, n, 0, n->in[0]);
+    return DFQ_OK;
+}
+
+dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t n_in,
+                  const dfqi_id *in)
+{
+    return dfqi_graph_node(g, op, NULL, attr, n_in, in);
+}

@@ -1,0 +1,77 @@
+/* Builders, one per op: what it computes, shapes, attributes. B is the batch.
+ * Gradient ops (…_dx, …_dw) are made by the gradient rules and have no builder here. */
+#ifndef DFQI_GRAPH_OPS_H
+#define DFQI_GRAPH_OPS_H
+
+#include "graph/graph.h"
+
+/* -- products; named ones pass their operands through the graph's rewrite ---------------------- */
+
+/* x[B,..,K] W[O,K]^T + b[O] -> [B,..,O]. W may have any shape with first extent O and K elements
+ * behind it. b may be DFQI_NONE. Slots: 0 x, 1 W. */
+dfqi_id dfqi_linear(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b);
+/* a[B,H,M,d] b[B,H,N,d]^T -> [B,H,M,N]. Slots: 0 a, 1 b. */
+dfqi_id dfqi_matmul_nt(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b);
+/* a[B,H,M,N] b[B,H,N,d] -> [B,H,M,d]. Slots: 0 a, 1 b. */
+dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b);
+
+/* -- elementwise and rows ---------------------------------------------------------------------- */
+
+dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b);                  /* same shapes */
+dfqi_id dfqi_gelu(dfqi_graph *g, dfqi_id x);                            /* exact, erf */
+dfqi_id dfqi_softmax(dfqi_graph *g, dfqi_id x, float scale);            /* softmax(scale x), last extent */
+dfqi_id dfqi_layernorm(dfqi_graph *g, dfqi_id x, dfqi_id gamma, dfqi_id beta, float eps);
+
+/* -- layout ------------------------------------------------------------------------------------ */
+
+/* x[B,C,Y,X] -> [B, (Y/p)(X/p), C p p], patches row-major, inside a patch C, y, x. */
+dfqi_id dfqi_patchify(dfqi_graph *g, dfqi_id x, int64_t patch);
+/* patches[B,P,D], cls[1,1,D], pos[1,P+1,D] -> [B,P+1,D]: class token first, positions added. */
+dfqi_id dfqi_tokens(dfqi_graph *g, dfqi_id patches, dfqi_id cls, dfqi_id pos);
+/* x[B,N,D] -> [B,D], token `index`. */
+dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
+/* x[B,N,parts*H*d] -> parts outputs [B,H,N,d]; parts is 1 or 3 (q, k, v). */
+dfqi_id dfqi_split_heads(dfqi_graph *g, dfqi_id x, int64_t heads, int64_t parts);
+/* o[B,H,N,d] -> [B,N,H*d]. */
+dfqi_id dfqi_join_heads(dfqi_graph *g, dfqi_id o);
+/* Sum over the batch of elements first.. of x, shaped like the unbatched `like`, times `scale`. */
+dfqi_id dfqi_sum_batch(dfqi_graph *g, dfqi_id x, dfqi_id like, int64_t first, float scale);
+/* x[B,C,Y,X] rolled by offsets[2] = (y, x): out[i] = in[(i - offset) mod n]. */
+dfqi_id dfqi_roll(dfqi_graph *g, dfqi_id x, dfqi_id offsets);
+/* x[B,C,Y,X] * scale[B,C] + shift[B,C]. */
+dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shift);
+
+/* -- losses: one value per image, [B] ---------------------------------------------------------- */
+
+/* Cross-entropy of logits[B,C] with labels[B] (class numbers as floats). */
+dfqi_id dfqi_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id labels);
+/* T^2 KL(softmax(teacher/T) || softmax(student/T)), gradient to the student (mimiq.md 3.1). */
+dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperature);
+/* Mean of 1 - SSIM^2 over queries and ordered head pairs of raw products r[B,H,N,N], the first
+ * `drop` tokens left out (mimiq.md 1.2). */
+dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop);
+/* 1 - mean structural similarity of teacher and student head outputs [B,H,N,d] (mimiq.md 3.1). */
+dfqi_id dfqi_head_ssim(dfqi_graph *g, dfqi_id teacher, dfqi_id student, int64_t drop);
+/* Total variation of x[B,C,Y,X] over the whole batch, [1] (mimiq.md 1.3). */
+dfqi_id dfqi_tv(dfqi_graph *g, dfqi_id x);
+/* sum_k weight[k] * mean(term[k]) -> [1]; terms are [B] or [1], at most DFQI_ATTR_MAX. Output 1 is
+ * [n]: the means, unweighted. */
+dfqi_id dfqi_total(dfqi_graph *g, int32_t n, const dfqi_id *term, const float *weight);
+/* A value like `like` filled with a constant. */
+dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
+
+/* -- fake quantization (straight-through gradients, mimiq.md 2) --------------------------------- */
+
+/* x on the grid of step: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero is
+ * like step, or DFQI_NONE. Codes lo..hi. The gradients of step and zero are multiplied by step_scale
+ * and zero_scale. */
+dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi,
+                float step_scale, float zero_scale);
+/* Logarithmic grid base sqrt(2) below top[1], codes 0..hi. */
+dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float hi);
+/* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned steps step[O]
+ * may be DFQI_NONE (min-max steps then). step_scale multiplies the gradient of step. */
+dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int64_t bits,
+                       float step_scale);
+
+#endif

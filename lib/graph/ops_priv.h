@@ -1,0 +1,26 @@
+/* Helpers shared by the op files: shape rules and rows of the op table. */
+#ifndef DFQI_GRAPH_OPS_PRIV_H
+#define DFQI_GRAPH_OPS_PRIV_H
+
+#include "graph/graph.h"
+#include "graph/ops.h"
+
+/* Sets an output's shape. dims[0] is the batch if `batched`. */
+void dfqi_out(dfqi_graph *g, const dfqi_node *n, int32_t slot, int batched, int32_t rank,
+              const int64_t *dims);
+/* Output `slot` has the shape of value v. */
+void dfqi_out_like(dfqi_graph *g, const dfqi_node *n, int32_t slot, dfqi_id v);
+const dfqi_value *dfqi_in(const dfqi_graph *g, const dfqi_node *n, int32_t slot);
+/* DFQ_E_SHAPE naming the node, what was expected and the operand's shape. */
+dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
+                          const char *expected);
+/* shape rule: output 0 like operand 0 */
+dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n);
+/* Makes a node without a name. */
+dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t n_in,
+                  const dfqi_id *in);
+
+extern const dfqi_op dfqi_ops_product[], dfqi_ops_row[], dfqi_ops_layout[], dfqi_ops_loss[],
+    dfqi_ops_quant[];
+
+#endif

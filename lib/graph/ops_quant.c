@@ -1,0 +1,212 @@
+/* Fake quantization: quantize and dequantize in one op, gradients by the straight-through estimator
+ * (mimiq.md 2.2, 2.3; LSQ, Esser et al., ICLR 2020). */
+#include "base/parallel.h"
+#include "graph/ops_priv.h"
+
+#include <math.h>
+
+/* -- activations: x, step, zero (may be absent); attr f = lo, hi, step_scale, zero_scale ------------- */
+
+/* How an operand falls into parts with a grid of their own. Values with heads, [B,H,N,d], have one
+ * part for each head when there are H or H * d steps; everything else is one part an image. */
+typedef struct fq_parts {
+    int64_t parts, rows, cols, steps; /* steps: of one part, 1 or cols */
+} fq_parts;
+
+static dfq_status fq_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *x = dfqi_in(g, n, 0);
+    int64_t steps = dfqi_value_count(dfqi_in(g, n, 1));
+    int64_t heads = x->rank == 4 ? x->dims[1] : 1;
+    if (!x->batched) return dfqi_bad_shape(g, n, 0, "batched");
+    if (steps != 1 && steps != heads && steps != heads * dfqi_value_last(x))
+        return dfqi_bad_shape(g, n, 1, "one step, one for each head, or one for each channel");
+    if (n->in[2] >= 0 && dfqi_value_count(dfqi_in(g, n, 2)) != steps)
+        return dfqi_bad_shape(g, n, 2, "as many zero points as steps");
+    return dfqi_shape_same(g, n);
+}
+
+static fq_parts parts_of(const dfqi_run *r)
+{
+    const dfqi_arg *x = &r->in[0];
+    int64_t steps = r->in[1].count, cols = x->dims[x->rank - 1];
+    if (x->rank != 4 || steps == 1)
+        return (fq_parts){1, x->count / r->images / cols, cols, steps};
+    return (fq_parts){x->dims[1], x->dims[2], cols, steps / x->dims[1]};
+}
+
+static dfqi_grid grid_of(const dfqi_run *r, const fq_parts *p, int64_t part)
+{
+    return (dfqi_grid){.step = r->in[1].data + part * p->steps,
+                       .zero = r->in[2].data ? r->in[2].data + part * p->steps : NULL,
+                       .n_steps = p->steps,
+                       .lo = r->attr->f[0],
+                       .hi = r->attr->f[1]};
+}
+
+static void fq_run(const dfqi_run *r)
+{
+    fq_parts p = parts_of(r);
+    for (int64_t i = 0; i < r->images * p.parts; i++) {
+        dfqi_grid grid = grid_of(r, &p, i % p.parts);
+        int64_t at = i * p.rows * p.cols;
+        r->k->fq(p.rows, p.cols, &grid, r->in[0].data + at, r->out[0].data + at);
+    }
+}
+
+static void fq_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                    dfqi_id *din)
+{
+    dfqi_id dx = dfqi_make(g, DFQI_OP_FQ_DX, &n->attr, 4,
+                           (dfqi_id[]){n->in[0], n->in[1], n->in[2], dout[0]});
+    if (want[0]) din[0] = dx;
+    if (want[1])
+        din[1] = dfqi_sum_batch(g, dfqi_graph_output(g, dx, 1), n->in[1], 0, n->attr.f[2]);
+    if (want[2])
+        din[2] = dfqi_sum_batch(g, dfqi_graph_output(g, dx, 2), n->in[2], 0, n->attr.f[3]);
+}
+
+/* operands x, step, zero, dy; outputs dx, dstep[B,S], dzero[B,S] of each image */
+static dfq_status fq_dx_shape(dfqi_graph *g, dfqi_node *n)
+{
+    int64_t dims[2] = {g->batch, dfqi_value_count(dfqi_in(g, n, 1))};
+    dfqi_out_like(g, n, 0, n->in[0]);
+    dfqi_out(g, n, 1, 1, 2, dims);
+    dfqi_out(g, n, 2, 1, 2, dims);
+    return DFQ_OK;
+}
+
+static int64_t fq_dx_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
+{
+    (void)images;
+    return 2 * dfqi_value_count(dfqi_in(g, n, 1));
+}
+
+static void fq_dx_run(const dfqi_run *r)
+{
+    fq_parts p = parts_of(r);
+    int sums = r->out[1].data || r->out[2].data;
+    for (int64_t i = 0; i < r->images * p.parts; i++) {
+        dfqi_grid grid = grid_of(r, &p, i % p.parts);
+        int64_t at = i * p.rows * p.cols, s = i * p.steps;
+        /* the kernel writes both sums or none; what nobody reads goes to scratch */
+        float *dstep = r->out[1].data ? r->out[1].data + s : r->scratch;
+        float *dzero = r->out[2].data ? r->out[2].data + s : r->scratch + p.steps;
+        r->k->fq_bwd(p.rows, p.cols, &grid, r->in[0].data + at, r->in[3].data + at,
+                     r->out[0].data + at, sums ? dstep : NULL, sums ? dzero : NULL);
+    }
+}
+
+/* -- logarithmic grid: p, top; attr f[0] largest code -------------------------------------------------- */
+
+static void fq_log_run(const dfqi_run *r)
+{
+    r->k->fq_log((size_t)r->in[0].count, r->in[1].data[0], r->attr->f[0], r->in[0].data,
+                 r->out[0].data);
+}
+
+/* Straight through. */
+static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                      dfqi_id *din)
+{
+    (void)g, (void)n;
+    if (want[0]) din[0] = dout[0];
+}
+
+/* -- weights: w, col (may be absent), step (may be absent); attr i[0] bits, f[0] step_scale ------------- */
+
+static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *w = dfqi_in(g, n, 0);
+    if (n->attr.i[0] < 2 || n->attr.i[0] > 8)
+        return dfqi_fail(g->ctx, DFQ_E_INVALID, "%s: weight width is %lld bits, must be 2 to 8",
+                         n->name, (long long)n->attr.i[0]);
+    if (n->in[1] >= 0 && dfqi_value_count(dfqi_in(g, n, 1)) != dfqi_value_count(w) / w->dims[0])
+        return dfqi_bad_shape(g, n, 1, "one factor for each column of the weight");
+    if (n->in[2] >= 0 && dfqi_value_count(dfqi_in(g, n, 2)) != w->dims[0])
+        return dfqi_bad_shape(g, n, 2, "one step for each row of the weight");
+    return dfqi_shape_same(g, n);
+}
+
+static void fq_weight_row(void *arg, int64_t i, int32_t thread)
+{
+    const dfqi_run *r = arg;
+    int64_t cols = r->in[0].count / r->in[0].dims[0];
+    (void)thread;
+    r->k->fq_weight(1, cols, (int)r->attr->i[0], r->in[0].data + i * cols, r->in[1].data,
+                    r->in[2].data ? r->in[2].data + i : NULL, r->out[0].data + i * cols, NULL);
+}
+
+static void fq_weight_run(const dfqi_run *r)
+{
+    dfqi_parallel_for(r->ctx, r->in[0].dims[0], fq_weight_row, (void *)(uintptr_t)r);
+}
+
+/* Straight through to the weight, everywhere (mimiq.md 2.2); LSQ to a learned step. */
+static void fq_weight_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                           const uint8_t *want, dfqi_id *din)
+{
+    if (want[0]) din[0] = dout[0];
+    if (want[2])
+        din[2] = dfqi_make(g, DFQI_OP_FQ_WEIGHT_DSTEP, &n->attr, 4,
+                           (dfqi_id[]){n->in[0], n->in[1], n->in[2], dout[0]});
+}
+
+static dfq_status fq_weight_dstep_shape(dfqi_graph *g, dfqi_node *n)
+{
+    dfqi_out_like(g, n, 0, n->in[2]);
+    return DFQ_OK;
+}
+
+/* d(w^)/d(step) = (q - v/step) / s in range, Q / s outside, v = w s. */
+static void fq_weight_dstep_row(void *arg, int64_t i, int32_t thread)
+{
+    const dfqi_run *r = arg;
+    int64_t cols = r->in[0].count / r->in[0].dims[0];
+    const float *w = r->in[0].data + i * cols, *dy = r->in[3].data + i * cols;
+    float step = r->in[2].data[i], hi = (float)((1 << (r->attr->i[0] - 1)) - 1), lo = -hi - 1;
+    double sum = 0;
+    (void)thread;
+    for (int64_t c = 0; c < cols; c++) {
+        float s = r->in[1].data ? r->in[1].data[c] : 1.0f;
+        float u = w[c] * s / step;
+        float q = u < lo ? lo : u > hi ? hi : rintf(u);
+        sum += (double)dy[c] * (u < lo || u > hi ? q : q - u) / s;
+    }
+    r->out[0].data[i] = (float)sum * r->attr->f[0];
+}
+
+static void fq_weight_dstep_run(const dfqi_run *r)
+{
+    dfqi_parallel_for(r->ctx, r->in[0].dims[0], fq_weight_dstep_row, (void *)(uintptr_t)r);
+}
+
+/* -- builders ------------------------------------------------------------------------------------------- */
+
+dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi,
+                float step_scale, float zero_scale)
+{
+    dfqi_attr a = {.f = {lo, hi, step_scale, zero_scale}};
+    return dfqi_make(g, DFQI_OP_FQ, &a, 3, (dfqi_id[]){x, step, zero});
+}
+
+dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float hi)
+{
+    dfqi_attr a = {.f = {hi}};
+    return dfqi_make(g, DFQI_OP_FQ_LOG, &a, 2, (dfqi_id[]){x, top});
+}
+
+dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int64_t bits,
+                       float step_scale)
+{
+    dfqi_attr a = {.i = {bits}, .f = {step_scale}};
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, col, step});
+}
+
+const dfqi_op dfqi_ops_quant[] = {
+    {"fq", 2, 3, 1, 0, fq_shape, fq_run, fq_grad, NULL, NULL},
+    {"fq_dx", 2, 4, 3, 0, fq_dx_shape, fq_dx_run, NULL, NULL, fq_dx_scratch},
+    {"fq_log", 2, 2, 1, 0, dfqi_shape_same, fq_log_run, pass_grad, NULL, NULL},
+    {"fq_weight", 1, 3, 1, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL},
+    {"fq_weight_dstep", 1, 4, 1, 0, fq_weight_dstep_shape, fq_weight_dstep_run, NULL, NULL, NULL},
+};

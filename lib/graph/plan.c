@@ -1,0 +1,284 @@
+/* Scheduling and memory planning; see plan.h for the idea. */
+#include "graph/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A slice's largest value should fit in a core's cache beside the weights of one layer. */
+enum { SLICE_FLOATS = 128 * 1024, ALIGN_FLOATS = DFQI_ALIGN / sizeof(float) };
+
+/* Work in progress: one record for each node and for each value. */
+typedef struct item {
+    int32_t node;
+    int32_t level; /* 2 s: whole nodes before segment s; 2 s + 1: segment s */
+} item;
+
+typedef struct life {
+    dfqi_id value;
+    int32_t first, last; /* time of the producer and of the last reader */
+    size_t floats;
+    size_t offset;
+} life;
+
+typedef struct planner {
+    const dfqi_graph *g;
+    dfqi_plan *p;
+    uint8_t *needed;     /* node is needed for something kept */
+    int32_t *readers;    /* value: number of reading nodes, +1 if kept */
+    item *items;
+    int32_t n_items;
+    int32_t *step_of;    /* node -> step, -1 */
+    int32_t *pos_of;     /* node -> position in order */
+    life *lives;
+} planner;
+
+static bool is_sliced(const dfqi_graph *g, const dfqi_node *n)
+{
+    return !(dfqi_op_get(n->op)->flags & DFQI_OPF_WHOLE) && g->values[n->out[0]].batched;
+}
+
+/* Nodes that lead to a kept value, from the back. */
+static void mark_needed(planner *w)
+{
+    const dfqi_graph *g = w->g;
+    for (int32_t v = 0; v < g->n_values; v++) w->readers[v] = g->values[v].keep;
+    for (int32_t i = g->n_nodes - 1; i >= 0; i--) {
+        const dfqi_node *n = &g->nodes[i];
+        for (int32_t k = 0; k < n->n_out; k++) w->needed[i] |= w->readers[n->out[k]] > 0;
+        for (int32_t k = 0; w->needed[i] && k < n->n_in; k++)
+            if (n->in[k] >= 0) w->readers[n->in[k]]++;
+    }
+}
+
+/* As soon as possible: a sliced node joins the segment of its operands unless one of them comes
+ * from a whole node, which opens the next segment. */
+static int32_t level_of(const planner *w, int32_t i, const int32_t *level)
+{
+    const dfqi_node *n = &w->g->nodes[i];
+    int sliced = is_sliced(w->g, n);
+    int32_t at = sliced ? 1 : 0;
+    for (int32_t k = 0; k < n->n_in; k++) {
+        int32_t from = n->in[k] >= 0 ? w->g->values[n->in[k]].node : -1;
+        if (from < 0) continue;
+        int32_t l = level[from];
+        if ((l & 1) != sliced) l++; /* from a segment to the whole nodes behind it, or back */
+        if (l > at) at = l;
+    }
+    return at;
+}
+
+static int by_level(const void *a, const void *b)
+{
+    const item *x = a, *y = b;
+    if (x->level != y->level) return x->level < y->level ? -1 : 1;
+    return x->node < y->node ? -1 : x->node > y->node;
+}
+
+static dfq_status schedule(planner *w)
+{
+    const dfqi_graph *g = w->g;
+    dfqi_plan *p = w->p;
+    int32_t *level = dfqi_calloc(g->ctx, (size_t)g->n_nodes + 1, sizeof *level);
+    if (!level) return DFQ_E_NOMEM;
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        if (!w->needed[i]) continue;
+        level[i] = level_of(w, i, level);
+        w->items[w->n_items++] = (item){.node = i, .level = level[i]};
+    }
+    dfqi_free(g->ctx, level);
+    qsort(w->items, (size_t)w->n_items, sizeof *w->items, by_level);
+    for (int32_t k = 0; k < w->n_items; k++) {
+        int32_t i = w->items[k].node;
+        uint8_t sliced = w->items[k].level & 1;
+        if (!(sliced && k > 0 && w->items[k - 1].level == w->items[k].level))
+            p->steps[p->n_steps++] =
+                (dfqi_step){.first = k, .sliced = sliced,
+                            .once = g->values[g->nodes[i].out[0]].frozen};
+        p->steps[p->n_steps - 1].count++;
+        p->order[k] = i;
+        w->step_of[i] = p->n_steps - 1;
+        w->pos_of[i] = k;
+    }
+    return DFQ_OK;
+}
+
+/* A value is local if one sliced segment makes and reads it and nobody else does. */
+static bool is_local(const planner *w, dfqi_id id)
+{
+    const dfqi_graph *g = w->g;
+    const dfqi_value *v = &g->values[id];
+    int32_t step = w->step_of[v->node];
+    return v->batched && !v->keep && w->p->steps[step].sliced;
+}
+
+/* Times are positions in the order; a value read outside its own step lives to the end of the
+ * reader's step, because slices of one segment run side by side. */
+static void find_lives(planner *w, int32_t *n_lives)
+{
+    const dfqi_graph *g = w->g;
+    dfqi_plan *p = w->p;
+    int32_t *at = w->readers; /* from here on: index into lives, or -1 */
+    for (dfqi_id id = 0; id < g->n_values; id++) {
+        const dfqi_value *v = &g->values[id];
+        dfqi_place *place = &p->places[id];
+        int used = w->readers[id] > 0;
+        at[id] = -1;
+        place->stride = v->batched ? dfqi_value_stride(v) : 0;
+        if (v->kind != DFQI_VALUE_NODE) place->space = DFQI_SPACE_BOUND;
+        if (v->kind != DFQI_VALUE_NODE || v->node < 0 || !w->needed[v->node]) continue;
+        if (!used && g->nodes[v->node].out[0] != id) continue; /* a further output nobody reads */
+        place->space = v->frozen ? DFQI_SPACE_STATIC
+                       : is_local(w, id) ? DFQI_SPACE_LOCAL : DFQI_SPACE_GLOBAL;
+        int32_t pos = w->pos_of[v->node];
+        at[id] = *n_lives;
+        w->lives[(*n_lives)++] = (life){.value = id, .first = pos, .last = pos};
+    }
+    for (int32_t k = 0; k < w->n_items; k++) {
+        const dfqi_node *n = &g->nodes[p->order[k]];
+        const dfqi_step *s = &p->steps[w->step_of[p->order[k]]];
+        for (int32_t j = 0; j < n->n_in; j++) {
+            if (n->in[j] < 0 || at[n->in[j]] < 0) continue;
+            life *l = &w->lives[at[n->in[j]]];
+            if (w->step_of[g->values[n->in[j]].node] != w->step_of[p->order[k]]) {
+                if (p->places[n->in[j]].space == DFQI_SPACE_LOCAL)
+                    p->places[n->in[j]].space = DFQI_SPACE_GLOBAL;
+                if (s->first + s->count - 1 > l->last) l->last = s->first + s->count - 1;
+            } else if (k > l->last) {
+                l->last = k;
+            }
+        }
+    }
+    for (int32_t i = 0; i < *n_lives; i++) {
+        life *l = &w->lives[i];
+        const dfqi_value *v = &g->values[l->value];
+        dfqi_space space = p->places[l->value].space;
+        int64_t images = v->batched ? (space == DFQI_SPACE_LOCAL ? p->slice : g->batch) : 1;
+        size_t n = (size_t)(images * dfqi_value_stride(v));
+        l->floats = (n + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+        if (v->keep) l->last = w->n_items;
+        if (space == DFQI_SPACE_GLOBAL) {
+            /* slices of the producing segment run at different times */
+            const dfqi_step *s = &p->steps[w->step_of[v->node]];
+            l->first = s->first;
+            if (s->first + s->count - 1 > l->last) l->last = s->first + s->count - 1;
+        }
+    }
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const life *x = a, *y = b;
+    if (x->floats != y->floats) return x->floats > y->floats ? -1 : 1;
+    return x->value < y->value ? -1 : x->value > y->value;
+}
+
+/* Largest first, each at the lowest offset where nothing alive at the same time lies.
+ * placed[] is kept sorted by offset. Returns the size of the space. */
+static size_t place_all(planner *w, int32_t n_lives, dfqi_space space, int32_t *placed)
+{
+    size_t end = 0;
+    int32_t n = 0;
+    for (int32_t i = 0; i < n_lives; i++) {
+        life *l = &w->lives[i];
+        if (w->p->places[l->value].space != space) continue;
+        size_t offset = 0;
+        for (int32_t k = 0; k < n; k++) {
+            const life *o = &w->lives[placed[k]];
+            bool meet = space == DFQI_SPACE_STATIC || (o->first <= l->last && l->first <= o->last);
+            if (!meet) continue;
+            if (offset + l->floats <= o->offset) break;
+            if (o->offset + o->floats > offset) offset = o->offset + o->floats;
+        }
+        l->offset = offset;
+        w->p->places[l->value].offset = offset;
+        if (offset + l->floats > end) end = offset + l->floats;
+        int32_t k = n++;
+        for (; k > 0 && w->lives[placed[k - 1]].offset > offset; k--) placed[k] = placed[k - 1];
+        placed[k] = i;
+    }
+    return end;
+}
+
+static void choose_slice(planner *w)
+{
+    const dfqi_graph *g = w->g;
+    int64_t largest = 1;
+    for (int32_t v = 0; v < g->n_values; v++)
+        if (g->values[v].batched && dfqi_value_stride(&g->values[v]) > largest)
+            largest = dfqi_value_stride(&g->values[v]);
+    int64_t slice = SLICE_FLOATS / largest;
+    w->p->slice = slice < 1 ? 1 : slice > g->batch ? g->batch : slice;
+}
+
+static void find_scratch(planner *w)
+{
+    const dfqi_graph *g = w->g;
+    for (int32_t k = 0; k < w->n_items; k++) {
+        const dfqi_node *n = &g->nodes[w->p->order[k]];
+        const dfqi_op *op = dfqi_op_get(n->op);
+        if (!op->scratch) continue;
+        size_t floats = (size_t)op->scratch(g, n, is_sliced(g, n) ? w->p->slice : g->batch);
+        if (floats > w->p->scratch_floats) w->p->scratch_floats = floats;
+    }
+    w->p->scratch_floats = (w->p->scratch_floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+}
+
+dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)
+{
+    dfq_context *ctx = g->ctx;
+    dfqi_plan p = {.ctx = ctx};
+    planner w = {.g = g, .p = &p};
+    dfq_status status = DFQ_E_NOMEM;
+    size_t nodes = (size_t)g->n_nodes + 1, values = (size_t)g->n_values + 1;
+    int32_t n_lives = 0;
+    int32_t *placed = dfqi_calloc(ctx, values, sizeof *placed);
+    p.steps = dfqi_calloc(ctx, nodes, sizeof *p.steps);
+    p.order = dfqi_calloc(ctx, nodes, sizeof *p.order);
+    p.places = dfqi_calloc(ctx, values, sizeof *p.places);
+    w.needed = dfqi_calloc(ctx, nodes, 1);
+    w.readers = dfqi_calloc(ctx, values, sizeof *w.readers);
+    w.items = dfqi_calloc(ctx, nodes, sizeof *w.items);
+    w.step_of = dfqi_calloc(ctx, nodes, sizeof *w.step_of);
+    w.pos_of = dfqi_calloc(ctx, nodes, sizeof *w.pos_of);
+    w.lives = dfqi_calloc(ctx, values, sizeof *w.lives);
+    if (!placed || !p.steps || !p.order || !p.places || !w.needed || !w.readers || !w.items ||
+        !w.step_of || !w.pos_of || !w.lives)
+        goto out;
+    choose_slice(&w);
+    mark_needed(&w);
+    DFQI_GOTO(schedule(&w), out);
+    find_lives(&w, &n_lives);
+    qsort(w.lives, (size_t)n_lives, sizeof *w.lives, by_size);
+    p.static_floats = place_all(&w, n_lives, DFQI_SPACE_STATIC, placed);
+    p.global_floats = place_all(&w, n_lives, DFQI_SPACE_GLOBAL, placed);
+    p.local_floats = place_all(&w, n_lives, DFQI_SPACE_LOCAL, placed);
+    find_scratch(&w);
+    *out = p;
+    memset(&p, 0, sizeof p);
+    status = DFQ_OK;
+out:
+    dfqi_free(ctx, placed);
+    dfqi_free(ctx, w.needed);
+    dfqi_free(ctx, w.readers);
+    dfqi_free(ctx, w.items);
+    dfqi_free(ctx, w.step_of);
+    dfqi_free(ctx, w.pos_of);
+    dfqi_free(ctx, w.lives);
+    p.ctx = ctx;
+    dfqi_plan_fini(&p);
+    return status;
+}
+
+void dfqi_plan_fini(dfqi_plan *p)
+{
+    dfqi_free(p->ctx, p->steps);
+    dfqi_free(p->ctx, p->order);
+    dfqi_free(p->ctx, p->places);
+    memset(p, 0, sizeof *p);
+}
+
+size_t dfqi_plan_bytes(const dfqi_plan *p, int32_t threads)
+{
+    return sizeof(float) * (p->static_floats + p->global_floats +
+                            (size_t)threads * (p->local_floats + p->scratch_floats));
+}

@@ -1,0 +1,48 @@
+/* The plan of a graph: what runs when, and where every value lives, known before anything runs.
+ *
+ * Nodes on batched values are *sliced*: a segment of them is run image by image (or a few images at
+ * a time), each slice from its first node to its last on one thread, so that what lives only inside
+ * a segment stays in that thread's cache and needs memory for one slice alone. Nodes that reduce
+ * over the batch are *whole*: they run between segments, alone, and may use all threads. The
+ * grouping depends on the graph only, so results do not depend on the thread count. */
+#ifndef DFQI_GRAPH_PLAN_H
+#define DFQI_GRAPH_PLAN_H
+
+#include "graph/graph.h"
+
+typedef enum dfqi_space {
+    DFQI_SPACE_NONE,   /* not needed: nobody reads it */
+    DFQI_SPACE_BOUND,  /* inputs and parameters: memory of others */
+    DFQI_SPACE_STATIC, /* computed once from frozen parameters */
+    DFQI_SPACE_GLOBAL, /* whole batch */
+    DFQI_SPACE_LOCAL   /* one slice, one thread */
+} dfqi_space;
+
+typedef struct dfqi_place {
+    dfqi_space space;
+    int64_t stride; /* floats an image; 0 for unbatched values */
+    size_t offset;  /* floats into its space */
+} dfqi_place;
+
+/* A segment of sliced nodes or one whole node: nodes order[first .. first + count). */
+typedef struct dfqi_step {
+    int32_t first, count;
+    uint8_t sliced, once; /* once: from frozen parameters, run one time only */
+} dfqi_step;
+
+typedef struct dfqi_plan {
+    dfq_context *ctx;
+    int64_t slice;       /* images a slice */
+    int32_t n_steps;
+    dfqi_step *steps;
+    int32_t *order;      /* node indices in running order */
+    dfqi_place *places;  /* one for each value */
+    size_t static_floats, global_floats;
+    size_t local_floats, scratch_floats; /* for each thread */
+} dfqi_plan;
+
+dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out);
+void dfqi_plan_fini(dfqi_plan *p);
+size_t dfqi_plan_bytes(const dfqi_plan *p, int32_t threads);
+
+#endif

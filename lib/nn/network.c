@@ -1,0 +1,76 @@
+/* Networks: parameters and their life. */
+#include "nn/network.h"
+
+#include <string.h>
+
+#include "nn/vit.h"
+
+void dfqi_network_fini(dfqi_network *net)
+{
+    for (int32_t i = 0; i < net->n_params; i++) {
+        dfqi_free(net->ctx, net->params[i].name);
+        dfqi_tensor_release(net->params[i].tensor);
+    }
+    if (net->ctx) dfqi_free(net->ctx, net->params);
+    memset(net, 0, sizeof *net);
+}
+
+dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name)
+{
+    for (int32_t i = 0; i < net->n_params; i++)
+        if (strcmp(net->params[i].name, name) == 0) return net->params[i].tensor;
+    return NULL;
+}
+
+int64_t dfqi_network_values(const dfqi_network *net)
+{
+    int64_t n = 0;
+    for (int32_t i = 0; i < net->n_params; i++) n += dfqi_tensor_count(net->params[i].tensor);
+    return n;
+}
+
+dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out)
+{
+    dfqi_network net = {.ctx = ctx, .arch = *arch};
+    dfq_status status = DFQ_E_NOMEM;
+    int32_t n = dfqi_vit_count(arch);
+    net.params = dfqi_calloc(ctx, (size_t)n, sizeof *net.params);
+    if (!net.params) return DFQ_E_NOMEM;
+    for (int32_t i = 0; i < n; i++) {
+        dfqi_expect e;
+        dfqi_vit_expect(arch, i, &e);
+        net.n_params = i + 1;
+        net.params[i].name = dfqi_strdup(ctx, e.name);
+        if (!net.params[i].name) goto fail;
+        DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, e.rank, e.dims, &net.params[i].tensor), fail);
+        status = DFQ_E_NOMEM;
+    }
+    *out = net;
+    return DFQ_OK;
+fail:
+    dfqi_network_fini(&net);
+    return status;
+}
+
+dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out)
+{
+    dfqi_network copy;
+    DFQI_TRY(dfqi_network_new(net->ctx, &net->arch, &copy));
+    for (int32_t i = 0; i < net->n_params; i++)
+        memcpy(copy.params[i].tensor->data, net->params[i].tensor->data,
+               (size_t)dfqi_tensor_count(net->params[i].tensor) * sizeof(float));
+    *out = copy;
+    return DFQ_OK;
+}
+
+void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfqi_id *ids)
+{
+    for (int32_t i = 0; i < net->n_params; i++)
+        ids[i] = dfqi_graph_param(g, net->params[i].name, net->params[i].tensor, frozen);
+}
+
+void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
+                          dfqi_taps *taps)
+{
+    dfqi_vit_forward(&net->arch, g, params, x, taps);
+}

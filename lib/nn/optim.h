@@ -1,0 +1,37 @@
+/* Optimisers over flat parameter arrays. One interface: state per parameter is made once, `step`
+ * applies a gradient. All of them are elementwise, so results do not depend on threads. */
+#ifndef DFQI_NN_OPTIM_H
+#define DFQI_NN_OPTIM_H
+
+#include "base/context.h"
+
+typedef enum dfqi_optim_kind {
+    DFQI_SGD, /* Nesterov: v = m v + g (v = g first), p -= lr (g + m v) */
+    DFQI_ADAMW
+} dfqi_optim_kind;
+
+typedef struct dfqi_optim_options {
+    dfqi_optim_kind kind;
+    float momentum;               /* SGD */
+    float beta1, beta2, eps;      /* AdamW */
+    float weight_decay;           /* decoupled, times the learning rate */
+} dfqi_optim_options;
+
+/* State of one parameter array; the two moments lie one behind the other. */
+typedef struct dfqi_moments {
+    int64_t count;
+    float *m; /* SGD: velocity; AdamW: first moment */
+    float *v; /* AdamW: second moment; SGD: NULL */
+} dfqi_moments;
+
+dfq_status dfqi_moments_new(dfq_context *ctx, dfqi_optim_kind kind, int64_t count,
+                            dfqi_moments *out);
+void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s);
+/* One step on p[count] with gradient g[count]; t counts steps from 1. */
+void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
+                     float lr, const float *g, float *p);
+
+/* lr at step t of total: half a cosine from `top` to `end`, after a linear warm-up of `warm` steps. */
+float dfqi_cosine(int64_t t, int64_t total, int64_t warm, float top, float end);
+
+#endif

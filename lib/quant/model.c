@@ -1,0 +1,71 @@
+/* Life of a model and its forward graph. */
+#include "quant/model.h"
+
+#include <string.h>
+
+dfq_status dfqi_model_new(dfqi_network *take_net, dfqi_scheme *take_scheme, dfqi_model **out)
+{
+    dfqi_model *m = dfqi_calloc(take_net->ctx, 1, sizeof *m);
+    if (!m) return DFQ_E_NOMEM;
+    m->ctx = dfqi_context_retain(take_net->ctx);
+    m->refs = 1;
+    m->net = *take_net;
+    memset(take_net, 0, sizeof *take_net);
+    if (take_scheme) {
+        m->scheme = *take_scheme;
+        m->quantized = 1;
+        memset(take_scheme, 0, sizeof *take_scheme);
+    }
+    *out = m;
+    return DFQ_OK;
+}
+
+dfqi_model *dfqi_model_retain(const dfqi_model *m)
+{
+    dfqi_model *own = (dfqi_model *)(uintptr_t)m; /* the count is not part of what const promises */
+    own->refs++;
+    return own;
+}
+
+void dfqi_model_release(dfqi_model *m)
+{
+    if (!m || --m->refs > 0) return;
+    dfq_context *ctx = m->ctx;
+    dfqi_network_fini(&m->net);
+    dfqi_scheme_fini(&m->scheme);
+    dfqi_free(ctx, m);
+    dfqi_context_release(ctx);
+}
+
+dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out, dfqi_id *out_x,
+                            dfqi_taps *taps)
+{
+    dfq_context *ctx = m->ctx;
+    const dfqi_arch *a = &m->net.arch;
+    dfqi_graph *g = NULL;
+    dfqi_quant_pass pass = {0};
+    dfqi_id *ids = dfqi_calloc(ctx, (size_t)m->net.n_params, sizeof *ids);
+    dfq_status status = ids ? dfqi_graph_new(ctx, batch, &g) : DFQ_E_NOMEM;
+    if (status != DFQ_OK) goto out;
+    dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    dfqi_network_params(&m->net, g, 1, ids);
+    if (m->quantized) DFQI_GOTO(dfqi_quant_pass_begin(&pass, g, &m->scheme, 1), out);
+    dfqi_network_forward(&m->net, g, ids, x, taps);
+    if (m->quantized) dfqi_quant_pass_end(&pass, g);
+    dfqi_graph_keep(g, taps->logits);
+    for (int64_t i = 0; i < a->depth; i++) {
+        if (taps->raw) dfqi_graph_keep(g, taps->raw[i]);
+        if (taps->attn) dfqi_graph_keep(g, taps->attn[i]);
+        if (taps->head) dfqi_graph_keep(g, taps->head[i]);
+    }
+    status = dfqi_graph_status(g);
+    *out_x = x;
+out:
+    dfqi_quant_pass_fini(&pass, ctx);
+    dfqi_free(ctx, ids);
+    if (status != DFQ_OK)
+        dfqi_graph_free(g);
+    else
+        *out = g;
+    return status;
+}

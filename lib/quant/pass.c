@@ -1,0 +1,83 @@
+/* The pass that puts fake-quantizers between the operands of products. */
+#include <math.h>
+#include <string.h>
+
+#include "graph/ops.h"
+#include "quant/scheme_priv.h"
+
+static dfqi_id parameter(dfqi_graph *g, const dfqi_site *site, const char *what,
+                         const dfq_tensor *t, int frozen)
+{
+    char name[128];
+    if (!t) return DFQI_NONE;
+    size_t n = strlen(site->name);
+    memcpy(name, site->name, n);
+    memcpy(name + n, what, strlen(what) + 1);
+    return dfqi_graph_param(g, name, t, frozen);
+}
+
+/* LSQ's gradient scale 1 / sqrt(N Q): N values share the step, Q is the largest code. */
+static float lsq_scale(double values, float hi)
+{
+    return (float)(1.0 / sqrt(values * hi));
+}
+
+static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
+                               dfqi_id w)
+{
+    const dfqi_value *v = dfqi_graph_value(g, w);
+    double cols = (double)dfqi_value_count(v) / (double)v->dims[0];
+    dfqi_id col = site->input >= 0 ? p->step[site->input] : DFQI_NONE;
+    p->step[i] = parameter(g, site, ".step", site->step, p->frozen);
+    return dfqi_fq_weight(g, w, col, p->step[i], site->bits, lsq_scale(cols, site->hi));
+}
+
+static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
+                        dfqi_id value, void *user)
+{
+    dfqi_quant_pass *p = user;
+    int32_t i = dfqi_site_index(p->scheme, op, name, slot);
+    if (i < 0) return value;
+    const dfqi_site *site = &p->scheme->sites[i];
+    p->operand[i] = value;
+    if (p->keep_operands && site->kind != DFQI_SITE_WEIGHT) dfqi_graph_keep(g, value);
+    if (p->dry) return value;
+    if (site->kind == DFQI_SITE_WEIGHT) return quantize_weight(p, g, site, i, value);
+    p->step[i] = parameter(g, site, ".step", site->step, p->frozen || site->kind == DFQI_SITE_LOG);
+    if (site->kind == DFQI_SITE_LOG) return dfqi_fq_log(g, value, p->step[i], site->hi);
+    p->zero[i] = parameter(g, site, ".zero", site->zero, p->frozen);
+    double values = (double)dfqi_value_count(dfqi_graph_value(g, value)) /
+                    (double)dfqi_tensor_count(site->step);
+    float scale = lsq_scale(values, site->hi);
+    float zero_scale = p->scheme->mode == DFQI_MODE_PARITY ? 1.0f : scale;
+    return dfqi_fq(g, value, p->step[i], p->zero[i], site->lo, site->hi, scale, zero_scale);
+}
+
+dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph *g, const dfqi_scheme *s,
+                                 int frozen)
+{
+    dfqi_quant_pass p = {.scheme = s, .frozen = frozen};
+    size_t n = (size_t)s->n_sites;
+    p.step = dfqi_calloc(g->ctx, 3 * n, sizeof *p.step);
+    if (!p.step) return DFQ_E_NOMEM;
+    memset(p.step, 0xff, 3 * n * sizeof *p.step); /* DFQI_NONE */
+    p.zero = p.step + n;
+    p.operand = p.zero + n;
+    *pass = p;
+    g->rewrite = quantize;
+    g->rewrite_user = pass;
+    return DFQ_OK;
+}
+
+void dfqi_quant_pass_end(dfqi_quant_pass *pass, dfqi_graph *g)
+{
+    (void)pass;
+    g->rewrite = NULL;
+    g->rewrite_user = NULL;
+}
+
+void dfqi_quant_pass_fini(dfqi_quant_pass *pass, dfq_context *ctx)
+{
+    dfqi_free(ctx, pass->step);
+    pass->step = pass->zero = pass->operand = NULL;
+}

@@ -1,0 +1,195 @@
+/* Sites: found by building the network once and looking at the operands of its products. */
+#include "quant/scheme.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "quant/scheme_priv.h"
+
+void dfqi_scheme_fini(dfqi_scheme *s)
+{
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        dfqi_tensor_release(s->sites[i].step);
+        dfqi_tensor_release(s->sites[i].zero);
+    }
+    if (s->ctx) dfqi_free(s->ctx, s->sites);
+    memset(s, 0, sizeof *s);
+}
+
+static int32_t find(const dfqi_scheme *s, const char *name)
+{
+    for (int32_t i = 0; i < s->n_sites; i++)
+        if (strcmp(s->sites[i].name, name) == 0) return i;
+    return -1;
+}
+
+const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name)
+{
+    int32_t i = find(s, name);
+    return i < 0 ? NULL : &s->sites[i];
+}
+
+int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot)
+{
+    char text[96];
+    dfqi_site_name(op, name, slot, text, sizeof text);
+    return find(s, text);
+}
+
+void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, size_t cap)
+{
+    static const char *const linear[2] = {"input", "weight"}, *const matmul[2] = {"a", "b"};
+    snprintf(out, cap, "%s.%s", name, op == DFQI_OP_LINEAR ? linear[slot] : matmul[slot]);
+}
+
+bool dfqi_site_is_map(const dfqi_site *site)
+{
+    size_t n = strlen(site->name);
+    return n > 5 && strcmp(site->name + n - 5, ".av.a") == 0;
+}
+
+/* -- discovery --------------------------------------------------------------------------------------- */
+
+typedef struct finder {
+    dfqi_scheme *s;
+    int32_t cap;
+    int first; /* the next linear layer is the first one: its input, the image, stays float */
+} finder;
+
+static dfqi_site *add_site(dfqi_graph *g, finder *f)
+{
+    if (f->s->n_sites == f->cap) {
+        int32_t cap = f->cap ? 2 * f->cap : 64;
+        void *p = dfqi_realloc(g->ctx, f->s->sites, (size_t)cap * sizeof *f->s->sites);
+        if (!p) {
+            dfqi_graph_fail(g, DFQ_E_NOMEM, "out of memory");
+            return NULL;
+        }
+        f->s->sites = p;
+        f->cap = cap;
+    }
+    dfqi_site *site = &f->s->sites[f->s->n_sites++];
+    memset(site, 0, sizeof *site);
+    site->input = -1;
+    site->error = -1;
+    return site;
+}
+
+static int64_t step_count(const dfqi_scheme *s, dfqi_op_kind op, int32_t slot, const dfqi_value *v)
+{
+    if (s->mode == DFQI_MODE_PARITY) return 1;
+    if (op == DFQI_OP_LINEAR) return dfqi_value_last(v);
+    /* per head for query and key; value channels reach one output channel each, so they may have a
+     * step each: it folds into the projection */
+    return op == DFQI_OP_MATMUL_NN && slot == 1 ? v->dims[1] * v->dims[3] : v->dims[1];
+}
+
+static void set_codes(dfqi_site *site, int is_signed)
+{
+    int32_t half = 1 << (site->bits - 1);
+    site->lo = is_signed ? (float)-half : 0.0f;
+    site->hi = (float)(is_signed ? half - 1 : 2 * half - 1);
+}
+
+static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
+                         dfqi_id value, void *user)
+{
+    finder *f = user;
+    const dfqi_scheme *s = f->s;
+    int weight = op == DFQI_OP_LINEAR && slot == 1;
+    if (op == DFQI_OP_LINEAR && slot == 0 && f->first) {
+        f->first = 0;
+        return value;
+    }
+    dfqi_site *site = add_site(g, f);
+    if (!site) return value;
+    const dfqi_value *v = dfqi_graph_value(g, value);
+    dfqi_site_name(op, name, slot, site->name, sizeof site->name);
+    site->kind = weight ? DFQI_SITE_WEIGHT : DFQI_SITE_UNIFORM;
+    site->bits = weight ? s->weight_bits : s->act_bits;
+    set_codes(site, weight || s->mode == DFQI_MODE_PARITY);
+    int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
+    int64_t steps = weight ? v->dims[0] : softmax ? 1 : step_count(s, op, slot, v);
+    if (weight) {
+        char input[96];
+        dfqi_site_name(op, name, 0, input, sizeof input);
+        site->input = s->mode == DFQI_MODE_IMPROVED ? find(s, input) : -1;
+    }
+    dfq_status status = DFQ_OK;
+    if (!weight || s->mode == DFQI_MODE_IMPROVED)
+        status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->step);
+    if (status == DFQ_OK && !weight)
+        status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->zero);
+    if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;
+    return value;
+}
+
+dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, int32_t weight_bits,
+                           int32_t act_bits, dfqi_scheme *out)
+{
+    dfq_context *ctx = net->ctx;
+    if (weight_bits < 2 || weight_bits > 8 || act_bits < 2 || act_bits > 8)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "widths are w%da%d, each must be 2 to 8 bits",
+                         weight_bits, act_bits);
+    dfqi_scheme s = {.ctx = ctx, .mode = mode, .weight_bits = weight_bits, .act_bits = act_bits};
+    finder f = {.s = &s, .first = 1};
+    dfqi_graph *g = NULL;
+    dfqi_id x;
+    dfq_status status = dfqi_float_graph(net, 1, find_site, &f, &g, &x);
+    dfqi_graph_free(g);
+    if (status != DFQ_OK)
+        dfqi_scheme_fini(&s);
+    else
+        *out = s;
+    return status;
+}
+
+/* -- graphs ---------------------------------------------------------------------------------------------- */
+
+/* Builds into a new graph, under `rewrite` or, if pass is not NULL, under the pass. */
+static dfq_status build(const dfqi_network *net, int64_t batch, dfqi_rewrite rewrite, void *user,
+                        const dfqi_scheme *s, dfqi_quant_pass *pass, dfqi_graph **out,
+                        dfqi_id *out_x)
+{
+    dfq_context *ctx = net->ctx;
+    const dfqi_arch *a = &net->arch;
+    dfqi_graph *g = NULL;
+    dfqi_taps taps = {0};
+    dfqi_id *ids = dfqi_calloc(ctx, (size_t)net->n_params, sizeof *ids);
+    dfq_status status = ids ? dfqi_graph_new(ctx, batch, &g) : DFQ_E_NOMEM;
+    if (status != DFQ_OK) goto out;
+    *out_x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    dfqi_network_params(net, g, 1, ids);
+    g->rewrite = rewrite;
+    g->rewrite_user = user;
+    if (pass) {
+        int dry = pass->dry;
+        DFQI_GOTO(dfqi_quant_pass_begin(pass, g, s, 1), out);
+        pass->dry = dry;
+        pass->keep_operands = 1;
+    }
+    dfqi_network_forward(net, g, ids, *out_x, &taps);
+    g->rewrite = NULL;
+    dfqi_graph_keep(g, taps.logits);
+    status = dfqi_graph_status(g);
+out:
+    dfqi_free(ctx, ids);
+    if (status != DFQ_OK)
+        dfqi_graph_free(g);
+    else
+        *out = g;
+    return status;
+}
+
+dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch, dfqi_rewrite rewrite,
+                            void *user, dfqi_graph **out, dfqi_id *out_x)
+{
+    return build(net, batch, rewrite, user, NULL, NULL, out, out_x);
+}
+
+dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch, int dry,
+                           dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x)
+{
+    pass->dry = dry;
+    return build(net, batch, NULL, NULL, s, pass, out, out_x);
+}

@@ -1,0 +1,74 @@
+/* Which tensor of a network has which quantizer. A scheme is made for a network, calibrated on
+ * images, used to build fake-quantized graphs, tuned, and stored with the network.
+ *
+ * Sites are named after the product they feed: "blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.input"
+ * for linear layers, "blocks.0.attn.qk.a" / ".b" and "blocks.0.attn.av.a" / ".b" for the operands of
+ * the attention products (a: query or attention map, b: key or value). */
+#ifndef DFQI_QUANT_SCHEME_H
+#define DFQI_QUANT_SCHEME_H
+
+#include "nn/network.h"
+
+typedef enum dfqi_mode {
+    DFQI_MODE_PARITY = 0,  /* mimiq.md section 2, exactly */
+    DFQI_MODE_IMPROVED = 1 /* searched steps, per-channel inputs, logarithmic or unsigned softmax */
+} dfqi_mode;
+
+typedef enum dfqi_site_kind {
+    DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
+    DFQI_SITE_UNIFORM,    /* step and zero point, codes lo .. hi */
+    DFQI_SITE_LOG         /* base sqrt(2) below step[0], codes 0 .. hi */
+} dfqi_site_kind;
+
+typedef struct dfqi_site {
+    char name[80];
+    dfqi_site_kind kind;
+    int32_t bits;
+    float lo, hi;
+    dfq_tensor *step; /* WEIGHT: [O], NULL in parity mode (min-max, live); UNIFORM: [1], [C], [H] or
+                         [H*d]; LOG: [1], the top */
+    dfq_tensor *zero; /* UNIFORM: like step; else NULL */
+    int32_t input;    /* WEIGHT: site whose per-channel steps multiply the columns, or -1 */
+    double error;     /* relative squared error on the calibration images; <0: not measured */
+} dfqi_site;
+
+typedef struct dfqi_scheme {
+    dfq_context *ctx;
+    dfqi_mode mode;
+    int32_t weight_bits, act_bits;
+    int32_t n_sites;
+    dfqi_site *sites;
+} dfqi_scheme;
+
+/* The sites of `net` at these widths (2..8), without values yet. */
+dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, int32_t weight_bits,
+                           int32_t act_bits, dfqi_scheme *out);
+void dfqi_scheme_fini(dfqi_scheme *s);
+const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
+
+/* Fills every step and zero point from the network's activations on images[n][3][S][S]
+ * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate"). */
+dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *net, const float *images,
+                                 int64_t n);
+
+/* -- building fake-quantized graphs --------------------------------------------------------------- */
+
+/* The pass: while it is installed, products built in `g` get quantized operands. */
+typedef struct dfqi_quant_pass {
+    const dfqi_scheme *scheme;
+    int frozen;     /* steps and zero points are constants of the graph */
+    int dry;        /* 1: leave the operands float, only note them (calibration) */
+    dfqi_id *step;  /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
+    dfqi_id *zero;  /* [n_sites] */
+    dfqi_id *operand; /* [n_sites] out: the float operands; kept readable if keep_operands */
+    int keep_operands;
+} dfqi_quant_pass;
+
+/* The ids of one block of memory; dfqi_quant_pass_fini frees it. `pass` must stay where it is until
+ * dfqi_quant_pass_end. */
+dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph *g, const dfqi_scheme *s,
+                                 int frozen);
+void dfqi_quant_pass_end(dfqi_quant_pass *pass, dfqi_graph *g); /* uninstalls; ids stay */
+void dfqi_quant_pass_fini(dfqi_quant_pass *pass, dfq_context *ctx);
+
+#endif

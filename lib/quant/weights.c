@@ -1,0 +1,97 @@
+/* Steps of the weight quantizers: for each row the range is shrunk until the squared error of the
+ * row's output is least. The error of column c counts with the mean square of input c (the diagonal
+ * of the Gauss-Newton Hessian), because that is what it costs at the output. */
+#include <math.h>
+#include <string.h>
+
+#include "base/parallel.h"
+#include "quant/scheme_priv.h"
+
+enum { SHRINKS = 24 };
+
+typedef struct job {
+    const dfqi_kernels *k;
+    const float *w, *col;  /* col: column factors or NULL */
+    const double *moment;  /* [cols] or NULL */
+    int64_t cols;
+    int bits;
+    float *step;           /* [rows] out */
+    float *scratch;        /* [threads][cols] */
+    double *error, *power; /* [rows] out */
+} job;
+
+static double row_error(const job *j, const float *w, const float *y)
+{
+    double sum = 0;
+    for (int64_t c = 0; c < j->cols; c++) {
+        double d = (double)w[c] - y[c];
+        sum += d * d * (j->moment ? j->moment[c] : 1.0);
+    }
+    return sum;
+}
+
+static void search_row(void *arg, int64_t r, int32_t thread)
+{
+    job *j = arg;
+    const float *w = j->w + r * j->cols;
+    float *y = j->scratch + thread * j->cols;
+    float full, best_step = 0;
+    double best = INFINITY;
+    j->k->fq_weight(1, j->cols, j->bits, w, j->col, NULL, y, &full);
+    for (int i = 0; i < SHRINKS; i++) {
+        float step = full * (1.0f - 0.03f * (float)i);
+        j->k->fq_weight(1, j->cols, j->bits, w, j->col, &step, y, NULL);
+        double error = row_error(j, w, y);
+        if (error < best) {
+            best = error;
+            best_step = step;
+        }
+    }
+    j->step[r] = best_step;
+    j->error[r] = best;
+    memset(y, 0, (size_t)j->cols * sizeof *y);
+    j->power[r] = row_error(j, w, y);
+}
+
+static dfq_status search(dfqi_scheme *s, dfqi_site *site, const dfq_tensor *w,
+                         const dfqi_site *input, const double *moment)
+{
+    dfq_context *ctx = s->ctx;
+    int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
+    job j = {.k = dfqi_kernels_get(ctx), .w = dfqi_tensor_f32(w), .cols = cols, .bits = site->bits,
+             .step = dfqi_tensor_f32(site->step)};
+    if (input) {
+        j.col = dfqi_tensor_f32(input->step);
+        j.moment = moment;
+    }
+    j.scratch = dfqi_calloc(ctx, (size_t)(cols * ctx->threads), sizeof(float));
+    j.error = dfqi_calloc(ctx, 2 * (size_t)rows, sizeof(double));
+    dfq_status status = DFQ_E_NOMEM;
+    if (!j.scratch || !j.error) goto out;
+    j.power = j.error + rows;
+    dfqi_parallel_for(ctx, rows, search_row, &j);
+    double error = 0, power = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        error += j.error[r];
+        power += j.power[r];
+    }
+    site->error = power > 0 ? error / power : 0;
+    status = DFQ_OK;
+out:
+    dfqi_free(ctx, j.scratch);
+    dfqi_free(ctx, j.error);
+    return status;
+}
+
+dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, double *const *moments)
+{
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        dfqi_site *site = &s->sites[i];
+        if (site->kind != DFQI_SITE_WEIGHT) continue;
+        const dfq_tensor *w = dfqi_network_find(net, site->name);
+        if (!w) return dfqi_fail(s->ctx, DFQ_E_INTERNAL, "no parameter %s", site->name);
+        const dfqi_site *input = site->input >= 0 ? &s->sites[site->input] : NULL;
+        DFQI_TRY(search(s, site, w, input, input ? moments[site->input] : NULL));
+    }
+    return DFQ_OK;
+}
