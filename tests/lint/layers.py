@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Holds lib/ to the floors of docs/ARCHITECTURE.md: includes go down only, and some calls and
+headers belong to some folders only. Usage: layers.py [source root]"""
+import pathlib
+import re
+import sys
+
+# What may be called or included where (an empty set: nowhere). Folders as in the floors table.
+CALLS = [
+    (r'(?:malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup)', {'base'},
+     'use base/memory.h'),
+    (r'free', {'base', 'io'}, 'use base/memory.h'),  # io: what libc and the file libraries hand out
+    (r'(?:s?rand|random|drand48)', set(), 'use base/rng.h'),
+    (r'(?:abort|exit|_Exit|_exit|assert)', set(), 'return dfqi_fail()'),
+    (r'getenv', {'base', 'kernel'}, 'take an option'),
+    (r'(?:printf|vprintf|puts|putchar|perror)', set(), 'use dfqi_log()'),
+    (r'pthread_\w+', {'base', 'kernel'}, 'use base/parallel.h'),  # kernel: the choice is made once
+]
+WORDS = [(r'\b(?:stdout|stderr)\b', set(), 'the library does not print')]
+HEADERS = [
+    (r'(?:libxsmm\w*|blis\w*|cblas)\.h', {'kernel'}),
+    (r'(?:jansson|png|jpeglib|turbojpeg)\.h', {'io'}),
+    (r'(?:omp|pthread)\.h', {'base', 'kernel'}),
+]
+
+
+def floors(root):
+    """{folder: (floor, {folders it also sees})} from the marked table."""
+    text = (root / 'docs/ARCHITECTURE.md').read_text(encoding='utf-8')
+    table = re.search(r'<!-- floors:.*?-->(.*?)<!-- /floors -->', text, re.S).group(1)
+    rows = re.findall(r'^\| (\d+) \| `(\w+)` \|([^|]*)\|', table, re.M)
+    return {name: (int(level), set(re.findall(r'`(\w+)`', also))) for level, name, also in rows}
+
+
+def code_only(text):
+    """The text without comments and string contents, line numbers kept."""
+    def blank(match):
+        token = match.group(0)
+        if token.startswith('/'):
+            return re.sub(r'[^\n]', ' ', token)
+        return token[0] + ' ' * (len(token) - 2) + token[-1]
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text,
+                  flags=re.S)
+
+
+def check_file(path, folder, table):
+    """Yields (line, complaint)."""
+    text = path.read_text(encoding='utf-8')
+    for number, line in enumerate(text.splitlines(), 1):
+        match = re.match(r'\s*#\s*include\s+(["<])([^">]+)[">]', line)
+        if not match:
+            continue
+        kind, name = match.groups()
+        target = name.split('/')[0]
+        if kind == '"' and target in table and target != folder:
+            level, also = table[folder]
+            if table[target][0] >= level and target not in also:
+                yield number, f'{folder}/ may not see {name}'
+            elif name.endswith('_priv.h'):
+                yield number, f'{name} is private to {target}/'
+        for pattern, allowed in HEADERS:
+            if re.fullmatch(pattern, name.split('/')[-1]) and folder not in allowed:
+                yield number, f'<{name}> belongs to {", ".join(sorted(allowed))}'
+    for number, line in enumerate(code_only(text).splitlines(), 1):
+        for pattern, allowed, cure in CALLS:
+            # Not a member (x->free, o.free) and not the tail of a longer name.
+            match = re.search(r'(?<![\w.>])(' + pattern + r')\s*\(', line)
+            if match and folder not in allowed:
+                yield number, f'{match.group(1)}() in {folder}/: {cure}'
+        for pattern, allowed, cure in WORDS:
+            match = re.search(pattern, line)
+            if match and folder not in allowed:
+                yield number, f'{match.group(0)} in {folder}/: {cure}'
+
+
+def main():
+    root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else '.')
+    table = floors(root)
+    bad = 0
+    count = 0
+    for path in sorted((root / 'lib').rglob('*.[ch]')):
+        folder = path.relative_to(root / 'lib').parts[0]
+        name = path.relative_to(root)
+        count += 1
+        if folder not in table:
+            print(f'{name}: folder {folder}/ is not in the floors table')
+            bad += 1
+            continue
+        for number, complaint in check_file(path, folder, table):
+            print(f'{name}:{number}: {complaint}')
+            bad += 1
+    if not table or not count:
+        print('nothing to check: wrong source root?')
+        bad += 1
+    print(f'{count} files, {len(table)} folders, {bad} complaints')
+    return 1 if bad else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
