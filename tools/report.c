@@ -30,7 +30,8 @@ static void write_head(FILE *f, const struct report *r)
 {
     const char *title = r->title ? r->title : "Quantization report";
     fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>", f);
+          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>",
+          f);
     html_text(f, title);
     if (r->model) {
         fputs(" \xe2\x80\x93 ", f);
@@ -57,7 +58,8 @@ static void meter(FILE *f, double share)
     share = isnan(share) || share < 0 ? 0 : share > 1 ? 1 : share;
     fputs("<svg class=\"meter\" viewBox=\"0 0 100 1\" preserveAspectRatio=\"none\" "
           "aria-hidden=\"true\"><rect class=\"rest\" width=\"100\" height=\"1\"/>"
-          "<rect class=\"bar\" height=\"1\" width=\"", f);
+          "<rect class=\"bar\" height=\"1\" width=\"",
+          f);
     html_number(f, "%.1f", share * 100);
     fputs("\"/></svg>", f);
 }
@@ -169,7 +171,8 @@ static void similarity_card(FILE *f, const struct report *r)
     fputs("</p><p class=\"sub\">How alike the heads of a block attend, from 0 to 1: the structural "
           "similarity of their attention maps, averaged over pairs of heads and over the images. "
           "Real images make heads agree; noise does not. The nearer the images bring a block to 1, "
-          "the more they are like what the network was trained on.</p></div>\n", f);
+          "the more they are like what the network was trained on.</p></div>\n",
+          f);
 }
 
 /* One line before, one after, over the blocks. 0, or -1 without memory. */
@@ -239,14 +242,16 @@ static void range_cell(FILE *f, double lo, double hi)
 static void write_quantizers(FILE *f, const struct report *r)
 {
     if (!r->n_quantizers) return;
-    section(f, "Quantizers", "Where values are rounded, and how. A step is the distance of two "
-                             "neighbouring levels; per-channel quantizers show their range.");
+    section(f, "Quantizers",
+            "Where values are rounded, and how. A step is the distance of two "
+            "neighbouring levels; per-channel quantizers show their range.");
     fputs("<div class=\"card\">", f);
     if (r->n_quantizers > 24)
         fprintf(f, "<details><summary>%zu quantizers</summary>", r->n_quantizers);
     fputs("<div class=\"scroll\"><table>\n<thead><tr><th>Site</th><th>Kind</th>"
           "<th class=\"num\">Bits</th><th class=\"num\">Step</th><th class=\"num\">Zero point</th>"
-          "</tr></thead>\n<tbody>\n", f);
+          "</tr></thead>\n<tbody>\n",
+          f);
     for (size_t i = 0; i < r->n_quantizers; i++) {
         const struct report_quantizer *q = &r->quantizers[i];
         fputs("<tr><td>", f);

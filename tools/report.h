@@ -55,8 +55,8 @@ struct report_file {
 struct report {
     const char *title; /* NULL: "Quantization report" */
     const char *model, *mode;
-    int32_t weight_bits, activation_bits; /* 0: not told */
-    uint64_t float_bytes, quantized_bytes; /* file sizes; 0: not told */
+    int32_t weight_bits, activation_bits;      /* 0: not told */
+    uint64_t float_bytes, quantized_bytes;     /* file sizes; 0: not told */
     double float_accuracy, quantized_accuracy; /* 0 to 1; NaN: not measured */
     uint64_t accuracy_images;                  /* on how many; 0: not told */
     double seconds;                            /* NaN: not told */
@@ -78,7 +78,7 @@ struct report {
     const struct report_quantizer *quantizers;
     size_t n_quantizers;
 
-    const char *command; /* the command line */
+    const char *command;                 /* the command line */
     const struct report_row *provenance; /* seed, versions, kernels, ... */
     size_t n_provenance;
     const struct report_file *inputs;

@@ -21,16 +21,20 @@ static const char *const report_style[] = {
     ".chips{display:flex;flex-wrap:wrap;gap:8px;margin:12px 0 24px}.chips span{padding:2px 11px;"
     "border-radius:99px;border:1px solid var(--hair);background:var(--card);font-size:13px;"
     "overflow-wrap:anywhere}\n",
-    ".grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}"
-    ".cards{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,230px),1fr))}\n",
-    ".card{background:var(--card);border:1px solid var(--hair);border-radius:12px;padding:16px 18px;"
+    ".grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr)"
+    ")}"
+    ".cards{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,230px),1fr)"
+    ")}\n",
+    ".card{background:var(--card);border:1px solid var(--hair);border-radius:12px;padding:16px "
+    "18px;"
     "margin:0;min-width:0}.grid .card:only-child{grid-column:1/-1}.top{align-self:start}\n",
     ".cards h3{color:var(--soft);font-weight:500;font-size:13px;margin:0}"
     ".big{font-size:27px;font-weight:650;letter-spacing:-.02em;line-height:1.35}"
     ".sub{color:var(--soft);font-size:13px}"
     ".meter{display:block;width:100%;height:6px;border-radius:3px;margin:8px 0 6px}\n",
     "img{display:block;max-width:100%;height:auto;border-radius:6px;margin:4px auto 0}"
-    ".blocks{image-rendering:pixelated}figcaption{color:var(--soft);font-size:13px;margin-top:8px}\n",
+    ".blocks{image-rendering:pixelated}figcaption{color:var(--soft);font-size:13px;margin-top:8px}"
+    "\n",
     "figure svg{display:block;width:100%;max-width:640px;margin:0 auto;height:auto}"
     ".legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;color:var(--soft);"
     "margin:0 0 8px}.legend b{color:var(--ink);font-weight:600}"
