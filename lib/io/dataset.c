@@ -1,0 +1,204 @@
+/* Labelled pictures: opening, decoding one, decoding a batch in parallel. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parallel.h"
+#include "io/dataset_priv.h"
+#include "io/file.h"
+#include "io/folder.h"
+
+dfq_status dfqi_dataset_new(dfq_context *ctx, const char *path, int32_t classes, dfqi_dataset **out)
+{
+    dfqi_dataset *d = dfqi_calloc(ctx, 1, sizeof *d);
+    char *copy = d ? dfqi_strdup(ctx, path) : NULL;
+    if (!copy) {
+        dfqi_free(ctx, d);
+        return DFQ_E_NOMEM;
+    }
+    size_t n = strlen(copy);
+    while (n > 1 && copy[n - 1] == '/') copy[--n] = '\0';
+    d->ctx = dfqi_context_retain(ctx);
+    dfqi_arena_init(&d->arena, ctx);
+    d->path = copy;
+    d->fd = -1;
+    d->classes = classes;
+    *out = d;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
+                             dfqi_dataset **out)
+{
+    dfqi_dataset *d;
+    dfq_status status;
+    char *csv = NULL;
+    DFQI_TRY(dfqi_dataset_new(ctx, path, classes, &d));
+    if (dfqi_path_is_file(d->path)) {
+        status = dfqi_dataset_index_cifar(d);
+    } else {
+        csv = dfqi_format(ctx, "%s/labels.csv", d->path);
+        if (!csv)
+            status = DFQ_E_NOMEM;
+        else if (dfqi_path_exists(csv))
+            status = dfqi_dataset_index_csv(d, csv);
+        else
+            status = dfqi_dataset_index_folders(d);
+    }
+    dfqi_free(ctx, csv);
+    if (status == DFQ_OK)
+        *out = d;
+    else
+        dfqi_dataset_release(d);
+    return status;
+}
+
+void dfqi_dataset_release(dfqi_dataset *d)
+{
+    if (!d) return;
+    dfq_context *ctx = d->ctx;
+    if (d->fd >= 0) close(d->fd);
+    dfqi_arena_fini(&d->arena);
+    dfqi_free(ctx, d->rows);
+    dfqi_free(ctx, d->path);
+    dfqi_free(ctx, d);
+    dfqi_context_release(ctx);
+}
+
+int64_t dfqi_dataset_count(const dfqi_dataset *d)
+{
+    return d->count;
+}
+
+int32_t dfqi_dataset_label(const dfqi_dataset *d, int64_t i)
+{
+    return d->rows[i].label;
+}
+
+const char *dfqi_dataset_name(const dfqi_dataset *d, int64_t i)
+{
+    return d->rows[i].name;
+}
+
+/* A CIFAR-10 record: label, then 1024 red, green, blue. pread, since threads share the file. */
+static dfq_status read_cifar(const dfqi_dataset *d, dfq_context *ctx, int64_t i, dfqi_image *out)
+{
+    unsigned char record[DFQI_CIFAR_RECORD];
+    size_t have = 0;
+    while (have < sizeof record) {
+        ssize_t got = pread(d->fd, record + have, sizeof record - have,
+                            (off_t)i * DFQI_CIFAR_RECORD + (off_t)have);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return dfqi_fail_errno(ctx, "read", d->path, errno);
+        if (got == 0)
+            return dfqi_fail(ctx, DFQ_E_IO, "%s: became shorter, image %lld is gone", d->path,
+                             (long long)i);
+        have += (size_t)got;
+    }
+    dfqi_image im;
+    DFQI_TRY(dfqi_image_new(ctx, DFQI_CIFAR_SIDE, DFQI_CIFAR_SIDE, &im));
+    for (size_t p = 0; p < DFQI_CIFAR_PIXELS; p++)
+        for (size_t c = 0; c < 3; c++) im.rgb[3 * p + c] = record[1 + c * DFQI_CIFAR_PIXELS + p];
+    *out = im;
+    return DFQ_OK;
+}
+
+/* `ctx` takes memory and error text: the data set's own, or the stand-in of one thread. */
+static dfq_status read_image(const dfqi_dataset *d, dfq_context *ctx, int64_t i, dfqi_image *out)
+{
+    if (d->fd >= 0) return read_cifar(d, ctx, i, out);
+    char *full = dfqi_format(ctx, "%s/%s", d->path, d->rows[i].name);
+    if (!full) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_image_read(ctx, full, out);
+    dfqi_free(ctx, full);
+    return status;
+}
+
+static dfq_status check_range(const dfqi_dataset *d, int64_t first, int64_t n)
+{
+    if (first < 0 || n < 0 || first > d->count || n > d->count - first)
+        return dfqi_fail(d->ctx, DFQ_E_INVALID, "%s: images %lld..%lld asked for, there are %lld",
+                         d->path, (long long)first, (long long)first + n - 1, (long long)d->count);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_dataset_image(const dfqi_dataset *d, int64_t i, dfqi_image *out)
+{
+    DFQI_TRY(check_range(d, i, 1));
+    return read_image(d, d->ctx, i, out);
+}
+
+/* A context serves one thread at a time, so each worker has a stand-in with an error text of its
+ * own: the allocator is shared (it must be thread safe), the rest is empty. */
+typedef struct worker {
+    dfq_context ctx;
+    dfq_status status;
+    int64_t failed; /* the lowest index this worker failed at */
+} worker;
+
+typedef struct batch {
+    const dfqi_dataset *d;
+    const dfqi_preprocess *p;
+    int64_t first;
+    float *out;
+    worker *workers;
+} batch;
+
+static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
+{
+    const dfqi_preprocess *p = b->p;
+    dfqi_image im, fitted;
+    char cause[DFQI_ERROR_MAX];
+    DFQI_TRY(read_image(b->d, ctx, b->first + i, &im));
+    dfq_status status = dfqi_image_fit(&im, p->resize, p->size, p->filter, &fitted);
+    dfqi_image_fini(&im);
+    if (status != DFQ_OK) { /* fit does not know the file's name */
+        memcpy(cause, ctx->error, sizeof cause);
+        return dfqi_fail(ctx, status, "%s/%s: %.800s", b->d->path, b->d->rows[b->first + i].name,
+                         cause);
+    }
+    size_t plane = (size_t)p->size * (size_t)p->size;
+    dfqi_image_normalise(&fitted, p->mean, p->std, b->out + (size_t)i * 3 * plane);
+    dfqi_image_fini(&fitted);
+    return DFQ_OK;
+}
+
+static void load_body(void *arg, int64_t i, int32_t thread)
+{
+    const batch *b = arg;
+    worker *w = &b->workers[thread];
+    /* Only the lowest failure is told; what comes behind one need not be tried. */
+    if (w->status != DFQ_OK && i > w->failed) return;
+    dfq_status status = load(b, &w->ctx, i);
+    if (status != DFQ_OK) {
+        w->status = status;
+        w->failed = i;
+    }
+}
+
+dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
+                              const dfqi_preprocess *p, float *out)
+{
+    DFQI_TRY(check_range(d, first, n));
+    if (p->size < 1 || p->resize < 0)
+        return dfqi_fail(d->ctx, DFQ_E_INVALID, "input of %d after resize to %d: must be positive",
+                         (int)p->size, (int)p->resize);
+    int32_t threads = d->ctx->threads > 0 ? d->ctx->threads : 1;
+    batch b = {d, p, first, out, dfqi_calloc(d->ctx, (size_t)threads, sizeof *b.workers)};
+    if (!b.workers) return DFQ_E_NOMEM;
+    for (int32_t t = 0; t < threads; t++) {
+        b.workers[t].ctx.allocator = d->ctx->allocator;
+        b.workers[t].ctx.threads = 1;
+        b.workers[t].ctx.refs = 1;
+    }
+    dfqi_parallel_for(d->ctx, n, load_body, &b);
+    const worker *worst = NULL;
+    for (int32_t t = 0; t < threads; t++) {
+        const worker *w = &b.workers[t];
+        if (w->status != DFQ_OK && (!worst || w->failed < worst->failed)) worst = w;
+    }
+    dfq_status status = DFQ_OK;
+    if (worst) status = dfqi_fail(d->ctx, worst->status, "%s", worst->ctx.error);
+    dfqi_free(d->ctx, b.workers);
+    return status;
+}

@@ -1,0 +1,263 @@
+/* The index of a data set: which pictures, which labels. Three forms, each checked as hostile
+ * input. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/dataset_priv.h"
+#include "io/file.h"
+#include "io/folder.h"
+#include "io/json.h"
+
+enum { CSV_MAX = 256 * 1024 * 1024 };
+
+dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where, int64_t label)
+{
+    if (d->classes > 0 && label >= d->classes)
+        return dfqi_fail(
+            d->ctx, DFQ_E_SHAPE,
+            "%s: label %lld, the network knows the classes 0..%d; use the data set it was "
+            "trained for",
+            where, (long long)label, (int)d->classes - 1);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_dataset_add(dfqi_dataset *d, const char *name, int32_t label)
+{
+    if ((size_t)d->count == d->cap) {
+        size_t want = d->cap ? d->cap * 2 : 256, bytes;
+        dfqi_row *p =
+            dfqi_mul_size(want, sizeof *p, &bytes) ? dfqi_realloc(d->ctx, d->rows, bytes) : NULL;
+        if (!p) return DFQ_E_NOMEM;
+        d->rows = p;
+        d->cap = want;
+    }
+    const char *copy = dfqi_arena_strdup(&d->arena, name);
+    if (!copy) return DFQ_E_NOMEM;
+    d->rows[d->count++] = (dfqi_row){copy, label};
+    return DFQ_OK;
+}
+
+/* One line of the file, for error texts and the search for doubles. */
+typedef struct csv_line {
+    const char *csv;
+    int64_t number; /* from 1 */
+    char *name, *label;
+} csv_line;
+
+static dfq_status bad_line(const dfqi_dataset *d, const csv_line *l, const char *what,
+                           const char *value)
+{
+    char show[DFQI_SHOW_MAX];
+    return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s line %lld: %s \"%s\"", l->csv, (long long)l->number,
+                     what, dfqi_show(value, show));
+}
+
+/* Neither absolute nor climbing: a list of names must not reach outside its folder. */
+static bool stays_inside(const char *name)
+{
+    if (name[0] == '/' || name[0] == '\0') return false;
+    for (const char *p = name; p; p = strchr(p, '/')) {
+        if (*p == '/') p++;
+        if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || p[2] == '\0')) return false;
+    }
+    return true;
+}
+
+static dfq_status parse_line(dfqi_dataset *d, const csv_line *l, bool check_files)
+{
+    int64_t label = 0;
+    const char *p = l->label;
+    if (*p < '0' || *p > '9')
+        return bad_line(d, l, "the label must be a number from 0, is", l->label);
+    for (; *p; p++) {
+        if (*p < '0' || *p > '9' || label > INT32_MAX)
+            return bad_line(d, l, "the label must be a number from 0, is", l->label);
+        label = label * 10 + (*p - '0');
+    }
+    if (label > INT32_MAX) return bad_line(d, l, "the label is too large:", l->label);
+    if (!stays_inside(l->name))
+        return bad_line(d, l, "the file must lie inside the data set's folder, is", l->name);
+    char where[DFQI_SHOW_MAX * 4];
+    snprintf(where, sizeof where, "%s line %lld", l->csv, (long long)l->number);
+    DFQI_TRY(dfqi_dataset_check_label(d, where, label));
+    if (check_files) {
+        char *full = dfqi_format(d->ctx, "%s/%s", d->path, l->name);
+        if (!full) return DFQ_E_NOMEM;
+        bool there = dfqi_path_is_file(full);
+        dfqi_free(d->ctx, full);
+        if (!there) {
+            (void)bad_line(d, l, "there is no file", l->name);
+            return DFQ_E_IO;
+        }
+    }
+    return dfqi_dataset_add(d, l->name, (int32_t)label);
+}
+
+/* A row and the line it came from, sorted by name to find doubles. */
+typedef struct seen {
+    const char *name;
+    int64_t line;
+} seen;
+
+static int by_name_and_line(const void *a, const void *b)
+{
+    const seen *x = a, *y = b;
+    int c = strcmp(x->name, y->name);
+    return c ? c : (x->line > y->line) - (x->line < y->line);
+}
+
+/* Of all doubled names, reports the one whose second line comes first. */
+static dfq_status check_doubles(const dfqi_dataset *d, const char *csv, seen *s)
+{
+    char show[DFQI_SHOW_MAX];
+    const seen *worst = NULL;
+    qsort(s, (size_t)d->count, sizeof *s, by_name_and_line);
+    for (int64_t i = 1; i < d->count; i++)
+        if (strcmp(s[i].name, s[i - 1].name) == 0 && (!worst || s[i].line < worst->line))
+            worst = &s[i];
+    if (!worst) return DFQ_OK;
+    return dfqi_fail(
+        d->ctx, DFQ_E_CORRUPT, "%s line %lld: the file \"%s\" is listed twice (line %lld)", csv,
+        (long long)worst->line, dfqi_show(worst->name, show), (long long)worst[-1].line);
+}
+
+/* Cuts the next line off `*text` in place; false at the end. */
+static bool next_line(char **text, char **out)
+{
+    char *line = *text;
+    if (*line == '\0') return false;
+    char *end = strchr(line, '\n');
+    *text = end ? end + 1 : line + strlen(line);
+    if (!end) end = *text;
+    if (end > line && end[-1] == '\r') end--;
+    *end = '\0';
+    *out = line;
+    return true;
+}
+
+dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, size_t size,
+                                  bool check_files)
+{
+    csv_line l = {csv, 1, NULL, NULL};
+    seen *names = NULL;
+    char *line = text;
+    dfq_status status = DFQ_OK;
+    if (memchr(text, '\0', size))
+        return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s: holds a zero byte, it is no text", csv);
+    if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3; /* some editors' mark */
+    if (!next_line(&text, &line) || strcmp(line, "file,label") != 0)
+        return bad_line(d, &l, "must be \"file,label\", is", line);
+    /* Line numbers of the rows, for doubles: rows are as many as lines, blank ones apart. */
+    int64_t lines = 1;
+    for (const char *p = text; (p = strchr(p, '\n')); p++) lines++;
+    names = dfqi_calloc(d->ctx, (size_t)lines, sizeof *names);
+    if (!names) return DFQ_E_NOMEM;
+    while (next_line(&text, &line)) {
+        l.number++;
+        if (*line == '\0') continue;
+        l.name = line;
+        l.label = strchr(line, ',');
+        if (!l.label || strchr(l.label + 1, ',') || strchr(line, '"')) {
+            status = bad_line(d, &l, "must be a file name, one comma, a label; is", line);
+            goto out;
+        }
+        *l.label++ = '\0';
+        DFQI_GOTO(parse_line(d, &l, check_files), out);
+        names[d->count - 1] = (seen){d->rows[d->count - 1].name, l.number};
+    }
+    if (d->count == 0) {
+        status = dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s: lists no pictures", csv);
+        goto out;
+    }
+    status = check_doubles(d, csv, names);
+out:
+    dfqi_free(d->ctx, names);
+    return status;
+}
+
+dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv)
+{
+    unsigned char *text;
+    size_t size;
+    DFQI_TRY(dfqi_file_read(d->ctx, csv, CSV_MAX, &text, &size));
+    dfq_status status = dfqi_dataset_parse_csv(d, csv, (char *)text, size, true);
+    dfqi_free(d->ctx, text);
+    return status;
+}
+
+static dfq_status index_class(dfqi_dataset *d, const char *class, int32_t label)
+{
+    dfqi_names files = {d->ctx, 0, NULL};
+    dfq_status status = DFQ_OK;
+    char *folder = dfqi_format(d->ctx, "%s/%s", d->path, class);
+    if (!folder) return DFQ_E_NOMEM;
+    DFQI_GOTO(dfqi_folder_list(d->ctx, folder, DFQI_LIST_PICTURES, &files), out);
+    for (int64_t i = 0; i < files.count; i++) {
+        char *name = dfqi_format(d->ctx, "%s/%s", class, files.names[i]);
+        status = name ? dfqi_dataset_add(d, name, label) : DFQ_E_NOMEM;
+        dfqi_free(d->ctx, name);
+        if (status != DFQ_OK) goto out;
+    }
+out:
+    dfqi_names_fini(&files);
+    dfqi_free(d->ctx, folder);
+    return status;
+}
+
+dfq_status dfqi_dataset_index_folders(dfqi_dataset *d)
+{
+    dfqi_names classes;
+    dfq_status status = DFQ_OK;
+    DFQI_TRY(dfqi_folder_list(d->ctx, d->path, DFQI_LIST_FOLDERS, &classes));
+    if (classes.count > 0 && classes.count <= INT32_MAX)
+        DFQI_GOTO(dfqi_dataset_check_label(d, d->path, classes.count - 1), out);
+    for (int64_t i = 0; i < classes.count; i++)
+        DFQI_GOTO(index_class(d, classes.names[i], (int32_t)i), out);
+    if (d->count == 0)
+        status = dfqi_fail(d->ctx, DFQ_E_IO,
+                           "%s: neither labels.csv nor class folders with PNG or JPEG pictures",
+                           d->path);
+out:
+    dfqi_names_fini(&classes);
+    return status;
+}
+
+dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d)
+{
+    struct stat st;
+    d->fd = open(d->path, O_RDONLY | O_CLOEXEC);
+    if (d->fd < 0 || fstat(d->fd, &st) != 0) return dfqi_fail_errno(d->ctx, "read", d->path, errno);
+    if (st.st_size == 0 || st.st_size % DFQI_CIFAR_RECORD != 0) {
+        unsigned char first[32];
+        ssize_t n = pread(d->fd, first, sizeof first, 0);
+        const char *kind = n > 0 ? dfqi_file_kind(first, (size_t)n) : NULL;
+        return dfqi_fail(
+            d->ctx, DFQ_E_CORRUPT,
+            "%s: %lld bytes are no multiple of the %d of a CIFAR-10 record%s%s; give a "
+            "folder of pictures or a CIFAR-10 binary file",
+            d->path, (long long)st.st_size, DFQI_CIFAR_RECORD, kind ? ", it looks like " : "",
+            kind ? kind : "");
+    }
+    int64_t n = st.st_size / DFQI_CIFAR_RECORD;
+    for (int64_t i = 0; i < n; i++) {
+        unsigned char label;
+        char name[32], where[DFQI_SHOW_MAX * 4];
+        ssize_t got = pread(d->fd, &label, 1, (off_t)i * DFQI_CIFAR_RECORD);
+        if (got < 0) return dfqi_fail_errno(d->ctx, "read", d->path, errno);
+        if (got == 0) return dfqi_fail(d->ctx, DFQ_E_IO, "%s: became shorter while read", d->path);
+        if (label > 9)
+            return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                             "%s image %lld: label %d, must be 0..9; is it a CIFAR-10 binary file?",
+                             d->path, (long long)i, label);
+        snprintf(where, sizeof where, "%s image %lld", d->path, (long long)i);
+        DFQI_TRY(dfqi_dataset_check_label(d, where, label));
+        snprintf(name, sizeof name, "image %lld", (long long)i);
+        DFQI_TRY(dfqi_dataset_add(d, name, label));
+    }
+    return DFQ_OK;
+}

@@ -1,0 +1,41 @@
+/* What the index readers (dataset_index.c) fill and dataset.c uses. */
+#ifndef DFQI_IO_DATASET_PRIV_H
+#define DFQI_IO_DATASET_PRIV_H
+
+#include "base/memory.h"
+#include "io/dataset.h"
+
+typedef struct dfqi_row {
+    const char *name; /* in the arena; relative to `path` for folders */
+    int32_t label;
+} dfqi_row;
+
+struct dfqi_dataset {
+    dfq_context *ctx; /* retained */
+    dfqi_arena arena;
+    char *path;      /* the folder, or the CIFAR-10 file */
+    int fd;          /* of the CIFAR-10 file, -1 otherwise */
+    int32_t classes; /* 0: labels are not checked */
+    int64_t count;
+    size_t cap;
+    dfqi_row *rows;
+};
+
+enum { DFQI_CIFAR_SIDE = 32, DFQI_CIFAR_PIXELS = 1024, DFQI_CIFAR_RECORD = 3073 };
+
+/* DFQ_E_SHAPE when the network knows fewer classes; `where` says which row it is. */
+dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where, int64_t label);
+dfq_status dfqi_dataset_add(dfqi_dataset *d, const char *name, int32_t label);
+
+dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv);
+/* The same from memory, for tests; `check_files` false leaves the disk alone. */
+dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, size_t size,
+                                  bool check_files);
+dfq_status dfqi_dataset_index_folders(dfqi_dataset *d);
+dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d);
+
+/* An empty data set; `path` is copied. */
+dfq_status dfqi_dataset_new(dfq_context *ctx, const char *path, int32_t classes,
+                            dfqi_dataset **out);
+
+#endif

@@ -1,0 +1,123 @@
+/* Pictures in memory: life, reading by content, the evaluation transform, floats and back. */
+#include "io/image_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/file.h"
+
+enum { FILE_MAX = 512 * 1024 * 1024 };
+
+dfq_status dfqi_image_check(dfq_context *ctx, const char *name, int64_t width, int64_t height)
+{
+    if (width < 1 || height < 1)
+        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: picture of %lld x %lld pixels", name,
+                         (long long)width, (long long)height);
+    if (width > DFQI_IMAGE_SIDE_MAX || height > DFQI_IMAGE_SIDE_MAX ||
+        width * height > DFQI_IMAGE_PIXELS_MAX)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "%s: picture of %lld x %lld pixels, the limit is %d a side and %d in all; "
+                         "scale it down",
+                         name, (long long)width, (long long)height, DFQI_IMAGE_SIDE_MAX,
+                         DFQI_IMAGE_PIXELS_MAX);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_image_new(dfq_context *ctx, int32_t width, int32_t height, dfqi_image *out)
+{
+    DFQI_TRY(dfqi_image_check(ctx, "new picture", width, height));
+    uint8_t *rgb = dfqi_alloc(ctx, (size_t)width * (size_t)height * 3);
+    if (!rgb) return DFQ_E_NOMEM;
+    *out = (dfqi_image){ctx, width, height, rgb};
+    return DFQ_OK;
+}
+
+void dfqi_image_fini(dfqi_image *im)
+{
+    if (im->rgb) dfqi_free(im->ctx, im->rgb);
+    im->rgb = NULL;
+}
+
+dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, const void *bytes, size_t size,
+                             dfqi_image *out)
+{
+    if (size == 0) return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the file is empty", name);
+    if (size >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
+        return dfqi_png_decode(ctx, name, bytes, size, out);
+    if (size >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0)
+        return dfqi_jpeg_decode(ctx, name, bytes, size, out);
+    const char *kind = dfqi_file_kind(bytes, size);
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                     "%s: neither PNG nor JPEG%s%s; convert it to one of them", name,
+                     kind ? ", it looks like " : "", kind ? kind : "");
+}
+
+dfq_status dfqi_image_read(dfq_context *ctx, const char *path, dfqi_image *out)
+{
+    unsigned char *bytes;
+    size_t size;
+    DFQI_TRY(dfqi_file_read(ctx, path, FILE_MAX, &bytes, &size));
+    dfq_status status = dfqi_image_decode(ctx, path, bytes, size, out);
+    dfqi_free(ctx, bytes);
+    return status;
+}
+
+/* The middle size x size pixels. The offset is Python's round((n - size) / 2): half to even. */
+static dfq_status centre_crop(const dfqi_image *in, int32_t size, dfqi_image *out)
+{
+    if (in->width < size || in->height < size)
+        return dfqi_fail(in->ctx, DFQ_E_SHAPE,
+                         "picture of %d x %d pixels is smaller than the crop of %d x %d; resize it",
+                         (int)in->width, (int)in->height, (int)size, (int)size);
+    dfqi_image im;
+    DFQI_TRY(dfqi_image_new(in->ctx, size, size, &im));
+    size_t left = (size_t)rint((in->width - size) / 2.0);
+    size_t top = (size_t)rint((in->height - size) / 2.0);
+    size_t row = (size_t)size * 3, in_row = (size_t)in->width * 3;
+    for (size_t y = 0; y < (size_t)size; y++)
+        memcpy(im.rgb + y * row, in->rgb + (top + y) * in_row + left * 3, row);
+    *out = im;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, dfqi_filter filter,
+                          dfqi_image *out)
+{
+    if (size < 1 || resize < 0)
+        return dfqi_fail(in->ctx, DFQ_E_INVALID, "crop of %d after resize to %d: must be positive",
+                         (int)size, (int)resize);
+    int64_t w = in->width, h = in->height;
+    if (resize == 0 || (w < h ? w : h) == resize) return centre_crop(in, size, out);
+    /* Python's int(resize * long / short): whole-number division gives the same. */
+    int64_t new_w = w <= h ? resize : (int64_t)resize * w / h;
+    int64_t new_h = w <= h ? (int64_t)resize * h / w : resize;
+    DFQI_TRY(dfqi_image_check(in->ctx, "resized picture", new_w, new_h));
+    dfqi_image scaled;
+    DFQI_TRY(dfqi_image_resize(in, (int32_t)new_w, (int32_t)new_h, filter, &scaled));
+    dfq_status status = centre_crop(&scaled, size, out);
+    dfqi_image_fini(&scaled);
+    return status;
+}
+
+void dfqi_image_normalise(const dfqi_image *im, const float mean[3], const float std[3], float *out)
+{
+    size_t n = (size_t)im->width * (size_t)im->height;
+    for (size_t c = 0; c < 3; c++) {
+        float table[256];
+        for (int v = 0; v < 256; v++) table[v] = ((float)v / 255.0f - mean[c]) / std[c];
+        for (size_t i = 0; i < n; i++) out[c * n + i] = table[im->rgb[3 * i + c]];
+    }
+}
+
+void dfqi_image_denormalise(const float *planes, const float mean[3], const float std[3],
+                            dfqi_image *im)
+{
+    size_t n = (size_t)im->width * (size_t)im->height;
+    for (size_t c = 0; c < 3; c++)
+        for (size_t i = 0; i < n; i++) {
+            float v = rintf((planes[c * n + i] * std[c] + mean[c]) * 255.0f);
+            /* NaN fails both comparisons and becomes 0. */
+            im->rgb[3 * i + c] = v >= 255.0f ? 255 : v > 0.0f ? (uint8_t)v : 0;
+        }
+}

@@ -1,0 +1,117 @@
+/* JPEG through libjpeg-turbo: 8-bit grey or colour to RGB, the accurate integer DCT and smooth
+ * upsampling, so that pixels equal Pillow's. Damage the library would only warn of is an error. */
+#include <setjmp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+#include "base/memory.h"
+#include "io/image_priv.h"
+
+/* A progressive file may repeat scans without end at a few bytes each. */
+enum { SCANS_MAX = 500, JPEG_MEMORY_MAX = 1 << 30 };
+
+/* All that must survive the jump. */
+typedef struct job {
+    struct jpeg_decompress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    jmp_buf jump;
+    dfq_context *ctx;
+    const char *name;
+    dfqi_image image;
+    dfq_status status;
+} job;
+
+static void leave(j_common_ptr jpeg)
+{
+    job *j = jpeg->client_data;
+    char text[JMSG_LENGTH_MAX];
+    jpeg->err->format_message(jpeg, text);
+    j->status = jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? DFQ_E_NOMEM : DFQ_E_CORRUPT;
+    (void)dfqi_fail(j->ctx, j->status, "%s: broken JPEG: %s", j->name, text);
+    longjmp(j->jump, 1);
+}
+
+/* Warnings that mean lost pixels stop; oddities of harmless markers do not. */
+static void message(j_common_ptr jpeg, int level)
+{
+    if (level >= 0) return;
+    switch (jpeg->err->msg_code) {
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_ADOBE_XFORM:
+        break;
+    default:
+        leave(jpeg);
+    }
+}
+
+static void count_scans(j_common_ptr jpeg)
+{
+    job *j = jpeg->client_data;
+    if (jpeg->is_decompressor && ((j_decompress_ptr)jpeg)->input_scan_number > SCANS_MAX) {
+        j->status = dfqi_fail(j->ctx, DFQ_E_UNSUPPORTED, "%s: JPEG of more than %d scans", j->name,
+                              SCANS_MAX);
+        longjmp(j->jump, 1);
+    }
+}
+
+static dfq_status decode(job *j, const void *bytes, size_t size)
+{
+    struct jpeg_decompress_struct *jpeg = &j->jpeg;
+    jpeg_create_decompress(jpeg);
+    jpeg->progress = &j->progress;
+    jpeg->mem->max_memory_to_use = JPEG_MEMORY_MAX;
+    jpeg_mem_src(jpeg, bytes, (unsigned long)size);
+    jpeg_read_header(jpeg, TRUE);
+    if (jpeg->num_components != 1 && jpeg->num_components != 3)
+        return dfqi_fail(
+            j->ctx, DFQ_E_UNSUPPORTED,
+            "%s: JPEG of %d colour components (CMYK?), must be 1 or 3; convert it to RGB", j->name,
+            jpeg->num_components);
+    DFQI_TRY(dfqi_image_check(j->ctx, j->name, jpeg->image_width, jpeg->image_height));
+    jpeg->out_color_space = JCS_RGB;
+    jpeg->dct_method = JDCT_ISLOW;
+    jpeg->do_fancy_upsampling = TRUE;
+    DFQI_TRY(
+        dfqi_image_new(j->ctx, (int32_t)jpeg->image_width, (int32_t)jpeg->image_height, &j->image));
+    jpeg_start_decompress(jpeg);
+    while (jpeg->output_scanline < jpeg->output_height) {
+        JSAMPROW row = j->image.rgb + (size_t)jpeg->output_scanline * jpeg->output_width * 3;
+        jpeg_read_scanlines(jpeg, &row, 1);
+    }
+    jpeg_finish_decompress(jpeg);
+    return DFQ_OK;
+}
+
+/* In a function of its own: a jump leaves the locals of the function that called setjmp undefined.
+ */
+static dfq_status decode_guarded(job *j, const void *bytes, size_t size)
+{
+    if (setjmp(j->jump) != 0) return j->status;
+    return decode(j, bytes, size);
+}
+
+dfq_status dfqi_jpeg_decode(dfq_context *ctx, const char *name, const void *bytes, size_t size,
+                            dfqi_image *out)
+{
+    job j;
+    memset(&j, 0, sizeof j);
+    j.ctx = ctx;
+    j.name = name;
+    j.jpeg.err = jpeg_std_error(&j.errors);
+    j.errors.error_exit = leave;
+    j.errors.emit_message = message;
+    j.progress.progress_monitor = count_scans;
+    j.jpeg.client_data = &j;
+    j.status = decode_guarded(&j, bytes, size);
+    jpeg_destroy_decompress(&j.jpeg); /* fine on a struct that was never created, being zeroed */
+    if (j.status == DFQ_OK)
+        *out = j.image;
+    else
+        dfqi_image_fini(&j.image);
+    return j.status;
+}

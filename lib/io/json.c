@@ -1,0 +1,207 @@
+/* JSON documents over jansson: life, building, printing. Reading values is json_get.c.
+ * jansson's allocator is process-wide, so it stays what the host program made it; only the texts we
+ * hand out come from the context. */
+#include "io/json_priv.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/file.h"
+
+enum { JSON_FILE_MAX = 64 * 1024 * 1024 };
+
+static dfq_status wrap(dfq_context *ctx, const char *name, json_t *take_root, dfqi_json **out)
+{
+    dfqi_json *doc = dfqi_calloc(ctx, 1, sizeof *doc);
+    char *copy = doc ? dfqi_strdup(ctx, name) : NULL;
+    if (!copy) {
+        dfqi_free(ctx, doc);
+        json_decref(take_root);
+        return DFQ_E_NOMEM;
+    }
+    doc->ctx = ctx;
+    doc->name = copy;
+    doc->root = take_root;
+    *out = doc;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_json **out)
+{
+    json_t *root = json_object();
+    if (!root) return dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", name);
+    return wrap(ctx, name, root, out);
+}
+
+dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
+                           dfqi_json **out)
+{
+    json_error_t e;
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
+    char show[DFQI_SHOW_MAX];
+    if (!root && json_error_code(&e) == json_error_out_of_memory)
+        return dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for JSON of %zu bytes", name, size);
+    if (!root)
+        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", name,
+                         e.line, e.column, dfqi_show(e.text, show));
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the JSON must be an object, { ... }", name);
+    }
+    return wrap(ctx, name, root, out);
+}
+
+dfq_status dfqi_json_read(dfq_context *ctx, const char *path, dfqi_json **out)
+{
+    unsigned char *text;
+    size_t size;
+    DFQI_TRY(dfqi_file_read(ctx, path, JSON_FILE_MAX, &text, &size));
+    dfq_status status = dfqi_json_parse(ctx, path, (const char *)text, size, out);
+    dfqi_free(ctx, text);
+    return status;
+}
+
+void dfqi_json_release(dfqi_json *doc)
+{
+    if (!doc) return;
+    json_decref(doc->root);
+    dfqi_free(doc->ctx, doc->name);
+    dfqi_free(doc->ctx, doc);
+}
+
+dfqi_jnode dfqi_json_root(dfqi_json *doc)
+{
+    return (dfqi_jnode){doc, doc->root, NULL};
+}
+
+/* Length of the UTF-8 sequence at `s`, 0 if there is none. Overlong forms, surrogates and values
+ * beyond U+10FFFF are none. */
+static size_t utf8_length(const unsigned char *s)
+{
+    if (s[0] < 0x80) return 1;
+    size_t n = s[0] >= 0xC2 && s[0] <= 0xDF   ? 2
+               : (s[0] & 0xF0) == 0xE0        ? 3
+               : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
+                                              : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    bool bad = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
+               (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F);
+    return bad ? 0 : n;
+}
+
+static bool utf8_ok(const char *text)
+{
+    for (const unsigned char *s = (const unsigned char *)text; *s;) {
+        size_t n = utf8_length(s);
+        if (n == 0) return false;
+        s += n;
+    }
+    return true;
+}
+
+/* Replaces, in place, every byte that is no part of valid UTF-8. */
+static void utf8_mend(char *text)
+{
+    for (unsigned char *s = (unsigned char *)text; *s;) {
+        size_t n = utf8_length(s);
+        if (n == 0) *s = '?';
+        s += n ? n : 1;
+    }
+}
+
+static dfqi_jnode put(dfqi_jnode at, const char *key, json_t *take_value)
+{
+    dfqi_jnode node = {at.doc, NULL, at.where};
+    json_t *parent = at.value;
+    if (key && !utf8_ok(key) && at.doc->status == DFQ_OK) {
+        char show[DFQI_SHOW_MAX];
+        at.doc->status = dfqi_fail(at.doc->ctx, DFQ_E_INVALID, "%s: key \"%s\" is not UTF-8",
+                                   at.doc->name, dfqi_show(key, show));
+    }
+    int rc = -1;
+    if (at.doc->status == DFQ_OK && parent && take_value)
+        rc = key ? json_object_set(parent, key, take_value) : json_array_append(parent, take_value);
+    if (rc == 0)
+        node.value = take_value;
+    else if (at.doc->status == DFQ_OK)
+        at.doc->status =
+            dfqi_fail(at.doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", at.doc->name);
+    json_decref(take_value);
+    return node;
+}
+
+dfqi_jnode dfqi_json_put_object(dfqi_jnode at, const char *key)
+{
+    return put(at, key, json_object());
+}
+
+dfqi_jnode dfqi_json_put_array(dfqi_jnode at, const char *key)
+{
+    return put(at, key, json_array());
+}
+
+void dfqi_json_put_text(dfqi_jnode at, const char *key, const char *text)
+{
+    if (!text) {
+        put(at, key, json_null());
+        return;
+    }
+    if (utf8_ok(text)) {
+        put(at, key, json_string(text));
+        return;
+    }
+    char *mended = dfqi_strdup(at.doc->ctx, text);
+    if (mended) utf8_mend(mended);
+    put(at, key, mended ? json_string(mended) : NULL);
+    dfqi_free(at.doc->ctx, mended);
+}
+
+void dfqi_json_put_int(dfqi_jnode at, const char *key, int64_t v)
+{
+    put(at, key, json_integer(v));
+}
+
+void dfqi_json_put_real(dfqi_jnode at, const char *key, double v)
+{
+    if (!isfinite(v)) {
+        put(at, key, json_null());
+        return;
+    }
+    /* The double next to the shortest decimal: the printer's 9 digits then show that decimal. */
+    char text[40];
+    double shortest = v;
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, v);
+        shortest = strtod(text, NULL);
+        if (digits < 9 && fabs(v) <= 3.4e38 && (float)shortest == (float)v) break;
+    }
+    put(at, key, json_real(isfinite(shortest) ? shortest : v));
+}
+
+void dfqi_json_put_bool(dfqi_jnode at, const char *key, bool v)
+{
+    put(at, key, json_boolean(v));
+}
+
+dfq_status dfqi_json_dump(dfqi_json *doc, int32_t indent, bool sorted, char **out, size_t *out_size)
+{
+    if (doc->status != DFQ_OK) return doc->status;
+    size_t flags = JSON_REAL_PRECISION(9);
+    flags |= indent > 0 ? JSON_INDENT((size_t)indent) : JSON_COMPACT;
+    if (sorted) flags |= JSON_SORT_KEYS;
+    size_t size = json_dumpb(doc->root, NULL, 0, flags);
+    char *text = size ? dfqi_alloc(doc->ctx, size + 1) : NULL;
+    if (!text) return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", doc->name);
+    if (json_dumpb(doc->root, text, size, flags) != size) {
+        dfqi_free(doc->ctx, text);
+        return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", doc->name);
+    }
+    text[size] = '\0';
+    *out = text;
+    if (out_size) *out_size = size;
+    return DFQ_OK;
+}

@@ -1,0 +1,69 @@
+/* JSON in and out, over jansson: nobody else in the library sees jansson. A document owns all its
+ * nodes; a node is a small value that points into it. */
+#ifndef DFQI_IO_JSON_H
+#define DFQI_IO_JSON_H
+
+#include <stddef.h>
+
+#include "base/context.h"
+
+typedef struct dfqi_json dfqi_json;
+
+typedef struct dfqi_jnode {
+    dfqi_json *doc;
+    void *value;       /* NULL: the building step that should have made it failed */
+    const char *where; /* the key it was found under, for error texts; NULL: the root */
+} dfqi_jnode;
+
+/* An empty object to build in. `name` is what error texts call it (copied). */
+dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_json **out);
+/* Strict: one object, no duplicate keys, no trailing text. DFQ_E_CORRUPT with line and column. */
+dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
+                           dfqi_json **out);
+/* Reads and parses a file of at most 64 MB. */
+dfq_status dfqi_json_read(dfq_context *ctx, const char *path, dfqi_json **out);
+void dfqi_json_release(dfqi_json *doc); /* NULL ok */
+dfqi_jnode dfqi_json_root(dfqi_json *doc);
+
+/* Building. In an object `key` is the member's name (an old member of that name is replaced), in an
+ * array it is NULL and the value is appended. A failure sticks to the document and is reported by
+ * dfqi_json_dump. Text that is no UTF-8 has its odd bytes replaced by '?'; a key that is none
+ * fails. */
+dfqi_jnode dfqi_json_put_object(dfqi_jnode at, const char *key);
+dfqi_jnode dfqi_json_put_array(dfqi_jnode at, const char *key);
+void dfqi_json_put_text(dfqi_jnode at, const char *key, const char *text); /* NULL: null */
+void dfqi_json_put_int(dfqi_jnode at, const char *key, int64_t v);
+/* The shortest decimal of at most 9 digits that gives the same float back; null for NaN and
+ * infinities, which JSON does not know. */
+void dfqi_json_put_real(dfqi_jnode at, const char *key, double v);
+void dfqi_json_put_bool(dfqi_jnode at, const char *key, bool v);
+
+/* The text, zero-ended (dfqi_free it). Layout: `indent` spaces per level, 0 for one line; keys as
+ * they were put, or sorted. */
+dfq_status dfqi_json_dump(dfqi_json *doc, int32_t indent, bool sorted, char **out,
+                          size_t *out_size);
+
+/* Reading. With `key` the member of an object, without it the node itself. A missing member, a
+ * wrong type or a value out of range is DFQ_E_CORRUPT and says what was expected; `out` is then
+ * untouched. */
+dfq_status dfqi_json_get_int(dfqi_jnode at, const char *key, int64_t lo, int64_t hi, int64_t *out);
+dfq_status dfqi_json_get_real(dfqi_jnode at, const char *key, double lo, double hi, double *out);
+dfq_status dfqi_json_get_bool(dfqi_jnode at, const char *key, bool *out);
+/* Borrowed; lives as long as the document. */
+dfq_status dfqi_json_get_text(dfqi_jnode at, const char *key, const char **out);
+dfq_status dfqi_json_get_object(dfqi_jnode at, const char *key, dfqi_jnode *out);
+dfq_status dfqi_json_get_array(dfqi_jnode at, const char *key, dfqi_jnode *out);
+bool dfqi_json_has(dfqi_jnode at, const char *key); /* present and not null */
+/* Refuses members that are not in the NULL-ended list `known`: a misspelt option is not ignored. */
+dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known);
+int64_t dfqi_json_count(dfqi_jnode at);               /* members or elements; 0 for anything else */
+dfqi_jnode dfqi_json_at(dfqi_jnode array, int64_t i); /* 0 <= i < count */
+/* Walks an object in file order: begin with `*iter` NULL, false at the end. */
+bool dfqi_json_next(dfqi_jnode object, void **iter, const char **out_key, dfqi_jnode *out);
+
+/* A name from a file, fit for an error text: control characters replaced, shortened. Returns buf.
+ */
+enum { DFQI_SHOW_MAX = 160 };
+const char *dfqi_show(const char *text, char buf[DFQI_SHOW_MAX]);
+
+#endif

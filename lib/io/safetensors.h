@@ -1,0 +1,45 @@
+/* The safetensors container: an 8-byte length, a JSON header, raw little-endian tensors.
+ * Reading treats the file as hostile: every size, offset and shape is checked before use. */
+#ifndef DFQI_IO_SAFETENSORS_H
+#define DFQI_IO_SAFETENSORS_H
+
+#include "tensor/tensor.h"
+
+typedef struct dfqi_st_entry {
+    char *name;
+    dfq_tensor *tensor;
+} dfqi_st_entry;
+
+typedef struct dfqi_st_meta {
+    char *key;
+    char *value;
+} dfqi_st_meta;
+
+/* The whole content of a file, tensors in the order of their offsets. */
+typedef struct dfqi_safetensors {
+    dfq_context *ctx;
+    int64_t n_entries;
+    dfqi_st_entry *entries;
+    int64_t n_meta;
+    dfqi_st_meta *meta;
+} dfqi_safetensors;
+
+/* Limits: header 100 MB, rank 6, extents >= 0, no overlap, no gap of 64 bytes or more. A dtype
+ * other than those of dfqi_dtype is DFQ_E_UNSUPPORTED, other breaches are DFQ_E_CORRUPT. Each
+ * tensor is read straight into its own memory. */
+dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out);
+/* The same from memory; `name` is what error texts call it. */
+dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes, size_t size,
+                         dfqi_safetensors *out);
+void dfqi_st_fini(dfqi_safetensors *st);
+const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
+const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
+
+/* Writes entries and metadata beside `path` and renames (io/file.h): no half-written file is ever
+ * seen under that name. The bytes depend on the content alone: metadata is sorted by key, tensors
+ * by element size (largest first) and name. The first tensor begins at a multiple of 64 bytes, each
+ * at a multiple of its element size; the format allows no gaps that would align them further. */
+dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
+                         const dfqi_st_entry *entries, int64_t n_meta, const dfqi_st_meta *meta);
+
+#endif

@@ -1,0 +1,332 @@
+/* Reading safetensors. The header is parsed and every entry checked against the file's size before
+ * the first tensor is allocated; then the tensors are read in file order. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "safetensors data is little-endian and is copied as it is"
+#endif
+
+enum { HEADER_MAX = 100 * 1000 * 1000, GAP_MAX = 63 };
+static const char META_KEY[] = "__metadata__";
+
+/* A file or a block of memory, read from front to back. */
+typedef struct source {
+    dfq_context *ctx;
+    const char *name;
+    FILE *f; /* NULL: memory */
+    const unsigned char *bytes;
+    uint64_t size, at;
+} source;
+
+static dfq_status source_read(source *s, void *dst, size_t n)
+{
+    if (s->f) {
+        errno = 0;
+        if (fread(dst, 1, n, s->f) != n)
+            return ferror(s->f) ? dfqi_fail_errno(s->ctx, "read", s->name, errno)
+                                : dfqi_fail(s->ctx, DFQ_E_IO,
+                                            "%s: became shorter while it was read", s->name);
+    } else if (n > 0) {
+        memcpy(dst, s->bytes + s->at, n);
+    }
+    s->at += n;
+    return DFQ_OK;
+}
+
+/* What one member of the header says, checked. */
+typedef struct item {
+    const char *name; /* borrowed from the JSON document */
+    dfqi_dtype dtype;
+    int32_t rank;
+    int64_t dims[DFQI_RANK_MAX];
+    uint64_t begin, end; /* relative to the end of the header */
+} item;
+
+static bool dtype_find(const char *name, dfqi_dtype *out)
+{
+    for (int t = DFQI_F32; t <= DFQI_I64; t++)
+        if (strcmp(name, dfqi_dtype_name((dfqi_dtype)t)) == 0) {
+            *out = (dfqi_dtype)t;
+            return true;
+        }
+    return false;
+}
+
+static dfq_status read_shape(const source *s, dfqi_jnode entry, item *it, int64_t *out_bytes)
+{
+    dfqi_jnode shape;
+    char show[DFQI_SHOW_MAX];
+    DFQI_TRY(dfqi_json_get_array(entry, "shape", &shape));
+    int64_t rank = dfqi_json_count(shape);
+    if (rank > DFQI_RANK_MAX)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor \"%s\" has %lld extents, the limit is %d", s->name,
+                         dfqi_show(it->name, show), (long long)rank, DFQI_RANK_MAX);
+    int64_t bytes = (int64_t)dfqi_dtype_bytes(it->dtype);
+    bool fits = true;
+    for (int32_t i = 0; i < rank; i++) {
+        dfqi_jnode d = dfqi_json_at(shape, i);
+        d.where = it->name;
+        DFQI_TRY(dfqi_json_get_int(d, NULL, 0, INT64_MAX, &it->dims[i]));
+        fits = fits && dfqi_mul_i64(bytes, it->dims[i], &bytes);
+    }
+    if (!fits)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: the shape of tensor \"%s\" overflows 64 bits",
+                         s->name, dfqi_show(it->name, show));
+    it->rank = (int32_t)rank;
+    *out_bytes = bytes;
+    return DFQ_OK;
+}
+
+/* Reads one member; `room` is the number of bytes behind the header. */
+static dfq_status read_item(const source *s, const char *name, dfqi_jnode member, uint64_t room,
+                            item *it)
+{
+    dfqi_jnode entry, offsets;
+    const char *dtype;
+    int64_t bytes = 0, begin = 0, end = 0;
+    char show[DFQI_SHOW_MAX], type[DFQI_SHOW_MAX];
+    int64_t limit = room < INT64_MAX ? (int64_t)room : INT64_MAX;
+    it->name = name;
+    if (name[0] == '\0')
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: a tensor has an empty name", s->name);
+    DFQI_TRY(dfqi_json_get_object(member, NULL, &entry));
+    DFQI_TRY(dfqi_json_get_text(entry, "dtype", &dtype));
+    if (!dtype_find(dtype, &it->dtype))
+        return dfqi_fail(
+            s->ctx, DFQ_E_UNSUPPORTED,
+            "%s: tensor \"%s\" has dtype %s; supported are F32 F16 BF16 U8 I8 I32 I64, "
+            "convert it to one of them",
+            s->name, dfqi_show(name, show), dfqi_show(dtype, type));
+    DFQI_TRY(read_shape(s, entry, it, &bytes));
+    DFQI_TRY(dfqi_json_get_array(entry, "data_offsets", &offsets));
+    if (dfqi_json_count(offsets) != 2)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor \"%s\" has %lld data_offsets, must be 2", s->name,
+                         dfqi_show(name, show), (long long)dfqi_json_count(offsets));
+    dfqi_jnode b = dfqi_json_at(offsets, 0), e = dfqi_json_at(offsets, 1);
+    b.where = e.where = name;
+    DFQI_TRY(dfqi_json_get_int(b, NULL, 0, INT64_MAX, &begin));
+    DFQI_TRY(dfqi_json_get_int(e, NULL, 0, INT64_MAX, &end));
+    if (begin > end || end > limit)
+        return dfqi_fail(
+            s->ctx, DFQ_E_CORRUPT,
+            "%s: tensor \"%s\" lies at bytes %lld..%lld of the data, but there are only "
+            "%lld; the file is cut short or damaged, fetch it again",
+            s->name, dfqi_show(name, show), (long long)begin, (long long)end, (long long)limit);
+    if (end - begin != bytes)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor \"%s\" has %lld bytes of data, its shape and dtype need %lld",
+                         s->name, dfqi_show(name, show), (long long)(end - begin),
+                         (long long)bytes);
+    it->begin = (uint64_t)begin;
+    it->end = (uint64_t)end;
+    return DFQ_OK;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const item *x = a, *y = b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    if (x->end != y->end) return x->end < y->end ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* Sorted items must follow each other, up to the end, with at most alignment between them. */
+static dfq_status check_cover(const source *s, const item *items, int64_t n, uint64_t room)
+{
+    char show[DFQI_SHOW_MAX], other[DFQI_SHOW_MAX];
+    uint64_t end = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (items[i].begin < end)
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "%s: tensors \"%s\" and \"%s\" overlap at byte %llu of the data",
+                             s->name, dfqi_show(items[i - 1].name, show),
+                             dfqi_show(items[i].name, other), (unsigned long long)items[i].begin);
+        if (items[i].begin - end > GAP_MAX)
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "%s: %llu unused bytes before tensor \"%s\", at most %d are allowed",
+                             s->name, (unsigned long long)(items[i].begin - end),
+                             dfqi_show(items[i].name, show), GAP_MAX);
+        end = items[i].end;
+    }
+    if (room - end > GAP_MAX)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: %llu unused bytes behind the last tensor, at most %d are allowed",
+                         s->name, (unsigned long long)(room - end), GAP_MAX);
+    return DFQ_OK;
+}
+
+/* The length field and the header's JSON. */
+static dfq_status read_header(source *s, dfqi_json **out)
+{
+    unsigned char first[32];
+    size_t n_first = s->size < sizeof first ? (size_t)s->size : sizeof first;
+    uint64_t length = 0;
+    char *text = NULL;
+    dfq_status status = DFQ_OK;
+    DFQI_TRY(source_read(s, first, n_first));
+    for (size_t i = 0; i < 8 && i < n_first; i++) length |= (uint64_t)first[i] << (8 * i);
+    if (n_first < 9 || length < 2 || length > HEADER_MAX || length > s->size - 8 ||
+        first[8] != '{') {
+        const char *kind = dfqi_file_kind(first, n_first);
+        if (kind)
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "%s: not a safetensors file, it looks like %s; write the weights with "
+                             "safetensors' save_file",
+                             s->name, kind);
+        if (n_first < 9)
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "%s: %llu bytes are too few for a safetensors file", s->name,
+                             (unsigned long long)s->size);
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: not a safetensors file, or cut short: its first 8 bytes ask for a "
+                         "header of %llu bytes (file: %llu, limit: %d) that begins with {",
+                         s->name, (unsigned long long)length, (unsigned long long)s->size,
+                         HEADER_MAX);
+    }
+    text = dfqi_alloc(s->ctx, (size_t)length);
+    if (!text) return DFQ_E_NOMEM;
+    size_t have = n_first - 8 < length ? n_first - 8 : (size_t)length;
+    memcpy(text, first + 8, have);
+    if (n_first - 8 > length) { /* a tiny header: the data begins inside `first` */
+        if (s->f && fseeko(s->f, (off_t)(8 + length), SEEK_SET) != 0) {
+            status = dfqi_fail_errno(s->ctx, "read", s->name, errno);
+            goto out;
+        }
+        s->at = 8 + length;
+    }
+    DFQI_GOTO(source_read(s, text + have, (size_t)length - have), out);
+    status = dfqi_json_parse(s->ctx, s->name, text, (size_t)length, out);
+out:
+    dfqi_free(s->ctx, text);
+    return status;
+}
+
+static dfq_status read_meta(const source *s, dfqi_jnode object, dfqi_safetensors *st)
+{
+    void *iter = NULL;
+    const char *key, *value;
+    dfqi_jnode node;
+    st->meta = dfqi_calloc(s->ctx, (size_t)dfqi_json_count(object), sizeof *st->meta);
+    if (!st->meta) return DFQ_E_NOMEM;
+    while (dfqi_json_next(object, &iter, &key, &node)) {
+        DFQI_TRY(dfqi_json_get_text(node, NULL, &value));
+        dfqi_st_meta *m = &st->meta[st->n_meta++];
+        m->key = dfqi_strdup(s->ctx, key);
+        m->value = dfqi_strdup(s->ctx, value);
+        if (!m->key || !m->value) return DFQ_E_NOMEM;
+    }
+    return DFQ_OK;
+}
+
+static dfq_status read_tensor(source *s, const item *it, uint64_t base, dfqi_st_entry *e)
+{
+    unsigned char gap[GAP_MAX];
+    DFQI_TRY(source_read(s, gap, (size_t)(base + it->begin - s->at)));
+    e->name = dfqi_strdup(s->ctx, it->name);
+    if (!e->name) return DFQ_E_NOMEM;
+    DFQI_TRY(dfqi_tensor_new(s->ctx, it->dtype, it->rank, it->dims, &e->tensor));
+    return source_read(s, e->tensor->data, (size_t)(it->end - it->begin));
+}
+
+static dfq_status read_all(source *s, dfqi_safetensors *out)
+{
+    dfqi_safetensors st = {s->ctx, 0, NULL, 0, NULL};
+    dfqi_json *doc = NULL;
+    item *items = NULL;
+    int64_t n = 0;
+    void *iter = NULL;
+    const char *key;
+    dfqi_jnode node;
+    dfq_status status;
+    DFQI_GOTO(read_header(s, &doc), out);
+    const uint64_t base = s->at, room = s->size - base;
+    dfqi_jnode root = dfqi_json_root(doc);
+    items = dfqi_calloc(s->ctx, (size_t)dfqi_json_count(root), sizeof *items);
+    if (!items) {
+        status = DFQ_E_NOMEM;
+        goto out;
+    }
+    while (dfqi_json_next(root, &iter, &key, &node)) {
+        if (strcmp(key, META_KEY) != 0) {
+            DFQI_GOTO(read_item(s, key, node, room, &items[n++]), out);
+        } else if (dfqi_json_has(node, NULL)) {
+            DFQI_GOTO(dfqi_json_get_object(root, META_KEY, &node), out);
+            DFQI_GOTO(read_meta(s, node, &st), out);
+        }
+    }
+    if (n > 1) qsort(items, (size_t)n, sizeof *items, by_offset);
+    DFQI_GOTO(check_cover(s, items, n, room), out);
+    st.entries = dfqi_calloc(s->ctx, (size_t)n, sizeof *st.entries);
+    if (!st.entries) {
+        status = DFQ_E_NOMEM;
+        goto out;
+    }
+    while (st.n_entries < n) {
+        st.n_entries++; /* first, so that a half-read entry is freed as well */
+        DFQI_GOTO(read_tensor(s, &items[st.n_entries - 1], base, &st.entries[st.n_entries - 1]),
+                  out);
+    }
+    *out = st;
+    st = (dfqi_safetensors){s->ctx, 0, NULL, 0, NULL};
+out:
+    dfqi_st_fini(&st);
+    dfqi_free(s->ctx, items);
+    dfqi_json_release(doc);
+    return status;
+}
+
+dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out)
+{
+    source s = {ctx, path, NULL, NULL, 0, 0};
+    DFQI_TRY(dfqi_file_open(ctx, path, &s.f, &s.size));
+    dfq_status status = read_all(&s, out);
+    fclose(s.f);
+    return status;
+}
+
+dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes, size_t size,
+                         dfqi_safetensors *out)
+{
+    source s = {ctx, name, NULL, bytes, size, 0};
+    return read_all(&s, out);
+}
+
+void dfqi_st_fini(dfqi_safetensors *st)
+{
+    for (int64_t i = 0; i < st->n_entries; i++) {
+        dfqi_free(st->ctx, st->entries[i].name);
+        dfqi_tensor_release(st->entries[i].tensor);
+    }
+    for (int64_t i = 0; i < st->n_meta; i++) {
+        dfqi_free(st->ctx, st->meta[i].key);
+        dfqi_free(st->ctx, st->meta[i].value);
+    }
+    dfqi_free(st->ctx, st->entries);
+    dfqi_free(st->ctx, st->meta);
+    st->entries = NULL;
+    st->meta = NULL;
+    st->n_entries = st->n_meta = 0;
+}
+
+const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name)
+{
+    for (int64_t i = 0; i < st->n_entries; i++)
+        if (strcmp(st->entries[i].name, name) == 0) return st->entries[i].tensor;
+    return NULL;
+}
+
+const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key)
+{
+    for (int64_t i = 0; i < st->n_meta; i++)
+        if (strcmp(st->meta[i].key, key) == 0) return st->meta[i].value;
+    return NULL;
+}

@@ -1,0 +1,129 @@
+/* Writing safetensors: the header is built in memory, the tensors stream to the file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/file.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+enum { DATA_ALIGN = 64 };
+
+static size_t tensor_bytes(const dfq_tensor *t)
+{
+    return (size_t)dfqi_tensor_count(t) * dfqi_dtype_bytes(t->dtype);
+}
+
+/* Large elements first: every tensor then begins at a multiple of its element size. */
+static int by_size_and_name(const void *a, const void *b)
+{
+    const dfqi_st_entry *x = *(const dfqi_st_entry *const *)a,
+                        *y = *(const dfqi_st_entry *const *)b;
+    size_t m = dfqi_dtype_bytes(x->tensor->dtype), n = dfqi_dtype_bytes(y->tensor->dtype);
+    if (m != n) return m > n ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp((*(const dfqi_st_meta *const *)a)->key, (*(const dfqi_st_meta *const *)b)->key);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const dfqi_st_entry *const *)a)->name,
+                  (*(const dfqi_st_entry *const *)b)->name);
+}
+
+/* Sorts both lists for writing; refuses doubles and reserved names. */
+static dfq_status arrange(dfq_context *ctx, const char *path, int64_t n, const dfqi_st_entry **e,
+                          int64_t n_meta, const dfqi_st_meta **m)
+{
+    char show[DFQI_SHOW_MAX];
+    if (n > 1) qsort((void *)e, (size_t)n, sizeof *e, by_name);
+    if (n_meta > 1) qsort((void *)m, (size_t)n_meta, sizeof *m, by_key);
+    for (int64_t i = 0; i < n; i++) {
+        if (e[i]->name[0] == '\0' || strcmp(e[i]->name, "__metadata__") == 0)
+            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: \"%s\" cannot be the name of a tensor", path,
+                             e[i]->name);
+        if (i > 0 && strcmp(e[i]->name, e[i - 1]->name) == 0)
+            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: two tensors are called \"%s\"", path,
+                             dfqi_show(e[i]->name, show));
+    }
+    for (int64_t i = 1; i < n_meta; i++)
+        if (strcmp(m[i]->key, m[i - 1]->key) == 0)
+            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: two metadata keys are called \"%s\"", path,
+                             dfqi_show(m[i]->key, show));
+    if (n > 1) qsort((void *)e, (size_t)n, sizeof *e, by_size_and_name);
+    return DFQ_OK;
+}
+
+static dfq_status header_text(dfq_context *ctx, const char *path, int64_t n,
+                              const dfqi_st_entry *const *e, int64_t n_meta,
+                              const dfqi_st_meta *const *m, char **out, size_t *out_size)
+{
+    dfqi_json *doc;
+    size_t offset = 0;
+    DFQI_TRY(dfqi_json_new(ctx, path, &doc));
+    dfqi_jnode root = dfqi_json_root(doc);
+    if (n_meta > 0) {
+        dfqi_jnode meta = dfqi_json_put_object(root, "__metadata__");
+        for (int64_t i = 0; i < n_meta; i++) dfqi_json_put_text(meta, m[i]->key, m[i]->value);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const dfq_tensor *t = e[i]->tensor;
+        dfqi_jnode node = dfqi_json_put_object(root, e[i]->name);
+        dfqi_json_put_text(node, "dtype", dfqi_dtype_name(t->dtype));
+        dfqi_jnode shape = dfqi_json_put_array(node, "shape");
+        for (int32_t d = 0; d < t->rank; d++) dfqi_json_put_int(shape, NULL, t->dims[d]);
+        dfqi_jnode offsets = dfqi_json_put_array(node, "data_offsets");
+        dfqi_json_put_int(offsets, NULL, (int64_t)offset);
+        offset += tensor_bytes(t); /* all of it is in memory, so the sum fits */
+        dfqi_json_put_int(offsets, NULL, (int64_t)offset);
+    }
+    dfq_status status = dfqi_json_dump(doc, 0, false, out, out_size);
+    dfqi_json_release(doc);
+    return status;
+}
+
+static dfq_status write_header(dfqi_out *f, const char *text, size_t size)
+{
+    static const char spaces[DATA_ALIGN + 1] =
+        "                                                                ";
+    size_t pad = (DATA_ALIGN - (8 + size) % DATA_ALIGN) % DATA_ALIGN;
+    unsigned char length[8];
+    for (size_t i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)(size + pad) >> (8 * i));
+    DFQI_TRY(dfqi_out_write(f, length, sizeof length));
+    DFQI_TRY(dfqi_out_write(f, text, size));
+    return dfqi_out_write(f, spaces, pad);
+}
+
+dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
+                         const dfqi_st_entry *entries, int64_t n_meta, const dfqi_st_meta *meta)
+{
+    const dfqi_st_entry **e = dfqi_calloc(ctx, (size_t)n_entries, sizeof *e);
+    const dfqi_st_meta **m = dfqi_calloc(ctx, (size_t)n_meta, sizeof *m);
+    char *text = NULL;
+    size_t size = 0;
+    dfqi_out f = {ctx, NULL, NULL, NULL};
+    dfq_status status;
+    if (!e || !m) {
+        status = DFQ_E_NOMEM;
+        goto out;
+    }
+    for (int64_t i = 0; i < n_entries; i++) e[i] = &entries[i];
+    for (int64_t i = 0; i < n_meta; i++) m[i] = &meta[i];
+    DFQI_GOTO(arrange(ctx, path, n_entries, e, n_meta, m), out);
+    DFQI_GOTO(header_text(ctx, path, n_entries, e, n_meta, m, &text, &size), out);
+    DFQI_GOTO(dfqi_out_open(ctx, path, &f), out);
+    DFQI_GOTO(write_header(&f, text, size), out);
+    for (int64_t i = 0; i < n_entries; i++)
+        DFQI_GOTO(dfqi_out_write(&f, e[i]->tensor->data, tensor_bytes(e[i]->tensor)), out);
+    status = dfqi_out_commit(&f);
+out:
+    dfqi_out_abandon(&f);
+    dfqi_free(ctx, text);
+    dfqi_free(ctx, (void *)m);
+    dfqi_free(ctx, (void *)e);
+    return status;
+}
