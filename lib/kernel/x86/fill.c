@@ -1,0 +1,51 @@
+/* The table entries of one instruction set, and the loop that measures its peak. */
+#include "kernel/x86/isa.h"
+#include "kernel/x86/vec.h"
+
+void ISA(fill)(dfqi_kernels *t)
+{
+    t->pack = ISA(pack);
+    t->add = ISA(add);
+    t->axpy = ISA(axpy);
+    t->scale = ISA(scale);
+    t->gelu = ISA(gelu);
+    t->gelu_bwd = ISA(gelu_bwd);
+    t->relu = ISA(relu);
+    t->relu_bwd = ISA(relu_bwd);
+    t->softmax = ISA(softmax);
+    t->softmax_bwd = ISA(softmax_bwd);
+    t->layernorm = ISA(layernorm);
+    t->layernorm_bwd = ISA(layernorm_bwd);
+    t->col_sum = ISA(col_sum);
+    t->col_scale = ISA(col_scale);
+    t->fq = ISA(fq);
+    t->fq_bwd = ISA(fq_bwd);
+    t->fq_log = ISA(fq_log);
+    t->fq_weight = ISA(fq_weight);
+    t->transpose = ISA(transpose);
+    t->inter_head = ISA(inter_head);
+    t->head_ssim = ISA(head_ssim);
+}
+
+/* Independent chains, enough to hide the latency of two FMA units; AVX2 has room for 12 registers.
+ */
+double ISA(fma_burst)(int64_t rounds)
+{
+#if defined(__AVX512F__)
+    enum { CHAINS = 24 };
+#else
+    enum { CHAINS = 6 };
+#endif
+    vf acc[CHAINS];
+    const vf a = vf_set(0.999f);
+    const vf b = vf_set(0.001f);
+    for (int c = 0; c < CHAINS; c++) acc[c] = vf_set((float)c);
+    const int64_t steps = rounds * 1000 / CHAINS;
+    for (int64_t i = 0; i < steps; i++)
+        for (int c = 0; c < CHAINS; c++) acc[c] = vf_fma(acc[c], a, b);
+    vf sum = vf_set(0.0f);
+    for (int c = 0; c < CHAINS; c++) sum = vf_add(sum, acc[c]);
+    volatile float sink = vf_sum(sum);
+    (void)sink;
+    return 2.0 * VF * (double)CHAINS * (double)steps;
+}

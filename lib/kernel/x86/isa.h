@@ -1,0 +1,52 @@
+/* The vector kernels of one instruction set; DFQI_ISA (avx2, avx512) comes from the command line.
+ */
+#ifndef DFQI_KERNEL_X86_ISA_H
+#define DFQI_KERNEL_X86_ISA_H
+
+#include "kernel/kernel.h"
+
+#define DFQI_ISA_GLUE_(isa, name) dfqi_##isa##_##name
+#define DFQI_ISA_GLUE(isa, name)  DFQI_ISA_GLUE_(isa, name)
+#define ISA(name)                 DFQI_ISA_GLUE(DFQI_ISA, name)
+
+void ISA(pack)(int trans, int64_t k, int64_t n, const float *b, int64_t ldb, float *out);
+
+void ISA(add)(size_t n, const float *a, const float *b, float *y);
+void ISA(axpy)(size_t n, float alpha, const float *x, float *y);
+void ISA(scale)(size_t n, float alpha, const float *x, float *y);
+void ISA(gelu)(size_t n, const float *x, float *y);
+void ISA(gelu_bwd)(size_t n, const float *x, const float *dy, float *dx);
+void ISA(relu)(size_t n, float cap, const float *x, float *y);
+void ISA(relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *dx);
+
+void ISA(softmax)(int64_t rows, int64_t cols, float scale, const float *x, float *p);
+void ISA(softmax_bwd)(int64_t rows, int64_t cols, float scale, const float *p, const float *dp,
+                      float *dx);
+void ISA(layernorm)(int64_t rows, int64_t cols, float eps, const float *x, const float *gamma,
+                    const float *beta, float *y, float *stats);
+void ISA(layernorm_bwd)(int64_t rows, int64_t cols, const float *x, const float *stats,
+                        const float *gamma, const float *dy, float *dx, float *dgamma_dbeta);
+void ISA(col_sum)(int64_t rows, int64_t cols, const float *x, int accumulate, float *out);
+void ISA(col_scale)(int64_t rows, int64_t cols, const float *x, const float *s, float *y);
+
+void ISA(fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
+void ISA(fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
+                 float *dx, float *dstep, float *dzero);
+void ISA(fq_log)(size_t n, float top, float hi, const float *x, float *y);
+void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
+                    const float *step_in, float *y, float *step_out);
+
+void ISA(transpose)(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,
+                    int64_t ld_out);
+
+double ISA(inter_head)(int64_t heads, int64_t n, int64_t drop, const float *r, float weight,
+                       float *dr, float *scratch);
+double ISA(head_ssim)(int64_t rows, int64_t n, int64_t d, int64_t drop, const float *t,
+                      const float *s, float weight, float *ds, float *scratch);
+
+/* Puts all of the above into a table. */
+void ISA(fill)(dfqi_kernels *t);
+/* See dfqi_fma_burst. */
+double ISA(fma_burst)(int64_t rounds);
+
+#endif

@@ -1,0 +1,186 @@
+/* Fake quantization. Codes come out as in kernel/ref: true divisions, rounding half to even. */
+#include <float.h>
+#include <math.h>
+
+#include "kernel/x86/isa.h"
+#include "kernel/x86/vec.h"
+
+/* A grid for 16 elements. */
+typedef struct grid {
+    vf step, zero, lo, hi;
+} grid;
+
+static inline grid grid_all(const dfqi_grid *g)
+{
+    return (grid){vf_set(g->step[0]), vf_set(g->zero ? rintf(g->zero[0]) : 0.0f), vf_set(g->lo),
+                  vf_set(g->hi)};
+}
+
+static inline grid grid_columns(const dfqi_grid *g, int64_t i, int64_t c)
+{
+    vf zero = g->zero ? vf_round(vf_load_tail(g->zero + i, c)) : vf_set(0.0f);
+    return (grid){vf_load_tail(g->step + i, c), zero, vf_set(g->lo), vf_set(g->hi)};
+}
+
+static inline vf fq(const grid *g, vf x)
+{
+    vf code = vf_round(vf_add(vf_div(x, g->step), g->zero));
+    code = vf_min(g->hi, vf_max(g->lo, code));
+    return vf_mul(vf_sub(code, g->zero), g->step);
+}
+
+void ISA(fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y)
+{
+    if (g->n_steps <= 1) {
+        const grid all = grid_all(g);
+#define STEP(i, c) vf_store_tail(y + (i), c, fq(&all, vf_load_tail(x + (i), c)))
+        VF_LOOP(rows * cols, STEP);
+#undef STEP
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++, x += cols, y += cols) {
+#define STEP(i, c)                                                                                 \
+    do {                                                                                           \
+        const grid column = grid_columns(g, i, c);                                                 \
+        vf_store_tail(y + (i), c, fq(&column, vf_load_tail(x + (i), c)));                          \
+    } while (0)
+        VF_LOOP(cols, STEP);
+#undef STEP
+    }
+}
+
+/* The three gradients of 16 elements. */
+typedef struct fq_slopes {
+    vf dx, dstep, dzero;
+} fq_slopes;
+
+static inline fq_slopes fq_bwd(const grid *g, vf x, vf dy)
+{
+    vf u = vf_div(x, g->step);
+    vf v = vf_add(u, g->zero);
+    vm in = vm_and(vf_le(g->lo, v), vf_le(v, g->hi));
+    vf inside = vf_sub(vf_sub(vf_round(v), g->zero), u);
+    vf outside = vf_sub(vf_select(vf_lt(v, g->lo), g->lo, g->hi), g->zero);
+    return (fq_slopes){vf_keep(in, dy), vf_mul(dy, vf_select(in, inside, outside)),
+                       vf_drop(in, vf_mul(g->step, dy))};
+}
+
+/* Per tensor: lanes are emptied into double sums every few thousand elements. */
+static void fq_bwd_all(int64_t n, const dfqi_grid *g, const float *x, const float *dy, float *dx,
+                       float *dstep, float *dzero)
+{
+    enum { BLOCK = 4096 };
+    const grid all = grid_all(g);
+    double step_sum = 0.0;
+    double zero_sum = 0.0;
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        int64_t count = n - at < BLOCK ? n - at : BLOCK;
+        vf ds = vf_set(0.0f);
+        vf dz = vf_set(0.0f);
+#define STEP(i, c)                                                                                 \
+    do {                                                                                           \
+        fq_slopes s = fq_bwd(&all, vf_load_tail(x + at + (i), c), vf_load_tail(dy + at + (i), c)); \
+        vf_store_tail(dx + at + (i), c, s.dx);                                                     \
+        ds = vf_add(ds, s.dstep);                                                                  \
+        dz = vf_add(dz, s.dzero);                                                                  \
+    } while (0)
+        VF_LOOP(count, STEP);
+#undef STEP
+        step_sum += (double)vf_sum(ds);
+        zero_sum -= (double)vf_sum(dz);
+    }
+    if (dstep) *dstep = (float)step_sum;
+    if (dzero) *dzero = (float)zero_sum;
+}
+
+void ISA(fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
+                 float *dx, float *dstep, float *dzero)
+{
+    if (g->n_steps <= 1) {
+        fq_bwd_all(rows * cols, g, x, dy, dx, dstep, dzero);
+        return;
+    }
+    for (int64_t c = 0; dstep && c < cols; c++) dstep[c] = 0.0f;
+    for (int64_t c = 0; dzero && c < cols; c++) dzero[c] = 0.0f;
+    for (int64_t r = 0; r < rows; r++, x += cols, dy += cols, dx += cols) {
+#define STEP(i, c)                                                                                 \
+    do {                                                                                           \
+        const grid column = grid_columns(g, i, c);                                                 \
+        fq_slopes s = fq_bwd(&column, vf_load_tail(x + (i), c), vf_load_tail(dy + (i), c));        \
+        vf_store_tail(dx + (i), c, s.dx);                                                          \
+        if (dstep) vf_store_tail(dstep + (i), c, vf_add(vf_load_tail(dstep + (i), c), s.dstep));   \
+        if (dzero) vf_store_tail(dzero + (i), c, vf_sub(vf_load_tail(dzero + (i), c), s.dzero));   \
+    } while (0)
+        VF_LOOP(cols, STEP);
+#undef STEP
+    }
+}
+
+/* The rule of dfqi_ref_fq_log: exponent and two thresholds on the mantissa. */
+static inline vf fq_log(vf x, vf top, vf hi)
+{
+    const vf one = vf_set(1.0f);
+    const vf least = vf_set(FLT_MIN);
+    vf u = vf_div(x, top);
+    vf safe = vf_max(least, u);
+    vf m = vf_mantissa(safe);
+    vf q = vf_mul(vf_set(-2.0f), vf_exponent(safe));
+    q = vf_sub(q, vf_keep(vf_le(vf_set(1.18920711500272f), m), one));
+    q = vf_sub(q, vf_keep(vf_le(vf_set(1.68179283050743f), m), one));
+    q = vf_max(vf_set(0.0f), q);
+    /* 2^(-q/2) = 2^-whole, times sqrt 2 if q is odd; q/2 rounds up exactly when q + 1/2 is halved.
+     */
+    vf whole = vf_round(vf_mul(vf_set(0.5f), vf_add(q, vf_set(0.5f))));
+    vm odd = vf_lt(q, vf_add(whole, whole));
+    vf scale =
+        vf_scale2(vf_select(odd, vf_set(1.41421356237310f), one), vf_sub(vf_set(0.0f), whole));
+    vf y = vf_mul(top, scale);
+    y = vf_drop(vf_lt(hi, q), y);
+    y = vf_drop(vf_lt(u, least), y);
+    return vf_select(vf_nan(u), u, y);
+}
+
+void ISA(fq_log)(size_t n, float top, float hi, const float *x, float *y)
+{
+    const vf t = vf_set(top);
+    const vf h = vf_set(hi);
+#define STEP(i, c) vf_store_tail(y + (i), c, fq_log(vf_load_tail(x + (i), c), t, h))
+    VF_LOOP((int64_t)n, STEP);
+#undef STEP
+}
+
+static inline vf weight(const float *w, const float *s, int64_t i, int64_t c)
+{
+    vf v = vf_load_tail(w + i, c);
+    return s ? vf_mul(v, vf_load_tail(s + i, c)) : v;
+}
+
+/* max |w s| of a row; NaN is left out. */
+static float largest_weight(int64_t cols, const float *w, const float *s)
+{
+    vf m = vf_set(0.0f);
+#define STEP(i, c) m = vf_max(vf_abs(weight(w, s, i, c)), m)
+    VF_LOOP(cols, STEP);
+#undef STEP
+    return vf_largest(m);
+}
+
+void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
+                    const float *step_in, float *y, float *step_out)
+{
+    const float levels = ldexpf(1.0f, bits) - 1.0f;
+    const float lowest = -ldexpf(1.0f, bits - 1);
+    for (int64_t r = 0; r < rows; r++, w += cols, y += cols) {
+        const float range = step_in ? 0.0f : fmaxf(2.0f * largest_weight(cols, w, s), 1e-8f);
+        const float step = step_in ? step_in[r] : range / levels;
+        const grid g = {vf_set(step), vf_set(0.0f), vf_set(lowest), vf_set(-lowest - 1.0f)};
+        if (step_out) step_out[r] = step;
+#define STEP(i, c)                                                                                 \
+    do {                                                                                           \
+        vf v = fq(&g, weight(w, s, i, c));                                                         \
+        vf_store_tail(y + (i), c, s ? vf_div(v, vf_load_tail(s + (i), c)) : v);                    \
+    } while (0)
+        VF_LOOP(cols, STEP);
+#undef STEP
+    }
+}
