@@ -4,6 +4,9 @@
 #define DFQ_DFQ_H
 
 #include <dfq/context.h>
+#include <dfq/dataset.h>
+#include <dfq/graph.h>
+#include <dfq/quantizer.h>
 #include <dfq/status.h>
 #include <dfq/tensor.h>
 #include <dfq/version.h>

@@ -19,6 +19,11 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
 dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given, void *own,
                              size_t own_size);
 
+/* The last act of functions that fill an info struct (struct_size first, set by the caller): as much
+ * of `own` as the caller has room for. A struct_size too small to be one is DFQ_E_INVALID. */
+dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, size_t own_size,
+                           void *out);
+
 /* Leaves a public function that got a NULL it cannot work with. */
 #define DFQI_NEED(ctx, argument)                                                                   \
     do {                                                                                           \

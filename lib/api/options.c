@@ -40,3 +40,18 @@ dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *giv
     memcpy(own, &own_struct_size, sizeof own_struct_size);
     return DFQ_OK;
 }
+
+dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, size_t own_size,
+                           void *out)
+{
+    uint32_t size;
+
+    memcpy(&size, out, sizeof size);
+    if (size < sizeof size)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s has struct_size %u: set it to its size first", what,
+                         (unsigned)size);
+    memset(out, 0, size);
+    memcpy(out, own, size < own_size ? size : own_size);
+    memcpy(out, &size, sizeof size);
+    return DFQ_OK;
+}

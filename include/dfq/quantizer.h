@@ -1,0 +1,68 @@
+/** @file dfq/quantizer.h
+ *  Fake quantization: a float network gets quantizers whose steps fit its activations. Tuning
+ *  (dfq/tuner.h) then adapts weights and steps. */
+#ifndef DFQ_QUANTIZER_H
+#define DFQ_QUANTIZER_H
+
+#include <stdint.h>
+
+#include <dfq/graph.h>
+#include <dfq/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Kinds of quantizer. */
+enum {
+    DFQ_QUANTIZER_WEIGHT = 0,  /**< symmetric, one step for each output channel */
+    DFQ_QUANTIZER_UNIFORM = 1, /**< step and zero point: q = clamp(round(x / step + zero)) */
+    DFQ_QUANTIZER_LOG = 2      /**< q = round(-2 log2(x / top)), base sqrt(2) */
+};
+
+/** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
+typedef struct dfq_quantize_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t mode;         /**< DFQ_MODE_*; default ::DFQ_MODE_IMPROVED */
+    int32_t weight_bits;  /**< 2..8; default 4 */
+    int32_t act_bits;     /**< 2..8; default 4 */
+} dfq_quantize_options;
+
+/** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
+DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t size);
+
+/** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
+ *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
+ *  @param images F32 [n,3,S,S], normalised; parity mode reads the first 16
+ *  @return ::DFQ_E_INVALID (widths; the graph is quantized already), ::DFQ_E_SHAPE,
+ *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity: MimiQ section 2; improved: see
+ *          docs/METHODS.md. */
+DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
+                                          const dfq_quantize_options *options,
+                                          dfq_graph **out_graph);
+
+/** One quantizer of a network. Filled by dfq_graph_get_quantizer(). */
+typedef struct dfq_quantizer_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t kind;         /**< DFQ_QUANTIZER_* */
+    int32_t bits;         /**< 2..8 */
+    int32_t steps;        /**< number of steps: 1, or one for each channel, head or row */
+    float lo;             /**< smallest code */
+    float hi;             /**< largest code */
+    float step_min;       /**< smallest step */
+    float step_max;       /**< largest step */
+    float zero_min;       /**< smallest zero point; 0 where there is none */
+    float zero_max;       /**< largest zero point */
+    double error;         /**< relative error on the calibration images; below 0: not measured */
+    const char *name;     /**< for example "blocks.0.attn.qkv.input"; borrowed from the graph */
+} dfq_quantizer_info;
+
+/** Describes quantizer i = 0 .. quantizers - 1 (dfq_graph_get_info()).
+ *  @return ::DFQ_E_INVALID if i is out of range or struct_size is not set. */
+DFQ_CHECKED dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i,
+                                               dfq_quantizer_info *out_info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

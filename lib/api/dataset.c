@@ -1,0 +1,92 @@
+/* dfq/dataset.h. */
+#include <dfq/dataset.h>
+
+#include "api/api.h"
+#include "quant/evaluate.h"
+
+struct dfq_dataset {
+    dfq_context *ctx; /* retained */
+    dfqi_dataset *d;
+};
+
+dfq_status dfq_dataset_open(dfq_context *context, const char *path, int32_t classes,
+                            dfq_dataset **out_dataset)
+{
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, path);
+    DFQI_NEED(context, out_dataset);
+    dfq_dataset *ds = dfqi_calloc(context, 1, sizeof *ds);
+    if (ds == NULL) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_dataset_open(context, path, classes, &ds->d);
+    if (status != DFQ_OK) {
+        dfqi_free(context, ds);
+        return status;
+    }
+    ds->ctx = dfqi_context_retain(context);
+    *out_dataset = ds;
+    return DFQ_OK;
+}
+
+void dfq_dataset_release(dfq_dataset *dataset)
+{
+    if (dataset == NULL) return;
+    dfq_context *ctx = dataset->ctx;
+    dfqi_dataset_release(dataset->d);
+    dfqi_free(ctx, dataset);
+    dfqi_context_release(ctx);
+}
+
+int64_t dfq_dataset_get_count(const dfq_dataset *dataset)
+{
+    return dataset != NULL ? dfqi_dataset_count(dataset->d) : 0;
+}
+
+int32_t dfq_dataset_get_label(const dfq_dataset *dataset, int64_t i)
+{
+    if (dataset == NULL || i < 0 || i >= dfqi_dataset_count(dataset->d)) return -1;
+    return dfqi_dataset_label(dataset->d, i);
+}
+
+/* The range first .. first + n - 1 lies in the data set. */
+static dfq_status check_range(const dfq_dataset *ds, int64_t first, int64_t n)
+{
+    int64_t count = dfqi_dataset_count(ds->d);
+    if (first >= 0 && n >= 1 && first < count && n <= count - first) return DFQ_OK;
+    return dfqi_fail(ds->ctx, DFQ_E_INVALID,
+                     "%lld images from %lld on asked for, the data set has %lld", (long long)n,
+                     (long long)first, (long long)count);
+}
+
+dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *graph, int64_t first,
+                                 int64_t n, dfq_tensor **out_images)
+{
+    if (dataset == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(dataset->ctx, graph);
+    DFQI_NEED(dataset->ctx, out_images);
+    DFQI_TRY(check_range(dataset, first, n));
+    const dfqi_arch *a = &graph->net.arch;
+    dfqi_preprocess p = dfqi_model_preprocess(graph);
+    dfq_tensor *t;
+    DFQI_TRY(dfqi_tensor_new(dataset->ctx, DFQI_F32, 4,
+                             (int64_t[]){n, a->channels, a->image, a->image}, &t));
+    dfq_status status = dfqi_dataset_batch(dataset->d, first, n, &p, dfqi_tensor_f32(t));
+    if (status != DFQ_OK)
+        dfqi_tensor_release(t);
+    else
+        *out_images = t;
+    return status;
+}
+
+dfq_status dfq_evaluate(const dfq_graph *graph, const dfq_dataset *dataset, int64_t first,
+                        int64_t n, dfq_accuracy *out_accuracy)
+{
+    dfqi_accuracy acc;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, dataset);
+    DFQI_NEED(graph->ctx, out_accuracy);
+    if (n == 0 && first >= 0) n = dfqi_dataset_count(dataset->d) - first;
+    DFQI_TRY(check_range(dataset, first, n));
+    DFQI_TRY(dfqi_evaluate(graph, dataset->d, first, n, NULL, &acc));
+    dfq_accuracy out = {.n = acc.n, .correct = acc.correct, .correct5 = acc.correct5};
+    return dfqi_info_write(graph->ctx, "dfq_accuracy", &out, sizeof out, out_accuracy);
+}

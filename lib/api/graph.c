@@ -1,0 +1,178 @@
+/* dfq/graph.h and dfq/quantizer.h. */
+#include <dfq/graph.h>
+#include <dfq/quantizer.h>
+
+#include <string.h>
+
+#include "api/api.h"
+#include "quant/evaluate.h"
+#include "quant/model.h"
+
+dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *arch,
+                          dfq_graph **out_graph)
+{
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, path);
+    DFQI_NEED(context, out_graph);
+    return dfqi_model_load(context, path, arch, out_graph);
+}
+
+dfq_status dfq_graph_save(const dfq_graph *graph, const char *path, int32_t half)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, path);
+    if (half != 0 && graph->quantized)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "%s: a quantized network has its own widths, half must be 0", path);
+    return dfqi_model_save(graph, path, half);
+}
+
+dfq_graph *dfq_graph_retain(const dfq_graph *graph)
+{
+    return graph != NULL ? dfqi_model_retain(graph) : NULL;
+}
+
+void dfq_graph_release(dfq_graph *graph)
+{
+    dfqi_model_release(graph);
+}
+
+const char *dfq_graph_get_name(const dfq_graph *graph)
+{
+    return graph != NULL ? graph->net.arch.name : "";
+}
+
+static dfq_status forward_macs(const dfq_graph *graph, int64_t *out)
+{
+    dfqi_graph *g;
+    dfqi_taps taps = {0};
+    dfqi_id x;
+    DFQI_TRY(dfqi_model_graph(graph, 1, &g, &x, &taps));
+    *out = (int64_t)dfqi_graph_macs(g);
+    dfqi_graph_free(g);
+    return DFQ_OK;
+}
+
+dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_info);
+    const dfqi_arch *a = &graph->net.arch;
+    dfq_graph_info info = {.quantized = graph->quantized,
+                           .mode = (int32_t)graph->scheme.mode,
+                           .weight_bits = graph->quantized ? graph->scheme.weight_bits : 32,
+                           .act_bits = graph->quantized ? graph->scheme.act_bits : 32,
+                           .quantizers = graph->scheme.n_sites,
+                           .image = a->image,
+                           .channels = a->channels,
+                           .classes = a->classes,
+                           .patch = a->patch,
+                           .width = a->width,
+                           .depth = a->depth,
+                           .heads = a->heads,
+                           .hidden = a->hidden,
+                           .parameters = dfqi_network_values(&graph->net)};
+    memcpy(info.mean, a->mean, sizeof info.mean);
+    memcpy(info.std, a->std, sizeof info.std);
+    DFQI_TRY(forward_macs(graph, &info.macs));
+    return dfqi_info_write(graph->ctx, "dfq_graph_info", &info, sizeof info, out_info);
+}
+
+static dfq_status check_images(const dfq_graph *graph, const dfq_tensor *t)
+{
+    char text[96];
+    const dfqi_arch *a = &graph->net.arch;
+    if (t->dtype == DFQI_F32 && t->rank == 4 && t->dims[0] >= 1 && t->dims[1] == a->channels &&
+        t->dims[2] == a->image && t->dims[3] == a->image)
+        return DFQ_OK;
+    return dfqi_fail(graph->ctx, DFQ_E_SHAPE, "images are %s %s, %s wants F32 [n,%lld,%lld,%lld]",
+                     dfqi_dtype_name(t->dtype), dfqi_shape_text(t->rank, t->dims, text, sizeof text),
+                     a->name, (long long)a->channels, (long long)a->image, (long long)a->image);
+}
+
+dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tensor *images,
+                             dfq_tensor **out_logits)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, images);
+    DFQI_NEED(graph->ctx, out_logits);
+    DFQI_TRY(check_images(graph, images));
+    dfq_tensor *z;
+    int64_t n = images->dims[0];
+    DFQI_TRY(dfqi_tensor_new(graph->ctx, DFQI_F32, 2, (int64_t[]){n, graph->net.arch.classes}, &z));
+    dfq_status status = dfqi_model_logits(graph, dfqi_tensor_f32(images), n, dfqi_tensor_f32(z));
+    if (status != DFQ_OK)
+        dfqi_tensor_release(z);
+    else
+        *out_logits = z;
+    return status;
+}
+
+/* -- quantization -------------------------------------------------------------------------------- */
+
+static const dfq_quantize_options defaults = {
+    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
+
+void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
+{
+    dfqi_options_init(options, size, &defaults, sizeof defaults);
+}
+
+dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
+                              const dfq_quantize_options *options, dfq_graph **out_graph)
+{
+    dfq_quantize_options o = defaults;
+    dfqi_network net = {0};
+    dfqi_scheme scheme = {0};
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, images);
+    DFQI_NEED(graph->ctx, out_graph);
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
+    DFQI_TRY(check_images(graph, images));
+    if (graph->quantized)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "%s is quantized already, a float network is needed",
+                         graph->net.arch.name);
+    if (o.mode != DFQ_MODE_PARITY && o.mode != DFQ_MODE_IMPROVED)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "mode is %d, must be 0 (parity) or 1 (improved)",
+                         o.mode);
+    dfq_status status;
+    DFQI_GOTO(dfqi_scheme_new(&graph->net, (dfqi_mode)o.mode, o.weight_bits, o.act_bits, &scheme), out);
+    DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
+    DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &net, dfqi_tensor_f32(images), images->dims[0]), out);
+    status = dfqi_model_new(&net, &scheme, out_graph);
+out:
+    dfqi_network_fini(&net);
+    dfqi_scheme_fini(&scheme);
+    return status;
+}
+
+static void bounds(const dfq_tensor *t, float *lo, float *hi)
+{
+    const float *v = t != NULL ? dfqi_tensor_f32(t) : NULL;
+    if (v == NULL) return;
+    *lo = *hi = v[0];
+    for (int64_t i = 1, n = dfqi_tensor_count(t); i < n; i++) {
+        if (v[i] < *lo) *lo = v[i];
+        if (v[i] > *hi) *hi = v[i];
+    }
+}
+
+dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quantizer_info *out_info)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_info);
+    if (i < 0 || i >= graph->scheme.n_sites)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "quantizer %d asked for, there are %d", i,
+                         graph->scheme.n_sites);
+    const dfqi_site *s = &graph->scheme.sites[i];
+    dfq_quantizer_info info = {.kind = (int32_t)s->kind,
+                               .bits = s->bits,
+                               .steps = s->step != NULL ? (int32_t)dfqi_tensor_count(s->step) : 0,
+                               .lo = s->lo,
+                               .hi = s->hi,
+                               .error = s->error,
+                               .name = s->name};
+    bounds(s->step, &info.step_min, &info.step_max);
+    bounds(s->zero, &info.zero_min, &info.zero_max);
+    return dfqi_info_write(graph->ctx, "dfq_quantizer_info", &info, sizeof info, out_info);
+}

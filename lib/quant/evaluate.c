@@ -1,0 +1,121 @@
+/* Forward passes over data sets and over images in memory. */
+#include "quant/evaluate.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "graph/exec.h"
+
+enum { EVAL_BATCH = 8 };
+
+/* A forward pass ready to run. */
+typedef struct forward {
+    dfqi_graph *g;
+    dfqi_exec *e;
+    dfqi_id x;
+    dfqi_taps taps;
+    int64_t batch;
+} forward;
+
+static void forward_fini(forward *f)
+{
+    dfqi_exec_free(f->e);
+    dfqi_graph_free(f->g);
+    *f = (forward){0};
+}
+
+static dfq_status forward_init(const dfqi_model *m, int64_t n, forward *f)
+{
+    *f = (forward){.batch = n < EVAL_BATCH ? n : EVAL_BATCH};
+    DFQI_TRY(dfqi_model_graph(m, f->batch, &f->g, &f->x, &f->taps));
+    dfq_status status = dfqi_exec_new(f->g, &f->e);
+    if (status != DFQ_OK) forward_fini(f);
+    return status;
+}
+
+dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m)
+{
+    const dfqi_arch *a = &m->net.arch;
+    dfqi_preprocess p = {.size = (int32_t)a->image, .resize = a->resize, .filter = DFQI_BICUBIC};
+    memcpy(p.mean, a->mean, sizeof p.mean);
+    memcpy(p.std, a->std, sizeof p.std);
+    return p;
+}
+
+dfq_status dfqi_model_logits(const dfqi_model *m, const float *images, int64_t n, float *logits)
+{
+    const dfqi_arch *a = &m->net.arch;
+    int64_t image = a->channels * a->image * a->image;
+    forward f;
+    DFQI_TRY(forward_init(m, n, &f));
+    dfq_status status = DFQ_OK;
+    for (int64_t i = 0; i < n && status == DFQ_OK; i += f.batch) {
+        /* the last batch is moved back to be full: some images are computed twice, to the same bits */
+        int64_t first = i + f.batch <= n ? i : n - f.batch;
+        dfqi_exec_bind(f.e, f.x, images + first * image);
+        status = dfqi_exec_run(f.e);
+        if (status == DFQ_OK)
+            memcpy(logits + first * a->classes, dfqi_exec_data(f.e, f.taps.logits),
+                   (size_t)(f.batch * a->classes) * sizeof *logits);
+    }
+    forward_fini(&f);
+    return status;
+}
+
+/* Rank of the label among the logits: 0 is the best. Lower classes win ties. */
+static int64_t rank_of(const float *z, int64_t classes, int64_t label)
+{
+    int64_t rank = 0;
+    for (int64_t c = 0; c < classes; c++)
+        rank += z[c] > z[label] || (z[c] == z[label] && c < label);
+    return rank;
+}
+
+static int32_t best_class(const float *z, int64_t classes)
+{
+    int64_t best = 0;
+    for (int64_t c = 1; c < classes; c++)
+        if (z[c] > z[best]) best = c;
+    return (int32_t)best;
+}
+
+dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t first, int64_t n,
+                         int32_t *predicted, dfqi_accuracy *out)
+{
+    dfq_context *ctx = m->ctx;
+    const dfqi_arch *a = &m->net.arch;
+    dfqi_preprocess p = dfqi_model_preprocess(m);
+    dfqi_accuracy acc = {0};
+    if (n < 1 || first < 0 || first + n > dfqi_dataset_count(d))
+        return dfqi_fail(ctx, DFQ_E_INVALID, "images %lld to %lld asked for, the data set has %lld",
+                         (long long)first, (long long)(first + n - 1),
+                         (long long)dfqi_dataset_count(d));
+    forward f;
+    DFQI_TRY(forward_init(m, n, &f));
+    dfq_status status = DFQ_E_NOMEM;
+    dfqi_stage stage = dfqi_stage_begin(ctx, "eval", 0, (uint64_t)n);
+    float *images = dfqi_calloc(ctx, (size_t)f.batch, sizeof(float) * (size_t)(3 * a->image * a->image));
+    if (!images) goto out;
+    dfqi_exec_bind(f.e, f.x, images);
+    for (int64_t i = 0; i < n; i += f.batch) {
+        int64_t count = i + f.batch <= n ? f.batch : n - i; /* the rest of the batch is stale */
+        DFQI_GOTO(dfqi_dataset_batch(d, first + i, count, &p, images), out);
+        DFQI_GOTO(dfqi_exec_run(f.e), out);
+        const float *z = dfqi_exec_data(f.e, f.taps.logits);
+        for (int64_t k = 0; k < count; k++, z += a->classes) {
+            int64_t rank = rank_of(z, a->classes, dfqi_dataset_label(d, first + i + k));
+            acc.n++;
+            acc.correct += rank == 0;
+            acc.correct5 += rank < 5;
+            if (predicted) predicted[i + k] = best_class(z, a->classes);
+        }
+        DFQI_GOTO(dfqi_stage_report(&stage, (uint64_t)acc.n, NAN), out);
+    }
+    *out = acc;
+    status = DFQ_OK;
+out:
+    dfqi_free(ctx, images);
+    forward_fini(&f);
+    return status;
+}
