@@ -47,6 +47,6 @@ int32_t dfq_context_get_threads(const dfq_context *context)
 const char *dfq_context_get_kernels(const dfq_context *context)
 {
     /* The choice may log a warning, which changes nothing of the context. */
-    dfq_context *ctx = (dfq_context *)(uintptr_t)context;
+    dfq_context *ctx = (dfq_context *)context;
     return ctx != NULL ? dfqi_kernels_get(ctx)->name : "";
 }

@@ -117,7 +117,7 @@ dfq_status dfqi_tensor_new(dfq_context *ctx, dfqi_dtype dtype, int32_t rank, con
 dfq_tensor *dfqi_tensor_retain(const dfq_tensor *t)
 {
     /* The count is no part of the value that const protects. */
-    dfq_tensor *shared = (dfq_tensor *)(uintptr_t)t;
+    dfq_tensor *shared = (dfq_tensor *)t;
     dfqi_ref_inc(&shared->refs);
     return shared;
 }
