@@ -31,7 +31,7 @@ typedef struct dfq_allocator {
 /** Log levels, most severe first. */
 enum { DFQ_LOG_ERROR = 0, DFQ_LOG_WARNING = 1, DFQ_LOG_INFO = 2, DFQ_LOG_DEBUG = 3 };
 
-/** Receives one finished UTF-8 line without a newline. Called on the thread that is inside libdfq. */
+/** Receives one finished UTF-8 line without a newline, on the thread that is inside libdfq. */
 typedef void (*dfq_log_fn)(int32_t level, const char *line, void *user);
 
 /** What a long-running call is doing. Filled by libdfq; fields beyond struct_size are absent. */

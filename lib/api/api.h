@@ -19,8 +19,8 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
 dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given, void *own,
                              size_t own_size);
 
-/* The last act of functions that fill an info struct (struct_size first, set by the caller): as much
- * of `own` as the caller has room for. A struct_size too small to be one is DFQ_E_INVALID. */
+/* The last act of functions that fill an info struct (struct_size first, set by the caller): as
+ * much of `own` as the caller has room for. A struct_size too small to be one is DFQ_E_INVALID. */
 dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, size_t own_size,
                            void *out);
 
@@ -28,7 +28,8 @@ dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, 
 #define DFQI_NEED(ctx, argument)                                                                   \
     do {                                                                                           \
         if ((argument) == NULL)                                                                    \
-            return dfqi_fail((ctx), DFQ_E_INVALID, "%s: argument %s is NULL", __func__, #argument);  \
+            return dfqi_fail((ctx), DFQ_E_INVALID, "%s: argument %s is NULL", __func__,            \
+                             #argument);                                                           \
     } while (0)
 
 #endif

@@ -24,8 +24,9 @@ dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *giv
         memcpy(&size, given, sizeof size);
         if (size < sizeof size) {
             if (ctx == NULL) return DFQ_E_INVALID;
-            return dfqi_fail(ctx, DFQ_E_INVALID, "%s has struct_size %u: fill it with %s_init first",
-                             what, (unsigned)size, what);
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "%s has struct_size %u: fill it with %s_init first", what,
+                             (unsigned)size, what);
         }
         for (i = own_size; i < size; i++) {
             if (bytes[i] == 0) continue;
@@ -48,8 +49,8 @@ dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, 
 
     memcpy(&size, out, sizeof size);
     if (size < sizeof size)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "%s has struct_size %u: set it to its size first", what,
-                         (unsigned)size);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s has struct_size %u: set it to its size first",
+                         what, (unsigned)size);
     memset(out, 0, size);
     memcpy(out, own, size < own_size ? size : own_size);
     memcpy(out, &size, sizeof size);

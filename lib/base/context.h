@@ -17,8 +17,8 @@ struct dfq_context {
     dfq_progress_fn progress;
     void *progress_user;
     int32_t threads;
-    int32_t refs;                  /* the caller's and one per live handle */
-    volatile sig_atomic_t cancel;  /* set by dfq_context_cancel(), cleared when reported */
+    int32_t refs;                 /* the caller's and one per live handle */
+    volatile sig_atomic_t cancel; /* set by dfq_context_cancel(), cleared when reported */
     char error[DFQI_ERROR_MAX];
 };
 
@@ -30,8 +30,7 @@ void dfqi_context_release(dfq_context *ctx); /* NULL ok */
 /* Stores the detail text and returns `code`, so that a failing check reads
  * `return dfqi_fail(ctx, DFQ_E_SHAPE, "...", ...)`. One line, no trailing dot. Any thread. A macro,
  * because a compiler that sees the code knows which outputs are set on success. */
-#define dfqi_fail(ctx, code, ...)                                                                  \
-    (dfqi_set_error((ctx), __VA_ARGS__), (dfq_status)(code))
+#define dfqi_fail(ctx, code, ...) (dfqi_set_error((ctx), __VA_ARGS__), (dfq_status)(code))
 
 void dfqi_set_error(dfq_context *ctx, const char *fmt, ...)
 #if defined(__GNUC__)

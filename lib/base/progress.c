@@ -54,7 +54,7 @@ static int32_t call_host(const dfqi_stage *s, uint64_t done, double loss)
 dfq_status dfqi_stage_report(const dfqi_stage *s, uint64_t done, double loss)
 {
     int32_t stop = call_host(s, done, loss);
-    /* Taken in any case: a request that comes with the callback's own must not stop the next call. */
+    /* Taken in any case: a request beside the callback's own must not stop the next call. */
     if (dfqi_flag_take(&s->ctx->cancel)) stop = 1;
     if (stop == 0) return DFQ_OK;
     return dfqi_fail(s->ctx, DFQ_E_CANCELLED, "cancelled: %s stopped after %" PRIu64 " of %" PRIu64,

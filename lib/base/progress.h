@@ -9,8 +9,8 @@ double dfqi_now(void); /* seconds, monotonic */
 /* One stage of work with a known number of units. */
 typedef struct dfqi_stage {
     dfq_context *ctx;
-    const char *name;   /* static text */
-    uint64_t first;     /* units that were done before this process began (resume) */
+    const char *name; /* static text */
+    uint64_t first;   /* units that were done before this process began (resume) */
     uint64_t total;
     double start;
 } dfqi_stage;

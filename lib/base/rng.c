@@ -1,6 +1,6 @@
-/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011)
- * and the distributions made of it. The counter's low half is the block number, its high half the
- * stream; the key is the seed. Word i of a sequence is word i % 4 of block i / 4. */
+/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC
+ * 2011) and the distributions made of it. The counter's low half is the block number, its high half
+ * the stream; the key is the seed. Word i of a sequence is word i % 4 of block i / 4. */
 #include "base/rng.h"
 
 #include <math.h>

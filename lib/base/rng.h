@@ -1,5 +1,6 @@
 /* Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011). A number depends on
- * (seed, stream, index) alone, so any part of a run can be drawn again, in any order, on any thread. */
+ * (seed, stream, index) alone, so any part of a run can be drawn again, in any order, on any
+ * thread. */
 #ifndef DFQI_BASE_RNG_H
 #define DFQI_BASE_RNG_H
 
@@ -19,10 +20,10 @@ typedef struct dfqi_rng {
 dfqi_rng dfqi_rng_make(uint64_t seed, uint64_t stream);
 uint32_t dfqi_rng_u32(dfqi_rng *r);
 uint64_t dfqi_rng_u64(dfqi_rng *r);
-uint32_t dfqi_rng_below(dfqi_rng *r, uint32_t n);        /* uniform in [0, n), n >= 1, unbiased */
-float dfqi_rng_uniform(dfqi_rng *r);                     /* uniform in [0, 1), 24 bits */
-float dfqi_rng_range(dfqi_rng *r, float lo, float hi);   /* uniform in [lo, hi) */
-float dfqi_rng_normal(dfqi_rng *r);                      /* N(0, 1), Box-Muller */
+uint32_t dfqi_rng_below(dfqi_rng *r, uint32_t n);      /* uniform in [0, n), n >= 1, unbiased */
+float dfqi_rng_uniform(dfqi_rng *r);                   /* uniform in [0, 1), 24 bits */
+float dfqi_rng_range(dfqi_rng *r, float lo, float hi); /* uniform in [lo, hi) */
+float dfqi_rng_normal(dfqi_rng *r);                    /* N(0, 1), Box-Muller */
 void dfqi_rng_fill_normal(dfqi_rng *r, float *out, size_t n);
 /* Fisher-Yates: `order` holds 0..n-1 in random order. */
 void dfqi_rng_permute(dfqi_rng *r, uint32_t *order, uint32_t n);

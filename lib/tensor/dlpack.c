@@ -11,8 +11,8 @@
 static const struct {
     uint8_t code;
     uint8_t bits;
-} dl_types[] = {{DFQI_DL_FLOAT, 32},  {DFQI_DL_FLOAT, 16}, {DFQI_DL_BFLOAT, 16}, {DFQI_DL_UINT, 8},
-                {DFQI_DL_INT, 8},     {DFQI_DL_INT, 32},   {DFQI_DL_INT, 64}};
+} dl_types[] = {{DFQI_DL_FLOAT, 32}, {DFQI_DL_FLOAT, 16}, {DFQI_DL_BFLOAT, 16}, {DFQI_DL_UINT, 8},
+                {DFQI_DL_INT, 8},    {DFQI_DL_INT, 32},   {DFQI_DL_INT, 64}};
 
 enum { N_DL_TYPES = sizeof dl_types / sizeof dl_types[0] };
 

@@ -44,7 +44,8 @@ float dfqi_half_to_float(uint16_t h)
         }
         mantissa &= 0x3FF;
     }
-    return float_of(sign | (exponent + 112) << 23 | mantissa << 13); /* unsigned: -9 + 112 wraps back */
+    return float_of(sign | (exponent + 112) << 23 |
+                    mantissa << 13); /* unsigned: -9 + 112 wraps back */
 }
 
 uint16_t dfqi_float_to_half(float f)
@@ -68,6 +69,7 @@ float dfqi_bf16_to_float(uint16_t h)
 uint16_t dfqi_float_to_bf16(float f)
 {
     uint32_t u = bits_of(f);
-    if ((u & 0x7FFFFFFF) > 0x7F800000u) return (uint16_t)(u >> 16 | 0x40); /* NaN stays NaN, quiet */
+    if ((u & 0x7FFFFFFF) > 0x7F800000u)
+        return (uint16_t)(u >> 16 | 0x40); /* NaN stays NaN, quiet */
     return (uint16_t)shift_round(u, 16);
 }

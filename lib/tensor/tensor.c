@@ -147,7 +147,8 @@ dfq_status dfqi_tensor_to_f32(const dfq_tensor *t, dfq_tensor **out)
         return DFQ_OK;
     }
     if (t->dtype != DFQI_F16 && t->dtype != DFQI_BF16)
-        return dfqi_fail(t->ctx, DFQ_E_UNSUPPORTED, "%s does not convert to F32: give F32, F16 or BF16",
+        return dfqi_fail(t->ctx, DFQ_E_UNSUPPORTED,
+                         "%s does not convert to F32: give F32, F16 or BF16",
                          dfqi_dtype_name(t->dtype));
     DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, t->rank, t->dims, &wide));
     x = wide->data;

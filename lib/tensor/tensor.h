@@ -48,8 +48,8 @@ dfq_status dfqi_tensor_to_f32(const dfq_tensor *t, dfq_tensor **out);
 char *dfqi_shape_text(int32_t rank, const int64_t *dims, char *buf, size_t cap);
 
 float dfqi_half_to_float(uint16_t h);
-uint16_t dfqi_float_to_half(float f);   /* half to even */
+uint16_t dfqi_float_to_half(float f); /* half to even */
 float dfqi_bf16_to_float(uint16_t h);
-uint16_t dfqi_float_to_bf16(float f);   /* half to even */
+uint16_t dfqi_float_to_bf16(float f); /* half to even */
 
 #endif

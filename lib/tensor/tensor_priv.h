@@ -4,8 +4,8 @@
 
 #include "tensor/tensor.h"
 
-/* Checks dtype, rank and extents, and gives the bytes they need. For the limit an extent of 0 counts
- * as 1, so that the strides of an empty tensor fit too. */
+/* Checks dtype, rank and extents, and gives the bytes they need. For the limit an extent of 0
+ * counts as 1, so that the strides of an empty tensor fit too. */
 dfq_status dfqi_tensor_check_shape(dfq_context *ctx, dfqi_dtype dtype, int32_t rank,
                                    const int64_t *dims, size_t *out_bytes);
 

@@ -24,11 +24,20 @@ START_TEST(test_status_names)
     static const struct {
         dfq_status status;
         const char *name;
-    } table[] = {{0, "DFQ_OK"},           {-1, "DFQ_E_NOMEM"},      {-2, "DFQ_E_INVALID"},
-                 {-3, "DFQ_E_UNSUPPORTED"}, {-4, "DFQ_E_SHAPE"},    {-5, "DFQ_E_IO"},
-                 {-6, "DFQ_E_CORRUPT"},   {-7, "DFQ_E_NUMERIC"},    {-8, "DFQ_E_INFEASIBLE"},
-                 {-9, "DFQ_E_CANCELLED"}, {-10, "DFQ_E_EXISTS"},    {-100, "DFQ_E_INTERNAL"},
-                 {1, "DFQ_E_?"},          {INT32_MIN, "DFQ_E_?"}};
+    } table[] = {{0, "DFQ_OK"},
+                 {-1, "DFQ_E_NOMEM"},
+                 {-2, "DFQ_E_INVALID"},
+                 {-3, "DFQ_E_UNSUPPORTED"},
+                 {-4, "DFQ_E_SHAPE"},
+                 {-5, "DFQ_E_IO"},
+                 {-6, "DFQ_E_CORRUPT"},
+                 {-7, "DFQ_E_NUMERIC"},
+                 {-8, "DFQ_E_INFEASIBLE"},
+                 {-9, "DFQ_E_CANCELLED"},
+                 {-10, "DFQ_E_EXISTS"},
+                 {-100, "DFQ_E_INTERNAL"},
+                 {1, "DFQ_E_?"},
+                 {INT32_MIN, "DFQ_E_?"}};
     size_t i;
     for (i = 0; i < sizeof table / sizeof table[0]; i++)
         ck_assert_str_eq(dfq_status_name(table[i].status), table[i].name);

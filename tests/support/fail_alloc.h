@@ -8,9 +8,9 @@
 #include <stdlib.h>
 
 typedef struct fail_alloc {
-    int64_t fail_at;     /* number of the request to refuse, from 0; negative: none */
-    int64_t calls;       /* requests so far */
-    int64_t live_bytes;  /* what was given and not taken back */
+    int64_t fail_at;    /* number of the request to refuse, from 0; negative: none */
+    int64_t calls;      /* requests so far */
+    int64_t live_bytes; /* what was given and not taken back */
     int64_t live_blocks;
 } fail_alloc;
 
@@ -71,9 +71,8 @@ static inline void fail_alloc_sweep(dfq_status (*scenario)(dfq_context *ctx, voi
         if (status == DFQ_OK) status = scenario(ctx, arg);
         dfq_context_release(ctx);
         refused = fa.calls > n;
-        ck_assert_msg(status == (refused ? DFQ_E_NOMEM : DFQ_OK),
-                      "allocation %d %s: status %d", (int)n, refused ? "refused" : "not reached",
-                      (int)status);
+        ck_assert_msg(status == (refused ? DFQ_E_NOMEM : DFQ_OK), "allocation %d %s: status %d",
+                      (int)n, refused ? "refused" : "not reached", (int)status);
         ck_assert_msg(fa.live_bytes == 0 && fa.live_blocks == 0,
                       "allocation %d refused: %d bytes in %d blocks leaked", (int)n,
                       (int)fa.live_bytes, (int)fa.live_blocks);

@@ -160,16 +160,36 @@ static dfq_status spoil(foreign *f, int row)
 {
     dfqi_dl_tensor *d = &f->dl.dl_tensor;
     switch (row) {
-    case 0: f->dl.major = 2; return DFQ_E_UNSUPPORTED;
-    case 1: d->device_type = 2; return DFQ_E_UNSUPPORTED;
-    case 2: d->ndim = 7; return DFQ_E_SHAPE;
-    case 3: d->ndim = -1; return DFQ_E_SHAPE;
-    case 4: d->bits = 64; return DFQ_E_UNSUPPORTED;
-    case 5: d->lanes = 4; return DFQ_E_UNSUPPORTED;
-    case 6: d->data = NULL; return DFQ_E_INVALID;
-    case 7: d->shape = NULL; return DFQ_E_INVALID;
-    case 8: f->shape[2] = -4; return DFQ_E_SHAPE;
-    default: f->shape[0] = f->shape[1] = INT64_MAX; return DFQ_E_SHAPE;
+    case 0:
+        f->dl.major = 2;
+        return DFQ_E_UNSUPPORTED;
+    case 1:
+        d->device_type = 2;
+        return DFQ_E_UNSUPPORTED;
+    case 2:
+        d->ndim = 7;
+        return DFQ_E_SHAPE;
+    case 3:
+        d->ndim = -1;
+        return DFQ_E_SHAPE;
+    case 4:
+        d->bits = 64;
+        return DFQ_E_UNSUPPORTED;
+    case 5:
+        d->lanes = 4;
+        return DFQ_E_UNSUPPORTED;
+    case 6:
+        d->data = NULL;
+        return DFQ_E_INVALID;
+    case 7:
+        d->shape = NULL;
+        return DFQ_E_INVALID;
+    case 8:
+        f->shape[2] = -4;
+        return DFQ_E_SHAPE;
+    default:
+        f->shape[0] = f->shape[1] = INT64_MAX;
+        return DFQ_E_SHAPE;
     }
 }
 
@@ -202,9 +222,9 @@ START_TEST(test_other_major_is_not_read)
     static const uint32_t version[2] = {2, 0};
     ck_assert_ptr_nonnull(two);
     memcpy(two, version, sizeof version);
-    ck_assert_int_eq(dfqi_tensor_import_dlpack(ctx, (struct DLManagedTensorVersioned *)(void *)two,
-                                               &t),
-                     DFQ_E_UNSUPPORTED);
+    ck_assert_int_eq(
+        dfqi_tensor_import_dlpack(ctx, (struct DLManagedTensorVersioned *)(void *)two, &t),
+        DFQ_E_UNSUPPORTED);
     free(two);
     dfqi_context_release(ctx);
 }
