@@ -1,0 +1,10 @@
+/* The suites of this folder. */
+#ifndef DFQ_TESTS_TOOLS_SUITE_H
+#define DFQ_TESTS_TOOLS_SUITE_H
+
+#include <check.h>
+
+Suite *report_suite(void);
+Suite *figures_suite(void);
+
+#endif

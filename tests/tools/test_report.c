@@ -1,0 +1,352 @@
+/* The report: what is in it, what is left out, and what a failure leaves behind. */
+#include <check.h>
+#include <dirent.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "report.h"
+#include "report_html.h"
+#include "suite.h"
+
+static char folder[64], path[96];
+
+static void setup(void)
+{
+    strcpy(folder, "/tmp/dfq_report_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/r.html", folder);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+    rmdir(folder);
+}
+
+static char *slurp(FILE *f)
+{
+    long size;
+    ck_assert_int_eq(fseek(f, 0, SEEK_END), 0);
+    size = ftell(f);
+    char *text = calloc(1, (size_t)size + 1);
+    ck_assert_ptr_nonnull(text);
+    rewind(f);
+    ck_assert_uint_eq(fread(text, 1, (size_t)size, f), (size_t)size);
+    fclose(f);
+    return text;
+}
+
+static char *write_and_read(const struct report *r)
+{
+    char err[200] = "";
+    ck_assert_msg(report_write(path, r, err, sizeof err) == 0, "%s", err);
+    FILE *f = fopen(path, "rb");
+    ck_assert_ptr_nonnull(f);
+    return slurp(f);
+}
+
+static int entries(void)
+{
+    int n = 0;
+    DIR *d = opendir(folder);
+    ck_assert_ptr_nonnull(d);
+    for (struct dirent *e = readdir(d); e; e = readdir(d)) n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+static void expect(const char *page, const char *part)
+{
+    ck_assert_msg(strstr(page, part) != NULL, "the page lacks: %s", part);
+}
+
+static void refuse(const char *page, const char *part)
+{
+    ck_assert_msg(strstr(page, part) == NULL, "the page has: %s", part);
+}
+
+START_TEST(text_is_escaped_everywhere)
+{
+    static const char evil[] = "<script>&\"'";
+    static const double x[2] = {0, 1}, y[2] = {1, 2};
+    static const struct report_series series = {evil, x, y, 2};
+    static const struct report_chart chart = {evil, evil, &series, 1, 0};
+    static const struct report_layer layer = {evil, 20};
+    static const struct report_quantizer quantizer = {evil, evil, 4, 0.1, 0.1, NAN, NAN};
+    static const struct report_row row = {evil, evil};
+    static const struct report_file input = {evil, 12};
+    static const unsigned char png[24] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0, 0, 0, 13,
+                                          'I',  'H', 'D', 'R', 0,    0,    0,    8,    0, 0, 0, 8};
+    static const struct report_image image = {evil, evil, png, sizeof png};
+    struct report r;
+    report_init(&r);
+    r.title = r.model = r.mode = r.command = evil;
+    r.charts = &chart, r.n_charts = 1;
+    r.layers = &layer, r.n_layers = 1;
+    r.quantizers = &quantizer, r.n_quantizers = 1;
+    r.provenance = &row, r.n_provenance = 1;
+    r.inputs = &input, r.n_inputs = 1;
+    r.synthetic = r.attention = &image, r.n_synthetic = r.n_attention = 1;
+    char *page = write_and_read(&r);
+    refuse(page, "<script");
+    int seen = 0;
+    for (const char *s = page; (s = strstr(s, "&lt;script&gt;&amp;&quot;&#39;")) != NULL; s++)
+        seen++;
+    /* title twice, model twice, mode, command, chart: title, label, axis, legend, line; layer;
+     * quantizer: 2; row: 2; input; two images of three places each */
+    ck_assert_int_eq(seen, 2 + 2 + 1 + 1 + 5 + 1 + 2 + 2 + 1 + 6);
+    free(page);
+}
+END_TEST
+
+START_TEST(broken_utf8_and_controls_are_replaced)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"Stra\xc3\x9f"
+         "e \xe2\x9c\x93 \xf0\x9f\x98\x80",
+         "Stra\xc3\x9f"
+         "e \xe2\x9c\x93 \xf0\x9f\x98\x80"},
+        {"a\xff"
+         "b",
+         "a\xef\xbf\xbd"
+         "b"},
+        {"\xc3", "\xef\xbf\xbd"},
+        {"\xe2\x9c", "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\xc0\xbc", "\xef\xbf\xbd\xef\xbf\xbd"}, /* an overlong '<' */
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+        {"a\x01\x1b"
+         "b\tc\n",
+         "a\xef\xbf\xbd\xef\xbf\xbd"
+         "b\tc\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        FILE *f = tmpfile();
+        ck_assert_ptr_nonnull(f);
+        html_text(f, rows[i].in);
+        char *text = slurp(f);
+        ck_assert_str_eq(text, rows[i].out);
+        free(text);
+    }
+}
+END_TEST
+
+START_TEST(empty_sections_are_left_out)
+{
+    static const struct report_series nothing = {"none", NULL, NULL, 0};
+    static const struct report_chart chart = {"no points", NULL, &nothing, 1, 1};
+    static const struct report_image not_png = {"x", "y", "GIF89a..................", 24};
+    struct report r;
+    report_init(&r);
+    r.charts = &chart, r.n_charts = 1;
+    r.synthetic = &not_png, r.n_synthetic = 1;
+    char *page = write_and_read(&r);
+    refuse(page, "<h2>");
+    refuse(page, "class=\"card\"");
+    refuse(page, "class=\"chips\"");
+    expect(page, "<h1>Quantization report</h1>");
+    expect(page, "</html>");
+    free(page);
+    r.seconds = 3725;
+    r.weight_bits = 4;
+    page = write_and_read(&r);
+    expect(page, "1 h 2 min");
+    expect(page, "weights 4 bit");
+    refuse(page, "Accuracy");
+    refuse(page, "Memory");
+    free(page);
+}
+END_TEST
+
+START_TEST(cards_show_both_accuracies_and_sizes)
+{
+    struct report r;
+    report_init(&r);
+    r.float_accuracy = 0.9412, r.quantized_accuracy = 0.9337, r.accuracy_images = 500;
+    r.float_bytes = 4000000, r.quantized_bytes = 500000;
+    char *page = write_and_read(&r);
+    expect(page, "93.37\xe2\x80\x89%");
+    expect(page, "float 94.12\xe2\x80\x89%, change \xe2\x88\x92"
+                 "0.75 points; 500 images");
+    expect(page, "500 kB");
+    expect(page, "float 4.00 MB, 8.0\xc3\x97 smaller");
+    free(page);
+}
+END_TEST
+
+START_TEST(values_that_are_no_numbers_do_no_harm)
+{
+    const double x[6] = {0, 1, 2, 3, 4, 5};
+    const double gap[6] = {1, 2, NAN, 3, INFINITY, 5}, none[6] = {NAN, NAN, NAN, NAN, NAN, NAN};
+    const double signs[6] = {10, -1, 0, 100, 50, -INFINITY}, flat[6] = {7, 7, 7, 7, 7, 7};
+    const double wide[6] = {-1.7e308, 9e299, -9e299, 1, 5e-324, NAN}, bad[6] = {NAN, 0, 0, 0, 0, 0};
+    const struct report_series series[] = {{"gap", x, gap, 6},     {"none", x, none, 6},
+                                           {"signs", x, signs, 6}, {"flat", x, flat, 6},
+                                           {"wide", x, wide, 6},   {"steps", bad, flat, 6}};
+    struct report_chart charts[12];
+    for (size_t i = 0; i < 6; i++) {
+        const struct report_chart line = {"line", "step", &series[i], 1, 0};
+        const struct report_chart log = {"log", "step", &series[i], 1, 1};
+        charts[i] = line, charts[6 + i] = log;
+    }
+    const struct report_layer layers[] = {
+        {"a", NAN}, {"b", -3}, {"c", INFINITY}, {"d", 12}, {"e", -INFINITY}};
+    const struct report_quantizer q[] = {{"s", "k", 8, NAN, NAN, NAN, NAN},
+                                         {"s", "k", 8, 0.25, NAN, 3, 3},
+                                         {"s", "k", 8, -INFINITY, 0.5, 0, INFINITY}};
+    struct report r;
+    report_init(&r);
+    r.charts = charts, r.n_charts = 12;
+    r.layers = layers, r.n_layers = 5;
+    r.quantizers = q, r.n_quantizers = 3;
+    r.similarity_before = gap, r.similarity_after = none, r.n_similarity = 6;
+    char *page = write_and_read(&r);
+    refuse(page, "nan");
+    refuse(page, "NaN");
+    refuse(page, ">inf");
+    refuse(page, "inf\"");
+    refuse(page, " inf");
+    refuse(page, "-inf");
+    /* 0 1 | 3 | 5: a line and two dots */
+    const char *d = strstr(page, "class=\"line s0\" d=\"");
+    ck_assert_ptr_nonnull(d);
+    int moves = 0, dots = 0;
+    for (d = strstr(d, "d=\"") + 3; *d != '"'; d++) moves += *d == 'M', dots += *d == 'h';
+    ck_assert_int_eq(moves, 3);
+    ck_assert_int_eq(dots, 2);
+    /* the series without a point is in no legend */
+    refuse(page, "</i>none");
+    expect(page, "\xe2\x88\x92"
+                 "3.0</b>");
+    free(page);
+}
+END_TEST
+
+START_TEST(long_curves_stay_small_and_keep_their_peaks)
+{
+    enum { N = 100000 };
+    double *x = malloc(N * sizeof *x), *y = malloc(N * sizeof *y);
+    ck_assert(x && y);
+    for (int i = 0; i < N; i++) x[i] = i, y[i] = i == 77777 ? 100 : i % 2;
+    const struct report_series s = {"s", x, y, N};
+    const struct report_chart c = {"c", NULL, &s, 1, 0};
+    struct report r;
+    report_init(&r);
+    r.charts = &c, r.n_charts = 1;
+    char *page = write_and_read(&r);
+    ck_assert_uint_lt(strlen(page), 24000);
+    expect(page, " 12.0L"); /* the peak touches the top of the plot */
+    free(page);
+    free(x);
+    free(y);
+}
+END_TEST
+
+START_TEST(numbers_read_well)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } rows[] = {{0, "0 bytes"},         {999, "999 bytes"},  {1000, "1.00 kB"},
+                {999499, "999 kB"},     {999500, "1.00 MB"}, {12345678, "12.3 MB"},
+                {UINT64_MAX, "18.4 EB"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        FILE *f = tmpfile();
+        ck_assert_ptr_nonnull(f);
+        html_bytes(f, rows[i].bytes);
+        char *text = slurp(f);
+        ck_assert_str_eq(text, rows[i].text);
+        free(text);
+    }
+    static const struct {
+        double seconds;
+        const char *text;
+    } times[] = {{0.123, "0.12 s"}, {59.94, "59.9 s"}, {59.96, "1 min 0 s"}, {3599.7, "1 h 0 min"}};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        FILE *f = tmpfile();
+        ck_assert_ptr_nonnull(f);
+        html_duration(f, times[i].seconds);
+        char *text = slurp(f);
+        ck_assert_str_eq(text, times[i].text);
+        free(text);
+    }
+}
+END_TEST
+
+START_TEST(pictures_are_embedded_whole)
+{
+    /* The smallest head of a PNG file, 600 by 8; base64 of 25 bytes ends in two '='. */
+    static const unsigned char png[25] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n', 0,
+                                          0,    0,   13,  'I', 'H',  'D',  'R',  0,    0,
+                                          2,    88,  0,   0,   0,    8,    255};
+    const struct report_image im = {NULL, "six heads", png, sizeof png};
+    struct report r;
+    report_init(&r);
+    r.attention = &im, r.n_attention = 1;
+    char *page = write_and_read(&r);
+    expect(page, "width=\"600\" height=\"8\" alt=\"six heads\"");
+    expect(page, "src=\"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAlgAAAAI/w==\"");
+    refuse(page, "Synthetic");
+    free(page);
+}
+END_TEST
+
+START_TEST(nothing_is_fetched_and_bytes_repeat)
+{
+    struct report r;
+    report_init(&r);
+    r.model = "m";
+    char *first = write_and_read(&r), *second = write_and_read(&r);
+    ck_assert_str_eq(first, second);
+    refuse(first, "http");
+    refuse(first, "@import");
+    refuse(first, "url(");
+    ck_assert_int_eq(entries(), 1);
+    free(first);
+    free(second);
+}
+END_TEST
+
+START_TEST(failure_leaves_nothing)
+{
+    struct report r;
+    char err[200] = "", missing[128], tiny[8];
+    report_init(&r);
+    snprintf(missing, sizeof missing, "%s/no/such/r.html", folder);
+    ck_assert_int_eq(report_write(missing, &r, err, sizeof err), -1);
+    ck_assert_ptr_nonnull(strstr(err, missing));
+    ck_assert_int_eq(entries(), 0);
+    ck_assert_int_eq(report_write(missing, &r, tiny, sizeof tiny), -1);
+    ck_assert_uint_lt(strlen(tiny), sizeof tiny);
+    ck_assert_int_eq(report_write(missing, &r, NULL, 0), -1);
+    /* A folder in the way: the page is written beside it, cannot take its place and goes away. */
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ck_assert_int_eq(report_write(path, &r, err, sizeof err), -1);
+    ck_assert_int_eq(entries(), 1);
+    ck_assert_int_eq(rmdir(path), 0);
+}
+END_TEST
+
+Suite *report_suite(void)
+{
+    Suite *s = suite_create("report");
+    TCase *c = tcase_create("page");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, text_is_escaped_everywhere);
+    tcase_add_test(c, broken_utf8_and_controls_are_replaced);
+    tcase_add_test(c, empty_sections_are_left_out);
+    tcase_add_test(c, cards_show_both_accuracies_and_sizes);
+    tcase_add_test(c, values_that_are_no_numbers_do_no_harm);
+    tcase_add_test(c, long_curves_stay_small_and_keep_their_peaks);
+    tcase_add_test(c, numbers_read_well);
+    tcase_add_test(c, pictures_are_embedded_whole);
+    tcase_add_test(c, nothing_is_fetched_and_bytes_repeat);
+    tcase_add_test(c, failure_leaves_nothing);
+    suite_add_tcase(s, c);
+    return s;
+}
