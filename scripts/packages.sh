@@ -13,6 +13,7 @@ if ! command -v apt-get > /dev/null || ! command -v dpkg-query > /dev/null; then
 fi
 
 missing=
+# shellcheck disable=SC2013 # one word per line
 for name in $(cat "$@"); do
     state=$(dpkg-query -W -f='${db:Status-Status}' "$name" 2> /dev/null || true)
     [ "$state" = installed ] || missing="$missing $name"
