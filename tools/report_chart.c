@@ -76,7 +76,8 @@ static double nice_step(double span, int parts)
 static double settle(struct axis *a, int parts, int whole)
 {
     if (a->log && a->hi - a->lo < 1.5) {
-        double pad = fmax((a->hi - a->lo) * 0.05, 0.02);
+        /* Never under 0.4, the distance of 2 and 5: a tick is always in sight. */
+        double pad = fmax((a->hi - a->lo) * 0.05, 0.2 - (a->hi - a->lo) / 2);
         a->lo -= pad, a->hi += pad;
         return 0;
     }
@@ -102,7 +103,7 @@ static void y_tick(FILE *f, const struct axis *a, double v)
             LEFT - 7);
     coordinate(f, y + 4);
     fputs("\">", f);
-    html_number(f, "%.3g", v);
+    html_number(f, "%.6g", v);
     fputs("</text>", f);
 }
 

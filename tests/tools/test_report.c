@@ -247,6 +247,22 @@ START_TEST(long_curves_stay_small_and_keep_their_peaks)
 }
 END_TEST
 
+START_TEST(ticks_tell_neighbours_apart)
+{
+    const double x[2] = {0, 1}, near[2] = {93.412, 93.438}, flat[2] = {3.3, 3.3};
+    const struct report_series close = {"s", x, near, 2}, level = {"s", x, flat, 2};
+    const struct report_chart charts[2] = {{"c", NULL, &close, 1, 0}, {"c", NULL, &level, 1, 1}};
+    struct report r;
+    report_init(&r);
+    r.charts = charts, r.n_charts = 2;
+    char *page = write_and_read(&r);
+    expect(page, ">93.42</text>");
+    expect(page, ">93.43</text>");
+    expect(page, ">5</text>");
+    free(page);
+}
+END_TEST
+
 START_TEST(numbers_read_well)
 {
     static const struct {
@@ -343,6 +359,7 @@ Suite *report_suite(void)
     tcase_add_test(c, cards_show_both_accuracies_and_sizes);
     tcase_add_test(c, values_that_are_no_numbers_do_no_harm);
     tcase_add_test(c, long_curves_stay_small_and_keep_their_peaks);
+    tcase_add_test(c, ticks_tell_neighbours_apart);
     tcase_add_test(c, numbers_read_well);
     tcase_add_test(c, pictures_are_embedded_whole);
     tcase_add_test(c, nothing_is_fetched_and_bytes_repeat);
