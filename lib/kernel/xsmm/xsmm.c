@@ -3,20 +3,23 @@
  *
  * libxsmm is column-major, so its "A" is our right-hand side and its "B" our left one; it knows the
  * transposed form of its B alone, which is what trans_a needs. Kernels are looked up once per
- * product (at most four shapes, some 40 ns each, in libxsmm's thread-local cache).
+ * product (a handful, some 40 ns each, in libxsmm's thread-local cache).
  *
- * Rows must not depend on the number of rows: libxsmm sums over k in order, except for blocks of up
- * to 16 columns, where it splits k over 4 accumulators for up to 5 rows, 2 for up to 11, else 1.
- * Such column tails therefore always run in blocks of at most 5 rows. */
+ * Rows must not depend on the number of rows. libxsmm sums over k in order, except in blocks of at
+ * most 16 columns by less than 12 rows, where it splits k over several accumulators. Such corners
+ * are computed 32 columns wide, in scratch on the stack. */
 #include <libxsmm.h>
+#include <string.h>
 
 #include "kernel/kernel_priv.h"
 #include "kernel/ref/ref.h"
 
 enum {
     ROWS = 24,
-    NARROW = 16,
-    NARROW_ROWS = 5,
+    NARROW = 16,        /* columns, and ... */
+    LOW = 12,           /* ... rows below which libxsmm changes the order of the sum */
+    CORNER = 32,        /* columns of a corner in scratch */
+    CORNER_K = 128,     /* rows of the right-hand side copied for it at a time */
     K_CHUNK = 384,      /* rows of an unpacked right-hand side that stay in L2 */
     L2_FLOATS = 160000, /* a packed right-hand side up to here stays in L2 between row blocks */
 };
@@ -29,75 +32,126 @@ typedef struct product {
     int64_t lda;
     const float *b;
     int64_t ldb, b_next;
+    bool padded;       /* b has 64 columns in its last block, too */
     const float *bias; /* NULL: none */
     int accumulate;
     float *c;
     int64_t ldc;
 } product;
 
-/* The kernels of one column width: full row blocks, and the rest of the rows. */
+/* The kernels of one column width. */
 typedef struct width_kernels {
-    int64_t width, rows;
-    libxsmm_smmfunction full, rest;
+    int64_t width;
+    libxsmm_smmfunction full, rest;               /* of ROWS rows, of the rows that remain */
+    int64_t corner_rows, corner_k;                /* rest as a corner: rows (0: none), chunk of k */
+    libxsmm_smmfunction corner_full, corner_rest; /* a whole chunk, the last one */
 } width_kernels;
 
-static libxsmm_smmfunction lookup(const product *p, int64_t width, int64_t rows)
+static libxsmm_smmfunction lookup(const product *p, int64_t width, int64_t rows, int64_t k,
+                                  int64_t ldb, int64_t ldc, bool add)
 {
-    const libxsmm_blasint lda = (libxsmm_blasint)p->ldb;
-    const libxsmm_blasint ldb = (libxsmm_blasint)p->lda;
-    const libxsmm_blasint ldc = (libxsmm_blasint)p->ldc;
+    /* libxsmm's names: its A is our B. */
+    const libxsmm_blasint xa = (libxsmm_blasint)ldb;
+    const libxsmm_blasint xb = (libxsmm_blasint)p->lda;
+    const libxsmm_blasint xc = (libxsmm_blasint)ldc;
     const float alpha = 1.0f;
-    const float beta = p->accumulate ? 1.0f : 0.0f;
+    const float beta = add ? 1.0f : 0.0f;
     const int flags = p->trans_a ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
     const int prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
-    return libxsmm_smmdispatch((libxsmm_blasint)width, (libxsmm_blasint)rows, (libxsmm_blasint)p->k,
-                               &lda, &ldb, &ldc, &alpha, &beta, &flags, &prefetch);
+    return libxsmm_smmdispatch((libxsmm_blasint)width, (libxsmm_blasint)rows, (libxsmm_blasint)k,
+                               &xa, &xb, &xc, &alpha, &beta, &flags, &prefetch);
+}
+
+static bool corner_init(const product *p, int64_t rows, width_kernels *w)
+{
+    const int64_t ldb = p->padded ? p->ldb : CORNER;
+    w->corner_rows = rows;
+    w->corner_k = p->padded || p->k < CORNER_K ? p->k : CORNER_K;
+    const int64_t last = p->k % w->corner_k;
+    w->corner_full = lookup(p, CORNER, rows, w->corner_k, ldb, CORNER, true);
+    w->corner_rest = last ? lookup(p, CORNER, rows, last, ldb, CORNER, true) : NULL;
+    return w->corner_full && (last == 0 || w->corner_rest);
 }
 
 static bool width_init(const product *p, int64_t width, width_kernels *w)
 {
-    *w = (width_kernels){width, width > NARROW ? ROWS : NARROW_ROWS, NULL, NULL};
+    const int64_t rest = p->m % ROWS;
+    const bool add = p->accumulate || p->bias;
+    *w = (width_kernels){.width = width};
     if (width == 0) return true;
-    int64_t rest = p->m % w->rows;
-    if (p->m >= w->rows && !(w->full = lookup(p, width, w->rows))) return false;
-    return rest == 0 || (w->rest = lookup(p, width, rest)) != NULL;
+    if (p->m >= ROWS && !(w->full = lookup(p, width, ROWS, p->k, p->ldb, p->ldc, add)))
+        return false;
+    if (rest == 0) return true;
+    if (width <= NARROW && rest < LOW) return corner_init(p, rest, w);
+    w->rest = lookup(p, width, rest, p->k, p->ldb, p->ldc, add);
+    return w->rest != NULL;
 }
 
-/* Rows i0..i0+count of the columns that begin at j0, `count` <= ROWS. */
-static void run_block(const product *p, const width_kernels *w, int64_t i0, int64_t count,
-                      int64_t j0)
+static void put_bias(const float *bias, int64_t rows, int64_t cols, float *c, int64_t ldc)
 {
-    const float *b = p->b + (j0 / DFQI_PANEL) * p->b_next;
-    for (int64_t i = i0; i < i0 + count; i += w->rows) {
-        int64_t rows = i0 + count - i < w->rows ? i0 + count - i : w->rows;
-        float *c = p->c + i * p->ldc + j0;
-        for (int64_t r = 0; p->bias && r < rows; r++)
-            for (int64_t j = 0; j < w->width; j++) c[r * p->ldc + j] = p->bias[j0 + j];
-        libxsmm_smmfunction kernel = rows == w->rows ? w->full : w->rest;
-        kernel(b, p->a + (p->trans_a ? i : i * p->lda), c);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < cols; j++) c[i * ldc + j] = bias[j];
+}
+
+/* The last rows of a narrow block of columns; `b` and `c` point at its first element. */
+static void run_corner(const product *p, const width_kernels *w, const float *a, const float *b,
+                       float *c)
+{
+    float tile[LOW * CORNER] = {0};
+    float copy[CORNER_K * CORNER];
+    const size_t row_bytes = (size_t)w->width * sizeof *c;
+    if (p->accumulate || p->bias)
+        for (int64_t i = 0; i < w->corner_rows; i++)
+            memcpy(tile + i * CORNER, c + i * p->ldc, row_bytes);
+    if (!p->padded) memset(copy, 0, sizeof copy);
+    for (int64_t p0 = 0; p0 < p->k; p0 += w->corner_k) {
+        const int64_t k = p->k - p0 < w->corner_k ? p->k - p0 : w->corner_k;
+        const float *from = b + p0 * p->ldb;
+        if (!p->padded) {
+            for (int64_t q = 0; q < k; q++) memcpy(copy + q * CORNER, from + q * p->ldb, row_bytes);
+            from = copy;
+        }
+        libxsmm_smmfunction kernel = k == w->corner_k ? w->corner_full : w->corner_rest;
+        kernel(from, a + (p->trans_a ? p0 * p->lda : p0), tile);
     }
+    for (int64_t i = 0; i < w->corner_rows; i++)
+        memcpy(c + i * p->ldc, tile + i * CORNER, row_bytes);
+}
+
+/* The block of up to ROWS rows at row i, column j. */
+static void run_block(const product *p, const width_kernels *w, int64_t i, int64_t j)
+{
+    const int64_t rows = p->m - i < ROWS ? p->m - i : ROWS;
+    const float *a = p->a + (p->trans_a ? i : i * p->lda);
+    const float *b = p->b + j / DFQI_PANEL * p->b_next;
+    float *c = p->c + i * p->ldc + j;
+    if (p->bias) put_bias(p->bias + j, rows, w->width, c, p->ldc);
+    if (rows == ROWS)
+        w->full(b, a, c);
+    else if (w->corner_rows)
+        run_corner(p, w, a, b, c);
+    else
+        w->rest(b, a, c);
 }
 
 /* Runs the product with k in one piece. False: libxsmm has no such kernel, nothing was written. */
 static bool run(const product *p)
 {
     const int64_t limit = INT32_MAX;
-    if (p->lda > limit || p->ldb > limit || p->ldc > limit || p->k > limit) return false;
+    const int64_t n_wide = p->n / DFQI_PANEL * DFQI_PANEL;
     width_kernels wide;
     width_kernels tail;
-    int64_t n_wide = p->n / DFQI_PANEL * DFQI_PANEL;
+    if (p->lda > limit || p->ldb > limit || p->ldc > limit || p->k > limit) return false;
     if (!width_init(p, n_wide ? DFQI_PANEL : 0, &wide)) return false;
     if (!width_init(p, p->n - n_wide, &tail)) return false;
-    /* Row blocks outside while the right-hand side stays in L2, else column panels. Narrow tails
-     * run over all rows at once: their blocks of rows must begin at multiples of NARROW_ROWS. */
     if (p->k * n_wide <= L2_FLOATS) {
         for (int64_t i = 0; i < p->m; i += ROWS)
-            for (int64_t j = 0; j < n_wide; j += DFQI_PANEL)
-                run_block(p, &wide, i, p->m - i < ROWS ? p->m - i : ROWS, j);
+            for (int64_t j = 0; j < n_wide; j += DFQI_PANEL) run_block(p, &wide, i, j);
     } else {
-        for (int64_t j = 0; j < n_wide; j += DFQI_PANEL) run_block(p, &wide, 0, p->m, j);
+        for (int64_t j = 0; j < n_wide; j += DFQI_PANEL)
+            for (int64_t i = 0; i < p->m; i += ROWS) run_block(p, &wide, i, j);
     }
-    if (tail.width) run_block(p, &tail, 0, p->m, n_wide);
+    for (int64_t i = 0; tail.width && i < p->m; i += ROWS) run_block(p, &tail, i, n_wide);
     return true;
 }
 
@@ -138,8 +192,8 @@ static void xsmm_gemm_packed(int64_t m, int64_t n, int64_t k, const float *a, in
                  .b = packed,
                  .ldb = DFQI_PANEL,
                  .b_next = k * DFQI_PANEL,
+                 .padded = true,
                  .bias = bias,
-                 .accumulate = bias != NULL,
                  .c = c,
                  .ldc = ldc};
     if (m <= 0 || n <= 0) return;
@@ -159,8 +213,9 @@ static void xsmm_gemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_
 bool dfqi_kernels_use_xsmm(dfqi_kernels *t)
 {
     libxsmm_init();
-    product probe = {.k = 64, .lda = 64, .ldb = DFQI_PANEL, .ldc = DFQI_PANEL};
-    if (!lookup(&probe, DFQI_PANEL, ROWS)) return false; /* no JIT on this machine */
+    const product probe = {.lda = 64};
+    /* No JIT on this machine? */
+    if (!lookup(&probe, DFQI_PANEL, ROWS, 64, DFQI_PANEL, DFQI_PANEL, false)) return false;
     t->gemm = xsmm_gemm;
     t->gemm_packed = xsmm_gemm_packed;
     t->gemm_nt = xsmm_gemm_nt;
