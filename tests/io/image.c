@@ -1,0 +1,351 @@
+/* Pictures: PNG round trip, limits, broken files, fitting, floats and back. */
+#include "io/image.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/cases.h"
+
+static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
+
+static dfq_status pattern(dfq_context *ctx, int32_t width, int32_t height, dfqi_image *im)
+{
+    DFQI_TRY(dfqi_image_new(ctx, width, height, im));
+    for (int32_t i = 0; i < width * height * 3; i++) im->rgb[i] = (uint8_t)(i * 7 + i / 64);
+    return DFQ_OK;
+}
+
+static bool contains(const unsigned char *bytes, size_t n, const char *part, size_t m)
+{
+    for (size_t i = 0; i + m <= n; i++)
+        if (memcmp(bytes + i, part, m) == 0) return true;
+    return false;
+}
+
+START_TEST(test_round_trip)
+{
+    static const char *const text[] = {"Software", "dfq", "seed", "7", NULL};
+    dfqi_image im, back;
+    size_t n;
+    io_works(pattern(io_ctx, 13, 9, &im));
+    io_works(dfqi_image_write_png(io_ctx, io_path("a.png"), &im, text));
+    io_works(dfqi_image_read(io_ctx, io_path("a.png"), &back));
+    ck_assert_int_eq(back.width, 13);
+    ck_assert_int_eq(back.height, 9);
+    ck_assert_mem_eq(im.rgb, back.rgb, 13 * 9 * 3);
+    unsigned char *bytes = io_get(io_path("a.png"), &n);
+    ck_assert(contains(bytes, n, "tEXtSoftware\0dfq", 16));
+    ck_assert(contains(bytes, n,
+                       "tEXtseed\0"
+                       "7",
+                       10));
+    free(bytes);
+    ck_assert_int_eq(io_entries(), 1);
+    dfqi_image_fini(&back);
+    dfqi_image_fini(&back);
+    dfqi_image_fini(&im);
+}
+END_TEST
+
+START_TEST(test_write_errors)
+{
+    static const char *const empty[] = {"", "x", NULL}, *const lonely[] = {"key", NULL};
+    char longest[81] = {0};
+    const char *long_key[] = {longest, "x", NULL};
+    dfqi_image im;
+    struct stat st;
+    memset(longest, 'k', 80);
+    io_works(pattern(io_ctx, 300, 300, &im));
+    io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, empty), DFQ_E_INVALID, "1..79");
+    io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, lonely), DFQ_E_INVALID, "value");
+    io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, long_key), DFQ_E_INVALID, "1..79");
+    io_fails(dfqi_image_write_png(io_ctx, io_path("no/a"), &im, NULL), DFQ_E_IO, "No such file");
+    if (stat("/dev/full", &st) == 0)
+        io_fails(dfqi_image_write_png(io_ctx, "/dev/full", &im, NULL), DFQ_E_IO, "No space left");
+    ck_assert_int_eq(io_entries(), 0);
+    dfqi_image_fini(&im);
+}
+END_TEST
+
+START_TEST(test_other_files)
+{
+    dfqi_image im;
+    io_fails(dfqi_image_decode(io_ctx, "x", "", 0, &im), DFQ_E_CORRUPT, "x: the file is empty");
+    io_fails(dfqi_image_decode(io_ctx, "x", "GIF89a", 6, &im), DFQ_E_UNSUPPORTED, "a GIF picture");
+    io_fails(dfqi_image_decode(io_ctx, "x", "hello", 5, &im), DFQ_E_UNSUPPORTED, "neither PNG nor");
+    io_fails(dfqi_image_read(io_ctx, io_path("none"), &im), DFQ_E_IO, "No such file");
+    io_fails(dfqi_image_read(io_ctx, io_golden("jpeg_cmyk.jpg"), &im), DFQ_E_UNSUPPORTED,
+             "4 colour components");
+}
+END_TEST
+
+START_TEST(test_limits)
+{
+    static const int32_t sizes[][2] = {{0, 5}, {5, -1}, {16385, 1}, {1, 16385}, {16384, 16384}};
+    dfqi_image im = {NULL, 0, 0, NULL}, small;
+    io_works(pattern(io_ctx, 3, 2, &small));
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const char *part = i < 2 ? "pixels" : "the limit is 16384 a side and 100000000 in all";
+        dfq_status want = i < 2 ? DFQ_E_CORRUPT : DFQ_E_UNSUPPORTED;
+        io_fails(dfqi_image_new(io_ctx, sizes[i][0], sizes[i][1], &im), want, part);
+        io_fails(dfqi_image_resize(&small, sizes[i][0], sizes[i][1], DFQI_BICUBIC, &im), want,
+                 part);
+    }
+    ck_assert_ptr_null(im.rgb);
+    dfqi_image_fini(&small);
+}
+END_TEST
+
+static uint32_t crc(const unsigned char *p, size_t n)
+{
+    uint32_t c = 0xFFFFFFFFu;
+    while (n--) {
+        c ^= *p++;
+        for (int k = 0; k < 8; k++) c = c & 1 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
+    }
+    return ~c;
+}
+
+static void put_be(unsigned char *p, uint32_t v)
+{
+    for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> (24 - 8 * i));
+}
+
+START_TEST(test_huge_headers)
+{
+    static const uint32_t sizes[][2] = {{16385, 1}, {1, 2000000000}, {16384, 16384}};
+    dfqi_image im;
+    size_t n;
+    unsigned char *png = io_get(io_golden("png_grey.png"), &n);
+    for (int i = 0; i < 3; i++) {
+        put_be(png + 16, sizes[i][0]);
+        put_be(png + 20, sizes[i][1]);
+        put_be(png + 29, crc(png + 12, 17));
+        io_fails(dfqi_image_decode(io_ctx, "x.png", png, n, &im), DFQ_E_UNSUPPORTED,
+                 "the limit is");
+    }
+    put_be(png + 16, 0);
+    put_be(png + 29, crc(png + 12, 17));
+    io_fails(dfqi_image_decode(io_ctx, "x.png", png, n, &im), DFQ_E_CORRUPT, "x.png: broken PNG");
+    free(png);
+    unsigned char *jpeg = io_get(io_golden("jpeg_420.jpg"), &n);
+    size_t at = 2;
+    while (jpeg[at + 1] != 0xC0) at += 2 + 256u * jpeg[at + 2] + jpeg[at + 3];
+    memcpy(jpeg + at + 5, "\x50\0\x50\0", 4); /* 20480 x 20480 */
+    io_fails(dfqi_image_decode(io_ctx, "x.jpg", jpeg, n, &im), DFQ_E_UNSUPPORTED, "20480 x 20480");
+    memcpy(jpeg + at + 5, "\x40\0\x40\0", 4);
+    io_fails(dfqi_image_decode(io_ctx, "x.jpg", jpeg, n, &im), DFQ_E_UNSUPPORTED, "16384 x 16384");
+    memcpy(jpeg + at + 5, "\0\x20\0\0", 4);
+    io_fails(dfqi_image_decode(io_ctx, "x.jpg", jpeg, n, &im), DFQ_E_CORRUPT, "broken JPEG");
+    free(jpeg);
+}
+END_TEST
+
+/* A progressive file may name the same scan again; 600 times is an attack on the clock. */
+START_TEST(test_many_scans)
+{
+    dfqi_image im;
+    size_t n, first = 0, end = 0, tables = 0;
+    unsigned char *jpeg = io_get(io_golden("jpeg_progressive.jpg"), &n);
+    for (size_t at = 2; jpeg[at + 1] != 0xD9;) {
+        size_t next = at + 2 + 256u * jpeg[at + 2] + jpeg[at + 3];
+        if (jpeg[at + 1] == 0xDA) { /* a scan: up to the next marker */
+            while (jpeg[next] != 0xFF || jpeg[next + 1] == 0) next++;
+            size_t bits = at + 2 + 256u * jpeg[at + 2] + jpeg[at + 3] - 1;
+            if (jpeg[bits] < 0x10 &&
+                jpeg[bits - 2] > 0) { /* coefficients 1.., first approximation */
+                first = tables ? tables : at;
+                end = next;
+                jpeg[bits] = 0; /* all bits: may be said again and again */
+            }
+            tables = 0;
+        } else if (jpeg[at + 1] == 0xC4 && !tables) {
+            tables = at;
+        }
+        at = next;
+    }
+    ck_assert_uint_gt(first, 0);
+    size_t one = end - first, size = n - 2 + 600 * one + 2;
+    unsigned char *bomb = malloc(size);
+    /* The original scans stay as the file has them, with their bits put back by reading it anew. */
+    free(jpeg);
+    unsigned char *clean = io_get(io_golden("jpeg_progressive.jpg"), &n);
+    memcpy(bomb, clean, n - 2);
+    for (size_t i = 0; i < 600; i++) {
+        unsigned char *copy = bomb + n - 2 + i * one;
+        memcpy(copy, clean + first, one);
+        size_t at = 0;
+        while (copy[at + 1] != 0xDA) at += 2 + 256u * copy[at + 2] + copy[at + 3];
+        copy[at + 2 + 256u * copy[at + 2] + copy[at + 3] - 1] = 0;
+    }
+    memcpy(bomb + size - 2, "\xFF\xD9", 2);
+    free(clean);
+    io_fails(dfqi_image_decode(io_ctx, "x.jpg", bomb, size, &im), DFQ_E_UNSUPPORTED, "500 scans");
+    free(bomb);
+}
+END_TEST
+
+static const char *const pictures[] = {"png_palette.png", "png_grey_alpha.png", "jpeg_grey.jpg",
+                                       "jpeg_420.jpg", "jpeg_progressive.jpg"};
+enum { PICTURES = sizeof pictures / sizeof pictures[0] };
+
+START_TEST(test_truncated)
+{
+    size_t size;
+    unsigned char *bytes = io_get(io_golden(pictures[_i]), &size);
+    for (size_t n = 0; n < size; n++) {
+        dfqi_image im;
+        unsigned char *exact = malloc(n ? n : 1);
+        memcpy(exact, bytes, n);
+        dfq_status status = dfqi_image_decode(io_ctx, "cut", exact, n, &im);
+        io_fails(status, n >= 8 ? DFQ_E_CORRUPT : status, "cut: ");
+        ck_assert_int_ne(status, DFQ_OK);
+        free(exact);
+    }
+    free(bytes);
+}
+END_TEST
+
+START_TEST(test_flipped_bits)
+{
+    size_t size;
+    unsigned char *bytes = io_get(io_golden(pictures[_i]), &size);
+    for (size_t i = 0; i < size * 8; i += 5) {
+        dfqi_image im;
+        bytes[i / 8] ^= (unsigned char)(1 << i % 8);
+        dfq_status status = dfqi_image_decode(io_ctx, "bent", bytes, size, &im);
+        bytes[i / 8] ^= (unsigned char)(1 << i % 8);
+        if (status == DFQ_OK)
+            dfqi_image_fini(&im);
+        else
+            io_fails(status, status == DFQ_E_UNSUPPORTED ? status : DFQ_E_CORRUPT, "bent: ");
+    }
+    free(bytes);
+}
+END_TEST
+
+START_TEST(test_jpeg_warnings)
+{
+    /* Rubbish between markers is harmless, a marker amid the scan is not. */
+    size_t n;
+    dfqi_image im;
+    unsigned char *jpeg = io_get(io_golden("jpeg_420.jpg"), &n), *odd = malloc(n + 3);
+    size_t at = 4 + 256u * jpeg[4] + jpeg[5]; /* behind the first segment */
+    memcpy(odd, jpeg, at);
+    memcpy(odd + at, "abc", 3);
+    memcpy(odd + at + 3, jpeg + at, n - at);
+    io_works(dfqi_image_decode(io_ctx, "odd", odd, n + 3, &im));
+    dfqi_image_fini(&im);
+    memcpy(jpeg + n - 150, "\xFF\xD0", 2);
+    io_fails(dfqi_image_decode(io_ctx, "bad", jpeg, n, &im), DFQ_E_CORRUPT, "bad: broken JPEG");
+    free(odd);
+    free(jpeg);
+}
+END_TEST
+
+START_TEST(test_fit)
+{
+    dfqi_image im, out;
+    io_works(pattern(io_ctx, 13, 10, &im));
+    io_works(dfqi_image_fit(&im, 0, 9, DFQI_BICUBIC, &out));
+    /* 2 to the left; (10 - 9) / 2 = 0.5 rounds to 0 above. */
+    for (int32_t y = 0; y < 9; y++)
+        ck_assert_mem_eq(out.rgb + y * 27, im.rgb + (y * 13 + 2) * 3, 27);
+    dfqi_image_fini(&out);
+    io_fails(dfqi_image_fit(&im, 0, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE, "smaller than the crop");
+    io_fails(dfqi_image_fit(&im, 10, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE, "smaller than the crop");
+    io_fails(dfqi_image_fit(&im, 10, 0, DFQI_BICUBIC, &out), DFQ_E_INVALID, "positive");
+    io_fails(dfqi_image_fit(&im, -1, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "positive");
+    io_fails(dfqi_image_fit(&im, 16384, 4, DFQI_BICUBIC, &out), DFQ_E_UNSUPPORTED, "limit");
+    dfqi_image_fini(&im);
+}
+END_TEST
+
+START_TEST(test_floats)
+{
+    dfqi_image im, back;
+    float planes[16 * 16 * 3];
+    io_works(pattern(io_ctx, 16, 16, &im));
+    io_works(dfqi_image_new(io_ctx, 16, 16, &back));
+    for (int i = 0; i < 256; i++)
+        im.rgb[3 * i] = im.rgb[3 * i + 1] = im.rgb[3 * i + 2] = (uint8_t)i;
+    dfqi_image_normalise(&im, mean, std, planes);
+    for (int c = 0; c < 3; c++) {
+        ck_assert_float_eq(planes[256 * c], (0.0f - mean[c]) / std[c]);
+        ck_assert_float_eq(planes[256 * c + 51], (51 / 255.0f - mean[c]) / std[c]);
+    }
+    dfqi_image_denormalise(planes, mean, std, &back);
+    ck_assert_mem_eq(im.rgb, back.rgb, 256 * 3);
+    static const float none[3] = {0, 0, 0}, unit[3] = {1.0f / 255, 1.0f / 255, 1.0f / 255};
+    static const float odd[] = {NAN, -INFINITY, INFINITY, -1, 300, 2.5f, 3.5f, 254.6f};
+    static const uint8_t want[] = {0, 0, 255, 0, 255, 2, 4, 255};
+    for (int i = 0; i < 8; i++) planes[i] = odd[i];
+    dfqi_image_denormalise(planes, none, unit, &back);
+    for (int i = 0; i < 8; i++) ck_assert_int_eq(back.rgb[3 * i], want[i]);
+    dfqi_image_fini(&im);
+    dfqi_image_fini(&back);
+}
+END_TEST
+
+static dfq_status scenario(dfq_context *ctx, void *arg)
+{
+    static const char *const text[] = {"key", "value", NULL};
+    dfqi_image im = {0}, back = {0}, small = {0};
+    dfq_status status;
+    DFQI_GOTO(pattern(ctx, 20, 10, &im), out);
+    DFQI_GOTO(dfqi_image_write_png(ctx, arg, &im, text), out);
+    DFQI_GOTO(dfqi_image_read(ctx, arg, &back), out);
+    status = dfqi_image_fit(&back, 8, 7, DFQI_BICUBIC, &small);
+out:
+    dfqi_image_fini(&im);
+    dfqi_image_fini(&back);
+    dfqi_image_fini(&small);
+    return status;
+}
+
+START_TEST(test_memory)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", io_path("swept"));
+    io_sweep(scenario, path, 1);
+    ck_assert_int_eq(io_entries(), 1);
+}
+END_TEST
+
+static dfq_status read_only(dfq_context *ctx, void *arg)
+{
+    dfqi_image im;
+    DFQI_TRY(dfqi_image_read(ctx, arg, &im));
+    dfqi_image_fini(&im);
+    return DFQ_OK;
+}
+
+START_TEST(test_memory_of_readers)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", io_golden(pictures[_i]));
+    io_sweep(read_only, path, 1);
+}
+END_TEST
+
+TCase *dfqt_image_case(void)
+{
+    TCase *tc = io_case("image");
+    tcase_add_test(tc, test_round_trip);
+    tcase_add_test(tc, test_write_errors);
+    tcase_add_test(tc, test_other_files);
+    tcase_add_test(tc, test_limits);
+    tcase_add_test(tc, test_huge_headers);
+    tcase_add_test(tc, test_many_scans);
+    tcase_add_loop_test(tc, test_truncated, 0, PICTURES);
+    tcase_add_loop_test(tc, test_flipped_bits, 0, PICTURES);
+    tcase_add_test(tc, test_jpeg_warnings);
+    tcase_add_test(tc, test_fit);
+    tcase_add_test(tc, test_floats);
+    tcase_add_test(tc, test_memory);
+    tcase_add_loop_test(tc, test_memory_of_readers, 0, PICTURES);
+    return tc;
+}
