@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Makes the hand-picked part of tests/fuzz/corpus/ (needs Pillow); inputs that once failed are added
+to the same folders by hand, named after what they broke."""
+import io
+import json
+import pathlib
+import struct
+
+from PIL import Image
+
+CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
+
+
+def put(target, name, data):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def safetensors(header, data=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def picture(mode, kind, **options):
+    im = Image.new("RGB", (12, 9))
+    im.putdata([(20 * x, 25 * y, 9 * x * y % 256) for y in range(9) for x in range(12)])
+    out = io.BytesIO()
+    im.convert(mode).save(out, kind, **options)
+    return out.getvalue()
+
+
+def main():
+    two = {"__metadata__": {"format": "pt"}, "a": tensor("F32", [2, 1], 0, 8),
+           "b": tensor("I64", [], 8, 16)}
+    put("safetensors", "two", safetensors(two, bytes(16)))
+    put("safetensors", "dtypes", safetensors(
+        {t: tensor(t, [1], i * 8, i * 8 + n) for i, (t, n) in enumerate(
+            [("F16", 2), ("BF16", 2), ("U8", 1), ("I8", 1), ("I32", 4)])}, bytes(36)))
+    put("safetensors", "overlap", safetensors(
+        {"a": tensor("U8", [2], 0, 2), "b": tensor("U8", [2], 1, 3)}, bytes(3)))
+    put("safetensors", "overflow", safetensors({"a": tensor("F32", [1 << 62, 4], 0, 0)}))
+    put("safetensors", "beyond", safetensors({"a": tensor("U8", [99], 0, 99)}, bytes(9)))
+    put("safetensors", "escapes", safetensors(b'{"\\u00e9\\n\\"":{"dtype":"U8","shape":[0]}}'))
+    put("safetensors", "no_header", struct.pack("<Q", 1 << 63) + b"{}")
+    put("safetensors", "empty", b"")
+
+    put("image", "rgb.png", picture("RGB", "PNG"))
+    put("image", "rgba.png", picture("RGBA", "PNG"))
+    put("image", "palette.png", picture("P", "PNG"))
+    put("image", "bilevel.png", picture("1", "PNG"))
+    put("image", "rgb.jpg", picture("RGB", "JPEG", quality=50))
+    put("image", "progressive.jpg", picture("RGB", "JPEG", progressive=True, quality=50))
+    put("image", "grey.jpg", picture("L", "JPEG", quality=50))
+    put("image", "cmyk.jpg", picture("CMYK", "JPEG", quality=50))
+    put("image", "cut.jpg", picture("RGB", "JPEG", quality=50)[:-9])
+
+    put("labels", "good", b"file,label\na.png,1\nb/c.jpg,9\n")
+    put("labels", "crlf", b"\xef\xbb\xbffile,label\r\na.png,1\r\n\r\nb.png,0")
+    put("labels", "double", b"file,label\na.png,1\nb.png,1\na.png,2\n")
+    put("labels", "climb", b"file,label\na/../../b.png,1\n")
+    put("labels", "range", b"file,label\na.png,10\n")
+    put("labels", "zero", b"file,label\na\0.png,1\n")
+
+
+if __name__ == "__main__":
+    main()
