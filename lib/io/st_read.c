@@ -69,19 +69,23 @@ static dfq_status read_shape(const source *s, dfqi_jnode entry, item *it, int64_
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
                          "%s: tensor \"%s\" has %lld extents, the limit is %d", s->name,
                          dfqi_show(it->name, show), (long long)rank, DFQI_RANK_MAX);
+    /* Extents of 0 are left out of the product: they must not hide an overflow of the others. */
     int64_t bytes = (int64_t)dfqi_dtype_bytes(it->dtype);
-    bool fits = true;
+    bool fits = true, empty = false;
     for (int32_t i = 0; i < rank; i++) {
         dfqi_jnode d = dfqi_json_at(shape, i);
         d.where = it->name;
         DFQI_TRY(dfqi_json_get_int(d, NULL, 0, INT64_MAX, &it->dims[i]));
-        fits = fits && dfqi_mul_i64(bytes, it->dims[i], &bytes);
+        if (it->dims[i] == 0)
+            empty = true;
+        else
+            fits = fits && dfqi_mul_i64(bytes, it->dims[i], &bytes);
     }
     if (!fits)
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: the shape of tensor \"%s\" overflows 64 bits",
                          s->name, dfqi_show(it->name, show));
     it->rank = (int32_t)rank;
-    *out_bytes = bytes;
+    *out_bytes = empty ? 0 : bytes;
     return DFQ_OK;
 }
 
@@ -302,11 +306,11 @@ dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes, 
 
 void dfqi_st_fini(dfqi_safetensors *st)
 {
-    for (int64_t i = 0; i < st->n_entries; i++) {
+    for (int64_t i = 0; st->entries && i < st->n_entries; i++) {
         dfqi_free(st->ctx, st->entries[i].name);
         dfqi_tensor_release(st->entries[i].tensor);
     }
-    for (int64_t i = 0; i < st->n_meta; i++) {
+    for (int64_t i = 0; st->meta && i < st->n_meta; i++) {
         dfqi_free(st->ctx, st->meta[i].key);
         dfqi_free(st->ctx, st->meta[i].value);
     }

@@ -49,6 +49,7 @@ static const struct rule {
     {ONE("\"F32\"", "[4611686018427387904,4]", "[0,8]"), 8, DFQ_E_CORRUPT, "overflows"},
     {ONE("\"F32\"", "[9223372036854775807,9223372036854775807,4]", "[0,16]"), 16, DFQ_E_CORRUPT,
      "overflows"},
+    {ONE("\"F32\"", "[0,4611686018427387904,4]", "[0,0]"), 0, DFQ_E_CORRUPT, "overflows"},
     {ONE("\"F32\"", "[99999999999999999999]", "[0,8]"), 8, DFQ_E_CORRUPT, "not valid JSON"},
     {ONE("\"U8\"", "[9000000000000]", "[0,9000000000000]"), 8, DFQ_E_CORRUPT, "there are only 8"},
     {ONE("\"U8\"", "[1]", "[64,65]"), 65, DFQ_E_CORRUPT, "64 unused bytes before"},
