@@ -27,10 +27,11 @@ void ISA(scale)(size_t n, float alpha, const float *x, float *y)
 #undef STEP
 }
 
-static inline vf horner(const float *c, int degree, vf x)
+/* Goes on with a polynomial whose higher part, divided by x^n, is p: adds c[0..n-1]. Loops of more
+ * than 16 steps would not be unrolled. */
+static inline vf horner(vf p, const float *c, int n, vf x)
 {
-    vf p = vf_set(c[degree]);
-    for (int i = degree - 1; i >= 0; i--) p = vf_fma(p, x, vf_set(c[i]));
+    for (int i = n - 1; i >= 0; i--) p = vf_fma(p, x, vf_set(c[i]));
     return p;
 }
 
@@ -46,7 +47,7 @@ static inline vf gelu(vf x)
         -3.486611533e-08f, -1.069117950e-08f, 2.166378854e-09f,  -8.609463836e-11f};
     const vf end = vf_set(5.5f);
     vf u = vf_min(end, vf_abs(x));
-    vf p = horner(c, 15, vf_sub(u, vf_set(2.25f)));
+    vf p = horner(vf_set(c[15]), c, 15, vf_sub(u, vf_set(2.25f)));
     return vf_fnma(vf_mul(u, vf_sub(end, u)), p, vf_max(vf_set(0.0f), x));
 }
 
@@ -62,7 +63,8 @@ static inline vf gelu_slope(vf x)
         -1.779456804e-09f, 6.132597763e-10f,  -4.699805128e-11f};
     const vf end = vf_set(5.8f);
     vf u = vf_min(end, vf_abs(x));
-    vf d = vf_mul(vf_sub(end, u), horner(c, 18, vf_sub(u, vf_set(2.25f))));
+    vf v = vf_sub(u, vf_set(2.25f));
+    vf d = vf_mul(vf_sub(end, u), horner(horner(vf_set(c[18]), c + 9, 9, v), c, 9, v));
     return vf_select(vf_lt(x, vf_set(0.0f)), d, vf_sub(vf_set(1.0f), d));
 }
 

@@ -27,14 +27,14 @@ void ISA(fill)(dfqi_kernels *t)
     t->head_ssim = ISA(head_ssim);
 }
 
-/* Independent chains, enough to hide the latency of two FMA units; AVX2 has room for 12 registers.
+/* Independent chains: enough to hide the latency of two FMA units, few enough to stay in registers.
  */
 double ISA(fma_burst)(int64_t rounds)
 {
 #if defined(__AVX512F__)
-    enum { CHAINS = 24 };
+    enum { CHAINS = 12 };
 #else
-    enum { CHAINS = 6 };
+    enum { CHAINS = 6 }; /* of two registers each */
 #endif
     vf acc[CHAINS];
     const vf a = vf_set(0.999f);
