@@ -37,10 +37,11 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
 {
     dfqi_quant_pass *p = user;
     int32_t i = dfqi_site_index(p->scheme, op, name, slot);
+    if (slot == 0) p->input = value;
     if (i < 0) return value;
     const dfqi_site *site = &p->scheme->sites[i];
-    p->operand[i] = value;
-    if (p->keep_operands && site->kind != DFQI_SITE_WEIGHT) dfqi_graph_keep(g, value);
+    p->operand[i] = site->kind == DFQI_SITE_WEIGHT ? p->input : value;
+    if (p->keep_operands) dfqi_graph_keep(g, p->operand[i]);
     if (p->dry) return value;
     if (site->kind == DFQI_SITE_WEIGHT) return quantize_weight(p, g, site, i, value);
     p->step[i] = parameter(g, site, ".step", site->step, p->frozen || site->kind == DFQI_SITE_LOG);

@@ -47,9 +47,10 @@ void dfqi_scheme_fini(dfqi_scheme *s);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
 
 /* Fills every step and zero point from the network's activations on images[n][3][S][S]
- * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate"). */
-dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *net, const float *images,
-                                 int64_t n);
+ * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate").
+ * Improved mode then rounds the weights of `net` to their grids by second-order rounding
+ * (rounding.c), so `net` must be the student's own copy. */
+dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, dfqi_network *net, const float *images, int64_t n);
 
 /* -- building fake-quantized graphs --------------------------------------------------------------- */
 
@@ -60,7 +61,9 @@ typedef struct dfqi_quant_pass {
     int dry;        /* 1: leave the operands float, only note them (calibration) */
     dfqi_id *step;  /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
     dfqi_id *zero;  /* [n_sites] */
-    dfqi_id *operand; /* [n_sites] out: the float operands; kept readable if keep_operands */
+    dfqi_id *operand; /* [n_sites] out: the float operands, for weights the input of their layer;
+                         kept readable if keep_operands */
+    dfqi_id input;    /* the input of the layer being built */
     int keep_operands;
 } dfqi_quant_pass;
 

@@ -19,8 +19,19 @@ dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch, dfqi_rewrite
 dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch, int dry,
                            dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
 
+/* The step of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of the
+ * squared error may be NULL. Error and power are sums over the weight, out_power may be NULL. */
+dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits, const float *col,
+                              const double *moment, float *steps, double *out_error,
+                              double *out_power);
+
 /* Steps of the weights: error search per row, columns weighted by the mean square of the inputs
  * (moments[i] for site i, NULL: unweighted). */
 dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, double *const *moments);
+
+/* Rounds the weights of `net` to their grids by second-order rounding on the activations of images
+ * (improved mode, after the steps are found); reports progress ("round"). */
+dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *net, const float *images,
+                              int64_t n);
 
 #endif

@@ -53,17 +53,13 @@ static void search_row(void *arg, int64_t r, int32_t thread)
     j->power[r] = row_error(j, w, y);
 }
 
-static dfq_status search(dfqi_scheme *s, dfqi_site *site, const dfq_tensor *w,
-                         const dfqi_site *input, const double *moment)
+dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits, const float *col,
+                              const double *moment, float *steps, double *out_error,
+                              double *out_power)
 {
-    dfq_context *ctx = s->ctx;
     int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
-    job j = {.k = dfqi_kernels_get(ctx), .w = dfqi_tensor_f32(w), .cols = cols, .bits = site->bits,
-             .step = dfqi_tensor_f32(site->step)};
-    if (input) {
-        j.col = dfqi_tensor_f32(input->step);
-        j.moment = moment;
-    }
+    job j = {.k = dfqi_kernels_get(ctx), .w = dfqi_tensor_f32(w), .col = col, .moment = moment,
+             .cols = cols, .bits = bits, .step = steps};
     j.scratch = dfqi_calloc(ctx, (size_t)(cols * ctx->threads), sizeof(float));
     j.error = dfqi_calloc(ctx, 2 * (size_t)rows, sizeof(double));
     dfq_status status = DFQ_E_NOMEM;
@@ -75,7 +71,8 @@ static dfq_status search(dfqi_scheme *s, dfqi_site *site, const dfq_tensor *w,
         error += j.error[r];
         power += j.power[r];
     }
-    site->error = power > 0 ? error / power : 0;
+    *out_error = error;
+    if (out_power) *out_power = power;
     status = DFQ_OK;
 out:
     dfqi_free(ctx, j.scratch);
@@ -87,11 +84,16 @@ dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, doubl
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
         dfqi_site *site = &s->sites[i];
+        double error, power;
         if (site->kind != DFQI_SITE_WEIGHT) continue;
         const dfq_tensor *w = dfqi_network_find(net, site->name);
         if (!w) return dfqi_fail(s->ctx, DFQ_E_INTERNAL, "no parameter %s", site->name);
-        const dfqi_site *input = site->input >= 0 ? &s->sites[site->input] : NULL;
-        DFQI_TRY(search(s, site, w, input, input ? moments[site->input] : NULL));
+        int32_t in = site->input;
+        DFQI_TRY(dfqi_search_weight(s->ctx, w, site->bits,
+                                    in >= 0 ? dfqi_tensor_f32(s->sites[in].step) : NULL,
+                                    in >= 0 ? moments[in] : NULL, dfqi_tensor_f32(site->step),
+                                    &error, &power));
+        site->error = power > 0 ? error / power : 0;
     }
     return DFQ_OK;
 }

@@ -1,0 +1,57 @@
+/* Statistics of one quantizer's operand, and errors of candidate grids, both streamed: what is kept
+ * does not grow with the number of images. */
+#ifndef DFQI_QUANT_SEARCH_H
+#define DFQI_QUANT_SEARCH_H
+
+#include "graph/exec.h"
+#include "quant/scheme_priv.h"
+
+enum { DFQI_CANDIDATES = 27, DFQI_LOG_CANDIDATES = 6 };
+
+typedef struct dfqi_stats {
+    int64_t n;          /* steps of the site */
+    float *min, *max;   /* [n] */
+    double *square;     /* [n] sum of x^2 */
+    double *count;      /* [n] values seen */
+    int candidates;     /* in use, up to DFQI_CANDIDATES */
+    float *step, *zero; /* [DFQI_CANDIDATES][n] */
+    double *error;      /* [DFQI_CANDIDATES][n] */
+    double log_error[DFQI_LOG_CANDIDATES]; /* attention maps only */
+    float *tile;        /* scratch */
+} dfqi_stats;
+
+/* An operand as parts of rows: [parts][rows][cols]. Operands with heads have heads parts an image,
+ * each with its own steps if there are several (graph/ops_quant.c). */
+typedef struct dfqi_view {
+    const float *x;
+    int64_t parts, heads, rows, cols, steps;
+    const float *values; /* attention maps: what they are multiplied with, [parts][cols][depth] */
+    int64_t depth;
+} dfqi_view;
+
+dfq_status dfqi_stats_new(dfq_context *ctx, int64_t n, int64_t tile_floats, dfqi_stats *out);
+void dfqi_stats_fini(dfq_context *ctx, dfqi_stats *s);
+/* Scratch floats for an operand with `cols` columns; `depth` of the values for maps, else 0. */
+int64_t dfqi_stats_tile(int64_t cols, int64_t depth);
+
+/* Minimum, maximum and power of each step's values. */
+void dfqi_stats_add(dfqi_stats *s, const dfqi_view *v);
+/* Candidates that shrink the range from both ends; clears the errors. */
+void dfqi_stats_shrink(dfqi_stats *s, const dfqi_site *site);
+/* Adds the squared error of every candidate: of the operand itself, or of the product with the
+ * values for attention maps, whose small entries matter by their number. */
+void dfqi_stats_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v,
+                       const dfqi_kernels *k);
+/* The best step and zero point for each step; for maps the better of both kinds of grid. */
+void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site);
+
+/* -- folding (fold.c) --------------------------------------------------------------------------------- */
+
+/* How much of the spread of a linear layer's input channels its weights should take over.
+ * Candidates mix the steps found for each channel with one common step. */
+void dfqi_fold_candidates(dfqi_stats *s, const dfqi_site *site);
+/* Chooses by the error at the layer's output: of the activations, and of the weights of `w`. */
+dfq_status dfqi_fold_choose(dfqi_scheme *scheme, const dfqi_stats *s, dfqi_site *site,
+                            const dfq_tensor *w, int weight_bits);
+
+#endif
