@@ -5,7 +5,9 @@
  * Output and input may not overlap unless a slot says so. A slot gives the same bits for a row (or
  * an image) whatever rows are computed beside it, so callers may slice work as they like.
  *
- * Numbers: float32; sums run in float with 16 fixed lanes (or wider); rounding is half to even. */
+ * Numbers: float32; sums run in float with 16 fixed lanes (or wider); rounding is half to even. NaN
+ * passes through forward slots. Tables may differ in the last bits, except in fq, fq_log and
+ * fq_weight. */
 #ifndef DFQI_KERNEL_H
 #define DFQI_KERNEL_H
 
@@ -16,7 +18,8 @@
 
 enum { DFQI_PANEL = 64 }; /* columns of a packed panel */
 
-/* Floats that pack_* write for a [k,n] right-hand side: ceil(n / 64) panels of k x 64, zero-padded. */
+/* Floats that `pack` writes for a [k,n] right-hand side: ceil(n / 64) panels of k x 64, padded with
+ * zeros. */
 size_t dfqi_packed_floats(int64_t k, int64_t n);
 
 /* A uniform quantization grid: q = clamp(rint(x / step + rint(zero)), lo, hi) and
@@ -49,12 +52,14 @@ typedef struct dfqi_kernels {
 
     /* -- elementwise ----------------------------------------------------------------------- */
 
-    void (*add)(size_t n, const float *a, const float *b, float *y);          /* y may be a or b */
-    void (*axpy)(size_t n, float alpha, const float *x, float *y);            /* y += alpha x */
-    void (*scale)(size_t n, float alpha, const float *x, float *y);           /* y may be x */
-    void (*gelu)(size_t n, const float *x, float *y);                         /* erf form, exact to 4e-7 */
-    void (*gelu_bwd)(size_t n, const float *x, const float *dy, float *dx);   /* dx may be dy */
-    void (*relu)(size_t n, float cap, const float *x, float *y);              /* min(max(x,0),cap); cap INFINITY: ReLU */
+    void (*add)(size_t n, const float *a, const float *b, float *y); /* y may be a or b */
+    void (*axpy)(size_t n, float alpha, const float *x, float *y);   /* y += alpha x */
+    void (*scale)(size_t n, float alpha, const float *x, float *y);  /* y may be x */
+    /* The erf form, to 4e-7. */
+    void (*gelu)(size_t n, const float *x, float *y);
+    void (*gelu_bwd)(size_t n, const float *x, const float *dy, float *dx); /* dx may be dy */
+    /* min(max(x, 0), cap), cap INFINITY: ReLU. The slope is 1 strictly inside (0, cap), else 0. */
+    void (*relu)(size_t n, float cap, const float *x, float *y);
     void (*relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *dx);
 
     /* -- rows: x is [rows, cols], contiguous ----------------------------------------------- */
@@ -86,7 +91,7 @@ typedef struct dfqi_kernels {
     void (*fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
                    float *dx, float *dstep, float *dzero);
     /* Logarithmic grid with base 2^(1/2): q = rint(-2 log2(x / top)); q > hi gives 0, q < 0 is 0;
-     * y = top * 2^(-q/2). x >= 0. */
+     * y = top * 2^(-q/2). x >= 0; x / top below FLT_MIN gives 0. */
     void (*fq_log)(size_t n, float top, float hi, const float *x, float *y);
     /* Weights, per row r of w[rows, cols], optional per-column factor s[c] (NULL: 1):
      * v = w s; m = max |v|; step = step_in ? step_in[r] : max(2 m, 1e-8) / (2^bits - 1);
@@ -117,8 +122,9 @@ typedef struct dfqi_kernels {
                         const float *s, float weight, float *ds, float *scratch);
 } dfqi_kernels;
 
-/* The best table for this machine, or the one that DFQ_KERNELS names ("ref", "blis", "avx2",
- * "avx512", ...; an unknown or unusable name falls back to the best with a warning in the log).
+/* The best table for this machine, or the one that DFQ_KERNELS names: by its name
+ * ("avx2+libxsmm") or the best one with that part in its name ("ref", "blis", "avx2", ...). An
+ * unknown or unusable name falls back to the best table with a warning in the log.
  * Chosen once per process; static memory, thread safe. */
 const dfqi_kernels *dfqi_kernels_get(dfq_context *ctx);
 /* All tables usable on this machine, best first, "ref" last; for tests and benchmarks. */

@@ -14,7 +14,7 @@ extern const dfqi_kernels dfqi_kernels_ref; /* complete: every other table start
 bool dfqi_kernels_use_xsmm(dfqi_kernels *t);
 bool dfqi_kernels_use_blis(dfqi_kernels *t);
 
-/* Everything but matrix products. */
+/* Everything but matrix products: packing, too. Used before the products, which take its pack. */
 bool dfqi_kernels_use_avx2(dfqi_kernels *t);
 bool dfqi_kernels_use_avx512(dfqi_kernels *t);
 

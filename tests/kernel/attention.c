@@ -31,11 +31,12 @@ static void slot_inter_head(const dfqi_kernels *t, pool *p)
         int64_t n = round == 0 ? 197 : round == 29 ? 9 : pool_extent(p, 2, 70);
         int64_t drop = round % 2;
         size_t all = (size_t)(heads * n * n);
-        float *r = pool_take(p, all, -9.0f, 9.0f), *scratch = pool_take(p, (size_t)(3 * heads * n),
-                                                                       0.0f, 1.0f);
+        float *r = pool_take(p, all, -9.0f, 9.0f),
+              *scratch = pool_take(p, (size_t)(3 * heads * n), 0.0f, 1.0f);
         float *dr = pool_take(p, all, -1.0f, 1.0f), *want = pool_take(p, all, -1.0f, 1.0f);
         if (round == 5) /* a flat row, and equal ends: the first one counts */
-            for (int64_t i = 0; i < n; i++) r[drop * n + i] = 1.0f, r[(n - 1) * n + i] = (float)(i % 3);
+            for (int64_t i = 0; i < n; i++)
+                r[drop * n + i] = 1.0f, r[(n - 1) * n + i] = (float)(i % 3);
         double expected = 0.0;
         for (int64_t q = drop; q < n; q++)
             for (int64_t i = 0; i < heads; i++)
@@ -73,8 +74,7 @@ static void slot_head_ssim(const dfqi_kernels *t, pool *p)
                     sa += u / count, sb += v / count;
                     aa += u * u / count, bb += v * v / count, ab += u * v / count;
                 }
-                expected += (2.0 * (ab - sa * sb) + 9e-4) /
-                            (aa - sa * sa + bb - sb * sb + 9e-4);
+                expected += (2.0 * (ab - sa * sb) + 9e-4) / (aa - sa * sa + bb - sb * sb + 9e-4);
             }
         double ref = reference()->head_ssim(rows, n, d, drop, a, b, 0.3f, want, scratch);
         double got = t->head_ssim(rows, n, d, drop, a, b, 0.3f, ds, scratch);

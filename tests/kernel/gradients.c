@@ -7,8 +7,7 @@ enum { DIRECTIONS = 6 };
 typedef double (*loss_fn)(const dfqi_kernels *t, const float *x, void *arg);
 
 static void check_gradient(const dfqi_kernels *t, pool *p, loss_fn loss, void *arg, size_t n,
-                           const float *x, const float *grad, float h, double tol,
-                           const char *what)
+                           const float *x, const float *grad, float h, double tol, const char *what)
 {
     float *d = pool_take(p, n, 0.0f, 1.0f), *moved = pool_take(p, n, 0.0f, 1.0f);
     for (int k = 0; k < DIRECTIONS; k++) {

@@ -1,9 +1,10 @@
-/* A row comes out with the same bits whatever rows are computed beside it, and so does a second run:
- * that is what lets callers slice work over threads. */
+/* A row comes out with the same bits whatever rows are computed beside it, and so does a second
+ * run: that is what lets callers slice work over threads. */
 #include "kernel/support.h"
 
 /* Calls body(t, arg, begin, count) for random slices that cover n rows. */
-typedef void (*slice_fn)(const dfqi_kernels *t, void *arg, int64_t begin, int64_t count, float *out);
+typedef void (*slice_fn)(const dfqi_kernels *t, void *arg, int64_t begin, int64_t count,
+                         float *out);
 
 static void check_slices(const dfqi_kernels *t, pool *p, slice_fn body, void *arg, int64_t rows,
                          int64_t cols, const char *what)

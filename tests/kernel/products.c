@@ -23,10 +23,11 @@ static void expect(int64_t m, int64_t n, int64_t k, matrix a, matrix b, const fl
 /* Rounding of a float sum of k products of numbers below 1. */
 static double bound(int64_t k)
 {
-    return 2e-6 + 5e-8 * (double)k; /* in order, so a partial sum of size sqrt(k) is rounded k times */
+    return 2e-6 +
+           5e-8 * (double)k; /* in order, so a partial sum of size sqrt(k) is rounded k times */
 }
 
-static const int64_t fixed[][3] = {{1, 1, 1},     {24, 64, 64}, {197, 197, 64}, {197, 64, 197},
+static const int64_t fixed[][3] = {{1, 1, 1},      {24, 64, 64}, {197, 197, 64}, {197, 64, 197},
                                    {48, 40, 2000}, {6, 5, 1},    {25, 129, 770}, {3, 81, 0}};
 enum { N_FIXED = sizeof fixed / sizeof fixed[0], N_ROUNDS = N_FIXED + 24 };
 

@@ -81,8 +81,9 @@ static void slot_layernorm(const dfqi_kernels *t, pool *p)
                 var += pow((double)x[r * cols + c] - mean, 2.0) / (double)cols;
             double rstd = 1.0 / sqrt(var + 1e-2);
             for (int64_t c = 0; c < cols; c++)
-                want[r * cols + c] = (float)(((double)x[r * cols + c] - mean) * rstd *
-                                                 (double)gamma[c] + (double)beta[c]);
+                want[r * cols + c] =
+                    (float)(((double)x[r * cols + c] - mean) * rstd * (double)gamma[c] +
+                            (double)beta[c]);
             stats[2 * r] = stats[2 * r + 1] = 0.0f;
         }
         t->layernorm(rows, cols, 1e-2f, x, gamma, beta, y, stats);

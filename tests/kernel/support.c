@@ -61,8 +61,8 @@ static bool is_close(double got, double want, double tol)
 void check_close(size_t n, const float *got, const float *want, double tol, const char *what)
 {
     for (size_t i = 0; i < n; i++)
-        ck_assert_msg(is_close((double)got[i], (double)want[i], tol), "%s[%zu]: %.9g, expected %.9g",
-                      what, i, (double)got[i], (double)want[i]);
+        ck_assert_msg(is_close((double)got[i], (double)want[i], tol),
+                      "%s[%zu]: %.9g, expected %.9g", what, i, (double)got[i], (double)want[i]);
 }
 
 void check_mostly(size_t n, const float *got, const float *want, double tol, size_t limit,

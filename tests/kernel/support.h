@@ -37,8 +37,8 @@ void check_mostly(size_t n, const float *got, const float *want, double tol, siz
 void check_number(double got, double want, double tol, const char *what);
 
 const dfqi_kernels *reference(void);
-/* Number of tables, and one of them. Tests loop to DFQT_TABLES_MAX and return beyond the last one: the
- * tables are built in the forked test, since the choice among them is made once per process. */
+/* Number of tables, and one of them. Tests loop to DFQT_TABLES_MAX and return beyond the last one:
+ * the tables are built in the forked test, since the choice among them is made once per process. */
 enum { DFQT_TABLES_MAX = 8 };
 int n_tables(void);
 const dfqi_kernels *table(int i);
@@ -49,7 +49,10 @@ typedef struct slot_test {
     size_t offset; /* in dfqi_kernels */
     void (*run)(const dfqi_kernels *t, pool *p);
 } slot_test;
-#define SLOT(member) {#member, offsetof(dfqi_kernels, member), slot_##member}
+#define SLOT(member)                                                                               \
+    {                                                                                              \
+#member, offsetof(dfqi_kernels, member), slot_##member                                     \
+    }
 
 extern const slot_test product_slots[], elementwise_slots[], row_slots[], quant_slots[],
     layout_slots[], attention_slots[]; /* each ends with a NULL name */

@@ -4,7 +4,7 @@
 #include "kernel/x86/isa.h"
 #include "kernel/x86/vec.h"
 
-/* The largest of scale * x, or NaN-free garbage if x has NaN (which the sum then shows). */
+/* The largest of scale * x. NaN is left out here; it reaches the sum, and so the whole row. */
 static float scaled_max(int64_t cols, vf scale, const float *x)
 {
     vf top = vf_set(-INFINITY);
