@@ -1,0 +1,210 @@
+/** @file dfq/generator.h
+ *  Synthetic images for data-free quantization: noise is optimised through a frozen network until
+ *  its attention heads agree on what they see (MimiQ, AAAI 2025, arXiv 2407.20021). No image of the
+ *  training set is needed.
+ *
+ *  The objective of a batch x of B images with random classes y is
+ *
+ *      L(x) = attention_weight * L_IH(x~) + class_weight * CE(f(x~), y) + tv_weight * TV(x)
+ *
+ *  x~ is x rolled by a few pixels, with a random colour offset and contrast per image and channel,
+ *  new in every iteration. L_IH is the mean of 1 - SSIM^2 over blocks, images, patch queries and
+ *  ordered pairs of heads, of the raw query-key products (class token left out, each row stretched
+ *  to 0..1). CE is the mean cross-entropy, TV the sum of four Frobenius norms of neighbour
+ *  differences over the batch, diagonal ones divided by sqrt(2). x starts as N(0,1), is moved by
+ *  AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range of real pictures after each
+ *  step.
+ *
+ *  Every batch depends on the seed and its own number alone. The same graph, options and build give
+ *  the same bits at any thread count, also when a job was stopped and resumed. */
+#ifndef DFQ_GENERATOR_H
+#define DFQ_GENERATOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/graph.h>
+#include <dfq/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A job that makes images. One thread at a time, like its context. */
+typedef struct dfq_generator dfq_generator;
+
+/** Kinds of images. */
+enum {
+    DFQ_GENERATOR_ATTENTION = 0, /**< the whole objective (MimiQ) */
+    DFQ_GENERATOR_PRIOR = 1,     /**< class prior and total variation, without L_IH */
+    DFQ_GENERATOR_NOISE = 2, /**< N(0,1) clamped to the range of pictures; nothing is optimised */
+    DFQ_GENERATOR_PSE = 3    /**< L_IH replaced by PSAQ-ViT's patch similarity entropy: minus the
+                                  sum over blocks of the entropy of a Gaussian density (width
+                                  0.01, 10 points) of cosine similarities between patches */
+};
+
+/** Columns of dfq_generator_get_losses(). */
+enum {
+    DFQ_LOSS_TOTAL = 0,     /**< L */
+    DFQ_LOSS_ATTENTION = 1, /**< L_IH, or the entropy term of kind PSE; unweighted */
+    DFQ_LOSS_CLASS = 2,     /**< CE, unweighted */
+    DFQ_LOSS_TV = 3,        /**< TV, unweighted */
+    DFQ_LOSS_COUNT = 4      /**< number of columns */
+};
+
+/** Options of dfq_generator_create(). Fill with dfq_generator_options_init() first. */
+typedef struct dfq_generator_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_ATTENTION */
+    int64_t images;       /**< images in all, 1..10 million; default 32 */
+    int64_t batch;        /**< images optimised together, 1..4096, cut to `images`; default 16. The
+                               last batch is computed whole and then cut */
+    int64_t iterations;   /**< steps of each batch, 1..1 million; default 500 (the paper: 2000) */
+    uint64_t seed;        /**< any number; default 0 */
+    float attention_weight; /**< 0..1e6, 0 leaves the term out; default 1 */
+    float class_weight;     /**< likewise; default 1 */
+    float tv_weight;        /**< likewise; default 2.5e-5 */
+    float rate;             /**< first learning rate, 0..1000; default 0.1 */
+    float end_rate;         /**< what the cosine ends at; default 0.001 */
+    float weight_decay;     /**< decoupled, 0..1; default 1e-6 */
+    int32_t roll_first;     /**< largest roll in the first half, 0..4096 pixels; default 8 */
+    int32_t roll_second;    /**< in the second half; default 16 */
+    int32_t flip;           /**< 1: the batch is mirrored in half of the iterations; default 0 */
+    int32_t jitter;         /**< 1: colour offset and contrast; default 1 */
+} dfq_generator_options;
+
+/** What a job costs. Filled by dfq_generator_estimate(). */
+typedef struct dfq_generator_cost {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    int64_t bytes;        /**< memory at the peak, without the network's weights */
+    int64_t macs;         /**< multiply-accumulates of one iteration of one batch */
+    double seconds;       /**< of one iteration of one batch; NaN: not measured yet */
+    double seconds_left;  /**< to the end of the job; NaN: unknown */
+    int64_t units;        /**< iterations of all batches */
+    int64_t done;         /**< iterations done */
+    int64_t images_done;  /**< images of finished batches */
+} dfq_generator_cost;
+
+/** Writes defaults: `size` must be sizeof(dfq_generator_options) of the caller. */
+DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t size);
+
+/** Prepares a job. Large memory is allocated only when work begins, so dfq_generator_estimate() can
+ *  be asked before.
+ *  @param graph         a float network; kept alive by the job, must not be tuned meanwhile
+ *  @param options       NULL for defaults
+ *  @param out_generator to be given back with dfq_generator_release()
+ *  @return ::DFQ_E_INVALID (an option out of range, a quantized network), ::DFQ_E_UNSUPPORTED (an
+ *          option this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_create(const dfq_graph *graph,
+                                            const dfq_generator_options *options,
+                                            dfq_generator **out_generator);
+
+/** Ends a job; images handed out stay. NULL is fine. */
+DFQ_API void dfq_generator_release(dfq_generator *generator);
+
+/** One iteration of the current batch. A batch that becomes NaN or infinite is drawn anew, three
+ *  times at most.
+ *  @param out_finished 1: all images are made, there is nothing left to do; else 0
+ *  @return ::DFQ_E_NUMERIC (a batch diverged four times), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_step(dfq_generator *generator, int32_t *out_finished);
+
+/** Steps until all images are made. Reports stage "synth" after each iteration; its loss is L.
+ *  @return ::DFQ_E_CANCELLED (between two iterations: call again to go on), otherwise as
+ *          dfq_generator_step(). */
+DFQ_CHECKED dfq_status dfq_generator_run(dfq_generator *generator);
+
+/** The images of finished batches.
+ *  @param out_images F32 [n,3,S,S], normalised with the network's mean and std; a new reference,
+ *                    nothing is copied once the job is complete
+ *  @return ::DFQ_E_INVALID (no batch is finished), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_get_images(const dfq_generator *generator,
+                                                dfq_tensor **out_images);
+
+/** Their classes: I32 [n], 0..classes - 1, uniformly random. As dfq_generator_get_images(). */
+DFQ_CHECKED dfq_status dfq_generator_get_labels(const dfq_generator *generator,
+                                                dfq_tensor **out_labels);
+
+/** The curves: F32 [done, ::DFQ_LOSS_COUNT], one row for each iteration done (columns DFQ_LOSS_*),
+ *  as it was before the step, batch after batch. NaN for terms that are not in the objective.
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_get_losses(const dfq_generator *generator,
+                                                dfq_tensor **out_losses);
+
+/** How alike the heads attend: per block, the mean SSIM over patch queries and pairs of different
+ *  heads, F32 [depth], between -1 and 1, of the first `n` finished images as they were drawn and as
+ *  they are. One forward pass each.
+ *  @param n at most this many images; 0: all that are finished
+ *  @return ::DFQ_E_INVALID (n < 0, no batch is finished), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_get_similarity(const dfq_generator *generator, int64_t n,
+                                                    dfq_tensor **out_before,
+                                                    dfq_tensor **out_after);
+
+/** Memory, work and time of the job.
+ *  @param probe 1: if no iteration was timed yet, evaluates the objective twice and times the
+ *  second (the job stays as it is); this allocates the job's memory. 0: takes what is known
+ *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_estimate(dfq_generator *generator, int32_t probe,
+                                              dfq_generator_cost *out_cost);
+
+/** Writes the finished images as a set, see dfq_images_save(). */
+DFQ_CHECKED dfq_status dfq_generator_save(const dfq_generator *generator, const char *folder,
+                                          int32_t replace);
+
+/** Writes the state of the job to a safetensors file, beside `path` and renamed: finished images,
+ *  the current batch with its moments, and fingerprints of options and weights.
+ *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_save_checkpoint(const dfq_generator *generator,
+                                                     const char *path);
+
+/** Puts a job that was created with the same graph and options where a checkpoint left off. The
+ *  images will have the same bits as those of an uninterrupted job. On failure the job is as it
+ *  was.
+ *  @return ::DFQ_E_INVALID (other options, other weights, the job is complete already), ::DFQ_E_IO,
+ *          ::DFQ_E_CORRUPT, ::DFQ_E_NUMERIC, ::DFQ_E_UNSUPPORTED (a newer format), ::DFQ_E_NOMEM.
+ */
+DFQ_CHECKED dfq_status dfq_generator_load_checkpoint(dfq_generator *generator, const char *path);
+
+/* -- sets of images ---------------------------------------------------------------------------- */
+
+/** Writes images as a folder that opens as a data set: 00000.png, 00001.png, ..., labels.csv; with
+ *  images.safetensors (the exact values) and contact.png (an overview of the first 256). Reports
+ *  stage "save"; labels.csv is written last.
+ *  @param graph   whose normalisation the images have
+ *  @param images  F32 [n,3,S,S], normalised, n >= 1
+ *  @param labels  I32 [n], 0..classes - 1
+ *  @param folder  made if it is not there
+ *  @param replace 0: a folder that holds a set already is left alone
+ *  @return ::DFQ_E_EXISTS, ::DFQ_E_SHAPE, ::DFQ_E_INVALID (labels), ::DFQ_E_IO, ::DFQ_E_CANCELLED,
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_images_save(const dfq_graph *graph, const dfq_tensor *images,
+                                       const dfq_tensor *labels, const char *folder,
+                                       int32_t replace);
+
+/** Reads a set back: exactly, from images.safetensors, or from the pictures of labels.csv or of
+ *  class folders if that file is not there (values then come in steps of 1/255; larger pictures are
+ *  cropped to the middle).
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_SHAPE (not the network's image size),
+ *          ::DFQ_E_INVALID (labels), ::DFQ_E_NUMERIC, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_images_load(const dfq_graph *graph, const char *folder,
+                                       dfq_tensor **out_images, dfq_tensor **out_labels);
+
+/** Writes a PNG of what the last block looks at. Upper row: the image, then the class token's
+ *  softmax map over patches for each head. Lower row: the raw query-key product for each key, mean
+ *  over patch queries: of all heads together, then of each head. Every map is stretched to its own
+ *  range, dark to bright.
+ *  @param images F32 [n,3,S,S], normalised
+ *  @param index  which image, 0..n - 1
+ *  @return ::DFQ_E_SHAPE, ::DFQ_E_INVALID (index), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_images_save_attention(const dfq_graph *graph, const dfq_tensor *images,
+                                                 int64_t index, const char *path);
+
+/** Inter-head similarity of any images: F32 [depth], as dfq_generator_get_similarity().
+ *  @return ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_images_get_similarity(const dfq_graph *graph, const dfq_tensor *images,
+                                                 dfq_tensor **out_similarity);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,249 @@
+/* Checkpoints: safetensors with the finished images, and, inside a batch, its images and moments.
+ *
+ *   state   I64 [3]        batch, iteration, attempt
+ *   losses  F32 [done,4]   if anything is done
+ *   images  F32 [n,3,S,S]  finished ones, if there are any; labels I32 [n]
+ *   x, m, v F32 [B,3,S,S]  if iteration > 0
+ *
+ * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (a hash of the weights).
+ * Everything else follows from the options. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/safetensors.h"
+#include "synth/synth_priv.h"
+
+enum { TENSORS_MAX = 7, HASH_TEXT = 17, NAME = 8 };
+
+static const char format_version[] = "1";
+
+typedef struct progress {
+    int64_t at, iteration, attempt;
+} progress;
+
+/* FNV-1a over 32-bit words. */
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *p = bytes;
+    uint32_t word;
+    for (; size >= sizeof word; p += sizeof word, size -= sizeof word) {
+        memcpy(&word, p, sizeof word);
+        hash = (hash ^ word) * UINT64_C(0x100000001B3);
+    }
+    for (; size > 0; p++, size--) hash = (hash ^ *p) * UINT64_C(0x100000001B3);
+    return hash;
+}
+
+/* Names, shapes and bits of all weights, and the input normalisation. */
+static void hash_model(const dfqi_network *net, char text[HASH_TEXT])
+{
+    uint64_t hash = UINT64_C(0xCBF29CE484222325);
+    hash = mix(hash, net->arch.mean, sizeof net->arch.mean);
+    hash = mix(hash, net->arch.std, sizeof net->arch.std);
+    hash = mix(hash, &net->arch.heads, sizeof net->arch.heads);
+    hash = mix(hash, &net->arch.eps, sizeof net->arch.eps);
+    for (int32_t i = 0; i < net->n_params; i++) {
+        const dfq_tensor *t = net->params[i].tensor;
+        hash = mix(hash, net->params[i].name, strlen(net->params[i].name));
+        hash = mix(hash, t->dims, (size_t)t->rank * sizeof *t->dims);
+        hash = mix(hash, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
+    }
+    snprintf(text, HASH_TEXT, "%016" PRIx64, hash);
+}
+
+/* -- writing ----------------------------------------------------------------------------------- */
+
+typedef struct writer {
+    int64_t n;
+    char names[TENSORS_MAX][NAME];
+    dfq_tensor tensors[TENSORS_MAX]; /* views: borrowed memory, never retained */
+    dfqi_st_entry entries[TENSORS_MAX];
+} writer;
+
+static void put(writer *w, dfq_context *ctx, const char *name, dfqi_dtype dtype, int32_t rank,
+                const int64_t *dims, void *data)
+{
+    dfq_tensor *t = &w->tensors[w->n];
+    *t = (dfq_tensor){.ctx = ctx, .refs = 1, .dtype = dtype, .rank = rank, .data = data};
+    memcpy(t->dims, dims, (size_t)rank * sizeof *dims);
+    snprintf(w->names[w->n], NAME, "%s", name);
+    w->entries[w->n] = (dfqi_st_entry){.name = w->names[w->n], .tensor = t};
+    w->n++;
+}
+
+dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path)
+{
+    const dfqi_arch *a = &s->model->net.arch;
+    dfq_context *ctx = s->ctx;
+    char options[DFQI_OPTIONS_TEXT], model[HASH_TEXT], version[sizeof format_version];
+    char keys[3][24] = {"dfq.synth", "dfq.synth.options", "dfq.synth.model"};
+    dfqi_st_meta meta[3] = {{keys[0], version}, {keys[1], options}, {keys[2], model}};
+    progress state = {s->at, s->iteration, s->attempt};
+    int64_t dims[4] = {dfqi_synth_finished(s), a->channels, a->image, a->image};
+    int64_t losses[2] = {dfqi_synth_done(s), DFQI_SYNTH_LOSSES};
+    writer w = {0};
+    memcpy(version, format_version, sizeof version);
+    dfqi_synth_text(&s->o, options);
+    hash_model(&s->model->net, model);
+    put(&w, ctx, "state", DFQI_I64, 1, (int64_t[]){3}, &state);
+    if (losses[0] > 0) put(&w, ctx, "losses", DFQI_F32, 2, losses, s->losses);
+    if (dims[0] > 0 && s->images) {
+        put(&w, ctx, "images", DFQI_F32, 4, dims, s->images->data);
+        put(&w, ctx, "labels", DFQI_I32, 1, dims, s->labels->data);
+    }
+    dims[0] = s->o.batch;
+    if (s->iteration > 0) {
+        put(&w, ctx, "x", DFQI_F32, 4, dims, s->x);
+        put(&w, ctx, "m", DFQI_F32, 4, dims, s->moments.m);
+        put(&w, ctx, "v", DFQI_F32, 4, dims, s->moments.v);
+    }
+    return dfqi_st_write(ctx, path, w.n, w.entries, 3, meta);
+}
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+static dfq_status check_meta(const dfqi_synth *s, const dfqi_safetensors *st, const char *path)
+{
+    char options[DFQI_OPTIONS_TEXT], model[HASH_TEXT];
+    const char *version = dfqi_st_meta_find(st, "dfq.synth");
+    const char *made = dfqi_st_meta_find(st, "dfq.synth.options");
+    const char *hash = dfqi_st_meta_find(st, "dfq.synth.model");
+    if (!version || !made || !hash)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of image synthesis", path);
+    if (strcmp(version, format_version) != 0)
+        return dfqi_fail(s->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: checkpoint of version %.20s, this library "
+                         "knows %s",
+                         path, version, format_version);
+    dfqi_synth_text(&s->o, options);
+    if (strcmp(made, options) != 0)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                         "%s: made with other options (%.300s), asked for are: %s", path, made,
+                         options);
+    hash_model(&s->model->net, model);
+    if (strcmp(hash, model) != 0)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: made with other weights than those of %s",
+                         path, s->model->net.arch.name);
+    return DFQ_OK;
+}
+
+static dfq_status find(const dfqi_safetensors *st, const char *path, const char *name,
+                       dfqi_dtype dtype, int32_t rank, const int64_t *dims, const dfq_tensor **out)
+{
+    const dfq_tensor *t = dfqi_st_find(st, name);
+    if (!t || t->dtype != dtype || t->rank != rank ||
+        memcmp(t->dims, dims, (size_t)rank * sizeof *dims) != 0)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing or has the wrong shape",
+                         path, name);
+    *out = t;
+    return DFQ_OK;
+}
+
+static dfq_status check_finite(const char *path, const char *name, const dfq_tensor *t)
+{
+    const float *v = dfqi_tensor_f32(t);
+    for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
+        if (!isfinite(v[i]))
+            return dfqi_fail(t->ctx, DFQ_E_NUMERIC, "%s: tensor %s holds %g at element %lld", path,
+                             name, (double)v[i], (long long)i);
+    return DFQ_OK;
+}
+
+static dfq_status check_labels(const dfqi_synth *s, const char *path, const dfq_tensor *t)
+{
+    const int32_t *y = t->data;
+    for (int64_t i = 0; i < t->dims[0]; i++)
+        if (y[i] < 0 || y[i] >= s->model->net.arch.classes)
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor labels holds %d at element %lld",
+                             path, (int)y[i], (long long)i);
+    return DFQ_OK;
+}
+
+/* What a checkpoint holds; NULL where the state says there is nothing. */
+typedef struct content {
+    progress state;
+    const dfq_tensor *losses, *images, *labels, *batch[3];
+} content;
+
+static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, const char *path,
+                             progress *out)
+{
+    const dfq_tensor *t;
+    DFQI_TRY(find(st, path, "state", DFQI_I64, 1, (int64_t[]){3}, &t));
+    memcpy(out, t->data, sizeof *out);
+    if (out->at >= 0 && out->at <= s->n_batches && out->iteration >= 0 &&
+        out->iteration < s->per_batch && (out->at < s->n_batches || out->iteration == 0) &&
+        out->attempt >= 0 && out->attempt < DFQI_SYNTH_ATTEMPTS)
+        return DFQ_OK;
+    return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                     "%s: tensor state names batch %lld of %lld, iteration %lld", path,
+                     (long long)out->at, (long long)s->n_batches, (long long)out->iteration);
+}
+
+static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, const char *path,
+                               content *c)
+{
+    static const char *const names[3] = {"x", "m", "v"};
+    const dfqi_arch *a = &s->model->net.arch;
+    int64_t dims[4] = {s->o.batch, a->channels, a->image, a->image};
+    DFQI_TRY(read_state(s, st, path, &c->state));
+    int64_t done = c->state.at * s->per_batch + c->state.iteration;
+    if (done > 0)
+        DFQI_TRY(find(st, path, "losses", DFQI_F32, 2, (int64_t[]){done, DFQI_SYNTH_LOSSES},
+                      &c->losses));
+    for (int i = 0; c->state.iteration > 0 && i < 3; i++) {
+        DFQI_TRY(find(st, path, names[i], DFQI_F32, 4, dims, &c->batch[i]));
+        DFQI_TRY(check_finite(path, names[i], c->batch[i]));
+    }
+    if (c->state.at == 0) return DFQ_OK;
+    dims[0] = c->state.at == s->n_batches ? s->o.images : c->state.at * s->o.batch;
+    DFQI_TRY(find(st, path, "images", DFQI_F32, 4, dims, &c->images));
+    DFQI_TRY(check_finite(path, "images", c->images));
+    DFQI_TRY(find(st, path, "labels", DFQI_I32, 1, dims, &c->labels));
+    return check_labels(s, path, c->labels);
+}
+
+static void take(dfqi_synth *s, const content *c)
+{
+    size_t batch = (size_t)(s->o.batch * s->pixels) * sizeof(float);
+    s->at = c->state.at;
+    s->iteration = c->state.iteration;
+    s->attempt = c->state.attempt;
+    s->drawn = 0;
+    if (c->losses)
+        memcpy(s->losses, c->losses->data, (size_t)dfqi_tensor_count(c->losses) * sizeof(float));
+    if (c->images) {
+        memcpy(s->images->data, c->images->data,
+               (size_t)dfqi_tensor_count(c->images) * sizeof(float));
+        memcpy(s->labels->data, c->labels->data, (size_t)c->labels->dims[0] * sizeof(int32_t));
+    }
+    if (c->state.iteration > 0) {
+        dfqi_draw_labels(s, s->at, s->attempt, s->labels_f);
+        memcpy(s->x, c->batch[0]->data, batch);
+        memcpy(s->moments.m, c->batch[1]->data, batch);
+        memcpy(s->moments.v, c->batch[2]->data, batch);
+        s->drawn = 1;
+    }
+}
+
+dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)
+{
+    dfqi_safetensors st;
+    content c = {0};
+    dfq_status status;
+    /* finished images may be in other hands: a complete job hands out its own memory */
+    if (s->at == s->n_batches)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: this job is complete, restore into a new one",
+                         path);
+    DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
+    DFQI_GOTO(check_meta(s, &st, path), out);
+    DFQI_GOTO(read_content(s, &st, path, &c), out);
+    DFQI_GOTO(dfqi_synth_start(s), out);
+    take(s, &c);
+out:
+    dfqi_st_fini(&st);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* Everything random of a job. Each purpose has streams of its own, so that switching one
+ * augmentation off does not change the numbers of another. */
+#include <math.h>
+
+#include "base/rng.h"
+#include "synth/synth_priv.h"
+
+enum { IMAGES = 1, LABELS, ROLL, FLIP, NOISE, JITTER };
+
+/* 4 bits purpose, 4 attempt, 32 batch, 24 iteration: the limits of options.c keep them apart. */
+static dfqi_rng stream(const dfqi_synth *s, uint64_t purpose, int64_t batch, int64_t attempt,
+                       int64_t iteration)
+{
+    return dfqi_rng_make(s->o.seed, purpose << 60 | (uint64_t)attempt << 56 |
+                                        (uint64_t)batch << 24 | (uint64_t)iteration);
+}
+
+void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *x)
+{
+    dfqi_rng r = stream(s, IMAGES, batch, attempt, 0);
+    dfqi_rng_fill_normal(&r, x, (size_t)(s->o.batch * s->pixels));
+}
+
+void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels)
+{
+    dfqi_rng r = stream(s, LABELS, batch, attempt, 0);
+    uint32_t classes = (uint32_t)s->model->net.arch.classes;
+    for (int64_t i = 0; i < s->o.batch; i++) labels[i] = (float)dfqi_rng_below(&r, classes);
+}
+
+/* Uniform in -most..most. */
+static float offset(dfqi_rng *r, int32_t most)
+{
+    return (float)((int64_t)dfqi_rng_below(r, 2 * (uint32_t)most + 1) - most);
+}
+
+void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out)
+{
+    int64_t t = s->iteration, total = s->o.iterations, n = 3 * s->o.batch;
+    dfqi_rng roll = stream(s, ROLL, s->at, s->attempt, t);
+    dfqi_rng flip = stream(s, FLIP, s->at, s->attempt, t);
+    dfqi_rng noise = stream(s, NOISE, s->at, s->attempt, t);
+    dfqi_rng jitter = stream(s, JITTER, s->at, s->attempt, t);
+    int32_t most = 2 * t < total ? s->o.roll_first : s->o.roll_second;
+    float fade = 0.5f * (float)(total - 1 - t) / (float)total;
+    out->roll[0] = offset(&roll, most);
+    out->roll[1] = offset(&roll, most);
+    out->flip = s->o.flip && dfqi_rng_below(&flip, 2) == 1;
+    for (int64_t i = 0; i < n; i++) {
+        out->offset[i] = s->o.jitter ? fade * dfqi_rng_normal(&noise) : 0.0f;
+        out->mean[i] = s->o.jitter ? dfqi_rng_range(&jitter, -1.0f, 1.0f) : 0.0f;
+        out->dev[i] = s->o.jitter ? expf(dfqi_rng_range(&jitter, -1.0f, 1.0f)) : 1.0f;
+    }
+}

@@ -1,0 +1,251 @@
+/* Image sets: writing and reading. */
+#include "synth/imageset.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "base/progress.h"
+#include "io/file.h"
+#include "io/folder.h"
+#include "io/safetensors.h"
+#include "quant/evaluate.h"
+
+enum { CHUNK = 16, NAME = 32 };
+
+static char images_key[] = "images", labels_key[] = "labels";
+
+dfq_status dfqi_imageset_check(const dfqi_model *m, const dfq_tensor *images,
+                               const dfq_tensor *labels)
+{
+    char text[96];
+    const dfqi_arch *a = &m->net.arch;
+    if (images->dtype != DFQI_F32 || images->rank != 4 || images->dims[0] < 1 ||
+        images->dims[1] != a->channels || images->dims[2] != a->image ||
+        images->dims[3] != a->image)
+        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "images are %s %s, %s wants F32 [n,%lld,%lld,%lld]",
+                         dfqi_dtype_name(images->dtype),
+                         dfqi_shape_text(images->rank, images->dims, text, sizeof text), a->name,
+                         (long long)a->channels, (long long)a->image, (long long)a->image);
+    if (!labels) return DFQ_OK;
+    if (labels->dtype != DFQI_I32 || labels->rank != 1 || labels->dims[0] != images->dims[0])
+        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "labels are %s %s, must be I32 [%lld]",
+                         dfqi_dtype_name(labels->dtype),
+                         dfqi_shape_text(labels->rank, labels->dims, text, sizeof text),
+                         (long long)images->dims[0]);
+    for (int64_t i = 0; i < labels->dims[0]; i++) {
+        int32_t y = ((const int32_t *)labels->data)[i];
+        if (y < 0 || y >= a->classes)
+            return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                             "label %lld is %d, %s has the classes 0 to %lld", (long long)i, (int)y,
+                             a->name, (long long)a->classes - 1);
+    }
+    return DFQ_OK;
+}
+
+/* -- saving ------------------------------------------------------------------------------------ */
+
+typedef struct writer {
+    const dfqi_model *m;
+    const float *images;
+    const char *folder;
+    int64_t first;
+    dfq_status status[CHUNK];
+} writer;
+
+static void picture_name(int64_t i, char name[NAME])
+{
+    snprintf(name, NAME, "%05lld.png", (long long)i);
+}
+
+static dfq_status write_picture(const writer *w, int64_t i)
+{
+    const dfqi_arch *a = &w->m->net.arch;
+    int32_t side = (int32_t)a->image;
+    char name[NAME];
+    dfqi_image im;
+    picture_name(i, name);
+    char *path = dfqi_format(w->m->ctx, "%s/%s", w->folder, name);
+    if (!path) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_image_new(w->m->ctx, side, side, &im);
+    if (status == DFQ_OK) {
+        dfqi_image_denormalise(w->images + i * 3 * a->image * a->image, a->mean, a->std, &im);
+        status = dfqi_image_write_png(w->m->ctx, path, &im, NULL);
+        dfqi_image_fini(&im);
+    }
+    dfqi_free(w->m->ctx, path);
+    return status;
+}
+
+static void write_body(void *arg, int64_t i, int32_t thread)
+{
+    writer *w = arg;
+    (void)thread;
+    w->status[i] = write_picture(w, w->first + i);
+}
+
+static dfq_status write_pictures(const dfqi_model *m, const dfq_tensor *images, const char *folder)
+{
+    writer w = {.m = m, .images = dfqi_tensor_f32(images), .folder = folder};
+    int64_t n = images->dims[0];
+    dfqi_stage stage = dfqi_stage_begin(m->ctx, "save", 0, (uint64_t)n);
+    for (; w.first < n; w.first += CHUNK) {
+        int64_t count = n - w.first < CHUNK ? n - w.first : CHUNK;
+        dfqi_parallel_for(m->ctx, count, write_body, &w);
+        for (int64_t i = 0; i < count; i++) DFQI_TRY(w.status[i]);
+        DFQI_TRY(dfqi_stage_report(&stage, (uint64_t)(w.first + count), NAN));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status write_labels(const dfqi_model *m, const dfq_tensor *labels, const char *path)
+{
+    static const char header[] = "file,label\n";
+    dfqi_out out;
+    DFQI_TRY(dfqi_out_open(m->ctx, path, &out));
+    dfq_status status = dfqi_out_write(&out, header, sizeof header - 1);
+    for (int64_t i = 0; i < labels->dims[0] && status == DFQ_OK; i++) {
+        char name[NAME], line[2 * NAME];
+        picture_name(i, name);
+        int n = snprintf(line, sizeof line, "%s,%d\n", name, (int)((int32_t *)labels->data)[i]);
+        status = dfqi_out_write(&out, line, (size_t)n);
+    }
+    if (status == DFQ_OK) return dfqi_out_commit(&out);
+    dfqi_out_abandon(&out);
+    return status;
+}
+
+static dfq_status write_exact(const dfqi_model *m, const dfq_tensor *images,
+                              const dfq_tensor *labels, const char *path)
+{
+    const dfqi_arch *a = &m->net.arch;
+    char keys[3][16] = {"architecture", "mean", "std"}, mean[64], std[64], name[sizeof a->name];
+    dfqi_st_meta meta[3] = {{keys[0], name}, {keys[1], mean}, {keys[2], std}};
+    /* entries borrow; writing does not change what they name */
+    dfqi_st_entry entries[2] = {{images_key, (dfq_tensor *)(uintptr_t)images},
+                                {labels_key, (dfq_tensor *)(uintptr_t)labels}};
+    memcpy(name, a->name, sizeof name);
+    snprintf(mean, sizeof mean, "%.9g,%.9g,%.9g", (double)a->mean[0], (double)a->mean[1],
+             (double)a->mean[2]);
+    snprintf(std, sizeof std, "%.9g,%.9g,%.9g", (double)a->std[0], (double)a->std[1],
+             (double)a->std[2]);
+    return dfqi_st_write(m->ctx, path, 2, entries, 3, meta);
+}
+
+/* The paths of a set's files inside its folder. */
+typedef struct paths {
+    char *labels, *exact, *contact;
+} paths;
+
+static void paths_fini(dfq_context *ctx, paths *p)
+{
+    dfqi_free(ctx, p->labels);
+    dfqi_free(ctx, p->exact);
+    dfqi_free(ctx, p->contact);
+}
+
+static dfq_status paths_init(dfq_context *ctx, const char *folder, paths *p)
+{
+    p->labels = dfqi_format(ctx, "%s/labels.csv", folder);
+    p->exact = dfqi_format(ctx, "%s/images.safetensors", folder);
+    p->contact = dfqi_format(ctx, "%s/contact.png", folder);
+    if (p->labels && p->exact && p->contact) return DFQ_OK;
+    paths_fini(ctx, p);
+    return DFQ_E_NOMEM;
+}
+
+dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
+                              const dfq_tensor *labels, const char *folder, int replace)
+{
+    paths p;
+    dfq_status status;
+    DFQI_TRY(dfqi_imageset_check(m, images, labels));
+    DFQI_TRY(paths_init(m->ctx, folder, &p));
+    const char *there = dfqi_path_exists(p.labels)  ? p.labels
+                        : dfqi_path_exists(p.exact) ? p.exact
+                                                    : NULL;
+    if (there && !replace) {
+        status =
+            dfqi_fail(m->ctx, DFQ_E_EXISTS,
+                      "%s is there already; choose another folder or ask to replace it", there);
+        goto out;
+    }
+    DFQI_GOTO(dfqi_folder_make(m->ctx, folder), out);
+    DFQI_GOTO(write_pictures(m, images, folder), out);
+    DFQI_GOTO(dfqi_contact_sheet(m, images, p.contact), out);
+    DFQI_GOTO(write_exact(m, images, labels, p.exact), out);
+    status = write_labels(m, labels, p.labels);
+out:
+    paths_fini(m->ctx, &p);
+    return status;
+}
+
+/* -- loading ----------------------------------------------------------------------------------- */
+
+static dfq_status load_exact(const dfqi_model *m, const char *path, dfq_tensor **out_images,
+                             dfq_tensor **out_labels)
+{
+    dfqi_safetensors st;
+    dfq_status status = DFQ_OK;
+    DFQI_TRY(dfqi_st_read(m->ctx, path, &st));
+    const dfq_tensor *images = dfqi_st_find(&st, images_key);
+    const dfq_tensor *labels = dfqi_st_find(&st, labels_key);
+    if (!images || !labels) {
+        status = dfqi_fail(m->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing", path,
+                           images ? labels_key : images_key);
+        goto out;
+    }
+    DFQI_GOTO(dfqi_imageset_check(m, images, labels), out);
+    for (int64_t i = 0, n = dfqi_tensor_count(images); i < n; i++)
+        if (!isfinite(dfqi_tensor_f32(images)[i])) {
+            status = dfqi_fail(m->ctx, DFQ_E_NUMERIC, "%s: tensor images holds %g at element %lld",
+                               path, (double)dfqi_tensor_f32(images)[i], (long long)i);
+            goto out;
+        }
+    *out_images = dfqi_tensor_retain(images);
+    *out_labels = dfqi_tensor_retain(labels);
+out:
+    dfqi_st_fini(&st);
+    return status;
+}
+
+static dfq_status load_pictures(const dfqi_model *m, const char *folder, dfq_tensor **out_images,
+                                dfq_tensor **out_labels)
+{
+    const dfqi_arch *a = &m->net.arch;
+    dfqi_preprocess p = dfqi_model_preprocess(m);
+    dfqi_dataset *d;
+    dfq_tensor *images = NULL, *labels = NULL;
+    dfq_status status;
+    DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)a->classes, &d));
+    int64_t n = dfqi_dataset_count(d);
+    p.resize = 0; /* the pictures of a set have the network's size */
+    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image},
+                              &images),
+              out);
+    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_I32, 1, &n, &labels), out);
+    DFQI_GOTO(dfqi_dataset_batch(d, 0, n, &p, dfqi_tensor_f32(images)), out);
+    for (int64_t i = 0; i < n; i++) ((int32_t *)labels->data)[i] = dfqi_dataset_label(d, i);
+    *out_images = images;
+    *out_labels = labels;
+    images = labels = NULL;
+out:
+    dfqi_tensor_release(images);
+    dfqi_tensor_release(labels);
+    dfqi_dataset_release(d);
+    return status;
+}
+
+dfq_status dfqi_imageset_load(const dfqi_model *m, const char *folder, dfq_tensor **out_images,
+                              dfq_tensor **out_labels)
+{
+    paths p;
+    DFQI_TRY(paths_init(m->ctx, folder, &p));
+    dfq_status status = dfqi_path_exists(p.exact)
+                            ? load_exact(m, p.exact, out_images, out_labels)
+                            : load_pictures(m, folder, out_images, out_labels);
+    paths_fini(m->ctx, &p);
+    return status;
+}

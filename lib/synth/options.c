@@ -1,0 +1,83 @@
+/* Options: defaults (mimiq.md 1.3), limits, and the text that a checkpoint compares. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "synth/synth_priv.h"
+
+enum {
+    IMAGES_MAX = 10 * 1000 * 1000,
+    BATCH_MAX = 4096,
+    ITERATIONS_MAX = 1000 * 1000,
+    ROLL_MAX = 4096
+};
+
+void dfqi_synth_defaults(dfqi_synth_options *o)
+{
+    *o = (dfqi_synth_options){.kind = DFQI_SYNTH_ATTENTION,
+                              .images = 32,
+                              .batch = 16,
+                              .iterations = 500,
+                              .attention_weight = 1.0f,
+                              .class_weight = 1.0f,
+                              .tv_weight = 2.5e-5f,
+                              .rate = 0.1f,
+                              .end_rate = 0.001f,
+                              .weight_decay = 1e-6f,
+                              .roll_first = 8,
+                              .roll_second = 16,
+                              .jitter = 1};
+}
+
+static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
+                              int64_t most)
+{
+    if (value >= least && value <= most) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "synth: %s is %" PRId64 ", must be %" PRId64 " to %" PRId64, name, value,
+                     least, most);
+}
+
+static dfq_status check_number(dfq_context *ctx, const char *name, float value, float most)
+{
+    if (value >= 0 && value <= most) return DFQ_OK; /* NaN fails */
+    return dfqi_fail(ctx, DFQ_E_INVALID, "synth: %s is %g, must be 0 to %g", name, (double)value,
+                     (double)most);
+}
+
+dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
+{
+    DFQI_TRY(check_count(ctx, "kind", o->kind, DFQI_SYNTH_ATTENTION, DFQI_SYNTH_PSE));
+    DFQI_TRY(check_count(ctx, "images", o->images, 1, IMAGES_MAX));
+    DFQI_TRY(check_count(ctx, "batch", o->batch, 1, BATCH_MAX));
+    DFQI_TRY(check_count(ctx, "iterations", o->iterations, 1, ITERATIONS_MAX));
+    DFQI_TRY(check_count(ctx, "roll_first", o->roll_first, 0, ROLL_MAX));
+    DFQI_TRY(check_count(ctx, "roll_second", o->roll_second, 0, ROLL_MAX));
+    DFQI_TRY(check_count(ctx, "flip", o->flip, 0, 1));
+    DFQI_TRY(check_count(ctx, "jitter", o->jitter, 0, 1));
+    DFQI_TRY(check_number(ctx, "attention_weight", o->attention_weight, 1e6f));
+    DFQI_TRY(check_number(ctx, "class_weight", o->class_weight, 1e6f));
+    DFQI_TRY(check_number(ctx, "tv_weight", o->tv_weight, 1e6f));
+    DFQI_TRY(check_number(ctx, "rate", o->rate, 1e3f));
+    DFQI_TRY(check_number(ctx, "end_rate", o->end_rate, 1e3f));
+    DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 1.0f));
+    int attention = o->kind == DFQI_SYNTH_ATTENTION || o->kind == DFQI_SYNTH_PSE;
+    if (o->kind != DFQI_SYNTH_NOISE && !(attention && o->attention_weight > 0) &&
+        o->class_weight == 0 && o->tv_weight == 0)
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "synth: all weights of the objective are 0; set one, or choose kind noise");
+    return DFQ_OK;
+}
+
+void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT])
+{
+    snprintf(
+        text, DFQI_OPTIONS_TEXT,
+        "kind %d, images %" PRId64 ", batch %" PRId64 ", iterations %" PRId64 ", seed %" PRIu64
+        ", weights %.9g %.9g %.9g, rate %.9g to %.9g, decay %.9g, roll %d %d, flip %d, jitter %d",
+        (int)o->kind, o->images, o->batch, o->iterations, o->seed, (double)o->attention_weight,
+        (double)o->class_weight, (double)o->tv_weight, (double)o->rate, (double)o->end_rate,
+        (double)o->weight_decay, (int)o->roll_first, (int)o->roll_second, (int)o->flip,
+        (int)o->jitter);
+}

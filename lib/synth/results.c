@@ -1,0 +1,152 @@
+/* What a job has to show: images, curves, cost, similarity. */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/progress.h"
+#include "synth/similarity.h"
+#include "synth/synth_priv.h"
+
+const dfqi_model *dfqi_synth_model(const dfqi_synth *s)
+{
+    return s->model;
+}
+
+int64_t dfqi_synth_units(const dfqi_synth *s)
+{
+    return s->n_batches * s->per_batch;
+}
+
+int64_t dfqi_synth_done(const dfqi_synth *s)
+{
+    return s->at * s->per_batch + s->iteration;
+}
+
+int64_t dfqi_synth_finished(const dfqi_synth *s)
+{
+    return s->at == s->n_batches ? s->o.images : s->at * s->o.batch;
+}
+
+/* The first n rows of t, sharing it if that is all. */
+static dfq_status head_of(const dfq_tensor *t, int64_t n, dfq_tensor **out)
+{
+    int64_t dims[DFQI_RANK_MAX];
+    dfq_tensor *copy;
+    if (n == t->dims[0]) {
+        *out = dfqi_tensor_retain(t);
+        return DFQ_OK;
+    }
+    memcpy(dims, t->dims, sizeof dims);
+    dims[0] = n;
+    DFQI_TRY(dfqi_tensor_new(t->ctx, t->dtype, t->rank, dims, &copy));
+    memcpy(copy->data, t->data, (size_t)dfqi_tensor_count(copy) * dfqi_dtype_bytes(t->dtype));
+    *out = copy;
+    return DFQ_OK;
+}
+
+static dfq_status need_images(const dfqi_synth *s)
+{
+    if (s->images && s->at > 0) return DFQ_OK;
+    return dfqi_fail(
+        s->ctx, DFQ_E_INVALID,
+        "synth: no batch is finished yet, %lld of %lld iterations of the first are done",
+        (long long)s->iteration, (long long)s->per_batch);
+}
+
+dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images, dfq_tensor **out_labels)
+{
+    int64_t n = dfqi_synth_finished(s);
+    dfq_tensor *images, *labels;
+    DFQI_TRY(need_images(s));
+    DFQI_TRY(head_of(s->images, n, &images));
+    dfq_status status = head_of(s->labels, n, &labels);
+    if (status != DFQ_OK) {
+        dfqi_tensor_release(images);
+        return status;
+    }
+    *out_images = images;
+    *out_labels = labels;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out)
+{
+    dfq_tensor *t;
+    int64_t dims[2] = {dfqi_synth_done(s), DFQI_SYNTH_LOSSES};
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 2, dims, &t));
+    if (dims[0] > 0) memcpy(t->data, s->losses, (size_t)dfqi_tensor_count(t) * sizeof(float));
+    *out = t;
+    return DFQ_OK;
+}
+
+/* -- cost -------------------------------------------------------------------------------------- */
+
+/* Twice: the first run packs weights and touches fresh memory. */
+static dfq_status probe_seconds(dfqi_synth *s)
+{
+    float losses[DFQI_SYNTH_LOSSES];
+    const float *grad;
+    DFQI_TRY(dfqi_synth_start(s));
+    dfqi_draw_augment(s, &s->draws);
+    for (; s->timed == 0; s->runs++) {
+        double start = dfqi_now();
+        DFQI_TRY(dfqi_objective_run(s, &s->draws, losses, &grad));
+        if (s->runs == 0) continue;
+        s->seconds = dfqi_now() - start;
+        s->timed = 1;
+    }
+    return DFQ_OK;
+}
+
+dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
+{
+    dfqi_synth_cost c;
+    double left = (double)(dfqi_synth_units(s) - dfqi_synth_done(s));
+    double images = (double)s->o.images * (double)s->pixels,
+           batch = (double)(s->o.batch * s->pixels);
+    DFQI_TRY(dfqi_objective_bytes(s, &c.bytes));
+    c.bytes += sizeof(float) * (images + (s->main.g ? 2 * batch : 0) + (double)dfqi_synth_block(s) +
+                                (double)dfqi_synth_units(s) * DFQI_SYNTH_LOSSES);
+    c.macs = s->main.g ? dfqi_graph_macs(s->main.g) : 0;
+    if (s->view.g) c.macs += dfqi_graph_macs(s->view.g);
+    if (probe && s->timed == 0 && s->main.g && s->at < s->n_batches) DFQI_TRY(probe_seconds(s));
+    c.seconds = s->timed > 0 ? s->seconds / (double)s->timed : s->main.g ? NAN : 0.0;
+    c.seconds_left = left > 0 ? c.seconds * left : 0.0;
+    *out = c;
+    return DFQ_OK;
+}
+
+/* -- similarity -------------------------------------------------------------------------------- */
+
+/* The first n finished images as they were drawn. A batch that was drawn anew began as attempt 0
+ * too: which attempt led to it is not kept, and the distribution is the same. */
+static dfq_status initial_images(const dfqi_synth *s, int64_t n, float **out)
+{
+    int64_t batch = s->o.batch, batches = (n + batch - 1) / batch;
+    float *x = dfqi_alloc(s->ctx, (size_t)(batches * batch * s->pixels) * sizeof *x);
+    if (!x) return DFQ_E_NOMEM;
+    for (int64_t i = 0; i < batches; i++) dfqi_draw_images(s, i, 0, x + i * batch * s->pixels);
+    *out = x;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n, dfq_tensor **out_before,
+                                 dfq_tensor **out_after)
+{
+    float *drawn = NULL;
+    dfq_tensor *before = NULL, *after = NULL;
+    dfq_status status;
+    DFQI_TRY(need_images(s));
+    if (n <= 0 || n > dfqi_synth_finished(s)) n = dfqi_synth_finished(s);
+    DFQI_GOTO(initial_images(s, n, &drawn), out);
+    DFQI_GOTO(dfqi_head_similarity(s->model, drawn, n, &before), out);
+    DFQI_GOTO(dfqi_head_similarity(s->model, dfqi_tensor_f32(s->images), n, &after), out);
+    *out_before = before;
+    *out_after = after;
+    before = after = NULL;
+out:
+    dfqi_free(s->ctx, drawn);
+    dfqi_tensor_release(before);
+    dfqi_tensor_release(after);
+    return status;
+}

@@ -1,0 +1,175 @@
+/* Contact sheets and attention sheets: pictures for people. */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "graph/exec.h"
+#include "synth/imageset.h"
+
+enum { GAP = 4, TILE_MAX = 112, TILES_MAX = 256 };
+
+static dfq_status new_canvas(dfq_context *ctx, int64_t columns, int64_t rows, int32_t tile,
+                             dfqi_image *out)
+{
+    int64_t width = columns * (tile + GAP) + GAP, height = rows * (tile + GAP) + GAP;
+    if (width > INT32_MAX || height > INT32_MAX)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "a sheet of %lld x %lld pixels is too large",
+                         (long long)width, (long long)height);
+    DFQI_TRY(dfqi_image_new(ctx, (int32_t)width, (int32_t)height, out));
+    memset(out->rgb, 255, (size_t)width * (size_t)height * 3);
+    return DFQ_OK;
+}
+
+static void paste(dfqi_image *canvas, const dfqi_image *tile, int64_t column, int64_t row)
+{
+    int64_t left = GAP + column * (tile->width + GAP), top = GAP + row * (tile->height + GAP);
+    for (int64_t y = 0; y < tile->height; y++)
+        memcpy(canvas->rgb + ((top + y) * canvas->width + left) * 3,
+               tile->rgb + y * tile->width * 3, (size_t)tile->width * 3);
+}
+
+/* Image i of the set, `side` pixels wide. */
+static dfq_status picture(const dfqi_model *m, const dfq_tensor *images, int64_t i, int32_t side,
+                          dfqi_image *out)
+{
+    const dfqi_arch *a = &m->net.arch;
+    int32_t full = (int32_t)a->image;
+    dfqi_image im;
+    DFQI_TRY(dfqi_image_new(m->ctx, full, full, &im));
+    dfqi_image_denormalise(dfqi_tensor_f32(images) + i * a->channels * a->image * a->image, a->mean,
+                           a->std, &im);
+    if (side == full) {
+        *out = im;
+        return DFQ_OK;
+    }
+    dfq_status status = dfqi_image_resize(&im, side, side, DFQI_BICUBIC, out);
+    dfqi_image_fini(&im);
+    return status;
+}
+
+dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfq_tensor *images, const char *path)
+{
+    int32_t tile = m->net.arch.image < TILE_MAX ? (int32_t)m->net.arch.image : TILE_MAX;
+    int64_t n = images->dims[0] < TILES_MAX ? images->dims[0] : TILES_MAX, columns = 1;
+    dfqi_image canvas, im;
+    dfq_status status = DFQ_OK;
+    while (columns * columns < n) columns++;
+    DFQI_TRY(new_canvas(m->ctx, columns, (n + columns - 1) / columns, tile, &canvas));
+    for (int64_t i = 0; i < n; i++) {
+        DFQI_GOTO(picture(m, images, i, tile, &im), out);
+        paste(&canvas, &im, i % columns, i / columns);
+        dfqi_image_fini(&im);
+    }
+    status = dfqi_image_write_png(m->ctx, path, &canvas, NULL);
+out:
+    dfqi_image_fini(&canvas);
+    return status;
+}
+
+/* -- attention --------------------------------------------------------------------------------- */
+
+/* Dark blue over purple and orange to light yellow; v in 0..1. */
+static void colour(double v, uint8_t rgb[3])
+{
+    static const uint8_t stops[5][3] = {
+        {8, 8, 40}, {88, 18, 110}, {188, 55, 84}, {249, 142, 9}, {252, 255, 164}};
+    double at = v * 4;
+    int i = at >= 4 ? 3 : (int)at;
+    for (int c = 0; c < 3; c++)
+        rgb[c] = (uint8_t)rint(stops[i][c] + (at - i) * (stops[i + 1][c] - stops[i][c]));
+}
+
+/* map[side * side] in a tile of `tile` pixels; NaN and constant maps come out dark. */
+static void draw_map(const double *map, int64_t side, dfqi_image *tile)
+{
+    double lo = map[0], hi = map[0];
+    for (int64_t i = 1; i < side * side; i++) {
+        lo = fmin(lo, map[i]);
+        hi = fmax(hi, map[i]);
+    }
+    for (int64_t y = 0; y < tile->height; y++)
+        for (int64_t x = 0; x < tile->width; x++) {
+            double v =
+                (map[y * side / tile->height * side + x * side / tile->width] - lo) / (hi - lo);
+            colour(v > 0 && v <= 1 ? v : 0, tile->rgb + (y * tile->width + x) * 3);
+        }
+}
+
+/* The class token's map over patches: row 0 without its first entry. */
+static void class_map(const float *attn, int64_t tokens, double *map)
+{
+    for (int64_t k = 1; k < tokens; k++) map[k - 1] = attn[k];
+}
+
+/* Adds the mean over patch queries of raw products, per key. */
+static void add_raw_mean(const float *raw, int64_t tokens, double *map)
+{
+    for (int64_t q = 1; q < tokens; q++)
+        for (int64_t k = 1; k < tokens; k++)
+            map[k - 1] += raw[q * tokens + k] / (double)(tokens - 1);
+}
+
+/* maps: the class maps of H heads, the raw means of H heads, their mean. */
+static dfq_status attention_maps(const dfqi_model *m, const float *image, double *maps)
+{
+    const dfqi_arch *a = &m->net.arch;
+    int64_t side = a->image / a->patch, tokens = side * side + 1, n = tokens - 1;
+    dfqi_graph *g = NULL;
+    dfqi_exec *e = NULL;
+    dfqi_id x;
+    dfqi_taps taps = {0};
+    dfq_status status = DFQ_E_NOMEM;
+    taps.raw = dfqi_calloc(m->ctx, 2 * (size_t)a->depth, sizeof *taps.raw);
+    if (!taps.raw) goto out;
+    taps.attn = taps.raw + a->depth;
+    DFQI_GOTO(dfqi_model_graph(m, 1, &g, &x, &taps), out);
+    DFQI_GOTO(dfqi_exec_new(g, &e), out);
+    dfqi_exec_bind(e, x, image);
+    DFQI_GOTO(dfqi_exec_run(e), out);
+    const float *attn = dfqi_exec_data(e, taps.attn[a->depth - 1]);
+    const float *raw = dfqi_exec_data(e, taps.raw[a->depth - 1]);
+    for (int64_t h = 0; h < a->heads; h++) {
+        double *mean = maps + (a->heads + h) * n;
+        class_map(attn + h * tokens * tokens, tokens, maps + h * n);
+        add_raw_mean(raw + h * tokens * tokens, tokens, mean);
+        for (int64_t k = 0; k < n; k++) maps[2 * a->heads * n + k] += mean[k] / (double)a->heads;
+    }
+out:
+    dfqi_exec_free(e);
+    dfqi_graph_free(g);
+    dfqi_free(m->ctx, taps.raw);
+    return status;
+}
+
+dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, int64_t index,
+                                const char *path)
+{
+    const dfqi_arch *a = &m->net.arch;
+    int32_t side = (int32_t)a->image;
+    int64_t grid = a->image / a->patch, n = grid * grid, heads = a->heads;
+    dfqi_image canvas = {.ctx = m->ctx}, tile = {.ctx = m->ctx}, im = {.ctx = m->ctx};
+    dfq_status status = DFQ_E_NOMEM;
+    double *maps = dfqi_calloc(m->ctx, (size_t)((2 * heads + 1) * n), sizeof *maps);
+    if (!maps) goto out;
+    DFQI_GOTO(attention_maps(m, dfqi_tensor_f32(images) + index * a->channels * a->image * a->image,
+                             maps),
+              out);
+    DFQI_GOTO(new_canvas(m->ctx, heads + 1, 2, side, &canvas), out);
+    DFQI_GOTO(dfqi_image_new(m->ctx, side, side, &tile), out);
+    DFQI_GOTO(picture(m, images, index, side, &im), out);
+    paste(&canvas, &im, 0, 0);
+    for (int64_t h = 0; h < 2 * heads + 1; h++) {
+        draw_map(maps + h * n, grid, &tile);
+        if (h < heads)
+            paste(&canvas, &tile, h + 1, 0);
+        else
+            paste(&canvas, &tile, h == 2 * heads ? 0 : h - heads + 1, 1);
+    }
+    status = dfqi_image_write_png(m->ctx, path, &canvas, NULL);
+out:
+    dfqi_image_fini(&im);
+    dfqi_image_fini(&tile);
+    dfqi_image_fini(&canvas);
+    dfqi_free(m->ctx, maps);
+    return status;
+}

@@ -1,0 +1,118 @@
+/* Inter-head similarity, measured in double precision; the differentiated form is a kernel. */
+#include "synth/similarity.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "graph/exec.h"
+
+enum { CHUNK = 4 };
+
+static const double c1 = 0.01 * 0.01, c2 = 0.03 * 0.03;
+
+typedef struct job {
+    const dfqi_exec *e;
+    const dfqi_taps *taps;
+    int64_t depth, heads, tokens;
+    double *rows; /* [threads][heads][tokens] and mean, variance */
+    double *sums; /* [CHUNK][depth] */
+} job;
+
+/* One row of raw products, stretched to 0..1. */
+static void stretch(const float *r, int64_t n, double *a, double *mean, double *var)
+{
+    double lo = r[0], hi = r[0], sum = 0, squares = 0;
+    for (int64_t i = 1; i < n; i++) {
+        if (r[i] < lo) lo = r[i];
+        if (r[i] > hi) hi = r[i];
+    }
+    for (int64_t i = 0; i < n; i++) {
+        a[i] = (r[i] - lo) / (hi - lo + 1e-8);
+        sum += a[i];
+        squares += a[i] * a[i];
+    }
+    *mean = sum / (double)n;
+    *var = squares / (double)n - *mean * *mean;
+}
+
+static double ssim(const double *a, const double *b, int64_t n, double ma, double mb, double va,
+                   double vb)
+{
+    double dot = 0;
+    for (int64_t i = 0; i < n; i++) dot += a[i] * b[i];
+    double cov = dot / (double)n - ma * mb;
+    return (2 * ma * mb + c1) * (2 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2));
+}
+
+/* Item i: block i % depth of image i / depth. */
+static void measure(void *arg, int64_t item, int32_t thread)
+{
+    const job *j = arg;
+    int64_t h = j->heads, n = j->tokens, p = n - 1, image = item / j->depth;
+    double *a = j->rows + (int64_t)thread * h * (n + 2), *mean = a + h * n, *var = mean + h;
+    const float *r = dfqi_exec_data(j->e, j->taps->raw[item % j->depth]) + image * h * n * n;
+    double sum = 0;
+    for (int64_t q = 1; q < n; q++) {
+        for (int64_t i = 0; i < h; i++)
+            stretch(r + (i * n + q) * n + 1, p, a + i * n, &mean[i], &var[i]);
+        for (int64_t i = 0; i < h; i++)
+            for (int64_t k = i + 1; k < h; k++)
+                sum += ssim(a + i * n, a + k * n, p, mean[i], mean[k], var[i], var[k]);
+    }
+    j->sums[item] = h > 1 ? 2 * sum / ((double)p * (double)(h * (h - 1))) : 1.0;
+}
+
+/* Runs `count` images and adds their similarities to total[depth]. */
+static dfq_status add_chunk(dfq_context *ctx, dfqi_exec *e, job *j, int64_t count, double *total)
+{
+    DFQI_TRY(dfqi_exec_run(e));
+    dfqi_parallel_for(ctx, count * j->depth, measure, j);
+    for (int64_t i = 0; i < count * j->depth; i++) total[i % j->depth] += j->sums[i];
+    return DFQ_OK;
+}
+
+dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_t n,
+                                dfq_tensor **out)
+{
+    dfq_context *ctx = m->ctx;
+    const dfqi_arch *a = &m->net.arch;
+    int64_t chunk = n < CHUNK ? n : CHUNK, pixels = a->channels * a->image * a->image;
+    int64_t side = a->image / a->patch;
+    dfqi_graph *g = NULL;
+    dfqi_exec *e = NULL;
+    dfqi_taps taps = {0};
+    dfqi_id x;
+    dfq_tensor *t = NULL;
+    job j = {.taps = &taps, .depth = a->depth, .heads = a->heads, .tokens = side * side + 1};
+    dfq_status status = DFQ_E_NOMEM;
+    size_t rows = (size_t)ctx->threads * (size_t)(j.heads * (j.tokens + 2));
+    double *floats = dfqi_calloc(ctx, rows + (size_t)(j.depth * (CHUNK + 1)), sizeof *floats);
+    float *in = dfqi_alloc(ctx, (size_t)(chunk * pixels) * sizeof *in);
+    taps.raw = dfqi_calloc(ctx, (size_t)a->depth, sizeof *taps.raw);
+    if (!floats || !in || !taps.raw) goto out;
+    j.rows = floats;
+    j.sums = floats + rows;
+    double *total = j.sums + CHUNK * j.depth;
+    DFQI_GOTO(dfqi_model_graph(m, chunk, &g, &x, &taps), out);
+    DFQI_GOTO(dfqi_exec_new(g, &e), out);
+    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, &a->depth, &t), out);
+    j.e = e;
+    dfqi_exec_bind(e, x, in);
+    for (int64_t i = 0; i < n; i += chunk) {
+        int64_t count = n - i < chunk ? n - i : chunk; /* what is behind them is stale */
+        memcpy(in, images + i * pixels, (size_t)(count * pixels) * sizeof *in);
+        DFQI_GOTO(add_chunk(ctx, e, &j, count, total), out);
+    }
+    for (int64_t i = 0; i < j.depth; i++) dfqi_tensor_f32(t)[i] = (float)(total[i] / (double)n);
+    *out = t;
+    t = NULL;
+out:
+    dfqi_tensor_release(t);
+    dfqi_exec_free(e);
+    dfqi_graph_free(g);
+    dfqi_free(ctx, taps.raw);
+    dfqi_free(ctx, in);
+    dfqi_free(ctx, floats);
+    return status;
+}

@@ -1,0 +1,13 @@
+/* How alike the heads of a network attend (mimiq.md 1.2, step 3): the figure that synthesis raises.
+ */
+#ifndef DFQI_SYNTH_SIMILARITY_H
+#define DFQI_SYNTH_SIMILARITY_H
+
+#include "quant/model.h"
+
+/* Per block, the mean of S_ij over images, patch queries and pairs of different heads; F32 [depth].
+ * images: [n][3][S][S] normalised, n >= 1. A network with one head has similarity 1. */
+dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_t n,
+                                dfq_tensor **out);
+
+#endif

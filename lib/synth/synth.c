@@ -1,0 +1,274 @@
+/* The job: batches one after the other, each from noise, each by a fixed number of AdamW steps. */
+#include "synth/synth.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/progress.h"
+#include "synth/synth_priv.h"
+
+/* -- life -------------------------------------------------------------------------------------- */
+
+static void set_bounds(dfqi_synth *s)
+{
+    const dfqi_arch *a = &s->model->net.arch;
+    for (int c = 0; c < 3; c++) {
+        s->lo[c] = (0.0f - a->mean[c]) / a->std[c];
+        s->hi[c] = (1.0f - a->mean[c]) / a->std[c];
+    }
+}
+
+/* What all batches together hold must fit, so that later arithmetic needs no checks. */
+static dfq_status check_size(const dfqi_synth *s)
+{
+    int64_t n, losses;
+    bool ok = dfqi_mul_i64(s->o.images + s->o.batch, s->pixels, &n) && n <= INT64_MAX / 64 &&
+              dfqi_mul_i64(s->n_batches, s->per_batch, &losses) && losses <= INT64_MAX / 64;
+    if (ok && s->model->net.arch.classes <= 1 << 24) return DFQ_OK; /* labels pass through floats */
+    return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                     "synth: %lld images, %lld iterations and %lld classes are more than can be "
+                     "addressed",
+                     (long long)s->o.images, (long long)s->o.iterations,
+                     (long long)s->model->net.arch.classes);
+}
+
+dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi_synth **out)
+{
+    dfq_context *ctx = m->ctx;
+    const dfqi_arch *a = &m->net.arch;
+    DFQI_TRY(dfqi_synth_check(ctx, o));
+    if (m->quantized)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "synth: %s is quantized, images are made with the float "
+                         "network",
+                         a->name);
+    if (a->channels != 3)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "synth: %s has %lld input channels, must be 3",
+                         a->name, (long long)a->channels);
+    dfqi_synth *s = dfqi_calloc(ctx, 1, sizeof *s);
+    if (!s) return DFQ_E_NOMEM;
+    dfq_status status;
+    s->model = dfqi_model_retain(m);
+    s->ctx = ctx;
+    s->o = *o;
+    if (s->o.batch > o->images) s->o.batch = o->images;
+    s->pixels = a->channels * a->image * a->image;
+    s->n_batches = (o->images + s->o.batch - 1) / s->o.batch;
+    s->per_batch = o->kind == DFQI_SYNTH_NOISE ? 1 : o->iterations;
+    set_bounds(s);
+    DFQI_GOTO(check_size(s), fail);
+    DFQI_GOTO(dfqi_objective_build(s), fail);
+    *out = s;
+    return DFQ_OK;
+fail:
+    dfqi_synth_release(s);
+    return status;
+}
+
+/* Back to before work began. */
+static void stop(dfqi_synth *s)
+{
+    dfqi_objective_stop(s);
+    dfqi_moments_fini(s->ctx, &s->moments);
+    dfqi_free(s->ctx, s->floats);
+    dfqi_free(s->ctx, s->losses);
+    dfqi_tensor_release(s->images);
+    dfqi_tensor_release(s->labels);
+    s->floats = s->losses = NULL;
+    s->images = s->labels = NULL;
+}
+
+void dfqi_synth_release(dfqi_synth *s)
+{
+    if (!s) return;
+    dfqi_model *m = s->model;
+    stop(s);
+    dfqi_objective_fini(s);
+    dfqi_free(s->ctx, s);
+    dfqi_model_release(m);
+}
+
+/* Hands out consecutive pieces of s->floats; with base NULL it only counts. */
+static int64_t lay_out(dfqi_synth *s, float *base)
+{
+    int64_t n = 0, b = s->o.batch, images = b * s->pixels;
+    int64_t entropy = s->seed ? dfqi_pse_scratch(&s->pse) : 0;
+    int64_t seeds = s->pse.batch * s->pse.heads * s->pse.tokens * s->pse.d;
+    struct piece {
+        float **at;
+        int64_t floats;
+    } pieces[] = {{&s->x, images},
+                  {&s->mirror, s->o.flip ? images : 0},
+                  {&s->seeds, s->seed ? seeds * s->model->net.arch.depth : 0},
+                  {&s->pse_scratch, entropy},
+                  {&s->labels_f, b},
+                  {&s->roll, 2},
+                  {&s->scale, 3 * b},
+                  {&s->shift, 3 * b},
+                  {&s->draws.offset, 3 * b},
+                  {&s->draws.mean, 3 * b},
+                  {&s->draws.dev, 3 * b}};
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        if (base) *pieces[i].at = base + n;
+        n += (pieces[i].floats + 15) / 16 * 16;
+    }
+    return n;
+}
+
+int64_t dfqi_synth_block(const dfqi_synth *s)
+{
+    dfqi_synth copy = *s; /* counting writes nothing, but its type does not say so */
+    return lay_out(&copy, NULL);
+}
+
+static dfq_status allocate(dfqi_synth *s)
+{
+    const dfqi_arch *a = &s->model->net.arch;
+    s->floats = dfqi_calloc(s->ctx, (size_t)lay_out(s, NULL), sizeof *s->floats);
+    s->losses = dfqi_calloc(s->ctx, (size_t)dfqi_synth_units(s), DFQI_SYNTH_LOSSES * sizeof(float));
+    if (!s->floats || !s->losses) return DFQ_E_NOMEM;
+    lay_out(s, s->floats);
+    if (s->main.g)
+        DFQI_TRY(dfqi_moments_new(s->ctx, DFQI_ADAMW, s->o.batch * s->pixels, &s->moments));
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 4,
+                             (int64_t[]){s->o.images, a->channels, a->image, a->image},
+                             &s->images));
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 1, &s->o.images, &s->labels));
+    return dfqi_objective_start(s);
+}
+
+/* The current batch from its first iteration on. */
+static void draw_batch(dfqi_synth *s)
+{
+    dfqi_draw_images(s, s->at, s->attempt, s->x);
+    dfqi_draw_labels(s, s->at, s->attempt, s->labels_f);
+    if (s->main.g) memset(s->moments.m, 0, 2 * (size_t)s->moments.count * sizeof *s->moments.m);
+    s->drawn = 1;
+}
+
+dfq_status dfqi_synth_start(dfqi_synth *s)
+{
+    if (!s->floats) {
+        dfq_status status = allocate(s);
+        if (status != DFQ_OK) {
+            stop(s);
+            return status;
+        }
+    }
+    if (!s->drawn && s->at < s->n_batches) draw_batch(s);
+    return DFQ_OK;
+}
+
+/* -- steps ------------------------------------------------------------------------------------- */
+
+/* Into the range of real pictures, channel by channel; 0 if there is a NaN. */
+static int32_t clamp(dfqi_synth *s)
+{
+    int64_t plane = s->pixels / 3, nan = 0;
+    for (int64_t p = 0; p < 3 * s->o.batch; p++) {
+        float lo = s->lo[p % 3], hi = s->hi[p % 3], *x = s->x + p * plane;
+        for (int64_t i = 0; i < plane; i++) {
+            nan += x[i] != x[i];
+            x[i] = x[i] < lo ? lo : x[i] > hi ? hi : x[i];
+        }
+    }
+    return nan == 0;
+}
+
+dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok)
+{
+    static const dfqi_optim_options adamw = {
+        .kind = DFQI_ADAMW, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
+    dfqi_optim_options o = adamw;
+    const float *grad;
+    float *losses = s->losses + (s->at * s->per_batch + s->iteration) * DFQI_SYNTH_LOSSES;
+    float rate = dfqi_cosine(s->iteration, s->o.iterations, 0, s->o.rate, s->o.end_rate);
+    double start = dfqi_now();
+    o.weight_decay = s->o.weight_decay;
+    DFQI_TRY(dfqi_objective_run(s, d, losses, &grad));
+    dfqi_optim_step(s->ctx, &o, &s->moments, s->iteration + 1, rate, grad, s->x);
+    *ok = clamp(s) && isfinite(losses[DFQI_SYNTH_TOTAL]);
+    s->iteration++;
+    if (s->runs++ > 0) {
+        s->seconds += dfqi_now() - start;
+        s->timed++;
+    }
+    return DFQ_OK;
+}
+
+/* A batch that diverged begins again with other numbers. */
+static dfq_status redraw(dfqi_synth *s)
+{
+    if (s->attempt + 1 < DFQI_SYNTH_ATTEMPTS) {
+        dfqi_log(s->ctx, DFQ_LOG_WARNING,
+                 "synth: batch %lld is not finite after step %lld, drawn anew", (long long)s->at,
+                 (long long)s->iteration);
+        s->attempt++;
+        s->iteration = 0;
+        draw_batch(s);
+        return DFQ_OK;
+    }
+    /* stays where a new call tries once more and fails again, rather than in a broken batch */
+    s->iteration = 0;
+    draw_batch(s);
+    return dfqi_fail(
+        s->ctx, DFQ_E_NUMERIC,
+        "synth: batch %lld became NaN or infinite in %d attempts; lower the rate (%g) or "
+        "check the weights of %s",
+        (long long)s->at, DFQI_SYNTH_ATTEMPTS, (double)s->o.rate, s->model->net.arch.name);
+}
+
+static void finish_batch(dfqi_synth *s)
+{
+    int64_t first = s->at * s->o.batch, left = s->o.images - first;
+    int64_t n = left < s->o.batch ? left : s->o.batch;
+    int32_t *labels = s->labels->data;
+    memcpy(dfqi_tensor_f32(s->images) + first * s->pixels, s->x,
+           (size_t)(n * s->pixels) * sizeof *s->x);
+    for (int64_t i = 0; i < n; i++) labels[first + i] = (int32_t)s->labels_f[i];
+    s->at++;
+    s->iteration = s->attempt = 0;
+    s->drawn = 0;
+}
+
+/* Noise: what is drawn is the result. */
+static void step_noise(dfqi_synth *s)
+{
+    float *losses = s->losses + s->at * DFQI_SYNTH_LOSSES;
+    for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) losses[i] = NAN;
+    (void)clamp(s);
+    finish_batch(s);
+}
+
+dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished)
+{
+    DFQI_TRY(dfqi_synth_start(s));
+    if (s->at < s->n_batches && !s->main.g) {
+        step_noise(s);
+    } else if (s->at < s->n_batches) {
+        int32_t ok;
+        dfqi_draw_augment(s, &s->draws);
+        DFQI_TRY(dfqi_synth_iterate(s, &s->draws, &ok));
+        if (!ok)
+            DFQI_TRY(redraw(s));
+        else if (s->iteration == s->per_batch)
+            finish_batch(s);
+    }
+    *out_finished = s->at == s->n_batches;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_synth_run(dfqi_synth *s)
+{
+    int32_t finished = s->floats && s->at == s->n_batches;
+    dfqi_stage stage = dfqi_stage_begin(s->ctx, "synth", (uint64_t)dfqi_synth_done(s),
+                                        (uint64_t)dfqi_synth_units(s));
+    while (!finished) {
+        DFQI_TRY(dfqi_synth_step(s, &finished));
+        int64_t done = dfqi_synth_done(s), last = done > 0 ? done - 1 : 0;
+        DFQI_TRY(
+            dfqi_stage_report(&stage, (uint64_t)done, (double)s->losses[last * DFQI_SYNTH_LOSSES]));
+    }
+    return DFQ_OK;
+}

@@ -1,0 +1,89 @@
+/* Synthetic images for data-free quantization (mimiq.md 1): batches of noise, optimised through a
+ * frozen network until they look to it like the pictures it was trained on.
+ *
+ * All random numbers are keyed by (seed, purpose, batch, attempt, iteration): any batch can be made
+ * on its own, and a job that was stopped goes on with the same bits. */
+#ifndef DFQI_SYNTH_H
+#define DFQI_SYNTH_H
+
+#include "quant/model.h"
+
+typedef enum dfqi_synth_kind {
+    DFQI_SYNTH_ATTENTION = 0, /* inter-head similarity + class prior + total variation */
+    DFQI_SYNTH_PRIOR = 1,     /* class prior + total variation */
+    DFQI_SYNTH_NOISE = 2,     /* N(0,1), clamped; nothing is optimised */
+    DFQI_SYNTH_PSE = 3        /* PSAQ-ViT's patch similarity entropy + class prior + TV */
+} dfqi_synth_kind;
+
+typedef struct dfqi_synth_options {
+    dfqi_synth_kind kind;
+    int64_t images;     /* in all */
+    int64_t batch;      /* images optimised together; the last batch is made whole, then cut */
+    int64_t iterations; /* for each batch */
+    uint64_t seed;
+    float attention_weight, class_weight, tv_weight; /* 0 leaves a term out */
+    float rate, end_rate, weight_decay;              /* AdamW, cosine from rate to end_rate */
+    int32_t roll_first, roll_second; /* largest offset in the first and second half, pixels */
+    int32_t flip;                    /* 1: mirror the batch in every other iteration, by chance */
+    int32_t jitter;                  /* 1: colour offset and colour jitter */
+} dfqi_synth_options;
+
+/* What a step reports; NaN for a term that is not part of the objective. */
+enum {
+    DFQI_SYNTH_TOTAL,
+    DFQI_SYNTH_INTER_HEAD,
+    DFQI_SYNTH_CLASS,
+    DFQI_SYNTH_TV,
+    DFQI_SYNTH_LOSSES
+};
+
+typedef struct dfqi_synth_cost {
+    double bytes;   /* memory of the whole job at its peak, beside the network itself */
+    double macs;    /* multiply-accumulates of one iteration of one batch */
+    double seconds; /* of one iteration of one batch; NaN: not measured yet */
+    double seconds_left;
+} dfqi_synth_cost;
+
+typedef struct dfqi_synth dfqi_synth;
+
+void dfqi_synth_defaults(dfqi_synth_options *o);
+
+/* Checks the options and builds the graphs; the large blocks are allocated when work begins. The
+ * model is retained and must be a float one. */
+dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi_synth **out);
+void dfqi_synth_release(dfqi_synth *s); /* NULL ok */
+const dfqi_model *dfqi_synth_model(const dfqi_synth *s);
+
+/* One iteration of the current batch. *out_finished: nothing is left to do. A batch that turns NaN
+ * is drawn anew, three times at most, then DFQ_E_NUMERIC. */
+dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished);
+/* Steps until the end, reporting stage "synth"; DFQ_E_CANCELLED leaves it between two steps. */
+dfq_status dfqi_synth_run(dfqi_synth *s);
+
+/* Iterations over all batches. */
+int64_t dfqi_synth_units(const dfqi_synth *s);
+int64_t dfqi_synth_done(const dfqi_synth *s);
+/* Images of finished batches. */
+int64_t dfqi_synth_finished(const dfqi_synth *s);
+/* Finished images F32 [n,3,S,S], normalised, and their labels I32 [n]: new references, shared with
+ * the job when it is complete, copies before. DFQ_E_INVALID while there are none. */
+dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images, dfq_tensor **out_labels);
+/* F32 [done, DFQI_SYNTH_LOSSES], batch after batch. */
+dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out);
+
+/* Memory, work and time. probe: measures an iteration if none has been yet (nothing of the job
+ * changes). */
+dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out);
+
+/* Mean inter-head similarity per block, F32 [depth] each, of the first n finished images: as they
+ * were drawn, and as they are. n <= 0: all of them. */
+dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n, dfq_tensor **out_before,
+                                 dfq_tensor **out_after);
+
+/* The state of the job as a safetensors file. A job with the same options and the same weights goes
+ * on from there, to the same bits; others are refused. */
+dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path);
+/* On failure the job is as it was. */
+dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path);
+
+#endif

@@ -1,0 +1,86 @@
+/* Shared by the files of synth/: the state of a job. */
+#ifndef DFQI_SYNTH_PRIV_H
+#define DFQI_SYNTH_PRIV_H
+
+#include "graph/exec.h"
+#include "nn/optim.h"
+#include "synth/pse.h"
+#include "synth/synth.h"
+
+enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512 };
+
+/* The random part of one iteration. Arrays [batch,3]; the network sees (roll(x) + offset - mean) /
+ * dev, mirrored first if flip. */
+typedef struct dfqi_draws {
+    float roll[2]; /* y, x */
+    int32_t flip;
+    float *offset, *mean, *dev;
+} dfqi_draws;
+
+/* One graph with its inputs and, once work began, its executor. */
+typedef struct dfqi_pass {
+    dfqi_graph *g;
+    dfqi_exec *e;
+    dfqi_id x, roll, scale, shift, labels;
+    dfqi_taps taps; /* arrays of [depth], owned */
+} dfqi_pass;
+
+struct dfqi_synth {
+    dfq_context *ctx; /* the model's, retained by it */
+    dfqi_model *model;
+    dfqi_synth_options o;
+    int64_t pixels;               /* floats of one image */
+    int64_t n_batches, per_batch; /* per_batch: units */
+    float lo[3], hi[3];           /* clamp, by channel */
+
+    /* objective: `main` has the losses and the gradient. The patch similarity entropy is computed
+     * outside of the graph, from the heads that `view` shows; its gradient enters `main` by the
+     * inputs seed[depth]. */
+    dfqi_pass main, view;
+    dfqi_id total, parts, dx;
+    int32_t term[DFQI_SYNTH_LOSSES]; /* index in `parts`, -1: absent */
+    dfqi_id *seed;
+    dfqi_pse_shape pse;
+
+    /* where the job stands: `iteration` steps of batch `at` are done */
+    int64_t at, iteration, attempt;
+    int32_t drawn; /* x holds the current batch */
+
+    /* made when work begins */
+    float *floats; /* one block for all below */
+    float *x, *mirror, *labels_f, *roll, *scale, *shift, *seeds, *pse_scratch;
+    dfqi_draws draws;
+    dfqi_moments moments;
+    float *losses; /* [units][DFQI_SYNTH_LOSSES] */
+    dfq_tensor *images, *labels;
+
+    double seconds; /* of `timed` iterations of this process, the first one left out */
+    int64_t timed, runs;
+};
+
+/* options.c */
+dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o);
+void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
+
+/* draw.c: everything random. `labels` as class numbers. */
+void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *x);
+void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels);
+void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out);
+
+/* objective.c */
+dfq_status dfqi_objective_build(dfqi_synth *s);
+dfq_status dfqi_objective_start(dfqi_synth *s); /* executors */
+void dfqi_objective_stop(dfqi_synth *s);
+void dfqi_objective_fini(dfqi_synth *s);
+dfq_status dfqi_objective_bytes(const dfqi_synth *s, double *out);
+/* Losses and the gradient of s->x, by the draws. *grad is valid until the next evaluation. */
+dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[DFQI_SYNTH_LOSSES],
+                              const float **grad);
+
+/* synth.c: allocates what work needs, draws the current batch; and one optimiser step with given
+ * draws. *ok: 0 if x is not finite any more. */
+dfq_status dfqi_synth_start(dfqi_synth *s);
+dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
+int64_t dfqi_synth_block(const dfqi_synth *s); /* floats of s->floats */
+
+#endif

@@ -1,0 +1,157 @@
+/* Stopping anywhere and going on in another process gives the same bits; foreign and broken
+ * checkpoints are refused and change nothing. */
+#include <stdio.h>
+#include <string.h>
+
+#include "io/safetensors.h"
+#include "synth/cases.h"
+
+static char folder[64], path[128];
+
+static void setup(void)
+{
+    dfqt_folder(folder);
+    snprintf(path, sizeof path, "%s/job.safetensors", folder);
+}
+
+static void teardown(void)
+{
+    dfqt_remove(folder);
+}
+
+/* Runs `steps` steps of a new job and saves it. */
+static void save_after(const dfqi_synth_options *o, int64_t steps)
+{
+    dfq_context *ctx = dfqt_context(2);
+    dfqi_model *m;
+    dfqi_synth *s;
+    int32_t finished;
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, o, &s), DFQ_OK);
+    for (int64_t i = 0; i < steps; i++) ck_assert_int_eq(dfqi_synth_step(s, &finished), DFQ_OK);
+    ck_assert_msg(dfqi_synth_save(s, path) == DFQ_OK, "%s", ctx->error);
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+
+START_TEST(test_resume_gives_the_same_bits)
+{
+    static const int64_t stops[] = {0, 1, 5, 6, 9, 12, 17, 18};
+    static float want[DFQT_IMAGES * DFQT_PIXELS];
+    int32_t want_y[DFQT_IMAGES];
+    dfqi_synth_options o = dfqt_options();
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_synth *s;
+    dfq_tensor *x, *y, *losses, *want_losses;
+    o.kind = _i % 2 ? DFQI_SYNTH_PSE : DFQI_SYNTH_ATTENTION;
+    dfqt_make(&o, 2, want, want_y);
+    save_after(&o, stops[_i]);
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    ck_assert_msg(dfqi_synth_restore(s, path) == DFQ_OK, "%s", ctx->error);
+    ck_assert_int_eq(dfqi_synth_done(s), stops[_i]);
+    ck_assert_int_eq(dfqi_synth_run(s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_images(s, &x, &y), DFQ_OK);
+    ck_assert_mem_eq(x->data, want, sizeof want);
+    ck_assert_mem_eq(y->data, want_y, sizeof want_y);
+    ck_assert_int_eq(dfqi_synth_losses(s, &losses), DFQ_OK);
+    dfqi_synth_release(s);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_run(s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_losses(s, &want_losses), DFQ_OK);
+    ck_assert_mem_eq(losses->data, want_losses->data, 18 * DFQI_SYNTH_LOSSES * sizeof(float));
+    dfqi_tensor_release(losses);
+    dfqi_tensor_release(want_losses);
+    dfqi_tensor_release(x);
+    dfqi_tensor_release(y);
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_foreign_checkpoints)
+{
+    dfqi_synth_options o = dfqt_options(), other = o;
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_synth *s;
+    save_after(&o, 8);
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    other.seed++;
+    ck_assert_int_eq(dfqi_synth_new(m, &other, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_restore(s, path), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(ctx->error, "other options"));
+    ck_assert_int_eq(dfqi_synth_restore(s, "no/such/file"), DFQ_E_IO);
+    dfqi_synth_release(s);
+    dfqi_tensor_f32(m->net.params[3].tensor)[0] += 0.5f;
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_restore(s, path), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(ctx->error, "other weights"));
+    ck_assert_int_eq(dfqi_synth_done(s), 0);
+    ck_assert_int_eq(dfqi_synth_run(s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_restore(s, path), DFQ_E_INVALID); /* complete */
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* Rewrites the checkpoint with one tensor spoilt. */
+static void spoil(dfq_context *ctx, const char *name, int64_t element, double value)
+{
+    dfqi_safetensors st;
+    ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
+    const dfq_tensor *t = dfqi_st_find(&st, name);
+    ck_assert_msg(t != NULL, "%s", name);
+    if (t->dtype == DFQI_F32) ((float *)t->data)[element] = (float)value;
+    if (t->dtype == DFQI_I32) ((int32_t *)t->data)[element] = (int32_t)value;
+    if (t->dtype == DFQI_I64) ((int64_t *)t->data)[element] = (int64_t)value;
+    ck_assert_int_eq(dfqi_st_write(ctx, path, st.n_entries, st.entries, st.n_meta, st.meta),
+                     DFQ_OK);
+    dfqi_st_fini(&st);
+}
+
+START_TEST(test_broken_checkpoints)
+{
+    static const struct {
+        const char *name;
+        int64_t element;
+        double value;
+        dfq_status status;
+    } rows[] = {{"state", 0, 3, DFQ_E_CORRUPT},     {"state", 0, -1, DFQ_E_CORRUPT},
+                {"state", 1, 6, DFQ_E_CORRUPT},     {"state", 1, 3, DFQ_E_CORRUPT},
+                {"state", 2, 4, DFQ_E_CORRUPT},     {"state", 0, 2, DFQ_E_CORRUPT},
+                {"x", 7, 0.0 / 0.0, DFQ_E_NUMERIC}, {"v", 0, 1e300 * 1e300, DFQ_E_NUMERIC},
+                {"labels", 1, 6, DFQ_E_CORRUPT},    {"images", 9, 0.0 / 0.0, DFQ_E_NUMERIC}};
+    dfqi_synth_options o = dfqt_options();
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_synth *s;
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        save_after(&o, 8);
+        spoil(ctx, rows[i].name, rows[i].element, rows[i].value);
+        dfq_status status = dfqi_synth_restore(s, path);
+        ck_assert_msg(status == rows[i].status, "row %d: %d, %s", (int)i, (int)status, ctx->error);
+        ck_assert_int_eq(dfqi_synth_done(s), 0);
+    }
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_checkpoint_case(void)
+{
+    TCase *t = tcase_create("checkpoint");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, test_resume_gives_the_same_bits, 0, 8);
+    tcase_add_test(t, test_foreign_checkpoints);
+    tcase_add_test(t, test_broken_checkpoints);
+    return t;
+}
