@@ -138,7 +138,7 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
     dfq_status status;
     DFQI_GOTO(dfqi_scheme_new(&graph->net, (dfqi_mode)o.mode, o.weight_bits, o.act_bits, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
-    DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &net, dfqi_tensor_f32(images), images->dims[0]), out);
+    DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &graph->net, &net, dfqi_tensor_f32(images), images->dims[0]), out);
     status = dfqi_model_new(&net, &scheme, out_graph);
 out:
     dfqi_network_fini(&net);

@@ -122,7 +122,8 @@ static dfq_status choose_folds(job *j, const dfqi_network *net, double **moments
     return DFQ_OK;
 }
 
-static dfq_status improved(job *j, dfqi_network *net, const float *images, int64_t n)
+static dfq_status improved(job *j, const dfqi_network *teacher, dfqi_network *student,
+                           const float *images, int64_t n)
 {
     dfqi_scheme *s = j->s;
     dfq_status status = DFQ_E_NOMEM;
@@ -141,9 +142,9 @@ static dfq_status improved(job *j, dfqi_network *net, const float *images, int64
         if (folds(j, i)) dfqi_fold_candidates(&j->stats[i], &s->sites[i]);
     }
     DFQI_GOTO(sweep(j, PHASE_FOLD, images, n), out);
-    DFQI_GOTO(choose_folds(j, net, moments), out);
-    DFQI_GOTO(dfqi_calibrate_weights(s, net, moments), out);
-    status = dfqi_round_weights(s, net, images, n);
+    DFQI_GOTO(choose_folds(j, teacher, moments), out);
+    DFQI_GOTO(dfqi_calibrate_weights(s, teacher, moments), out);
+    status = dfqi_round_weights(s, teacher, student, images, n);
 out:
     for (int32_t i = 0; j->stats && i < s->n_sites; i++) dfqi_stats_fini(s->ctx, &j->stats[i]);
     dfqi_free(s->ctx, j->stats);
@@ -184,7 +185,8 @@ static dfq_status parity(job *j, const float *images)
     return DFQ_OK;
 }
 
-dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, dfqi_network *net, const float *images, int64_t n)
+dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
+                                 const float *images, int64_t n)
 {
     dfqi_graph *g = NULL;
     dfqi_quant_pass pass = {0};
@@ -193,10 +195,10 @@ dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, dfqi_network *net, const float 
     if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
     int is_parity = s->mode == DFQI_MODE_PARITY;
     int64_t batch = is_parity ? PARITY_BATCH : STREAM;
-    DFQI_GOTO(dfqi_pass_graph(s, net, n < batch ? n : batch, !is_parity, &pass, &g, &j.x), out);
+    DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x), out);
     DFQI_GOTO(dfqi_exec_new(g, &j.e), out);
     j.g = g;
-    status = is_parity ? parity(&j, images) : improved(&j, net, images, n);
+    status = is_parity ? parity(&j, images) : improved(&j, teacher, student, images, n);
 out:
     dfqi_exec_free(j.e);
     dfqi_graph_free(g);

@@ -32,16 +32,15 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     return dfqi_fq_weight(g, w, col, p->step[i], site->bits, lsq_scale(cols, site->hi));
 }
 
-static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
-                        dfqi_id value, void *user)
+static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind op,
+                                const char *name, int32_t slot, dfqi_id value)
 {
-    dfqi_quant_pass *p = user;
     int32_t i = dfqi_site_index(p->scheme, op, name, slot);
-    if (slot == 0) p->input = value;
     if (i < 0) return value;
     const dfqi_site *site = &p->scheme->sites[i];
     p->operand[i] = site->kind == DFQI_SITE_WEIGHT ? p->input : value;
-    if (p->keep_operands) dfqi_graph_keep(g, p->operand[i]);
+    if (p->keep_operands && (p->keep_site < 0 || p->keep_site == i))
+        dfqi_graph_keep(g, p->operand[i]);
     if (p->dry) return value;
     if (site->kind == DFQI_SITE_WEIGHT) return quantize_weight(p, g, site, i, value);
     p->step[i] = parameter(g, site, ".step", site->step, p->frozen || site->kind == DFQI_SITE_LOG);
@@ -54,10 +53,19 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
     return dfqi_fq(g, value, p->step[i], p->zero[i], site->lo, site->hi, scale, zero_scale);
 }
 
+static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
+                        dfqi_id value, void *user)
+{
+    dfqi_quant_pass *p = user;
+    value = quantize_operand(p, g, op, name, slot, value);
+    if (slot == 0) p->input = value;
+    return value;
+}
+
 dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph *g, const dfqi_scheme *s,
                                  int frozen)
 {
-    dfqi_quant_pass p = {.scheme = s, .frozen = frozen};
+    dfqi_quant_pass p = {.scheme = s, .frozen = frozen, .keep_site = -1};
     size_t n = (size_t)s->n_sites;
     p.step = dfqi_calloc(g->ctx, 3 * n, sizeof *p.step);
     if (!p.step) return DFQ_E_NOMEM;

@@ -146,34 +146,25 @@ dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, int32_t weig
 
 /* -- graphs ---------------------------------------------------------------------------------------------- */
 
-/* Builds into a new graph, under `rewrite` or, if pass is not NULL, under the pass. */
-static dfq_status build(const dfqi_network *net, int64_t batch, dfqi_rewrite rewrite, void *user,
-                        const dfqi_scheme *s, dfqi_quant_pass *pass, dfqi_graph **out,
-                        dfqi_id *out_x)
+/* Makes a graph with the parameters of `net` in it. */
+static dfq_status begin(const dfqi_network *net, int64_t batch, dfqi_graph **g, dfqi_id **ids,
+                        dfqi_id *x)
 {
-    dfq_context *ctx = net->ctx;
     const dfqi_arch *a = &net->arch;
-    dfqi_graph *g = NULL;
-    dfqi_taps taps = {0};
-    dfqi_id *ids = dfqi_calloc(ctx, (size_t)net->n_params, sizeof *ids);
-    dfq_status status = ids ? dfqi_graph_new(ctx, batch, &g) : DFQ_E_NOMEM;
-    if (status != DFQ_OK) goto out;
-    *out_x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
-    dfqi_network_params(net, g, 1, ids);
-    g->rewrite = rewrite;
-    g->rewrite_user = user;
-    if (pass) {
-        int dry = pass->dry;
-        DFQI_GOTO(dfqi_quant_pass_begin(pass, g, s, 1), out);
-        pass->dry = dry;
-        pass->keep_operands = 1;
-    }
-    dfqi_network_forward(net, g, ids, *out_x, &taps);
-    g->rewrite = NULL;
-    dfqi_graph_keep(g, taps.logits);
-    status = dfqi_graph_status(g);
-out:
+    *ids = dfqi_calloc(net->ctx, (size_t)net->n_params, sizeof **ids);
+    if (!*ids) return DFQ_E_NOMEM;
+    DFQI_TRY(dfqi_graph_new(net->ctx, batch, g));
+    *x = dfqi_graph_input(*g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    dfqi_network_params(net, *g, 1, *ids);
+    return dfqi_graph_status(*g);
+}
+
+/* Hands the graph over if it is without error. */
+static dfq_status finish(dfq_status status, dfqi_graph *g, dfqi_id *ids, dfq_context *ctx,
+                         dfqi_graph **out)
+{
     dfqi_free(ctx, ids);
+    if (status == DFQ_OK) status = dfqi_graph_status(g);
     if (status != DFQ_OK)
         dfqi_graph_free(g);
     else
@@ -184,12 +175,36 @@ out:
 dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch, dfqi_rewrite rewrite,
                             void *user, dfqi_graph **out, dfqi_id *out_x)
 {
-    return build(net, batch, rewrite, user, NULL, NULL, out, out_x);
+    dfqi_graph *g = NULL;
+    dfqi_id *ids = NULL;
+    dfqi_taps taps = {0};
+    dfq_status status = begin(net, batch, &g, &ids, out_x);
+    if (status == DFQ_OK) {
+        g->rewrite = rewrite;
+        g->rewrite_user = user;
+        dfqi_network_forward(net, g, ids, *out_x, &taps);
+        g->rewrite = NULL;
+        dfqi_graph_keep(g, taps.logits);
+    }
+    return finish(status, g, ids, net->ctx, out);
 }
 
 dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch, int dry,
-                           dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x)
+                           int32_t keep_site, dfqi_quant_pass *pass, dfqi_graph **out,
+                           dfqi_id *out_x)
 {
-    pass->dry = dry;
-    return build(net, batch, NULL, NULL, s, pass, out, out_x);
+    dfqi_graph *g = NULL;
+    dfqi_id *ids = NULL;
+    dfqi_taps taps = {0};
+    dfq_status status = begin(net, batch, &g, &ids, out_x);
+    if (status == DFQ_OK) status = dfqi_quant_pass_begin(pass, g, s, 1);
+    if (status == DFQ_OK) {
+        pass->dry = dry;
+        pass->keep_operands = 1;
+        pass->keep_site = keep_site;
+        dfqi_network_forward(net, g, ids, *out_x, &taps);
+        dfqi_quant_pass_end(pass, g);
+        if (keep_site < 0) dfqi_graph_keep(g, taps.logits);
+    }
+    return finish(status, g, ids, net->ctx, out);
 }

@@ -48,9 +48,10 @@ const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NU
 
 /* Fills every step and zero point from the network's activations on images[n][3][S][S]
  * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate").
- * Improved mode then rounds the weights of `net` to their grids by second-order rounding
- * (rounding.c), so `net` must be the student's own copy. */
-dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, dfqi_network *net, const float *images, int64_t n);
+ * Improved mode then moves the weights of `student`, a copy of `teacher`, to their grids
+ * (rounding.c); parity mode leaves them. */
+dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
+                                 const float *images, int64_t n);
 
 /* -- building fake-quantized graphs --------------------------------------------------------------- */
 
@@ -61,10 +62,11 @@ typedef struct dfqi_quant_pass {
     int dry;        /* 1: leave the operands float, only note them (calibration) */
     dfqi_id *step;  /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
     dfqi_id *zero;  /* [n_sites] */
-    dfqi_id *operand; /* [n_sites] out: the float operands, for weights the input of their layer;
-                         kept readable if keep_operands */
-    dfqi_id input;    /* the input of the layer being built */
+    dfqi_id *operand; /* [n_sites] out: the operands before their quantizer; for weights the input of
+                         their layer behind its quantizer. Kept readable if keep_operands */
+    dfqi_id input;    /* the quantized input of the layer being built */
     int keep_operands;
+    int32_t keep_site; /* of the operands this one alone, or -1: all */
 } dfqi_quant_pass;
 
 /* The ids of one block of memory; dfqi_quant_pass_fini frees it. `pass` must stay where it is until

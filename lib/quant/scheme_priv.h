@@ -15,9 +15,11 @@ bool dfqi_site_is_map(const dfqi_site *site);
 /* The forward graph of a network with frozen parameters, logits kept, operands shown to `rewrite`. */
 dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch, dfqi_rewrite rewrite,
                             void *user, dfqi_graph **out, dfqi_id *out_x);
-/* The same under the quantization pass with its operands kept; dry: nothing is quantized. */
+/* The same under the quantization pass, for its operands: all of them are kept and the logits, or only
+ * what site `keep_site` reads (-1: all). dry: nothing is quantized. */
 dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch, int dry,
-                           dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
+                           int32_t keep_site, dfqi_quant_pass *pass, dfqi_graph **out,
+                           dfqi_id *out_x);
 
 /* The step of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of the
  * squared error may be NULL. Error and power are sums over the weight, out_power may be NULL. */
@@ -29,9 +31,9 @@ dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits, c
  * (moments[i] for site i, NULL: unweighted). */
 dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, double *const *moments);
 
-/* Rounds the weights of `net` to their grids by second-order rounding on the activations of images
- * (improved mode, after the steps are found); reports progress ("round"). */
-dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *net, const float *images,
-                              int64_t n);
+/* Rounds the weights of `student` to their grids so that it follows `teacher` on the images (improved
+ * mode, after the steps are found); its biases take up the mean error. Reports progress ("round"). */
+dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
+                              const float *images, int64_t n);
 
 #endif
