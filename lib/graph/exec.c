@@ -149,7 +149,7 @@ static dfq_status check_bound(const dfqi_exec *e)
                 if (n->in[i] >= 0 && e->plan.places[n->in[i]].space == DFQI_SPACE_BOUND &&
                     !e->bound[n->in[i]])
                     return dfqi_fail(e->ctx, DFQ_E_INTERNAL, "input %s is not bound",
-                                     e->g->values[n->in[i]].name);
+                                     e->g->values[n->in[i]].name ? e->g->values[n->in[i]].name : "");
         }
     }
     return DFQ_OK;
@@ -179,13 +179,15 @@ const float *dfqi_exec_data(const dfqi_exec *e, dfqi_id v)
 
 dfq_status dfqi_exec_profile(dfqi_exec *e)
 {
-    if (!e->profile) e->profile = dfqi_calloc(e->ctx, (size_t)e->threads * DFQI_OP_COUNT, sizeof(double));
+    if (!e->profile)
+        e->profile = dfqi_calloc(e->ctx, (size_t)e->threads * DFQI_OP_COUNT, sizeof(double));
     return e->profile ? DFQ_OK : DFQ_E_NOMEM;
 }
 
 double dfqi_exec_seconds(const dfqi_exec *e, dfqi_op_kind op)
 {
     double sum = 0;
-    for (int32_t t = 0; e->profile && t < e->threads; t++) sum += e->profile[t * DFQI_OP_COUNT + op];
+    for (int32_t t = 0; e->profile && t < e->threads; t++)
+        sum += e->profile[t * DFQI_OP_COUNT + op];
     return sum;
 }

@@ -1,6 +1,5 @@
 /* Reverse-mode differentiation: gradients are ordinary nodes appended to the graph. */
-#include "graph/graph.h"
-#include "graph/ops.h"
+#include "graph/ops_priv.h"
 
 #include <string.h>
 
@@ -14,6 +13,21 @@ static void mark_reach(const dfqi_graph *g, int32_t n_wrt, const dfqi_id *wrt, u
         for (int32_t k = 0; k < n->n_in; k++) any |= n->in[k] >= 0 && reach[n->in[k]];
         for (int32_t k = 0; any && k < n->n_out; k++) reach[n->out[k]] = 1;
     }
+}
+
+static void check_seed(dfqi_graph *g, dfqi_id value, dfqi_id grad)
+{
+    if (value < 0 || grad < 0) {
+        dfqi_graph_fail(g, DFQ_E_INTERNAL, "a gradient seed is missing");
+        return;
+    }
+    const dfqi_value *v = &g->values[value], *d = &g->values[grad];
+    char have[96], want[96];
+    if (!dfqi_same_shape(v, d))
+        dfqi_graph_fail(g, DFQ_E_SHAPE, "the gradient seed of %s is %s, expected %s",
+                        v->name ? v->name : "a value",
+                        dfqi_shape_text(d->rank, d->dims, have, sizeof have),
+                        dfqi_shape_text(v->rank, v->dims, want, sizeof want));
 }
 
 /* Adds `d` to what has flowed into value v so far. */
@@ -52,6 +66,9 @@ static void node_grad(dfqi_graph *g, int32_t i, const uint8_t *reach, dfqi_id *g
 dfq_status dfqi_graph_grad(dfqi_graph *g, int32_t n_seeds, const dfqi_id *value,
                            const dfqi_id *grad, int32_t n_wrt, const dfqi_id *wrt, dfqi_id *out)
 {
+    for (int32_t i = 0; i < n_seeds && g->status == DFQ_OK; i++) check_seed(g, value[i], grad[i]);
+    for (int32_t i = 0; i < n_wrt && g->status == DFQ_OK; i++)
+        if (wrt[i] < 0) dfqi_graph_fail(g, DFQ_E_INTERNAL, "gradient of no value asked for");
     if (g->status != DFQ_OK) return g->status;
     int32_t n_values = g->n_values;
     uint8_t *reach = dfqi_calloc(g->ctx, (size_t)n_values, 1);

@@ -71,7 +71,8 @@ static const char *keep_name(dfqi_graph *g, const char *name)
 static dfqi_id new_value(dfqi_graph *g, dfqi_value_kind kind, const char *name)
 {
     if (g->status != DFQ_OK) return DFQI_NONE;
-    if (!grow(g, (void **)&g->values, g->n_values, &g->cap_values, sizeof *g->values)) return DFQI_NONE;
+    if (!grow(g, (void **)&g->values, g->n_values, &g->cap_values, sizeof *g->values))
+        return DFQI_NONE;
     dfqi_value *v = &g->values[g->n_values];
     memset(v, 0, sizeof *v);
     v->kind = kind;
@@ -97,8 +98,8 @@ dfqi_id dfqi_graph_input(dfqi_graph *g, const char *name, int batched, int32_t r
                          const int64_t *dims)
 {
     if (rank + (batched != 0) > DFQI_RANK_MAX)
-        return dfqi_graph_fail(g, DFQ_E_SHAPE, "input %s has rank %d, the limit is %d", name, rank,
-                               DFQI_RANK_MAX);
+        return dfqi_graph_fail(g, DFQ_E_SHAPE, "input %s has rank %d, the limit is %d",
+                               name ? name : "", rank, DFQI_RANK_MAX);
     dfqi_id id = new_value(g, DFQI_VALUE_INPUT, name);
     if (id == DFQI_NONE) return id;
     dfqi_value *v = &g->values[id];
@@ -142,10 +143,9 @@ dfqi_id dfqi_graph_node(dfqi_graph *g, dfqi_op_kind kind, const char *name, cons
     if (attr) n.attr = *attr;
     if (name) n.name = keep_name(g, name);
     bool frozen = true;
-    for (int32_t i = 0; i < n_in; i++) {
-        n.in[i] = in[i];
+    for (int32_t i = 0; i < DFQI_IN_MAX; i++) n.in[i] = i < n_in ? in[i] : DFQI_NONE;
+    for (int32_t i = 0; i < n_in; i++)
         if (in[i] >= 0) frozen = frozen && g->values[in[i]].frozen;
-    }
     for (int32_t i = 0; i < op->n_out; i++) n.out[i] = new_value(g, DFQI_VALUE_NODE, NULL);
     if (g->status != DFQ_OK) return DFQI_NONE;
     if (!grow(g, (void **)&g->nodes, g->n_nodes, &g->cap_nodes, sizeof *g->nodes)) return DFQI_NONE;

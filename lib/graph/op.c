@@ -42,6 +42,17 @@ dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
                      dfqi_op_get(n->op)->name, n->name, slot, text, expected);
 }
 
+bool dfqi_is_shared(const dfqi_value *v, int64_t count)
+{
+    return !v->batched && dfqi_value_count(v) == count;
+}
+
+bool dfqi_same_shape(const dfqi_value *a, const dfqi_value *b)
+{
+    return a->batched == b->batched && a->rank == b->rank &&
+           memcmp(a->dims, b->dims, (size_t)a->rank * sizeof *a->dims) == 0;
+}
+
 dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n)
 {
     dfqi_out_like(g, n, 0, n->in[0]);

@@ -70,8 +70,8 @@ static dfq_status tokens_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *x = dfqi_in(g, n, 0);
     if (x->rank != 3 || !x->batched) return dfqi_bad_shape(g, n, 0, "[B,P,D]");
     int64_t dims[3] = {x->dims[0], x->dims[1] + 1, x->dims[2]};
-    if (dfqi_value_count(dfqi_in(g, n, 1)) != dims[2]) return dfqi_bad_shape(g, n, 1, "[1,1,D]");
-    if (dfqi_value_count(dfqi_in(g, n, 2)) != dims[1] * dims[2])
+    if (!dfqi_is_shared(dfqi_in(g, n, 1), dims[2])) return dfqi_bad_shape(g, n, 1, "[1,1,D]");
+    if (!dfqi_is_shared(dfqi_in(g, n, 2), dims[1] * dims[2]))
         return dfqi_bad_shape(g, n, 2, "[1,P+1,D], one position for each patch and the class token");
     dfqi_out(g, n, 0, 1, 3, dims);
     return DFQ_OK;
@@ -116,7 +116,7 @@ static void drop_token_run(const dfqi_run *r)
 static dfq_status select_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
-    if (x->rank != 3 || n->attr.i[0] < 0 || n->attr.i[0] >= x->dims[1])
+    if (x->rank != 3 || !x->batched || n->attr.i[0] < 0 || n->attr.i[0] >= x->dims[1])
         return dfqi_bad_shape(g, n, 0, "[B,N,D] with more tokens than the index");
     n->attr.i[1] = x->dims[1];
     dfqi_out(g, n, 0, 1, 2, (int64_t[]){x->dims[0], x->dims[2]});
@@ -159,7 +159,10 @@ static dfq_status split_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     int64_t h = n->attr.i[0], parts = n->attr.i[1];
-    if (x->rank != 3 || !x->batched || x->dims[2] % (h * parts))
+    if (h < 1 || (parts != 1 && parts != 3))
+        return dfqi_fail(g->ctx, DFQ_E_SHAPE, "split_heads: %lld heads, %lld parts; parts are 1 or 3",
+                         (long long)h, (long long)parts);
+    if (x->rank != 3 || !x->batched || x->dims[2] / parts % h || x->dims[2] % parts)
         return dfqi_bad_shape(g, n, 0, "[B,N,parts*H*d]");
     int64_t dims[4] = {x->dims[0], h, x->dims[1], x->dims[2] / (h * parts)};
     n->n_out = (int32_t)parts;
@@ -210,8 +213,10 @@ static dfq_status join_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *o = NULL;
     for (int32_t i = 0; i < n->n_in; i++)
         if (n->in[i] >= 0) o = dfqi_in(g, n, i);
+    for (int32_t i = 0; o && i < n->n_in; i++)
+        if (n->in[i] >= 0 && !dfqi_same_shape(o, dfqi_in(g, n, i))) o = NULL;
     if (!o || o->rank != 4 || !o->batched)
-        return dfqi_fail(g->ctx, DFQ_E_SHAPE, "join_heads: operands must be [B,H,N,d]");
+        return dfqi_fail(g->ctx, DFQ_E_SHAPE, "join_heads: operands must all be the same [B,H,N,d]");
     n->attr.i[0] = o->dims[1];
     n->attr.i[1] = n->n_in;
     n->attr.i[2] = o->dims[3];
@@ -238,7 +243,8 @@ static void join_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
 static dfq_status sum_batch_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0), *like = dfqi_in(g, n, 1);
-    if (!x->batched || n->attr.i[0] + dfqi_value_count(like) > dfqi_value_stride(x))
+    if (!x->batched || n->attr.i[0] < 0 ||
+        dfqi_value_count(like) > dfqi_value_stride(x) - n->attr.i[0])
         return dfqi_bad_shape(g, n, 0, "batched, with the elements asked for in each image");
     dfqi_out(g, n, 0, 0, like->rank, like->dims);
     return DFQ_OK;
@@ -250,7 +256,8 @@ static void sum_batch_run(const dfqi_run *r)
     const float *x = r->in[0].data + r->attr->i[0];
     size_t n = (size_t)r->out[0].count;
     r->k->scale(n, r->attr->f[0], x, r->out[0].data);
-    for (int64_t b = 1; b < r->batch; b++) r->k->axpy(n, r->attr->f[0], x + b * stride, r->out[0].data);
+    for (int64_t b = 1; b < r->batch; b++)
+        r->k->axpy(n, r->attr->f[0], x + b * stride, r->out[0].data);
 }
 
 /* -- roll: operands x, offsets[2]; attr i[0] sign -------------------------------------------------- */
@@ -259,7 +266,7 @@ static dfq_status roll_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     if (x->rank != 4 || !x->batched) return dfqi_bad_shape(g, n, 0, "[B,C,Y,X]");
-    if (dfqi_value_count(dfqi_in(g, n, 1)) != 2) return dfqi_bad_shape(g, n, 1, "[2]");
+    if (!dfqi_is_shared(dfqi_in(g, n, 1), 2)) return dfqi_bad_shape(g, n, 1, "[2]");
     return dfqi_shape_same(g, n);
 }
 
@@ -296,7 +303,8 @@ static dfq_status affine_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *x = dfqi_in(g, n, 0);
     if (x->rank != 4 || !x->batched) return dfqi_bad_shape(g, n, 0, "[B,C,Y,X]");
     for (int32_t i = 1; i < n->n_in; i++)
-        if (n->in[i] >= 0 && dfqi_value_count(dfqi_in(g, n, i)) != x->dims[0] * x->dims[1])
+        if (n->in[i] >= 0 && (!dfqi_in(g, n, i)->batched ||
+                              dfqi_value_stride(dfqi_in(g, n, i)) != x->dims[1]))
             return dfqi_bad_shape(g, n, i, "[B,C]");
     return dfqi_shape_same(g, n);
 }

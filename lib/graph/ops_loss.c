@@ -31,10 +31,19 @@ static double log_sum_exp(const float *z, int64_t n, double scale)
 
 /* -- cross-entropy: logits, labels; gradient: logits, labels, dloss -------------------------------- */
 
+static dfq_status ce_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *z = dfqi_in(g, n, 0), *labels = dfqi_in(g, n, 1);
+    if (z->rank != 2) return dfqi_bad_shape(g, n, 0, "logits [B,C]");
+    if (!labels->batched || dfqi_value_stride(labels) != 1)
+        return dfqi_bad_shape(g, n, 1, "one label for each image");
+    return per_image(g, n);
+}
+
 static int64_t label_at(const dfqi_run *r, int64_t b, int64_t classes)
 {
-    int64_t y = (int64_t)r->in[1].data[b];
-    return y < 0 ? 0 : y >= classes ? classes - 1 : y;
+    float y = r->in[1].data[b];
+    return y >= (float)classes ? classes - 1 : y > 0 ? (int64_t)y : 0; /* NaN: 0 */
 }
 
 static void ce_run(const dfqi_run *r)
@@ -67,6 +76,14 @@ static void ce_dx_run(const dfqi_run *r)
 }
 
 /* -- KL: student, teacher; attr f[0] temperature; gradient: student, teacher, dloss ------------------ */
+
+static dfq_status kl_shape(dfqi_graph *g, dfqi_node *n)
+{
+    if (dfqi_in(g, n, 0)->rank != 2) return dfqi_bad_shape(g, n, 0, "logits [B,C]");
+    if (!dfqi_same_shape(dfqi_in(g, n, 0), dfqi_in(g, n, 1)))
+        return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
+    return per_image(g, n);
+}
 
 static void kl_run(const dfqi_run *r)
 {
@@ -111,7 +128,7 @@ static void kl_dx_run(const dfqi_run *r)
 static dfq_status inter_head_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *r = dfqi_in(g, n, 0);
-    if (r->rank != 4 || !r->batched || r->dims[2] != r->dims[3] || r->dims[2] <= n->attr.i[0])
+    if (r->rank != 4 || r->dims[2] != r->dims[3] || n->attr.i[0] < 0 || r->dims[2] <= n->attr.i[0])
         return dfqi_bad_shape(g, n, 0, "raw query-key products [B,H,N,N]");
     return per_image(g, n);
 }
@@ -162,9 +179,9 @@ static void inter_head_dx_run(const dfqi_run *r)
 static dfq_status head_ssim_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *t = dfqi_in(g, n, 0), *s = dfqi_in(g, n, 1);
-    if (t->rank != 4 || !t->batched || t->dims[2] <= n->attr.i[0])
+    if (t->rank != 4 || n->attr.i[0] < 0 || t->dims[2] <= n->attr.i[0])
         return dfqi_bad_shape(g, n, 0, "head outputs [B,H,N,d]");
-    if (s->rank != 4 || memcmp(s->dims, t->dims, sizeof s->dims) != 0)
+    if (!dfqi_same_shape(s, t))
         return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
     return per_image(g, n);
 }
@@ -388,9 +405,9 @@ dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value)
 }
 
 const dfqi_op dfqi_ops_loss[] = {
-    {"cross_entropy", 2, 2, 1, 0, per_image, ce_run, ce_grad, NULL, NULL},
+    {"cross_entropy", 2, 2, 1, 0, ce_shape, ce_run, ce_grad, NULL, NULL},
     {"cross_entropy_dx", 3, 3, 1, 0, dfqi_shape_same, ce_dx_run, NULL, NULL, NULL},
-    {"kl", 2, 2, 1, 0, per_image, kl_run, kl_grad, NULL, NULL},
+    {"kl", 2, 2, 1, 0, kl_shape, kl_run, kl_grad, NULL, NULL},
     {"kl_dx", 3, 3, 1, 0, dfqi_shape_same, kl_dx_run, NULL, NULL, NULL},
     {"inter_head", 1, 1, 1, 0, inter_head_shape, inter_head_run, inter_head_grad, NULL,
      inter_head_scratch},

@@ -14,6 +14,9 @@ const dfqi_value *dfqi_in(const dfqi_graph *g, const dfqi_node *n, int32_t slot)
 /* DFQ_E_SHAPE naming the node, what was expected and the operand's shape. */
 dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
                           const char *expected);
+/* An operand with `count` elements that all images share. */
+bool dfqi_is_shared(const dfqi_value *v, int64_t count);
+bool dfqi_same_shape(const dfqi_value *a, const dfqi_value *b);
 /* shape rule: output 0 like operand 0 */
 dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n);
 /* Makes a node without a name. */

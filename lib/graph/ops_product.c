@@ -21,16 +21,29 @@ static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *w = dfqi_in(g, n, 0);
     if (w->batched || w->rank < 2) return dfqi_bad_shape(g, n, 0, "unbatched [O,K]");
-    int64_t dims[1] = {(int64_t)dfqi_packed_floats(cols_of(w), rows_of(w))};
-    dfqi_out(g, n, 0, 0, 1, dims);
+    /* rounding the rows up to whole panels at most multiplies by the panel */
+    int64_t packed;
+    if (!dfqi_mul_i64(dfqi_value_count(w), DFQI_PANEL, &packed))
+        return dfqi_bad_shape(g, n, 0, "a weight that fits in memory");
+    packed = (int64_t)dfqi_packed_floats(cols_of(w), rows_of(w));
+    dfqi_out(g, n, 0, 0, 1, &packed);
     return DFQ_OK;
+}
+
+static void pack_panel(void *arg, int64_t i, int32_t thread)
+{
+    const dfqi_run *r = arg;
+    int64_t o = r->in[0].dims[0], first = i * DFQI_PANEL;
+    int64_t k = r->in[0].count / o;
+    (void)thread;
+    r->k->pack(1, k, o - first < DFQI_PANEL ? o - first : DFQI_PANEL, r->in[0].data + first * k, k,
+               r->out[0].data + first * k);
 }
 
 static void pack_run(const dfqi_run *r)
 {
-    int64_t o = r->in[0].dims[0];
-    int64_t k = r->in[0].count / o;
-    r->k->pack(1, k, o, r->in[0].data, k, r->out[0].data);
+    int64_t panels = (r->in[0].dims[0] + DFQI_PANEL - 1) / DFQI_PANEL;
+    dfqi_parallel_for(r->ctx, panels, pack_panel, (void *)(uintptr_t)r);
 }
 
 /* -- linear ------------------------------------------------------------------------------------ */
@@ -41,7 +54,7 @@ static dfq_status linear_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *x = dfqi_in(g, n, 0), *w = dfqi_in(g, n, 1);
     if (!x->batched || x->rank < 2 || dfqi_value_last(x) != cols_of(w))
         return dfqi_bad_shape(g, n, 0, "batched with as many channels as the weight has columns");
-    if (n->in[3] >= 0 && dfqi_value_count(dfqi_in(g, n, 3)) != rows_of(w))
+    if (n->in[3] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 3), rows_of(w)))
         return dfqi_bad_shape(g, n, 3, "one bias for each row of the weight");
     dfqi_out_like(g, n, 0, n->in[0]);
     g->values[n->out[0]].dims[x->rank - 1] = rows_of(w);

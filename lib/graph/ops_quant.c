@@ -18,10 +18,11 @@ static dfq_status fq_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *x = dfqi_in(g, n, 0);
     int64_t steps = dfqi_value_count(dfqi_in(g, n, 1));
     int64_t heads = x->rank == 4 ? x->dims[1] : 1;
-    if (!x->batched) return dfqi_bad_shape(g, n, 0, "batched");
-    if (steps != 1 && steps != heads && steps != heads * dfqi_value_last(x))
+    if (!x->batched || x->rank < 2) return dfqi_bad_shape(g, n, 0, "[B,..,C]");
+    if (dfqi_in(g, n, 1)->batched ||
+        (steps != 1 && steps != heads && steps != heads * dfqi_value_last(x)))
         return dfqi_bad_shape(g, n, 1, "one step, one for each head, or one for each channel");
-    if (n->in[2] >= 0 && dfqi_value_count(dfqi_in(g, n, 2)) != steps)
+    if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), steps))
         return dfqi_bad_shape(g, n, 2, "as many zero points as steps");
     return dfqi_shape_same(g, n);
 }
@@ -99,6 +100,12 @@ static void fq_dx_run(const dfqi_run *r)
 
 /* -- logarithmic grid: p, top; attr f[0] largest code -------------------------------------------------- */
 
+static dfq_status fq_log_shape(dfqi_graph *g, dfqi_node *n)
+{
+    if (!dfqi_is_shared(dfqi_in(g, n, 1), 1)) return dfqi_bad_shape(g, n, 1, "[1]");
+    return dfqi_shape_same(g, n);
+}
+
 static void fq_log_run(const dfqi_run *r)
 {
     r->k->fq_log((size_t)r->in[0].count, r->in[1].data[0], r->attr->f[0], r->in[0].data,
@@ -121,9 +128,10 @@ static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
     if (n->attr.i[0] < 2 || n->attr.i[0] > 8)
         return dfqi_fail(g->ctx, DFQ_E_INVALID, "%s: weight width is %lld bits, must be 2 to 8",
                          n->name, (long long)n->attr.i[0]);
-    if (n->in[1] >= 0 && dfqi_value_count(dfqi_in(g, n, 1)) != dfqi_value_count(w) / w->dims[0])
+    if (w->batched || w->rank < 2) return dfqi_bad_shape(g, n, 0, "unbatched [O,K]");
+    if (n->in[1] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 1), dfqi_value_count(w) / w->dims[0]))
         return dfqi_bad_shape(g, n, 1, "one factor for each column of the weight");
-    if (n->in[2] >= 0 && dfqi_value_count(dfqi_in(g, n, 2)) != w->dims[0])
+    if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), w->dims[0]))
         return dfqi_bad_shape(g, n, 2, "one step for each row of the weight");
     return dfqi_shape_same(g, n);
 }
@@ -206,7 +214,7 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int6
 const dfqi_op dfqi_ops_quant[] = {
     {"fq", 2, 3, 1, 0, fq_shape, fq_run, fq_grad, NULL, NULL},
     {"fq_dx", 2, 4, 3, 0, fq_dx_shape, fq_dx_run, NULL, NULL, fq_dx_scratch},
-    {"fq_log", 2, 2, 1, 0, dfqi_shape_same, fq_log_run, pass_grad, NULL, NULL},
+    {"fq_log", 2, 2, 1, 0, fq_log_shape, fq_log_run, pass_grad, NULL, NULL},
     {"fq_weight", 1, 3, 1, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL},
     {"fq_weight_dstep", 1, 4, 1, 0, fq_weight_dstep_shape, fq_weight_dstep_run, NULL, NULL, NULL},
 };

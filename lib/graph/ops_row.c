@@ -6,7 +6,7 @@
 static dfq_status add_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *a = dfqi_in(g, n, 0), *b = dfqi_in(g, n, 1);
-    if (dfqi_value_count(a) != dfqi_value_count(b) || a->batched != b->batched)
+    if (!dfqi_same_shape(a, b))
         return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
     return dfqi_shape_same(g, n);
 }
@@ -44,6 +44,13 @@ static void gelu_dx_run(const dfqi_run *r)
 
 /* -- softmax: attr f[0] scale ------------------------------------------------------------------- */
 
+static dfq_status softmax_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *x = dfqi_in(g, n, 0);
+    if (x->rank < 1 + x->batched) return dfqi_bad_shape(g, n, 0, "rows, at least [N] an image");
+    return dfqi_shape_same(g, n);
+}
+
 static void softmax_run(const dfqi_run *r)
 {
     int64_t cols = r->in[0].dims[r->in[0].rank - 1];
@@ -69,8 +76,9 @@ static void softmax_dx_run(const dfqi_run *r)
 static dfq_status layernorm_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
+    if (!x->batched || x->rank < 2) return dfqi_bad_shape(g, n, 0, "[B,..,D]");
     for (int32_t i = 1; i < 3; i++)
-        if (dfqi_value_count(dfqi_in(g, n, i)) != dfqi_value_last(x))
+        if (!dfqi_is_shared(dfqi_in(g, n, i), dfqi_value_last(x)))
             return dfqi_bad_shape(g, n, i, "one entry for each channel of operand 0");
     dfqi_out_like(g, n, 0, n->in[0]);
     dfqi_out_like(g, n, 1, n->in[0]);
@@ -154,7 +162,7 @@ const dfqi_op dfqi_ops_row[] = {
     {"add", 2, 2, 1, 0, add_shape, add_run, add_grad, NULL, NULL},
     {"gelu", 1, 1, 1, 0, dfqi_shape_same, gelu_run, gelu_grad, NULL, NULL},
     {"gelu_dx", 2, 2, 1, 0, dfqi_shape_same, gelu_dx_run, NULL, NULL, NULL},
-    {"softmax", 1, 1, 1, 0, dfqi_shape_same, softmax_run, softmax_grad, NULL, NULL},
+    {"softmax", 1, 1, 1, 0, softmax_shape, softmax_run, softmax_grad, NULL, NULL},
     {"softmax_dx", 2, 2, 1, 0, dfqi_shape_same, softmax_dx_run, NULL, NULL, NULL},
     {"layernorm", 3, 3, 2, 0, layernorm_shape, layernorm_run, layernorm_grad, NULL,
      layernorm_scratch},

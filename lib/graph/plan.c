@@ -223,6 +223,20 @@ static void find_scratch(planner *w)
     w->p->scratch_floats = (w->p->scratch_floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
 }
 
+/* Everything side by side and for as many threads as there can be must be addressable; then no sum
+ * below can overflow. */
+static dfq_status check_sizes(const planner *w, int32_t n_lives)
+{
+    size_t total = w->p->scratch_floats, bytes;
+    bool fits = true;
+    for (int32_t i = 0; i < n_lives; i++)
+        fits = fits && dfqi_add_size(total, w->lives[i].floats, &total);
+    if (fits && dfqi_mul_size(total, sizeof(float) * (DFQI_THREADS_MAX + 2), &bytes)) return DFQ_OK;
+    return dfqi_fail(w->g->ctx, DFQ_E_NOMEM,
+                     "a batch of %lld needs more memory than can be addressed; use a smaller one",
+                     (long long)w->g->batch);
+}
+
 dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)
 {
     dfq_context *ctx = g->ctx;
@@ -248,11 +262,12 @@ dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)
     mark_needed(&w);
     DFQI_GOTO(schedule(&w), out);
     find_lives(&w, &n_lives);
+    find_scratch(&w);
+    DFQI_GOTO(check_sizes(&w, n_lives), out);
     qsort(w.lives, (size_t)n_lives, sizeof *w.lives, by_size);
     p.static_floats = place_all(&w, n_lives, DFQI_SPACE_STATIC, placed);
     p.global_floats = place_all(&w, n_lives, DFQI_SPACE_GLOBAL, placed);
     p.local_floats = place_all(&w, n_lives, DFQI_SPACE_LOCAL, placed);
-    find_scratch(&w);
     *out = p;
     memset(&p, 0, sizeof p);
     status = DFQ_OK;

@@ -1,0 +1,189 @@
+/* Building: operands that do not fit are refused in one line, and the first error sticks. */
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/cases.h"
+#include "graph/rig.h"
+
+#define DIMS(...) (const int64_t[]){__VA_ARGS__}
+
+static dfqi_id image_value(dfqi_graph *g, int32_t rank, const int64_t *dims)
+{
+    return dfqi_graph_input(g, "x", 1, rank, dims);
+}
+
+static dfqi_id shared_value(dfqi_graph *g, int32_t rank, const int64_t *dims)
+{
+    return dfqi_graph_input(g, "w", 0, rank, dims);
+}
+
+#define X(...) image_value(g, (int32_t)(sizeof(DIMS(__VA_ARGS__)) / 8), DIMS(__VA_ARGS__))
+#define W(...) shared_value(g, (int32_t)(sizeof(DIMS(__VA_ARGS__)) / 8), DIMS(__VA_ARGS__))
+#define BARE   dfqi_graph_input(g, "b", 1, 0, NULL)
+
+/* Each line is one mistake. */
+enum { N_MISTAKES = 51 };
+
+static dfqi_id mistake(dfqi_graph *g, int i)
+{
+    switch (i) {
+    case 0: return dfqi_linear(g, "layer", X(4, 6), W(5, 7), DFQI_NONE);
+    case 1: return dfqi_linear(g, "layer", X(4, 6), W(5, 6), W(4));
+    case 2: return dfqi_linear(g, "layer", X(4, 6), W(6), DFQI_NONE);
+    case 3: return dfqi_linear(g, "layer", W(4, 6), W(5, 6), DFQI_NONE);
+    case 4: return dfqi_linear(g, "layer", X(4, 6), X(6), DFQI_NONE);
+    case 5: return dfqi_linear(g, "layer", X(6), W(2, 6), BARE);
+    case 6: return dfqi_linear(g, "layer", BARE, W(5, 2), DFQI_NONE);
+    case 7: return dfqi_matmul_nt(g, "qk", X(2, 4, 5), X(2, 4, 6));
+    case 8: return dfqi_matmul_nt(g, "qk", X(2, 4, 5), X(3, 4, 5));
+    case 9: return dfqi_matmul_nt(g, "qk", X(4, 5), X(4, 5));
+    case 10: return dfqi_matmul_nn(g, "av", X(2, 4, 5), X(2, 4, 5));
+    case 11: return dfqi_matmul_nn(g, "av", X(2, 4, 5), W(2, 2, 5, 4));
+    case 12: return dfqi_add(g, X(4, 5), X(5, 4));
+    case 13: return dfqi_add(g, X(4), W(2, 4));
+    case 14: return dfqi_softmax(g, BARE, 1);
+    case 15: return dfqi_layernorm(g, X(4, 6), W(5), W(6), 1);
+    case 16: return dfqi_layernorm(g, X(4, 6), W(6), W(5), 1);
+    case 17: return dfqi_layernorm(g, W(4, 6), W(6), W(6), 1);
+    case 18: return dfqi_layernorm(g, X(2), X(1), W(2), 1);
+    case 19: return dfqi_patchify(g, X(3, 6, 8), 4);
+    case 20: return dfqi_patchify(g, X(3, 8, 8), 0);
+    case 21: return dfqi_patchify(g, X(8, 8), 4);
+    case 22: return dfqi_tokens(g, X(4, 5), W(4), W(5, 5));
+    case 23: return dfqi_tokens(g, X(4, 5), W(5), W(4, 5));
+    case 24: return dfqi_tokens(g, X(5), W(5), W(2, 5));
+    case 25: return dfqi_select_token(g, X(4, 5), 4);
+    case 26: return dfqi_select_token(g, W(2, 4, 5), 0);
+    case 27: return dfqi_split_heads(g, X(4, 10), 2, 3);
+    case 28: return dfqi_split_heads(g, X(4, 12), 0, 3);
+    case 29: return dfqi_split_heads(g, X(4, 12), 3, 2);
+    case 30: return dfqi_join_heads(g, X(4, 12));
+    case 31: return dfqi_sum_batch(g, X(4), W(3), 2, 1);
+    case 32: return dfqi_sum_batch(g, W(2, 4), W(3), 0, 1);
+    case 33: return dfqi_roll(g, X(3, 4, 4), W(3));
+    case 34: return dfqi_roll(g, X(4, 4), W(2));
+    case 35: return dfqi_channel_affine(g, X(3, 4, 4), X(2), X(3));
+    case 36: return dfqi_channel_affine(g, X(3, 4, 4), W(2, 3), X(3));
+    case 37: return dfqi_cross_entropy(g, X(10), X(2));
+    case 38: return dfqi_cross_entropy(g, X(4, 10), BARE);
+    case 39: return dfqi_kl(g, X(10), X(11), 1);
+    case 40: return dfqi_inter_head(g, X(3, 4, 5), 1);
+    case 41: return dfqi_inter_head(g, X(3, 4, 4), 4);
+    case 42: return dfqi_head_ssim(g, X(3, 4, 5), X(3, 5, 4), 1);
+    case 43: return dfqi_tv(g, X(4, 4));
+    case 44: return dfqi_total(g, 1, (dfqi_id[]){X(2)}, (float[]){1});
+    case 45: return dfqi_fq(g, X(4, 6), W(5), DFQI_NONE, 0, 7, 1, 1);
+    case 46: return dfqi_fq(g, X(4, 6), W(6), W(1), 0, 7, 1, 1);
+    case 47: return dfqi_fq(g, W(4, 6), W(1), DFQI_NONE, 0, 7, 1, 1);
+    case 48: return dfqi_fq_log(g, X(4, 6), W(6), 7);
+    case 49: return dfqi_fq_weight(g, W(4, 6), W(4), DFQI_NONE, 4, 1);
+    default: return dfqi_fq_weight(g, W(4, 6), DFQI_NONE, W(6), 4, 1);
+    }
+}
+
+START_TEST(test_mistake)
+{
+    rig r = dfqt_rig(1, 2, 1);
+    ck_assert_int_eq(mistake(r.g, _i), DFQI_NONE);
+    ck_assert_int_eq(dfqi_graph_status(r.g), DFQ_E_SHAPE);
+    ck_assert_msg(strstr(r.ctx->error, "expected") || strstr(r.ctx->error, "must") ||
+                      strstr(r.ctx->error, "parts are"),
+                  "%s", r.ctx->error);
+    ck_assert_msg(!strchr(r.ctx->error, '\n') && strlen(r.ctx->error) < 200, "%s", r.ctx->error);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
+START_TEST(test_first_error_sticks)
+{
+    rig r = dfqt_rig(1, 2, 1);
+    dfqi_graph *g = r.g;
+    char first[DFQI_ERROR_MAX];
+    dfqi_id x = X(4, 6), y = dfqi_linear(g, "first", x, W(5, 7), DFQI_NONE), d;
+    snprintf(first, sizeof first, "%s", r.ctx->error);
+    ck_assert_ptr_nonnull(strstr(first, "first"));
+    y = dfqi_gelu(g, dfqi_add(g, y, dfqi_linear(g, "second", y, W(1, 1), y)));
+    ck_assert_int_eq(y, DFQI_NONE);
+    dfqi_graph_keep(g, y);
+    dfqi_graph_probe(g, y, "probe %d", 1);
+    ck_assert_int_eq(dfqi_graph_output(g, y, 1), DFQI_NONE);
+    ck_assert_int_eq(X(5), DFQI_NONE);
+    ck_assert_int_eq(dfqi_graph_fail(g, DFQ_E_INTERNAL, "late"), DFQI_NONE);
+    ck_assert_int_eq(dfqi_graph_grad(g, 1, &y, &y, 1, &x, &d), DFQ_E_SHAPE);
+    ck_assert_int_eq(dfqi_exec_new(g, &r.e), DFQ_E_SHAPE);
+    ck_assert_str_eq(r.ctx->error, first);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
+START_TEST(test_wrong_calls)
+{
+    dfqi_graph *g = NULL;
+    rig r = dfqt_rig(1, 2, 1);
+    ck_assert_int_eq(dfqi_graph_new(r.ctx, 0, &g), DFQ_E_INVALID);
+    g = r.g;
+    ck_assert_int_eq(dfqi_add(g, X(4), DFQI_NONE), DFQI_NONE);
+    ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INTERNAL);
+    dfqt_rig_fini(&r);
+
+    r = dfqt_rig(1, 2, 1);
+    g = r.g;
+    ck_assert_int_eq(dfqi_fq_weight(g, W(4, 6), DFQI_NONE, DFQI_NONE, 9, 1), DFQI_NONE);
+    ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
+    dfqt_rig_fini(&r);
+
+    r = dfqt_rig(1, 2, 1);
+    g = r.g;
+    ck_assert_int_eq(X(1, 2, 3, 4, 5, 6), DFQI_NONE);
+    ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_SHAPE);
+    dfqt_rig_fini(&r);
+
+    /* a gradient seed of another shape */
+    r = dfqt_rig(1, 2, 1);
+    g = r.g;
+    dfqi_id x = X(4), y = dfqi_gelu(g, x), seed = X(5), d;
+    ck_assert_int_eq(dfqi_graph_grad(g, 1, &y, &seed, 1, &x, &d), DFQ_E_SHAPE);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
+START_TEST(test_names)
+{
+    rig r = dfqt_rig(1, 2, 1);
+    dfqi_id x = dfqi_graph_input(r.g, "picture", 1, 1, DIMS(4)), y = dfqi_gelu(r.g, x);
+    dfqi_graph_probe(r.g, y, "block.%d", 3);
+    ck_assert_int_eq(dfqi_graph_find(r.g, "picture"), x);
+    ck_assert_int_eq(dfqi_graph_find(r.g, "block.3"), y);
+    ck_assert_int_eq(dfqi_graph_find(r.g, "block.4"), DFQI_NONE);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
+/* Costs of the products: two multiply-accumulates would be counted if gradients were. */
+START_TEST(test_macs)
+{
+    rig r = dfqt_rig(1, 2, 1);
+    dfqi_graph *g = r.g;
+    dfqi_id x = X(4, 6), w = W(5, 6), y = dfqi_linear(g, "a", x, w, DFQI_NONE), d[2];
+    double forward = 2 * 4 * 6 * 5, pack = dfqi_graph_macs(g) - forward;
+    ck_assert(pack >= 0 && pack <= 6 * 64);
+    ck_assert_int_eq(dfqi_graph_grad(g, 1, &y, &y, 2, (dfqi_id[]){x, w}, d), DFQ_OK);
+    ck_assert(dfqi_graph_macs(g) == 3 * forward + pack);
+    dfqi_id q = X(2, 4, 5), k = X(2, 6, 5);
+    double before = dfqi_graph_macs(g);
+    dfqi_matmul_nt(g, "qk", q, k);
+    ck_assert(dfqi_graph_macs(g) - before == 2 * 2 * 4 * 6 * 5);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
+TCase *dfqt_build_case(void)
+{
+    TCase *c = tcase_create("build");
+    tcase_add_loop_test(c, test_mistake, 0, N_MISTAKES);
+    tcase_add_test(c, test_first_error_sticks);
+    tcase_add_test(c, test_wrong_calls);
+    tcase_add_test(c, test_names);
+    tcase_add_test(c, test_macs);
+    return c;
+}

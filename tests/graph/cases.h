@@ -1,0 +1,14 @@
+/* The cases of the graph suite, one file each. */
+#ifndef DFQT_GRAPH_CASES_H
+#define DFQT_GRAPH_CASES_H
+
+#include <check.h>
+
+TCase *dfqt_build_case(void);
+TCase *dfqt_gradients_case(void);
+TCase *dfqt_memory_case(void);
+TCase *dfqt_plan_case(void);
+TCase *dfqt_quant_case(void);
+TCase *dfqt_run_case(void);
+
+#endif

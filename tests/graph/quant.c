@@ -1,0 +1,139 @@
+/* Straight-through gradients against their definitions, written out once more in double
+ * (mimiq.md 2.2, 2.3), and the forward values of every grid. */
+#include <math.h>
+#include <string.h>
+
+#include "graph/cases.h"
+#include "graph/scenes.h"
+
+static void near(const char *what, const float *have, const double *want, int64_t n)
+{
+    double scale = 1e-3;
+    for (int64_t i = 0; i < n; i++) scale = fmax(scale, fabs(want[i]));
+    for (int64_t i = 0; i < n; i++)
+        ck_assert_msg(fabs((double)have[i] - want[i]) < 1e-5 * scale, "%s[%d] is %g, expected %g",
+                      what, (int)i, (double)have[i], want[i]);
+}
+
+/* Which step an element of x uses. */
+static int64_t step_index(const dfqi_value *x, int64_t steps, int64_t i)
+{
+    int64_t last = dfqi_value_last(x), heads = x->rank == 4 ? x->dims[1] : 1;
+    int64_t head = x->rank == 4 ? i / (x->dims[2] * last) % heads : 0;
+    if (steps == 1) return 0;
+    return steps == heads ? head : head * last + i % last;
+}
+
+typedef struct sums {
+    double y[64 * SCENE_BATCH], dx[64 * SCENE_BATCH], dstep[16], dzero[16];
+} sums;
+
+/* One element, float where the library must round in float. */
+static void fq_one(float x, float dy, float step, float zero, double *y, double *dx, double *dstep,
+                   double *dzero)
+{
+    float v = x / step + rintf(zero);
+    double z = rint((double)zero), dq = (double)dy;
+    double q = v < -4 ? -4 : v > 3 ? 3 : (double)rintf(v);
+    int inside = v >= -4 && v <= 3;
+    *y = (q - z) * (double)step;
+    *dx = inside ? dq : 0;
+    *dstep += 0.3 * dq * (inside ? (q - z) - (double)x / (double)step : q - z);
+    *dzero += inside ? 0 : 0.6 * -(double)step * dq;
+}
+
+static void check_fq(const scene *s, const rig *r, const dfqi_value *x, const float *seed,
+                     dfqi_id out)
+{
+    sums want;
+    int64_t steps = dfqt_count(r, r->input[1]), n = dfqi_value_count(x), clipped = 0;
+    memset(&want, 0, sizeof want);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t k = step_index(x, steps, i);
+        fq_one(r->data[0][i], seed[i], r->data[1][k], r->n_wrt > 2 ? r->data[2][k] : 0, &want.y[i],
+               &want.dx[i], &want.dstep[k], &want.dzero[k]);
+        clipped += want.dx[i] == 0;
+    }
+    ck_assert_msg(clipped > n / 10 && clipped < n, "%s: the scene clips %d of %d", s->name,
+                  (int)clipped, (int)n);
+    near("y", dfqi_exec_data(r->e, out), want.y, n);
+    near("dx", dfqi_exec_data(r->e, r->dwrt[0]), want.dx, n);
+    near("dstep", dfqi_exec_data(r->e, r->dwrt[1]), want.dstep, steps);
+    if (r->n_wrt > 2) near("dzero", dfqi_exec_data(r->e, r->dwrt[2]), want.dzero, steps);
+}
+
+/* Straight through: the gradient comes out as it came in. */
+static void check_identity(const rig *r, const float *seed)
+{
+    size_t bytes = (size_t)dfqt_count(r, r->input[0]) * sizeof *seed;
+    if (r->dwrt[0] != r->input[r->n - 1])
+        ck_assert_mem_eq(dfqi_exec_data(r->e, r->dwrt[0]), seed, bytes);
+}
+
+static void check_log(const rig *r, dfqi_id out)
+{
+    double want[64];
+    int64_t n = dfqt_count(r, out);
+    double top = (double)r->data[1][0];
+    for (int64_t i = 0; i < n; i++) {
+        double q = fmax(rint(-2 * log2((double)r->data[0][i] / top)), 0);
+        want[i] = q > 7 ? 0 : top * pow(2, -q / 2);
+    }
+    near("y", dfqi_exec_data(r->e, out), want, n);
+}
+
+static void check_weight(const rig *r, dfqi_id out, const float *seed)
+{
+    sums want;
+    const dfqi_value *w = dfqi_graph_value(r->g, r->input[0]);
+    int64_t rows = w->dims[0], cols = dfqi_value_count(w) / rows;
+    const float *col = r->n == 4 ? r->data[1] : NULL;
+    const float *learned = r->n_wrt > 1 ? r->data[r->wrt[1]] : NULL;
+    memset(&want, 0, sizeof want);
+    for (int64_t o = 0; o < rows; o++) {
+        float m = 0, step;
+        for (int64_t c = 0; c < cols; c++) {
+            float v = r->data[0][o * cols + c] * (col ? col[c] : 1);
+            m = fmaxf(m, fabsf(v));
+        }
+        step = learned ? learned[o] : 2 * m / 7;
+        for (int64_t c = 0; c < cols; c++) {
+            double s = col ? (double)col[c] : 1;
+            float u = r->data[0][o * cols + c] * (float)s / step;
+            double q = u < -4 ? -4 : u > 3 ? 3 : (double)rintf(u);
+            int inside = u >= -4 && u <= 3;
+            want.y[o * cols + c] = q * (double)step / s;
+            want.dstep[o] += 0.3 * (double)seed[o * cols + c] * (inside ? q - (double)u : q) / s;
+        }
+    }
+    near("y", dfqi_exec_data(r->e, out), want.y, rows * cols);
+    if (learned) near("dstep", dfqi_exec_data(r->e, r->dwrt[1]), want.dstep, rows);
+}
+
+START_TEST(test_surrogate)
+{
+    const scene *s = &dfqt_surrogate[_i];
+    rig r = dfqt_rig(2, SCENE_BATCH, 11);
+    dfqi_id out[DFQI_OUT_MAX];
+    dfqt_scene(s, &r, out);
+    const float *seed = r.data[r.n - 1];
+    dfqt_start(&r);
+    dfqt_run(&r);
+    if (s->op == DFQI_OP_FQ)
+        check_fq(s, &r, dfqi_graph_value(r.g, r.input[0]), seed, out[0]);
+    else
+        check_identity(&r, seed);
+    if (s->op == DFQI_OP_FQ_LOG) check_log(&r, out[0]);
+    if (s->op == DFQI_OP_FQ_WEIGHT) check_weight(&r, out[0], seed);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
+TCase *dfqt_quant_case(void)
+{
+    TCase *c = tcase_create("quant");
+    int n = 0;
+    while (dfqt_surrogate[n].name) n++;
+    tcase_add_loop_test(c, test_surrogate, 0, n);
+    return c;
+}

@@ -1,0 +1,288 @@
+/* The scenes: see scenes.h. Extents differ from each other, so that a swap shows. */
+#include "graph/scenes.h"
+
+#define DIMS(...)                 (const int64_t[]){__VA_ARGS__}
+#define WRT(batched, rank, ...)   dfqt_wrt(r, batched, rank, DIMS(__VA_ARGS__), -1.5f, 1.5f)
+#define CONST(batched, rank, ...) dfqt_input(r, batched, rank, DIMS(__VA_ARGS__), -1.5f, 1.5f)
+
+int32_t dfqt_scene(const scene *s, rig *r, dfqi_id out[DFQI_OUT_MAX])
+{
+    dfqi_id seed[DFQI_OUT_MAX];
+    int32_t n = s->outputs ? s->outputs : 1;
+    dfqi_id first = s->build(r);
+    ck_assert_msg(first >= 0, "%s: %s", s->name, r->ctx->error);
+    for (int32_t i = 0; i < n; i++) {
+        out[i] = dfqi_graph_output(r->g, first, i);
+        seed[i] = s->outputs ? dfqt_seed(r, out[i]) : dfqi_fill(r->g, out[i], 1.0f);
+    }
+    dfqt_grad(r, n, out, seed);
+    return n;
+}
+
+/* -- products ---------------------------------------------------------------------------------- */
+
+static dfqi_id linear(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 4, 6), w = WRT(0, 2, 5, 6), b = WRT(0, 1, 5);
+    return dfqi_linear(r->g, "layer", x, w, b);
+}
+
+/* A convolution's weight, no bias, more rows than a panel has. */
+static dfqi_id linear_bare(rig *r)
+{
+    dfqi_id x = WRT(1, 1, 12), w = WRT(0, 4, 67, 3, 2, 2);
+    return dfqi_linear(r->g, "layer", x, w, DFQI_NONE);
+}
+
+static dfqi_id matmul_nt(rig *r)
+{
+    dfqi_id a = WRT(1, 3, 2, 4, 5), b = WRT(1, 3, 2, 6, 5);
+    return dfqi_matmul_nt(r->g, "qk", a, b);
+}
+
+static dfqi_id matmul_nn(rig *r)
+{
+    dfqi_id a = WRT(1, 3, 2, 4, 5), b = WRT(1, 3, 2, 5, 6);
+    return dfqi_matmul_nn(r->g, "av", a, b);
+}
+
+/* -- elementwise and rows ------------------------------------------------------------------------ */
+
+static dfqi_id add(rig *r)
+{
+    dfqi_id a = WRT(1, 2, 4, 5), b = WRT(1, 2, 4, 5);
+    return dfqi_add(r->g, a, b);
+}
+
+/* A value read three times collects three gradients. */
+static dfqi_id add_twice(rig *r)
+{
+    dfqi_id a = WRT(1, 2, 4, 5);
+    return dfqi_add(r->g, dfqi_add(r->g, a, a), a);
+}
+
+static dfqi_id gelu(rig *r)
+{
+    return dfqi_gelu(r->g, WRT(1, 2, 4, 5));
+}
+
+static dfqi_id softmax(rig *r)
+{
+    return dfqi_softmax(r->g, WRT(1, 3, 2, 3, 7), 0.7f);
+}
+
+static dfqi_id layernorm(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 4, 9), gamma = WRT(0, 1, 9), beta = WRT(0, 1, 9);
+    return dfqi_layernorm(r->g, x, gamma, beta, 1e-3f);
+}
+
+/* -- layout -------------------------------------------------------------------------------------- */
+
+static dfqi_id patchify(rig *r)
+{
+    return dfqi_patchify(r->g, WRT(1, 3, 3, 4, 6), 2);
+}
+
+static dfqi_id tokens(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 4, 5), cls = WRT(0, 3, 1, 1, 5), pos = WRT(0, 3, 1, 5, 5);
+    return dfqi_tokens(r->g, x, cls, pos);
+}
+
+static dfqi_id select_token(rig *r)
+{
+    return dfqi_select_token(r->g, WRT(1, 2, 4, 5), 2);
+}
+
+static dfqi_id split_heads(rig *r)
+{
+    return dfqi_split_heads(r->g, WRT(1, 2, 5, 24), 2, 3);
+}
+
+/* Only one of the three parts is used; the others send no gradient. */
+static dfqi_id split_one(rig *r)
+{
+    dfqi_id q = dfqi_split_heads(r->g, WRT(1, 2, 5, 24), 2, 3);
+    return dfqi_gelu(r->g, dfqi_graph_output(r->g, q, 1));
+}
+
+static dfqi_id join_heads(rig *r)
+{
+    return dfqi_join_heads(r->g, WRT(1, 3, 2, 4, 5));
+}
+
+static dfqi_id roll(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 2, 4, 5), by = CONST(0, 1, 2);
+    dfqt_data(r, by)[0] = -1;
+    dfqt_data(r, by)[1] = 12;
+    return dfqi_roll(r->g, x, by);
+}
+
+static dfqi_id channel_affine(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 2, 4, 5), scale = CONST(1, 1, 2), shift = CONST(1, 1, 2);
+    return dfqi_channel_affine(r->g, x, scale, shift);
+}
+
+/* -- losses --------------------------------------------------------------------------------------- */
+
+static dfqi_id cross_entropy(rig *r)
+{
+    dfqi_id z = WRT(1, 1, 7), labels = dfqt_input(r, 1, 0, NULL, 0, 1);
+    for (int b = 0; b < SCENE_BATCH; b++) dfqt_data(r, labels)[b] = (float)(3 * b);
+    return dfqi_cross_entropy(r->g, z, labels);
+}
+
+static dfqi_id kl(rig *r)
+{
+    dfqi_id s = WRT(1, 1, 7), t = CONST(1, 1, 7);
+    return dfqi_kl(r->g, s, t, 2.5f);
+}
+
+/* Rows whose entries lie apart: which is the smallest and the largest does not change nearby. */
+static dfqi_id apart(rig *r, int64_t heads, int64_t n)
+{
+    dfqi_id id = WRT(1, 3, heads, n, n);
+    float *x = dfqt_data(r, id);
+    for (int64_t row = 0; row < SCENE_BATCH * heads * n; row++) {
+        uint32_t order[8];
+        dfqi_rng_permute(&r->rng, order, (uint32_t)n);
+        for (int64_t i = 0; i < n; i++) x[row * n + i] = 0.6f * (float)order[i] + 0.1f * x[row * n + i];
+    }
+    return id;
+}
+
+static dfqi_id inter_head(rig *r)
+{
+    return dfqi_inter_head(r->g, apart(r, 3, 5), 1);
+}
+
+static dfqi_id inter_head_all(rig *r)
+{
+    return dfqi_inter_head(r->g, apart(r, 2, 4), 0);
+}
+
+static dfqi_id head_ssim(rig *r)
+{
+    dfqi_id t = CONST(1, 3, 2, 6, 4), s = WRT(1, 3, 2, 6, 4);
+    return dfqi_head_ssim(r->g, t, s, 1);
+}
+
+static dfqi_id tv(rig *r)
+{
+    return dfqi_tv(r->g, WRT(1, 3, 2, 5, 21));
+}
+
+static dfqi_id total(rig *r)
+{
+    dfqi_id a = WRT(1, 0, 0), b = WRT(0, 1, 1), c = WRT(1, 1, 1);
+    return dfqi_total(r->g, 3, (dfqi_id[]){a, b, c}, (float[]){0.5f, -2.0f, 3.0f});
+}
+
+const scene dfqt_smooth[] = {
+    {"linear", DFQI_OP_LINEAR, 1, linear},
+    {"linear, no bias", DFQI_OP_LINEAR, 1, linear_bare},
+    {"matmul_nt", DFQI_OP_MATMUL_NT, 1, matmul_nt},
+    {"matmul_nn", DFQI_OP_MATMUL_NN, 1, matmul_nn},
+    {"add", DFQI_OP_ADD, 1, add},
+    {"add, one operand", DFQI_OP_ADD, 1, add_twice},
+    {"gelu", DFQI_OP_GELU, 1, gelu},
+    {"softmax", DFQI_OP_SOFTMAX, 1, softmax},
+    {"layernorm", DFQI_OP_LAYERNORM, 1, layernorm},
+    {"patchify", DFQI_OP_PATCHIFY, 1, patchify},
+    {"tokens", DFQI_OP_TOKENS, 1, tokens},
+    {"select_token", DFQI_OP_SELECT_TOKEN, 1, select_token},
+    {"split_heads", DFQI_OP_SPLIT_HEADS, 3, split_heads},
+    {"split_heads, one part", DFQI_OP_SPLIT_HEADS, 1, split_one},
+    {"join_heads", DFQI_OP_JOIN_HEADS, 1, join_heads},
+    {"roll", DFQI_OP_ROLL, 1, roll},
+    {"channel_affine", DFQI_OP_CHANNEL_AFFINE, 1, channel_affine},
+    {"cross_entropy", DFQI_OP_CROSS_ENTROPY, 1, cross_entropy},
+    {"kl", DFQI_OP_KL, 1, kl},
+    {"inter_head", DFQI_OP_INTER_HEAD, 1, inter_head},
+    {"inter_head, all tokens", DFQI_OP_INTER_HEAD, 1, inter_head_all},
+    {"head_ssim", DFQI_OP_HEAD_SSIM, 1, head_ssim},
+    {"tv", DFQI_OP_TV, 1, tv},
+    {"total", DFQI_OP_TOTAL, 0, total},
+    {NULL, DFQI_OP_COUNT, 0, NULL},
+};
+
+/* -- fake quantization: grids small enough that many values lie outside -------------------------- */
+
+static dfqi_id fq_with(rig *r, dfqi_id x, int64_t steps, int zeros)
+{
+    dfqi_id step = dfqt_wrt(r, 0, 1, &steps, 0.1f, 0.4f);
+    dfqi_id zero = zeros ? dfqt_wrt(r, 0, 1, &steps, -2.4f, 2.4f) : DFQI_NONE;
+    return dfqi_fq(r->g, x, step, zero, -4, 3, 0.3f, 0.6f);
+}
+
+static dfqi_id fq(rig *r)
+{
+    return fq_with(r, WRT(1, 2, 5, 6), 1, 1);
+}
+
+static dfqi_id fq_symmetric(rig *r)
+{
+    return fq_with(r, WRT(1, 2, 5, 6), 1, 0);
+}
+
+static dfqi_id fq_channels(rig *r)
+{
+    return fq_with(r, WRT(1, 2, 5, 6), 6, 1);
+}
+
+static dfqi_id fq_one_for_heads(rig *r)
+{
+    return fq_with(r, WRT(1, 3, 2, 5, 6), 1, 1);
+}
+
+static dfqi_id fq_heads(rig *r)
+{
+    return fq_with(r, WRT(1, 3, 2, 5, 6), 2, 1);
+}
+
+static dfqi_id fq_head_channels(rig *r)
+{
+    return fq_with(r, WRT(1, 3, 2, 5, 6), 12, 1);
+}
+
+static dfqi_id fq_log(rig *r)
+{
+    dfqi_id x = dfqt_wrt(r, 1, 2, DIMS(4, 5), 0, 1), top = CONST(0, 1, 1);
+    dfqt_data(r, top)[0] = 0.9f;
+    return dfqi_fq_log(r->g, x, top, 7);
+}
+
+static dfqi_id fq_weight(rig *r)
+{
+    return dfqi_fq_weight(r->g, WRT(0, 3, 4, 3, 2), DFQI_NONE, DFQI_NONE, 3, 1);
+}
+
+static dfqi_id fq_weight_learned(rig *r)
+{
+    dfqi_id w = WRT(0, 2, 4, 6), col = dfqt_input(r, 0, 1, DIMS(6), 0.5f, 2.0f);
+    dfqi_id step = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
+    return dfqi_fq_weight(r->g, w, col, step, 3, 0.3f);
+}
+
+static dfqi_id fq_weight_step(rig *r)
+{
+    dfqi_id w = WRT(0, 2, 4, 6), step = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
+    return dfqi_fq_weight(r->g, w, DFQI_NONE, step, 3, 0.3f);
+}
+
+const scene dfqt_surrogate[] = {
+    {"fq", DFQI_OP_FQ, 1, fq},
+    {"fq, no zero", DFQI_OP_FQ, 1, fq_symmetric},
+    {"fq, channels", DFQI_OP_FQ, 1, fq_channels},
+    {"fq, one step for all heads", DFQI_OP_FQ, 1, fq_one_for_heads},
+    {"fq, heads", DFQI_OP_FQ, 1, fq_heads},
+    {"fq, channels of heads", DFQI_OP_FQ, 1, fq_head_channels},
+    {"fq_log", DFQI_OP_FQ_LOG, 1, fq_log},
+    {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},
+    {"fq_weight, columns and step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},
+    {"fq_weight, step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_step},
+    {NULL, DFQI_OP_COUNT, 0, NULL},
+};
