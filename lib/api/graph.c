@@ -86,8 +86,9 @@ static dfq_status check_images(const dfq_graph *graph, const dfq_tensor *t)
         t->dims[2] == a->image && t->dims[3] == a->image)
         return DFQ_OK;
     return dfqi_fail(graph->ctx, DFQ_E_SHAPE, "images are %s %s, %s wants F32 [n,%lld,%lld,%lld]",
-                     dfqi_dtype_name(t->dtype), dfqi_shape_text(t->rank, t->dims, text, sizeof text),
-                     a->name, (long long)a->channels, (long long)a->image, (long long)a->image);
+                     dfqi_dtype_name(t->dtype),
+                     dfqi_shape_text(t->rank, t->dims, text, sizeof text), a->name,
+                     (long long)a->channels, (long long)a->image, (long long)a->image);
 }
 
 dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tensor *images,
@@ -108,7 +109,7 @@ dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tensor *images,
     return status;
 }
 
-/* -- quantization -------------------------------------------------------------------------------- */
+/* -- quantization ------------------------------------------------------------------------------ */
 
 static const dfq_quantize_options defaults = {
     .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
@@ -130,15 +131,19 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     DFQI_TRY(check_images(graph, images));
     if (graph->quantized)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "%s is quantized already, a float network is needed",
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "%s is quantized already, a float network is needed",
                          graph->net.arch.name);
     if (o.mode != DFQ_MODE_PARITY && o.mode != DFQ_MODE_IMPROVED)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "mode is %d, must be 0 (parity) or 1 (improved)",
-                         o.mode);
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "mode is %d, must be 0 (parity) or 1 (improved)", o.mode);
     dfq_status status;
-    DFQI_GOTO(dfqi_scheme_new(&graph->net, (dfqi_mode)o.mode, o.weight_bits, o.act_bits, &scheme), out);
+    DFQI_GOTO(dfqi_scheme_new(&graph->net, (dfqi_mode)o.mode, o.weight_bits, o.act_bits, &scheme),
+              out);
     DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
-    DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &graph->net, &net, dfqi_tensor_f32(images), images->dims[0]), out);
+    DFQI_GOTO(
+        dfqi_scheme_calibrate(&scheme, &graph->net, &net, dfqi_tensor_f32(images), images->dims[0]),
+        out);
     status = dfqi_model_new(&net, &scheme, out_graph);
 out:
     dfqi_network_fini(&net);

@@ -83,7 +83,7 @@ static dfq_status sweep(job *j, phase what, const float *images, int64_t n)
     return DFQ_OK;
 }
 
-/* -- improved mode ----------------------------------------------------------------------------------------- */
+/* -- improved mode ----------------------------------------------------------------------------- */
 
 static dfq_status make_stats(job *j)
 {
@@ -152,7 +152,7 @@ out:
     return status;
 }
 
-/* -- parity mode -------------------------------------------------------------------------------------------- */
+/* -- parity mode ------------------------------------------------------------------------------- */
 
 /* mimiq.md 2.3: alpha = 2 mean|x| / sqrt(Qp), z = 0.1 (min x - alpha Qp). The published rule makes the
  * grid unsigned when min x >= 1e-5, which its own remark says never happens: signed always. */
@@ -195,7 +195,8 @@ dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, df
     if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
     int is_parity = s->mode == DFQI_MODE_PARITY;
     int64_t batch = is_parity ? PARITY_BATCH : STREAM;
-    DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x), out);
+    DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x),
+              out);
     DFQI_GOTO(dfqi_exec_new(g, &j.e), out);
     j.g = g;
     status = is_parity ? parity(&j, images) : improved(&j, teacher, student, images, n);

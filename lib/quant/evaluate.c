@@ -95,7 +95,8 @@ dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t fir
     DFQI_TRY(forward_init(m, n, &f));
     dfq_status status = DFQ_E_NOMEM;
     dfqi_stage stage = dfqi_stage_begin(ctx, "eval", 0, (uint64_t)n);
-    float *images = dfqi_calloc(ctx, (size_t)f.batch, sizeof(float) * (size_t)(3 * a->image * a->image));
+    float *images =
+        dfqi_calloc(ctx, (size_t)f.batch, sizeof(float) * (size_t)(3 * a->image * a->image));
     if (!images) goto out;
     dfqi_exec_bind(f.e, f.x, images);
     for (int64_t i = 0; i < n; i += f.batch) {

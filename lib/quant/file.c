@@ -19,7 +19,7 @@
 #include "quant/model.h"
 #include "quant/scheme_priv.h"
 
-/* -- codes --------------------------------------------------------------------------------------------- */
+/* -- codes ------------------------------------------------------------------------------------- */
 
 static void put_code(uint8_t *bytes, int64_t i, int bits, uint32_t code)
 {
@@ -50,7 +50,7 @@ static const float *column_factors(const dfq_tensor *input_step, int64_t cols)
                : NULL;
 }
 
-/* -- writing -------------------------------------------------------------------------------------------- */
+/* -- writing ----------------------------------------------------------------------------------- */
 
 typedef struct writer {
     dfq_context *ctx;
@@ -176,8 +176,8 @@ dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
         static char parity[] = "parity", improved[] = "improved";
         snprintf(bits[0], sizeof bits[0], "%d", m->scheme.weight_bits);
         snprintf(bits[1], sizeof bits[1], "%d", m->scheme.act_bits);
-        meta[n_meta++] = (dfqi_st_meta){
-            mode_key, m->scheme.mode == DFQI_MODE_PARITY ? parity : improved};
+        meta[n_meta++] =
+            (dfqi_st_meta){mode_key, m->scheme.mode == DFQI_MODE_PARITY ? parity : improved};
         meta[n_meta++] = (dfqi_st_meta){w_key, bits[0]};
         meta[n_meta++] = (dfqi_st_meta){a_key, bits[1]};
     }
@@ -190,7 +190,7 @@ out:
     return status;
 }
 
-/* -- reading ---------------------------------------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------------------------- */
 
 static const dfq_tensor *lookup(const dfqi_safetensors *st, const char *name, const char *suffix)
 {
@@ -204,15 +204,16 @@ static dfq_status need(const dfqi_safetensors *st, const char *path, const char 
                        const char *suffix, int64_t count, int positive, const dfq_tensor **out)
 {
     const dfq_tensor *t = lookup(st, name, suffix);
-    if (!t) return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s%s is missing", path, name, suffix);
+    if (!t)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s%s is missing", path, name, suffix);
     if (t->dtype != DFQI_F32 || (count > 0 && dfqi_tensor_count(t) != count))
         return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s%s must be F32 with %lld elements",
                          path, name, suffix, (long long)count);
     const float *v = dfqi_tensor_f32(t);
     for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
         if (!isfinite(v[i]) || (positive && !(v[i] > 0)))
-            return dfqi_fail(st->ctx, DFQ_E_NUMERIC, "%s: tensor %s%s holds %g at element %lld", path,
-                             name, suffix, (double)v[i], (long long)i);
+            return dfqi_fail(st->ctx, DFQ_E_NUMERIC, "%s: tensor %s%s holds %g at element %lld",
+                             path, name, suffix, (double)v[i], (long long)i);
     *out = t;
     return DFQ_OK;
 }
@@ -223,8 +224,8 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, const
     const dfq_tensor *t = lookup(st, name, ".shape");
     *count = 1;
     if (!t || t->dtype != DFQI_I64 || t->rank != 1 || t->dims[0] < 2 || t->dims[0] > DFQI_RANK_MAX)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.shape is missing or malformed", path,
-                         name);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.shape is missing or malformed",
+                         path, name);
     *rank = (int32_t)t->dims[0];
     memcpy(dims, t->data, (size_t)*rank * sizeof *dims);
     for (int32_t i = 0; i < *rank; i++)
@@ -246,8 +247,8 @@ static dfq_status decode(const dfqi_safetensors *st, const char *path, const cha
     DFQI_TRY(need(st, path, name, ".step", dims[0], 1, &step));
     if (codes->dtype != DFQI_U8 || dfqi_tensor_count(codes) != code_bytes(count, bits))
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
-                         "%s: tensor %s.codes has %lld bytes, %lld codes of %d bits need %lld", path,
-                         name, (long long)dfqi_tensor_count(codes), (long long)count, bits,
+                         "%s: tensor %s.codes has %lld bytes, %lld codes of %d bits need %lld",
+                         path, name, (long long)dfqi_tensor_count(codes), (long long)count, bits,
                          (long long)code_bytes(count, bits));
     size_t stem = strlen(name) > 7 ? strlen(name) - 7 : 0; /* without ".weight" */
     snprintf(layer, sizeof layer, "%.*s.input", (int)(stem < 80 ? stem : 80), name);
@@ -291,7 +292,8 @@ static dfq_status float_view(const dfqi_safetensors *st, const char *path, int b
         const dfqi_st_entry *e = &st->entries[i];
         dfqi_st_entry *to = &view->entries[view->n_entries];
         bool skip = false;
-        for (size_t k = 0; k < sizeof quant / sizeof *quant; k++) skip |= ends_with(e->name, quant[k]);
+        for (size_t k = 0; k < sizeof quant / sizeof *quant; k++)
+            skip |= ends_with(e->name, quant[k]);
         if (skip) continue;
         if (ends_with(e->name, ".codes")) {
             to->name = dfqi_arena_strdup(names, e->name);
@@ -328,8 +330,8 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     site->lo = dfqi_tensor_f32(range)[0];
     site->hi = dfqi_tensor_f32(range)[1];
     if (!(site->lo < site->hi && site->lo >= -256 && site->hi <= 255))
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.range is %g to %g", path, site->name,
-                         (double)site->lo, (double)site->hi);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.range is %g to %g", path,
+                         site->name, (double)site->lo, (double)site->hi);
     if (dfqi_site_is_map(site) && !lookup(st, site->name, ".zero")) {
         site->kind = DFQI_SITE_LOG;
         dfqi_tensor_release(site->zero);
@@ -340,9 +342,8 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     return copy_of(zero, &site->zero);
 }
 
-static dfq_status read_scheme(const dfqi_safetensors *st, const char *path,
-                              const dfqi_network *net, dfqi_mode mode, int weight_bits,
-                              int act_bits, dfqi_scheme *out)
+static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, const dfqi_network *net,
+                              dfqi_mode mode, int weight_bits, int act_bits, dfqi_scheme *out)
 {
     dfqi_scheme s;
     dfq_status status;
@@ -369,11 +370,13 @@ dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_
     const char *mode = dfqi_st_meta_find(&st, "dfq.mode");
     int wb = meta_int(&st, "dfq.weight_bits"), ab = meta_int(&st, "dfq.act_bits");
     int parity = mode && strcmp(mode, "parity") == 0;
-    if (mode && ((!parity && strcmp(mode, "improved") != 0) || wb < 2 || wb > 8 || ab < 2 || ab > 8)) {
-        status = dfqi_fail(ctx, DFQ_E_CORRUPT,
-                           "%s: metadata dfq.mode \"%.20s\", dfq.weight_bits, dfq.act_bits do not name "
-                           "a known mode with 2 to 8 bits",
-                           path, mode);
+    if (mode &&
+        ((!parity && strcmp(mode, "improved") != 0) || wb < 2 || wb > 8 || ab < 2 || ab > 8)) {
+        status =
+            dfqi_fail(ctx, DFQ_E_CORRUPT,
+                      "%s: metadata dfq.mode \"%.20s\", dfq.weight_bits, dfq.act_bits do not name "
+                      "a known mode with 2 to 8 bits",
+                      path, mode);
         goto out;
     }
     view.n_meta = st.n_meta;
@@ -386,7 +389,8 @@ dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_
     DFQI_GOTO(dfqi_network_take(from, path, &arch, &net), out);
     if (mode)
         DFQI_GOTO(read_scheme(&st, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED, wb,
-                              ab, &scheme), out);
+                              ab, &scheme),
+                  out);
     status = dfqi_model_new(&net, mode ? &scheme : NULL, out);
 out:
     for (int64_t i = 0; i < view.n_entries; i++) dfqi_tensor_release(view.entries[i].tensor);

@@ -60,11 +60,13 @@ dfq_status dfqi_fold_choose(dfqi_scheme *scheme, const dfqi_stats *s, dfqi_site 
     if (!w_square || !moment || !steps) goto out;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < s->n; i++) w_square[i] += (double)v[r * s->n + i] * v[r * s->n + i];
-    for (int64_t i = 0; i < s->n; i++) moment[i] = s->square[i]; /* sums over tokens, as the errors */
+    for (int64_t i = 0; i < s->n; i++)
+        moment[i] = s->square[i]; /* sums over tokens, as the errors */
     for (int c = 0; c < s->candidates; c++) {
         double weight_error;
         DFQI_GOTO(dfqi_search_weight(ctx, w, weight_bits, s->step + c * s->n, moment, steps,
-                                     &weight_error, NULL), out);
+                                     &weight_error, NULL),
+                  out);
         double total = activation_error(s, c, w_square) + rounding_gain * weight_error;
         if (total < best) {
             best = total;

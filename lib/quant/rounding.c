@@ -40,7 +40,7 @@ typedef struct layer {
     double *mean, *mean_q; /* [K] sums of x and x^ */
     double *u;             /* [K,K] upper factor of the inverse of H, in rounding order */
     double *work;          /* [K,K] */
-    int32_t *order;       /* [K] columns, largest H first */
+    int32_t *order;        /* [K] columns, largest H first */
     double tokens;
 } layer;
 
@@ -52,7 +52,7 @@ typedef struct job {
     float *scratch; /* [threads][K] */
 } job;
 
-/* -- moments ------------------------------------------------------------------------------------------- */
+/* -- moments ----------------------------------------------------------------------------------- */
 
 static void add_sums(const float *x, int64_t rows, int64_t cols, double *sum)
 {
@@ -77,7 +77,7 @@ static void add_moments(void *arg, int64_t i, int32_t thread)
     if (i == 2) l->tokens += (double)rows;
 }
 
-/* -- factoring ------------------------------------------------------------------------------------------ */
+/* -- factoring --------------------------------------------------------------------------------- */
 
 /* a = L L^T in place (lower part); false if it is not positive definite. */
 static bool cholesky(double *a, int64_t n)
@@ -151,7 +151,7 @@ static bool factor(layer *l)
     return true;
 }
 
-/* -- rounding -------------------------------------------------------------------------------------------- */
+/* -- rounding ---------------------------------------------------------------------------------- */
 
 static void round_row(void *arg, int64_t r, int32_t thread)
 {
@@ -176,7 +176,7 @@ static void round_row(void *arg, int64_t r, int32_t thread)
     l->bias[r] += (float)(left / l->tokens);
 }
 
-/* -- one layer -------------------------------------------------------------------------------------------- */
+/* -- one layer --------------------------------------------------------------------------------- */
 
 static void layer_fini(dfq_context *ctx, layer *l)
 {
@@ -257,10 +257,11 @@ static dfq_status round_layer(job *j, const dfqi_network *teacher, const dfqi_ne
     DFQI_GOTO(layer_init(j, teacher, student, &j->s->sites[site]), out);
     DFQI_GOTO(collect(j, images, n), out);
     if (!factor(&j->l)) {
-        status = dfqi_fail(j->s->ctx, DFQ_E_NUMERIC,
-                           "%s: the second moments of its input cannot be inverted; the calibration "
-                           "images drive it to infinity",
-                           j->s->sites[site].name);
+        status =
+            dfqi_fail(j->s->ctx, DFQ_E_NUMERIC,
+                      "%s: the second moments of its input cannot be inverted; the calibration "
+                      "images drive it to infinity",
+                      j->s->sites[site].name);
         goto out;
     }
     dfqi_parallel_for(j->s->ctx, j->l.rows, round_row, j);
@@ -271,7 +272,7 @@ out:
     return status;
 }
 
-/* -- all of them --------------------------------------------------------------------------------------------- */
+/* -- all of them ------------------------------------------------------------------------------- */
 
 dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
                               const float *images, int64_t n)

@@ -48,7 +48,7 @@ bool dfqi_site_is_map(const dfqi_site *site)
     return n > 5 && strcmp(site->name + n - 5, ".av.a") == 0;
 }
 
-/* -- discovery --------------------------------------------------------------------------------------- */
+/* -- discovery --------------------------------------------------------------------------------- */
 
 typedef struct finder {
     dfqi_scheme *s;
@@ -144,7 +144,7 @@ dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, int32_t weig
     return status;
 }
 
-/* -- graphs ---------------------------------------------------------------------------------------------- */
+/* -- graphs ------------------------------------------------------------------------------------ */
 
 /* Makes a graph with the parameters of `net` in it. */
 static dfq_status begin(const dfqi_network *net, int64_t batch, dfqi_graph **g, dfqi_id **ids,

@@ -53,18 +53,19 @@ const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NU
 dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
                                  const float *images, int64_t n);
 
-/* -- building fake-quantized graphs --------------------------------------------------------------- */
+/* -- building fake-quantized graphs ------------------------------------------------------------ */
 
 /* The pass: while it is installed, products built in `g` get quantized operands. */
 typedef struct dfqi_quant_pass {
     const dfqi_scheme *scheme;
-    int frozen;     /* steps and zero points are constants of the graph */
-    int dry;        /* 1: leave the operands float, only note them (calibration) */
-    dfqi_id *step;  /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
-    dfqi_id *zero;  /* [n_sites] */
-    dfqi_id *operand; /* [n_sites] out: the operands before their quantizer; for weights the input of
+    int frozen;    /* steps and zero points are constants of the graph */
+    int dry;       /* 1: leave the operands float, only note them (calibration) */
+    dfqi_id *step; /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
+    dfqi_id *zero; /* [n_sites] */
+    dfqi_id
+        *operand;  /* [n_sites] out: the operands before their quantizer; for weights the input of
                          their layer behind its quantizer. Kept readable if keep_operands */
-    dfqi_id input;    /* the quantized input of the layer being built */
+    dfqi_id input; /* the quantized input of the layer being built */
     int keep_operands;
     int32_t keep_site; /* of the operands this one alone, or -1: all */
 } dfqi_quant_pass;

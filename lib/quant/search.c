@@ -90,7 +90,7 @@ void dfqi_stats_shrink(dfqi_stats *s, const dfqi_site *site)
         }
 }
 
-/* -- errors -------------------------------------------------------------------------------------------- */
+/* -- errors ------------------------------------------------------------------------------------ */
 
 static void add_squares(const float *x, const float *y, int64_t rows, int64_t cols, int64_t steps,
                         double *error)
@@ -144,7 +144,7 @@ void dfqi_stats_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v,
         }
 }
 
-/* -- choosing ------------------------------------------------------------------------------------------- */
+/* -- choosing ---------------------------------------------------------------------------------- */
 
 void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site)
 {

@@ -9,15 +9,15 @@
 enum { DFQI_CANDIDATES = 27, DFQI_LOG_CANDIDATES = 6 };
 
 typedef struct dfqi_stats {
-    int64_t n;          /* steps of the site */
-    float *min, *max;   /* [n] */
-    double *square;     /* [n] sum of x^2 */
-    double *count;      /* [n] values seen */
-    int candidates;     /* in use, up to DFQI_CANDIDATES */
-    float *step, *zero; /* [DFQI_CANDIDATES][n] */
-    double *error;      /* [DFQI_CANDIDATES][n] */
+    int64_t n;                             /* steps of the site */
+    float *min, *max;                      /* [n] */
+    double *square;                        /* [n] sum of x^2 */
+    double *count;                         /* [n] values seen */
+    int candidates;                        /* in use, up to DFQI_CANDIDATES */
+    float *step, *zero;                    /* [DFQI_CANDIDATES][n] */
+    double *error;                         /* [DFQI_CANDIDATES][n] */
     double log_error[DFQI_LOG_CANDIDATES]; /* attention maps only */
-    float *tile;        /* scratch */
+    float *tile;                           /* scratch */
 } dfqi_stats;
 
 /* An operand as parts of rows: [parts][rows][cols]. Operands with heads have heads parts an image,
@@ -45,7 +45,7 @@ void dfqi_stats_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v,
 /* The best step and zero point for each step; for maps the better of both kinds of grid. */
 void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site);
 
-/* -- folding (fold.c) --------------------------------------------------------------------------------- */
+/* -- folding (fold.c) -------------------------------------------------------------------------- */
 
 /* How much of the spread of a linear layer's input channels its weights should take over.
  * Candidates mix the steps found for each channel with one common step. */

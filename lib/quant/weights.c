@@ -11,8 +11,8 @@ enum { SHRINKS = 24 };
 
 typedef struct job {
     const dfqi_kernels *k;
-    const float *w, *col;  /* col: column factors or NULL */
-    const double *moment;  /* [cols] or NULL */
+    const float *w, *col; /* col: column factors or NULL */
+    const double *moment; /* [cols] or NULL */
     int64_t cols;
     int bits;
     float *step;           /* [rows] out */
@@ -58,8 +58,13 @@ dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits, c
                               double *out_power)
 {
     int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
-    job j = {.k = dfqi_kernels_get(ctx), .w = dfqi_tensor_f32(w), .col = col, .moment = moment,
-             .cols = cols, .bits = bits, .step = steps};
+    job j = {.k = dfqi_kernels_get(ctx),
+             .w = dfqi_tensor_f32(w),
+             .col = col,
+             .moment = moment,
+             .cols = cols,
+             .bits = bits,
+             .step = steps};
     j.scratch = dfqi_calloc(ctx, (size_t)(cols * ctx->threads), sizeof(float));
     j.error = dfqi_calloc(ctx, 2 * (size_t)rows, sizeof(double));
     dfq_status status = DFQ_E_NOMEM;
@@ -89,10 +94,9 @@ dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, doubl
         const dfq_tensor *w = dfqi_network_find(net, site->name);
         if (!w) return dfqi_fail(s->ctx, DFQ_E_INTERNAL, "no parameter %s", site->name);
         int32_t in = site->input;
-        DFQI_TRY(dfqi_search_weight(s->ctx, w, site->bits,
-                                    in >= 0 ? dfqi_tensor_f32(s->sites[in].step) : NULL,
-                                    in >= 0 ? moments[in] : NULL, dfqi_tensor_f32(site->step),
-                                    &error, &power));
+        DFQI_TRY(dfqi_search_weight(
+            s->ctx, w, site->bits, in >= 0 ? dfqi_tensor_f32(s->sites[in].step) : NULL,
+            in >= 0 ? moments[in] : NULL, dfqi_tensor_f32(site->step), &error, &power));
         site->error = power > 0 ? error / power : 0;
     }
     return DFQ_OK;
