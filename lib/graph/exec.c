@@ -14,10 +14,10 @@ struct dfqi_exec {
     const float **bound; /* one for each value: inputs */
     float *fixed;        /* static space */
     float *global;
-    float *local;        /* threads x (local + scratch) */
+    float *local; /* threads x (local + scratch) */
     int32_t threads;
-    int32_t primed;      /* static values are computed */
-    double *profile;     /* [threads][DFQI_OP_COUNT], or NULL */
+    int32_t primed;  /* static values are computed */
+    double *profile; /* [threads][DFQI_OP_COUNT], or NULL */
 };
 
 /* One segment as the body of a parallel loop. */
@@ -57,8 +57,8 @@ dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out)
     e->bound = dfqi_calloc(ctx, (size_t)g->n_values + 1, sizeof *e->bound);
     e->fixed = dfqi_calloc(ctx, p->static_floats, sizeof(float));
     e->global = dfqi_calloc(ctx, p->global_floats, sizeof(float));
-    e->local = dfqi_calloc(ctx, (size_t)e->threads * (p->local_floats + p->scratch_floats),
-                           sizeof(float));
+    e->local =
+        dfqi_calloc(ctx, (size_t)e->threads * (p->local_floats + p->scratch_floats), sizeof(float));
     if (!e->bound || !e->fixed || !e->global || !e->local) goto fail;
     for (int32_t v = 0; v < g->n_values; v++)
         if (g->values[v].kind == DFQI_VALUE_PARAM)
@@ -149,7 +149,8 @@ static dfq_status check_bound(const dfqi_exec *e)
                 if (n->in[i] >= 0 && e->plan.places[n->in[i]].space == DFQI_SPACE_BOUND &&
                     !e->bound[n->in[i]])
                     return dfqi_fail(e->ctx, DFQ_E_INTERNAL, "input %s is not bound",
-                                     e->g->values[n->in[i]].name ? e->g->values[n->in[i]].name : "");
+                                     e->g->values[n->in[i]].name ? e->g->values[n->in[i]].name
+                                                                 : "");
         }
     }
     return DFQ_OK;

@@ -7,8 +7,7 @@
 dfq_status dfqi_graph_new(dfq_context *ctx, int64_t batch, dfqi_graph **out)
 {
     if (batch < 1)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "batch is %lld, must be at least 1",
-                         (long long)batch);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "batch is %lld, must be at least 1", (long long)batch);
     dfqi_graph *g = dfqi_calloc(ctx, 1, sizeof *g);
     if (!g) return DFQ_E_NOMEM;
     g->ctx = ctx;

@@ -88,9 +88,9 @@ void dfqi_graph_keep(dfqi_graph *g, dfqi_id v);
 /* By probe or input or parameter name; DFQI_NONE if there is none. */
 dfqi_id dfqi_graph_find(const dfqi_graph *g, const char *name);
 const dfqi_value *dfqi_graph_value(const dfqi_graph *g, dfqi_id v);
-int64_t dfqi_value_count(const dfqi_value *v);   /* elements, whole batch */
-int64_t dfqi_value_stride(const dfqi_value *v);  /* elements of one image; unbatched: all */
-int64_t dfqi_value_last(const dfqi_value *v);    /* last extent */
+int64_t dfqi_value_count(const dfqi_value *v);  /* elements, whole batch */
+int64_t dfqi_value_stride(const dfqi_value *v); /* elements of one image; unbatched: all */
+int64_t dfqi_value_last(const dfqi_value *v);   /* last extent */
 
 /* Reverse mode: adds nodes computing d(sum_k <value_k, grad_k>)/d(wrt_i) and stores their ids;
  * DFQI_NONE where nothing flows. Only what lies between is differentiated: asking for the input's

@@ -18,21 +18,53 @@ typedef struct dfqi_attr {
 
 typedef enum dfqi_op_kind {
     /* products */
-    DFQI_OP_PACK, DFQI_OP_LINEAR, DFQI_OP_LINEAR_DX, DFQI_OP_LINEAR_DW,
-    DFQI_OP_MATMUL_NT, DFQI_OP_MATMUL_NN, DFQI_OP_MATMUL_TN,
+    DFQI_OP_PACK,
+    DFQI_OP_LINEAR,
+    DFQI_OP_LINEAR_DX,
+    DFQI_OP_LINEAR_DW,
+    DFQI_OP_MATMUL_NT,
+    DFQI_OP_MATMUL_NN,
+    DFQI_OP_MATMUL_TN,
     /* elementwise and rows */
-    DFQI_OP_ADD, DFQI_OP_GELU, DFQI_OP_GELU_DX, DFQI_OP_SOFTMAX, DFQI_OP_SOFTMAX_DX,
-    DFQI_OP_LAYERNORM, DFQI_OP_LAYERNORM_DX,
+    DFQI_OP_ADD,
+    DFQI_OP_GELU,
+    DFQI_OP_GELU_DX,
+    DFQI_OP_SOFTMAX,
+    DFQI_OP_SOFTMAX_DX,
+    DFQI_OP_LAYERNORM,
+    DFQI_OP_LAYERNORM_DX,
     /* layout */
-    DFQI_OP_PATCHIFY, DFQI_OP_UNPATCHIFY, DFQI_OP_TOKENS, DFQI_OP_DROP_TOKEN,
-    DFQI_OP_SELECT_TOKEN, DFQI_OP_SCATTER_TOKEN, DFQI_OP_SPLIT_HEADS, DFQI_OP_JOIN_HEADS,
-    DFQI_OP_SUM_BATCH, DFQI_OP_ROLL, DFQI_OP_CHANNEL_AFFINE,
+    DFQI_OP_PATCHIFY,
+    DFQI_OP_UNPATCHIFY,
+    DFQI_OP_TOKENS,
+    DFQI_OP_DROP_TOKEN,
+    DFQI_OP_SELECT_TOKEN,
+    DFQI_OP_SCATTER_TOKEN,
+    DFQI_OP_SPLIT_HEADS,
+    DFQI_OP_JOIN_HEADS,
+    DFQI_OP_SUM_BATCH,
+    DFQI_OP_ROLL,
+    DFQI_OP_CHANNEL_AFFINE,
     /* losses */
-    DFQI_OP_CROSS_ENTROPY, DFQI_OP_CROSS_ENTROPY_DX, DFQI_OP_KL, DFQI_OP_KL_DX,
-    DFQI_OP_INTER_HEAD, DFQI_OP_INTER_HEAD_DX, DFQI_OP_HEAD_SSIM, DFQI_OP_HEAD_SSIM_DX,
-    DFQI_OP_TV_SQUARES, DFQI_OP_TV, DFQI_OP_TV_DX, DFQI_OP_TOTAL, DFQI_OP_FILL,
+    DFQI_OP_CROSS_ENTROPY,
+    DFQI_OP_CROSS_ENTROPY_DX,
+    DFQI_OP_KL,
+    DFQI_OP_KL_DX,
+    DFQI_OP_INTER_HEAD,
+    DFQI_OP_INTER_HEAD_DX,
+    DFQI_OP_HEAD_SSIM,
+    DFQI_OP_HEAD_SSIM_DX,
+    DFQI_OP_TV_SQUARES,
+    DFQI_OP_TV,
+    DFQI_OP_TV_DX,
+    DFQI_OP_TOTAL,
+    DFQI_OP_FILL,
     /* fake quantization */
-    DFQI_OP_FQ, DFQI_OP_FQ_DX, DFQI_OP_FQ_LOG, DFQI_OP_FQ_WEIGHT, DFQI_OP_FQ_WEIGHT_DSTEP,
+    DFQI_OP_FQ,
+    DFQI_OP_FQ_DX,
+    DFQI_OP_FQ_LOG,
+    DFQI_OP_FQ_WEIGHT,
+    DFQI_OP_FQ_WEIGHT_DSTEP,
     DFQI_OP_COUNT
 } dfqi_op_kind;
 
@@ -48,7 +80,7 @@ typedef struct dfqi_run {
     dfq_context *ctx; /* for parallel_for; NULL inside a slice, where an op runs serially */
     const dfqi_kernels *k;
     const dfqi_attr *attr;
-    int64_t images;  /* images in this slice (whole batch for whole ops) */
+    int64_t images; /* images in this slice (whole batch for whole ops) */
     int64_t batch;
     dfqi_arg in[DFQI_IN_MAX];
     dfqi_arg out[DFQI_OUT_MAX];
@@ -68,8 +100,8 @@ typedef struct dfqi_op {
     void (*run)(const dfqi_run *r);
     /* Adds the nodes for the gradient of the operands with want[i]; din[i] = DFQI_NONE on entry.
      * dout[k] may be DFQI_NONE. NULL: the op has no gradient (it is only found in gradients). */
-    void (*grad)(dfqi_graph *g, const struct dfqi_node *n, const dfqi_id *dout,
-                 const uint8_t *want, dfqi_id *din);
+    void (*grad)(dfqi_graph *g, const struct dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                 dfqi_id *din);
     /* Multiply-accumulates of the whole batch; NULL: elementwise, one per output element. */
     double (*macs)(const dfqi_graph *g, const struct dfqi_node *n);
     /* Scratch floats that a run over `images` images needs; NULL: none. */

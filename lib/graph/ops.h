@@ -17,9 +17,9 @@ dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b);
 
 /* -- elementwise and rows ---------------------------------------------------------------------- */
 
-dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b);                  /* same shapes */
-dfqi_id dfqi_gelu(dfqi_graph *g, dfqi_id x);                            /* exact, erf */
-dfqi_id dfqi_softmax(dfqi_graph *g, dfqi_id x, float scale);            /* softmax(scale x), last extent */
+dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b);       /* same shapes */
+dfqi_id dfqi_gelu(dfqi_graph *g, dfqi_id x);                 /* exact, erf */
+dfqi_id dfqi_softmax(dfqi_graph *g, dfqi_id x, float scale); /* softmax(scale x), last extent */
 dfqi_id dfqi_layernorm(dfqi_graph *g, dfqi_id x, dfqi_id gamma, dfqi_id beta, float eps);
 
 /* -- layout ------------------------------------------------------------------------------------ */
@@ -60,11 +60,12 @@ dfqi_id dfqi_total(dfqi_graph *g, int32_t n, const dfqi_id *term, const float *w
 /* A value like `like` filled with a constant. */
 dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
 
-/* -- fake quantization (straight-through gradients, mimiq.md 2) --------------------------------- */
+/* -- fake quantization (straight-through gradients, mimiq.md 2) ---------------------------------
+ */
 
-/* x on the grid of step: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero is
- * like step, or DFQI_NONE. Codes lo..hi. The gradients of step and zero are multiplied by step_scale
- * and zero_scale. */
+/* x on the grid of step: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero
+ * is like step, or DFQI_NONE. Codes lo..hi. The gradients of step and zero are multiplied by
+ * step_scale and zero_scale. */
 dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi,
                 float step_scale, float zero_scale);
 /* Logarithmic grid base sqrt(2) below top[1], codes 0..hi. */

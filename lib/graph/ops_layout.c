@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* -- patchify: attr i[0] patch; unpatchify: attr i[0] patch, i[1] channels, i[2] height, i[3] width */
+/* -- patchify: attr i[0] patch; unpatchify: attr i[0] patch, i[1] channels, i[2] height, i[3] width
+ */
 
 static dfq_status patchify_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -63,7 +64,8 @@ static void unpatchify_run(const dfqi_run *r)
                      r->in[0].data + b * image, 1);
 }
 
-/* -- tokens: operands patches, cls, pos ----------------------------------------------------------- */
+/* -- tokens: operands patches, cls, pos -----------------------------------------------------------
+ */
 
 static dfq_status tokens_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -72,7 +74,8 @@ static dfq_status tokens_shape(dfqi_graph *g, dfqi_node *n)
     int64_t dims[3] = {x->dims[0], x->dims[1] + 1, x->dims[2]};
     if (!dfqi_is_shared(dfqi_in(g, n, 1), dims[2])) return dfqi_bad_shape(g, n, 1, "[1,1,D]");
     if (!dfqi_is_shared(dfqi_in(g, n, 2), dims[1] * dims[2]))
-        return dfqi_bad_shape(g, n, 2, "[1,P+1,D], one position for each patch and the class token");
+        return dfqi_bad_shape(g, n, 2,
+                              "[1,P+1,D], one position for each patch and the class token");
     dfqi_out(g, n, 0, 1, 3, dims);
     return DFQ_OK;
 }
@@ -87,8 +90,8 @@ static void tokens_run(const dfqi_run *r)
     }
 }
 
-static void tokens_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
-                        const uint8_t *want, dfqi_id *din)
+static void tokens_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                        dfqi_id *din)
 {
     if (want[0]) din[0] = dfqi_make(g, DFQI_OP_DROP_TOKEN, NULL, 1, dout);
     if (want[1]) din[1] = dfqi_sum_batch(g, dout[0], n->in[1], 0, 1.0f);
@@ -111,7 +114,8 @@ static void drop_token_run(const dfqi_run *r)
                (size_t)((n - 1) * d) * sizeof(float));
 }
 
-/* -- one token: attr i[0] index, i[1] number of tokens -------------------------------------------- */
+/* -- one token: attr i[0] index, i[1] number of tokens --------------------------------------------
+ */
 
 static dfq_status select_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -131,8 +135,8 @@ static void select_run(const dfqi_run *r)
                (size_t)d * sizeof(float));
 }
 
-static void select_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
-                        const uint8_t *want, dfqi_id *din)
+static void select_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                        dfqi_id *din)
 {
     if (want[0]) din[0] = dfqi_make(g, DFQI_OP_SCATTER_TOKEN, &n->attr, 1, dout);
 }
@@ -153,15 +157,17 @@ static void scatter_run(const dfqi_run *r)
                (size_t)d * sizeof(float));
 }
 
-/* -- heads: attr i[0] heads, i[1] parts ----------------------------------------------------------- */
+/* -- heads: attr i[0] heads, i[1] parts -----------------------------------------------------------
+ */
 
 static dfq_status split_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     int64_t h = n->attr.i[0], parts = n->attr.i[1];
     if (h < 1 || (parts != 1 && parts != 3))
-        return dfqi_fail(g->ctx, DFQ_E_SHAPE, "split_heads: %lld heads, %lld parts; parts are 1 or 3",
-                         (long long)h, (long long)parts);
+        return dfqi_fail(g->ctx, DFQ_E_SHAPE,
+                         "split_heads: %lld heads, %lld parts; parts are 1 or 3", (long long)h,
+                         (long long)parts);
     if (x->rank != 3 || !x->batched || x->dims[2] / parts % h || x->dims[2] % parts)
         return dfqi_bad_shape(g, n, 0, "[B,N,parts*H*d]");
     int64_t dims[4] = {x->dims[0], h, x->dims[1], x->dims[2] / (h * parts)};
@@ -216,7 +222,8 @@ static dfq_status join_shape(dfqi_graph *g, dfqi_node *n)
     for (int32_t i = 0; o && i < n->n_in; i++)
         if (n->in[i] >= 0 && !dfqi_same_shape(o, dfqi_in(g, n, i))) o = NULL;
     if (!o || o->rank != 4 || !o->batched)
-        return dfqi_fail(g->ctx, DFQ_E_SHAPE, "join_heads: operands must all be the same [B,H,N,d]");
+        return dfqi_fail(g->ctx, DFQ_E_SHAPE,
+                         "join_heads: operands must all be the same [B,H,N,d]");
     n->attr.i[0] = o->dims[1];
     n->attr.i[1] = n->n_in;
     n->attr.i[2] = o->dims[3];
@@ -238,7 +245,7 @@ static void join_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
         if (want[i]) din[i] = dfqi_graph_output(g, first, i);
 }
 
-/* -- sum over the batch: operands x, like; attr i[0] first element, f[0] scale --------------------- */
+/* -- sum over the batch: operands x, like; attr i[0] first element, f[0] scale ----------------- */
 
 static dfq_status sum_batch_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -260,7 +267,7 @@ static void sum_batch_run(const dfqi_run *r)
         r->k->axpy(n, r->attr->f[0], x + b * stride, r->out[0].data);
 }
 
-/* -- roll: operands x, offsets[2]; attr i[0] sign -------------------------------------------------- */
+/* -- roll: operands x, offsets[2]; attr i[0] sign ---------------------------------------------- */
 
 static dfq_status roll_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -296,15 +303,15 @@ static void roll_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[0]) din[0] = dfqi_make(g, DFQI_OP_ROLL, &a, 2, (dfqi_id[]){dout[0], n->in[1]});
 }
 
-/* -- channel affine: operands x, scale[B,C], shift[B,C] (may be absent) ------------------------------ */
+/* -- channel affine: operands x, scale[B,C], shift[B,C] (may be absent) ------------------------ */
 
 static dfq_status affine_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     if (x->rank != 4 || !x->batched) return dfqi_bad_shape(g, n, 0, "[B,C,Y,X]");
     for (int32_t i = 1; i < n->n_in; i++)
-        if (n->in[i] >= 0 && (!dfqi_in(g, n, i)->batched ||
-                              dfqi_value_stride(dfqi_in(g, n, i)) != x->dims[1]))
+        if (n->in[i] >= 0 &&
+            (!dfqi_in(g, n, i)->batched || dfqi_value_stride(dfqi_in(g, n, i)) != x->dims[1]))
             return dfqi_bad_shape(g, n, i, "[B,C]");
     return dfqi_shape_same(g, n);
 }
@@ -321,14 +328,15 @@ static void affine_run(const dfqi_run *r)
     }
 }
 
-static void affine_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
-                        const uint8_t *want, dfqi_id *din)
+static void affine_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                        dfqi_id *din)
 {
     if (want[0])
         din[0] = dfqi_make(g, DFQI_OP_CHANNEL_AFFINE, NULL, 2, (dfqi_id[]){dout[0], n->in[1]});
 }
 
-/* -- builders ------------------------------------------------------------------------------------ */
+/* -- builders ------------------------------------------------------------------------------------
+ */
 
 dfqi_id dfqi_patchify(dfqi_graph *g, dfqi_id x, int64_t patch)
 {

@@ -29,7 +29,7 @@ static double log_sum_exp(const float *z, int64_t n, double scale)
     return scale * top + log(sum);
 }
 
-/* -- cross-entropy: logits, labels; gradient: logits, labels, dloss -------------------------------- */
+/* -- cross-entropy: logits, labels; gradient: logits, labels, dloss ---------------------------- */
 
 static dfq_status ce_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -75,7 +75,7 @@ static void ce_dx_run(const dfqi_run *r)
     }
 }
 
-/* -- KL: student, teacher; attr f[0] temperature; gradient: student, teacher, dloss ------------------ */
+/* -- KL: student, teacher; attr f[0] temperature; gradient: student, teacher, dloss ------------ */
 
 static dfq_status kl_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -104,8 +104,7 @@ static void kl_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, cons
                     dfqi_id *din)
 {
     if (want[0])
-        din[0] = dfqi_make(g, DFQI_OP_KL_DX, &n->attr, 3,
-                           (dfqi_id[]){n->in[0], n->in[1], dout[0]});
+        din[0] = dfqi_make(g, DFQI_OP_KL_DX, &n->attr, 3, (dfqi_id[]){n->in[0], n->in[1], dout[0]});
 }
 
 /* T (p_s - p_t) */
@@ -123,7 +122,7 @@ static void kl_dx_run(const dfqi_run *r)
     }
 }
 
-/* -- inter-head similarity: r[B,H,N,N]; attr i[0] dropped tokens; gradient: r, dloss ----------------- */
+/* -- inter-head similarity: r[B,H,N,N]; attr i[0] dropped tokens; gradient: r, dloss ----------- */
 
 static dfq_status inter_head_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -151,10 +150,9 @@ static void inter_head_run(const dfqi_run *r)
     const int64_t *d = r->in[0].dims;
     int64_t image = d[1] * d[2] * d[3];
     for (int64_t b = 0; b < r->images; b++)
-        r->out[0].data[b] =
-            (float)(inter_head_norm(r) * r->k->inter_head(d[1], d[2], r->attr->i[0],
-                                                          r->in[0].data + b * image, 0, NULL,
-                                                          r->scratch));
+        r->out[0].data[b] = (float)(inter_head_norm(r) * r->k->inter_head(d[1], d[2], r->attr->i[0],
+                                                                          r->in[0].data + b * image,
+                                                                          0, NULL, r->scratch));
 }
 
 static void inter_head_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
@@ -174,15 +172,14 @@ static void inter_head_dx_run(const dfqi_run *r)
                          r->scratch);
 }
 
-/* -- head-wise structural distance: t, s [B,H,N,d]; attr i[0] dropped; gradient: t, s, dloss ---------- */
+/* -- head-wise structural distance: t, s [B,H,N,d]; attr i[0] dropped; gradient: t, s, dloss --- */
 
 static dfq_status head_ssim_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *t = dfqi_in(g, n, 0), *s = dfqi_in(g, n, 1);
     if (t->rank != 4 || n->attr.i[0] < 0 || t->dims[2] <= n->attr.i[0])
         return dfqi_bad_shape(g, n, 0, "head outputs [B,H,N,d]");
-    if (!dfqi_same_shape(s, t))
-        return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
+    if (!dfqi_same_shape(s, t)) return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
     return per_image(g, n);
 }
 
@@ -222,7 +219,7 @@ static void head_ssim_dx_run(const dfqi_run *r)
                         r->out[0].data + b * image, r->scratch);
 }
 
-/* -- total variation (mimiq.md 1.3): sums of squared differences per image, then norms --------------- */
+/* -- total variation (mimiq.md 1.3): sums of squared differences per image, then norms --------- */
 
 /* The four neighbour differences: right, down, down-left, down-right, as (dy, dx). */
 static const int64_t tv_step[4][2] = {{0, 1}, {1, 0}, {1, -1}, {1, 1}};
@@ -262,7 +259,8 @@ static void tv_squares_run(const dfqi_run *r)
         for (int k = 0; k < 4; k++) {
             double sum = 0;
             for (int64_t c = 0; c < d[1]; c++)
-                sum += squares(r->in[0].data + (b * d[1] + c) * d[2] * d[3], d[2], d[3], tv_step[k]);
+                sum +=
+                    squares(r->in[0].data + (b * d[1] + c) * d[2] * d[3], d[2], d[3], tv_step[k]);
             r->out[0].data[b * 4 + k] = (float)sum;
         }
 }
@@ -292,8 +290,7 @@ static void tv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, cons
                     dfqi_id *din)
 {
     if (want[1])
-        din[1] = dfqi_make(g, DFQI_OP_TV_DX, NULL, 3,
-                           (dfqi_id[]){n->in[1], n->out[1], dout[0]});
+        din[1] = dfqi_make(g, DFQI_OP_TV_DX, NULL, 3, (dfqi_id[]){n->in[1], n->out[1], dout[0]});
 }
 
 static void tv_dx_run(const dfqi_run *r)
@@ -318,7 +315,7 @@ static void tv_dx_run(const dfqi_run *r)
         }
 }
 
-/* -- total: terms; attr f = weights ------------------------------------------------------------------ */
+/* -- total: terms; attr f = weights ------------------------------------------------------------ */
 
 static dfq_status total_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -343,24 +340,24 @@ static void total_run(const dfqi_run *r)
 }
 
 /* The seed of the whole backward pass: each term's weight over its count. */
-static void total_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
-                       const uint8_t *want, dfqi_id *din)
+static void total_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                       dfqi_id *din)
 {
     (void)dout; /* total is where differentiation starts: its own gradient is 1 */
     for (int32_t i = 0; i < n->n_in; i++)
         if (want[i])
-            din[i] = dfqi_fill(g, n->in[i],
-                               n->attr.f[i] / (float)dfqi_value_count(dfqi_in(g, n, i)));
+            din[i] =
+                dfqi_fill(g, n->in[i], n->attr.f[i] / (float)dfqi_value_count(dfqi_in(g, n, i)));
 }
 
-/* -- fill: attr f[0] value ---------------------------------------------------------------------------- */
+/* -- fill: attr f[0] value --------------------------------------------------------------------- */
 
 static void fill_run(const dfqi_run *r)
 {
     for (int64_t i = 0; i < r->out[0].count; i++) r->out[0].data[i] = r->attr->f[0];
 }
 
-/* -- builders ----------------------------------------------------------------------------------------- */
+/* -- builders ---------------------------------------------------------------------------------- */
 
 dfqi_id dfqi_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id labels)
 {

@@ -74,18 +74,18 @@ static double linear_macs(const dfqi_graph *g, const dfqi_node *n)
     return (double)dfqi_value_count(dfqi_in(g, n, 0)) * (double)rows_of(dfqi_in(g, n, 1));
 }
 
-static void linear_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
-                        const uint8_t *want, dfqi_id *din)
+static void linear_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                        dfqi_id *din)
 {
     if (want[0]) din[0] = dfqi_make(g, DFQI_OP_LINEAR_DX, NULL, 2, (dfqi_id[]){dout[0], n->in[1]});
     if (want[1] || want[3]) {
-        din[1] = dfqi_make(g, DFQI_OP_LINEAR_DW, NULL, 3,
-                           (dfqi_id[]){n->in[0], dout[0], n->in[1]});
+        din[1] = dfqi_make(g, DFQI_OP_LINEAR_DW, NULL, 3, (dfqi_id[]){n->in[0], dout[0], n->in[1]});
         if (n->in[3] >= 0) din[3] = dfqi_graph_output(g, din[1], 1);
     }
 }
 
-/* -- gradient to the input: dy[B,..,O] W[O,K] --------------------------------------------------- */
+/* -- gradient to the input: dy[B,..,O] W[O,K] ---------------------------------------------------
+ */
 
 static dfq_status linear_dx_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -108,7 +108,8 @@ static double linear_dx_macs(const dfqi_graph *g, const dfqi_node *n)
     return (double)dfqi_value_count(dfqi_in(g, n, 0)) * (double)cols_of(dfqi_in(g, n, 1));
 }
 
-/* -- gradient to weight and bias: dy^T x, column sums of dy; operands x, dy, W ------------------- */
+/* -- gradient to weight and bias: dy^T x, column sums of dy; operands x, dy, W -------------------
+ */
 
 static dfq_status linear_dw_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -146,7 +147,8 @@ static double linear_dw_macs(const dfqi_graph *g, const dfqi_node *n)
     return (double)dfqi_value_count(dfqi_in(g, n, 0)) * (double)rows_of(dfqi_in(g, n, 2));
 }
 
-/* -- attention products: operands [B,H,.,.] ------------------------------------------------------ */
+/* -- attention products: operands [B,H,.,.] ------------------------------------------------------
+ */
 
 static dfq_status matmul_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -184,8 +186,8 @@ static void matmul_nt_run(const dfqi_run *r)
     const int64_t *a = r->in[0].dims, *b = r->in[1].dims;
     for (int64_t i = 0; i < a[0] * a[1]; i++)
         r->k->gemm_nt(a[2], b[2], a[3], r->in[0].data + i * a[2] * a[3], a[3],
-                      r->in[1].data + i * b[2] * b[3], b[3], r->out[0].data + i * a[2] * b[2],
-                      b[2], r->scratch);
+                      r->in[1].data + i * b[2] * b[3], b[3], r->out[0].data + i * a[2] * b[2], b[2],
+                      r->scratch);
 }
 
 static void matmul_nn_run(const dfqi_run *r)
@@ -210,23 +212,20 @@ static void matmul_tn_run(const dfqi_run *r)
 static void matmul_nt_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
                            const uint8_t *want, dfqi_id *din)
 {
-    if (want[0])
-        din[0] = dfqi_make(g, DFQI_OP_MATMUL_NN, NULL, 2, (dfqi_id[]){dout[0], n->in[1]});
-    if (want[1])
-        din[1] = dfqi_make(g, DFQI_OP_MATMUL_TN, NULL, 2, (dfqi_id[]){dout[0], n->in[0]});
+    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_MATMUL_NN, NULL, 2, (dfqi_id[]){dout[0], n->in[1]});
+    if (want[1]) din[1] = dfqi_make(g, DFQI_OP_MATMUL_TN, NULL, 2, (dfqi_id[]){dout[0], n->in[0]});
 }
 
 /* c = a b: da = dc b^T, db = a^T dc */
 static void matmul_nn_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
                            const uint8_t *want, dfqi_id *din)
 {
-    if (want[0])
-        din[0] = dfqi_make(g, DFQI_OP_MATMUL_NT, NULL, 2, (dfqi_id[]){dout[0], n->in[1]});
-    if (want[1])
-        din[1] = dfqi_make(g, DFQI_OP_MATMUL_TN, NULL, 2, (dfqi_id[]){n->in[0], dout[0]});
+    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_MATMUL_NT, NULL, 2, (dfqi_id[]){dout[0], n->in[1]});
+    if (want[1]) din[1] = dfqi_make(g, DFQI_OP_MATMUL_TN, NULL, 2, (dfqi_id[]){n->in[0], dout[0]});
 }
 
-/* -- builders ------------------------------------------------------------------------------------ */
+/* -- builders ------------------------------------------------------------------------------------
+ */
 
 dfqi_id dfqi_linear(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b)
 {

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-/* -- activations: x, step, zero (may be absent); attr f = lo, hi, step_scale, zero_scale ------------- */
+/* -- activations: x, step, zero (may be absent); attr f = lo, hi, step_scale, zero_scale ------- */
 
 /* How an operand falls into parts with a grid of their own. Values with heads, [B,H,N,d], have one
  * part for each head when there are H or H * d steps; everything else is one part an image. */
@@ -31,8 +31,7 @@ static fq_parts parts_of(const dfqi_run *r)
 {
     const dfqi_arg *x = &r->in[0];
     int64_t steps = r->in[1].count, cols = x->dims[x->rank - 1];
-    if (x->rank != 4 || steps == 1)
-        return (fq_parts){1, x->count / r->images / cols, cols, steps};
+    if (x->rank != 4 || steps == 1) return (fq_parts){1, x->count / r->images / cols, cols, steps};
     return (fq_parts){x->dims[1], x->dims[2], cols, steps / x->dims[1]};
 }
 
@@ -61,10 +60,8 @@ static void fq_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, cons
     dfqi_id dx = dfqi_make(g, DFQI_OP_FQ_DX, &n->attr, 4,
                            (dfqi_id[]){n->in[0], n->in[1], n->in[2], dout[0]});
     if (want[0]) din[0] = dx;
-    if (want[1])
-        din[1] = dfqi_sum_batch(g, dfqi_graph_output(g, dx, 1), n->in[1], 0, n->attr.f[2]);
-    if (want[2])
-        din[2] = dfqi_sum_batch(g, dfqi_graph_output(g, dx, 2), n->in[2], 0, n->attr.f[3]);
+    if (want[1]) din[1] = dfqi_sum_batch(g, dfqi_graph_output(g, dx, 1), n->in[1], 0, n->attr.f[2]);
+    if (want[2]) din[2] = dfqi_sum_batch(g, dfqi_graph_output(g, dx, 2), n->in[2], 0, n->attr.f[3]);
 }
 
 /* operands x, step, zero, dy; outputs dx, dstep[B,S], dzero[B,S] of each image */
@@ -98,7 +95,7 @@ static void fq_dx_run(const dfqi_run *r)
     }
 }
 
-/* -- logarithmic grid: p, top; attr f[0] largest code -------------------------------------------------- */
+/* -- logarithmic grid: p, top; attr f[0] largest code ------------------------------------------ */
 
 static dfq_status fq_log_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -120,7 +117,7 @@ static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[0]) din[0] = dout[0];
 }
 
-/* -- weights: w, col (may be absent), step (may be absent); attr i[0] bits, f[0] step_scale ------------- */
+/* -- weights: w, col (may be absent), step (may be absent); attr i[0] bits, f[0] step_scale ---- */
 
 static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -189,7 +186,7 @@ static void fq_weight_dstep_run(const dfqi_run *r)
     dfqi_parallel_for(r->ctx, r->in[0].dims[0], fq_weight_dstep_row, (void *)(uintptr_t)r);
 }
 
-/* -- builders ------------------------------------------------------------------------------------------- */
+/* -- builders ---------------------------------------------------------------------------------- */
 
 dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi,
                 float step_scale, float zero_scale)

@@ -23,12 +23,12 @@ typedef struct life {
 typedef struct planner {
     const dfqi_graph *g;
     dfqi_plan *p;
-    uint8_t *needed;     /* node is needed for something kept */
-    int32_t *readers;    /* value: number of reading nodes, +1 if kept */
+    uint8_t *needed;  /* node is needed for something kept */
+    int32_t *readers; /* value: number of reading nodes, +1 if kept */
     item *items;
     int32_t n_items;
-    int32_t *step_of;    /* node -> step, -1 */
-    int32_t *pos_of;     /* node -> position in order */
+    int32_t *step_of; /* node -> step, -1 */
+    int32_t *pos_of;  /* node -> position in order */
     life *lives;
 } planner;
 
@@ -91,9 +91,8 @@ static dfq_status schedule(planner *w)
         int32_t i = w->items[k].node;
         uint8_t sliced = w->items[k].level & 1;
         if (!(sliced && k > 0 && w->items[k - 1].level == w->items[k].level))
-            p->steps[p->n_steps++] =
-                (dfqi_step){.first = k, .sliced = sliced,
-                            .once = g->values[g->nodes[i].out[0]].frozen};
+            p->steps[p->n_steps++] = (dfqi_step){
+                .first = k, .sliced = sliced, .once = g->values[g->nodes[i].out[0]].frozen};
         p->steps[p->n_steps - 1].count++;
         p->order[k] = i;
         w->step_of[i] = p->n_steps - 1;
@@ -127,8 +126,9 @@ static void find_lives(planner *w, int32_t *n_lives)
         if (v->kind != DFQI_VALUE_NODE) place->space = DFQI_SPACE_BOUND;
         if (v->kind != DFQI_VALUE_NODE || v->node < 0 || !w->needed[v->node]) continue;
         if (!used && g->nodes[v->node].out[0] != id) continue; /* a further output nobody reads */
-        place->space = v->frozen ? DFQI_SPACE_STATIC
-                       : is_local(w, id) ? DFQI_SPACE_LOCAL : DFQI_SPACE_GLOBAL;
+        place->space = v->frozen         ? DFQI_SPACE_STATIC
+                       : is_local(w, id) ? DFQI_SPACE_LOCAL
+                                         : DFQI_SPACE_GLOBAL;
         int32_t pos = w->pos_of[v->node];
         at[id] = *n_lives;
         w->lives[(*n_lives)++] = (life){.value = id, .first = pos, .last = pos};

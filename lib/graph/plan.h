@@ -32,11 +32,11 @@ typedef struct dfqi_step {
 
 typedef struct dfqi_plan {
     dfq_context *ctx;
-    int64_t slice;       /* images a slice */
+    int64_t slice; /* images a slice */
     int32_t n_steps;
     dfqi_step *steps;
-    int32_t *order;      /* node indices in running order */
-    dfqi_place *places;  /* one for each value */
+    int32_t *order;     /* node indices in running order */
+    dfqi_place *places; /* one for each value */
     size_t static_floats, global_floats;
     size_t local_floats, scratch_floats; /* for each thread */
 } dfqi_plan;

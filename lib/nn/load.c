@@ -1,57 +1,88 @@
 /* Architecture detection and parameter loading for vision transformers. */
 #include "nn/load.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/json.h"
 #include "nn/vit.h"
 
-/* -- numbers in metadata ------------------------------------------------------------------------- */
+/* -- numbers in metadata ----------------------------------------------------------------------- */
 
-/* "0.5,0.5,0.5" -> out[n]; false if it is anything else. */
-static bool parse_floats(const char *text, int n, float *out)
+/* Metadata have decimal points, whatever the program's locale says. Returns the locale to restore
+ * with uselocale(); "C" is built in, so nothing is allocated. */
+static locale_t use_decimal_points(void)
 {
-    for (int i = 0; i < n; i++) {
-        char *end;
-        double v = strtod(text, &end);
-        if (end == text || !isfinite(v) || *end != (i + 1 < n ? ',' : '\0')) return false;
-        out[i] = (float)v;
-        text = end + 1;
-    }
-    return true;
+    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 }
 
+/* "0.5,0.5,0.5" -> out[n], each in lo..hi; false if it is anything else. */
+static bool parse_floats(const char *text, int n, double lo, double hi, float *out)
+{
+    locale_t before = use_decimal_points();
+    int good = 0;
+    for (; good < n; good++) {
+        char *end;
+        double v = strtod(text, &end);
+        if (end == text || !(v >= lo && v <= hi) || *end != (good + 1 < n ? ',' : '\0')) break;
+        out[good] = (float)v;
+        text = end + 1;
+    }
+    uselocale(before);
+    return good == n;
+}
+
+/* What the metadata say about `key`; `out` stays as it is where they say nothing. */
 static dfq_status meta_floats(const dfqi_safetensors *st, const char *path, const char *key, int n,
-                              float *out)
+                              double lo, double hi, float *out)
 {
     const char *text = dfqi_st_meta_find(st, key);
+    char show[DFQI_SHOW_MAX];
     float v[3];
     if (!text) return DFQ_OK;
-    if (!parse_floats(text, n, v))
+    if (!parse_floats(text, n, lo, hi, v))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata %s is \"%.40s\", expected %d number%s separated by commas",
-                         path, key, text, n, n > 1 ? "s" : "");
+                         "%s: metadata %s is \"%.40s\", expected %d number%s from %g to %g%s", path,
+                         key, dfqi_show(text, show), n, n > 1 ? "s" : "", lo, hi,
+                         n > 1 ? ", separated by commas" : "");
     memcpy(out, v, (size_t)n * sizeof *v);
     return DFQ_OK;
 }
 
-/* -- architecture --------------------------------------------------------------------------------- */
+/* The same for a whole number. */
+static dfq_status meta_int(const dfqi_safetensors *st, const char *path, const char *key,
+                           int64_t lo, int64_t hi, int64_t *out)
+{
+    float v = (float)*out;
+    DFQI_TRY(meta_floats(st, path, key, 1, (double)lo, (double)hi, &v));
+    if (v != floorf(v))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s is %g, expected a whole number",
+                         path, key, (double)v);
+    *out = (int64_t)v;
+    return DFQ_OK;
+}
+
+/* -- architecture ------------------------------------------------------------------------------ */
 
 static const dfq_tensor *need(const dfqi_safetensors *st, const char *path, const char *name,
                               int32_t rank, dfq_status *status)
 {
     const dfq_tensor *t = dfqi_st_find(st, name);
     if (!t)
-        *status = dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                            "%s: there is no tensor %s; a ViT or DeiT with timm's names is expected",
-                            path, name);
+        *status = dfqi_fail(
+            st->ctx, DFQ_E_CORRUPT,
+            "%s: there is no tensor %s; a ViT or DeiT with timm's names is expected", path, name);
     else if (t->rank != rank)
         *status = dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s has rank %d, expected %d", path,
                             name, t->rank, rank);
     return *status == DFQ_OK ? t : NULL;
 }
+
+/* Larger extents are a mistake, and products of smaller ones fit. */
+enum { MAX_EXTENT = 1 << 24 };
 
 static int64_t count_blocks(const dfqi_safetensors *st)
 {
@@ -64,6 +95,7 @@ static int64_t count_blocks(const dfqi_safetensors *st)
 
 static int64_t square_root(int64_t n)
 {
+    if (n < 1 || n > MAX_EXTENT) return -1;
     int64_t r = (int64_t)sqrt((double)n);
     return r * r == n ? r : -1;
 }
@@ -74,7 +106,8 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
     const dfq_tensor *proj = need(st, path, "patch_embed.proj.weight", 4, &status);
     const dfq_tensor *pos = proj ? need(st, path, "pos_embed", 3, &status) : NULL;
     const dfq_tensor *fc1 = pos ? need(st, path, "blocks.0.mlp.fc1.weight", 2, &status) : NULL;
-    const dfq_tensor *head = fc1 ? need(st, path, "head.weight", 2, &status) : NULL;
+    const dfq_tensor *norm = fc1 ? need(st, path, "blocks.0.norm1.weight", 1, &status) : NULL;
+    const dfq_tensor *head = norm ? need(st, path, "head.weight", 2, &status) : NULL;
     if (!head) return status;
     a->width = proj->dims[0];
     a->channels = proj->dims[1];
@@ -83,8 +116,9 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
     a->hidden = fc1->dims[0];
     a->classes = head->dims[0];
     int64_t side = square_root(pos->dims[1] - 1);
-    if (a->width < 1 || a->patch < 1 || a->patch > 1024 || a->hidden < 1 || a->classes < 1 ||
-        a->channels != 3 || side < 1 || side > 1024)
+    if (a->width < 1 || a->width > MAX_EXTENT || a->patch < 1 || a->patch > 1024 || a->hidden < 1 ||
+        a->hidden > MAX_EXTENT || a->classes < 1 || a->classes > MAX_EXTENT || a->channels != 3 ||
+        side < 1 || side > 1024)
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
                          "%s: width %lld, patch %lld, channels %lld, %lld positions do not make a "
                          "vision transformer on square colour images with one class token",
@@ -107,10 +141,6 @@ static dfq_status check_arch(dfq_context *ctx, const char *path, const dfqi_arch
                          "%s: width %lld and %lld heads do not fit; say the number of heads in the "
                          "metadata key \"heads\"",
                          path, (long long)a->width, (long long)a->heads);
-    for (int i = 0; i < 3; i++)
-        if (!(a->std[i] > 0))
-            return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: metadata std[%d] is %g, must be above 0",
-                             path, i, (double)a->std[i]);
     return DFQ_OK;
 }
 
@@ -118,7 +148,7 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const ch
                           dfqi_arch *out)
 {
     dfqi_arch a = {.family = DFQI_FAMILY_VIT, .eps = 1e-6f};
-    float heads = 0, resize = 0;
+    int64_t resize = 0;
     const char *name = arch_name ? arch_name : dfqi_st_meta_find(st, "architecture");
     if (!name) name = "vit";
     if (strncmp(name, "vit", 3) != 0 && strncmp(name, "deit", 4) != 0)
@@ -134,19 +164,18 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const ch
         set3(a.mean, 0.5f, 0.5f, 0.5f);
         set3(a.std, 0.5f, 0.5f, 0.5f);
     }
-    DFQI_TRY(meta_floats(st, path, "mean", 3, a.mean));
-    DFQI_TRY(meta_floats(st, path, "std", 3, a.std));
-    DFQI_TRY(meta_floats(st, path, "eps", 1, &a.eps));
-    DFQI_TRY(meta_floats(st, path, "heads", 1, &heads));
-    DFQI_TRY(meta_floats(st, path, "resize", 1, &resize));
-    if (heads >= 1 && heads <= 4096) a.heads = (int64_t)heads;
-    a.resize = resize >= 1 && resize <= 16384 ? (int32_t)resize : 0;
+    DFQI_TRY(meta_floats(st, path, "mean", 3, -1e3, 1e3, a.mean));
+    DFQI_TRY(meta_floats(st, path, "std", 3, 1e-6, 1e3, a.std));
+    DFQI_TRY(meta_floats(st, path, "eps", 1, 0.0, 1.0, &a.eps));
+    DFQI_TRY(meta_int(st, path, "heads", 1, 4096, &a.heads));
+    DFQI_TRY(meta_int(st, path, "resize", 0, 16384, &resize));
+    a.resize = (int32_t)resize;
     DFQI_TRY(check_arch(st->ctx, path, &a));
     *out = a;
     return DFQ_OK;
 }
 
-/* -- parameters ------------------------------------------------------------------------------------ */
+/* -- parameters -------------------------------------------------------------------------------- */
 
 static dfq_status check_values(dfq_context *ctx, const char *path, const char *name,
                                const dfq_tensor *t)
@@ -164,15 +193,15 @@ static dfq_status take_one(const dfqi_safetensors *st, const char *path, const d
 {
     const dfq_tensor *t = dfqi_st_find(st, e->name);
     char have[96], want[96];
-    if (!t)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing", path, e->name);
+    if (!t) return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing", path, e->name);
     if (t->rank != e->rank || memcmp(t->dims, e->dims, (size_t)e->rank * sizeof *e->dims) != 0)
         return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s is %s, expected %s", path, e->name,
                          dfqi_shape_text(t->rank, t->dims, have, sizeof have),
                          dfqi_shape_text(e->rank, e->dims, want, sizeof want));
     if (t->dtype != DFQI_F32 && t->dtype != DFQI_F16 && t->dtype != DFQI_BF16)
-        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED, "%s: tensor %s is %s, expected F32, F16 or BF16",
-                         path, e->name, dfqi_dtype_name(t->dtype));
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: tensor %s is %s, expected F32, F16 or BF16", path, e->name,
+                         dfqi_dtype_name(t->dtype));
     DFQI_TRY(dfqi_tensor_to_f32(t, &out->tensor));
     out->name = dfqi_strdup(st->ctx, e->name);
     if (!out->name) return DFQ_E_NOMEM;
@@ -220,25 +249,26 @@ fail:
     return status;
 }
 
-/* -- metadata --------------------------------------------------------------------------------------- */
+/* -- metadata ---------------------------------------------------------------------------------- */
 
 dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta out[DFQI_ARCH_META])
 {
-    static const char *const keys[DFQI_ARCH_META] = {"architecture", "eps",    "heads", "mean",
-                                                     "resize",       "std",    "format"};
+    static const char *const keys[DFQI_ARCH_META] = {"architecture", "eps", "heads", "mean",
+                                                     "resize",       "std", "format"};
+    char text[DFQI_ARCH_META][96];
+    const float *m = a->mean, *s = a->std;
+    locale_t before = use_decimal_points();
+    snprintf(text[0], sizeof text[0], "%s", a->name);
+    snprintf(text[1], sizeof text[1], "%.9g", (double)a->eps);
+    snprintf(text[2], sizeof text[2], "%lld", (long long)a->heads);
+    snprintf(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
+    snprintf(text[4], sizeof text[4], "%d", a->resize);
+    snprintf(text[5], sizeof text[5], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);
+    snprintf(text[6], sizeof text[6], "dfq");
+    uselocale(before);
     for (int i = 0; i < DFQI_ARCH_META; i++) {
-        char text[96];
-        if (i == 0) snprintf(text, sizeof text, "%s", a->name);
-        if (i == 1) snprintf(text, sizeof text, "%.9g", (double)a->eps);
-        if (i == 2) snprintf(text, sizeof text, "%lld", (long long)a->heads);
-        if (i == 4) snprintf(text, sizeof text, "%d", a->resize);
-        if (i == 3 || i == 5) {
-            const float *v = i == 3 ? a->mean : a->std;
-            snprintf(text, sizeof text, "%.9g,%.9g,%.9g", (double)v[0], (double)v[1], (double)v[2]);
-        }
-        if (i == 6) snprintf(text, sizeof text, "dfq");
         out[i].key = dfqi_arena_strdup(arena, keys[i]);
-        out[i].value = dfqi_arena_strdup(arena, text);
+        out[i].value = dfqi_arena_strdup(arena, text[i]);
         if (!out[i].key || !out[i].value) return DFQ_E_NOMEM;
     }
     return DFQ_OK;

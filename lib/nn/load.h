@@ -5,8 +5,9 @@
 #include "io/safetensors.h"
 #include "nn/network.h"
 
-/* Finds the architecture of the tensors in `st`: from the metadata ("architecture", "heads", "mean",
- * "std", "eps", "resize"), from `arch_name` if it is not NULL (it wins), and from the shapes. */
+/* Finds the architecture of the tensors in `st`: from the metadata ("architecture", "heads",
+ * "mean", "std", "eps", "resize"), from `arch_name` if it is not NULL (it wins), and from the
+ * shapes. */
 dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const char *arch_name,
                           dfqi_arch *out);
 /* Takes the parameters of `arch` out of `st`: each must be there once, with its shape and without
@@ -15,6 +16,7 @@ dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path, const
                              dfqi_network *out);
 /* The metadata that describes `arch`; keys and values belong to `arena`. Returns their number. */
 enum { DFQI_ARCH_META = 7 };
-dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena, dfqi_st_meta out[DFQI_ARCH_META]);
+dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,
+                          dfqi_st_meta out[DFQI_ARCH_META]);
 
 #endif

@@ -10,14 +10,14 @@ typedef enum dfqi_family { DFQI_FAMILY_VIT = 0 } dfqi_family;
 /* Everything about a network but its weights. Plain data. */
 typedef struct dfqi_arch {
     dfqi_family family;
-    char name[64];     /* "vit_tiny_patch16_224" */
-    int64_t image;     /* side of the square input */
-    int64_t channels;  /* 3 */
+    char name[64];    /* "vit_tiny_patch16_224" */
+    int64_t image;    /* side of the square input */
+    int64_t channels; /* 3 */
     int64_t classes;
     int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
-    float eps;         /* LayerNorm */
+    float eps;                                  /* LayerNorm */
     float mean[3], std[3];
-    int32_t resize;    /* evaluation transform: shorter side before the crop, 0 none */
+    int32_t resize; /* evaluation transform: shorter side before the crop, 0 none */
 } dfqi_arch;
 
 typedef struct dfqi_param {
@@ -40,7 +40,7 @@ dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out);
 /* All tensors zero, in the order and shapes of the architecture. */
 dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out);
 
-/* -- building graphs ------------------------------------------------------------------------------ */
+/* -- building graphs --------------------------------------------------------------------------- */
 
 /* What a forward pass offers to look at. Arrays have one entry for each block. */
 typedef struct dfqi_taps {

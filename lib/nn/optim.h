@@ -12,9 +12,9 @@ typedef enum dfqi_optim_kind {
 
 typedef struct dfqi_optim_options {
     dfqi_optim_kind kind;
-    float momentum;               /* SGD */
-    float beta1, beta2, eps;      /* AdamW */
-    float weight_decay;           /* decoupled, times the learning rate */
+    float momentum;          /* SGD */
+    float beta1, beta2, eps; /* AdamW */
+    float weight_decay;      /* decoupled, times the learning rate */
 } dfqi_optim_options;
 
 /* State of one parameter array; the two moments lie one behind the other. */
@@ -31,7 +31,8 @@ void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s);
 void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
                      float lr, const float *g, float *p);
 
-/* lr at step t of total: half a cosine from `top` to `end`, after a linear warm-up of `warm` steps. */
+/* lr at step t of total: half a cosine from `top` to `end`, after a linear warm-up of `warm` steps.
+ */
 float dfqi_cosine(int64_t t, int64_t total, int64_t warm, float top, float end);
 
 #endif

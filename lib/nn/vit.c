@@ -1,4 +1,4 @@
-/* The vision transformer as a graph. Parameters come in the order of the table below: three of the
+/* The vision transformer as a graph. Parameters come in the order of the table below: four of the
  * embedding, twelve for each block, four of the head. */
 #include "nn/vit.h"
 
@@ -17,21 +17,19 @@ typedef struct row {
     int8_t dims[4];
 } row;
 
-enum { HEAD_ROWS = 4, BLOCK_ROWS = 12, TAIL_ROWS = 4 };
+enum { EMBED_ROWS = 4, BLOCK_ROWS = 12, TAIL_ROWS = 4 };
 
-static const row embed_rows[HEAD_ROWS] = {
+static const row embed_rows[EMBED_ROWS] = {
     {"cls_token", 3, {-1, -1, D}},
     {"pos_embed", 3, {-1, N, D}},
     {"patch_embed.proj.weight", 4, {D, CHANNELS, PATCH, PATCH}},
     {"patch_embed.proj.bias", 1, {D}},
 };
 static const row block_rows[BLOCK_ROWS] = {
-    {"norm1.weight", 1, {D}},         {"norm1.bias", 1, {D}},
-    {"attn.qkv.weight", 2, {T, D}},   {"attn.qkv.bias", 1, {T}},
-    {"attn.proj.weight", 2, {D, D}},  {"attn.proj.bias", 1, {D}},
-    {"norm2.weight", 1, {D}},         {"norm2.bias", 1, {D}},
-    {"mlp.fc1.weight", 2, {M, D}},    {"mlp.fc1.bias", 1, {M}},
-    {"mlp.fc2.weight", 2, {D, M}},    {"mlp.fc2.bias", 1, {D}},
+    {"norm1.weight", 1, {D}},  {"norm1.bias", 1, {D}},          {"attn.qkv.weight", 2, {T, D}},
+    {"attn.qkv.bias", 1, {T}}, {"attn.proj.weight", 2, {D, D}}, {"attn.proj.bias", 1, {D}},
+    {"norm2.weight", 1, {D}},  {"norm2.bias", 1, {D}},          {"mlp.fc1.weight", 2, {M, D}},
+    {"mlp.fc1.bias", 1, {M}},  {"mlp.fc2.weight", 2, {D, M}},   {"mlp.fc2.bias", 1, {D}},
 };
 static const row tail_rows[TAIL_ROWS] = {
     {"norm.weight", 1, {D}},
@@ -44,30 +42,38 @@ static int64_t extent(const dfqi_arch *a, int8_t code)
 {
     int64_t side = a->image / a->patch;
     switch (code) {
-    case D: return a->width;
-    case T: return 3 * a->width;
-    case M: return a->hidden;
-    case C: return a->classes;
-    case N: return side * side + 1;
-    case PATCH: return a->patch;
-    case CHANNELS: return a->channels;
-    default: return -code;
+    case D:
+        return a->width;
+    case T:
+        return 3 * a->width;
+    case M:
+        return a->hidden;
+    case C:
+        return a->classes;
+    case N:
+        return side * side + 1;
+    case PATCH:
+        return a->patch;
+    case CHANNELS:
+        return a->channels;
+    default:
+        return -code;
     }
 }
 
 int32_t dfqi_vit_count(const dfqi_arch *a)
 {
-    return HEAD_ROWS + BLOCK_ROWS * (int32_t)a->depth + TAIL_ROWS;
+    return EMBED_ROWS + BLOCK_ROWS * (int32_t)a->depth + TAIL_ROWS;
 }
 
 void dfqi_vit_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
 {
-    int32_t in_blocks = i - HEAD_ROWS, blocks = BLOCK_ROWS * (int32_t)a->depth;
-    const row *r = i < HEAD_ROWS          ? &embed_rows[i]
-                   : in_blocks < blocks   ? &block_rows[in_blocks % BLOCK_ROWS]
-                                          : &tail_rows[in_blocks - blocks];
+    int32_t in_blocks = i - EMBED_ROWS, blocks = BLOCK_ROWS * (int32_t)a->depth;
+    const row *r = i < EMBED_ROWS       ? &embed_rows[i]
+                   : in_blocks < blocks ? &block_rows[in_blocks % BLOCK_ROWS]
+                                        : &tail_rows[in_blocks - blocks];
     memset(out, 0, sizeof *out);
-    if (i >= HEAD_ROWS && in_blocks < blocks)
+    if (i >= EMBED_ROWS && in_blocks < blocks)
         snprintf(out->name, sizeof out->name, "blocks.%d.%s", in_blocks / BLOCK_ROWS, r->name);
     else
         snprintf(out->name, sizeof out->name, "%s", r->name);
@@ -115,9 +121,8 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
 {
     dfqi_id patches = dfqi_linear(g, "patch_embed.proj", dfqi_patchify(g, x, a->patch), p[2], p[3]);
     x = dfqi_tokens(g, patches, p[0], p[1]);
-    p += HEAD_ROWS;
-    for (int64_t i = 0; i < a->depth; i++, p += BLOCK_ROWS)
-        x = block_forward(a, g, p, i, x, taps);
+    p += EMBED_ROWS;
+    for (int64_t i = 0; i < a->depth; i++, p += BLOCK_ROWS) x = block_forward(a, g, p, i, x, taps);
     /* only the class token is read after the last norm, so only it is normalised */
     x = dfqi_layernorm(g, dfqi_select_token(g, x, 0), p[0], p[1], a->eps);
     taps->logits = dfqi_linear(g, "head", x, p[2], p[3]);

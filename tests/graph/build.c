@@ -5,7 +5,11 @@
 #include "graph/cases.h"
 #include "graph/rig.h"
 
-#define DIMS(...) (const int64_t[]){__VA_ARGS__}
+#define DIMS(...)                                                                                  \
+    (const int64_t[])                                                                              \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 static dfqi_id image_value(dfqi_graph *g, int32_t rank, const int64_t *dims)
 {
@@ -27,57 +31,108 @@ enum { N_MISTAKES = 51 };
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
     switch (i) {
-    case 0: return dfqi_linear(g, "layer", X(4, 6), W(5, 7), DFQI_NONE);
-    case 1: return dfqi_linear(g, "layer", X(4, 6), W(5, 6), W(4));
-    case 2: return dfqi_linear(g, "layer", X(4, 6), W(6), DFQI_NONE);
-    case 3: return dfqi_linear(g, "layer", W(4, 6), W(5, 6), DFQI_NONE);
-    case 4: return dfqi_linear(g, "layer", X(4, 6), X(6), DFQI_NONE);
-    case 5: return dfqi_linear(g, "layer", X(6), W(2, 6), BARE);
-    case 6: return dfqi_linear(g, "layer", BARE, W(5, 2), DFQI_NONE);
-    case 7: return dfqi_matmul_nt(g, "qk", X(2, 4, 5), X(2, 4, 6));
-    case 8: return dfqi_matmul_nt(g, "qk", X(2, 4, 5), X(3, 4, 5));
-    case 9: return dfqi_matmul_nt(g, "qk", X(4, 5), X(4, 5));
-    case 10: return dfqi_matmul_nn(g, "av", X(2, 4, 5), X(2, 4, 5));
-    case 11: return dfqi_matmul_nn(g, "av", X(2, 4, 5), W(2, 2, 5, 4));
-    case 12: return dfqi_add(g, X(4, 5), X(5, 4));
-    case 13: return dfqi_add(g, X(4), W(2, 4));
-    case 14: return dfqi_softmax(g, BARE, 1);
-    case 15: return dfqi_layernorm(g, X(4, 6), W(5), W(6), 1);
-    case 16: return dfqi_layernorm(g, X(4, 6), W(6), W(5), 1);
-    case 17: return dfqi_layernorm(g, W(4, 6), W(6), W(6), 1);
-    case 18: return dfqi_layernorm(g, X(2), X(1), W(2), 1);
-    case 19: return dfqi_patchify(g, X(3, 6, 8), 4);
-    case 20: return dfqi_patchify(g, X(3, 8, 8), 0);
-    case 21: return dfqi_patchify(g, X(8, 8), 4);
-    case 22: return dfqi_tokens(g, X(4, 5), W(4), W(5, 5));
-    case 23: return dfqi_tokens(g, X(4, 5), W(5), W(4, 5));
-    case 24: return dfqi_tokens(g, X(5), W(5), W(2, 5));
-    case 25: return dfqi_select_token(g, X(4, 5), 4);
-    case 26: return dfqi_select_token(g, W(2, 4, 5), 0);
-    case 27: return dfqi_split_heads(g, X(4, 10), 2, 3);
-    case 28: return dfqi_split_heads(g, X(4, 12), 0, 3);
-    case 29: return dfqi_split_heads(g, X(4, 12), 3, 2);
-    case 30: return dfqi_join_heads(g, X(4, 12));
-    case 31: return dfqi_sum_batch(g, X(4), W(3), 2, 1);
-    case 32: return dfqi_sum_batch(g, W(2, 4), W(3), 0, 1);
-    case 33: return dfqi_roll(g, X(3, 4, 4), W(3));
-    case 34: return dfqi_roll(g, X(4, 4), W(2));
-    case 35: return dfqi_channel_affine(g, X(3, 4, 4), X(2), X(3));
-    case 36: return dfqi_channel_affine(g, X(3, 4, 4), W(2, 3), X(3));
-    case 37: return dfqi_cross_entropy(g, X(10), X(2));
-    case 38: return dfqi_cross_entropy(g, X(4, 10), BARE);
-    case 39: return dfqi_kl(g, X(10), X(11), 1);
-    case 40: return dfqi_inter_head(g, X(3, 4, 5), 1);
-    case 41: return dfqi_inter_head(g, X(3, 4, 4), 4);
-    case 42: return dfqi_head_ssim(g, X(3, 4, 5), X(3, 5, 4), 1);
-    case 43: return dfqi_tv(g, X(4, 4));
-    case 44: return dfqi_total(g, 1, (dfqi_id[]){X(2)}, (float[]){1});
-    case 45: return dfqi_fq(g, X(4, 6), W(5), DFQI_NONE, 0, 7, 1, 1);
-    case 46: return dfqi_fq(g, X(4, 6), W(6), W(1), 0, 7, 1, 1);
-    case 47: return dfqi_fq(g, W(4, 6), W(1), DFQI_NONE, 0, 7, 1, 1);
-    case 48: return dfqi_fq_log(g, X(4, 6), W(6), 7);
-    case 49: return dfqi_fq_weight(g, W(4, 6), W(4), DFQI_NONE, 4, 1);
-    default: return dfqi_fq_weight(g, W(4, 6), DFQI_NONE, W(6), 4, 1);
+    case 0:
+        return dfqi_linear(g, "layer", X(4, 6), W(5, 7), DFQI_NONE);
+    case 1:
+        return dfqi_linear(g, "layer", X(4, 6), W(5, 6), W(4));
+    case 2:
+        return dfqi_linear(g, "layer", X(4, 6), W(6), DFQI_NONE);
+    case 3:
+        return dfqi_linear(g, "layer", W(4, 6), W(5, 6), DFQI_NONE);
+    case 4:
+        return dfqi_linear(g, "layer", X(4, 6), X(6), DFQI_NONE);
+    case 5:
+        return dfqi_linear(g, "layer", X(6), W(2, 6), BARE);
+    case 6:
+        return dfqi_linear(g, "layer", BARE, W(5, 2), DFQI_NONE);
+    case 7:
+        return dfqi_matmul_nt(g, "qk", X(2, 4, 5), X(2, 4, 6));
+    case 8:
+        return dfqi_matmul_nt(g, "qk", X(2, 4, 5), X(3, 4, 5));
+    case 9:
+        return dfqi_matmul_nt(g, "qk", X(4, 5), X(4, 5));
+    case 10:
+        return dfqi_matmul_nn(g, "av", X(2, 4, 5), X(2, 4, 5));
+    case 11:
+        return dfqi_matmul_nn(g, "av", X(2, 4, 5), W(2, 2, 5, 4));
+    case 12:
+        return dfqi_add(g, X(4, 5), X(5, 4));
+    case 13:
+        return dfqi_add(g, X(4), W(2, 4));
+    case 14:
+        return dfqi_softmax(g, BARE, 1);
+    case 15:
+        return dfqi_layernorm(g, X(4, 6), W(5), W(6), 1);
+    case 16:
+        return dfqi_layernorm(g, X(4, 6), W(6), W(5), 1);
+    case 17:
+        return dfqi_layernorm(g, W(4, 6), W(6), W(6), 1);
+    case 18:
+        return dfqi_layernorm(g, X(2), X(1), W(2), 1);
+    case 19:
+        return dfqi_patchify(g, X(3, 6, 8), 4);
+    case 20:
+        return dfqi_patchify(g, X(3, 8, 8), 0);
+    case 21:
+        return dfqi_patchify(g, X(8, 8), 4);
+    case 22:
+        return dfqi_tokens(g, X(4, 5), W(4), W(5, 5));
+    case 23:
+        return dfqi_tokens(g, X(4, 5), W(5), W(4, 5));
+    case 24:
+        return dfqi_tokens(g, X(5), W(5), W(2, 5));
+    case 25:
+        return dfqi_select_token(g, X(4, 5), 4);
+    case 26:
+        return dfqi_select_token(g, W(2, 4, 5), 0);
+    case 27:
+        return dfqi_split_heads(g, X(4, 10), 2, 3);
+    case 28:
+        return dfqi_split_heads(g, X(4, 12), 0, 3);
+    case 29:
+        return dfqi_split_heads(g, X(4, 12), 3, 2);
+    case 30:
+        return dfqi_join_heads(g, X(4, 12));
+    case 31:
+        return dfqi_sum_batch(g, X(4), W(3), 2, 1);
+    case 32:
+        return dfqi_sum_batch(g, W(2, 4), W(3), 0, 1);
+    case 33:
+        return dfqi_roll(g, X(3, 4, 4), W(3));
+    case 34:
+        return dfqi_roll(g, X(4, 4), W(2));
+    case 35:
+        return dfqi_channel_affine(g, X(3, 4, 4), X(2), X(3));
+    case 36:
+        return dfqi_channel_affine(g, X(3, 4, 4), W(2, 3), X(3));
+    case 37:
+        return dfqi_cross_entropy(g, X(10), X(2));
+    case 38:
+        return dfqi_cross_entropy(g, X(4, 10), BARE);
+    case 39:
+        return dfqi_kl(g, X(10), X(11), 1);
+    case 40:
+        return dfqi_inter_head(g, X(3, 4, 5), 1);
+    case 41:
+        return dfqi_inter_head(g, X(3, 4, 4), 4);
+    case 42:
+        return dfqi_head_ssim(g, X(3, 4, 5), X(3, 5, 4), 1);
+    case 43:
+        return dfqi_tv(g, X(4, 4));
+    case 44:
+        return dfqi_total(g, 1, (dfqi_id[]){X(2)}, (float[]){1});
+    case 45:
+        return dfqi_fq(g, X(4, 6), W(5), DFQI_NONE, 0, 7, 1, 1);
+    case 46:
+        return dfqi_fq(g, X(4, 6), W(6), W(1), 0, 7, 1, 1);
+    case 47:
+        return dfqi_fq(g, W(4, 6), W(1), DFQI_NONE, 0, 7, 1, 1);
+    case 48:
+        return dfqi_fq_log(g, X(4, 6), W(6), 7);
+    case 49:
+        return dfqi_fq_weight(g, W(4, 6), W(4), DFQI_NONE, 4, 1);
+    default:
+        return dfqi_fq_weight(g, W(4, 6), DFQI_NONE, W(6), 4, 1);
     }
 }
 

@@ -85,8 +85,7 @@ START_TEST(test_every_op_has_a_scene)
             rig r = dfqt_rig(1, SCENE_BATCH, 1);
             dfqi_id out[DFQI_OUT_MAX];
             dfqt_scene(s, &r, out);
-            for (int k = 0; k < DFQI_OP_COUNT; k++)
-                seen[k] += dfqt_has_op(r.g, (dfqi_op_kind)k);
+            for (int k = 0; k < DFQI_OP_COUNT; k++) seen[k] += dfqt_has_op(r.g, (dfqi_op_kind)k);
             ck_assert_int_gt(dfqt_has_op(r.g, s->op), 0);
             checked[s->op]++;
             dfqt_rig_fini(&r);
@@ -108,8 +107,7 @@ START_TEST(test_every_row_is_complete)
         ck_assert_msg(op->min_in >= 0 && op->max_in >= 1 && op->min_in <= op->max_in &&
                           op->max_in <= DFQI_IN_MAX && op->n_out >= 1 && op->n_out <= DFQI_OUT_MAX,
                       "%s: arity", op->name);
-        for (int j = 0; j < k; j++)
-            ck_assert_str_ne(op->name, dfqi_op_get((dfqi_op_kind)j)->name);
+        for (int j = 0; j < k; j++) ck_assert_str_ne(op->name, dfqi_op_get((dfqi_op_kind)j)->name);
     }
 }
 END_TEST

@@ -45,7 +45,8 @@ static void add_losses(net *n, const dfqi_taps *taps, int flags)
 {
     dfqi_graph *g = n->g;
     dfqi_id ce = dfqi_cross_entropy(g, taps->logits, n->labels_id);
-    dfqi_id ih = dfqi_add(g, dfqi_inter_head(g, taps->raw[0], 1), dfqi_inter_head(g, taps->raw[1], 1));
+    dfqi_id ih =
+        dfqi_add(g, dfqi_inter_head(g, taps->raw[0], 1), dfqi_inter_head(g, taps->raw[1], 1));
     dfqi_id value[2] = {ce, ih}, wrt[NET_PARAMS_MAX + 2];
     int32_t n_seeds = 2, n_wrt = 0;
     dfqi_id seed[2];
@@ -121,8 +122,7 @@ void dfqt_net_images(net *n, int64_t first)
     int64_t pixels = 3 * arch.image * arch.image;
     for (int64_t b = 0; b < n->g->batch; b++) {
         dfqi_rng rng = dfqi_rng_make(9, (uint64_t)(first + b));
-        for (int64_t i = 0; i < pixels; i++)
-            n->x[b * pixels + i] = dfqi_rng_range(&rng, -1, 1);
+        for (int64_t i = 0; i < pixels; i++) n->x[b * pixels + i] = dfqi_rng_range(&rng, -1, 1);
         n->labels[b] = (float)((first + b) % arch.classes);
     }
 }

@@ -6,10 +6,10 @@
 #include "nn/network.h"
 
 enum {
-    NET_FROZEN = 1,   /* weights are constants */
-    NET_FAKE = 2,     /* operands of products are fake-quantized */
-    NET_DX = 4,       /* gradient to the images */
-    NET_DPARAMS = 8,  /* gradients to all weights */
+    NET_FROZEN = 1,     /* weights are constants */
+    NET_FAKE = 2,       /* operands of products are fake-quantized */
+    NET_DX = 4,         /* gradient to the images */
+    NET_DPARAMS = 8,    /* gradients to all weights */
     NET_PER_IMAGE = 16, /* seeds are 1 per image: no mean over the batch, no total variation */
     NET_PARAMS_MAX = 40,
     NET_OUTPUTS_MAX = NET_PARAMS_MAX + 4

@@ -29,7 +29,12 @@ static void note_write(const dfqi_graph *g, const dfqi_plan *p, dfqi_id v, int32
     int64_t images = !value->batched ? 1 : place->space == DFQI_SPACE_LOCAL ? p->slice : g->batch;
     ck_assert_int_eq(h[v].first_pos, -1);
     ck_assert_int_eq(place->stride, value->batched ? dfqi_value_stride(value) : 0);
-    h[v] = (holding){place->space, step_at(p, pos), step_at(p, pos), pos, pos, place->offset,
+    h[v] = (holding){place->space,
+                     step_at(p, pos),
+                     step_at(p, pos),
+                     pos,
+                     pos,
+                     place->offset,
                      place->offset + (size_t)(images * dfqi_value_stride(value))};
     if (value->keep) h[v].last_step = p->n_steps, h[v].last_pos = INT32_MAX;
     ck_assert_uint_eq(place->offset % (DFQI_ALIGN / sizeof(float)), 0);
@@ -76,9 +81,8 @@ static void check_plan(const dfqi_graph *g)
             for (int32_t i = 0; i < n->n_in; i++) note_read(g, &p, n->in[i], pos, h);
             for (int32_t i = 0; i < n->n_out; i++) note_write(g, &p, n->out[i], pos, h);
             ck_assert_int_eq(p.steps[s].once, dfqi_graph_value(g, n->out[0])->frozen);
-            ck_assert_int_eq(p.steps[s].sliced,
-                             dfqi_graph_value(g, n->out[0])->batched &&
-                                 !(dfqi_op_get(n->op)->flags & DFQI_OPF_WHOLE));
+            ck_assert_int_eq(p.steps[s].sliced, dfqi_graph_value(g, n->out[0])->batched &&
+                                                    !(dfqi_op_get(n->op)->flags & DFQI_OPF_WHOLE));
         }
     }
     for (dfqi_id a = 0; a < g->n_values; a++) {

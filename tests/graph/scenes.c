@@ -1,7 +1,11 @@
 /* The scenes: see scenes.h. Extents differ from each other, so that a swap shows. */
 #include "graph/scenes.h"
 
-#define DIMS(...)                 (const int64_t[]){__VA_ARGS__}
+#define DIMS(...)                                                                                  \
+    (const int64_t[])                                                                              \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 #define WRT(batched, rank, ...)   dfqt_wrt(r, batched, rank, DIMS(__VA_ARGS__), -1.5f, 1.5f)
 #define CONST(batched, rank, ...) dfqt_input(r, batched, rank, DIMS(__VA_ARGS__), -1.5f, 1.5f)
 
@@ -46,7 +50,8 @@ static dfqi_id matmul_nn(rig *r)
     return dfqi_matmul_nn(r->g, "av", a, b);
 }
 
-/* -- elementwise and rows ------------------------------------------------------------------------ */
+/* -- elementwise and rows ------------------------------------------------------------------------
+ */
 
 static dfqi_id add(rig *r)
 {
@@ -77,7 +82,8 @@ static dfqi_id layernorm(rig *r)
     return dfqi_layernorm(r->g, x, gamma, beta, 1e-3f);
 }
 
-/* -- layout -------------------------------------------------------------------------------------- */
+/* -- layout --------------------------------------------------------------------------------------
+ */
 
 static dfqi_id patchify(rig *r)
 {
@@ -126,7 +132,8 @@ static dfqi_id channel_affine(rig *r)
     return dfqi_channel_affine(r->g, x, scale, shift);
 }
 
-/* -- losses --------------------------------------------------------------------------------------- */
+/* -- losses ---------------------------------------------------------------------------------------
+ */
 
 static dfqi_id cross_entropy(rig *r)
 {
@@ -149,7 +156,8 @@ static dfqi_id apart(rig *r, int64_t heads, int64_t n)
     for (int64_t row = 0; row < SCENE_BATCH * heads * n; row++) {
         uint32_t order[8];
         dfqi_rng_permute(&r->rng, order, (uint32_t)n);
-        for (int64_t i = 0; i < n; i++) x[row * n + i] = 0.6f * (float)order[i] + 0.1f * x[row * n + i];
+        for (int64_t i = 0; i < n; i++)
+            x[row * n + i] = 0.6f * (float)order[i] + 0.1f * x[row * n + i];
     }
     return id;
 }
@@ -209,7 +217,8 @@ const scene dfqt_smooth[] = {
     {NULL, DFQI_OP_COUNT, 0, NULL},
 };
 
-/* -- fake quantization: grids small enough that many values lie outside -------------------------- */
+/* -- fake quantization: grids small enough that many values lie outside --------------------------
+ */
 
 static dfqi_id fq_with(rig *r, dfqi_id x, int64_t steps, int zeros)
 {

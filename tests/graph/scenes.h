@@ -7,7 +7,8 @@
 typedef struct scene {
     const char *name;
     dfqi_op_kind op; /* the op whose gradient rule it checks */
-    int32_t outputs; /* outputs of the node that a gradient comes in at; 0: a total, seeded with 1 */
+    int32_t
+        outputs; /* outputs of the node that a gradient comes in at; 0: a total, seeded with 1 */
     dfqi_id (*build)(rig *r);
 } scene;
 

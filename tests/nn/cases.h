@@ -1,0 +1,12 @@
+/* The cases of the nn suite, one file each. */
+#ifndef DFQT_NN_CASES_H
+#define DFQT_NN_CASES_H
+
+#include <check.h>
+
+TCase *dfqt_golden_case(void);
+TCase *dfqt_load_case(void);
+TCase *dfqt_network_case(void);
+TCase *dfqt_optim_case(void);
+
+#endif

@@ -1,0 +1,13 @@
+/* Tests of lib/nn. */
+#include "nn/cases.h"
+#include "support/suite.h"
+
+int main(void)
+{
+    Suite *s = suite_create("nn");
+    suite_add_tcase(s, dfqt_network_case());
+    suite_add_tcase(s, dfqt_optim_case());
+    suite_add_tcase(s, dfqt_load_case());
+    suite_add_tcase(s, dfqt_golden_case());
+    return dfqt_run(s);
+}

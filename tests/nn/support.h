@@ -1,0 +1,19 @@
+/* Contexts, files in memory and the tiny architecture of the golden data. */
+#ifndef DFQT_NN_SUPPORT_H
+#define DFQT_NN_SUPPORT_H
+
+#include "nn/load.h"
+
+dfq_context *dfqt_context(int32_t threads);
+/* A ViT of the given extents; `image` is patch times the side of the token grid. */
+dfqi_arch dfqt_arch(int64_t image, int64_t patch, int64_t width, int64_t depth, int64_t heads);
+/* The network's tensors as a file that has been read: entries are the network's, borrowed. */
+typedef struct file {
+    dfqi_safetensors st;
+    dfqi_st_entry entries[64];
+    dfqi_st_meta meta[8];
+} file;
+void dfqt_file(const dfqi_network *net, file *out);
+void dfqt_file_meta(file *f, const char *key, const char *value);
+
+#endif
