@@ -60,8 +60,7 @@ dfqi_id dfqi_total(dfqi_graph *g, int32_t n, const dfqi_id *term, const float *w
 /* A value like `like` filled with a constant. */
 dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
 
-/* -- fake quantization (straight-through gradients, mimiq.md 2) ---------------------------------
- */
+/* -- fake quantization (straight-through gradients, mimiq.md 2) -------------------------------- */
 
 /* x on the grid of step: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero
  * is like step, or DFQI_NONE. Codes lo..hi. The gradients of step and zero are multiplied by

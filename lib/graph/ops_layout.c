@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* -- patchify: attr i[0] patch; unpatchify: attr i[0] patch, i[1] channels, i[2] height, i[3] width
- */
+/* -- patchify: attr i[0] patch; unpatchify: attr i[0] patch, i[1] channels, i[2] height, i[3] width -- */
 
 static dfq_status patchify_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -64,8 +63,7 @@ static void unpatchify_run(const dfqi_run *r)
                      r->in[0].data + b * image, 1);
 }
 
-/* -- tokens: operands patches, cls, pos -----------------------------------------------------------
- */
+/* -- tokens: operands patches, cls, pos -------------------------------------------------------- */
 
 static dfq_status tokens_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -114,8 +112,7 @@ static void drop_token_run(const dfqi_run *r)
                (size_t)((n - 1) * d) * sizeof(float));
 }
 
-/* -- one token: attr i[0] index, i[1] number of tokens --------------------------------------------
- */
+/* -- one token: attr i[0] index, i[1] number of tokens ----------------------------------------- */
 
 static dfq_status select_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -157,8 +154,7 @@ static void scatter_run(const dfqi_run *r)
                (size_t)d * sizeof(float));
 }
 
-/* -- heads: attr i[0] heads, i[1] parts -----------------------------------------------------------
- */
+/* -- heads: attr i[0] heads, i[1] parts -------------------------------------------------------- */
 
 static dfq_status split_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -335,8 +331,7 @@ static void affine_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, 
         din[0] = dfqi_make(g, DFQI_OP_CHANNEL_AFFINE, NULL, 2, (dfqi_id[]){dout[0], n->in[1]});
 }
 
-/* -- builders ------------------------------------------------------------------------------------
- */
+/* -- builders ---------------------------------------------------------------------------------- */
 
 dfqi_id dfqi_patchify(dfqi_graph *g, dfqi_id x, int64_t patch)
 {

@@ -84,8 +84,7 @@ static void linear_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, 
     }
 }
 
-/* -- gradient to the input: dy[B,..,O] W[O,K] ---------------------------------------------------
- */
+/* -- gradient to the input: dy[B,..,O] W[O,K] -------------------------------------------------- */
 
 static dfq_status linear_dx_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -108,8 +107,7 @@ static double linear_dx_macs(const dfqi_graph *g, const dfqi_node *n)
     return (double)dfqi_value_count(dfqi_in(g, n, 0)) * (double)cols_of(dfqi_in(g, n, 1));
 }
 
-/* -- gradient to weight and bias: dy^T x, column sums of dy; operands x, dy, W -------------------
- */
+/* -- gradient to weight and bias: dy^T x, column sums of dy; operands x, dy, W ----------------- */
 
 static dfq_status linear_dw_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -147,8 +145,7 @@ static double linear_dw_macs(const dfqi_graph *g, const dfqi_node *n)
     return (double)dfqi_value_count(dfqi_in(g, n, 0)) * (double)rows_of(dfqi_in(g, n, 2));
 }
 
-/* -- attention products: operands [B,H,.,.] ------------------------------------------------------
- */
+/* -- attention products: operands [B,H,.,.] ---------------------------------------------------- */
 
 static dfq_status matmul_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -224,8 +221,7 @@ static void matmul_nn_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dou
     if (want[1]) din[1] = dfqi_make(g, DFQI_OP_MATMUL_TN, NULL, 2, (dfqi_id[]){n->in[0], dout[0]});
 }
 
-/* -- builders ------------------------------------------------------------------------------------
- */
+/* -- builders ---------------------------------------------------------------------------------- */
 
 dfqi_id dfqi_linear(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b)
 {

@@ -41,8 +41,7 @@ static void gelu_dx_run(const dfqi_run *r)
     r->k->gelu_bwd((size_t)r->out[0].count, r->in[0].data, r->in[1].data, r->out[0].data);
 }
 
-/* -- softmax: attr f[0] scale -------------------------------------------------------------------
- */
+/* -- softmax: attr f[0] scale ------------------------------------------------------------------ */
 
 static dfq_status softmax_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -71,8 +70,7 @@ static void softmax_dx_run(const dfqi_run *r)
                       r->out[0].data);
 }
 
-/* -- layernorm: operands x, gamma, beta; outputs y, stats[B,..,2]; attr f[0] eps ------------------
- */
+/* -- layernorm: operands x, gamma, beta; outputs y, stats[B,..,2]; attr f[0] eps --------------- */
 
 static dfq_status layernorm_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -135,8 +133,7 @@ static void layernorm_dx_run(const dfqi_run *r)
     }
 }
 
-/* -- builders ------------------------------------------------------------------------------------
- */
+/* -- builders ---------------------------------------------------------------------------------- */
 
 dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b)
 {

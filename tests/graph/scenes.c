@@ -50,8 +50,7 @@ static dfqi_id matmul_nn(rig *r)
     return dfqi_matmul_nn(r->g, "av", a, b);
 }
 
-/* -- elementwise and rows ------------------------------------------------------------------------
- */
+/* -- elementwise and rows ---------------------------------------------------------------------- */
 
 static dfqi_id add(rig *r)
 {
@@ -82,8 +81,7 @@ static dfqi_id layernorm(rig *r)
     return dfqi_layernorm(r->g, x, gamma, beta, 1e-3f);
 }
 
-/* -- layout --------------------------------------------------------------------------------------
- */
+/* -- layout ------------------------------------------------------------------------------------ */
 
 static dfqi_id patchify(rig *r)
 {
@@ -132,8 +130,7 @@ static dfqi_id channel_affine(rig *r)
     return dfqi_channel_affine(r->g, x, scale, shift);
 }
 
-/* -- losses ---------------------------------------------------------------------------------------
- */
+/* -- losses ------------------------------------------------------------------------------------ */
 
 static dfqi_id cross_entropy(rig *r)
 {
@@ -217,8 +214,7 @@ const scene dfqt_smooth[] = {
     {NULL, DFQI_OP_COUNT, 0, NULL},
 };
 
-/* -- fake quantization: grids small enough that many values lie outside --------------------------
- */
+/* -- fake quantization: grids small enough that many values lie outside ------------------------ */
 
 static dfqi_id fq_with(rig *r, dfqi_id x, int64_t steps, int zeros)
 {
