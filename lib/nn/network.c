@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "nn/vit.h"
 
 void dfqi_network_fini(dfqi_network *net)
@@ -27,6 +28,22 @@ int64_t dfqi_network_values(const dfqi_network *net)
     int64_t n = 0;
     for (int32_t i = 0; i < net->n_params; i++) n += dfqi_tensor_count(net->params[i].tensor);
     return n;
+}
+
+uint64_t dfqi_network_hash(const dfqi_network *net)
+{
+    const dfqi_arch *a = &net->arch;
+    uint64_t hash = dfqi_hash(DFQI_HASH_START, a->mean, sizeof a->mean);
+    hash = dfqi_hash(hash, a->std, sizeof a->std);
+    hash = dfqi_hash(hash, &a->heads, sizeof a->heads);
+    hash = dfqi_hash(hash, &a->eps, sizeof a->eps);
+    for (int32_t i = 0; i < net->n_params; i++) {
+        const dfq_tensor *t = net->params[i].tensor;
+        hash = dfqi_hash(hash, net->params[i].name, strlen(net->params[i].name));
+        hash = dfqi_hash(hash, t->dims, (size_t)t->rank * sizeof *t->dims);
+        hash = dfqi_hash(hash, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
+    }
+    return hash;
 }
 
 dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out)

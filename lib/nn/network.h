@@ -35,6 +35,8 @@ typedef struct dfqi_network {
 void dfqi_network_fini(dfqi_network *net);
 dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name); /* NULL: none */
 int64_t dfqi_network_values(const dfqi_network *net); /* parameters, counted in elements */
+/* A fingerprint of names, shapes and bits of all parameters and of the architecture. */
+uint64_t dfqi_network_hash(const dfqi_network *net);
 /* A deep copy: the student of a teacher. */
 dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out);
 /* All tensors zero, in the order and shapes of the architecture. */

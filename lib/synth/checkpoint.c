@@ -24,34 +24,9 @@ typedef struct progress {
     int64_t at, iteration, attempt;
 } progress;
 
-/* FNV-1a over 32-bit words. */
-static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
-{
-    const unsigned char *p = bytes;
-    uint32_t word;
-    for (; size >= sizeof word; p += sizeof word, size -= sizeof word) {
-        memcpy(&word, p, sizeof word);
-        hash = (hash ^ word) * UINT64_C(0x100000001B3);
-    }
-    for (; size > 0; p++, size--) hash = (hash ^ *p) * UINT64_C(0x100000001B3);
-    return hash;
-}
-
-/* Names, shapes and bits of all weights, and the input normalisation. */
 static void hash_model(const dfqi_network *net, char text[HASH_TEXT])
 {
-    uint64_t hash = UINT64_C(0xCBF29CE484222325);
-    hash = mix(hash, net->arch.mean, sizeof net->arch.mean);
-    hash = mix(hash, net->arch.std, sizeof net->arch.std);
-    hash = mix(hash, &net->arch.heads, sizeof net->arch.heads);
-    hash = mix(hash, &net->arch.eps, sizeof net->arch.eps);
-    for (int32_t i = 0; i < net->n_params; i++) {
-        const dfq_tensor *t = net->params[i].tensor;
-        hash = mix(hash, net->params[i].name, strlen(net->params[i].name));
-        hash = mix(hash, t->dims, (size_t)t->rank * sizeof *t->dims);
-        hash = mix(hash, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
-    }
-    snprintf(text, HASH_TEXT, "%016" PRIx64, hash);
+    snprintf(text, HASH_TEXT, "%016" PRIx64, dfqi_network_hash(net));
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */
