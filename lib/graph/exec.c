@@ -16,15 +16,17 @@ struct dfqi_exec {
     float *global;
     float *local; /* threads x (local + scratch) */
     int32_t threads;
-    int32_t primed;  /* static values are computed */
-    double *profile; /* [threads][DFQI_OP_COUNT], or NULL */
+    int32_t primed;     /* static values are computed */
+    double *profile;    /* [threads][DFQI_OP_COUNT], or NULL */
+    dfqi_run *group;    /* the whole nodes of the running step */
+    int64_t *group_end; /* the blocks of a node and of those before it */
 };
 
-/* One segment as the body of a parallel loop. */
-typedef struct segment {
+/* One step as the body of a parallel loop. */
+typedef struct loop {
     dfqi_exec *e;
     const dfqi_step *step;
-} segment;
+} loop;
 
 void dfqi_exec_free(dfqi_exec *e)
 {
@@ -36,6 +38,8 @@ void dfqi_exec_free(dfqi_exec *e)
     dfqi_free(ctx, e->global);
     dfqi_free(ctx, e->local);
     dfqi_free(ctx, e->profile);
+    dfqi_free(ctx, e->group);
+    dfqi_free(ctx, e->group_end);
     dfqi_free(ctx, e);
 }
 
@@ -59,7 +63,12 @@ dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out)
     e->global = dfqi_calloc(ctx, p->global_floats, sizeof(float));
     e->local =
         dfqi_calloc(ctx, (size_t)e->threads * (p->local_floats + p->scratch_floats), sizeof(float));
-    if (!e->bound || !e->fixed || !e->global || !e->local) goto fail;
+    int32_t largest = 0;
+    for (int32_t k = 0; k < p->n_steps; k++)
+        if (!p->steps[k].sliced && p->steps[k].count > largest) largest = p->steps[k].count;
+    e->group = dfqi_calloc(ctx, (size_t)largest, sizeof *e->group);
+    e->group_end = dfqi_calloc(ctx, (size_t)largest, sizeof *e->group_end);
+    if (!e->bound || !e->fixed || !e->global || !e->local || !e->group || !e->group_end) goto fail;
     for (int32_t v = 0; v < g->n_values; v++)
         if (g->values[v].kind == DFQI_VALUE_PARAM)
             e->bound[v] = dfqi_tensor_f32(g->values[v].tensor);
@@ -114,29 +123,68 @@ static void fill_arg(const dfqi_exec *e, dfqi_id id, int64_t image, int64_t imag
     a->count = v->batched ? images * e->plan.places[id].stride : dfqi_value_count(v);
 }
 
-static void run_node(dfqi_exec *e, int32_t node, int64_t image, int64_t images, int32_t thread,
-                     dfq_context *ctx)
+static dfqi_run prepare(const dfqi_exec *e, int32_t node, int64_t image, int64_t images,
+                        int32_t thread)
 {
     const dfqi_node *n = &e->g->nodes[node];
-    dfqi_run r = {.ctx = ctx, .k = e->k, .attr = &n->attr, .images = images, .batch = e->g->batch};
+    dfqi_run r = {.k = e->k, .attr = &n->attr, .images = images, .batch = e->g->batch};
     for (int32_t i = 0; i < n->n_in; i++)
         if (n->in[i] >= 0) fill_arg(e, n->in[i], image, images, thread, &r.in[i]);
     for (int32_t i = 0; i < n->n_out; i++) fill_arg(e, n->out[i], image, images, thread, &r.out[i]);
+    return r;
+}
+
+static void run_node(dfqi_exec *e, int32_t node, dfqi_run *r, int32_t thread)
+{
+    dfqi_op_kind op = e->g->nodes[node].op;
     size_t thread_floats = e->plan.local_floats + e->plan.scratch_floats;
-    r.scratch = e->local + (size_t)thread * thread_floats + e->plan.local_floats;
+    r->scratch = e->local + (size_t)thread * thread_floats + e->plan.local_floats;
     double start = e->profile ? dfqi_now() : 0;
-    dfqi_op_get(n->op)->run(&r);
-    if (e->profile) e->profile[thread * DFQI_OP_COUNT + n->op] += dfqi_now() - start;
+    dfqi_op_get(op)->run(r);
+    if (e->profile) e->profile[thread * DFQI_OP_COUNT + op] += dfqi_now() - start;
 }
 
 static void run_slice(void *arg, int64_t i, int32_t thread)
 {
-    const segment *s = arg;
+    const loop *s = arg;
     dfqi_exec *e = s->e;
     int64_t first = i * e->plan.slice, left = e->g->batch - first;
     int64_t images = left < e->plan.slice ? left : e->plan.slice;
-    for (int32_t k = 0; k < s->step->count; k++)
-        run_node(e, e->plan.order[s->step->first + k], first, images, thread, NULL);
+    for (int32_t k = 0; k < s->step->count; k++) {
+        int32_t node = e->plan.order[s->step->first + k];
+        dfqi_run r = prepare(e, node, first, images, thread);
+        run_node(e, node, &r, thread);
+    }
+}
+
+/* Block i of a group of whole nodes: the blocks of the nodes lie one behind the other. */
+static void run_block(void *arg, int64_t i, int32_t thread)
+{
+    const loop *s = arg;
+    int32_t k = 0, end = s->step->count - 1;
+    while (k < end) {
+        int32_t middle = (k + end) / 2;
+        if (i < s->e->group_end[middle])
+            end = middle;
+        else
+            k = middle + 1;
+    }
+    dfqi_run r = s->e->group[k];
+    r.block = i - (k ? s->e->group_end[k - 1] : 0);
+    run_node(s->e, s->e->plan.order[s->step->first + k], &r, thread);
+}
+
+static void run_group(dfqi_exec *e, loop *s)
+{
+    int64_t blocks = 0;
+    for (int32_t k = 0; k < s->step->count; k++) {
+        int32_t node = e->plan.order[s->step->first + k];
+        const dfqi_op *op = dfqi_op_get(e->g->nodes[node].op);
+        e->group[k] = prepare(e, node, 0, e->g->batch, 0);
+        blocks += op->blocks ? op->blocks(&e->group[k]) : 1;
+        e->group_end[k] = blocks;
+    }
+    dfqi_parallel_for(e->ctx, blocks, run_block, s);
 }
 
 static dfq_status check_bound(const dfqi_exec *e)
@@ -162,12 +210,12 @@ dfq_status dfqi_exec_run(dfqi_exec *e)
     int64_t slices = (e->g->batch + e->plan.slice - 1) / e->plan.slice;
     for (int32_t k = 0; k < e->plan.n_steps; k++) {
         const dfqi_step *s = &e->plan.steps[k];
-        segment seg = {.e = e, .step = s};
+        loop body = {.e = e, .step = s};
         if (s->once && e->primed) continue;
         if (s->sliced)
-            dfqi_parallel_for(e->ctx, slices, run_slice, &seg);
+            dfqi_parallel_for(e->ctx, slices, run_slice, &body);
         else
-            run_node(e, e->plan.order[s->first], 0, e->g->batch, 0, e->ctx);
+            run_group(e, &body);
     }
     e->primed = 1;
     return DFQ_OK;

@@ -77,11 +77,11 @@ typedef struct dfqi_arg {
 } dfqi_arg;
 
 typedef struct dfqi_run {
-    dfq_context *ctx; /* for parallel_for; NULL inside a slice, where an op runs serially */
     const dfqi_kernels *k;
     const dfqi_attr *attr;
     int64_t images; /* images in this slice (whole batch for whole ops) */
     int64_t batch;
+    int64_t block; /* which piece of the work: 0 .. blocks - 1 */
     dfqi_arg in[DFQI_IN_MAX];
     dfqi_arg out[DFQI_OUT_MAX];
     float *scratch; /* what the op's scratch rule asked for */
@@ -106,6 +106,9 @@ typedef struct dfqi_op {
     double (*macs)(const dfqi_graph *g, const struct dfqi_node *n);
     /* Scratch floats that a run over `images` images needs; NULL: none. */
     int64_t (*scratch)(const dfqi_graph *g, const struct dfqi_node *n, int64_t images);
+    /* Pieces that may run side by side when the op sees the whole batch; NULL: 1. Their number
+     * depends on the operands alone. */
+    int64_t (*blocks)(const dfqi_run *r);
 } dfqi_op;
 
 const dfqi_op *dfqi_op_get(dfqi_op_kind kind);

@@ -379,15 +379,15 @@ dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shi
 }
 
 const dfqi_op dfqi_ops_layout[] = {
-    {"patchify", 1, 1, 1, 0, patchify_shape, patchify_run, patchify_grad, NULL, NULL},
-    {"unpatchify", 1, 1, 1, 0, unpatchify_shape, unpatchify_run, NULL, NULL, NULL},
-    {"tokens", 3, 3, 1, 0, tokens_shape, tokens_run, tokens_grad, NULL, NULL},
-    {"drop_token", 1, 1, 1, 0, drop_token_shape, drop_token_run, NULL, NULL, NULL},
-    {"select_token", 1, 1, 1, 0, select_shape, select_run, select_grad, NULL, NULL},
-    {"scatter_token", 1, 1, 1, 0, scatter_shape, scatter_run, NULL, NULL, NULL},
-    {"split_heads", 1, 1, 3, 0, split_shape, split_run, split_grad, NULL, NULL},
-    {"join_heads", 0, 3, 1, 0, join_shape, join_run, join_grad, NULL, NULL},
-    {"sum_batch", 2, 2, 1, DFQI_OPF_WHOLE, sum_batch_shape, sum_batch_run, NULL, NULL, NULL},
-    {"roll", 2, 2, 1, 0, roll_shape, roll_run, roll_grad, NULL, NULL},
-    {"channel_affine", 2, 3, 1, 0, affine_shape, affine_run, affine_grad, NULL, NULL},
+    {"patchify", 1, 1, 1, 0, patchify_shape, patchify_run, patchify_grad, NULL, NULL, NULL},
+    {"unpatchify", 1, 1, 1, 0, unpatchify_shape, unpatchify_run, NULL, NULL, NULL, NULL},
+    {"tokens", 3, 3, 1, 0, tokens_shape, tokens_run, tokens_grad, NULL, NULL, NULL},
+    {"drop_token", 1, 1, 1, 0, drop_token_shape, drop_token_run, NULL, NULL, NULL, NULL},
+    {"select_token", 1, 1, 1, 0, select_shape, select_run, select_grad, NULL, NULL, NULL},
+    {"scatter_token", 1, 1, 1, 0, scatter_shape, scatter_run, NULL, NULL, NULL, NULL},
+    {"split_heads", 1, 1, 3, 0, split_shape, split_run, split_grad, NULL, NULL, NULL},
+    {"join_heads", 0, 3, 1, 0, join_shape, join_run, join_grad, NULL, NULL, NULL},
+    {"sum_batch", 2, 2, 1, DFQI_OPF_WHOLE, sum_batch_shape, sum_batch_run, NULL, NULL, NULL, NULL},
+    {"roll", 2, 2, 1, 0, roll_shape, roll_run, roll_grad, NULL, NULL, NULL},
+    {"channel_affine", 2, 3, 1, 0, affine_shape, affine_run, affine_grad, NULL, NULL, NULL},
 };

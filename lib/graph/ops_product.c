@@ -1,7 +1,6 @@
 /* Matrix products: the linear layer with its three gradient forms, and the batched products of
  * attention. Inside a slice everything is serial; the weight gradient sees the whole batch and
- * splits its output rows over threads, so sums have one order whatever the thread count. */
-#include "base/parallel.h"
+ * splits its output rows over blocks, so sums have one order whatever the thread count. */
 #include "graph/ops_priv.h"
 
 /* [O, rest..] as a matrix: rows O, columns K */
@@ -30,20 +29,17 @@ static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-static void pack_panel(void *arg, int64_t i, int32_t thread)
+static int64_t pack_blocks(const dfqi_run *r)
 {
-    const dfqi_run *r = arg;
-    int64_t o = r->in[0].dims[0], first = i * DFQI_PANEL;
-    int64_t k = r->in[0].count / o;
-    (void)thread;
-    r->k->pack(1, k, o - first < DFQI_PANEL ? o - first : DFQI_PANEL, r->in[0].data + first * k, k,
-               r->out[0].data + first * k);
+    return (r->in[0].dims[0] + DFQI_PANEL - 1) / DFQI_PANEL;
 }
 
 static void pack_run(const dfqi_run *r)
 {
-    int64_t panels = (r->in[0].dims[0] + DFQI_PANEL - 1) / DFQI_PANEL;
-    dfqi_parallel_for(r->ctx, panels, pack_panel, (void *)(uintptr_t)r);
+    int64_t o = r->in[0].dims[0], first = r->block * DFQI_PANEL;
+    int64_t k = r->in[0].count / o;
+    r->k->pack(1, k, o - first < DFQI_PANEL ? o - first : DFQI_PANEL, r->in[0].data + first * k, k,
+               r->out[0].data + first * k);
 }
 
 /* -- linear ------------------------------------------------------------------------------------ */
@@ -117,14 +113,18 @@ static dfq_status linear_dw_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-static void linear_dw_block(void *arg, int64_t i, int32_t thread)
+/* One for each panel of the weight's rows, and one for the bias. */
+static int64_t linear_dw_blocks(const dfqi_run *r)
 {
-    const dfqi_run *r = arg;
+    return (r->in[2].dims[0] + DFQI_PANEL - 1) / DFQI_PANEL + 1;
+}
+
+static void linear_dw_run(const dfqi_run *r)
+{
     int64_t o = r->in[2].dims[0];
     int64_t k = r->in[2].count / o;
     int64_t rows = r->in[0].count / k;
-    int64_t first = i * DFQI_PANEL;
-    (void)thread;
+    int64_t first = r->block * DFQI_PANEL;
     if (first >= o) {
         if (r->out[1].data) r->k->col_sum(rows, o, r->in[1].data, 0, r->out[1].data);
         return;
@@ -132,12 +132,6 @@ static void linear_dw_block(void *arg, int64_t i, int32_t thread)
     int64_t n = o - first < DFQI_PANEL ? o - first : DFQI_PANEL;
     r->k->gemm(1, n, k, rows, r->in[1].data + first, o, r->in[0].data, k, 0,
                r->out[0].data + first * k, k);
-}
-
-static void linear_dw_run(const dfqi_run *r)
-{
-    int64_t blocks = (r->in[2].dims[0] + DFQI_PANEL - 1) / DFQI_PANEL;
-    dfqi_parallel_for(r->ctx, blocks + 1, linear_dw_block, (void *)(uintptr_t)r);
 }
 
 static double linear_dw_macs(const dfqi_graph *g, const dfqi_node *n)
@@ -249,13 +243,13 @@ dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b)
 }
 
 const dfqi_op dfqi_ops_product[] = {
-    {"pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL},
-    {"linear", 3, 4, 1, 0, linear_shape, linear_run, linear_grad, linear_macs, NULL},
-    {"linear_dx", 2, 2, 1, 0, linear_dx_shape, linear_dx_run, NULL, linear_dx_macs, NULL},
+    {"pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
+    {"linear", 3, 4, 1, 0, linear_shape, linear_run, linear_grad, linear_macs, NULL, NULL},
+    {"linear_dx", 2, 2, 1, 0, linear_dx_shape, linear_dx_run, NULL, linear_dx_macs, NULL, NULL},
     {"linear_dw", 3, 3, 2, DFQI_OPF_WHOLE, linear_dw_shape, linear_dw_run, NULL, linear_dw_macs,
-     NULL},
+     NULL, linear_dw_blocks},
     {"matmul_nt", 2, 2, 1, 0, matmul_shape, matmul_nt_run, matmul_nt_grad, matmul_macs,
-     matmul_nt_scratch},
-    {"matmul_nn", 2, 2, 1, 0, matmul_shape, matmul_nn_run, matmul_nn_grad, matmul_macs, NULL},
-    {"matmul_tn", 2, 2, 1, 0, matmul_shape, matmul_tn_run, NULL, matmul_macs, NULL},
+     matmul_nt_scratch, NULL},
+    {"matmul_nn", 2, 2, 1, 0, matmul_shape, matmul_nn_run, matmul_nn_grad, matmul_macs, NULL, NULL},
+    {"matmul_tn", 2, 2, 1, 0, matmul_shape, matmul_tn_run, NULL, matmul_macs, NULL, NULL},
 };

@@ -1,6 +1,5 @@
 /* Fake quantization: quantize and dequantize in one op, gradients by the straight-through estimator
  * (mimiq.md 2.2, 2.3; LSQ, Esser et al., ICLR 2020). */
-#include "base/parallel.h"
 #include "graph/ops_priv.h"
 
 #include <math.h>
@@ -133,18 +132,26 @@ static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
     return dfqi_shape_same(g, n);
 }
 
-static void fq_weight_row(void *arg, int64_t i, int32_t thread)
+/* Work is cut into pieces of ROWS rows. */
+enum { ROWS = 64 };
+
+static int64_t weight_blocks(const dfqi_run *r)
 {
-    const dfqi_run *r = arg;
-    int64_t cols = r->in[0].count / r->in[0].dims[0];
-    (void)thread;
-    r->k->fq_weight(1, cols, (int)r->attr->i[0], r->in[0].data + i * cols, r->in[1].data,
-                    r->in[2].data ? r->in[2].data + i : NULL, r->out[0].data + i * cols, NULL);
+    return (r->in[0].dims[0] + ROWS - 1) / ROWS;
+}
+
+static int64_t block_end(const dfqi_run *r)
+{
+    int64_t end = (r->block + 1) * ROWS;
+    return end < r->in[0].dims[0] ? end : r->in[0].dims[0];
 }
 
 static void fq_weight_run(const dfqi_run *r)
 {
-    dfqi_parallel_for(r->ctx, r->in[0].dims[0], fq_weight_row, (void *)(uintptr_t)r);
+    int64_t cols = r->in[0].count / r->in[0].dims[0], i = r->block * ROWS;
+    r->k->fq_weight(block_end(r) - i, cols, (int)r->attr->i[0], r->in[0].data + i * cols,
+                    r->in[1].data, r->in[2].data ? r->in[2].data + i : NULL,
+                    r->out[0].data + i * cols, NULL);
 }
 
 /* Straight through to the weight, everywhere (mimiq.md 2.2); LSQ to a learned step. */
@@ -164,26 +171,24 @@ static dfq_status fq_weight_dstep_shape(dfqi_graph *g, dfqi_node *n)
 }
 
 /* d(w^)/d(step) = (q - v/step) / s in range, Q / s outside, v = w s. */
-static void fq_weight_dstep_row(void *arg, int64_t i, int32_t thread)
+static float dstep_of_row(const dfqi_run *r, int64_t i)
 {
-    const dfqi_run *r = arg;
     int64_t cols = r->in[0].count / r->in[0].dims[0];
     const float *w = r->in[0].data + i * cols, *dy = r->in[3].data + i * cols;
     float step = r->in[2].data[i], hi = (float)((1 << (r->attr->i[0] - 1)) - 1), lo = -hi - 1;
     double sum = 0;
-    (void)thread;
     for (int64_t c = 0; c < cols; c++) {
         float s = r->in[1].data ? r->in[1].data[c] : 1.0f;
         float u = w[c] * s / step;
         float q = u < lo ? lo : u > hi ? hi : rintf(u);
         sum += (double)dy[c] * (u < lo || u > hi ? q : q - u) / s;
     }
-    r->out[0].data[i] = (float)sum * r->attr->f[0];
+    return (float)sum * r->attr->f[0];
 }
 
 static void fq_weight_dstep_run(const dfqi_run *r)
 {
-    dfqi_parallel_for(r->ctx, r->in[0].dims[0], fq_weight_dstep_row, (void *)(uintptr_t)r);
+    for (int64_t i = r->block * ROWS; i < block_end(r); i++) r->out[0].data[i] = dstep_of_row(r, i);
 }
 
 /* -- builders ---------------------------------------------------------------------------------- */
@@ -209,9 +214,11 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int6
 }
 
 const dfqi_op dfqi_ops_quant[] = {
-    {"fq", 2, 3, 1, 0, fq_shape, fq_run, fq_grad, NULL, NULL},
-    {"fq_dx", 2, 4, 3, 0, fq_dx_shape, fq_dx_run, NULL, NULL, fq_dx_scratch},
-    {"fq_log", 2, 2, 1, 0, fq_log_shape, fq_log_run, pass_grad, NULL, NULL},
-    {"fq_weight", 1, 3, 1, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL},
-    {"fq_weight_dstep", 1, 4, 1, 0, fq_weight_dstep_shape, fq_weight_dstep_run, NULL, NULL, NULL},
+    {"fq", 2, 3, 1, 0, fq_shape, fq_run, fq_grad, NULL, NULL, NULL},
+    {"fq_dx", 2, 4, 3, 0, fq_dx_shape, fq_dx_run, NULL, NULL, fq_dx_scratch, NULL},
+    {"fq_log", 2, 2, 1, 0, fq_log_shape, fq_log_run, pass_grad, NULL, NULL, NULL},
+    {"fq_weight", 1, 3, 1, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL,
+     weight_blocks},
+    {"fq_weight_dstep", 1, 4, 1, 0, fq_weight_dstep_shape, fq_weight_dstep_run, NULL, NULL, NULL,
+     weight_blocks},
 };

@@ -158,12 +158,12 @@ dfqi_id dfqi_layernorm(dfqi_graph *g, dfqi_id x, dfqi_id gamma, dfqi_id beta, fl
 }
 
 const dfqi_op dfqi_ops_row[] = {
-    {"add", 2, 2, 1, 0, add_shape, add_run, add_grad, NULL, NULL},
-    {"gelu", 1, 1, 1, 0, dfqi_shape_same, gelu_run, gelu_grad, NULL, NULL},
-    {"gelu_dx", 2, 2, 1, 0, dfqi_shape_same, gelu_dx_run, NULL, NULL, NULL},
-    {"softmax", 1, 1, 1, 0, softmax_shape, softmax_run, softmax_grad, NULL, NULL},
-    {"softmax_dx", 2, 2, 1, 0, dfqi_shape_same, softmax_dx_run, NULL, NULL, NULL},
+    {"add", 2, 2, 1, 0, add_shape, add_run, add_grad, NULL, NULL, NULL},
+    {"gelu", 1, 1, 1, 0, dfqi_shape_same, gelu_run, gelu_grad, NULL, NULL, NULL},
+    {"gelu_dx", 2, 2, 1, 0, dfqi_shape_same, gelu_dx_run, NULL, NULL, NULL, NULL},
+    {"softmax", 1, 1, 1, 0, softmax_shape, softmax_run, softmax_grad, NULL, NULL, NULL},
+    {"softmax_dx", 2, 2, 1, 0, dfqi_shape_same, softmax_dx_run, NULL, NULL, NULL, NULL},
     {"layernorm", 3, 3, 2, 0, layernorm_shape, layernorm_run, layernorm_grad, NULL,
-     layernorm_scratch},
-    {"layernorm_dx", 4, 4, 2, 0, layernorm_dx_shape, layernorm_dx_run, NULL, NULL, NULL},
+     layernorm_scratch, NULL},
+    {"layernorm_dx", 4, 4, 2, 0, layernorm_dx_shape, layernorm_dx_run, NULL, NULL, NULL, NULL},
 };

@@ -11,6 +11,8 @@ enum { SLICE_FLOATS = 128 * 1024, ALIGN_FLOATS = DFQI_ALIGN / sizeof(float) };
 typedef struct item {
     int32_t node;
     int32_t level; /* 2 s: whole nodes before segment s; 2 s + 1: segment s */
+    int32_t depth; /* whole nodes: longest chain of others of the same level that lead here */
+    uint8_t once;  /* from frozen parameters: 0 sorts behind 1 */
 } item;
 
 typedef struct life {
@@ -51,52 +53,65 @@ static void mark_needed(planner *w)
 }
 
 /* As soon as possible: a sliced node joins the segment of its operands unless one of them comes
- * from a whole node, which opens the next segment. */
-static int32_t level_of(const planner *w, int32_t i, const int32_t *level)
+ * from a whole node, which opens the next segment. `of` has the items of all nodes before i. */
+static item make_item(const planner *w, int32_t i, const item *of)
 {
     const dfqi_node *n = &w->g->nodes[i];
     int sliced = is_sliced(w->g, n);
-    int32_t at = sliced ? 1 : 0;
+    item it = {.node = i, .level = sliced, .once = w->g->values[n->out[0]].frozen};
     for (int32_t k = 0; k < n->n_in; k++) {
         int32_t from = n->in[k] >= 0 ? w->g->values[n->in[k]].node : -1;
         if (from < 0) continue;
-        int32_t l = level[from];
-        if ((l & 1) != sliced) l++; /* from a segment to the whole nodes behind it, or back */
-        if (l > at) at = l;
+        int32_t level = of[from].level, depth = sliced ? 0 : of[from].depth + 1;
+        if ((level & 1) != sliced) { /* from a segment to the whole nodes behind it, or back */
+            level++;
+            depth = 0;
+        }
+        if (level > it.level || (level == it.level && depth > it.depth)) {
+            it.level = level;
+            it.depth = depth;
+        }
     }
-    return at;
+    return it;
 }
 
-static int by_level(const void *a, const void *b)
+static int by_step(const void *a, const void *b)
 {
     const item *x = a, *y = b;
     if (x->level != y->level) return x->level < y->level ? -1 : 1;
+    if (x->depth != y->depth) return x->depth < y->depth ? -1 : 1;
+    if (x->once != y->once) return x->once ? -1 : 1;
     return x->node < y->node ? -1 : x->node > y->node;
+}
+
+/* Do both belong to one step? */
+static bool same_step(const item *a, const item *b)
+{
+    return a->level == b->level && a->depth == b->depth && a->once == b->once;
 }
 
 static dfq_status schedule(planner *w)
 {
     const dfqi_graph *g = w->g;
     dfqi_plan *p = w->p;
-    int32_t *level = dfqi_calloc(g->ctx, (size_t)g->n_nodes + 1, sizeof *level);
-    if (!level) return DFQ_E_NOMEM;
+    item *of = dfqi_calloc(g->ctx, (size_t)g->n_nodes + 1, sizeof *of);
+    if (!of) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < g->n_nodes; i++) {
         if (!w->needed[i]) continue;
-        level[i] = level_of(w, i, level);
-        w->items[w->n_items++] = (item){.node = i, .level = level[i]};
+        of[i] = make_item(w, i, of);
+        w->items[w->n_items++] = of[i];
     }
-    dfqi_free(g->ctx, level);
-    qsort(w->items, (size_t)w->n_items, sizeof *w->items, by_level);
+    dfqi_free(g->ctx, of);
+    qsort(w->items, (size_t)w->n_items, sizeof *w->items, by_step);
     for (int32_t k = 0; k < w->n_items; k++) {
-        int32_t i = w->items[k].node;
-        uint8_t sliced = w->items[k].level & 1;
-        if (!(sliced && k > 0 && w->items[k - 1].level == w->items[k].level))
-            p->steps[p->n_steps++] = (dfqi_step){
-                .first = k, .sliced = sliced, .once = g->values[g->nodes[i].out[0]].frozen};
+        const item *it = &w->items[k];
+        if (k == 0 || !same_step(it - 1, it))
+            p->steps[p->n_steps++] =
+                (dfqi_step){.first = k, .sliced = it->level & 1, .once = it->once};
         p->steps[p->n_steps - 1].count++;
-        p->order[k] = i;
-        w->step_of[i] = p->n_steps - 1;
-        w->pos_of[i] = k;
+        p->order[k] = it->node;
+        w->step_of[it->node] = p->n_steps - 1;
+        w->pos_of[it->node] = k;
     }
     return DFQ_OK;
 }

@@ -3,8 +3,9 @@
  * Nodes on batched values are *sliced*: a segment of them is run image by image (or a few images at
  * a time), each slice from its first node to its last on one thread, so that what lives only inside
  * a segment stays in that thread's cache and needs memory for one slice alone. Nodes that reduce
- * over the batch are *whole*: they run between segments, alone, and may use all threads. The
- * grouping depends on the graph only, so results do not depend on the thread count. */
+ * over the batch are *whole*: they run between segments, those that do not need each other side by
+ * side, cut into blocks. Grouping and blocks depend on the graph only, so results do not depend on
+ * the thread count. */
 #ifndef DFQI_GRAPH_PLAN_H
 #define DFQI_GRAPH_PLAN_H
 
@@ -24,7 +25,8 @@ typedef struct dfqi_place {
     size_t offset;  /* floats into its space */
 } dfqi_place;
 
-/* A segment of sliced nodes or one whole node: nodes order[first .. first + count). */
+/* A segment of sliced nodes, or whole nodes independent of each other: nodes order[first .. first +
+ * count). */
 typedef struct dfqi_step {
     int32_t first, count;
     uint8_t sliced, once; /* once: from frozen parameters, run one time only */

@@ -107,6 +107,12 @@ static dfqi_id block_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p
     char name[64];
     dfqi_id y = dfqi_layernorm(g, x, p[0], p[1], a->eps);
     y = attention(a, g, p, block, y, taps);
+    /* The head reads the class token alone, so that behind the last attention the others need not be
+     * computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count them. */
+    if (block + 1 == a->depth && !g->rewrite) {
+        x = dfqi_select_token(g, x, 0);
+        y = dfqi_select_token(g, y, 0);
+    }
     snprintf(name, sizeof name, "blocks.%d.attn.proj", (int)block);
     x = dfqi_add(g, x, dfqi_linear(g, name, y, p[4], p[5]));
     y = dfqi_layernorm(g, x, p[6], p[7], a->eps);
@@ -123,7 +129,7 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
     x = dfqi_tokens(g, patches, p[0], p[1]);
     p += EMBED_ROWS;
     for (int64_t i = 0; i < a->depth; i++, p += BLOCK_ROWS) x = block_forward(a, g, p, i, x, taps);
-    /* only the class token is read after the last norm, so only it is normalised */
-    x = dfqi_layernorm(g, dfqi_select_token(g, x, 0), p[0], p[1], a->eps);
+    if (g->rewrite || a->depth == 0) x = dfqi_select_token(g, x, 0);
+    x = dfqi_layernorm(g, x, p[0], p[1], a->eps);
     taps->logits = dfqi_linear(g, "head", x, p[2], p[3]);
 }

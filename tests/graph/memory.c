@@ -24,7 +24,8 @@ START_TEST(test_estimate)
     /* Beside the numbers there are the plan's tables and a header for each block. */
     int64_t tables = (fa.live_blocks - blocks) * DFQI_ALIGN + 256 +
                      n.g->n_nodes * (int64_t)(sizeof(dfqi_step) + sizeof(int32_t)) +
-                     n.g->n_values * (int64_t)(sizeof(dfqi_place) + sizeof(float *));
+                     n.g->n_values * (int64_t)(sizeof(dfqi_place) + sizeof(float *)) +
+                     n.g->n_nodes * (int64_t)(sizeof(dfqi_run) + sizeof(int64_t));
     int64_t taken = fa.live_bytes - before;
     ck_assert_msg(taken >= (int64_t)bytes && taken <= (int64_t)bytes + tables,
                   "%d bytes taken, %d foretold, tables at most %d", (int)taken, (int)bytes,
