@@ -1,0 +1,194 @@
+/* Speed of the steps that the library's methods are made of, on ViT-Tiny: forward, training step
+ * (gradients of all weights, SGD), generation step (cross-entropy and inter-head similarity of all
+ * blocks, gradient to the images). Images a second, GFLOPS of the products, and where the time
+ * goes, in thread seconds for each kind of op.
+ * Usage: bench_steps [batch] [threads] [weights.safetensors]; random weights without a file. Best
+ * of several runs; the machine should be idle. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "graph/exec.h"
+#include "graph/ops.h"
+#include "nn/load.h"
+#include "nn/optim.h"
+
+enum { FORWARD, TRAIN, GENERATE, N_STEPS, PARAMS_MAX = 160, DEPTH_MAX = 16 };
+
+static const char *const step_names[N_STEPS] = {"forward", "training step", "generation step"};
+
+typedef struct bench {
+    dfq_context *ctx;
+    dfqi_network net;
+    dfqi_graph *g;
+    dfqi_exec *e;
+    int64_t batch;
+    float *x, *labels;
+    dfqi_id ids[PARAMS_MAX], dids[PARAMS_MAX];
+    dfqi_moments moments[PARAMS_MAX];
+} bench;
+
+static void must(const bench *b, dfq_status status)
+{
+    if (status == DFQ_OK) return;
+    fprintf(stderr, "bench_steps: %s\n", b->ctx->error);
+    exit(1);
+}
+
+static void open_network(bench *b, const char *path)
+{
+    dfqi_arch a = {.name = "vit_tiny_patch16_224",
+                   .image = 224,
+                   .channels = 3,
+                   .classes = 1000,
+                   .patch = 16,
+                   .width = 192,
+                   .depth = 12,
+                   .heads = 3,
+                   .hidden = 768,
+                   .eps = 1e-6f};
+    if (path) {
+        dfqi_safetensors st;
+        must(b, dfqi_st_read(b->ctx, path, &st));
+        must(b, dfqi_arch_find(&st, path, NULL, &a));
+        dfqi_network net;
+        must(b, dfqi_network_take(&st, path, &a, &net));
+        must(b, dfqi_network_clone(&net, &b->net)); /* training writes */
+        dfqi_network_fini(&net);
+        dfqi_st_fini(&st);
+    } else {
+        dfqi_rng rng = dfqi_rng_make(1, 0);
+        must(b, dfqi_network_new(b->ctx, &a, &b->net));
+        for (int32_t i = 0; i < b->net.n_params; i++) {
+            float *w = dfqi_tensor_f32(b->net.params[i].tensor);
+            int norm = strstr(b->net.params[i].name, "norm") != NULL;
+            for (int64_t k = 0; k < dfqi_tensor_count(b->net.params[i].tensor); k++)
+                w[k] = 0.03f * dfqi_rng_normal(&rng) + (norm ? 1.0f : 0.0f);
+        }
+    }
+    if (b->net.n_params > PARAMS_MAX || b->net.arch.depth > DEPTH_MAX) {
+        fprintf(stderr, "bench_steps: at most %d blocks\n", DEPTH_MAX);
+        exit(1);
+    }
+}
+
+static void build(bench *b, int step)
+{
+    const dfqi_arch *a = &b->net.arch;
+    dfqi_id raw[DEPTH_MAX], loss;
+    dfqi_taps taps = {.raw = raw};
+    must(b, dfqi_graph_new(b->ctx, b->batch, &b->g));
+    dfqi_graph *g = b->g;
+    dfqi_id x = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, a->image, a->image});
+    dfqi_id labels = dfqi_graph_input(g, "labels", 1, 0, NULL);
+    dfqi_network_params(&b->net, g, step != TRAIN, b->ids);
+    dfqi_network_forward(&b->net, g, b->ids, x, &taps);
+    if (step == FORWARD) {
+        dfqi_graph_keep(g, taps.logits);
+    } else {
+        dfqi_id term[2] = {dfqi_cross_entropy(g, taps.logits, labels), DFQI_NONE};
+        int32_t n = 1;
+        if (step == GENERATE) {
+            term[1] = dfqi_inter_head(g, raw[0], 1);
+            for (int64_t i = 1; i < a->depth; i++)
+                term[1] = dfqi_add(g, term[1], dfqi_inter_head(g, raw[i], 1));
+            n = 2;
+        }
+        loss = dfqi_total(g, n, term, (float[]){1.0f, 1.0f / (float)a->depth});
+        dfqi_id one = dfqi_fill(g, loss, 1);
+        int32_t n_wrt = step == TRAIN ? b->net.n_params : 1;
+        must(b, dfqi_graph_grad(g, 1, &loss, &one, n_wrt, step == TRAIN ? b->ids : &x, b->dids));
+        for (int32_t i = 0; i < n_wrt; i++) dfqi_graph_keep(g, b->dids[i]);
+        dfqi_graph_keep(g, loss);
+    }
+    must(b, dfqi_exec_new(g, &b->e));
+    dfqi_exec_bind(b->e, x, b->x);
+    dfqi_exec_bind(b->e, labels, b->labels);
+}
+
+static void run_once(bench *b, int step, int64_t t)
+{
+    static const dfqi_optim_options sgd = {.kind = DFQI_SGD, .momentum = 0.9f};
+    must(b, dfqi_exec_run(b->e));
+    for (int32_t i = 0; step == TRAIN && i < b->net.n_params; i++)
+        dfqi_optim_step(b->ctx, &sgd, &b->moments[i], t, 1e-6f, dfqi_exec_data(b->e, b->dids[i]),
+                        dfqi_tensor_f32(b->net.params[i].tensor));
+}
+
+/* Multiply-accumulates of the products alone. */
+static double product_macs(const dfqi_graph *g)
+{
+    double sum = 0;
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        const dfqi_op *op = dfqi_op_get(g->nodes[i].op);
+        if (op->macs) sum += op->macs(g, &g->nodes[i]);
+    }
+    return sum;
+}
+
+static void print_profile(const bench *b, double runs)
+{
+    double total = 0;
+    for (int k = 0; k < DFQI_OP_COUNT; k++) total += dfqi_exec_seconds(b->e, (dfqi_op_kind)k);
+    for (int k = 0; k < DFQI_OP_COUNT; k++) {
+        double s = dfqi_exec_seconds(b->e, (dfqi_op_kind)k);
+        if (s > 0.002 * total)
+            printf("  %-16s %8.2f ms %5.1f %%\n", dfqi_op_get((dfqi_op_kind)k)->name,
+                   1e3 * s / runs, 100 * s / total);
+    }
+    printf("  %-16s %8.2f ms\n", "all ops", 1e3 * total / runs);
+}
+
+static void measure(bench *b, int step)
+{
+    double best = 1e30, begin, start;
+    int64_t t = 0, runs = 0;
+    size_t bytes;
+    build(b, step);
+    run_once(b, step, ++t);
+    for (begin = dfqi_now(); dfqi_now() - begin < 4.0 || runs < 3; runs++) {
+        start = dfqi_now();
+        run_once(b, step, ++t);
+        double spent = dfqi_now() - start;
+        if (spent < best) best = spent;
+    }
+    must(b, dfqi_exec_estimate(b->g, &bytes));
+    printf("%-16s %7.1f img/s %7.1f GFLOPS %7.1f ms a step %6.0f MB\n", step_names[step],
+           (double)b->batch / best, 2e-9 * product_macs(b->g) / best, 1e3 * best,
+           (double)bytes * 1e-6);
+    must(b, dfqi_exec_profile(b->e));
+    for (runs = 0; runs < 3; runs++) run_once(b, step, ++t);
+    print_profile(b, 3);
+    dfqi_exec_free(b->e);
+    dfqi_graph_free(b->g);
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.batch = argc > 1 ? atoi(argv[1]) : 8};
+    dfq_context_options o;
+    dfqi_rng rng = dfqi_rng_make(2, 0);
+    dfq_context_options_init(&o, sizeof o);
+    o.threads = argc > 2 ? atoi(argv[2]) : 0;
+    if (dfq_context_create(&o, &b.ctx) != DFQ_OK) return 1;
+    open_network(&b, argc > 3 ? argv[3] : NULL);
+    size_t pixels = (size_t)(3 * b.net.arch.image * b.net.arch.image);
+    b.x = dfqi_calloc(b.ctx, (size_t)b.batch * pixels, sizeof *b.x);
+    b.labels = dfqi_calloc(b.ctx, (size_t)b.batch, sizeof *b.labels);
+    if (!b.x || !b.labels) must(&b, DFQ_E_NOMEM);
+    for (size_t i = 0; i < (size_t)b.batch * pixels; i++) b.x[i] = dfqi_rng_range(&rng, -1, 1);
+    for (int32_t i = 0; i < b.net.n_params; i++)
+        must(&b, dfqi_moments_new(b.ctx, DFQI_SGD, dfqi_tensor_count(b.net.params[i].tensor),
+                                  &b.moments[i]));
+    printf("%s, batch %d, %d threads, kernels %s\n", b.net.arch.name, (int)b.batch, b.ctx->threads,
+           dfq_context_get_kernels(b.ctx));
+    for (int step = 0; step < N_STEPS; step++) measure(&b, step);
+    for (int32_t i = 0; i < b.net.n_params; i++) dfqi_moments_fini(b.ctx, &b.moments[i]);
+    dfqi_free(b.ctx, b.x);
+    dfqi_free(b.ctx, b.labels);
+    dfqi_network_fini(&b.net);
+    dfq_context_release(b.ctx);
+    return 0;
+}
