@@ -1,0 +1,59 @@
+/* Augmentation of a batch, one random draw for all of its images (mimiq.md 3.2): random resized
+ * crop, mirror, colour jitter, grayscale, Gaussian blur, in torchvision's definitions. */
+#ifndef DFQI_TUNE_AUGMENT_H
+#define DFQI_TUNE_AUGMENT_H
+
+#include "base/context.h"
+
+typedef enum dfqi_augment_kind {
+    DFQI_AUGMENT_NONE = 0,
+    DFQI_AUGMENT_MILD, /* crop of 0.5 to 1 of the area, mirror */
+    DFQI_AUGMENT_FULL  /* crop of 0.08 to 1, mirror, colours, grayscale, blur */
+} dfqi_augment_kind;
+
+enum { DFQI_COLOR_BRIGHTNESS, DFQI_COLOR_CONTRAST, DFQI_COLOR_SATURATION, DFQI_COLOR_HUE };
+
+/* What is done to the images; a draw of all zeros but the crop leaves them alone. */
+typedef struct dfqi_draw {
+    int64_t top, left, height, width; /* crop, pixels */
+    int32_t mirror, jitter, gray;
+    uint32_t order[4]; /* of DFQI_COLOR_*, if jitter */
+    float color[4];    /* factor of each, by DFQI_COLOR_*; hue: offset in turns */
+    float sigma;       /* blur, pixels; 0: none */
+} dfqi_draw;
+
+/* The draw of a step. */
+void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, int64_t side,
+                       dfqi_draw *out);
+
+/* Scratch memory and constants for images[3][side][side], normalised by mean and std. */
+typedef struct dfqi_augment {
+    dfq_context *ctx;
+    int64_t side;
+    float mean[3], std[3];
+    float *scratch; /* [threads][dfqi_augment_floats] */
+    float *blend;   /* [2][side] weight of the second neighbour, rows then columns */
+    int32_t *from;  /* [4][side] first and second neighbour: rows, then columns */
+    float *kernel;  /* blur, [2 radius + 1] */
+    int64_t radius;
+} dfqi_augment;
+
+dfq_status dfqi_augment_new(dfq_context *ctx, int64_t side, const float mean[3], const float std[3],
+                            dfqi_augment *out);
+void dfqi_augment_fini(dfqi_augment *a);
+/* Bytes that dfqi_augment_new allocates. */
+double dfqi_augment_bytes(const dfq_context *ctx, int64_t side);
+
+/* out[i] = augmented images[index[i]], i < n. */
+void dfqi_augment_apply(dfqi_augment *a, const dfqi_draw *d, int64_t n, const float *images,
+                        const int64_t *index, float *out);
+
+/* -- colours (color.c) ------------------------------------------------------------------------- */
+
+/* The colour operations of a draw on one image[3][pixels] in normalised values. */
+void dfqi_color_jitter(const dfqi_draw *d, const float mean[3], const float std[3], int64_t pixels,
+                       float *image);
+/* All channels become 0.2989 r + 0.587 g + 0.114 b of the normalised values. */
+void dfqi_color_gray(int64_t pixels, float *image);
+
+#endif
