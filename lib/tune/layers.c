@@ -1,0 +1,96 @@
+/* How far quantization takes a network from its float original, block by block. */
+#include <math.h>
+
+#include "base/memory.h"
+#include "graph/exec.h"
+#include "tune/tune.h"
+
+enum { BATCH = 8 };
+
+static const double most_db = 200.0;
+
+/* One of the two networks. */
+typedef struct side {
+    dfqi_graph *g;
+    dfqi_exec *e;
+    dfqi_id x;
+    dfqi_taps taps; /* heads: [depth], owned */
+} side;
+
+static void side_fini(dfq_context *ctx, side *s)
+{
+    dfqi_exec_free(s->e);
+    dfqi_graph_free(s->g);
+    dfqi_free(ctx, s->taps.head);
+}
+
+static dfq_status side_init(const dfqi_model *m, int64_t batch, side *s)
+{
+    s->taps.head = dfqi_calloc(m->ctx, (size_t)m->net.arch.depth, sizeof *s->taps.head);
+    if (!s->taps.head) return DFQ_E_NOMEM;
+    DFQI_TRY(dfqi_model_graph(m, batch, &s->g, &s->x, &s->taps));
+    return dfqi_exec_new(s->g, &s->e);
+}
+
+/* Adds the squares of signal and difference of the images from..n-1 of a batch. */
+static void add_squares(const side *t, const side *s, dfqi_id in_t, dfqi_id in_s, int64_t from,
+                        double sums[2])
+{
+    const dfqi_value *v = dfqi_graph_value(t->g, in_t);
+    const float *a = dfqi_exec_data(t->e, in_t), *b = dfqi_exec_data(s->e, in_s);
+    for (int64_t i = from * dfqi_value_stride(v), n = dfqi_value_count(v); i < n; i++) {
+        double d = (double)b[i] - a[i];
+        sums[0] += (double)a[i] * a[i];
+        sums[1] += d * d;
+    }
+}
+
+static dfq_status run_batch(side *t, side *s, const float *images, int64_t from, int64_t depth,
+                            double *sums)
+{
+    dfqi_exec_bind(t->e, t->x, images);
+    dfqi_exec_bind(s->e, s->x, images);
+    DFQI_TRY(dfqi_exec_run(t->e));
+    DFQI_TRY(dfqi_exec_run(s->e));
+    for (int64_t i = 0; i < depth; i++)
+        add_squares(t, s, t->taps.head[i], s->taps.head[i], from, sums + 2 * i);
+    add_squares(t, s, t->taps.logits, s->taps.logits, from, sums + 2 * depth);
+    return DFQ_OK;
+}
+
+static float decibel(const double sums[2])
+{
+    double db = 10.0 * log10(sums[0] / sums[1]);
+    if (sums[1] == 0) return (float)most_db;
+    return (float)(db > most_db ? most_db : db < -most_db ? -most_db : db);
+}
+
+dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *student,
+                             const float *images, int64_t n, dfq_tensor **out)
+{
+    dfq_context *ctx = student->ctx;
+    const dfqi_arch *a = &student->net.arch;
+    int64_t depth = a->depth, batch = n < BATCH ? n : BATCH;
+    int64_t image = a->channels * a->image * a->image;
+    side t = {0}, s = {0};
+    dfq_tensor *db = NULL;
+    dfq_status status = DFQ_E_NOMEM;
+    DFQI_TRY(dfqi_tune_check_pair(teacher, student));
+    double *sums = dfqi_calloc(ctx, 2 * (size_t)(depth + 1), sizeof *sums);
+    if (!sums) goto out;
+    DFQI_GOTO(side_init(teacher, batch, &t), out);
+    DFQI_GOTO(side_init(student, batch, &s), out);
+    for (int64_t i = 0; i < n; i += batch) {
+        /* the last batch is moved back to be full: its first images were counted before */
+        int64_t first = i + batch <= n ? i : n - batch;
+        DFQI_GOTO(run_batch(&t, &s, images + first * image, i - first, depth, sums), out);
+    }
+    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){depth + 1}, &db), out);
+    for (int64_t i = 0; i <= depth; i++) dfqi_tensor_f32(db)[i] = decibel(sums + 2 * i);
+    *out = db;
+out:
+    side_fini(ctx, &t);
+    side_fini(ctx, &s);
+    dfqi_free(ctx, sums);
+    return status;
+}

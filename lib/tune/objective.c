@@ -1,0 +1,162 @@
+/* The objective as a graph (mimiq.md 3.1): teacher and student on one batch,
+ *
+ *   L = kl_weight T^2 KL(teacher || student) + head_weight mean over blocks of 1 - SSIM(heads),
+ *
+ * differentiated by every parameter, step and zero point of the student. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "graph/ops.h"
+#include "tune/tune_priv.h"
+
+/* Ids that live while the graph is built. */
+typedef struct builder {
+    dfqi_tune *t;
+    dfqi_id *memory; /* all arrays below */
+    dfqi_id *teacher_params, *params, *wrt, *grad;
+    dfqi_taps teacher, student;
+    dfqi_quant_pass pass;
+} builder;
+
+static dfq_status builder_init(dfqi_tune *t, builder *b)
+{
+    size_t params = (size_t)t->student->net.n_params, sites = (size_t)t->student->scheme.n_sites;
+    size_t depth = (size_t)t->student->net.arch.depth, items = params + 2 * sites;
+    *b = (builder){.t = t};
+    b->memory = dfqi_calloc(t->ctx, 2 * params + 2 * items + 2 * depth, sizeof *b->memory);
+    if (!b->memory) return DFQ_E_NOMEM;
+    b->teacher_params = b->memory;
+    b->params = b->teacher_params + params;
+    b->wrt = b->params + params;
+    b->grad = b->wrt + items;
+    b->teacher.head = b->grad + items;
+    b->student.head = b->teacher.head + depth;
+    return DFQ_OK;
+}
+
+static dfq_status build_forward(builder *b)
+{
+    dfqi_tune *t = b->t;
+    const dfqi_network *net = &t->student->net;
+    const dfqi_arch *a = &net->arch;
+    dfqi_graph *g = t->g;
+    t->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    dfqi_network_params(&t->teacher->net, g, 1, b->teacher_params);
+    dfqi_network_forward(&t->teacher->net, g, b->teacher_params, t->x, &b->teacher);
+    dfqi_network_params(net, g, 0, b->params);
+    DFQI_TRY(dfqi_quant_pass_begin(&b->pass, g, &t->student->scheme, 0));
+    dfqi_network_forward(net, g, b->params, t->x, &b->student);
+    dfqi_quant_pass_end(&b->pass, g);
+    t->teacher_logits = b->teacher.logits;
+    t->student_logits = b->student.logits;
+    dfqi_graph_keep(g, t->student_logits);
+    return dfqi_graph_status(g);
+}
+
+/* Mean over blocks of the structural distance: the sum, to be weighted by 1 / depth. */
+static dfqi_id head_sum(const builder *b)
+{
+    dfqi_graph *g = b->t->g;
+    dfqi_id sum = dfqi_head_ssim(g, b->teacher.head[0], b->student.head[0], 1);
+    for (int64_t i = 1; i < b->t->student->net.arch.depth; i++)
+        sum = dfqi_add(g, sum, dfqi_head_ssim(g, b->teacher.head[i], b->student.head[i], 1));
+    return sum;
+}
+
+static void build_loss(const builder *b)
+{
+    dfqi_tune *t = b->t;
+    const dfqi_tune_options *o = &t->o;
+    dfqi_id term[2];
+    float weight[2];
+    int32_t n = 0;
+    for (int i = 0; i < DFQI_TUNE_LOSSES; i++) t->term[i] = -1;
+    if (o->kl_weight > 0) {
+        t->term[DFQI_TUNE_KL] = n;
+        term[n] = dfqi_kl(t->g, t->student_logits, t->teacher_logits, o->temperature);
+        weight[n++] = o->kl_weight;
+    }
+    if (o->head_weight > 0) {
+        t->term[DFQI_TUNE_HEAD] = n;
+        term[n] = head_sum(b);
+        weight[n++] = o->head_weight / (float)t->student->net.arch.depth;
+    }
+    t->total = dfqi_total(t->g, n, term, weight);
+    t->parts = dfqi_graph_output(t->g, t->total, 1);
+    dfqi_graph_keep(t->g, t->total);
+    dfqi_graph_keep(t->g, t->parts);
+}
+
+/* -- items ------------------------------------------------------------------------------------- */
+
+static dfq_status add_item(builder *b, dfqi_item_kind kind, const char *name, const char *what,
+                           dfq_tensor *tensor, dfqi_id id)
+{
+    dfqi_tune *t = b->t;
+    size_t n = strlen(name), m = strlen(what) + 1;
+    if (id == DFQI_NONE || dfqi_graph_value(t->g, id)->frozen) return DFQ_OK;
+    char *text = dfqi_arena_alloc(&t->names, n + m);
+    if (!text) return DFQ_E_NOMEM;
+    memcpy(text, name, n);
+    memcpy(text + n, what, m);
+    b->wrt[t->n_items] = id;
+    t->items[t->n_items++] = (dfqi_item){
+        .kind = kind, .name = text, .tensor = tensor, .count = dfqi_tensor_count(tensor)};
+    return DFQ_OK;
+}
+
+static dfq_status list_items(builder *b)
+{
+    const dfqi_network *net = &b->t->student->net;
+    const dfqi_scheme *s = &b->t->student->scheme;
+    for (int32_t i = 0; i < net->n_params; i++)
+        DFQI_TRY(add_item(b, DFQI_ITEM_WEIGHT, net->params[i].name, "", net->params[i].tensor,
+                          b->params[i]));
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        const dfqi_site *site = &s->sites[i];
+        DFQI_TRY(add_item(b, DFQI_ITEM_STEP, site->name, ".step", site->step, b->pass.step[i]));
+        DFQI_TRY(add_item(b, DFQI_ITEM_ZERO, site->name, ".zero", site->zero, b->pass.zero[i]));
+    }
+    return DFQ_OK;
+}
+
+/* The gradients; what none flows to is no item. */
+static dfq_status build_gradients(builder *b)
+{
+    dfqi_tune *t = b->t;
+    int32_t n = 0;
+    dfqi_id one = dfqi_fill(t->g, t->total, 1.0f);
+    DFQI_TRY(dfqi_graph_grad(t->g, 1, &t->total, &one, t->n_items, b->wrt, b->grad));
+    for (int32_t i = 0; i < t->n_items; i++) {
+        if (b->grad[i] == DFQI_NONE) continue;
+        dfqi_graph_keep(t->g, b->grad[i]);
+        t->items[n] = t->items[i];
+        t->items[n].grad = b->grad[i];
+        t->item_floats += t->items[n].count;
+        if (t->items[n].kind == DFQI_ITEM_STEP && t->items[n].count > t->step_floats)
+            t->step_floats = t->items[n].count;
+        n++;
+    }
+    t->n_items = n;
+    return dfqi_graph_status(t->g);
+}
+
+dfq_status dfqi_tune_build(dfqi_tune *t)
+{
+    builder b;
+    dfq_status status;
+    size_t items = (size_t)t->student->net.n_params + 2 * (size_t)t->student->scheme.n_sites;
+    DFQI_TRY(builder_init(t, &b));
+    t->items = dfqi_calloc(t->ctx, items, sizeof *t->items);
+    status = t->items ? dfqi_graph_new(t->ctx, t->o.batch, &t->g) : DFQ_E_NOMEM;
+    if (status != DFQ_OK) goto out;
+    DFQI_GOTO(build_forward(&b), out);
+    build_loss(&b);
+    DFQI_GOTO(dfqi_graph_status(t->g), out);
+    DFQI_GOTO(list_items(&b), out);
+    status = build_gradients(&b);
+out:
+    dfqi_quant_pass_fini(&b.pass, t->ctx);
+    dfqi_free(t->ctx, b.memory);
+    return status;
+}

@@ -1,0 +1,142 @@
+/* Options: recipes, limits, the learning rate, and the text that a checkpoint compares. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "tune/tune_priv.h"
+
+enum { STEPS_MAX = 10 * 1000 * 1000, BATCH_MAX = 4096 };
+
+void dfqi_tune_defaults(dfqi_tune_options *o)
+{
+    *o = (dfqi_tune_options){.steps = 500,
+                             .batch = 16,
+                             .optim = DFQI_ADAMW,
+                             .schedule = DFQI_RATE_COSINE,
+                             .rate = 1e-5f,
+                             .end_rate = 0.0f,
+                             .decay = 0.1f,
+                             .momentum = 0.9f,
+                             .beta1 = 0.9f,
+                             .beta2 = 0.999f,
+                             .eps = 1e-8f,
+                             .weight_rate = 1.0f,
+                             .step_rate = 10.0f,
+                             .zero_rate = 100.0f,
+                             .temperature = 5.0f,
+                             .kl_weight = 1.0f,
+                             .head_weight = 10.0f,
+                             .augment = DFQI_AUGMENT_MILD,
+                             .eval_every = 50};
+}
+
+void dfqi_tune_parity(dfqi_tune_options *o)
+{
+    dfqi_tune_defaults(o);
+    o->optim = DFQI_SGD;
+    o->schedule = DFQI_RATE_MULTI_STEP;
+    o->warm_kind = DFQI_WARM_IDLE;
+    o->rate = 1e-3f;
+    o->step_rate = o->zero_rate = 1.0f;
+    o->augment = DFQI_AUGMENT_FULL;
+}
+
+static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
+                              int64_t most)
+{
+    if (value >= least && value <= most) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "tune: %s is %" PRId64 ", must be %" PRId64 " to %" PRId64,
+                     name, value, least, most);
+}
+
+static dfq_status check_number(dfq_context *ctx, const char *name, float value, float least,
+                               float most)
+{
+    if (value >= least && value <= most) return DFQ_OK; /* NaN fails */
+    return dfqi_fail(ctx, DFQ_E_INVALID, "tune: %s is %g, must be %g to %g", name, (double)value,
+                     (double)least, (double)most);
+}
+
+static dfq_status check_optimiser(dfq_context *ctx, const dfqi_tune_options *o)
+{
+    static const float below_one = 0.99999994f;
+    DFQI_TRY(check_number(ctx, "rate", o->rate, 0, 1e3f));
+    DFQI_TRY(check_number(ctx, "end_rate", o->end_rate, 0, 1e3f));
+    DFQI_TRY(check_number(ctx, "decay", o->decay, 0, 1));
+    DFQI_TRY(check_number(ctx, "momentum", o->momentum, 0, below_one));
+    DFQI_TRY(check_number(ctx, "beta1", o->beta1, 0, below_one));
+    DFQI_TRY(check_number(ctx, "beta2", o->beta2, 0, below_one));
+    DFQI_TRY(check_number(ctx, "eps", o->eps, 1e-30f, 1));
+    DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
+    DFQI_TRY(check_number(ctx, "weight_rate", o->weight_rate, 0, 1e6f));
+    DFQI_TRY(check_number(ctx, "step_rate", o->step_rate, 0, 1e6f));
+    return check_number(ctx, "zero_rate", o->zero_rate, 0, 1e6f);
+}
+
+dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
+{
+    DFQI_TRY(check_count(ctx, "steps", o->steps, 1, STEPS_MAX));
+    DFQI_TRY(check_count(ctx, "batch", o->batch, 1, BATCH_MAX));
+    DFQI_TRY(check_count(ctx, "optimizer", o->optim, DFQI_SGD, DFQI_ADAMW));
+    DFQI_TRY(check_count(ctx, "schedule", o->schedule, DFQI_RATE_CONSTANT, DFQI_RATE_COSINE));
+    DFQI_TRY(check_count(ctx, "warm_kind", o->warm_kind, DFQI_WARM_LINEAR, DFQI_WARM_IDLE));
+    DFQI_TRY(check_count(ctx, "warm", o->warm, 0, STEPS_MAX));
+    for (int i = 0; i < DFQI_TUNE_MILESTONES; i++)
+        DFQI_TRY(check_count(ctx, "milestones", o->milestones[i], 0, STEPS_MAX));
+    DFQI_TRY(check_count(ctx, "augment", o->augment, DFQI_AUGMENT_NONE, DFQI_AUGMENT_FULL));
+    DFQI_TRY(check_count(ctx, "eval_every", o->eval_every, 0, STEPS_MAX));
+    DFQI_TRY(check_optimiser(ctx, o));
+    DFQI_TRY(check_number(ctx, "temperature", o->temperature, 1e-3f, 1e3f));
+    DFQI_TRY(check_number(ctx, "kl_weight", o->kl_weight, 0, 1e6f));
+    DFQI_TRY(check_number(ctx, "head_weight", o->head_weight, 0, 1e6f));
+    if (o->kl_weight == 0 && o->head_weight == 0)
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "tune: kl_weight and head_weight are 0, there is nothing to learn; set one");
+    return DFQ_OK;
+}
+
+/* -- rate -------------------------------------------------------------------------------------- */
+
+/* How often the rate has been lowered; without milestones at 1/4 and 1/2 (50 and 100 of 200). */
+static int milestones_passed(const dfqi_tune_options *o, int64_t step)
+{
+    int64_t at[DFQI_TUNE_MILESTONES] = {(o->steps + 3) / 4, (o->steps + 1) / 2};
+    int n = 0, given = o->milestones[0] > 0 || o->milestones[1] > 0;
+    for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) {
+        if (given) at[i] = o->milestones[i];
+        n += at[i] > 0 && at[i] <= step;
+    }
+    return n;
+}
+
+float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step)
+{
+    float rate = o->rate;
+    int64_t ramp = o->warm_kind == DFQI_WARM_LINEAR ? o->warm : 0;
+    if (step < o->warm && o->warm_kind == DFQI_WARM_IDLE) return 0.0f;
+    if (step < ramp) return rate * (float)(step + 1) / (float)ramp;
+    if (o->schedule == DFQI_RATE_COSINE)
+        return dfqi_cosine(step, o->steps, ramp, rate, o->end_rate);
+    if (o->schedule == DFQI_RATE_MULTI_STEP)
+        for (int n = milestones_passed(o, step); n > 0; n--) rate *= o->decay;
+    return rate;
+}
+
+/* -- text -------------------------------------------------------------------------------------- */
+
+void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
+{
+    snprintf(text, DFQI_TUNE_TEXT,
+             "steps %" PRId64 ", batch %" PRId64 ", seed %" PRIu64
+             ", optimizer %d (%.9g %.9g %.9g %.9g, decay %.9g), rate %.9g to %.9g by %d (%.9g at "
+             "%" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
+             ", factors %.9g %.9g %.9g, temperature %.9g, weights %.9g %.9g, augment %d, "
+             "evaluation every %" PRId64,
+             o->steps, o->batch, o->seed, (int)o->optim, (double)o->momentum, (double)o->beta1,
+             (double)o->beta2, (double)o->eps, (double)o->weight_decay, (double)o->rate,
+             (double)o->end_rate, (int)o->schedule, (double)o->decay, o->milestones[0],
+             o->milestones[1], (int)o->warm_kind, o->warm, (double)o->weight_rate,
+             (double)o->step_rate, (double)o->zero_rate, (double)o->temperature,
+             (double)o->kl_weight, (double)o->head_weight, (int)o->augment, o->eval_every);
+}

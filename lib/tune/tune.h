@@ -1,0 +1,111 @@
+/* Fine-tuning of a fake-quantized network against its float teacher on synthetic images
+ * (mimiq.md 3): logits by KL divergence, attention outputs by structural similarity.
+ *
+ * All random numbers are keyed by (seed, purpose, step), so a job that was stopped goes on with the
+ * same bits. Some of the images are held out; by the divergence on them the best step is chosen. */
+#ifndef DFQI_TUNE_H
+#define DFQI_TUNE_H
+
+#include "nn/optim.h"
+#include "quant/model.h"
+#include "tune/augment.h"
+
+typedef enum dfqi_schedule {
+    DFQI_RATE_CONSTANT = 0,
+    DFQI_RATE_MULTI_STEP, /* times `decay` at each milestone */
+    DFQI_RATE_COSINE      /* from rate to end_rate */
+} dfqi_schedule;
+
+typedef enum dfqi_warm {
+    DFQI_WARM_LINEAR = 0, /* the rate grows from 0 */
+    DFQI_WARM_IDLE        /* no parameter moves (mimiq.md 3.2) */
+} dfqi_warm;
+
+enum { DFQI_TUNE_MILESTONES = 2 };
+
+typedef struct dfqi_tune_options {
+    int64_t steps;
+    int64_t batch; /* cut so that a batch can be held out */
+    uint64_t seed;
+    dfqi_optim_kind optim;
+    dfqi_schedule schedule;
+    dfqi_warm warm_kind;
+    int64_t warm; /* steps of the warm-up */
+    float rate, end_rate, decay;
+    int64_t milestones[DFQI_TUNE_MILESTONES]; /* steps, 0: none; all 0: 1/4 and 1/2 of `steps` */
+    float momentum, beta1, beta2, eps, weight_decay;
+    float weight_rate, step_rate, zero_rate; /* factors on the rate of each kind of parameter */
+    float temperature, kl_weight, head_weight;
+    dfqi_augment_kind augment;
+    int64_t eval_every; /* 0: nothing is held out, the last step is the result */
+} dfqi_tune_options;
+
+/* Columns of the curves; NaN for a term that is not part of the loss. */
+enum { DFQI_TUNE_TOTAL, DFQI_TUNE_KL, DFQI_TUNE_HEAD, DFQI_TUNE_LOSSES };
+
+typedef struct dfqi_tune_best {
+    int64_t best_step, last_step; /* steps done; last_step: at the last evaluation */
+    double best_kl, last_kl;      /* held-out divergence; NaN: not evaluated */
+    int64_t train, held_out;      /* images */
+    int64_t clamped;              /* learned steps that were kept from vanishing, counted */
+} dfqi_tune_best;
+
+typedef struct dfqi_tune_cost {
+    double bytes;   /* memory of the job at its peak, beside networks and images */
+    double macs;    /* multiply-accumulates of a step */
+    double seconds; /* of a step; NaN: not measured yet */
+    double seconds_left;
+} dfqi_tune_cost;
+
+typedef struct dfqi_tune dfqi_tune;
+
+/* A recipe for improved quantizers: AdamW, mild augmentation. */
+void dfqi_tune_defaults(dfqi_tune_options *o);
+/* The published one: SGD, multi-step, full augmentation (mimiq.md 3.2). */
+void dfqi_tune_parity(dfqi_tune_options *o);
+
+/* Checks and builds the graph; large blocks are allocated when work begins. All three are retained:
+ * the float teacher, the quantized student, which is changed in place, and images[n][3][S][S]. */
+dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
+                         const dfqi_tune_options *o, dfqi_tune **out);
+void dfqi_tune_release(dfqi_tune *t); /* NULL ok */
+
+/* One step, with an evaluation before it where one is due. *out_finished: nothing is left to do,
+ * and the student holds its best parameters. A loss or gradient that is not finite is
+ * DFQ_E_NUMERIC: the student then holds its best parameters, and the job cannot go on. */
+dfq_status dfqi_tune_step(dfqi_tune *t, int32_t *out_finished);
+/* Steps until the end, reporting stage "tune"; DFQ_E_CANCELLED leaves it between two steps, with
+ * the parameters of the last one in the student. */
+dfq_status dfqi_tune_run(dfqi_tune *t);
+
+int64_t dfqi_tune_steps(const dfqi_tune *t);
+int64_t dfqi_tune_done(const dfqi_tune *t);
+/* F32 [done, DFQI_TUNE_LOSSES], before each step. */
+dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out);
+/* F32 [evaluations, 2]: steps done, and the held-out divergence then. */
+dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out);
+void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out);
+/* Puts the best (1) or the last (0) parameters into the student of a finished job. */
+dfq_status dfqi_tune_show(dfqi_tune *t, int best);
+dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out);
+
+/* The state of the job as a safetensors file. A job with the same options, quantizers, teacher and
+ * images goes on from there to the same bits; others are refused. */
+dfq_status dfqi_tune_save(dfqi_tune *t, const char *path);
+/* On failure the job is as it was. */
+dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path);
+
+/* -- diagnostics (layers.c) -------------------------------------------------------------------- */
+
+/* Signal-to-quantization-noise ratios in dB, F32 [depth + 1]: head outputs of each block, then the
+ * logits; 10 log10(sum float^2 / sum (student - float)^2) over images[n][3][S][S], end to end, at
+ * most 200. */
+dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *student,
+                             const float *images, int64_t n, dfq_tensor **out);
+
+/* F32 [n,3,S,S] of the model's size, n >= 1. */
+dfq_status dfqi_tune_check_images(const dfqi_model *m, const dfq_tensor *images);
+/* A float teacher and its quantized student: one context, one architecture. */
+dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student);
+
+#endif

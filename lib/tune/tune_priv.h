@@ -1,0 +1,90 @@
+/* Shared by the files of tune/: the state of a job. */
+#ifndef DFQI_TUNE_PRIV_H
+#define DFQI_TUNE_PRIV_H
+
+#include "graph/exec.h"
+#include "tune/tune.h"
+
+enum { DFQI_TUNE_TEXT = 768 };
+
+typedef enum dfqi_item_kind { DFQI_ITEM_WEIGHT, DFQI_ITEM_STEP, DFQI_ITEM_ZERO } dfqi_item_kind;
+
+/* A tensor of the student that tuning changes. */
+typedef struct dfqi_item {
+    dfqi_item_kind kind;
+    const char *name;   /* in t->names */
+    dfq_tensor *tensor; /* the student's */
+    int64_t count;
+    dfqi_id grad;
+    dfqi_moments moments; /* in t->block */
+    float *best;          /* in t->block: the best, or the last while the best ones are shown */
+} dfqi_item;
+
+struct dfqi_tune {
+    dfq_context *ctx; /* the student's, retained by it */
+    dfqi_model *teacher, *student;
+    dfq_tensor *images;
+    dfqi_tune_options o;
+    int64_t pixels; /* floats of an image */
+    int64_t held;   /* every held-th image is held out; 0: none is */
+    int64_t n_train, n_held;
+
+    /* objective.c */
+    dfqi_graph *g;
+    dfqi_exec *e;
+    dfqi_id x, total, parts;
+    dfqi_id teacher_logits, student_logits;
+    int32_t term[DFQI_TUNE_LOSSES]; /* index in `parts`, -1: absent */
+    dfqi_arena names;
+    int32_t n_items;
+    dfqi_item *items;
+    int64_t item_floats, step_floats; /* all items together; the largest of kind STEP */
+
+    /* made when work begins */
+    float *block;           /* moments, best parameters, batch, targets, curves, scratch of steps */
+    float *batch, *targets; /* targets: the teacher's logits of the held-out images */
+    float *losses, *evals;
+    float *log_step, *log_grad;
+    uint32_t *order; /* permutation of the training images in `epoch` */
+    int64_t *index;  /* [batch] */
+    dfqi_augment augment;
+
+    /* where the job stands */
+    int64_t done, n_evals, epoch, clamped, best_step;
+    double best_kl;
+    int32_t have_targets, shown, final, failed; /* shown: the student holds the best parameters */
+    int32_t hashed;
+    uint64_t teacher_hash, images_hash;
+    double seconds; /* of `timed` steps of this process, the first one left out */
+    int64_t timed, runs;
+};
+
+/* options.c */
+dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o);
+void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT]);
+/* The learning rate of a step; 0: no parameter moves. */
+float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step);
+
+/* objective.c: graph and items */
+dfq_status dfqi_tune_build(dfqi_tune *t);
+
+/* update.c: gradients of the last run to parameters. */
+void dfqi_tune_update(dfqi_tune *t, float rate);
+/* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite. */
+dfq_status dfqi_tune_check_grads(const dfqi_tune *t);
+/* Exchanges the student's parameters with t->items[].best. */
+void dfqi_tune_swap(dfqi_tune *t);
+
+/* holdout.c */
+int64_t dfqi_tune_train_image(const dfqi_tune *t, int64_t i); /* numbers in `images` */
+int64_t dfqi_tune_held_image(const dfqi_tune *t, int64_t i);
+int64_t dfqi_tune_evals_max(const dfqi_tune *t);
+bool dfqi_tune_eval_due(const dfqi_tune *t);
+/* Records the divergence on the held-out images; keeps the parameters if they are the best. */
+dfq_status dfqi_tune_evaluate(dfqi_tune *t);
+
+/* tune.c: allocates what work needs; and one step on the images in t->batch. */
+dfq_status dfqi_tune_start(dfqi_tune *t);
+dfq_status dfqi_tune_iterate(dfqi_tune *t);
+
+#endif

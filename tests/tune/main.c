@@ -1,0 +1,16 @@
+/* Tests of lib/tune: fine-tuning (lib/tune/train.c has a suite of its own). */
+#include "support/suite.h"
+#include "tune/cases.h"
+
+int main(void)
+{
+    Suite *s = suite_create("tune");
+    suite_add_tcase(s, dfqt_golden_case());
+    suite_add_tcase(s, dfqt_augment_case());
+    suite_add_tcase(s, dfqt_job_case());
+    suite_add_tcase(s, dfqt_checkpoint_case());
+    suite_add_tcase(s, dfqt_failure_case());
+    suite_add_tcase(s, dfqt_api_case());
+    suite_add_tcase(s, dfqt_real_case());
+    return dfqt_run(s);
+}
