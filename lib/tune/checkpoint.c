@@ -99,11 +99,10 @@ static dfq_status put(writer *w, const char *kind, const char *name, dfqi_dtype 
                       const int64_t *dims, void *data)
 {
     dfq_tensor *t = &w->tensors[w->n];
-    size_t a = strlen(kind), b = strlen(name) + 1;
-    char *text = dfqi_arena_alloc(&w->names, a + b);
+    size_t size = strlen(kind) + strlen(name) + 1;
+    char *text = dfqi_arena_alloc(&w->names, size);
     if (!text) return DFQ_E_NOMEM;
-    memcpy(text, kind, a);
-    memcpy(text + a, name, b);
+    snprintf(text, size, "%s%s", kind, name);
     *t = (dfq_tensor){.ctx = w->ctx, .refs = 1, .dtype = dtype, .rank = rank, .data = data};
     memcpy(t->dims, dims, (size_t)rank * sizeof *dims);
     w->entries[w->n++] = (dfqi_st_entry){.name = text, .tensor = t};

@@ -3,6 +3,7 @@
  *   L = kl_weight T^2 KL(teacher || student) + head_weight mean over blocks of 1 - SSIM(heads),
  *
  * differentiated by every parameter, step and zero point of the student. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -93,12 +94,11 @@ static dfq_status add_item(builder *b, dfqi_item_kind kind, const char *name, co
                            dfq_tensor *tensor, dfqi_id id)
 {
     dfqi_tune *t = b->t;
-    size_t n = strlen(name), m = strlen(what) + 1;
+    size_t size = strlen(name) + strlen(what) + 1;
     if (id == DFQI_NONE || dfqi_graph_value(t->g, id)->frozen) return DFQ_OK;
-    char *text = dfqi_arena_alloc(&t->names, n + m);
+    char *text = dfqi_arena_alloc(&t->names, size);
     if (!text) return DFQ_E_NOMEM;
-    memcpy(text, name, n);
-    memcpy(text + n, what, m);
+    snprintf(text, size, "%s%s", name, what);
     b->wrt[t->n_items] = id;
     t->items[t->n_items++] = (dfqi_item){
         .kind = kind, .name = text, .tensor = tensor, .count = dfqi_tensor_count(tensor)};

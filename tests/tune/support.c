@@ -93,10 +93,10 @@ void dfqt_pair_end(dfqt_pair *p)
 dfqi_tune_options dfqt_options(dfqi_mode mode)
 {
     dfqi_tune_options o;
-    if (mode == DFQI_MODE_PARITY)
-        dfqi_tune_parity(&o);
-    else
-        dfqi_tune_defaults(&o);
+    dfqi_tune_defaults(&o);
+    o.step_rate = 10;
+    o.zero_rate = 100;
+    if (mode == DFQI_MODE_PARITY) dfqi_tune_parity(&o);
     o.steps = 12;
     o.batch = 3;
     o.seed = 5;

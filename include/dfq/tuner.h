@@ -1,0 +1,225 @@
+/** @file dfq/tuner.h
+ *  Fine-tuning of a fake-quantized network against its float teacher on synthetic images (MimiQ,
+ *  AAAI 2025, arXiv 2407.20021). No labels, no image of the training set.
+ *
+ *  A step looks at one batch x of B images through both networks and moves the student's weights,
+ *  biases, norms, embeddings, quantization steps and zero points against the gradient of
+ *
+ *      L = kl_weight * T^2 / B * sum_b KL(softmax(z_t / T) || softmax(z_s / T))
+ *        + head_weight * mean over blocks, images, heads and channels of (1 - S)
+ *
+ *  z_t, z_s are the logits of teacher and student, T the temperature. S is the structural
+ *  similarity of teacher's and student's attention output (attention map times values) of one head
+ *  and channel over the patch tokens, S = (2 cov + C) / (var_t + var_s + C), C = 0.03^2: head-wise
+ *  structural attention distillation. Rounding passes gradients straight through; steps and zero
+ *  points have LSQ's gradients.
+ *
+ *  With quantizers of mode ::DFQ_MODE_IMPROVED the optimiser moves the logarithm of a step, so
+ *  steps stay positive. With ::DFQ_MODE_PARITY it moves the step itself, as published; a step that
+ *  would fall to 1e-8 or below is kept there, counted and logged as a warning.
+ *
+ *  Every 8th image (more often if there are few: a batch at least) is held out. Every eval_every
+ *  steps the divergence of the student's logits on them is measured (the first term of L), and the
+ *  parameters with the smallest are the result.
+ *
+ *  The same networks, images, options and build give the same bits at any thread count, also when a
+ *  job was stopped and resumed. */
+#ifndef DFQ_TUNER_H
+#define DFQ_TUNER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/graph.h>
+#include <dfq/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A job that tunes a network. One thread at a time, like its context. */
+typedef struct dfq_tuner dfq_tuner;
+
+/** Optimisers. */
+enum {
+    DFQ_OPTIMIZER_SGD = 0,  /**< with Nesterov momentum: v = m v + g, p -= rate (g + m v) */
+    DFQ_OPTIMIZER_ADAMW = 1 /**< with decoupled weight decay */
+};
+
+/** How the learning rate goes on after the warm-up. */
+enum {
+    DFQ_RATE_CONSTANT = 0,   /**< rate */
+    DFQ_RATE_MULTI_STEP = 1, /**< times `decay` at each milestone */
+    DFQ_RATE_COSINE = 2      /**< half a cosine from rate to end_rate */
+};
+
+/** Warm-ups. */
+enum {
+    DFQ_WARM_LINEAR = 0, /**< the rate grows to `rate` */
+    DFQ_WARM_IDLE = 1    /**< losses are computed, no parameter moves (MimiQ's release) */
+};
+
+/** Augmentations; one random draw for each batch. */
+enum {
+    DFQ_AUGMENT_NONE = 0, /**< images as they are */
+    DFQ_AUGMENT_MILD = 1, /**< crop of 0.5..1 of the area, mirror */
+    DFQ_AUGMENT_FULL = 2  /**< crop of 0.08..1, mirror, colour jitter, grayscale, Gaussian blur */
+};
+
+/** Columns of dfq_tuner_get_curves(). */
+enum {
+    DFQ_TUNE_TOTAL = 0, /**< L */
+    DFQ_TUNE_KL = 1,    /**< its first term, unweighted */
+    DFQ_TUNE_HEAD = 2,  /**< its second term, unweighted: 0 where heads agree */
+    DFQ_TUNE_COUNT = 3  /**< number of columns */
+};
+
+/** Options of dfq_tuner_create(). Fill with dfq_tuner_options_init() or
+ *  dfq_tuner_options_init_parity() first. Two defaults: of the former | of the latter. */
+typedef struct dfq_tuner_options {
+    uint32_t struct_size;  /**< set by init */
+    int32_t optimizer;     /**< DFQ_OPTIMIZER_*; AdamW | SGD */
+    int64_t steps;         /**< 1..10 million; 500 */
+    int64_t batch;         /**< images of a step, 1..4096; 16. Cut to half of the images, or to all
+                                of them if eval_every is 0 */
+    uint64_t seed;         /**< of the order of images and of the augmentation; 0 */
+    int32_t schedule;      /**< DFQ_RATE_*; cosine | multi-step */
+    int32_t warm_kind;     /**< DFQ_WARM_*; linear | idle */
+    int64_t warm;          /**< steps of the warm-up; 0 (MimiQ's release: 2 epochs) */
+    int64_t milestones[2]; /**< steps at which the rate falls, 0: none; both 0: after 1/4 and 1/2 */
+    int64_t eval_every;    /**< steps between evaluations; 50. 0: nothing is held out, the last
+                                step is the result */
+    float rate;            /**< learning rate, 0..1000; 1e-4 | 1e-3 */
+    float end_rate;        /**< what the cosine ends at; 0 */
+    float decay;           /**< factor at a milestone, 0..1; 0.1 */
+    float momentum;        /**< SGD, 0..1; 0.9 */
+    float beta1;           /**< AdamW, 0..1; 0.9 */
+    float beta2;           /**< AdamW, 0..1; 0.999 */
+    float eps;             /**< AdamW; 1e-8 */
+    float weight_decay;    /**< of weights, biases, norms and embeddings, 0..1; 0 */
+    float weight_rate;     /**< factor on the rate of weights, biases, norms, embeddings; 1 */
+    float step_rate;       /**< of steps; 100 | 1. 0: they stay */
+    float zero_rate;       /**< of zero points; 1000 | 1. 0: they stay */
+    float temperature;     /**< T, 0.001..1000; 5 */
+    float kl_weight;       /**< 0..1e6, 0 leaves the term out; 1 */
+    float head_weight;     /**< likewise; 10 */
+    int32_t augment;       /**< DFQ_AUGMENT_*; mild | full */
+    int32_t reserved;      /**< 0 */
+} dfq_tuner_options;
+
+/** What a job has found. Filled by dfq_tuner_get_best(). */
+typedef struct dfq_tuner_best {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    int64_t best_step;    /**< steps done when the held-out divergence was smallest; 0: untuned */
+    int64_t last_step;    /**< steps done at the last evaluation */
+    double best_kl;       /**< held-out divergence then; NaN: nothing was evaluated */
+    double last_kl;       /**< held-out divergence at the last evaluation */
+    int64_t train;        /**< images to learn from */
+    int64_t held_out;     /**< images held out */
+    int64_t clamped;      /**< how often a learned step was kept from vanishing */
+} dfq_tuner_best;
+
+/** What a job costs. Filled by dfq_tuner_estimate(). */
+typedef struct dfq_tuner_cost {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    int64_t bytes;        /**< memory at the peak, without networks and images */
+    int64_t macs;         /**< multiply-accumulates of one step, teacher included */
+    double seconds;       /**< of one step; NaN: not measured yet */
+    double seconds_left;  /**< to the end of the job, evaluations left out; NaN: unknown */
+    int64_t steps;        /**< of the whole job */
+    int64_t done;         /**< steps done */
+} dfq_tuner_cost;
+
+/** Writes defaults for quantizers of mode ::DFQ_MODE_IMPROVED: `size` must be
+ *  sizeof(dfq_tuner_options) of the caller. */
+DFQ_API void dfq_tuner_options_init(dfq_tuner_options *options, size_t size);
+
+/** Writes the recipe as published, for ::DFQ_MODE_PARITY. The paper's code leaves rate and number
+ *  of steps to its caller; it runs 200 epochs, lowering the rate at 50 and 100. */
+DFQ_API void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size);
+
+/** Prepares a job. Large memory is allocated only when work begins, so dfq_tuner_estimate() can be
+ *  asked before.
+ *  @param teacher   the float network; kept alive by the job, must stay as it is
+ *  @param student   the quantized one, made from the teacher by dfq_graph_quantize(); kept alive,
+ *                   and changed in place by every step
+ *  @param images    F32 [n,3,S,S], normalised; kept alive, must stay as they are
+ *  @param options   NULL for defaults
+ *  @param out_tuner to be given back with dfq_tuner_release()
+ *  @return ::DFQ_E_INVALID (an option out of range, teacher quantized, student not, different
+ *          contexts), ::DFQ_E_SHAPE (images, or networks of different sizes), ::DFQ_E_UNSUPPORTED
+ *          (an option this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student,
+                                        const dfq_tensor *images, const dfq_tuner_options *options,
+                                        dfq_tuner **out_tuner);
+
+/** Ends a job; the student stays as it is. NULL is fine. */
+DFQ_API void dfq_tuner_release(dfq_tuner *tuner);
+
+/** One step, with an evaluation before it where one is due. After the last step the student gets
+ *  the best parameters.
+ *  @param out_finished 1: nothing is left to do; else 0
+ *  @return ::DFQ_E_NUMERIC (loss or a gradient is NaN or infinite: the text names step and
+ *          parameter, the student gets the best parameters so far, and the job is over),
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_step(dfq_tuner *tuner, int32_t *out_finished);
+
+/** Steps until the end. Reports stage "tune" after each step; its loss is L.
+ *  @return ::DFQ_E_CANCELLED (between two steps, the student has the parameters of the last: call
+ *          again to go on), otherwise as dfq_tuner_step(). */
+DFQ_CHECKED dfq_status dfq_tuner_run(dfq_tuner *tuner);
+
+/** The curves: a new F32 [done, ::DFQ_TUNE_COUNT], one row for each step (columns DFQ_TUNE_*), as
+ *  it was before the step. NaN for terms that are left out.
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_get_curves(const dfq_tuner *tuner, dfq_tensor **out_curves);
+
+/** The evaluations: a new F32 [k, 2], rows of steps done and held-out divergence.
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner,
+                                                 dfq_tensor **out_evaluations);
+
+/** The best step so far and the last one.
+ *  @return ::DFQ_E_INVALID (struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best);
+
+/** Puts the best or the last parameters into the student of a finished job. They are kept until the
+ *  job is released, so that both can be evaluated.
+ *  @param best 1: the best (what a finished job shows at first), 0: the last
+ *  @return ::DFQ_E_INVALID (the job is not finished). */
+DFQ_CHECKED dfq_status dfq_tuner_show(dfq_tuner *tuner, int32_t best);
+
+/** Memory, work and time of the job. Allocates nothing that stays.
+ *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_estimate(const dfq_tuner *tuner, dfq_tuner_cost *out_cost);
+
+/** Writes the state of the job to a safetensors file, beside `path` and renamed: parameters, steps,
+ *  zero points, moments, the best copy, curves, and fingerprints of options, quantizers, teacher
+ *  and images.
+ *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_save_checkpoint(dfq_tuner *tuner, const char *path);
+
+/** Puts a job that was created with the same teacher, quantizers, images and options where a
+ *  checkpoint left off. The student will have the same bits as after an uninterrupted job. On
+ *  failure the job is as it was.
+ *  @return ::DFQ_E_INVALID (other options, quantizers, teacher or images), ::DFQ_E_IO,
+ *          ::DFQ_E_CORRUPT, ::DFQ_E_NUMERIC, ::DFQ_E_UNSUPPORTED (a newer format),
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_load_checkpoint(dfq_tuner *tuner, const char *path);
+
+/** How far a quantized network is from its float original, end to end: signal-to-noise ratios in
+ *  dB, a new F32 [depth + 1], of the attention outputs (before the projection) of each block, then
+ *  of the logits. 10 log10(sum float^2 / sum (student - float)^2) over all images, between -200 and
+ *  200.
+ *  @param images F32 [n,3,S,S], normalised
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher,
+                                                  const dfq_graph *student,
+                                                  const dfq_tensor *images, dfq_tensor **out_db);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

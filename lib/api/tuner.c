@@ -1,0 +1,211 @@
+/* dfq/tuner.h. */
+#include <dfq/tuner.h>
+
+#include "api/api.h"
+#include "base/memory.h"
+#include "tune/tune.h"
+
+struct dfq_tuner {
+    dfq_context *ctx; /* kept alive by the job's networks */
+    dfqi_tune *t;
+};
+
+static dfq_tuner_options public_options(const dfqi_tune_options *d)
+{
+    return (dfq_tuner_options){.optimizer = (int32_t)d->optim,
+                               .steps = d->steps,
+                               .batch = d->batch,
+                               .seed = d->seed,
+                               .schedule = (int32_t)d->schedule,
+                               .warm_kind = (int32_t)d->warm_kind,
+                               .warm = d->warm,
+                               .milestones = {d->milestones[0], d->milestones[1]},
+                               .eval_every = d->eval_every,
+                               .rate = d->rate,
+                               .end_rate = d->end_rate,
+                               .decay = d->decay,
+                               .momentum = d->momentum,
+                               .beta1 = d->beta1,
+                               .beta2 = d->beta2,
+                               .eps = d->eps,
+                               .weight_decay = d->weight_decay,
+                               .weight_rate = d->weight_rate,
+                               .step_rate = d->step_rate,
+                               .zero_rate = d->zero_rate,
+                               .temperature = d->temperature,
+                               .kl_weight = d->kl_weight,
+                               .head_weight = d->head_weight,
+                               .augment = (int32_t)d->augment};
+}
+
+static dfqi_tune_options own_options(const dfq_tuner_options *o)
+{
+    return (dfqi_tune_options){.optim = (dfqi_optim_kind)o->optimizer,
+                               .steps = o->steps,
+                               .batch = o->batch,
+                               .seed = o->seed,
+                               .schedule = (dfqi_schedule)o->schedule,
+                               .warm_kind = (dfqi_warm)o->warm_kind,
+                               .warm = o->warm,
+                               .milestones = {o->milestones[0], o->milestones[1]},
+                               .eval_every = o->eval_every,
+                               .rate = o->rate,
+                               .end_rate = o->end_rate,
+                               .decay = o->decay,
+                               .momentum = o->momentum,
+                               .beta1 = o->beta1,
+                               .beta2 = o->beta2,
+                               .eps = o->eps,
+                               .weight_decay = o->weight_decay,
+                               .weight_rate = o->weight_rate,
+                               .step_rate = o->step_rate,
+                               .zero_rate = o->zero_rate,
+                               .temperature = o->temperature,
+                               .kl_weight = o->kl_weight,
+                               .head_weight = o->head_weight,
+                               .augment = (dfqi_augment_kind)o->augment};
+}
+
+static dfq_tuner_options defaults(void)
+{
+    dfqi_tune_options d;
+    dfqi_tune_defaults(&d);
+    return public_options(&d);
+}
+
+void dfq_tuner_options_init(dfq_tuner_options *options, size_t size)
+{
+    dfq_tuner_options d = defaults();
+    dfqi_options_init(options, size, &d, sizeof d);
+}
+
+void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size)
+{
+    dfqi_tune_options d;
+    dfqi_tune_parity(&d);
+    dfq_tuner_options own = public_options(&d);
+    dfqi_options_init(options, size, &own, sizeof own);
+}
+
+dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student, const dfq_tensor *images,
+                            const dfq_tuner_options *options, dfq_tuner **out_tuner)
+{
+    dfq_tuner_options o = defaults();
+    if (student == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = student->ctx;
+    DFQI_NEED(ctx, teacher);
+    DFQI_NEED(ctx, images);
+    DFQI_NEED(ctx, out_tuner);
+    DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
+    if (o.reserved != 0)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "dfq_tuner_options: reserved is %d, must be 0",
+                         (int)o.reserved);
+    dfqi_tune_options own = own_options(&o);
+    dfq_tuner *tuner = dfqi_calloc(ctx, 1, sizeof *tuner);
+    if (tuner == NULL) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_tune_new(teacher, student, images, &own, &tuner->t);
+    if (status != DFQ_OK) {
+        dfqi_free(ctx, tuner);
+        return status;
+    }
+    tuner->ctx = ctx;
+    *out_tuner = tuner;
+    return DFQ_OK;
+}
+
+void dfq_tuner_release(dfq_tuner *tuner)
+{
+    if (tuner == NULL) return;
+    dfqi_tune *t = tuner->t;
+    dfqi_free(tuner->ctx, tuner);
+    dfqi_tune_release(t); /* last: it keeps the context */
+}
+
+dfq_status dfq_tuner_step(dfq_tuner *tuner, int32_t *out_finished)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_finished);
+    return dfqi_tune_step(tuner->t, out_finished);
+}
+
+dfq_status dfq_tuner_run(dfq_tuner *tuner)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    return dfqi_tune_run(tuner->t);
+}
+
+dfq_status dfq_tuner_get_curves(const dfq_tuner *tuner, dfq_tensor **out_curves)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_curves);
+    return dfqi_tune_curves(tuner->t, out_curves);
+}
+
+dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner, dfq_tensor **out_evaluations)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_evaluations);
+    return dfqi_tune_evals(tuner->t, out_evaluations);
+}
+
+dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best)
+{
+    dfqi_tune_best b;
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_best);
+    dfqi_tune_get_best(tuner->t, &b);
+    dfq_tuner_best out = {.best_step = b.best_step,
+                          .last_step = b.last_step,
+                          .best_kl = b.best_kl,
+                          .last_kl = b.last_kl,
+                          .train = b.train,
+                          .held_out = b.held_out,
+                          .clamped = b.clamped};
+    return dfqi_info_write(tuner->ctx, "dfq_tuner_best", &out, sizeof out, out_best);
+}
+
+dfq_status dfq_tuner_show(dfq_tuner *tuner, int32_t best)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    return dfqi_tune_show(tuner->t, best != 0);
+}
+
+dfq_status dfq_tuner_estimate(const dfq_tuner *tuner, dfq_tuner_cost *out_cost)
+{
+    dfqi_tune_cost c;
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_cost);
+    DFQI_TRY(dfqi_tune_estimate(tuner->t, &c));
+    dfq_tuner_cost out = {.bytes = (int64_t)c.bytes,
+                          .macs = (int64_t)c.macs,
+                          .seconds = c.seconds,
+                          .seconds_left = c.seconds_left,
+                          .steps = dfqi_tune_steps(tuner->t),
+                          .done = dfqi_tune_done(tuner->t)};
+    return dfqi_info_write(tuner->ctx, "dfq_tuner_cost", &out, sizeof out, out_cost);
+}
+
+dfq_status dfq_tuner_save_checkpoint(dfq_tuner *tuner, const char *path)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, path);
+    return dfqi_tune_save(tuner->t, path);
+}
+
+dfq_status dfq_tuner_load_checkpoint(dfq_tuner *tuner, const char *path)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, path);
+    return dfqi_tune_restore(tuner->t, path);
+}
+
+dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher, const dfq_graph *student,
+                                      const dfq_tensor *images, dfq_tensor **out_db)
+{
+    if (student == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(student->ctx, teacher);
+    DFQI_NEED(student->ctx, images);
+    DFQI_NEED(student->ctx, out_db);
+    DFQI_TRY(dfqi_tune_check_images(student, images));
+    return dfqi_layer_errors(teacher, student, dfqi_tensor_f32(images), images->dims[0], out_db);
+}

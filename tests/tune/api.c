@@ -1,0 +1,126 @@
+/* The public face: one whole life of a job through dfq/tuner.h. */
+#include <dfq/dfq.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tune/cases.h"
+
+static dfq_tuner_options small_options(void)
+{
+    dfq_tuner_options o;
+    dfq_tuner_options_init(&o, sizeof o);
+    o.steps = 6;
+    o.batch = 3;
+    o.eval_every = 4;
+    return o;
+}
+
+START_TEST(test_whole_life)
+{
+    static const char path[] = "tune_api.safetensors";
+    dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_IMPROVED, 8);
+    dfqt_pair again = dfqt_pair_new(1, DFQI_MODE_IMPROVED, 8);
+    dfq_tuner *tuner, *other;
+    dfq_tuner_options o = small_options();
+    dfq_tuner_cost cost = {.struct_size = sizeof cost};
+    dfq_tuner_best best = {.struct_size = sizeof best};
+    dfq_tensor *curves, *evals, *db;
+    int32_t finished = -1;
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, &tuner), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_estimate(tuner, &cost), DFQ_OK);
+    ck_assert(isnan(cost.seconds) && cost.bytes > 100000 && cost.macs > 1000000);
+    ck_assert_int_eq(cost.steps, 6);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(dfq_tuner_step(tuner, &finished), DFQ_OK);
+    ck_assert_int_eq(finished, 0);
+    ck_assert_int_eq(dfq_tuner_estimate(tuner, &cost), DFQ_OK);
+    ck_assert(cost.done == 3 && cost.seconds > 0 && cost.seconds_left > cost.seconds);
+    ck_assert_int_eq(dfq_tuner_save_checkpoint(tuner, path), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_show(tuner, 0), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_run(tuner), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_create(again.teacher, again.student, again.images, &o, &other),
+                     DFQ_OK);
+    ck_assert_msg(dfq_tuner_load_checkpoint(other, path) == DFQ_OK, "%s", again.ctx->error);
+    ck_assert_int_eq(dfq_tuner_run(other), DFQ_OK);
+    ck_assert_uint_eq(dfqt_bits(p.student), dfqt_bits(again.student));
+    ck_assert_int_eq(dfq_tuner_get_curves(tuner, &curves), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(curves)[0], 6);
+    ck_assert_int_eq(dfq_tensor_get_dims(curves)[1], DFQ_TUNE_COUNT);
+    ck_assert_int_eq(dfq_tuner_get_evaluations(tuner, &evals), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(evals)[0], 3);
+    ck_assert_int_eq(dfq_tuner_get_best(tuner, &best), DFQ_OK);
+    ck_assert(best.last_step == 6 && best.held_out == 4 && best.best_kl <= best.last_kl);
+    ck_assert_int_eq(dfq_tuner_show(tuner, 0), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_get_layer_errors(p.teacher, p.student, p.images, &db), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(db)[0], 3);
+    dfq_tensor_release(curves);
+    dfq_tensor_release(evals);
+    dfq_tensor_release(db);
+    dfqt_pair_end(&p);
+    dfq_tuner_release(tuner); /* the last handle: it kept networks, images and context */
+    dfq_tuner_release(other);
+    dfqt_pair_end(&again);
+    (void)remove(path);
+}
+END_TEST
+
+START_TEST(test_bad_arguments)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 8);
+    dfq_tuner *tuner = NULL;
+    dfq_tensor *t = NULL;
+    dfq_tuner_options o;
+    dfq_tuner_best best = {.struct_size = 0};
+    dfq_tuner_cost cost = {.struct_size = 0};
+    int32_t finished;
+    struct {
+        dfq_tuner_options o;
+        uint64_t more;
+    } newer;
+    dfq_tuner_options_init_parity(&o, sizeof o);
+    ck_assert_int_eq(o.optimizer, DFQ_OPTIMIZER_SGD);
+    ck_assert_int_eq(o.schedule, DFQ_RATE_MULTI_STEP);
+    ck_assert_int_eq(o.warm_kind, DFQ_WARM_IDLE);
+    ck_assert_int_eq(o.augment, DFQ_AUGMENT_FULL);
+    ck_assert(o.weight_decay == 0 && o.temperature == 5 && o.head_weight == 10);
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, NULL, p.images, &o, &tuner), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_create(NULL, p.student, p.images, &o, &tuner), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, NULL, &o, &tuner), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, NULL), DFQ_E_INVALID);
+    o.steps = 0;
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, &tuner), DFQ_E_INVALID);
+    dfq_tuner_options_init(&newer.o, sizeof newer);
+    newer.more = 1;
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
+                     DFQ_E_UNSUPPORTED);
+    newer.more = 0;
+    newer.o.reserved = 1;
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
+                     DFQ_E_UNSUPPORTED);
+    ck_assert_ptr_null(tuner);
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, NULL, &tuner), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_step(tuner, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_step(NULL, &finished), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_run(NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_curves(tuner, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_evaluations(NULL, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_best(tuner, &best), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_estimate(tuner, &cost), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_save_checkpoint(tuner, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_load_checkpoint(tuner, "no/such/file"), DFQ_E_IO);
+    ck_assert_int_eq(dfq_graph_get_layer_errors(p.teacher, p.student, NULL, &t), DFQ_E_INVALID);
+    ck_assert_ptr_null(t);
+    dfq_tuner_release(NULL);
+    dfq_tuner_release(tuner);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+TCase *dfqt_api_case(void)
+{
+    TCase *t = tcase_create("api");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, test_whole_life);
+    tcase_add_test(t, test_bad_arguments);
+    return t;
+}
