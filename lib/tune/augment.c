@@ -8,7 +8,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 
-enum { AUGMENT_STREAM = 9, CROP_TRIES = 10 };
+enum { AUGMENT_STREAM = 9, CROP_TRIES = 10, BLOCK = 16 };
 
 typedef struct job {
     const dfqi_augment *a;
@@ -75,10 +75,11 @@ static int64_t blur_radius(int64_t side)
     return (int64_t)(0.1 * (double)side) / 2;
 }
 
-/* One plane, and one row with both margins. */
+/* A plane with margins above and below, and a row with both of its own. */
 static int64_t scratch_floats(int64_t side)
 {
-    return side * side + side + 2 * blur_radius(side);
+    int64_t padded = side + 2 * blur_radius(side);
+    return padded * side + padded;
 }
 
 /* Floats and 32-bit integers together. */
@@ -173,24 +174,39 @@ static int64_t reflect(int64_t i, int64_t n)
     return i < 0 ? -i : i >= n ? 2 * n - 2 - i : i;
 }
 
-/* Rows by columns, then columns by rows; plane and row are scratch. */
+/* out[i] = sum_k kernel[k] from[k stride + i], i < n: blocks stay in registers. */
+static void weigh(const float *kernel, int64_t taps, const float *from, int64_t stride, int64_t n,
+                  float *out)
+{
+    int64_t i = 0;
+    for (; i + BLOCK <= n; i += BLOCK) {
+        float sum[BLOCK] = {0};
+        for (int64_t k = 0; k < taps; k++)
+            for (int64_t b = 0; b < BLOCK; b++) sum[b] += kernel[k] * from[k * stride + i + b];
+        memcpy(out + i, sum, sizeof sum);
+    }
+    for (; i < n; i++) {
+        float sum = 0;
+        for (int64_t k = 0; k < taps; k++) sum += kernel[k] * from[k * stride + i];
+        out[i] = sum;
+    }
+}
+
+/* Along rows into `plane`, which has the mirrored rows too; then along columns. Both are scratch. */
 static void blur_plane(const job *j, float *x, float *plane, float *row)
 {
-    int64_t side = j->a->side, radius = j->radius;
-    const float *kernel = j->a->kernel;
-    memset(plane, 0, (size_t)(side * side) * sizeof *plane);
+    int64_t side = j->a->side, radius = j->radius, taps = 2 * radius + 1;
     for (int64_t y = 0; y < side; y++) {
         for (int64_t i = -radius; i < side + radius; i++)
             row[i + radius] = x[y * side + reflect(i, side)];
-        for (int64_t k = 0; k <= 2 * radius; k++)
-            for (int64_t i = 0; i < side; i++) plane[y * side + i] += kernel[k] * row[i + k];
+        weigh(j->a->kernel, taps, row, 1, side, plane + (y + radius) * side);
     }
-    memset(x, 0, (size_t)(side * side) * sizeof *x);
+    for (int64_t y = -radius; y < side + radius; y++)
+        if (y < 0 || y >= side)
+            memcpy(plane + (y + radius) * side, plane + (reflect(y, side) + radius) * side,
+                   (size_t)side * sizeof *plane);
     for (int64_t y = 0; y < side; y++)
-        for (int64_t k = 0; k <= 2 * radius; k++) {
-            const float *from = plane + reflect(y + k - radius, side) * side;
-            for (int64_t i = 0; i < side; i++) x[y * side + i] += kernel[k] * from[i];
-        }
+        weigh(j->a->kernel, taps, plane + y * side, side, side, x + y * side);
 }
 
 /* -- images ------------------------------------------------------------------------------------ */
@@ -203,7 +219,8 @@ static void one_image(void *arg, int64_t i, int32_t thread)
     int64_t pixels = a->side * a->side;
     const float *in = j->images + j->index[i] * 3 * pixels;
     float *out = j->out + i * 3 * pixels;
-    float *plane = a->scratch + thread * scratch_floats(a->side), *row = plane + pixels;
+    float *plane = a->scratch + thread * scratch_floats(a->side);
+    float *row = plane + (a->side + 2 * a->radius) * a->side;
     if (d->height == a->side && d->width == a->side && !d->mirror)
         memcpy(out, in, 3 * (size_t)pixels * sizeof *out);
     else
