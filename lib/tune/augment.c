@@ -238,9 +238,10 @@ void dfqi_augment_apply(dfqi_augment *a, const dfqi_draw *d, int64_t n, const fl
     axis(side, d->top, d->height, 0, a->from, a->from + side, a->blend);
     axis(side, d->left, d->width, d->mirror, a->from + 2 * side, a->from + 3 * side,
          a->blend + side);
-    if (d->sigma > 0) {
-        j.radius = a->radius;
-        make_kernel(a->kernel, a->radius, d->sigma);
+    if (d->sigma > 0) { /* beyond 7 sigma weights vanish, into slow denormal numbers first */
+        int64_t reach = (int64_t)ceilf(7.0f * d->sigma);
+        j.radius = reach < a->radius ? reach : a->radius;
+        make_kernel(a->kernel, j.radius, d->sigma);
     }
     dfqi_parallel_for(a->ctx, n, one_image, &j);
 }
