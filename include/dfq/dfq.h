@@ -10,6 +10,7 @@
 #include <dfq/quantizer.h>
 #include <dfq/status.h>
 #include <dfq/tensor.h>
+#include <dfq/trainer.h>
 #include <dfq/tuner.h>
 #include <dfq/version.h>
 

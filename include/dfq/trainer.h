@@ -1,0 +1,115 @@
+/** @file dfq/trainer.h
+ *  Supervised training from labelled images in memory: make a vision transformer from nothing, or
+ *  go on with one that was loaded, float or fake-quantized. libdfq quantizes without data; this is
+ *  for those who have data, and it is how the embedded example network came to be.
+ *
+ *  Loss: mean over the batch of the cross-entropy of the logits with the labels. Optimiser: AdamW
+ *  (Loshchilov and Hutter, 2019, arXiv 1711.05101), with a linear warm-up and then half a cosine:
+ *
+ *      rate(t) = rate (t + 1) / warm                                              for t < warm,
+ *      rate(t) = end_rate + (rate - end_rate) (1 + cos(pi (t - warm) / (steps - warm))) / 2  after,
+ *
+ *  for steps t = 0, 1, ...; from `steps` on it is end_rate. Weight decay is decoupled (each step
+ *  multiplies by 1 - rate(t) weight_decay) and applies to the weights of linear layers and of the
+ *  patch embedding alone.
+ *
+ *  The same network, options, images and build give the same bits at any thread count. */
+#ifndef DFQ_TRAINER_H
+#define DFQ_TRAINER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/context.h>
+#include <dfq/graph.h>
+#include <dfq/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A training job. One thread at a time, like its context. */
+typedef struct dfq_trainer dfq_trainer;
+
+/** A vision transformer to be made. Fill with dfq_vit_options_init() first. */
+typedef struct dfq_vit_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t reserved;     /**< 0 */
+    int64_t image;        /**< side of the square input, 1..1024 pixels; default 32 */
+    int64_t patch;        /**< side of a patch, divides `image`; default 4 */
+    int64_t width;        /**< channels of a token, 1..65536; default 128 */
+    int64_t depth;        /**< blocks, 1..999; default 6 */
+    int64_t heads;        /**< attention heads, divides `width`; default 4 */
+    int64_t hidden;       /**< inner width of the MLP, 1..65536; default 512 */
+    int64_t classes;      /**< logits, 2..65536; default 10 */
+    float mean[3];        /**< input normalisation (v / 255 - mean) / std; default 0.5 each */
+    float std[3];         /**< 1e-6..1000; default 0.5 each */
+    uint64_t seed;        /**< of the first weights, any number; default 0 */
+    const char *name;     /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
+                               of the numbers. Only read during the call */
+} dfq_vit_options;
+
+/** Options of dfq_trainer_create(). Fill with dfq_trainer_options_init() first. */
+typedef struct dfq_trainer_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t reserved;     /**< 0 */
+    int64_t batch;        /**< images of each step, 1..4096; default 64 */
+    int64_t steps;        /**< length of the schedule, 1..1e9; default 10000. Further steps are
+                               allowed, at end_rate */
+    int64_t warm;         /**< steps of warm-up, 0..1e9; default 500 */
+    float rate;           /**< largest learning rate, 0..1000; default 1e-3 */
+    float end_rate;       /**< what the cosine ends at, 0..1000; default 1e-5 */
+    float beta1;          /**< decay of the first moment, 0..0.999999; default 0.9 */
+    float beta2;          /**< decay of the second moment, 0..0.999999; default 0.999 */
+    float eps;            /**< added to the root of the second moment, 1e-20..1; default 1e-8 */
+    float weight_decay;   /**< 0..1; default 0.05 */
+} dfq_trainer_options;
+
+/** Writes defaults: `size` must be sizeof(dfq_vit_options) of the caller. */
+DFQ_API void dfq_vit_options_init(dfq_vit_options *options, size_t size);
+
+/** Makes a vision transformer with random weights. Weights, class token and positions are drawn
+ *  from a normal distribution of deviation 0.02 cut at 0.04; norms begin as ones, biases as zeros.
+ *  Every tensor has random numbers (Philox) of its own, given by seed and place.
+ *  @param context   where memory comes from and errors go; kept alive by the graph
+ *  @param options   NULL for defaults
+ *  @param out_graph one reference, to be given back with dfq_graph_release()
+ *  @return ::DFQ_E_INVALID (an option out of range, extents that do not divide), ::DFQ_E_UNSUPPORTED
+ *          (an option this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
+                                        dfq_graph **out_graph);
+
+/** Writes defaults: `size` must be sizeof(dfq_trainer_options) of the caller. */
+DFQ_API void dfq_trainer_options_init(dfq_trainer_options *options, size_t size);
+
+/** Prepares a job; allocates all that its steps need.
+ *  @param graph       changed in place by each step; kept alive by the job. Other jobs on the same
+ *                     graph must not run meanwhile. Of a fake-quantized one the weights, biases and
+ *                     norms are trained, with gradients straight through the rounding (MimiQ section
+ *                     2.2); steps and zero points stay as they are
+ *  @param options     NULL for defaults
+ *  @param out_trainer to be given back with dfq_trainer_release()
+ *  @return ::DFQ_E_INVALID (an option out of range), ::DFQ_E_UNSUPPORTED (an option this library
+ *          does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_trainer_create(dfq_graph *graph, const dfq_trainer_options *options,
+                                          dfq_trainer **out_trainer);
+
+/** Ends a job; the graph keeps what it learned. NULL is fine. */
+DFQ_API void dfq_trainer_release(dfq_trainer *trainer);
+
+/** One step. A step that fails leaves the graph as it was.
+ *  @param images      F32 [batch,3,S,S], normalised with the graph's mean and std
+ *  @param labels      I32 [batch], 0..classes - 1
+ *  @param out_loss    mean cross-entropy in nats before the step; NULL if not wanted
+ *  @param out_correct images whose label had the largest logit before the step (of equal logits the
+ *                     lower class wins), 0..batch; NULL if not wanted
+ *  @return ::DFQ_E_SHAPE (images or labels), ::DFQ_E_INVALID (a label out of range),
+ *          ::DFQ_E_NUMERIC (the loss is not finite). */
+DFQ_CHECKED dfq_status dfq_trainer_step(dfq_trainer *trainer, const dfq_tensor *images,
+                                        const dfq_tensor *labels, float *out_loss,
+                                        int32_t *out_correct);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,155 @@
+/* dfq/trainer.h. */
+#include <dfq/trainer.h>
+
+#include <string.h>
+
+#include "api/api.h"
+#include "base/memory.h"
+#include "tune/train.h"
+
+struct dfq_trainer {
+    dfqi_model *graph; /* retained */
+    int64_t batch;
+    dfqi_train *t;
+};
+
+/* -- a new network ----------------------------------------------------------------------------- */
+
+static const dfq_vit_options vit_defaults = {.image = 32,
+                                             .patch = 4,
+                                             .width = 128,
+                                             .depth = 6,
+                                             .heads = 4,
+                                             .hidden = 512,
+                                             .classes = 10,
+                                             .mean = {0.5f, 0.5f, 0.5f},
+                                             .std = {0.5f, 0.5f, 0.5f}};
+
+void dfq_vit_options_init(dfq_vit_options *options, size_t size)
+{
+    dfqi_options_init(options, size, &vit_defaults, sizeof vit_defaults);
+}
+
+dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
+                            dfq_graph **out_graph)
+{
+    dfq_vit_options o = vit_defaults;
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, out_graph);
+    DFQI_TRY(dfqi_options_read(context, "dfq_vit_options", options, &o, sizeof o));
+    dfqi_arch arch = {.image = o.image,
+                      .classes = o.classes,
+                      .patch = o.patch,
+                      .width = o.width,
+                      .depth = o.depth,
+                      .heads = o.heads,
+                      .hidden = o.hidden};
+    if (o.name != NULL) {
+        size_t length = strlen(o.name);
+        if (length < 1 || length >= sizeof arch.name)
+            return dfqi_fail(context, DFQ_E_INVALID, "name has %zu characters, must have 1 to %zu",
+                             length, sizeof arch.name - 1);
+        memcpy(arch.name, o.name, length + 1);
+    }
+    memcpy(arch.mean, o.mean, sizeof arch.mean);
+    memcpy(arch.std, o.std, sizeof arch.std);
+    return dfqi_train_create_model(context, &arch, o.seed, out_graph);
+}
+
+/* -- training ---------------------------------------------------------------------------------- */
+
+static dfq_trainer_options trainer_defaults(void)
+{
+    dfqi_train_options d;
+    dfqi_train_defaults(&d);
+    return (dfq_trainer_options){.batch = d.batch,
+                                 .steps = d.steps,
+                                 .warm = d.warm,
+                                 .rate = d.rate,
+                                 .end_rate = d.end_rate,
+                                 .beta1 = d.beta1,
+                                 .beta2 = d.beta2,
+                                 .eps = d.eps,
+                                 .weight_decay = d.weight_decay};
+}
+
+void dfq_trainer_options_init(dfq_trainer_options *options, size_t size)
+{
+    dfq_trainer_options d = trainer_defaults();
+    dfqi_options_init(options, size, &d, sizeof d);
+}
+
+dfq_status dfq_trainer_create(dfq_graph *graph, const dfq_trainer_options *options,
+                              dfq_trainer **out_trainer)
+{
+    dfq_trainer_options o = trainer_defaults();
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_trainer);
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_trainer_options", options, &o, sizeof o));
+    dfqi_train_options own = {.batch = o.batch,
+                              .steps = o.steps,
+                              .warm = o.warm,
+                              .rate = o.rate,
+                              .end_rate = o.end_rate,
+                              .beta1 = o.beta1,
+                              .beta2 = o.beta2,
+                              .eps = o.eps,
+                              .weight_decay = o.weight_decay};
+    dfq_trainer *trainer = dfqi_calloc(graph->ctx, 1, sizeof *trainer);
+    if (trainer == NULL) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_train_new(graph, &own, &trainer->t);
+    if (status != DFQ_OK) {
+        dfqi_free(graph->ctx, trainer);
+        return status;
+    }
+    trainer->graph = dfqi_model_retain(graph);
+    trainer->batch = o.batch;
+    *out_trainer = trainer;
+    return DFQ_OK;
+}
+
+void dfq_trainer_release(dfq_trainer *trainer)
+{
+    if (trainer == NULL) return;
+    dfqi_model *graph = trainer->graph;
+    dfqi_train_release(trainer->t);
+    dfqi_free(graph->ctx, trainer);
+    dfqi_model_release(graph);
+}
+
+static dfq_status check_batch(const dfq_trainer *trainer, const dfq_tensor *images,
+                              const dfq_tensor *labels)
+{
+    char text[96];
+    const dfqi_arch *a = &trainer->graph->net.arch;
+    long long n = (long long)trainer->batch, side = (long long)a->image;
+    if (images->dtype != DFQI_F32 || images->rank != 4 || images->dims[0] != n ||
+        images->dims[1] != a->channels || images->dims[2] != side || images->dims[3] != side)
+        return dfqi_fail(trainer->graph->ctx, DFQ_E_SHAPE,
+                         "images are %s %s, this job wants F32 [%lld,%lld,%lld,%lld]",
+                         dfqi_dtype_name(images->dtype),
+                         dfqi_shape_text(images->rank, images->dims, text, sizeof text), n,
+                         (long long)a->channels, side, side);
+    if (labels->dtype != DFQI_I32 || labels->rank != 1 || labels->dims[0] != n)
+        return dfqi_fail(trainer->graph->ctx, DFQ_E_SHAPE,
+                         "labels are %s %s, this job wants I32 [%lld]",
+                         dfqi_dtype_name(labels->dtype),
+                         dfqi_shape_text(labels->rank, labels->dims, text, sizeof text), n);
+    return DFQ_OK;
+}
+
+dfq_status dfq_trainer_step(dfq_trainer *trainer, const dfq_tensor *images,
+                            const dfq_tensor *labels, float *out_loss, int32_t *out_correct)
+{
+    float loss;
+    int32_t correct;
+    if (trainer == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = trainer->graph->ctx;
+    DFQI_NEED(ctx, images);
+    DFQI_NEED(ctx, labels);
+    DFQI_TRY(check_batch(trainer, images, labels));
+    DFQI_TRY(dfqi_train_step(trainer->t, dfqi_tensor_f32(images), labels->data, &loss, &correct));
+    if (out_loss != NULL) *out_loss = loss;
+    if (out_correct != NULL) *out_correct = correct;
+    return DFQ_OK;
+}

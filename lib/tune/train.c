@@ -1,0 +1,302 @@
+/* Supervised training: one graph holds the forward pass, the mean cross-entropy and its gradient by
+ * every parameter; a step runs it and lets AdamW move the parameters, which the graph reads where
+ * they are. */
+#include "tune/train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "graph/exec.h"
+#include "graph/ops.h"
+#include "nn/optim.h"
+
+struct dfqi_train {
+    dfq_context *ctx;
+    dfqi_model *model; /* retained */
+    dfqi_train_options o;
+    int64_t done;
+    dfqi_graph *g;
+    dfqi_exec *e;
+    dfqi_id x, labels, logits, loss;
+    dfqi_id *grad;          /* [n_params] */
+    dfqi_moments *moments;  /* [n_params] */
+    float *labels_f;        /* [batch] */
+};
+
+/* -- options ------------------------------------------------------------------------------------- */
+
+void dfqi_train_defaults(dfqi_train_options *o)
+{
+    *o = (dfqi_train_options){.batch = 64,
+                              .steps = 10000,
+                              .warm = 500,
+                              .rate = 1e-3f,
+                              .end_rate = 1e-5f,
+                              .beta1 = 0.9f,
+                              .beta2 = 0.999f,
+                              .eps = 1e-8f,
+                              .weight_decay = 0.05f};
+}
+
+static dfq_status need_int(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
+{
+    if (v >= lo && v <= hi) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "%s is %lld, must be %lld to %lld", name, (long long)v,
+                     (long long)lo, (long long)hi);
+}
+
+static dfq_status need_float(dfq_context *ctx, const char *name, float v, float lo, float hi)
+{
+    if (v >= lo && v <= hi) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "%s is %g, must be %g to %g", name, (double)v, (double)lo,
+                     (double)hi);
+}
+
+static dfq_status check_options(dfq_context *ctx, const dfqi_train_options *o)
+{
+    DFQI_TRY(need_int(ctx, "batch", o->batch, 1, 4096));
+    DFQI_TRY(need_int(ctx, "steps", o->steps, 1, 1000000000));
+    DFQI_TRY(need_int(ctx, "warm", o->warm, 0, 1000000000));
+    DFQI_TRY(need_float(ctx, "rate", o->rate, 0.0f, 1000.0f));
+    DFQI_TRY(need_float(ctx, "end_rate", o->end_rate, 0.0f, 1000.0f));
+    DFQI_TRY(need_float(ctx, "beta1", o->beta1, 0.0f, 0.999999f));
+    DFQI_TRY(need_float(ctx, "beta2", o->beta2, 0.0f, 0.999999f));
+    DFQI_TRY(need_float(ctx, "eps", o->eps, 1e-20f, 1.0f));
+    return need_float(ctx, "weight_decay", o->weight_decay, 0.0f, 1.0f);
+}
+
+/* -- a new model ---------------------------------------------------------------------------------- */
+
+static dfq_status check_name(dfq_context *ctx, const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    if (strncmp(name, "vit", 3) == 0 && strspn(name, allowed) == strlen(name)) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "name is \"%.60s\", must begin with \"vit\" and hold letters, digits, '_', '.' "
+                     "and '-' alone",
+                     name);
+}
+
+static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
+{
+    DFQI_TRY(need_int(ctx, "image", a->image, 1, 1024));
+    DFQI_TRY(need_int(ctx, "patch", a->patch, 1, a->image));
+    DFQI_TRY(need_int(ctx, "width", a->width, 1, 65536));
+    DFQI_TRY(need_int(ctx, "depth", a->depth, 1, 999));
+    DFQI_TRY(need_int(ctx, "heads", a->heads, 1, a->width < 4096 ? a->width : 4096));
+    DFQI_TRY(need_int(ctx, "hidden", a->hidden, 1, 65536));
+    DFQI_TRY(need_int(ctx, "classes", a->classes, 2, 65536));
+    for (int k = 0; k < 3; k++) {
+        DFQI_TRY(need_float(ctx, "mean", a->mean[k], -1000.0f, 1000.0f));
+        DFQI_TRY(need_float(ctx, "std", a->std[k], 1e-6f, 1000.0f));
+    }
+    if (a->image % a->patch)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "image is %lld, must be a multiple of patch, %lld",
+                         (long long)a->image, (long long)a->patch);
+    if (a->width % a->heads)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "width is %lld, must be a multiple of heads, %lld",
+                         (long long)a->width, (long long)a->heads);
+    return DFQ_OK;
+}
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static int is_norm(const char *name)
+{
+    return strncmp(name, "norm.", 5) == 0 || strstr(name, ".norm1.") || strstr(name, ".norm2.");
+}
+
+/* Every parameter has a random stream of its own. */
+static void init_param(const dfqi_param *p, uint64_t seed, int32_t stream)
+{
+    float *v = dfqi_tensor_f32(p->tensor);
+    dfqi_rng r = dfqi_rng_make(seed, (uint64_t)stream);
+    int norm = is_norm(p->name);
+    if (ends_with(p->name, ".bias")) return; /* zeros already */
+    for (int64_t i = 0, n = dfqi_tensor_count(p->tensor); i < n; i++) {
+        float z = 50.0f;
+        while (!norm && fabsf(z) > 2.0f) z = dfqi_rng_normal(&r);
+        v[i] = norm ? 1.0f : 0.02f * z;
+    }
+}
+
+dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint64_t seed,
+                                   dfqi_model **out)
+{
+    dfqi_arch a = *arch;
+    dfqi_network net;
+    a.family = DFQI_FAMILY_VIT;
+    a.channels = 3;
+    a.eps = 1e-6f;
+    a.resize = (int32_t)a.image; /* the whole picture, brought to size */
+    DFQI_TRY(check_arch(ctx, &a));
+    if (a.name[0] == '\0')
+        snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%d", (int)a.width, (int)a.depth,
+                 (int)a.patch, (int)a.image);
+    DFQI_TRY(check_name(ctx, a.name));
+    DFQI_TRY(dfqi_network_new(ctx, &a, &net));
+    for (int32_t i = 0; i < net.n_params; i++) init_param(&net.params[i], seed, i);
+    dfq_status status = dfqi_model_new(&net, NULL, out);
+    dfqi_network_fini(&net);
+    return status;
+}
+
+/* -- the job --------------------------------------------------------------------------------------- */
+
+void dfqi_train_release(dfqi_train *t)
+{
+    if (!t) return;
+    dfqi_exec_free(t->e);
+    dfqi_graph_free(t->g);
+    for (int32_t i = 0; t->moments && i < t->model->net.n_params; i++)
+        dfqi_moments_fini(t->ctx, &t->moments[i]);
+    dfqi_free(t->ctx, t->moments);
+    dfqi_free(t->ctx, t->grad);
+    dfqi_free(t->ctx, t->labels_f);
+    dfqi_model *model = t->model;
+    dfqi_free(t->ctx, t);
+    dfqi_model_release(model);
+}
+
+/* The forward pass; through the quantizers if there are any. */
+static dfq_status build_forward(dfqi_train *t, dfqi_id *params)
+{
+    const dfqi_model *m = t->model;
+    const dfqi_arch *a = &m->net.arch;
+    dfqi_quant_pass pass = {0};
+    dfqi_taps taps = {0};
+    t->x = dfqi_graph_input(t->g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
+    t->labels = dfqi_graph_input(t->g, "labels", 1, 0, NULL);
+    dfqi_network_params(&m->net, t->g, 0, params);
+    if (m->quantized) DFQI_TRY(dfqi_quant_pass_begin(&pass, t->g, &m->scheme, 1));
+    dfqi_network_forward(&m->net, t->g, params, t->x, &taps);
+    if (m->quantized) dfqi_quant_pass_end(&pass, t->g);
+    dfqi_quant_pass_fini(&pass, t->ctx);
+    t->logits = taps.logits;
+    return dfqi_graph_status(t->g);
+}
+
+static dfq_status build_graph(dfqi_train *t)
+{
+    int32_t n = t->model->net.n_params;
+    dfq_status status;
+    dfqi_id *params = dfqi_calloc(t->ctx, (size_t)n, sizeof *params);
+    if (!params) return DFQ_E_NOMEM;
+    DFQI_GOTO(dfqi_graph_new(t->ctx, t->o.batch, &t->g), out);
+    DFQI_GOTO(build_forward(t, params), out);
+    dfqi_id losses = dfqi_cross_entropy(t->g, t->logits, t->labels);
+    t->loss = dfqi_total(t->g, 1, &losses, (float[]){1.0f});
+    dfqi_id one = dfqi_fill(t->g, t->loss, 1.0f);
+    DFQI_GOTO(dfqi_graph_grad(t->g, 1, &t->loss, &one, n, params, t->grad), out);
+    dfqi_graph_keep(t->g, t->logits);
+    dfqi_graph_keep(t->g, t->loss);
+    for (int32_t i = 0; i < n; i++) dfqi_graph_keep(t->g, t->grad[i]);
+    status = dfqi_graph_status(t->g);
+out:
+    dfqi_free(t->ctx, params);
+    return status;
+}
+
+dfq_status dfqi_train_new(dfqi_model *m, const dfqi_train_options *o, dfqi_train **out)
+{
+    dfq_context *ctx = m->ctx;
+    size_t n = (size_t)m->net.n_params;
+    dfq_status status = DFQ_E_NOMEM;
+    DFQI_TRY(check_options(ctx, o));
+    dfqi_train *t = dfqi_calloc(ctx, 1, sizeof *t);
+    if (!t) return DFQ_E_NOMEM;
+    t->ctx = ctx;
+    t->o = *o;
+    t->model = dfqi_model_retain(m);
+    t->grad = dfqi_calloc(ctx, n, sizeof *t->grad);
+    t->moments = dfqi_calloc(ctx, n, sizeof *t->moments);
+    t->labels_f = dfqi_calloc(ctx, (size_t)o->batch, sizeof *t->labels_f);
+    if (!t->grad || !t->moments || !t->labels_f) goto fail;
+    for (size_t i = 0; i < n; i++)
+        DFQI_GOTO(dfqi_moments_new(ctx, DFQI_ADAMW, dfqi_tensor_count(m->net.params[i].tensor),
+                                   &t->moments[i]),
+                  fail);
+    DFQI_GOTO(build_graph(t), fail);
+    DFQI_GOTO(dfqi_exec_new(t->g, &t->e), fail);
+    dfqi_exec_bind(t->e, t->labels, t->labels_f);
+    *out = t;
+    return DFQ_OK;
+fail:
+    dfqi_train_release(t);
+    return status;
+}
+
+/* -- a step ---------------------------------------------------------------------------------------- */
+
+static dfq_status read_labels(dfqi_train *t, const int32_t *labels)
+{
+    int64_t classes = t->model->net.arch.classes;
+    for (int64_t i = 0; i < t->o.batch; i++) {
+        if (labels[i] < 0 || labels[i] >= classes)
+            return dfqi_fail(t->ctx, DFQ_E_INVALID, "label %lld is %d, must be 0 to %lld",
+                             (long long)i, labels[i], (long long)classes - 1);
+        t->labels_f[i] = (float)labels[i];
+    }
+    return DFQ_OK;
+}
+
+static int32_t count_correct(const dfqi_train *t, const int32_t *labels)
+{
+    int64_t classes = t->model->net.arch.classes;
+    const float *z = dfqi_exec_data(t->e, t->logits);
+    int32_t correct = 0;
+    for (int64_t i = 0; i < t->o.batch; i++, z += classes) {
+        int64_t best = 0;
+        for (int64_t c = 1; c < classes; c++)
+            if (z[c] > z[best]) best = c;
+        correct += best == labels[i];
+    }
+    return correct;
+}
+
+/* Weight decay is for matrices: not for biases, norms (vectors), class token and positions. */
+static int decays(const dfq_tensor *t)
+{
+    return t->rank == 2 || t->rank == 4;
+}
+
+static void update(dfqi_train *t)
+{
+    const dfqi_train_options *o = &t->o;
+    dfqi_optim_options plain = {
+        .kind = DFQI_ADAMW, .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps};
+    dfqi_optim_options decay = plain;
+    int64_t at = t->done < o->steps ? t->done : o->steps;
+    float rate = dfqi_cosine(at, o->steps, o->warm, o->rate, o->end_rate);
+    decay.weight_decay = o->weight_decay;
+    t->done++;
+    for (int32_t i = 0; i < t->model->net.n_params; i++) {
+        dfq_tensor *p = t->model->net.params[i].tensor;
+        dfqi_optim_step(t->ctx, decays(p) ? &decay : &plain, &t->moments[i], t->done, rate,
+                        dfqi_exec_data(t->e, t->grad[i]), dfqi_tensor_f32(p));
+    }
+}
+
+dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *labels,
+                           float *out_loss, int32_t *out_correct)
+{
+    DFQI_TRY(read_labels(t, labels));
+    dfqi_exec_bind(t->e, t->x, images);
+    DFQI_TRY(dfqi_exec_run(t->e));
+    float loss = *dfqi_exec_data(t->e, t->loss);
+    if (!isfinite(loss))
+        return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
+                         "the loss of step %lld is %g; check the images, or use a smaller rate",
+                         (long long)t->done, (double)loss);
+    int32_t correct = count_correct(t, labels);
+    update(t);
+    *out_loss = loss;
+    *out_correct = correct;
+    return DFQ_OK;
+}

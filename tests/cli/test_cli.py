@@ -1,0 +1,607 @@
+"""Runs the program dfq on a tiny model and looks at results, exit codes, messages and files.
+Usage: test_cli.py DFQ PART, where PART names a class below in lower case; prints TAP."""
+import json
+import os
+import pty
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import tiny
+
+# Two threads on a busy core would spin for their whole time slice between two tiny steps.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+DONE, FAILED, USAGE, INPUT, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 5, 130
+QUICK = ("--images", "8", "--batch", "4", "--iters", "6", "--steps", "6", "--bits", "w4a4")
+
+
+class Run:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def __repr__(self):
+        return f"exit {self.code}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+class Part:
+    """One folder with the tiny model for each test."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def setup(self):
+        self.dir = tempfile.mkdtemp(prefix="dfq-cli-")
+        tiny.make(self.dir)
+
+    def teardown(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def dfq(self, *args, preexec=None, stdout=subprocess.PIPE):
+        p = subprocess.run([self.program, *args], cwd=self.dir, stdout=stdout,
+                           stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120,
+                           preexec_fn=preexec, check=False)
+        return Run(p.returncode, (p.stdout or b"").decode(), p.stderr.decode())
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def read(self, *parts):
+        with open(self.path(*parts), "rb") as f:
+            return f.read()
+
+    def names(self):
+        return sorted(os.listdir(self.dir))
+
+    def fails(self, code, pattern, *args, preexec=None, quiet=True):
+        """One line on stderr, nothing on stdout, nothing left in the folder."""
+        before = self.names()
+        r = self.dfq(*args, *(["-q"] if quiet else []), preexec=preexec)
+        assert r.code == code, r
+        lines = r.err.splitlines()
+        assert len(lines) == 1 and re.search(pattern, lines[0]), r
+        assert lines[0].startswith("dfq"), r
+        assert r.out == "", r
+        assert self.names() == before, (before, self.names())
+
+    def works(self, *args):
+        r = self.dfq(*args)
+        assert r.code == DONE, r
+        return r
+
+
+class Usage(Part):
+    def test_help_of_everything(self):
+        text = self.works("--help").out
+        for verb in ("info", "eval", "synth", "quantize", "bench", "version"):
+            assert verb in text
+            one = self.works(verb, "--help").out
+            assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
+            assert len(one.splitlines()) < 40 and max(map(len, one.splitlines())) <= 110, one
+            assert one == self.works("help", verb).out == self.works(verb, "-h").out
+        assert "130 interrupted" in text
+
+    def test_version(self):
+        line = self.works("version").out
+        assert re.match(r"dfq \d+\.\d+\.\d+, kernels \S+, \d+ threads\n$", line), line
+        assert self.works("--version").out == line
+        assert set(json.loads(self.works("version", "--json").out)) == {"version", "kernels",
+                                                                        "threads"}
+
+    def test_wrong_words(self):
+        self.fails(USAGE, "no verb", quiet=False)
+        self.fails(USAGE, "no verb frob; see dfq --help", "frob", quiet=False)
+        self.fails(USAGE, "unknown.*--frob", "info", "tiny.safetensors", "--frob")
+        self.fails(USAGE, "unknown option -z", "info", "tiny.safetensors", "-z", quiet=False)
+        self.fails(USAGE, "unknown.*--bits", "info", "tiny.safetensors", "--bits", "w4a4")
+        self.fails(USAGE, "no model given", "info")
+        self.fails(USAGE, "one model at a time", "info", "a", "b")
+        self.fails(USAGE, "needs a value", "eval", "tiny.safetensors", "--data", quiet=False)
+        self.fails(USAGE, "--data is missing", "eval", "tiny.safetensors")
+        self.fails(USAGE, "--bits is missing", "quantize", "tiny.safetensors", "-o", "q")
+        self.fails(USAGE, "-o OUT is missing", "quantize", "tiny.safetensors", "--bits", "w4a4")
+
+    def test_wrong_values(self):
+        def quantize(pattern, *args):
+            self.fails(USAGE, pattern, "quantize", "tiny.safetensors", "-o", "q.safetensors", *args)
+        quantize("--bits w1a4: weights of 1 bit, must be 2 to 8", "--bits", "w1a4")
+        quantize("--bits w9a4: weights of 9 bits, must be 2 to 8", "--bits", "w9a4")
+        quantize("--bits w4a1: activations of 1 bit,", "--bits", "w4a1")
+        quantize("--bits w4a9: activations of 9 bits,", "--bits", "w4a9")
+        quantize("must be 2 to 8", "--bits", "w99999999999999999999a4")
+        for text in ("", "4", "w4", "w4a", "a4w4", "w4a4x", "w-4a4", "w 4a4"):
+            quantize("must look like w4a4", "--bits", text)
+        for name in ("--images", "--iters", "--steps", "--batch", "--threads"):
+            for value in ("0", "-1", "x", "3x", "", "99999999999999999999"):
+                quantize(f"{name} is .*must be a whole number from 1 to", "--bits", "w4a4",
+                         f"{name}={value}")
+        for value in ("-1", "x", "", "18446744073709551616"):
+            quantize("--seed is .*must be", "--bits", "w4a4", f"--seed={value}")
+        for name in ("--lr", "--gamma"):
+            for value in ("-1", "nan", "inf", "x", ""):
+                quantize(f"{name} is .*must be a number from", "--bits", "w4a4", f"{name}={value}")
+        quantize("--mode is \"best\", must be parity or improved", "--bits", "w4a4", "--mode", "best")
+        quantize("--kind is \"x\", must be attention, prior, noise or pse", "--bits", "w4a4",
+                 "--kind", "x")
+        quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
+        quantize("--no-tune leaves nothing", "--bits", "w4a4", "--no-tune", "--steps", "4")
+
+
+class Results(Part):
+    def test_info(self):
+        text = self.works("info", "tiny.safetensors").out
+        assert "vit_test" in text and "precision    float" in text
+        j = json.loads(self.works("info", "tiny.safetensors", "--json").out)
+        assert (j["depth"], j["heads"], j["classes"], j["quantized"]) == (2, 2, 5, 0)
+        assert j["bytes"] == os.path.getsize(self.path("tiny.safetensors"))
+
+    def test_eval(self):
+        r = self.works("eval", "tiny.safetensors", "--data", "pictures", "--json")
+        j = json.loads(r.out)
+        assert j["n"] == 100 and j["top1"] == j["correct"] / 100 and j["top5"] == 1
+        assert r.out.startswith('{"n":100,"correct":') and r.out.count("\n") == 1
+        assert re.search(r"100 images, about .* and .* of memory", r.err)
+        assert "eval 50 %" in r.err and "left" in r.err
+        text = self.works("eval", "tiny.safetensors", "-d", "pictures", "-q")
+        assert f"({j['correct']} of 100)" in text.out and text.err == ""
+        few = json.loads(self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "13",
+                                    "-j").out)
+        assert few["n"] == 13
+
+    def test_quantize_and_eval(self):
+        r = self.works("quantize", "tiny.safetensors", "-o", "q.safetensors", *QUICK, "--data",
+                       "pictures", "--report", "r.html", "--json")
+        assert r.out.count("\n") == 1
+        j = json.loads(r.out)
+        assert j["bytes"] == os.path.getsize(self.path("q.safetensors")) < j["model_bytes"] / 2
+        assert re.search(r"about .*synthesis .*tuning .* of memory with \d+ threads", r.err)
+        e = json.loads(self.works("eval", "q.safetensors", "-d", "pictures", "-j").out)
+        assert (e["correct"], e["top5"]) == (j["correct"], j["top5"])
+        assert (e["weight_bits"], e["act_bits"]) == (4, 4)
+        i = json.loads(self.works("info", "q.safetensors", "-j").out)
+        assert i["quantized"] == 1 and len(i["quantizers"]) > 20
+        page = self.read("r.html").decode()
+        for heading in ("Synthetic images", "Attention maps", "Inter-head similarity", "Curves",
+                        "Error of each layer", "Quantizers", "Provenance"):
+            assert f"<h2>{heading}</h2>" in page, heading
+        assert page.count("data:image/png;base64,") == 7 and "src=\"http" not in page
+        assert self.names() == ["pictures", "q.safetensors", "r.html", "tiny.safetensors"]
+
+    def test_modes_and_kinds(self):
+        for i, extra in enumerate((["--mode", "parity"], ["--kind", "prior"], ["--kind", "noise"],
+                                   ["--kind", "pse"], ["--real", "pictures"])):
+            self.works("quantize", "tiny.safetensors", "-o", f"{i}", "-r", f"{i}.html", *QUICK,
+                       *extra)
+        self.works("quantize", "tiny.safetensors", "-o", "n", "--no-tune", "--bits", "w8a8",
+                   "--images", "8", "--iters", "6", "-r", "n.html")
+
+    def test_synth_and_use(self):
+        r = self.works("synth", "tiny.safetensors", "-o", "s", "-n", "8", "--iters", "6", "--batch",
+                       "4", "--json")
+        assert json.loads(r.out)["images"] == 8
+        names = sorted(os.listdir(self.path("s")))
+        assert "labels.csv" in names and "contact.png" in names and "00007.png" in names
+        self.works("quantize", "tiny.safetensors", "-o", "a", "--synth", "s", *QUICK[2:])
+        self.works("quantize", "tiny.safetensors", "-o", "b", *QUICK)
+        assert self.read("a") == self.read("b")
+
+    def test_threads_do_not_matter(self):
+        for n in ("1", "2"):
+            self.works("quantize", "tiny.safetensors", "-o", n, "-t", n, *QUICK)
+            self.works("synth", "tiny.safetensors", "-o", "s" + n, "-t", n, "-n", "6", "--iters",
+                       "6")
+        assert self.read("1") == self.read("2")
+        assert self.read("s1", "images.safetensors") == self.read("s2", "images.safetensors")
+        self.works("quantize", "tiny.safetensors", "-o", "3", "--seed", "1", *QUICK)
+        assert self.read("3") != self.read("1")
+
+    def test_bar_on_a_terminal(self):
+        leader, follower = pty.openpty()
+        p = subprocess.Popen([self.program, "eval", "tiny.safetensors", "-d", "pictures"],
+                             cwd=self.dir, stdout=subprocess.PIPE, stderr=follower)
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                block = os.read(leader, 4096)
+            except OSError:
+                break
+            if not block:
+                break
+            shown += block
+        out = p.communicate()[0]
+        os.close(leader)
+        assert p.returncode == DONE and b"top-1" in out and b"top-1" not in shown
+        assert b"\r\x1b[K" in shown and b"[########################] 100 %" in shown, shown
+
+    def test_bench(self):
+        j = json.loads(self.works("bench", "tiny.safetensors", "--batch", "2", "-t", "1",
+                                  "--json").out)
+        assert j["batch"] == 2 and j["threads"] == 1
+        for kind in ("forward", "synthesis", "tuning"):
+            assert j[kind]["images_per_second"] > 0 and j[kind]["gflops"] > 0
+
+
+class Files(Part):
+    """Model files that are not what they should be: each names the file and what is wrong."""
+
+    def broken(self, pattern, edit=None, **change):
+        weights = tiny.tensors(random.Random(7))
+        for name, value in change.get("weights", {}).items():
+            if value is None:
+                del weights[name]
+            else:
+                weights[name] = value
+        tiny.save(self.path("bad.safetensors"), weights, edit=edit)
+        pattern = r"bad\.safetensors.*" + pattern
+        self.fails(INPUT, pattern, "info", "bad.safetensors")
+        self.fails(INPUT, pattern, "eval", "bad.safetensors", "-d", "pictures")
+        self.fails(INPUT, pattern, "quantize", "bad.safetensors", "-o", "q", *QUICK)
+        self.fails(INPUT, pattern, "synth", "bad.safetensors", "-o", "s")
+        self.fails(INPUT, pattern, "bench", "bad.safetensors")
+
+    def test_not_there(self):
+        self.fails(INPUT, "cannot read nothing: No such file", "info", "nothing")
+        self.fails(INPUT, "cannot read pictures: it is a folder", "info", "pictures")
+
+    def test_no_safetensors(self):
+        for name, content, pattern in (
+                ("a.txt", b"hello", "5 bytes are too few"),
+                ("b.txt", b"hello, this is a text" * 9, "not a safetensors file"),
+                ("c.pth", b"PK\3\4" + bytes(100), "zip archive.*save_file"),
+                ("d.png", self.read("pictures", "0.png"), "PNG picture")):
+            with open(self.path(name), "wb") as f:
+                f.write(content)
+            self.fails(INPUT, name + ".*" + pattern, "quantize", name, "-o", "q", *QUICK)
+
+    def test_offsets(self):
+        def far(header):
+            header["head.weight"]["data_offsets"][1] += 1000000
+        self.broken("tensor \"head.weight\" lies at bytes .* but there are only", far)
+
+        def short(header):
+            header["head.weight"]["data_offsets"][1] -= 4
+        self.broken("tensor \"head.weight\" has 636 bytes of data, its shape and dtype need 640",
+                    short)
+
+        def twice(header):
+            header["norm.bias"]["data_offsets"] = header["norm.weight"]["data_offsets"]
+        self.broken("norm.*overlap", twice)
+
+    def test_cut_short(self):
+        data = self.read("tiny.safetensors")
+        with open(self.path("cut.safetensors"), "wb") as f:
+            f.write(data[:-100])
+        self.fails(INPUT, r"cut\.safetensors: tensor .* the file is cut short or damaged", "quantize",
+                   "cut.safetensors", "-o", "q", *QUICK)
+
+    def test_missing_tensor(self):
+        self.broken("tensor blocks.1.mlp.fc2.weight", weights={"blocks.1.mlp.fc2.weight": None})
+
+    def test_wrong_shape(self):
+        self.broken(r"tensor head.bias is \[6\], expected \[5\]",
+                    weights={"head.bias": ((6,), [0.0] * 6)})
+
+    def test_weights_that_are_no_numbers(self):
+        for value in (float("nan"), float("inf")):
+            bad = [0.0] * 32
+            bad[17] = value
+            self.broken("tensor blocks.0.norm1.bias holds -?(nan|inf) at element 17",
+                        weights={"blocks.0.norm1.bias": ((32,), bad)})
+
+    def test_quantized_twice(self):
+        self.works("quantize", "tiny.safetensors", "-o", "q.safetensors", "--no-tune", "--kind",
+                   "noise", "--images", "4", "--bits", "w4a4")
+        self.fails(INPUT, r"q\.safetensors is quantized already \(w4a4\)", "quantize",
+                   "q.safetensors", "-o", "qq", *QUICK)
+        data = bytearray(self.read("q.safetensors"))
+        with open(self.path("cut"), "wb") as f:
+            f.write(data[:len(data) // 2])
+        self.fails(INPUT, "cut", "eval", "cut", "-d", "pictures")
+
+
+class Inputs(Part):
+    """Image folders that are not what they should be."""
+
+    def both(self, pattern, code=INPUT):
+        self.fails(code, pattern, "eval", "tiny.safetensors", "-d", "pictures")
+        self.fails(code, pattern, "quantize", "tiny.safetensors", "-o", "q", "-d", "pictures",
+                   *QUICK)
+
+    def csv(self, change):
+        with open(self.path("pictures", "labels.csv"), encoding="ascii") as f:
+            lines = f.read().splitlines()
+        change(lines)
+        with open(self.path("pictures", "labels.csv"), "w", encoding="ascii") as f:
+            f.write("\n".join(lines) + "\n")
+
+    def test_broken_pictures(self):
+        picture = self.path("pictures", "50.png")
+        whole = self.read("pictures", "50.png")
+        for content in (whole[:100], b"", b"no picture at all, but long enough to be read"):
+            with open(picture, "wb") as f:
+                f.write(content)
+            self.both(r"50\.png")
+        os.rename(picture, self.path("pictures", "50.jpg"))
+        self.csv(lambda lines: lines.__setitem__(51, "50.jpg,0"))
+        with open(self.path("pictures", "50.jpg"), "wb") as f:
+            f.write(b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(40))
+        self.both(r"50\.jpg")
+        os.unlink(self.path("pictures", "50.jpg"))
+        self.both(r"labels\.csv line 52: there is no file \"50\.jpg\"")
+
+    def test_labels(self):
+        self.csv(lambda lines: lines.__setitem__(3, "2.png,5"))
+        self.both(r"labels\.csv line 4: label 5, the network knows the classes 0\.\.4; use")
+        self.csv(lambda lines: lines.__setitem__(3, "2.png,-1"))
+        self.both(r"labels\.csv line 4: the label must be a number from 0, is \"-1\"")
+        self.csv(lambda lines: lines.__setitem__(3, "2.png"))
+        self.both(r"labels\.csv line 4")
+        self.csv(lambda lines: lines.__setitem__(0, "picture,class"))
+        self.both(r"labels\.csv line 1: must be \"file,label\"")
+
+    def test_no_data(self):
+        os.mkdir(self.path("empty"))
+        self.fails(INPUT, "empty: neither labels.csv nor class folders", "eval", "tiny.safetensors",
+                   "-d", "empty")
+        self.fails(INPUT, "nowhere", "eval", "tiny.safetensors", "-d", "nowhere")
+        self.fails(INPUT, "tiny.safetensors.*CIFAR-10", "eval", "tiny.safetensors", "-d",
+                   "tiny.safetensors")
+        self.fails(USAGE, "--images is 101, pictures has 100", "eval", "tiny.safetensors", "-d",
+                   "pictures", "-n", "101")
+
+    def test_images_to_learn_from(self):
+        self.fails(INPUT, "nowhere", "quantize", "tiny.safetensors", "-o", "q", "--synth", "nowhere",
+                   *QUICK)
+        self.fails(INPUT, "nowhere", "quantize", "tiny.safetensors", "-o", "q", "--real", "nowhere",
+                   *QUICK)
+        os.mkdir(self.path("s"))
+        weights = {"images": ((2, 3, 16, 16), [float("nan")] * 1536)}
+        tiny.save(self.path("s", "images.safetensors"), weights)
+        self.fails(INPUT, "images.safetensors", "quantize", "tiny.safetensors", "-o", "q",
+                   "--synth", "s", *QUICK)
+
+
+class Outputs(Part):
+    def test_nothing_is_replaced(self):
+        for name in ("q", "r.html"):
+            with open(self.path(name), "w", encoding="ascii") as f:
+                f.write("mine")
+        os.mkdir(self.path("s"))
+        self.fails(USAGE, "q is there already; add --force", "quantize", "tiny.safetensors", "-o",
+                   "q", *QUICK)
+        self.fails(USAGE, "r.html is there already; add --force", "quantize", "tiny.safetensors",
+                   "-o", "new", "-r", "r.html", *QUICK)
+        self.fails(USAGE, "s is there already", "synth", "tiny.safetensors", "-o", "s")
+        assert self.read("q") == b"mine" and self.read("r.html") == b"mine"
+        self.works("quantize", "tiny.safetensors", "-o", "q", "-r", "r.html", "--force", *QUICK)
+        assert self.read("q") != b"mine" and self.read("r.html").startswith(b"<!DOCTYPE")
+        for _ in range(2):
+            self.works("synth", "tiny.safetensors", "-o", "s", "-f", "-n", "2", "--iters", "2")
+
+    def test_places(self):
+        self.fails(OUTPUT, "there is no folder no/where", "quantize", "tiny.safetensors", "-o",
+                   "no/where/q", *QUICK)
+        self.fails(OUTPUT, "there is no folder no", "quantize", "tiny.safetensors", "-o", "q",
+                   "--report", "no/r.html", *QUICK)
+        self.fails(USAGE, "--report and -o are both q", "quantize", "tiny.safetensors", "-o", "q",
+                   "--report", "q", *QUICK)
+        self.fails(USAGE, "--report /dev/null is no regular file", "quantize", "tiny.safetensors",
+                   "-o", "q", "--report", "/dev/null", *QUICK)
+
+    def test_full_disk(self):
+        self.fails(OUTPUT, "cannot write /dev/full: No space left on device; make room", "quantize",
+                   "tiny.safetensors", "-o", "/dev/full", *QUICK)
+        with open("/dev/full", "wb") as full:
+            r = self.dfq("info", "tiny.safetensors", stdout=full)
+        assert r.code == OUTPUT and "cannot write the results to stdout" in r.err, r
+
+    def test_file_that_may_not_grow(self):
+        limit = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", self.program]
+        before = self.names()
+        for args in (["quantize", "tiny.safetensors", "-o", "q", *QUICK],
+                     ["synth", "tiny.safetensors", "-o", "s", "-n", "4", "--iters", "2"]):
+            p = subprocess.run(limit + args, cwd=self.dir, capture_output=True, check=False)
+            assert p.returncode == OUTPUT, p
+            assert b"File too large" in p.stderr.splitlines()[-1], p
+            left = [n for n in self.names() if n not in before and not n.endswith(".resume")]
+            assert left == [], left
+            for root, _, names in os.walk(self.dir):
+                assert not [n for n in names if ".tmp" in n or n.endswith(".part")], (root, names)
+
+    def test_tiny_disk(self):
+        """A file system of its own, where that is allowed."""
+        disk = self.path("disk")
+        os.mkdir(disk)
+        script = 'mount -t tmpfs -o size=16k tmpfs disk || exit 77; "$@"; c=$?; ls -A disk; exit $c'
+        p = subprocess.run(["unshare", "-rm", "sh", "-c", script, "sh", self.program, "quantize",
+                            "tiny.safetensors", "-o", "disk/q", "-q", *QUICK], cwd=self.dir,
+                           capture_output=True, check=False)
+        if p.returncode in (1, 77) or b"unshare" in p.stderr:
+            return "a mount of its own is not allowed here"
+        lines = p.stderr.decode().splitlines()
+        assert p.returncode == OUTPUT and "disk/q" in lines[-1], p
+        assert p.stdout in (b"", b"q.resume\n"), p
+        return None
+
+
+class Resume(Part):
+    LONG = ("--images", "8", "--batch", "4", "--iters", "400", "--steps", "300", "--bits", "w4a4",
+            "--data", "pictures")
+
+    def interrupt(self, args, seen, sig=signal.SIGINT):
+        """Runs until `seen` is on stderr, then sends a signal. Returns exit code and stderr."""
+        p = subprocess.Popen([self.program, *args], cwd=self.dir, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+        text = b""
+        while seen.encode() not in text:
+            line = p.stderr.readline()
+            assert line, text
+            text += line
+        p.send_signal(sig)
+        out, err = p.communicate(timeout=60)
+        assert out == b"" or p.returncode == DONE, out
+        return p.returncode, (text + err).decode()
+
+    def check_quantize(self, stops, extra=()):
+        args = ["quantize", "tiny.safetensors", *self.LONG, *extra]
+        whole = self.works(*args, "-o", "whole", "--json")
+        for i, (seen, sig) in enumerate(stops):
+            name = f"part{i}"
+            code, err = self.interrupt([*args, "-o", name, *(["--resume"] if i % 2 else [])], seen,
+                                       sig)
+            if code == DONE: # was faster than the signal
+                continue
+            assert code == INTERRUPTED, err
+            if sig == signal.SIGINT:
+                assert f"{name}.resume" in self.names(), (seen, err)
+                command = err.splitlines()[-1].split("go on with: ")[1]
+                assert command.endswith("--resume") or "--resume" in command, err
+            assert name not in self.names() or "quantized" in seen, (seen, self.names())
+            last = self.works(*args, "-o", name, "--resume", "--json", "-t", "1")
+            assert self.read(name) == self.read("whole"), seen
+            a, b = json.loads(whole.out), json.loads(last.out)
+            assert (a["correct"], a["float_top1"]) == (b["correct"], b["float_top1"])
+            assert f"{name}.resume" not in self.names()
+
+    def test_quantize(self):
+        self.check_quantize([("synth 10 %", signal.SIGINT), ("synth 60 %", signal.SIGINT),
+                             ("calibrate ", signal.SIGINT), ("tune 20 %", signal.SIGINT),
+                             ("tune 80 %", signal.SIGTERM), ("quantized 10 %", signal.SIGINT)])
+
+    def test_parity(self):
+        self.check_quantize([("tune 40 %", signal.SIGINT)], ("--mode", "parity"))
+
+    def test_report_after_resume(self):
+        args = ["quantize", "tiny.safetensors", *self.LONG, "-r", "r.html", "-o", "q"]
+        code, err = self.interrupt(args, "tune 30 %")
+        assert code == INTERRUPTED, err
+        self.works(*args, "--resume")
+        page = self.read("r.html").decode()
+        assert "<h2>Curves</h2>" in page and "Inter-head similarity" in page
+
+    def test_stop_twice(self):
+        args = ["quantize", "tiny.safetensors", *self.LONG]
+        self.works(*args, "-o", "whole")
+        for seen in ("synth 30 %", "tune 30 %"):
+            code, err = self.interrupt([*args, "-o", "q", "--resume"], seen)
+            assert code == INTERRUPTED, err
+        self.works(*args, "-o", "q", "--resume")
+        assert self.read("q") == self.read("whole")
+
+    def test_killed(self):
+        """Checkpoints are also written now and then: a job that was killed goes on."""
+        args = ["quantize", "tiny.safetensors", *self.LONG]
+        self.works(*args, "-o", "whole")
+        code, _ = self.interrupt([*args, "-o", "q", "--checkpoint", "0.05"], "tune 70 %",
+                                 signal.SIGKILL)
+        assert code == -signal.SIGKILL and "q.resume" in self.names() and "q" not in self.names()
+        r = self.works(*args, "-o", "q", "--resume")
+        assert self.read("q") == self.read("whole")
+        assert "synth 50 %" not in r.err, r
+
+    def test_other_options(self):
+        args = ["quantize", "tiny.safetensors", *self.LONG, "-o", "q"]
+        code, err = self.interrupt(args, "synth 30 %")
+        assert code == INTERRUPTED, err
+        self.fails(USAGE, "q.resume is left from an interrupted run; add --resume", *args)
+        self.fails(USAGE, "--seed is 3, q.resume was started with 0", *args, "--resume", "--seed",
+                   "3")
+        self.fails(USAGE, "--bits is w4a8, q.resume was started with w4a4", *args, "--resume",
+                   "--bits", "w4a8")
+        tiny.save(self.path("tiny.safetensors"), tiny.tensors(random.Random(8)))
+        self.fails(USAGE, "tiny.safetensors is not the model", *args, "--resume")
+        with open(self.path("q.resume", "job.txt"), "w", encoding="ascii") as f:
+            f.write("nonsense")
+        self.fails(INPUT, "job.txt", *args, "--resume")
+        self.works(*args, "--force")
+        assert "q.resume" not in self.names()
+
+    def test_damaged_checkpoint(self):
+        args = ["quantize", "tiny.safetensors", *self.LONG, "-o", "q"]
+        code, err = self.interrupt(args, "tune 30 %")
+        assert code == INTERRUPTED, err
+        with open(self.path("q.resume", "tune.safetensors"), "r+b") as f:
+            f.truncate(1000)
+        self.fails(INPUT, "tune.safetensors", *args[:-4], "-o", "q", "--data", "pictures",
+                   "--resume")
+
+    def test_synth(self):
+        args = ["synth", "tiny.safetensors", "-n", "8", "--batch", "4", "--iters", "800"]
+        self.works(*args, "-o", "whole")
+        code, err = self.interrupt([*args, "-o", "s"], "synth 40 %")
+        assert code == INTERRUPTED and "go on with" in err, err
+        assert "s" not in self.names() and "s.resume" in self.names()
+        self.works(*args, "-o", "s", "--resume")
+        for name in os.listdir(self.path("whole")):
+            assert self.read("s", name) == self.read("whole", name), name
+        assert "s.resume" not in self.names() and "s.part" not in self.names()
+
+    def test_eval(self):
+        with open(self.path("pictures", "labels.csv"), "w", encoding="ascii") as f:
+            f.write("file,label\n")
+            for i in range(2000):
+                name = f"l{i}.png"
+                os.link(self.path("pictures", f"{i % 100}.png"), self.path("pictures", name))
+                f.write(f"{name},{i * 7 % 5}\n")
+        args = ["eval", "tiny.safetensors", "-d", "pictures", "--json"]
+        whole = json.loads(self.works(*args).out)
+        code, err = self.interrupt([*args, "-t", "1"], "eval 10 %")
+        if code == DONE:
+            return "was faster than the signal"
+        assert code == INTERRUPTED, err
+        command = err.splitlines()[-1].split("go on with: ")[1].split()
+        last = json.loads(self.works(*command[1:]).out)
+        for key in ("n", "correct", "top1", "top5"):
+            assert last[key] == whole[key], (last, whole)
+        token = command[-1]
+        self.fails(USAGE, "belongs to another model, --arch or --data", "eval", "tiny.safetensors",
+                   "-d", "./pictures", "--resume-at", token)
+        for bad in ("x", "1-2-3-4", "10-20-30-0123456789abcdef"):
+            self.fails(USAGE, "--resume-at", *args, "--resume-at", bad)
+        return None
+
+
+class Assets(Part):
+    """The real model, where it is."""
+
+    def test_vit_tiny(self):
+        shared = os.environ.get("DFQ_TEST_ASSETS", "")
+        model = os.path.join(shared, "models", "vit_tiny_patch16_224.safetensors")
+        data = os.path.join(shared, "data", "imagenet_val_650")
+        if not os.path.exists(model) or not os.path.exists(data):
+            return "DFQ_TEST_ASSETS has no model"
+        j = json.loads(self.works("info", model, "--json").out)
+        assert (j["depth"], j["heads"], j["classes"]) == (12, 3, 1000)
+        j = json.loads(self.works("eval", model, "--data", data, "--json").out)
+        assert (j["n"], j["correct"], j["correct5"]) == (650, 535, 624), j
+        return None
+
+
+def main():
+    part = {c.__name__.lower(): c for c in Part.__subclasses__()}[sys.argv[2]](sys.argv[1])
+    tests = [n for n in dir(part) if n.startswith("test_")]
+    print(f"1..{len(tests)}")
+    for i, name in enumerate(tests):
+        part.setup()
+        begin = time.time()
+        try:
+            skip = getattr(part, name)()
+            print(f"ok {i + 1} - {name}" + (f" # SKIP {skip}" if skip else ""))
+        except Exception: # the next test shall run all the same
+            print(f"not ok {i + 1} - {name}")
+            traceback.print_exc()
+        finally:
+            part.teardown()
+        print(f"{name}: {time.time() - begin:.1f} s", file=sys.stderr)
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Makes a tiny vision transformer with random weights and a labelled set of pictures, with Python's
+standard library alone. Usage: tiny.py FOLDER."""
+import json
+import math
+import os
+import random
+import struct
+import sys
+import zlib
+
+WIDTH, DEPTH, HEADS, HIDDEN, SIDE, PATCH, CLASSES = 32, 2, 2, 64, 16, 4, 5
+
+
+def tensors(rng):
+    """Name -> (shape, values), timm's names."""
+    out = {}
+
+    def normal(name, *shape, dev=0.2):
+        out[name] = (shape, [rng.gauss(0, dev) for _ in range(math.prod(shape))])
+
+    def constant(name, n, value):
+        out[name] = ((n,), [value] * n)
+
+    normal("cls_token", 1, 1, WIDTH)
+    normal("pos_embed", 1, (SIDE // PATCH) ** 2 + 1, WIDTH)
+    normal("patch_embed.proj.weight", WIDTH, 3, PATCH, PATCH)
+    constant("patch_embed.proj.bias", WIDTH, 0.0)
+    for i in range(DEPTH):
+        block = f"blocks.{i}."
+        for norm in ("norm1", "norm2"):
+            constant(block + norm + ".weight", WIDTH, 1.0)
+            constant(block + norm + ".bias", WIDTH, 0.0)
+        for name, rows, columns in (("attn.qkv", 3 * WIDTH, WIDTH), ("attn.proj", WIDTH, WIDTH),
+                                    ("mlp.fc1", HIDDEN, WIDTH), ("mlp.fc2", WIDTH, HIDDEN)):
+            normal(block + name + ".weight", rows, columns)
+            constant(block + name + ".bias", rows, 0.0)
+    constant("norm.weight", WIDTH, 1.0)
+    constant("norm.bias", WIDTH, 0.0)
+    normal("head.weight", CLASSES, WIDTH)
+    constant("head.bias", CLASSES, 0.0)
+    return out
+
+
+def save(path, weights, metadata=None, edit=None):
+    """Writes safetensors; `edit` may change the header before it is written."""
+    header, data = {}, b""
+    header["__metadata__"] = metadata or {"architecture": "vit_test", "heads": str(HEADS)}
+    for name, (shape, values) in weights.items():
+        raw = struct.pack(f"<{len(values)}f", *values)
+        header[name] = {"dtype": "F32", "shape": list(shape),
+                        "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    if edit:
+        edit(header)
+    text = json.dumps(header).encode()
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def png(path, side, rgb):
+    """An 8-bit colour picture; rgb(x, y) gives three bytes."""
+    rows = b"".join(b"\0" + b"".join(bytes(rgb(x, y)) for x in range(side)) for y in range(side))
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I",
+                                                                        zlib.crc32(kind + body))
+
+    with open(path, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0,
+                                                                  0, 0)) +
+                chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def pictures(folder, n, rng):
+    os.makedirs(folder)
+    with open(os.path.join(folder, "labels.csv"), "w") as f:
+        f.write("file,label\n")
+        for i in range(n):
+            a, b, c = (rng.randrange(1, 9) for _ in range(3))
+            png(os.path.join(folder, f"{i}.png"), SIDE,
+                lambda x, y: ((x * a * 7) & 255, (y * b * 7) & 255, (x * y * c) & 255))
+            f.write(f"{i}.png,{i % CLASSES}\n")
+
+
+def make(folder):
+    rng = random.Random(7)
+    save(os.path.join(folder, "tiny.safetensors"), tensors(rng))
+    pictures(os.path.join(folder, "pictures"), 100, rng)
+
+
+if __name__ == "__main__":
+    os.makedirs(sys.argv[1], exist_ok=True)
+    make(sys.argv[1])

@@ -1,0 +1,141 @@
+/* dfq eval: accuracy on labelled images. An interrupted run prints a token that holds its counts,
+ * so that nothing has to lie around on disk: N-CORRECT-CORRECT5-FINGERPRINT. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "files.h"
+#include "json.h"
+#include "model.h"
+#include "text.h"
+
+/* What the counts of a token belong to: the model's bytes, its name, the data set, all labels. */
+static int fingerprint(struct session *s, const dfq_dataset *d, uint64_t *out)
+{
+    const char *arch = s->o->arch ? s->o->arch : "";
+    uint64_t h;
+    if (file_hash(s->o->input, &h) != 0)
+        return session_error(s, CODE_INPUT, "cannot read %s again", s->o->input);
+    h = text_hash(h, arch, strlen(arch) + 1);
+    h = text_hash(h, s->o->data, strlen(s->o->data) + 1);
+    for (int64_t i = 0; i < dfq_dataset_get_count(d); i++) {
+        int32_t label = dfq_dataset_get_label(d, i);
+        h = text_hash(h, &label, sizeof label);
+    }
+    *out = h;
+    return CODE_DONE;
+}
+
+static int take_token(struct session *s, uint64_t print, int64_t count, struct tally *t)
+{
+    const char *text = s->o->resume_at;
+    struct tally v;
+    uint64_t belongs;
+    char tail;
+    if (!text) return CODE_DONE;
+    if (sscanf(text, "%" SCNd64 "-%" SCNd64 "-%" SCNd64 "-%16" SCNx64 "%c", &v.n, &v.correct,
+               &v.correct5, &belongs, &tail) != 4 ||
+        v.n < 0 || v.correct < 0 || v.correct > v.correct5 || v.correct5 > v.n)
+        return session_error(s, CODE_USAGE,
+                             "--resume-at %s is no token; copy what the interrupted run printed",
+                             text);
+    if (belongs != print)
+        return session_error(
+            s, CODE_USAGE,
+            "--resume-at %s belongs to another model, --arch or --data; leave it out "
+            "to start anew",
+            text);
+    if (v.n > count)
+        return session_error(s, CODE_USAGE,
+                             "--resume-at %s: %lld images are done, only %lld asked "
+                             "for; raise --images",
+                             text, (long long)v.n, (long long)count);
+    *t = v;
+    return CODE_DONE;
+}
+
+/* Of several tokens the last one counts, so the new one is simply added. */
+static void say_how_to_go_on(struct session *s, const struct tally *t, uint64_t print)
+{
+    char token[96];
+    snprintf(token, sizeof token, "--resume-at %" PRId64 "-%" PRId64 "-%" PRId64 "-%016" PRIx64,
+             t->n, t->correct, t->correct5, print);
+    char *command = text_command(s->o->argc, s->o->argv, token);
+    session_error(s, CODE_INTERRUPTED, "stopped after %lld images; go on with: %s", (long long)t->n,
+                  command ? command : token);
+    free(command);
+}
+
+static void print_result(struct session *s, const dfq_graph *g, const dfq_graph_info *info,
+                         const struct tally *t)
+{
+    double top1 = (double)t->correct / (double)t->n, top5 = (double)t->correct5 / (double)t->n;
+    double seconds = text_now() - s->start;
+    char a[TEXT_SHORT], b[TEXT_SHORT];
+    if (s->o->json) {
+        struct json j = {stdout, 0};
+        json_open(&j, NULL, '{');
+        json_int(&j, "n", t->n);
+        json_int(&j, "correct", t->correct);
+        json_real(&j, "top1", top1);
+        json_real(&j, "top5", top5);
+        json_int(&j, "correct5", t->correct5);
+        json_text(&j, "file", s->o->input);
+        json_text(&j, "data", s->o->data);
+        json_text(&j, "name", dfq_graph_get_name(g));
+        json_int(&j, "weight_bits", info->weight_bits);
+        json_int(&j, "act_bits", info->act_bits);
+        json_real(&j, "seconds", seconds);
+        json_int(&j, "peak_bytes", (int64_t)session_peak());
+        json_close(&j, '}');
+        putchar('\n');
+        return;
+    }
+    printf("top-1 %.4f (%lld of %lld), top-5 %.4f; %s, peak memory %s\n", top1,
+           (long long)t->correct, (long long)t->n, top5, text_seconds(seconds, a),
+           text_bytes(session_peak(), b));
+}
+
+static int judge(struct session *s, const dfq_graph *g, const dfq_graph_info *info,
+                 const dfq_dataset *d)
+{
+    int64_t count = dfq_dataset_get_count(d);
+    struct tally t = {0, 0, 0};
+    uint64_t print = 0;
+    double seconds = 0;
+    char a[TEXT_SHORT], b[TEXT_SHORT];
+    if (s->o->images > count)
+        return session_error(s, CODE_USAGE, "--images is %lld, %s has %lld",
+                             (long long)s->o->images, s->o->data, (long long)count);
+    if (s->o->images > 0) count = s->o->images;
+    int code = fingerprint(s, d, &print);
+    if (!code) code = take_token(s, print, count, &t);
+    if (!code) code = model_measure(s, g, d, &seconds);
+    if (code) return code;
+    session_say(s, "%lld images, about %s and %s of memory with %d threads", (long long)count,
+                text_seconds(seconds * (double)(count - t.n), a), text_bytes(session_peak(), b),
+                (int)dfq_context_get_threads(s->ctx));
+    code = model_judge(s, g, d, count, "eval", 0, &t);
+    if (code == CODE_INTERRUPTED) say_how_to_go_on(s, &t, print);
+    if (!code) print_result(s, g, info, &t);
+    return code;
+}
+
+int cmd_eval(struct session *s)
+{
+    dfq_graph *g;
+    dfq_graph_info info;
+    dfq_dataset *d;
+    int code = model_load(s, &g, &info);
+    if (code) return code;
+    dfq_status status = dfq_dataset_open(s->ctx, s->o->data, (int32_t)info.classes, &d);
+    if (status == DFQ_OK) {
+        code = judge(s, g, &info, d);
+        dfq_dataset_release(d);
+    } else {
+        code = session_fail(s, status, PHASE_READ);
+    }
+    dfq_graph_release(g);
+    return code;
+}

@@ -1,0 +1,97 @@
+/* dfq info: what a model file holds. */
+#include "commands.h"
+#include "files.h"
+#include "json.h"
+#include "model.h"
+#include "text.h"
+
+static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *path)
+{
+    struct json j = {stdout, 0};
+    json_open(&j, NULL, '{');
+    json_text(&j, "file", path);
+    json_int(&j, "bytes", (int64_t)file_size(path));
+    json_text(&j, "name", dfq_graph_get_name(g));
+    json_int(&j, "quantized", i->quantized);
+    if (i->quantized) json_text(&j, "mode", option_mode_name(i->mode));
+    json_int(&j, "weight_bits", i->weight_bits);
+    json_int(&j, "act_bits", i->act_bits);
+    json_int(&j, "image", i->image);
+    json_int(&j, "classes", i->classes);
+    json_int(&j, "patch", i->patch);
+    json_int(&j, "width", i->width);
+    json_int(&j, "depth", i->depth);
+    json_int(&j, "heads", i->heads);
+    json_int(&j, "hidden", i->hidden);
+    json_int(&j, "parameters", i->parameters);
+    json_int(&j, "macs", i->macs);
+    json_open(&j, "mean", '[');
+    for (int k = 0; k < 3; k++) json_real(&j, NULL, (double)i->mean[k]);
+    json_close(&j, ']');
+    json_open(&j, "std", '[');
+    for (int k = 0; k < 3; k++) json_real(&j, NULL, (double)i->std[k]);
+    json_close(&j, ']');
+    if (i->quantized) {
+        json_open(&j, "quantizers", '[');
+        for (int32_t k = 0; k < i->quantizers; k++) {
+            dfq_quantizer_info q = {.struct_size = sizeof q};
+            if (dfq_graph_get_quantizer(g, k, &q) != DFQ_OK) continue;
+            json_open(&j, NULL, '{');
+            json_text(&j, "name", q.name);
+            json_text(&j, "kind", model_quantizer_kind(&q));
+            json_int(&j, "bits", q.bits);
+            json_int(&j, "steps", q.steps);
+            json_real(&j, "step_min", (double)q.step_min);
+            json_real(&j, "step_max", (double)q.step_max);
+            json_close(&j, '}');
+        }
+        json_close(&j, ']');
+    }
+    json_close(&j, '}');
+    putchar('\n');
+}
+
+static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *path)
+{
+    char a[TEXT_SHORT];
+    int kinds[3] = {0, 0, 0};
+    printf("file         %s, %s\n", path, text_bytes((double)file_size(path), a));
+    printf("network      %s, vision transformer\n", dfq_graph_get_name(g));
+    printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
+           (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],
+           (double)i->std[0], (double)i->std[1], (double)i->std[2]);
+    printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
+           (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
+           (long long)i->patch);
+    printf("classes      %lld\n", (long long)i->classes);
+    printf("parameters   %.4g million\n", (double)i->parameters * 1e-6);
+    printf("forward      %.4g GMAC an image\n", (double)i->macs * 1e-9);
+    if (!i->quantized) {
+        printf("precision    float\n");
+        return;
+    }
+    for (int32_t k = 0; k < i->quantizers; k++) {
+        dfq_quantizer_info q = {.struct_size = sizeof q};
+        if (dfq_graph_get_quantizer(g, k, &q) == DFQ_OK && q.kind >= 0 && q.kind < 3)
+            kinds[q.kind]++;
+    }
+    printf("precision    weights %d bit, activations %d bit, mode %s\n", (int)i->weight_bits,
+           (int)i->act_bits, option_mode_name(i->mode));
+    printf("quantizers   %d: %d of weights, %d uniform and %d logarithmic of activations\n",
+           (int)i->quantizers, kinds[DFQ_QUANTIZER_WEIGHT], kinds[DFQ_QUANTIZER_UNIFORM],
+           kinds[DFQ_QUANTIZER_LOG]);
+}
+
+int cmd_info(struct session *s)
+{
+    dfq_graph *g;
+    dfq_graph_info info;
+    int code = model_load(s, &g, &info);
+    if (code) return code;
+    if (s->o->json)
+        print_json(g, &info, s->o->input);
+    else
+        print_text(g, &info, s->o->input);
+    dfq_graph_release(g);
+    return CODE_DONE;
+}

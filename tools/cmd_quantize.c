@@ -1,0 +1,364 @@
+/* dfq quantize: a float model goes in, a low-bit one comes out. Stages: judge the float network
+ * (this also finds broken pictures before the long work), images, calibration, tuning, saving,
+ * judging the result, report. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "files.h"
+#include "json.h"
+#include "quantize.h"
+#include "synthesis.h"
+#include "text.h"
+
+dfq_status quantize_head(dfq_context *ctx, const dfq_tensor *t, int64_t n, dfq_tensor **out)
+{
+    const int64_t *dims = dfq_tensor_get_dims(t);
+    int64_t part[DFQ_RANK_MAX];
+    dfq_tensor *copy;
+    if (n >= dims[0]) {
+        *out = dfq_tensor_retain(t);
+        return DFQ_OK;
+    }
+    memcpy(part, dims, (size_t)dfq_tensor_get_rank(t) * sizeof *dims);
+    part[0] = n;
+    dfq_status status =
+        dfq_tensor_create(ctx, dfq_tensor_get_dtype(t), dfq_tensor_get_rank(t), part, &copy);
+    if (status != DFQ_OK) return status;
+    memcpy(dfq_tensor_get_data(copy), dfq_tensor_get_data(t), dfq_tensor_get_bytes(copy));
+    *out = copy;
+    return DFQ_OK;
+}
+
+/* -- before work ------------------------------------------------------------------------------- */
+
+static int open_data(struct quantize *q)
+{
+    struct session *s = q->s;
+    double seconds = 0;
+    if (!s->o->data) return CODE_DONE;
+    dfq_status status = dfq_dataset_open(s->ctx, s->o->data, (int32_t)q->info.classes, &q->data);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
+    int code = model_measure(s, q->net, q->data, &seconds);
+    int64_t n = dfq_dataset_get_count(q->data);
+    q->plan.seconds[PLAN_FLOAT] = seconds * (double)(n - q->job.judged[0].n);
+    q->plan.seconds[PLAN_LOW] = 1.5 * seconds * (double)(n - q->job.judged[1].n);
+    return code;
+}
+
+/* Images that need no synthesis. */
+static int read_images(struct quantize *q)
+{
+    struct session *s = q->s;
+    dfq_tensor *all = NULL, *labels = NULL;
+    dfq_dataset *d = NULL;
+    dfq_status status;
+    if (s->o->synth) {
+        status = dfq_images_load(q->net, s->o->synth, &all, &labels);
+        if (status == DFQ_OK)
+            status = quantize_head(s->ctx, all, q->full.images < 0 ? INT64_MAX : q->full.images,
+                                   &q->images);
+    } else {
+        status = dfq_dataset_open(s->ctx, s->o->real, 0, &d);
+        int64_t n = status == DFQ_OK ? dfq_dataset_get_count(d) : 0;
+        if (q->full.images < n) n = q->full.images;
+        if (status == DFQ_OK) status = dfq_dataset_get_batch(d, q->net, 0, n, &q->images);
+    }
+    dfq_tensor_release(all);
+    dfq_tensor_release(labels);
+    dfq_dataset_release(d);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
+    q->full.images = dfq_tensor_get_dims(q->images)[0];
+    return CODE_DONE;
+}
+
+static int prepare(struct quantize *q)
+{
+    struct session *s = q->s;
+    double low = (double)q->info.parameters * (double)s->o->weight_bits / 8;
+    int code = job_open(s, &q->full, low, &q->job);
+    if (!code && s->o->report) {
+        enum file_kind kind = file_kind(s->o->report);
+        if (kind == FILE_OTHER || kind == FILE_FOLDER)
+            code = session_error(
+                s, CODE_USAGE, "--report %s is no regular file; choose another name", s->o->report);
+        else if (strcmp(s->o->report, s->o->out) == 0)
+            code = session_error(s, CODE_USAGE, "--report and -o are both %s; choose another name",
+                                 s->o->out);
+        else
+            code = file_check_output(s, s->o->report, q->job.saved, 0);
+    }
+    if (!code && q->info.quantized)
+        code =
+            session_error(s, CODE_INPUT, "%s is quantized already (w%da%d); give the float model",
+                          s->o->input, (int)q->info.weight_bits, (int)q->info.act_bits);
+    if (!code) code = open_data(q);
+    return code;
+}
+
+static void say_plan(struct quantize *q, double synth_bytes, double base)
+{
+    const struct options *o = &q->full;
+    char t[5][TEXT_SHORT], bytes[TEXT_SHORT];
+    double *sec = q->plan.seconds;
+    if (base + synth_bytes > q->plan.bytes) q->plan.bytes = base + synth_bytes;
+    if (session_peak() > q->plan.bytes) q->plan.bytes = session_peak();
+    session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s, %lld tuning steps",
+                dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits,
+                option_mode_name(o->mode), (long long)o->images,
+                o->synth || o->real ? " of " : " of kind ",
+                o->synth  ? o->synth
+                : o->real ? o->real
+                          : option_kind_name(o->kind),
+                (long long)(o->no_tune ? 0 : o->steps));
+    session_say(q->s,
+                "%s %s (synthesis %s, calibration %s, tuning %s, evaluation %s) and %s of memory "
+                "with %d threads",
+                q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), t[0]),
+                text_seconds(sec[PLAN_SYNTH], t[1]), text_seconds(sec[PLAN_CALIBRATE], t[2]),
+                text_seconds(sec[PLAN_TUNE], t[3]),
+                text_seconds(sec[PLAN_FLOAT] + sec[PLAN_LOW], t[4]),
+                text_bytes(q->plan.bytes, bytes), (int)dfq_context_get_threads(q->s->ctx));
+}
+
+/* Opens what gives the images and tells what the job will take. */
+static int plan(struct quantize *q)
+{
+    struct session *s = q->s;
+    double bytes = 0, base = session_peak();
+    int code;
+    q->plan.bytes = 0;
+    if (s->o->synth || s->o->real) {
+        code = read_images(q);
+    } else {
+        code = synthesis_open(s, &q->full, q->net, &q->job, &q->generator);
+        if (!code) code = synthesis_measure(s, q->generator, &q->plan.seconds[PLAN_SYNTH], &bytes);
+    }
+    if (!code) code = plan_measure(s, q->net, &q->info, &q->full, q->full.images, &q->plan);
+    if (code) return code;
+    q->plan.bytes += base;
+    say_plan(q, bytes, base);
+    return CODE_DONE;
+}
+
+/* -- work -------------------------------------------------------------------------------------- */
+
+static int judge(struct quantize *q, int which)
+{
+    static const char *const labels[2] = {"float", "quantized"};
+    if (!q->data) return CODE_DONE;
+    int code = model_judge(q->s, which ? q->low : q->net, q->data, dfq_dataset_get_count(q->data),
+                           labels[which], plan_after(&q->plan, which ? PLAN_LOW : PLAN_FLOAT),
+                           &q->job.judged[which]);
+    if (code == CODE_INTERRUPTED) (void)job_note(q->s, &q->job);
+    return code;
+}
+
+static dfq_status save_generator(void *handle, const char *path)
+{
+    return dfq_generator_save_checkpoint(handle, path);
+}
+
+/* Makes images and takes what the report needs, so that the generator's memory can go. */
+static int synthesise(struct quantize *q)
+{
+    struct session *s = q->s;
+    dfq_status status = DFQ_OK;
+    if (q->generator) {
+        dfq_generator *g = q->generator;
+        int code = synthesis_run(s, g, &q->job, plan_after(&q->plan, PLAN_SYNTH));
+        if (code) return code;
+        if (!q->job.resumed || q->plan.seconds[PLAN_SYNTH] > 0)
+            job_checkpoint(s, &q->job, save_generator, g, q->job.synth);
+        status = dfq_generator_get_images(g, &q->images);
+        if (status == DFQ_OK) status = dfq_generator_get_losses(g, &q->losses);
+        if (status == DFQ_OK)
+            status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &q->similarity[0],
+                                                  &q->similarity[1]);
+        dfq_generator_release(g);
+        q->generator = NULL;
+    } else {
+        dfq_tensor *head = NULL;
+        status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
+        if (status == DFQ_OK) status = dfq_images_get_similarity(q->net, head, &q->similarity[1]);
+        dfq_tensor_release(head);
+    }
+    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+}
+
+static int calibrate(struct quantize *q)
+{
+    struct session *s = q->s;
+    dfq_quantize_options o = recipe_quantize(&q->full);
+    progress_begin(&s->progress, NULL, 0, plan_after(&q->plan, PLAN_CALIBRATE));
+    dfq_status status = dfq_graph_quantize(q->net, q->images, &o, &q->low);
+    progress_end(&s->progress);
+    if (status == DFQ_E_CANCELLED) return CODE_INTERRUPTED;
+    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+}
+
+static dfq_status run_tuner(void *handle)
+{
+    return dfq_tuner_run(handle);
+}
+
+static dfq_status save_tuner(void *handle, const char *path)
+{
+    return dfq_tuner_save_checkpoint(handle, path);
+}
+
+static int tune_with(struct quantize *q, dfq_tuner *t)
+{
+    struct session *s = q->s;
+    const struct job_stage stage = {run_tuner, save_tuner, t, q->job.tune};
+    dfq_status status = DFQ_OK;
+    if (q->job.resumed && file_kind(q->job.tune) == FILE_REGULAR)
+        status = dfq_tuner_load_checkpoint(t, q->job.tune);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
+    progress_begin(&s->progress, "tune", 0, plan_after(&q->plan, PLAN_TUNE));
+    int code = job_run(s, &q->job, &stage);
+    progress_end(&s->progress);
+    if (code) return code;
+    /* Judging the result can be interrupted too; what is tuned must not be lost by that. */
+    if (q->data && !q->job.saved)
+        job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
+    q->best.struct_size = sizeof q->best;
+    status = dfq_tuner_get_best(t, &q->best);
+    if (status == DFQ_OK) status = dfq_tuner_get_curves(t, &q->curves);
+    if (status == DFQ_OK) status = dfq_tuner_get_evaluations(t, &q->evaluations);
+    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+}
+
+static int tune(struct quantize *q)
+{
+    dfq_tuner_options o = recipe_tuner(&q->full);
+    dfq_tuner *t;
+    if (q->full.no_tune) return CODE_DONE;
+    dfq_status status = dfq_tuner_create(q->net, q->low, q->images, &o, &t);
+    if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
+    int code = tune_with(q, t);
+    dfq_tuner_release(t);
+    return code;
+}
+
+static int save(struct quantize *q)
+{
+    dfq_status status = dfq_graph_save(q->low, q->s->o->out, 0);
+    if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WRITE);
+    q->job.saved = 1;
+    return CODE_DONE;
+}
+
+/* -- results ----------------------------------------------------------------------------------- */
+
+static double top1(const struct tally *t)
+{
+    return t->n > 0 ? (double)t->correct / (double)t->n : (double)NAN;
+}
+
+static void print_json(const struct quantize *q, uint64_t bytes)
+{
+    const struct options *o = &q->full;
+    const struct tally *j0 = &q->job.judged[0], *j1 = &q->job.judged[1];
+    struct json j = {stdout, 0};
+    json_open(&j, NULL, '{');
+    json_text(&j, "file", o->out);
+    json_int(&j, "bytes", (int64_t)bytes);
+    json_text(&j, "model", o->input);
+    json_int(&j, "model_bytes", (int64_t)file_size(o->input));
+    json_text(&j, "name", dfq_graph_get_name(q->net));
+    json_int(&j, "weight_bits", o->weight_bits);
+    json_int(&j, "act_bits", o->act_bits);
+    json_text(&j, "mode", option_mode_name(o->mode));
+    json_int(&j, "images", o->images);
+    if (j1->n > 0) {
+        json_int(&j, "n", j1->n);
+        json_int(&j, "correct", j1->correct);
+        json_real(&j, "top1", top1(j1));
+        json_real(&j, "top5", (double)j1->correct5 / (double)j1->n);
+        json_real(&j, "float_top1", top1(j0));
+        json_real(&j, "float_top5", (double)j0->correct5 / (double)j0->n);
+    }
+    if (q->curves) {
+        json_int(&j, "best_step", q->best.best_step);
+        json_real(&j, "best_kl", q->best.best_kl);
+    }
+    json_real(&j, "seconds", q->seconds);
+    json_int(&j, "peak_bytes", (int64_t)q->peak);
+    json_text(&j, "report", o->report);
+    json_close(&j, '}');
+    putchar('\n');
+}
+
+static void print_result(const struct quantize *q)
+{
+    uint64_t bytes = file_size(q->s->o->out), full = file_size(q->s->o->input);
+    char a[TEXT_SHORT], b[TEXT_SHORT], c[TEXT_SHORT];
+    if (q->s->o->json) {
+        print_json(q, bytes);
+        return;
+    }
+    printf("%s: %s", q->s->o->out, text_bytes((double)bytes, a));
+    if (bytes > 0) printf(" (%.1f times smaller)", (double)full / (double)bytes);
+    if (q->job.judged[1].n > 0)
+        printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));
+    printf(", %s, peak memory %s\n", text_seconds(q->seconds, b), text_bytes(q->peak, c));
+}
+
+static int finish(struct quantize *q)
+{
+    struct session *s = q->s;
+    q->seconds = text_now() - s->start;
+    q->peak = session_peak();
+    if (s->o->report) {
+        dfq_tensor *head = NULL;
+        dfq_status status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
+        if (status == DFQ_OK) status = dfq_graph_get_layer_errors(q->net, q->low, head, &q->errors);
+        dfq_tensor_release(head);
+        if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+        int code = page_write(q);
+        if (code) return code;
+    }
+    print_result(q);
+    return CODE_DONE;
+}
+
+static void release(struct quantize *q)
+{
+    dfq_generator_release(q->generator);
+    dfq_dataset_release(q->data);
+    dfq_tensor_release(q->images);
+    dfq_tensor_release(q->losses);
+    dfq_tensor_release(q->similarity[0]);
+    dfq_tensor_release(q->similarity[1]);
+    dfq_tensor_release(q->curves);
+    dfq_tensor_release(q->evaluations);
+    dfq_tensor_release(q->errors);
+    dfq_graph_release(q->low);
+    dfq_graph_release(q->net);
+}
+
+int cmd_quantize(struct session *s)
+{
+    struct quantize q;
+    memset(&q, 0, sizeof q);
+    q.s = s;
+    q.full = recipe_fill(s->o);
+    int code = model_load(s, &q.net, &q.info);
+    if (code) return code;
+    code = prepare(&q);
+    if (!code) code = plan(&q);
+    if (!code) code = judge(&q, 0);
+    if (!code) code = synthesise(&q);
+    if (!code) code = calibrate(&q);
+    if (!code) code = tune(&q);
+    if (!code) code = save(&q);
+    if (!code) code = judge(&q, 1);
+    if (!code) code = finish(&q);
+    if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &q.job);
+    if (!code) job_remove(&q.job);
+    job_close(&q.job);
+    release(&q);
+    return code;
+}

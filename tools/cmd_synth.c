@@ -1,0 +1,112 @@
+/* dfq synth: images from a model alone. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "files.h"
+#include "json.h"
+#include "recipe.h"
+#include "synthesis.h"
+#include "text.h"
+
+/* A new folder is filled under another name and renamed; one that is there (--force) in place. */
+static int save(struct session *s, const dfq_generator *g)
+{
+    const char *out = s->o->out;
+    int there = file_kind(out) == FILE_FOLDER;
+    char *temp = there ? text_format("%s", out) : NULL;
+    size_t n = strlen(out);
+    while (n > 1 && out[n - 1] == '/') n--;
+    if (!there) temp = text_format("%.*s.part", (int)n, out);
+    if (!temp) return session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
+    progress_begin(&s->progress, NULL, 0, 0);
+    dfq_status status = dfq_generator_save(g, temp, 1);
+    progress_end(&s->progress);
+    int code = status == DFQ_OK            ? CODE_DONE
+               : status == DFQ_E_CANCELLED ? CODE_INTERRUPTED
+                                           : session_fail(s, status, PHASE_WRITE);
+    if (!code && !there && rename(temp, out) != 0)
+        code = session_error(s, CODE_OUTPUT, "cannot write %s: %s; choose another name", out,
+                             strerror(errno));
+    if (code && !there) folder_remove(temp);
+    free(temp);
+    return code;
+}
+
+static double mean_of(const dfq_tensor *t)
+{
+    const float *v = dfq_tensor_get_data(t);
+    size_t n = dfq_tensor_get_bytes(t) / sizeof *v;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)v[i];
+    return n > 0 ? sum / (double)n : 0;
+}
+
+static int print_result(struct session *s, const struct options *full, const dfq_generator *g)
+{
+    dfq_tensor *before, *after;
+    double seconds = text_now() - s->start;
+    char a[TEXT_SHORT], b[TEXT_SHORT];
+    dfq_status status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &before, &after);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+    if (s->o->json) {
+        struct json j = {stdout, 0};
+        json_open(&j, NULL, '{');
+        json_text(&j, "folder", s->o->out);
+        json_int(&j, "images", full->images);
+        json_text(&j, "kind", option_kind_name(full->kind));
+        json_real(&j, "similarity_before", mean_of(before));
+        json_real(&j, "similarity_after", mean_of(after));
+        json_real(&j, "seconds", seconds);
+        json_int(&j, "peak_bytes", (int64_t)session_peak());
+        json_close(&j, '}');
+        putchar('\n');
+    } else {
+        printf("%s: %lld images, inter-head similarity %.3f (was %.3f); %s, peak memory %s\n",
+               s->o->out, (long long)full->images, mean_of(after), mean_of(before),
+               text_seconds(seconds, a), text_bytes(session_peak(), b));
+    }
+    dfq_tensor_release(before);
+    dfq_tensor_release(after);
+    return CODE_DONE;
+}
+
+static int run(struct session *s, const struct options *full, const dfq_graph *net, struct job *job)
+{
+    dfq_generator *g;
+    double seconds, bytes, base = session_peak();
+    char a[TEXT_SHORT], b[TEXT_SHORT];
+    int code = synthesis_open(s, full, net, job, &g);
+    if (code) return code;
+    code = synthesis_measure(s, g, &seconds, &bytes);
+    if (!code) {
+        session_say(s, "%lld images of kind %s, about %s and %s of memory with %d threads",
+                    (long long)full->images, option_kind_name(full->kind), text_seconds(seconds, a),
+                    text_bytes(base + bytes, b), (int)dfq_context_get_threads(s->ctx));
+        code = synthesis_run(s, g, job, 0);
+    }
+    if (!code) code = save(s, g);
+    if (!code) code = print_result(s, full, g);
+    dfq_generator_release(g);
+    return code;
+}
+
+int cmd_synth(struct session *s)
+{
+    struct options full = recipe_fill(s->o);
+    struct job job;
+    dfq_graph *net;
+    dfq_graph_info info;
+    int code = model_load(s, &net, &info);
+    if (code) return code;
+    double set = (double)full.images * 3 * (double)info.image * (double)info.image;
+    code = job_open(s, &full, 5.2 * set, &job);
+    if (!code) code = run(s, &full, net, &job);
+    if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &job);
+    if (!code) job_remove(&job);
+    job_close(&job);
+    dfq_graph_release(net);
+    return code;
+}

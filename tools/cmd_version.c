@@ -1,0 +1,20 @@
+/* dfq version */
+#include "commands.h"
+#include "json.h"
+
+int cmd_version(struct session *s)
+{
+    if (s->o->json) {
+        struct json j = {stdout, 0};
+        json_open(&j, NULL, '{');
+        json_text(&j, "version", dfq_version_text());
+        json_text(&j, "kernels", dfq_context_get_kernels(s->ctx));
+        json_int(&j, "threads", dfq_context_get_threads(s->ctx));
+        json_close(&j, '}');
+        putchar('\n');
+    } else {
+        printf("dfq %s, kernels %s, %d threads\n", dfq_version_text(),
+               dfq_context_get_kernels(s->ctx), (int)dfq_context_get_threads(s->ctx));
+    }
+    return CODE_DONE;
+}

@@ -1,0 +1,32 @@
+/* Files: what is there, whether something may be written, reading, removing. */
+#ifndef DFQ_TOOLS_FILES_H
+#define DFQ_TOOLS_FILES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "session.h"
+
+enum file_kind { FILE_NONE, FILE_REGULAR, FILE_FOLDER, FILE_OTHER /* a device or pipe */ };
+
+enum file_kind file_kind(const char *path);
+uint64_t file_size(const char *path); /* 0 if there is none */
+
+/* A whole file in new memory; NULL with *size 0 if it cannot be read. */
+void *file_read(const char *path, size_t *size);
+
+/* Fingerprint of a file's bytes; 0, or -1 if it cannot be read. */
+int file_hash(const char *path, uint64_t *hash);
+
+/* A small text file, beside and renamed. 0, or -1 with errno. */
+int file_write_text(const char *path, const char *text);
+
+/* Removes a folder and what is in it, folders inside included; what is not there is fine. */
+void folder_remove(const char *path);
+
+/* Can `path` be made? Checks that the folder it lies in is there and writable, that nothing is
+ * replaced without --force (`may_exist`: nothing is asked), and that `need` bytes are free.
+ * Returns 0 or an exit code, after one line. */
+int file_check_output(struct session *s, const char *path, int may_exist, double need);
+
+#endif

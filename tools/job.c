@@ -1,0 +1,238 @@
+/* Long jobs that can be stopped and go on. */
+#include "job.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "files.h"
+#include "text.h"
+
+static const char first_line[] = "dfq job 1\n";
+
+void job_close(struct job *job)
+{
+    free(job->folder);
+    free(job->text);
+    free(job->synth);
+    free(job->tune);
+    free(job->options);
+    memset(job, 0, sizeof *job);
+}
+
+/* -- options that decide the result ------------------------------------------------------------ */
+
+static const char *folder_or_none(const char *path)
+{
+    return path ? path : "none";
+}
+
+static char *describe(const struct options *o, uint64_t model)
+{
+    char *synth =
+        text_format("--arch %s\n--kind %s\n--images %lld\n--iters %lld\n--batch %lld\n"
+                    "--seed %" PRIu64 "\n",
+                    o->arch ? o->arch : "none", option_kind_name(o->kind), (long long)o->images,
+                    (long long)o->iters, (long long)o->batch, o->seed);
+    char *all = NULL;
+    if (synth && o->verb == VERB_SYNTH)
+        all = text_format("verb synth\nmodel %016" PRIx64 "\n%s", model, synth);
+    else if (synth)
+        all = text_format("verb quantize\nmodel %016" PRIx64 "\n%s--bits w%da%d\n--mode %s\n"
+                          "--synth %s\n--real %s\n--no-tune %s\n--steps %lld\n--lr %.9g\n"
+                          "--gamma %.9g\n",
+                          model, synth, (int)o->weight_bits, (int)o->act_bits,
+                          option_mode_name(o->mode), folder_or_none(o->synth),
+                          folder_or_none(o->real), o->no_tune ? "yes" : "no", (long long)o->steps,
+                          o->lr, o->gamma);
+    free(synth);
+    return all;
+}
+
+/* The first line in which two descriptions differ. */
+static int compare(struct session *s, const struct job *job, const char *old)
+{
+    const char *a = job->options, *b = old;
+    while (*a && *b) {
+        size_t n = strcspn(a, "\n"), m = strcspn(b, "\n"), name = strcspn(a, " ");
+        if (n != m || memcmp(a, b, n) != 0) {
+            if (strncmp(a, "model", name) == 0)
+                return session_error(s, CODE_USAGE,
+                                     "%s is not the model that %s was started with; take that one, "
+                                     "or --force without --resume to start anew",
+                                     s->o->input, job->folder);
+            if (m < name || memcmp(a, b, name) != 0) break;
+            return session_error(s, CODE_USAGE,
+                                 "%.*s is%.*s, %s was started with%.*s; take that, or --force "
+                                 "without --resume to start anew",
+                                 (int)name, a, (int)(n - name), a + name, job->folder,
+                                 (int)(m - name), b + name);
+        }
+        a += n + (a[n] == '\n');
+        b += m + (b[m] == '\n');
+    }
+    if (!*a) return CODE_DONE;
+    return session_error(s, CODE_INPUT,
+                         "%s: damaged, or of another version; start anew with --force "
+                         "without --resume",
+                         job->text);
+}
+
+/* -- job.txt ----------------------------------------------------------------------------------- */
+
+/* What stands behind the options: "saved 1" and "judged K N CORRECT CORRECT5 DATA". */
+static void read_state(const struct options *o, struct job *job, const char *text)
+{
+    for (; *text; text += strcspn(text, "\n") + (text[strcspn(text, "\n")] == '\n')) {
+        struct tally t;
+        int k, at = 0;
+        if (strncmp(text, "saved 1\n", 8) == 0) job->saved = 1;
+        if (sscanf(text, "judged %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %n", &k, &t.n, &t.correct,
+                   &t.correct5, &at) != 4 ||
+            at == 0 || !o->data || k < 0 || k > 1)
+            continue;
+        size_t n = strcspn(text + at, "\n");
+        if (n == strlen(o->data) && memcmp(text + at, o->data, n) == 0 && t.n >= 0 &&
+            t.correct >= 0 && t.correct <= t.correct5 && t.correct5 <= t.n)
+            job->judged[k] = t;
+    }
+}
+
+static int read_job(struct session *s, struct job *job)
+{
+    size_t size, n = strlen(first_line);
+    char *raw = file_read(job->text, &size),
+         *text = raw ? text_format("%.*s", (int)size, raw) : NULL;
+    int code;
+    free(raw);
+    if (!text || strncmp(text, first_line, n) != 0) {
+        code = session_error(s, CODE_INPUT,
+                             "%s: not what an interrupted run leaves; start anew with "
+                             "--force without --resume",
+                             job->text);
+    } else {
+        code = compare(s, job, text + n);
+        if (!code) read_state(s->o, job, text + n);
+    }
+    free(text);
+    return code;
+}
+
+int job_note(struct session *s, struct job *job)
+{
+    char *judged = text_format("%s", ""), *all;
+    int failed;
+    if (!job->enabled) {
+        free(judged);
+        return -1;
+    }
+    for (int k = 0; k < 2 && s->o->data && judged; k++) {
+        const struct tally *t = &job->judged[k];
+        char *more = text_format("%sjudged %d %" PRId64 " %" PRId64 " %" PRId64 " %s\n", judged, k,
+                                 t->n, t->correct, t->correct5, s->o->data);
+        free(judged);
+        judged = more;
+    }
+    all = judged ? text_format("%s%s%s%s", first_line, job->options, job->saved ? "saved 1\n" : "",
+                               judged)
+                 : NULL;
+    if (!job->made && file_kind(job->folder) != FILE_FOLDER && mkdir(job->folder, 0777) != 0)
+        failed = 1;
+    else
+        failed = !all || file_write_text(job->text, all) != 0;
+    if (failed)
+        session_error(s, 0, "warning: no checkpoint could be written to %s: %s", job->folder,
+                      strerror(errno));
+    else
+        job->made = 1;
+    free(judged);
+    free(all);
+    return failed ? -1 : 0;
+}
+
+/* -- life -------------------------------------------------------------------------------------- */
+
+static int make_paths(const struct options *o, struct job *job)
+{
+    size_t n = strlen(o->out);
+    while (n > 1 && o->out[n - 1] == '/') n--;
+    job->folder = text_format("%.*s.resume", (int)n, o->out);
+    if (!job->folder) return -1;
+    job->text = text_format("%s/job.txt", job->folder);
+    job->synth = text_format("%s/synth.safetensors", job->folder);
+    job->tune = text_format("%s/tune.safetensors", job->folder);
+    return job->text && job->synth && job->tune ? 0 : -1;
+}
+
+int job_open(struct session *s, const struct options *defaults, double need, struct job *job)
+{
+    uint64_t model;
+    memset(job, 0, sizeof *job);
+    if (file_hash(s->o->input, &model) != 0)
+        return session_error(s, CODE_INPUT, "cannot read %s again: %s", s->o->input,
+                             strerror(errno));
+    job->options = describe(defaults, model);
+    if (!job->options || make_paths(s->o, job) != 0)
+        return session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
+    job->enabled = file_kind(s->o->out) != FILE_OTHER;
+    int there = file_kind(job->folder) == FILE_FOLDER;
+    if (there && s->o->resume) {
+        int code = read_job(s, job);
+        if (code) return code;
+        job->resumed = job->made = 1;
+    } else if (there && s->o->force) {
+        folder_remove(job->folder);
+    } else if (there) {
+        return session_error(s, CODE_USAGE,
+                             "%s is left from an interrupted run; add --resume to go "
+                             "on, or --force to start anew",
+                             job->folder);
+    } else if (s->o->resume) {
+        session_say(s, "nothing to resume at %s, starting from the beginning", job->folder);
+    }
+    return file_check_output(s, s->o->out, job->saved, need);
+}
+
+void job_remove(struct job *job)
+{
+    if (job->made) folder_remove(job->folder);
+    job->made = 0;
+}
+
+/* -- running ----------------------------------------------------------------------------------- */
+
+void job_checkpoint(struct session *s, struct job *job, job_save save, void *handle,
+                    const char *path)
+{
+    if (!job->enabled || job_note(s, job) != 0) return;
+    dfq_status status = save(handle, path);
+    if (status != DFQ_OK)
+        session_error(s, 0, "warning: no checkpoint: %s", dfq_context_get_error(s->ctx));
+}
+
+int job_run(struct session *s, struct job *job, const struct job_stage *stage)
+{
+    for (;;) {
+        s->checkpoint_at = job->enabled ? text_now() + s->o->checkpoint : 0;
+        dfq_status status = stage->run(stage->handle);
+        s->checkpoint_at = 0;
+        if (status == DFQ_OK) return CODE_DONE;
+        if (status != DFQ_E_CANCELLED) return session_fail(s, status, PHASE_WORK);
+        progress_clear(&s->progress);
+        job_checkpoint(s, job, stage->save, stage->handle, stage->path);
+        if (session_interrupted()) return CODE_INTERRUPTED;
+    }
+}
+
+int job_say_how_to_go_on(struct session *s, const struct job *job)
+{
+    const struct options *o = s->o;
+    if (!job->made || !job->enabled)
+        return session_error(s, CODE_INTERRUPTED, "stopped; nothing was kept, start it again");
+    char *command = text_command(o->argc, o->argv, o->resume ? NULL : "--resume");
+    session_error(s, CODE_INTERRUPTED, "stopped, go on with: %s", command ? command : "--resume");
+    free(command);
+    return CODE_INTERRUPTED;
+}

@@ -1,0 +1,54 @@
+/* A long job that can be stopped: the folder OUT.resume beside its output, with
+ *
+ *   job.txt              the options that decide the result, and what was judged already
+ *   synth.safetensors    checkpoint of synthesis
+ *   tune.safetensors     checkpoint of tuning
+ *
+ * The folder is made at the first checkpoint and removed at success. */
+#ifndef DFQ_TOOLS_JOB_H
+#define DFQ_TOOLS_JOB_H
+
+#include "model.h"
+#include "session.h"
+
+struct job {
+    char *folder, *text, *synth, *tune; /* paths */
+    char *options;                      /* "name value" lines */
+    int resumed;                        /* something was read */
+    int made;                           /* the folder is there, and it is this job's */
+    int enabled;                        /* 0: the output is a device, nothing is kept */
+    int saved;                          /* the output was written before the interruption */
+    struct tally judged[2];             /* float and quantized, on s->o->data */
+};
+
+/* Checks the output, finds an interrupted job and compares its options. `defaults` has what was not
+ * given on the command line filled in. Returns 0 or an exit code, after one line. */
+int job_open(struct session *s, const struct options *defaults, double need, struct job *job);
+void job_close(struct job *job);
+
+/* Writes job.txt. 0, or -1 after a warning. */
+int job_note(struct session *s, struct job *job);
+
+/* One checkpoint after job_note; `save` writes to `path`. A failure is a warning: the job goes
+ * on. */
+typedef dfq_status (*job_save)(void *handle, const char *path);
+void job_checkpoint(struct session *s, struct job *job, job_save save, void *handle,
+                    const char *path);
+
+/* Runs a stage to its end, stopping for checkpoints. Returns 0 or an exit code, after one line;
+ * CODE_INTERRUPTED after the last checkpoint, without a line. */
+struct job_stage {
+    dfq_status (*run)(void *handle);
+    job_save save;
+    void *handle;
+    const char *path;
+};
+int job_run(struct session *s, struct job *job, const struct job_stage *stage);
+
+/* The line after an interruption: how to go on. Returns CODE_INTERRUPTED. */
+int job_say_how_to_go_on(struct session *s, const struct job *job);
+
+/* The job is done: its folder goes. */
+void job_remove(struct job *job);
+
+#endif

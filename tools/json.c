@@ -1,0 +1,74 @@
+/* JSON for scripts: compact, one line. */
+#include "json.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "utf8.h"
+
+static void put_text(FILE *f, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    fputc('"', f);
+    while (*p) {
+        size_t n = utf8_length(p);
+        if (n == 0) {
+            fputs("\\ufffd", f);
+            p++;
+        } else if (*p == '"' || *p == '\\') {
+            fprintf(f, "\\%c", *p++);
+        } else if (*p < 0x20) {
+            fprintf(f, "\\u%04x", (unsigned)*p++);
+        } else {
+            fwrite(p, 1, n, f);
+            p += n;
+        }
+    }
+    fputc('"', f);
+}
+
+static void begin(struct json *j, const char *name)
+{
+    if (j->comma) fputc(',', j->f);
+    j->comma = 1;
+    if (!name) return;
+    put_text(j->f, name);
+    fputc(':', j->f);
+}
+
+void json_open(struct json *j, const char *name, char bracket)
+{
+    begin(j, name);
+    fputc(bracket, j->f);
+    j->comma = 0;
+}
+
+void json_close(struct json *j, char bracket)
+{
+    fputc(bracket, j->f);
+    j->comma = 1;
+}
+
+void json_text(struct json *j, const char *name, const char *text)
+{
+    begin(j, name);
+    if (text)
+        put_text(j->f, text);
+    else
+        fputs("null", j->f);
+}
+
+void json_int(struct json *j, const char *name, int64_t value)
+{
+    begin(j, name);
+    fprintf(j->f, "%lld", (long long)value);
+}
+
+void json_real(struct json *j, const char *name, double value)
+{
+    begin(j, name);
+    if (isfinite(value))
+        fprintf(j->f, "%.6g", value);
+    else
+        fputs("null", j->f);
+}

@@ -1,0 +1,21 @@
+/* One line of JSON on a stream, written as it comes: no tree, no memory. Numbers that are not
+ * finite become null, text is escaped and broken UTF-8 becomes U+FFFD. */
+#ifndef DFQ_TOOLS_JSON_H
+#define DFQ_TOOLS_JSON_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+struct json {
+    FILE *f;
+    int comma; /* the next member needs one */
+};
+
+/* `name` is the member's name, NULL inside of lists and for the outermost value. */
+void json_open(struct json *j, const char *name, char bracket);     /* '{' or '[' */
+void json_close(struct json *j, char bracket);                      /* '}' or ']' */
+void json_text(struct json *j, const char *name, const char *text); /* NULL: null */
+void json_int(struct json *j, const char *name, int64_t value);
+void json_real(struct json *j, const char *name, double value);
+
+#endif

@@ -1,0 +1,367 @@
+/* The command line: one table for all verbs, checked values. */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <dfq/dfq.h>
+
+#include "session.h"
+
+const char *const verb_names[VERB_COUNT] = {"info",     "eval",  "synth",
+                                            "quantize", "bench", "version"};
+
+enum {
+    INFO = 1 << VERB_INFO,
+    EVAL = 1 << VERB_EVAL,
+    SYNTH = 1 << VERB_SYNTH,
+    QUANTIZE = 1 << VERB_QUANTIZE,
+    BENCH = 1 << VERB_BENCH,
+    VERSION = 1 << VERB_VERSION,
+    JOBS = SYNTH | QUANTIZE,
+    MODELS = INFO | EVAL | JOBS | BENCH
+};
+
+const struct option_row option_table[OPT_COUNT] = {
+    [OPT_OUT] = {'o', "output", "OUT", JOBS, "what to write; nothing is replaced without --force"},
+    [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH, "bits of weights and activations, 2..8"},
+    [OPT_MODE] = {0, "mode", "WORD", QUANTIZE | BENCH, "quantizers: improved, or parity (MimiQ)"},
+    [OPT_KIND] = {0, "kind", "WORD", JOBS, "images: attention, prior, noise or pse"},
+    [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
+    [OPT_ITERS] = {0, "iters", "N", JOBS, "synthesis: iterations of each batch"},
+    [OPT_STEPS] = {0, "steps", "N", QUANTIZE, "tuning: steps"},
+    [OPT_BATCH] = {0, "batch", "N", JOBS | BENCH, "images computed together"},
+    [OPT_SEED] = {'s', "seed", "N", JOBS, "of all random numbers"},
+    [OPT_LR] = {0, "lr", "X", QUANTIZE, "tuning: learning rate"},
+    [OPT_GAMMA] = {0, "gamma", "X", QUANTIZE, "tuning: weight of the attention distance"},
+    [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
+    [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
+    [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
+    [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE, "labelled images to judge on"},
+    [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE, "write a report, one HTML file"},
+    [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},
+    [OPT_THREADS] = {'t', "threads", "N", MODELS, "1..256; the result does not depend on it"},
+    [OPT_RESUME] = {0, "resume", NULL, JOBS, "go on where an interrupted run left off"},
+    [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL, "go on; an interrupted run prints the token"},
+    [OPT_CHECKPOINT] = {0, "checkpoint", "SECONDS", JOBS, "between checkpoints"},
+    [OPT_FORCE] = {'f', "force", NULL, JOBS, "replace what is there"},
+    [OPT_JSON] = {'j', "json", NULL, MODELS | VERSION, "results as one line of JSON"},
+    [OPT_QUIET] = {'q', "quiet", NULL, MODELS, "no plan and no progress on stderr"},
+    [OPT_HELP] = {'h', "help", NULL, MODELS | VERSION, "this text"},
+};
+
+static const char *const mode_names[] = {"parity", "improved"};
+static const char *const kind_names[] = {"attention", "prior", "noise", "pse"};
+
+const char *option_mode_name(int32_t mode)
+{
+    return mode_names[mode == DFQ_MODE_IMPROVED];
+}
+
+const char *option_kind_name(int32_t kind)
+{
+    return kind_names[kind & 3];
+}
+
+/* -- values ------------------------------------------------------------------------------------ */
+
+static int wrong(const struct options *o, const char *format, ...)
+{
+    va_list args;
+    fprintf(stderr, "dfq %s: ", verb_names[o->verb]);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return CODE_USAGE;
+}
+
+static int take_word(const struct options *o, const char *name, const char *text,
+                     const char *const *words, int n, int32_t *out)
+{
+    char all[96] = "";
+    for (int i = 0; i < n; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s%s", !i ? "" : i + 1 < n ? ", " : " or ", words[i]);
+    }
+    return wrong(o, "--%s is \"%s\", must be %s", name, text, all);
+}
+
+static int take_count(const struct options *o, const char *name, const char *text, int64_t most,
+                      int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end || errno || v < 1 || v > most)
+        return wrong(o, "--%s is %s, must be a whole number from 1 to %lld", name,
+                     *text ? text : "empty", (long long)most);
+    *out = v;
+    return 0;
+}
+
+static int take_seed(const struct options *o, const char *text, uint64_t *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long long v = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno)
+        return wrong(o, "--seed is %s, must be a whole number from 0 to 18446744073709551615",
+                     *text ? text : "empty");
+    *out = v;
+    return 0;
+}
+
+static int take_number(const struct options *o, const char *name, const char *text, double least,
+                       double most, double *out)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (end == text || *end || !(v >= least && v <= most))
+        return wrong(o, "--%s is %s, must be a number from %g to %g", name, *text ? text : "empty",
+                     least, most);
+    *out = v;
+    return 0;
+}
+
+/* "w4a8". A width of many digits is out of range too, whatever it would overflow to. */
+static int take_bits(struct options *o, const char *text)
+{
+    char *end;
+    long v[2];
+    const char *p = text;
+    for (int i = 0; i < 2; i++) {
+        if (*p != "wa"[i] || p[1] < '0' || p[1] > '9')
+            return wrong(o, "--bits is %s, must look like w4a4: bits of weights and activations",
+                         *text ? text : "empty");
+        v[i] = strtol(p + 1, &end, 10);
+        p = end;
+    }
+    if (*p) return wrong(o, "--bits is %s, must look like w4a4: nothing behind it", text);
+    for (int i = 0; i < 2; i++)
+        if (v[i] < 2 || v[i] > 8)
+            return wrong(o, "--bits %s: %s of %ld bit%s, must be 2 to 8; try w4a4", text,
+                         i ? "activations" : "weights", v[i], v[i] == 1 ? "" : "s");
+    o->weight_bits = (int32_t)v[0];
+    o->act_bits = (int32_t)v[1];
+    return 0;
+}
+
+/* Options that only hold a text, and switches: where in `struct options` they go. */
+static const struct place {
+    enum option_id id;
+    size_t at;
+} texts[] = {{OPT_OUT, offsetof(struct options, out)},
+             {OPT_SYNTH, offsetof(struct options, synth)},
+             {OPT_REAL, offsetof(struct options, real)},
+             {OPT_DATA, offsetof(struct options, data)},
+             {OPT_REPORT, offsetof(struct options, report)},
+             {OPT_ARCH, offsetof(struct options, arch)},
+             {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
+  switches[] = {{OPT_NO_TUNE, offsetof(struct options, no_tune)},
+                {OPT_RESUME, offsetof(struct options, resume)},
+                {OPT_FORCE, offsetof(struct options, force)},
+                {OPT_JSON, offsetof(struct options, json)},
+                {OPT_QUIET, offsetof(struct options, quiet)}};
+
+static int take_option(struct options *o, enum option_id id, const char *text)
+{
+    const char *name = option_table[id].name;
+    char *base = (char *)o;
+    int64_t threads = 0;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].id == id) memcpy(base + texts[i].at, &text, sizeof text);
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if (switches[i].id == id) memcpy(base + switches[i].at, &(int){1}, sizeof(int));
+    switch (id) {
+    case OPT_BITS:
+        return take_bits(o, text);
+    case OPT_MODE:
+        return take_word(o, name, text, mode_names, 2, &o->mode);
+    case OPT_KIND:
+        return take_word(o, name, text, kind_names, 4, &o->kind);
+    case OPT_IMAGES:
+        return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
+    case OPT_ITERS:
+        return take_count(o, name, text, 1000 * 1000, &o->iters);
+    case OPT_STEPS:
+        return take_count(o, name, text, 10 * 1000 * 1000, &o->steps);
+    case OPT_BATCH:
+        return take_count(o, name, text, 4096, &o->batch);
+    case OPT_SEED:
+        return take_seed(o, text, &o->seed);
+    case OPT_LR:
+        return take_number(o, name, text, 0, 1000, &o->lr);
+    case OPT_GAMMA:
+        return take_number(o, name, text, 0, 1e6, &o->gamma);
+    case OPT_CHECKPOINT:
+        return take_number(o, name, text, 0.01, 1e6, &o->checkpoint);
+    case OPT_THREADS:
+        if (take_count(o, name, text, 256, &threads)) return CODE_USAGE;
+        o->threads = (int32_t)threads;
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* -- the whole line ---------------------------------------------------------------------------- */
+
+enum { LONG_FIRST = 256 };
+
+/* What getopt_long reads: the verb's options alone. */
+static void make_getopt(enum verb verb, char *letters, struct option *rows)
+{
+    *letters++ = ':'; /* tells a missing value from an unknown option */
+    for (int i = 0; i < OPT_COUNT; i++) {
+        const struct option_row *r = &option_table[i];
+        if (!(r->verbs >> verb & 1)) continue;
+        struct option one = {r->name, r->value ? required_argument : no_argument, NULL,
+                             LONG_FIRST + i};
+        *rows++ = one;
+        if (r->letter) *letters++ = r->letter;
+        if (r->letter && r->value) *letters++ = ':';
+    }
+    *letters = '\0';
+    memset(rows, 0, sizeof *rows);
+}
+
+static int find_option(int c)
+{
+    if (c >= LONG_FIRST) return c - LONG_FIRST;
+    for (int i = 0; i < OPT_COUNT; i++)
+        if (option_table[i].letter == c) return i;
+    return OPT_COUNT;
+}
+
+/* `rest` and `n`: what is no option. */
+static int check_line(struct options *o, char *const *rest, int n)
+{
+    const char *verb = verb_names[o->verb];
+    if (o->verb == VERB_VERSION) {
+        if (n > 0) return wrong(o, "takes no file, got %s", rest[0]);
+        return -1;
+    }
+    if (n < 1) return wrong(o, "no model given; usage: dfq %s MODEL.safetensors [options]", verb);
+    if (n > 1) return wrong(o, "one model at a time: %s and %s were given", rest[0], rest[1]);
+    o->input = rest[0];
+    if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS))
+        return wrong(o, "--bits is missing; for example --bits w4a4");
+    if ((o->verb == VERB_QUANTIZE || o->verb == VERB_SYNTH) && !o->out)
+        return wrong(o, "-o OUT is missing: where shall the result go?");
+    if (o->out && !*o->out) return wrong(o, "-o is empty: where shall the result go?");
+    if (o->verb == VERB_EVAL && !o->data)
+        return wrong(o,
+                     "--data is missing: a folder with labels.csv, a folder of class folders, or "
+                     "a CIFAR-10 file");
+    if (o->synth && o->real) return wrong(o, "--synth and --real exclude each other; give one");
+    if (o->no_tune &&
+        (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) || option_given(o, OPT_GAMMA)))
+        return wrong(o, "--no-tune leaves nothing for --steps, --lr and --gamma; leave them out");
+    return -1;
+}
+
+static int find_verb(const char *text)
+{
+    int i = 0;
+    while (i < VERB_COUNT && strcmp(text, verb_names[i]) != 0) i++;
+    return i;
+}
+
+/* What stands before the options: the verb, or a wish that needs none. */
+static int parse_verb(int argc, char **argv, struct options *o)
+{
+    const char *word = argc > 1 ? argv[1] : NULL;
+    if (!word) {
+        fprintf(stderr, "dfq: no verb given; see dfq --help\n");
+        return CODE_USAGE;
+    }
+    if (strcmp(word, "--version") == 0) {
+        o->verb = VERB_VERSION;
+        return -1;
+    }
+    if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
+        int verb = argc > 2 ? find_verb(argv[2]) : VERB_COUNT;
+        if (verb < VERB_COUNT)
+            help_verb(stdout, (enum verb)verb);
+        else
+            help_program(stdout);
+        return CODE_DONE;
+    }
+    int verb = find_verb(word);
+    if (verb == VERB_COUNT) {
+        fprintf(stderr, "dfq: there is no verb %s; see dfq --help\n", word);
+        return CODE_USAGE;
+    }
+    o->verb = (enum verb)verb;
+    return -1;
+}
+
+static void set_defaults(struct options *o)
+{
+    dfq_quantize_options q;
+    dfq_generator_options g;
+    dfq_quantize_options_init(&q, sizeof q);
+    dfq_generator_options_init(&g, sizeof g);
+    o->weight_bits = q.weight_bits;
+    o->act_bits = q.act_bits;
+    o->mode = q.mode;
+    o->kind = g.kind;
+    o->images = o->iters = o->steps = o->batch = -1;
+    o->lr = o->gamma = (double)NAN;
+    o->checkpoint = 120;
+}
+
+static int parse_options(int argc, char **argv, struct options *o)
+{
+    struct option rows[OPT_COUNT + 1];
+    char letters[3 * OPT_COUNT];
+    const char *verb = verb_names[o->verb];
+    int c, code;
+    make_getopt(o->verb, letters, rows);
+    opterr = 0;
+    optind = 2;
+    while ((c = getopt_long(argc, argv, letters, rows, NULL)) != -1) {
+        const char *word = argv[optind - 1];
+        if (c == ':') return wrong(o, "%s needs a value; see dfq %s --help", word, verb);
+        if (c == '?' && optopt && optopt < LONG_FIRST)
+            return wrong(o, "unknown option -%c; see dfq %s --help", optopt, verb);
+        if (c == '?')
+            return wrong(o, "unknown or unclear option %s; see dfq %s --help", word, verb);
+        int id = find_option(c);
+        if (id == OPT_HELP) {
+            help_verb(stdout, o->verb);
+            return CODE_DONE;
+        }
+        o->given |= (uint32_t)1 << id;
+        code = take_option(o, (enum option_id)id, optarg);
+        if (code) return code;
+    }
+    return check_line(o, argv + optind, argc - optind);
+}
+
+int options_parse(int argc, char **argv, struct options *o)
+{
+    memset(o, 0, sizeof *o);
+    o->argc = argc;
+    o->argv = argv;
+    set_defaults(o);
+    int code = parse_verb(argc, argv, o);
+    if (code >= 0) return code;
+    /* getopt_long sorts what it reads; messages and reports shall have the line as it was typed. */
+    char **sorted = calloc((size_t)argc + 1, sizeof *sorted);
+    if (!sorted) return wrong(o, "there is not enough memory");
+    memcpy(sorted, argv, (size_t)argc * sizeof *sorted);
+    code = parse_options(argc, sorted, o);
+    free(sorted);
+    return code;
+}

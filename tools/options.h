@@ -1,0 +1,87 @@
+/* The command line. One table names every option, what it means and which verbs have it; parsing
+ * and help both come from it. */
+#ifndef DFQ_TOOLS_OPTIONS_H
+#define DFQ_TOOLS_OPTIONS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum verb { VERB_INFO, VERB_EVAL, VERB_SYNTH, VERB_QUANTIZE, VERB_BENCH, VERB_VERSION, VERB_COUNT };
+
+enum option_id {
+    OPT_OUT,
+    OPT_BITS,
+    OPT_MODE,
+    OPT_KIND,
+    OPT_IMAGES,
+    OPT_ITERS,
+    OPT_STEPS,
+    OPT_BATCH,
+    OPT_SEED,
+    OPT_LR,
+    OPT_GAMMA,
+    OPT_NO_TUNE,
+    OPT_SYNTH,
+    OPT_REAL,
+    OPT_DATA,
+    OPT_REPORT,
+    OPT_ARCH,
+    OPT_THREADS,
+    OPT_RESUME,
+    OPT_RESUME_AT,
+    OPT_CHECKPOINT,
+    OPT_FORCE,
+    OPT_JSON,
+    OPT_QUIET,
+    OPT_HELP,
+    OPT_COUNT
+};
+
+/* Numbers that were not given are -1 (NaN for floats): the library's defaults hold. */
+struct options {
+    int argc;
+    char *const *argv; /* the whole command line, for messages and reports */
+    enum verb verb;
+    uint32_t given; /* bit of each option_id on the command line */
+    const char *input;
+    const char *out, *arch, *synth, *real, *data, *report, *resume_at;
+    int32_t weight_bits, act_bits; /* 2..8 */
+    int32_t mode, kind;            /* DFQ_MODE_*, DFQ_GENERATOR_* */
+    int64_t images, iters, steps, batch;
+    uint64_t seed;
+    double lr, gamma;
+    double checkpoint; /* seconds between checkpoints */
+    int32_t threads;
+    int no_tune, resume, force, json, quiet;
+};
+
+extern const char *const verb_names[VERB_COUNT];
+
+static inline int option_given(const struct options *o, enum option_id id)
+{
+    return (o->given >> id & 1) != 0;
+}
+
+/* Reads the command line. Returns -1 to go on, or an exit code: help was printed to stdout (0), or
+ * something is wrong and one line on stderr says what (2). */
+int options_parse(int argc, char **argv, struct options *out);
+
+/* For words of the table: their names, as the command line has them. */
+const char *option_mode_name(int32_t mode);
+const char *option_kind_name(int32_t kind);
+
+/* -- for help.c: the table --------------------------------------------------------------------- */
+
+struct option_row {
+    char letter;              /* 0: none */
+    const char *name, *value; /* value: what stands behind it; NULL: a switch */
+    uint32_t verbs;           /* bits of enum verb */
+    const char *help;
+};
+
+extern const struct option_row option_table[OPT_COUNT];
+
+void help_program(FILE *f);
+void help_verb(FILE *f, enum verb verb);
+
+#endif

@@ -1,0 +1,33 @@
+/* A quantization job while it runs, as cmd_quantize.c and page.c share it. */
+#ifndef DFQ_TOOLS_QUANTIZE_H
+#define DFQ_TOOLS_QUANTIZE_H
+
+#include "job.h"
+#include "recipe.h"
+#include "session.h"
+
+struct quantize {
+    struct session *s;
+    struct options full; /* defaults filled in */
+    struct job job;
+    struct plan plan;
+    dfq_graph *net, *low; /* float and quantized */
+    dfq_graph_info info;  /* of the float network */
+    dfq_dataset *data;    /* NULL without --data */
+    dfq_generator *generator;
+    dfq_tensor *images;
+    dfq_tensor *losses;               /* of synthesis; NULL if images were read */
+    dfq_tensor *similarity[2];        /* before and after; before may be NULL */
+    dfq_tensor *curves, *evaluations; /* of tuning; NULL with --no-tune */
+    dfq_tensor *errors;               /* [depth + 1] dB */
+    dfq_tuner_best best;
+    double seconds, peak; /* of the whole job, filled before results are told */
+};
+
+/* The first n rows of a tensor (all if there are fewer): a new reference or a copy. */
+dfq_status quantize_head(dfq_context *ctx, const dfq_tensor *t, int64_t n, dfq_tensor **out);
+
+/* Writes the report. Returns 0 or an exit code, after one line. */
+int page_write(const struct quantize *q);
+
+#endif

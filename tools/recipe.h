@@ -1,0 +1,34 @@
+/* From the command line to the library's options. */
+#ifndef DFQ_TOOLS_RECIPE_H
+#define DFQ_TOOLS_RECIPE_H
+
+#include "options.h"
+#include "session.h"
+
+/* The same options with the library's defaults where nothing was given. --images stays open with
+ * --synth: all of the folder. */
+struct options recipe_fill(const struct options *o);
+
+/* Options of the library; from what recipe_fill gave. */
+dfq_generator_options recipe_generator(const struct options *full);
+dfq_quantize_options recipe_quantize(const struct options *full);
+dfq_tuner_options recipe_tuner(const struct options *full);
+
+/* What a job will take. Seconds by stage, in order. */
+enum { PLAN_FLOAT, PLAN_SYNTH, PLAN_CALIBRATE, PLAN_TUNE, PLAN_LOW, PLAN_COUNT };
+
+struct plan {
+    double seconds[PLAN_COUNT];
+    double bytes; /* memory at the peak, of the whole process */
+};
+
+double plan_total(const struct plan *p);
+double plan_after(const struct plan *p, int stage); /* seconds behind `stage` */
+
+/* Fills calibration, tuning and memory for `images` images: times a forward pass of the float
+ * network and a step of a throw-away tuning job on noise. Returns 0 or an exit code, after one
+ * line. */
+int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
+                 const struct options *full, int64_t images, struct plan *p);
+
+#endif

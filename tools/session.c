@@ -1,0 +1,179 @@
+/* Context, signals, error lines. */
+#include "session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "text.h"
+
+/* -- interruption ------------------------------------------------------------------------------ */
+
+static dfq_context *volatile running;
+static volatile sig_atomic_t interrupted;
+
+/* The first signal stops at the next point from which the job can go on, the second at once. */
+static void on_signal(int signal)
+{
+    (void)signal;
+    if (interrupted) _exit(CODE_INTERRUPTED);
+    interrupted = 1;
+    if (running) dfq_context_cancel(running);
+}
+
+static void catch_signals(void)
+{
+    static const int stop[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction a;
+    memset(&a, 0, sizeof a);
+    sigemptyset(&a.sa_mask);
+    a.sa_handler = on_signal;
+    a.sa_flags = SA_RESTART;
+    for (size_t i = 0; i < sizeof stop / sizeof *stop; i++) {
+        struct sigaction old; /* what was ignored on purpose (nohup) stays so */
+        if (sigaction(stop[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(stop[i], &a, NULL);
+    }
+    /* A file that may not grow and a reader that has gone are errors of write(), not a death. */
+    a.sa_handler = SIG_IGN;
+    sigaction(SIGXFSZ, &a, NULL);
+    sigaction(SIGPIPE, &a, NULL);
+}
+
+int session_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+/* -- the library's callbacks ------------------------------------------------------------------- */
+
+static void on_log(int32_t level, const char *line, void *user)
+{
+    struct session *s = user;
+    if (s->mute || (level > DFQ_LOG_WARNING)) return;
+    progress_clear(&s->progress);
+    fprintf(stderr, "dfq %s: %s%s\n", verb_names[s->o->verb],
+            level == DFQ_LOG_WARNING ? "warning: " : "", line);
+}
+
+static int32_t on_progress(const dfq_progress *p, void *user)
+{
+    struct session *s = user;
+    progress_show(&s->progress, p->stage, p->done, p->total, p->loss);
+    return s->checkpoint_at > 0 && text_now() >= s->checkpoint_at;
+}
+
+/* -- life -------------------------------------------------------------------------------------- */
+
+int session_open(struct session *s, const struct options *o)
+{
+    dfq_context_options c;
+    memset(s, 0, sizeof *s);
+    s->o = o;
+    s->start = text_now();
+    progress_init(&s->progress, o->quiet);
+    catch_signals();
+    dfq_context_options_init(&c, sizeof c);
+    c.threads = o->threads;
+    c.log = on_log;
+    c.progress = on_progress;
+    c.log_user = c.progress_user = s;
+    dfq_status status = dfq_context_create(&c, &s->ctx);
+    if (status != DFQ_OK) {
+        s->ctx = NULL;
+        return session_error(s, CODE_FAILED, "cannot start: %s", dfq_status_name(status));
+    }
+    running = s->ctx;
+    return CODE_DONE;
+}
+
+void session_close(struct session *s)
+{
+    running = NULL;
+    dfq_context_release(s->ctx);
+    s->ctx = NULL;
+}
+
+/* -- lines ------------------------------------------------------------------------------------- */
+
+static void line(struct session *s, const char *format, va_list args)
+{
+    progress_clear(&s->progress);
+    fprintf(stderr, "dfq %s: ", verb_names[s->o->verb]);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+void session_say(struct session *s, const char *format, ...)
+{
+    va_list args;
+    if (s->o->quiet) return;
+    va_start(args, format);
+    line(s, format, args);
+    va_end(args);
+}
+
+int session_error(struct session *s, int code, const char *format, ...)
+{
+    va_list args;
+    progress_end(&s->progress);
+    va_start(args, format);
+    line(s, format, args);
+    va_end(args);
+    return code;
+}
+
+static int code_of(dfq_status status, enum phase phase)
+{
+    switch (status) {
+    case DFQ_E_INVALID:
+    case DFQ_E_EXISTS:
+        return CODE_USAGE;
+    case DFQ_E_UNSUPPORTED:
+    case DFQ_E_SHAPE:
+    case DFQ_E_CORRUPT:
+        return CODE_INPUT;
+    case DFQ_E_NUMERIC:
+        return phase == PHASE_READ ? CODE_INPUT : CODE_FAILED;
+    case DFQ_E_IO:
+        return phase == PHASE_WRITE ? CODE_OUTPUT : CODE_INPUT;
+    case DFQ_E_INFEASIBLE:
+        return CODE_INFEASIBLE;
+    case DFQ_E_CANCELLED:
+        return CODE_INTERRUPTED;
+    default:
+        return CODE_FAILED;
+    }
+}
+
+int session_fail(struct session *s, dfq_status status, enum phase phase)
+{
+    const char *text = dfq_context_get_error(s->ctx), *cure = "";
+    int code = code_of(status, phase);
+    if (status == DFQ_E_NOMEM) {
+        text = "there is not enough memory";
+        cure = "; a smaller --batch or fewer --images need less";
+    } else if (!*text) {
+        text = dfq_status_name(status);
+    }
+    if (code == CODE_OUTPUT) cure = "; make room or choose another place, then run it again";
+    return session_error(s, code, "%s%s", text, cure);
+}
+
+double session_peak(void)
+{
+    struct rusage u;
+    if (getrusage(RUSAGE_SELF, &u) != 0) return 0;
+    return (double)u.ru_maxrss * 1024;
+}
+
+int session_results(struct session *s, int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
+    return session_error(s, CODE_OUTPUT, "cannot write the results to stdout: %s; they are lost",
+                         strerror(errno));
+}

@@ -1,0 +1,54 @@
+/* Synthesis as synth and quantize share it. */
+#include "synthesis.h"
+
+#include "files.h"
+#include "recipe.h"
+
+int synthesis_open(struct session *s, const struct options *full, const dfq_graph *net,
+                   struct job *job, dfq_generator **out)
+{
+    dfq_generator_options o = recipe_generator(full);
+    dfq_generator *g;
+    dfq_status status = dfq_generator_create(net, &o, &g);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+    if (job->resumed && file_kind(job->synth) == FILE_REGULAR) {
+        status = dfq_generator_load_checkpoint(g, job->synth);
+        if (status != DFQ_OK) {
+            dfq_generator_release(g);
+            return session_fail(s, status, PHASE_READ);
+        }
+    }
+    *out = g;
+    return CODE_DONE;
+}
+
+int synthesis_measure(struct session *s, dfq_generator *g, double *seconds, double *bytes)
+{
+    dfq_generator_cost before = {.struct_size = sizeof before}, c = {.struct_size = sizeof c};
+    dfq_status status = dfq_generator_estimate(g, 0, &before);
+    if (status == DFQ_OK) status = dfq_generator_estimate(g, before.done < before.units, &c);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+    if (session_interrupted()) return CODE_INTERRUPTED;
+    *seconds = before.done < before.units ? c.seconds_left : 0;
+    *bytes = (double)c.bytes;
+    return CODE_DONE;
+}
+
+static dfq_status run(void *handle)
+{
+    return dfq_generator_run(handle);
+}
+
+static dfq_status save(void *handle, const char *path)
+{
+    return dfq_generator_save_checkpoint(handle, path);
+}
+
+int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double later)
+{
+    const struct job_stage stage = {run, save, g, job->synth};
+    progress_begin(&s->progress, "synth", 0, later);
+    int code = job_run(s, job, &stage);
+    progress_end(&s->progress);
+    return code;
+}

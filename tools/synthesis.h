@@ -1,0 +1,16 @@
+/* Synthesis as synth and quantize share it: create, go on, measure, run with checkpoints. */
+#ifndef DFQ_TOOLS_SYNTHESIS_H
+#define DFQ_TOOLS_SYNTHESIS_H
+
+#include "job.h"
+#include "session.h"
+
+enum { SYNTHESIS_SHOWN = 64 }; /* images that similarity and pictures are made of */
+
+/* All return 0 or an exit code, after one line; CODE_INTERRUPTED without one. */
+int synthesis_open(struct session *s, const struct options *full, const dfq_graph *net,
+                   struct job *job, dfq_generator **out);
+int synthesis_measure(struct session *s, dfq_generator *g, double *seconds, double *bytes);
+int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double later);
+
+#endif
