@@ -221,8 +221,7 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
     progress_end(&s->progress);
     if (code) return code;
     /* Judging the result can be interrupted too; what is tuned must not be lost by that. */
-    if (q->data && !q->job.saved)
-        job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
+    if (q->data && !q->job.saved) job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
     q->best.struct_size = sizeof q->best;
     status = dfq_tuner_get_best(t, &q->best);
     if (status == DFQ_OK) status = dfq_tuner_get_curves(t, &q->curves);
