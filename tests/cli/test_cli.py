@@ -126,7 +126,8 @@ class Usage(Part):
         for name in ("--lr", "--gamma"):
             for value in ("-1", "nan", "inf", "x", ""):
                 quantize(f"{name} is .*must be a number from", "--bits", "w4a4", f"{name}={value}")
-        quantize("--mode is \"best\", must be parity or improved", "--bits", "w4a4", "--mode", "best")
+        quantize("--mode is \"best\", must be parity or improved", "--bits", "w4a4", "--mode",
+                 "best")
         quantize("--kind is \"x\", must be attention, prior, noise or pse", "--bits", "w4a4",
                  "--kind", "x")
         quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
@@ -278,8 +279,8 @@ class Files(Part):
         data = self.read("tiny.safetensors")
         with open(self.path("cut.safetensors"), "wb") as f:
             f.write(data[:-100])
-        self.fails(INPUT, r"cut\.safetensors: tensor .* the file is cut short or damaged", "quantize",
-                   "cut.safetensors", "-o", "q", *QUICK)
+        self.fails(INPUT, r"cut\.safetensors: tensor .* the file is cut short or damaged",
+                   "quantize", "cut.safetensors", "-o", "q", *QUICK)
 
     def test_missing_tensor(self):
         self.broken("tensor blocks.1.mlp.fc2.weight", weights={"blocks.1.mlp.fc2.weight": None})
@@ -357,10 +358,9 @@ class Inputs(Part):
                    "pictures", "-n", "101")
 
     def test_images_to_learn_from(self):
-        self.fails(INPUT, "nowhere", "quantize", "tiny.safetensors", "-o", "q", "--synth", "nowhere",
-                   *QUICK)
-        self.fails(INPUT, "nowhere", "quantize", "tiny.safetensors", "-o", "q", "--real", "nowhere",
-                   *QUICK)
+        for option in ("--synth", "--real"):
+            self.fails(INPUT, "nowhere", "quantize", "tiny.safetensors", "-o", "q", option,
+                       "nowhere", *QUICK)
         os.mkdir(self.path("s"))
         weights = {"images": ((2, 3, 16, 16), [float("nan")] * 1536)}
         tiny.save(self.path("s", "images.safetensors"), weights)
@@ -585,7 +585,8 @@ class Assets(Part):
 
 
 def main():
-    part = {c.__name__.lower(): c for c in Part.__subclasses__()}[sys.argv[2]](sys.argv[1])
+    parts = {c.__name__.lower(): c for c in Part.__subclasses__()}
+    part = parts[sys.argv[2]](os.path.abspath(sys.argv[1]))
     tests = [n for n in dir(part) if n.startswith("test_")]
     print(f"1..{len(tests)}")
     for i, name in enumerate(tests):
