@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "files.h"
@@ -19,8 +21,14 @@ static int save(struct session *s, const dfq_generator *g)
     char *temp = there ? text_format("%s", out) : NULL;
     size_t n = strlen(out);
     while (n > 1 && out[n - 1] == '/') n--;
-    if (!there) temp = text_format("%.*s.part", (int)n, out);
+    if (!there) temp = text_format("%.*s.%ld.part", (int)n, out, (long)getpid());
     if (!temp) return session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
+    if (!there && mkdir(temp, 0777) != 0) {
+        int code = session_error(s, CODE_OUTPUT, "cannot write %s: %s; choose another place", temp,
+                                 strerror(errno));
+        free(temp);
+        return code;
+    }
     progress_begin(&s->progress, NULL, 0, 0);
     dfq_status status = dfq_generator_save(g, temp, 1);
     progress_end(&s->progress);
@@ -82,9 +90,10 @@ static int run(struct session *s, const struct options *full, const dfq_graph *n
     if (code) return code;
     code = synthesis_measure(s, g, &seconds, &bytes);
     if (!code) {
+        bytes = base + bytes > session_peak() ? base + bytes : session_peak();
         session_say(s, "%lld images of kind %s, about %s and %s of memory with %d threads",
                     (long long)full->images, option_kind_name(full->kind), text_seconds(seconds, a),
-                    text_bytes(base + bytes, b), (int)dfq_context_get_threads(s->ctx));
+                    text_bytes(bytes, b), (int)dfq_context_get_threads(s->ctx));
         code = synthesis_run(s, g, job, 0);
     }
     if (!code) code = save(s, g);

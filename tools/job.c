@@ -1,11 +1,13 @@
 /* Long jobs that can be stopped and go on. */
 #include "job.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "files.h"
 #include "text.h"
@@ -166,6 +168,25 @@ static int make_paths(const struct options *o, struct job *job)
     return job->text && job->synth && job->tune ? 0 : -1;
 }
 
+/* Removes what a job leaves, and the halves of files of one that was killed; nothing else. */
+static void remove_own(const struct job *job)
+{
+    static const char *const own[] = {"job.txt", "synth.safetensors", "tune.safetensors"};
+    struct dirent *e;
+    DIR *d = opendir(job->folder);
+    if (!d) return;
+    while ((e = readdir(d)) != NULL)
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+            char *name = strncmp(e->d_name, own[i], strlen(own[i])) == 0
+                             ? text_format("%s/%s", job->folder, e->d_name)
+                             : NULL;
+            if (name) unlink(name);
+            free(name);
+        }
+    closedir(d);
+    rmdir(job->folder);
+}
+
 int job_open(struct session *s, const struct options *defaults, double need, struct job *job)
 {
     uint64_t model;
@@ -183,7 +204,7 @@ int job_open(struct session *s, const struct options *defaults, double need, str
         if (code) return code;
         job->resumed = job->made = 1;
     } else if (there && s->o->force) {
-        folder_remove(job->folder);
+        remove_own(job);
     } else if (there) {
         return session_error(s, CODE_USAGE,
                              "%s is left from an interrupted run; add --resume to go "
@@ -197,7 +218,7 @@ int job_open(struct session *s, const struct options *defaults, double need, str
 
 void job_remove(struct job *job)
 {
-    if (job->made) folder_remove(job->folder);
+    if (job->made) remove_own(job);
     job->made = 0;
 }
 

@@ -50,9 +50,7 @@ static dfq_status draw_contact(const struct quantize *q, const char *folder, str
     dfq_status status = set && path ? quantize_head(ctx, q->images, n, &head) : DFQ_E_NOMEM;
     if (status == DFQ_OK) status = dfq_tensor_create(ctx, DFQ_DTYPE_I32, 1, &n, &labels);
     if (status == DFQ_OK) status = dfq_images_save(q->net, head, labels, set, 1);
-    if (status == DFQ_OK)
-        (void)take_picture(&p->contact, path, NULL,
-                           q->s->o->real ? "Real images, in order." : "First images, in order.");
+    if (status == DFQ_OK) (void)take_picture(&p->contact, path, NULL, "First images, in order.");
     dfq_tensor_release(head);
     dfq_tensor_release(labels);
     free(set);
@@ -89,13 +87,14 @@ static dfq_status draw(const struct quantize *q, struct page *p)
     if (!folder) return DFQ_E_NOMEM;
     dfq_status status = DFQ_OK;
     if (mkdtemp(folder)) {
-        status = draw_contact(q, folder, p);
+        /* the page says of these images that they come from the network alone */
+        if (!q->s->o->real) status = draw_contact(q, folder, p);
         if (status == DFQ_OK) status = draw_attention(q, folder, p);
         folder_remove(folder);
     }
     free(folder);
     p->r.synthetic = &p->contact;
-    p->r.n_synthetic = 1;
+    p->r.n_synthetic = q->s->o->real ? 0 : 1;
     p->r.attention = p->attention;
     return status;
 }
@@ -313,6 +312,7 @@ static void fill_provenance(const struct quantize *q, struct page *p)
 static void fill_summary(const struct quantize *q, struct page *p)
 {
     const struct tally *t = q->job.judged;
+    if (q->s->o->real) p->r.title = "Quantization report: real images, not data-free";
     p->r.model = dfq_graph_get_name(q->net);
     p->r.mode = option_mode_name(q->full.mode);
     p->r.weight_bits = q->full.weight_bits;

@@ -157,6 +157,8 @@ int session_fail(struct session *s, dfq_status status, enum phase phase)
     if (status == DFQ_E_NOMEM) {
         text = "there is not enough memory";
         cure = "; a smaller --batch or fewer --images need less";
+    } else if (status == DFQ_E_CANCELLED) {
+        text = "interrupted";
     } else if (!*text) {
         text = dfq_status_name(status);
     }
