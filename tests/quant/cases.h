@@ -1,0 +1,26 @@
+/* The cases of the quant suite, one file each, and what they share. */
+#ifndef DFQT_QUANT_CASES_H
+#define DFQT_QUANT_CASES_H
+
+#include <check.h>
+
+#include "quant/model.h"
+
+TCase *dfqt_calibrate_case(void);
+TCase *dfqt_file_case(void);
+TCase *dfqt_failure_case(void);
+
+enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
+
+dfq_context *dfqt_context(int32_t threads);
+/* A random transformer (16 pixels, patches of 4, width 24, 2 blocks, 3 heads) as a float model, and
+ * DFQT_IMAGES random images. */
+dfq_status dfqt_teacher(dfq_context *ctx, dfqi_model **out);
+void dfqt_images(float *x);
+/* Its student, calibrated on the images. */
+dfq_status dfqt_quantize(const dfqi_model *teacher, dfqi_mode mode, int32_t weight_bits,
+                         int32_t act_bits, dfqi_model **out);
+/* Logits of the images, [DFQT_IMAGES][DFQT_CLASSES]. */
+void dfqt_logits(const dfqi_model *m, float *z);
+
+#endif

@@ -1,0 +1,116 @@
+/* Low-bit files: what is read is what was written; what is broken is refused. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/file.h"
+#include "quant/cases.h"
+
+enum { LOGITS = DFQT_IMAGES * DFQT_CLASSES };
+
+static char path[] = "/tmp/dfq-quant-XXXXXX";
+
+static void setup(void)
+{
+    memcpy(path + sizeof path - 7, "XXXXXX", 6);
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+static void teardown(void)
+{
+    remove(path);
+}
+
+/* All widths, both modes: the same logits, bit for bit, and the size that the width promises. */
+START_TEST(test_round_trip)
+{
+    int bits = 2 + _i % 7;
+    dfqi_mode mode = _i < 7 ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED;
+    dfq_context *ctx = dfqt_context(2);
+    dfqi_model *t, *s, *r;
+    float z[LOGITS], q[LOGITS];
+    unsigned char *bytes;
+    size_t size;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    ck_assert_int_eq(dfqt_quantize(t, mode, bits, 10 - bits, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
+    ck_assert_msg(dfqi_model_load(ctx, path, NULL, &r) == DFQ_OK, "%s", ctx->error);
+    ck_assert_int_eq(r->quantized, 1);
+    ck_assert_int_eq(r->scheme.weight_bits, bits);
+    ck_assert_int_eq(r->scheme.act_bits, 10 - bits);
+    dfqt_logits(s, z);
+    dfqt_logits(r, q);
+    ck_assert_mem_eq(z, q, sizeof z);
+    ck_assert_int_eq(dfqi_file_read(ctx, path, 1 << 24, &bytes, &size), DFQ_OK);
+    dfqi_free(ctx, bytes);
+    /* 14 thousand weights; everything else is some 40 kB */
+    ck_assert_uint_lt(size, (size_t)(14000 * bits / 8 + 48000));
+    dfqi_model_release(t);
+    dfqi_model_release(s);
+    dfqi_model_release(r);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_half)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *t, *r;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_save(t, path, 1), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), DFQ_OK);
+    const float *a = dfqi_tensor_f32(dfqi_network_find(&t->net, "head.weight"));
+    const float *b = dfqi_tensor_f32(dfqi_network_find(&r->net, "head.weight"));
+    for (int i = 0; i < DFQT_CLASSES * 24; i++)
+        ck_assert_float_eq(b[i], dfqi_half_to_float(dfqi_float_to_half(a[i])));
+    ck_assert_int_eq(r->net.arch.heads, 3);
+    dfqi_model_release(t);
+    dfqi_model_release(r);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* Cut at many lengths and with single bits flipped: an error with a text or a model, never a crash. */
+START_TEST(test_hostile)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *t, *s, *r;
+    unsigned char *bytes;
+    size_t size;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    ck_assert_int_eq(dfqt_quantize(t, DFQI_MODE_IMPROVED, 4, 4, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_file_read(ctx, path, 1 << 24, &bytes, &size), DFQ_OK);
+    for (size_t n = 0; n < size; n += 997) {
+        ck_assert_int_eq(dfqi_file_write(ctx, path, bytes, n), DFQ_OK);
+        ck_assert_int_ne(dfqi_model_load(ctx, path, NULL, &r), DFQ_OK);
+        ck_assert_ptr_nonnull(strstr(ctx->error, path));
+    }
+    for (size_t bit = 0; bit < 8 * size; bit += 1237) {
+        bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+        ck_assert_int_eq(dfqi_file_write(ctx, path, bytes, size), DFQ_OK);
+        if (dfqi_model_load(ctx, path, NULL, &r) == DFQ_OK)
+            dfqi_model_release(r);
+        else
+            ck_assert_str_ne(ctx->error, "");
+        bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
+    }
+    dfqi_free(ctx, bytes);
+    dfqi_model_release(t);
+    dfqi_model_release(s);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_file_case(void)
+{
+    TCase *c = tcase_create("file");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_loop_test(c, test_round_trip, 0, 14);
+    tcase_add_test(c, test_half);
+    tcase_add_test(c, test_hostile);
+    return c;
+}

@@ -1,0 +1,12 @@
+/* Tests of lib/quant. */
+#include "quant/cases.h"
+#include "support/suite.h"
+
+int main(void)
+{
+    Suite *s = suite_create("quant");
+    suite_add_tcase(s, dfqt_calibrate_case());
+    suite_add_tcase(s, dfqt_file_case());
+    suite_add_tcase(s, dfqt_failure_case());
+    return dfqt_run(s);
+}
