@@ -103,7 +103,7 @@ typedef struct dfq_tuner_options {
     float temperature;     /**< T, 0.001..1000; 5 */
     float kl_weight;       /**< 0..1e6, 0 leaves the term out; 1 */
     float head_weight;     /**< likewise; 10 */
-    int32_t augment;       /**< DFQ_AUGMENT_*; mild | full */
+    int32_t augment;       /**< DFQ_AUGMENT_*; full | full */
     int32_t reserved;      /**< 0 */
 } dfq_tuner_options;
 

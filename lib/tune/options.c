@@ -26,7 +26,7 @@ void dfqi_tune_defaults(dfqi_tune_options *o)
                              .temperature = 5.0f,
                              .kl_weight = 1.0f,
                              .head_weight = 10.0f,
-                             .augment = DFQI_AUGMENT_MILD,
+                             .augment = DFQI_AUGMENT_FULL,
                              .eval_every = 50};
 }
 

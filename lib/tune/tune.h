@@ -59,7 +59,9 @@ typedef struct dfqi_tune_cost {
 
 typedef struct dfqi_tune dfqi_tune;
 
-/* A recipe for improved quantizers: AdamW, mild augmentation. */
+/* A recipe for improved quantizers: AdamW. Full augmentation: few synthetic images are soon learned by
+ * heart (64 of them, 100 steps: top-1 fell from 37 to 29 % with mild augmentation and rose to 42 % with
+ * full). */
 void dfqi_tune_defaults(dfqi_tune_options *o);
 /* The published one: SGD, multi-step, full augmentation (mimiq.md 3.2). */
 void dfqi_tune_parity(dfqi_tune_options *o);
