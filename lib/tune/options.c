@@ -38,7 +38,6 @@ void dfqi_tune_parity(dfqi_tune_options *o)
     o->warm_kind = DFQI_WARM_IDLE;
     o->rate = 1e-3f;
     o->step_rate = o->zero_rate = 1.0f;
-    o->augment = DFQI_AUGMENT_FULL;
 }
 
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
