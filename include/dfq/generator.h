@@ -13,7 +13,9 @@
  *  to 0..1). CE is the mean cross-entropy, TV the sum of four Frobenius norms of neighbour
  *  differences over the batch, diagonal ones divided by sqrt(2). x starts as N(0,1), is moved by
  *  AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range of real pictures after each
- *  step.
+ *  step. With `scales` > 1, x is the sum of planes of 1/1, 1/2, 1/4 ... of its side, interpolated
+ *  bilinearly; each starts as N(0,1) and is moved by an AdamW of its own, which spreads the energy
+ *  over the octaves as real pictures do.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */
@@ -71,6 +73,9 @@ typedef struct dfq_generator_options {
     int32_t roll_second;    /**< in the second half; default 16 */
     int32_t flip;           /**< 1: the batch is mirrored in half of the iterations; default 0 */
     int32_t jitter;         /**< 1: colour offset and contrast; default 1 */
+    int32_t scales;         /**< octaves at which the images are moved, 1..16, cut to what the side
+                                 of the image has; 1 moves the pixels, as published; default 6 */
+    int32_t reserved;       /**< 0 */
 } dfq_generator_options;
 
 /** What a job costs. Filled by dfq_generator_estimate(). */

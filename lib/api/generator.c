@@ -32,7 +32,8 @@ static dfq_generator_options defaults(void)
                                    .roll_first = d.roll_first,
                                    .roll_second = d.roll_second,
                                    .flip = d.flip,
-                                   .jitter = d.jitter};
+                                   .jitter = d.jitter,
+                                   .scales = d.scales};
 }
 
 void dfq_generator_options_init(dfq_generator_options *options, size_t size)
@@ -62,7 +63,8 @@ dfq_status dfq_generator_create(const dfq_graph *graph, const dfq_generator_opti
                               .roll_first = o.roll_first,
                               .roll_second = o.roll_second,
                               .flip = o.flip,
-                              .jitter = o.jitter};
+                              .jitter = o.jitter,
+                              .scales = o.scales};
     dfq_generator *gen = dfqi_calloc(graph->ctx, 1, sizeof *gen);
     if (gen == NULL) return DFQ_E_NOMEM;
     dfq_status status = dfqi_synth_new(graph, &own, &gen->s);

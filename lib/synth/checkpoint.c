@@ -3,7 +3,7 @@
  *   state   I64 [3]        batch, iteration, attempt
  *   losses  F32 [done,4]   if anything is done
  *   images  F32 [n,3,S,S]  finished ones, if there are any; labels I32 [n]
- *   x, m, v F32 [B,3,S,S]  if iteration > 0
+ *   x       F32 [B,3,S,S]  if iteration > 0; m, v F32 [3 B, floats of a pyramid]
  *
  * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (a hash of the weights).
  * Everything else follows from the options. */
@@ -18,7 +18,7 @@
 
 enum { TENSORS_MAX = 7, HASH_TEXT = 17, NAME = 8 };
 
-static const char format_version[] = "1";
+static const char format_version[] = "2";
 
 typedef struct progress {
     int64_t at, iteration, attempt;
@@ -71,9 +71,10 @@ dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path)
     }
     dims[0] = s->o.batch;
     if (s->iteration > 0) {
+        int64_t scales[2] = {3 * s->o.batch, s->pyramid.floats};
         put(&w, ctx, "x", DFQI_F32, 4, dims, s->x);
-        put(&w, ctx, "m", DFQI_F32, 4, dims, s->moments.m);
-        put(&w, ctx, "v", DFQI_F32, 4, dims, s->moments.v);
+        put(&w, ctx, "m", DFQI_F32, 2, scales, s->moments.m);
+        put(&w, ctx, "v", DFQI_F32, 2, scales, s->moments.v);
     }
     return dfqi_st_write(ctx, path, w.n, w.entries, 3, meta);
 }
@@ -164,13 +165,15 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
     static const char *const names[3] = {"x", "m", "v"};
     const dfqi_arch *a = &s->model->net.arch;
     int64_t dims[4] = {s->o.batch, a->channels, a->image, a->image};
+    int64_t scales[2] = {3 * s->o.batch, s->pyramid.floats};
     DFQI_TRY(read_state(s, st, path, &c->state));
     int64_t done = c->state.at * s->per_batch + c->state.iteration;
     if (done > 0)
         DFQI_TRY(find(st, path, "losses", DFQI_F32, 2, (int64_t[]){done, DFQI_SYNTH_LOSSES},
                       &c->losses));
     for (int i = 0; c->state.iteration > 0 && i < 3; i++) {
-        DFQI_TRY(find(st, path, names[i], DFQI_F32, 4, dims, &c->batch[i]));
+        DFQI_TRY(find(st, path, names[i], DFQI_F32, i == 0 ? 4 : 2, i == 0 ? dims : scales,
+                      &c->batch[i]));
         DFQI_TRY(check_finite(path, names[i], c->batch[i]));
     }
     if (c->state.at == 0) return DFQ_OK;
@@ -184,6 +187,7 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
 static void take(dfqi_synth *s, const content *c)
 {
     size_t batch = (size_t)(s->o.batch * s->pixels) * sizeof(float);
+    size_t scales = (size_t)dfqi_synth_scale_floats(s) * sizeof(float);
     s->at = c->state.at;
     s->iteration = c->state.iteration;
     s->attempt = c->state.attempt;
@@ -198,8 +202,8 @@ static void take(dfqi_synth *s, const content *c)
     if (c->state.iteration > 0) {
         dfqi_draw_labels(s, s->at, s->attempt, s->labels_f);
         memcpy(s->x, c->batch[0]->data, batch);
-        memcpy(s->moments.m, c->batch[1]->data, batch);
-        memcpy(s->moments.v, c->batch[2]->data, batch);
+        memcpy(s->moments.m, c->batch[1]->data, scales);
+        memcpy(s->moments.v, c->batch[2]->data, scales);
         s->drawn = 1;
     }
 }

@@ -15,10 +15,11 @@ static dfqi_rng stream(const dfqi_synth *s, uint64_t purpose, int64_t batch, int
                                         (uint64_t)batch << 24 | (uint64_t)iteration);
 }
 
-void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *x)
+void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch, float *x)
 {
     dfqi_rng r = stream(s, IMAGES, batch, attempt, 0);
-    dfqi_rng_fill_normal(&r, x, (size_t)(s->o.batch * s->pixels));
+    dfqi_rng_fill_normal(&r, scratch, (size_t)dfqi_synth_scale_floats(s));
+    dfqi_pyramid_add(s->ctx, &s->pyramid, 3 * s->o.batch, scratch, 0, x);
 }
 
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels)

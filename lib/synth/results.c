@@ -102,10 +102,10 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
 {
     dfqi_synth_cost c;
     double left = (double)(dfqi_synth_units(s) - dfqi_synth_done(s));
-    double images = (double)s->o.images * (double)s->pixels,
-           batch = (double)(s->o.batch * s->pixels);
+    double images = (double)s->o.images * (double)s->pixels;
+    double moments = s->main.g ? 2 * (double)dfqi_synth_scale_floats(s) : 0;
     DFQI_TRY(dfqi_objective_bytes(s, &c.bytes));
-    c.bytes += sizeof(float) * (images + (s->main.g ? 2 * batch : 0) + (double)dfqi_synth_block(s) +
+    c.bytes += sizeof(float) * (images + moments + (double)dfqi_synth_block(s) +
                                 (double)dfqi_synth_units(s) * DFQI_SYNTH_LOSSES);
     c.macs = s->main.g ? dfqi_graph_macs(s->main.g) : 0;
     if (s->view.g) c.macs += dfqi_graph_macs(s->view.g);
@@ -123,9 +123,11 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
 static dfq_status initial_images(const dfqi_synth *s, int64_t n, float **out)
 {
     int64_t batch = s->o.batch, batches = (n + batch - 1) / batch;
-    float *x = dfqi_alloc(s->ctx, (size_t)(batches * batch * s->pixels) * sizeof *x);
+    int64_t count = batches * batch * s->pixels, scales = dfqi_synth_scale_floats(s);
+    float *x = dfqi_alloc(s->ctx, (size_t)(count + scales) * sizeof *x);
     if (!x) return DFQ_E_NOMEM;
-    for (int64_t i = 0; i < batches; i++) dfqi_draw_images(s, i, 0, x + i * batch * s->pixels);
+    for (int64_t i = 0; i < batches; i++)
+        dfqi_draw_images(s, i, 0, x + count, x + i * batch * s->pixels);
     *out = x;
     return DFQ_OK;
 }

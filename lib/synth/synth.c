@@ -55,6 +55,7 @@ dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi
     if (s->o.batch > o->images) s->o.batch = o->images;
     s->pixels = a->channels * a->image * a->image;
     s->n_batches = (o->images + s->o.batch - 1) / s->o.batch;
+    s->pyramid = dfqi_pyramid_make(a->image, o->kind == DFQI_SYNTH_NOISE ? 1 : o->scales);
     s->per_batch = o->kind == DFQI_SYNTH_NOISE ? 1 : o->iterations;
     set_bounds(s);
     DFQI_GOTO(check_size(s), fail);
@@ -89,6 +90,11 @@ void dfqi_synth_release(dfqi_synth *s)
     dfqi_model_release(m);
 }
 
+int64_t dfqi_synth_scale_floats(const dfqi_synth *s)
+{
+    return 3 * s->o.batch * s->pyramid.floats;
+}
+
 /* Hands out consecutive pieces of s->floats; with base NULL it only counts. */
 static int64_t lay_out(dfqi_synth *s, float *base)
 {
@@ -99,6 +105,8 @@ static int64_t lay_out(dfqi_synth *s, float *base)
         float **at;
         int64_t floats;
     } pieces[] = {{&s->x, images},
+                  {&s->scales, dfqi_synth_scale_floats(s)},
+                  {&s->moves, s->main.g ? dfqi_synth_scale_floats(s) : 0},
                   {&s->mirror, s->o.flip ? images : 0},
                   {&s->seeds, s->seed ? seeds * s->model->net.arch.depth : 0},
                   {&s->pse_scratch, entropy},
@@ -130,7 +138,7 @@ static dfq_status allocate(dfqi_synth *s)
     if (!s->floats || !s->losses) return DFQ_E_NOMEM;
     lay_out(s, s->floats);
     if (s->main.g)
-        DFQI_TRY(dfqi_moments_new(s->ctx, DFQI_ADAMW, s->o.batch * s->pixels, &s->moments));
+        DFQI_TRY(dfqi_moments_new(s->ctx, DFQI_ADAMW, dfqi_synth_scale_floats(s), &s->moments));
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 4,
                              (int64_t[]){s->o.images, a->channels, a->image, a->image},
                              &s->images));
@@ -141,7 +149,7 @@ static dfq_status allocate(dfqi_synth *s)
 /* The current batch from its first iteration on. */
 static void draw_batch(dfqi_synth *s)
 {
-    dfqi_draw_images(s, s->at, s->attempt, s->x);
+    dfqi_draw_images(s, s->at, s->attempt, s->scales, s->x);
     dfqi_draw_labels(s, s->at, s->attempt, s->labels_f);
     if (s->main.g) memset(s->moments.m, 0, 2 * (size_t)s->moments.count * sizeof *s->moments.m);
     s->drawn = 1;
@@ -176,18 +184,26 @@ static int32_t clamp(dfqi_synth *s)
     return nan == 0;
 }
 
+/* One AdamW step at every scale. Its decay shrinks the images themselves. */
+static void move(dfqi_synth *s, const float *grad)
+{
+    static const dfqi_optim_options adam = {
+        .kind = DFQI_ADAMW, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
+    float rate = dfqi_cosine(s->iteration, s->o.iterations, 0, s->o.rate, s->o.end_rate);
+    int64_t planes = 3 * s->o.batch;
+    dfqi_pyramid_split(s->ctx, &s->pyramid, planes, grad, s->scales);
+    memset(s->moves, 0, (size_t)dfqi_synth_scale_floats(s) * sizeof *s->moves);
+    dfqi_optim_step(s->ctx, &adam, &s->moments, s->iteration + 1, rate, s->scales, s->moves);
+    dfqi_pyramid_add(s->ctx, &s->pyramid, planes, s->moves, 1.0f - rate * s->o.weight_decay, s->x);
+}
+
 dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok)
 {
-    static const dfqi_optim_options adamw = {
-        .kind = DFQI_ADAMW, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
-    dfqi_optim_options o = adamw;
     const float *grad;
     float *losses = s->losses + (s->at * s->per_batch + s->iteration) * DFQI_SYNTH_LOSSES;
-    float rate = dfqi_cosine(s->iteration, s->o.iterations, 0, s->o.rate, s->o.end_rate);
     double start = dfqi_now();
-    o.weight_decay = s->o.weight_decay;
     DFQI_TRY(dfqi_objective_run(s, d, losses, &grad));
-    dfqi_optim_step(s->ctx, &o, &s->moments, s->iteration + 1, rate, grad, s->x);
+    move(s, grad);
     *ok = clamp(s) && isfinite(losses[DFQI_SYNTH_TOTAL]);
     s->iteration++;
     if (s->runs++ > 0) {

@@ -5,6 +5,7 @@
 #include "graph/exec.h"
 #include "nn/optim.h"
 #include "synth/pse.h"
+#include "synth/pyramid.h"
 #include "synth/synth.h"
 
 enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512 };
@@ -32,6 +33,7 @@ struct dfqi_synth {
     int64_t pixels;               /* floats of one image */
     int64_t n_batches, per_batch; /* per_batch: units */
     float lo[3], hi[3];           /* clamp, by channel */
+    dfqi_pyramid pyramid;         /* of one channel of an image */
 
     /* objective: `main` has the losses and the gradient. The patch similarity entropy is computed
      * outside of the graph, from the heads that `view` shows; its gradient enters `main` by the
@@ -48,7 +50,7 @@ struct dfqi_synth {
 
     /* made when work begins */
     float *floats; /* one block for all below */
-    float *x, *mirror, *labels_f, *roll, *scale, *shift, *seeds, *pse_scratch;
+    float *x, *scales, *moves, *mirror, *labels_f, *roll, *scale, *shift, *seeds, *pse_scratch;
     dfqi_draws draws;
     dfqi_moments moments;
     float *losses; /* [units][DFQI_SYNTH_LOSSES] */
@@ -63,7 +65,9 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o);
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
 
 /* draw.c: everything random. `labels` as class numbers. */
-void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *x);
+/* x[batch]: noise at every scale; scratch of dfqi_synth_scale_floats. */
+void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch,
+                      float *x);
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels);
 void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out);
 
@@ -81,6 +85,7 @@ dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[D
  * draws. *ok: 0 if x is not finite any more. */
 dfq_status dfqi_synth_start(dfqi_synth *s);
 dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
-int64_t dfqi_synth_block(const dfqi_synth *s); /* floats of s->floats */
+int64_t dfqi_synth_block(const dfqi_synth *s);        /* floats of s->floats */
+int64_t dfqi_synth_scale_floats(const dfqi_synth *s); /* a batch at all scales */
 
 #endif

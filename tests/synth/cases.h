@@ -13,6 +13,7 @@ TCase *dfqt_golden_case(void);
 TCase *dfqt_imageset_case(void);
 TCase *dfqt_job_case(void);
 TCase *dfqt_pse_case(void);
+TCase *dfqt_pyramid_case(void);
 TCase *dfqt_real_case(void);
 
 /* -- support.c --------------------------------------------------------------------------------- */

@@ -78,8 +78,8 @@ START_TEST(test_losses_fall_and_heads_agree)
     const float *v = dfqi_tensor_f32(losses);
     for (int c = 0; c < 3; c++) ck_assert_float_lt(mean_of(v, 180, 200, c), mean_of(v, 0, 20, c));
     ck_assert_int_eq(dfqi_synth_similarity(s, 0, &before, &after), DFQ_OK);
-    for (int64_t b = 0; b < 2; b++)
-        ck_assert_float_gt(dfqi_tensor_f32(after)[b], dfqi_tensor_f32(before)[b]);
+    for (int64_t b = 0; b < 2; b++) /* the objective is 1 - S^2: S may grow to either side */
+        ck_assert_float_gt(fabsf(dfqi_tensor_f32(after)[b]), fabsf(dfqi_tensor_f32(before)[b]));
     dfqi_tensor_release(losses);
     dfqi_tensor_release(before);
     dfqi_tensor_release(after);
