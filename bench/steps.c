@@ -1,6 +1,7 @@
 /* Speed of the steps that the library's methods are made of, on ViT-Tiny: forward, training step
- * (gradients of all weights, SGD), generation step (cross-entropy and inter-head similarity of all
- * blocks, gradient to the images). Images a second, GFLOPS of the products, and where the time
+ * (gradients of all weights, SGD), the same of the fake-quantized student alone (W4A4, min-max
+ * weights, learned activation steps, KL to given logits), generation step (cross-entropy and
+ * inter-head similarity of all blocks, gradient to the images). Images a second, GFLOPS of the products, and where the time
  * goes, in thread seconds for each kind of op.
  * Usage: bench_steps [batch] [threads] [weights.safetensors]; random weights without a file. Best
  * of several runs; the machine should be idle. */
@@ -14,10 +15,12 @@
 #include "graph/ops.h"
 #include "nn/load.h"
 #include "nn/optim.h"
+#include "quant/scheme.h"
 
-enum { FORWARD, TRAIN, GENERATE, N_STEPS, PARAMS_MAX = 160, DEPTH_MAX = 16 };
+enum { FORWARD, TRAIN, FAKE, GENERATE, N_STEPS, PARAMS_MAX = 512, DEPTH_MAX = 16 };
 
-static const char *const step_names[N_STEPS] = {"forward", "training step", "generation step"};
+static const char *const step_names[N_STEPS] = {"forward", "training step", "fake-quant step",
+                                                "generation step"};
 
 typedef struct bench {
     dfq_context *ctx;
@@ -25,7 +28,10 @@ typedef struct bench {
     dfqi_graph *g;
     dfqi_exec *e;
     int64_t batch;
-    float *x, *labels;
+    float *x, *labels, *logits;
+    dfqi_scheme scheme;
+    int32_t n_wrt; /* what a training step moves: weights, then steps and zero points */
+    float *moved[PARAMS_MAX];
     dfqi_id ids[PARAMS_MAX], dids[PARAMS_MAX];
     dfqi_moments moments[PARAMS_MAX];
 } bench;
@@ -74,47 +80,86 @@ static void open_network(bench *b, const char *path)
     }
 }
 
+static void add_moved(bench *b, dfqi_id id, const dfq_tensor *t)
+{
+    if (id == DFQI_NONE || b->n_wrt == PARAMS_MAX) return;
+    b->ids[b->n_wrt] = id;
+    b->moved[b->n_wrt] = dfqi_tensor_f32(t);
+    must(b, dfqi_moments_new(b->ctx, DFQI_SGD, dfqi_tensor_count(t), &b->moments[b->n_wrt]));
+    b->n_wrt++;
+}
+
+/* The network on x; the student of FAKE has quantized operands. */
+static void build_network(bench *b, int step, dfqi_id x, dfqi_taps *taps)
+{
+    dfqi_quant_pass pass;
+    dfqi_graph *g = b->g;
+    int train = step == TRAIN || step == FAKE;
+    dfqi_network_params(&b->net, g, !train, b->ids);
+    if (step == FAKE) must(b, dfqi_quant_pass_begin(&pass, g, &b->scheme, 0));
+    dfqi_network_forward(&b->net, g, b->ids, x, taps);
+    for (int32_t i = 0; train && i < b->net.n_params; i++)
+        add_moved(b, b->ids[i], b->net.params[i].tensor);
+    if (step != FAKE) return;
+    dfqi_quant_pass_end(&pass, g);
+    for (int32_t i = 0; i < b->scheme.n_sites; i++) {
+        add_moved(b, pass.step[i], b->scheme.sites[i].step);
+        add_moved(b, pass.zero[i], b->scheme.sites[i].zero);
+    }
+    dfqi_quant_pass_fini(&pass, b->ctx);
+}
+
+static dfqi_id build_loss(bench *b, int step, const dfqi_taps *taps, dfqi_id labels, dfqi_id logits)
+{
+    int64_t depth = b->net.arch.depth;
+    dfqi_graph *g = b->g;
+    dfqi_id term[2];
+    if (step == FAKE) {
+        term[0] = dfqi_kl(g, taps->logits, logits, 5.0f);
+        return dfqi_total(g, 1, term, (float[]){1.0f});
+    }
+    term[0] = dfqi_cross_entropy(g, taps->logits, labels);
+    if (step == TRAIN) return dfqi_total(g, 1, term, (float[]){1.0f});
+    term[1] = dfqi_inter_head(g, taps->raw[0], 1);
+    for (int64_t i = 1; i < depth; i++)
+        term[1] = dfqi_add(g, term[1], dfqi_inter_head(g, taps->raw[i], 1));
+    return dfqi_total(g, 2, term, (float[]){1.0f, 1.0f / (float)depth});
+}
+
 static void build(bench *b, int step)
 {
     const dfqi_arch *a = &b->net.arch;
-    dfqi_id raw[DEPTH_MAX], loss;
+    dfqi_id raw[DEPTH_MAX];
     dfqi_taps taps = {.raw = raw};
+    b->n_wrt = 0;
     must(b, dfqi_graph_new(b->ctx, b->batch, &b->g));
     dfqi_graph *g = b->g;
     dfqi_id x = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, a->image, a->image});
     dfqi_id labels = dfqi_graph_input(g, "labels", 1, 0, NULL);
-    dfqi_network_params(&b->net, g, step != TRAIN, b->ids);
-    dfqi_network_forward(&b->net, g, b->ids, x, &taps);
+    dfqi_id logits = dfqi_graph_input(g, "logits", 1, 1, &a->classes);
+    build_network(b, step, x, &taps);
     if (step == FORWARD) {
         dfqi_graph_keep(g, taps.logits);
     } else {
-        dfqi_id term[2] = {dfqi_cross_entropy(g, taps.logits, labels), DFQI_NONE};
-        int32_t n = 1;
-        if (step == GENERATE) {
-            term[1] = dfqi_inter_head(g, raw[0], 1);
-            for (int64_t i = 1; i < a->depth; i++)
-                term[1] = dfqi_add(g, term[1], dfqi_inter_head(g, raw[i], 1));
-            n = 2;
-        }
-        loss = dfqi_total(g, n, term, (float[]){1.0f, 1.0f / (float)a->depth});
-        dfqi_id one = dfqi_fill(g, loss, 1);
-        int32_t n_wrt = step == TRAIN ? b->net.n_params : 1;
-        must(b, dfqi_graph_grad(g, 1, &loss, &one, n_wrt, step == TRAIN ? b->ids : &x, b->dids));
-        for (int32_t i = 0; i < n_wrt; i++) dfqi_graph_keep(g, b->dids[i]);
+        dfqi_id loss = build_loss(b, step, &taps, labels, logits), one = dfqi_fill(g, loss, 1);
+        int32_t n = step == GENERATE ? 1 : b->n_wrt;
+        must(b, dfqi_graph_grad(g, 1, &loss, &one, n, step == GENERATE ? &x : b->ids, b->dids));
+        for (int32_t i = 0; i < n; i++) dfqi_graph_keep(g, b->dids[i]);
         dfqi_graph_keep(g, loss);
     }
     must(b, dfqi_exec_new(g, &b->e));
     dfqi_exec_bind(b->e, x, b->x);
     dfqi_exec_bind(b->e, labels, b->labels);
+    dfqi_exec_bind(b->e, logits, b->logits);
 }
 
-static void run_once(bench *b, int step, int64_t t)
+static void run_once(bench *b, int64_t t)
 {
     static const dfqi_optim_options sgd = {.kind = DFQI_SGD, .momentum = 0.9f};
     must(b, dfqi_exec_run(b->e));
-    for (int32_t i = 0; step == TRAIN && i < b->net.n_params; i++)
+    for (int32_t i = 0; i < b->n_wrt; i++)
         dfqi_optim_step(b->ctx, &sgd, &b->moments[i], t, 1e-6f, dfqi_exec_data(b->e, b->dids[i]),
-                        dfqi_tensor_f32(b->net.params[i].tensor));
+                        b->moved[i]);
 }
 
 /* Multiply-accumulates of the products alone. */
@@ -147,10 +192,10 @@ static void measure(bench *b, int step)
     int64_t t = 0, runs = 0;
     size_t bytes;
     build(b, step);
-    run_once(b, step, ++t);
+    run_once(b, ++t);
     for (begin = dfqi_now(); dfqi_now() - begin < 4.0 || runs < 3; runs++) {
         start = dfqi_now();
-        run_once(b, step, ++t);
+        run_once(b, ++t);
         double spent = dfqi_now() - start;
         if (spent < best) best = spent;
     }
@@ -159,8 +204,9 @@ static void measure(bench *b, int step)
            (double)b->batch / best, 2e-9 * product_macs(b->g) / best, 1e3 * best,
            (double)bytes * 1e-6);
     must(b, dfqi_exec_profile(b->e));
-    for (runs = 0; runs < 3; runs++) run_once(b, step, ++t);
+    for (runs = 0; runs < 3; runs++) run_once(b, ++t);
     print_profile(b, 3);
+    for (int32_t i = 0; i < b->n_wrt; i++) dfqi_moments_fini(b->ctx, &b->moments[i]);
     dfqi_exec_free(b->e);
     dfqi_graph_free(b->g);
 }
@@ -177,17 +223,18 @@ int main(int argc, char **argv)
     size_t pixels = (size_t)(3 * b.net.arch.image * b.net.arch.image);
     b.x = dfqi_calloc(b.ctx, (size_t)b.batch * pixels, sizeof *b.x);
     b.labels = dfqi_calloc(b.ctx, (size_t)b.batch, sizeof *b.labels);
-    if (!b.x || !b.labels) must(&b, DFQ_E_NOMEM);
+    b.logits = dfqi_calloc(b.ctx, (size_t)(b.batch * b.net.arch.classes), sizeof *b.logits);
+    if (!b.x || !b.labels || !b.logits) must(&b, DFQ_E_NOMEM);
     for (size_t i = 0; i < (size_t)b.batch * pixels; i++) b.x[i] = dfqi_rng_range(&rng, -1, 1);
-    for (int32_t i = 0; i < b.net.n_params; i++)
-        must(&b, dfqi_moments_new(b.ctx, DFQI_SGD, dfqi_tensor_count(b.net.params[i].tensor),
-                                  &b.moments[i]));
+    must(&b, dfqi_scheme_new(&b.net, DFQI_MODE_PARITY, 4, 4, &b.scheme));
+    must(&b, dfqi_scheme_calibrate(&b.scheme, &b.net, &b.net, b.x, b.batch));
     printf("%s, batch %d, %d threads, kernels %s\n", b.net.arch.name, (int)b.batch, b.ctx->threads,
            dfq_context_get_kernels(b.ctx));
     for (int step = 0; step < N_STEPS; step++) measure(&b, step);
-    for (int32_t i = 0; i < b.net.n_params; i++) dfqi_moments_fini(b.ctx, &b.moments[i]);
+    dfqi_scheme_fini(&b.scheme);
     dfqi_free(b.ctx, b.x);
     dfqi_free(b.ctx, b.labels);
+    dfqi_free(b.ctx, b.logits);
     dfqi_network_fini(&b.net);
     dfq_context_release(b.ctx);
     return 0;
