@@ -66,11 +66,11 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .image = a->image,
                            .channels = a->channels,
                            .classes = a->classes,
-                           .patch = a->patch,
-                           .width = a->width,
-                           .depth = a->depth,
-                           .heads = a->heads,
-                           .hidden = a->hidden,
+                           .patch = a->vit.patch,
+                           .width = a->vit.width,
+                           .depth = a->vit.depth,
+                           .heads = a->vit.heads,
+                           .hidden = a->vit.hidden,
                            .parameters = dfqi_network_values(&graph->net)};
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);

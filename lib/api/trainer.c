@@ -39,11 +39,11 @@ dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options
     DFQI_TRY(dfqi_options_read(context, "dfq_vit_options", options, &o, sizeof o));
     dfqi_arch arch = {.image = o.image,
                       .classes = o.classes,
-                      .patch = o.patch,
-                      .width = o.width,
-                      .depth = o.depth,
-                      .heads = o.heads,
-                      .hidden = o.hidden};
+                      .vit.patch = o.patch,
+                      .vit.width = o.width,
+                      .vit.depth = o.depth,
+                      .vit.heads = o.heads,
+                      .vit.hidden = o.hidden};
     if (o.name != NULL) {
         size_t length = strlen(o.name);
         if (length < 1 || length >= sizeof arch.name)

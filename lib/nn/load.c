@@ -109,23 +109,24 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
     const dfq_tensor *norm = fc1 ? need(st, path, "blocks.0.norm1.weight", 1, &status) : NULL;
     const dfq_tensor *head = norm ? need(st, path, "head.weight", 2, &status) : NULL;
     if (!head) return status;
-    a->width = proj->dims[0];
+    a->vit.width = proj->dims[0];
     a->channels = proj->dims[1];
-    a->patch = proj->dims[2];
-    a->depth = count_blocks(st);
-    a->hidden = fc1->dims[0];
+    a->vit.patch = proj->dims[2];
+    a->vit.depth = count_blocks(st);
+    a->vit.hidden = fc1->dims[0];
     a->classes = head->dims[0];
     int64_t side = square_root(pos->dims[1] - 1);
-    if (a->width < 1 || a->width > MAX_EXTENT || a->patch < 1 || a->patch > 1024 || a->hidden < 1 ||
-        a->hidden > MAX_EXTENT || a->classes < 1 || a->classes > MAX_EXTENT || a->channels != 3 ||
-        side < 1 || side > 1024)
+    if (a->vit.width < 1 || a->vit.width > MAX_EXTENT || a->vit.patch < 1 || a->vit.patch > 1024 ||
+        a->vit.hidden < 1 || a->vit.hidden > MAX_EXTENT || a->classes < 1 ||
+        a->classes > MAX_EXTENT || a->channels != 3 || side < 1 || side > 1024)
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
                          "%s: width %lld, patch %lld, channels %lld, %lld positions do not make a "
                          "vision transformer on square colour images with one class token",
-                         path, (long long)a->width, (long long)a->patch, (long long)a->channels,
-                         (long long)pos->dims[1]);
-    a->image = side * a->patch;
-    a->heads = a->width % 64 == 0 ? a->width / 64 : 0; /* timm's head width, unless told */
+                         path, (long long)a->vit.width, (long long)a->vit.patch,
+                         (long long)a->channels, (long long)pos->dims[1]);
+    a->image = side * a->vit.patch;
+    a->vit.heads =
+        a->vit.width % 64 == 0 ? a->vit.width / 64 : 0; /* timm's head width, unless told */
     return DFQ_OK;
 }
 
@@ -136,11 +137,11 @@ static void set3(float *v, float a, float b, float c)
 
 static dfq_status check_arch(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
-    if (a->heads < 1 || a->width % a->heads)
+    if (a->vit.heads < 1 || a->vit.width % a->vit.heads)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
                          "%s: width %lld and %lld heads do not fit; say the number of heads in the "
                          "metadata key \"heads\"",
-                         path, (long long)a->width, (long long)a->heads);
+                         path, (long long)a->vit.width, (long long)a->vit.heads);
     return DFQ_OK;
 }
 
@@ -167,7 +168,7 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const ch
     DFQI_TRY(meta_floats(st, path, "mean", 3, -1e3, 1e3, a.mean));
     DFQI_TRY(meta_floats(st, path, "std", 3, 1e-6, 1e3, a.std));
     DFQI_TRY(meta_floats(st, path, "eps", 1, 0.0, 1.0, &a.eps));
-    DFQI_TRY(meta_int(st, path, "heads", 1, 4096, &a.heads));
+    DFQI_TRY(meta_int(st, path, "heads", 1, 4096, &a.vit.heads));
     DFQI_TRY(meta_int(st, path, "resize", 0, 16384, &resize));
     a.resize = (int32_t)resize;
     DFQI_TRY(check_arch(st->ctx, path, &a));
@@ -222,7 +223,7 @@ static dfq_status check_leftover(const dfqi_safetensors *st, const char *path,
         if (!dfqi_network_find(net, name) && !harmless(name))
             return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                              "%s: tensor %.80s does not belong to a %lld-block vision transformer",
-                             path, name, (long long)net->arch.depth);
+                             path, name, (long long)net->arch.vit.depth);
     }
     return DFQ_OK;
 }
@@ -260,7 +261,7 @@ dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta ou
     locale_t before = use_decimal_points();
     snprintf(text[0], sizeof text[0], "%s", a->name);
     snprintf(text[1], sizeof text[1], "%.9g", (double)a->eps);
-    snprintf(text[2], sizeof text[2], "%lld", (long long)a->heads);
+    snprintf(text[2], sizeof text[2], "%lld", (long long)a->vit.heads);
     snprintf(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
     snprintf(text[4], sizeof text[4], "%d", a->resize);
     snprintf(text[5], sizeof text[5], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);

@@ -35,7 +35,7 @@ uint64_t dfqi_network_hash(const dfqi_network *net)
     const dfqi_arch *a = &net->arch;
     uint64_t hash = dfqi_hash(DFQI_HASH_START, a->mean, sizeof a->mean);
     hash = dfqi_hash(hash, a->std, sizeof a->std);
-    hash = dfqi_hash(hash, &a->heads, sizeof a->heads);
+    hash = dfqi_hash(hash, &a->vit.heads, sizeof a->vit.heads);
     hash = dfqi_hash(hash, &a->eps, sizeof a->eps);
     for (int32_t i = 0; i < net->n_params; i++) {
         const dfq_tensor *t = net->params[i].tensor;

@@ -7,17 +7,21 @@
 
 typedef enum dfqi_family { DFQI_FAMILY_VIT = 0 } dfqi_family;
 
-/* Everything about a network but its weights. Plain data. */
+typedef struct dfqi_vit_arch {
+    int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
+} dfqi_vit_arch;
+
+/* Everything about a network but its weights. Plain data. What belongs to another family is zero. */
 typedef struct dfqi_arch {
     dfqi_family family;
     char name[64];    /* "vit_tiny_patch16_224" */
     int64_t image;    /* side of the square input */
     int64_t channels; /* 3 */
     int64_t classes;
-    int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
-    float eps;                                  /* LayerNorm */
+    float eps; /* of the norms */
     float mean[3], std[3];
     int32_t resize; /* evaluation transform: shorter side before the crop, 0 none */
+    dfqi_vit_arch vit;
 } dfqi_arch;
 
 typedef struct dfqi_param {

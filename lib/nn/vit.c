@@ -40,20 +40,20 @@ static const row tail_rows[TAIL_ROWS] = {
 
 static int64_t extent(const dfqi_arch *a, int8_t code)
 {
-    int64_t side = a->image / a->patch;
+    int64_t side = a->image / a->vit.patch;
     switch (code) {
     case D:
-        return a->width;
+        return a->vit.width;
     case T:
-        return 3 * a->width;
+        return 3 * a->vit.width;
     case M:
-        return a->hidden;
+        return a->vit.hidden;
     case C:
         return a->classes;
     case N:
         return side * side + 1;
     case PATCH:
-        return a->patch;
+        return a->vit.patch;
     case CHANNELS:
         return a->channels;
     default:
@@ -63,12 +63,12 @@ static int64_t extent(const dfqi_arch *a, int8_t code)
 
 int32_t dfqi_vit_count(const dfqi_arch *a)
 {
-    return EMBED_ROWS + BLOCK_ROWS * (int32_t)a->depth + TAIL_ROWS;
+    return EMBED_ROWS + BLOCK_ROWS * (int32_t)a->vit.depth + TAIL_ROWS;
 }
 
 void dfqi_vit_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
 {
-    int32_t in_blocks = i - EMBED_ROWS, blocks = BLOCK_ROWS * (int32_t)a->depth;
+    int32_t in_blocks = i - EMBED_ROWS, blocks = BLOCK_ROWS * (int32_t)a->vit.depth;
     const row *r = i < EMBED_ROWS       ? &embed_rows[i]
                    : in_blocks < blocks ? &block_rows[in_blocks % BLOCK_ROWS]
                                         : &tail_rows[in_blocks - blocks];
@@ -88,11 +88,11 @@ static dfqi_id attention(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, in
     char name[64];
     snprintf(name, sizeof name, "blocks.%d.attn.qkv", (int)block);
     dfqi_id qkv = dfqi_linear(g, name, x, p[2], p[3]);
-    dfqi_id q = dfqi_split_heads(g, qkv, a->heads, 3);
+    dfqi_id q = dfqi_split_heads(g, qkv, a->vit.heads, 3);
     dfqi_id k = dfqi_graph_output(g, q, 1), v = dfqi_graph_output(g, q, 2);
     snprintf(name, sizeof name, "blocks.%d.attn.qk", (int)block);
     dfqi_id raw = dfqi_matmul_nt(g, name, q, k);
-    dfqi_id map = dfqi_softmax(g, raw, 1.0f / sqrtf((float)(a->width / a->heads)));
+    dfqi_id map = dfqi_softmax(g, raw, 1.0f / sqrtf((float)(a->vit.width / a->vit.heads)));
     snprintf(name, sizeof name, "blocks.%d.attn.av", (int)block);
     dfqi_id head = dfqi_matmul_nn(g, name, map, v);
     if (taps->raw) taps->raw[block] = raw;
@@ -109,7 +109,7 @@ static dfqi_id block_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p
     y = attention(a, g, p, block, y, taps);
     /* The head reads the class token alone, so that behind the last attention the others need not be
      * computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count them. */
-    if (block + 1 == a->depth && !g->rewrite) {
+    if (block + 1 == a->vit.depth && !g->rewrite) {
         x = dfqi_select_token(g, x, 0);
         y = dfqi_select_token(g, y, 0);
     }
@@ -125,11 +125,13 @@ static dfqi_id block_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p
 void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_id x,
                       dfqi_taps *taps)
 {
-    dfqi_id patches = dfqi_linear(g, "patch_embed.proj", dfqi_patchify(g, x, a->patch), p[2], p[3]);
+    dfqi_id patches =
+        dfqi_linear(g, "patch_embed.proj", dfqi_patchify(g, x, a->vit.patch), p[2], p[3]);
     x = dfqi_tokens(g, patches, p[0], p[1]);
     p += EMBED_ROWS;
-    for (int64_t i = 0; i < a->depth; i++, p += BLOCK_ROWS) x = block_forward(a, g, p, i, x, taps);
-    if (g->rewrite || a->depth == 0) x = dfqi_select_token(g, x, 0);
+    for (int64_t i = 0; i < a->vit.depth; i++, p += BLOCK_ROWS)
+        x = block_forward(a, g, p, i, x, taps);
+    if (g->rewrite || a->vit.depth == 0) x = dfqi_select_token(g, x, 0);
     x = dfqi_layernorm(g, x, p[0], p[1], a->eps);
     taps->logits = dfqi_linear(g, "head", x, p[2], p[3]);
 }

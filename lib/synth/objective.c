@@ -26,7 +26,7 @@ static dfq_status build_pass(const dfqi_synth *s, dfqi_pass *p)
 {
     const dfqi_network *net = &s->model->net;
     const dfqi_arch *a = &net->arch;
-    size_t depth = (size_t)a->depth;
+    size_t depth = (size_t)a->vit.depth;
     DFQI_TRY(dfqi_graph_new(s->ctx, s->o.batch, &p->g));
     p->taps.raw = dfqi_calloc(s->ctx, 2 * depth, sizeof *p->taps.raw);
     dfqi_id *ids = dfqi_calloc(s->ctx, (size_t)net->n_params, sizeof *ids);
@@ -53,7 +53,7 @@ static dfqi_id inter_head_sum(const dfqi_synth *s)
 {
     dfqi_graph *g = s->main.g;
     dfqi_id sum = dfqi_inter_head(g, s->main.taps.raw[0], 1);
-    for (int64_t i = 1; i < s->model->net.arch.depth; i++)
+    for (int64_t i = 1; i < s->model->net.arch.vit.depth; i++)
         sum = dfqi_add(g, sum, dfqi_inter_head(g, s->main.taps.raw[i], 1));
     return sum;
 }
@@ -63,14 +63,15 @@ static dfq_status build_entropy(dfqi_synth *s)
 {
     const dfqi_arch *a = &s->model->net.arch;
     DFQI_TRY(build_pass(s, &s->view));
-    s->seed = dfqi_calloc(s->ctx, (size_t)a->depth, sizeof *s->seed);
+    s->seed = dfqi_calloc(s->ctx, (size_t)a->vit.depth, sizeof *s->seed);
     if (!s->seed) return DFQ_E_NOMEM;
-    s->pse = (dfqi_pse_shape){.batch = s->o.batch, .heads = a->heads, .d = a->width / a->heads};
+    s->pse = (dfqi_pse_shape){
+        .batch = s->o.batch, .heads = a->vit.heads, .d = a->vit.width / a->vit.heads};
     s->pse.tokens = dfqi_graph_value(s->view.g, s->view.taps.head[0])->dims[2];
-    for (int64_t i = 0; i < a->depth; i++) {
+    for (int64_t i = 0; i < a->vit.depth; i++) {
         dfqi_graph_keep(s->view.g, s->view.taps.head[i]);
         s->seed[i] = dfqi_graph_input(s->main.g, "seed", 1, 3,
-                                      (int64_t[]){a->heads, s->pse.tokens, s->pse.d});
+                                      (int64_t[]){a->vit.heads, s->pse.tokens, s->pse.d});
     }
     return dfqi_graph_status(s->main.g);
 }
@@ -79,7 +80,7 @@ static dfq_status build_entropy(dfqi_synth *s)
 static dfq_status build_gradient(dfqi_synth *s)
 {
     dfqi_graph *g = s->main.g;
-    size_t depth = (size_t)s->model->net.arch.depth;
+    size_t depth = (size_t)s->model->net.arch.vit.depth;
     int32_t n = 0;
     dfqi_id *value = dfqi_calloc(s->ctx, 2 * (depth + 1), sizeof *value);
     if (!value) return DFQ_E_NOMEM;
@@ -108,7 +109,7 @@ dfq_status dfqi_objective_build(dfqi_synth *s)
     dfqi_graph *g = s->main.g;
     if (o->kind == DFQI_SYNTH_ATTENTION && o->attention_weight > 0)
         add_term(s, &t, DFQI_SYNTH_INTER_HEAD, inter_head_sum(s),
-                 o->attention_weight / (float)s->model->net.arch.depth);
+                 o->attention_weight / (float)s->model->net.arch.vit.depth);
     if (o->kind == DFQI_SYNTH_PSE && o->attention_weight > 0) DFQI_TRY(build_entropy(s));
     if (o->class_weight > 0)
         add_term(s, &t, DFQI_SYNTH_CLASS,
@@ -146,7 +147,7 @@ dfq_status dfqi_objective_start(dfqi_synth *s)
 {
     if (s->main.g) DFQI_TRY(start_pass(s, &s->main));
     if (s->view.g) DFQI_TRY(start_pass(s, &s->view));
-    for (int64_t i = 0; s->seed && i < s->model->net.arch.depth; i++)
+    for (int64_t i = 0; s->seed && i < s->model->net.arch.vit.depth; i++)
         dfqi_exec_bind(s->main.e, s->seed[i], s->seeds + i * seed_floats(s));
     return DFQ_OK;
 }
@@ -213,7 +214,7 @@ static dfq_status run_entropy(dfqi_synth *s, double *out)
 {
     *out = 0;
     DFQI_TRY(dfqi_exec_run(s->view.e));
-    for (int64_t i = 0; i < s->model->net.arch.depth; i++)
+    for (int64_t i = 0; i < s->model->net.arch.vit.depth; i++)
         *out += dfqi_pse(s->ctx, &s->pse, dfqi_exec_data(s->view.e, s->view.taps.head[i]),
                          s->o.attention_weight, s->seeds + i * seed_floats(s), s->pse_scratch);
     return DFQ_OK;
@@ -230,7 +231,7 @@ dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[D
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++)
         losses[i] = s->term[i] >= 0 ? parts[s->term[i]] : NAN;
     losses[DFQI_SYNTH_TOTAL] = parts ? *dfqi_exec_data(s->main.e, s->total) : 0.0f;
-    losses[DFQI_SYNTH_INTER_HEAD] /= (float)s->model->net.arch.depth;
+    losses[DFQI_SYNTH_INTER_HEAD] /= (float)s->model->net.arch.vit.depth;
     if (s->seed) {
         losses[DFQI_SYNTH_INTER_HEAD] = (float)entropy;
         losses[DFQI_SYNTH_TOTAL] += s->o.attention_weight * (float)entropy;

@@ -26,7 +26,7 @@ static void side_fini(dfq_context *ctx, side *s)
 
 static dfq_status side_init(const dfqi_model *m, int64_t batch, side *s)
 {
-    s->taps.head = dfqi_calloc(m->ctx, (size_t)m->net.arch.depth, sizeof *s->taps.head);
+    s->taps.head = dfqi_calloc(m->ctx, (size_t)m->net.arch.vit.depth, sizeof *s->taps.head);
     if (!s->taps.head) return DFQ_E_NOMEM;
     DFQI_TRY(dfqi_model_graph(m, batch, &s->g, &s->x, &s->taps));
     return dfqi_exec_new(s->g, &s->e);
@@ -70,7 +70,7 @@ dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *studen
 {
     dfq_context *ctx = student->ctx;
     const dfqi_arch *a = &student->net.arch;
-    int64_t depth = a->depth, batch = n < BATCH ? n : BATCH;
+    int64_t depth = a->vit.depth, batch = n < BATCH ? n : BATCH;
     int64_t image = a->channels * a->image * a->image;
     side t = {0}, s = {0};
     dfq_tensor *db = NULL;

@@ -20,9 +20,9 @@ struct dfqi_train {
     dfqi_graph *g;
     dfqi_exec *e;
     dfqi_id x, labels, logits, loss;
-    dfqi_id *grad;          /* [n_params] */
-    dfqi_moments *moments;  /* [n_params] */
-    float *labels_f;        /* [batch] */
+    dfqi_id *grad;         /* [n_params] */
+    dfqi_moments *moments; /* [n_params] */
+    float *labels_f;       /* [batch] */
 };
 
 /* -- options ------------------------------------------------------------------------------------- */
@@ -71,33 +71,35 @@ static dfq_status check_options(dfq_context *ctx, const dfqi_train_options *o)
 
 static dfq_status check_name(dfq_context *ctx, const char *name)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     if (strncmp(name, "vit", 3) == 0 && strspn(name, allowed) == strlen(name)) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "name is \"%.60s\", must begin with \"vit\" and hold letters, digits, '_', '.' "
-                     "and '-' alone",
-                     name);
+    return dfqi_fail(
+        ctx, DFQ_E_INVALID,
+        "name is \"%.60s\", must begin with \"vit\" and hold letters, digits, '_', '.' "
+        "and '-' alone",
+        name);
 }
 
 static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
 {
     DFQI_TRY(need_int(ctx, "image", a->image, 1, 1024));
-    DFQI_TRY(need_int(ctx, "patch", a->patch, 1, a->image));
-    DFQI_TRY(need_int(ctx, "width", a->width, 1, 65536));
-    DFQI_TRY(need_int(ctx, "depth", a->depth, 1, 999));
-    DFQI_TRY(need_int(ctx, "heads", a->heads, 1, a->width < 4096 ? a->width : 4096));
-    DFQI_TRY(need_int(ctx, "hidden", a->hidden, 1, 65536));
+    DFQI_TRY(need_int(ctx, "patch", a->vit.patch, 1, a->image));
+    DFQI_TRY(need_int(ctx, "width", a->vit.width, 1, 65536));
+    DFQI_TRY(need_int(ctx, "depth", a->vit.depth, 1, 999));
+    DFQI_TRY(need_int(ctx, "heads", a->vit.heads, 1, a->vit.width < 4096 ? a->vit.width : 4096));
+    DFQI_TRY(need_int(ctx, "hidden", a->vit.hidden, 1, 65536));
     DFQI_TRY(need_int(ctx, "classes", a->classes, 2, 65536));
     for (int k = 0; k < 3; k++) {
         DFQI_TRY(need_float(ctx, "mean", a->mean[k], -1000.0f, 1000.0f));
         DFQI_TRY(need_float(ctx, "std", a->std[k], 1e-6f, 1000.0f));
     }
-    if (a->image % a->patch)
+    if (a->image % a->vit.patch)
         return dfqi_fail(ctx, DFQ_E_INVALID, "image is %lld, must be a multiple of patch, %lld",
-                         (long long)a->image, (long long)a->patch);
-    if (a->width % a->heads)
+                         (long long)a->image, (long long)a->vit.patch);
+    if (a->vit.width % a->vit.heads)
         return dfqi_fail(ctx, DFQ_E_INVALID, "width is %lld, must be a multiple of heads, %lld",
-                         (long long)a->width, (long long)a->heads);
+                         (long long)a->vit.width, (long long)a->vit.heads);
     return DFQ_OK;
 }
 
@@ -137,8 +139,8 @@ dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint
     a.resize = (int32_t)a.image; /* the whole picture, brought to size */
     DFQI_TRY(check_arch(ctx, &a));
     if (a.name[0] == '\0')
-        snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%d", (int)a.width, (int)a.depth,
-                 (int)a.patch, (int)a.image);
+        snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%d", (int)a.vit.width,
+                 (int)a.vit.depth, (int)a.vit.patch, (int)a.image);
     DFQI_TRY(check_name(ctx, a.name));
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     for (int32_t i = 0; i < net.n_params; i++) init_param(&net.params[i], seed, i);

@@ -38,8 +38,9 @@ dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *stu
                          teacher->quantized ? "teacher" : "student",
                          teacher->quantized ? "is" : "is not", teacher->quantized ? "not" : "be");
     if (a->family != b->family || a->image != b->image || a->channels != b->channels ||
-        a->classes != b->classes || a->patch != b->patch || a->width != b->width ||
-        a->depth != b->depth || a->heads != b->heads || a->hidden != b->hidden)
+        a->classes != b->classes || a->vit.patch != b->vit.patch || a->vit.width != b->vit.width ||
+        a->vit.depth != b->vit.depth || a->vit.heads != b->vit.heads ||
+        a->vit.hidden != b->vit.hidden)
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "the teacher %s and the student %s differ in their sizes", a->name,
                          b->name);
@@ -223,7 +224,7 @@ static void read_losses(dfqi_tune *t, float *losses)
     for (int i = 0; i < DFQI_TUNE_LOSSES; i++)
         losses[i] = t->term[i] >= 0 ? parts[t->term[i]] : NAN;
     losses[DFQI_TUNE_TOTAL] = *dfqi_exec_data(t->e, t->total);
-    losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.depth;
+    losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.vit.depth;
 }
 
 /* The job is over; the student gets the best parameters there are. */

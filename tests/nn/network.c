@@ -16,7 +16,7 @@ START_TEST(test_totals)
     dfqi_arch a = dfqt_arch(224, 16, sizes[_i].width, 12, sizes[_i].heads);
     int64_t sum = 0;
     a.classes = 1000;
-    a.hidden = 4 * a.width;
+    a.vit.hidden = 4 * a.vit.width;
     ck_assert_int_eq(dfqi_vit_count(&a), 152);
     for (int32_t i = 0; i < dfqi_vit_count(&a); i++) {
         dfqi_expect e;

@@ -66,7 +66,7 @@ START_TEST(test_half)
     const float *b = dfqi_tensor_f32(dfqi_network_find(&r->net, "head.weight"));
     for (int i = 0; i < DFQT_CLASSES * 24; i++)
         ck_assert_float_eq(b[i], dfqi_half_to_float(dfqi_float_to_half(a[i])));
-    ck_assert_int_eq(r->net.arch.heads, 3);
+    ck_assert_int_eq(r->net.arch.vit.heads, 3);
     dfqi_model_release(t);
     dfqi_model_release(r);
     dfqi_context_release(ctx);
