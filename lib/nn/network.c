@@ -4,7 +4,13 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "nn/vit.h"
+#include "nn/family.h"
+
+const dfqi_family_row *dfqi_family_get(dfqi_family family)
+{
+    static const dfqi_family_row *const rows[DFQI_FAMILY_COUNT] = {&dfqi_family_vit};
+    return rows[family];
+}
 
 void dfqi_network_fini(dfqi_network *net)
 {
@@ -50,12 +56,13 @@ dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_networ
 {
     dfqi_network net = {.ctx = ctx, .arch = *arch};
     dfq_status status = DFQ_E_NOMEM;
-    int32_t n = dfqi_vit_count(arch);
+    const dfqi_family_row *row = dfqi_family_get(arch->family);
+    int32_t n = row->count(arch);
     net.params = dfqi_calloc(ctx, (size_t)n, sizeof *net.params);
     if (!net.params) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < n; i++) {
         dfqi_expect e;
-        dfqi_vit_expect(arch, i, &e);
+        row->expect(arch, i, &e);
         net.n_params = i + 1;
         net.params[i].name = dfqi_strdup(ctx, e.name);
         if (!net.params[i].name) goto fail;
@@ -89,5 +96,5 @@ void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfq
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps)
 {
-    dfqi_vit_forward(&net->arch, g, params, x, taps);
+    dfqi_family_get(net->arch.family)->forward(&net->arch, g, params, x, taps);
 }

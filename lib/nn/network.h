@@ -5,7 +5,7 @@
 #include "graph/graph.h"
 #include "tensor/tensor.h"
 
-typedef enum dfqi_family { DFQI_FAMILY_VIT = 0 } dfqi_family;
+typedef enum dfqi_family { DFQI_FAMILY_VIT = 0, DFQI_FAMILY_COUNT } dfqi_family;
 
 typedef struct dfqi_vit_arch {
     int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
@@ -33,7 +33,7 @@ typedef struct dfqi_network {
     dfq_context *ctx;
     dfqi_arch arch;
     int32_t n_params;
-    dfqi_param *params; /* in the order of dfqi_vit_expect */
+    dfqi_param *params; /* in the order of use */
 } dfqi_network;
 
 void dfqi_network_fini(dfqi_network *net);

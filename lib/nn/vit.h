@@ -2,14 +2,7 @@
 #ifndef DFQI_NN_VIT_H
 #define DFQI_NN_VIT_H
 
-#include "nn/network.h"
-
-/* One expected parameter. */
-typedef struct dfqi_expect {
-    char name[64];
-    int32_t rank;
-    int64_t dims[4];
-} dfqi_expect;
+#include "nn/family.h"
 
 int32_t dfqi_vit_count(const dfqi_arch *a);
 /* Parameter i = 0 .. dfqi_vit_count - 1, in the order of use. */

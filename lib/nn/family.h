@@ -1,0 +1,55 @@
+/* The families of architectures, one row each. What all of them share asks the table. */
+#ifndef DFQI_NN_FAMILY_H
+#define DFQI_NN_FAMILY_H
+
+#include "io/safetensors.h"
+#include "nn/network.h"
+
+enum { DFQI_NAME_MAX = 64 }; /* of a parameter or layer, with its end */
+/* Larger extents in a file are a mistake, and products of a few smaller ones fit. */
+enum { DFQI_EXTENT_MAX = 1 << 24 };
+
+/* One expected parameter. */
+typedef struct dfqi_expect {
+    char name[DFQI_NAME_MAX];
+    int32_t rank;
+    int64_t dims[4];
+    uint8_t fixed;    /* a statistic: never trained */
+    uint8_t positive; /* a variance: no entry may be zero or below */
+} dfqi_expect;
+
+typedef struct dfqi_family_row {
+    const char *names[2]; /* how the architectures' names begin */
+    /* Do the tensors of a file that tells no name look like it? */
+    bool (*fits)(const dfqi_safetensors *st);
+    /* Fills `a`, of which family and name (maybe empty) are set, from shapes and metadata. */
+    dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
+    /* A tensor of such files that the network does not need. */
+    bool (*harmless)(const char *name);
+    /* "a 12-block vision transformer" */
+    void (*describe)(const dfqi_arch *a, char *text, size_t size);
+    int32_t (*count)(const dfqi_arch *a);
+    /* Parameter i = 0 .. count - 1, in the order of use. */
+    void (*expect)(const dfqi_arch *a, int32_t i, dfqi_expect *out);
+    void (*forward)(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
+                    dfqi_taps *taps);
+} dfqi_family_row;
+
+extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet;
+const dfqi_family_row *dfqi_family_get(dfqi_family family);
+
+/* -- for the rows' `find` ---------------------------------------------------------------------- */
+
+/* What the metadata say about `key`: n numbers (at most 3) in lo..hi; `out` stays as it is where
+ * they say nothing. */
+dfq_status dfqi_meta_floats(const dfqi_safetensors *st, const char *path, const char *key, int n,
+                            double lo, double hi, float *out);
+dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const char *key, int64_t lo,
+                         int64_t hi, int64_t *out);
+/* The tensor `name` of the given rank; `expected` says in the error what would have it. */
+dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path, const char *name,
+                            int32_t rank, const char *expected, const dfq_tensor **out);
+/* mean and std of ImageNet's training images, which most networks are trained with */
+void dfqi_imagenet_statistics(dfqi_arch *a);
+
+#endif

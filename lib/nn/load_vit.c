@@ -1,0 +1,102 @@
+/* Vision transformers in files: the architecture from shapes and metadata. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/vit.h"
+
+static int64_t count_blocks(const dfqi_safetensors *st)
+{
+    char name[64];
+    for (int64_t i = 0;; i++) {
+        snprintf(name, sizeof name, "blocks.%d.norm1.weight", (int)i);
+        if (i >= 1000 || !dfqi_st_find(st, name)) return i;
+    }
+}
+
+static int64_t square_root(int64_t n)
+{
+    if (n < 1 || n > DFQI_EXTENT_MAX) return -1;
+    int64_t r = (int64_t)sqrt((double)n);
+    return r * r == n ? r : -1;
+}
+
+static const char timm[] = "a ViT or DeiT with timm's names is expected";
+
+static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
+{
+    const dfq_tensor *proj, *pos, *fc1, *norm, *head;
+    DFQI_TRY(dfqi_need_tensor(st, path, "patch_embed.proj.weight", 4, timm, &proj));
+    DFQI_TRY(dfqi_need_tensor(st, path, "pos_embed", 3, timm, &pos));
+    DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.mlp.fc1.weight", 2, timm, &fc1));
+    DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.norm1.weight", 1, timm, &norm));
+    DFQI_TRY(dfqi_need_tensor(st, path, "head.weight", 2, timm, &head));
+    a->vit.width = proj->dims[0];
+    a->channels = proj->dims[1];
+    a->vit.patch = proj->dims[2];
+    a->vit.depth = count_blocks(st);
+    a->vit.hidden = fc1->dims[0];
+    a->classes = head->dims[0];
+    int64_t side = square_root(pos->dims[1] - 1);
+    if (a->vit.width < 1 || a->vit.width > DFQI_EXTENT_MAX || a->vit.patch < 1 ||
+        a->vit.patch > 1024 || a->vit.hidden < 1 || a->vit.hidden > DFQI_EXTENT_MAX ||
+        a->classes < 1 || a->classes > DFQI_EXTENT_MAX || a->channels != 3 || side < 1 ||
+        side > 1024)
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
+                         "%s: width %lld, patch %lld, channels %lld, %lld positions do not make a "
+                         "vision transformer on square colour images with one class token",
+                         path, (long long)a->vit.width, (long long)a->vit.patch,
+                         (long long)a->channels, (long long)pos->dims[1]);
+    a->image = side * a->vit.patch;
+    a->vit.heads =
+        a->vit.width % 64 == 0 ? a->vit.width / 64 : 0; /* timm's head width, unless told */
+    return DFQ_OK;
+}
+
+static dfq_status check_arch(dfq_context *ctx, const char *path, const dfqi_arch *a)
+{
+    if (a->vit.heads < 1 || a->vit.width % a->vit.heads)
+        return dfqi_fail(ctx, DFQ_E_CORRUPT,
+                         "%s: width %lld and %lld heads do not fit; say the number of heads in the "
+                         "metadata key \"heads\"",
+                         path, (long long)a->vit.width, (long long)a->vit.heads);
+    return DFQ_OK;
+}
+
+static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
+{
+    DFQI_TRY(from_shapes(st, path, a));
+    if (a->name[0] == '\0') snprintf(a->name, sizeof a->name, "vit");
+    a->eps = 1e-6f;
+    if (a->name[0] == 'd') /* DeiT was trained with ImageNet's statistics, ViT with 0.5 */
+        dfqi_imagenet_statistics(a);
+    else
+        for (int c = 0; c < 3; c++) a->mean[c] = a->std[c] = 0.5f;
+    DFQI_TRY(dfqi_meta_int(st, path, "heads", 1, 4096, &a->vit.heads));
+    return check_arch(st->ctx, path, a);
+}
+
+static bool fits(const dfqi_safetensors *st)
+{
+    return dfqi_st_find(st, "patch_embed.proj.weight") || dfqi_st_find(st, "pos_embed");
+}
+
+/* pre_logits: an unused layer in old ViT files */
+static bool harmless(const char *name)
+{
+    return strncmp(name, "pre_logits.", 11) == 0;
+}
+
+static void describe(const dfqi_arch *a, char *text, size_t size)
+{
+    snprintf(text, size, "a %lld-block vision transformer", (long long)a->vit.depth);
+}
+
+const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
+                                         .fits = fits,
+                                         .find = find,
+                                         .harmless = harmless,
+                                         .describe = describe,
+                                         .count = dfqi_vit_count,
+                                         .expect = dfqi_vit_expect,
+                                         .forward = dfqi_vit_forward};

@@ -1,0 +1,88 @@
+/* What the metadata of a file say about a network, read and written. */
+#include <locale.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/json.h"
+#include "nn/family.h"
+#include "nn/load.h"
+
+/* -- numbers in metadata ----------------------------------------------------------------------- */
+
+/* Metadata have decimal points, whatever the program's locale says. Returns the locale to restore
+ * with uselocale(); "C" is built in, so nothing is allocated. */
+static locale_t use_decimal_points(void)
+{
+    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
+}
+
+/* "0.5,0.5,0.5" -> out[n], each in lo..hi; false if it is anything else. */
+static bool parse_floats(const char *text, int n, double lo, double hi, float *out)
+{
+    locale_t before = use_decimal_points();
+    int good = 0;
+    for (; good < n; good++) {
+        char *end;
+        double v = strtod(text, &end);
+        if (end == text || !(v >= lo && v <= hi) || *end != (good + 1 < n ? ',' : '\0')) break;
+        out[good] = (float)v;
+        text = end + 1;
+    }
+    uselocale(before);
+    return good == n;
+}
+
+dfq_status dfqi_meta_floats(const dfqi_safetensors *st, const char *path, const char *key, int n,
+                            double lo, double hi, float *out)
+{
+    const char *text = dfqi_st_meta_find(st, key);
+    char show[DFQI_SHOW_MAX];
+    float v[3];
+    if (!text) return DFQ_OK;
+    if (!parse_floats(text, n, lo, hi, v))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata %s is \"%.40s\", expected %d number%s from %g to %g%s", path,
+                         key, dfqi_show(text, show), n, n > 1 ? "s" : "", lo, hi,
+                         n > 1 ? ", separated by commas" : "");
+    memcpy(out, v, (size_t)n * sizeof *v);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const char *key, int64_t lo,
+                         int64_t hi, int64_t *out)
+{
+    float v = (float)*out;
+    DFQI_TRY(dfqi_meta_floats(st, path, key, 1, (double)lo, (double)hi, &v));
+    if (v != floorf(v))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s is %g, expected a whole number",
+                         path, key, (double)v);
+    *out = (int64_t)v;
+    return DFQ_OK;
+}
+
+/* -- metadata ---------------------------------------------------------------------------------- */
+
+dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta out[DFQI_ARCH_META])
+{
+    static const char *const keys[DFQI_ARCH_META] = {"architecture", "eps", "heads", "mean",
+                                                     "resize",       "std", "format"};
+    char text[DFQI_ARCH_META][96];
+    const float *m = a->mean, *s = a->std;
+    locale_t before = use_decimal_points();
+    snprintf(text[0], sizeof text[0], "%s", a->name);
+    snprintf(text[1], sizeof text[1], "%.9g", (double)a->eps);
+    snprintf(text[2], sizeof text[2], "%lld", (long long)a->vit.heads);
+    snprintf(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
+    snprintf(text[4], sizeof text[4], "%d", a->resize);
+    snprintf(text[5], sizeof text[5], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);
+    snprintf(text[6], sizeof text[6], "dfq");
+    uselocale(before);
+    for (int i = 0; i < DFQI_ARCH_META; i++) {
+        out[i].key = dfqi_arena_strdup(arena, keys[i]);
+        out[i].value = dfqi_arena_strdup(arena, text[i]);
+        if (!out[i].key || !out[i].value) return DFQ_E_NOMEM;
+    }
+    return DFQ_OK;
+}
