@@ -33,7 +33,7 @@ dfq_generator_options recipe_generator(const struct options *full)
     g.iterations = full->iters;
     g.batch = full->batch;
     g.seed = full->seed;
-    if (full->mode == DFQ_MODE_PARITY) g.scales = 1; /* as published */
+    if (full->mode == DFQ_MODE_PARITY) g.natural = 0; /* as published */
     return g;
 }
 

@@ -13,9 +13,10 @@
  *  to 0..1). CE is the mean cross-entropy, TV the sum of four Frobenius norms of neighbour
  *  differences over the batch, diagonal ones divided by sqrt(2). x starts as N(0,1), is moved by
  *  AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range of real pictures after each
- *  step. With `scales` > 1, x is the sum of planes of 1/1, 1/2, 1/4 ... of its side, interpolated
- *  bilinearly; each starts as N(0,1) and is moved by an AdamW of its own, which spreads the energy
- *  over the octaves as real pictures do.
+ *  step. With `natural`, x is the sum of planes of 1/1, 1/2, 1/4 ... of its side, interpolated
+ *  bilinearly, in luminance and two colour differences; each starts as N(0,0.01) and is moved by an
+ *  AdamW of its own, by less at fine scales and in colour, so that the energy is spread as in
+ *  natural pictures.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */
@@ -73,8 +74,8 @@ typedef struct dfq_generator_options {
     int32_t roll_second;    /**< in the second half; default 16 */
     int32_t flip;           /**< 1: the batch is mirrored in half of the iterations; default 0 */
     int32_t jitter;         /**< 1: colour offset and contrast; default 1 */
-    int32_t scales;         /**< octaves at which the images are moved, 1..16, cut to what the side
-                                 of the image has; 1 moves the pixels, as published; default 6 */
+    int32_t natural;        /**< 1: images are moved as natural pictures vary; 0: pixel by pixel,
+                                 as published; default 1 */
     int32_t reserved;       /**< 0 */
 } dfq_generator_options;
 

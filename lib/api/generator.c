@@ -33,7 +33,7 @@ static dfq_generator_options defaults(void)
                                    .roll_second = d.roll_second,
                                    .flip = d.flip,
                                    .jitter = d.jitter,
-                                   .scales = d.scales};
+                                   .natural = d.natural};
 }
 
 void dfq_generator_options_init(dfq_generator_options *options, size_t size)
@@ -64,7 +64,7 @@ dfq_status dfq_generator_create(const dfq_graph *graph, const dfq_generator_opti
                               .roll_second = o.roll_second,
                               .flip = o.flip,
                               .jitter = o.jitter,
-                              .scales = o.scales};
+                              .natural = o.natural};
     dfq_generator *gen = dfqi_calloc(graph->ctx, 1, sizeof *gen);
     if (gen == NULL) return DFQ_E_NOMEM;
     dfq_status status = dfqi_synth_new(graph, &own, &gen->s);

@@ -9,8 +9,7 @@ enum {
     IMAGES_MAX = 10 * 1000 * 1000,
     BATCH_MAX = 4096,
     ITERATIONS_MAX = 1000 * 1000,
-    ROLL_MAX = 4096,
-    SCALES_MAX = 16
+    ROLL_MAX = 4096
 };
 
 void dfqi_synth_defaults(dfqi_synth_options *o)
@@ -28,7 +27,7 @@ void dfqi_synth_defaults(dfqi_synth_options *o)
                               .roll_first = 8,
                               .roll_second = 16,
                               .jitter = 1,
-                              .scales = 6};
+                              .natural = 1};
 }
 
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
@@ -57,7 +56,7 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
     DFQI_TRY(check_count(ctx, "roll_second", o->roll_second, 0, ROLL_MAX));
     DFQI_TRY(check_count(ctx, "flip", o->flip, 0, 1));
     DFQI_TRY(check_count(ctx, "jitter", o->jitter, 0, 1));
-    DFQI_TRY(check_count(ctx, "scales", o->scales, 1, SCALES_MAX));
+    DFQI_TRY(check_count(ctx, "natural", o->natural, 0, 1));
     DFQI_TRY(check_number(ctx, "attention_weight", o->attention_weight, 1e6f));
     DFQI_TRY(check_number(ctx, "class_weight", o->class_weight, 1e6f));
     DFQI_TRY(check_number(ctx, "tv_weight", o->tv_weight, 1e6f));
@@ -79,9 +78,9 @@ void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT])
         text, DFQI_OPTIONS_TEXT,
         "kind %d, images %" PRId64 ", batch %" PRId64 ", iterations %" PRId64 ", seed %" PRIu64
         ", weights %.9g %.9g %.9g, rate %.9g to %.9g, decay %.9g, roll %d %d, flip %d, jitter %d, "
-        "scales %d",
+        "natural %d",
         (int)o->kind, o->images, o->batch, o->iterations, o->seed, (double)o->attention_weight,
         (double)o->class_weight, (double)o->tv_weight, (double)o->rate, (double)o->end_rate,
         (double)o->weight_decay, (int)o->roll_first, (int)o->roll_second, (int)o->flip,
-        (int)o->jitter, (int)o->scales);
+        (int)o->jitter, (int)o->natural);
 }

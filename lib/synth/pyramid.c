@@ -5,16 +5,48 @@
 
 #include "base/parallel.h"
 
-enum { LEAST_SIDE = 4 };
+enum { LEAST_SIDE = 4, CHANNELS = 3 };
 
-dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t wanted)
+/* Measured on ViT-Tiny: W4A4 accuracy on real pictures of ranges calibrated on 32 images. */
+static const float luminance = 1.2f, colour = 0.4f;
+
+dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t natural)
 {
-    dfqi_pyramid p = {.side = side, .scales = 1, .floats = side * side};
-    for (int64_t n = side; p.scales < wanted && n % 2 == 0 && n / 2 >= LEAST_SIDE; p.scales++) {
+    dfqi_pyramid p = {.side = side, .natural = natural, .scales = 1, .floats = side * side};
+    for (int64_t n = side; natural && n % 2 == 0 && n / 2 >= LEAST_SIDE; p.scales++) {
         n /= 2;
         p.floats += n * n;
     }
     return p;
+}
+
+/* Half for each finer scale, from the third coarsest on. */
+static float scale_weight(const dfqi_pyramid *p, int32_t k)
+{
+    float w = 2.8f / (float)(1 << (p->scales - 1 - k));
+    return w < 1 ? w : 1;
+}
+
+/* Orthonormal: luminance, red - green, yellow - blue. In place on three planes. */
+static void to_opponents(int64_t n, float *v)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float r = v[i], g = v[n + i], b = v[2 * n + i];
+        v[i] = 0.57735027f * (r + g + b);
+        v[n + i] = 0.70710678f * (r - g);
+        v[2 * n + i] = 0.40824829f * (r + g - 2 * b);
+    }
+}
+
+static void from_opponents(int64_t n, int64_t stride, float *v)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float l = 0.57735027f * luminance * v[i], p = 0.70710678f * colour * v[stride + i];
+        float q = 0.40824829f * colour * v[2 * stride + i];
+        v[i] = l + p + q;
+        v[stride + i] = l - p + q;
+        v[2 * stride + i] = l - 2 * q;
+    }
 }
 
 /* Pixel i of the fine grid lies a quarter from pixel i / 2 of the coarse one, towards the other
@@ -25,15 +57,15 @@ static int64_t neighbour(int64_t i, int64_t n)
     return k < 0 ? 0 : k < n ? k : n - 1;
 }
 
-/* fine[2n][2n] += interpolated coarse[n][n] */
-static void add_up(const float *coarse, int64_t n, float *fine)
+/* fine[2n][2n] = weight * fine + interpolated coarse[n][n] */
+static void add_up(const float *coarse, int64_t n, float weight, float *fine)
 {
     for (int64_t y = 0; y < 2 * n; y++) {
         const float *a = coarse + y / 2 * n, *b = coarse + neighbour(y, n) * n;
         float *out = fine + y * 2 * n;
         for (int64_t x = 0; x < 2 * n; x++) {
             int64_t i = x / 2, k = neighbour(x, n);
-            out[x] += 0.5625f * a[i] + 0.1875f * (a[k] + b[i]) + 0.0625f * b[k];
+            out[x] = weight * out[x] + 0.5625f * a[i] + 0.1875f * (a[k] + b[i]) + 0.0625f * b[k];
         }
     }
 }
@@ -62,42 +94,61 @@ typedef struct job {
     float keep;
 } job;
 
-static void split_plane(void *arg, int64_t plane, int32_t thread)
+static void split_image(void *arg, int64_t image, int32_t thread)
 {
     const job *j = arg;
-    int64_t n = j->p->side;
-    float *out = j->scales + plane * j->p->floats;
+    const dfqi_pyramid *p = j->p;
+    int64_t pixels = p->side * p->side;
+    float *out = j->scales + image * CHANNELS * p->floats;
     (void)thread;
-    memcpy(out, j->g + plane * n * n, (size_t)(n * n) * sizeof *out);
-    for (int32_t k = 1; k < j->p->scales; k++, n /= 2, out += 4 * n * n)
-        down(out, n / 2, out + n * n);
+    /* the finest scales first lie side by side, where the colours are turned */
+    memcpy(out, j->g + image * CHANNELS * pixels, (size_t)(CHANNELS * pixels) * sizeof *out);
+    if (p->natural) to_opponents(pixels, out);
+    for (int64_t c = CHANNELS - 1; c >= 0; c--) {
+        float *plane = out + c * p->floats;
+        memmove(plane, out + c * pixels, (size_t)pixels * sizeof *out);
+        int64_t n = p->side;
+        for (int32_t k = 1; k < p->scales; k++, n /= 2, plane += 4 * n * n)
+            down(plane, n / 2, plane + n * n);
+    }
 }
 
-void dfqi_pyramid_split(dfq_context *ctx, const dfqi_pyramid *p, int64_t planes, const float *g,
+void dfqi_pyramid_split(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, const float *g,
                         float *out)
 {
     job j = {.p = p, .g = g, .scales = out};
-    dfqi_parallel_for(ctx, planes, split_plane, &j);
+    dfqi_parallel_for(ctx, n, split_image, &j);
 }
 
-static void add_plane(void *arg, int64_t plane, int32_t thread)
+/* Sums the scales into the finest one: the coarsest into the next finer one, and so on. */
+static void sum_scales(const dfqi_pyramid *p, float *plane)
 {
-    const job *j = arg;
-    int64_t side = j->p->side, n = side >> (j->p->scales - 1), pixels = side * side;
-    float *first = j->scales + plane * j->p->floats, *at = first + j->p->floats - n * n;
-    float *x = j->x + plane * pixels;
-    (void)thread;
-    for (; at > first; n *= 2) { /* the coarsest into the next finer one, and so on */
+    int64_t n = p->side >> (p->scales - 1);
+    float *at = plane + p->floats - n * n;
+    for (int32_t k = p->scales - 2; k >= 0; k--, n *= 2) {
         float *fine = at - 4 * n * n;
-        add_up(at, n, fine);
+        add_up(at, n, scale_weight(p, k), fine);
         at = fine;
     }
-    for (int64_t i = 0; i < pixels; i++) x[i] = j->keep * x[i] + first[i];
 }
 
-void dfqi_pyramid_add(dfq_context *ctx, const dfqi_pyramid *p, int64_t planes, float *d, float keep,
+static void add_image(void *arg, int64_t image, int32_t thread)
+{
+    const job *j = arg;
+    const dfqi_pyramid *p = j->p;
+    int64_t pixels = p->side * p->side;
+    float *d = j->scales + image * CHANNELS * p->floats, *x = j->x + image * CHANNELS * pixels;
+    (void)thread;
+    for (int64_t c = 0; c < CHANNELS; c++) sum_scales(p, d + c * p->floats);
+    if (p->natural) from_opponents(pixels, p->floats, d);
+    for (int64_t c = 0; c < CHANNELS; c++)
+        for (int64_t i = 0; i < pixels; i++)
+            x[c * pixels + i] = j->keep * x[c * pixels + i] + d[c * p->floats + i];
+}
+
+void dfqi_pyramid_add(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, float *d, float keep,
                       float *x)
 {
     job j = {.p = p, .scales = d, .x = x, .keep = keep};
-    dfqi_parallel_for(ctx, planes, add_plane, &j);
+    dfqi_parallel_for(ctx, n, add_image, &j);
 }

@@ -1,9 +1,10 @@
-/* Images moved at several scales at once. An image is the sum of planes of side S, S/2, S/4 ...,
- * the coarse ones interpolated up, and the optimiser moves every one of them. Adaptive steps have
- * about the same size in each, so the sum has about the same energy in every octave of frequency,
- * as real pictures have; steps on pixels alone are as rough as the noise they began with, and
- * ranges calibrated on such images do not fit real ones. One scale: the pixels themselves, as
- * published (mimiq.md 1.3). */
+/* How images are moved: pixel by pixel, as published (mimiq.md 1.3), or as natural pictures vary.
+ *
+ * A natural picture has most of its energy in coarse structure and in luminance. Adaptive steps on
+ * pixels have no such preference: they are as rough and as colourful as the noise they began with,
+ * and ranges calibrated on such images do not fit real ones. So an image is written as the sum of
+ * planes of side S, S/2, S/4 ..., the coarse ones interpolated up, in luminance and two colour
+ * differences; each has an adaptive step of its own, smaller for fine scales and for colour. */
 #ifndef DFQI_SYNTH_PYRAMID_H
 #define DFQI_SYNTH_PYRAMID_H
 
@@ -12,18 +13,19 @@
 /* Layout of one plane: the scales one behind the other, the finest first. */
 typedef struct dfqi_pyramid {
     int64_t side;
-    int32_t scales;
+    int32_t natural;
+    int32_t scales; /* the side is halved down to 4 pixels or more; 1 if not natural */
     int64_t floats; /* of one plane, all scales together */
 } dfqi_pyramid;
 
-/* As many of the wanted scales as the side can be halved down to 4 pixels or more. */
-dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t wanted);
+dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t natural);
 
-/* The gradient of each scale: g[planes][side][side] -> out[planes][floats]. */
-void dfqi_pyramid_split(dfq_context *ctx, const dfqi_pyramid *p, int64_t planes, const float *g,
+/* The gradient of each scale: g[n][3][side][side] -> out[n][3][floats]. */
+void dfqi_pyramid_split(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, const float *g,
                         float *out);
-/* x[planes][side][side] = keep * x + the sum of the scales in d[planes][floats]; d is overwritten. */
-void dfqi_pyramid_add(dfq_context *ctx, const dfqi_pyramid *p, int64_t planes, float *d, float keep,
+/* x[n][3][side][side] = keep * x + the weighted sum of the scales of d[n][3][floats], in the colours
+ * of x; d is overwritten. */
+void dfqi_pyramid_add(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, float *d, float keep,
                       float *x);
 
 #endif

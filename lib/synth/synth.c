@@ -55,7 +55,7 @@ dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi
     if (s->o.batch > o->images) s->o.batch = o->images;
     s->pixels = a->channels * a->image * a->image;
     s->n_batches = (o->images + s->o.batch - 1) / s->o.batch;
-    s->pyramid = dfqi_pyramid_make(a->image, o->kind == DFQI_SYNTH_NOISE ? 1 : o->scales);
+    s->pyramid = dfqi_pyramid_make(a->image, o->natural && o->kind != DFQI_SYNTH_NOISE);
     s->per_batch = o->kind == DFQI_SYNTH_NOISE ? 1 : o->iterations;
     set_bounds(s);
     DFQI_GOTO(check_size(s), fail);
@@ -190,11 +190,11 @@ static void move(dfqi_synth *s, const float *grad)
     static const dfqi_optim_options adam = {
         .kind = DFQI_ADAMW, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
     float rate = dfqi_cosine(s->iteration, s->o.iterations, 0, s->o.rate, s->o.end_rate);
-    int64_t planes = 3 * s->o.batch;
-    dfqi_pyramid_split(s->ctx, &s->pyramid, planes, grad, s->scales);
+    dfqi_pyramid_split(s->ctx, &s->pyramid, s->o.batch, grad, s->scales);
     memset(s->moves, 0, (size_t)dfqi_synth_scale_floats(s) * sizeof *s->moves);
     dfqi_optim_step(s->ctx, &adam, &s->moments, s->iteration + 1, rate, s->scales, s->moves);
-    dfqi_pyramid_add(s->ctx, &s->pyramid, planes, s->moves, 1.0f - rate * s->o.weight_decay, s->x);
+    dfqi_pyramid_add(s->ctx, &s->pyramid, s->o.batch, s->moves, 1.0f - rate * s->o.weight_decay,
+                     s->x);
 }
 
 dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok)

@@ -26,7 +26,7 @@ typedef struct dfqi_synth_options {
     int32_t roll_first, roll_second; /* largest offset in the first and second half, pixels */
     int32_t flip;                    /* 1: mirror the batch in every other iteration, by chance */
     int32_t jitter;                  /* 1: colour offset and colour jitter */
-    int32_t scales;                  /* at which the images are moved (pyramid.h); 1: pixels */
+    int32_t natural;                 /* 1: images are moved as pictures vary (pyramid.h) */
 } dfqi_synth_options;
 
 /* What a step reports; NaN for a term that is not part of the objective. */

@@ -37,8 +37,7 @@ START_TEST(test_options)
     REFUSE(roll_second, 5000);
     REFUSE(flip, 2);
     REFUSE(jitter, -1);
-    REFUSE(scales, 0);
-    REFUSE(scales, 17);
+    REFUSE(natural, 2);
     REFUSE(attention_weight, -1.0f);
     REFUSE(class_weight, NAN);
     REFUSE(tv_weight, INFINITY);

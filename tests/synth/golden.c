@@ -107,7 +107,7 @@ START_TEST(test_ten_steps)
     dfqi_synth_defaults(&o);
     o.images = o.batch = BATCH;
     o.iterations = 2000;
-    o.scales = 1; /* as published */
+    o.natural = 0; /* as published */
     ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
     ck_assert_int_eq(dfqi_synth_start(s), DFQ_OK);
     memcpy(s->x, data_of(&st, "x0"), COUNT * sizeof(float));

@@ -1,4 +1,4 @@
-/* Scales of images: interpolation against its definition, and its adjoint. */
+/* How images are moved: interpolation and colours against their definitions, and the adjoint. */
 #include <math.h>
 #include <string.h>
 
@@ -6,15 +6,34 @@
 #include "synth/cases.h"
 #include "synth/pyramid.h"
 
-enum { SIDE = 16, PIXELS = SIDE * SIDE, PLANES = 2, FLOATS = PIXELS + 64 + 16 };
+enum { SIDE = 16, PIXELS = SIDE * SIDE, IMAGES = 2, PLANES = 3 * IMAGES };
+enum { SCALES = 3, FLOATS = PIXELS + 64 + 16 };
+
+static const float scale_weights[SCALES] = {0.7f, 1.0f, 1.0f}; /* the finest first */
+static const float colour_weights[3] = {1.2f, 0.4f, 0.4f};
 
 START_TEST(test_layout)
 {
-    ck_assert_int_eq(dfqi_pyramid_make(224, 6).scales, 6);
-    ck_assert_int_eq(dfqi_pyramid_make(224, 16).scales, 6); /* 7 is odd */
-    ck_assert_int_eq(dfqi_pyramid_make(32, 16).scales, 4);  /* 4 is the least */
-    ck_assert_int_eq(dfqi_pyramid_make(33, 6).scales, 1);
-    ck_assert_int_eq(dfqi_pyramid_make(SIDE, 3).floats, FLOATS);
+    ck_assert_int_eq(dfqi_pyramid_make(224, 1).scales, 6); /* 7 is odd */
+    ck_assert_int_eq(dfqi_pyramid_make(32, 1).scales, 4);  /* 4 is the least */
+    ck_assert_int_eq(dfqi_pyramid_make(33, 1).scales, 1);
+    ck_assert_int_eq(dfqi_pyramid_make(224, 0).scales, 1);
+    ck_assert_int_eq(dfqi_pyramid_make(SIDE, 1).floats, FLOATS);
+}
+END_TEST
+
+START_TEST(test_pixels)
+{
+    float g[PLANES * PIXELS], d[PLANES * PIXELS], x[PLANES * PIXELS];
+    dfq_context *ctx = dfqt_context(2);
+    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 0);
+    dfqi_rng r = dfqi_rng_make(1, 1);
+    dfqi_rng_fill_normal(&r, g, PLANES * PIXELS);
+    for (int i = 0; i < PLANES * PIXELS; i++) x[i] = (float)i;
+    dfqi_pyramid_split(ctx, &p, IMAGES, g, d);
+    dfqi_pyramid_add(ctx, &p, IMAGES, d, 0.5f, x);
+    for (int i = 0; i < PLANES * PIXELS; i++) ck_assert_float_eq(x[i], 0.5f * (float)i + g[i]);
+    dfq_context_release(ctx);
 }
 END_TEST
 
@@ -32,46 +51,48 @@ static double sample(const float *coarse, int n, int y, int x)
     return sum;
 }
 
-START_TEST(test_sum)
+/* Luminance at the second scale: interpolated, the same in all channels. */
+START_TEST(test_luminance)
 {
-    float scales[PLANES * FLOATS], copy[PLANES * FLOATS], x[PLANES * PIXELS], was[PLANES * PIXELS];
+    static float d[PLANES * FLOATS], x[PLANES * PIXELS];
+    float coarse[IMAGES][64];
     dfq_context *ctx = dfqt_context(2);
-    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 2); /* the definition above is of two scales */
-    int floats = (int)p.floats;
+    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 1);
     dfqi_rng r = dfqi_rng_make(1, 1);
-    dfqi_rng_fill_normal(&r, scales, PLANES * FLOATS);
-    dfqi_rng_fill_normal(&r, x, PLANES * PIXELS);
-    memcpy(copy, scales, sizeof copy);
-    memcpy(was, x, sizeof was);
-    dfqi_pyramid_add(ctx, &p, PLANES, scales, 0.5f, x);
+    for (int b = 0; b < IMAGES; b++) {
+        dfqi_rng_fill_normal(&r, coarse[b], 64);
+        memcpy(d + 3 * b * FLOATS + PIXELS, coarse[b], sizeof coarse[b]);
+    }
+    dfqi_pyramid_add(ctx, &p, IMAGES, d, 0, x);
     for (int i = 0; i < PLANES * PIXELS; i++) {
-        const float *plane = copy + i / PIXELS * floats;
-        int y = i % PIXELS / SIDE, c = i % SIDE;
-        double want = 0.5 * (double)was[i] + (double)plane[i % PIXELS] +
-                      sample(plane + PIXELS, SIDE / 2, y, c);
-        ck_assert_float_eq_tol(x[i], (float)want, 1e-5f);
+        double want = sample(coarse[i / (3 * PIXELS)], SIDE / 2, i % PIXELS / SIDE, i % SIDE);
+        ck_assert_float_eq_tol(x[i], (float)(want * 1.2 / sqrt(3.0)), 1e-5f);
     }
     dfq_context_release(ctx);
 }
 END_TEST
 
-/* <sum of scales(d), g> = <d, split(g)> */
+/* <add(d), g> = <weights d, split(g)>: colours are turned by an orthonormal matrix, and the gradient
+ * of a scale is the adjoint of its interpolation. */
 START_TEST(test_adjoint)
 {
-    float d[PLANES * FLOATS], copy[PLANES * FLOATS], split[PLANES * FLOATS];
+    static float d[PLANES * FLOATS], weighted[PLANES * FLOATS], split[PLANES * FLOATS];
     float x[PLANES * PIXELS], g[PLANES * PIXELS];
     double left = 0, right = 0;
     dfq_context *ctx = dfqt_context(2);
-    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 3);
+    dfqi_pyramid p = dfqi_pyramid_make(SIDE, 1);
     dfqi_rng r = dfqi_rng_make(2, 1);
     dfqi_rng_fill_normal(&r, d, PLANES * FLOATS);
     dfqi_rng_fill_normal(&r, g, PLANES * PIXELS);
-    memcpy(copy, d, sizeof copy);
+    for (int i = 0; i < PLANES * FLOATS; i++) {
+        int at = i % FLOATS, k = at < PIXELS ? 0 : at < PIXELS + 64 ? 1 : 2;
+        weighted[i] = scale_weights[k] * colour_weights[i / FLOATS % 3] * d[i];
+    }
     memset(x, 0, sizeof x);
-    dfqi_pyramid_split(ctx, &p, PLANES, g, split);
-    dfqi_pyramid_add(ctx, &p, PLANES, d, 0, x);
+    dfqi_pyramid_split(ctx, &p, IMAGES, g, split);
+    dfqi_pyramid_add(ctx, &p, IMAGES, d, 0, x);
     for (int i = 0; i < PLANES * PIXELS; i++) left += (double)x[i] * (double)g[i];
-    for (int i = 0; i < PLANES * FLOATS; i++) right += (double)copy[i] * (double)split[i];
+    for (int i = 0; i < PLANES * FLOATS; i++) right += (double)weighted[i] * (double)split[i];
     ck_assert_double_eq_tol(left, right, 1e-4);
     dfq_context_release(ctx);
 }
@@ -81,7 +102,8 @@ TCase *dfqt_pyramid_case(void)
 {
     TCase *t = tcase_create("pyramid");
     tcase_add_test(t, test_layout);
-    tcase_add_test(t, test_sum);
+    tcase_add_test(t, test_pixels);
+    tcase_add_test(t, test_luminance);
     tcase_add_test(t, test_adjoint);
     return t;
 }
