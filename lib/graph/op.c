@@ -6,6 +6,7 @@
 const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
 {
     if (kind >= DFQI_OP_FQ) return &dfqi_ops_quant[kind - DFQI_OP_FQ];
+    if (kind >= DFQI_OP_INTER_HEAD) return &dfqi_ops_structure[kind - DFQI_OP_INTER_HEAD];
     if (kind >= DFQI_OP_CROSS_ENTROPY) return &dfqi_ops_loss[kind - DFQI_OP_CROSS_ENTROPY];
     if (kind >= DFQI_OP_PATCHIFY) return &dfqi_ops_layout[kind - DFQI_OP_PATCHIFY];
     if (kind >= DFQI_OP_ADD) return &dfqi_ops_row[kind - DFQI_OP_ADD];
@@ -56,6 +57,13 @@ bool dfqi_same_shape(const dfqi_value *a, const dfqi_value *b)
 dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n)
 {
     dfqi_out_like(g, n, 0, n->in[0]);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_shape_per_image(dfqi_graph *g, dfqi_node *n)
+{
+    if (!dfqi_in(g, n, 0)->batched) return dfqi_bad_shape(g, n, 0, "batched");
+    dfqi_out(g, n, 0, 1, 1, &g->batch);
     return DFQ_OK;
 }
 

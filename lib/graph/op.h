@@ -50,6 +50,9 @@ typedef enum dfqi_op_kind {
     DFQI_OP_CROSS_ENTROPY_DX,
     DFQI_OP_KL,
     DFQI_OP_KL_DX,
+    DFQI_OP_TOTAL,
+    DFQI_OP_FILL,
+    /* losses of structure */
     DFQI_OP_INTER_HEAD,
     DFQI_OP_INTER_HEAD_DX,
     DFQI_OP_HEAD_SSIM,
@@ -57,8 +60,6 @@ typedef enum dfqi_op_kind {
     DFQI_OP_TV_SQUARES,
     DFQI_OP_TV,
     DFQI_OP_TV_DX,
-    DFQI_OP_TOTAL,
-    DFQI_OP_FILL,
     /* fake quantization */
     DFQI_OP_FQ,
     DFQI_OP_FQ_DX,

@@ -1,23 +1,9 @@
-/* Losses: one value per image, means taken by `total`. Gradients scale with the incoming value of
- * each image, so a loss may be weighted, summed and averaged freely. */
+/* Losses of logits, and what sums losses up: one value per image, means taken by `total`. Gradients
+ * scale with the incoming value of each image, so a loss may be weighted, summed and averaged
+ * freely. */
 #include "graph/ops_priv.h"
 
 #include <math.h>
-#include <string.h>
-
-/* Output [B]. */
-static dfq_status per_image(dfqi_graph *g, dfqi_node *n)
-{
-    if (!dfqi_in(g, n, 0)->batched) return dfqi_bad_shape(g, n, 0, "batched");
-    dfqi_out(g, n, 0, 1, 1, &g->batch);
-    return DFQ_OK;
-}
-
-static dfq_status like_second(dfqi_graph *g, dfqi_node *n)
-{
-    dfqi_out_like(g, n, 0, n->in[1]);
-    return DFQ_OK;
-}
 
 /* log-sum-exp of scale * z */
 static double log_sum_exp(const float *z, int64_t n, double scale)
@@ -37,7 +23,7 @@ static dfq_status ce_shape(dfqi_graph *g, dfqi_node *n)
     if (z->rank != 2) return dfqi_bad_shape(g, n, 0, "logits [B,C]");
     if (!labels->batched || dfqi_value_stride(labels) != 1)
         return dfqi_bad_shape(g, n, 1, "one label for each image");
-    return per_image(g, n);
+    return dfqi_shape_per_image(g, n);
 }
 
 static int64_t label_at(const dfqi_run *r, int64_t b, int64_t classes)
@@ -82,7 +68,7 @@ static dfq_status kl_shape(dfqi_graph *g, dfqi_node *n)
     if (dfqi_in(g, n, 0)->rank != 2) return dfqi_bad_shape(g, n, 0, "logits [B,C]");
     if (!dfqi_same_shape(dfqi_in(g, n, 0), dfqi_in(g, n, 1)))
         return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
-    return per_image(g, n);
+    return dfqi_shape_per_image(g, n);
 }
 
 static void kl_run(const dfqi_run *r)
@@ -120,199 +106,6 @@ static void kl_dx_run(const dfqi_run *r)
         for (int64_t i = 0; i < c; i++)
             ds[i] = (float)(d * (exp(s[i] / t - lse_s) - exp(z[i] / t - lse_z)));
     }
-}
-
-/* -- inter-head similarity: r[B,H,N,N]; attr i[0] dropped tokens; gradient: r, dloss ----------- */
-
-static dfq_status inter_head_shape(dfqi_graph *g, dfqi_node *n)
-{
-    const dfqi_value *r = dfqi_in(g, n, 0);
-    if (r->rank != 4 || r->dims[2] != r->dims[3] || n->attr.i[0] < 0 || r->dims[2] <= n->attr.i[0])
-        return dfqi_bad_shape(g, n, 0, "raw query-key products [B,H,N,N]");
-    return per_image(g, n);
-}
-
-static int64_t inter_head_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
-{
-    const dfqi_value *r = dfqi_in(g, n, 0);
-    (void)images;
-    return 3 * r->dims[1] * r->dims[2];
-}
-
-static double inter_head_norm(const dfqi_run *r)
-{
-    const int64_t *d = r->in[0].dims;
-    return 1.0 / ((double)(d[2] - r->attr->i[0]) * (double)d[1] * (double)d[1]);
-}
-
-static void inter_head_run(const dfqi_run *r)
-{
-    const int64_t *d = r->in[0].dims;
-    int64_t image = d[1] * d[2] * d[3];
-    for (int64_t b = 0; b < r->images; b++)
-        r->out[0].data[b] = (float)(inter_head_norm(r) * r->k->inter_head(d[1], d[2], r->attr->i[0],
-                                                                          r->in[0].data + b * image,
-                                                                          0, NULL, r->scratch));
-}
-
-static void inter_head_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
-                            const uint8_t *want, dfqi_id *din)
-{
-    if (want[0])
-        din[0] = dfqi_make(g, DFQI_OP_INTER_HEAD_DX, &n->attr, 2, (dfqi_id[]){n->in[0], dout[0]});
-}
-
-static void inter_head_dx_run(const dfqi_run *r)
-{
-    const int64_t *d = r->in[0].dims;
-    int64_t image = d[1] * d[2] * d[3];
-    for (int64_t b = 0; b < r->images; b++)
-        r->k->inter_head(d[1], d[2], r->attr->i[0], r->in[0].data + b * image,
-                         (float)(r->in[1].data[b] * inter_head_norm(r)), r->out[0].data + b * image,
-                         r->scratch);
-}
-
-/* -- head-wise structural distance: t, s [B,H,N,d]; attr i[0] dropped; gradient: t, s, dloss --- */
-
-static dfq_status head_ssim_shape(dfqi_graph *g, dfqi_node *n)
-{
-    const dfqi_value *t = dfqi_in(g, n, 0), *s = dfqi_in(g, n, 1);
-    if (t->rank != 4 || n->attr.i[0] < 0 || t->dims[2] <= n->attr.i[0])
-        return dfqi_bad_shape(g, n, 0, "head outputs [B,H,N,d]");
-    if (!dfqi_same_shape(s, t)) return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
-    return per_image(g, n);
-}
-
-static int64_t head_ssim_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
-{
-    (void)images;
-    return 8 * dfqi_value_last(dfqi_in(g, n, 0));
-}
-
-static void head_ssim_run(const dfqi_run *r)
-{
-    const int64_t *d = r->in[0].dims;
-    int64_t image = d[1] * d[2] * d[3];
-    for (int64_t b = 0; b < r->images; b++) {
-        double sum = r->k->head_ssim(d[1], d[2], d[3], r->attr->i[0], r->in[0].data + b * image,
-                                     r->in[1].data + b * image, 0, NULL, r->scratch);
-        r->out[0].data[b] = (float)(1.0 - sum / (double)(d[1] * d[3]));
-    }
-}
-
-static void head_ssim_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
-                           const uint8_t *want, dfqi_id *din)
-{
-    if (want[1])
-        din[1] = dfqi_make(g, DFQI_OP_HEAD_SSIM_DX, &n->attr, 3,
-                           (dfqi_id[]){n->in[0], n->in[1], dout[0]});
-}
-
-static void head_ssim_dx_run(const dfqi_run *r)
-{
-    const int64_t *d = r->in[0].dims;
-    int64_t image = d[1] * d[2] * d[3];
-    for (int64_t b = 0; b < r->images; b++)
-        r->k->head_ssim(d[1], d[2], d[3], r->attr->i[0], r->in[0].data + b * image,
-                        r->in[1].data + b * image,
-                        (float)(-r->in[2].data[b] / (double)(d[1] * d[3])),
-                        r->out[0].data + b * image, r->scratch);
-}
-
-/* -- total variation (mimiq.md 1.3): sums of squared differences per image, then norms --------- */
-
-/* The four neighbour differences: right, down, down-left, down-right, as (dy, dx). */
-static const int64_t tv_step[4][2] = {{0, 1}, {1, 0}, {1, -1}, {1, 1}};
-static const double tv_weight[4] = {1.0, 1.0, 0.70710678118654752440, 0.70710678118654752440};
-
-static dfq_status tv_squares_shape(dfqi_graph *g, dfqi_node *n)
-{
-    const dfqi_value *x = dfqi_in(g, n, 0);
-    if (x->rank != 4 || !x->batched) return dfqi_bad_shape(g, n, 0, "[B,C,Y,X]");
-    dfqi_out(g, n, 0, 1, 2, (int64_t[]){x->dims[0], 4});
-    return DFQ_OK;
-}
-
-static double squares(const float *plane, int64_t height, int64_t width, const int64_t step[2])
-{
-    int64_t dy = step[0], dx = step[1], first = dx < 0 ? 1 : 0, last = width - (dx > 0 ? 1 : 0);
-    double sum = 0;
-    for (int64_t y = 0; y + dy < height; y++) {
-        const float *row = plane + y * width, *other = row + dy * width + dx;
-        float lane[16] = {0};
-        int64_t x = first;
-        for (; x + 16 <= last; x += 16)
-            for (int64_t k = 0; k < 16; k++) {
-                float d = row[x + k] - other[x + k];
-                lane[k] += d * d;
-            }
-        for (int64_t k = 0; k < 16; k++) sum += lane[k];
-        for (; x < last; x++) sum += (double)(row[x] - other[x]) * (row[x] - other[x]);
-    }
-    return sum;
-}
-
-static void tv_squares_run(const dfqi_run *r)
-{
-    const int64_t *d = r->in[0].dims;
-    for (int64_t b = 0; b < r->images; b++)
-        for (int k = 0; k < 4; k++) {
-            double sum = 0;
-            for (int64_t c = 0; c < d[1]; c++)
-                sum +=
-                    squares(r->in[0].data + (b * d[1] + c) * d[2] * d[3], d[2], d[3], tv_step[k]);
-            r->out[0].data[b * 4 + k] = (float)sum;
-        }
-}
-
-/* operands squares[B,4], x; outputs tv[1], weight / norm [4] for the gradient */
-static dfq_status tv_shape(dfqi_graph *g, dfqi_node *n)
-{
-    dfqi_out(g, n, 0, 0, 1, (int64_t[]){1});
-    dfqi_out(g, n, 1, 0, 1, (int64_t[]){4});
-    return DFQ_OK;
-}
-
-static void tv_run(const dfqi_run *r)
-{
-    double tv = 0;
-    for (int k = 0; k < 4; k++) {
-        double sum = 0;
-        for (int64_t b = 0; b < r->batch; b++) sum += r->in[0].data[b * 4 + k];
-        double norm = sqrt(sum);
-        tv += tv_weight[k] * norm;
-        if (r->out[1].data) r->out[1].data[k] = norm > 0 ? (float)(tv_weight[k] / norm) : 0.0f;
-    }
-    r->out[0].data[0] = (float)tv;
-}
-
-static void tv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
-                    dfqi_id *din)
-{
-    if (want[1])
-        din[1] = dfqi_make(g, DFQI_OP_TV_DX, NULL, 3, (dfqi_id[]){n->in[1], n->out[1], dout[0]});
-}
-
-static void tv_dx_run(const dfqi_run *r)
-{
-    const int64_t *d = r->in[0].dims;
-    int64_t height = d[2], width = d[3];
-    memset(r->out[0].data, 0, (size_t)r->out[0].count * sizeof(float));
-    for (int64_t plane = 0; plane < d[0] * d[1]; plane++)
-        for (int k = 0; k < 4; k++) {
-            int64_t dy = tv_step[k][0], dx = tv_step[k][1];
-            float w = r->in[1].data[k] * r->in[2].data[0];
-            for (int64_t y = 0; y + dy < height; y++) {
-                const float *x = r->in[0].data + (plane * height + y) * width;
-                float *o = r->out[0].data + (plane * height + y) * width;
-                int64_t other = dy * width + dx, last = width - (dx > 0 ? 1 : 0);
-                for (int64_t i = dx < 0 ? 1 : 0; i < last; i++) {
-                    float v = w * (x[i] - x[i + other]);
-                    o[i] += v;
-                    o[i + other] -= v;
-                }
-            }
-        }
 }
 
 /* -- total: terms; attr f = weights ------------------------------------------------------------ */
@@ -370,24 +163,6 @@ dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperatu
     return dfqi_make(g, DFQI_OP_KL, &a, 2, (dfqi_id[]){student, teacher});
 }
 
-dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop)
-{
-    dfqi_attr a = {.i = {drop}};
-    return dfqi_make(g, DFQI_OP_INTER_HEAD, &a, 1, &r);
-}
-
-dfqi_id dfqi_head_ssim(dfqi_graph *g, dfqi_id teacher, dfqi_id student, int64_t drop)
-{
-    dfqi_attr a = {.i = {drop}};
-    return dfqi_make(g, DFQI_OP_HEAD_SSIM, &a, 2, (dfqi_id[]){teacher, student});
-}
-
-dfqi_id dfqi_tv(dfqi_graph *g, dfqi_id x)
-{
-    dfqi_id squares_id = dfqi_make(g, DFQI_OP_TV_SQUARES, NULL, 1, &x);
-    return dfqi_make(g, DFQI_OP_TV, NULL, 2, (dfqi_id[]){squares_id, x});
-}
-
 dfqi_id dfqi_total(dfqi_graph *g, int32_t n, const dfqi_id *term, const float *weight)
 {
     dfqi_attr a = {.f = {0}};
@@ -406,17 +181,6 @@ const dfqi_op dfqi_ops_loss[] = {
     {"cross_entropy_dx", 3, 3, 1, 0, dfqi_shape_same, ce_dx_run, NULL, NULL, NULL, NULL},
     {"kl", 2, 2, 1, 0, kl_shape, kl_run, kl_grad, NULL, NULL, NULL},
     {"kl_dx", 3, 3, 1, 0, dfqi_shape_same, kl_dx_run, NULL, NULL, NULL, NULL},
-    {"inter_head", 1, 1, 1, 0, inter_head_shape, inter_head_run, inter_head_grad, NULL,
-     inter_head_scratch, NULL},
-    {"inter_head_dx", 2, 2, 1, 0, dfqi_shape_same, inter_head_dx_run, NULL, NULL,
-     inter_head_scratch, NULL},
-    {"head_ssim", 2, 2, 1, 0, head_ssim_shape, head_ssim_run, head_ssim_grad, NULL,
-     head_ssim_scratch, NULL},
-    {"head_ssim_dx", 3, 3, 1, 0, like_second, head_ssim_dx_run, NULL, NULL, head_ssim_scratch,
-     NULL},
-    {"tv_squares", 1, 1, 1, 0, tv_squares_shape, tv_squares_run, NULL, NULL, NULL, NULL},
-    {"tv", 2, 2, 2, DFQI_OPF_WHOLE, tv_shape, tv_run, tv_grad, NULL, NULL, NULL},
-    {"tv_dx", 3, 3, 1, 0, dfqi_shape_same, tv_dx_run, NULL, NULL, NULL, NULL},
     {"total", 1, DFQI_ATTR_MAX, 2, DFQI_OPF_WHOLE, total_shape, total_run, total_grad, NULL, NULL,
      NULL},
     {"fill", 1, 1, 1, 0, dfqi_shape_same, fill_run, NULL, NULL, NULL, NULL},

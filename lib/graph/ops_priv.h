@@ -19,11 +19,13 @@ bool dfqi_is_shared(const dfqi_value *v, int64_t count);
 bool dfqi_same_shape(const dfqi_value *a, const dfqi_value *b);
 /* shape rule: output 0 like operand 0 */
 dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n);
+/* shape rule: one value for each image of operand 0, [B] */
+dfq_status dfqi_shape_per_image(dfqi_graph *g, dfqi_node *n);
 /* Makes a node without a name. */
 dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t n_in,
                   const dfqi_id *in);
 
 extern const dfqi_op dfqi_ops_product[], dfqi_ops_row[], dfqi_ops_layout[], dfqi_ops_loss[],
-    dfqi_ops_quant[];
+    dfqi_ops_structure[], dfqi_ops_quant[];
 
 #endif
