@@ -1,7 +1,8 @@
 #!/bin/sh
 # Regenerates the golden files beside this script. The assets folder (models/, data/) is the first
 # argument, or $DFQ_TEST_ASSETS, or `shared` beside the source tree; without it real_vit.safetensors
-# is left as it is. PYTHON names an interpreter with torch, numpy and (for real_vit) Pillow.
+# is left as it is. PYTHON names an interpreter with torch and numpy; without Pillow (python3-pil)
+# real_vit.safetensors and io/ are left as they are.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 assets=${1:-${DFQ_TEST_ASSETS:-$here/../../../shared}}
@@ -10,7 +11,12 @@ export ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
 weights=$assets/models/vit_tiny_patch16_224.safetensors
 images=$assets/data/imagenet_val_650
-if [ -f "$weights" ] && [ -d "$images" ]; then
+pillow=yes
+"$python" -c 'import PIL' 2> /dev/null || pillow=no
+if [ $pillow = no ]; then
+    echo "make.sh: $python has no Pillow (python3-pil): real_vit.safetensors, io/ not rebuilt" >&2
+    "$python" "$here/make_vit.py"
+elif [ -f "$weights" ] && [ -d "$images" ]; then
     "$python" "$here/make_vit.py" "$weights" "$images"
 else
     echo "make.sh: no $weights or no $images: real_vit.safetensors not rebuilt" >&2
@@ -19,3 +25,6 @@ fi
 for topic in inter_head head_ssim fake_quant tune_step synth_steps augment; do
     "$python" "$here/make_$topic.py"
 done
+if [ $pillow = yes ]; then
+    "$python" "$here/make_io.py"
+fi
