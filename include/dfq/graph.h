@@ -44,7 +44,8 @@ typedef struct dfq_graph_info {
     int64_t heads;        /**< attention heads of a block */
     int64_t hidden;       /**< inner width of the MLP */
     int64_t parameters;   /**< weights, biases and norms, counted in values */
-    int64_t macs;         /**< multiply-accumulates of one image's forward pass */
+    int64_t macs;         /**< multiply-accumulates of one image through the whole network; the
+                               same before and after quantization */
     float mean[3];        /**< input normalisation: (v / 255 - mean) / std */
     float std[3];         /**< see mean */
 } dfq_graph_info;

@@ -42,22 +42,13 @@ const char *dfq_graph_get_name(const dfq_graph *graph)
     return graph != NULL ? graph->net.arch.name : "";
 }
 
-static dfq_status forward_macs(const dfq_graph *graph, int64_t *out)
-{
-    dfqi_graph *g;
-    dfqi_taps taps = {0};
-    dfqi_id x;
-    DFQI_TRY(dfqi_model_graph(graph, 1, &g, &x, &taps));
-    *out = (int64_t)dfqi_graph_macs(g);
-    dfqi_graph_free(g);
-    return DFQ_OK;
-}
-
 dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
 {
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_info);
     const dfqi_arch *a = &graph->net.arch;
+    double macs;
+    DFQI_TRY(dfqi_network_macs(&graph->net, &macs));
     dfq_graph_info info = {.quantized = graph->quantized,
                            .mode = (int32_t)graph->scheme.mode,
                            .weight_bits = graph->quantized ? graph->scheme.weight_bits : 32,
@@ -71,10 +62,10 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .depth = a->vit.depth,
                            .heads = a->vit.heads,
                            .hidden = a->vit.hidden,
-                           .parameters = dfqi_network_values(&graph->net)};
+                           .parameters = dfqi_network_values(&graph->net),
+                           .macs = (int64_t)macs};
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);
-    DFQI_TRY(forward_macs(graph, &info.macs));
     return dfqi_info_write(graph->ctx, "dfq_graph_info", &info, sizeof info, out_info);
 }
 

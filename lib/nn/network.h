@@ -63,5 +63,9 @@ void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfq
  * NULL when nobody needs them. */
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps);
+/* Multiply-accumulates of one image through the whole network, by the cost rules of the op table.
+ * What a graph leaves out because nobody reads it counts too, what quantizers add does not: so a
+ * float network and its quantized form have the same number. */
+dfq_status dfqi_network_macs(const dfqi_network *net, double *out);
 
 #endif

@@ -167,6 +167,8 @@ class Results(Part):
         assert (e["weight_bits"], e["act_bits"]) == (4, 4)
         i = json.loads(self.works("info", "q.safetensors", "-j").out)
         assert i["quantized"] == 1 and len(i["quantizers"]) > 20
+        whole = json.loads(self.works("info", "tiny.safetensors", "-j").out)["macs"]
+        assert i["macs"] == whole
         page = self.read("r.html").decode()
         for heading in ("Synthetic images", "Attention maps", "Inter-head similarity", "Curves",
                         "Error of each layer", "Quantizers", "Provenance"):
