@@ -135,7 +135,7 @@ RUN(fq_bwd, t->fq_bwd(j->m, j->n, &grid, buf[0], buf[1], buf[2], buf[4], buf[5])
 RUN(fq_log, t->fq_log(SIZE, 1.0f, 15.0f, buf[0], buf[2]))
 RUN(fq_weight, t->fq_weight(j->m, j->n, 4, buf[0], NULL, NULL, buf[2], buf[4]))
 RUN(transpose, t->transpose(j->m, j->n, buf[0], j->n, buf[2], j->m))
-RUN(inter_head, t->inter_head(j->k, j->n, 1, buf[0], 1.0f, buf[2], buf[4]))
+RUN(inter_head, t->inter_head(j->k, j->n, 1, DFQI_DISTANCE_SQUARE, buf[0], 1.0f, buf[2], buf[4]))
 RUN(head_ssim, t->head_ssim(j->k, TOKENS, j->n, 1, buf[0], buf[1], 1.0f, buf[2], buf[4]))
 
 static void run_fq_columns(const dfqi_kernels *t, const job *j)

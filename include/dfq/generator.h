@@ -8,15 +8,15 @@
  *      L(x) = attention_weight * L_IH(x~) + class_weight * CE(f(x~), y) + tv_weight * TV(x)
  *
  *  x~ is x rolled by a few pixels, with a random colour offset and contrast per image and channel,
- *  new in every iteration. L_IH is the mean of 1 - SSIM^2 over blocks, images, patch queries and
- *  ordered pairs of heads, of the raw query-key products (class token left out, each row stretched
- *  to 0..1). CE is the mean cross-entropy, TV the sum of four Frobenius norms of neighbour
- *  differences over the batch, diagonal ones divided by sqrt(2). x starts as N(0,1), is moved by
- *  AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range of real pictures after each
- *  step. With `natural`, x is the sum of planes of 1/1, 1/2, 1/4 ... of its side, interpolated
- *  bilinearly, in luminance and two colour differences; each starts as N(0,0.01) and is moved by an
- *  AdamW of its own, by less at fine scales and in colour, so that the energy is spread as in
- *  natural pictures.
+ *  new in every iteration. L_IH is the mean distance 1 - SSIM^2 (or 1 - |SSIM|) over blocks, images,
+ *  patch queries and ordered pairs of heads, of the raw query-key products (class token left out,
+ *  each row stretched to 0..1). CE is the mean cross-entropy, TV the sum of four Frobenius norms of
+ *  neighbour differences over the batch, diagonal ones divided by sqrt(2). x starts as N(0,1), is
+ *  moved by AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range of real pictures
+ *  after each step. With `natural`, x is the sum of planes of 1/1, 1/2, 1/4 ... of its side,
+ *  interpolated bilinearly, in luminance and two colour differences; each starts as N(0,0.01) and is
+ *  moved by an AdamW of its own, by less at fine scales and in colour, so that the energy is spread
+ *  as in natural pictures.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */
@@ -44,6 +44,12 @@ enum {
     DFQ_GENERATOR_PSE = 3    /**< L_IH replaced by PSAQ-ViT's patch similarity entropy: minus the
                                   sum over blocks of the entropy of a Gaussian density (width
                                   0.01, 10 points) of cosine similarities between patches */
+};
+
+/** How L_IH measures the distance of two heads with similarity S. */
+enum {
+    DFQ_DISTANCE_SQUARE = 0,  /**< 1 - S^2: what the authors' program does */
+    DFQ_DISTANCE_ABSOLUTE = 1 /**< 1 - |S|: the paper speaks of an absolute similarity */
 };
 
 /** Columns of dfq_generator_get_losses(). */
@@ -76,7 +82,7 @@ typedef struct dfq_generator_options {
     int32_t jitter;         /**< 1: colour offset and contrast; default 1 */
     int32_t natural;        /**< 1: images are moved as natural pictures vary; 0: pixel by pixel,
                                  as published; default 1 */
-    int32_t reserved;       /**< 0 */
+    int32_t distance;       /**< DFQ_DISTANCE_*: of two heads; default ::DFQ_DISTANCE_SQUARE */
 } dfq_generator_options;
 
 /** What a job costs. Filled by dfq_generator_estimate(). */

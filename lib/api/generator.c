@@ -33,7 +33,8 @@ static dfq_generator_options defaults(void)
                                    .roll_second = d.roll_second,
                                    .flip = d.flip,
                                    .jitter = d.jitter,
-                                   .natural = d.natural};
+                                   .natural = d.natural,
+                                   .distance = (int32_t)d.distance};
 }
 
 void dfq_generator_options_init(dfq_generator_options *options, size_t size)
@@ -64,7 +65,8 @@ dfq_status dfq_generator_create(const dfq_graph *graph, const dfq_generator_opti
                               .roll_second = o.roll_second,
                               .flip = o.flip,
                               .jitter = o.jitter,
-                              .natural = o.natural};
+                              .natural = o.natural,
+                              .distance = (dfqi_distance)o.distance};
     dfq_generator *gen = dfqi_calloc(graph->ctx, 1, sizeof *gen);
     if (gen == NULL) return DFQ_E_NOMEM;
     dfq_status status = dfqi_synth_new(graph, &own, &gen->s);

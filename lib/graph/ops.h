@@ -47,9 +47,9 @@ dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shi
 dfqi_id dfqi_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id labels);
 /* T^2 KL(softmax(teacher/T) || softmax(student/T)), gradient to the student (mimiq.md 3.1). */
 dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperature);
-/* Mean of 1 - SSIM^2 over queries and ordered head pairs of raw products r[B,H,N,N], the first
- * `drop` tokens left out (mimiq.md 1.2). */
-dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop);
+/* Mean distance over queries and ordered head pairs of raw products r[B,H,N,N], the first `drop`
+ * tokens left out (mimiq.md 1.2). */
+dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop, dfqi_distance distance);
 /* 1 - mean structural similarity of teacher and student head outputs [B,H,N,d] (mimiq.md 3.1). */
 dfqi_id dfqi_head_ssim(dfqi_graph *g, dfqi_id teacher, dfqi_id student, int64_t drop);
 /* Total variation of x[B,C,Y,X] over the whole batch, [1] (mimiq.md 1.3). */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* -- inter-head similarity: r[B,H,N,N]; attr i[0] dropped tokens; gradient: r, dloss ----------- */
+/* -- inter-head similarity: r[B,H,N,N]; attr i = dropped tokens, distance; gradient: r, dloss ----------- */
 
 static dfq_status inter_head_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -32,10 +32,11 @@ static void inter_head_run(const dfqi_run *r)
 {
     const int64_t *d = r->in[0].dims;
     int64_t image = d[1] * d[2] * d[3];
-    for (int64_t b = 0; b < r->images; b++)
-        r->out[0].data[b] = (float)(inter_head_norm(r) * r->k->inter_head(d[1], d[2], r->attr->i[0],
-                                                                          r->in[0].data + b * image,
-                                                                          0, NULL, r->scratch));
+    for (int64_t b = 0; b < r->images; b++) {
+        double sum = r->k->inter_head(d[1], d[2], r->attr->i[0], (dfqi_distance)r->attr->i[1],
+                                      r->in[0].data + b * image, 0, NULL, r->scratch);
+        r->out[0].data[b] = (float)(inter_head_norm(r) * sum);
+    }
 }
 
 static void inter_head_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
@@ -50,9 +51,9 @@ static void inter_head_dx_run(const dfqi_run *r)
     const int64_t *d = r->in[0].dims;
     int64_t image = d[1] * d[2] * d[3];
     for (int64_t b = 0; b < r->images; b++)
-        r->k->inter_head(d[1], d[2], r->attr->i[0], r->in[0].data + b * image,
-                         (float)(r->in[1].data[b] * inter_head_norm(r)), r->out[0].data + b * image,
-                         r->scratch);
+        r->k->inter_head(d[1], d[2], r->attr->i[0], (dfqi_distance)r->attr->i[1],
+                         r->in[0].data + b * image, (float)(r->in[1].data[b] * inter_head_norm(r)),
+                         r->out[0].data + b * image, r->scratch);
 }
 
 /* -- head-wise structural distance: t, s [B,H,N,d]; attr i[0] dropped; gradient: t, s, dloss --- */
@@ -206,9 +207,9 @@ static void tv_dx_run(const dfqi_run *r)
 
 /* -- builders ---------------------------------------------------------------------------------- */
 
-dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop)
+dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop, dfqi_distance distance)
 {
-    dfqi_attr a = {.i = {drop}};
+    dfqi_attr a = {.i = {drop, distance}};
     return dfqi_make(g, DFQI_OP_INTER_HEAD, &a, 1, &r);
 }
 

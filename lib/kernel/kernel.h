@@ -32,6 +32,12 @@ typedef struct dfqi_grid {
     float lo, hi; /* smallest and largest code */
 } dfqi_grid;
 
+/* How far apart two heads with similarity S are. */
+typedef enum dfqi_distance {
+    DFQI_DISTANCE_SQUARE = 0,  /* 1 - S^2 */
+    DFQI_DISTANCE_ABSOLUTE = 1 /* 1 - |S| */
+} dfqi_distance;
+
 typedef struct dfqi_kernels {
     const char *name; /* "ref", "avx512+libxsmm", ... */
 
@@ -110,10 +116,10 @@ typedef struct dfqi_kernels {
 
     /* Inter-head similarity of one image: r[heads][n][n] raw query-key products, the first `drop`
      * tokens left out as query and as key. Returns the sum over queries and ordered head pairs of
-     * (1 - S^2). If dr is not NULL, dr[heads][n][n] = gradient of that sum times `weight` (rows and
+     * their distance. If dr is not NULL, dr[heads][n][n] = gradient of that sum times `weight` (rows and
      * columns of dropped tokens 0). scratch: 3 * heads * n floats. */
-    double (*inter_head)(int64_t heads, int64_t n, int64_t drop, const float *r, float weight,
-                         float *dr, float *scratch);
+    double (*inter_head)(int64_t heads, int64_t n, int64_t drop, dfqi_distance d, const float *r,
+                         float weight, float *dr, float *scratch);
     /* Structural similarity of teacher and student head outputs t, s [rows, n, d] (rows = heads),
      * dropping the first `drop` of the n tokens; statistics per (row, channel) over tokens. Returns
      * the sum over rows and channels of S. If ds is not NULL, ds = gradient of that sum times

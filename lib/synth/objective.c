@@ -52,9 +52,10 @@ static dfq_status build_pass(const dfqi_synth *s, dfqi_pass *p)
 static dfqi_id inter_head_sum(const dfqi_synth *s)
 {
     dfqi_graph *g = s->main.g;
-    dfqi_id sum = dfqi_inter_head(g, s->main.taps.raw[0], 1);
+    const dfqi_id *raw = s->main.taps.raw;
+    dfqi_id sum = dfqi_inter_head(g, raw[0], 1, s->o.distance);
     for (int64_t i = 1; i < s->model->net.arch.vit.depth; i++)
-        sum = dfqi_add(g, sum, dfqi_inter_head(g, s->main.taps.raw[i], 1));
+        sum = dfqi_add(g, sum, dfqi_inter_head(g, raw[i], 1, s->o.distance));
     return sum;
 }
 

@@ -57,6 +57,8 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
     DFQI_TRY(check_count(ctx, "flip", o->flip, 0, 1));
     DFQI_TRY(check_count(ctx, "jitter", o->jitter, 0, 1));
     DFQI_TRY(check_count(ctx, "natural", o->natural, 0, 1));
+    DFQI_TRY(
+        check_count(ctx, "distance", o->distance, DFQI_DISTANCE_SQUARE, DFQI_DISTANCE_ABSOLUTE));
     DFQI_TRY(check_number(ctx, "attention_weight", o->attention_weight, 1e6f));
     DFQI_TRY(check_number(ctx, "class_weight", o->class_weight, 1e6f));
     DFQI_TRY(check_number(ctx, "tv_weight", o->tv_weight, 1e6f));
@@ -78,9 +80,9 @@ void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT])
         text, DFQI_OPTIONS_TEXT,
         "kind %d, images %" PRId64 ", batch %" PRId64 ", iterations %" PRId64 ", seed %" PRIu64
         ", weights %.9g %.9g %.9g, rate %.9g to %.9g, decay %.9g, roll %d %d, flip %d, jitter %d, "
-        "natural %d",
+        "natural %d, distance %d",
         (int)o->kind, o->images, o->batch, o->iterations, o->seed, (double)o->attention_weight,
         (double)o->class_weight, (double)o->tv_weight, (double)o->rate, (double)o->end_rate,
         (double)o->weight_decay, (int)o->roll_first, (int)o->roll_second, (int)o->flip,
-        (int)o->jitter, (int)o->natural);
+        (int)o->jitter, (int)o->natural, (int)o->distance);
 }

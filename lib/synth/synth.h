@@ -27,6 +27,7 @@ typedef struct dfqi_synth_options {
     int32_t flip;                    /* 1: mirror the batch in every other iteration, by chance */
     int32_t jitter;                  /* 1: colour offset and colour jitter */
     int32_t natural;                 /* 1: images are moved as pictures vary (pyramid.h) */
+    dfqi_distance distance;          /* of heads */
 } dfqi_synth_options;
 
 /* What a step reports; NaN for a term that is not part of the objective. */

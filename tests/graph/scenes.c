@@ -161,12 +161,17 @@ static dfqi_id apart(rig *r, int64_t heads, int64_t n)
 
 static dfqi_id inter_head(rig *r)
 {
-    return dfqi_inter_head(r->g, apart(r, 3, 5), 1);
+    return dfqi_inter_head(r->g, apart(r, 3, 5), 1, DFQI_DISTANCE_SQUARE);
+}
+
+static dfqi_id inter_head_absolute(rig *r)
+{
+    return dfqi_inter_head(r->g, apart(r, 3, 5), 1, DFQI_DISTANCE_ABSOLUTE);
 }
 
 static dfqi_id inter_head_all(rig *r)
 {
-    return dfqi_inter_head(r->g, apart(r, 2, 4), 0);
+    return dfqi_inter_head(r->g, apart(r, 2, 4), 0, DFQI_DISTANCE_SQUARE);
 }
 
 static dfqi_id head_ssim(rig *r)
@@ -207,6 +212,7 @@ const scene dfqt_smooth[] = {
     {"cross_entropy", DFQI_OP_CROSS_ENTROPY, 1, cross_entropy},
     {"kl", DFQI_OP_KL, 1, kl},
     {"inter_head", DFQI_OP_INTER_HEAD, 1, inter_head},
+    {"inter_head, absolute", DFQI_OP_INTER_HEAD, 1, inter_head_absolute},
     {"inter_head, all tokens", DFQI_OP_INTER_HEAD, 1, inter_head_all},
     {"head_ssim", DFQI_OP_HEAD_SSIM, 1, head_ssim},
     {"tv", DFQI_OP_TV, 1, tv},

@@ -2,7 +2,7 @@
 #include "kernel/support.h"
 
 /* 1.2 of mimiq.md with its moments uncentred, in double; one query row of two heads. */
-static double pair_loss(int64_t p, const float *ra, const float *rb)
+static double pair_loss(int64_t p, dfqi_distance kind, const float *ra, const float *rb)
 {
     const float *r[2] = {ra, rb};
     double a[2][256], mu[2] = {0.0, 0.0}, square[2] = {0.0, 0.0}, cross = 0.0;
@@ -21,7 +21,7 @@ static double pair_loss(int64_t p, const float *ra, const float *rb)
     double v0 = square[0] - mu[0] * mu[0], v1 = square[1] - mu[1] * mu[1];
     double s = (2.0 * mu[0] * mu[1] + c1) * (2.0 * (cross - mu[0] * mu[1]) + c2) /
                ((mu[0] * mu[0] + mu[1] * mu[1] + c1) * (v0 + v1 + c2));
-    return 1.0 - s * s;
+    return kind == DFQI_DISTANCE_ABSOLUTE ? 1.0 - fabs(s) : 1.0 - s * s;
 }
 
 static void slot_inter_head(const dfqi_kernels *t, pool *p)
@@ -30,6 +30,7 @@ static void slot_inter_head(const dfqi_kernels *t, pool *p)
         int64_t heads = round == 29 ? 33 : pool_extent(p, 1, 6);
         int64_t n = round == 0 ? 197 : round == 29 ? 9 : pool_extent(p, 2, 70);
         int64_t drop = round % 2;
+        dfqi_distance kind = (dfqi_distance)(round / 2 % 2);
         size_t all = (size_t)(heads * n * n);
         float *r = pool_take(p, all, -9.0f, 9.0f),
               *scratch = pool_take(p, (size_t)(3 * heads * n), 0.0f, 1.0f);
@@ -42,14 +43,14 @@ static void slot_inter_head(const dfqi_kernels *t, pool *p)
             for (int64_t i = 0; i < heads; i++)
                 for (int64_t j = 0; j < heads; j++)
                     if (i != j)
-                        expected += pair_loss(n - drop, r + (i * n + q) * n + drop,
+                        expected += pair_loss(n - drop, kind, r + (i * n + q) * n + drop,
                                               r + (j * n + q) * n + drop);
-        double ref = reference()->inter_head(heads, n, drop, r, 0.3f, want, scratch);
-        double got = t->inter_head(heads, n, drop, r, 0.3f, dr, scratch);
+        double ref = reference()->inter_head(heads, n, drop, kind, r, 0.3f, want, scratch);
+        double got = t->inter_head(heads, n, drop, kind, r, 0.3f, dr, scratch);
         check_number(ref, expected, 1e-5, "inter_head, ref");
         check_number(got, expected, 1e-5, "inter_head");
         check_close(all, dr, want, 1e-5, "inter_head gradient");
-        check_number(t->inter_head(heads, n, drop, r, 0.3f, NULL, scratch), got, 0.0,
+        check_number(t->inter_head(heads, n, drop, kind, r, 0.3f, NULL, scratch), got, 0.0,
                      "inter_head without gradient");
         pool_end(p);
     }

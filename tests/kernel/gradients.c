@@ -73,7 +73,8 @@ static double affine_loss(const dfqi_kernels *t, const float *gamma_beta, void *
 static double inter_head_loss(const dfqi_kernels *t, const float *x, void *arg)
 {
     const problem *q = arg;
-    return 0.3 * t->inter_head(q->rows, q->cols, 1, x, 1.0f, NULL, q->scratch);
+    return 0.3 *
+           t->inter_head(q->rows, q->cols, 1, (dfqi_distance)q->extra, x, 1.0f, NULL, q->scratch);
 }
 
 static double head_ssim_loss(const dfqi_kernels *t, const float *x, void *arg)
@@ -128,13 +129,16 @@ START_TEST(test_attention_losses)
     if (_i >= n_tables()) return;
     const dfqi_kernels *t = table(_i);
     pool p = pool_begin(3);
-    problem q = {.rows = 3, .cols = 20, .extra = 21};
+    problem q = {.rows = 3, .cols = 20};
     size_t n = (size_t)(q.rows * q.cols * q.cols);
     float *x = pool_take(&p, n, -9.0f, 9.0f), *grad = pool_take(&p, n, 0.0f, 1.0f);
     q.scratch = pool_take(&p, 1000, 0.0f, 1.0f);
-    t->inter_head(q.rows, q.cols, 1, x, 0.3f, grad, q.scratch);
-    check_gradient(t, &p, inter_head_loss, &q, n, x, grad, 3e-3f, 1e-2, "inter_head");
+    for (q.extra = DFQI_DISTANCE_SQUARE; q.extra <= DFQI_DISTANCE_ABSOLUTE; q.extra++) {
+        t->inter_head(q.rows, q.cols, 1, (dfqi_distance)q.extra, x, 0.3f, grad, q.scratch);
+        check_gradient(t, &p, inter_head_loss, &q, n, x, grad, 3e-3f, 1e-2, "inter_head");
+    }
 
+    q.extra = 21;
     n = (size_t)(q.rows * q.cols * q.extra);
     float *s = pool_take(&p, n, -1.0f, 1.0f), *ds = pool_take(&p, n, 0.0f, 1.0f);
     float *teacher = pool_take(&p, n, -1.0f, 1.0f);

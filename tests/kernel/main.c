@@ -121,5 +121,6 @@ int main(void)
     suite_add_tcase(s, slots);
     suite_add_tcase(s, dfqt_invariance_case());
     suite_add_tcase(s, dfqt_gradients_case());
+    suite_add_tcase(s, dfqt_golden_case());
     return dfqt_run(s);
 }

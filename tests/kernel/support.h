@@ -58,6 +58,7 @@ extern const slot_test product_slots[], elementwise_slots[], row_slots[], quant_
     layout_slots[], attention_slots[]; /* each ends with a NULL name */
 
 TCase *dfqt_gradients_case(void);
+TCase *dfqt_golden_case(void);
 TCase *dfqt_invariance_case(void);
 
 #endif

@@ -87,6 +87,9 @@ START_TEST(test_bad_arguments)
     dfq_generator_options_init(&o, sizeof o);
     o.kind = 9;
     ck_assert_int_eq(dfq_generator_create(g, &o, &gen), DFQ_E_INVALID);
+    dfq_generator_options_init(&o, sizeof o);
+    o.distance = -1;
+    ck_assert_int_eq(dfq_generator_create(g, &o, &gen), DFQ_E_INVALID);
     dfq_generator_options_init(&newer.o, sizeof newer);
     newer.more = 1;
     ck_assert_int_eq(dfq_generator_create(g, &newer.o, &gen), DFQ_E_UNSUPPORTED);

@@ -38,6 +38,7 @@ START_TEST(test_options)
     REFUSE(flip, 2);
     REFUSE(jitter, -1);
     REFUSE(natural, 2);
+    REFUSE(distance, (dfqi_distance)2);
     REFUSE(attention_weight, -1.0f);
     REFUSE(class_weight, NAN);
     REFUSE(tv_weight, INFINITY);

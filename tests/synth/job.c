@@ -118,6 +118,36 @@ START_TEST(test_terms_that_are_off_are_nan)
 }
 END_TEST
 
+static float first_distance(dfqi_distance distance)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_synth *s;
+    dfq_tensor *t;
+    int32_t finished;
+    dfqi_synth_options o = dfqt_options();
+    o.distance = distance;
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_step(s, &finished), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_losses(s, &t), DFQ_OK);
+    float first = dfqi_tensor_f32(t)[DFQI_SYNTH_INTER_HEAD];
+    dfqi_tensor_release(t);
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+    return first;
+}
+
+/* S^2 < |S| < 1, so that the absolute distance of the same heads is the smaller one. */
+START_TEST(test_distances)
+{
+    float absolute = first_distance(DFQI_DISTANCE_ABSOLUTE);
+    ck_assert_float_gt(absolute, 0);
+    ck_assert_float_lt(absolute + 0.05f, first_distance(DFQI_DISTANCE_SQUARE));
+}
+END_TEST
+
 /* -- cancelling -------------------------------------------------------------------------------- */
 
 typedef struct host {
@@ -247,6 +277,7 @@ TCase *dfqt_job_case(void)
     tcase_add_test(t, test_batches_are_independent);
     tcase_add_test(t, test_losses_fall_and_heads_agree);
     tcase_add_test(t, test_terms_that_are_off_are_nan);
+    tcase_add_test(t, test_distances);
     tcase_add_test(t, test_cancel_and_go_on);
     tcase_add_loop_test(t, test_estimate, DFQI_SYNTH_ATTENTION, DFQI_SYNTH_PSE + 1);
     tcase_add_test(t, test_similarity_of_equal_heads);

@@ -43,9 +43,10 @@ static head_row head_row_make(int64_t p, const float *r, float *a, float *da)
     return row;
 }
 
-/* The similarity of heads i and j; adds the gradient of (1 - S^2), taken twice since the pair comes
- * in both orders, times `weight` to da of head i. */
-static double pair(int64_t p, const head_row *i, const head_row *j, double weight)
+/* The distance of heads i and j; adds its gradient, taken twice since the pair comes in both orders,
+ * times `weight` to da of head i. */
+static double pair(int64_t p, dfqi_distance kind, const head_row *i, const head_row *j,
+                   double weight)
 {
     double cov = dot(p, i->a, j->a) / (double)p;
     double a = 2.0 * i->mu * j->mu + C1;
@@ -53,14 +54,16 @@ static double pair(int64_t p, const head_row *i, const head_row *j, double weigh
     double c = i->mu * i->mu + j->mu * j->mu + C1;
     double d = i->var + j->var + C2;
     double s = a * b / (c * d);
-    if (weight == 0.0) return s;
-    double w = -4.0 * s * weight / (double)p;
+    double distance = kind == DFQI_DISTANCE_ABSOLUTE ? 1.0 - fabs(s) : 1.0 - s * s;
+    if (weight == 0.0) return distance;
+    double slope = kind == DFQI_DISTANCE_ABSOLUTE ? (double)((s > 0.0) - (s < 0.0)) : 2.0 * s;
+    double w = -2.0 * slope * weight / (double)p;
     double flat = w * (2.0 * j->mu * b / (c * d) - 2.0 * i->mu * s / c);
     double other = w * 2.0 * a / (c * d);
     double own = -w * 2.0 * s / d;
     for (int64_t q = 0; q < p; q++)
         i->da[q] += (float)(flat + other * (double)j->a[q] + own * (double)i->a[q]);
-    return s;
+    return distance;
 }
 
 /* From the gradient of the scaled row to that of the raw one; low and high ends get their share. */
@@ -77,8 +80,8 @@ static void range_bwd(int64_t p, const head_row *row, const float *r, float *dr)
     dr[arg_extreme(p, r, -1)] -= (float)((sum - weighted) / row->range);
 }
 
-double dfqi_ref_inter_head(int64_t heads, int64_t n, int64_t drop, const float *r, float weight,
-                           float *dr, float *scratch)
+double dfqi_ref_inter_head(int64_t heads, int64_t n, int64_t drop, dfqi_distance d, const float *r,
+                           float weight, float *dr, float *scratch)
 {
     int64_t p = n - drop;
     float *a = scratch;
@@ -94,8 +97,7 @@ double dfqi_ref_inter_head(int64_t heads, int64_t n, int64_t drop, const float *
                 if (g == h) continue;
                 const float *rg = r + (g * n + q) * n + drop;
                 head_row j = head_row_make(p, rg, a + g * n, da + g * n);
-                double s = pair(p, &i, &j, dr ? (double)weight : 0.0);
-                loss += 1.0 - s * s;
+                loss += pair(p, d, &i, &j, dr ? (double)weight : 0.0);
             }
             if (dr) range_bwd(p, &i, rh, dr + (h * n + q) * n + drop);
         }

@@ -1,5 +1,6 @@
 /* The two structural-similarity losses of attention (mimiq.md 1.2 and 3.1). Vectors hold floats,
  * the few numbers per head pair are doubles. */
+#include <math.h>
 #include <string.h>
 
 #include "kernel/ref/ref.h"
@@ -103,9 +104,9 @@ typedef struct row_mix {
     double flat[MAX_HEADS], own[MAX_HEADS];
 } row_mix;
 
-/* Returns the sum of 1 - S^2 over ordered pairs; fills `out` if it is not NULL. */
-static double similarities(int64_t heads, int64_t p, const head_row *rows, double weight,
-                           row_mix *out)
+/* Returns the sum of distances over ordered pairs; fills `out` if it is not NULL. */
+static double distances(int64_t heads, int64_t p, dfqi_distance kind, const head_row *rows,
+                        double weight, row_mix *out)
 {
     double loss = 0.0;
     for (int64_t i = 0; out && i < heads; i++) out->flat[i] = out->own[i] = 0.0;
@@ -119,9 +120,11 @@ static double similarities(int64_t heads, int64_t p, const head_row *rows, doubl
             const double d = rows[i].var + rows[j].var + C2;
             const double cd = 1.0 / (c * d);
             const double s = a * b * cd;
-            loss += 2.0 * (1.0 - s * s);
+            const bool absolute = kind == DFQI_DISTANCE_ABSOLUTE;
+            loss += 2.0 * (1.0 - (absolute ? fabs(s) : s * s));
             if (!out) continue;
-            const double w = -4.0 * s * weight / (double)p;
+            const double slope = absolute ? (double)((s > 0.0) - (s < 0.0)) : 2.0 * s;
+            const double w = -2.0 * slope * weight / (double)p;
             out->flat[i] += w * (2.0 * mj * b * cd - 2.0 * mi * s * d * cd);
             out->flat[j] += w * (2.0 * mi * b * cd - 2.0 * mj * s * d * cd);
             out->own[i] -= w * 2.0 * s * c * cd;
@@ -159,11 +162,11 @@ static void row_gradient(int64_t heads, int64_t p, const head_row *rows, const r
     dr[own->arg_low] -= (vf_sum(sum) - high) * own->inv;
 }
 
-double ISA(inter_head)(int64_t heads, int64_t n, int64_t drop, const float *r, float weight,
-                       float *dr, float *scratch)
+double ISA(inter_head)(int64_t heads, int64_t n, int64_t drop, dfqi_distance d, const float *r,
+                       float weight, float *dr, float *scratch)
 {
     if (heads > MAX_HEADS || n <= drop)
-        return dfqi_ref_inter_head(heads, n, drop, r, weight, dr, scratch);
+        return dfqi_ref_inter_head(heads, n, drop, d, r, weight, dr, scratch);
     const int64_t p = n - drop;
     double loss = 0.0;
     head_row rows[MAX_HEADS];
@@ -173,7 +176,7 @@ double ISA(inter_head)(int64_t heads, int64_t n, int64_t drop, const float *r, f
     for (int64_t q = drop; q < n; q++) {
         for (int64_t h = 0; h < heads; h++)
             head_row_make(p, r + (h * n + q) * n + drop, scratch + h * n, dr != NULL, &rows[h]);
-        loss += similarities(heads, p, rows, (double)weight, dr ? &mix : NULL);
+        loss += distances(heads, p, d, rows, (double)weight, dr ? &mix : NULL);
         for (int64_t h = 0; dr && h < heads; h++) {
             float *row = dr + (h * n + q) * n;
             memset(row, 0, (size_t)drop * sizeof *row);

@@ -39,8 +39,8 @@ void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const 
 void ISA(transpose)(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,
                     int64_t ld_out);
 
-double ISA(inter_head)(int64_t heads, int64_t n, int64_t drop, const float *r, float weight,
-                       float *dr, float *scratch);
+double ISA(inter_head)(int64_t heads, int64_t n, int64_t drop, dfqi_distance d, const float *r,
+                       float weight, float *dr, float *scratch);
 double ISA(head_ssim)(int64_t rows, int64_t n, int64_t d, int64_t drop, const float *t,
                       const float *s, float weight, float *ds, float *scratch);
 
