@@ -159,6 +159,7 @@ static void fill_charts(const struct quantize *q, struct page *p)
     if (q->losses) {
         int64_t rows = dfq_tensor_get_dims(q->losses)[0], per = q->full.iters;
         int64_t batches = rows % per == 0 && rows > 0 ? rows / per : 1;
+        int pse = q->full.kind == DFQ_GENERATOR_PSE;
         const char *axis = batches > 1 ? "iteration, mean over batches" : "iteration";
         c = new_chart(p, "Synthesis", axis, 1);
         add_series(p, c, "objective", q->losses, DFQ_LOSS_TOTAL, batches, 0);
@@ -166,13 +167,14 @@ static void fill_charts(const struct quantize *q, struct page *p)
         if (q->full.kind == DFQ_GENERATOR_ATTENTION)
             add_series(p, c, "head distance", q->losses, DFQ_LOSS_ATTENTION, batches, 0);
         keep_chart(p, c);
-        if (q->full.kind == DFQ_GENERATOR_PSE) {
+        if (pse) {
             c = new_chart(p, "Synthesis: patch similarity entropy", axis, 0);
             add_series(p, c, "entropy term", q->losses, DFQ_LOSS_ATTENTION, batches, 0);
             keep_chart(p, c);
         }
+        const char *tv = pse ? "total variation, distance from its target" : "total variation";
         c = new_chart(p, "Synthesis: total variation", axis, 1);
-        add_series(p, c, "total variation", q->losses, DFQ_LOSS_TV, batches, 0);
+        add_series(p, c, tv, q->losses, DFQ_LOSS_TV, batches, 0);
         keep_chart(p, c);
     }
     if (q->curves) {

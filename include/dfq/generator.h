@@ -8,15 +8,15 @@
  *      L(x) = attention_weight * L_IH(x~) + class_weight * CE(f(x~), y) + tv_weight * TV(x)
  *
  *  x~ is x rolled by a few pixels, with a random colour offset and contrast per image and channel,
- *  new in every iteration. L_IH is the mean distance 1 - SSIM^2 (or 1 - |SSIM|) over blocks, images,
- *  patch queries and ordered pairs of heads, of the raw query-key products (class token left out,
- *  each row stretched to 0..1). CE is the mean cross-entropy, TV the sum of four Frobenius norms of
- *  neighbour differences over the batch, diagonal ones divided by sqrt(2). x starts as N(0,1), is
- *  moved by AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range of real pictures
- *  after each step. With `natural`, x is the sum of planes of 1/1, 1/2, 1/4 ... of its side,
- *  interpolated bilinearly, in luminance and two colour differences; each starts as N(0,0.01) and is
- *  moved by an AdamW of its own, by less at fine scales and in colour, so that the energy is spread
- *  as in natural pictures.
+ *  new in every iteration. L_IH is the mean distance 1 - SSIM^2 (or 1 - |SSIM|) over blocks,
+ *  images, patch queries and ordered pairs of heads, of the raw query-key products (class token
+ *  left out, each row stretched to 0..1). CE is the mean cross-entropy, TV the sum of four
+ *  Frobenius norms of neighbour differences over the batch, diagonal ones divided by sqrt(2). x
+ *  starts as N(0,1), is moved by AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range
+ *  of real pictures after each step. With `natural`, x is the sum of planes of 1/1, 1/2, 1/4 ... of
+ *  its side, interpolated bilinearly, in luminance and two colour differences; each starts as
+ *  N(0,0.01) and is moved by an AdamW of its own, by less at fine scales and in colour, so that the
+ *  energy is spread as in natural pictures.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */
@@ -41,9 +41,8 @@ enum {
     DFQ_GENERATOR_ATTENTION = 0, /**< the whole objective (MimiQ) */
     DFQ_GENERATOR_PRIOR = 1,     /**< class prior and total variation, without L_IH */
     DFQ_GENERATOR_NOISE = 2, /**< N(0,1) clamped to the range of pictures; nothing is optimised */
-    DFQ_GENERATOR_PSE = 3    /**< L_IH replaced by PSAQ-ViT's patch similarity entropy: minus the
-                                  sum over blocks of the entropy of a Gaussian density (width
-                                  0.01, 10 points) of cosine similarities between patches */
+    DFQ_GENERATOR_PSE = 3    /**< PSAQ-ViT (ECCV 2022, arXiv 2203.02250), objective and schedule:
+                                  see dfq_generator_options */
 };
 
 /** How L_IH measures the distance of two heads with similarity S. */
@@ -57,11 +56,21 @@ enum {
     DFQ_LOSS_TOTAL = 0,     /**< L */
     DFQ_LOSS_ATTENTION = 1, /**< L_IH, or the entropy term of kind PSE; unweighted */
     DFQ_LOSS_CLASS = 2,     /**< CE, unweighted */
-    DFQ_LOSS_TV = 3,        /**< TV, unweighted */
+    DFQ_LOSS_TV = 3,        /**< TV, unweighted; kind PSE: its distance from v */
     DFQ_LOSS_COUNT = 4      /**< number of columns */
 };
 
-/** Options of dfq_generator_create(). Fill with dfq_generator_options_init() first. */
+/** Options of dfq_generator_create(). Fill with dfq_generator_options_init() first.
+ *
+ *  Kind ::DFQ_GENERATOR_PSE is PSAQ-ViT as published, whatever the options from `tv_weight` to
+ *  `natural` say. L_IH is replaced by the patch similarity entropy: minus the sum over blocks of
+ *  the entropy of a Gaussian density (width 0.01, 10 points) of cosine similarities between
+ *  patches. TV is |TV(x~) - v|, diagonal differences not divided by sqrt(2), weight 0.05; v is
+ *  uniform in 2500..3000, drawn once for each batch, for 32 images of 224 pixels, and in
+ *  proportion to the root of the number of pixels otherwise. x~ is x rolled by the same offset
+ *  on both axes, up to 15 pixels, then 30, and mirrored in half of the iterations. Adam (0.5,
+ *  0.9); in each half of the iterations the rate rises to 0.2 over a fifth, then falls to 0
+ *  along a cosine. The paper's program takes batches of 32 and 1000 iterations. */
 typedef struct dfq_generator_options {
     uint32_t struct_size; /**< set by init */
     int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_ATTENTION */

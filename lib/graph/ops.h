@@ -52,8 +52,9 @@ dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperatu
 dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop, dfqi_distance distance);
 /* 1 - mean structural similarity of teacher and student head outputs [B,H,N,d] (mimiq.md 3.1). */
 dfqi_id dfqi_head_ssim(dfqi_graph *g, dfqi_id teacher, dfqi_id student, int64_t drop);
-/* Total variation of x[B,C,Y,X] over the whole batch, [1] (mimiq.md 1.3). */
-dfqi_id dfqi_tv(dfqi_graph *g, dfqi_id x);
+/* Total variation of x[B,C,Y,X] over the whole batch, [1] (mimiq.md 1.3): four Frobenius norms,
+ * those of diagonal differences times `diagonal`. With a target[1]: the distance from it. */
+dfqi_id dfqi_tv(dfqi_graph *g, dfqi_id x, float diagonal, dfqi_id target);
 /* sum_k weight[k] * mean(term[k]) -> [1]; terms are [B] or [1], at most DFQI_ATTR_MAX. Output 1 is
  * [n]: the means, unweighted. */
 dfqi_id dfqi_total(dfqi_graph *g, int32_t n, const dfqi_id *term, const float *weight);

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* -- inter-head similarity: r[B,H,N,N]; attr i = dropped tokens, distance; gradient: r, dloss ----------- */
+/* -- inter-head similarity: r[B,H,N,N]; attr i = dropped, distance; gradient: r, dloss --------- */
 
 static dfq_status inter_head_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -109,11 +109,10 @@ static void head_ssim_dx_run(const dfqi_run *r)
                         r->out[0].data + b * image, r->scratch);
 }
 
-/* -- total variation (mimiq.md 1.3): sums of squared differences per image, then norms --------- */
+/* -- total variation (mimiq.md 1.3, 8): sums of squared differences per image, then norms ------ */
 
 /* The four neighbour differences: right, down, down-left, down-right, as (dy, dx). */
 static const int64_t tv_step[4][2] = {{0, 1}, {1, 0}, {1, -1}, {1, 1}};
-static const double tv_weight[4] = {1.0, 1.0, 0.70710678118654752440, 0.70710678118654752440};
 
 static dfq_status tv_squares_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -155,25 +154,38 @@ static void tv_squares_run(const dfqi_run *r)
         }
 }
 
-/* operands squares[B,4], x; outputs tv[1], weight / norm [4] for the gradient */
+/* operands squares[B,4], x, target[1] or none; attr f[0] weight of the diagonals; outputs tv[1],
+ * weight / norm [4] for the gradient */
 static dfq_status tv_shape(dfqi_graph *g, dfqi_node *n)
 {
+    if (n->n_in > 2 && !dfqi_is_shared(dfqi_in(g, n, 2), 1)) return dfqi_bad_shape(g, n, 2, "[1]");
     dfqi_out(g, n, 0, 0, 1, (int64_t[]){1});
     dfqi_out(g, n, 1, 0, 1, (int64_t[]){4});
     return DFQ_OK;
 }
 
+static double tv_weight(const dfqi_run *r, int k)
+{
+    return k < 2 ? 1.0 : (double)r->attr->f[0];
+}
+
 static void tv_run(const dfqi_run *r)
 {
-    double tv = 0;
+    const float *target = r->in[2].data;
+    double norm[4], tv = 0, sign = 1;
     for (int k = 0; k < 4; k++) {
         double sum = 0;
         for (int64_t b = 0; b < r->batch; b++) sum += r->in[0].data[b * 4 + k];
-        double norm = sqrt(sum);
-        tv += tv_weight[k] * norm;
-        if (r->out[1].data) r->out[1].data[k] = norm > 0 ? (float)(tv_weight[k] / norm) : 0.0f;
+        norm[k] = sqrt(sum);
+        tv += tv_weight(r, k) * norm[k];
     }
-    r->out[0].data[0] = (float)tv;
+    if (target) {
+        tv -= *target;
+        sign = (double)((tv > 0) - (tv < 0));
+    }
+    r->out[0].data[0] = (float)(sign * tv);
+    for (int k = 0; r->out[1].data && k < 4; k++)
+        r->out[1].data[k] = norm[k] > 0 ? (float)(sign * tv_weight(r, k) / norm[k]) : 0.0f;
 }
 
 static void tv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
@@ -219,10 +231,12 @@ dfqi_id dfqi_head_ssim(dfqi_graph *g, dfqi_id teacher, dfqi_id student, int64_t 
     return dfqi_make(g, DFQI_OP_HEAD_SSIM, &a, 2, (dfqi_id[]){teacher, student});
 }
 
-dfqi_id dfqi_tv(dfqi_graph *g, dfqi_id x)
+dfqi_id dfqi_tv(dfqi_graph *g, dfqi_id x, float diagonal, dfqi_id target)
 {
+    dfqi_attr a = {.f = {diagonal}};
     dfqi_id squares_id = dfqi_make(g, DFQI_OP_TV_SQUARES, NULL, 1, &x);
-    return dfqi_make(g, DFQI_OP_TV, NULL, 2, (dfqi_id[]){squares_id, x});
+    return dfqi_make(g, DFQI_OP_TV, &a, target == DFQI_NONE ? 2 : 3,
+                     (dfqi_id[]){squares_id, x, target});
 }
 
 const dfqi_op dfqi_ops_structure[] = {
@@ -235,6 +249,6 @@ const dfqi_op dfqi_ops_structure[] = {
     {"head_ssim_dx", 3, 3, 1, 0, like_second, head_ssim_dx_run, NULL, NULL, head_ssim_scratch,
      NULL},
     {"tv_squares", 1, 1, 1, 0, tv_squares_shape, tv_squares_run, NULL, NULL, NULL, NULL},
-    {"tv", 2, 2, 2, DFQI_OPF_WHOLE, tv_shape, tv_run, tv_grad, NULL, NULL, NULL},
+    {"tv", 2, 3, 2, DFQI_OPF_WHOLE, tv_shape, tv_run, tv_grad, NULL, NULL, NULL},
     {"tv_dx", 3, 3, 1, 0, dfqi_shape_same, tv_dx_run, NULL, NULL, NULL, NULL},
 };

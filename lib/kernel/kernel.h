@@ -116,8 +116,8 @@ typedef struct dfqi_kernels {
 
     /* Inter-head similarity of one image: r[heads][n][n] raw query-key products, the first `drop`
      * tokens left out as query and as key. Returns the sum over queries and ordered head pairs of
-     * their distance. If dr is not NULL, dr[heads][n][n] = gradient of that sum times `weight` (rows and
-     * columns of dropped tokens 0). scratch: 3 * heads * n floats. */
+     * their distance. If dr is not NULL, dr[heads][n][n] = gradient of that sum times `weight`
+     * (rows and columns of dropped tokens 0). scratch: 3 * heads * n floats. */
     double (*inter_head)(int64_t heads, int64_t n, int64_t drop, dfqi_distance d, const float *r,
                          float weight, float *dr, float *scratch);
     /* Structural similarity of teacher and student head outputs t, s [rows, n, d] (rows = heads),

@@ -5,7 +5,7 @@
 #include "base/rng.h"
 #include "synth/synth_priv.h"
 
-enum { IMAGES = 1, LABELS, ROLL, FLIP, NOISE, JITTER };
+enum { IMAGES = 1, LABELS, ROLL, FLIP, NOISE, JITTER, TARGET };
 
 /* 4 bits purpose, 4 attempt, 32 batch, 24 iteration: the limits of options.c keep them apart. */
 static dfqi_rng stream(const dfqi_synth *s, uint64_t purpose, int64_t batch, int64_t attempt,
@@ -37,6 +37,15 @@ static float offset(dfqi_rng *r, int32_t most)
     return (float)((int64_t)dfqi_rng_below(r, 2 * (uint32_t)most + 1) - most);
 }
 
+/* The target of a batch is for 32 images of 224 x 224 in the paper's program; Frobenius norms grow
+ * with the root of the number of pixels. */
+static float tv_target(const dfqi_synth *s, const dfqi_recipe *recipe)
+{
+    dfqi_rng r = stream(s, TARGET, s->at, s->attempt, 0);
+    double share = (double)(s->o.batch * s->pixels) / (32.0 * 3 * 224 * 224);
+    return dfqi_rng_range(&r, recipe->tv_least, recipe->tv_most) * (float)sqrt(share);
+}
+
 void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out)
 {
     int64_t t = s->iteration, total = s->o.iterations, n = 3 * s->o.batch;
@@ -44,10 +53,12 @@ void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out)
     dfqi_rng flip = stream(s, FLIP, s->at, s->attempt, t);
     dfqi_rng noise = stream(s, NOISE, s->at, s->attempt, t);
     dfqi_rng jitter = stream(s, JITTER, s->at, s->attempt, t);
-    int32_t most = 2 * t < total ? s->o.roll_first : s->o.roll_second;
+    const dfqi_recipe *recipe = dfqi_recipe_of(s->o.kind);
+    int32_t most = t < dfqi_synth_first_half(s) ? s->o.roll_first : s->o.roll_second;
     float fade = 0.5f * (float)(total - 1 - t) / (float)total;
     out->roll[0] = offset(&roll, most);
-    out->roll[1] = offset(&roll, most);
+    out->roll[1] = recipe->one_offset ? out->roll[0] : offset(&roll, most);
+    out->tv_target = tv_target(s, recipe);
     out->flip = s->o.flip && dfqi_rng_below(&flip, 2) == 1;
     for (int64_t i = 0; i < n; i++) {
         out->offset[i] = s->o.jitter ? fade * dfqi_rng_normal(&noise) : 0.0f;

@@ -1,5 +1,6 @@
 /* The objective as a graph (mimiq.md 1.1): L = a_ssim L_IH + a_cls CE + a_tv TV, network frozen,
- * differentiated by the images alone. The first two see the augmented images, TV the bare ones. */
+ * differentiated by the images alone. The first two see the augmented images, TV the bare ones; of
+ * kind PSE it is the distance of the augmented images' TV from a target (mimiq.md 8). */
 #include <math.h>
 #include <string.h>
 
@@ -41,9 +42,9 @@ static dfq_status build_pass(const dfqi_synth *s, dfqi_pass *p)
     p->scale = dfqi_graph_input(g, "scale", 1, 1, &a->channels);
     p->shift = dfqi_graph_input(g, "shift", 1, 1, &a->channels);
     p->labels = dfqi_graph_input(g, "labels", 1, 0, NULL);
-    dfqi_id seen = dfqi_channel_affine(g, dfqi_roll(g, p->x, p->roll), p->scale, p->shift);
+    p->seen = dfqi_channel_affine(g, dfqi_roll(g, p->x, p->roll), p->scale, p->shift);
     dfqi_network_params(net, g, 1, ids);
-    dfqi_network_forward(net, g, ids, seen, &p->taps);
+    dfqi_network_forward(net, g, ids, p->seen, &p->taps);
     dfqi_free(s->ctx, ids);
     return dfqi_graph_status(g);
 }
@@ -99,11 +100,20 @@ static dfq_status build_gradient(dfqi_synth *s)
     return status;
 }
 
+static dfqi_id variation(dfqi_synth *s)
+{
+    const dfqi_recipe *r = dfqi_recipe_of(s->o.kind);
+    dfqi_graph *g = s->main.g;
+    if (r->tv_most == 0) return dfqi_tv(g, s->main.x, r->tv_diagonal, DFQI_NONE);
+    s->tv_target = dfqi_graph_input(g, "tv_target", 0, 1, (int64_t[]){1});
+    return dfqi_tv(g, s->main.seen, r->tv_diagonal, s->tv_target);
+}
+
 dfq_status dfqi_objective_build(dfqi_synth *s)
 {
     const dfqi_synth_options *o = &s->o;
     terms t = {0};
-    s->total = s->parts = s->dx = DFQI_NONE;
+    s->total = s->parts = s->dx = s->tv_target = DFQI_NONE;
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) s->term[i] = -1;
     if (o->kind == DFQI_SYNTH_NOISE) return DFQ_OK;
     DFQI_TRY(build_pass(s, &s->main));
@@ -115,7 +125,7 @@ dfq_status dfqi_objective_build(dfqi_synth *s)
     if (o->class_weight > 0)
         add_term(s, &t, DFQI_SYNTH_CLASS,
                  dfqi_cross_entropy(g, s->main.taps.logits, s->main.labels), o->class_weight);
-    if (o->tv_weight > 0) add_term(s, &t, DFQI_SYNTH_TV, dfqi_tv(g, s->main.x), o->tv_weight);
+    if (o->tv_weight > 0) add_term(s, &t, DFQI_SYNTH_TV, variation(s), o->tv_weight);
     if (t.n > 0) {
         s->total = dfqi_total(g, t.n, t.id, t.weight);
         s->parts = dfqi_graph_output(g, s->total, 1);
@@ -208,6 +218,7 @@ static void set_inputs(dfqi_synth *s, const dfqi_draws *d)
     }
     dfqi_exec_bind(s->main.e, s->main.x, x);
     if (s->view.e) dfqi_exec_bind(s->view.e, s->view.x, x);
+    if (s->tv_target != DFQI_NONE) dfqi_exec_bind(s->main.e, s->tv_target, &d->tv_target);
 }
 
 /* The entropy of all blocks; its gradient goes to the seeds. */

@@ -30,6 +30,31 @@ void dfqi_synth_defaults(dfqi_synth_options *o)
                               .natural = 1};
 }
 
+void dfqi_synth_settle(dfqi_synth_options *o)
+{
+    if (o->kind != DFQI_SYNTH_PSE) return;
+    o->tv_weight = 0.05f;
+    o->rate = 0.2f;
+    o->end_rate = o->weight_decay = 0;
+    o->roll_first = 15;
+    o->roll_second = 30;
+    o->flip = 1;
+    o->jitter = o->natural = 0;
+}
+
+const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind)
+{
+    static const dfqi_recipe mimiq = {.beta1 = 0.9f, .beta2 = 0.999f, .tv_diagonal = 0.70710678f};
+    static const dfqi_recipe psaq = {.beta1 = 0.5f,
+                                     .beta2 = 0.9f,
+                                     .warm_ups = 1,
+                                     .one_offset = 1,
+                                     .tv_diagonal = 1.0f,
+                                     .tv_least = 2500.0f,
+                                     .tv_most = 3000.0f};
+    return kind == DFQI_SYNTH_PSE ? &psaq : &mimiq;
+}
+
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
                               int64_t most)
 {

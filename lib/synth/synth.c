@@ -52,10 +52,11 @@ dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi
     s->model = dfqi_model_retain(m);
     s->ctx = ctx;
     s->o = *o;
+    dfqi_synth_settle(&s->o);
     if (s->o.batch > o->images) s->o.batch = o->images;
     s->pixels = a->channels * a->image * a->image;
     s->n_batches = (o->images + s->o.batch - 1) / s->o.batch;
-    s->pyramid = dfqi_pyramid_make(a->image, o->natural && o->kind != DFQI_SYNTH_NOISE);
+    s->pyramid = dfqi_pyramid_make(a->image, s->o.natural && o->kind != DFQI_SYNTH_NOISE);
     s->per_batch = o->kind == DFQI_SYNTH_NOISE ? 1 : o->iterations;
     set_bounds(s);
     DFQI_GOTO(check_size(s), fail);
@@ -184,12 +185,27 @@ static int32_t clamp(dfqi_synth *s)
     return nan == 0;
 }
 
+int64_t dfqi_synth_first_half(const dfqi_synth *s)
+{
+    return (s->o.iterations + 1) / 2;
+}
+
+float dfqi_synth_rate(const dfqi_synth *s)
+{
+    int64_t t = s->iteration, total = s->o.iterations, half = dfqi_synth_first_half(s);
+    if (!dfqi_recipe_of(s->o.kind)->warm_ups)
+        return dfqi_cosine(t, total, 0, s->o.rate, s->o.end_rate);
+    total = t < half ? half : total - half;
+    return dfqi_cosine(t % half, total, total / 5, s->o.rate, s->o.end_rate);
+}
+
 /* One AdamW step at every scale. Its decay shrinks the images themselves. */
 static void move(dfqi_synth *s, const float *grad)
 {
-    static const dfqi_optim_options adam = {
-        .kind = DFQI_ADAMW, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
-    float rate = dfqi_cosine(s->iteration, s->o.iterations, 0, s->o.rate, s->o.end_rate);
+    const dfqi_recipe *r = dfqi_recipe_of(s->o.kind);
+    const dfqi_optim_options adam = {
+        .kind = DFQI_ADAMW, .beta1 = r->beta1, .beta2 = r->beta2, .eps = 1e-8f};
+    float rate = dfqi_synth_rate(s);
     dfqi_pyramid_split(s->ctx, &s->pyramid, s->o.batch, grad, s->scales);
     memset(s->moves, 0, (size_t)dfqi_synth_scale_floats(s) * sizeof *s->moves);
     dfqi_optim_step(s->ctx, &adam, &s->moments, s->iteration + 1, rate, s->scales, s->moves);

@@ -12,7 +12,8 @@ typedef enum dfqi_synth_kind {
     DFQI_SYNTH_ATTENTION = 0, /* inter-head similarity + class prior + total variation */
     DFQI_SYNTH_PRIOR = 1,     /* class prior + total variation */
     DFQI_SYNTH_NOISE = 2,     /* N(0,1), clamped; nothing is optimised */
-    DFQI_SYNTH_PSE = 3        /* PSAQ-ViT's patch similarity entropy + class prior + TV */
+    DFQI_SYNTH_PSE = 3        /* PSAQ-ViT: patch similarity entropy + class prior + TV's distance
+                                 from a target, by a recipe of its own */
 } dfqi_synth_kind;
 
 typedef struct dfqi_synth_options {

@@ -10,12 +10,24 @@
 
 enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512 };
 
+/* What is not an option: MimiQ's way (mimiq.md 1.3), and PSAQ-ViT's (mimiq.md 8). */
+typedef struct dfqi_recipe {
+    float beta1, beta2; /* of Adam */
+    int32_t warm_ups;   /* 1: in each half the rate rises over a fifth, then falls to the end */
+    int32_t one_offset; /* 1: both axes roll by the same offset */
+    float tv_diagonal;  /* weight of diagonal differences */
+    float tv_least,
+        tv_most; /* if not 0: the loss is the distance of the augmented images' TV from a
+                                number in between, drawn once for a batch; at 32 x 3 x 224 x 224 */
+} dfqi_recipe;
+
 /* The random part of one iteration. Arrays [batch,3]; the network sees (roll(x) + offset - mean) /
  * dev, mirrored first if flip. */
 typedef struct dfqi_draws {
     float roll[2]; /* y, x */
     int32_t flip;
     float *offset, *mean, *dev;
+    float tv_target; /* of kind PSE */
 } dfqi_draws;
 
 /* One graph with its inputs and, once work began, its executor. */
@@ -23,6 +35,7 @@ typedef struct dfqi_pass {
     dfqi_graph *g;
     dfqi_exec *e;
     dfqi_id x, roll, scale, shift, labels;
+    dfqi_id seen;   /* the augmented images */
     dfqi_taps taps; /* arrays of [depth], owned */
 } dfqi_pass;
 
@@ -39,7 +52,7 @@ struct dfqi_synth {
      * outside of the graph, from the heads that `view` shows; its gradient enters `main` by the
      * inputs seed[depth]. */
     dfqi_pass main, view;
-    dfqi_id total, parts, dx;
+    dfqi_id total, parts, dx, tv_target;
     int32_t term[DFQI_SYNTH_LOSSES]; /* index in `parts`, -1: absent */
     dfqi_id *seed;
     dfqi_pse_shape pse;
@@ -61,6 +74,9 @@ struct dfqi_synth {
 };
 
 /* options.c */
+const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind);
+/* Kind PSE: puts the numbers of PSAQ-ViT in the place of the options from tv_weight to natural. */
+void dfqi_synth_settle(dfqi_synth_options *o);
 dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o);
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
 
@@ -85,6 +101,8 @@ dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[D
  * draws. *ok: 0 if x is not finite any more. */
 dfq_status dfqi_synth_start(dfqi_synth *s);
 dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
+float dfqi_synth_rate(const dfqi_synth *s);           /* of the next step */
+int64_t dfqi_synth_first_half(const dfqi_synth *s);   /* iterations */
 int64_t dfqi_synth_block(const dfqi_synth *s);        /* floats of s->floats */
 int64_t dfqi_synth_scale_floats(const dfqi_synth *s); /* a batch at all scales */
 

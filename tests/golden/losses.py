@@ -37,11 +37,23 @@ def kd_kl(zt, zs, temperature=5.0):
     return temperature ** 2 * (lt.exp() * (lt - ls)).sum(-1).mean()
 
 
-def total_variation(x):
+def patch_entropy(av, width=0.01, points=10):
+    """Patch similarity entropy of attention outputs [B,H,N,d], class token left out: entropy of a
+    Gaussian density of the cosine similarities, at points between their extremes (constants)."""
+    a = av.mean(1)[:, 1:]
+    a = a / a.norm(dim=-1, keepdim=True).clamp_min(1e-8)
+    s = (a @ a.transpose(-1, -2)).flatten(1)
+    x = s.min().item() + (s.max() - s.min()).item() * torch.arange(points, dtype=s.dtype) / (points - 1)
+    z = (x - s[..., None]) / width
+    p = (-z * z / 2).exp().mean(1) / (width * (2 * torch.pi) ** 0.5) + 1e-4
+    return torch.trapz(-p * p.log(), x).mean()
+
+
+def total_variation(x, diagonal=2 ** -0.5):
     """Four Frobenius norms of neighbour differences over the whole batch."""
     def norm(d):
         return d.square().sum().sqrt()
 
     return (norm(x[..., :-1] - x[..., 1:]) + norm(x[..., :-1, :] - x[..., 1:, :])
             + (norm(x[..., 1:, :-1] - x[..., :-1, 1:])
-               + norm(x[..., :-1, :-1] - x[..., 1:, 1:])) / 2 ** 0.5)
+               + norm(x[..., :-1, :-1] - x[..., 1:, 1:])) * diagonal)

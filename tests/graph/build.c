@@ -118,7 +118,7 @@ static dfqi_id mistake(dfqi_graph *g, int i)
     case 42:
         return dfqi_head_ssim(g, X(3, 4, 5), X(3, 5, 4), 1);
     case 43:
-        return dfqi_tv(g, X(4, 4));
+        return dfqi_tv(g, X(4, 4), 1.0f, DFQI_NONE);
     case 44:
         return dfqi_total(g, 1, (dfqi_id[]){X(2)}, (float[]){1});
     case 45:

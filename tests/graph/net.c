@@ -51,7 +51,7 @@ static void add_losses(net *n, const dfqi_taps *taps, int flags)
     int32_t n_seeds = 2, n_wrt = 0;
     dfqi_id seed[2];
     if (!(flags & NET_PER_IMAGE)) {
-        dfqi_id term[3] = {ce, ih, dfqi_tv(g, n->x_id)};
+        dfqi_id term[3] = {ce, ih, dfqi_tv(g, n->x_id, 1.0f, DFQI_NONE)};
         value[0] = dfqi_total(g, 3, term, (float[]){1, 0.5f, 0.01f});
         n_seeds = 1;
     }

@@ -182,7 +182,25 @@ static dfqi_id head_ssim(rig *r)
 
 static dfqi_id tv(rig *r)
 {
-    return dfqi_tv(r->g, WRT(1, 3, 2, 5, 21));
+    return dfqi_tv(r->g, WRT(1, 3, 2, 5, 21), 0.7f, DFQI_NONE);
+}
+
+/* The variation is some 115, the targets lie below and above. */
+static dfqi_id tv_from(rig *r, float target)
+{
+    dfqi_id x = WRT(1, 3, 2, 5, 21), id = CONST(0, 1, 1);
+    dfqt_data(r, id)[0] = target;
+    return dfqi_tv(r->g, x, 1.0f, id);
+}
+
+static dfqi_id tv_above(rig *r)
+{
+    return tv_from(r, 90.0f);
+}
+
+static dfqi_id tv_below(rig *r)
+{
+    return tv_from(r, 140.0f);
 }
 
 static dfqi_id total(rig *r)
@@ -216,6 +234,8 @@ const scene dfqt_smooth[] = {
     {"inter_head, all tokens", DFQI_OP_INTER_HEAD, 1, inter_head_all},
     {"head_ssim", DFQI_OP_HEAD_SSIM, 1, head_ssim},
     {"tv", DFQI_OP_TV, 1, tv},
+    {"tv, above the target", DFQI_OP_TV, 1, tv_above},
+    {"tv, below the target", DFQI_OP_TV, 1, tv_below},
     {"total", DFQI_OP_TOTAL, 0, total},
     {NULL, DFQI_OP_COUNT, 0, NULL},
 };

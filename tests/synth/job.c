@@ -4,6 +4,7 @@
 
 #include "synth/cases.h"
 #include "synth/similarity.h"
+#include "synth/synth_priv.h"
 
 START_TEST(test_threads_do_not_matter)
 {
@@ -98,7 +99,6 @@ START_TEST(test_terms_that_are_off_are_nan)
     int32_t finished;
     dfqi_synth_options o = dfqt_options();
     ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
-    o.kind = DFQI_SYNTH_PSE;
     o.class_weight = o.tv_weight = 0;
     ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
     ck_assert_int_eq(dfqi_synth_losses(s, &t), DFQ_OK);
@@ -145,6 +145,42 @@ START_TEST(test_distances)
     float absolute = first_distance(DFQI_DISTANCE_ABSOLUTE);
     ck_assert_float_gt(absolute, 0);
     ck_assert_float_lt(absolute + 0.05f, first_distance(DFQI_DISTANCE_SQUARE));
+}
+END_TEST
+
+/* PSAQ-ViT: one offset for both axes, a target for each batch; at 224 x 224 and 32 images it lies
+ * in 2500..3000. */
+START_TEST(test_draws_of_pse)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_synth *s;
+    dfqi_synth_options o = dfqt_options();
+    float target[2], scale = sqrtf(2 * DFQT_PIXELS / (32.0f * 3 * 224 * 224));
+    int mirrored = 0, far_ones = 0;
+    o.kind = DFQI_SYNTH_PSE;
+    o.images = 4;
+    o.iterations = 200;
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_start(s), DFQ_OK);
+    for (s->at = 0; s->at < 2; s->at++)
+        for (s->iteration = 0; s->iteration < 200; s->iteration++) {
+            dfqi_draw_augment(s, &s->draws);
+            ck_assert(s->draws.roll[0] == s->draws.roll[1]);
+            ck_assert(fabsf(s->draws.roll[0]) <= (s->iteration < 100 ? 15 : 30));
+            far_ones += fabsf(s->draws.roll[0]) > 15;
+            mirrored += s->draws.flip;
+            ck_assert(s->draws.offset[0] == 0 && s->draws.mean[0] == 0 && s->draws.dev[0] == 1);
+            if (s->iteration == 0) target[s->at] = s->draws.tv_target;
+            ck_assert(s->draws.tv_target == target[s->at]);
+        }
+    ck_assert(far_ones > 50 && far_ones < 150 && mirrored > 150 && mirrored < 250);
+    ck_assert(target[0] != target[1]);
+    for (int i = 0; i < 2; i++) ck_assert(target[i] >= 2500 * scale && target[i] <= 3000 * scale);
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
 }
 END_TEST
 
@@ -278,6 +314,7 @@ TCase *dfqt_job_case(void)
     tcase_add_test(t, test_losses_fall_and_heads_agree);
     tcase_add_test(t, test_terms_that_are_off_are_nan);
     tcase_add_test(t, test_distances);
+    tcase_add_test(t, test_draws_of_pse);
     tcase_add_test(t, test_cancel_and_go_on);
     tcase_add_loop_test(t, test_estimate, DFQI_SYNTH_ATTENTION, DFQI_SYNTH_PSE + 1);
     tcase_add_test(t, test_similarity_of_equal_heads);

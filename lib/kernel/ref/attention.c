@@ -43,8 +43,8 @@ static head_row head_row_make(int64_t p, const float *r, float *a, float *da)
     return row;
 }
 
-/* The distance of heads i and j; adds its gradient, taken twice since the pair comes in both orders,
- * times `weight` to da of head i. */
+/* The distance of heads i and j; adds its gradient, taken twice since the pair comes in both
+ * orders, times `weight` to da of head i. */
 static double pair(int64_t p, dfqi_distance kind, const head_row *i, const head_row *j,
                    double weight)
 {
