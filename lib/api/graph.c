@@ -63,7 +63,9 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .heads = a->vit.heads,
                            .hidden = a->vit.hidden,
                            .parameters = dfqi_network_values(&graph->net),
-                           .macs = (int64_t)macs};
+                           .macs = (int64_t)macs,
+                           .family = (int32_t)a->family,
+                           .batchnorms = dfqi_arch_norms(a)};
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);
     return dfqi_info_write(graph->ctx, "dfq_graph_info", &info, sizeof info, out_info);

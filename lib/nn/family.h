@@ -5,7 +5,8 @@
 #include "io/safetensors.h"
 #include "nn/network.h"
 
-enum { DFQI_NAME_MAX = 64 }; /* of a parameter or layer, with its end */
+/* Room for the name of a layer, and of a parameter of it. */
+enum { DFQI_LAYER_MAX = 80, DFQI_NAME_MAX = DFQI_LAYER_MAX + 16 };
 /* Larger extents in a file are a mistake, and products of a few smaller ones fit. */
 enum { DFQI_EXTENT_MAX = 1 << 24 };
 
@@ -31,6 +32,7 @@ typedef struct dfqi_family_row {
     int32_t (*count)(const dfqi_arch *a);
     /* Parameter i = 0 .. count - 1, in the order of use. */
     void (*expect)(const dfqi_arch *a, int32_t i, dfqi_expect *out);
+    /* NULL: such networks cannot be run yet */
     void (*forward)(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                     dfqi_taps *taps);
 } dfqi_family_row;

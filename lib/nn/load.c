@@ -48,12 +48,15 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
         return DFQ_OK;
     }
     if (name)
-        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: architecture \"%.60s\" is not known; names begin with vit, deit",
-                         path, name);
+        return dfqi_fail(
+            st->ctx, DFQ_E_UNSUPPORTED,
+            "%s: architecture \"%.60s\" is not known; names begin with vit, deit, resnet "
+            "or mobilenet",
+            path, name);
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                     "%s: its tensors are those of no known architecture; there is no "
-                     "patch_embed.proj.weight (vision transformers)",
+                     "%s: its tensors are those of no known architecture; there is neither "
+                     "patch_embed.proj.weight (vision transformers) nor conv1.weight, "
+                     "features.init_block.* or features.0.0.weight (ResNet, MobileNetV2)",
                      path);
 }
 
@@ -78,14 +81,17 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const ch
 
 /* -- parameters -------------------------------------------------------------------------------- */
 
-static dfq_status check_values(dfq_context *ctx, const char *path, const char *name,
+static dfq_status check_values(dfq_context *ctx, const char *path, const dfqi_expect *e,
                                const dfq_tensor *t)
 {
     const float *v = dfqi_tensor_f32(t);
     for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
-        if (!isfinite(v[i]))
-            return dfqi_fail(ctx, DFQ_E_NUMERIC, "%s: tensor %s holds %g at element %lld", path,
-                             name, (double)v[i], (long long)i);
+        if (!isfinite(v[i]) || (e->positive && v[i] <= 0.0f))
+            return dfqi_fail(ctx, DFQ_E_NUMERIC, "%s: tensor %s holds %g at element %lld%s", path,
+                             e->name, (double)v[i], (long long)i,
+                             e->positive ? ", a variance must be above zero; the file is damaged "
+                                           "or the network was never trained"
+                                         : "");
     return DFQ_OK;
 }
 
@@ -104,9 +110,10 @@ static dfq_status take_one(const dfqi_safetensors *st, const char *path, const d
                          "%s: tensor %s is %s, expected F32, F16 or BF16", path, e->name,
                          dfqi_dtype_name(t->dtype));
     DFQI_TRY(dfqi_tensor_to_f32(t, &out->tensor));
+    out->fixed = e->fixed;
     out->name = dfqi_strdup(st->ctx, e->name);
     if (!out->name) return DFQ_E_NOMEM;
-    return check_values(st->ctx, path, e->name, out->tensor);
+    return check_values(st->ctx, path, e, out->tensor);
 }
 
 static dfq_status check_leftover(const dfqi_safetensors *st, const char *path,

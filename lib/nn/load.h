@@ -6,8 +6,8 @@
 #include "nn/network.h"
 
 /* Finds the architecture of the tensors in `st`: from the metadata ("architecture", "heads",
- * "mean", "std", "eps", "resize"), from `arch_name` if it is not NULL (it wins), and from the
- * shapes. */
+ * "image", "mean", "std", "eps", "resize"), from `arch_name` if it is not NULL (it wins), and from
+ * names and shapes. */
 dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const char *arch_name,
                           dfqi_arch *out);
 /* Takes the parameters of `arch` out of `st`: each must be there once, with its shape and without

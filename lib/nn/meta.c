@@ -66,14 +66,15 @@ dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const cha
 
 dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta out[DFQI_ARCH_META])
 {
-    static const char *const keys[DFQI_ARCH_META] = {"architecture", "eps", "heads", "mean",
-                                                     "resize",       "std", "format"};
+    bool vit = a->family == DFQI_FAMILY_VIT;
+    const char *const keys[DFQI_ARCH_META] = {
+        "architecture", "eps", vit ? "heads" : "image", "mean", "resize", "std", "format"};
     char text[DFQI_ARCH_META][96];
     const float *m = a->mean, *s = a->std;
     locale_t before = use_decimal_points();
     snprintf(text[0], sizeof text[0], "%s", a->name);
     snprintf(text[1], sizeof text[1], "%.9g", (double)a->eps);
-    snprintf(text[2], sizeof text[2], "%lld", (long long)a->vit.heads);
+    snprintf(text[2], sizeof text[2], "%lld", (long long)(vit ? a->vit.heads : a->image));
     snprintf(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
     snprintf(text[4], sizeof text[4], "%d", a->resize);
     snprintf(text[5], sizeof text[5], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);

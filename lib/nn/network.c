@@ -8,8 +8,16 @@
 
 const dfqi_family_row *dfqi_family_get(dfqi_family family)
 {
-    static const dfqi_family_row *const rows[DFQI_FAMILY_COUNT] = {&dfqi_family_vit};
+    static const dfqi_family_row *const rows[DFQI_FAMILY_COUNT] = {
+        &dfqi_family_vit, &dfqi_family_resnet, &dfqi_family_mobilenet};
     return rows[family];
+}
+
+dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what)
+{
+    if (a->family == DFQI_FAMILY_VIT) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                     "%s is a convolutional network, %s needs a vision transformer", a->name, what);
 }
 
 void dfqi_network_fini(dfqi_network *net)
@@ -32,7 +40,8 @@ dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name)
 int64_t dfqi_network_values(const dfqi_network *net)
 {
     int64_t n = 0;
-    for (int32_t i = 0; i < net->n_params; i++) n += dfqi_tensor_count(net->params[i].tensor);
+    for (int32_t i = 0; i < net->n_params; i++)
+        if (!net->params[i].fixed) n += dfqi_tensor_count(net->params[i].tensor);
     return n;
 }
 
@@ -43,6 +52,10 @@ uint64_t dfqi_network_hash(const dfqi_network *net)
     hash = dfqi_hash(hash, a->std, sizeof a->std);
     hash = dfqi_hash(hash, &a->vit.heads, sizeof a->vit.heads);
     hash = dfqi_hash(hash, &a->eps, sizeof a->eps);
+    if (a->family != DFQI_FAMILY_VIT) { /* what names and shapes of parameters do not tell */
+        hash = dfqi_hash(hash, &a->image, sizeof a->image);
+        hash = dfqi_hash(hash, &a->cnn.stride_first, sizeof a->cnn.stride_first);
+    }
     for (int32_t i = 0; i < net->n_params; i++) {
         const dfq_tensor *t = net->params[i].tensor;
         hash = dfqi_hash(hash, net->params[i].name, strlen(net->params[i].name));
@@ -64,6 +77,7 @@ dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_networ
         dfqi_expect e;
         row->expect(arch, i, &e);
         net.n_params = i + 1;
+        net.params[i].fixed = e.fixed;
         net.params[i].name = dfqi_strdup(ctx, e.name);
         if (!net.params[i].name) goto fail;
         DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, e.rank, e.dims, &net.params[i].tensor), fail);
@@ -89,14 +103,22 @@ dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out)
 
 void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfqi_id *ids)
 {
-    for (int32_t i = 0; i < net->n_params; i++)
-        ids[i] = dfqi_graph_param(g, net->params[i].name, net->params[i].tensor, frozen);
+    for (int32_t i = 0; i < net->n_params; i++) {
+        const dfqi_param *p = &net->params[i];
+        ids[i] = dfqi_graph_param(g, p->name, p->tensor, frozen || p->fixed);
+    }
 }
 
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps)
 {
-    dfqi_family_get(net->arch.family)->forward(&net->arch, g, params, x, taps);
+    const dfqi_family_row *row = dfqi_family_get(net->arch.family);
+    if (row->forward)
+        row->forward(&net->arch, g, params, x, taps);
+    else
+        dfqi_graph_fail(g, DFQ_E_UNSUPPORTED,
+                        "%s is a convolutional network: it can be read, not yet run",
+                        net->arch.name);
 }
 
 static dfqi_id leave_operand(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,

@@ -5,11 +5,38 @@
 #include "graph/graph.h"
 #include "tensor/tensor.h"
 
-typedef enum dfqi_family { DFQI_FAMILY_VIT = 0, DFQI_FAMILY_COUNT } dfqi_family;
+typedef enum dfqi_family {
+    DFQI_FAMILY_VIT = 0,
+    DFQI_FAMILY_RESNET,
+    DFQI_FAMILY_MOBILENET,
+    DFQI_FAMILY_COUNT
+} dfqi_family;
 
 typedef struct dfqi_vit_arch {
     int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
 } dfqi_vit_arch;
+
+/* Whose parameter names a convolutional network has (ait.md 4). */
+typedef enum dfqi_keys {
+    DFQI_KEYS_TORCHVISION = 0,
+    DFQI_KEYS_PYTORCHCV,
+    DFQI_KEYS_AKAMASTER
+} dfqi_keys;
+
+enum { DFQI_STAGES = 4 };
+
+typedef struct dfqi_cnn_arch {
+    dfqi_keys keys;
+    int32_t module; /* 1: every name begins with "module." (torch's DataParallel) */
+    /* ResNet; zero for MobileNetV2, which has one shape */
+    int64_t width;              /* channels behind the stem; twice as many in each further stage */
+    int32_t units[DFQI_STAGES]; /* of each stage; 0: there is no such stage */
+    int32_t small;              /* 1: for small images: stem 3x3, stride 1, no pooling */
+    int32_t bottleneck;         /* 1: units 1x1, 3x3, 1x1; 0: 3x3, 3x3 */
+    int32_t stride_first;       /* bottlenecks: the stride is in the first 1x1, not in the 3x3 */
+    int32_t padded;             /* shortcuts into a new stage drop pixels and pad channels with
+                                 * zeros (option A) instead of being projected (option B) */
+} dfqi_cnn_arch;
 
 /* Everything about a network but its weights. Plain data. What belongs to another family is zero. */
 typedef struct dfqi_arch {
@@ -22,11 +49,13 @@ typedef struct dfqi_arch {
     float mean[3], std[3];
     int32_t resize; /* evaluation transform: shorter side before the crop, 0 none */
     dfqi_vit_arch vit;
+    dfqi_cnn_arch cnn;
 } dfqi_arch;
 
 typedef struct dfqi_param {
     char *name;         /* owned by the network */
     dfq_tensor *tensor; /* F32, retained */
+    uint8_t fixed;      /* a running statistic: never trained */
 } dfqi_param;
 
 typedef struct dfqi_network {
@@ -38,29 +67,45 @@ typedef struct dfqi_network {
 
 void dfqi_network_fini(dfqi_network *net);
 dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name); /* NULL: none */
-int64_t dfqi_network_values(const dfqi_network *net); /* parameters, counted in elements */
+/* Parameters counted in elements, without running statistics. */
+int64_t dfqi_network_values(const dfqi_network *net);
 /* A fingerprint of names, shapes and bits of all parameters and of the architecture. */
 uint64_t dfqi_network_hash(const dfqi_network *net);
 /* A deep copy: the student of a teacher. */
 dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out);
 /* All tensors zero, in the order and shapes of the architecture. */
 dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out);
+/* Random weights, norms that change nothing. Every parameter has a random stream of its own. */
+void dfqi_network_init(dfqi_network *net, uint64_t seed);
 
 /* -- building graphs --------------------------------------------------------------------------- */
 
-/* What a forward pass offers to look at. Arrays have one entry for each block. */
+/* A BatchNorm: its input and its parameters. */
+typedef struct dfqi_norm_tap {
+    dfqi_id x; /* [B,Y,X,C] */
+    dfqi_id gamma, beta, mean, var;
+} dfqi_norm_tap;
+
+/* What a forward pass offers to look at. Arrays have one entry for each block of a vision
+ * transformer, `norms` one for each BatchNorm of a convolutional network. */
 typedef struct dfqi_taps {
     dfqi_id logits;
     dfqi_id *raw;  /* query-key products before scale and softmax [B,H,N,N] */
     dfqi_id *attn; /* softmax maps [B,H,N,N] */
     dfqi_id *head; /* attention outputs before the projection [B,H,N,d] */
+    dfqi_norm_tap *norms;
 } dfqi_taps;
 
+/* DFQ_E_UNSUPPORTED for another family; `what` asks for a vision transformer. */
+dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what);
+/* Number of BatchNorms; 0 for vision transformers. */
+int32_t dfqi_arch_norms(const dfqi_arch *a);
+
 /* Adds the parameters to `g`; ids[n_params] in the order of net->params. frozen: they stay as they
- * are for the life of the graph. */
+ * are for the life of the graph; running statistics always do. */
 void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfqi_id *ids);
-/* Adds the forward pass on x[B,3,S,S]. Products are named "<prefix>.<layer>". taps arrays may be
- * NULL when nobody needs them. */
+/* Adds the forward pass on x[B,3,S,S]. Products are named like their weight without its ".weight",
+ * ReLUs "<layer>.relu" or "<unit>.relu". taps arrays may be NULL when nobody needs them. */
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps);
 /* Multiply-accumulates of one image through the whole network, by the cost rules of the op table.

@@ -1,4 +1,4 @@
-/* Model files. Float models are plain safetensors with timm's names. A low-bit file is safetensors
+/* Model files. Float models are plain safetensors with the names they were read with. A low-bit file is safetensors
  * too (metadata "dfq.mode", "dfq.weight_bits", "dfq.act_bits"):
  *
  *   W.codes   U8   codes + 2^(bits-1) of the weight W, row-major, `bits` each, lowest bits first,
@@ -147,7 +147,7 @@ static dfq_status put_all(writer *w, const dfqi_model *m, int half)
             DFQI_TRY(put_weight(w, site, p->tensor, input_step(&m->scheme, site)));
             continue;
         }
-        if (half)
+        if (half && !p->fixed) /* small variances would vanish in F16 */
             DFQI_TRY(to_half(p->tensor, &t));
         else
             t = dfqi_tensor_retain(p->tensor);

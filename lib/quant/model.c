@@ -58,6 +58,8 @@ dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out
         if (taps->attn) dfqi_graph_keep(g, taps->attn[i]);
         if (taps->head) dfqi_graph_keep(g, taps->head[i]);
     }
+    for (int32_t i = 0; taps->norms && i < dfqi_arch_norms(a); i++)
+        dfqi_graph_keep(g, taps->norms[i].x);
     status = dfqi_graph_status(g);
     *out_x = x;
 out:

@@ -131,6 +131,7 @@ dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, int32_t weig
     if (weight_bits < 2 || weight_bits > 8 || act_bits < 2 || act_bits > 8)
         return dfqi_fail(ctx, DFQ_E_INVALID, "widths are w%da%d, each must be 2 to 8 bits",
                          weight_bits, act_bits);
+    DFQI_TRY(dfqi_arch_need_vit(ctx, &net->arch, "a MimiQ mode"));
     dfqi_scheme s = {.ctx = ctx, .mode = mode, .weight_bits = weight_bits, .act_bits = act_bits};
     finder f = {.s = &s, .first = 1};
     dfqi_graph *g = NULL;

@@ -146,6 +146,7 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
                                 const char *path)
 {
     const dfqi_arch *a = &m->net.arch;
+    DFQI_TRY(dfqi_arch_need_vit(m->ctx, a, "a picture of attention"));
     int32_t side = (int32_t)a->image;
     int64_t grid = a->image / a->vit.patch, n = grid * grid, heads = a->vit.heads;
     dfqi_image canvas = {.ctx = m->ctx}, tile = {.ctx = m->ctx}, im = {.ctx = m->ctx};

@@ -77,6 +77,7 @@ dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_
 {
     dfq_context *ctx = m->ctx;
     const dfqi_arch *a = &m->net.arch;
+    DFQI_TRY(dfqi_arch_need_vit(ctx, a, "the similarity of attention heads"));
     int64_t chunk = n < CHUNK ? n : CHUNK, pixels = a->channels * a->image * a->image;
     int64_t side = a->image / a->vit.patch;
     dfqi_graph *g = NULL;

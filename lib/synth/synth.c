@@ -43,6 +43,7 @@ dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi
                          "synth: %s is quantized, images are made with the float "
                          "network",
                          a->name);
+    DFQI_TRY(dfqi_arch_need_vit(ctx, a, "making images by attention"));
     if (a->channels != 3)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "synth: %s has %lld input channels, must be 3",
                          a->name, (long long)a->channels);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/rng.h"
 #include "graph/exec.h"
 #include "graph/ops.h"
 #include "nn/optim.h"
@@ -103,31 +102,6 @@ static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
     return DFQ_OK;
 }
 
-static int ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-static int is_norm(const char *name)
-{
-    return strncmp(name, "norm.", 5) == 0 || strstr(name, ".norm1.") || strstr(name, ".norm2.");
-}
-
-/* Every parameter has a random stream of its own. */
-static void init_param(const dfqi_param *p, uint64_t seed, int32_t stream)
-{
-    float *v = dfqi_tensor_f32(p->tensor);
-    dfqi_rng r = dfqi_rng_make(seed, (uint64_t)stream);
-    int norm = is_norm(p->name);
-    if (ends_with(p->name, ".bias")) return; /* zeros already */
-    for (int64_t i = 0, n = dfqi_tensor_count(p->tensor); i < n; i++) {
-        float z = 50.0f;
-        while (!norm && fabsf(z) > 2.0f) z = dfqi_rng_normal(&r);
-        v[i] = norm ? 1.0f : 0.02f * z;
-    }
-}
-
 dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint64_t seed,
                                    dfqi_model **out)
 {
@@ -143,7 +117,7 @@ dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint
                  (int)a.vit.depth, (int)a.vit.patch, (int)a.image);
     DFQI_TRY(check_name(ctx, a.name));
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
-    for (int32_t i = 0; i < net.n_params; i++) init_param(&net.params[i], seed, i);
+    dfqi_network_init(&net, seed);
     dfq_status status = dfqi_model_new(&net, NULL, out);
     dfqi_network_fini(&net);
     return status;
@@ -280,6 +254,7 @@ static void update(dfqi_train *t)
     t->done++;
     for (int32_t i = 0; i < t->model->net.n_params; i++) {
         dfq_tensor *p = t->model->net.params[i].tensor;
+        if (t->model->net.params[i].fixed) continue; /* no gradient */
         dfqi_optim_step(t->ctx, decays(p) ? &decay : &plain, &t->moments[i], t->done, rate,
                         dfqi_exec_data(t->e, t->grad[i]), dfqi_tensor_f32(p));
     }

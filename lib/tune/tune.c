@@ -44,7 +44,7 @@ dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *stu
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "the teacher %s and the student %s differ in their sizes", a->name,
                          b->name);
-    return DFQ_OK;
+    return dfqi_arch_need_vit(ctx, a, "distillation by attention heads");
 }
 
 /* A batch at least is held out, and as many are left: the batch is cut if there are few images. */

@@ -6,6 +6,7 @@
 
 TCase *dfqt_golden_case(void);
 TCase *dfqt_load_case(void);
+TCase *dfqt_load_cnn_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_optim_case(void);
 

@@ -244,7 +244,7 @@ static const struct nonsense {
     {"std", "1e400,1,1", DFQ_E_CORRUPT},
     {"resize", "-1", DFQ_E_CORRUPT},
     {"resize", "100000", DFQ_E_CORRUPT},
-    {"architecture", "resnet50", DFQ_E_UNSUPPORTED},
+    {"architecture", "alexnet", DFQ_E_UNSUPPORTED},
     {"architecture", "", DFQ_E_UNSUPPORTED},
 };
 

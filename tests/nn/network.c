@@ -4,6 +4,7 @@
 #include "nn/vit.h"
 #include "support/fail_alloc.h"
 
+#include <math.h>
 #include <string.h>
 
 /* timm's models and their published parameter counts (mimiq.md 7.2). */
@@ -26,6 +27,53 @@ START_TEST(test_totals)
         sum += n;
     }
     ck_assert_int_eq(sum, sizes[_i].values);
+}
+END_TEST
+
+/* Published counts of convolutional networks, without running statistics (ait.md 4.1 to 4.3), and
+ * the number of their BatchNorms. */
+static const struct cnn_size {
+    dfqi_keys keys;
+    int32_t small, bottleneck, units[DFQI_STAGES]; /* no units: MobileNetV2 */
+    int64_t classes, values;
+    int32_t norms;
+} cnn_sizes[] = {
+    {DFQI_KEYS_AKAMASTER, 1, 0, {3, 3, 3}, 10, 269722, 19},
+    {DFQI_KEYS_AKAMASTER, 1, 0, {5, 5, 5}, 10, 464154, 31},
+    {DFQI_KEYS_AKAMASTER, 1, 0, {7, 7, 7}, 10, 658586, 43},
+    {DFQI_KEYS_AKAMASTER, 1, 0, {9, 9, 9}, 10, 853018, 55},
+    {DFQI_KEYS_PYTORCHCV, 1, 0, {3, 3, 3}, 10, 272474, 21},
+    {DFQI_KEYS_PYTORCHCV, 1, 0, {3, 3, 3}, 100, 278324, 21},
+    {DFQI_KEYS_PYTORCHCV, 0, 0, {2, 2, 2, 2}, 1000, 11689512, 20},
+    {DFQI_KEYS_TORCHVISION, 0, 0, {3, 4, 6, 3}, 1000, 21797672, 36},
+    {DFQI_KEYS_TORCHVISION, 0, 1, {3, 4, 6, 3}, 1000, 25557032, 53},
+    {DFQI_KEYS_PYTORCHCV, 0, 0, {0}, 1000, 3504960, 53},
+    {DFQI_KEYS_TORCHVISION, 0, 0, {0}, 1000, 3504872, 52},
+};
+
+START_TEST(test_cnn_totals)
+{
+    const struct cnn_size *c = &cnn_sizes[_i];
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_arch a =
+        c->units[0] ? dfqt_resnet(c->keys, c->small ? 16 : 64, 0, 0) : dfqt_mobilenet(c->keys);
+    dfqi_network net;
+    int32_t fixed = 0;
+    memcpy(a.cnn.units, c->units, sizeof a.cnn.units);
+    a.cnn.small = c->small;
+    a.cnn.bottleneck = c->bottleneck;
+    a.classes = c->classes;
+    ck_assert_int_eq(dfqi_arch_norms(&a), c->norms);
+    ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
+    ck_assert_int_eq(dfqi_network_values(&net), c->values);
+    for (int32_t i = 0; i < net.n_params; i++) {
+        fixed += net.params[i].fixed;
+        ck_assert_int_eq(net.params[i].fixed, strstr(net.params[i].name, ".running_") != NULL);
+        for (int32_t k = 0; k < i; k++) ck_assert_str_ne(net.params[k].name, net.params[i].name);
+    }
+    ck_assert_int_eq(fixed, 2 * c->norms);
+    dfqi_network_fini(&net);
+    dfq_context_release(ctx);
 }
 END_TEST
 
@@ -72,6 +120,36 @@ START_TEST(test_macs)
 }
 END_TEST
 
+/* He's deviation, statistics that change nothing, and the same bits for the same seed. */
+START_TEST(test_init)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_arch a = dfqt_resnet(DFQI_KEYS_TORCHVISION, 16, 4, 1);
+    dfqi_network net, again;
+    ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
+    ck_assert_int_eq(dfqi_network_new(ctx, &a, &again), DFQ_OK);
+    dfqi_network_init(&net, 7);
+    dfqi_network_init(&again, 7);
+    ck_assert_uint_eq(dfqi_network_hash(&net), dfqi_network_hash(&again));
+    dfqi_network_init(&again, 8);
+    ck_assert_uint_ne(dfqi_network_hash(&net), dfqi_network_hash(&again));
+    const dfq_tensor *w = dfqi_network_find(&net, "layer4.0.conv2.weight");
+    const float *v = dfqi_tensor_f32(w);
+    int64_t n = dfqi_tensor_count(w), k = n / w->dims[0];
+    double sum = 0, square = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)v[i], square += (double)v[i] * (double)v[i];
+    ck_assert_double_le(fabs(sum / (double)n), 1e-3);
+    ck_assert_double_le(fabs(square / (double)n * (double)k / 2 - 1), 0.02);
+    ck_assert(dfqi_tensor_f32(dfqi_network_find(&net, "bn1.running_var"))[3] == 1);
+    ck_assert(dfqi_tensor_f32(dfqi_network_find(&net, "bn1.weight"))[3] == 1);
+    ck_assert(dfqi_tensor_f32(dfqi_network_find(&net, "bn1.running_mean"))[3] == 0);
+    ck_assert(dfqi_tensor_f32(dfqi_network_find(&net, "fc.bias"))[3] == 0);
+    dfqi_network_fini(&net);
+    dfqi_network_fini(&again);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 static dfq_status make_clone_describe(dfq_context *ctx, void *arg)
 {
     dfqi_network net, copy;
@@ -100,7 +178,9 @@ TCase *dfqt_network_case(void)
 {
     TCase *c = tcase_create("network");
     tcase_add_loop_test(c, test_totals, 0, sizeof sizes / sizeof sizes[0]);
+    tcase_add_loop_test(c, test_cnn_totals, 0, sizeof cnn_sizes / sizeof cnn_sizes[0]);
     tcase_add_test(c, test_new_and_clone);
+    tcase_add_test(c, test_init);
     tcase_add_test(c, test_macs);
     tcase_add_test(c, test_refused_allocations);
     return c;

@@ -7,10 +7,16 @@
 dfq_context *dfqt_context(int32_t threads);
 /* A ViT of the given extents; `image` is patch times the side of the token grid. */
 dfqi_arch dfqt_arch(int64_t image, int64_t patch, int64_t width, int64_t depth, int64_t heads);
+/* A ResNet for small images: `stages` of `units` units, channels from `width`. */
+dfqi_arch dfqt_resnet(dfqi_keys keys, int64_t width, int32_t stages, int32_t units);
+/* A MobileNetV2. */
+dfqi_arch dfqt_mobilenet(dfqi_keys keys);
+/* Fills parameters with numbers that tests/golden/cnn.py makes as well. */
+void dfqt_fill(dfqi_network *net);
 /* The network's tensors as a file that has been read: entries are the network's, borrowed. */
 typedef struct file {
     dfqi_safetensors st;
-    dfqi_st_entry entries[64];
+    dfqi_st_entry entries[304];
     dfqi_st_meta meta[8];
 } file;
 void dfqt_file(const dfqi_network *net, file *out);

@@ -73,6 +73,47 @@ START_TEST(test_half)
 }
 END_TEST
 
+/* Convolutional networks: the names and the architecture of the file, in F32 every bit; in F16 the
+ * variances too, however small. */
+START_TEST(test_convolutional)
+{
+    static const float tiny = 1e-30f;
+    dfqi_arch a = {.family = DFQI_FAMILY_RESNET,
+                   .name = "resnet_test",
+                   .image = 24,
+                   .channels = 3,
+                   .classes = 7,
+                   .eps = 1e-5f,
+                   .mean = {0.5f, 0.4f, 0.6f},
+                   .std = {0.5f, 0.25f, 0.3f},
+                   .cnn = {.keys = DFQI_KEYS_AKAMASTER,
+                           .module = 1,
+                           .width = 4,
+                           .units = {1, 1, 1},
+                           .small = 1,
+                           .padded = 1}};
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_network net;
+    dfqi_model *m, *r;
+    ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
+    dfqi_network_init(&net, 3);
+    dfqi_tensor_f32(dfqi_network_find(&net, "module.bn1.running_var"))[1] = tiny;
+    ck_assert_int_eq(dfqi_model_new(&net, NULL, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_save(m, path, _i), DFQ_OK);
+    ck_assert_msg(dfqi_model_load(ctx, path, NULL, &r) == DFQ_OK, "%s", ctx->error);
+    ck_assert_mem_eq(&r->net.arch, &a, sizeof a);
+    ck_assert_int_eq(r->net.n_params, m->net.n_params);
+    if (_i == 0) ck_assert_uint_eq(dfqi_network_hash(&r->net), dfqi_network_hash(&m->net));
+    ck_assert(dfqi_tensor_f32(dfqi_network_find(&r->net, "module.bn1.running_var"))[1] == tiny);
+    dfqi_scheme s;
+    ck_assert_int_eq(dfqi_scheme_new(&r->net, DFQI_MODE_PARITY, 4, 4, &s), DFQ_E_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(ctx->error, "resnet_test is a convolutional network"));
+    dfqi_model_release(m);
+    dfqi_model_release(r);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 /* Cut at many lengths and with single bits flipped: an error with a text or a model, never a crash. */
 START_TEST(test_hostile)
 {
@@ -111,6 +152,7 @@ TCase *dfqt_file_case(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, test_round_trip, 0, 14);
     tcase_add_test(c, test_half);
+    tcase_add_loop_test(c, test_convolutional, 0, 2);
     tcase_add_test(c, test_hostile);
     return c;
 }

@@ -1,0 +1,83 @@
+/* Convolutional networks: parameters and forward passes from their lists of layers. */
+#include "nn/cnn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LAYER_PARAMS = 5 };
+
+int32_t dfqi_arch_norms(const dfqi_arch *a)
+{
+    switch (a->family) {
+    case DFQI_FAMILY_RESNET:
+        return dfqi_resnet_layers(a);
+    case DFQI_FAMILY_MOBILENET:
+        return dfqi_mobilenet_layers(a);
+    default:
+        return 0;
+    }
+}
+
+const char *dfqi_cnn_prefix(const dfqi_arch *a)
+{
+    return a->cnn.module ? "module." : "";
+}
+
+static void layer_at(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
+{
+    if (a->family == DFQI_FAMILY_RESNET)
+        dfqi_resnet_layer(a, i, out);
+    else
+        dfqi_mobilenet_layer(a, i, out);
+}
+
+void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out)
+{
+    if (a->family == DFQI_FAMILY_RESNET)
+        dfqi_resnet_head(a, out);
+    else
+        dfqi_mobilenet_head(a, out);
+}
+
+/* -- parameters -------------------------------------------------------------------------------- */
+
+int32_t dfqi_cnn_count(const dfqi_arch *a)
+{
+    dfqi_cnn_head h;
+    dfqi_cnn_head_of(a, &h);
+    return LAYER_PARAMS * dfqi_arch_norms(a) + 1 + h.bias;
+}
+
+static void put_name(dfqi_expect *e, const char *layer, const char *end)
+{
+    snprintf(e->name, sizeof e->name, "%s.%s", layer, end);
+}
+
+static void expect_head(const dfqi_arch *a, int32_t i, dfqi_expect *out)
+{
+    dfqi_cnn_head h;
+    dfqi_cnn_head_of(a, &h);
+    put_name(out, h.name, i ? "bias" : "weight");
+    out->rank = i ? 1 : h.conv ? 4 : 2;
+    memcpy(out->dims, (int64_t[4]){a->classes, h.in, 1, 1}, (size_t)out->rank * sizeof *out->dims);
+}
+
+void dfqi_cnn_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
+{
+    static const char *const ends[LAYER_PARAMS] = {"weight", "weight", "bias", "running_mean",
+                                                   "running_var"};
+    int32_t layers = dfqi_arch_norms(a), which = i % LAYER_PARAMS;
+    dfqi_cnn_layer l;
+    memset(out, 0, sizeof *out);
+    if (i >= LAYER_PARAMS * layers) {
+        expect_head(a, i - LAYER_PARAMS * layers, out);
+        return;
+    }
+    layer_at(a, i / LAYER_PARAMS, &l);
+    put_name(out, which == 0 ? l.conv : l.norm, ends[which]);
+    out->rank = which == 0 ? 4 : 1;
+    memcpy(out->dims, (int64_t[4]){l.out, l.depthwise ? 1 : l.in, l.kernel, l.kernel},
+           (size_t)out->rank * sizeof *out->dims);
+    out->fixed = which >= 3;
+    out->positive = which == 4;
+}

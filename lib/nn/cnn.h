@@ -1,0 +1,56 @@
+/* What convolutional networks share: they are lists of convolutions with a BatchNorm behind each,
+ * and a classifier. Forward passes take the layers in the order of that list. */
+#ifndef DFQI_NN_CNN_H
+#define DFQI_NN_CNN_H
+
+#include "nn/family.h"
+
+/* A convolution without bias and its BatchNorm; it pads by half its kernel. */
+typedef struct dfqi_cnn_layer {
+    char conv[DFQI_LAYER_MAX]; /* names of the parameters before the last dot */
+    char norm[DFQI_LAYER_MAX];
+    int64_t in, out, kernel, stride;
+    int32_t depthwise;
+} dfqi_cnn_layer;
+
+/* The classifier on averaged features. */
+typedef struct dfqi_cnn_head {
+    char name[DFQI_LAYER_MAX];
+    int64_t in;
+    int32_t conv; /* 1: its weight is that of a 1x1 convolution */
+    int32_t bias;
+} dfqi_cnn_head;
+
+/* What every parameter's name begins with: "module." or nothing. */
+const char *dfqi_cnn_prefix(const dfqi_arch *a);
+
+int32_t dfqi_resnet_layers(const dfqi_arch *a);
+void dfqi_resnet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
+void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out);
+int32_t dfqi_mobilenet_layers(const dfqi_arch *a);
+void dfqi_mobilenet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
+void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out);
+
+void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
+
+/* Parameters: five of each layer (weight, then gamma, beta, mean, variance), then the head's. */
+int32_t dfqi_cnn_count(const dfqi_arch *a);
+void dfqi_cnn_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out);
+
+/* -- loading ----------------------------------------------------------------------------------- */
+
+/* Sets a->cnn.module. */
+void dfqi_cnn_find_module(const dfqi_safetensors *st, dfqi_arch *a);
+/* Is there a tensor of this name behind the prefix? */
+bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fmt, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+/* The rest of an architecture whose layers are known: classes, normalisation, and the side of its
+ * images, `image` unless the metadata say otherwise. */
+dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t image, dfqi_arch *a);
+/* Counters of batches, which only training needs. */
+bool dfqi_cnn_harmless(const char *name);
+
+#endif

@@ -1,0 +1,40 @@
+/* MobileNetV2 in files. */
+#include <stdio.h>
+
+#include "nn/cnn.h"
+
+static void find_keys(const dfqi_safetensors *st, dfqi_arch *a)
+{
+    dfqi_cnn_find_module(st, a);
+    a->cnn.keys = dfqi_cnn_has(st, a, "features.init_block.conv.weight") ? DFQI_KEYS_PYTORCHCV
+                                                                         : DFQI_KEYS_TORCHVISION;
+}
+
+static bool fits(const dfqi_safetensors *st)
+{
+    dfqi_arch a = {.family = DFQI_FAMILY_MOBILENET};
+    find_keys(st, &a);
+    return dfqi_cnn_has(st, &a, "features.0.0.weight") ||
+           dfqi_cnn_has(st, &a, "features.stage1.unit1.conv2.conv.weight");
+}
+
+static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
+{
+    find_keys(st, a);
+    if (a->name[0] == '\0') snprintf(a->name, sizeof a->name, "mobilenetv2");
+    return dfqi_cnn_find(st, path, 224, a);
+}
+
+static void describe(const dfqi_arch *a, char *text, size_t size)
+{
+    snprintf(text, size, "a MobileNetV2 of width 1 with names like %sfeatures.%s",
+             dfqi_cnn_prefix(a), a->cnn.keys == DFQI_KEYS_PYTORCHCV ? "stage1" : "1");
+}
+
+const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
+                                               .fits = fits,
+                                               .find = find,
+                                               .harmless = dfqi_cnn_harmless,
+                                               .describe = describe,
+                                               .count = dfqi_cnn_count,
+                                               .expect = dfqi_cnn_expect};

@@ -1,0 +1,120 @@
+/* MobileNetV2 of width 1 (Sandler et al., CVPR 2018), as torchvision and as pytorchcv write it:
+ * pytorchcv's first unit has an expanding convolution (that does not expand), and its classifier is
+ * a 1x1 convolution without bias (ait.md 4.1, 4.2). */
+#include <stdio.h>
+
+#include "nn/cnn.h"
+
+enum { WIDTH = 32, UNITS = 17, FEATURES = 1280, ROWS = 7 };
+
+/* Units of equal width; the first of them has the stride. */
+static const struct row {
+    int8_t stage;  /* in pytorchcv's names */
+    int8_t before; /* units of that stage in the rows above */
+    int8_t expand, units, stride;
+    int16_t out;
+} rows[ROWS] = {{1, 0, 1, 1, 1, 16}, {2, 0, 6, 2, 2, 24},  {3, 0, 6, 3, 2, 32}, {4, 0, 6, 4, 2, 64},
+                {4, 4, 6, 3, 1, 96}, {5, 0, 6, 3, 2, 160}, {5, 3, 6, 1, 1, 320}};
+
+/* One inverted residual: 1x1, depthwise 3x3, 1x1. */
+typedef struct unit {
+    char name[DFQI_LAYER_MAX / 2];
+    int64_t in, mid, out, stride;
+    int32_t convs; /* 3, or 2 without the first */
+} unit;
+
+static unit unit_at(const dfqi_arch *a, int32_t index)
+{
+    const struct row *r = rows;
+    unit u = {.in = WIDTH};
+    int32_t i = index;
+    for (; i >= r->units; r++) {
+        i -= r->units;
+        u.in = r->out;
+    }
+    if (i > 0) u.in = r->out;
+    u.out = r->out;
+    u.mid = u.in * r->expand;
+    u.stride = i == 0 ? r->stride : 1;
+    u.convs = r->expand > 1 || a->cnn.keys == DFQI_KEYS_PYTORCHCV ? 3 : 2;
+    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV)
+        snprintf(u.name, sizeof u.name, "%sfeatures.stage%d.unit%d", dfqi_cnn_prefix(a), r->stage,
+                 r->before + i + 1);
+    else
+        snprintf(u.name, sizeof u.name, "%sfeatures.%d", dfqi_cnn_prefix(a), index + 1);
+    return u;
+}
+
+int32_t dfqi_mobilenet_layers(const dfqi_arch *a)
+{
+    int32_t n = 2;
+    for (int32_t i = 0; i < UNITS; i++) n += unit_at(a, i).convs;
+    return n;
+}
+
+/* -- layers ------------------------------------------------------------------------------------ */
+
+/* Convolution k of a unit. */
+static void unit_layer(const dfqi_arch *a, const unit *u, int32_t k, dfqi_cnn_layer *l)
+{
+    int32_t left = u->convs - k; /* 3 expands, 2 is depthwise, 1 projects */
+    *l = (dfqi_cnn_layer){.in = left == 3 ? u->in : u->mid,
+                          .out = left == 1 ? u->out : u->mid,
+                          .kernel = left == 2 ? 3 : 1,
+                          .stride = left == 2 ? u->stride : 1,
+                          .depthwise = left == 2};
+    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV) {
+        snprintf(l->conv, sizeof l->conv, "%s.conv%d.conv", u->name, k + 1);
+        snprintf(l->norm, sizeof l->norm, "%s.conv%d.bn", u->name, k + 1);
+    } else if (left > 1) {
+        snprintf(l->conv, sizeof l->conv, "%s.conv.%d.0", u->name, k);
+        snprintf(l->norm, sizeof l->norm, "%s.conv.%d.1", u->name, k);
+    } else { /* no activation behind it, so no group of its own */
+        snprintf(l->conv, sizeof l->conv, "%s.conv.%d", u->name, k);
+        snprintf(l->norm, sizeof l->norm, "%s.conv.%d", u->name, k + 1);
+    }
+}
+
+/* The first layer and the one behind the units. */
+static void end_layer(const dfqi_arch *a, int32_t last, dfqi_cnn_layer *l)
+{
+    *l = (dfqi_cnn_layer){.in = last ? rows[ROWS - 1].out : a->channels,
+                          .out = last ? FEATURES : WIDTH,
+                          .kernel = last ? 1 : 3,
+                          .stride = last ? 1 : 2};
+    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV) {
+        const char *block = last ? "final_block" : "init_block";
+        snprintf(l->conv, sizeof l->conv, "%sfeatures.%s.conv", dfqi_cnn_prefix(a), block);
+        snprintf(l->norm, sizeof l->norm, "%sfeatures.%s.bn", dfqi_cnn_prefix(a), block);
+    } else {
+        snprintf(l->conv, sizeof l->conv, "%sfeatures.%d.0", dfqi_cnn_prefix(a),
+                 last ? UNITS + 1 : 0);
+        snprintf(l->norm, sizeof l->norm, "%sfeatures.%d.1", dfqi_cnn_prefix(a),
+                 last ? UNITS + 1 : 0);
+    }
+}
+
+void dfqi_mobilenet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
+{
+    if (i-- == 0) {
+        end_layer(a, 0, out);
+        return;
+    }
+    for (int32_t k = 0; k < UNITS; k++) {
+        unit u = unit_at(a, k);
+        if (i < u.convs) {
+            unit_layer(a, &u, i, out);
+            return;
+        }
+        i -= u.convs;
+    }
+    end_layer(a, 1, out);
+}
+
+void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out)
+{
+    int32_t conv = a->cnn.keys == DFQI_KEYS_PYTORCHCV;
+    *out = (dfqi_cnn_head){.in = FEATURES, .conv = conv, .bias = !conv};
+    snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a),
+             conv ? "output" : "classifier.1");
+}

@@ -1,0 +1,142 @@
+/* ResNets (He et al., CVPR 2016): for small images with three stages, for ImageNet with four
+ * (ait.md 4.1 to 4.3). */
+#include <stdio.h>
+
+#include "nn/cnn.h"
+
+enum { UNIT_NAME_MAX = 48 }; /* of a unit */
+
+/* One residual unit. */
+typedef struct unit {
+    int32_t stage, index; /* from 0 */
+    int64_t in, mid, out, stride;
+    int32_t convs; /* on the residual path */
+    int32_t moves; /* 1: the shortcut changes the shape */
+} unit;
+
+static unit unit_at(const dfqi_arch *a, int32_t stage, int32_t index)
+{
+    const dfqi_cnn_arch *c = &a->cnn;
+    unit u = {.stage = stage,
+              .index = index,
+              .mid = c->width << stage,
+              .stride = 1,
+              .convs = c->bottleneck ? 3 : 2};
+    int64_t widen = c->bottleneck ? 4 : 1;
+    u.out = u.in = u.mid * widen;
+    if (index == 0) {
+        u.in = stage == 0 ? c->width : u.out / 2;
+        u.stride = stage == 0 ? 1 : 2;
+        u.moves = u.in != u.out;
+    }
+    return u;
+}
+
+/* "layer1.0"; returns text. */
+static const char *unit_name(const dfqi_arch *a, const unit *u, char text[UNIT_NAME_MAX])
+{
+    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV)
+        snprintf(text, UNIT_NAME_MAX, "%sfeatures.stage%d.unit%d", dfqi_cnn_prefix(a), u->stage + 1,
+                 u->index + 1);
+    else
+        snprintf(text, UNIT_NAME_MAX, "%slayer%d.%d", dfqi_cnn_prefix(a), u->stage + 1, u->index);
+    return text;
+}
+
+static int32_t unit_layers(const dfqi_arch *a, const unit *u)
+{
+    return u->convs + (u->moves && !a->cnn.padded);
+}
+
+int32_t dfqi_resnet_layers(const dfqi_arch *a)
+{
+    int32_t n = 1;
+    for (int32_t s = 0; s < DFQI_STAGES; s++)
+        for (int32_t i = 0; i < a->cnn.units[s]; i++) {
+            unit u = unit_at(a, s, i);
+            n += unit_layers(a, &u);
+        }
+    return n;
+}
+
+/* -- layers ------------------------------------------------------------------------------------ */
+
+static void stem(const dfqi_arch *a, dfqi_cnn_layer *l)
+{
+    const dfqi_cnn_arch *c = &a->cnn;
+    const char *block = c->small ? "features.init_block" : "features.init_block.conv";
+    *l = (dfqi_cnn_layer){
+        .in = a->channels, .out = c->width, .kernel = c->small ? 3 : 7, .stride = c->small ? 1 : 2};
+    if (c->keys == DFQI_KEYS_PYTORCHCV) {
+        snprintf(l->conv, sizeof l->conv, "%s%s.conv", dfqi_cnn_prefix(a), block);
+        snprintf(l->norm, sizeof l->norm, "%s%s.bn", dfqi_cnn_prefix(a), block);
+    } else {
+        snprintf(l->conv, sizeof l->conv, "%sconv1", dfqi_cnn_prefix(a));
+        snprintf(l->norm, sizeof l->norm, "%sbn1", dfqi_cnn_prefix(a));
+    }
+}
+
+static void shortcut(const dfqi_arch *a, const unit *u, dfqi_cnn_layer *l)
+{
+    static const char *const names[3][2] = {
+        [DFQI_KEYS_TORCHVISION] = {"downsample.0", "downsample.1"},
+        [DFQI_KEYS_PYTORCHCV] = {"identity_conv.conv", "identity_conv.bn"},
+        [DFQI_KEYS_AKAMASTER] = {"shortcut.0", "shortcut.1"}};
+    char name[UNIT_NAME_MAX];
+    *l = (dfqi_cnn_layer){.in = u->in, .out = u->out, .kernel = 1, .stride = u->stride};
+    unit_name(a, u, name);
+    snprintf(l->conv, sizeof l->conv, "%s.%s", name, names[a->cnn.keys][0]);
+    snprintf(l->norm, sizeof l->norm, "%s.%s", name, names[a->cnn.keys][1]);
+}
+
+/* Convolution k of the residual path. */
+static void residual(const dfqi_arch *a, const unit *u, int32_t k, dfqi_cnn_layer *l)
+{
+    const dfqi_cnn_arch *c = &a->cnn;
+    char name[UNIT_NAME_MAX];
+    int32_t strided = c->bottleneck && !c->stride_first ? 1 : 0;
+    *l = (dfqi_cnn_layer){.in = k == 0 ? u->in : u->mid,
+                          .out = k + 1 == u->convs ? u->out : u->mid,
+                          .kernel = c->bottleneck && k != 1 ? 1 : 3,
+                          .stride = k == strided ? u->stride : 1};
+    unit_name(a, u, name);
+    if (c->keys == DFQI_KEYS_PYTORCHCV) {
+        snprintf(l->conv, sizeof l->conv, "%s.body.conv%d.conv", name, k + 1);
+        snprintf(l->norm, sizeof l->norm, "%s.body.conv%d.bn", name, k + 1);
+    } else {
+        snprintf(l->conv, sizeof l->conv, "%s.conv%d", name, k + 1);
+        snprintf(l->norm, sizeof l->norm, "%s.bn%d", name, k + 1);
+    }
+}
+
+void dfqi_resnet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
+{
+    if (i-- == 0) {
+        stem(a, out);
+        return;
+    }
+    for (int32_t s = 0; s < DFQI_STAGES; s++)
+        for (int32_t k = 0; k < a->cnn.units[s]; k++) {
+            unit u = unit_at(a, s, k);
+            int32_t n = unit_layers(a, &u);
+            if (i < n) {
+                if (i < u.convs)
+                    residual(a, &u, i, out);
+                else
+                    shortcut(a, &u, out);
+                return;
+            }
+            i -= n;
+        }
+}
+
+void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out)
+{
+    static const char *const names[3] = {[DFQI_KEYS_TORCHVISION] = "fc",
+                                         [DFQI_KEYS_PYTORCHCV] = "output",
+                                         [DFQI_KEYS_AKAMASTER] = "linear"};
+    int32_t last = DFQI_STAGES - 1;
+    while (last > 0 && a->cnn.units[last] == 0) last--;
+    *out = (dfqi_cnn_head){.in = unit_at(a, last, 0).out, .bias = 1};
+    snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a), names[a->cnn.keys]);
+}

@@ -1,0 +1,360 @@
+/* Loading convolutional networks: every dialect is recognised by its tensors alone and comes back
+ * as it was; what is wrong with a file is named. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/cases.h"
+#include "nn/load.h"
+#include "nn/support.h"
+#include "support/fail_alloc.h"
+
+typedef struct loading {
+    dfq_context *ctx;
+    dfqi_network source;
+    file f;
+} loading;
+
+static void begin(loading *l, const dfqi_arch *a)
+{
+    l->ctx = dfqt_context(1);
+    ck_assert_int_eq(dfqi_network_new(l->ctx, a, &l->source), DFQ_OK);
+    dfqt_fill(&l->source);
+    dfqt_file(&l->source, &l->f);
+}
+
+static void begin_small(loading *l, dfqi_keys keys)
+{
+    dfqi_arch a = dfqt_resnet(keys, 4, 3, 2);
+    begin(l, &a);
+}
+
+static void end(loading *l)
+{
+    dfqi_network_fini(&l->source);
+    dfq_context_release(l->ctx);
+}
+
+static dfq_status load(loading *l, const char *name, dfqi_arch *arch)
+{
+    dfqi_network net;
+    DFQI_TRY(dfqi_arch_find(&l->f.st, "some.file", name, arch));
+    DFQI_TRY(dfqi_network_take(&l->f.st, "some.file", arch, &net));
+    ck_assert_int_eq(net.n_params, l->source.n_params);
+    for (int32_t i = 0; i < net.n_params; i++) {
+        ck_assert_str_eq(net.params[i].name, l->source.params[i].name);
+        ck_assert_int_eq(net.params[i].fixed, l->source.params[i].fixed);
+    }
+    dfqi_network_fini(&net);
+    return DFQ_OK;
+}
+
+static void refused(loading *l, dfq_status code, const char *part, const char *other)
+{
+    dfqi_arch a;
+    ck_assert_int_eq(load(l, NULL, &a), code);
+    const char *text = l->ctx->error;
+    ck_assert_msg(strstr(text, "some.file") && strstr(text, part) && strstr(text, other) &&
+                      !strchr(text, '\n'),
+                  "expected %s and %s in: %s", part, other, text);
+}
+
+static dfqi_st_entry *entry(loading *l, const char *name)
+{
+    for (int64_t i = 0; i < l->f.st.n_entries; i++)
+        if (strcmp(l->f.entries[i].name, name) == 0) return &l->f.entries[i];
+    ck_abort_msg("no %s", name);
+    return NULL;
+}
+
+static void add(loading *l, const char *name, dfq_tensor *t)
+{
+    l->f.entries[l->f.st.n_entries++] = (dfqi_st_entry){(char *)(uintptr_t)name, t};
+}
+
+/* -- what is right ----------------------------------------------------------------------------- */
+
+/* A network, and what its tensors alone must tell. */
+static const struct kind {
+    dfqi_keys keys;
+    int32_t mobile, module, small, bottleneck, units[DFQI_STAGES];
+    const char *name;
+    int64_t image;
+    int32_t resize;
+    float mean;
+} kinds[] = {
+    {DFQI_KEYS_AKAMASTER, 0, 0, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 0, 0.485f},
+    {DFQI_KEYS_AKAMASTER, 0, 1, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 0, 0.485f},
+    {DFQI_KEYS_PYTORCHCV, 0, 0, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 0, 0.49139968f},
+    {DFQI_KEYS_PYTORCHCV, 0, 0, 0, 0, {2, 2, 2, 2}, "resnet18", 224, 256, 0.485f},
+    {DFQI_KEYS_TORCHVISION, 0, 0, 0, 0, {3, 4, 6, 3}, "resnet34", 224, 256, 0.485f},
+    {DFQI_KEYS_TORCHVISION, 0, 1, 0, 1, {3, 4, 6, 3}, "resnet50", 224, 256, 0.485f},
+    {DFQI_KEYS_PYTORCHCV, 0, 0, 0, 1, {3, 4, 6, 3}, "resnet50", 224, 256, 0.485f},
+    {DFQI_KEYS_PYTORCHCV, 1, 0, 0, 0, {0}, "mobilenetv2", 224, 256, 0.485f},
+    {DFQI_KEYS_TORCHVISION, 1, 1, 0, 0, {0}, "mobilenetv2", 224, 256, 0.485f},
+};
+
+static dfqi_arch arch_of(const struct kind *k)
+{
+    dfqi_arch a = k->mobile ? dfqt_mobilenet(k->keys) : dfqt_resnet(k->keys, 4, 0, 0);
+    a.cnn.module = k->module;
+    a.cnn.small = k->small;
+    a.cnn.bottleneck = k->bottleneck;
+    memcpy(a.cnn.units, k->units, sizeof a.cnn.units);
+    return a;
+}
+
+START_TEST(test_kinds)
+{
+    const struct kind *k = &kinds[_i];
+    dfqi_arch want = arch_of(k), a;
+    loading l;
+    begin(&l, &want);
+    want.cnn.stride_first = k->bottleneck && k->keys == DFQI_KEYS_PYTORCHCV;
+    ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
+    ck_assert_str_eq(a.name, k->name);
+    ck_assert_int_eq(a.family, want.family);
+    ck_assert_mem_eq(&a.cnn, &want.cnn, sizeof a.cnn);
+    ck_assert_int_eq(a.classes, want.classes);
+    ck_assert_int_eq(a.image, k->image);
+    ck_assert_int_eq(a.resize, k->resize);
+    ck_assert(a.mean[0] == k->mean && a.eps == 1e-5f && a.channels == 3);
+    end(&l);
+}
+END_TEST
+
+/* akamaster's option B, ResNet-50 with the stride in the 3x3, CIFAR-100's statistics, counters */
+START_TEST(test_variants)
+{
+    dfqi_arch a, b = dfqt_resnet(DFQI_KEYS_AKAMASTER, 4, 3, 2);
+    b.cnn.padded = 0;
+    loading l;
+    begin(&l, &b);
+    dfq_tensor *counter = NULL;
+    ck_assert_int_eq(dfqi_tensor_new(l.ctx, DFQI_I64, 0, NULL, &counter), DFQ_OK);
+    add(&l, "layer1.0.bn1.num_batches_tracked", counter);
+    ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
+    ck_assert_int_eq(a.cnn.padded, 0);
+    dfqi_tensor_release(counter);
+    end(&l);
+    b = arch_of(&kinds[6]);
+    begin(&l, &b);
+    ck_assert_int_eq(load(&l, "resnet50b", &a), DFQ_OK);
+    ck_assert_int_eq(a.cnn.stride_first, 0);
+    end(&l);
+    b = arch_of(&kinds[2]);
+    b.classes = 100;
+    begin(&l, &b);
+    ck_assert_int_eq(load(&l, NULL, &a), DFQ_OK);
+    ck_assert(a.mean[0] == 0.50705882f && a.std[2] == 0.27607843f);
+    end(&l);
+}
+END_TEST
+
+/* What dfqi_arch_meta writes is read back to the same architecture. */
+START_TEST(test_metadata_round_trip)
+{
+    dfqi_arch a = dfqt_resnet(DFQI_KEYS_TORCHVISION, 4, 4, 1), b;
+    dfqi_st_meta meta[DFQI_ARCH_META];
+    dfqi_arena arena;
+    a.image = 40;
+    a.resize = 46;
+    a.mean[1] = 1.0f / 3;
+    loading l;
+    begin(&l, &a);
+    dfqi_arena_init(&arena, l.ctx);
+    ck_assert_int_eq(dfqi_arch_meta(&a, &arena, meta), DFQ_OK);
+    for (int i = 0; i < DFQI_ARCH_META; i++) dfqt_file_meta(&l.f, meta[i].key, meta[i].value);
+    ck_assert_msg(load(&l, NULL, &b) == DFQ_OK, "%s", l.ctx->error);
+    ck_assert_mem_eq(&a, &b, sizeof a);
+    dfqi_arena_fini(&arena);
+    end(&l);
+}
+END_TEST
+
+/* -- what is wrong ----------------------------------------------------------------------------- */
+
+/* Without any one of its tensors a network is not loaded, and the error names it. Those that tell
+ * the architecture make another network of it: then something else does not fit. */
+START_TEST(test_missing)
+{
+    static const char *const telling[] = {".0.conv1.weight",        ".1.conv1.weight",
+                                          ".shortcut.0.weight",     "linear.weight",
+                                          "init_block.conv.weight", "body.conv1.conv.weight"};
+    loading l;
+    begin_small(&l, (dfqi_keys)_i);
+    for (int32_t i = 0; i < l.source.n_params; i++) {
+        const char *name = l.source.params[i].name;
+        dfqt_file(&l.source, &l.f);
+        l.f.entries[i] = l.f.entries[--l.f.st.n_entries];
+        int tells = 0;
+        for (size_t k = 0; k < sizeof telling / sizeof telling[0]; k++)
+            tells |= strstr(name, telling[k]) != NULL;
+        dfqi_arch a;
+        dfq_status status = load(&l, NULL, &a);
+        ck_assert_msg(status == DFQ_E_CORRUPT || status == DFQ_E_SHAPE ||
+                          (tells && status == DFQ_E_UNSUPPORTED),
+                      "%s: %s", name, l.ctx->error);
+        ck_assert_msg(tells || strstr(l.ctx->error, name), "%s is not in: %s", name, l.ctx->error);
+    }
+    end(&l);
+}
+END_TEST
+
+START_TEST(test_unknown)
+{
+    loading l;
+    begin_small(&l, DFQI_KEYS_TORCHVISION);
+    dfq_tensor *t = l.source.params[0].tensor;
+    add(&l, "layer1.0.se.fc.weight", t);
+    refused(&l, DFQ_E_CORRUPT, "layer1.0.se.fc.weight", "2 + 2 + 2 + 0 units");
+    l.f.st.n_entries--;
+    add(&l, "layer1.0.conv1.bias", t);
+    refused(&l, DFQ_E_CORRUPT, "layer1.0.conv1.bias", "does not belong");
+    l.f.st.n_entries--;
+    add(&l, "layer5.0.conv1.weight", t);
+    refused(&l, DFQ_E_CORRUPT, "layer5.0.conv1.weight", "does not belong");
+    end(&l);
+}
+END_TEST
+
+/* The same key with and without "module." */
+START_TEST(test_doubled)
+{
+    dfqi_arch a = dfqt_resnet(DFQI_KEYS_AKAMASTER, 4, 3, 2);
+    a.cnn.module = 1;
+    loading l;
+    begin(&l, &a);
+    add(&l, "bn1.weight", l.source.params[1].tensor);
+    refused(&l, DFQ_E_CORRUPT, "tensor bn1.weight does not belong", "module.");
+    end(&l);
+}
+END_TEST
+
+START_TEST(test_no_batchnorm)
+{
+    loading l;
+    begin_small(&l, (dfqi_keys)_i);
+    int64_t n = 0;
+    for (int64_t i = 0; i < l.f.st.n_entries; i++)
+        if (l.f.entries[i].tensor->rank > 1) l.f.entries[n++] = l.f.entries[i];
+    l.f.st.n_entries = n;
+    refused(&l, DFQ_E_UNSUPPORTED, "BatchNorm", "vision transformer");
+    end(&l);
+}
+END_TEST
+
+START_TEST(test_variance)
+{
+    static const float bad[] = {0.0f, -0.25f, NAN, INFINITY};
+    static const char *const text[] = {"holds 0 at", "holds -0.25 at", "nan at", "holds inf at"};
+    loading l;
+    begin_small(&l, DFQI_KEYS_AKAMASTER);
+    float *v = dfqi_tensor_f32(dfqi_network_find(&l.source, "layer2.1.bn2.running_var"));
+    for (int i = 0; i < 4; i++) {
+        v[5] = bad[i];
+        refused(&l, DFQ_E_NUMERIC, "layer2.1.bn2.running_var", text[i]);
+        refused(&l, DFQ_E_NUMERIC, "element 5", "variance must be above zero");
+    }
+    v[5] = 1e-30f; /* dead channels are fine */
+    dfqi_tensor_f32(dfqi_network_find(&l.source, "layer2.1.bn2.running_mean"))[5] = -1;
+    dfqi_arch a;
+    ck_assert_int_eq(load(&l, NULL, &a), DFQ_OK);
+    end(&l);
+}
+END_TEST
+
+typedef struct wrong {
+    const char *name;
+    int32_t rank;
+    int64_t dims[4];
+    const char *part;
+} wrong;
+
+static const wrong wrongs[] = {
+    {"linear.bias", 1, {9}, "[9], expected [10]"}, /* classes do not match */
+    {"linear.weight", 2, {11, 16}, "linear.bias is [10], expected [11]"},
+    {"linear.weight", 2, {10, 15}, "[10,15], expected [10,16]"},
+    {"linear.weight", 2, {0, 16}, "classes"},
+    {"linear.weight", 1, {160}, "rank 1"},
+    {"conv1.weight", 4, {4, 1, 3, 3}, "[4,1,3,3]"},
+    {"conv1.weight", 4, {4, 3, 5, 5}, "[4,3,5,5]"},
+    {"conv1.weight", 4, {0, 3, 3, 3}, "[0,3,3,3]"},
+    {"conv1.weight", 4, {INT64_C(1) << 40, 3, 3, 0}, "conv1.weight"},
+    {"conv1.weight", 2, {4, 27}, "rank 2"},
+    {"layer2.0.conv1.weight", 4, {8, 8, 3, 3}, "expected [8,4,3,3]"},
+    {"layer2.0.bn1.running_var", 1, {4}, "[4], expected [8]"},
+};
+
+START_TEST(test_wrong_tensor)
+{
+    const wrong *w = &wrongs[_i];
+    loading l;
+    begin_small(&l, DFQI_KEYS_AKAMASTER);
+    dfq_tensor *t = NULL;
+    ck_assert_int_eq(dfqi_tensor_new(l.ctx, DFQI_F32, w->rank, w->dims, &t), DFQ_OK);
+    entry(&l, w->name)->tensor = t;
+    refused(&l, DFQ_E_SHAPE, w->part, "");
+    dfqi_tensor_release(t);
+    end(&l);
+}
+END_TEST
+
+/* A name of one family on a file of another, and files of none. */
+START_TEST(test_wrong_family)
+{
+    loading l;
+    begin_small(&l, DFQI_KEYS_AKAMASTER);
+    dfqi_arch a;
+    ck_assert_int_eq(load(&l, "vit_tiny_patch16_224", &a), DFQ_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(l.ctx->error, "patch_embed.proj.weight"));
+    ck_assert_int_eq(load(&l, "mobilenetv2", &a), DFQ_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(l.ctx->error, "classifier.1.weight"));
+    dfqt_file_meta(&l.f, "image", "7");
+    refused(&l, DFQ_E_CORRUPT, "image", "from 8 to 1024");
+    l.f.st.n_meta = 0;
+    l.f.entries[0] = l.f.entries[5]; /* layer1.0.conv1.weight instead of conv1.weight */
+    l.f.st.n_entries = 1;
+    l.f.entries[0].name = (char *)(uintptr_t) "encoder.weight";
+    refused(&l, DFQ_E_UNSUPPORTED, "no known architecture", "conv1.weight");
+    end(&l);
+}
+END_TEST
+
+static dfq_status take(dfq_context *ctx, void *arg)
+{
+    loading *l = arg;
+    dfqi_network net;
+    dfqi_arch a;
+    l->f.st.ctx = ctx;
+    DFQI_TRY(dfqi_arch_find(&l->f.st, "f", NULL, &a));
+    DFQI_TRY(dfqi_network_take(&l->f.st, "f", &a, &net));
+    dfqi_network_fini(&net);
+    return DFQ_OK;
+}
+
+START_TEST(test_refused_allocations)
+{
+    loading l;
+    begin_small(&l, DFQI_KEYS_PYTORCHCV);
+    fail_alloc_sweep(take, &l, 1);
+    end(&l);
+}
+END_TEST
+
+TCase *dfqt_load_cnn_case(void)
+{
+    TCase *c = tcase_create("load_cnn");
+    tcase_add_loop_test(c, test_kinds, 0, sizeof kinds / sizeof kinds[0]);
+    tcase_add_test(c, test_variants);
+    tcase_add_test(c, test_metadata_round_trip);
+    tcase_add_loop_test(c, test_missing, 0, 3);
+    tcase_add_test(c, test_unknown);
+    tcase_add_test(c, test_doubled);
+    tcase_add_loop_test(c, test_no_batchnorm, 0, 3);
+    tcase_add_test(c, test_variance);
+    tcase_add_loop_test(c, test_wrong_tensor, 0, sizeof wrongs / sizeof wrongs[0]);
+    tcase_add_test(c, test_wrong_family);
+    tcase_add_test(c, test_refused_allocations);
+    return c;
+}
