@@ -5,6 +5,12 @@
 #include "model.h"
 #include "text.h"
 
+static const char *family_name(int32_t family)
+{
+    static const char *const names[] = {"vision transformer", "ResNet", "MobileNetV2"};
+    return family >= 0 && family < 3 ? names[family] : "unknown";
+}
+
 static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *path)
 {
     struct json j = {stdout, 0};
@@ -18,11 +24,16 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *
     json_int(&j, "act_bits", i->act_bits);
     json_int(&j, "image", i->image);
     json_int(&j, "classes", i->classes);
-    json_int(&j, "patch", i->patch);
-    json_int(&j, "width", i->width);
-    json_int(&j, "depth", i->depth);
-    json_int(&j, "heads", i->heads);
-    json_int(&j, "hidden", i->hidden);
+    json_text(&j, "family", family_name(i->family));
+    if (i->family == DFQ_FAMILY_VIT) {
+        json_int(&j, "patch", i->patch);
+        json_int(&j, "width", i->width);
+        json_int(&j, "depth", i->depth);
+        json_int(&j, "heads", i->heads);
+        json_int(&j, "hidden", i->hidden);
+    } else {
+        json_int(&j, "batchnorms", i->batchnorms);
+    }
     json_int(&j, "parameters", i->parameters);
     json_int(&j, "macs", i->macs);
     json_open(&j, "mean", '[');
@@ -56,13 +67,17 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     char a[TEXT_SHORT];
     int kinds[3] = {0, 0, 0};
     printf("file         %s, %s\n", path, text_bytes((double)file_size(path), a));
-    printf("network      %s, vision transformer\n", dfq_graph_get_name(g));
+    printf("network      %s, %s\n", dfq_graph_get_name(g), family_name(i->family));
     printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
            (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],
            (double)i->std[0], (double)i->std[1], (double)i->std[2]);
-    printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
-           (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
-           (long long)i->patch);
+    if (i->family == DFQ_FAMILY_VIT)
+        printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
+               (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
+               (long long)i->patch);
+    else
+        printf("layers       %d convolutions with BatchNorm, and the classifier\n",
+               (int)i->batchnorms);
     printf("classes      %lld\n", (long long)i->classes);
     printf("parameters   %.4g million\n", (double)i->parameters * 1e-6);
     printf("forward      %.4g GMAC an image\n", (double)i->macs * 1e-9);

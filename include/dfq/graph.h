@@ -1,6 +1,7 @@
 /** @file dfq/graph.h
  *  A network with its weights: float, or fake-quantized with its quantizers. Files are safetensors;
- *  float ones with timm's names (ViT, DeiT), low-bit ones as libdfq writes them. */
+ *  float ones with the names of timm (ViT, DeiT), torchvision or pytorchcv (ResNet, MobileNetV2) or
+ *  akamaster (ResNet for CIFAR), low-bit ones as libdfq writes them. */
 #ifndef DFQ_GRAPH_H
 #define DFQ_GRAPH_H
 
@@ -27,6 +28,13 @@ enum {
     DFQ_MODE_IMPROVED = 1
 };
 
+/** Families of networks. */
+enum {
+    DFQ_FAMILY_VIT = 0,      /**< ViT, DeiT */
+    DFQ_FAMILY_RESNET = 1,   /**< ResNet, for small images or for ImageNet */
+    DFQ_FAMILY_MOBILENET = 2 /**< MobileNetV2 */
+};
+
 /** What a network is. Filled by dfq_graph_get_info(). */
 typedef struct dfq_graph_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
@@ -38,28 +46,31 @@ typedef struct dfq_graph_info {
     int64_t image;        /**< side of the square input, pixels */
     int64_t channels;     /**< 3 */
     int64_t classes;      /**< logits */
-    int64_t patch;        /**< side of a patch, pixels */
-    int64_t width;        /**< channels of a token */
-    int64_t depth;        /**< blocks */
-    int64_t heads;        /**< attention heads of a block */
-    int64_t hidden;       /**< inner width of the MLP */
-    int64_t parameters;   /**< weights, biases and norms, counted in values */
+    int64_t patch;        /**< side of a patch, pixels; vision transformers, else 0 */
+    int64_t width;        /**< channels of a token; vision transformers, else 0 */
+    int64_t depth;        /**< blocks; vision transformers, else 0 */
+    int64_t heads;        /**< attention heads of a block; vision transformers, else 0 */
+    int64_t hidden;       /**< inner width of the MLP; vision transformers, else 0 */
+    int64_t parameters;   /**< weights, biases and norms without running statistics, in values */
     int64_t macs;         /**< multiply-accumulates of one image through the whole network; the
                                same before and after quantization */
     float mean[3];        /**< input normalisation: (v / 255 - mean) / std */
     float std[3];         /**< see mean */
+    int32_t family;       /**< DFQ_FAMILY_* */
+    int32_t batchnorms;   /**< BatchNorm layers, each behind a convolution; 0: none */
 } dfq_graph_info;
 
 /** Reads a network.
  *  @param context   where memory comes from and errors go; kept alive by the graph
  *  @param path      a safetensors file
  *  @param arch      architecture name, for example "deit_tiny_patch16_224", or NULL to take it from
- *                   the file's metadata or shapes; the name's family decides the normalisation when
- *                   the metadata does not say it
+ *                   the file's metadata or its tensors; the family and whose names the tensors have
+ *                   decide the normalisation when the metadata does not say it
  *  @param out_graph one reference, to be given back with dfq_graph_release()
  *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a lie in the header, a
- *          missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite weights),
- *          ::DFQ_E_UNSUPPORTED (dtype, architecture), ::DFQ_E_NOMEM. */
+ *          missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite weights,
+ *          variances that are not above zero), ::DFQ_E_UNSUPPORTED (dtype, architecture,
+ *          a convolutional network without BatchNorm), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *arch,
                                       dfq_graph **out_graph);
 
