@@ -74,10 +74,10 @@ enum {
 typedef struct dfq_generator_options {
     uint32_t struct_size; /**< set by init */
     int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_ATTENTION */
-    int64_t images;       /**< images in all, 1..10 million; default 32 */
+    int64_t images;       /**< images in all, 1..10 million; default 256 */
     int64_t batch;        /**< images optimised together, 1..4096, cut to `images`; default 16. The
                                last batch is computed whole and then cut */
-    int64_t iterations;   /**< steps of each batch, 1..1 million; default 500 (the paper: 2000) */
+    int64_t iterations;   /**< steps of each batch, 1..1 million; default 100 (the paper: 2000) */
     uint64_t seed;        /**< any number; default 0 */
     float attention_weight; /**< 0..1e6, 0 leaves the term out; default 1 */
     float class_weight;     /**< likewise; default 1 */

@@ -98,12 +98,12 @@ typedef struct dfq_tuner_options {
     float eps;             /**< AdamW; 1e-8 */
     float weight_decay;    /**< of weights, biases, norms and embeddings, 0..1; 0 */
     float weight_rate;     /**< factor on the rate of weights, biases, norms, embeddings; 1 */
-    float step_rate;       /**< of steps; 100 | 1. 0: they stay */
-    float zero_rate;       /**< of zero points; 1000 | 1. 0: they stay */
+    float step_rate;       /**< of steps; 10 | 1. 0: they stay */
+    float zero_rate;       /**< of zero points; 10 | 1. 0: they stay */
     float temperature;     /**< T, 0.001..1000; 5 */
     float kl_weight;       /**< 0..1e6, 0 leaves the term out; 1 */
     float head_weight;     /**< likewise; 10 */
-    int32_t augment;       /**< DFQ_AUGMENT_*; full | full */
+    int32_t augment;       /**< DFQ_AUGMENT_*; mild | full */
     int32_t reserved;      /**< 0 */
 } dfq_tuner_options;
 

@@ -15,9 +15,9 @@ enum {
 void dfqi_synth_defaults(dfqi_synth_options *o)
 {
     *o = (dfqi_synth_options){.kind = DFQI_SYNTH_ATTENTION,
-                              .images = 32,
+                              .images = 256,
                               .batch = 16,
-                              .iterations = 500,
+                              .iterations = 100,
                               .attention_weight = 1.0f,
                               .class_weight = 1.0f,
                               .tv_weight = 2.5e-5f,

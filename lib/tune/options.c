@@ -21,12 +21,12 @@ void dfqi_tune_defaults(dfqi_tune_options *o)
                              .beta2 = 0.999f,
                              .eps = 1e-8f,
                              .weight_rate = 1.0f,
-                             .step_rate = 100.0f,
-                             .zero_rate = 1000.0f,
+                             .step_rate = 10.0f,
+                             .zero_rate = 10.0f,
                              .temperature = 5.0f,
                              .kl_weight = 1.0f,
                              .head_weight = 10.0f,
-                             .augment = DFQI_AUGMENT_FULL,
+                             .augment = DFQI_AUGMENT_MILD,
                              .eval_every = 50};
 }
 
@@ -38,6 +38,7 @@ void dfqi_tune_parity(dfqi_tune_options *o)
     o->warm_kind = DFQI_WARM_IDLE;
     o->rate = 1e-3f;
     o->step_rate = o->zero_rate = 1.0f;
+    o->augment = DFQI_AUGMENT_FULL;
 }
 
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
