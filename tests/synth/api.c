@@ -19,7 +19,7 @@ START_TEST(test_whole_life)
     int32_t finished = -1;
     ck_assert_int_eq(dfqt_random_model(ctx, &g), DFQ_OK);
     dfq_generator_options_init(&o, sizeof o);
-    ck_assert_int_eq(o.images, 32);
+    ck_assert_int_eq(o.images, 256);
     ck_assert_int_eq(o.batch, 16);
     ck_assert_int_eq(o.iterations, 500);
     ck_assert_float_eq(o.tv_weight, 2.5e-5f);
