@@ -21,7 +21,7 @@ START_TEST(test_whole_life)
     dfq_generator_options_init(&o, sizeof o);
     ck_assert_int_eq(o.images, 256);
     ck_assert_int_eq(o.batch, 16);
-    ck_assert_int_eq(o.iterations, 500);
+    ck_assert_int_eq(o.iterations, 100);
     ck_assert_float_eq(o.tv_weight, 2.5e-5f);
     o.images = 3;
     o.batch = 2;
