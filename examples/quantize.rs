@@ -1,5 +1,5 @@
-//! quantize IN.safetensors OUT.safetensors [IMAGES STEPS]: libdfq from Rust, no crate needed. Handles give
-//! themselves back, failures are Results.
+//! quantize IN.safetensors OUT.safetensors [IMAGES STEPS]: libdfq from Rust without a crate. Handles
+//! give themselves back, failures are Results.
 //!
 //! rustc quantize.rs -L DIRECTORY_OF_LIBDFQ -l dfq
 use std::ffi::{CStr, CString};
