@@ -86,13 +86,14 @@ static dfqi_id attention(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, in
                          dfqi_id x, dfqi_taps *taps)
 {
     char name[64];
+    int64_t d = a->vit.width / a->vit.heads;
     snprintf(name, sizeof name, "blocks.%d.attn.qkv", (int)block);
     dfqi_id qkv = dfqi_linear(g, name, x, p[2], p[3]);
     dfqi_id q = dfqi_split_heads(g, qkv, a->vit.heads, 3);
     dfqi_id k = dfqi_graph_output(g, q, 1), v = dfqi_graph_output(g, q, 2);
     snprintf(name, sizeof name, "blocks.%d.attn.qk", (int)block);
     dfqi_id raw = dfqi_matmul_nt(g, name, q, k);
-    dfqi_id map = dfqi_softmax(g, raw, 1.0f / sqrtf((float)(a->vit.width / a->vit.heads)));
+    dfqi_id map = dfqi_softmax(g, raw, 1.0f / sqrtf((float)d));
     snprintf(name, sizeof name, "blocks.%d.attn.av", (int)block);
     dfqi_id head = dfqi_matmul_nn(g, name, map, v);
     if (taps->raw) taps->raw[block] = raw;

@@ -183,7 +183,7 @@ static void parity_site(dfqi_site *site, const float *x, int64_t n)
         sum += fabsf(x[i]);
         if (x[i] < low) low = x[i];
     }
-    float step = (float)(2.0 * sum / (double)n / sqrt(site->hi));
+    float step = (float)(2.0 * sum / (double)n / sqrt((double)site->hi));
     if (!(step > 1e-8f)) step = 1e-8f;
     dfqi_tensor_f32(site->step)[0] = step;
     dfqi_tensor_f32(site->zero)[0] = 0.1f * (low - step * site->hi);

@@ -184,7 +184,7 @@ dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
     DFQI_GOTO(put_all(&w, m, half && !m->quantized), out);
     status = dfqi_st_write(ctx, path, w.n, w.entries, n_meta, meta);
 out:
-    for (int64_t i = 0; i < w.n; i++) dfqi_tensor_release(w.entries[i].tensor);
+    for (int64_t i = 0; w.entries && i < w.n; i++) dfqi_tensor_release(w.entries[i].tensor);
     dfqi_free(ctx, w.entries);
     dfqi_arena_fini(&w.names);
     return status;

@@ -241,7 +241,7 @@ dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[D
     DFQI_TRY(dfqi_exec_run(s->main.e));
     const float *parts = s->parts != DFQI_NONE ? dfqi_exec_data(s->main.e, s->parts) : NULL;
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++)
-        losses[i] = s->term[i] >= 0 ? parts[s->term[i]] : NAN;
+        losses[i] = parts && s->term[i] >= 0 ? parts[s->term[i]] : NAN;
     losses[DFQI_SYNTH_TOTAL] = parts ? *dfqi_exec_data(s->main.e, s->total) : 0.0f;
     losses[DFQI_SYNTH_INTER_HEAD] /= (float)s->model->net.arch.vit.depth;
     if (s->seed) {

@@ -131,7 +131,7 @@ static void run_block(const product *p, const width_kernels *w, int64_t i, int64
     else if (w->corner_rows)
         run_corner(p, w, a, b, c);
     else
-        w->rest(b, a, c);
+        w->rest(b, a, c); /* there for such rows. NOLINT(clang-analyzer-core.CallAndMessage) */
 }
 
 /* Runs the product with k in one piece. False: libxsmm has no such kernel, nothing was written. */
