@@ -6,8 +6,8 @@
  * an image) whatever rows are computed beside it, so callers may slice work as they like.
  *
  * Numbers: float32; sums run in float with 16 fixed lanes (or wider); rounding is half to even. NaN
- * passes through forward slots. Tables may differ in the last bits, except in fq, fq_log and
- * fq_weight. */
+ * passes through forward slots. Tables may differ in the last bits, except in fq, fq_log,
+ * fq_weight, fq_weight_range, crossings and extremes. */
 #ifndef DFQI_KERNEL_H
 #define DFQI_KERNEL_H
 
@@ -31,6 +31,14 @@ typedef struct dfqi_grid {
     int64_t n_steps;
     float lo, hi; /* smallest and largest code */
 } dfqi_grid;
+
+/* The codes of a weight w[rows, cols], a grid for each row. */
+typedef struct dfqi_weight_grid {
+    int bits;
+    int ranged;        /* 1: as fq_weight_range; 0: as fq_weight */
+    const float *s;    /* [cols] column factors, or NULL; not if ranged */
+    const float *step; /* [rows], or NULL: found from the weights themselves; not if ranged */
+} dfqi_weight_grid;
 
 /* How far apart two heads with similarity S are. */
 typedef enum dfqi_distance {
@@ -105,6 +113,20 @@ typedef struct dfqi_kernels {
      * NULL). y may be w. */
     void (*fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                       const float *step_in, float *y, float *step_out);
+    /* Weights on a grid from the smallest a to the largest b of each row (ait.md 3.4):
+     * step = max(b - a, 1e-8) / (2^bits - 1); zero = -(rint(a / step) + 2^(bits-1));
+     * q = clamp(rint(w / step + zero), -2^(bits-1), 2^(bits-1) - 1); y = (q - zero) * step.
+     * step_out and zero_out [rows] may be NULL. y may be w. As everywhere w is divided by the step
+     * (ONNX); multiplied by 1 / step, as published, a value within an ulp of a tie may get the code
+     * beside. */
+    void (*fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
+                            float *step_out, float *zero_out);
+    /* How many codes of w[rows, cols] and of w - alpha d differ, each with the grids that its own
+     * rows give. NaN differs from everything. */
+    int64_t (*crossings)(int64_t rows, int64_t cols, const dfqi_weight_grid *g, const float *w,
+                         const float *d, float alpha);
+    /* out[0] = min x, out[1] = max x, NaN left out; n 0: +inf, -inf. */
+    void (*extremes)(size_t n, const float *x, float *out);
 
     /* -- layout ---------------------------------------------------------------------------- */
 

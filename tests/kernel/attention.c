@@ -81,7 +81,8 @@ static void slot_head_ssim(const dfqi_kernels *t, pool *p)
         double got = t->head_ssim(rows, n, d, drop, a, b, 0.3f, ds, scratch);
         check_number(ref, expected, 1e-6, "head_ssim, ref");
         check_number(got, expected, 2e-6, "head_ssim");
-        check_close(all, ds, want, 2e-6, "head_ssim gradient");
+        /* over few tokens a variance may be small, and the gradient is divided by it */
+        check_close(all, ds, want, 1e-5, "head_ssim gradient");
         check_number(t->head_ssim(rows, n, d, drop, a, b, 0.3f, NULL, scratch), got, 0.0,
                      "head_ssim without gradient");
         check_number(t->head_ssim(rows, n, d, drop, a, a, 0.3f, ds, scratch), (double)(rows * d),

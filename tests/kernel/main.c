@@ -2,8 +2,9 @@
 #include "kernel/support.h"
 #include "support/suite.h"
 
-static const slot_test *const groups[] = {product_slots, elementwise_slots, row_slots,
-                                          quant_slots,   layout_slots,      attention_slots};
+static const slot_test *const groups[] = {product_slots,  elementwise_slots, row_slots,
+                                          quant_slots,    weight_slots,      layout_slots,
+                                          attention_slots};
 enum { N_GROUPS = sizeof groups / sizeof groups[0] };
 
 static int n_slots(void)
@@ -122,5 +123,6 @@ int main(void)
     suite_add_tcase(s, dfqt_invariance_case());
     suite_add_tcase(s, dfqt_gradients_case());
     suite_add_tcase(s, dfqt_golden_case());
+    suite_add_tcase(s, dfqt_weights_case());
     return dfqt_run(s);
 }

@@ -107,37 +107,4 @@ static void slot_fq_log(const dfqi_kernels *t, pool *p)
     ck_assert_float_eq(sick[1], 1.0f);
 }
 
-static void slot_fq_weight(const dfqi_kernels *t, pool *p)
-{
-    for (int round = 0; round < ROUNDS; round++) {
-        int64_t rows = pool_extent(p, 1, 6), cols = round < 35 ? round + 1 : 300;
-        size_t n = (size_t)(rows * cols);
-        int bits = 2 + round % 7;
-        float *w = pool_take(p, n, -0.5f, 0.5f), *y = pool_take(p, n, 0.0f, 1.0f);
-        float *s = round % 3 ? pool_take(p, (size_t)cols, 0.5f, 2.0f) : NULL;
-        float *in = round % 5 == 4 ? pool_take(p, (size_t)rows, 0.01f, 0.1f) : NULL;
-        float *step = pool_take(p, (size_t)rows, 0.0f, 1.0f), *want = pool_take(p, n, 0.0f, 1.0f);
-        if (round == 7) memset(w, 0, n * sizeof *w);
-        t->fq_weight(rows, cols, bits, w, s, in, y, step);
-        double lo = -ldexp(1.0, bits - 1);
-        for (int64_t r = 0; r < rows; r++) {
-            float top = 0.0f;
-            for (int64_t c = 0; c < cols; c++)
-                top = fmaxf(top, fabsf(w[r * cols + c] * (s ? s[c] : 1.0f)));
-            float d = in ? in[r] : fmaxf(2.0f * top, 1e-8f) / (ldexpf(1.0f, bits) - 1.0f);
-            ck_assert_float_eq(step[r], d);
-            for (int64_t c = 0; c < cols; c++) {
-                float code = rintf(w[r * cols + c] * (s ? s[c] : 1.0f) / d);
-                code = fminf(fmaxf(code, (float)lo), (float)(-lo - 1.0));
-                want[r * cols + c] = s ? code * d / s[c] : code * d;
-            }
-        }
-        check_close(n, y, want, 0.0, "fq_weight");
-        t->fq_weight(rows, cols, bits, w, s, in, w, NULL);
-        check_close(n, w, want, 0.0, "fq_weight in place");
-        pool_end(p);
-    }
-}
-
-const slot_test quant_slots[] = {
-    SLOT(fq), SLOT(fq_bwd), SLOT(fq_log), SLOT(fq_weight), {NULL, 0, NULL}};
+const slot_test quant_slots[] = {SLOT(fq), SLOT(fq_bwd), SLOT(fq_log), {NULL, 0, NULL}};

@@ -55,10 +55,11 @@ typedef struct slot_test {
     }
 
 extern const slot_test product_slots[], elementwise_slots[], row_slots[], quant_slots[],
-    layout_slots[], attention_slots[]; /* each ends with a NULL name */
+    weight_slots[], layout_slots[], attention_slots[]; /* each ends with a NULL name */
 
 TCase *dfqt_gradients_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_invariance_case(void);
+TCase *dfqt_weights_case(void);
 
 #endif

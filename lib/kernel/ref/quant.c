@@ -71,25 +71,3 @@ void dfqi_ref_fq_log(size_t n, float top, float hi, const float *x, float *y)
         y[i] = (float)q > hi ? 0.0f : top * ldexpf(half, -((q + 1) / 2));
     }
 }
-
-void dfqi_ref_fq_weight(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
-                        const float *step_in, float *y, float *step_out)
-{
-    float levels = ldexpf(1.0f, bits) - 1.0f;
-    float lo = -ldexpf(1.0f, bits - 1);
-    float hi = -lo - 1.0f;
-    for (int64_t r = 0; r < rows; r++, w += cols, y += cols) {
-        float m = 0.0f;
-        for (int64_t c = 0; !step_in && c < cols; c++) {
-            float v = fabsf(s ? w[c] * s[c] : w[c]);
-            m = v > m ? v : m;
-        }
-        float step = step_in ? step_in[r] : (2.0f * m > 1e-8f ? 2.0f * m : 1e-8f) / levels;
-        for (int64_t c = 0; c < cols; c++) {
-            float v = s ? w[c] * s[c] : w[c];
-            float back = clamp(rintf(v / step), lo, hi) * step;
-            y[c] = s ? back / s[c] : back;
-        }
-        if (step_out) step_out[r] = step;
-    }
-}

@@ -37,6 +37,11 @@ void dfqi_ref_fq_bwd(int64_t rows, int64_t cols, const dfqi_grid *g, const float
 void dfqi_ref_fq_log(size_t n, float top, float hi, const float *x, float *y);
 void dfqi_ref_fq_weight(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                         const float *step_in, float *y, float *step_out);
+void dfqi_ref_fq_weight_range(int64_t rows, int64_t cols, int bits, const float *w, float *y,
+                              float *step_out, float *zero_out);
+int64_t dfqi_ref_crossings(int64_t rows, int64_t cols, const dfqi_weight_grid *g, const float *w,
+                           const float *d, float alpha);
+void dfqi_ref_extremes(size_t n, const float *x, float *out);
 
 void dfqi_ref_transpose(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,
                         int64_t ld_out);

@@ -22,6 +22,9 @@ void ISA(fill)(dfqi_kernels *t)
     t->fq_bwd = ISA(fq_bwd);
     t->fq_log = ISA(fq_log);
     t->fq_weight = ISA(fq_weight);
+    t->fq_weight_range = ISA(fq_weight_range);
+    t->crossings = ISA(crossings);
+    t->extremes = ISA(extremes);
     t->transpose = ISA(transpose);
     t->inter_head = ISA(inter_head);
     t->head_ssim = ISA(head_ssim);

@@ -35,6 +35,11 @@ void ISA(fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x,
 void ISA(fq_log)(size_t n, float top, float hi, const float *x, float *y);
 void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                     const float *step_in, float *y, float *step_out);
+void ISA(fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
+                          float *step_out, float *zero_out);
+int64_t ISA(crossings)(int64_t rows, int64_t cols, const dfqi_weight_grid *g, const float *w,
+                       const float *d, float alpha);
+void ISA(extremes)(size_t n, const float *x, float *out);
 
 void ISA(transpose)(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,
                     int64_t ld_out);

@@ -2,13 +2,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "kernel/x86/grid.h"
 #include "kernel/x86/isa.h"
-#include "kernel/x86/vec.h"
-
-/* A grid for 16 elements. */
-typedef struct grid {
-    vf step, zero, lo, hi;
-} grid;
 
 static inline grid grid_all(const dfqi_grid *g)
 {
@@ -22,18 +17,11 @@ static inline grid grid_columns(const dfqi_grid *g, int64_t i, int64_t c)
     return (grid){vf_load_tail(g->step + i, c), zero, vf_set(g->lo), vf_set(g->hi)};
 }
 
-static inline vf fq(const grid *g, vf x)
-{
-    vf code = vf_round(vf_add(vf_div(x, g->step), g->zero));
-    code = vf_min(g->hi, vf_max(g->lo, code));
-    return vf_mul(vf_sub(code, g->zero), g->step);
-}
-
 void ISA(fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y)
 {
     if (g->n_steps <= 1) {
         const grid all = grid_all(g);
-#define STEP(i, c) vf_store_tail(y + (i), c, fq(&all, vf_load_tail(x + (i), c)))
+#define STEP(i, c) vf_store_tail(y + (i), c, grid_fq(&all, vf_load_tail(x + (i), c)))
         VF_LOOP(rows * cols, STEP);
 #undef STEP
         return;
@@ -42,7 +30,7 @@ void ISA(fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, flo
 #define STEP(i, c)                                                                                 \
     do {                                                                                           \
         const grid column = grid_columns(g, i, c);                                                 \
-        vf_store_tail(y + (i), c, fq(&column, vf_load_tail(x + (i), c)));                          \
+        vf_store_tail(y + (i), c, grid_fq(&column, vf_load_tail(x + (i), c)));                     \
     } while (0)
         VF_LOOP(cols, STEP);
 #undef STEP
@@ -147,40 +135,4 @@ void ISA(fq_log)(size_t n, float top, float hi, const float *x, float *y)
 #define STEP(i, c) vf_store_tail(y + (i), c, fq_log(vf_load_tail(x + (i), c), t, h))
     VF_LOOP((int64_t)n, STEP);
 #undef STEP
-}
-
-static inline vf weight(const float *w, const float *s, int64_t i, int64_t c)
-{
-    vf v = vf_load_tail(w + i, c);
-    return s ? vf_mul(v, vf_load_tail(s + i, c)) : v;
-}
-
-/* max |w s| of a row; NaN is left out. */
-static float largest_weight(int64_t cols, const float *w, const float *s)
-{
-    vf m = vf_set(0.0f);
-#define STEP(i, c) m = vf_max(vf_abs(weight(w, s, i, c)), m)
-    VF_LOOP(cols, STEP);
-#undef STEP
-    return vf_largest(m);
-}
-
-void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
-                    const float *step_in, float *y, float *step_out)
-{
-    const float levels = ldexpf(1.0f, bits) - 1.0f;
-    const float lowest = -ldexpf(1.0f, bits - 1);
-    for (int64_t r = 0; r < rows; r++, w += cols, y += cols) {
-        const float range = step_in ? 0.0f : fmaxf(2.0f * largest_weight(cols, w, s), 1e-8f);
-        const float step = step_in ? step_in[r] : range / levels;
-        const grid g = {vf_set(step), vf_set(0.0f), vf_set(lowest), vf_set(-lowest - 1.0f)};
-        if (step_out) step_out[r] = step;
-#define STEP(i, c)                                                                                 \
-    do {                                                                                           \
-        vf v = fq(&g, weight(w, s, i, c));                                                         \
-        vf_store_tail(y + (i), c, s ? vf_div(v, vf_load_tail(s + (i), c)) : v);                    \
-    } while (0)
-        VF_LOOP(cols, STEP);
-#undef STEP
-    }
 }

@@ -1,0 +1,35 @@
+/* The grid of one row of weights from its extremes; for every table the same code. */
+#ifndef DFQI_KERNEL_ROW_GRID_H
+#define DFQI_KERNEL_ROW_GRID_H
+
+#include <math.h>
+
+typedef struct dfqi_row_grid {
+    float step, zero;
+    float lo, hi; /* codes */
+} dfqi_row_grid;
+
+static inline dfqi_row_grid dfqi_row_grid_codes(int bits)
+{
+    float half = ldexpf(1.0f, bits - 1);
+    return (dfqi_row_grid){.lo = -half, .hi = half - 1.0f};
+}
+
+/* Symmetric: the step from m = max |v| (mimiq.md 2.2). */
+static inline dfqi_row_grid dfqi_row_grid_symmetric(int bits, float m)
+{
+    dfqi_row_grid g = dfqi_row_grid_codes(bits);
+    g.step = fmaxf(2.0f * m, 1e-8f) / (g.hi - g.lo);
+    return g;
+}
+
+/* From the smallest value a to the largest b (ait.md 3.4; its z is -zero here). */
+static inline dfqi_row_grid dfqi_row_grid_ranged(int bits, float a, float b)
+{
+    dfqi_row_grid g = dfqi_row_grid_codes(bits);
+    g.step = fmaxf(b - a, 1e-8f) / (g.hi - g.lo);
+    g.zero = -(rintf(a / g.step) - g.lo);
+    return g;
+}
+
+#endif
