@@ -61,18 +61,24 @@ dfqi_id dfqi_total(dfqi_graph *g, int32_t n, const dfqi_id *term, const float *w
 /* A value like `like` filled with a constant. */
 dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
 
-/* -- fake quantization (straight-through gradients, mimiq.md 2) -------------------------------- */
+/* -- fake quantization (straight-through gradients, mimiq.md 2, ait.md 3.4) ------------------- */
 
 /* x on the grid of step: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero
  * is like step, or DFQI_NONE. Codes lo..hi. The gradients of step and zero are multiplied by
  * step_scale and zero_scale. */
 dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi,
                 float step_scale, float zero_scale);
+/* The same with AIT's gradient: x's passes unchanged, also where x is clipped; step and zero get
+ * none. */
+dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi);
 /* Logarithmic grid base sqrt(2) below top[1], codes 0..hi. */
 dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float hi);
 /* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned steps step[O]
  * may be DFQI_NONE (min-max steps then). step_scale multiplies the gradient of step. */
 dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int64_t bits,
                        float step_scale);
+/* Weights w[O,..] on asymmetric grids from the smallest to the largest of each row as they are now
+ * (AIT), `bits` wide. */
+dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
 
 #endif

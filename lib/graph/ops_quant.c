@@ -1,10 +1,11 @@
 /* Fake quantization: quantize and dequantize in one op, gradients by the straight-through estimator
- * (mimiq.md 2.2, 2.3; LSQ, Esser et al., ICLR 2020). */
+ * (mimiq.md 2.2, 2.3; LSQ, Esser et al., ICLR 2020; ait.md 3.4). */
 #include "graph/ops_priv.h"
 
 #include <math.h>
 
-/* -- activations: x, step, zero (may be absent); attr f = lo, hi, step_scale, zero_scale ------- */
+/* -- activations: x, step, zero (may be absent); attr f = lo, hi, step_scale, zero_scale;
+ * i[0] 1: straight through everywhere, no gradient to step and zero ----------------------------- */
 
 /* How an operand falls into parts with a grid of their own. Values with heads, [B,H,N,d], have one
  * part for each head when there are H or H * d steps; everything else is one part an image. */
@@ -56,6 +57,10 @@ static void fq_run(const dfqi_run *r)
 static void fq_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
                     dfqi_id *din)
 {
+    if (n->attr.i[0]) {
+        if (want[0]) din[0] = dout[0];
+        return;
+    }
     dfqi_id dx = dfqi_make(g, DFQI_OP_FQ_DX, &n->attr, 4,
                            (dfqi_id[]){n->in[0], n->in[1], n->in[2], dout[0]});
     if (want[0]) din[0] = dx;
@@ -116,7 +121,8 @@ static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[0]) din[0] = dout[0];
 }
 
-/* -- weights: w, col (may be absent), step (may be absent); attr i[0] bits, f[0] step_scale ---- */
+/* -- weights: w, col (may be absent), step (may be absent); attr i[0] bits, i[1] 1: from smallest to
+ * largest, col and step are absent; f[0] step_scale -------------------------------------------- */
 
 static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -149,9 +155,15 @@ static int64_t block_end(const dfqi_run *r)
 static void fq_weight_run(const dfqi_run *r)
 {
     int64_t cols = r->in[0].count / r->in[0].dims[0], i = r->block * ROWS;
-    r->k->fq_weight(block_end(r) - i, cols, (int)r->attr->i[0], r->in[0].data + i * cols,
-                    r->in[1].data, r->in[2].data ? r->in[2].data + i : NULL,
-                    r->out[0].data + i * cols, NULL);
+    int64_t rows = block_end(r) - i;
+    int bits = (int)r->attr->i[0];
+    const float *w = r->in[0].data + i * cols;
+    float *y = r->out[0].data + i * cols;
+    if (r->attr->i[1])
+        r->k->fq_weight_range(rows, cols, bits, w, y, NULL, NULL);
+    else
+        r->k->fq_weight(rows, cols, bits, w, r->in[1].data,
+                        r->in[2].data ? r->in[2].data + i : NULL, y, NULL);
 }
 
 /* Straight through to the weight, everywhere (mimiq.md 2.2); LSQ to a learned step. */
@@ -200,6 +212,12 @@ dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, 
     return dfqi_make(g, DFQI_OP_FQ, &a, 3, (dfqi_id[]){x, step, zero});
 }
 
+dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi)
+{
+    dfqi_attr a = {.i = {1}, .f = {lo, hi}};
+    return dfqi_make(g, DFQI_OP_FQ, &a, 3, (dfqi_id[]){x, step, zero});
+}
+
 dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float hi)
 {
     dfqi_attr a = {.f = {hi}};
@@ -211,6 +229,12 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int6
 {
     dfqi_attr a = {.i = {bits}, .f = {step_scale}};
     return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, col, step});
+}
+
+dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits)
+{
+    dfqi_attr a = {.i = {bits, 1}};
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, DFQI_NONE});
 }
 
 const dfqi_op dfqi_ops_quant[] = {

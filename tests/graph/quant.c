@@ -1,5 +1,5 @@
 /* Straight-through gradients against their definitions, written out once more in double
- * (mimiq.md 2.2, 2.3), and the forward values of every grid. */
+ * (mimiq.md 2.2, 2.3, ait.md 3.4), and the forward values of every grid. */
 #include <math.h>
 #include <string.h>
 
@@ -70,6 +70,43 @@ static void check_identity(const rig *r, const float *seed)
         ck_assert_mem_eq(dfqi_exec_data(r->e, r->dwrt[0]), seed, bytes);
 }
 
+/* No mask: the gradient passes where values are clipped, too. */
+static void check_straight(const rig *r, dfqi_id out, const float *seed)
+{
+    sums want;
+    int64_t n = dfqt_count(r, out), clipped = 0;
+    memset(&want, 0, sizeof want);
+    for (int64_t i = 0; i < n; i++) {
+        fq_one(r->data[0][i], seed[i], r->data[1][0], r->data[2][0], &want.y[i], &want.dx[i],
+               &want.dstep[0], &want.dzero[0]);
+        clipped += want.dx[i] == 0;
+    }
+    ck_assert_int_gt(clipped, n / 10);
+    near("y", dfqi_exec_data(r->e, out), want.y, n);
+    check_identity(r, seed);
+}
+
+/* Rows from their smallest to their largest; more rows than a block has. */
+static void check_range(const rig *r, dfqi_id out, const float *seed)
+{
+    const float *w = r->data[0];
+    double want[6];
+    for (int64_t o = 0; o < 67; o++, w += 6) {
+        float a = w[0], b = w[0];
+        for (int c = 0; c < 6; c++) {
+            a = fminf(a, w[c]);
+            b = fmaxf(b, w[c]);
+        }
+        float step = (b - a) / 7, z = rintf(a / step) + 4;
+        for (int c = 0; c < 6; c++) {
+            float q = fminf(fmaxf(rintf(w[c] / step - z), -4), 3);
+            want[c] = ((double)q + (double)z) * (double)step;
+        }
+        near("y", dfqi_exec_data(r->e, out) + o * 6, want, 6);
+    }
+    check_identity(r, seed);
+}
+
 static void check_log(const rig *r, dfqi_id out)
 {
     double want[64];
@@ -119,12 +156,18 @@ START_TEST(test_surrogate)
     const float *seed = r.data[r.n - 1];
     dfqt_start(&r);
     dfqt_run(&r);
-    if (s->op == DFQI_OP_FQ)
+    const dfqi_attr *a = &r.g->nodes[dfqi_graph_value(r.g, out[0])->node].attr;
+    if (s->op == DFQI_OP_FQ && a->i[0])
+        check_straight(&r, out[0], seed);
+    else if (s->op == DFQI_OP_FQ)
         check_fq(s, &r, dfqi_graph_value(r.g, r.input[0]), seed, out[0]);
     else
         check_identity(&r, seed);
     if (s->op == DFQI_OP_FQ_LOG) check_log(&r, out[0]);
-    if (s->op == DFQI_OP_FQ_WEIGHT) check_weight(&r, out[0], seed);
+    if (s->op == DFQI_OP_FQ_WEIGHT && a->i[1])
+        check_range(&r, out[0], seed);
+    else if (s->op == DFQI_OP_FQ_WEIGHT)
+        check_weight(&r, out[0], seed);
     dfqt_rig_fini(&r);
 }
 END_TEST

@@ -279,6 +279,12 @@ static dfqi_id fq_head_channels(rig *r)
     return fq_with(r, WRT(1, 3, 2, 5, 6), 12, 1);
 }
 
+static dfqi_id fq_straight(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 5, 6), step = dfqt_input(r, 0, 1, DIMS(1), 0.1f, 0.4f);
+    return dfqi_fq_straight(r->g, x, step, dfqt_input(r, 0, 1, DIMS(1), -2.4f, 2.4f), -4, 3);
+}
+
 static dfqi_id fq_log(rig *r)
 {
     dfqi_id x = dfqt_wrt(r, 1, 2, DIMS(4, 5), 0, 1), top = CONST(0, 1, 1);
@@ -304,6 +310,11 @@ static dfqi_id fq_weight_step(rig *r)
     return dfqi_fq_weight(r->g, w, DFQI_NONE, step, 3, 0.3f);
 }
 
+static dfqi_id fq_weight_range(rig *r)
+{
+    return dfqi_fq_weight_range(r->g, WRT(0, 3, 67, 3, 2), 3);
+}
+
 const scene dfqt_surrogate[] = {
     {"fq", DFQI_OP_FQ, 1, fq},
     {"fq, no zero", DFQI_OP_FQ, 1, fq_symmetric},
@@ -311,9 +322,11 @@ const scene dfqt_surrogate[] = {
     {"fq, one step for all heads", DFQI_OP_FQ, 1, fq_one_for_heads},
     {"fq, heads", DFQI_OP_FQ, 1, fq_heads},
     {"fq, channels of heads", DFQI_OP_FQ, 1, fq_head_channels},
+    {"fq, straight through", DFQI_OP_FQ, 1, fq_straight},
     {"fq_log", DFQI_OP_FQ_LOG, 1, fq_log},
     {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},
     {"fq_weight, columns and step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},
     {"fq_weight, step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_step},
+    {"fq_weight, range", DFQI_OP_FQ_WEIGHT, 1, fq_weight_range},
     {NULL, DFQI_OP_COUNT, 0, NULL},
 };
