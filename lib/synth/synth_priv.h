@@ -16,9 +16,9 @@ typedef struct dfqi_recipe {
     int32_t warm_ups;   /* 1: in each half the rate rises over a fifth, then falls to the end */
     int32_t one_offset; /* 1: both axes roll by the same offset */
     float tv_diagonal;  /* weight of diagonal differences */
-    float tv_least,
-        tv_most; /* if not 0: the loss is the distance of the augmented images' TV from a
-                                number in between, drawn once for a batch; at 32 x 3 x 224 x 224 */
+    /* If not 0: the loss is the distance of the augmented images' TV from a number in between, drawn
+     * once for a batch. For 32 images of 224 x 224. */
+    float tv_least, tv_most;
 } dfqi_recipe;
 
 /* The random part of one iteration. Arrays [batch,3]; the network sees (roll(x) + offset - mean) /
