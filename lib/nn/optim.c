@@ -1,4 +1,5 @@
-/* SGD with Nesterov momentum and AdamW (Loshchilov and Hutter, 2019), in torch's conventions. */
+/* SGD with Nesterov momentum, AdamW (Loshchilov and Hutter, 2019) and RMSProp, in torch's conventions;
+ * decay is decoupled for all. */
 #include "nn/optim.h"
 
 #include <math.h>
@@ -10,26 +11,39 @@ enum { CHUNK = 16384 };
 
 typedef struct job {
     const dfqi_optim_options *o;
-    dfqi_moments *s;
+    const dfqi_moments *s;
     const float *g;
-    float *p;
-    float lr, correct1, correct2; /* Adam's bias corrections, 1 - beta^t */
+    float *p; /* parameters, or where the direction goes */
+    float lr;
+    float correct1, root; /* Adam's bias corrections: 1 - beta1^t, root of 1 - beta2^t */
 } job;
+
+int64_t dfqi_moments_floats(dfqi_optim_kind kind)
+{
+    return kind == DFQI_ADAMW ? 2 : 1;
+}
+
+dfqi_moments dfqi_moments_at(dfqi_optim_kind kind, int64_t count, float *base)
+{
+    dfqi_moments s = {.count = count, .m = kind == DFQI_RMSPROP ? NULL : base};
+    if (kind == DFQI_ADAMW) s.v = base + count;
+    if (kind == DFQI_RMSPROP) s.v = base;
+    return s;
+}
 
 dfq_status dfqi_moments_new(dfq_context *ctx, dfqi_optim_kind kind, int64_t count,
                             dfqi_moments *out)
 {
-    dfqi_moments s = {.count = count};
-    s.m = dfqi_calloc(ctx, (size_t)count * (kind == DFQI_ADAMW ? 2 : 1), sizeof(float));
-    if (!s.m) return DFQ_E_NOMEM;
-    if (kind == DFQI_ADAMW) s.v = s.m + count;
-    *out = s;
+    float *base =
+        dfqi_calloc(ctx, (size_t)count * (size_t)dfqi_moments_floats(kind), sizeof(float));
+    if (!base) return DFQ_E_NOMEM;
+    *out = dfqi_moments_at(kind, count, base);
     return DFQ_OK;
 }
 
 void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s)
 {
-    dfqi_free(ctx, s->m);
+    dfqi_free(ctx, s->m ? s->m : s->v);
     *s = (dfqi_moments){0};
 }
 
@@ -47,34 +61,91 @@ static void adamw(const job *j, int64_t from, int64_t to)
 {
     const dfqi_optim_options *o = j->o;
     float decay = 1.0f - j->lr * o->weight_decay, rate = j->lr / j->correct1;
-    float root = sqrtf(j->correct2);
     float *m = j->s->m, *v = j->s->v, *p = j->p;
     for (int64_t i = from; i < to; i++) {
         float g = j->g[i];
         m[i] = o->beta1 * m[i] + (1.0f - o->beta1) * g;
         v[i] = o->beta2 * v[i] + (1.0f - o->beta2) * g * g;
-        p[i] = p[i] * decay - rate * m[i] / (sqrtf(v[i]) / root + o->eps);
+        p[i] = p[i] * decay - rate * m[i] / (sqrtf(v[i]) / j->root + o->eps);
     }
 }
 
-static void chunk(void *arg, int64_t i, int32_t thread)
+static void rmsprop(const job *j, int64_t from, int64_t to)
+{
+    const dfqi_optim_options *o = j->o;
+    float decay = 1.0f - j->lr * o->weight_decay, *v = j->s->v, *p = j->p;
+    for (int64_t i = from; i < to; i++) {
+        float g = j->g[i];
+        v[i] = o->beta2 * v[i] + (1.0f - o->beta2) * g * g;
+        p[i] = p[i] * decay - j->lr * (g / (sqrtf(v[i]) + o->eps));
+    }
+}
+
+/* What the functions above subtract, before the rate. */
+static float direction(const job *j, int64_t i)
+{
+    const dfqi_optim_options *o = j->o;
+    float g = j->g[i];
+    if (o->kind == DFQI_SGD) return g + o->momentum * (o->momentum * j->s->m[i] + g);
+    float v = o->beta2 * j->s->v[i] + (1.0f - o->beta2) * g * g;
+    if (o->kind == DFQI_RMSPROP) return g / (sqrtf(v) + o->eps);
+    float m = o->beta1 * j->s->m[i] + (1.0f - o->beta1) * g;
+    return m / j->correct1 / (sqrtf(v) / j->root + o->eps);
+}
+
+static void range_of(const job *j, int64_t i, int64_t *from, int64_t *to)
+{
+    *from = i * CHUNK;
+    *to = *from + CHUNK < j->s->count ? *from + CHUNK : j->s->count;
+}
+
+static void step_chunk(void *arg, int64_t i, int32_t thread)
 {
     const job *j = arg;
-    int64_t from = i * CHUNK, to = from + CHUNK < j->s->count ? from + CHUNK : j->s->count;
+    int64_t from, to;
     (void)thread;
+    range_of(j, i, &from, &to);
     if (j->o->kind == DFQI_SGD)
         sgd(j, from, to);
-    else
+    else if (j->o->kind == DFQI_ADAMW)
         adamw(j, from, to);
+    else
+        rmsprop(j, from, to);
+}
+
+static void direction_chunk(void *arg, int64_t i, int32_t thread)
+{
+    const job *j = arg;
+    int64_t from, to;
+    (void)thread;
+    range_of(j, i, &from, &to);
+    for (int64_t k = from; k < to; k++) j->p[k] = direction(j, k);
+}
+
+static job make_job(const dfqi_optim_options *o, const dfqi_moments *s, int64_t t, const float *g,
+                    float *p)
+{
+    return (job){.o = o,
+                 .s = s,
+                 .g = g,
+                 .p = p,
+                 .correct1 = (float)(1.0 - pow(o->beta1, (double)t)),
+                 .root = sqrtf((float)(1.0 - pow(o->beta2, (double)t)))};
 }
 
 void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
                      float lr, const float *g, float *p)
 {
-    job j = {.o = o, .s = s, .g = g, .p = p, .lr = lr};
-    j.correct1 = (float)(1.0 - pow(o->beta1, (double)t));
-    j.correct2 = (float)(1.0 - pow(o->beta2, (double)t));
-    dfqi_parallel_for(ctx, (s->count + CHUNK - 1) / CHUNK, chunk, &j);
+    job j = make_job(o, s, t, g, p);
+    j.lr = lr;
+    dfqi_parallel_for(ctx, (s->count + CHUNK - 1) / CHUNK, step_chunk, &j);
+}
+
+void dfqi_optim_direction(dfq_context *ctx, const dfqi_optim_options *o, const dfqi_moments *s,
+                          int64_t t, const float *g, float *out)
+{
+    job j = make_job(o, s, t, g, out);
+    dfqi_parallel_for(ctx, (s->count + CHUNK - 1) / CHUNK, direction_chunk, &j);
 }
 
 float dfqi_cosine(int64_t t, int64_t total, int64_t warm, float top, float end)

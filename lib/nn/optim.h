@@ -7,22 +7,27 @@
 
 typedef enum dfqi_optim_kind {
     DFQI_SGD, /* Nesterov: v = m v + g (v = g first), p -= lr (g + m v) */
-    DFQI_ADAMW
+    DFQI_ADAMW,
+    DFQI_RMSPROP /* v = beta2 v + (1 - beta2) g^2, p -= lr g / (sqrt(v) + eps) */
 } dfqi_optim_kind;
 
 typedef struct dfqi_optim_options {
     dfqi_optim_kind kind;
     float momentum;          /* SGD */
-    float beta1, beta2, eps; /* AdamW */
+    float beta1, beta2, eps; /* AdamW; RMSProp without beta1 */
     float weight_decay;      /* decoupled, times the learning rate */
 } dfqi_optim_options;
 
-/* State of one parameter array; the two moments lie one behind the other. */
+/* State of one parameter array; two moments lie one behind the other. */
 typedef struct dfqi_moments {
     int64_t count;
-    float *m; /* SGD: velocity; AdamW: first moment */
-    float *v; /* AdamW: second moment; SGD: NULL */
+    float *m; /* SGD: velocity; AdamW: first moment; RMSProp: NULL */
+    float *v; /* AdamW and RMSProp: second moment; SGD: NULL */
 } dfqi_moments;
+
+/* Floats of the state of one parameter, 1 or 2, and the state in zeroed memory of the caller. */
+int64_t dfqi_moments_floats(dfqi_optim_kind kind);
+dfqi_moments dfqi_moments_at(dfqi_optim_kind kind, int64_t count, float *base);
 
 dfq_status dfqi_moments_new(dfq_context *ctx, dfqi_optim_kind kind, int64_t count,
                             dfqi_moments *out);
@@ -30,6 +35,9 @@ void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s);
 /* One step on p[count] with gradient g[count]; t counts steps from 1. */
 void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
                      float lr, const float *g, float *p);
+/* What that step would subtract from p at rate 1 and without decay; the state stays as it is. */
+void dfqi_optim_direction(dfq_context *ctx, const dfqi_optim_options *o, const dfqi_moments *s,
+                          int64_t t, const float *g, float *out);
 
 /* lr at step t of total: half a cosine from `top` to `end`, after a linear warm-up of `warm` steps.
  */

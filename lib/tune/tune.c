@@ -131,7 +131,7 @@ void dfqi_tune_release(dfqi_tune *t)
 /* Hands out consecutive pieces of t->block; with base NULL it only counts. */
 static int64_t lay_out(dfqi_tune *t, float *base)
 {
-    int64_t n = 0, moments = t->o.optim == DFQI_ADAMW ? 2 : 1;
+    int64_t n = 0, moments = dfqi_moments_floats(t->o.optim);
     struct piece {
         float **at;
         int64_t floats;
@@ -148,8 +148,7 @@ static int64_t lay_out(dfqi_tune *t, float *base)
     for (int32_t i = 0; i < t->n_items; i++) {
         dfqi_item *item = &t->items[i];
         if (base) {
-            item->moments = (dfqi_moments){.count = item->count, .m = base + n};
-            if (moments == 2) item->moments.v = base + n + item->count;
+            item->moments = dfqi_moments_at(t->o.optim, item->count, base + n);
             item->best = base + n + moments * item->count;
         }
         n += (moments + 1) * item->count;

@@ -17,6 +17,7 @@ static void check(const dfqi_optim_options *o)
     dfqi_rng rng = dfqi_rng_make(3, 0);
     dfqi_moments s;
     float *p = calloc(COUNT, sizeof *p), *g = calloc(COUNT, sizeof *g);
+    float *move = calloc(COUNT, sizeof *move);
     double *q = calloc(COUNT, sizeof *q), *m = calloc(COUNT, sizeof *m);
     double *v = calloc(COUNT, sizeof *v);
     ck_assert_int_eq(dfqi_moments_new(ctx, o->kind, COUNT, &s), DFQ_OK);
@@ -30,6 +31,9 @@ static void check(const dfqi_optim_options *o)
             if (o->kind == DFQI_SGD) {
                 v[i] = t == 1 ? d : mu * v[i] + d;
                 q[i] -= lr * (d + mu * v[i]);
+            } else if (o->kind == DFQI_RMSPROP) {
+                v[i] = b2 * v[i] + (1 - b2) * d * d;
+                q[i] -= lr * d / (sqrt(v[i]) + (double)o->eps);
             } else {
                 m[i] = b1 * m[i] + (1 - b1) * d;
                 v[i] = b2 * v[i] + (1 - b2) * d * d;
@@ -37,14 +41,18 @@ static void check(const dfqi_optim_options *o)
                         (sqrt(v[i] / (1 - pow(b2, t))) + (double)o->eps);
             }
         }
+        dfqi_optim_direction(ctx, o, &s, t, g, move);
+        for (int i = 0; i < COUNT; i++)
+            move[i] = p[i] - (float)lr * (move[i] + o->weight_decay * p[i]);
         dfqi_optim_step(ctx, o, &s, t, (float)lr, g, p);
+        for (int i = 0; i < COUNT; i++) ck_assert_float_eq_tol(move[i], p[i], 1e-6f);
     }
     for (int i = 0; i < COUNT; i++)
         ck_assert_msg(fabs((double)p[i] - q[i]) < 1e-5, "p[%d] is %g, expected %g", i, (double)p[i],
                       q[i]);
     dfqi_moments_fini(ctx, &s);
     dfqi_moments_fini(ctx, &s);
-    free(p), free(g), free(q), free(m), free(v);
+    free(p), free(g), free(move), free(q), free(m), free(v);
     dfq_context_release(ctx);
 }
 
@@ -62,6 +70,14 @@ START_TEST(test_adamw)
                             .beta2 = 0.999f,
                             .eps = 1e-8f,
                             .weight_decay = _i ? 0.1f : 0};
+    check(&o);
+}
+END_TEST
+
+START_TEST(test_rmsprop)
+{
+    dfqi_optim_options o = {
+        .kind = DFQI_RMSPROP, .beta2 = 0.99f, .eps = 1e-8f, .weight_decay = _i ? 0.1f : 0};
     check(&o);
 }
 END_TEST
@@ -87,6 +103,7 @@ TCase *dfqt_optim_case(void)
     TCase *c = tcase_create("optim");
     tcase_add_loop_test(c, test_sgd, 0, 2);
     tcase_add_loop_test(c, test_adamw, 0, 2);
+    tcase_add_loop_test(c, test_rmsprop, 0, 2);
     tcase_add_test(c, test_cosine);
     return c;
 }
