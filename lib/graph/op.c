@@ -10,6 +10,7 @@ const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
     if (kind >= DFQI_OP_CROSS_ENTROPY) return &dfqi_ops_loss[kind - DFQI_OP_CROSS_ENTROPY];
     if (kind >= DFQI_OP_PATCHIFY) return &dfqi_ops_layout[kind - DFQI_OP_PATCHIFY];
     if (kind >= DFQI_OP_ADD) return &dfqi_ops_row[kind - DFQI_OP_ADD];
+    if (kind >= DFQI_OP_CONV_PACK) return &dfqi_ops_conv[kind - DFQI_OP_CONV_PACK];
     return &dfqi_ops_product[kind - DFQI_OP_PACK];
 }
 

@@ -25,6 +25,12 @@ typedef enum dfqi_op_kind {
     DFQI_OP_MATMUL_NT,
     DFQI_OP_MATMUL_NN,
     DFQI_OP_MATMUL_TN,
+    /* convolution */
+    DFQI_OP_CONV_PACK,
+    DFQI_OP_CONV,
+    DFQI_OP_CONV_DX,
+    DFQI_OP_CONV_DW,
+    DFQI_OP_SUM_PARTS,
     /* elementwise and rows */
     DFQI_OP_ADD,
     DFQI_OP_GELU,

@@ -15,6 +15,17 @@ dfqi_id dfqi_matmul_nt(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b);
 /* a[B,H,M,N] b[B,H,N,d] -> [B,H,M,d]. Slots: 0 a, 1 b. */
 dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b);
 
+typedef struct dfqi_conv_attr {
+    int64_t stride, pad, dilation; /* along both axes: 1..64, 0..64, 1..64 */
+    int64_t groups;                /* 1, or as many as there are channels and filters */
+} dfqi_conv_attr;
+
+/* Convolution of channels-last images: x[B,Y,X,C] w[O,C/groups,kh,kw] + b[O] -> [B,Y',X',O], with
+ * Y' = floor((Y + 2 pad - dilation (kh - 1) - 1) / stride) + 1; kh and kw are at most 16. b may be
+ * DFQI_NONE. Slots: 0 x, 1 w. */
+dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
+                  const dfqi_conv_attr *a);
+
 /* -- elementwise and rows ---------------------------------------------------------------------- */
 
 dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b);       /* same shapes */

@@ -25,7 +25,7 @@ dfq_status dfqi_shape_per_image(dfqi_graph *g, dfqi_node *n);
 dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t n_in,
                   const dfqi_id *in);
 
-extern const dfqi_op dfqi_ops_product[], dfqi_ops_row[], dfqi_ops_layout[], dfqi_ops_loss[],
-    dfqi_ops_structure[], dfqi_ops_quant[];
+extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv[], dfqi_ops_row[], dfqi_ops_layout[],
+    dfqi_ops_loss[], dfqi_ops_structure[], dfqi_ops_quant[];
 
 #endif

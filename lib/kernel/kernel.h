@@ -22,6 +22,26 @@ enum { DFQI_PANEL = 64 }; /* columns of a packed panel */
  * zeros. */
 size_t dfqi_packed_floats(int64_t k, int64_t n);
 
+/* A convolution of one image x[in_y, in_x, c] with o filters of kernel_y x kernel_x taps, padded
+ * with zeros: y[i,j] = sum over taps of w[tap] x[i stride + u dilation - pad, j stride + v dilation
+ * - pad]. */
+typedef struct dfqi_conv_shape {
+    int64_t in_y, in_x, c;
+    int64_t out_y, out_x, o;
+    int64_t kernel_y, kernel_x; /* at most DFQI_CONV_KERNEL */
+    int64_t stride, pad, dilation;
+} dfqi_conv_shape;
+
+enum {
+    DFQI_CONV_KERNEL = 16, /* taps along an axis */
+    DFQI_CONV_ROWS = 32    /* filters of one call of conv_dw */
+};
+
+/* Floats that `conv_pack` writes: panels of 16 filters. */
+size_t dfqi_conv_packed_floats(int64_t o, int64_t c, int64_t taps);
+/* Floats of scratch that each convolution slot needs for this shape. */
+size_t dfqi_conv_scratch(const dfqi_conv_shape *s);
+
 /* A uniform quantization grid: q = clamp(rint(x / step + rint(zero)), lo, hi) and
  * x^ = (q - rint(zero)) * step. `step` and `zero` have `n_steps` entries: 1 (per tensor) or one per
  * column. Steps are > 0. zero NULL: 0. */
@@ -63,6 +83,31 @@ typedef struct dfqi_kernels {
     /* C[m,n] = A[m,k] B[n,k]^T, `scratch` of dfqi_packed_floats(k, n) floats. */
     void (*gemm_nt)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                     int64_t ldb, float *c, int64_t ldc, float *scratch);
+
+    /* -- convolution: images are channels-last; see dfqi_conv_shape ------------------------ */
+
+    /* Weights w[o, c, taps], `next` floats from one filter to the next, in panels of 16 filters,
+     * padded with zeros: out[i / 16][t][j][i % 16] = w[i][j][t]. trans, for conv_dx: panels of 16
+     * channels, out[j / 16][t][i][j % 16] = w[i][j][t]. For the depthwise slots: c is 1. */
+    void (*conv_pack)(int trans, int64_t o, int64_t c, int64_t taps, const float *w, int64_t next,
+                      float *out);
+    /* y[out_y, out_x, o] = convolution + bias[o] (NULL: 0). */
+    void (*conv)(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
+                 float *y, float *scratch);
+    /* dx[in_y, in_x, c] from dy[out_y, out_x, o], weights packed with trans. */
+    void (*conv_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                    float *scratch);
+    /* dw[n, c, taps] of the filters first .. first + n, summed over `images` images x and dy in
+     * order; n is at most DFQI_CONV_ROWS. */
+    void (*conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                    const float *x, const float *dy, float *dw, float *scratch);
+    /* The same with one filter for each channel (o = c): w[c, 1, taps]. */
+    void (*depthwise)(const dfqi_conv_shape *s, const float *x, const float *packed,
+                      const float *bias, float *y, float *scratch);
+    void (*depthwise_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                         float *scratch);
+    void (*depthwise_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                         const float *x, const float *dy, float *dw, float *scratch);
 
     /* -- elementwise ----------------------------------------------------------------------- */
 

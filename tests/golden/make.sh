@@ -22,7 +22,8 @@ else
     echo "make.sh: no $weights or no $images: real_vit.safetensors not rebuilt" >&2
     "$python" "$here/make_vit.py"
 fi
-for topic in inter_head head_ssim fake_quant tune_step synth_steps psaq_steps augment inundation; do
+for topic in conv inter_head head_ssim fake_quant tune_step synth_steps psaq_steps augment \
+    inundation; do
     "$python" "$here/make_$topic.py"
 done
 if [ $pillow = yes ]; then

@@ -25,8 +25,13 @@ static dfqi_id shared_value(dfqi_graph *g, int32_t rank, const int64_t *dims)
 #define W(...) shared_value(g, (int32_t)(sizeof(DIMS(__VA_ARGS__)) / 8), DIMS(__VA_ARGS__))
 #define BARE   dfqi_graph_input(g, "b", 1, 0, NULL)
 
+static dfqi_id conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b, int64_t groups)
+{
+    return dfqi_conv(g, "conv", x, w, b, &(dfqi_conv_attr){1, 0, 1, groups});
+}
+
 /* Each line is one mistake. */
-enum { N_MISTAKES = 51 };
+enum { N_MISTAKES = 59 };
 
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
@@ -131,8 +136,24 @@ static dfqi_id mistake(dfqi_graph *g, int i)
         return dfqi_fq_log(g, X(4, 6), W(6), 7);
     case 49:
         return dfqi_fq_weight(g, W(4, 6), W(4), DFQI_NONE, 4, 1);
-    default:
+    case 50:
         return dfqi_fq_weight(g, W(4, 6), DFQI_NONE, W(6), 4, 1);
+    case 51:
+        return conv(g, X(6, 3), W(5, 3, 1, 1), DFQI_NONE, 1);
+    case 52:
+        return conv(g, X(6, 6, 3), X(3, 1, 1), DFQI_NONE, 1);
+    case 53:
+        return conv(g, X(6, 6, 3), W(5, 4, 1, 1), DFQI_NONE, 1);
+    case 54:
+        return conv(g, X(6, 6, 4), W(4, 2, 1, 1), DFQI_NONE, 2);
+    case 55:
+        return conv(g, X(6, 6, 4), W(8, 1, 1, 1), DFQI_NONE, 4);
+    case 56:
+        return conv(g, X(6, 6, 3), W(5, 3, 7, 1), DFQI_NONE, 1);
+    case 57:
+        return conv(g, X(6, 6, 3), W(5, 3, 1, 1), W(4), 1);
+    default:
+        return conv(g, X(40, 40, 3), W(5, 3, 17, 1), DFQI_NONE, 1);
     }
 }
 
@@ -187,6 +208,15 @@ START_TEST(test_wrong_calls)
     ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
     dfqt_rig_fini(&r);
 
+    for (int i = 0; i < 3; i++) {
+        r = dfqt_rig(1, 2, 1);
+        g = r.g;
+        dfqi_conv_attr a = {i != 0, i == 1 ? -1 : 0, i == 2 ? 65 : 1, 1};
+        ck_assert_int_eq(dfqi_conv(g, "conv", X(6, 6, 3), W(5, 3, 1, 1), DFQI_NONE, &a), DFQI_NONE);
+        ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
+        dfqt_rig_fini(&r);
+    }
+
     r = dfqt_rig(1, 2, 1);
     g = r.g;
     ck_assert_int_eq(X(1, 2, 3, 4, 5, 6), DFQI_NONE);
@@ -228,6 +258,9 @@ START_TEST(test_macs)
     double before = dfqi_graph_macs(g);
     dfqi_matmul_nt(g, "qk", q, k);
     ck_assert(dfqi_graph_macs(g) - before == 2 * 2 * 4 * 6 * 5);
+    before = dfqi_graph_macs(g);
+    dfqi_conv(g, "conv", X(8, 6, 3), W(16, 3, 3, 3), DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 1});
+    ck_assert(dfqi_graph_macs(g) - before == 2 * 4 * 3 * 16 * 27 + 16 * 27);
     dfqt_rig_fini(&r);
 }
 END_TEST

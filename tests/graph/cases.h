@@ -5,6 +5,7 @@
 #include <check.h>
 
 TCase *dfqt_build_case(void);
+TCase *dfqt_conv_case(void);
 TCase *dfqt_gradients_case(void);
 TCase *dfqt_memory_case(void);
 TCase *dfqt_plan_case(void);

@@ -50,6 +50,38 @@ static dfqi_id matmul_nn(rig *r)
     return dfqi_matmul_nn(r->g, "av", a, b);
 }
 
+/* -- convolution ------------------------------------------------------------------------------- */
+
+static dfqi_id conv_with(rig *r, dfqi_id x, dfqi_id w, dfqi_id b, dfqi_conv_attr a)
+{
+    return dfqi_conv(r->g, "conv", x, w, b, &a);
+}
+
+static dfqi_id conv(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 5, 6, 3), w = WRT(0, 4, 4, 3, 3, 2), b = WRT(0, 1, 4);
+    return conv_with(r, x, w, b, (dfqi_conv_attr){1, 1, 1, 1});
+}
+
+/* More filters than one block has; some rows and columns are read by nobody. */
+static dfqi_id conv_stride(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 6, 4, 2), w = WRT(0, 4, 35, 2, 1, 2);
+    return conv_with(r, x, w, DFQI_NONE, (dfqi_conv_attr){2, 0, 1, 1});
+}
+
+static dfqi_id conv_dilated(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 6, 5, 2), w = WRT(0, 4, 3, 2, 3, 3), b = WRT(0, 1, 3);
+    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 3, 2, 1});
+}
+
+static dfqi_id conv_depthwise(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 5, 6, 3), w = WRT(0, 4, 3, 1, 3, 2), b = WRT(0, 1, 3);
+    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 1, 1, 3});
+}
+
 /* -- elementwise and rows ---------------------------------------------------------------------- */
 
 static dfqi_id add(rig *r)
@@ -214,6 +246,10 @@ const scene dfqt_smooth[] = {
     {"linear, no bias", DFQI_OP_LINEAR, 1, linear_bare},
     {"matmul_nt", DFQI_OP_MATMUL_NT, 1, matmul_nt},
     {"matmul_nn", DFQI_OP_MATMUL_NN, 1, matmul_nn},
+    {"conv", DFQI_OP_CONV, 1, conv},
+    {"conv, stride", DFQI_OP_CONV, 1, conv_stride},
+    {"conv, dilated", DFQI_OP_CONV, 1, conv_dilated},
+    {"conv, depthwise", DFQI_OP_CONV, 1, conv_depthwise},
     {"add", DFQI_OP_ADD, 1, add},
     {"add, one operand", DFQI_OP_ADD, 1, add_twice},
     {"gelu", DFQI_OP_GELU, 1, gelu},

@@ -54,8 +54,9 @@ typedef struct slot_test {
 #member, offsetof(dfqi_kernels, member), slot_##member                                     \
     }
 
-extern const slot_test product_slots[], elementwise_slots[], row_slots[], quant_slots[],
-    weight_slots[], layout_slots[], attention_slots[]; /* each ends with a NULL name */
+extern const slot_test product_slots[], conv_slots[], elementwise_slots[], row_slots[],
+    quant_slots[], weight_slots[], layout_slots[],
+    attention_slots[]; /* each ends with a NULL name */
 
 TCase *dfqt_gradients_case(void);
 TCase *dfqt_golden_case(void);

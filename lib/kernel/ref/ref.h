@@ -13,6 +13,21 @@ void dfqi_ref_gemm_packed(int64_t m, int64_t n, int64_t k, const float *a, int64
 void dfqi_ref_gemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                       int64_t ldb, float *c, int64_t ldc, float *scratch);
 
+void dfqi_ref_conv_pack(int trans, int64_t o, int64_t c, int64_t taps, const float *w, int64_t next,
+                        float *out);
+void dfqi_ref_conv(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
+                   float *y, float *scratch);
+void dfqi_ref_conv_dx(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                      float *scratch);
+void dfqi_ref_conv_dw(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                      const float *x, const float *dy, float *dw, float *scratch);
+void dfqi_ref_depthwise(const dfqi_conv_shape *s, const float *x, const float *packed,
+                        const float *bias, float *y, float *scratch);
+void dfqi_ref_depthwise_dx(const dfqi_conv_shape *s, const float *dy, const float *packed,
+                           float *dx, float *scratch);
+void dfqi_ref_depthwise_dw(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                           const float *x, const float *dy, float *dw, float *scratch);
+
 void dfqi_ref_add(size_t n, const float *a, const float *b, float *y);
 void dfqi_ref_axpy(size_t n, float alpha, const float *x, float *y);
 void dfqi_ref_scale(size_t n, float alpha, const float *x, float *y);

@@ -1,0 +1,315 @@
+/* Convolution of channels-last images with its gradients; with one filter for each channel it is
+ * depthwise. Weights keep the shape they have in files, [O,C/groups,kh,kw], and are packed by a
+ * node of their own, so that those of a frozen network are packed once.
+ *
+ * The weight gradient sees the whole batch, as sums over parts of it whose number depends on shapes
+ * alone; then the parts are added up in order. So sums have one order whatever the thread count. */
+#include "graph/ops_priv.h"
+
+#include <string.h>
+
+/* attr of conv, conv_dx and conv_dw: i = stride, pad, dilation, groups; conv_dx: Y, X of x */
+enum { STRIDE, PAD, DILATION, GROUPS, IN_Y, IN_X, LIMIT = 64 };
+
+enum { PANEL = 16 };
+
+/* x[.,Y,X,C], w, y[.,Y',X',O] */
+static dfqi_conv_shape shape_of(const dfqi_attr *a, const int64_t *x, const int64_t *w,
+                                const int64_t *y)
+{
+    return (dfqi_conv_shape){.in_y = x[1],
+                             .in_x = x[2],
+                             .c = x[3],
+                             .out_y = y[1],
+                             .out_x = y[2],
+                             .o = y[3],
+                             .kernel_y = w[2],
+                             .kernel_x = w[3],
+                             .stride = a->i[STRIDE],
+                             .pad = a->i[PAD],
+                             .dilation = a->i[DILATION]};
+}
+
+static int64_t scratch_of(const dfqi_graph *g, const dfqi_node *n, dfqi_id x, dfqi_id w, dfqi_id y)
+{
+    const dfqi_conv_shape s =
+        shape_of(&n->attr, g->values[x].dims, g->values[w].dims, g->values[y].dims);
+    return (int64_t)dfqi_conv_scratch(&s);
+}
+
+/* An element of y is a sum over the elements of one filter. */
+static double macs_of(const dfqi_graph *g, dfqi_id w, dfqi_id y)
+{
+    const dfqi_value *v = &g->values[w];
+    return (double)dfqi_value_count(&g->values[y]) * (double)(dfqi_value_count(v) / v->dims[0]);
+}
+
+/* -- packing: attr i[0] is 1 for conv_dx -------------------------------------------------------- */
+
+/* Panels are of filters, or of channels; depthwise weights have one channel each. */
+static int64_t pack_columns(const dfqi_attr *a, const int64_t *w)
+{
+    return a->i[0] ? w[1] : w[0];
+}
+
+static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *w = dfqi_in(g, n, 0);
+    int64_t packed;
+    if (w->batched || w->rank != 4) return dfqi_bad_shape(g, n, 0, "unbatched [O,C,kh,kw]");
+    /* rounding up to whole panels at most multiplies by the panel */
+    if (!dfqi_mul_i64(dfqi_value_count(w), PANEL, &packed))
+        return dfqi_bad_shape(g, n, 0, "a weight that fits in memory");
+    int64_t columns = pack_columns(&n->attr, w->dims);
+    packed = (int64_t)dfqi_conv_packed_floats(columns, w->dims[0] * w->dims[1] / columns,
+                                              w->dims[2] * w->dims[3]);
+    dfqi_out(g, n, 0, 0, 1, &packed);
+    return DFQ_OK;
+}
+
+static int64_t pack_blocks(const dfqi_run *r)
+{
+    return (pack_columns(r->attr, r->in[0].dims) + PANEL - 1) / PANEL;
+}
+
+static void pack_run(const dfqi_run *r)
+{
+    const int64_t *w = r->in[0].dims;
+    int64_t columns = pack_columns(r->attr, w), first = r->block * PANEL, taps = w[2] * w[3];
+    int64_t n = columns - first < PANEL ? columns - first : PANEL, next = w[1] * taps;
+    int trans = r->attr->i[0] != 0;
+    r->k->conv_pack(trans, trans ? w[0] : n, trans ? n : w[1], taps,
+                    r->in[0].data + first * (trans ? taps : next), next,
+                    r->out[0].data + first * (r->in[0].count / columns));
+}
+
+/* -- forward: operands x, w, packed w, b ------------------------------------------------------- */
+
+/* The padded image and the sums that conv_dw keeps must be small enough for plain arithmetic. */
+static bool fits(const dfqi_value *x, const dfqi_value *w, const dfqi_attr *a)
+{
+    int64_t rest = 2 * a->i[PAD] + DFQI_CONV_KERNEL * a->i[DILATION], y = x->dims[1] + rest, n;
+    return dfqi_mul_i64(y, x->dims[2] + rest, &n) && dfqi_mul_i64(n, x->dims[3] + w->dims[0], &n) &&
+           dfqi_mul_i64(n, 2 * DFQI_CONV_ROWS * DFQI_CONV_KERNEL, &n);
+}
+
+static bool within(int64_t v, int64_t lowest)
+{
+    return v >= lowest && v <= LIMIT;
+}
+
+static dfq_status conv_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *x = dfqi_in(g, n, 0), *w = dfqi_in(g, n, 1);
+    const int64_t *a = n->attr.i;
+    if (!within(a[STRIDE], 1) || !within(a[PAD], 0) || !within(a[DILATION], 1))
+        return dfqi_fail(g->ctx, DFQ_E_INVALID,
+                         "conv %s: stride %lld, pad %lld, dilation %lld: must be 1, 0, 1 at least "
+                         "and %d at most",
+                         n->name, (long long)a[STRIDE], (long long)a[PAD], (long long)a[DILATION],
+                         LIMIT);
+    if (!x->batched || x->rank != 4) return dfqi_bad_shape(g, n, 0, "[B,Y,X,C]");
+    if (w->batched || w->rank != 4 || w->dims[2] > DFQI_CONV_KERNEL ||
+        w->dims[3] > DFQI_CONV_KERNEL)
+        return dfqi_bad_shape(g, n, 1, "unbatched [O,C/groups,kh,kw] with kernels up to 16");
+    bool depthwise = a[GROUPS] == x->dims[3] && a[GROUPS] == w->dims[0] && w->dims[1] == 1;
+    if (!depthwise && (a[GROUPS] != 1 || w->dims[1] != x->dims[3]))
+        return dfqi_bad_shape(g, n, 1, "all channels of operand 0 in one group, or one in each");
+    if (n->in[3] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 3), w->dims[0]))
+        return dfqi_bad_shape(g, n, 3, "one bias for each filter");
+    if (!fits(x, w, &n->attr)) return dfqi_bad_shape(g, n, 0, "an image that fits in memory");
+    int64_t dims[4] = {x->dims[0], 0, 0, w->dims[0]};
+    for (int i = 0; i < 2; i++) {
+        int64_t room = x->dims[1 + i] + 2 * a[PAD] - a[DILATION] * (w->dims[2 + i] - 1) - 1;
+        if (room < 0) return dfqi_bad_shape(g, n, 0, "an image no smaller than the kernel");
+        dims[1 + i] = room / a[STRIDE] + 1;
+    }
+    dfqi_out(g, n, 0, 1, 4, dims);
+    return DFQ_OK;
+}
+
+static void conv_run(const dfqi_run *r)
+{
+    const dfqi_conv_shape s = shape_of(r->attr, r->in[0].dims, r->in[1].dims, r->out[0].dims);
+    int64_t in = s.in_y * s.in_x * s.c, out = s.out_y * s.out_x * s.o;
+    for (int64_t b = 0; b < r->images; b++)
+        (r->attr->i[GROUPS] == 1 ? r->k->conv : r->k->depthwise)(
+            &s, r->in[0].data + b * in, r->in[2].data, r->in[3].data, r->out[0].data + b * out,
+            r->scratch);
+}
+
+static int64_t conv_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
+{
+    (void)images;
+    return scratch_of(g, n, n->in[0], n->in[1], n->out[0]);
+}
+
+static double conv_macs(const dfqi_graph *g, const dfqi_node *n)
+{
+    return macs_of(g, n->in[1], n->out[0]);
+}
+
+static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                      dfqi_id *din)
+{
+    dfqi_id x = n->in[0], w = n->in[1], dy = dout[0];
+    if (want[0]) {
+        /* depthwise: the weights as the forward pass packed them */
+        dfqi_id packed = n->attr.i[GROUPS] == 1
+                             ? dfqi_make(g, DFQI_OP_CONV_PACK, &(dfqi_attr){.i = {1}}, 1, &w)
+                             : n->in[2];
+        dfqi_attr a = n->attr;
+        a.i[IN_Y] = g->values[x].dims[1];
+        a.i[IN_X] = g->values[x].dims[2];
+        din[0] = dfqi_make(g, DFQI_OP_CONV_DX, &a, 3, (dfqi_id[]){dy, w, packed});
+    }
+    if (want[1] || want[3]) {
+        dfqi_id parts = dfqi_make(g, DFQI_OP_CONV_DW, &n->attr, 3, (dfqi_id[]){x, w, dy});
+        dfqi_id bias = dfqi_graph_output(g, parts, 1);
+        if (want[1]) din[1] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &parts);
+        if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
+    }
+}
+
+/* -- gradient to the input: operands dy, w, packed w ------------------------------------------- */
+
+static dfq_status conv_dx_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const int64_t *dy = dfqi_in(g, n, 0)->dims, *w = dfqi_in(g, n, 1)->dims, *a = n->attr.i;
+    int64_t dims[4] = {dy[0], a[IN_Y], a[IN_X], w[1] * a[GROUPS]};
+    dfqi_out(g, n, 0, 1, 4, dims);
+    return DFQ_OK;
+}
+
+static void conv_dx_run(const dfqi_run *r)
+{
+    const dfqi_conv_shape s = shape_of(r->attr, r->out[0].dims, r->in[1].dims, r->in[0].dims);
+    int64_t in = s.in_y * s.in_x * s.c, out = s.out_y * s.out_x * s.o;
+    for (int64_t b = 0; b < r->images; b++)
+        (r->attr->i[GROUPS] == 1 ? r->k->conv_dx : r->k->depthwise_dx)(
+            &s, r->in[0].data + b * out, r->in[2].data, r->out[0].data + b * in, r->scratch);
+}
+
+static int64_t conv_dx_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
+{
+    (void)images;
+    return scratch_of(g, n, n->out[0], n->in[1], n->in[0]);
+}
+
+static double conv_dx_macs(const dfqi_graph *g, const dfqi_node *n)
+{
+    return macs_of(g, n->in[1], n->in[0]);
+}
+
+/* -- gradient to weight and bias: operands x, w, dy; outputs [parts,O,C,kh,kw] and [parts,O] ---- */
+
+/* Filters of one block, and blocks that cover all of them. */
+static int64_t row_blocks(int64_t o)
+{
+    return (o + DFQI_CONV_ROWS - 1) / DFQI_CONV_ROWS;
+}
+
+/* Wide weights have blocks enough in their rows: then there are few parts, for they take memory. */
+static int64_t part_count(int64_t batch, int64_t o)
+{
+    enum { BLOCKS = 32 };
+    int64_t parts = BLOCKS / row_blocks(o);
+    return parts < 1 ? 1 : parts < batch ? parts : batch;
+}
+
+static dfq_status conv_dw_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const int64_t *w = dfqi_in(g, n, 1)->dims;
+    int64_t parts = part_count(g->batch, w[0]);
+    dfqi_out(g, n, 0, 0, 5, (int64_t[]){parts, w[0], w[1], w[2], w[3]});
+    dfqi_out(g, n, 1, 0, 2, (int64_t[]){parts, w[0]});
+    return DFQ_OK;
+}
+
+/* For each part: the row blocks, and one for the bias. */
+static int64_t conv_dw_blocks(const dfqi_run *r)
+{
+    int64_t o = r->in[1].dims[0];
+    return part_count(r->batch, o) * (row_blocks(o) + 1);
+}
+
+static void conv_dw_run(const dfqi_run *r)
+{
+    const dfqi_conv_shape s = shape_of(r->attr, r->in[0].dims, r->in[1].dims, r->in[2].dims);
+    int64_t in = s.in_y * s.in_x * s.c, pixels = s.out_y * s.out_x, filter = r->in[1].count / s.o;
+    int64_t parts = part_count(r->batch, s.o), part = r->block / (row_blocks(s.o) + 1);
+    int64_t image = part * r->batch / parts, images = (part + 1) * r->batch / parts - image;
+    int64_t first = r->block % (row_blocks(s.o) + 1) * DFQI_CONV_ROWS;
+    const float *x = r->in[0].data + image * in, *dy = r->in[2].data + image * pixels * s.o;
+    if (first >= s.o) {
+        if (r->out[1].data) r->k->col_sum(images * pixels, s.o, dy, 0, r->out[1].data + part * s.o);
+        return;
+    }
+    int64_t n = s.o - first < DFQI_CONV_ROWS ? s.o - first : DFQI_CONV_ROWS;
+    (r->attr->i[GROUPS] == 1 ? r->k->conv_dw : r->k->depthwise_dw)(
+        &s, images, first, n, x, dy, r->out[0].data + (part * s.o + first) * filter, r->scratch);
+}
+
+static int64_t conv_dw_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
+{
+    (void)images;
+    return scratch_of(g, n, n->in[0], n->in[1], n->in[2]);
+}
+
+static double conv_dw_macs(const dfqi_graph *g, const dfqi_node *n)
+{
+    return macs_of(g, n->in[1], n->in[2]);
+}
+
+/* -- sum over the first extent of an unbatched value ------------------------------------------- */
+
+enum { SUM_BLOCK = 4096 };
+
+static dfq_status sum_parts_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *x = dfqi_in(g, n, 0);
+    dfqi_out(g, n, 0, 0, x->rank - 1, x->dims + 1);
+    return DFQ_OK;
+}
+
+static int64_t sum_parts_blocks(const dfqi_run *r)
+{
+    return (r->out[0].count + SUM_BLOCK - 1) / SUM_BLOCK;
+}
+
+static void sum_parts_run(const dfqi_run *r)
+{
+    int64_t all = r->out[0].count, first = r->block * SUM_BLOCK;
+    size_t n = (size_t)(all - first < SUM_BLOCK ? all - first : SUM_BLOCK);
+    float *out = r->out[0].data + first;
+    memcpy(out, r->in[0].data + first, n * sizeof *out);
+    for (int64_t i = 1; i < r->in[0].dims[0]; i++)
+        r->k->add(n, out, r->in[0].data + i * all + first, out);
+}
+
+static double sum_parts_macs(const dfqi_graph *g, const dfqi_node *n)
+{
+    return (double)dfqi_value_count(dfqi_in(g, n, 0));
+}
+
+/* -- builder ----------------------------------------------------------------------------------- */
+
+dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
+                  const dfqi_conv_attr *a)
+{
+    dfqi_attr attr = {.i = {a->stride, a->pad, a->dilation, a->groups}};
+    x = dfqi_graph_operand(g, DFQI_OP_CONV, name, 0, x);
+    w = dfqi_graph_operand(g, DFQI_OP_CONV, name, 1, w);
+    dfqi_id packed = dfqi_make(g, DFQI_OP_CONV_PACK, &(dfqi_attr){.i = {0}}, 1, &w);
+    return dfqi_graph_node(g, DFQI_OP_CONV, name, &attr, 4, (dfqi_id[]){x, w, packed, b});
+}
+
+const dfqi_op dfqi_ops_conv[] = {
+    {"conv_pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
+    {"conv", 3, 4, 1, 0, conv_shape, conv_run, conv_grad, conv_macs, conv_scratch, NULL},
+    {"conv_dx", 3, 3, 1, 0, conv_dx_shape, conv_dx_run, NULL, conv_dx_macs, conv_dx_scratch, NULL},
+    {"conv_dw", 3, 3, 2, DFQI_OPF_WHOLE, conv_dw_shape, conv_dw_run, NULL, conv_dw_macs,
+     conv_dw_scratch, conv_dw_blocks},
+    {"sum_parts", 1, 1, 1, 0, sum_parts_shape, sum_parts_run, NULL, sum_parts_macs, NULL,
+     sum_parts_blocks},
+};

@@ -1,0 +1,124 @@
+/* Convolution through the graph: PyTorch's numbers, and the same bits at any thread count. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/cases.h"
+#include "graph/rig.h"
+#include "io/safetensors.h"
+#include "support/path.h"
+
+static const float *tensor(const dfqi_safetensors *st, const char *name, const char *what,
+                           const dfq_tensor **out)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s.%s", name, what);
+    const dfq_tensor *t = dfqi_st_find(st, text);
+    ck_assert_msg(t != NULL, "no %s", text);
+    if (out) *out = t;
+    return t->data;
+}
+
+/* An input with the numbers of a tensor. */
+static dfqi_id bound(rig *r, const dfqi_safetensors *st, const char *name, const char *what,
+                     int batched)
+{
+    const dfq_tensor *t;
+    const float *data = tensor(st, name, what, &t);
+    dfqi_id id = dfqt_input(r, batched, t->rank - batched, t->dims + batched, 0, 1);
+    memcpy(dfqt_data(r, id), data, (size_t)dfqt_count(r, id) * sizeof *data);
+    return id;
+}
+
+static void check(const rig *r, dfqi_id v, const dfqi_safetensors *st, const char *name,
+                  const char *what)
+{
+    const dfq_tensor *t;
+    const float *want = tensor(st, name, what, &t), *got = dfqi_exec_data(r->e, v);
+    double scale = 0;
+    ck_assert_int_eq(dfqt_count(r, v), dfqi_tensor_count(t));
+    for (int64_t i = 0; i < dfqt_count(r, v); i++) scale = fmax(scale, fabs((double)want[i]));
+    for (int64_t i = 0; i < dfqt_count(r, v); i++)
+        ck_assert_msg(fabs((double)got[i] - (double)want[i]) < 1e-6 * scale,
+                      "%s.%s[%d]: %g, expected %g", name, what, (int)i, (double)got[i],
+                      (double)want[i]);
+}
+
+static const char *const cases[] = {"plain",  "stride",    "dilated",          "point",
+                                    "oblong", "depthwise", "depthwise_stride", "depthwise_dilated"};
+enum { N_CASES = sizeof cases / sizeof *cases };
+
+START_TEST(test_golden)
+{
+    const char *name = cases[_i];
+    char path[512];
+    dfqi_safetensors st;
+    const dfq_tensor *x;
+    dfq_context *ctx = dfqt_context(1);
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "conv.safetensors", path, sizeof path));
+    ck_assert_msg(dfqi_st_read(ctx, path, &st) == DFQ_OK, "%s", ctx->error);
+    tensor(&st, name, "x", &x);
+    rig r = dfqt_rig(1, x->dims[0], 1);
+    char text[64];
+    snprintf(text, sizeof text, "%s.attr", name);
+    const int32_t *a = dfqi_st_find(&st, text)->data;
+    dfqi_conv_attr attr = {a[0], a[1], a[2], a[3]};
+    dfqi_id in[3] = {bound(&r, &st, name, "x", 1), bound(&r, &st, name, "w", 0),
+                     bound(&r, &st, name, "b", 0)};
+    dfqi_id y = dfqi_conv(r.g, name, in[0], in[1], in[2], &attr), d[3];
+    ck_assert_msg(y >= 0, "%s", r.ctx->error);
+    dfqi_id dy = bound(&r, &st, name, "dy", 1);
+    ck_assert_int_eq(dfqi_graph_grad(r.g, 1, &y, &dy, 3, in, d), DFQ_OK);
+    dfqi_graph_keep(r.g, y);
+    for (int i = 0; i < 3; i++) dfqi_graph_keep(r.g, d[i]);
+    dfqt_start(&r);
+    dfqt_run(&r);
+    check(&r, y, &st, name, "y");
+    check(&r, d[0], &st, name, "dx");
+    check(&r, d[1], &st, name, "dw");
+    check(&r, d[2], &st, name, "db");
+    dfqt_rig_fini(&r);
+    dfqi_st_fini(&st);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Two layers, depthwise behind dense, with more images than there are parts. */
+START_TEST(test_threads)
+{
+    enum { KEPT = 5 };
+    rig first = {0};
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        rig r = dfqt_rig(threads, 37, 5);
+        dfqi_id in[4] = {dfqt_input(&r, 1, 3, (int64_t[]){9, 8, 5}, -1, 1),
+                         dfqt_input(&r, 0, 4, (int64_t[]){34, 5, 3, 3}, -1, 1),
+                         dfqt_input(&r, 0, 1, (int64_t[]){34}, -1, 1),
+                         dfqt_input(&r, 0, 4, (int64_t[]){34, 1, 3, 3}, -1, 1)};
+        dfqi_id y = dfqi_conv(r.g, "a", in[0], in[1], in[2], &(dfqi_conv_attr){1, 1, 1, 1}), d[4];
+        y = dfqi_conv(r.g, "b", y, in[3], DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 34});
+        dfqi_id dy = dfqt_seed(&r, y);
+        ck_assert_int_eq(dfqi_graph_grad(r.g, 1, &y, &dy, 4, in, d), DFQ_OK);
+        const dfqi_id kept[KEPT] = {y, d[0], d[1], d[2], d[3]};
+        for (int i = 0; i < KEPT; i++) dfqi_graph_keep(r.g, kept[i]);
+        dfqt_start(&r);
+        dfqt_run(&r);
+        if (threads == 1) {
+            first = r;
+            continue;
+        }
+        for (int i = 0; i < KEPT; i++)
+            ck_assert_mem_eq(dfqi_exec_data(r.e, kept[i]), dfqi_exec_data(first.e, kept[i]),
+                             (size_t)dfqt_count(&r, kept[i]) * sizeof(float));
+        dfqt_rig_fini(&r);
+    }
+    dfqt_rig_fini(&first);
+}
+END_TEST
+
+TCase *dfqt_conv_case(void)
+{
+    TCase *c = tcase_create("conv");
+    tcase_add_loop_test(c, test_golden, 0, N_CASES);
+    tcase_add_test(c, test_threads);
+    return c;
+}
