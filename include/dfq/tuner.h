@@ -18,6 +18,11 @@
  *  steps stay positive. With ::DFQ_MODE_PARITY it moves the step itself, as published; a step that
  *  would fall to 1e-8 or below is kept there, counted and logged as a warning.
  *
+ *  With `inundation` rho > 0 (gradient inundation; AIT, CVPR 2022, arXiv 2203.17008) the step
+ *  of each quantized weight is multiplied by the kappa >= 1 at which it changes about rho of the
+ *  weight's codes, or by 1 if it does so already; moments, decay and the other parameters know
+ *  nothing of it. rho falls with the rate, and kappa stays below 128 during the first epoch.
+ *
  *  Every 8th image (more often if there are few: a batch at least) is held out. Every eval_every
  *  steps the divergence of the student's logits on them is measured (the first term of L), and the
  *  parameters with the smallest are the result.
@@ -42,8 +47,11 @@ typedef struct dfq_tuner dfq_tuner;
 
 /** Optimisers. */
 enum {
-    DFQ_OPTIMIZER_SGD = 0,  /**< with Nesterov momentum: v = m v + g, p -= rate (g + m v) */
-    DFQ_OPTIMIZER_ADAMW = 1 /**< with decoupled weight decay */
+    DFQ_OPTIMIZER_SGD = 0,   /**< with Nesterov momentum: v = m v + g, p -= rate (g + m v) */
+    DFQ_OPTIMIZER_ADAMW = 1, /**< with decoupled weight decay */
+    DFQ_OPTIMIZER_RMSPROP =
+        2 /**< v = b v + (1 - b) g^2 with b = beta2, p -= rate g / (sqrt(v) + eps);
+                                   decoupled weight decay */
 };
 
 /** How the learning rate goes on after the warm-up. */
@@ -94,8 +102,8 @@ typedef struct dfq_tuner_options {
     float decay;           /**< factor at a milestone, 0..1; 0.1 */
     float momentum;        /**< SGD, 0..1; 0.9 */
     float beta1;           /**< AdamW, 0..1; 0.9 */
-    float beta2;           /**< AdamW, 0..1; 0.999 */
-    float eps;             /**< AdamW; 1e-8 */
+    float beta2;           /**< AdamW and RMSProp, 0..1; 0.999 */
+    float eps;             /**< AdamW and RMSProp; 1e-8 */
     float weight_decay;    /**< of weights, biases, norms and embeddings, 0..1; 0 */
     float weight_rate;     /**< factor on the rate of weights, biases, norms, embeddings; 1 */
     float step_rate;       /**< of steps; 10 | 1. 0: they stay */
@@ -104,7 +112,8 @@ typedef struct dfq_tuner_options {
     float kl_weight;       /**< 0..1e6, 0 leaves the term out; 1 */
     float head_weight;     /**< likewise; 10 */
     int32_t augment;       /**< DFQ_AUGMENT_*; mild | full */
-    int32_t reserved;      /**< 0 */
+    float inundation;      /**< rho, 0..0.5; 0: off. AIT: 0.001 for small networks, 0.0001 for
+                                those of ImageNet */
 } dfq_tuner_options;
 
 /** What a job has found. Filled by dfq_tuner_get_best(). */
@@ -180,6 +189,12 @@ DFQ_CHECKED dfq_status dfq_tuner_get_curves(const dfq_tuner *tuner, dfq_tensor *
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner,
                                                  dfq_tensor **out_evaluations);
+
+/** What the last step did to the codes of each quantized weight, in the order of the network's
+ *  parameters: a new F32 [weights, 3], rows of kappa, codes changed, and codes. kappa and codes
+ *  changed are 0 before the first step of this process.
+ *  @return ::DFQ_E_INVALID (the job has no inundation), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_crossings);
 
 /** The best step so far and the last one.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */

@@ -35,7 +35,8 @@ static dfq_tuner_options public_options(const dfqi_tune_options *d)
                                .temperature = d->temperature,
                                .kl_weight = d->kl_weight,
                                .head_weight = d->head_weight,
-                               .augment = (int32_t)d->augment};
+                               .augment = (int32_t)d->augment,
+                               .inundation = d->inundation};
 }
 
 static dfqi_tune_options own_options(const dfq_tuner_options *o)
@@ -63,7 +64,8 @@ static dfqi_tune_options own_options(const dfq_tuner_options *o)
                                .temperature = o->temperature,
                                .kl_weight = o->kl_weight,
                                .head_weight = o->head_weight,
-                               .augment = (dfqi_augment_kind)o->augment};
+                               .augment = (dfqi_augment_kind)o->augment,
+                               .inundation = o->inundation};
 }
 
 static dfq_tuner_options defaults(void)
@@ -97,9 +99,6 @@ dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student, const 
     DFQI_NEED(ctx, images);
     DFQI_NEED(ctx, out_tuner);
     DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
-    if (o.reserved != 0)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "dfq_tuner_options: reserved is %d, must be 0",
-                         (int)o.reserved);
     dfqi_tune_options own = own_options(&o);
     dfq_tuner *tuner = dfqi_calloc(ctx, 1, sizeof *tuner);
     if (tuner == NULL) return DFQ_E_NOMEM;
@@ -146,6 +145,13 @@ dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner, dfq_tensor **out_ev
     if (tuner == NULL) return DFQ_E_INVALID;
     DFQI_NEED(tuner->ctx, out_evaluations);
     return dfqi_tune_evals(tuner->t, out_evaluations);
+}
+
+dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_crossings)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_crossings);
+    return dfqi_tune_crossings(tuner->t, out_crossings);
 }
 
 dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best)

@@ -1,75 +1,51 @@
-/* The search of ait.md 2.4: kappa is doubled until enough codes change, then bisected. Counts are
- * integers, so they do not depend on who counts. */
+/* The search of ait.md 2.4: kappa is doubled until enough codes change, then bisected. Weights are
+ * searched side by side, each by one thread: a search is many short passes over one weight. */
 #include "nn/inundation.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
 
-enum { BISECTIONS = 5, BLOCK = 1 << 15 }; /* BLOCK: elements of a block of rows, about */
+enum { BISECTIONS = 5 };
 
 static const float cap = 100.0f, kappa_max = 0x1p60f;
 
-dfq_status dfqi_inundation_new(dfq_context *ctx, int64_t largest, int64_t rows,
-                               dfqi_inundation *out)
+dfq_status dfqi_inundation_new(dfq_context *ctx, int64_t largest, dfqi_inundation *out)
 {
-    dfqi_inundation w = {.ctx = ctx, .k = dfqi_kernels_get(ctx)};
-    w.move = dfqi_calloc(ctx, (size_t)largest, sizeof *w.move);
-    w.changed = dfqi_calloc(ctx, (size_t)rows, sizeof *w.changed);
-    if (!w.move || !w.changed) {
-        dfqi_inundation_fini(&w);
-        return DFQ_E_NOMEM;
-    }
-    *out = w;
+    float *move = dfqi_calloc(ctx, (size_t)largest, (size_t)ctx->threads * sizeof *move);
+    if (!move) return DFQ_E_NOMEM;
+    *out = (dfqi_inundation){.ctx = ctx, .largest = largest, .move = move};
     return DFQ_OK;
 }
 
 void dfqi_inundation_fini(dfqi_inundation *w)
 {
-    if (w->ctx) {
-        dfqi_free(w->ctx, w->move);
-        dfqi_free(w->ctx, w->changed);
-    }
+    if (w->ctx) dfqi_free(w->ctx, w->move);
     *w = (dfqi_inundation){0};
 }
 
-double dfqi_inundation_bytes(int64_t largest, int64_t rows)
+double dfqi_inundation_bytes(const dfq_context *ctx, int64_t largest)
 {
-    return (double)largest * (double)sizeof(float) + (double)rows * (double)sizeof(int64_t);
+    return (double)largest * (double)ctx->threads * (double)sizeof(float);
 }
 
-/* -- counting ---------------------------------------------------------------------------------- */
+/* -- search ------------------------------------------------------------------------------------ */
 
 typedef struct search {
-    const dfqi_inundation *w;
-    const dfqi_codes *codes;
-    const float *p;
-    int64_t cols, block_rows, blocks, count;
-    float lr, alpha; /* alpha = kappa lr */
-    double aim;      /* rho count */
+    const dfqi_kernels *k;
+    const dfqi_inundated *at;
+    const float *move; /* what a step of rate 1 subtracts */
+    float lr;
+    int capped;
+    double aim; /* rho times the number of codes */
 } search;
 
-static void count_block(void *arg, int64_t i, int32_t thread)
+static int64_t count(const search *s, float kappa)
 {
-    const search *s = arg;
-    dfqi_weight_grid g = s->codes->grid;
-    int64_t row = i * s->block_rows, rows = s->codes->rows - row;
-    (void)thread;
-    if (rows > s->block_rows) rows = s->block_rows;
-    if (g.step) g.step += row;
-    s->w->changed[i] = s->w->k->crossings(rows, s->cols, &g, s->p + row * s->cols,
-                                          s->w->move + row * s->cols, s->alpha);
-}
-
-static int64_t count(search *s, float kappa)
-{
-    int64_t n = 0;
-    s->alpha = s->lr * kappa;
-    dfqi_parallel_for(s->w->ctx, s->blocks, count_block, s);
-    for (int64_t i = 0; i < s->blocks; i++) n += s->w->changed[i];
-    return n;
+    const dfqi_inundated *at = s->at;
+    return s->k->crossings(at->rows, at->moments->count / at->rows, &at->grid, at->p, s->move,
+                           s->lr * kappa);
 }
 
 /* count >= ceil(rho numel), the rounding of rho aside: 0.05f is a little more than 1/20, yet 5 of
@@ -81,56 +57,74 @@ static bool enough(const search *s, int64_t n)
 
 static bool moves(const search *s)
 {
-    for (int64_t i = 0; s->lr != 0 && i < s->count; i++)
-        if (s->w->move[i] != 0) return true;
+    for (int64_t i = 0; s->lr != 0 && i < s->at->moments->count; i++)
+        if (s->move[i] != 0) return true;
     return false;
 }
 
-/* -- search ------------------------------------------------------------------------------------ */
-
 /* The last midpoint is taken, on whichever side of rho it is. */
-static dfqi_crossing bisect(search *s, float lo, float hi)
+static float bisect(const search *s, float lo, float hi, int64_t *changed)
 {
-    dfqi_crossing c = {.count = s->count};
+    float kappa = hi;
     for (int i = 0; i < BISECTIONS; i++) {
-        c.kappa = 0.5f * (lo + hi);
-        c.changed = count(s, c.kappa);
-        if (fabs((double)c.changed - s->aim) < s->aim / 100) break;
-        if (enough(s, c.changed))
-            hi = c.kappa;
+        kappa = 0.5f * (lo + hi);
+        *changed = count(s, kappa);
+        if (fabs((double)*changed - s->aim) < s->aim / 100) break;
+        if (enough(s, *changed))
+            hi = kappa;
         else
-            lo = c.kappa;
+            lo = kappa;
     }
-    return c;
+    return kappa;
 }
 
-static dfqi_crossing find(search *s)
+static float find(const search *s, int64_t *changed)
 {
-    dfqi_crossing plain = {.kappa = 1, .count = s->count};
     float kappa = 1;
-    if (!moves(s)) return plain;
-    plain.changed = count(s, 1);
-    if (enough(s, plain.changed)) return plain;
+    *changed = 0;
+    if (!moves(s)) return 1;
+    *changed = count(s, 1);
+    if (enough(s, *changed)) return 1;
     do {
         kappa *= 2;
-        if (kappa > kappa_max) return plain;
-    } while (!enough(s, count(s, kappa)) && !(s->w->capped && kappa > cap));
-    return bisect(s, 0.5f * kappa, kappa);
+        if (kappa > kappa_max) return 1;
+    } while (!enough(s, count(s, kappa)) && !(s->capped && kappa > cap));
+    return bisect(s, 0.5f * kappa, kappa, changed);
 }
 
-dfqi_crossing dfqi_inundation_step(dfqi_inundation *w, const dfqi_optim_options *o, dfqi_moments *s,
-                                   int64_t t, float lr, const float *g, float *p,
-                                   const dfqi_codes *codes)
+/* -- steps ------------------------------------------------------------------------------------- */
+
+typedef struct job {
+    const dfqi_inundation *w;
+    const dfqi_kernels *k;
+    const dfqi_optim_options *o;
+    int64_t t;
+    float lr;
+    dfqi_inundated *weights;
+} job;
+
+static void step_one(void *arg, int64_t i, int32_t thread)
 {
-    search q = {.w = w, .codes = codes, .p = p, .count = s->count, .lr = lr};
-    dfqi_optim_options own = *o;
-    q.cols = s->count / codes->rows;
-    q.block_rows = q.cols < BLOCK ? BLOCK / q.cols : 1;
-    q.blocks = (codes->rows + q.block_rows - 1) / q.block_rows;
-    q.aim = (double)w->rho * (double)s->count;
-    dfqi_optim_direction(w->ctx, o, s, t, g, w->move);
-    dfqi_crossing c = find(&q);
-    own.weight_decay /= c.kappa;
-    dfqi_optim_step(w->ctx, &own, s, t, lr * c.kappa, g, p);
-    return c;
+    const job *j = arg;
+    const dfqi_inundation *w = j->w;
+    dfqi_inundated *at = &j->weights[i];
+    dfqi_optim_options own = *j->o;
+    float *move = w->move + thread * w->largest;
+    search s = {.k = j->k,
+                .at = at,
+                .move = move,
+                .lr = j->lr,
+                .capped = w->capped,
+                .aim = (double)w->rho * (double)at->moments->count};
+    dfqi_optim_direction(w->ctx, j->o, at->moments, j->t, at->g, move);
+    at->kappa = find(&s, &at->changed);
+    own.weight_decay /= at->kappa;
+    dfqi_optim_step(w->ctx, &own, at->moments, j->t, j->lr * at->kappa, at->g, at->p);
+}
+
+void dfqi_inundation_step(dfqi_inundation *w, const dfqi_optim_options *o, int64_t t, float lr,
+                          int64_t n, dfqi_inundated *weights)
+{
+    job j = {.w = w, .k = dfqi_kernels_get(w->ctx), .o = o, .t = t, .lr = lr, .weights = weights};
+    dfqi_parallel_for(w->ctx, n, step_one, &j);
 }

@@ -8,39 +8,35 @@
 #include "kernel/kernel.h"
 #include "nn/optim.h"
 
-/* The codes of a weight that is being moved. */
-typedef struct dfqi_codes {
+/* A quantized weight that is to be moved, and what the last step did to it: `changed` of its codes,
+ * as the search saw them (AdamW's may differ by the last bits of the step). */
+typedef struct dfqi_inundated {
     int64_t rows;
-    dfqi_weight_grid grid;
-} dfqi_codes;
+    dfqi_weight_grid grid; /* how p becomes codes */
+    float *p;              /* [rows, moments->count / rows] */
+    const float *g;
+    dfqi_moments *moments;
+    float kappa;     /* out */
+    int64_t changed; /* out */
+} dfqi_inundated;
 
-/* What a step did to a weight: `changed` of its `count` codes, as the search saw them; AdamW's may
- * differ by the last bits of the step. */
-typedef struct dfqi_crossing {
-    float kappa;
-    int64_t changed, count;
-} dfqi_crossing;
-
-/* Memory of the search, made once, and what it aims at, set before each step. */
+/* What the search aims at, and its memory. */
 typedef struct dfqi_inundation {
     dfq_context *ctx;
-    const dfqi_kernels *k;
-    float *move;      /* [largest] */
-    int64_t *changed; /* [rows], of each block of rows */
-    float rho;        /* share of the codes to change, > 0 */
-    int capped;       /* kappa stays below 128, also where rho is not met: AIT's first epoch */
+    float rho;       /* share of the codes to change, > 0; set before each step */
+    int capped;      /* kappa stays below 128, also where rho is not met: AIT's first epoch */
+    int64_t largest; /* elements of a weight */
+    float *move;     /* [threads][largest] */
 } dfqi_inundation;
 
-/* For weights with up to `largest` elements and `rows` rows. */
-dfq_status dfqi_inundation_new(dfq_context *ctx, int64_t largest, int64_t rows,
-                               dfqi_inundation *out);
+/* For weights with up to `largest` elements; nothing is allocated after this. */
+dfq_status dfqi_inundation_new(dfq_context *ctx, int64_t largest, dfqi_inundation *out);
 void dfqi_inundation_fini(dfqi_inundation *w); /* all zero ok */
-double dfqi_inundation_bytes(int64_t largest, int64_t rows);
+double dfqi_inundation_bytes(const dfq_context *ctx, int64_t largest);
 
-/* dfqi_optim_step with the rate of the step times kappa. Where nothing can cross, because gradient
- * and velocity are 0 or 2^60 times the step is not enough, kappa is 1. */
-dfqi_crossing dfqi_inundation_step(dfqi_inundation *w, const dfqi_optim_options *o, dfqi_moments *s,
-                                   int64_t t, float lr, const float *g, float *p,
-                                   const dfqi_codes *codes);
+/* dfqi_optim_step on n weights, with the rate of each times its kappa. Where nothing can cross,
+ * because gradient and velocity are 0 or 2^60 times the step is not enough, kappa is 1. */
+void dfqi_inundation_step(dfqi_inundation *w, const dfqi_optim_options *o, int64_t t, float lr,
+                          int64_t n, dfqi_inundated *weights);
 
 #endif

@@ -91,7 +91,7 @@ static void build_loss(const builder *b)
 /* -- items ------------------------------------------------------------------------------------- */
 
 static dfq_status add_item(builder *b, dfqi_item_kind kind, const char *name, const char *what,
-                           dfq_tensor *tensor, dfqi_id id)
+                           dfq_tensor *tensor, const dfqi_site *site, dfqi_id id)
 {
     dfqi_tune *t = b->t;
     size_t size = strlen(name) + strlen(what) + 1;
@@ -100,8 +100,11 @@ static dfq_status add_item(builder *b, dfqi_item_kind kind, const char *name, co
     if (!text) return DFQ_E_NOMEM;
     snprintf(text, size, "%s%s", name, what);
     b->wrt[t->n_items] = id;
-    t->items[t->n_items++] = (dfqi_item){
-        .kind = kind, .name = text, .tensor = tensor, .count = dfqi_tensor_count(tensor)};
+    t->items[t->n_items++] = (dfqi_item){.kind = kind,
+                                         .name = text,
+                                         .tensor = tensor,
+                                         .count = dfqi_tensor_count(tensor),
+                                         .site = site};
     return DFQ_OK;
 }
 
@@ -109,15 +112,28 @@ static dfq_status list_items(builder *b)
 {
     const dfqi_network *net = &b->t->student->net;
     const dfqi_scheme *s = &b->t->student->scheme;
-    for (int32_t i = 0; i < net->n_params; i++)
-        DFQI_TRY(add_item(b, DFQI_ITEM_WEIGHT, net->params[i].name, "", net->params[i].tensor,
-                          b->params[i]));
+    for (int32_t i = 0; i < net->n_params; i++) {
+        const char *name = net->params[i].name;
+        DFQI_TRY(add_item(b, DFQI_ITEM_WEIGHT, name, "", net->params[i].tensor,
+                          dfqi_scheme_find(s, name), b->params[i]));
+    }
     for (int32_t i = 0; i < s->n_sites; i++) {
         const dfqi_site *site = &s->sites[i];
-        DFQI_TRY(add_item(b, DFQI_ITEM_STEP, site->name, ".step", site->step, b->pass.step[i]));
-        DFQI_TRY(add_item(b, DFQI_ITEM_ZERO, site->name, ".zero", site->zero, b->pass.zero[i]));
+        DFQI_TRY(
+            add_item(b, DFQI_ITEM_STEP, site->name, ".step", site->step, NULL, b->pass.step[i]));
+        DFQI_TRY(
+            add_item(b, DFQI_ITEM_ZERO, site->name, ".zero", site->zero, NULL, b->pass.zero[i]));
     }
     return DFQ_OK;
+}
+
+static void count_item(dfqi_tune *t, const dfqi_item *item)
+{
+    t->item_floats += item->count;
+    if (item->kind == DFQI_ITEM_STEP && item->count > t->step_floats) t->step_floats = item->count;
+    if (!item->site) return;
+    t->n_quantized++;
+    if (item->count > t->largest) t->largest = item->count;
 }
 
 /* The gradients; what none flows to is no item. */
@@ -132,9 +148,7 @@ static dfq_status build_gradients(builder *b)
         dfqi_graph_keep(t->g, b->grad[i]);
         t->items[n] = t->items[i];
         t->items[n].grad = b->grad[i];
-        t->item_floats += t->items[n].count;
-        if (t->items[n].kind == DFQI_ITEM_STEP && t->items[n].count > t->step_floats)
-            t->step_floats = t->items[n].count;
+        count_item(t, &t->items[n]);
         n++;
     }
     t->n_items = n;

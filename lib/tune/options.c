@@ -69,6 +69,7 @@ static dfq_status check_optimiser(dfq_context *ctx, const dfqi_tune_options *o)
     DFQI_TRY(check_number(ctx, "eps", o->eps, 1e-30f, 1));
     DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
     DFQI_TRY(check_number(ctx, "weight_rate", o->weight_rate, 0, 1e6f));
+    DFQI_TRY(check_number(ctx, "inundation", o->inundation, 0, 0.5f));
     DFQI_TRY(check_number(ctx, "step_rate", o->step_rate, 0, 1e6f));
     return check_number(ctx, "zero_rate", o->zero_rate, 0, 1e6f);
 }
@@ -77,7 +78,7 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
 {
     DFQI_TRY(check_count(ctx, "steps", o->steps, 1, STEPS_MAX));
     DFQI_TRY(check_count(ctx, "batch", o->batch, 1, BATCH_MAX));
-    DFQI_TRY(check_count(ctx, "optimizer", o->optim, DFQI_SGD, DFQI_ADAMW));
+    DFQI_TRY(check_count(ctx, "optimizer", o->optim, DFQI_SGD, DFQI_RMSPROP));
     DFQI_TRY(check_count(ctx, "schedule", o->schedule, DFQI_RATE_CONSTANT, DFQI_RATE_COSINE));
     DFQI_TRY(check_count(ctx, "warm_kind", o->warm_kind, DFQI_WARM_LINEAR, DFQI_WARM_IDLE));
     DFQI_TRY(check_count(ctx, "warm", o->warm, 0, STEPS_MAX));
@@ -127,16 +128,20 @@ float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step)
 
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
 {
-    snprintf(text, DFQI_TUNE_TEXT,
-             "steps %" PRId64 ", batch %" PRId64 ", seed %" PRIu64
-             ", optimizer %d (%.9g %.9g %.9g %.9g, decay %.9g), rate %.9g to %.9g by %d (%.9g at "
-             "%" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
-             ", factors %.9g %.9g %.9g, temperature %.9g, weights %.9g %.9g, augment %d, "
-             "evaluation every %" PRId64,
-             o->steps, o->batch, o->seed, (int)o->optim, (double)o->momentum, (double)o->beta1,
-             (double)o->beta2, (double)o->eps, (double)o->weight_decay, (double)o->rate,
-             (double)o->end_rate, (int)o->schedule, (double)o->decay, o->milestones[0],
-             o->milestones[1], (int)o->warm_kind, o->warm, (double)o->weight_rate,
-             (double)o->step_rate, (double)o->zero_rate, (double)o->temperature,
-             (double)o->kl_weight, (double)o->head_weight, (int)o->augment, o->eval_every);
+    int n = snprintf(
+        text, DFQI_TUNE_TEXT,
+        "steps %" PRId64 ", batch %" PRId64 ", seed %" PRIu64
+        ", optimizer %d (%.9g %.9g %.9g %.9g, decay %.9g), rate %.9g to %.9g by %d (%.9g at "
+        "%" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
+        ", factors %.9g %.9g %.9g, temperature %.9g, weights %.9g %.9g, augment %d, "
+        "evaluation every %" PRId64,
+        o->steps, o->batch, o->seed, (int)o->optim, (double)o->momentum, (double)o->beta1,
+        (double)o->beta2, (double)o->eps, (double)o->weight_decay, (double)o->rate,
+        (double)o->end_rate, (int)o->schedule, (double)o->decay, o->milestones[0], o->milestones[1],
+        (int)o->warm_kind, o->warm, (double)o->weight_rate, (double)o->step_rate,
+        (double)o->zero_rate, (double)o->temperature, (double)o->kl_weight, (double)o->head_weight,
+        (int)o->augment, o->eval_every);
+    /* checkpoints of jobs without it stay valid */
+    if (o->inundation > 0)
+        snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", inundation %.9g", (double)o->inundation);
 }

@@ -105,10 +105,13 @@ static void stop(dfqi_tune *t)
     dfqi_free(t->ctx, t->order);
     dfqi_free(t->ctx, t->index);
     dfqi_augment_fini(&t->augment);
+    dfqi_inundation_fini(&t->inundation);
+    dfqi_free(t->ctx, t->inundated);
     t->e = NULL;
     t->block = NULL;
     t->order = NULL;
     t->index = NULL;
+    t->inundated = NULL;
 }
 
 void dfqi_tune_release(dfqi_tune *t)
@@ -168,6 +171,7 @@ static dfq_status allocate(dfqi_tune *t)
         memcpy(t->items[i].best, t->items[i].tensor->data,
                (size_t)t->items[i].count * sizeof(float));
     DFQI_TRY(dfqi_augment_new(t->ctx, a->image, a->mean, a->std, &t->augment));
+    DFQI_TRY(dfqi_tune_inundate(t));
     DFQI_TRY(dfqi_exec_new(t->g, &t->e));
     dfqi_exec_bind(t->e, t->x, t->batch);
     return DFQ_OK;
@@ -190,6 +194,7 @@ dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out)
     c.bytes = (double)bytes + (double)lay_out(count, NULL) * (double)sizeof(float) +
               (double)t->n_train * (double)sizeof *t->order +
               dfqi_augment_bytes(t->ctx, t->student->net.arch.image);
+    if (t->o.inundation > 0) c.bytes += dfqi_inundation_bytes(t->ctx, t->largest);
     c.macs = dfqi_graph_macs(t->g);
     c.seconds = t->timed > 0 ? t->seconds / (double)t->timed : NAN;
     c.seconds_left = t->done < t->o.steps ? c.seconds * (double)(t->o.steps - t->done) : 0.0;
@@ -330,6 +335,24 @@ dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out)
 dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out)
 {
     return table(t->ctx, t->evals, t->n_evals, 2, out);
+}
+
+dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
+{
+    dfq_tensor *rows;
+    if (!(t->o.inundation > 0))
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: crossings are counted with inundation only; it is 0");
+    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 2, (int64_t[]){t->n_quantized, 3}, &rows));
+    float *row = dfqi_tensor_f32(rows);
+    for (int32_t i = 0, k = 0; i < t->n_items; i++) {
+        if (!t->items[i].site) continue;
+        row[3 * k] = t->inundated ? t->inundated[k].kappa : 0;
+        row[3 * k + 1] = t->inundated ? (float)t->inundated[k].changed : 0;
+        row[3 * k++ + 2] = (float)t->items[i].count;
+    }
+    *out = rows;
+    return DFQ_OK;
 }
 
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out)

@@ -6,7 +6,7 @@
 #ifndef DFQI_TUNE_H
 #define DFQI_TUNE_H
 
-#include "nn/optim.h"
+#include "nn/inundation.h"
 #include "quant/model.h"
 #include "tune/augment.h"
 
@@ -35,6 +35,9 @@ typedef struct dfqi_tune_options {
     int64_t milestones[DFQI_TUNE_MILESTONES]; /* steps, 0: none; all 0: 1/4 and 1/2 of `steps` */
     float momentum, beta1, beta2, eps, weight_decay;
     float weight_rate, step_rate, zero_rate; /* factors on the rate of each kind of parameter */
+    float
+        inundation; /* share of a weight's codes that a step changes at least, at the full rate: AIT's
+                         rho. 0: steps as they are */
     float temperature, kl_weight, head_weight;
     dfqi_augment_kind augment;
     int64_t eval_every; /* 0: nothing is held out, the last step is the result */
@@ -86,6 +89,9 @@ int64_t dfqi_tune_done(const dfqi_tune *t);
 dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out);
 /* F32 [evaluations, 2]: steps done, and the held-out divergence then. */
 dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out);
+/* F32 [weights, 3]: kappa, codes changed (of the last step of this process; before it 0) and codes of
+ * each quantized weight, in the order of the network's parameters. Only with inundation. */
+dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out);
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out);
 /* Puts the best (1) or the last (0) parameters into the student of a finished job. */
 dfq_status dfqi_tune_show(dfqi_tune *t, int best);

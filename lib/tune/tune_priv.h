@@ -5,7 +5,7 @@
 #include "graph/exec.h"
 #include "tune/tune.h"
 
-enum { DFQI_TUNE_TEXT = 768 };
+enum { DFQI_TUNE_TEXT = 832 };
 
 typedef enum dfqi_item_kind { DFQI_ITEM_WEIGHT, DFQI_ITEM_STEP, DFQI_ITEM_ZERO } dfqi_item_kind;
 
@@ -15,6 +15,7 @@ typedef struct dfqi_item {
     const char *name;   /* in t->names */
     dfq_tensor *tensor; /* the student's */
     int64_t count;
+    const dfqi_site *site; /* the student's, of a quantized weight; else NULL */
     dfqi_id grad;
     dfqi_moments moments; /* in t->block */
     float *best;          /* in t->block: the best, or the last while the best ones are shown */
@@ -39,6 +40,8 @@ struct dfqi_tune {
     int32_t n_items;
     dfqi_item *items;
     int64_t item_floats, step_floats; /* all items together; the largest of kind STEP */
+    int32_t n_quantized;              /* items that are quantized weights */
+    int64_t largest;                  /* floats of one of them */
 
     /* made when work begins */
     float *block;           /* moments, best parameters, batch, targets, curves, scratch of steps */
@@ -48,6 +51,8 @@ struct dfqi_tune {
     uint32_t *order; /* permutation of the training images in `epoch` */
     int64_t *index;  /* [batch] */
     dfqi_augment augment;
+    dfqi_inundation inundation;
+    dfqi_inundated *inundated; /* [n_quantized], NULL: no inundation */
 
     /* where the job stands */
     int64_t done, n_evals, epoch, clamped, best_step;
@@ -68,7 +73,9 @@ float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step);
 /* objective.c: graph and items */
 dfq_status dfqi_tune_build(dfqi_tune *t);
 
-/* update.c: gradients of the last run to parameters. */
+/* update.c: allocates what inundation needs, if it is asked for; and gradients of the last run to
+ * parameters. */
+dfq_status dfqi_tune_inundate(dfqi_tune *t);
 void dfqi_tune_update(dfqi_tune *t, float rate);
 /* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite. */
 dfq_status dfqi_tune_check_grads(const dfqi_tune *t);

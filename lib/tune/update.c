@@ -1,10 +1,11 @@
-/* From gradients to parameters.
+/* From gradients to parameters, with inundation of quantized weights where it is asked for.
  *
  * Improved mode moves the logarithm of a learned step (its gradient is the step times that of the
  * step), so that a step stays positive; parity mode moves the step itself, as published, and keeps
  * it from vanishing. */
 #include <math.h>
 
+#include "base/memory.h"
 #include "tune/tune_priv.h"
 
 static const float least_step = 1e-8f;
@@ -47,17 +48,21 @@ static float factor_of(const dfqi_tune_options *o, dfqi_item_kind kind)
                                     : o->zero_rate;
 }
 
+static dfqi_optim_options options_of(const dfqi_tune_options *o, dfqi_item_kind kind)
+{
+    return (dfqi_optim_options){.kind = o->optim,
+                                .momentum = o->momentum,
+                                .beta1 = o->beta1,
+                                .beta2 = o->beta2,
+                                .eps = o->eps,
+                                .weight_decay = kind == DFQI_ITEM_WEIGHT ? o->weight_decay : 0};
+}
+
 static void move(dfqi_tune *t, dfqi_item *item, float rate)
 {
-    const dfqi_tune_options *o = &t->o;
-    dfqi_optim_options own = {.kind = o->optim,
-                              .momentum = o->momentum,
-                              .beta1 = o->beta1,
-                              .beta2 = o->beta2,
-                              .eps = o->eps};
-    if (factor_of(o, item->kind) == 0) return; /* held */
-    rate *= factor_of(o, item->kind);
-    if (item->kind == DFQI_ITEM_WEIGHT) own.weight_decay = o->weight_decay;
+    dfqi_optim_options own = options_of(&t->o, item->kind);
+    if (factor_of(&t->o, item->kind) == 0) return; /* held */
+    rate *= factor_of(&t->o, item->kind);
     if (item->kind == DFQI_ITEM_STEP && t->student->scheme.mode == DFQI_MODE_IMPROVED)
         move_log_step(t, item, &own, rate);
     else
@@ -65,11 +70,51 @@ static void move(dfqi_tune *t, dfqi_item *item, float rate)
                         dfqi_exec_data(t->e, item->grad), dfqi_tensor_f32(item->tensor));
 }
 
-void dfqi_tune_update(dfqi_tune *t, float rate)
+/* -- inundation -------------------------------------------------------------------------------- */
+
+dfq_status dfqi_tune_inundate(dfqi_tune *t)
 {
+    dfqi_inundated *at;
+    if (!(t->o.inundation > 0)) return DFQ_OK;
+    t->inundated = at = dfqi_calloc(t->ctx, (size_t)t->n_quantized, sizeof *at);
+    if (!at) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < t->n_items; i++) {
         dfqi_item *item = &t->items[i];
-        move(t, item, rate);
+        const dfqi_site *site = item->site, *sites = t->student->scheme.sites;
+        if (!site) continue;
+        *at = (dfqi_inundated){.rows = item->tensor->dims[0],
+                               .grid.bits = site->bits,
+                               .p = dfqi_tensor_f32(item->tensor),
+                               .moments = &item->moments};
+        if (site->step) at->grid.step = dfqi_tensor_f32(site->step);
+        if (site->input >= 0) at->grid.s = dfqi_tensor_f32(sites[site->input].step);
+        at++;
+    }
+    return dfqi_inundation_new(t->ctx, t->largest, &t->inundation);
+}
+
+/* rho falls together with the rate, and kappa has a cap during the first epoch (ait.md 2.3). */
+static void move_inundated(dfqi_tune *t, float rate, float rho)
+{
+    dfqi_optim_options own = options_of(&t->o, DFQI_ITEM_WEIGHT);
+    dfqi_inundated *at = t->inundated;
+    t->inundation.rho = rho;
+    t->inundation.capped = updates(t) * t->o.batch < t->n_train;
+    for (int32_t i = 0; i < t->n_items; i++)
+        if (t->items[i].site) at++->g = dfqi_exec_data(t->e, t->items[i].grad);
+    dfqi_inundation_step(&t->inundation, &own, updates(t) + 1, rate * t->o.weight_rate,
+                         t->n_quantized, t->inundated);
+}
+
+/* Codes are those of the steps that this step's forward pass had, so weights move first. */
+void dfqi_tune_update(dfqi_tune *t, float rate)
+{
+    float rho = rate > 0 ? t->o.inundation * fminf(rate / t->o.rate, 1) : 0;
+    int inundate = rho > 0 && t->o.weight_rate > 0;
+    if (inundate) move_inundated(t, rate, rho);
+    for (int32_t i = 0; i < t->n_items; i++) {
+        dfqi_item *item = &t->items[i];
+        if (!inundate || !item->site) move(t, item, rate);
         int64_t clamped = item->kind == DFQI_ITEM_STEP ? clamp_steps(item) : 0;
         if (clamped > 0)
             dfqi_log(t->ctx, DFQ_LOG_WARNING,

@@ -25,8 +25,9 @@ START_TEST(test_whole_life)
     dfq_tuner_options o = small_options();
     dfq_tuner_cost cost = {.struct_size = sizeof cost};
     dfq_tuner_best best = {.struct_size = sizeof best};
-    dfq_tensor *curves, *evals, *db;
+    dfq_tensor *curves, *evals, *crossings, *db;
     int32_t finished = -1;
+    o.inundation = 0.001f;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, &tuner), DFQ_OK);
     ck_assert_int_eq(dfq_tuner_estimate(tuner, &cost), DFQ_OK);
     ck_assert(isnan(cost.seconds) && cost.bytes > 100000 && cost.macs > 1000000);
@@ -48,6 +49,8 @@ START_TEST(test_whole_life)
     ck_assert_int_eq(dfq_tensor_get_dims(curves)[1], DFQ_TUNE_COUNT);
     ck_assert_int_eq(dfq_tuner_get_evaluations(tuner, &evals), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(evals)[0], 3);
+    ck_assert_int_eq(dfq_tuner_get_crossings(tuner, &crossings), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(crossings)[1], 3);
     ck_assert_int_eq(dfq_tuner_get_best(tuner, &best), DFQ_OK);
     ck_assert(best.last_step == 6 && best.held_out == 4 && best.best_kl <= best.last_kl);
     ck_assert_int_eq(dfq_tuner_show(tuner, 0), DFQ_OK);
@@ -55,6 +58,7 @@ START_TEST(test_whole_life)
     ck_assert_int_eq(dfq_tensor_get_dims(db)[0], 3);
     dfq_tensor_release(curves);
     dfq_tensor_release(evals);
+    dfq_tensor_release(crossings);
     dfq_tensor_release(db);
     dfqt_pair_end(&p);
     dfq_tuner_release(tuner); /* the last handle: it kept networks, images and context */
@@ -94,9 +98,9 @@ START_TEST(test_bad_arguments)
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
                      DFQ_E_UNSUPPORTED);
     newer.more = 0;
-    newer.o.reserved = 1;
+    newer.o.inundation = 1;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
-                     DFQ_E_UNSUPPORTED);
+                     DFQ_E_INVALID);
     ck_assert_ptr_null(tuner);
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, NULL, &tuner), DFQ_OK);
     ck_assert_int_eq(dfq_tuner_step(tuner, NULL), DFQ_E_INVALID);
@@ -104,6 +108,8 @@ START_TEST(test_bad_arguments)
     ck_assert_int_eq(dfq_tuner_run(NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_tuner_get_curves(tuner, NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_tuner_get_evaluations(NULL, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_crossings(tuner, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_crossings(NULL, &t), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_tuner_get_best(tuner, &best), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_tuner_estimate(tuner, &cost), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_tuner_save_checkpoint(tuner, NULL), DFQ_E_INVALID);

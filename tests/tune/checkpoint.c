@@ -42,6 +42,7 @@ START_TEST(test_resume_gives_the_same_bits)
     dfq_tensor *curves[2], *evals[2];
     uint64_t best[2], last[2];
     if (_i >= 4) o.rate = 0.03f; /* the best step is not the last one */
+    if (_i % 3 == 0) o.inundation = 0.02f;
     save_after(&o, mode, stops[_i]);
     for (int k = 0; k < 2; k++) {
         dfqt_pair p = dfqt_pair_new(1 + k, mode, 10);
@@ -89,6 +90,9 @@ START_TEST(test_foreign_checkpoints)
     refuse(&p, &o, DFQ_E_IO, path);
     save_after(&o, DFQI_MODE_PARITY, 6);
     other.head_weight = 9;
+    refuse(&p, &other, DFQ_E_INVALID, "other options");
+    other = o;
+    other.inundation = 0.01f;
     refuse(&p, &other, DFQ_E_INVALID, "other options");
     dfqi_tensor_f32(p.images)[5] += 0.5f;
     refuse(&p, &o, DFQ_E_INVALID, "other images");

@@ -46,6 +46,7 @@ START_TEST(test_options)
     REFUSE(weight_rate, -1.0f);
     REFUSE(step_rate, INFINITY);
     REFUSE(zero_rate, NAN);
+    REFUSE(inundation, 0.6f);
     REFUSE(temperature, 0.0f);
     REFUSE(kl_weight, -1.0f);
     REFUSE(head_weight, NAN);
@@ -54,7 +55,7 @@ START_TEST(test_options)
     o.milestones[1] = -1;
     refuse(&p, o, DFQ_E_INVALID, "milestones");
     o = dfqt_options(DFQI_MODE_PARITY);
-    o.optim = (dfqi_optim_kind)2;
+    o.optim = (dfqi_optim_kind)3;
     refuse(&p, o, DFQ_E_INVALID, "optimizer");
     o = dfqt_options(DFQI_MODE_PARITY);
     o.kl_weight = o.head_weight = 0;
@@ -155,10 +156,11 @@ static dfq_status life(dfq_context *ctx, void *arg)
     dfqt_pair p;
     dfqi_tune *t = NULL;
     dfqi_tune_cost cost;
-    dfq_tensor *curves = NULL, *evals = NULL, *db = NULL;
+    dfq_tensor *curves = NULL, *evals = NULL, *crossings = NULL, *db = NULL;
     dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
     dfq_status status;
     int32_t finished;
+    o.inundation = 0.01f;
     o.steps = 2;
     o.batch = 1;
     DFQI_TRY(dfqt_pair_make(ctx, DFQI_MODE_PARITY, 2, &p));
@@ -168,6 +170,7 @@ static dfq_status life(dfq_context *ctx, void *arg)
     DFQI_GOTO(dfqi_tune_save(t, path), out);
     DFQI_GOTO(dfqi_tune_curves(t, &curves), out);
     DFQI_GOTO(dfqi_tune_evals(t, &evals), out);
+    DFQI_GOTO(dfqi_tune_crossings(t, &crossings), out);
     dfqi_tune_release(t);
     t = NULL;
     DFQI_GOTO(dfqi_tune_new(p.teacher, p.student, p.images, &o, &t), out);
@@ -177,6 +180,7 @@ static dfq_status life(dfq_context *ctx, void *arg)
 out:
     dfqi_tensor_release(curves);
     dfqi_tensor_release(evals);
+    dfqi_tensor_release(crossings);
     dfqi_tensor_release(db);
     dfqi_tune_release(t);
     dfqt_pair_fini(&p);

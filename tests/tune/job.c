@@ -266,6 +266,98 @@ START_TEST(test_cancel)
 }
 END_TEST
 
+/* Codes of all quantized weights, one behind the other. */
+static int64_t codes_of(const dfqi_tune *t, float *codes)
+{
+    const dfqi_kernels *k = dfqi_kernels_get(t->ctx);
+    int64_t n = 0;
+    for (int32_t i = 0; i < t->n_items; i++) {
+        const dfqi_site *site = t->items[i].site;
+        const dfq_tensor *w = t->items[i].tensor, *col = NULL;
+        float step;
+        if (!site) continue;
+        int64_t rows = w->dims[0], cols = t->items[i].count / rows;
+        if (site->input >= 0) col = t->student->scheme.sites[site->input].step;
+        for (int64_t r = 0; r < rows; r++, n += cols) {
+            float *y = codes + n;
+            k->fq_weight(1, cols, site->bits, dfqi_tensor_f32(w) + r * cols,
+                         col ? dfqi_tensor_f32(col) : NULL,
+                         site->step ? dfqi_tensor_f32(site->step) + r : NULL, y, &step);
+            for (int64_t c = 0; c < cols; c++)
+                y[c] = rintf(y[c] * (col ? dfqi_tensor_f32(col)[c] : 1) / step);
+        }
+    }
+    return n;
+}
+
+/* A rate at which hardly any code would change: about the share changes, as counted, but for the
+ * cap of the first epoch (7 images, so 3 steps of 3). */
+START_TEST(test_inundation)
+{
+    enum { CODES = 20000 };
+    static float before[CODES], after[CODES];
+    dfqi_mode mode = _i ? DFQI_MODE_IMPROVED : DFQI_MODE_PARITY;
+    dfqt_pair p = dfqt_pair_new(2, mode, 10);
+    dfqi_tune_options o = dfqt_options(mode);
+    dfq_tensor *rows;
+    int32_t finished;
+    o.optim = DFQI_SGD;
+    o.schedule = DFQI_RATE_CONSTANT;
+    o.step_rate = o.zero_rate = 0;
+    o.rate = 1e-9f;
+    o.inundation = 0.02f;
+    o.eval_every = 50;
+    dfqi_tune *t = new_job(&p, &o);
+    for (int step = 0; step < 6; step++) {
+        int64_t n = codes_of(t, before), at = 0, above = 0;
+        ck_assert_int_le(n, CODES);
+        ck_assert_int_eq(dfqi_tune_step(t, &finished), DFQ_OK);
+        codes_of(t, after);
+        ck_assert_int_eq(dfqi_tune_crossings(t, &rows), DFQ_OK);
+        ck_assert_int_eq(rows->dims[0], 10); /* patches, 4 in each block, head */
+        const float *row = dfqi_tensor_f32(rows);
+        for (int i = 0; i < 10; i++, row += 3) {
+            int64_t changed = 0, count = (int64_t)row[2];
+            for (int64_t k = at; k < at + count; k++) changed += before[k] != after[k];
+            ck_assert_int_eq(changed, (int64_t)row[1]);
+            ck_assert(step > 2 || row[0] < 128);
+            above += row[0] > 128 && fabsf(row[1] / row[2] - 0.02f) < 0.01f;
+            at += count;
+        }
+        ck_assert_int_eq(at, n);
+        ck_assert(step < 3 ? above == 0 : above >= 8);
+        dfqi_tensor_release(rows);
+    }
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* rho falls with the rate; threads do not matter; without inundation nothing is counted. */
+START_TEST(test_inundation_schedule)
+{
+    dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
+    dfq_tensor *rows = NULL;
+    int32_t finished;
+    dfqi_tune *t = new_job(&p, &o);
+    ck_assert_int_eq(dfqi_tune_crossings(t, &rows), DFQ_E_INVALID);
+    dfqi_tune_release(t);
+    o.inundation = 0.02f;
+    o.milestones[0] = 2;
+    uint64_t bits = tune(&o, 1, DFQI_MODE_PARITY);
+    ck_assert_uint_eq(bits, tune(&o, 2, DFQI_MODE_PARITY));
+    ck_assert_uint_eq(bits, tune(&o, 3, DFQI_MODE_PARITY));
+    t = new_job(&p, &o);
+    for (int step = 0; step < 3; step++) {
+        ck_assert_int_eq(dfqi_tune_step(t, &finished), DFQ_OK);
+        ck_assert_float_eq_tol(t->inundation.rho, step < 2 ? 0.02f : 0.002f, 1e-8f);
+    }
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 /* Terms can be left out; 8 bits are close to the original, a network to itself entirely. */
 START_TEST(test_terms_and_errors)
 {
@@ -302,6 +394,8 @@ TCase *dfqt_job_case(void)
     tcase_add_test(t, test_rates);
     tcase_add_test(t, test_split);
     tcase_add_test(t, test_cancel);
+    tcase_add_loop_test(t, test_inundation, 0, 2);
+    tcase_add_test(t, test_inundation_schedule);
     tcase_add_test(t, test_terms_and_errors);
     return t;
 }
