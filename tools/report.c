@@ -170,8 +170,7 @@ static void similarity_card(FILE *f, const struct report *r)
     }
     fputs("</p><p class=\"sub\">How alike the heads of a block attend, from 0 to 1: the structural "
           "similarity of their attention maps, averaged over pairs of heads and over the images. "
-          "Real images make heads agree; noise does not. The nearer the images bring a block to 1, "
-          "the more they are like what the network was trained on.</p></div>\n",
+          "Real pictures have 0.52 on ViT-Tiny.</p></div>\n",
           f);
 }
 
