@@ -1,5 +1,6 @@
-/* Speed of every kernel slot of every table on one thread, at the shapes of ViT-Tiny: products in
- * GFLOPS and as a share of the FMA peak that the same run measures, the rest in elements a second.
+/* Speed of every kernel slot of every table on one thread, at the shapes of ViT-Tiny, and of
+ * ResNet-20, MobileNetV2 and a generator of images for convolutions: products in GFLOPS and as a
+ * share of the FMA peak that the same run measures, the rest in elements a second.
  * Usage: bench_kernels [name or part of a table]. Best of several runs; the machine should be idle.
  */
 #include <stdio.h>
@@ -18,6 +19,7 @@ typedef struct job {
     void (*run)(const dfqi_kernels *t, const struct job *j);
     int64_t m, n, k;
     double work;
+    int64_t stride; /* convolutions */
 } job;
 
 static float *buf[6]; /* each holds the largest operand; values in (0, 1) */
@@ -88,7 +90,7 @@ static void run_pack(const dfqi_kernels *t, const job *j)
 
 #define PRODUCT(name, fn, m, n, k)                                                                 \
     {                                                                                              \
-        name, fn, m, n, k, 2.0 * (m) * (n) * (k)                                                   \
+        name, fn, m, n, k, 2.0 * (m) * (n) * (k), 0                                                \
     }
 static const job products[] = {
     PRODUCT("qkv", run_packed, TOKENS, 3 * WIDTH, WIDTH),
@@ -104,6 +106,63 @@ static const job products[] = {
     PRODUCT("dW fc1", run_weight_grad, HIDDEN, WIDTH, BATCH_ROWS),
     PRODUCT("dW fc2", run_weight_grad, WIDTH, HIDDEN, BATCH_ROWS),
     PRODUCT("dW fc1, 197", run_weight_grad, HIDDEN, WIDTH, TOKENS),
+};
+
+/* Convolutions of one image of m x m pixels with 3 x 3 taps: k channels, n filters. */
+static dfqi_conv_shape conv_shape(const job *j)
+{
+    const int64_t out = (j->m - 1) / j->stride + 1;
+    return (dfqi_conv_shape){j->m, j->m, j->k, out, out, j->n, 3, 3, j->stride, 1, 1};
+}
+
+#define RUN_CONV(slot, ...)                                                                        \
+    static void run_##slot(const dfqi_kernels *t, const job *j)                                    \
+    {                                                                                              \
+        const dfqi_conv_shape s = conv_shape(j);                                                   \
+        t->slot(&s, __VA_ARGS__);                                                                  \
+    }
+RUN_CONV(conv, buf[0], buf[1], NULL, buf[2], buf[4])
+RUN_CONV(conv_dx, buf[0], buf[1], buf[2], buf[4])
+RUN_CONV(conv_dw, 1, 0, s.o, buf[0], buf[1], buf[2], buf[4])
+RUN_CONV(depthwise, buf[0], buf[1], NULL, buf[2], buf[4])
+RUN_CONV(depthwise_dx, buf[0], buf[1], buf[2], buf[4])
+RUN_CONV(depthwise_dw, 1, 0, s.o, buf[0], buf[1], buf[2], buf[4])
+
+static void run_conv_pack(const dfqi_kernels *t, const job *j)
+{
+    t->conv_pack(0, j->n, j->k, 9, buf[0], 9 * j->k, buf[2]);
+}
+
+static void run_conv_pack_dx(const dfqi_kernels *t, const job *j)
+{
+    t->conv_pack(1, j->n, j->k, 9, buf[0], 9 * j->k, buf[2]);
+}
+
+static void run_conv_unpack(const dfqi_kernels *t, const job *j)
+{
+    t->conv_unpack(j->n, j->k, 9, buf[0], buf[2]);
+}
+
+#define CONV(name, m, n, k, stride, out)                                                           \
+    {"conv, " name, run_conv, m, n, k, 18.0 * (out) * (out) * (n) * (k), stride},                  \
+        {"conv_dx, " name, run_conv_dx, m, n, k, 18.0 * (out) * (out) * (n) * (k), stride},        \
+    {                                                                                              \
+        "conv_dw, " name, run_conv_dw, m, n, k, 18.0 * (out) * (out) * (n) * (k), stride           \
+    }
+#define DEPTHWISE(name, m, n, stride, out)                                                         \
+    {"depthwise, " name, run_depthwise, m, n, n, 18.0 * (out) * (out) * (n), stride},              \
+        {"depthwise_dx, " name, run_depthwise_dx, m, n, n, 18.0 * (out) * (out) * (n), stride},    \
+    {                                                                                              \
+        "depthwise_dw, " name, run_depthwise_dw, m, n, n, 18.0 * (out) * (out) * (n), stride       \
+    }
+static const job convs[] = {
+    CONV("first", 32, 16, 3, 1, 32),          CONV("stage 1", 32, 16, 16, 1, 32),
+    CONV("to stage 2", 32, 32, 16, 2, 16),    CONV("stage 2", 16, 32, 32, 1, 16),
+    CONV("to stage 3", 16, 64, 32, 2, 8),     CONV("stage 3", 8, 64, 64, 1, 8),
+    CONV("generator 1", 16, 128, 128, 1, 16), CONV("generator 2", 32, 64, 128, 1, 32),
+    CONV("generator 3", 32, 3, 64, 1, 32),    CONV("wide", 7, 512, 512, 1, 7),
+    DEPTHWISE("early", 56, 144, 1, 56),       DEPTHWISE("stride", 56, 144, 2, 28),
+    DEPTHWISE("late", 7, 960, 1, 7),
 };
 
 /* The rest: m x n elements of the MLP or of one head. */
@@ -152,7 +211,7 @@ static void run_fq_bwd_columns(const dfqi_kernels *t, const job *j)
 
 #define ELEMENTS(name, fn, m, n)                                                                   \
     {                                                                                              \
-        name, fn, m, n, 0, 1.0 * (m) * (n)                                                         \
+        name, fn, m, n, 0, 1.0 * (m) * (n), 0                                                      \
     }
 static const job rest[] = {
     ELEMENTS("add", run_add, TOKENS, WIDTH),
@@ -178,9 +237,12 @@ static const job rest[] = {
     ELEMENTS("fq_weight", run_fq_weight, HIDDEN, WIDTH),
     ELEMENTS("transpose", run_transpose, TOKENS, TOKENS),
     /* One block of one image, all heads. */
-    {"pack, transposed", run_pack, TOKENS, TOKENS, HEAD, 1.0 * TOKENS *HEAD},
-    {"inter_head", run_inter_head, TOKENS, TOKENS, HEADS, 1.0 * HEADS *TOKENS *TOKENS},
-    {"head_ssim", run_head_ssim, TOKENS, HEAD, HEADS, 1.0 * HEADS *TOKENS *HEAD},
+    {"pack, transposed", run_pack, TOKENS, TOKENS, HEAD, 1.0 * TOKENS *HEAD, 0},
+    {"inter_head", run_inter_head, TOKENS, TOKENS, HEADS, 1.0 * HEADS *TOKENS *TOKENS, 0},
+    {"head_ssim", run_head_ssim, TOKENS, HEAD, HEADS, 1.0 * HEADS *TOKENS *HEAD, 0},
+    {"conv_pack", run_conv_pack, 64, 64, 64, 9.0 * 64 * 64, 0},
+    {"conv_pack, dx", run_conv_pack_dx, 64, 64, 64, 9.0 * 64 * 64, 0},
+    {"conv_unpack", run_conv_unpack, 64, 64, 64, 9.0 * 64 * 64, 0},
 };
 
 static bool fill_buffers(void)
@@ -195,17 +257,22 @@ static bool fill_buffers(void)
     return true;
 }
 
-static void measure(const dfqi_kernels *t, double peak)
+static void measure_products(const dfqi_kernels *t, double peak, const job *jobs, size_t n)
 {
-    printf("%s\n", t->name);
-    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
-        const job *j = &products[i];
+    for (const job *j = jobs; j < jobs + n; j++) {
         double rate = j->work / seconds(t, j);
         printf("  %-20s %4d x %4d x %4d %8.1f GFLOPS", j->name, (int)j->m, (int)j->n, (int)j->k,
                1e-9 * rate);
         if (peak > 0.0) printf(" %5.1f %%", 100.0 * rate / peak);
         printf("\n");
     }
+}
+
+static void measure(const dfqi_kernels *t, double peak)
+{
+    printf("%s\n", t->name);
+    measure_products(t, peak, products, sizeof products / sizeof *products);
+    measure_products(t, peak, convs, sizeof convs / sizeof *convs);
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
         const job *j = &rest[i];
         double s = seconds(t, j);

@@ -27,6 +27,7 @@ typedef enum dfqi_op_kind {
     DFQI_OP_MATMUL_TN,
     /* convolution */
     DFQI_OP_CONV_PACK,
+    DFQI_OP_CONV_UNPACK,
     DFQI_OP_CONV,
     DFQI_OP_CONV_DX,
     DFQI_OP_CONV_DW,

@@ -11,8 +11,6 @@
 /* attr of conv, conv_dx and conv_dw: i = stride, pad, dilation, groups; conv_dx: Y, X of x */
 enum { STRIDE, PAD, DILATION, GROUPS, IN_Y, IN_X, LIMIT = 64 };
 
-enum { PANEL = 16 };
-
 /* x[.,Y,X,C], w, y[.,Y',X',O] */
 static dfqi_conv_shape shape_of(const dfqi_attr *a, const int64_t *x, const int64_t *w,
                                 const int64_t *y)
@@ -58,7 +56,7 @@ static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
     int64_t packed;
     if (w->batched || w->rank != 4) return dfqi_bad_shape(g, n, 0, "unbatched [O,C,kh,kw]");
     /* rounding up to whole panels at most multiplies by the panel */
-    if (!dfqi_mul_i64(dfqi_value_count(w), PANEL, &packed))
+    if (!dfqi_mul_i64(dfqi_value_count(w), DFQI_CONV_PANEL, &packed))
         return dfqi_bad_shape(g, n, 0, "a weight that fits in memory");
     int64_t columns = pack_columns(&n->attr, w->dims);
     packed = (int64_t)dfqi_conv_packed_floats(columns, w->dims[0] * w->dims[1] / columns,
@@ -69,28 +67,51 @@ static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
 
 static int64_t pack_blocks(const dfqi_run *r)
 {
-    return (pack_columns(r->attr, r->in[0].dims) + PANEL - 1) / PANEL;
+    return (pack_columns(r->attr, r->in[0].dims) + DFQI_CONV_PANEL - 1) / DFQI_CONV_PANEL;
 }
 
 static void pack_run(const dfqi_run *r)
 {
     const int64_t *w = r->in[0].dims;
-    int64_t columns = pack_columns(r->attr, w), first = r->block * PANEL, taps = w[2] * w[3];
-    int64_t n = columns - first < PANEL ? columns - first : PANEL, next = w[1] * taps;
+    int64_t columns = pack_columns(r->attr, w), first = r->block * DFQI_CONV_PANEL,
+            taps = w[2] * w[3];
+    int64_t n = columns - first < DFQI_CONV_PANEL ? columns - first : DFQI_CONV_PANEL,
+            next = w[1] * taps;
     int trans = r->attr->i[0] != 0;
     r->k->conv_pack(trans, trans ? w[0] : n, trans ? n : w[1], taps,
                     r->in[0].data + first * (trans ? taps : next), next,
                     r->out[0].data + first * (r->in[0].count / columns));
 }
 
+/* -- unpacking: operands packed, w ------------------------------------------------------------- */
+
+static dfq_status unpack_shape(dfqi_graph *g, dfqi_node *n)
+{
+    dfqi_out_like(g, n, 0, n->in[1]);
+    return DFQ_OK;
+}
+
+static int64_t unpack_blocks(const dfqi_run *r)
+{
+    return (r->out[0].dims[0] + DFQI_CONV_PANEL - 1) / DFQI_CONV_PANEL;
+}
+
+static void unpack_run(const dfqi_run *r)
+{
+    const int64_t *w = r->out[0].dims;
+    int64_t first = r->block * DFQI_CONV_PANEL, filter = r->out[0].count / w[0];
+    int64_t n = w[0] - first < DFQI_CONV_PANEL ? w[0] - first : DFQI_CONV_PANEL;
+    r->k->conv_unpack(n, w[1], w[2] * w[3], r->in[0].data + first * filter,
+                      r->out[0].data + first * filter);
+}
+
 /* -- forward: operands x, w, packed w, b ------------------------------------------------------- */
 
-/* The padded image and the sums that conv_dw keeps must be small enough for plain arithmetic. */
+/* The padded image must be small enough for plain arithmetic. */
 static bool fits(const dfqi_value *x, const dfqi_value *w, const dfqi_attr *a)
 {
     int64_t rest = 2 * a->i[PAD] + DFQI_CONV_KERNEL * a->i[DILATION], y = x->dims[1] + rest, n;
-    return dfqi_mul_i64(y, x->dims[2] + rest, &n) && dfqi_mul_i64(n, x->dims[3] + w->dims[0], &n) &&
-           dfqi_mul_i64(n, 2 * DFQI_CONV_ROWS * DFQI_CONV_KERNEL, &n);
+    return dfqi_mul_i64(y, x->dims[2] + rest, &n) && dfqi_mul_i64(n, x->dims[3] + w->dims[0], &n);
 }
 
 static bool within(int64_t v, int64_t lowest)
@@ -166,7 +187,10 @@ static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[1] || want[3]) {
         dfqi_id parts = dfqi_make(g, DFQI_OP_CONV_DW, &n->attr, 3, (dfqi_id[]){x, w, dy});
         dfqi_id bias = dfqi_graph_output(g, parts, 1);
-        if (want[1]) din[1] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &parts);
+        if (want[1]) {
+            dfqi_id sum = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &parts);
+            din[1] = dfqi_make(g, DFQI_OP_CONV_UNPACK, NULL, 2, (dfqi_id[]){sum, w});
+        }
         if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
     }
 }
@@ -201,19 +225,21 @@ static double conv_dx_macs(const dfqi_graph *g, const dfqi_node *n)
     return macs_of(g, n->in[1], n->in[0]);
 }
 
-/* -- gradient to weight and bias: operands x, w, dy; outputs [parts,O,C,kh,kw] and [parts,O] ---- */
+/* -- gradient to weight and bias: operands x, w, dy; outputs [parts, packed] and [parts,O] ------ */
 
 /* Filters of one block, and blocks that cover all of them. */
-static int64_t row_blocks(int64_t o)
+enum { DW_FILTERS = 2 * DFQI_CONV_PANEL };
+
+static int64_t filter_blocks(int64_t o)
 {
-    return (o + DFQI_CONV_ROWS - 1) / DFQI_CONV_ROWS;
+    return (o + DW_FILTERS - 1) / DW_FILTERS;
 }
 
-/* Wide weights have blocks enough in their rows: then there are few parts, for they take memory. */
+/* Many filters make blocks enough: then there are few parts, for they take memory. */
 static int64_t part_count(int64_t batch, int64_t o)
 {
     enum { BLOCKS = 32 };
-    int64_t parts = BLOCKS / row_blocks(o);
+    int64_t parts = BLOCKS / filter_blocks(o);
     return parts < 1 ? 1 : parts < batch ? parts : batch;
 }
 
@@ -221,33 +247,34 @@ static dfq_status conv_dw_shape(dfqi_graph *g, dfqi_node *n)
 {
     const int64_t *w = dfqi_in(g, n, 1)->dims;
     int64_t parts = part_count(g->batch, w[0]);
-    dfqi_out(g, n, 0, 0, 5, (int64_t[]){parts, w[0], w[1], w[2], w[3]});
+    int64_t packed = (int64_t)dfqi_conv_packed_floats(w[0], w[1], w[2] * w[3]);
+    dfqi_out(g, n, 0, 0, 2, (int64_t[]){parts, packed});
     dfqi_out(g, n, 1, 0, 2, (int64_t[]){parts, w[0]});
     return DFQ_OK;
 }
 
-/* For each part: the row blocks, and one for the bias. */
+/* For each part: those of the filters, and one for the bias. */
 static int64_t conv_dw_blocks(const dfqi_run *r)
 {
     int64_t o = r->in[1].dims[0];
-    return part_count(r->batch, o) * (row_blocks(o) + 1);
+    return part_count(r->batch, o) * (filter_blocks(o) + 1);
 }
 
 static void conv_dw_run(const dfqi_run *r)
 {
     const dfqi_conv_shape s = shape_of(r->attr, r->in[0].dims, r->in[1].dims, r->in[2].dims);
     int64_t in = s.in_y * s.in_x * s.c, pixels = s.out_y * s.out_x, filter = r->in[1].count / s.o;
-    int64_t parts = part_count(r->batch, s.o), part = r->block / (row_blocks(s.o) + 1);
+    int64_t blocks = filter_blocks(s.o) + 1, parts = r->out[0].dims[0], part = r->block / blocks;
     int64_t image = part * r->batch / parts, images = (part + 1) * r->batch / parts - image;
-    int64_t first = r->block % (row_blocks(s.o) + 1) * DFQI_CONV_ROWS;
+    int64_t first = r->block % blocks * DW_FILTERS, packed = r->out[0].dims[1];
     const float *x = r->in[0].data + image * in, *dy = r->in[2].data + image * pixels * s.o;
     if (first >= s.o) {
         if (r->out[1].data) r->k->col_sum(images * pixels, s.o, dy, 0, r->out[1].data + part * s.o);
         return;
     }
-    int64_t n = s.o - first < DFQI_CONV_ROWS ? s.o - first : DFQI_CONV_ROWS;
+    int64_t n = s.o - first < DW_FILTERS ? s.o - first : DW_FILTERS;
     (r->attr->i[GROUPS] == 1 ? r->k->conv_dw : r->k->depthwise_dw)(
-        &s, images, first, n, x, dy, r->out[0].data + (part * s.o + first) * filter, r->scratch);
+        &s, images, first, n, x, dy, r->out[0].data + part * packed + first * filter, r->scratch);
 }
 
 static int64_t conv_dw_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
@@ -306,6 +333,7 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
 
 const dfqi_op dfqi_ops_conv[] = {
     {"conv_pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
+    {"conv_unpack", 2, 2, 1, 0, unpack_shape, unpack_run, NULL, NULL, NULL, unpack_blocks},
     {"conv", 3, 4, 1, 0, conv_shape, conv_run, conv_grad, conv_macs, conv_scratch, NULL},
     {"conv_dx", 3, 3, 1, 0, conv_dx_shape, conv_dx_run, NULL, conv_dx_macs, conv_dx_scratch, NULL},
     {"conv_dw", 3, 3, 2, DFQI_OPF_WHOLE, conv_dw_shape, conv_dw_run, NULL, conv_dw_macs,

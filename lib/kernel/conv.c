@@ -4,7 +4,7 @@
 
 size_t dfqi_conv_packed_floats(int64_t o, int64_t c, int64_t taps)
 {
-    return (size_t)((o + 15) / 16 * 16 * c * taps);
+    return (size_t)((o + DFQI_CONV_PANEL - 1) / DFQI_CONV_PANEL * DFQI_CONV_PANEL * c * taps);
 }
 
 static int64_t band_floats(int back, const dfqi_conv_shape *s, int64_t channels)
@@ -16,8 +16,6 @@ static int64_t band_floats(int back, const dfqi_conv_shape *s, int64_t channels)
 
 size_t dfqi_conv_scratch(const dfqi_conv_shape *s)
 {
-    /* conv_dw adds up [taps, c, DFQI_CONV_ROWS] beside the band that it reads */
-    int64_t sums = s->kernel_y * s->kernel_x * s->c * DFQI_CONV_ROWS;
-    int64_t forward = band_floats(0, s, s->c) + sums, back = band_floats(1, s, s->o);
+    int64_t forward = band_floats(0, s, s->c), back = band_floats(1, s, s->o);
     return (size_t)(forward > back ? forward : back);
 }

@@ -34,10 +34,10 @@ typedef struct dfqi_conv_shape {
 
 enum {
     DFQI_CONV_KERNEL = 16, /* taps along an axis */
-    DFQI_CONV_ROWS = 32    /* filters of one call of conv_dw */
+    DFQI_CONV_PANEL = 16   /* filters of a panel of packed weights */
 };
 
-/* Floats that `conv_pack` writes: panels of 16 filters. */
+/* Floats that `conv_pack` writes. */
 size_t dfqi_conv_packed_floats(int64_t o, int64_t c, int64_t taps);
 /* Floats of scratch that each convolution slot needs for this shape. */
 size_t dfqi_conv_scratch(const dfqi_conv_shape *s);
@@ -88,17 +88,20 @@ typedef struct dfqi_kernels {
 
     /* Weights w[o, c, taps], `next` floats from one filter to the next, in panels of 16 filters,
      * padded with zeros: out[i / 16][t][j][i % 16] = w[i][j][t]. trans, for conv_dx: panels of 16
-     * channels, out[j / 16][t][i][j % 16] = w[i][j][t]. For the depthwise slots: c is 1. */
+     * channels, taps backwards, out[j / 16][taps - 1 - t][i][j % 16] = w[i][j][t]. For the
+     * depthwise slots: c is 1, no trans. */
     void (*conv_pack)(int trans, int64_t o, int64_t c, int64_t taps, const float *w, int64_t next,
                       float *out);
+    /* Back from panels (no trans) to w[o, c, taps]. */
+    void (*conv_unpack)(int64_t o, int64_t c, int64_t taps, const float *packed, float *w);
     /* y[out_y, out_x, o] = convolution + bias[o] (NULL: 0). */
     void (*conv)(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
                  float *y, float *scratch);
     /* dx[in_y, in_x, c] from dy[out_y, out_x, o], weights packed with trans. */
     void (*conv_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
                     float *scratch);
-    /* dw[n, c, taps] of the filters first .. first + n, summed over `images` images x and dy in
-     * order; n is at most DFQI_CONV_ROWS. */
+    /* The weight gradient of filters first .. first + n in panels, first a multiple of 16, summed
+     * over `images` images x and dy in order. */
     void (*conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                     const float *x, const float *dy, float *dw, float *scratch);
     /* The same with one filter for each channel (o = c): w[c, 1, taps]. */

@@ -161,11 +161,14 @@ static void check_dw(const dfqi_kernels *t, pool *p, int depthwise)
         problem q = problem_make(p, round, depthwise);
         float *dw = pool_take(p, q.nw, 0.0f, 1.0f);
         int64_t filter = q.inner * q.taps;
-        for (int64_t first = 0; first < q.s.o; first += DFQI_CONV_ROWS) {
-            int64_t n = q.s.o - first < DFQI_CONV_ROWS ? q.s.o - first : DFQI_CONV_ROWS;
+        float *packed = pool_take(p, dfqi_conv_packed_floats(q.s.o, q.inner, q.taps), 0.0f, 1.0f);
+        for (int64_t first = 0, n; first < q.s.o; first += n) {
+            n = round & 1 ? 16 : 48;
+            if (n > q.s.o - first) n = q.s.o - first;
             (depthwise ? t->depthwise_dw : t->conv_dw)(&q.s, q.images, first, n, q.x, q.dy,
-                                                       dw + first * filter, q.scratch);
+                                                       packed + first * filter, q.scratch);
         }
+        reference()->conv_unpack(q.s.o, q.inner, q.taps, packed, dw);
         check_sums(&q, q.nw, dw, q.dw, NULL, q.images * q.s.out_y * q.s.out_x, "conv_dw");
         problem_end(&q);
         pool_end(p);
@@ -216,7 +219,7 @@ static void slot_conv_pack(const dfqi_kernels *t, pool *p)
             for (int64_t j = 0; j < c; j++)
                 for (int64_t k = 0; k < taps; k++)
                     if (trans)
-                        want[j / 16 * taps * o * 16 + k * o * 16 + i * 16 + j % 16] =
+                        want[j / 16 * taps * o * 16 + (taps - 1 - k) * o * 16 + i * 16 + j % 16] =
                             w[i * next + j * taps + k];
                     else
                         want[i / 16 * taps * c * 16 + k * c * 16 + j * 16 + i % 16] =
@@ -227,6 +230,23 @@ static void slot_conv_pack(const dfqi_kernels *t, pool *p)
     }
 }
 
-const slot_test conv_slots[] = {SLOT(conv_pack),    SLOT(conv),      SLOT(conv_dx),
-                                SLOT(conv_dw),      SLOT(depthwise), SLOT(depthwise_dx),
-                                SLOT(depthwise_dw), {NULL, 0, NULL}};
+static void slot_conv_unpack(const dfqi_kernels *t, pool *p)
+{
+    for (int round = 0; round < N_ROUNDS; round++) {
+        int64_t o = pool_extent(p, 1, 50), c = pool_extent(p, 1, 50), taps = pool_extent(p, 1, 26);
+        size_t n = (size_t)(o * c * taps), size = dfqi_conv_packed_floats(o, c, taps);
+        float *packed = pool_take(p, size, -1.0f, 1.0f), *again = pool_copy(p, size, packed);
+        float *w = pool_take(p, n, -1.0f, 1.0f);
+        t->conv_unpack(o, c, taps, packed, w);
+        reference()->conv_pack(0, o, c, taps, w, c * taps, again);
+        for (int64_t i = o; i % 16 != 0; i++) /* what was in the padding is gone */
+            for (int64_t k = 0; k < c * taps; k++)
+                packed[i / 16 * taps * c * 16 + k * 16 + i % 16] = 0.0f;
+        check_close(size, again, packed, 0.0, "conv_unpack");
+        pool_end(p);
+    }
+}
+
+const slot_test conv_slots[] = {SLOT(conv_pack),    SLOT(conv_unpack),  SLOT(conv),
+                                SLOT(conv_dx),      SLOT(conv_dw),      SLOT(depthwise),
+                                SLOT(depthwise_dx), SLOT(depthwise_dw), {NULL, 0, NULL}};

@@ -19,8 +19,16 @@ void dfqi_ref_conv_pack(int trans, int64_t o, int64_t c, int64_t taps, const flo
         for (int64_t j = 0; j < c; j++)
             for (int64_t t = 0; t < taps; t++) {
                 int64_t column = trans ? j : i, row = trans ? i : j;
-                out[packed_at(taps, rows, t, row, column)] = w[i * next + j * taps + t];
+                out[packed_at(taps, rows, trans ? taps - 1 - t : t, row, column)] =
+                    w[i * next + j * taps + t];
             }
+}
+
+void dfqi_ref_conv_unpack(int64_t o, int64_t c, int64_t taps, const float *packed, float *w)
+{
+    for (int64_t i = 0; i < o; i++)
+        for (int64_t j = 0; j < c; j++)
+            for (int64_t t = 0; t < taps; t++) *w++ = packed[packed_at(taps, c, t, j, i)];
 }
 
 /* The row or column of x that output i reads through tap u; -1: padding. */
@@ -54,19 +62,20 @@ static float output_at(const dfqi_conv_shape *s, const float *x, const float *pa
     return (float)sum;
 }
 
-/* Output channels first .. first + n read input channel c; in the packed weights it is column c. */
-static float input_at(const dfqi_conv_shape *s, const float *dy, const float *packed, int64_t first,
-                      int64_t n, int64_t i, int64_t j, int64_t c)
+/* Output channels first .. first + n read input channel c, column c of the packed weights. */
+static float input_at(const dfqi_conv_shape *s, int flipped, const float *dy, const float *packed,
+                      int64_t first, int64_t n, int64_t i, int64_t j, int64_t c)
 {
     int64_t taps = s->kernel_y * s->kernel_x;
     double sum = 0;
     for (int64_t u = 0; u < s->kernel_y; u++)
         for (int64_t v = 0; v < s->kernel_x; v++) {
             int64_t y = reader(s, i, u, s->out_y), z = reader(s, j, v, s->out_x);
+            int64_t t = flipped ? taps - 1 - (u * s->kernel_x + v) : u * s->kernel_x + v;
             if (y < 0 || z < 0) continue;
             for (int64_t o = 0; o < n; o++)
                 sum += (double)dy[(y * s->out_x + z) * s->o + first + o] *
-                       (double)packed[packed_at(taps, n, u * s->kernel_x + v, o, c)];
+                       (double)packed[packed_at(taps, n, t, o, c)];
         }
     return (float)sum;
 }
@@ -104,8 +113,8 @@ static void backward(const dfqi_conv_shape *s, int depthwise, const float *dy, c
     for (int64_t i = 0; i < s->in_y; i++)
         for (int64_t j = 0; j < s->in_x; j++)
             for (int64_t c = 0; c < s->c; c++)
-                dx[(i * s->in_x + j) * s->c + c] =
-                    input_at(s, dy, packed, depthwise ? c : 0, depthwise ? 1 : s->o, i, j, c);
+                dx[(i * s->in_x + j) * s->c + c] = input_at(
+                    s, !depthwise, dy, packed, depthwise ? c : 0, depthwise ? 1 : s->o, i, j, c);
 }
 
 void dfqi_ref_conv(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
@@ -122,15 +131,25 @@ void dfqi_ref_conv_dx(const dfqi_conv_shape *s, const float *dy, const float *pa
     backward(s, 0, dy, packed, dx);
 }
 
+/* The gradient of filters first .. first + n in panels. */
+static void weights(const dfqi_conv_shape *s, int depthwise, int64_t images, int64_t first,
+                    int64_t n, const float *x, const float *dy, float *dw)
+{
+    int64_t taps = s->kernel_y * s->kernel_x, rows = depthwise ? 1 : s->c;
+    memset(dw, 0, dfqi_conv_packed_floats(n, rows, taps) * sizeof *dw);
+    for (int64_t o = 0; o < n; o++)
+        for (int64_t c = 0; c < rows; c++)
+            for (int64_t t = 0; t < taps; t++)
+                dw[packed_at(taps, rows, t, c, o)] =
+                    weight_at(s, images, x, dy, first + o, depthwise ? first + o : c,
+                              t / s->kernel_x, t % s->kernel_x);
+}
+
 void dfqi_ref_conv_dw(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                       const float *x, const float *dy, float *dw, float *scratch)
 {
     (void)scratch;
-    for (int64_t o = 0; o < n; o++)
-        for (int64_t c = 0; c < s->c; c++)
-            for (int64_t u = 0; u < s->kernel_y; u++)
-                for (int64_t v = 0; v < s->kernel_x; v++)
-                    *dw++ = weight_at(s, images, x, dy, first + o, c, u, v);
+    weights(s, 0, images, first, n, x, dy, dw);
 }
 
 void dfqi_ref_depthwise(const dfqi_conv_shape *s, const float *x, const float *packed,
@@ -151,8 +170,5 @@ void dfqi_ref_depthwise_dw(const dfqi_conv_shape *s, int64_t images, int64_t fir
                            const float *x, const float *dy, float *dw, float *scratch)
 {
     (void)scratch;
-    for (int64_t c = first; c < first + n; c++)
-        for (int64_t u = 0; u < s->kernel_y; u++)
-            for (int64_t v = 0; v < s->kernel_x; v++)
-                *dw++ = weight_at(s, images, x, dy, c, c, u, v);
+    weights(s, 1, images, first, n, x, dy, dw);
 }

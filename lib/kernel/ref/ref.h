@@ -15,6 +15,7 @@ void dfqi_ref_gemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_t l
 
 void dfqi_ref_conv_pack(int trans, int64_t o, int64_t c, int64_t taps, const float *w, int64_t next,
                         float *out);
+void dfqi_ref_conv_unpack(int64_t o, int64_t c, int64_t taps, const float *packed, float *w);
 void dfqi_ref_conv(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
                    float *y, float *scratch);
 void dfqi_ref_conv_dx(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,

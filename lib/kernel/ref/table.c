@@ -9,6 +9,7 @@ const dfqi_kernels dfqi_kernels_ref = {
     .gemm_packed = dfqi_ref_gemm_packed,
     .gemm_nt = dfqi_ref_gemm_nt,
     .conv_pack = dfqi_ref_conv_pack,
+    .conv_unpack = dfqi_ref_conv_unpack,
     .conv = dfqi_ref_conv,
     .conv_dx = dfqi_ref_conv_dx,
     .conv_dw = dfqi_ref_conv_dw,

@@ -5,6 +5,14 @@
 void ISA(fill)(dfqi_kernels *t)
 {
     t->pack = ISA(pack);
+    t->conv_pack = ISA(conv_pack);
+    t->conv_unpack = ISA(conv_unpack);
+    t->conv = ISA(conv);
+    t->conv_dx = ISA(conv_dx);
+    t->conv_dw = ISA(conv_dw);
+    t->depthwise = ISA(depthwise);
+    t->depthwise_dx = ISA(depthwise_dx);
+    t->depthwise_dw = ISA(depthwise_dw);
     t->add = ISA(add);
     t->axpy = ISA(axpy);
     t->scale = ISA(scale);

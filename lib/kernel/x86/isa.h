@@ -11,6 +11,22 @@
 
 void ISA(pack)(int trans, int64_t k, int64_t n, const float *b, int64_t ldb, float *out);
 
+void ISA(conv_pack)(int trans, int64_t o, int64_t c, int64_t taps, const float *w, int64_t next,
+                    float *out);
+void ISA(conv_unpack)(int64_t o, int64_t c, int64_t taps, const float *packed, float *w);
+void ISA(conv)(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
+               float *y, float *scratch);
+void ISA(conv_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                  float *scratch);
+void ISA(conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                  const float *x, const float *dy, float *dw, float *scratch);
+void ISA(depthwise)(const dfqi_conv_shape *s, const float *x, const float *packed,
+                    const float *bias, float *y, float *scratch);
+void ISA(depthwise_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                       float *scratch);
+void ISA(depthwise_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                       const float *x, const float *dy, float *dw, float *scratch);
+
 void ISA(add)(size_t n, const float *a, const float *b, float *y);
 void ISA(axpy)(size_t n, float alpha, const float *x, float *y);
 void ISA(scale)(size_t n, float alpha, const float *x, float *y);

@@ -1,0 +1,158 @@
+/* Convolution and its gradient to the input: tiles of neighbouring pixels times one or two panels
+ * of 16 columns stay in registers while the taps pass by. Each output sums over taps and channels
+ * in one order, whatever the tile. */
+#include "kernel/x86/conv_walk.h"
+#include "kernel/x86/isa.h"
+#include "kernel/x86/repeat.h"
+#include "kernel/x86/vec.h"
+
+/* `pixels` from number `first` of the row on; `lanes` columns of the last panel exist. */
+typedef struct tile {
+    const conv_row *row;
+    int64_t first;
+    const float *weights, *bias; /* of the first panel */
+    int64_t panel;               /* floats to the next panel of weights */
+    int64_t lanes;
+    float *out;
+} tile;
+
+/* What a tile does for pixel p, with one panel (sums a) or two (sums a and b). */
+#define BEGIN_1(p) vf a##p = bias;
+#define BEGIN_2(p) vf a##p = bias, b##p = bias_b;
+#define STEP_1(p)  a##p = vf_fma(vf_set(x[(p)*step]), weight, a##p);
+#define STEP_2(p)                                                                                  \
+    {                                                                                              \
+        const vf one = vf_set(x[(p)*step]);                                                        \
+        a##p = vf_fma(one, weight, a##p);                                                          \
+        b##p = vf_fma(one, weight_b, b##p);                                                        \
+    }
+#define END_1(p) vf_store_tail(t->out + (p)*r->out_step, t->lanes, a##p);
+#define END_2(p)                                                                                   \
+    vf_store(t->out + (p)*r->out_step, a##p);                                                      \
+    vf_store_tail(t->out + (p)*r->out_step + VF, t->lanes, b##p);
+#define BIAS_1 const vf bias = t->bias ? vf_load_n(t->bias, t->lanes) : vf_set(0.0f);
+#define BIAS_2                                                                                     \
+    const vf bias = t->bias ? vf_load(t->bias) : vf_set(0.0f);                                     \
+    const vf bias_b = t->bias ? vf_load_n(t->bias + VF, t->lanes) : vf_set(0.0f);
+#define WEIGHT_1 const vf weight = vf_load(w);
+#define WEIGHT_2                                                                                   \
+    const vf weight = vf_load(w);                                                                  \
+    const vf weight_b = vf_load(w + panel);
+
+/* P pixels, V panels: P * V sums, V weights and a broadcast fit in the registers. */
+#define TILE(P, V)                                                                                 \
+    static void tile_##P##_##V(const tile *t)                                                      \
+    {                                                                                              \
+        const conv_row *r = t->row;                                                                \
+        const int64_t step = r->in_step;                                                           \
+        const int64_t panel = t->panel;                                                            \
+        BIAS_##V REPEAT_##P(BEGIN_##V);                                                            \
+        (void)panel;                                                                               \
+        for (int32_t s = 0; s < r->n; s++) {                                                       \
+            const float *x = r->in[s] + t->first * step;                                           \
+            const float *w = t->weights + r->weight[s] * VF;                                       \
+            const float *end = w + r->length[s] * VF;                                              \
+            for (; w < end; w += VF, x++) {                                                        \
+                WEIGHT_##V REPEAT_##P(STEP_##V)                                                    \
+            }                                                                                      \
+        }                                                                                          \
+        REPEAT_##P(END_##V)                                                                        \
+    }
+
+typedef void (*tile_fn)(const tile *t);
+
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+TILE(5, 1)
+TILE(6, 1)
+#if defined(__AVX512F__)
+TILE(7, 1)
+TILE(8, 1)
+TILE(9, 1)
+TILE(10, 1)
+TILE(11, 1)
+TILE(12, 1)
+TILE(13, 1)
+TILE(14, 1)
+TILE(15, 1)
+TILE(16, 1)
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2)
+TILE(4, 2)
+TILE(5, 2)
+TILE(6, 2)
+TILE(7, 2)
+TILE(8, 2)
+TILE(9, 2)
+TILE(10, 2)
+TILE(11, 2)
+TILE(12, 2)
+enum { PANELS = 2 };
+#else
+enum { PANELS = 1 };
+#endif
+
+static const tile_fn tiles_1[] = {
+    tile_1_1,  tile_2_1,  tile_3_1,  tile_4_1,  tile_5_1,  tile_6_1,
+#if defined(__AVX512F__)
+    tile_7_1,  tile_8_1,  tile_9_1,  tile_10_1, tile_11_1, tile_12_1,
+    tile_13_1, tile_14_1, tile_15_1, tile_16_1,
+#endif
+};
+#if defined(__AVX512F__)
+static const tile_fn tiles_2[] = {
+    tile_1_2, tile_2_2, tile_3_2, tile_4_2,  tile_5_2,  tile_6_2,
+    tile_7_2, tile_8_2, tile_9_2, tile_10_2, tile_11_2, tile_12_2,
+};
+#endif
+
+/* Columns first .. of a row, up to PANELS panels, in tiles of about the same size. */
+static void row(const conv_walk *q, const conv_row *r, int64_t first)
+{
+    const int64_t left = q->columns - first;
+    const tile_fn *tiles = tiles_1;
+    int64_t most = sizeof tiles_1 / sizeof *tiles_1;
+    int64_t panels = 1;
+#if defined(__AVX512F__)
+    if (left > VF) {
+        tiles = tiles_2;
+        most = sizeof tiles_2 / sizeof *tiles_2;
+        panels = 2;
+    }
+#endif
+    const int64_t panel = q->y.kernel * q->x.kernel * q->depth * VF;
+    tile t = {.row = r,
+              .weights = q->weights + first / VF * panel,
+              .bias = q->bias ? q->bias + first : NULL,
+              .panel = panel,
+              .lanes = conv_min(left - (panels - 1) * VF, VF)};
+    const int64_t n = (r->pixels + most - 1) / most;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t end = (i + 1) * r->pixels / n;
+        t.out = r->out + t.first * r->out_step + first;
+        tiles[end - t.first - 1](&t);
+        t.first = end;
+    }
+}
+
+void ISA(conv)(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
+               float *y, float *scratch)
+{
+    conv_walk q = conv_walk_make(0, 0, s, x, scratch);
+    q.weights = packed;
+    q.bias = bias;
+    q.out = y;
+    conv_walk_rows(&q, (int64_t)PANELS * VF, row);
+}
+
+void ISA(conv_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                  float *scratch)
+{
+    conv_walk q = conv_walk_make(1, 0, s, dy, scratch);
+    q.weights = packed;
+    q.out = dx;
+    conv_walk_rows(&q, (int64_t)PANELS * VF, row);
+}

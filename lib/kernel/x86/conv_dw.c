@@ -1,0 +1,179 @@
+/* The weight gradient of a convolution: sums of outer products of pixels of x and dy. The sums of
+ * some rows of weights and one or two panels of filters stay in registers while the pixels of a
+ * band pass by; they are added up in the packed gradient band after band. */
+#include "kernel/x86/conv_walk.h"
+#include "kernel/x86/isa.h"
+#include "kernel/x86/repeat.h"
+#include "kernel/x86/vec.h"
+
+/* Pixels of x and dy that meet, and the sums: rows of weights, panels `panel` floats apart, of the
+ * last one `lanes` columns exist. */
+typedef struct tile {
+    int64_t rows, pixels;
+    const float *x, *dy;
+    int64_t x_row, x_pixel, dy_row, dy_pixel; /* floats from one to the next */
+    float *sum;
+    int64_t panel, lanes;
+} tile;
+
+/* What a tile does for row q of weights, with one panel (sums a) or two (sums a and b). */
+#define BEGIN_1(q) vf a##q = vf_load(t->sum + (q)*VF);
+#define BEGIN_2(q) BEGIN_1(q) vf b##q = vf_load(t->sum + t->panel + (q)*VF);
+#define STEP_1(q)  a##q = vf_fma(vf_set(x[q]), d, a##q);
+#define STEP_2(q)                                                                                  \
+    {                                                                                              \
+        const vf one = vf_set(x[q]);                                                               \
+        a##q = vf_fma(one, d, a##q);                                                               \
+        b##q = vf_fma(one, d_b, b##q);                                                             \
+    }
+#define END_1(q) vf_store(t->sum + (q)*VF, a##q);
+#define END_2(q) END_1(q) vf_store(t->sum + t->panel + (q)*VF, b##q);
+#define PIXEL_1  const vf d = vf_load_n(dy, lanes);
+#define PIXEL_2                                                                                    \
+    const vf d = vf_load(dy);                                                                      \
+    const vf d_b = vf_load_n(dy + VF, lanes);
+
+/* Q rows of weights, V panels. */
+#define TILE(Q, V)                                                                                 \
+    static void tile_##Q##_##V(const tile *t)                                                      \
+    {                                                                                              \
+        const int64_t lanes = t->lanes;                                                            \
+        const int64_t x_pixel = t->x_pixel;                                                        \
+        const int64_t dy_pixel = t->dy_pixel;                                                      \
+        REPEAT_##Q(BEGIN_##V);                                                                     \
+        for (int64_t i = 0; i < t->rows; i++) {                                                    \
+            const float *x = t->x + i * t->x_row;                                                  \
+            const float *dy = t->dy + i * t->dy_row;                                               \
+            const float *end = dy + t->pixels * dy_pixel;                                          \
+            for (; dy < end; x += x_pixel, dy += dy_pixel) {                                       \
+                PIXEL_##V REPEAT_##Q(STEP_##V)                                                     \
+            }                                                                                      \
+        }                                                                                          \
+        REPEAT_##Q(END_##V)                                                                        \
+    }
+
+typedef void (*tile_fn)(const tile *t);
+
+TILE(1, 1)
+TILE(2, 1)
+TILE(3, 1)
+TILE(4, 1)
+TILE(5, 1)
+TILE(6, 1)
+#if defined(__AVX512F__)
+TILE(7, 1)
+TILE(8, 1)
+TILE(9, 1)
+TILE(10, 1)
+TILE(11, 1)
+TILE(12, 1)
+TILE(13, 1)
+TILE(14, 1)
+TILE(15, 1)
+TILE(16, 1)
+TILE(1, 2)
+TILE(2, 2)
+TILE(3, 2)
+TILE(4, 2)
+TILE(5, 2)
+TILE(6, 2)
+TILE(7, 2)
+TILE(8, 2)
+TILE(9, 2)
+TILE(10, 2)
+TILE(11, 2)
+TILE(12, 2)
+#endif
+
+static const tile_fn tiles_1[] = {
+    tile_1_1,  tile_2_1,  tile_3_1,  tile_4_1,  tile_5_1,  tile_6_1,
+#if defined(__AVX512F__)
+    tile_7_1,  tile_8_1,  tile_9_1,  tile_10_1, tile_11_1, tile_12_1,
+    tile_13_1, tile_14_1, tile_15_1, tile_16_1,
+#endif
+};
+#if defined(__AVX512F__)
+static const tile_fn tiles_2[] = {
+    tile_1_2, tile_2_2, tile_3_2, tile_4_2,  tile_5_2,  tile_6_2,
+    tile_7_2, tile_8_2, tile_9_2, tile_10_2, tile_11_2, tile_12_2,
+};
+#endif
+
+/* `length` rows of weights from t->sum on, in tiles of about the same size. */
+static void span(const tile *whole, int panels, int64_t length)
+{
+    const tile_fn *tiles = tiles_1;
+    int64_t most = sizeof tiles_1 / sizeof *tiles_1;
+#if defined(__AVX512F__)
+    if (panels == 2) {
+        tiles = tiles_2;
+        most = sizeof tiles_2 / sizeof *tiles_2;
+    }
+#else
+    (void)panels;
+#endif
+    const int64_t n = (length + most - 1) / most;
+    for (int64_t i = 0, from = 0, to; i < n; i++, from = to) {
+        to = (i + 1) * length / n;
+        tile t = *whole;
+        t.x += from;
+        t.sum += from * VF;
+        tiles[to - from - 1](&t);
+    }
+}
+
+/* Positions j0 .. j1 of y: all taps, `panels` panels of filters from `first` on. */
+static void band(const conv_walk *q, const conv_band *b, int64_t j0, int64_t j1, const float *dy,
+                 int64_t first, int panels, int64_t lanes, float *dw)
+{
+    const dfqi_conv_run rows = dfqi_conv_axis_run(&q->y, 0);
+    const conv_spans s = conv_spans_make(q, 0);
+    const int64_t dy_row = q->x.to * q->columns;
+    tile t = {.pixels = s.pixels,
+              .x_row = b->next * q->y.step,
+              .x_pixel = q->x.step * q->channels,
+              .dy_row = dy_row,
+              .dy_pixel = q->columns,
+              .panel = q->y.kernel * q->x.kernel * q->depth * VF,
+              .lanes = lanes};
+    for (int32_t u = 0; u < rows.n_taps; u++) {
+        int64_t from = -dfqi_div_down(rows.at[u], q->y.step); /* rounded up: the first in x */
+        int64_t to = dfqi_div_down(q->y.from - 1 - rows.at[u], q->y.step) + 1;
+        if (from < j0) from = j0;
+        if (to > j1) to = j1;
+        if (from >= to) continue;
+        t.rows = to - from;
+        t.dy = dy + from * dy_row + first;
+        for (int32_t i = 0; i < s.n; i++) {
+            const int64_t y = from * q->y.step + rows.at[u] - b->first;
+            t.x = b->at + y * b->next + s.span[i].from;
+            t.sum = dw + (rows.tap[u] * q->x.kernel * q->depth + s.span[i].weight) * VF;
+            span(&t, panels, s.span[i].length);
+        }
+    }
+}
+
+void ISA(conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                  const float *x, const float *dy, float *dw, float *scratch)
+{
+#if defined(__AVX512F__)
+    enum { PANELS = 2 };
+#else
+    enum { PANELS = 1 };
+#endif
+    conv_walk q = conv_walk_make(0, 0, s, x, scratch);
+    const int64_t step = dfqi_conv_band(&q.y, dfqi_conv_row(&q.x, q.channels));
+    const int64_t filter = s->kernel_y * s->kernel_x * s->c;
+    memset(dw, 0, dfqi_conv_packed_floats(n, s->c, s->kernel_y * s->kernel_x) * sizeof *dw);
+    for (int64_t b = 0; b < images; b++, q.in += s->in_y * s->in_x * s->c)
+        for (int64_t j = 0; j < s->out_y; j += step) {
+            const conv_band rows = conv_band_load(&q, j, step);
+            for (int64_t o = 0; o < n; o += (int64_t)PANELS * VF) {
+                const int panels = n - o > VF ? PANELS : 1;
+                const int64_t lanes = conv_min(n - o - (panels - 1) * VF, VF);
+                band(&q, &rows, j, conv_min(j + step, s->out_y),
+                     dy + b * s->out_y * s->out_x * s->o, first + o, panels, lanes,
+                     dw + o * filter);
+            }
+        }
+}
