@@ -123,6 +123,9 @@ typedef struct dfqi_kernels {
     /* min(max(x, 0), cap), cap INFINITY: ReLU. The slope is 1 strictly inside (0, cap), else 0. */
     void (*relu)(size_t n, float cap, const float *x, float *y);
     void (*relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *dx);
+    /* x where x >= 0, else slope x. The backward slope is 1 where x > 0, else `slope`. */
+    void (*leaky_relu)(size_t n, float slope, const float *x, float *y);
+    void (*leaky_relu_bwd)(size_t n, float slope, const float *x, const float *dy, float *dx);
 
     /* -- rows: x is [rows, cols], contiguous ----------------------------------------------- */
 
@@ -142,6 +145,14 @@ typedef struct dfqi_kernels {
     void (*col_sum)(int64_t rows, int64_t cols, const float *x, int accumulate, float *out);
     /* y[r][c] = x[r][c] * s[c] */
     void (*col_scale)(int64_t rows, int64_t cols, const float *x, const float *s, float *y);
+    /* y[r][c] = (x[r][c] - center[c]) * s[c] + shift[c] */
+    void (*col_affine)(int64_t rows, int64_t cols, const float *x, const float *center,
+                       const float *s, const float *shift, float *y);
+    /* The mean of each column, and the sum of squared distances from it. */
+    void (*col_moments)(int64_t rows, int64_t cols, const float *x, float *mean, float *square);
+    /* dot[c] = sum over rows of (x[r][c] - center[c]) * dy[r][c]; sum[c] = that of dy[r][c]. */
+    void (*col_dots)(int64_t rows, int64_t cols, const float *x, const float *center,
+                     const float *dy, float *dot, float *sum);
 
     /* -- fake quantization (mimiq.md 2.2, 2.3) ---------------------------------------------- */
 

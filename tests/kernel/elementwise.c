@@ -128,5 +128,36 @@ static void slot_relu_bwd(const dfqi_kernels *t, pool *p)
     }
 }
 
-const slot_test elementwise_slots[] = {SLOT(add),      SLOT(axpy), SLOT(scale),    SLOT(gelu),
-                                       SLOT(gelu_bwd), SLOT(relu), SLOT(relu_bwd), {NULL, 0, NULL}};
+static void slot_leaky_relu(const dfqi_kernels *t, pool *p)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t n = length(p, round);
+        float *x = pool_take(p, n, -9.0f, 9.0f), *y = pool_take(p, n, 0.0f, 1.0f);
+        float *want = pool_take(p, n, 0.0f, 1.0f);
+        for (size_t i = 0; i < n; i++) want[i] = fmaxf(x[i], 0.0f) + 0.2f * fminf(x[i], 0.0f);
+        t->leaky_relu(n, 0.2f, x, y);
+        check_close(n, y, want, 0.0, "leaky_relu");
+        pool_end(p);
+    }
+    float sick = NAN;
+    t->leaky_relu(1, 0.2f, &sick, &sick);
+    ck_assert_float_nan(sick);
+}
+
+static void slot_leaky_relu_bwd(const dfqi_kernels *t, pool *p)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t n = length(p, round);
+        float *x = pool_take(p, n, -9.0f, 9.0f), *dy = pool_take(p, n, -1.0f, 1.0f);
+        float *dx = pool_take(p, n, 0.0f, 1.0f), *want = pool_take(p, n, 0.0f, 1.0f);
+        if (n > 0) x[0] = 0.0f;
+        for (size_t i = 0; i < n; i++) want[i] = (x[i] > 0.0f ? 1.0f : 0.2f) * dy[i];
+        t->leaky_relu_bwd(n, 0.2f, x, dy, dx);
+        check_close(n, dx, want, 0.0, "leaky_relu_bwd");
+        pool_end(p);
+    }
+}
+
+const slot_test elementwise_slots[] = {
+    SLOT(add),  SLOT(axpy),     SLOT(scale),      SLOT(gelu),           SLOT(gelu_bwd),
+    SLOT(relu), SLOT(relu_bwd), SLOT(leaky_relu), SLOT(leaky_relu_bwd), {NULL, 0, NULL}};

@@ -48,3 +48,13 @@ void dfqi_ref_relu_bwd(size_t n, float cap, const float *x, const float *dy, flo
 {
     for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0.0f && x[i] < cap ? dy[i] : 0.0f;
 }
+
+void dfqi_ref_leaky_relu(size_t n, float slope, const float *x, float *y)
+{
+    for (size_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? slope * x[i] : x[i];
+}
+
+void dfqi_ref_leaky_relu_bwd(size_t n, float slope, const float *x, const float *dy, float *dx)
+{
+    for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0.0f ? dy[i] : slope * dy[i];
+}

@@ -36,6 +36,8 @@ void dfqi_ref_gelu(size_t n, const float *x, float *y);
 void dfqi_ref_gelu_bwd(size_t n, const float *x, const float *dy, float *dx);
 void dfqi_ref_relu(size_t n, float cap, const float *x, float *y);
 void dfqi_ref_relu_bwd(size_t n, float cap, const float *x, const float *dy, float *dx);
+void dfqi_ref_leaky_relu(size_t n, float slope, const float *x, float *y);
+void dfqi_ref_leaky_relu_bwd(size_t n, float slope, const float *x, const float *dy, float *dx);
 
 void dfqi_ref_softmax(int64_t rows, int64_t cols, float scale, const float *x, float *p);
 void dfqi_ref_softmax_bwd(int64_t rows, int64_t cols, float scale, const float *p, const float *dp,
@@ -46,6 +48,11 @@ void dfqi_ref_layernorm_bwd(int64_t rows, int64_t cols, const float *x, const fl
                             const float *gamma, const float *dy, float *dx, float *dgamma_dbeta);
 void dfqi_ref_col_sum(int64_t rows, int64_t cols, const float *x, int accumulate, float *out);
 void dfqi_ref_col_scale(int64_t rows, int64_t cols, const float *x, const float *s, float *y);
+void dfqi_ref_col_affine(int64_t rows, int64_t cols, const float *x, const float *center,
+                         const float *s, const float *shift, float *y);
+void dfqi_ref_col_moments(int64_t rows, int64_t cols, const float *x, float *mean, float *square);
+void dfqi_ref_col_dots(int64_t rows, int64_t cols, const float *x, const float *center,
+                       const float *dy, float *dot, float *sum);
 
 void dfqi_ref_fq(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
 void dfqi_ref_fq_bwd(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x,

@@ -89,3 +89,41 @@ void dfqi_ref_col_scale(int64_t rows, int64_t cols, const float *x, const float 
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++) y[r * cols + c] = x[r * cols + c] * s[c];
 }
+
+void dfqi_ref_col_affine(int64_t rows, int64_t cols, const float *x, const float *center,
+                         const float *s, const float *shift, float *y)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++)
+            y[r * cols + c] = (x[r * cols + c] - center[c]) * s[c] + shift[c];
+}
+
+void dfqi_ref_col_moments(int64_t rows, int64_t cols, const float *x, float *mean, float *square)
+{
+    for (int64_t c = 0; c < cols; c++) {
+        double sum = 0.0, squares = 0.0;
+        for (int64_t r = 0; r < rows; r++) sum += (double)x[r * cols + c];
+        sum /= (double)rows;
+        for (int64_t r = 0; r < rows; r++) {
+            double d = (double)x[r * cols + c] - sum;
+            squares += d * d;
+        }
+        mean[c] = (float)sum;
+        square[c] = (float)squares;
+    }
+}
+
+void dfqi_ref_col_dots(int64_t rows, int64_t cols, const float *x, const float *center,
+                       const float *dy, float *dot, float *sum)
+{
+    for (int64_t c = 0; c < cols; c++) {
+        double dots = 0.0, sums = 0.0;
+        for (int64_t r = 0; r < rows; r++) {
+            double d = dy[r * cols + c];
+            dots += ((double)x[r * cols + c] - (double)center[c]) * d;
+            sums += d;
+        }
+        dot[c] = (float)dots;
+        sum[c] = (float)sums;
+    }
+}

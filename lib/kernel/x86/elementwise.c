@@ -106,3 +106,30 @@ void ISA(relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *
     VF_LOOP((int64_t)n, STEP);
 #undef STEP
 }
+
+void ISA(leaky_relu)(size_t n, float slope, const float *x, float *y)
+{
+    const vf zero = vf_set(0.0f);
+    const vf s = vf_set(slope);
+#define STEP(i, c)                                                                                 \
+    do {                                                                                           \
+        vf v = vf_load_tail(x + (i), c);                                                           \
+        vf_store_tail(y + (i), c, vf_select(vf_lt(v, zero), vf_mul(s, v), v));                     \
+    } while (0)
+    VF_LOOP((int64_t)n, STEP);
+#undef STEP
+}
+
+void ISA(leaky_relu_bwd)(size_t n, float slope, const float *x, const float *dy, float *dx)
+{
+    const vf zero = vf_set(0.0f);
+    const vf s = vf_set(slope);
+#define STEP(i, c)                                                                                 \
+    do {                                                                                           \
+        vf d = vf_load_tail(dy + (i), c);                                                          \
+        vm up = vf_lt(zero, vf_load_tail(x + (i), c));                                             \
+        vf_store_tail(dx + (i), c, vf_select(up, d, vf_mul(s, d)));                                \
+    } while (0)
+    VF_LOOP((int64_t)n, STEP);
+#undef STEP
+}

@@ -20,12 +20,17 @@ void ISA(fill)(dfqi_kernels *t)
     t->gelu_bwd = ISA(gelu_bwd);
     t->relu = ISA(relu);
     t->relu_bwd = ISA(relu_bwd);
+    t->leaky_relu = ISA(leaky_relu);
+    t->leaky_relu_bwd = ISA(leaky_relu_bwd);
     t->softmax = ISA(softmax);
     t->softmax_bwd = ISA(softmax_bwd);
     t->layernorm = ISA(layernorm);
     t->layernorm_bwd = ISA(layernorm_bwd);
     t->col_sum = ISA(col_sum);
     t->col_scale = ISA(col_scale);
+    t->col_affine = ISA(col_affine);
+    t->col_moments = ISA(col_moments);
+    t->col_dots = ISA(col_dots);
     t->fq = ISA(fq);
     t->fq_bwd = ISA(fq_bwd);
     t->fq_log = ISA(fq_log);

@@ -34,6 +34,8 @@ void ISA(gelu)(size_t n, const float *x, float *y);
 void ISA(gelu_bwd)(size_t n, const float *x, const float *dy, float *dx);
 void ISA(relu)(size_t n, float cap, const float *x, float *y);
 void ISA(relu_bwd)(size_t n, float cap, const float *x, const float *dy, float *dx);
+void ISA(leaky_relu)(size_t n, float slope, const float *x, float *y);
+void ISA(leaky_relu_bwd)(size_t n, float slope, const float *x, const float *dy, float *dx);
 
 void ISA(softmax)(int64_t rows, int64_t cols, float scale, const float *x, float *p);
 void ISA(softmax_bwd)(int64_t rows, int64_t cols, float scale, const float *p, const float *dp,
@@ -44,6 +46,11 @@ void ISA(layernorm_bwd)(int64_t rows, int64_t cols, const float *x, const float 
                         const float *gamma, const float *dy, float *dx, float *dgamma_dbeta);
 void ISA(col_sum)(int64_t rows, int64_t cols, const float *x, int accumulate, float *out);
 void ISA(col_scale)(int64_t rows, int64_t cols, const float *x, const float *s, float *y);
+void ISA(col_affine)(int64_t rows, int64_t cols, const float *x, const float *center,
+                     const float *s, const float *shift, float *y);
+void ISA(col_moments)(int64_t rows, int64_t cols, const float *x, float *mean, float *square);
+void ISA(col_dots)(int64_t rows, int64_t cols, const float *x, const float *center, const float *dy,
+                   float *dot, float *sum);
 
 void ISA(fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
 void ISA(fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
