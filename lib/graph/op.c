@@ -8,6 +8,9 @@ const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
     if (kind >= DFQI_OP_FQ) return &dfqi_ops_quant[kind - DFQI_OP_FQ];
     if (kind >= DFQI_OP_INTER_HEAD) return &dfqi_ops_structure[kind - DFQI_OP_INTER_HEAD];
     if (kind >= DFQI_OP_CROSS_ENTROPY) return &dfqi_ops_loss[kind - DFQI_OP_CROSS_ENTROPY];
+    if (kind >= DFQI_OP_BATCH_MOMENTS) return &dfqi_ops_norm[kind - DFQI_OP_BATCH_MOMENTS];
+    if (kind >= DFQI_OP_MAX_POOL) return &dfqi_ops_pool[kind - DFQI_OP_MAX_POOL];
+    if (kind >= DFQI_OP_CHANNELS_LAST) return &dfqi_ops_image[kind - DFQI_OP_CHANNELS_LAST];
     if (kind >= DFQI_OP_PATCHIFY) return &dfqi_ops_layout[kind - DFQI_OP_PATCHIFY];
     if (kind >= DFQI_OP_ADD) return &dfqi_ops_row[kind - DFQI_OP_ADD];
     if (kind >= DFQI_OP_CONV_PACK) return &dfqi_ops_conv[kind - DFQI_OP_CONV_PACK];
@@ -66,6 +69,16 @@ dfq_status dfqi_shape_per_image(dfqi_graph *g, dfqi_node *n)
     if (!dfqi_in(g, n, 0)->batched) return dfqi_bad_shape(g, n, 0, "batched");
     dfqi_out(g, n, 0, 1, 1, &g->batch);
     return DFQ_OK;
+}
+
+double dfqi_macs_input(const dfqi_graph *g, const dfqi_node *n)
+{
+    return (double)dfqi_value_count(dfqi_in(g, n, 0));
+}
+
+int64_t dfqi_class_of(float y, int64_t classes)
+{
+    return y >= (float)classes ? classes - 1 : y > 0 ? (int64_t)y : 0; /* NaN: 0 */
 }
 
 dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t n_in,

@@ -29,9 +29,16 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
 /* -- elementwise and rows ---------------------------------------------------------------------- */
 
 dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b);       /* same shapes */
+dfqi_id dfqi_mul(dfqi_graph *g, dfqi_id a, dfqi_id b);       /* same shapes, element by element */
 dfqi_id dfqi_gelu(dfqi_graph *g, dfqi_id x);                 /* exact, erf */
 dfqi_id dfqi_softmax(dfqi_graph *g, dfqi_id x, float scale); /* softmax(scale x), last extent */
 dfqi_id dfqi_layernorm(dfqi_graph *g, dfqi_id x, dfqi_id gamma, dfqi_id beta, float eps);
+
+/* min(max(x, 0), cap), cap INFINITY: ReLU. A named one passes its *output* through the graph's
+ * rewrite, slot 0: quantizers of activations sit there. name may be NULL. */
+dfqi_id dfqi_relu(dfqi_graph *g, const char *name, dfqi_id x, float cap);
+dfqi_id dfqi_leaky_relu(dfqi_graph *g, dfqi_id x, float slope); /* slope > 0 */
+dfqi_id dfqi_tanh(dfqi_graph *g, dfqi_id x);
 
 /* -- layout ------------------------------------------------------------------------------------ */
 
@@ -52,10 +59,44 @@ dfqi_id dfqi_roll(dfqi_graph *g, dfqi_id x, dfqi_id offsets);
 /* x[B,C,Y,X] * scale[B,C] + shift[B,C]. */
 dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shift);
 
+/* -- images: feature maps are channels-last, [B,Y,X,C] ----------------------------------------- */
+
+dfqi_id dfqi_channels_last(dfqi_graph *g, dfqi_id x);  /* [B,C,Y,X] -> [B,Y,X,C] */
+dfqi_id dfqi_channels_first(dfqi_graph *g, dfqi_id x); /* [B,Y,X,C] -> [B,C,Y,X] */
+/* The elements of each image in other extents: dims[rank] behind the batch. */
+dfqi_id dfqi_reshape(dfqi_graph *g, dfqi_id x, int32_t rank, const int64_t *dims);
+/* Every stride-th pixel of x[B,Y,X,C], with channels of zeros `before` and `after`: the shortcut of
+ * ResNets for small images, without parameters (ait.md 4.3). */
+dfqi_id dfqi_subsample_pad(dfqi_graph *g, dfqi_id x, int64_t stride, int64_t before, int64_t after);
+/* Rows of table[N,D]: index[B] or [B,K] (row numbers as floats) -> [B,D] or [B,K,D]. */
+dfqi_id dfqi_embed(dfqi_graph *g, dfqi_id table, dfqi_id index);
+/* Largest of each size x size window of x[B,Y,X,C], padded by -infinity: [B,Y',X',C] with
+ * Y' = floor((Y + 2 pad - size) / stride) + 1; pad is at most size / 2, size and stride 64. The
+ * gradient goes to the first largest, row by row. */
+dfqi_id dfqi_max_pool(dfqi_graph *g, dfqi_id x, int64_t size, int64_t stride, int64_t pad);
+dfqi_id dfqi_mean_pool(dfqi_graph *g, dfqi_id x); /* [B,Y,X,C] -> [B,C], over all pixels */
+/* [B,Y,X,C] -> [B,2Y,2X,C]: nearest pixels, or bilinear between pixel centres. */
+dfqi_id dfqi_upsample(dfqi_graph *g, dfqi_id x, int bilinear);
+
+/* -- batch normalisation ----------------------------------------------------------------------- */
+
+/* x[B,..,C] -> mean[C] and, output 1, biased variance[C] over the batch and all positions. */
+dfqi_id dfqi_batch_stats(dfqi_graph *g, dfqi_id x);
+/* (x - mean) / sqrt(var + eps) * gamma + beta: x[B,..,C], mean and var [C]; gamma and beta are [C],
+ * one for each image [B,C], or DFQI_NONE (1 and 0). With the outputs of dfqi_batch_stats(x) it
+ * normalises as in training, and gradients flow through them. */
+dfqi_id dfqi_batchnorm(dfqi_graph *g, dfqi_id x, dfqi_id mean, dfqi_id var, dfqi_id gamma,
+                       dfqi_id beta, float eps);
+/* mean_c (mean - want_mean)^2 + mean_c (var - want_var)^2 -> [1], all operands [C]; gradients to
+ * mean and var (ait.md 3.2). */
+dfqi_id dfqi_bns(dfqi_graph *g, dfqi_id mean, dfqi_id var, dfqi_id want_mean, dfqi_id want_var);
+
 /* -- losses: one value per image, [B] ---------------------------------------------------------- */
 
 /* Cross-entropy of logits[B,C] with labels[B] (class numbers as floats). */
 dfqi_id dfqi_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id labels);
+/* The same with targets[B,C], one weight for each class. */
+dfqi_id dfqi_soft_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id targets);
 /* T^2 KL(softmax(teacher/T) || softmax(student/T)), gradient to the student (mimiq.md 3.1). */
 dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperature);
 /* Mean distance over queries and ordered head pairs of raw products r[B,H,N,N], the first `drop`

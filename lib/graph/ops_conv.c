@@ -314,11 +314,6 @@ static void sum_parts_run(const dfqi_run *r)
         r->k->add(n, out, r->in[0].data + i * all + first, out);
 }
 
-static double sum_parts_macs(const dfqi_graph *g, const dfqi_node *n)
-{
-    return (double)dfqi_value_count(dfqi_in(g, n, 0));
-}
-
 /* -- builder ----------------------------------------------------------------------------------- */
 
 dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
@@ -338,6 +333,6 @@ const dfqi_op dfqi_ops_conv[] = {
     {"conv_dx", 3, 3, 1, 0, conv_dx_shape, conv_dx_run, NULL, conv_dx_macs, conv_dx_scratch, NULL},
     {"conv_dw", 3, 3, 2, DFQI_OPF_WHOLE, conv_dw_shape, conv_dw_run, NULL, conv_dw_macs,
      conv_dw_scratch, conv_dw_blocks},
-    {"sum_parts", 1, 1, 1, 0, sum_parts_shape, sum_parts_run, NULL, sum_parts_macs, NULL,
+    {"sum_parts", 1, 1, 1, 0, sum_parts_shape, sum_parts_run, NULL, dfqi_macs_input, NULL,
      sum_parts_blocks},
 };

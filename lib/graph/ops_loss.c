@@ -26,18 +26,12 @@ static dfq_status ce_shape(dfqi_graph *g, dfqi_node *n)
     return dfqi_shape_per_image(g, n);
 }
 
-static int64_t label_at(const dfqi_run *r, int64_t b, int64_t classes)
-{
-    float y = r->in[1].data[b];
-    return y >= (float)classes ? classes - 1 : y > 0 ? (int64_t)y : 0; /* NaN: 0 */
-}
-
 static void ce_run(const dfqi_run *r)
 {
     int64_t c = r->in[0].count / r->images;
     for (int64_t b = 0; b < r->images; b++) {
         const float *z = r->in[0].data + b * c;
-        r->out[0].data[b] = (float)(log_sum_exp(z, c, 1.0) - z[label_at(r, b, c)]);
+        r->out[0].data[b] = (float)(log_sum_exp(z, c, 1.0) - z[dfqi_class_of(r->in[1].data[b], c)]);
     }
 }
 
@@ -57,7 +51,49 @@ static void ce_dx_run(const dfqi_run *r)
         float *dz = r->out[0].data + b * c;
         double lse = log_sum_exp(z, c, 1.0), d = r->in[2].data[b];
         for (int64_t i = 0; i < c; i++) dz[i] = (float)(d * exp(z[i] - lse));
-        dz[label_at(r, b, c)] -= (float)d;
+        dz[dfqi_class_of(r->in[1].data[b], c)] -= (float)d;
+    }
+}
+
+/* -- the same with a probability for each class: logits, targets; gradient: logits, targets, dloss */
+
+static dfq_status soft_ce_shape(dfqi_graph *g, dfqi_node *n)
+{
+    if (dfqi_in(g, n, 0)->rank != 2) return dfqi_bad_shape(g, n, 0, "logits [B,C]");
+    if (!dfqi_same_shape(dfqi_in(g, n, 0), dfqi_in(g, n, 1)))
+        return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
+    return dfqi_shape_per_image(g, n);
+}
+
+static void soft_ce_run(const dfqi_run *r)
+{
+    int64_t c = r->in[0].count / r->images;
+    for (int64_t b = 0; b < r->images; b++) {
+        const float *z = r->in[0].data + b * c, *y = r->in[1].data + b * c;
+        double lse = log_sum_exp(z, c, 1.0), sum = 0;
+        for (int64_t i = 0; i < c; i++) sum += y[i] * (lse - z[i]);
+        r->out[0].data[b] = (float)sum;
+    }
+}
+
+static void soft_ce_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                         const uint8_t *want, dfqi_id *din)
+{
+    if (want[0])
+        din[0] = dfqi_make(g, DFQI_OP_SOFT_CROSS_ENTROPY_DX, NULL, 3,
+                           (dfqi_id[]){n->in[0], n->in[1], dout[0]});
+}
+
+/* softmax(z) sum(y) - y: targets need not sum to 1 */
+static void soft_ce_dx_run(const dfqi_run *r)
+{
+    int64_t c = r->in[0].count / r->images;
+    for (int64_t b = 0; b < r->images; b++) {
+        const float *z = r->in[0].data + b * c, *y = r->in[1].data + b * c;
+        float *dz = r->out[0].data + b * c;
+        double lse = log_sum_exp(z, c, 1.0), d = r->in[2].data[b], sum = 0;
+        for (int64_t i = 0; i < c; i++) sum += y[i];
+        for (int64_t i = 0; i < c; i++) dz[i] = (float)(d * (sum * exp(z[i] - lse) - y[i]));
     }
 }
 
@@ -157,6 +193,11 @@ dfqi_id dfqi_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id labels)
     return dfqi_make(g, DFQI_OP_CROSS_ENTROPY, NULL, 2, (dfqi_id[]){logits, labels});
 }
 
+dfqi_id dfqi_soft_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id targets)
+{
+    return dfqi_make(g, DFQI_OP_SOFT_CROSS_ENTROPY, NULL, 2, (dfqi_id[]){logits, targets});
+}
+
 dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperature)
 {
     dfqi_attr a = {.f = {temperature}};
@@ -179,6 +220,8 @@ dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value)
 const dfqi_op dfqi_ops_loss[] = {
     {"cross_entropy", 2, 2, 1, 0, ce_shape, ce_run, ce_grad, NULL, NULL, NULL},
     {"cross_entropy_dx", 3, 3, 1, 0, dfqi_shape_same, ce_dx_run, NULL, NULL, NULL, NULL},
+    {"soft_cross_entropy", 2, 2, 1, 0, soft_ce_shape, soft_ce_run, soft_ce_grad, NULL, NULL, NULL},
+    {"soft_cross_entropy_dx", 3, 3, 1, 0, dfqi_shape_same, soft_ce_dx_run, NULL, NULL, NULL, NULL},
     {"kl", 2, 2, 1, 0, kl_shape, kl_run, kl_grad, NULL, NULL, NULL},
     {"kl_dx", 3, 3, 1, 0, dfqi_shape_same, kl_dx_run, NULL, NULL, NULL, NULL},
     {"total", 1, DFQI_ATTR_MAX, 2, DFQI_OPF_WHOLE, total_shape, total_run, total_grad, NULL, NULL,

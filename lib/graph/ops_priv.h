@@ -21,11 +21,16 @@ bool dfqi_same_shape(const dfqi_value *a, const dfqi_value *b);
 dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n);
 /* shape rule: one value for each image of operand 0, [B] */
 dfq_status dfqi_shape_per_image(dfqi_graph *g, dfqi_node *n);
+/* cost rule: one for each element of operand 0 */
+double dfqi_macs_input(const dfqi_graph *g, const dfqi_node *n);
+/* A class number written as a float, forced into 0 .. classes - 1. */
+int64_t dfqi_class_of(float y, int64_t classes);
 /* Makes a node without a name. */
 dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t n_in,
                   const dfqi_id *in);
 
 extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv[], dfqi_ops_row[], dfqi_ops_layout[],
-    dfqi_ops_loss[], dfqi_ops_structure[], dfqi_ops_quant[];
+    dfqi_ops_image[], dfqi_ops_pool[], dfqi_ops_norm[], dfqi_ops_loss[], dfqi_ops_structure[],
+    dfqi_ops_quant[];
 
 #endif

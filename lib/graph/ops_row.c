@@ -1,9 +1,11 @@
 /* Elementwise ops and ops over rows (the last extent). */
 #include "graph/ops_priv.h"
 
+#include <math.h>
+
 /* -- add --------------------------------------------------------------------------------------- */
 
-static dfq_status add_shape(dfqi_graph *g, dfqi_node *n)
+static dfq_status pair_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *a = dfqi_in(g, n, 0), *b = dfqi_in(g, n, 1);
     if (!dfqi_same_shape(a, b)) return dfqi_bad_shape(g, n, 1, "the shape of operand 0");
@@ -23,6 +25,21 @@ static void add_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, con
         if (want[i]) din[i] = dout[0];
 }
 
+/* -- mul --------------------------------------------------------------------------------------- */
+
+static void mul_run(const dfqi_run *r)
+{
+    for (int64_t i = 0; i < r->out[0].count; i++)
+        r->out[0].data[i] = r->in[0].data[i] * r->in[1].data[i];
+}
+
+static void mul_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                     dfqi_id *din)
+{
+    for (int i = 0; i < 2; i++)
+        if (want[i]) din[i] = dfqi_mul(g, dout[0], n->in[1 - i]);
+}
+
 /* -- gelu -------------------------------------------------------------------------------------- */
 
 static void gelu_run(const dfqi_run *r)
@@ -39,6 +56,72 @@ static void gelu_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
 static void gelu_dx_run(const dfqi_run *r)
 {
     r->k->gelu_bwd((size_t)r->out[0].count, r->in[0].data, r->in[1].data, r->out[0].data);
+}
+
+/* -- relu: attr f[0] cap; leaky_relu: attr f[0] slope. Gradients read outputs, which are above 0 (and
+ * below the cap) where inputs are -------------------------------------------------------------- */
+
+static dfq_status relu_shape(dfqi_graph *g, dfqi_node *n)
+{
+    if (!(n->attr.f[0] > 0))
+        return dfqi_fail(g->ctx, DFQ_E_INVALID, "%s %s: cap or slope is %g, must be above 0",
+                         dfqi_op_get(n->op)->name, n->name, (double)n->attr.f[0]);
+    return dfqi_shape_same(g, n);
+}
+
+static void relu_run(const dfqi_run *r)
+{
+    r->k->relu((size_t)r->out[0].count, r->attr->f[0], r->in[0].data, r->out[0].data);
+}
+
+static void relu_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                      dfqi_id *din)
+{
+    if (want[0])
+        din[0] = dfqi_make(g, DFQI_OP_RELU_DX, &n->attr, 2, (dfqi_id[]){n->out[0], dout[0]});
+}
+
+static void relu_dx_run(const dfqi_run *r)
+{
+    r->k->relu_bwd((size_t)r->out[0].count, r->attr->f[0], r->in[0].data, r->in[1].data,
+                   r->out[0].data);
+}
+
+static void leaky_run(const dfqi_run *r)
+{
+    r->k->leaky_relu((size_t)r->out[0].count, r->attr->f[0], r->in[0].data, r->out[0].data);
+}
+
+static void leaky_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                       dfqi_id *din)
+{
+    if (want[0])
+        din[0] = dfqi_make(g, DFQI_OP_LEAKY_RELU_DX, &n->attr, 2, (dfqi_id[]){n->out[0], dout[0]});
+}
+
+static void leaky_dx_run(const dfqi_run *r)
+{
+    r->k->leaky_relu_bwd((size_t)r->out[0].count, r->attr->f[0], r->in[0].data, r->in[1].data,
+                         r->out[0].data);
+}
+
+/* -- tanh; gradient: y, dy --------------------------------------------------------------------- */
+
+static void tanh_run(const dfqi_run *r)
+{
+    for (int64_t i = 0; i < r->out[0].count; i++) r->out[0].data[i] = tanhf(r->in[0].data[i]);
+}
+
+static void tanh_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
+                      dfqi_id *din)
+{
+    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_TANH_DX, NULL, 2, (dfqi_id[]){n->out[0], dout[0]});
+}
+
+static void tanh_dx_run(const dfqi_run *r)
+{
+    const float *y = r->in[0].data, *dy = r->in[1].data;
+    for (int64_t i = 0; i < r->out[0].count; i++) r->out[0].data[i] = dy[i] * (1.0f - y[i] * y[i]);
 }
 
 /* -- softmax: attr f[0] scale ------------------------------------------------------------------ */
@@ -140,6 +223,29 @@ dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b)
     return dfqi_make(g, DFQI_OP_ADD, NULL, 2, (dfqi_id[]){a, b});
 }
 
+dfqi_id dfqi_mul(dfqi_graph *g, dfqi_id a, dfqi_id b)
+{
+    return dfqi_make(g, DFQI_OP_MUL, NULL, 2, (dfqi_id[]){a, b});
+}
+
+dfqi_id dfqi_relu(dfqi_graph *g, const char *name, dfqi_id x, float cap)
+{
+    dfqi_attr a = {.f = {cap}};
+    dfqi_id y = dfqi_graph_node(g, DFQI_OP_RELU, name, &a, 1, &x);
+    return dfqi_graph_operand(g, DFQI_OP_RELU, name, 0, y);
+}
+
+dfqi_id dfqi_leaky_relu(dfqi_graph *g, dfqi_id x, float slope)
+{
+    dfqi_attr a = {.f = {slope}};
+    return dfqi_make(g, DFQI_OP_LEAKY_RELU, &a, 1, &x);
+}
+
+dfqi_id dfqi_tanh(dfqi_graph *g, dfqi_id x)
+{
+    return dfqi_make(g, DFQI_OP_TANH, NULL, 1, &x);
+}
+
 dfqi_id dfqi_gelu(dfqi_graph *g, dfqi_id x)
 {
     return dfqi_make(g, DFQI_OP_GELU, NULL, 1, &x);
@@ -158,9 +264,16 @@ dfqi_id dfqi_layernorm(dfqi_graph *g, dfqi_id x, dfqi_id gamma, dfqi_id beta, fl
 }
 
 const dfqi_op dfqi_ops_row[] = {
-    {"add", 2, 2, 1, 0, add_shape, add_run, add_grad, NULL, NULL, NULL},
+    {"add", 2, 2, 1, 0, pair_shape, add_run, add_grad, NULL, NULL, NULL},
+    {"mul", 2, 2, 1, 0, pair_shape, mul_run, mul_grad, NULL, NULL, NULL},
     {"gelu", 1, 1, 1, 0, dfqi_shape_same, gelu_run, gelu_grad, NULL, NULL, NULL},
     {"gelu_dx", 2, 2, 1, 0, dfqi_shape_same, gelu_dx_run, NULL, NULL, NULL, NULL},
+    {"relu", 1, 1, 1, 0, relu_shape, relu_run, relu_grad, NULL, NULL, NULL},
+    {"relu_dx", 2, 2, 1, 0, dfqi_shape_same, relu_dx_run, NULL, NULL, NULL, NULL},
+    {"leaky_relu", 1, 1, 1, 0, relu_shape, leaky_run, leaky_grad, NULL, NULL, NULL},
+    {"leaky_relu_dx", 2, 2, 1, 0, dfqi_shape_same, leaky_dx_run, NULL, NULL, NULL, NULL},
+    {"tanh", 1, 1, 1, 0, dfqi_shape_same, tanh_run, tanh_grad, NULL, NULL, NULL},
+    {"tanh_dx", 2, 2, 1, 0, dfqi_shape_same, tanh_dx_run, NULL, NULL, NULL, NULL},
     {"softmax", 1, 1, 1, 0, softmax_shape, softmax_run, softmax_grad, NULL, NULL, NULL},
     {"softmax_dx", 2, 2, 1, 0, dfqi_shape_same, softmax_dx_run, NULL, NULL, NULL, NULL},
     {"layernorm", 3, 3, 2, 0, layernorm_shape, layernorm_run, layernorm_grad, NULL,

@@ -1,0 +1,308 @@
+/* Ops that change the resolution of channels-last images: pooling and upsampling. */
+#include "graph/ops_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+static dfq_status image_shape(dfqi_graph *g, const dfqi_node *n)
+{
+    const dfqi_value *x = dfqi_in(g, n, 0);
+    if (!x->batched || x->rank != 4) return dfqi_bad_shape(g, n, 0, "[B,Y,X,C]");
+    return DFQ_OK;
+}
+
+/* -- max pool: attr i = size, stride, pad; gradient: dy, x, y ----------------------------------- */
+
+enum { SIZE, STRIDE, PAD, LIMIT = 64 };
+
+static dfq_status max_pool_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const int64_t *a = n->attr.i;
+    if (a[SIZE] < 1 || a[SIZE] > LIMIT || a[STRIDE] < 1 || a[STRIDE] > LIMIT || a[PAD] < 0 ||
+        a[PAD] > a[SIZE] / 2)
+        return dfqi_fail(g->ctx, DFQ_E_INVALID,
+                         "max_pool: size %lld, stride %lld, pad %lld: must be 1 to %d, 1 to %d, 0 "
+                         "to half the size",
+                         (long long)a[SIZE], (long long)a[STRIDE], (long long)a[PAD], LIMIT, LIMIT);
+    DFQI_TRY(image_shape(g, n));
+    const dfqi_value *x = dfqi_in(g, n, 0);
+    int64_t dims[4] = {x->dims[0], 0, 0, x->dims[3]};
+    for (int i = 1; i < 3; i++) {
+        int64_t room = x->dims[i] + 2 * a[PAD] - a[SIZE];
+        if (room < 0) return dfqi_bad_shape(g, n, 0, "an image no smaller than the window");
+        dims[i] = room / a[STRIDE] + 1;
+    }
+    dfqi_out(g, n, 0, 1, 4, dims);
+    return DFQ_OK;
+}
+
+/* The part of a window that lies inside of an image. */
+typedef struct window {
+    int64_t y, x, end_y, end_x;
+} window;
+
+static void clip(const int64_t *a, int64_t at, int64_t extent, int64_t *first, int64_t *end)
+{
+    int64_t from = at * a[STRIDE] - a[PAD];
+    *first = from < 0 ? 0 : from;
+    *end = from + a[SIZE] < extent ? from + a[SIZE] : extent;
+}
+
+static window window_at(const int64_t *a, const int64_t *x, int64_t oy, int64_t ox)
+{
+    window w;
+    clip(a, oy, x[1], &w.y, &w.end_y);
+    clip(a, ox, x[2], &w.x, &w.end_x);
+    return w;
+}
+
+/* One window of an image x of `width` pixels a row. NaN is larger than everything. */
+static void largest(const window *w, int64_t width, int64_t c, const float *x, float *y)
+{
+    for (int64_t i = 0; i < c; i++) y[i] = -INFINITY;
+    for (int64_t py = w->y; py < w->end_y; py++)
+        for (int64_t px = w->x; px < w->end_x; px++) {
+            const float *at = x + (py * width + px) * c;
+            for (int64_t i = 0; i < c; i++)
+                if (!(at[i] <= y[i] || isnan(y[i]))) y[i] = at[i];
+        }
+}
+
+static void max_pool_run(const dfqi_run *r)
+{
+    const int64_t *x = r->in[0].dims, *y = r->out[0].dims;
+    float *to = r->out[0].data;
+    for (int64_t b = 0; b < r->images; b++)
+        for (int64_t oy = 0; oy < y[1]; oy++)
+            for (int64_t ox = 0; ox < y[2]; ox++, to += y[3]) {
+                const window w = window_at(r->attr->i, x, oy, ox);
+                largest(&w, x[2], x[3], r->in[0].data + b * x[1] * x[2] * x[3], to);
+            }
+}
+
+static double max_pool_macs(const dfqi_graph *g, const dfqi_node *n)
+{
+    const dfqi_value *y = &g->values[n->op == DFQI_OP_MAX_POOL ? n->out[0] : n->in[0]];
+    return (double)dfqi_value_count(y) * (double)(n->attr.i[SIZE] * n->attr.i[SIZE]);
+}
+
+static void max_pool_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                          const uint8_t *want, dfqi_id *din)
+{
+    if (want[0])
+        din[0] = dfqi_make(g, DFQI_OP_MAX_POOL_DX, &n->attr, 3,
+                           (dfqi_id[]){dout[0], n->in[0], n->out[0]});
+}
+
+static dfq_status max_pool_dx_shape(dfqi_graph *g, dfqi_node *n)
+{
+    dfqi_out_like(g, n, 0, n->in[1]);
+    return DFQ_OK;
+}
+
+/* Where in the image the largest of a window was found: the first one, row by row. */
+static int64_t found_at(const window *w, int64_t width, int64_t c, const float *x, float largest)
+{
+    for (int64_t py = w->y; py < w->end_y; py++)
+        for (int64_t px = w->x; px < w->end_x; px++)
+            if (x[(py * width + px) * c] == largest) return (py * width + px) * c;
+    return (w->y * width + w->x) * c; /* NaN */
+}
+
+static void max_pool_dx_run(const dfqi_run *r)
+{
+    const int64_t *x = r->in[1].dims, *y = r->in[0].dims;
+    int64_t at = 0;
+    memset(r->out[0].data, 0, (size_t)r->out[0].count * sizeof(float));
+    for (int64_t b = 0; b < r->images; b++)
+        for (int64_t oy = 0; oy < y[1]; oy++)
+            for (int64_t ox = 0; ox < y[2]; ox++) {
+                const window w = window_at(r->attr->i, x, oy, ox);
+                int64_t image = b * x[1] * x[2] * x[3];
+                for (int64_t i = 0; i < x[3]; i++, at++) {
+                    int64_t channel = image + i;
+                    int64_t pixel =
+                        found_at(&w, x[2], x[3], r->in[1].data + channel, r->in[2].data[at]);
+                    r->out[0].data[channel + pixel] += r->in[0].data[at];
+                }
+            }
+}
+
+/* -- mean pool; gradient: attr i = Y, X --------------------------------------------------------- */
+
+static dfq_status mean_pool_shape(dfqi_graph *g, dfqi_node *n)
+{
+    DFQI_TRY(image_shape(g, n));
+    const dfqi_value *x = dfqi_in(g, n, 0);
+    dfqi_out(g, n, 0, 1, 2, (int64_t[]){x->dims[0], x->dims[3]});
+    return DFQ_OK;
+}
+
+static void mean_pool_run(const dfqi_run *r)
+{
+    const int64_t *x = r->in[0].dims;
+    int64_t pixels = x[1] * x[2], c = x[3];
+    for (int64_t b = 0; b < r->images; b++) {
+        float *y = r->out[0].data + b * c;
+        r->k->col_sum(pixels, c, r->in[0].data + b * pixels * c, 0, y);
+        r->k->scale((size_t)c, 1.0f / (float)pixels, y, y);
+    }
+}
+
+static void mean_pool_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                           const uint8_t *want, dfqi_id *din)
+{
+    const int64_t *x = dfqi_in(g, n, 0)->dims;
+    dfqi_attr a = {.i = {x[1], x[2]}};
+    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_MEAN_POOL_DX, &a, 1, dout);
+}
+
+static dfq_status mean_pool_dx_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const int64_t *dy = dfqi_in(g, n, 0)->dims, *a = n->attr.i;
+    dfqi_out(g, n, 0, 1, 4, (int64_t[]){dy[0], a[0], a[1], dy[1]});
+    return DFQ_OK;
+}
+
+static void mean_pool_dx_run(const dfqi_run *r)
+{
+    const int64_t *x = r->out[0].dims;
+    int64_t pixels = x[1] * x[2], c = x[3];
+    for (int64_t i = 0; i < r->images * pixels; i++)
+        r->k->scale((size_t)c, 1.0f / (float)pixels, r->in[0].data + i / pixels * c,
+                    r->out[0].data + i * c);
+}
+
+/* -- upsample: attr i[0] 1: bilinear ------------------------------------------------------------
+ * Pixel o of a line lies in pixel o / 2 of the smaller one, a quarter of it away from the centre. */
+
+static const float NEAR = 0.75f, FAR = 0.25f;
+
+/* The other neighbour of pixel o; at the edge there is none and it is o / 2 itself. */
+static int64_t far_of(int64_t o, int64_t extent)
+{
+    int64_t far = o % 2 ? o / 2 + 1 : o / 2 - 1;
+    return far < 0 ? 0 : far < extent ? far : extent - 1;
+}
+
+static dfq_status upsample_shape(dfqi_graph *g, dfqi_node *n)
+{
+    DFQI_TRY(image_shape(g, n));
+    const int64_t *x = dfqi_in(g, n, 0)->dims;
+    dfqi_out(g, n, 0, 1, 4, (int64_t[]){x[0], 2 * x[1], 2 * x[2], x[3]});
+    return DFQ_OK;
+}
+
+static int64_t upsample_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
+{
+    const int64_t *x = g->values[n->op == DFQI_OP_UPSAMPLE ? n->in[0] : n->out[0]].dims;
+    (void)images;
+    return x[2] * x[3];
+}
+
+static void blend(const dfqi_kernels *k, int64_t n, const float *near, const float *far, float *y)
+{
+    k->scale((size_t)n, NEAR, near, y);
+    k->axpy((size_t)n, FAR, far, y);
+}
+
+/* Row x[X,C] -> y[2X,C]. */
+static void widen(const dfqi_run *r, int64_t width, int64_t c, const float *x, float *y)
+{
+    for (int64_t o = 0; o < 2 * width; o++, y += c)
+        if (r->attr->i[0])
+            blend(r->k, c, x + o / 2 * c, x + far_of(o, width) * c, y);
+        else
+            memcpy(y, x + o / 2 * c, (size_t)c * sizeof *y);
+}
+
+static void upsample_run(const dfqi_run *r)
+{
+    const int64_t *d = r->in[0].dims;
+    int64_t row = d[2] * d[3];
+    for (int64_t b = 0; b < r->images; b++) {
+        const float *image = r->in[0].data + b * d[1] * row;
+        for (int64_t o = 0; o < 2 * d[1]; o++) {
+            const float *from = image + o / 2 * row;
+            if (r->attr->i[0]) {
+                blend(r->k, row, from, image + far_of(o, d[1]) * row, r->scratch);
+                from = r->scratch;
+            }
+            widen(r, d[2], d[3], from, r->out[0].data + (b * 2 * d[1] + o) * 2 * row);
+        }
+    }
+}
+
+static void upsample_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                          const uint8_t *want, dfqi_id *din)
+{
+    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_UPSAMPLE_DX, &n->attr, 1, dout);
+}
+
+static dfq_status upsample_dx_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const int64_t *dy = dfqi_in(g, n, 0)->dims;
+    dfqi_out(g, n, 0, 1, 4, (int64_t[]){dy[0], dy[1] / 2, dy[2] / 2, dy[3]});
+    return DFQ_OK;
+}
+
+/* The adjoint of what line o took: dx[n entries a pixel] += its shares of dy. */
+static void give_back(const dfqi_run *r, int64_t o, int64_t extent, int64_t n, const float *dy,
+                      float *dx)
+{
+    float *near = dx + o / 2 * n;
+    if (r->attr->i[0]) {
+        r->k->axpy((size_t)n, NEAR, dy, near);
+        r->k->axpy((size_t)n, FAR, dy, dx + far_of(o, extent) * n);
+    } else {
+        r->k->add((size_t)n, near, dy, near);
+    }
+}
+
+static void upsample_dx_run(const dfqi_run *r)
+{
+    const int64_t *d = r->out[0].dims;
+    int64_t row = d[2] * d[3];
+    memset(r->out[0].data, 0, (size_t)r->out[0].count * sizeof(float));
+    for (int64_t b = 0; b < r->images; b++)
+        for (int64_t o = 0; o < 2 * d[1]; o++) {
+            const float *dy = r->in[0].data + (b * 2 * d[1] + o) * 2 * row;
+            memset(r->scratch, 0, (size_t)row * sizeof(float));
+            for (int64_t i = 0; i < 2 * d[2]; i++)
+                give_back(r, i, d[2], d[3], dy + i * d[3], r->scratch);
+            give_back(r, o, d[1], row, r->scratch, r->out[0].data + b * d[1] * row);
+        }
+}
+
+/* -- builders ---------------------------------------------------------------------------------- */
+
+dfqi_id dfqi_max_pool(dfqi_graph *g, dfqi_id x, int64_t size, int64_t stride, int64_t pad)
+{
+    dfqi_attr a = {.i = {size, stride, pad}};
+    return dfqi_make(g, DFQI_OP_MAX_POOL, &a, 1, &x);
+}
+
+dfqi_id dfqi_mean_pool(dfqi_graph *g, dfqi_id x)
+{
+    return dfqi_make(g, DFQI_OP_MEAN_POOL, NULL, 1, &x);
+}
+
+dfqi_id dfqi_upsample(dfqi_graph *g, dfqi_id x, int bilinear)
+{
+    dfqi_attr a = {.i = {bilinear != 0}};
+    return dfqi_make(g, DFQI_OP_UPSAMPLE, &a, 1, &x);
+}
+
+const dfqi_op dfqi_ops_pool[] = {
+    {"max_pool", 1, 1, 1, 0, max_pool_shape, max_pool_run, max_pool_grad, max_pool_macs, NULL,
+     NULL},
+    {"max_pool_dx", 3, 3, 1, 0, max_pool_dx_shape, max_pool_dx_run, NULL, max_pool_macs, NULL,
+     NULL},
+    {"mean_pool", 1, 1, 1, 0, mean_pool_shape, mean_pool_run, mean_pool_grad, dfqi_macs_input, NULL,
+     NULL},
+    {"mean_pool_dx", 1, 1, 1, 0, mean_pool_dx_shape, mean_pool_dx_run, NULL, NULL, NULL, NULL},
+    {"upsample", 1, 1, 1, 0, upsample_shape, upsample_run, upsample_grad, NULL, upsample_scratch,
+     NULL},
+    {"upsample_dx", 1, 1, 1, 0, upsample_dx_shape, upsample_dx_run, NULL, dfqi_macs_input,
+     upsample_scratch, NULL},
+};
