@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/ops.h"
+
 enum { LAYER_PARAMS = 5 };
 
 int32_t dfqi_arch_norms(const dfqi_arch *a)
@@ -80,4 +82,36 @@ void dfqi_cnn_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
            (size_t)out->rank * sizeof *out->dims);
     out->fixed = which >= 3;
     out->positive = which == 4;
+}
+
+/* -- forward ----------------------------------------------------------------------------------- */
+
+dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x)
+{
+    const dfqi_id *w = p->params + LAYER_PARAMS * p->next;
+    layer_at(p->a, p->next, &p->layer);
+    const dfqi_cnn_layer *l = &p->layer;
+    dfqi_conv_attr attr = {.stride = l->stride,
+                           .pad = l->kernel / 2,
+                           .dilation = 1,
+                           .groups = l->depthwise ? l->in : 1};
+    x = dfqi_conv(p->g, l->conv, x, w[0], DFQI_NONE, &attr);
+    if (p->taps->norms) p->taps->norms[p->next] = (dfqi_norm_tap){x, w[1], w[2], w[3], w[4]};
+    p->next++;
+    return dfqi_batchnorm(p->g, x, w[3], w[4], w[1], w[2], p->a->eps);
+}
+
+dfqi_id dfqi_cnn_relu(dfqi_cnn_pass *p, dfqi_id x, float cap)
+{
+    char name[DFQI_NAME_MAX];
+    snprintf(name, sizeof name, "%s.relu", p->layer.conv);
+    return dfqi_relu(p->g, name, x, cap);
+}
+
+dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x)
+{
+    dfqi_cnn_head h;
+    dfqi_cnn_head_of(p->a, &h);
+    const dfqi_id *w = p->params + LAYER_PARAMS * p->next;
+    return dfqi_linear(p->g, h.name, dfqi_mean_pool(p->g, x), w[0], h.bias ? w[1] : DFQI_NONE);
 }

@@ -27,15 +27,37 @@ const char *dfqi_cnn_prefix(const dfqi_arch *a);
 int32_t dfqi_resnet_layers(const dfqi_arch *a);
 void dfqi_resnet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
 void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out);
+void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
+                         dfqi_taps *taps);
 int32_t dfqi_mobilenet_layers(const dfqi_arch *a);
 void dfqi_mobilenet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
 void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out);
+void dfqi_mobilenet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
+                            dfqi_taps *taps);
 
 void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
 
 /* Parameters: five of each layer (weight, then gamma, beta, mean, variance), then the head's. */
 int32_t dfqi_cnn_count(const dfqi_arch *a);
 void dfqi_cnn_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out);
+
+/* -- forward passes ---------------------------------------------------------------------------- */
+
+typedef struct dfqi_cnn_pass {
+    const dfqi_arch *a;
+    dfqi_graph *g;
+    const dfqi_id *params;
+    dfqi_taps *taps;
+    int32_t next;         /* layer */
+    dfqi_cnn_layer layer; /* the last one taken */
+} dfqi_cnn_pass;
+
+/* The next layer on x[B,Y,X,C]. */
+dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x);
+/* ReLU behind that layer, named after it. */
+dfqi_id dfqi_cnn_relu(dfqi_cnn_pass *p, dfqi_id x, float cap);
+/* Mean over positions, and the classifier: [B,classes]. */
+dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x);
 
 /* -- loading ----------------------------------------------------------------------------------- */
 

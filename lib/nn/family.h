@@ -32,7 +32,6 @@ typedef struct dfqi_family_row {
     int32_t (*count)(const dfqi_arch *a);
     /* Parameter i = 0 .. count - 1, in the order of use. */
     void (*expect)(const dfqi_arch *a, int32_t i, dfqi_expect *out);
-    /* NULL: such networks cannot be run yet */
     void (*forward)(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                     dfqi_taps *taps);
 } dfqi_family_row;

@@ -37,4 +37,5 @@ const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
                                                .harmless = dfqi_cnn_harmless,
                                                .describe = describe,
                                                .count = dfqi_cnn_count,
-                                               .expect = dfqi_cnn_expect};
+                                               .expect = dfqi_cnn_expect,
+                                               .forward = dfqi_mobilenet_forward};

@@ -110,4 +110,5 @@ const dfqi_family_row dfqi_family_resnet = {.names = {"resnet"},
                                             .harmless = dfqi_cnn_harmless,
                                             .describe = describe,
                                             .count = dfqi_cnn_count,
-                                            .expect = dfqi_cnn_expect};
+                                            .expect = dfqi_cnn_expect,
+                                            .forward = dfqi_resnet_forward};

@@ -3,6 +3,7 @@
  * a 1x1 convolution without bias (ait.md 4.1, 4.2). */
 #include <stdio.h>
 
+#include "graph/ops.h"
 #include "nn/cnn.h"
 
 enum { WIDTH = 32, UNITS = 17, FEATURES = 1280, ROWS = 7 };
@@ -117,4 +118,27 @@ void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out)
     *out = (dfqi_cnn_head){.in = FEATURES, .conv = conv, .bias = !conv};
     snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a),
              conv ? "output" : "classifier.1");
+}
+
+/* -- forward ----------------------------------------------------------------------------------- */
+
+static dfqi_id conv_relu6(dfqi_cnn_pass *p, dfqi_id x)
+{
+    x = dfqi_cnn_conv(p, x);
+    return dfqi_cnn_relu(p, x, 6.0f);
+}
+
+void dfqi_mobilenet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
+                            dfqi_taps *taps)
+{
+    dfqi_cnn_pass p = {.a = a, .g = g, .params = params, .taps = taps};
+    x = conv_relu6(&p, dfqi_channels_last(g, x));
+    for (int32_t i = 0; i < UNITS; i++) {
+        unit u = unit_at(a, i);
+        dfqi_id y = x;
+        for (int32_t k = 1; k < u.convs; k++) y = conv_relu6(&p, y);
+        y = dfqi_cnn_conv(&p, y);
+        x = u.stride == 1 && u.in == u.out ? dfqi_add(g, y, x) : y;
+    }
+    taps->logits = dfqi_cnn_classify(&p, conv_relu6(&p, x));
 }

@@ -112,13 +112,7 @@ void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfq
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps)
 {
-    const dfqi_family_row *row = dfqi_family_get(net->arch.family);
-    if (row->forward)
-        row->forward(&net->arch, g, params, x, taps);
-    else
-        dfqi_graph_fail(g, DFQ_E_UNSUPPORTED,
-                        "%s is a convolutional network: it can be read, not yet run",
-                        net->arch.name);
+    dfqi_family_get(net->arch.family)->forward(&net->arch, g, params, x, taps);
 }
 
 static dfqi_id leave_operand(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,

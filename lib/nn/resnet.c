@@ -1,7 +1,9 @@
 /* ResNets (He et al., CVPR 2016): for small images with three stages, for ImageNet with four
  * (ait.md 4.1 to 4.3). */
+#include <math.h>
 #include <stdio.h>
 
+#include "graph/ops.h"
 #include "nn/cnn.h"
 
 enum { UNIT_NAME_MAX = 48 }; /* of a unit */
@@ -139,4 +141,35 @@ void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out)
     while (last > 0 && a->cnn.units[last] == 0) last--;
     *out = (dfqi_cnn_head){.in = unit_at(a, last, 0).out, .bias = 1};
     snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a), names[a->cnn.keys]);
+}
+
+/* -- forward ----------------------------------------------------------------------------------- */
+
+static dfqi_id unit_forward(dfqi_cnn_pass *p, const unit *u, dfqi_id x)
+{
+    char name[DFQI_LAYER_MAX], of[UNIT_NAME_MAX];
+    dfqi_id y = dfqi_cnn_conv(p, x);
+    for (int32_t k = 1; k < u->convs; k++) y = dfqi_cnn_conv(p, dfqi_cnn_relu(p, y, INFINITY));
+    if (u->moves && p->a->cnn.padded) {
+        int64_t more = u->out - u->in;
+        x = dfqi_subsample_pad(p->g, x, u->stride, more / 2, more - more / 2);
+    } else if (u->moves) {
+        x = dfqi_cnn_conv(p, x);
+    }
+    snprintf(name, sizeof name, "%s.relu", unit_name(p->a, u, of));
+    return dfqi_relu(p->g, name, dfqi_add(p->g, y, x), INFINITY);
+}
+
+void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
+                         dfqi_taps *taps)
+{
+    dfqi_cnn_pass p = {.a = a, .g = g, .params = params, .taps = taps};
+    x = dfqi_cnn_relu(&p, dfqi_cnn_conv(&p, dfqi_channels_last(g, x)), INFINITY);
+    if (!a->cnn.small) x = dfqi_max_pool(g, x, 3, 2, 1);
+    for (int32_t s = 0; s < DFQI_STAGES; s++)
+        for (int32_t i = 0; i < a->cnn.units[s]; i++) {
+            unit u = unit_at(a, s, i);
+            x = unit_forward(&p, &u, x);
+        }
+    taps->logits = dfqi_cnn_classify(&p, x);
 }

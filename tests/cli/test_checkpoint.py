@@ -158,6 +158,9 @@ def test_both_formats():
     for source, target in (("old.th", "old.safetensors"), ("new.pth", "new.safetensors")):
         r = convert(source, target, "--meta", "mean=0.5,0.5,0.5")
         assert r.returncode == 0 and f"{len(content)} tensors" in r.stdout, r
+        info = json.loads(run(DFQ, "info", target, "--json").stdout)
+        assert info["family"] == "ResNet" and info["batchnorms"] == 7, info
+        assert info["name"] == "resnet8_cifar" and info["mean"][0] == 0.5, info
         assert values(target, "module.linear.weight") == list(
             struct.unpack("<160f", raw(content["module.linear.weight"].args[0])))
     assert read("old.safetensors") == read("new.safetensors")

@@ -589,6 +589,20 @@ class Assets(Part):
         assert (j["n"], j["correct"], j["correct5"]) == (650, 535, 624), j
         return None
 
+    def test_resnet20(self):
+        shared = os.environ.get("DFQ_TEST_ASSETS", "")
+        model = os.path.join(shared, "models", "resnet20_cifar10.safetensors")
+        data = os.path.join(shared, "data", "cifar10", "test_1000.bin")
+        if not os.path.exists(model) or not os.path.exists(data):
+            return "DFQ_TEST_ASSETS has no model"
+        j = json.loads(self.works("info", model, "--json").out)
+        assert (j["family"], j["batchnorms"], j["parameters"]) == ("ResNet", 19, 269722), j
+        assert "patch" not in j and abs(j["macs"] / 40.8e6 - 1) < 0.02, j
+        assert "19 convolutions with BatchNorm" in self.works("info", model).out
+        j = json.loads(self.works("eval", model, "--data", data, "--json").out)
+        assert (j["n"], j["correct"], j["correct5"]) == (1000, 915, 998), j
+        return None
+
 
 def main():
     parts = {c.__name__.lower(): c for c in Part.__subclasses__()}

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Regenerates the golden files beside this script. The assets folder (models/, data/) is the first
 # argument, or $DFQ_TEST_ASSETS, or `shared` beside the source tree; without it real_vit.safetensors
-# is left as it is. PYTHON names an interpreter with torch and numpy; without Pillow (python3-pil)
-# real_vit.safetensors and io/ are left as they are.
+# and real_resnet20.safetensors are left as they are. PYTHON names an interpreter with torch and numpy;
+# without Pillow (python3-pil) real_vit.safetensors and io/ are left as they are.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 assets=${1:-${DFQ_TEST_ASSETS:-$here/../../../shared}}
@@ -21,6 +21,14 @@ elif [ -f "$weights" ] && [ -d "$images" ]; then
 else
     echo "make.sh: no $weights or no $images: real_vit.safetensors not rebuilt" >&2
     "$python" "$here/make_vit.py"
+fi
+weights=$assets/models/resnet20_cifar10.safetensors
+images=$assets/data/cifar10/test_1000.bin
+if [ -f "$weights" ] && [ -f "$images" ]; then
+    "$python" "$here/make_cnn.py" "$weights" "$images"
+else
+    echo "make.sh: no $weights or no $images: real_resnet20.safetensors not rebuilt" >&2
+    "$python" "$here/make_cnn.py"
 fi
 for topic in conv inter_head head_ssim fake_quant tune_step synth_steps psaq_steps augment \
     inundation; do

@@ -5,6 +5,7 @@
 #include <check.h>
 
 TCase *dfqt_golden_case(void);
+TCase *dfqt_golden_cnn_case(void);
 TCase *dfqt_inundation_case(void);
 TCase *dfqt_load_case(void);
 TCase *dfqt_load_cnn_case(void);

@@ -11,5 +11,6 @@ int main(void)
     suite_add_tcase(s, dfqt_load_case());
     suite_add_tcase(s, dfqt_load_cnn_case());
     suite_add_tcase(s, dfqt_golden_case());
+    suite_add_tcase(s, dfqt_golden_cnn_case());
     return dfqt_run(s);
 }

@@ -169,7 +169,7 @@ static dfq_status make_clone_describe(dfq_context *ctx, void *arg)
 
 START_TEST(test_refused_allocations)
 {
-    dfqi_arch a = dfqt_arch(16, 4, 24, 2, 3);
+    dfqi_arch a = _i ? dfqt_resnet(DFQI_KEYS_PYTORCHCV, 4, 2, 1) : dfqt_arch(16, 4, 24, 2, 3);
     fail_alloc_sweep(make_clone_describe, &a, 1);
 }
 END_TEST
@@ -182,6 +182,6 @@ TCase *dfqt_network_case(void)
     tcase_add_test(c, test_new_and_clone);
     tcase_add_test(c, test_init);
     tcase_add_test(c, test_macs);
-    tcase_add_test(c, test_refused_allocations);
+    tcase_add_loop_test(c, test_refused_allocations, 0, 2);
     return c;
 }
