@@ -1,0 +1,43 @@
+/* A generator trained against a frozen CNN: the host of AIT (ait.md 3.1, 3.2). Every iteration draws
+ * noise and classes, makes a batch of images, and moves the generator towards images that the CNN
+ * takes for their class (cross-entropy) and whose statistics at every BatchNorm are those it saw in
+ * training:
+ *
+ *   L = CE(f(x), y) + bns_weight mean over BatchNorms of |mean - running|^2 / C + |var - running|^2 / C
+ *
+ * All draws are keyed by (seed, iteration). One thread at a time. */
+#ifndef DFQI_SYNTH_HOST_H
+#define DFQI_SYNTH_HOST_H
+
+#include "quant/model.h"
+
+typedef struct dfqi_host_options {
+    int64_t batch;
+    uint64_t seed;
+    float bns_weight;
+    float beta1, beta2, eps; /* Adam */
+} dfqi_host_options;
+
+enum { DFQI_HOST_TOTAL, DFQI_HOST_CLASS, DFQI_HOST_BNS, DFQI_HOST_LOSSES };
+
+/* What an iteration made; valid until the next one. */
+typedef struct dfqi_host_batch {
+    const float *images; /* [B,3,S,S], before the generator moved */
+    const float *logits; /* [B,classes] of the CNN */
+    const float *labels; /* [B] */
+    float losses[DFQI_HOST_LOSSES];
+} dfqi_host_batch;
+
+typedef struct dfqi_host dfqi_host;
+
+void dfqi_host_defaults(dfqi_host_options *o);
+/* The CNN is retained. */
+dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_host **out);
+void dfqi_host_release(dfqi_host *h); /* NULL ok */
+
+/* One iteration; rate 0 leaves the generator as it is. DFQ_E_NUMERIC if a loss is not finite: the
+ * generator is then as it was before. */
+dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out);
+int64_t dfqi_host_done(const dfqi_host *h);
+
+#endif
