@@ -30,8 +30,8 @@ else
     echo "make.sh: no $weights or no $images: real_resnet20.safetensors not rebuilt" >&2
     "$python" "$here/make_cnn.py"
 fi
-for topic in conv inter_head head_ssim fake_quant tune_step synth_steps psaq_steps augment \
-    inundation gdfq; do
+for topic in conv images inter_head head_ssim fake_quant tune_step synth_steps psaq_steps \
+    augment inundation gdfq; do
     "$python" "$here/make_$topic.py"
 done
 if [ $pillow = yes ]; then

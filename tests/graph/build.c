@@ -1,4 +1,5 @@
 /* Building: operands that do not fit are refused in one line, and the first error sticks. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,7 +32,7 @@ static dfqi_id conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b, int64_t grou
 }
 
 /* Each line is one mistake. */
-enum { N_MISTAKES = 59 };
+enum { N_MISTAKES = 59, N_IMAGE_MISTAKES = 27 };
 
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
@@ -157,10 +158,77 @@ static dfqi_id mistake(dfqi_graph *g, int i)
     }
 }
 
+static dfqi_id stats_norm(dfqi_graph *g, dfqi_id x, dfqi_id mean, dfqi_id gamma, dfqi_id beta)
+{
+    return dfqi_batchnorm(g, x, mean, W(6), gamma, beta, 1e-5f);
+}
+
+/* The same for ops of convolutional networks. */
+static dfqi_id image_mistake(dfqi_graph *g, int i)
+{
+    switch (i) {
+    case 0:
+        return dfqi_mul(g, X(4, 5), X(5, 4));
+    case 1:
+        return dfqi_channels_last(g, X(4, 5));
+    case 2:
+        return dfqi_channels_first(g, W(2, 3, 4, 5));
+    case 3:
+        return dfqi_reshape(g, X(24), 2, DIMS(5, 5));
+    case 4:
+        return dfqi_reshape(g, X(24), 2, DIMS(24, 0));
+    case 5:
+        return dfqi_reshape(g, X(24), 2, DIMS(-4, -6));
+    case 6:
+        return dfqi_reshape(g, X(24), 6, DIMS(1, 1, 1, 1, 1, 24));
+    case 7:
+        return dfqi_reshape(g, X(24), -1, NULL);
+    case 8:
+        return dfqi_reshape(g, X(24), 3, DIMS(INT64_MAX, INT64_MAX, 24));
+    case 9:
+        return dfqi_reshape(g, W(2, 24), 1, DIMS(24));
+    case 10:
+        return dfqi_subsample_pad(g, X(4, 5), 2, 1, 1);
+    case 11:
+        return dfqi_subsample_pad(g, W(2, 4, 4, 2), 2, 1, 1);
+    case 12:
+        return dfqi_embed(g, W(4), BARE);
+    case 13:
+        return dfqi_embed(g, X(4), BARE);
+    case 14:
+        return dfqi_embed(g, W(4, 5), X(2, 3));
+    case 15:
+        return dfqi_embed(g, W(4, 5), W(2));
+    case 16:
+        return dfqi_max_pool(g, X(4, 5), 3, 2, 1);
+    case 17:
+        return dfqi_max_pool(g, X(4, 4, 3), 7, 2, 1);
+    case 18:
+        return dfqi_mean_pool(g, X(4, 5));
+    case 19:
+        return dfqi_upsample(g, W(2, 4, 5, 3), 0);
+    case 20:
+        return dfqi_batch_stats(g, W(2, 6));
+    case 21:
+        return stats_norm(g, X(4, 6), W(5), W(6), W(6));
+    case 22:
+        return stats_norm(g, X(4, 6), X(6), W(6), W(6));
+    case 23:
+        return stats_norm(g, X(4, 6), W(6), X(5), X(6));
+    case 24:
+        return stats_norm(g, X(4, 6), W(6), X(6), W(5));
+    case 25:
+        return dfqi_bns(g, W(6), W(6), W(6), W(5));
+    default:
+        return dfqi_soft_cross_entropy(g, X(10), BARE);
+    }
+}
+
 START_TEST(test_mistake)
 {
     rig r = dfqt_rig(1, 2, 1);
-    ck_assert_int_eq(mistake(r.g, _i), DFQI_NONE);
+    dfqi_id id = _i < N_MISTAKES ? mistake(r.g, _i) : image_mistake(r.g, _i - N_MISTAKES);
+    ck_assert_int_eq(id, DFQI_NONE);
     ck_assert_int_eq(dfqi_graph_status(r.g), DFQ_E_SHAPE);
     ck_assert_msg(strstr(r.ctx->error, "expected") || strstr(r.ctx->error, "must") ||
                       strstr(r.ctx->error, "parts are"),
@@ -232,6 +300,26 @@ START_TEST(test_wrong_calls)
 }
 END_TEST
 
+/* Attributes out of range. */
+START_TEST(test_wrong_attributes)
+{
+    enum { N = 9 };
+    for (int i = 0; i < N; i++) {
+        rig r = dfqt_rig(1, 2, 1);
+        dfqi_graph *g = r.g;
+        dfqi_id x = X(4, 4, 3);
+        dfqi_relu(g, "act", x, i == 0 ? 0.0f : 6.0f);
+        dfqi_leaky_relu(g, x, i == 1 ? NAN : 0.2f);
+        dfqi_subsample_pad(g, x, i == 2 ? 0 : 1, i == 3 ? -1 : 0, i == 4 ? INT64_MAX : 0);
+        dfqi_id last = dfqi_max_pool(g, x, i == 5 ? 0 : i == 6 ? 65 : 3, i != 7, i == 8 ? 2 : 0);
+        ck_assert_msg(last == DFQI_NONE, "attribute %d is taken", i);
+        ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
+        ck_assert_msg(strstr(r.ctx->error, "must be"), "%s", r.ctx->error);
+        dfqt_rig_fini(&r);
+    }
+}
+END_TEST
+
 START_TEST(test_names)
 {
     rig r = dfqt_rig(1, 2, 1);
@@ -268,9 +356,10 @@ END_TEST
 TCase *dfqt_build_case(void)
 {
     TCase *c = tcase_create("build");
-    tcase_add_loop_test(c, test_mistake, 0, N_MISTAKES);
+    tcase_add_loop_test(c, test_mistake, 0, N_MISTAKES + N_IMAGE_MISTAKES);
     tcase_add_test(c, test_first_error_sticks);
     tcase_add_test(c, test_wrong_calls);
+    tcase_add_test(c, test_wrong_attributes);
     tcase_add_test(c, test_names);
     tcase_add_test(c, test_macs);
     return c;

@@ -1,48 +1,6 @@
 /* Convolution through the graph: PyTorch's numbers, and the same bits at any thread count. */
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "graph/cases.h"
-#include "graph/rig.h"
-#include "io/safetensors.h"
-#include "support/path.h"
-
-static const float *tensor(const dfqi_safetensors *st, const char *name, const char *what,
-                           const dfq_tensor **out)
-{
-    char text[64];
-    snprintf(text, sizeof text, "%s.%s", name, what);
-    const dfq_tensor *t = dfqi_st_find(st, text);
-    ck_assert_msg(t != NULL, "no %s", text);
-    if (out) *out = t;
-    return t->data;
-}
-
-/* An input with the numbers of a tensor. */
-static dfqi_id bound(rig *r, const dfqi_safetensors *st, const char *name, const char *what,
-                     int batched)
-{
-    const dfq_tensor *t;
-    const float *data = tensor(st, name, what, &t);
-    dfqi_id id = dfqt_input(r, batched, t->rank - batched, t->dims + batched, 0, 1);
-    memcpy(dfqt_data(r, id), data, (size_t)dfqt_count(r, id) * sizeof *data);
-    return id;
-}
-
-static void check(const rig *r, dfqi_id v, const dfqi_safetensors *st, const char *name,
-                  const char *what)
-{
-    const dfq_tensor *t;
-    const float *want = tensor(st, name, what, &t), *got = dfqi_exec_data(r->e, v);
-    double scale = 0;
-    ck_assert_int_eq(dfqt_count(r, v), dfqi_tensor_count(t));
-    for (int64_t i = 0; i < dfqt_count(r, v); i++) scale = fmax(scale, fabs((double)want[i]));
-    for (int64_t i = 0; i < dfqt_count(r, v); i++)
-        ck_assert_msg(fabs((double)got[i] - (double)want[i]) < 1e-6 * scale,
-                      "%s.%s[%d]: %g, expected %g", name, what, (int)i, (double)got[i],
-                      (double)want[i]);
-}
+#include "graph/golden.h"
 
 static const char *const cases[] = {"plain",  "stride",    "dilated",          "point",
                                     "oblong", "depthwise", "depthwise_stride", "depthwise_dilated"};
@@ -51,35 +9,27 @@ enum { N_CASES = sizeof cases / sizeof *cases };
 START_TEST(test_golden)
 {
     const char *name = cases[_i];
-    char path[512];
-    dfqi_safetensors st;
-    const dfq_tensor *x;
-    dfq_context *ctx = dfqt_context(1);
-    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "conv.safetensors", path, sizeof path));
-    ck_assert_msg(dfqi_st_read(ctx, path, &st) == DFQ_OK, "%s", ctx->error);
-    tensor(&st, name, "x", &x);
-    rig r = dfqt_rig(1, x->dims[0], 1);
-    char text[64];
-    snprintf(text, sizeof text, "%s.attr", name);
-    const int32_t *a = dfqi_st_find(&st, text)->data;
+    golden st = dfqt_golden("conv.safetensors");
+    rig r = dfqt_rig(1, dfqt_golden_tensor(&st, name, "x")->dims[0], 1);
+    const int32_t *a = dfqt_golden_tensor(&st, name, "attr")->data;
     dfqi_conv_attr attr = {a[0], a[1], a[2], a[3]};
-    dfqi_id in[3] = {bound(&r, &st, name, "x", 1), bound(&r, &st, name, "w", 0),
-                     bound(&r, &st, name, "b", 0)};
+    dfqi_id in[3] = {dfqt_golden_input(&r, &st, name, "x", 1),
+                     dfqt_golden_input(&r, &st, name, "w", 0),
+                     dfqt_golden_input(&r, &st, name, "b", 0)};
     dfqi_id y = dfqi_conv(r.g, name, in[0], in[1], in[2], &attr), d[3];
     ck_assert_msg(y >= 0, "%s", r.ctx->error);
-    dfqi_id dy = bound(&r, &st, name, "dy", 1);
+    dfqi_id dy = dfqt_golden_input(&r, &st, name, "dy", 1);
     ck_assert_int_eq(dfqi_graph_grad(r.g, 1, &y, &dy, 3, in, d), DFQ_OK);
     dfqi_graph_keep(r.g, y);
     for (int i = 0; i < 3; i++) dfqi_graph_keep(r.g, d[i]);
     dfqt_start(&r);
     dfqt_run(&r);
-    check(&r, y, &st, name, "y");
-    check(&r, d[0], &st, name, "dx");
-    check(&r, d[1], &st, name, "dw");
-    check(&r, d[2], &st, name, "db");
+    dfqt_golden_check(&r, y, &st, name, "y", 1e-6);
+    dfqt_golden_check(&r, d[0], &st, name, "dx", 1e-6);
+    dfqt_golden_check(&r, d[1], &st, name, "dw", 1e-6);
+    dfqt_golden_check(&r, d[2], &st, name, "db", 1e-6);
     dfqt_rig_fini(&r);
-    dfqi_st_fini(&st);
-    dfq_context_release(ctx);
+    dfqt_golden_fini(&st);
 }
 END_TEST
 

@@ -58,9 +58,18 @@ static void check_input(rig *r, const scene *s, int32_t i, int32_t n, const dfqi
     dfqi_free(r->ctx, dx);
 }
 
+/* Scene i of the lists checked against differences, NULL behind the last one. */
+static const scene *smooth_scene(int i)
+{
+    int n = 0;
+    while (dfqt_smooth[n].name) n++;
+    const scene *s = i < n ? dfqt_smooth + i : dfqt_images + (i - n);
+    return s->name ? s : NULL;
+}
+
 START_TEST(test_difference)
 {
-    const scene *s = &dfqt_smooth[_i];
+    const scene *s = smooth_scene(_i);
     rig r = dfqt_rig(1, SCENE_BATCH, 7);
     dfqi_id out[DFQI_OUT_MAX];
     float *seed[DFQI_OUT_MAX] = {NULL};
@@ -80,8 +89,9 @@ END_TEST
 START_TEST(test_every_op_has_a_scene)
 {
     int seen[DFQI_OP_COUNT] = {0}, checked[DFQI_OP_COUNT] = {0};
-    for (int list = 0; list < 2; list++)
-        for (const scene *s = list ? dfqt_surrogate : dfqt_smooth; s->name; s++) {
+    const scene *const lists[] = {dfqt_smooth, dfqt_images, dfqt_surrogate};
+    for (size_t list = 0; list < sizeof lists / sizeof *lists; list++)
+        for (const scene *s = lists[list]; s->name; s++) {
             rig r = dfqt_rig(1, SCENE_BATCH, 1);
             dfqi_id out[DFQI_OUT_MAX];
             dfqt_scene(s, &r, out);
@@ -153,7 +163,7 @@ TCase *dfqt_gradients_case(void)
 {
     TCase *c = tcase_create("gradients");
     int n = 0;
-    while (dfqt_smooth[n].name) n++;
+    while (smooth_scene(n)) n++;
     tcase_add_test(c, test_every_op_has_a_scene);
     tcase_add_test(c, test_every_row_is_complete);
     tcase_add_test(c, test_only_what_is_asked_for);

@@ -1,15 +1,6 @@
-/* The scenes: see scenes.h. Extents differ from each other, so that a swap shows. */
-#include <math.h>
-
+/* The scenes: see scenes.h; those of convolutional networks are in scenes_images.c. Extents differ
+ * from each other, so that a swap shows. */
 #include "graph/scenes.h"
-
-#define DIMS(...)                                                                                  \
-    (const int64_t[])                                                                              \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }
-#define WRT(batched, rank, ...)   dfqt_wrt(r, batched, rank, DIMS(__VA_ARGS__), -1.5f, 1.5f)
-#define CONST(batched, rank, ...) dfqt_input(r, batched, rank, DIMS(__VA_ARGS__), -1.5f, 1.5f)
 
 int32_t dfqt_scene(const scene *s, rig *r, dfqi_id out[DFQI_OUT_MAX])
 {
@@ -99,49 +90,6 @@ static dfqi_id add_twice(rig *r)
     return dfqi_add(r->g, dfqi_add(r->g, a, a), a);
 }
 
-static dfqi_id mul(rig *r)
-{
-    dfqi_id a = WRT(1, 2, 4, 5), b = WRT(1, 2, 4, 5);
-    return dfqi_mul(r->g, a, b);
-}
-
-static dfqi_id square(rig *r)
-{
-    dfqi_id a = WRT(1, 2, 4, 5);
-    return dfqi_mul(r->g, a, a);
-}
-
-/* An operand without values near 0 and 1: differences do not step over a bend there. */
-static dfqi_id unbent(rig *r)
-{
-    dfqi_id id = WRT(1, 2, 4, 5);
-    float *x = dfqt_data(r, id);
-    for (int64_t i = 0; i < dfqt_count(r, id); i++)
-        for (float bend = 0; bend <= 1; bend++)
-            if (x[i] > bend - 0.05f && x[i] < bend + 0.05f) x[i] = bend + 0.1f;
-    return id;
-}
-
-static dfqi_id relu(rig *r)
-{
-    return dfqi_relu(r->g, NULL, unbent(r), INFINITY);
-}
-
-static dfqi_id relu_capped(rig *r)
-{
-    return dfqi_relu(r->g, "act", unbent(r), 1);
-}
-
-static dfqi_id leaky_relu(rig *r)
-{
-    return dfqi_leaky_relu(r->g, unbent(r), 0.2f);
-}
-
-static dfqi_id hyperbolic(rig *r)
-{
-    return dfqi_tanh(r->g, WRT(1, 2, 4, 5));
-}
-
 static dfqi_id gelu(rig *r)
 {
     return dfqi_gelu(r->g, WRT(1, 2, 4, 5));
@@ -205,151 +153,6 @@ static dfqi_id channel_affine(rig *r)
 {
     dfqi_id x = WRT(1, 3, 2, 4, 5), scale = CONST(1, 1, 2), shift = CONST(1, 1, 2);
     return dfqi_channel_affine(r->g, x, scale, shift);
-}
-
-/* -- images ------------------------------------------------------------------------------------ */
-
-static dfqi_id channels_last(rig *r)
-{
-    return dfqi_channels_last(r->g, WRT(1, 3, 2, 4, 5));
-}
-
-static dfqi_id channels_first(rig *r)
-{
-    return dfqi_channels_first(r->g, WRT(1, 3, 2, 4, 5));
-}
-
-static dfqi_id reshape(rig *r)
-{
-    return dfqi_reshape(r->g, WRT(1, 2, 4, 6), 3, DIMS(3, 2, 4));
-}
-
-static dfqi_id subsample_pad(rig *r)
-{
-    return dfqi_subsample_pad(r->g, WRT(1, 3, 5, 4, 3), 2, 1, 2);
-}
-
-/* Two images read one row; rows 2 and 64 to 66 are read by nobody. */
-static dfqi_id embed(rig *r)
-{
-    dfqi_id table = WRT(0, 2, 67, 5), index = CONST(1, 0, 0);
-    for (int b = 0; b < SCENE_BATCH; b++) dfqt_data(r, index)[b] = (float)(b / 2 * 63);
-    return dfqi_embed(r->g, table, index);
-}
-
-static dfqi_id embed_several(rig *r)
-{
-    dfqi_id table = WRT(0, 2, 4, 5), index = CONST(1, 1, 2);
-    for (int i = 0; i < 2 * SCENE_BATCH; i++) dfqt_data(r, index)[i] = (float)(i % 3);
-    return dfqi_embed(r->g, table, index);
-}
-
-/* Values that lie apart: which one is the largest does not change nearby. */
-static dfqi_id max_pool_of(rig *r, int64_t size, int64_t stride, int64_t pad)
-{
-    enum { ALL = SCENE_BATCH * 5 * 6 * 2 };
-    dfqi_id x = WRT(1, 3, 5, 6, 2);
-    uint32_t order[ALL];
-    dfqi_rng_permute(&r->rng, order, ALL);
-    for (int i = 0; i < ALL; i++) dfqt_data(r, x)[i] = 0.1f * (float)order[i] - 9;
-    return dfqi_max_pool(r->g, x, size, stride, pad);
-}
-
-static dfqi_id max_pool(rig *r)
-{
-    return max_pool_of(r, 3, 2, 1);
-}
-
-static dfqi_id max_pool_even(rig *r)
-{
-    return max_pool_of(r, 2, 1, 0);
-}
-
-static dfqi_id mean_pool(rig *r)
-{
-    return dfqi_mean_pool(r->g, WRT(1, 3, 3, 4, 5));
-}
-
-static dfqi_id upsample_nearest(rig *r)
-{
-    return dfqi_upsample(r->g, WRT(1, 3, 2, 4, 3), 0);
-}
-
-static dfqi_id upsample_bilinear(rig *r)
-{
-    return dfqi_upsample(r->g, WRT(1, 3, 3, 4, 2), 1);
-}
-
-/* -- batch normalisation ----------------------------------------------------------------------- */
-
-static dfqi_id batch_stats(rig *r)
-{
-    return dfqi_batch_stats(r->g, WRT(1, 3, 2, 3, 5));
-}
-
-/* Only one of the two is used; the other sends no gradient. */
-static dfqi_id batch_mean(rig *r)
-{
-    return dfqi_gelu(r->g, dfqi_batch_stats(r->g, WRT(1, 1, 5)));
-}
-
-static dfqi_id batch_variance(rig *r)
-{
-    dfqi_id mean = dfqi_batch_stats(r->g, WRT(1, 2, 4, 5));
-    return dfqi_gelu(r->g, dfqi_graph_output(r->g, mean, 1));
-}
-
-static const float eps = 0.05f;
-
-/* Everything is an operand of its own, as with a network's own statistics. */
-static dfqi_id batchnorm(rig *r)
-{
-    dfqi_id x = WRT(1, 3, 2, 3, 5), mean = WRT(0, 1, 5);
-    dfqi_id var = dfqt_wrt(r, 0, 1, DIMS(5), 0.5f, 1.5f), gamma = WRT(0, 1, 5);
-    return dfqi_batchnorm(r->g, x, mean, var, gamma, WRT(0, 1, 5), eps);
-}
-
-static dfqi_id batchnorm_bare(rig *r)
-{
-    dfqi_id x = WRT(1, 3, 2, 3, 5), mean = WRT(0, 1, 5);
-    dfqi_id var = dfqt_wrt(r, 0, 1, DIMS(5), 0.5f, 1.5f);
-    return dfqi_batchnorm(r->g, x, mean, var, DFQI_NONE, DFQI_NONE, eps);
-}
-
-static dfqi_id train(rig *r, dfqi_id x, dfqi_id gamma, dfqi_id beta)
-{
-    dfqi_id mean = dfqi_batch_stats(r->g, x);
-    return dfqi_batchnorm(r->g, x, mean, dfqi_graph_output(r->g, mean, 1), gamma, beta, eps);
-}
-
-static dfqi_id batchnorm_train(rig *r)
-{
-    dfqi_id x = WRT(1, 3, 2, 3, 5), gamma = WRT(0, 1, 5);
-    return train(r, x, gamma, WRT(0, 1, 5));
-}
-
-static dfqi_id batchnorm_train_bare(rig *r)
-{
-    return train(r, WRT(1, 1, 5), DFQI_NONE, DFQI_NONE);
-}
-
-static dfqi_id batchnorm_conditional(rig *r)
-{
-    dfqi_id x = WRT(1, 3, 2, 3, 5), gamma = WRT(1, 1, 5);
-    return train(r, x, gamma, WRT(1, 1, 5));
-}
-
-/* Only beta belongs to an image. */
-static dfqi_id batchnorm_shifted(rig *r)
-{
-    dfqi_id x = WRT(1, 3, 2, 3, 5), gamma = WRT(0, 1, 5);
-    return train(r, x, gamma, WRT(1, 1, 5));
-}
-
-static dfqi_id bns(rig *r)
-{
-    dfqi_id mean = WRT(0, 1, 5), var = WRT(0, 1, 5), want = CONST(0, 1, 5);
-    return dfqi_bns(r->g, mean, var, want, CONST(0, 1, 5));
 }
 
 /* -- losses ------------------------------------------------------------------------------------ */
@@ -449,13 +252,7 @@ const scene dfqt_smooth[] = {
     {"conv, depthwise", DFQI_OP_CONV, 1, conv_depthwise},
     {"add", DFQI_OP_ADD, 1, add},
     {"add, one operand", DFQI_OP_ADD, 1, add_twice},
-    {"mul", DFQI_OP_MUL, 1, mul},
-    {"mul, one operand", DFQI_OP_MUL, 1, square},
     {"gelu", DFQI_OP_GELU, 1, gelu},
-    {"relu", DFQI_OP_RELU, 1, relu},
-    {"relu, capped", DFQI_OP_RELU, 1, relu_capped},
-    {"leaky_relu", DFQI_OP_LEAKY_RELU, 1, leaky_relu},
-    {"tanh", DFQI_OP_TANH, 1, hyperbolic},
     {"softmax", DFQI_OP_SOFTMAX, 1, softmax},
     {"layernorm", DFQI_OP_LAYERNORM, 1, layernorm},
     {"patchify", DFQI_OP_PATCHIFY, 1, patchify},
@@ -466,27 +263,6 @@ const scene dfqt_smooth[] = {
     {"join_heads", DFQI_OP_JOIN_HEADS, 1, join_heads},
     {"roll", DFQI_OP_ROLL, 1, roll},
     {"channel_affine", DFQI_OP_CHANNEL_AFFINE, 1, channel_affine},
-    {"channels_last", DFQI_OP_CHANNELS_LAST, 1, channels_last},
-    {"channels_first", DFQI_OP_CHANNELS_FIRST, 1, channels_first},
-    {"reshape", DFQI_OP_RESHAPE, 1, reshape},
-    {"subsample_pad", DFQI_OP_SUBSAMPLE_PAD, 1, subsample_pad},
-    {"embed", DFQI_OP_EMBED, 1, embed},
-    {"embed, several rows", DFQI_OP_EMBED, 1, embed_several},
-    {"max_pool", DFQI_OP_MAX_POOL, 1, max_pool},
-    {"max_pool, even size", DFQI_OP_MAX_POOL, 1, max_pool_even},
-    {"mean_pool", DFQI_OP_MEAN_POOL, 1, mean_pool},
-    {"upsample, nearest", DFQI_OP_UPSAMPLE, 1, upsample_nearest},
-    {"upsample, bilinear", DFQI_OP_UPSAMPLE, 1, upsample_bilinear},
-    {"batch_stats", DFQI_OP_BATCH_STATS, 2, batch_stats},
-    {"batch_stats, mean", DFQI_OP_BATCH_STATS, 1, batch_mean},
-    {"batch_stats, variance", DFQI_OP_BATCH_STATS, 1, batch_variance},
-    {"batchnorm", DFQI_OP_BATCHNORM, 1, batchnorm},
-    {"batchnorm, bare", DFQI_OP_BATCHNORM, 1, batchnorm_bare},
-    {"batchnorm, training", DFQI_OP_BATCHNORM, 1, batchnorm_train},
-    {"batchnorm, training, bare", DFQI_OP_BATCHNORM, 1, batchnorm_train_bare},
-    {"batchnorm, conditional", DFQI_OP_BATCHNORM, 1, batchnorm_conditional},
-    {"batchnorm, own beta", DFQI_OP_BATCHNORM, 1, batchnorm_shifted},
-    {"bns", DFQI_OP_BNS, 1, bns},
     {"cross_entropy", DFQI_OP_CROSS_ENTROPY, 1, cross_entropy},
     {"soft_cross_entropy", DFQI_OP_SOFT_CROSS_ENTROPY, 1, soft_cross_entropy},
     {"kl", DFQI_OP_KL, 1, kl},
