@@ -47,10 +47,10 @@ static int64_t extent(int64_t in, int64_t kernel, const dfqi_conv_shape *s)
 static dfqi_conv_shape shape(pool *p, int round, int depthwise)
 {
     static const dfqi_conv_shape fixed[] = {
-        {32, 32, 3, 0, 0, 16, 3, 3, 1, 1, 1}, {16, 16, 16, 0, 0, 32, 3, 3, 2, 1, 1},
-        {8, 8, 64, 0, 0, 64, 3, 3, 1, 1, 1},  {20, 41, 19, 0, 0, 3, 3, 3, 1, 1, 1},
-        {7, 7, 33, 0, 0, 48, 1, 1, 2, 0, 1},  {30, 500, 9, 0, 0, 5, 3, 2, 1, 1, 1},
-        {13, 9, 40, 0, 0, 65, 1, 1, 1, 0, 1}, {17, 15, 5, 0, 0, 30, 7, 7, 2, 3, 1},
+        {6, 32, 3, 0, 0, 16, 3, 3, 1, 1, 1},  {8, 16, 16, 0, 0, 32, 3, 3, 2, 1, 1},
+        {4, 8, 64, 0, 0, 64, 3, 3, 1, 1, 1},  {9, 41, 19, 0, 0, 3, 3, 3, 1, 1, 1},
+        {7, 7, 33, 0, 0, 48, 1, 1, 2, 0, 1},  {9, 200, 60, 0, 0, 3, 3, 2, 1, 1, 1},
+        {13, 9, 40, 0, 0, 65, 1, 1, 1, 0, 1}, {9, 15, 5, 0, 0, 30, 7, 7, 2, 3, 1},
         {5, 3, 2, 0, 0, 4, 3, 3, 3, 4, 2},    {4, 4, 3, 0, 0, 2, 1, 1, 3, 4, 1},
     };
     enum { N_FIXED = sizeof fixed / sizeof *fixed };
@@ -78,7 +78,7 @@ static dfqi_conv_shape shape(pool *p, int round, int depthwise)
     return s;
 }
 
-enum { N_ROUNDS = 50 };
+enum { N_ROUNDS = 40 };
 
 static problem problem_make(pool *p, int round, int depthwise)
 {

@@ -1,39 +1,73 @@
-/* Depthwise convolution: 16 channels at a time, neighbouring pixels side by side in registers. */
+/* Depthwise convolution, 16 channels at a time: the sums of neighbouring pixels stay in registers
+ * while the taps pass by, and those of taps while the pixels do for the weight gradient. */
 #include "kernel/x86/conv_walk.h"
 #include "kernel/x86/isa.h"
+#include "kernel/x86/repeat.h"
 #include "kernel/x86/vec.h"
 
-/* P pixels from `pixel` on, `lanes` channels from `first` on; w: their panel. */
-#define TILE(P)                                                                                    \
-    static inline void tile_##P(const conv_row *r, int64_t pixel, int64_t first, int64_t lanes,    \
-                                const float *w, vf bias)                                           \
+/* 16 channels of a row, of which `lanes` exist. */
+typedef struct strip {
+    const conv_row *row;
+    int64_t channel, lanes;
+} strip;
+
+/* P pixels from `first` on; w: the panel of weights. */
+#define BEGIN(p) vf a##p = bias;
+#define STEP(p)  a##p = vf_fma(vf_load_n(x + (p)*step, t->lanes), weight, a##p);
+#define END(p)   vf_store_tail(out + (p)*r->out_step, t->lanes, a##p);
+#define PIXELS(P)                                                                                  \
+    static void pixels_##P(const strip *t, int64_t first, const float *w, vf bias)                 \
     {                                                                                              \
+        const conv_row *r = t->row;                                                                \
         const int64_t step = r->in_step;                                                           \
-        vf sum[P];                                                                                 \
-        for (int p = 0; p < (P); p++) sum[p] = bias;                                               \
+        float *out = r->out + first * r->out_step + t->channel;                                    \
+        REPEAT_##P(BEGIN);                                                                         \
         for (int32_t s = 0; s < r->n; s++) {                                                       \
-            const float *x = r->in[s] + pixel * step + first;                                      \
+            const float *x = r->in[s] + first * step + t->channel;                                 \
             const vf weight = vf_load(w + r->weight[s] * VF);                                      \
-            for (int p = 0; p < (P); p++)                                                          \
-                sum[p] = vf_fma(vf_load_n(x + p * step, lanes), weight, sum[p]);                   \
+            REPEAT_##P(STEP)                                                                       \
         }                                                                                          \
-        float *out = r->out + pixel * r->out_step + first;                                         \
-        for (int p = 0; p < (P); p++) vf_store_tail(out + p * r->out_step, lanes, sum[p]);         \
+        REPEAT_##P(END)                                                                            \
     }
 
-TILE(1)
-TILE(4)
+PIXELS(1)
+PIXELS(2)
+PIXELS(3)
+PIXELS(4)
+PIXELS(5)
+PIXELS(6)
+#if defined(__AVX512F__)
+PIXELS(7)
+PIXELS(8)
+PIXELS(9)
+PIXELS(10)
+#endif
+#undef BEGIN
+#undef STEP
+#undef END
 
+typedef void (*pixels_fn)(const strip *t, int64_t first, const float *w, vf bias);
+
+static const pixels_fn pixels[] = {
+    pixels_1, pixels_2, pixels_3, pixels_4,  pixels_5, pixels_6,
+#if defined(__AVX512F__)
+    pixels_7, pixels_8, pixels_9, pixels_10,
+#endif
+};
+
+/* All channels of a row, in tiles of about the same size. */
 static void row(const conv_walk *q, const conv_row *r, int64_t first)
 {
+    const int64_t most = sizeof pixels / sizeof *pixels;
+    const int64_t n = (r->pixels + most - 1) / most;
     const int64_t panel = q->y.kernel * q->x.kernel * VF;
     for (int64_t c = first; c < q->columns; c += VF) {
-        const int64_t lanes = conv_min(q->columns - c, VF);
-        const float *w = q->weights + c / VF * panel;
-        const vf bias = q->bias ? vf_load_n(q->bias + c, lanes) : vf_set(0.0f);
-        int64_t p = 0;
-        for (; p + 4 <= r->pixels; p += 4) tile_4(r, p, c, lanes, w, bias);
-        for (; p < r->pixels; p++) tile_1(r, p, c, lanes, w, bias);
+        const strip t = {r, c, conv_min(q->columns - c, VF)};
+        const vf bias = q->bias ? vf_load_n(q->bias + c, t.lanes) : vf_set(0.0f);
+        for (int64_t i = 0, from = 0, to; i < n; i++, from = to) {
+            to = (i + 1) * r->pixels / n;
+            pixels[to - from - 1](&t, from, q->weights + c / VF * panel, bias);
+        }
     }
 }
 
@@ -56,46 +90,79 @@ void ISA(depthwise_dx)(const dfqi_conv_shape *s, const float *dy, const float *p
     conv_walk_rows(&q, q.columns, row);
 }
 
-/* One tap of 16 channels: pixels in four chains, so that sums do not wait for each other. */
-static vf tap_sum(int64_t pixels, const float *x, int64_t x_pixel, const float *dy,
-                  int64_t dy_pixel, int64_t lanes)
+/* T taps from `first` on, added up in dw: the panel of the gradient. */
+#define BEGIN(k)                                                                                   \
+    float *w##k = dw + r->weight[first + (k)] * VF;                                                \
+    const float *x##k = r->in[first + (k)] + t->channel;                                           \
+    vf a##k = vf_load(w##k);
+#define STEP(k) a##k = vf_fma(vf_load_n(x##k + p * step, t->lanes), d, a##k);
+#define END(k)  vf_store(w##k, a##k);
+#define TAPS(T)                                                                                    \
+    static void taps_##T(const strip *t, int32_t first, const float *dy, int64_t dy_step,          \
+                         float *dw)                                                                \
+    {                                                                                              \
+        const conv_row *r = t->row;                                                                \
+        const int64_t step = r->in_step;                                                           \
+        REPEAT_##T(BEGIN);                                                                         \
+        for (int64_t p = 0; p < r->pixels; p++) {                                                  \
+            const vf d = vf_load_n(dy + p * dy_step, t->lanes);                                    \
+            REPEAT_##T(STEP)                                                                       \
+        }                                                                                          \
+        REPEAT_##T(END)                                                                            \
+    }
+
+TAPS(1)
+TAPS(2)
+TAPS(3)
+TAPS(4)
+TAPS(5)
+TAPS(6)
+#if defined(__AVX512F__)
+TAPS(7)
+TAPS(8)
+TAPS(9)
+#endif
+
+typedef void (*taps_fn)(const strip *t, int32_t first, const float *dy, int64_t dy_step, float *dw);
+
+static const taps_fn taps[] = {
+    taps_1, taps_2, taps_3, taps_4, taps_5, taps_6,
+#if defined(__AVX512F__)
+    taps_7, taps_8, taps_9,
+#endif
+};
+
+/* Channels first .. first + n of a row; dy points at the row's first pixel. */
+static void row_dw(const conv_walk *q, const conv_row *r, int64_t first, int64_t n, const float *dy,
+                   float *dw)
 {
-    enum { CHAINS = 4 };
-    vf sum[CHAINS];
-    int64_t p = 0;
-    for (int k = 0; k < CHAINS; k++) sum[k] = vf_set(0.0f);
-    for (; p + CHAINS <= pixels; p += CHAINS, x += CHAINS * x_pixel, dy += CHAINS * dy_pixel)
-        for (int k = 0; k < CHAINS; k++)
-            sum[k] = vf_fma(vf_load_n(x + k * x_pixel, lanes), vf_load_n(dy + k * dy_pixel, lanes),
-                            sum[k]);
-    for (; p < pixels; p++, x += x_pixel, dy += dy_pixel)
-        sum[0] = vf_fma(vf_load_n(x, lanes), vf_load_n(dy, lanes), sum[0]);
-    return vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3]));
+    const int32_t most = sizeof taps / sizeof *taps;
+    const int32_t parts = (r->n + most - 1) / most;
+    const int64_t panel = q->y.kernel * q->x.kernel * VF;
+    for (int64_t c = 0; c < n; c += VF, dw += panel) {
+        const strip t = {r, first + c, conv_min(n - c, VF)};
+        for (int32_t i = 0, from = 0, to; i < parts; i++, from = to) {
+            to = (i + 1) * r->n / parts;
+            taps[to - from - 1](&t, from, dy + t.channel, q->columns, dw);
+        }
+    }
 }
 
 void ISA(depthwise_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                        const float *x, const float *dy, float *dw, float *scratch)
 {
     conv_walk q = conv_walk_make(0, 1, s, x, scratch);
-    const int64_t step = dfqi_conv_band(&q.y, dfqi_conv_row(&q.x, q.channels));
-    const int64_t taps = s->kernel_y * s->kernel_x;
+    const int64_t band = dfqi_conv_band(&q.y, dfqi_conv_row(&q.x, q.channels));
     const dfqi_conv_run rows = dfqi_conv_axis_run(&q.y, 0);
     const conv_spans spans = conv_spans_make(&q, 0);
-    conv_row r = {.in_step = s->stride * s->c};
-    memset(dw, 0, dfqi_conv_packed_floats(n, 1, taps) * sizeof *dw);
+    conv_row r = {.pixels = s->out_x, .in_step = s->stride * s->c};
+    memset(dw, 0, dfqi_conv_packed_floats(n, 1, s->kernel_y * s->kernel_x) * sizeof *dw);
     for (int64_t b = 0; b < images; b++, q.in += s->in_y * s->in_x * s->c)
-        for (int64_t j0 = 0; j0 < s->out_y; j0 += step) {
-            const conv_band in = conv_band_load(&q, j0, step);
-            for (int64_t j = j0; j < conv_min(j0 + step, s->out_y); j++) {
+        for (int64_t j0 = 0; j0 < s->out_y; j0 += band) {
+            const conv_band in = conv_band_load(&q, j0, band);
+            for (int64_t j = j0; j < conv_min(j0 + band, s->out_y); j++) {
                 conv_row_make(&q, &in, &rows, j, &spans, &r);
-                const float *d = dy + (b * s->out_y + j) * s->out_x * s->o + first;
-                for (int64_t c = 0; c < n; c += VF)
-                    for (int32_t t = 0; t < r.n; t++) {
-                        float *sum = dw + (c * taps) + r.weight[t] * VF;
-                        vf v = tap_sum(s->out_x, r.in[t] + first + c, r.in_step, d + c, s->o,
-                                       conv_min(n - c, VF));
-                        vf_store(sum, vf_add(vf_load(sum), v));
-                    }
+                row_dw(&q, &r, first, n, dy + (b * s->out_y + j) * s->out_x * s->o, dw);
             }
         }
 }
