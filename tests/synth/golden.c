@@ -135,7 +135,7 @@ static dfqi_synth *job_of(const scene *c, dfqi_synth_options o)
 
 static void take_step(dfqi_synth *s, const scene *c, const dfqi_draws *d, int step, float limit)
 {
-    char name[8];
+    char name[16];
     int32_t ok = 0;
     ck_assert_float_eq_tol(dfqi_synth_rate(s), data_of(&c->st, "lr")[step], 1e-8f);
     ck_assert_int_eq(dfqi_synth_iterate(s, d, &ok), DFQ_OK);
