@@ -68,7 +68,8 @@ dfqi_id dfqi_reshape(dfqi_graph *g, dfqi_id x, int32_t rank, const int64_t *dims
 /* Every stride-th pixel of x[B,Y,X,C], with channels of zeros `before` and `after`: the shortcut of
  * ResNets for small images, without parameters (ait.md 4.3). */
 dfqi_id dfqi_subsample_pad(dfqi_graph *g, dfqi_id x, int64_t stride, int64_t before, int64_t after);
-/* Rows of table[N,D]: index[B] or [B,K] (row numbers as floats) -> [B,D] or [B,K,D]. */
+/* Rows of table[N,D]: index[B] or [B,K] (row numbers as floats, forced into 0 .. N - 1) -> [B,D] or
+ * [B,K,D]. */
 dfqi_id dfqi_embed(dfqi_graph *g, dfqi_id table, dfqi_id index);
 /* Largest of each size x size window of x[B,Y,X,C], padded by -infinity: [B,Y',X',C] with
  * Y' = floor((Y + 2 pad - size) / stride) + 1; pad is at most size / 2, size and stride 64. The

@@ -108,6 +108,12 @@ static void run_layernorm_bwd(const dfqi_kernels *t, void *arg, int64_t i, int64
                      NULL);
 }
 
+static void run_col_affine(const dfqi_kernels *t, void *arg, int64_t i, int64_t m, float *out)
+{
+    const problem *q = arg;
+    t->col_affine(m, q->n, q->a + i * q->n, q->bias, q->bias, q->bias, out);
+}
+
 /* One column a row: any split of an elementwise call. */
 static void run_gelu(const dfqi_kernels *t, void *arg, int64_t i, int64_t m, float *out)
 {
@@ -143,6 +149,7 @@ START_TEST(test_rows)
         check_slices(t, &p, run_softmax_bwd, &q, q.m, n, "softmax_bwd");
         check_slices(t, &p, run_layernorm, &q, q.m, n, "layernorm");
         check_slices(t, &p, run_layernorm_bwd, &q, q.m, n, "layernorm_bwd");
+        check_slices(t, &p, run_col_affine, &q, q.m, n, "col_affine");
         check_slices(t, &p, run_gelu, &q, q.m, n, "gelu");
         check_slices(t, &p, run_gelu_bwd, &q, q.m, n, "gelu_bwd");
         check_slices(t, &p, run_axpy, &q, q.m, n, "axpy");
