@@ -39,7 +39,8 @@ static int64_t scratch_of(const dfqi_graph *g, const dfqi_node *n, dfqi_id x, df
 static double macs_of(const dfqi_graph *g, dfqi_id w, dfqi_id y)
 {
     const dfqi_value *v = &g->values[w];
-    return (double)dfqi_value_count(&g->values[y]) * (double)(dfqi_value_count(v) / v->dims[0]);
+    int64_t filter = dfqi_value_count(v) / v->dims[0];
+    return (double)dfqi_value_count(&g->values[y]) * (double)filter;
 }
 
 /* -- packing: attr i[0] is 1 for conv_dx -------------------------------------------------------- */

@@ -19,11 +19,10 @@ static void rstd_of(const dfqi_run *r, int64_t c, const float *var, float *rstd)
     for (int64_t i = 0; i < c; i++) rstd[i] = 1.0f / sqrtf(var[i] + r->attr->f[0]);
 }
 
-/* Floats from one image's entries of gamma or beta to the next one's: 0 if they share them, or are
- * one. */
-static int64_t step_of(const dfqi_arg *a, int64_t c)
+/* 1 if each image has its own gamma or beta. */
+static int per_image(const dfqi_arg *a, int64_t c)
 {
-    return a->data && a->count > c ? c : 0;
+    return a->data && a->count > c;
 }
 
 /* -- moments: x[B,..,C] -> mean and sum of squared distances from it of each image, [B,2,C] ------ */
@@ -57,7 +56,8 @@ static dfq_status stats_shape(dfqi_graph *g, dfqi_node *n)
 static void stats_run(const dfqi_run *r)
 {
     int64_t c = last_of(&r->in[0]);
-    double batch = (double)r->batch, rows = (double)(r->in[0].count / c / r->batch);
+    int64_t image_rows = r->in[0].count / c / r->batch;
+    double batch = (double)r->batch, rows = (double)image_rows;
     for (int64_t i = 0; i < c; i++) {
         const float *mean = r->in[1].data + i, *square = mean + c;
         double m = 0, between = 0, within = 0;
@@ -91,7 +91,8 @@ static void stats_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, c
 static void stats_dx_run(const dfqi_run *r)
 {
     int64_t c = last_of(&r->in[0]), rows = r->in[0].count / c;
-    float n = (float)(rows / r->images * r->batch), *scale = r->scratch, *shift = scale + c;
+    int64_t values = rows / r->images * r->batch;
+    float n = (float)values, *scale = r->scratch, *shift = scale + c;
     for (int64_t i = 0; i < c; i++) {
         shift[i] = r->in[2].data ? r->in[2].data[i] / n : 0.0f;
         scale[i] = r->in[3].data ? 2 * r->in[3].data[i] / n : 0.0f;
@@ -128,14 +129,14 @@ static dfq_status batchnorm_shape(dfqi_graph *g, dfqi_node *n)
 /* scale[C] = rstd * gamma of image b */
 static void scale_of(const dfqi_arg *gamma, int64_t c, int64_t b, const float *rstd, float *scale)
 {
-    const float *own = gamma->data + b * step_of(gamma, c);
+    const float *own = gamma->data + (per_image(gamma, c) ? b * c : 0);
     for (int64_t i = 0; i < c; i++) scale[i] = rstd[i] * own[i];
 }
 
 static void batchnorm_run(const dfqi_run *r)
 {
     const dfqi_arg *x = &r->in[0], *gamma = &r->in[3], *beta = &r->in[4];
-    int64_t c = last_of(x), images = step_of(gamma, c) || step_of(beta, c) ? r->images : 1;
+    int64_t c = last_of(x), images = per_image(gamma, c) || per_image(beta, c) ? r->images : 1;
     int64_t part = x->count / images;
     float *rstd = r->scratch, *scale = rstd + c, *zero = scale + c;
     rstd_of(r, c, r->in[2].data, rstd);
@@ -143,7 +144,7 @@ static void batchnorm_run(const dfqi_run *r)
     for (int64_t b = 0; b < images; b++) {
         if (gamma->data) scale_of(gamma, c, b, rstd, scale);
         r->k->col_affine(part / c, c, x->data + b * part, r->in[1].data, gamma->data ? scale : rstd,
-                         beta->data ? beta->data + b * step_of(beta, c) : zero,
+                         beta->data ? beta->data + (per_image(beta, c) ? b * c : 0) : zero,
                          r->out[0].data + b * part);
     }
 }
@@ -177,7 +178,8 @@ static void batchnorm_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dou
 static void batchnorm_dx_run(const dfqi_run *r)
 {
     const dfqi_arg *dy = &r->in[0], *gamma = &r->in[2];
-    int64_t c = last_of(dy), images = step_of(gamma, c) ? r->images : 1, part = dy->count / images;
+    int64_t c = last_of(dy), images = per_image(gamma, c) ? r->images : 1,
+            part = dy->count / images;
     float *rstd = r->scratch, *scale = rstd + c;
     rstd_of(r, c, r->in[1].data, rstd);
     for (int64_t b = 0; b < images; b++) {
@@ -222,7 +224,7 @@ static dfq_status dstats_shape(dfqi_graph *g, dfqi_node *n)
 static void dstats_run(const dfqi_run *r)
 {
     const dfqi_arg *gamma = &r->in[3];
-    int64_t c = last_of(&r->in[0]), step = step_of(gamma, c);
+    int64_t c = last_of(&r->in[0]), step = per_image(gamma, c) ? c : 0;
     for (int64_t i = 0; i < c; i++) {
         double variance = (double)r->in[2].data[i] + (double)r->attr->f[0], dg = 0, db = 0;
         for (int64_t b = 0; b < r->batch; b++) {
