@@ -226,7 +226,7 @@ int main(int argc, char **argv)
     b.logits = dfqi_calloc(b.ctx, (size_t)(b.batch * b.net.arch.classes), sizeof *b.logits);
     if (!b.x || !b.labels || !b.logits) must(&b, DFQ_E_NOMEM);
     for (size_t i = 0; i < (size_t)b.batch * pixels; i++) b.x[i] = dfqi_rng_range(&rng, -1, 1);
-    must(&b, dfqi_scheme_new(&b.net, DFQI_MODE_PARITY, 4, 4, &b.scheme));
+    must(&b, dfqi_scheme_new(&b.net, DFQI_MODE_PARITY, (dfqi_widths){4, 4, 0}, &b.scheme));
     must(&b, dfqi_scheme_calibrate(&b.scheme, &b.net, &b.net, b.x, b.batch));
     printf("%s, batch %d, %d threads, kernels %s\n", b.net.arch.name, (int)b.batch, b.ctx->threads,
            dfq_context_get_kernels(b.ctx));

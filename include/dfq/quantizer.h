@@ -17,7 +17,8 @@ extern "C" {
 enum {
     DFQ_QUANTIZER_WEIGHT = 0,  /**< symmetric, one step for each output channel */
     DFQ_QUANTIZER_UNIFORM = 1, /**< step and zero point: q = clamp(round(x / step + zero)) */
-    DFQ_QUANTIZER_LOG = 2      /**< q = round(-2 log2(x / top)), base sqrt(2) */
+    DFQ_QUANTIZER_LOG = 2,     /**< q = round(-2 log2(x / top)), base sqrt(2) */
+    DFQ_QUANTIZER_RANGED = 3   /**< weight, from the smallest to the largest of each output channel */
 };
 
 /** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
@@ -26,6 +27,9 @@ typedef struct dfq_quantize_options {
     int32_t mode;         /**< DFQ_MODE_*; default ::DFQ_MODE_IMPROVED */
     int32_t weight_bits;  /**< 2..8; default 4 */
     int32_t act_bits;     /**< 2..8; default 4 */
+    int32_t edge_bits;    /**< of the weights of the first and the last layer of a convolutional
+                               network, 2..8; default 0: weight_bits */
+    int32_t reserved;     /**< 0 */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
@@ -33,10 +37,15 @@ DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t siz
 
 /** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
  *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
- *  @param images F32 [n,3,S,S], normalised; parity mode reads the first 16
+ *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16.
+ *                NULL is allowed for a convolutional network: a tuner with a generator finds its
+ *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already), ::DFQ_E_SHAPE,
  *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity: MimiQ section 2; improved: see
- *          docs/METHODS.md. */
+ *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
+ *          weights from the smallest to the largest of each output channel as they are, what leaves
+ *          a ReLU from the smallest to the largest of a batch, averaged over batches with factor
+ *          0.9; mode parity averages as published. */
 DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
                                           const dfq_quantize_options *options,
                                           dfq_graph **out_graph);

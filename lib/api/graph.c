@@ -119,10 +119,10 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
     dfqi_network net = {0};
     dfqi_scheme scheme = {0};
     if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, images);
     DFQI_NEED(graph->ctx, out_graph);
+    if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
-    DFQI_TRY(check_images(graph, images));
+    if (images) DFQI_TRY(check_images(graph, images));
     if (graph->quantized)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "%s is quantized already, a float network is needed",
@@ -131,12 +131,13 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "mode is %d, must be 0 (parity) or 1 (improved)", o.mode);
     dfq_status status;
-    DFQI_GOTO(dfqi_scheme_new(&graph->net, (dfqi_mode)o.mode, o.weight_bits, o.act_bits, &scheme),
-              out);
+    dfqi_widths widths = {o.weight_bits, o.act_bits, o.edge_bits};
+    DFQI_GOTO(dfqi_scheme_new(&graph->net, (dfqi_mode)o.mode, widths, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
-    DFQI_GOTO(
-        dfqi_scheme_calibrate(&scheme, &graph->net, &net, dfqi_tensor_f32(images), images->dims[0]),
-        out);
+    if (images)
+        DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &graph->net, &net, dfqi_tensor_f32(images),
+                                        images->dims[0]),
+                  out);
     status = dfqi_model_new(&net, &scheme, out_graph);
 out:
     dfqi_network_fini(&net);

@@ -107,6 +107,9 @@ typedef enum dfqi_op_kind {
     DFQI_OP_FQ_LOG,
     DFQI_OP_FQ_WEIGHT,
     DFQI_OP_FQ_WEIGHT_DSTEP,
+    /* ranges */
+    DFQI_OP_EXTREMES,
+    DFQI_OP_TRACK_RANGE,
     DFQI_OP_COUNT
 } dfqi_op_kind;
 

@@ -133,5 +133,11 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int6
 /* Weights w[O,..] on asymmetric grids from the smallest to the largest of each row as they are now
  * (AIT), `bits` wide. */
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
+/* The grid of x's range, followed over batches: state[3] is the moving average (factor 0.9) of the
+ * smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros: nothing seen yet. Outputs:
+ * step[1] and zero[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and the state then.
+ * The average starts from the first batch; published: from 0, its wrong bias correction fed back: it
+ * overshoots up to 3945 times and is right to 1e-4 after 200 batches (ait.md 3.4). No gradients. */
+dfqi_id dfqi_track_range(dfqi_graph *g, dfqi_id x, dfqi_id state, int64_t bits, int published);
 
 #endif

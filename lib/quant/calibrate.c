@@ -5,15 +5,18 @@
  *
  * Improved mode sweeps over all images three times: for ranges, for the best step of each channel,
  * and for how much of the spread between channels the weights take over (fold.c). Then the weights
- * get their steps and are rounded (weights.c, rounding.c). */
+ * get their steps and are rounded (weights.c, rounding.c).
+ *
+ * Convolutional networks: ranges follow the extremes of batches (track.c). */
 #include <math.h>
 #include <string.h>
 
 #include "base/parallel.h"
 #include "base/progress.h"
 #include "quant/search.h"
+#include "quant/track.h"
 
-enum { STREAM = 4, PARITY_BATCH = 16, SWEEPS = 3 };
+enum { STREAM = 4, PARITY_BATCH = 16, RANGE_BATCH = 32, SWEEPS = 3 };
 
 typedef enum phase { PHASE_RANGES, PHASE_STEPS, PHASE_FOLD } phase;
 
@@ -204,6 +207,26 @@ static dfq_status parity(job *j, const float *images)
     return DFQ_OK;
 }
 
+/* -- convolutional networks -------------------------------------------------------------------- */
+
+static dfq_status follow_ranges(dfqi_scheme *s, const dfqi_network *net, const float *images,
+                                int64_t n)
+{
+    const dfqi_arch *a = &net->arch;
+    int64_t batch = n < RANGE_BATCH ? n : RANGE_BATCH, image = a->channels * a->image * a->image;
+    dfqi_stage stage = dfqi_stage_begin(s->ctx, "calibrate", 0, (uint64_t)n);
+    dfqi_tracker *t;
+    dfq_status status = DFQ_OK;
+    DFQI_TRY(dfqi_tracker_new(s, net, batch, &t));
+    for (int64_t i = 0; status == DFQ_OK && i < n; i += batch) {
+        int64_t first = i + batch <= n ? i : n - batch; /* moved back to be full */
+        status = dfqi_tracker_add(t, images + first * image);
+        if (status == DFQ_OK) status = dfqi_stage_report(&stage, (uint64_t)(first + batch), NAN);
+    }
+    dfqi_tracker_free(t);
+    return status;
+}
+
 dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
                                  const float *images, int64_t n)
 {
@@ -212,6 +235,7 @@ dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, df
     dfq_status status;
     job j = {.s = s, .pass = &pass, .k = dfqi_kernels_get(s->ctx)};
     if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
+    if (teacher->arch.family != DFQI_FAMILY_VIT) return follow_ranges(s, teacher, images, n);
     int is_parity = s->mode == DFQI_MODE_PARITY;
     int64_t batch = is_parity ? PARITY_BATCH : STREAM;
     DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x),

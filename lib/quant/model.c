@@ -37,6 +37,20 @@ void dfqi_model_release(dfqi_model *m)
     dfqi_context_release(ctx);
 }
 
+dfq_status dfqi_model_ready(const dfqi_model *m)
+{
+    for (int32_t i = 0; m->quantized && i < m->scheme.n_sites; i++) {
+        const dfqi_site *site = &m->scheme.sites[i];
+        if (site->range && !(*dfqi_tensor_f32(site->step) > 0))
+            return dfqi_fail(
+                m->ctx, DFQ_E_INVALID,
+                "%s: the range of %s is not known; quantize with images, or tune with a "
+                "generator first",
+                m->net.arch.name, site->name);
+    }
+    return DFQ_OK;
+}
+
 dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out, dfqi_id *out_x,
                             dfqi_taps *taps)
 {
@@ -44,6 +58,7 @@ dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out
     const dfqi_arch *a = &m->net.arch;
     dfqi_graph *g = NULL;
     dfqi_quant_pass pass = {0};
+    DFQI_TRY(dfqi_model_ready(m));
     dfqi_id *ids = dfqi_calloc(ctx, (size_t)m->net.n_params, sizeof *ids);
     dfq_status status = ids ? dfqi_graph_new(ctx, batch, &g) : DFQ_E_NOMEM;
     if (status != DFQ_OK) goto out;

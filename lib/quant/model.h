@@ -18,7 +18,10 @@ dfq_status dfqi_model_new(dfqi_network *take_net, dfqi_scheme *take_scheme, dfqi
 dfqi_model *dfqi_model_retain(const dfqi_model *m);
 void dfqi_model_release(dfqi_model *m); /* NULL ok */
 
-/* Reads float models (nn/load.h) and low-bit files (quant/file.c). arch_name may be NULL. */
+/* DFQ_E_INVALID for a CNN whose ranges are not known yet. */
+dfq_status dfqi_model_ready(const dfqi_model *m);
+
+/* Reads float models (nn/load.h) and low-bit files (quant/file_priv.h). arch_name may be NULL. */
 dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_name,
                            dfqi_model **out);
 /* Low-bit if quantized: codes at their real width, steps and zero points; else F32, or F16 if half. */

@@ -32,17 +32,38 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     return dfqi_fq_weight(g, w, col, p->step[i], site->bits, lsq_scale(cols, site->hi));
 }
 
+/* AIT's quantizer of what leaves a ReLU (ait.md 3.4). */
+static dfqi_id quantize_output(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
+                               dfqi_id x)
+{
+    if (p->track) {
+        dfqi_id state = dfqi_graph_param(g, NULL, site->range, 0);
+        p->step[i] = dfqi_track_range(g, x, state, site->bits, p->scheme->mode == DFQI_MODE_PARITY);
+        p->zero[i] = dfqi_graph_output(g, p->step[i], 1);
+        p->range[i] = dfqi_graph_output(g, p->step[i], 2);
+        dfqi_graph_keep(g, p->step[i]);
+        dfqi_graph_keep(g, p->zero[i]);
+        dfqi_graph_keep(g, p->range[i]);
+    } else {
+        p->step[i] = parameter(g, site, ".step", site->step, 1);
+        p->zero[i] = parameter(g, site, ".zero", site->zero, 1);
+    }
+    return dfqi_fq_straight(g, x, p->step[i], p->zero[i], site->lo, site->hi);
+}
+
 static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind op,
                                 const char *name, int32_t slot, dfqi_id value)
 {
     int32_t i = dfqi_site_index(p->scheme, op, name, slot);
     if (i < 0) return value;
     const dfqi_site *site = &p->scheme->sites[i];
-    p->operand[i] = site->kind == DFQI_SITE_WEIGHT ? p->input : value;
+    p->operand[i] = dfqi_site_is_weight(site) ? p->input : value;
     if (p->keep_operands && (p->keep_site < 0 || p->keep_site == i))
         dfqi_graph_keep(g, p->operand[i]);
     if (p->dry) return value;
+    if (site->kind == DFQI_SITE_RANGED) return dfqi_fq_weight_range(g, value, site->bits);
     if (site->kind == DFQI_SITE_WEIGHT) return quantize_weight(p, g, site, i, value);
+    if (site->range) return quantize_output(p, g, site, i, value);
     p->step[i] = parameter(g, site, ".step", site->step, p->frozen || site->kind == DFQI_SITE_LOG);
     if (site->kind == DFQI_SITE_LOG) return dfqi_fq_log(g, value, p->step[i], site->hi);
     p->zero[i] = parameter(g, site, ".zero", site->zero, p->frozen);
@@ -67,11 +88,12 @@ dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph *g, const dfq
 {
     dfqi_quant_pass p = {.scheme = s, .frozen = frozen, .keep_site = -1};
     size_t n = (size_t)s->n_sites;
-    p.step = dfqi_calloc(g->ctx, 3 * n, sizeof *p.step);
+    p.step = dfqi_calloc(g->ctx, 4 * n, sizeof *p.step);
     if (!p.step) return DFQ_E_NOMEM;
-    memset(p.step, 0xff, 3 * n * sizeof *p.step); /* DFQI_NONE */
+    memset(p.step, 0xff, 4 * n * sizeof *p.step); /* DFQI_NONE */
     p.zero = p.step + n;
-    p.operand = p.zero + n;
+    p.range = p.zero + n;
+    p.operand = p.range + n;
     *pass = p;
     g->rewrite = quantize;
     g->rewrite_user = pass;
@@ -88,5 +110,5 @@ void dfqi_quant_pass_end(dfqi_quant_pass *pass, dfqi_graph *g)
 void dfqi_quant_pass_fini(dfqi_quant_pass *pass, dfq_context *ctx)
 {
     dfqi_free(ctx, pass->step);
-    pass->step = pass->zero = pass->operand = NULL;
+    pass->step = pass->zero = pass->range = pass->operand = NULL;
 }

@@ -11,6 +11,7 @@ void dfqi_scheme_fini(dfqi_scheme *s)
     for (int32_t i = 0; i < s->n_sites; i++) {
         dfqi_tensor_release(s->sites[i].step);
         dfqi_tensor_release(s->sites[i].zero);
+        dfqi_tensor_release(s->sites[i].range);
     }
     if (s->ctx) dfqi_free(s->ctx, s->sites);
     memset(s, 0, sizeof *s);
@@ -38,8 +39,14 @@ int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name,
 
 void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, size_t cap)
 {
-    static const char *const linear[2] = {"input", "weight"}, *const matmul[2] = {"a", "b"};
-    snprintf(out, cap, "%s.%s", name, op == DFQI_OP_LINEAR ? linear[slot] : matmul[slot]);
+    static const char *const layer[2] = {"input", "weight"}, *const matmul[2] = {"a", "b"};
+    const char *end = op == DFQI_OP_LINEAR || op == DFQI_OP_CONV ? layer[slot] : matmul[slot];
+    snprintf(out, cap, "%s.%s", name, op == DFQI_OP_RELU ? "output" : end);
+}
+
+bool dfqi_site_is_weight(const dfqi_site *site)
+{
+    return site->kind == DFQI_SITE_WEIGHT || site->kind == DFQI_SITE_RANGED;
 }
 
 bool dfqi_site_is_map(const dfqi_site *site)
@@ -53,7 +60,8 @@ bool dfqi_site_is_map(const dfqi_site *site)
 typedef struct finder {
     dfqi_scheme *s;
     int32_t cap;
-    int first; /* the next linear layer is the first one: its input, the image, stays float */
+    int first;    /* the next layer is the first one: its input, the image, stays float */
+    int32_t last; /* site of the last weight of a CNN */
 } finder;
 
 static dfqi_site *add_site(dfqi_graph *g, finder *f)
@@ -124,25 +132,73 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     return value;
 }
 
-dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, int32_t weight_bits,
-                           int32_t act_bits, dfqi_scheme *out)
+/* A CNN's: weights, and what leaves a ReLU. */
+static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
+                             dfqi_id value, void *user)
+{
+    finder *f = user;
+    int weight = op != DFQI_OP_RELU;
+    if (weight && slot == 0) return value;
+    dfqi_site *site = add_site(g, f);
+    if (!site) return value;
+    dfqi_site_name(op, name, slot, site->name, sizeof site->name);
+    site->kind = weight ? DFQI_SITE_RANGED : DFQI_SITE_UNIFORM;
+    site->bits = weight ? f->first ? f->s->edge_bits : f->s->weight_bits : f->s->act_bits;
+    set_codes(site, 1);
+    if (weight) {
+        f->first = 0;
+        f->last = f->s->n_sites - 1;
+        return value;
+    }
+    dfq_tensor **const all[3] = {&site->step, &site->zero, &site->range};
+    for (int i = 0; i < 3; i++) {
+        dfq_status status =
+            dfqi_tensor_new(g->ctx, DFQI_F32, 1, (int64_t[]){i == 2 ? 3 : 1}, all[i]);
+        if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;
+    }
+    return value;
+}
+
+static dfq_status check_width(dfq_context *ctx, const char *what, int32_t bits)
+{
+    if (bits >= 2 && bits <= 8) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "%s have %d bits, they must have 2 to 8", what, bits);
+}
+
+dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                           dfqi_scheme *out)
 {
     dfq_context *ctx = net->ctx;
-    if (weight_bits < 2 || weight_bits > 8 || act_bits < 2 || act_bits > 8)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "widths are w%da%d, each must be 2 to 8 bits",
-                         weight_bits, act_bits);
-    DFQI_TRY(dfqi_arch_need_vit(ctx, &net->arch, "a MimiQ mode"));
-    dfqi_scheme s = {.ctx = ctx, .mode = mode, .weight_bits = weight_bits, .act_bits = act_bits};
+    int cnn = net->arch.family != DFQI_FAMILY_VIT;
+    if (widths.edge == 0) widths.edge = widths.weight;
+    DFQI_TRY(check_width(ctx, "weights", widths.weight));
+    DFQI_TRY(check_width(ctx, "activations", widths.act));
+    DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.edge));
+    if (!cnn && widths.edge != widths.weight)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "a width of its own for the first and last layer is for convolutional "
+                         "networks; %s is none",
+                         net->arch.name);
+    dfqi_scheme s = {.ctx = ctx,
+                     .mode = mode,
+                     .weight_bits = widths.weight,
+                     .act_bits = widths.act,
+                     .edge_bits = widths.edge};
     finder f = {.s = &s, .first = 1};
     dfqi_graph *g = NULL;
     dfqi_id x;
-    dfq_status status = dfqi_float_graph(net, 1, find_site, &f, &g, &x);
+    dfq_status status = dfqi_float_graph(net, 1, cnn ? find_cnn_site : find_site, &f, &g, &x);
     dfqi_graph_free(g);
-    if (status != DFQ_OK)
+    if (status != DFQ_OK) {
         dfqi_scheme_fini(&s);
-    else
-        *out = s;
-    return status;
+        return status;
+    }
+    if (cnn) {
+        s.sites[f.last].bits = widths.edge;
+        set_codes(&s.sites[f.last], 1);
+    }
+    *out = s;
+    return DFQ_OK;
 }
 
 /* -- graphs ------------------------------------------------------------------------------------ */
@@ -206,6 +262,22 @@ dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net, int64_
         dfqi_network_forward(net, g, ids, *out_x, &taps);
         dfqi_quant_pass_end(pass, g);
         if (keep_site < 0) dfqi_graph_keep(g, taps.logits);
+    }
+    return finish(status, g, ids, net->ctx, out);
+}
+
+dfq_status dfqi_track_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch,
+                            dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x)
+{
+    dfqi_graph *g = NULL;
+    dfqi_id *ids = NULL;
+    dfqi_taps taps = {0};
+    dfq_status status = begin(net, batch, &g, &ids, out_x);
+    if (status == DFQ_OK) status = dfqi_quant_pass_begin(pass, g, s, 1);
+    if (status == DFQ_OK) {
+        pass->track = 1;
+        dfqi_network_forward(net, g, ids, *out_x, &taps);
+        dfqi_quant_pass_end(pass, g);
     }
     return finish(status, g, ids, net->ctx, out);
 }

@@ -3,21 +3,26 @@
  *
  * Sites are named after the product they feed: "blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.input"
  * for linear layers, "blocks.0.attn.qk.a" / ".b" and "blocks.0.attn.av.a" / ".b" for the operands of
- * the attention products (a: query or attention map, b: key or value). */
+ * the attention products (a: query or attention map, b: key or value). A convolutional network is
+ * quantized as AIT does it (ait.md 3.4), "layer1.0.conv1.weight" and "layer1.0.relu.output": what
+ * leaves a ReLU, and nothing else between the layers. */
 #ifndef DFQI_QUANT_SCHEME_H
 #define DFQI_QUANT_SCHEME_H
 
 #include "nn/network.h"
 
 typedef enum dfqi_mode {
-    DFQI_MODE_PARITY = 0,  /* mimiq.md section 2, exactly */
-    DFQI_MODE_IMPROVED = 1 /* searched steps, per-channel inputs, logarithmic or unsigned softmax */
+    DFQI_MODE_PARITY = 0,  /* mimiq.md section 2, exactly; CNNs: ranges averaged as published */
+    DFQI_MODE_IMPROVED = 1 /* searched steps, per-channel inputs, logarithmic or unsigned softmax;
+                              CNNs: ranges averaged */
 } dfqi_mode;
 
 typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
     DFQI_SITE_UNIFORM,    /* step and zero point, codes lo .. hi */
-    DFQI_SITE_LOG         /* base sqrt(2) below step[0], codes 0 .. hi */
+    DFQI_SITE_LOG,        /* base sqrt(2) below step[0], codes 0 .. hi */
+    DFQI_SITE_RANGED      /* weight, from the smallest to the largest of each row as they are now;
+                             codes as WEIGHT */
 } dfqi_site_kind;
 
 typedef struct dfqi_site {
@@ -28,22 +33,30 @@ typedef struct dfqi_site {
     dfq_tensor *step; /* WEIGHT: [O], NULL in parity mode (min-max, live); UNIFORM: [1], [C], [H] or
                          [H*d]; LOG: [1], the top */
     dfq_tensor *zero; /* UNIFORM: like step; else NULL */
-    int32_t input;    /* WEIGHT: site whose per-channel steps multiply the columns, or -1 */
-    double error;     /* relative squared error on the calibration images; <0: not measured */
+    dfq_tensor *range; /* UNIFORM of a CNN: [3], state of dfqi_track_range; else NULL */
+    int32_t input;     /* WEIGHT: site whose per-channel steps multiply the columns, or -1 */
+    double error;      /* relative squared error on the calibration images; <0: not measured */
 } dfqi_site;
 
 typedef struct dfqi_scheme {
     dfq_context *ctx;
     dfqi_mode mode;
     int32_t weight_bits, act_bits;
+    int32_t edge_bits; /* CNNs: of the weights of the first and the last layer */
     int32_t n_sites;
     dfqi_site *sites;
 } dfqi_scheme;
 
-/* The sites of `net` at these widths (2..8), without values yet. */
-dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, int32_t weight_bits,
-                           int32_t act_bits, dfqi_scheme *out);
+typedef struct dfqi_widths {
+    int32_t weight, act; /* 2..8 */
+    int32_t edge;        /* see dfqi_scheme; 0: like weight */
+} dfqi_widths;
+
+/* The sites of `net`, without values yet. */
+dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                           dfqi_scheme *out);
 void dfqi_scheme_fini(dfqi_scheme *s);
+bool dfqi_site_is_weight(const dfqi_site *site);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
 
 /* Fills every step and zero point from the network's activations on images[n][3][S][S]
@@ -58,10 +71,12 @@ dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, df
 /* The pass: while it is installed, products built in `g` get quantized operands. */
 typedef struct dfqi_quant_pass {
     const dfqi_scheme *scheme;
-    int frozen;    /* steps and zero points are constants of the graph */
-    int dry;       /* 1: leave the operands float, only note them (calibration) */
-    dfqi_id *step; /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
-    dfqi_id *zero; /* [n_sites] */
+    int frozen;     /* steps and zero points are constants of the graph */
+    int dry;        /* 1: leave the operands float, only note them (calibration) */
+    int track;      /* 1: ranges of a CNN's activations are followed by the graph (track.h) */
+    dfqi_id *step;  /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
+    dfqi_id *zero;  /* [n_sites] */
+    dfqi_id *range; /* [n_sites] with `track`: the new states */
     dfqi_id
         *operand;  /* [n_sites] out: the operands before their quantizer; for weights the input of
                          their layer behind its quantizer. Kept readable if keep_operands */

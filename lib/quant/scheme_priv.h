@@ -20,6 +20,9 @@ dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch, dfqi_rewrite
 dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch, int dry,
                            int32_t keep_site, dfqi_quant_pass *pass, dfqi_graph **out,
                            dfqi_id *out_x);
+/* The same for a CNN whose ranges are followed: pass->step, zero and range are kept. */
+dfq_status dfqi_track_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch,
+                            dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
 
 /* The step of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of the
  * squared error may be NULL. Error and power are sums over the weight, out_power may be NULL. */

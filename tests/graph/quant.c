@@ -107,6 +107,26 @@ static void check_range(const rig *r, dfqi_id out, const float *seed)
     check_identity(r, seed);
 }
 
+/* The range that the batch gives to scene fq_tracked, 3 bits. */
+static void check_tracked(const rig *r, dfqi_id out)
+{
+    double want[1024];
+    const float *x = r->data[0];
+    int64_t n = dfqt_count(r, out);
+    float a = x[0], b = x[0];
+    for (int64_t i = 0; i < n; i++) {
+        a = fminf(a, x[i]);
+        b = fmaxf(b, x[i]);
+    }
+    a = 0.1f * a - 0.9f;
+    b = 0.1f * b + 1.8f;
+    float step = (b - a) / 7, z = rintf(a / step) + 4;
+    ck_assert_int_le(n, 1024);
+    for (int64_t i = 0; i < n; i++)
+        want[i] = (fmin(fmax(rint((double)(x[i] / step - z)), -4), 3) + (double)z) * (double)step;
+    near("y", dfqi_exec_data(r->e, out), want, n);
+}
+
 static void check_log(const rig *r, dfqi_id out)
 {
     double want[64];
@@ -163,6 +183,7 @@ START_TEST(test_surrogate)
         check_fq(s, &r, dfqi_graph_value(r.g, r.input[0]), seed, out[0]);
     else
         check_identity(&r, seed);
+    if (s->op == DFQI_OP_TRACK_RANGE) check_tracked(&r, out[0]);
     if (s->op == DFQI_OP_FQ_LOG) check_log(&r, out[0]);
     if (s->op == DFQI_OP_FQ_WEIGHT && a->i[1])
         check_range(&r, out[0], seed);

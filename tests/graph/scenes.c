@@ -322,6 +322,17 @@ static dfqi_id fq_straight(rig *r)
     return dfqi_fq_straight(r->g, x, step, dfqt_input(r, 0, 1, DIMS(1), -2.4f, 2.4f), -4, 3);
 }
 
+/* On the grid of a range that was -1 .. 2 on average. */
+static dfqi_id fq_tracked(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 5, 6), state = CONST(0, 1, 3);
+    dfqt_data(r, state)[0] = -1;
+    dfqt_data(r, state)[1] = 2;
+    dfqt_data(r, state)[2] = 0.5f;
+    dfqi_id step = dfqi_track_range(r->g, x, state, 3, 0);
+    return dfqi_fq_straight(r->g, x, step, dfqi_graph_output(r->g, step, 1), -4, 3);
+}
+
 static dfqi_id fq_log(rig *r)
 {
     dfqi_id x = dfqt_wrt(r, 1, 2, DIMS(4, 5), 0, 1), top = CONST(0, 1, 1);
@@ -360,6 +371,7 @@ const scene dfqt_surrogate[] = {
     {"fq, heads", DFQI_OP_FQ, 1, fq_heads},
     {"fq, channels of heads", DFQI_OP_FQ, 1, fq_head_channels},
     {"fq, straight through", DFQI_OP_FQ, 1, fq_straight},
+    {"fq_straight, range", DFQI_OP_TRACK_RANGE, 1, fq_tracked},
     {"fq_log", DFQI_OP_FQ_LOG, 1, fq_log},
     {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},
     {"fq_weight, columns and step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},

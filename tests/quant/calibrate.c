@@ -45,7 +45,7 @@ START_TEST(test_sites)
     dfqi_scheme s;
     char name[96];
     ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
-    ck_assert_int_eq(dfqi_scheme_new(&t->net, (dfqi_mode)_i, 3, 5, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_scheme_new(&t->net, (dfqi_mode)_i, (dfqi_widths){3, 5, 0}, &s), DFQ_OK);
     ck_assert_int_eq(s.n_sites, 1 + 2 * BLOCK + 2);
     ck_assert_str_eq(s.sites[0].name, "patch_embed.proj.weight");
     for (int b = 0; b < 2; b++)
@@ -71,7 +71,8 @@ START_TEST(test_bits_out_of_range)
     dfqi_scheme s;
     ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
     for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
-        ck_assert_int_eq(dfqi_scheme_new(&t->net, DFQI_MODE_IMPROVED, bits[i][0], bits[i][1], &s),
+        ck_assert_int_eq(dfqi_scheme_new(&t->net, DFQI_MODE_IMPROVED,
+                                         (dfqi_widths){bits[i][0], bits[i][1], 0}, &s),
                          DFQ_E_INVALID);
         ck_assert_ptr_nonnull(strstr(ctx->error, "2 to 8"));
     }

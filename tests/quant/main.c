@@ -8,6 +8,6 @@ int main(void)
     suite_add_tcase(s, dfqt_calibrate_case());
     suite_add_tcase(s, dfqt_file_case());
     suite_add_tcase(s, dfqt_failure_case());
-    suite_add_tcase(s, dfqt_range_case());
+    suite_add_tcase(s, dfqt_cnn_case());
     return dfqt_run(s);
 }

@@ -62,7 +62,9 @@ dfq_status dfqt_quantize(const dfqi_model *teacher, dfqi_mode mode, int32_t weig
     dfqi_network net = {0};
     dfq_status status;
     dfqt_images(x);
-    DFQI_GOTO(dfqi_scheme_new(&teacher->net, mode, weight_bits, act_bits, &scheme), out);
+    DFQI_GOTO(
+        dfqi_scheme_new(&teacher->net, mode, (dfqi_widths){weight_bits, act_bits, 0}, &scheme),
+        out);
     DFQI_GOTO(dfqi_network_clone(&teacher->net, &net), out);
     DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &teacher->net, &net, x, DFQT_IMAGES), out);
     status = dfqi_model_new(&net, &scheme, out);

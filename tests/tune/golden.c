@@ -158,7 +158,8 @@ START_TEST(test_two_steps)
     dfqi_tune *t;
     dfqi_tune_options o;
     const dfq_tensor *x = dfqi_st_find(&st, "x");
-    ck_assert_int_eq(dfqi_scheme_new(&net, DFQI_MODE_PARITY, 4, 4, &scheme), DFQ_OK);
+    ck_assert_int_eq(dfqi_scheme_new(&net, DFQI_MODE_PARITY, (dfqi_widths){4, 4, 0}, &scheme),
+                     DFQ_OK);
     ck_assert_int_eq(dfqi_network_clone(&net, &copy), DFQ_OK);
     ck_assert_int_eq(dfqi_scheme_calibrate(&scheme, &net, &copy, x->data, BATCH), DFQ_OK);
     compare_sites(&scheme, &st, "quant.");

@@ -24,7 +24,8 @@ START_TEST(test_vit_tiny)
     dfqi_rng_fill_normal(&r, dfqi_tensor_f32(images), N * 3 * 224 * 224);
     for (int64_t i = 0; i < dfqi_tensor_count(images); i++)
         dfqi_tensor_f32(images)[i] = fmaxf(-1, fminf(1, dfqi_tensor_f32(images)[i]));
-    ck_assert_int_eq(dfqi_scheme_new(&teacher->net, DFQI_MODE_PARITY, 4, 4, &scheme), DFQ_OK);
+    ck_assert_int_eq(
+        dfqi_scheme_new(&teacher->net, DFQI_MODE_PARITY, (dfqi_widths){4, 4, 0}, &scheme), DFQ_OK);
     ck_assert_int_eq(dfqi_network_clone(&teacher->net, &net), DFQ_OK);
     ck_assert_int_eq(
         dfqi_scheme_calibrate(&scheme, &teacher->net, &net, dfqi_tensor_f32(images), 2), DFQ_OK);

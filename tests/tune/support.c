@@ -53,7 +53,7 @@ dfq_status dfqt_pair_make(dfq_context *ctx, dfqi_mode mode, int64_t n, dfqt_pair
     }
     DFQI_GOTO(dfqi_network_new(ctx, &a, &net), out);
     fill(&net);
-    DFQI_GOTO(dfqi_scheme_new(&net, mode, 4, 4, &scheme), out);
+    DFQI_GOTO(dfqi_scheme_new(&net, mode, (dfqi_widths){4, 4, 0}, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&net, &copy), out);
     DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &net, &copy, x, n < 4 ? n : 4), out);
     DFQI_GOTO(dfqi_model_new(&net, NULL, &p.teacher), out);

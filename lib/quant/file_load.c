@@ -1,0 +1,245 @@
+/* Reading of model files, float or low-bit (quant/file_priv.h). Files are hostile. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "io/safetensors.h"
+#include "nn/load.h"
+#include "quant/file_priv.h"
+#include "quant/scheme_priv.h"
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+static const dfq_tensor *lookup(const dfqi_safetensors *st, const char *name, const char *suffix)
+{
+    char text[200];
+    snprintf(text, sizeof text, "%.*s%s", 150, name, suffix);
+    return dfqi_st_find(st, text);
+}
+
+/* An F32 tensor name + suffix with `count` elements (0: any), all finite and, if asked, positive. */
+static dfq_status need(const dfqi_safetensors *st, const char *path, const char *name,
+                       const char *suffix, int64_t count, int positive, const dfq_tensor **out)
+{
+    const dfq_tensor *t = lookup(st, name, suffix);
+    if (!t)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s%s is missing", path, name, suffix);
+    if (t->dtype != DFQI_F32 || (count > 0 && dfqi_tensor_count(t) != count))
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s%s must be F32 with %lld elements",
+                         path, name, suffix, (long long)count);
+    const float *v = dfqi_tensor_f32(t);
+    for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
+        if (!isfinite(v[i]) || (positive && !(v[i] > 0)))
+            return dfqi_fail(st->ctx, DFQ_E_NUMERIC, "%s: tensor %s%s holds %g at element %lld",
+                             path, name, suffix, (double)v[i], (long long)i);
+    *out = t;
+    return DFQ_OK;
+}
+
+static dfq_status read_shape(const dfqi_safetensors *st, const char *path, const char *name,
+                             int32_t *rank, int64_t *dims, int64_t *count)
+{
+    const dfq_tensor *t = lookup(st, name, ".shape");
+    *count = 1;
+    if (!t || t->dtype != DFQI_I64 || t->rank != 1 || t->dims[0] < 2 || t->dims[0] > DFQI_RANK_MAX)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.shape is missing or malformed",
+                         path, name);
+    *rank = (int32_t)t->dims[0];
+    memcpy(dims, t->data, (size_t)*rank * sizeof *dims);
+    for (int32_t i = 0; i < *rank; i++)
+        if (dims[i] < 1 || !dfqi_mul_i64(*count, dims[i], count) || *count > INT64_MAX / 64)
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.shape holds %lld at element %d",
+                             path, name, (long long)dims[i], i);
+    return DFQ_OK;
+}
+
+/* The width of name.codes: `bits` unless name.bits says otherwise. */
+static dfq_status read_bits(const dfqi_safetensors *st, const char *path, const char *name,
+                            int *bits)
+{
+    const dfq_tensor *t = lookup(st, name, ".bits");
+    if (!t) return DFQ_OK;
+    int own = t->dtype == DFQI_U8 && dfqi_tensor_count(t) == 1 ? *(const uint8_t *)t->data : -1;
+    if (own < 2 || own > 8)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor %s.bits must be U8 with a width of 2 to 8", path, name);
+    *bits = own;
+    return DFQ_OK;
+}
+
+/* The float weight of name.codes, most of which are `bits` wide. */
+static dfq_status decode(const dfqi_safetensors *st, const char *path, const char *name, int bits,
+                         dfq_tensor **out)
+{
+    char layer[96];
+    int64_t dims[DFQI_RANK_MAX], count;
+    int32_t rank;
+    const dfq_tensor *codes = lookup(st, name, ".codes"), *step, *zero = NULL;
+    DFQI_TRY(read_bits(st, path, name, &bits));
+    DFQI_TRY(read_shape(st, path, name, &rank, dims, &count));
+    DFQI_TRY(need(st, path, name, ".step", dims[0], 1, &step));
+    if (lookup(st, name, ".zero")) DFQI_TRY(need(st, path, name, ".zero", dims[0], 0, &zero));
+    if (codes->dtype != DFQI_U8 || dfqi_tensor_count(codes) != dfqi_code_bytes(count, bits))
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
+                         "%s: tensor %s.codes has %lld bytes, %lld codes of %d bits need %lld",
+                         path, name, (long long)dfqi_tensor_count(codes), (long long)count, bits,
+                         (long long)dfqi_code_bytes(count, bits));
+    size_t stem = strlen(name) > 7 ? strlen(name) - 7 : 0; /* without ".weight" */
+    snprintf(layer, sizeof layer, "%.*s.input", (int)(stem < 80 ? stem : 80), name);
+    const dfq_tensor *input = NULL;
+    if (lookup(st, layer, ".step")) DFQI_TRY(need(st, path, layer, ".step", 0, 1, &input));
+    int64_t cols = count / dims[0];
+    const float *col = dfqi_column_factors(input, cols);
+    dfq_tensor *t;
+    DFQI_TRY(dfqi_tensor_new(st->ctx, DFQI_F32, rank, dims, &t));
+    float *w = dfqi_tensor_f32(t);
+    for (int64_t i = 0; i < count; i++) {
+        float q = (float)((int32_t)dfqi_get_code(codes->data, i, bits) - (1 << (bits - 1)));
+        if (zero) q -= dfqi_tensor_f32(zero)[i / cols];
+        w[i] = q * dfqi_tensor_f32(step)[i / cols];
+        if (col) w[i] /= col[i % cols];
+    }
+    *out = t;
+    return DFQ_OK;
+}
+
+static int meta_int(const dfqi_safetensors *st, const char *key)
+{
+    const char *text = dfqi_st_meta_find(st, key);
+    return text && text[0] >= '0' && text[0] <= '9' && text[1] == '\0' ? text[0] - '0' : -1;
+}
+
+static bool width_ok(int bits)
+{
+    return bits >= 2 && bits <= 8;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/* The float view of a low-bit file: decoded weights and the plain tensors, without quantizers.
+ * view->entries[i].name is borrowed from st, or made here in `names`. */
+static dfq_status float_view(const dfqi_safetensors *st, const char *path, int bits,
+                             dfqi_arena *names, dfqi_safetensors *view)
+{
+    static const char *const quant[] = {".step", ".zero", ".range", ".shape", ".bits"};
+    view->entries = dfqi_calloc(st->ctx, (size_t)st->n_entries, sizeof *view->entries);
+    if (!view->entries) return DFQ_E_NOMEM;
+    for (int64_t i = 0; i < st->n_entries; i++) {
+        const dfqi_st_entry *e = &st->entries[i];
+        dfqi_st_entry *to = &view->entries[view->n_entries];
+        bool skip = false;
+        for (size_t k = 0; k < sizeof quant / sizeof *quant; k++)
+            skip |= ends_with(e->name, quant[k]);
+        if (skip) continue;
+        if (ends_with(e->name, ".codes")) {
+            to->name = dfqi_arena_strdup(names, e->name);
+            if (!to->name) return DFQ_E_NOMEM;
+            to->name[strlen(to->name) - 6] = '\0';
+            DFQI_TRY(decode(st, path, to->name, bits, &to->tensor));
+        } else {
+            to->name = e->name;
+            to->tensor = dfqi_tensor_retain(e->tensor);
+        }
+        view->n_entries++;
+    }
+    return DFQ_OK;
+}
+
+static dfq_status copy_of(const dfq_tensor *t, dfq_tensor **slot)
+{
+    dfq_tensor *copy;
+    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, t->rank, t->dims, &copy));
+    memcpy(copy->data, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
+    dfqi_tensor_release(*slot);
+    *slot = copy;
+    return DFQ_OK;
+}
+
+static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_site *site)
+{
+    const dfq_tensor *step, *zero, *range;
+    int64_t count = site->step ? dfqi_tensor_count(site->step) : 0;
+    if (site->kind == DFQI_SITE_RANGED) return DFQ_OK; /* its grids follow from the weights */
+    DFQI_TRY(need(st, path, site->name, ".step", count, 1, &step));
+    DFQI_TRY(copy_of(step, &site->step));
+    if (site->kind == DFQI_SITE_WEIGHT) return DFQ_OK;
+    DFQI_TRY(need(st, path, site->name, ".range", 2, 0, &range));
+    site->lo = dfqi_tensor_f32(range)[0];
+    site->hi = dfqi_tensor_f32(range)[1];
+    if (!(site->lo < site->hi && site->lo >= -256 && site->hi <= 255))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.range is %g to %g", path,
+                         site->name, (double)site->lo, (double)site->hi);
+    if (dfqi_site_is_map(site) && !lookup(st, site->name, ".zero")) {
+        site->kind = DFQI_SITE_LOG;
+        dfqi_tensor_release(site->zero);
+        site->zero = NULL;
+        return DFQ_OK;
+    }
+    DFQI_TRY(need(st, path, site->name, ".zero", dfqi_tensor_count(step), 0, &zero));
+    return copy_of(zero, &site->zero);
+}
+
+static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, const dfqi_network *net,
+                              dfqi_mode mode, dfqi_widths widths, dfqi_scheme *out)
+{
+    dfqi_scheme s;
+    dfq_status status;
+    DFQI_TRY(dfqi_scheme_new(net, mode, widths, &s));
+    for (int32_t i = 0; i < s.n_sites; i++) DFQI_GOTO(read_site(st, path, &s.sites[i]), fail);
+    *out = s;
+    return DFQ_OK;
+fail:
+    dfqi_scheme_fini(&s);
+    return status;
+}
+
+dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_name,
+                           dfqi_model **out)
+{
+    dfqi_safetensors st = {0}, view = {.ctx = ctx};
+    dfqi_network net = {0};
+    dfqi_scheme scheme = {0};
+    dfqi_arch arch;
+    dfqi_arena names;
+    dfq_status status;
+    dfqi_arena_init(&names, ctx);
+    DFQI_GOTO(dfqi_st_read(ctx, path, &st), out);
+    const char *mode = dfqi_st_meta_find(&st, "dfq.mode");
+    dfqi_widths widths = {meta_int(&st, "dfq.weight_bits"), meta_int(&st, "dfq.act_bits"), 0};
+    if (dfqi_st_meta_find(&st, "dfq.edge_bits")) widths.edge = meta_int(&st, "dfq.edge_bits");
+    int parity = mode && strcmp(mode, "parity") == 0;
+    if (mode && ((!parity && strcmp(mode, "improved") != 0) || !width_ok(widths.weight) ||
+                 !width_ok(widths.act) || (widths.edge && !width_ok(widths.edge)))) {
+        status =
+            dfqi_fail(ctx, DFQ_E_CORRUPT,
+                      "%s: metadata dfq.mode \"%.20s\", dfq.weight_bits, dfq.act_bits do not name "
+                      "a known mode with 2 to 8 bits",
+                      path, mode);
+        goto out;
+    }
+    view.n_meta = st.n_meta;
+    view.meta = st.meta;
+    if (mode) {
+        DFQI_GOTO(float_view(&st, path, widths.weight, &names, &view), out);
+    }
+    const dfqi_safetensors *from = mode ? &view : &st;
+    DFQI_GOTO(dfqi_arch_find(from, path, arch_name, &arch), out);
+    DFQI_GOTO(dfqi_network_take(from, path, &arch, &net), out);
+    if (mode)
+        DFQI_GOTO(read_scheme(&st, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,
+                              widths, &scheme),
+                  out);
+    status = dfqi_model_new(&net, mode ? &scheme : NULL, out);
+out:
+    for (int64_t i = 0; i < view.n_entries; i++) dfqi_tensor_release(view.entries[i].tensor);
+    dfqi_free(ctx, view.entries);
+    dfqi_network_fini(&net);
+    dfqi_scheme_fini(&scheme);
+    dfqi_st_fini(&st);
+    dfqi_arena_fini(&names);
+    return status;
+}
