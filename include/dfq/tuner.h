@@ -7,6 +7,7 @@
  *
  *      L = kl_weight * T^2 / B * sum_b KL(softmax(z_t / T) || softmax(z_s / T))
  *        + head_weight * mean over blocks, images, heads and channels of (1 - S)
+ *        + label_weight / B * sum_b CE(z_s, y_b)        (with a generator that made x of class y)
  *
  *  z_t, z_s are the logits of teacher and student, T the temperature. S is the structural
  *  similarity of teacher's and student's attention output (attention map times values) of one head
@@ -21,11 +22,16 @@
  *  With `inundation` rho > 0 (gradient inundation; AIT, CVPR 2022, arXiv 2203.17008) the step
  *  of each quantized weight is multiplied by the kappa >= 1 at which it changes about rho of the
  *  weight's codes, or by 1 if it does so already; moments, decay and the other parameters know
- *  nothing of it. rho falls with the rate, and kappa stays below 128 during the first epoch.
+ *  nothing of it. rho falls with the rate, and kappa stays below 128 during the first `capped` steps.
  *
  *  Every 8th image (more often if there are few: a batch at least) is held out. Every eval_every
  *  steps the divergence of the student's logits on them is measured (the first term of L), and the
  *  parameters with the smallest are the result.
+ *
+ *  A convolutional network is tuned on images of a generator that each step trains beside it (GDFQ,
+ *  ECCV 2020, arXiv 2003.03603; AIT): dfq_tuner_create_live(). A step draws noise and classes, makes
+ *  images, moves the generator towards images that the teacher takes for their class and whose
+ *  statistics are those its BatchNorms saw in training, and then the student on the same images.
  *
  *  The same networks, images, options and build give the same bits at any thread count, also when a
  *  job was stopped and resumed. */
@@ -44,6 +50,11 @@ extern "C" {
 
 /** A job that tunes a network. One thread at a time, like its context. */
 typedef struct dfq_tuner dfq_tuner;
+
+/** Generators beside a student. */
+enum {
+    DFQ_LIVE_GDFQ = 0 /**< GDFQ's (ECCV 2020) */
+};
 
 /** Optimisers. */
 enum {
@@ -79,7 +90,8 @@ enum {
     DFQ_TUNE_TOTAL = 0, /**< L */
     DFQ_TUNE_KL = 1,    /**< its first term, unweighted */
     DFQ_TUNE_HEAD = 2,  /**< its second term, unweighted: 0 where heads agree */
-    DFQ_TUNE_COUNT = 3  /**< number of columns */
+    DFQ_TUNE_LABEL = 3, /**< cross-entropy with the generator's classes, unweighted */
+    DFQ_TUNE_COUNT = 4  /**< number of columns */
 };
 
 /** Options of dfq_tuner_create(). Fill with dfq_tuner_options_init() or
@@ -94,7 +106,7 @@ typedef struct dfq_tuner_options {
     int32_t schedule;      /**< DFQ_RATE_*; cosine | multi-step */
     int32_t warm_kind;     /**< DFQ_WARM_*; linear | idle */
     int64_t warm;          /**< steps of the warm-up; 0 (MimiQ's release: 2 epochs) */
-    int64_t milestones[2]; /**< steps at which the rate falls, 0: none; both 0: after 1/4 and 1/2 */
+    int64_t milestones[3]; /**< steps at which the rate falls, 0: none; all 0: after 1/4 and 1/2 */
     int64_t eval_every;    /**< steps between evaluations; 50. 0: nothing is held out, the last
                                 step is the result */
     float rate;            /**< learning rate, 0..1000; 1e-4 | 1e-3 */
@@ -114,7 +126,23 @@ typedef struct dfq_tuner_options {
     int32_t augment;       /**< DFQ_AUGMENT_*; mild | full */
     float inundation;      /**< rho, 0..0.5; 0: off. AIT: 0.001 for small networks, 0.0001 for
                                 those of ImageNet */
+    int64_t capped;     /**< steps behind the warm-up in which kappa stays below 128; 0: one epoch
+                                of the images, none with a generator */
+    int64_t follow;     /**< with a generator: first steps, all of them in an idle warm-up, in which
+                                the student's activation ranges are followed; 0 otherwise */
+    float label_weight; /**< with a generator, 0..1e6; 0: AIT, 1: what GDFQ does itself */
+    int32_t reserved;   /**< 0 */
 } dfq_tuner_options;
+
+/** The generator beside a student. Fill with dfq_live_options_init() first. */
+typedef struct dfq_live_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t kind;         /**< DFQ_LIVE_*; default ::DFQ_LIVE_GDFQ */
+    int64_t batch;        /**< images of a step, 2..4096; default 200 */
+    uint64_t seed;        /**< of weights, noise and classes; default 0 */
+    float rate;       /**< Adam's (0.5, 0.999), 0..1000; default 1e-3; falls as the tuner's does */
+    float bns_weight; /**< of the BatchNorm statistics beside the cross-entropy, 0..1e6; 0.1 */
+} dfq_live_options;
 
 /** What a job has found. Filled by dfq_tuner_get_best(). */
 typedef struct dfq_tuner_best {
@@ -149,6 +177,16 @@ DFQ_API void dfq_tuner_options_init(dfq_tuner_options *options, size_t size);
  *  of steps to its caller; it runs 200 epochs, lowering the rate at 50 and 100. */
 DFQ_API void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size);
 
+/** Writes AIT's recipe for convolutional networks with a generator: KL alone at temperature 20, divided
+ *  by the number of classes, gradient inundation, SGD. The 80,000 steps of the paper are scaled to
+ *  `steps`: an idle warm-up of a tenth, at most 800 steps; the rate falls after each quarter.
+ *  @param classes of the network */
+DFQ_API void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size, int64_t classes,
+                                        int64_t steps);
+
+/** Writes defaults: `size` must be sizeof(dfq_live_options) of the caller. */
+DFQ_API void dfq_live_options_init(dfq_live_options *options, size_t size);
+
 /** Prepares a job. Large memory is allocated only when work begins, so dfq_tuner_estimate() can be
  *  asked before.
  *  @param teacher   the float network; kept alive by the job, must stay as it is
@@ -163,6 +201,18 @@ DFQ_API void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t si
 DFQ_CHECKED dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student,
                                         const dfq_tensor *images, const dfq_tuner_options *options,
                                         dfq_tuner **out_tuner);
+
+/** Prepares a job with a generator in place of images. Its batch is the generator's; nothing can be held
+ *  out, so eval_every and augment must be 0 and the last step is the result.
+ *  @param teacher a float convolutional network with BatchNorms
+ *  @param student as for dfq_tuner_create(); with `follow` above 0 its ranges need not be known yet
+ *  @param live    NULL for defaults
+ *  @param options NULL for AIT's recipe with 2000 steps
+ *  @return as dfq_tuner_create(); ::DFQ_E_UNSUPPORTED (no BatchNorm). */
+DFQ_CHECKED dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
+                                             const dfq_live_options *live,
+                                             const dfq_tuner_options *options,
+                                             dfq_tuner **out_tuner);
 
 /** Ends a job; the student stays as it is. NULL is fine. */
 DFQ_API void dfq_tuner_release(dfq_tuner *tuner);
@@ -195,6 +245,16 @@ DFQ_CHECKED dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner,
  *  changed are 0 before the first step of this process.
  *  @return ::DFQ_E_INVALID (the job has no inundation), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_crossings);
+
+/** The share of its codes that each step changed in each of those weights: a new F32 [done, weights];
+ *  NaN for steps that moved none.
+ *  @return ::DFQ_E_INVALID (the job has no inundation), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor **out_crossed);
+
+/** The generator's curves: a new F32 [done, 3], rows of its loss, the teacher's cross-entropy, and the
+ *  distance of BatchNorm statistics, unweighted.
+ *  @return ::DFQ_E_INVALID (the job has no generator), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_get_live_curves(const dfq_tuner *tuner, dfq_tensor **out_curves);
 
 /** The best step so far and the last one.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */

@@ -19,7 +19,7 @@ static dfq_tuner_options public_options(const dfqi_tune_options *d)
                                .schedule = (int32_t)d->schedule,
                                .warm_kind = (int32_t)d->warm_kind,
                                .warm = d->warm,
-                               .milestones = {d->milestones[0], d->milestones[1]},
+                               .milestones = {d->milestones[0], d->milestones[1], d->milestones[2]},
                                .eval_every = d->eval_every,
                                .rate = d->rate,
                                .end_rate = d->end_rate,
@@ -36,7 +36,10 @@ static dfq_tuner_options public_options(const dfqi_tune_options *d)
                                .kl_weight = d->kl_weight,
                                .head_weight = d->head_weight,
                                .augment = (int32_t)d->augment,
-                               .inundation = d->inundation};
+                               .inundation = d->inundation,
+                               .capped = d->capped,
+                               .follow = d->follow,
+                               .label_weight = d->label_weight};
 }
 
 static dfqi_tune_options own_options(const dfq_tuner_options *o)
@@ -48,7 +51,7 @@ static dfqi_tune_options own_options(const dfq_tuner_options *o)
                                .schedule = (dfqi_schedule)o->schedule,
                                .warm_kind = (dfqi_warm)o->warm_kind,
                                .warm = o->warm,
-                               .milestones = {o->milestones[0], o->milestones[1]},
+                               .milestones = {o->milestones[0], o->milestones[1], o->milestones[2]},
                                .eval_every = o->eval_every,
                                .rate = o->rate,
                                .end_rate = o->end_rate,
@@ -65,7 +68,10 @@ static dfqi_tune_options own_options(const dfq_tuner_options *o)
                                .kl_weight = o->kl_weight,
                                .head_weight = o->head_weight,
                                .augment = (dfqi_augment_kind)o->augment,
-                               .inundation = o->inundation};
+                               .inundation = o->inundation,
+                               .capped = o->capped,
+                               .follow = o->follow,
+                               .label_weight = o->label_weight};
 }
 
 static dfq_tuner_options defaults(void)
@@ -89,10 +95,46 @@ void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size)
     dfqi_options_init(options, size, &own, sizeof own);
 }
 
+void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size, int64_t classes,
+                                int64_t steps)
+{
+    dfqi_tune_options d;
+    dfqi_tune_ait(classes > 0 ? classes : 1, steps, &d);
+    dfq_tuner_options own = public_options(&d);
+    dfqi_options_init(options, size, &own, sizeof own);
+}
+
+static dfq_live_options live_defaults(void)
+{
+    dfqi_host_options d;
+    dfqi_host_defaults(&d);
+    return (dfq_live_options){.batch = d.batch, .rate = d.rate, .bns_weight = d.bns_weight};
+}
+
+void dfq_live_options_init(dfq_live_options *options, size_t size)
+{
+    dfq_live_options d = live_defaults();
+    dfqi_options_init(options, size, &d, sizeof d);
+}
+
+/* Wraps a job; it is released on failure. */
+static dfq_status hand_out(dfq_context *ctx, dfqi_tune *take_t, dfq_tuner **out)
+{
+    dfq_tuner *tuner = dfqi_calloc(ctx, 1, sizeof *tuner);
+    if (tuner == NULL) {
+        dfqi_tune_release(take_t);
+        return DFQ_E_NOMEM;
+    }
+    *tuner = (dfq_tuner){.ctx = ctx, .t = take_t};
+    *out = tuner;
+    return DFQ_OK;
+}
+
 dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student, const dfq_tensor *images,
                             const dfq_tuner_options *options, dfq_tuner **out_tuner)
 {
     dfq_tuner_options o = defaults();
+    dfqi_tune *t;
     if (student == NULL) return DFQ_E_INVALID;
     dfq_context *ctx = student->ctx;
     DFQI_NEED(ctx, teacher);
@@ -100,16 +142,33 @@ dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student, const 
     DFQI_NEED(ctx, out_tuner);
     DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
     dfqi_tune_options own = own_options(&o);
-    dfq_tuner *tuner = dfqi_calloc(ctx, 1, sizeof *tuner);
-    if (tuner == NULL) return DFQ_E_NOMEM;
-    dfq_status status = dfqi_tune_new(teacher, student, images, &own, &tuner->t);
-    if (status != DFQ_OK) {
-        dfqi_free(ctx, tuner);
-        return status;
-    }
-    tuner->ctx = ctx;
-    *out_tuner = tuner;
-    return DFQ_OK;
+    DFQI_TRY(dfqi_tune_new(teacher, student, images, &own, &t));
+    return hand_out(ctx, t, out_tuner);
+}
+
+dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
+                                 const dfq_live_options *live, const dfq_tuner_options *options,
+                                 dfq_tuner **out_tuner)
+{
+    dfq_live_options l = live_defaults();
+    dfq_tuner_options o;
+    dfqi_tune *t;
+    if (student == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = student->ctx;
+    DFQI_NEED(ctx, teacher);
+    DFQI_NEED(ctx, out_tuner);
+    dfq_tuner_options_init_ait(&o, sizeof o, teacher->net.arch.classes, 2000);
+    DFQI_TRY(dfqi_options_read(ctx, "dfq_live_options", live, &l, sizeof l));
+    DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
+    dfqi_tune_options own = own_options(&o);
+    dfqi_host_options host;
+    dfqi_host_defaults(&host);
+    host.batch = l.batch;
+    host.seed = l.seed;
+    host.rate = l.rate;
+    host.bns_weight = l.bns_weight;
+    DFQI_TRY(dfqi_tune_new_live(teacher, student, &host, &own, &t));
+    return hand_out(ctx, t, out_tuner);
 }
 
 void dfq_tuner_release(dfq_tuner *tuner)
@@ -152,6 +211,20 @@ dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_cros
     if (tuner == NULL) return DFQ_E_INVALID;
     DFQI_NEED(tuner->ctx, out_crossings);
     return dfqi_tune_crossings(tuner->t, out_crossings);
+}
+
+dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor **out_crossed)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_crossed);
+    return dfqi_tune_crossed(tuner->t, out_crossed);
+}
+
+dfq_status dfq_tuner_get_live_curves(const dfq_tuner *tuner, dfq_tensor **out_curves)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_curves);
+    return dfqi_tune_host_curves(tuner->t, out_curves);
 }
 
 dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best)

@@ -28,8 +28,12 @@ struct dfqi_host {
 
 void dfqi_host_defaults(dfqi_host_options *o)
 {
-    *o = (dfqi_host_options){
-        .batch = 200, .bns_weight = 0.1f, .beta1 = 0.5f, .beta2 = 0.999f, .eps = 1e-8f};
+    *o = (dfqi_host_options){.batch = 200,
+                             .bns_weight = 0.1f,
+                             .rate = 1e-3f,
+                             .beta1 = 0.5f,
+                             .beta2 = 0.999f,
+                             .eps = 1e-8f};
 }
 
 /* -- graph ------------------------------------------------------------------------------------- */

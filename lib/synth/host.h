@@ -15,6 +15,7 @@ typedef struct dfqi_host_options {
     int64_t batch;
     uint64_t seed;
     float bns_weight;
+    float rate;              /* first learning rate, for whoever drives the steps */
     float beta1, beta2, eps; /* Adam */
 } dfqi_host_options;
 

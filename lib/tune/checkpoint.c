@@ -2,7 +2,7 @@
  *
  *   state    I64 [4]       steps done, evaluations, best step, clamped steps
  *   best_kl  I64 [1]       bits of a double
- *   losses   F32 [done,3]  if anything is done; evals F32 [evaluations,2] likewise
+ *   losses   F32 [done,4]  if anything is done; evals F32 [evaluations,2] likewise
  *   now.*, best.*, m.*, v.* of each item (v with AdamW only)
  *
  * Metadata: dfq.tune = format version, dfq.tune.options, dfq.tune.quantizers, dfq.tune.teacher and

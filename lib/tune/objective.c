@@ -1,8 +1,10 @@
 /* The objective as a graph (mimiq.md 3.1): teacher and student on one batch,
  *
- *   L = kl_weight T^2 KL(teacher || student) + head_weight mean over blocks of 1 - SSIM(heads),
+ *   L = kl_weight T^2 KL(teacher || student) + head_weight mean over blocks of 1 - SSIM(heads)
+ *     + label_weight CE(student, labels),
  *
- * differentiated by every parameter, step and zero point of the student. */
+ * differentiated by every parameter, step and zero point of the student. With a generator the
+ * teacher's logits and the labels are inputs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -42,8 +44,13 @@ static dfq_status build_forward(builder *b)
     const dfqi_arch *a = &net->arch;
     dfqi_graph *g = t->g;
     t->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
-    dfqi_network_params(&t->teacher->net, g, 1, b->teacher_params);
-    dfqi_network_forward(&t->teacher->net, g, b->teacher_params, t->x, &b->teacher);
+    t->logits_in = t->labels_in = DFQI_NONE;
+    if (t->host) {
+        t->logits_in = b->teacher.logits = dfqi_graph_input(g, "teacher", 1, 1, &a->classes);
+    } else {
+        dfqi_network_params(&t->teacher->net, g, 1, b->teacher_params);
+        dfqi_network_forward(&t->teacher->net, g, b->teacher_params, t->x, &b->teacher);
+    }
     dfqi_network_params(net, g, 0, b->params);
     DFQI_TRY(dfqi_quant_pass_begin(&b->pass, g, &t->student->scheme, 0));
     dfqi_network_forward(net, g, b->params, t->x, &b->student);
@@ -68,8 +75,8 @@ static void build_loss(const builder *b)
 {
     dfqi_tune *t = b->t;
     const dfqi_tune_options *o = &t->o;
-    dfqi_id term[2];
-    float weight[2];
+    dfqi_id term[3];
+    float weight[3];
     int32_t n = 0;
     for (int i = 0; i < DFQI_TUNE_LOSSES; i++) t->term[i] = -1;
     if (o->kl_weight > 0) {
@@ -81,6 +88,12 @@ static void build_loss(const builder *b)
         t->term[DFQI_TUNE_HEAD] = n;
         term[n] = head_sum(b);
         weight[n++] = o->head_weight / (float)t->student->net.arch.vit.depth;
+    }
+    if (o->label_weight > 0) {
+        t->term[DFQI_TUNE_LABEL] = n;
+        t->labels_in = dfqi_graph_input(t->g, "labels", 1, 0, NULL);
+        term[n] = dfqi_cross_entropy(t->g, t->student_logits, t->labels_in);
+        weight[n++] = o->label_weight;
     }
     t->total = dfqi_total(t->g, n, term, weight);
     t->parts = dfqi_graph_output(t->g, t->total, 1);

@@ -41,6 +41,26 @@ void dfqi_tune_parity(dfqi_tune_options *o)
     o->augment = DFQI_AUGMENT_FULL;
 }
 
+void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o)
+{
+    dfqi_tune_defaults(o);
+    o->optim = DFQI_SGD;
+    o->schedule = DFQI_RATE_MULTI_STEP;
+    o->warm_kind = DFQI_WARM_IDLE;
+    o->steps = steps;
+    o->batch = 200;
+    o->rate = 1e-4f;
+    o->temperature = 20.0f;
+    o->kl_weight = 1.0f / (float)classes;
+    o->head_weight = 0;
+    o->inundation = 1e-3f;
+    o->warm = o->follow = steps / 10 < 800 ? steps / 10 : 800; /* 4 epochs of 200 */
+    o->capped = steps / 40 < 200 ? steps / 40 : 200;           /* one */
+    for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o->milestones[i] = (i + 1) * steps / 4;
+    o->augment = DFQI_AUGMENT_NONE;
+    o->eval_every = 0;
+}
+
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
                               int64_t most)
 {
@@ -90,38 +110,38 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
     DFQI_TRY(check_number(ctx, "temperature", o->temperature, 1e-3f, 1e3f));
     DFQI_TRY(check_number(ctx, "kl_weight", o->kl_weight, 0, 1e6f));
     DFQI_TRY(check_number(ctx, "head_weight", o->head_weight, 0, 1e6f));
-    if (o->kl_weight == 0 && o->head_weight == 0)
-        return dfqi_fail(
-            ctx, DFQ_E_INVALID,
-            "tune: kl_weight and head_weight are 0, there is nothing to learn; set one");
+    DFQI_TRY(check_number(ctx, "label_weight", o->label_weight, 0, 1e6f));
+    DFQI_TRY(check_count(ctx, "capped", o->capped, 0, STEPS_MAX));
+    DFQI_TRY(check_count(ctx, "follow", o->follow, 0, STEPS_MAX));
+    if (o->kl_weight == 0 && o->head_weight == 0 && o->label_weight == 0)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "tune: kl_weight, head_weight and label_weight are 0, there is nothing to "
+                         "learn; set one");
     return DFQ_OK;
 }
 
 /* -- rate -------------------------------------------------------------------------------------- */
 
-/* How often the rate has been lowered; without milestones at 1/4 and 1/2 (50 and 100 of 200). */
-static int milestones_passed(const dfqi_tune_options *o, int64_t step)
+float dfqi_tune_decay(const dfqi_tune_options *o, int64_t step)
 {
-    int64_t at[DFQI_TUNE_MILESTONES] = {(o->steps + 3) / 4, (o->steps + 1) / 2};
-    int n = 0, given = o->milestones[0] > 0 || o->milestones[1] > 0;
+    int64_t at[DFQI_TUNE_MILESTONES] = {(o->steps + 3) / 4, (o->steps + 1) / 2, 0};
+    const int64_t *own = o->milestones;
+    float factor = 1.0f;
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) {
-        if (given) at[i] = o->milestones[i];
-        n += at[i] > 0 && at[i] <= step;
+        int64_t milestone = own[0] || own[1] || own[2] ? own[i] : at[i];
+        if (milestone > 0 && milestone <= step) factor *= o->decay;
     }
-    return n;
+    return factor;
 }
 
 float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step)
 {
-    float rate = o->rate;
     int64_t ramp = o->warm_kind == DFQI_WARM_LINEAR ? o->warm : 0;
     if (step < o->warm && o->warm_kind == DFQI_WARM_IDLE) return 0.0f;
-    if (step < ramp) return rate * (float)(step + 1) / (float)ramp;
+    if (step < ramp) return o->rate * (float)(step + 1) / (float)ramp;
     if (o->schedule == DFQI_RATE_COSINE)
-        return dfqi_cosine(step, o->steps, ramp, rate, o->end_rate);
-    if (o->schedule == DFQI_RATE_MULTI_STEP)
-        for (int n = milestones_passed(o, step); n > 0; n--) rate *= o->decay;
-    return rate;
+        return dfqi_cosine(step, o->steps, ramp, o->rate, o->end_rate);
+    return o->schedule == DFQI_RATE_MULTI_STEP ? o->rate * dfqi_tune_decay(o, step) : o->rate;
 }
 
 /* -- text -------------------------------------------------------------------------------------- */
@@ -132,16 +152,21 @@ void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
         text, DFQI_TUNE_TEXT,
         "steps %" PRId64 ", batch %" PRId64 ", seed %" PRIu64
         ", optimizer %d (%.9g %.9g %.9g %.9g, decay %.9g), rate %.9g to %.9g by %d (%.9g at "
-        "%" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
+        "%" PRId64 " %" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
         ", factors %.9g %.9g %.9g, temperature %.9g, weights %.9g %.9g, augment %d, "
         "evaluation every %" PRId64,
         o->steps, o->batch, o->seed, (int)o->optim, (double)o->momentum, (double)o->beta1,
         (double)o->beta2, (double)o->eps, (double)o->weight_decay, (double)o->rate,
         (double)o->end_rate, (int)o->schedule, (double)o->decay, o->milestones[0], o->milestones[1],
-        (int)o->warm_kind, o->warm, (double)o->weight_rate, (double)o->step_rate,
+        o->milestones[2], (int)o->warm_kind, o->warm, (double)o->weight_rate, (double)o->step_rate,
         (double)o->zero_rate, (double)o->temperature, (double)o->kl_weight, (double)o->head_weight,
         (int)o->augment, o->eval_every);
-    /* checkpoints of jobs without it stay valid */
     if (o->inundation > 0)
-        snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", inundation %.9g", (double)o->inundation);
+        n += snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n,
+                      ", inundation %.9g (capped %" PRId64 ")", (double)o->inundation, o->capped);
+    if (o->label_weight > 0)
+        n += snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", labels %.9g",
+                      (double)o->label_weight);
+    if (o->follow > 0)
+        snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", ranges followed %" PRId64, o->follow);
 }

@@ -12,11 +12,11 @@ dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint
                                    dfqi_model **out);
 
 typedef struct dfqi_train_options {
-    int64_t batch;          /* images of a step */
-    int64_t steps, warm;    /* the schedule: linear warm-up, then half a cosine */
+    int64_t batch;       /* images of a step */
+    int64_t steps, warm; /* the schedule: linear warm-up, then half a cosine */
     float rate, end_rate;
     float beta1, beta2, eps;
-    float weight_decay;     /* of matrices only */
+    float weight_decay; /* of matrices only */
 } dfqi_train_options;
 
 void dfqi_train_defaults(dfqi_train_options *o);

@@ -6,10 +6,9 @@
 
 #include "base/memory.h"
 #include "base/progress.h"
-#include "base/rng.h"
 #include "tune/tune_priv.h"
 
-enum { ORDER_STREAM = 8, HOLD_OUT = 8 };
+enum { HOLD_OUT = 8 };
 
 /* -- life -------------------------------------------------------------------------------------- */
 
@@ -40,11 +39,11 @@ dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *stu
     if (a->family != b->family || a->image != b->image || a->channels != b->channels ||
         a->classes != b->classes || a->vit.patch != b->vit.patch || a->vit.width != b->vit.width ||
         a->vit.depth != b->vit.depth || a->vit.heads != b->vit.heads ||
-        a->vit.hidden != b->vit.hidden)
+        a->vit.hidden != b->vit.hidden || memcmp(&a->cnn, &b->cnn, sizeof a->cnn) != 0)
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "the teacher %s and the student %s differ in their sizes", a->name,
                          b->name);
-    return dfqi_arch_need_vit(ctx, a, "distillation by attention heads");
+    return DFQ_OK;
 }
 
 /* A batch at least is held out, and as many are left: the batch is cut if there are few images. */
@@ -65,30 +64,77 @@ static dfq_status split_images(dfqi_tune *t)
         t->n_held = n / t->held;
     }
     t->n_train = n - t->n_held;
+    if (t->o.capped == 0) t->o.capped = (t->n_train + t->o.batch - 1) / t->o.batch;
+    return DFQ_OK;
+}
+
+/* The job without its graph: everything is checked but the source of images. */
+static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
+                          const dfqi_tune_options *o, dfqi_tune **out)
+{
+    dfq_context *ctx = student->ctx;
+    const dfqi_arch *a = &student->net.arch;
+    DFQI_TRY(dfqi_tune_check(ctx, o));
+    DFQI_TRY(dfqi_tune_check_pair(teacher, student));
+    if (o->head_weight > 0)
+        DFQI_TRY(dfqi_arch_need_vit(ctx, a, "a loss of attention heads (head_weight above 0)"));
+    dfqi_tune *t = dfqi_calloc(ctx, 1, sizeof *t);
+    if (!t) return DFQ_E_NOMEM;
+    t->ctx = ctx;
+    t->teacher = dfqi_model_retain(teacher);
+    t->student = dfqi_model_retain(student);
+    t->o = *o;
+    t->pixels = a->channels * a->image * a->image;
+    t->best_kl = INFINITY;
+    t->epoch = -1;
+    dfqi_arena_init(&t->names, ctx);
+    *out = t;
     return DFQ_OK;
 }
 
 dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
                          const dfqi_tune_options *o, dfqi_tune **out)
 {
-    dfq_context *ctx = student->ctx;
-    const dfqi_arch *a = &student->net.arch;
+    dfqi_tune *t;
     dfq_status status;
-    DFQI_TRY(dfqi_tune_check(ctx, o));
-    DFQI_TRY(dfqi_tune_check_pair(teacher, student));
-    DFQI_TRY(dfqi_tune_check_images(student, images));
-    dfqi_tune *t = dfqi_calloc(ctx, 1, sizeof *t);
-    if (!t) return DFQ_E_NOMEM;
-    t->ctx = ctx;
-    t->teacher = dfqi_model_retain(teacher);
-    t->student = dfqi_model_retain(student);
+    if (o->label_weight > 0 || o->follow > 0)
+        return dfqi_fail(student->ctx, DFQ_E_INVALID,
+                         "tune: label_weight and follow are for jobs with a generator, they are %g "
+                         "and %lld",
+                         (double)o->label_weight, (long long)o->follow);
+    DFQI_TRY(prepare(teacher, student, o, &t));
+    DFQI_GOTO(dfqi_tune_check_images(student, images), fail);
+    DFQI_GOTO(dfqi_model_ready(student), fail);
     t->images = dfqi_tensor_retain(images);
-    t->o = *o;
-    t->pixels = a->channels * a->image * a->image;
-    t->best_kl = INFINITY;
-    t->epoch = -1;
-    dfqi_arena_init(&t->names, ctx);
     DFQI_GOTO(split_images(t), fail);
+    DFQI_GOTO(dfqi_tune_build(t), fail);
+    *out = t;
+    return DFQ_OK;
+fail:
+    dfqi_tune_release(t);
+    return status;
+}
+
+dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
+                              const dfqi_host_options *host, const dfqi_tune_options *o,
+                              dfqi_tune **out)
+{
+    dfqi_tune *t;
+    dfq_status status;
+    if (o->eval_every > 0 || o->augment != DFQI_AUGMENT_NONE)
+        return dfqi_fail(student->ctx, DFQ_E_INVALID,
+                         "tune: a generator's images are neither held out nor augmented; set "
+                         "eval_every and augment to 0");
+    if (o->follow > (o->warm_kind == DFQI_WARM_IDLE ? o->warm : 0))
+        return dfqi_fail(
+            student->ctx, DFQ_E_INVALID,
+            "tune: ranges are followed for %lld steps, the idle warm-up must be as long",
+            (long long)o->follow);
+    DFQI_TRY(prepare(teacher, student, o, &t));
+    t->host_o = *host;
+    t->o.batch = host->batch;
+    if (o->follow == 0) DFQI_GOTO(dfqi_model_ready(student), fail);
+    DFQI_GOTO(dfqi_host_new(t->teacher, host, &t->host), fail);
     DFQI_GOTO(dfqi_tune_build(t), fail);
     *out = t;
     return DFQ_OK;
@@ -107,7 +153,9 @@ static void stop(dfqi_tune *t)
     dfqi_augment_fini(&t->augment);
     dfqi_inundation_fini(&t->inundation);
     dfqi_free(t->ctx, t->inundated);
+    dfqi_tracker_free(t->tracker);
     t->e = NULL;
+    t->tracker = NULL;
     t->block = NULL;
     t->order = NULL;
     t->index = NULL;
@@ -120,6 +168,7 @@ void dfqi_tune_release(dfqi_tune *t)
     dfqi_model *teacher = t->teacher, *student = t->student;
     dfq_tensor *images = t->images;
     stop(t);
+    dfqi_host_release(t->host);
     dfqi_graph_free(t->g);
     dfqi_arena_fini(&t->names);
     dfqi_free(t->ctx, t->items);
@@ -138,10 +187,12 @@ static int64_t lay_out(dfqi_tune *t, float *base)
     struct piece {
         float **at;
         int64_t floats;
-    } pieces[] = {{&t->batch, t->o.batch * t->pixels},
+    } pieces[] = {{&t->batch, t->host ? 0 : t->o.batch * t->pixels},
                   {&t->targets, t->n_held * t->student->net.arch.classes},
                   {&t->losses, t->o.steps * DFQI_TUNE_LOSSES},
                   {&t->evals, 2 * dfqi_tune_evals_max(t)},
+                  {&t->host_losses, t->host ? t->o.steps * DFQI_HOST_LOSSES : 0},
+                  {&t->crossed, t->o.inundation > 0 ? t->o.steps * t->n_quantized : 0},
                   {&t->log_step, t->step_floats},
                   {&t->log_grad, t->step_floats}};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
@@ -163,17 +214,19 @@ static dfq_status allocate(dfqi_tune *t)
 {
     const dfqi_arch *a = &t->student->net.arch;
     t->block = dfqi_calloc(t->ctx, (size_t)lay_out(t, NULL), sizeof *t->block);
-    t->order = dfqi_calloc(t->ctx, (size_t)t->n_train, sizeof *t->order);
+    t->order = dfqi_calloc(t->ctx, (size_t)t->n_train + 1, sizeof *t->order);
     t->index = dfqi_calloc(t->ctx, (size_t)t->o.batch, sizeof *t->index);
     if (!t->block || !t->order || !t->index) return DFQ_E_NOMEM;
     lay_out(t, t->block);
     for (int32_t i = 0; i < t->n_items; i++)
         memcpy(t->items[i].best, t->items[i].tensor->data,
                (size_t)t->items[i].count * sizeof(float));
+    for (int64_t i = 0; t->o.inundation > 0 && i < t->o.steps * t->n_quantized; i++)
+        t->crossed[i] = NAN;
     DFQI_TRY(dfqi_augment_new(t->ctx, a->image, a->mean, a->std, &t->augment));
     DFQI_TRY(dfqi_tune_inundate(t));
     DFQI_TRY(dfqi_exec_new(t->g, &t->e));
-    dfqi_exec_bind(t->e, t->x, t->batch);
+    if (!t->host) dfqi_exec_bind(t->e, t->x, t->batch);
     return DFQ_OK;
 }
 
@@ -204,31 +257,14 @@ dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out)
 
 /* -- steps ------------------------------------------------------------------------------------- */
 
-/* Every image once in each epoch; a batch may lie across two epochs. */
-static void make_batch(dfqi_tune *t)
-{
-    dfqi_draw draw;
-    for (int64_t i = 0; i < t->o.batch; i++) {
-        int64_t at = t->done * t->o.batch + i, epoch = at / t->n_train;
-        if (epoch != t->epoch) {
-            dfqi_rng r = dfqi_rng_make(t->o.seed, (uint64_t)ORDER_STREAM << 60 | (uint64_t)epoch);
-            dfqi_rng_permute(&r, t->order, (uint32_t)t->n_train);
-            t->epoch = epoch;
-        }
-        t->index[i] = dfqi_tune_train_image(t, t->order[at % t->n_train]);
-    }
-    dfqi_augment_draw(t->o.augment, t->o.seed, t->done, t->student->net.arch.image, &draw);
-    dfqi_augment_apply(&t->augment, &draw, t->o.batch, dfqi_tensor_f32(t->images), t->index,
-                       t->batch);
-}
-
 static void read_losses(dfqi_tune *t, float *losses)
 {
     const float *parts = dfqi_exec_data(t->e, t->parts);
     for (int i = 0; i < DFQI_TUNE_LOSSES; i++)
         losses[i] = t->term[i] >= 0 ? parts[t->term[i]] : NAN;
     losses[DFQI_TUNE_TOTAL] = *dfqi_exec_data(t->e, t->total);
-    losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.vit.depth;
+    if (t->term[DFQI_TUNE_HEAD] >= 0)
+        losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.vit.depth;
 }
 
 /* The job is over; the student gets the best parameters there are. */
@@ -250,6 +286,11 @@ static dfq_status diverged(dfqi_tune *t)
 dfq_status dfqi_tune_iterate(dfqi_tune *t)
 {
     float *losses = t->losses + t->done * DFQI_TUNE_LOSSES, rate = dfqi_tune_rate(&t->o, t->done);
+    if (dfqi_tune_is_idle(t)) {
+        for (int i = 0; i < DFQI_TUNE_LOSSES; i++) losses[i] = NAN;
+        t->done++;
+        return DFQ_OK;
+    }
     DFQI_TRY(dfqi_exec_run(t->e));
     read_losses(t, losses);
     if (!isfinite(losses[DFQI_TUNE_TOTAL])) return diverged(t);
@@ -280,7 +321,7 @@ dfq_status dfqi_tune_step(dfqi_tune *t, int32_t *out_finished)
     if (t->done < t->o.steps) {
         if (dfqi_tune_eval_due(t)) DFQI_TRY(dfqi_tune_evaluate(t));
         double start = dfqi_now();
-        make_batch(t);
+        DFQI_TRY(dfqi_tune_make_batch(t));
         DFQI_TRY(dfqi_tune_iterate(t));
         if (t->runs++ > 0) { /* the first run packs the teacher's weights */
             t->seconds += dfqi_now() - start;
@@ -302,79 +343,5 @@ dfq_status dfqi_tune_run(dfqi_tune *t)
         dfq_status status = dfqi_stage_report(&stage, (uint64_t)t->done, (double)loss);
         if (status != DFQ_OK && !finished) return status;
     }
-    return DFQ_OK;
-}
-
-/* -- results ----------------------------------------------------------------------------------- */
-
-int64_t dfqi_tune_steps(const dfqi_tune *t)
-{
-    return t->o.steps;
-}
-
-int64_t dfqi_tune_done(const dfqi_tune *t)
-{
-    return t->done;
-}
-
-static dfq_status table(dfq_context *ctx, const float *from, int64_t rows, int64_t columns,
-                        dfq_tensor **out)
-{
-    dfq_tensor *copy;
-    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 2, (int64_t[]){rows, columns}, &copy));
-    if (rows > 0) memcpy(copy->data, from, (size_t)(rows * columns) * sizeof *from);
-    *out = copy;
-    return DFQ_OK;
-}
-
-dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out)
-{
-    return table(t->ctx, t->losses, t->done, DFQI_TUNE_LOSSES, out);
-}
-
-dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out)
-{
-    return table(t->ctx, t->evals, t->n_evals, 2, out);
-}
-
-dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
-{
-    dfq_tensor *rows;
-    if (!(t->o.inundation > 0))
-        return dfqi_fail(t->ctx, DFQ_E_INVALID,
-                         "tune: crossings are counted with inundation only; it is 0");
-    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 2, (int64_t[]){t->n_quantized, 3}, &rows));
-    float *row = dfqi_tensor_f32(rows);
-    for (int32_t i = 0, k = 0; i < t->n_items; i++) {
-        if (!t->items[i].site) continue;
-        row[3 * k] = t->inundated ? t->inundated[k].kappa : 0;
-        row[3 * k + 1] = t->inundated ? (float)t->inundated[k].changed : 0;
-        row[3 * k++ + 2] = (float)t->items[i].count;
-    }
-    *out = rows;
-    return DFQ_OK;
-}
-
-void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out)
-{
-    int evaluated = t->n_evals > 0;
-    const float *last = evaluated ? t->evals + 2 * (t->n_evals - 1) : NULL;
-    *out = (dfqi_tune_best){.best_step = t->o.eval_every > 0 ? t->best_step : t->done,
-                            .last_step = evaluated ? (int64_t)last[0] : t->done,
-                            .best_kl = evaluated ? t->best_kl : NAN,
-                            .last_kl = evaluated ? last[1] : NAN,
-                            .train = t->n_train,
-                            .held_out = t->n_held,
-                            .clamped = t->clamped};
-}
-
-dfq_status dfqi_tune_show(dfqi_tune *t, int best)
-{
-    if (!t->final)
-        return dfqi_fail(t->ctx, DFQ_E_INVALID,
-                         "tune: %lld of %lld steps are done; best or last can be chosen at the end",
-                         (long long)t->done, (long long)t->o.steps);
-    if (t->o.eval_every > 0 && t->best_step != t->done && t->shown != (best != 0))
-        dfqi_tune_swap(t);
     return DFQ_OK;
 }

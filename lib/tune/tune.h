@@ -1,5 +1,6 @@
 /* Fine-tuning of a fake-quantized network against its float teacher on synthetic images
- * (mimiq.md 3): logits by KL divergence, attention outputs by structural similarity.
+ * (mimiq.md 3): logits by KL divergence, attention outputs by structural similarity. The images are
+ * given, or come from a generator that is trained beside the student (ait.md 3.1).
  *
  * All random numbers are keyed by (seed, purpose, step), so a job that was stopped goes on with the
  * same bits. Some of the images are held out; by the divergence on them the best step is chosen. */
@@ -8,6 +9,7 @@
 
 #include "nn/inundation.h"
 #include "quant/model.h"
+#include "synth/host.h"
 #include "tune/augment.h"
 
 typedef enum dfqi_schedule {
@@ -21,7 +23,7 @@ typedef enum dfqi_warm {
     DFQI_WARM_IDLE        /* no parameter moves (mimiq.md 3.2) */
 } dfqi_warm;
 
-enum { DFQI_TUNE_MILESTONES = 2 };
+enum { DFQI_TUNE_MILESTONES = 3 };
 
 typedef struct dfqi_tune_options {
     int64_t steps;
@@ -38,13 +40,16 @@ typedef struct dfqi_tune_options {
     float
         inundation; /* share of a weight's codes that a step changes at least, at the full rate: AIT's
                          rho. 0: steps as they are */
-    float temperature, kl_weight, head_weight;
+    int64_t capped; /* steps, warm-up left out, during which kappa stays below 128; 0: one epoch
+                       of the images, none with a generator */
+    int64_t follow; /* steps during which ranges of activations are followed; with a generator */
+    float temperature, kl_weight, head_weight, label_weight;
     dfqi_augment_kind augment;
     int64_t eval_every; /* 0: nothing is held out, the last step is the result */
 } dfqi_tune_options;
 
 /* Columns of the curves; NaN for a term that is not part of the loss. */
-enum { DFQI_TUNE_TOTAL, DFQI_TUNE_KL, DFQI_TUNE_HEAD, DFQI_TUNE_LOSSES };
+enum { DFQI_TUNE_TOTAL, DFQI_TUNE_KL, DFQI_TUNE_HEAD, DFQI_TUNE_LABEL, DFQI_TUNE_LOSSES };
 
 typedef struct dfqi_tune_best {
     int64_t best_step, last_step; /* steps done; last_step: at the last evaluation */
@@ -68,11 +73,19 @@ typedef struct dfqi_tune dfqi_tune;
 void dfqi_tune_defaults(dfqi_tune_options *o);
 /* The published one: SGD, multi-step, full augmentation (mimiq.md 3.2). */
 void dfqi_tune_parity(dfqi_tune_options *o);
+/* AIT for a network of `classes` classes, its 80,000 steps scaled to `steps` (ait.md 1, 2.3, 3.1). */
+void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o);
 
 /* Checks and builds the graph; large blocks are allocated when work begins. All three are retained:
  * the float teacher, the quantized student, which is changed in place, and images[n][3][S][S]. */
 dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
                          const dfqi_tune_options *o, dfqi_tune **out);
+/* The same with images, classes and the teacher's logits from a generator that each step trains (its
+ * rate falls at the milestones too); the batch is the generator's. Nothing can be held out: the last
+ * step is the result. In an idle warm-up the generator alone moves. */
+dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
+                              const dfqi_host_options *host, const dfqi_tune_options *o,
+                              dfqi_tune **out);
 void dfqi_tune_release(dfqi_tune *t); /* NULL ok */
 
 /* One step, with an evaluation before it where one is due. *out_finished: nothing is left to do,
@@ -92,6 +105,11 @@ dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out);
 /* F32 [weights, 3]: kappa, codes changed (of the last step of this process; before it 0) and codes of
  * each quantized weight, in the order of the network's parameters. Only with inundation. */
 dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out);
+/* Share of the codes that each step changed, F32 [done, weights]; NaN where it moved none. Only with
+ * inundation. */
+dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out);
+/* The generator's losses, F32 [done, DFQI_HOST_LOSSES]. Only with one. */
+dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out);
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out);
 /* Puts the best (1) or the last (0) parameters into the student of a finished job. */
 dfq_status dfqi_tune_show(dfqi_tune *t, int best);

@@ -3,6 +3,7 @@
 #define DFQI_TUNE_PRIV_H
 
 #include "graph/exec.h"
+#include "quant/track.h"
 #include "tune/tune.h"
 
 enum { DFQI_TUNE_TEXT = 832 };
@@ -24,7 +25,9 @@ typedef struct dfqi_item {
 struct dfqi_tune {
     dfq_context *ctx; /* the student's, retained by it */
     dfqi_model *teacher, *student;
-    dfq_tensor *images;
+    dfq_tensor *images; /* NULL: from `host` */
+    dfqi_host *host;
+    dfqi_host_options host_o;
     dfqi_tune_options o;
     int64_t pixels; /* floats of an image */
     int64_t held;   /* every held-th image is held out; 0: none is */
@@ -34,6 +37,7 @@ struct dfqi_tune {
     dfqi_graph *g;
     dfqi_exec *e;
     dfqi_id x, total, parts;
+    dfqi_id logits_in, labels_in; /* inputs, with a generator; labels only if the loss has them */
     dfqi_id teacher_logits, student_logits;
     int32_t term[DFQI_TUNE_LOSSES]; /* index in `parts`, -1: absent */
     dfqi_arena names;
@@ -46,11 +50,12 @@ struct dfqi_tune {
     /* made when work begins */
     float *block;           /* moments, best parameters, batch, targets, curves, scratch of steps */
     float *batch, *targets; /* targets: the teacher's logits of the held-out images */
-    float *losses, *evals;
+    float *losses, *evals, *host_losses, *crossed;
     float *log_step, *log_grad;
     uint32_t *order; /* permutation of the training images in `epoch` */
     int64_t *index;  /* [batch] */
     dfqi_augment augment;
+    dfqi_tracker *tracker; /* while ranges are followed */
     dfqi_inundation inundation;
     dfqi_inundated *inundated; /* [n_quantized], NULL: no inundation */
 
@@ -69,6 +74,8 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o);
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT]);
 /* The learning rate of a step; 0: no parameter moves. */
 float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step);
+/* What the milestones passed leave of a rate. */
+float dfqi_tune_decay(const dfqi_tune_options *o, int64_t step);
 
 /* objective.c: graph and items */
 dfq_status dfqi_tune_build(dfqi_tune *t);
@@ -90,7 +97,12 @@ bool dfqi_tune_eval_due(const dfqi_tune *t);
 /* Records the divergence on the held-out images; keeps the parameters if they are the best. */
 dfq_status dfqi_tune_evaluate(dfqi_tune *t);
 
-/* tune.c: allocates what work needs; and one step on the images in t->batch. */
+/* batch.c: the images of a step, bound to the graph's inputs, and the ranges they give. */
+dfq_status dfqi_tune_make_batch(dfqi_tune *t);
+/* The step trains the generator alone. */
+bool dfqi_tune_is_idle(const dfqi_tune *t);
+
+/* tune.c: allocates what work needs; and one step on the images that the inputs have. */
 dfq_status dfqi_tune_start(dfqi_tune *t);
 dfq_status dfqi_tune_iterate(dfqi_tune *t);
 

@@ -84,6 +84,7 @@ dfq_status dfqi_tune_inundate(dfqi_tune *t)
         if (!site) continue;
         *at = (dfqi_inundated){.rows = item->tensor->dims[0],
                                .grid.bits = site->bits,
+                               .grid.ranged = site->kind == DFQI_SITE_RANGED,
                                .p = dfqi_tensor_f32(item->tensor),
                                .moments = &item->moments};
         if (site->step) at->grid.step = dfqi_tensor_f32(site->step);
@@ -99,11 +100,14 @@ static void move_inundated(dfqi_tune *t, float rate, float rho)
     dfqi_optim_options own = options_of(&t->o, DFQI_ITEM_WEIGHT);
     dfqi_inundated *at = t->inundated;
     t->inundation.rho = rho;
-    t->inundation.capped = updates(t) * t->o.batch < t->n_train;
+    t->inundation.capped = updates(t) < t->o.capped;
     for (int32_t i = 0; i < t->n_items; i++)
         if (t->items[i].site) at++->g = dfqi_exec_data(t->e, t->items[i].grad);
     dfqi_inundation_step(&t->inundation, &own, updates(t) + 1, rate * t->o.weight_rate,
                          t->n_quantized, t->inundated);
+    float *crossed = t->crossed + t->done * t->n_quantized;
+    for (int32_t i = 0; i < t->n_quantized; i++)
+        crossed[i] = (float)t->inundated[i].changed / (float)t->inundated[i].moments->count;
 }
 
 /* Codes are those of the steps that this step's forward pass had, so weights move first. */

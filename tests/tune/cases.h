@@ -12,6 +12,7 @@ TCase *dfqt_checkpoint_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_job_case(void);
+TCase *dfqt_live_case(void);
 TCase *dfqt_real_case(void);
 
 /* -- support.c --------------------------------------------------------------------------------- */
@@ -30,6 +31,10 @@ void dfqt_pair_fini(dfqt_pair *p); /* the context stays */
 /* The same with a context of its own, checked. */
 dfqt_pair dfqt_pair_new(int32_t threads, dfqi_mode mode, int64_t n);
 void dfqt_pair_end(dfqt_pair *p);
+/* A random ResNet for images of 8 pixels with two units and 4 classes, its student without ranges; no
+ * images. */
+dfq_status dfqt_cnn_pair_make(dfq_context *ctx, dfqt_pair *out);
+dfqt_pair dfqt_cnn_pair_new(int32_t threads);
 
 /* 12 steps of 3 images, an evaluation every 5 steps, all augmentations, rates that move things. */
 dfqi_tune_options dfqt_options(dfqi_mode mode);

@@ -133,7 +133,8 @@ static void compare_step(dfqi_tune *t, const dfqi_safetensors *st, int step)
     snprintf(file, sizeof file, "tune_step%d.safetensors", step);
     compare(dfqi_exec_data(t->e, t->student_logits), data_of(st, prefix, "zs"), BATCH * CLASSES,
             2e-6, prefix, "zs");
-    compare(t->losses + (step - 1) * 3, data_of(st, prefix, "loss"), 3, 2e-6, prefix, "loss");
+    compare(t->losses + (step - 1) * DFQI_TUNE_LOSSES, data_of(st, prefix, "loss"), 3, 2e-6, prefix,
+            "loss");
     dfqi_safetensors params = read_file(ctx, file), grads = read_file(ctx, "tune_grad.safetensors");
     compare_sites_grads(t, ".step", data_of(st, prefix, "dalpha"));
     compare_sites_grads(t, ".zero", data_of(st, prefix, "dzero"));

@@ -38,8 +38,8 @@ START_TEST(test_vit_tiny)
     ck_assert_int_eq(dfqi_tune_curves(t, &curves), DFQ_OK);
     const float *v = dfqi_tensor_f32(curves);
     for (int i = 0; i < 2; i++) {
-        ck_assert(v[3 * i + DFQI_TUNE_KL] > 0 && v[3 * i + DFQI_TUNE_KL] < 100);
-        ck_assert(v[3 * i + DFQI_TUNE_HEAD] > 0 && v[3 * i + DFQI_TUNE_HEAD] < 1.2f);
+        ck_assert(v[DFQI_TUNE_KL] > 0 && v[DFQI_TUNE_KL] < 100);
+        ck_assert(v[DFQI_TUNE_HEAD] > 0 && v[DFQI_TUNE_HEAD] < 1.2f);
     }
     dfqi_tensor_release(curves);
     dfqi_tune_release(t);

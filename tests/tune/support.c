@@ -68,6 +68,46 @@ out:
     return status;
 }
 
+dfq_status dfqt_cnn_pair_make(dfq_context *ctx, dfqt_pair *out)
+{
+    dfqi_arch a = {
+        .family = DFQI_FAMILY_RESNET,
+        .name = "resnet_random",
+        .image = 8,
+        .channels = 3,
+        .classes = 4,
+        .eps = 1e-5f,
+        .mean = {0.5f, 0.5f, 0.5f},
+        .std = {0.25f, 0.25f, 0.25f},
+        .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
+    dfqt_pair p = {.ctx = ctx};
+    dfqi_network net = {0}, copy = {0};
+    dfqi_scheme scheme = {0};
+    dfq_status status;
+    DFQI_GOTO(dfqi_network_new(ctx, &a, &net), out);
+    dfqi_network_init(&net, 5);
+    DFQI_GOTO(dfqi_scheme_new(&net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, &scheme), out);
+    DFQI_GOTO(dfqi_network_clone(&net, &copy), out);
+    DFQI_GOTO(dfqi_model_new(&net, NULL, &p.teacher), out);
+    DFQI_GOTO(dfqi_model_new(&copy, &scheme, &p.student), out);
+    *out = p;
+    p = (dfqt_pair){0};
+out:
+    dfqi_scheme_fini(&scheme);
+    dfqi_network_fini(&copy);
+    dfqi_network_fini(&net);
+    dfqt_pair_fini(&p);
+    return status;
+}
+
+dfqt_pair dfqt_cnn_pair_new(int32_t threads)
+{
+    dfqt_pair p = {0};
+    dfq_context *ctx = dfqt_context(threads);
+    ck_assert_msg(dfqt_cnn_pair_make(ctx, &p) == DFQ_OK, "%s", ctx->error);
+    return p;
+}
+
 void dfqt_pair_fini(dfqt_pair *p)
 {
     dfqi_tensor_release(p->images);

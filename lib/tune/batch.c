@@ -1,0 +1,63 @@
+/* Where the images of a step come from: a fixed set in random order, or a generator. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "tune/tune_priv.h"
+
+enum { ORDER_STREAM = 8 };
+
+/* Every image once in each epoch; a batch may lie across two epochs. */
+static void take_images(dfqi_tune *t)
+{
+    dfqi_draw draw;
+    for (int64_t i = 0; i < t->o.batch; i++) {
+        int64_t at = t->done * t->o.batch + i, epoch = at / t->n_train;
+        if (epoch != t->epoch) {
+            dfqi_rng r = dfqi_rng_make(t->o.seed, (uint64_t)ORDER_STREAM << 60 | (uint64_t)epoch);
+            dfqi_rng_permute(&r, t->order, (uint32_t)t->n_train);
+            t->epoch = epoch;
+        }
+        t->index[i] = dfqi_tune_train_image(t, t->order[at % t->n_train]);
+    }
+    dfqi_augment_draw(t->o.augment, t->o.seed, t->done, t->student->net.arch.image, &draw);
+    dfqi_augment_apply(&t->augment, &draw, t->o.batch, dfqi_tensor_f32(t->images), t->index,
+                       t->batch);
+}
+
+static dfq_status follow_ranges(dfqi_tune *t, const float *images)
+{
+    if (t->done >= t->o.follow) {
+        dfqi_tracker_free(t->tracker);
+        t->tracker = NULL;
+        return DFQ_OK;
+    }
+    if (!t->tracker)
+        DFQI_TRY(dfqi_tracker_new(&t->student->scheme, &t->student->net, t->o.batch, &t->tracker));
+    return dfqi_tracker_add(t->tracker, images);
+}
+
+bool dfqi_tune_is_idle(const dfqi_tune *t)
+{
+    return t->host && t->o.warm_kind == DFQI_WARM_IDLE && t->done < t->o.warm;
+}
+
+/* ait.md 3.1: images and the teacher's logits are those from before the generator's step. */
+static dfq_status generate_images(dfqi_tune *t)
+{
+    dfqi_host_batch made;
+    float rate = t->host_o.rate * dfqi_tune_decay(&t->o, t->done);
+    DFQI_TRY(dfqi_host_step(t->host, rate, &made));
+    memcpy(t->host_losses + t->done * DFQI_HOST_LOSSES, made.losses, sizeof made.losses);
+    dfqi_exec_bind(t->e, t->x, made.images);
+    if (t->o.kl_weight > 0) dfqi_exec_bind(t->e, t->logits_in, made.logits);
+    if (t->o.label_weight > 0) dfqi_exec_bind(t->e, t->labels_in, made.labels);
+    return follow_ranges(t, made.images);
+}
+
+dfq_status dfqi_tune_make_batch(dfqi_tune *t)
+{
+    if (t->host) return generate_images(t);
+    take_images(t);
+    return DFQ_OK;
+}

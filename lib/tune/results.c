@@ -1,0 +1,91 @@
+/* What a job tells: curves, crossings, the best step. */
+#include <math.h>
+#include <string.h>
+
+#include "tune/tune_priv.h"
+
+int64_t dfqi_tune_steps(const dfqi_tune *t)
+{
+    return t->o.steps;
+}
+
+int64_t dfqi_tune_done(const dfqi_tune *t)
+{
+    return t->done;
+}
+
+static dfq_status table(dfq_context *ctx, const float *from, int64_t rows, int64_t columns,
+                        dfq_tensor **out)
+{
+    dfq_tensor *copy;
+    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 2, (int64_t[]){rows, columns}, &copy));
+    if (rows > 0) memcpy(copy->data, from, (size_t)(rows * columns) * sizeof *from);
+    *out = copy;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out)
+{
+    return table(t->ctx, t->losses, t->done, DFQI_TUNE_LOSSES, out);
+}
+
+dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out)
+{
+    return table(t->ctx, t->evals, t->n_evals, 2, out);
+}
+
+dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
+{
+    dfq_tensor *rows;
+    if (!(t->o.inundation > 0))
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: crossings are counted with inundation only; it is 0");
+    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 2, (int64_t[]){t->n_quantized, 3}, &rows));
+    float *row = dfqi_tensor_f32(rows);
+    for (int32_t i = 0, k = 0; i < t->n_items; i++) {
+        if (!t->items[i].site) continue;
+        row[3 * k] = t->inundated ? t->inundated[k].kappa : 0;
+        row[3 * k + 1] = t->inundated ? (float)t->inundated[k].changed : 0;
+        row[3 * k++ + 2] = (float)t->items[i].count;
+    }
+    *out = rows;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out)
+{
+    if (!(t->o.inundation > 0))
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: crossings are counted with inundation only; it is 0");
+    return table(t->ctx, t->crossed, t->done, t->n_quantized, out);
+}
+
+dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out)
+{
+    if (!t->host) return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: the job has no generator");
+    return table(t->ctx, t->host_losses, t->done, DFQI_HOST_LOSSES, out);
+}
+
+void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out)
+{
+    int evaluated = t->n_evals > 0;
+    const float *last = evaluated ? t->evals + 2 * (t->n_evals - 1) : NULL;
+    *out = (dfqi_tune_best){.best_step = t->o.eval_every > 0 ? t->best_step : t->done,
+                            .last_step = evaluated ? (int64_t)last[0] : t->done,
+                            .best_kl = evaluated ? t->best_kl : NAN,
+                            .last_kl = evaluated ? last[1] : NAN,
+                            .train = t->n_train,
+                            .held_out = t->n_held,
+                            .clamped = t->clamped};
+}
+
+dfq_status dfqi_tune_show(dfqi_tune *t, int best)
+{
+    if (!t->final)
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: %lld of %lld steps are done; best or last can be chosen at the end",
+                         (long long)t->done, (long long)t->o.steps);
+    if (t->o.eval_every > 0 && t->best_step != t->done && t->shown != (best != 0))
+        dfqi_tune_swap(t);
+    return DFQ_OK;
+}

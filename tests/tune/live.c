@@ -1,0 +1,231 @@
+/* Jobs with a generator beside the student (ait.md 3.1). */
+#include <math.h>
+#include <string.h>
+
+#include "support/fail_alloc.h"
+#include "tune/cases.h"
+#include "tune/tune_priv.h"
+
+enum { STEPS = 24, WARM = 8 };
+
+static dfqi_host_options host_options(void)
+{
+    dfqi_host_options h;
+    dfqi_host_defaults(&h);
+    h.batch = 16;
+    h.seed = 3;
+    return h;
+}
+
+static dfqi_tune_options options(void)
+{
+    dfqi_tune_options o;
+    dfqi_tune_ait(4, STEPS, &o);
+    o.warm = o.follow = WARM;
+    o.inundation = 0.02f;
+    return o;
+}
+
+static dfqi_tune *new_job(const dfqt_pair *p, const dfqi_tune_options *o)
+{
+    dfqi_host_options h = host_options();
+    dfqi_tune *t;
+    ck_assert_msg(dfqi_tune_new_live(p->teacher, p->student, &h, o, &t) == DFQ_OK, "%s",
+                  p->ctx->error);
+    return t;
+}
+
+/* Until the warm-up ends the student has its teacher's weights, and no ranges; then it moves. */
+START_TEST(test_warm_up)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(2);
+    dfqi_tune_options o = options();
+    dfqi_tune *t = new_job(&p, &o);
+    uint64_t before = dfqi_network_hash(&p.student->net);
+    int32_t finished = 0;
+    ck_assert_int_eq(dfqi_model_ready(p.student), DFQ_E_INVALID);
+    for (int i = 0; i < WARM; i++) {
+        ck_assert_msg(dfqi_tune_step(t, &finished) == DFQ_OK, "%s", p.ctx->error);
+        ck_assert(isnan(t->losses[i * DFQI_TUNE_LOSSES]));
+    }
+    ck_assert_int_eq(dfqi_model_ready(p.student), DFQ_OK);
+    ck_assert_uint_eq(dfqi_network_hash(&p.student->net), before);
+    float range[3];
+    memcpy(range, p.student->scheme.sites[1].range->data, sizeof range);
+    ck_assert_float_eq_tol(range[2], 1 - powf(0.9f, WARM), 1e-6f);
+    while (!finished) ck_assert_msg(dfqi_tune_step(t, &finished) == DFQ_OK, "%s", p.ctx->error);
+    ck_assert_uint_ne(dfqi_network_hash(&p.student->net), before);
+    ck_assert_mem_eq(range, p.student->scheme.sites[1].range->data, sizeof range);
+    for (int i = WARM; i < STEPS; i++) {
+        const float *l = t->losses + i * DFQI_TUNE_LOSSES;
+        ck_assert(l[DFQI_TUNE_KL] > 0 && isnan(l[DFQI_TUNE_HEAD]) && isnan(l[DFQI_TUNE_LABEL]));
+        ck_assert_float_eq_tol(l[DFQI_TUNE_TOTAL], l[DFQI_TUNE_KL] / 4, 1e-6f);
+    }
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* Behind the capped steps every weight crosses about rho of its codes. */
+START_TEST(test_crossings)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(2);
+    dfqi_tune_options o = options();
+    dfq_tensor *crossed, *host;
+    o.capped = 4;
+    for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o.milestones[i] = STEPS;
+    dfqi_tune *t = new_job(&p, &o);
+    ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
+    ck_assert_int_eq(dfqi_tune_crossed(t, &crossed), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_host_curves(t, &host), DFQ_OK);
+    ck_assert_int_eq(crossed->dims[0], STEPS);
+    ck_assert_int_eq(crossed->dims[1], 6);
+    for (int64_t k = 0; k < 6; k++) {
+        float mean = 0; /* single steps may land a code or two beside the target */
+        for (int64_t i = 0; i < STEPS; i++) {
+            float share = dfqi_tensor_f32(crossed)[i * 6 + k];
+            ck_assert_int_eq(isnan(share), i < WARM);
+            if (i >= WARM + 4) mean += share / (STEPS - WARM - 4);
+        }
+        ck_assert_float_gt(mean, 0.01f);
+        ck_assert_float_lt(mean, 0.1f); /* an extreme that moves changes its row */
+    }
+    for (int64_t i = 0; i < STEPS * DFQI_HOST_LOSSES; i++)
+        ck_assert(isfinite(dfqi_tensor_f32(host)[i]));
+    dfqi_tensor_release(crossed);
+    dfqi_tensor_release(host);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* GDFQ's own loss has the classes besides. */
+START_TEST(test_labels)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(1);
+    dfqi_tune_options o = options();
+    o.label_weight = 1;
+    o.inundation = 0;
+    dfqi_tune *t = new_job(&p, &o);
+    ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
+    for (int i = WARM; i < STEPS; i++) {
+        const float *l = t->losses + i * DFQI_TUNE_LOSSES;
+        ck_assert_float_eq_tol(l[DFQI_TUNE_TOTAL], l[DFQI_TUNE_KL] / 4 + l[DFQI_TUNE_LABEL], 1e-5f);
+    }
+    dfq_tensor *crossed;
+    ck_assert_int_eq(dfqi_tune_crossed(t, &crossed), DFQ_E_INVALID);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* The divergence on the generator's images falls. */
+START_TEST(test_learns)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(2);
+    dfqi_tune_options o = options();
+    float first = 0, last = 0;
+    o.steps = 120;
+    o.inundation = 2e-3f;
+    o.rate = 1e-2f;
+    dfqi_tune *t = new_job(&p, &o);
+    ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
+    for (int i = 0; i < 10; i++) {
+        first += t->losses[(WARM + i) * DFQI_TUNE_LOSSES];
+        last += t->losses[(119 - i) * DFQI_TUNE_LOSSES];
+    }
+    ck_assert_float_lt(last, 0.8f * first);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+START_TEST(test_threads)
+{
+    uint64_t bits[2];
+    for (int32_t k = 0; k < 2; k++) {
+        dfqt_pair p = dfqt_cnn_pair_new(k + 1);
+        dfqi_tune_options o = options();
+        dfqi_tune *t = new_job(&p, &o);
+        ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
+        bits[k] = dfqt_bits(p.student);
+        dfqi_tune_release(t);
+        dfqt_pair_end(&p);
+    }
+    ck_assert_uint_eq(bits[0], bits[1]);
+}
+END_TEST
+
+static void refuse(const dfqt_pair *p, const dfqi_tune_options *o, dfq_status code,
+                   const char *text)
+{
+    dfqi_host_options h = host_options();
+    dfqi_tune *t;
+    ck_assert_int_eq(dfqi_tune_new_live(p->teacher, p->student, &h, o, &t), code);
+    ck_assert_msg(strstr(p->ctx->error, text) != NULL, "%s", p->ctx->error);
+}
+
+START_TEST(test_refusals)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(1), vit = dfqt_pair_new(1, DFQI_MODE_PARITY, 2);
+    dfqi_tune_options o = options();
+    o.eval_every = 5;
+    refuse(&p, &o, DFQ_E_INVALID, "eval_every");
+    o = options();
+    o.augment = DFQI_AUGMENT_MILD;
+    refuse(&p, &o, DFQ_E_INVALID, "augment");
+    o = options();
+    o.follow = WARM + 1;
+    refuse(&p, &o, DFQ_E_INVALID, "warm-up must be as long");
+    o = options();
+    o.follow = 0;
+    refuse(&p, &o, DFQ_E_INVALID, "the range of conv1.relu.output is not known");
+    o = options();
+    o.head_weight = 1;
+    refuse(&p, &o, DFQ_E_UNSUPPORTED, "attention heads");
+    o = options();
+    refuse(&vit, &o, DFQ_E_UNSUPPORTED, "BatchNorms");
+    o.kl_weight = 0;
+    refuse(&p, &o, DFQ_E_INVALID, "nothing to learn");
+    dfqt_pair_end(&p);
+    dfqt_pair_end(&vit);
+}
+END_TEST
+
+static dfq_status life(dfq_context *ctx, void *user)
+{
+    dfqt_pair p;
+    dfqi_host_options h = host_options();
+    dfqi_tune_options o = options();
+    dfqi_tune *t = NULL;
+    (void)user;
+    h.batch = 2;
+    o.steps = 3;
+    o.warm = o.follow = 1;
+    DFQI_TRY(dfqt_cnn_pair_make(ctx, &p));
+    dfq_status status = dfqi_tune_new_live(p.teacher, p.student, &h, &o, &t);
+    if (status == DFQ_OK) status = dfqi_tune_run(t);
+    dfqi_tune_release(t);
+    dfqt_pair_fini(&p);
+    return status;
+}
+
+START_TEST(test_no_memory)
+{
+    fail_alloc_sweep(life, NULL, 1);
+}
+END_TEST
+
+TCase *dfqt_live_case(void)
+{
+    TCase *c = tcase_create("live");
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, test_warm_up);
+    tcase_add_test(c, test_crossings);
+    tcase_add_test(c, test_labels);
+    tcase_add_test(c, test_learns);
+    tcase_add_test(c, test_threads);
+    tcase_add_test(c, test_refusals);
+    tcase_add_test(c, test_no_memory);
+    return c;
+}
