@@ -256,6 +256,12 @@ DFQ_CHECKED dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor 
  *  @return ::DFQ_E_INVALID (the job has no generator), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_live_curves(const dfq_tuner *tuner, dfq_tensor **out_curves);
 
+/** The images that the generator made for the last step of this process: a new F32 [batch,3,S,S],
+ *  normalised, and their classes, a new I32 [batch].
+ *  @return ::DFQ_E_INVALID (no generator, no step yet), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_get_live_images(const dfq_tuner *tuner, dfq_tensor **out_images,
+                                                 dfq_tensor **out_labels);
+
 /** The best step so far and the last one.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best);

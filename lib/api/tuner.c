@@ -227,6 +227,15 @@ dfq_status dfq_tuner_get_live_curves(const dfq_tuner *tuner, dfq_tensor **out_cu
     return dfqi_tune_host_curves(tuner->t, out_curves);
 }
 
+dfq_status dfq_tuner_get_live_images(const dfq_tuner *tuner, dfq_tensor **out_images,
+                                     dfq_tensor **out_labels)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_images);
+    DFQI_NEED(tuner->ctx, out_labels);
+    return dfqi_tune_host_images(tuner->t, out_images, out_labels);
+}
+
 dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best)
 {
     dfqi_tune_best b;

@@ -200,6 +200,16 @@ dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out)
     return DFQ_OK;
 }
 
+dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs)
+{
+    size_t run;
+    int64_t moments = dfqi_moments_floats(DFQI_ADAMW) + 1;
+    DFQI_TRY(dfqi_exec_estimate(h->g, &run));
+    *bytes = (double)run + (double)(moments * dfqi_gdfq_values(&h->net)) * (double)sizeof(float);
+    *macs = dfqi_graph_macs(h->g);
+    return DFQ_OK;
+}
+
 int64_t dfqi_host_done(const dfqi_host *h)
 {
     return h->done;

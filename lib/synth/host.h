@@ -40,5 +40,7 @@ void dfqi_host_release(dfqi_host *h); /* NULL ok */
  * generator is then as it was before. */
 dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out);
 int64_t dfqi_host_done(const dfqi_host *h);
+/* Memory of the job beside the CNN's weights, and multiply-accumulates of an iteration. */
+dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs);
 
 #endif

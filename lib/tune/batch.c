@@ -45,14 +45,14 @@ bool dfqi_tune_is_idle(const dfqi_tune *t)
 /* ait.md 3.1: images and the teacher's logits are those from before the generator's step. */
 static dfq_status generate_images(dfqi_tune *t)
 {
-    dfqi_host_batch made;
+    const dfqi_host_batch *made = &t->made;
     float rate = t->host_o.rate * dfqi_tune_decay(&t->o, t->done);
-    DFQI_TRY(dfqi_host_step(t->host, rate, &made));
-    memcpy(t->host_losses + t->done * DFQI_HOST_LOSSES, made.losses, sizeof made.losses);
-    dfqi_exec_bind(t->e, t->x, made.images);
-    if (t->o.kl_weight > 0) dfqi_exec_bind(t->e, t->logits_in, made.logits);
-    if (t->o.label_weight > 0) dfqi_exec_bind(t->e, t->labels_in, made.labels);
-    return follow_ranges(t, made.images);
+    DFQI_TRY(dfqi_host_step(t->host, rate, &t->made));
+    memcpy(t->host_losses + t->done * DFQI_HOST_LOSSES, made->losses, sizeof made->losses);
+    dfqi_exec_bind(t->e, t->x, made->images);
+    if (t->o.kl_weight > 0) dfqi_exec_bind(t->e, t->logits_in, made->logits);
+    if (t->o.label_weight > 0) dfqi_exec_bind(t->e, t->labels_in, made->labels);
+    return follow_ranges(t, made->images);
 }
 
 dfq_status dfqi_tune_make_batch(dfqi_tune *t)

@@ -66,6 +66,27 @@ dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out)
     return table(t->ctx, t->host_losses, t->done, DFQI_HOST_LOSSES, out);
 }
 
+dfq_status dfqi_tune_host_images(const dfqi_tune *t, dfq_tensor **out_images,
+                                 dfq_tensor **out_labels)
+{
+    const dfqi_arch *a = &t->student->net.arch;
+    int64_t dims[4] = {t->o.batch, a->channels, a->image, a->image};
+    dfq_tensor *images, *labels;
+    if (!t->made.images)
+        return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: no generator has made images yet");
+    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 4, dims, &images));
+    dfq_status status = dfqi_tensor_new(t->ctx, DFQI_I32, 1, dims, &labels);
+    if (status != DFQ_OK) {
+        dfqi_tensor_release(images);
+        return status;
+    }
+    memcpy(images->data, t->made.images, (size_t)dfqi_tensor_count(images) * sizeof(float));
+    for (int64_t i = 0; i < dims[0]; i++) ((int32_t *)labels->data)[i] = (int32_t)t->made.labels[i];
+    *out_images = images;
+    *out_labels = labels;
+    return DFQ_OK;
+}
+
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out)
 {
     int evaluated = t->n_evals > 0;

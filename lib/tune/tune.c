@@ -249,6 +249,12 @@ dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out)
               dfqi_augment_bytes(t->ctx, t->student->net.arch.image);
     if (t->o.inundation > 0) c.bytes += dfqi_inundation_bytes(t->ctx, t->largest);
     c.macs = dfqi_graph_macs(t->g);
+    if (t->host) {
+        double host, macs;
+        DFQI_TRY(dfqi_host_cost(t->host, &host, &macs));
+        c.bytes += host;
+        c.macs += macs;
+    }
     c.seconds = t->timed > 0 ? t->seconds / (double)t->timed : NAN;
     c.seconds_left = t->done < t->o.steps ? c.seconds * (double)(t->o.steps - t->done) : 0.0;
     *out = c;

@@ -110,6 +110,10 @@ dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out);
 dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out);
 /* The generator's losses, F32 [done, DFQI_HOST_LOSSES]. Only with one. */
 dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out);
+/* Images F32 [batch,3,S,S] and classes I32 [batch] of the last step of this process. Only with a
+ * generator. */
+dfq_status dfqi_tune_host_images(const dfqi_tune *t, dfq_tensor **out_images,
+                                 dfq_tensor **out_labels);
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out);
 /* Puts the best (1) or the last (0) parameters into the student of a finished job. */
 dfq_status dfqi_tune_show(dfqi_tune *t, int best);

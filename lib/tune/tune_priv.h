@@ -28,6 +28,7 @@ struct dfqi_tune {
     dfq_tensor *images; /* NULL: from `host` */
     dfqi_host *host;
     dfqi_host_options host_o;
+    dfqi_host_batch made; /* by the last step of this process */
     dfqi_tune_options o;
     int64_t pixels; /* floats of an image */
     int64_t held;   /* every held-th image is held out; 0: none is */

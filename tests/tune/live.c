@@ -71,13 +71,23 @@ START_TEST(test_crossings)
 {
     dfqt_pair p = dfqt_cnn_pair_new(2);
     dfqi_tune_options o = options();
-    dfq_tensor *crossed, *host;
+    dfq_tensor *crossed, *host, *images, *labels;
     o.capped = 4;
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o.milestones[i] = STEPS;
     dfqi_tune *t = new_job(&p, &o);
+    dfqi_tune_cost cost;
+    ck_assert_int_eq(dfqi_tune_host_images(t, &images, &labels), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_tune_estimate(t, &cost), DFQ_OK);
+    ck_assert(cost.bytes > 1e6 && cost.bytes < 1e9 && cost.macs > 1e6);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     ck_assert_int_eq(dfqi_tune_crossed(t, &crossed), DFQ_OK);
     ck_assert_int_eq(dfqi_tune_host_curves(t, &host), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_host_images(t, &images, &labels), DFQ_OK);
+    ck_assert_int_eq(images->dims[0], 16);
+    for (int i = 0; i < 16; i++)
+        ck_assert(((int32_t *)labels->data)[i] >= 0 && ((int32_t *)labels->data)[i] < 4);
+    dfqi_tensor_release(images);
+    dfqi_tensor_release(labels);
     ck_assert_int_eq(crossed->dims[0], STEPS);
     ck_assert_int_eq(crossed->dims[1], 6);
     for (int64_t k = 0; k < 6; k++) {
