@@ -4,6 +4,7 @@
 
 #include <check.h>
 
+#include "io/safetensors.h"
 #include "tune/tune.h"
 
 TCase *dfqt_api_case(void);
@@ -11,6 +12,7 @@ TCase *dfqt_augment_case(void);
 TCase *dfqt_checkpoint_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_golden_case(void);
+TCase *dfqt_golden_ait_case(void);
 TCase *dfqt_job_case(void);
 TCase *dfqt_live_case(void);
 TCase *dfqt_real_case(void);
@@ -40,5 +42,12 @@ dfqt_pair dfqt_cnn_pair_new(int32_t threads);
 dfqi_tune_options dfqt_options(dfqi_mode mode);
 /* A number for all bits of the student: parameters, steps and zero points. */
 uint64_t dfqt_bits(const dfqi_model *m);
+
+/* A golden file; a tensor of it by two parts of its name; and a check that the largest difference is at
+ * most `limit` times the largest magnitude. */
+dfqi_safetensors dfqt_golden_read(dfq_context *ctx, const char *name);
+const float *dfqt_golden_data(const dfqi_safetensors *st, const char *prefix, const char *name);
+void dfqt_golden_compare(const float *have, const float *want, int64_t n, double limit,
+                         const char *what, const char *name);
 
 #endif

@@ -23,36 +23,6 @@ static void site_name(int i, char name[64])
         snprintf(name, 64, "head.input");
 }
 
-static dfqi_safetensors read_file(dfq_context *ctx, const char *name)
-{
-    char path[400];
-    dfqi_safetensors st;
-    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", name, path, sizeof path));
-    ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
-    return st;
-}
-
-static const float *data_of(const dfqi_safetensors *st, const char *prefix, const char *name)
-{
-    char text[128];
-    snprintf(text, sizeof text, "%s%s", prefix, name);
-    const dfq_tensor *t = dfqi_st_find(st, text);
-    ck_assert_msg(t != NULL, "%s", text);
-    return t->data;
-}
-
-/* Largest difference relative to the largest magnitude. */
-static void compare(const float *have, const float *want, int64_t n, double limit, const char *what,
-                    const char *name)
-{
-    double off = 0, top = 0;
-    for (int64_t i = 0; i < n; i++) {
-        off = fmax(off, fabs((double)have[i] - want[i]));
-        top = fmax(top, fabs((double)want[i]));
-    }
-    ck_assert_msg(off <= limit * fmax(top, 1e-30), "%s%s: off by %g of %g", what, name, off, top);
-}
-
 static dfqi_network tiny_network(dfq_context *ctx)
 {
     dfqi_arch a = {.image = 32,
@@ -67,12 +37,12 @@ static dfqi_network tiny_network(dfq_context *ctx)
                    .name = "vit_tiny",
                    .mean = {0.5f, 0.5f, 0.5f},
                    .std = {0.5f, 0.5f, 0.5f}};
-    dfqi_safetensors st = read_file(ctx, "tiny_vit.safetensors");
+    dfqi_safetensors st = dfqt_golden_read(ctx, "tiny_vit.safetensors");
     dfqi_network net;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
     for (int32_t i = 0; i < net.n_params; i++) {
         dfq_tensor *t = net.params[i].tensor;
-        memcpy(t->data, data_of(&st, "", net.params[i].name),
+        memcpy(t->data, dfqt_golden_data(&st, "", net.params[i].name),
                (size_t)dfqi_tensor_count(t) * sizeof(float));
     }
     dfqi_st_fini(&st);
@@ -86,10 +56,10 @@ static void compare_sites(const dfqi_scheme *s, const dfqi_safetensors *st, cons
         site_name(i, name);
         const dfqi_site *site = dfqi_scheme_find(s, name);
         ck_assert_msg(site != NULL, "%s", name);
-        compare(dfqi_tensor_f32(site->step), data_of(st, prefix, "alpha") + i, 1, 2e-6, prefix,
-                name);
-        compare(dfqi_tensor_f32(site->zero), data_of(st, prefix, "zero") + i, 1, 2e-6, prefix,
-                name);
+        dfqt_golden_compare(dfqi_tensor_f32(site->step), dfqt_golden_data(st, prefix, "alpha") + i,
+                            1, 2e-6, prefix, name);
+        dfqt_golden_compare(dfqi_tensor_f32(site->zero), dfqt_golden_data(st, prefix, "zero") + i,
+                            1, 2e-6, prefix, name);
     }
 }
 
@@ -121,8 +91,9 @@ static void compare_weight_grads(const dfqi_tune *t, const dfqi_safetensors *st)
 {
     for (int32_t i = 0; i < t->n_items; i++)
         if (t->items[i].kind == DFQI_ITEM_WEIGHT)
-            compare(dfqi_exec_data(t->e, t->items[i].grad), data_of(st, "grad.", t->items[i].name),
-                    t->items[i].count, 2e-5, "gradient ", t->items[i].name);
+            dfqt_golden_compare(dfqi_exec_data(t->e, t->items[i].grad),
+                                dfqt_golden_data(st, "grad.", t->items[i].name), t->items[i].count,
+                                2e-5, "gradient ", t->items[i].name);
 }
 
 static void compare_step(dfqi_tune *t, const dfqi_safetensors *st, int step)
@@ -131,19 +102,21 @@ static void compare_step(dfqi_tune *t, const dfqi_safetensors *st, int step)
     dfq_context *ctx = t->ctx;
     snprintf(prefix, sizeof prefix, "step%d.", step);
     snprintf(file, sizeof file, "tune_step%d.safetensors", step);
-    compare(dfqi_exec_data(t->e, t->student_logits), data_of(st, prefix, "zs"), BATCH * CLASSES,
-            2e-6, prefix, "zs");
-    compare(t->losses + (step - 1) * DFQI_TUNE_LOSSES, data_of(st, prefix, "loss"), 3, 2e-6, prefix,
-            "loss");
-    dfqi_safetensors params = read_file(ctx, file), grads = read_file(ctx, "tune_grad.safetensors");
-    compare_sites_grads(t, ".step", data_of(st, prefix, "dalpha"));
-    compare_sites_grads(t, ".zero", data_of(st, prefix, "dzero"));
+    dfqt_golden_compare(dfqi_exec_data(t->e, t->student_logits), dfqt_golden_data(st, prefix, "zs"),
+                        BATCH * CLASSES, 2e-6, prefix, "zs");
+    dfqt_golden_compare(t->losses + (step - 1) * DFQI_TUNE_LOSSES,
+                        dfqt_golden_data(st, prefix, "loss"), 3, 2e-6, prefix, "loss");
+    dfqi_safetensors params = dfqt_golden_read(ctx, file),
+                     grads = dfqt_golden_read(ctx, "tune_grad.safetensors");
+    compare_sites_grads(t, ".step", dfqt_golden_data(st, prefix, "dalpha"));
+    compare_sites_grads(t, ".zero", dfqt_golden_data(st, prefix, "dzero"));
     if (step == 1) compare_weight_grads(t, &grads);
     compare_sites(&t->student->scheme, st, prefix);
     for (int32_t i = 0; i < t->student->net.n_params; i++) {
         const dfqi_param *p = &t->student->net.params[i];
-        compare(dfqi_tensor_f32(p->tensor), data_of(&params, "param.", p->name),
-                dfqi_tensor_count(p->tensor), 1e-6, prefix, p->name);
+        dfqt_golden_compare(dfqi_tensor_f32(p->tensor),
+                            dfqt_golden_data(&params, "param.", p->name),
+                            dfqi_tensor_count(p->tensor), 1e-6, prefix, p->name);
     }
     dfqi_st_fini(&params);
     dfqi_st_fini(&grads);
@@ -152,7 +125,7 @@ static void compare_step(dfqi_tune *t, const dfqi_safetensors *st, int step)
 START_TEST(test_two_steps)
 {
     dfq_context *ctx = dfqt_context(1 + _i);
-    dfqi_safetensors st = read_file(ctx, "tune.safetensors");
+    dfqi_safetensors st = dfqt_golden_read(ctx, "tune.safetensors");
     dfqi_network net = tiny_network(ctx), copy;
     dfqi_scheme scheme;
     dfqi_model *teacher, *student;

@@ -6,6 +6,7 @@ int main(void)
 {
     Suite *s = suite_create("tune");
     suite_add_tcase(s, dfqt_golden_case());
+    suite_add_tcase(s, dfqt_golden_ait_case());
     suite_add_tcase(s, dfqt_augment_case());
     suite_add_tcase(s, dfqt_job_case());
     suite_add_tcase(s, dfqt_live_case());

@@ -1,8 +1,11 @@
 /* A small pair of networks, and small jobs. */
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "support/suite.h"
 #include "tune/cases.h"
 
 dfq_context *dfqt_context(int32_t threads)
@@ -157,4 +160,35 @@ uint64_t dfqt_bits(const dfqi_model *m)
     for (int32_t i = 0; i < m->scheme.n_sites; i++)
         hash = mix(mix(hash, m->scheme.sites[i].step), m->scheme.sites[i].zero);
     return hash;
+}
+
+/* -- golden files ------------------------------------------------------------------------------ */
+
+dfqi_safetensors dfqt_golden_read(dfq_context *ctx, const char *name)
+{
+    char path[400];
+    dfqi_safetensors st;
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", name, path, sizeof path));
+    ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
+    return st;
+}
+
+const float *dfqt_golden_data(const dfqi_safetensors *st, const char *prefix, const char *name)
+{
+    char text[128];
+    snprintf(text, sizeof text, "%s%s", prefix, name);
+    const dfq_tensor *t = dfqi_st_find(st, text);
+    ck_assert_msg(t != NULL, "%s", text);
+    return t->data;
+}
+
+void dfqt_golden_compare(const float *have, const float *want, int64_t n, double limit,
+                         const char *what, const char *name)
+{
+    double off = 0, top = 0;
+    for (int64_t i = 0; i < n; i++) {
+        off = fmax(off, fabs((double)have[i] - want[i]));
+        top = fmax(top, fabs((double)want[i]));
+    }
+    ck_assert_msg(off <= limit * fmax(top, 1e-30), "%s%s: off by %g of %g", what, name, off, top);
 }
