@@ -125,7 +125,7 @@ START_TEST(test_kl)
     dfqi_exec_bind(e, student, s);
     dfqi_exec_bind(e, teacher, t);
     ck_assert_int_eq(dfqi_exec_run(e), DFQ_OK);
-    ck_assert_float_eq_tol(*dfqi_exec_data(e, total), 0.37886697f, 1e-6f);
+    ck_assert_float_eq_tol(*dfqi_exec_data(e, total), 0.37886697f, 1e-5f); /* T^2 enlarges ulps */
     for (int i = 0; i < 6; i++) ck_assert_float_eq_tol(dfqi_exec_data(e, grad)[i], want[i], 1e-6f);
     dfqi_exec_free(e);
     dfqi_graph_free(g);
