@@ -1,7 +1,9 @@
 /* The generator's graph and its steps. */
 #include "synth/host.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/memory.h"
 #include "base/rng.h"
@@ -34,6 +36,14 @@ void dfqi_host_defaults(dfqi_host_options *o)
                              .beta1 = 0.5f,
                              .beta2 = 0.999f,
                              .eps = 1e-8f};
+}
+
+void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size)
+{
+    snprintf(text, size,
+             "batch %" PRId64 ", seed %" PRIu64 ", statistics %.9g, rate %.9g, Adam %.9g %.9g %.9g",
+             o->batch, o->seed, (double)o->bns_weight, (double)o->rate, (double)o->beta1,
+             (double)o->beta2, (double)o->eps);
 }
 
 /* -- graph ------------------------------------------------------------------------------------- */
@@ -213,4 +223,27 @@ dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs)
 int64_t dfqi_host_done(const dfqi_host *h)
 {
     return h->done;
+}
+
+/* -- state ------------------------------------------------------------------------------------- */
+
+int32_t dfqi_host_arrays(const dfqi_host *h)
+{
+    return 3 * h->net.n_params;
+}
+
+dfqi_host_array dfqi_host_array_at(const dfqi_host *h, int32_t i)
+{
+    static const char *const kinds[3] = {"host.", "host.m.", "host.v."};
+    const dfqi_param *p = &h->net.params[i / 3];
+    const dfqi_moments *s = &h->moments[i / 3];
+    dfqi_host_array a = {.count = dfqi_tensor_count(p->tensor)};
+    snprintf(a.name, sizeof a.name, "%s%s", kinds[i % 3], p->name);
+    a.data = i % 3 == 0 ? dfqi_tensor_f32(p->tensor) : i % 3 == 1 ? s->m : s->v;
+    return a;
+}
+
+void dfqi_host_resume(dfqi_host *h, int64_t done)
+{
+    h->done = done;
 }

@@ -32,6 +32,8 @@ typedef struct dfqi_host_batch {
 typedef struct dfqi_host dfqi_host;
 
 void dfqi_host_defaults(dfqi_host_options *o);
+/* The options as text, for checkpoints to compare. */
+void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size);
 /* The CNN is retained. */
 dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_host **out);
 void dfqi_host_release(dfqi_host *h); /* NULL ok */
@@ -40,6 +42,17 @@ void dfqi_host_release(dfqi_host *h); /* NULL ok */
  * generator is then as it was before. */
 dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out);
 int64_t dfqi_host_done(const dfqi_host *h);
+
+/* The state, for checkpoints: array i = 0 .. dfqi_host_arrays - 1 is to be stored and put back in place;
+ * then the next iteration is the one that follows `done` others. */
+typedef struct dfqi_host_array {
+    char name[40]; /* "host.fc.weight", "host.m.fc.weight", "host.v.fc.weight" */
+    float *data;
+    int64_t count;
+} dfqi_host_array;
+int32_t dfqi_host_arrays(const dfqi_host *h);
+dfqi_host_array dfqi_host_array_at(const dfqi_host *h, int32_t i);
+void dfqi_host_resume(dfqi_host *h, int64_t done);
 /* Memory of the job beside the CNN's weights, and multiply-accumulates of an iteration. */
 dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs);
 

@@ -4,9 +4,12 @@
  *   best_kl  I64 [1]       bits of a double
  *   losses   F32 [done,4]  if anything is done; evals F32 [evaluations,2] likewise
  *   now.*, best.*, m.*, v.* of each item (v with AdamW only)
+ *   crossed  F32 [done,weights]  with inundation
+ *   host.*, host_losses F32 [done,3], siteN.range, .step, .zero: with a generator, its state and the
+ *            student's ranges
  *
  * Metadata: dfq.tune = format version, dfq.tune.options, dfq.tune.quantizers, dfq.tune.teacher and
- * dfq.tune.images (hashes). Everything else follows from the options. */
+ * dfq.tune.images (hashes; of a generator its options). Everything else follows from the options. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +22,7 @@
 
 enum { STATE = 4, KINDS = 4, META = 5 };
 
-static const char format_version[] = "1";
+static const char format_version[] = "2";
 static const char *const kind_names[KINDS] = {"now.", "best.", "m.", "v."};
 static const char *const meta_names[META] = {"dfq.tune", "dfq.tune.options", "dfq.tune.quantizers",
                                              "dfq.tune.teacher", "dfq.tune.images"};
@@ -36,7 +39,7 @@ static void hash_once(dfqi_tune *t)
 {
     if (t->hashed) return;
     t->teacher_hash = dfqi_network_hash(&t->teacher->net);
-    t->images_hash = hash_tensor(DFQI_HASH_START, t->images);
+    if (t->images) t->images_hash = hash_tensor(DFQI_HASH_START, t->images);
     t->hashed = 1;
 }
 
@@ -63,7 +66,10 @@ static void make_meta(dfqi_tune *t, char text[META][DFQI_TUNE_TEXT])
     dfqi_tune_text(&t->o, text[1]);
     snprintf(text[2], DFQI_TUNE_TEXT, "%016" PRIx64, hash_scheme(&t->student->scheme));
     snprintf(text[3], DFQI_TUNE_TEXT, "%016" PRIx64, t->teacher_hash);
-    snprintf(text[4], DFQI_TUNE_TEXT, "%016" PRIx64, t->images_hash);
+    if (t->host)
+        dfqi_host_text(&t->host_o, text[4], DFQI_TUNE_TEXT);
+    else
+        snprintf(text[4], DFQI_TUNE_TEXT, "%016" PRIx64, t->images_hash);
 }
 
 /* -- tensors of an item ------------------------------------------------------------------------ */
@@ -83,6 +89,29 @@ static float *item_data(const dfqi_tune *t, const dfqi_item *item, int kind)
     default:
         return item->moments.v;
     }
+}
+
+/* What a generator adds, and inundation: array i, NULL data behind the last one. Ranges follow the
+ * generator's own arrays, three for each site; sites without them are empty. */
+static dfqi_host_array extra_at(const dfqi_tune *t, int32_t i)
+{
+    static const char *const ends[3] = {"range", "step", "zero"};
+    const dfqi_scheme *s = &t->student->scheme;
+    int32_t arrays = t->host ? dfqi_host_arrays(t->host) : 0, k = i - arrays;
+    dfqi_host_array a = {.count = 0};
+    if (i < arrays) return dfqi_host_array_at(t->host, i);
+    const dfqi_site *site = &s->sites[k / 3];
+    if (!site->range) return a;
+    dfq_tensor *own[3] = {site->range, site->step, site->zero};
+    snprintf(a.name, sizeof a.name, "site%" PRId32 ".%s", k / 3, ends[k % 3]);
+    a.data = dfqi_tensor_f32(own[k % 3]);
+    a.count = dfqi_tensor_count(own[k % 3]);
+    return a;
+}
+
+static int32_t extras(const dfqi_tune *t)
+{
+    return t->host ? dfqi_host_arrays(t->host) + 3 * t->student->scheme.n_sites : 0;
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */
@@ -118,6 +147,16 @@ static dfq_status put_all(dfqi_tune *t, writer *w, int64_t state[STATE], int64_t
             put(w, "", "losses", DFQI_F32, 2, (int64_t[]){t->done, DFQI_TUNE_LOSSES}, t->losses));
     if (t->n_evals > 0)
         DFQI_TRY(put(w, "", "evals", DFQI_F32, 2, (int64_t[]){t->n_evals, 2}, t->evals));
+    if (t->done > 0 && t->o.inundation > 0)
+        DFQI_TRY(
+            put(w, "", "crossed", DFQI_F32, 2, (int64_t[]){t->done, t->n_quantized}, t->crossed));
+    if (t->done > 0 && t->host)
+        DFQI_TRY(put(w, "", "host_losses", DFQI_F32, 2, (int64_t[]){t->done, DFQI_HOST_LOSSES},
+                     t->host_losses));
+    for (int32_t i = 0; i < extras(t); i++) {
+        dfqi_host_array a = extra_at(t, i);
+        if (a.data) DFQI_TRY(put(w, "", a.name, DFQI_F32, 1, &a.count, a.data));
+    }
     for (int32_t i = 0; i < t->n_items; i++)
         for (int kind = 0; kind < KINDS; kind++) {
             const dfqi_item *item = &t->items[i];
@@ -136,7 +175,7 @@ dfq_status dfqi_tune_save(dfqi_tune *t, const char *path)
     dfqi_st_meta meta[META];
     char keys[META][24];
     int64_t state[STATE] = {t->done, t->n_evals, t->best_step, t->clamped}, best_kl;
-    size_t most = (size_t)t->n_items * KINDS + 4;
+    size_t most = (size_t)t->n_items * KINDS + (size_t)extras(t) + 6;
     dfq_status status = DFQ_E_NOMEM;
     DFQI_TRY(dfqi_tune_start(t));
     memcpy(&best_kl, &t->best_kl, sizeof best_kl);
@@ -207,8 +246,9 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, const char 
 typedef struct content {
     int64_t state[STATE];
     double best_kl;
-    const dfq_tensor *losses, *evals;
-    const dfq_tensor **items; /* [n_items][KINDS] */
+    const dfq_tensor *losses, *evals, *crossed, *host_losses;
+    const dfq_tensor **items;  /* [n_items][KINDS] */
+    const dfq_tensor **extras; /* [extras(t)] */
 } content;
 
 static dfq_status read_state(const dfqi_tune *t, const dfqi_safetensors *st, const char *path,
@@ -231,6 +271,12 @@ static dfq_status read_state(const dfqi_tune *t, const dfqi_safetensors *st, con
                       &c->losses));
     if (evals > 0)
         DFQI_TRY(find(st, path, "evals", DFQI_F32, 2, (int64_t[]){evals, 2}, 0, &c->evals));
+    if (done > 0 && t->o.inundation > 0)
+        DFQI_TRY(find(st, path, "crossed", DFQI_F32, 2, (int64_t[]){done, t->n_quantized}, 0,
+                      &c->crossed));
+    if (done > 0 && t->host)
+        DFQI_TRY(find(st, path, "host_losses", DFQI_F32, 2, (int64_t[]){done, DFQI_HOST_LOSSES}, 0,
+                      &c->host_losses));
     return DFQ_OK;
 }
 
@@ -252,6 +298,21 @@ static dfq_status read_item(const dfqi_tune *t, const dfqi_safetensors *st, cons
     return DFQ_OK;
 }
 
+static dfq_status read_extras(const dfqi_tune *t, const dfqi_safetensors *st, const char *path,
+                              const dfq_tensor **out)
+{
+    for (int32_t i = 0; i < extras(t); i++) {
+        dfqi_host_array a = extra_at(t, i);
+        if (a.data) DFQI_TRY(find(st, path, a.name, DFQI_F32, 1, &a.count, 1, &out[i]));
+    }
+    return DFQ_OK;
+}
+
+static void copy_rows(float *to, const dfq_tensor *from)
+{
+    if (from) memcpy(to, from->data, (size_t)dfqi_tensor_count(from) * sizeof(float));
+}
+
 static void take(dfqi_tune *t, const content *c)
 {
     t->done = c->state[0];
@@ -260,10 +321,13 @@ static void take(dfqi_tune *t, const content *c)
     t->clamped = c->state[3];
     t->best_kl = c->best_kl;
     t->shown = t->final = t->failed = 0;
-    if (c->losses)
-        memcpy(t->losses, c->losses->data, (size_t)dfqi_tensor_count(c->losses) * sizeof(float));
-    if (c->evals)
-        memcpy(t->evals, c->evals->data, (size_t)dfqi_tensor_count(c->evals) * sizeof(float));
+    copy_rows(t->losses, c->losses);
+    copy_rows(t->evals, c->evals);
+    copy_rows(t->crossed, c->crossed);
+    copy_rows(t->host_losses, c->host_losses);
+    for (int32_t i = 0; i < extras(t); i++)
+        if (c->extras[i]) copy_rows(extra_at(t, i).data, c->extras[i]);
+    if (t->host) dfqi_host_resume(t->host, t->done);
     for (int32_t i = 0; i < t->n_items; i++)
         for (int kind = 0; kind < KINDS; kind++) {
             float *data = item_data(t, &t->items[i], kind);
@@ -280,16 +344,19 @@ dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path)
     dfq_status status;
     DFQI_TRY(dfqi_st_read(t->ctx, path, &st));
     c.items = dfqi_calloc(t->ctx, (size_t)t->n_items * KINDS, sizeof(dfq_tensor *));
-    status = c.items ? DFQ_OK : DFQ_E_NOMEM;
+    c.extras = dfqi_calloc(t->ctx, (size_t)extras(t) + 1, sizeof(dfq_tensor *));
+    status = c.items && c.extras ? DFQ_OK : DFQ_E_NOMEM;
     if (status != DFQ_OK) goto out;
     DFQI_GOTO(check_meta(t, &st, path), out);
     DFQI_GOTO(read_state(t, &st, path, &c), out);
     DFQI_GOTO(dfqi_tune_start(t), out);
     for (int32_t i = 0; i < t->n_items; i++)
         DFQI_GOTO(read_item(t, &st, path, i, &c.items[(size_t)i * KINDS]), out);
+    DFQI_GOTO(read_extras(t, &st, path, c.extras), out);
     take(t, &c);
 out:
     dfqi_free(t->ctx, (void *)c.items);
+    dfqi_free(t->ctx, (void *)c.extras);
     dfqi_st_fini(&st);
     return status;
 }

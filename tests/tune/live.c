@@ -1,6 +1,9 @@
 /* Jobs with a generator beside the student (ait.md 3.1). */
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/fail_alloc.h"
 #include "tune/cases.h"
@@ -166,6 +169,47 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* Stopped in the warm-up, at its end or behind it: the same bits, also of curves. */
+START_TEST(test_resume)
+{
+    static const int stops[3] = {3, WARM, 15};
+    char path[] = "/tmp/dfq-live-XXXXXX";
+    int fd = mkstemp(path);
+    dfq_tensor *curves[2], *crossed[2];
+    uint64_t bits[2];
+    int32_t finished = 0;
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    for (int k = 0; k < 2; k++) {
+        dfqt_pair p = dfqt_cnn_pair_new(k + 1);
+        dfqi_tune_options o = options();
+        dfqi_tune *t = new_job(&p, &o);
+        for (int i = 0; k == 0 && i < stops[_i]; i++)
+            ck_assert_int_eq(dfqi_tune_step(t, &finished), DFQ_OK);
+        if (k == 0)
+            ck_assert_msg(dfqi_tune_save(t, path) == DFQ_OK, "%s", p.ctx->error);
+        else
+            ck_assert_msg(dfqi_tune_restore(t, path) == DFQ_OK, "%s", p.ctx->error);
+        ck_assert_int_eq(dfqi_tune_done(t), stops[_i]);
+        ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
+        bits[k] = dfqt_bits(p.student);
+        ck_assert_int_eq(dfqi_tune_host_curves(t, &curves[k]), DFQ_OK);
+        ck_assert_int_eq(dfqi_tune_crossed(t, &crossed[k]), DFQ_OK);
+        dfqi_tune_release(t);
+        dfqt_pair_end(&p);
+    }
+    for (int i = 0; i < 2; i++) {
+        dfq_tensor **pair = i ? crossed : curves;
+        ck_assert_mem_eq(pair[0]->data, pair[1]->data,
+                         (size_t)dfqi_tensor_count(pair[0]) * sizeof(float));
+        dfqi_tensor_release(pair[0]);
+        dfqi_tensor_release(pair[1]);
+    }
+    ck_assert_uint_eq(bits[0], bits[1]);
+    remove(path);
+}
+END_TEST
+
 static void refuse(const dfqt_pair *p, const dfqi_tune_options *o, dfq_status code,
                    const char *text)
 {
@@ -235,6 +279,7 @@ TCase *dfqt_live_case(void)
     tcase_add_test(c, test_labels);
     tcase_add_test(c, test_learns);
     tcase_add_test(c, test_threads);
+    tcase_add_loop_test(c, test_resume, 0, 3);
     tcase_add_test(c, test_refusals);
     tcase_add_test(c, test_no_memory);
     return c;
