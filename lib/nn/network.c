@@ -122,7 +122,7 @@ static dfqi_id leave_operand(dfqi_graph *g, dfqi_op_kind op, const char *name, i
     return value;
 }
 
-dfq_status dfqi_network_macs(const dfqi_network *net, double *out)
+dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out)
 {
     const dfqi_arch *a = &net->arch;
     dfqi_graph *g = NULL;
@@ -137,9 +137,20 @@ dfq_status dfqi_network_macs(const dfqi_network *net, double *out)
             dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image}),
             &taps);
         status = dfqi_graph_status(g);
-        if (status == DFQ_OK) *out = dfqi_graph_macs(g);
     }
-    dfqi_graph_free(g);
     dfqi_free(net->ctx, ids);
+    if (status == DFQ_OK)
+        *out = g;
+    else
+        dfqi_graph_free(g);
     return status;
+}
+
+dfq_status dfqi_network_macs(const dfqi_network *net, double *out)
+{
+    dfqi_graph *g;
+    DFQI_TRY(dfqi_network_whole(net, &g));
+    *out = dfqi_graph_macs(g);
+    dfqi_graph_free(g);
+    return DFQ_OK;
 }

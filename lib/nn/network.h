@@ -108,6 +108,9 @@ void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfq
  * ReLUs "<layer>.relu" or "<unit>.relu". taps arrays may be NULL when nobody needs them. */
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps);
+/* The forward graph of one image with what a graph leaves out because nobody reads it: for counting,
+ * not for running. The caller frees it. */
+dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out);
 /* Multiply-accumulates of one image through the whole network, by the cost rules of the op table.
  * What a graph leaves out because nobody reads it counts too, what quantizers add does not: so a
  * float network and its quantized form have the same number. */

@@ -1,0 +1,67 @@
+/* Layers as an accelerator sees them: loops over eight dimensions, and the list of a network's. */
+#ifndef DFQI_ACCEL_LAYER_H
+#define DFQI_ACCEL_LAYER_H
+
+#include "quant/model.h"
+
+/* out[g,n,m,p,q] += in[g,n,c,p u + r,q u + s] * w[g,c,m,r,s]. G: groups, channels of a depthwise
+ * convolution, heads; a product (T x K)(K x D) has P = T, C = K, M = D. */
+typedef enum dfqi_dim {
+    DFQI_DIM_G,
+    DFQI_DIM_N,
+    DFQI_DIM_C,
+    DFQI_DIM_M,
+    DFQI_DIM_P,
+    DFQI_DIM_Q,
+    DFQI_DIM_R,
+    DFQI_DIM_S,
+    DFQI_DIMS
+} dfqi_dim;
+
+typedef enum dfqi_operand { DFQI_W, DFQI_I, DFQI_O, DFQI_OPERANDS } dfqi_operand;
+
+typedef enum dfqi_layer_kind {
+    DFQI_LAYER_PRODUCT = 0, /* the loops above */
+    DFQI_LAYER_ROWS         /* softmax, LayerNorm, GELU: `effort` cycles for each element (P) */
+} dfqi_layer_kind;
+
+/* Plain data without padding: equal bytes are equal shapes. */
+typedef struct dfqi_layer {
+    int32_t kind;
+    int32_t effort;
+    int64_t dim[DFQI_DIMS];
+    int64_t stride;
+    int32_t bits[DFQI_OPERANDS]; /* as stored in DRAM; 0: as wide as the accelerator's word */
+    int32_t spare;               /* 0 */
+} dfqi_layer;
+
+/* Does the dimension address the operand? */
+bool dfqi_dim_relevant(dfqi_operand v, dfqi_dim d);
+double dfqi_layer_macs(const dfqi_layer *l);
+/* Words of an operand that are touched: no mapping moves fewer. */
+double dfqi_layer_words(const dfqi_layer *l, dfqi_operand v);
+
+typedef struct dfqi_layer_entry {
+    char name[80];
+    int32_t shape; /* index of its shape */
+} dfqi_layer_entry;
+
+/* The layers of a network in the order of computation, and their different shapes. */
+typedef struct dfqi_layer_list {
+    dfq_context *ctx;
+    int32_t n_layers, n_shapes;
+    dfqi_layer_entry *layers;
+    dfqi_layer *shapes;
+} dfqi_layer_list;
+
+/* Bits of weights and activations of all products but the first and the last, which have 8 (hdx.md
+ * 5); 0: those of a quantized network, the accelerator's word for a float one. */
+typedef struct dfqi_layer_bits {
+    int32_t weight, act;
+} dfqi_layer_bits;
+
+/* For one image. Normalisation and activation of convolutional networks are folded away. */
+dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_list *out);
+void dfqi_layer_list_fini(dfqi_layer_list *l);
+
+#endif

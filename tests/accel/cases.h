@@ -1,0 +1,14 @@
+/* The cases of the accel suite, one file each. */
+#ifndef DFQT_ACCEL_CASES_H
+#define DFQT_ACCEL_CASES_H
+
+#include <check.h>
+
+#include "base/context.h"
+
+dfq_context *dfqt_context(int32_t threads);
+
+TCase *dfqt_mapping_case(void);
+TCase *dfqt_energy_case(void);
+
+#endif

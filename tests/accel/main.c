@@ -1,0 +1,19 @@
+/* Tests of lib/accel. */
+#include "accel/cases.h"
+#include "support/suite.h"
+
+dfq_context *dfqt_context(int32_t threads)
+{
+    dfq_context_options o = {.struct_size = sizeof o, .threads = threads};
+    dfq_context *ctx = NULL;
+    ck_assert_int_eq(dfqi_context_create(&o, &ctx), DFQ_OK);
+    return ctx;
+}
+
+int main(void)
+{
+    Suite *s = suite_create("accel");
+    suite_add_tcase(s, dfqt_mapping_case());
+    suite_add_tcase(s, dfqt_energy_case());
+    return dfqt_run(s);
+}
