@@ -138,7 +138,7 @@ START_TEST(test_broken_checkpoints)
                 {"m.norm.bias", 0, 1e300 * 1e300, DFQ_E_NUMERIC},
                 {"best.head.input.step", 0, 0, DFQ_E_CORRUPT},
                 {"now.head.input.step", 0, -1, DFQ_E_CORRUPT},
-                {"dfq.tune", 0, '2', DFQ_E_UNSUPPORTED}};
+                {"dfq.tune", 0, '9', DFQ_E_UNSUPPORTED}};
     dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
