@@ -5,6 +5,7 @@
 
 #include <dfq/context.h>
 #include <dfq/dataset.h>
+#include <dfq/diagnostics.h>
 #include <dfq/generator.h>
 #include <dfq/graph.h>
 #include <dfq/quantizer.h>

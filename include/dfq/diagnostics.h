@@ -1,0 +1,187 @@
+/** @file dfq/diagnostics.h
+ *  What quantization and tuning do to a network, in numbers: the analyses of AIT (CVPR 2022,
+ *  arXiv 2203.17008). Two handles:
+ *
+ *  - dfq_crossings counts codes of quantized weights that changed, while a network is tuned;
+ *  - dfq_diagnosis looks at the losses around a quantized network as it is: whether the gradients of
+ *    KL divergence and cross-entropy point the same way, how curved either loss is (trace and
+ *    largest eigenvalue of the Hessian), how it looks over a plane through the weights, and whether
+ *    teacher and student agree. */
+#ifndef DFQ_DIAGNOSTICS_H
+#define DFQ_DIAGNOSTICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/graph.h>
+#include <dfq/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* -- crossings --------------------------------------------------------------------------------- */
+
+/** A memory of the codes of a network. One thread at a time, like its context. */
+typedef struct dfq_crossings dfq_crossings;
+
+/** Columns of dfq_crossings_measure(). */
+enum {
+    DFQ_CROSSED_NOW = 0,      /**< codes that differ from the last measurement */
+    DFQ_CROSSED_EVER = 1,     /**< codes that differ from the beginning */
+    DFQ_CROSSED_DISTANCE = 2, /**< mean distance of a weight from the nearest value at which its
+                                   code changes; in codes, 0.25 for evenly spread weights */
+    DFQ_CROSSED_CODES = 3,    /**< number of codes of the weight */
+    DFQ_CROSSED_COUNT = 4     /**< number of columns */
+};
+
+/** Remembers the codes of all quantized weights as they are now; two bytes for each.
+ *  @param student       a quantized network; kept alive
+ *  @param out_crossings to be given back with dfq_crossings_release()
+ *  @return ::DFQ_E_INVALID (not quantized), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_crossings_create(const dfq_graph *student,
+                                            dfq_crossings **out_crossings);
+
+/** NULL is fine. */
+DFQ_API void dfq_crossings_release(dfq_crossings *crossings);
+
+/** Number of quantized weights; 0 for NULL. */
+DFQ_API int32_t dfq_crossings_get_count(const dfq_crossings *crossings);
+
+/** Name of weight i = 0 .. count - 1 in the order of the network's parameters, that of
+ *  dfq_tuner_get_crossings() too: "blocks.0.attn.qkv.weight". Borrowed; NULL if i is out of range. */
+DFQ_API const char *dfq_crossings_get_name(const dfq_crossings *crossings, int32_t i);
+
+/** Compares the codes with those of the last measurement and of the beginning: a new F32
+ *  [count, ::DFQ_CROSSED_COUNT], columns DFQ_CROSSED_*. Called after each step of a tuner, the
+ *  first column is what the step did.
+ *  @return ::DFQ_E_INVALID (an argument is NULL), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_crossings_measure(dfq_crossings *crossings, dfq_tensor **out_rows);
+
+/* -- diagnosis --------------------------------------------------------------------------------- */
+
+/** A job that looks at a network. One thread at a time, like its context. */
+typedef struct dfq_diagnosis dfq_diagnosis;
+
+/** Losses that are looked at, means over the images. */
+enum {
+    DFQ_DIAGNOSIS_KL = 0,    /**< T^2 KL(softmax(z_t/T) || softmax(z_s/T)), divided by the number of
+                                  classes if asked for: what AIT minimises */
+    DFQ_DIAGNOSIS_PLAIN = 1, /**< KL(softmax(z_t) || softmax(z_s)): to compare with the next */
+    DFQ_DIAGNOSIS_CE = 2,    /**< cross-entropy with the labels */
+    DFQ_DIAGNOSIS_LOSSES = 3 /**< number of losses */
+};
+
+/** Columns of dfq_diagnosis_get_weights(); add DFQ_DIAGNOSIS_KL, _PLAIN or _CE to NORM and
+ *  TRACE. */
+enum {
+    DFQ_DIAGNOSIS_COSINE = 0, /**< of the angle between the gradients of KL and CE */
+    DFQ_DIAGNOSIS_NORM = 1,   /**< of the gradient, Euclidean; 3 columns */
+    DFQ_DIAGNOSIS_TRACE = 4,  /**< of the weight's block of the Hessian; 3 columns */
+    DFQ_DIAGNOSIS_COUNT = 7   /**< number of columns */
+};
+
+/** Options of dfq_diagnosis_create(). Fill with dfq_diagnosis_options_init() first. */
+typedef struct dfq_diagnosis_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t
+        round_activations; /**< 1: losses, gradients and the plane are those of the student, which
+                                    rounds activations; 0: they stay float. In Hessians they
+                                    always do; 1 */
+    int64_t batch;         /**< images at a time, 1..4096; 16 */
+    uint64_t seed;         /**< of all directions; 0 */
+    float temperature;     /**< T, 0.001..1000; 20 (AIT's) */
+    int32_t divide_by_classes; /**< 1: KL is divided by the number of classes, as AIT does; 1 */
+    int32_t probes;            /**< random vectors of the trace, 0..10000; 10. 0 leaves it out */
+    int32_t power_iterations;  /**< of each eigenvalue at most, 0..10000; 30. 0 leaves them out */
+    int32_t grid;              /**< points along a side of the plane, odd, 3..101; 11. 0 leaves it
+                                    out */
+    int32_t reserved;          /**< 0 */
+} dfq_diagnosis_options;
+
+/** What a job has found so far; NaN: not measured. Filled by dfq_diagnosis_get_result(). Arrays have
+ *  an entry for each loss, DFQ_DIAGNOSIS_KL, _PLAIN, _CE. */
+typedef struct dfq_diagnosis_result {
+    uint32_t struct_size;    /**< bytes the caller has room for; set before the call */
+    int32_t weights;         /**< quantized weight tensors */
+    int64_t values;          /**< their elements together: trace / values is the mean curvature */
+    int64_t images;          /**< how many were given */
+    int64_t agree;           /**< on how many teacher and student find the same class */
+    int64_t teacher_correct; /**< on how many the teacher finds the label */
+    int64_t student_correct; /**< on how many the student does */
+    double cosine;           /**< of the angle between the gradients of KL and CE, all weights one
+                                  behind the other */
+    double loss[3];          /**< at the weights */
+    double gradient_norm[3]; /**< Euclidean */
+    double trace[3];         /**< of the Hessian, by Hutchinson: mean of v^T H v over random signs
+                                  v */
+    double trace_error[3];   /**< standard error of that mean; NaN with one probe */
+    double eigenvalue[3];  /**< of the Hessian, the one of largest magnitude, by power iteration */
+    int32_t iterations[3]; /**< it took */
+    int32_t settled[3];    /**< 1: the last iteration changed it by 1 % at most */
+} dfq_diagnosis_result;
+
+/** Writes defaults: `size` must be sizeof(dfq_diagnosis_options) of the caller. */
+DFQ_API void dfq_diagnosis_options_init(dfq_diagnosis_options *options, size_t size);
+
+/** Prepares a job. What moves are the quantized weights: they begin as what their codes stand for and
+ *  are then free floats, not rounded again; all else is constant. Gradients pass rounding of
+ *  activations straight through. Hessians act by central differences of gradients at 1e-4 of the
+ *  weights' norm, with activations left float: differences of gradients that jump at every rounding
+ *  step show nothing else. Memory: about ten floats for each weight, and activations of one batch; made
+ *  when work begins.
+ *  @param teacher       the float network; kept alive, must stay as it is
+ *  @param student       the quantized one; kept alive and never changed; it must not be tuned
+ *                       before the job ends
+ *  @param images        F32 [n,3,S,S], normalised; kept alive
+ *  @param labels        I32 [n], classes of the images; NULL: the classes the teacher finds
+ *  @param options       NULL for defaults
+ *  @param out_diagnosis to be given back with dfq_diagnosis_release()
+ *  @return ::DFQ_E_INVALID (an option or a label out of range, teacher quantized, student not,
+ *          different contexts), ::DFQ_E_SHAPE (images or labels, networks of different sizes),
+ *          ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_diagnosis_create(const dfq_graph *teacher, const dfq_graph *student,
+                                            const dfq_tensor *images, const dfq_tensor *labels,
+                                            const dfq_diagnosis_options *options,
+                                            dfq_diagnosis **out_diagnosis);
+
+/** NULL is fine. */
+DFQ_API void dfq_diagnosis_release(dfq_diagnosis *diagnosis);
+
+/** One batch of images, of one of many passes.
+ *  @param out_finished 1: nothing is left to do; else 0
+ *  @return ::DFQ_E_NUMERIC (a loss or a gradient is NaN or infinite), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_diagnosis_step(dfq_diagnosis *diagnosis, int32_t *out_finished);
+
+/** Steps until the end. Reports stage "diagnose".
+ *  @return ::DFQ_E_CANCELLED (between two steps: call again to go on), otherwise as
+ *          dfq_diagnosis_step(). */
+DFQ_CHECKED dfq_status dfq_diagnosis_run(dfq_diagnosis *diagnosis);
+
+/** What has been found so far.
+ *  @return ::DFQ_E_INVALID (struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,
+                                                dfq_diagnosis_result *out_result);
+
+/** The same for each quantized weight: a new F32 [weights, ::DFQ_DIAGNOSIS_COUNT], columns
+ *  DFQ_DIAGNOSIS_*; NaN: not measured.
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_diagnosis_get_weights(const dfq_diagnosis *diagnosis,
+                                                 dfq_tensor **out_weights);
+
+/** Name of weight i = 0 .. weights - 1, in the order of dfq_crossings_get_name(). Borrowed; NULL if i
+ *  is out of range. */
+DFQ_API const char *dfq_diagnosis_get_name(const dfq_diagnosis *diagnosis, int32_t i);
+
+/** The losses over the plane w + x u + y v: a new F32 [3, grid, grid], entry [k][j][i] for loss k at
+ *  x = -1 + 2 i / (grid - 1), y the same of j. u and v are Gaussian, each output channel scaled to the
+ *  norm of its weights (filter normalisation; Li et al., NeurIPS 2018); biases and norms stay.
+ *  NaN: not measured.
+ *  @return ::DFQ_E_INVALID (the grid was left out), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_diagnosis_get_surface(const dfq_diagnosis *diagnosis,
+                                                 dfq_tensor **out_surface);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,51 @@
+/* Diagnostics of a student beside its float teacher (ait.md 6.4): agreement on given images, and a
+ * survey of its losses over its quantized weights. The student itself stays as it is. */
+#ifndef DFQI_TUNE_DIAGNOSE_H
+#define DFQI_TUNE_DIAGNOSE_H
+
+#include "quant/model.h"
+#include "tune/survey.h"
+
+typedef struct dfqi_diagnose_options {
+    int64_t batch; /* images at a time */
+    int32_t
+        round; /* 1: gradients and plane are those of the student, which rounds activations; 0: they stay float there too */
+    int32_t divide;
+    float temperature;
+    dfqi_survey_options survey;
+} dfqi_diagnose_options;
+
+void dfqi_diagnose_defaults(dfqi_diagnose_options *o);
+
+/* Images on which ... */
+typedef struct dfqi_agreement {
+    int64_t agree;   /* teacher and student find the same class */
+    int64_t teacher; /* the teacher finds the label */
+    int64_t student;
+} dfqi_agreement;
+
+typedef struct dfqi_diagnosis dfqi_diagnosis;
+
+/* Checks everything; large blocks are allocated when work begins. All are retained: images F32
+ * [n,3,S,S], labels I32 [n] or NULL: the teacher's classes. */
+dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *student,
+                              const dfq_tensor *images, const dfq_tensor *labels,
+                              const dfqi_diagnose_options *o, dfqi_diagnosis **out);
+void dfqi_diagnosis_release(dfqi_diagnosis *d); /* NULL ok */
+
+/* One batch. *out_finished: nothing is left to do. */
+dfq_status dfqi_diagnosis_step(dfqi_diagnosis *d, int32_t *out_finished);
+/* Steps until the end, reporting stage "diagnose"; DFQ_E_CANCELLED leaves it between two steps. */
+dfq_status dfqi_diagnosis_run(dfqi_diagnosis *d);
+
+int64_t dfqi_diagnosis_images(const dfqi_diagnosis *d);
+/* Counted so far; final from the first result of the survey on. */
+dfqi_agreement dfqi_diagnosis_agreement(const dfqi_diagnosis *d);
+int32_t dfqi_diagnosis_count(const dfqi_diagnosis *d); /* weights */
+const char *dfqi_diagnosis_name(const dfqi_diagnosis *d, int32_t i);
+/* NULL before it has begun. */
+const dfqi_survey *dfqi_diagnosis_survey(const dfqi_diagnosis *d);
+int64_t dfqi_diagnosis_values(const dfqi_diagnosis *d); /* of all weights */
+int32_t dfqi_diagnosis_grid(const dfqi_diagnosis *d);
+
+#endif

@@ -1,0 +1,76 @@
+/* Losses of a network as functions of its quantized weights, taken as free floats (rounding of
+ * weights off): KL divergence from a teacher and cross-entropy, with their gradients, over a set of
+ * images that may be larger than memory for their activations (ait.md 6.4).
+ *
+ * Images are run a batch at a time; a pass over all batches gives means over all images, each image
+ * counted once. */
+#ifndef DFQI_TUNE_LANDSCAPE_H
+#define DFQI_TUNE_LANDSCAPE_H
+
+#include "graph/exec.h"
+
+typedef enum dfqi_slope {
+    DFQI_SLOPE_KL,    /* T^2 KL(teacher/T || student/T), divided by the classes if `divide` */
+    DFQI_SLOPE_PLAIN, /* the same with T = 1, not divided */
+    DFQI_SLOPE_CE,    /* cross-entropy */
+    DFQI_SLOPES
+} dfqi_slope;
+
+enum { DFQI_SLOPE_ALL = (1 << DFQI_SLOPES) - 1 };
+
+/* A weight that moves: `tensor` is what the graph reads. */
+typedef struct dfqi_free_weight {
+    const char *name;
+    dfq_tensor *tensor;
+    int64_t rows, count;
+    int64_t at; /* where it lies among all of them */
+} dfqi_free_weight;
+
+/* Adds the forward pass on x to `g`: ids[n_weights] of the weights, and the logits [B,classes]. */
+typedef dfq_status (*dfqi_landscape_forward)(void *user, dfqi_graph *g, dfqi_id x, dfqi_id *weights,
+                                             dfqi_id *out_logits);
+
+/* Filled by the caller up to `batch`; what is behind it belongs to dfqi_landscape_open. */
+typedef struct dfqi_landscape {
+    dfq_context *ctx;
+    dfqi_landscape_forward forward;
+    void *user;
+    int32_t n_weights;
+    const dfqi_free_weight *weights;
+    int64_t floats; /* all weights together */
+    int32_t rank;
+    int64_t dims[3];      /* of an image */
+    int64_t n, classes;   /* images */
+    const float *images;  /* [n, dims] */
+    const float *labels;  /* [n], class numbers */
+    const float *teacher; /* [n, classes], logits */
+    float temperature;
+    int divide;
+    int64_t batch; /* images at a time, at most n */
+
+    int smooth; /* set before open: `forward` leaves out all rounding */
+
+    dfqi_graph *g;
+    dfqi_exec *e;
+    dfqi_id x, label, target, share, loss[DFQI_SLOPES];
+    dfqi_id *grad;   /* [slots][n_weights]; NULL without gradients */
+    float *counts;   /* [batch]: 1 for images that count in this batch, else 0 */
+    int32_t n_slots; /* losses that are there, and which */
+    dfqi_slope slot[DFQI_SLOPES];
+} dfqi_landscape;
+
+/* The graph of the losses in `mask`, with or without gradients; what was open is closed. On failure
+ * nothing is open. */
+dfq_status dfqi_landscape_open(dfqi_landscape *l, uint32_t mask, int gradients);
+void dfqi_landscape_close(dfqi_landscape *l); /* fine if nothing is open */
+
+int64_t dfqi_landscape_batches(const dfqi_landscape *l);
+/* Batch i: adds its part of the means to loss[slots], and `sign` times the gradients to
+ * sums[slots][floats] (NULL without gradients). */
+dfq_status dfqi_landscape_run(dfqi_landscape *l, int64_t i, double *loss, float sign, float *sums);
+
+/* The weights become base + a u + b v; v may be NULL. */
+void dfqi_landscape_move(const dfqi_landscape *l, const float *base, float a, const float *u,
+                         float b, const float *v);
+
+#endif
