@@ -310,7 +310,7 @@ static dfq_status read_extras(const dfqi_tune *t, const dfqi_safetensors *st, co
 
 static void copy_rows(float *to, const dfq_tensor *from)
 {
-    if (from) memcpy(to, from->data, (size_t)dfqi_tensor_count(from) * sizeof(float));
+    if (to && from) memcpy(to, from->data, (size_t)dfqi_tensor_count(from) * sizeof(float));
 }
 
 static void take(dfqi_tune *t, const content *c)
