@@ -55,10 +55,10 @@ static int read_images(struct quantize *q)
     dfq_dataset *d = NULL;
     dfq_status status;
     if (s->o->synth) {
+        int64_t most = q->full.images < 0 ? INT64_MAX : q->full.images;
         status = dfq_images_load(q->net, s->o->synth, &all, &labels);
-        if (status == DFQ_OK)
-            status = quantize_head(s->ctx, all, q->full.images < 0 ? INT64_MAX : q->full.images,
-                                   &q->images);
+        if (status == DFQ_OK) status = quantize_head(s->ctx, all, most, &q->images);
+        if (status == DFQ_OK) status = quantize_head(s->ctx, labels, most, &q->labels);
     } else {
         status = dfq_dataset_open(s->ctx, s->o->real, 0, &d);
         int64_t n = status == DFQ_OK ? dfq_dataset_get_count(d) : 0;
@@ -172,6 +172,7 @@ static int synthesise(struct quantize *q)
         if (!q->job.resumed || q->plan.seconds[PLAN_SYNTH] > 0)
             job_checkpoint(s, &q->job, save_generator, g, q->job.synth);
         status = dfq_generator_get_images(g, &q->images);
+        if (status == DFQ_OK) status = dfq_generator_get_labels(g, &q->labels);
         if (status == DFQ_OK) status = dfq_generator_get_losses(g, &q->losses);
         if (status == DFQ_OK)
             status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &q->similarity[0],
@@ -208,20 +209,29 @@ static dfq_status save_tuner(void *handle, const char *path)
     return dfq_tuner_save_checkpoint(handle, path);
 }
 
+static dfq_status save_watched(void *handle, const char *path)
+{
+    const struct watch *w = handle;
+    return dfq_tuner_save_checkpoint(w->tuner, path);
+}
+
 static int tune_with(struct quantize *q, dfq_tuner *t)
 {
     struct session *s = q->s;
-    const struct job_stage stage = {run_tuner, save_tuner, t, q->job.tune};
+    const struct job_stage plain = {run_tuner, save_tuner, t, q->job.tune};
+    const struct job_stage watched = {watch_run, save_watched, &q->diagnosis.watch, q->job.tune};
     dfq_status status = DFQ_OK;
     if (q->job.resumed && file_kind(q->job.tune) == FILE_REGULAR)
         status = dfq_tuner_load_checkpoint(t, q->job.tune);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     progress_begin(&s->progress, "tune", 0, plan_after(&q->plan, PLAN_TUNE));
-    int code = job_run(s, &q->job, &stage);
+    q->diagnosis.watch.tuner = t;
+    int code = job_run(s, &q->job, q->full.diagnose > 0 ? &watched : &plain);
     progress_end(&s->progress);
     if (code) return code;
-    /* Judging the result can be interrupted too; what is tuned must not be lost by that. */
-    if (q->data && !q->job.saved) job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
+    /* Looking at the result can be interrupted too; what is tuned must not be lost by that. */
+    if ((q->data || q->full.diagnose > 0) && !q->job.saved)
+        job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
     q->best.struct_size = sizeof q->best;
     status = dfq_tuner_get_best(t, &q->best);
     if (status == DFQ_OK) status = dfq_tuner_get_curves(t, &q->curves);
@@ -233,8 +243,12 @@ static int tune(struct quantize *q)
 {
     dfq_tuner_options o = recipe_tuner(&q->full);
     dfq_tuner *t;
+    dfq_status status = DFQ_OK;
+    if (q->full.diagnose > 0) status = watch_open(&q->diagnosis.watch, q->s, q->low);
+    if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
+    q->diagnosis.watch.inundated = o.inundation > 0;
     if (q->full.no_tune) return CODE_DONE;
-    dfq_status status = dfq_tuner_create(q->net, q->low, q->images, &o, &t);
+    status = dfq_tuner_create(q->net, q->low, q->images, &o, &t);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     int code = tune_with(q, t);
     dfq_tuner_release(t);
@@ -286,6 +300,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_real(&j, "seconds", q->seconds);
     json_int(&j, "peak_bytes", (int64_t)q->peak);
     json_text(&j, "report", o->report);
+    if (q->diagnosis.n_views > 0) diagnose_json(&j, &q->diagnosis);
     json_close(&j, '}');
     putchar('\n');
 }
@@ -303,6 +318,7 @@ static void print_result(const struct quantize *q)
     if (q->job.judged[1].n > 0)
         printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));
     printf(", %s, peak memory %s\n", text_seconds(q->seconds, b), text_bytes(q->peak, c));
+    diagnose_print(&q->diagnosis);
 }
 
 static int finish(struct quantize *q)
@@ -327,7 +343,9 @@ static void release(struct quantize *q)
 {
     dfq_generator_release(q->generator);
     dfq_dataset_release(q->data);
+    diagnose_close(&q->diagnosis);
     dfq_tensor_release(q->images);
+    dfq_tensor_release(q->labels);
     dfq_tensor_release(q->losses);
     dfq_tensor_release(q->similarity[0]);
     dfq_tensor_release(q->similarity[1]);
@@ -354,6 +372,7 @@ int cmd_quantize(struct session *s)
     if (!code) code = tune(&q);
     if (!code) code = save(&q);
     if (!code) code = judge(&q, 1);
+    if (!code) code = diagnose_run(&q);
     if (!code) code = finish(&q);
     if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &q.job);
     if (!code) job_remove(&q.job);

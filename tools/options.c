@@ -44,6 +44,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
     [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE, "labelled images to judge on"},
     [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE, "write a report, one HTML file"},
+    [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
+                      "look at gradients, curvature, codes on N images"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},
     [OPT_THREADS] = {'t', "threads", "N", MODELS, "1..256; the result does not depend on it"},
     [OPT_RESUME] = {0, "resume", NULL, JOBS, "go on where an interrupted run left off"},
@@ -197,6 +199,8 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         return take_count(o, name, text, 10 * 1000 * 1000, &o->steps);
     case OPT_BATCH:
         return take_count(o, name, text, 4096, &o->batch);
+    case OPT_DIAGNOSE:
+        return take_count(o, name, text, 100 * 1000, &o->diagnose);
     case OPT_SEED:
         return take_seed(o, text, &o->seed);
     case OPT_LR:

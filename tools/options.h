@@ -25,6 +25,7 @@ enum option_id {
     OPT_REAL,
     OPT_DATA,
     OPT_REPORT,
+    OPT_DIAGNOSE,
     OPT_ARCH,
     OPT_THREADS,
     OPT_RESUME,
@@ -48,6 +49,7 @@ struct options {
     int32_t weight_bits, act_bits; /* 2..8 */
     int32_t mode, kind;            /* DFQ_MODE_*, DFQ_GENERATOR_* */
     int64_t images, iters, steps, batch;
+    int64_t diagnose; /* images to look at; 0: none */
     uint64_t seed;
     double lr, gamma;
     double checkpoint; /* seconds between checkpoints */

@@ -27,6 +27,7 @@ struct page {
     char values[ROWS][TEXT];
     struct report_file input;
     char *command;
+    struct diagnose_page *diagnosis; /* NULL: none */
 };
 
 /* -- pictures ---------------------------------------------------------------------------------- */
@@ -338,6 +339,7 @@ static void release(struct page *p)
     free(p->layer_names);
     free(p->quantizers);
     free(p->command);
+    diagnose_page_free(p->diagnosis);
     free(p);
 }
 
@@ -354,6 +356,11 @@ int page_write(const struct quantize *q)
     p->numbers = calloc(p->cap + 1, sizeof *p->numbers);
     p->command = text_command(s->o->argc, s->o->argv, NULL);
     int failed = !p->numbers || !p->command || fill_layers(q, p) || fill_quantizers(q, p);
+    if (!failed && q->diagnosis.n_views > 0) {
+        p->diagnosis = diagnose_page_make(&q->diagnosis);
+        failed = !p->diagnosis;
+        if (p->diagnosis) p->r.diagnostics = diagnose_page_get(p->diagnosis);
+    }
     dfq_status status = failed ? DFQ_E_NOMEM : draw(q, p);
     int code = status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WRITE);
     if (!code) {

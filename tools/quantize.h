@@ -2,6 +2,7 @@
 #ifndef DFQ_TOOLS_QUANTIZE_H
 #define DFQ_TOOLS_QUANTIZE_H
 
+#include "diagnose.h"
 #include "job.h"
 #include "recipe.h"
 #include "session.h"
@@ -16,12 +17,14 @@ struct quantize {
     dfq_dataset *data;    /* NULL without --data */
     dfq_generator *generator;
     dfq_tensor *images;
+    dfq_tensor *labels;               /* of the images; NULL: not known */
     dfq_tensor *losses;               /* of synthesis; NULL if images were read */
     dfq_tensor *similarity[2];        /* before and after; before may be NULL */
     dfq_tensor *curves, *evaluations; /* of tuning; NULL with --no-tune */
     dfq_tensor *errors;               /* [depth + 1] dB */
     dfq_tuner_best best;
-    double seconds, peak; /* of the whole job, filled before results are told */
+    struct diagnosis diagnosis; /* with --diagnose */
+    double seconds, peak;       /* of the whole job, filled before results are told */
 };
 
 /* The first n rows of a tensor (all if there are fewer): a new reference or a copy. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "diagnose.h"
 #include "text.h"
 
 struct options recipe_fill(const struct options *o)
@@ -170,6 +171,7 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     if (session_interrupted()) return CODE_INTERRUPTED;
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
     if (held < (double)n) held = (double)n;
+    plan->seconds[PLAN_DIAGNOSE] = diagnose_seconds(full, forward);
     plan->seconds[PLAN_CALIBRATE] = calibration(info, full->mode, images, forward);
     if (!full->no_tune)
         plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps +

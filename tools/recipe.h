@@ -15,7 +15,7 @@ dfq_quantize_options recipe_quantize(const struct options *full);
 dfq_tuner_options recipe_tuner(const struct options *full);
 
 /* What a job will take. Seconds by stage, in order. */
-enum { PLAN_FLOAT, PLAN_SYNTH, PLAN_CALIBRATE, PLAN_TUNE, PLAN_LOW, PLAN_COUNT };
+enum { PLAN_FLOAT, PLAN_SYNTH, PLAN_CALIBRATE, PLAN_TUNE, PLAN_LOW, PLAN_DIAGNOSE, PLAN_COUNT };
 
 struct plan {
     double seconds[PLAN_COUNT];

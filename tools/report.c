@@ -302,6 +302,7 @@ static int write_page(FILE *f, const struct report *r)
     if (write_similarity(f, r)) return -1;
     write_charts(f, r);
     write_layers(f, r);
+    if (r->diagnostics) html_diagnostics(f, r->diagnostics);
     write_quantizers(f, r);
     write_provenance(f, r);
     fputs("</main>\n</body>\n</html>\n", f);

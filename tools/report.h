@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "report_diagnostics.h"
+
 /* Any UTF-8; it is escaped, and broken sequences become U+FFFD. */
 struct report_row {
     const char *name, *value;
@@ -77,6 +79,7 @@ struct report {
     size_t n_layers;
     const struct report_quantizer *quantizers;
     size_t n_quantizers;
+    const struct report_diagnostics *diagnostics; /* NULL: none */
 
     const char *command;                 /* the command line */
     const struct report_row *provenance; /* seed, versions, kernels, ... */

@@ -176,6 +176,42 @@ class Results(Part):
         assert page.count("data:image/png;base64,") == 7 and "src=\"http" not in page
         assert self.names() == ["pictures", "q.safetensors", "r.html", "tiny.safetensors"]
 
+    def test_diagnose(self):
+        args = ["quantize", "tiny.safetensors", *QUICK, "--lr", "0.01"]
+        self.works(*args, "-o", "plain")
+        r = self.works(*args, "-o", "q", "--data", "pictures", "--report", "r.html", "--json",
+                       "--diagnose", "6")
+        assert self.read("q") == self.read("plain")  # it only looks
+        assert "tune 100 %" in r.err and "diagnose 100 %" in r.err
+        d = json.loads(r.out)["diagnosis"]
+        assert [(v["of"], v["n"]) for v in d["views"]] == [("synthetic", 6), ("real", 6)]
+        for v in d["views"]:
+            assert -1 <= v["cosine"] <= 1 and 0 <= v["agree"] <= 6 and 0 <= v["correct"] <= 6
+            for name in ("kl", "kl_plain", "ce"):
+                assert v[name]["loss"] > 0 and v[name]["trace_error"] > 0, v
+                assert v[name]["eigenvalue"] != 0 and v[name]["iterations"] > 1, v
+        side, weights = d["surface"]["side"], d["weights"]
+        for name in ("kl", "kl_plain", "ce"):
+            assert len(d["surface"][name]) == side * side
+            centre, loss = d["surface"][name][side * side // 2], d["views"][0][name]["loss"]
+            assert abs(centre - loss) < 1e-5 * loss
+            whole = d["views"][0][name]["trace"]
+            assert abs(sum(w[name]["trace"] for w in weights) - whole) < 1e-3 * (1 + abs(whole))
+        assert sum(w["values"] for w in weights) == d["values"]
+        assert all(0 < w["distance"] <= 1 and w["kappa"] is None for w in weights)
+        assert sum(w["changed_per_step"] for w in weights) > 0
+        page = self.read("r.html").decode()
+        for heading in ("Loss surface", "Gradients and curvature", "Codes that changed",
+                        "Quantized weights"):
+            assert f"<h2>{heading}</h2>" in page, heading
+        assert page.count("class=\"heat\"") == 2
+        assert "nan" not in re.sub(r"base64,[^\"]*", "", page)
+        again = self.works(*args, "-o", "q", "-f", "--diagnose", "3", "-q")
+        assert "on 3 synthetic images: " in again.out and again.err == ""
+        self.works("quantize", "tiny.safetensors", "-o", "n", "--no-tune", "--bits", "w4a4", "-q",
+                   "--images", "8", "--iters", "6", "--diagnose", "3", "-r", "n.html")
+        assert "Codes that changed" not in self.read("n.html").decode()
+
     def test_modes_and_kinds(self):
         for i, extra in enumerate((["--mode", "parity"], ["--kind", "prior"], ["--kind", "noise"],
                                    ["--kind", "pse"], ["--real", "pictures"])):
@@ -489,6 +525,18 @@ class Resume(Part):
         self.works(*args, "--resume")
         page = self.read("r.html").decode()
         assert "<h2>Curves</h2>" in page and "Inter-head similarity" in page
+
+    def test_diagnose(self):
+        """Counting codes makes the steps of tuning one by one; to the same bits."""
+        args = ["quantize", "tiny.safetensors", *self.LONG]
+        self.works(*args, "-o", "whole")
+        args += ["-o", "q", "--diagnose", "8"]
+        for seen in ("tune 30 %", "diagnose 20 %"):
+            code, err = self.interrupt([*args, "--resume"], seen)
+            assert code == INTERRUPTED and seen in err, err
+        r = self.works(*args, "--resume")
+        assert self.read("q") == self.read("whole") and "on 8 synthetic images: " in r.out
+        assert "q.resume" not in self.names()
 
     def test_stop_twice(self):
         args = ["quantize", "tiny.safetensors", *self.LONG]

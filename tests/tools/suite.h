@@ -6,5 +6,6 @@
 
 Suite *report_suite(void);
 Suite *figures_suite(void);
+Suite *diagnostics_suite(void);
 
 #endif

@@ -1,0 +1,44 @@
+/* dfq quantize --diagnose: what the job did to the network (dfq/diagnostics.h), for --json, the report
+ * and people. */
+#ifndef DFQ_TOOLS_DIAGNOSE_H
+#define DFQ_TOOLS_DIAGNOSE_H
+
+#include "json.h"
+#include "watch.h"
+
+struct quantize;
+
+enum { DIAGNOSE_VIEWS = 2 }; /* the images of tuning, and those of --data */
+
+struct diagnosis {
+    struct watch watch; /* open from before tuning on */
+    int n_views;
+    int real[DIAGNOSE_VIEWS], labelled[DIAGNOSE_VIEWS];
+    dfq_diagnosis_result result[DIAGNOSE_VIEWS];
+    dfq_tensor *weights, *surface; /* of the first view */
+    double temperature;
+    int divided; /* the divergence is divided by the number of classes */
+};
+
+/* The finished network on --diagnose images, and on as many of --data. Returns 0 or an exit code,
+ * after one line. */
+int diagnose_run(struct quantize *q);
+void diagnose_close(struct diagnosis *d);
+
+/* Seconds that it will take, at `forward` seconds an image. */
+double diagnose_seconds(const struct options *full, double forward);
+
+void diagnose_json(struct json *j, const struct diagnosis *d);
+void diagnose_print(const struct diagnosis *d); /* to stdout */
+
+/* -- diagnose_page.c --------------------------------------------------------------------------- */
+
+struct diagnose_page;
+struct report_diagnostics;
+
+/* What the report says of it: borrowed from the page, which borrows from `d`. NULL without memory. */
+struct diagnose_page *diagnose_page_make(const struct diagnosis *d);
+const struct report_diagnostics *diagnose_page_get(const struct diagnose_page *p);
+void diagnose_page_free(struct diagnose_page *p); /* NULL ok */
+
+#endif
