@@ -176,7 +176,7 @@ static void count_operand(const dfqi_layer *l, const dfqi_mapping *m, int v, dfq
             here->fills = moved * copies;
             up->reads = sent * above;
         }
-        if (crossing) out->delivered += (v == DFQI_O ? 2 * moved - size : moved) * copies;
+        if (crossing) out->delivered[v] = (v == DFQI_O ? 2 * moved - size : moved) * copies;
         parent = i;
     }
     dfqi_access *last = &out->at[parent][v];
@@ -208,8 +208,8 @@ void dfqi_mapping_energy(const dfqi_mapping *m, const dfqi_counts *c, double cyc
         for (int v = 0; v < DFQI_OPERANDS; v++) {
             const dfqi_access *a = &c->at[i][v];
             pj[i] += rows_of(a->reads, row, instances) * cost[i].read_pj[v] +
-                     (rows_of(a->fills, row, instances) + rows_of(a->updates, row, instances)) *
-                         cost[i].write_pj[v];
+                     rows_of(a->fills, row, instances) * cost[i].fill_pj[v] +
+                     rows_of(a->updates, row, instances) * cost[i].update_pj[v];
         }
     }
 }

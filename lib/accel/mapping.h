@@ -44,7 +44,7 @@ typedef struct dfqi_counts {
     double macs;     /* done, without what idles */
     double elements; /* in use */
     dfqi_access at[DFQI_LEVELS_MAX][DFQI_OPERANDS];
-    double delivered; /* words that elements receive or send over the array's network */
+    double delivered[DFQI_OPERANDS]; /* words that elements receive or send over the network */
 } dfqi_counts;
 
 void dfqi_mapping_count(const dfqi_layer *l, const dfqi_mapping *m, dfqi_counts *out);
@@ -52,7 +52,7 @@ void dfqi_mapping_count(const dfqi_layer *l, const dfqi_mapping *m, dfqi_counts 
 /* What accesses of a level cost: pJ a row of `row_words` words, whole rows for each instance;
  * leakage of each instance in use. */
 typedef struct dfqi_level_cost {
-    double read_pj[DFQI_OPERANDS], write_pj[DFQI_OPERANDS];
+    double read_pj[DFQI_OPERANDS], fill_pj[DFQI_OPERANDS], update_pj[DFQI_OPERANDS];
     double row_words; /* 1: words are paid one by one */
     double leak_pj;   /* a cycle */
 } dfqi_level_cost;

@@ -140,6 +140,11 @@ bool dfqi_json_has(dfqi_jnode at, const char *key)
     return v && !json_is_null(v);
 }
 
+bool dfqi_json_is_array(dfqi_jnode at, const char *key)
+{
+    return json_is_array(find(at, key));
+}
+
 dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known)
 {
     void *iter = NULL;

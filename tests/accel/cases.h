@@ -10,5 +10,7 @@ dfq_context *dfqt_context(int32_t threads);
 
 TCase *dfqt_mapping_case(void);
 TCase *dfqt_energy_case(void);
+TCase *dfqt_eyeriss_case(void);
+TCase *dfqt_search_case(void);
 
 #endif

@@ -15,5 +15,7 @@ int main(void)
     Suite *s = suite_create("accel");
     suite_add_tcase(s, dfqt_mapping_case());
     suite_add_tcase(s, dfqt_energy_case());
+    suite_add_tcase(s, dfqt_eyeriss_case());
+    suite_add_tcase(s, dfqt_search_case());
     return dfqt_run(s);
 }

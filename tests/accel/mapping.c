@@ -156,7 +156,8 @@ END_TEST
  * of one printed figure, and the other tests' figures of the same memory confirm it. */
 static dfqi_level_cost row(double read, double write, double words, double leak)
 {
-    return (dfqi_level_cost){{read, read, read}, {write, write, write}, words, leak};
+    return (dfqi_level_cost){
+        {read, read, read}, {write, write, write}, {write, write, write}, words, leak};
 }
 
 /* Compares levels and total, in fJ for each multiply-accumulate, to the printed hundredths. */
@@ -253,7 +254,9 @@ START_TEST(test_diagonal)
     ck_assert_double_eq(c.at[GLB][DFQI_I].reads, 6 * 8);
     ck_assert_double_eq(c.at[ROW3][DFQI_I].fills, 4 * 3 * 8);
     /* weights to 4 x 3 elements, inputs, and sums from all of them */
-    ck_assert_double_eq(c.delivered, 3 * 3 * 4 + 4 * 3 * 8 + 4 * 6 * 3);
+    ck_assert_double_eq(c.delivered[DFQI_W], 3 * 3 * 4);
+    ck_assert_double_eq(c.delivered[DFQI_I], 4 * 3 * 8);
+    ck_assert_double_eq(c.delivered[DFQI_O], 4 * 6 * 3);
 }
 END_TEST
 

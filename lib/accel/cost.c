@@ -1,0 +1,119 @@
+/* Latency and energy of a mapping on an accelerator (hdx.md 3.2, 5). Words are as wide as their
+ * operand in DRAM; outputs under way are as wide as partial sums. */
+#include "accel/cost.h"
+
+#include <math.h>
+#include <string.h>
+
+dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
+                              const dfqi_template *t, dfqi_layer *out)
+{
+    dfqi_layer own = *l;
+    for (int v = 0; v < DFQI_OPERANDS; v++) {
+        if (own.bits[v] == 0) own.bits[v] = t->word_bits;
+        if (own.bits[v] > t->word_bits)
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "%s has operands of %d bits, the accelerator's words have %d", name,
+                             own.bits[v], t->word_bits);
+    }
+    *out = own;
+    return DFQ_OK;
+}
+
+void dfqi_mapping_levels(const dfqi_template *t, dfqi_mapping *m)
+{
+    static const uint8_t all = 1 << DFQI_W | 1 << DFQI_I | 1 << DFQI_O;
+    static const uint8_t stays[DFQI_FLOW_COUNT] = {1 << DFQI_W, 1 << DFQI_O, all};
+    memset(m, 0, sizeof *m);
+    m->diagonal = t->dataflow == DFQI_FLOW_RS;
+    m->n_levels = m->diagonal ? 3 : 4; /* the others have a register for each operand */
+    m->fork = 2;
+    m->keep[0] = m->keep[1] = m->keep[3] = all;
+    m->keep[2] = stays[t->dataflow];
+}
+
+void dfqi_pricing_of(const dfqi_layer *l, const dfqi_template *t, dfqi_pricing *out)
+{
+    const dfqi_prices *p = &t->price;
+    double word = t->word_bits, per_cycle = 8e3 / t->clock_mhz; /* bits a cycle of 1 GB/s */
+    *out = (dfqi_pricing){.bits = {l->bits[DFQI_W], l->bits[DFQI_I], t->psum_bits}};
+    for (int v = 0; v < DFQI_OPERANDS; v++) {
+        double share = out->bits[v] / word;
+        out->level[0].read_pj[v] = out->level[0].update_pj[v] = p->dram_pj * share;
+        out->level[1].read_pj[v] = p->glb_read_pj * share;
+        out->level[1].fill_pj[v] = p->glb_fill_pj * share;
+        out->level[1].update_pj[v] = p->glb_write_pj * share;
+        out->level[2].read_pj[v] = out->level[2].update_pj[v] = p->rf_pj * share;
+        out->level[2].fill_pj[v] = p->rf_fill_pj * share;
+        out->level[3].read_pj[v] = out->level[3].update_pj[v] = out->level[3].fill_pj[v] =
+            p->reg_pj * share;
+        out->noc_pj[v] = p->noc_pj * share;
+    }
+    for (int i = 0; i < 4; i++) out->level[i].row_words = 1;
+    out->mac_pj = p->mac_pj > 0 ? p->mac_pj
+                                : dfqi_mac_pj(l->bits[DFQI_W], l->bits[DFQI_I],
+                                              dfqi_sum_bits(l->bits[DFQI_W], l->bits[DFQI_I]));
+    out->static_pj = p->static_mw * 1e3 / t->clock_mhz;
+    out->dram_pj = p->dram_pj / word;
+    out->rate = dfqi_pe_rate((dfqi_pe)t->pe, t->word_bits, l->bits[DFQI_W], l->bits[DFQI_I]);
+    out->dram_bits = t->dram_gb_per_s * per_cycle;
+    out->glb_bits = t->glb_gb_per_s * per_cycle;
+    out->output_bits = l->bits[DFQI_O];
+}
+
+static void total(const dfqi_pricing *p, dfqi_cost *c)
+{
+    c->cycles = fmax(c->compute_cycles, fmax(c->dram_cycles, c->glb_cycles));
+    c->pj[DFQI_PART_STATIC] = p->static_pj * c->cycles;
+    c->total_pj = 0;
+    for (int i = 0; i < DFQI_PARTS; i++) c->total_pj += c->pj[i];
+}
+
+void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_mapping *m,
+                       dfqi_cost *out)
+{
+    dfqi_counts n;
+    double level[DFQI_LEVELS_MAX], dram = 0, glb = 0;
+    memset(out, 0, sizeof *out);
+    dfqi_mapping_count(l, m, &n);
+    dfqi_mapping_energy(m, &n, 0, p->level, level);
+    for (int v = 0; v < DFQI_OPERANDS; v++) {
+        const dfqi_access *d = &n.at[0][v], *g = &n.at[1][v];
+        dram += (d->reads + d->updates) * p->bits[v];
+        glb += (g->reads + g->fills + g->updates) * p->bits[v];
+        out->pj[DFQI_PART_NOC] += n.delivered[v] * p->noc_pj[v];
+    }
+    /* Finished outputs leave at their own width. */
+    double rest =
+        (n.at[0][DFQI_O].updates - n.at[0][DFQI_O].reads) * (p->bits[DFQI_O] - p->output_bits);
+    dram -= rest;
+    out->macs = n.macs;
+    out->dram_bytes = dram / 8;
+    out->compute_cycles = ceil(n.cycles / p->rate);
+    out->dram_cycles = dram / p->dram_bits;
+    out->glb_cycles = glb / p->glb_bits;
+    out->pj[DFQI_PART_MAC] = n.macs * p->mac_pj;
+    out->pj[DFQI_PART_RF] = level[2] + (m->n_levels > 3 ? level[3] : 0);
+    out->pj[DFQI_PART_GLB] = level[1];
+    out->pj[DFQI_PART_DRAM] = dram * p->dram_pj;
+    total(p, out);
+}
+
+void dfqi_cost_rows(const dfqi_layer *l, const dfqi_template *t, const dfqi_pricing *p,
+                    dfqi_cost *out)
+{
+    double n = (double)l->dim[DFQI_DIM_P];
+    memset(out, 0, sizeof *out);
+    out->compute_cycles = ceil(n * l->effort / t->pe_x);
+    out->glb_cycles = n * (l->bits[DFQI_I] + l->bits[DFQI_O]) / p->glb_bits;
+    out->pj[DFQI_PART_GLB] =
+        n * (l->bits[DFQI_I] * p->level[1].read_pj[DFQI_I] / p->bits[DFQI_I] +
+             l->bits[DFQI_O] * p->level[1].update_pj[DFQI_O] / p->bits[DFQI_O]);
+    total(p, out);
+}
+
+double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_template *t)
+{
+    double rate = dfqi_pe_rate((dfqi_pe)t->pe, t->word_bits, l->bits[DFQI_W], l->bits[DFQI_I]);
+    return c->macs / (c->cycles * t->pe_x * t->pe_y * rate);
+}

@@ -1,0 +1,60 @@
+/* What a layer costs on one accelerator under a given mapping. */
+#ifndef DFQI_ACCEL_COST_H
+#define DFQI_ACCEL_COST_H
+
+#include "accel/mapping.h"
+#include "accel/template.h"
+
+/* Where energy goes. */
+typedef enum dfqi_part {
+    DFQI_PART_MAC,
+    DFQI_PART_RF,
+    DFQI_PART_NOC,
+    DFQI_PART_GLB,
+    DFQI_PART_DRAM,
+    DFQI_PART_STATIC,
+    DFQI_PARTS
+} dfqi_part;
+
+typedef struct dfqi_cost {
+    double cycles;         /* latency: the slowest of the next three */
+    double compute_cycles; /* of the array */
+    double dram_cycles, glb_cycles;
+    double macs, dram_bytes;
+    double pj[DFQI_PARTS];
+    double total_pj;
+} dfqi_cost;
+
+/* Share of the array's products that were made. */
+double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_template *t);
+
+/* A layer whose widths of 0 are the accelerator's word. DFQ_E_INVALID if an operand is wider than
+ * that; `name` is what the error calls the layer. */
+dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
+                              const dfqi_template *t, dfqi_layer *out);
+
+/* What the memories of an accelerator keep: DRAM, buffer, then what each element has. Fills
+ * everything of `m` but its loops. */
+void dfqi_mapping_levels(const dfqi_template *t, dfqi_mapping *m);
+
+/* Prices that depend on layer and accelerator alone: made once for many mappings. */
+typedef struct dfqi_pricing {
+    dfqi_level_cost level[DFQI_LEVELS_MAX];
+    double bits[DFQI_OPERANDS]; /* of words inside: sums are wider than outputs */
+    double noc_pj[DFQI_OPERANDS];
+    double mac_pj, static_pj, dram_pj; /* a product, a cycle, a bit */
+    double rate;                       /* products of one element in a cycle */
+    double dram_bits, glb_bits;        /* a cycle */
+    double output_bits;
+} dfqi_pricing;
+
+void dfqi_pricing_of(const dfqi_layer *l, const dfqi_template *t, dfqi_pricing *out);
+/* The layer's bits are resolved, the mapping's levels those of the accelerator. */
+void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_mapping *m,
+                       dfqi_cost *out);
+/* Softmax and the like: no mapping. Lanes are the array's columns; elements come from the buffer and
+ * go back to it. */
+void dfqi_cost_rows(const dfqi_layer *l, const dfqi_template *t, const dfqi_pricing *p,
+                    dfqi_cost *out);
+
+#endif

@@ -1,0 +1,138 @@
+/* Weight- and output-stationary mappings (hdx.md 3.3). Elements have a register for each operand; the
+ * register file keeps weights or sums, the other two operands stream past it. Since they have one
+ * register, only the innermost loops give them reuse, and few mappings are worth trying. */
+#include "accel/search_priv.h"
+
+/* What is left of a tile's dimensions on the way inwards. */
+typedef struct cut {
+    int64_t left[DFQI_DIMS];
+} cut;
+
+/* Spreads the tile over the array, `unit` steps of each dimension at most. */
+static cut spread(const dfqi_hunt *h, const int64_t unit[DFQI_DIMS], dfqi_mapping *m)
+{
+    cut c;
+    dfqi_hunt_begin(h, m);
+    for (int d = 0; d < DFQI_DIMS; d++) {
+        int64_t n = dfqi_least(h->tiling->tile[d], unit[d]);
+        dfqi_nest_add(&m->space, (dfqi_dim)d, n);
+        c.left[d] = dfqi_ceil_div(h->tiling->tile[d], n);
+    }
+    return c;
+}
+
+/* Takes a part of at most `room` steps of a dimension out of what is left. */
+static int64_t take(cut *c, dfqi_dim d, int64_t room)
+{
+    int64_t part[DFQI_PARTS_MAX];
+    dfqi_parts(c->left[d], room, part);
+    c->left[d] = dfqi_ceil_div(c->left[d], part[0]);
+    return part[0];
+}
+
+/* What is left becomes loops of a level. */
+static void rest(dfqi_mapping *m, int32_t level, const cut *c, const dfqi_dim *dims, int n)
+{
+    for (int i = 0; i < n; i++) dfqi_nest_add(&m->time[level], dims[i], c->left[dims[i]]);
+}
+
+static int64_t capacity(const dfqi_hunt *h, dfqi_operand v)
+{
+    int64_t words = (int64_t)((double)h->t->rf_words * h->t->word_bits / h->pricing.bits[v]);
+    return words > 0 ? words : 1;
+}
+
+static void no_unit(int64_t unit[DFQI_DIMS])
+{
+    for (int d = 0; d < DFQI_DIMS; d++) unit[d] = 1;
+}
+
+static const dfqi_dim weights[] = {DFQI_DIM_G, DFQI_DIM_C, DFQI_DIM_M, DFQI_DIM_R, DFQI_DIM_S};
+static const dfqi_dim places[] = {DFQI_DIM_N, DFQI_DIM_P, DFQI_DIM_Q};
+static const dfqi_dim outputs[] = {DFQI_DIM_G, DFQI_DIM_N, DFQI_DIM_M, DFQI_DIM_P, DFQI_DIM_Q};
+static const dfqi_dim sums[] = {DFQI_DIM_C, DFQI_DIM_R, DFQI_DIM_S};
+
+/* -- weight-stationary ------------------------------------------------------------------------- */
+
+/* Filters along x and channels along y; depthwise: channels along x and taps along y. */
+static bool ws_way(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS])
+{
+    const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;
+    no_unit(unit);
+    unit[h->out] = dfqi_least(dim[h->out], x);
+    if (h->out == DFQI_DIM_G) {
+        unit[DFQI_DIM_R] = dfqi_least(dim[DFQI_DIM_R], y);
+        unit[DFQI_DIM_S] = dfqi_least(dim[DFQI_DIM_S], y / unit[DFQI_DIM_R]);
+    } else {
+        unit[DFQI_DIM_C] = dfqi_least(dim[DFQI_DIM_C], y);
+    }
+    return i == 0;
+}
+
+/* The register file holds one tap of several filters, or taps and channels of one filter; or one
+ * weight at a time is used. The first saves inputs, the second sums, the third reads of weights. */
+static void ws_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
+{
+    int64_t room = capacity(h, DFQI_W);
+    for (int kind = 0; kind < 3; kind++) {
+        dfqi_mapping m;
+        cut c = spread(h, unit, &m);
+        int64_t part[3] = {1, 1, 1};
+        if (kind == 0) part[0] = take(&c, h->out, room);
+        if (kind == 1) {
+            part[2] = take(&c, DFQI_DIM_S, room);
+            part[1] = take(&c, DFQI_DIM_R, room / part[2]);
+            part[0] = take(&c, DFQI_DIM_C, room / part[2] / part[1]);
+        }
+        rest(&m, 1, &c, weights, 5);
+        rest(&m, 2, &c, places, 3);
+        if (kind == 0) dfqi_nest_add(&m.time[2], h->out, part[0]);
+        if (kind == 1)
+            for (int k = 0; k < 3; k++) dfqi_nest_add(&m.time[2], sums[k], part[k]);
+        dfqi_hunt_try(h, &m);
+    }
+}
+
+/* -- output-stationary ------------------------------------------------------------------------- */
+
+/* Filters (or depthwise channels) along x and pixels along y; or columns along x and rows along y. */
+static bool os_way(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS])
+{
+    const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;
+    no_unit(unit);
+    unit[DFQI_DIM_P] = dfqi_least(dim[DFQI_DIM_P], y);
+    if (i == 0) {
+        unit[h->out] = dfqi_least(dim[h->out], x);
+        unit[DFQI_DIM_Q] = dfqi_least(dim[DFQI_DIM_Q], y / unit[DFQI_DIM_P]);
+        return true;
+    }
+    unit[DFQI_DIM_Q] = dfqi_least(dim[DFQI_DIM_Q], x);
+    return i == 1 && dim[DFQI_DIM_Q] > 1 && h->out != DFQI_DIM_G;
+}
+
+/* The register file holds sums of several filters: inputs are used again; of several pixels: weights
+ * are; or one sum at a time stays in its register. */
+static void os_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
+{
+    int64_t room = capacity(h, DFQI_O);
+    for (int kind = 0; kind < 3; kind++) {
+        dfqi_mapping m;
+        cut c = spread(h, unit, &m);
+        int64_t part[3] = {1, 1, 1};
+        if (kind == 0) part[0] = take(&c, h->out, room);
+        if (kind == 1) {
+            part[2] = take(&c, DFQI_DIM_Q, room);
+            part[1] = take(&c, DFQI_DIM_P, room / part[2]);
+            part[0] = take(&c, DFQI_DIM_N, room / part[2] / part[1]);
+        }
+        rest(&m, 1, &c, outputs, 5);
+        rest(&m, 2, &c, sums, 3);
+        if (kind == 0) dfqi_nest_add(&m.time[2], h->out, part[0]);
+        if (kind == 1)
+            for (int k = 0; k < 3; k++) dfqi_nest_add(&m.time[2], places[k], part[k]);
+        dfqi_hunt_try(h, &m);
+    }
+}
+
+const dfqi_flow dfqi_flow_ws = {ws_way, ws_try};
+const dfqi_flow dfqi_flow_os = {os_way, os_try};

@@ -1,0 +1,16 @@
+/* Mappings as text: "DRAM M3 N4 | GLB C2 | SPACE P13 R3 | RF Q13 N4 S3". Loops are outermost first;
+ * SPACE is the array. What is left out has no loops. */
+#ifndef DFQI_ACCEL_MAPPING_TEXT_H
+#define DFQI_ACCEL_MAPPING_TEXT_H
+
+#include "accel/cost.h"
+
+enum { DFQI_MAPPING_TEXT_MAX = 320 };
+
+void dfqi_mapping_print(const dfqi_mapping *m, char out[DFQI_MAPPING_TEXT_MAX]);
+/* DFQ_E_INVALID if the text is none, if it does not cover the layer or if it does not fit the
+ * accelerator. The layer is resolved. */
+dfq_status dfqi_mapping_parse(dfq_context *ctx, const char *text, const dfqi_layer *l,
+                              const dfqi_template *t, dfqi_mapping *out);
+
+#endif

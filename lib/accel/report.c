@@ -1,0 +1,71 @@
+/* A network on one accelerator, layer by layer. */
+#include <string.h>
+
+#include "accel/table.h"
+
+/* The name of the first layer of a shape. */
+static const char *name_of(const dfqi_layer_list *l, int32_t shape)
+{
+    int32_t i = 0;
+    while (l->layers[i].shape != shape) i++;
+    return l->layers[i].name;
+}
+
+static dfq_status cost_shape(dfqi_report *r, int32_t s)
+{
+    dfq_context *ctx = r->list.ctx;
+    const char *name = name_of(&r->list, s);
+    dfqi_layer *l = &r->list.shapes[s];
+    dfqi_notes notes;
+    DFQI_TRY(dfqi_layer_resolve(ctx, name, l, &r->t, l));
+    if (l->kind == DFQI_LAYER_ROWS) {
+        dfqi_pricing p;
+        dfqi_pricing_of(l, &r->t, &p);
+        dfqi_cost_rows(l, &r->t, &p, &r->costs[s]);
+        return DFQ_OK;
+    }
+    dfqi_notes_init(&notes, ctx, l);
+    dfq_status status =
+        dfqi_search(&notes, name, &r->t, DFQI_LEAST_EDP, &r->costs[s], &r->mappings[s]);
+    dfqi_notes_fini(&notes);
+    return status;
+}
+
+static void add(dfqi_cost *sum, const dfqi_cost *c)
+{
+    sum->cycles += c->cycles;
+    sum->compute_cycles += c->compute_cycles;
+    sum->dram_cycles += c->dram_cycles;
+    sum->glb_cycles += c->glb_cycles;
+    sum->macs += c->macs;
+    sum->dram_bytes += c->dram_bytes;
+    sum->total_pj += c->total_pj;
+    for (int i = 0; i < DFQI_PARTS; i++) sum->pj[i] += c->pj[i];
+}
+
+dfq_status dfqi_report_new(const dfqi_model *m, const dfqi_template *t, dfqi_layer_bits bits,
+                           dfqi_report *out)
+{
+    dfqi_report r = {.t = *t};
+    DFQI_TRY(dfqi_layers_of(m, bits, &r.list));
+    size_t n = (size_t)r.list.n_shapes;
+    r.costs = dfqi_calloc(m->ctx, n, sizeof *r.costs);
+    r.mappings = dfqi_calloc(m->ctx, n, sizeof *r.mappings);
+    dfq_status status = r.costs && r.mappings ? DFQ_OK : DFQ_E_NOMEM;
+    for (int32_t s = 0; s < r.list.n_shapes && status == DFQ_OK; s++) status = cost_shape(&r, s);
+    if (status != DFQ_OK) {
+        dfqi_report_fini(&r);
+        return status;
+    }
+    for (int32_t i = 0; i < r.list.n_layers; i++) add(&r.total, &r.costs[r.list.layers[i].shape]);
+    *out = r;
+    return DFQ_OK;
+}
+
+void dfqi_report_fini(dfqi_report *r)
+{
+    dfqi_free(r->list.ctx, r->costs);
+    dfqi_free(r->list.ctx, r->mappings);
+    dfqi_layer_list_fini(&r->list);
+    memset(r, 0, sizeof *r);
+}

@@ -1,0 +1,184 @@
+/* Tilings are tried in the order of their DRAM traffic, until that alone, with what every mapping
+ * pays, is worse than the best mapping found. */
+#include "accel/search.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "accel/search_priv.h"
+
+void dfqi_hunt_begin(const dfqi_hunt *h, dfqi_mapping *m)
+{
+    dfqi_mapping_levels(h->t, m);
+    m->time[0] = h->tiling->dram;
+}
+
+static double score_of(dfqi_objective objective, double pj, double cycles)
+{
+    return objective == DFQI_LEAST_EDP ? pj * cycles : pj;
+}
+
+void dfqi_hunt_try(dfqi_hunt *h, const dfqi_mapping *m)
+{
+    dfqi_cost c;
+    dfqi_cost_mapping(h->layer, &h->pricing, m, &c);
+    if (c.cycles > h->most) return;
+    double score = score_of(h->objective, c.total_pj, c.cycles);
+    if (score < h->score || (score == h->score && c.cycles < h->best.cycles)) {
+        h->best = c;
+        h->score = score;
+        h->mapping = *m;
+    }
+}
+
+/* What no mapping with this much DRAM traffic undercuts. */
+static double bound(const dfqi_hunt *h, double dram_bits)
+{
+    const dfqi_pricing *p = &h->pricing;
+    double macs = dfqi_layer_macs(h->layer);
+    double cycles = fmax(macs / (p->rate * h->t->pe_x * h->t->pe_y), dram_bits / p->dram_bits);
+    double pj = macs * p->mac_pj + dram_bits * p->dram_pj + cycles * p->static_pj;
+    /* each product reads its weight and its input somewhere inside, and adds to a sum */
+    const dfqi_level_cost *level = h->t->dataflow == DFQI_FLOW_RS ? &p->level[2] : &p->level[3];
+    pj += macs * (level->read_pj[DFQI_W] + level->read_pj[DFQI_I] + level->update_pj[DFQI_O]);
+    pj += dfqi_layer_words(h->layer, DFQI_W) * p->level[1].read_pj[DFQI_W] +
+          dfqi_layer_words(h->layer, DFQI_O) * p->level[1].update_pj[DFQI_O];
+    return score_of(h->objective, pj, cycles);
+}
+
+static dfqi_hunt hunt_of(const dfqi_notes *n, const dfqi_template *t, dfqi_objective objective)
+{
+    dfqi_hunt h = {.layer = &n->shelf.layer,
+                   .t = t,
+                   .out = n->shelf.out,
+                   .objective = objective,
+                   .score = INFINITY,
+                   .most = INFINITY};
+    dfqi_pricing_of(h.layer, t, &h.pricing);
+    return h;
+}
+
+/* -- one array --------------------------------------------------------------------------------- */
+
+/* Improves h->best by the mappings that the whole array takes. */
+static dfq_status hunt(dfqi_shelf *shelf, dfqi_hunt *h)
+{
+    static const dfqi_flow *const flows[DFQI_FLOW_COUNT] = {&dfqi_flow_ws, &dfqi_flow_os,
+                                                            &dfqi_flow_rs};
+    const dfqi_flow *flow = flows[h->t->dataflow];
+    dfqi_buffer buffer = {.kb = h->t->glb_kb, .psum_bits = h->t->psum_bits};
+    for (int32_t way = 0; flow->way(h, way, buffer.unit); way++) {
+        const dfqi_tilings *tilings;
+        DFQI_TRY(dfqi_shelf_get(shelf, &buffer, &tilings));
+        for (int32_t i = 0; i < tilings->n; i++) {
+            h->tiling = &tilings->list[i];
+            if (bound(h, h->tiling->dram_bits) > h->score) break;
+            flow->try_all(h, buffer.unit);
+        }
+    }
+    return DFQ_OK;
+}
+
+/* -- arrays and their parts -------------------------------------------------------------------- */
+
+typedef struct dfqi_solved {
+    dfqi_template t;
+    dfqi_cost cost;
+    dfqi_mapping mapping;
+    double score;
+} solved;
+
+static bool same(const dfqi_template *a, const dfqi_template *b)
+{
+    return a->pe_x == b->pe_x && a->pe_y == b->pe_y && a->rf_words == b->rf_words &&
+           a->dataflow == b->dataflow && a->pe == b->pe && a->glb_kb == b->glb_kb;
+}
+
+static dfq_status remember(dfqi_notes *n, const dfqi_hunt *h)
+{
+    if (n->n == n->room) {
+        int32_t room = n->room ? 2 * n->room : 16;
+        solved *more = dfqi_realloc(n->shelf.ctx, n->solved, (size_t)room * sizeof *more);
+        if (!more) return DFQ_E_NOMEM;
+        n->solved = more;
+        n->room = room;
+    }
+    n->solved[n->n++] = (solved){*h->t, h->best, h->mapping, h->score};
+    return DFQ_OK;
+}
+
+static dfq_status solve(dfqi_notes *n, const dfqi_template *t, solved *out);
+
+/* The best of the arrays with a prime factor fewer columns or rows; the fastest one bounds the
+ * latency. */
+static dfq_status solve_parts(dfqi_notes *n, dfqi_hunt *h)
+{
+    for (int along = 0; along < 2; along++) {
+        int32_t length = along ? h->t->pe_y : h->t->pe_x, rest = length;
+        for (int32_t f = 2; rest > 1; f++) {
+            if (f * f > rest) f = rest;
+            if (rest % f != 0) continue;
+            while (rest % f == 0) rest /= f;
+            dfqi_template part = *h->t;
+            solved s;
+            *(along ? &part.pe_y : &part.pe_x) = length / f;
+            DFQI_TRY(solve(n, &part, &s));
+            if (s.cost.cycles < h->most || (s.cost.cycles == h->most && s.score < h->score)) {
+                h->most = s.cost.cycles;
+                h->best = s.cost;
+                h->score = s.score;
+                h->mapping = s.mapping;
+            }
+        }
+    }
+    return DFQ_OK;
+}
+
+static dfq_status solve(dfqi_notes *n, const dfqi_template *t, solved *out)
+{
+    for (int32_t i = n->n - 1; i >= 0; i--)
+        if (same(&n->solved[i].t, t)) {
+            *out = n->solved[i];
+            return DFQ_OK;
+        }
+    dfqi_hunt h = hunt_of(n, t, DFQI_LEAST_EDP);
+    DFQI_TRY(solve_parts(n, &h));
+    DFQI_TRY(hunt(&n->shelf, &h));
+    DFQI_TRY(remember(n, &h));
+    *out = n->solved[n->n - 1];
+    return DFQ_OK;
+}
+
+dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template *t,
+                       dfqi_objective objective, dfqi_cost *out, dfqi_mapping *mapping)
+{
+    solved s = {.score = INFINITY};
+    if (objective == DFQI_LEAST_EDP) {
+        DFQI_TRY(solve(notes, t, &s));
+    } else {
+        dfqi_hunt h = hunt_of(notes, t, objective);
+        DFQI_TRY(hunt(&notes->shelf, &h));
+        s = (solved){*t, h.best, h.mapping, h.score};
+    }
+    if (isinf(s.score))
+        return dfqi_fail(notes->shelf.ctx, DFQ_E_INFEASIBLE,
+                         "%s fits no mapping: a global buffer of %g KB does not hold one filter of "
+                         "one channel with its inputs; make glb_kb larger",
+                         name, t->glb_kb);
+    *out = s.cost;
+    if (mapping) *mapping = s.mapping;
+    return DFQ_OK;
+}
+
+void dfqi_notes_init(dfqi_notes *n, dfq_context *ctx, const dfqi_layer *l)
+{
+    memset(n, 0, sizeof *n);
+    dfqi_shelf_init(&n->shelf, ctx, l);
+}
+
+void dfqi_notes_fini(dfqi_notes *n)
+{
+    dfqi_free(n->shelf.ctx, n->solved);
+    dfqi_shelf_fini(&n->shelf);
+    memset(n, 0, sizeof *n);
+}

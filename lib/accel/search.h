@@ -1,0 +1,31 @@
+/* The best mapping of a layer on an accelerator, within the templates of hdx.md 3.3. */
+#ifndef DFQI_ACCEL_SEARCH_H
+#define DFQI_ACCEL_SEARCH_H
+
+#include "accel/cost.h"
+#include "accel/tiling.h"
+
+typedef enum dfqi_objective {
+    DFQI_LEAST_EDP = 0, /* energy times latency; not slower than on an array of which this one has a
+                         * multiple of the columns or rows, the rest of it then idles */
+    DFQI_LEAST_ENERGY   /* then latency; over the whole array */
+} dfqi_objective;
+
+/* What was found for a layer so far: tilings, and the best mappings on smaller arrays. One thread at a
+ * time; for accelerators that differ in array, register file, dataflow, elements' kind and buffer. */
+typedef struct dfqi_notes {
+    dfqi_shelf shelf;
+    int32_t n, room;
+    struct dfqi_solved *solved;
+} dfqi_notes;
+
+/* The layer is resolved. */
+void dfqi_notes_init(dfqi_notes *n, dfq_context *ctx, const dfqi_layer *l);
+void dfqi_notes_fini(dfqi_notes *n);
+
+/* DFQ_E_INFEASIBLE if nothing fits the buffer; `name` is what the error calls the layer. mapping may
+ * be NULL. */
+dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template *t,
+                       dfqi_objective objective, dfqi_cost *out, dfqi_mapping *mapping);
+
+#endif

@@ -1,0 +1,35 @@
+/* A search under way, shared by the dataflows' templates. */
+#ifndef DFQI_ACCEL_SEARCH_PRIV_H
+#define DFQI_ACCEL_SEARCH_PRIV_H
+
+#include "accel/search.h"
+
+typedef struct dfqi_hunt {
+    const dfqi_layer *layer;
+    const dfqi_template *t;
+    dfqi_dim out; /* of DFQI_AXIS_OUT */
+    dfqi_objective objective;
+    dfqi_pricing pricing;
+    const dfqi_tiling *tiling; /* the one being tried */
+    dfqi_cost best;
+    double score; /* of `best`; infinity at first */
+    double most;  /* cycles that a mapping may take */
+    dfqi_mapping mapping;
+} dfqi_hunt;
+
+/* The mapping of the present tiling without its loops inside the buffer. */
+void dfqi_hunt_begin(const dfqi_hunt *h, dfqi_mapping *m);
+/* Costs a mapping and keeps it if it is the best so far. */
+void dfqi_hunt_try(dfqi_hunt *h, const dfqi_mapping *m);
+
+/* A dataflow has several ways to lay a layer out in space. Way `i`: the most steps of each dimension
+ * that the array takes at a time. False behind the last way. */
+typedef struct dfqi_flow {
+    bool (*way)(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS]);
+    /* Tries the mappings of h->tiling that take `unit`. */
+    void (*try_all)(dfqi_hunt *h, const int64_t unit[DFQI_DIMS]);
+} dfqi_flow;
+
+extern const dfqi_flow dfqi_flow_ws, dfqi_flow_os, dfqi_flow_rs;
+
+#endif

@@ -1,0 +1,38 @@
+/* Costs of layers on many accelerators at once, and of a network on one. */
+#ifndef DFQI_ACCEL_TABLE_H
+#define DFQI_ACCEL_TABLE_H
+
+#include "accel/search.h"
+
+/* Costs are additive over layers: a network's are sums over its layers' shapes (hdx.md 3.1). */
+typedef struct dfqi_table {
+    dfq_context *ctx;
+    int32_t n_shapes;
+    int64_t n_configs;
+    double *cycles; /* [n_shapes][n_configs]; infinite where a layer fits no mapping */
+    double *pj;     /* likewise */
+    double *mm2;    /* [n_configs] */
+} dfqi_table;
+
+/* All shapes on all configurations of the space, on the context's threads; reports progress. `name`
+ * is what errors call the shapes. DFQ_E_INFEASIBLE if a shape fits no configuration at all. */
+dfq_status dfqi_table_new(dfq_context *ctx, const dfqi_space *space, int32_t n_shapes,
+                          const dfqi_layer *shapes, const char *name, dfqi_table *out);
+void dfqi_table_fini(dfqi_table *t);
+/* Milliseconds of so many cycles. */
+double dfqi_cycles_ms(double cycles, double clock_mhz);
+
+/* A network on one accelerator, by layer. */
+typedef struct dfqi_report {
+    dfqi_template t;
+    dfqi_layer_list list;   /* shapes are resolved */
+    dfqi_cost *costs;       /* [list.n_shapes] */
+    dfqi_mapping *mappings; /* [list.n_shapes] */
+    dfqi_cost total;
+} dfqi_report;
+
+dfq_status dfqi_report_new(const dfqi_model *m, const dfqi_template *t, dfqi_layer_bits bits,
+                           dfqi_report *out);
+void dfqi_report_fini(dfqi_report *r);
+
+#endif

@@ -1,0 +1,65 @@
+/* Accelerator descriptions: combinations of values, prices of accesses, area (hdx.md 1.3, 3.4). */
+#include "accel/template.h"
+
+static const char *const flow_names[DFQI_FLOW_COUNT] = {"ws", "os", "rs"};
+static const char *const pe_names[DFQI_PE_COUNT] = {"fixed", "fusion", "serial"};
+
+const char *dfqi_dataflow_name(int32_t flow)
+{
+    return flow >= 0 && flow < DFQI_FLOW_COUNT ? flow_names[flow] : "?";
+}
+
+const char *dfqi_pe_name(int32_t pe)
+{
+    return pe >= 0 && pe < DFQI_PE_COUNT ? pe_names[pe] : "?";
+}
+
+double dfqi_template_mm2(const dfqi_template *t)
+{
+    double element =
+        dfqi_pe_um2((dfqi_pe)t->pe, t->word_bits) + dfqi_rf_um2(t->rf_words, t->word_bits);
+    return (t->pe_x * (double)t->pe_y * element + dfqi_sram_um2(t->glb_kb)) * 1.05e-6;
+}
+
+int64_t dfqi_space_count(const dfqi_space *s)
+{
+    return (int64_t)s->pe_x.n * s->pe_y.n * s->rf_words.n * s->dataflow.n * s->pe.n * s->glb_kb.n;
+}
+
+static dfqi_prices prices_of(const dfqi_template *t)
+{
+    double rf = dfqi_rf_pj(t->rf_words, t->word_bits), w = t->word_bits;
+    return (dfqi_prices){.rf_pj = rf,
+                         .rf_fill_pj = rf,
+                         .reg_pj = dfqi_rf_pj(1, t->word_bits),
+                         .noc_pj = DFQI_NOC_PJ_PER_BIT * w,
+                         .glb_read_pj = dfqi_sram_read_pj(t->glb_kb) * w,
+                         .glb_write_pj = dfqi_sram_write_pj(t->glb_kb) * w,
+                         .glb_fill_pj = dfqi_sram_write_pj(t->glb_kb) * w,
+                         .dram_pj = DFQI_DRAM_PJ_PER_BIT * w};
+}
+
+/* The digit of `values` in *i, which loses it. */
+static double digit(const dfqi_values *values, int64_t *i)
+{
+    double v = values->v[*i % values->n];
+    *i /= values->n;
+    return v;
+}
+
+void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_template *out)
+{
+    dfqi_template t = {.word_bits = s->word_bits,
+                       .psum_bits = s->psum_bits,
+                       .clock_mhz = s->clock_mhz,
+                       .dram_gb_per_s = s->dram_gb_per_s,
+                       .glb_gb_per_s = s->glb_gb_per_s};
+    t.glb_kb = digit(&s->glb_kb, &i);
+    t.pe = (int32_t)digit(&s->pe, &i);
+    t.dataflow = (int32_t)digit(&s->dataflow, &i);
+    t.rf_words = (int64_t)digit(&s->rf_words, &i);
+    t.pe_y = (int32_t)digit(&s->pe_y, &i);
+    t.pe_x = (int32_t)digit(&s->pe_x, &i);
+    t.price = s->priced ? s->price : prices_of(&t);
+    *out = t;
+}

@@ -1,0 +1,11 @@
+/* What presets.c and template_json.c share. */
+#ifndef DFQI_ACCEL_TEMPLATE_PRIV_H
+#define DFQI_ACCEL_TEMPLATE_PRIV_H
+
+#include "accel/template.h"
+#include "io/json.h"
+
+/* `name`: what error texts call the document. */
+dfq_status dfqi_space_read(dfq_context *ctx, const char *name, dfqi_json *doc, dfqi_space *out);
+
+#endif

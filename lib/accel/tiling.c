@@ -1,0 +1,249 @@
+/* Tilings of the global buffer. Filter taps always stay together, and so do the pixels of a row
+ * unless a row alone is too much. Groups other than depthwise channels go one by one. */
+#include "accel/tiling.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_prime(int64_t n)
+{
+    for (int64_t k = 2; k * k <= n; k++)
+        if (n % k == 0) return false;
+    return n > 1;
+}
+
+int32_t dfqi_parts(int64_t length, int64_t limit, int64_t out[DFQI_PARTS_MAX])
+{
+    int64_t small[DFQI_PARTS_MAX], n = length > 3 && is_prime(length) ? length + 1 : length;
+    int32_t n_small = 0, count = 0;
+    if (n != length && length <= limit) out[count++] = length;
+    for (int64_t k = 1; k * k <= n && n_small < DFQI_PARTS_MAX / 2; k++) {
+        if (n % k != 0) continue;
+        if (n / k <= limit && n / k <= length && count < DFQI_PARTS_MAX / 2) out[count++] = n / k;
+        if (k * k != n) small[n_small++] = k;
+    }
+    while (n_small > 0)
+        if (small[--n_small] <= limit) out[count++] = small[n_small];
+    return count;
+}
+
+typedef struct builder {
+    const dfqi_shelf *shelf;
+    dfqi_tilings set;
+    double bits[DFQI_OPERANDS];
+    int64_t unit[DFQI_DIMS];
+    int32_t room;
+    dfq_status status;
+} builder;
+
+/* A mapping of DRAM and buffer alone, to count with. */
+static void two_levels(const dfqi_tiling *t, dfqi_mapping *m)
+{
+    memset(m, 0, sizeof *m);
+    m->n_levels = m->fork = 2;
+    m->keep[0] = m->keep[1] = 7;
+    m->time[0] = t->dram;
+    for (int d = 0; d < DFQI_DIMS; d++) dfqi_nest_add(&m->time[1], (dfqi_dim)d, t->tile[d]);
+}
+
+static bool fits(const builder *b, const dfqi_tiling *t)
+{
+    const int64_t *e = t->tile, u = b->shelf->layer.stride;
+    double y = (double)((e[DFQI_DIM_P] - 1) * u + e[DFQI_DIM_R]);
+    double x = (double)((e[DFQI_DIM_Q] - 1) * u + e[DFQI_DIM_S]);
+    double in = (double)e[DFQI_DIM_C], out = (double)e[DFQI_DIM_M], n = (double)e[DFQI_DIM_N];
+    double w = in * out * (double)(e[DFQI_DIM_R] * e[DFQI_DIM_S]) * b->bits[DFQI_W];
+    double i = in * n * y * x * b->bits[DFQI_I];
+    double o = out * n * (double)(e[DFQI_DIM_P] * e[DFQI_DIM_Q]) * b->bits[DFQI_O];
+    return (double)e[DFQI_DIM_G] * (w + i + o) <= b->set.buffer.kb * 8192;
+}
+
+static void keep(builder *b, const dfqi_tiling *t)
+{
+    if (b->set.n == b->room) {
+        int32_t room = b->room ? 2 * b->room : 64;
+        dfqi_tiling *more = dfqi_realloc(b->shelf->ctx, b->set.list, (size_t)room * sizeof *more);
+        if (!more) {
+            b->status = DFQ_E_NOMEM;
+            return;
+        }
+        b->set.list = more;
+        b->room = room;
+    }
+    b->set.list[b->set.n++] = *t;
+}
+
+static void add_axis(const dfqi_shelf *s, int axis, dfqi_tiling *t)
+{
+    static const dfqi_dim place[] = {DFQI_DIM_N, DFQI_DIM_P, DFQI_DIM_Q};
+    for (int k = 0; k < (axis == DFQI_AXIS_PLACE ? 3 : 1); k++) {
+        dfqi_dim d = axis == DFQI_AXIS_PLACE ? place[k]
+                     : axis == DFQI_AXIS_IN  ? DFQI_DIM_C
+                                             : s->out;
+        dfqi_nest_add(&t->dram, d, dfqi_ceil_div(s->layer.dim[d], t->tile[d]));
+    }
+}
+
+/* The tile in the three orders that differ: by which axis is innermost. */
+static void add_orders(builder *b, dfqi_tiling *t)
+{
+    const dfqi_shelf *s = b->shelf;
+    for (int inner = 0; inner < DFQI_AXES && b->status == DFQ_OK; inner++) {
+        dfqi_mapping m;
+        dfqi_counts c;
+        memset(&t->dram, 0, sizeof t->dram);
+        if (s->out != DFQI_DIM_G) dfqi_nest_add(&t->dram, DFQI_DIM_G, s->layer.dim[DFQI_DIM_G]);
+        for (int k = 1; k < DFQI_AXES; k++) add_axis(s, (inner + k) % DFQI_AXES, t);
+        int32_t before = t->dram.n;
+        add_axis(s, inner, t);
+        if (before == t->dram.n && inner > 0)
+            continue; /* an axis of one step: no order of its own */
+        two_levels(t, &m);
+        dfqi_mapping_count(&s->layer, &m, &c);
+        const dfqi_access *o = &c.at[0][DFQI_O];
+        t->dram_bits = c.at[0][DFQI_W].reads * b->bits[DFQI_W] +
+                       c.at[0][DFQI_I].reads * b->bits[DFQI_I] + 2 * o->reads * b->bits[DFQI_O] +
+                       (o->updates - o->reads) * s->layer.bits[DFQI_O];
+        keep(b, t);
+    }
+}
+
+/* Parts of a dimension in whole units, in steps. */
+static int32_t parts_of(const builder *b, dfqi_dim d, int64_t out[DFQI_PARTS_MAX])
+{
+    int64_t length = b->shelf->layer.dim[d], units = dfqi_ceil_div(length, b->unit[d]);
+    int32_t n = dfqi_parts(units, units, out);
+    for (int32_t i = 0; i < n; i++) out[i] = dfqi_least(out[i] * b->unit[d], length);
+    return n;
+}
+
+static void add_tiles(builder *b, dfqi_tiling *t)
+{
+    int64_t in[DFQI_PARTS_MAX], out[DFQI_PARTS_MAX];
+    int32_t ins = parts_of(b, DFQI_DIM_C, in), outs = parts_of(b, b->shelf->out, out);
+    for (int32_t i = 0; i < ins; i++) {
+        t->tile[DFQI_DIM_C] = in[i];
+        for (int32_t k = 0; k < outs; k++) {
+            t->tile[b->shelf->out] = out[k];
+            if (!fits(b, t)) continue;
+            add_orders(b, t);
+            break; /* smaller ones move more */
+        }
+    }
+}
+
+/* Images and rows in a tile: parts of one image, or whole images. */
+static void add_places(builder *b, dfqi_tiling *t)
+{
+    const int64_t *dim = b->shelf->layer.dim;
+    int64_t part[DFQI_PARTS_MAX];
+    int32_t n = parts_of(b, DFQI_DIM_P, part);
+    t->tile[DFQI_DIM_N] = 1;
+    for (int32_t i = 0; i < n; i++) {
+        t->tile[DFQI_DIM_P] = part[i];
+        add_tiles(b, t);
+    }
+    if (dim[DFQI_DIM_N] == 1) return;
+    t->tile[DFQI_DIM_P] = dim[DFQI_DIM_P];
+    n = parts_of(b, DFQI_DIM_N, part);
+    for (int32_t i = 0; i < n; i++) {
+        t->tile[DFQI_DIM_N] = part[i];
+        if (part[i] > 1) add_tiles(b, t);
+    }
+}
+
+static int by_traffic(const void *a, const void *b)
+{
+    const dfqi_tiling *x = a, *y = b;
+    if (x->dram_bits != y->dram_bits) return x->dram_bits < y->dram_bits ? -1 : 1;
+    for (int d = 0; d < DFQI_DIMS; d++)
+        if (x->tile[d] != y->tile[d]) return x->tile[d] > y->tile[d] ? -1 : 1;
+    return memcmp(&x->dram, &y->dram, sizeof x->dram);
+}
+
+static bool inside(const dfqi_tiling *a, const dfqi_tiling *b)
+{
+    for (int d = 0; d < DFQI_DIMS; d++)
+        if (a->tile[d] > b->tile[d]) return false;
+    return true;
+}
+
+/* Drops what moves no less than a tiling that holds as much of everything. */
+static void prune(dfqi_tilings *s)
+{
+    int32_t n = 0;
+    qsort(s->list, (size_t)s->n, sizeof *s->list, by_traffic);
+    for (int32_t i = 0; i < s->n; i++) {
+        int32_t k = 0;
+        while (k < n && !inside(&s->list[i], &s->list[k])) k++;
+        if (k == n) s->list[n++] = s->list[i];
+    }
+    s->n = n;
+}
+
+/* Where whole units do not fit, parts of the array idle; where whole rows do not, parts of them. */
+static void build(builder *b)
+{
+    static const int64_t ones[DFQI_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const dfqi_layer *l = &b->shelf->layer;
+    dfqi_tiling t = {.tile = {1, 1, 1, 1, 1, 1, l->dim[DFQI_DIM_R], l->dim[DFQI_DIM_S]}};
+    int64_t part[DFQI_PARTS_MAX];
+    int32_t n = dfqi_parts(l->dim[DFQI_DIM_Q], l->dim[DFQI_DIM_Q], part);
+    for (int32_t i = 0; i < n; i++)
+        for (int fine = 0; fine < 2; fine++) {
+            memcpy(b->unit, fine ? ones : b->set.buffer.unit, sizeof b->unit);
+            t.tile[DFQI_DIM_Q] = part[i];
+            add_places(b, &t);
+            if (b->set.n > 0 || b->status != DFQ_OK) return;
+        }
+}
+
+/* -- the shelf --------------------------------------------------------------------------------- */
+
+void dfqi_shelf_init(dfqi_shelf *s, dfq_context *ctx, const dfqi_layer *l)
+{
+    bool depthwise = l->dim[DFQI_DIM_C] == 1 && l->dim[DFQI_DIM_M] == 1;
+    *s = (dfqi_shelf){.ctx = ctx, .layer = *l, .out = depthwise ? DFQI_DIM_G : DFQI_DIM_M};
+}
+
+void dfqi_shelf_fini(dfqi_shelf *s)
+{
+    for (int32_t i = 0; i < s->n; i++) dfqi_free(s->ctx, s->sets[i].list);
+    dfqi_free(s->ctx, s->sets);
+    s->sets = NULL;
+    s->n = s->room = 0;
+}
+
+static bool same(const dfqi_buffer *a, const dfqi_buffer *b)
+{
+    return a->kb == b->kb && a->psum_bits == b->psum_bits &&
+           memcmp(a->unit, b->unit, sizeof a->unit) == 0;
+}
+
+dfq_status dfqi_shelf_get(dfqi_shelf *s, const dfqi_buffer *buffer, const dfqi_tilings **out)
+{
+    for (int32_t i = s->n - 1; i >= 0; i--)
+        if (same(&s->sets[i].buffer, buffer)) {
+            *out = &s->sets[i];
+            return DFQ_OK;
+        }
+    if (s->n == s->room) {
+        int32_t room = s->room ? 2 * s->room : 8;
+        dfqi_tilings *more = dfqi_realloc(s->ctx, s->sets, (size_t)room * sizeof *more);
+        if (!more) return DFQ_E_NOMEM;
+        s->sets = more;
+        s->room = room;
+    }
+    builder b = {.shelf = s,
+                 .set.buffer = *buffer,
+                 .bits = {s->layer.bits[DFQI_W], s->layer.bits[DFQI_I], buffer->psum_bits}};
+    build(&b);
+    if (b.status != DFQ_OK) {
+        dfqi_free(s->ctx, b.set.list);
+        return b.status;
+    }
+    prune(&b.set);
+    s->sets[s->n] = b.set;
+    *out = &s->sets[s->n++];
+    return DFQ_OK;
+}

@@ -1,0 +1,111 @@
+/* What must hold for every layer: nothing moves less than it must, and more elements are not slower
+ * where dimensions divide. */
+#include "accel/search.h"
+
+#include "accel/cases.h"
+#include "base/rng.h"
+
+enum { LAYERS = 10000, PIECES = 10 };
+
+static int64_t pick(dfqi_rng *r, const int64_t *from, uint32_t n)
+{
+    return from[dfqi_rng_below(r, n)];
+}
+
+/* Convolutions, depthwise and grouped ones, products: dimensions that 4, 8 and 16 divide. */
+static dfqi_layer random_layer(dfqi_rng *r, bool divides)
+{
+    static const int64_t wide[] = {16, 32, 48, 64, 96, 128, 256}, side[] = {16, 32, 48, 64},
+                         taps[] = {1, 3, 5, 7}, bits[] = {2, 3, 4, 6, 8, 16};
+    int64_t odd = divides ? 0 : (int64_t)dfqi_rng_below(r, 16);
+    int64_t k = pick(r, taps, 4), p = pick(r, side, 4) - odd, c = pick(r, wide, 7) - odd;
+    int64_t m = pick(r, wide, 7) - odd;
+    dfqi_layer l = {.dim = {1, 1, c, m, p, p, k, k}, .stride = 1 + dfqi_rng_below(r, 2)};
+    switch (dfqi_rng_below(r, 4)) {
+    case 0:
+        l.dim[DFQI_DIM_G] = c;
+        l.dim[DFQI_DIM_C] = l.dim[DFQI_DIM_M] = 1;
+        break;
+    case 1:
+        l.dim[DFQI_DIM_G] = 1 + dfqi_rng_below(r, 4);
+        break;
+    case 2:
+        l.stride = l.dim[DFQI_DIM_Q] = l.dim[DFQI_DIM_R] = l.dim[DFQI_DIM_S] = 1;
+        break;
+    default:
+        break;
+    }
+    for (int v = 0; v < DFQI_OPERANDS; v++) l.bits[v] = (int32_t)pick(r, bits, 6);
+    return l;
+}
+
+static void cost_of(dfqi_notes *s, const dfqi_template *t, dfqi_cost *out)
+{
+    dfqi_mapping m;
+    dfqi_counts n;
+    ck_assert_int_eq(dfqi_search(s, "layer", t, DFQI_LEAST_EDP, out, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_mapping_check(s->shelf.ctx, &s->shelf.layer, &m), DFQ_OK);
+    dfqi_mapping_count(&s->shelf.layer, &m, &n);
+    double least = 0;
+    for (int v = 0; v < DFQI_OPERANDS; v++) {
+        double words = dfqi_layer_words(&s->shelf.layer, (dfqi_operand)v);
+        const dfqi_access *a = &n.at[0][v];
+        ck_assert_double_ge((v == DFQI_O ? a->updates : a->reads), words);
+        least += words * s->shelf.layer.bits[v];
+    }
+    ck_assert_double_ge(out->dram_bytes * 8, least);
+    ck_assert_double_le(n.elements, t->pe_x * t->pe_y);
+    ck_assert_double_ge(out->compute_cycles * t->pe_x * t->pe_y, n.macs);
+    ck_assert_double_ge(out->cycles, out->compute_cycles);
+}
+
+static dfqi_template random_template(dfqi_rng *r, dfq_context *ctx)
+{
+    static const int64_t rf[] = {1, 4, 8, 16, 32, 64}, kb[] = {16, 64, 108, 256};
+    dfqi_space s;
+    dfqi_template t;
+    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    s.glb_kb = (dfqi_values){1, {(double)pick(r, kb, 4)}};
+    s.rf_words = (dfqi_values){1, {(double)pick(r, rf, 6)}};
+    s.dataflow = (dfqi_values){1, {dfqi_rng_below(r, DFQI_FLOW_COUNT)}};
+    dfqi_space_config(&s, 0, &t);
+    return t;
+}
+
+START_TEST(test_random_layers)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_rng r = dfqi_rng_make(4, (uint64_t)_i);
+    static const int32_t side[] = {4, 8, 16, 32};
+    for (int i = 0; i < LAYERS / PIECES; i++) {
+        bool divides = i % 2 == 0;
+        dfqi_layer l = random_layer(&r, divides);
+        dfqi_template t = random_template(&r, ctx);
+        dfqi_notes s;
+        dfqi_cost small, wide, tall;
+        uint32_t x = dfqi_rng_below(&r, 3), y = dfqi_rng_below(&r, 3);
+        dfqi_notes_init(&s, ctx, &l);
+        t.pe_x = side[x];
+        t.pe_y = side[y];
+        cost_of(&s, &t, &small);
+        if (divides) {
+            t.pe_x = side[x + 1];
+            cost_of(&s, &t, &wide);
+            t.pe_x = side[x];
+            t.pe_y = side[y + 1];
+            cost_of(&s, &t, &tall);
+            ck_assert_double_le(wide.cycles, small.cycles);
+            ck_assert_double_le(tall.cycles, small.cycles);
+        }
+        dfqi_notes_fini(&s);
+    }
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_search_case(void)
+{
+    TCase *c = tcase_create("search");
+    tcase_add_loop_test(c, test_random_layers, 0, PIECES);
+    return c;
+}
