@@ -148,7 +148,7 @@ static void label_scale(FILE *f, const struct scale *c)
         html_number(f, "%.3g", c->log ? exp(v) : v);
         fputs("</text>", f);
     }
-    text_at(f, "end", WIDTH - 2, TOP + SIDE + 17);
+    text_at(f, "end", WIDTH - 2, TOP + SIDE + 36);
     fputs(c->log ? "loss, log scale</text>" : "loss</text>", f);
 }
 

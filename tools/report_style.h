@@ -57,7 +57,7 @@ static const char *const report_style[] = {
     ".weak b,.weak span{color:var(--weak)}\n",
     ".stack{display:grid;gap:16px}.stack>*{min-width:0}.heat{max-width:520px}"
     ".here{fill:none;stroke:#fff;stroke-width:2}.scroll+.sub{margin-top:12px}.sub b{color:var(--ink)}"
-    ".share li{grid-template-columns:minmax(90px,15em) 1fr 4.4em}.share b{white-space:nowrap}\n",
+    ".share li{grid-template-columns:minmax(90px,15em) 1fr 5.4em}.share b{white-space:nowrap}\n",
     ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}"
     "th{text-align:left;font-weight:500;color:var(--soft);white-space:nowrap}"
     "th,td{padding:5px 14px 5px 0;border-bottom:1px solid var(--hair);vertical-align:top}"

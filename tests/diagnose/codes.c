@@ -73,6 +73,39 @@ START_TEST(test_counts)
 }
 END_TEST
 
+/* Weights on a grid from the smallest to the largest of a row: with -3.2 and 11.8 among them the step
+ * is 1 and a weight of x has the code rint(x - 5), -3.2 and 11.8 the outermost. */
+START_TEST(test_ranged)
+{
+    enum { ROWS = 4 };
+    dfqt_pair p = dfqt_cnn_pair_new(1);
+    dfqi_crossings *c;
+    dfq_tensor *w = NULL;
+    int32_t last = p.student->net.n_params;
+    while (!w) /* the classifier's */
+        if (p.student->net.params[--last].tensor->rank == 2) w = p.student->net.params[last].tensor;
+    int64_t cols = w->dims[1];
+    ck_assert_int_eq(w->dims[0], ROWS);
+    for (int64_t i = 0; i < dfqi_tensor_count(w); i++) {
+        int64_t k = i % cols;
+        dfqi_tensor_f32(w)[i] = k == 0 ? -3.2f : k == 1 ? 11.8f : k == 2 ? 4.4f : 0.3f;
+    }
+    ck_assert_int_eq(dfqi_crossings_new(p.student, &c), DFQ_OK);
+    dfqi_tensor_f32(w)[2] = 4.6f;        /* crosses */
+    dfqi_tensor_f32(w)[cols + 2] = 3.6f; /* does not */
+    dfq_tensor *rows = measure(c);
+    const float *row = row_of(c, rows, p.student->net.params[last].name);
+    ck_assert(row[DFQI_CROSSED_NOW] == 1 && row[DFQI_CROSSED_EVER] == 1);
+    /* -3.2 is 0.7 below its border, 11.8 0.3 above; 4.4 twice, 4.6, 3.6: 0.1; 0.3: 0.2 */
+    double mean = (0.7 + 0.3 + 0.1 + (double)(cols - 3) * 0.2) / (double)cols;
+    ck_assert_msg(fabs((double)row[DFQI_CROSSED_DISTANCE] - mean) < 1e-5, "%g, expected %g",
+                  (double)row[DFQI_CROSSED_DISTANCE], mean);
+    dfqi_tensor_release(rows);
+    dfqi_crossings_release(c);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 /* A row that grows by a constant factor keeps its codes: the grid grows with it. */
 START_TEST(test_live_grid)
 {
@@ -147,6 +180,7 @@ TCase *dfqt_codes_case(void)
     TCase *t = tcase_create("codes");
     tcase_set_timeout(t, 60);
     tcase_add_loop_test(t, test_counts, 0, 2);
+    tcase_add_test(t, test_ranged);
     tcase_add_test(t, test_live_grid);
     tcase_add_loop_test(t, test_inundation, 0, 2);
     tcase_add_test(t, test_not_quantized);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/rng.h"
 #include "diagnose/cases.h"
 #include "quant/evaluate.h"
 #include "tune/cases.h"
@@ -182,6 +183,46 @@ START_TEST(test_cancel)
 }
 END_TEST
 
+/* A convolutional network: weights from the smallest to the largest of a row, ReLUs rounded; not
+ * before its ranges are known. */
+START_TEST(test_cnn)
+{
+    enum { N = 5, CLASSES = 4 };
+    dfqt_pair p = dfqt_cnn_pair_new(2);
+    dfqi_diagnose_options o = small();
+    dfqi_diagnosis *d = NULL;
+    dfqi_rng r = dfqi_rng_make(8, 8);
+    float t[N * CLASSES], s[N * CLASSES];
+    double ce = 0;
+    ck_assert_int_eq(dfqi_tensor_new(p.ctx, DFQI_F32, 4, (int64_t[]){N, 3, 8, 8}, &p.images),
+                     DFQ_OK);
+    dfqi_rng_fill_normal(&r, dfqi_tensor_f32(p.images), N * 3 * 8 * 8);
+    ck_assert_int_eq(dfqi_diagnosis_new(p.teacher, p.student, p.images, NULL, &o, &d),
+                     DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(p.ctx->error, "range"));
+    ck_assert_int_eq(dfqi_scheme_calibrate(&p.student->scheme, &p.teacher->net, &p.student->net,
+                                           dfqi_tensor_f32(p.images), N),
+                     DFQ_OK);
+    d = start(&p, NULL, &o);
+    ck_assert_msg(dfqi_diagnosis_run(d) == DFQ_OK, "%s", p.ctx->error);
+    ck_assert_int_eq(dfqi_model_logits(p.teacher, dfqi_tensor_f32(p.images), N, t), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_logits(p.student, dfqi_tensor_f32(p.images), N, s), DFQ_OK);
+    for (int i = 0; i < N; i++) {
+        int top = 0;
+        for (int c = 1; c < CLASSES; c++)
+            if (t[i * CLASSES + c] > t[i * CLASSES + top]) top = c;
+        ce += cross_entropy(s + i * CLASSES, CLASSES, top) / N;
+    }
+    const dfqi_survey *v = dfqi_diagnosis_survey(d);
+    ck_assert_msg(fabs(v->loss[DFQI_SLOPE_CE].loss - ce) < 1e-5 * ce, "%g, expected %g",
+                  v->loss[DFQI_SLOPE_CE].loss, ce);
+    ck_assert(isfinite(v->cosine) && v->loss[0].eigenvalue > 0);
+    ck_assert(v->surface[4] == (float)v->loss[0].loss);
+    dfqi_diagnosis_release(d);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 TCase *dfqt_diagnose_job_case(void)
 {
     TCase *t = tcase_create("job");
@@ -191,5 +232,6 @@ TCase *dfqt_diagnose_job_case(void)
     tcase_add_test(t, test_factors);
     tcase_add_test(t, test_threads);
     tcase_add_test(t, test_cancel);
+    tcase_add_test(t, test_cnn);
     return t;
 }

@@ -226,7 +226,7 @@ END_TEST
  * the Hessian predicts: variance 2 (|H|^2 - |diag H|^2). */
 START_TEST(test_trace)
 {
-    enum { PROBES = 3000 };
+    enum { PROBES = 1500 };
     toy t;
     dfqi_survey s;
     double h[BLOCK][BLOCK];

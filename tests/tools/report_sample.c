@@ -132,6 +132,54 @@ static void fill_sites(struct report_layer *layers, struct report_quantizer *q)
     layers[40].sqnr_db = NAN;
 }
 
+static struct report_diagnostics invent_diagnostics(const struct report_layer *layers)
+{
+    enum { SIDE = 21, STEPS_SEEN = 200 };
+    static float maps[2][SIDE * SIDE];
+    static struct report_surface surfaces[2] = {{"Divergence", maps[0], SIDE},
+                                                {"Cross-entropy", maps[1], SIDE}};
+    static struct report_weight weights[BLOCKS * SITES];
+    static double step[STEPS_SEEN], share[STEPS_SEEN], kappa[STEPS_SEEN];
+    static struct report_series series[2] = {{"a step, all weights", step, share, STEPS_SEEN},
+                                             {"geometric mean", step, kappa, STEPS_SEEN}};
+    static struct report_chart codes[2] = {{"Share of codes that change, %", "step", series, 1, 1},
+                                           {"Kappa", "step", series + 1, 1, 1}};
+    static struct report_loss losses[3] = {{"KL, T = 20", 0.0021, 0.113, 41.7, 3.2, 8.31, 1},
+                                           {"KL, T = 1", 0.052, 1.91, 603, 44, 112.4, 1},
+                                           {"cross-entropy", 0.348, 5.2, 1207, 131, 240.9, 0}};
+    static struct report_view views[1] = {
+        {"64 synthetic images", 64, 61, 64, 60, 1, -0.081, losses, 3}};
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        double x = i % SIDE / 10.0 - 1, y = i / SIDE / 10.0 - 1, d = x * x + y * y;
+        maps[0][i] = (float)(0.02 + 5 * d * d + 0.4 * d);
+        maps[1][i] = (float)(0.35 + 2 * d + 0.2 * x * y);
+    }
+    maps[1][SIDE - 1] = NAN;
+    for (int i = 0; i < STEPS_SEEN; i++) {
+        step[i] = i;
+        share[i] = i < 4 ? 0 : 0.1 * (0.8 + 0.4 * uniform());
+        kappa[i] = 2 + 120 * exp(-i / 60.0) * uniform();
+    }
+    for (int i = 0; i < BLOCKS * SITES; i++) {
+        const struct report_weight one = {
+            layers[i].name,     49152,
+            1 - 2 * uniform(),  1e-3 * uniform(),
+            0.2 * uniform(),    0.2 + 0.1 * uniform(),
+            1 + 50 * uniform(), {900 * uniform(), 900 * uniform() - 200}};
+        weights[i] = one;
+    }
+    const struct report_diagnostics d = {.views = views,
+                                         .n_views = 1,
+                                         .values = 5300000,
+                                         .surfaces = surfaces,
+                                         .n_surfaces = 2,
+                                         .codes = codes,
+                                         .n_codes = 2,
+                                         .weights = weights,
+                                         .n_weights = BLOCKS * SITES};
+    return d;
+}
+
 int main(int argc, char **argv)
 {
     static struct report_layer layers[BLOCKS * SITES];
@@ -162,6 +210,8 @@ int main(int argc, char **argv)
         }
         fill_curves(charts);
         fill_sites(layers, quantizers);
+        const struct report_diagnostics diagnostics = invent_diagnostics(layers);
+        r.diagnostics = &diagnostics;
         r.mode = "MimiQ, tuned";
         r.weight_bits = 4, r.activation_bits = 8;
         r.float_bytes = 4829204, r.quantized_bytes = 672104;
