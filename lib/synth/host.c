@@ -4,33 +4,22 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/memory.h"
-#include "base/rng.h"
-#include "graph/exec.h"
 #include "graph/ops.h"
-#include "nn/gdfq.h"
-#include "nn/optim.h"
+#include "nn/cnn.h"
+#include "synth/host_priv.h"
 
-enum { INIT = 1, NOISE, LABELS, PARAMS_MAX = 16, LATENT = 100, SMALL_SIDE = 64 };
+enum { INIT = 1, SMALL_SIDE = 64 };
 
-struct dfqi_host {
-    dfq_context *ctx; /* the model's, retained by it */
-    dfqi_model *model;
-    dfqi_host_options o;
-    dfqi_gdfq net;
-    dfqi_graph *g;
-    dfqi_exec *e;
-    dfqi_id z_id, labels_id, images, logits, total, parts;
-    dfqi_id params[PARAMS_MAX], grads[PARAMS_MAX];
-    dfqi_moments moments[PARAMS_MAX];
-    float *z, *labels; /* one block */
-    int64_t done;
-};
+/* -- options ----------------------------------------------------------------------------------- */
 
 void dfqi_host_defaults(dfqi_host_options *o)
 {
-    *o = (dfqi_host_options){.batch = 200,
+    *o = (dfqi_host_options){.kind = DFQI_HOST_GDFQ,
+                             .batch = 200,
+                             .mixed = 0.4f,
                              .bns_weight = 0.1f,
                              .rate = 1e-3f,
                              .beta1 = 0.5f,
@@ -38,12 +27,77 @@ void dfqi_host_defaults(dfqi_host_options *o)
                              .eps = 1e-8f};
 }
 
+float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps)
+{
+    float rate = o->rate;
+    for (int64_t i = 1; i < 4; i++)
+        if (step >= i * steps / 4) rate *= 0.1f;
+    return rate;
+}
+
 void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size)
 {
-    snprintf(text, size,
-             "batch %" PRId64 ", seed %" PRIu64 ", statistics %.9g, rate %.9g, Adam %.9g %.9g %.9g",
-             o->batch, o->seed, (double)o->bns_weight, (double)o->rate, (double)o->beta1,
-             (double)o->beta2, (double)o->eps);
+    int n = snprintf(text, size,
+                     "kind %d, batch %" PRId64 ", seed %" PRIu64
+                     ", statistics %.9g, rate %.9g, Adam %.9g %.9g %.9g",
+                     (int)o->kind, o->batch, o->seed, (double)o->bns_weight, (double)o->rate,
+                     (double)o->beta1, (double)o->beta2, (double)o->eps);
+    if (o->kind == DFQI_HOST_QIMERA && n > 0 && (size_t)n < size)
+        snprintf(text + n, size - (size_t)n, ", mixed %.9g of %" PRId64 ", reduced %" PRId64,
+                 (double)o->mixed, o->slots, o->reduced);
+}
+
+/* -- the network's generator ------------------------------------------------------------------- */
+
+/* For which networks AutoReCon's cells were found; others get those of the nearest. */
+static dfqi_arc_cells cells_for(const dfqi_arch *a)
+{
+    if (a->image <= SMALL_SIDE) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
+    if (a->family == DFQI_FAMILY_MOBILENET) return DFQI_ARC_MOBILENET;
+    return a->cnn.bottleneck ? DFQI_ARC_RESNET50 : DFQI_ARC_RESNET18;
+}
+
+/* 2 for CIFAR-10, 25 for CIFAR-100, 250 for ImageNet, but 100 with ResNet-50 (ait.md 3.7). */
+static int64_t slots_for(const dfqi_arch *a)
+{
+    int64_t slots = a->classes / (a->cnn.bottleneck ? 10 : 4);
+    return slots < 2 ? 2 : slots > 1000 ? 1000 : slots;
+}
+
+static dfqi_generator_arch arch_of(const dfqi_arch *a, const dfqi_host_options *o)
+{
+    dfqi_generator_arch g = {.kind = (dfqi_generator_kind)o->kind,
+                             .image = a->image,
+                             .classes = a->classes,
+                             .latent = DFQI_GENERATOR_LATENT,
+                             .conditional = a->image > SMALL_SIDE};
+    if (o->kind == DFQI_HOST_QIMERA) {
+        dfqi_cnn_head head;
+        dfqi_cnn_head_of(a, &head);
+        g.latent = head.in;
+        g.slots = o->slots > 0 ? o->slots : slots_for(a);
+        g.reduced = o->reduced;
+    }
+    if (o->kind == DFQI_HOST_ARC) {
+        g.conditional = 1;
+        g.cells = cells_for(a);
+    }
+    return g;
+}
+
+/* The runs of ait.md 3.7 that begin with the classifier's rows as embeddings: CIFAR-100, ResNet-50. */
+static void take_embedding(dfqi_host *h)
+{
+    const dfqi_arch *a = &h->model->net.arch;
+    char name[DFQI_NAME_MAX];
+    dfqi_cnn_head head;
+    if (h->o.kind != DFQI_HOST_QIMERA) return;
+    if (a->image <= SMALL_SIDE ? a->classes <= 10 : !a->cnn.bottleneck) return;
+    dfqi_cnn_head_of(a, &head);
+    snprintf(name, sizeof name, "%s.weight", head.name);
+    const dfq_tensor *from = dfqi_network_find(&h->model->net, name);
+    dfq_tensor *to = dfqi_generator_find(&h->net, "embed.weight");
+    memcpy(to->data, from->data, (size_t)dfqi_tensor_count(to) * sizeof(float));
 }
 
 /* -- graph ------------------------------------------------------------------------------------- */
@@ -63,7 +117,9 @@ static dfqi_id statistics_distance(dfqi_graph *g, const dfqi_norm_tap *taps, int
 static void build_losses(dfqi_host *h, const dfqi_taps *taps, int32_t norms)
 {
     dfqi_graph *g = h->g;
-    dfqi_id term[2] = {dfqi_cross_entropy(g, taps->logits, h->labels_id),
+    dfqi_id term[2] = {h->o.kind == DFQI_HOST_QIMERA
+                           ? dfqi_soft_cross_entropy(g, taps->logits, h->truth)
+                           : dfqi_cross_entropy(g, taps->logits, h->truth),
                        statistics_distance(g, taps->norms, norms)};
     h->total = dfqi_total(g, 2, term, (float[]){1.0f, h->o.bns_weight / (float)norms});
     h->parts = dfqi_graph_output(g, h->total, 1);
@@ -80,10 +136,12 @@ static dfq_status build(dfqi_host *h, dfqi_id *teacher, dfqi_norm_tap *norms)
     dfqi_taps taps = {.norms = norms};
     DFQI_TRY(dfqi_graph_new(h->ctx, h->o.batch, &h->g));
     dfqi_graph *g = h->g;
-    h->z_id = dfqi_graph_input(g, "noise", 1, 1, &h->net.arch.latent);
-    h->labels_id = dfqi_graph_input(g, "labels", 1, 0, NULL);
-    dfqi_gdfq_params(&h->net, g, h->params);
-    h->images = dfqi_gdfq_forward(&h->net, g, h->params, h->z_id, h->labels_id);
+    dfqi_generator_inputs_add(&h->net, g, &h->in);
+    h->truth = h->in.labels;
+    if (h->o.kind == DFQI_HOST_QIMERA)
+        h->truth = dfqi_graph_input(g, "targets", 1, 1, &net->arch.classes);
+    dfqi_generator_params(&h->net, g, h->params);
+    h->images = dfqi_generator_forward(&h->net, g, h->params, &h->in);
     dfqi_network_params(net, g, 1, teacher);
     dfqi_network_forward(net, g, teacher, h->images, &taps);
     build_losses(h, &taps, dfqi_arch_norms(&net->arch));
@@ -118,12 +176,35 @@ static dfq_status check(const dfqi_model *m, const dfqi_host_options *o)
     if (o->batch < 2 || o->batch > 4096)
         return dfqi_fail(m->ctx, DFQ_E_INVALID, "generator: batch is %lld, must be 2 to 4096",
                          (long long)o->batch);
+    if (!(o->mixed >= 0 && o->mixed <= 1) || o->slots < 0 || o->reduced < 0)
+        return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                         "generator: %g of the iterations mix %lld classes, reduced to %lld: must "
+                         "be 0 to 1, 0 or more and 0 or more",
+                         (double)o->mixed, (long long)o->slots, (long long)o->reduced);
+    if (o->kind > DFQI_HOST_ARC)
+        return dfqi_fail(m->ctx, DFQ_E_INVALID, "generator: kind is %d, must be 0 to %d",
+                         (int)o->kind, (int)DFQI_HOST_ARC);
     return DFQ_OK;
+}
+
+static dfq_status make_state(dfqi_host *h)
+{
+    dfqi_generator_arch arch = arch_of(&h->model->net.arch, &h->o);
+    DFQI_TRY(dfqi_generator_new(h->ctx, &arch, h->o.seed ^ (uint64_t)INIT << 60, &h->net));
+    take_embedding(h);
+    size_t n = (size_t)h->net.n_params;
+    h->params = dfqi_calloc(h->ctx, n, sizeof *h->params);
+    h->grads = dfqi_calloc(h->ctx, n, sizeof *h->grads);
+    h->moments = dfqi_calloc(h->ctx, n, sizeof *h->moments);
+    if (!h->params || !h->grads || !h->moments) return DFQ_E_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        DFQI_TRY(dfqi_moments_new(h->ctx, DFQI_ADAMW, dfqi_tensor_count(h->net.params[i].tensor),
+                                  &h->moments[i]));
+    return dfqi_host_draws_new(h);
 }
 
 dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_host **out)
 {
-    const dfqi_arch *a = &m->net.arch;
     DFQI_TRY(check(m, o));
     dfqi_host *h = dfqi_calloc(m->ctx, 1, sizeof *h);
     if (!h) return DFQ_E_NOMEM;
@@ -131,23 +212,10 @@ dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_h
     h->ctx = m->ctx;
     h->model = dfqi_model_retain(m);
     h->o = *o;
-    dfqi_gdfq_arch arch = {.image = a->image,
-                           .classes = a->classes,
-                           .latent = LATENT,
-                           .conditional = a->image > SMALL_SIDE};
-    DFQI_GOTO(dfqi_gdfq_new(h->ctx, &arch, o->seed ^ (uint64_t)INIT << 60, &h->net), fail);
-    for (int32_t i = 0; i < h->net.n_params; i++)
-        DFQI_GOTO(dfqi_moments_new(h->ctx, DFQI_ADAMW, dfqi_tensor_count(h->net.params[i].tensor),
-                                   &h->moments[i]),
-                  fail);
-    status = DFQ_E_NOMEM;
-    h->z = dfqi_calloc(h->ctx, (size_t)(o->batch * (LATENT + 1)), sizeof *h->z);
-    if (!h->z) goto fail;
-    h->labels = h->z + o->batch * LATENT;
+    DFQI_GOTO(make_state(h), fail);
     DFQI_GOTO(build_graph(h), fail);
     DFQI_GOTO(dfqi_exec_new(h->g, &h->e), fail);
-    dfqi_exec_bind(h->e, h->z_id, h->z);
-    dfqi_exec_bind(h->e, h->labels_id, h->labels);
+    dfqi_host_draws_bind(h);
     *out = h;
     return DFQ_OK;
 fail:
@@ -161,23 +229,18 @@ void dfqi_host_release(dfqi_host *h)
     dfqi_model *m = h->model;
     dfqi_exec_free(h->e);
     dfqi_graph_free(h->g);
-    for (int32_t i = 0; i < h->net.n_params; i++) dfqi_moments_fini(h->ctx, &h->moments[i]);
-    dfqi_gdfq_fini(&h->net);
-    dfqi_free(h->ctx, h->z);
+    for (int32_t i = 0; h->moments && i < h->net.n_params; i++)
+        dfqi_moments_fini(h->ctx, &h->moments[i]);
+    dfqi_free(h->ctx, h->params);
+    dfqi_free(h->ctx, h->grads);
+    dfqi_free(h->ctx, h->moments);
+    dfqi_generator_fini(&h->net);
+    dfqi_free(h->ctx, h->draws.block);
     dfqi_free(h->ctx, h);
     dfqi_model_release(m);
 }
 
 /* -- steps ------------------------------------------------------------------------------------- */
-
-static void draw(dfqi_host *h)
-{
-    uint32_t classes = (uint32_t)h->model->net.arch.classes;
-    dfqi_rng noise = dfqi_rng_make(h->o.seed, (uint64_t)NOISE << 60 | (uint64_t)h->done);
-    dfqi_rng labels = dfqi_rng_make(h->o.seed, (uint64_t)LABELS << 60 | (uint64_t)h->done);
-    dfqi_rng_fill_normal(&noise, h->z, (size_t)(h->o.batch * LATENT));
-    for (int64_t i = 0; i < h->o.batch; i++) h->labels[i] = (float)dfqi_rng_below(&labels, classes);
-}
 
 static void move(dfqi_host *h, float rate)
 {
@@ -189,9 +252,10 @@ static void move(dfqi_host *h, float rate)
                         dfqi_tensor_f32(h->net.params[i].tensor));
 }
 
-dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out)
+/* Draws and one pass; the generator stays as it is. */
+static dfq_status run(dfqi_host *h, int sample, int64_t index, dfqi_host_batch *out)
 {
-    draw(h);
+    dfqi_host_draw(h, sample, index);
     DFQI_TRY(dfqi_exec_run(h->e));
     float total = dfqi_exec_data(h->e, h->total)[0];
     const float *parts = dfqi_exec_data(h->e, h->parts);
@@ -200,14 +264,26 @@ dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out)
         return dfqi_fail(h->ctx, DFQ_E_NUMERIC,
                          "generator: the loss of iteration %lld is not finite; lower the rate (%g) "
                          "or check the weights of %s",
-                         (long long)h->done, (double)rate, h->model->net.arch.name);
-    move(h, rate);
-    h->done++;
+                         (long long)h->done, (double)h->o.rate, h->model->net.arch.name);
     *out = (dfqi_host_batch){.images = dfqi_exec_data(h->e, h->images),
                              .logits = dfqi_exec_data(h->e, h->logits),
-                             .labels = h->labels,
+                             .labels = h->draws.classes,
                              .losses = {total, parts[0], parts[1] / norms}};
+    if (h->o.kind == DFQI_HOST_QIMERA) out->targets = h->draws.targets;
     return DFQ_OK;
+}
+
+dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out)
+{
+    DFQI_TRY(run(h, 0, h->done, out));
+    move(h, rate);
+    h->done++;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_host_sample(dfqi_host *h, int64_t index, dfqi_host_batch *out)
+{
+    return run(h, 1, index, out);
 }
 
 dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs)
@@ -215,7 +291,8 @@ dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs)
     size_t run;
     int64_t moments = dfqi_moments_floats(DFQI_ADAMW) + 1;
     DFQI_TRY(dfqi_exec_estimate(h->g, &run));
-    *bytes = (double)run + (double)(moments * dfqi_gdfq_values(&h->net)) * (double)sizeof(float);
+    *bytes =
+        (double)run + (double)(moments * dfqi_generator_values(&h->net)) * (double)sizeof(float);
     *macs = dfqi_graph_macs(h->g);
     return DFQ_OK;
 }

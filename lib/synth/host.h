@@ -1,19 +1,32 @@
-/* A generator trained against a frozen CNN: the host of AIT (ait.md 3.1, 3.2). Every iteration draws
+/* A generator trained against a frozen CNN: the host of AIT (ait.md 3.1, 3.2, 3.7, 3.8). Every iteration draws
  * noise and classes, makes a batch of images, and moves the generator towards images that the CNN
  * takes for their class (cross-entropy) and whose statistics at every BatchNorm are those it saw in
  * training:
  *
  *   L = CE(f(x), y) + bns_weight mean over BatchNorms of |mean - running|^2 / C + |var - running|^2 / C
  *
- * All draws are keyed by (seed, iteration). One thread at a time. */
+ * In some iterations, by chance, every image of Qimera's generator is of a mixture of classes: y then
+ * has a weight for each class. All draws are keyed by (seed, iteration). One thread at a time. */
 #ifndef DFQI_SYNTH_HOST_H
 #define DFQI_SYNTH_HOST_H
 
+#include "nn/generator.h"
 #include "quant/model.h"
 
+typedef enum dfqi_host_kind {
+    DFQI_HOST_GDFQ = DFQI_GENERATOR_GDFQ,
+    DFQI_HOST_QIMERA = DFQI_GENERATOR_QIMERA,
+    DFQI_HOST_ARC = DFQI_GENERATOR_ARC
+} dfqi_host_kind;
+
 typedef struct dfqi_host_options {
+    dfqi_host_kind kind;
     int64_t batch;
     uint64_t seed;
+    float mixed;     /* QIMERA: share of iterations whose images are of mixtures */
+    int64_t slots;   /* QIMERA: classes of a mixture; 0: as published for the network */
+    int64_t reduced; /* QIMERA: width that features are brought down to; 0: as in the published
+                        runs, which do not */
     float bns_weight;
     float rate;              /* first learning rate, for whoever drives the steps */
     float beta1, beta2, eps; /* Adam */
@@ -23,15 +36,18 @@ enum { DFQI_HOST_TOTAL, DFQI_HOST_CLASS, DFQI_HOST_BNS, DFQI_HOST_LOSSES };
 
 /* What an iteration made; valid until the next one. */
 typedef struct dfqi_host_batch {
-    const float *images; /* [B,3,S,S], before the generator moved */
-    const float *logits; /* [B,classes] of the CNN */
-    const float *labels; /* [B] */
+    const float *images;  /* [B,3,S,S], before the generator moved */
+    const float *logits;  /* [B,classes] of the CNN */
+    const float *labels;  /* [B]; of a mixture its largest class */
+    const float *targets; /* [B,classes], a weight for each class; NULL but of QIMERA */
     float losses[DFQI_HOST_LOSSES];
 } dfqi_host_batch;
 
 typedef struct dfqi_host dfqi_host;
 
 void dfqi_host_defaults(dfqi_host_options *o);
+/* The learning rate of step 0 .. steps - 1: a tenth after each quarter (ait.md 3.1). */
+float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps);
 /* The options as text, for checkpoints to compare. */
 void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size);
 /* The CNN is retained. */
@@ -41,6 +57,9 @@ void dfqi_host_release(dfqi_host *h); /* NULL ok */
 /* One iteration; rate 0 leaves the generator as it is. DFQ_E_NUMERIC if a loss is not finite: the
  * generator is then as it was before. */
 dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out);
+/* Batch `index` of the generator as it is, which stays so; the draws are not those of any step.
+ * DFQ_E_NUMERIC as above. */
+dfq_status dfqi_host_sample(dfqi_host *h, int64_t index, dfqi_host_batch *out);
 int64_t dfqi_host_done(const dfqi_host *h);
 
 /* The state, for checkpoints: array i = 0 .. dfqi_host_arrays - 1 is to be stored and put back in place;

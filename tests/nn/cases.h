@@ -4,7 +4,7 @@
 
 #include <check.h>
 
-TCase *dfqt_gdfq_case(void);
+TCase *dfqt_generator_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_golden_cnn_case(void);
 TCase *dfqt_inundation_case(void);

@@ -8,7 +8,7 @@ int main(void)
     suite_add_tcase(s, dfqt_network_case());
     suite_add_tcase(s, dfqt_optim_case());
     suite_add_tcase(s, dfqt_inundation_case());
-    suite_add_tcase(s, dfqt_gdfq_case());
+    suite_add_tcase(s, dfqt_generator_case());
     suite_add_tcase(s, dfqt_load_case());
     suite_add_tcase(s, dfqt_load_cnn_case());
     suite_add_tcase(s, dfqt_golden_case());

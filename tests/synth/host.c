@@ -44,6 +44,7 @@ START_TEST(test_learns)
 {
     dfq_context *ctx = dfqt_context(2);
     dfqi_host_options o = options();
+    o.kind = (dfqi_host_kind)_i;
     dfqi_host_batch b;
     dfqi_model *m;
     dfqi_host *h;
@@ -67,28 +68,126 @@ START_TEST(test_learns)
 }
 END_TEST
 
-static void five_steps(int32_t threads, float images[BATCH * PIXELS])
+/* A job of `kind`: `before` steps, then another host goes on from its arrays, `steps` steps in all. */
+static void make(dfqi_host_kind kind, int32_t threads, int before, int steps,
+                 float images[BATCH * PIXELS])
 {
     dfq_context *ctx = dfqt_context(threads);
     dfqi_host_options o = options();
     dfqi_host_batch b;
     dfqi_model *m;
-    dfqi_host *h;
+    dfqi_host *h, *next;
+    o.kind = kind;
     ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
-    ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
-    for (int i = 0; i < 5; i++) ck_assert_int_eq(dfqi_host_step(h, 1e-3f, &b), DFQ_OK);
-    memcpy(images, b.images, BATCH * PIXELS * sizeof *images);
+    ck_assert_msg(dfqi_host_new(m, &o, &h) == DFQ_OK, "%s", ctx->error);
+    for (int i = 0; i < before; i++) ck_assert_int_eq(dfqi_host_step(h, 1e-3f, &b), DFQ_OK);
+    ck_assert_int_eq(dfqi_host_new(m, &o, &next), DFQ_OK);
+    for (int32_t i = 0; i < dfqi_host_arrays(h); i++) {
+        dfqi_host_array from = dfqi_host_array_at(h, i), to = dfqi_host_array_at(next, i);
+        ck_assert_str_eq(from.name, to.name);
+        memcpy(to.data, from.data, (size_t)from.count * sizeof(float));
+    }
+    dfqi_host_resume(next, dfqi_host_done(h));
     dfqi_host_release(h);
+    for (int i = before; i < steps; i++) ck_assert_int_eq(dfqi_host_step(next, 1e-3f, &b), DFQ_OK);
+    ck_assert_int_eq(dfqi_host_done(next), steps);
+    memcpy(images, b.images, BATCH * PIXELS * sizeof *images);
+    dfqi_host_release(next);
     dfqi_model_release(m);
     dfq_context_release(ctx);
 }
 
-START_TEST(test_threads_do_not_matter)
+START_TEST(test_threads_and_stops_do_not_matter)
 {
-    static float one[BATCH * PIXELS], two[BATCH * PIXELS];
-    five_steps(1, one);
-    five_steps(2, two);
+    static float one[BATCH * PIXELS], two[BATCH * PIXELS], stopped[BATCH * PIXELS];
+    make((dfqi_host_kind)_i, 1, 0, 5, one);
+    make((dfqi_host_kind)_i, 2, 0, 5, two);
+    make((dfqi_host_kind)_i, 1, 3, 5, stopped);
     ck_assert_mem_eq(one, two, sizeof one);
+    ck_assert_mem_eq(one, stopped, sizeof one);
+}
+END_TEST
+
+/* Samples leave the generator and the draws of its steps alone. */
+START_TEST(test_samples)
+{
+    static float first[BATCH * PIXELS], want[BATCH * PIXELS];
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_host_options o = options();
+    dfqi_host_batch b;
+    dfqi_model *m;
+    dfqi_host *h;
+    o.kind = (dfqi_host_kind)_i;
+    make(o.kind, 1, 0, 3, want);
+    ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(dfqi_host_sample(h, 0, &b), DFQ_OK);
+        memcpy(first, b.images, sizeof first);
+        ck_assert_int_eq(dfqi_host_sample(h, 1, &b), DFQ_OK);
+        ck_assert_mem_ne(first, b.images, sizeof first);
+        ck_assert_int_eq(dfqi_host_sample(h, 0, &b), DFQ_OK);
+        ck_assert_mem_eq(first, b.images, sizeof first);
+        ck_assert_int_eq(dfqi_host_step(h, 1e-3f, &b), DFQ_OK);
+        ck_assert_mem_ne(first, b.images, sizeof first);
+    }
+    ck_assert_mem_eq(want, b.images, sizeof want);
+    dfqi_host_release(h);
+    dfqi_model_release(m);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* 40 % of Qimera's iterations have images of several classes; their weights are those of the loss. */
+START_TEST(test_mixtures)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_host_options o = options();
+    dfqi_host_batch b;
+    dfqi_model *m;
+    dfqi_host *h;
+    int mixed = 0;
+    o.kind = DFQI_HOST_QIMERA;
+    o.slots = 3;
+    ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
+    for (int i = 0; i < 60; i++) {
+        int soft = 0;
+        double loss = 0;
+        ck_assert_int_eq(dfqi_host_sample(h, i, &b), DFQ_OK);
+        for (int k = 0; k < BATCH; k++) {
+            const float *y = b.targets + CLASSES * k, *z = b.logits + CLASSES * k;
+            double sum = 0, exps = 0;
+            for (int c = 0; c < CLASSES; c++) {
+                sum += (double)y[c];
+                exps += exp((double)z[c]);
+                soft += y[c] > 0 && y[c] < 0.999f;
+                ck_assert_float_le(y[c], y[(int)b.labels[k]]);
+            }
+            for (int c = 0; c < CLASSES; c++)
+                loss += (double)y[c] * (log(exps) - (double)z[c]) / BATCH;
+            ck_assert_double_eq_tol(sum, 1, 1e-5);
+        }
+        ck_assert_double_eq_tol(loss, (double)b.losses[DFQI_HOST_CLASS], 1e-4 * fabs(loss));
+        mixed += soft > 0;
+    }
+    ck_assert(mixed > 12 && mixed < 36);
+    dfqi_host_release(h);
+    dfqi_model_release(m);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_rate)
+{
+    static const struct {
+        int64_t step;
+        float rate;
+    } rows[] = {{0, 1e-3f}, {99, 1e-3f}, {100, 1e-4f}, {200, 1e-5f}, {300, 1e-6f}, {399, 1e-6f}};
+    dfqi_host_options o = options();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_float_eq_tol(dfqi_host_rate(&o, rows[i].step, 400), rows[i].rate,
+                               1e-6f * rows[i].rate);
 }
 END_TEST
 
@@ -105,6 +204,15 @@ START_TEST(test_refused)
     o.batch = 1;
     ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
     o.batch = 5000;
+    ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
+    o = options();
+    o.kind = (dfqi_host_kind)3;
+    ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
+    o.kind = DFQI_HOST_QIMERA;
+    o.mixed = NAN;
+    ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
+    o = options();
+    o.slots = -1;
     ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
     ck_assert_ptr_null(h);
     dfqi_model_release(cnn);
@@ -137,7 +245,7 @@ static dfq_status life(dfq_context *ctx, void *user)
     dfqi_host_batch b;
     dfqi_model *m;
     dfqi_host *h = NULL;
-    (void)user;
+    o.kind = *(const dfqi_host_kind *)user;
     o.batch = 2;
     DFQI_TRY(random_cnn(ctx, &m));
     dfq_status status = dfqi_host_new(m, &o, &h);
@@ -149,7 +257,8 @@ static dfq_status life(dfq_context *ctx, void *user)
 
 START_TEST(test_no_memory)
 {
-    fail_alloc_sweep(life, NULL, 1);
+    dfqi_host_kind kind = (dfqi_host_kind)_i;
+    fail_alloc_sweep(life, &kind, 1);
 }
 END_TEST
 
@@ -157,10 +266,13 @@ TCase *dfqt_host_case(void)
 {
     TCase *t = tcase_create("host");
     tcase_set_timeout(t, 120);
-    tcase_add_test(t, test_learns);
-    tcase_add_test(t, test_threads_do_not_matter);
+    tcase_add_loop_test(t, test_learns, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
+    tcase_add_loop_test(t, test_threads_and_stops_do_not_matter, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
+    tcase_add_loop_test(t, test_samples, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
+    tcase_add_test(t, test_mixtures);
+    tcase_add_test(t, test_rate);
     tcase_add_test(t, test_refused);
     tcase_add_test(t, test_not_finite);
-    tcase_add_test(t, test_no_memory);
+    tcase_add_loop_test(t, test_no_memory, DFQI_HOST_GDFQ, DFQI_HOST_QIMERA + 1);
     return t;
 }

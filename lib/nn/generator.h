@@ -1,0 +1,81 @@
+/* Generators of images for zero-shot quantization (ait.md 3.3, 3.7, 3.8): noise and classes in, a
+ * batch of normalised images out. BatchNorms use the statistics of the batch.
+ *
+ *   GDFQ    Xu et al., ECCV 2020. Small images: the class scales the noise by a learned embedding.
+ *           Large ones: it chooses scale and shift of every BatchNorm.
+ *   QIMERA  Choi et al., NeurIPS 2021. Noise around the class's embedding; an image may be of a
+ *           mixture of `slots` classes. The rest is GDFQ's.
+ *   ARC     Zhu et al., IJCAI 2021: the cells that AutoReCon's search found. */
+#ifndef DFQI_NN_GENERATOR_H
+#define DFQI_NN_GENERATOR_H
+
+#include "nn/network.h"
+
+typedef enum dfqi_generator_kind {
+    DFQI_GENERATOR_GDFQ,
+    DFQI_GENERATOR_QIMERA,
+    DFQI_GENERATOR_ARC
+} dfqi_generator_kind;
+
+/* The published width of the latent (QIMERA: that of the network's features); inputs of noise. */
+enum { DFQI_GENERATOR_LATENT = 100, DFQI_GENERATOR_NOISES = 3 };
+
+/* For which network AutoReCon's search found a generator. */
+typedef enum dfqi_arc_cells {
+    DFQI_ARC_CIFAR10,
+    DFQI_ARC_CIFAR100,
+    DFQI_ARC_RESNET18,
+    DFQI_ARC_RESNET50,
+    DFQI_ARC_MOBILENET,
+    DFQI_ARC_CELLS
+} dfqi_arc_cells;
+
+typedef struct dfqi_generator_arch {
+    dfqi_generator_kind kind;
+    int64_t image; /* side, a multiple of 4; of ARC 8 */
+    int64_t classes;
+    int64_t latent;       /* noise values of an image */
+    int32_t conditional;  /* GDFQ and QIMERA: the form for large images */
+    int64_t slots;        /* QIMERA: classes of a mixture */
+    int64_t reduced;      /* QIMERA: a linear layer brings the latent down to so many; 0: none */
+    dfqi_arc_cells cells; /* ARC */
+} dfqi_generator_arch;
+
+typedef struct dfqi_generator {
+    dfq_context *ctx;
+    dfqi_generator_arch arch;
+    int32_t n_params;
+    dfqi_param *params;
+} dfqi_generator;
+
+/* What a pass is fed. QIMERA: noise is [B,slots,latent], labels [B,slots], and each image has weights
+ * [B,slots] of its slots:
+ *   a mixture a[slots]   mix = a, own = 0, norm_mix = a / slots (the published mean over slots)
+ *   the class of slot 0  mix = 0, own = norm_mix = 1 0 0 ... */
+typedef struct dfqi_generator_inputs {
+    dfqi_id noise[DFQI_GENERATOR_NOISES]; /* ~ N(0,1): [B,latent]; ARC [B,33], [B,33], [B,34] */
+    dfqi_id labels;                       /* [B], class numbers as floats */
+    dfqi_id mix, own;                     /* QIMERA, else DFQI_NONE */
+    dfqi_id norm_mix;                     /* QIMERA's form for large images, else DFQI_NONE */
+} dfqi_generator_inputs;
+
+/* Random weights as torch's defaults, each parameter from a stream of its own. */
+dfq_status dfqi_generator_new(dfq_context *ctx, const dfqi_generator_arch *arch, uint64_t seed,
+                              dfqi_generator *out);
+void dfqi_generator_fini(dfqi_generator *net);                                /* all zero ok */
+dfq_tensor *dfqi_generator_find(const dfqi_generator *net, const char *name); /* NULL: none */
+/* Values of all parameters; of an architecture without making them. */
+int64_t dfqi_generator_values(const dfqi_generator *net);
+dfq_status dfqi_generator_count(dfq_context *ctx, const dfqi_generator_arch *arch, int64_t *out);
+
+/* Noise values of one image in input i; 0: there is no such input. */
+int64_t dfqi_generator_noise(const dfqi_generator_arch *a, int32_t i);
+/* Adds the inputs to `g`, and the parameters, trainable: ids[n_params]. */
+void dfqi_generator_inputs_add(const dfqi_generator *net, dfqi_graph *g,
+                               dfqi_generator_inputs *out);
+void dfqi_generator_params(const dfqi_generator *net, dfqi_graph *g, dfqi_id *ids);
+/* [B,3,S,S]. */
+dfqi_id dfqi_generator_forward(const dfqi_generator *net, dfqi_graph *g, const dfqi_id *params,
+                               const dfqi_generator_inputs *in);
+
+#endif
