@@ -100,7 +100,7 @@ static int prepare(struct quantize *q)
 static void say_plan(struct quantize *q, double synth_bytes, double base)
 {
     const struct options *o = &q->full;
-    char t[5][TEXT_SHORT], bytes[TEXT_SHORT];
+    char t[6][TEXT_SHORT], bytes[TEXT_SHORT];
     double *sec = q->plan.seconds;
     if (base + synth_bytes > q->plan.bytes) q->plan.bytes = base + synth_bytes;
     if (session_peak() > q->plan.bytes) q->plan.bytes = session_peak();
@@ -113,12 +113,14 @@ static void say_plan(struct quantize *q, double synth_bytes, double base)
                           : option_kind_name(o->kind),
                 (long long)(o->no_tune ? 0 : o->steps));
     session_say(q->s,
-                "%s %s (synthesis %s, calibration %s, tuning %s, evaluation %s) and %s of memory "
-                "with %d threads",
+                "%s %s (synthesis %s, calibration %s, tuning %s, evaluation %s%s%s) and %s of "
+                "memory with %d threads",
                 q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), t[0]),
                 text_seconds(sec[PLAN_SYNTH], t[1]), text_seconds(sec[PLAN_CALIBRATE], t[2]),
                 text_seconds(sec[PLAN_TUNE], t[3]),
                 text_seconds(sec[PLAN_FLOAT] + sec[PLAN_LOW], t[4]),
+                o->diagnose > 0 ? ", diagnosis " : "",
+                o->diagnose > 0 ? text_seconds(sec[PLAN_DIAGNOSE], t[5]) : "",
                 text_bytes(q->plan.bytes, bytes), (int)dfq_context_get_threads(q->s->ctx));
 }
 

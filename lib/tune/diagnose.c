@@ -234,11 +234,8 @@ static void dequantize(dfqi_diagnosis *d)
         float step, zero;
         for (int64_t r = 0; r < w->rows; r++)
             dfqi_coded_row(k, w, r, dfqi_tensor_f32(to) + r * w->cols, &step, &zero);
-        d->weights[i] = (dfqi_free_weight){.name = w->name,
-                                           .tensor = to,
-                                           .rows = w->rows,
-                                           .count = w->rows * w->cols,
-                                           .at = w->at};
+        d->weights[i] = (dfqi_free_weight){
+            .tensor = to, .rows = w->rows, .count = w->rows * w->cols, .at = w->at};
     }
 }
 

@@ -20,7 +20,6 @@ enum { DFQI_SLOPE_ALL = (1 << DFQI_SLOPES) - 1 };
 
 /* A weight that moves: `tensor` is what the graph reads. */
 typedef struct dfqi_free_weight {
-    const char *name;
     dfq_tensor *tensor;
     int64_t rows, count;
     int64_t at; /* where it lies among all of them */

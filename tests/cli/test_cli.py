@@ -182,7 +182,7 @@ class Results(Part):
         r = self.works(*args, "-o", "q", "--data", "pictures", "--report", "r.html", "--json",
                        "--diagnose", "6")
         assert self.read("q") == self.read("plain")  # it only looks
-        assert "tune 100 %" in r.err and "diagnose 100 %" in r.err
+        assert "tune 100 %" in r.err and "diagnose 100 %" in r.err and ", diagnosis " in r.err
         d = json.loads(r.out)["diagnosis"]
         assert [(v["of"], v["n"]) for v in d["views"]] == [("synthetic", 6), ("real", 6)]
         for v in d["views"]:
