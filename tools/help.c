@@ -11,6 +11,7 @@ static const char *const purpose[VERB_COUNT] = {
     [VERB_SYNTH] = "make images from a model alone",
     [VERB_QUANTIZE] = "quantize a model without data",
     [VERB_BENCH] = "measure speed: forward pass, synthesis, tuning",
+    [VERB_COST] = "tell latency and energy on an accelerator",
     [VERB_VERSION] = "tell version and kernels"};
 
 static const char *const usage[VERB_COUNT] = {
@@ -19,6 +20,7 @@ static const char *const usage[VERB_COUNT] = {
     [VERB_SYNTH] = "MODEL.safetensors -o DIR",
     [VERB_QUANTIZE] = "MODEL.safetensors --bits wXaY -o OUT.safetensors",
     [VERB_BENCH] = "MODEL.safetensors",
+    [VERB_COST] = "MODEL.safetensors --accel FILE",
     [VERB_VERSION] = ""};
 
 static const char *const example[VERB_COUNT] = {
@@ -28,6 +30,7 @@ static const char *const example[VERB_COUNT] = {
     [VERB_QUANTIZE] =
         "dfq quantize vit.safetensors --bits w4a4 -o vit4.safetensors --report vit.html",
     [VERB_BENCH] = "dfq bench vit.safetensors --batch 16 --threads 2",
+    [VERB_COST] = "dfq cost vit-w4a4.safetensors --accel eyeriss-16x16",
     [VERB_VERSION] = "dfq version --json"};
 
 static void exit_codes(FILE *f)
@@ -99,6 +102,15 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     }
 }
 
+static void put_presets(FILE *f)
+{
+    const char *name;
+    fputs("Presets:", f);
+    for (int32_t i = 0; (name = dfq_accelerator_preset_name(i)) != NULL; i++)
+        fprintf(f, "%s %s", i ? "," : "", name);
+    fputc('\n', f);
+}
+
 void help_verb(FILE *f, enum verb verb)
 {
     fprintf(f, "dfq %s: %s\n\nUsage: dfq %s %s [options]\n\n", verb_names[verb], purpose[verb],
@@ -115,6 +127,7 @@ void help_verb(FILE *f, enum verb verb)
         fputc('\n', f);
     }
     fprintf(f, "\nExample: %s\n", example[verb]);
+    if (verb == VERB_COST) put_presets(f);
     if (verb == VERB_SYNTH || verb == VERB_QUANTIZE)
         fputs("Ctrl-C stops; the same command with --resume goes on, to the same bits.\n", f);
     exit_codes(f);

@@ -5,7 +5,8 @@ int main(int argc, char **argv)
 {
     static int (*const run[VERB_COUNT])(struct session *) = {
         [VERB_INFO] = cmd_info,         [VERB_EVAL] = cmd_eval,   [VERB_SYNTH] = cmd_synth,
-        [VERB_QUANTIZE] = cmd_quantize, [VERB_BENCH] = cmd_bench, [VERB_VERSION] = cmd_version};
+        [VERB_QUANTIZE] = cmd_quantize, [VERB_BENCH] = cmd_bench, [VERB_COST] = cmd_cost,
+        [VERB_VERSION] = cmd_version};
     struct options o;
     struct session s;
     int code = options_parse(argc, argv, &o);

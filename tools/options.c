@@ -13,8 +13,8 @@
 
 #include "session.h"
 
-const char *const verb_names[VERB_COUNT] = {"info",     "eval",  "synth",
-                                            "quantize", "bench", "version"};
+const char *const verb_names[VERB_COUNT] = {"info",  "eval", "synth",  "quantize",
+                                            "bench", "cost", "version"};
 
 enum {
     INFO = 1 << VERB_INFO,
@@ -22,14 +22,16 @@ enum {
     SYNTH = 1 << VERB_SYNTH,
     QUANTIZE = 1 << VERB_QUANTIZE,
     BENCH = 1 << VERB_BENCH,
+    COST = 1 << VERB_COST,
     VERSION = 1 << VERB_VERSION,
     JOBS = SYNTH | QUANTIZE,
-    MODELS = INFO | EVAL | JOBS | BENCH
+    MODELS = INFO | EVAL | JOBS | BENCH | COST
 };
 
 const struct option_row option_table[OPT_COUNT] = {
     [OPT_OUT] = {'o', "output", "OUT", JOBS, "what to write; nothing is replaced without --force"},
-    [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH, "bits of weights and activations, 2..8"},
+    [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH | COST,
+                  "bits of weights and activations, 2..8"},
     [OPT_MODE] = {0, "mode", "WORD", QUANTIZE | BENCH, "quantizers: improved, or parity (MimiQ)"},
     [OPT_KIND] = {0, "kind", "WORD", JOBS, "images: attention, prior, noise or pse"},
     [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
@@ -46,6 +48,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE, "write a report, one HTML file"},
     [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
                       "look at gradients, curvature, codes on N images"},
+    [OPT_ACCEL] = {'a', "accel", "FILE", COST, "accelerator: a JSON file, or a preset's name"},
+    [OPT_MAPPING] = {0, "mapping", "TEXT", COST, "cost \"LAYER: LOOPS\" beside what was found"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},
     [OPT_THREADS] = {'t', "threads", "N", MODELS, "1..256; the result does not depend on it"},
     [OPT_RESUME] = {0, "resume", NULL, JOBS, "go on where an interrupted run left off"},
@@ -167,6 +171,8 @@ static const struct place {
              {OPT_REAL, offsetof(struct options, real)},
              {OPT_DATA, offsetof(struct options, data)},
              {OPT_REPORT, offsetof(struct options, report)},
+             {OPT_ACCEL, offsetof(struct options, accel)},
+             {OPT_MAPPING, offsetof(struct options, mapping)},
              {OPT_ARCH, offsetof(struct options, arch)},
              {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
   switches[] = {{OPT_NO_TUNE, offsetof(struct options, no_tune)},
@@ -267,6 +273,9 @@ static int check_line(struct options *o, char *const *rest, int n)
         return wrong(o,
                      "--data is missing: a folder with labels.csv, a folder of class folders, or "
                      "a CIFAR-10 file");
+    if (o->verb == VERB_COST && !o->accel)
+        return wrong(o, "--accel is missing: a JSON file, or a preset: %s",
+                     dfq_accelerator_preset_name(0));
     if (o->synth && o->real) return wrong(o, "--synth and --real exclude each other; give one");
     if (o->no_tune &&
         (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) || option_given(o, OPT_GAMMA)))

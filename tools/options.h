@@ -6,7 +6,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum verb { VERB_INFO, VERB_EVAL, VERB_SYNTH, VERB_QUANTIZE, VERB_BENCH, VERB_VERSION, VERB_COUNT };
+enum verb {
+    VERB_INFO,
+    VERB_EVAL,
+    VERB_SYNTH,
+    VERB_QUANTIZE,
+    VERB_BENCH,
+    VERB_COST,
+    VERB_VERSION,
+    VERB_COUNT
+};
 
 enum option_id {
     OPT_OUT,
@@ -26,6 +35,8 @@ enum option_id {
     OPT_DATA,
     OPT_REPORT,
     OPT_DIAGNOSE,
+    OPT_ACCEL,
+    OPT_MAPPING,
     OPT_ARCH,
     OPT_THREADS,
     OPT_RESUME,
@@ -45,7 +56,7 @@ struct options {
     enum verb verb;
     uint32_t given; /* bit of each option_id on the command line */
     const char *input;
-    const char *out, *arch, *synth, *real, *data, *report, *resume_at;
+    const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
     int32_t weight_bits, act_bits; /* 2..8 */
     int32_t mode, kind;            /* DFQ_MODE_*, DFQ_GENERATOR_* */
     int64_t images, iters, steps, batch;

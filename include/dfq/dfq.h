@@ -3,6 +3,7 @@
 #ifndef DFQ_DFQ_H
 #define DFQ_DFQ_H
 
+#include <dfq/accelerator.h>
 #include <dfq/context.h>
 #include <dfq/dataset.h>
 #include <dfq/diagnostics.h>

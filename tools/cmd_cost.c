@@ -1,0 +1,211 @@
+/* dfq cost: latency, energy and area of a network on an accelerator. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "json.h"
+#include "model.h"
+
+/* Everything to print. */
+struct result {
+    dfq_accelerator *accel;
+    dfq_graph *graph;
+    dfq_cost *cost;
+    int64_t config;
+    dfq_accelerator_config hw;
+    dfq_cost_info total, own;
+    int has_own; /* a mapping was given */
+};
+
+static const char *const flows[] = {"ws", "os", "rs"};
+static const char *const types[] = {"fixed", "fusion", "serial"};
+
+/* -- finding ----------------------------------------------------------------------------------- */
+
+/* Of several accelerators the one with the least product of energy and latency. */
+static dfq_status find_best(struct result *r, const dfq_cost_options *o)
+{
+    int64_t n = dfq_accelerator_get_count(r->accel);
+    double *v = malloc((size_t)n * 3 * sizeof *v), least = 0;
+    if (!v) return DFQ_E_NOMEM;
+    dfq_status status = dfq_accelerator_tabulate(r->accel, r->graph, o, n, v, v + n, v + 2 * n);
+    for (int64_t i = 0; i < n && status == DFQ_OK; i++) {
+        if (i > 0 && !(v[i] * v[n + i] < least)) continue;
+        least = v[i] * v[n + i];
+        r->config = i;
+    }
+    free(v);
+    return status;
+}
+
+/* "LAYER: LOOPS" */
+static int try_mapping(struct session *s, struct result *r)
+{
+    const char *text = s->o->mapping, *colon = text ? strchr(text, ':') : NULL;
+    if (!text) return CODE_DONE;
+    if (!colon)
+        return session_error(s, CODE_USAGE,
+                             "--mapping is \"%s\", must look like \"LAYER: DRAM M3 | "
+                             "GLB C2 | SPACE P13 | RF Q13\"",
+                             text);
+    for (int32_t i = 0; i < dfq_cost_get_count(r->cost); i++) {
+        dfq_cost_info layer = {.struct_size = sizeof layer};
+        dfq_status status = dfq_cost_get_layer(r->cost, i, &layer);
+        if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+        size_t n = (size_t)(colon - text);
+        if (strlen(layer.name) != n || strncmp(layer.name, text, n) != 0) continue;
+        r->own.struct_size = sizeof r->own;
+        status = dfq_cost_try(r->cost, i, colon + 1, &r->own);
+        r->has_own = 1;
+        return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+    }
+    return session_error(s, CODE_USAGE, "--mapping: there is no layer %.*s; --json names them all",
+                         (int)(colon - text), text);
+}
+
+static int find(struct session *s, struct result *r)
+{
+    dfq_cost_options o;
+    dfq_cost_options_init(&o, sizeof o);
+    if (option_given(s->o, OPT_BITS)) {
+        o.weight_bits = s->o->weight_bits;
+        o.act_bits = s->o->act_bits;
+    }
+    dfq_status status = dfq_accelerator_load(s->ctx, s->o->accel, &r->accel);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
+    if (dfq_accelerator_get_count(r->accel) > 1) status = find_best(r, &o);
+    o.config = r->config;
+    r->hw.struct_size = sizeof r->hw;
+    r->total.struct_size = sizeof r->total;
+    if (status == DFQ_OK) status = dfq_accelerator_get_config(r->accel, r->config, &r->hw);
+    if (status == DFQ_OK) status = dfq_cost_create(r->accel, r->graph, &o, &r->cost);
+    if (status == DFQ_OK) status = dfq_cost_get_total(r->cost, &r->total);
+    return status == DFQ_OK ? try_mapping(s, r) : session_fail(s, status, PHASE_WORK);
+}
+
+/* -- printing ---------------------------------------------------------------------------------- */
+
+static void json_cost(struct json *j, const char *member, const dfq_cost_info *c)
+{
+    json_open(j, member, '{');
+    json_text(j, "name", c->name);
+    if (c->kind != DFQ_LAYER_TOTAL) {
+        json_text(j, "kind", c->kind == DFQ_LAYER_PRODUCT ? "product" : "rows");
+        json_open(j, "gncmpqrs", '[');
+        for (int d = 0; d < 8; d++) json_int(j, NULL, c->dims[d]);
+        json_close(j, ']');
+        json_int(j, "stride", c->stride);
+        json_int(j, "weight_bits", c->weight_bits);
+        json_int(j, "input_bits", c->input_bits);
+        json_int(j, "output_bits", c->output_bits);
+        json_text(j, "mapping", c->mapping);
+    }
+    json_real(j, "macs", c->macs);
+    json_real(j, "cycles", c->cycles);
+    json_real(j, "compute_cycles", c->compute_cycles);
+    json_real(j, "dram_cycles", c->dram_cycles);
+    json_real(j, "glb_cycles", c->glb_cycles);
+    json_real(j, "ms", c->ms);
+    json_real(j, "utilization", c->utilization);
+    json_real(j, "dram_bytes", c->dram_bytes);
+    json_open(j, "energy_pj", '{');
+    json_real(j, "mac", c->mac_pj);
+    json_real(j, "rf", c->rf_pj);
+    json_real(j, "noc", c->noc_pj);
+    json_real(j, "glb", c->glb_pj);
+    json_real(j, "dram", c->dram_pj);
+    json_real(j, "static", c->static_pj);
+    json_real(j, "total", c->total_pj);
+    json_close(j, '}');
+    json_close(j, '}');
+}
+
+static void print_json(const struct session *s, const struct result *r)
+{
+    struct json j = {stdout, 0};
+    json_open(&j, NULL, '{');
+    json_text(&j, "file", s->o->input);
+    json_text(&j, "network", dfq_graph_get_name(r->graph));
+    json_open(&j, "accelerator", '{');
+    json_text(&j, "name", dfq_accelerator_get_name(r->accel));
+    json_int(&j, "of", dfq_accelerator_get_count(r->accel));
+    json_int(&j, "config", r->config);
+    json_int(&j, "pe_x", r->hw.pe_x);
+    json_int(&j, "pe_y", r->hw.pe_y);
+    json_int(&j, "rf_words", r->hw.rf_words);
+    json_text(&j, "dataflow", flows[r->hw.dataflow]);
+    json_text(&j, "pe_type", types[r->hw.pe_type]);
+    json_int(&j, "word_bits", r->hw.word_bits);
+    json_int(&j, "psum_bits", r->hw.psum_bits);
+    json_real(&j, "glb_kb", r->hw.glb_kb);
+    json_real(&j, "clock_mhz", r->hw.clock_mhz);
+    json_real(&j, "dram_gb_per_s", r->hw.dram_gb_per_s);
+    json_real(&j, "glb_gb_per_s", r->hw.glb_gb_per_s);
+    json_real(&j, "area_mm2", r->hw.area_mm2);
+    json_close(&j, '}');
+    json_open(&j, "layers", '[');
+    for (int32_t i = 0; i < dfq_cost_get_count(r->cost); i++) {
+        dfq_cost_info c = {.struct_size = sizeof c};
+        if (dfq_cost_get_layer(r->cost, i, &c) == DFQ_OK) json_cost(&j, NULL, &c);
+    }
+    json_close(&j, ']');
+    if (r->has_own) json_cost(&j, "own", &r->own);
+    json_cost(&j, "total", &r->total);
+    json_real(&j, "images_per_s", 1e3 / r->total.ms);
+    json_real(&j, "mj_per_image", r->total.total_pj * 1e-9);
+    json_real(&j, "area_mm2", r->total.area_mm2);
+    json_close(&j, '}');
+    putchar('\n');
+}
+
+static void print_row(const char *name, const dfq_cost_info *c)
+{
+    const double uj = 1e-6;
+    printf("%-28.28s %9.2f %10.0f %9.4f %5.1f %9.2f %9.2f %8.2f %8.2f %9.2f %8.2f %10.2f\n", name,
+           c->macs * 1e-6, c->cycles, c->ms, c->utilization * 100, c->mac_pj * uj, c->rf_pj * uj,
+           c->noc_pj * uj, c->glb_pj * uj, c->dram_pj * uj, c->static_pj * uj, c->total_pj * uj);
+}
+
+static void print_text(const struct result *r)
+{
+    int64_t n = dfq_accelerator_get_count(r->accel);
+    printf("network      %s\n", dfq_graph_get_name(r->graph));
+    printf("accelerator  %s: %d x %d elements (%s, %s), %lld words of %d bits each, buffer %g KB, "
+           "%g MHz, DRAM %g GB/s\n",
+           dfq_accelerator_get_name(r->accel), r->hw.pe_x, r->hw.pe_y, flows[r->hw.dataflow],
+           types[r->hw.pe_type], (long long)r->hw.rf_words, r->hw.word_bits, r->hw.glb_kb,
+           r->hw.clock_mhz, r->hw.dram_gb_per_s);
+    if (n > 1)
+        printf("             number %lld of %lld: the least energy x latency\n",
+               (long long)r->config, (long long)n);
+    printf("\n%-28s %9s %10s %9s %5s %9s %9s %8s %8s %9s %8s %10s\n", "layer", "MMAC", "cycles",
+           "ms", "use %", "MAC uJ", "RF uJ", "NoC uJ", "GLB uJ", "DRAM uJ", "rest uJ", "total uJ");
+    for (int32_t i = 0; i < dfq_cost_get_count(r->cost); i++) {
+        dfq_cost_info c = {.struct_size = sizeof c};
+        if (dfq_cost_get_layer(r->cost, i, &c) == DFQ_OK) print_row(c.name, &c);
+    }
+    print_row("total", &r->total);
+    if (r->has_own) {
+        printf("\nwith the given mapping:\n");
+        print_row(r->own.name, &r->own);
+    }
+    printf("\nlatency      %.4g ms, %.4g images a second\n", r->total.ms, 1e3 / r->total.ms);
+    printf("energy       %.4g mJ an image\n", r->total.total_pj * 1e-9);
+    printf("area         %.4g mm2 at 45 nm\n", r->total.area_mm2);
+}
+
+int cmd_cost(struct session *s)
+{
+    struct result r = {0};
+    dfq_graph_info info;
+    int code = model_load(s, &r.graph, &info);
+    if (code) return code;
+    code = find(s, &r);
+    progress_end(&s->progress);
+    if (code == CODE_DONE && s->o->json) print_json(s, &r);
+    if (code == CODE_DONE && !s->o->json) print_text(&r);
+    dfq_cost_release(r.cost);
+    dfq_accelerator_release(r.accel);
+    dfq_graph_release(r.graph);
+    return code;
+}
