@@ -60,8 +60,6 @@ static bool shape_of(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
         return true;
     }
     case DFQI_OP_MATMUL_NT: /* x[B,H,P,C] w[B,H,M,C] */
-        set_dims(l, (int64_t[]){x[1], 1, x[3], y[3], x[2], 1, 1, 1});
-        return true;
     case DFQI_OP_MATMUL_NN: /* x[B,H,P,C] w[B,H,C,M] */
         set_dims(l, (int64_t[]){x[1], 1, x[3], y[3], x[2], 1, 1, 1});
         return true;

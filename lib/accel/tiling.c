@@ -242,7 +242,7 @@ dfq_status dfqi_shelf_get(dfqi_shelf *s, const dfqi_buffer *buffer, const dfqi_t
         dfqi_free(s->ctx, b.set.list);
         return b.status;
     }
-    prune(&b.set);
+    if (b.set.n > 0) prune(&b.set);
     s->sets[s->n] = b.set;
     *out = &s->sets[s->n++];
     return DFQ_OK;

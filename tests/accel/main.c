@@ -17,5 +17,7 @@ int main(void)
     suite_add_tcase(s, dfqt_energy_case());
     suite_add_tcase(s, dfqt_eyeriss_case());
     suite_add_tcase(s, dfqt_search_case());
+    suite_add_tcase(s, dfqt_template_case());
+    suite_add_tcase(s, dfqt_network_case());
     return dfqt_run(s);
 }

@@ -79,7 +79,7 @@ class Part:
 class Usage(Part):
     def test_help_of_everything(self):
         text = self.works("--help").out
-        for verb in ("info", "eval", "synth", "quantize", "bench", "version"):
+        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "version"):
             assert verb in text
             one = self.works(verb, "--help").out
             assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
@@ -267,6 +267,93 @@ class Results(Part):
         assert j["batch"] == 2 and j["threads"] == 1
         for kind in ("forward", "synthesis", "tuning"):
             assert j[kind]["images_per_second"] > 0 and j[kind]["gflops"] > 0
+
+
+class Cost(Part):
+    HARDWARE = {"pe_x": 8, "pe_y": 6, "rf_words": 32, "dataflow": "rs", "pe_type": "fixed",
+                "word_bits": 16, "psum_bits": 16, "glb_kb": 64, "clock_mhz": 100,
+                "dram_gb_per_s": 1.6, "glb_gb_per_s": 12.8}
+
+    def write(self, file, **changes):
+        hardware = {**self.HARDWARE, **changes}
+        with open(self.path(file), "w", encoding="utf-8") as f:
+            json.dump({k: v for k, v in hardware.items() if v is not None}, f)
+
+    def cost(self, *args):
+        return json.loads(self.works("cost", "tiny.safetensors", "--json", *args).out)
+
+    def test_json(self):
+        self.write("a.json", name="mine")
+        r = self.cost("--accel", "a.json")
+        assert r["accelerator"]["name"] == "mine" and r["accelerator"]["pe_x"] == 8, r
+        names = [layer["name"] for layer in r["layers"]]
+        assert names[0] == "patch_embed.proj" and names[-1] == "head", names
+        assert "blocks.1.attn.qk" in names and "blocks.1.attn.qk/softmax" in names, names
+        for key in ("cycles", "macs", "dram_bytes"):
+            total = sum(layer[key] for layer in r["layers"])
+            assert abs(total - r["total"][key]) < 1e-4 * total, key
+        for layer in [*r["layers"], r["total"]]:
+            e = dict(layer["energy_pj"])
+            assert abs(e.pop("total") - sum(e.values())) < 1e-4 * sum(e.values()), layer
+            assert abs(layer["ms"] * 1e5 - layer["cycles"]) < 1e-3 * layer["cycles"], layer
+            assert 0 <= layer["utilization"] <= 1, layer
+        assert r["area_mm2"] == r["accelerator"]["area_mm2"] > 0
+        assert abs(r["images_per_s"] * r["total"]["ms"] - 1000) < 0.1
+
+    def test_text(self):
+        out = self.works("cost", "tiny.safetensors", "--accel", "eyeriss-16x16").out
+        assert "eyeriss-16x16: 16 x 16 elements (rs, fixed)" in out, out
+        assert re.search(r"^blocks.0.mlp.fc1 +\d", out, re.M) and "mm2 at 45 nm" in out, out
+
+    def test_widths(self):
+        wide = self.cost("--accel", "eyeriss-16x16")
+        narrow = self.cost("--accel", "eyeriss-16x16", "--bits", "w4a4")
+        fc1 = next(x for x in narrow["layers"] if x["name"] == "blocks.0.mlp.fc1")
+        assert (fc1["weight_bits"], fc1["input_bits"]) == (4, 4), fc1
+        assert narrow["mj_per_image"] < wide["mj_per_image"] / 2
+
+    def test_the_best_of_many(self):
+        self.write("many.json", pe_x=[4, 8], dataflow=["ws", "os", "rs"])
+        best = self.cost("--accel", "many.json")
+        assert best["accelerator"]["of"] == 6
+        least = best["mj_per_image"] * best["total"]["ms"]
+        for x in (4, 8):
+            for flow in ("ws", "os", "rs"):
+                self.write("one.json", pe_x=x, dataflow=flow)
+                one = self.cost("--accel", "one.json")
+                assert one["mj_per_image"] * one["total"]["ms"] >= least * 0.9999, (x, flow)
+
+    def test_own_mapping(self):
+        found = self.cost("--accel", "eyeriss-16x16")
+        fc1 = next(x for x in found["layers"] if x["name"] == "blocks.0.mlp.fc1")
+        again = self.cost("--accel", "eyeriss-16x16", "--mapping",
+                          "blocks.0.mlp.fc1: " + fc1["mapping"])
+        assert again["own"]["cycles"] == fc1["cycles"]
+        assert again["own"]["energy_pj"] == fc1["energy_pj"]
+        slow = self.cost("--accel", "eyeriss-16x16", "--mapping",
+                         "blocks.0.mlp.fc1: GLB C32 M64 P17")["own"]
+        assert slow["cycles"] == 32 * 64 * 17 and slow["utilization"] < 0.01, slow
+        for text, error in (("fc1 GLB", "must look like"), ("fc9: GLB", "no layer fc9"),
+                            ("blocks.0.mlp.fc1: GLB C32", "covers 1 of"),
+                            ("blocks.0.attn.qk/softmax: GLB", "takes no mapping")):
+            self.fails(USAGE, error, "cost", "tiny.safetensors", "--accel", "eyeriss-16x16",
+                       "--mapping", text)
+
+    def test_bad_descriptions(self):
+        def bad(code, error):
+            self.fails(code, error, "cost", "tiny.safetensors", "--accel", "a.json")
+
+        self.fails(USAGE, "--accel is missing", "cost", "tiny.safetensors")
+        bad(INPUT, "a.json")  # neither a preset nor a file
+        self.write("a.json", pe_x=0)
+        bad(INPUT, '"pe_x" is 0, must be within')
+        self.write("a.json", glb_kb=None, glb=64)
+        bad(INPUT, '"glb" has no unit, write "glb_kb"')
+        self.write("a.json", colour="red")
+        bad(INPUT, 'unknown key "colour"')
+        self.write("a.json", word_bits=4)
+        self.fails(USAGE, "operands of 8 bits, the accelerator's words have 4", "cost",
+                   "tiny.safetensors", "--accel", "a.json", "--bits", "w4a4")
 
 
 class Files(Part):

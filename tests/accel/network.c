@@ -1,0 +1,352 @@
+/* Networks: their layers, their costs on one accelerator and on many, mappings given by hand. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "accel/cases.h"
+#include "accel/mapping_text.h"
+#include "accel/table.h"
+#include "support/fail_alloc.h"
+
+static dfq_status make(dfq_context *ctx, const dfqi_arch *a, dfqi_model **out)
+{
+    dfqi_network net;
+    DFQI_TRY(dfqi_network_new(ctx, a, &net));
+    dfqi_network_init(&net, 1);
+    dfq_status status = dfqi_model_new(&net, NULL, out);
+    if (status != DFQ_OK) dfqi_network_fini(&net);
+    return status;
+}
+
+static dfq_status make_vit(dfq_context *ctx, dfqi_model **out)
+{
+    dfqi_arch a = {.image = 16,
+                   .channels = 3,
+                   .classes = 5,
+                   .vit = {.patch = 4, .width = 24, .depth = 2, .heads = 3, .hidden = 40},
+                   .eps = 1e-6f,
+                   .name = "vit_random"};
+    return make(ctx, &a, out);
+}
+
+static dfq_status make_resnet(dfq_context *ctx, dfqi_model **out)
+{
+    dfqi_arch a = {.family = DFQI_FAMILY_RESNET,
+                   .image = 32,
+                   .channels = 3,
+                   .classes = 10,
+                   .cnn = {.keys = DFQI_KEYS_AKAMASTER,
+                           .width = 16,
+                           .units = {1, 1, 1},
+                           .small = 1,
+                           .padded = 1},
+                   .eps = 1e-5f,
+                   .name = "resnet8"};
+    return make(ctx, &a, out);
+}
+
+static const dfqi_layer *layer(const dfqi_layer_list *l, const char *name)
+{
+    for (int32_t i = 0; i < l->n_layers; i++)
+        if (strcmp(l->layers[i].name, name) == 0) return &l->shapes[l->layers[i].shape];
+    ck_abort_msg("no layer %s", name);
+    return NULL;
+}
+
+static void is(const dfqi_layer *l, const int64_t dim[DFQI_DIMS], int64_t stride, int32_t w,
+               int32_t i, int32_t o)
+{
+    for (int d = 0; d < DFQI_DIMS; d++) ck_assert_int_eq(l->dim[d], dim[d]);
+    ck_assert_int_eq(l->stride, stride);
+    ck_assert_int_eq(l->bits[DFQI_W], w);
+    ck_assert_int_eq(l->bits[DFQI_I], i);
+    ck_assert_int_eq(l->bits[DFQI_O], o);
+}
+
+START_TEST(test_vit_layers)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_layer_list l;
+    double macs = 0;
+    ck_assert_int_eq(make_vit(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 6}, &l), DFQ_OK);
+    /* embedding, head, final norm; per block 4 linear layers, 2 products, softmax, GELU, 2 norms */
+    ck_assert_int_eq(l.n_layers, 3 + 2 * 10);
+    is(layer(&l, "patch_embed.proj"), (int64_t[]){1, 1, 48, 24, 16, 1, 1, 1}, 1, 8, 8, 6);
+    is(layer(&l, "blocks.1.attn.qkv"), (int64_t[]){1, 1, 24, 72, 17, 1, 1, 1}, 1, 4, 6, 6);
+    is(layer(&l, "blocks.1.attn.qk"), (int64_t[]){3, 1, 8, 17, 17, 1, 1, 1}, 1, 6, 6, 6);
+    is(layer(&l, "blocks.1.attn.av"), (int64_t[]){3, 1, 17, 8, 17, 1, 1, 1}, 1, 6, 6, 6);
+    is(layer(&l, "blocks.1.mlp.fc1"), (int64_t[]){1, 1, 24, 40, 17, 1, 1, 1}, 1, 4, 6, 6);
+    is(layer(&l, "head"), (int64_t[]){1, 1, 24, 5, 1, 1, 1, 1}, 1, 8, 8, 8);
+    const dfqi_layer *softmax = layer(&l, "blocks.0.attn.qk/softmax");
+    ck_assert_int_eq(softmax->kind, DFQI_LAYER_ROWS);
+    ck_assert_int_eq(softmax->effort, 8);
+    ck_assert_int_eq(softmax->dim[DFQI_DIM_P], 3 * 17 * 17);
+    ck_assert_int_eq(layer(&l, "blocks.0.mlp.fc1/gelu")->effort, 4);
+    for (int32_t i = 0; i < l.n_layers; i++) macs += dfqi_layer_macs(&l.shapes[l.layers[i].shape]);
+    ck_assert_double_eq(macs, 16 * 48 * 24 + 24 * 5 +
+                                  2 * (17 * 24 * (72 + 24 + 40 + 40) + 2 * 3 * 17 * 17 * 8));
+    dfqi_layer_list_fini(&l);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_resnet_layers)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_layer_list l;
+    ck_assert_int_eq(make_resnet(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){0}, &l), DFQ_OK);
+    ck_assert_int_eq(l.n_layers, 8);
+    is(layer(&l, "conv1"), (int64_t[]){1, 1, 3, 16, 32, 32, 3, 3}, 1, 0, 0, 0);
+    is(layer(&l, "layer3.0.conv1"), (int64_t[]){1, 1, 32, 64, 8, 8, 3, 3}, 2, 0, 0, 0);
+    is(layer(&l, "linear"), (int64_t[]){1, 1, 64, 10, 1, 1, 1, 1}, 1, 0, 0, 0);
+    dfqi_layer_list_fini(&l);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* A space of 2 x 2 arrays, 2 register files, all dataflows. */
+static void small_space(dfq_context *ctx, dfqi_space *s)
+{
+    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", s), DFQ_OK);
+    s->pe_x = (dfqi_values){2, {6, 8}};
+    s->pe_y = (dfqi_values){2, {4, 7}};
+    s->rf_words = (dfqi_values){2, {4, 64}};
+    s->pe = (dfqi_values){2, {DFQI_PE_FIXED, DFQI_PE_FUSION}};
+}
+
+/* The table has what single searches find, to the bit and at any number of threads. */
+START_TEST(test_table)
+{
+    dfq_context *ctx = dfqt_context(3), *one = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_layer_list l;
+    dfqi_space s;
+    dfqi_table a, b;
+    ck_assert_int_eq((_i ? make_vit : make_resnet)(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4}, &l), DFQ_OK);
+    small_space(ctx, &s);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, l.n_shapes, l.shapes, "net", &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_table_new(one, &s, l.n_shapes, l.shapes, "net", &b), DFQ_OK);
+    ck_assert_int_eq(a.n_configs, 2 * 2 * 2 * 3 * 2);
+    size_t bytes = (size_t)(a.n_shapes * a.n_configs) * sizeof(double);
+    ck_assert_int_eq(memcmp(a.cycles, b.cycles, bytes), 0);
+    ck_assert_int_eq(memcmp(a.pj, b.pj, bytes), 0);
+    for (int64_t k = 0; k < a.n_configs; k++) {
+        dfqi_template t;
+        dfqi_report r;
+        double cycles = 0, pj = 0;
+        dfqi_space_config(&s, k, &t);
+        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){4, 4}, &r), DFQ_OK);
+        for (int32_t i = 0; i < l.n_layers; i++) {
+            cycles += a.cycles[l.layers[i].shape * a.n_configs + k];
+            pj += a.pj[l.layers[i].shape * a.n_configs + k];
+        }
+        ck_assert_double_eq(cycles, r.total.cycles);
+        ck_assert_double_eq(pj, r.total.total_pj);
+        ck_assert_double_eq(a.mm2[k], dfqi_template_mm2(&t));
+        dfqi_report_fini(&r);
+    }
+    dfqi_table_fini(&a);
+    dfqi_table_fini(&b);
+    dfqi_layer_list_fini(&l);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+    dfqi_context_release(one);
+}
+END_TEST
+
+/* Narrower operands: less traffic, less energy; on elements that gain from it also fewer cycles. */
+START_TEST(test_widths)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_space s;
+    dfqi_template t;
+    ck_assert_int_eq(make_resnet(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
+    dfqi_space_config(&s, 0, &t);
+    for (int pe = 0; pe < DFQI_PE_COUNT; pe++) {
+        dfqi_report wide, narrow;
+        t.pe = pe;
+        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){16, 16}, &wide), DFQ_OK);
+        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){4, 4}, &narrow), DFQ_OK);
+        ck_assert_double_lt(narrow.total.dram_bytes, wide.total.dram_bytes / 2);
+        ck_assert_double_lt(narrow.total.total_pj, wide.total.total_pj / 2);
+        if (pe != DFQI_PE_FIXED)
+            ck_assert_double_lt(narrow.total.compute_cycles, wide.total.compute_cycles / 2);
+        dfqi_report_fini(&wide);
+        dfqi_report_fini(&narrow);
+    }
+    t.word_bits = 8;
+    dfqi_report r;
+    ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){16, 16}, &r), DFQ_E_INVALID);
+    ck_assert_str_eq(ctx->error, "conv1 has operands of 16 bits, the accelerator's words have 8");
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_fits_nothing)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_layer l = {.dim = {1, 1, 8, 8, 8, 8, 16, 16}, .stride = 1};
+    dfqi_space s;
+    dfqi_table t;
+    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    s.pe_x.n = s.pe_y.n = s.rf_words.n = 1;
+    s.glb_kb.v[0] = 0.5;
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &l, "net", &t), DFQ_E_INFEASIBLE);
+    ck_assert_msg(strstr(ctx->error, "fits no mapping") != NULL, "%s", ctx->error);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* -- mappings as text -------------------------------------------------------------------------- */
+
+static const dfqi_layer sample = {
+    .dim = {1, 1, 16, 32, 14, 14, 3, 3}, .stride = 1, .bits = {16, 16, 16}};
+
+/* What a search found can be given back, and costs the same. */
+START_TEST(test_mapping_text)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    for (int64_t k = 0; k < 4335; k += 97) {
+        dfqi_template t;
+        dfqi_notes n;
+        dfqi_cost c, d;
+        dfqi_mapping m, back;
+        dfqi_pricing p;
+        char text[DFQI_MAPPING_TEXT_MAX];
+        dfqi_space_config(&s, k, &t);
+        dfqi_notes_init(&n, ctx, &sample);
+        ck_assert_int_eq(dfqi_search(&n, "sample", &t, DFQI_LEAST_EDP, &c, &m), DFQ_OK);
+        dfqi_mapping_print(&m, text);
+        ck_assert_msg(dfqi_mapping_parse(ctx, text, &sample, &t, &back) == DFQ_OK, "%s: %s", text,
+                      ctx->error);
+        dfqi_pricing_of(&sample, &t, &p);
+        dfqi_cost_mapping(&sample, &p, &back, &d);
+        ck_assert_int_eq(memcmp(&c, &d, sizeof c), 0);
+        dfqi_notes_fini(&n);
+    }
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+static const struct {
+    const char *text, *error;
+} refused[] = {
+    {"", "covers 1 of 16 steps of dimension C"},
+    {"DRAM C16 M32 P14 | GLB Q14 R3 S2", "covers 2 of 3 steps of dimension S"},
+    {"DRAM C16 M32 P14 | GLB Q14 R3 S3 | SPACE M300", "needs 300 elements, there are 16 x 16"},
+    {"DRAM P14 Q14 | RF C16 M32 R3 S3", "register files of"},
+    {"GLB C16 M32 P14 Q14 R3 S3", NULL},
+    {"L2 C16", "\"L2\" is no place"},
+    {"GLB C16 | DRAM M32", "\"DRAM\" is no place"},
+    {"GLB X16", "\"X16\" is no loop"},
+    {"GLB C0", "\"C0\" is no loop"},
+    {"GLB C16x", "\"C16x\" is no loop"},
+    {"GLB C", "\"C\" is no loop"},
+    {"GLB C2 C2 C2 C2 C2 C2 C2 C2 C2 C2 C2", "more than 10 loops"},
+};
+
+START_TEST(test_refused_mapping)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    dfqi_template t;
+    dfqi_mapping m;
+    ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
+    dfqi_space_config(&s, 0, &t);
+    dfq_status status = dfqi_mapping_parse(ctx, refused[_i].text, &sample, &t, &m);
+    ck_assert_int_eq(status, refused[_i].error ? DFQ_E_INVALID : DFQ_OK);
+    if (refused[_i].error)
+        ck_assert_msg(strstr(ctx->error, refused[_i].error) != NULL, "%s", ctx->error);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_small_buffer)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    dfqi_template t;
+    dfqi_mapping m;
+    ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
+    dfqi_space_config(&s, 0, &t);
+    t.glb_kb = 4;
+    ck_assert_int_eq(dfqi_mapping_parse(ctx, "GLB C16 M32 P14 Q14 R3 S3", &sample, &t, &m),
+                     DFQ_E_INVALID);
+    ck_assert_str_eq(ctx->error, "mapping: needs a global buffer of 29.2 KB, it has 4");
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* -- failures ---------------------------------------------------------------------------------- */
+
+static dfq_status scenario(dfq_context *ctx, void *arg)
+{
+    dfqi_model *m = NULL;
+    dfqi_layer_list l = {.ctx = ctx};
+    dfqi_space s;
+    dfqi_table table = {.ctx = ctx};
+    dfqi_report report = {.list.ctx = ctx};
+    dfqi_template t;
+    (void)arg;
+    dfq_status status = make_vit(ctx, &m);
+    if (status == DFQ_OK) status = dfqi_space_load(ctx, "eyeriss-16x16", &s);
+    if (status == DFQ_OK) status = dfqi_layers_of(m, (dfqi_layer_bits){0}, &l);
+    if (status == DFQ_OK) status = dfqi_table_new(ctx, &s, l.n_shapes, l.shapes, "net", &table);
+    if (status == DFQ_OK) {
+        dfqi_space_config(&s, 0, &t);
+        status = dfqi_report_new(m, &t, (dfqi_layer_bits){0}, &report);
+    }
+    dfqi_report_fini(&report);
+    dfqi_table_fini(&table);
+    dfqi_layer_list_fini(&l);
+    dfqi_model_release(m);
+    return status;
+}
+
+START_TEST(test_out_of_memory)
+{
+    fail_alloc_sweep(scenario, NULL, 1);
+}
+END_TEST
+
+START_TEST(test_cancel)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    dfqi_table t;
+    small_space(ctx, &s);
+    dfq_context_cancel(ctx);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &sample, "net", &t), DFQ_E_CANCELLED);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &sample, "net", &t), DFQ_OK);
+    dfqi_table_fini(&t);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_network_case(void)
+{
+    TCase *c = tcase_create("network");
+    tcase_add_test(c, test_vit_layers);
+    tcase_add_test(c, test_resnet_layers);
+    tcase_add_loop_test(c, test_table, 0, 2);
+    tcase_add_test(c, test_widths);
+    tcase_add_test(c, test_fits_nothing);
+    tcase_add_test(c, test_mapping_text);
+    tcase_add_loop_test(c, test_refused_mapping, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(c, test_small_buffer);
+    tcase_add_test(c, test_out_of_memory);
+    tcase_add_test(c, test_cancel);
+    return c;
+}

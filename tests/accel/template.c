@@ -1,0 +1,116 @@
+/* Descriptions of accelerators: presets, lists of values, and what is refused in one clear line. */
+#include <string.h>
+
+#include "accel/cases.h"
+#include "accel/template.h"
+
+#define REST                                                                                       \
+    "\"pe_y\": 8, \"rf_words\": 16, \"dataflow\": \"os\", \"pe_type\": \"serial\", "               \
+    "\"word_bits\": 8, \"psum_bits\": 24, \"glb_kb\": 32.5, \"clock_mhz\": 250, "                  \
+    "\"dram_gb_per_s\": 4, \"glb_gb_per_s\": 16"
+
+START_TEST(test_presets)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    dfqi_template t;
+    int32_t n = 0;
+    for (const char *name; (name = dfqi_preset_name(n)) != NULL; n++) {
+        ck_assert_msg(dfqi_space_load(ctx, name, &s) == DFQ_OK, "%s", ctx->error);
+        ck_assert_str_eq(s.name, name);
+    }
+    ck_assert_int_eq(n, 4);
+    ck_assert_ptr_null(dfqi_preset_name(-1));
+    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_space_count(&s), 4335);
+    dfqi_space_config(&s, 4334, &t);
+    ck_assert_int_eq(t.pe_x, 24);
+    ck_assert_int_eq(t.pe_y, 24);
+    ck_assert_int_eq(t.rf_words, 64);
+    ck_assert_int_eq(t.dataflow, DFQI_FLOW_RS);
+    dfqi_space_config(&s, 15, &t);
+    ck_assert_int_eq(t.pe_x, 8);
+    ck_assert_int_eq(t.pe_y, 9);
+    ck_assert_int_eq(t.rf_words, 4);
+    ck_assert_int_eq(t.dataflow, DFQI_FLOW_WS);
+    /* by the formula of hdx.md 3.4 */
+    ck_assert_double_eq_tol(
+        dfqi_template_mm2(&t),
+        (72 * (1239.5 + 4 * 16 * 5.98 + 4 * 70 * 2 / 32.0) + dfqi_sram_um2(108)) * 1.05e-6, 1e-4);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_values)
+{
+    static const char json[] = "{\"name\": \"mine\", \"pe_x\": [4, 6], " REST "}";
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    dfqi_template t;
+    ck_assert_msg(dfqi_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s", ctx->error);
+    ck_assert_str_eq(s.name, "mine");
+    ck_assert_int_eq(dfqi_space_count(&s), 2);
+    dfqi_space_config(&s, 1, &t);
+    ck_assert_int_eq(t.pe_x, 6);
+    ck_assert_int_eq(t.pe, DFQI_PE_SERIAL);
+    ck_assert_double_eq(t.glb_kb, 32.5);
+    ck_assert_double_eq(t.price.mac_pj, 0);
+    ck_assert_double_eq_tol(t.price.dram_pj, 64, 1e-9);
+    ck_assert_double_eq_tol(t.price.rf_pj, dfqi_rf_pj(16, 8), 1e-12);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+static const struct {
+    const char *json, *text;
+} wrong[] = {
+    {"{" REST "}", "\"pe_x\" is missing"},
+    {"{\"pe_x\": 0, " REST "}", "\"pe_x\" is 0, must be within 1..1024"},
+    {"{\"pe_x\": [8, 0], " REST "}", "\"pe_x\" is 0, must be within 1..1024"},
+    {"{\"pe_x\": [], " REST "}", "\"pe_x\" has 0 values"},
+    {"{\"pe_x\": 8.5, " REST "}", "\"pe_x\" is a fraction, must be an integer"},
+    {"{\"pe_x\": 8, \"colour\": 1, " REST "}", "unknown key \"colour\""},
+    {"{\"pe_x\": 8, \"clock\": 200, " REST "}", "\"clock\" has no unit, write \"clock_mhz\""},
+    {"{\"pe_x\": 8, \"glb\": 1, " REST "}", "\"glb\" has no unit, write \"glb_kb\""},
+    {"{\"pe_x\": 8, \"dram_gb\": 1, " REST "}", "\"dram_gb\" has no unit, write \"dram_gb_per_s\""},
+    {"{\"pe_x\": 8, \"energy\": {\"mac\": 1}, " REST "}", "\"mac\" has no unit, write \"mac_pj\""},
+    {"{\"pe_x\": 8, \"energy\": {\"mac_pj\": 1}, " REST "}", "\"rf_pj\" of \"energy\" is missing"},
+    {"{\"pe_x\": 8, \"pe_x\": 8, " REST "}", "duplicate"},
+    {"{\"pe_x\": 8, \"pe_y\": 8, \"rf_words\": 16, \"dataflow\": \"nvdla\"}",
+     "\"dataflow\" is \"nvdla\", must be ws, os or rs"},
+    {"[1]", "object"},
+    {"{\"pe_x\": 8", "accel.json"},
+};
+
+START_TEST(test_wrong)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    ck_assert_int_eq(
+        dfqi_space_parse(ctx, "accel.json", wrong[_i].json, strlen(wrong[_i].json), &s),
+        DFQ_E_CORRUPT);
+    ck_assert_msg(strstr(ctx->error, wrong[_i].text) != NULL, "%s", ctx->error);
+    ck_assert_msg(strstr(ctx->error, "accel.json") == ctx->error, "%s", ctx->error);
+    ck_assert_ptr_null(strchr(ctx->error, '\n'));
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_no_file)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    ck_assert_int_eq(dfqi_space_load(ctx, "no-such-preset", &s), DFQ_E_IO);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_template_case(void)
+{
+    TCase *c = tcase_create("template");
+    tcase_add_test(c, test_presets);
+    tcase_add_test(c, test_values);
+    tcase_add_loop_test(c, test_wrong, 0, sizeof wrong / sizeof *wrong);
+    tcase_add_test(c, test_no_file);
+    return c;
+}
