@@ -4,6 +4,7 @@
 
 #include <check.h>
 
+TCase *dfqt_api_accelerator_case(void);
 TCase *dfqt_api_context_case(void);
 TCase *dfqt_api_tensor_case(void);
 
