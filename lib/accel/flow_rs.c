@@ -1,8 +1,6 @@
 /* Row-stationary mappings by the exact mapper of hdx.md 3.3. An element works on a row: it has the
  * taps of a filter row, slides over an input row, and makes an output row; so the register file holds
  * S words of a row where the loops see all of it. */
-#include <math.h>
-
 #include "accel/search_priv.h"
 
 /* A column of elements takes all rows of a filter if it can. Output rows lie along x; what does not
@@ -54,7 +52,9 @@ static bool fill(const dfqi_hunt *h, const int64_t length[LOOPS], element *e)
     double taps = (double)e->taps, room = (double)h->t->rf_words * h->t->word_bits;
     int64_t part[DFQI_PARTS_MAX];
     room -= taps * (double)(e->loop[IN] * e->loop[OUT]) * bits[DFQI_W];
-    double each = taps * (double)e->loop[IN] * bits[DFQI_I] + (double)e->loop[OUT] * bits[DFQI_O];
+    /* A depthwise convolution's filters have an input channel each. */
+    int64_t channels = e->loop[IN] * (h->out == DFQI_DIM_G ? e->loop[OUT] : 1);
+    double each = taps * (double)channels * bits[DFQI_I] + (double)e->loop[OUT] * bits[DFQI_O];
     if (room < each) return false;
     int64_t n = room / each > 1e6 ? 1000000 : (int64_t)(room / each);
     dfqi_parts(length[STRIPS], n, part);
@@ -128,11 +128,6 @@ static void rs_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
     length[IMAGES] = tile[DFQI_DIM_N];
     /* A row of taps that is too long for the register file is folded. */
     while (!try_taps(h, &m, length, taps) && taps > 1) taps = dfqi_ceil_div(taps, 2);
-    if (h->score < INFINITY) return;
-    /* Not even three words: the element streams them. */
-    element e = {1, {1, 1, 1, 1}};
-    dfqi_nest_add(&m.time[1], DFQI_DIM_S, tile[DFQI_DIM_S]);
-    try_element(h, &m, length, &e);
 }
 
 const dfqi_flow dfqi_flow_rs = {rs_way, rs_try};

@@ -163,8 +163,9 @@ dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template 
     if (isinf(s.score))
         return dfqi_fail(notes->shelf.ctx, DFQ_E_INFEASIBLE,
                          "%s fits no mapping: a global buffer of %g KB does not hold one filter of "
-                         "one channel with its inputs; make glb_kb larger",
-                         name, t->glb_kb);
+                         "one channel with its inputs, or a register file of %lld words not one of "
+                         "each operand; make glb_kb or rf_words larger",
+                         name, t->glb_kb, (long long)t->rf_words);
     *out = s.cost;
     if (mapping) *mapping = s.mapping;
     return DFQ_OK;

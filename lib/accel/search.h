@@ -23,7 +23,7 @@ typedef struct dfqi_notes {
 void dfqi_notes_init(dfqi_notes *n, dfq_context *ctx, const dfqi_layer *l);
 void dfqi_notes_fini(dfqi_notes *n);
 
-/* DFQ_E_INFEASIBLE if nothing fits the buffer; `name` is what the error calls the layer. mapping may
+/* DFQ_E_INFEASIBLE if nothing fits the buffer or the register files; `name` is what the error calls the layer. mapping may
  * be NULL. */
 dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template *t,
                        dfqi_objective objective, dfqi_cost *out, dfqi_mapping *mapping);

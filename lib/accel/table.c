@@ -63,9 +63,10 @@ static dfq_status fill_shape(filling *f, int64_t n_configs)
         if (f->status[i] != DFQ_OK) return f->status[i];
     for (int64_t i = 0; i < n_configs; i++)
         if (!isinf(f->cycles[i])) return DFQ_OK;
-    return dfqi_fail(f->ctx, DFQ_E_INFEASIBLE,
-                     "%s: a layer fits no mapping on any accelerator of %s; make glb_kb larger",
-                     f->name, f->space->name);
+    return dfqi_fail(
+        f->ctx, DFQ_E_INFEASIBLE,
+        "%s: a layer fits no mapping on any accelerator of %s; make glb_kb or rf_words larger",
+        f->name, f->space->name);
 }
 
 static dfq_status fill_all(dfqi_table *t, filling *f, const dfqi_layer *shapes)

@@ -212,10 +212,14 @@ END_TEST
 static const dfqi_layer sample = {
     .dim = {1, 1, 16, 32, 14, 14, 3, 3}, .stride = 1, .bits = {16, 16, 16}};
 
-/* What a search found can be given back, and costs the same. */
+static const dfqi_layer depthwise = {
+    .dim = {48, 1, 1, 1, 14, 14, 5, 5}, .stride = 1, .bits = {8, 8, 8}};
+
+/* What a search found fits, can be given back, and costs the same. */
 START_TEST(test_mapping_text)
 {
     dfq_context *ctx = dfqt_context(1);
+    const dfqi_layer *l = _i ? &depthwise : &sample;
     dfqi_space s;
     ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
     for (int64_t k = 0; k < 4335; k += 97) {
@@ -226,13 +230,13 @@ START_TEST(test_mapping_text)
         dfqi_pricing p;
         char text[DFQI_MAPPING_TEXT_MAX];
         dfqi_space_config(&s, k, &t);
-        dfqi_notes_init(&n, ctx, &sample);
+        dfqi_notes_init(&n, ctx, l);
         ck_assert_int_eq(dfqi_search(&n, "sample", &t, DFQI_LEAST_EDP, &c, &m), DFQ_OK);
         dfqi_mapping_print(&m, text);
-        ck_assert_msg(dfqi_mapping_parse(ctx, text, &sample, &t, &back) == DFQ_OK, "%s: %s", text,
+        ck_assert_msg(dfqi_mapping_parse(ctx, text, l, &t, &back) == DFQ_OK, "%s: %s", text,
                       ctx->error);
-        dfqi_pricing_of(&sample, &t, &p);
-        dfqi_cost_mapping(&sample, &p, &back, &d);
+        dfqi_pricing_of(l, &t, &p);
+        dfqi_cost_mapping(l, &p, &back, &d);
         ck_assert_int_eq(memcmp(&c, &d, sizeof c), 0);
         dfqi_notes_fini(&n);
     }
@@ -343,7 +347,7 @@ TCase *dfqt_network_case(void)
     tcase_add_loop_test(c, test_table, 0, 2);
     tcase_add_test(c, test_widths);
     tcase_add_test(c, test_fits_nothing);
-    tcase_add_test(c, test_mapping_text);
+    tcase_add_loop_test(c, test_mapping_text, 0, 2);
     tcase_add_loop_test(c, test_refused_mapping, 0, sizeof refused / sizeof *refused);
     tcase_add_test(c, test_small_buffer);
     tcase_add_test(c, test_out_of_memory);

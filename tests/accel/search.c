@@ -61,7 +61,7 @@ static void cost_of(dfqi_notes *s, const dfqi_template *t, dfqi_cost *out)
 
 static dfqi_template random_template(dfqi_rng *r, dfq_context *ctx)
 {
-    static const int64_t rf[] = {1, 4, 8, 16, 32, 64}, kb[] = {16, 64, 108, 256};
+    static const int64_t rf[] = {3, 4, 8, 16, 32, 64}, kb[] = {16, 64, 108, 256};
     dfqi_space s;
     dfqi_template t;
     ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
@@ -103,9 +103,38 @@ START_TEST(test_random_layers)
 }
 END_TEST
 
+/* A register file of few words is no reason to leave elements idle; one that does not hold a word of
+ * each operand fits no rows. */
+START_TEST(test_tiny_register_file)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_layer l = {.dim = {1, 1, 32, 32, 16, 16, 3, 3}, .stride = 1, .bits = {16, 16, 16}};
+    dfqi_space s;
+    dfqi_template t;
+    dfqi_notes n;
+    dfqi_cost small, large;
+    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    dfqi_space_config(&s, 0, &t);
+    dfqi_notes_init(&n, ctx, &l);
+    t.dataflow = _i;
+    t.rf_words = _i == DFQI_FLOW_RS ? 3 : 1;
+    t.pe_x = t.pe_y = 4;
+    cost_of(&n, &t, &small);
+    t.pe_x = t.pe_y = 16;
+    cost_of(&n, &t, &large);
+    ck_assert_double_le(large.compute_cycles, small.compute_cycles / 8);
+    t.rf_words = 2;
+    ck_assert_int_eq(dfqi_search(&n, "layer", &t, DFQI_LEAST_EDP, &large, NULL),
+                     _i == DFQI_FLOW_RS ? DFQ_E_INFEASIBLE : DFQ_OK);
+    dfqi_notes_fini(&n);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_search_case(void)
 {
     TCase *c = tcase_create("search");
+    tcase_add_loop_test(c, test_tiny_register_file, 0, DFQI_FLOW_COUNT);
     tcase_add_loop_test(c, test_random_layers, 0, PIECES);
     return c;
 }
