@@ -53,7 +53,11 @@ typedef struct dfq_tuner dfq_tuner;
 
 /** Generators beside a student. */
 enum {
-    DFQ_LIVE_GDFQ = 0 /**< GDFQ's (ECCV 2020) */
+    DFQ_LIVE_GDFQ = 0, /**< GDFQ's (ECCV 2020, arXiv 2003.03603) */
+    DFQ_LIVE_QIMERA =
+        1,           /**< Qimera's (NeurIPS 2021, arXiv 2111.02625): some batches are mixtures of
+                              classes */
+    DFQ_LIVE_ARC = 2 /**< AutoReCon's (IJCAI 2021, arXiv 2105.12151), as found for the network */
 };
 
 /** Optimisers. */

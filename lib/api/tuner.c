@@ -163,6 +163,12 @@ dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
     dfqi_tune_options own = own_options(&o);
     dfqi_host_options host;
     dfqi_host_defaults(&host);
+    if (l.kind < DFQ_LIVE_GDFQ || l.kind > DFQ_LIVE_ARC)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "kind is %d, must be 0 (GDFQ), 1 (Qimera) or 2 (AutoReCon)", (int)l.kind);
+    host.kind = l.kind == DFQ_LIVE_ARC      ? DFQI_HOST_ARC
+                : l.kind == DFQ_LIVE_QIMERA ? DFQI_HOST_QIMERA
+                                            : DFQI_HOST_GDFQ;
     host.batch = l.batch;
     host.seed = l.seed;
     host.rate = l.rate;

@@ -51,7 +51,8 @@ static dfq_status generate_images(dfqi_tune *t)
     memcpy(t->host_losses + t->done * DFQI_HOST_LOSSES, made->losses, sizeof made->losses);
     dfqi_exec_bind(t->e, t->x, made->images);
     if (t->o.kl_weight > 0) dfqi_exec_bind(t->e, t->logits_in, made->logits);
-    if (t->o.label_weight > 0) dfqi_exec_bind(t->e, t->labels_in, made->labels);
+    if (t->o.label_weight > 0)
+        dfqi_exec_bind(t->e, t->labels_in, made->targets ? made->targets : made->labels);
     return follow_ranges(t, made->images);
 }
 

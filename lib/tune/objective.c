@@ -71,6 +71,16 @@ static dfqi_id head_sum(const builder *b)
     return sum;
 }
 
+/* Against classes, or a weight for each class where the generator mixes them. */
+static dfqi_id label_loss(dfqi_tune *t)
+{
+    int mixes = t->host_o.kind == DFQI_HOST_QIMERA;
+    t->labels_in = dfqi_graph_input(t->g, mixes ? "targets" : "labels", 1, mixes,
+                                    &t->student->net.arch.classes);
+    return mixes ? dfqi_soft_cross_entropy(t->g, t->student_logits, t->labels_in)
+                 : dfqi_cross_entropy(t->g, t->student_logits, t->labels_in);
+}
+
 static void build_loss(const builder *b)
 {
     dfqi_tune *t = b->t;
@@ -91,8 +101,7 @@ static void build_loss(const builder *b)
     }
     if (o->label_weight > 0) {
         t->term[DFQI_TUNE_LABEL] = n;
-        t->labels_in = dfqi_graph_input(t->g, "labels", 1, 0, NULL);
-        term[n] = dfqi_cross_entropy(t->g, t->student_logits, t->labels_in);
+        term[n] = label_loss(t);
         weight[n++] = o->label_weight;
     }
     t->total = dfqi_total(t->g, n, term, weight);

@@ -112,14 +112,18 @@ START_TEST(test_crossings)
 }
 END_TEST
 
-/* GDFQ's own loss has the classes besides. */
+/* The hosts' own loss has the classes besides. */
 START_TEST(test_labels)
 {
     dfqt_pair p = dfqt_cnn_pair_new(1);
     dfqi_tune_options o = options();
+    dfqi_host_options h = host_options();
+    dfqi_tune *t;
     o.label_weight = 1;
     o.inundation = 0;
-    dfqi_tune *t = new_job(&p, &o);
+    h.kind = (dfqi_host_kind)_i;
+    ck_assert_msg(dfqi_tune_new_live(p.teacher, p.student, &h, &o, &t) == DFQ_OK, "%s",
+                  p.ctx->error);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     for (int i = WARM; i < STEPS; i++) {
         const float *l = t->losses + i * DFQI_TUNE_LOSSES;
@@ -276,7 +280,7 @@ TCase *dfqt_live_case(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, test_warm_up);
     tcase_add_test(c, test_crossings);
-    tcase_add_test(c, test_labels);
+    tcase_add_loop_test(c, test_labels, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
     tcase_add_test(c, test_learns);
     tcase_add_test(c, test_threads);
     tcase_add_loop_test(c, test_resume, 0, 3);
