@@ -10,6 +10,7 @@
 #include <dfq/generator.h>
 #include <dfq/graph.h>
 #include <dfq/quantizer.h>
+#include <dfq/solver.h>
 #include <dfq/status.h>
 #include <dfq/tensor.h>
 #include <dfq/trainer.h>

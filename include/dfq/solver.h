@@ -1,0 +1,231 @@
+/** @file dfq/solver.h
+ *  Co-exploration: one choice for every cell of a network and every field of an accelerator, with the
+ *  least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
+ *
+ *  The choices of a group g have logits x and probabilities p = softmax(x / temperature). A step looks at
+ *  the task loss and at the costs t_j of the mixture, and moves the logits:
+ *
+ *      x -= rate (g + m),    g = gradient of the loss,    c_j = gradient of t_j / T_j
+ *      m = argmin |m|^2  subject to  c_j.(g + m) >= delta_j  for every limit T_j that is violated
+ *
+ *  m is 0 while the limits hold or are approached fast enough. For one violated limit it is
+ *  (delta - g.c) / |c|^2 c; for several the quadratic programme is solved exactly. Each delta_j grows by the
+ *  factor 1 + growth with every violating step and starts anew when the limit holds. With Adam the demand is
+ *  c.P(g + m) >= delta, P the preconditioner, and m stays out of the moments (beta1 = 0). The network's
+ *  logits and the accelerator's are pulled apart from each other, or together with `joint`.
+ *
+ *  After the last step the likeliest choices are costed by the exact model, repaired by the swaps that cost
+ *  the least loss for what they gain, and improved as far as the limits allow. A result is *certified* if
+ *  the exact costs of its choices meet every limit, and only then. Otherwise it is infeasible, with the
+ *  tightest limits that could be met.
+ *
+ *  The problem is the caller's: tables (losses and costs that are sums over cells), callbacks, or a mix of
+ *  both. Other rules than the published one serve as baselines in the same frame.
+ *
+ *  The same problem, options and build give the same bits, also when a job was stopped and resumed, as
+ *  long as the callbacks do. */
+#ifndef DFQ_SOLVER_H
+#define DFQ_SOLVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/context.h>
+#include <dfq/tensor.h>
+#include <dfq/tuner.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A search. One thread at a time, like its context. */
+typedef struct dfq_solver dfq_solver;
+
+/** Sizes. */
+enum {
+    DFQ_METRICS_MAX = 8 /**< metrics of a problem, limits of a search */
+};
+
+/** How a step meets the limits. All but the last move logits or probabilities step by step. */
+enum {
+    DFQ_RULE_PULL = 0,     /**< the pull above */
+    DFQ_RULE_NONE = 1,     /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
+    DFQ_RULE_PENALTY = 2,  /**< loss + penalty sum_j max(t_j / T_j - 1, 0) */
+    DFQ_RULE_ABSOLUTE = 3, /**< loss + penalty sum_j |t_j / T_j - 1| (TF-NAS, ECCV 2020) */
+    DFQ_RULE_FRANK_WOLFE =
+        4, /**< block-coordinate Frank-Wolfe steps of the probabilities inside the
+                                   limits, from a choice that meets them (HardCoRe-NAS, ICML 2021) */
+    DFQ_RULE_NETWORK_FIRST =
+        5, /**< the network alone, for the average accelerator, with cost_weight;
+                                     then the best accelerator for it among all */
+    DFQ_RULE_EXACT =
+        6 /**< the optimum, by dynamic programming or branch and bound; tables only, one
+                            step */
+};
+
+/** What a search has found. */
+enum {
+    DFQ_VERDICT_NONE = 0,      /**< nothing that meets the limits yet */
+    DFQ_VERDICT_CERTIFIED = 1, /**< the exact costs of the choices meet every limit */
+    DFQ_VERDICT_INFEASIBLE = 2 /**< finished, and nothing meets the limits */
+};
+
+/** A search space with losses and costs. Vectors p hold the choices of group 0, then those of group 1,
+ *  ...: `total` numbers, of which the first `cells` belong to the network. Everything pointed to must
+ *  stay as it is until the solver is released. A callback that does not return ::DFQ_OK ends the step with
+ *  its status; one that gives a NaN or an infinity ends the search with ::DFQ_E_NUMERIC. Callbacks must
+ *  not touch the solver; they run on the thread that called it. */
+typedef struct dfq_problem {
+    uint32_t struct_size; /**< set by dfq_problem_init() */
+    int32_t n_groups;     /**< cells and fields, 1..65536 */
+    int32_t n_fields;     /**< of these the last that describe the accelerator, 0..n_groups */
+    int32_t n_metrics;    /**< costs, 1..::DFQ_METRICS_MAX */
+    const int32_t
+        *choices; /**< [n_groups] alternatives, 1 or more; a million in all. The fields multiply to
+                                 16 million accelerators at most */
+    const char *const *metrics; /**< [n_metrics] names for error texts; NULL: "metric 0", ... */
+    /** Task loss of the mixture p and, unless NULL, its gradient [total]. `step` counts from 0 and lets a
+     *  loss choose its batch; with one-hot p it is the loss of a choice. NULL with loss_table. */
+    dfq_status (*loss)(const double *p, uint64_t step, double *out_loss, double *out_gradient,
+                       void *user);
+    /** Costs [n_metrics] of the mixture p and, unless NULL, their gradients [n_metrics][total]. NULL with
+     *  cost_table. */
+    dfq_status (*costs)(const double *p, double *out_costs, double *out_gradients, void *user);
+    /** Exact costs [n_metrics] of one choice in each group, [n_groups]. NULL with cost_table. */
+    dfq_status (*exact)(const int32_t *choice, double *out_costs, void *user);
+    void *user; /**< passed to all three */
+    const double
+        *loss_table; /**< [total]: the loss is the sum of p times these; NULL: loss() is called */
+    const double
+        *cost_table; /**< [n_metrics][cells][accelerators], the last field running fastest: the cost
+                                   of a choice is the sum over its cells; NULL: costs() and exact() are called */
+    const double *base_table; /**< [n_metrics][accelerators], added to the former; NULL: zeros */
+} dfq_problem;
+
+/** A hard limit: the metric must be at most `limit`. */
+typedef struct dfq_constraint {
+    double limit;     /**< above 0, in the metric's unit */
+    int32_t metric;   /**< index, each at most once */
+    int32_t reserved; /**< 0 */
+} dfq_constraint;
+
+/** Options of dfq_solver_create(). Fill with dfq_solver_options_init() first. */
+typedef struct dfq_solver_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t rule;         /**< DFQ_RULE_*; pull */
+    int64_t steps;        /**< 1..10 million; 2000 */
+    int64_t
+        check_every; /**< steps between exact looks at the likeliest choices; the best that meets the
+                               limits is kept. 0: none; 50 */
+    uint64_t seed;   /**< of Gumbel noise; 0 */
+    int32_t optimizer;  /**< ::DFQ_OPTIMIZER_SGD (no momentum) or ::DFQ_OPTIMIZER_ADAMW (no decay,
+                               beta1 = 0); AdamW */
+    int32_t gumbel;     /**< 1: Gumbel noise on the logits; 0 */
+    int32_t joint;      /**< 1: network and accelerator are pulled together, each divided by the
+                               running root mean square of its gradient (with Adam: preconditioned as
+                               always); 0 */
+    int32_t lenient;    /**< 1: only what rises is pulled, as published; 0: what falls by less than
+                               delta */
+    double rate;        /**< of the network's logits, above 0, up to 1e6; 0.02 */
+    double field_rate;  /**< of the accelerator's; 0.02 */
+    double temperature; /**< of the softmax at first, 1e-3..1e3; 1 */
+    double end_temperature; /**< at the last step, falling as a power; 1 */
+    double delta;           /**< the pull's first delta, above 0, up to 1e3; 1e-3 */
+    double growth;          /**< the pull's growth, 0..1; 0.01 */
+    double margin;      /**< share that the search keeps away from the limits, 0..0.9; the verdict
+                               knows nothing of it; 0 */
+    double cost_weight; /**< weight of the mean of t_j / T_j in the loss, 0..1e9; 0 */
+    double penalty;     /**< of the rules that have one, 0..1e9; 1 */
+} dfq_solver_options;
+
+/** What a search has found. Filled by dfq_solver_get_result(). Metrics in the order of the problem,
+ *  limits in that of the constraints; NaN where nothing is known, and behind the last. */
+typedef struct dfq_solver_result {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t verdict;      /**< DFQ_VERDICT_* */
+    int32_t proved;    /**< 1: no choice at all is better (certified, by ::DFQ_RULE_EXACT), or none
+                               meets the limits (infeasible) */
+    int32_t raw_meets; /**< 1: so did the likeliest choices, before repair */
+    int64_t steps;     /**< steps done */
+    double loss;       /**< task loss of the result */
+    double raw_loss;   /**< of the likeliest choices */
+    double costs[DFQ_METRICS_MAX];     /**< exact ones of the result */
+    double raw_costs[DFQ_METRICS_MAX]; /**< of the likeliest choices */
+    double tightest
+        [DFQ_METRICS_MAX]; /**< infeasible: the least limit that could be met while the others
+                                            hold; infinity: not even without this one. Exact if `proved` */
+} dfq_solver_result;
+
+/** Writes zeros: `size` must be sizeof(dfq_problem) of the caller. */
+DFQ_API void dfq_problem_init(dfq_problem *problem, size_t size);
+
+/** Writes defaults: `size` must be sizeof(dfq_solver_options) of the caller. */
+DFQ_API void dfq_solver_options_init(dfq_solver_options *options, size_t size);
+
+/** Prepares a search.
+ *  @param context       where memory comes from and errors go; kept alive
+ *  @param problem       copied; what it points to is not
+ *  @param constraints   [n_constraints], 1..::DFQ_METRICS_MAX; copied
+ *  @param options       NULL for defaults
+ *  @param out_solver    to be given back with dfq_solver_release()
+ *  @return ::DFQ_E_INVALID (an option out of range, a limit that is not a number above 0, a metric
+ *          limited twice, no loss or no costs, the exact rule without tables), ::DFQ_E_NUMERIC (NaN in a
+ *          table), ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_create(dfq_context *context, const dfq_problem *problem,
+                                         const dfq_constraint *constraints, int32_t n_constraints,
+                                         const dfq_solver_options *options,
+                                         dfq_solver **out_solver);
+
+/** Ends a search. NULL is fine. */
+DFQ_API void dfq_solver_release(dfq_solver *solver);
+
+/** One step; the last one derives the result.
+ *  @param out_finished 1: nothing is left to do; else 0
+ *  @return ::DFQ_E_NUMERIC (a callback gave NaN or infinity: the text names it, the search is over and
+ *          what was found so far is kept), a callback's own status (call again to try that step again),
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_step(dfq_solver *solver, int32_t *out_finished);
+
+/** Steps until the end. Reports stage "explore" after each step; its loss is the task loss of the mixture.
+ *  @return ::DFQ_E_INFEASIBLE (finished without a result that meets the limits: the text names the
+ *          tightest; dfq_solver_get_result() has them all), ::DFQ_E_CANCELLED (between two steps: call again
+ *          to go on), otherwise as dfq_solver_step(). */
+DFQ_CHECKED dfq_status dfq_solver_run(dfq_solver *solver);
+
+/** What is known so far; may be asked at any time.
+ *  @return ::DFQ_E_INVALID (struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_solver_get_result(const dfq_solver *solver,
+                                             dfq_solver_result *out_result);
+
+/** The choices: a new I32 [n_groups].
+ *  @param raw 1: the likeliest choices before repair, 0: the result (without one the choices that come
+ *             nearest to the limits)
+ *  @return ::DFQ_E_INVALID (nothing is known yet), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_get_choice(const dfq_solver *solver, int32_t raw,
+                                             dfq_tensor **out_choice);
+
+/** The probabilities before the next step, without noise: a new F32 [total].
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_get_probabilities(const dfq_solver *solver,
+                                                    dfq_tensor **out_probabilities);
+
+/** One row for each step, as it was before the step: a new F32 [done, 1 + n_metrics + n_constraints] of task
+ *  loss, costs of the mixture, and each limit's delta (NaN where the rule knows none).
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_get_trajectory(const dfq_solver *solver,
+                                                 dfq_tensor **out_trajectory);
+
+/** Writes the state of the search to a safetensors file, beside `path` and renamed.
+ *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_save_checkpoint(const dfq_solver *solver, const char *path);
+
+/** Puts a search that was created with the same problem, limits and options where a checkpoint left
+ *  off; it ends with the same bits as one that was not interrupted. On failure it is as it was.
+ *  @return ::DFQ_E_INVALID (other problem, limits or options), ::DFQ_E_IO, ::DFQ_E_CORRUPT,
+ *          ::DFQ_E_UNSUPPORTED (a newer format), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_load_checkpoint(dfq_solver *solver, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,219 @@
+/* Checkpoints: safetensors with what a step changes. Doubles are stored as I64 with their bits.
+ *
+ *   state       I64 [3]             steps done, whether something that meets the limits is known, its loss
+ *   x, v        I64 [total]         logits, second moments
+ *   delta       I64 [8]             of the pull, square I64 [2] running mean squares
+ *   best        I32 [n_groups]      choices that meet the limits, best_costs I64 [8]
+ *   trajectory  F32 [done, width]   if anything is done
+ *
+ * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). A search that
+ * had finished derives its result anew. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "explore/solver_priv.h"
+#include "io/safetensors.h"
+
+enum { STATE = 3, TENSORS = 8, META = 3, TEXT = 24 };
+
+static const char format_version[] = "1";
+static const char *const meta_names[META] = {"dfq.explore", "dfq.explore.options",
+                                             "dfq.explore.problem"};
+
+/* -- fingerprints ------------------------------------------------------------------------------ */
+
+static uint64_t hash_doubles(uint64_t hash, const double *v, size_t n)
+{
+    return v ? dfqi_hash(hash, v, n * sizeof *v) : dfqi_hash(hash, &n, sizeof n);
+}
+
+static uint64_t hash_problem(const dfqi_problem *p)
+{
+    const dfq_problem *q = &p->given;
+    const dfqi_space *s = &p->space;
+    size_t rows = (size_t)q->n_metrics * (size_t)s->configs;
+    int32_t sizes[4] = {s->n_groups, s->n_fields, q->n_metrics, p->n_limits};
+    uint64_t hash = dfqi_hash(DFQI_HASH_START, sizes, sizeof sizes);
+    hash = dfqi_hash(hash, s->choices, (size_t)s->n_groups * sizeof *s->choices);
+    hash = dfqi_hash(hash, p->metric, (size_t)p->n_limits * sizeof *p->metric);
+    hash = hash_doubles(hash, p->limit, (size_t)p->n_limits);
+    hash = hash_doubles(hash, q->loss_table, (size_t)s->total);
+    hash = hash_doubles(hash, q->cost_table, rows * (size_t)s->cells);
+    return hash_doubles(hash, q->base_table, rows);
+}
+
+static void make_meta(const dfqi_solver *s, char text[META][TEXT])
+{
+    dfq_solver_options o = s->o; /* no padding, so its bytes are its content */
+    o.struct_size = 0;
+    snprintf(text[0], TEXT, "%s", format_version);
+    snprintf(text[1], TEXT, "%016" PRIx64, dfqi_hash(DFQI_HASH_START, &o, sizeof o));
+    snprintf(text[2], TEXT, "%016" PRIx64, hash_problem(s->problem));
+}
+
+/* -- the tensors ------------------------------------------------------------------------------- */
+
+/* All of them, in one order for writing and reading. */
+typedef struct part {
+    const char *name;
+    dfqi_dtype dtype;
+    int32_t rank;
+    int64_t dims[2];
+    void *data;
+} part;
+
+static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS])
+{
+    const dfqi_space *space = &s->problem->space;
+    part parts[TENSORS] = {
+        {"state", DFQI_I64, 1, {STATE}, state},
+        {"x", DFQI_I64, 1, {space->total}, s->x},
+        {"v", DFQI_I64, 1, {space->total}, s->v},
+        {"delta", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->delta},
+        {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
+        {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
+        {"best_costs", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->best.costs},
+        {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->rows}};
+    memcpy(out, parts, sizeof parts);
+    return state[0] > 0 ? TENSORS : TENSORS - 1;
+}
+
+dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path)
+{
+    char text[META][TEXT], keys[META][TEXT], names[TENSORS][TEXT];
+    dfqi_st_meta meta[META];
+    dfq_tensor tensors[TENSORS]; /* views: borrowed memory, never retained */
+    dfqi_st_entry entries[TENSORS];
+    part parts[TENSORS];
+    int64_t state[STATE] = {s->done, s->best.known && s->best.meets, 0};
+    memcpy(&state[2], &s->best.loss, sizeof state[2]);
+    int32_t n = list_parts(s, state, parts);
+    make_meta(s, text);
+    for (int32_t i = 0; i < META; i++) {
+        snprintf(keys[i], TEXT, "%s", meta_names[i]);
+        meta[i] = (dfqi_st_meta){.key = keys[i], .value = text[i]};
+    }
+    for (int32_t i = 0; i < n; i++) {
+        snprintf(names[i], TEXT, "%s", parts[i].name);
+        tensors[i] = (dfq_tensor){.ctx = s->ctx,
+                                  .refs = 1,
+                                  .dtype = parts[i].dtype,
+                                  .rank = parts[i].rank,
+                                  .dims = {parts[i].dims[0], parts[i].dims[1]},
+                                  .data = parts[i].data};
+        entries[i] = (dfqi_st_entry){.name = names[i], .tensor = &tensors[i]};
+    }
+    return dfqi_st_write(s->ctx, path, n, entries, META, meta);
+}
+
+static dfq_status check_meta(const dfqi_solver *s, const dfqi_safetensors *st, const char *path)
+{
+    static const char *const what[META] = {"", "options", "problem or limits"};
+    char text[META][TEXT];
+    make_meta(s, text);
+    for (int32_t i = 0; i < META; i++)
+        if (!dfqi_st_meta_find(st, meta_names[i]))
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of a search", path);
+    if (strcmp(dfqi_st_meta_find(st, meta_names[0]), format_version) != 0)
+        return dfqi_fail(s->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: checkpoint of version %.20s, this library knows %s", path,
+                         dfqi_st_meta_find(st, meta_names[0]), format_version);
+    for (int32_t i = 1; i < META; i++)
+        if (strcmp(dfqi_st_meta_find(st, meta_names[i]), text[i]) != 0)
+            return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: made with another %s", path, what[i]);
+    return DFQ_OK;
+}
+
+static dfq_status find(const dfqi_safetensors *st, const char *path, const part *p,
+                       const dfq_tensor **out)
+{
+    const dfq_tensor *t = dfqi_st_find(st, p->name);
+    if (!t || t->dtype != p->dtype || t->rank != p->rank ||
+        memcmp(t->dims, p->dims, (size_t)p->rank * sizeof *p->dims) != 0)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing or has the wrong shape",
+                         path, p->name);
+    *out = t;
+    return DFQ_OK;
+}
+
+static dfq_status check_doubles(const dfqi_safetensors *st, const char *path, const part *p,
+                                const dfq_tensor *t)
+{
+    for (int64_t i = 0; p->dtype == DFQI_I64 && i < p->dims[0]; i++) {
+        double v;
+        memcpy(&v, (const int64_t *)t->data + i, sizeof v);
+        if (!isfinite(v))
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds %g at element %lld", path,
+                             p->name, v, (long long)i);
+    }
+    return DFQ_OK;
+}
+
+static dfq_status check_best(const dfqi_solver *s, const char *path, const dfq_tensor *t)
+{
+    const int32_t *choice = t->data;
+    for (int32_t g = 0; g < s->problem->space.n_groups; g++)
+        if (choice[g] < 0 || choice[g] >= s->problem->space.choices[g])
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor best holds choice %d of group %d",
+                             path, (int)choice[g], (int)g);
+    return DFQ_OK;
+}
+
+static dfq_status read_parts(const dfqi_solver *s, const dfqi_safetensors *st, const char *path,
+                             int64_t state[STATE], const dfq_tensor *from[TENSORS])
+{
+    part parts[TENSORS];
+    list_parts(s, state, parts);
+    DFQI_TRY(find(st, path, &parts[0], &from[0]));
+    memcpy(state, from[0]->data, STATE * sizeof *state);
+    if (state[0] < 0 || state[0] > s->o.steps || state[1] < 0 || state[1] > 1)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor state names step %lld of %lld", path,
+                         (long long)state[0], (long long)s->o.steps);
+    int32_t n = list_parts(s, state, parts);
+    for (int32_t i = 1; i < n; i++) {
+        DFQI_TRY(find(st, path, &parts[i], &from[i]));
+        if (strcmp(parts[i].name, "best_costs") != 0)
+            DFQI_TRY(check_doubles(st, path, &parts[i], from[i]));
+        if (strcmp(parts[i].name, "best") == 0) DFQI_TRY(check_best(s, path, from[i]));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *from[TENSORS])
+{
+    part parts[TENSORS];
+    if (state[0] > s->room) {
+        size_t size = (size_t)(state[0] * dfqi_solver_width(s)) * sizeof *s->rows;
+        float *more = dfqi_realloc(s->ctx, s->rows, size);
+        if (!more) return DFQ_E_NOMEM;
+        s->rows = more;
+        s->room = state[0];
+    }
+    int32_t n = list_parts(s, state, parts);
+    for (int32_t i = 1; i < n; i++)
+        memcpy(parts[i].data, from[i]->data,
+               (size_t)dfqi_tensor_count(from[i]) * dfqi_dtype_bytes(parts[i].dtype));
+    s->done = state[0];
+    s->best.known = s->best.meets = state[1] != 0;
+    memcpy(&s->best.loss, &state[2], sizeof s->best.loss);
+    s->finished = s->failed = s->proved = s->raw.known = s->raw.meets = false;
+    for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) s->tightest[j] = NAN;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path)
+{
+    dfqi_safetensors st;
+    int64_t state[STATE] = {0};
+    const dfq_tensor *from[TENSORS];
+    DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
+    dfq_status status = check_meta(s, &st, path);
+    if (status == DFQ_OK) status = read_parts(s, &st, path, state, from);
+    if (status == DFQ_OK) status = take(s, state, from);
+    dfqi_st_fini(&st);
+    return status;
+}

@@ -1,0 +1,37 @@
+/* From probabilities to one choice that meets the limits by the exact model (hdx.md 2.7). */
+#ifndef DFQI_EXPLORE_DERIVE_H
+#define DFQI_EXPLORE_DERIVE_H
+
+#include "explore/problem.h"
+
+/* A choice with its exact costs. */
+typedef struct dfqi_found {
+    int32_t *choice; /* [n_groups], owned */
+    double costs[DFQ_METRICS_MAX];
+    double loss; /* NaN: not judged */
+    bool known, meets;
+} dfqi_found;
+
+dfq_status dfqi_found_new(const dfqi_problem *p, dfqi_found *out);
+void dfqi_found_fini(const dfqi_problem *p, dfqi_found *f);
+void dfqi_found_copy(const dfqi_problem *p, const dfqi_found *from, dfqi_found *to);
+/* Costs and loss of f->choice. */
+dfq_status dfqi_found_evaluate(dfqi_problem *p, dfqi_found *f);
+
+/* Swaps single choices until the limits are met: each time the one with the least rise of the loss for what
+ * it takes off the excess. Where no swap helps, other accelerators are tried, and then descents that
+ * forget the loss. `f` holds evaluated choices; it is left at the nearest that was found. */
+dfq_status dfqi_repair(dfqi_problem *p, dfqi_found *f);
+
+/* Swaps single choices, and pairs of them, as long as the loss falls within the limits, the largest fall
+ * first. f->meets must hold. */
+dfq_status dfqi_improve(dfqi_problem *p, dfqi_found *f);
+
+/* The best accelerator for f's network, among all: the least loss within the limits, or, where there is none,
+ * the least excess. */
+dfq_status dfqi_sweep_fields(dfqi_problem *p, dfqi_found *f);
+
+/* Descends to the least cost of limit `aim` while the others are met (or come nearest to it). */
+dfq_status dfqi_descend(dfqi_problem *p, int32_t aim, dfqi_found *f);
+
+#endif

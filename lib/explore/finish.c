@@ -1,0 +1,121 @@
+/* The end of a search: what is likeliest, repaired, filled and certified by the exact model, or the
+ * tightest limits there are. */
+#include <math.h>
+
+#include "explore/knapsack.h"
+#include "explore/solver_priv.h"
+
+static void keep_better(dfqi_solver *s, const dfqi_found *f)
+{
+    if (f->meets && (!s->best.meets || f->loss < s->best.loss))
+        dfqi_found_copy(s->problem, f, &s->best);
+}
+
+static dfq_status likeliest(dfqi_solver *s)
+{
+    dfqi_solver_soften(s, false);
+    dfqi_space_argmax(&s->problem->space, s->p, s->raw.choice);
+    if (s->o.rule == DFQ_RULE_NETWORK_FIRST && s->done == s->o.steps)
+        return dfqi_sweep_fields(s->problem, &s->raw);
+    return dfqi_found_evaluate(s->problem, &s->raw);
+}
+
+dfq_status dfqi_solver_look(dfqi_solver *s)
+{
+    DFQI_TRY(likeliest(s));
+    keep_better(s, &s->raw);
+    return DFQ_OK;
+}
+
+/* The optimum; false in `proved` where the search was cut short. */
+static dfq_status solve_exactly(dfqi_solver *s)
+{
+    dfqi_optimum o;
+    DFQI_TRY(dfqi_problem_optimum(s->problem, -1, s->raw.choice, &o));
+    DFQI_TRY(dfqi_found_evaluate(s->problem, &s->raw));
+    s->proved = o.proved;
+    if (o.found) keep_better(s, &s->raw);
+    return DFQ_OK;
+}
+
+/* Repairs the likeliest choices and fills what the limits leave, of the best seen before as well. */
+static dfq_status improve(dfqi_solver *s, dfqi_found *f)
+{
+    dfqi_found_copy(s->problem, &s->raw, f);
+    DFQI_TRY(dfqi_repair(s->problem, f));
+    if (f->meets) DFQI_TRY(dfqi_improve(s->problem, f));
+    if (s->best.meets) DFQI_TRY(dfqi_improve(s->problem, &s->best));
+    keep_better(s, f);
+    return DFQ_OK;
+}
+
+/* With tables: the least cost of each limited metric within the other limits. The first of them tells
+ * whether anything meets all limits; then it is taken. */
+static dfq_status tightest_of_tables(dfqi_solver *s, dfqi_found *f)
+{
+    dfqi_problem *p = s->problem;
+    s->proved = true;
+    for (int32_t j = 0; j < p->n_limits; j++) {
+        dfqi_optimum o;
+        DFQI_TRY(dfqi_problem_optimum(p, j, f->choice, &o));
+        s->tightest[j] = o.loss;
+        s->proved = s->proved && o.proved;
+        if (!o.found) continue;
+        DFQI_TRY(dfqi_found_evaluate(p, f));
+        s->tightest[j] = f->costs[p->metric[j]];
+        if (!f->meets) continue;
+        s->proved = false; /* of a best choice there is no proof */
+        DFQI_TRY(dfqi_improve(p, f));
+        keep_better(s, f);
+        return DFQ_OK;
+    }
+    return DFQ_OK;
+}
+
+/* With callbacks: what descents find. */
+static dfq_status tightest_of_descents(dfqi_solver *s, const dfqi_found *nearest, dfqi_found *f)
+{
+    dfqi_problem *p = s->problem;
+    for (int32_t j = 0; j < p->n_limits; j++) {
+        dfqi_found_copy(p, nearest, f);
+        DFQI_TRY(dfqi_descend(p, j, f));
+        bool others = dfqi_problem_excess(p, f->costs, j) == 0;
+        s->tightest[j] = others ? f->costs[p->metric[j]] : INFINITY;
+    }
+    return DFQ_OK;
+}
+
+static dfq_status explain_failure(dfqi_solver *s, const dfqi_found *nearest)
+{
+    dfqi_problem *p = s->problem;
+    dfqi_found f;
+    dfq_status status = dfqi_found_new(p, &f);
+    if (status == DFQ_OK)
+        status =
+            p->given.cost_table ? tightest_of_tables(s, &f) : tightest_of_descents(s, nearest, &f);
+    dfqi_found_fini(p, &f);
+    if (status != DFQ_OK) return status;
+    if (s->best.meets)
+        for (int32_t j = 0; j < p->n_limits; j++) s->tightest[j] = NAN;
+    else
+        dfqi_found_copy(p, nearest, &s->best);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_solver_finish(dfqi_solver *s)
+{
+    dfqi_found f;
+    dfq_status status = dfqi_found_new(s->problem, &f);
+    if (status != DFQ_OK) return status;
+    if (s->o.rule == DFQ_RULE_EXACT) {
+        DFQI_GOTO(solve_exactly(s), out);
+        dfqi_found_copy(s->problem, &s->raw, &f);
+    } else {
+        DFQI_GOTO(likeliest(s), out);
+        DFQI_GOTO(improve(s, &f), out);
+    }
+    if (!s->best.meets) status = explain_failure(s, &f);
+out:
+    dfqi_found_fini(s->problem, &f);
+    return status;
+}

@@ -1,0 +1,53 @@
+/* Defaults and ranges of a search's options. */
+#include <math.h>
+
+#include "explore/solver_priv.h"
+
+void dfqi_solver_defaults(dfq_solver_options *out)
+{
+    *out = (dfq_solver_options){.rule = DFQ_RULE_PULL,
+                                .steps = 2000,
+                                .check_every = 50,
+                                .optimizer = DFQ_OPTIMIZER_ADAMW,
+                                .rate = 0.02,
+                                .field_rate = 0.02,
+                                .temperature = 1,
+                                .end_temperature = 1,
+                                .delta = 1e-3,
+                                .growth = 0.01,
+                                .penalty = 1};
+}
+
+static dfq_status check_count(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
+{
+    if (v >= lo && v <= hi) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "solver: option %s is %lld, it must lie in %lld..%lld",
+                     name, (long long)v, (long long)lo, (long long)hi);
+}
+
+static dfq_status check_number(dfq_context *ctx, const char *name, double v, double lo, double hi)
+{
+    if (v >= lo && v <= hi) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "solver: option %s is %g, it must lie in %g..%g", name, v,
+                     lo, hi);
+}
+
+dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o)
+{
+    DFQI_TRY(check_count(ctx, "rule", o->rule, DFQ_RULE_PULL, DFQ_RULE_EXACT));
+    DFQI_TRY(check_count(ctx, "steps", o->steps, 1, 10000000));
+    DFQI_TRY(check_count(ctx, "check_every", o->check_every, 0, INT64_MAX));
+    DFQI_TRY(check_count(ctx, "optimizer", o->optimizer, DFQ_OPTIMIZER_SGD, DFQ_OPTIMIZER_ADAMW));
+    DFQI_TRY(check_count(ctx, "gumbel", o->gumbel, 0, 1));
+    DFQI_TRY(check_count(ctx, "joint", o->joint, 0, 1));
+    DFQI_TRY(check_count(ctx, "lenient", o->lenient, 0, 1));
+    DFQI_TRY(check_number(ctx, "rate", o->rate, 1e-12, 1e6));
+    DFQI_TRY(check_number(ctx, "field_rate", o->field_rate, 0, 1e6));
+    DFQI_TRY(check_number(ctx, "temperature", o->temperature, 1e-3, 1e3));
+    DFQI_TRY(check_number(ctx, "end_temperature", o->end_temperature, 1e-3, 1e3));
+    DFQI_TRY(check_number(ctx, "delta", o->delta, 1e-12, 1e3));
+    DFQI_TRY(check_number(ctx, "growth", o->growth, 0, 1));
+    DFQI_TRY(check_number(ctx, "margin", o->margin, 0, 0.9));
+    DFQI_TRY(check_number(ctx, "cost_weight", o->cost_weight, 0, 1e9));
+    return check_number(ctx, "penalty", o->penalty, 0, 1e9);
+}

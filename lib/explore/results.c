@@ -1,0 +1,62 @@
+/* What a search tells. */
+#include <math.h>
+#include <string.h>
+
+#include "explore/solver_priv.h"
+#include "tensor/tensor.h"
+
+static void copy_costs(const dfqi_solver *s, const dfqi_found *f, double *out)
+{
+    for (int32_t j = 0; j < DFQ_METRICS_MAX; j++)
+        out[j] = f->known && j < s->problem->given.n_metrics ? f->costs[j] : NAN;
+}
+
+void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out)
+{
+    *out = (dfq_solver_result){.verdict = s->best.meets ? DFQ_VERDICT_CERTIFIED
+                                          : s->finished ? DFQ_VERDICT_INFEASIBLE
+                                                        : DFQ_VERDICT_NONE,
+                               .proved = s->finished && s->proved,
+                               .raw_meets = s->raw.known && s->raw.meets,
+                               .steps = s->done,
+                               .loss = s->best.known ? s->best.loss : NAN,
+                               .raw_loss = s->raw.known ? s->raw.loss : NAN};
+    copy_costs(s, &s->best, out->costs);
+    copy_costs(s, &s->raw, out->raw_costs);
+    memcpy(out->tightest, s->tightest, sizeof out->tightest);
+}
+
+dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out)
+{
+    const dfqi_found *f = raw ? &s->raw : &s->best;
+    dfq_tensor *t;
+    if (!f->known)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                         "solver: after %lld of %lld steps nothing is known yet",
+                         (long long)s->done, (long long)s->o.steps);
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 1, (int64_t[]){s->problem->space.n_groups}, &t));
+    memcpy(t->data, f->choice, (size_t)s->problem->space.n_groups * sizeof *f->choice);
+    *out = t;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out)
+{
+    int32_t n = s->problem->space.total;
+    dfq_tensor *t;
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 1, (int64_t[]){n}, &t));
+    dfqi_solver_soften((dfqi_solver *)(uintptr_t)s, false); /* writes scratch memory only */
+    for (int32_t i = 0; i < n; i++) dfqi_tensor_f32(t)[i] = (float)s->p[i];
+    *out = t;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out)
+{
+    int64_t width = dfqi_solver_width(s);
+    dfq_tensor *t;
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 2, (int64_t[]){s->done, width}, &t));
+    if (s->done > 0) memcpy(t->data, s->rows, (size_t)(s->done * width) * sizeof *s->rows);
+    *out = t;
+    return DFQ_OK;
+}

@@ -1,0 +1,27 @@
+/* The search behind dfq_solver: see dfq/solver.h for what it computes. */
+#ifndef DFQI_EXPLORE_SOLVER_H
+#define DFQI_EXPLORE_SOLVER_H
+
+#include <dfq/solver.h>
+#include <stdbool.h>
+
+typedef struct dfqi_solver dfqi_solver;
+
+void dfqi_solver_defaults(dfq_solver_options *out);
+dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
+                           const dfq_constraint *limits, int32_t n_limits,
+                           const dfq_solver_options *o, dfqi_solver **out);
+void dfqi_solver_release(dfqi_solver *s); /* NULL ok */
+
+dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished);
+dfq_status dfqi_solver_run(dfqi_solver *s);
+
+void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out);
+dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out);
+dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out);
+dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out);
+
+dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path);
+dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path);
+
+#endif

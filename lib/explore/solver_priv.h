@@ -1,0 +1,67 @@
+/* What the files of the search share. */
+#ifndef DFQI_EXPLORE_SOLVER_PRIV_H
+#define DFQI_EXPLORE_SOLVER_PRIV_H
+
+#include "explore/derive.h"
+#include "explore/solver.h"
+
+enum { DFQI_BLOCKS = 2 }; /* network, accelerator */
+
+struct dfqi_solver {
+    dfq_context *ctx; /* retained */
+    dfqi_problem *problem;
+    dfq_solver_options o;
+    int64_t done;
+    bool finished, failed, proved;
+
+    /* State that a checkpoint holds. */
+    double *x; /* [total] logits; with Frank-Wolfe the probabilities */
+    double *v; /* [total] second moments of Adam */
+    double delta[DFQ_METRICS_MAX];
+    double square[DFQI_BLOCKS]; /* running mean squares of the gradients, for the joint pull */
+    float *rows;                /* [done][width] the trajectory, as long as `room` */
+    int64_t room;
+    dfqi_found best; /* the best so far that meets the limits; when finished the result */
+
+    dfqi_found raw;
+    double tightest[DFQ_METRICS_MAX];
+
+    /* Of one step. */
+    double *memory;        /* all of the following and x, v */
+    double *p, *noise;     /* [total] */
+    double *g, *m, *scale; /* [total] gradient, pull, preconditioner */
+    double *gradients;     /* [n_metrics][total] */
+    double loss, costs[DFQ_METRICS_MAX];
+};
+
+/* Columns of the trajectory. */
+static inline int64_t dfqi_solver_width(const dfqi_solver *s)
+{
+    return 1 + s->problem->given.n_metrics + s->problem->n_limits;
+}
+
+dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o);
+
+/* A limit as the search sees it: with the margin. */
+double dfqi_solver_limit(const dfqi_solver *s, int32_t j);
+/* s->p of the logits at the temperature of the next step; with its noise if `noisy`. */
+void dfqi_solver_soften(dfqi_solver *s, bool noisy);
+double dfqi_solver_temperature(const dfqi_solver *s);
+
+/* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
+double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
+bool dfqi_rule_pulls(const dfqi_solver *s);
+
+/* One step from s->p, s->loss, s->costs and the gradients to p. */
+void dfqi_solver_move(dfqi_solver *s);
+
+/* HardCoRe-NAS: a choice within the limits to begin with, and a step from s->p. */
+dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);
+void dfqi_frank_wolfe_move(dfqi_solver *s);
+
+/* Looks at the likeliest choices, and keeps them if they meet the limits with a smaller loss. */
+dfq_status dfqi_solver_look(dfqi_solver *s);
+/* The result. */
+dfq_status dfqi_solver_finish(dfqi_solver *s);
+
+#endif

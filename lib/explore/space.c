@@ -1,0 +1,127 @@
+/* Categorical spaces: softmax and Gumbel-softmax (Jang et al., ICLR 2017) of logits, one-hot choices. */
+#include "explore/space.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/rng.h"
+
+enum { GROUPS_MAX = 65536, TOTAL_MAX = 1 << 20, CONFIGS_MAX = 1 << 24, NOISE_STREAM = 0x4E01 };
+
+static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_space *s)
+{
+    int64_t total = 0, configs = 1;
+    for (int32_t g = 0; g < s->n_groups; g++) {
+        if (choices[g] < 1)
+            return dfqi_fail(ctx, DFQ_E_INVALID, "space: group %d has %d choices, 1 is the least",
+                             (int)g, (int)choices[g]);
+        s->choices[g] = choices[g];
+        s->first[g] = (int32_t)total;
+        total += choices[g];
+        if (g >= s->n_groups - s->n_fields) configs *= choices[g];
+        if (total > TOTAL_MAX || configs > CONFIGS_MAX)
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "space: %lld choices and %lld accelerators up to group %d, the limits "
+                             "are %d and %d",
+                             (long long)total, (long long)configs, (int)g, (int)TOTAL_MAX,
+                             (int)CONFIGS_MAX);
+    }
+    s->first[s->n_groups] = s->total = (int32_t)total;
+    s->cells = s->first[s->n_groups - s->n_fields];
+    s->configs = (int32_t)configs;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_space_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
+                          const int32_t *choices, dfqi_space *out)
+{
+    dfqi_space s = {.ctx = ctx, .n_groups = n_groups, .n_fields = n_fields};
+    if (n_groups < 1 || n_groups > GROUPS_MAX || n_fields < 0 || n_fields > n_groups)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "space: %d groups, %d of them fields; 1 to %d groups are possible",
+                         (int)n_groups, (int)n_fields, (int)GROUPS_MAX);
+    s.choices = dfqi_calloc(ctx, (size_t)n_groups, sizeof *s.choices);
+    s.first = dfqi_calloc(ctx, (size_t)n_groups + 1, sizeof *s.first);
+    dfq_status status = s.choices && s.first ? count(ctx, choices, &s) : DFQ_E_NOMEM;
+    if (status != DFQ_OK) {
+        dfqi_space_fini(&s);
+        return status;
+    }
+    *out = s;
+    return DFQ_OK;
+}
+
+void dfqi_space_fini(dfqi_space *s)
+{
+    dfqi_free(s->ctx, s->choices);
+    dfqi_free(s->ctx, s->first);
+    s->choices = s->first = NULL;
+}
+
+void dfqi_space_soften(const dfqi_space *s, const double *x, const double *noise,
+                       double temperature, double *p)
+{
+    for (int32_t g = 0; g < s->n_groups; g++) {
+        int32_t begin = s->first[g], end = s->first[g + 1];
+        double top = -INFINITY, sum = 0;
+        for (int32_t i = begin; i < end; i++) {
+            p[i] = (x[i] + (noise ? noise[i] : 0)) / temperature;
+            top = fmax(top, p[i]);
+        }
+        for (int32_t i = begin; i < end; i++) sum += p[i] = exp(p[i] - top);
+        for (int32_t i = begin; i < end; i++) p[i] /= sum;
+    }
+}
+
+void dfqi_space_chain(const dfqi_space *s, const double *p, double temperature, double *gradient)
+{
+    for (int32_t g = 0; g < s->n_groups; g++) {
+        double mean = 0;
+        for (int32_t i = s->first[g]; i < s->first[g + 1]; i++) mean += p[i] * gradient[i];
+        for (int32_t i = s->first[g]; i < s->first[g + 1]; i++)
+            gradient[i] = p[i] * (gradient[i] - mean) / temperature;
+    }
+}
+
+void dfqi_space_gumbel(const dfqi_space *s, uint64_t seed, uint64_t step, double *noise)
+{
+    dfqi_rng r = dfqi_rng_make(seed, NOISE_STREAM);
+    r.index = step * 2 * (uint64_t)s->total;
+    for (int32_t i = 0; i < s->total; i++) {
+        double u = ((double)(dfqi_rng_u64(&r) >> 11) + 0.5) * 0x1p-53; /* inside (0, 1) */
+        noise[i] = -log(-log(u));
+    }
+}
+
+void dfqi_space_argmax(const dfqi_space *s, const double *p, int32_t *choice)
+{
+    for (int32_t g = 0; g < s->n_groups; g++) {
+        int32_t best = s->first[g];
+        for (int32_t i = best + 1; i < s->first[g + 1]; i++)
+            if (p[i] > p[best]) best = i;
+        choice[g] = best - s->first[g];
+    }
+}
+
+void dfqi_space_one_hot(const dfqi_space *s, const int32_t *choice, double *p)
+{
+    memset(p, 0, (size_t)s->total * sizeof *p);
+    for (int32_t g = 0; g < s->n_groups; g++) p[s->first[g] + choice[g]] = 1;
+}
+
+int32_t dfqi_space_config(const dfqi_space *s, const int32_t *choice)
+{
+    int32_t config = 0;
+    for (int32_t g = s->n_groups - s->n_fields; g < s->n_groups; g++)
+        config = config * s->choices[g] + choice[g];
+    return config;
+}
+
+void dfqi_space_set_config(const dfqi_space *s, int32_t config, int32_t *choice)
+{
+    for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_fields; g--) {
+        choice[g] = config % s->choices[g];
+        config /= s->choices[g];
+    }
+}

@@ -1,0 +1,92 @@
+/* One step of the logits: gradient by the rule, pull, optimiser (hdx.md 2.2 to 2.6). */
+#include <math.h>
+#include <string.h>
+
+#include "explore/pull.h"
+#include "explore/solver_priv.h"
+
+static const double beta2 = 0.999, eps = 1e-8; /* ProxylessNAS's Adam, beta1 = 0 (hdx.md 2.5) */
+static const double square_decay = 0.99;
+
+typedef struct block {
+    int32_t begin, end;
+} block;
+
+static block block_at(const dfqi_solver *s, int32_t b)
+{
+    const dfqi_space *space = &s->problem->space;
+    return b == 0 ? (block){0, space->cells} : (block){space->cells, space->total};
+}
+
+/* The gradients of loss and t_j / T_j to the logits, in place. */
+static void make_gradients(dfqi_solver *s)
+{
+    const dfqi_problem *p = s->problem;
+    const dfqi_space *space = &p->space;
+    double tau = dfqi_solver_temperature(s);
+    for (int32_t j = 0; j < p->n_limits; j++) {
+        double *row = s->gradients + (size_t)p->metric[j] * (size_t)space->total;
+        double weight = dfqi_rule_weight(s, j), limit = dfqi_solver_limit(s, j);
+        for (int32_t i = 0; i < space->total; i++) {
+            row[i] /= limit;
+            s->g[i] += weight * row[i];
+        }
+        dfqi_space_chain(space, s->p, tau, row);
+    }
+    dfqi_space_chain(space, s->p, tau, s->g);
+}
+
+/* s->scale = P, the factors on what is subtracted from the logits, in units of `rate`. */
+static void precondition(dfqi_solver *s)
+{
+    bool adam = s->o.optimizer == DFQ_OPTIMIZER_ADAMW;
+    double seen = (double)(s->done + 1), ratio[DFQI_BLOCKS] = {1, s->o.field_rate / s->o.rate};
+    for (int32_t b = 0; b < DFQI_BLOCKS; b++) {
+        block k = block_at(s, b);
+        double mean = 0, unit = 1;
+        for (int32_t i = k.begin; i < k.end; i++) {
+            mean += s->g[i] * s->g[i] / (k.end - k.begin);
+            s->v[i] = beta2 * s->v[i] + (1 - beta2) * s->g[i] * s->g[i];
+        }
+        s->square[b] = square_decay * s->square[b] + (1 - square_decay) * mean;
+        if (s->o.joint) unit = 1 / (sqrt(s->square[b] / (1 - pow(square_decay, seen))) + eps);
+        for (int32_t i = k.begin; i < k.end; i++)
+            s->scale[i] =
+                ratio[b] * (adam ? 1 / (sqrt(s->v[i] / (1 - pow(beta2, seen))) + eps) : unit);
+    }
+}
+
+static void pull(dfqi_solver *s, block b)
+{
+    const dfqi_problem *p = s->problem;
+    dfqi_pull q = {.n = b.end - b.begin,
+                   .g = s->g + b.begin,
+                   .precondition = s->scale + b.begin,
+                   .lenient = s->o.lenient != 0};
+    for (int32_t j = 0; j < p->n_limits; j++) {
+        if (!(s->costs[p->metric[j]] > dfqi_solver_limit(s, j))) continue;
+        q.rows[q.n_rows] = s->gradients + (size_t)p->metric[j] * (size_t)p->space.total + b.begin;
+        q.delta[q.n_rows++] = s->delta[j];
+    }
+    dfqi_pull_solve(&q, s->m + b.begin);
+}
+
+void dfqi_solver_move(dfqi_solver *s)
+{
+    const dfqi_problem *p = s->problem;
+    int32_t total = p->space.total;
+    make_gradients(s);
+    precondition(s);
+    memset(s->m, 0, (size_t)total * sizeof *s->m);
+    if (dfqi_rule_pulls(s) && s->o.joint) {
+        pull(s, (block){0, total});
+    } else if (dfqi_rule_pulls(s)) {
+        for (int32_t b = 0; b < DFQI_BLOCKS; b++) pull(s, block_at(s, b));
+    }
+    int32_t moved = s->o.rule == DFQ_RULE_NETWORK_FIRST ? p->space.cells : total;
+    for (int32_t i = 0; i < moved; i++) s->x[i] -= s->o.rate * s->scale[i] * (s->g[i] + s->m[i]);
+    for (int32_t j = 0; j < p->n_limits; j++) {
+        bool violated = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);
+        s->delta[j] = dfqi_pull_delta(s->delta[j], s->o.delta, s->o.growth, violated);
+    }
+}
