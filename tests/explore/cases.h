@@ -1,0 +1,49 @@
+/* The cases of the suite, and random problems. */
+#ifndef DFQT_EXPLORE_CASES_H
+#define DFQT_EXPLORE_CASES_H
+
+#include <check.h>
+#include <dfq/solver.h>
+
+TCase *dfqt_pull_case(void);
+TCase *dfqt_space_case(void);
+TCase *dfqt_knapsack_case(void);
+TCase *dfqt_derive_case(void);
+TCase *dfqt_solver_case(void);
+TCase *dfqt_toy_case(void);
+TCase *dfqt_explore_checkpoint_case(void);
+TCase *dfqt_explore_failure_case(void);
+
+enum {
+    DFQT_CELLS = 5,
+    DFQT_FIELDS = 2,
+    DFQT_TOTAL = 5 * 3 + 3 + 2,
+    DFQT_CONFIGS = 6,
+    DFQT_METRICS = 3
+};
+
+/* 5 cells of 3 choices, an accelerator of 3 x 2, three metrics: small enough to be enumerated. */
+typedef struct dfqt_problem {
+    int32_t choices[DFQT_CELLS + DFQT_FIELDS];
+    double loss[DFQT_TOTAL];
+    double cost[DFQT_METRICS * 15 * DFQT_CONFIGS];
+    double base[DFQT_METRICS * DFQT_CONFIGS];
+    dfq_problem problem;
+} dfqt_problem;
+
+dfq_context *dfqt_explore_context(void);
+void dfqt_problem_make(uint64_t seed, dfqt_problem *out);
+
+/* Loss and costs of one choice, summed by hand. */
+double dfqt_problem_loss(const dfqt_problem *p, const int32_t *choice);
+void dfqt_problem_costs(const dfqt_problem *p, const int32_t *choice, double *costs);
+
+/* The least loss of all 1458 choices within the limits (infinity: none), or of metric `aim` if that is not
+ * negative. */
+double dfqt_problem_brute(const dfqt_problem *p, const dfq_constraint *limits, int32_t n,
+                          int32_t aim);
+
+/* The value of metric j that a share of all choices keeps. */
+double dfqt_problem_quantile(const dfqt_problem *p, int32_t metric, double share);
+
+#endif

@@ -1,0 +1,128 @@
+/* A search that was stopped and resumed ends with the same bits. */
+#include <dfq/dfq.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "explore/cases.h"
+
+enum { STEPS = 120 };
+
+typedef struct setup {
+    dfqt_problem t;
+    dfq_constraint limit[2];
+    dfq_solver_options o;
+    char path[64];
+} setup;
+
+static void begin(int32_t rule, setup *s)
+{
+    dfqt_problem_make(6, &s->t);
+    for (int j = 0; j < 2; j++) {
+        s->limit[j] = (dfq_constraint){.metric = j};
+        s->limit[j].limit = dfqt_problem_quantile(&s->t, j, 0.3);
+    }
+    dfq_solver_options_init(&s->o, sizeof s->o);
+    s->o.rule = rule;
+    s->o.steps = STEPS;
+    s->o.rate = 0.05;
+    s->o.gumbel = s->o.joint = 1;
+    s->o.end_temperature = 0.5;
+    strcpy(s->path, "/tmp/dfq-explore-XXXXXX");
+    int fd = mkstemp(s->path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+static dfq_solver *create(dfq_context *ctx, const setup *s)
+{
+    dfq_solver *out;
+    ck_assert_int_eq(dfq_solver_create(ctx, &s->t.problem, s->limit, 2, &s->o, &out), DFQ_OK);
+    return out;
+}
+
+static void same(const dfq_solver *a, const dfq_solver *b)
+{
+    dfq_solver_result x = {.struct_size = sizeof x}, y = x;
+    dfq_tensor *t[2];
+    ck_assert_int_eq(dfq_solver_get_result(a, &x), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_get_result(b, &y), DFQ_OK);
+    ck_assert_int_eq(memcmp(&x, &y, sizeof x), 0);
+    ck_assert_int_eq(dfq_solver_get_trajectory(a, &t[0]), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_get_trajectory(b, &t[1]), DFQ_OK);
+    ck_assert_uint_eq(dfq_tensor_get_bytes(t[0]), dfq_tensor_get_bytes(t[1]));
+    ck_assert_int_eq(
+        memcmp(dfq_tensor_get_data(t[0]), dfq_tensor_get_data(t[1]), dfq_tensor_get_bytes(t[0])),
+        0);
+    dfq_tensor_release(t[0]);
+    dfq_tensor_release(t[1]);
+}
+
+static void stop_and_resume(int32_t rule, int after)
+{
+    setup s;
+    int32_t finished;
+    begin(rule, &s);
+    dfq_context *ctx = dfqt_explore_context();
+    dfq_solver *whole = create(ctx, &s), *first = create(ctx, &s), *second = create(ctx, &s);
+    ck_assert_int_eq(dfq_solver_run(whole), DFQ_OK);
+    for (int i = 0; i < after; i++) ck_assert_int_eq(dfq_solver_step(first, &finished), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_save_checkpoint(first, s.path), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(second, s.path), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_run(second), DFQ_OK);
+    same(whole, second);
+    dfq_solver_release(whole);
+    dfq_solver_release(first);
+    dfq_solver_release(second);
+    dfq_context_release(ctx);
+    remove(s.path);
+}
+
+START_TEST(resumes_with_the_same_bits)
+{
+    for (int32_t rule = DFQ_RULE_PULL; rule < DFQ_RULE_EXACT; rule++) stop_and_resume(rule, 77);
+    stop_and_resume(DFQ_RULE_PULL, 0);
+    stop_and_resume(DFQ_RULE_PULL, STEPS);
+}
+END_TEST
+
+START_TEST(refuses_others)
+{
+    setup s;
+    int32_t finished;
+    begin(DFQ_RULE_PULL, &s);
+    dfq_context *ctx = dfqt_explore_context();
+    dfq_solver *first = create(ctx, &s), *other;
+    ck_assert_int_eq(dfq_solver_step(first, &finished), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_save_checkpoint(first, s.path), DFQ_OK);
+    s.o.rate = 0.01;
+    other = create(ctx, &s);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(other, s.path), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "options"));
+    dfq_solver_release(other);
+    s.o.rate = 0.05;
+    s.limit[0].limit *= 2;
+    other = create(ctx, &s);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(other, s.path), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "limits"));
+    FILE *f = fopen(s.path, "r+b");
+    ck_assert_ptr_nonnull(f);
+    fputs("broken", f);
+    fclose(f);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(other, s.path), DFQ_E_CORRUPT);
+    remove(s.path);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(other, s.path), DFQ_E_IO);
+    dfq_solver_release(other);
+    dfq_solver_release(first);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_explore_checkpoint_case(void)
+{
+    TCase *c = tcase_create("checkpoint");
+    tcase_add_test(c, resumes_with_the_same_bits);
+    tcase_add_test(c, refuses_others);
+    return c;
+}

@@ -1,0 +1,17 @@
+/* Tests of lib/explore: search under hard constraints. */
+#include "explore/cases.h"
+#include "support/suite.h"
+
+int main(void)
+{
+    Suite *s = suite_create("explore");
+    suite_add_tcase(s, dfqt_pull_case());
+    suite_add_tcase(s, dfqt_space_case());
+    suite_add_tcase(s, dfqt_knapsack_case());
+    suite_add_tcase(s, dfqt_derive_case());
+    suite_add_tcase(s, dfqt_solver_case());
+    suite_add_tcase(s, dfqt_toy_case());
+    suite_add_tcase(s, dfqt_explore_checkpoint_case());
+    suite_add_tcase(s, dfqt_explore_failure_case());
+    return dfqt_run(s);
+}
