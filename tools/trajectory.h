@@ -1,0 +1,23 @@
+/* The course of a search for a network and an accelerator, as CSV and as a drawing with the limits in it.
+ * Appended to a stream; failures stay in the stream (ferror). */
+#ifndef DFQ_TOOLS_TRAJECTORY_H
+#define DFQ_TOOLS_TRAJECTORY_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* What dfq_solver_get_trajectory() gives, borrowed. */
+struct trajectory {
+    const char *title;        /* any UTF-8 */
+    const char *const *names; /* [n_metrics] */
+    const float *rows;        /* [steps, 1 + n_metrics + n_limits] loss, costs, deltas */
+    int64_t steps;
+    int32_t n_metrics, n_limits;
+    const int32_t *metric; /* [n_limits] */
+    const double *limit;   /* [n_limits] */
+};
+
+void trajectory_csv(FILE *f, const struct trajectory *t);
+void trajectory_svg(FILE *f, const struct trajectory *t);
+
+#endif
