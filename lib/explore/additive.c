@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 
-dfq_status dfqi_additive_new(const dfqi_space *space, int32_t n_metrics, const double *cost,
+dfq_status dfqi_additive_new(const dfqi_domain *space, int32_t n_metrics, const double *cost,
                              const double *base, dfqi_additive *out)
 {
     dfqi_additive a = {.space = space, .n_metrics = n_metrics, .cost = cost, .base = base};
@@ -27,7 +27,7 @@ void dfqi_additive_fini(dfqi_additive *a)
 
 /* Probability of accelerator `config`; the choice of field `without` is left out of the product and goes
  * to `*at`. */
-static double probability(const dfqi_space *s, const double *p, int32_t config, int32_t without,
+static double probability(const dfqi_domain *s, const double *p, int32_t config, int32_t without,
                           int32_t *at)
 {
     double w = 1;
@@ -44,13 +44,13 @@ static double probability(const dfqi_space *s, const double *p, int32_t config, 
 
 static const double *row(const dfqi_additive *a, int32_t metric, int32_t i)
 {
-    const dfqi_space *s = a->space;
+    const dfqi_domain *s = a->space;
     return a->cost + ((size_t)metric * (size_t)s->cells + (size_t)i) * (size_t)s->configs;
 }
 
 static void sum_cells(const dfqi_additive *a, int32_t metric, const double *p)
 {
-    const dfqi_space *s = a->space;
+    const dfqi_domain *s = a->space;
     size_t configs = (size_t)s->configs;
     if (a->base)
         memcpy(a->sum, a->base + (size_t)metric * configs, configs * sizeof *a->sum);
@@ -72,7 +72,7 @@ static double along(const double *a, const double *b, int32_t n)
 
 static void gradient_of(const dfqi_additive *a, int32_t metric, const double *p, double *gradient)
 {
-    const dfqi_space *s = a->space;
+    const dfqi_domain *s = a->space;
     for (int32_t i = 0; i < s->cells; i++)
         gradient[i] = along(a->weight, row(a, metric, i), s->configs);
     for (int32_t i = s->cells; i < s->total; i++) gradient[i] = 0;
@@ -86,7 +86,7 @@ static void gradient_of(const dfqi_additive *a, int32_t metric, const double *p,
 
 void dfqi_additive_costs(dfqi_additive *a, const double *p, double *costs, double *gradients)
 {
-    const dfqi_space *s = a->space;
+    const dfqi_domain *s = a->space;
     for (int32_t c = 0; c < s->configs; c++) a->weight[c] = probability(s, p, c, -1, NULL);
     for (int32_t j = 0; j < a->n_metrics; j++) {
         sum_cells(a, j, p);
@@ -97,8 +97,8 @@ void dfqi_additive_costs(dfqi_additive *a, const double *p, double *costs, doubl
 
 void dfqi_additive_exact(const dfqi_additive *a, const int32_t *choice, double *costs)
 {
-    const dfqi_space *s = a->space;
-    int32_t config = dfqi_space_config(s, choice);
+    const dfqi_domain *s = a->space;
+    int32_t config = dfqi_domain_config(s, choice);
     for (int32_t j = 0; j < a->n_metrics; j++) {
         double t = a->base ? a->base[(size_t)j * (size_t)s->configs + (size_t)config] : 0;
         for (int32_t g = 0; g < s->n_groups - s->n_fields; g++)

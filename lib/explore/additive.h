@@ -3,10 +3,10 @@
 #ifndef DFQI_EXPLORE_ADDITIVE_H
 #define DFQI_EXPLORE_ADDITIVE_H
 
-#include "explore/space.h"
+#include "explore/domain.h"
 
 typedef struct dfqi_additive {
-    const dfqi_space *space; /* borrowed, as the tables are */
+    const dfqi_domain *space; /* borrowed, as the tables are */
     int32_t n_metrics;
     const double *cost; /* [n_metrics][cells][configs] */
     const double *base; /* [n_metrics][configs], NULL: zeros */
@@ -14,7 +14,7 @@ typedef struct dfqi_additive {
     double *sum;        /* [configs] scratch: the mixture's cost on each */
 } dfqi_additive;
 
-dfq_status dfqi_additive_new(const dfqi_space *space, int32_t n_metrics, const double *cost,
+dfq_status dfqi_additive_new(const dfqi_domain *space, int32_t n_metrics, const double *cost,
                              const double *base, dfqi_additive *out);
 void dfqi_additive_fini(dfqi_additive *a);
 

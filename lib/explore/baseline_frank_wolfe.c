@@ -20,10 +20,10 @@ dfq_status dfqi_frank_wolfe_start(dfqi_solver *s)
     if (status != DFQ_OK) return status;
     memcpy(limit, p->limit, sizeof limit);
     for (int32_t j = 0; j < p->n_limits; j++) p->limit[j] = dfqi_solver_limit(s, j);
-    dfqi_space_argmax(&p->space, s->x, f.choice);
+    dfqi_domain_argmax(&p->space, s->x, f.choice);
     status = dfqi_found_evaluate(p, &f);
     if (status == DFQ_OK) status = dfqi_descend(p, -1, &f);
-    if (status == DFQ_OK) dfqi_space_one_hot(&p->space, f.choice, s->x);
+    if (status == DFQ_OK) dfqi_domain_one_hot(&p->space, f.choice, s->x);
     memcpy(p->limit, limit, sizeof limit);
     dfqi_found_fini(p, &f);
     return status;
@@ -82,7 +82,7 @@ static void go(const dfqi_knapsack *k, double share, const double *to, double *x
 
 void dfqi_frank_wolfe_move(dfqi_solver *s)
 {
-    const dfqi_space *space = &s->problem->space;
+    const dfqi_domain *space = &s->problem->space;
     int32_t cells = space->n_groups - space->n_fields, blocks = (cells > 0) + space->n_fields;
     int32_t at = (int32_t)(s->done % blocks) + (cells > 0 ? 0 : 1);
     int32_t group = at == 0 ? 0 : cells + at - 1;

@@ -34,7 +34,7 @@ static uint64_t hash_doubles(uint64_t hash, const double *v, size_t n)
 static uint64_t hash_problem(const dfqi_problem *p)
 {
     const dfq_problem *q = &p->given;
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     size_t rows = (size_t)q->n_metrics * (size_t)s->configs;
     int32_t sizes[4] = {s->n_groups, s->n_fields, q->n_metrics, p->n_limits};
     uint64_t hash = dfqi_hash(DFQI_HASH_START, sizes, sizeof sizes);
@@ -68,7 +68,7 @@ typedef struct part {
 
 static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS])
 {
-    const dfqi_space *space = &s->problem->space;
+    const dfqi_domain *space = &s->problem->space;
     part parts[TENSORS] = {
         {"state", DFQI_I64, 1, {STATE}, state},
         {"x", DFQI_I64, 1, {space->total}, s->x},

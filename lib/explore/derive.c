@@ -64,7 +64,7 @@ typedef struct swap {
 static dfq_status find_repair(dfqi_problem *p, dfqi_found *f, int32_t aim, const double *gradient,
                               swap *best)
 {
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     double now = badness(p, f->costs, aim), costs[DFQ_METRICS_MAX];
     *best = (swap){.group = -1, .score = INFINITY};
     for (int32_t g = 0; g < s->n_groups; g++) {
@@ -120,16 +120,16 @@ static double load(const dfqi_problem *p, const double *costs)
 /* Goes through all accelerators; `gradient` as in find_repair. */
 static dfq_status sweep(dfqi_problem *p, int32_t aim, const double *gradient, dfqi_found *f)
 {
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     double rank[3] = {INFINITY, INFINITY, INFINITY}, costs[DFQ_METRICS_MAX];
-    int32_t best = dfqi_space_config(s, f->choice);
+    int32_t best = dfqi_domain_config(s, f->choice);
     if (s->configs > SWEEP_MAX || s->n_fields == 0) return DFQ_OK;
     for (int32_t c = 0; c < s->configs; c++) {
         double loss = 0;
-        dfqi_space_set_config(s, c, f->choice);
+        dfqi_domain_set_config(s, c, f->choice);
         dfq_status status = dfqi_problem_exact(p, f->choice, costs);
         if (status != DFQ_OK) {
-            dfqi_space_set_config(s, best, f->choice);
+            dfqi_domain_set_config(s, best, f->choice);
             return status;
         }
         for (int32_t g = s->n_groups - s->n_fields; gradient && g < s->n_groups; g++)
@@ -141,7 +141,7 @@ static dfq_status sweep(dfqi_problem *p, int32_t aim, const double *gradient, df
         memcpy(rank, mine, sizeof rank);
         best = c;
     }
-    dfqi_space_set_config(s, best, f->choice);
+    dfqi_domain_set_config(s, best, f->choice);
     f->loss = NAN;
     return cost_of(p, f);
 }

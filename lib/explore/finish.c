@@ -14,7 +14,7 @@ static void keep_better(dfqi_solver *s, const dfqi_found *f)
 static dfq_status likeliest(dfqi_solver *s)
 {
     dfqi_solver_soften(s, false);
-    dfqi_space_argmax(&s->problem->space, s->p, s->raw.choice);
+    dfqi_domain_argmax(&s->problem->space, s->p, s->raw.choice);
     if (s->o.rule == DFQ_RULE_NETWORK_FIRST && s->done == s->o.steps)
         return dfqi_sweep_fields(s->problem, &s->raw);
     return dfqi_found_evaluate(s->problem, &s->raw);

@@ -24,7 +24,7 @@ typedef struct pair {
 
 static dfq_status look_up(dfqi_problem *p, dfqi_found *f, table *t)
 {
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     size_t width = (size_t)p->given.n_metrics;
     DFQI_TRY(dfqi_problem_judge(p, f->choice, &f->loss, t->gradient));
     for (int32_t g = 0; g < s->n_groups; g++) {
@@ -63,7 +63,7 @@ static bool fits(const dfqi_problem *p, const dfqi_found *f, const table *t, int
 /* The largest fall of the loss by one swap, or, if there is none, by two. */
 static pair find_best(const dfqi_problem *p, const dfqi_found *f, const table *t)
 {
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     pair best = {-1, -1, 0};
     for (int32_t a = 0; a < s->total; a++) {
         double rise = rise_of(p, f, t, a);
@@ -86,7 +86,7 @@ static pair find_best(const dfqi_problem *p, const dfqi_found *f, const table *t
 static dfq_status attempt(dfqi_problem *p, const table *t, pair what, dfqi_found *f,
                           dfqi_found *trial, bool *taken)
 {
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     dfqi_found_copy(p, f, trial);
     trial->choice[t->group[what.a]] = what.a - s->first[t->group[what.a]];
     if (what.b >= 0) trial->choice[t->group[what.b]] = what.b - s->first[t->group[what.b]];

@@ -39,7 +39,7 @@ static double base_of(const dfqi_problem *p, int32_t metric, int32_t config)
 static void load(job *j, int32_t config)
 {
     dfqi_problem *p = j->p;
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     j->k.n_costs = 0;
     j->own = 0;
     for (int32_t l = 0; l < p->n_limits; l++) {
@@ -61,14 +61,14 @@ static void load(job *j, int32_t config)
     }
     if (j->aim >= 0) return;
     j->k.loss = p->given.loss_table;
-    dfqi_space_set_config(s, config, j->choice);
+    dfqi_domain_set_config(s, config, j->choice);
     for (int32_t g = j->k.n_groups; g < s->n_groups; g++)
         j->own += p->given.loss_table[s->first[g] + j->choice[g]];
 }
 
 static dfq_status visit(job *j, int32_t *choice, dfqi_optimum *out)
 {
-    const dfqi_space *s = &j->p->space;
+    const dfqi_domain *s = &j->p->space;
     double lambda[DFQ_METRICS_MAX];
     for (int32_t c = 0; c < s->configs; c++) {
         load(j, c);
@@ -83,7 +83,7 @@ static dfq_status visit(job *j, int32_t *choice, dfqi_optimum *out)
         if (!one.found) continue;
         out->found = true;
         out->loss = one.loss + j->own;
-        dfqi_space_set_config(s, j->order[c].config, j->choice);
+        dfqi_domain_set_config(s, j->order[c].config, j->choice);
         memcpy(choice, j->choice, (size_t)s->n_groups * sizeof *choice);
     }
     return DFQ_OK;
@@ -91,7 +91,7 @@ static dfq_status visit(job *j, int32_t *choice, dfqi_optimum *out)
 
 dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice, dfqi_optimum *out)
 {
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     job j = {.p = p, .aim = aim, .k = {.n_groups = s->n_groups - s->n_fields, .first = s->first}};
     dfq_status status = DFQ_E_NOMEM;
     *out = (dfqi_optimum){.proved = true, .loss = INFINITY};

@@ -54,7 +54,7 @@ static dfq_status check_table(const dfqi_problem *p, const char *name, const dou
 static dfq_status check_tables(dfqi_problem *p)
 {
     const dfq_problem *q = &p->given;
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     size_t rows = (size_t)q->n_metrics * (size_t)s->configs; /* below 2^27 by the space's limits */
     size_t cells;
     if (!dfqi_mul_size(rows, (size_t)s->cells, &cells))
@@ -81,7 +81,7 @@ static dfq_status fill(dfqi_problem *p, const dfq_constraint *limits, int32_t n_
     if (!q->choices)
         return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: choices of the problem is NULL");
     DFQI_TRY(check_limits(p, limits, n_limits));
-    DFQI_TRY(dfqi_space_new(p->ctx, q->n_groups, q->n_fields, q->choices, &p->space));
+    DFQI_TRY(dfqi_domain_new(p->ctx, q->n_groups, q->n_fields, q->choices, &p->space));
     DFQI_TRY(check_tables(p));
     p->one_hot = dfqi_calloc(p->ctx, (size_t)p->space.total, sizeof *p->one_hot);
     return p->one_hot ? DFQ_OK : DFQ_E_NOMEM;
@@ -106,7 +106,7 @@ void dfqi_problem_free(dfqi_problem *p)
 {
     if (!p) return;
     dfqi_additive_fini(&p->tables);
-    dfqi_space_fini(&p->space);
+    dfqi_domain_fini(&p->space);
     dfqi_free(p->ctx, p->one_hot);
     dfqi_free(p->ctx, p);
 }
@@ -116,7 +116,7 @@ void dfqi_problem_free(dfqi_problem *p)
 /* A gradient's entry is named by group and choice. */
 static dfq_status check_gradient(const dfqi_problem *p, const char *of, const double *gradient)
 {
-    const dfqi_space *s = &p->space;
+    const dfqi_domain *s = &p->space;
     for (int32_t g = 0; gradient && g < s->n_groups; g++)
         for (int32_t i = s->first[g]; i < s->first[g + 1]; i++)
             if (!isfinite(gradient[i]))
@@ -190,7 +190,7 @@ dfq_status dfqi_problem_exact(const dfqi_problem *p, const int32_t *choice, doub
 dfq_status dfqi_problem_judge(const dfqi_problem *p, const int32_t *choice, double *loss,
                               double *gradient)
 {
-    dfqi_space_one_hot(&p->space, choice, p->one_hot);
+    dfqi_domain_one_hot(&p->space, choice, p->one_hot);
     return dfqi_problem_loss(p, p->one_hot, 0, loss, gradient);
 }
 

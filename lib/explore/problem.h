@@ -9,7 +9,7 @@
 
 typedef struct dfqi_problem {
     dfq_context *ctx; /* borrowed */
-    dfqi_space space;
+    dfqi_domain space;
     dfq_problem given;
     dfqi_additive tables; /* with given.cost_table */
     int32_t n_limits;

@@ -83,18 +83,18 @@ double dfqi_solver_temperature(const dfqi_solver *s)
 
 void dfqi_solver_soften(dfqi_solver *s, bool noisy)
 {
-    const dfqi_space *space = &s->problem->space;
+    const dfqi_domain *space = &s->problem->space;
     if (s->o.rule == DFQ_RULE_FRANK_WOLFE) {
         memcpy(s->p, s->x, (size_t)space->total * sizeof *s->p);
         return;
     }
     if (noisy) {
-        dfqi_space_gumbel(space, s->o.seed, (uint64_t)s->done, s->noise);
+        dfqi_domain_gumbel(space, s->o.seed, (uint64_t)s->done, s->noise);
         /* the accelerator is the average of all as long as the network is searched alone */
         for (int32_t i = space->cells; i < space->total && s->o.rule == DFQ_RULE_NETWORK_FIRST; i++)
             s->noise[i] = 0;
     }
-    dfqi_space_soften(space, s->x, noisy ? s->noise : NULL, dfqi_solver_temperature(s), s->p);
+    dfqi_domain_soften(space, s->x, noisy ? s->noise : NULL, dfqi_solver_temperature(s), s->p);
 }
 
 static dfq_status record(dfqi_solver *s)

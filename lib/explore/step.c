@@ -14,7 +14,7 @@ typedef struct block {
 
 static block block_at(const dfqi_solver *s, int32_t b)
 {
-    const dfqi_space *space = &s->problem->space;
+    const dfqi_domain *space = &s->problem->space;
     return b == 0 ? (block){0, space->cells} : (block){space->cells, space->total};
 }
 
@@ -22,7 +22,7 @@ static block block_at(const dfqi_solver *s, int32_t b)
 static void make_gradients(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    const dfqi_space *space = &p->space;
+    const dfqi_domain *space = &p->space;
     double tau = dfqi_solver_temperature(s);
     for (int32_t j = 0; j < p->n_limits; j++) {
         double *row = s->gradients + (size_t)p->metric[j] * (size_t)space->total;
@@ -31,9 +31,9 @@ static void make_gradients(dfqi_solver *s)
             row[i] /= limit;
             s->g[i] += weight * row[i];
         }
-        dfqi_space_chain(space, s->p, tau, row);
+        dfqi_domain_chain(space, s->p, tau, row);
     }
-    dfqi_space_chain(space, s->p, tau, s->g);
+    dfqi_domain_chain(space, s->p, tau, s->g);
 }
 
 /* s->scale = P, the factors on what is subtracted from the logits, in units of `rate`. */

@@ -6,7 +6,7 @@
 #include <dfq/solver.h>
 
 TCase *dfqt_pull_case(void);
-TCase *dfqt_space_case(void);
+TCase *dfqt_domain_case(void);
 TCase *dfqt_knapsack_case(void);
 TCase *dfqt_derive_case(void);
 TCase *dfqt_solver_case(void);

@@ -39,7 +39,7 @@ static void start_greedy(bench *b)
 {
     double minus[DFQT_TOTAL];
     for (int i = 0; i < DFQT_TOTAL; i++) minus[i] = -b->t.loss[i];
-    dfqi_space_argmax(&b->p->space, minus, b->f.choice);
+    dfqi_domain_argmax(&b->p->space, minus, b->f.choice);
     ck_assert_int_eq(dfqi_found_evaluate(b->p, &b->f), DFQ_OK);
 }
 
@@ -124,7 +124,7 @@ START_TEST(sweep_is_exhaustive)
             int32_t other[GROUPS];
             double costs[3];
             memcpy(other, b.f.choice, sizeof other);
-            dfqi_space_set_config(&b.p->space, c, other);
+            dfqi_domain_set_config(&b.p->space, c, other);
             dfqt_problem_costs(&b.t, other, costs);
             if (!dfqi_problem_meets(b.p, costs)) continue;
             ck_assert(b.f.meets);

@@ -6,7 +6,7 @@ int main(void)
 {
     Suite *s = suite_create("explore");
     suite_add_tcase(s, dfqt_pull_case());
-    suite_add_tcase(s, dfqt_space_case());
+    suite_add_tcase(s, dfqt_domain_case());
     suite_add_tcase(s, dfqt_knapsack_case());
     suite_add_tcase(s, dfqt_derive_case());
     suite_add_tcase(s, dfqt_solver_case());

@@ -1,14 +1,14 @@
 /* The search space: groups of alternatives, one of which is to be chosen in each. The first groups are
  * the network's cells, the last `n_fields` the fields of the accelerator. Vectors over the space hold
  * the choices of group 0, then those of group 1, ... */
-#ifndef DFQI_EXPLORE_SPACE_H
-#define DFQI_EXPLORE_SPACE_H
+#ifndef DFQI_EXPLORE_DOMAIN_H
+#define DFQI_EXPLORE_DOMAIN_H
 
 #include <stdbool.h>
 
 #include "base/context.h"
 
-typedef struct dfqi_space {
+typedef struct dfqi_domain {
     dfq_context *ctx; /* borrowed */
     int32_t n_groups, n_fields;
     int32_t *choices; /* [n_groups] */
@@ -16,27 +16,27 @@ typedef struct dfqi_space {
     int32_t total;    /* length of vectors */
     int32_t cells;    /* length of the network's part */
     int32_t configs;  /* accelerators: the product of the fields' choices, 1 without fields */
-} dfqi_space;
+} dfqi_domain;
 
 /* DFQ_E_INVALID: no group, a group without a choice, too many of them. */
-dfq_status dfqi_space_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
-                          const int32_t *choices, dfqi_space *out);
-void dfqi_space_fini(dfqi_space *s);
+dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
+                           const int32_t *choices, dfqi_domain *out);
+void dfqi_domain_fini(dfqi_domain *s);
 
 /* p = softmax((x + noise) / temperature) in each group; noise NULL: none. */
-void dfqi_space_soften(const dfqi_space *s, const double *x, const double *noise,
-                       double temperature, double *p);
+void dfqi_domain_soften(const dfqi_domain *s, const double *x, const double *noise,
+                        double temperature, double *p);
 /* Gradient to x from the gradient to p, in place. */
-void dfqi_space_chain(const dfqi_space *s, const double *p, double temperature, double *gradient);
+void dfqi_domain_chain(const dfqi_domain *s, const double *p, double temperature, double *gradient);
 /* Gumbel(0, 1) noise of one step: -log(-log(u)). */
-void dfqi_space_gumbel(const dfqi_space *s, uint64_t seed, uint64_t step, double *noise);
+void dfqi_domain_gumbel(const dfqi_domain *s, uint64_t seed, uint64_t step, double *noise);
 
 /* The likeliest choice of each group (of equals the first), and back to a one-hot vector. */
-void dfqi_space_argmax(const dfqi_space *s, const double *p, int32_t *choice);
-void dfqi_space_one_hot(const dfqi_space *s, const int32_t *choice, double *p);
+void dfqi_domain_argmax(const dfqi_domain *s, const double *p, int32_t *choice);
+void dfqi_domain_one_hot(const dfqi_domain *s, const int32_t *choice, double *p);
 
 /* Accelerators are numbered with the last field running fastest. */
-int32_t dfqi_space_config(const dfqi_space *s, const int32_t *choice);
-void dfqi_space_set_config(const dfqi_space *s, int32_t config, int32_t *choice);
+int32_t dfqi_domain_config(const dfqi_domain *s, const int32_t *choice);
+void dfqi_domain_set_config(const dfqi_domain *s, int32_t config, int32_t *choice);
 
 #endif

@@ -1,5 +1,5 @@
 /* Categorical spaces: softmax and Gumbel-softmax (Jang et al., ICLR 2017) of logits, one-hot choices. */
-#include "explore/space.h"
+#include "explore/domain.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 enum { GROUPS_MAX = 65536, TOTAL_MAX = 1 << 20, CONFIGS_MAX = 1 << 24, NOISE_STREAM = 0x4E01 };
 
-static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_space *s)
+static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_domain *s)
 {
     int64_t total = 0, configs = 1;
     for (int32_t g = 0; g < s->n_groups; g++) {
@@ -33,10 +33,10 @@ static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_space *s)
     return DFQ_OK;
 }
 
-dfq_status dfqi_space_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
-                          const int32_t *choices, dfqi_space *out)
+dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
+                           const int32_t *choices, dfqi_domain *out)
 {
-    dfqi_space s = {.ctx = ctx, .n_groups = n_groups, .n_fields = n_fields};
+    dfqi_domain s = {.ctx = ctx, .n_groups = n_groups, .n_fields = n_fields};
     if (n_groups < 1 || n_groups > GROUPS_MAX || n_fields < 0 || n_fields > n_groups)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "space: %d groups, %d of them fields; 1 to %d groups are possible",
@@ -45,22 +45,22 @@ dfq_status dfqi_space_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
     s.first = dfqi_calloc(ctx, (size_t)n_groups + 1, sizeof *s.first);
     dfq_status status = s.choices && s.first ? count(ctx, choices, &s) : DFQ_E_NOMEM;
     if (status != DFQ_OK) {
-        dfqi_space_fini(&s);
+        dfqi_domain_fini(&s);
         return status;
     }
     *out = s;
     return DFQ_OK;
 }
 
-void dfqi_space_fini(dfqi_space *s)
+void dfqi_domain_fini(dfqi_domain *s)
 {
     dfqi_free(s->ctx, s->choices);
     dfqi_free(s->ctx, s->first);
     s->choices = s->first = NULL;
 }
 
-void dfqi_space_soften(const dfqi_space *s, const double *x, const double *noise,
-                       double temperature, double *p)
+void dfqi_domain_soften(const dfqi_domain *s, const double *x, const double *noise,
+                        double temperature, double *p)
 {
     for (int32_t g = 0; g < s->n_groups; g++) {
         int32_t begin = s->first[g], end = s->first[g + 1];
@@ -74,7 +74,7 @@ void dfqi_space_soften(const dfqi_space *s, const double *x, const double *noise
     }
 }
 
-void dfqi_space_chain(const dfqi_space *s, const double *p, double temperature, double *gradient)
+void dfqi_domain_chain(const dfqi_domain *s, const double *p, double temperature, double *gradient)
 {
     for (int32_t g = 0; g < s->n_groups; g++) {
         double mean = 0;
@@ -84,7 +84,7 @@ void dfqi_space_chain(const dfqi_space *s, const double *p, double temperature, 
     }
 }
 
-void dfqi_space_gumbel(const dfqi_space *s, uint64_t seed, uint64_t step, double *noise)
+void dfqi_domain_gumbel(const dfqi_domain *s, uint64_t seed, uint64_t step, double *noise)
 {
     dfqi_rng r = dfqi_rng_make(seed, NOISE_STREAM);
     r.index = step * 2 * (uint64_t)s->total;
@@ -94,7 +94,7 @@ void dfqi_space_gumbel(const dfqi_space *s, uint64_t seed, uint64_t step, double
     }
 }
 
-void dfqi_space_argmax(const dfqi_space *s, const double *p, int32_t *choice)
+void dfqi_domain_argmax(const dfqi_domain *s, const double *p, int32_t *choice)
 {
     for (int32_t g = 0; g < s->n_groups; g++) {
         int32_t best = s->first[g];
@@ -104,13 +104,13 @@ void dfqi_space_argmax(const dfqi_space *s, const double *p, int32_t *choice)
     }
 }
 
-void dfqi_space_one_hot(const dfqi_space *s, const int32_t *choice, double *p)
+void dfqi_domain_one_hot(const dfqi_domain *s, const int32_t *choice, double *p)
 {
     memset(p, 0, (size_t)s->total * sizeof *p);
     for (int32_t g = 0; g < s->n_groups; g++) p[s->first[g] + choice[g]] = 1;
 }
 
-int32_t dfqi_space_config(const dfqi_space *s, const int32_t *choice)
+int32_t dfqi_domain_config(const dfqi_domain *s, const int32_t *choice)
 {
     int32_t config = 0;
     for (int32_t g = s->n_groups - s->n_fields; g < s->n_groups; g++)
@@ -118,7 +118,7 @@ int32_t dfqi_space_config(const dfqi_space *s, const int32_t *choice)
     return config;
 }
 
-void dfqi_space_set_config(const dfqi_space *s, int32_t config, int32_t *choice)
+void dfqi_domain_set_config(const dfqi_domain *s, int32_t config, int32_t *choice)
 {
     for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_fields; g--) {
         choice[g] = config % s->choices[g];

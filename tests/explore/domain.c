@@ -1,6 +1,6 @@
 /* Spaces: softmax and its gradient, Gumbel noise, one-hot codes; the tabulated evaluator against plain
  * sums and finite differences. */
-#include "explore/space.h"
+#include "explore/domain.h"
 
 #include <math.h>
 
@@ -15,33 +15,33 @@ START_TEST(softmax_and_its_gradient)
     const int32_t choices[] = {3, 1, 4};
     double x[8], p[8], q[8], w[8], g[8], tau = 0.7;
     dfq_context *ctx = dfqt_explore_context();
-    dfqi_space s;
+    dfqi_domain s;
     dfqi_rng r = dfqi_rng_make(1, 1);
-    ck_assert_int_eq(dfqi_space_new(ctx, 3, 1, choices, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_domain_new(ctx, 3, 1, choices, &s), DFQ_OK);
     ck_assert_int_eq(s.total, 8);
     ck_assert_int_eq(s.cells, 4);
     ck_assert_int_eq(s.configs, 4);
     for (int i = 0; i < 8; i++)
         x[i] = (double)dfqi_rng_normal(&r), g[i] = w[i] = (double)dfqi_rng_normal(&r);
-    dfqi_space_soften(&s, x, NULL, tau, p);
+    dfqi_domain_soften(&s, x, NULL, tau, p);
     ck_assert_double_eq_tol(p[0] + p[1] + p[2], 1, 1e-12);
     ck_assert_double_eq(p[3], 1);
     ck_assert_double_eq_tol(p[4] / p[5], exp((x[4] - x[5]) / tau), 1e-12);
-    dfqi_space_chain(&s, p, tau, g);
+    dfqi_domain_chain(&s, p, tau, g);
     for (int i = 0; i < 8; i++) {
         double change = 0, keep = x[i];
         for (int side = 1; side >= -1; side -= 2) {
             x[i] = keep + side * 1e-5;
-            dfqi_space_soften(&s, x, NULL, tau, q);
+            dfqi_domain_soften(&s, x, NULL, tau, q);
             for (int k = 0; k < 8; k++) change += side * w[k] * q[k] / 2e-5;
         }
         x[i] = keep;
         ck_assert_double_eq_tol(g[i], change, 1e-8);
     }
     x[0] = 1e4; /* does not overflow */
-    dfqi_space_soften(&s, x, NULL, tau, p);
+    dfqi_domain_soften(&s, x, NULL, tau, p);
     ck_assert_double_eq(p[0], 1);
-    dfqi_space_fini(&s);
+    dfqi_domain_fini(&s);
     dfq_context_release(ctx);
 }
 END_TEST
@@ -53,19 +53,19 @@ START_TEST(gumbel_draws_the_softmax)
     const double x[3] = {0, log(2), log(5)};
     double noise[3], p[3], count[3] = {0};
     dfq_context *ctx = dfqt_explore_context();
-    dfqi_space s;
-    ck_assert_int_eq(dfqi_space_new(ctx, 1, 0, choices, &s), DFQ_OK);
+    dfqi_domain s;
+    ck_assert_int_eq(dfqi_domain_new(ctx, 1, 0, choices, &s), DFQ_OK);
     for (uint64_t step = 0; step < 20000; step++) {
         int32_t at;
-        dfqi_space_gumbel(&s, 9, step, noise);
-        dfqi_space_soften(&s, x, noise, 0.5, p);
-        dfqi_space_argmax(&s, p, &at);
+        dfqi_domain_gumbel(&s, 9, step, noise);
+        dfqi_domain_soften(&s, x, noise, 0.5, p);
+        dfqi_domain_argmax(&s, p, &at);
         count[at] += 1.0 / 20000;
     }
     ck_assert_double_eq_tol(count[0], 1.0 / 8, 0.01);
     ck_assert_double_eq_tol(count[1], 2.0 / 8, 0.01);
     ck_assert_double_eq_tol(count[2], 5.0 / 8, 0.01);
-    dfqi_space_fini(&s);
+    dfqi_domain_fini(&s);
     dfq_context_release(ctx);
 }
 END_TEST
@@ -75,21 +75,21 @@ START_TEST(accelerators_are_numbered)
     const int32_t choices[] = {4, 3, 2, 5};
     int32_t choice[4] = {3, 0, 0, 0};
     dfq_context *ctx = dfqt_explore_context();
-    dfqi_space s;
-    ck_assert_int_eq(dfqi_space_new(ctx, 4, 3, choices, &s), DFQ_OK);
+    dfqi_domain s;
+    ck_assert_int_eq(dfqi_domain_new(ctx, 4, 3, choices, &s), DFQ_OK);
     ck_assert_int_eq(s.configs, 30);
     for (int32_t c = 0; c < 30; c++) {
-        dfqi_space_set_config(&s, c, choice);
-        ck_assert_int_eq(dfqi_space_config(&s, choice), c);
+        dfqi_domain_set_config(&s, c, choice);
+        ck_assert_int_eq(dfqi_domain_config(&s, choice), c);
         ck_assert_int_eq(choice[3], c % 5);
         ck_assert_int_eq(choice[1], c / 10);
         ck_assert_int_eq(choice[0], 3);
     }
-    dfqi_space_fini(&s);
-    ck_assert_int_eq(dfqi_space_new(ctx, 0, 0, choices, &s), DFQ_E_INVALID);
-    ck_assert_int_eq(dfqi_space_new(ctx, 2, 3, choices, &s), DFQ_E_INVALID);
-    ck_assert_int_eq(dfqi_space_new(ctx, 2, 0, (int32_t[]){2, 0}, &s), DFQ_E_INVALID);
-    ck_assert_int_eq(dfqi_space_new(ctx, 3, 3, (int32_t[]){9999, 9999, 9999}, &s), DFQ_E_INVALID);
+    dfqi_domain_fini(&s);
+    ck_assert_int_eq(dfqi_domain_new(ctx, 0, 0, choices, &s), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_domain_new(ctx, 2, 3, choices, &s), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_domain_new(ctx, 2, 0, (int32_t[]){2, 0}, &s), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_domain_new(ctx, 3, 3, (int32_t[]){9999, 9999, 9999}, &s), DFQ_E_INVALID);
     dfq_context_release(ctx);
 }
 END_TEST
@@ -110,7 +110,7 @@ START_TEST(tables_are_exact)
         dfqt_problem_costs(&t, choice, expected);
         ck_assert_int_eq(dfqi_problem_exact(p, choice, costs), DFQ_OK);
         for (int j = 0; j < 3; j++) ck_assert_double_eq(costs[j], expected[j]);
-        dfqi_space_one_hot(&p->space, choice, x);
+        dfqi_domain_one_hot(&p->space, choice, x);
         ck_assert_int_eq(dfqi_problem_costs(p, x, costs, NULL), DFQ_OK);
         for (int j = 0; j < 3; j++) ck_assert_double_eq_tol(costs[j], expected[j], 1e-12);
     }
@@ -146,9 +146,9 @@ START_TEST(table_gradients)
 }
 END_TEST
 
-TCase *dfqt_space_case(void)
+TCase *dfqt_domain_case(void)
 {
-    TCase *c = tcase_create("space");
+    TCase *c = tcase_create("domain");
     tcase_add_test(c, softmax_and_its_gradient);
     tcase_add_test(c, gumbel_draws_the_softmax);
     tcase_add_test(c, accelerators_are_numbered);
