@@ -87,7 +87,8 @@ static void gradient_of(const dfqi_additive *a, int32_t metric, const double *p,
 void dfqi_additive_costs(dfqi_additive *a, const double *p, double *costs, double *gradients)
 {
     const dfqi_domain *s = a->space;
-    for (int32_t c = 0; c < s->configs; c++) a->weight[c] = probability(s, p, c, -1, NULL);
+    int32_t none;
+    for (int32_t c = 0; c < s->configs; c++) a->weight[c] = probability(s, p, c, -1, &none);
     for (int32_t j = 0; j < a->n_metrics; j++) {
         sum_cells(a, j, p);
         costs[j] = along(a->weight, a->sum, s->configs);
