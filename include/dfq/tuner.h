@@ -295,9 +295,11 @@ DFQ_CHECKED dfq_status dfq_tuner_save_checkpoint(dfq_tuner *tuner, const char *p
 DFQ_CHECKED dfq_status dfq_tuner_load_checkpoint(dfq_tuner *tuner, const char *path);
 
 /** How far a quantized network is from its float original, end to end: signal-to-noise ratios in
- *  dB, a new F32 [depth + 1], of the attention outputs (before the projection) of each block, then
- *  of the logits. 10 log10(sum float^2 / sum (student - float)^2) over all images, between -200 and
- *  200.
+ *  dB, a new F32 [n + 1]; the last is of the logits. n is the number of blocks of a vision
+ *  transformer: the attention outputs before the projection. It is the number of ReLUs of a
+ *  convolutional network: what leaves them, quantized, in the order of their quantizers (those of
+ *  kind ::DFQ_QUANTIZER_UNIFORM). 10 log10(sum float^2 / sum (student - float)^2) over all images,
+ *  between -200 and 200.
  *  @param images F32 [n,3,S,S], normalised
  *  @return ::DFQ_E_INVALID, ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher,

@@ -1,4 +1,5 @@
-/* How far quantization takes a network from its float original, block by block. */
+/* How far quantization takes a network from its float original: block by block of a vision
+ * transformer, at what leaves each ReLU of a convolutional network. */
 #include <math.h>
 
 #include "base/memory.h"
@@ -14,21 +15,61 @@ typedef struct side {
     dfqi_graph *g;
     dfqi_exec *e;
     dfqi_id x;
-    dfqi_taps taps; /* heads: [depth], owned */
+    dfqi_taps taps; /* without arrays of its own */
+    dfqi_id *at;    /* [n] owned: where the networks are compared, in network order */
+    int32_t n;
 } side;
 
 static void side_fini(dfq_context *ctx, side *s)
 {
     dfqi_exec_free(s->e);
     dfqi_graph_free(s->g);
-    dfqi_free(ctx, s->taps.head);
+    dfqi_free(ctx, s->at);
+}
+
+/* What leaves each ReLU, behind its quantizer if there is one. `at` NULL: only counts. */
+static int32_t find_relus(const dfqi_graph *g, dfqi_id *at)
+{
+    int32_t n = 0;
+    dfqi_id last = DFQI_NONE;
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        const dfqi_node *node = &g->nodes[i];
+        bool quantizer = node->op == DFQI_OP_FQ && node->in[0] == last;
+        if (node->op != DFQI_OP_RELU && !quantizer) continue;
+        last = node->out[0];
+        n += !quantizer;
+        if (at) at[n - 1] = last;
+    }
+    return n;
+}
+
+static dfq_status init_relus(const dfqi_model *m, int64_t batch, side *s)
+{
+    DFQI_TRY(dfqi_model_graph(m, batch, &s->g, &s->x, &s->taps));
+    s->n = find_relus(s->g, NULL);
+    s->at = dfqi_calloc(m->ctx, (size_t)s->n + 1, sizeof *s->at);
+    if (!s->at) return DFQ_E_NOMEM;
+    find_relus(s->g, s->at);
+    for (int32_t i = 0; i < s->n; i++) dfqi_graph_keep(s->g, s->at[i]);
+    return DFQ_OK;
+}
+
+static dfq_status init_blocks(const dfqi_model *m, int64_t batch, side *s)
+{
+    s->n = (int32_t)m->net.arch.vit.depth;
+    s->at = dfqi_calloc(m->ctx, (size_t)s->n + 1, sizeof *s->at);
+    if (!s->at) return DFQ_E_NOMEM;
+    s->taps.head = s->at;
+    return dfqi_model_graph(m, batch, &s->g, &s->x, &s->taps);
 }
 
 static dfq_status side_init(const dfqi_model *m, int64_t batch, side *s)
 {
-    s->taps.head = dfqi_calloc(m->ctx, (size_t)m->net.arch.vit.depth, sizeof *s->taps.head);
-    if (!s->taps.head) return DFQ_E_NOMEM;
-    DFQI_TRY(dfqi_model_graph(m, batch, &s->g, &s->x, &s->taps));
+    if (m->net.arch.family == DFQI_FAMILY_VIT)
+        DFQI_TRY(init_blocks(m, batch, s));
+    else
+        DFQI_TRY(init_relus(m, batch, s));
+    s->at[s->n++] = s->taps.logits;
     return dfqi_exec_new(s->g, &s->e);
 }
 
@@ -45,16 +86,13 @@ static void add_squares(const side *t, const side *s, dfqi_id in_t, dfqi_id in_s
     }
 }
 
-static dfq_status run_batch(side *t, side *s, const float *images, int64_t from, int64_t depth,
-                            double *sums)
+static dfq_status run_batch(side *t, side *s, const float *images, int64_t from, double *sums)
 {
     dfqi_exec_bind(t->e, t->x, images);
     dfqi_exec_bind(s->e, s->x, images);
     DFQI_TRY(dfqi_exec_run(t->e));
     DFQI_TRY(dfqi_exec_run(s->e));
-    for (int64_t i = 0; i < depth; i++)
-        add_squares(t, s, t->taps.head[i], s->taps.head[i], from, sums + 2 * i);
-    add_squares(t, s, t->taps.logits, s->taps.logits, from, sums + 2 * depth);
+    for (int32_t i = 0; i < t->n; i++) add_squares(t, s, t->at[i], s->at[i], from, sums + 2 * i);
     return DFQ_OK;
 }
 
@@ -70,23 +108,26 @@ dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *studen
 {
     dfq_context *ctx = student->ctx;
     const dfqi_arch *a = &student->net.arch;
-    int64_t depth = a->vit.depth, batch = n < BATCH ? n : BATCH;
-    int64_t image = a->channels * a->image * a->image;
+    int64_t batch = n < BATCH ? n : BATCH, image = a->channels * a->image * a->image;
     side t = {0}, s = {0};
     dfq_tensor *db = NULL;
-    dfq_status status = DFQ_E_NOMEM;
+    double *sums = NULL;
+    dfq_status status;
     DFQI_TRY(dfqi_tune_check_pair(teacher, student));
-    double *sums = dfqi_calloc(ctx, 2 * (size_t)(depth + 1), sizeof *sums);
-    if (!sums) goto out;
     DFQI_GOTO(side_init(teacher, batch, &t), out);
     DFQI_GOTO(side_init(student, batch, &s), out);
+    sums = dfqi_calloc(ctx, 2 * (size_t)t.n, sizeof *sums);
+    if (!sums) {
+        status = DFQ_E_NOMEM;
+        goto out;
+    }
     for (int64_t i = 0; i < n; i += batch) {
         /* the last batch is moved back to be full: its first images were counted before */
         int64_t first = i + batch <= n ? i : n - batch;
-        DFQI_GOTO(run_batch(&t, &s, images + first * image, i - first, depth, sums), out);
+        DFQI_GOTO(run_batch(&t, &s, images + first * image, i - first, sums), out);
     }
-    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){depth + 1}, &db), out);
-    for (int64_t i = 0; i <= depth; i++) dfqi_tensor_f32(db)[i] = decibel(sums + 2 * i);
+    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){t.n}, &db), out);
+    for (int32_t i = 0; i < t.n; i++) dfqi_tensor_f32(db)[i] = decibel(sums + 2 * i);
     *out = db;
 out:
     side_fini(ctx, &t);

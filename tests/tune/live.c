@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <dfq/graph.h>
+
 #include "support/fail_alloc.h"
 #include "tune/cases.h"
 #include "tune/tune_priv.h"
@@ -214,6 +216,59 @@ START_TEST(test_resume)
 }
 END_TEST
 
+static double decibel(const dfq_tensor *a, const dfq_tensor *b)
+{
+    double signal = 0, noise = 0;
+    for (int64_t i = 0; i < dfqi_tensor_count(a); i++) {
+        double x = dfqi_tensor_f32(a)[i], d = (double)dfqi_tensor_f32(b)[i] - x;
+        signal += x * x;
+        noise += d * d;
+    }
+    return 10 * log10(signal / noise);
+}
+
+/* One value for each ReLU, as it leaves its quantizer, and one for the logits. */
+START_TEST(test_layer_errors)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(2);
+    dfqi_tune_options o = options();
+    dfq_tensor *db, *images, *labels, *a, *b;
+    int32_t relus = 0, finished;
+    dfqi_tune *t = new_job(&p, &o);
+    for (int i = 0; i < WARM; i++) ck_assert_int_eq(dfqi_tune_step(t, &finished), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_host_images(t, &images, &labels), DFQ_OK);
+    int64_t n = images->dims[0] - 3; /* no whole number of batches */
+    ck_assert_int_eq(dfqi_layer_errors(p.teacher, p.student, dfqi_tensor_f32(images), n, &db),
+                     DFQ_OK);
+    for (int32_t i = 0; i < p.student->scheme.n_sites; i++)
+        relus += p.student->scheme.sites[i].kind == DFQI_SITE_UNIFORM;
+    ck_assert_int_eq(db->dims[0], relus + 1);
+    for (int32_t i = 0; i <= relus; i++)
+        ck_assert(dfqi_tensor_f32(db)[i] > 0 && dfqi_tensor_f32(db)[i] < 40);
+    images->dims[0] = n;
+    ck_assert_int_eq(dfq_graph_forward(p.teacher, images, &a), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_forward(p.student, images, &b), DFQ_OK);
+    ck_assert_double_eq_tol(dfqi_tensor_f32(db)[relus], decibel(a, b), 1e-3);
+    /* with one range known to be far too wide, that layer is lost, and those before it are not */
+    float before = *dfqi_tensor_f32(db);
+    for (int32_t i = 0, k = 0; i < p.student->scheme.n_sites; i++)
+        if (p.student->scheme.sites[i].kind == DFQI_SITE_UNIFORM && k++ == 1)
+            *dfqi_tensor_f32(p.student->scheme.sites[i].step) *= 1e4f;
+    dfqi_tensor_release(db);
+    ck_assert_int_eq(dfqi_layer_errors(p.teacher, p.student, dfqi_tensor_f32(images), n, &db),
+                     DFQ_OK);
+    ck_assert(dfqi_tensor_f32(db)[0] == before);
+    ck_assert_float_eq_tol(dfqi_tensor_f32(db)[1], 0, 1);
+    dfqi_tensor_release(a);
+    dfqi_tensor_release(b);
+    dfqi_tensor_release(db);
+    dfqi_tensor_release(images);
+    dfqi_tensor_release(labels);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 static void refuse(const dfqt_pair *p, const dfqi_tune_options *o, dfq_status code,
                    const char *text)
 {
@@ -284,6 +339,7 @@ TCase *dfqt_live_case(void)
     tcase_add_test(c, test_learns);
     tcase_add_test(c, test_threads);
     tcase_add_loop_test(c, test_resume, 0, 3);
+    tcase_add_test(c, test_layer_errors);
     tcase_add_test(c, test_refusals);
     tcase_add_test(c, test_no_memory);
     return c;
