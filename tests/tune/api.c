@@ -52,7 +52,8 @@ START_TEST(test_whole_life)
     ck_assert_int_eq(dfq_tuner_get_crossings(tuner, &crossings), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(crossings)[1], 3);
     ck_assert_int_eq(dfq_tuner_get_best(tuner, &best), DFQ_OK);
-    ck_assert(best.last_step == 6 && best.held_out == 4 && best.best_kl <= best.last_kl);
+    ck_assert(best.last_step == 6 && best.held_out == 4 &&
+              (float)best.best_kl <= (float)best.last_kl);
     ck_assert_int_eq(dfq_tuner_show(tuner, 0), DFQ_OK);
     ck_assert_int_eq(dfq_graph_get_layer_errors(p.teacher, p.student, p.images, &db), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(db)[0], 3);
@@ -74,6 +75,7 @@ START_TEST(test_bad_arguments)
     dfq_tuner *tuner = NULL;
     dfq_tensor *t = NULL;
     dfq_tuner_options o;
+    dfq_live_options live;
     dfq_tuner_best best = {.struct_size = 0};
     dfq_tuner_cost cost = {.struct_size = 0};
     int32_t finished;
@@ -100,6 +102,10 @@ START_TEST(test_bad_arguments)
     newer.more = 0;
     newer.o.inundation = 1;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
+                     DFQ_E_INVALID);
+    dfq_live_options_init(&live, sizeof live);
+    live.kind = 99;
+    ck_assert_int_eq(dfq_tuner_create_live(p.teacher, p.student, &live, NULL, &tuner),
                      DFQ_E_INVALID);
     ck_assert_ptr_null(tuner);
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, NULL, &tuner), DFQ_OK);
