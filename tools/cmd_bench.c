@@ -1,4 +1,5 @@
-/* dfq bench: how fast the forward pass, an iteration of synthesis and a step of tuning are. */
+/* dfq bench: how fast the forward pass, an iteration of synthesis and a step of tuning are. A CNN has no
+ * synthesis of its own: its step trains the generator as well (GDFQ + AIT). */
 #include <math.h>
 
 #include "commands.h"
@@ -80,29 +81,45 @@ static dfq_status make_student(struct bench *b, dfq_graph **out)
 {
     dfq_quantize_options q = recipe_quantize(&b->full);
     dfq_tensor *one;
-    int64_t dims[4] = {1, 3, b->info.image, b->info.image};
-    dfq_status status = dfq_tensor_create(b->s->ctx, DFQ_DTYPE_F32, 4, dims, &one);
+    dfq_status status = recipe_noise(b->s->ctx, &b->info, 1, &one);
     if (status != DFQ_OK) return status;
-    float *to = dfq_tensor_get_data(one);
-    const float *from = dfq_tensor_get_data(b->images);
-    for (int64_t i = 0; i < dims[1] * dims[2] * dims[3]; i++) to[i] = from[i];
     q.mode = DFQ_MODE_PARITY;
     status = dfq_graph_quantize(b->net, one, &q, out);
     dfq_tensor_release(one);
     return status;
 }
 
-static dfq_status bench_tuning(struct bench *b)
+/* The student of a generator has no ranges before its first step. */
+static dfq_status open_live(struct bench *b, dfq_graph **student, dfq_tuner **t)
 {
-    dfq_tuner_options o = recipe_tuner(&b->full);
-    dfq_tuner_cost c = {.struct_size = sizeof c};
-    dfq_graph *student;
-    dfq_tuner *t = NULL;
+    enum { STEPS = 20000 }; /* more than two seconds have */
+    dfq_quantize_options q = recipe_quantize(&b->full);
+    dfq_live_options l = recipe_live(&b->full);
+    dfq_tuner_options o = recipe_tuner(&b->full, &b->info);
+    int32_t finished;
+    o.steps = STEPS;
+    o.warm = o.follow = o.capped = 1;
+    dfq_status status = dfq_graph_quantize(b->net, NULL, &q, student);
+    if (status == DFQ_OK) status = dfq_tuner_create_live(b->net, *student, &l, &o, t);
+    return status == DFQ_OK ? dfq_tuner_step(*t, &finished) : status;
+}
+
+static dfq_status open_tuner(struct bench *b, dfq_graph **student, dfq_tuner **t)
+{
+    dfq_tuner_options o = recipe_tuner(&b->full, &b->info);
     o.steps = 1000000;
     o.eval_every = 0;
-    dfq_status status = make_student(b, &student);
-    if (status != DFQ_OK) return status;
-    status = dfq_tuner_create(b->net, student, b->images, &o, &t);
+    dfq_status status = make_student(b, student);
+    return status == DFQ_OK ? dfq_tuner_create(b->net, *student, b->images, &o, t) : status;
+}
+
+static dfq_status bench_tuning(struct bench *b)
+{
+    dfq_tuner_cost c = {.struct_size = sizeof c};
+    dfq_graph *student = NULL;
+    dfq_tuner *t = NULL;
+    dfq_status status =
+        recipe_is_live(&b->full) ? open_live(b, &student, &t) : open_tuner(b, &student, &t);
     if (status == DFQ_OK) status = best_of(b, tune_once, t, &b->seconds[TUNING]);
     if (status == DFQ_OK) status = dfq_tuner_estimate(t, &c);
     b->macs[TUNING] = (double)c.macs;
@@ -114,18 +131,12 @@ static dfq_status bench_tuning(struct bench *b)
 
 static dfq_status measure(struct bench *b)
 {
-    int64_t dims[4] = {b->full.batch, 3, b->info.image, b->info.image};
-    uint32_t state = 1;
-    dfq_status status = dfq_tensor_create(b->s->ctx, DFQ_DTYPE_F32, 4, dims, &b->images);
+    dfq_status status = recipe_noise(b->s->ctx, &b->info, b->full.batch, &b->images);
     if (status != DFQ_OK) return status;
-    float *x = dfq_tensor_get_data(b->images);
-    for (int64_t i = 0; i < dims[0] * dims[1] * dims[2] * dims[3]; i++) {
-        state = state * UINT32_C(1664525) + UINT32_C(1013904223);
-        x[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
-    }
     status = best_of(b, forward_once, NULL, &b->seconds[FORWARD]);
     b->macs[FORWARD] = (double)b->info.macs * (double)b->full.batch;
-    if (status == DFQ_OK && !b->info.quantized) status = bench_synthesis(b);
+    if (status == DFQ_OK && !b->info.quantized && !recipe_is_live(&b->full))
+        status = bench_synthesis(b);
     if (status == DFQ_OK && !b->info.quantized) status = bench_tuning(b);
     return status;
 }
@@ -172,9 +183,9 @@ static void print_result(const struct bench *b)
 int cmd_bench(struct session *s)
 {
     struct bench b = {.s = s, .seconds = {NAN, NAN, NAN}};
-    b.full = recipe_fill(s->o);
     int code = model_load(s, &b.net, &b.info);
     if (code) return code;
+    b.full = recipe_fill(s->o, &b.info);
     session_say(s, "about 10 s or three runs of each kind; other programs disturb");
     dfq_status status = measure(&b);
     if (status == DFQ_OK)

@@ -62,10 +62,31 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *
     putchar('\n');
 }
 
+static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
+{
+    int kinds[4] = {0, 0, 0, 0};
+    int32_t edge = 0; /* bits of the first weight of a CNN, and of the last */
+    for (int32_t k = 0; k < i->quantizers; k++) {
+        dfq_quantizer_info q = {.struct_size = sizeof q};
+        if (dfq_graph_get_quantizer(g, k, &q) != DFQ_OK || q.kind < 0 || q.kind > 3) continue;
+        kinds[q.kind]++;
+        if (q.kind == DFQ_QUANTIZER_RANGED) edge = q.bits;
+    }
+    printf("precision    weights %d bit", (int)i->weight_bits);
+    if (edge && edge != i->weight_bits) printf(" (first and last %d)", (int)edge);
+    printf(", activations %d bit, mode %s\n", (int)i->act_bits, option_mode_name(i->mode));
+    printf("quantizers   %d: %d of weights, ", (int)i->quantizers,
+           kinds[DFQ_QUANTIZER_WEIGHT] + kinds[DFQ_QUANTIZER_RANGED]);
+    if (i->family == DFQ_FAMILY_VIT)
+        printf("%d uniform and %d logarithmic of activations\n", kinds[DFQ_QUANTIZER_UNIFORM],
+               kinds[DFQ_QUANTIZER_LOG]);
+    else
+        printf("%d of activations\n", kinds[DFQ_QUANTIZER_UNIFORM]);
+}
+
 static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *path)
 {
     char a[TEXT_SHORT];
-    int kinds[3] = {0, 0, 0};
     printf("file         %s, %s\n", path, text_bytes((double)file_size(path), a));
     printf("network      %s, %s\n", dfq_graph_get_name(g), family_name(i->family));
     printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
@@ -85,16 +106,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
         printf("precision    float\n");
         return;
     }
-    for (int32_t k = 0; k < i->quantizers; k++) {
-        dfq_quantizer_info q = {.struct_size = sizeof q};
-        if (dfq_graph_get_quantizer(g, k, &q) == DFQ_OK && q.kind >= 0 && q.kind < 3)
-            kinds[q.kind]++;
-    }
-    printf("precision    weights %d bit, activations %d bit, mode %s\n", (int)i->weight_bits,
-           (int)i->act_bits, option_mode_name(i->mode));
-    printf("quantizers   %d: %d of weights, %d uniform and %d logarithmic of activations\n",
-           (int)i->quantizers, kinds[DFQ_QUANTIZER_WEIGHT], kinds[DFQ_QUANTIZER_UNIFORM],
-           kinds[DFQ_QUANTIZER_LOG]);
+    print_quantizers(g, i);
 }
 
 int cmd_info(struct session *s)

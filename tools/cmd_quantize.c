@@ -1,13 +1,13 @@
 /* dfq quantize: a float model goes in, a low-bit one comes out. Stages: judge the float network
  * (this also finds broken pictures before the long work), images, calibration, tuning, saving,
- * judging the result, report. */
-#include <math.h>
+ * judging the result, report. A generator beside the student (live.h) makes images and ranges while
+ * it is tuned: then there is no stage of images, and nothing to calibrate on. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "files.h"
-#include "json.h"
+#include "live.h"
 #include "quantize.h"
 #include "synthesis.h"
 #include "text.h"
@@ -77,7 +77,12 @@ static int prepare(struct quantize *q)
 {
     struct session *s = q->s;
     double low = (double)q->info.parameters * (double)s->o->weight_bits / 8;
-    int code = job_open(s, &q->full, low, &q->job);
+    int code = recipe_check(s, &q->full, &q->info);
+    if (!code && q->info.quantized)
+        code =
+            session_error(s, CODE_INPUT, "%s is quantized already (w%da%d); give the float model",
+                          s->o->input, (int)q->info.weight_bits, (int)q->info.act_bits);
+    if (!code) code = job_open(s, &q->full, low, &q->job);
     if (!code && s->o->report) {
         enum file_kind kind = file_kind(s->o->report);
         if (kind == FILE_OTHER || kind == FILE_FOLDER)
@@ -89,21 +94,15 @@ static int prepare(struct quantize *q)
         else
             code = file_check_output(s, s->o->report, q->job.saved, 0);
     }
-    if (!code && q->info.quantized)
-        code =
-            session_error(s, CODE_INPUT, "%s is quantized already (w%da%d); give the float model",
-                          s->o->input, (int)q->info.weight_bits, (int)q->info.act_bits);
     if (!code) code = open_data(q);
     return code;
 }
 
-static void say_plan(struct quantize *q, double synth_bytes, double base)
+static void say_plan(const struct quantize *q)
 {
     const struct options *o = &q->full;
     char t[6][TEXT_SHORT], bytes[TEXT_SHORT];
-    double *sec = q->plan.seconds;
-    if (base + synth_bytes > q->plan.bytes) q->plan.bytes = base + synth_bytes;
-    if (session_peak() > q->plan.bytes) q->plan.bytes = session_peak();
+    const double *sec = q->plan.seconds;
     session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s, %lld tuning steps",
                 dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits,
                 option_mode_name(o->mode), (long long)o->images,
@@ -140,7 +139,9 @@ static int plan(struct quantize *q)
     if (!code) code = plan_measure(s, q->net, &q->info, &q->full, q->full.images, &q->plan);
     if (code) return code;
     q->plan.bytes += base;
-    say_plan(q, bytes, base);
+    if (base + bytes > q->plan.bytes) q->plan.bytes = base + bytes;
+    if (session_peak() > q->plan.bytes) q->plan.bytes = session_peak();
+    say_plan(q);
     return CODE_DONE;
 }
 
@@ -181,7 +182,7 @@ static int synthesise(struct quantize *q)
                                                   &q->similarity[1]);
         dfq_generator_release(g);
         q->generator = NULL;
-    } else {
+    } else if (q->info.family == DFQ_FAMILY_VIT) {
         dfq_tensor *head = NULL;
         status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
         if (status == DFQ_OK) status = dfq_images_get_similarity(q->net, head, &q->similarity[1]);
@@ -230,6 +231,7 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
     q->diagnosis.watch.tuner = t;
     int code = job_run(s, &q->job, q->full.diagnose > 0 ? &watched : &plain);
     progress_end(&s->progress);
+    if (!code && q->full.method == METHOD_AIT) code = live_take(q, t);
     if (code) return code;
     /* Looking at the result can be interrupted too; what is tuned must not be lost by that. */
     if ((q->data || q->full.diagnose > 0) && !q->job.saved)
@@ -243,14 +245,16 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
 
 static int tune(struct quantize *q)
 {
-    dfq_tuner_options o = recipe_tuner(&q->full);
+    dfq_tuner_options o = recipe_tuner(&q->full, &q->info);
+    dfq_live_options l = recipe_live(&q->full);
     dfq_tuner *t;
     dfq_status status = DFQ_OK;
     if (q->full.diagnose > 0) status = watch_open(&q->diagnosis.watch, q->s, q->low);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     q->diagnosis.watch.inundated = o.inundation > 0;
-    if (q->full.no_tune) return CODE_DONE;
-    status = dfq_tuner_create(q->net, q->low, q->images, &o, &t);
+    if (q->full.no_tune && !q->live) return CODE_DONE;
+    status = q->live ? dfq_tuner_create_live(q->net, q->low, &l, &o, &t)
+                     : dfq_tuner_create(q->net, q->low, q->images, &o, &t);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     int code = tune_with(q, t);
     dfq_tuner_release(t);
@@ -265,63 +269,7 @@ static int save(struct quantize *q)
     return CODE_DONE;
 }
 
-/* -- results ----------------------------------------------------------------------------------- */
-
-static double top1(const struct tally *t)
-{
-    return t->n > 0 ? (double)t->correct / (double)t->n : (double)NAN;
-}
-
-static void print_json(const struct quantize *q, uint64_t bytes)
-{
-    const struct options *o = &q->full;
-    const struct tally *j0 = &q->job.judged[0], *j1 = &q->job.judged[1];
-    struct json j = {stdout, 0};
-    json_open(&j, NULL, '{');
-    json_text(&j, "file", o->out);
-    json_int(&j, "bytes", (int64_t)bytes);
-    json_text(&j, "model", o->input);
-    json_int(&j, "model_bytes", (int64_t)file_size(o->input));
-    json_text(&j, "name", dfq_graph_get_name(q->net));
-    json_int(&j, "weight_bits", o->weight_bits);
-    json_int(&j, "act_bits", o->act_bits);
-    json_text(&j, "mode", option_mode_name(o->mode));
-    json_int(&j, "images", o->images);
-    if (j1->n > 0) {
-        json_int(&j, "n", j1->n);
-        json_int(&j, "correct", j1->correct);
-        json_real(&j, "top1", top1(j1));
-        json_real(&j, "top5", (double)j1->correct5 / (double)j1->n);
-        json_real(&j, "float_top1", top1(j0));
-        json_real(&j, "float_top5", (double)j0->correct5 / (double)j0->n);
-    }
-    if (q->curves) {
-        json_int(&j, "best_step", q->best.best_step);
-        json_real(&j, "best_kl", q->best.best_kl);
-    }
-    json_real(&j, "seconds", q->seconds);
-    json_int(&j, "peak_bytes", (int64_t)q->peak);
-    json_text(&j, "report", o->report);
-    if (q->diagnosis.n_views > 0) diagnose_json(&j, &q->diagnosis);
-    json_close(&j, '}');
-    putchar('\n');
-}
-
-static void print_result(const struct quantize *q)
-{
-    uint64_t bytes = file_size(q->s->o->out), full = file_size(q->s->o->input);
-    char a[TEXT_SHORT], b[TEXT_SHORT], c[TEXT_SHORT];
-    if (q->s->o->json) {
-        print_json(q, bytes);
-        return;
-    }
-    printf("%s: %s", q->s->o->out, text_bytes((double)bytes, a));
-    if (bytes > 0) printf(" (%.1f times smaller)", (double)full / (double)bytes);
-    if (q->job.judged[1].n > 0)
-        printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));
-    printf(", %s, peak memory %s\n", text_seconds(q->seconds, b), text_bytes(q->peak, c));
-    diagnose_print(&q->diagnosis);
-}
+/* -- end --------------------------------------------------------------------------------------- */
 
 static int finish(struct quantize *q)
 {
@@ -330,14 +278,15 @@ static int finish(struct quantize *q)
     q->peak = session_peak();
     if (s->o->report) {
         dfq_tensor *head = NULL;
-        dfq_status status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
-        if (status == DFQ_OK) status = dfq_graph_get_layer_errors(q->net, q->low, head, &q->errors);
+        dfq_status status = DFQ_OK;
+        if (q->images) status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
+        if (head) status = dfq_graph_get_layer_errors(q->net, q->low, head, &q->errors);
         dfq_tensor_release(head);
         if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
         int code = page_write(q);
         if (code) return code;
     }
-    print_result(q);
+    quantize_print(q);
     return CODE_DONE;
 }
 
@@ -348,6 +297,8 @@ static void release(struct quantize *q)
     diagnose_close(&q->diagnosis);
     dfq_tensor_release(q->images);
     dfq_tensor_release(q->labels);
+    dfq_tensor_release(q->live_losses);
+    dfq_tensor_release(q->crossed);
     dfq_tensor_release(q->losses);
     dfq_tensor_release(q->similarity[0]);
     dfq_tensor_release(q->similarity[1]);
@@ -363,13 +314,14 @@ int cmd_quantize(struct session *s)
     struct quantize q;
     memset(&q, 0, sizeof q);
     q.s = s;
-    q.full = recipe_fill(s->o);
     int code = model_load(s, &q.net, &q.info);
     if (code) return code;
+    q.full = recipe_fill(s->o, &q.info);
+    q.live = recipe_is_live(&q.full);
     code = prepare(&q);
-    if (!code) code = plan(&q);
+    if (!code) code = q.live ? live_plan(&q) : plan(&q);
     if (!code) code = judge(&q, 0);
-    if (!code) code = synthesise(&q);
+    if (!code && !q.live) code = synthesise(&q);
     if (!code) code = calibrate(&q);
     if (!code) code = tune(&q);
     if (!code) code = save(&q);

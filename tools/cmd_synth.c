@@ -104,12 +104,12 @@ static int run(struct session *s, const struct options *full, const dfq_graph *n
 
 int cmd_synth(struct session *s)
 {
-    struct options full = recipe_fill(s->o);
     struct job job;
     dfq_graph *net;
     dfq_graph_info info;
     int code = model_load(s, &net, &info);
     if (code) return code;
+    struct options full = recipe_fill(s->o, &info);
     double set = (double)full.images * 3 * (double)info.image * (double)info.image;
     code = job_open(s, &full, 5.2 * set, &job);
     if (!code) code = run(s, &full, net, &job);

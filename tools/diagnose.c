@@ -23,12 +23,12 @@ double diagnose_seconds(const struct options *full, double forward)
 static dfq_status look(struct quantize *q, const dfq_tensor *images, const dfq_tensor *labels,
                        dfq_diagnosis **out)
 {
-    dfq_tuner_options t = recipe_tuner(&q->full);
+    dfq_tuner_options t = recipe_tuner(&q->full, &q->info);
     dfq_diagnosis_options o;
     dfq_diagnosis_options_init(&o, sizeof o);
     o.seed = q->full.seed;
     o.temperature = t.temperature;
-    o.divide_by_classes = t.inundation > 0; /* AIT's divergence */
+    o.divide_by_classes = q->full.method == METHOD_AIT;
     if (q->diagnosis.n_views > 0) o.grid = 0;
     q->diagnosis.temperature = (double)o.temperature;
     q->diagnosis.divided = o.divide_by_classes;
@@ -88,7 +88,7 @@ int diagnose_run(struct quantize *q)
     if (q->full.diagnose <= 0) return CODE_DONE;
     progress_begin(&s->progress, NULL, 0, plan_after(&q->plan, PLAN_DIAGNOSE));
     dfq_status status = watch_finish(&q->diagnosis.watch);
-    if (status == DFQ_OK) status = look_at_tuning(q);
+    if (status == DFQ_OK && q->images) status = look_at_tuning(q);
     if (status == DFQ_OK && q->data) status = look_at_data(q);
     progress_end(&s->progress);
     if (status == DFQ_E_CANCELLED) {

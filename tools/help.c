@@ -4,6 +4,7 @@
 #include <dfq/dfq.h>
 
 #include "options.h"
+#include "recipe.h"
 
 static const char *const purpose[VERB_COUNT] = {
     [VERB_INFO] = "tell what a model file holds",
@@ -56,10 +57,13 @@ void help_program(FILE *f)
 static void put_default(FILE *f, enum verb verb, enum option_id id)
 {
     dfq_generator_options g;
-    dfq_tuner_options t, p;
+    dfq_tuner_options t, p, a;
+    dfq_live_options l;
     dfq_generator_options_init(&g, sizeof g);
     dfq_tuner_options_init(&t, sizeof t);
     dfq_tuner_options_init_parity(&p, sizeof p);
+    dfq_tuner_options_init_ait(&a, sizeof a, 1, RECIPE_AIT_STEPS);
+    dfq_live_options_init(&l, sizeof l);
     switch (id) {
     case OPT_MODE:
         fputs(" (improved)", f);
@@ -77,16 +81,24 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         fprintf(f, " (%lld)", (long long)g.iterations);
         break;
     case OPT_STEPS:
-        fprintf(f, " (%lld)", (long long)t.steps);
+        fprintf(f, " (%lld; ait %lld)", (long long)t.steps, (long long)a.steps);
         break;
     case OPT_BATCH:
-        fprintf(f, " (%lld)", (long long)g.batch);
+        fprintf(f, " (%lld", (long long)g.batch);
+        if (verb != VERB_SYNTH) fprintf(f, "; ait %lld", (long long)l.batch);
+        fputs(")", f);
+        break;
+    case OPT_HOST:
+        fprintf(f, " (%s)", option_host_name(l.kind));
+        break;
+    case OPT_LOSS:
+        fprintf(f, " (%s)", option_loss_name(LOSS_AIT));
         break;
     case OPT_SEED:
         fputs(" (0)", f);
         break;
     case OPT_LR:
-        fprintf(f, " (%g; parity %g)", (double)t.rate, (double)p.rate);
+        fprintf(f, " (%g; parity %g; ait %g)", (double)t.rate, (double)p.rate, (double)a.rate);
         break;
     case OPT_GAMMA:
         fprintf(f, " (%g)", (double)t.head_weight);

@@ -20,6 +20,7 @@ void job_close(struct job *job)
     free(job->text);
     free(job->synth);
     free(job->tune);
+    free(job->samples);
     free(job->options);
     memset(job, 0, sizeof *job);
 }
@@ -44,11 +45,13 @@ static char *describe(const struct options *o, uint64_t model)
     else if (synth)
         all = text_format("verb quantize\nmodel %016" PRIx64 "\n%s--bits w%da%d\n--mode %s\n"
                           "--synth %s\n--real %s\n--no-tune %s\n--steps %lld\n--lr %.9g\n"
-                          "--gamma %.9g\n",
+                          "--gamma %.9g\n--method %s\n--host %s\n--loss %s\n--edge-bits %lld\n",
                           model, synth, (int)o->weight_bits, (int)o->act_bits,
                           option_mode_name(o->mode), folder_or_none(o->synth),
                           folder_or_none(o->real), o->no_tune ? "yes" : "no", (long long)o->steps,
-                          o->lr, o->gamma);
+                          o->lr, o->gamma, option_method_name(o->method), option_host_name(o->host),
+                          option_loss_name(o->loss),
+                          (long long)(o->edge_bits ? o->edge_bits : o->weight_bits));
     free(synth);
     return all;
 }
@@ -165,7 +168,8 @@ static int make_paths(const struct options *o, struct job *job)
     job->text = text_format("%s/job.txt", job->folder);
     job->synth = text_format("%s/synth.safetensors", job->folder);
     job->tune = text_format("%s/tune.safetensors", job->folder);
-    return job->text && job->synth && job->tune ? 0 : -1;
+    job->samples = text_format("%s/samples", job->folder);
+    return job->text && job->synth && job->tune && job->samples ? 0 : -1;
 }
 
 /* Removes what a job leaves, and the halves of files of one that was killed; nothing else. */
@@ -184,6 +188,7 @@ static void remove_own(const struct job *job)
             free(name);
         }
     closedir(d);
+    folder_remove(job->samples);
     rmdir(job->folder);
 }
 

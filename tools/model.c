@@ -21,11 +21,12 @@ int model_load(struct session *s, dfq_graph **out_graph, dfq_graph_info *out_inf
 
 const char *model_quantizer_kind(const dfq_quantizer_info *q)
 {
-    static const char *const names[3][2] = {
+    static const char *const names[4][2] = {
         {"weight, per tensor", "weight, per channel"},
         {"activation, per tensor", "activation, per channel"},
-        {"activation, logarithmic", "activation, logarithmic, per row"}};
-    if (q->kind < 0 || q->kind > 2) return "unknown";
+        {"activation, logarithmic", "activation, logarithmic, per row"},
+        {"weight, per channel, live range", "weight, per channel, live range"}};
+    if (q->kind < 0 || q->kind > 3) return "unknown";
     return names[q->kind][q->steps > 1];
 }
 

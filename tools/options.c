@@ -13,67 +13,6 @@
 
 #include "session.h"
 
-const char *const verb_names[VERB_COUNT] = {"info",  "eval", "synth",  "quantize",
-                                            "bench", "cost", "version"};
-
-enum {
-    INFO = 1 << VERB_INFO,
-    EVAL = 1 << VERB_EVAL,
-    SYNTH = 1 << VERB_SYNTH,
-    QUANTIZE = 1 << VERB_QUANTIZE,
-    BENCH = 1 << VERB_BENCH,
-    COST = 1 << VERB_COST,
-    VERSION = 1 << VERB_VERSION,
-    JOBS = SYNTH | QUANTIZE,
-    MODELS = INFO | EVAL | JOBS | BENCH | COST
-};
-
-const struct option_row option_table[OPT_COUNT] = {
-    [OPT_OUT] = {'o', "output", "OUT", JOBS, "what to write; nothing is replaced without --force"},
-    [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH | COST,
-                  "bits of weights and activations, 2..8"},
-    [OPT_MODE] = {0, "mode", "WORD", QUANTIZE | BENCH, "quantizers: improved, or parity (MimiQ)"},
-    [OPT_KIND] = {0, "kind", "WORD", JOBS, "images: attention, prior, noise or pse"},
-    [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
-    [OPT_ITERS] = {0, "iters", "N", JOBS, "synthesis: iterations of each batch"},
-    [OPT_STEPS] = {0, "steps", "N", QUANTIZE, "tuning: steps"},
-    [OPT_BATCH] = {0, "batch", "N", JOBS | BENCH, "images computed together"},
-    [OPT_SEED] = {'s', "seed", "N", JOBS, "of all random numbers"},
-    [OPT_LR] = {0, "lr", "X", QUANTIZE, "tuning: learning rate"},
-    [OPT_GAMMA] = {0, "gamma", "X", QUANTIZE, "tuning: weight of the attention distance"},
-    [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
-    [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
-    [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
-    [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE, "labelled images to judge on"},
-    [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE, "write a report, one HTML file"},
-    [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
-                      "look at gradients, curvature, codes on N images"},
-    [OPT_ACCEL] = {'a', "accel", "FILE", COST, "accelerator: a JSON file, or a preset's name"},
-    [OPT_MAPPING] = {0, "mapping", "TEXT", COST, "cost \"LAYER: LOOPS\" beside what was found"},
-    [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},
-    [OPT_THREADS] = {'t', "threads", "N", MODELS, "1..256; the result does not depend on it"},
-    [OPT_RESUME] = {0, "resume", NULL, JOBS, "go on where an interrupted run left off"},
-    [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL, "go on; an interrupted run prints the token"},
-    [OPT_CHECKPOINT] = {0, "checkpoint", "SECONDS", JOBS, "between checkpoints"},
-    [OPT_FORCE] = {'f', "force", NULL, JOBS, "replace what is there"},
-    [OPT_JSON] = {'j', "json", NULL, MODELS | VERSION, "results as one line of JSON"},
-    [OPT_QUIET] = {'q', "quiet", NULL, MODELS, "no plan and no progress on stderr"},
-    [OPT_HELP] = {'h', "help", NULL, MODELS | VERSION, "this text"},
-};
-
-static const char *const mode_names[] = {"parity", "improved"};
-static const char *const kind_names[] = {"attention", "prior", "noise", "pse"};
-
-const char *option_mode_name(int32_t mode)
-{
-    return mode_names[mode == DFQ_MODE_IMPROVED];
-}
-
-const char *option_kind_name(int32_t kind)
-{
-    return kind_names[kind & 3];
-}
-
 /* -- values ------------------------------------------------------------------------------------ */
 
 static int wrong(const struct options *o, const char *format, ...)
@@ -88,31 +27,37 @@ static int wrong(const struct options *o, const char *format, ...)
 }
 
 static int take_word(const struct options *o, const char *name, const char *text,
-                     const char *const *words, int n, int32_t *out)
+                     const char *(*word)(int32_t), int n, int32_t *out)
 {
     char all[96] = "";
     for (int i = 0; i < n; i++) {
-        if (strcmp(text, words[i]) == 0) {
+        if (strcmp(text, word(i)) == 0) {
             *out = i;
             return 0;
         }
         size_t at = strlen(all);
-        snprintf(all + at, sizeof all - at, "%s%s", !i ? "" : i + 1 < n ? ", " : " or ", words[i]);
+        snprintf(all + at, sizeof all - at, "%s%s", !i ? "" : i + 1 < n ? ", " : " or ", word(i));
     }
     return wrong(o, "--%s is \"%s\", must be %s", name, text, all);
+}
+
+static int take_whole(const struct options *o, const char *name, const char *text, int64_t least,
+                      int64_t most, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end || errno || v < least || v > most)
+        return wrong(o, "--%s is %s, must be a whole number from %lld to %lld", name,
+                     *text ? text : "empty", (long long)least, (long long)most);
+    *out = v;
+    return 0;
 }
 
 static int take_count(const struct options *o, const char *name, const char *text, int64_t most,
                       int64_t *out)
 {
-    char *end;
-    errno = 0;
-    long long v = strtoll(text, &end, 10);
-    if (end == text || *end || errno || v < 1 || v > most)
-        return wrong(o, "--%s is %s, must be a whole number from 1 to %lld", name,
-                     *text ? text : "empty", (long long)most);
-    *out = v;
-    return 0;
+    return take_whole(o, name, text, 1, most, out);
 }
 
 static int take_seed(const struct options *o, const char *text, uint64_t *out)
@@ -194,9 +139,17 @@ static int take_option(struct options *o, enum option_id id, const char *text)
     case OPT_BITS:
         return take_bits(o, text);
     case OPT_MODE:
-        return take_word(o, name, text, mode_names, 2, &o->mode);
+        return take_word(o, name, text, option_mode_name, 2, &o->mode);
+    case OPT_EDGE_BITS:
+        return take_whole(o, name, text, 2, 8, &o->edge_bits);
+    case OPT_METHOD:
+        return take_word(o, name, text, option_method_name, 2, &o->method);
+    case OPT_HOST:
+        return take_word(o, name, text, option_host_name, 3, &o->host);
+    case OPT_LOSS:
+        return take_word(o, name, text, option_loss_name, 2, &o->loss);
     case OPT_KIND:
-        return take_word(o, name, text, kind_names, 4, &o->kind);
+        return take_word(o, name, text, option_kind_name, 4, &o->kind);
     case OPT_IMAGES:
         return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
     case OPT_ITERS:
@@ -277,9 +230,11 @@ static int check_line(struct options *o, char *const *rest, int n)
         return wrong(o, "--accel is missing: a JSON file, or a preset: %s",
                      dfq_accelerator_preset_name(0));
     if (o->synth && o->real) return wrong(o, "--synth and --real exclude each other; give one");
-    if (o->no_tune &&
-        (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) || option_given(o, OPT_GAMMA)))
-        return wrong(o, "--no-tune leaves nothing for --steps, --lr and --gamma; leave them out");
+    if (o->no_tune && (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) ||
+                       option_given(o, OPT_GAMMA) || option_given(o, OPT_LOSS)))
+        return wrong(o,
+                     "--no-tune leaves nothing for --steps, --lr, --gamma and --loss; leave them "
+                     "out");
     return -1;
 }
 
@@ -329,7 +284,7 @@ static void set_defaults(struct options *o)
     o->act_bits = q.act_bits;
     o->mode = q.mode;
     o->kind = g.kind;
-    o->images = o->iters = o->steps = o->batch = -1;
+    o->images = o->iters = o->steps = o->batch = o->method = -1;
     o->lr = o->gamma = (double)NAN;
     o->checkpoint = 120;
 }
@@ -355,7 +310,7 @@ static int parse_options(int argc, char **argv, struct options *o)
             help_verb(stdout, o->verb);
             return CODE_DONE;
         }
-        o->given |= (uint32_t)1 << id;
+        o->given |= (uint64_t)1 << id;
         code = take_option(o, (enum option_id)id, optarg);
         if (code) return code;
     }

@@ -20,7 +20,11 @@ enum verb {
 enum option_id {
     OPT_OUT,
     OPT_BITS,
+    OPT_EDGE_BITS,
     OPT_MODE,
+    OPT_METHOD,
+    OPT_HOST,
+    OPT_LOSS,
     OPT_KIND,
     OPT_IMAGES,
     OPT_ITERS,
@@ -49,16 +53,22 @@ enum option_id {
     OPT_COUNT
 };
 
+/* How a network is tuned, and what a student with a generator beside it learns from. */
+enum { METHOD_MIMIQ, METHOD_AIT };
+enum { LOSS_AIT, LOSS_HOST };
+
 /* Numbers that were not given are -1 (NaN for floats): the library's defaults hold. */
 struct options {
     int argc;
     char *const *argv; /* the whole command line, for messages and reports */
     enum verb verb;
-    uint32_t given; /* bit of each option_id on the command line */
+    uint64_t given; /* bit of each option_id on the command line */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
     int32_t weight_bits, act_bits; /* 2..8 */
-    int32_t mode, kind;            /* DFQ_MODE_*, DFQ_GENERATOR_* */
+    int64_t edge_bits;             /* 0: weight_bits */
+    int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_GENERATOR_*, DFQ_LIVE_* */
+    int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
     int64_t diagnose; /* images to look at; 0: none */
     uint64_t seed;
@@ -82,6 +92,9 @@ int options_parse(int argc, char **argv, struct options *out);
 /* For words of the table: their names, as the command line has them. */
 const char *option_mode_name(int32_t mode);
 const char *option_kind_name(int32_t kind);
+const char *option_method_name(int32_t method);
+const char *option_host_name(int32_t host);
+const char *option_loss_name(int32_t loss);
 
 /* -- for help.c: the table --------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* A quantization job while it runs, as cmd_quantize.c and page.c share it. */
+/* A quantization job while it runs, as cmd_quantize.c, live.c, quantize_result.c and page.c share it. */
 #ifndef DFQ_TOOLS_QUANTIZE_H
 #define DFQ_TOOLS_QUANTIZE_H
 
@@ -15,13 +15,16 @@ struct quantize {
     dfq_graph *net, *low; /* float and quantized */
     dfq_graph_info info;  /* of the float network */
     dfq_dataset *data;    /* NULL without --data */
+    int live;             /* a generator makes images beside the student */
     dfq_generator *generator;
-    dfq_tensor *images;
-    dfq_tensor *labels;               /* of the images; NULL: not known */
-    dfq_tensor *losses;               /* of synthesis; NULL if images were read */
-    dfq_tensor *similarity[2];        /* before and after; before may be NULL */
-    dfq_tensor *curves, *evaluations; /* of tuning; NULL with --no-tune */
-    dfq_tensor *errors;               /* [depth + 1] dB */
+    dfq_tensor *images;                /* NULL: none, as a job went on that had ended */
+    dfq_tensor *labels;                /* of the images; NULL: not known */
+    dfq_tensor *losses;                /* of synthesis; NULL if images were read */
+    dfq_tensor *similarity[2];         /* before and after; before may be NULL */
+    dfq_tensor *curves, *evaluations;  /* of tuning; NULL with --no-tune */
+    dfq_tensor *live_losses, *crossed; /* of a generator; crossed NULL without inundation */
+    double on_target;                  /* share of crossings as intended; NaN: not known */
+    dfq_tensor *errors;                /* [layers + 1] dB */
     dfq_tuner_best best;
     struct diagnosis diagnosis; /* with --diagnose */
     double seconds, peak;       /* of the whole job, filled before results are told */
@@ -29,6 +32,9 @@ struct quantize {
 
 /* The first n rows of a tensor (all if there are fewer): a new reference or a copy. */
 dfq_status quantize_head(dfq_context *ctx, const dfq_tensor *t, int64_t n, dfq_tensor **out);
+
+/* Tells results on stdout. */
+void quantize_print(const struct quantize *q);
 
 /* Writes the report. Returns 0 or an exit code, after one line. */
 int page_write(const struct quantize *q);

@@ -6,24 +6,101 @@
 #include "diagnose.h"
 #include "text.h"
 
-struct options recipe_fill(const struct options *o)
+/* Images of a step are the library's for small pictures; these for ImageNet's (ait.md 3.1). */
+enum { SMALL_SIDE = 64, AIT_BATCH_LARGE = 16 };
+
+/* The share of codes to change, for ImageNet (ait.md 2.3); the library's is for small pictures. */
+static const float ait_share_large = 1e-4f;
+
+static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_info *info)
+{
+    dfq_tuner_options t;
+    if (o->method == METHOD_AIT) {
+        dfq_tuner_options_init_ait(&t, sizeof t, info->classes,
+                                   o->steps < 0 ? RECIPE_AIT_STEPS : o->steps);
+        if (info->image > SMALL_SIDE) {
+            t.batch = AIT_BATCH_LARGE;
+            t.inundation = ait_share_large;
+        }
+    } else if (o->mode == DFQ_MODE_PARITY) {
+        dfq_tuner_options_init_parity(&t, sizeof t);
+    } else {
+        dfq_tuner_options_init(&t, sizeof t);
+    }
+    return t;
+}
+
+struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
 {
     struct options full = *o;
     dfq_generator_options g;
-    dfq_tuner_options t;
     dfq_generator_options_init(&g, sizeof g);
-    if (o->mode == DFQ_MODE_PARITY)
-        dfq_tuner_options_init_parity(&t, sizeof t);
-    else
-        dfq_tuner_options_init(&t, sizeof t);
+    if (o->method < 0) full.method = info->family == DFQ_FAMILY_VIT ? METHOD_MIMIQ : METHOD_AIT;
+    dfq_tuner_options t = base_recipe(&full, info);
     if (o->images < 0 && !o->synth) full.images = g.images;
     if (o->iters < 0) full.iters = g.iterations;
-    if (o->batch < 0) full.batch = g.batch;
+    if (o->batch < 0)
+        full.batch = full.method == METHOD_AIT && o->verb != VERB_SYNTH ? t.batch : g.batch;
     if (o->steps < 0) full.steps = t.steps;
     if (isnan(o->lr)) full.lr = (double)t.rate;
     if (isnan(o->gamma)) full.gamma = (double)t.head_weight;
     return full;
 }
+
+int recipe_is_live(const struct options *full)
+{
+    return full->method == METHOD_AIT && !full->synth && !full->real;
+}
+
+/* -- what does not belong together ------------------------------------------------------------- */
+
+enum { FOR_MIMIQ = 1, FOR_LIVE = 2, FOR_SET = 4 }; /* ait: beside a generator, or on a set */
+
+static const struct {
+    enum option_id id;
+    int use;
+} particular[] = {{OPT_GAMMA, FOR_MIMIQ},
+                  {OPT_KIND, FOR_MIMIQ},
+                  {OPT_ITERS, FOR_MIMIQ},
+                  {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
+                  {OPT_EDGE_BITS, FOR_LIVE | FOR_SET},
+                  {OPT_HOST, FOR_LIVE},
+                  {OPT_LOSS, FOR_LIVE}};
+
+int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info)
+{
+    int ait = full->method == METHOD_AIT, vit = info->family == DFQ_FAMILY_VIT;
+    int use = !ait ? FOR_MIMIQ : recipe_is_live(full) ? FOR_LIVE : FOR_SET;
+    if (ait && vit)
+        return session_error(s, CODE_USAGE,
+                             "--method ait goes by the statistics of BatchNorms, a vision "
+                             "transformer has none; take --method mimiq");
+    if (!ait && !vit)
+        return session_error(s, CODE_USAGE,
+                             "--method mimiq goes by attention heads, a convolutional network has "
+                             "none; take --method ait");
+    for (size_t i = 0; i < sizeof particular / sizeof *particular; i++) {
+        const char *name = option_table[particular[i].id].name;
+        if ((particular[i].use & use) || !option_given(full, particular[i].id)) continue;
+        if (use == FOR_MIMIQ || particular[i].use == FOR_MIMIQ)
+            return session_error(s, CODE_USAGE, "--%s is not for --method %s; leave it out", name,
+                                 option_method_name(full->method));
+        return session_error(s, CODE_USAGE,
+                             use == FOR_LIVE
+                                 ? "--%s is for a set of images, here a generator makes "
+                                   "new ones in each step; give --batch and --steps"
+                                 : "--%s is for a generator, here the images are those "
+                                   "of --synth or --real; leave it out",
+                             name);
+    }
+    if (use == FOR_LIVE && base_recipe(full, info).warm < 1)
+        return session_error(
+            s, CODE_USAGE, "--steps is %lld, must be 10 at least: a tenth of them finds the ranges",
+            (long long)full->steps);
+    return CODE_DONE;
+}
+
+/* -- the library's options --------------------------------------------------------------------- */
 
 dfq_generator_options recipe_generator(const struct options *full)
 {
@@ -45,22 +122,51 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.mode = full->mode;
     q.weight_bits = full->weight_bits;
     q.act_bits = full->act_bits;
+    q.edge_bits = (int32_t)full->edge_bits;
     return q;
 }
 
-dfq_tuner_options recipe_tuner(const struct options *full)
+/* What differs from AIT's recipe: the steps of its warm-up alone, the host's own loss (ait.md 1), or
+ * a set of images, for which no ranges have to be found. */
+static void vary_ait(const struct options *full, dfq_tuner_options *t)
 {
-    dfq_tuner_options t;
-    if (full->mode == DFQ_MODE_PARITY)
-        dfq_tuner_options_init_parity(&t, sizeof t);
-    else
-        dfq_tuner_options_init(&t, sizeof t);
-    t.steps = full->steps;
+    if (full->no_tune) t->steps = t->warm;
+    if (full->no_tune || full->loss == LOSS_HOST) t->inundation = 0;
+    if (full->loss == LOSS_HOST) t->label_weight = 1;
+    if (!recipe_is_live(full)) t->warm = t->follow = 0;
+}
+
+dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info)
+{
+    dfq_tuner_options t = base_recipe(full, info);
     t.batch = full->batch;
     t.seed = full->seed;
     t.rate = (float)full->lr;
-    t.head_weight = (float)full->gamma;
+    if (full->method == METHOD_AIT) {
+        vary_ait(full, &t);
+    } else {
+        t.steps = full->steps;
+        t.head_weight = (float)full->gamma;
+    }
     return t;
+}
+
+dfq_live_options recipe_live(const struct options *full)
+{
+    dfq_live_options l;
+    dfq_live_options_init(&l, sizeof l);
+    l.kind = full->host;
+    l.batch = full->batch;
+    l.seed = full->seed;
+    return l;
+}
+
+double recipe_target(const dfq_tuner_options *t, int64_t i)
+{
+    double target = (double)t->inundation;
+    for (int k = 0; k < 3; k++)
+        if (t->milestones[k] > 0 && t->milestones[k] <= i) target *= (double)t->decay;
+    return target;
 }
 
 /* -- plan -------------------------------------------------------------------------------------- */
@@ -85,68 +191,66 @@ double plan_after(const struct plan *p, int stage)
 static double calibration(const dfq_graph_info *i, int32_t mode, int64_t images, double forward)
 {
     double w = (double)i->width, h = (double)i->hidden, depth = (double)i->depth;
+    if (i->family != DFQ_FAMILY_VIT) return 1.5 * forward * (double)images; /* one sweep */
     double rounding = depth * (7 * w * w * w + h * w * w + w * h * h + h * h * h);
     if (mode == DFQ_MODE_PARITY) return forward * 8 * depth * 16 * 1.3;
     return forward * (60 * (double)images + 180 * rounding / (double)i->macs);
 }
 
 struct probe {
-    dfq_generator *generator;
     dfq_graph *student;
     dfq_tuner *tuner;
-    dfq_tensor *noise, *one, *logits;
+    dfq_tensor *noise, *one;
 };
 
 static void probe_close(struct probe *p)
 {
     dfq_tuner_release(p->tuner);
     dfq_graph_release(p->student);
-    dfq_tensor_release(p->logits);
     dfq_tensor_release(p->one);
     dfq_tensor_release(p->noise);
-    dfq_generator_release(p->generator);
 }
 
-static dfq_status make_noise(const dfq_graph *net, int64_t n, dfq_generator **generator,
-                             dfq_tensor **out)
+dfq_status recipe_noise(dfq_context *ctx, const dfq_graph_info *info, int64_t n, dfq_tensor **out)
 {
-    dfq_generator_options g;
-    dfq_generator_options_init(&g, sizeof g);
-    g.kind = DFQ_GENERATOR_NOISE;
-    g.images = g.batch = n;
-    dfq_status status = dfq_generator_create(net, &g, generator);
-    if (status == DFQ_OK) status = dfq_generator_run(*generator);
-    if (status == DFQ_OK) status = dfq_generator_get_images(*generator, out);
-    return status;
-}
-
-static dfq_status time_forward(const dfq_graph *net, struct probe *p, int64_t n, double *seconds)
-{
-    dfq_status status = DFQ_OK;
-    for (int i = 0; i < 2 && status == DFQ_OK; i++) { /* the first packs weights */
-        double start = text_now();
-        dfq_tensor_release(p->logits);
-        p->logits = NULL;
-        status = dfq_graph_forward(net, p->noise, &p->logits);
-        *seconds = (text_now() - start) / (double)n;
+    int64_t dims[4] = {n, 3, info->image, info->image};
+    uint32_t state = 1;
+    dfq_status status = dfq_tensor_create(ctx, DFQ_DTYPE_F32, 4, dims, out);
+    if (status != DFQ_OK) return status;
+    float *x = dfq_tensor_get_data(*out);
+    for (int64_t i = 0; i < dims[0] * dims[1] * dims[2] * dims[3]; i++) {
+        state = state * UINT32_C(1664525) + UINT32_C(1013904223);
+        x[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
     }
-    return status;
+    return DFQ_OK;
+}
+
+dfq_status recipe_time_forward(const dfq_graph *net, const dfq_tensor *images, double *out_seconds)
+{
+    double n = (double)dfq_tensor_get_dims(images)[0];
+    for (int i = 0; i < 2; i++) { /* the first packs weights */
+        dfq_tensor *logits;
+        double start = text_now();
+        dfq_status status = dfq_graph_forward(net, images, &logits);
+        if (status != DFQ_OK) return status;
+        dfq_tensor_release(logits);
+        *out_seconds = (text_now() - start) / n;
+    }
+    return DFQ_OK;
 }
 
 /* The student has parity's quantizers set by one image: quick to make, and as slow to tune. */
-static dfq_status time_step(const dfq_graph *net, const struct options *full, struct probe *p,
-                            dfq_tuner_cost *cost)
+static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_graph_info *info,
+                            const struct options *full, struct probe *p, dfq_tuner_cost *cost)
 {
     dfq_quantize_options q = recipe_quantize(full);
-    dfq_tuner_options t = recipe_tuner(full);
-    dfq_generator *generator = NULL;
+    dfq_tuner_options t = recipe_tuner(full, info);
     int32_t finished;
-    dfq_status status = make_noise(net, 1, &generator, &p->one);
-    dfq_generator_release(generator);
+    dfq_status status = recipe_noise(ctx, info, 1, &p->one);
     q.mode = DFQ_MODE_PARITY;
     t.steps = 2;
     t.eval_every = 0;
-    t.rate = 0;
+    if (t.inundation == 0) t.rate = 0;
     if (status == DFQ_OK) status = dfq_graph_quantize(net, p->one, &q, &p->student);
     if (status == DFQ_OK) status = dfq_tuner_create(net, p->student, p->noise, &t, &p->tuner);
     for (int i = 0; i < 2 && status == DFQ_OK && !session_interrupted(); i++)
@@ -158,14 +262,14 @@ static dfq_status time_step(const dfq_graph *net, const struct options *full, st
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
                  const struct options *full, int64_t images, struct plan *plan)
 {
-    struct probe p = {NULL, NULL, NULL, NULL, NULL, NULL};
+    struct probe p = {NULL, NULL, NULL, NULL};
     dfq_tuner_cost cost = {.struct_size = sizeof cost, .seconds = 0};
     int64_t n = full->batch < images ? full->batch : images;
     double forward = 0, held = (double)images / 8;
     s->mute = 1;
-    dfq_status status = make_noise(net, n, &p.generator, &p.noise);
-    if (status == DFQ_OK) status = time_forward(net, &p, n, &forward);
-    if (status == DFQ_OK && !full->no_tune) status = time_step(net, full, &p, &cost);
+    dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
+    if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
+    if (status == DFQ_OK && !full->no_tune) status = time_step(s->ctx, net, info, full, &p, &cost);
     s->mute = 0;
     probe_close(&p);
     if (session_interrupted()) return CODE_INTERRUPTED;
@@ -173,9 +277,9 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     if (held < (double)n) held = (double)n;
     plan->seconds[PLAN_DIAGNOSE] = diagnose_seconds(full, forward);
     plan->seconds[PLAN_CALIBRATE] = calibration(info, full->mode, images, forward);
-    if (!full->no_tune)
-        plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps +
-                                   1.5 * forward * held * ((double)full->steps / 50 + 1);
+    if (!full->no_tune) plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps;
+    if (!full->no_tune && full->method == METHOD_MIMIQ) /* evaluations */
+        plan->seconds[PLAN_TUNE] += 1.5 * forward * held * ((double)full->steps / 50 + 1);
     double pixels = 3 * (double)info->image * (double)info->image;
     double kept = 4 * ((double)images * pixels + 2 * (double)info->parameters);
     if (kept + (double)cost.bytes > plan->bytes) plan->bytes = kept + (double)cost.bytes;

@@ -5,14 +5,32 @@
 #include "options.h"
 #include "session.h"
 
-/* The same options with the library's defaults where nothing was given. --images stays open with
+enum { RECIPE_AIT_STEPS = 2000 }; /* --steps of --method ait */
+
+/* The same options with the defaults for a network where nothing was given. --images stays open with
  * --synth: all of the folder. */
-struct options recipe_fill(const struct options *o);
+struct options recipe_fill(const struct options *o, const dfq_graph_info *info);
+
+/* Are there options that mean nothing to this network? Returns 0 or an exit code, after one line. */
+int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info);
+
+/* Is the student tuned beside a generator, with no set of images? */
+int recipe_is_live(const struct options *full);
 
 /* Options of the library; from what recipe_fill gave. */
 dfq_generator_options recipe_generator(const struct options *full);
 dfq_quantize_options recipe_quantize(const struct options *full);
-dfq_tuner_options recipe_tuner(const struct options *full);
+dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info);
+dfq_live_options recipe_live(const struct options *full);
+
+/* The share of codes that gradient inundation aims at in step i. */
+double recipe_target(const dfq_tuner_options *t, int64_t i);
+
+/* n images of uniform noise between -1 and 1, to measure with. */
+dfq_status recipe_noise(dfq_context *ctx, const dfq_graph_info *info, int64_t n, dfq_tensor **out);
+
+/* Seconds of a forward pass of one of the images. */
+dfq_status recipe_time_forward(const dfq_graph *net, const dfq_tensor *images, double *out_seconds);
 
 /* What a job will take. Seconds by stage, in order. */
 enum { PLAN_FLOAT, PLAN_SYNTH, PLAN_CALIBRATE, PLAN_TUNE, PLAN_LOW, PLAN_DIAGNOSE, PLAN_COUNT };

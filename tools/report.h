@@ -24,7 +24,7 @@ struct report_image {
 /* Points in drawing order. NaN and infinite values interrupt the line, and so do values below or
  * at zero on a logarithmic axis. */
 struct report_series {
-    const char *name;
+    const char *name; /* NULL: one of many, drawn thin and without a legend; give those first */
     const double *step, *value;
     size_t n;
 };

@@ -232,14 +232,16 @@ int html_has_points(const struct report_chart *c)
 void html_line_chart(FILE *f, const struct report_chart *c)
 {
     struct axis x, y;
+    size_t unnamed = 0; /* they come first */
     if (!find_ranges(c, &x, &y)) return;
     fputs("<figure class=\"card\"><h3>", f);
     html_text(f, c->title);
     fputs("</h3><p class=\"legend\">", f);
     for (size_t s = 0; s < c->n_series; s++) {
         double v = last_value(c, &c->series[s]);
-        if (isnan(v)) continue;
-        fprintf(f, "<span><i class=\"b%d\"></i>", (int)(s % COLOURS));
+        if (!c->series[s].name) unnamed = s + 1;
+        if (isnan(v) || !c->series[s].name) continue;
+        fprintf(f, "<span><i class=\"b%d\"></i>", (int)((s - unnamed) % COLOURS));
         html_text(f, c->series[s].name);
         fputs(" <b>", f);
         html_general(f, v);
@@ -252,7 +254,13 @@ void html_line_chart(FILE *f, const struct report_chart *c)
     draw_axes(f, c, &x, &y);
     for (size_t s = 0; s < c->n_series; s++) {
         if (isnan(last_value(c, &c->series[s]))) continue;
-        fprintf(f, "<path class=\"line s%d\" d=\"", (int)(s % COLOURS));
+        if (!c->series[s].name) {
+            fputs("<path class=\"line faint\" d=\"", f);
+            draw_series(f, c, &c->series[s], &x, &y);
+            fputs("\"/>", f);
+            continue;
+        }
+        fprintf(f, "<path class=\"line s%d\" d=\"", (int)((s - unnamed) % COLOURS));
         draw_series(f, c, &c->series[s], &x, &y);
         fputs("\"><title>", f);
         html_text(f, c->series[s].name);

@@ -42,7 +42,8 @@ static const char *const report_style[] = {
     "vertical-align:middle}\n",
     ".line{fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}"
     "path.grid{stroke:var(--hair);stroke-width:1;fill:none}.axis{stroke:var(--soft);stroke-width:1;"
-    "fill:none}.tick{fill:var(--soft);font-size:12px}\n",
+    "fill:none}.faint{stroke:var(--soft);stroke-width:1;opacity:.55}.tick{fill:var(--soft);font-"
+    "size:12px}\n",
     ".s0{stroke:var(--c0)}.s1{stroke:var(--c1)}.s2{stroke:var(--c2)}.s3{stroke:var(--c3)}"
     ".s4{stroke:var(--c4)}.s5{stroke:var(--c5)}.b0{background:var(--c0)}.b1{background:var(--c1)}"
     ".b2{background:var(--c2)}.b3{background:var(--c3)}.b4{background:var(--c4)}"
@@ -56,7 +57,8 @@ static const char *const report_style[] = {
     "font-weight:500}.rest{fill:var(--rest)}.bar{fill:var(--accent)}.weak .bar{fill:var(--weak)}"
     ".weak b,.weak span{color:var(--weak)}\n",
     ".stack{display:grid;gap:16px}.stack>*{min-width:0}.heat{max-width:520px}"
-    ".here{fill:none;stroke:#fff;stroke-width:2}.scroll+.sub{margin-top:12px}.sub b{color:var(--ink)}"
+    ".here{fill:none;stroke:#fff;stroke-width:2}.scroll+.sub{margin-top:12px}.sub "
+    "b{color:var(--ink)}"
     ".share li{grid-template-columns:minmax(90px,15em) 1fr 5.4em}.share b{white-space:nowrap}\n",
     ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}"
     "th{text-align:left;font-weight:500;color:var(--soft);white-space:nowrap}"

@@ -356,6 +356,154 @@ class Cost(Part):
                    "tiny.safetensors", "--accel", "a.json", "--bits", "w4a4")
 
 
+class Cnn(Part):
+    """A generator beside the student (AIT), and sets of images for convolutional networks."""
+    FEW = ("--bits", "w4a4", "--batch", "8", "--steps", "20")
+    LONG = ("--bits", "w4a4", "--batch", "8", "--steps", "120", "--data", "pictures")
+
+    def setup(self):
+        super().setup()
+        tiny.make_cnn(self.dir)
+
+    def quantize(self, out, *args):
+        return json.loads(self.works("quantize", "cnn.safetensors", "-o", out, "--json", *args).out)
+
+    def test_quantize(self):
+        r = self.works("quantize", "cnn.safetensors", "-o", "q", *self.FEW, "--data", "pictures",
+                       "--report", "r.html", "--json", "--edge-bits", "8")
+        j = json.loads(r.out)
+        assert (j["method"], j["host"], j["loss"]) == ("ait", "gdfq", "ait"), j
+        assert (j["steps"], j["warm_steps"], j["batch"], j["edge_bits"]) == (20, 2, 8, 8), j
+        assert 0 < j["crossed_on_target"] <= 1 and "best_step" not in j and "images" not in j, j
+        assert "generator gdfq, 8 images a step: 2 steps alone, 18 steps of tuning by ait" in r.err
+        assert re.search(r"about .*tuning .*evaluation .* of memory with \d+ threads", r.err), r
+        assert re.search("tune 50 %, loss .* left", r.err), r
+        e = json.loads(self.works("eval", "q", "-d", "pictures", "-j").out)
+        assert (e["correct"], e["top5"]) == (j["correct"], j["top5"])
+        i = json.loads(self.works("info", "q", "-j").out)
+        bits = [q["bits"] for q in i["quantizers"] if q["name"].endswith(".weight")]
+        assert bits == [8, 4, 4, 4, 4, 8], bits
+        assert {q["kind"] for q in i["quantizers"]} == {"weight, per channel, live range",
+                                                        "activation, per tensor"}
+        text = self.works("info", "q").out
+        assert "weights 4 bit (first and last 8)" in text, text
+        assert "11: 6 of weights, 5 of activations" in text, text
+        page = self.read("r.html").decode()
+        for heading in ("Synthetic images", "Curves", "Error of each layer", "Quantizers",
+                        "Provenance"):
+            assert f"<h2>{heading}</h2>" in page, heading
+        for words in ("Generator", "Tuning", "Share of its codes", "layer2.0.conv1.relu", "logits",
+                      "8 new ones in each step, generator gdfq", "first and last weight"):
+            assert words in page, words
+        assert page.count("data:image/png;base64,") == 1 and "Attention maps" not in page
+        assert page.count('class="line faint"') == 6, page.count('class="line faint"')
+        assert self.names() == ["cnn.safetensors", "pictures", "q", "r.html", "tiny.safetensors"]
+
+    def test_losses_and_modes(self):
+        self.quantize("a", *self.FEW)
+        host = self.quantize("b", *self.FEW, "--loss", "host", "-r", "b.html")
+        assert host["loss"] == "host" and "crossed_on_target" not in host, host
+        page = self.read("b.html").decode()
+        assert "divergence and class" in page and "Share of its codes" not in page
+        r = self.works("quantize", "cnn.safetensors", "-o", "c", *self.FEW, "--mode", "parity")
+        assert "warning: in mode parity the average of ranges" in r.err, r
+        files = [self.read(name) for name in "abc"]
+        assert len(set(files)) == 3
+
+    def test_hosts(self):
+        files = set()
+        for host in ("gdfq", "qimera", "arc"):
+            j = self.quantize(host, *self.FEW, "--steps", "10", "--host", host, "-r", "r.html", "-f")
+            assert j["host"] == host and f"generator {host}" in self.read("r.html").decode(), j
+            files.add(self.read(host))
+        assert len(files) == 3
+
+    def test_no_tune(self):
+        """The weights stay; ranges come from a warm-up of the generator."""
+        j = self.quantize("q", "--bits", "w8a8", "--batch", "2", "--no-tune", "-d", "pictures")
+        assert j["steps"] == j["warm_steps"] == 200 and j["loss"] is None, j
+        assert abs(j["top1"] - j["float_top1"]) <= 0.1, j
+
+    def test_sets_of_images(self):
+        real = self.quantize("a", *self.FEW, "--real", "pictures", "-n", "16", "-r", "a.html")
+        assert real["images"] == 16 and real["host"] is None and real["crossed_on_target"] > 0, real
+        page = self.read("a.html").decode()
+        assert "not data-free" in page and "Share of its codes" in page
+        assert "Synthetic images" not in page and "Error of each layer" in page
+        plain = self.quantize("b", "--bits", "w4a4", "--real", "pictures", "--no-tune")
+        assert plain["steps"] == 0 and plain["loss"] is None, plain
+
+    def test_diagnose(self):
+        j = self.quantize("q", *self.FEW, "--diagnose", "6", "-d", "pictures", "-r", "q.html")
+        d = j["diagnosis"]
+        assert [v["of"] for v in d["views"]] == ["synthetic", "real"], d["views"]
+        assert d["divided_by_classes"] == 1 and d["temperature"] == 20, d
+        names = [w["name"] for w in d["weights"]]
+        assert len(names) == 6 and names[0].startswith("conv1") and d["weights"][1]["kappa"] >= 1, d
+        self.quantize("p", *self.FEW)
+        assert self.read("p") == self.read("q")
+
+    def test_threads_and_seeds(self):
+        for name, extra in (("1", "-t1"), ("2", "-t2"), ("3", "-s1")):
+            self.quantize(name, *self.FEW, extra)
+        assert self.read("1") == self.read("2") != self.read("3")
+
+    def test_refusals(self):
+        def refuse(pattern, *args, model="cnn.safetensors", code=USAGE):
+            self.fails(code, pattern, "quantize", model, "-o", "q", "--bits", "w4a4", *args)
+        refuse("--gamma is not for --method ait; leave it out", "--gamma", "3")
+        refuse("--kind is not for --method ait", "--kind", "noise")
+        refuse("--iters is not for --method ait", "--iters", "3")
+        refuse("--images is for a set of images, here a generator", "--images", "3")
+        refuse("--host is for a generator", "--real", "pictures", "--host", "gdfq")
+        refuse("--loss is for a generator", "--real", "pictures", "--loss", "ait")
+        refuse("--method mimiq goes by attention heads", "--method", "mimiq")
+        refuse("--host is \"x\", must be gdfq, qimera or arc", "--host", "x")
+        refuse("--loss is \"x\", must be ait or host", "--loss", "x")
+        refuse("--method is \"x\", must be mimiq or ait", "--method", "x")
+        refuse("--edge-bits is 9, must be a whole number from 2 to 8", "--edge-bits", "9")
+        refuse("--no-tune leaves nothing for .*--loss", "--no-tune", "--loss", "host")
+        refuse("--steps is 9, must be 10 at least", "--steps", "9")
+        refuse("batch is 1, must be 2 to 4096", "--batch", "1")
+        refuse("--method ait goes by the statistics of BatchNorms", "--method", "ait",
+               model="tiny.safetensors")
+        for name, value in (("--host", "gdfq"), ("--loss", "ait"), ("--edge-bits", "8")):
+            refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
+
+    def test_broken_files(self):
+        def broken(pattern, edit=None, **change):
+            weights = tiny.cnn(random.Random(9))
+            for name, value in change.get("weights", {}).items():
+                weights[name] = value
+            for name in change.get("without", ()):
+                weights = {n: w for n, w in weights.items() if name not in n}
+            tiny.save(self.path("bad.safetensors"), weights, tiny.CNN, edit)
+            pattern = r"bad\.safetensors.*" + pattern
+            self.fails(INPUT, pattern, "info", "bad.safetensors")
+            self.fails(INPUT, pattern, "quantize", "bad.safetensors", "-o", "q", *self.FEW)
+
+        broken("without BatchNorm.*mimiq", without=["running_"])
+        for value in (0.0, -1.0, float("nan")):
+            broken(r"tensor layer1\.0\.bn2\.running_var",
+                   weights={"layer1.0.bn2.running_var": ((4,), [1.0, value, 1.0, 1.0])})
+        broken(r"tensor linear.bias is \[6\], expected \[5\]",
+               weights={"linear.bias": ((6,), [0.0] * 6)})
+        broken(r"layer2\.0\.conv2\.weight", without=["layer2.0.conv2"])
+        self.quantize("q", *self.FEW)
+        self.fails(INPUT, r"q is quantized already \(w4a4\)", "quantize", "q", "-o", "qq",
+                   *self.FEW)
+
+    def test_bench(self):
+        j = json.loads(self.works("bench", "cnn.safetensors", "--batch", "4", "-t", "1",
+                                  "--json").out)
+        for kind in ("forward", "tuning"):
+            assert j[kind]["images_per_second"] > 0 and j[kind]["gflops"] > 0
+        assert "synthesis" not in j and j["tuning"]["bytes"] > 1e6, j
+        self.quantize("q", *self.FEW)
+        j = json.loads(self.works("bench", "q", "--batch", "4", "-t", "1", "--json").out)
+        assert j["forward"]["seconds"] > 0 and "tuning" not in j, j
+
+
 class Files(Part):
     """Model files that are not what they should be: each names the file and what is wrong."""
 
@@ -558,7 +706,9 @@ class Outputs(Part):
         return None
 
 
-class Resume(Part):
+class Stopping(Part):
+    """Starts, interrupts, goes on."""
+    MODEL = "tiny.safetensors"
     LONG = ("--images", "8", "--batch", "4", "--iters", "400", "--steps", "300", "--bits", "w4a4",
             "--data", "pictures")
 
@@ -576,8 +726,16 @@ class Resume(Part):
         assert out == b"" or p.returncode == DONE, out
         return p.returncode, (text + err).decode()
 
+    def many_pictures(self, n):
+        with open(self.path("pictures", "labels.csv"), "w", encoding="ascii") as f:
+            f.write("file,label\n")
+            for i in range(n):
+                name = f"l{i}.png"
+                os.link(self.path("pictures", f"{i % 100}.png"), self.path("pictures", name))
+                f.write(f"{name},{i * 7 % 5}\n")
+
     def check_quantize(self, stops, extra=()):
-        args = ["quantize", "tiny.safetensors", *self.LONG, *extra]
+        args = ["quantize", self.MODEL, *self.LONG, *extra]
         whole = self.works(*args, "-o", "whole", "--json")
         for i, (seen, sig) in enumerate(stops):
             name = f"part{i}"
@@ -597,6 +755,8 @@ class Resume(Part):
             assert (a["correct"], a["float_top1"]) == (b["correct"], b["float_top1"])
             assert f"{name}.resume" not in self.names()
 
+
+class Resume(Stopping):
     def test_quantize(self):
         self.check_quantize([("synth 10 %", signal.SIGINT), ("synth 60 %", signal.SIGINT),
                              ("calibrate ", signal.SIGINT), ("tune 20 %", signal.SIGINT),
@@ -685,12 +845,7 @@ class Resume(Part):
         assert "s.resume" not in self.names() and not [n for n in self.names() if ".part" in n]
 
     def test_eval(self):
-        with open(self.path("pictures", "labels.csv"), "w", encoding="ascii") as f:
-            f.write("file,label\n")
-            for i in range(2000):
-                name = f"l{i}.png"
-                os.link(self.path("pictures", f"{i % 100}.png"), self.path("pictures", name))
-                f.write(f"{name},{i * 7 % 5}\n")
+        self.many_pictures(2000)
         args = ["eval", "tiny.safetensors", "-d", "pictures", "--json"]
         whole = json.loads(self.works(*args).out)
         code, err = self.interrupt([*args, "-t", "1"], "eval 10 %")
@@ -707,6 +862,49 @@ class Resume(Part):
         for bad in ("x", "1-2-3-4", "10-20-30-0123456789abcdef"):
             self.fails(USAGE, "--resume-at", *args, "--resume-at", bad)
         return None
+
+
+class ResumeCnn(Stopping):
+    MODEL = "cnn.safetensors"
+    LONG = Cnn.LONG
+
+    def setup(self):
+        super().setup()
+        tiny.make_cnn(self.dir)
+
+    def test_quantize(self):
+        """In the warm-up of the generator, behind it, and when the result is judged."""
+        self.check_quantize([("tune 10 %", signal.SIGINT), ("tune 40 %", signal.SIGINT),
+                             ("quantized 10 %", signal.SIGINT)])
+
+    def test_warm_up(self):
+        self.LONG = ("--bits", "w4a4", "--batch", "4", "--no-tune", "--data", "pictures")
+        self.check_quantize([("tune 30 %", signal.SIGINT)])
+
+    def test_report_after_resume(self):
+        """What the generator made is still there when judging was interrupted."""
+        self.many_pictures(4000)
+        args = ["quantize", self.MODEL, *self.LONG, "-r", "r.html", "-o", "q"]
+        code, err = self.interrupt(args, "quantized 10 %")
+        if code == DONE:
+            return "was faster than the signal"
+        assert code == INTERRUPTED, err
+        assert "images.safetensors" in os.listdir(self.path("q.resume", "samples"))
+        self.works(*args, "--resume")
+        page = self.read("r.html").decode()
+        for words in ("Synthetic images", "Share of its codes", "Error of each layer"):
+            assert words in page, words
+        assert "q.resume" not in self.names()
+        return None
+
+    def test_other_options(self):
+        args = ["quantize", self.MODEL, *self.LONG, "-o", "q"]
+        code, err = self.interrupt(args, "tune 20 %")
+        assert code == INTERRUPTED, err
+        for name, value, was in (("--loss", "host", "ait"), ("--edge-bits", "8", "4"),
+                                 ("--host", "arc", "gdfq")):
+            self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,
+                       "--resume", name, value)
 
 
 class Assets(Part):
@@ -736,11 +934,14 @@ class Assets(Part):
         assert "19 convolutions with BatchNorm" in self.works("info", model).out
         j = json.loads(self.works("eval", model, "--data", data, "--json").out)
         assert (j["n"], j["correct"], j["correct5"]) == (1000, 915, 998), j
+        j = json.loads(self.works("quantize", model, "--bits", "w4a4", "-o", "q", "--steps", "24",
+                                  "--batch", "32", "--data", data, "--json").out)
+        assert j["float_top1"] == 0.915 and j["top1"] > 0.6 and j["bytes"] < 180000, j
         return None
 
 
 def main():
-    parts = {c.__name__.lower(): c for c in Part.__subclasses__()}
+    parts = {c.__name__.lower(): c for c in Part.__subclasses__() + Stopping.__subclasses__()}
     part = parts[sys.argv[2]](os.path.abspath(sys.argv[1]))
     tests = [n for n in dir(part) if n.startswith("test_")]
     print(f"1..{len(tests)}")

@@ -1,5 +1,5 @@
-"""Makes a tiny vision transformer with random weights and a labelled set of pictures, with Python's
-standard library alone. Usage: tiny.py FOLDER."""
+"""Makes a tiny vision transformer and a tiny convolutional network with random weights, and a labelled set
+of pictures, with Python's standard library alone. Usage: tiny.py FOLDER."""
 import json
 import math
 import os
@@ -39,6 +39,37 @@ def tensors(rng):
     normal("head.weight", CLASSES, WIDTH)
     constant("head.bias", CLASSES, 0.0)
     return out
+
+
+def cnn(rng):
+    """Name -> (shape, values), akamaster's names: a ResNet with one unit in each of two stages."""
+    out = {}
+
+    def conv(name, rows, columns):
+        dev = (2 / (9 * columns)) ** 0.5
+        out[name + ".weight"] = ((rows, columns, 3, 3),
+                                 [rng.gauss(0, dev) for _ in range(rows * columns * 9)])
+
+    def norm(name, n):
+        out[name + ".weight"] = ((n,), [rng.uniform(0.8, 1.2) for _ in range(n)])
+        out[name + ".bias"] = ((n,), [rng.gauss(0, 0.1) for _ in range(n)])
+        out[name + ".running_mean"] = ((n,), [rng.gauss(0, 0.2) for _ in range(n)])
+        out[name + ".running_var"] = ((n,), [rng.uniform(0.5, 1.5) for _ in range(n)])
+
+    conv("conv1", 4, 3)
+    norm("bn1", 4)
+    for stage, (rows, columns) in enumerate(((4, 4), (8, 4)), 1):
+        unit = f"layer{stage}.0."
+        conv(unit + "conv1", rows, columns)
+        norm(unit + "bn1", rows)
+        conv(unit + "conv2", rows, rows)
+        norm(unit + "bn2", rows)
+    out["linear.weight"] = ((CLASSES, 8), [rng.gauss(0, 1) for _ in range(CLASSES * 8)])
+    out["linear.bias"] = ((CLASSES,), [0.0] * CLASSES)
+    return out
+
+
+CNN = {"architecture": "resnet_test", "image": str(SIDE)}
 
 
 def save(path, weights, metadata=None, edit=None):
@@ -88,6 +119,11 @@ def make(folder):
     pictures(os.path.join(folder, "pictures"), 100, rng)
 
 
+def make_cnn(folder):
+    save(os.path.join(folder, "cnn.safetensors"), cnn(random.Random(9)), CNN)
+
+
 if __name__ == "__main__":
     os.makedirs(sys.argv[1], exist_ok=True)
     make(sys.argv[1])
+    make_cnn(sys.argv[1])

@@ -227,6 +227,34 @@ START_TEST(values_that_are_no_numbers_do_no_harm)
 }
 END_TEST
 
+START_TEST(unnamed_series_are_faint_and_in_no_legend)
+{
+    const double x[2] = {0, 1}, a[2] = {1, 2}, b[2] = {3, 4}, c[2] = {5, 6};
+    const struct report_series series[] = {
+        {NULL, x, a, 2}, {NULL, x, b, 2}, {"median", x, c, 2}, {"target", x, a, 2}};
+    const struct report_chart chart = {"many", "step", series, 4, 0};
+    struct report r;
+    report_init(&r);
+    r.charts = &chart, r.n_charts = 1;
+    char *page = write_and_read(&r);
+    const char *first = strstr(page, "class=\"line faint\"");
+    ck_assert_ptr_nonnull(first);
+    const char *second = strstr(first + 1, "class=\"line faint\"");
+    ck_assert_ptr_nonnull(second);
+    ck_assert_ptr_null(strstr(second + 1, "class=\"line faint\""));
+    /* the first with a name has the first colour, in legend and drawing */
+    expect(page, "<span><i class=\"b0\"></i>median <b>6</b></span>"
+                 "<span><i class=\"b1\"></i>target <b>2</b></span></p>");
+    const char *named = strstr(page, "class=\"line s0\"");
+    ck_assert_ptr_nonnull(named);
+    ck_assert(named > second);
+    expect(named, "<title>median</title>");
+    expect(page, "class=\"line s1\"");
+    refuse(page, "class=\"line s2\"");
+    free(page);
+}
+END_TEST
+
 START_TEST(long_curves_stay_small_and_keep_their_peaks)
 {
     enum { N = 100000 };
@@ -358,6 +386,7 @@ Suite *report_suite(void)
     tcase_add_test(c, empty_sections_are_left_out);
     tcase_add_test(c, cards_show_both_accuracies_and_sizes);
     tcase_add_test(c, values_that_are_no_numbers_do_no_harm);
+    tcase_add_test(c, unnamed_series_are_faint_and_in_no_legend);
     tcase_add_test(c, long_curves_stay_small_and_keep_their_peaks);
     tcase_add_test(c, ticks_tell_neighbours_apart);
     tcase_add_test(c, numbers_read_well);

@@ -1,0 +1,88 @@
+/* The table of options, and the words that some of them take. */
+#include <dfq/dfq.h>
+
+#include "options.h"
+
+const char *const verb_names[VERB_COUNT] = {"info",  "eval", "synth",  "quantize",
+                                            "bench", "cost", "version"};
+
+enum {
+    INFO = 1 << VERB_INFO,
+    EVAL = 1 << VERB_EVAL,
+    SYNTH = 1 << VERB_SYNTH,
+    QUANTIZE = 1 << VERB_QUANTIZE,
+    BENCH = 1 << VERB_BENCH,
+    COST = 1 << VERB_COST,
+    VERSION = 1 << VERB_VERSION,
+    JOBS = SYNTH | QUANTIZE,
+    MODELS = INFO | EVAL | JOBS | BENCH | COST
+};
+
+const struct option_row option_table[OPT_COUNT] = {
+    [OPT_OUT] = {'o', "output", "OUT", JOBS, "what to write; nothing is replaced without --force"},
+    [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH | COST,
+                  "bits of weights and activations, 2..8"},
+    [OPT_EDGE_BITS] = {0, "edge-bits", "N", QUANTIZE, "bits of the first and last weight of a CNN"},
+    [OPT_MODE] = {0, "mode", "WORD", QUANTIZE | BENCH,
+                  "quantizers: improved, or parity (published)"},
+    [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
+    [OPT_HOST] = {0, "host", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
+    [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE, "ait: what tunes, ait or the host's own"},
+    [OPT_KIND] = {0, "kind", "WORD", JOBS, "images: attention, prior, noise or pse"},
+    [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
+    [OPT_ITERS] = {0, "iters", "N", JOBS, "synthesis: iterations of each batch"},
+    [OPT_STEPS] = {0, "steps", "N", QUANTIZE, "tuning: steps"},
+    [OPT_BATCH] = {0, "batch", "N", JOBS | BENCH, "images computed together"},
+    [OPT_SEED] = {'s', "seed", "N", JOBS, "of all random numbers"},
+    [OPT_LR] = {0, "lr", "X", QUANTIZE, "tuning: learning rate"},
+    [OPT_GAMMA] = {0, "gamma", "X", QUANTIZE, "tuning: weight of the attention distance"},
+    [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
+    [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
+    [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
+    [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE, "labelled images to judge on"},
+    [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE, "write a report, one HTML file"},
+    [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
+                      "look at gradients, curvature, codes on N images"},
+    [OPT_ACCEL] = {'a', "accel", "FILE", COST, "accelerator: a JSON file, or a preset's name"},
+    [OPT_MAPPING] = {0, "mapping", "TEXT", COST, "cost \"LAYER: LOOPS\" beside what was found"},
+    [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},
+    [OPT_THREADS] = {'t', "threads", "N", MODELS, "1..256; the result does not depend on it"},
+    [OPT_RESUME] = {0, "resume", NULL, JOBS, "go on where an interrupted run left off"},
+    [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL, "go on; an interrupted run prints the token"},
+    [OPT_CHECKPOINT] = {0, "checkpoint", "SECONDS", JOBS, "between checkpoints"},
+    [OPT_FORCE] = {'f', "force", NULL, JOBS, "replace what is there"},
+    [OPT_JSON] = {'j', "json", NULL, MODELS | VERSION, "results as one line of JSON"},
+    [OPT_QUIET] = {'q', "quiet", NULL, MODELS, "no plan and no progress on stderr"},
+    [OPT_HELP] = {'h', "help", NULL, MODELS | VERSION, "this text"},
+};
+
+static const char *const mode_names[] = {"parity", "improved"};
+static const char *const kind_names[] = {"attention", "prior", "noise", "pse"};
+static const char *const method_names[] = {"mimiq", "ait"};
+static const char *const host_names[] = {"gdfq", "qimera", "arc"};
+static const char *const loss_names[] = {"ait", "host"};
+
+const char *option_mode_name(int32_t mode)
+{
+    return mode_names[mode == DFQ_MODE_IMPROVED];
+}
+
+const char *option_kind_name(int32_t kind)
+{
+    return kind_names[kind & 3];
+}
+
+const char *option_method_name(int32_t method)
+{
+    return method_names[method == METHOD_AIT];
+}
+
+const char *option_host_name(int32_t host)
+{
+    return host_names[host];
+}
+
+const char *option_loss_name(int32_t loss)
+{
+    return loss_names[loss];
+}

@@ -1,0 +1,45 @@
+/* The report page while it is filled; for page.c and page_curves.c. */
+#ifndef DFQ_TOOLS_PAGE_H
+#define DFQ_TOOLS_PAGE_H
+
+#include "quantize.h"
+#include "report.h"
+
+enum {
+    PAGE_SHEETS = 3,
+    PAGE_PICTURES = 2 * PAGE_SHEETS,
+    PAGE_CHARTS = 6,
+    PAGE_ROWS = 20,
+    PAGE_TEXT = 96
+};
+
+struct page {
+    struct report r;
+    struct report_image contact, attention[PAGE_PICTURES];
+    char titles[PAGE_PICTURES][PAGE_TEXT];
+    double *numbers; /* one block for all series */
+    size_t used, cap;
+    struct report_series *weights; /* of the chart of crossings */
+    struct report_chart charts[PAGE_CHARTS];
+    struct report_series series[PAGE_CHARTS][4];
+    struct report_layer *layers;
+    char (*layer_names)[PAGE_TEXT];
+    struct report_quantizer *quantizers;
+    struct report_row rows[PAGE_ROWS];
+    char values[PAGE_ROWS][PAGE_TEXT];
+    struct report_file input;
+    char *command;
+    struct diagnose_page *diagnosis; /* NULL: none */
+};
+
+/* How many numbers a tensor has; 0 for NULL. */
+size_t page_count(const dfq_tensor *t);
+
+/* The numbers that all series together take: the least that p->cap must be. */
+size_t page_curves_room(const struct quantize *q);
+/* A piece of p->numbers; NULL if it is used up. */
+double *page_numbers(struct page *p, size_t n);
+/* Fills the charts. 0, or -1 without memory. */
+int page_curves_fill(const struct quantize *q, struct page *p);
+
+#endif

@@ -1,0 +1,78 @@
+/* What a quantization job tells on stdout. */
+#include <math.h>
+
+#include "files.h"
+#include "json.h"
+#include "quantize.h"
+#include "text.h"
+
+static double top1(const struct tally *t)
+{
+    return t->n > 0 ? (double)t->correct / (double)t->n : (double)NAN;
+}
+
+static void print_ait(struct json *j, const struct quantize *q)
+{
+    const struct options *o = &q->full;
+    dfq_tuner_options t = recipe_tuner(o, &q->info);
+    json_int(j, "edge_bits", o->edge_bits ? o->edge_bits : o->weight_bits);
+    json_text(j, "host", q->live ? option_host_name(o->host) : NULL);
+    json_text(j, "loss", o->no_tune ? NULL : option_loss_name(o->loss));
+    json_int(j, "steps", q->curves ? t.steps : 0);
+    json_int(j, "warm_steps", q->curves ? t.warm : 0);
+    json_int(j, "batch", o->batch);
+    if (q->crossed) json_real(j, "crossed_on_target", q->on_target);
+}
+
+static void print_json(const struct quantize *q, uint64_t bytes)
+{
+    const struct options *o = &q->full;
+    const struct tally *j0 = &q->job.judged[0], *j1 = &q->job.judged[1];
+    struct json j = {stdout, 0};
+    json_open(&j, NULL, '{');
+    json_text(&j, "file", o->out);
+    json_int(&j, "bytes", (int64_t)bytes);
+    json_text(&j, "model", o->input);
+    json_int(&j, "model_bytes", (int64_t)file_size(o->input));
+    json_text(&j, "name", dfq_graph_get_name(q->net));
+    json_int(&j, "weight_bits", o->weight_bits);
+    json_int(&j, "act_bits", o->act_bits);
+    json_text(&j, "mode", option_mode_name(o->mode));
+    json_text(&j, "method", option_method_name(o->method));
+    if (o->method == METHOD_AIT) print_ait(&j, q);
+    if (!q->live) json_int(&j, "images", o->images);
+    if (j1->n > 0) {
+        json_int(&j, "n", j1->n);
+        json_int(&j, "correct", j1->correct);
+        json_real(&j, "top1", top1(j1));
+        json_real(&j, "top5", (double)j1->correct5 / (double)j1->n);
+        json_real(&j, "float_top1", top1(j0));
+        json_real(&j, "float_top5", (double)j0->correct5 / (double)j0->n);
+    }
+    if (q->curves && o->method == METHOD_MIMIQ) {
+        json_int(&j, "best_step", q->best.best_step);
+        json_real(&j, "best_kl", q->best.best_kl);
+    }
+    json_real(&j, "seconds", q->seconds);
+    json_int(&j, "peak_bytes", (int64_t)q->peak);
+    json_text(&j, "report", o->report);
+    if (q->diagnosis.n_views > 0) diagnose_json(&j, &q->diagnosis);
+    json_close(&j, '}');
+    putchar('\n');
+}
+
+void quantize_print(const struct quantize *q)
+{
+    uint64_t bytes = file_size(q->s->o->out), full = file_size(q->s->o->input);
+    char a[TEXT_SHORT], b[TEXT_SHORT], c[TEXT_SHORT];
+    if (q->s->o->json) {
+        print_json(q, bytes);
+        return;
+    }
+    printf("%s: %s", q->s->o->out, text_bytes((double)bytes, a));
+    if (bytes > 0) printf(" (%.1f times smaller)", (double)full / (double)bytes);
+    if (q->job.judged[1].n > 0)
+        printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));
+    printf(", %s, peak memory %s\n", text_seconds(q->seconds, b), text_bytes(q->peak, c));
+    diagnose_print(&q->diagnosis);
+}
