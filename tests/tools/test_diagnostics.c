@@ -64,8 +64,8 @@ START_TEST(far_values_get_a_logarithmic_scale)
     static const struct report_surface map = {"m", v, 3};
     char *text = drawn(draw_map, &map);
     ck_assert_ptr_nonnull(strstr(text, "loss, log scale"));
-    ck_assert_ptr_nonnull(strstr(text, ">3.16</text>"));  /* a quarter up */
-    ck_assert_int_eq(count(text, "fill=\"#23908"), 3); /* 10, in the middle of the colours */
+    ck_assert_ptr_nonnull(strstr(text, ">3.16</text>")); /* a quarter up */
+    ck_assert_int_eq(count(text, "fill=\"#23908"), 3);   /* 10, in the middle of the colours */
     free(text);
 }
 END_TEST
@@ -134,8 +134,8 @@ START_TEST(sections_tell_everything)
                                         ">0.1\xe2\x80\x89%</b>",
                                         ">2\xe2\x80\x89%</td>",
                                         ">64</td>",
-                                        ">\xe2\x88\x92"
-                                        "1</td>",
+                                        (">\xe2\x88\x92"
+                                         "1</td>"),
                                         "<h2>Codes that changed</h2>"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_msg(strstr(text, parts[i]) != NULL, "the page lacks: %s", parts[i]);
