@@ -242,20 +242,8 @@ void dfqi_host_release(dfqi_host *h)
 
 /* -- steps ------------------------------------------------------------------------------------- */
 
-static void move(dfqi_host *h, float rate)
+dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out)
 {
-    dfqi_optim_options adam = {
-        .kind = DFQI_ADAMW, .beta1 = h->o.beta1, .beta2 = h->o.beta2, .eps = h->o.eps};
-    for (int32_t i = 0; rate > 0 && i < h->net.n_params; i++)
-        dfqi_optim_step(h->ctx, &adam, &h->moments[i], h->done + 1, rate,
-                        dfqi_exec_data(h->e, h->grads[i]),
-                        dfqi_tensor_f32(h->net.params[i].tensor));
-}
-
-/* Draws and one pass; the generator stays as it is. */
-static dfq_status run(dfqi_host *h, int sample, int64_t index, dfqi_host_batch *out)
-{
-    dfqi_host_draw(h, sample, index);
     DFQI_TRY(dfqi_exec_run(h->e));
     float total = dfqi_exec_data(h->e, h->total)[0];
     const float *parts = dfqi_exec_data(h->e, h->parts);
@@ -273,17 +261,29 @@ static dfq_status run(dfqi_host *h, int sample, int64_t index, dfqi_host_batch *
     return DFQ_OK;
 }
 
+void dfqi_host_move(dfqi_host *h, float rate)
+{
+    dfqi_optim_options adam = {
+        .kind = DFQI_ADAMW, .beta1 = h->o.beta1, .beta2 = h->o.beta2, .eps = h->o.eps};
+    for (int32_t i = 0; rate > 0 && i < h->net.n_params; i++)
+        dfqi_optim_step(h->ctx, &adam, &h->moments[i], h->done + 1, rate,
+                        dfqi_exec_data(h->e, h->grads[i]),
+                        dfqi_tensor_f32(h->net.params[i].tensor));
+    h->done++;
+}
+
 dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out)
 {
-    DFQI_TRY(run(h, 0, h->done, out));
-    move(h, rate);
-    h->done++;
+    dfqi_host_draw(h, 0, h->done);
+    DFQI_TRY(dfqi_host_pass(h, out));
+    dfqi_host_move(h, rate);
     return DFQ_OK;
 }
 
 dfq_status dfqi_host_sample(dfqi_host *h, int64_t index, dfqi_host_batch *out)
 {
-    return run(h, 1, index, out);
+    dfqi_host_draw(h, 1, index);
+    return dfqi_host_pass(h, out);
 }
 
 dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs)

@@ -56,6 +56,14 @@ def write(name, tensors, **meta):
     print(f"{name}: {len(tensors)} tensors, {os.path.getsize(path)} bytes")
 
 
+def noise(parameter, n):
+    """Entries 0 .. n-1 of a parameter, in -1..1: the C tests compute the same."""
+    u = (2654435761 * (np.arange(n, dtype=np.uint64) + 1) + 40503 * (parameter + 1)) & 0xffffffff
+    u = ((u ^ u >> 15) * 2246822519) & 0xffffffff
+    u ^= u >> 13
+    return u.astype(np.float32) * np.float32(2.0 ** -31) - np.float32(1)
+
+
 def generator(seed):
     return torch.Generator().manual_seed(seed)
 

@@ -14,14 +14,6 @@ import golden
 IMAGES = 2
 
 
-def noise(parameter, n):
-    """Entries 0 .. n-1 of a parameter, in -1..1: the C tests compute the same."""
-    u = (2654435761 * (np.arange(n, dtype=np.uint64) + 1) + 40503 * (parameter + 1)) & 0xffffffff
-    u = ((u ^ u >> 15) * 2246822519) & 0xffffffff
-    u ^= u >> 13
-    return u.astype(np.float32) * np.float32(2.0 ** -31) - np.float32(1)
-
-
 class Formula:
     """Parameters in the order they are asked for; weights with He's variance."""
 
@@ -30,7 +22,7 @@ class Formula:
 
     def __call__(self, name, shape):
         n = int(np.prod(shape))
-        v = noise(len(self.names), n)
+        v = golden.noise(len(self.names), n)
         if len(shape) > 1:
             v = v * np.sqrt(np.float32(6) / np.float32(n // shape[0]))
         else:

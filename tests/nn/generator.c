@@ -10,6 +10,7 @@
 #include "io/safetensors.h"
 #include "nn/cases.h"
 #include "nn/support.h"
+#include "support/formula.h"
 #include "support/suite.h"
 
 enum { BATCH = 4, IMAGE = 8, CLASSES = 3, LATENT = 4, SLOTS = 2, REDUCED = 3, PARAMS = 160 };
@@ -126,23 +127,6 @@ START_TEST(test_refused)
     dfq_context_release(ctx);
 }
 END_TEST
-
-/* The weights of tests/golden/make_generator.py. */
-static void fill(dfqi_generator *net)
-{
-    double fan = 1;
-    for (int32_t p = 0; p < net->n_params; p++) {
-        const char *name = net->params[p].name, *end = strrchr(name, '.');
-        const dfq_tensor *t = net->params[p].tensor;
-        int norm = strstr(name, "bn") != NULL, bias = strcmp(end, ".bias") == 0;
-        int64_t count = dfqi_tensor_count(t);
-        if (!bias) fan = (double)(count / t->dims[0]);
-        if (norm) fan = (double)t->dims[t->rank - 1];
-        double size = strncmp(name, "embed", 5) != 0 && (!norm || bias) ? 0.5 / sqrt(fan) : 1.0;
-        float *v = dfqi_tensor_f32(t);
-        for (int64_t i = 0; i < count; i++) v[i] = (float)(size * sin(0.37 * (double)i + p));
-    }
-}
 
 static const float *data_of(const dfqi_safetensors *st, const char *name)
 {
@@ -286,7 +270,7 @@ static void start(rig *r, dfq_context *ctx, const dfqi_generator_arch *a,
     dfqi_generator_inputs in;
     ck_assert_int_eq(dfqi_generator_new(ctx, a, 1, &r->net), DFQ_OK);
     ck_assert_int_le(r->net.n_params, PARAMS);
-    fill(&r->net);
+    dfqt_fill_generator(&r->net);
     ck_assert_int_eq(dfqi_graph_new(ctx, BATCH, &r->g), DFQ_OK);
     dfqi_generator_inputs_add(&r->net, r->g, &in);
     dfqi_id seed = dfqi_graph_input(r->g, "seed", 1, 3, (int64_t[]){3, IMAGE, IMAGE});

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "support/formula.h"
+
 dfq_context *dfqt_context(int32_t threads)
 {
     dfq_context *ctx = NULL;
@@ -60,17 +62,7 @@ dfqi_arch dfqt_mobilenet(dfqi_keys keys)
     return a;
 }
 
-/* Entry i of parameter p: u = (2654435761 (i + 1) + 40503 (p + 1)) mod 2^32 hashed once, as a number
- * in -1..1. Weights have the variance of He's initialisation, so that activations neither vanish
- * nor explode. */
-static float noise(uint32_t p, uint32_t i)
-{
-    uint32_t u = 2654435761u * (i + 1) + 40503u * (p + 1);
-    u = (u ^ u >> 15) * 2246822519u;
-    u ^= u >> 13;
-    return (float)u * 4.656612873077393e-10f - 1.0f;
-}
-
+/* Weights have the variance of He's initialisation, so that activations neither vanish nor explode. */
 void dfqt_fill(dfqi_network *net)
 {
     for (int32_t p = 0; p < net->n_params; p++) {
@@ -83,7 +75,7 @@ void dfqt_fill(dfqi_network *net)
         else if (strcmp(end, ".weight") == 0 || strcmp(end, ".running_var") == 0)
             base = 1.0f;
         for (int64_t i = 0; i < n; i++)
-            dfqi_tensor_f32(q->tensor)[i] = base + scale * noise((uint32_t)p, (uint32_t)i);
+            dfqi_tensor_f32(q->tensor)[i] = base + scale * dfqt_noise((uint32_t)p, (uint32_t)i);
     }
 }
 

@@ -10,6 +10,7 @@ TCase *dfqt_api_case(void);
 TCase *dfqt_checkpoint_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_golden_case(void);
+TCase *dfqt_golden_host_case(void);
 TCase *dfqt_host_case(void);
 TCase *dfqt_imageset_case(void);
 TCase *dfqt_job_case(void);
