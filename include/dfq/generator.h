@@ -18,6 +18,19 @@
  *  N(0,0.01) and is moved by an AdamW of its own, by less at fine scales and in colour, so that the
  *  energy is spread as in natural pictures.
  *
+ *  Of convolutional networks, kind BNS (ZeroQ, CVPR 2020, arXiv 2001.00281) has the statistics of
+ *  BatchNorm inputs in the place of L_IH,
+ *
+ *      L_BNS = mean over BatchNorms of (|m - m'|^2 + |v - v'|^2) / C,
+ *
+ *  m, v mean and biased variance of a batch per channel, m', v' the running ones, C channels. With
+ *  class_weight 0 it needs no classes.
+ *
+ *  The kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
+ *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator, noise and class in, image out, by CE +
+ *  0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_live() does so beside a
+ *  student.
+ *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */
 #ifndef DFQ_GENERATOR_H
@@ -38,11 +51,17 @@ typedef struct dfq_generator dfq_generator;
 
 /** Kinds of images. */
 enum {
+    DFQ_GENERATOR_AUTO = -1, /**< ATTENTION of vision transformers, BNS of convolutional networks */
     DFQ_GENERATOR_ATTENTION = 0, /**< the whole objective (MimiQ) */
     DFQ_GENERATOR_PRIOR = 1,     /**< class prior and total variation, without L_IH */
-    DFQ_GENERATOR_NOISE = 2, /**< N(0,1) clamped to the range of pictures; nothing is optimised */
-    DFQ_GENERATOR_PSE = 3    /**< PSAQ-ViT (ECCV 2022, arXiv 2203.02250), objective and schedule:
+    DFQ_GENERATOR_NOISE = 2,  /**< N(0,1) clamped to the range of pictures; nothing is optimised */
+    DFQ_GENERATOR_PSE = 3,    /**< PSAQ-ViT (ECCV 2022, arXiv 2203.02250), objective and schedule:
                                   see dfq_generator_options */
+    DFQ_GENERATOR_BNS = 4,    /**< the objective with L_BNS for L_IH; needs BatchNorms */
+    DFQ_GENERATOR_GDFQ = 5,   /**< samples of GDFQ's generator; needs BatchNorms */
+    DFQ_GENERATOR_QIMERA = 6, /**< of Qimera's; in 40 % of the batches images are of mixed classes,
+                                   and labels are the largest of each */
+    DFQ_GENERATOR_ARC = 7     /**< of the cells that AutoReCon found */
 };
 
 /** How L_IH measures the distance of two heads with similarity S. */
@@ -54,7 +73,7 @@ enum {
 /** Columns of dfq_generator_get_losses(). */
 enum {
     DFQ_LOSS_TOTAL = 0,     /**< L */
-    DFQ_LOSS_ATTENTION = 1, /**< L_IH, or the entropy term of kind PSE; unweighted */
+    DFQ_LOSS_ATTENTION = 1, /**< L_IH, or the entropy term of kind PSE, or L_BNS; unweighted */
     DFQ_LOSS_CLASS = 2,     /**< CE, unweighted */
     DFQ_LOSS_TV = 3,        /**< TV, unweighted; kind PSE: its distance from v */
     DFQ_LOSS_COUNT = 4      /**< number of columns */
@@ -70,16 +89,24 @@ enum {
  *  proportion to the root of the number of pixels otherwise. x~ is x rolled by the same offset
  *  on both axes, up to 15 pixels, then 30, and mirrored in half of the iterations. Adam (0.5,
  *  0.9); in each half of the iterations the rate rises to 0.2 over a fifth, then falls to 0
- *  along a cosine. The paper's program takes batches of 32 and 1000 iterations. */
+ *  along a cosine. The paper's program takes batches of 32 and 1000 iterations.
+ *
+ *  Kind ::DFQ_GENERATOR_BNS has no jitter, which would move the very statistics.
+ *
+ *  The kinds with a generator look at kind, images, batch, iterations and seed alone. Adam (0.5,
+ *  0.999), rate 1e-3, a tenth of it after each quarter. A batch is 2 images at least and not cut to
+ *  `images`; published are 200 (CIFAR) and 16 (ImageNet), and 80,000 iterations beside a student.
+ *  Images are as the generator makes them, normalised, not clamped. */
 typedef struct dfq_generator_options {
     uint32_t struct_size; /**< set by init */
-    int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_ATTENTION */
+    int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_AUTO */
     int64_t images;       /**< images in all, 1..10 million; default 256 */
     int64_t batch;        /**< images optimised together, 1..4096, cut to `images`; default 16. The
                                last batch is computed whole and then cut */
-    int64_t iterations;   /**< steps of each batch, 1..1 million; default 100 (the paper: 2000) */
+    int64_t iterations;   /**< steps of each batch, or of the generator, 1..1 million; default 100
+                               (MimiQ's paper: 2000) */
     uint64_t seed;        /**< any number; default 0 */
-    float attention_weight; /**< 0..1e6, 0 leaves the term out; default 1 */
+    float attention_weight; /**< of L_IH or L_BNS, 0..1e6, 0 leaves the term out; default 1 */
     float class_weight;     /**< likewise; default 1 */
     float tv_weight;        /**< likewise; default 2.5e-5 */
     float rate;             /**< first learning rate, 0..1000; default 0.1 */
@@ -102,7 +129,8 @@ typedef struct dfq_generator_cost {
     int64_t macs;         /**< multiply-accumulates of one iteration of one batch */
     double seconds;       /**< of one iteration of one batch; NaN: not measured yet */
     double seconds_left;  /**< to the end of the job; NaN: unknown */
-    int64_t units;        /**< iterations of all batches */
+    int64_t units;        /**< iterations of all batches; of a generator its own and one for each
+                               batch of samples */
     int64_t done;         /**< iterations done */
     int64_t images_done;  /**< images of finished batches */
 } dfq_generator_cost;
@@ -116,7 +144,8 @@ DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t s
  *  @param options       NULL for defaults
  *  @param out_generator to be given back with dfq_generator_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a quantized network), ::DFQ_E_UNSUPPORTED (an
- *          option this library does not know), ::DFQ_E_NOMEM. */
+ *          option this library does not know; a kind that the network has no attention heads or no
+ *          BatchNorms for: the text names those that work), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_generator_create(const dfq_graph *graph,
                                             const dfq_generator_options *options,
                                             dfq_generator **out_generator);
@@ -124,10 +153,10 @@ DFQ_CHECKED dfq_status dfq_generator_create(const dfq_graph *graph,
 /** Ends a job; images handed out stay. NULL is fine. */
 DFQ_API void dfq_generator_release(dfq_generator *generator);
 
-/** One iteration of the current batch. A batch that becomes NaN or infinite is drawn anew, three
- *  times at most.
+/** One iteration of the current batch, or of the generator. A batch that becomes NaN or infinite is
+ *  drawn anew, three times at most.
  *  @param out_finished 1: all images are made, there is nothing left to do; else 0
- *  @return ::DFQ_E_NUMERIC (a batch diverged four times), ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_NUMERIC (a batch diverged four times, or the generator), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_generator_step(dfq_generator *generator, int32_t *out_finished);
 
 /** Steps until all images are made. Reports stage "synth" after each iteration; its loss is L.
@@ -156,7 +185,8 @@ DFQ_CHECKED dfq_status dfq_generator_get_losses(const dfq_generator *generator,
  *  heads, F32 [depth], between -1 and 1, of the first `n` finished images as they were drawn and as
  *  they are. One forward pass each.
  *  @param n at most this many images; 0: all that are finished
- *  @return ::DFQ_E_INVALID (n < 0, no batch is finished), ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (n < 0, no batch is finished), ::DFQ_E_UNSUPPORTED (a convolutional
+ *          network), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_generator_get_similarity(const dfq_generator *generator, int64_t n,
                                                     dfq_tensor **out_before,
                                                     dfq_tensor **out_after);
@@ -173,7 +203,7 @@ DFQ_CHECKED dfq_status dfq_generator_save(const dfq_generator *generator, const 
                                           int32_t replace);
 
 /** Writes the state of the job to a safetensors file, beside `path` and renamed: finished images,
- *  the current batch with its moments, and fingerprints of options and weights.
+ *  the current batch or the generator with its moments, and fingerprints of options and weights.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_generator_save_checkpoint(const dfq_generator *generator,
                                                      const char *path);

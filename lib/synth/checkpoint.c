@@ -1,9 +1,11 @@
-/* Checkpoints: safetensors with the finished images, and, inside a batch, its images and moments.
+/* Checkpoints: safetensors with the finished images, and, inside a batch, its images and moments; of a
+ * generator its parameters and moments.
  *
- *   state   I64 [3]        batch, iteration, attempt
+ *   state   I64 [4]        batch, iteration, attempt, the generator's iterations
  *   losses  F32 [done,4]   if anything is done
  *   images  F32 [n,3,S,S]  finished ones, if there are any; labels I32 [n]
  *   x       F32 [B,3,S,S]  if iteration > 0; m, v F32 [3 B, floats of a pyramid]
+ *   host.*  F32 [..]       of a generator
  *
  * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (a hash of the weights).
  * Everything else follows from the options. */
@@ -16,12 +18,12 @@
 #include "io/safetensors.h"
 #include "synth/synth_priv.h"
 
-enum { TENSORS_MAX = 7, HASH_TEXT = 17, NAME = 8 };
+enum { TENSORS = 7, STATE = 4, HASH_TEXT = 17, NAME = sizeof((dfqi_host_array *)0)->name };
 
-static const char format_version[] = "2";
+static const char format_version[] = "3";
 
 typedef struct progress {
-    int64_t at, iteration, attempt;
+    int64_t at, iteration, attempt, trained;
 } progress;
 
 static void hash_model(const dfqi_network *net, char text[HASH_TEXT])
@@ -31,52 +33,79 @@ static void hash_model(const dfqi_network *net, char text[HASH_TEXT])
 
 /* -- writing ----------------------------------------------------------------------------------- */
 
+typedef struct item {
+    char name[NAME];
+    dfq_tensor tensor; /* a view: borrowed memory, never retained */
+} item;
+
 typedef struct writer {
     int64_t n;
-    char names[TENSORS_MAX][NAME];
-    dfq_tensor tensors[TENSORS_MAX]; /* views: borrowed memory, never retained */
-    dfqi_st_entry entries[TENSORS_MAX];
+    item *items;
+    dfqi_st_entry *entries;
 } writer;
+
+static int32_t host_arrays(const dfqi_synth *s)
+{
+    return s->host ? dfqi_host_arrays(s->host) : 0;
+}
 
 static void put(writer *w, dfq_context *ctx, const char *name, dfqi_dtype dtype, int32_t rank,
                 const int64_t *dims, void *data)
 {
-    dfq_tensor *t = &w->tensors[w->n];
+    item *at = &w->items[w->n];
+    dfq_tensor *t = &at->tensor;
     *t = (dfq_tensor){.ctx = ctx, .refs = 1, .dtype = dtype, .rank = rank, .data = data};
     memcpy(t->dims, dims, (size_t)rank * sizeof *dims);
-    snprintf(w->names[w->n], NAME, "%s", name);
-    w->entries[w->n] = (dfqi_st_entry){.name = w->names[w->n], .tensor = t};
-    w->n++;
+    snprintf(at->name, NAME, "%s", name);
+    w->entries[w->n++] = (dfqi_st_entry){.name = at->name, .tensor = t};
 }
 
-dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path)
+static void put_all(const dfqi_synth *s, writer *w, progress *state)
 {
     const dfqi_arch *a = &s->model->net.arch;
     dfq_context *ctx = s->ctx;
-    char options[DFQI_OPTIONS_TEXT], model[HASH_TEXT], version[sizeof format_version];
-    char keys[3][24] = {"dfq.synth", "dfq.synth.options", "dfq.synth.model"};
-    dfqi_st_meta meta[3] = {{keys[0], version}, {keys[1], options}, {keys[2], model}};
-    progress state = {s->at, s->iteration, s->attempt};
     int64_t dims[4] = {dfqi_synth_finished(s), a->channels, a->image, a->image};
     int64_t losses[2] = {dfqi_synth_done(s), DFQI_SYNTH_LOSSES};
-    writer w = {0};
-    memcpy(version, format_version, sizeof version);
-    dfqi_synth_text(&s->o, options);
-    hash_model(&s->model->net, model);
-    put(&w, ctx, "state", DFQI_I64, 1, (int64_t[]){3}, &state);
-    if (losses[0] > 0) put(&w, ctx, "losses", DFQI_F32, 2, losses, s->losses);
+    put(w, ctx, "state", DFQI_I64, 1, (int64_t[]){STATE}, state);
+    if (losses[0] > 0) put(w, ctx, "losses", DFQI_F32, 2, losses, s->losses);
     if (dims[0] > 0 && s->images) {
-        put(&w, ctx, "images", DFQI_F32, 4, dims, s->images->data);
-        put(&w, ctx, "labels", DFQI_I32, 1, dims, s->labels->data);
+        put(w, ctx, "images", DFQI_F32, 4, dims, s->images->data);
+        put(w, ctx, "labels", DFQI_I32, 1, dims, s->labels->data);
     }
     dims[0] = s->o.batch;
     if (s->iteration > 0) {
         int64_t scales[2] = {3 * s->o.batch, s->pyramid.floats};
-        put(&w, ctx, "x", DFQI_F32, 4, dims, s->x);
-        put(&w, ctx, "m", DFQI_F32, 2, scales, s->moments.m);
-        put(&w, ctx, "v", DFQI_F32, 2, scales, s->moments.v);
+        put(w, ctx, "x", DFQI_F32, 4, dims, s->x);
+        put(w, ctx, "m", DFQI_F32, 2, scales, s->moments.m);
+        put(w, ctx, "v", DFQI_F32, 2, scales, s->moments.v);
     }
-    return dfqi_st_write(ctx, path, w.n, w.entries, 3, meta);
+    for (int32_t i = 0; i < host_arrays(s); i++) {
+        dfqi_host_array h = dfqi_host_array_at(s->host, i);
+        put(w, ctx, h.name, DFQI_F32, 1, &h.count, h.data);
+    }
+}
+
+dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path)
+{
+    char options[DFQI_OPTIONS_TEXT], model[HASH_TEXT], version[sizeof format_version];
+    char keys[3][24] = {"dfq.synth", "dfq.synth.options", "dfq.synth.model"};
+    dfqi_st_meta meta[3] = {{keys[0], version}, {keys[1], options}, {keys[2], model}};
+    progress state = {s->at, s->iteration, s->attempt, s->trained};
+    size_t most = TENSORS + (size_t)host_arrays(s);
+    writer w = {.n = 0};
+    dfq_status status = DFQ_E_NOMEM;
+    memcpy(version, format_version, sizeof version);
+    dfqi_synth_text(&s->o, options);
+    hash_model(&s->model->net, model);
+    w.items = dfqi_calloc(s->ctx, most, sizeof *w.items);
+    w.entries = dfqi_calloc(s->ctx, most, sizeof *w.entries);
+    if (w.items && w.entries) {
+        put_all(s, &w, &state);
+        status = dfqi_st_write(s->ctx, path, w.n, w.entries, 3, meta);
+    }
+    dfqi_free(s->ctx, w.items);
+    dfqi_free(s->ctx, w.entries);
+    return status;
 }
 
 /* -- reading ----------------------------------------------------------------------------------- */
@@ -148,9 +177,12 @@ static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, co
                              progress *out)
 {
     const dfq_tensor *t;
-    DFQI_TRY(find(st, path, "state", DFQI_I64, 1, (int64_t[]){3}, &t));
+    DFQI_TRY(find(st, path, "state", DFQI_I64, 1, (int64_t[]){STATE}, &t));
     memcpy(out, t->data, sizeof *out);
-    if (out->at >= 0 && out->at <= s->n_batches && out->iteration >= 0 &&
+    int64_t training = s->host ? s->o.iterations : 0;
+    bool trained =
+        out->trained >= 0 && out->trained <= training && (out->at == 0 || out->trained == training);
+    if (trained && out->at >= 0 && out->at <= s->n_batches && out->iteration >= 0 &&
         out->iteration < s->per_batch && (out->at < s->n_batches || out->iteration == 0) &&
         out->attempt >= 0 && out->attempt < DFQI_SYNTH_ATTEMPTS)
         return DFQ_OK;
@@ -167,7 +199,7 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
     int64_t dims[4] = {s->o.batch, a->channels, a->image, a->image};
     int64_t scales[2] = {3 * s->o.batch, s->pyramid.floats};
     DFQI_TRY(read_state(s, st, path, &c->state));
-    int64_t done = c->state.at * s->per_batch + c->state.iteration;
+    int64_t done = c->state.trained + c->state.at * s->per_batch + c->state.iteration;
     if (done > 0)
         DFQI_TRY(find(st, path, "losses", DFQI_F32, 2, (int64_t[]){done, DFQI_SYNTH_LOSSES},
                       &c->losses));
@@ -175,6 +207,12 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
         DFQI_TRY(find(st, path, names[i], DFQI_F32, i == 0 ? 4 : 2, i == 0 ? dims : scales,
                       &c->batch[i]));
         DFQI_TRY(check_finite(path, names[i], c->batch[i]));
+    }
+    for (int32_t i = 0; i < host_arrays(s); i++) {
+        dfqi_host_array h = dfqi_host_array_at(s->host, i);
+        const dfq_tensor *t;
+        DFQI_TRY(find(st, path, h.name, DFQI_F32, 1, &h.count, &t));
+        DFQI_TRY(check_finite(path, h.name, t));
     }
     if (c->state.at == 0) return DFQ_OK;
     dims[0] = c->state.at == s->n_batches ? s->o.images : c->state.at * s->o.batch;
@@ -184,6 +222,16 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
     return check_labels(s, path, c->labels);
 }
 
+/* What read_content found to be there. */
+static void take_host(dfqi_synth *s, const dfqi_safetensors *st)
+{
+    for (int32_t i = 0; i < host_arrays(s); i++) {
+        dfqi_host_array h = dfqi_host_array_at(s->host, i);
+        memcpy(h.data, dfqi_st_find(st, h.name)->data, (size_t)h.count * sizeof *h.data);
+    }
+    if (s->host) dfqi_host_resume(s->host, s->trained);
+}
+
 static void take(dfqi_synth *s, const content *c)
 {
     size_t batch = (size_t)(s->o.batch * s->pixels) * sizeof(float);
@@ -191,6 +239,7 @@ static void take(dfqi_synth *s, const content *c)
     s->at = c->state.at;
     s->iteration = c->state.iteration;
     s->attempt = c->state.attempt;
+    s->trained = c->state.trained;
     s->drawn = 0;
     if (c->losses)
         memcpy(s->losses, c->losses->data, (size_t)dfqi_tensor_count(c->losses) * sizeof(float));
@@ -222,6 +271,7 @@ dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)
     DFQI_GOTO(read_content(s, &st, path, &c), out);
     DFQI_GOTO(dfqi_synth_start(s), out);
     take(s, &c);
+    take_host(s, &st);
 out:
     dfqi_st_fini(&st);
     return status;

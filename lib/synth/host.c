@@ -10,6 +10,7 @@
 #include "graph/ops.h"
 #include "nn/cnn.h"
 #include "synth/host_priv.h"
+#include "synth/norms.h"
 
 enum { INIT = 1, SMALL_SIDE = 64 };
 
@@ -102,25 +103,13 @@ static void take_embedding(dfqi_host *h)
 
 /* -- graph ------------------------------------------------------------------------------------- */
 
-/* Mean over BatchNorms of the distance to the running statistics: the sum, to be weighted. */
-static dfqi_id statistics_distance(dfqi_graph *g, const dfqi_norm_tap *taps, int32_t n)
-{
-    dfqi_id sum = DFQI_NONE;
-    for (int32_t i = 0; i < n; i++) {
-        dfqi_id mean = dfqi_batch_stats(g, taps[i].x), var = dfqi_graph_output(g, mean, 1);
-        dfqi_id one = dfqi_bns(g, mean, var, taps[i].mean, taps[i].var);
-        sum = i ? dfqi_add(g, sum, one) : one;
-    }
-    return sum;
-}
-
 static void build_losses(dfqi_host *h, const dfqi_taps *taps, int32_t norms)
 {
     dfqi_graph *g = h->g;
     dfqi_id term[2] = {h->o.kind == DFQI_HOST_QIMERA
                            ? dfqi_soft_cross_entropy(g, taps->logits, h->truth)
                            : dfqi_cross_entropy(g, taps->logits, h->truth),
-                       statistics_distance(g, taps->norms, norms)};
+                       dfqi_norm_distance(g, taps->norms, norms)};
     h->total = dfqi_total(g, 2, term, (float[]){1.0f, h->o.bns_weight / (float)norms});
     h->parts = dfqi_graph_output(g, h->total, 1);
     h->logits = taps->logits;
@@ -214,8 +203,6 @@ dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_h
     h->o = *o;
     DFQI_GOTO(make_state(h), fail);
     DFQI_GOTO(build_graph(h), fail);
-    DFQI_GOTO(dfqi_exec_new(h->g, &h->e), fail);
-    dfqi_host_draws_bind(h);
     *out = h;
     return DFQ_OK;
 fail:
@@ -244,6 +231,10 @@ void dfqi_host_release(dfqi_host *h)
 
 dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out)
 {
+    if (!h->e) {
+        DFQI_TRY(dfqi_exec_new(h->g, &h->e));
+        dfqi_host_draws_bind(h);
+    }
     DFQI_TRY(dfqi_exec_run(h->e));
     float total = dfqi_exec_data(h->e, h->total)[0];
     const float *parts = dfqi_exec_data(h->e, h->parts);

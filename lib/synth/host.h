@@ -50,7 +50,7 @@ void dfqi_host_defaults(dfqi_host_options *o);
 float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps);
 /* The options as text, for checkpoints to compare. */
 void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size);
-/* The CNN is retained. */
+/* The CNN is retained. What iterations need is allocated by the first one. */
 dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_host **out);
 void dfqi_host_release(dfqi_host *h); /* NULL ok */
 

@@ -22,7 +22,7 @@ struct dfqi_host {
     dfqi_host_options o;
     dfqi_generator net;
     dfqi_graph *g;
-    dfqi_exec *e;
+    dfqi_exec *e; /* NULL before the first pass */
     dfqi_generator_inputs in;
     dfqi_id truth; /* labels or targets, of the loss */
     dfqi_id images, logits, total, parts;

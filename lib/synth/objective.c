@@ -1,11 +1,13 @@
 /* The objective as a graph (mimiq.md 1.1): L = a_ssim L_IH + a_cls CE + a_tv TV, network frozen,
  * differentiated by the images alone. The first two see the augmented images, TV the bare ones; of
- * kind PSE it is the distance of the augmented images' TV from a target (mimiq.md 8). */
+ * kind PSE it is the distance of the augmented images' TV from a target (mimiq.md 8). Of kind BNS the
+ * distance from the statistics of BatchNorms stands in the place of L_IH (ait.md 3.2). */
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "graph/ops.h"
+#include "synth/norms.h"
 #include "synth/synth_priv.h"
 
 /* The terms of the total, in the order of `parts`. */
@@ -22,20 +24,29 @@ static void add_term(dfqi_synth *s, terms *t, int loss, dfqi_id id, float weight
     t->weight[t->n++] = weight;
 }
 
+static dfq_status new_taps(const dfqi_synth *s, dfqi_taps *out)
+{
+    const dfqi_arch *a = &s->model->net.arch;
+    size_t norms = (size_t)dfqi_arch_norms(a), depth = (size_t)a->vit.depth;
+    if (norms > 0) {
+        out->norms = dfqi_calloc(s->ctx, norms, sizeof *out->norms);
+        return out->norms ? DFQ_OK : DFQ_E_NOMEM;
+    }
+    out->raw = dfqi_calloc(s->ctx, 2 * depth, sizeof *out->raw);
+    if (!out->raw) return DFQ_E_NOMEM;
+    out->head = out->raw + depth;
+    return DFQ_OK;
+}
+
 /* Inputs, augmentation and the network. */
 static dfq_status build_pass(const dfqi_synth *s, dfqi_pass *p)
 {
     const dfqi_network *net = &s->model->net;
     const dfqi_arch *a = &net->arch;
-    size_t depth = (size_t)a->vit.depth;
     DFQI_TRY(dfqi_graph_new(s->ctx, s->o.batch, &p->g));
-    p->taps.raw = dfqi_calloc(s->ctx, 2 * depth, sizeof *p->taps.raw);
+    DFQI_TRY(new_taps(s, &p->taps));
     dfqi_id *ids = dfqi_calloc(s->ctx, (size_t)net->n_params, sizeof *ids);
-    if (!p->taps.raw || !ids) {
-        dfqi_free(s->ctx, ids);
-        return DFQ_E_NOMEM;
-    }
-    p->taps.head = p->taps.raw + depth;
+    if (!ids) return DFQ_E_NOMEM;
     dfqi_graph *g = p->g;
     p->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
     p->roll = dfqi_graph_input(g, "roll", 0, 1, (int64_t[]){2});
@@ -115,12 +126,16 @@ dfq_status dfqi_objective_build(dfqi_synth *s)
     terms t = {0};
     s->total = s->parts = s->dx = s->tv_target = DFQI_NONE;
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) s->term[i] = -1;
-    if (o->kind == DFQI_SYNTH_NOISE) return DFQ_OK;
+    if (o->kind == DFQI_SYNTH_NOISE || s->host) return DFQ_OK;
     DFQI_TRY(build_pass(s, &s->main));
     dfqi_graph *g = s->main.g;
-    if (o->kind == DFQI_SYNTH_ATTENTION && o->attention_weight > 0)
-        add_term(s, &t, DFQI_SYNTH_INTER_HEAD, inter_head_sum(s),
-                 o->attention_weight / (float)s->model->net.arch.vit.depth);
+    bool norms = o->kind == DFQI_SYNTH_BNS;
+    s->layers = norms ? dfqi_arch_norms(&s->model->net.arch) : s->model->net.arch.vit.depth;
+    if ((norms || o->kind == DFQI_SYNTH_ATTENTION) && o->attention_weight > 0)
+        add_term(s, &t, DFQI_SYNTH_INTER_HEAD,
+                 norms ? dfqi_norm_distance(g, s->main.taps.norms, (int32_t)s->layers)
+                       : inter_head_sum(s),
+                 o->attention_weight / (float)s->layers);
     if (o->kind == DFQI_SYNTH_PSE && o->attention_weight > 0) DFQI_TRY(build_entropy(s));
     if (o->class_weight > 0)
         add_term(s, &t, DFQI_SYNTH_CLASS,
@@ -177,6 +192,7 @@ void dfqi_objective_fini(dfqi_synth *s)
     dfqi_graph_free(s->view.g);
     dfqi_free(s->ctx, s->main.taps.raw);
     dfqi_free(s->ctx, s->view.taps.raw);
+    dfqi_free(s->ctx, s->main.taps.norms);
     dfqi_free(s->ctx, s->seed);
 }
 
@@ -243,7 +259,7 @@ dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[D
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++)
         losses[i] = parts && s->term[i] >= 0 ? parts[s->term[i]] : NAN;
     losses[DFQI_SYNTH_TOTAL] = parts ? *dfqi_exec_data(s->main.e, s->total) : 0.0f;
-    losses[DFQI_SYNTH_INTER_HEAD] /= (float)s->model->net.arch.vit.depth;
+    losses[DFQI_SYNTH_INTER_HEAD] /= (float)s->layers;
     if (s->seed) {
         losses[DFQI_SYNTH_INTER_HEAD] = (float)entropy;
         losses[DFQI_SYNTH_TOTAL] += s->o.attention_weight * (float)entropy;

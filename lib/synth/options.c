@@ -14,7 +14,7 @@ enum {
 
 void dfqi_synth_defaults(dfqi_synth_options *o)
 {
-    *o = (dfqi_synth_options){.kind = DFQI_SYNTH_ATTENTION,
+    *o = (dfqi_synth_options){.kind = DFQI_SYNTH_AUTO,
                               .images = 256,
                               .batch = 16,
                               .iterations = 100,
@@ -30,8 +30,11 @@ void dfqi_synth_defaults(dfqi_synth_options *o)
                               .natural = 1};
 }
 
-void dfqi_synth_settle(dfqi_synth_options *o)
+void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o)
 {
+    if (o->kind == DFQI_SYNTH_AUTO)
+        o->kind = dfqi_arch_norms(a) > 0 ? DFQI_SYNTH_BNS : DFQI_SYNTH_ATTENTION;
+    if (o->kind == DFQI_SYNTH_BNS) o->jitter = 0;
     if (o->kind != DFQI_SYNTH_PSE) return;
     o->tv_weight = 0.05f;
     o->rate = 0.2f;
@@ -40,6 +43,26 @@ void dfqi_synth_settle(dfqi_synth_options *o)
     o->roll_second = 30;
     o->flip = 1;
     o->jitter = o->natural = 0;
+}
+
+dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synth_options *o)
+{
+    if (a->channels != 3)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "synth: %s has %lld input channels, must be 3",
+                         a->name, (long long)a->channels);
+    bool heads = o->kind == DFQI_SYNTH_ATTENTION || o->kind == DFQI_SYNTH_PSE;
+    if (heads && a->family != DFQI_FAMILY_VIT)
+        return dfqi_fail(
+            ctx, DFQ_E_UNSUPPORTED,
+            "synth: %s has no attention heads; kinds bns, gdfq, qimera, arc, prior and "
+            "noise make images of it",
+            a->name);
+    if (o->kind >= DFQI_SYNTH_BNS && dfqi_arch_norms(a) == 0)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "synth: %s has no BatchNorm whose statistics could be met; kinds "
+                         "attention, pse, prior and noise make images of it",
+                         a->name);
+    return DFQ_OK;
 }
 
 const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind)
@@ -73,7 +96,7 @@ static dfq_status check_number(dfq_context *ctx, const char *name, float value, 
 
 dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
 {
-    DFQI_TRY(check_count(ctx, "kind", o->kind, DFQI_SYNTH_ATTENTION, DFQI_SYNTH_PSE));
+    DFQI_TRY(check_count(ctx, "kind", o->kind, DFQI_SYNTH_AUTO, DFQI_SYNTH_ARC));
     DFQI_TRY(check_count(ctx, "images", o->images, 1, IMAGES_MAX));
     DFQI_TRY(check_count(ctx, "batch", o->batch, 1, BATCH_MAX));
     DFQI_TRY(check_count(ctx, "iterations", o->iterations, 1, ITERATIONS_MAX));
@@ -90,9 +113,9 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
     DFQI_TRY(check_number(ctx, "rate", o->rate, 1e3f));
     DFQI_TRY(check_number(ctx, "end_rate", o->end_rate, 1e3f));
     DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 1.0f));
-    int attention = o->kind == DFQI_SYNTH_ATTENTION || o->kind == DFQI_SYNTH_PSE;
-    if (o->kind != DFQI_SYNTH_NOISE && !(attention && o->attention_weight > 0) &&
-        o->class_weight == 0 && o->tv_weight == 0)
+    int first = o->kind != DFQI_SYNTH_PRIOR && o->attention_weight > 0;
+    int weighed = o->kind != DFQI_SYNTH_NOISE && o->kind < DFQI_SYNTH_GDFQ;
+    if (weighed && !first && o->class_weight == 0 && o->tv_weight == 0)
         return dfqi_fail(
             ctx, DFQ_E_INVALID,
             "synth: all weights of the objective are 0; set one, or choose kind noise");

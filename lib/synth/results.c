@@ -14,12 +14,12 @@ const dfqi_model *dfqi_synth_model(const dfqi_synth *s)
 
 int64_t dfqi_synth_units(const dfqi_synth *s)
 {
-    return s->n_batches * s->per_batch;
+    return (s->host ? s->o.iterations : 0) + s->n_batches * s->per_batch;
 }
 
 int64_t dfqi_synth_done(const dfqi_synth *s)
 {
-    return s->at * s->per_batch + s->iteration;
+    return s->trained + s->at * s->per_batch + s->iteration;
 }
 
 int64_t dfqi_synth_finished(const dfqi_synth *s)
@@ -49,8 +49,8 @@ static dfq_status need_images(const dfqi_synth *s)
     if (s->images && s->at > 0) return DFQ_OK;
     return dfqi_fail(
         s->ctx, DFQ_E_INVALID,
-        "synth: no batch is finished yet, %lld of %lld iterations of the first are done",
-        (long long)s->iteration, (long long)s->per_batch);
+        "synth: no batch is finished yet, %lld of %lld iterations up to the first are done",
+        (long long)dfqi_synth_done(s), (long long)(s->per_batch + (s->host ? s->o.iterations : 0)));
 }
 
 dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images, dfq_tensor **out_labels)
@@ -86,11 +86,15 @@ static dfq_status probe_seconds(dfqi_synth *s)
 {
     float losses[DFQI_SYNTH_LOSSES];
     const float *grad;
+    dfqi_host_batch made;
     DFQI_TRY(dfqi_synth_start(s));
-    dfqi_draw_augment(s, &s->draws);
+    if (!s->host) dfqi_draw_augment(s, &s->draws);
     for (; s->timed == 0; s->runs++) {
         double start = dfqi_now();
-        DFQI_TRY(dfqi_objective_run(s, &s->draws, losses, &grad));
+        if (s->host)
+            DFQI_TRY(dfqi_host_sample(s->host, 0, &made));
+        else
+            DFQI_TRY(dfqi_objective_run(s, &s->draws, losses, &grad));
         if (s->runs == 0) continue;
         s->seconds = dfqi_now() - start;
         s->timed = 1;
@@ -104,13 +108,15 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
     double left = (double)(dfqi_synth_units(s) - dfqi_synth_done(s));
     double images = (double)s->o.images * (double)s->pixels;
     double moments = s->main.g ? 2 * (double)dfqi_synth_scale_floats(s) : 0;
-    DFQI_TRY(dfqi_objective_bytes(s, &c.bytes));
+    DFQI_TRY(s->host ? dfqi_host_cost(s->host, &c.bytes, &c.macs)
+                     : dfqi_objective_bytes(s, &c.bytes));
     c.bytes += sizeof(float) * (images + moments + (double)dfqi_synth_block(s) +
                                 (double)dfqi_synth_units(s) * DFQI_SYNTH_LOSSES);
-    c.macs = s->main.g ? dfqi_graph_macs(s->main.g) : 0;
+    if (!s->host) c.macs = s->main.g ? dfqi_graph_macs(s->main.g) : 0;
     if (s->view.g) c.macs += dfqi_graph_macs(s->view.g);
-    if (probe && s->timed == 0 && s->main.g && s->at < s->n_batches) DFQI_TRY(probe_seconds(s));
-    c.seconds = s->timed > 0 ? s->seconds / (double)s->timed : s->main.g ? NAN : 0.0;
+    bool works = s->main.g || s->host;
+    if (probe && s->timed == 0 && works && s->at < s->n_batches) DFQI_TRY(probe_seconds(s));
+    c.seconds = s->timed > 0 ? s->seconds / (double)s->timed : works ? NAN : 0.0;
     c.seconds_left = left > 0 ? c.seconds * left : 0.0;
     *out = c;
     return DFQ_OK;
@@ -138,6 +144,7 @@ dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n, dfq_tensor **ou
     float *drawn = NULL;
     dfq_tensor *before = NULL, *after = NULL;
     dfq_status status;
+    DFQI_TRY(dfqi_arch_need_vit(s->ctx, &s->model->net.arch, "similarity of heads"));
     DFQI_TRY(need_images(s));
     if (n <= 0 || n > dfqi_synth_finished(s)) n = dfqi_synth_finished(s);
     DFQI_GOTO(initial_images(s, n, &drawn), out);

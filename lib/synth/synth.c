@@ -1,4 +1,5 @@
-/* The job: batches one after the other, each from noise, each by a fixed number of AdamW steps. */
+/* The job: batches one after the other, each from noise, each by a fixed number of AdamW steps; or a
+ * generator, trained once, and its samples. */
 #include "synth/synth.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ static dfq_status check_size(const dfqi_synth *s)
 {
     int64_t n, losses;
     bool ok = dfqi_mul_i64(s->o.images + s->o.batch, s->pixels, &n) && n <= INT64_MAX / 64 &&
-              dfqi_mul_i64(s->n_batches, s->per_batch, &losses) && losses <= INT64_MAX / 64;
+              dfqi_mul_i64(s->n_batches, s->per_batch, &losses) && losses <= INT64_MAX / 128;
     if (ok && s->model->net.arch.classes <= 1 << 24) return DFQ_OK; /* labels pass through floats */
     return dfqi_fail(s->ctx, DFQ_E_INVALID,
                      "synth: %lld images, %lld iterations and %lld classes are more than can be "
@@ -33,34 +34,50 @@ static dfq_status check_size(const dfqi_synth *s)
                      (long long)s->model->net.arch.classes);
 }
 
+static dfq_status make_host(dfqi_synth *s)
+{
+    dfqi_host_defaults(&s->host_o);
+    s->host_o.kind = (dfqi_host_kind)(s->o.kind - DFQI_SYNTH_GDFQ);
+    s->host_o.batch = s->o.batch;
+    s->host_o.seed = s->o.seed;
+    return dfqi_host_new(s->model, &s->host_o, &s->host);
+}
+
+/* Sizes; batches of a generator are as large as asked for, however few images are. */
+static dfq_status set_up(dfqi_synth *s)
+{
+    const dfqi_arch *a = &s->model->net.arch;
+    bool generator = s->o.kind >= DFQI_SYNTH_GDFQ, noise = s->o.kind == DFQI_SYNTH_NOISE;
+    if (s->o.batch > s->o.images && !generator) s->o.batch = s->o.images;
+    s->pixels = a->channels * a->image * a->image;
+    s->n_batches = (s->o.images + s->o.batch - 1) / s->o.batch;
+    s->per_batch = generator || noise ? 1 : s->o.iterations;
+    s->pyramid = dfqi_pyramid_make(a->image, s->o.natural && !noise);
+    set_bounds(s);
+    DFQI_TRY(check_size(s));
+    return generator ? make_host(s) : DFQ_OK;
+}
+
 dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi_synth **out)
 {
     dfq_context *ctx = m->ctx;
     const dfqi_arch *a = &m->net.arch;
+    dfqi_synth_options own = *o;
     DFQI_TRY(dfqi_synth_check(ctx, o));
+    dfqi_synth_settle(a, &own);
     if (m->quantized)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "synth: %s is quantized, images are made with the float "
                          "network",
                          a->name);
-    DFQI_TRY(dfqi_arch_need_vit(ctx, a, "making images by attention"));
-    if (a->channels != 3)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "synth: %s has %lld input channels, must be 3",
-                         a->name, (long long)a->channels);
+    DFQI_TRY(dfqi_synth_fits(ctx, a, &own));
     dfqi_synth *s = dfqi_calloc(ctx, 1, sizeof *s);
     if (!s) return DFQ_E_NOMEM;
     dfq_status status;
     s->model = dfqi_model_retain(m);
     s->ctx = ctx;
-    s->o = *o;
-    dfqi_synth_settle(&s->o);
-    if (s->o.batch > o->images) s->o.batch = o->images;
-    s->pixels = a->channels * a->image * a->image;
-    s->n_batches = (o->images + s->o.batch - 1) / s->o.batch;
-    s->pyramid = dfqi_pyramid_make(a->image, s->o.natural && o->kind != DFQI_SYNTH_NOISE);
-    s->per_batch = o->kind == DFQI_SYNTH_NOISE ? 1 : o->iterations;
-    set_bounds(s);
-    DFQI_GOTO(check_size(s), fail);
+    s->o = own;
+    DFQI_GOTO(set_up(s), fail);
     DFQI_GOTO(dfqi_objective_build(s), fail);
     *out = s;
     return DFQ_OK;
@@ -88,13 +105,14 @@ void dfqi_synth_release(dfqi_synth *s)
     dfqi_model *m = s->model;
     stop(s);
     dfqi_objective_fini(s);
+    dfqi_host_release(s->host);
     dfqi_free(s->ctx, s);
     dfqi_model_release(m);
 }
 
 int64_t dfqi_synth_scale_floats(const dfqi_synth *s)
 {
-    return 3 * s->o.batch * s->pyramid.floats;
+    return s->host ? 0 : 3 * s->o.batch * s->pyramid.floats;
 }
 
 /* Hands out consecutive pieces of s->floats; with base NULL it only counts. */
@@ -109,7 +127,7 @@ static int64_t lay_out(dfqi_synth *s, float *base)
     } pieces[] = {{&s->x, images},
                   {&s->scales, dfqi_synth_scale_floats(s)},
                   {&s->moves, s->main.g ? dfqi_synth_scale_floats(s) : 0},
-                  {&s->mirror, s->o.flip ? images : 0},
+                  {&s->mirror, s->o.flip && s->main.g ? images : 0},
                   {&s->seeds, s->seed ? seeds * s->model->net.arch.vit.depth : 0},
                   {&s->pse_scratch, entropy},
                   {&s->labels_f, b},
@@ -166,7 +184,7 @@ dfq_status dfqi_synth_start(dfqi_synth *s)
             return status;
         }
     }
-    if (!s->drawn && s->at < s->n_batches) draw_batch(s);
+    if (!s->drawn && !s->host && s->at < s->n_batches) draw_batch(s);
     return DFQ_OK;
 }
 
@@ -274,10 +292,43 @@ static void step_noise(dfqi_synth *s)
     finish_batch(s);
 }
 
+/* The generator's steps, then a batch of samples at a time. */
+static dfq_status step_host(dfqi_synth *s)
+{
+    dfqi_host_batch b;
+    float *losses = s->losses + dfqi_synth_done(s) * DFQI_SYNTH_LOSSES;
+    double start = dfqi_now();
+    bool training = s->trained < s->o.iterations;
+    if (training) {
+        float rate = dfqi_host_rate(&s->host_o, s->trained, s->o.iterations);
+        DFQI_TRY(dfqi_host_step(s->host, rate, &b));
+    } else {
+        DFQI_TRY(dfqi_host_sample(s->host, s->at, &b));
+    }
+    losses[DFQI_SYNTH_TOTAL] = b.losses[DFQI_HOST_TOTAL];
+    losses[DFQI_SYNTH_INTER_HEAD] = b.losses[DFQI_HOST_BNS];
+    losses[DFQI_SYNTH_CLASS] = b.losses[DFQI_HOST_CLASS];
+    losses[DFQI_SYNTH_TV] = NAN;
+    if (s->runs++ > 0) {
+        s->seconds += dfqi_now() - start;
+        s->timed++;
+    }
+    if (training) {
+        s->trained++;
+        return DFQ_OK;
+    }
+    memcpy(s->x, b.images, (size_t)(s->o.batch * s->pixels) * sizeof *s->x);
+    memcpy(s->labels_f, b.labels, (size_t)s->o.batch * sizeof *s->labels_f);
+    finish_batch(s);
+    return DFQ_OK;
+}
+
 dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished)
 {
     DFQI_TRY(dfqi_synth_start(s));
-    if (s->at < s->n_batches && !s->main.g) {
+    if (s->at < s->n_batches && s->host) {
+        DFQI_TRY(step_host(s));
+    } else if (s->at < s->n_batches && !s->main.g) {
         step_noise(s);
     } else if (s->at < s->n_batches) {
         int32_t ok;

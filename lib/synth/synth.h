@@ -1,5 +1,6 @@
-/* Synthetic images for data-free quantization (mimiq.md 1): batches of noise, optimised through a
- * frozen network until they look to it like the pictures it was trained on.
+/* Synthetic images for data-free quantization (mimiq.md 1, ait.md 3): batches of noise, optimised
+ * through a frozen network until they look to it like the pictures it was trained on; or samples of a
+ * generator that was trained to make such images (host.h).
  *
  * All random numbers are keyed by (seed, purpose, batch, attempt, iteration): any batch can be made
  * on its own, and a job that was stopped goes on with the same bits. */
@@ -9,18 +10,23 @@
 #include "quant/model.h"
 
 typedef enum dfqi_synth_kind {
+    DFQI_SYNTH_AUTO = -1,     /* attention for vision transformers, BatchNorm for CNNs */
     DFQI_SYNTH_ATTENTION = 0, /* inter-head similarity + class prior + total variation */
     DFQI_SYNTH_PRIOR = 1,     /* class prior + total variation */
     DFQI_SYNTH_NOISE = 2,     /* N(0,1), clamped; nothing is optimised */
-    DFQI_SYNTH_PSE = 3        /* PSAQ-ViT: patch similarity entropy + class prior + TV's distance
+    DFQI_SYNTH_PSE = 3,       /* PSAQ-ViT: patch similarity entropy + class prior + TV's distance
                                  from a target, by a recipe of its own */
+    DFQI_SYNTH_BNS = 4,       /* ZeroQ: statistics of BatchNorms + class prior + total variation */
+    DFQI_SYNTH_GDFQ = 5,      /* samples of a generator; seed, batch and iterations alone count */
+    DFQI_SYNTH_QIMERA = 6,
+    DFQI_SYNTH_ARC = 7
 } dfqi_synth_kind;
 
 typedef struct dfqi_synth_options {
     dfqi_synth_kind kind;
     int64_t images;     /* in all */
     int64_t batch;      /* images optimised together; the last batch is made whole, then cut */
-    int64_t iterations; /* for each batch */
+    int64_t iterations; /* for each batch; of a generator once */
     uint64_t seed;
     float attention_weight, class_weight, tv_weight; /* 0 leaves a term out */
     float rate, end_rate, weight_decay;              /* AdamW, cosine from rate to end_rate */
@@ -34,7 +40,7 @@ typedef struct dfqi_synth_options {
 /* What a step reports; NaN for a term that is not part of the objective. */
 enum {
     DFQI_SYNTH_TOTAL,
-    DFQI_SYNTH_INTER_HEAD,
+    DFQI_SYNTH_INTER_HEAD, /* or what stands in its place */
     DFQI_SYNTH_CLASS,
     DFQI_SYNTH_TV,
     DFQI_SYNTH_LOSSES
@@ -63,7 +69,7 @@ dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished);
 /* Steps until the end, reporting stage "synth"; DFQ_E_CANCELLED leaves it between two steps. */
 dfq_status dfqi_synth_run(dfqi_synth *s);
 
-/* Iterations over all batches. */
+/* Iterations over all batches; with a generator its own and one for each batch of samples. */
 int64_t dfqi_synth_units(const dfqi_synth *s);
 int64_t dfqi_synth_done(const dfqi_synth *s);
 /* Images of finished batches. */

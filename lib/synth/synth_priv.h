@@ -4,6 +4,7 @@
 
 #include "graph/exec.h"
 #include "nn/optim.h"
+#include "synth/host.h"
 #include "synth/pse.h"
 #include "synth/pyramid.h"
 #include "synth/synth.h"
@@ -45,8 +46,10 @@ struct dfqi_synth {
     dfqi_synth_options o;
     int64_t pixels;               /* floats of one image */
     int64_t n_batches, per_batch; /* per_batch: units */
-    float lo[3], hi[3];           /* clamp, by channel */
-    dfqi_pyramid pyramid;         /* of one channel of an image */
+    dfqi_host *host;              /* of the kinds with a generator, else NULL */
+    dfqi_host_options host_o;
+    float lo[3], hi[3];   /* clamp, by channel */
+    dfqi_pyramid pyramid; /* of one channel of an image */
 
     /* objective: `main` has the losses and the gradient. The patch similarity entropy is computed
      * outside of the graph, from the heads that `view` shows; its gradient enters `main` by the
@@ -54,10 +57,12 @@ struct dfqi_synth {
     dfqi_pass main, view;
     dfqi_id total, parts, dx, tv_target;
     int32_t term[DFQI_SYNTH_LOSSES]; /* index in `parts`, -1: absent */
+    int64_t layers;                  /* blocks or BatchNorms that the first term is the mean of */
     dfqi_id *seed;
     dfqi_pse_shape pse;
 
-    /* where the job stands: `iteration` steps of batch `at` are done */
+    /* where the job stands: the generator's steps; `iteration` steps of batch `at` are done */
+    int64_t trained;
     int64_t at, iteration, attempt;
     int32_t drawn; /* x holds the current batch */
 
@@ -75,8 +80,11 @@ struct dfqi_synth {
 
 /* options.c */
 const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind);
-/* Kind PSE: puts the numbers of PSAQ-ViT in the place of the options from tv_weight to natural. */
-void dfqi_synth_settle(dfqi_synth_options *o);
+/* Chooses the kind if it is AUTO. Kind PSE: puts the numbers of PSAQ-ViT in the place of the options
+ * from tv_weight to natural; kind BNS: no jitter, which would move the very statistics. */
+void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o);
+/* Whether images of a settled kind can be made of the network. */
+dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synth_options *o);
 dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o);
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
 

@@ -8,6 +8,7 @@
 
 TCase *dfqt_api_case(void);
 TCase *dfqt_checkpoint_case(void);
+TCase *dfqt_cnn_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_golden_host_case(void);
@@ -24,11 +25,13 @@ dfq_context *dfqt_context(int32_t threads);
 /* A transformer of random weights: 16 pixels, patches of 4, width 24, 2 blocks, 3 heads, 6 classes.
  */
 dfq_status dfqt_random_model(dfq_context *ctx, dfqi_model **out);
+/* A ResNet of random weights: 8 pixels, 5 convolutions, 4 classes. */
+dfq_status dfqt_random_cnn(dfq_context *ctx, dfqi_model **out);
 /* 5 images, batches of 2, 6 iterations. */
 dfqi_synth_options dfqt_options(void);
 /* Runs a new job to the end on `threads` threads; images and labels are copied out. */
 void dfqt_make(const dfqi_synth_options *o, int32_t threads, float *images, int32_t *labels);
-enum { DFQT_IMAGES = 5, DFQT_PIXELS = 3 * 16 * 16 };
+enum { DFQT_IMAGES = 5, DFQT_PIXELS = 3 * 16 * 16, DFQT_CNN_PIXELS = 3 * 8 * 8 };
 /* A new empty folder under the working directory; dfqt_remove takes it away with its files. */
 void dfqt_folder(char path[64]);
 void dfqt_remove(const char *path);

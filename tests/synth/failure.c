@@ -45,7 +45,8 @@ START_TEST(test_options)
     REFUSE(rate, -0.1f);
     REFUSE(end_rate, NAN);
     REFUSE(weight_decay, 2.0f);
-    REFUSE(kind, (dfqi_synth_kind)4);
+    REFUSE(kind, (dfqi_synth_kind)8);
+    REFUSE(kind, (dfqi_synth_kind)-2);
 #undef REFUSE
     o = dfqt_options();
     o.kind = DFQI_SYNTH_PRIOR;

@@ -8,28 +8,7 @@
 #include "support/fail_alloc.h"
 #include "synth/cases.h"
 
-enum { BATCH = 16, SIDE = 8, CLASSES = 4, PIXELS = 3 * SIDE * SIDE };
-
-/* A ResNet of random weights for images of 8 pixels. */
-static dfq_status random_cnn(dfq_context *ctx, dfqi_model **out)
-{
-    dfqi_arch a = {
-        .family = DFQI_FAMILY_RESNET,
-        .name = "resnet_random",
-        .image = SIDE,
-        .channels = 3,
-        .classes = CLASSES,
-        .eps = 1e-5f,
-        .mean = {0.5f, 0.5f, 0.5f},
-        .std = {0.25f, 0.25f, 0.25f},
-        .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
-    dfqi_network net;
-    DFQI_TRY(dfqi_network_new(ctx, &a, &net));
-    dfqi_network_init(&net, 5);
-    dfq_status status = dfqi_model_new(&net, NULL, out);
-    dfqi_network_fini(&net);
-    return status;
-}
+enum { BATCH = 16, CLASSES = 4, PIXELS = DFQT_CNN_PIXELS };
 
 static dfqi_host_options options(void)
 {
@@ -42,14 +21,14 @@ static dfqi_host_options options(void)
 
 START_TEST(test_learns)
 {
-    dfq_context *ctx = dfqt_context(2);
+    dfq_context *ctx = dfqt_context(1);
     dfqi_host_options o = options();
     o.kind = (dfqi_host_kind)_i;
     dfqi_host_batch b;
     dfqi_model *m;
     dfqi_host *h;
     double first[DFQI_HOST_LOSSES] = {0}, last[DFQI_HOST_LOSSES] = {0};
-    ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &m), DFQ_OK);
     ck_assert_msg(dfqi_host_new(m, &o, &h) == DFQ_OK, "%s", ctx->error);
     for (int i = 0; i < 60; i++) {
         ck_assert_msg(dfqi_host_step(h, 1e-3f, &b) == DFQ_OK, "%s", ctx->error);
@@ -78,7 +57,7 @@ static void make(dfqi_host_kind kind, int32_t threads, int before, int steps,
     dfqi_model *m;
     dfqi_host *h, *next;
     o.kind = kind;
-    ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &m), DFQ_OK);
     ck_assert_msg(dfqi_host_new(m, &o, &h) == DFQ_OK, "%s", ctx->error);
     for (int i = 0; i < before; i++) ck_assert_int_eq(dfqi_host_step(h, 1e-3f, &b), DFQ_OK);
     ck_assert_int_eq(dfqi_host_new(m, &o, &next), DFQ_OK);
@@ -119,7 +98,7 @@ START_TEST(test_samples)
     dfqi_host *h;
     o.kind = (dfqi_host_kind)_i;
     make(o.kind, 1, 0, 3, want);
-    ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(dfqi_host_sample(h, 0, &b), DFQ_OK);
@@ -149,7 +128,7 @@ START_TEST(test_mixtures)
     int mixed = 0;
     o.kind = DFQI_HOST_QIMERA;
     o.slots = 3;
-    ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
     for (int i = 0; i < 60; i++) {
         int soft = 0;
@@ -198,7 +177,7 @@ START_TEST(test_refused)
     dfqi_model *vit, *cnn;
     dfqi_host *h = NULL;
     ck_assert_int_eq(dfqt_random_model(ctx, &vit), DFQ_OK);
-    ck_assert_int_eq(random_cnn(ctx, &cnn), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &cnn), DFQ_OK);
     ck_assert_int_eq(dfqi_host_new(vit, &o, &h), DFQ_E_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(ctx->error, "BatchNorm"));
     o.batch = 1;
@@ -228,7 +207,7 @@ START_TEST(test_not_finite)
     dfqi_host_batch b;
     dfqi_model *m;
     dfqi_host *h;
-    ck_assert_int_eq(random_cnn(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &m), DFQ_OK);
     dfqi_tensor_f32(m->net.params[0].tensor)[0] = NAN;
     ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
     ck_assert_int_eq(dfqi_host_step(h, 1e-3f, &b), DFQ_E_NUMERIC);
@@ -247,7 +226,7 @@ static dfq_status life(dfq_context *ctx, void *user)
     dfqi_host *h = NULL;
     o.kind = *(const dfqi_host_kind *)user;
     o.batch = 2;
-    DFQI_TRY(random_cnn(ctx, &m));
+    DFQI_TRY(dfqt_random_cnn(ctx, &m));
     dfq_status status = dfqi_host_new(m, &o, &h);
     if (status == DFQ_OK) status = dfqi_host_step(h, 1e-3f, &b);
     dfqi_host_release(h);

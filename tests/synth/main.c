@@ -13,6 +13,7 @@ int main(void)
     suite_add_tcase(s, dfqt_pyramid_case());
     suite_add_tcase(s, dfqt_golden_host_case());
     suite_add_tcase(s, dfqt_host_case());
+    suite_add_tcase(s, dfqt_cnn_case());
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_api_case());
     suite_add_tcase(s, dfqt_real_case());

@@ -46,6 +46,26 @@ dfq_status dfqt_random_model(dfq_context *ctx, dfqi_model **out)
     return status;
 }
 
+dfq_status dfqt_random_cnn(dfq_context *ctx, dfqi_model **out)
+{
+    dfqi_arch a = {
+        .family = DFQI_FAMILY_RESNET,
+        .name = "resnet_random",
+        .image = 8,
+        .channels = 3,
+        .classes = 4,
+        .eps = 1e-5f,
+        .mean = {0.5f, 0.5f, 0.5f},
+        .std = {0.25f, 0.25f, 0.25f},
+        .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
+    dfqi_network net;
+    DFQI_TRY(dfqi_network_new(ctx, &a, &net));
+    dfqi_network_init(&net, 5);
+    dfq_status status = dfqi_model_new(&net, NULL, out);
+    dfqi_network_fini(&net);
+    return status;
+}
+
 dfqi_synth_options dfqt_options(void)
 {
     dfqi_synth_options o;
