@@ -1,5 +1,6 @@
 /* dfq synth: images from a model alone. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,36 +53,78 @@ static double mean_of(const dfq_tensor *t)
     return n > 0 ? sum / (double)n : 0;
 }
 
-static int print_result(struct session *s, const struct options *full, const dfq_generator *g)
+/* What the images are judged by: similarity of attention heads, or of convolutional networks the
+ * distance of BatchNorm statistics, which kinds without it do not know (NaN). */
+struct judged {
+    const char *name, *words;
+    double before, after;
+};
+
+static dfq_status judge_heads(const dfq_generator *g, struct judged *out)
 {
     dfq_tensor *before, *after;
-    double seconds = text_now() - s->start;
-    char a[TEXT_SHORT], b[TEXT_SHORT];
     dfq_status status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &before, &after);
-    if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
-    if (s->o->json) {
-        struct json j = {stdout, 0};
-        json_open(&j, NULL, '{');
-        json_text(&j, "folder", s->o->out);
-        json_int(&j, "images", full->images);
-        json_text(&j, "kind", option_kind_name(full->kind));
-        json_real(&j, "similarity_before", mean_of(before));
-        json_real(&j, "similarity_after", mean_of(after));
-        json_real(&j, "seconds", seconds);
-        json_int(&j, "peak_bytes", (int64_t)session_peak());
-        json_close(&j, '}');
-        putchar('\n');
-    } else {
-        printf("%s: %lld images, inter-head similarity %.3f (was %.3f); %s, peak memory %s\n",
-               s->o->out, (long long)full->images, mean_of(after), mean_of(before),
-               text_seconds(seconds, a), text_bytes(session_peak(), b));
-    }
+    if (status != DFQ_OK) return status;
+    *out = (struct judged){"similarity", "inter-head similarity", mean_of(before), mean_of(after)};
     dfq_tensor_release(before);
     dfq_tensor_release(after);
+    return DFQ_OK;
+}
+
+static dfq_status judge_norms(const dfq_generator *g, struct judged *out)
+{
+    dfq_tensor *losses;
+    dfq_status status = dfq_generator_get_losses(g, &losses);
+    if (status != DFQ_OK) return status;
+    const float *v = dfq_tensor_get_data(losses);
+    int64_t last = dfq_tensor_get_dims(losses)[0] - 1;
+    *out = (struct judged){"distance", "distance of BatchNorm statistics",
+                           (double)v[DFQ_LOSS_ATTENTION],
+                           (double)v[last * DFQ_LOSS_COUNT + DFQ_LOSS_ATTENTION]};
+    dfq_tensor_release(losses);
+    return DFQ_OK;
+}
+
+static void print_json(const struct session *s, const struct options *full, const struct judged *v,
+                       double seconds)
+{
+    struct json j = {stdout, 0};
+    char name[TEXT_SHORT];
+    json_open(&j, NULL, '{');
+    json_text(&j, "folder", s->o->out);
+    json_int(&j, "images", full->images);
+    json_text(&j, "kind", option_kind_name(full->kind));
+    snprintf(name, sizeof name, "%s_before", v->name);
+    json_real(&j, name, v->before);
+    snprintf(name, sizeof name, "%s_after", v->name);
+    json_real(&j, name, v->after);
+    json_real(&j, "seconds", seconds);
+    json_int(&j, "peak_bytes", (int64_t)session_peak());
+    json_close(&j, '}');
+    putchar('\n');
+}
+
+static int print_result(struct session *s, const struct options *full, const dfq_graph_info *info,
+                        const dfq_generator *g)
+{
+    double seconds = text_now() - s->start;
+    char a[TEXT_SHORT], b[TEXT_SHORT], what[96] = "";
+    struct judged v;
+    dfq_status status = info->batchnorms > 0 ? judge_norms(g, &v) : judge_heads(g, &v);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+    if (s->o->json) {
+        print_json(s, full, &v, seconds);
+        return CODE_DONE;
+    }
+    if (isfinite(v.after))
+        snprintf(what, sizeof what, ", %s %.3f (was %.3f)", v.words, v.after, v.before);
+    printf("%s: %lld images%s; %s, peak memory %s\n", s->o->out, (long long)full->images, what,
+           text_seconds(seconds, a), text_bytes(session_peak(), b));
     return CODE_DONE;
 }
 
-static int run(struct session *s, const struct options *full, const dfq_graph *net, struct job *job)
+static int run(struct session *s, const struct options *full, const dfq_graph *net,
+               const dfq_graph_info *info, struct job *job)
 {
     dfq_generator *g;
     double seconds, bytes, base = session_peak();
@@ -97,7 +140,7 @@ static int run(struct session *s, const struct options *full, const dfq_graph *n
         code = synthesis_run(s, g, job, 0);
     }
     if (!code) code = save(s, g);
-    if (!code) code = print_result(s, full, g);
+    if (!code) code = print_result(s, full, info, g);
     dfq_generator_release(g);
     return code;
 }
@@ -112,7 +155,7 @@ int cmd_synth(struct session *s)
     struct options full = recipe_fill(s->o, &info);
     double set = (double)full.images * 3 * (double)info.image * (double)info.image;
     code = job_open(s, &full, 5.2 * set, &job);
-    if (!code) code = run(s, &full, net, &job);
+    if (!code) code = run(s, &full, net, &info, &job);
     if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &job);
     if (!code) job_remove(&job);
     job_close(&job);

@@ -69,7 +69,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         fputs(" (improved)", f);
         break;
     case OPT_KIND:
-        fprintf(f, " (%s)", option_kind_name(g.kind));
+        fputs(" (attention; CNNs bns)", f);
         break;
     case OPT_IMAGES:
         if (verb == VERB_EVAL)
@@ -78,14 +78,16 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
             fprintf(f, " (%lld)", (long long)g.images);
         break;
     case OPT_ITERS:
-        fprintf(f, " (%lld)", (long long)g.iterations);
+        fprintf(f, " (%lld", (long long)g.iterations);
+        if (verb == VERB_SYNTH) fprintf(f, "; of a generator %d", RECIPE_GENERATOR_ITERS);
+        fputs(")", f);
         break;
     case OPT_STEPS:
         fprintf(f, " (%lld; ait %lld)", (long long)t.steps, (long long)a.steps);
         break;
     case OPT_BATCH:
         fprintf(f, " (%lld", (long long)g.batch);
-        if (verb != VERB_SYNTH) fprintf(f, "; ait %lld", (long long)l.batch);
+        fprintf(f, verb == VERB_SYNTH ? "; of a generator %lld" : "; ait %lld", (long long)l.batch);
         fputs(")", f);
         break;
     case OPT_HOST:

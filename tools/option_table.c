@@ -28,7 +28,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
     [OPT_HOST] = {0, "host", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE, "ait: what tunes, ait or the host's own"},
-    [OPT_KIND] = {0, "kind", "WORD", JOBS, "images: attention, prior, noise or pse"},
+    [OPT_KIND] = {0, "kind", "WORD", JOBS,
+                  "attention, prior, noise, pse; CNNs: bns, gdfq, qimera, arc"},
     [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
     [OPT_ITERS] = {0, "iters", "N", JOBS, "synthesis: iterations of each batch"},
     [OPT_STEPS] = {0, "steps", "N", QUANTIZE, "tuning: steps"},
@@ -57,7 +58,8 @@ const struct option_row option_table[OPT_COUNT] = {
 };
 
 static const char *const mode_names[] = {"parity", "improved"};
-static const char *const kind_names[] = {"attention", "prior", "noise", "pse"};
+static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
+                                         "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};
 static const char *const host_names[] = {"gdfq", "qimera", "arc"};
 static const char *const loss_names[] = {"ait", "host"};
@@ -69,7 +71,7 @@ const char *option_mode_name(int32_t mode)
 
 const char *option_kind_name(int32_t kind)
 {
-    return kind_names[kind & 3];
+    return kind < 0 ? "auto" : kind_names[kind & 7];
 }
 
 const char *option_method_name(int32_t method)

@@ -149,7 +149,7 @@ static int take_option(struct options *o, enum option_id id, const char *text)
     case OPT_LOSS:
         return take_word(o, name, text, option_loss_name, 2, &o->loss);
     case OPT_KIND:
-        return take_word(o, name, text, option_kind_name, 4, &o->kind);
+        return take_word(o, name, text, option_kind_name, 8, &o->kind);
     case OPT_IMAGES:
         return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
     case OPT_ITERS:

@@ -37,10 +37,14 @@ struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
     dfq_generator_options_init(&g, sizeof g);
     if (o->method < 0) full.method = info->family == DFQ_FAMILY_VIT ? METHOD_MIMIQ : METHOD_AIT;
     dfq_tuner_options t = base_recipe(&full, info);
+    if (o->kind == DFQ_GENERATOR_AUTO)
+        full.kind = info->batchnorms > 0 ? DFQ_GENERATOR_BNS : DFQ_GENERATOR_ATTENTION;
+    int trained = full.kind >= DFQ_GENERATOR_GDFQ;
     if (o->images < 0 && !o->synth) full.images = g.images;
-    if (o->iters < 0) full.iters = g.iterations;
+    if (o->iters < 0) full.iters = trained ? RECIPE_GENERATOR_ITERS : g.iterations;
     if (o->batch < 0)
-        full.batch = full.method == METHOD_AIT && o->verb != VERB_SYNTH ? t.batch : g.batch;
+        full.batch =
+            full.method == METHOD_AIT && (trained || o->verb != VERB_SYNTH) ? t.batch : g.batch;
     if (o->steps < 0) full.steps = t.steps;
     if (isnan(o->lr)) full.lr = (double)t.rate;
     if (isnan(o->gamma)) full.gamma = (double)t.head_weight;

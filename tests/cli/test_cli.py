@@ -128,7 +128,7 @@ class Usage(Part):
                 quantize(f"{name} is .*must be a number from", "--bits", "w4a4", f"{name}={value}")
         quantize("--mode is \"best\", must be parity or improved", "--bits", "w4a4", "--mode",
                  "best")
-        quantize("--kind is \"x\", must be attention, prior, noise or pse", "--bits", "w4a4",
+        quantize("--kind is \"x\", must be attention, .* qimera or arc", "--bits", "w4a4",
                  "--kind", "x")
         quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
         quantize("--no-tune leaves nothing", "--bits", "w4a4", "--no-tune", "--steps", "4")
@@ -447,6 +447,27 @@ class Cnn(Part):
         for name, extra in (("1", "-t1"), ("2", "-t2"), ("3", "-s1")):
             self.quantize(name, *self.FEW, extra)
         assert self.read("1") == self.read("2") != self.read("3")
+
+    def test_synth(self):
+        """Every kind of images there is for CNNs, at any number of threads; a set can be used."""
+        few = ("-n", "6", "--iters", "5", "--batch", "4")
+        for kind in ("bns", "gdfq", "qimera", "arc", "prior", "noise"):
+            r = self.works("synth", "cnn.safetensors", "-o", kind, "--kind", kind, *few, "--json")
+            j = json.loads(r.out)
+            assert j["kind"] == kind and j["images"] == 6, j
+            known = kind not in ("prior", "noise")
+            assert (j["distance_after"] is not None) == known, j
+            assert "contact.png" in os.listdir(self.path(kind))
+            self.works("synth", "cnn.safetensors", "-o", "2", "--kind", kind, *few, "-t", "2", "-f")
+            assert self.read(kind, "images.safetensors") == self.read("2", "images.safetensors")
+        r = self.works("synth", "cnn.safetensors", "-o", "auto", *few)
+        assert self.read("auto", "labels.csv") == self.read("bns", "labels.csv")
+        assert "distance of BatchNorm statistics" in r.out, r.out
+        self.quantize("q", *self.FEW, "--synth", "bns")
+        self.fails(INPUT, "no attention heads; kinds bns, gdfq", "synth", "cnn.safetensors", "-o",
+                   "s", "--kind", "pse")
+        self.fails(INPUT, "no BatchNorm.*kinds attention, pse", "synth", "tiny.safetensors", "-o",
+                   "s", "--kind", "gdfq")
 
     def test_refusals(self):
         def refuse(pattern, *args, model="cnn.safetensors", code=USAGE):
@@ -876,6 +897,15 @@ class ResumeCnn(Stopping):
         """In the warm-up of the generator, behind it, and when the result is judged."""
         self.check_quantize([("tune 10 %", signal.SIGINT), ("tune 40 %", signal.SIGINT),
                              ("quantized 10 %", signal.SIGINT)])
+
+    def test_synth(self):
+        """While a generator is trained."""
+        args = ["synth", self.MODEL, "--kind", "gdfq", "-n", "8", "--batch", "8", "--iters", "150"]
+        self.works(*args, "-o", "whole")
+        code, err = self.interrupt([*args, "-o", "s"], "synth 40 %")
+        assert code == INTERRUPTED and "go on with" in err, err
+        self.works(*args, "-o", "s", "--resume")
+        assert self.read("s", "images.safetensors") == self.read("whole", "images.safetensors")
 
     def test_warm_up(self):
         self.LONG = ("--bits", "w4a4", "--batch", "4", "--no-tune", "--data", "pictures")
