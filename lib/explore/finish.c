@@ -34,7 +34,8 @@ static dfq_status solve_exactly(dfqi_solver *s)
     DFQI_TRY(dfqi_problem_optimum(s->problem, -1, s->raw.choice, &o));
     DFQI_TRY(dfqi_found_evaluate(s->problem, &s->raw));
     s->proved = o.proved;
-    if (o.found) keep_better(s, &s->raw);
+    if (!o.found) return dfqi_repair(s->problem, &s->raw); /* the nearest there is */
+    keep_better(s, &s->raw);
     return DFQ_OK;
 }
 

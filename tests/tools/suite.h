@@ -7,5 +7,6 @@
 Suite *report_suite(void);
 Suite *figures_suite(void);
 Suite *diagnostics_suite(void);
+Suite *trajectory_suite(void);
 
 #endif
