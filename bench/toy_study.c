@@ -148,9 +148,11 @@ static void print_rule(const rule *r, const outcome *o, const outcome *exact,
         range += (x->loss - cheapest[i]) / (best - cheapest[i]);
         worst = fmin(worst, q);
     }
-    printf("| %s | %.3f | %d/12, %d/18 | %.1f %% | %.4f | %d/18 | %.4f | %.4f | %.4f |\n", r->name,
-           soft, raw12, raw, fmax(over, 0), raw ? raw_quality / raw : 0, certified,
-           certified ? quality / certified : 0, worst, certified ? range / certified : 0);
+    char own[16] = "-";
+    if (raw) snprintf(own, sizeof own, "%.4f", raw_quality / raw);
+    printf("| %s | %.3f | %d/12, %d/18 | %.1f %% | %s | %d/18 | %.4f | %.4f | %.4f |\n", r->name,
+           soft, raw12, raw, fmax(over, 0), own, certified, certified ? quality / certified : 0,
+           worst, certified ? range / certified : 0);
 }
 
 static double cheapest_loss(const toy *t)
