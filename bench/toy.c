@@ -1,5 +1,5 @@
-/* Latencies grow with kernel and expansion, gains do so less and less, both with noise: so some operators
- * are no use, and which ones are differs from cell to cell. */
+/* Latencies grow with kernel and expansion, gains do so less and less, both with noise: so some
+ * operators are no use, and which ones are differs from cell to cell. */
 #include "toy.h"
 
 #include <math.h>

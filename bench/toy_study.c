@@ -1,6 +1,6 @@
-/* The toy study of hard constraints (hdx.md 2.7): every rule on 18 instances, 3 limits of 6 problems, beside the
- * exact optimum. Usage: toy_study [FOLDER]; with a folder, the trajectories of the first instance are
- * written there, one CSV and one SVG for each rule. */
+/* The toy study of hard constraints (hdx.md 2.7): every rule on 18 instances, 3 limits of 6
+ * problems, beside the exact optimum. Usage: toy_study [FOLDER]; with a folder, the trajectories of
+ * the first instance are written there, one CSV and one SVG for each rule. */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>
@@ -127,7 +127,8 @@ static int search(dfq_context *ctx, const toy *t, double limit, const rule *r, c
     return ok ? 0 : -1;
 }
 
-/* A line of the table. Quality: gain over the optimum's; range: the same counted from the cheapest network. */
+/* A line of the table. Quality: gain over the optimum's; range: the same counted from the cheapest
+ * network. */
 static void print_rule(const rule *r, const outcome *o, const outcome *exact,
                        const double *cheapest)
 {

@@ -1,6 +1,6 @@
-/* Own search spaces: bit widths for the 12 blocks of a transformer and the array that computes it, under
- * hard limits on latency and energy. Losses and costs come from callbacks, as they would from a network and a
- * cost model of one's own.
+/* Own search spaces: bit widths for the 12 blocks of a transformer and the array that computes it,
+ * under hard limits on latency and energy. Losses and costs come from callbacks, as they would from
+ * a network and a cost model of one's own.
  *
  *     explore LATENCY_MS ENERGY_MJ
  *

@@ -1,29 +1,30 @@
 /** @file dfq/solver.h
- *  Co-exploration: one choice for every cell of a network and every field of an accelerator, with the
- *  least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
+ *  Co-exploration: one choice for every cell of a network and every field of an accelerator, with
+ *  the least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
  *
- *  The choices of a group g have logits x and probabilities p = softmax(x / temperature). A step looks at
- *  the task loss and at the costs t_j of the mixture, and moves the logits:
+ *  The choices of a group g have logits x and probabilities p = softmax(x / temperature). A step
+ *  looks at the task loss and at the costs t_j of the mixture, and moves the logits:
  *
  *      x -= rate (g + m),    g = gradient of the loss,    c_j = gradient of t_j / T_j
  *      m = argmin |m|^2  subject to  c_j.(g + m) >= delta_j  for every limit T_j that is violated
  *
- *  m is 0 while the limits hold or are approached fast enough. For one violated limit it is
- *  (delta - g.c) / |c|^2 c; for several the quadratic programme is solved exactly. Each delta_j grows by the
- *  factor 1 + growth with every violating step and starts anew when the limit holds. With Adam the demand is
- *  c.P(g + m) >= delta, P the preconditioner, and m stays out of the moments (beta1 = 0). The network's
- *  logits and the accelerator's are pulled apart from each other, or together with `joint`.
+ *  m is 0 while the limits hold or are approached fast enough. For one violated limit it is (delta
+ *  - g.c) / |c|^2 c; for several the quadratic programme is solved exactly. Each delta_j grows by
+ *  the factor 1 + growth with every violating step and starts anew when the limit holds. With Adam
+ *  the demand is c.P(g + m) >= delta, P the preconditioner, and m stays out of the moments (beta1 =
+ *  0). The network's logits and the accelerator's are pulled apart from each other, or together
+ *  with `joint`.
  *
- *  After the last step the likeliest choices are costed by the exact model, repaired by the swaps that cost
- *  the least loss for what they gain, and improved as far as the limits allow. A result is *certified* if
- *  the exact costs of its choices meet every limit, and only then. Otherwise it is infeasible, with the
- *  tightest limits that could be met.
+ *  After the last step the likeliest choices are costed by the exact model, repaired by the swaps
+ *  that cost the least loss for what they gain, and improved as far as the limits allow. A result
+ *  is *certified* if the exact costs of its choices meet every limit, and only then. Otherwise it
+ *  is infeasible, with the tightest limits that could be met.
  *
- *  The problem is the caller's: tables (losses and costs that are sums over cells), callbacks, or a mix of
- *  both. Other rules than the published one serve as baselines in the same frame.
+ *  The problem is the caller's: tables (losses and costs that are sums over cells), callbacks, or a
+ *  mix of both. Other rules than the published one serve as baselines in the same frame.
  *
- *  The same problem, options and build give the same bits, also when a job was stopped and resumed, as
- *  long as the callbacks do. */
+ *  The same problem, options and build give the same bits, also when a job was stopped and resumed,
+ *  as long as the callbacks do. */
 #ifndef DFQ_SOLVER_H
 #define DFQ_SOLVER_H
 
@@ -48,19 +49,16 @@ enum {
 
 /** How a step meets the limits. All but the last move logits or probabilities step by step. */
 enum {
-    DFQ_RULE_PULL = 0,     /**< the pull above */
-    DFQ_RULE_NONE = 1,     /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
-    DFQ_RULE_PENALTY = 2,  /**< loss + penalty sum_j max(t_j / T_j - 1, 0) */
-    DFQ_RULE_ABSOLUTE = 3, /**< loss + penalty sum_j |t_j / T_j - 1| (TF-NAS, ECCV 2020) */
-    DFQ_RULE_FRANK_WOLFE =
-        4, /**< block-coordinate Frank-Wolfe steps of the probabilities inside the
-                                   limits, from a choice that meets them (HardCoRe-NAS, ICML 2021) */
-    DFQ_RULE_NETWORK_FIRST =
-        5, /**< the network alone, for the average accelerator, with cost_weight;
-                                     then the best accelerator for it among all */
-    DFQ_RULE_EXACT =
-        6 /**< the optimum, by dynamic programming or branch and bound; tables only, one
-                            step */
+    DFQ_RULE_PULL = 0,          /**< the pull above */
+    DFQ_RULE_NONE = 1,          /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
+    DFQ_RULE_PENALTY = 2,       /**< loss + penalty sum_j max(t_j / T_j - 1, 0) */
+    DFQ_RULE_ABSOLUTE = 3,      /**< loss + penalty sum_j |t_j / T_j - 1| (TF-NAS, ECCV 2020) */
+    DFQ_RULE_FRANK_WOLFE = 4,   /**< block-coordinate Frank-Wolfe steps inside the limits, from a
+                                     choice that meets them (HardCoRe-NAS, ICML 2021) */
+    DFQ_RULE_NETWORK_FIRST = 5, /**< the network for the average accelerator, with cost_weight; then
+                                     the best accelerator for it among all */
+    DFQ_RULE_EXACT = 6          /**< the optimum, by dynamic programming or branch and bound; tables
+                                     only, one step */
 };
 
 /** What a search has found. */
@@ -70,36 +68,39 @@ enum {
     DFQ_VERDICT_INFEASIBLE = 2 /**< finished, and nothing meets the limits */
 };
 
-/** A search space with losses and costs. Vectors p hold the choices of group 0, then those of group 1,
- *  ...: `total` numbers, of which the first `cells` belong to the network. Everything pointed to must
- *  stay as it is until the solver is released. A callback that does not return ::DFQ_OK ends the step with
- *  its status; one that gives a NaN or an infinity ends the search with ::DFQ_E_NUMERIC. Callbacks must
- *  not touch the solver; they run on the thread that called it. */
+/** A search space with losses and costs. Vectors p hold the choices of group 0, then those of group
+ *  1, ...: `total` numbers, of which the first `cells` belong to the network. Everything pointed to
+ *  must stay as it is until the solver is released. A callback that does not return ::DFQ_OK ends
+ *  the step with its status; one that gives a NaN or an infinity ends the search with
+ *  ::DFQ_E_NUMERIC. Callbacks must not touch the solver; they run on the thread that called it. */
 typedef struct dfq_problem {
     uint32_t struct_size; /**< set by dfq_problem_init() */
     int32_t n_groups;     /**< cells and fields, 1..65536 */
     int32_t n_fields;     /**< of these the last that describe the accelerator, 0..n_groups */
     int32_t n_metrics;    /**< costs, 1..::DFQ_METRICS_MAX */
-    const int32_t
-        *choices; /**< [n_groups] alternatives, 1 or more; a million in all. The fields multiply to
-                                 16 million accelerators at most */
-    const char *const *metrics; /**< [n_metrics] names for error texts; NULL: "metric 0", ... */
-    /** Task loss of the mixture p and, unless NULL, its gradient [total]. `step` counts from 0 and lets a
-     *  loss choose its batch; with one-hot p it is the loss of a choice. NULL with loss_table. */
+    /** [n_groups] alternatives, 1 or more; a million in all. The fields multiply to 16 million
+     *  accelerators at most. */
+    const int32_t *choices;
+    /** [n_metrics] names for error texts; NULL: "metric 0", ... */
+    const char *const *metrics;
+    /** Task loss of the mixture p and, unless NULL, its gradient [total]. `step` counts from 0 and
+     *  lets a loss choose its batch; with one-hot p and step 0 it is the loss of a choice. NULL
+     *  with loss_table. */
     dfq_status (*loss)(const double *p, uint64_t step, double *out_loss, double *out_gradient,
                        void *user);
-    /** Costs [n_metrics] of the mixture p and, unless NULL, their gradients [n_metrics][total]. NULL with
-     *  cost_table. */
+    /** Costs [n_metrics] of the mixture p and, unless NULL, their gradients [n_metrics][total].
+     *  NULL with cost_table. */
     dfq_status (*costs)(const double *p, double *out_costs, double *out_gradients, void *user);
     /** Exact costs [n_metrics] of one choice in each group, [n_groups]. NULL with cost_table. */
     dfq_status (*exact)(const int32_t *choice, double *out_costs, void *user);
     void *user; /**< passed to all three */
-    const double
-        *loss_table; /**< [total]: the loss is the sum of p times these; NULL: loss() is called */
-    const double
-        *cost_table; /**< [n_metrics][cells][accelerators], the last field running fastest: the cost
-                                   of a choice is the sum over its cells; NULL: costs() and exact() are called */
-    const double *base_table; /**< [n_metrics][accelerators], added to the former; NULL: zeros */
+    /** [total]: the loss is the sum of p times these; NULL: loss() is called. */
+    const double *loss_table;
+    /** [n_metrics][cells][accelerators], the last field running fastest: the cost of a choice is
+     *  the sum over its cells; NULL: costs() and exact() are called. */
+    const double *cost_table;
+    /** [n_metrics][accelerators], added to the former; NULL: zeros. */
+    const double *base_table;
 } dfq_problem;
 
 /** A hard limit: the metric must be at most `limit`. */
@@ -114,16 +115,15 @@ typedef struct dfq_solver_options {
     uint32_t struct_size; /**< set by init */
     int32_t rule;         /**< DFQ_RULE_*; pull */
     int64_t steps;        /**< 1..10 million; 2000 */
-    int64_t
-        check_every; /**< steps between exact looks at the likeliest choices; the best that meets the
-                               limits is kept. 0: none; 50 */
-    uint64_t seed;   /**< of Gumbel noise; 0 */
-    int32_t optimizer;  /**< ::DFQ_OPTIMIZER_SGD (no momentum) or ::DFQ_OPTIMIZER_ADAMW (no decay,
+    int64_t check_every;  /**< steps between exact looks at the likeliest choices, the best of which
+                               is kept if it meets the limits; 50. 0: none */
+    uint64_t seed;        /**< of Gumbel noise; 0 */
+    int32_t optimizer;    /**< ::DFQ_OPTIMIZER_SGD (no momentum) or ::DFQ_OPTIMIZER_ADAMW (no decay,
                                beta1 = 0); AdamW */
-    int32_t gumbel;     /**< 1: Gumbel noise on the logits; 0 */
-    int32_t joint;      /**< 1: network and accelerator are pulled together, each divided by the
-                               running root mean square of its gradient (with Adam: preconditioned as
-                               always); 0 */
+    int32_t gumbel;       /**< 1: Gumbel noise on the logits; 0 */
+    int32_t joint;        /**< 1: network and accelerator are pulled together, each divided by the
+                             running root mean square of its gradient (with Adam: preconditioned as
+                             always); 0 */
     int32_t lenient;    /**< 1: only what rises is pulled, as published; 0: what falls by less than
                                delta */
     double rate;        /**< of the network's logits, above 0, up to 1e6; 0.02 */
@@ -151,9 +151,9 @@ typedef struct dfq_solver_result {
     double raw_loss;   /**< of the likeliest choices */
     double costs[DFQ_METRICS_MAX];     /**< exact ones of the result */
     double raw_costs[DFQ_METRICS_MAX]; /**< of the likeliest choices */
-    double tightest
-        [DFQ_METRICS_MAX]; /**< infeasible: the least limit that could be met while the others
-                                            hold; infinity: not even without this one. Exact if `proved` */
+    /** Infeasible: the least limit that could be met while the others hold; infinity: not even
+     *  without this one. Exact if `proved`. */
+    double tightest[DFQ_METRICS_MAX];
 } dfq_solver_result;
 
 /** Writes zeros: `size` must be sizeof(dfq_problem) of the caller. */
@@ -169,8 +169,9 @@ DFQ_API void dfq_solver_options_init(dfq_solver_options *options, size_t size);
  *  @param options       NULL for defaults
  *  @param out_solver    to be given back with dfq_solver_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a limit that is not a number above 0, a metric
- *          limited twice, no loss or no costs, the exact rule without tables), ::DFQ_E_NUMERIC (NaN in a
- *          table), ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
+ *          limited twice, no loss or no costs, the exact rule without tables), ::DFQ_E_NUMERIC (NaN
+ *          in a table), ::DFQ_E_UNSUPPORTED (an option this library does not know),
+ *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_create(dfq_context *context, const dfq_problem *problem,
                                          const dfq_constraint *constraints, int32_t n_constraints,
                                          const dfq_solver_options *options,
@@ -181,15 +182,16 @@ DFQ_API void dfq_solver_release(dfq_solver *solver);
 
 /** One step; the last one derives the result.
  *  @param out_finished 1: nothing is left to do; else 0
- *  @return ::DFQ_E_NUMERIC (a callback gave NaN or infinity: the text names it, the search is over and
- *          what was found so far is kept), a callback's own status (call again to try that step again),
- *          ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_NUMERIC (a callback gave NaN or infinity: the text names it, the search is
+ *          over and what was found so far is kept), a callback's own status (call again to
+ *          try that step again), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_step(dfq_solver *solver, int32_t *out_finished);
 
-/** Steps until the end. Reports stage "explore" after each step; its loss is the task loss of the mixture.
+/** Steps until the end. Reports stage "explore" after each step; its loss is the task loss of the
+ *  mixture.
  *  @return ::DFQ_E_INFEASIBLE (finished without a result that meets the limits: the text names the
- *          tightest; dfq_solver_get_result() has them all), ::DFQ_E_CANCELLED (between two steps: call again
- *          to go on), otherwise as dfq_solver_step(). */
+ *          tightest; dfq_solver_get_result() has them all), ::DFQ_E_CANCELLED (between two steps:
+ *          call again to go on), otherwise as dfq_solver_step(). */
 DFQ_CHECKED dfq_status dfq_solver_run(dfq_solver *solver);
 
 /** What is known so far; may be asked at any time.
@@ -198,7 +200,7 @@ DFQ_CHECKED dfq_status dfq_solver_get_result(const dfq_solver *solver,
                                              dfq_solver_result *out_result);
 
 /** The choices: a new I32 [n_groups].
- *  @param raw 1: the likeliest choices before repair, 0: the result (without one the choices that come
+ *  @param raw 1: the likeliest choices before repair, 0: the result (without one those that come
  *             nearest to the limits)
  *  @return ::DFQ_E_INVALID (nothing is known yet), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_get_choice(const dfq_solver *solver, int32_t raw,
@@ -209,8 +211,9 @@ DFQ_CHECKED dfq_status dfq_solver_get_choice(const dfq_solver *solver, int32_t r
 DFQ_CHECKED dfq_status dfq_solver_get_probabilities(const dfq_solver *solver,
                                                     dfq_tensor **out_probabilities);
 
-/** One row for each step, as it was before the step: a new F32 [done, 1 + n_metrics + n_constraints] of task
- *  loss, costs of the mixture, and each limit's delta (NaN where the rule knows none).
+/** One row for each step, as it was before the step: a new F32 [done, 1 + n_metrics +
+ *  n_constraints] of task loss, costs of the mixture, and each limit's delta (NaN where the rule
+ *  knows none).
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_get_trajectory(const dfq_solver *solver,
                                                  dfq_tensor **out_trajectory);

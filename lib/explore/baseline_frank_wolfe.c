@@ -1,8 +1,9 @@
-/* Block-coordinate Frank-Wolfe (HardCoRe-NAS, Nayman et al., ICML 2021, arXiv 2102.11646). Costs are linear in the
- * cells' probabilities, and in those of each accelerator field while the rest is held: these are the
- * blocks, one a step. A block moves towards the point of least linearised loss within the limits, which is a
- * relaxed knapsack: with one limit the mixture of two networks. So the mixture meets the limits at every
- * step. With several limits the point is that of their Lagrangian, and the step is cut where one is reached. */
+/* Block-coordinate Frank-Wolfe (HardCoRe-NAS, Nayman et al., ICML 2021, arXiv 2102.11646). Costs
+ * are linear in the cells' probabilities, and in those of each accelerator field while the rest is
+ * held: these are the blocks, one a step. A block moves towards the point of least linearised loss
+ * within the limits, which is a relaxed knapsack: with one limit the mixture of two networks. So
+ * the mixture meets the limits at every step. With several limits the point is that of their
+ * Lagrangian, and the step is cut where one is reached. */
 #include <math.h>
 #include <string.h>
 
@@ -60,7 +61,8 @@ static void vertex(const dfqi_knapsack *k, const double *lambda, double factor, 
     }
 }
 
-/* The largest share of the way from `from` to `to` on which no limit is passed that `from` keeps. */
+/* The largest share of the way from `from` to `to` on which no limit is passed that `from`
+ * keeps. */
 static double reach(const dfqi_knapsack *k, const double *from, const double *to)
 {
     double share = 1;

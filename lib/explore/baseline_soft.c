@@ -1,5 +1,5 @@
-/* Rules that put the limits into the loss, which is how they differ from each other (hdx.md 4.1: B2 to B4).
- * All of them have a weight to be tuned. */
+/* Rules that put the limits into the loss, which is how they differ from each other (hdx.md 4.1: B2
+ * to B4). All of them have a weight to be tuned. */
 #include "explore/solver_priv.h"
 
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j)

@@ -1,13 +1,14 @@
 /* Checkpoints: safetensors with what a step changes. Doubles are stored as I64 with their bits.
  *
- *   state       I64 [3]             steps done, whether something that meets the limits is known, its loss
+ *   state       I64 [3]             steps done, whether a choice that meets the limits is known,
+ *                                   its loss
  *   x, v        I64 [total]         logits, second moments
- *   delta       I64 [8]             of the pull, square I64 [2] running mean squares
- *   best        I32 [n_groups]      choices that meet the limits, best_costs I64 [8]
+ *   delta       I64 [8]             of the pull; square I64 [2] running mean squares
+ *   best        I32 [n_groups]      the choice that meets the limits; best_costs I64 [8]
  *   trajectory  F32 [done, width]   if anything is done
  *
- * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). A search that
- * had finished derives its result anew. */
+ * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). A
+ * search that had finished derives its result anew. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 /* Repair by single swaps. How a swap changes the loss is read from the gradient at the one-hot
- * point (exact for losses that are linear in each group, an estimate otherwise); its costs are exact. */
+ * point (exact for losses that are linear in each group, an estimate otherwise); its costs are
+ * exact. */
 #include "explore/derive.h"
 
 #include <math.h>
@@ -45,8 +46,8 @@ dfq_status dfqi_found_evaluate(dfqi_problem *p, dfqi_found *f)
     return dfqi_problem_judge(p, f->choice, &f->loss, NULL);
 }
 
-/* What a descent lowers. aim -1: the excess over all limits; otherwise the cost of that limit, once the
- * excess over the others is gone. */
+/* What a descent lowers. aim -1: the excess over all limits; otherwise the cost of that limit, once
+ * the excess over the others is gone. */
 static double badness(const dfqi_problem *p, const double *costs, int32_t aim)
 {
     double excess = dfqi_problem_excess(p, costs, aim);
@@ -59,8 +60,8 @@ typedef struct swap {
     double costs[DFQ_METRICS_MAX];
 } swap;
 
-/* `gradient` of the loss at f's one-hot point, NULL: the loss is forgotten. The best swap that lowers the
- * badness; group -1: none does. */
+/* `gradient` of the loss at f's one-hot point, NULL: the loss is forgotten. The best swap that
+ * lowers the badness; group -1: none does. */
 static dfq_status find_repair(dfqi_problem *p, dfqi_found *f, int32_t aim, const double *gradient,
                               swap *best)
 {

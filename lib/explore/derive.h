@@ -18,17 +18,18 @@ void dfqi_found_copy(const dfqi_problem *p, const dfqi_found *from, dfqi_found *
 /* Costs and loss of f->choice. */
 dfq_status dfqi_found_evaluate(dfqi_problem *p, dfqi_found *f);
 
-/* Swaps single choices until the limits are met: each time the one with the least rise of the loss for what
- * it takes off the excess. Where no swap helps, other accelerators are tried, and then descents that
- * forget the loss. `f` holds evaluated choices; it is left at the nearest that was found. */
+/* Swaps single choices until the limits are met: each time the one with the least rise of the loss
+ * for what it takes off the excess. Where no swap helps, other accelerators are tried, and then
+ * descents that forget the loss. `f` holds evaluated choices; it is left at the nearest that was
+ * found. */
 dfq_status dfqi_repair(dfqi_problem *p, dfqi_found *f);
 
-/* Swaps single choices, and pairs of them, as long as the loss falls within the limits, the largest fall
- * first. f->meets must hold. */
+/* Swaps single choices, and pairs of them, as long as the loss falls within the limits, the largest
+ * fall first. f->meets must hold. */
 dfq_status dfqi_improve(dfqi_problem *p, dfqi_found *f);
 
-/* The best accelerator for f's network, among all: the least loss within the limits, or, where there is none,
- * the least excess. */
+/* The best accelerator for f's network, among all: the least loss within the limits, or, where
+ * there is none, the least excess. */
 dfq_status dfqi_sweep_fields(dfqi_problem *p, dfqi_found *f);
 
 /* Descends to the least cost of limit `aim` while the others are met (or come nearest to it). */

@@ -1,4 +1,5 @@
-/* Categorical spaces: softmax and Gumbel-softmax (Jang et al., ICLR 2017) of logits, one-hot choices. */
+/* Categorical spaces: softmax and Gumbel-softmax (Jang et al., ICLR 2017) of logits, one-hot
+ * choices. */
 #include "explore/domain.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* The search space: groups of alternatives, one of which is to be chosen in each. The first groups are
- * the network's cells, the last `n_fields` the fields of the accelerator. Vectors over the space hold
- * the choices of group 0, then those of group 1, ... */
+/* The search space: groups of alternatives, one of which is to be chosen in each. The first groups
+ * are the network's cells, the last `n_fields` the fields of the accelerator. Vectors over the
+ * space hold the choices of group 0, then those of group 1, ... */
 #ifndef DFQI_EXPLORE_DOMAIN_H
 #define DFQI_EXPLORE_DOMAIN_H
 

@@ -39,7 +39,8 @@ static dfq_status solve_exactly(dfqi_solver *s)
     return DFQ_OK;
 }
 
-/* Repairs the likeliest choices and fills what the limits leave, of the best seen before as well. */
+/* Repairs the likeliest choices and fills what the limits leave, of the best seen before as
+ * well. */
 static dfq_status improve(dfqi_solver *s, dfqi_found *f)
 {
     dfqi_found_copy(s->problem, &s->raw, f);
@@ -50,8 +51,8 @@ static dfq_status improve(dfqi_solver *s, dfqi_found *f)
     return DFQ_OK;
 }
 
-/* With tables: the least cost of each limited metric within the other limits. The first of them tells
- * whether anything meets all limits; then it is taken. */
+/* With tables: the least cost of each limited metric within the other limits. The first of them
+ * tells whether anything meets all limits; then it is taken. */
 static dfq_status tightest_of_tables(dfqi_solver *s, dfqi_found *f)
 {
     dfqi_problem *p = s->problem;

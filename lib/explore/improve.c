@@ -1,6 +1,7 @@
-/* The fill: what the limits leave is spent on the loss, by single swaps and by exchanges (one swap up, one
- * down in another group). Candidates are ranked by the gradient at the one-hot point and, for exchanges, by the
- * sum of the costs of both swaps; what is taken is evaluated exactly first. */
+/* The fill: what the limits leave is spent on the loss, by single swaps and by exchanges (one swap
+ * up, one down in another group). Candidates are ranked by the gradient at the one-hot point and,
+ * for exchanges, by the sum of the costs of both swaps; what is taken is evaluated exactly
+ * first. */
 #include <math.h>
 #include <string.h>
 

@@ -6,13 +6,13 @@
 
 enum { BISECTIONS = 48, ROUNDS = 6 };
 
-/* Lambda times limit reaches from the first to the second of these, in units of the spread of losses:
- * beyond it rounding errors are as large as what it could find. */
+/* Lambda times limit reaches from the first to the second of these, in units of the spread of
+ * losses: beyond it rounding errors are as large as what it could find. */
 static const double low_price = 1e-6, high_price = 1e9, rounding = 1e-12;
 
-/* min over the groups of loss + lambda.(cost - limit); `slope` gets the sum of cost j of the minimisers
- * minus its limit, which is a supergradient. Ties go to the cheaper choice, so that the slope is that on the
- * side of larger lambda. */
+/* min over the groups of loss + lambda.(cost - limit); `slope` gets the sum of cost j of the
+ * minimisers minus its limit, which is a supergradient. Ties go to the cheaper choice, so that the
+ * slope is that on the side of larger lambda. */
 static double dual(const dfqi_knapsack *k, const double *lambda, int32_t j, double *slope)
 {
     double sum = 0, cost = k->base[j];

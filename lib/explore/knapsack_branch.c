@@ -1,13 +1,12 @@
-/* Several costs: depth-first branch and bound. Groups whose best choice stands out come first, choices by
- * their Lagrangian value; a branch ends where one of the costs, or the Lagrangian bound, rules it out. */
+/* Several costs: depth-first branch and bound. Groups whose best choice stands out come first,
+ * choices by their Lagrangian value; a branch ends where one of the costs, or the Lagrangian bound,
+ * rules it out. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "explore/knapsack.h"
-
-enum { NODES_MAX = 20000000 };
 
 typedef struct item {
     double value, loss; /* value = loss + lambda.cost */
@@ -31,7 +30,6 @@ typedef struct run {
     int32_t *best;   /* the caller's */
     dfqi_optimum *out;
     double cutoff;
-    int64_t nodes;
 } run;
 
 static int by_value(const void *a, const void *b)
@@ -121,7 +119,7 @@ static bool ruled_out(const run *r, int32_t depth, const place *p)
     return false;
 }
 
-/* False when the limit of nodes is reached. */
+/* False when the budget is spent. */
 static bool search(run *r, place *path)
 {
     const dfqi_knapsack *k = r->k;
@@ -139,7 +137,7 @@ static bool search(run *r, place *path)
         to->next = 0;
         to->value += it->value;
         for (int32_t c = 0; c < k->n_costs; c++) to->cost[c] += it->cost[c];
-        if (++r->nodes > NODES_MAX) return false;
+        if (--*k->budget < 0) return false;
         if (ruled_out(r, d + 1, to)) continue;
         r->choice[d++] = it->choice;
     }

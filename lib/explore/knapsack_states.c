@@ -1,12 +1,12 @@
-/* One cost: dynamic programming over the undominated (cost, loss) states of the groups so far, exact for
- * real numbers where a table over a grid of costs is not. */
+/* One cost: dynamic programming over the undominated (cost, loss) states of the groups so far,
+ * exact for real numbers where a table over a grid of costs is not. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 #include "explore/knapsack.h"
 
-enum { STATES_MAX = 1 << 22 };
+enum { STATES_MAX = 1 << 18 };
 
 typedef struct state {
     double cost, loss;
@@ -62,8 +62,8 @@ static bool add(run *r, int32_t g, state s, dfq_status *status)
     return true;
 }
 
-/* States of groups 0..g from those of 0..g - 1: what cannot end within the limit or under the cutoff
- * is left out, then what is dominated. */
+/* States of groups 0..g from those of 0..g - 1: what cannot end within the limit or under the
+ * cutoff is left out, then what is dominated. */
 static bool extend(run *r, int32_t g, dfq_status *status)
 {
     const dfqi_knapsack *k = r->k;

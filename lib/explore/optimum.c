@@ -19,6 +19,7 @@ typedef struct job {
     double *columns;  /* [n_metrics][cells] one accelerator's costs */
     int32_t *choice;  /* [n_groups] */
     candidate *order; /* [configs] */
+    int64_t budget;   /* of all knapsacks together */
     double own;       /* loss of the accelerator's own choices, or base of the cost aimed at */
 } job;
 
@@ -94,6 +95,8 @@ dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice, d
     const dfqi_domain *s = &p->space;
     job j = {.p = p, .aim = aim, .k = {.n_groups = s->n_groups - s->n_fields, .first = s->first}};
     dfq_status status = DFQ_E_NOMEM;
+    j.budget = DFQI_NODES;
+    j.k.budget = &j.budget;
     *out = (dfqi_optimum){.proved = true, .loss = INFINITY};
     j.columns = dfqi_calloc(p->ctx, (size_t)p->n_limits * (size_t)s->cells, sizeof *j.columns);
     j.choice = dfqi_calloc(p->ctx, (size_t)s->n_groups, sizeof *j.choice);

@@ -1,5 +1,5 @@
-/* The caller's problem, checked: losses and costs from tables or callbacks behind one set of functions,
- * with every number that comes in held to be finite. */
+/* The caller's problem, checked: losses and costs from tables or callbacks behind one set of
+ * functions, with every number that comes in held to be finite. */
 #ifndef DFQI_EXPLORE_PROBLEM_H
 #define DFQI_EXPLORE_PROBLEM_H
 
@@ -28,13 +28,14 @@ dfq_status dfqi_problem_new(dfq_context *ctx, const dfq_problem *given,
 void dfqi_problem_free(dfqi_problem *p); /* NULL ok */
 dfqi_metric_name dfqi_problem_metric(const dfqi_problem *p, int32_t metric);
 
-/* The outside's numbers. A status of a callback is passed on, NaN and infinity are DFQ_E_NUMERIC. Gradients
- * may be NULL. */
+/* The outside's numbers. A status of a callback is passed on, NaN and infinity are DFQ_E_NUMERIC.
+ * Gradients may be NULL. */
 dfq_status dfqi_problem_loss(const dfqi_problem *p, const double *x, uint64_t step, double *loss,
                              double *gradient);
 dfq_status dfqi_problem_costs(dfqi_problem *p, const double *x, double *costs, double *gradients);
 dfq_status dfqi_problem_exact(const dfqi_problem *p, const int32_t *choice, double *costs);
-/* Loss of a choice, with the gradient there: the change of the loss by each swap, to first order. */
+/* Loss of a choice, with the gradient there: the change of the loss by each swap, to first
+ * order. */
 dfq_status dfqi_problem_judge(const dfqi_problem *p, const int32_t *choice, double *loss,
                               double *gradient);
 

@@ -8,8 +8,8 @@
 
 enum { DFQI_ROWS_MAX = 8 };
 
-/* One question. Vectors have n entries. With P = diag(precondition) the update is x -= rate P (g + m),
- * so constraint j falls by rate rows[j].P(g + m) to first order. */
+/* One question. Vectors have n entries. With P = diag(precondition) the update is x -= rate P (g +
+ * m), so constraint j falls by rate rows[j].P(g + m) to first order. */
 typedef struct dfqi_pull {
     int64_t n;
     const double *g;                   /* gradient of the loss */
@@ -18,13 +18,13 @@ typedef struct dfqi_pull {
     const double *rows[DFQI_ROWS_MAX]; /* their gradients */
     double delta[DFQI_ROWS_MAX];       /* what each has to fall by, > 0 */
     bool
-        lenient; /* the published test: only what rises (rows[j].Pg < 0) is pulled. Default, strict: what
-                     falls by less than delta */
+        lenient; /* the published test: only what rises (rows[j].Pg < 0) is pulled. Default, strict:
+                    what falls by less than delta */
 } dfqi_pull;
 
-/* m of least m.Pm with rows[j].P(g + m) >= delta[j] (equations of 2.2, 2.4 and 2.5). m = 0 when nothing
- * asks for a change. Rows with |row|^2 under 1e-12 are left out, and |m| is cut to 10 |g| + 1e-3. Where the
- * demands contradict each other their sum is what is asked for. */
+/* m of least m.Pm with rows[j].P(g + m) >= delta[j] (equations of 2.2, 2.4 and 2.5). m = 0 when
+ * nothing asks for a change. Rows with |row|^2 under 1e-12 are left out, and |m| is cut to 10 |g| +
+ * 1e-3. Where the demands contradict each other their sum is what is asked for. */
 void dfqi_pull_solve(const dfqi_pull *q, double *m);
 
 /* delta of a step later: it grows by the factor 1 + p while the limit is violated and starts anew

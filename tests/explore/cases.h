@@ -38,8 +38,8 @@ void dfqt_problem_make(uint64_t seed, dfqt_problem *out);
 double dfqt_problem_loss(const dfqt_problem *p, const int32_t *choice);
 void dfqt_problem_costs(const dfqt_problem *p, const int32_t *choice, double *costs);
 
-/* The least loss of all 1458 choices within the limits (infinity: none), or of metric `aim` if that is not
- * negative. */
+/* The least loss of all 1458 choices within the limits (infinity: none), or of metric `aim` if that
+ * is not negative. */
 double dfqt_problem_brute(const dfqt_problem *p, const dfq_constraint *limits, int32_t n,
                           int32_t aim);
 

@@ -1,5 +1,5 @@
-/* Spaces: softmax and its gradient, Gumbel noise, one-hot codes; the tabulated evaluator against plain
- * sums and finite differences. */
+/* Spaces: softmax and its gradient, Gumbel noise, one-hot codes; the tabulated evaluator against
+ * plain sums and finite differences. */
 #include "explore/domain.h"
 
 #include <math.h>

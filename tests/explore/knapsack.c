@@ -66,14 +66,19 @@ END_TEST
 typedef struct large {
     int32_t first[GROUPS + 1];
     double loss[TOTAL], cost[2][TOTAL];
+    int64_t budget;
     dfqi_knapsack k;
 } large;
 
 static void make_large(uint64_t seed, int n_costs, double share, large *l)
 {
     dfqi_rng r = dfqi_rng_make(seed, 7);
-    l->k =
-        (dfqi_knapsack){.n_groups = GROUPS, .first = l->first, .loss = l->loss, .n_costs = n_costs};
+    l->k = (dfqi_knapsack){.n_groups = GROUPS,
+                           .first = l->first,
+                           .loss = l->loss,
+                           .n_costs = n_costs,
+                           .budget = &l->budget};
+    l->budget = DFQI_NODES;
     for (int g = 0; g <= GROUPS; g++) l->first[g] = g * OPS;
     for (int i = 0; i < TOTAL; i++) {
         l->loss[i] = -(double)dfqi_rng_uniform(&r);
@@ -146,6 +151,21 @@ START_TEST(two_costs)
 }
 END_TEST
 
+/* A spent budget is admitted. */
+START_TEST(budget)
+{
+    dfq_context *ctx = dfqt_explore_context();
+    large l;
+    int32_t choice[GROUPS];
+    dfqi_optimum o;
+    make_large(1, 2, 0.3, &l);
+    l.budget = 30;
+    ck_assert_int_eq(dfqi_knapsack_solve(ctx, &l.k, INFINITY, choice, &o), DFQ_OK);
+    ck_assert(!o.proved);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_knapsack_case(void)
 {
     TCase *c = tcase_create("knapsack");
@@ -153,5 +173,6 @@ TCase *dfqt_knapsack_case(void)
     tcase_add_test(c, at_the_edge);
     tcase_add_test(c, methods_agree);
     tcase_add_test(c, two_costs);
+    tcase_add_test(c, budget);
     return c;
 }

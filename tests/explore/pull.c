@@ -1,5 +1,5 @@
-/* The minimal-norm pull: the unit tests of hdx.md 2.6, the variants, and the quadratic programme against
- * a search over the multipliers. */
+/* The minimal-norm pull: the unit tests of hdx.md 2.6, the variants, and the quadratic programme
+ * against a search over the multipliers. */
 #include "explore/pull.h"
 
 #include <math.h>

@@ -32,7 +32,8 @@ static void choice_of(const dfq_solver *s, int32_t raw, int32_t *out)
     dfq_tensor_release(t);
 }
 
-/* Runs a search; what it says is held against the enumeration. Returns the loss over the optimum's. */
+/* Runs a search; what it says is held against the enumeration. Returns the loss over the
+ * optimum's. */
 static double run_and_check(dfqt_problem *t, const dfq_constraint *limits, int32_t n,
                             const dfq_solver_options *o)
 {

@@ -1,5 +1,5 @@
-/* A third of the toy study (bench/toy_study.c): 2 problems at 3 limits. Bars of the project: two of three are
- * met by the likeliest choices, all are certified, quality 0.997 of the exact optimum. */
+/* A third of the toy study (bench/toy_study.c): 2 problems at 3 limits. Bars of the project: two of
+ * three are met by the likeliest choices, all are certified, quality 0.997 of the exact optimum. */
 #include "../../bench/toy.h"
 
 #include <dfq/dfq.h>
