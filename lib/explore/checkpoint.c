@@ -1,14 +1,13 @@
 /* Checkpoints: safetensors with what a step changes. Doubles are stored as I64 with their bits.
  *
- *   state       I64 [3]             steps done, whether a choice that meets the limits is known,
- *                                   its loss
+ *   state       I64 [2]             steps done, whether a choice that meets the limits is known
  *   x, v        I64 [total]         logits, second moments
  *   delta       I64 [8]             of the pull; square I64 [2] running mean squares
- *   best        I32 [n_groups]      the choice that meets the limits; best_costs I64 [8]
+ *   best        I32 [n_groups]      that choice
  *   trajectory  F32 [done, width]   if anything is done
  *
- * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). A
- * search that had finished derives its result anew. */
+ * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). What
+ * meets the limits is certified anew, and a search that had finished derives its result anew. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +18,7 @@
 #include "explore/solver_priv.h"
 #include "io/safetensors.h"
 
-enum { STATE = 3, TENSORS = 8, META = 3, TEXT = 24 };
+enum { STATE = 2, BEST = 5, TENSORS = 7, META = 3, TEXT = 24 };
 
 static const char format_version[] = "1";
 static const char *const meta_names[META] = {"dfq.explore", "dfq.explore.options",
@@ -70,15 +69,13 @@ typedef struct part {
 static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS])
 {
     const dfqi_domain *space = &s->problem->space;
-    part parts[TENSORS] = {
-        {"state", DFQI_I64, 1, {STATE}, state},
-        {"x", DFQI_I64, 1, {space->total}, s->x},
-        {"v", DFQI_I64, 1, {space->total}, s->v},
-        {"delta", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->delta},
-        {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
-        {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
-        {"best_costs", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->best.costs},
-        {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->rows}};
+    part parts[TENSORS] = {{"state", DFQI_I64, 1, {STATE}, state},
+                           {"x", DFQI_I64, 1, {space->total}, s->x},
+                           {"v", DFQI_I64, 1, {space->total}, s->v},
+                           {"delta", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->delta},
+                           {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
+                           {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
+                           {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->rows}};
     memcpy(out, parts, sizeof parts);
     return state[0] > 0 ? TENSORS : TENSORS - 1;
 }
@@ -90,8 +87,7 @@ dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path)
     dfq_tensor tensors[TENSORS]; /* views: borrowed memory, never retained */
     dfqi_st_entry entries[TENSORS];
     part parts[TENSORS];
-    int64_t state[STATE] = {s->done, s->best.known && s->best.meets, 0};
-    memcpy(&state[2], &s->best.loss, sizeof state[2]);
+    int64_t state[STATE] = {s->done, s->best.meets};
     int32_t n = list_parts(s, state, parts);
     make_meta(s, text);
     for (int32_t i = 0; i < META; i++) {
@@ -177,14 +173,27 @@ static dfq_status read_parts(const dfqi_solver *s, const dfqi_safetensors *st, c
     int32_t n = list_parts(s, state, parts);
     for (int32_t i = 1; i < n; i++) {
         DFQI_TRY(find(st, path, &parts[i], &from[i]));
-        if (strcmp(parts[i].name, "best_costs") != 0)
-            DFQI_TRY(check_doubles(st, path, &parts[i], from[i]));
+        DFQI_TRY(check_doubles(st, path, &parts[i], from[i]));
         if (strcmp(parts[i].name, "best") == 0) DFQI_TRY(check_best(s, path, from[i]));
     }
     return DFQ_OK;
 }
 
-static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *from[TENSORS])
+/* The choice that meets the limits, if there is one, costed by this search's exact model. */
+static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state,
+                          const dfq_tensor *choice, dfqi_found *out)
+{
+    if (state[1] == 0) return DFQ_OK;
+    memcpy(out->choice, choice->data, (size_t)s->problem->space.n_groups * sizeof *out->choice);
+    DFQI_TRY(dfqi_found_evaluate(s->problem, out));
+    if (out->meets) return DFQ_OK;
+    return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor best holds choices that exceed the limits",
+                     path);
+}
+
+/* Everything was checked; only the room for the trajectory can be missing. */
+static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *from[TENSORS],
+                       const dfqi_found *best)
 {
     part parts[TENSORS];
     if (state[0] > s->room) {
@@ -199,8 +208,7 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
         memcpy(parts[i].data, from[i]->data,
                (size_t)dfqi_tensor_count(from[i]) * dfqi_dtype_bytes(parts[i].dtype));
     s->done = state[0];
-    s->best.known = s->best.meets = state[1] != 0;
-    memcpy(&s->best.loss, &state[2], sizeof s->best.loss);
+    dfqi_found_copy(s->problem, best, &s->best);
     s->finished = s->failed = s->proved = s->raw.known = s->raw.meets = false;
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) s->tightest[j] = NAN;
     return DFQ_OK;
@@ -209,12 +217,16 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
 dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path)
 {
     dfqi_safetensors st;
+    dfqi_found best;
     int64_t state[STATE] = {0};
     const dfq_tensor *from[TENSORS];
     DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
-    dfq_status status = check_meta(s, &st, path);
+    dfq_status status = dfqi_found_new(s->problem, &best);
+    if (status == DFQ_OK) status = check_meta(s, &st, path);
     if (status == DFQ_OK) status = read_parts(s, &st, path, state, from);
-    if (status == DFQ_OK) status = take(s, state, from);
+    if (status == DFQ_OK) status = certify(s, path, state, from[BEST], &best);
+    if (status == DFQ_OK) status = take(s, state, from, &best);
+    dfqi_found_fini(s->problem, &best);
     dfqi_st_fini(&st);
     return status;
 }

@@ -1,5 +1,6 @@
 /* A search that was stopped and resumed ends with the same bits. */
 #include <dfq/dfq.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,10 +120,75 @@ START_TEST(refuses_others)
 }
 END_TEST
 
+/* The bytes of a tensor that the file names, which is small enough to be searched through. */
+static void overwrite(const char *path, const char *name, const void *bytes, size_t size)
+{
+    static char file[100000];
+    char key[64];
+    long long from, to;
+    uint64_t header;
+    FILE *f = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(f);
+    size_t n = fread(file, 1, sizeof file - 1, f);
+    memcpy(&header, file, sizeof header);
+    snprintf(key, sizeof key, "\"%s\":{", name);
+    const char *at = n > 8 ? strstr(file + 8, key) : NULL;
+    ck_assert_ptr_nonnull(at);
+    at = strstr(at, "data_offsets\":[");
+    ck_assert_ptr_nonnull(at);
+    ck_assert_int_eq(sscanf(at, "data_offsets\":[%lld,%lld]", &from, &to), 2);
+    ck_assert_int_le((long long)size, to - from);
+    ck_assert_int_eq(fseek(f, (long)(8 + header) + (long)from, SEEK_SET), 0);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, f), size);
+    fclose(f);
+}
+
+/* What a file calls a certified choice is certified again. */
+START_TEST(believes_no_file)
+{
+    setup s;
+    int32_t finished, most[7] = {0}, wild = 99;
+    double nan = NAN;
+    begin(DFQ_RULE_PULL, &s);
+    s.o.gumbel = 0;
+    dfq_context *ctx = dfqt_explore_context();
+    dfq_solver *first = create(ctx, &s);
+    dfq_solver_result r = {.struct_size = sizeof r};
+    for (int i = 0; i < STEPS; i++) ck_assert_int_eq(dfq_solver_step(first, &finished), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_get_result(first, &r), DFQ_OK);
+    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
+    for (int g = 0; g < 7; g++) /* the choices of largest latency */
+        for (int32_t k = 1; k < s.t.choices[g]; k++) {
+            int32_t other[7];
+            double now[3], then[3];
+            memcpy(other, most, sizeof other);
+            other[g] = k;
+            dfqt_problem_costs(&s.t, most, now);
+            dfqt_problem_costs(&s.t, other, then);
+            if (then[0] > now[0]) most[g] = k;
+        }
+    ck_assert_int_eq(dfq_solver_save_checkpoint(first, s.path), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_OK);
+    overwrite(s.path, "best", most, sizeof most);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "exceed the limits"));
+    overwrite(s.path, "best", &wild, sizeof wild);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "choice 99 of group 0"));
+    overwrite(s.path, "x", &nan, sizeof nan);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
+    ck_assert_int_eq(dfq_solver_run(first), DFQ_OK); /* it is as it was */
+    dfq_solver_release(first);
+    dfq_context_release(ctx);
+    remove(s.path);
+}
+END_TEST
+
 TCase *dfqt_explore_checkpoint_case(void)
 {
     TCase *c = tcase_create("checkpoint");
     tcase_add_test(c, resumes_with_the_same_bits);
     tcase_add_test(c, refuses_others);
+    tcase_add_test(c, believes_no_file);
     return c;
 }
