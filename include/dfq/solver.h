@@ -97,7 +97,8 @@ typedef struct dfq_problem {
     /** [total]: the loss is the sum of p times these; NULL: loss() is called. */
     const double *loss_table;
     /** [n_metrics][cells][accelerators], the last field running fastest: the cost of a choice is
-     *  the sum over its cells; NULL: costs() and exact() are called. */
+     *  the sum over its cells; NULL: costs() and exact() are called. Finite: what fits nowhere
+     *  costs more than any limit. */
     const double *cost_table;
     /** [n_metrics][accelerators], added to the former; NULL: zeros. */
     const double *base_table;

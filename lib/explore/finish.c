@@ -27,14 +27,14 @@ dfq_status dfqi_solver_look(dfqi_solver *s)
     return DFQ_OK;
 }
 
-/* The optimum; false in `proved` where the search was cut short. */
+/* The optimum; without one, where there is none or the search was cut short, what repair finds. */
 static dfq_status solve_exactly(dfqi_solver *s)
 {
     dfqi_optimum o;
     DFQI_TRY(dfqi_problem_optimum(s->problem, -1, s->raw.choice, &o));
     DFQI_TRY(dfqi_found_evaluate(s->problem, &s->raw));
     s->proved = o.proved;
-    if (!o.found) return dfqi_repair(s->problem, &s->raw); /* the nearest there is */
+    if (!o.found) DFQI_TRY(dfqi_repair(s->problem, &s->raw));
     keep_better(s, &s->raw);
     return DFQ_OK;
 }
