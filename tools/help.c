@@ -57,12 +57,13 @@ void help_program(FILE *f)
 static void put_default(FILE *f, enum verb verb, enum option_id id)
 {
     dfq_generator_options g;
-    dfq_tuner_options t, p, a;
+    dfq_tuner_options t, p, a, ap;
     dfq_live_options l;
     dfq_generator_options_init(&g, sizeof g);
     dfq_tuner_options_init(&t, sizeof t);
     dfq_tuner_options_init_parity(&p, sizeof p);
     dfq_tuner_options_init_ait(&a, sizeof a, 1, RECIPE_AIT_STEPS);
+    dfq_tuner_options_init_ait_parity(&ap, sizeof ap, 1, RECIPE_AIT_STEPS);
     dfq_live_options_init(&l, sizeof l);
     switch (id) {
     case OPT_MODE:
@@ -100,7 +101,8 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         fputs(" (0)", f);
         break;
     case OPT_LR:
-        fprintf(f, " (%g; parity %g; ait %g)", (double)t.rate, (double)p.rate, (double)a.rate);
+        fprintf(f, " (%g, parity %g; ait %g, parity %g)", (double)t.rate, (double)p.rate,
+                (double)a.rate, (double)ap.rate);
         break;
     case OPT_GAMMA:
         fprintf(f, " (%g)", (double)t.head_weight);

@@ -16,8 +16,11 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_in
 {
     dfq_tuner_options t;
     if (o->method == METHOD_AIT) {
-        dfq_tuner_options_init_ait(&t, sizeof t, info->classes,
-                                   o->steps < 0 ? RECIPE_AIT_STEPS : o->steps);
+        int64_t steps = o->steps < 0 ? RECIPE_AIT_STEPS : o->steps;
+        if (o->mode == DFQ_MODE_PARITY)
+            dfq_tuner_options_init_ait_parity(&t, sizeof t, info->classes, steps);
+        else
+            dfq_tuner_options_init_ait(&t, sizeof t, info->classes, steps);
         if (info->image > SMALL_SIDE) {
             t.batch = AIT_BATCH_LARGE;
             t.inundation = ait_share_large;
@@ -168,6 +171,8 @@ dfq_live_options recipe_live(const struct options *full)
 double recipe_target(const dfq_tuner_options *t, int64_t i)
 {
     double target = (double)t->inundation;
+    if (t->schedule == DFQ_RATE_COSINE)
+        return target * 0.5 * (1 + cos(acos(-1) * (double)i / (double)t->steps));
     for (int k = 0; k < 3; k++)
         if (t->milestones[k] > 0 && t->milestones[k] <= i) target *= (double)t->decay;
     return target;

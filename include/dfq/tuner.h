@@ -182,11 +182,17 @@ DFQ_API void dfq_tuner_options_init(dfq_tuner_options *options, size_t size);
 DFQ_API void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size);
 
 /** Writes AIT's recipe for convolutional networks with a generator: KL alone at temperature 20, divided
- *  by the number of classes, gradient inundation, SGD. The 80,000 steps of the paper are scaled to
- *  `steps`: an idle warm-up of a tenth, at most 800 steps; the rate falls after each quarter.
- *  @param classes of the network */
+ *  by the number of classes, gradient inundation, SGD. For some thousand steps: an idle warm-up of a
+ *  quarter of them, at most 800, then a cosine from rate 0.01.
+ *  @param classes of the network
+ *  @param steps   of the whole job */
 DFQ_API void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size, int64_t classes,
                                         int64_t steps);
+
+/** The same as published, for ::DFQ_MODE_PARITY: its 80,000 steps are scaled to `steps`. An idle warm-up of
+ *  a tenth of them, at most 800; rate 1e-4, which falls tenfold after each quarter. */
+DFQ_API void dfq_tuner_options_init_ait_parity(dfq_tuner_options *options, size_t size,
+                                               int64_t classes, int64_t steps);
 
 /** Writes defaults: `size` must be sizeof(dfq_live_options) of the caller. */
 DFQ_API void dfq_live_options_init(dfq_live_options *options, size_t size);

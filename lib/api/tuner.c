@@ -104,6 +104,15 @@ void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size, int64_t
     dfqi_options_init(options, size, &own, sizeof own);
 }
 
+void dfq_tuner_options_init_ait_parity(dfq_tuner_options *options, size_t size, int64_t classes,
+                                       int64_t steps)
+{
+    dfqi_tune_options d;
+    dfqi_tune_ait_parity(classes > 0 ? classes : 1, steps, &d);
+    dfq_tuner_options own = public_options(&d);
+    dfqi_options_init(options, size, &own, sizeof own);
+}
+
 static dfq_live_options live_defaults(void)
 {
     dfqi_host_options d;

@@ -41,7 +41,24 @@ void dfqi_tune_parity(dfqi_tune_options *o)
     o->augment = DFQI_AUGMENT_FULL;
 }
 
+static int64_t at_most(int64_t v, int64_t most)
+{
+    return v < most ? v : most;
+}
+
+/* Published: 400 epochs of 200 steps. So few steps need a generator that has learned for longer before
+ * the student follows it, and a rate at which BatchNorms move too. (ResNet-20, W4A4, 1000 images judged:
+ * 875 right after 500 steps at the published rate, 891 at this one; 1000 real images in the place of a
+ * generator's, 200 steps: 901 and 911.) */
 void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o)
+{
+    dfqi_tune_ait_parity(classes, steps, o);
+    o->schedule = DFQI_RATE_COSINE;
+    o->rate = 1e-2f;
+    o->warm = o->follow = at_most(steps / 4, 800);
+}
+
+void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o)
 {
     dfqi_tune_defaults(o);
     o->optim = DFQI_SGD;
@@ -54,8 +71,8 @@ void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o)
     o->kl_weight = 1.0f / (float)classes;
     o->head_weight = 0;
     o->inundation = 1e-3f;
-    o->warm = o->follow = steps / 10 < 800 ? steps / 10 : 800; /* 4 epochs of 200 */
-    o->capped = steps / 40 < 200 ? steps / 40 : 200;           /* one */
+    o->warm = o->follow = at_most(steps / 10, 800); /* 4 epochs of 200 */
+    o->capped = at_most(steps / 40, 200);           /* one */
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o->milestones[i] = (i + 1) * steps / 4;
     o->augment = DFQI_AUGMENT_NONE;
     o->eval_every = 0;

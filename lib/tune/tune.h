@@ -73,8 +73,10 @@ typedef struct dfqi_tune dfqi_tune;
 void dfqi_tune_defaults(dfqi_tune_options *o);
 /* The published one: SGD, multi-step, full augmentation (mimiq.md 3.2). */
 void dfqi_tune_parity(dfqi_tune_options *o);
-/* AIT for a network of `classes` classes, its 80,000 steps scaled to `steps` (ait.md 1, 2.3, 3.1). */
+/* AIT for a network of `classes` classes (ait.md 1, 2.3, 3.1): for some thousand steps; and as
+ * published, its 80,000 steps scaled to `steps`. */
 void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o);
+void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o);
 
 /* Checks and builds the graph; large blocks are allocated when work begins. All three are retained:
  * the float teacher, the quantized student, which is changed in place, and images[n][3][S][S]. */

@@ -79,7 +79,7 @@ START_TEST(test_two_steps)
                      DFQ_OK);
     memcpy(p.images->data, dfqt_golden_data(&st, "", "x") + 2 * BATCH * PIXELS,
            BATCH * PIXELS * sizeof(float));
-    dfqi_tune_ait(CLASSES, 100, &o);
+    dfqi_tune_ait_parity(CLASSES, 100, &o);
     o.batch = BATCH;
     o.warm = o.follow = 0;
     o.rate = 1e-2f;

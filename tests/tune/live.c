@@ -25,7 +25,7 @@ static dfqi_host_options host_options(void)
 static dfqi_tune_options options(void)
 {
     dfqi_tune_options o;
-    dfqi_tune_ait(4, STEPS, &o);
+    dfqi_tune_ait_parity(4, STEPS, &o);
     o.warm = o.follow = WARM;
     o.inundation = 0.02f;
     return o;
