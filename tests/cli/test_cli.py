@@ -430,6 +430,9 @@ class Cnn(Part):
         page = self.read("a.html").decode()
         assert "not data-free" in page and "Share of its codes" in page
         assert "Synthetic images" not in page and "Error of each layer" in page
+        made = self.quantize("c", *self.FEW, "--synth", "pictures", "-n", "16", "-r", "c.html")
+        assert made["images"] == 16 and self.read("c") == self.read("a"), made
+        assert "Synthetic images" in self.read("c.html").decode()
         plain = self.quantize("b", "--bits", "w4a4", "--real", "pictures", "--no-tune")
         assert plain["steps"] == 0 and plain["loss"] is None, plain
 
