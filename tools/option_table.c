@@ -24,7 +24,7 @@ const struct option_row option_table[OPT_COUNT] = {
                   "bits of weights and activations, 2..8"},
     [OPT_EDGE_BITS] = {0, "edge-bits", "N", QUANTIZE, "bits of the first and last weight of a CNN"},
     [OPT_MODE] = {0, "mode", "WORD", QUANTIZE | BENCH,
-                  "quantizers: improved, or parity (published)"},
+                  "quantizers: improved, or parity as published"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
     [OPT_HOST] = {0, "host", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE, "ait: what tunes, ait or the host's own"},
