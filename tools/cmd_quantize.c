@@ -177,7 +177,7 @@ static int synthesise(struct quantize *q)
         status = dfq_generator_get_images(g, &q->images);
         if (status == DFQ_OK) status = dfq_generator_get_labels(g, &q->labels);
         if (status == DFQ_OK) status = dfq_generator_get_losses(g, &q->losses);
-        if (status == DFQ_OK)
+        if (status == DFQ_OK && q->info.family == DFQ_FAMILY_VIT)
             status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &q->similarity[0],
                                                   &q->similarity[1]);
         dfq_generator_release(g);

@@ -4,6 +4,8 @@
 
 #include "page.h"
 
+static const char statistics[] = "distance of BatchNorm statistics";
+
 double *page_numbers(struct page *p, size_t n)
 {
     double *out = p->numbers + p->used;
@@ -151,6 +153,8 @@ static void fill_synthesis(const struct quantize *q, struct page *p)
     add_series(p, c, "class", q->losses, DFQ_LOSS_CLASS, batches, 0);
     if (q->full.kind == DFQ_GENERATOR_ATTENTION)
         add_series(p, c, "head distance", q->losses, DFQ_LOSS_ATTENTION, batches, 0);
+    if (q->info.family != DFQ_FAMILY_VIT)
+        add_series(p, c, statistics, q->losses, DFQ_LOSS_ATTENTION, batches, 0);
     keep_chart(p, c);
     if (pse) {
         c = new_chart(p, "Synthesis: patch similarity entropy", axis, 0);
@@ -168,7 +172,7 @@ static void fill_generator(const struct quantize *q, struct page *p)
     struct report_chart *c = new_chart(p, "Generator", "step", 1);
     add_series(p, c, "objective", q->live_losses, 0, 1, 0);
     add_series(p, c, "class", q->live_losses, 1, 1, 0);
-    add_series(p, c, "distance of BatchNorm statistics", q->live_losses, 2, 1, 0);
+    add_series(p, c, statistics, q->live_losses, 2, 1, 0);
     keep_chart(p, c);
 }
 

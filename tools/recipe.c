@@ -56,7 +56,8 @@ struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
 
 int recipe_is_live(const struct options *full)
 {
-    return full->method == METHOD_AIT && !full->synth && !full->real;
+    return full->method == METHOD_AIT && !full->synth && !full->real &&
+           !option_given(full, OPT_KIND);
 }
 
 /* -- what does not belong together ------------------------------------------------------------- */
@@ -67,8 +68,7 @@ static const struct {
     enum option_id id;
     int use;
 } particular[] = {{OPT_GAMMA, FOR_MIMIQ},
-                  {OPT_KIND, FOR_MIMIQ},
-                  {OPT_ITERS, FOR_MIMIQ},
+                  {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
                   {OPT_EDGE_BITS, FOR_LIVE | FOR_SET},
                   {OPT_HOST, FOR_LIVE},
@@ -96,8 +96,8 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph_
                              use == FOR_LIVE
                                  ? "--%s is for a set of images, here a generator makes "
                                    "new ones in each step; give --batch and --steps"
-                                 : "--%s is for a generator, here the images are those "
-                                   "of --synth or --real; leave it out",
+                                 : "--%s is for a generator beside the student, here the "
+                                   "images are those of --kind, --synth or --real; leave it out",
                              name);
     }
     if (use == FOR_LIVE && base_recipe(full, info).warm < 1)

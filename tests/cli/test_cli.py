@@ -433,6 +433,10 @@ class Cnn(Part):
         made = self.quantize("c", *self.FEW, "--synth", "pictures", "-n", "16", "-r", "c.html")
         assert made["images"] == 16 and self.read("c") == self.read("a"), made
         assert "Synthetic images" in self.read("c.html").decode()
+        bns = self.quantize("d", *self.FEW, "--kind", "bns", "-n", "16", "--iters", "5", "-r", "d.html")
+        assert bns["images"] == 16 and bns["host"] is None, bns
+        page = self.read("d.html").decode()
+        assert "16, kind bns" in page and "</i>distance of BatchNorm statistics" in page
         plain = self.quantize("b", "--bits", "w4a4", "--real", "pictures", "--no-tune")
         assert plain["steps"] == 0 and plain["loss"] is None, plain
 
@@ -476,8 +480,8 @@ class Cnn(Part):
         def refuse(pattern, *args, model="cnn.safetensors", code=USAGE):
             self.fails(code, pattern, "quantize", model, "-o", "q", "--bits", "w4a4", *args)
         refuse("--gamma is not for --method ait; leave it out", "--gamma", "3")
-        refuse("--kind is not for --method ait", "--kind", "noise")
-        refuse("--iters is not for --method ait", "--iters", "3")
+        refuse("--iters is for a set of images, here a generator", "--iters", "3")
+        refuse("--host is for a generator beside the student", "--kind", "bns", "--host", "gdfq")
         refuse("--images is for a set of images, here a generator", "--images", "3")
         refuse("--host is for a generator", "--real", "pictures", "--host", "gdfq")
         refuse("--loss is for a generator", "--real", "pictures", "--loss", "ait")
