@@ -101,9 +101,9 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph_
                              name);
     }
     if (use == FOR_LIVE && base_recipe(full, info).warm < 1)
-        return session_error(
-            s, CODE_USAGE, "--steps is %lld, must be 10 at least: a tenth of them finds the ranges",
-            (long long)full->steps);
+        return session_error(s, CODE_USAGE,
+                             "--steps is %lld, which leaves none to find ranges; take 10 at least",
+                             (long long)full->steps);
     return CODE_DONE;
 }
 
