@@ -27,9 +27,9 @@
  *  class_weight 0 it needs no classes.
  *
  *  The kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
- *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator, noise and class in, image out, by CE +
- *  0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_live() does so beside a
- *  student.
+ *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator, noise and class in, image out, by
+ *  CE + 0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_live() does so
+ *  beside a student.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */

@@ -1,13 +1,13 @@
-/* The generators that AutoReCon's search found (ait.md 3.8): three cells, each twice as large as the
- * one before. A cell has four vertices:
+/* The generators that AutoReCon's search found (ait.md 3.8): three cells, each twice as large as
+ * the one before. A cell has four vertices:
  *
  *   v0 = up0(x), v1 = up1(x)
  *   v2 = c0(v0) + c1(v1)          + x0(P0) + x1(P1) + x2(P2)
  *   v3 = c2(v0) + c3(v1) + c4(v2) + x3(P0) + x4(P1) + x5(P2)
  *
- * P are v0 .. v2 of the cell before; the first cell has none. v3 goes on. Edges that the search left
- * empty are left out, with their parameters; the published tables of scales and shifts have 1000 rows
- * always, ours one for each class: neither changes an image. */
+ * P are v0 .. v2 of the cell before; the first cell has none. v3 goes on. Edges that the search
+ * left empty are left out, with their parameters; the published tables of scales and shifts have
+ * 1000 rows always, ours one for each class: neither changes an image. */
 #include <stdio.h>
 
 #include "graph/ops.h"

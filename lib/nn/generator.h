@@ -48,8 +48,8 @@ typedef struct dfqi_generator {
     dfqi_param *params;
 } dfqi_generator;
 
-/* What a pass is fed. QIMERA: noise is [B,slots,latent], labels [B,slots], and each image has weights
- * [B,slots] of its slots:
+/* What a pass is fed. QIMERA: noise is [B,slots,latent], labels [B,slots], and each image has
+ * weights [B,slots] of its slots:
  *   a mixture a[slots]   mix = a, own = 0, norm_mix = a / slots (the published mean over slots)
  *   the class of slot 0  mix = 0, own = norm_mix = 1 0 0 ... */
 typedef struct dfqi_generator_inputs {

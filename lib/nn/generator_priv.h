@@ -1,4 +1,4 @@
-/* Shared by the generators: lists of parameters, and layers that take them in the order of the list. */
+/* Shared by the generators: lists of parameters, and layers that take them in that order. */
 #ifndef DFQI_NN_GENERATOR_PRIV_H
 #define DFQI_NN_GENERATOR_PRIV_H
 

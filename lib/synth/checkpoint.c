@@ -1,5 +1,5 @@
-/* Checkpoints: safetensors with the finished images, and, inside a batch, its images and moments; of a
- * generator its parameters and moments.
+/* Checkpoints: safetensors with the finished images, and, inside a batch, its images and moments;
+ * of a generator its parameters and moments.
  *
  *   state   I64 [4]        batch, iteration, attempt, the generator's iterations
  *   losses  F32 [done,4]   if anything is done

@@ -1,12 +1,14 @@
-/* A generator trained against a frozen CNN: the host of AIT (ait.md 3.1, 3.2, 3.7, 3.8). Every iteration draws
- * noise and classes, makes a batch of images, and moves the generator towards images that the CNN
- * takes for their class (cross-entropy) and whose statistics at every BatchNorm are those it saw in
+/* A generator trained against a frozen CNN: the host of AIT (ait.md 3.1, 3.2, 3.7, 3.8). Every
+ * iteration draws noise and classes, makes a batch of images, and moves the generator towards images
+ * that the CNN takes for their class and whose statistics at every BatchNorm are those it saw in
  * training:
  *
- *   L = CE(f(x), y) + bns_weight mean over BatchNorms of |mean - running|^2 / C + |var - running|^2 / C
+ *   L = CE(f(x), y) + bns_weight L_BNS,
+ *   L_BNS = mean over BatchNorms of (|mean - running|^2 + |var - running|^2) / C
  *
- * In some iterations, by chance, every image of Qimera's generator is of a mixture of classes: y then
- * has a weight for each class. All draws are keyed by (seed, iteration). One thread at a time. */
+ * In 40 % of the iterations, by chance, every image of Qimera's generator is of a mixture of classes:
+ * y then has a weight for each class. All draws are keyed by (seed, iteration). One thread at a time.
+ */
 #ifndef DFQI_SYNTH_HOST_H
 #define DFQI_SYNTH_HOST_H
 
@@ -23,10 +25,6 @@ typedef struct dfqi_host_options {
     dfqi_host_kind kind;
     int64_t batch;
     uint64_t seed;
-    float mixed;     /* QIMERA: share of iterations whose images are of mixtures */
-    int64_t slots;   /* QIMERA: classes of a mixture; 0: as published for the network */
-    int64_t reduced; /* QIMERA: width that features are brought down to; 0: as in the published
-                        runs, which do not */
     float bns_weight;
     float rate;              /* first learning rate, for whoever drives the steps */
     float beta1, beta2, eps; /* Adam */
@@ -62,8 +60,8 @@ dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out);
 dfq_status dfqi_host_sample(dfqi_host *h, int64_t index, dfqi_host_batch *out);
 int64_t dfqi_host_done(const dfqi_host *h);
 
-/* The state, for checkpoints: array i = 0 .. dfqi_host_arrays - 1 is to be stored and put back in place;
- * then the next iteration is the one that follows `done` others. */
+/* The state, for checkpoints: array i = 0 .. dfqi_host_arrays - 1 is to be stored and put back in
+ * place; then the next iteration is the one that follows `done` others. */
 typedef struct dfqi_host_array {
     char name[40]; /* "host.fc.weight", "host.m.fc.weight", "host.v.fc.weight" */
     float *data;

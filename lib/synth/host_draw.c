@@ -1,11 +1,14 @@
-/* What a host draws (ait.md 3.1, 3.7). Each purpose has streams of its own; samples have others than
- * steps. */
+/* What a host draws (ait.md 3.1, 3.7). Each purpose has streams of its own; samples have others
+ * than steps. */
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/rng.h"
 #include "synth/host_priv.h"
+
+/* Share of iterations whose images are of mixtures. */
+static const float mixed = 0.4f;
 
 /* INIT (1) is host.c's. */
 enum { NOISE = 2, LABELS, CHOICE, MIX, SAMPLE = 8 };
@@ -132,7 +135,7 @@ static void draw_slots(dfqi_host *h, int sample, int64_t index)
     for (int i = 0; i < 4; i++)
         memset(cleared[i], 0, (size_t)(h->o.batch * slots_of(h)) * sizeof(float));
     memset(d->targets, 0, (size_t)(h->o.batch * h->net.arch.classes) * sizeof(float));
-    if (dfqi_rng_range(&choice, 0, 1) < h->o.mixed)
+    if (dfqi_rng_range(&choice, 0, 1) < mixed)
         draw_mixed(h, &noise, &labels, &mix);
     else
         draw_own(h, &noise, &labels);

@@ -1,5 +1,5 @@
-/* The job: batches one after the other, each from noise, each by a fixed number of AdamW steps; or a
- * generator, trained once, and its samples. */
+/* The job: batches one after the other, each from noise, each by a fixed number of AdamW steps; or
+ * a generator, trained once, and its samples. */
 #include "synth/synth.h"
 
 #include <math.h>

@@ -17,8 +17,8 @@ typedef struct dfqi_recipe {
     int32_t warm_ups;   /* 1: in each half the rate rises over a fifth, then falls to the end */
     int32_t one_offset; /* 1: both axes roll by the same offset */
     float tv_diagonal;  /* weight of diagonal differences */
-    /* If not 0: the loss is the distance of the augmented images' TV from a number in between, drawn
-     * once for a batch. For 32 images of 224 x 224. */
+    /* If not 0: the loss is the distance of the augmented images' TV from a number in between,
+     * drawn once for a batch. For 32 images of 224 x 224. */
     float tv_least, tv_most;
 } dfqi_recipe;
 
@@ -80,8 +80,8 @@ struct dfqi_synth {
 
 /* options.c */
 const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind);
-/* Chooses the kind if it is AUTO. Kind PSE: puts the numbers of PSAQ-ViT in the place of the options
- * from tv_weight to natural; kind BNS: no jitter, which would move the very statistics. */
+/* Chooses the kind if it is AUTO. Kind PSE: puts the numbers of PSAQ-ViT in the place of the
+ * options from tv_weight to natural; kind BNS: no jitter, which would move the very statistics. */
 void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o);
 /* Whether images of a settled kind can be made of the network. */
 dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synth_options *o);

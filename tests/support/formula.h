@@ -7,8 +7,8 @@
 
 #include "nn/generator.h"
 
-/* Entry i of parameter p: u = (2654435761 (i + 1) + 40503 (p + 1)) mod 2^32 hashed once, as a number
- * in -1..1. */
+/* Entry i of parameter p: u = (2654435761 (i + 1) + 40503 (p + 1)) mod 2^32 hashed once, as a
+ * number in -1..1. */
 static inline float dfqt_noise(uint32_t p, uint32_t i)
 {
     uint32_t u = 2654435761u * (i + 1) + 40503u * (p + 1);
@@ -17,8 +17,8 @@ static inline float dfqt_noise(uint32_t p, uint32_t i)
     return (float)u * 4.656612873077393e-10f - 1.0f;
 }
 
-/* tests/golden/generators.py: scales 1 + noise / 2, all else noise times 1.5, divided by the root of
- * the inputs (of a shift: of the channels) but in the embedding. */
+/* tests/golden/generators.py: scales 1 + noise / 2, all else noise times 1.5, divided by the root
+ * of the inputs (of a shift: of the channels) but in the embedding. */
 static inline void dfqt_fill_generator(dfqi_generator *net)
 {
     double fan = 1;

@@ -27,6 +27,7 @@ dfq_context *dfqt_context(int32_t threads);
 dfq_status dfqt_random_model(dfq_context *ctx, dfqi_model **out);
 /* A ResNet of random weights: 8 pixels, 5 convolutions, 4 classes. */
 dfq_status dfqt_random_cnn(dfq_context *ctx, dfqi_model **out);
+dfq_status dfqt_random_cnn_of(dfq_context *ctx, int64_t classes, dfqi_model **out);
 /* 5 images, batches of 2, 6 iterations. */
 dfqi_synth_options dfqt_options(void);
 /* Runs a new job to the end on `threads` threads; images and labels are copied out. */

@@ -1,5 +1,5 @@
-/* Two iterations of GDFQ's generator against a small ResNet, compared with PyTorch in double precision
- * (tests/golden/make_host_step.py): losses, gradients of all parameters, Adam's steps. */
+/* Two iterations of GDFQ's generator against a small ResNet, compared with PyTorch in double
+ * precision (tests/golden/make_host_step.py): losses, gradients of all parameters, Adam's steps. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

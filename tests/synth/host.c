@@ -1,6 +1,6 @@
 /* Generators trained against a CNN: they learn, do not depend on threads, refuse what they cannot
  * use, and lose no memory. */
-#include "synth/host.h"
+#include "synth/host_priv.h"
 
 #include <math.h>
 #include <string.h>
@@ -47,7 +47,8 @@ START_TEST(test_learns)
 }
 END_TEST
 
-/* A job of `kind`: `before` steps, then another host goes on from its arrays, `steps` steps in all. */
+/* A job of `kind`: `before` steps, then another host goes on from its arrays, `steps` steps in
+ * all. */
 static void make(dfqi_host_kind kind, int32_t threads, int before, int steps,
                  float images[BATCH * PIXELS])
 {
@@ -127,7 +128,6 @@ START_TEST(test_mixtures)
     dfqi_host *h;
     int mixed = 0;
     o.kind = DFQI_HOST_QIMERA;
-    o.slots = 3;
     ck_assert_int_eq(dfqt_random_cnn(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
     for (int i = 0; i < 60; i++) {
@@ -151,6 +151,38 @@ START_TEST(test_mixtures)
         mixed += soft > 0;
     }
     ck_assert(mixed > 12 && mixed < 36);
+    dfqi_host_release(h);
+    dfqi_model_release(m);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* What ait.md 3.7 and 3.8 choose by the network: mixtures, embeddings, cells. */
+START_TEST(test_recipes)
+{
+    static const struct {
+        int64_t classes, slots;
+        dfqi_arc_cells cells;
+    } rows[] = {{10, 2, DFQI_ARC_CIFAR10}, {100, 25, DFQI_ARC_CIFAR100}};
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_host_options o = options();
+    dfqi_model *m;
+    dfqi_host *h;
+    ck_assert_int_eq(dfqt_random_cnn_of(ctx, rows[_i].classes, &m), DFQ_OK);
+    o.kind = DFQI_HOST_QIMERA;
+    ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
+    const dfq_tensor *own = dfqi_generator_find(&h->net, "embed.weight");
+    const dfq_tensor *teacher = dfqi_network_find(&m->net, "linear.weight");
+    size_t bytes = (size_t)dfqi_tensor_count(own) * sizeof(float);
+    ck_assert_int_eq(dfqi_tensor_count(teacher), dfqi_tensor_count(own));
+    ck_assert_int_eq(memcmp(own->data, teacher->data, bytes) == 0, rows[_i].classes == 100);
+    ck_assert_int_eq(h->net.arch.slots, rows[_i].slots);
+    ck_assert_int_eq(h->net.arch.latent, 16);
+    ck_assert_int_eq(h->net.arch.reduced, 0);
+    dfqi_host_release(h);
+    o.kind = DFQI_HOST_ARC;
+    ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
+    ck_assert_int_eq(h->net.arch.cells, rows[_i].cells);
     dfqi_host_release(h);
     dfqi_model_release(m);
     dfq_context_release(ctx);
@@ -186,12 +218,6 @@ START_TEST(test_refused)
     ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
     o = options();
     o.kind = (dfqi_host_kind)3;
-    ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
-    o.kind = DFQI_HOST_QIMERA;
-    o.mixed = NAN;
-    ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
-    o = options();
-    o.slots = -1;
     ck_assert_int_eq(dfqi_host_new(cnn, &o, &h), DFQ_E_INVALID);
     ck_assert_ptr_null(h);
     dfqi_model_release(cnn);
@@ -249,6 +275,7 @@ TCase *dfqt_host_case(void)
     tcase_add_loop_test(t, test_threads_and_stops_do_not_matter, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
     tcase_add_loop_test(t, test_samples, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
     tcase_add_test(t, test_mixtures);
+    tcase_add_loop_test(t, test_recipes, 0, 2);
     tcase_add_test(t, test_rate);
     tcase_add_test(t, test_refused);
     tcase_add_test(t, test_not_finite);

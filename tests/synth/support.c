@@ -46,14 +46,14 @@ dfq_status dfqt_random_model(dfq_context *ctx, dfqi_model **out)
     return status;
 }
 
-dfq_status dfqt_random_cnn(dfq_context *ctx, dfqi_model **out)
+dfq_status dfqt_random_cnn_of(dfq_context *ctx, int64_t classes, dfqi_model **out)
 {
     dfqi_arch a = {
         .family = DFQI_FAMILY_RESNET,
         .name = "resnet_random",
         .image = 8,
         .channels = 3,
-        .classes = 4,
+        .classes = classes,
         .eps = 1e-5f,
         .mean = {0.5f, 0.5f, 0.5f},
         .std = {0.25f, 0.25f, 0.25f},
@@ -64,6 +64,11 @@ dfq_status dfqt_random_cnn(dfq_context *ctx, dfqi_model **out)
     dfq_status status = dfqi_model_new(&net, NULL, out);
     dfqi_network_fini(&net);
     return status;
+}
+
+dfq_status dfqt_random_cnn(dfq_context *ctx, dfqi_model **out)
+{
+    return dfqt_random_cnn_of(ctx, 4, out);
 }
 
 dfqi_synth_options dfqt_options(void)
