@@ -23,6 +23,8 @@
  *  of each quantized weight is multiplied by the kappa >= 1 at which it changes about rho of the
  *  weight's codes, or by 1 if it does so already; moments, decay and the other parameters know
  *  nothing of it. rho falls with the rate, and kappa stays below 128 during the first `capped` steps.
+ *  A weight of which rho asks for less than half a code is left alone; with ::DFQ_MODE_PARITY one of its
+ *  codes changes in every step, as published.
  *
  *  Every 8th image (more often if there are few: a batch at least) is held out. Every eval_every
  *  steps the divergence of the student's logits on them is measured (the first term of L), and the

@@ -117,7 +117,11 @@ static void step_one(void *arg, int64_t i, int32_t thread)
                 .capped = w->capped,
                 .aim = (double)w->rho * (double)at->moments->count};
     dfqi_optim_direction(w->ctx, j->o, at->moments, j->t, at->g, move);
-    at->kappa = find(&s, &at->changed);
+    at->kappa = 1;
+    if (w->spare && s.aim < 0.5)
+        at->changed = count(&s, 1);
+    else
+        at->kappa = find(&s, &at->changed);
     own.weight_decay /= at->kappa;
     dfqi_optim_step(w->ctx, &own, at->moments, j->t, j->lr * at->kappa, at->g, at->p);
 }

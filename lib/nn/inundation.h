@@ -23,8 +23,10 @@ typedef struct dfqi_inundated {
 /* What the search aims at, and its memory. */
 typedef struct dfqi_inundation {
     dfq_context *ctx;
-    float rho;       /* share of the codes to change, > 0; set before each step */
-    int capped;      /* kappa stays below 128, also where rho is not met: AIT's first epoch */
+    float rho;  /* share of the codes to change, > 0; set before each step */
+    int spare;  /* a weight of which rho asks for less than half a code is left alone; published:
+                        one of its codes changes in every step */
+    int capped; /* kappa stays below 128, also where rho is not met: AIT's first epoch */
     int64_t largest; /* elements of a weight */
     float *move;     /* [threads][largest] */
 } dfqi_inundation;

@@ -101,6 +101,7 @@ static void move_inundated(dfqi_tune *t, float rate, float rho)
     dfqi_inundated *at = t->inundated;
     t->inundation.rho = rho;
     t->inundation.capped = updates(t) < t->o.capped;
+    t->inundation.spare = t->student->scheme.mode == DFQI_MODE_IMPROVED;
     for (int32_t i = 0; i < t->n_items; i++)
         if (t->items[i].site) at++->g = dfqi_exec_data(t->e, t->items[i].grad);
     dfqi_inundation_step(&t->inundation, &own, updates(t) + 1, rate * t->o.weight_rate,
