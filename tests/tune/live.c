@@ -144,14 +144,14 @@ START_TEST(test_learns)
     dfqt_pair p = dfqt_cnn_pair_new(2);
     dfqi_tune_options o = options();
     float first = 0, last = 0;
-    o.steps = 120;
+    o.steps = 200;
     o.inundation = 2e-3f;
     o.rate = 1e-2f;
     dfqi_tune *t = new_job(&p, &o);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     for (int i = 0; i < 10; i++) {
         first += t->losses[(WARM + i) * DFQI_TUNE_LOSSES];
-        last += t->losses[(119 - i) * DFQI_TUNE_LOSSES];
+        last += t->losses[(199 - i) * DFQI_TUNE_LOSSES];
     }
     ck_assert_float_lt(last, 0.8f * first);
     dfqi_tune_release(t);
