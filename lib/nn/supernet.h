@@ -1,0 +1,99 @@
+/* Supernets for co-exploration (hdx.md 1.2): a stem, stages of cells, a head. Each cell is one of
+ * its space's MBConv choices, or nothing but its shortcut where the stride is 1 and the widths
+ * agree. Every choice of every cell has weights of its own, which all paths through it share; a
+ * pass builds the graph of one path alone, so nothing else is computed or stored. */
+#ifndef DFQI_NN_SUPERNET_H
+#define DFQI_NN_SUPERNET_H
+
+#include "graph/exec.h"
+
+enum {
+    DFQI_SUPER_STAGES = 8,
+    DFQI_SUPER_CHOICES = 6,
+    DFQI_SUPER_CELLS = 32,
+    DFQI_SUPER_TENSORS = 5
+};
+
+typedef struct dfqi_super_stage {
+    int64_t width, cells, stride; /* the first cell has the stride */
+} dfqi_super_stage;
+
+typedef struct dfqi_super_choice {
+    int64_t kernel, expand;
+} dfqi_super_choice;
+
+/* Plain data: a stem 3x3 -> `stem`, an MBConv 3x3 without expansion -> `first`, the stages, 1x1 ->
+ * `head`, mean over the pixels, and a linear layer. */
+typedef struct dfqi_super_space {
+    const char *name;
+    int64_t image, classes, stem, first, head;
+    int32_t n_stages, n_choices;
+    dfqi_super_stage stages[DFQI_SUPER_STAGES];
+    dfqi_super_choice choices[DFQI_SUPER_CHOICES];
+} dfqi_super_space;
+
+/* CIFAR-10: that of hdx.md 1.2 with 21 cells, and one of 9 cells for two cores. */
+extern const dfqi_super_space dfqi_super_cifar_full, dfqi_super_cifar_small;
+
+/* One convolution with its BatchNorm, or (kernel 0) the linear layer at the end. Tensors: weight,
+ * gamma, beta, running mean, running variance; of the linear layer: weight, bias. */
+typedef struct dfqi_super_layer {
+    int64_t in, out, kernel, stride;
+    int32_t cell, choice; /* -1: on every path */
+    uint8_t depthwise, relu;
+    dfq_tensor *t[DFQI_SUPER_TENSORS]; /* NULL: not in this network */
+} dfqi_super_layer;
+
+typedef struct dfqi_supernet {
+    dfq_context *ctx;
+    dfqi_super_space space;
+    int32_t n_cells, n_layers;
+    uint8_t skips[DFQI_SUPER_CELLS]; /* the cell may be left out: choice number n_choices */
+    dfqi_super_layer *layers;
+} dfqi_supernet;
+
+/* With a `path` (a choice for each cell) only the layers on it exist: the network that a search
+ * derived, trained like any other. NULL: all. Weights are drawn from N(0, 2 / fan_in). */
+dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+                             uint64_t seed, dfqi_supernet *out);
+void dfqi_supernet_fini(dfqi_supernet *net);
+int dfqi_supernet_on_path(const dfqi_super_layer *l, const int32_t *path);
+/* Choices of a cell, with that of leaving it out. */
+int32_t dfqi_supernet_choices(const dfqi_supernet *net, int32_t cell);
+/* How many of a layer's tensors, from the first, are trained. */
+int32_t dfqi_super_layer_trained(const dfqi_super_layer *l);
+/* Multiply-accumulates of a path, for one image. */
+double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path);
+
+typedef enum dfqi_super_mode {
+    DFQI_SUPER_EVAL, /* running statistics, logits alone */
+    DFQI_SUPER_TRAIN /* the batch's statistics, loss and gradients */
+} dfqi_super_mode;
+
+/* What a layer became in a pass; DFQI_NONE off the path. */
+typedef struct dfqi_super_tap {
+    dfqi_id t[DFQI_SUPER_TENSORS], grad[3], mean, var;
+    int64_t values; /* that a channel's statistics are taken over */
+} dfqi_super_tap;
+
+/* The graph of one path, ready to run. Values are read with dfqi_exec_data. */
+typedef struct dfqi_super_pass {
+    const dfqi_supernet *net; /* borrowed */
+    dfqi_graph *g;
+    dfqi_exec *e;
+    int64_t batch;
+    dfqi_id x, targets, logits, loss; /* [B,3,S,S], [B,classes], [B,classes], mean loss [1] */
+    dfqi_super_tap *taps;             /* [n_layers] */
+} dfqi_super_pass;
+
+dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, int64_t batch,
+                               dfqi_super_mode mode, dfqi_super_pass *out);
+void dfqi_super_pass_fini(dfqi_super_pass *p);
+/* After a TRAIN run: running = (1 - momentum) running + momentum (the batch's), variances over
+ * n - 1 as torch keeps them. */
+void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum);
+/* After a TRAIN run: d loss / d gate of each cell, where the gate, 1, scales what the cell adds to
+ * its shortcut; 0 for a cell left out, which adds nothing. */
+void dfqi_super_pass_gates(const dfqi_super_pass *p, double *out);
+
+#endif

@@ -1,0 +1,164 @@
+/* One path of a supernet as a graph, and what is read off it after a run. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "graph/ops.h"
+#include "nn/supernet.h"
+
+#define EPS 1e-3f /* hdx.md 1.2 */
+
+/* -- forward ----------------------------------------------------------------------------------- */
+
+static dfqi_id conv_layer(dfqi_super_pass *p, const dfqi_super_layer *l, dfqi_super_tap *tap,
+                          dfqi_id x, dfqi_super_mode mode)
+{
+    dfqi_conv_attr a = {.stride = l->stride,
+                        .pad = l->kernel / 2,
+                        .dilation = 1,
+                        .groups = l->depthwise ? l->in : 1};
+    dfqi_id mean = tap->t[3], var = tap->t[4];
+    x = dfqi_conv(p->g, NULL, x, tap->t[0], DFQI_NONE, &a);
+    if (mode == DFQI_SUPER_TRAIN) {
+        if (x != DFQI_NONE) tap->values = dfqi_value_count(dfqi_graph_value(p->g, x)) / l->out;
+        mean = tap->mean = dfqi_batch_stats(p->g, x);
+        var = tap->var = mean == DFQI_NONE ? DFQI_NONE : dfqi_graph_output(p->g, mean, 1);
+        dfqi_graph_keep(p->g, mean);
+        dfqi_graph_keep(p->g, var);
+    }
+    x = dfqi_batchnorm(p->g, x, mean, var, tap->t[1], tap->t[2], EPS);
+    return l->relu ? dfqi_relu(p->g, NULL, x, 6.0f) : x;
+}
+
+static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode)
+{
+    const dfqi_supernet *net = p->net;
+    dfqi_id x = dfqi_channels_last(p->g, p->x), start = x;
+    int32_t cell = -1;
+    for (int32_t i = 0; i < net->n_layers; i++) {
+        const dfqi_super_layer *l = &net->layers[i];
+        dfqi_super_tap *tap = &p->taps[i];
+        if (!dfqi_supernet_on_path(l, path)) continue;
+        if (l->cell >= 0 && l->cell != cell) {
+            cell = l->cell;
+            start = x;
+        }
+        for (int32_t k = 0; k < DFQI_SUPER_TENSORS && l->t[k]; k++)
+            tap->t[k] = dfqi_graph_param(p->g, NULL, l->t[k], 0);
+        if (l->kernel == 0) {
+            p->logits = dfqi_linear(p->g, NULL, dfqi_mean_pool(p->g, x), tap->t[0], tap->t[1]);
+            return;
+        }
+        x = conv_layer(p, l, tap, x, mode);
+        if (l->cell >= 0 && !l->relu && net->skips[l->cell]) x = dfqi_add(p->g, x, start);
+    }
+}
+
+/* Loss, gradients of all that is trained. */
+static dfq_status backward(dfqi_super_pass *p)
+{
+    int32_t n = 0, most = p->net->n_layers * 3;
+    dfq_status status;
+    dfqi_id *wrt = dfqi_calloc(p->net->ctx, 2 * (size_t)most, sizeof *wrt), *grad;
+    if (!wrt) return DFQ_E_NOMEM;
+    grad = wrt + most;
+    p->targets = dfqi_graph_input(p->g, "targets", 1, 1, &p->net->space.classes);
+    dfqi_id losses = dfqi_soft_cross_entropy(p->g, p->logits, p->targets);
+    p->loss = dfqi_total(p->g, 1, &losses, (float[]){1.0f});
+    dfqi_id one = dfqi_fill(p->g, p->loss, 1.0f);
+    for (int32_t i = 0; i < p->net->n_layers; i++)
+        for (int32_t k = 0; k < dfqi_super_layer_trained(&p->net->layers[i]); k++)
+            if (p->taps[i].t[k] != DFQI_NONE) wrt[n++] = p->taps[i].t[k];
+    DFQI_GOTO(dfqi_graph_status(p->g), out);
+    DFQI_GOTO(dfqi_graph_grad(p->g, 1, &p->loss, &one, n, wrt, grad), out);
+    n = 0;
+    for (int32_t i = 0; i < p->net->n_layers; i++)
+        for (int32_t k = 0; k < dfqi_super_layer_trained(&p->net->layers[i]); k++)
+            if (p->taps[i].t[k] != DFQI_NONE) dfqi_graph_keep(p->g, p->taps[i].grad[k] = grad[n++]);
+    dfqi_graph_keep(p->g, p->loss);
+    status = dfqi_graph_status(p->g);
+out:
+    dfqi_free(p->net->ctx, wrt);
+    return status;
+}
+
+void dfqi_super_pass_fini(dfqi_super_pass *p)
+{
+    dfqi_exec_free(p->e);
+    dfqi_graph_free(p->g);
+    if (p->net) dfqi_free(p->net->ctx, p->taps);
+    memset(p, 0, sizeof *p);
+}
+
+static dfq_status check_path(const dfqi_supernet *net, const int32_t *path)
+{
+    for (int32_t c = 0; c < net->n_cells; c++)
+        if (path[c] < 0 || path[c] >= dfqi_supernet_choices(net, c))
+            return dfqi_fail(net->ctx, DFQ_E_INVALID, "choice of cell %d is %d, must be 0 to %d", c,
+                             path[c], dfqi_supernet_choices(net, c) - 1);
+    for (int32_t i = 0; i < net->n_layers; i++)
+        if (dfqi_supernet_on_path(&net->layers[i], path) && !net->layers[i].t[0])
+            return dfqi_fail(net->ctx, DFQ_E_INVALID,
+                             "cell %d of this derived network has no choice %d; use its own path",
+                             net->layers[i].cell, net->layers[i].choice);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, int64_t batch,
+                               dfqi_super_mode mode, dfqi_super_pass *out)
+{
+    dfqi_super_pass p = {.net = net, .batch = batch};
+    int64_t s = net->space.image;
+    dfq_status status = DFQ_E_NOMEM;
+    DFQI_TRY(check_path(net, path));
+    p.taps = dfqi_calloc(net->ctx, (size_t)net->n_layers, sizeof *p.taps);
+    if (!p.taps) return DFQ_E_NOMEM;
+    for (int32_t i = 0; i < net->n_layers; i++)
+        p.taps[i] = (dfqi_super_tap){
+            .t = {-1, -1, -1, -1, -1}, .grad = {-1, -1, -1}, .mean = DFQI_NONE, .var = DFQI_NONE};
+    DFQI_GOTO(dfqi_graph_new(net->ctx, batch, &p.g), fail);
+    p.x = dfqi_graph_input(p.g, "image", 1, 3, (int64_t[]){3, s, s});
+    forward(&p, path, mode);
+    dfqi_graph_keep(p.g, p.logits);
+    if (mode == DFQI_SUPER_TRAIN) DFQI_GOTO(backward(&p), fail);
+    DFQI_GOTO(dfqi_graph_status(p.g), fail);
+    DFQI_GOTO(dfqi_exec_new(p.g, &p.e), fail);
+    *out = p;
+    return DFQ_OK;
+fail:
+    dfqi_super_pass_fini(&p);
+    return status;
+}
+
+/* -- after a run ------------------------------------------------------------------------------- */
+
+void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum)
+{
+    for (int32_t i = 0; i < p->net->n_layers; i++) {
+        const dfqi_super_tap *tap = &p->taps[i];
+        const dfqi_super_layer *l = &p->net->layers[i];
+        if (tap->mean == DFQI_NONE) continue;
+        const float *mean = dfqi_exec_data(p->e, tap->mean), *var = dfqi_exec_data(p->e, tap->var);
+        float *rm = dfqi_tensor_f32(l->t[3]), *rv = dfqi_tensor_f32(l->t[4]);
+        float n = (float)tap->values, unbiased = tap->values > 1 ? n / (n - 1.0f) : 1.0f;
+        for (int64_t c = 0; c < l->out; c++) {
+            rm[c] += momentum * (mean[c] - rm[c]);
+            rv[c] += momentum * (var[c] * unbiased - rv[c]);
+        }
+    }
+}
+
+/* What a cell adds ends in a BatchNorm, gamma z + beta. A gate on it scales both, so
+ * d/d gate = <gamma, d/d gamma> + <beta, d/d beta> at gate 1: no node of its own is needed. */
+void dfqi_super_pass_gates(const dfqi_super_pass *p, double *out)
+{
+    for (int32_t c = 0; c < p->net->n_cells; c++) out[c] = 0;
+    for (int32_t i = 0; i < p->net->n_layers; i++) {
+        const dfqi_super_layer *l = &p->net->layers[i];
+        const dfqi_super_tap *tap = &p->taps[i];
+        if (l->cell < 0 || l->relu || tap->t[0] == DFQI_NONE) continue;
+        for (int32_t k = 1; k <= 2; k++) {
+            const float *v = dfqi_tensor_f32(l->t[k]), *g = dfqi_exec_data(p->e, tap->grad[k]);
+            for (int64_t j = 0; j < l->out; j++) out[l->cell] += (double)v[j] * g[j];
+        }
+    }
+}
