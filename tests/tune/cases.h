@@ -16,6 +16,7 @@ TCase *dfqt_golden_ait_case(void);
 TCase *dfqt_job_case(void);
 TCase *dfqt_live_case(void);
 TCase *dfqt_real_case(void);
+TCase *dfqt_super_train_case(void);
 
 /* -- support.c --------------------------------------------------------------------------------- */
 

@@ -1,0 +1,55 @@
+/* Training of a supernet's weights, one path a step, and what single paths reach (hdx.md 1.2, 2.6).
+ * A derived network is trained the same way, by its own path in every step. */
+#ifndef DFQI_TUNE_SUPER_TRAIN_H
+#define DFQI_TUNE_SUPER_TRAIN_H
+
+#include "nn/supernet.h"
+
+/* Normalised images [n][3][S][S] and their labels; borrowed. */
+typedef struct dfqi_super_data {
+    int64_t n;
+    const float *images;
+    const int32_t *labels;
+} dfqi_super_data;
+
+typedef struct dfqi_super_options {
+    int64_t batch, steps; /* half a cosine from `rate` to 0 */
+    float rate, momentum;
+    float weight_decay; /* decoupled, of weights but not of norms and biases */
+    float smoothing;    /* of labels */
+    int64_t crop;       /* images are shifted by at most so many pixels, and mirrored */
+    uint64_t seed;
+} dfqi_super_options;
+
+void dfqi_super_defaults(dfqi_super_options *o);
+
+/* Draws the path of a step: each cell's choice with probability softmax(logits[cell]), rows of
+ * DFQI_SUPER_CHOICES + 1, as the largest of logit + Gumbel noise. NULL: uniformly. */
+void dfqi_super_sample(const dfqi_supernet *net, const float *logits, uint64_t seed, int64_t step,
+                       int32_t *path);
+
+typedef struct dfqi_super_train dfqi_super_train;
+
+/* Changes `net` (borrowed) in place. */
+dfq_status dfqi_super_train_new(dfqi_supernet *net, const dfqi_super_options *o,
+                                dfqi_super_train **out);
+void dfqi_super_train_release(dfqi_super_train *t); /* NULL ok */
+/* One step of the weights on the path, on a batch drawn from `data`; the loss is that before. On
+ * failure the network stays as it is. */
+dfq_status dfqi_super_train_step(dfqi_super_train *t, const dfqi_super_data *data,
+                                 const int32_t *path, float *out_loss);
+/* The same batch's loss and its gradient by the gates of the path's cells; nothing changes. With
+ * the straight-through mixture this is the gradient by the probability of the choice taken. `key`
+ * tells batches apart. */
+dfq_status dfqi_super_train_gates(dfqi_super_train *t, const dfqi_super_data *data, int64_t key,
+                                  const int32_t *path, float *out_loss, double *out_gates);
+
+/* Running statistics that many paths have shared fit none of them: these are the means over
+ * `batches` batches, from the first image on. */
+dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
+                                  const dfqi_super_data *data, int64_t batch, int64_t batches);
+/* Right answers of a path, by running statistics. */
+dfq_status dfqi_super_evaluate(const dfqi_supernet *net, const int32_t *path,
+                               const dfqi_super_data *data, int64_t batch, int64_t *out_correct);
+
+#endif
