@@ -1,0 +1,113 @@
+/* Trains the small CIFAR-10 space along uniform paths and judges some of them; with a sixth
+ * argument the derived network of MBConv 3, expansion 3 alone.
+ * Usage: bench_supernet TRAIN.bin TEST.bin [steps] [batch] [threads] [derived] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/progress.h"
+#include "io/dataset.h"
+#include "tune/super_train.h"
+
+enum { JUDGED = 4, CALIBRATE = 8 };
+
+static dfq_status load(dfq_context *ctx, const char *path, dfqi_super_data *out, float **x,
+                       int32_t **labels)
+{
+    static const dfqi_preprocess how = {
+        .size = 32, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
+    dfqi_dataset *d;
+    dfq_status status = dfqi_dataset_open(ctx, path, 10, &d);
+    if (status != DFQ_OK) return status;
+    int64_t n = dfqi_dataset_count(d);
+    *x = dfqi_calloc(ctx, (size_t)n * 3 * 32 * 32, sizeof **x);
+    *labels = dfqi_calloc(ctx, (size_t)n, sizeof **labels);
+    status = *x && *labels ? dfqi_dataset_batch(d, 0, n, &how, *x) : DFQ_E_NOMEM;
+    for (int64_t i = 0; i < n && status == DFQ_OK; i++) (*labels)[i] = dfqi_dataset_label(d, i);
+    dfqi_dataset_release(d);
+    *out = (dfqi_super_data){n, *x, *labels};
+    return status;
+}
+
+static dfq_status train(dfqi_supernet *net, dfqi_super_train *t, const dfqi_super_options *o,
+                        const dfqi_super_data *data, const int32_t *derived)
+{
+    double macs = 0, start = dfqi_now();
+    int32_t path[DFQI_SUPER_CELLS];
+    float loss;
+    for (int64_t i = 0; i < o->steps; i++) {
+        dfqi_super_sample(net, NULL, o->seed, i, path);
+        if (derived) memcpy(path, derived, sizeof path);
+        DFQI_TRY(dfqi_super_train_step(t, data, path, &loss));
+        macs += dfqi_supernet_macs(net, path);
+        if (i % 50 == 0 || i + 1 == o->steps) printf("step %d: loss %.3f\n", (int)i, (double)loss);
+    }
+    double s = dfqi_now() - start, batch = (double)o->batch;
+    printf("%.1f s, %.0f images/s, mean %.2f M MACs a path, %.1f GFLOPS (6 a MAC)\n", s,
+           (double)o->steps * batch / s, macs / (double)o->steps / 1e6, 6 * macs * batch / s / 1e9);
+    start = dfqi_now();
+    dfqi_super_pass p;
+    DFQI_TRY(dfqi_super_pass_new(net, path, o->batch, DFQI_SUPER_TRAIN, &p));
+    printf("building and planning a path: %.2f ms\n", 1e3 * (dfqi_now() - start));
+    dfqi_super_pass_fini(&p);
+    return DFQ_OK;
+}
+
+/* Uniform k3e3 and k7e6, and random paths. */
+static dfq_status judge(dfqi_supernet *net, const dfqi_super_data *data,
+                        const dfqi_super_data *test, int32_t n)
+{
+    for (int32_t j = 0; j < n; j++) {
+        int32_t path[DFQI_SUPER_CELLS];
+        int64_t correct;
+        dfqi_super_sample(net, NULL, 77, j, path);
+        for (int32_t c = 0; c < net->n_cells && j < 2; c++) path[c] = j ? 5 : 0;
+        DFQI_TRY(dfqi_super_recalibrate(net, path, data, 125, CALIBRATE));
+        DFQI_TRY(dfqi_super_evaluate(net, path, test, 125, &correct));
+        printf("%.2f M MACs: %d of %d right, path", dfqi_supernet_macs(net, path) / 1e6,
+               (int)correct, (int)test->n);
+        for (int32_t c = 0; c < net->n_cells; c++) printf(" %d", path[c]);
+        printf("\n");
+    }
+    return DFQ_OK;
+}
+
+int main(int argc, char **argv)
+{
+    dfq_context_options c;
+    dfq_context *ctx = NULL;
+    dfqi_super_data data, test;
+    dfqi_super_options o;
+    dfqi_supernet net = {0};
+    dfqi_super_train *t = NULL;
+    float *x = NULL, *y = NULL;
+    int32_t *xl = NULL, *yl = NULL;
+    static const int32_t path[DFQI_SUPER_CELLS] = {0};
+    const int32_t *derived = argc > 6 ? path : NULL;
+    if (argc < 3) return EXIT_FAILURE;
+    dfq_context_options_init(&c, sizeof c);
+    c.threads = argc > 5 ? atoi(argv[5]) : 2;
+    if (dfq_context_create(&c, &ctx) != DFQ_OK) return EXIT_FAILURE;
+    dfqi_super_defaults(&o);
+    o.steps = argc > 3 ? atoi(argv[3]) : 400;
+    if (argc > 4) o.batch = atoi(argv[4]);
+    o.rate = 0.05f;
+    o.seed = 1;
+    dfq_status status = load(ctx, argv[1], &data, &x, &xl);
+    if (status == DFQ_OK) status = load(ctx, argv[2], &test, &y, &yl);
+    if (status == DFQ_OK)
+        status = dfqi_supernet_new(ctx, &dfqi_super_cifar_small, derived, 1, &net);
+    if (status == DFQ_OK) status = dfqi_super_train_new(&net, &o, &t);
+    if (status == DFQ_OK) status = train(&net, t, &o, &data, derived);
+    if (status == DFQ_OK) status = judge(&net, &data, &test, derived ? 1 : JUDGED);
+    if (status != DFQ_OK) fprintf(stderr, "%s\n", dfq_context_get_error(ctx));
+    dfqi_super_train_release(t);
+    dfqi_supernet_fini(&net);
+    dfqi_free(ctx, x);
+    dfqi_free(ctx, y);
+    dfqi_free(ctx, xl);
+    dfqi_free(ctx, yl);
+    dfq_context_release(ctx);
+    return status == DFQ_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
