@@ -32,6 +32,9 @@ typedef enum dfqi_op_kind {
     DFQI_OP_CONV_DX,
     DFQI_OP_CONV_DW,
     DFQI_OP_SUM_PARTS,
+    /* convolution of an upsampled image */
+    DFQI_OP_UP_FILTER,
+    DFQI_OP_UP_FILTER_DW,
     /* elementwise and rows */
     DFQI_OP_ADD,
     DFQI_OP_MUL,

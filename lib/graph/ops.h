@@ -26,6 +26,10 @@ typedef struct dfqi_conv_attr {
 dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
                   const dfqi_conv_attr *a);
 
+/* The same of an image that was upsampled before: dfqi_conv(dfqi_upsample(x, 0), w, b) with stride
+ * and pad 1, x[B,Y,X,C] w[O,C,3,3] + b[O] -> [B,2Y,2X,O], in fewer operations. */
+dfqi_id dfqi_upsample_conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b);
+
 /* -- elementwise and rows ---------------------------------------------------------------------- */
 
 dfqi_id dfqi_add(dfqi_graph *g, dfqi_id a, dfqi_id b);       /* same shapes */

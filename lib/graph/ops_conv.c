@@ -8,8 +8,9 @@
 
 #include <string.h>
 
-/* attr of conv, conv_dx and conv_dw: i = stride, pad, dilation, groups; conv_dx: Y, X of x */
-enum { STRIDE, PAD, DILATION, GROUPS, IN_Y, IN_X, LIMIT = 64 };
+/* attr of conv, conv_dx and conv_dw: i = stride, pad, dilation, groups; conv_dx: Y, X of x; conv_dw:
+ * 1 in BIAS_OF_X if the bias was added to x, for the gradient of conv_dx */
+enum { STRIDE, PAD, DILATION, GROUPS, IN_Y, IN_X, BIAS_OF_X = IN_Y, LIMIT = 64 };
 
 /* x[.,Y,X,C], w, y[.,Y',X',O] */
 static dfqi_conv_shape shape_of(const dfqi_attr *a, const int64_t *x, const int64_t *w,
@@ -171,6 +172,20 @@ static double conv_macs(const dfqi_graph *g, const dfqi_node *n)
     return macs_of(g, n->in[1], n->out[0]);
 }
 
+/* of x, w, dy: gradients of operands 1, the weight, and 3, the bias */
+static void weight_grad(dfqi_graph *g, const dfqi_attr *a, const dfqi_id *from, const uint8_t *want,
+                        dfqi_id *din)
+{
+    if (!want[1] && !want[3]) return;
+    dfqi_id parts = dfqi_make(g, DFQI_OP_CONV_DW, a, 3, from);
+    dfqi_id bias = dfqi_graph_output(g, parts, 1);
+    if (want[1]) {
+        dfqi_id sum = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &parts);
+        din[1] = dfqi_make(g, DFQI_OP_CONV_UNPACK, NULL, 2, (dfqi_id[]){sum, from[1]});
+    }
+    if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
+}
+
 static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
                       dfqi_id *din)
 {
@@ -185,34 +200,49 @@ static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
         a.i[IN_X] = g->values[x].dims[2];
         din[0] = dfqi_make(g, DFQI_OP_CONV_DX, &a, 3, (dfqi_id[]){dy, w, packed});
     }
-    if (want[1] || want[3]) {
-        dfqi_id parts = dfqi_make(g, DFQI_OP_CONV_DW, &n->attr, 3, (dfqi_id[]){x, w, dy});
-        dfqi_id bias = dfqi_graph_output(g, parts, 1);
-        if (want[1]) {
-            dfqi_id sum = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &parts);
-            din[1] = dfqi_make(g, DFQI_OP_CONV_UNPACK, NULL, 2, (dfqi_id[]){sum, w});
-        }
-        if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
-    }
+    weight_grad(g, &n->attr, (dfqi_id[]){x, w, dy}, want, din);
 }
 
-/* -- gradient to the input: operands dy, w, packed w ------------------------------------------- */
+/* -- gradient to the input: operands dy, w, packed w, and a bias for each channel of x. With
+ * gradients of its own it is a transposed convolution. --------------------------------------- */
 
 static dfq_status conv_dx_shape(dfqi_graph *g, dfqi_node *n)
 {
-    const int64_t *dy = dfqi_in(g, n, 0)->dims, *w = dfqi_in(g, n, 1)->dims, *a = n->attr.i;
-    int64_t dims[4] = {dy[0], a[IN_Y], a[IN_X], w[1] * a[GROUPS]};
+    const dfqi_value *dy = dfqi_in(g, n, 0), *w = dfqi_in(g, n, 1);
+    const int64_t *a = n->attr.i;
+    if (!dy->batched || dy->rank != 4 || dy->dims[3] != w->dims[0])
+        return dfqi_bad_shape(g, n, 0, "[B,Y,X,O] with the filters' O");
+    if (n->in[3] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 3), w->dims[1]))
+        return dfqi_bad_shape(g, n, 3, "one bias for each channel");
+    int64_t dims[4] = {dy->dims[0], a[IN_Y], a[IN_X], w->dims[1] * a[GROUPS]};
     dfqi_out(g, n, 0, 1, 4, dims);
     return DFQ_OK;
+}
+
+static void conv_dx_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                         const uint8_t *want, dfqi_id *din)
+{
+    dfqi_id w = n->in[1];
+    dfqi_attr a = n->attr;
+    if (want[0]) {
+        dfqi_id packed = dfqi_make(g, DFQI_OP_CONV_PACK, NULL, 1, &w);
+        din[0] = dfqi_make(g, DFQI_OP_CONV, &a, 4, (dfqi_id[]){dout[0], w, packed, DFQI_NONE});
+    }
+    a.i[BIAS_OF_X] = 1;
+    weight_grad(g, &a, (dfqi_id[]){dout[0], w, n->in[0]}, want, din);
 }
 
 static void conv_dx_run(const dfqi_run *r)
 {
     const dfqi_conv_shape s = shape_of(r->attr, r->out[0].dims, r->in[1].dims, r->in[0].dims);
-    int64_t in = s.in_y * s.in_x * s.c, out = s.out_y * s.out_x * s.o;
-    for (int64_t b = 0; b < r->images; b++)
+    int64_t pixels = s.in_y * s.in_x, out = s.out_y * s.out_x * s.o;
+    for (int64_t b = 0; b < r->images; b++) {
+        float *dx = r->out[0].data + b * pixels * s.c;
         (r->attr->i[GROUPS] == 1 ? r->k->conv_dx : r->k->depthwise_dx)(
-            &s, r->in[0].data + b * out, r->in[2].data, r->out[0].data + b * in, r->scratch);
+            &s, r->in[0].data + b * out, r->in[2].data, dx, r->scratch);
+        for (int64_t i = 0; i < pixels && r->in[3].data; i++)
+            r->k->add((size_t)s.c, dx + i * s.c, r->in[3].data, dx + i * s.c);
+    }
 }
 
 static int64_t conv_dx_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
@@ -248,9 +278,10 @@ static dfq_status conv_dw_shape(dfqi_graph *g, dfqi_node *n)
 {
     const int64_t *w = dfqi_in(g, n, 1)->dims;
     int64_t parts = part_count(g->batch, w[0]);
+    int64_t biases = dfqi_in(g, n, n->attr.i[BIAS_OF_X] ? 0 : 2)->dims[3];
     int64_t packed = (int64_t)dfqi_conv_packed_floats(w[0], w[1], w[2] * w[3]);
     dfqi_out(g, n, 0, 0, 2, (int64_t[]){parts, packed});
-    dfqi_out(g, n, 1, 0, 2, (int64_t[]){parts, w[0]});
+    dfqi_out(g, n, 1, 0, 2, (int64_t[]){parts, biases});
     return DFQ_OK;
 }
 
@@ -261,16 +292,23 @@ static int64_t conv_dw_blocks(const dfqi_run *r)
     return part_count(r->batch, o) * (filter_blocks(o) + 1);
 }
 
+static void bias_of_part(const dfqi_run *r, int64_t part, int64_t images, const float *from)
+{
+    const int64_t *d = r->in[r->attr->i[BIAS_OF_X] ? 0 : 2].dims;
+    r->k->col_sum(images * d[1] * d[2], d[3], from, 0, r->out[1].data + part * d[3]);
+}
+
 static void conv_dw_run(const dfqi_run *r)
 {
     const dfqi_conv_shape s = shape_of(r->attr, r->in[0].dims, r->in[1].dims, r->in[2].dims);
-    int64_t in = s.in_y * s.in_x * s.c, pixels = s.out_y * s.out_x, filter = r->in[1].count / s.o;
+    int64_t in = s.in_y * s.in_x * s.c, out = s.out_y * s.out_x * s.o,
+            filter = r->in[1].count / s.o;
     int64_t blocks = filter_blocks(s.o) + 1, parts = r->out[0].dims[0], part = r->block / blocks;
     int64_t image = part * r->batch / parts, images = (part + 1) * r->batch / parts - image;
     int64_t first = r->block % blocks * DW_FILTERS, packed = r->out[0].dims[1];
-    const float *x = r->in[0].data + image * in, *dy = r->in[2].data + image * pixels * s.o;
+    const float *x = r->in[0].data + image * in, *dy = r->in[2].data + image * out;
     if (first >= s.o) {
-        if (r->out[1].data) r->k->col_sum(images * pixels, s.o, dy, 0, r->out[1].data + part * s.o);
+        if (r->out[1].data) bias_of_part(r, part, images, r->attr->i[BIAS_OF_X] ? x : dy);
         return;
     }
     int64_t n = s.o - first < DW_FILTERS ? s.o - first : DW_FILTERS;
@@ -331,7 +369,8 @@ const dfqi_op dfqi_ops_conv[] = {
     {"conv_pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
     {"conv_unpack", 2, 2, 1, 0, unpack_shape, unpack_run, NULL, NULL, NULL, unpack_blocks},
     {"conv", 3, 4, 1, 0, conv_shape, conv_run, conv_grad, conv_macs, conv_scratch, NULL},
-    {"conv_dx", 3, 3, 1, 0, conv_dx_shape, conv_dx_run, NULL, conv_dx_macs, conv_dx_scratch, NULL},
+    {"conv_dx", 3, 4, 1, 0, conv_dx_shape, conv_dx_run, conv_dx_grad, conv_dx_macs, conv_dx_scratch,
+     NULL},
     {"conv_dw", 3, 3, 2, DFQI_OPF_WHOLE, conv_dw_shape, conv_dw_run, NULL, conv_dw_macs,
      conv_dw_scratch, conv_dw_blocks},
     {"sum_parts", 1, 1, 1, 0, sum_parts_shape, sum_parts_run, NULL, dfqi_macs_input, NULL,

@@ -21,6 +21,14 @@ static dfqi_id norm(dfqi_maker *m, dfqi_id x, float eps)
     return dfqi_make_norm(m, x, dfqi_batch_stats(m->g, x), eps);
 }
 
+/* Upsampling and conv1 or conv2. */
+static dfqi_id larger(dfqi_maker *m, dfqi_id x)
+{
+    const dfqi_id *w = m->next;
+    m->next += 2;
+    return dfqi_upsample_conv(m->g, x, w[0], w[1]);
+}
+
 dfqi_id dfqi_make_stack(dfqi_maker *m, dfqi_id latent)
 {
     const float wide = DFQI_GENERATOR_WIDE_EPS, slope = DFQI_GENERATOR_SLOPE;
@@ -28,10 +36,8 @@ dfqi_id dfqi_make_stack(dfqi_maker *m, dfqi_id latent)
     dfqi_graph *g = m->g;
     dfqi_id x = dfqi_make_linear(m, "fc", latent);
     x = dfqi_channels_last(g, dfqi_reshape(g, x, 3, (int64_t[]){WIDE, side, side}));
-    x = dfqi_upsample(g, norm(m, x, DFQI_GENERATOR_EPS), 0);
-    x = dfqi_make_conv(m, "conv1", x, 3, 1);
-    x = dfqi_upsample(g, dfqi_leaky_relu(g, norm(m, x, wide), slope), 0);
-    x = dfqi_make_conv(m, "conv2", x, 3, 1);
+    x = larger(m, norm(m, x, DFQI_GENERATOR_EPS));
+    x = larger(m, dfqi_leaky_relu(g, norm(m, x, wide), slope));
     x = dfqi_leaky_relu(g, norm(m, x, wide), slope);
     return dfqi_make_image(m, dfqi_make_conv(m, "conv3", x, 3, 1));
 }

@@ -32,7 +32,7 @@ static dfqi_id conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b, int64_t grou
 }
 
 /* Each line is one mistake. */
-enum { N_MISTAKES = 59, N_IMAGE_MISTAKES = 27 };
+enum { N_MISTAKES = 59, N_IMAGE_MISTAKES = 31 };
 
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
@@ -219,6 +219,14 @@ static dfqi_id image_mistake(dfqi_graph *g, int i)
         return stats_norm(g, X(4, 6), W(6), X(6), W(5));
     case 25:
         return dfqi_bns(g, W(6), W(6), W(6), W(5));
+    case 26:
+        return dfqi_upsample_conv(g, X(4, 5, 3), W(6, 3, 5, 5), DFQI_NONE);
+    case 27:
+        return dfqi_upsample_conv(g, X(4, 5, 3), W(6, 2, 3, 3), DFQI_NONE);
+    case 28:
+        return dfqi_upsample_conv(g, X(4, 5, 3), W(6, 3, 3, 3), W(3));
+    case 29:
+        return dfqi_upsample_conv(g, X(4, 5), W(6, 5, 3, 3), DFQI_NONE);
     default:
         return dfqi_soft_cross_entropy(g, X(10), BARE);
     }

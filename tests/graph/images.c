@@ -109,6 +109,29 @@ START_TEST(test_resample)
 }
 END_TEST
 
+/* What it is short for. */
+START_TEST(test_upsample_conv)
+{
+    static const int64_t x_dims[] = {5, 3, 20}, w_dims[] = {7, 20, 3, 3}, b_dims[] = {7};
+    const dfqi_conv_attr same = {1, 1, 1, 1};
+    rig r = dfqt_rig(1, 2, 3);
+    dfqi_id x = dfqt_input(&r, 1, 3, x_dims, -1, 1), w = dfqt_input(&r, 0, 4, w_dims, -1, 1),
+            b = dfqt_input(&r, 0, 1, b_dims, -1, 1);
+    dfqi_id y = dfqi_upsample_conv(r.g, x, w, b);
+    dfqi_id plain = dfqi_conv(r.g, "conv", dfqi_upsample(r.g, x, 0), w, b, &same);
+    ck_assert_msg(y >= 0 && plain >= 0, "%s", r.ctx->error);
+    dfqi_graph_keep(r.g, y);
+    dfqi_graph_keep(r.g, plain);
+    dfqt_start(&r);
+    dfqt_run(&r);
+    ck_assert_int_eq(dfqt_count(&r, y), 2 * 10 * 6 * 7);
+    ck_assert_int_eq(dfqt_count(&r, plain), dfqt_count(&r, y));
+    for (int64_t i = 0; i < dfqt_count(&r, y); i++)
+        ck_assert_float_eq_tol(dfqi_exec_data(r.e, y)[i], dfqi_exec_data(r.e, plain)[i], 2e-5f);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
 START_TEST(test_soft_labels)
 {
     golden f = dfqt_golden("images.safetensors");
@@ -182,8 +205,8 @@ static dfqi_id generator(dfqi_graph *g, const dfqi_id *in, dfqi_id index)
     dfqi_id x = dfqi_mul(g, dfqi_embed(g, in[GEN_TABLE], index), in[GEN_Z]);
     x = dfqi_linear(g, "project", x, in[GEN_W], in[GEN_B]);
     x = dfqi_channels_last(g, dfqi_reshape(g, x, 3, (int64_t[]){5, 3, 4}));
-    x = dfqi_upsample(g, normalised(g, x, in[GEN_GAMMA], in[GEN_BETA], 1e-5f), 0);
-    x = dfqi_conv(g, "conv1", x, in[GEN_W1], DFQI_NONE, &same);
+    x = normalised(g, x, in[GEN_GAMMA], in[GEN_BETA], 1e-5f);
+    x = dfqi_upsample_conv(g, x, in[GEN_W1], DFQI_NONE);
     x = normalised(g, x, dfqi_embed(g, in[GEN_SCALES], index), dfqi_embed(g, in[GEN_SHIFTS], index),
                    0.8f);
     x = dfqi_leaky_relu(g, x, 0.2f);
@@ -282,6 +305,7 @@ TCase *dfqt_images_case(void)
     tcase_add_test(c, test_eval);
     tcase_add_test(c, test_bns);
     tcase_add_loop_test(c, test_resample, 0, 4);
+    tcase_add_test(c, test_upsample_conv);
     tcase_add_test(c, test_soft_labels);
     tcase_add_test(c, test_max_pool_nan);
     tcase_add_test(c, test_generator);

@@ -123,6 +123,19 @@ static dfqi_id upsample_bilinear(rig *r)
     return dfqi_upsample(r->g, WRT(1, 3, 3, 4, 2), 1);
 }
 
+/* More filters than a panel has. */
+static dfqi_id upsample_conv(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 3, 2, 3), w = WRT(0, 4, 18, 3, 3, 3), b = WRT(0, 1, 18);
+    return dfqi_upsample_conv(r->g, x, w, b);
+}
+
+static dfqi_id upsample_conv_bare(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 1, 4, 2), w = WRT(0, 4, 3, 2, 3, 3);
+    return dfqi_upsample_conv(r->g, x, w, DFQI_NONE);
+}
+
 /* -- batch normalisation ----------------------------------------------------------------------- */
 
 static dfqi_id batch_stats(rig *r)
@@ -213,6 +226,8 @@ const scene dfqt_images[] = {
     {"mean_pool", DFQI_OP_MEAN_POOL, 1, mean_pool},
     {"upsample, nearest", DFQI_OP_UPSAMPLE, 1, upsample_nearest},
     {"upsample, bilinear", DFQI_OP_UPSAMPLE, 1, upsample_bilinear},
+    {"upsample_conv", DFQI_OP_CONV_DX, 1, upsample_conv},
+    {"upsample_conv, no bias", DFQI_OP_UP_FILTER, 1, upsample_conv_bare},
     {"batch_stats", DFQI_OP_BATCH_STATS, 2, batch_stats},
     {"batch_stats, mean", DFQI_OP_BATCH_STATS, 1, batch_mean},
     {"batch_stats, variance", DFQI_OP_BATCH_STATS, 1, batch_variance},

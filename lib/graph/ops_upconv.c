@@ -1,0 +1,98 @@
+/* A 3x3 convolution behind nearest upsampling, computed on the small image. Pixels 2i and 2i + 1
+ * of the larger one are the same, so output 2i + p sums taps that meet the same pixel first: along
+ * an axis it reads x[i - 1], x[i] (p = 0) or x[i], x[i + 1] (p = 1) by w0, w1 + w2 or w0 + w1, w2.
+ * That is the transposed convolution of stride 2 with the 4x4 filter
+ *
+ *   f_t = w_{2-t} + w_{3-t},  t = 0..3, along both axes (w_3 = w_-1 = 0)
+ *
+ * with 4 products for each 9 of the plain one, and no larger image is stored. */
+#include "graph/ops_priv.h"
+
+#include <string.h>
+
+enum { TAPS = 3, SPREAD = 4 };
+
+/* -- filter: w[O,C,3,3] -> [C,O,4,4] ------------------------------------------------------------ */
+
+static dfq_status up_filter_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const dfqi_value *w = dfqi_in(g, n, 0);
+    if (w->batched || w->rank != 4 || w->dims[2] != TAPS || w->dims[3] != TAPS)
+        return dfqi_bad_shape(g, n, 0, "unbatched [O,C,3,3]");
+    dfqi_out(g, n, 0, 0, 4, (int64_t[]){w->dims[1], w->dims[0], SPREAD, SPREAD});
+    return DFQ_OK;
+}
+
+/* Taps that tap t of the larger filter sums: first .. last. */
+static int first_tap(int t)
+{
+    return t < TAPS ? TAPS - 1 - t : 0;
+}
+
+static int last_tap(int t)
+{
+    return t > 0 ? TAPS - t : TAPS - 1;
+}
+
+static void up_filter_run(const dfqi_run *r)
+{
+    int64_t filters = r->in[0].dims[0], channels = r->in[0].dims[1];
+    for (int64_t i = 0; i < filters * channels; i++) {
+        const float *w = r->in[0].data + i * TAPS * TAPS;
+        float *f = r->out[0].data + (i % channels * filters + i / channels) * SPREAD * SPREAD;
+        for (int t = 0; t < SPREAD * SPREAD; t++) {
+            int ty = t / SPREAD, tx = t % SPREAD;
+            f[t] = 0;
+            for (int y = first_tap(ty); y <= last_tap(ty); y++)
+                for (int x = first_tap(tx); x <= last_tap(tx); x++) f[t] += w[y * TAPS + x];
+        }
+    }
+}
+
+static void up_filter_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                           const uint8_t *want, dfqi_id *din)
+{
+    (void)n;
+    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_UP_FILTER_DW, NULL, 1, dout);
+}
+
+/* -- its adjoint: df[C,O,4,4] -> [O,C,3,3] ------------------------------------------------------ */
+
+static dfq_status up_filter_dw_shape(dfqi_graph *g, dfqi_node *n)
+{
+    const int64_t *f = dfqi_in(g, n, 0)->dims;
+    dfqi_out(g, n, 0, 0, 4, (int64_t[]){f[1], f[0], TAPS, TAPS});
+    return DFQ_OK;
+}
+
+static void up_filter_dw_run(const dfqi_run *r)
+{
+    int64_t filters = r->out[0].dims[0], channels = r->out[0].dims[1];
+    memset(r->out[0].data, 0, (size_t)r->out[0].count * sizeof(float));
+    for (int64_t i = 0; i < filters * channels; i++) {
+        const float *f = r->in[0].data + (i % channels * filters + i / channels) * SPREAD * SPREAD;
+        float *w = r->out[0].data + i * TAPS * TAPS;
+        for (int t = 0; t < SPREAD * SPREAD; t++) {
+            int ty = t / SPREAD, tx = t % SPREAD;
+            for (int y = first_tap(ty); y <= last_tap(ty); y++)
+                for (int x = first_tap(tx); x <= last_tap(tx); x++) w[y * TAPS + x] += f[t];
+        }
+    }
+}
+
+/* -- builder ----------------------------------------------------------------------------------- */
+
+dfqi_id dfqi_upsample_conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b)
+{
+    if (x == DFQI_NONE) return x;
+    dfqi_id filter = dfqi_make(g, DFQI_OP_UP_FILTER, NULL, 1, &w);
+    dfqi_id packed = dfqi_make(g, DFQI_OP_CONV_PACK, &(dfqi_attr){.i = {1}}, 1, &filter);
+    const int64_t *d = dfqi_graph_value(g, x)->dims;
+    dfqi_attr a = {.i = {2, 1, 1, 1, 2 * d[1], 2 * d[2]}};
+    return dfqi_make(g, DFQI_OP_CONV_DX, &a, 4, (dfqi_id[]){x, filter, packed, b});
+}
+
+const dfqi_op dfqi_ops_upconv[] = {
+    {"up_filter", 1, 1, 1, 0, up_filter_shape, up_filter_run, up_filter_grad, NULL, NULL, NULL},
+    {"up_filter_dw", 1, 1, 1, 0, up_filter_dw_shape, up_filter_dw_run, NULL, NULL, NULL, NULL},
+};
