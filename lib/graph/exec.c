@@ -11,8 +11,10 @@ struct dfqi_exec {
     const dfqi_graph *g;
     const dfqi_kernels *k;
     dfqi_plan plan;
-    const float **bound; /* one for each value: inputs */
-    float *fixed;        /* static space */
+    const float **bound;  /* one for each value: inputs */
+    dfqi_workspace *work; /* taken, or &own */
+    dfqi_workspace own;
+    float *fixed; /* static space; this and the following lie in the workspace */
     float *global;
     float *local; /* threads x (local + scratch) */
     int32_t threads;
@@ -28,22 +30,49 @@ typedef struct loop {
     const dfqi_step *step;
 } loop;
 
+/* -- life -------------------------------------------------------------------------------------- */
+
+void dfqi_workspace_fini(dfq_context *ctx, dfqi_workspace *w)
+{
+    dfqi_free(ctx, w->base);
+    memset(w, 0, sizeof *w);
+}
+
 void dfqi_exec_free(dfqi_exec *e)
 {
     if (!e) return;
     dfq_context *ctx = e->ctx;
     dfqi_plan_fini(&e->plan);
+    if (e->work) e->work->taken = 0;
+    dfqi_workspace_fini(ctx, &e->own);
     dfqi_free(ctx, e->bound);
-    dfqi_free(ctx, e->fixed);
-    dfqi_free(ctx, e->global);
-    dfqi_free(ctx, e->local);
     dfqi_free(ctx, e->profile);
     dfqi_free(ctx, e->group);
     dfqi_free(ctx, e->group_end);
     dfqi_free(ctx, e);
 }
 
-dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out)
+/* The plan has checked that no sum overflows, and aligned its parts. */
+static dfq_status take_memory(dfqi_exec *e, dfqi_workspace *w)
+{
+    const dfqi_plan *p = &e->plan;
+    size_t floats = dfqi_plan_bytes(p, e->threads) / sizeof(float);
+    if (!w || w->taken) w = &e->own;
+    if (w->floats < floats) {
+        dfqi_workspace_fini(e->ctx, w);
+        w->base = dfqi_alloc(e->ctx, floats * sizeof *w->base);
+        if (!w->base) return DFQ_E_NOMEM;
+        w->floats = floats;
+    }
+    w->taken = 1;
+    e->work = w;
+    e->fixed = w->base;
+    e->global = e->fixed + p->static_floats;
+    e->local = e->global + p->global_floats;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_exec_new_in(const dfqi_graph *g, dfqi_workspace *w, dfqi_exec **out)
 {
     DFQI_TRY(dfqi_graph_status(g));
     dfq_context *ctx = g->ctx;
@@ -56,19 +85,16 @@ dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out)
     e->threads = ctx->threads;
     e->plan.ctx = ctx;
     DFQI_GOTO(dfqi_plan_make(g, &e->plan), fail);
+    DFQI_GOTO(take_memory(e, w), fail);
     const dfqi_plan *p = &e->plan;
     status = DFQ_E_NOMEM;
     e->bound = dfqi_calloc(ctx, (size_t)g->n_values + 1, sizeof *e->bound);
-    e->fixed = dfqi_calloc(ctx, p->static_floats, sizeof(float));
-    e->global = dfqi_calloc(ctx, p->global_floats, sizeof(float));
-    e->local =
-        dfqi_calloc(ctx, (size_t)e->threads * (p->local_floats + p->scratch_floats), sizeof(float));
     int32_t largest = 0;
     for (int32_t k = 0; k < p->n_steps; k++)
         if (!p->steps[k].sliced && p->steps[k].count > largest) largest = p->steps[k].count;
     e->group = dfqi_calloc(ctx, (size_t)largest, sizeof *e->group);
     e->group_end = dfqi_calloc(ctx, (size_t)largest, sizeof *e->group_end);
-    if (!e->bound || !e->fixed || !e->global || !e->local || !e->group || !e->group_end) goto fail;
+    if (!e->bound || !e->group || !e->group_end) goto fail;
     for (int32_t v = 0; v < g->n_values; v++)
         if (g->values[v].kind == DFQI_VALUE_PARAM)
             e->bound[v] = dfqi_tensor_f32(g->values[v].tensor);
@@ -77,6 +103,11 @@ dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out)
 fail:
     dfqi_exec_free(e);
     return status;
+}
+
+dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out)
+{
+    return dfqi_exec_new_in(g, NULL, out);
 }
 
 dfq_status dfqi_exec_estimate(const dfqi_graph *g, size_t *out_bytes)
@@ -88,6 +119,8 @@ dfq_status dfqi_exec_estimate(const dfqi_graph *g, size_t *out_bytes)
     dfqi_plan_fini(&p);
     return DFQ_OK;
 }
+
+/* -- runs -------------------------------------------------------------------------------------- */
 
 void dfqi_exec_bind(dfqi_exec *e, dfqi_id input, const float *data)
 {

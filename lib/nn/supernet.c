@@ -132,6 +132,8 @@ void dfqi_supernet_fini(dfqi_supernet *net)
     for (int32_t i = 0; net->layers && i < net->n_layers; i++)
         for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++) dfqi_tensor_release(net->layers[i].t[k]);
     if (net->ctx) dfqi_free(net->ctx, net->layers);
+    if (net->work) dfqi_workspace_fini(net->ctx, net->work);
+    if (net->ctx) dfqi_free(net->ctx, net->work);
     memset(net, 0, sizeof *net);
 }
 
@@ -157,7 +159,8 @@ dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, co
     DFQI_TRY(check_space(ctx, space, path));
     net.n_layers = list_layers(&net, NULL);
     net.layers = dfqi_calloc(ctx, (size_t)net.n_layers, sizeof *net.layers);
-    if (!net.layers) return DFQ_E_NOMEM;
+    net.work = dfqi_calloc(ctx, 1, sizeof *net.work);
+    if (!net.layers || !net.work) goto fail;
     list_layers(&net, net.layers);
     for (int32_t i = 0; i < net.n_layers; i++) {
         if (path && !dfqi_supernet_on_path(&net.layers[i], path)) continue;

@@ -50,6 +50,7 @@ typedef struct dfqi_supernet {
     int32_t n_cells, n_layers;
     uint8_t skips[DFQI_SUPER_CELLS]; /* the cell may be left out: choice number n_choices */
     dfqi_super_layer *layers;
+    dfqi_workspace *work; /* that passes take in turns */
 } dfqi_supernet;
 
 /* With a `path` (a choice for each cell) only the layers on it exist: the network that a search

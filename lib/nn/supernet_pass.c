@@ -121,7 +121,7 @@ dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, in
     dfqi_graph_keep(p.g, p.logits);
     if (mode == DFQI_SUPER_TRAIN) DFQI_GOTO(backward(&p), fail);
     DFQI_GOTO(dfqi_graph_status(p.g), fail);
-    DFQI_GOTO(dfqi_exec_new(p.g, &p.e), fail);
+    DFQI_GOTO(dfqi_exec_new_in(p.g, net->work, &p.e), fail);
     *out = p;
     return DFQ_OK;
 fail:

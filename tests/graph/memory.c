@@ -39,6 +39,46 @@ START_TEST(test_estimate)
 }
 END_TEST
 
+/* The sum of relu(x) of [2,4] images first, first + 1, ... */
+static float sum_in(dfqi_graph *g, dfqi_workspace *w, float first, dfqi_exec **e)
+{
+    float x[8], sum = 0;
+    for (int i = 0; i < 8; i++) x[i] = first + (float)i;
+    dfqi_id in = dfqi_graph_input(g, "x", 1, 1, (int64_t[]){4});
+    dfqi_id out = dfqi_relu(g, NULL, in, 100.0f);
+    dfqi_graph_keep(g, out);
+    ck_assert_int_eq(dfqi_exec_new_in(g, w, e), DFQ_OK);
+    dfqi_exec_bind(*e, in, x);
+    ck_assert_int_eq(dfqi_exec_run(*e), DFQ_OK);
+    for (int i = 0; i < 8; i++) sum += dfqi_exec_data(*e, out)[i];
+    return sum;
+}
+
+/* One after the other they use the same memory; one beside the other they do not. */
+START_TEST(test_workspace)
+{
+    dfqi_workspace w = {0};
+    dfqi_graph *g[3];
+    dfqi_exec *e[3];
+    rig r = dfqt_rig(1, 2, 1);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(dfqi_graph_new(r.ctx, 2, &g[i]), DFQ_OK);
+    ck_assert_float_eq(sum_in(g[0], &w, 0, &e[0]), 28.0f);
+    const float *base = w.base;
+    ck_assert_ptr_nonnull(base);
+    ck_assert_float_eq(sum_in(g[1], &w, 1, &e[1]), 36.0f);
+    dfqi_exec_free(e[1]);
+    ck_assert_int_eq(w.taken, 1);
+    dfqi_exec_free(e[0]);
+    ck_assert_int_eq(w.taken, 0);
+    ck_assert_float_eq(sum_in(g[2], &w, 2, &e[2]), 44.0f);
+    ck_assert_ptr_eq(w.base, base);
+    dfqi_exec_free(e[2]);
+    for (int i = 0; i < 3; i++) dfqi_graph_free(g[i]);
+    dfqi_workspace_fini(r.ctx, &w);
+    dfqt_rig_fini(&r);
+}
+END_TEST
+
 static dfq_status build_and_run(dfq_context *ctx, void *arg)
 {
     net n;
@@ -87,6 +127,7 @@ TCase *dfqt_memory_case(void)
     TCase *c = tcase_create("memory");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_estimate, 0, 3);
+    tcase_add_test(c, test_workspace);
     tcase_add_loop_test(c, test_refused_allocations, 0, 2);
     tcase_add_test(c, test_huge);
     return c;
