@@ -1,7 +1,9 @@
-/* Supernets for co-exploration (hdx.md 1.2): a stem, stages of cells, a head. Each cell is one of
- * its space's MBConv choices, or nothing but its shortcut where the stride is 1 and the widths
- * agree. Every choice of every cell has weights of its own, which all paths through it share; a
- * pass builds the graph of one path alone, so nothing else is computed or stored. */
+/* Supernets for co-exploration (hdx.md 1.2): a stem, cells, a head. Each cell is one of its space's
+ * choices, or nothing but its shortcut where it may be left out. All paths through a choice share its
+ * weights; a pass builds the graph of one path alone, so nothing else is computed or stored.
+ *
+ * MBConv family: a cell is an inverted bottleneck, and may be left out where the stride is 1 and the
+ * widths agree. Every choice of every cell has weights of its own. */
 #ifndef DFQI_NN_SUPERNET_H
 #define DFQI_NN_SUPERNET_H
 
@@ -22,12 +24,15 @@ typedef struct dfqi_super_choice {
     int64_t kernel, expand;
 } dfqi_super_choice;
 
-/* Plain data: a stem 3x3 -> `stem`, an MBConv 3x3 without expansion -> `first`, the stages, 1x1 ->
- * `head`, mean over the pixels, and a linear layer. */
+typedef enum dfqi_super_family { DFQI_SUPER_MBCONV = 0, DFQI_SUPER_FAMILIES } dfqi_super_family;
+
+/* Plain data. MBConv: a stem 3x3 -> `stem`, an MBConv 3x3 without expansion -> `first`, the stages,
+ * 1x1 -> `head`, mean over the pixels, and a linear layer. */
 typedef struct dfqi_super_space {
     const char *name;
-    int64_t image, classes, stem, first, head;
+    dfqi_super_family family;
     int32_t n_stages, n_choices;
+    int64_t image, classes, stem, first, head;
     dfqi_super_stage stages[DFQI_SUPER_STAGES];
     dfqi_super_choice choices[DFQI_SUPER_CHOICES];
 } dfqi_super_space;
@@ -35,12 +40,18 @@ typedef struct dfqi_super_space {
 /* CIFAR-10: that of hdx.md 1.2 with 21 cells, and one of 9 cells for two cores. */
 extern const dfqi_super_space dfqi_super_cifar_full, dfqi_super_cifar_small;
 
-/* One convolution with its BatchNorm, or (kernel 0) the linear layer at the end. Tensors: weight,
- * gamma, beta, running mean, running variance; of the linear layer: weight, bias. */
+/* What a layer's tensors are. */
+typedef enum dfqi_super_kind {
+    DFQI_SUPER_CONV,  /* weight, gamma, beta, running mean, running variance */
+    DFQI_SUPER_LINEAR /* weight, bias */
+} dfqi_super_kind;
+
 typedef struct dfqi_super_layer {
+    dfqi_super_kind kind;
     int64_t in, out, kernel, stride;
     int32_t cell, choice; /* -1: on every path */
     uint8_t depthwise, relu;
+    uint8_t closes;                    /* its output is what the cell adds to its shortcut */
     dfq_tensor *t[DFQI_SUPER_TENSORS]; /* NULL: not in this network */
 } dfqi_super_layer;
 

@@ -3,54 +3,13 @@
 
 #include "base/memory.h"
 #include "graph/ops.h"
-#include "nn/supernet.h"
+#include "nn/supernet_priv.h"
 
-#define EPS 1e-3f /* hdx.md 1.2 */
-
-/* -- forward ----------------------------------------------------------------------------------- */
-
-static dfqi_id conv_layer(dfqi_super_pass *p, const dfqi_super_layer *l, dfqi_super_tap *tap,
-                          dfqi_id x, dfqi_super_mode mode)
+void dfqi_super_params(dfqi_super_pass *p, int32_t i)
 {
-    dfqi_conv_attr a = {.stride = l->stride,
-                        .pad = l->kernel / 2,
-                        .dilation = 1,
-                        .groups = l->depthwise ? l->in : 1};
-    dfqi_id mean = tap->t[3], var = tap->t[4];
-    x = dfqi_conv(p->g, NULL, x, tap->t[0], DFQI_NONE, &a);
-    if (mode == DFQI_SUPER_TRAIN) {
-        if (x != DFQI_NONE) tap->values = dfqi_value_count(dfqi_graph_value(p->g, x)) / l->out;
-        mean = tap->mean = dfqi_batch_stats(p->g, x);
-        var = tap->var = mean == DFQI_NONE ? DFQI_NONE : dfqi_graph_output(p->g, mean, 1);
-        dfqi_graph_keep(p->g, mean);
-        dfqi_graph_keep(p->g, var);
-    }
-    x = dfqi_batchnorm(p->g, x, mean, var, tap->t[1], tap->t[2], EPS);
-    return l->relu ? dfqi_relu(p->g, NULL, x, 6.0f) : x;
-}
-
-static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode)
-{
-    const dfqi_supernet *net = p->net;
-    dfqi_id x = dfqi_channels_last(p->g, p->x), start = x;
-    int32_t cell = -1;
-    for (int32_t i = 0; i < net->n_layers; i++) {
-        const dfqi_super_layer *l = &net->layers[i];
-        dfqi_super_tap *tap = &p->taps[i];
-        if (!dfqi_supernet_on_path(l, path)) continue;
-        if (l->cell >= 0 && l->cell != cell) {
-            cell = l->cell;
-            start = x;
-        }
-        for (int32_t k = 0; k < DFQI_SUPER_TENSORS && l->t[k]; k++)
-            tap->t[k] = dfqi_graph_param(p->g, NULL, l->t[k], 0);
-        if (l->kernel == 0) {
-            p->logits = dfqi_linear(p->g, NULL, dfqi_mean_pool(p->g, x), tap->t[0], tap->t[1]);
-            return;
-        }
-        x = conv_layer(p, l, tap, x, mode);
-        if (l->cell >= 0 && !l->relu && net->skips[l->cell]) x = dfqi_add(p->g, x, start);
-    }
+    const dfqi_super_layer *l = &p->net->layers[i];
+    for (int32_t k = 0; k < DFQI_SUPER_TENSORS && l->t[k]; k++)
+        p->taps[i].t[k] = dfqi_graph_param(p->g, NULL, l->t[k], 0);
 }
 
 /* Loss, gradients of all that is trained. */
@@ -117,7 +76,7 @@ dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, in
             .t = {-1, -1, -1, -1, -1}, .grad = {-1, -1, -1}, .mean = DFQI_NONE, .var = DFQI_NONE};
     DFQI_GOTO(dfqi_graph_new(net->ctx, batch, &p.g), fail);
     p.x = dfqi_graph_input(p.g, "image", 1, 3, (int64_t[]){3, s, s});
-    forward(&p, path, mode);
+    dfqi_super_row_of(&net->space)->forward(&p, path, mode);
     dfqi_graph_keep(p.g, p.logits);
     if (mode == DFQI_SUPER_TRAIN) DFQI_GOTO(backward(&p), fail);
     DFQI_GOTO(dfqi_graph_status(p.g), fail);
@@ -147,18 +106,21 @@ void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum)
     }
 }
 
-/* What a cell adds ends in a BatchNorm, gamma z + beta. A gate on it scales both, so
- * d/d gate = <gamma, d/d gamma> + <beta, d/d beta> at gate 1: no node of its own is needed. */
+/* What a cell adds is the output of its last layer, linear in two of that layer's tensors: gamma and
+ * beta of a BatchNorm, weight and bias of a linear layer. A gate on the output scales both, so that
+ * d/d gate = sum over both of <tensor, d/d tensor> at gate 1: no node of its own is needed. */
 void dfqi_super_pass_gates(const dfqi_super_pass *p, double *out)
 {
     for (int32_t c = 0; c < p->net->n_cells; c++) out[c] = 0;
     for (int32_t i = 0; i < p->net->n_layers; i++) {
         const dfqi_super_layer *l = &p->net->layers[i];
         const dfqi_super_tap *tap = &p->taps[i];
-        if (l->cell < 0 || l->relu || tap->t[0] == DFQI_NONE) continue;
-        for (int32_t k = 1; k <= 2; k++) {
+        int32_t first = l->kind == DFQI_SUPER_CONV ? 1 : 0;
+        if (!l->closes || tap->t[0] == DFQI_NONE) continue;
+        for (int32_t k = first; k < first + 2; k++) {
             const float *v = dfqi_tensor_f32(l->t[k]), *g = dfqi_exec_data(p->e, tap->grad[k]);
-            for (int64_t j = 0; j < l->out; j++) out[l->cell] += (double)v[j] * g[j];
+            int64_t n = dfqi_tensor_count(l->t[k]);
+            for (int64_t j = 0; j < n; j++) out[l->cell] += (double)v[j] * g[j];
         }
     }
 }
