@@ -79,7 +79,8 @@ double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path);
 
 typedef enum dfqi_super_mode {
     DFQI_SUPER_EVAL, /* running statistics, logits alone */
-    DFQI_SUPER_TRAIN /* the batch's statistics, loss and gradients */
+    DFQI_SUPER_LOSS, /* the batch's statistics, loss */
+    DFQI_SUPER_TRAIN /* and gradients */
 } dfqi_super_mode;
 
 /* What a layer became in a pass; DFQI_NONE off the path. */
@@ -101,7 +102,7 @@ typedef struct dfqi_super_pass {
 dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, int64_t batch,
                                dfqi_super_mode mode, dfqi_super_pass *out);
 void dfqi_super_pass_fini(dfqi_super_pass *p);
-/* After a TRAIN run: running = (1 - momentum) running + momentum (the batch's), variances over
+/* After a LOSS or TRAIN run: running = (1 - momentum) running + momentum (the batch's), variances over
  * n - 1 as torch keeps them. */
 void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum);
 /* After a TRAIN run: d loss / d gate of each cell, where the gate, 1, scales what the cell adds to

@@ -119,7 +119,7 @@ static dfqi_id conv_layer(dfqi_super_pass *p, const dfqi_super_layer *l, dfqi_su
                         .groups = l->depthwise ? l->in : 1};
     dfqi_id mean = tap->t[3], var = tap->t[4];
     x = dfqi_conv(p->g, NULL, x, tap->t[0], DFQI_NONE, &a);
-    if (mode == DFQI_SUPER_TRAIN) {
+    if (mode != DFQI_SUPER_EVAL) {
         if (x != DFQI_NONE) tap->values = dfqi_value_count(dfqi_graph_value(p->g, x)) / l->out;
         mean = tap->mean = dfqi_batch_stats(p->g, x);
         var = tap->var = mean == DFQI_NONE ? DFQI_NONE : dfqi_graph_output(p->g, mean, 1);

@@ -12,7 +12,15 @@ void dfqi_super_params(dfqi_super_pass *p, int32_t i)
         p->taps[i].t[k] = dfqi_graph_param(p->g, NULL, l->t[k], 0);
 }
 
-/* Loss, gradients of all that is trained. */
+static void add_loss(dfqi_super_pass *p)
+{
+    p->targets = dfqi_graph_input(p->g, "targets", 1, 1, &p->net->space.classes);
+    dfqi_id losses = dfqi_soft_cross_entropy(p->g, p->logits, p->targets);
+    p->loss = dfqi_total(p->g, 1, &losses, (float[]){1.0f});
+    dfqi_graph_keep(p->g, p->loss);
+}
+
+/* Gradients of all that is trained. */
 static dfq_status backward(dfqi_super_pass *p)
 {
     int32_t n = 0, most = p->net->n_layers * 3;
@@ -20,9 +28,6 @@ static dfq_status backward(dfqi_super_pass *p)
     dfqi_id *wrt = dfqi_calloc(p->net->ctx, 2 * (size_t)most, sizeof *wrt), *grad;
     if (!wrt) return DFQ_E_NOMEM;
     grad = wrt + most;
-    p->targets = dfqi_graph_input(p->g, "targets", 1, 1, &p->net->space.classes);
-    dfqi_id losses = dfqi_soft_cross_entropy(p->g, p->logits, p->targets);
-    p->loss = dfqi_total(p->g, 1, &losses, (float[]){1.0f});
     dfqi_id one = dfqi_fill(p->g, p->loss, 1.0f);
     for (int32_t i = 0; i < p->net->n_layers; i++)
         for (int32_t k = 0; k < dfqi_super_layer_trained(&p->net->layers[i]); k++)
@@ -33,7 +38,6 @@ static dfq_status backward(dfqi_super_pass *p)
     for (int32_t i = 0; i < p->net->n_layers; i++)
         for (int32_t k = 0; k < dfqi_super_layer_trained(&p->net->layers[i]); k++)
             if (p->taps[i].t[k] != DFQI_NONE) dfqi_graph_keep(p->g, p->taps[i].grad[k] = grad[n++]);
-    dfqi_graph_keep(p->g, p->loss);
     status = dfqi_graph_status(p->g);
 out:
     dfqi_free(p->net->ctx, wrt);
@@ -78,6 +82,7 @@ dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, in
     p.x = dfqi_graph_input(p.g, "image", 1, 3, (int64_t[]){3, s, s});
     dfqi_super_row_of(&net->space)->forward(&p, path, mode);
     dfqi_graph_keep(p.g, p.logits);
+    if (mode != DFQI_SUPER_EVAL) add_loss(&p);
     if (mode == DFQI_SUPER_TRAIN) DFQI_GOTO(backward(&p), fail);
     DFQI_GOTO(dfqi_graph_status(p.g), fail);
     DFQI_GOTO(dfqi_exec_new_in(p.g, net->work, &p.e), fail);

@@ -144,10 +144,11 @@ static dfq_status fill_batch(dfqi_super_train *t, const dfqi_super_data *data, d
 
 /* Leaves the pass for the caller to read, and to end. */
 static dfq_status run_batch(dfqi_super_train *t, const dfqi_super_data *data, dfqi_rng r,
-                            const int32_t *path, dfqi_super_pass *p, float *out_loss)
+                            const int32_t *path, dfqi_super_mode mode, dfqi_super_pass *p,
+                            float *out_loss)
 {
     DFQI_TRY(fill_batch(t, data, r));
-    DFQI_TRY(dfqi_super_pass_new(t->net, path, t->o.batch, DFQI_SUPER_TRAIN, p));
+    DFQI_TRY(dfqi_super_pass_new(t->net, path, t->o.batch, mode, p));
     dfqi_exec_bind(p->e, p->x, t->x);
     dfqi_exec_bind(p->e, p->targets, t->targets);
     dfq_status status = dfqi_exec_run(p->e);
@@ -170,7 +171,8 @@ dfq_status dfqi_super_train_step(dfqi_super_train *t, const dfqi_super_data *dat
     dfqi_optim_options plain = {.kind = DFQI_SGD, .momentum = t->o.momentum}, decay = plain;
     float rate = dfqi_cosine(t->done, t->o.steps, 0, t->o.rate, 0.0f);
     decay.weight_decay = t->o.weight_decay;
-    DFQI_TRY(run_batch(t, data, stream(t->o.seed, t->done, STREAM_BATCH), path, &p, out_loss));
+    DFQI_TRY(run_batch(t, data, stream(t->o.seed, t->done, STREAM_BATCH), path, DFQI_SUPER_TRAIN,
+                       &p, out_loss));
     dfqi_super_pass_track(&p, TRACK);
     t->done++;
     for (int32_t i = 0; i < t->net->n_layers; i++)
@@ -186,10 +188,36 @@ dfq_status dfqi_super_train_gates(dfqi_super_train *t, const dfqi_super_data *da
                                   const int32_t *path, float *out_loss, double *out_gates)
 {
     dfqi_super_pass p;
-    DFQI_TRY(run_batch(t, data, stream(t->o.seed, key, STREAM_GATES), path, &p, out_loss));
+    DFQI_TRY(run_batch(t, data, stream(t->o.seed, key, STREAM_GATES), path, DFQI_SUPER_TRAIN, &p,
+                       out_loss));
     dfqi_super_pass_gates(&p, out_gates);
     dfqi_super_pass_fini(&p);
     return DFQ_OK;
+}
+
+dfq_status dfqi_super_train_loss(dfqi_super_train *t, const dfqi_super_data *data, int64_t key,
+                                 const int32_t *path, float *out_loss)
+{
+    dfqi_super_pass p;
+    DFQI_TRY(run_batch(t, data, stream(t->o.seed, key, STREAM_GATES), path, DFQI_SUPER_LOSS, &p,
+                       out_loss));
+    dfqi_super_pass_fini(&p);
+    return DFQ_OK;
+}
+
+int64_t dfqi_super_train_done(const dfqi_super_train *t)
+{
+    return t->done;
+}
+
+void dfqi_super_train_resume(dfqi_super_train *t, int64_t done)
+{
+    t->done = done;
+}
+
+float *dfqi_super_train_momentum(const dfqi_super_train *t, int32_t layer, int32_t k)
+{
+    return k < 3 ? t->moments[layer][k].m : NULL;
 }
 
 /* -- single paths ------------------------------------------------------------------------------ */
@@ -210,7 +238,7 @@ dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
     DFQI_TRY(need_batch(net->ctx, data, batch));
     float *targets = dfqi_calloc(net->ctx, (size_t)(batch * net->space.classes), sizeof *targets);
     if (!targets) return DFQ_E_NOMEM;
-    DFQI_GOTO(dfqi_super_pass_new(net, path, batch, DFQI_SUPER_TRAIN, &p), out);
+    DFQI_GOTO(dfqi_super_pass_new(net, path, batch, DFQI_SUPER_LOSS, &p), out);
     dfqi_exec_bind(p.e, p.targets, targets);
     for (int64_t k = 0; k < batches && (k + 1) * batch <= data->n && status == DFQ_OK; k++) {
         dfqi_exec_bind(p.e, p.x, data->images + k * batch * pixels);

@@ -44,6 +44,16 @@ dfq_status dfqi_super_train_step(dfqi_super_train *t, const dfqi_super_data *dat
 dfq_status dfqi_super_train_gates(dfqi_super_train *t, const dfqi_super_data *data, int64_t key,
                                   const int32_t *path, float *out_loss, double *out_gates);
 
+/* That loss alone, for a third of the work. */
+dfq_status dfqi_super_train_loss(dfqi_super_train *t, const dfqi_super_data *data, int64_t key,
+                                 const int32_t *path, float *out_loss);
+
+/* What a checkpoint holds beside the weights: steps done, and the momentum of tensor k of a layer,
+ * as long as the tensor; NULL where nothing is trained. */
+int64_t dfqi_super_train_done(const dfqi_super_train *t);
+void dfqi_super_train_resume(dfqi_super_train *t, int64_t done);
+float *dfqi_super_train_momentum(const dfqi_super_train *t, int32_t layer, int32_t k);
+
 /* Running statistics that many paths have shared fit none of them: these are the means over
  * `batches` batches, from the first image on. */
 dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,

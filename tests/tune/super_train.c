@@ -159,6 +159,31 @@ START_TEST(paths_are_drawn_by_their_logits)
 }
 END_TEST
 
+/* A loss alone is that which comes with gates, and of the same batch. */
+START_TEST(losses_need_no_gradients)
+{
+    static const int32_t path[CELLS] = {0, 2, 1, 0};
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_super_options o = options(10);
+    images im;
+    dfqi_supernet net;
+    dfqi_super_train *t;
+    double gates[CELLS];
+    float with, without, other;
+    make_images(&im);
+    ck_assert_int_eq(dfqi_supernet_new(ctx, &tiny, NULL, 5, &net), DFQ_OK);
+    ck_assert_int_eq(dfqi_super_train_new(&net, &o, &t), DFQ_OK);
+    ck_assert_int_eq(dfqi_super_train_gates(t, &im.data, 3, path, &with, gates), DFQ_OK);
+    ck_assert_int_eq(dfqi_super_train_loss(t, &im.data, 3, path, &without), DFQ_OK);
+    ck_assert_int_eq(dfqi_super_train_loss(t, &im.data, 4, path, &other), DFQ_OK);
+    ck_assert_float_eq(with, without);
+    ck_assert_float_ne(with, other);
+    dfqi_super_train_release(t);
+    dfqi_supernet_fini(&net);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     float out[2];
@@ -179,6 +204,7 @@ TCase *dfqt_super_train_case(void)
     tcase_add_test(c, supernets_learn_the_same_at_any_thread_count);
     tcase_add_test(c, a_step_is_nesterovs);
     tcase_add_test(c, paths_are_drawn_by_their_logits);
+    tcase_add_test(c, losses_need_no_gradients);
     tcase_add_test(c, refused_allocations_leave_nothing);
     return c;
 }
