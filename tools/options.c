@@ -287,6 +287,7 @@ static void set_defaults(struct options *o)
     o->images = o->iters = o->steps = o->batch = o->method = -1;
     o->lr = o->gamma = (double)NAN;
     o->checkpoint = 120;
+    o->host = DFQ_LIVE_QIMERA;
 }
 
 static int parse_options(int argc, char **argv, struct options *o)

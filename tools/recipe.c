@@ -139,7 +139,10 @@ static void vary_ait(const struct options *full, dfq_tuner_options *t)
 {
     if (full->no_tune) t->steps = t->warm;
     if (full->no_tune || full->loss == LOSS_HOST) t->inundation = 0;
-    if (full->loss == LOSS_HOST) t->label_weight = 1;
+    if (full->loss == LOSS_HOST) {
+        t->label_weight = 1;
+        t->weight_decay = 1e-3f; /* 1e-4 in a gradient with momentum 0.9, as the hosts have it */
+    }
     if (!recipe_is_live(full)) t->warm = t->follow = 0;
 }
 
@@ -165,6 +168,7 @@ dfq_live_options recipe_live(const struct options *full)
     l.kind = full->host;
     l.batch = full->batch;
     l.seed = full->seed;
+    if (full->mode == DFQ_MODE_PARITY) l.bns_weight = 0.1f; /* as published */
     return l;
 }
 

@@ -143,11 +143,12 @@ typedef struct dfq_tuner_options {
 /** The generator beside a student. Fill with dfq_live_options_init() first. */
 typedef struct dfq_live_options {
     uint32_t struct_size; /**< set by init */
-    int32_t kind;         /**< DFQ_LIVE_*; default ::DFQ_LIVE_GDFQ */
+    int32_t kind;         /**< DFQ_LIVE_*; default ::DFQ_LIVE_QIMERA */
     int64_t batch;        /**< images of a step, 2..4096; default 200 */
     uint64_t seed;        /**< of weights, noise and classes; default 0 */
     float rate;       /**< Adam's (0.5, 0.999), 0..1000; default 1e-3; falls as the tuner's does */
-    float bns_weight; /**< of the BatchNorm statistics beside the cross-entropy, 0..1e6; 0.1 */
+    float bns_weight; /**< of the BatchNorm statistics beside the cross-entropy, 0..1e6; 1. The
+                           published hosts have 0.1 */
 } dfq_live_options;
 
 /** What a job has found. Filled by dfq_tuner_get_best(). */

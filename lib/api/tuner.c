@@ -117,7 +117,8 @@ static dfq_live_options live_defaults(void)
 {
     dfqi_host_options d;
     dfqi_host_defaults(&d);
-    return (dfq_live_options){.batch = d.batch, .rate = d.rate, .bns_weight = d.bns_weight};
+    return (dfq_live_options){
+        .kind = DFQ_LIVE_QIMERA, .batch = d.batch, .rate = d.rate, .bns_weight = d.bns_weight};
 }
 
 void dfq_live_options_init(dfq_live_options *options, size_t size)

@@ -18,9 +18,9 @@ enum { INIT = 1, SMALL_SIDE = 64, WIDEST = 1 << 25 }; /* WIDEST: ResNet-18 is be
 
 void dfqi_host_defaults(dfqi_host_options *o)
 {
-    *o = (dfqi_host_options){.kind = DFQI_HOST_GDFQ,
+    *o = (dfqi_host_options){.kind = DFQI_HOST_QIMERA,
                              .batch = 200,
-                             .bns_weight = 0.1f,
+                             .bns_weight = 1.0f,
                              .rate = 1e-3f,
                              .beta1 = 0.5f,
                              .beta2 = 0.999f,

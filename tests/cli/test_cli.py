@@ -372,10 +372,10 @@ class Cnn(Part):
         r = self.works("quantize", "cnn.safetensors", "-o", "q", *self.FEW, "--data", "pictures",
                        "--report", "r.html", "--json", "--edge-bits", "8")
         j = json.loads(r.out)
-        assert (j["method"], j["host"], j["loss"]) == ("ait", "gdfq", "ait"), j
+        assert (j["method"], j["host"], j["loss"]) == ("ait", "qimera", "ait"), j
         assert (j["steps"], j["warm_steps"], j["batch"], j["edge_bits"]) == (20, 5, 8, 8), j
         assert 0 < j["crossed_on_target"] <= 1 and "best_step" not in j and "images" not in j, j
-        assert "generator gdfq, 8 images a step: 5 steps alone, 15 steps of tuning by ait" in r.err
+        assert "generator qimera, 8 images a step: 5 steps alone, 15 steps of tuning by ait" in r.err
         assert re.search(r"about .*tuning .*evaluation .* of memory with \d+ threads", r.err), r
         assert re.search("tune 50 %, loss .* left", r.err), r
         e = json.loads(self.works("eval", "q", "-d", "pictures", "-j").out)
@@ -393,7 +393,7 @@ class Cnn(Part):
                         "Provenance"):
             assert f"<h2>{heading}</h2>" in page, heading
         for words in ("Generator", "Tuning", "Share of its codes", "layer2.0.conv1.relu", "logits",
-                      "8 new ones in each step, generator gdfq", "first and last weight"):
+                      "8 new ones in each step, generator qimera", "first and last weight"):
             assert words in page, words
         assert page.count("data:image/png;base64,") == 1 and "Attention maps" not in page
         # a weight too small to be asked for a code may have changed none: no line on a log scale
@@ -941,7 +941,7 @@ class ResumeCnn(Stopping):
         code, err = self.interrupt(args, "tune 20 %")
         assert code == INTERRUPTED, err
         for name, value, was in (("--loss", "host", "ait"), ("--edge-bits", "8", "4"),
-                                 ("--host", "arc", "gdfq")):
+                                 ("--host", "arc", "qimera")):
             self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,
                        "--resume", name, value)
 

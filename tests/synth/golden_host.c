@@ -118,6 +118,8 @@ START_TEST(test_two_iterations)
     ck_assert_msg(dfqi_st_read(ctx, path, &st) == DFQ_OK, "%s", ctx->error);
     dfqi_model *m = teacher(ctx, &st);
     dfqi_host_defaults(&o);
+    o.kind = DFQI_HOST_GDFQ;
+    o.bns_weight = 0.1f;
     o.batch = BATCH;
     ck_assert_msg(dfqi_host_new(m, &o, &h) == DFQ_OK, "%s", ctx->error);
     dfqt_fill_generator(&h->net);

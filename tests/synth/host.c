@@ -14,6 +14,7 @@ static dfqi_host_options options(void)
 {
     dfqi_host_options o;
     dfqi_host_defaults(&o);
+    o.bns_weight = 0.1f;
     o.batch = BATCH;
     o.seed = 3;
     return o;
