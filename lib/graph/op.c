@@ -5,6 +5,7 @@
 
 const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
 {
+    if (kind >= DFQI_OP_LEADING) return &dfqi_ops_leading[kind - DFQI_OP_LEADING];
     if (kind >= DFQI_OP_EXTREMES) return &dfqi_ops_range[kind - DFQI_OP_EXTREMES];
     if (kind >= DFQI_OP_FQ) return &dfqi_ops_quant[kind - DFQI_OP_FQ];
     if (kind >= DFQI_OP_INTER_HEAD) return &dfqi_ops_structure[kind - DFQI_OP_INTER_HEAD];

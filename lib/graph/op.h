@@ -113,6 +113,9 @@ typedef enum dfqi_op_kind {
     /* ranges */
     DFQI_OP_EXTREMES,
     DFQI_OP_TRACK_RANGE,
+    /* parts of weights */
+    DFQI_OP_LEADING,
+    DFQI_OP_LEADING_DX,
     DFQI_OP_COUNT
 } dfqi_op_kind;
 

@@ -48,7 +48,8 @@ dfqi_id dfqi_tanh(dfqi_graph *g, dfqi_id x);
 
 /* x[B,C,Y,X] -> [B, (Y/p)(X/p), C p p], patches row-major, inside a patch C, y, x. */
 dfqi_id dfqi_patchify(dfqi_graph *g, dfqi_id x, int64_t patch);
-/* patches[B,P,D], cls[1,1,D], pos[1,P+1,D] -> [B,P+1,D]: class token first, positions added. */
+/* patches[B,P,D], cls[1,1,D], pos[1,P+1,D] -> [B,P+1,D]: class token first, positions added. cls may
+ * be DFQI_NONE: patches[B,P,D], pos[1,P,D] -> [B,P,D]. */
 dfqi_id dfqi_tokens(dfqi_graph *g, dfqi_id patches, dfqi_id cls, dfqi_id pos);
 /* x[B,N,D] -> [B,D], token `index`. */
 dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
@@ -56,6 +57,9 @@ dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
 dfqi_id dfqi_split_heads(dfqi_graph *g, dfqi_id x, int64_t heads, int64_t parts);
 /* o[B,H,N,d] -> [B,N,H*d]. */
 dfqi_id dfqi_join_heads(dfqi_graph *g, dfqi_id o);
+/* Of an unbatched x[R,C]: the first rows/groups rows of each of so many equal groups of rows, and of
+ * these the first columns -> [rows,cols]; x[R] with cols 1 -> [rows]. */
+dfqi_id dfqi_leading(dfqi_graph *g, dfqi_id x, int64_t rows, int64_t cols, int64_t groups);
 /* Sum over the batch of elements first.. of x, shaped like the unbatched `like`, times `scale`. */
 dfqi_id dfqi_sum_batch(dfqi_graph *g, dfqi_id x, dfqi_id like, int64_t first, float scale);
 /* x[B,C,Y,X] rolled by offsets[2] = (y, x): out[i] = in[(i - offset) mod n]. */

@@ -63,35 +63,37 @@ static void unpatchify_run(const dfqi_run *r)
                      r->in[0].data + b * image, 1);
 }
 
-/* -- tokens: operands patches, cls, pos -------------------------------------------------------- */
+/* -- tokens: operands patches, pos, cls (may be absent) ---------------------------------------- */
 
 static dfq_status tokens_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     if (x->rank != 3 || !x->batched) return dfqi_bad_shape(g, n, 0, "[B,P,D]");
-    int64_t dims[3] = {x->dims[0], x->dims[1] + 1, x->dims[2]};
-    if (!dfqi_is_shared(dfqi_in(g, n, 1), dims[2])) return dfqi_bad_shape(g, n, 1, "[1,1,D]");
-    if (!dfqi_is_shared(dfqi_in(g, n, 2), dims[1] * dims[2]))
-        return dfqi_bad_shape(g, n, 2,
-                              "[1,P+1,D], one position for each patch and the class token");
+    int64_t dims[3] = {x->dims[0], x->dims[1] + (n->in[2] >= 0), x->dims[2]};
+    if (!dfqi_is_shared(dfqi_in(g, n, 1), dims[1] * dims[2]))
+        return dfqi_bad_shape(g, n, 1,
+                              "[1,P+1,D], one position for each patch and the class token, if any");
+    if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), dims[2]))
+        return dfqi_bad_shape(g, n, 2, "[1,1,D]");
     dfqi_out(g, n, 0, 1, 3, dims);
     return DFQ_OK;
 }
 
 static void tokens_run(const dfqi_run *r)
 {
-    int64_t d = r->out[0].dims[2], n = r->out[0].dims[1];
+    int64_t d = r->out[0].dims[2], n = r->out[0].dims[1], first = r->in[2].data ? d : 0;
     for (int64_t b = 0; b < r->images; b++) {
         float *y = r->out[0].data + b * n * d;
-        r->k->add((size_t)d, r->in[1].data, r->in[2].data, y);
-        r->k->add((size_t)((n - 1) * d), r->in[0].data + b * (n - 1) * d, r->in[2].data + d, y + d);
+        if (first) r->k->add((size_t)d, r->in[2].data, r->in[1].data, y);
+        r->k->add((size_t)(n * d - first), r->in[0].data + b * (n * d - first),
+                  r->in[1].data + first, y + first);
     }
 }
 
 static void tokens_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
                         dfqi_id *din)
 {
-    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_DROP_TOKEN, NULL, 1, dout);
+    if (want[0]) din[0] = n->in[2] >= 0 ? dfqi_make(g, DFQI_OP_DROP_TOKEN, NULL, 1, dout) : dout[0];
     if (want[1]) din[1] = dfqi_sum_batch(g, dout[0], n->in[1], 0, 1.0f);
     if (want[2]) din[2] = dfqi_sum_batch(g, dout[0], n->in[2], 0, 1.0f);
 }
@@ -341,7 +343,7 @@ dfqi_id dfqi_patchify(dfqi_graph *g, dfqi_id x, int64_t patch)
 
 dfqi_id dfqi_tokens(dfqi_graph *g, dfqi_id patches, dfqi_id cls, dfqi_id pos)
 {
-    return dfqi_make(g, DFQI_OP_TOKENS, NULL, 3, (dfqi_id[]){patches, cls, pos});
+    return dfqi_make(g, DFQI_OP_TOKENS, NULL, 3, (dfqi_id[]){patches, pos, cls});
 }
 
 dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index)
@@ -381,7 +383,7 @@ dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shi
 const dfqi_op dfqi_ops_layout[] = {
     {"patchify", 1, 1, 1, 0, patchify_shape, patchify_run, patchify_grad, NULL, NULL, NULL},
     {"unpatchify", 1, 1, 1, 0, unpatchify_shape, unpatchify_run, NULL, NULL, NULL, NULL},
-    {"tokens", 3, 3, 1, 0, tokens_shape, tokens_run, tokens_grad, NULL, NULL, NULL},
+    {"tokens", 2, 3, 1, 0, tokens_shape, tokens_run, tokens_grad, NULL, NULL, NULL},
     {"drop_token", 1, 1, 1, 0, drop_token_shape, drop_token_run, NULL, NULL, NULL, NULL},
     {"select_token", 1, 1, 1, 0, select_shape, select_run, select_grad, NULL, NULL, NULL},
     {"scatter_token", 1, 1, 1, 0, scatter_shape, scatter_run, NULL, NULL, NULL, NULL},

@@ -31,6 +31,6 @@ dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t
 
 extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv[], dfqi_ops_upconv[], dfqi_ops_row[],
     dfqi_ops_layout[], dfqi_ops_image[], dfqi_ops_pool[], dfqi_ops_norm[], dfqi_ops_loss[],
-    dfqi_ops_structure[], dfqi_ops_quant[], dfqi_ops_range[];
+    dfqi_ops_structure[], dfqi_ops_quant[], dfqi_ops_range[], dfqi_ops_leading[];
 
 #endif

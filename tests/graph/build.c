@@ -32,7 +32,7 @@ static dfqi_id conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b, int64_t grou
 }
 
 /* Each line is one mistake. */
-enum { N_MISTAKES = 59, N_IMAGE_MISTAKES = 31 };
+enum { N_MISTAKES = 64, N_IMAGE_MISTAKES = 31 };
 
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
@@ -153,6 +153,16 @@ static dfqi_id mistake(dfqi_graph *g, int i)
         return conv(g, X(6, 6, 3), W(5, 3, 7, 1), DFQI_NONE, 1);
     case 57:
         return conv(g, X(6, 6, 3), W(5, 3, 1, 1), W(4), 1);
+    case 58:
+        return dfqi_tokens(g, X(4, 5), DFQI_NONE, W(5, 5));
+    case 59:
+        return dfqi_leading(g, W(6, 4), 7, 4, 1);
+    case 60:
+        return dfqi_leading(g, W(6, 4), 3, 4, 2);
+    case 61:
+        return dfqi_leading(g, W(6), 4, 2, 2);
+    case 62:
+        return dfqi_leading(g, X(6), 2, 6, 1);
     default:
         return conv(g, X(40, 40, 3), W(5, 3, 17, 1), DFQI_NONE, 1);
     }

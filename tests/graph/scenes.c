@@ -119,6 +119,12 @@ static dfqi_id tokens(rig *r)
     return dfqi_tokens(r->g, x, cls, pos);
 }
 
+static dfqi_id tokens_alone(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 4, 5), pos = WRT(0, 3, 1, 4, 5);
+    return dfqi_tokens(r->g, x, DFQI_NONE, pos);
+}
+
 static dfqi_id select_token(rig *r)
 {
     return dfqi_select_token(r->g, WRT(1, 2, 4, 5), 2);
@@ -139,6 +145,17 @@ static dfqi_id split_one(rig *r)
 static dfqi_id join_heads(rig *r)
 {
     return dfqi_join_heads(r->g, WRT(1, 3, 2, 4, 5));
+}
+
+/* Two rows of each of three groups, as queries, keys and values have. */
+static dfqi_id leading(rig *r)
+{
+    return dfqi_leading(r->g, WRT(0, 2, 9, 5), 6, 3, 3);
+}
+
+static dfqi_id leading_vector(rig *r)
+{
+    return dfqi_leading(r->g, WRT(0, 1, 6), 4, 1, 2);
 }
 
 static dfqi_id roll(rig *r)
@@ -257,10 +274,13 @@ const scene dfqt_smooth[] = {
     {"layernorm", DFQI_OP_LAYERNORM, 1, layernorm},
     {"patchify", DFQI_OP_PATCHIFY, 1, patchify},
     {"tokens", DFQI_OP_TOKENS, 1, tokens},
+    {"tokens, no class token", DFQI_OP_TOKENS, 1, tokens_alone},
     {"select_token", DFQI_OP_SELECT_TOKEN, 1, select_token},
     {"split_heads", DFQI_OP_SPLIT_HEADS, 3, split_heads},
     {"split_heads, one part", DFQI_OP_SPLIT_HEADS, 1, split_one},
     {"join_heads", DFQI_OP_JOIN_HEADS, 1, join_heads},
+    {"leading", DFQI_OP_LEADING, 1, leading},
+    {"leading, vector", DFQI_OP_LEADING, 1, leading_vector},
     {"roll", DFQI_OP_ROLL, 1, roll},
     {"channel_affine", DFQI_OP_CHANNEL_AFFINE, 1, channel_affine},
     {"cross_entropy", DFQI_OP_CROSS_ENTROPY, 1, cross_entropy},
