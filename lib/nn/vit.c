@@ -17,7 +17,7 @@ typedef struct row {
     int8_t dims[4];
 } row;
 
-enum { EMBED_ROWS = 4, BLOCK_ROWS = 12, TAIL_ROWS = 4 };
+enum { EMBED_ROWS = 4, BLOCK_ROWS = DFQI_VIT_BLOCK_PARAMS, TAIL_ROWS = 4 };
 
 static const row embed_rows[EMBED_ROWS] = {
     {"cls_token", 3, {-1, -1, D}},
@@ -81,46 +81,41 @@ void dfqi_vit_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
     for (int32_t k = 0; k < r->rank; k++) out->dims[k] = extent(a, r->dims[k]);
 }
 
-/* x [B,N,D] -> attention output before the projection [B,N,D] */
-static dfqi_id attention(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, int64_t block,
-                         dfqi_id x, dfqi_taps *taps)
+/* What layers of a block are called. */
+static const char *named(const dfqi_vit_block *b, const char *what, char text[96])
 {
-    char name[64];
-    int64_t d = a->vit.width / a->vit.heads;
-    snprintf(name, sizeof name, "blocks.%d.attn.qkv", (int)block);
-    dfqi_id qkv = dfqi_linear(g, name, x, p[2], p[3]);
-    dfqi_id q = dfqi_split_heads(g, qkv, a->vit.heads, 3);
-    dfqi_id k = dfqi_graph_output(g, q, 1), v = dfqi_graph_output(g, q, 2);
-    snprintf(name, sizeof name, "blocks.%d.attn.qk", (int)block);
-    dfqi_id raw = dfqi_matmul_nt(g, name, q, k);
-    dfqi_id map = dfqi_softmax(g, raw, 1.0f / sqrtf((float)d));
-    snprintf(name, sizeof name, "blocks.%d.attn.av", (int)block);
-    dfqi_id head = dfqi_matmul_nn(g, name, map, v);
-    if (taps->raw) taps->raw[block] = raw;
-    if (taps->attn) taps->attn[block] = map;
-    if (taps->head) taps->head[block] = head;
-    return dfqi_join_heads(g, head);
+    snprintf(text, 96, "%s.%s", b->name, what);
+    return text;
 }
 
-static dfqi_id block_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, int64_t block,
-                             dfqi_id x, dfqi_taps *taps)
+/* x [B,N,D] -> attention output before the projection [B,N,H*d] */
+static dfqi_id attention(dfqi_graph *g, const dfqi_vit_block *b, const dfqi_id *p, dfqi_id x)
 {
-    char name[64];
-    dfqi_id y = dfqi_layernorm(g, x, p[0], p[1], a->eps);
-    y = attention(a, g, p, block, y, taps);
-    /* The head reads the class token alone, so that behind the last attention the others need not be
-     * computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count them. */
-    if (block + 1 == a->vit.depth && !g->rewrite) {
+    char name[96];
+    dfqi_id qkv = dfqi_linear(g, named(b, "attn.qkv", name), x, p[2], p[3]);
+    dfqi_id q = dfqi_split_heads(g, qkv, b->heads, 3);
+    dfqi_id k = dfqi_graph_output(g, q, 1), v = dfqi_graph_output(g, q, 2);
+    dfqi_id raw = dfqi_matmul_nt(g, named(b, "attn.qk", name), q, k);
+    dfqi_id map = dfqi_softmax(g, raw, 1.0f / sqrtf((float)b->head));
+    dfqi_id out = dfqi_matmul_nn(g, named(b, "attn.av", name), map, v);
+    if (b->raw_tap) *b->raw_tap = raw;
+    if (b->attn_tap) *b->attn_tap = map;
+    if (b->head_tap) *b->head_tap = out;
+    return dfqi_join_heads(g, out);
+}
+
+dfqi_id dfqi_vit_block_forward(dfqi_graph *g, const dfqi_vit_block *b, const dfqi_id *p, dfqi_id x)
+{
+    char name[96];
+    dfqi_id y = attention(g, b, p, dfqi_layernorm(g, x, p[0], p[1], b->eps));
+    if (b->class_only) {
         x = dfqi_select_token(g, x, 0);
         y = dfqi_select_token(g, y, 0);
     }
-    snprintf(name, sizeof name, "blocks.%d.attn.proj", (int)block);
-    x = dfqi_add(g, x, dfqi_linear(g, name, y, p[4], p[5]));
-    y = dfqi_layernorm(g, x, p[6], p[7], a->eps);
-    snprintf(name, sizeof name, "blocks.%d.mlp.fc1", (int)block);
-    y = dfqi_gelu(g, dfqi_linear(g, name, y, p[8], p[9]));
-    snprintf(name, sizeof name, "blocks.%d.mlp.fc2", (int)block);
-    return dfqi_add(g, x, dfqi_linear(g, name, y, p[10], p[11]));
+    x = dfqi_add(g, x, dfqi_linear(g, named(b, "attn.proj", name), y, p[4], p[5]));
+    y = dfqi_layernorm(g, x, p[6], p[7], b->eps);
+    y = dfqi_gelu(g, dfqi_linear(g, named(b, "mlp.fc1", name), y, p[8], p[9]));
+    return dfqi_add(g, x, dfqi_linear(g, named(b, "mlp.fc2", name), y, p[10], p[11]));
 }
 
 void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_id x,
@@ -130,8 +125,22 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
         dfqi_linear(g, "patch_embed.proj", dfqi_patchify(g, x, a->vit.patch), p[2], p[3]);
     x = dfqi_tokens(g, patches, p[0], p[1]);
     p += EMBED_ROWS;
-    for (int64_t i = 0; i < a->vit.depth; i++, p += BLOCK_ROWS)
-        x = block_forward(a, g, p, i, x, taps);
+    for (int64_t i = 0; i < a->vit.depth; i++, p += BLOCK_ROWS) {
+        char name[32];
+        dfqi_vit_block b = {.name = name,
+                            .heads = a->vit.heads,
+                            .head = a->vit.width / a->vit.heads,
+                            .eps = a->eps,
+                            .raw_tap = taps->raw ? &taps->raw[i] : NULL,
+                            .attn_tap = taps->attn ? &taps->attn[i] : NULL,
+                            .head_tap = taps->head ? &taps->head[i] : NULL};
+        /* The head reads the class token alone, so that behind the last attention the others need not
+         * be computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count them.
+         */
+        b.class_only = i + 1 == a->vit.depth && !g->rewrite;
+        snprintf(name, sizeof name, "blocks.%d", (int)i);
+        x = dfqi_vit_block_forward(g, &b, p, x);
+    }
     if (g->rewrite || a->vit.depth == 0) x = dfqi_select_token(g, x, 0);
     x = dfqi_layernorm(g, x, p[0], p[1], a->eps);
     taps->logits = dfqi_linear(g, "head", x, p[2], p[3]);

@@ -1,4 +1,5 @@
-/* Vision transformers (ViT, DeiT) with timm's names and shapes (mimiq.md 7.1, 7.2). */
+/* Vision transformers (ViT, DeiT) with timm's names and shapes (mimiq.md 7.1, 7.2), and the block that
+ * others build theirs from. */
 #ifndef DFQI_NN_VIT_H
 #define DFQI_NN_VIT_H
 
@@ -9,5 +10,21 @@ int32_t dfqi_vit_count(const dfqi_arch *a);
 void dfqi_vit_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out);
 void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                       dfqi_taps *taps);
+
+/* A block: x += proj(attention(norm(x))), x += fc2(gelu(fc1(norm(x)))). Parameters, [out,in] and
+ * biases: norm1 2, qkv 2, proj 2, norm2 2, fc1 2, fc2 2. */
+enum { DFQI_VIT_BLOCK_PARAMS = 12 };
+
+typedef struct dfqi_vit_block {
+    const char *name; /* its products are called "<name>.attn.qkv", .qk, .av, "<name>.mlp.fc1" .. */
+    int64_t heads, head; /* their number, channels of one */
+    float eps;
+    int32_t class_only;                     /* 1: behind the attention, token 0 alone */
+    dfqi_id *raw_tap, *attn_tap, *head_tap; /* as in dfqi_taps; NULL: not wanted */
+} dfqi_vit_block;
+
+/* x [B,N,D] -> the same shape, or [B,D]. */
+dfqi_id dfqi_vit_block_forward(dfqi_graph *g, const dfqi_vit_block *b, const dfqi_id *params,
+                               dfqi_id x);
 
 #endif
