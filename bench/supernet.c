@@ -1,6 +1,6 @@
-/* Trains the small CIFAR-10 space along uniform paths and judges some of them; with a sixth
- * argument the derived network of MBConv 3, expansion 3 alone.
- * Usage: bench_supernet TRAIN.bin TEST.bin [steps] [batch] [threads] [derived] */
+/* Trains a CIFAR-10 space along uniform paths and judges some of them; with a seventh argument the
+ * derived network of every cell's choice of that number alone.
+ * Usage: bench_supernet TRAIN.bin TEST.bin [steps] [batch] [threads] [space] [choice] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static dfq_status train(dfqi_supernet *net, dfqi_super_train *t, const dfqi_supe
     return DFQ_OK;
 }
 
-/* Uniform k3e3 and k7e6, and random paths. */
+/* The smallest and the largest path, or the derived network's, and random ones. */
 static dfq_status judge(dfqi_supernet *net, const dfqi_super_data *data,
                         const dfqi_super_data *test, int32_t n)
 {
@@ -62,7 +62,9 @@ static dfq_status judge(dfqi_supernet *net, const dfqi_super_data *data,
         int32_t path[DFQI_SUPER_CELLS];
         int64_t correct;
         dfqi_super_sample(net, NULL, 77, j, path);
-        for (int32_t c = 0; c < net->n_cells && j < 2; c++) path[c] = j ? 5 : 0;
+        for (int32_t c = 0; c < net->n_cells && j < 2; c++)
+            path[c] = j ? net->space.n_choices - 1 : 0;
+        if (net->derived) memcpy(path, net->path, sizeof path);
         DFQI_TRY(dfqi_super_recalibrate(net, path, data, 125, CALIBRATE));
         DFQI_TRY(dfqi_super_evaluate(net, path, test, 125, &correct));
         printf("%.2f M MACs: %d of %d right, path", dfqi_supernet_macs(net, path) / 1e6,
@@ -83,21 +85,26 @@ int main(int argc, char **argv)
     dfqi_super_train *t = NULL;
     float *x = NULL, *y = NULL;
     int32_t *xl = NULL, *yl = NULL;
-    static const int32_t path[DFQI_SUPER_CELLS] = {0};
-    const int32_t *derived = argc > 6 ? path : NULL;
-    if (argc < 3) return EXIT_FAILURE;
+    static const dfqi_super_space *const spaces[] = {&dfqi_super_cifar_small,
+                                                     &dfqi_super_cifar_full, &dfqi_super_vit_small};
+    const dfqi_super_space *space = NULL;
+    int32_t path[DFQI_SUPER_CELLS];
+    const int32_t *derived = argc > 7 ? path : NULL;
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)
+        if (strcmp(spaces[i]->name, argc > 6 ? argv[6] : "cifar10-small") == 0) space = spaces[i];
+    if (argc < 3 || !space) return EXIT_FAILURE;
+    for (int32_t i = 0; i < DFQI_SUPER_CELLS; i++) path[i] = derived ? atoi(argv[7]) : 0;
     dfq_context_options_init(&c, sizeof c);
     c.threads = argc > 5 ? atoi(argv[5]) : 2;
     if (dfq_context_create(&c, &ctx) != DFQ_OK) return EXIT_FAILURE;
-    dfqi_super_defaults(&o);
+    dfqi_super_defaults_of(space, &o);
     o.steps = argc > 3 ? atoi(argv[3]) : 400;
     if (argc > 4) o.batch = atoi(argv[4]);
-    o.rate = 0.05f;
+    if (o.optimizer == DFQI_SGD) o.rate = 0.05f;
     o.seed = 1;
     dfq_status status = load(ctx, argv[1], &data, &x, &xl);
     if (status == DFQ_OK) status = load(ctx, argv[2], &test, &y, &yl);
-    if (status == DFQ_OK)
-        status = dfqi_supernet_new(ctx, &dfqi_super_cifar_small, derived, 1, &net);
+    if (status == DFQ_OK) status = dfqi_supernet_new(ctx, space, derived, 1, &net);
     if (status == DFQ_OK) status = dfqi_super_train_new(&net, &o, &t);
     if (status == DFQ_OK) status = train(&net, t, &o, &data, derived);
     if (status == DFQ_OK) status = judge(&net, &data, &test, derived ? 1 : JUDGED);

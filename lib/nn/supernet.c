@@ -8,7 +8,8 @@
 
 const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s)
 {
-    static const dfqi_super_row *const rows[DFQI_SUPER_FAMILIES] = {&dfqi_super_mbconv};
+    static const dfqi_super_row *const rows[DFQI_SUPER_FAMILIES] = {&dfqi_super_row_mbconv,
+                                                                    &dfqi_super_row_vit};
     return rows[s->family];
 }
 
@@ -16,7 +17,7 @@ const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s)
 
 int dfqi_supernet_on_path(const dfqi_super_layer *l, const int32_t *path)
 {
-    return l->cell < 0 || path[l->cell] == l->choice;
+    return l->cell < 0 || (l->uses >> path[l->cell] & 1);
 }
 
 int32_t dfqi_supernet_choices(const dfqi_supernet *net, int32_t cell)
@@ -26,7 +27,13 @@ int32_t dfqi_supernet_choices(const dfqi_supernet *net, int32_t cell)
 
 int32_t dfqi_super_layer_trained(const dfqi_super_layer *l)
 {
-    return l->kind == DFQI_SUPER_CONV ? 3 : 2;
+    static const int32_t trained[] = {3, 2, 2, 1};
+    return trained[l->kind];
+}
+
+int dfqi_super_layer_decays(const dfqi_super_layer *l, int32_t k)
+{
+    return k == 0 && (l->kind == DFQI_SUPER_CONV || l->kind == DFQI_SUPER_LINEAR);
 }
 
 double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path)
@@ -36,12 +43,15 @@ double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path)
 
 /* -- parameters -------------------------------------------------------------------------------- */
 
-static void draw(dfqi_super_layer *l, uint64_t seed, int32_t index)
+/* Norms change nothing at first. */
+static void draw(dfqi_super_layer *l, float gain, uint64_t seed, int32_t index)
 {
     dfqi_rng r = dfqi_rng_make(seed, (uint64_t)index);
     int64_t n = dfqi_tensor_count(l->t[0]);
-    float *w = dfqi_tensor_f32(l->t[0]), size = sqrtf(2.0f * (float)l->out / (float)n);
-    for (int64_t i = 0; i < n; i++) w[i] = size * dfqi_rng_normal(&r);
+    float *w = dfqi_tensor_f32(l->t[0]), size = sqrtf(gain * (float)l->out / (float)n);
+    if (l->kind == DFQI_SUPER_POSITIONS) size = 0.02f;
+    for (int64_t i = 0; i < n; i++)
+        w[i] = l->kind == DFQI_SUPER_NORM ? 1.0f : size * dfqi_rng_normal(&r);
     for (int32_t k = 1; k < DFQI_SUPER_TENSORS && l->t[k]; k++) {
         bool one = l->kind == DFQI_SUPER_CONV && (k == 1 || k == 4); /* gamma and variance */
         float *v = dfqi_tensor_f32(l->t[k]);
@@ -51,10 +61,13 @@ static void draw(dfqi_super_layer *l, uint64_t seed, int32_t index)
 
 static dfq_status make_tensors(dfq_context *ctx, dfqi_super_layer *l)
 {
+    static const struct {
+        int32_t rank, n; /* of the first tensor; tensors */
+    } of[] = {{4, DFQI_SUPER_TENSORS}, {2, 2}, {1, 2}, {2, 1}};
     int64_t dims[4] = {l->out, l->depthwise ? 1 : l->in, l->kernel, l->kernel};
-    int32_t conv = l->kind == DFQI_SUPER_CONV, n = conv ? DFQI_SUPER_TENSORS : 2;
-    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, conv ? 4 : 2, dims, &l->t[0]));
-    for (int32_t k = 1; k < n; k++) DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 1, &l->out, &l->t[k]));
+    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, of[l->kind].rank, dims, &l->t[0]));
+    for (int32_t k = 1; k < of[l->kind].n; k++)
+        DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 1, &l->out, &l->t[k]));
     return DFQ_OK;
 }
 
@@ -70,7 +83,12 @@ void dfqi_supernet_fini(dfqi_supernet *net)
 
 static dfq_status check_space(dfq_context *ctx, const dfqi_super_space *s, const int32_t *path)
 {
-    int64_t cells = dfqi_super_row_of(s)->cells(s);
+    const dfqi_super_row *row = dfqi_super_row_of(s);
+    int64_t cells = row->cells(s);
+    if (s->n_choices < 1 || s->n_choices > DFQI_SUPER_CHOICES)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %d choices, must be 1 to %d", s->name,
+                         s->n_choices, DFQI_SUPER_CHOICES);
+    if (row->check) DFQI_TRY(row->check(ctx, s));
     if (cells > DFQI_SUPER_CELLS)
         return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %lld cells, at most %d are possible",
                          s->name, (long long)cells, DFQI_SUPER_CELLS);
@@ -89,6 +107,8 @@ dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, co
     dfq_status status = DFQ_E_NOMEM;
     DFQI_TRY(check_space(ctx, space, path));
     net.n_cells = (int32_t)row->cells(space);
+    net.derived = path != NULL;
+    if (path) memcpy(net.path, path, (size_t)net.n_cells * sizeof *path);
     net.n_layers = row->list(&net, NULL);
     net.layers = dfqi_calloc(ctx, (size_t)net.n_layers, sizeof *net.layers);
     net.work = dfqi_calloc(ctx, 1, sizeof *net.work);
@@ -97,7 +117,7 @@ dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, co
     for (int32_t i = 0; i < net.n_layers; i++) {
         if (path && !dfqi_supernet_on_path(&net.layers[i], path)) continue;
         DFQI_GOTO(make_tensors(ctx, &net.layers[i]), fail);
-        draw(&net.layers[i], seed, i);
+        draw(&net.layers[i], row->gain, seed, i);
     }
     *out = net;
     return DFQ_OK;

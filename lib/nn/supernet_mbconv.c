@@ -49,6 +49,8 @@ static void add_layer(list *l, int64_t in, int64_t out, int64_t kernel, int64_t 
                                            .stride = stride,
                                            .cell = l->cell,
                                            .choice = l->choice,
+                                           .uses = l->choice >= 0 ? (uint64_t)1 << l->choice : 0,
+                                           .groups = 1,
                                            .depthwise = (uint8_t)depth,
                                            .relu = (uint8_t)relu,
                                            .closes = l->cell >= 0 && !relu};
@@ -143,7 +145,7 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
             cell = l->cell;
             start = x;
         }
-        dfqi_super_params(p, i);
+        dfqi_super_params(p, i, l->in, l->out);
         if (l->kind == DFQI_SUPER_LINEAR) {
             p->logits = dfqi_linear(p->g, NULL, dfqi_mean_pool(p->g, x), tap->t[0], tap->t[1]);
             return;
@@ -153,4 +155,5 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
     }
 }
 
-const dfqi_super_row dfqi_super_mbconv = {count_cells, list_layers, path_macs, forward};
+const dfqi_super_row dfqi_super_row_mbconv = {2.0f, /* behind ReLUs */
+                                              NULL, count_cells, list_layers, path_macs, forward};

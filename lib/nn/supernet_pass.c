@@ -5,11 +5,18 @@
 #include "graph/ops.h"
 #include "nn/supernet_priv.h"
 
-void dfqi_super_params(dfqi_super_pass *p, int32_t i)
+void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out)
 {
     const dfqi_super_layer *l = &p->net->layers[i];
-    for (int32_t k = 0; k < DFQI_SUPER_TENSORS && l->t[k]; k++)
-        p->taps[i].t[k] = dfqi_graph_param(p->g, NULL, l->t[k], 0);
+    for (int32_t k = 0; k < DFQI_SUPER_TENSORS && l->t[k]; k++) {
+        const dfq_tensor *t = l->t[k];
+        dfqi_id x = dfqi_graph_param(p->g, NULL, t, 0);
+        if (out < t->dims[0] || (t->rank == 2 && in < t->dims[1])) {
+            x = dfqi_leading(p->g, x, out, t->rank == 2 ? in : 1, l->groups);
+            if (l->closes) dfqi_graph_keep(p->g, x); /* for gates */
+        }
+        p->taps[i].t[k] = x;
+    }
 }
 
 static void add_loss(dfqi_super_pass *p)
@@ -58,11 +65,11 @@ static dfq_status check_path(const dfqi_supernet *net, const int32_t *path)
         if (path[c] < 0 || path[c] >= dfqi_supernet_choices(net, c))
             return dfqi_fail(net->ctx, DFQ_E_INVALID, "choice of cell %d is %d, must be 0 to %d", c,
                              path[c], dfqi_supernet_choices(net, c) - 1);
-    for (int32_t i = 0; i < net->n_layers; i++)
-        if (dfqi_supernet_on_path(&net->layers[i], path) && !net->layers[i].t[0])
+    for (int32_t c = 0; net->derived && c < net->n_cells; c++)
+        if (path[c] != net->path[c])
             return dfqi_fail(net->ctx, DFQ_E_INVALID,
                              "cell %d of this derived network has no choice %d; use its own path",
-                             net->layers[i].cell, net->layers[i].choice);
+                             c, path[c]);
     return DFQ_OK;
 }
 
@@ -95,6 +102,19 @@ fail:
 
 /* -- after a run ------------------------------------------------------------------------------- */
 
+void dfqi_super_pass_copy(const dfqi_super_pass *p, int32_t layer, int32_t k, float *whole,
+                          float *part, int back)
+{
+    const dfq_tensor *t = p->net->layers[layer].t[k];
+    const dfqi_value *v = dfqi_graph_value(p->g, p->taps[layer].t[k]);
+    int64_t groups = p->net->layers[layer].groups, rows = v->dims[0] / groups;
+    int64_t cols = dfqi_value_count(v) / v->dims[0], stride = dfqi_tensor_count(t) / t->dims[0];
+    for (int64_t i = 0; i < v->dims[0]; i++, part += cols) {
+        float *row = whole + (i / rows * (t->dims[0] / groups) + i % rows) * stride;
+        memcpy(back ? row : part, back ? part : row, (size_t)cols * sizeof *row);
+    }
+}
+
 void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum)
 {
     for (int32_t i = 0; i < p->net->n_layers; i++) {
@@ -123,8 +143,9 @@ void dfqi_super_pass_gates(const dfqi_super_pass *p, double *out)
         int32_t first = l->kind == DFQI_SUPER_CONV ? 1 : 0;
         if (!l->closes || tap->t[0] == DFQI_NONE) continue;
         for (int32_t k = first; k < first + 2; k++) {
-            const float *v = dfqi_tensor_f32(l->t[k]), *g = dfqi_exec_data(p->e, tap->grad[k]);
-            int64_t n = dfqi_tensor_count(l->t[k]);
+            const float *v = dfqi_exec_data(p->e, tap->t[k]);
+            const float *g = dfqi_exec_data(p->e, tap->grad[k]);
+            int64_t n = dfqi_value_count(dfqi_graph_value(p->g, tap->t[k]));
             for (int64_t j = 0; j < n; j++) out[l->cell] += (double)v[j] * g[j];
         }
     }

@@ -5,9 +5,13 @@
 #include "nn/supernet.h"
 
 typedef struct dfqi_super_row {
+    /* Of weights at first: drawn from N(0, gain / fan_in). */
+    float gain;
+    /* What the family asks of a space; may be NULL. */
+    dfq_status (*check)(dfq_context *ctx, const dfqi_super_space *s);
     /* How many cells a space has. */
     int64_t (*cells)(const dfqi_super_space *s);
-    /* All layers in the order of use, NULL: only counted; sets net->skips. */
+    /* All layers in the order of use, NULL: only counted; sets net->skips. Knows net->path. */
     int32_t (*list)(dfqi_supernet *net, dfqi_super_layer *rows);
     /* Multiply-accumulates of a path, for one image. */
     double (*macs)(const dfqi_supernet *net, const int32_t *path);
@@ -15,10 +19,10 @@ typedef struct dfqi_super_row {
     void (*forward)(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode);
 } dfqi_super_row;
 
-extern const dfqi_super_row dfqi_super_mbconv;
+extern const dfqi_super_row dfqi_super_row_mbconv, dfqi_super_row_vit;
 const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s);
 
-/* Adds the tensors of layer i as parameters: p->taps[i].t. */
-void dfqi_super_params(dfqi_super_pass *p, int32_t i);
+/* Adds what a path with `in` and `out` channels uses of layer i's tensors: p->taps[i].t. */
+void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out);
 
 #endif
