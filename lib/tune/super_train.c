@@ -6,7 +6,6 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "nn/optim.h"
 
 #define TRACK 0.1f /* hdx.md 1.2: BN momentum */
 
@@ -19,6 +18,8 @@ struct dfqi_super_train {
     int64_t done;
     dfqi_moments (*moments)[3]; /* [n_layers] */
     float *x, *targets;         /* [batch][3][S][S], [batch][classes] */
+    float *part;                /* [3][largest tensor]: what of a tensor is on the path, moments */
+    int64_t largest;
 };
 
 static dfqi_rng stream(uint64_t seed, int64_t step, int which)
@@ -35,6 +36,15 @@ void dfqi_super_defaults(dfqi_super_options *o)
                               .weight_decay = 4e-5f,
                               .smoothing = 0.1f,
                               .crop = 4};
+}
+
+void dfqi_super_defaults_of(const dfqi_super_space *space, dfqi_super_options *o)
+{
+    dfqi_super_defaults(o);
+    if (space->family != DFQI_SUPER_VIT) return;
+    o->optimizer = DFQI_ADAMW;
+    o->rate = 1e-3f;
+    o->weight_decay = 0.05f;
 }
 
 /* -- paths ------------------------------------------------------------------------------------- */
@@ -67,6 +77,7 @@ void dfqi_super_train_release(dfqi_super_train *t)
     dfqi_free(ctx, t->moments);
     dfqi_free(ctx, t->x);
     dfqi_free(ctx, t->targets);
+    dfqi_free(ctx, t->part);
     dfqi_free(ctx, t);
 }
 
@@ -75,6 +86,8 @@ static dfq_status check_options(dfq_context *ctx, const dfqi_super_options *o, i
     if (o->batch < 2 || o->batch > 4096)
         return dfqi_fail(ctx, DFQ_E_INVALID, "batch is %lld, must be 2 to 4096",
                          (long long)o->batch);
+    if (o->optimizer != DFQI_SGD && o->optimizer != DFQI_ADAMW)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "optimizer is %d, must be SGD or AdamW", o->optimizer);
     if (o->crop < 0 || o->crop >= image)
         return dfqi_fail(ctx, DFQ_E_INVALID, "crop is %lld, must be 0 to %lld", (long long)o->crop,
                          (long long)image - 1);
@@ -97,11 +110,17 @@ dfq_status dfqi_super_train_new(dfqi_supernet *net, const dfqi_super_options *o,
     t->targets = dfqi_calloc(ctx, batch * (size_t)net->space.classes, sizeof *t->targets);
     if (!t->moments || !t->x || !t->targets) goto fail;
     for (int32_t i = 0; i < net->n_layers; i++)
-        for (int32_t k = 0; k < dfqi_super_layer_trained(&net->layers[i]); k++)
-            if (net->layers[i].t[k])
-                DFQI_GOTO(dfqi_moments_new(ctx, DFQI_SGD, dfqi_tensor_count(net->layers[i].t[k]),
-                                           &t->moments[i][k]),
-                          fail);
+        for (int32_t k = 0; k < dfqi_super_layer_trained(&net->layers[i]); k++) {
+            if (!net->layers[i].t[k]) continue;
+            int64_t n = dfqi_tensor_count(net->layers[i].t[k]);
+            DFQI_GOTO(dfqi_moments_new(ctx, o->optimizer, n, &t->moments[i][k]), fail);
+            if (n > t->largest) t->largest = n;
+        }
+    t->part = dfqi_calloc(ctx, 3 * (size_t)t->largest, sizeof *t->part);
+    if (!t->part) {
+        status = DFQ_E_NOMEM;
+        goto fail;
+    }
     *out = t;
     return DFQ_OK;
 fail:
@@ -164,22 +183,47 @@ static dfq_status run_batch(dfqi_super_train *t, const dfqi_super_data *data, df
     return status;
 }
 
+/* A step of what the pass used of tensor k of layer i; the rest and its moments stay. */
+static void step_tensor(dfqi_super_train *t, const dfqi_super_pass *p, int32_t i, int32_t k,
+                        float rate)
+{
+    const dfqi_super_layer *l = &t->net->layers[i];
+    dfqi_moments *all = &t->moments[i][k];
+    dfqi_optim_options o = {.kind = t->o.optimizer,
+                            .momentum = t->o.momentum,
+                            .beta1 = 0.9f,
+                            .beta2 = 0.999f,
+                            .eps = 1e-8f,
+                            .weight_decay = dfqi_super_layer_decays(l, k) ? t->o.weight_decay : 0};
+    const float *g = dfqi_exec_data(p->e, p->taps[i].grad[k]);
+    float *w = dfqi_tensor_f32(l->t[k]);
+    int64_t n = dfqi_value_count(dfqi_graph_value(p->g, p->taps[i].t[k]));
+    if (n == all->count) {
+        dfqi_optim_step(t->net->ctx, &o, all, t->done, rate, g, w);
+        return;
+    }
+    dfqi_moments part = dfqi_moments_at(o.kind, n, t->part + n);
+    dfqi_super_pass_copy(p, i, k, w, t->part, 0);
+    dfqi_super_pass_copy(p, i, k, all->m, part.m, 0);
+    if (part.v) dfqi_super_pass_copy(p, i, k, all->v, part.v, 0);
+    dfqi_optim_step(t->net->ctx, &o, &part, t->done, rate, g, t->part);
+    dfqi_super_pass_copy(p, i, k, w, t->part, 1);
+    dfqi_super_pass_copy(p, i, k, all->m, part.m, 1);
+    if (part.v) dfqi_super_pass_copy(p, i, k, all->v, part.v, 1);
+}
+
 dfq_status dfqi_super_train_step(dfqi_super_train *t, const dfqi_super_data *data,
                                  const int32_t *path, float *out_loss)
 {
     dfqi_super_pass p;
-    dfqi_optim_options plain = {.kind = DFQI_SGD, .momentum = t->o.momentum}, decay = plain;
-    float rate = dfqi_cosine(t->done, t->o.steps, 0, t->o.rate, 0.0f);
-    decay.weight_decay = t->o.weight_decay;
+    float rate = dfqi_cosine(t->done, t->o.steps, t->o.warm, t->o.rate, 0.0f);
     DFQI_TRY(run_batch(t, data, stream(t->o.seed, t->done, STREAM_BATCH), path, DFQI_SUPER_TRAIN,
                        &p, out_loss));
     dfqi_super_pass_track(&p, TRACK);
     t->done++;
     for (int32_t i = 0; i < t->net->n_layers; i++)
         for (int k = 0; k < 3 && p.taps[i].grad[k] != DFQI_NONE; k++)
-            dfqi_optim_step(t->net->ctx, k ? &plain : &decay, &t->moments[i][k], t->done, rate,
-                            dfqi_exec_data(p.e, p.taps[i].grad[k]),
-                            dfqi_tensor_f32(t->net->layers[i].t[k]));
+            step_tensor(t, &p, i, k, rate);
     dfqi_super_pass_fini(&p);
     return DFQ_OK;
 }
@@ -215,6 +259,11 @@ void dfqi_super_train_resume(dfqi_super_train *t, int64_t done)
     t->done = done;
 }
 
+int64_t dfqi_super_train_moments(const dfqi_super_train *t)
+{
+    return dfqi_moments_floats(t->o.optimizer);
+}
+
 float *dfqi_super_train_momentum(const dfqi_super_train *t, int32_t layer, int32_t k)
 {
     return k < 3 ? t->moments[layer][k].m : NULL;
@@ -236,6 +285,7 @@ dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
     dfqi_super_pass p;
     dfq_status status = DFQ_OK;
     DFQI_TRY(need_batch(net->ctx, data, batch));
+    if (net->space.family == DFQI_SUPER_VIT) return DFQ_OK; /* LayerNorms keep no statistics */
     float *targets = dfqi_calloc(net->ctx, (size_t)(batch * net->space.classes), sizeof *targets);
     if (!targets) return DFQ_E_NOMEM;
     DFQI_GOTO(dfqi_super_pass_new(net, path, batch, DFQI_SUPER_LOSS, &p), out);

@@ -3,6 +3,7 @@
 #ifndef DFQI_TUNE_SUPER_TRAIN_H
 #define DFQI_TUNE_SUPER_TRAIN_H
 
+#include "nn/optim.h"
 #include "nn/supernet.h"
 
 /* Normalised images [n][3][S][S] and their labels; borrowed. */
@@ -13,15 +14,19 @@ typedef struct dfqi_super_data {
 } dfqi_super_data;
 
 typedef struct dfqi_super_options {
-    int64_t batch, steps; /* half a cosine from `rate` to 0 */
+    dfqi_optim_kind optimizer; /* SGD, or AdamW with 0.9, 0.999 */
+    int64_t batch, steps;      /* half a cosine from `rate` to 0, after `warm` steps up to it */
+    int64_t warm;
     float rate, momentum;
-    float weight_decay; /* decoupled, of weights but not of norms and biases */
+    float weight_decay; /* decoupled, of weights but not of norms, biases and positions */
     float smoothing;    /* of labels */
     int64_t crop;       /* images are shifted by at most so many pixels, and mirrored */
     uint64_t seed;
 } dfqi_super_options;
 
 void dfqi_super_defaults(dfqi_super_options *o);
+/* Those that suit the family: vision transformers learn by AdamW. */
+void dfqi_super_defaults_of(const dfqi_super_space *space, dfqi_super_options *o);
 
 /* Draws the path of a step: each cell's choice with probability softmax(logits[cell]), rows of
  * DFQI_SUPER_CHOICES + 1, as the largest of logit + Gumbel noise. NULL: uniformly. */
@@ -48,13 +53,15 @@ dfq_status dfqi_super_train_gates(dfqi_super_train *t, const dfqi_super_data *da
 dfq_status dfqi_super_train_loss(dfqi_super_train *t, const dfqi_super_data *data, int64_t key,
                                  const int32_t *path, float *out_loss);
 
-/* What a checkpoint holds beside the weights: steps done, and the momentum of tensor k of a layer,
- * as long as the tensor; NULL where nothing is trained. */
+/* What a checkpoint holds beside the weights: steps done, and the moments of tensor k of a layer,
+ * dfqi_super_train_moments times as long as the tensor; NULL where nothing is trained. */
 int64_t dfqi_super_train_done(const dfqi_super_train *t);
 void dfqi_super_train_resume(dfqi_super_train *t, int64_t done);
+int64_t dfqi_super_train_moments(const dfqi_super_train *t);
 float *dfqi_super_train_momentum(const dfqi_super_train *t, int32_t layer, int32_t k);
 
-/* Running statistics that many paths have shared fit none of them: these are the means over
+/* Running statistics that many paths have shared fit none of them (vision transformers have none):
+ * these are the means over
  * `batches` batches, from the first image on. */
 dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
                                   const dfqi_super_data *data, int64_t batch, int64_t batches);
