@@ -7,6 +7,7 @@
 #include <dfq/context.h>
 #include <dfq/dataset.h>
 #include <dfq/diagnostics.h>
+#include <dfq/explorer.h>
 #include <dfq/generator.h>
 #include <dfq/graph.h>
 #include <dfq/quantizer.h>

@@ -6,6 +6,7 @@
 #include "accel/mapping_text.h"
 #include "accel/table.h"
 #include "api/api.h"
+#include "api/handles.h"
 #include "base/memory.h"
 
 struct dfq_accelerator {
@@ -85,6 +86,23 @@ static dfq_status take_config(dfq_context *ctx, const dfq_accelerator *a, int64_
     return DFQ_OK;
 }
 
+dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_template *t, dfq_accelerator_config *out)
+{
+    dfq_accelerator_config c = {.pe_x = t->pe_x,
+                                .pe_y = t->pe_y,
+                                .dataflow = t->dataflow,
+                                .pe_type = t->pe,
+                                .word_bits = t->word_bits,
+                                .psum_bits = t->psum_bits,
+                                .rf_words = t->rf_words,
+                                .glb_kb = t->glb_kb,
+                                .clock_mhz = t->clock_mhz,
+                                .dram_gb_per_s = t->dram_gb_per_s,
+                                .glb_gb_per_s = t->glb_gb_per_s,
+                                .area_mm2 = dfqi_template_mm2(t)};
+    return dfqi_info_write(ctx, "dfq_accelerator_config", &c, sizeof c, out);
+}
+
 dfq_status dfq_accelerator_get_config(const dfq_accelerator *accelerator, int64_t i,
                                       dfq_accelerator_config *out_config)
 {
@@ -92,19 +110,7 @@ dfq_status dfq_accelerator_get_config(const dfq_accelerator *accelerator, int64_
     if (accelerator == NULL) return DFQ_E_INVALID;
     DFQI_NEED(accelerator->ctx, out_config);
     DFQI_TRY(take_config(accelerator->ctx, accelerator, i, &t));
-    dfq_accelerator_config c = {.pe_x = t.pe_x,
-                                .pe_y = t.pe_y,
-                                .dataflow = t.dataflow,
-                                .pe_type = t.pe,
-                                .word_bits = t.word_bits,
-                                .psum_bits = t.psum_bits,
-                                .rf_words = t.rf_words,
-                                .glb_kb = t.glb_kb,
-                                .clock_mhz = t.clock_mhz,
-                                .dram_gb_per_s = t.dram_gb_per_s,
-                                .glb_gb_per_s = t.glb_gb_per_s,
-                                .area_mm2 = dfqi_template_mm2(&t)};
-    return dfqi_info_write(accelerator->ctx, "dfq_accelerator_config", &c, sizeof c, out_config);
+    return dfqi_config_write(accelerator->ctx, &t, out_config);
 }
 
 /* -- costs ------------------------------------------------------------------------------------- */

@@ -2,12 +2,8 @@
 #include <dfq/dataset.h>
 
 #include "api/api.h"
+#include "api/handles.h"
 #include "quant/evaluate.h"
-
-struct dfq_dataset {
-    dfq_context *ctx; /* retained */
-    dfqi_dataset *d;
-};
 
 dfq_status dfq_dataset_open(dfq_context *context, const char *path, int32_t classes,
                             dfq_dataset **out_dataset)

@@ -15,10 +15,10 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "explore/solver_file.h"
 #include "explore/solver_priv.h"
-#include "io/safetensors.h"
 
-enum { STATE = 2, BEST = 5, TENSORS = 7, META = 3, TEXT = 24 };
+enum { STATE = 2, BEST = 5, TENSORS = DFQI_SOLVER_TENSORS, META = DFQI_SOLVER_META, TEXT = 24 };
 
 static const char format_version[] = "1";
 static const char *const meta_names[META] = {"dfq.explore", "dfq.explore.options",
@@ -80,31 +80,34 @@ static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS
     return state[0] > 0 ? TENSORS : TENSORS - 1;
 }
 
+void dfqi_solver_pack(const dfqi_solver *s, dfqi_solver_file *out)
+{
+    part parts[TENSORS];
+    out->state[0] = s->done;
+    out->state[1] = s->best.meets;
+    out->n = list_parts(s, out->state, parts);
+    make_meta(s, out->text);
+    for (int32_t i = 0; i < META; i++) {
+        snprintf(out->keys[i], TEXT, "%s", meta_names[i]);
+        out->meta[i] = (dfqi_st_meta){.key = out->keys[i], .value = out->text[i]};
+    }
+    for (int32_t i = 0; i < out->n; i++) {
+        snprintf(out->names[i], TEXT, "%s", parts[i].name);
+        out->tensors[i] = (dfq_tensor){.ctx = s->ctx,
+                                       .refs = 1,
+                                       .dtype = parts[i].dtype,
+                                       .rank = parts[i].rank,
+                                       .dims = {parts[i].dims[0], parts[i].dims[1]},
+                                       .data = parts[i].data};
+        out->entries[i] = (dfqi_st_entry){.name = out->names[i], .tensor = &out->tensors[i]};
+    }
+}
+
 dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path)
 {
-    char text[META][TEXT], keys[META][TEXT], names[TENSORS][TEXT];
-    dfqi_st_meta meta[META];
-    dfq_tensor tensors[TENSORS]; /* views: borrowed memory, never retained */
-    dfqi_st_entry entries[TENSORS];
-    part parts[TENSORS];
-    int64_t state[STATE] = {s->done, s->best.meets};
-    int32_t n = list_parts(s, state, parts);
-    make_meta(s, text);
-    for (int32_t i = 0; i < META; i++) {
-        snprintf(keys[i], TEXT, "%s", meta_names[i]);
-        meta[i] = (dfqi_st_meta){.key = keys[i], .value = text[i]};
-    }
-    for (int32_t i = 0; i < n; i++) {
-        snprintf(names[i], TEXT, "%s", parts[i].name);
-        tensors[i] = (dfq_tensor){.ctx = s->ctx,
-                                  .refs = 1,
-                                  .dtype = parts[i].dtype,
-                                  .rank = parts[i].rank,
-                                  .dims = {parts[i].dims[0], parts[i].dims[1]},
-                                  .data = parts[i].data};
-        entries[i] = (dfqi_st_entry){.name = names[i], .tensor = &tensors[i]};
-    }
-    return dfqi_st_write(s->ctx, path, n, entries, META, meta);
+    dfqi_solver_file f;
+    dfqi_solver_pack(s, &f);
+    return dfqi_st_write(s->ctx, path, f.n, f.entries, META, f.meta);
 }
 
 static dfq_status check_meta(const dfqi_solver *s, const dfqi_safetensors *st, const char *path)
@@ -214,19 +217,25 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
     return DFQ_OK;
 }
 
-dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path)
+dfq_status dfqi_solver_unpack(dfqi_solver *s, const dfqi_safetensors *st, const char *path)
 {
-    dfqi_safetensors st;
     dfqi_found best;
     int64_t state[STATE] = {0};
     const dfq_tensor *from[TENSORS];
-    DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
     dfq_status status = dfqi_found_new(s->problem, &best);
-    if (status == DFQ_OK) status = check_meta(s, &st, path);
-    if (status == DFQ_OK) status = read_parts(s, &st, path, state, from);
+    if (status == DFQ_OK) status = check_meta(s, st, path);
+    if (status == DFQ_OK) status = read_parts(s, st, path, state, from);
     if (status == DFQ_OK) status = certify(s, path, state, from[BEST], &best);
     if (status == DFQ_OK) status = take(s, state, from, &best);
     dfqi_found_fini(s->problem, &best);
+    return status;
+}
+
+dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path)
+{
+    dfqi_safetensors st;
+    DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
+    dfq_status status = dfqi_solver_unpack(s, &st, path);
     dfqi_st_fini(&st);
     return status;
 }

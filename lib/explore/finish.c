@@ -11,6 +11,13 @@ static void keep_better(dfqi_solver *s, const dfqi_found *f)
         dfqi_found_copy(s->problem, f, &s->best);
 }
 
+/* A loss that is learned beside the search is no longer what it was when the best was found. */
+static dfq_status judge_best_again(dfqi_solver *s)
+{
+    bool learned = s->problem->given.loss != NULL && !s->problem->given.loss_table;
+    return learned && s->best.meets ? dfqi_found_evaluate(s->problem, &s->best) : DFQ_OK;
+}
+
 static dfq_status likeliest(dfqi_solver *s)
 {
     dfqi_solver_soften(s, false);
@@ -23,6 +30,7 @@ static dfq_status likeliest(dfqi_solver *s)
 dfq_status dfqi_solver_look(dfqi_solver *s)
 {
     DFQI_TRY(likeliest(s));
+    DFQI_TRY(judge_best_again(s));
     keep_better(s, &s->raw);
     return DFQ_OK;
 }
@@ -114,6 +122,7 @@ dfq_status dfqi_solver_finish(dfqi_solver *s)
         dfqi_found_copy(s->problem, &s->raw, &f);
     } else {
         DFQI_GOTO(likeliest(s), out);
+        DFQI_GOTO(judge_best_again(s), out);
         DFQI_GOTO(improve(s, &f), out);
     }
     if (!s->best.meets) status = explain_failure(s, &f);

@@ -166,7 +166,7 @@ static void find_lives(planner *w, int32_t *n_lives)
     for (int32_t i = 0; i < *n_lives; i++) {
         life *l = &w->lives[i];
         const dfqi_value *v = &g->values[l->value];
-        dfqi_space space = p->places[l->value].space;
+        dfqi_place_space space = p->places[l->value].space;
         int64_t images = v->batched ? (space == DFQI_SPACE_LOCAL ? p->slice : g->batch) : 1;
         size_t n = (size_t)(images * dfqi_value_stride(v));
         l->floats = (n + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
@@ -189,7 +189,7 @@ static int by_size(const void *a, const void *b)
 
 /* Largest first, each at the lowest offset where nothing alive at the same time lies.
  * placed[] is kept sorted by offset. Returns the size of the space. */
-static size_t place_all(planner *w, int32_t n_lives, dfqi_space space, int32_t *placed)
+static size_t place_all(planner *w, int32_t n_lives, dfqi_place_space space, int32_t *placed)
 {
     size_t end = 0;
     int32_t n = 0;

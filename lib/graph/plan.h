@@ -11,16 +11,16 @@
 
 #include "graph/graph.h"
 
-typedef enum dfqi_space {
+typedef enum dfqi_place_space {
     DFQI_SPACE_NONE,   /* not needed: nobody reads it */
     DFQI_SPACE_BOUND,  /* inputs and parameters: memory of others */
     DFQI_SPACE_STATIC, /* computed once from frozen parameters */
     DFQI_SPACE_GLOBAL, /* whole batch */
     DFQI_SPACE_LOCAL   /* one slice, one thread */
-} dfqi_space;
+} dfqi_place_space;
 
 typedef struct dfqi_place {
-    dfqi_space space;
+    dfqi_place_space space;
     int64_t stride; /* floats an image; 0 for unbatched values */
     size_t offset;  /* floats into its space */
 } dfqi_place;

@@ -13,6 +13,8 @@ TCase *dfqt_solver_case(void);
 TCase *dfqt_toy_case(void);
 TCase *dfqt_explore_checkpoint_case(void);
 TCase *dfqt_explore_failure_case(void);
+TCase *dfqt_effects_case(void);
+TCase *dfqt_coexplore_case(void);
 
 enum {
     DFQT_CELLS = 5,

@@ -13,5 +13,7 @@ int main(void)
     suite_add_tcase(s, dfqt_toy_case());
     suite_add_tcase(s, dfqt_explore_checkpoint_case());
     suite_add_tcase(s, dfqt_explore_failure_case());
+    suite_add_tcase(s, dfqt_effects_case());
+    suite_add_tcase(s, dfqt_coexplore_case());
     return dfqt_run(s);
 }

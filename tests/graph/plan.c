@@ -9,7 +9,7 @@
 
 /* Who holds a value, and when: in steps, and for local values in positions of the order. */
 typedef struct holding {
-    dfqi_space space;
+    dfqi_place_space space;
     int32_t first_step, last_step, first_pos, last_pos;
     size_t begin, end; /* floats */
 } holding;

@@ -201,6 +201,7 @@ END_TEST
 TCase *dfqt_super_train_case(void)
 {
     TCase *c = tcase_create("super_train");
+    tcase_set_timeout(c, 60);
     tcase_add_test(c, supernets_learn_the_same_at_any_thread_count);
     tcase_add_test(c, a_step_is_nesterovs);
     tcase_add_test(c, paths_are_drawn_by_their_logits);

@@ -1,0 +1,225 @@
+/** @file dfq/explorer.h
+ *  Co-exploration of a network and the accelerator it runs on: from a search space, labelled images
+ *  and hard limits to one network and one accelerator that meet every limit (HDX, DAC 2022, arXiv
+ *  2301.09312). dfq/solver.h is the rule that keeps to the limits; here is all that surrounds it.
+ *
+ *  A supernet holds every choice of every cell. A job has three stages:
+ *
+ *  - "warm-up": `warm` steps of the shared weights, each along one path drawn uniformly, on the part
+ *    of the images to train on. Or none: weights saved after another job's warm-up are read;
+ *  - "explore": in turns `weight_steps` steps of the weights, along paths drawn from the solver's
+ *    probabilities, and one step of the solver. Before that, `looks` paths drawn alike are judged
+ *    on one batch of the images held out. What a choice contributes to the loss is estimated from
+ *    all such looks, later ones weighing more: L(path) = b + sum of E[cell][choice], by ridge
+ *    regression on the differences within each batch. The solver sees the loss b + sum p E and its
+ *    gradient E. The last of its steps derives choices, whose costs are exact;
+ *  - "train": the derived network is trained by itself on all images for `train_steps`.
+ *
+ *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
+ *  description, so the verdict holds without any approximation. Metrics: latency, energy, area.
+ *
+ *  The same files, images, options and build give the same bits at any thread count, also when a job
+ *  was stopped and resumed, and whether a warm-up was done or its weights were read. */
+#ifndef DFQ_EXPLORER_H
+#define DFQ_EXPLORER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/accelerator.h>
+#include <dfq/context.h>
+#include <dfq/dataset.h>
+#include <dfq/solver.h>
+#include <dfq/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A job. One thread at a time, like its context. */
+typedef struct dfq_explorer dfq_explorer;
+
+/** Metrics of dfq_constraint::metric and of all costs. */
+enum {
+    DFQ_EXPLORE_LATENCY = 0, /**< ms for one image; a limit of f frames/s is 1000 / f */
+    DFQ_EXPLORE_ENERGY = 1,  /**< mJ for one image */
+    DFQ_EXPLORE_AREA = 2,    /**< mm2 at 45 nm */
+    DFQ_EXPLORE_METRICS = 3  /**< their number */
+};
+
+/** Stages. */
+enum {
+    DFQ_EXPLORE_WARM = 0,   /**< warm-up */
+    DFQ_EXPLORE_SEARCH = 1, /**< explore */
+    DFQ_EXPLORE_TRAIN = 2,  /**< train */
+    DFQ_EXPLORE_DONE = 3    /**< nothing is left to do */
+};
+
+/** Options of dfq_explorer_create(). Fill with dfq_explorer_options_init() first. */
+typedef struct dfq_explorer_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t fine_tune;    /**< 1: the derived network starts with the supernet's weights, 0: anew */
+    int64_t warm;         /**< steps, 0..10 million; 6000. Not done if `weights` is given */
+    int64_t weight_steps; /**< for each step of the solver, 0..1000; 5 */
+    int64_t looks;        /**< paths judged before each step of the solver, 2..64; 4 */
+    int64_t train_steps;  /**< of the derived network, 0..10 million; 4000 */
+    int64_t batch;        /**< images of a step, 2..4096; 64 */
+    int64_t crop;         /**< images are shifted by at most so many pixels, and mirrored; 4. 0:
+                               neither */
+    uint64_t seed;        /**< of weights, paths, batches and the split; 0 */
+    double held_out;      /**< share of the images that the solver's loss is taken on, 0.01..0.9;
+                               0.2 */
+    double rate;          /**< of the weights in the warm-up, above 0, up to 1000; 0.1. In each
+                               stage the rate falls as half a cosine to 0 */
+    double search_rate;   /**< likewise while exploring; 0.02 */
+    double train_rate;    /**< of the derived network; 0.1 */
+    double momentum;      /**< Nesterov's, 0..1; 0.9 */
+    double weight_decay;  /**< of weights, 0..1; 4e-5 */
+    double smoothing;     /**< of labels, 0..0.9; 0.1 */
+    double memory;        /**< of the estimates: weight of a look against the one after it, 0.5..1;
+                               0.995 */
+    float mean[3];        /**< of images in 0..1, by channel; ImageNet's */
+    float std[3];
+    /** A supernet of the same space, saved by dfq_explorer_save_supernet() or made by another
+     *  library version; NULL: warm up here. */
+    const char *weights;
+} dfq_explorer_options;
+
+/** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). Costs and limits in
+ *  the order of DFQ_EXPLORE_*; NaN where nothing is known or limited. */
+typedef struct dfq_explorer_result {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t stage;        /**< DFQ_EXPLORE_* */
+    int32_t verdict;      /**< DFQ_VERDICT_* */
+    int32_t proved;       /**< as dfq_solver_result */
+    int32_t raw_meets;    /**< likewise */
+    int32_t accelerator;  /**< index into the accelerators of the description; -1: none yet */
+    int64_t steps[DFQ_EXPLORE_DONE]; /**< done in each stage; of exploring the solver's */
+    int64_t total[DFQ_EXPLORE_DONE]; /**< likewise of the whole job */
+    double loss;                     /**< estimated loss of the result in the supernet */
+    double macs;                     /**< multiply-accumulates of the derived network, an image */
+    double costs[DFQ_EXPLORE_METRICS];
+    double raw_costs[DFQ_EXPLORE_METRICS]; /**< of the likeliest choices before repair */
+    double limits[DFQ_EXPLORE_METRICS];    /**< as given */
+    double tightest[DFQ_EXPLORE_METRICS];  /**< infeasible: as dfq_solver_result */
+} dfq_explorer_result;
+
+/** Writes defaults: `size` must be sizeof(dfq_explorer_options) of the caller. */
+DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t size);
+
+/** Reads the space, tabulates all costs, decodes the images.
+ *  @param context       where memory comes from and errors go; kept alive
+ *  @param space         path of a search space (JSON), or the name of a built-in one; docs/CLI.md
+ *  @param accelerator   a preset's name or the path of a description, as dfq_accelerator_load()
+ *  @param images        to learn from; not needed after the call
+ *  @param constraints   [n_constraints], 1..3, metrics DFQ_EXPLORE_*; copied
+ *  @param options       NULL for defaults
+ *  @param solver        NULL for defaults, but 500 steps; they are those of exploring. The exact rule is not
+ *                       possible: losses are learned
+ *  @param out_explorer  to be given back with dfq_explorer_release()
+ *  @return ::DFQ_E_INVALID (an option out of range, too few images, a limit that is not a number
+ *          above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, description, images or weights: the text
+ *          names the file), ::DFQ_E_SHAPE (weights of another space), ::DFQ_E_UNSUPPORTED (an option
+ *          that this library does not know), ::DFQ_E_CANCELLED (while costs are tabulated),
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *space,
+                                           const char *accelerator, const dfq_dataset *images,
+                                           const dfq_constraint *constraints, int32_t n_constraints,
+                                           const dfq_explorer_options *options,
+                                           const dfq_solver_options *solver,
+                                           dfq_explorer **out_explorer);
+
+/** Ends a job. NULL is fine. */
+DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
+
+/** One step of weights, of the solver with its looks, or of the derived network.
+ *  @param out_finished 1: nothing is left to do; else 0. A job whose limits nothing meets is
+ *                      finished when the solver is
+ *  @return ::DFQ_E_NUMERIC (a loss is NaN or infinite: the text names stage and step, the job is
+ *          over and what was found so far is kept), ::DFQ_E_NOMEM (call again to try that step
+ *          again). */
+DFQ_CHECKED dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_finished);
+
+/** Steps until the end. Reports the stages above; the loss is that of the step's batch, while
+ *  exploring the solver's.
+ *  @return ::DFQ_E_INFEASIBLE (nothing meets the limits: the text names the tightest;
+ *          dfq_explorer_get_result() has them all), ::DFQ_E_CANCELLED (between two steps: call
+ *          again to go on), otherwise as dfq_explorer_step(). */
+DFQ_CHECKED dfq_status dfq_explorer_run(dfq_explorer *explorer);
+
+/** What is known so far; may be asked at any time.
+ *  @return ::DFQ_E_INVALID (struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_explorer_get_result(const dfq_explorer *explorer,
+                                               dfq_explorer_result *out_result);
+
+/** The accelerator of the result.
+ *  @return ::DFQ_E_INVALID (nothing is known yet, struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
+                                                    dfq_accelerator_config *out_config);
+
+/** Groups of choices: the network's cells, then the accelerator's fields. */
+DFQ_API int32_t dfq_explorer_get_cells(const dfq_explorer *explorer);
+DFQ_API int32_t dfq_explorer_get_groups(const dfq_explorer *explorer);
+/** Choices of a group; 0 if there is no such group. */
+DFQ_API int32_t dfq_explorer_get_choices(const dfq_explorer *explorer, int32_t group);
+/** The name of a choice ("k5e6", "skip", "16", "ws"), or with choice -1 of its group ("cell 3",
+ *  "pe_x"). Borrowed; NULL if there is none. */
+DFQ_API const char *dfq_explorer_get_name(const dfq_explorer *explorer, int32_t group,
+                                          int32_t choice);
+
+/** The choices of the result, as dfq_solver_get_choice(): a new I32 [groups].
+ *  @param raw 1: the likeliest choices before repair */
+DFQ_CHECKED dfq_status dfq_explorer_get_choice(const dfq_explorer *explorer, int32_t raw,
+                                               dfq_tensor **out_choice);
+
+/** As dfq_solver_get_probabilities(): a new F32 [total], groups one behind the other. */
+DFQ_CHECKED dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,
+                                                      dfq_tensor **out_probabilities);
+
+/** What the looks have taught: a new F32 [total of the cells], what each choice adds to the loss
+ *  compared with the mean of its cell, in the order of the probabilities; 0 before the first.
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_get_effects(const dfq_explorer *explorer,
+                                                dfq_tensor **out_effects);
+
+/** As dfq_solver_get_trajectory(): a new F32 [steps, 1 + 3 + constraints]. */
+DFQ_CHECKED dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer,
+                                                   dfq_tensor **out_trajectory);
+
+/** The losses of the weights' steps in a stage, each before its step: a new F32 [k].
+ *  @return ::DFQ_E_INVALID (no such stage), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int32_t stage,
+                                               dfq_tensor **out_losses);
+
+/** Judges the derived network of a finished job by its running statistics.
+ *  @param out_accuracy struct_size must be set; correct5 is -1: not counted
+ *  @return ::DFQ_E_INVALID (the job is not finished, or nothing was derived), otherwise as
+ *          dfq_dataset_get_batch(). */
+DFQ_CHECKED dfq_status dfq_explorer_evaluate(dfq_explorer *explorer, const dfq_dataset *images,
+                                             dfq_accuracy *out_accuracy);
+
+/** Writes the derived network of a finished job to a safetensors file: weights by layer, and the
+ *  space's name, the path, the normalisation of images and exact costs as metadata.
+ *  @return ::DFQ_E_INVALID (as dfq_explorer_evaluate()), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_save_network(const dfq_explorer *explorer, const char *path);
+
+/** Writes the weights of the supernet as they are now; after the warm-up they serve as `weights` of
+ *  jobs with other limits.
+ *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_save_supernet(const dfq_explorer *explorer, const char *path);
+
+/** Writes the state of the job to a safetensors file, beside `path` and renamed.
+ *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_save_checkpoint(const dfq_explorer *explorer, const char *path);
+
+/** Puts a job that was created with the same space, accelerators, images, limits and options where a
+ *  checkpoint left off; it ends with the same bits as one that was not interrupted. On failure it is
+ *  as it was.
+ *  @return ::DFQ_E_INVALID (made with others), ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_UNSUPPORTED (a
+ *          newer format), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_load_checkpoint(dfq_explorer *explorer, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

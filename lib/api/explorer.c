@@ -1,0 +1,275 @@
+/* dfq/explorer.h. */
+#include <dfq/explorer.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "api/api.h"
+#include "api/handles.h"
+#include "base/memory.h"
+#include "explore/coexplore.h"
+#include "explore/space.h"
+
+enum { NAME = 24 };
+
+struct dfq_explorer {
+    dfq_context *ctx; /* kept alive by the job */
+    dfqi_search_space space;
+    dfqi_space_costs costs;
+    char (*names)[NAME]; /* of the groups, then of all choices */
+    dfqi_coexplore *job;
+};
+
+void dfq_explorer_options_init(dfq_explorer_options *options, size_t size)
+{
+    dfq_explorer_options d;
+    dfqi_coexplore_defaults(&d);
+    dfqi_options_init(options, size, &d, sizeof d);
+}
+
+/* -- names ------------------------------------------------------------------------------------- */
+
+static int32_t count_groups(const dfq_explorer *e)
+{
+    return e->costs.n_cells + e->costs.n_fields;
+}
+
+static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, char out[NAME])
+{
+    const dfqi_space *a = &e->space.accel;
+    const dfqi_values *fields[] = {&a->pe_x,     &a->pe_y, &a->rf_words,
+                                   &a->dataflow, &a->pe,   &a->glb_kb};
+    const dfqi_super_space *s = &e->space.net;
+    int32_t field = group - e->costs.n_cells;
+    if (field < 0 && choice < s->n_choices) {
+        snprintf(out, NAME, "k%de%d", (int)s->choices[choice].kernel,
+                 (int)s->choices[choice].expand);
+    } else if (field < 0) {
+        snprintf(out, NAME, "skip");
+    } else {
+        double v = fields[field]->v[choice];
+        const char *text = field == 3   ? dfqi_dataflow_name((int32_t)v)
+                           : field == 4 ? dfqi_pe_name((int32_t)v)
+                                        : NULL;
+        if (text != NULL)
+            snprintf(out, NAME, "%s", text);
+        else
+            snprintf(out, NAME, "%g", v);
+    }
+}
+
+static dfq_status make_names(dfq_explorer *e)
+{
+    static const char *const fields[] = {"pe_x",     "pe_y",    "rf_words",
+                                         "dataflow", "pe_type", "glb_kb"};
+    int32_t groups = count_groups(e), n = groups;
+    for (int32_t g = 0; g < groups; g++) n += e->costs.choices[g];
+    e->names = dfqi_calloc(e->ctx, (size_t)n, sizeof *e->names);
+    if (e->names == NULL) return DFQ_E_NOMEM;
+    n = groups;
+    for (int32_t g = 0; g < groups; g++) {
+        if (g < e->costs.n_cells)
+            snprintf(e->names[g], NAME, "cell %d", (int)g);
+        else
+            snprintf(e->names[g], NAME, "%s", fields[g - e->costs.n_cells]);
+        for (int32_t k = 0; k < e->costs.choices[g]; k++) name_choice(e, g, k, e->names[n++]);
+    }
+    return DFQ_OK;
+}
+
+/* -- life -------------------------------------------------------------------------------------- */
+
+static dfq_status start(dfq_explorer *e, const dfq_dataset *images,
+                        const dfq_constraint *constraints, int32_t n, const dfq_explorer_options *o,
+                        const dfq_solver_options *solver)
+{
+    DFQI_TRY(dfqi_space_costs_new(e->ctx, &e->space, &e->costs));
+    DFQI_TRY(make_names(e));
+    dfqi_coexplore_space space = {.net = &e->space.net,
+                                  .n_fields = e->costs.n_fields,
+                                  .choices = e->costs.choices,
+                                  .cost = e->costs.cost,
+                                  .base = e->costs.base};
+    return dfqi_coexplore_new(e->ctx, &space, images->d, constraints, n, o, solver, &e->job);
+}
+
+dfq_status dfq_explorer_create(dfq_context *context, const char *space, const char *accelerator,
+                               const dfq_dataset *images, const dfq_constraint *constraints,
+                               int32_t n_constraints, const dfq_explorer_options *options,
+                               const dfq_solver_options *solver, dfq_explorer **out_explorer)
+{
+    dfq_explorer_options o;
+    dfq_solver_options so;
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, space);
+    DFQI_NEED(context, accelerator);
+    DFQI_NEED(context, images);
+    DFQI_NEED(context, constraints);
+    DFQI_NEED(context, out_explorer);
+    dfqi_coexplore_defaults(&o);
+    dfqi_coexplore_solver_defaults(&so);
+    DFQI_TRY(dfqi_options_read(context, "dfq_explorer_options", options, &o, sizeof o));
+    DFQI_TRY(dfqi_options_read(context, "dfq_solver_options", solver, &so, sizeof so));
+    dfq_explorer *e = dfqi_calloc(context, 1, sizeof *e);
+    if (e == NULL) return DFQ_E_NOMEM;
+    e->ctx = dfqi_context_retain(context);
+    dfq_status status = dfqi_search_space_read(context, space, accelerator, &e->space);
+    if (status == DFQ_OK) status = start(e, images, constraints, n_constraints, &o, &so);
+    if (status == DFQ_OK)
+        *out_explorer = e;
+    else
+        dfq_explorer_release(e);
+    return status;
+}
+
+void dfq_explorer_release(dfq_explorer *explorer)
+{
+    if (explorer == NULL) return;
+    dfq_context *ctx = explorer->ctx;
+    dfqi_coexplore_release(explorer->job); /* before the tables it reads */
+    dfqi_space_costs_fini(&explorer->costs);
+    dfqi_free(ctx, explorer->names);
+    dfqi_free(ctx, explorer);
+    dfqi_context_release(ctx);
+}
+
+dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_finished)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_finished);
+    return dfqi_coexplore_step(explorer->job, out_finished);
+}
+
+dfq_status dfq_explorer_run(dfq_explorer *explorer)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    return dfqi_coexplore_run(explorer->job);
+}
+
+/* -- what is known ----------------------------------------------------------------------------- */
+
+dfq_status dfq_explorer_get_result(const dfq_explorer *explorer, dfq_explorer_result *out_result)
+{
+    dfq_explorer_result r;
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_result);
+    dfqi_coexplore_result(explorer->job, &r);
+    return dfqi_info_write(explorer->ctx, "dfq_explorer_result", &r, sizeof r, out_result);
+}
+
+dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
+                                        dfq_accelerator_config *out_config)
+{
+    dfq_explorer_result r;
+    dfqi_template t;
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_config);
+    dfqi_coexplore_result(explorer->job, &r);
+    if (r.accelerator < 0)
+        return dfqi_fail(explorer->ctx, DFQ_E_INVALID, "explorer: no accelerator is known yet");
+    dfqi_space_config(&explorer->space.accel, r.accelerator, &t);
+    return dfqi_config_write(explorer->ctx, &t, out_config);
+}
+
+int32_t dfq_explorer_get_cells(const dfq_explorer *explorer)
+{
+    return explorer != NULL ? explorer->costs.n_cells : 0;
+}
+
+int32_t dfq_explorer_get_groups(const dfq_explorer *explorer)
+{
+    return explorer != NULL ? count_groups(explorer) : 0;
+}
+
+int32_t dfq_explorer_get_choices(const dfq_explorer *explorer, int32_t group)
+{
+    if (explorer == NULL || group < 0 || group >= count_groups(explorer)) return 0;
+    return explorer->costs.choices[group];
+}
+
+const char *dfq_explorer_get_name(const dfq_explorer *explorer, int32_t group, int32_t choice)
+{
+    int32_t at = dfq_explorer_get_groups(explorer) + choice;
+    if (choice < -1 || choice >= dfq_explorer_get_choices(explorer, group)) return NULL;
+    for (int32_t g = 0; g < group; g++) at += explorer->costs.choices[g];
+    return explorer->names[choice < 0 ? group : at];
+}
+
+dfq_status dfq_explorer_get_choice(const dfq_explorer *explorer, int32_t raw,
+                                   dfq_tensor **out_choice)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_choice);
+    return dfqi_solver_choice(dfqi_coexplore_solver(explorer->job), raw != 0, out_choice);
+}
+
+dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,
+                                          dfq_tensor **out_probabilities)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_probabilities);
+    return dfqi_solver_probabilities(dfqi_coexplore_solver(explorer->job), out_probabilities);
+}
+
+dfq_status dfq_explorer_get_effects(const dfq_explorer *explorer, dfq_tensor **out_effects)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_effects);
+    return dfqi_coexplore_effects(explorer->job, out_effects);
+}
+
+dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer, dfq_tensor **out_trajectory)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_trajectory);
+    return dfqi_solver_trajectory(dfqi_coexplore_solver(explorer->job), out_trajectory);
+}
+
+dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int32_t stage,
+                                   dfq_tensor **out_losses)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_losses);
+    return dfqi_coexplore_losses(explorer->job, stage, out_losses);
+}
+
+dfq_status dfq_explorer_evaluate(dfq_explorer *explorer, const dfq_dataset *images,
+                                 dfq_accuracy *out_accuracy)
+{
+    dfq_accuracy a = {.correct5 = -1};
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, images);
+    DFQI_NEED(explorer->ctx, out_accuracy);
+    DFQI_TRY(dfqi_coexplore_evaluate(explorer->job, images->d, &a.n, &a.correct));
+    return dfqi_info_write(explorer->ctx, "dfq_accuracy", &a, sizeof a, out_accuracy);
+}
+
+/* -- files ------------------------------------------------------------------------------------- */
+
+dfq_status dfq_explorer_save_network(const dfq_explorer *explorer, const char *path)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, path);
+    return dfqi_coexplore_save_network(explorer->job, path);
+}
+
+dfq_status dfq_explorer_save_supernet(const dfq_explorer *explorer, const char *path)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, path);
+    return dfqi_coexplore_save_supernet(explorer->job, path);
+}
+
+dfq_status dfq_explorer_save_checkpoint(const dfq_explorer *explorer, const char *path)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, path);
+    return dfqi_coexplore_save(explorer->job, path);
+}
+
+dfq_status dfq_explorer_load_checkpoint(dfq_explorer *explorer, const char *path)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, path);
+    return dfqi_coexplore_restore(explorer->job, path);
+}

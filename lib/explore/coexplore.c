@@ -1,0 +1,184 @@
+/* The life of a co-exploration, and of its state. */
+#include "explore/coexplore.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+#include "explore/coexplore_priv.h"
+#include "explore/solver_priv.h"
+#include "nn/supernet_file.h"
+
+static const char *const metric_names[DFQ_EXPLORE_METRICS] = {"latency_ms", "energy_mj",
+                                                              "area_mm2"};
+
+uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of)
+{
+    return e->o.seed * 16 + (uint64_t)of;
+}
+
+/* -- state ------------------------------------------------------------------------------------- */
+
+/* What the looks have taught of the mixture p. An accelerator changes costs but no loss. */
+static dfq_status learned_loss(const double *p, uint64_t step, double *out_loss,
+                               double *out_gradient, void *user)
+{
+    const dfqi_coexplore_state *s = user;
+    const dfqi_effects *f = &s->effects;
+    (void)step;
+    *out_loss = dfqi_effects_loss(f, p);
+    if (!out_gradient) return DFQ_OK;
+    memset(out_gradient, 0, (size_t)s->solver->problem->space.total * sizeof *out_gradient);
+    memcpy(out_gradient, f->e, (size_t)f->total * sizeof *f->e);
+    return DFQ_OK;
+}
+
+static dfq_status make_solver(const dfqi_coexplore *e, dfqi_coexplore_state *s)
+{
+    dfq_problem p = {.n_groups = s->net.n_cells + e->space.n_fields,
+                     .n_fields = e->space.n_fields,
+                     .n_metrics = DFQ_EXPLORE_METRICS,
+                     .choices = e->space.choices,
+                     .metrics = metric_names,
+                     .loss = learned_loss,
+                     .user = s,
+                     .cost_table = e->space.cost,
+                     .base_table = e->space.base};
+    return dfqi_solver_new(e->ctx, &p, e->limits, e->n_limits, &e->solver_o, &s->solver);
+}
+
+static dfq_status check_cells(const dfqi_coexplore *e, const dfqi_supernet *net)
+{
+    for (int32_t c = 0; c < net->n_cells; c++)
+        if (e->space.choices[c] != dfqi_supernet_choices(net, c))
+            return dfqi_fail(e->ctx, DFQ_E_INVALID,
+                             "explorer: the tables have %d choices for cell %d, the network has %d",
+                             (int)e->space.choices[c], (int)c, (int)dfqi_supernet_choices(net, c));
+    return DFQ_OK;
+}
+
+void dfqi_coexplore_state_free(dfqi_coexplore_state *s)
+{
+    if (!s) return;
+    dfq_context *ctx = s->ctx;
+    dfqi_super_train_release(s->train);
+    dfqi_supernet_fini(&s->net);
+    dfqi_supernet_fini(&s->derived);
+    dfqi_effects_fini(&s->effects);
+    dfqi_solver_release(s->solver);
+    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) dfqi_free(ctx, s->losses[i].v);
+    dfqi_free(ctx, s);
+}
+
+dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **out)
+{
+    dfqi_coexplore_state *s = dfqi_calloc(e->ctx, 1, sizeof *s);
+    dfq_status status;
+    if (!s) return DFQ_E_NOMEM;
+    s->ctx = e->ctx;
+    DFQI_GOTO(dfqi_supernet_new(e->ctx, e->space.net, NULL,
+                                dfqi_coexplore_seed(e, DFQI_SEED_WEIGHTS), &s->net),
+              fail);
+    DFQI_GOTO(check_cells(e, &s->net), fail);
+    DFQI_GOTO(dfqi_effects_new(e->ctx, s->net.n_cells, e->space.choices, e->o.memory, &s->effects),
+              fail);
+    DFQI_GOTO(make_solver(e, s), fail);
+    *out = s;
+    return DFQ_OK;
+fail:
+    dfqi_coexplore_state_free(s);
+    return status;
+}
+
+/* -- stages ------------------------------------------------------------------------------------ */
+
+int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage)
+{
+    if (stage == DFQ_EXPLORE_WARM) return e->warmed ? 0 : e->o.warm;
+    if (stage == DFQ_EXPLORE_SEARCH) return e->solver_o.steps * (e->o.weight_steps + 1);
+    return e->s && e->s->solver->finished && !e->s->solver->best.meets ? 0 : e->o.train_steps;
+}
+
+dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s)
+{
+    const double rates[DFQ_EXPLORE_DONE] = {e->o.rate, e->o.search_rate, e->o.train_rate};
+    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warm, e->solver_o.steps * e->o.weight_steps,
+                                             e->o.train_steps};
+    dfqi_super_options o = {.batch = e->o.batch,
+                            .steps = steps[s->stage],
+                            .rate = (float)rates[s->stage],
+                            .momentum = (float)e->o.momentum,
+                            .weight_decay = (float)e->o.weight_decay,
+                            .smoothing = (float)e->o.smoothing,
+                            .crop = e->o.crop,
+                            .seed = dfqi_coexplore_seed(e, DFQI_SEED_BATCHES + s->stage)};
+    dfqi_supernet *net = s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net;
+    return dfqi_super_train_new(net, &o, &s->train);
+}
+
+static void copy_weights(const dfqi_supernet *from, dfqi_supernet *to)
+{
+    for (int32_t i = 0; i < to->n_layers; i++)
+        for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++)
+            if (to->layers[i].t[k])
+                memcpy(to->layers[i].t[k]->data, from->layers[i].t[k]->data,
+                       (size_t)dfqi_tensor_count(to->layers[i].t[k]) * sizeof(float));
+}
+
+dfq_status dfqi_coexplore_derive(const dfqi_coexplore *e, dfqi_coexplore_state *s)
+{
+    memcpy(s->path, s->solver->best.choice, (size_t)s->net.n_cells * sizeof *s->path);
+    DFQI_TRY(dfqi_supernet_new(e->ctx, e->space.net, s->path,
+                               dfqi_coexplore_seed(e, DFQI_SEED_DERIVED), &s->derived));
+    if (e->o.fine_tune) copy_weights(&s->net, &s->derived);
+    return DFQ_OK;
+}
+
+/* -- life -------------------------------------------------------------------------------------- */
+
+static dfq_status check_limits(dfqi_coexplore *e, const dfq_constraint *limits, int32_t n)
+{
+    if (n < 1 || n > DFQ_EXPLORE_METRICS)
+        return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: %d limits, 1 to %d are possible", (int)n,
+                         (int)DFQ_EXPLORE_METRICS);
+    memcpy(e->limits, limits, (size_t)n * sizeof *limits);
+    e->n_limits = n;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
+                              const dfqi_dataset *images, const dfq_constraint *limits,
+                              int32_t n_limits, const dfq_explorer_options *o,
+                              const dfq_solver_options *solver, dfqi_coexplore **out)
+{
+    dfq_status status;
+    DFQI_TRY(dfqi_coexplore_check(ctx, o));
+    dfqi_coexplore *e = dfqi_calloc(ctx, 1, sizeof *e);
+    if (!e) return DFQ_E_NOMEM;
+    e->ctx = dfqi_context_retain(ctx);
+    e->o = *o;
+    e->o.weights = NULL; /* borrowed for this call */
+    e->solver_o = *solver;
+    e->space = *space;
+    e->warmed = o->weights != NULL;
+    DFQI_GOTO(check_limits(e, limits, n_limits), fail);
+    DFQI_GOTO(dfqi_coexplore_state_new(e, &e->s), fail);
+    if (o->weights) DFQI_GOTO(dfqi_supernet_load(&e->s->net, o->weights), fail);
+    DFQI_GOTO(dfqi_coexplore_begin(e, e->s), fail); /* checks batch and crop */
+    DFQI_GOTO(dfqi_coexplore_take(e, images), fail);
+    *out = e;
+    return DFQ_OK;
+fail:
+    dfqi_coexplore_release(e);
+    return status;
+}
+
+void dfqi_coexplore_release(dfqi_coexplore *e)
+{
+    if (!e) return;
+    dfq_context *ctx = e->ctx;
+    dfqi_coexplore_state_free(e->s);
+    dfqi_free(ctx, e->images);
+    dfqi_free(ctx, e->labels);
+    dfqi_free(ctx, e);
+    dfqi_context_release(ctx);
+}

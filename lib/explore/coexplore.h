@@ -1,0 +1,49 @@
+/* The job behind dfq_explorer: a supernet trained beside the solver (hdx.md 2.6). See dfq/explorer.h
+ * for what it computes. */
+#ifndef DFQI_EXPLORE_COEXPLORE_H
+#define DFQI_EXPLORE_COEXPLORE_H
+
+#include <dfq/explorer.h>
+
+#include "explore/solver.h"
+#include "io/dataset.h"
+#include "nn/supernet.h"
+
+typedef struct dfqi_coexplore dfqi_coexplore;
+
+/* The network's space and the tables of a dfq_problem; borrowed, must stay. */
+typedef struct dfqi_coexplore_space {
+    const dfqi_super_space *net;
+    int32_t n_fields;
+    const int32_t *choices; /* of the network's cells, then of the fields */
+    const double *cost,
+        *base; /* [DFQ_EXPLORE_METRICS][cells][accelerators], [metrics][accelerators] */
+} dfqi_coexplore_space;
+
+void dfqi_coexplore_defaults(dfq_explorer_options *out);
+/* dfq_solver_options as a search without any gets them. */
+void dfqi_coexplore_solver_defaults(dfq_solver_options *out);
+
+dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
+                              const dfqi_dataset *images, const dfq_constraint *limits,
+                              int32_t n_limits, const dfq_explorer_options *o,
+                              const dfq_solver_options *solver, dfqi_coexplore **out);
+void dfqi_coexplore_release(dfqi_coexplore *e); /* NULL ok */
+
+dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished);
+dfq_status dfqi_coexplore_run(dfqi_coexplore *e);
+
+void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out);
+const dfqi_solver *dfqi_coexplore_solver(const dfqi_coexplore *e);
+const dfqi_supernet *dfqi_coexplore_net(const dfqi_coexplore *e);
+dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out);
+dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage, dfq_tensor **out);
+dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images, int64_t *out_n,
+                                   int64_t *out_correct);
+
+dfq_status dfqi_coexplore_save_network(const dfqi_coexplore *e, const char *path);
+dfq_status dfqi_coexplore_save_supernet(const dfqi_coexplore *e, const char *path);
+dfq_status dfqi_coexplore_save(const dfqi_coexplore *e, const char *path);
+dfq_status dfqi_coexplore_restore(dfqi_coexplore *e, const char *path);
+
+#endif

@@ -1,0 +1,308 @@
+/* Checkpoints of a co-exploration: safetensors with the solver's state (checkpoint.c) and
+ *
+ *   position              I64 [7]  stage, units done, whether the looks are done, whether the stage's
+ *                                  optimiser exists, lengths of the three curves
+ *   net.*, derived.*      F32      weights, by the names of nn/supernet_file.h
+ *   momentum.*            F32      of what the stage trains
+ *   losses.0 to .2        F32      curves
+ *   effects               I64      the bits of the estimates' sums
+ *   path                  I32      of the derived network
+ *
+ * Metadata: dfq.explorer = format version, dfq.explorer.options and dfq.explorer.images (hashes).
+ * Reading fills a second state, which takes the first one's place when all is well. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "explore/coexplore_priv.h"
+#include "explore/solver_file.h"
+#include "explore/solver_priv.h"
+#include "nn/supernet_file.h"
+
+enum { POSITION = 7, META = 3, TEXT = 24, NAME = DFQI_SUPER_NAME + 16, MISC = 16 };
+
+static const char format_version[] = "1";
+static const char *const meta_names[META] = {"dfq.explorer", "dfq.explorer.options",
+                                             "dfq.explorer.images"};
+
+typedef struct part {
+    char name[NAME];
+    dfqi_dtype dtype;
+    int64_t count;
+    void *data;
+} part;
+
+/* Everything but the solver's, flat, in one order for writing and reading. */
+typedef struct parts {
+    part *v; /* owned by the caller */
+    int64_t n;
+    int64_t position[POSITION];
+} parts;
+
+/* -- fingerprints ------------------------------------------------------------------------------ */
+
+static void make_meta(const dfqi_coexplore *e, char text[META][TEXT])
+{
+    dfq_explorer_options o = e->o; /* no padding, so its bytes are its content */
+    size_t pixels = (size_t)(3 * e->space.net->image * e->space.net->image);
+    o.struct_size = 0;
+    uint64_t options = dfqi_hash(DFQI_HASH_START, &o, sizeof o);
+    uint64_t images = dfqi_hash(DFQI_HASH_START, e->labels, (size_t)e->all.n * sizeof *e->labels);
+    options = dfqi_hash(options, &e->warmed, sizeof e->warmed);
+    images = dfqi_hash(images, e->images, (size_t)e->all.n * pixels * sizeof *e->images);
+    snprintf(text[0], TEXT, "%s", format_version);
+    snprintf(text[1], TEXT, "%016" PRIx64, options);
+    snprintf(text[2], TEXT, "%016" PRIx64, images);
+}
+
+static dfq_status check_meta(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path)
+{
+    static const char *const what[META] = {"", "options", "images"};
+    char text[META][TEXT];
+    for (int32_t i = 0; i < META; i++)
+        if (!dfqi_st_meta_find(st, meta_names[i]))
+            return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of a co-exploration",
+                             path);
+    if (strcmp(dfqi_st_meta_find(st, meta_names[0]), format_version) != 0)
+        return dfqi_fail(e->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: checkpoint of version %.20s, this library knows %s", path,
+                         dfqi_st_meta_find(st, meta_names[0]), format_version);
+    make_meta(e, text);
+    for (int32_t i = 1; i < META; i++)
+        if (strcmp(dfqi_st_meta_find(st, meta_names[i]), text[i]) != 0)
+            return dfqi_fail(e->ctx, DFQ_E_INVALID, "%s: made with other %s", path, what[i]);
+    return DFQ_OK;
+}
+
+/* -- the tensors ------------------------------------------------------------------------------- */
+
+static void add(parts *p, const char *name, dfqi_dtype dtype, int64_t count, void *data)
+{
+    part *v = &p->v[p->n];
+    if (count < 1) return;
+    snprintf(v->name, sizeof v->name, "%s", name);
+    v->dtype = dtype;
+    v->count = count;
+    v->data = data;
+    p->n++;
+}
+
+static void add_net(parts *p, const char *prefix, const dfqi_supernet *net,
+                    const dfqi_super_train *momenta)
+{
+    for (int32_t i = 0; i < net->n_layers; i++)
+        for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++) {
+            char name[DFQI_SUPER_NAME], full[NAME];
+            const dfq_tensor *t = net->layers[i].t[k];
+            void *data = t ? t->data : NULL;
+            if (t && momenta) data = dfqi_super_train_momentum(momenta, i, k);
+            if (!data) continue;
+            dfqi_super_tensor_name(net, i, k, name);
+            snprintf(full, sizeof full, "%s.%s", prefix, name);
+            add(p, full, DFQI_F32, dfqi_tensor_count(t), data);
+        }
+}
+
+static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
+{
+    size_t most = (size_t)(s->net.n_layers + s->derived.n_layers) * DFQI_SUPER_TENSORS * 2 + MISC;
+    const dfqi_supernet *trained = s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net;
+    const int64_t position[POSITION] = {s->stage,         s->at,          s->looked,
+                                        s->train != NULL, s->losses[0].n, s->losses[1].n,
+                                        s->losses[2].n};
+    p->v = dfqi_calloc(s->ctx, most, sizeof *p->v);
+    if (!p->v) return DFQ_E_NOMEM;
+    memcpy(p->position, position, sizeof position);
+    add(p, "position", DFQI_I64, POSITION, p->position);
+    add_net(p, "net", &s->net, NULL);
+    if (s->train) add_net(p, "momentum", trained, s->train);
+    if (s->derived.layers) add_net(p, "derived", &s->derived, NULL);
+    if (s->derived.layers) add(p, "path", DFQI_I32, s->net.n_cells, s->path);
+    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
+        char name[TEXT];
+        snprintf(name, sizeof name, "losses.%d", (int)i);
+        add(p, name, DFQI_F32, s->losses[i].n, s->losses[i].v);
+    }
+    add(p, "effects", DFQI_I64, (int64_t)s->effects.size, s->effects.state);
+    return DFQ_OK;
+}
+
+/* -- writing ----------------------------------------------------------------------------------- */
+
+static dfq_status write_parts(const dfqi_coexplore *e, const parts *p, const char *path)
+{
+    char text[META][TEXT], keys[META][TEXT];
+    dfqi_solver_file solver;
+    dfqi_st_meta meta[META + DFQI_SOLVER_META];
+    dfq_status status = DFQ_E_NOMEM;
+    dfqi_solver_pack(e->s->solver, &solver);
+    size_t n = (size_t)(p->n + solver.n);
+    dfqi_st_entry *entries = dfqi_calloc(e->ctx, n, sizeof *entries);
+    dfq_tensor *views = dfqi_calloc(e->ctx, n, sizeof *views); /* borrowed memory, never retained */
+    if (!entries || !views) goto out;
+    for (int64_t i = 0; i < p->n; i++) {
+        views[i] = (dfq_tensor){.ctx = e->ctx,
+                                .refs = 1,
+                                .dtype = p->v[i].dtype,
+                                .rank = 1,
+                                .dims = {p->v[i].count},
+                                .data = p->v[i].data};
+        entries[i] = (dfqi_st_entry){p->v[i].name, &views[i]};
+    }
+    memcpy(entries + p->n, solver.entries, (size_t)solver.n * sizeof *entries);
+    make_meta(e, text);
+    for (int32_t i = 0; i < META; i++) {
+        snprintf(keys[i], TEXT, "%s", meta_names[i]);
+        meta[i] = (dfqi_st_meta){keys[i], text[i]};
+    }
+    memcpy(meta + META, solver.meta, sizeof solver.meta);
+    status = dfqi_st_write(e->ctx, path, (int64_t)n, entries, META + DFQI_SOLVER_META, meta);
+out:
+    dfqi_free(e->ctx, entries);
+    dfqi_free(e->ctx, views);
+    return status;
+}
+
+dfq_status dfqi_coexplore_save(const dfqi_coexplore *e, const char *path)
+{
+    parts p = {.v = NULL};
+    dfq_status status = list_parts(e->s, &p);
+    if (status == DFQ_OK) status = write_parts(e, &p, path);
+    dfqi_free(e->ctx, p.v);
+    return status;
+}
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+static dfq_status find(const dfqi_safetensors *st, const char *path, const char *name,
+                       dfqi_dtype dtype, int64_t count, const void **out)
+{
+    const dfq_tensor *t = dfqi_st_find(st, name);
+    if (!t || t->dtype != dtype || t->rank != 1 || t->dims[0] != count)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing or has the wrong shape",
+                         path, name);
+    *out = t->data;
+    return DFQ_OK;
+}
+
+/* Where the job stood; makes what exists there. */
+static dfq_status read_position(const dfqi_coexplore *e, const dfqi_safetensors *st,
+                                const char *path, dfqi_coexplore_state *s)
+{
+    const void *data;
+    const int64_t *at;
+    DFQI_TRY(find(st, path, "position", DFQI_I64, POSITION, &data));
+    at = data;
+    bool fine = at[0] >= 0 && at[0] <= DFQ_EXPLORE_DONE && at[1] >= 0;
+    int64_t units = fine && at[0] < DFQ_EXPLORE_DONE ? dfqi_coexplore_units(e, (int32_t)at[0]) : 0;
+    fine = fine && at[1] <= units && (at[0] < DFQ_EXPLORE_DONE || at[3] == 0);
+    for (int32_t i = 0; i < DFQ_EXPLORE_DONE && fine; i++)
+        fine = at[4 + i] >= 0 && at[4 + i] <= dfqi_coexplore_units(e, i);
+    if (!fine)
+        return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor position names step %lld of stage %lld",
+                         path, (long long)at[1], (long long)at[0]);
+    s->stage = (int32_t)at[0];
+    s->at = at[1];
+    s->looked = at[2] != 0;
+    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
+        DFQI_TRY(dfqi_curve_reserve(e->ctx, &s->losses[i], at[4 + i]));
+        s->losses[i].n = at[4 + i];
+    }
+    return DFQ_OK;
+}
+
+static dfq_status read_path(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path,
+                            dfqi_coexplore_state *s)
+{
+    const void *data;
+    if (!dfqi_st_find(st, "path")) return DFQ_OK;
+    DFQI_TRY(find(st, path, "path", DFQI_I32, s->net.n_cells, &data));
+    memcpy(s->path, data, (size_t)s->net.n_cells * sizeof *s->path);
+    for (int32_t c = 0; c < s->net.n_cells; c++)
+        if (s->path[c] < 0 || s->path[c] >= dfqi_supernet_choices(&s->net, c))
+            return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor path holds choice %d of cell %d",
+                             path, (int)s->path[c], (int)c);
+    return dfqi_supernet_new(e->ctx, e->space.net, s->path, 0, &s->derived);
+}
+
+static dfq_status copy_parts(const dfqi_safetensors *st, const char *path, const parts *p)
+{
+    for (int64_t i = 1; i < p->n; i++) { /* position was read */
+        const part *v = &p->v[i];
+        const void *from;
+        DFQI_TRY(find(st, path, v->name, v->dtype, v->count, &from));
+        memcpy(v->data, from, (size_t)v->count * dfqi_dtype_bytes(v->dtype));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status check_finite(const dfqi_coexplore_state *s, const char *path)
+{
+    for (size_t i = 0; i < s->effects.size; i++)
+        if (!isfinite(s->effects.state[i]))
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor effects holds %g at element %zu",
+                             path, s->effects.state[i], i);
+    return DFQ_OK;
+}
+
+/* A search that had finished derives its result anew. */
+static dfq_status restore_solver(dfqi_coexplore_state *s, const dfqi_safetensors *st,
+                                 const char *path)
+{
+    int32_t finished;
+    dfqi_effects_solve(&s->effects);
+    DFQI_TRY(dfqi_solver_unpack(s->solver, st, path));
+    bool fits = s->stage > DFQ_EXPLORE_SEARCH || !s->derived.layers;
+    if (fits && s->stage > DFQ_EXPLORE_SEARCH) {
+        DFQI_TRY(dfqi_solver_step(s->solver, &finished));
+        fits = finished && s->solver->best.meets == (s->derived.layers != NULL) &&
+               (!s->derived.layers || memcmp(s->path, s->solver->best.choice,
+                                             (size_t)s->net.n_cells * sizeof *s->path) == 0);
+    }
+    if (fits) return DFQ_OK;
+    return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: the derived network is not that of the search",
+                     path);
+}
+
+static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path,
+                       dfqi_coexplore_state *s)
+{
+    parts p = {.v = NULL};
+    const void *position;
+    DFQI_TRY(check_meta(e, st, path));
+    DFQI_TRY(read_position(e, st, path, s));
+    DFQI_TRY(read_path(e, st, path, s));
+    DFQI_TRY(find(st, path, "position", DFQI_I64, POSITION, &position));
+    if (((const int64_t *)position)[3] != 0) {
+        DFQI_TRY(dfqi_coexplore_begin(e, s));
+        dfqi_super_train_resume(s->train, s->losses[s->stage].n);
+    }
+    dfq_status status = list_parts(s, &p);
+    if (status == DFQ_OK) status = copy_parts(st, path, &p);
+    dfqi_free(e->ctx, p.v);
+    if (status == DFQ_OK) status = check_finite(s, path);
+    return status == DFQ_OK ? restore_solver(s, st, path) : status;
+}
+
+dfq_status dfqi_coexplore_restore(dfqi_coexplore *e, const char *path)
+{
+    dfqi_safetensors st;
+    dfqi_coexplore_state *s;
+    DFQI_TRY(dfqi_st_read(e->ctx, path, &st));
+    dfq_status status = dfqi_coexplore_state_new(e, &s);
+    if (status == DFQ_OK) {
+        status = fill(e, &st, path, s);
+        if (status == DFQ_OK) {
+            dfqi_coexplore_state_free(e->s);
+            e->s = s;
+            e->failed = false;
+        } else {
+            dfqi_coexplore_state_free(s);
+        }
+    }
+    dfqi_st_fini(&st);
+    return status;
+}

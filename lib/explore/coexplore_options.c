@@ -1,0 +1,69 @@
+/* Defaults and ranges of a co-exploration's options. */
+#include <math.h>
+
+#include "explore/coexplore_priv.h"
+
+void dfqi_coexplore_defaults(dfq_explorer_options *out)
+{
+    *out = (dfq_explorer_options){.warm = 6000,
+                                  .weight_steps = 5,
+                                  .looks = 4,
+                                  .train_steps = 4000,
+                                  .batch = 64,
+                                  .crop = 4,
+                                  .held_out = 0.2,
+                                  .rate = 0.1,
+                                  .search_rate = 0.02,
+                                  .train_rate = 0.1,
+                                  .momentum = 0.9,
+                                  .weight_decay = 4e-5,
+                                  .smoothing = 0.1,
+                                  .memory = 0.995,
+                                  .mean = {0.485F, 0.456F, 0.406F},
+                                  .std = {0.229F, 0.224F, 0.225F}};
+}
+
+void dfqi_coexplore_solver_defaults(dfq_solver_options *out)
+{
+    dfqi_solver_defaults(out);
+    out->steps = 500;
+}
+
+static dfq_status check_count(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
+{
+    if (v >= lo && v <= hi) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "explorer: option %s is %lld, it must lie in %lld..%lld",
+                     name, (long long)v, (long long)lo, (long long)hi);
+}
+
+static dfq_status check_number(dfq_context *ctx, const char *name, double v, double lo, double hi)
+{
+    if (v >= lo && v <= hi) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "explorer: option %s is %g, it must lie in %g..%g", name,
+                     v, lo, hi);
+}
+
+dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o)
+{
+    static const int64_t many = 10000000;
+    DFQI_TRY(check_count(ctx, "fine_tune", o->fine_tune, 0, 1));
+    DFQI_TRY(check_count(ctx, "warm", o->warm, 0, many));
+    DFQI_TRY(check_count(ctx, "weight_steps", o->weight_steps, 0, 1000));
+    DFQI_TRY(check_count(ctx, "looks", o->looks, 2, DFQI_LOOKS_MAX));
+    DFQI_TRY(check_count(ctx, "train_steps", o->train_steps, 0, many));
+    DFQI_TRY(check_count(ctx, "batch", o->batch, 2, 4096));
+    DFQI_TRY(check_count(ctx, "crop", o->crop, 0, 1024));
+    DFQI_TRY(check_number(ctx, "held_out", o->held_out, 0.01, 0.9));
+    DFQI_TRY(check_number(ctx, "rate", o->rate, 1e-12, 1000));
+    DFQI_TRY(check_number(ctx, "search_rate", o->search_rate, 1e-12, 1000));
+    DFQI_TRY(check_number(ctx, "train_rate", o->train_rate, 1e-12, 1000));
+    DFQI_TRY(check_number(ctx, "momentum", o->momentum, 0, 1));
+    DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
+    DFQI_TRY(check_number(ctx, "smoothing", o->smoothing, 0, 0.9));
+    DFQI_TRY(check_number(ctx, "memory", o->memory, 0.5, 1));
+    for (int c = 0; c < 3; c++) {
+        DFQI_TRY(check_number(ctx, "mean", (double)o->mean[c], -1e3, 1e3));
+        DFQI_TRY(check_number(ctx, "std", (double)o->std[c], 1e-6, 1e3));
+    }
+    return DFQ_OK;
+}

@@ -1,0 +1,79 @@
+/* What the files of the co-exploration share. */
+#ifndef DFQI_EXPLORE_COEXPLORE_PRIV_H
+#define DFQI_EXPLORE_COEXPLORE_PRIV_H
+
+#include "explore/coexplore.h"
+#include "explore/effects.h"
+#include "tune/super_train.h"
+
+enum { DFQI_LOOKS_MAX = 64 };
+
+/* Losses of the steps of a stage. */
+typedef struct dfqi_curve {
+    float *v;
+    int64_t n, room;
+} dfqi_curve;
+
+/* All that a checkpoint holds. */
+typedef struct dfqi_coexplore_state {
+    dfq_context *ctx; /* borrowed */
+    int32_t stage;
+    int64_t at;  /* units of the stage done: steps of weights; exploring, those and the solver's */
+    bool looked; /* the looks before the next step of the solver are done */
+    dfqi_supernet net, derived; /* derived.layers NULL: there is none */
+    int32_t path[DFQI_SUPER_CELLS];
+    dfqi_super_train *train; /* of the stage; NULL: it has not begun */
+    dfqi_effects effects;
+    dfqi_solver *solver;
+    dfqi_curve losses[DFQ_EXPLORE_DONE];
+} dfqi_coexplore_state;
+
+struct dfqi_coexplore {
+    dfq_context *ctx; /* retained */
+    dfq_explorer_options o;
+    dfq_solver_options solver_o;
+    dfqi_coexplore_space space;
+    dfq_constraint limits[DFQ_EXPLORE_METRICS];
+    int32_t n_limits;
+    int32_t warmed; /* weights were read: no warm-up */
+    float *images;
+    int32_t *labels;
+    dfqi_super_data all, learn, held; /* learn and held are parts of all */
+    dfqi_coexplore_state *s;
+    bool failed;
+    float loss; /* of the last step */
+};
+
+/* Seeds of what is drawn. */
+enum {
+    DFQI_SEED_WEIGHTS = 1,
+    DFQI_SEED_SPLIT,
+    DFQI_SEED_PATHS,
+    DFQI_SEED_LOOKS,
+    DFQI_SEED_DERIVED,
+    DFQI_SEED_BATCHES /* and the stages behind it */
+};
+uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of);
+
+dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o);
+
+/* Normalised images in the order of the data set; to be freed by the caller, also on failure. */
+dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d, float **images,
+                               int32_t **labels, dfqi_super_data *out);
+/* All of e's, shuffled, in two parts. */
+dfq_status dfqi_coexplore_take(dfqi_coexplore *e, const dfqi_dataset *d);
+
+dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **out);
+void dfqi_coexplore_state_free(dfqi_coexplore_state *s); /* NULL ok */
+/* Units of a stage. */
+int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage);
+/* The optimiser of the stage that s is in. */
+dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s);
+/* The network of the solver's choices. */
+dfq_status dfqi_coexplore_derive(const dfqi_coexplore *e, dfqi_coexplore_state *s);
+/* DFQ_E_INVALID: the job is not finished, or found nothing. */
+dfq_status dfqi_coexplore_need_derived(const dfqi_coexplore *e);
+/* Room for one more, or for n. */
+dfq_status dfqi_curve_reserve(dfq_context *ctx, dfqi_curve *c, int64_t n);
+
+#endif

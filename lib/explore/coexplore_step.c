@@ -1,0 +1,180 @@
+/* The steps of a co-exploration (hdx.md 2.6): of the weights, of the solver, of the derived
+ * network. */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/progress.h"
+#include "explore/coexplore_priv.h"
+#include "explore/solver_priv.h"
+
+enum { ROW = DFQI_SUPER_CHOICES + 1, CALIBRATE = 32 };
+
+static const char *const stage_names[DFQ_EXPLORE_DONE] = {"warm-up", "explore", "train"};
+
+/* Of the looks so many paths choose uniformly, so that what the probabilities have left is not
+ * forgotten. */
+static const double open_share = 0.1;
+
+/* -- the weights ------------------------------------------------------------------------------- */
+
+dfq_status dfqi_curve_reserve(dfq_context *ctx, dfqi_curve *c, int64_t n)
+{
+    if (n <= c->room) return DFQ_OK;
+    int64_t room = n > 2 * c->room ? n + 256 : 2 * c->room;
+    float *v = dfqi_realloc(ctx, c->v, (size_t)room * sizeof *v);
+    if (!v) return DFQ_E_NOMEM;
+    c->v = v;
+    c->room = room;
+    return DFQ_OK;
+}
+
+static dfq_status step_weights(dfqi_coexplore *e, const dfqi_super_data *data, const int32_t *path)
+{
+    dfqi_coexplore_state *s = e->s;
+    dfqi_curve *c = &s->losses[s->stage];
+    DFQI_TRY(dfqi_curve_reserve(e->ctx, c, c->n + 1));
+    DFQI_TRY(dfqi_super_train_step(s->train, data, path, &e->loss));
+    c->v[c->n++] = e->loss;
+    return DFQ_OK;
+}
+
+/* -- exploring --------------------------------------------------------------------------------- */
+
+/* The logarithms of the solver's probabilities, a share `open` of them uniform, as paths are drawn
+ * by. */
+static void path_logits(const dfqi_coexplore *e, double open, float *logits)
+{
+    const dfqi_solver *solver = e->s->solver;
+    const dfqi_domain *d = &solver->problem->space;
+    dfqi_solver_soften(e->s->solver, false);
+    for (int32_t c = 0; c < e->s->net.n_cells; c++)
+        for (int32_t k = 0; k < d->choices[c]; k++)
+            logits[c * ROW + k] =
+                (float)log((1 - open) * solver->p[d->first[c] + k] + open / (double)d->choices[c]);
+}
+
+/* Paths are told apart by the number of the draw. */
+static dfq_status look(dfqi_coexplore *e)
+{
+    dfqi_coexplore_state *s = e->s;
+    int32_t paths[DFQI_LOOKS_MAX * DFQI_SUPER_CELLS], n = (int32_t)e->o.looks;
+    double losses[DFQI_LOOKS_MAX];
+    float logits[DFQI_SUPER_CELLS * ROW];
+    path_logits(e, open_share, logits);
+    for (int32_t i = 0; i < n; i++) {
+        float loss = 0;
+        int32_t *path = paths + i * s->net.n_cells;
+        dfqi_super_sample(&s->net, logits, dfqi_coexplore_seed(e, DFQI_SEED_LOOKS),
+                          s->solver->done * DFQI_LOOKS_MAX + i, path);
+        DFQI_TRY(dfqi_super_train_loss(s->train, &e->held, s->solver->done, path, &loss));
+        losses[i] = (double)loss;
+    }
+    dfqi_effects_add(&s->effects, n, paths, losses);
+    s->looked = true;
+    return DFQ_OK;
+}
+
+static dfq_status search_unit(dfqi_coexplore *e)
+{
+    dfqi_coexplore_state *s = e->s;
+    int32_t finished, path[DFQI_SUPER_CELLS];
+    float logits[DFQI_SUPER_CELLS * ROW];
+    if (s->at % (e->o.weight_steps + 1) < e->o.weight_steps) {
+        path_logits(e, 0, logits);
+        dfqi_super_sample(&s->net, logits,
+                          dfqi_coexplore_seed(e, DFQI_SEED_PATHS) + DFQ_EXPLORE_SEARCH * 16, s->at,
+                          path);
+        return step_weights(e, &e->learn, path);
+    }
+    if (!s->looked) DFQI_TRY(look(e));
+    DFQI_TRY(dfqi_solver_step(s->solver, &finished));
+    s->looked = false;
+    e->loss = (float)s->solver->loss;
+    return DFQ_OK;
+}
+
+static dfq_status unit(dfqi_coexplore *e)
+{
+    dfqi_coexplore_state *s = e->s;
+    int32_t path[DFQI_SUPER_CELLS];
+    if (s->stage == DFQ_EXPLORE_SEARCH) return search_unit(e);
+    if (s->stage == DFQ_EXPLORE_TRAIN) return step_weights(e, &e->all, s->path);
+    dfqi_super_sample(&s->net, NULL, dfqi_coexplore_seed(e, DFQI_SEED_PATHS), s->at, path);
+    return step_weights(e, &e->learn, path);
+}
+
+/* -- stages ------------------------------------------------------------------------------------ */
+
+/* Goes on to the stage that has something left to do. */
+static dfq_status settle(dfqi_coexplore *e)
+{
+    dfqi_coexplore_state *s = e->s;
+    while (s->stage < DFQ_EXPLORE_DONE && s->at >= dfqi_coexplore_units(e, s->stage)) {
+        int64_t batches = e->all.n / e->o.batch;
+        if (s->stage == DFQ_EXPLORE_SEARCH && s->solver->best.meets && !s->derived.layers)
+            DFQI_TRY(dfqi_coexplore_derive(e, s));
+        if (s->stage == DFQ_EXPLORE_TRAIN && s->derived.layers && batches > 0)
+            DFQI_TRY(dfqi_super_recalibrate(&s->derived, s->path, &e->all, e->o.batch,
+                                            batches < CALIBRATE ? batches : CALIBRATE));
+        dfqi_super_train_release(s->train);
+        s->train = NULL;
+        s->stage++;
+        s->at = 0;
+    }
+    return DFQ_OK;
+}
+
+/* Says in which stage and step. */
+static dfq_status explain(dfqi_coexplore *e, dfq_status status)
+{
+    char text[DFQI_ERROR_MAX];
+    int32_t stage = e->s->stage;
+    if (status == DFQ_OK || status == DFQ_E_NOMEM || stage == DFQ_EXPLORE_DONE) return status;
+    memcpy(text, e->ctx->error, sizeof text);
+    e->failed = status == DFQ_E_NUMERIC;
+    return dfqi_fail(e->ctx, status, "explorer: %s, step %lld of %lld: %.900s", stage_names[stage],
+                     (long long)e->s->at, (long long)dfqi_coexplore_units(e, stage), text);
+}
+
+static dfq_status advance(dfqi_coexplore *e)
+{
+    dfqi_coexplore_state *s = e->s;
+    DFQI_TRY(settle(e));
+    if (s->stage == DFQ_EXPLORE_DONE) return DFQ_OK;
+    if (!s->train) DFQI_TRY(dfqi_coexplore_begin(e, s));
+    DFQI_TRY(unit(e));
+    s->at++;
+    return settle(e);
+}
+
+dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished)
+{
+    if (e->failed)
+        return dfqi_fail(e->ctx, DFQ_E_NUMERIC,
+                         "explorer: the job stopped at step %lld of stage %s, where a loss was not "
+                         "finite",
+                         (long long)e->s->at, stage_names[e->s->stage]);
+    DFQI_TRY(explain(e, advance(e)));
+    *out_finished = e->s->stage == DFQ_EXPLORE_DONE;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_coexplore_run(dfqi_coexplore *e)
+{
+    const dfqi_coexplore_state *s = e->s;
+    int32_t finished = s->stage == DFQ_EXPLORE_DONE;
+    while (!finished) {
+        int32_t stage = s->stage;
+        int64_t units = dfqi_coexplore_units(e, stage);
+        dfqi_stage report =
+            dfqi_stage_begin(e->ctx, stage_names[stage], (uint64_t)s->at, (uint64_t)units);
+        while (!finished && s->stage == stage) {
+            DFQI_TRY(dfqi_coexplore_step(e, &finished));
+            int64_t done = s->stage == stage ? s->at : units;
+            dfq_status status = dfqi_stage_report(&report, (uint64_t)done, (double)e->loss);
+            if (status != DFQ_OK && !finished) return status;
+        }
+    }
+    return s->solver->best.meets ? DFQ_OK : dfqi_solver_run(s->solver); /* says why not */
+}

@@ -1,0 +1,34 @@
+/* Search spaces of co-exploration: a network's choices and the accelerators', and what each choice
+ * costs on each accelerator. */
+#ifndef DFQI_EXPLORE_SPACE_H
+#define DFQI_EXPLORE_SPACE_H
+
+#include "accel/table.h"
+#include "nn/supernet.h"
+
+typedef struct dfqi_search_space {
+    dfqi_super_space net;
+    dfqi_template base; /* the first accelerator */
+    dfqi_space accel;
+} dfqi_search_space;
+
+/* `space_path`: the name of a built-in space; `template_path`: a preset's name, else the path of a
+ * description. */
+dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
+                                  const char *template_path, dfqi_search_space *out);
+
+/* Costs of every choice on every accelerator, exact and finite, in the layout of dfq_problem:
+ * [metric][cells][accelerators] and [metric][accelerators]; metrics: latency ms, energy mJ for one
+ * image, area mm2. What fits nowhere costs 1e6 times the largest that fits. */
+typedef struct dfqi_space_costs {
+    dfq_context *ctx;
+    int32_t n_cells, n_fields, n_metrics;
+    int32_t *choices; /* cells', then pe_x, pe_y, rf_words, dataflow, pe_type, glb_kb */
+    double *cost, *base;
+} dfqi_space_costs;
+
+dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
+                                dfqi_space_costs *out);
+void dfqi_space_costs_fini(dfqi_space_costs *c);
+
+#endif

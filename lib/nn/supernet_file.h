@@ -1,0 +1,23 @@
+/* Supernets, and networks derived from them, as safetensors: tensors named by where they stand
+ * ("cells.3.2.0.weight": cell 3, choice 2, its first layer). Metadata: dfq.supernet = format version,
+ * dfq.supernet.space, and of a derived network dfq.supernet.path. */
+#ifndef DFQI_NN_SUPERNET_FILE_H
+#define DFQI_NN_SUPERNET_FILE_H
+
+#include "io/safetensors.h"
+#include "nn/supernet.h"
+
+enum { DFQI_SUPER_NAME = 64 };
+
+/* Name of tensor k of a layer. */
+void dfqi_super_tensor_name(const dfqi_supernet *net, int32_t layer, int32_t k,
+                            char out[DFQI_SUPER_NAME]);
+
+/* `path` NULL: all that there is; else with the path's metadata. `meta` is written beside. */
+dfq_status dfqi_supernet_save(const dfqi_supernet *net, const int32_t *path, const char *file,
+                              int64_t n_meta, const dfqi_st_meta *meta);
+/* Every tensor of `net` from a file that may hold more. DFQ_E_SHAPE: another space; DFQ_E_NUMERIC: a
+ * number that is not finite. `net` changes on success alone. */
+dfq_status dfqi_supernet_load(dfqi_supernet *net, const char *file);
+
+#endif

@@ -1,0 +1,422 @@
+/* A co-exploration of a tiny space on made-up pictures: it meets its limits, ends with the same bits at
+ * any thread count, from a warm supernet, and after an interruption at any point. */
+#include "explore/coexplore.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+#include "explore/cases.h"
+#include "io/safetensors.h"
+#include "support/fail_alloc.h"
+
+enum { CELLS = 4, FIELDS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 5 * 3 + 4 };
+
+static const dfqi_super_space tiny = {.name = "tiny",
+                                      .image = 8,
+                                      .classes = 3,
+                                      .stem = 4,
+                                      .first = 4,
+                                      .head = 8,
+                                      .n_stages = 2,
+                                      .n_choices = 2,
+                                      .stages = {{4, 2, 1}, {6, 2, 2}},
+                                      .choices = {{3, 2}, {5, 3}}};
+static const int32_t choices[CELLS + FIELDS] = {3, 3, 2,
+                                                3, 3, 2}; /* cells 0, 1, 3 may be left out */
+
+enum { CHOICES = 3 + 3 + 2 + 3 };
+
+typedef struct scene {
+    double cost[3 * CHOICES * CONFIGS], base[3 * CONFIGS];
+    dfqi_coexplore_space space;
+    dfq_constraint limits[2];
+    dfq_explorer_options o;
+    dfq_solver_options solver;
+    char images[64], file[64];
+} scene;
+
+static void name_file(char *out)
+{
+    strcpy(out, "/tmp/dfq-coexplore-XXXXXX");
+    int fd = mkstemp(out);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+/* CIFAR-10 records: the class is the colour that is bright. */
+static void write_images(const char *path)
+{
+    static unsigned char record[RECORD];
+    dfqi_rng r = dfqi_rng_make(11, 0);
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    for (int i = 0; i < N; i++) {
+        record[0] = (unsigned char)(i % 3);
+        for (int k = 1; k < RECORD; k++)
+            record[k] =
+                (unsigned char)(dfqi_rng_below(&r, 128) + ((k - 1) / 1024 == i % 3 ? 90 : 0));
+        ck_assert_uint_eq(fwrite(record, 1, RECORD, f), RECORD);
+    }
+    fclose(f);
+}
+
+/* Larger choices cost more, larger accelerators less time and more area. */
+static void make(scene *s)
+{
+    static const double work[CHOICES] = {1, 3, 0, 1, 3, 0, 2, 5, 1, 3, 0};
+    memset(s, 0, sizeof *s);
+    for (int k = 0; k < CONFIGS; k++) {
+        s->base[2 * CONFIGS + k] = 1 + k;
+        for (int i = 0; i < CHOICES; i++) {
+            s->cost[i * CONFIGS + k] = work[i] / (1 + 0.3 * k);
+            s->cost[(CHOICES + i) * CONFIGS + k] = work[i] * (1 + 0.1 * k);
+        }
+    }
+    s->space = (dfqi_coexplore_space){
+        .net = &tiny, .n_fields = FIELDS, .choices = choices, .cost = s->cost, .base = s->base};
+    s->limits[0] = (dfq_constraint){.limit = 4, .metric = DFQ_EXPLORE_LATENCY};
+    s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};
+    dfqi_coexplore_defaults(&s->o);
+    dfqi_coexplore_solver_defaults(&s->solver);
+    s->o.warm = 6;
+    s->o.weight_steps = 2;
+    s->o.looks = 3;
+    s->o.train_steps = 4;
+    s->o.batch = 6;
+    s->o.crop = 1;
+    s->o.seed = 4;
+    s->solver.steps = 5;
+    s->solver.check_every = 2;
+    s->solver.rate = s->solver.field_rate = 0.3;
+    name_file(s->images);
+    name_file(s->file);
+    write_images(s->images);
+}
+
+static void done(const scene *s)
+{
+    remove(s->images);
+    remove(s->file);
+}
+
+static dfq_status create(dfq_context *ctx, const scene *s, dfqi_coexplore **out)
+{
+    dfqi_dataset *d;
+    dfq_status status = dfqi_dataset_open(ctx, s->images, 3, &d);
+    if (status != DFQ_OK) return status;
+    status = dfqi_coexplore_new(ctx, &s->space, d, s->limits, 2, &s->o, &s->solver, out);
+    dfqi_dataset_release(d);
+    return status;
+}
+
+static dfq_context *context(int32_t threads)
+{
+    dfq_context_options o = {.struct_size = sizeof o, .threads = threads};
+    dfq_context *ctx = NULL;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
+    return ctx;
+}
+
+/* The bits of a job: its result, estimates, curves, and the weights of the derived network. */
+static uint64_t bits(dfqi_coexplore *e, const scene *s)
+{
+    dfq_explorer_result r;
+    dfq_tensor *t[5] = {NULL};
+    uint64_t sum = 1469598103934665603U;
+    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
+    ck_assert_int_eq(dfqi_coexplore_effects(e, &t[0]), DFQ_OK);
+    ck_assert_int_eq(dfqi_solver_trajectory(dfqi_coexplore_solver(e), &t[1]), DFQ_OK);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(dfqi_coexplore_losses(e, i, &t[2 + i]), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_save_network(e, s->file), DFQ_OK);
+    for (int i = 0; i < 5; i++) {
+        const unsigned char *v = t[i]->data;
+        for (size_t k = 0; k < dfq_tensor_get_bytes(t[i]); k++) sum = (sum ^ v[k]) * 1099511628211U;
+        dfq_tensor_release(t[i]);
+    }
+    FILE *f = fopen(s->file, "rb");
+    ck_assert_ptr_nonnull(f);
+    for (int c = fgetc(f); c != EOF; c = fgetc(f)) sum = (sum ^ (uint64_t)c) * 1099511628211U;
+    fclose(f);
+    return sum;
+}
+
+START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
+{
+    uint64_t sum[2];
+    scene s;
+    make(&s);
+    for (int i = 0; i < 2; i++) {
+        dfq_context *ctx = context(i + 1);
+        dfqi_coexplore *e;
+        dfq_explorer_result r;
+        int32_t finished = 0, steps = 0;
+        ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+        for (; !finished; steps++) ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
+        ck_assert_int_eq(steps, UNITS);
+        dfqi_coexplore_result(e, &r);
+        ck_assert_double_le(r.costs[DFQ_EXPLORE_LATENCY], 4);
+        ck_assert_double_le(r.costs[DFQ_EXPLORE_AREA], 4.5);
+        ck_assert_double_eq(r.costs[DFQ_EXPLORE_AREA], 1 + r.accelerator);
+        ck_assert_double_gt(r.macs, 0);
+        ck_assert(isnan(r.limits[DFQ_EXPLORE_ENERGY]));
+        ck_assert_int_eq(r.steps[DFQ_EXPLORE_SEARCH], 5);
+        sum[i] = bits(e, &s);
+        dfqi_coexplore_release(e);
+        dfq_context_release(ctx);
+    }
+    ck_assert_uint_eq(sum[0], sum[1]);
+    done(&s);
+}
+END_TEST
+
+/* Checkpoints after each step in turn. */
+START_TEST(interruptions_leave_no_trace)
+{
+    scene s;
+    int32_t finished;
+    uint64_t whole = 0;
+    dfq_context *ctx = context(1);
+    make(&s);
+    for (int stop = 0; stop <= UNITS; stop++) {
+        dfqi_coexplore *first, *second;
+        ck_assert_int_eq(create(ctx, &s, &first), DFQ_OK);
+        ck_assert_int_eq(create(ctx, &s, &second), DFQ_OK);
+        for (int i = 0; i < stop; i++)
+            ck_assert_int_eq(dfqi_coexplore_step(first, &finished), DFQ_OK);
+        ck_assert_int_eq(dfqi_coexplore_save(first, s.file), DFQ_OK);
+        ck_assert_msg(dfqi_coexplore_restore(second, s.file) == DFQ_OK, "%s",
+                      dfq_context_get_error(ctx));
+        ck_assert_int_eq(dfqi_coexplore_run(second), DFQ_OK);
+        uint64_t sum = bits(second, &s);
+        if (stop == 0) whole = sum;
+        ck_assert_msg(sum == whole, "stopped after %d steps", stop);
+        dfqi_coexplore_release(first);
+        dfqi_coexplore_release(second);
+    }
+    dfq_context_release(ctx);
+    done(&s);
+}
+END_TEST
+
+/* A warm supernet, saved and read, leads where the job itself would have gone. */
+START_TEST(warm_weights_are_as_good_as_a_warm_up)
+{
+    scene s;
+    int32_t finished;
+    dfqi_coexplore *whole, *warm;
+    dfq_explorer_result r[2];
+    char file[64];
+    dfq_context *ctx = context(1);
+    make(&s);
+    name_file(file);
+    ck_assert_int_eq(create(ctx, &s, &whole), DFQ_OK);
+    for (int i = 0; i < s.o.warm; i++)
+        ck_assert_int_eq(dfqi_coexplore_step(whole, &finished), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_save_supernet(whole, file), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_run(whole), DFQ_OK);
+    s.o.weights = file;
+    ck_assert_int_eq(create(ctx, &s, &warm), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_run(warm), DFQ_OK);
+    dfqi_coexplore_result(whole, &r[0]);
+    dfqi_coexplore_result(warm, &r[1]);
+    ck_assert_int_eq(r[1].total[DFQ_EXPLORE_WARM], 0);
+    ck_assert_double_eq(r[0].loss, r[1].loss);
+    ck_assert_int_eq(memcmp(r[0].costs, r[1].costs, sizeof r[0].costs), 0);
+    dfqi_coexplore_release(whole);
+    dfqi_coexplore_release(warm);
+    dfq_context_release(ctx);
+    remove(file);
+    done(&s);
+}
+END_TEST
+
+START_TEST(a_longer_job_learns_its_pictures)
+{
+    scene s;
+    int64_t n, correct;
+    dfqi_coexplore *e;
+    dfqi_dataset *d;
+    dfq_context *ctx = context(1);
+    make(&s);
+    s.o.train_steps = 150;
+    s.o.batch = 12;
+    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqi_dataset_open(ctx, s.images, 3, &d), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &n, &correct), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &n, &correct), DFQ_OK);
+    ck_assert_int_eq(n, N);
+    ck_assert_msg(correct > N * 9 / 10, "%d of %d right", (int)correct, N);
+    dfqi_dataset_release(d);
+    dfqi_coexplore_release(e);
+    dfq_context_release(ctx);
+    done(&s);
+}
+END_TEST
+
+START_TEST(impossible_limits_are_said)
+{
+    scene s;
+    dfqi_coexplore *e;
+    dfq_explorer_result r;
+    dfq_context *ctx = context(1);
+    make(&s);
+    s.limits[0].limit = 0.1;
+    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_INFEASIBLE);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "latency_ms"));
+    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    ck_assert_int_eq(r.verdict, DFQ_VERDICT_INFEASIBLE);
+    ck_assert_double_gt(r.tightest[DFQ_EXPLORE_LATENCY], 0.1);
+    ck_assert(isnan(r.tightest[DFQ_EXPLORE_ENERGY]));
+    ck_assert_int_eq(dfqi_coexplore_save_network(e, s.file), DFQ_E_INVALID);
+    dfqi_coexplore_release(e);
+    dfq_context_release(ctx);
+    done(&s);
+}
+END_TEST
+
+/* A weight that is NaN: the stage and the step are named, and the job is over. */
+START_TEST(nan_ends_a_job)
+{
+    scene s;
+    int32_t finished;
+    dfqi_coexplore *e;
+    dfq_explorer_result r;
+    dfq_context *ctx = context(1);
+    make(&s);
+    s.limits[0].limit = 20;
+    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    for (int i = 0; i < 12; i++) ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
+    const dfqi_supernet *net = dfqi_coexplore_net(e);
+    dfqi_tensor_f32(net->layers[net->n_layers - 1].t[1])[0] = NAN;
+    ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
+    ck_assert_msg(strstr(dfq_context_get_error(ctx), "explore, step 6 of 15") != NULL, "%s",
+                  dfq_context_get_error(ctx));
+    ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
+    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(r.steps[DFQ_EXPLORE_SEARCH], 2);
+    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED); /* what the first look found */
+    dfqi_coexplore_release(e);
+    dfq_context_release(ctx);
+    done(&s);
+}
+END_TEST
+
+typedef struct stop {
+    dfq_context *ctx;
+    int left;
+} stop;
+
+static int32_t cancel_after(const dfq_progress *p, void *user)
+{
+    stop *s = user;
+    (void)p;
+    return --s->left == 0;
+}
+
+START_TEST(cancelled_jobs_go_on)
+{
+    scene s;
+    dfqi_coexplore *e;
+    stop at = {.left = 9};
+    dfq_explorer_result r;
+    dfq_context_options o = {.struct_size = sizeof o, .threads = 1};
+    dfq_context *ctx = NULL;
+    make(&s);
+    o.progress = cancel_after;
+    o.progress_user = &at;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
+    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_CANCELLED);
+    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_SEARCH);
+    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARM], 6);
+    ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
+    dfqi_coexplore_release(e);
+    dfq_context_release(ctx);
+    done(&s);
+}
+END_TEST
+
+START_TEST(bad_input_is_named)
+{
+    scene s;
+    int32_t finished;
+    dfqi_coexplore *e, *other;
+    dfq_context *ctx = context(1);
+    make(&s);
+    s.o.looks = 1;
+    ck_assert_int_eq(create(ctx, &s, &e), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "looks is 1"));
+    s.o.looks = 3;
+    s.o.weights = s.images;
+    ck_assert_int_ne(create(ctx, &s, &e), DFQ_OK);
+    s.o.weights = NULL;
+    s.solver.rule = DFQ_RULE_EXACT;
+    ck_assert_int_eq(create(ctx, &s, &e), DFQ_E_INVALID);
+    s.solver.rule = DFQ_RULE_PULL;
+    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    s.o.seed = 5;
+    ck_assert_int_eq(create(ctx, &s, &other), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_save(e, s.file), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_restore(other, s.file), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "other options"));
+    ck_assert_int_eq(dfqi_coexplore_save_supernet(e, s.file), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_restore(e, s.file), DFQ_E_CORRUPT);
+    ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK); /* as it was */
+    dfqi_coexplore_release(e);
+    dfqi_coexplore_release(other);
+    dfq_context_release(ctx);
+    done(&s);
+}
+END_TEST
+
+static dfq_status scenario(dfq_context *ctx, void *arg)
+{
+    scene *s = arg;
+    dfqi_coexplore *e = NULL;
+    dfq_status status = create(ctx, s, &e);
+    if (status == DFQ_OK) status = dfqi_coexplore_run(e);
+    if (status == DFQ_OK) status = dfqi_coexplore_save(e, s->file);
+    if (status == DFQ_OK) status = dfqi_coexplore_restore(e, s->file);
+    if (status == DFQ_OK) status = dfqi_coexplore_save_network(e, s->file);
+    dfqi_coexplore_release(e);
+    return status;
+}
+
+START_TEST(refused_allocations_leave_nothing)
+{
+    scene s;
+    make(&s);
+    s.o.warm = s.o.train_steps = s.o.weight_steps = s.solver.steps = 1;
+    s.solver.check_every = 0;
+    s.o.looks = 2;
+    fail_alloc_sweep(scenario, &s, 1);
+    done(&s);
+}
+END_TEST
+
+TCase *dfqt_coexplore_case(void)
+{
+    TCase *c = tcase_create("coexplore");
+    tcase_set_timeout(c, 120);
+    tcase_add_test(c, a_job_meets_its_limits_with_the_same_bits_at_any_thread_count);
+    tcase_add_test(c, interruptions_leave_no_trace);
+    tcase_add_test(c, warm_weights_are_as_good_as_a_warm_up);
+    tcase_add_test(c, a_longer_job_learns_its_pictures);
+    tcase_add_test(c, impossible_limits_are_said);
+    tcase_add_test(c, nan_ends_a_job);
+    tcase_add_test(c, cancelled_jobs_go_on);
+    tcase_add_test(c, bad_input_is_named);
+    tcase_add_test(c, refused_allocations_leave_nothing);
+    return c;
+}
