@@ -41,12 +41,12 @@ static void set_dims(dfqi_layer *l, const int64_t dims[DFQI_DIMS])
     memcpy(l->dim, dims, sizeof l->dim);
 }
 
-/* Fills kind, effort, dims and stride. False: the node is no layer. */
-static bool shape_of(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
+bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
 {
+    if (n->n_in < 1 || n->in[0] < 0) return false;
     const int64_t *x = operand(g, n, 0)->dims, *y = g->values[n->out[0]].dims, *w;
     int64_t count = dfqi_value_count(operand(g, n, 0)), groups;
-    l->stride = 1;
+    *l = (dfqi_layer){.stride = 1};
     switch (n->op) {
     case DFQI_OP_CONV:
         w = operand(g, n, 1)->dims;
@@ -147,8 +147,8 @@ static dfq_status list_nodes(const dfqi_model *m, dfqi_layer_bits bits, const df
     }
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const dfqi_node *n = &g->nodes[i];
-        dfqi_layer l = {0};
-        if (!shape_of(g, n, &l)) continue;
+        dfqi_layer l;
+        if (!dfqi_layer_of_node(g, n, &l)) continue;
         set_bits(m, bits, n, i == first, i == last, &l);
         set_name(n, before, out->layers[out->n_layers].name);
         if (n->name && n->name[0]) before = n->name;

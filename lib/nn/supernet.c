@@ -99,8 +99,8 @@ static dfq_status check_space(dfq_context *ctx, const dfqi_super_space *s, const
     return DFQ_OK;
 }
 
-dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
-                             uint64_t seed, dfqi_supernet *out)
+dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+                           dfqi_supernet *out)
 {
     const dfqi_super_row *row = dfqi_super_row_of(space);
     dfqi_supernet net = {.ctx = ctx, .space = *space};
@@ -117,11 +117,20 @@ dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, co
     for (int32_t i = 0; i < net.n_layers; i++) {
         if (path && !dfqi_supernet_on_path(&net.layers[i], path)) continue;
         DFQI_GOTO(make_tensors(ctx, &net.layers[i]), fail);
-        draw(&net.layers[i], row->gain, seed, i);
     }
     *out = net;
     return DFQ_OK;
 fail:
     dfqi_supernet_fini(&net);
     return status;
+}
+
+dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+                             uint64_t seed, dfqi_supernet *out)
+{
+    float gain = dfqi_super_row_of(space)->gain;
+    DFQI_TRY(dfqi_super_make(ctx, space, path, out));
+    for (int32_t i = 0; i < out->n_layers; i++)
+        if (out->layers[i].t[0]) draw(&out->layers[i], gain, seed, i);
+    return DFQ_OK;
 }

@@ -150,13 +150,19 @@ typedef struct dfqi_super_pass {
     dfqi_graph *g;
     dfqi_exec *e;
     int64_t batch;
-    dfqi_id x, targets, logits, loss; /* [B,3,S,S], [B,classes], [B,classes], mean loss [1] */
-    dfqi_super_tap *taps;             /* [n_layers] */
+    dfqi_id x, targets, logits, loss;  /* [B,3,S,S], [B,classes], [B,classes], mean loss [1] */
+    dfqi_super_tap *taps;              /* [n_layers] */
+    int32_t span[DFQI_SUPER_CELLS][2]; /* a cell's nodes: first, one behind the last */
 } dfqi_super_pass;
 
 dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, int64_t batch,
                                dfqi_super_mode mode, dfqi_super_pass *out);
 void dfqi_super_pass_fini(dfqi_super_pass *p);
+/* The forward graph of one image along a path, for counting: its parameters are 0. out_span[cells] as in
+ * a pass; what a cell's nodes are depends on its own choice alone, but for their numbers. The caller
+ * frees the graph. */
+dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+                            dfqi_graph **out, int32_t (*out_span)[2]);
 /* Copies what the pass uses of tensor k of a layer out of `whole`, which is laid out like the tensor,
  * to `part`, laid out like the gradient; back: the other way. */
 void dfqi_super_pass_copy(const dfqi_super_pass *p, int32_t layer, int32_t k, float *whole,

@@ -144,6 +144,7 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
         if (l->cell >= 0 && l->cell != cell) {
             cell = l->cell;
             start = x;
+            p->span[cell][0] = p->g->n_nodes;
         }
         dfqi_super_params(p, i, l->in, l->out);
         if (l->kind == DFQI_SUPER_LINEAR) {
@@ -152,6 +153,7 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
         }
         x = conv_layer(p, l, tap, x, mode);
         if (l->closes && net->skips[l->cell]) x = dfqi_add(p->g, x, start);
+        if (l->closes) p->span[cell][1] = p->g->n_nodes;
     }
 }
 

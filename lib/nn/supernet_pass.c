@@ -73,8 +73,9 @@ static dfq_status check_path(const dfqi_supernet *net, const int32_t *path)
     return DFQ_OK;
 }
 
-dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, int64_t batch,
-                               dfqi_super_mode mode, dfqi_super_pass *out)
+/* All of a pass but its executor. */
+static dfq_status build(const dfqi_supernet *net, const int32_t *path, int64_t batch,
+                        dfqi_super_mode mode, dfqi_super_pass *out)
 {
     dfqi_super_pass p = {.net = net, .batch = batch};
     int64_t s = net->space.image;
@@ -92,11 +93,40 @@ dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, in
     if (mode != DFQI_SUPER_EVAL) add_loss(&p);
     if (mode == DFQI_SUPER_TRAIN) DFQI_GOTO(backward(&p), fail);
     DFQI_GOTO(dfqi_graph_status(p.g), fail);
-    DFQI_GOTO(dfqi_exec_new_in(p.g, net->work, &p.e), fail);
     *out = p;
     return DFQ_OK;
 fail:
     dfqi_super_pass_fini(&p);
+    return status;
+}
+
+dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, int64_t batch,
+                               dfqi_super_mode mode, dfqi_super_pass *out)
+{
+    dfqi_super_pass p;
+    DFQI_TRY(build(net, path, batch, mode, &p));
+    dfq_status status = dfqi_exec_new_in(p.g, net->work, &p.e);
+    if (status == DFQ_OK)
+        *out = p;
+    else
+        dfqi_super_pass_fini(&p);
+    return status;
+}
+
+dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+                            dfqi_graph **out, int32_t (*out_span)[2])
+{
+    dfqi_supernet net;
+    dfqi_super_pass p;
+    DFQI_TRY(dfqi_super_make(ctx, space, path, &net));
+    dfq_status status = build(&net, path, 1, DFQI_SUPER_EVAL, &p);
+    if (status == DFQ_OK) {
+        memcpy(out_span, p.span, (size_t)net.n_cells * sizeof *out_span);
+        *out = p.g;
+        p.g = NULL;
+        dfqi_super_pass_fini(&p);
+    }
+    dfqi_supernet_fini(&net);
     return status;
 }
 

@@ -15,13 +15,16 @@ typedef struct dfqi_super_row {
     int32_t (*list)(dfqi_supernet *net, dfqi_super_layer *rows);
     /* Multiply-accumulates of a path, for one image. */
     double (*macs)(const dfqi_supernet *net, const int32_t *path);
-    /* From p->x to p->logits. */
+    /* From p->x to p->logits; sets p->span. */
     void (*forward)(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode);
 } dfqi_super_row;
 
 extern const dfqi_super_row dfqi_super_row_mbconv, dfqi_super_row_vit;
 const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s);
 
+/* dfqi_supernet_new, with all tensors 0. */
+dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+                           dfqi_supernet *out);
 /* Adds what a path with `in` and `out` channels uses of layer i's tensors: p->taps[i].t. */
 void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out);
 

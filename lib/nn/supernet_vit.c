@@ -282,7 +282,9 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
         const dfqi_super_layer *l = &p->net->layers[i];
         if (l->role != ENTER_NORM || !dfqi_supernet_on_path(l, path)) continue;
         c = dfqi_super_vit_choice(&s->vit, path[l->cell]);
+        p->span[l->cell][0] = p->g->n_nodes;
         x = stage(p, i, l->cell, &c, x);
+        p->span[l->cell][1] = p->g->n_nodes;
     }
     t = take(p, p->net->n_layers - 2, &c);
     x = dfqi_layernorm(p->g, x, t[0], t[1], EPS);

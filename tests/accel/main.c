@@ -19,5 +19,6 @@ int main(void)
     suite_add_tcase(s, dfqt_search_case());
     suite_add_tcase(s, dfqt_template_case());
     suite_add_tcase(s, dfqt_network_case());
+    suite_add_tcase(s, dfqt_supernet_case());
     return dfqt_run(s);
 }
