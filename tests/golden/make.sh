@@ -31,7 +31,8 @@ else
     "$python" "$here/make_cnn.py"
 fi
 for topic in conv images inter_head head_ssim fake_quant tune_step synth_steps psaq_steps \
-    augment inundation generator host_step ait_step diagnose super_vit; do
+    augment inundation generator host_step ait_step diagnose super_vit \
+    super_mbconv; do
     "$python" "$here/make_$topic.py"
 done
 if [ $pillow = yes ]; then

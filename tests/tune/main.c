@@ -15,6 +15,7 @@ int main(void)
     suite_add_tcase(s, dfqt_api_case());
     suite_add_tcase(s, dfqt_super_train_case());
     suite_add_tcase(s, dfqt_super_vit_case());
+    suite_add_tcase(s, dfqt_super_mbconv_case());
     suite_add_tcase(s, dfqt_real_case());
     return dfqt_run(s);
 }
