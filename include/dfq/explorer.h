@@ -5,8 +5,10 @@
  *
  *  A supernet holds every choice of every cell. A job has three stages:
  *
- *  - "warm-up": `warm` steps of the shared weights, each along one path drawn uniformly, on the part
- *    of the images to train on. Or none: weights saved after another job's warm-up are read;
+ *  - "warm-up": `warm` steps of the shared weights on the part of the images to train on. The first
+ *    go along the largest choices. Then each other choice takes over what it can of their weights
+ *    (the channels that matter most, the middle of the kernels), and each further step goes along
+ *    one path drawn uniformly. Or none: weights saved after another job's warm-up are read;
  *  - "explore": in turns `weight_steps` steps of the weights, along paths drawn from the solver's
  *    probabilities, and one step of the solver. Before that, `looks` paths drawn alike are judged
  *    on one batch of the images held out. What a choice contributes to the loss is estimated from
@@ -69,16 +71,17 @@ typedef struct dfq_explorer_options {
     uint64_t seed;        /**< of weights, paths, batches and the split; 0 */
     double held_out;      /**< share of the images that the solver's loss is taken on, 0.01..0.9;
                                0.2 */
-    double rate;          /**< of the weights in the warm-up, above 0, up to 1000; 0.1. In each
-                               stage the rate falls as half a cosine to 0 */
-    double search_rate;   /**< likewise while exploring; 0.02 */
-    double train_rate;    /**< of the derived network; 0.1 */
-    double momentum;      /**< Nesterov's, 0..1; 0.9 */
-    double weight_decay;  /**< of weights, 0..1; 4e-5 */
-    double smoothing;     /**< of labels, 0..0.9; 0.1 */
-    double memory;        /**< of the estimates: weight of a look against the one after it, 0.5..1;
+    double largest;       /**< share of the warm-up along the largest choices, 0..1; 0.25 */
+    double rate;          /**< of the weights in the warm-up, 0..1000; 0: 0.1 for MBConv, 1e-3 for
+                               vision transformers. In each stage the rate falls as half a cosine
+                               to 0 */
+    double search_rate;   /**< likewise while exploring; 0: a fifth of `rate` */
+    double train_rate;    /**< of the derived network; 0: `rate` */
+    double weight_decay; /**< of weights, 0..1; -1: 4e-5 for MBConv, 0.05 for vision transformers */
+    double smoothing;    /**< of labels, 0..0.9; 0.1 */
+    double memory;       /**< of the estimates: weight of a look against the one after it, 0.5..1;
                                0.995 */
-    float mean[3];        /**< of images in 0..1, by channel; ImageNet's */
+    float mean[3];       /**< of images in 0..1, by channel; ImageNet's */
     float std[3];
     /** A supernet of the same space, saved by dfq_explorer_save_supernet() or made by another
      *  library version; NULL: warm up here. */

@@ -100,37 +100,36 @@ int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage)
 
 dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
-    const double rates[DFQ_EXPLORE_DONE] = {e->o.rate, e->o.search_rate, e->o.train_rate};
     const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warm, e->solver_o.steps * e->o.weight_steps,
                                              e->o.train_steps};
-    dfqi_super_options o = {.batch = e->o.batch,
-                            .steps = steps[s->stage],
-                            .rate = (float)rates[s->stage],
-                            .momentum = (float)e->o.momentum,
-                            .weight_decay = (float)e->o.weight_decay,
-                            .smoothing = (float)e->o.smoothing,
-                            .crop = e->o.crop,
-                            .seed = dfqi_coexplore_seed(e, DFQI_SEED_BATCHES + s->stage)};
-    dfqi_supernet *net = s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net;
-    return dfqi_super_train_new(net, &o, &s->train);
-}
-
-static void copy_weights(const dfqi_supernet *from, dfqi_supernet *to)
-{
-    for (int32_t i = 0; i < to->n_layers; i++)
-        for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++)
-            if (to->layers[i].t[k])
-                memcpy(to->layers[i].t[k]->data, from->layers[i].t[k]->data,
-                       (size_t)dfqi_tensor_count(to->layers[i].t[k]) * sizeof(float));
+    dfqi_super_options o;
+    dfqi_super_defaults_of(e->space.net, &o);
+    double rate = e->o.rate > 0 ? e->o.rate : o.optimizer == DFQI_SGD ? 0.1 : (double)o.rate;
+    const double own[DFQ_EXPLORE_DONE] = {rate, e->o.search_rate, e->o.train_rate};
+    const double share[DFQ_EXPLORE_DONE] = {1, 0.2, 1};
+    o.batch = e->o.batch;
+    o.steps = steps[s->stage];
+    o.rate = (float)(own[s->stage] > 0 ? own[s->stage] : share[s->stage] * rate);
+    if (e->o.weight_decay >= 0) o.weight_decay = (float)e->o.weight_decay;
+    o.smoothing = (float)e->o.smoothing;
+    o.crop = e->o.crop;
+    o.seed = dfqi_coexplore_seed(e, DFQI_SEED_BATCHES + s->stage);
+    return dfqi_super_train_new(s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net, &o,
+                                &s->train);
 }
 
 dfq_status dfqi_coexplore_derive(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
+    dfqi_supernet derived;
     memcpy(s->path, s->solver->best.choice, (size_t)s->net.n_cells * sizeof *s->path);
     DFQI_TRY(dfqi_supernet_new(e->ctx, e->space.net, s->path,
-                               dfqi_coexplore_seed(e, DFQI_SEED_DERIVED), &s->derived));
-    if (e->o.fine_tune) copy_weights(&s->net, &s->derived);
-    return DFQ_OK;
+                               dfqi_coexplore_seed(e, DFQI_SEED_DERIVED), &derived));
+    dfq_status status = e->o.fine_tune ? dfqi_supernet_hand_down(&s->net, &derived) : DFQ_OK;
+    if (status == DFQ_OK)
+        s->derived = derived;
+    else
+        dfqi_supernet_fini(&derived);
+    return status;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */

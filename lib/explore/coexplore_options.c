@@ -12,11 +12,8 @@ void dfqi_coexplore_defaults(dfq_explorer_options *out)
                                   .batch = 64,
                                   .crop = 4,
                                   .held_out = 0.2,
-                                  .rate = 0.1,
-                                  .search_rate = 0.02,
-                                  .train_rate = 0.1,
-                                  .momentum = 0.9,
-                                  .weight_decay = 4e-5,
+                                  .largest = 0.25,
+                                  .weight_decay = -1,
                                   .smoothing = 0.1,
                                   .memory = 0.995,
                                   .mean = {0.485F, 0.456F, 0.406F},
@@ -54,11 +51,11 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o)
     DFQI_TRY(check_count(ctx, "batch", o->batch, 2, 4096));
     DFQI_TRY(check_count(ctx, "crop", o->crop, 0, 1024));
     DFQI_TRY(check_number(ctx, "held_out", o->held_out, 0.01, 0.9));
-    DFQI_TRY(check_number(ctx, "rate", o->rate, 1e-12, 1000));
-    DFQI_TRY(check_number(ctx, "search_rate", o->search_rate, 1e-12, 1000));
-    DFQI_TRY(check_number(ctx, "train_rate", o->train_rate, 1e-12, 1000));
-    DFQI_TRY(check_number(ctx, "momentum", o->momentum, 0, 1));
-    DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
+    DFQI_TRY(check_number(ctx, "largest", o->largest, 0, 1));
+    DFQI_TRY(check_number(ctx, "rate", o->rate, 0, 1000));
+    DFQI_TRY(check_number(ctx, "search_rate", o->search_rate, 0, 1000));
+    DFQI_TRY(check_number(ctx, "train_rate", o->train_rate, 0, 1000));
+    if (o->weight_decay != -1.0) DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
     DFQI_TRY(check_number(ctx, "smoothing", o->smoothing, 0, 0.9));
     DFQI_TRY(check_number(ctx, "memory", o->memory, 0.5, 1));
     for (int c = 0; c < 3; c++) {

@@ -94,14 +94,24 @@ static dfq_status search_unit(dfqi_coexplore *e)
     return DFQ_OK;
 }
 
-static dfq_status unit(dfqi_coexplore *e)
+/* The largest choices first, so that there is something for the others to begin with. */
+static dfq_status warm_unit(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;
+    int64_t first = (int64_t)(e->o.largest * (double)e->o.warm);
     int32_t path[DFQI_SUPER_CELLS];
-    if (s->stage == DFQ_EXPLORE_SEARCH) return search_unit(e);
-    if (s->stage == DFQ_EXPLORE_TRAIN) return step_weights(e, &e->all, s->path);
-    dfqi_super_sample(&s->net, NULL, dfqi_coexplore_seed(e, DFQI_SEED_PATHS), s->at, path);
+    dfqi_supernet_largest(&s->net, path);
+    if (s->at == first && first > 0) DFQI_TRY(dfqi_supernet_inherit(&s->net, path));
+    if (s->at >= first)
+        dfqi_super_sample(&s->net, NULL, dfqi_coexplore_seed(e, DFQI_SEED_PATHS), s->at, path);
     return step_weights(e, &e->learn, path);
+}
+
+static dfq_status unit(dfqi_coexplore *e)
+{
+    if (e->s->stage == DFQ_EXPLORE_WARM) return warm_unit(e);
+    if (e->s->stage == DFQ_EXPLORE_SEARCH) return search_unit(e);
+    return step_weights(e, &e->all, e->s->path);
 }
 
 /* -- stages ------------------------------------------------------------------------------------ */

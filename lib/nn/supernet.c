@@ -41,6 +41,27 @@ double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path)
     return dfqi_super_row_of(&net->space)->macs(net, path);
 }
 
+void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path)
+{
+    memset(path, 0, (size_t)net->n_cells * sizeof *path);
+    for (int32_t c = 0; c < net->n_cells; c++) {
+        int32_t best = 0;
+        double most = -1;
+        for (path[c] = 0; path[c] < dfqi_supernet_choices(net, c); path[c]++) {
+            double macs = dfqi_supernet_macs(net, path);
+            if (macs > most) best = path[c];
+            if (macs > most) most = macs;
+        }
+        path[c] = best;
+    }
+}
+
+dfq_status dfqi_supernet_inherit(dfqi_supernet *net, const int32_t *path)
+{
+    const dfqi_super_row *row = dfqi_super_row_of(&net->space);
+    return row->inherit ? row->inherit(net, path) : DFQ_OK;
+}
+
 /* -- parameters -------------------------------------------------------------------------------- */
 
 /* Norms change nothing at first. */

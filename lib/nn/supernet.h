@@ -130,6 +130,13 @@ int32_t dfqi_super_layer_trained(const dfqi_super_layer *l);
 int dfqi_super_layer_decays(const dfqi_super_layer *l, int32_t k);
 /* Multiply-accumulates of a path, for one image. */
 double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path);
+/* Each cell's choice with the most of them. */
+void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path);
+/* Every choice takes over what it can of the weights of the path's choice in its cell: the channels
+ * that matter most, the middle of the kernels. Choices that share their weights stay as they are. */
+dfq_status dfqi_supernet_inherit(dfqi_supernet *net, const int32_t *path);
+/* The derived network of a path, made by dfqi_supernet_new, gets the weights that the path uses. */
+dfq_status dfqi_supernet_hand_down(const dfqi_supernet *net, dfqi_supernet *derived);
 
 typedef enum dfqi_super_mode {
     DFQI_SUPER_EVAL, /* running statistics, logits alone */

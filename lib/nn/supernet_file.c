@@ -21,7 +21,9 @@ void dfqi_super_tensor_name(const dfqi_supernet *net, int32_t layer, int32_t k,
     const char *name = l->kind == DFQI_SUPER_CONV ? conv[k] : plain[k];
     int32_t j = 0; /* among the layers of the same choice */
     while (j < layer && l[-j - 1].cell == l->cell && l[-j - 1].choice == l->choice) j++;
-    if (l->cell >= 0)
+    if (l->cell >= 0 && l->choice < 0)
+        snprintf(out, DFQI_SUPER_NAME, "cells.%d.shared.%d.%s", (int)l->cell, (int)j, name);
+    else if (l->cell >= 0)
         snprintf(out, DFQI_SUPER_NAME, "cells.%d.%d.%d.%s", (int)l->cell, (int)l->choice, (int)j,
                  name);
     else

@@ -158,4 +158,5 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
 }
 
 const dfqi_super_row dfqi_super_row_mbconv = {2.0f, /* behind ReLUs */
-                                              NULL, count_cells, list_layers, path_macs, forward};
+                                              NULL,      count_cells, list_layers,
+                                              path_macs, forward,     dfqi_super_inherit_mbconv};

@@ -145,6 +145,19 @@ void dfqi_super_pass_copy(const dfqi_super_pass *p, int32_t layer, int32_t k, fl
     }
 }
 
+dfq_status dfqi_supernet_hand_down(const dfqi_supernet *net, dfqi_supernet *derived)
+{
+    dfqi_super_pass p;
+    DFQI_TRY(dfqi_super_pass_new(net, derived->path, 1, DFQI_SUPER_EVAL, &p));
+    for (int32_t i = 0; i < net->n_layers; i++)
+        for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++)
+            if (derived->layers[i].t[k] && p.taps[i].t[k] != DFQI_NONE)
+                dfqi_super_pass_copy(&p, i, k, dfqi_tensor_f32(net->layers[i].t[k]),
+                                     dfqi_tensor_f32(derived->layers[i].t[k]), 0);
+    dfqi_super_pass_fini(&p);
+    return DFQ_OK;
+}
+
 void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum)
 {
     for (int32_t i = 0; i < p->net->n_layers; i++) {

@@ -17,6 +17,8 @@ typedef struct dfqi_super_row {
     double (*macs)(const dfqi_supernet *net, const int32_t *path);
     /* From p->x to p->logits; sets p->span. */
     void (*forward)(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode);
+    /* See dfqi_supernet_inherit; NULL: choices share their weights anyway. */
+    dfq_status (*inherit)(dfqi_supernet *net, const int32_t *path);
 } dfqi_super_row;
 
 extern const dfqi_super_row dfqi_super_row_mbconv, dfqi_super_row_vit;
@@ -27,5 +29,8 @@ dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space, cons
                            dfqi_supernet *out);
 /* Adds what a path with `in` and `out` channels uses of layer i's tensors: p->taps[i].t. */
 void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out);
+
+/* MBConv: supernet_inherit.c. */
+dfq_status dfqi_super_inherit_mbconv(dfqi_supernet *net, const int32_t *path);
 
 #endif

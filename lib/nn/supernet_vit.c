@@ -293,5 +293,5 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
     p->logits = dfqi_linear(p->g, "head", x, t[0], t[1]);
 }
 
-const dfqi_super_row dfqi_super_row_vit = {1.0f,        check,     count_cells,
-                                           list_layers, path_macs, forward};
+const dfqi_super_row dfqi_super_row_vit = {1.0f,      check,   count_cells, list_layers,
+                                           path_macs, forward, NULL};

@@ -15,20 +15,34 @@
 
 enum { CELLS = 4, FIELDS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 5 * 3 + 4 };
 
-static const dfqi_super_space tiny = {.name = "tiny",
-                                      .image = 8,
-                                      .classes = 3,
-                                      .stem = 4,
-                                      .first = 4,
-                                      .head = 8,
-                                      .n_stages = 2,
-                                      .n_choices = 2,
-                                      .stages = {{4, 2, 1}, {6, 2, 2}},
-                                      .choices = {{3, 2}, {5, 3}}};
-static const int32_t choices[CELLS + FIELDS] = {3, 3, 2,
-                                                3, 3, 2}; /* cells 0, 1, 3 may be left out */
+/* MBConv cells, of which 0, 1 and 3 may be left out, and stages of vision transformers. */
+static const dfqi_super_space tiny[2] = {{.name = "tiny",
+                                          .image = 8,
+                                          .classes = 3,
+                                          .stem = 4,
+                                          .first = 4,
+                                          .head = 8,
+                                          .n_stages = 2,
+                                          .n_choices = 2,
+                                          .stages = {{4, 2, 1}, {6, 2, 2}},
+                                          .choices = {{3, 2}, {5, 3}}},
+                                         {.name = "tiny transformer",
+                                          .family = DFQI_SUPER_VIT,
+                                          .n_stages = CELLS,
+                                          .n_choices = 2,
+                                          .image = 8,
+                                          .classes = 3,
+                                          .vit = {.patch = 4,
+                                                  .tokens = 6,
+                                                  .head = 3,
+                                                  .optional = 1,
+                                                  .width = {2, {4, 7}},
+                                                  .depth = {1, {1}},
+                                                  .heads = {1, {1}},
+                                                  .ratio = {1, {2}}}}};
+static const int32_t choices[2][CELLS + FIELDS] = {{3, 3, 2, 3, 3, 2}, {3, 3, 3, 3, 3, 2}};
 
-enum { CHOICES = 3 + 3 + 2 + 3 };
+enum { CHOICES = 4 * 3 }; /* of the cells, at most */
 
 typedef struct scene {
     double cost[3 * CHOICES * CONFIGS], base[3 * CONFIGS];
@@ -65,19 +79,22 @@ static void write_images(const char *path)
 }
 
 /* Larger choices cost more, larger accelerators less time and more area. */
-static void make(scene *s)
+static void make_for(int family, scene *s)
 {
-    static const double work[CHOICES] = {1, 3, 0, 1, 3, 0, 2, 5, 1, 3, 0};
+    static const double work[3] = {1, 3, 0};
+    const int32_t *of = choices[family];
+    int32_t total = of[0] + of[1] + of[2] + of[3];
     memset(s, 0, sizeof *s);
     for (int k = 0; k < CONFIGS; k++) {
         s->base[2 * CONFIGS + k] = 1 + k;
-        for (int i = 0; i < CHOICES; i++) {
-            s->cost[i * CONFIGS + k] = work[i] / (1 + 0.3 * k);
-            s->cost[(CHOICES + i) * CONFIGS + k] = work[i] * (1 + 0.1 * k);
-        }
+        for (int c = 0, i = 0; c < CELLS; c++)
+            for (int j = 0; j < of[c]; j++, i++) {
+                s->cost[i * CONFIGS + k] = work[j] / (1 + 0.3 * k);
+                s->cost[(total + i) * CONFIGS + k] = work[j] * (1 + 0.1 * k);
+            }
     }
     s->space = (dfqi_coexplore_space){
-        .net = &tiny, .n_fields = FIELDS, .choices = choices, .cost = s->cost, .base = s->base};
+        .net = &tiny[family], .n_fields = FIELDS, .choices = of, .cost = s->cost, .base = s->base};
     s->limits[0] = (dfq_constraint){.limit = 4, .metric = DFQ_EXPLORE_LATENCY};
     s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};
     dfqi_coexplore_defaults(&s->o);
@@ -95,6 +112,11 @@ static void make(scene *s)
     name_file(s->images);
     name_file(s->file);
     write_images(s->images);
+}
+
+static void make(scene *s)
+{
+    make_for(0, s);
 }
 
 static void done(const scene *s)
@@ -175,14 +197,15 @@ START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
 }
 END_TEST
 
-/* Checkpoints after each step in turn. */
+/* Checkpoints after each step in turn, of both families. */
 START_TEST(interruptions_leave_no_trace)
 {
     scene s;
     int32_t finished;
     uint64_t whole = 0;
     dfq_context *ctx = context(1);
-    make(&s);
+    make_for(_i, &s);
+    s.o.fine_tune = _i;
     for (int stop = 0; stop <= UNITS; stop++) {
         dfqi_coexplore *first, *second;
         ck_assert_int_eq(create(ctx, &s, &first), DFQ_OK);
@@ -410,7 +433,7 @@ TCase *dfqt_coexplore_case(void)
     TCase *c = tcase_create("coexplore");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, a_job_meets_its_limits_with_the_same_bits_at_any_thread_count);
-    tcase_add_test(c, interruptions_leave_no_trace);
+    tcase_add_loop_test(c, interruptions_leave_no_trace, 0, 2);
     tcase_add_test(c, warm_weights_are_as_good_as_a_warm_up);
     tcase_add_test(c, a_longer_job_learns_its_pictures);
     tcase_add_test(c, impossible_limits_are_said);

@@ -13,6 +13,7 @@ TCase *dfqt_load_cnn_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_optim_case(void);
 TCase *dfqt_supernet_case(void);
+TCase *dfqt_supernet_hand_case(void);
 TCase *dfqt_supernet_vit_case(void);
 
 #endif

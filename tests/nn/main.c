@@ -10,6 +10,7 @@ int main(void)
     suite_add_tcase(s, dfqt_inundation_case());
     suite_add_tcase(s, dfqt_generator_case());
     suite_add_tcase(s, dfqt_supernet_case());
+    suite_add_tcase(s, dfqt_supernet_hand_case());
     suite_add_tcase(s, dfqt_supernet_vit_case());
     suite_add_tcase(s, dfqt_load_case());
     suite_add_tcase(s, dfqt_load_cnn_case());
