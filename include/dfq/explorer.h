@@ -165,7 +165,7 @@ DFQ_API int32_t dfq_explorer_get_cells(const dfq_explorer *explorer);
 DFQ_API int32_t dfq_explorer_get_groups(const dfq_explorer *explorer);
 /** Choices of a group; 0 if there is no such group. */
 DFQ_API int32_t dfq_explorer_get_choices(const dfq_explorer *explorer, int32_t group);
-/** The name of a choice ("k5e6", "skip", "16", "ws"), or with choice -1 of its group ("cell 3",
+/** The name of a choice ("k5e6", "w192d2h3r4", "skip", "16", "ws"), or with choice -1 of its group ("cell 3",
  *  "pe_x"). Borrowed; NULL if there is none. */
 DFQ_API const char *dfq_explorer_get_name(const dfq_explorer *explorer, int32_t group,
                                           int32_t choice);

@@ -10,7 +10,7 @@
 #include "explore/coexplore.h"
 #include "explore/space.h"
 
-enum { NAME = 24 };
+enum { NAME = 48 };
 
 struct dfq_explorer {
     dfq_context *ctx; /* kept alive by the job */
@@ -41,7 +41,10 @@ static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, ch
                                    &a->dataflow, &a->pe,   &a->glb_kb};
     const dfqi_super_space *s = &e->space.net;
     int32_t field = group - e->costs.n_cells;
-    if (field < 0 && choice < s->n_choices) {
+    if (field < 0 && choice < s->n_choices && s->family == DFQI_SUPER_VIT) {
+        dfqi_super_blocks b = dfqi_super_vit_choice(&s->vit, choice);
+        snprintf(out, NAME, "w%dd%dh%dr%d", (int)b.width, (int)b.depth, (int)b.heads, (int)b.ratio);
+    } else if (field < 0 && choice < s->n_choices) {
         snprintf(out, NAME, "k%de%d", (int)s->choices[choice].kernel,
                  (int)s->choices[choice].expand);
     } else if (field < 0) {

@@ -1,5 +1,5 @@
-/* Costs of search spaces: each layer of the supernet becomes a shape, equal shapes are tabulated once,
- * and a choice costs the sum of its layers. */
+/* Costs of search spaces: equal layers are tabulated once, and a choice costs the sum of the layers that
+ * the graph of a path has for it. */
 #include "explore/space.h"
 
 #include <math.h>
@@ -12,71 +12,90 @@ enum { FIELDS = 6, METRICS = 3 };
 dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                   const char *template_path, dfqi_search_space *out)
 {
-    const dfqi_super_space *const known[] = {&dfqi_super_cifar_small, &dfqi_super_cifar_full};
+    const dfqi_super_space *const known[] = {&dfqi_super_cifar_small, &dfqi_super_cifar_full,
+                                             &dfqi_super_vit_small, &dfqi_super_vit_tiny};
     dfqi_search_space s;
     memset(&s, 0, sizeof s);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(space_path, known[i]->name) == 0) s.net = *known[i];
     if (!s.net.name)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "there is no search space %s; %s and %s are known",
-                         space_path, known[0]->name, known[1]->name);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "there is no search space %s; %s, %s, %s and %s are known", space_path,
+                         known[0]->name, known[1]->name, known[2]->name, known[3]->name);
     DFQI_TRY(dfqi_space_load(ctx, template_path, &s.accel));
     dfqi_space_config(&s.accel, 0, &s.base);
     *out = s;
     return DFQ_OK;
 }
 
-/* -- shapes ------------------------------------------------------------------------------------ */
+/* -- layers ------------------------------------------------------------------------------------ */
 
-typedef struct shapes {
-    dfqi_layer *v; /* [n], different ones */
-    int32_t n;
-    int32_t *of; /* layer of the supernet -> shape */
-} shapes;
+typedef struct use {
+    int32_t cell, choice; /* cell -1: on every path */
+    int32_t shape;
+} use;
 
-static dfqi_layer shape_of(const dfqi_super_layer *l, int64_t side)
+typedef struct layers {
+    dfq_context *ctx;
+    int32_t n_shapes, n_uses, room;
+    dfqi_layer *shapes; /* [n_shapes] different ones */
+    use *uses;
+} layers;
+
+static dfq_status add_layer(layers *l, const dfqi_layer *shape, int32_t cell, int32_t choice)
 {
-    dfqi_layer s = {.kind = DFQI_LAYER_PRODUCT, .stride = l->stride};
-    int64_t kernel = l->kernel > 0 ? l->kernel : 1, pixels = l->kernel > 0 ? side : 1;
-    s.dim[DFQI_DIM_G] = l->depthwise ? l->in : 1;
-    s.dim[DFQI_DIM_N] = 1;
-    s.dim[DFQI_DIM_C] = l->depthwise ? 1 : l->in;
-    s.dim[DFQI_DIM_M] = l->depthwise ? 1 : l->out;
-    s.dim[DFQI_DIM_P] = s.dim[DFQI_DIM_Q] = pixels;
-    s.dim[DFQI_DIM_R] = s.dim[DFQI_DIM_S] = kernel;
-    return s;
+    int32_t k = 0;
+    if (l->n_uses == l->room) {
+        int32_t room = 2 * l->room + 64;
+        dfqi_layer *shapes = dfqi_realloc(l->ctx, l->shapes, (size_t)room * sizeof *shapes);
+        if (shapes) l->shapes = shapes;
+        use *uses = dfqi_realloc(l->ctx, l->uses, (size_t)room * sizeof *uses);
+        if (uses) l->uses = uses;
+        if (!shapes || !uses) return DFQ_E_NOMEM;
+        l->room = room;
+    }
+    while (k < l->n_shapes && memcmp(&l->shapes[k], shape, sizeof *shape) != 0) k++;
+    if (k == l->n_shapes) l->shapes[l->n_shapes++] = *shape;
+    l->uses[l->n_uses++] = (use){cell, choice, k};
+    return DFQ_OK;
 }
 
-/* All choices of a cell begin with the same side. */
-static void list_shapes(const dfqi_supernet *net, shapes *out)
+/* Of the path that takes this choice wherever there is one, the cells' layers; of the first path those
+ * of no cell as well. */
+static dfq_status list_choice(layers *l, const dfqi_supernet *net, int32_t choice)
 {
-    int64_t begin = net->space.image, side = begin;
-    for (int32_t i = 0; i < net->n_layers; i++) {
-        const dfqi_super_layer *l = &net->layers[i];
-        if (i > 0 && l->cell != l[-1].cell) begin = side;
-        if (i > 0 && l->cell == l[-1].cell && l->choice != l[-1].choice) side = begin;
-        side = (side + l->stride - 1) / l->stride;
-        dfqi_layer s = shape_of(l, side);
-        int32_t k = 0;
-        while (k < out->n && memcmp(&out->v[k], &s, sizeof s) != 0) k++;
-        if (k == out->n) out->v[out->n++] = s;
-        out->of[i] = k;
+    int32_t path[DFQI_SUPER_CELLS], span[DFQI_SUPER_CELLS][2];
+    dfqi_graph *g;
+    dfq_status status = DFQ_OK;
+    for (int32_t c = 0; c < net->n_cells; c++)
+        path[c] = choice < dfqi_supernet_choices(net, c) ? choice : 0;
+    DFQI_TRY(dfqi_super_graph(l->ctx, &net->space, path, &g, span));
+    for (int32_t i = 0; i < g->n_nodes && status == DFQ_OK; i++) {
+        dfqi_layer shape;
+        int32_t cell = 0;
+        if (!dfqi_layer_of_node(g, &g->nodes[i], &shape)) continue;
+        while (cell < net->n_cells && (i < span[cell][0] || i >= span[cell][1])) cell++;
+        if (cell == net->n_cells)
+            status = choice == 0 ? add_layer(l, &shape, -1, 0) : DFQ_OK;
+        else if (path[cell] == choice)
+            status = add_layer(l, &shape, cell, choice);
     }
+    dfqi_graph_free(g);
+    return status;
 }
 
 /* -- sums -------------------------------------------------------------------------------------- */
 
-static void add_layers(const dfqi_supernet *net, const shapes *s, const dfqi_table *t,
-                       double clock_mhz, const int32_t *first, dfqi_space_costs *c)
+static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, const int32_t *first,
+                      size_t cells, dfqi_space_costs *c)
 {
-    size_t configs = (size_t)t->n_configs, cells = (size_t)first[net->n_cells] * configs;
-    for (int32_t i = 0; i < net->n_layers; i++) {
-        const dfqi_super_layer *l = &net->layers[i];
-        const double *cycles = t->cycles + (size_t)s->of[i] * configs;
-        const double *pj = t->pj + (size_t)s->of[i] * configs;
-        bool shared = l->cell < 0;
-        size_t at = shared ? 0 : (size_t)(first[l->cell] + l->choice) * configs;
-        double *ms = (shared ? c->base : c->cost) + at;
+    size_t configs = (size_t)t->n_configs;
+    for (int32_t i = 0; i < l->n_uses; i++) {
+        const use *u = &l->uses[i];
+        const double *cycles = t->cycles + (size_t)u->shape * configs;
+        const double *pj = t->pj + (size_t)u->shape * configs;
+        bool shared = u->cell < 0;
+        double *ms = shared ? c->base : c->cost + (size_t)(first[u->cell] + u->choice) * configs;
         double *mj = ms + (shared ? configs : cells);
         for (size_t k = 0; k < configs; k++) {
             ms[k] += dfqi_cycles_ms(cycles[k], clock_mhz);
@@ -95,25 +114,17 @@ static void make_finite(double *v, size_t n)
         if (!isfinite(v[i])) v[i] = 1e6 * most;
 }
 
-static dfq_status fill(const dfqi_search_space *s, const dfqi_supernet *net, shapes *list,
-                       dfqi_space_costs *c)
+static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_space_costs *c)
 {
-    const dfqi_values *fields[FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y, &s->accel.rf_words,
-                                         &s->accel.dataflow, &s->accel.pe,   &s->accel.glb_kb};
     int32_t first[DFQI_SUPER_CELLS + 1] = {0};
     dfqi_table t;
-    for (int32_t i = 0; i < net->n_cells; i++) {
-        c->choices[i] = dfqi_supernet_choices(net, i);
-        first[i + 1] = first[i] + c->choices[i];
-    }
-    for (int32_t i = 0; i < FIELDS; i++) c->choices[net->n_cells + i] = fields[i]->n;
-    list_shapes(net, list);
-    DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, list->n, list->v, s->net.name, &t));
-    size_t configs = (size_t)t.n_configs, cells = (size_t)first[net->n_cells] * configs;
+    for (int32_t i = 0; i < c->n_cells; i++) first[i + 1] = first[i] + c->choices[i];
+    DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, l->n_shapes, l->shapes, s->net.name, &t));
+    size_t configs = (size_t)t.n_configs, cells = (size_t)first[c->n_cells] * configs;
     c->cost = dfqi_calloc(c->ctx, METRICS * cells, sizeof *c->cost);
     c->base = dfqi_calloc(c->ctx, METRICS * configs, sizeof *c->base);
     if (c->cost && c->base) {
-        add_layers(net, list, &t, s->accel.clock_mhz, first, c);
+        add_costs(l, &t, s->accel.clock_mhz, first, cells, c);
         for (size_t m = 0; m < METRICS; m++) {
             make_finite(c->cost + m * cells, cells);
             make_finite(c->base + m * configs, configs);
@@ -123,20 +134,32 @@ static dfq_status fill(const dfqi_search_space *s, const dfqi_supernet *net, sha
     return c->cost && c->base ? DFQ_OK : DFQ_E_NOMEM;
 }
 
+static dfq_status list_groups(const dfqi_search_space *s, const dfqi_supernet *net,
+                              dfqi_space_costs *c)
+{
+    const dfqi_values *fields[FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y, &s->accel.rf_words,
+                                         &s->accel.dataflow, &s->accel.pe,   &s->accel.glb_kb};
+    c->n_cells = net->n_cells;
+    c->choices = dfqi_calloc(c->ctx, (size_t)(net->n_cells + FIELDS), sizeof *c->choices);
+    if (!c->choices) return DFQ_E_NOMEM;
+    for (int32_t i = 0; i < net->n_cells; i++) c->choices[i] = dfqi_supernet_choices(net, i);
+    for (int32_t i = 0; i < FIELDS; i++) c->choices[net->n_cells + i] = fields[i]->n;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s, dfqi_space_costs *out)
 {
+    static const int32_t any[DFQI_SUPER_CELLS] = {0};
     dfqi_space_costs c = {.ctx = ctx, .n_fields = FIELDS, .n_metrics = METRICS};
-    dfqi_supernet net;
-    shapes list = {.v = NULL};
-    DFQI_TRY(dfqi_supernet_new(ctx, &s->net, NULL, 0, &net));
-    dfq_status status = DFQ_E_NOMEM;
-    c.n_cells = net.n_cells;
-    c.choices = dfqi_calloc(ctx, (size_t)(net.n_cells + FIELDS), sizeof *c.choices);
-    list.v = dfqi_calloc(ctx, (size_t)net.n_layers, sizeof *list.v);
-    list.of = dfqi_calloc(ctx, (size_t)net.n_layers, sizeof *list.of);
-    if (c.choices && list.v && list.of) status = fill(s, &net, &list, &c);
-    dfqi_free(ctx, list.v);
-    dfqi_free(ctx, list.of);
+    layers l = {.ctx = ctx};
+    dfqi_supernet net; /* for its sizes */
+    DFQI_TRY(dfqi_supernet_new(ctx, &s->net, any, 0, &net));
+    dfq_status status = list_groups(s, &net, &c);
+    for (int32_t k = 0; k < s->net.n_choices && status == DFQ_OK; k++)
+        status = list_choice(&l, &net, k);
+    if (status == DFQ_OK) status = fill(s, &l, &c);
+    dfqi_free(ctx, l.shapes);
+    dfqi_free(ctx, l.uses);
     dfqi_supernet_fini(&net);
     if (status == DFQ_OK)
         *out = c;

@@ -1,0 +1,162 @@
+/* Costs of a search space against those of whole paths, and the public handle on it. */
+#include "explore/space.h"
+
+#include <dfq/dfq.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/rng.h"
+#include "explore/cases.h"
+
+enum { MAX = 256, IMAGES = 20, RECORD = 3073 };
+
+static const char template_json[] =
+    "{\"pe_x\": [8, 12], \"pe_y\": 8, \"rf_words\": [16, 64], \"dataflow\": [\"ws\", \"os\"],"
+    " \"pe_type\": \"fixed\", \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 108,"
+    " \"clock_mhz\": 200, \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}";
+
+static void write_file(char *name, const void *bytes, size_t size)
+{
+    strcpy(name, "/tmp/dfq-space-XXXXXX");
+    int fd = mkstemp(name);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+}
+
+/* Milliseconds and millijoules of all layers of a path on accelerator `config`. */
+static void cost_path(dfq_context *ctx, const dfqi_search_space *s, const int32_t *path,
+                      int64_t config, double out[2])
+{
+    int32_t span[DFQI_SUPER_CELLS][2], n = 0;
+    dfqi_layer layers[MAX];
+    dfqi_graph *g;
+    dfqi_table t;
+    out[0] = out[1] = 0;
+    ck_assert_int_eq(dfqi_super_graph(ctx, &s->net, path, &g, span), DFQ_OK);
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        ck_assert_int_lt(n, MAX);
+        n += dfqi_layer_of_node(g, &g->nodes[i], &layers[n]);
+    }
+    dfqi_graph_free(g);
+    ck_assert_int_eq(dfqi_table_new(ctx, &s->accel, n, layers, "path", &t), DFQ_OK);
+    for (int32_t i = 0; i < n; i++) {
+        out[0] += dfqi_cycles_ms(t.cycles[i * t.n_configs + config], s->accel.clock_mhz);
+        out[1] += t.pj[i * t.n_configs + config] * 1e-9;
+    }
+    dfqi_table_fini(&t);
+}
+
+START_TEST(costs_of_choices_add_up_to_the_path)
+{
+
+    dfq_context *ctx = dfqt_explore_context();
+    dfqi_search_space s;
+    dfqi_space_costs c;
+    char file[64];
+    int32_t path[DFQI_SUPER_CELLS], total = 0, at = 0;
+    dfqi_rng r = dfqi_rng_make(3, 1);
+    write_file(file, template_json, sizeof template_json - 1);
+    const char *name = _i ? dfqi_super_vit_small.name : dfqi_super_cifar_small.name;
+    ck_assert_msg(dfqi_search_space_read(ctx, name, file, &s) == DFQ_OK, "%s",
+                  dfq_context_get_error(ctx));
+    ck_assert_int_eq(dfqi_space_costs_new(ctx, &s, &c), DFQ_OK);
+    ck_assert_int_eq(c.choices[c.n_cells], 2);
+    ck_assert_int_eq(c.choices[c.n_cells + 2], 2);
+    for (int32_t i = 0; i < c.n_cells; i++) total += c.choices[i];
+    for (int64_t config = 0; config < 8; config += 5) {
+        double want[2], have[2] = {c.base[config], c.base[8 + config]};
+        for (int32_t i = at = 0; i < c.n_cells; at += c.choices[i++]) {
+            path[i] = (int32_t)dfqi_rng_below(&r, (uint32_t)c.choices[i]);
+            for (int m = 0; m < 2; m++) have[m] += c.cost[(m * total + at + path[i]) * 8 + config];
+        }
+        cost_path(ctx, &s, path, config, want);
+        for (int m = 0; m < 2; m++)
+            ck_assert_double_le(fabs(have[m] - want[m]), 1e-9 * fabs(want[m]));
+    }
+    ck_assert_double_gt(c.base[2 * 8 + 7], c.base[2 * 8]);
+    dfqi_space_costs_fini(&c);
+    ck_assert_int_eq(dfqi_search_space_read(ctx, "no-space", file, &s), DFQ_E_INVALID);
+    remove(file);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Noise, ten classes. */
+static void write_images(char *name)
+{
+    static unsigned char bytes[IMAGES * RECORD];
+    dfqi_rng r = dfqi_rng_make(2, 0);
+    for (int i = 0; i < IMAGES * RECORD; i++)
+        bytes[i] = (unsigned char)(i % RECORD ? (int)dfqi_rng_below(&r, 256) : i / RECORD % 10);
+    write_file(name, bytes, sizeof bytes);
+}
+
+START_TEST(handles_tell_all_there_is)
+{
+    dfq_context *ctx = dfqt_explore_context();
+    char file[64], images[64];
+    dfq_dataset *d;
+    dfq_explorer *e = NULL;
+    dfq_explorer_options o;
+    dfq_solver_options so;
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    dfq_accelerator_config a = {.struct_size = sizeof a};
+    dfq_accuracy acc = {.struct_size = sizeof acc};
+    dfq_tensor *t;
+    dfq_constraint limit = {.limit = 3, .metric = DFQ_EXPLORE_AREA};
+    write_file(file, template_json, sizeof template_json - 1);
+    write_images(images);
+    dfq_explorer_options_init(&o, sizeof o);
+    dfq_solver_options_init(&so, sizeof so);
+    o.warm = 1;
+    o.weight_steps = o.train_steps = 1;
+    o.looks = o.batch = 2;
+    so.steps = 1;
+    ck_assert_int_eq(dfq_dataset_open(ctx, images, 10, &d), DFQ_OK);
+    ck_assert_msg(dfq_explorer_create(ctx, "cifar10-small", file, d, &limit, 1, &o, &so, &e) ==
+                      DFQ_OK,
+                  "%s", dfq_context_get_error(ctx));
+    ck_assert_int_eq(dfq_explorer_get_accelerator(e, &a), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_cells(e), 9);
+    ck_assert_int_eq(dfq_explorer_get_groups(e), 15);
+    ck_assert_int_eq(dfq_explorer_get_choices(e, 1), 7);
+    ck_assert_str_eq(dfq_explorer_get_name(e, 1, -1), "cell 1");
+    ck_assert_str_eq(dfq_explorer_get_name(e, 1, 3), "k5e6");
+    ck_assert_str_eq(dfq_explorer_get_name(e, 1, 6), "skip");
+    ck_assert_ptr_null(dfq_explorer_get_name(e, 0, 6)); /* its stride is 2 */
+    ck_assert_str_eq(dfq_explorer_get_name(e, 9, 1), "12");
+    ck_assert_str_eq(dfq_explorer_get_name(e, 12, -1), "dataflow");
+    ck_assert_str_eq(dfq_explorer_get_name(e, 12, 1), "os");
+    ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
+    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
+    ck_assert_int_eq(dfq_explorer_get_accelerator(e, &a), DFQ_OK);
+    ck_assert_double_eq(a.area_mm2, r.costs[DFQ_EXPLORE_AREA]);
+    ck_assert_int_eq(dfq_explorer_get_choice(e, 0, &t), DFQ_OK);
+    const int32_t *choice = dfq_tensor_get_data(t);
+    ck_assert_int_eq(a.pe_x, choice[9] ? 12 : 8);
+    dfq_tensor_release(t);
+    ck_assert_int_eq(dfq_explorer_evaluate(e, d, &acc), DFQ_OK);
+    ck_assert_int_eq(acc.n, IMAGES);
+    ck_assert_int_eq(acc.correct5, -1);
+    dfq_explorer_release(e);
+    dfq_explorer_release(NULL);
+    dfq_dataset_release(d);
+    remove(file);
+    remove(images);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_space_case(void)
+{
+    TCase *c = tcase_create("space");
+    tcase_set_timeout(c, 120);
+    tcase_add_loop_test(c, costs_of_choices_add_up_to_the_path, 0, 2);
+    tcase_add_test(c, handles_tell_all_there_is);
+    return c;
+}
