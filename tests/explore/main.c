@@ -15,6 +15,7 @@ int main(void)
     suite_add_tcase(s, dfqt_explore_failure_case());
     suite_add_tcase(s, dfqt_effects_case());
     suite_add_tcase(s, dfqt_coexplore_case());
+    suite_add_tcase(s, dfqt_coexplore_vit_case());
     suite_add_tcase(s, dfqt_space_case());
     return dfqt_run(s);
 }
