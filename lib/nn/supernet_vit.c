@@ -87,6 +87,9 @@ static dfq_status check(dfq_context *ctx, const dfqi_super_space *s)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "space %s: images of %lld pixels do not divide into patches of %lld",
                          s->name, (long long)s->image, (long long)v->patch);
+    if (s->n_stages < 1 || s->classes < 1 || s->classes > DFQI_EXTENT_MAX)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %d stages and %lld classes", s->name,
+                         s->n_stages, (long long)s->classes);
     if (v->tokens < 1 || v->tokens > VALUE_MAX || v->head < 1 || v->head > VALUE_MAX)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "space %s: tokens of %lld and heads of %lld channels, must be 1 to %d",

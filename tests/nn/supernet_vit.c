@@ -304,10 +304,10 @@ END_TEST
 
 START_TEST(spaces_that_make_no_network_are_refused)
 {
-    enum { N = 8 };
+    enum { N = 9 };
     static const char *const says[N] = {
-        "divide into patches", "channels",     "0 values of width", "ratio 0",
-        "larger than",         "axes make 16", "17 choices",        "choices, must"};
+        "divide into patches", "channels",   "0 values of width", "ratio 0",  "larger than",
+        "axes make 16",        "17 choices", "choices, must",     "0 classes"};
     dfq_context *ctx = dfqt_context(1);
     for (int i = 0; i < N; i++) {
         dfqi_super_space s = tiny;
@@ -320,6 +320,7 @@ START_TEST(spaces_that_make_no_network_are_refused)
         if (i == 5) s.n_choices = 15;
         if (i == 6) s.n_choices = 17;
         if (i == 7) s.n_choices = 64;
+        if (i == 8) s.classes = 0;
         ck_assert_int_eq(dfqi_supernet_new(ctx, &s, NULL, 1, &net), DFQ_E_INVALID);
         ck_assert_msg(strstr(dfq_context_get_error(ctx), says[i]) != NULL, "%d: %s", i,
                       dfq_context_get_error(ctx));
