@@ -140,7 +140,7 @@ static dfq_status list_groups(const dfqi_search_space *s, const dfqi_supernet *n
     const dfqi_values *fields[FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y, &s->accel.rf_words,
                                          &s->accel.dataflow, &s->accel.pe,   &s->accel.glb_kb};
     c->n_cells = net->n_cells;
-    c->choices = dfqi_calloc(c->ctx, (size_t)(net->n_cells + FIELDS), sizeof *c->choices);
+    c->choices = dfqi_calloc(c->ctx, (size_t)net->n_cells + FIELDS, sizeof *c->choices);
     if (!c->choices) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < net->n_cells; i++) c->choices[i] = dfqi_supernet_choices(net, i);
     for (int32_t i = 0; i < FIELDS; i++) c->choices[net->n_cells + i] = fields[i]->n;
