@@ -83,8 +83,7 @@ typedef struct dfq_explorer_options {
                                0.995 */
     float mean[3];       /**< of images in 0..1, by channel; ImageNet's */
     float std[3];
-    /** A supernet of the same space, saved by dfq_explorer_save_supernet() or made by another
-     *  library version; NULL: warm up here. */
+    /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *weights;
 } dfq_explorer_options;
 
@@ -112,7 +111,8 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
 
 /** Reads the space, tabulates all costs, decodes the images.
  *  @param context       where memory comes from and errors go; kept alive
- *  @param space         path of a search space (JSON), or the name of a built-in one; docs/CLI.md
+ *  @param space         name of a built-in space: cifar10-small, cifar10-full, cifar10-vit-small,
+ *                       imagenet-vit-tiny
  *  @param accelerator   a preset's name or the path of a description, as dfq_accelerator_load()
  *  @param images        to learn from; not needed after the call
  *  @param constraints   [n_constraints], 1..3, metrics DFQ_EXPLORE_*; copied
