@@ -7,12 +7,17 @@
 static const char expected[] =
     "a ResNet with the names of torchvision, pytorchcv or akamaster is expected";
 
+/* By either of two tensors: where one is missing, it shall be named. */
 static bool has_unit(const dfqi_safetensors *st, const dfqi_arch *a, int32_t stage, int32_t index)
 {
-    return a->cnn.keys == DFQI_KEYS_PYTORCHCV
-               ? dfqi_cnn_has(st, a, "features.stage%d.unit%d.body.conv1.conv.weight", stage + 1,
-                              index + 1)
-               : dfqi_cnn_has(st, a, "layer%d.%d.conv1.weight", stage + 1, index);
+    static const char *const parts[2][2] = {{"conv1", "bn1"}, {"conv1.conv", "conv1.bn"}};
+    int cv = a->cnn.keys == DFQI_KEYS_PYTORCHCV;
+    for (int i = 0; i < 2; i++)
+        if (dfqi_cnn_has(st, a,
+                         cv ? "features.stage%d.unit%d.body.%s.weight" : "layer%d.%d.%s.weight",
+                         stage + 1, index + cv, parts[cv][i]))
+            return true;
+    return false;
 }
 
 static void find_units(const dfqi_safetensors *st, dfqi_arch *a)
