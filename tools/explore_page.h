@@ -1,0 +1,69 @@
+/* The page of a co-exploration: one HTML file that needs nothing else, as a report (report.h). The
+ * caller fills `struct explore_page`; everything is borrowed until explore_page_write returns. What
+ * is absent (NULL, count 0, NaN) is left out of the page, with its heading. Arrays of three are in
+ * the order of DFQ_EXPLORE_LATENCY, DFQ_EXPLORE_ENERGY, DFQ_EXPLORE_AREA: ms and mJ of one image, and
+ * mm2. */
+#ifndef DFQ_TOOLS_EXPLORE_PAGE_H
+#define DFQ_TOOLS_EXPLORE_PAGE_H
+
+#include <dfq/explorer.h>
+
+#include "report.h"
+
+/* A cell of the network, or a field of the accelerator. */
+struct explore_group {
+    const char *name, *words;   /* "cell 3" and "3x3 kernel, expansion 6", as found */
+    int32_t choices;            /* how many there are */
+    int32_t chosen, raw;        /* found, and the likeliest before repair; -1: none */
+    const char *const *names;   /* [choices] "k3e6", ... */
+    const float *probabilities; /* [choices] at the end */
+    const float *effects;       /* [choices] on the loss, against the mean; NULL for fields */
+};
+
+struct explore_page {
+    const char *space, *accel; /* as on the command line */
+    const char *rule;          /* "pull", ... */
+    const char *output;        /* file of the network; NULL if nothing meets the limits */
+
+    int32_t verdict; /* DFQ_VERDICT_* */
+    int proved;      /* infeasible: nothing at all meets the limits */
+    int raw_meets;   /* the likeliest choices met the limits before any repair */
+    double limits[DFQ_EXPLORE_METRICS], costs[DFQ_EXPLORE_METRICS];
+    double raw_costs[DFQ_EXPLORE_METRICS];
+    double tightest[DFQ_EXPLORE_METRICS]; /* infeasible: what could be met, INFINITY: not alone */
+
+    const struct explore_group *groups; /* cells, then fields */
+    int32_t n_groups, n_cells;
+    const char *accelerator;         /* in words */
+    const struct report_row *fields; /* the same as a table */
+    size_t n_fields;
+
+    double macs, top1;        /* of the network; top1 0 to 1 */
+    uint64_t accuracy_images; /* judged for top1 */
+    double loss;              /* estimated in the supernet */
+
+    /* As dfq_explorer_get_trajectory(): [steps, 1 + 3 + n_limits] loss, costs, deltas. */
+    const float *trajectory;
+    int64_t trajectory_steps;
+    int32_t n_limits, limit_metric[DFQ_EXPLORE_METRICS];
+
+    const float *losses[DFQ_EXPLORE_DONE]; /* of the weights' steps in warm-up, explore, train */
+    int64_t n_losses[DFQ_EXPLORE_DONE];
+
+    const double *cloud; /* [n_cloud][3] exact costs of random networks on random accelerators */
+    size_t n_cloud;
+
+    double seconds;      /* NaN: not told */
+    uint64_t peak_bytes; /* memory; 0: not told */
+    const char *command;
+    const struct report_row *provenance; /* seed, steps, version, ... */
+    size_t n_provenance;
+    const struct report_file *inputs;
+    size_t n_inputs;
+};
+
+/* Writes beside `path` and renames, replacing what is there. 0, or -1 with errno; then nothing is
+ * left behind and an older file at `path` is as it was. */
+int explore_page_write(const struct explore_page *p, const char *path);
+
+#endif
