@@ -1,7 +1,7 @@
 /* Checkpoints: safetensors with what a step changes. Doubles are stored as I64 with their bits.
  *
  *   state       I64 [2]             steps done, whether a choice that meets the limits is known
- *   x, v        I64 [total]         logits, second moments
+ *   x, v        I64 [n]             logits or parameters, second moments
  *   delta       I64 [8]             of the pull; square I64 [2] running mean squares
  *   best        I32 [n_groups]      that choice
  *   trajectory  F32 [done, width]   if anything is done
@@ -69,13 +69,14 @@ typedef struct part {
 static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS])
 {
     const dfqi_domain *space = &s->problem->space;
-    part parts[TENSORS] = {{"state", DFQI_I64, 1, {STATE}, state},
-                           {"x", DFQI_I64, 1, {space->total}, s->x},
-                           {"v", DFQI_I64, 1, {space->total}, s->v},
-                           {"delta", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->delta},
-                           {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
-                           {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
-                           {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->rows}};
+    part parts[TENSORS] = {
+        {"state", DFQI_I64, 1, {STATE}, state},
+        {"x", DFQI_I64, 1, {s->n}, s->x},
+        {"v", DFQI_I64, 1, {s->n}, s->v},
+        {"delta", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->delta},
+        {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
+        {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
+        {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->history}};
     memcpy(out, parts, sizeof parts);
     return state[0] > 0 ? TENSORS : TENSORS - 1;
 }
@@ -200,10 +201,10 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
 {
     part parts[TENSORS];
     if (state[0] > s->room) {
-        size_t size = (size_t)(state[0] * dfqi_solver_width(s)) * sizeof *s->rows;
-        float *more = dfqi_realloc(s->ctx, s->rows, size);
+        size_t size = (size_t)(state[0] * dfqi_solver_width(s)) * sizeof *s->history;
+        float *more = dfqi_realloc(s->ctx, s->history, size);
         if (!more) return DFQ_E_NOMEM;
-        s->rows = more;
+        s->history = more;
         s->room = state[0];
     }
     int32_t n = list_parts(s, state, parts);

@@ -20,7 +20,7 @@ static dfq_status judge_best_again(dfqi_solver *s)
 
 static dfq_status likeliest(dfqi_solver *s)
 {
-    dfqi_solver_soften(s, false);
+    DFQI_TRY(dfqi_solver_soften(s, false));
     dfqi_domain_argmax(&s->problem->space, s->p, s->raw.choice);
     if (s->o.rule == DFQ_RULE_NETWORK_FIRST && s->done == s->o.steps)
         return dfqi_sweep_fields(s->problem, &s->raw);

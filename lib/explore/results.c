@@ -44,8 +44,8 @@ dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out)
 {
     int32_t n = s->problem->space.total;
     dfq_tensor *t;
+    DFQI_TRY(dfqi_solver_soften((dfqi_solver *)(uintptr_t)s, false)); /* writes scratch only */
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 1, (int64_t[]){n}, &t));
-    dfqi_solver_soften((dfqi_solver *)(uintptr_t)s, false); /* writes scratch memory only */
     for (int32_t i = 0; i < n; i++) dfqi_tensor_f32(t)[i] = (float)s->p[i];
     *out = t;
     return DFQ_OK;
@@ -56,7 +56,7 @@ dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out)
     int64_t width = dfqi_solver_width(s);
     dfq_tensor *t;
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 2, (int64_t[]){s->done, width}, &t));
-    if (s->done > 0) memcpy(t->data, s->rows, (size_t)(s->done * width) * sizeof *s->rows);
+    if (s->done > 0) memcpy(t->data, s->history, (size_t)(s->done * width) * sizeof *s->history);
     *out = t;
     return DFQ_OK;
 }

@@ -9,28 +9,59 @@
 #include "base/progress.h"
 #include "explore/solver_priv.h"
 
+enum { VECTORS = 10 };
+
 /* -- life -------------------------------------------------------------------------------------- */
 
 static dfq_status allocate(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    size_t n = (size_t)p->space.total, vectors = 7 + (size_t)p->given.n_metrics;
+    size_t total = (size_t)p->space.total, metrics = (size_t)p->given.n_metrics;
+    s->n = s->fields.n > 0 ? p->space.cells + s->fields.n : p->space.total;
+    s->length = s->n > p->space.total ? s->n : p->space.total;
+    size_t n = (size_t)s->length, vectors = VECTORS + (size_t)p->n_limits;
     DFQI_TRY(dfqi_found_new(p, &s->best));
     DFQI_TRY(dfqi_found_new(p, &s->raw));
-    s->memory = dfqi_calloc(s->ctx, n * vectors, sizeof *s->memory);
+    s->memory = dfqi_calloc(s->ctx, n * vectors + total * metrics, sizeof *s->memory);
     if (!s->memory) return DFQ_E_NOMEM;
-    double **at[7] = {&s->x, &s->v, &s->p, &s->noise, &s->g, &s->m, &s->scale};
-    for (size_t i = 0; i < 7; i++) *at[i] = s->memory + i * n;
-    s->gradients = s->memory + 7 * n;
+    double **at[VECTORS] = {&s->x, &s->v, &s->p,     &s->noise,    &s->z,
+                            &s->g, &s->m, &s->scale, &s->chain[0], &s->chain[1]};
+    for (size_t i = 0; i < VECTORS; i++) *at[i] = s->memory + i * n;
+    s->rows = s->memory + VECTORS * n;
+    s->gradients = s->memory + vectors * n;
+    if (s->fields.n > 0)
+        memcpy(s->x + p->space.cells, s->fields.start, (size_t)s->fields.n * sizeof *s->x);
     return DFQ_OK;
+}
+
+static dfq_status check_fields(dfq_context *ctx, const dfq_problem *problem,
+                               const dfq_solver_options *o, const dfqi_fields *fields)
+{
+    if (problem->n_fields < 1 || fields->n < 1)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "solver: %lld parameters for %d fields",
+                         (long long)fields->n, (int)problem->n_fields);
+    if (o->rule != DFQ_RULE_FRANK_WOLFE && o->rule != DFQ_RULE_NETWORK_FIRST &&
+        o->rule != DFQ_RULE_EXACT)
+        return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID, "solver: rule %d does not move a generator's parameters",
+                     (int)o->rule);
 }
 
 dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
                            const dfq_constraint *limits, int32_t n_limits,
                            const dfq_solver_options *o, dfqi_solver **out)
 {
+    return dfqi_solver_new_with(ctx, problem, limits, n_limits, o, NULL, out);
+}
+
+dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
+                                const dfq_constraint *limits, int32_t n_limits,
+                                const dfq_solver_options *o, const dfqi_fields *fields,
+                                dfqi_solver **out)
+{
     dfq_status status;
     DFQI_TRY(dfqi_solver_check(ctx, o));
+    if (fields) DFQI_TRY(check_fields(ctx, problem, o, fields));
     if (o->rule == DFQ_RULE_EXACT && (!problem->loss_table || !problem->cost_table))
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "solver: the exact rule needs loss_table and cost_table");
@@ -38,6 +69,7 @@ dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
     if (!s) return DFQ_E_NOMEM;
     s->ctx = dfqi_context_retain(ctx);
     s->o = *o;
+    if (fields) s->fields = *fields;
     if (o->rule == DFQ_RULE_EXACT) s->o.steps = 1;
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) {
         s->delta[j] = o->delta;
@@ -61,7 +93,7 @@ void dfqi_solver_release(dfqi_solver *s)
         dfqi_found_fini(s->problem, &s->raw);
     }
     dfqi_free(ctx, s->memory);
-    dfqi_free(ctx, s->rows);
+    dfqi_free(ctx, s->history);
     dfqi_problem_free(s->problem);
     dfqi_free(ctx, s);
     dfqi_context_release(ctx);
@@ -81,12 +113,25 @@ double dfqi_solver_temperature(const dfqi_solver *s)
     return begin * pow(end / begin, fmin(at / (double)(s->o.steps - 1), 1));
 }
 
-void dfqi_solver_soften(dfqi_solver *s, bool noisy)
+/* The logits of all groups; those of the fields from the network's mixture, if something makes them
+ * of it. */
+static dfq_status make_logits(dfqi_solver *s, const double *noise)
+{
+    const dfqi_domain *space = &s->problem->space;
+    const dfqi_fields *f = &s->fields;
+    size_t n = (size_t)(f->n > 0 ? space->cells : space->total);
+    memcpy(s->z, s->x, n * sizeof *s->z);
+    if (f->n == 0) return DFQ_OK;
+    dfqi_domain_soften(space, s->z, noise, dfqi_solver_temperature(s), s->p);
+    return f->logits(f->user, s->p, s->x + space->cells, s->z + space->cells);
+}
+
+dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy)
 {
     const dfqi_domain *space = &s->problem->space;
     if (s->o.rule == DFQ_RULE_FRANK_WOLFE) {
         memcpy(s->p, s->x, (size_t)space->total * sizeof *s->p);
-        return;
+        return DFQ_OK;
     }
     if (noisy) {
         dfqi_domain_gumbel(space, s->o.seed, (uint64_t)s->done, s->noise);
@@ -94,7 +139,10 @@ void dfqi_solver_soften(dfqi_solver *s, bool noisy)
         for (int32_t i = space->cells; i < space->total && s->o.rule == DFQ_RULE_NETWORK_FIRST; i++)
             s->noise[i] = 0;
     }
-    dfqi_domain_soften(space, s->x, noisy ? s->noise : NULL, dfqi_solver_temperature(s), s->p);
+    const double *noise = noisy ? s->noise : NULL;
+    DFQI_TRY(make_logits(s, noise));
+    dfqi_domain_soften(space, s->z, noise, dfqi_solver_temperature(s), s->p);
+    return DFQ_OK;
 }
 
 static dfq_status record(dfqi_solver *s)
@@ -103,12 +151,12 @@ static dfq_status record(dfqi_solver *s)
     int64_t width = dfqi_solver_width(s);
     if (s->done == s->room) {
         int64_t room = s->room > 0 ? 2 * s->room : 256;
-        float *more = dfqi_realloc(s->ctx, s->rows, (size_t)(room * width) * sizeof *more);
+        float *more = dfqi_realloc(s->ctx, s->history, (size_t)(room * width) * sizeof *more);
         if (!more) return DFQ_E_NOMEM;
-        s->rows = more;
+        s->history = more;
         s->room = room;
     }
-    float *row = s->rows + s->done * width;
+    float *row = s->history + s->done * width;
     *row++ = (float)s->loss;
     for (int32_t j = 0; j < p->given.n_metrics; j++) *row++ = (float)s->costs[j];
     for (int32_t j = 0; j < p->n_limits; j++)
@@ -120,14 +168,14 @@ static dfq_status iterate(dfqi_solver *s)
 {
     if (s->done == 0 && s->o.rule == DFQ_RULE_FRANK_WOLFE) DFQI_TRY(dfqi_frank_wolfe_start(s));
     if (s->o.check_every > 0 && s->done % s->o.check_every == 0) DFQI_TRY(dfqi_solver_look(s));
-    dfqi_solver_soften(s, s->o.gumbel != 0);
+    DFQI_TRY(dfqi_solver_soften(s, s->o.gumbel != 0));
     DFQI_TRY(dfqi_problem_loss(s->problem, s->p, (uint64_t)s->done, &s->loss, s->g));
     DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, s->gradients));
     DFQI_TRY(record(s));
     if (s->o.rule == DFQ_RULE_FRANK_WOLFE)
         dfqi_frank_wolfe_move(s);
     else if (s->o.rule != DFQ_RULE_EXACT)
-        dfqi_solver_move(s);
+        DFQI_TRY(dfqi_solver_move(s));
     s->done++;
     return DFQ_OK;
 }

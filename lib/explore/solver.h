@@ -7,10 +7,27 @@
 
 typedef struct dfqi_solver dfqi_solver;
 
+/* Accelerator fields whose logits a network makes of the mixture of the cells, with parameters that
+ * the search moves in place of the logits: DANCE's GEN. */
+typedef struct dfqi_fields {
+    int64_t n;           /* parameters */
+    const double *start; /* [n] their first values; borrowed for creation alone */
+    /* The logits [total - cells] of mixture p [cells] with parameters v [n]. */
+    dfq_status (*logits)(void *user, const double *p, const double *v, double *out);
+    /* Gradients to both from that to the logits, at the point of the last call of logits(). */
+    dfq_status (*gradient)(void *user, const double *dlogits, double *dp, double *dv);
+    void *user;
+} dfqi_fields;
+
 void dfqi_solver_defaults(dfq_solver_options *out);
 dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
                            const dfq_constraint *limits, int32_t n_limits,
                            const dfq_solver_options *o, dfqi_solver **out);
+/* The same with such fields; rules that move probabilities, or the network alone, know none. */
+dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
+                                const dfq_constraint *limits, int32_t n_limits,
+                                const dfq_solver_options *o, const dfqi_fields *fields,
+                                dfqi_solver **out);
 void dfqi_solver_release(dfqi_solver *s); /* NULL ok */
 
 dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished);

@@ -11,15 +11,17 @@ struct dfqi_solver {
     dfq_context *ctx; /* retained */
     dfqi_problem *problem;
     dfq_solver_options o;
+    dfqi_fields fields; /* n 0: fields have logits of their own */
+    int64_t n;          /* entries of x: logits, or the cells' and the fields' parameters */
     int64_t done;
     bool finished, failed, proved;
 
     /* State that a checkpoint holds. */
-    double *x; /* [total] logits; with Frank-Wolfe the probabilities */
-    double *v; /* [total] second moments of Adam */
+    double *x; /* [n]; with Frank-Wolfe the probabilities */
+    double *v; /* [n] second moments of Adam */
     double delta[DFQ_METRICS_MAX];
     double square[DFQI_BLOCKS]; /* running mean squares of the gradients, for the joint pull */
-    float *rows;                /* [done][width] the trajectory, as long as `room` */
+    float *history;             /* [done][width] the trajectory, as long as `room` */
     int64_t room;
     dfqi_found best; /* the best so far that meets the limits; when finished the result */
 
@@ -28,9 +30,12 @@ struct dfqi_solver {
 
     /* Of one step. */
     double *memory;        /* all of the following and x, v */
-    double *p, *noise;     /* [total] */
-    double *g, *m, *scale; /* [total] gradient, pull, preconditioner */
-    double *gradients;     /* [n_metrics][total] */
+    double *p, *noise, *z; /* [total] probabilities, noise, logits of all groups */
+    double *g, *m, *scale; /* [n] gradient, pull, preconditioner; g begins as that to p */
+    double *chain[2];      /* [total] scratch of the chain rule */
+    double *gradients;     /* [n_metrics][total] of the costs to p */
+    double *rows;          /* [n_limits][length] of t_j / T_j to x */
+    int64_t length;        /* of all vectors: the larger of n and total */
     double loss, costs[DFQ_METRICS_MAX];
 };
 
@@ -45,7 +50,7 @@ dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o);
 /* A limit as the search sees it: with the margin. */
 double dfqi_solver_limit(const dfqi_solver *s, int32_t j);
 /* s->p of the logits at the temperature of the next step; with its noise if `noisy`. */
-void dfqi_solver_soften(dfqi_solver *s, bool noisy);
+dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy);
 double dfqi_solver_temperature(const dfqi_solver *s);
 
 /* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
@@ -53,7 +58,7 @@ double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
 bool dfqi_rule_pulls(const dfqi_solver *s);
 
 /* One step from s->p, s->loss, s->costs and the gradients to p. */
-void dfqi_solver_move(dfqi_solver *s);
+dfq_status dfqi_solver_move(dfqi_solver *s);
 
 /* HardCoRe-NAS: a choice within the limits to begin with, and a step from s->p. */
 dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);

@@ -9,31 +9,54 @@ static const double beta2 = 0.999, eps = 1e-8; /* ProxylessNAS's Adam, beta1 = 0
 static const double square_decay = 0.99;
 
 typedef struct block {
-    int32_t begin, end;
+    int64_t begin, end;
 } block;
 
 static block block_at(const dfqi_solver *s, int32_t b)
 {
     const dfqi_domain *space = &s->problem->space;
-    return b == 0 ? (block){0, space->cells} : (block){space->cells, space->total};
+    return b == 0 ? (block){0, space->cells} : (block){space->cells, s->n};
 }
 
-/* The gradients of loss and t_j / T_j to the logits, in place. */
-static void make_gradients(dfqi_solver *s)
+/* Gradient to x from the gradient to p, in place. */
+static dfq_status chain(dfqi_solver *s, double *gradient)
+{
+    const dfqi_domain *space = &s->problem->space;
+    const dfqi_fields *f = &s->fields;
+    double tau = dfqi_solver_temperature(s);
+    if (f->n > 0) {
+        double *z = s->chain[0], *to_cells = s->chain[1];
+        memcpy(z, gradient, (size_t)space->total * sizeof *z);
+        dfqi_domain_chain(space, s->p, tau, z);
+        DFQI_TRY(f->gradient(f->user, z + space->cells, to_cells, s->m));
+        for (int32_t i = 0; i < space->cells; i++) gradient[i] += to_cells[i];
+    }
+    dfqi_domain_chain(space, s->p, tau, gradient);
+    memcpy(gradient + space->cells, s->m, (size_t)f->n * sizeof *gradient);
+    return DFQ_OK;
+}
+
+static double *row_at(const dfqi_solver *s, int32_t j)
+{
+    return s->rows + j * s->length;
+}
+
+/* The gradients of loss and t_j / T_j to x. */
+static dfq_status make_gradients(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    const dfqi_domain *space = &p->space;
-    double tau = dfqi_solver_temperature(s);
+    int32_t total = p->space.total;
     for (int32_t j = 0; j < p->n_limits; j++) {
-        double *row = s->gradients + (size_t)p->metric[j] * (size_t)space->total;
-        double weight = dfqi_rule_weight(s, j), limit = dfqi_solver_limit(s, j);
-        for (int32_t i = 0; i < space->total; i++) {
-            row[i] /= limit;
+        const double *cost = s->gradients + (size_t)p->metric[j] * (size_t)total;
+        double *row = row_at(s, j), weight = dfqi_rule_weight(s, j);
+        double limit = dfqi_solver_limit(s, j);
+        for (int32_t i = 0; i < total; i++) {
+            row[i] = cost[i] / limit;
             s->g[i] += weight * row[i];
         }
-        dfqi_domain_chain(space, s->p, tau, row);
+        DFQI_TRY(chain(s, row));
     }
-    dfqi_domain_chain(space, s->p, tau, s->g);
+    return chain(s, s->g);
 }
 
 /* s->scale = P, the factors on what is subtracted from the logits, in units of `rate`. */
@@ -44,13 +67,13 @@ static void precondition(dfqi_solver *s)
     for (int32_t b = 0; b < DFQI_BLOCKS; b++) {
         block k = block_at(s, b);
         double mean = 0, unit = 1;
-        for (int32_t i = k.begin; i < k.end; i++) {
-            mean += s->g[i] * s->g[i] / (k.end - k.begin);
+        for (int64_t i = k.begin; i < k.end; i++) {
+            mean += s->g[i] * s->g[i] / (double)(k.end - k.begin);
             s->v[i] = beta2 * s->v[i] + (1 - beta2) * s->g[i] * s->g[i];
         }
         s->square[b] = square_decay * s->square[b] + (1 - square_decay) * mean;
         if (s->o.joint) unit = 1 / (sqrt(s->square[b] / (1 - pow(square_decay, seen))) + eps);
-        for (int32_t i = k.begin; i < k.end; i++)
+        for (int64_t i = k.begin; i < k.end; i++)
             s->scale[i] =
                 ratio[b] * (adam ? 1 / (sqrt(s->v[i] / (1 - pow(beta2, seen))) + eps) : unit);
     }
@@ -65,28 +88,28 @@ static void pull(dfqi_solver *s, block b)
                    .lenient = s->o.lenient != 0};
     for (int32_t j = 0; j < p->n_limits; j++) {
         if (!(s->costs[p->metric[j]] > dfqi_solver_limit(s, j))) continue;
-        q.rows[q.n_rows] = s->gradients + (size_t)p->metric[j] * (size_t)p->space.total + b.begin;
+        q.rows[q.n_rows] = row_at(s, j) + b.begin;
         q.delta[q.n_rows++] = s->delta[j];
     }
     dfqi_pull_solve(&q, s->m + b.begin);
 }
 
-void dfqi_solver_move(dfqi_solver *s)
+dfq_status dfqi_solver_move(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    int32_t total = p->space.total;
-    make_gradients(s);
+    DFQI_TRY(make_gradients(s));
     precondition(s);
-    memset(s->m, 0, (size_t)total * sizeof *s->m);
+    memset(s->m, 0, (size_t)s->n * sizeof *s->m);
     if (dfqi_rule_pulls(s) && s->o.joint) {
-        pull(s, (block){0, total});
+        pull(s, (block){0, s->n});
     } else if (dfqi_rule_pulls(s)) {
         for (int32_t b = 0; b < DFQI_BLOCKS; b++) pull(s, block_at(s, b));
     }
-    int32_t moved = s->o.rule == DFQ_RULE_NETWORK_FIRST ? p->space.cells : total;
-    for (int32_t i = 0; i < moved; i++) s->x[i] -= s->o.rate * s->scale[i] * (s->g[i] + s->m[i]);
+    int64_t moved = s->o.rule == DFQ_RULE_NETWORK_FIRST ? p->space.cells : s->n;
+    for (int64_t i = 0; i < moved; i++) s->x[i] -= s->o.rate * s->scale[i] * (s->g[i] + s->m[i]);
     for (int32_t j = 0; j < p->n_limits; j++) {
         bool violated = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);
         s->delta[j] = dfqi_pull_delta(s->delta[j], s->o.delta, s->o.growth, violated);
     }
+    return DFQ_OK;
 }

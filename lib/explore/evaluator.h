@@ -1,0 +1,50 @@
+/* DANCE's cost estimation network, EST (arXiv 2009.06237; hdx.md 3.1): a second evaluator beside the
+ * exact tables, learned from them. Input: the network's mixture and the accelerator, one-hot. Output:
+ * log2 of each metric; a metric that the network's choices do not change is read from the table.
+ *
+ * Its functions are callbacks of a dfq_problem: costs = dfqi_evaluator_costs, exact =
+ * dfqi_evaluator_exact, user = the evaluator. */
+#ifndef DFQI_EXPLORE_EVALUATOR_H
+#define DFQI_EXPLORE_EVALUATOR_H
+
+#include <dfq/solver.h>
+
+typedef struct dfqi_evaluator dfqi_evaluator;
+
+typedef struct dfqi_evaluator_options {
+    int32_t width, blocks; /* 256, 4 */
+    int64_t batch;         /* 1024 */
+    int64_t steps;         /* 20000; each on fresh samples */
+    int64_t held_out;      /* samples to judge on, a multiple of the batch; 8192 */
+    double accept;         /* mean relative error that is good enough; 0.01 */
+    float rate;            /* 1e-3, falling to 0 by half a cosine */
+    int32_t reserved;      /* 0 */
+    uint64_t seed;
+} dfqi_evaluator_options;
+
+/* On samples that no step has seen, by metric; 0, 0 and 1 where it is read from the table. */
+typedef struct dfqi_evaluator_quality {
+    double mean[DFQ_METRICS_MAX]; /* relative error */
+    double p99[DFQ_METRICS_MAX];  /* what 99 % of them stay under */
+    double tau[DFQ_METRICS_MAX];  /* Kendall's, of the first 1024 */
+} dfqi_evaluator_quality;
+
+void dfqi_evaluator_defaults(dfqi_evaluator_options *o);
+
+/* Untrained, for the tables of `p`, which must outlive it. DFQ_E_INVALID: no tables, a cost that is
+ * not above 0, sizes out of range. */
+dfq_status dfqi_evaluator_new(dfq_context *ctx, const dfq_problem *p,
+                              const dfqi_evaluator_options *o, dfqi_evaluator **out);
+void dfqi_evaluator_release(dfqi_evaluator *e); /* NULL ok */
+
+/* Trains and judges it. DFQ_E_NUMERIC if a metric's mean relative error is above `accept`: the text
+ * has the figure. DFQ_E_CANCELLED. */
+dfq_status dfqi_evaluator_train(dfqi_evaluator *e);
+dfqi_evaluator_quality dfqi_evaluator_judged(const dfqi_evaluator *e);
+
+/* Of mixture p[total]. Accelerators are what it was trained on: each field counts as its likeliest
+ * choice, and gradients pass straight through. */
+dfq_status dfqi_evaluator_costs(const double *p, double *costs, double *gradients, void *evaluator);
+dfq_status dfqi_evaluator_exact(const int32_t *choice, double *costs, void *evaluator);
+
+#endif

@@ -1,0 +1,30 @@
+/* What the files of the cost estimation network share. */
+#ifndef DFQI_EXPLORE_EVALUATOR_PRIV_H
+#define DFQI_EXPLORE_EVALUATOR_PRIV_H
+
+#include "explore/evaluator.h"
+#include "explore/evaluator_mlp.h"
+#include "explore/evaluator_samples.h"
+
+struct dfqi_evaluator {
+    dfq_context *ctx; /* retained */
+    dfqi_evaluator_options o;
+    dfq_problem given;
+    dfqi_domain space;
+    dfqi_additive tables;
+    dfqi_mlp net;
+    int32_t n_learned;
+    int32_t learned[DFQ_METRICS_MAX]; /* metrics, in the order of the network's outputs */
+    dfqi_evaluator_quality quality;
+    float *x, *minus; /* [batch][total], [batch][n_learned] minus log2 of the costs */
+
+    dfqi_mlp_pass one; /* of the search: one mixture, gradients to it */
+    dfqi_id seed;      /* [1,n_learned], whose gradient */
+};
+
+/* Sample `i` of a stream into row `row` of e->x and e->minus. */
+void dfqi_evaluator_sample(dfqi_evaluator *e, const dfqi_samples *s, uint64_t stream, int64_t i,
+                           int64_t row);
+dfq_status dfqi_evaluator_judge(dfqi_evaluator *e, const dfqi_samples *s, uint64_t stream);
+
+#endif
