@@ -220,7 +220,7 @@ DFQ_CHECKED dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *stu
  *  @param teacher a float convolutional network with BatchNorms
  *  @param student as for dfq_tuner_create(); with `follow` above 0 its ranges need not be known yet
  *  @param live    NULL for defaults
- *  @param options NULL for AIT's recipe with 2000 steps
+ *  @param options NULL for AIT's recipe with 1000 steps
  *  @return as dfq_tuner_create(); ::DFQ_E_UNSUPPORTED (no BatchNorm). */
 DFQ_CHECKED dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
                                              const dfq_live_options *live,

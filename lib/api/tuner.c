@@ -167,7 +167,7 @@ dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
     dfq_context *ctx = student->ctx;
     DFQI_NEED(ctx, teacher);
     DFQI_NEED(ctx, out_tuner);
-    dfq_tuner_options_init_ait(&o, sizeof o, teacher->net.arch.classes, 2000);
+    dfq_tuner_options_init_ait(&o, sizeof o, teacher->net.arch.classes, 1000);
     DFQI_TRY(dfqi_options_read(ctx, "dfq_live_options", live, &l, sizeof l));
     DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
     dfqi_tune_options own = own_options(&o);

@@ -1,0 +1,305 @@
+/* Co-exploration on real images: hard limits against their baselines (hdx.md 2.6, 4.1). A supernet
+ * is warmed up once, or read if WARM exists. Then, for limits that 5, 10 and 25 % of 10,000 random
+ * pairs of network and accelerator meet, by latency, and for each seed:
+ *
+ *   pull      HDX's rule with its defaults: raw and certified, and the derived network's accuracy
+ *   penalty   soft penalties of several weights: how often the likeliest choices meet the limit
+ *   none      DANCE, several weights of the costs: which limits it happens to meet
+ *
+ * Every network that is judged was trained alike, from the supernet's weights.
+ * Usage: bench_explore_study SPACE ACCELERATORS TRAIN TEST WARM.safetensors [seeds] [steps]
+ *        [train steps] [threads] [warm-up steps] */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <dfq/dfq.h>
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "explore/space.h"
+#include "io/dataset.h"
+#include "nn/supernet_file.h"
+#include "tune/super_train.h"
+
+enum { LIMITS = 3, PAIRS = 10000, BATCH = 64, CALIBRATE = 32 };
+
+static const double shares[LIMITS] = {0.05, 0.10, 0.25};
+
+typedef struct study {
+    const char *space, *accel, *warm;
+    int seeds, threads;
+    int64_t steps, train_steps, warm_steps;
+    dfq_context *ctx;
+    dfq_dataset *train;
+    dfqi_search_space s;
+    dfqi_super_data data, judge; /* to train networks on, and to judge them */
+    double limits[LIMITS];       /* ms */
+} study;
+
+static void must(const study *s, dfq_status status)
+{
+    if (status == DFQ_OK || status == DFQ_E_INFEASIBLE) return;
+    fprintf(stderr, "bench_explore_study: %s\n", s->ctx ? dfq_context_get_error(s->ctx) : "");
+    exit(1);
+}
+
+/* -- limits ------------------------------------------------------------------------------------ */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void find_limits(study *s)
+{
+    static double ms[PAIRS];
+    dfqi_space_costs c;
+    int64_t n = 1;
+    must(s, dfqi_space_costs_new(s->ctx, &s->s, &c));
+    for (int32_t f = 0; f < c.n_fields; f++) n *= c.choices[c.n_cells + f];
+    dfqi_rng rng = dfqi_rng_make(11, 0);
+    for (int i = 0; i < PAIRS; i++) {
+        int64_t a = (int64_t)dfqi_rng_below(&rng, (uint32_t)n), first = 0;
+        ms[i] = c.base[a];
+        for (int32_t cell = 0; cell < c.n_cells; cell++) {
+            int64_t k = first + (int64_t)dfqi_rng_below(&rng, (uint32_t)c.choices[cell]);
+            ms[i] += c.cost[k * n + a];
+            first += c.choices[cell];
+        }
+    }
+    qsort(ms, PAIRS, sizeof *ms, ascending);
+    printf("%lld accelerators; latency of %d random pairs: least %.4g, median %.4g, most %.4g ms\n",
+           (long long)n, PAIRS, ms[0], ms[PAIRS / 2], ms[PAIRS - 1]);
+    for (int i = 0; i < LIMITS; i++) s->limits[i] = ms[(int)(shares[i] * PAIRS)];
+    dfqi_space_costs_fini(&c);
+}
+
+/* -- searches ---------------------------------------------------------------------------------- */
+
+typedef struct found {
+    int32_t verdict, raw_meets, path[DFQI_SUPER_CELLS];
+    double ms, raw_ms, energy, area;
+} found;
+
+static dfq_explorer *explorer_of(const study *s, double limit, int64_t seed,
+                                 const dfq_solver_options *rule, const char *weights)
+{
+    dfq_explorer *e;
+    dfq_explorer_options o;
+    dfq_constraint c = {.limit = limit, .metric = DFQ_EXPLORE_LATENCY};
+    dfq_explorer_options_init(&o, sizeof o);
+    o.warm = s->warm_steps;
+    o.weights = weights;
+    o.weight_steps = 0; /* the weights stay those of the warm-up */
+    o.looks = 8;
+    o.train_steps = 0;
+    o.seed = weights ? (uint64_t)seed : 0;
+    must(s, dfq_explorer_create(s->ctx, s->space, s->accel, s->train, &c, 1, &o, rule, &e));
+    return e;
+}
+
+static void warm_up(const study *s)
+{
+    FILE *f = fopen(s->warm, "rb");
+    if (f) {
+        fclose(f);
+        return;
+    }
+    dfq_solver_options rule;
+    dfq_solver_options_init(&rule, sizeof rule);
+    rule.steps = 1;
+    double start = dfqi_now();
+    dfq_explorer *e = explorer_of(s, 1e9, 0, &rule, NULL);
+    for (int64_t i = 0; i < s->warm_steps; i++) {
+        int32_t finished;
+        must(s, dfq_explorer_step(e, &finished));
+    }
+    must(s, dfq_explorer_save_supernet(e, s->warm));
+    printf("warm-up: %lld steps of %d images, %.0f s\n", (long long)s->warm_steps, BATCH,
+           dfqi_now() - start);
+    dfq_explorer_release(e);
+}
+
+static found search(const study *s, double limit, int64_t seed, dfq_solver_options rule, int raw)
+{
+    found f;
+    dfq_tensor *choice;
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    rule.steps = s->steps;
+    rule.check_every = s->steps / 8;
+    dfq_explorer *e = explorer_of(s, limit, seed, &rule, s->warm);
+    must(s, dfq_explorer_run(e));
+    must(s, dfq_explorer_get_result(e, &r));
+    must(s, dfq_explorer_get_choice(e, raw, &choice));
+    f = (found){r.verdict,
+                r.raw_meets,
+                {0},
+                r.costs[DFQ_EXPLORE_LATENCY],
+                r.raw_costs[DFQ_EXPLORE_LATENCY],
+                (raw ? r.raw_costs : r.costs)[DFQ_EXPLORE_ENERGY],
+                (raw ? r.raw_costs : r.costs)[DFQ_EXPLORE_AREA]};
+    memcpy(f.path, dfq_tensor_get_data(choice), (size_t)dfq_explorer_get_cells(e) * sizeof *f.path);
+    dfq_tensor_release(choice);
+    dfq_explorer_release(e);
+    return f;
+}
+
+/* -- networks ---------------------------------------------------------------------------------- */
+
+static void load(const study *s, const char *path, dfqi_super_data *out)
+{
+    dfqi_dataset *from;
+    dfqi_preprocess how = {
+        .size = s->s.net.image, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
+    must(s, dfqi_dataset_open(s->ctx, path, (int32_t)s->s.net.classes, &from));
+    int64_t n = dfqi_dataset_count(from), image = 3 * s->s.net.image * s->s.net.image;
+    float *x = malloc((size_t)(n * image) * sizeof *x);
+    int32_t *labels = malloc((size_t)n * sizeof *labels);
+    if (!x || !labels) exit(1);
+    must(s, dfqi_dataset_batch(from, 0, n, &how, x));
+    for (int64_t i = 0; i < n; i++) labels[i] = dfqi_dataset_label(from, i);
+    dfqi_dataset_release(from);
+    *out = (dfqi_super_data){n, x, labels};
+}
+
+/* Trains the path's network from the supernet's weights; percent right. */
+static double accuracy_of(const study *s, const int32_t *path, uint64_t seed, double *macs)
+{
+    dfqi_supernet net, derived;
+    dfqi_super_train *t;
+    dfqi_super_options o;
+    int64_t correct;
+    float loss;
+    must(s, dfqi_supernet_new(s->ctx, &s->s.net, NULL, 0, &net));
+    must(s, dfqi_supernet_load(&net, s->warm));
+    must(s, dfqi_supernet_new(s->ctx, &s->s.net, path, seed, &derived));
+    must(s, dfqi_supernet_hand_down(&net, &derived));
+    dfqi_super_defaults_of(&s->s.net, &o);
+    o.batch = BATCH;
+    o.steps = s->train_steps;
+    o.seed = seed;
+    must(s, dfqi_super_train_new(&derived, &o, &t));
+    for (int64_t i = 0; i < o.steps; i++) must(s, dfqi_super_train_step(t, &s->data, path, &loss));
+    must(s, dfqi_super_recalibrate(&derived, path, &s->data, BATCH, CALIBRATE));
+    must(s, dfqi_super_evaluate(&derived, path, &s->judge, 125, &correct));
+    *macs = dfqi_supernet_macs(&derived, path) * 1e-6;
+    dfqi_super_train_release(t);
+    dfqi_supernet_fini(&derived);
+    dfqi_supernet_fini(&net);
+    return 100 * (double)correct / (double)s->judge.n;
+}
+
+static void say(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    vprintf(format, ap);
+    va_end(ap);
+    fflush(stdout);
+}
+
+static void pull(const study *s, double best[LIMITS])
+{
+    dfq_solver_options rule;
+    dfq_solver_options_init(&rule, sizeof rule);
+    for (int i = 0; i < LIMITS; i++) {
+        int raw = 0, certified = 0;
+        double sum = 0, macs;
+        for (int seed = 1; seed <= s->seeds; seed++) {
+            double start = dfqi_now();
+            found f = search(s, s->limits[i], seed, rule, 0);
+            double took = dfqi_now() - start;
+            raw += f.raw_meets;
+            certified += f.verdict == DFQ_VERDICT_CERTIFIED && f.ms <= s->limits[i];
+            double right = accuracy_of(s, f.path, (uint64_t)seed, &macs);
+            sum += right / s->seeds;
+            if (right > best[i]) best[i] = right;
+            say("pull, %.4g ms, seed %d: raw %.4g ms, result %.4g ms %.3g mJ %.3g mm2, %.2f M "
+                "MACs, "
+                "%.2f %% right, search %.0f s\n",
+                s->limits[i], seed, f.raw_ms, f.ms, f.energy, f.area, macs, right, took);
+        }
+        say("pull, %.0f %%, %.4g ms: raw %d, certified %d of %d, mean %.2f %%, best %.2f %%\n",
+            100 * shares[i], s->limits[i], raw, certified, s->seeds, sum, best[i]);
+    }
+}
+
+static void penalty(const study *s)
+{
+    static const double weights[] = {0.1, 1, 10};
+    dfq_solver_options rule;
+    dfq_solver_options_init(&rule, sizeof rule);
+    rule.rule = DFQ_RULE_PENALTY;
+    for (int i = 0; i < LIMITS; i++)
+        for (size_t k = 0; k < sizeof weights / sizeof *weights; k++) {
+            int raw = 0;
+            rule.penalty = weights[k];
+            for (int seed = 1; seed <= s->seeds; seed++)
+                raw += search(s, s->limits[i], seed, rule, 1).raw_meets;
+            say("penalty %g, %.0f %%: the likeliest choices meet the limit in %d of %d\n",
+                weights[k], 100 * shares[i], raw, s->seeds);
+        }
+}
+
+/* The limit is one that nothing reaches; costs weigh as they would against the middle one. */
+static void none(const study *s, const double best[LIMITS])
+{
+    static const double weights[] = {0, 0.003, 0.01, 0.03, 0.1, 0.3}, far = 1000;
+    double theirs[LIMITS] = {0}, macs;
+    dfq_solver_options rule;
+    dfq_solver_options_init(&rule, sizeof rule);
+    rule.rule = DFQ_RULE_NONE;
+    for (size_t k = 0; k < sizeof weights / sizeof *weights; k++)
+        for (int seed = 1; seed <= s->seeds; seed++) {
+            rule.cost_weight = far * weights[k];
+            found f = search(s, far * s->limits[1], seed, rule, 1);
+            double right = NAN;
+            if (f.raw_ms <= s->limits[LIMITS - 1])
+                right = accuracy_of(s, f.path, (uint64_t)seed, &macs);
+            for (int i = 0; i < LIMITS; i++)
+                if (f.raw_ms <= s->limits[i] && right > theirs[i]) theirs[i] = right;
+            say("no limit, costs weigh %g, seed %d: %.4g ms, %.2f %% right\n", weights[k], seed,
+                f.raw_ms, right);
+        }
+    for (int i = 0; i < LIMITS; i++)
+        say("%.0f %%: best of no limit %.2f %%, of pull %.2f %%\n", 100 * shares[i], theirs[i],
+            best[i]);
+}
+
+int main(int argc, char **argv)
+{
+    double best[LIMITS] = {0};
+    dfq_context_options c;
+    if (argc < 6) {
+        fprintf(stderr, "usage: bench_explore_study SPACE ACCELERATORS TRAIN TEST WARM.safetensors "
+                        "[seeds] [steps] [train steps] [threads] [warm-up steps]\n");
+        return 2;
+    }
+    study s = {.space = argv[1],
+               .accel = argv[2],
+               .warm = argv[5],
+               .seeds = argc > 6 ? atoi(argv[6]) : 5,
+               .steps = argc > 7 ? atoi(argv[7]) : 500,
+               .train_steps = argc > 8 ? atoi(argv[8]) : 2000,
+               .threads = argc > 9 ? atoi(argv[9]) : 0,
+               .warm_steps = argc > 10 ? atoi(argv[10]) : 6000};
+    dfq_context_options_init(&c, sizeof c);
+    c.threads = s.threads;
+    must(&s, dfq_context_create(&c, &s.ctx));
+    must(&s, dfqi_search_space_read(s.ctx, s.space, s.accel, &s.s));
+    must(&s, dfq_dataset_open(s.ctx, argv[3], (int32_t)s.s.net.classes, &s.train));
+    warm_up(&s);
+    find_limits(&s);
+    load(&s, argv[3], &s.data);
+    load(&s, argv[4], &s.judge);
+    pull(&s, best);
+    none(&s, best);
+    penalty(&s);
+    dfq_dataset_release(s.train);
+    dfq_context_release(s.ctx);
+    return 0;
+}
