@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/rng.h"
 
 enum { GROUPS_MAX = 65536, TOTAL_MAX = 1 << 20, CONFIGS_MAX = 1 << 24, NOISE_STREAM = 0x4E01 };
 
@@ -85,30 +84,46 @@ void dfqi_domain_chain(const dfqi_domain *s, const double *p, double temperature
     }
 }
 
-void dfqi_domain_gumbel(const dfqi_domain *s, uint64_t seed, uint64_t step, double *noise)
+void dfqi_gumbel(dfqi_rng *r, int32_t n, double *noise)
 {
-    dfqi_rng r = dfqi_rng_make(seed, NOISE_STREAM);
-    r.index = step * 2 * (uint64_t)s->total;
-    for (int32_t i = 0; i < s->total; i++) {
-        double u = ((double)(dfqi_rng_u64(&r) >> 11) + 0.5) * 0x1p-53; /* inside (0, 1) */
+    for (int32_t i = 0; i < n; i++) {
+        double u = ((double)(dfqi_rng_u64(r) >> 11) + 0.5) * 0x1p-53; /* inside (0, 1) */
         noise[i] = -log(-log(u));
     }
 }
 
+void dfqi_domain_gumbel(const dfqi_domain *s, uint64_t seed, uint64_t step, double *noise)
+{
+    dfqi_rng r = dfqi_rng_make(seed, NOISE_STREAM);
+    r.index = step * 2 * (uint64_t)s->total;
+    dfqi_gumbel(&r, s->total, noise);
+}
+
+static int32_t likeliest(const dfqi_domain *s, const double *p, int32_t g)
+{
+    int32_t best = s->first[g];
+    for (int32_t i = best + 1; i < s->first[g + 1]; i++)
+        if (p[i] > p[best]) best = i;
+    return best;
+}
+
 void dfqi_domain_argmax(const dfqi_domain *s, const double *p, int32_t *choice)
 {
-    for (int32_t g = 0; g < s->n_groups; g++) {
-        int32_t best = s->first[g];
-        for (int32_t i = best + 1; i < s->first[g + 1]; i++)
-            if (p[i] > p[best]) best = i;
-        choice[g] = best - s->first[g];
-    }
+    for (int32_t g = 0; g < s->n_groups; g++) choice[g] = likeliest(s, p, g) - s->first[g];
 }
 
 void dfqi_domain_one_hot(const dfqi_domain *s, const int32_t *choice, double *p)
 {
     memset(p, 0, (size_t)s->total * sizeof *p);
     for (int32_t g = 0; g < s->n_groups; g++) p[s->first[g] + choice[g]] = 1;
+}
+
+void dfqi_domain_harden_fields(const dfqi_domain *s, double *p)
+{
+    for (int32_t g = s->n_groups - s->n_fields; g < s->n_groups; g++) {
+        int32_t best = likeliest(s, p, g);
+        for (int32_t i = s->first[g]; i < s->first[g + 1]; i++) p[i] = i == best;
+    }
 }
 
 int32_t dfqi_domain_config(const dfqi_domain *s, const int32_t *choice)

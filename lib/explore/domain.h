@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "base/context.h"
+#include "base/rng.h"
 
 typedef struct dfqi_domain {
     dfq_context *ctx; /* borrowed */
@@ -28,12 +29,16 @@ void dfqi_domain_soften(const dfqi_domain *s, const double *x, const double *noi
                         double temperature, double *p);
 /* Gradient to x from the gradient to p, in place. */
 void dfqi_domain_chain(const dfqi_domain *s, const double *p, double temperature, double *gradient);
-/* Gumbel(0, 1) noise of one step: -log(-log(u)). */
+/* Gumbel(0, 1) noise, -log(-log(u)): n numbers, and those of one step. */
+void dfqi_gumbel(dfqi_rng *r, int32_t n, double *noise);
 void dfqi_domain_gumbel(const dfqi_domain *s, uint64_t seed, uint64_t step, double *noise);
 
 /* The likeliest choice of each group (of equals the first), and back to a one-hot vector. */
 void dfqi_domain_argmax(const dfqi_domain *s, const double *p, int32_t *choice);
 void dfqi_domain_one_hot(const dfqi_domain *s, const int32_t *choice, double *p);
+
+/* The fields' likeliest choices become certain. */
+void dfqi_domain_harden_fields(const dfqi_domain *s, double *p);
 
 /* Accelerators are numbered with the last field running fastest. */
 int32_t dfqi_domain_config(const dfqi_domain *s, const int32_t *choice);

@@ -34,7 +34,7 @@ static dfq_status check_number(dfq_context *ctx, const char *name, double v, dou
 
 dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o)
 {
-    DFQI_TRY(check_count(ctx, "rule", o->rule, DFQ_RULE_PULL, DFQ_RULE_EXACT));
+    DFQI_TRY(check_count(ctx, "rule", o->rule, DFQ_RULE_PULL, DFQ_RULE_ALTERNATE));
     DFQI_TRY(check_count(ctx, "steps", o->steps, 1, 10000000));
     DFQI_TRY(check_count(ctx, "check_every", o->check_every, 0, INT64_MAX));
     DFQI_TRY(check_count(ctx, "optimizer", o->optimizer, DFQ_OPTIMIZER_SGD, DFQ_OPTIMIZER_ADAMW));

@@ -40,9 +40,7 @@ static dfq_status check_fields(dfq_context *ctx, const dfq_problem *problem,
     if (problem->n_fields < 1 || fields->n < 1)
         return dfqi_fail(ctx, DFQ_E_INVALID, "solver: %lld parameters for %d fields",
                          (long long)fields->n, (int)problem->n_fields);
-    if (o->rule != DFQ_RULE_FRANK_WOLFE && o->rule != DFQ_RULE_NETWORK_FIRST &&
-        o->rule != DFQ_RULE_EXACT)
-        return DFQ_OK;
+    if (o->rule < DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_PRODUCT) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID, "solver: rule %d does not move a generator's parameters",
                      (int)o->rule);
 }
@@ -142,6 +140,7 @@ dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy)
     const double *noise = noisy ? s->noise : NULL;
     DFQI_TRY(make_logits(s, noise));
     dfqi_domain_soften(space, s->z, noise, dfqi_solver_temperature(s), s->p);
+    if (s->o.rule == DFQ_RULE_ALTERNATE) dfqi_domain_harden_fields(space, s->p);
     return DFQ_OK;
 }
 
@@ -168,9 +167,11 @@ static dfq_status iterate(dfqi_solver *s)
 {
     if (s->done == 0 && s->o.rule == DFQ_RULE_FRANK_WOLFE) DFQI_TRY(dfqi_frank_wolfe_start(s));
     if (s->o.check_every > 0 && s->done % s->o.check_every == 0) DFQI_TRY(dfqi_solver_look(s));
+    if (s->o.rule == DFQ_RULE_ALTERNATE) DFQI_TRY(dfqi_alternate_fields(s));
     DFQI_TRY(dfqi_solver_soften(s, s->o.gumbel != 0));
     DFQI_TRY(dfqi_problem_loss(s->problem, s->p, (uint64_t)s->done, &s->loss, s->g));
     DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, s->gradients));
+    DFQI_TRY(dfqi_rule_check(s));
     DFQI_TRY(record(s));
     if (s->o.rule == DFQ_RULE_FRANK_WOLFE)
         dfqi_frank_wolfe_move(s);

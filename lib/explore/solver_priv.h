@@ -56,6 +56,8 @@ double dfqi_solver_temperature(const dfqi_solver *s);
 /* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
 bool dfqi_rule_pulls(const dfqi_solver *s);
+/* Whether s->loss and s->costs are what the rule can work with. */
+dfq_status dfqi_rule_check(const dfqi_solver *s);
 
 /* One step from s->p, s->loss, s->costs and the gradients to p. */
 dfq_status dfqi_solver_move(dfqi_solver *s);
@@ -63,6 +65,9 @@ dfq_status dfqi_solver_move(dfqi_solver *s);
 /* HardCoRe-NAS: a choice within the limits to begin with, and a step from s->p. */
 dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);
 void dfqi_frank_wolfe_move(dfqi_solver *s);
+
+/* Auto-NBA: the accelerator's steps before the network's. */
+dfq_status dfqi_alternate_fields(dfqi_solver *s);
 
 /* Looks at the likeliest choices, and keeps them if they meet the limits with a smaller loss. */
 dfq_status dfqi_solver_look(dfqi_solver *s);

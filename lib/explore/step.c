@@ -105,7 +105,8 @@ dfq_status dfqi_solver_move(dfqi_solver *s)
     } else if (dfqi_rule_pulls(s)) {
         for (int32_t b = 0; b < DFQI_BLOCKS; b++) pull(s, block_at(s, b));
     }
-    int64_t moved = s->o.rule == DFQ_RULE_NETWORK_FIRST ? p->space.cells : s->n;
+    bool network = s->o.rule == DFQ_RULE_NETWORK_FIRST || s->o.rule == DFQ_RULE_ALTERNATE;
+    int64_t moved = network ? p->space.cells : s->n;
     for (int64_t i = 0; i < moved; i++) s->x[i] -= s->o.rate * s->scale[i] * (s->g[i] + s->m[i]);
     for (int32_t j = 0; j < p->n_limits; j++) {
         bool violated = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);

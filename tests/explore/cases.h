@@ -10,6 +10,7 @@ TCase *dfqt_domain_case(void);
 TCase *dfqt_knapsack_case(void);
 TCase *dfqt_derive_case(void);
 TCase *dfqt_solver_case(void);
+TCase *dfqt_baselines_case(void);
 TCase *dfqt_toy_case(void);
 TCase *dfqt_explore_checkpoint_case(void);
 TCase *dfqt_explore_failure_case(void);

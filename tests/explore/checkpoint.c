@@ -83,6 +83,7 @@ static void stop_and_resume(int32_t rule, int after)
 START_TEST(resumes_with_the_same_bits)
 {
     for (int32_t rule = DFQ_RULE_PULL; rule < DFQ_RULE_EXACT; rule++) stop_and_resume(rule, 77);
+    stop_and_resume(DFQ_RULE_ALTERNATE, 77);
     stop_and_resume(DFQ_RULE_PULL, 0);
     stop_and_resume(DFQ_RULE_PULL, STEPS);
 }
