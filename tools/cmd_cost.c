@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "hardware.h"
 #include "json.h"
 #include "model.h"
 
@@ -16,9 +17,6 @@ struct result {
     dfq_cost_info total, own;
     int has_own; /* a mapping was given */
 };
-
-static const char *const flows[] = {"ws", "os", "rs"};
-static const char *const types[] = {"fixed", "fusion", "serial"};
 
 /* -- finding ----------------------------------------------------------------------------------- */
 
@@ -130,18 +128,7 @@ static void print_json(const struct session *s, const struct result *r)
     json_text(&j, "name", dfq_accelerator_get_name(r->accel));
     json_int(&j, "of", dfq_accelerator_get_count(r->accel));
     json_int(&j, "config", r->config);
-    json_int(&j, "pe_x", r->hw.pe_x);
-    json_int(&j, "pe_y", r->hw.pe_y);
-    json_int(&j, "rf_words", r->hw.rf_words);
-    json_text(&j, "dataflow", flows[r->hw.dataflow]);
-    json_text(&j, "pe_type", types[r->hw.pe_type]);
-    json_int(&j, "word_bits", r->hw.word_bits);
-    json_int(&j, "psum_bits", r->hw.psum_bits);
-    json_real(&j, "glb_kb", r->hw.glb_kb);
-    json_real(&j, "clock_mhz", r->hw.clock_mhz);
-    json_real(&j, "dram_gb_per_s", r->hw.dram_gb_per_s);
-    json_real(&j, "glb_gb_per_s", r->hw.glb_gb_per_s);
-    json_real(&j, "area_mm2", r->hw.area_mm2);
+    hardware_json(&j, &r->hw);
     json_close(&j, '}');
     json_open(&j, "layers", '[');
     for (int32_t i = 0; i < dfq_cost_get_count(r->cost); i++) {
@@ -170,11 +157,9 @@ static void print_text(const struct result *r)
 {
     int64_t n = dfq_accelerator_get_count(r->accel);
     printf("network      %s\n", dfq_graph_get_name(r->graph));
-    printf("accelerator  %s: %d x %d elements (%s, %s), %lld words of %d bits each, buffer %g KB, "
-           "%g MHz, DRAM %g GB/s\n",
-           dfq_accelerator_get_name(r->accel), r->hw.pe_x, r->hw.pe_y, flows[r->hw.dataflow],
-           types[r->hw.pe_type], (long long)r->hw.rf_words, r->hw.word_bits, r->hw.glb_kb,
-           r->hw.clock_mhz, r->hw.dram_gb_per_s);
+    char words[HARDWARE_TEXT];
+    printf("accelerator  %s: %s\n", dfq_accelerator_get_name(r->accel),
+           hardware_words(&r->hw, words));
     if (n > 1)
         printf("             number %lld of %lld: the least energy x latency\n",
                (long long)r->config, (long long)n);

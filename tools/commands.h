@@ -10,6 +10,7 @@ int cmd_synth(struct session *s);
 int cmd_quantize(struct session *s);
 int cmd_bench(struct session *s);
 int cmd_cost(struct session *s);
+int cmd_explore(struct session *s);
 int cmd_version(struct session *s);
 
 #endif

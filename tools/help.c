@@ -13,6 +13,7 @@ static const char *const purpose[VERB_COUNT] = {
     [VERB_QUANTIZE] = "quantize a model without data",
     [VERB_BENCH] = "measure speed: forward pass, synthesis, tuning",
     [VERB_COST] = "tell latency and energy on an accelerator",
+    [VERB_EXPLORE] = "choose a network and its accelerator together",
     [VERB_VERSION] = "tell version and kernels"};
 
 static const char *const usage[VERB_COUNT] = {
@@ -22,6 +23,7 @@ static const char *const usage[VERB_COUNT] = {
     [VERB_QUANTIZE] = "MODEL.safetensors --bits wXaY -o OUT.safetensors",
     [VERB_BENCH] = "MODEL.safetensors",
     [VERB_COST] = "MODEL.safetensors --accel FILE",
+    [VERB_EXPLORE] = "SPACE --accel FILE --fps X --data PATH -o OUT",
     [VERB_VERSION] = ""};
 
 static const char *const example[VERB_COUNT] = {
@@ -32,6 +34,8 @@ static const char *const example[VERB_COUNT] = {
         "dfq quantize vit.safetensors --bits w4a4 -o vit4.safetensors --report vit.html",
     [VERB_BENCH] = "dfq bench vit.safetensors --batch 16 --threads 2",
     [VERB_COST] = "dfq cost vit-w4a4.safetensors --accel eyeriss-16x16",
+    [VERB_EXPLORE] = "dfq explore cifar10-small -a hdx-space --fps 60 --energy-mj 1 "
+                     "-d train.bin -o net.safetensors",
     [VERB_VERSION] = "dfq version --json"};
 
 static void exit_codes(FILE *f)
@@ -59,6 +63,8 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     dfq_generator_options g;
     dfq_tuner_options t, p, a, ap;
     dfq_live_options l;
+    dfq_explorer_options e;
+    dfq_explorer_options_init(&e, sizeof e);
     dfq_generator_options_init(&g, sizeof g);
     dfq_tuner_options_init(&t, sizeof t);
     dfq_tuner_options_init_parity(&p, sizeof p);
@@ -83,10 +89,24 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         if (verb == VERB_SYNTH) fprintf(f, "; of a generator %d", RECIPE_GENERATOR_ITERS);
         fputs(")", f);
         break;
+    case OPT_WARM_STEPS:
+        fprintf(f, " (%lld)", (long long)e.warm);
+        break;
+    case OPT_TRAIN_STEPS:
+        fprintf(f, " (%lld)", (long long)e.train_steps);
+        break;
     case OPT_STEPS:
+        if (verb == VERB_EXPLORE) {
+            fprintf(f, " (%d)", RECIPE_EXPLORE_STEPS);
+            break;
+        }
         fprintf(f, " (%lld; ait %lld)", (long long)t.steps, (long long)a.steps);
         break;
     case OPT_BATCH:
+        if (verb == VERB_EXPLORE) {
+            fprintf(f, " (%lld)", (long long)e.batch);
+            break;
+        }
         fprintf(f, " (%lld", (long long)g.batch);
         fprintf(f, verb == VERB_SYNTH ? "; of a generator %lld" : "; ait %lld", (long long)l.batch);
         fputs(")", f);
@@ -143,8 +163,10 @@ void help_verb(FILE *f, enum verb verb)
         fputc('\n', f);
     }
     fprintf(f, "\nExample: %s\n", example[verb]);
-    if (verb == VERB_COST) put_presets(f);
-    if (verb == VERB_SYNTH || verb == VERB_QUANTIZE)
+    if (verb == VERB_EXPLORE)
+        fputs("Spaces: cifar10-small, cifar10-full, cifar10-vit-small, imagenet-vit-tiny\n", f);
+    if (verb == VERB_COST || verb == VERB_EXPLORE) put_presets(f);
+    if (option_table[OPT_RESUME].verbs >> verb & 1)
         fputs("Ctrl-C stops; the same command with --resume goes on, to the same bits.\n", f);
     exit_codes(f);
 }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@ void job_close(struct job *job)
     free(job->text);
     free(job->synth);
     free(job->tune);
+    free(job->explore);
     free(job->samples);
     free(job->options);
     memset(job, 0, sizeof *job);
@@ -32,8 +34,32 @@ static const char *folder_or_none(const char *path)
     return path ? path : "none";
 }
 
+/* A number that may not have been given. */
+static const char *number_or_none(double v, char out[TEXT_SHORT])
+{
+    snprintf(out, TEXT_SHORT, isnan(v) ? "none" : "%.9g", v);
+    return out;
+}
+
+/* Images, accelerators and weights are compared by the library. */
+static char *describe_explore(const struct options *o)
+{
+    char t[5][TEXT_SHORT];
+    return text_format("verb explore\nSPACE %s\n--accel %s\n--fps %s\n--energy-mj %s\n"
+                       "--area-mm2 %s\n--warm-steps %lld\n--steps %lld\n--train-steps %lld\n"
+                       "--batch %lld\n--seed %" PRIu64 "\n--rule %s\n--penalty %s\n"
+                       "--cost-weight %s\n--weights %s\n",
+                       o->input, o->accel, number_or_none(o->fps, t[0]),
+                       number_or_none(o->energy, t[1]), number_or_none(o->area, t[2]),
+                       (long long)o->warm_steps, (long long)o->steps, (long long)o->train_steps,
+                       (long long)o->batch, o->seed, option_rule_name(o->rule),
+                       number_or_none(o->penalty, t[3]), number_or_none(o->cost_weight, t[4]),
+                       folder_or_none(o->weights));
+}
+
 static char *describe(const struct options *o, uint64_t model)
 {
+    if (o->verb == VERB_EXPLORE) return describe_explore(o);
     char *synth =
         text_format("--arch %s\n--kind %s\n--images %lld\n--iters %lld\n--batch %lld\n"
                     "--seed %" PRIu64 "\n",
@@ -168,14 +194,16 @@ static int make_paths(const struct options *o, struct job *job)
     job->text = text_format("%s/job.txt", job->folder);
     job->synth = text_format("%s/synth.safetensors", job->folder);
     job->tune = text_format("%s/tune.safetensors", job->folder);
+    job->explore = text_format("%s/explore.safetensors", job->folder);
     job->samples = text_format("%s/samples", job->folder);
-    return job->text && job->synth && job->tune && job->samples ? 0 : -1;
+    return job->text && job->synth && job->tune && job->explore && job->samples ? 0 : -1;
 }
 
 /* Removes what a job leaves, and the halves of files of one that was killed; nothing else. */
 static void remove_own(const struct job *job)
 {
-    static const char *const own[] = {"job.txt", "synth.safetensors", "tune.safetensors"};
+    static const char *const own[] = {"job.txt", "synth.safetensors", "tune.safetensors",
+                                      "explore.safetensors"};
     struct dirent *e;
     DIR *d = opendir(job->folder);
     if (!d) return;
@@ -194,9 +222,9 @@ static void remove_own(const struct job *job)
 
 int job_open(struct session *s, const struct options *defaults, double need, struct job *job)
 {
-    uint64_t model;
+    uint64_t model = 0;
     memset(job, 0, sizeof *job);
-    if (file_hash(s->o->input, &model) != 0)
+    if (s->o->verb != VERB_EXPLORE && file_hash(s->o->input, &model) != 0)
         return session_error(s, CODE_INPUT, "cannot read %s again: %s", s->o->input,
                              strerror(errno));
     job->options = describe(defaults, model);

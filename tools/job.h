@@ -3,6 +3,7 @@
  *   job.txt              the options that decide the result, and what was judged already
  *   synth.safetensors    checkpoint of synthesis
  *   tune.safetensors     checkpoint of tuning
+ *   explore.safetensors  checkpoint of a co-exploration
  *   samples/             images of a generator that has done its work, for the report
  *
  * The folder is made at the first checkpoint and removed at success. */
@@ -13,11 +14,11 @@
 #include "session.h"
 
 struct job {
-    char *folder, *text, *synth, *tune, *samples; /* paths */
-    char *options;                                /* "name value" lines */
-    int resumed;                                  /* something was read */
-    int made;                                     /* the folder is there, and it is this job's */
-    int enabled;                                  /* 0: the output is a device, nothing is kept */
+    char *folder, *text, *synth, *tune, *explore, *samples; /* paths */
+    char *options;                                          /* "name value" lines */
+    int resumed;                                            /* something was read */
+    int made;               /* the folder is there, and it is this job's */
+    int enabled;            /* 0: the output is a device, nothing is kept */
     int saved;              /* the output was written before the interruption */
     struct tally judged[2]; /* float and quantized, on s->o->data */
 };

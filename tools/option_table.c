@@ -3,8 +3,8 @@
 
 #include "options.h"
 
-const char *const verb_names[VERB_COUNT] = {"info",  "eval", "synth",  "quantize",
-                                            "bench", "cost", "version"};
+const char *const verb_names[VERB_COUNT] = {"info",  "eval", "synth",   "quantize",
+                                            "bench", "cost", "explore", "version"};
 
 enum {
     INFO = 1 << VERB_INFO,
@@ -13,13 +13,16 @@ enum {
     QUANTIZE = 1 << VERB_QUANTIZE,
     BENCH = 1 << VERB_BENCH,
     COST = 1 << VERB_COST,
+    EXPLORE = 1 << VERB_EXPLORE,
     VERSION = 1 << VERB_VERSION,
     JOBS = SYNTH | QUANTIZE,
-    MODELS = INFO | EVAL | JOBS | BENCH | COST
+    MODELS = INFO | EVAL | JOBS | BENCH | COST,
+    LONG = JOBS | EXPLORE, /* with something to write, to stop and to resume */
+    ALL = MODELS | EXPLORE
 };
 
 const struct option_row option_table[OPT_COUNT] = {
-    [OPT_OUT] = {'o', "output", "OUT", JOBS, "what to write; nothing is replaced without --force"},
+    [OPT_OUT] = {'o', "output", "OUT", LONG, "what to write; nothing is replaced without --force"},
     [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH | COST,
                   "bits of weights and activations, 2..8"},
     [OPT_EDGE_BITS] = {0, "edge-bits", "N", QUANTIZE, "bits of the first and last weight of a CNN"},
@@ -32,29 +35,46 @@ const struct option_row option_table[OPT_COUNT] = {
                   "attention, prior, noise, pse; CNNs: bns, gdfq, qimera, arc"},
     [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
     [OPT_ITERS] = {0, "iters", "N", JOBS, "synthesis: iterations of each batch"},
-    [OPT_STEPS] = {0, "steps", "N", QUANTIZE, "tuning: steps"},
-    [OPT_BATCH] = {0, "batch", "N", JOBS | BENCH, "images computed together"},
-    [OPT_SEED] = {'s', "seed", "N", JOBS, "of all random numbers"},
+    [OPT_STEPS] = {0, "steps", "N", QUANTIZE | EXPLORE, "tuning, exploring: steps"},
+    [OPT_BATCH] = {0, "batch", "N", LONG | BENCH, "images computed together"},
+    [OPT_SEED] = {'s', "seed", "N", LONG, "of all random numbers"},
     [OPT_LR] = {0, "lr", "X", QUANTIZE, "tuning: learning rate"},
     [OPT_GAMMA] = {0, "gamma", "X", QUANTIZE, "tuning: weight of the attention distance"},
     [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
     [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
-    [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE, "labelled images to judge on"},
+    [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE | EXPLORE,
+                  "labelled images: to judge on, when exploring to learn from"},
     [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE, "write a report, one HTML file"},
     [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
                       "look at gradients, curvature, codes on N images"},
-    [OPT_ACCEL] = {'a', "accel", "FILE", COST, "accelerator: a JSON file, or a preset's name"},
+    [OPT_ACCEL] = {'a', "accel", "FILE", COST | EXPLORE,
+                   "accelerator: a JSON file, or a preset's name"},
     [OPT_MAPPING] = {0, "mapping", "TEXT", COST, "cost \"LAYER: LOOPS\" beside what was found"},
+    [OPT_FPS] = {0, "fps", "X", EXPLORE, "limit: at least so many images a second"},
+    [OPT_ENERGY] = {0, "energy-mj", "X", EXPLORE, "limit: at most so many mJ an image"},
+    [OPT_AREA] = {0, "area-mm2", "X", EXPLORE, "limit: at most so large, at 45 nm"},
+    [OPT_TEST_DATA] = {0, "test-data", "PATH", EXPLORE, "labelled images to judge the result on"},
+    [OPT_WARM_STEPS] = {0, "warm-steps", "N", EXPLORE, "warm-up of the weights: steps"},
+    [OPT_TRAIN_STEPS] = {0, "train-steps", "N", EXPLORE,
+                         "of the result; 0: it keeps the weights of exploring"},
+    [OPT_RULE] = {0, "rule", "WORD", EXPLORE,
+                  "pull; baselines: none, penalty, absolute, frank-wolfe, network-first"},
+    [OPT_PENALTY] = {0, "penalty", "X", EXPLORE, "weight of rules penalty and absolute"},
+    [OPT_COST_WEIGHT] = {0, "cost-weight", "X", EXPLORE, "of costs in the loss, with any rule"},
+    [OPT_WEIGHTS] = {0, "weights", "FILE", EXPLORE, "begin with weights that were warmed up"},
+    [OPT_SAVE_WEIGHTS] = {0, "save-weights", "FILE", EXPLORE, "keep the weights of the warm-up"},
+    [OPT_TRAJECTORY] = {0, "trajectory", "PREFIX", EXPLORE,
+                        "write the course, PREFIX.csv and PREFIX.svg"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},
-    [OPT_THREADS] = {'t', "threads", "N", MODELS, "1..256; the result does not depend on it"},
-    [OPT_RESUME] = {0, "resume", NULL, JOBS, "go on where an interrupted run left off"},
+    [OPT_THREADS] = {'t', "threads", "N", ALL, "1..256; the result does not depend on it"},
+    [OPT_RESUME] = {0, "resume", NULL, LONG, "go on where an interrupted run left off"},
     [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL, "go on; an interrupted run prints the token"},
-    [OPT_CHECKPOINT] = {0, "checkpoint", "SECONDS", JOBS, "between checkpoints"},
-    [OPT_FORCE] = {'f', "force", NULL, JOBS, "replace what is there"},
-    [OPT_JSON] = {'j', "json", NULL, MODELS | VERSION, "results as one line of JSON"},
-    [OPT_QUIET] = {'q', "quiet", NULL, MODELS, "no plan and no progress on stderr"},
-    [OPT_HELP] = {'h', "help", NULL, MODELS | VERSION, "this text"},
+    [OPT_CHECKPOINT] = {0, "checkpoint", "SECONDS", LONG, "between checkpoints"},
+    [OPT_FORCE] = {'f', "force", NULL, LONG, "replace what is there"},
+    [OPT_JSON] = {'j', "json", NULL, ALL | VERSION, "results as one line of JSON"},
+    [OPT_QUIET] = {'q', "quiet", NULL, ALL, "no plan and no progress on stderr"},
+    [OPT_HELP] = {'h', "help", NULL, ALL | VERSION, "this text"},
 };
 
 static const char *const mode_names[] = {"parity", "improved"};
@@ -63,6 +83,8 @@ static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
 static const char *const method_names[] = {"mimiq", "ait"};
 static const char *const host_names[] = {"gdfq", "qimera", "arc"};
 static const char *const loss_names[] = {"ait", "host"};
+static const char *const rule_names[] = {"pull",     "none",        "penalty",
+                                         "absolute", "frank-wolfe", "network-first"};
 
 const char *option_mode_name(int32_t mode)
 {
@@ -87,4 +109,9 @@ const char *option_host_name(int32_t host)
 const char *option_loss_name(int32_t loss)
 {
     return loss_names[loss];
+}
+
+const char *option_rule_name(int32_t rule)
+{
+    return rule_names[rule];
 }

@@ -119,6 +119,10 @@ static const struct place {
              {OPT_ACCEL, offsetof(struct options, accel)},
              {OPT_MAPPING, offsetof(struct options, mapping)},
              {OPT_ARCH, offsetof(struct options, arch)},
+             {OPT_TEST_DATA, offsetof(struct options, test_data)},
+             {OPT_WEIGHTS, offsetof(struct options, weights)},
+             {OPT_SAVE_WEIGHTS, offsetof(struct options, save_weights)},
+             {OPT_TRAJECTORY, offsetof(struct options, trajectory)},
              {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
   switches[] = {{OPT_NO_TUNE, offsetof(struct options, no_tune)},
                 {OPT_RESUME, offsetof(struct options, resume)},
@@ -150,6 +154,22 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         return take_word(o, name, text, option_loss_name, 2, &o->loss);
     case OPT_KIND:
         return take_word(o, name, text, option_kind_name, 8, &o->kind);
+    case OPT_RULE:
+        return take_word(o, name, text, option_rule_name, DFQ_RULE_EXACT, &o->rule);
+    case OPT_FPS:
+        return take_number(o, name, text, 1e-6, 1e9, &o->fps);
+    case OPT_ENERGY:
+        return take_number(o, name, text, 1e-6, 1e9, &o->energy);
+    case OPT_AREA:
+        return take_number(o, name, text, 1e-6, 1e9, &o->area);
+    case OPT_PENALTY:
+        return take_number(o, name, text, 0, 1e9, &o->penalty);
+    case OPT_COST_WEIGHT:
+        return take_number(o, name, text, 0, 1e9, &o->cost_weight);
+    case OPT_WARM_STEPS:
+        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->warm_steps);
+    case OPT_TRAIN_STEPS:
+        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->train_steps);
     case OPT_IMAGES:
         return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
     case OPT_ITERS:
@@ -157,7 +177,7 @@ static int take_option(struct options *o, enum option_id id, const char *text)
     case OPT_STEPS:
         return take_count(o, name, text, 10 * 1000 * 1000, &o->steps);
     case OPT_BATCH:
-        return take_count(o, name, text, 4096, &o->batch);
+        return take_whole(o, name, text, o->verb == VERB_EXPLORE ? 2 : 1, 4096, &o->batch);
     case OPT_DIAGNOSE:
         return take_count(o, name, text, 100 * 1000, &o->diagnose);
     case OPT_SEED:
@@ -206,6 +226,26 @@ static int find_option(int c)
     return OPT_COUNT;
 }
 
+/* What must be on a line of "dfq explore", and what must not be together. */
+static int check_explore(const struct options *o)
+{
+    if (!o->accel) return wrong(o, "--accel is missing: a JSON file, or a preset: hdx-space");
+    if (!(option_given(o, OPT_FPS) || option_given(o, OPT_ENERGY) || option_given(o, OPT_AREA)))
+        return wrong(o, "no limit given; add --fps, --energy-mj or --area-mm2, or several");
+    if (!o->data)
+        return wrong(o,
+                     "--data is missing: images to learn from, a folder with labels.csv, a folder "
+                     "of class folders, or a CIFAR-10 file");
+    if (o->weights && (option_given(o, OPT_WARM_STEPS) || o->save_weights))
+        return wrong(o, "--weights leaves nothing to warm up; leave --%s out",
+                     o->save_weights ? "save-weights" : "warm-steps");
+    if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY && o->rule != DFQ_RULE_ABSOLUTE)
+        return wrong(o, "--penalty is not for --rule %s; leave it out", option_rule_name(o->rule));
+    if (o->trajectory && !*o->trajectory)
+        return wrong(o, "--trajectory is empty: where shall the course go?");
+    return -1;
+}
+
 /* `rest` and `n`: what is no option. */
 static int check_line(struct options *o, char *const *rest, int n)
 {
@@ -214,18 +254,24 @@ static int check_line(struct options *o, char *const *rest, int n)
         if (n > 0) return wrong(o, "takes no file, got %s", rest[0]);
         return -1;
     }
+    int explore = o->verb == VERB_EXPLORE;
+    if (n < 1 && explore)
+        return wrong(o, "no search space given; for example dfq explore cifar10-small");
     if (n < 1) return wrong(o, "no model given; usage: dfq %s MODEL.safetensors [options]", verb);
-    if (n > 1) return wrong(o, "one model at a time: %s and %s were given", rest[0], rest[1]);
+    if (n > 1)
+        return wrong(o, "one %s at a time: %s and %s were given",
+                     explore ? "search space" : "model", rest[0], rest[1]);
     o->input = rest[0];
     if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS))
         return wrong(o, "--bits is missing; for example --bits w4a4");
-    if ((o->verb == VERB_QUANTIZE || o->verb == VERB_SYNTH) && !o->out)
+    if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)
         return wrong(o, "-o OUT is missing: where shall the result go?");
     if (o->out && !*o->out) return wrong(o, "-o is empty: where shall the result go?");
     if (o->verb == VERB_EVAL && !o->data)
         return wrong(o,
                      "--data is missing: a folder with labels.csv, a folder of class folders, or "
                      "a CIFAR-10 file");
+    if (explore) return check_explore(o);
     if (o->verb == VERB_COST && !o->accel)
         return wrong(o, "--accel is missing: a JSON file, or a preset: %s",
                      dfq_accelerator_preset_name(0));
@@ -285,7 +331,9 @@ static void set_defaults(struct options *o)
     o->mode = q.mode;
     o->kind = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
-    o->lr = o->gamma = (double)NAN;
+    o->warm_steps = o->train_steps = -1;
+    o->lr = o->gamma = o->penalty = o->cost_weight = (double)NAN;
+    o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;
     o->host = DFQ_LIVE_QIMERA;
 }

@@ -13,6 +13,7 @@ enum verb {
     VERB_QUANTIZE,
     VERB_BENCH,
     VERB_COST,
+    VERB_EXPLORE,
     VERB_VERSION,
     VERB_COUNT
 };
@@ -41,6 +42,18 @@ enum option_id {
     OPT_DIAGNOSE,
     OPT_ACCEL,
     OPT_MAPPING,
+    OPT_FPS,
+    OPT_ENERGY,
+    OPT_AREA,
+    OPT_TEST_DATA,
+    OPT_WARM_STEPS,
+    OPT_TRAIN_STEPS,
+    OPT_RULE,
+    OPT_PENALTY,
+    OPT_COST_WEIGHT,
+    OPT_WEIGHTS,
+    OPT_SAVE_WEIGHTS,
+    OPT_TRAJECTORY,
     OPT_ARCH,
     OPT_THREADS,
     OPT_RESUME,
@@ -65,6 +78,7 @@ struct options {
     uint64_t given; /* bit of each option_id on the command line */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
+    const char *test_data, *weights, *save_weights, *trajectory;
     int32_t weight_bits, act_bits; /* 2..8 */
     int64_t edge_bits;             /* 0: weight_bits */
     int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_GENERATOR_*, DFQ_LIVE_* */
@@ -73,7 +87,11 @@ struct options {
     int64_t diagnose; /* images to look at; 0: none */
     uint64_t seed;
     double lr, gamma;
-    double checkpoint; /* seconds between checkpoints */
+    double fps, energy, area; /* limits; NaN: none */
+    int64_t warm_steps, train_steps;
+    double penalty, cost_weight; /* of some rules; NaN: the library's */
+    int32_t rule;                /* DFQ_RULE_*, but the exact one */
+    double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
     int no_tune, resume, force, json, quiet;
 };
@@ -95,6 +113,7 @@ const char *option_kind_name(int32_t kind);
 const char *option_method_name(int32_t method);
 const char *option_host_name(int32_t host);
 const char *option_loss_name(int32_t loss);
+const char *option_rule_name(int32_t rule);
 
 /* -- for help.c: the table --------------------------------------------------------------------- */
 

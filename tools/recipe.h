@@ -5,8 +5,8 @@
 #include "options.h"
 #include "session.h"
 
-/* --steps of --method ait, --iters of kinds with a generator */
-enum { RECIPE_AIT_STEPS = 1000, RECIPE_GENERATOR_ITERS = 1000 };
+/* --steps of --method ait, --iters of kinds with a generator, --steps of exploring */
+enum { RECIPE_AIT_STEPS = 1000, RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_STEPS = 500 };
 
 /* The same options with the defaults for a network where nothing was given. --images stays open with
  * --synth: all of the folder. */

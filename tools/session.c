@@ -64,7 +64,8 @@ static int32_t on_progress(const dfq_progress *p, void *user)
 {
     struct session *s = user;
     progress_show(&s->progress, p->stage, p->done, p->total, p->loss);
-    return s->checkpoint_at > 0 && text_now() >= s->checkpoint_at;
+    return (s->stop_between && p->done == p->total) ||
+           (s->checkpoint_at > 0 && text_now() >= s->checkpoint_at);
 }
 
 /* -- life -------------------------------------------------------------------------------------- */

@@ -27,6 +27,7 @@ struct session {
     struct progress progress;
     double start;         /* text_now() */
     double checkpoint_at; /* when a running stage shall stop for a checkpoint; 0: not */
+    int stop_between;     /* a running job shall stop after each stage but the last */
     int mute;             /* log lines are dropped */
 };
 

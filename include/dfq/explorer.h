@@ -175,6 +175,13 @@ DFQ_API const char *dfq_explorer_get_name(const dfq_explorer *explorer, int32_t 
 DFQ_CHECKED dfq_status dfq_explorer_get_choice(const dfq_explorer *explorer, int32_t raw,
                                                dfq_tensor **out_choice);
 
+/** Exact costs of any choice, whatever the job has found.
+ *  @param choice    [groups]
+ *  @param out_costs [DFQ_EXPLORE_METRICS]
+ *  @return ::DFQ_E_INVALID (there is no such choice: the text names the group). */
+DFQ_CHECKED dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int32_t *choice,
+                                         double *out_costs);
+
 /** As dfq_solver_get_probabilities(): a new F32 [total], groups one behind the other. */
 DFQ_CHECKED dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,
                                                       dfq_tensor **out_probabilities);

@@ -206,6 +206,19 @@ dfq_status dfq_explorer_get_choice(const dfq_explorer *explorer, int32_t raw,
     return dfqi_solver_choice(dfqi_coexplore_solver(explorer->job), raw != 0, out_choice);
 }
 
+dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int32_t *choice, double *out_costs)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, choice);
+    DFQI_NEED(explorer->ctx, out_costs);
+    for (int32_t g = 0; g < count_groups(explorer); g++)
+        if (choice[g] < 0 || choice[g] >= explorer->costs.choices[g])
+            return dfqi_fail(explorer->ctx, DFQ_E_INVALID,
+                             "explorer: choice %d of %s, there are 0 to %d", (int)choice[g],
+                             explorer->names[g], (int)explorer->costs.choices[g] - 1);
+    return dfqi_coexplore_cost(explorer->job, choice, out_costs);
+}
+
 dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,
                                           dfq_tensor **out_probabilities)
 {

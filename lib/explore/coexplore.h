@@ -34,6 +34,8 @@ dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished);
 dfq_status dfqi_coexplore_run(dfqi_coexplore *e);
 
 void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out);
+/* Exact costs of a choice. */
+dfq_status dfqi_coexplore_cost(const dfqi_coexplore *e, const int32_t *choice, double *costs);
 const dfqi_solver *dfqi_coexplore_solver(const dfqi_coexplore *e);
 const dfqi_supernet *dfqi_coexplore_net(const dfqi_coexplore *e);
 dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out);

@@ -20,9 +20,10 @@ dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d, f
     for (int64_t i = 0; i < n; i++) {
         (*labels)[i] = dfqi_dataset_label(d, i);
         if ((*labels)[i] < 0 || (*labels)[i] >= e->space.net->classes)
-            return dfqi_fail(e->ctx, DFQ_E_INVALID, "%s has label %d, the space has %lld classes",
-                             dfqi_dataset_name(d, i), (int)(*labels)[i],
-                             (long long)e->space.net->classes);
+            return dfqi_fail(e->ctx, DFQ_E_CORRUPT,
+                             "%s has label %d, %s knows the classes 0..%lld; use images of these",
+                             dfqi_dataset_name(d, i), (int)(*labels)[i], e->space.net->name,
+                             (long long)e->space.net->classes - 1);
     }
     if (n > 0) DFQI_TRY(dfqi_dataset_batch(d, 0, n, &how, *images));
     *out = (dfqi_super_data){n, *images, *labels};

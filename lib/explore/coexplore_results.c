@@ -55,6 +55,11 @@ void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)
     }
 }
 
+dfq_status dfqi_coexplore_cost(const dfqi_coexplore *e, const int32_t *choice, double *costs)
+{
+    return dfqi_problem_exact(e->s->solver->problem, choice, costs);
+}
+
 dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out)
 {
     const dfqi_effects *f = &e->s->effects;

@@ -18,7 +18,7 @@ import tiny
 # Two threads on a busy core would spin for their whole time slice between two tiny steps.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-DONE, FAILED, USAGE, INPUT, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 5, 130
+DONE, FAILED, USAGE, INPUT, INFEASIBLE, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 QUICK = ("--images", "8", "--batch", "4", "--iters", "6", "--steps", "6", "--bits", "w4a4")
 
 
@@ -79,7 +79,7 @@ class Part:
 class Usage(Part):
     def test_help_of_everything(self):
         text = self.works("--help").out
-        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "version"):
+        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "explore", "version"):
             assert verb in text
             one = self.works(verb, "--help").out
             assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
@@ -944,6 +944,147 @@ class ResumeCnn(Stopping):
                                  ("--host", "arc", "qimera")):
             self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,
                        "--resume", name, value)
+
+
+class Explore(Stopping):
+    """Co-exploration: a few steps in the smallest space on eight accelerators."""
+    HARDWARE = {"pe_x": [8, 12], "pe_y": 8, "rf_words": [16, 64], "dataflow": ["ws", "os"],
+                "pe_type": "fixed", "word_bits": 16, "psum_bits": 16, "glb_kb": 108,
+                "clock_mhz": 200, "dram_gb_per_s": 3.2, "glb_gb_per_s": 25.6}
+    BASE = ("explore", "cifar10-small", "--accel", "a.json", "--data", "pictures", "--batch", "2")
+    SHORT = (*BASE, "--warm-steps", "4", "--steps", "2", "--train-steps", "2")
+    LIMITS = ("--fps", "900", "--energy-mj", "0.2", "--area-mm2", "0.6")
+
+    def setup(self):
+        super().setup()
+        with open(self.path("a.json"), "w", encoding="ascii") as f:
+            json.dump(self.HARDWARE, f)
+
+    def explore(self, out, *args, code=DONE):
+        r = self.dfq(*self.SHORT, "-o", out, "--json", "-q", *args)
+        assert r.code == code, r
+        return json.loads(r.out)
+
+    def weights(self, name):
+        """The tensors of a file, without what is said about them."""
+        raw = self.read(name)
+        return raw[8 + int.from_bytes(raw[:8], "little"):]
+
+    def test_certified(self):
+        r = self.explore("net", *self.LIMITS, "--test-data", "pictures", "--trajectory", "course",
+                         "--seed", "3")
+        assert r["verdict"] == "certified" and r["file"] == "net", r
+        c = r["costs"]
+        assert c["fps"] >= 900 and c["energy_mj"] <= 0.2 and c["area_mm2"] <= 0.6, r
+        assert abs(c["fps"] * c["latency_ms"] - 1000) < 0.1 and r["limits"]["fps"] == 900, r
+        a = r["accelerator"]
+        assert a["of"] == 8 and a["pe_x"] in (8, 12) and a["area_mm2"] == c["area_mm2"], r
+        assert f"{a['pe_x']} x 8 elements ({a['dataflow']}, fixed)" in a["words"], r
+        assert len(r["cells"]) == 9 and r["macs"] > 1e6 and r["seed"] == 3, r
+        for cell in r["cells"]:
+            kernel = re.fullmatch(r"k(\d)e(\d)", cell["choice"])
+            words = f"{kernel[1]}x{kernel[1]} kernel, expansion {kernel[2]}" if kernel else "left out"
+            assert cell["words"] == words, cell
+        assert r["n"] == 100 and 0 <= r["top1"] <= 1 and "tightest" not in r, r
+        assert r["steps"] == {"warm": 4, "explore": 2, "train": 2}, r
+        rows = self.read("course.csv").decode().splitlines()
+        assert len(rows) == 3 and rows[0].startswith('step,loss,"latency_ms"'), rows
+        assert b"</svg>" in self.read("course.svg") and "net.resume" not in self.names()
+        text = self.works(*self.SHORT, *self.LIMITS, "-o", "text", "--seed", "3", "-t", "1")
+        assert self.read("text") == self.read("net")
+        assert "verdict      certified" in text.out and "; limit 0.6" in text.out, text
+        assert re.search(r"about .* of warm-up .* on 100 images and .* of memory", text.err), text
+
+    def test_infeasible(self):
+        r = self.explore("net", "--fps", "1e6", "--area-mm2", "5", "--trajectory", "course",
+                         code=INFEASIBLE)
+        assert r["verdict"] == "infeasible" and r["file"] is None and r["proved"] == 1, r
+        assert 1000 < r["tightest"]["fps"] < 1e6 and len(r["cells"]) == 9, r
+        assert "course.csv" in self.names(), self.names()
+        assert "net" not in self.names() and "net.resume" not in self.names()
+        r = self.dfq(*self.SHORT, "-o", "net", "-q", "--fps", "1e6")
+        assert r.code == INFEASIBLE and len(r.err.splitlines()) == 1, r
+        assert "no choice meets latency_ms" in r.err and "tightest" in r.err, r
+        assert "verdict      infeasible" in r.out and "possible" in r.out, r
+
+    def test_weights_serve_again(self):
+        first = self.explore("a", *self.LIMITS, "--save-weights", "warm")
+        args = [*self.BASE, "--steps", "2", "--train-steps", "2", *self.LIMITS]
+        second = json.loads(self.works(*args, "-o", "b", "--weights", "warm", "--json").out)
+        assert self.read("a") == self.read("b") and first["cells"] == second["cells"]
+        assert second["steps"]["warm"] == 0, second
+        self.fails(INPUT, "this space wants", "explore", "cifar10-full", *args[2:], "-o", "c",
+                   "--weights", "warm")
+
+    def test_rules(self):
+        for rule in ("none", "penalty", "absolute", "frank-wolfe", "network-first"):
+            weight = ["--cost-weight", "0.1"] if rule in ("none", "network-first") else []
+            r = self.explore(rule, *self.LIMITS, "--rule", rule, *weight)
+            assert r["rule"] == rule and r["verdict"] == "certified", r
+
+    def test_without_training(self):
+        r = self.explore("net", *self.LIMITS, "--train-steps", "0", "--warm-steps", "0")
+        assert r["steps"] == {"warm": 0, "explore": 2, "train": 0} and r["file"] == "net", r
+
+    def test_resume(self):
+        args = [*self.BASE, *self.LIMITS, "--warm-steps", "40", "--steps", "12", "--train-steps",
+                "40", "--test-data", "pictures"]
+        self.works(*args, "-o", "whole", "--save-weights", "warm")
+        for seen in ("warm-up 20 %", "explore 30 %", "train 40 %"):
+            extra = ["-o", "net", "--resume", "--save-weights", "again"]
+            code, err = self.interrupt([*args, *extra], seen)
+            assert code == INTERRUPTED and "go on with: " in err, err
+        self.fails(USAGE, "--steps is 21, net.resume was started with 12", *args, "-o", "net",
+                   "--resume", "--steps", "21")
+        self.fails(USAGE, "the warm-up of this job is over", *args, "-o", "net", "--resume",
+                   "--save-weights", "late")
+        self.works(*args, "-o", "net", "--resume", "--save-weights", "again", "-t", "1")
+        assert self.read("net") == self.read("whole") and "net.resume" not in self.names()
+        assert self.weights("again") == self.weights("warm")
+        code, _ = self.interrupt([*args, "-o", "killed"], "explore 20 %", signal.SIGKILL)
+        assert code == -signal.SIGKILL and "killed.resume" in self.names()
+        r = self.works(*args, "-o", "killed", "--resume")
+        assert self.read("killed") == self.read("whole") and "warm-up 50 %" not in r.err, r
+
+    def test_wrong_lines(self):
+        def wrong(pattern, *args, code=USAGE):
+            self.fails(code, pattern, "explore", *args)
+        full = [*self.SHORT[1:], "-o", "net", *self.LIMITS]
+        wrong("no search space given")
+        wrong("one search space at a time", "a", "b")
+        wrong("-o OUT is missing", "cifar10-small")
+        wrong("--accel is missing", "cifar10-small", "-o", "net")
+        wrong("no limit given; add --fps", "cifar10-small", "-o", "net", "--accel", "a.json")
+        wrong("--data is missing", "cifar10-small", "-o", "net", "--accel", "a.json", "--fps", "9")
+        for limit in ("--fps", "--energy-mj", "--area-mm2"):
+            for value in ("0", "-1", "nan", "inf", "", "x"):
+                wrong(f"{limit} is .*must be a number", *full, limit, value)
+        wrong("no search space cifar100; cifar10-small", "cifar100", *full[1:])
+        wrong("nowhere", *full, "--accel", "nowhere", code=INPUT)
+        wrong("nowhere", *full, "--data", "nowhere", code=INPUT)
+        wrong("nowhere", *full, "--test-data", "nowhere", code=INPUT)
+        wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--weights", "nowhere",
+              code=INPUT)
+        wrong("--rule is \"exact\", must be pull, none", *full, "--rule", "exact")
+        wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
+        wrong("--weights leaves nothing to warm up", *full, "--weights", "w")
+        wrong("--batch is 1, must be a whole number from 2", *full, "--batch", "1")
+        wrong("-o and --save-weights are both net", *full, "--save-weights", "net")
+        wrong("--trajectory is empty", *full, "--trajectory", "")
+        wrong("no folder nowhere", *full, "--trajectory", "nowhere/x", code=OUTPUT)
+        wrong("unknown.*--bits", *full, "--bits", "w4a4")
+        wrong("a.json is there already", *full, "-o", "a.json")
+
+    def test_labels(self):
+        args = [*self.SHORT, *self.LIMITS, "-o", "net"]
+        shutil.copytree(self.path("pictures"), self.path("more"))
+        with open(self.path("more", "labels.csv"), "a", encoding="ascii") as f:
+            f.write("100.png,10\n")
+        shutil.copy(self.path("more", "0.png"), self.path("more", "100.png"))
+        self.fails(INPUT, "has label 10, cifar10-small knows the classes 0..9", *args, "--data",
+                   "more")
+        self.fails(INPUT, "label 10, the network knows the classes 0..4", *args, "--test-data",
+                   "more")
 
 
 class Assets(Part):

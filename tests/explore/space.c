@@ -139,6 +139,14 @@ START_TEST(handles_tell_all_there_is)
     ck_assert_int_eq(dfq_explorer_get_choice(e, 0, &t), DFQ_OK);
     const int32_t *choice = dfq_tensor_get_data(t);
     ck_assert_int_eq(a.pe_x, choice[9] ? 12 : 8);
+    int32_t other[15];
+    double costs[DFQ_EXPLORE_METRICS];
+    memcpy(other, choice, sizeof other);
+    ck_assert_int_eq(dfq_explorer_cost(e, other, costs), DFQ_OK);
+    ck_assert_mem_eq(costs, r.costs, sizeof costs);
+    other[9] = 2;
+    ck_assert_int_eq(dfq_explorer_cost(e, other, costs), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "choice 2 of pe_x, there are 0 to 1"));
     dfq_tensor_release(t);
     ck_assert_int_eq(dfq_explorer_evaluate(e, d, &acc), DFQ_OK);
     ck_assert_int_eq(acc.n, IMAGES);

@@ -1,0 +1,206 @@
+/* dfq explore: a search space, labelled images and hard limits go in, a network and the accelerator it
+ * runs on come out. The stages are the library's (dfq/explorer.h); here is what surrounds them. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "explore.h"
+#include "files.h"
+#include "text.h"
+
+/* -- before work ------------------------------------------------------------------------------- */
+
+/* Everything that will be written: none twice, and nothing that is there. */
+static int check_outputs(struct explore *x)
+{
+    static const char *const names[] = {"-o", "--save-weights", "--trajectory", "--trajectory"};
+    const struct options *o = x->s->o;
+    const char *paths[] = {o->out, o->save_weights, x->course[0], x->course[1]};
+    enum { N = sizeof paths / sizeof *paths };
+    for (int i = 1; i < N; i++) {
+        if (!paths[i]) continue;
+        if (file_kind(paths[i]) == FILE_FOLDER)
+            return session_error(x->s, CODE_USAGE, "%s %s is a folder; choose another name",
+                                 names[i], paths[i]);
+        for (int k = 0; k < i; k++)
+            if (paths[k] && strcmp(paths[i], paths[k]) == 0)
+                return session_error(x->s, CODE_USAGE, "%s and %s are both %s; choose another name",
+                                     names[k], names[i], paths[i]);
+        int code = file_check_output(x->s, paths[i], x->job.resumed, 0);
+        if (code) return code;
+    }
+    return CODE_DONE;
+}
+
+static int name_outputs(struct explore *x)
+{
+    const char *prefix = x->s->o->trajectory;
+    if (!prefix) return CODE_DONE;
+    x->course[0] = text_format("%s.csv", prefix);
+    x->course[1] = text_format("%s.svg", prefix);
+    return x->course[0] && x->course[1] ? CODE_DONE : session_fail(x->s, DFQ_E_NOMEM, PHASE_WORK);
+}
+
+/* What the images to judge on show, some of those to learn from must show as well. */
+static int open_data(struct explore *x)
+{
+    struct session *s = x->s;
+    int32_t classes = 0;
+    dfq_status status = dfq_dataset_open(s->ctx, s->o->data, 0, &x->learn);
+    for (int64_t i = 0; status == DFQ_OK && i < dfq_dataset_get_count(x->learn); i++)
+        if (dfq_dataset_get_label(x->learn, i) >= classes)
+            classes = dfq_dataset_get_label(x->learn, i) + 1;
+    if (status == DFQ_OK && s->o->test_data)
+        status = dfq_dataset_open(s->ctx, s->o->test_data, classes, &x->test);
+    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_READ);
+}
+
+/* The weights after the warm-up are those before the first step of exploring. */
+static int check_warm(struct explore *x)
+{
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    const char *path = x->s->o->save_weights;
+    dfq_status status = dfq_explorer_get_result(x->e, &r);
+    if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
+    if (!path || r.stage == DFQ_EXPLORE_WARM) return CODE_DONE;
+    int begun = r.stage > DFQ_EXPLORE_SEARCH || r.steps[DFQ_EXPLORE_SEARCH] > 0;
+    x->warm_saved = begun && file_kind(path) == FILE_REGULAR;
+    if (!begun || x->warm_saved) return CODE_DONE;
+    return session_error(x->s, CODE_USAGE,
+                         "--save-weights %s: the warm-up of this job is over and its weights were "
+                         "not kept; leave it out",
+                         path);
+}
+
+static int open_explorer(struct explore *x)
+{
+    struct session *s = x->s;
+    const struct options *o = &x->full;
+    dfq_explorer_options eo = explore_options(o);
+    dfq_solver_options so = explore_solver(o);
+    progress_begin(&s->progress, NULL, 0, 0);
+    dfq_status status = dfq_explorer_create(s->ctx, o->input, o->accel, x->learn, x->limits,
+                                            x->n_limits, &eo, &so, &x->e);
+    progress_end(&s->progress);
+    if (status == DFQ_OK && x->job.resumed && file_kind(x->job.explore) == FILE_REGULAR)
+        status = dfq_explorer_load_checkpoint(x->e, x->job.explore);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
+    x->accelerators = 1;
+    for (int32_t g = dfq_explorer_get_cells(x->e); g < dfq_explorer_get_groups(x->e); g++)
+        x->accelerators *= dfq_explorer_get_choices(x->e, g);
+    return check_warm(x);
+}
+
+static int prepare(struct explore *x)
+{
+    int code = name_outputs(x);
+    explore_limits(x);
+    if (!code) code = job_open(x->s, &x->full, 0, &x->job);
+    if (!code) code = check_outputs(x);
+    if (!code) code = open_data(x);
+    if (!code) code = open_explorer(x);
+    return code;
+}
+
+/* -- work -------------------------------------------------------------------------------------- */
+
+static dfq_status save_job(void *handle, const char *path)
+{
+    const struct explore *x = handle;
+    return dfq_explorer_save_checkpoint(x->e, path);
+}
+
+/* A failure costs the file, not the job. */
+static void save_warm(struct explore *x, const dfq_explorer_result *r)
+{
+    const char *path = x->s->o->save_weights;
+    if (!path || x->warm_saved || r->stage == DFQ_EXPLORE_WARM) return;
+    x->warm_saved = 1;
+    if (dfq_explorer_save_supernet(x->e, path) != DFQ_OK)
+        x->failed = session_error(x->s, CODE_OUTPUT, "--save-weights: %s; the job goes on",
+                                  dfq_context_get_error(x->s->ctx));
+}
+
+/* Until the next stage begins; the session stops it there. */
+static dfq_status run_stage(void *handle)
+{
+    struct explore *x = handle;
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    dfq_status status = dfq_explorer_get_result(x->e, &r);
+    if (status != DFQ_OK) return status;
+    save_warm(x, &r);
+    double later = 0;
+    for (int i = r.stage + 1; i < DFQ_EXPLORE_DONE; i++) later += x->seconds[i];
+    progress_begin(&x->s->progress, NULL, 0, later);
+    return dfq_explorer_run(x->e);
+}
+
+/* What is there when nothing meets the limits is told as well. */
+static int run(struct explore *x)
+{
+    const struct job_stage stage = {run_stage, save_job, x, x->job.explore};
+    x->s->stop_between = 1;
+    int code = job_run(x->s, &x->job, &stage);
+    x->s->stop_between = 0;
+    progress_end(&x->s->progress);
+    return code;
+}
+
+static int save(struct explore *x)
+{
+    dfq_status status = dfq_explorer_save_network(x->e, x->s->o->out);
+    if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WRITE);
+    x->job.saved = 1;
+    return CODE_DONE;
+}
+
+/* A picture that cannot be read must not cost the job. */
+static int judge(struct explore *x)
+{
+    x->accuracy.struct_size = sizeof x->accuracy;
+    if (!x->test) return CODE_DONE;
+    job_checkpoint(x->s, &x->job, save_job, x, x->job.explore);
+    dfq_status status = dfq_explorer_evaluate(x->e, x->test, &x->accuracy);
+    return status == DFQ_OK ? CODE_DONE : session_fail(x->s, status, PHASE_READ);
+}
+
+static void release(struct explore *x)
+{
+    explore_forget(x);
+    dfq_explorer_release(x->e);
+    dfq_dataset_release(x->learn);
+    dfq_dataset_release(x->test);
+    for (int i = 0; i < 2; i++) free(x->course[i]);
+}
+
+static int tell(struct explore *x)
+{
+    int code = explore_collect(x);
+    if (!code) code = explore_write_course(x);
+    if (!code) explore_print(x);
+    return code;
+}
+
+int cmd_explore(struct session *s)
+{
+    struct explore x;
+    memset(&x, 0, sizeof x);
+    x.s = s;
+    x.full = explore_fill(s->o);
+    int code = prepare(&x);
+    if (!code) code = explore_plan(&x);
+    if (!code) code = run(&x);
+    if (!code) code = save(&x);
+    if (!code) code = judge(&x);
+    if (code == CODE_DONE || code == CODE_INFEASIBLE) {
+        int told = tell(&x);
+        if (told) code = told;
+    }
+    if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &x.job);
+    if (code == CODE_DONE || code == CODE_INFEASIBLE) job_remove(&x.job);
+    job_close(&x.job);
+    if (!code) code = x.failed;
+    release(&x);
+    return code;
+}

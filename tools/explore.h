@@ -1,0 +1,71 @@
+/* A co-exploration while it runs, as cmd_explore.c, explore_plan.c, explore_result.c and
+ * explore_print.c share it. */
+#ifndef DFQ_TOOLS_EXPLORE_H
+#define DFQ_TOOLS_EXPLORE_H
+
+#include "explore_page.h"
+#include "hardware.h"
+#include "job.h"
+#include "session.h"
+
+enum { EXPLORE_ROWS = 16, EXPLORE_TEXT = 96 };
+
+struct explore {
+    struct session *s;
+    struct options full; /* defaults filled in */
+    struct job job;
+    char *course[2];           /* with --trajectory: names of the CSV and the SVG */
+    dfq_dataset *learn, *test; /* test: NULL without --test-data */
+    dfq_explorer *e;
+    dfq_constraint limits[DFQ_EXPLORE_METRICS];
+    int32_t n_limits;
+    int64_t accelerators;             /* of the description */
+    double seconds[DFQ_EXPLORE_DONE]; /* that the stages will take */
+    int warm_saved;                   /* --save-weights is done */
+    int failed;                       /* exit code of what went wrong beside the job */
+
+    /* What came out: borrowed by `page`. */
+    dfq_accelerator_config hw; /* struct_size 0: none */
+    dfq_accuracy accuracy;     /* n 0: not judged */
+    dfq_tensor *choice, *raw, *probabilities, *effects, *trajectory, *losses[DFQ_EXPLORE_DONE];
+    struct explore_group *groups;
+    const char **names;
+    char (*words)[EXPLORE_TEXT]; /* of each group */
+    char hardware[HARDWARE_TEXT];
+    char values[EXPLORE_ROWS][EXPLORE_TEXT];
+    struct report_row rows[EXPLORE_ROWS];
+    double *cloud;
+    char *command;
+    struct report_file inputs[3];
+    struct explore_page page;
+};
+
+/* -- explore_plan.c ---------------------------------------------------------------------------- */
+
+/* Defaults where nothing was given. */
+struct options explore_fill(const struct options *o);
+/* Sets x->limits. */
+void explore_limits(struct explore *x);
+dfq_explorer_options explore_options(const struct options *full);
+dfq_solver_options explore_solver(const struct options *full);
+/* Does the first steps of the job, takes their time, and tells what the whole will take. Returns 0
+ * or an exit code, after one line. */
+int explore_plan(struct explore *x);
+
+/* -- explore_result.c -------------------------------------------------------------------------- */
+
+/* Fills x->page from a finished job. Returns 0 or an exit code, after one line. */
+int explore_collect(struct explore *x);
+void explore_forget(struct explore *x);
+
+/* -- explore_print.c --------------------------------------------------------------------------- */
+
+/* "latency_ms", ... */
+extern const char *const explore_metrics[DFQ_EXPLORE_METRICS];
+
+/* Results on stdout. */
+void explore_print(const struct explore *x);
+/* Writes --trajectory. Returns 0 or an exit code, after one line. */
+int explore_write_course(const struct explore *x);
+
+#endif

@@ -1,0 +1,195 @@
+/* What a co-exploration tells: on stdout, and its course in files. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "explore.h"
+#include "json.h"
+#include "text.h"
+#include "trajectory.h"
+
+const char *const explore_metrics[DFQ_EXPLORE_METRICS] = {"latency_ms", "energy_mj", "area_mm2"};
+
+/* -- JSON -------------------------------------------------------------------------------------- */
+
+/* NaN of what is not known, or not possible. */
+static double fps(double latency)
+{
+    return isfinite(latency) ? 1000 / latency : (double)NAN;
+}
+
+/* Images a second instead of ms as well, which is how that limit is given. */
+static void json_costs(struct json *j, const char *name, const double *v)
+{
+    json_open(j, name, '{');
+    json_real(j, explore_metrics[DFQ_EXPLORE_LATENCY], v[DFQ_EXPLORE_LATENCY]);
+    json_real(j, "fps", fps(v[DFQ_EXPLORE_LATENCY]));
+    json_real(j, explore_metrics[DFQ_EXPLORE_ENERGY], v[DFQ_EXPLORE_ENERGY]);
+    json_real(j, explore_metrics[DFQ_EXPLORE_AREA], v[DFQ_EXPLORE_AREA]);
+    json_close(j, '}');
+}
+
+static void json_cells(struct json *j, const struct explore_page *p)
+{
+    json_open(j, "cells", '[');
+    for (int32_t g = 0; g < p->n_cells; g++) {
+        const struct explore_group *c = &p->groups[g];
+        json_open(j, NULL, '{');
+        json_text(j, "name", c->name);
+        json_text(j, "choice", c->names[c->chosen]);
+        json_text(j, "words", c->words);
+        json_text(j, "raw", c->names[c->raw]);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
+static void json_options(struct json *j, const struct explore *x)
+{
+    const struct options *o = &x->full;
+    json_open(j, "steps", '{');
+    json_int(j, "warm", o->warm_steps);
+    json_int(j, "explore", o->steps);
+    json_int(j, "train", o->train_steps);
+    json_close(j, '}');
+    json_int(j, "batch", o->batch);
+    char seed[TEXT_SHORT];
+    if (o->seed <= INT64_MAX) {
+        json_int(j, "seed", (int64_t)o->seed);
+    } else {
+        snprintf(seed, sizeof seed, "%" PRIu64, o->seed);
+        json_text(j, "seed", seed);
+    }
+}
+
+static void print_json(const struct explore *x)
+{
+    const struct explore_page *p = &x->page;
+    struct json j = {stdout, 0};
+    int certified = p->verdict == DFQ_VERDICT_CERTIFIED;
+    json_open(&j, NULL, '{');
+    json_text(&j, "verdict", certified ? "certified" : "infeasible");
+    json_text(&j, "file", p->output);
+    json_text(&j, "space", p->space);
+    json_text(&j, "rule", p->rule);
+    json_open(&j, "accelerator", '{');
+    json_text(&j, "name", p->accel);
+    json_int(&j, "of", x->accelerators);
+    json_text(&j, "words", p->accelerator);
+    hardware_json(&j, &x->hw);
+    json_close(&j, '}');
+    json_cells(&j, p);
+    json_costs(&j, "costs", p->costs);
+    json_costs(&j, "limits", p->limits);
+    json_costs(&j, "raw_costs", p->raw_costs);
+    json_int(&j, "raw_meets", p->raw_meets);
+    json_int(&j, "proved", p->proved);
+    if (!certified) json_costs(&j, "tightest", p->tightest);
+    json_real(&j, "macs", p->macs);
+    json_real(&j, "loss", p->loss);
+    if (p->accuracy_images > 0) {
+        json_int(&j, "n", (int64_t)p->accuracy_images);
+        json_real(&j, "top1", p->top1);
+    }
+    json_options(&j, x);
+    json_real(&j, "seconds", p->seconds);
+    json_int(&j, "peak_bytes", (int64_t)p->peak_bytes);
+    json_text(&j, "trajectory", x->course[0]);
+    json_text(&j, "version", dfq_version_text());
+    json_close(&j, '}');
+    putchar('\n');
+}
+
+/* -- text -------------------------------------------------------------------------------------- */
+
+/* "latency  8.31 ms (120 images/s), limit 16.67" */
+static void print_cost(const struct explore_page *p, int m, const char *name, const char *unit)
+{
+    int certified = p->verdict == DFQ_VERDICT_CERTIFIED;
+    printf("%-12s %.4g %s", name, p->costs[m], unit);
+    if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->costs[m]);
+    if (!isnan(p->limits[m])) {
+        printf("; limit %.4g", p->limits[m]);
+        if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->limits[m]);
+    }
+    if (!certified && isfinite(p->tightest[m])) {
+        printf("; possible, if all else stays: %.4g", p->tightest[m]);
+        if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->tightest[m]);
+    }
+    putchar('\n');
+}
+
+static void print_text(const struct explore *x)
+{
+    const struct explore_page *p = &x->page;
+    char a[TEXT_SHORT], b[TEXT_SHORT];
+    int certified = p->verdict == DFQ_VERDICT_CERTIFIED;
+    printf("verdict      %s\n",
+           certified ? "certified: every limit is met" : "infeasible; the nearest that was found:");
+    printf("network      %s, %.4g MMAC\n", p->space, p->macs * 1e-6);
+    for (int32_t g = 0; g < p->n_cells; g++)
+        printf("  %-10s %s\n", p->groups[g].name, p->groups[g].words);
+    printf("accelerator  %s: %s\n", p->accel, p->accelerator);
+    print_cost(p, DFQ_EXPLORE_LATENCY, "latency", "ms");
+    print_cost(p, DFQ_EXPLORE_ENERGY, "energy", "mJ an image");
+    print_cost(p, DFQ_EXPLORE_AREA, "area", "mm2 at 45 nm");
+    if (p->accuracy_images > 0)
+        printf("top-1        %.4f (%lld of %lld)\n", p->top1, (long long)x->accuracy.correct,
+               (long long)x->accuracy.n);
+    if (p->output) printf("file         %s\n", p->output);
+    printf("took         %s, peak memory %s\n", text_seconds(p->seconds, a),
+           text_bytes((double)p->peak_bytes, b));
+}
+
+void explore_print(const struct explore *x)
+{
+    if (x->s->o->json)
+        print_json(x);
+    else
+        print_text(x);
+}
+
+/* -- the course -------------------------------------------------------------------------------- */
+
+static int write_beside(const char *path, void (*write)(FILE *, const struct trajectory *),
+                        const struct trajectory *t)
+{
+    char *temp = text_format("%s.%ld.part", path, (long)getpid());
+    FILE *f = temp ? fopen(temp, "wb") : NULL;
+    int error = 0;
+    if (!f) {
+        error = errno;
+    } else {
+        write(f, t);
+        if (fflush(f) != 0 || ferror(f)) error = errno;
+        if (fclose(f) != 0 && !error) error = errno;
+        if (!error && rename(temp, path) != 0) error = errno;
+        if (error) unlink(temp);
+    }
+    free(temp);
+    errno = error;
+    return error ? -1 : 0;
+}
+
+int explore_write_course(const struct explore *x)
+{
+    const struct explore_page *p = &x->page;
+    double limits[DFQ_EXPLORE_METRICS] = {0};
+    struct trajectory t = {.title = p->space,
+                           .names = explore_metrics,
+                           .rows = p->trajectory,
+                           .steps = p->trajectory_steps,
+                           .n_metrics = DFQ_EXPLORE_METRICS,
+                           .n_limits = p->n_limits,
+                           .metric = p->limit_metric,
+                           .limit = limits};
+    for (int32_t j = 0; j < p->n_limits; j++) limits[j] = p->limits[p->limit_metric[j]];
+    for (int i = 0; i < 2 && x->course[i]; i++)
+        if (write_beside(x->course[i], i ? trajectory_svg : trajectory_csv, &t) != 0)
+            return session_error(x->s, CODE_OUTPUT, "cannot write %s: %s; choose another place",
+                                 x->course[i], strerror(errno));
+    return CODE_DONE;
+}

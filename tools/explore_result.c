@@ -1,0 +1,216 @@
+/* What a co-exploration has found, taken from the library and put into words. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "explore.h"
+#include "files.h"
+#include "text.h"
+
+enum { CLOUD = 1000 };
+
+/* -- words ------------------------------------------------------------------------------------- */
+
+/* "k5e6", "w192d2h3r4", "skip" and the values of fields. */
+static void describe_choice(const char *group, const char *name, char out[EXPLORE_TEXT])
+{
+    int v[4], n = 0;
+    if (sscanf(name, "k%de%d%n", &v[0], &v[1], &n) == 2 && !name[n])
+        snprintf(out, EXPLORE_TEXT, "%dx%d kernel, expansion %d", v[0], v[0], v[1]);
+    else if (sscanf(name, "w%dd%dh%dr%d%n", &v[0], &v[1], &v[2], &v[3], &n) == 4 && !name[n])
+        snprintf(out, EXPLORE_TEXT, "width %d, %d block%s, %d head%s, MLP ratio %d", v[0], v[1],
+                 v[1] == 1 ? "" : "s", v[2], v[2] == 1 ? "" : "s", v[3]);
+    else if (strcmp(name, "skip") == 0)
+        snprintf(out, EXPLORE_TEXT, "left out");
+    else if (strcmp(group, "glb_kb") == 0)
+        snprintf(out, EXPLORE_TEXT, "%s KB", name);
+    else
+        snprintf(out, EXPLORE_TEXT, "%s", name);
+}
+
+static dfq_status fill_groups(struct explore *x)
+{
+    int32_t n = dfq_explorer_get_groups(x->e), cells = dfq_explorer_get_cells(x->e);
+    uint32_t total = 0, groups = (uint32_t)n;
+    const int32_t *chosen = dfq_tensor_get_data(x->choice), *raw = dfq_tensor_get_data(x->raw);
+    const float *p = dfq_tensor_get_data(x->probabilities), *e = dfq_tensor_get_data(x->effects);
+    for (int32_t g = 0; g < n; g++) total += (uint32_t)dfq_explorer_get_choices(x->e, g);
+    x->groups = calloc(groups, sizeof *x->groups);
+    x->names = calloc(total, sizeof *x->names);
+    x->words = calloc(groups, sizeof *x->words);
+    if (!x->groups || !x->names || !x->words) return DFQ_E_NOMEM;
+    for (int32_t g = 0, at = 0; g < n; at += dfq_explorer_get_choices(x->e, g++)) {
+        const char *name = dfq_explorer_get_name(x->e, g, -1);
+        int32_t choices = dfq_explorer_get_choices(x->e, g);
+        for (int32_t k = 0; k < choices; k++) x->names[at + k] = dfq_explorer_get_name(x->e, g, k);
+        describe_choice(name, x->names[at + chosen[g]], x->words[g]);
+        x->groups[g] = (struct explore_group){.name = name,
+                                              .words = x->words[g],
+                                              .choices = choices,
+                                              .chosen = chosen[g],
+                                              .raw = raw[g],
+                                              .names = x->names + at,
+                                              .probabilities = p + at,
+                                              .effects = g < cells ? e + at : NULL};
+    }
+    x->page.groups = x->groups;
+    x->page.n_groups = n;
+    x->page.n_cells = cells;
+    return DFQ_OK;
+}
+
+static void row(struct explore *x, size_t *n, const char *name, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(x->values[*n], EXPLORE_TEXT, format, args);
+    va_end(args);
+    x->rows[*n] = (struct report_row){name, x->values[*n]};
+    ++*n;
+}
+
+static void fill_hardware(struct explore *x)
+{
+    const dfq_accelerator_config *h = &x->hw;
+    size_t n = 0;
+    row(x, &n, "elements", "%d x %d", (int)h->pe_x, (int)h->pe_y);
+    row(x, &n, "dataflow", "%s", x->words[x->page.n_cells + 3]);
+    row(x, &n, "register file", "%lld words of %d bits", (long long)h->rf_words, (int)h->word_bits);
+    row(x, &n, "global buffer", "%g KB", h->glb_kb);
+    row(x, &n, "clock", "%g MHz", h->clock_mhz);
+    row(x, &n, "DRAM", "%g GB/s", h->dram_gb_per_s);
+    row(x, &n, "area", "%.4g mm2 at 45 nm", h->area_mm2);
+    x->page.accelerator = hardware_words(h, x->hardware);
+    x->page.fields = x->rows;
+    x->page.n_fields = n;
+}
+
+static void fill_provenance(struct explore *x)
+{
+    const struct options *o = &x->full;
+    size_t first = x->page.n_fields, n = first;
+    row(x, &n, "seed", "%" PRIu64, o->seed);
+    row(x, &n, "steps", "%lld of warm-up, %lld of exploring, %lld of training",
+        (long long)o->warm_steps, (long long)o->steps, (long long)o->train_steps);
+    row(x, &n, "images of a step", "%lld", (long long)o->batch);
+    row(x, &n, "accelerators", "%lld", (long long)x->accelerators);
+    row(x, &n, "library", "libdfq %s, kernels %s", dfq_version_text(),
+        dfq_context_get_kernels(x->s->ctx));
+    row(x, &n, "threads", "%d", (int)dfq_context_get_threads(x->s->ctx));
+    x->page.provenance = x->rows + first;
+    x->page.n_provenance = n - first;
+    x->command = text_command(o->argc, o->argv, NULL);
+    x->page.command = x->command;
+}
+
+static void fill_inputs(struct explore *x)
+{
+    const char *paths[] = {x->s->o->data, x->s->o->test_data, x->s->o->weights};
+    for (int i = 0; i < 3; i++)
+        if (paths[i] && file_kind(paths[i]) == FILE_REGULAR)
+            x->inputs[x->page.n_inputs++] = (struct report_file){paths[i], file_size(paths[i])};
+    x->page.inputs = x->inputs;
+}
+
+/* -- numbers ----------------------------------------------------------------------------------- */
+
+/* Exact costs of random networks on random accelerators, always the same ones. */
+static dfq_status fill_cloud(struct explore *x)
+{
+    int32_t n = dfq_explorer_get_groups(x->e);
+    int32_t *choice = calloc((uint32_t)n, sizeof *choice);
+    uint32_t state = 1;
+    dfq_status status = DFQ_OK;
+    x->cloud = calloc(CLOUD, DFQ_EXPLORE_METRICS * sizeof *x->cloud);
+    if (!choice || !x->cloud) status = DFQ_E_NOMEM;
+    for (int i = 0; i < CLOUD && status == DFQ_OK; i++) {
+        for (int32_t g = 0; g < n; g++) {
+            state = state * UINT32_C(1664525) + UINT32_C(1013904223);
+            choice[g] = (int32_t)((state >> 8) % (uint32_t)dfq_explorer_get_choices(x->e, g));
+        }
+        status = dfq_explorer_cost(x->e, choice, x->cloud + DFQ_EXPLORE_METRICS * i);
+    }
+    free(choice);
+    x->page.cloud = x->cloud;
+    x->page.n_cloud = CLOUD;
+    return status;
+}
+
+static dfq_status take_tensors(struct explore *x)
+{
+    struct explore_page *p = &x->page;
+    dfq_status status = dfq_explorer_get_choice(x->e, 0, &x->choice);
+    if (status == DFQ_OK) status = dfq_explorer_get_choice(x->e, 1, &x->raw);
+    if (status == DFQ_OK) status = dfq_explorer_get_probabilities(x->e, &x->probabilities);
+    if (status == DFQ_OK) status = dfq_explorer_get_effects(x->e, &x->effects);
+    if (status == DFQ_OK) status = dfq_explorer_get_trajectory(x->e, &x->trajectory);
+    for (int i = 0; i < DFQ_EXPLORE_DONE && status == DFQ_OK; i++) {
+        status = dfq_explorer_get_losses(x->e, i, &x->losses[i]);
+        if (status != DFQ_OK) break;
+        p->losses[i] = dfq_tensor_get_data(x->losses[i]);
+        p->n_losses[i] = dfq_tensor_get_dims(x->losses[i])[0];
+    }
+    if (status != DFQ_OK) return status;
+    p->trajectory = dfq_tensor_get_data(x->trajectory);
+    p->trajectory_steps = dfq_tensor_get_dims(x->trajectory)[0];
+    return DFQ_OK;
+}
+
+static dfq_status fill_result(struct explore *x)
+{
+    struct explore_page *p = &x->page;
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    dfq_status status = dfq_explorer_get_result(x->e, &r);
+    if (status != DFQ_OK) return status;
+    p->space = x->s->o->input;
+    p->accel = x->s->o->accel;
+    p->rule = option_rule_name(x->full.rule);
+    p->verdict = r.verdict;
+    p->output = r.verdict == DFQ_VERDICT_CERTIFIED ? x->s->o->out : NULL;
+    p->proved = r.proved;
+    p->raw_meets = r.raw_meets;
+    memcpy(p->limits, r.limits, sizeof p->limits);
+    memcpy(p->costs, r.costs, sizeof p->costs);
+    memcpy(p->raw_costs, r.raw_costs, sizeof p->raw_costs);
+    memcpy(p->tightest, r.tightest, sizeof p->tightest);
+    p->macs = r.macs;
+    p->loss = r.loss;
+    p->top1 = x->accuracy.n > 0 ? (double)x->accuracy.correct / (double)x->accuracy.n : (double)NAN;
+    p->accuracy_images = (uint64_t)x->accuracy.n;
+    p->n_limits = x->n_limits;
+    for (int32_t j = 0; j < x->n_limits; j++) p->limit_metric[j] = x->limits[j].metric;
+    p->seconds = text_now() - x->s->start;
+    p->peak_bytes = (uint64_t)session_peak();
+    x->hw.struct_size = sizeof x->hw;
+    return dfq_explorer_get_accelerator(x->e, &x->hw);
+}
+
+int explore_collect(struct explore *x)
+{
+    dfq_status status = fill_result(x);
+    if (status == DFQ_OK) status = take_tensors(x);
+    if (status == DFQ_OK) status = fill_groups(x);
+    if (status == DFQ_OK) status = fill_cloud(x);
+    if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
+    fill_hardware(x);
+    fill_provenance(x);
+    fill_inputs(x);
+    return CODE_DONE;
+}
+
+void explore_forget(struct explore *x)
+{
+    dfq_tensor_release(x->choice);
+    dfq_tensor_release(x->raw);
+    dfq_tensor_release(x->probabilities);
+    dfq_tensor_release(x->effects);
+    dfq_tensor_release(x->trajectory);
+    for (int i = 0; i < DFQ_EXPLORE_DONE; i++) dfq_tensor_release(x->losses[i]);
+    free(x->groups);
+    free(x->names);
+    free(x->words);
+    free(x->cloud);
+    free(x->command);
+}
