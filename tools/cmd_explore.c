@@ -63,7 +63,9 @@ static int check_warm(struct explore *x)
     const char *path = x->s->o->save_weights;
     dfq_status status = dfq_explorer_get_result(x->e, &r);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
-    if (!path || r.stage == DFQ_EXPLORE_WARM) return CODE_DONE;
+    x->hopeless = r.stage == DFQ_EXPLORE_DONE && r.verdict == DFQ_VERDICT_INFEASIBLE;
+    x->warm_saved = x->hopeless;
+    if (!path || x->hopeless || r.stage == DFQ_EXPLORE_WARM) return CODE_DONE;
     int begun = r.stage > DFQ_EXPLORE_SEARCH || r.steps[DFQ_EXPLORE_SEARCH] > 0;
     x->warm_saved = begun && file_kind(path) == FILE_REGULAR;
     if (!begun || x->warm_saved) return CODE_DONE;

@@ -21,6 +21,7 @@ struct explore {
     int32_t n_limits;
     int64_t accelerators;             /* of the description */
     double seconds[DFQ_EXPLORE_DONE]; /* that the stages will take */
+    int hopeless;                     /* nothing meets the limits: known beforehand */
     int warm_saved;                   /* --save-weights is done */
     int failed;                       /* exit code of what went wrong beside the job */
 

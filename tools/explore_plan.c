@@ -81,7 +81,7 @@ static void estimate(struct explore *x, const dfq_explorer_result *r, double uni
     x->seconds[DFQ_EXPLORE_SEARCH] =
         left[DFQ_EXPLORE_SEARCH] *
         ((double)e.weight_steps * path + (double)e.looks * unit * look_share);
-    x->seconds[DFQ_EXPLORE_TRAIN] = left[DFQ_EXPLORE_TRAIN] * path;
+    x->seconds[DFQ_EXPLORE_TRAIN] = left[DFQ_EXPLORE_TRAIN] * unit; /* at most */
 }
 
 /* Does the stage have more than one step left? The last is not to be taken here: what lies between
@@ -130,6 +130,10 @@ int explore_plan(struct explore *x)
     dfq_status status = probe(x);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     say_limits(x);
+    if (x->hopeless) {
+        session_say(x->s, "nothing meets these limits, as the costs of all choices prove");
+        return CODE_DONE;
+    }
     session_say(
         x->s,
         "%s %s (%lld steps of warm-up %s, %lld of exploring %s, %lld of training %s) on "

@@ -239,6 +239,8 @@ static int check_explore(const struct options *o)
     if (o->weights && (option_given(o, OPT_WARM_STEPS) || o->save_weights))
         return wrong(o, "--weights leaves nothing to warm up; leave --%s out",
                      o->save_weights ? "save-weights" : "warm-steps");
+    if (o->save_weights && o->warm_steps == 0)
+        return wrong(o, "--warm-steps 0 leaves no weights to save; leave --save-weights out");
     if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY && o->rule != DFQ_RULE_ABSOLUTE)
         return wrong(o, "--penalty is not for --rule %s; leave it out", option_rule_name(o->rule));
     if (o->trajectory && !*o->trajectory)

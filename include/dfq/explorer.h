@@ -137,7 +137,7 @@ DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
 
 /** One step of weights, of the solver with its looks, or of the derived network.
  *  @param out_finished 1: nothing is left to do; else 0. A job whose limits nothing meets is
- *                      finished when the solver is
+ *                      finished when the solver is; from the beginning, if the tables prove it
  *  @return ::DFQ_E_NUMERIC (a loss is NaN or infinite: the text names stage and step, the job is
  *          over and what was found so far is kept), ::DFQ_E_NOMEM (call again to try that step
  *          again). */

@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 #include "explore/coexplore_priv.h"
+#include "explore/derive.h"
+#include "explore/knapsack.h"
 #include "explore/solver_priv.h"
 #include "nn/supernet_file.h"
 
@@ -132,6 +134,36 @@ dfq_status dfqi_coexplore_derive(const dfqi_coexplore *e, dfqi_coexplore_state *
     return status;
 }
 
+/* -- limits that nothing meets ------------------------------------------------------------------ */
+
+/* Whether the tables prove it. */
+static dfq_status is_hopeless(dfqi_coexplore_state *s, bool *out)
+{
+    dfqi_problem *p = s->solver->problem;
+    dfqi_optimum o;
+    dfqi_found f;
+    DFQI_TRY(dfqi_found_new(p, &f));
+    dfq_status status = dfqi_problem_optimum(p, 0, f.choice, &o);
+    if (status == DFQ_OK && o.found) status = dfqi_found_evaluate(p, &f);
+    *out = status == DFQ_OK && o.proved && !(o.found && f.meets);
+    dfqi_found_fini(p, &f);
+    return status;
+}
+
+/* Then there is nothing to train for: one step of the solver, which tells the tightest limits, and
+ * the job is done. */
+static dfq_status give_up(dfqi_coexplore *e)
+{
+    int32_t finished;
+    e->o.warm = e->o.weight_steps = e->o.train_steps = 0;
+    e->solver_o.steps = 1;
+    dfqi_coexplore_state_free(e->s);
+    e->s = NULL;
+    DFQI_TRY(dfqi_coexplore_state_new(e, &e->s));
+    e->s->stage = DFQ_EXPLORE_DONE;
+    return dfqi_solver_step(e->s->solver, &finished);
+}
+
 /* -- life -------------------------------------------------------------------------------------- */
 
 static dfq_status check_limits(dfqi_coexplore *e, const dfq_constraint *limits, int32_t n)
@@ -164,6 +196,9 @@ dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *spac
     if (o->weights) DFQI_GOTO(dfqi_supernet_load(&e->s->net, o->weights), fail);
     DFQI_GOTO(dfqi_coexplore_begin(e, e->s), fail); /* checks batch and crop */
     DFQI_GOTO(dfqi_coexplore_take(e, images), fail);
+    bool hopeless;
+    DFQI_GOTO(is_hopeless(e->s, &hopeless), fail);
+    if (hopeless) DFQI_GOTO(give_up(e), fail);
     *out = e;
     return DFQ_OK;
 fail:

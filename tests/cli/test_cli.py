@@ -1006,6 +1006,9 @@ class Explore(Stopping):
         assert r.code == INFEASIBLE and len(r.err.splitlines()) == 1, r
         assert "no choice meets latency_ms" in r.err and "tightest" in r.err, r
         assert "verdict      infeasible" in r.out and "possible" in r.out, r
+        r = self.dfq(*self.BASE, "-o", "net", "--fps", "1e6")
+        assert r.code == INFEASIBLE and "nothing meets these limits" in r.err, r
+        assert "warm-up 10 %" not in r.err, r
 
     def test_weights_serve_again(self):
         first = self.explore("a", *self.LIMITS, "--save-weights", "warm")
@@ -1068,6 +1071,7 @@ class Explore(Stopping):
         wrong("--rule is \"exact\", must be pull, none", *full, "--rule", "exact")
         wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
         wrong("--weights leaves nothing to warm up", *full, "--weights", "w")
+        wrong("--warm-steps 0 leaves no weights", *full, "--warm-steps", "0", "--save-weights", "w")
         wrong("--batch is 1, must be a whole number from 2", *full, "--batch", "1")
         wrong("-o and --save-weights are both net", *full, "--save-weights", "net")
         wrong("--trajectory is empty", *full, "--trajectory", "")

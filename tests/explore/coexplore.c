@@ -292,6 +292,11 @@ START_TEST(impossible_limits_are_said)
     make(&s);
     s.limits[0].limit = 0.1;
     ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    dfqi_coexplore_result(e, &r); /* before anything was trained */
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    ck_assert_int_eq(r.proved, 1);
+    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARM], 0);
+    ck_assert_int_eq(r.steps[DFQ_EXPLORE_TRAIN], 0);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_INFEASIBLE);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "latency_ms"));
     dfqi_coexplore_result(e, &r);
