@@ -84,11 +84,20 @@ static void estimate(struct explore *x, const dfq_explorer_result *r, double uni
     x->seconds[DFQ_EXPLORE_TRAIN] = left[DFQ_EXPLORE_TRAIN] * unit; /* at most */
 }
 
+/* The stage that the next step belongs to. */
+static int32_t stage_of(const dfq_explorer_result *r)
+{
+    int32_t stage = r->stage;
+    while (stage < DFQ_EXPLORE_DONE && r->total[stage] == 0) stage++;
+    return stage;
+}
+
 /* Does the stage have more than one step left? The last is not to be taken here: what lies between
  * two stages is the run's. */
 static int may_probe(const dfq_explorer_result *r)
 {
-    return r->stage < DFQ_EXPLORE_DONE && r->steps[r->stage] + 1 < r->total[r->stage];
+    int32_t stage = stage_of(r);
+    return stage < DFQ_EXPLORE_DONE && r->steps[stage] + 1 < r->total[stage];
 }
 
 static dfq_status probe(struct explore *x)
@@ -98,7 +107,8 @@ static dfq_status probe(struct explore *x)
     double unit = 0;
     dfq_status status = dfq_explorer_get_result(x->e, &r);
     for (int i = 0; i < PROBES && status == DFQ_OK && may_probe(&r); i++) {
-        int large = r.stage == DFQ_EXPLORE_WARM && large_steps(x, r.steps[r.stage]) > 0;
+        int large = stage_of(&r) == DFQ_EXPLORE_TRAIN ||
+                    (r.stage == DFQ_EXPLORE_WARM && large_steps(x, r.steps[r.stage]) > 0);
         double start = text_now();
         if (session_interrupted()) break;
         status = dfq_explorer_step(x->e, &finished);
@@ -127,6 +137,7 @@ int explore_plan(struct explore *x)
     const struct options *o = &x->full;
     const double *sec = x->seconds;
     char t[4][TEXT_SHORT], bytes[TEXT_SHORT];
+    double base = session_peak();
     dfq_status status = probe(x);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     say_limits(x);
@@ -134,6 +145,8 @@ int explore_plan(struct explore *x)
         session_say(x->s, "nothing meets these limits, as the costs of all choices prove");
         return CODE_DONE;
     }
+    /* The derived network is trained beside the supernet, and takes as much at most. */
+    double peak = session_peak(), most = peak + (o->train_steps > 0 ? peak - base : 0);
     session_say(
         x->s,
         "%s %s (%lld steps of warm-up %s, %lld of exploring %s, %lld of training %s) on "
@@ -142,6 +155,6 @@ int explore_plan(struct explore *x)
         (long long)o->warm_steps, text_seconds(sec[DFQ_EXPLORE_WARM], t[1]), (long long)o->steps,
         text_seconds(sec[DFQ_EXPLORE_SEARCH], t[2]), (long long)o->train_steps,
         text_seconds(sec[DFQ_EXPLORE_TRAIN], t[3]), (long long)dfq_dataset_get_count(x->learn),
-        text_bytes(session_peak(), bytes), (int)dfq_context_get_threads(x->s->ctx));
+        text_bytes(most, bytes), (int)dfq_context_get_threads(x->s->ctx));
     return CODE_DONE;
 }
