@@ -1,6 +1,6 @@
 /* dfq explore: a search space, labelled images and hard limits go in, a network and the accelerator it
  * runs on come out. The stages are the library's (dfq/explorer.h); here is what surrounds them. */
-#include <math.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +14,10 @@
 /* Everything that will be written: none twice, and nothing that is there. */
 static int check_outputs(struct explore *x)
 {
-    static const char *const names[] = {"-o", "--save-weights", "--trajectory", "--trajectory"};
+    static const char *const names[] = {"-o", "--save-weights", "--report", "--trajectory",
+                                        "--trajectory"};
     const struct options *o = x->s->o;
-    const char *paths[] = {o->out, o->save_weights, x->course[0], x->course[1]};
+    const char *paths[] = {o->out, o->save_weights, o->report, x->course[0], x->course[1]};
     enum { N = sizeof paths / sizeof *paths };
     for (int i = 1; i < N; i++) {
         if (!paths[i]) continue;
@@ -180,6 +181,10 @@ static int tell(struct explore *x)
 {
     int code = explore_collect(x);
     if (!code) code = explore_write_course(x);
+    if (!code && x->s->o->report && explore_page_write(&x->page, x->s->o->report) != 0)
+        code =
+            session_error(x->s, CODE_OUTPUT, "cannot write the report %s: %s; choose another place",
+                          x->s->o->report, strerror(errno));
     if (!code) explore_print(x);
     return code;
 }

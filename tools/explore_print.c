@@ -2,11 +2,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "explore.h"
+#include "files.h"
 #include "json.h"
 #include "text.h"
 #include "trajectory.h"
@@ -98,6 +97,7 @@ static void print_json(const struct explore *x)
     json_real(&j, "seconds", p->seconds);
     json_int(&j, "peak_bytes", (int64_t)p->peak_bytes);
     json_text(&j, "trajectory", x->course[0]);
+    json_text(&j, "report", x->s->o->report);
     json_text(&j, "version", dfq_version_text());
     json_close(&j, '}');
     putchar('\n');
@@ -154,24 +154,16 @@ void explore_print(const struct explore *x)
 
 /* -- the course -------------------------------------------------------------------------------- */
 
-static int write_beside(const char *path, void (*write)(FILE *, const struct trajectory *),
-                        const struct trajectory *t)
+static int put_csv(FILE *f, const void *t)
 {
-    char *temp = text_format("%s.%ld.part", path, (long)getpid());
-    FILE *f = temp ? fopen(temp, "wb") : NULL;
-    int error = 0;
-    if (!f) {
-        error = errno;
-    } else {
-        write(f, t);
-        if (fflush(f) != 0 || ferror(f)) error = errno;
-        if (fclose(f) != 0 && !error) error = errno;
-        if (!error && rename(temp, path) != 0) error = errno;
-        if (error) unlink(temp);
-    }
-    free(temp);
-    errno = error;
-    return error ? -1 : 0;
+    trajectory_csv(f, t);
+    return 0;
+}
+
+static int put_svg(FILE *f, const void *t)
+{
+    trajectory_svg(f, t);
+    return 0;
 }
 
 int explore_write_course(const struct explore *x)
@@ -188,7 +180,7 @@ int explore_write_course(const struct explore *x)
                            .limit = limits};
     for (int32_t j = 0; j < p->n_limits; j++) limits[j] = p->limits[p->limit_metric[j]];
     for (int i = 0; i < 2 && x->course[i]; i++)
-        if (write_beside(x->course[i], i ? trajectory_svg : trajectory_csv, &t) != 0)
+        if (file_write_with(x->course[i], i ? put_svg : put_csv, &t) != 0)
             return session_error(x->s, CODE_OUTPUT, "cannot write %s: %s; choose another place",
                                  x->course[i], strerror(errno));
     return CODE_DONE;

@@ -55,7 +55,7 @@ int file_hash(const char *path, uint64_t *hash)
     return 0;
 }
 
-int file_write_text(const char *path, const char *text)
+int file_write_with(const char *path, int (*write)(FILE *f, const void *what), const void *what)
 {
     char *temp = text_format("%s.%ld.part", path, (long)getpid());
     FILE *f = temp ? fopen(temp, "wb") : NULL;
@@ -63,7 +63,8 @@ int file_write_text(const char *path, const char *text)
     if (!f) {
         error = errno;
     } else {
-        if (fputs(text, f) == EOF || fflush(f) != 0) error = errno;
+        if (write(f, what) != 0) error = ENOMEM;
+        if (!error && (fflush(f) != 0 || ferror(f))) error = errno ? errno : EIO;
         if (fclose(f) != 0 && !error) error = errno;
         if (!error && rename(temp, path) != 0) error = errno;
         if (error) unlink(temp);
@@ -71,6 +72,17 @@ int file_write_text(const char *path, const char *text)
     free(temp);
     errno = error;
     return error ? -1 : 0;
+}
+
+static int put_text(FILE *f, const void *text)
+{
+    fputs(text, f); /* a failure stays in the stream */
+    return 0;
+}
+
+int file_write_text(const char *path, const char *text)
+{
+    return file_write_with(path, put_text, text);
 }
 
 static void remove_level(const char *path, int depth)

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "session.h"
 
@@ -18,7 +19,10 @@ void *file_read(const char *path, size_t *size);
 /* Fingerprint of a file's bytes; 0, or -1 if it cannot be read. */
 int file_hash(const char *path, uint64_t *hash);
 
-/* A small text file, beside and renamed. 0, or -1 with errno. */
+/* A file that `write` fills, beside and renamed; `write` gives -1 without memory. 0, or -1 with
+ * errno. */
+int file_write_with(const char *path, int (*write)(FILE *f, const void *what), const void *what);
+/* The same with a small text. */
 int file_write_text(const char *path, const char *text);
 
 /* Removes a folder and what is in it, folders inside included; what is not there is fine. */

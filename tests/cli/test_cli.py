@@ -972,7 +972,7 @@ class Explore(Stopping):
 
     def test_certified(self):
         r = self.explore("net", *self.LIMITS, "--test-data", "pictures", "--trajectory", "course",
-                         "--seed", "3")
+                         "--seed", "3", "--report", "page.html")
         assert r["verdict"] == "certified" and r["file"] == "net", r
         c = r["costs"]
         assert c["fps"] >= 900 and c["energy_mj"] <= 0.2 and c["area_mm2"] <= 0.6, r
@@ -990,6 +990,11 @@ class Explore(Stopping):
         rows = self.read("course.csv").decode().splitlines()
         assert len(rows) == 3 and rows[0].startswith('step,loss,"latency_ms"'), rows
         assert b"</svg>" in self.read("course.svg") and "net.resume" not in self.names()
+        page = self.read("page.html").decode()
+        assert page.count("<circle") > 900 and page.rstrip().endswith("</html>"), page[-300:]
+        for part in ("certified", "limit 0.6", "5x5 kernel", "Course", "Loss in training", "--seed 3"):
+            assert part in page, part
+        assert "<script" not in page and "http" not in page
         text = self.works(*self.SHORT, *self.LIMITS, "-o", "text", "--seed", "3", "-t", "1")
         assert self.read("text") == self.read("net")
         assert "verdict      certified" in text.out and "; limit 0.6" in text.out, text
@@ -997,7 +1002,8 @@ class Explore(Stopping):
 
     def test_infeasible(self):
         r = self.explore("net", "--fps", "1e6", "--area-mm2", "5", "--trajectory", "course",
-                         code=INFEASIBLE)
+                         "--report", "page.html", code=INFEASIBLE)
+        assert "Nothing in the space meets the limits together" in self.read("page.html").decode()
         assert r["verdict"] == "infeasible" and r["file"] is None and r["proved"] == 1, r
         assert 1000 < r["tightest"]["fps"] < 1e6 and len(r["cells"]) == 9, r
         assert "course.csv" in self.names(), self.names()

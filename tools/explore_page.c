@@ -1,0 +1,342 @@
+/* The page of a co-exploration: cards, network, accelerator, course, the cloud of random pairs. */
+#include "explore_page.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "files.h"
+#include "report_html.h"
+#include "report_style.h"
+
+static const char *const titles[] = {"Latency", "Energy", "Area"};
+static const char *const units[] = {"ms", "mJ", "mm\xc2\xb2"};
+
+/* -- head and cards ---------------------------------------------------------------------------- */
+
+static void chip(FILE *f, const char *before, const char *text)
+{
+    fprintf(f, "<span>%s", before);
+    html_text(f, text);
+    fputs("</span>", f);
+}
+
+static void write_head(FILE *f, const struct explore_page *p)
+{
+    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+          "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+          "<title>Co-exploration \xe2\x80\x93 ",
+          f);
+    html_text(f, p->space);
+    fputs("</title>\n<style>\n", f);
+    for (size_t i = 0; i < sizeof report_style / sizeof *report_style; i++)
+        fputs(report_style[i], f);
+    fputs("</style>\n</head>\n<body>\n<main>\n<h1>Network and accelerator</h1>\n"
+          "<p class=\"chips\">",
+          f);
+    chip(f, "", p->verdict == DFQ_VERDICT_CERTIFIED ? "certified" : "infeasible");
+    chip(f, "space ", p->space);
+    chip(f, "accelerators ", p->accel);
+    chip(f, "rule ", p->rule);
+    fputs("</p>\n", f);
+}
+
+static void card_open(FILE *f, const char *title)
+{
+    fprintf(f, "<div class=\"card\"><h3>%s</h3><p class=\"big\">", title);
+}
+
+static void cost_card(FILE *f, const struct explore_page *p, int m)
+{
+    card_open(f, titles[m]);
+    html_general(f, p->costs[m]);
+    fprintf(f, "\xe2\x80\x89%s</p><p class=\"sub\">", units[m]);
+    if (m == DFQ_EXPLORE_LATENCY) html_number(f, "%.4g images/s; ", 1000 / p->costs[m]);
+    if (isnan(p->limits[m])) {
+        fputs("no limit", f);
+    } else {
+        html_number(f, "limit %.4g", p->limits[m]);
+        html_number(f, ", %.1f\xe2\x80\x89%% of it", p->costs[m] / p->limits[m] * 100);
+    }
+    if (p->verdict == DFQ_VERDICT_INFEASIBLE && isfinite(p->tightest[m]))
+        html_number(f, "; possible while the others hold: %.4g", p->tightest[m]);
+    fputs("</p></div>\n", f);
+}
+
+static void write_cards(FILE *f, const struct explore_page *p)
+{
+    fputs("<div class=\"cards\">\n", f);
+    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) cost_card(f, p, m);
+    if (isfinite(p->top1)) {
+        card_open(f, "Accuracy");
+        html_number(f, "%.2f\xe2\x80\x89%%", p->top1 * 100);
+        fprintf(f, "</p><p class=\"sub\">of %llu images</p></div>\n",
+                (unsigned long long)p->accuracy_images);
+    }
+    if (isfinite(p->macs)) {
+        card_open(f, "Work");
+        html_number(f, "%.4g million", p->macs * 1e-6);
+        fputs("</p><p class=\"sub\">multiply-accumulates an image</p></div>\n", f);
+    }
+    if (isfinite(p->seconds)) {
+        card_open(f, "Time");
+        html_duration(f, p->seconds);
+        fputs("</p>", f);
+        if (p->peak_bytes) {
+            fputs("<p class=\"sub\">", f);
+            html_bytes(f, p->peak_bytes);
+            fputs(" of memory at the peak</p>", f);
+        }
+        fputs("</div>\n", f);
+    }
+    fputs("</div>\n", f);
+}
+
+static void section(FILE *f, const char *title, const char *note)
+{
+    fprintf(f, "<h2>%s</h2>\n<p class=\"note\">%s</p>\n", title, note);
+}
+
+static void write_verdict(FILE *f, const struct explore_page *p)
+{
+    int certified = p->verdict == DFQ_VERDICT_CERTIFIED;
+    section(f, "Verdict",
+            certified ? "The exact costs of these choices meet every limit."
+            : p->proved
+                ? "Nothing in the space meets the limits together; below is what came nearest."
+                : "Nothing that meets the limits was found; below is what came nearest.");
+    if (certified)
+        fprintf(f, "<p class=\"note\">The likeliest choices %s</p>\n",
+                p->raw_meets ? "met the limits by themselves."
+                             : "had to be repaired to meet them.");
+}
+
+/* -- network and accelerator ------------------------------------------------------------------- */
+
+static void write_cell(FILE *f, const struct explore_group *g)
+{
+    fputs("<tr><td>", f);
+    html_text(f, g->name);
+    fputs("</td><td>", f);
+    html_text(f, g->words);
+    fputs("</td><td>", f);
+    if (g->raw >= 0) html_text(f, g->names[g->raw]);
+    fputs("</td><td class=\"num\">", f);
+    html_number(f, "%.1f\xe2\x80\x89%%", (double)g->probabilities[g->chosen] * 100);
+    fputs("</td><td class=\"num\">", f);
+    if (g->effects) html_number(f, "%+.3f", (double)g->effects[g->chosen]);
+    fputs("</td></tr>\n", f);
+}
+
+static void write_choices(FILE *f, const struct explore_page *p)
+{
+    section(
+        f, "Network and accelerator",
+        "What was chosen, what was likeliest before repair, the probability of the choice at the "
+        "end, and what it is estimated to add to the loss compared with its cell's mean.");
+    fputs("<div class=\"card\"><div class=\"scroll\"><table>\n<thead><tr><th>Group</th>"
+          "<th>Choice</th><th>Likeliest</th><th class=\"num\">Probability</th>"
+          "<th class=\"num\">Effect</th></tr></thead>\n<tbody>\n",
+          f);
+    for (int32_t g = 0; g < p->n_groups; g++) write_cell(f, &p->groups[g]);
+    fputs("</tbody></table></div></div>\n", f);
+}
+
+static void write_rows(FILE *f, const struct report_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fputs("<tr><td>", f);
+        html_text(f, rows[i].name);
+        fputs("</td><td>", f);
+        html_text(f, rows[i].value);
+        fputs("</td></tr>\n", f);
+    }
+}
+
+static void write_hardware(FILE *f, const struct explore_page *p)
+{
+    if (!p->n_fields) return;
+    fputs("<h2>The accelerator</h2>\n<div class=\"card\"><table class=\"key\">\n", f);
+    write_rows(f, p->fields, p->n_fields);
+    fputs("</table></div>\n", f);
+}
+
+/* -- curves ------------------------------------------------------------------------------------ */
+
+/* A column of numbers over their index as a chart, with the limit as a second line unless NaN. 0, or
+ * -1 without memory. */
+static int chart(FILE *f, const char *title, const char *name, const float *v, int64_t n,
+                 int64_t stride, double limit)
+{
+    double *x = malloc((n > 0 ? (size_t)n : 1) * 3 * sizeof *x);
+    if (!x) return -1;
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (double)i;
+        x[n + i] = (double)v[i * stride];
+        x[2 * n + i] = limit;
+    }
+    const struct report_series s[2] = {{name, x, x + n, (size_t)n},
+                                       {"limit", x, x + 2 * n, (size_t)n}};
+    const struct report_chart c = {title, "step", s, isnan(limit) ? 1 : 2, 0};
+    if (html_has_points(&c)) html_line_chart(f, &c);
+    free(x);
+    return 0;
+}
+
+static int write_curves(FILE *f, const struct explore_page *p)
+{
+    static const char *const mixture[] = {"Latency of the mixture, ms", "Energy of the mixture, mJ",
+                                          "Area of the mixture, mm\xc2\xb2"};
+    static const char *const stages[] = {"Loss in the warm-up", "Loss of the weights, exploring",
+                                         "Loss in training"};
+    int64_t width = 1 + DFQ_EXPLORE_METRICS + p->n_limits, steps = p->trajectory_steps;
+    int failed = 0;
+    section(f, "Course", "The number beside a name is the last value.");
+    fputs("<div class=\"grid\">\n", f);
+    if (p->trajectory) {
+        failed |= chart(f, "Loss of the mixture", "loss", p->trajectory, steps, width, (double)NAN);
+        for (int m = 0; m < DFQ_EXPLORE_METRICS; m++)
+            failed |=
+                chart(f, mixture[m], "mixture", p->trajectory + 1 + m, steps, width, p->limits[m]);
+    }
+    for (int i = 0; i < DFQ_EXPLORE_DONE; i++)
+        if (p->losses[i])
+            failed |= chart(f, stages[i], "loss", p->losses[i], p->n_losses[i], 1, (double)NAN);
+    fputs("</div>\n", f);
+    return failed;
+}
+
+/* -- the cloud --------------------------------------------------------------------------------- */
+
+enum { WIDTH = 640, HEIGHT = 360, LEFT = 64, RIGHT = 12, TOP = 12, BOTTOM = 40 };
+
+/* Both axes are logarithmic. */
+struct axes {
+    double lo[2], hi[2];
+};
+
+static void widen(struct axes *a, int axis, double v)
+{
+    if (!(v > 0) || !isfinite(v)) return;
+    a->lo[axis] = fmin(a->lo[axis], log10(v));
+    a->hi[axis] = fmax(a->hi[axis], log10(v));
+}
+
+static double place_x(const struct axes *a, double v)
+{
+    return LEFT + (log10(v) - a->lo[0]) / (a->hi[0] - a->lo[0]) * (WIDTH - LEFT - RIGHT);
+}
+
+static double place_y(const struct axes *a, double v)
+{
+    return TOP + (a->hi[1] - log10(v)) / (a->hi[1] - a->lo[1]) * (HEIGHT - TOP - BOTTOM);
+}
+
+static struct axes find_axes(const struct explore_page *p)
+{
+    struct axes a = {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}};
+    for (size_t i = 0; i < p->n_cloud; i++)
+        for (int k = 0; k < 2; k++) widen(&a, k, p->cloud[i * DFQ_EXPLORE_METRICS + (size_t)k]);
+    for (int k = 0; k < 2; k++) {
+        widen(&a, k, p->costs[k]);
+        widen(&a, k, p->limits[k]);
+        if (!(a.hi[k] > a.lo[k])) a.lo[k] -= 0.5, a.hi[k] += 0.5;
+        double pad = 0.04 * (a.hi[k] - a.lo[k]);
+        a.lo[k] -= pad, a.hi[k] += pad;
+    }
+    return a;
+}
+
+static void label(FILE *f, double x, double y, const char *anchor, const char *format, double v)
+{
+    html_number(f, "<text fill=\"var(--soft)\" font-size=\"12\" x=\"%.1f\"", x);
+    html_number(f, " y=\"%.1f\"", y);
+    fprintf(f, " text-anchor=\"%s\">", anchor);
+    html_number(f, format, v);
+    fputs("</text>", f);
+}
+
+static void write_axes(FILE *f, const struct explore_page *p, const struct axes *a)
+{
+    double right = WIDTH - RIGHT, bottom = HEIGHT - BOTTOM;
+    fprintf(f,
+            "<rect fill=\"none\" stroke=\"var(--hair)\" x=\"%d\" y=\"%d\" width=\"%d\" "
+            "height=\"%d\"/>",
+            LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
+    label(f, LEFT, bottom + 16, "start", "%.3g ms", pow(10, a->lo[0]));
+    label(f, right, bottom + 16, "end", "%.3g ms", pow(10, a->hi[0]));
+    label(f, LEFT - 6, bottom, "end", "%.3g mJ", pow(10, a->lo[1]));
+    label(f, LEFT - 6, TOP + 10, "end", "%.3g mJ", pow(10, a->hi[1]));
+    for (int k = 0; k < 2; k++) {
+        if (isnan(p->limits[k])) continue;
+        fputs("<path stroke=\"var(--weak)\" stroke-dasharray=\"6 4\" fill=\"none\" d=\"M", f);
+        html_number(f, "%.1f ", k ? LEFT : place_x(a, p->limits[k]));
+        html_number(f, "%.1f", k ? place_y(a, p->limits[k]) : TOP);
+        html_number(f, k ? "H%.1f\"/>" : "V%.1f\"/>", k ? right : bottom);
+    }
+}
+
+static void dot(FILE *f, const struct axes *a, const double *costs, const char *rest)
+{
+    if (!(costs[0] > 0) || !(costs[1] > 0)) return;
+    html_number(f, "<circle cx=\"%.1f\"", place_x(a, costs[0]));
+    html_number(f, " cy=\"%.1f\"", place_y(a, costs[1]));
+    fputs(rest, f);
+}
+
+static void write_cloud(FILE *f, const struct explore_page *p)
+{
+    if (!p->n_cloud) return;
+    struct axes a = find_axes(p);
+    section(f, "Among random pairs",
+            "Exact latency and energy of networks and accelerators drawn at random, what was found "
+            "(large), and the limits.");
+    fprintf(f, "<figure class=\"card\"><svg role=\"img\" viewBox=\"0 0 %d %d\">", WIDTH, HEIGHT);
+    fputs("<title>Energy over latency</title>", f);
+    for (size_t i = 0; i < p->n_cloud; i++)
+        dot(f, &a, p->cloud + i * DFQ_EXPLORE_METRICS,
+            " r=\"2\" fill=\"var(--soft)\" opacity=\".45\"/>");
+    write_axes(f, p, &a);
+    dot(f, &a, p->costs, " r=\"7\" fill=\"var(--accent)\" stroke=\"var(--card)\"/>");
+    fputs("</svg></figure>\n", f);
+}
+
+/* -- the page ---------------------------------------------------------------------------------- */
+
+static void write_provenance(FILE *f, const struct explore_page *p)
+{
+    section(f, "Provenance", "The same command, inputs, seed and build give the same result.");
+    fputs("<div class=\"card\">", f);
+    if (p->command) {
+        fputs("<pre><code>", f);
+        html_text(f, p->command);
+        fputs("</code></pre>", f);
+    }
+    fputs("<table class=\"key\">\n", f);
+    write_rows(f, p->provenance, p->n_provenance);
+    for (size_t i = 0; i < p->n_inputs; i++) {
+        fputs("<tr><td>input</td><td>", f);
+        html_text(f, p->inputs[i].name);
+        fprintf(f, " (%llu bytes)</td></tr>\n", (unsigned long long)p->inputs[i].bytes);
+    }
+    fputs("</table></div>\n", f);
+}
+
+static int write_page(FILE *f, const void *page)
+{
+    const struct explore_page *p = page;
+    write_head(f, p);
+    write_cards(f, p);
+    write_verdict(f, p);
+    write_choices(f, p);
+    write_hardware(f, p);
+    write_cloud(f, p);
+    int failed = write_curves(f, p);
+    write_provenance(f, p);
+    fputs("</main>\n</body>\n</html>\n", f);
+    return failed;
+}
+
+int explore_page_write(const struct explore_page *p, const char *path)
+{
+    return file_write_with(path, write_page, p);
+}
