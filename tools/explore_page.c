@@ -117,7 +117,9 @@ static void write_cell(FILE *f, const struct explore_group *g)
     fputs("<tr><td>", f);
     html_text(f, g->name);
     fputs("</td><td>", f);
-    html_text(f, g->words);
+    html_text(f, g->names[g->chosen]);
+    fputs("</td><td>", f);
+    if (g->effects) html_text(f, g->words);
     fputs("</td><td>", f);
     if (g->raw >= 0) html_text(f, g->names[g->raw]);
     fputs("</td><td class=\"num\">", f);
@@ -134,7 +136,7 @@ static void write_choices(FILE *f, const struct explore_page *p)
         "What was chosen, what was likeliest before repair, the probability of the choice at the "
         "end, and what it is estimated to add to the loss compared with its cell's mean.");
     fputs("<div class=\"card\"><div class=\"scroll\"><table>\n<thead><tr><th>Group</th>"
-          "<th>Choice</th><th>Likeliest</th><th class=\"num\">Probability</th>"
+          "<th>Choice</th><th>In words</th><th>Likeliest</th><th class=\"num\">Probability</th>"
           "<th class=\"num\">Effect</th></tr></thead>\n<tbody>\n",
           f);
     for (int32_t g = 0; g < p->n_groups; g++) write_cell(f, &p->groups[g]);
@@ -207,7 +209,7 @@ static int write_curves(FILE *f, const struct explore_page *p)
 
 /* -- the cloud --------------------------------------------------------------------------------- */
 
-enum { WIDTH = 640, HEIGHT = 360, LEFT = 64, RIGHT = 12, TOP = 12, BOTTOM = 40 };
+enum { WIDTH = 640, HEIGHT = 360, LEFT = 80, RIGHT = 12, TOP = 12, BOTTOM = 40 };
 
 /* Both axes are logarithmic. */
 struct axes {
@@ -248,9 +250,11 @@ static struct axes find_axes(const struct explore_page *p)
 
 static void label(FILE *f, double x, double y, const char *anchor, const char *format, double v)
 {
-    html_number(f, "<text fill=\"var(--soft)\" font-size=\"12\" x=\"%.1f\"", x);
-    html_number(f, " y=\"%.1f\"", y);
-    fprintf(f, " text-anchor=\"%s\">", anchor);
+    fputs("<text class=\"tick\" x=\"", f); /* html_number makes a minus of every hyphen */
+    html_number(f, "%.1f", x);
+    fputs("\" y=\"", f);
+    html_number(f, "%.1f", y);
+    fprintf(f, "\" text-anchor=\"%s\">", anchor);
     html_number(f, format, v);
     fputs("</text>", f);
 }

@@ -994,6 +994,7 @@ class Explore(Stopping):
         assert page.count("<circle") > 900 and page.rstrip().endswith("</html>"), page[-300:]
         for part in ("certified", "limit 0.6", "5x5 kernel", "Course", "Loss in training", "--seed 3"):
             assert part in page, part
+        assert "\u2212soft" not in page and "\u2212size" not in page
         assert "<script" not in page and "http" not in page
         text = self.works(*self.SHORT, *self.LIMITS, "-o", "text", "--seed", "3", "-t", "1")
         assert self.read("text") == self.read("net")
