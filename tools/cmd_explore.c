@@ -76,6 +76,20 @@ static int check_warm(struct explore *x)
                          path);
 }
 
+static int check_accel(struct session *s)
+{
+    const char *name;
+    char all[256] = "";
+    for (int32_t i = 0; (name = dfq_accelerator_preset_name(i)) != NULL; i++) {
+        size_t at = strlen(all);
+        if (strcmp(name, s->o->accel) == 0) return CODE_DONE;
+        snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", name);
+    }
+    if (file_kind(s->o->accel) != FILE_NONE) return CODE_DONE;
+    return session_error(s, CODE_INPUT, "--accel %s: there is no such file, and the presets are %s",
+                         s->o->accel, all);
+}
+
 static int open_explorer(struct explore *x)
 {
     struct session *s = x->s;
@@ -101,6 +115,7 @@ static int prepare(struct explore *x)
     explore_limits(x);
     if (!code) code = job_open(x->s, &x->full, 0, &x->job);
     if (!code) code = check_outputs(x);
+    if (!code) code = check_accel(x->s);
     if (!code) code = open_data(x);
     if (!code) code = open_explorer(x);
     return code;

@@ -53,6 +53,13 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
             "%s: architecture \"%.60s\" is not known; names begin with vit, deit, resnet "
             "or mobilenet",
             path, name);
+    const char *space = dfqi_st_meta_find(st, "dfq.supernet.space");
+    if (space)
+        return dfqi_fail(
+            st->ctx, DFQ_E_UNSUPPORTED,
+            "%s: weights of the search space %.60s, which only a co-exploration reads; "
+            "its result is judged there, on --test-data",
+            path, space);
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                      "%s: its tensors are those of no known architecture; there is neither "
                      "patch_embed.proj.weight (vision transformers) nor conv1.weight, "

@@ -1023,6 +1023,7 @@ class Explore(Stopping):
         second = json.loads(self.works(*args, "-o", "b", "--weights", "warm", "--json").out)
         assert self.read("a") == self.read("b") and first["cells"] == second["cells"]
         assert second["steps"]["warm"] == 0, second
+        self.fails(INPUT, "weights of the search space cifar10-small", "info", "warm")
         self.fails(INPUT, "this space wants", "explore", "cifar10-full", *args[2:], "-o", "c",
                    "--weights", "warm")
 
@@ -1070,7 +1071,8 @@ class Explore(Stopping):
             for value in ("0", "-1", "nan", "inf", "", "x"):
                 wrong(f"{limit} is .*must be a number", *full, limit, value)
         wrong("no search space cifar100; cifar10-small", "cifar100", *full[1:])
-        wrong("nowhere", *full, "--accel", "nowhere", code=INPUT)
+        wrong("--accel nowhere: there is no such file, and the presets are .*hdx-space", *full,
+              "--accel", "nowhere", code=INPUT)
         wrong("nowhere", *full, "--data", "nowhere", code=INPUT)
         wrong("nowhere", *full, "--test-data", "nowhere", code=INPUT)
         wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--weights", "nowhere",
