@@ -18,7 +18,6 @@ typedef struct dfqi_evaluator_options {
     int64_t held_out;      /* samples to judge on, a multiple of the batch; 8192 */
     double accept;         /* mean relative error that is good enough; 0.01 */
     float rate;            /* 1e-3, falling to 0 by half a cosine */
-    int32_t reserved;      /* 0 */
     uint64_t seed;
 } dfqi_evaluator_options;
 
