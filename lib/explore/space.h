@@ -12,8 +12,8 @@ typedef struct dfqi_search_space {
     dfqi_space accel;
 } dfqi_search_space;
 
-/* `space_path`: the name of a built-in space; `template_path`: a preset's name, else the path of a
- * description. */
+/* `space_path`: the name of a built-in space, or the path, with a dot or a slash in it, of a description
+ * (space_json.c); `template_path`: a preset's name, else the path of a description. */
 dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                   const char *template_path, dfqi_search_space *out);
 

@@ -25,7 +25,8 @@ enum {
     DFQI_SUPER_CHOICES = 63, /* besides leaving the cell out */
     DFQI_SUPER_CELLS = 32,
     DFQI_SUPER_TENSORS = 5,
-    DFQI_SUPER_VALUES = 4
+    DFQI_SUPER_VALUES = 4,
+    DFQI_SUPER_SPACE_NAME = 64
 };
 
 typedef struct dfqi_super_stage {
@@ -64,7 +65,7 @@ typedef enum dfqi_super_family {
  * 1x1 -> `head`, mean over the pixels, and a linear layer. ViT: patches with positions, n_stages
  * stages, LayerNorm, mean over the tokens, and a linear layer; n_choices is the product of the axes. */
 typedef struct dfqi_super_space {
-    const char *name;
+    char name[DFQI_SUPER_SPACE_NAME];
     dfqi_super_family family;
     int32_t n_stages, n_choices;
     int64_t image, classes;

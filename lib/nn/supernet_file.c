@@ -64,7 +64,7 @@ dfq_status dfqi_supernet_save(const dfqi_supernet *net, const int32_t *path, con
 {
     dfq_context *ctx = net->ctx;
     int64_t n = count_tensors(net), n_own = path ? OWN_META : OWN_META - 1;
-    char text[PATH_TEXT], space[64], version[] = {format_version[0], '\0'};
+    char text[PATH_TEXT], space[DFQI_SUPER_SPACE_NAME], version[] = {format_version[0], '\0'};
     char keys[OWN_META][32] = {"dfq.supernet", "dfq.supernet.space", "dfq.supernet.path"};
     char *values[OWN_META] = {version, space, text};
     dfq_status status = DFQ_E_NOMEM;
@@ -73,7 +73,7 @@ dfq_status dfqi_supernet_save(const dfqi_supernet *net, const int32_t *path, con
     char(*names)[DFQI_SUPER_NAME] = dfqi_calloc(ctx, (size_t)n, sizeof *names);
     if (!entries || !all || !names) goto out;
     fill_entries(net, entries, names);
-    snprintf(space, sizeof space, "%.60s", net->space.name);
+    snprintf(space, sizeof space, "%s", net->space.name);
     if (path) path_text(net, path, text);
     for (int64_t i = 0; i < n_own; i++) all[i] = (dfqi_st_meta){keys[i], values[i]};
     for (int64_t i = 0; i < n_meta; i++) all[n_own + i] = meta[i];
