@@ -164,7 +164,9 @@ void help_verb(FILE *f, enum verb verb)
     }
     fprintf(f, "\nExample: %s\n", example[verb]);
     if (verb == VERB_EXPLORE)
-        fputs("Spaces: cifar10-small, cifar10-full, cifar10-vit-small, imagenet-vit-tiny\n", f);
+        fputs("Spaces: cifar10-small, cifar10-full, cifar10-vit-small, imagenet-vit-tiny, or a "
+              "description in a file\n",
+              f);
     if (verb == VERB_COST || verb == VERB_EXPLORE) put_presets(f);
     if (option_table[OPT_RESUME].verbs >> verb & 1)
         fputs("Ctrl-C stops; the same command with --resume goes on, to the same bits.\n", f);

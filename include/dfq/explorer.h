@@ -112,7 +112,8 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
 /** Reads the space, tabulates all costs, decodes the images.
  *  @param context       where memory comes from and errors go; kept alive
  *  @param space         name of a built-in space: cifar10-small, cifar10-full, cifar10-vit-small,
- *                       imagenet-vit-tiny
+ *                       imagenet-vit-tiny; or, with a dot or a slash in it, the path of a
+ *                       description in JSON (docs/CLI.md)
  *  @param accelerator   a preset's name or the path of a description, as dfq_accelerator_load()
  *  @param images        to learn from; not needed after the call
  *  @param constraints   [n_constraints], 1..3, metrics DFQ_EXPLORE_*; copied

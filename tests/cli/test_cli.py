@@ -1001,6 +1001,26 @@ class Explore(Stopping):
         assert "verdict      certified" in text.out and "; limit 0.6" in text.out, text
         assert re.search(r"about .* of warm-up .* on 100 images and .* of memory", text.err), text
 
+    def test_space_in_a_file(self):
+        space = {"dfq_space": 1, "name": "two", "network": "mbconv", "image_px": 32, "classes": 10,
+                 "stem": 8, "first": 8, "head": 16,
+                 "stages": [{"width": 8, "cells": 2, "stride": 2}],
+                 "choices": [{"kernel": 3, "expand": 1}, {"kernel": 5, "expand": 2}]}
+
+        def write():
+            with open(self.path("space.json"), "w", encoding="ascii") as f:
+                json.dump(space, f)
+        args = ["explore", "space.json", *self.SHORT[2:], *self.LIMITS]
+        write()
+        r = json.loads(self.works(*args, "-o", "net", "--json").out)
+        assert r["space"] == "space.json" and r["verdict"] == "certified", r
+        assert len(r["cells"]) == 2, r
+        assert all(c["choice"] in ("k3e1", "k5e2", "skip") for c in r["cells"]), r
+        assert b'"two"' in self.read("net")[:4096], self.read("net")[:400]
+        space["stages"][0]["width"] = 0
+        write()
+        self.fails(INPUT, 'space.json: "width" of "stages" is 0', *args, "-o", "again")
+
     def test_infeasible(self):
         r = self.explore("net", "--fps", "1e6", "--area-mm2", "5", "--trajectory", "course",
                          "--report", "page.html", code=INFEASIBLE)
