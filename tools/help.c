@@ -35,7 +35,7 @@ static const char *const example[VERB_COUNT] = {
     [VERB_BENCH] = "dfq bench vit.safetensors --batch 16 --threads 2",
     [VERB_COST] = "dfq cost vit-w4a4.safetensors --accel eyeriss-16x16",
     [VERB_EXPLORE] =
-        "dfq explore cifar10-small -a hdx-space --fps 60 -d train.bin -o net.safetensors",
+        "dfq explore cifar10-small -a hdx-space --fps 1800 -d train.bin -o net.safetensors",
     [VERB_VERSION] = "dfq version --json"};
 
 static void exit_codes(FILE *f)
