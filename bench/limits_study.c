@@ -1,0 +1,179 @@
+/* One, two and three hard limits at once (latency, energy, area) on a real space of networks and
+ * accelerators: is every feasible case certified, and is every infeasible one called so? What is
+ * feasible tells the exact rule. The task loss is a stand-in, a table that falls with the logarithm
+ * of a choice's multiply-accumulates, with noise; the costs are the exact ones.
+ * Usage: bench_limits_study SPACE ACCELERATORS [cases] [steps] [threads] */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <dfq/dfq.h>
+
+#include "base/progress.h"
+#include "base/rng.h"
+#include "explore/space.h"
+
+enum { METRICS = 3, PAIRS = 4000 };
+
+static dfq_context *ctx;
+
+static void must(dfq_status status)
+{
+    if (status == DFQ_OK || status == DFQ_E_INFEASIBLE) return;
+    fprintf(stderr, "bench_limits_study: %s\n", ctx ? dfq_context_get_error(ctx) : "");
+    exit(1);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int64_t accelerators(const dfqi_space_costs *c)
+{
+    int64_t n = 1;
+    for (int32_t f = 0; f < c->n_fields; f++) n *= c->choices[c->n_cells + f];
+    return n;
+}
+
+static int64_t cell_choices(const dfqi_space_costs *c)
+{
+    int64_t n = 0;
+    for (int32_t i = 0; i < c->n_cells; i++) n += c->choices[i];
+    return n;
+}
+
+/* Each metric of random pairs, in ascending order. */
+static void sample(const dfqi_space_costs *c, double *out)
+{
+    int64_t n = accelerators(c), all = cell_choices(c);
+    dfqi_rng rng = dfqi_rng_make(5, 0);
+    for (int i = 0; i < PAIRS; i++) {
+        int64_t a = (int64_t)dfqi_rng_below(&rng, (uint32_t)n), first = 0;
+        for (int m = 0; m < METRICS; m++) out[m * PAIRS + i] = c->base[m * n + a];
+        for (int32_t cell = 0; cell < c->n_cells; cell++) {
+            int64_t k = first + (int64_t)dfqi_rng_below(&rng, (uint32_t)c->choices[cell]);
+            for (int m = 0; m < METRICS; m++) out[m * PAIRS + i] += c->cost[(m * all + k) * n + a];
+            first += c->choices[cell];
+        }
+    }
+    for (int m = 0; m < METRICS; m++) qsort(out + m * PAIRS, PAIRS, sizeof *out, ascending);
+}
+
+/* Energy stands for the work of a choice; on the first accelerator. */
+static void fill_losses(const dfqi_space_costs *c, double *loss)
+{
+    int64_t n = accelerators(c), all = cell_choices(c);
+    dfqi_rng rng = dfqi_rng_make(6, 0);
+    for (int64_t k = 0; k < all; k++)
+        loss[k] = -log(1 + 100 * c->cost[(all + k) * n]) + 0.1 * (double)dfqi_rng_normal(&rng);
+    for (int32_t f = 0; f < c->n_fields; f++)
+        for (int32_t k = 0; k < c->choices[c->n_cells + f]; k++) loss[all++] = 0;
+}
+
+static dfq_solver_result solve(const dfq_problem *p, int32_t n, const dfq_constraint *limits,
+                               int32_t rule, int64_t steps)
+{
+    dfq_solver *s;
+    dfq_solver_options o;
+    dfq_solver_result r = {.struct_size = sizeof r};
+    dfq_solver_options_init(&o, sizeof o);
+    o.rule = rule;
+    o.steps = steps;
+    must(dfq_solver_create(ctx, p, limits, n, &o, &s));
+    must(dfq_solver_run(s));
+    must(dfq_solver_get_result(s, &r));
+    dfq_solver_release(s);
+    return r;
+}
+
+typedef struct tally {
+    int feasible, certified, raw, infeasible, said, unproved;
+    double gap, worst, seconds[2];
+} tally;
+
+static void judge(const dfq_problem *p, int32_t n, const dfq_constraint *limits, int64_t steps,
+                  tally *t)
+{
+    double start = dfqi_now();
+    dfq_solver_result exact = solve(p, n, limits, DFQ_RULE_EXACT, 1);
+    t->seconds[0] += dfqi_now() - start;
+    start = dfqi_now();
+    dfq_solver_result found = solve(p, n, limits, DFQ_RULE_PULL, steps);
+    t->seconds[1] += dfqi_now() - start;
+    t->unproved += !exact.proved;
+    if (exact.verdict == DFQ_VERDICT_CERTIFIED) {
+        double gap = fabs(found.loss - exact.loss) / fabs(exact.loss);
+        t->feasible++;
+        t->raw += found.raw_meets;
+        if (found.verdict != DFQ_VERDICT_CERTIFIED) return;
+        t->certified++;
+        t->gap += gap;
+        t->worst = fmax(t->worst, gap);
+    } else {
+        t->infeasible++;
+        t->said += found.verdict == DFQ_VERDICT_INFEASIBLE;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static double sorted[METRICS * PAIRS];
+    dfq_context_options options;
+    dfqi_search_space space;
+    dfqi_space_costs c;
+    int cases = argc > 3 ? atoi(argv[3]) : 40;
+    int64_t steps = argc > 4 ? atoi(argv[4]) : 500;
+    if (argc < 3) {
+        fprintf(stderr, "usage: bench_limits_study SPACE ACCELERATORS [cases] [steps] [threads]\n");
+        return 2;
+    }
+    dfq_context_options_init(&options, sizeof options);
+    options.threads = argc > 5 ? atoi(argv[5]) : 0;
+    must(dfq_context_create(&options, &ctx));
+    must(dfqi_search_space_read(ctx, argv[1], argv[2], &space));
+    must(dfqi_space_costs_new(ctx, &space, &c));
+    int64_t total = cell_choices(&c);
+    for (int32_t f = 0; f < c.n_fields; f++) total += c.choices[c.n_cells + f];
+    double *loss = malloc((size_t)total * sizeof *loss);
+    if (!loss) return 1;
+    fill_losses(&c, loss);
+    sample(&c, sorted);
+    dfq_problem p;
+    dfq_problem_init(&p, sizeof p);
+    p.n_groups = c.n_cells + c.n_fields;
+    p.n_fields = c.n_fields;
+    p.n_metrics = METRICS;
+    p.choices = c.choices;
+    p.loss_table = loss;
+    p.cost_table = c.cost;
+    p.base_table = c.base;
+    dfqi_rng rng = dfqi_rng_make(7, 0);
+    for (int32_t n = 1; n <= METRICS; n++) {
+        tally t = {0};
+        for (int i = 0; i < cases; i++) {
+            dfq_constraint limits[METRICS] = {{0}};
+            int first = n == METRICS ? 0 : i % METRICS;
+            for (int j = 0; j < n; j++) {
+                int32_t m = (first + j) % METRICS;
+                double at = pow(10, -3 + 2.7 * (double)dfqi_rng_range(&rng, 0, 1));
+                double shrink = dfqi_rng_below(&rng, 3) ? 1 : 0.4; /* some below all samples */
+                limits[j].metric = m;
+                limits[j].limit = shrink * sorted[m * PAIRS + (int)(at * (PAIRS - 1))];
+            }
+            judge(&p, n, limits, steps, &t);
+        }
+        printf("%d limits, %d cases: feasible %d, certified %d (raw %d), loss above the optimum "
+               "by %.3g %% on average, %.3g %% at worst; infeasible %d, said %d; not proved %d; "
+               "%.2f s exact, %.2f s HDX a case\n",
+               (int)n, cases, t.feasible, t.certified, t.raw,
+               t.certified ? 100 * t.gap / t.certified : 0, 100 * t.worst, t.infeasible, t.said,
+               t.unproved, t.seconds[0] / cases, t.seconds[1] / cases);
+        fflush(stdout);
+    }
+    free(loss);
+    dfqi_space_costs_fini(&c);
+    dfq_context_release(ctx);
+    return 0;
+}
