@@ -8,7 +8,7 @@
 #include "job.h"
 #include "session.h"
 
-enum { EXPLORE_ROWS = 16, EXPLORE_TEXT = 96 };
+enum { EXPLORE_ROWS = 16, EXPLORE_TEXT = 96, EXPLORE_INPUTS = 5 };
 
 struct explore {
     struct session *s;
@@ -37,7 +37,7 @@ struct explore {
     struct report_row rows[EXPLORE_ROWS];
     double *cloud;
     char *command;
-    struct report_file inputs[3];
+    struct report_file inputs[EXPLORE_INPUTS];
     struct explore_page page;
 };
 

@@ -107,8 +107,9 @@ static void fill_provenance(struct explore *x)
 
 static void fill_inputs(struct explore *x)
 {
-    const char *paths[] = {x->s->o->data, x->s->o->test_data, x->s->o->weights};
-    for (int i = 0; i < 3; i++)
+    const struct options *o = x->s->o;
+    const char *paths[EXPLORE_INPUTS] = {o->input, o->accel, o->data, o->test_data, o->weights};
+    for (int i = 0; i < EXPLORE_INPUTS; i++)
         if (paths[i] && file_kind(paths[i]) == FILE_REGULAR)
             x->inputs[x->page.n_inputs++] = (struct report_file){paths[i], file_size(paths[i])};
     x->page.inputs = x->inputs;
