@@ -50,6 +50,7 @@ int main(int argc, char **argv)
     must(dfqi_model_load(ctx, argv[1], NULL, &teacher));
     student = student_of(teacher);
     dfqi_host_defaults(&h);
+    h.kind = DFQI_HOST_GDFQ; /* as the peer */
     h.batch = argc > 2 ? atoi(argv[2]) : 200;
     dfqi_tune_ait(teacher->net.arch.classes, 1000, &o);
     o.warm = o.follow = 1; /* the first iteration sets the ranges */

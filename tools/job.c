@@ -70,13 +70,13 @@ static char *describe(const struct options *o, uint64_t model)
         all = text_format("verb synth\nmodel %016" PRIx64 "\n%s", model, synth);
     else if (synth)
         all = text_format("verb quantize\nmodel %016" PRIx64 "\n%s--bits w%da%d\n--mode %s\n"
-                          "--synth %s\n--real %s\n--no-tune %s\n--steps %lld\n--lr %.9g\n"
-                          "--gamma %.9g\n--method %s\n--host %s\n--loss %s\n--edge-bits %lld\n",
+                          "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--host %s\n"
+                          "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--edge-bits %lld\n",
                           model, synth, (int)o->weight_bits, (int)o->act_bits,
                           option_mode_name(o->mode), folder_or_none(o->synth),
-                          folder_or_none(o->real), o->no_tune ? "yes" : "no", (long long)o->steps,
-                          o->lr, o->gamma, option_method_name(o->method), option_host_name(o->host),
-                          option_loss_name(o->loss),
+                          folder_or_none(o->real), o->no_tune ? "yes" : "no",
+                          option_method_name(o->method), option_host_name(o->host),
+                          option_loss_name(o->loss), (long long)o->steps, o->lr, o->gamma,
                           (long long)(o->edge_bits ? o->edge_bits : o->weight_bits));
     free(synth);
     return all;

@@ -422,7 +422,7 @@ class Cnn(Part):
     def test_no_tune(self):
         """The weights stay; ranges come from a warm-up of the generator."""
         j = self.quantize("q", "--bits", "w8a8", "--batch", "2", "--no-tune", "-d", "pictures")
-        assert j["steps"] == j["warm_steps"] == 500 and j["loss"] is None, j
+        assert j["steps"] == j["warm_steps"] == 250 and j["loss"] is None, j
         assert abs(j["top1"] - j["float_top1"]) <= 0.1, j
 
     def test_sets_of_images(self):
