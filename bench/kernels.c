@@ -1,6 +1,6 @@
 /* Speed of every kernel slot of every table on one thread, at the shapes of ViT-Tiny, and of
- * ResNet-20, MobileNetV2 and a generator of images for convolutions: products in GFLOPS and as a
- * share of the FMA peak that the same run measures, the rest in elements a second.
+ * ResNet-20, ResNet-18, MobileNetV2 and a generator of images for convolutions: products in GFLOPS
+ * and as a share of the FMA peak that the same run measures, the rest in elements a second.
  * Usage: bench_kernels [name or part of a table]. Best of several runs; the machine should be idle.
  */
 #include <stdio.h>
@@ -11,7 +11,15 @@
 #include "base/rng.h"
 #include "kernel/kernel_priv.h"
 
-enum { TOKENS = 197, WIDTH = 192, HIDDEN = 768, HEADS = 3, HEAD = 64, BATCH_ROWS = 3152 };
+enum {
+    TOKENS = 197,
+    WIDTH = 192,
+    HIDDEN = 768,
+    HEADS = 3,
+    HEAD = 64,
+    BATCH_ROWS = 3152,
+    DW_IMAGES = 4
+};
 
 /* One measured call; `work` is its flops or elements. */
 typedef struct job {
@@ -24,7 +32,7 @@ typedef struct job {
 
 static float *buf[6]; /* each holds the largest operand; values in (0, 1) */
 
-static const size_t buf_floats = (size_t)BATCH_ROWS * HIDDEN;
+static const size_t buf_floats = (size_t)16 * 512 * 512;
 
 static double seconds(const dfqi_kernels *t, const job *j)
 {
@@ -108,7 +116,8 @@ static const job products[] = {
     PRODUCT("dW fc1, 197", run_weight_grad, HIDDEN, WIDTH, TOKENS),
 };
 
-/* Convolutions of one image of m x m pixels with 3 x 3 taps: k channels, n filters. */
+/* Convolutions of one image, conv_dw of some, of m x m pixels with 3 x 3 taps: k channels, n
+ * filters. */
 static dfqi_conv_shape conv_shape(const job *j)
 {
     const int64_t out = (j->m - 1) / j->stride + 1;
@@ -123,7 +132,10 @@ static dfqi_conv_shape conv_shape(const job *j)
     }
 RUN_CONV(conv, buf[0], buf[1], NULL, buf[2], buf[4])
 RUN_CONV(conv_dx, buf[0], buf[1], buf[2], buf[4])
-RUN_CONV(conv_dw, 1, 0, s.o, buf[0], buf[1], buf[2], buf[4])
+RUN_CONV(conv_dw, DW_IMAGES, 0, s.o, buf[0], buf[1], buf[2], buf[4])
+RUN_CONV(winograd, buf[0], buf[1], NULL, buf[2], buf[4])
+RUN_CONV(winograd_dx, buf[0], buf[1], buf[2], buf[4])
+RUN_CONV(winograd_dw, DW_IMAGES, 0, s.o, buf[0], buf[1], buf[2], buf[4])
 RUN_CONV(depthwise, buf[0], buf[1], NULL, buf[2], buf[4])
 RUN_CONV(depthwise_dx, buf[0], buf[1], buf[2], buf[4])
 RUN_CONV(depthwise_dw, 1, 0, s.o, buf[0], buf[1], buf[2], buf[4])
@@ -147,7 +159,16 @@ static void run_conv_unpack(const dfqi_kernels *t, const job *j)
     {"conv, " name, run_conv, m, n, k, 18.0 * (out) * (out) * (n) * (k), stride},                  \
         {"conv_dx, " name, run_conv_dx, m, n, k, 18.0 * (out) * (out) * (n) * (k), stride},        \
     {                                                                                              \
-        "conv_dw, " name, run_conv_dw, m, n, k, 18.0 * (out) * (out) * (n) * (k), stride           \
+        "conv_dw, " name, run_conv_dw, m, n, k, 18.0 * DW_IMAGES *(out) * (out) * (n) * (k),       \
+            stride                                                                                 \
+    }
+/* Counted as if it multiplied as much as the direct one, whose rows come first. */
+#define WINOGRAD(name, m, n, k)                                                                    \
+    CONV(name, m, n, k, 1, m),                                                                     \
+        {"winograd, " name, run_winograd, m, n, k, 18.0 * (m) * (m) * (n) * (k), 1},               \
+        {"winograd_dx, " name, run_winograd_dx, m, n, k, 18.0 * (m) * (m) * (n) * (k), 1},         \
+    {                                                                                              \
+        "winograd_dw, " name, run_winograd_dw, m, n, k, 18.0 * DW_IMAGES *(m) * (m) * (n) * (k), 1 \
     }
 #define DEPTHWISE(name, m, n, stride, out)                                                         \
     {"depthwise, " name, run_depthwise, m, n, n, 18.0 * (out) * (out) * (n), stride},              \
@@ -156,13 +177,14 @@ static void run_conv_unpack(const dfqi_kernels *t, const job *j)
         "depthwise_dw, " name, run_depthwise_dw, m, n, n, 18.0 * (out) * (out) * (n), stride       \
     }
 static const job convs[] = {
-    CONV("first", 32, 16, 3, 1, 32),          CONV("stage 1", 32, 16, 16, 1, 32),
-    CONV("to stage 2", 32, 32, 16, 2, 16),    CONV("stage 2", 16, 32, 32, 1, 16),
-    CONV("to stage 3", 16, 64, 32, 2, 8),     CONV("stage 3", 8, 64, 64, 1, 8),
-    CONV("generator 1", 16, 128, 128, 1, 16), CONV("generator 2", 32, 64, 128, 1, 32),
-    CONV("generator 3", 32, 3, 64, 1, 32),    CONV("wide", 7, 512, 512, 1, 7),
-    DEPTHWISE("early", 56, 144, 1, 56),       DEPTHWISE("stride", 56, 144, 2, 28),
-    DEPTHWISE("late", 7, 960, 1, 7),
+    CONV("first", 32, 16, 3, 1, 32),       WINOGRAD("stage 1", 32, 16, 16),
+    CONV("to stage 2", 32, 32, 16, 2, 16), WINOGRAD("stage 2", 16, 32, 32),
+    CONV("to stage 3", 16, 64, 32, 2, 8),  WINOGRAD("stage 3", 8, 64, 64),
+    WINOGRAD("generator 1", 16, 128, 128), WINOGRAD("generator 2", 32, 64, 128),
+    CONV("generator 3", 32, 3, 64, 1, 32), WINOGRAD("56 pixels", 56, 64, 64),
+    WINOGRAD("28 pixels", 28, 128, 128),   WINOGRAD("14 pixels", 14, 256, 256),
+    WINOGRAD("7 pixels", 7, 512, 512),     DEPTHWISE("early", 56, 144, 1, 56),
+    DEPTHWISE("stride", 56, 144, 2, 28),   DEPTHWISE("late", 7, 960, 1, 7),
 };
 
 /* The rest: m x n elements of the MLP or of one head. */

@@ -34,13 +34,21 @@ typedef struct dfqi_conv_shape {
 
 enum {
     DFQI_CONV_KERNEL = 16, /* taps along an axis */
-    DFQI_CONV_PANEL = 16   /* filters of a panel of packed weights */
+    DFQI_CONV_PANEL = 16,  /* filters of a panel of packed weights */
+    DFQI_WINOGRAD_TAPS = 16
 };
 
 /* Floats that `conv_pack` writes. */
 size_t dfqi_conv_packed_floats(int64_t o, int64_t c, int64_t taps);
 /* Floats of scratch that each convolution slot needs for this shape. */
 size_t dfqi_conv_scratch(const dfqi_conv_shape *s);
+
+/* Winograd's F(2x2,3x3) for 3 x 3 taps, stride 1, dilation 1, channels and filters multiples of 16:
+ * tiles of 2 x 2 outputs come from 16 products for each channel instead of 36, with weights of 16
+ * taps. Does that pay for this shape? The same for every table. */
+int dfqi_winograd_pays(const dfqi_conv_shape *s);
+/* Floats of scratch that each winograd slot needs for this shape. */
+size_t dfqi_winograd_scratch(const dfqi_conv_shape *s);
 
 /* A uniform quantization grid: q = clamp(rint(x / step + rint(zero)), lo, hi) and
  * x^ = (q - rint(zero)) * step. `step` and `zero` have `n_steps` entries: 1 (per tensor) or one per
@@ -104,7 +112,20 @@ typedef struct dfqi_kernels {
      * over `images` images x and dy in order. */
     void (*conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                     const float *x, const float *dy, float *dw, float *scratch);
-    /* The same with one filter for each channel (o = c): w[c, 1, taps]. */
+    /* The same for shapes that Winograd's algorithm can do. Its 16 taps are G w G^T, row by row, of
+     * a filter's w[3,3], with trans of the backward one; panels are as those of conv_pack. */
+    void (*winograd_pack)(int trans, int64_t o, int64_t c, const float *w, int64_t next,
+                          float *out);
+    /* Back to the gradient of w from that of the taps, G^T dw G (which is no inverse). */
+    void (*winograd_unpack)(int64_t o, int64_t c, const float *packed, float *w);
+    void (*winograd)(const dfqi_conv_shape *s, const float *x, const float *packed,
+                     const float *bias, float *y, float *scratch);
+    void (*winograd_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                        float *scratch);
+    /* The gradient of the taps of filters first .. first + n, both multiples of 16. */
+    void (*winograd_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                        const float *x, const float *dy, float *dw, float *scratch);
+    /* Convolution with one filter for each channel (o = c): w[c, 1, taps]. */
     void (*depthwise)(const dfqi_conv_shape *s, const float *x, const float *packed,
                       const float *bias, float *y, float *scratch);
     void (*depthwise_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,

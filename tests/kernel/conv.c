@@ -4,9 +4,11 @@
 
 #include "kernel/support.h"
 
+typedef enum kind { DENSE, DEPTHWISE, WINOGRAD } kind;
+
 typedef struct problem {
     dfqi_conv_shape s;
-    int depthwise;
+    kind kind;
     int64_t images, taps, inner; /* inner: channels behind a filter */
     size_t nx, ny, nw;           /* of one image, and of the weight */
     float *x, *w, *bias, *dy, *scratch;
@@ -29,7 +31,7 @@ static void expect(problem *q)
                     for (int64_t o = 0; o < s->o; o++)
                         for (int64_t c = 0; c < q->inner; c++) {
                             int64_t k = (o * q->inner + c) * q->taps + t;
-                            int64_t from = in + (q->depthwise ? o : c);
+                            int64_t from = in + (q->kind == DEPTHWISE ? o : c);
                             q->y[out + o] += (double)q->x[from] * (double)q->w[k];
                             q->dx[from] += (double)q->dy[out + o] * (double)q->w[k];
                             q->dw[k] += (double)q->x[from] * (double)q->dy[out + o];
@@ -44,7 +46,7 @@ static int64_t extent(int64_t in, int64_t kernel, const dfqi_conv_shape *s)
 
 /* Networks' shapes first; then anything. Images so large that a band does not hold them are among
  * both. */
-static dfqi_conv_shape shape(pool *p, int round, int depthwise)
+static dfqi_conv_shape shape(pool *p, int round, kind k)
 {
     static const dfqi_conv_shape fixed[] = {
         {6, 32, 3, 0, 0, 16, 3, 3, 1, 1, 1},  {8, 16, 16, 0, 0, 32, 3, 3, 2, 1, 1},
@@ -72,7 +74,15 @@ static dfqi_conv_shape shape(pool *p, int round, int depthwise)
         s.c = pool_extent(p, 1, round % 3 ? 20 : 50);
         s.o = pool_extent(p, 1, round % 2 ? 20 : 70);
     }
-    if (depthwise) s.o = s.c;
+    if (k == DEPTHWISE) s.o = s.c;
+    if (k == WINOGRAD) {
+        s.kernel_y = s.kernel_x = 3;
+        s.stride = s.dilation = 1;
+        s.c = s.c / 2 / 16 * 16 + 16;
+        s.o = (s.o + 15) / 16 * 16;
+        if (s.in_y + 2 * s.pad < 3) s.in_y = 3;
+        if (s.in_x + 2 * s.pad < 3) s.in_x = 3;
+    }
     s.out_y = extent(s.in_y, s.kernel_y, &s);
     s.out_x = extent(s.in_x, s.kernel_x, &s);
     return s;
@@ -80,11 +90,11 @@ static dfqi_conv_shape shape(pool *p, int round, int depthwise)
 
 enum { N_ROUNDS = 40 };
 
-static problem problem_make(pool *p, int round, int depthwise)
+static problem problem_make(pool *p, int round, kind k)
 {
-    problem q = {.s = shape(p, round, depthwise), .depthwise = depthwise, .images = 1 + round % 2};
+    problem q = {.s = shape(p, round, k), .kind = k, .images = 1 + round % 2};
     const dfqi_conv_shape *s = &q.s;
-    q.inner = depthwise ? 1 : s->c;
+    q.inner = k == DEPTHWISE ? 1 : s->c;
     q.taps = s->kernel_y * s->kernel_x;
     q.nx = (size_t)(s->in_y * s->in_x * s->c);
     q.ny = (size_t)(s->out_y * s->out_x * s->o);
@@ -93,7 +103,8 @@ static problem problem_make(pool *p, int round, int depthwise)
     q.dy = pool_take(p, (size_t)q.images * q.ny, -1.0f, 1.0f);
     q.w = pool_take(p, q.nw, -1.0f, 1.0f);
     q.bias = round % 3 ? pool_take(p, (size_t)s->o, -1.0f, 1.0f) : NULL;
-    q.scratch = pool_take(p, dfqi_conv_scratch(s), 5.0f, 6.0f);
+    size_t scratch = k == WINOGRAD ? dfqi_winograd_scratch(s) : dfqi_conv_scratch(s);
+    q.scratch = pool_take(p, scratch, 5.0f, 6.0f);
     q.y = calloc((size_t)q.images * q.ny, sizeof *q.y);
     q.dx = calloc((size_t)q.images * q.nx, sizeof *q.dx);
     q.dw = calloc(q.nw, sizeof *q.dw);
@@ -126,84 +137,96 @@ static void check_sums(const problem *q, size_t n, const float *got, const doubl
     }
 }
 
-static void check_forward(const dfqi_kernels *t, pool *p, int depthwise)
+/* Taps of packed weights. */
+static int64_t packed_taps(const problem *q)
+{
+    return q->kind == WINOGRAD ? DFQI_WINOGRAD_TAPS : q->taps;
+}
+
+static void pack(const dfqi_kernels *t, const problem *q, int trans, float *packed)
+{
+    int64_t next = q->inner * q->taps;
+    if (q->kind == WINOGRAD)
+        t->winograd_pack(trans, q->s.o, q->inner, q->w, next, packed);
+    else
+        t->conv_pack(trans, q->s.o, q->inner, q->taps, q->w, next, packed);
+}
+
+static void check_forward(const dfqi_kernels *t, pool *p, kind k)
 {
     for (int round = 0; round < N_ROUNDS; round++) {
-        problem q = problem_make(p, round, depthwise);
-        float *packed = pool_take(p, dfqi_conv_packed_floats(q.s.o, q.inner, q.taps), 0.0f, 1.0f);
+        problem q = problem_make(p, round, k);
+        size_t size = dfqi_conv_packed_floats(q.s.o, q.inner, packed_taps(&q));
+        float *packed = pool_take(p, size, 0.0f, 1.0f);
         float *y = pool_take(p, q.ny, 0.0f, 1.0f);
-        t->conv_pack(0, q.s.o, q.inner, q.taps, q.w, q.inner * q.taps, packed);
-        (depthwise ? t->depthwise : t->conv)(&q.s, q.x, packed, q.bias, y, q.scratch);
+        pack(t, &q, 0, packed);
+        (k == DENSE       ? t->conv
+         : k == DEPTHWISE ? t->depthwise
+                          : t->winograd)(&q.s, q.x, packed, q.bias, y, q.scratch);
         check_sums(&q, q.ny, y, q.y, q.bias, q.inner * q.taps, "conv");
         problem_end(&q);
         pool_end(p);
     }
 }
 
-static void check_dx(const dfqi_kernels *t, pool *p, int depthwise)
+static void check_dx(const dfqi_kernels *t, pool *p, kind k)
 {
     for (int round = 0; round < N_ROUNDS; round++) {
-        problem q = problem_make(p, round, depthwise);
-        int64_t columns = depthwise ? 1 : q.s.o;
-        float *packed = pool_take(p, dfqi_conv_packed_floats(q.s.c, columns, q.taps), 0.0f, 1.0f);
+        problem q = problem_make(p, round, k);
+        int64_t columns = k == DEPTHWISE ? 1 : q.s.o;
+        size_t size = dfqi_conv_packed_floats(q.s.c, columns, packed_taps(&q));
+        float *packed = pool_take(p, size, 0.0f, 1.0f);
         float *dx = pool_take(p, q.nx, 0.0f, 1.0f);
-        t->conv_pack(!depthwise, q.s.o, q.inner, q.taps, q.w, q.inner * q.taps, packed);
-        (depthwise ? t->depthwise_dx : t->conv_dx)(&q.s, q.dy, packed, dx, q.scratch);
+        pack(t, &q, k != DEPTHWISE, packed);
+        (k == DENSE       ? t->conv_dx
+         : k == DEPTHWISE ? t->depthwise_dx
+                          : t->winograd_dx)(&q.s, q.dy, packed, dx, q.scratch);
         check_sums(&q, q.nx, dx, q.dx, NULL, columns * q.taps, "conv_dx");
         problem_end(&q);
         pool_end(p);
     }
 }
 
-static void check_dw(const dfqi_kernels *t, pool *p, int depthwise)
+static void check_dw(const dfqi_kernels *t, pool *p, kind k)
 {
     for (int round = 0; round < N_ROUNDS; round++) {
-        problem q = problem_make(p, round, depthwise);
+        problem q = problem_make(p, round, k);
         float *dw = pool_take(p, q.nw, 0.0f, 1.0f);
-        int64_t filter = q.inner * q.taps;
-        float *packed = pool_take(p, dfqi_conv_packed_floats(q.s.o, q.inner, q.taps), 0.0f, 1.0f);
+        int64_t filter = q.inner * packed_taps(&q);
+        size_t size = dfqi_conv_packed_floats(q.s.o, q.inner, packed_taps(&q));
+        float *packed = pool_take(p, size, 0.0f, 1.0f);
         for (int64_t first = 0, n; first < q.s.o; first += n) {
             n = round & 1 ? 16 : 48;
             if (n > q.s.o - first) n = q.s.o - first;
-            (depthwise ? t->depthwise_dw : t->conv_dw)(&q.s, q.images, first, n, q.x, q.dy,
-                                                       packed + first * filter, q.scratch);
+            (k == DENSE       ? t->conv_dw
+             : k == DEPTHWISE ? t->depthwise_dw
+                              : t->winograd_dw)(&q.s, q.images, first, n, q.x, q.dy,
+                                                packed + first * filter, q.scratch);
         }
-        reference()->conv_unpack(q.s.o, q.inner, q.taps, packed, dw);
+        if (k == WINOGRAD)
+            reference()->winograd_unpack(q.s.o, q.inner, packed, dw);
+        else
+            reference()->conv_unpack(q.s.o, q.inner, q.taps, packed, dw);
         check_sums(&q, q.nw, dw, q.dw, NULL, q.images * q.s.out_y * q.s.out_x, "conv_dw");
         problem_end(&q);
         pool_end(p);
     }
 }
 
-static void slot_conv(const dfqi_kernels *t, pool *p)
-{
-    check_forward(t, p, 0);
-}
-
-static void slot_conv_dx(const dfqi_kernels *t, pool *p)
-{
-    check_dx(t, p, 0);
-}
-
-static void slot_conv_dw(const dfqi_kernels *t, pool *p)
-{
-    check_dw(t, p, 0);
-}
-
-static void slot_depthwise(const dfqi_kernels *t, pool *p)
-{
-    check_forward(t, p, 1);
-}
-
-static void slot_depthwise_dx(const dfqi_kernels *t, pool *p)
-{
-    check_dx(t, p, 1);
-}
-
-static void slot_depthwise_dw(const dfqi_kernels *t, pool *p)
-{
-    check_dw(t, p, 1);
-}
+#define CHECK(slot, check, kind)                                                                   \
+    static void slot_##slot(const dfqi_kernels *t, pool *p)                                        \
+    {                                                                                              \
+        check(t, p, kind);                                                                         \
+    }
+CHECK(conv, check_forward, DENSE)
+CHECK(conv_dx, check_dx, DENSE)
+CHECK(conv_dw, check_dw, DENSE)
+CHECK(depthwise, check_forward, DEPTHWISE)
+CHECK(depthwise_dx, check_dx, DEPTHWISE)
+CHECK(depthwise_dw, check_dw, DEPTHWISE)
+CHECK(winograd, check_forward, WINOGRAD)
+CHECK(winograd_dx, check_dx, WINOGRAD)
+CHECK(winograd_dw, check_dw, WINOGRAD)
 
 /* Panel after panel, as the definition says; filters apart from each other. */
 static void slot_conv_pack(const dfqi_kernels *t, pool *p)
@@ -247,6 +270,67 @@ static void slot_conv_unpack(const dfqi_kernels *t, pool *p)
     }
 }
 
-const slot_test conv_slots[] = {SLOT(conv_pack),    SLOT(conv_unpack),  SLOT(conv),
-                                SLOT(conv_dx),      SLOT(conv_dw),      SLOT(depthwise),
-                                SLOT(depthwise_dx), SLOT(depthwise_dw), {NULL, 0, NULL}};
+/* One axis of G w G^T: w has 3 numbers, `step` apart. */
+static void spread(const double *w, int step, double *out, int out_step)
+{
+    double outer = (w[0] + w[2 * step]) / 2, middle = w[step] / 2;
+    out[0] = w[0];
+    out[out_step] = outer + middle;
+    out[2 * out_step] = outer - middle;
+    out[3 * out_step] = w[2 * step];
+}
+
+static void slot_winograd_pack(const dfqi_kernels *t, pool *p)
+{
+    for (int round = 0; round < N_ROUNDS; round++) {
+        int trans = round & 1;
+        int64_t o = pool_extent(p, 1, 50), c = pool_extent(p, 1, 50), next = c * 9 + round % 5;
+        int64_t rows = trans ? o : c;
+        size_t n = dfqi_conv_packed_floats(trans ? c : o, rows, DFQI_WINOGRAD_TAPS);
+        float *w = pool_take(p, (size_t)(o * next), -1.0f, 1.0f);
+        float *out = pool_take(p, n, -1.0f, 1.0f), *want = pool_take(p, n, 0.0f, 0.0f);
+        for (int64_t i = 0; i < o; i++)
+            for (int64_t j = 0; j < c; j++) {
+                int64_t column = trans ? j : i, row = trans ? i : j;
+                double plain[9], half[12], all[16];
+                for (int k = 0; k < 9; k++)
+                    plain[k] = (double)w[i * next + j * 9 + (trans ? 8 - k : k)];
+                for (int k = 0; k < 3; k++) spread(plain + k, 3, half + k, 3);
+                for (int k = 0; k < 4; k++) spread(half + 3 * k, 1, all + 4 * k, 1);
+                for (int k = 0; k < 16; k++)
+                    want[((column / 16 * 16 + k) * rows + row) * 16 + column % 16] = (float)all[k];
+            }
+        t->winograd_pack(trans, o, c, w, next, out);
+        check_close(n, out, want, 1e-6, "winograd_pack");
+        pool_end(p);
+    }
+}
+
+/* The adjoint of packing: <unpack(packed), w> = <packed, pack(w)>. */
+static void slot_winograd_unpack(const dfqi_kernels *t, pool *p)
+{
+    for (int round = 0; round < N_ROUNDS; round++) {
+        int64_t o = pool_extent(p, 1, 50), c = pool_extent(p, 1, 50);
+        size_t n = (size_t)(o * c * 9), size = dfqi_conv_packed_floats(o, c, DFQI_WINOGRAD_TAPS);
+        float *packed = pool_take(p, size, -1.0f, 1.0f), *spread_w = pool_take(p, size, 0.0f, 0.0f);
+        float *w = pool_take(p, n, -1.0f, 1.0f), *got = pool_take(p, n, -1.0f, 1.0f);
+        float *unit = pool_take(p, n, 0.0f, 0.0f);
+        t->winograd_unpack(o, c, packed, got);
+        for (int probe = 0; probe < 20; probe++) {
+            int64_t at = pool_extent(p, 0, (int64_t)n - 1);
+            double sum = 0;
+            unit[at] = w[at];
+            reference()->winograd_pack(0, o, c, unit, c * 9, spread_w);
+            for (size_t i = 0; i < size; i++) sum += (double)packed[i] * (double)spread_w[i];
+            check_number((double)got[at] * (double)w[at], sum, 1e-6, "winograd_unpack");
+            unit[at] = 0.0f;
+        }
+        pool_end(p);
+    }
+}
+
+const slot_test conv_slots[] = {SLOT(conv_pack),       SLOT(conv_unpack),  SLOT(conv),
+                                SLOT(conv_dx),         SLOT(conv_dw),      SLOT(depthwise),
+                                SLOT(depthwise_dx),    SLOT(depthwise_dw), SLOT(winograd_pack),
+                                SLOT(winograd_unpack), SLOT(winograd),     SLOT(winograd_dx),
+                                SLOT(winograd_dw),     {NULL, 0, NULL}};

@@ -22,6 +22,16 @@ void dfqi_ref_conv_dx(const dfqi_conv_shape *s, const float *dy, const float *pa
                       float *scratch);
 void dfqi_ref_conv_dw(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                       const float *x, const float *dy, float *dw, float *scratch);
+void dfqi_ref_winograd_pack(int trans, int64_t o, int64_t c, const float *w, int64_t next,
+                            float *out);
+void dfqi_ref_winograd_unpack(int64_t o, int64_t c, const float *packed, float *w);
+void dfqi_ref_winograd(const dfqi_conv_shape *s, const float *x, const float *packed,
+                       const float *bias, float *y, float *scratch);
+void dfqi_ref_winograd_dx(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                          float *scratch);
+void dfqi_ref_winograd_dw(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                          const float *x, const float *dy, float *dw, float *scratch);
+
 void dfqi_ref_depthwise(const dfqi_conv_shape *s, const float *x, const float *packed,
                         const float *bias, float *y, float *scratch);
 void dfqi_ref_depthwise_dx(const dfqi_conv_shape *s, const float *dy, const float *packed,

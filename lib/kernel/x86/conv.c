@@ -1,10 +1,8 @@
 /* Convolution and its gradient to the input: tiles of neighbouring pixels times one or two panels
  * of 16 columns stay in registers while the taps pass by. Each output sums over taps and channels
  * in one order, whatever the tile. */
-#include "kernel/x86/conv_walk.h"
-#include "kernel/x86/isa.h"
+#include "kernel/x86/conv_tile.h"
 #include "kernel/x86/repeat.h"
-#include "kernel/x86/vec.h"
 
 /* `pixels` from number `first` of the row on; `lanes` columns of the last panel exist. */
 typedef struct tile {
@@ -90,9 +88,6 @@ TILE(9, 2)
 TILE(10, 2)
 TILE(11, 2)
 TILE(12, 2)
-enum { PANELS = 2 };
-#else
-enum { PANELS = 1 };
 #endif
 
 static const tile_fn tiles_1[] = {
@@ -109,8 +104,8 @@ static const tile_fn tiles_2[] = {
 };
 #endif
 
-/* Columns first .. of a row, up to PANELS panels, in tiles of about the same size. */
-static void row(const conv_walk *q, const conv_row *r, int64_t first)
+/* In tiles of about the same size. */
+void ISA(conv_tiles)(const conv_walk *q, const conv_row *r, int64_t first)
 {
     const int64_t left = q->columns - first;
     const tile_fn *tiles = tiles_1;
@@ -145,7 +140,7 @@ void ISA(conv)(const dfqi_conv_shape *s, const float *x, const float *packed, co
     q.weights = packed;
     q.bias = bias;
     q.out = y;
-    conv_walk_rows(&q, (int64_t)PANELS * VF, row);
+    conv_walk_rows(&q, (int64_t)CONV_PANELS * VF, ISA(conv_tiles));
 }
 
 void ISA(conv_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
@@ -154,5 +149,5 @@ void ISA(conv_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed
     conv_walk q = conv_walk_make(1, 0, s, dy, scratch);
     q.weights = packed;
     q.out = dx;
-    conv_walk_rows(&q, (int64_t)PANELS * VF, row);
+    conv_walk_rows(&q, (int64_t)CONV_PANELS * VF, ISA(conv_tiles));
 }

@@ -1,20 +1,8 @@
 /* The weight gradient of a convolution: sums of outer products of pixels of x and dy. The sums of
  * some rows of weights and one or two panels of filters stay in registers while the pixels of a
  * band pass by; they are added up in the packed gradient band after band. */
-#include "kernel/x86/conv_walk.h"
-#include "kernel/x86/isa.h"
+#include "kernel/x86/conv_tile.h"
 #include "kernel/x86/repeat.h"
-#include "kernel/x86/vec.h"
-
-/* Pixels of x and dy that meet, and the sums: rows of weights, panels `panel` floats apart, of the
- * last one `lanes` columns exist. */
-typedef struct tile {
-    int64_t rows, pixels;
-    const float *x, *dy;
-    int64_t x_row, x_pixel, dy_row, dy_pixel; /* floats from one to the next */
-    float *sum;
-    int64_t panel, lanes;
-} tile;
 
 /* What a tile does for row q of weights, with one panel (sums a) or two (sums a and b). */
 #define BEGIN_1(q) vf a##q = vf_load(t->sum + (q)*VF);
@@ -35,7 +23,7 @@ typedef struct tile {
 
 /* Q rows of weights, V panels. */
 #define TILE(Q, V)                                                                                 \
-    static void tile_##Q##_##V(const tile *t)                                                      \
+    static void tile_##Q##_##V(const conv_sums *t)                                                 \
     {                                                                                              \
         const int64_t lanes = t->lanes;                                                            \
         const int64_t x_pixel = t->x_pixel;                                                        \
@@ -52,7 +40,7 @@ typedef struct tile {
         REPEAT_##Q(END_##V)                                                                        \
     }
 
-typedef void (*tile_fn)(const tile *t);
+typedef void (*tile_fn)(const conv_sums *t);
 
 TILE(1, 1)
 TILE(2, 1)
@@ -99,8 +87,8 @@ static const tile_fn tiles_2[] = {
 };
 #endif
 
-/* `length` rows of weights from t->sum on, in tiles of about the same size. */
-static void span(const tile *whole, int panels, int64_t length)
+/* In tiles of about the same size. */
+void ISA(conv_dw_tiles)(const conv_sums *whole, int panels, int64_t length)
 {
     const tile_fn *tiles = tiles_1;
     int64_t most = sizeof tiles_1 / sizeof *tiles_1;
@@ -115,7 +103,7 @@ static void span(const tile *whole, int panels, int64_t length)
     const int64_t n = (length + most - 1) / most;
     for (int64_t i = 0, from = 0, to; i < n; i++, from = to) {
         to = (i + 1) * length / n;
-        tile t = *whole;
+        conv_sums t = *whole;
         t.x += from;
         t.sum += from * VF;
         tiles[to - from - 1](&t);
@@ -129,13 +117,13 @@ static void band(const conv_walk *q, const conv_band *b, int64_t j0, int64_t j1,
     const dfqi_conv_run rows = dfqi_conv_axis_run(&q->y, 0);
     const conv_spans s = conv_spans_make(q, 0);
     const int64_t dy_row = q->x.to * q->columns;
-    tile t = {.pixels = s.pixels,
-              .x_row = b->next * q->y.step,
-              .x_pixel = q->x.step * q->channels,
-              .dy_row = dy_row,
-              .dy_pixel = q->columns,
-              .panel = q->y.kernel * q->x.kernel * q->depth * VF,
-              .lanes = lanes};
+    conv_sums t = {.pixels = s.pixels,
+                   .x_row = b->next * q->y.step,
+                   .x_pixel = q->x.step * q->channels,
+                   .dy_row = dy_row,
+                   .dy_pixel = q->columns,
+                   .panel = q->y.kernel * q->x.kernel * q->depth * VF,
+                   .lanes = lanes};
     for (int32_t u = 0; u < rows.n_taps; u++) {
         int64_t from = -dfqi_div_down(rows.at[u], q->y.step); /* rounded up: the first in x */
         int64_t to = dfqi_div_down(q->y.from - 1 - rows.at[u], q->y.step) + 1;
@@ -148,7 +136,7 @@ static void band(const conv_walk *q, const conv_band *b, int64_t j0, int64_t j1,
             const int64_t y = from * q->y.step + rows.at[u] - b->first;
             t.x = b->at + y * b->next + s.span[i].from;
             t.sum = dw + (rows.tap[u] * q->x.kernel * q->depth + s.span[i].weight) * VF;
-            span(&t, panels, s.span[i].length);
+            ISA(conv_dw_tiles)(&t, panels, s.span[i].length);
         }
     }
 }
@@ -156,11 +144,6 @@ static void band(const conv_walk *q, const conv_band *b, int64_t j0, int64_t j1,
 void ISA(conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                   const float *x, const float *dy, float *dw, float *scratch)
 {
-#if defined(__AVX512F__)
-    enum { PANELS = 2 };
-#else
-    enum { PANELS = 1 };
-#endif
     conv_walk q = conv_walk_make(0, 0, s, x, scratch);
     const int64_t step = dfqi_conv_band(&q.y, dfqi_conv_row(&q.x, q.channels));
     const int64_t filter = s->kernel_y * s->kernel_x * s->c;
@@ -168,8 +151,8 @@ void ISA(conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64
     for (int64_t b = 0; b < images; b++, q.in += s->in_y * s->in_x * s->c)
         for (int64_t j = 0; j < s->out_y; j += step) {
             const conv_band rows = conv_band_load(&q, j, step);
-            for (int64_t o = 0; o < n; o += (int64_t)PANELS * VF) {
-                const int panels = n - o > VF ? PANELS : 1;
+            for (int64_t o = 0; o < n; o += (int64_t)CONV_PANELS * VF) {
+                const int panels = n - o > VF ? CONV_PANELS : 1;
                 const int64_t lanes = conv_min(n - o - (panels - 1) * VF, VF);
                 band(&q, &rows, j, conv_min(j + step, s->out_y),
                      dy + b * s->out_y * s->out_x * s->o, first + o, panels, lanes,

@@ -10,6 +10,11 @@ void ISA(fill)(dfqi_kernels *t)
     t->conv = ISA(conv);
     t->conv_dx = ISA(conv_dx);
     t->conv_dw = ISA(conv_dw);
+    t->winograd_pack = ISA(winograd_pack);
+    t->winograd_unpack = ISA(winograd_unpack);
+    t->winograd = ISA(winograd);
+    t->winograd_dx = ISA(winograd_dx);
+    t->winograd_dw = ISA(winograd_dw);
     t->depthwise = ISA(depthwise);
     t->depthwise_dx = ISA(depthwise_dx);
     t->depthwise_dw = ISA(depthwise_dw);

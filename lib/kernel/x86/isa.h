@@ -20,6 +20,14 @@ void ISA(conv_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed
                   float *scratch);
 void ISA(conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                   const float *x, const float *dy, float *dw, float *scratch);
+void ISA(winograd_pack)(int trans, int64_t o, int64_t c, const float *w, int64_t next, float *out);
+void ISA(winograd_unpack)(int64_t o, int64_t c, const float *packed, float *w);
+void ISA(winograd)(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
+                   float *y, float *scratch);
+void ISA(winograd_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
+                      float *scratch);
+void ISA(winograd_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
+                      const float *x, const float *dy, float *dw, float *scratch);
 void ISA(depthwise)(const dfqi_conv_shape *s, const float *x, const float *packed,
                     const float *bias, float *y, float *scratch);
 void ISA(depthwise_dx)(const dfqi_conv_shape *s, const float *dy, const float *packed, float *dx,
