@@ -29,11 +29,20 @@ static dfqi_conv_shape shape_of(const dfqi_attr *a, const int64_t *x, const int6
                              .dilation = a->i[DILATION]};
 }
 
+/* Three ways to do it; the choice depends on the shape alone. */
+typedef enum method { DENSE, DEPTHWISE, WINOGRAD } method;
+
+static method method_of(const dfqi_attr *a, const dfqi_conv_shape *s)
+{
+    return a->i[GROUPS] != 1 ? DEPTHWISE : dfqi_winograd_pays(s) ? WINOGRAD : DENSE;
+}
+
 static int64_t scratch_of(const dfqi_graph *g, const dfqi_node *n, dfqi_id x, dfqi_id w, dfqi_id y)
 {
     const dfqi_conv_shape s =
         shape_of(&n->attr, g->values[x].dims, g->values[w].dims, g->values[y].dims);
-    return (int64_t)dfqi_conv_scratch(&s);
+    return (int64_t)(method_of(&n->attr, &s) == WINOGRAD ? dfqi_winograd_scratch(&s)
+                                                         : dfqi_conv_scratch(&s));
 }
 
 /* An element of y is a sum over the elements of one filter. */
@@ -44,12 +53,23 @@ static double macs_of(const dfqi_graph *g, dfqi_id w, dfqi_id y)
     return (double)dfqi_value_count(&g->values[y]) * (double)filter;
 }
 
-/* -- packing: attr i[0] is 1 for conv_dx -------------------------------------------------------- */
+/* -- packing: attr i[0] is 1 for conv_dx, i[1] is 1 for Winograd's taps ------------------------- */
+
+enum { TRANS, TAPS_16 };
+
+/* Packed weights for a convolution of x, w and y. */
+static dfqi_id make_pack(dfqi_graph *g, int trans, const dfqi_attr *a, const int64_t *x, dfqi_id w,
+                         const int64_t *y)
+{
+    const dfqi_conv_shape s = shape_of(a, x, g->values[w].dims, y);
+    const dfqi_attr attr = {.i = {trans, method_of(a, &s) == WINOGRAD}};
+    return dfqi_make(g, DFQI_OP_CONV_PACK, &attr, 1, &w);
+}
 
 /* Panels are of filters, or of channels; depthwise weights have one channel each. */
 static int64_t pack_columns(const dfqi_attr *a, const int64_t *w)
 {
-    return a->i[0] ? w[1] : w[0];
+    return a->i[TRANS] ? w[1] : w[0];
 }
 
 static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
@@ -57,12 +77,13 @@ static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *w = dfqi_in(g, n, 0);
     int64_t packed;
     if (w->batched || w->rank != 4) return dfqi_bad_shape(g, n, 0, "unbatched [O,C,kh,kw]");
-    /* rounding up to whole panels at most multiplies by the panel */
+    /* rounding up to whole panels at most multiplies by the panel, as do taps by 16 */
     if (!dfqi_mul_i64(dfqi_value_count(w), DFQI_CONV_PANEL, &packed))
         return dfqi_bad_shape(g, n, 0, "a weight that fits in memory");
     int64_t columns = pack_columns(&n->attr, w->dims);
     packed = (int64_t)dfqi_conv_packed_floats(columns, w->dims[0] * w->dims[1] / columns,
-                                              w->dims[2] * w->dims[3]);
+                                              n->attr.i[TAPS_16] ? DFQI_WINOGRAD_TAPS
+                                                                 : w->dims[2] * w->dims[3]);
     dfqi_out(g, n, 0, 0, 1, &packed);
     return DFQ_OK;
 }
@@ -76,16 +97,19 @@ static void pack_run(const dfqi_run *r)
 {
     const int64_t *w = r->in[0].dims;
     int64_t columns = pack_columns(r->attr, w), first = r->block * DFQI_CONV_PANEL,
-            taps = w[2] * w[3];
-    int64_t n = columns - first < DFQI_CONV_PANEL ? columns - first : DFQI_CONV_PANEL,
-            next = w[1] * taps;
-    int trans = r->attr->i[0] != 0;
-    r->k->conv_pack(trans, trans ? w[0] : n, trans ? n : w[1], taps,
-                    r->in[0].data + first * (trans ? taps : next), next,
-                    r->out[0].data + first * (r->in[0].count / columns));
+            taps = w[2] * w[3], next = w[1] * taps;
+    int64_t n = columns - first < DFQI_CONV_PANEL ? columns - first : DFQI_CONV_PANEL;
+    int trans = r->attr->i[TRANS] != 0;
+    int64_t o = trans ? w[0] : n, c = trans ? n : w[1];
+    const float *from = r->in[0].data + first * (trans ? taps : next);
+    float *to = r->out[0].data + r->block * (r->out[0].count / pack_blocks(r));
+    if (r->attr->i[TAPS_16])
+        r->k->winograd_pack(trans, o, c, from, next, to);
+    else
+        r->k->conv_pack(trans, o, c, taps, from, next, to);
 }
 
-/* -- unpacking: operands packed, w ------------------------------------------------------------- */
+/* -- unpacking: operands packed, w; attr as for packing ----------------------------------------- */
 
 static dfq_status unpack_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -101,10 +125,14 @@ static int64_t unpack_blocks(const dfqi_run *r)
 static void unpack_run(const dfqi_run *r)
 {
     const int64_t *w = r->out[0].dims;
-    int64_t first = r->block * DFQI_CONV_PANEL, filter = r->out[0].count / w[0];
+    int64_t first = r->block * DFQI_CONV_PANEL, taps = w[2] * w[3];
     int64_t n = w[0] - first < DFQI_CONV_PANEL ? w[0] - first : DFQI_CONV_PANEL;
-    r->k->conv_unpack(n, w[1], w[2] * w[3], r->in[0].data + first * filter,
-                      r->out[0].data + first * filter);
+    const float *from = r->in[0].data + r->block * (r->in[0].count / unpack_blocks(r));
+    float *to = r->out[0].data + first * w[1] * taps;
+    if (r->attr->i[TAPS_16])
+        r->k->winograd_unpack(n, w[1], from, to);
+    else
+        r->k->conv_unpack(n, w[1], taps, from, to);
 }
 
 /* -- forward: operands x, w, packed w, b ------------------------------------------------------- */
@@ -121,7 +149,8 @@ static bool within(int64_t v, int64_t lowest)
     return v >= lowest && v <= LIMIT;
 }
 
-static dfq_status conv_shape(dfqi_graph *g, dfqi_node *n)
+/* Checks all operands but the packed weights; dims[4] of y. */
+static dfq_status conv_check(const dfqi_graph *g, const dfqi_node *n, int64_t *dims)
 {
     const dfqi_value *x = dfqi_in(g, n, 0), *w = dfqi_in(g, n, 1);
     const int64_t *a = n->attr.i;
@@ -141,12 +170,20 @@ static dfq_status conv_shape(dfqi_graph *g, dfqi_node *n)
     if (n->in[3] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 3), w->dims[0]))
         return dfqi_bad_shape(g, n, 3, "one bias for each filter");
     if (!fits(x, w, &n->attr)) return dfqi_bad_shape(g, n, 0, "an image that fits in memory");
-    int64_t dims[4] = {x->dims[0], 0, 0, w->dims[0]};
+    dims[0] = x->dims[0];
+    dims[3] = w->dims[0];
     for (int i = 0; i < 2; i++) {
         int64_t room = x->dims[1 + i] + 2 * a[PAD] - a[DILATION] * (w->dims[2 + i] - 1) - 1;
         if (room < 0) return dfqi_bad_shape(g, n, 0, "an image no smaller than the kernel");
         dims[1 + i] = room / a[STRIDE] + 1;
     }
+    return DFQ_OK;
+}
+
+static dfq_status conv_shape(dfqi_graph *g, dfqi_node *n)
+{
+    int64_t dims[4];
+    DFQI_TRY(conv_check(g, n, dims));
     dfqi_out(g, n, 0, 1, 4, dims);
     return DFQ_OK;
 }
@@ -154,11 +191,13 @@ static dfq_status conv_shape(dfqi_graph *g, dfqi_node *n)
 static void conv_run(const dfqi_run *r)
 {
     const dfqi_conv_shape s = shape_of(r->attr, r->in[0].dims, r->in[1].dims, r->out[0].dims);
+    const method how = method_of(r->attr, &s);
     int64_t in = s.in_y * s.in_x * s.c, out = s.out_y * s.out_x * s.o;
     for (int64_t b = 0; b < r->images; b++)
-        (r->attr->i[GROUPS] == 1 ? r->k->conv : r->k->depthwise)(
-            &s, r->in[0].data + b * in, r->in[2].data, r->in[3].data, r->out[0].data + b * out,
-            r->scratch);
+        (how == DENSE       ? r->k->conv
+         : how == DEPTHWISE ? r->k->depthwise
+                            : r->k->winograd)(&s, r->in[0].data + b * in, r->in[2].data,
+                                              r->in[3].data, r->out[0].data + b * out, r->scratch);
 }
 
 static int64_t conv_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
@@ -177,11 +216,14 @@ static void weight_grad(dfqi_graph *g, const dfqi_attr *a, const dfqi_id *from, 
                         dfqi_id *din)
 {
     if (!want[1] && !want[3]) return;
+    const dfqi_conv_shape s =
+        shape_of(a, g->values[from[0]].dims, g->values[from[1]].dims, g->values[from[2]].dims);
+    const dfqi_attr unpack = {.i = {0, method_of(a, &s) == WINOGRAD}};
     dfqi_id parts = dfqi_make(g, DFQI_OP_CONV_DW, a, 3, from);
     dfqi_id bias = dfqi_graph_output(g, parts, 1);
     if (want[1]) {
         dfqi_id sum = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &parts);
-        din[1] = dfqi_make(g, DFQI_OP_CONV_UNPACK, NULL, 2, (dfqi_id[]){sum, from[1]});
+        din[1] = dfqi_make(g, DFQI_OP_CONV_UNPACK, &unpack, 2, (dfqi_id[]){sum, from[1]});
     }
     if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
 }
@@ -193,7 +235,7 @@ static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[0]) {
         /* depthwise: the weights as the forward pass packed them */
         dfqi_id packed = n->attr.i[GROUPS] == 1
-                             ? dfqi_make(g, DFQI_OP_CONV_PACK, &(dfqi_attr){.i = {1}}, 1, &w)
+                             ? make_pack(g, 1, &n->attr, g->values[x].dims, w, g->values[dy].dims)
                              : n->in[2];
         dfqi_attr a = n->attr;
         a.i[IN_Y] = g->values[x].dims[1];
@@ -225,7 +267,7 @@ static void conv_dx_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
     dfqi_id w = n->in[1];
     dfqi_attr a = n->attr;
     if (want[0]) {
-        dfqi_id packed = dfqi_make(g, DFQI_OP_CONV_PACK, NULL, 1, &w);
+        dfqi_id packed = make_pack(g, 0, &a, g->values[dout[0]].dims, w, g->values[n->in[0]].dims);
         din[0] = dfqi_make(g, DFQI_OP_CONV, &a, 4, (dfqi_id[]){dout[0], w, packed, DFQI_NONE});
     }
     a.i[BIAS_OF_X] = 1;
@@ -235,11 +277,14 @@ static void conv_dx_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
 static void conv_dx_run(const dfqi_run *r)
 {
     const dfqi_conv_shape s = shape_of(r->attr, r->out[0].dims, r->in[1].dims, r->in[0].dims);
+    const method how = method_of(r->attr, &s);
     int64_t pixels = s.in_y * s.in_x, out = s.out_y * s.out_x * s.o;
     for (int64_t b = 0; b < r->images; b++) {
         float *dx = r->out[0].data + b * pixels * s.c;
-        (r->attr->i[GROUPS] == 1 ? r->k->conv_dx : r->k->depthwise_dx)(
-            &s, r->in[0].data + b * out, r->in[2].data, dx, r->scratch);
+        (how == DENSE ? r->k->conv_dx
+         : how == DEPTHWISE
+             ? r->k->depthwise_dx
+             : r->k->winograd_dx)(&s, r->in[0].data + b * out, r->in[2].data, dx, r->scratch);
         for (int64_t i = 0; i < pixels && r->in[3].data; i++)
             r->k->add((size_t)s.c, dx + i * s.c, r->in[3].data, dx + i * s.c);
     }
@@ -277,9 +322,11 @@ static int64_t part_count(int64_t batch, int64_t o)
 static dfq_status conv_dw_shape(dfqi_graph *g, dfqi_node *n)
 {
     const int64_t *w = dfqi_in(g, n, 1)->dims;
+    const dfqi_conv_shape s = shape_of(&n->attr, dfqi_in(g, n, 0)->dims, w, dfqi_in(g, n, 2)->dims);
+    int64_t taps = method_of(&n->attr, &s) == WINOGRAD ? DFQI_WINOGRAD_TAPS : w[2] * w[3];
     int64_t parts = part_count(g->batch, w[0]);
     int64_t biases = dfqi_in(g, n, n->attr.i[BIAS_OF_X] ? 0 : 2)->dims[3];
-    int64_t packed = (int64_t)dfqi_conv_packed_floats(w[0], w[1], w[2] * w[3]);
+    int64_t packed = (int64_t)dfqi_conv_packed_floats(w[0], w[1], taps);
     dfqi_out(g, n, 0, 0, 2, (int64_t[]){parts, packed});
     dfqi_out(g, n, 1, 0, 2, (int64_t[]){parts, biases});
     return DFQ_OK;
@@ -301,8 +348,8 @@ static void bias_of_part(const dfqi_run *r, int64_t part, int64_t images, const 
 static void conv_dw_run(const dfqi_run *r)
 {
     const dfqi_conv_shape s = shape_of(r->attr, r->in[0].dims, r->in[1].dims, r->in[2].dims);
-    int64_t in = s.in_y * s.in_x * s.c, out = s.out_y * s.out_x * s.o,
-            filter = r->in[1].count / s.o;
+    const method how = method_of(r->attr, &s);
+    int64_t in = s.in_y * s.in_x * s.c, out = s.out_y * s.out_x * s.o;
     int64_t blocks = filter_blocks(s.o) + 1, parts = r->out[0].dims[0], part = r->block / blocks;
     int64_t image = part * r->batch / parts, images = (part + 1) * r->batch / parts - image;
     int64_t first = r->block % blocks * DW_FILTERS, packed = r->out[0].dims[1];
@@ -312,8 +359,11 @@ static void conv_dw_run(const dfqi_run *r)
         return;
     }
     int64_t n = s.o - first < DW_FILTERS ? s.o - first : DW_FILTERS;
-    (r->attr->i[GROUPS] == 1 ? r->k->conv_dw : r->k->depthwise_dw)(
-        &s, images, first, n, x, dy, r->out[0].data + part * packed + first * filter, r->scratch);
+    int64_t panels = (s.o + DFQI_CONV_PANEL - 1) / DFQI_CONV_PANEL;
+    float *dw = r->out[0].data + part * packed + first / DFQI_CONV_PANEL * (packed / panels);
+    (how == DENSE       ? r->k->conv_dw
+     : how == DEPTHWISE ? r->k->depthwise_dw
+                        : r->k->winograd_dw)(&s, images, first, n, x, dy, dw, r->scratch);
 }
 
 static int64_t conv_dw_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
@@ -361,7 +411,15 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
     dfqi_attr attr = {.i = {a->stride, a->pad, a->dilation, a->groups}};
     x = dfqi_graph_operand(g, DFQI_OP_CONV, name, 0, x);
     w = dfqi_graph_operand(g, DFQI_OP_CONV, name, 1, w);
-    dfqi_id packed = dfqi_make(g, DFQI_OP_CONV_PACK, &(dfqi_attr){.i = {0}}, 1, &w);
+    dfqi_id packed = DFQI_NONE;
+    if (g->status == DFQ_OK && x >= 0 && w >= 0) {
+        /* how weights are packed depends on the extents of y */
+        const dfqi_node n = {
+            .op = DFQI_OP_CONV, .name = name ? name : "", .attr = attr, .in = {x, w, packed, b}};
+        int64_t y[4];
+        g->status = conv_check(g, &n, y);
+        if (g->status == DFQ_OK) packed = make_pack(g, 0, &attr, g->values[x].dims, w, y);
+    }
     return dfqi_graph_node(g, DFQI_OP_CONV, name, &attr, 4, (dfqi_id[]){x, w, packed, b});
 }
 

@@ -33,22 +33,24 @@ START_TEST(test_golden)
 }
 END_TEST
 
-/* Two layers, depthwise behind dense, with more images than there are parts. */
+/* Three layers, dense, by tiles, depthwise, with more images than there are parts. */
 START_TEST(test_threads)
 {
-    enum { KEPT = 5 };
+    enum { WRT = 5, KEPT = WRT + 1 };
     rig first = {0};
     for (int32_t threads = 1; threads <= 3; threads++) {
         rig r = dfqt_rig(threads, 37, 5);
-        dfqi_id in[4] = {dfqt_input(&r, 1, 3, (int64_t[]){9, 8, 5}, -1, 1),
-                         dfqt_input(&r, 0, 4, (int64_t[]){34, 5, 3, 3}, -1, 1),
-                         dfqt_input(&r, 0, 1, (int64_t[]){34}, -1, 1),
-                         dfqt_input(&r, 0, 4, (int64_t[]){34, 1, 3, 3}, -1, 1)};
-        dfqi_id y = dfqi_conv(r.g, "a", in[0], in[1], in[2], &(dfqi_conv_attr){1, 1, 1, 1}), d[4];
-        y = dfqi_conv(r.g, "b", y, in[3], DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 34});
-        dfqi_id dy = dfqt_seed(&r, y);
-        ck_assert_int_eq(dfqi_graph_grad(r.g, 1, &y, &dy, 4, in, d), DFQ_OK);
-        const dfqi_id kept[KEPT] = {y, d[0], d[1], d[2], d[3]};
+        dfqi_id in[WRT] = {dfqt_input(&r, 1, 3, (int64_t[]){9, 8, 5}, -1, 1),
+                           dfqt_input(&r, 0, 4, (int64_t[]){48, 5, 3, 3}, -1, 1),
+                           dfqt_input(&r, 0, 1, (int64_t[]){48}, -1, 1),
+                           dfqt_input(&r, 0, 4, (int64_t[]){48, 1, 3, 3}, -1, 1),
+                           dfqt_input(&r, 0, 4, (int64_t[]){48, 48, 3, 3}, -1, 1)};
+        dfqi_id y = dfqi_conv(r.g, "a", in[0], in[1], in[2], &(dfqi_conv_attr){1, 1, 1, 1});
+        y = dfqi_conv(r.g, "b", y, in[4], DFQI_NONE, &(dfqi_conv_attr){1, 1, 1, 1});
+        y = dfqi_conv(r.g, "c", y, in[3], DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 48});
+        dfqi_id dy = dfqt_seed(&r, y), d[WRT];
+        ck_assert_int_eq(dfqi_graph_grad(r.g, 1, &y, &dy, WRT, in, d), DFQ_OK);
+        const dfqi_id kept[KEPT] = {y, d[0], d[1], d[2], d[3], d[4]};
         for (int i = 0; i < KEPT; i++) dfqi_graph_keep(r.g, kept[i]);
         dfqt_start(&r);
         dfqt_run(&r);

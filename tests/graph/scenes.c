@@ -69,6 +69,13 @@ static dfqi_id conv_dilated(rig *r)
     return conv_with(r, x, w, b, (dfqi_conv_attr){2, 3, 2, 1});
 }
 
+/* By Winograd's algorithm, with half a tile at the end of a column. */
+static dfqi_id conv_tiles(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 5, 8, 32), w = WRT(0, 4, 48, 32, 3, 3), b = WRT(0, 1, 48);
+    return conv_with(r, x, w, b, (dfqi_conv_attr){1, 1, 1, 1});
+}
+
 static dfqi_id conv_depthwise(rig *r)
 {
     dfqi_id x = WRT(1, 3, 5, 6, 3), w = WRT(0, 4, 3, 1, 3, 2), b = WRT(0, 1, 3);
@@ -266,6 +273,7 @@ const scene dfqt_smooth[] = {
     {"conv", DFQI_OP_CONV, 1, conv},
     {"conv, stride", DFQI_OP_CONV, 1, conv_stride},
     {"conv, dilated", DFQI_OP_CONV, 1, conv_dilated},
+    {"conv, tiles", DFQI_OP_CONV, 1, conv_tiles},
     {"conv, depthwise", DFQI_OP_CONV, 1, conv_depthwise},
     {"add", DFQI_OP_ADD, 1, add},
     {"add, one operand", DFQI_OP_ADD, 1, add_twice},
