@@ -57,17 +57,29 @@ static int open_data(struct explore *x)
     return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_READ);
 }
 
+/* Has exploring moved weights, or the solver? */
+static dfq_status explored(const struct explore *x, const dfq_explorer_result *r, int *out)
+{
+    dfq_tensor *losses;
+    dfq_status status = dfq_explorer_get_losses(x->e, DFQ_EXPLORE_SEARCH, &losses);
+    if (status != DFQ_OK) return status;
+    *out = dfq_tensor_get_dims(losses)[0] > 0 || r->steps[DFQ_EXPLORE_SEARCH] > 0;
+    dfq_tensor_release(losses);
+    return DFQ_OK;
+}
+
 /* The weights after the warm-up are those before the first step of exploring. */
 static int check_warm(struct explore *x)
 {
     dfq_explorer_result r = {.struct_size = sizeof r};
     const char *path = x->s->o->save_weights;
+    int begun = 0;
     dfq_status status = dfq_explorer_get_result(x->e, &r);
+    if (status == DFQ_OK) status = explored(x, &r, &begun);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     x->hopeless = r.stage == DFQ_EXPLORE_DONE && r.verdict == DFQ_VERDICT_INFEASIBLE;
     x->warm_saved = x->hopeless;
     if (!path || x->hopeless || r.stage == DFQ_EXPLORE_WARM) return CODE_DONE;
-    int begun = r.stage > DFQ_EXPLORE_SEARCH || r.steps[DFQ_EXPLORE_SEARCH] > 0;
     x->warm_saved = begun && file_kind(path) == FILE_REGULAR;
     if (!begun || x->warm_saved) return CODE_DONE;
     return session_error(x->s, CODE_USAGE,

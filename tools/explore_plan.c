@@ -79,7 +79,7 @@ static void estimate(struct explore *x, const dfq_explorer_result *r, double uni
     double large = left[DFQ_EXPLORE_WARM] > 0 ? large_steps(x, r->steps[DFQ_EXPLORE_WARM]) : 0;
     x->seconds[DFQ_EXPLORE_WARM] = large * unit + (left[DFQ_EXPLORE_WARM] - large) * path;
     x->seconds[DFQ_EXPLORE_SEARCH] =
-        left[DFQ_EXPLORE_SEARCH] *
+        left[DFQ_EXPLORE_SEARCH] / (double)e.moves *
         ((double)e.weight_steps * path + (double)e.looks * unit * look_share);
     x->seconds[DFQ_EXPLORE_TRAIN] = left[DFQ_EXPLORE_TRAIN] * unit; /* at most */
 }

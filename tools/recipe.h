@@ -6,7 +6,7 @@
 #include "session.h"
 
 /* --steps of --method ait, --iters of kinds with a generator, --steps of exploring */
-enum { RECIPE_AIT_STEPS = 1000, RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_STEPS = 500 };
+enum { RECIPE_AIT_STEPS = 1000, RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_STEPS = 2000 };
 
 /* The same options with the defaults for a network where nothing was given. --images stays open with
  * --synth: all of the folder. */

@@ -9,12 +9,13 @@
  *    go along the largest choices. Then each other choice takes over what it can of their weights
  *    (the channels that matter most, the middle of the kernels), and each further step goes along
  *    one path drawn uniformly. Or none: weights saved after another job's warm-up are read;
- *  - "explore": in turns `weight_steps` steps of the weights, along paths drawn from the solver's
- *    probabilities, and one step of the solver. Before that, `looks` paths drawn alike are judged
- *    on one batch of the images held out. What a choice contributes to the loss is estimated from
- *    all such looks, later ones weighing more: L(path) = b + sum of E[cell][choice], by ridge
- *    regression on the differences within each batch. The solver sees the loss b + sum p E and its
- *    gradient E. The last of its steps derives choices, whose costs are exact;
+ *  - "explore": rounds of `weight_steps` steps of the weights, along paths drawn from the solver's
+ *    probabilities, and `moves` steps of the solver, which cost little beside them. Before these,
+ *    `looks` paths drawn alike are judged on one batch of the images held out. What a choice
+ *    contributes to the loss is estimated from all such looks, later ones weighing more: L(path) =
+ *    b + sum of E[cell][choice], by ridge regression on the differences within each batch. The
+ *    solver sees the loss b + sum p E and its gradient E. The last of its steps derives choices,
+ *    whose costs are exact;
  *  - "train": the derived network is trained by itself on all images for `train_steps`.
  *
  *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
@@ -62,8 +63,9 @@ typedef struct dfq_explorer_options {
     uint32_t struct_size; /**< set by init */
     int32_t fine_tune;    /**< 1: the derived network starts with the supernet's weights, 0: anew */
     int64_t warm;         /**< steps, 0..10 million; 6000. Not done if `weights` is given */
-    int64_t weight_steps; /**< for each step of the solver, 0..1000; 5 */
-    int64_t looks;        /**< paths judged before each step of the solver, 2..64; 4 */
+    int64_t weight_steps; /**< in each round, 0..1000; 10 */
+    int64_t looks;        /**< paths judged in each round, 2..64; 8 */
+    int64_t moves;        /**< steps of the solver in each round, 1..1000; 8 */
     int64_t train_steps;  /**< of the derived network, 0..10 million; 4000 */
     int64_t batch;        /**< images of a step, 2..4096; 64 */
     int64_t crop;         /**< images are shifted by at most so many pixels, and mirrored; 4. 0:
@@ -118,8 +120,8 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *  @param images        to learn from; not needed after the call
  *  @param constraints   [n_constraints], 1..3, metrics DFQ_EXPLORE_*; copied
  *  @param options       NULL for defaults
- *  @param solver        NULL for defaults, but 500 steps; they are those of exploring. The exact rule is not
- *                       possible: losses are learned
+ *  @param solver        NULL for defaults; its steps are those of exploring. The exact rule is not possible:
+ *                       losses are learned
  *  @param out_explorer  to be given back with dfq_explorer_release()
  *  @return ::DFQ_E_INVALID (an option out of range, too few images, a limit that is not a number
  *          above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, description, images or weights: the text

@@ -110,7 +110,7 @@ dfq_status dfq_explorer_create(dfq_context *context, const char *space, const ch
     DFQI_NEED(context, constraints);
     DFQI_NEED(context, out_explorer);
     dfqi_coexplore_defaults(&o);
-    dfqi_coexplore_solver_defaults(&so);
+    dfqi_solver_defaults(&so);
     DFQI_TRY(dfqi_options_read(context, "dfq_explorer_options", options, &o, sizeof o));
     DFQI_TRY(dfqi_options_read(context, "dfq_solver_options", solver, &so, sizeof so));
     dfq_explorer *e = dfqi_calloc(context, 1, sizeof *e);

@@ -93,17 +93,21 @@ fail:
 
 /* -- stages ------------------------------------------------------------------------------------ */
 
+static int64_t search_weight_steps(const dfqi_coexplore *e)
+{
+    return (e->solver_o.steps + e->o.moves - 1) / e->o.moves * e->o.weight_steps;
+}
+
 int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage)
 {
     if (stage == DFQ_EXPLORE_WARM) return e->warmed ? 0 : e->o.warm;
-    if (stage == DFQ_EXPLORE_SEARCH) return e->solver_o.steps * (e->o.weight_steps + 1);
+    if (stage == DFQ_EXPLORE_SEARCH) return search_weight_steps(e) + e->solver_o.steps;
     return e->s && e->s->solver->finished && !e->s->solver->best.meets ? 0 : e->o.train_steps;
 }
 
 dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
-    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warm, e->solver_o.steps * e->o.weight_steps,
-                                             e->o.train_steps};
+    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warm, search_weight_steps(e), e->o.train_steps};
     dfqi_super_options o;
     dfqi_super_defaults_of(e->space.net, &o);
     double rate = e->o.rate > 0 ? e->o.rate : o.optimizer == DFQI_SGD ? 0.1 : (double)o.rate;

@@ -21,8 +21,6 @@ typedef struct dfqi_coexplore_space {
 } dfqi_coexplore_space;
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out);
-/* dfq_solver_options as a search without any gets them. */
-void dfqi_coexplore_solver_defaults(dfq_solver_options *out);
 
 dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
                               const dfqi_dataset *images, const dfq_constraint *limits,

@@ -6,8 +6,9 @@
 void dfqi_coexplore_defaults(dfq_explorer_options *out)
 {
     *out = (dfq_explorer_options){.warm = 6000,
-                                  .weight_steps = 5,
-                                  .looks = 4,
+                                  .weight_steps = 10,
+                                  .looks = 8,
+                                  .moves = 8,
                                   .train_steps = 4000,
                                   .batch = 64,
                                   .crop = 4,
@@ -18,12 +19,6 @@ void dfqi_coexplore_defaults(dfq_explorer_options *out)
                                   .memory = 0.995,
                                   .mean = {0.485F, 0.456F, 0.406F},
                                   .std = {0.229F, 0.224F, 0.225F}};
-}
-
-void dfqi_coexplore_solver_defaults(dfq_solver_options *out)
-{
-    dfqi_solver_defaults(out);
-    out->steps = 500;
 }
 
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
@@ -47,6 +42,7 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o)
     DFQI_TRY(check_count(ctx, "warm", o->warm, 0, many));
     DFQI_TRY(check_count(ctx, "weight_steps", o->weight_steps, 0, 1000));
     DFQI_TRY(check_count(ctx, "looks", o->looks, 2, DFQI_LOOKS_MAX));
+    DFQI_TRY(check_count(ctx, "moves", o->moves, 1, 1000));
     DFQI_TRY(check_count(ctx, "train_steps", o->train_steps, 0, many));
     DFQI_TRY(check_count(ctx, "batch", o->batch, 2, 4096));
     DFQI_TRY(check_count(ctx, "crop", o->crop, 0, 1024));

@@ -19,7 +19,7 @@ typedef struct dfqi_coexplore_state {
     dfq_context *ctx; /* borrowed */
     int32_t stage;
     int64_t at;  /* units of the stage done: steps of weights; exploring, those and the solver's */
-    bool looked; /* the looks before the next step of the solver are done */
+    bool looked; /* the looks of the round are done, its first step of the solver is not */
     dfqi_supernet net, derived; /* derived.layers NULL: there is none */
     int32_t path[DFQI_SUPER_CELLS];
     dfqi_super_train *train; /* of the stage; NULL: it has not begun */

@@ -80,14 +80,15 @@ static dfq_status search_unit(dfqi_coexplore *e)
     dfqi_coexplore_state *s = e->s;
     int32_t finished, path[DFQI_SUPER_CELLS];
     float logits[DFQI_SUPER_CELLS * ROW];
-    if (s->at % (e->o.weight_steps + 1) < e->o.weight_steps) {
+    int64_t at = s->at % (e->o.weight_steps + e->o.moves) - e->o.weight_steps;
+    if (at < 0) {
         path_logits(e, 0, logits);
         dfqi_super_sample(&s->net, logits,
                           dfqi_coexplore_seed(e, DFQI_SEED_PATHS) + DFQ_EXPLORE_SEARCH * 16, s->at,
                           path);
         return step_weights(e, &e->learn, path);
     }
-    if (!s->looked) DFQI_TRY(look(e));
+    if (at == 0 && !s->looked) DFQI_TRY(look(e));
     DFQI_TRY(dfqi_solver_step(s->solver, &finished));
     s->looked = false;
     e->loss = (float)s->solver->loss;

@@ -13,7 +13,7 @@
 #include "io/safetensors.h"
 #include "support/fail_alloc.h"
 
-enum { CELLS = 4, FIELDS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 5 * 3 + 4 };
+enum { CELLS = 4, FIELDS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };
 
 /* MBConv cells, of which 0, 1 and 3 may be left out, and stages of vision transformers. */
 static const dfqi_super_space tiny[2] = {{.name = "tiny",
@@ -98,10 +98,11 @@ static void make_for(int family, scene *s)
     s->limits[0] = (dfq_constraint){.limit = 4, .metric = DFQ_EXPLORE_LATENCY};
     s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};
     dfqi_coexplore_defaults(&s->o);
-    dfqi_coexplore_solver_defaults(&s->solver);
+    dfqi_solver_defaults(&s->solver);
     s->o.warm = 6;
     s->o.weight_steps = 2;
     s->o.looks = 3;
+    s->o.moves = 2;
     s->o.train_steps = 4;
     s->o.batch = 6;
     s->o.crop = 1;
@@ -326,7 +327,7 @@ START_TEST(nan_ends_a_job)
     const dfqi_supernet *net = dfqi_coexplore_net(e);
     dfqi_tensor_f32(net->layers[net->n_layers - 1].t[1])[0] = NAN;
     ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
-    ck_assert_msg(strstr(dfq_context_get_error(ctx), "explore, step 6 of 15") != NULL, "%s",
+    ck_assert_msg(strstr(dfq_context_get_error(ctx), "explore, step 6 of 11") != NULL, "%s",
                   dfq_context_get_error(ctx));
     ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
     dfqi_coexplore_result(e, &r);

@@ -11,7 +11,7 @@
 #include "explore/space.h"
 #include "support/fail_alloc.h"
 
-enum { CELLS = 2, N = 60, RECORD = 3073, UNITS = 6 + 5 * 3 + 4 };
+enum { CELLS = 2, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };
 
 static const dfqi_super_space vit = {.name = "tiny-vit",
                                      .family = DFQI_SUPER_VIT,
@@ -130,10 +130,11 @@ static void make(dfq_context *ctx, scene *s)
     s->limits[1] = (dfq_constraint){.limit = 0.99 * by_table(&s->costs, largest, 2, CONFIGS - 1),
                                     .metric = DFQ_EXPLORE_AREA};
     dfqi_coexplore_defaults(&s->o);
-    dfqi_coexplore_solver_defaults(&s->solver);
+    dfqi_solver_defaults(&s->solver);
     s->o.warm = 6;
     s->o.weight_steps = 2;
     s->o.looks = 3;
+    s->o.moves = 2;
     s->o.train_steps = 4;
     s->o.batch = 6;
     s->o.crop = 1;
