@@ -8,7 +8,7 @@
  *
  * Every network that is judged was trained alike, from the supernet's weights.
  * Usage: bench_explore_study SPACE ACCELERATORS TRAIN TEST WARM.safetensors [seeds] [steps]
- *        [train steps] [threads] [warm-up steps] */
+ *        [train steps] [threads] [warm-up steps] [pull|penalty|none|all] */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -248,7 +248,7 @@ static void penalty(const study *s)
 /* The limit is one that nothing reaches; costs weigh as they would against the middle one. */
 static void none(const study *s, const double best[LIMITS])
 {
-    static const double weights[] = {0, 0.003, 0.01, 0.03, 0.1, 0.3}, far = 1000;
+    static const double weights[] = {0, 0.01, 0.03, 0.1}, far = 1000;
     double theirs[LIMITS] = {0}, macs;
     dfq_solver_options rule;
     dfq_solver_options_init(&rule, sizeof rule);
@@ -276,7 +276,8 @@ int main(int argc, char **argv)
     dfq_context_options c;
     if (argc < 6) {
         fprintf(stderr, "usage: bench_explore_study SPACE ACCELERATORS TRAIN TEST WARM.safetensors "
-                        "[seeds] [steps] [train steps] [threads] [warm-up steps]\n");
+                        "[seeds] [steps] [train steps] [threads] [warm-up steps] "
+                        "[pull|penalty|none|all]\n");
         return 2;
     }
     study s = {.space = argv[1],
@@ -289,6 +290,8 @@ int main(int argc, char **argv)
                .warm_steps = argc > 10 ? atoi(argv[10]) : 6000};
     dfq_context_options_init(&c, sizeof c);
     c.threads = s.threads;
+    const char *only = argc > 11 ? argv[11] : "all";
+    const int all = strcmp(only, "all") == 0;
     must(&s, dfq_context_create(&c, &s.ctx));
     must(&s, dfqi_search_space_read(s.ctx, s.space, s.accel, &s.s));
     must(&s, dfq_dataset_open(s.ctx, argv[3], (int32_t)s.s.net.classes, &s.train));
@@ -296,9 +299,9 @@ int main(int argc, char **argv)
     find_limits(&s);
     load(&s, argv[3], &s.data);
     load(&s, argv[4], &s.judge);
-    pull(&s, best);
-    none(&s, best);
-    penalty(&s);
+    if (all || strcmp(only, "pull") == 0) pull(&s, best);
+    if (all || strcmp(only, "none") == 0) none(&s, best);
+    if (all || strcmp(only, "penalty") == 0) penalty(&s);
     dfq_dataset_release(s.train);
     dfq_context_release(s.ctx);
     return 0;
