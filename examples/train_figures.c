@@ -45,8 +45,8 @@ static int read_options(int argc, char **argv, settings *out)
         const char *equals = strchr(argv[i], '=');
         size_t length = equals ? (size_t)(equals - argv[i]) : 0;
         int k = 0;
-        while (k < N_OPTIONS &&
-               !(strlen(options[k].name) == length && memcmp(argv[i], options[k].name, length) == 0))
+        while (k < N_OPTIONS && !(strlen(options[k].name) == length &&
+                                  memcmp(argv[i], options[k].name, length) == 0))
             k++;
         char *end = NULL;
         double value = equals ? strtod(equals + 1, &end) : 0;
@@ -172,8 +172,8 @@ static dfq_status train(dfq_context *ctx, const settings *s, const char *path, d
             double t = now() - start;
             printf("step %6lld  loss %.4f  right %5.1f %%  %6.1f images/s  %5.0f s left\n",
                    (long long)(k + 1), losses / (double)lines,
-                   100.0 * (double)correct / (double)(lines * batch),
-                   (double)((k + 1) * batch) / t, t / (double)(k + 1) * (double)(steps - k - 1));
+                   100.0 * (double)correct / (double)(lines * batch), (double)((k + 1) * batch) / t,
+                   t / (double)(k + 1) * (double)(steps - k - 1));
             fflush(stdout);
             losses = 0;
             correct = lines = 0;

@@ -145,6 +145,7 @@ static void vary_ait(const struct options *full, dfq_tuner_options *t)
     if (full->no_tune || full->loss == LOSS_HOST) t->inundation = 0;
     if (full->loss == LOSS_HOST) {
         t->label_weight = 1;
+        t->clip = 0;
         t->weight_decay = 1e-3f; /* 1e-4 in a gradient with momentum 0.9, as the hosts have it */
     }
     if (!recipe_is_live(full)) t->warm = t->follow = 0;

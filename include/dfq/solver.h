@@ -59,9 +59,9 @@ enum {
                                      the best accelerator for it among all */
     DFQ_RULE_EXACT = 6,         /**< the optimum, by dynamic programming or branch and bound; tables
                                      only, one step */
-    DFQ_RULE_PRODUCT = 7,       /**< loss prod_j (log t_j / log T_j)^penalty (ProxylessNAS, ICLR 2019):
+    DFQ_RULE_PRODUCT = 7,  /**< loss prod_j (log t_j / log T_j)^penalty (ProxylessNAS, ICLR 2019):
                                      task losses above 0, costs and limits above 1 */
-    DFQ_RULE_ALTERNATE = 8      /**< the network for the likeliest accelerator, with cost_weight; before
+    DFQ_RULE_ALTERNATE = 8 /**< the network for the likeliest accelerator, with cost_weight; before
                                      every 100 steps 2000 of the accelerator's alone, each by the
                                      cost of a drawn one times its probability (Auto-NBA, ICML 2021) */
 };

@@ -45,7 +45,7 @@ typedef struct dfq_vit_options {
     float mean[3];        /**< input normalisation (v / 255 - mean) / std; default 0.5 each */
     float std[3];         /**< 1e-6..1000; default 0.5 each */
     uint64_t seed;        /**< of the first weights, any number; default 0 */
-    const char *name;     /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
+    const char *name; /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
                                of the numbers. Only read during the call */
 } dfq_vit_options;
 

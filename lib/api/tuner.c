@@ -39,7 +39,8 @@ static dfq_tuner_options public_options(const dfqi_tune_options *d)
                                .inundation = d->inundation,
                                .capped = d->capped,
                                .follow = d->follow,
-                               .label_weight = d->label_weight};
+                               .label_weight = d->label_weight,
+                               .clip = d->clip};
 }
 
 static dfqi_tune_options own_options(const dfq_tuner_options *o)
@@ -71,7 +72,8 @@ static dfqi_tune_options own_options(const dfq_tuner_options *o)
                                .inundation = o->inundation,
                                .capped = o->capped,
                                .follow = o->follow,
-                               .label_weight = o->label_weight};
+                               .label_weight = o->label_weight,
+                               .clip = o->clip};
 }
 
 static dfq_tuner_options defaults(void)

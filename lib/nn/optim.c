@@ -50,20 +50,21 @@ void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s)
 static void sgd(const job *j, int64_t from, int64_t to)
 {
     float momentum = j->o->momentum, lr = j->lr, decay = lr * j->o->weight_decay;
-    float *v = j->s->m, *p = j->p;
+    float keep = 1.0f - j->o->cut, *v = j->s->m, *p = j->p;
     for (int64_t i = from; i < to; i++) {
-        v[i] = momentum * v[i] + j->g[i];
-        p[i] -= lr * (j->g[i] + momentum * v[i]) + decay * p[i];
+        float g = keep * j->g[i];
+        v[i] = momentum * v[i] + g;
+        p[i] -= lr * (g + momentum * v[i]) + decay * p[i];
     }
 }
 
 static void adamw(const job *j, int64_t from, int64_t to)
 {
     const dfqi_optim_options *o = j->o;
-    float decay = 1.0f - j->lr * o->weight_decay, rate = j->lr / j->correct1;
+    float decay = 1.0f - j->lr * o->weight_decay, rate = j->lr / j->correct1, keep = 1.0f - o->cut;
     float *m = j->s->m, *v = j->s->v, *p = j->p;
     for (int64_t i = from; i < to; i++) {
-        float g = j->g[i];
+        float g = keep * j->g[i];
         m[i] = o->beta1 * m[i] + (1.0f - o->beta1) * g;
         v[i] = o->beta2 * v[i] + (1.0f - o->beta2) * g * g;
         p[i] = p[i] * decay - rate * m[i] / (sqrtf(v[i]) / j->root + o->eps);
@@ -73,9 +74,9 @@ static void adamw(const job *j, int64_t from, int64_t to)
 static void rmsprop(const job *j, int64_t from, int64_t to)
 {
     const dfqi_optim_options *o = j->o;
-    float decay = 1.0f - j->lr * o->weight_decay, *v = j->s->v, *p = j->p;
+    float decay = 1.0f - j->lr * o->weight_decay, keep = 1.0f - o->cut, *v = j->s->v, *p = j->p;
     for (int64_t i = from; i < to; i++) {
-        float g = j->g[i];
+        float g = keep * j->g[i];
         v[i] = o->beta2 * v[i] + (1.0f - o->beta2) * g * g;
         p[i] = p[i] * decay - j->lr * (g / (sqrtf(v[i]) + o->eps));
     }
@@ -85,7 +86,7 @@ static void rmsprop(const job *j, int64_t from, int64_t to)
 static float direction(const job *j, int64_t i)
 {
     const dfqi_optim_options *o = j->o;
-    float g = j->g[i];
+    float g = (1.0f - o->cut) * j->g[i];
     if (o->kind == DFQI_SGD) return g + o->momentum * (o->momentum * j->s->m[i] + g);
     float v = o->beta2 * j->s->v[i] + (1.0f - o->beta2) * g * g;
     if (o->kind == DFQI_RMSPROP) return g / (sqrtf(v) + o->eps);

@@ -55,6 +55,7 @@ void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o)
     dfqi_tune_ait_parity(classes, steps, o);
     o->schedule = DFQI_RATE_COSINE;
     o->rate = 1e-2f;
+    o->clip = 10.0f / (float)classes; /* falls with the loss, which is divided by classes */
     o->warm = o->follow = at_most(steps / 4, 800);
 }
 
@@ -105,6 +106,7 @@ static dfq_status check_optimiser(dfq_context *ctx, const dfqi_tune_options *o)
     DFQI_TRY(check_number(ctx, "beta2", o->beta2, 0, below_one));
     DFQI_TRY(check_number(ctx, "eps", o->eps, 1e-30f, 1));
     DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
+    DFQI_TRY(check_number(ctx, "clip", o->clip, 0, 1e6f));
     DFQI_TRY(check_number(ctx, "weight_rate", o->weight_rate, 0, 1e6f));
     DFQI_TRY(check_number(ctx, "inundation", o->inundation, 0, 0.5f));
     DFQI_TRY(check_number(ctx, "step_rate", o->step_rate, 0, 1e6f));
@@ -178,6 +180,8 @@ void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
         o->milestones[2], (int)o->warm_kind, o->warm, (double)o->weight_rate, (double)o->step_rate,
         (double)o->zero_rate, (double)o->temperature, (double)o->kl_weight, (double)o->head_weight,
         (int)o->augment, o->eval_every);
+    if (o->clip > 0)
+        n += snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", clip %.9g", (double)o->clip);
     if (o->inundation > 0)
         n += snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n,
                       ", inundation %.9g (capped %" PRId64 ")", (double)o->inundation, o->capped);

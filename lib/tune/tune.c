@@ -277,7 +277,8 @@ static void read_losses(dfqi_tune *t, float *losses)
 static dfq_status diverged(dfqi_tune *t)
 {
     float total = *dfqi_exec_data(t->e, t->total);
-    dfq_status status = dfqi_tune_check_grads(t);
+    double norm;
+    dfq_status status = dfqi_tune_check_grads(t, &norm);
     if (status == DFQ_OK)
         status = dfqi_fail(
             t->ctx, DFQ_E_NUMERIC,
@@ -301,8 +302,9 @@ dfq_status dfqi_tune_iterate(dfqi_tune *t)
     read_losses(t, losses);
     if (!isfinite(losses[DFQI_TUNE_TOTAL])) return diverged(t);
     if (t->o.warm_kind == DFQI_WARM_LINEAR || t->done >= t->o.warm) {
-        if (dfqi_tune_check_grads(t) != DFQ_OK) return diverged(t);
-        dfqi_tune_update(t, rate);
+        double norm;
+        if (dfqi_tune_check_grads(t, &norm) != DFQ_OK) return diverged(t);
+        dfqi_tune_update(t, rate, norm);
     }
     t->done++;
     return DFQ_OK;

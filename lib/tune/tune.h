@@ -36,6 +36,7 @@ typedef struct dfqi_tune_options {
     float rate, end_rate, decay;
     int64_t milestones[DFQI_TUNE_MILESTONES]; /* steps, 0: none; all 0: 1/4 and 1/2 of `steps` */
     float momentum, beta1, beta2, eps, weight_decay;
+    float clip; /* norm of all gradients together, above which they are scaled down; 0: never */
     float weight_rate, step_rate, zero_rate; /* factors on the rate of each kind of parameter */
     float
         inundation; /* share of a weight's codes that a step changes at least, at the full rate: AIT's

@@ -48,9 +48,11 @@ static float factor_of(const dfqi_tune_options *o, dfqi_item_kind kind)
                                     : o->zero_rate;
 }
 
-static dfqi_optim_options options_of(const dfqi_tune_options *o, dfqi_item_kind kind)
+static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
 {
+    const dfqi_tune_options *o = &t->o;
     return (dfqi_optim_options){.kind = o->optim,
+                                .cut = t->cut,
                                 .momentum = o->momentum,
                                 .beta1 = o->beta1,
                                 .beta2 = o->beta2,
@@ -60,7 +62,7 @@ static dfqi_optim_options options_of(const dfqi_tune_options *o, dfqi_item_kind 
 
 static void move(dfqi_tune *t, dfqi_item *item, float rate)
 {
-    dfqi_optim_options own = options_of(&t->o, item->kind);
+    dfqi_optim_options own = options_of(t, item->kind);
     if (factor_of(&t->o, item->kind) == 0) return; /* held */
     rate *= factor_of(&t->o, item->kind);
     if (item->kind == DFQI_ITEM_STEP && t->student->scheme.mode == DFQI_MODE_IMPROVED)
@@ -97,7 +99,7 @@ dfq_status dfqi_tune_inundate(dfqi_tune *t)
 /* rho falls together with the rate, and kappa has a cap during the first epoch (ait.md 2.3). */
 static void move_inundated(dfqi_tune *t, float rate, float rho)
 {
-    dfqi_optim_options own = options_of(&t->o, DFQI_ITEM_WEIGHT);
+    dfqi_optim_options own = options_of(t, DFQI_ITEM_WEIGHT);
     dfqi_inundated *at = t->inundated;
     t->inundation.rho = rho;
     t->inundation.capped = updates(t) < t->o.capped;
@@ -112,8 +114,10 @@ static void move_inundated(dfqi_tune *t, float rate, float rho)
 }
 
 /* Codes are those of the steps that this step's forward pass had, so weights move first. */
-void dfqi_tune_update(dfqi_tune *t, float rate)
+void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
 {
+    double clip = (double)t->o.clip;
+    t->cut = clip > 0 && norm > clip ? (float)(1 - clip / norm) : 0;
     float rho = rate > 0 ? t->o.inundation * fminf(rate / t->o.rate, 1) : 0;
     int inundate = rho > 0 && t->o.weight_rate > 0;
     if (inundate) move_inundated(t, rate, rho);
@@ -129,19 +133,20 @@ void dfqi_tune_update(dfqi_tune *t, float rate)
     }
 }
 
-dfq_status dfqi_tune_check_grads(const dfqi_tune *t)
+dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm)
 {
+    double sum = 0;
     for (int32_t i = 0; i < t->n_items; i++) {
         const float *grad = dfqi_exec_data(t->e, t->items[i].grad);
-        int bad = 0;
-        for (int64_t k = 0; k < t->items[i].count; k++) bad |= !isfinite(grad[k]);
-        if (bad)
+        for (int64_t k = 0; k < t->items[i].count; k++) sum += (double)grad[k] * (double)grad[k];
+        if (!isfinite(sum))
             return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
                              "tune: step %lld is not finite, the gradient of %s first; lower the "
                              "rate (%g). The student has the parameters after step %lld",
                              (long long)t->done, t->items[i].name, (double)t->o.rate,
                              (long long)t->best_step);
     }
+    *out_norm = sqrt(sum);
     return DFQ_OK;
 }
 

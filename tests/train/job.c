@@ -88,8 +88,8 @@ START_TEST(test_schedule)
     const float *bias = dfqi_tensor_f32(dfqi_network_find(&g->net, "head.bias"));
     for (int k = 0; k < 11; k++) {
         double turn = k < 8 ? (k - 4) / 4.0 : 1.0;
-        double want = k < 4 ? 0.01 * (k + 1) / 4
-                            : 0.002 + 0.008 * (1 + cos(3.14159265358979 * turn)) / 2;
+        double want =
+            k < 4 ? 0.01 * (k + 1) / 4 : 0.002 + 0.008 * (1 + cos(3.14159265358979 * turn)) / 2;
         float before = bias[0];
         ck_assert_int_eq(dfq_trainer_step(t, x, y, NULL, NULL), DFQ_OK);
         ck_assert_double_eq_tol(fabs((double)(bias[0] - before)), want, 1e-6);

@@ -1,5 +1,6 @@
 /* Jobs: what they learn, determinism, the choice of the best step, schedules, cancelling. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tune/cases.h"
@@ -135,6 +136,57 @@ START_TEST(test_factors)
     }
     dfqi_tune_release(t);
     dfqt_pair_end(&p);
+}
+END_TEST
+
+/* How far one step of SGD moves the weights, and their bits behind it. */
+static double one_step(float clip, uint64_t *bits)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
+    dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
+    float *before[64];
+    double sum = 0;
+    ck_assert_int_le(p.student->net.n_params, 64);
+    for (int32_t i = 0; i < p.student->net.n_params; i++) {
+        dfq_tensor *w = p.student->net.params[i].tensor;
+        size_t bytes = (size_t)dfqi_tensor_count(w) * sizeof(float);
+        before[i] = malloc(bytes);
+        ck_assert_ptr_nonnull(before[i]);
+        memcpy(before[i], dfqi_tensor_f32(w), bytes);
+    }
+    o.steps = 1;
+    o.rate = 1;
+    o.warm = o.eval_every = 0;
+    o.momentum = o.weight_decay = 0;
+    o.clip = clip;
+    dfqi_tune *t = new_job(&p, &o);
+    ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
+    for (int32_t i = 0; i < p.student->net.n_params; i++) {
+        dfq_tensor *w = p.student->net.params[i].tensor;
+        for (int64_t k = 0; k < dfqi_tensor_count(w); k++) {
+            double d = (double)dfqi_tensor_f32(w)[k] - (double)before[i][k];
+            sum += d * d;
+        }
+        free(before[i]);
+    }
+    *bits = dfqt_bits(p.student);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+    return sqrt(sum);
+}
+
+/* All gradients together are scaled down to the norm, or left alone. */
+START_TEST(test_clip)
+{
+    uint64_t free_bits, same, other;
+    double whole = one_step(0, &free_bits), far = one_step(1e6f, &same);
+    double one = one_step(1e-2f, &other), two = one_step(2e-2f, &other);
+    ck_assert_double_gt(whole, 2e-2);
+    ck_assert_double_eq(whole, far);
+    ck_assert_uint_eq(free_bits, same);
+    ck_assert_double_le(one, 1.001e-2); /* steps and zero points have their share */
+    ck_assert_double_gt(one, 1e-5);
+    ck_assert_double_eq_tol(two / one, 2, 0.01);
 }
 END_TEST
 
@@ -389,6 +441,7 @@ TCase *dfqt_job_case(void)
     tcase_add_loop_test(t, test_losses_fall, 0, 2);
     tcase_add_test(t, test_best_is_kept);
     tcase_add_test(t, test_factors);
+    tcase_add_test(t, test_clip);
     tcase_add_test(t, test_clamped_steps);
     tcase_add_test(t, test_idle_warm_up);
     tcase_add_test(t, test_rates);
