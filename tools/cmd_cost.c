@@ -20,6 +20,16 @@ struct result {
 
 /* -- finding ----------------------------------------------------------------------------------- */
 
+/* Which of several accelerators. */
+static int check_config(struct session *s, const struct result *r)
+{
+    int64_t n = dfq_accelerator_get_count(r->accel);
+    if (s->o->config < n) return CODE_DONE;
+    return session_error(s, CODE_USAGE,
+                         "--config is %lld, %s stands for %lld accelerators, 0 to %lld",
+                         (long long)s->o->config, s->o->accel, (long long)n, (long long)n - 1);
+}
+
 /* Of several accelerators the one with the least product of energy and latency. */
 static dfq_status find_best(struct result *r, const dfq_cost_options *o)
 {
@@ -71,7 +81,12 @@ static int find(struct session *s, struct result *r)
     }
     dfq_status status = dfq_accelerator_load(s->ctx, s->o->accel, &r->accel);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
-    if (dfq_accelerator_get_count(r->accel) > 1) status = find_best(r, &o);
+    int code = check_config(s, r);
+    if (code) return code;
+    if (s->o->config >= 0)
+        r->config = s->o->config;
+    else if (dfq_accelerator_get_count(r->accel) > 1)
+        status = find_best(r, &o);
     o.config = r->config;
     r->hw.struct_size = sizeof r->hw;
     r->total.struct_size = sizeof r->total;
@@ -153,7 +168,7 @@ static void print_row(const char *name, const dfq_cost_info *c)
            c->noc_pj * uj, c->glb_pj * uj, c->dram_pj * uj, c->static_pj * uj, c->total_pj * uj);
 }
 
-static void print_text(const struct result *r)
+static void print_text(const struct session *s, const struct result *r)
 {
     int64_t n = dfq_accelerator_get_count(r->accel);
     printf("network      %s\n", dfq_graph_get_name(r->graph));
@@ -161,8 +176,8 @@ static void print_text(const struct result *r)
     printf("accelerator  %s: %s\n", dfq_accelerator_get_name(r->accel),
            hardware_words(&r->hw, words));
     if (n > 1)
-        printf("             number %lld of %lld: the least energy x latency\n",
-               (long long)r->config, (long long)n);
+        printf("             number %lld of %lld%s\n", (long long)r->config, (long long)n,
+               s->o->config < 0 ? ": the least energy x latency" : "");
     printf("\n%-28s %9s %10s %9s %5s %9s %9s %8s %8s %9s %8s %10s\n", "layer", "MMAC", "cycles",
            "ms", "use %", "MAC uJ", "RF uJ", "NoC uJ", "GLB uJ", "DRAM uJ", "rest uJ", "total uJ");
     for (int32_t i = 0; i < dfq_cost_get_count(r->cost); i++) {
@@ -188,7 +203,7 @@ int cmd_cost(struct session *s)
     code = find(s, &r);
     progress_end(&s->progress);
     if (code == CODE_DONE && s->o->json) print_json(s, &r);
-    if (code == CODE_DONE && !s->o->json) print_text(&r);
+    if (code == CODE_DONE && !s->o->json) print_text(s, &r);
     dfq_cost_release(r.cost);
     dfq_accelerator_release(r.accel);
     dfq_graph_release(r.graph);

@@ -7,8 +7,10 @@
 
 static const char *family_name(int32_t family)
 {
-    static const char *const names[] = {"vision transformer", "ResNet", "MobileNetV2"};
-    return family >= 0 && family < 3 ? names[family] : "unknown";
+    static const char *const names[] = {"vision transformer", "ResNet", "MobileNetV2",
+                                        "MBConv network of a search space",
+                                        "vision transformer of a search space"};
+    return family >= 0 && family < 5 ? names[family] : "unknown";
 }
 
 static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *path)
@@ -25,13 +27,15 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *
     json_int(&j, "image", i->image);
     json_int(&j, "classes", i->classes);
     json_text(&j, "family", family_name(i->family));
-    if (i->family == DFQ_FAMILY_VIT) {
+    if (i->family == DFQ_FAMILY_VIT || i->family == DFQ_FAMILY_STAGES) {
         json_int(&j, "patch", i->patch);
         json_int(&j, "width", i->width);
         json_int(&j, "depth", i->depth);
+    }
+    if (i->family == DFQ_FAMILY_VIT) {
         json_int(&j, "heads", i->heads);
         json_int(&j, "hidden", i->hidden);
-    } else {
+    } else if (i->family != DFQ_FAMILY_STAGES) {
         json_int(&j, "batchnorms", i->batchnorms);
     }
     json_int(&j, "parameters", i->parameters);
@@ -96,6 +100,9 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
         printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
                (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
                (long long)i->patch);
+    else if (i->family == DFQ_FAMILY_STAGES)
+        printf("blocks       %lld, tokens of width %lld between the stages; patches of %lld\n",
+               (long long)i->depth, (long long)i->width, (long long)i->patch);
     else
         printf("layers       %d convolutions with BatchNorm, and the classifier\n",
                (int)i->batchnorms);

@@ -26,6 +26,7 @@ struct explore {
     int failed;                       /* exit code of what went wrong beside the job */
 
     /* What came out: borrowed by `page`. */
+    int64_t config;            /* number of the accelerator */
     dfq_accelerator_config hw; /* struct_size 0: none */
     dfq_accuracy accuracy;     /* n 0: not judged */
     dfq_tensor *choice, *raw, *probabilities, *effects, *trajectory, *losses[DFQ_EXPLORE_DONE];

@@ -77,6 +77,7 @@ static void print_json(const struct explore *x)
     json_open(&j, "accelerator", '{');
     json_text(&j, "name", p->accel);
     json_int(&j, "of", x->accelerators);
+    json_int(&j, "config", x->config);
     json_text(&j, "words", p->accelerator);
     hardware_json(&j, &x->hw);
     json_close(&j, '}');
@@ -133,6 +134,9 @@ static void print_text(const struct explore *x)
     for (int32_t g = 0; g < p->n_cells; g++)
         printf("  %-10s %s\n", p->groups[g].name, p->groups[g].words);
     printf("accelerator  %s: %s\n", p->accel, p->accelerator);
+    if (x->accelerators > 1)
+        printf("             number %lld of %lld\n", (long long)x->config,
+               (long long)x->accelerators);
     print_cost(p, DFQ_EXPLORE_LATENCY, "latency", "ms");
     print_cost(p, DFQ_EXPLORE_ENERGY, "energy", "mJ an image");
     print_cost(p, DFQ_EXPLORE_AREA, "area", "mm2 at 45 nm");

@@ -184,6 +184,7 @@ static dfq_status fill_result(struct explore *x)
     for (int32_t j = 0; j < x->n_limits; j++) p->limit_metric[j] = x->limits[j].metric;
     p->seconds = text_now() - x->s->start;
     p->peak_bytes = (uint64_t)session_peak();
+    x->config = r.accelerator;
     x->hw.struct_size = sizeof x->hw;
     return dfq_explorer_get_accelerator(x->e, &x->hw);
 }

@@ -127,6 +127,9 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     case OPT_GAMMA:
         fprintf(f, " (%g)", (double)t.head_weight);
         break;
+    case OPT_CONFIG:
+        fputs(" (the least energy x latency)", f);
+        break;
     case OPT_THREADS:
         fputs(" (one per core)", f);
         break;

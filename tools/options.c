@@ -170,6 +170,8 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->warm_steps);
     case OPT_TRAIN_STEPS:
         return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->train_steps);
+    case OPT_CONFIG:
+        return take_whole(o, name, text, 0, INT32_MAX, &o->config);
     case OPT_IMAGES:
         return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
     case OPT_ITERS:
@@ -333,7 +335,7 @@ static void set_defaults(struct options *o)
     o->mode = q.mode;
     o->kind = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
-    o->warm_steps = o->train_steps = -1;
+    o->warm_steps = o->train_steps = o->config = -1;
     o->lr = o->gamma = o->penalty = o->cost_weight = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;

@@ -42,6 +42,7 @@ enum option_id {
     OPT_DIAGNOSE,
     OPT_ACCEL,
     OPT_MAPPING,
+    OPT_CONFIG,
     OPT_FPS,
     OPT_ENERGY,
     OPT_AREA,
@@ -89,6 +90,7 @@ struct options {
     double lr, gamma;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warm_steps, train_steps;
+    int64_t config;              /* an accelerator of a description; -1: the best */
     double penalty, cost_weight; /* of some rules; NaN: the library's */
     int32_t rule;                /* DFQ_RULE_*, but the exact one */
     double checkpoint;           /* seconds between checkpoints */

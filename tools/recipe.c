@@ -82,6 +82,11 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph_
 {
     int ait = full->method == METHOD_AIT, vit = info->family == DFQ_FAMILY_VIT;
     int use = !ait ? FOR_MIMIQ : recipe_is_live(full) ? FOR_LIVE : FOR_SET;
+    if (info->family == DFQ_FAMILY_STAGES)
+        return session_error(s, CODE_INPUT,
+                             "%s is a vision transformer of a search space, whose stages no method "
+                             "quantizes yet; info, eval and cost know it",
+                             s->o->input);
     if (ait && vit)
         return session_error(s, CODE_USAGE,
                              "--method ait goes by the statistics of BatchNorms, a vision "

@@ -211,8 +211,9 @@ DFQ_CHECKED dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int
 DFQ_CHECKED dfq_status dfq_explorer_evaluate(dfq_explorer *explorer, const dfq_dataset *images,
                                              dfq_accuracy *out_accuracy);
 
-/** Writes the derived network of a finished job to a safetensors file: weights by layer, and the
- *  space's name, the path, the normalisation of images and exact costs as metadata.
+/** Writes the derived network of a finished job to a safetensors file, which dfq_graph_load() reads:
+ *  weights by layer, and the space, the path, the normalisation of images, exact costs and the
+ *  number of the accelerator as metadata.
  *  @return ::DFQ_E_INVALID (as dfq_explorer_evaluate()), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_save_network(const dfq_explorer *explorer, const char *path);
 

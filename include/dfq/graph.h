@@ -1,7 +1,8 @@
 /** @file dfq/graph.h
  *  A network with its weights: float, or fake-quantized with its quantizers. Files are safetensors;
  *  float ones with the names of timm (ViT, DeiT), torchvision or pytorchcv (ResNet, MobileNetV2) or
- *  akamaster (ResNet for CIFAR), low-bit ones as libdfq writes them. */
+ *  akamaster (ResNet for CIFAR), or what dfq_explorer_save_network() wrote; low-bit ones as libdfq
+ *  writes them. */
 #ifndef DFQ_GRAPH_H
 #define DFQ_GRAPH_H
 
@@ -30,9 +31,11 @@ enum {
 
 /** Families of networks. */
 enum {
-    DFQ_FAMILY_VIT = 0,      /**< ViT, DeiT */
-    DFQ_FAMILY_RESNET = 1,   /**< ResNet, for small images or for ImageNet */
-    DFQ_FAMILY_MOBILENET = 2 /**< MobileNetV2 */
+    DFQ_FAMILY_VIT = 0,       /**< ViT, DeiT */
+    DFQ_FAMILY_RESNET = 1,    /**< ResNet, for small images or for ImageNet */
+    DFQ_FAMILY_MOBILENET = 2, /**< MobileNetV2 */
+    DFQ_FAMILY_MBCONV = 3,    /**< of inverted bottlenecks, which a co-exploration chose */
+    DFQ_FAMILY_STAGES = 4     /**< of stages of transformer blocks, likewise */
 };
 
 /** What a network is. Filled by dfq_graph_get_info(). */
@@ -47,10 +50,10 @@ typedef struct dfq_graph_info {
     int64_t channels;     /**< 3 */
     int64_t classes;      /**< logits */
     int64_t patch;        /**< side of a patch, pixels; vision transformers, else 0 */
-    int64_t width;        /**< channels of a token; vision transformers, else 0 */
-    int64_t depth;        /**< blocks; vision transformers, else 0 */
-    int64_t heads;        /**< attention heads of a block; vision transformers, else 0 */
-    int64_t hidden;       /**< inner width of the MLP; vision transformers, else 0 */
+    int64_t width;        /**< channels of a token (between stages); vision transformers, else 0 */
+    int64_t depth;        /**< blocks (of all stages); vision transformers, else 0 */
+    int64_t heads;        /**< attention heads of a block; ViT and DeiT, else 0 */
+    int64_t hidden;       /**< inner width of the MLP; ViT and DeiT, else 0 */
     int64_t parameters;   /**< weights, biases and norms without running statistics, in values */
     int64_t macs;         /**< multiply-accumulates of one image through the whole network; the
                                same before and after quantization */

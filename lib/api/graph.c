@@ -66,6 +66,11 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .macs = (int64_t)macs,
                            .family = (int32_t)a->family,
                            .batchnorms = dfqi_arch_norms(a)};
+    if (a->family == DFQI_FAMILY_STAGES) {
+        info.patch = a->space.vit.patch;
+        info.width = a->space.vit.tokens;
+        info.depth = dfqi_derived_blocks(a);
+    }
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);
     return dfqi_info_write(graph->ctx, "dfq_graph_info", &info, sizeof info, out_info);

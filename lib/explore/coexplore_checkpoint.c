@@ -101,7 +101,7 @@ static void add_net(parts *p, const char *prefix, const dfqi_supernet *net,
             int64_t each = momenta ? dfqi_super_train_moments(momenta) : 1;
             if (t && momenta) data = dfqi_super_train_momentum(momenta, i, k);
             if (!data) continue;
-            dfqi_super_tensor_name(net, i, k, name);
+            dfqi_super_tensor_name(&net->layers[i], k, name);
             snprintf(full, sizeof full, "%s.%s", prefix, name);
             add(p, full, DFQI_F32, each * dfqi_tensor_count(t), data);
         }

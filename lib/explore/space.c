@@ -1,6 +1,6 @@
 /* Costs of search spaces: equal layers are tabulated once, and a choice costs the sum of the layers that
  * the graph of a path has for it. */
-#include "explore/space_priv.h"
+#include "explore/space.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,20 +9,10 @@
 
 enum { FIELDS = 6, METRICS = 3 };
 
-static const dfqi_super_space *const known[] = {&dfqi_super_cifar_small, &dfqi_super_cifar_full,
-                                                &dfqi_super_vit_small, &dfqi_super_vit_tiny};
-
-const dfqi_super_space *dfqi_search_space_known(const char *name)
-{
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(name, known[i]->name) == 0) return known[i];
-    return NULL;
-}
-
 dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                   const char *template_path, dfqi_search_space *out)
 {
-    const dfqi_super_space *own = dfqi_search_space_known(space_path);
+    const dfqi_super_space *own = dfqi_super_space_known(space_path);
     dfqi_search_space s;
     memset(&s, 0, sizeof s);
     if (own)
@@ -33,8 +23,8 @@ dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "there is no search space %s; %s, %s, %s and %s are known, names of files "
                          "have a dot or a slash",
-                         space_path, known[0]->name, known[1]->name, known[2]->name,
-                         known[3]->name);
+                         space_path, dfqi_super_cifar_small.name, dfqi_super_cifar_full.name,
+                         dfqi_super_vit_small.name, dfqi_super_vit_tiny.name);
     DFQI_TRY(dfqi_space_load(ctx, template_path, &s.accel));
     dfqi_space_config(&s.accel, 0, &s.base);
     *out = s;

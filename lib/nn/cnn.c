@@ -16,7 +16,7 @@ int32_t dfqi_arch_norms(const dfqi_arch *a)
     case DFQI_FAMILY_MOBILENET:
         return dfqi_mobilenet_layers(a);
     default:
-        return 0;
+        return dfqi_arch_is_derived(a) ? dfqi_derived_norms(a) : 0;
     }
 }
 
@@ -37,6 +37,8 @@ void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out)
 {
     if (a->family == DFQI_FAMILY_RESNET)
         dfqi_resnet_head(a, out);
+    else if (a->family == DFQI_FAMILY_MBCONV)
+        dfqi_derived_head(a, out);
     else
         dfqi_mobilenet_head(a, out);
 }

@@ -35,6 +35,8 @@ void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out);
 void dfqi_mobilenet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                             dfqi_taps *taps);
 
+void dfqi_derived_head(const dfqi_arch *a, dfqi_cnn_head *out);
+
 void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
 
 /* Parameters: five of each layer (weight, then gamma, beta, mean, variance), then the head's. */

@@ -36,8 +36,17 @@ typedef struct dfqi_family_row {
                     dfqi_taps *taps);
 } dfqi_family_row;
 
-extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet;
+extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,
+    dfqi_family_derived;
 const dfqi_family_row *dfqi_family_get(dfqi_family family);
+
+/* -- derived networks -------------------------------------------------------------------------- */
+
+int32_t dfqi_derived_norms(const dfqi_arch *a);
+/* What files say about the space and the path. */
+enum { DFQI_DERIVED_META = 3 };
+dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
+                             dfqi_st_meta out[DFQI_DERIVED_META]);
 
 /* -- for the rows' `find` ---------------------------------------------------------------------- */
 

@@ -57,8 +57,8 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
     if (space)
         return dfqi_fail(
             st->ctx, DFQ_E_UNSUPPORTED,
-            "%s: weights of the search space %.60s, which only a co-exploration reads; "
-            "its result is judged there, on --test-data",
+            "%s: weights of the whole search space %.60s, which only a co-exploration reads; the "
+            "network that it derives is a file of its own",
             path, space);
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                      "%s: its tensors are those of no known architecture; there is neither "

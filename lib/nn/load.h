@@ -14,9 +14,9 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const ch
  * NaN or infinity; anything left over is refused unless its name is known to be harmless. */
 dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path, const dfqi_arch *arch,
                              dfqi_network *out);
-/* The metadata that describes `arch`; keys and values belong to `arena`. Returns their number. */
-enum { DFQI_ARCH_META = 7 };
+/* The metadata that describe `arch`, and their number; keys and values belong to `arena`. */
+enum { DFQI_ARCH_META = 8 };
 dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,
-                          dfqi_st_meta out[DFQI_ARCH_META]);
+                          dfqi_st_meta out[DFQI_ARCH_META], int64_t *out_n);
 
 #endif

@@ -64,26 +64,37 @@ dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const cha
 
 /* -- metadata ---------------------------------------------------------------------------------- */
 
-dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta out[DFQI_ARCH_META])
+static dfq_status put(dfqi_arena *arena, const char *key, const char *value, dfqi_st_meta *out)
 {
-    bool vit = a->family == DFQI_FAMILY_VIT;
-    const char *const keys[DFQI_ARCH_META] = {
-        "architecture", "eps", vit ? "heads" : "image", "mean", "resize", "std", "format"};
-    char text[DFQI_ARCH_META][96];
+    out->key = dfqi_arena_strdup(arena, key);
+    out->value = dfqi_arena_strdup(arena, value);
+    return out->key && out->value ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta out[DFQI_ARCH_META],
+                          int64_t *out_n)
+{
+    enum { COMMON = 5, OWN = 2 };
+    const int vit = a->family == DFQI_FAMILY_VIT;
+    const char *const keys[COMMON + OWN] = {
+        "eps", "mean", "resize", "std", "format", "architecture", vit ? "heads" : "image"};
+    char text[COMMON + OWN][96];
     const float *m = a->mean, *s = a->std;
+    int64_t n = dfqi_arch_is_derived(a) ? COMMON : COMMON + OWN;
     locale_t before = use_decimal_points();
-    snprintf(text[0], sizeof text[0], "%s", a->name);
-    snprintf(text[1], sizeof text[1], "%.9g", (double)a->eps);
-    snprintf(text[2], sizeof text[2], "%lld", (long long)(vit ? a->vit.heads : a->image));
-    snprintf(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
-    snprintf(text[4], sizeof text[4], "%d", a->resize);
-    snprintf(text[5], sizeof text[5], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);
-    snprintf(text[6], sizeof text[6], "dfq");
+    snprintf(text[0], sizeof text[0], "%.9g", (double)a->eps);
+    snprintf(text[1], sizeof text[1], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
+    snprintf(text[2], sizeof text[2], "%d", a->resize);
+    snprintf(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);
+    snprintf(text[4], sizeof text[4], "dfq");
+    snprintf(text[5], sizeof text[5], "%s", a->name);
+    snprintf(text[6], sizeof text[6], "%lld", (long long)(vit ? a->vit.heads : a->image));
     uselocale(before);
-    for (int i = 0; i < DFQI_ARCH_META; i++) {
-        out[i].key = dfqi_arena_strdup(arena, keys[i]);
-        out[i].value = dfqi_arena_strdup(arena, text[i]);
-        if (!out[i].key || !out[i].value) return DFQ_E_NOMEM;
+    for (int64_t i = 0; i < n; i++) DFQI_TRY(put(arena, keys[i], text[i], &out[i]));
+    if (dfqi_arch_is_derived(a)) {
+        DFQI_TRY(dfqi_derived_meta(a, arena, out + n));
+        n += DFQI_DERIVED_META;
     }
+    *out_n = n;
     return DFQ_OK;
 }

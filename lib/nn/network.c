@@ -9,15 +9,33 @@
 const dfqi_family_row *dfqi_family_get(dfqi_family family)
 {
     static const dfqi_family_row *const rows[DFQI_FAMILY_COUNT] = {
-        &dfqi_family_vit, &dfqi_family_resnet, &dfqi_family_mobilenet};
+        &dfqi_family_vit, &dfqi_family_resnet, &dfqi_family_mobilenet, &dfqi_family_derived,
+        &dfqi_family_derived};
     return rows[family];
 }
 
 dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what)
 {
     if (a->family == DFQI_FAMILY_VIT) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                     "%s is a convolutional network, %s needs a vision transformer", a->name, what);
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s is a %s, %s needs a ViT or DeiT", a->name,
+                     dfqi_arch_is_cnn(a) ? "convolutional network"
+                                         : "vision transformer of a search space",
+                     what);
+}
+
+int dfqi_arch_is_cnn(const dfqi_arch *a)
+{
+    return a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_STAGES;
+}
+
+/* What names and shapes of a derived network's parameters do not tell. */
+static uint64_t hash_derived(uint64_t hash, const dfqi_arch *a)
+{
+    const dfqi_super_space *s = &a->space;
+    for (int32_t i = 0; i < s->n_stages && a->family == DFQI_FAMILY_MBCONV; i++)
+        hash = dfqi_hash(hash, &s->stages[i], sizeof s->stages[i]);
+    hash = dfqi_hash(hash, &s->vit.head, sizeof s->vit.head);
+    return dfqi_hash(hash, a->path, sizeof a->path);
 }
 
 void dfqi_network_fini(dfqi_network *net)
@@ -45,6 +63,15 @@ int64_t dfqi_network_values(const dfqi_network *net)
     return n;
 }
 
+int dfqi_network_alike(const dfqi_network *a, const dfqi_network *b)
+{
+    int same = a->n_params == b->n_params;
+    for (int32_t i = 0; same && i < a->n_params; i++)
+        same = dfqi_tensor_count(a->params[i].tensor) == dfqi_tensor_count(b->params[i].tensor) &&
+               strcmp(a->params[i].name, b->params[i].name) == 0;
+    return same;
+}
+
 uint64_t dfqi_network_hash(const dfqi_network *net)
 {
     const dfqi_arch *a = &net->arch;
@@ -56,6 +83,7 @@ uint64_t dfqi_network_hash(const dfqi_network *net)
         hash = dfqi_hash(hash, &a->image, sizeof a->image);
         hash = dfqi_hash(hash, &a->cnn.stride_first, sizeof a->cnn.stride_first);
     }
+    if (dfqi_arch_is_derived(a)) hash = hash_derived(hash, a);
     for (int32_t i = 0; i < net->n_params; i++) {
         const dfq_tensor *t = net->params[i].tensor;
         hash = dfqi_hash(hash, net->params[i].name, strlen(net->params[i].name));

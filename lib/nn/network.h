@@ -3,12 +3,15 @@
 #define DFQI_NN_NETWORK_H
 
 #include "graph/graph.h"
+#include "nn/super_space.h"
 #include "tensor/tensor.h"
 
 typedef enum dfqi_family {
     DFQI_FAMILY_VIT = 0,
     DFQI_FAMILY_RESNET,
     DFQI_FAMILY_MOBILENET,
+    DFQI_FAMILY_MBCONV, /* derived from a search space, like the next */
+    DFQI_FAMILY_STAGES, /* stages of transformer blocks */
     DFQI_FAMILY_COUNT
 } dfqi_family;
 
@@ -50,6 +53,8 @@ typedef struct dfqi_arch {
     int32_t resize; /* evaluation transform: shorter side before the crop, 0 none */
     dfqi_vit_arch vit;
     dfqi_cnn_arch cnn;
+    dfqi_super_space space; /* derived networks: what is chosen from, and each cell's choice */
+    int32_t path[DFQI_SUPER_CELLS];
 } dfqi_arch;
 
 typedef struct dfqi_param {
@@ -69,6 +74,8 @@ void dfqi_network_fini(dfqi_network *net);
 dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name); /* NULL: none */
 /* Parameters counted in elements, without running statistics. */
 int64_t dfqi_network_values(const dfqi_network *net);
+/* Do both have the same parameters, by name and size? */
+int dfqi_network_alike(const dfqi_network *a, const dfqi_network *b);
 /* A fingerprint of names, shapes and bits of all parameters and of the architecture. */
 uint64_t dfqi_network_hash(const dfqi_network *net);
 /* A deep copy: the student of a teacher. */
@@ -96,8 +103,16 @@ typedef struct dfqi_taps {
     dfqi_norm_tap *norms;
 } dfqi_taps;
 
+/* The network of a path through a space: all but the normalisation of its input. */
+void dfqi_arch_derive(const dfqi_super_space *space, const int32_t *path, dfqi_arch *out);
+/* Is it one? */
+int dfqi_arch_is_derived(const dfqi_arch *a);
+/* Is it a convolutional network? */
+int dfqi_arch_is_cnn(const dfqi_arch *a);
 /* DFQ_E_UNSUPPORTED for another family; `what` asks for a vision transformer. */
 dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what);
+/* Transformer blocks of all stages of a derived vision transformer. */
+int64_t dfqi_derived_blocks(const dfqi_arch *a);
 /* Number of BatchNorms; 0 for vision transformers. */
 int32_t dfqi_arch_norms(const dfqi_arch *a);
 

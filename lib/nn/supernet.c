@@ -25,6 +25,20 @@ int32_t dfqi_supernet_choices(const dfqi_supernet *net, int32_t cell)
     return net->space.n_choices + net->skips[cell];
 }
 
+int32_t dfqi_super_layer_tensors(const dfqi_super_layer *l)
+{
+    static const int32_t tensors[] = {DFQI_SUPER_TENSORS, 2, 2, 1};
+    return tensors[l->kind];
+}
+
+int32_t dfqi_super_layer_dims(const dfqi_super_layer *l, int32_t k, int64_t dims[4])
+{
+    static const int32_t ranks[] = {4, 2, 1, 2};
+    memcpy(dims, (int64_t[4]){l->out, l->depthwise ? 1 : l->in, l->kernel, l->kernel},
+           4 * sizeof *dims);
+    return k == 0 ? ranks[l->kind] : 1;
+}
+
 int32_t dfqi_super_layer_trained(const dfqi_super_layer *l)
 {
     static const int32_t trained[] = {3, 2, 2, 1};
@@ -34,6 +48,40 @@ int32_t dfqi_super_layer_trained(const dfqi_super_layer *l)
 int dfqi_super_layer_decays(const dfqi_super_layer *l, int32_t k)
 {
     return k == 0 && (l->kind == DFQI_SUPER_CONV || l->kind == DFQI_SUPER_LINEAR);
+}
+
+dfqi_super_list dfqi_super_list_make(dfqi_super_layer *rows, const int32_t *path)
+{
+    return (dfqi_super_list){
+        .rows = rows, .path = path, .cell = -1, .choice = -1, .index = -1, .want = -1};
+}
+
+void dfqi_super_list_add(dfqi_super_list *l, const dfqi_super_layer *layer)
+{
+    dfqi_super_layer row = *layer;
+    int32_t tensors = dfqi_super_layer_tensors(layer);
+    row.index = row.cell == l->cell && row.choice == l->choice ? l->index + 1 : 0;
+    l->cell = row.cell;
+    l->choice = row.choice;
+    l->index = row.index;
+    if (row.cell >= 0) l->tail = 1;
+    row.tail = row.cell < 0 && l->tail;
+    if (l->path && !dfqi_supernet_on_path(&row, l->path)) return;
+    if (l->want >= 0 && l->want < tensors) {
+        l->found = row;
+        l->found_tensor = l->want;
+    }
+    l->want -= tensors;
+    l->tensors += tensors;
+    if (l->rows) l->rows[l->n] = row;
+    l->n++;
+}
+
+void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi_supernet *out)
+{
+    *out = (dfqi_supernet){.space = *space, .derived = 1};
+    out->n_cells = (int32_t)dfqi_super_row_of(space)->cells(space);
+    memcpy(out->path, path, (size_t)out->n_cells * sizeof *path);
 }
 
 double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path)
@@ -82,13 +130,11 @@ static void draw(dfqi_super_layer *l, float gain, uint64_t seed, int32_t index)
 
 static dfq_status make_tensors(dfq_context *ctx, dfqi_super_layer *l)
 {
-    static const struct {
-        int32_t rank, n; /* of the first tensor; tensors */
-    } of[] = {{4, DFQI_SUPER_TENSORS}, {2, 2}, {1, 2}, {2, 1}};
-    int64_t dims[4] = {l->out, l->depthwise ? 1 : l->in, l->kernel, l->kernel};
-    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, of[l->kind].rank, dims, &l->t[0]));
-    for (int32_t k = 1; k < of[l->kind].n; k++)
-        DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 1, &l->out, &l->t[k]));
+    for (int32_t k = 0; k < dfqi_super_layer_tensors(l); k++) {
+        int64_t dims[4];
+        int32_t rank = dfqi_super_layer_dims(l, k, dims);
+        DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, rank, dims, &l->t[k]));
+    }
     return DFQ_OK;
 }
 
@@ -130,11 +176,14 @@ dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space, cons
     net.n_cells = (int32_t)row->cells(space);
     net.derived = path != NULL;
     if (path) memcpy(net.path, path, (size_t)net.n_cells * sizeof *path);
-    net.n_layers = row->list(&net, NULL);
+    dfqi_super_list list = dfqi_super_list_make(NULL, NULL);
+    row->list(&net, &list);
+    net.n_layers = list.n;
     net.layers = dfqi_calloc(ctx, (size_t)net.n_layers, sizeof *net.layers);
     net.work = dfqi_calloc(ctx, 1, sizeof *net.work);
     if (!net.layers || !net.work) goto fail;
-    row->list(&net, net.layers);
+    list = dfqi_super_list_make(net.layers, NULL);
+    row->list(&net, &list);
     for (int32_t i = 0; i < net.n_layers; i++) {
         if (path && !dfqi_supernet_on_path(&net.layers[i], path)) continue;
         DFQI_GOTO(make_tensors(ctx, &net.layers[i]), fail);

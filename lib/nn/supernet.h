@@ -19,70 +19,9 @@
 #define DFQI_NN_SUPERNET_H
 
 #include "graph/exec.h"
+#include "nn/network.h"
 
-enum {
-    DFQI_SUPER_STAGES = 8,
-    DFQI_SUPER_CHOICES = 63, /* besides leaving the cell out */
-    DFQI_SUPER_CELLS = 32,
-    DFQI_SUPER_TENSORS = 5,
-    DFQI_SUPER_VALUES = 4,
-    DFQI_SUPER_SPACE_NAME = 64
-};
-
-typedef struct dfqi_super_stage {
-    int64_t width, cells, stride; /* the first cell has the stride */
-} dfqi_super_stage;
-
-typedef struct dfqi_super_choice {
-    int64_t kernel, expand;
-} dfqi_super_choice;
-
-/* What can be chosen: so many values, ascending. */
-typedef struct dfqi_super_axis {
-    int32_t n;
-    int64_t value[DFQI_SUPER_VALUES];
-} dfqi_super_axis;
-
-typedef struct dfqi_super_vit {
-    int64_t patch, tokens; /* tokens: channels of what stages add to, D */
-    int64_t head;          /* channels of an attention head */
-    int32_t optional;      /* 1: stages may be left out */
-    dfqi_super_axis width, depth, heads, ratio;
-} dfqi_super_vit;
-
-/* A choice of a stage. Numbers of choices count ratios fastest, then heads, depths, widths. */
-typedef struct dfqi_super_blocks {
-    int64_t width, depth, heads, ratio;
-} dfqi_super_blocks;
-
-typedef enum dfqi_super_family {
-    DFQI_SUPER_MBCONV = 0,
-    DFQI_SUPER_VIT,
-    DFQI_SUPER_FAMILIES
-} dfqi_super_family;
-
-/* Plain data. MBConv: a stem 3x3 -> `stem`, an MBConv 3x3 without expansion -> `first`, the stages,
- * 1x1 -> `head`, mean over the pixels, and a linear layer. ViT: patches with positions, n_stages
- * stages, LayerNorm, mean over the tokens, and a linear layer; n_choices is the product of the axes. */
-typedef struct dfqi_super_space {
-    char name[DFQI_SUPER_SPACE_NAME];
-    dfqi_super_family family;
-    int32_t n_stages, n_choices;
-    int64_t image, classes;
-    int64_t stem, first, head; /* MBConv, as are stages and choices */
-    dfqi_super_stage stages[DFQI_SUPER_STAGES];
-    dfqi_super_choice choices[DFQI_SUPER_CHOICES];
-    dfqi_super_vit vit;
-} dfqi_super_space;
-
-/* CIFAR-10: that of hdx.md 1.2 with 21 cells, and one of 9 cells for two cores. */
-extern const dfqi_super_space dfqi_super_cifar_full, dfqi_super_cifar_small;
-/* Vision transformers: for CIFAR-10 on two cores, and around DeiT-Tiny for ImageNet. */
-extern const dfqi_super_space dfqi_super_vit_small, dfqi_super_vit_tiny;
-
-/* The product of a ViT space's axes. */
-int32_t dfqi_super_vit_choices(const dfqi_super_vit *v);
-dfqi_super_blocks dfqi_super_vit_choice(const dfqi_super_vit *v, int32_t choice);
+enum { DFQI_SUPER_TENSORS = 5, DFQI_SUPER_NAME = 64 };
 
 /* What a layer's tensors are. */
 typedef enum dfqi_super_kind {
@@ -101,7 +40,9 @@ typedef struct dfqi_super_layer {
     uint64_t uses;  /* bit k: choice k uses it */
     int32_t groups; /* of rows, in each of which choices use the leading ones: 3 for q, k, v */
     int32_t role;   /* what the family knows it by */
+    int32_t index;  /* among the layers of its cell and choice, or before or behind the cells */
     uint8_t depthwise, relu;
+    uint8_t tail;                      /* of no cell, behind the cells */
     uint8_t closes;                    /* its output is what the cell adds to its shortcut */
     dfq_tensor *t[DFQI_SUPER_TENSORS]; /* NULL: not in this network */
 } dfqi_super_layer;
@@ -125,6 +66,12 @@ void dfqi_supernet_fini(dfqi_supernet *net);
 int dfqi_supernet_on_path(const dfqi_super_layer *l, const int32_t *path);
 /* Choices of a cell, with that of leaving it out. */
 int32_t dfqi_supernet_choices(const dfqi_supernet *net, int32_t cell);
+/* What a layer is called; its tensors are "<name>.weight" and so on. */
+void dfqi_super_layer_name(const dfqi_super_layer *l, char out[DFQI_SUPER_NAME]);
+/* How many tensors a layer has. */
+int32_t dfqi_super_layer_tensors(const dfqi_super_layer *l);
+/* The shape of tensor k; returns its rank. */
+int32_t dfqi_super_layer_dims(const dfqi_super_layer *l, int32_t k, int64_t dims[4]);
 /* How many of a layer's tensors, from the first, are trained. */
 int32_t dfqi_super_layer_trained(const dfqi_super_layer *l);
 /* Is tensor k a weight, which decays, and no norm, bias or position? */
@@ -158,6 +105,9 @@ typedef struct dfqi_super_pass {
     dfqi_graph *g;
     dfqi_exec *e;
     int64_t batch;
+    float eps;                         /* of the norms */
+    const dfqi_id *given;              /* parameters in the order of use; NULL: the net's tensors */
+    dfqi_norm_tap *norms;              /* the next BatchNorm's; NULL: not wanted */
     dfqi_id x, targets, logits, loss;  /* [B,3,S,S], [B,classes], [B,classes], mean loss [1] */
     dfqi_super_tap *taps;              /* [n_layers] */
     int32_t span[DFQI_SUPER_CELLS][2]; /* a cell's nodes: first, one behind the last */

@@ -7,27 +7,28 @@
 
 #include "base/memory.h"
 
-enum { OWN_META = 3, PATH_TEXT = 4 * DFQI_SUPER_CELLS };
+enum { OWN_META = 2 };
 
-static const char format_version[] = "1";
+void dfqi_super_layer_name(const dfqi_super_layer *l, char out[DFQI_SUPER_NAME])
+{
+    if (l->cell >= 0 && l->choice < 0)
+        snprintf(out, DFQI_SUPER_NAME, "cells.%d.shared.%d", (int)l->cell, (int)l->index);
+    else if (l->cell >= 0)
+        snprintf(out, DFQI_SUPER_NAME, "cells.%d.%d.%d", (int)l->cell, (int)l->choice,
+                 (int)l->index);
+    else
+        snprintf(out, DFQI_SUPER_NAME, "%s.%d", l->tail ? "head" : "stem", (int)l->index);
+}
 
-void dfqi_super_tensor_name(const dfqi_supernet *net, int32_t layer, int32_t k,
-                            char out[DFQI_SUPER_NAME])
+void dfqi_super_tensor_name(const dfqi_super_layer *l, int32_t k, char out[DFQI_SUPER_NAME])
 {
     static const char *const conv[DFQI_SUPER_TENSORS] = {"weight", "norm.weight", "norm.bias",
                                                          "norm.running_mean", "norm.running_var"};
-    static const char *const plain[DFQI_SUPER_TENSORS] = {"weight", "bias", "2", "3", "4"};
-    const dfqi_super_layer *l = &net->layers[layer];
-    const char *name = l->kind == DFQI_SUPER_CONV ? conv[k] : plain[k];
-    int32_t j = 0; /* among the layers of the same choice */
-    while (j < layer && l[-j - 1].cell == l->cell && l[-j - 1].choice == l->choice) j++;
-    if (l->cell >= 0 && l->choice < 0)
-        snprintf(out, DFQI_SUPER_NAME, "cells.%d.shared.%d.%s", (int)l->cell, (int)j, name);
-    else if (l->cell >= 0)
-        snprintf(out, DFQI_SUPER_NAME, "cells.%d.%d.%d.%s", (int)l->cell, (int)l->choice, (int)j,
-                 name);
-    else
-        snprintf(out, DFQI_SUPER_NAME, "%s.%d.%s", j == layer ? "stem" : "head", (int)j, name);
+    static const char *const plain[2] = {"weight", "bias"};
+    dfqi_super_layer_name(l, out);
+    size_t at = strlen(out);
+    snprintf(out + at, DFQI_SUPER_NAME - at, ".%s",
+             l->kind == DFQI_SUPER_CONV ? conv[k] : plain[k]);
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */
@@ -46,27 +47,18 @@ static void fill_entries(const dfqi_supernet *net, dfqi_st_entry *entries,
     for (int32_t i = 0; i < net->n_layers; i++)
         for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++) {
             if (!net->layers[i].t[k]) continue;
-            dfqi_super_tensor_name(net, i, k, *names);
+            dfqi_super_tensor_name(&net->layers[i], k, *names);
             *entries++ = (dfqi_st_entry){.name = *names++, .tensor = net->layers[i].t[k]};
         }
 }
 
-static void path_text(const dfqi_supernet *net, const int32_t *path, char text[PATH_TEXT])
-{
-    int at = 0;
-    text[0] = '\0';
-    for (int32_t c = 0; c < net->n_cells; c++)
-        at += snprintf(text + at, (size_t)(PATH_TEXT - at), "%s%d", c > 0 ? " " : "", (int)path[c]);
-}
-
-dfq_status dfqi_supernet_save(const dfqi_supernet *net, const int32_t *path, const char *file,
-                              int64_t n_meta, const dfqi_st_meta *meta)
+dfq_status dfqi_supernet_save(const dfqi_supernet *net, const char *file, int64_t n_meta,
+                              const dfqi_st_meta *meta)
 {
     dfq_context *ctx = net->ctx;
-    int64_t n = count_tensors(net), n_own = path ? OWN_META : OWN_META - 1;
-    char text[PATH_TEXT], space[DFQI_SUPER_SPACE_NAME], version[] = {format_version[0], '\0'};
-    char keys[OWN_META][32] = {"dfq.supernet", "dfq.supernet.space", "dfq.supernet.path"};
-    char *values[OWN_META] = {version, space, text};
+    int64_t n = count_tensors(net), n_own = net->derived ? 0 : OWN_META;
+    char space[DFQI_SUPER_SPACE_NAME];
+    static char keys[OWN_META][32] = {"dfq.supernet", "dfq.supernet.space"}, version[] = "1";
     dfq_status status = DFQ_E_NOMEM;
     dfqi_st_entry *entries = dfqi_calloc(ctx, (size_t)n, sizeof *entries);
     dfqi_st_meta *all = dfqi_calloc(ctx, (size_t)(n_meta + OWN_META), sizeof *all);
@@ -74,8 +66,8 @@ dfq_status dfqi_supernet_save(const dfqi_supernet *net, const int32_t *path, con
     if (!entries || !all || !names) goto out;
     fill_entries(net, entries, names);
     snprintf(space, sizeof space, "%s", net->space.name);
-    if (path) path_text(net, path, text);
-    for (int64_t i = 0; i < n_own; i++) all[i] = (dfqi_st_meta){keys[i], values[i]};
+    all[0] = (dfqi_st_meta){keys[0], version};
+    all[1] = (dfqi_st_meta){keys[1], space};
     for (int64_t i = 0; i < n_meta; i++) all[n_own + i] = meta[i];
     status = dfqi_st_write(ctx, file, n, entries, n_own + n_meta, all);
 out:
@@ -121,7 +113,7 @@ dfq_status dfqi_supernet_load(dfqi_supernet *net, const char *file)
                 char name[DFQI_SUPER_NAME];
                 dfq_tensor *t = net->layers[i].t[k];
                 if (!t) continue;
-                dfqi_super_tensor_name(net, i, k, name);
+                dfqi_super_tensor_name(&net->layers[i], k, name);
                 if (copy)
                     memcpy(t->data, dfqi_st_find(&st, name)->data,
                            (size_t)dfqi_tensor_count(t) * sizeof(float));

@@ -1,5 +1,6 @@
 /* The MBConv family of supernets: its spaces, its layers, and the graph of a path. */
 #include <math.h>
+#include <stdio.h>
 
 #include "graph/ops.h"
 #include "nn/supernet_priv.h"
@@ -33,28 +34,26 @@ const dfqi_super_space dfqi_super_cifar_small = {
 /* -- layers ------------------------------------------------------------------------------------ */
 
 typedef struct list {
-    dfqi_super_layer *rows; /* NULL: only counted */
-    int32_t n;
+    dfqi_super_list *to;
     int32_t cell, choice;
 } list;
 
 static void add_layer(list *l, int64_t in, int64_t out, int64_t kernel, int64_t stride, int depth,
                       int relu)
 {
-    if (l->rows)
-        l->rows[l->n] = (dfqi_super_layer){.kind = kernel ? DFQI_SUPER_CONV : DFQI_SUPER_LINEAR,
-                                           .in = in,
-                                           .out = out,
-                                           .kernel = kernel,
-                                           .stride = stride,
-                                           .cell = l->cell,
-                                           .choice = l->choice,
-                                           .uses = l->choice >= 0 ? (uint64_t)1 << l->choice : 0,
-                                           .groups = 1,
-                                           .depthwise = (uint8_t)depth,
-                                           .relu = (uint8_t)relu,
-                                           .closes = l->cell >= 0 && !relu};
-    l->n++;
+    dfqi_super_list_add(l->to,
+                        &(dfqi_super_layer){.kind = kernel ? DFQI_SUPER_CONV : DFQI_SUPER_LINEAR,
+                                            .in = in,
+                                            .out = out,
+                                            .kernel = kernel,
+                                            .stride = stride,
+                                            .cell = l->cell,
+                                            .choice = l->choice,
+                                            .uses = l->choice >= 0 ? (uint64_t)1 << l->choice : 0,
+                                            .groups = 1,
+                                            .depthwise = (uint8_t)depth,
+                                            .relu = (uint8_t)relu,
+                                            .closes = l->cell >= 0 && !relu});
 }
 
 static void add_mbconv(list *l, int64_t in, int64_t out, int64_t stride, dfqi_super_choice c)
@@ -72,10 +71,10 @@ static int64_t count_cells(const dfqi_super_space *s)
     return cells;
 }
 
-static int32_t list_layers(dfqi_supernet *net, dfqi_super_layer *rows)
+static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
 {
     const dfqi_super_space *s = &net->space;
-    list l = {.rows = rows, .cell = -1, .choice = -1};
+    list l = {.to = to, .cell = -1, .choice = -1};
     int64_t in = s->first;
     int32_t cell = 0;
     add_layer(&l, 3, s->stem, 3, 1, 0, 1);
@@ -93,7 +92,6 @@ static int32_t list_layers(dfqi_supernet *net, dfqi_super_layer *rows)
     l.cell = l.choice = -1;
     add_layer(&l, in, s->head, 1, 1, 0, 1);
     add_layer(&l, s->head, s->classes, 0, 1, 0, 0);
-    return l.n;
 }
 
 /* As convolutions and the linear layer alone count, those of stride s at their output. */
@@ -120,7 +118,11 @@ static dfqi_id conv_layer(dfqi_super_pass *p, const dfqi_super_layer *l, dfqi_su
                         .dilation = 1,
                         .groups = l->depthwise ? l->in : 1};
     dfqi_id mean = tap->t[3], var = tap->t[4];
-    x = dfqi_conv(p->g, NULL, x, tap->t[0], DFQI_NONE, &a);
+    char name[DFQI_SUPER_NAME], relu[DFQI_SUPER_NAME + 8];
+    dfqi_super_layer_name(l, name);
+    snprintf(relu, sizeof relu, "%s.relu", name);
+    x = dfqi_conv(p->g, name, x, tap->t[0], DFQI_NONE, &a);
+    if (p->norms) *p->norms++ = (dfqi_norm_tap){x, tap->t[1], tap->t[2], mean, var};
     if (mode != DFQI_SUPER_EVAL) {
         if (x != DFQI_NONE) tap->values = dfqi_value_count(dfqi_graph_value(p->g, x)) / l->out;
         mean = tap->mean = dfqi_batch_stats(p->g, x);
@@ -128,8 +130,8 @@ static dfqi_id conv_layer(dfqi_super_pass *p, const dfqi_super_layer *l, dfqi_su
         dfqi_graph_keep(p->g, mean);
         dfqi_graph_keep(p->g, var);
     }
-    x = dfqi_batchnorm(p->g, x, mean, var, tap->t[1], tap->t[2], EPS);
-    return l->relu ? dfqi_relu(p->g, NULL, x, 6.0f) : x;
+    x = dfqi_batchnorm(p->g, x, mean, var, tap->t[1], tap->t[2], p->eps);
+    return l->relu ? dfqi_relu(p->g, relu, x, 6.0f) : x;
 }
 
 static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode)
@@ -148,7 +150,9 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
         }
         dfqi_super_params(p, i, l->in, l->out);
         if (l->kind == DFQI_SUPER_LINEAR) {
-            p->logits = dfqi_linear(p->g, NULL, dfqi_mean_pool(p->g, x), tap->t[0], tap->t[1]);
+            char name[DFQI_SUPER_NAME];
+            dfqi_super_layer_name(l, name);
+            p->logits = dfqi_linear(p->g, name, dfqi_mean_pool(p->g, x), tap->t[0], tap->t[1]);
             return;
         }
         x = conv_layer(p, l, tap, x, mode);
@@ -157,6 +161,6 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
     }
 }
 
-const dfqi_super_row dfqi_super_row_mbconv = {2.0f, /* behind ReLUs */
-                                              NULL,      count_cells, list_layers,
-                                              path_macs, forward,     dfqi_super_inherit_mbconv};
+const dfqi_super_row dfqi_super_row_mbconv = {
+    2.0f, /* behind ReLUs */
+    EPS,  NULL, count_cells, list_layers, path_macs, forward, dfqi_super_inherit_mbconv};

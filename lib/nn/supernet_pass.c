@@ -8,6 +8,8 @@
 void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out)
 {
     const dfqi_super_layer *l = &p->net->layers[i];
+    for (int32_t k = 0; p->given && k < dfqi_super_layer_tensors(l); k++)
+        p->taps[i].t[k] = *p->given++;
     for (int32_t k = 0; k < DFQI_SUPER_TENSORS && l->t[k]; k++) {
         const dfq_tensor *t = l->t[k];
         dfqi_id x = dfqi_graph_param(p->g, NULL, t, 0);
@@ -77,7 +79,8 @@ static dfq_status check_path(const dfqi_supernet *net, const int32_t *path)
 static dfq_status build(const dfqi_supernet *net, const int32_t *path, int64_t batch,
                         dfqi_super_mode mode, dfqi_super_pass *out)
 {
-    dfqi_super_pass p = {.net = net, .batch = batch};
+    const dfqi_super_row *row = dfqi_super_row_of(&net->space);
+    dfqi_super_pass p = {.net = net, .batch = batch, .eps = row->eps};
     int64_t s = net->space.image;
     dfq_status status = DFQ_E_NOMEM;
     DFQI_TRY(check_path(net, path));
@@ -88,7 +91,7 @@ static dfq_status build(const dfqi_supernet *net, const int32_t *path, int64_t b
             .t = {-1, -1, -1, -1, -1}, .grad = {-1, -1, -1}, .mean = DFQI_NONE, .var = DFQI_NONE};
     DFQI_GOTO(dfqi_graph_new(net->ctx, batch, &p.g), fail);
     p.x = dfqi_graph_input(p.g, "image", 1, 3, (int64_t[]){3, s, s});
-    dfqi_super_row_of(&net->space)->forward(&p, path, mode);
+    row->forward(&p, path, mode);
     dfqi_graph_keep(p.g, p.logits);
     if (mode != DFQI_SUPER_EVAL) add_loss(&p);
     if (mode == DFQI_SUPER_TRAIN) DFQI_GOTO(backward(&p), fail);

@@ -4,15 +4,32 @@
 
 #include "nn/supernet.h"
 
+/* Where a family lists its layers, in the order of use. */
+typedef struct dfqi_super_list {
+    dfqi_super_layer *rows;      /* NULL: only counted */
+    const int32_t *path;         /* layers off it are left out; NULL: none is */
+    int32_t n, tensors;          /* layers so far, and what they hold */
+    int32_t cell, choice, index; /* of the last one */
+    int32_t tail;                /* a cell was listed */
+    int32_t want;                /* tensor whose layer is looked for; negative: none, or found */
+    dfqi_super_layer found;
+    int32_t found_tensor; /* of that layer */
+} dfqi_super_list;
+
+dfqi_super_list dfqi_super_list_make(dfqi_super_layer *rows, const int32_t *path);
+/* Adds a layer, of which index and tail are set here. */
+void dfqi_super_list_add(dfqi_super_list *l, const dfqi_super_layer *layer);
+
 typedef struct dfqi_super_row {
     /* Of weights at first: drawn from N(0, gain / fan_in). */
     float gain;
+    float eps; /* of the norms */
     /* What the family asks of a space; may be NULL. */
     dfq_status (*check)(dfq_context *ctx, const dfqi_super_space *s);
     /* How many cells a space has. */
     int64_t (*cells)(const dfqi_super_space *s);
-    /* All layers in the order of use, NULL: only counted; sets net->skips. Knows net->path. */
-    int32_t (*list)(dfqi_supernet *net, dfqi_super_layer *rows);
+    /* Lists all layers; sets net->skips. Knows net->path. */
+    void (*list)(dfqi_supernet *net, dfqi_super_list *l);
     /* Multiply-accumulates of a path, for one image. */
     double (*macs)(const dfqi_supernet *net, const int32_t *path);
     /* From p->x to p->logits; sets p->span. */
@@ -24,6 +41,8 @@ typedef struct dfqi_super_row {
 extern const dfqi_super_row dfqi_super_row_mbconv, dfqi_super_row_vit;
 const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s);
 
+/* The space and path of a derived network without its layers: skips are set by listing them. */
+void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi_supernet *out);
 /* dfqi_supernet_new, with all tensors 0. */
 dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
                            dfqi_supernet *out);

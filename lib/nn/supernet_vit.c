@@ -152,25 +152,23 @@ static int64_t extent(const dfqi_super_space *s, const dfqi_super_blocks *c, int
 }
 
 typedef struct list {
-    dfqi_super_layer *rows; /* NULL: only counted */
+    dfqi_super_list *to;
     const dfqi_super_space *space;
     dfqi_super_blocks size;
-    int32_t n, cell;
+    int32_t cell;
 } list;
 
 static void add_layer(list *l, int32_t r, uint64_t uses)
 {
-    if (l->rows)
-        l->rows[l->n] = (dfqi_super_layer){.kind = roles[r].kind,
-                                           .in = extent(l->space, &l->size, roles[r].in),
-                                           .out = extent(l->space, &l->size, roles[r].out),
-                                           .cell = l->cell,
-                                           .choice = -1,
-                                           .uses = uses,
-                                           .groups = roles[r].out == QKV ? 3 : 1,
-                                           .role = r,
-                                           .closes = r == LEAVE};
-    l->n++;
+    dfqi_super_list_add(l->to, &(dfqi_super_layer){.kind = roles[r].kind,
+                                                   .in = extent(l->space, &l->size, roles[r].in),
+                                                   .out = extent(l->space, &l->size, roles[r].out),
+                                                   .cell = l->cell,
+                                                   .choice = -1,
+                                                   .uses = uses,
+                                                   .groups = roles[r].out == QKV ? 3 : 1,
+                                                   .role = r,
+                                                   .closes = r == LEAVE});
 }
 
 static int64_t count_cells(const dfqi_super_space *s)
@@ -198,10 +196,10 @@ static void list_stage(list *l)
     add_layer(l, LEAVE, deeper(l->space, 0));
 }
 
-static int32_t list_layers(dfqi_supernet *net, dfqi_super_layer *rows)
+static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
 {
     const dfqi_super_space *s = &net->space;
-    list l = {.rows = rows, .space = s, .size = largest(&s->vit), .cell = -1};
+    list l = {.to = to, .space = s, .size = largest(&s->vit), .cell = -1};
     add_layer(&l, EMBED, 0);
     add_layer(&l, POSITIONS, 0);
     for (l.cell = 0; l.cell < s->n_stages; l.cell++) {
@@ -213,7 +211,6 @@ static int32_t list_layers(dfqi_supernet *net, dfqi_super_layer *rows)
     l.cell = -1;
     add_layer(&l, NORM, 0);
     add_layer(&l, HEAD, 0);
-    return l.n;
 }
 
 /* As products alone count. */
@@ -250,9 +247,10 @@ static dfqi_id stage(dfqi_super_pass *p, int32_t i, int32_t cell, const dfqi_sup
 {
     const dfqi_supernet *net = p->net;
     char name[48];
-    dfqi_vit_block b = {.name = name, .heads = c->heads, .head = net->space.vit.head, .eps = EPS};
+    dfqi_vit_block b = {
+        .name = name, .heads = c->heads, .head = net->space.vit.head, .eps = p->eps};
     const dfqi_id *t = take(p, i++, c);
-    dfqi_id y = dfqi_layernorm(p->g, x, t[0], t[1], EPS);
+    dfqi_id y = dfqi_layernorm(p->g, x, t[0], t[1], p->eps);
     snprintf(name, sizeof name, "stages.%d.enter", cell);
     t = take(p, i++, c);
     y = dfqi_linear(p->g, name, y, t[0], t[1]);
@@ -290,11 +288,11 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
         p->span[l->cell][1] = p->g->n_nodes;
     }
     t = take(p, p->net->n_layers - 2, &c);
-    x = dfqi_layernorm(p->g, x, t[0], t[1], EPS);
+    x = dfqi_layernorm(p->g, x, t[0], t[1], p->eps);
     x = dfqi_mean_pool(p->g, dfqi_reshape(p->g, x, 3, (int64_t[]){tokens, 1, s->vit.tokens}));
     t = take(p, p->net->n_layers - 1, &c);
     p->logits = dfqi_linear(p->g, "head", x, t[0], t[1]);
 }
 
-const dfqi_super_row dfqi_super_row_vit = {1.0f,      check,   count_cells, list_layers,
-                                           path_macs, forward, NULL};
+const dfqi_super_row dfqi_super_row_vit = {1.0f,        EPS,       check,   count_cells,
+                                           list_layers, path_macs, forward, NULL};

@@ -238,7 +238,7 @@ dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, df
     dfq_status status;
     job j = {.s = s, .pass = &pass, .k = dfqi_kernels_get(s->ctx)};
     if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
-    if (teacher->arch.family != DFQI_FAMILY_VIT) return follow_ranges(s, teacher, images, n);
+    if (dfqi_arch_is_cnn(&teacher->arch)) return follow_ranges(s, teacher, images, n);
     int is_parity = s->mode == DFQI_MODE_PARITY;
     int64_t batch = is_parity ? PARITY_BATCH : STREAM;
     DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x),

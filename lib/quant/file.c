@@ -172,14 +172,14 @@ dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
     dfq_context *ctx = m->ctx;
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
     dfqi_st_meta meta[DFQI_ARCH_META + 4];
-    int64_t n_meta = DFQI_ARCH_META;
+    int64_t n_meta = 0;
     char bits[3][8];
     dfq_status status = DFQ_E_NOMEM;
     DFQI_TRY(dfqi_model_ready(m));
     dfqi_arena_init(&w.names, ctx);
     w.entries = dfqi_calloc(ctx, (size_t)w.cap, sizeof *w.entries);
     if (!w.entries) goto out;
-    DFQI_GOTO(dfqi_arch_meta(&m->net.arch, &w.names, meta), out);
+    DFQI_GOTO(dfqi_arch_meta(&m->net.arch, &w.names, meta, &n_meta), out);
     if (m->quantized) {
         static char mode_key[] = "dfq.mode", w_key[] = "dfq.weight_bits", a_key[] = "dfq.act_bits";
         static char e_key[] = "dfq.edge_bits";

@@ -169,8 +169,9 @@ dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths 
                            dfqi_scheme *out)
 {
     dfq_context *ctx = net->ctx;
-    int cnn = net->arch.family != DFQI_FAMILY_VIT;
+    int cnn = dfqi_arch_is_cnn(&net->arch);
     if (widths.edge == 0) widths.edge = widths.weight;
+    if (!cnn) DFQI_TRY(dfqi_arch_need_vit(ctx, &net->arch, "quantization"));
     DFQI_TRY(check_width(ctx, "weights", widths.weight));
     DFQI_TRY(check_width(ctx, "activations", widths.act));
     DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.edge));

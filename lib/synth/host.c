@@ -50,7 +50,8 @@ void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size)
 static dfqi_arc_cells cells_for(const dfqi_arch *a)
 {
     if (a->image <= SMALL_SIDE) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
-    if (a->family == DFQI_FAMILY_MOBILENET) return DFQI_ARC_MOBILENET;
+    if (a->family == DFQI_FAMILY_MOBILENET || a->family == DFQI_FAMILY_MBCONV)
+        return DFQI_ARC_MOBILENET;
     return a->cnn.bottleneck ? DFQI_ARC_RESNET50 : DFQI_ARC_RESNET18;
 }
 

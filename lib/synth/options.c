@@ -51,7 +51,8 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "synth: %s has %lld input channels, must be 3",
                          a->name, (long long)a->channels);
     bool heads = o->kind == DFQI_SYNTH_ATTENTION || o->kind == DFQI_SYNTH_PSE;
-    if (heads && a->family != DFQI_FAMILY_VIT)
+    if (heads && !dfqi_arch_is_cnn(a)) DFQI_TRY(dfqi_arch_need_vit(ctx, a, "synth by its heads"));
+    if (heads && dfqi_arch_is_cnn(a))
         return dfqi_fail(
             ctx, DFQ_E_UNSUPPORTED,
             "synth: %s has no attention heads; kinds bns, gdfq, qimera, arc, prior and "

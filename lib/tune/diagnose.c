@@ -79,10 +79,7 @@ static dfq_status check_pair(const dfqi_model *teacher, const dfqi_model *studen
                          teacher->quantized ? "is" : "is not", teacher->quantized ? "not" : "be");
     int same = a->arch.family == b->arch.family && a->arch.image == b->arch.image &&
                a->arch.channels == b->arch.channels && a->arch.classes == b->arch.classes &&
-               a->n_params == b->n_params;
-    for (int32_t i = 0; same && i < a->n_params; i++)
-        same = dfqi_tensor_count(a->params[i].tensor) == dfqi_tensor_count(b->params[i].tensor) &&
-               strcmp(a->params[i].name, b->params[i].name) == 0;
+               dfqi_network_alike(a, b);
     if (!same)
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "the teacher %s and the student %s differ in their sizes", a->arch.name,

@@ -39,7 +39,8 @@ dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *stu
     if (a->family != b->family || a->image != b->image || a->channels != b->channels ||
         a->classes != b->classes || a->vit.patch != b->vit.patch || a->vit.width != b->vit.width ||
         a->vit.depth != b->vit.depth || a->vit.heads != b->vit.heads ||
-        a->vit.hidden != b->vit.hidden || memcmp(&a->cnn, &b->cnn, sizeof a->cnn) != 0)
+        a->vit.hidden != b->vit.hidden || memcmp(&a->cnn, &b->cnn, sizeof a->cnn) != 0 ||
+        !dfqi_network_alike(&teacher->net, &student->net))
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "the teacher %s and the student %s differ in their sizes", a->name,
                          b->name);

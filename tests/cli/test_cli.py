@@ -1016,7 +1016,9 @@ class Explore(Stopping):
         assert r["space"] == "space.json" and r["verdict"] == "certified", r
         assert len(r["cells"]) == 2, r
         assert all(c["choice"] in ("k3e1", "k5e2", "skip") for c in r["cells"]), r
-        assert b'"two"' in self.read("net")[:4096], self.read("net")[:400]
+        os.remove(self.path("space.json"))  # the network's file holds it
+        info = json.loads(self.works("info", "net", "--json").out)
+        assert info["name"] == "two" and info["image"] == 32, info
         space["stages"][0]["width"] = 0
         write()
         self.fails(INPUT, 'space.json: "width" of "stages" is 0', *args, "-o", "again")
@@ -1043,7 +1045,7 @@ class Explore(Stopping):
         second = json.loads(self.works(*args, "-o", "b", "--weights", "warm", "--json").out)
         assert self.read("a") == self.read("b") and first["cells"] == second["cells"]
         assert second["steps"]["warm"] == 0, second
-        self.fails(INPUT, "weights of the search space cifar10-small", "info", "warm")
+        self.fails(INPUT, "weights of the whole search space cifar10-small", "info", "warm")
         self.fails(INPUT, "this space wants", "explore", "cifar10-full", *args[2:], "-o", "c",
                    "--weights", "warm")
 
@@ -1118,6 +1120,54 @@ class Explore(Stopping):
                    "more")
         self.fails(INPUT, "label 10, the network knows the classes 0..4", *args, "--test-data",
                    "more")
+
+    def goes_on(self, space, family, *args):
+        """Explores, and compares what the other verbs tell of the network; returns its info."""
+        r = json.loads(self.works("explore", space, *self.SHORT[2:-2], *self.LIMITS, "--train-steps",
+                                  "20", "-o", "net", "--test-data", "pictures", "--json",
+                                  *args).out)
+        j = json.loads(self.works("eval", "net", "--data", "pictures", "--json").out)
+        assert j["n"] == r["n"] == 100 and j["correct"] == round(100 * r["top1"]), (j, r)
+        config = str(r["accelerator"]["config"])
+        j = json.loads(self.works("cost", "net", "--accel", "a.json", "--config", config,
+                                  "--json").out)
+        have = (j["total"]["ms"], j["images_per_s"], j["mj_per_image"], j["area_mm2"])
+        c = r["costs"]
+        assert have == (c["latency_ms"], c["fps"], c["energy_mj"], c["area_mm2"]), (have, c)
+        for key in ("config", "pe_x", "rf_words", "dataflow"):
+            assert j["accelerator"][key] == r["accelerator"][key], (j["accelerator"], r)
+        text = self.works("cost", "net", "--accel", "a.json", "--config", config).out
+        assert f"number {config} of 8\n" in text, text
+        j = json.loads(self.works("info", "net", "--json").out)
+        assert j["name"] == r["space"] and j["family"] == family, j
+        assert family in self.works("info", "net").out
+        return j
+
+    def test_network_goes_on(self):
+        info = self.goes_on("cifar10-small", "MBConv network of a search space")
+        assert info["batchnorms"] > 10 and "patch" not in info, info
+        self.fails(USAGE, "--config is 8, a.json stands for 8 accelerators, 0 to 7", "cost", "net",
+                   "--accel", "a.json", "--config", "8")
+        q = json.loads(self.works("quantize", "net", "--bits", "w4a4", "-o", "q", "--steps", "10",
+                                  "--batch", "4", "--data", "pictures", "--json").out)
+        assert q["float_top1"] == json.loads(
+            self.works("eval", "net", "--data", "pictures", "--json").out)["top1"], q
+        j = json.loads(self.works("eval", "q", "--data", "pictures", "--json").out)
+        assert (j["correct"], j["weight_bits"], j["name"]) == (q["correct"], 4, "cifar10-small"), j
+        j = json.loads(self.works("info", "q", "--json").out)
+        assert j["quantized"] == 1 and j["parameters"] == info["parameters"], j
+        assert j["macs"] == info["macs"] and q["bytes"] < 0.4 * info["bytes"], (j, info)
+        self.works("cost", "q", "--accel", "a.json")
+        self.works("quantize", "net", "--bits", "w6a6", "-o", "p", "--no-tune", "--real", "pictures",
+                   "--images", "8")
+
+    def test_stages_go_on(self):
+        info = self.goes_on("cifar10-vit-small", "vision transformer of a search space",
+                            "--fps", "300")
+        assert info["patch"] == 4 and info["width"] == 64 and "heads" not in info, info
+        self.fails(INPUT, "whose stages no method quantizes yet", "quantize", "net", "--bits",
+                   "w4a4", "-o", "q")
+        self.fails(INPUT, "needs a ViT or DeiT", "synth", "net", "-o", "q")
 
 
 class Assets(Part):

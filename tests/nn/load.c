@@ -83,14 +83,15 @@ START_TEST(test_metadata_round_trip)
         loading l = begin();
         dfqi_arena arena;
         dfqi_arch a;
+        int64_t n;
         dfqi_st_meta meta[DFQI_ARCH_META];
         l.source.arch.eps = 1.2345678e-5f;
         l.source.arch.mean[1] = 1.0f / 3;
         l.source.arch.resize = 256;
         dfqi_arena_init(&arena, l.ctx);
-        ck_assert_int_eq(dfqi_arch_meta(&l.source.arch, &arena, meta), DFQ_OK);
+        ck_assert_int_eq(dfqi_arch_meta(&l.source.arch, &arena, meta, &n), DFQ_OK);
         dfqt_file(&l.source, &l.f);
-        for (int i = 0; i < DFQI_ARCH_META; i++) dfqt_file_meta(&l.f, meta[i].key, meta[i].value);
+        for (int64_t i = 0; i < n; i++) dfqt_file_meta(&l.f, meta[i].key, meta[i].value);
         memset(&a, 0x55, sizeof a);
         ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
         ck_assert_str_eq(a.name, l.source.arch.name);

@@ -156,6 +156,7 @@ START_TEST(test_metadata_round_trip)
 {
     dfqi_arch a = dfqt_resnet(DFQI_KEYS_TORCHVISION, 4, 4, 1), b;
     dfqi_st_meta meta[DFQI_ARCH_META];
+    int64_t n;
     dfqi_arena arena;
     a.image = 40;
     a.resize = 46;
@@ -163,8 +164,8 @@ START_TEST(test_metadata_round_trip)
     loading l;
     begin(&l, &a);
     dfqi_arena_init(&arena, l.ctx);
-    ck_assert_int_eq(dfqi_arch_meta(&a, &arena, meta), DFQ_OK);
-    for (int i = 0; i < DFQI_ARCH_META; i++) dfqt_file_meta(&l.f, meta[i].key, meta[i].value);
+    ck_assert_int_eq(dfqi_arch_meta(&a, &arena, meta, &n), DFQ_OK);
+    for (int64_t i = 0; i < n; i++) dfqt_file_meta(&l.f, meta[i].key, meta[i].value);
     ck_assert_msg(load(&l, NULL, &b) == DFQ_OK, "%s", l.ctx->error);
     ck_assert_mem_eq(&a, &b, sizeof a);
     dfqi_arena_fini(&arena);

@@ -154,6 +154,7 @@ static dfq_status make_clone_describe(dfq_context *ctx, void *arg)
 {
     dfqi_network net, copy;
     dfqi_st_meta meta[DFQI_ARCH_META];
+    int64_t n;
     dfqi_arena arena;
     dfqi_arena_init(&arena, ctx);
     DFQI_TRY(dfqi_network_new(ctx, arg, &net));
@@ -161,7 +162,7 @@ static dfq_status make_clone_describe(dfq_context *ctx, void *arg)
     dfq_status status = dfqi_network_clone(&net, &copy);
     if (status == DFQ_OK) dfqi_network_fini(&copy);
     if (status == DFQ_OK) status = dfqi_network_macs(&net, &macs);
-    if (status == DFQ_OK) status = dfqi_arch_meta(arg, &arena, meta);
+    if (status == DFQ_OK) status = dfqi_arch_meta(arg, &arena, meta, &n);
     dfqi_network_fini(&net);
     dfqi_arena_fini(&arena);
     return status;

@@ -167,17 +167,16 @@ START_TEST(files_hold_all_weights)
     dfqi_supernet net = make(ctx, &spaces[_i], 3), other = make(ctx, &spaces[_i], 4), derived;
     name_file(disk);
     logits_of(&net, path, want);
-    ck_assert_int_eq(dfqi_supernet_save(&net, NULL, disk, 0, NULL), DFQ_OK);
+    ck_assert_int_eq(dfqi_supernet_save(&net, disk, 0, NULL), DFQ_OK);
     ck_assert_int_eq(dfqi_supernet_load(&other, disk), DFQ_OK);
     logits_of(&other, path, have);
     ck_assert_double_eq(far(have, want), 0);
     ck_assert_int_eq(dfqi_supernet_new(ctx, &spaces[_i], path, 8, &derived), DFQ_OK);
     ck_assert_int_eq(
-        dfqi_supernet_save(&derived, path, disk, 1, &(dfqi_st_meta){(char[]){"k"}, (char[]){"v"}}),
+        dfqi_supernet_save(&derived, disk, 1, &(dfqi_st_meta){(char[]){"k"}, (char[]){"v"}}),
         DFQ_OK);
     ck_assert_int_eq(dfqi_st_read(ctx, disk, &st), DFQ_OK);
-    ck_assert_str_eq(dfqi_st_meta_find(&st, "dfq.supernet.path"), "1 0 0 1");
-    ck_assert_str_eq(dfqi_st_meta_find(&st, "dfq.supernet.space"), spaces[_i].name);
+    ck_assert_ptr_null(dfqi_st_meta_find(&st, "dfq.supernet")); /* it is none */
     ck_assert_str_eq(dfqi_st_meta_find(&st, "k"), "v");
     ck_assert_ptr_nonnull(
         dfqi_st_find(&st, _i ? "cells.2.shared.0.weight" : "cells.2.0.0.norm.running_var"));
@@ -202,7 +201,7 @@ START_TEST(numbers_that_are_none_are_refused)
     dfqi_supernet net = make(ctx, &spaces[0], 3);
     name_file(disk);
     dfqi_tensor_f32(net.layers[1].t[0])[2] = NAN;
-    ck_assert_int_eq(dfqi_supernet_save(&net, NULL, disk, 0, NULL), DFQ_OK);
+    ck_assert_int_eq(dfqi_supernet_save(&net, disk, 0, NULL), DFQ_OK);
     ck_assert_int_eq(dfqi_supernet_load(&net, disk), DFQ_E_NUMERIC);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "stem.1.weight"));
     remove(disk);
@@ -220,7 +219,7 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
     status = dfqi_supernet_new(ctx, &spaces[0], path, 3, &derived);
     if (status == DFQ_OK) status = dfqi_supernet_inherit(&net, path);
     if (status == DFQ_OK) status = dfqi_supernet_hand_down(&net, &derived);
-    if (status == DFQ_OK) status = dfqi_supernet_save(&net, path, arg, 0, NULL);
+    if (status == DFQ_OK) status = dfqi_supernet_save(&net, arg, 0, NULL);
     if (status == DFQ_OK) status = dfqi_supernet_load(&net, arg);
     dfqi_supernet_fini(&derived);
     dfqi_supernet_fini(&net);

@@ -1,10 +1,10 @@
-/* Search spaces of networks in JSON: see space.h for the built-in ones. Unknown keys, missing ones and
- * values out of range are refused, each with one line that names the file and the key. */
+/* Search spaces of networks in JSON. Unknown keys, missing ones and values out of range are refused,
+ * each with one line that names the file and the key. */
 #include <stdio.h>
 #include <string.h>
 
-#include "explore/space_priv.h"
 #include "io/json.h"
+#include "nn/supernet.h"
 
 enum { VERSION = 1, WIDTH_MAX = 4096, IMAGE_MAX = 1024, CLASSES_MAX = 65536 };
 
@@ -14,6 +14,15 @@ static const char *const mbconv_keys[] = {"dfq_space", "name",    "network", "im
 static const char *const vit_keys[] = {"dfq_space", "name",   "network", "image_px", "classes",
                                        "patch_px",  "tokens", "head",    "stages",   "optional",
                                        "width",     "depth",  "heads",   "ratio",    NULL};
+
+const dfqi_super_space *dfqi_super_space_known(const char *name)
+{
+    static const dfqi_super_space *const known[] = {&dfqi_super_cifar_small, &dfqi_super_cifar_full,
+                                                    &dfqi_super_vit_small, &dfqi_super_vit_tiny};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i]->name) == 0) return known[i];
+    return NULL;
+}
 
 /* What is read, and what error texts need. */
 typedef struct reader {
@@ -163,10 +172,6 @@ static dfq_status read_name(const reader *r, dfqi_super_space *s)
         return dfqi_fail(r->ctx, DFQ_E_CORRUPT, "%s: \"name\" must be 1 to %d bytes of plain text",
                          r->file, (int)sizeof s->name - 1);
     snprintf(s->name, sizeof s->name, "%s", name);
-    if (dfqi_search_space_known(name))
-        return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
-                         "%s: \"name\" is that of the built-in space %s; choose another", r->file,
-                         name);
     return DFQ_OK;
 }
 
@@ -194,6 +199,20 @@ static dfq_status read_space(const reader *r, dfqi_super_space *s)
     return s->family == DFQI_SUPER_VIT ? read_vit(r, s) : read_mbconv(r, s);
 }
 
+dfq_status dfqi_super_space_parse(dfq_context *ctx, const char *file, const char *text,
+                                  dfqi_super_space *out)
+{
+    dfqi_json *doc;
+    dfqi_super_space s;
+    memset(&s, 0, sizeof s);
+    DFQI_TRY(dfqi_json_parse(ctx, file, text, strlen(text), &doc));
+    dfq_status status = read_space(&(reader){ctx, file, dfqi_json_root(doc)}, &s);
+    dfqi_json_release(doc);
+    if (status == DFQ_OK) *out = s;
+    return status;
+}
+
+/* A name of a built-in space would say the wrong thing. */
 dfq_status dfqi_super_space_read(dfq_context *ctx, const char *path, dfqi_super_space *out)
 {
     dfqi_json *doc;
@@ -202,6 +221,72 @@ dfq_status dfqi_super_space_read(dfq_context *ctx, const char *path, dfqi_super_
     DFQI_TRY(dfqi_json_read(ctx, path, &doc));
     dfq_status status = read_space(&(reader){ctx, path, dfqi_json_root(doc)}, &s);
     dfqi_json_release(doc);
+    if (status == DFQ_OK && dfqi_super_space_known(s.name))
+        status = dfqi_fail(ctx, DFQ_E_CORRUPT,
+                           "%s: \"name\" is that of the built-in space %s; choose another", path,
+                           s.name);
     if (status == DFQ_OK) *out = s;
+    return status;
+}
+
+/* -- writing ----------------------------------------------------------------------------------- */
+
+static void put_mbconv(dfqi_jnode at, const dfqi_super_space *s)
+{
+    dfqi_json_put_int(at, "stem", s->stem);
+    dfqi_json_put_int(at, "first", s->first);
+    dfqi_json_put_int(at, "head", s->head);
+    dfqi_jnode list = dfqi_json_put_array(at, "stages");
+    for (int32_t i = 0; i < s->n_stages; i++) {
+        dfqi_jnode stage = dfqi_json_put_object(list, NULL);
+        dfqi_json_put_int(stage, "width", s->stages[i].width);
+        dfqi_json_put_int(stage, "cells", s->stages[i].cells);
+        dfqi_json_put_int(stage, "stride", s->stages[i].stride);
+    }
+    list = dfqi_json_put_array(at, "choices");
+    for (int32_t i = 0; i < s->n_choices; i++) {
+        dfqi_jnode choice = dfqi_json_put_object(list, NULL);
+        dfqi_json_put_int(choice, "kernel", s->choices[i].kernel);
+        dfqi_json_put_int(choice, "expand", s->choices[i].expand);
+    }
+}
+
+static void put_axis(dfqi_jnode at, const char *key, const dfqi_super_axis *a)
+{
+    dfqi_jnode list = dfqi_json_put_array(at, key);
+    for (int32_t i = 0; i < a->n; i++) dfqi_json_put_int(list, NULL, a->value[i]);
+}
+
+static void put_vit(dfqi_jnode at, const dfqi_super_space *s)
+{
+    dfqi_json_put_int(at, "patch_px", s->vit.patch);
+    dfqi_json_put_int(at, "tokens", s->vit.tokens);
+    dfqi_json_put_int(at, "head", s->vit.head);
+    dfqi_json_put_int(at, "stages", s->n_stages);
+    dfqi_json_put_bool(at, "optional", s->vit.optional != 0);
+    put_axis(at, "width", &s->vit.width);
+    put_axis(at, "depth", &s->vit.depth);
+    put_axis(at, "heads", &s->vit.heads);
+    put_axis(at, "ratio", &s->vit.ratio);
+}
+
+dfq_status dfqi_super_space_text(dfq_context *ctx, const dfqi_super_space *s, char **out)
+{
+    int vit = s->family == DFQI_SUPER_VIT;
+    size_t size;
+    dfqi_json *doc;
+    DFQI_TRY(dfqi_json_new(ctx, s->name, &doc));
+    dfqi_jnode root = dfqi_json_root(doc);
+    dfqi_json_put_int(root, "dfq_space", VERSION);
+    dfqi_json_put_text(root, "name", s->name);
+    dfqi_json_put_text(root, "network", vit ? "vit" : "mbconv");
+    dfqi_json_put_int(root, "image_px", s->image);
+    dfqi_json_put_int(root, "classes", s->classes);
+    if (vit)
+        put_vit(root, s);
+    else
+        put_mbconv(root, s);
+    dfq_status status = dfqi_json_dump(doc, 0, false, out, &size);
+    dfqi_json_release(doc);
     return status;
 }

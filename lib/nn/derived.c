@@ -1,0 +1,213 @@
+/* Networks that a co-exploration derived from a search space: what is on a path is listed, named and
+ * computed by the space's family (supernet_priv.h). Metadata hold the whole space, so that a file alone
+ * makes the network. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/cnn.h"
+#include "nn/load.h"
+#include "nn/supernet_file.h"
+#include "nn/supernet_priv.h"
+
+static const char version_key[] = "dfq.derived", space_key[] = "dfq.derived.space",
+                  path_key[] = "dfq.derived.path", version[] = "1";
+
+int dfqi_arch_is_derived(const dfqi_arch *a)
+{
+    return a->family == DFQI_FAMILY_MBCONV || a->family == DFQI_FAMILY_STAGES;
+}
+
+void dfqi_arch_derive(const dfqi_super_space *space, const int32_t *path, dfqi_arch *out)
+{
+    const dfqi_super_row *row = dfqi_super_row_of(space);
+    *out = (dfqi_arch){.family = space->family == DFQI_SUPER_VIT ? DFQI_FAMILY_STAGES
+                                                                 : DFQI_FAMILY_MBCONV,
+                       .image = space->image,
+                       .channels = 3,
+                       .classes = space->classes,
+                       .eps = row->eps,
+                       .resize = (int32_t)space->image,
+                       .space = *space};
+    snprintf(out->name, sizeof out->name, "%s", space->name);
+    memcpy(out->path, path, (size_t)row->cells(space) * sizeof *path);
+}
+
+/* -- what is on the path ----------------------------------------------------------------------- */
+
+/* Lists it into `l`. */
+static void list_path(const dfqi_arch *a, dfqi_super_list *l, dfqi_supernet *outline)
+{
+    dfqi_super_outline(&a->space, a->path, outline);
+    dfqi_super_row_of(&a->space)->list(outline, l);
+}
+
+static int32_t count(const dfqi_arch *a)
+{
+    dfqi_supernet outline;
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    list_path(a, &l, &outline);
+    return l.tensors;
+}
+
+static void expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
+{
+    dfqi_supernet outline;
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    l.want = i;
+    list_path(a, &l, &outline);
+    memset(out, 0, sizeof *out);
+    dfqi_super_tensor_name(&l.found, l.found_tensor, out->name);
+    out->rank = dfqi_super_layer_dims(&l.found, l.found_tensor, out->dims);
+    if (l.found.kind != DFQI_SUPER_CONV) return;
+    out->fixed = l.found_tensor >= 3;
+    out->positive = l.found_tensor == 4;
+}
+
+static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
+                    dfqi_taps *taps)
+{
+    dfqi_supernet net;
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    list_path(a, &l, &net);
+    net.n_layers = l.n;
+    net.layers = dfqi_arena_alloc(&g->names, (size_t)l.n * sizeof *net.layers);
+    dfqi_super_pass p = {.net = &net,
+                         .g = g,
+                         .batch = g->batch,
+                         .eps = a->eps,
+                         .given = params,
+                         .norms = taps->norms,
+                         .x = x,
+                         .logits = DFQI_NONE};
+    p.taps = dfqi_arena_alloc(&g->names, (size_t)l.n * sizeof *p.taps);
+    if (net.layers && p.taps) {
+        l = dfqi_super_list_make(net.layers, a->path);
+        dfqi_super_row_of(&a->space)->list(&net, &l);
+        dfqi_super_row_of(&a->space)->forward(&p, a->path, DFQI_SUPER_EVAL);
+    } else if (g->status == DFQ_OK) {
+        g->status = DFQ_E_NOMEM;
+    }
+    taps->logits = p.logits;
+}
+
+int32_t dfqi_derived_norms(const dfqi_arch *a)
+{
+    dfqi_supernet outline;
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    if (a->family != DFQI_FAMILY_MBCONV) return 0;
+    list_path(a, &l, &outline);
+    return l.n - 1; /* all layers but the last are convolutions */
+}
+
+void dfqi_derived_head(const dfqi_arch *a, dfqi_cnn_head *out)
+{
+    dfqi_supernet outline;
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    l.want = count(a) - 1;
+    list_path(a, &l, &outline);
+    *out = (dfqi_cnn_head){.in = l.found.in, .bias = 1};
+    dfqi_super_layer_name(&l.found, out->name);
+}
+
+int64_t dfqi_derived_blocks(const dfqi_arch *a)
+{
+    int64_t n = 0;
+    for (int32_t i = 0; i < a->space.n_stages && a->family == DFQI_FAMILY_STAGES; i++)
+        if (a->path[i] < a->space.n_choices)
+            n += dfqi_super_vit_choice(&a->space.vit, a->path[i]).depth;
+    return n;
+}
+
+/* -- files ------------------------------------------------------------------------------------- */
+
+static bool fits(const dfqi_safetensors *st)
+{
+    return dfqi_st_meta_find(st, version_key) || dfqi_st_meta_find(st, "dfq.supernet.path");
+}
+
+/* "0 3 6", a choice for each cell. */
+static dfq_status read_path(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
+{
+    const char *text = dfqi_st_meta_find(st, path_key);
+    dfqi_supernet outline;
+    dfqi_super_list l = dfqi_super_list_make(NULL, NULL);
+    if (!text)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path, path_key);
+    list_path(a, &l, &outline);
+    for (int32_t c = 0; c < outline.n_cells; c++) {
+        char *end;
+        int32_t choices = dfqi_supernet_choices(&outline, c);
+        long v = text[0] >= '0' && text[0] <= '9' ? strtol(text, &end, 10) : -1;
+        if (v < 0 || v >= choices || *end != (c + 1 < outline.n_cells ? ' ' : '\0'))
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                             "%s: metadata %s must have a choice for each of the %d cells of %s; "
+                             "that of cell %d must be 0 to %d",
+                             path, path_key, outline.n_cells, a->name, c, choices - 1);
+        a->path[c] = (int32_t)v;
+        text = end + 1;
+    }
+    return DFQ_OK;
+}
+
+static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
+{
+    static const int32_t any[DFQI_SUPER_CELLS] = {0};
+    const char *have = dfqi_st_meta_find(st, version_key);
+    const char *text = dfqi_st_meta_find(st, space_key);
+    dfqi_super_space space;
+    if (!have)
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: a derived network of an earlier version, which wrote no description "
+                         "of its search space; explore again to write it anew",
+                         path);
+    if (strcmp(have, version) != 0)
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: metadata %s is \"%.20s\", this library knows version %s", path,
+                         version_key, have, version);
+    if (!text || !dfqi_st_meta_find(st, "mean") || !dfqi_st_meta_find(st, "std"))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path,
+                         text ? "mean or std" : space_key);
+    DFQI_TRY(dfqi_super_space_parse(st->ctx, path, text, &space));
+    dfqi_arch_derive(&space, any, a);
+    return read_path(st, path, a);
+}
+
+static bool harmless(const char *name)
+{
+    (void)name;
+    return false;
+}
+
+static void describe(const dfqi_arch *a, char *text, size_t size)
+{
+    snprintf(text, size, "a network of the search space %s", a->name);
+}
+
+dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
+                             dfqi_st_meta out[DFQI_DERIVED_META])
+{
+    const char *const keys[DFQI_DERIVED_META] = {version_key, space_key, path_key};
+    char path[4 * DFQI_SUPER_CELLS] = "", *space;
+    int32_t cells = (int32_t)dfqi_super_row_of(&a->space)->cells(&a->space);
+    for (int32_t c = 0, at = 0; c < cells; c++)
+        at += snprintf(path + at, sizeof path - (size_t)at, "%s%d", c ? " " : "", a->path[c]);
+    DFQI_TRY(dfqi_super_space_text(arena->ctx, &a->space, &space));
+    const char *const values[DFQI_DERIVED_META] = {version, space, path};
+    for (int32_t i = 0; i < DFQI_DERIVED_META; i++) {
+        out[i].key = dfqi_arena_strdup(arena, keys[i]);
+        out[i].value = dfqi_arena_strdup(arena, values[i]);
+    }
+    dfqi_free(arena->ctx, space);
+    for (int32_t i = 0; i < DFQI_DERIVED_META; i++)
+        if (!out[i].key || !out[i].value) return DFQ_E_NOMEM;
+    return DFQ_OK;
+}
+
+const dfqi_family_row dfqi_family_derived = {.fits = fits,
+                                             .find = find,
+                                             .harmless = harmless,
+                                             .describe = describe,
+                                             .count = count,
+                                             .expect = expect,
+                                             .forward = forward};
