@@ -21,6 +21,17 @@
  *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
  *  description, so the verdict holds without any approximation. Metrics: latency, energy, area.
  *
+ *  What a step of the solver knows of costs comes from an evaluator: from these tables, or from two
+ *  networks that learn them first (DANCE, DAC 2021, arXiv 2009.06237), which come before the stages:
+ *
+ *  - "evaluator": EST learns the costs of (mixture, accelerator). On samples it has not seen its mean
+ *    relative error must be 1 % at most. Then it gives costs and gradients to the solver, which keeps
+ *    so far away from each limit as 99 % of the errors stay below;
+ *  - "generator": GEN learns which accelerator suits a mixture. Then it stands for the logits of the
+ *    accelerator's fields, and its parameters are moved by the same rule.
+ *
+ *  Derived choices, their repair and the verdict know the exact tables alone.
+ *
  *  The same files, images, options and build give the same bits at any thread count, also when a job
  *  was stopped and resumed, and whether a warm-up was done or its weights were read. */
 #ifndef DFQ_EXPLORER_H
@@ -48,6 +59,19 @@ enum {
     DFQ_EXPLORE_ENERGY = 1,  /**< mJ for one image */
     DFQ_EXPLORE_AREA = 2,    /**< mm2 at 45 nm */
     DFQ_EXPLORE_METRICS = 3  /**< their number */
+};
+
+/** What tells a step of the solver the costs. */
+enum {
+    DFQ_EVALUATOR_TABLES = 0,  /**< the exact tables */
+    DFQ_EVALUATOR_NETWORKS = 1 /**< EST for costs, GEN for the accelerator */
+};
+
+/** The networks of ::DFQ_EVALUATOR_NETWORKS. */
+enum {
+    DFQ_EVALUATOR_EST = 0,  /**< cost estimation network */
+    DFQ_EVALUATOR_GEN = 1,  /**< hardware generation network */
+    DFQ_EVALUATOR_COUNT = 2 /**< their number */
 };
 
 /** Stages. */
@@ -87,6 +111,16 @@ typedef struct dfq_explorer_options {
     float std[3];
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *weights;
+    /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
+     *  say, and `generator_rate` takes the place of its field_rate; its rule is one that moves logits
+     *  (::DFQ_RULE_PULL, NONE, PENALTY, ABSOLUTE, PRODUCT). */
+    int32_t evaluator;
+    int32_t reserved;        /**< 0 */
+    int64_t evaluator_steps; /**< training of EST, 1..10 million; 12000. Spaces with more than 96
+                                  choices in all take batches of 1024 for a network 256 wide,
+                                  smaller ones 256 and 64 */
+    int64_t generator_steps; /**< likewise of GEN; 1000 */
+    double generator_rate;   /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
 } dfq_explorer_options;
 
 /** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). Costs and limits in
@@ -106,6 +140,22 @@ typedef struct dfq_explorer_result {
     double raw_costs[DFQ_EXPLORE_METRICS]; /**< of the likeliest choices before repair */
     double limits[DFQ_EXPLORE_METRICS];    /**< as given */
     double tightest[DFQ_EXPLORE_METRICS];  /**< infeasible: as dfq_solver_result */
+    /** Steps of training EST and GEN that are done, and all of them; 0 with tables. As long as some
+     *  are left, `stage` is ::DFQ_EXPLORE_WARM, of which nothing is done. */
+    int64_t evaluator_steps[DFQ_EVALUATOR_COUNT];
+    int64_t evaluator_total[DFQ_EVALUATOR_COUNT];
+    /** Relative errors of EST on samples that no step has seen: their mean, and what 99 % of them stay
+     *  below, which is the margin of the search. 0 for a metric that the network does not change. NaN
+     *  with tables, or before it is trained. */
+    double evaluator_mean[DFQ_EXPLORE_METRICS];
+    double evaluator_p99[DFQ_EXPLORE_METRICS];
+    /** |EST - exact| / exact at the result of a search that is over; else NaN. */
+    double evaluator_gap[DFQ_EXPLORE_METRICS];
+    /** Of unseen mixtures: the share for which GEN names the best accelerator, and by how much its
+     *  accelerators cost more than the best, on average, relative. Both before exploring. NaN
+     *  likewise. */
+    double generator_right;
+    double generator_regret;
 } dfq_explorer_result;
 
 /** Writes defaults: `size` must be sizeof(dfq_explorer_options) of the caller. */
@@ -138,15 +188,15 @@ DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *spa
 /** Ends a job. NULL is fine. */
 DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
 
-/** One step of weights, of the solver with its looks, or of the derived network.
+/** One step of EST or GEN, of weights, of the solver with its looks, or of the derived network.
  *  @param out_finished 1: nothing is left to do; else 0. A job whose limits nothing meets is
  *                      finished when the solver is; from the beginning, if the tables prove it
  *  @return ::DFQ_E_NUMERIC (a loss is NaN or infinite: the text names stage and step, the job is
- *          over and what was found so far is kept), ::DFQ_E_NOMEM (call again to try that step
- *          again). */
+ *          over and what was found so far is kept; or EST is less exact than 1 % after its last
+ *          step: the text has the figure), ::DFQ_E_NOMEM (call again to try that step again). */
 DFQ_CHECKED dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_finished);
 
-/** Steps until the end. Reports the stages above; the loss is that of the step's batch, while
+/** Steps until the end. Reports the networks and stages above; the loss is that of the step's batch, while
  *  exploring the solver's.
  *  @return ::DFQ_E_INFEASIBLE (nothing meets the limits: the text names the tightest;
  *          dfq_explorer_get_result() has them all), ::DFQ_E_CANCELLED (between two steps: call

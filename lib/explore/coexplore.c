@@ -34,18 +34,34 @@ static dfq_status learned_loss(const double *p, uint64_t step, double *out_loss,
     return DFQ_OK;
 }
 
-static dfq_status make_solver(const dfqi_coexplore *e, dfqi_coexplore_state *s)
+static dfq_problem problem_of(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
-    dfq_problem p = {.n_groups = s->net.n_cells + e->space.n_fields,
-                     .n_fields = e->space.n_fields,
-                     .n_metrics = DFQ_EXPLORE_METRICS,
-                     .choices = e->space.choices,
-                     .metrics = metric_names,
-                     .loss = learned_loss,
-                     .user = s,
-                     .cost_table = e->space.cost,
-                     .base_table = e->space.base};
-    return dfqi_solver_new(e->ctx, &p, e->limits, e->n_limits, &e->solver_o, &s->solver);
+    return (dfq_problem){.n_groups = s->net.n_cells + e->space.n_fields,
+                         .n_fields = e->space.n_fields,
+                         .n_metrics = DFQ_EXPLORE_METRICS,
+                         .choices = e->space.choices,
+                         .metrics = metric_names,
+                         .loss = learned_loss,
+                         .user = s,
+                         .cost_table = e->space.cost,
+                         .base_table = e->space.base};
+}
+
+static dfq_status make_solver(const dfqi_coexplore *e, dfqi_coexplore_state *s, dfqi_solver **out)
+{
+    dfq_problem p = problem_of(e, s);
+    if (s->est) return dfqi_networks_solver(e, &p, s, out);
+    return dfqi_solver_new(e->ctx, &p, e->limits, e->n_limits, &e->solver_o, out);
+}
+
+dfq_status dfqi_coexplore_arm(const dfqi_coexplore *e, dfqi_coexplore_state *s)
+{
+    dfqi_solver *solver;
+    DFQI_TRY(make_solver(e, s, &solver));
+    dfqi_solver_release(s->solver);
+    s->solver = solver;
+    s->armed = true;
+    return DFQ_OK;
 }
 
 static dfq_status check_cells(const dfqi_coexplore *e, const dfqi_supernet *net)
@@ -67,6 +83,7 @@ void dfqi_coexplore_state_free(dfqi_coexplore_state *s)
     dfqi_supernet_fini(&s->derived);
     dfqi_effects_fini(&s->effects);
     dfqi_solver_release(s->solver);
+    dfqi_networks_fini(s);
     for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) dfqi_free(ctx, s->losses[i].v);
     dfqi_free(ctx, s);
 }
@@ -74,6 +91,7 @@ void dfqi_coexplore_state_free(dfqi_coexplore_state *s)
 dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **out)
 {
     dfqi_coexplore_state *s = dfqi_calloc(e->ctx, 1, sizeof *s);
+    dfq_problem problem;
     dfq_status status;
     if (!s) return DFQ_E_NOMEM;
     s->ctx = e->ctx;
@@ -83,7 +101,9 @@ dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **ou
     DFQI_GOTO(check_cells(e, &s->net), fail);
     DFQI_GOTO(dfqi_effects_new(e->ctx, s->net.n_cells, e->space.choices, e->o.memory, &s->effects),
               fail);
-    DFQI_GOTO(make_solver(e, s), fail);
+    problem = problem_of(e, s);
+    DFQI_GOTO(dfqi_networks_new(e, &problem, s), fail);
+    DFQI_GOTO(make_solver(e, s, &s->solver), fail);
     *out = s;
     return DFQ_OK;
 fail:
@@ -160,6 +180,7 @@ static dfq_status give_up(dfqi_coexplore *e)
 {
     int32_t finished;
     e->o.warm = e->o.weight_steps = e->o.train_steps = 0;
+    e->o.evaluator = DFQ_EVALUATOR_TABLES;
     e->solver_o.steps = 1;
     dfqi_coexplore_state_free(e->s);
     e->s = NULL;

@@ -7,6 +7,9 @@
  *   losses.0 to .2        F32      curves
  *   effects               I64      the bits of the estimates' sums
  *   path                  I32      of the derived network
+ *   networks              I64      with EST and GEN: steps done, whether finished, bits of their quality
+ *   evaluator.*           F32      arrays of EST, while it is trained its moments as well
+ *   generator.*           F32      likewise of GEN; parameters that explore moved are the solver's x
  *
  * Metadata: dfq.explorer = format version, dfq.explorer.options and dfq.explorer.images (hashes).
  * Reading fills a second state, which takes the first one's place when all is well. */
@@ -22,6 +25,7 @@
 #include "explore/solver_priv.h"
 #include "nn/supernet_file.h"
 
+enum { NETWORKS = sizeof(dfqi_networks_state) / sizeof(int64_t) };
 enum { POSITION = 7, META = 3, TEXT = 24, NAME = DFQI_SUPER_NAME + 16, MISC = 16 };
 
 static const char format_version[] = "1";
@@ -40,6 +44,8 @@ typedef struct parts {
     part *v; /* owned by the caller */
     int64_t n;
     int64_t position[POSITION];
+    dfqi_networks_state networks;
+    int64_t arrays; /* from here on those of the networks */
 } parts;
 
 /* -- fingerprints ------------------------------------------------------------------------------ */
@@ -107,9 +113,31 @@ static void add_net(parts *p, const char *prefix, const dfqi_supernet *net,
         }
 }
 
+static void add_network(parts *p, const char *prefix, int32_t n, const dfqi_mlp_array *arrays)
+{
+    for (int32_t i = 0; i < n; i++) {
+        char name[NAME];
+        snprintf(name, sizeof name, "%s.%d", prefix, (int)i);
+        add(p, name, DFQI_F32, arrays[i].count, arrays[i].v);
+    }
+}
+
+static void add_networks(parts *p, const dfqi_coexplore_state *s)
+{
+    dfqi_mlp_array arrays[DFQI_MLP_ARRAYS];
+    p->arrays = p->n;
+    if (!s->est) return;
+    dfqi_networks_note(s, &p->networks);
+    add(p, "networks", DFQI_I64, NETWORKS, &p->networks);
+    p->arrays = p->n;
+    add_network(p, "evaluator", dfqi_evaluator_arrays(s->est, arrays), arrays);
+    add_network(p, "generator", dfqi_gen_arrays(s->gen, arrays), arrays);
+}
+
 static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
 {
-    size_t most = (size_t)(s->net.n_layers + s->derived.n_layers) * DFQI_SUPER_TENSORS * 2 + MISC;
+    size_t most = (size_t)(s->net.n_layers + s->derived.n_layers) * DFQI_SUPER_TENSORS * 2 + MISC +
+                  2 * DFQI_MLP_ARRAYS;
     const dfqi_supernet *trained = s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net;
     const int64_t position[POSITION] = {s->stage,         s->at,          s->looked,
                                         s->train != NULL, s->losses[0].n, s->losses[1].n,
@@ -128,6 +156,7 @@ static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
         add(p, name, DFQI_F32, s->losses[i].n, s->losses[i].v);
     }
     add(p, "effects", DFQI_I64, (int64_t)s->effects.size, s->effects.state);
+    add_networks(p, s);
     return DFQ_OK;
 }
 
@@ -215,6 +244,22 @@ static dfq_status read_position(const dfqi_coexplore *e, const dfqi_safetensors 
     return DFQ_OK;
 }
 
+/* Makes the trainings that were under way. */
+static dfq_status read_networks(const dfqi_coexplore *e, const dfqi_safetensors *st,
+                                const char *path, dfqi_coexplore_state *s)
+{
+    dfqi_networks_state networks;
+    const void *data;
+    if (!s->est) return DFQ_OK;
+    DFQI_TRY(find(st, path, "networks", DFQI_I64, NETWORKS, &data));
+    memcpy(&networks, data, sizeof networks);
+    DFQI_TRY(dfqi_networks_resume(e, &networks, path, s));
+    if (networks.finished[DFQ_EVALUATOR_GEN] || (s->stage == DFQ_EXPLORE_WARM && s->at == 0))
+        return DFQ_OK;
+    return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: stage %d began before the networks were trained",
+                     path, (int)s->stage);
+}
+
 static dfq_status read_path(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path,
                             dfqi_coexplore_state *s)
 {
@@ -240,6 +285,18 @@ static dfq_status copy_parts(const dfqi_safetensors *st, const char *path, const
     return DFQ_OK;
 }
 
+static dfq_status check_arrays(const parts *p, dfq_context *ctx, const char *path)
+{
+    for (int64_t i = p->arrays; i < p->n; i++) {
+        const float *v = p->v[i].data;
+        for (int64_t k = 0; k < p->v[i].count; k++)
+            if (!isfinite(v[k]))
+                return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: tensor %s holds %g at element %lld", path,
+                                 p->v[i].name, (double)v[k], (long long)k);
+    }
+    return DFQ_OK;
+}
+
 static dfq_status check_finite(const dfqi_coexplore_state *s, const char *path)
 {
     for (size_t i = 0; i < s->effects.size; i++)
@@ -259,6 +316,7 @@ static dfq_status restore_solver(dfqi_coexplore_state *s, const dfqi_safetensors
     bool fits = s->stage > DFQ_EXPLORE_SEARCH || !s->derived.layers;
     if (fits && s->stage > DFQ_EXPLORE_SEARCH) {
         DFQI_TRY(dfqi_solver_step(s->solver, &finished));
+        DFQI_TRY(dfqi_networks_measure(s));
         fits = finished && s->solver->best.meets == (s->derived.layers != NULL) &&
                (!s->derived.layers || memcmp(s->path, s->solver->best.choice,
                                              (size_t)s->net.n_cells * sizeof *s->path) == 0);
@@ -275,6 +333,7 @@ static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, cons
     const void *position;
     DFQI_TRY(check_meta(e, st, path));
     DFQI_TRY(read_position(e, st, path, s));
+    DFQI_TRY(read_networks(e, st, path, s));
     DFQI_TRY(read_path(e, st, path, s));
     DFQI_TRY(find(st, path, "position", DFQI_I64, POSITION, &position));
     if (((const int64_t *)position)[3] != 0) {
@@ -283,8 +342,11 @@ static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, cons
     }
     dfq_status status = list_parts(s, &p);
     if (status == DFQ_OK) status = copy_parts(st, path, &p);
+    if (status == DFQ_OK) status = check_arrays(&p, s->ctx, path);
     dfqi_free(e->ctx, p.v);
     if (status == DFQ_OK) status = check_finite(s, path);
+    if (status == DFQ_OK && s->gen && dfqi_gen_state(s->gen).finished)
+        status = dfqi_coexplore_arm(e, s);
     return status == DFQ_OK ? restore_solver(s, st, path) : status;
 }
 

@@ -18,7 +18,10 @@ void dfqi_coexplore_defaults(dfq_explorer_options *out)
                                   .smoothing = 0.1,
                                   .memory = 0.995,
                                   .mean = {0.485F, 0.456F, 0.406F},
-                                  .std = {0.229F, 0.224F, 0.225F}};
+                                  .std = {0.229F, 0.224F, 0.225F},
+                                  .evaluator_steps = 12000,
+                                  .generator_steps = 1000,
+                                  .generator_rate = 2e-3};
 }
 
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
@@ -54,6 +57,12 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o)
     if (o->weight_decay != -1.0) DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
     DFQI_TRY(check_number(ctx, "smoothing", o->smoothing, 0, 0.9));
     DFQI_TRY(check_number(ctx, "memory", o->memory, 0.5, 1));
+    DFQI_TRY(
+        check_count(ctx, "evaluator", o->evaluator, DFQ_EVALUATOR_TABLES, DFQ_EVALUATOR_NETWORKS));
+    DFQI_TRY(check_count(ctx, "reserved", o->reserved, 0, 0));
+    DFQI_TRY(check_count(ctx, "evaluator_steps", o->evaluator_steps, 1, many));
+    DFQI_TRY(check_count(ctx, "generator_steps", o->generator_steps, 1, many));
+    DFQI_TRY(check_number(ctx, "generator_rate", o->generator_rate, 0, 1e6));
     for (int c = 0; c < 3; c++) {
         DFQI_TRY(check_number(ctx, "mean", (double)o->mean[c], -1e3, 1e3));
         DFQI_TRY(check_number(ctx, "std", (double)o->std[c], 1e-6, 1e3));

@@ -40,6 +40,7 @@ void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)
                                  .loss = r.loss,
                                  .macs = NAN};
     fill_steps(e, out);
+    dfqi_networks_result(e, out);
     if (solver->best.known) {
         out->accelerator = dfqi_domain_config(&solver->problem->space, solver->best.choice);
         out->macs = dfqi_supernet_macs(&e->s->net, solver->best.choice);

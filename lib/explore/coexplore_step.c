@@ -123,6 +123,7 @@ static dfq_status settle(dfqi_coexplore *e)
     dfqi_coexplore_state *s = e->s;
     while (s->stage < DFQ_EXPLORE_DONE && s->at >= dfqi_coexplore_units(e, s->stage)) {
         int64_t batches = e->all.n / e->o.batch;
+        if (s->stage == DFQ_EXPLORE_SEARCH) DFQI_TRY(dfqi_networks_measure(s));
         if (s->stage == DFQ_EXPLORE_SEARCH && s->solver->best.meets && !s->derived.layers)
             DFQI_TRY(dfqi_coexplore_derive(e, s));
         if (s->stage == DFQ_EXPLORE_TRAIN && s->derived.layers && batches > 0)
@@ -166,7 +167,10 @@ dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished)
                          "explorer: the job stopped at step %lld of stage %s, where a loss was not "
                          "finite",
                          (long long)e->s->at, stage_names[e->s->stage]);
-    DFQI_TRY(explain(e, advance(e)));
+    if (dfqi_networks_next(e->s) < DFQ_EVALUATOR_COUNT)
+        DFQI_TRY(dfqi_networks_step(e));
+    else
+        DFQI_TRY(explain(e, advance(e)));
     *out_finished = e->s->stage == DFQ_EXPLORE_DONE;
     return DFQ_OK;
 }
@@ -175,6 +179,7 @@ dfq_status dfqi_coexplore_run(dfqi_coexplore *e)
 {
     const dfqi_coexplore_state *s = e->s;
     int32_t finished = s->stage == DFQ_EXPLORE_DONE;
+    DFQI_TRY(dfqi_networks_run(e));
     while (!finished) {
         int32_t stage = s->stage;
         int64_t units = dfqi_coexplore_units(e, stage);

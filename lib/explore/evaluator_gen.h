@@ -6,6 +6,7 @@
 #ifndef DFQI_EXPLORE_EVALUATOR_GEN_H
 #define DFQI_EXPLORE_EVALUATOR_GEN_H
 
+#include "explore/evaluator_mlp.h"
 #include "explore/solver.h"
 
 typedef struct dfqi_gen dfqi_gen;
@@ -37,9 +38,13 @@ dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p, const dfqi_gen_o
                         dfqi_gen **out);
 void dfqi_gen_release(dfqi_gen *g); /* NULL ok */
 
-/* Trains and judges it. DFQ_E_CANCELLED. */
+/* As those of the cost estimation network (evaluator.h); stage "generator". */
+dfq_status dfqi_gen_step(dfqi_gen *g, double *loss);
 dfq_status dfqi_gen_train(dfqi_gen *g);
 dfqi_gen_quality dfqi_gen_judged(const dfqi_gen *g);
+dfqi_mlp_state dfqi_gen_state(const dfqi_gen *g);
+dfq_status dfqi_gen_resume(dfqi_gen *g, dfqi_mlp_state state, const dfqi_gen_quality *q);
+int32_t dfqi_gen_arrays(const dfqi_gen *g, dfqi_mlp_array *out);
 
 /* What a search moves, from its parameters as they are; valid as long as `g`. */
 dfqi_fields dfqi_gen_fields(dfqi_gen *g);

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/progress.h"
 #include "base/rng.h"
 #include "graph/ops.h"
 
@@ -219,32 +218,46 @@ void dfqi_mlp_adam_step(dfqi_mlp_adam *a, dfqi_mlp *m, const dfqi_mlp_pass *p, f
                         dfqi_tensor_f32(m->params[i]));
 }
 
-static dfq_status train_step(const dfqi_mlp_job *j, dfqi_mlp_adam *a, const dfqi_stage *stage)
+static dfq_status calibrate(const dfqi_mlp_job *j)
+{
+    for (int32_t k = 0; k < CALIBRATE; k++) {
+        DFQI_TRY(j->fill(j->user, j->steps + k));
+        DFQI_TRY(dfqi_exec_run(j->pass->e));
+        dfqi_mlp_pass_track(j->pass, 1.0f / (float)(k + 1));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status descend(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss)
 {
     float rate = dfqi_cosine(a->done, j->steps, 0, j->rate, 0);
     DFQI_TRY(j->fill(j->user, a->done));
     DFQI_TRY(dfqi_exec_run(j->pass->e));
-    double loss = j->loss(j->user);
-    if (!isfinite(loss))
+    *loss = j->loss(j->user);
+    if (!isfinite(*loss))
         return dfqi_fail(j->net->ctx, DFQ_E_NUMERIC,
                          "%s: the loss of step %lld is %g; use a smaller rate than %g", j->stage,
-                         (long long)a->done, loss, (double)j->rate);
+                         (long long)a->done, *loss, (double)j->rate);
     dfqi_mlp_adam_step(a, j->net, j->pass, rate);
-    return dfqi_stage_report(stage, (uint64_t)a->done, loss);
+    return DFQ_OK;
 }
 
-dfq_status dfqi_mlp_train(const dfqi_mlp_job *j)
+dfq_status dfqi_mlp_train_step(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss)
 {
-    dfqi_stage stage = dfqi_stage_begin(j->net->ctx, j->stage, 0, (uint64_t)j->steps);
-    dfqi_mlp_adam a;
-    dfq_status status = DFQ_OK;
-    DFQI_TRY(dfqi_mlp_adam_new(j->net, &a));
-    while (a.done < j->steps && status == DFQ_OK) status = train_step(j, &a, &stage);
-    dfqi_mlp_adam_fini(&a);
-    for (int32_t k = 0; k < CALIBRATE && status == DFQ_OK; k++) {
-        status = j->fill(j->user, j->steps + k);
-        if (status == DFQ_OK) status = dfqi_exec_run(j->pass->e);
-        if (status == DFQ_OK) dfqi_mlp_pass_track(j->pass, 1.0f / (float)(k + 1));
+    if (a->done < j->steps) DFQI_TRY(descend(j, a, loss));
+    return a->done == j->steps ? calibrate(j) : DFQ_OK;
+}
+
+int32_t dfqi_mlp_arrays(const dfqi_mlp *m, const dfqi_mlp_adam *a, dfqi_mlp_array *out)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < m->n_params; i++)
+        out[n++] = (dfqi_mlp_array){dfqi_tensor_count(m->params[i]), dfqi_tensor_f32(m->params[i])};
+    for (int32_t i = 0; i < 2 * m->blocks; i++)
+        out[n++] = (dfqi_mlp_array){m->width, dfqi_tensor_f32(m->stats[i])};
+    for (int32_t i = 0; a && i < m->n_params; i++) {
+        out[n++] = (dfqi_mlp_array){a->moments[i].count, a->moments[i].m};
+        out[n++] = (dfqi_mlp_array){a->moments[i].count, a->moments[i].v};
     }
-    return status;
+    return n;
 }

@@ -66,11 +66,17 @@ dfq_status dfqi_mlp_adam_new(const dfqi_mlp *m, dfqi_mlp_adam *out);
 void dfqi_mlp_adam_fini(dfqi_mlp_adam *a);
 void dfqi_mlp_adam_step(dfqi_mlp_adam *a, dfqi_mlp *m, const dfqi_mlp_pass *p, float rate);
 
+/* Where a training is. */
+typedef struct dfqi_mlp_state {
+    int64_t done;  /* steps */
+    bool finished; /* and judged */
+} dfqi_mlp_state;
+
 /* Trains a network: the loss, the numbers it is to be trained on, and how long. */
 typedef struct dfqi_mlp_job {
     dfqi_mlp *net;
     const dfqi_mlp_pass *pass; /* trained, with gradients of the parameters */
-    const char *stage;         /* for progress */
+    const char *stage;         /* for messages and progress */
     int64_t steps;
     float rate; /* of the first step, falling to 0 by half a cosine */
     /* Fills what the pass has bound for one step, and reads its mean loss after the run. */
@@ -79,7 +85,19 @@ typedef struct dfqi_mlp_job {
     void *user;
 } dfqi_mlp_job;
 
-/* Cancellable between steps. The statistics for use are those of the last weights. */
-dfq_status dfqi_mlp_train(const dfqi_mlp_job *j);
+/* One step, of which a.done are done. After the last the statistics for use are those of the last
+ * weights. */
+dfq_status dfqi_mlp_train_step(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss);
+
+/* All that a checkpoint of a network holds, array by array: parameters, statistics, and with `a` its
+ * moments. */
+enum { DFQI_MLP_ARRAYS = 3 * DFQI_MLP_PARAMS + 2 * DFQI_MLP_BLOCKS };
+
+typedef struct dfqi_mlp_array {
+    int64_t count;
+    float *v;
+} dfqi_mlp_array;
+
+int32_t dfqi_mlp_arrays(const dfqi_mlp *m, const dfqi_mlp_adam *a, dfqi_mlp_array *out);
 
 #endif

@@ -166,7 +166,9 @@ static dfq_status check_costs(const dfqi_problem *p, const char *kind, const dou
 
 dfq_status dfqi_problem_costs(dfqi_problem *p, const double *x, double *costs, double *gradients)
 {
-    if (p->given.cost_table) {
+    if (p->estimate.costs) {
+        DFQI_TRY(p->estimate.costs(x, costs, gradients, p->estimate.user));
+    } else if (p->given.cost_table) {
         dfqi_additive_costs(&p->tables, x, costs, gradients);
     } else {
         dfq_status status = p->given.costs(x, costs, gradients, p->given.user);

@@ -6,6 +6,7 @@
 #include <dfq/solver.h>
 
 #include "explore/additive.h"
+#include "explore/solver.h"
 
 typedef struct dfqi_problem {
     dfq_context *ctx; /* borrowed */
@@ -15,7 +16,8 @@ typedef struct dfqi_problem {
     int32_t n_limits;
     int32_t metric[DFQ_METRICS_MAX]; /* [n_limits] */
     double limit[DFQ_METRICS_MAX];
-    double *one_hot; /* [total] scratch */
+    dfqi_estimate estimate; /* costs NULL: there is none */
+    double *one_hot;        /* [total] scratch */
 } dfqi_problem;
 
 /* A name of a metric for messages. */

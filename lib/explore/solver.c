@@ -82,6 +82,11 @@ fail:
     return status;
 }
 
+void dfqi_solver_estimate(dfqi_solver *s, const dfqi_estimate *e)
+{
+    s->problem->estimate = *e;
+}
+
 void dfqi_solver_release(dfqi_solver *s)
 {
     if (!s) return;
@@ -101,7 +106,8 @@ void dfqi_solver_release(dfqi_solver *s)
 
 double dfqi_solver_limit(const dfqi_solver *s, int32_t j)
 {
-    return s->problem->limit[j] * (1 - s->o.margin);
+    const dfqi_problem *p = s->problem;
+    return p->limit[j] * (1 - s->o.margin) * (1 - p->estimate.margin[p->metric[j]]);
 }
 
 double dfqi_solver_temperature(const dfqi_solver *s)

@@ -19,6 +19,15 @@ typedef struct dfqi_fields {
     void *user;
 } dfqi_fields;
 
+/* Costs of the mixture that stand for those of the problem's tables while a search moves: DANCE's EST. What
+ * is derived is costed by the tables, and so is the verdict. */
+typedef struct dfqi_estimate {
+    /* As dfq_problem::costs; NULL: the problem's. */
+    dfq_status (*costs)(const double *p, double *costs, double *gradients, void *user);
+    void *user;
+    double margin[DFQ_METRICS_MAX]; /* by metric: shares that steps keep away from the limits */
+} dfqi_estimate;
+
 void dfqi_solver_defaults(dfq_solver_options *out);
 dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
                            const dfq_constraint *limits, int32_t n_limits,
@@ -28,6 +37,7 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
                                 const dfq_constraint *limits, int32_t n_limits,
                                 const dfq_solver_options *o, const dfqi_fields *fields,
                                 dfqi_solver **out);
+void dfqi_solver_estimate(dfqi_solver *s, const dfqi_estimate *e);
 void dfqi_solver_release(dfqi_solver *s); /* NULL ok */
 
 dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished);

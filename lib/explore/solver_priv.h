@@ -47,7 +47,7 @@ static inline int64_t dfqi_solver_width(const dfqi_solver *s)
 
 dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o);
 
-/* A limit as the search sees it: with the margin. */
+/* A limit as the search sees it: with the margins. */
 double dfqi_solver_limit(const dfqi_solver *s, int32_t j);
 /* s->p of the logits at the temperature of the next step; with its noise if `noisy`. */
 dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy);

@@ -16,6 +16,7 @@ TCase *dfqt_explore_checkpoint_case(void);
 TCase *dfqt_explore_failure_case(void);
 TCase *dfqt_effects_case(void);
 TCase *dfqt_coexplore_case(void);
+TCase *dfqt_coexplore_networks_case(void);
 TCase *dfqt_coexplore_vit_case(void);
 TCase *dfqt_space_case(void);
 TCase *dfqt_space_json_case(void);

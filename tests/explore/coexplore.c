@@ -6,180 +6,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/rng.h"
 #include "explore/cases.h"
+#include "explore/coexplore_scene.h"
 #include "io/safetensors.h"
 #include "support/fail_alloc.h"
 
-enum { CELLS = 4, FIELDS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };
-
-/* MBConv cells, of which 0, 1 and 3 may be left out, and stages of vision transformers. */
-static const dfqi_super_space tiny[2] = {{.name = "tiny",
-                                          .image = 8,
-                                          .classes = 3,
-                                          .stem = 4,
-                                          .first = 4,
-                                          .head = 8,
-                                          .n_stages = 2,
-                                          .n_choices = 2,
-                                          .stages = {{4, 2, 1}, {6, 2, 2}},
-                                          .choices = {{3, 2}, {5, 3}}},
-                                         {.name = "tiny transformer",
-                                          .family = DFQI_SUPER_VIT,
-                                          .n_stages = CELLS,
-                                          .n_choices = 2,
-                                          .image = 8,
-                                          .classes = 3,
-                                          .vit = {.patch = 4,
-                                                  .tokens = 6,
-                                                  .head = 3,
-                                                  .optional = 1,
-                                                  .width = {2, {4, 7}},
-                                                  .depth = {1, {1}},
-                                                  .heads = {1, {1}},
-                                                  .ratio = {1, {2}}}}};
-static const int32_t choices[2][CELLS + FIELDS] = {{3, 3, 2, 3, 3, 2}, {3, 3, 3, 3, 3, 2}};
-
-enum { CHOICES = 4 * 3 }; /* of the cells, at most */
-
-typedef struct scene {
-    double cost[3 * CHOICES * CONFIGS], base[3 * CONFIGS];
-    dfqi_coexplore_space space;
-    dfq_constraint limits[2];
-    dfq_explorer_options o;
-    dfq_solver_options solver;
-    char images[64], file[64];
-} scene;
-
-static void name_file(char *out)
+static void make(dfqt_scene *s)
 {
-    strcpy(out, "/tmp/dfq-coexplore-XXXXXX");
-    int fd = mkstemp(out);
-    ck_assert_int_ge(fd, 0);
-    close(fd);
-}
-
-/* CIFAR-10 records: the class is the colour that is bright. */
-static void write_images(const char *path)
-{
-    static unsigned char record[RECORD];
-    dfqi_rng r = dfqi_rng_make(11, 0);
-    FILE *f = fopen(path, "wb");
-    ck_assert_ptr_nonnull(f);
-    for (int i = 0; i < N; i++) {
-        record[0] = (unsigned char)(i % 3);
-        for (int k = 1; k < RECORD; k++)
-            record[k] =
-                (unsigned char)(dfqi_rng_below(&r, 128) + ((k - 1) / 1024 == i % 3 ? 90 : 0));
-        ck_assert_uint_eq(fwrite(record, 1, RECORD, f), RECORD);
-    }
-    fclose(f);
-}
-
-/* Larger choices cost more, larger accelerators less time and more area. */
-static void make_for(int family, scene *s)
-{
-    static const double work[3] = {1, 3, 0};
-    const int32_t *of = choices[family];
-    int32_t total = of[0] + of[1] + of[2] + of[3];
-    memset(s, 0, sizeof *s);
-    for (int k = 0; k < CONFIGS; k++) {
-        s->base[2 * CONFIGS + k] = 1 + k;
-        for (int c = 0, i = 0; c < CELLS; c++)
-            for (int j = 0; j < of[c]; j++, i++) {
-                s->cost[i * CONFIGS + k] = work[j] / (1 + 0.3 * k);
-                s->cost[(total + i) * CONFIGS + k] = work[j] * (1 + 0.1 * k);
-            }
-    }
-    s->space = (dfqi_coexplore_space){
-        .net = &tiny[family], .n_fields = FIELDS, .choices = of, .cost = s->cost, .base = s->base};
-    s->limits[0] = (dfq_constraint){.limit = 4, .metric = DFQ_EXPLORE_LATENCY};
-    s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};
-    dfqi_coexplore_defaults(&s->o);
-    dfqi_solver_defaults(&s->solver);
-    s->o.warm = 6;
-    s->o.weight_steps = 2;
-    s->o.looks = 3;
-    s->o.moves = 2;
-    s->o.train_steps = 4;
-    s->o.batch = 6;
-    s->o.crop = 1;
-    s->o.seed = 4;
-    s->solver.steps = 5;
-    s->solver.check_every = 2;
-    s->solver.rate = s->solver.field_rate = 0.3;
-    name_file(s->images);
-    name_file(s->file);
-    write_images(s->images);
-}
-
-static void make(scene *s)
-{
-    make_for(0, s);
-}
-
-static void done(const scene *s)
-{
-    remove(s->images);
-    remove(s->file);
-}
-
-static dfq_status create(dfq_context *ctx, const scene *s, dfqi_coexplore **out)
-{
-    dfqi_dataset *d;
-    dfq_status status = dfqi_dataset_open(ctx, s->images, 3, &d);
-    if (status != DFQ_OK) return status;
-    status = dfqi_coexplore_new(ctx, &s->space, d, s->limits, 2, &s->o, &s->solver, out);
-    dfqi_dataset_release(d);
-    return status;
-}
-
-static dfq_context *context(int32_t threads)
-{
-    dfq_context_options o = {.struct_size = sizeof o, .threads = threads};
-    dfq_context *ctx = NULL;
-    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
-    return ctx;
-}
-
-/* The bits of a job: its result, estimates, curves, and the weights of the derived network. */
-static uint64_t bits(dfqi_coexplore *e, const scene *s)
-{
-    dfq_explorer_result r;
-    dfq_tensor *t[5] = {NULL};
-    uint64_t sum = 1469598103934665603U;
-    dfqi_coexplore_result(e, &r);
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
-    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
-    ck_assert_int_eq(dfqi_coexplore_effects(e, &t[0]), DFQ_OK);
-    ck_assert_int_eq(dfqi_solver_trajectory(dfqi_coexplore_solver(e), &t[1]), DFQ_OK);
-    for (int i = 0; i < 3; i++) ck_assert_int_eq(dfqi_coexplore_losses(e, i, &t[2 + i]), DFQ_OK);
-    ck_assert_int_eq(dfqi_coexplore_save_network(e, s->file), DFQ_OK);
-    for (int i = 0; i < 5; i++) {
-        const unsigned char *v = t[i]->data;
-        for (size_t k = 0; k < dfq_tensor_get_bytes(t[i]); k++) sum = (sum ^ v[k]) * 1099511628211U;
-        dfq_tensor_release(t[i]);
-    }
-    FILE *f = fopen(s->file, "rb");
-    ck_assert_ptr_nonnull(f);
-    for (int c = fgetc(f); c != EOF; c = fgetc(f)) sum = (sum ^ (uint64_t)c) * 1099511628211U;
-    fclose(f);
-    return sum;
+    dfqt_scene_make(0, s);
 }
 
 START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
 {
     uint64_t sum[2];
-    scene s;
+    dfqt_scene s;
     make(&s);
     for (int i = 0; i < 2; i++) {
-        dfq_context *ctx = context(i + 1);
+        dfq_context *ctx = dfqt_scene_context(i + 1);
         dfqi_coexplore *e;
         dfq_explorer_result r;
         int32_t finished = 0, steps = 0;
-        ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+        ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
         for (; !finished; steps++) ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
         ck_assert_int_eq(steps, UNITS);
         dfqi_coexplore_result(e, &r);
@@ -189,63 +37,63 @@ START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
         ck_assert_double_gt(r.macs, 0);
         ck_assert(isnan(r.limits[DFQ_EXPLORE_ENERGY]));
         ck_assert_int_eq(r.steps[DFQ_EXPLORE_SEARCH], 5);
-        sum[i] = bits(e, &s);
+        sum[i] = dfqt_scene_bits(e, &s);
         dfqi_coexplore_release(e);
         dfq_context_release(ctx);
     }
     ck_assert_uint_eq(sum[0], sum[1]);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
 /* Checkpoints after each step in turn, of both families. */
 START_TEST(interruptions_leave_no_trace)
 {
-    scene s;
+    dfqt_scene s;
     int32_t finished;
     uint64_t whole = 0;
-    dfq_context *ctx = context(1);
-    make_for(_i, &s);
+    dfq_context *ctx = dfqt_scene_context(1);
+    dfqt_scene_make(_i, &s);
     s.o.fine_tune = _i;
     for (int stop = 0; stop <= UNITS; stop++) {
         dfqi_coexplore *first, *second;
-        ck_assert_int_eq(create(ctx, &s, &first), DFQ_OK);
-        ck_assert_int_eq(create(ctx, &s, &second), DFQ_OK);
+        ck_assert_int_eq(dfqt_scene_create(ctx, &s, &first), DFQ_OK);
+        ck_assert_int_eq(dfqt_scene_create(ctx, &s, &second), DFQ_OK);
         for (int i = 0; i < stop; i++)
             ck_assert_int_eq(dfqi_coexplore_step(first, &finished), DFQ_OK);
         ck_assert_int_eq(dfqi_coexplore_save(first, s.file), DFQ_OK);
         ck_assert_msg(dfqi_coexplore_restore(second, s.file) == DFQ_OK, "%s",
                       dfq_context_get_error(ctx));
         ck_assert_int_eq(dfqi_coexplore_run(second), DFQ_OK);
-        uint64_t sum = bits(second, &s);
+        uint64_t sum = dfqt_scene_bits(second, &s);
         if (stop == 0) whole = sum;
         ck_assert_msg(sum == whole, "stopped after %d steps", stop);
         dfqi_coexplore_release(first);
         dfqi_coexplore_release(second);
     }
     dfq_context_release(ctx);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
 /* A warm supernet, saved and read, leads where the job itself would have gone. */
 START_TEST(warm_weights_are_as_good_as_a_warm_up)
 {
-    scene s;
+    dfqt_scene s;
     int32_t finished;
     dfqi_coexplore *whole, *warm;
     dfq_explorer_result r[2];
     char file[64];
-    dfq_context *ctx = context(1);
+    dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
-    name_file(file);
-    ck_assert_int_eq(create(ctx, &s, &whole), DFQ_OK);
+    dfqt_scene_file(file);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &whole), DFQ_OK);
     for (int i = 0; i < s.o.warm; i++)
         ck_assert_int_eq(dfqi_coexplore_step(whole, &finished), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_save_supernet(whole, file), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_run(whole), DFQ_OK);
     s.o.weights = file;
-    ck_assert_int_eq(create(ctx, &s, &warm), DFQ_OK);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &warm), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_run(warm), DFQ_OK);
     dfqi_coexplore_result(whole, &r[0]);
     dfqi_coexplore_result(warm, &r[1]);
@@ -256,21 +104,21 @@ START_TEST(warm_weights_are_as_good_as_a_warm_up)
     dfqi_coexplore_release(warm);
     dfq_context_release(ctx);
     remove(file);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
 START_TEST(a_longer_job_learns_its_pictures)
 {
-    scene s;
+    dfqt_scene s;
     int64_t n, correct;
     dfqi_coexplore *e;
     dfqi_dataset *d;
-    dfq_context *ctx = context(1);
+    dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.o.train_steps = 150;
     s.o.batch = 12;
-    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     ck_assert_int_eq(dfqi_dataset_open(ctx, s.images, 3, &d), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &n, &correct), DFQ_E_INVALID);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
@@ -280,19 +128,19 @@ START_TEST(a_longer_job_learns_its_pictures)
     dfqi_dataset_release(d);
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
 START_TEST(impossible_limits_are_said)
 {
-    scene s;
+    dfqt_scene s;
     dfqi_coexplore *e;
     dfq_explorer_result r;
-    dfq_context *ctx = context(1);
+    dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.limits[0].limit = 0.1;
-    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     dfqi_coexplore_result(e, &r); /* before anything was trained */
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
     ck_assert_int_eq(r.proved, 1);
@@ -308,21 +156,21 @@ START_TEST(impossible_limits_are_said)
     ck_assert_int_eq(dfqi_coexplore_save_network(e, s.file), DFQ_E_INVALID);
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
 /* A weight that is NaN: the stage and the step are named, and the job is over. */
 START_TEST(nan_ends_a_job)
 {
-    scene s;
+    dfqt_scene s;
     int32_t finished;
     dfqi_coexplore *e;
     dfq_explorer_result r;
-    dfq_context *ctx = context(1);
+    dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.limits[0].limit = 20;
-    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     for (int i = 0; i < 12; i++) ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
     const dfqi_supernet *net = dfqi_coexplore_net(e);
     dfqi_tensor_f32(net->layers[net->n_layers - 1].t[1])[0] = NAN;
@@ -335,7 +183,7 @@ START_TEST(nan_ends_a_job)
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED); /* what the first look found */
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
@@ -353,7 +201,7 @@ static int32_t cancel_after(const dfq_progress *p, void *user)
 
 START_TEST(cancelled_jobs_go_on)
 {
-    scene s;
+    dfqt_scene s;
     dfqi_coexplore *e;
     stop at = {.left = 9};
     dfq_explorer_result r;
@@ -363,7 +211,7 @@ START_TEST(cancelled_jobs_go_on)
     o.progress = cancel_after;
     o.progress_user = &at;
     ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
-    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_CANCELLED);
     dfqi_coexplore_result(e, &r);
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_SEARCH);
@@ -371,30 +219,30 @@ START_TEST(cancelled_jobs_go_on)
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
 START_TEST(bad_input_is_named)
 {
-    scene s;
+    dfqt_scene s;
     int32_t finished;
     dfqi_coexplore *e, *other;
-    dfq_context *ctx = context(1);
+    dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.o.looks = 1;
-    ck_assert_int_eq(create(ctx, &s, &e), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "looks is 1"));
     s.o.looks = 3;
     s.o.weights = s.images;
-    ck_assert_int_ne(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_ne(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     s.o.weights = NULL;
     s.solver.rule = DFQ_RULE_EXACT;
-    ck_assert_int_eq(create(ctx, &s, &e), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);
     s.solver.rule = DFQ_RULE_PULL;
-    ck_assert_int_eq(create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     s.o.seed = 5;
-    ck_assert_int_eq(create(ctx, &s, &other), DFQ_OK);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &other), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_save(e, s.file), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_restore(other, s.file), DFQ_E_INVALID);
@@ -405,15 +253,15 @@ START_TEST(bad_input_is_named)
     dfqi_coexplore_release(e);
     dfqi_coexplore_release(other);
     dfq_context_release(ctx);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
-    scene *s = arg;
+    dfqt_scene *s = arg;
     dfqi_coexplore *e = NULL;
-    dfq_status status = create(ctx, s, &e);
+    dfq_status status = dfqt_scene_create(ctx, s, &e);
     if (status == DFQ_OK) status = dfqi_coexplore_run(e);
     if (status == DFQ_OK) status = dfqi_coexplore_save(e, s->file);
     if (status == DFQ_OK) status = dfqi_coexplore_restore(e, s->file);
@@ -424,13 +272,13 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
 
 START_TEST(refused_allocations_leave_nothing)
 {
-    scene s;
+    dfqt_scene s;
     make(&s);
     s.o.warm = s.o.train_steps = s.o.weight_steps = s.solver.steps = 1;
     s.solver.check_every = 0;
     s.o.looks = 2;
     fail_alloc_sweep(scenario, &s, 1);
-    done(&s);
+    dfqt_scene_done(&s);
 }
 END_TEST
 

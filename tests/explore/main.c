@@ -16,6 +16,7 @@ int main(void)
     suite_add_tcase(s, dfqt_explore_failure_case());
     suite_add_tcase(s, dfqt_effects_case());
     suite_add_tcase(s, dfqt_coexplore_case());
+    suite_add_tcase(s, dfqt_coexplore_networks_case());
     suite_add_tcase(s, dfqt_coexplore_vit_case());
     suite_add_tcase(s, dfqt_space_case());
     suite_add_tcase(s, dfqt_space_json_case());
