@@ -38,6 +38,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *
     } else if (i->family != DFQ_FAMILY_STAGES) {
         json_int(&j, "batchnorms", i->batchnorms);
     }
+    if (dfq_graph_get_choices(g)[0]) json_text(&j, "cells", dfq_graph_get_choices(g));
     json_int(&j, "parameters", i->parameters);
     json_int(&j, "macs", i->macs);
     json_open(&j, "mean", '[');
@@ -106,6 +107,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     else
         printf("layers       %d convolutions with BatchNorm, and the classifier\n",
                (int)i->batchnorms);
+    if (dfq_graph_get_choices(g)[0]) printf("cells        %s\n", dfq_graph_get_choices(g));
     printf("classes      %lld\n", (long long)i->classes);
     printf("parameters   %.4g million\n", (double)i->parameters * 1e-6);
     printf("forward      %.4g GMAC an image\n", (double)i->macs * 1e-9);

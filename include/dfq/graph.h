@@ -92,6 +92,11 @@ DFQ_API void dfq_graph_release(dfq_graph *graph);
 /** Architecture name, for example "vit_tiny_patch16_224". Borrowed from the graph. */
 DFQ_API const char *dfq_graph_get_name(const dfq_graph *graph);
 
+/** What a co-exploration chose for each cell: kernel and expansion, "k5e6", or width, depth, heads and
+ *  MLP ratio of a stage, "w80d2h1r3"; "skip": left out. Separated by spaces; "" of any other network.
+ *  Borrowed from the graph. */
+DFQ_API const char *dfq_graph_get_choices(const dfq_graph *graph);
+
 /** Fills `out_info` as far as its struct_size allows.
  *  @return ::DFQ_E_INVALID if struct_size is not set. */
 DFQ_CHECKED dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info);

@@ -39,16 +39,9 @@ static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, ch
     const dfqi_space *a = &e->space.accel;
     const dfqi_values *fields[] = {&a->pe_x,     &a->pe_y, &a->rf_words,
                                    &a->dataflow, &a->pe,   &a->glb_kb};
-    const dfqi_super_space *s = &e->space.net;
     int32_t field = group - e->costs.n_cells;
-    if (field < 0 && choice < s->n_choices && s->family == DFQI_SUPER_VIT) {
-        dfqi_super_blocks b = dfqi_super_vit_choice(&s->vit, choice);
-        snprintf(out, NAME, "w%dd%dh%dr%d", (int)b.width, (int)b.depth, (int)b.heads, (int)b.ratio);
-    } else if (field < 0 && choice < s->n_choices) {
-        snprintf(out, NAME, "k%de%d", (int)s->choices[choice].kernel,
-                 (int)s->choices[choice].expand);
-    } else if (field < 0) {
-        snprintf(out, NAME, "skip");
+    if (field < 0) {
+        dfqi_super_choice_name(&e->space.net, choice, out);
     } else {
         double v = fields[field]->v[choice];
         const char *text = field == 3   ? dfqi_dataflow_name((int32_t)v)

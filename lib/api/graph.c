@@ -42,6 +42,11 @@ const char *dfq_graph_get_name(const dfq_graph *graph)
     return graph != NULL ? graph->net.arch.name : "";
 }
 
+const char *dfq_graph_get_choices(const dfq_graph *graph)
+{
+    return graph != NULL ? graph->net.arch.choices : "";
+}
+
 dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
 {
     if (graph == NULL) return DFQ_E_INVALID;

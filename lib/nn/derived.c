@@ -31,6 +31,12 @@ void dfqi_arch_derive(const dfqi_super_space *space, const int32_t *path, dfqi_a
                        .space = *space};
     snprintf(out->name, sizeof out->name, "%s", space->name);
     memcpy(out->path, path, (size_t)row->cells(space) * sizeof *path);
+    for (int64_t c = 0, at = 0; c < row->cells(space); c++) {
+        char name[DFQI_SUPER_CHOICE_NAME];
+        dfqi_super_choice_name(space, path[c], name);
+        at += snprintf(out->choices + at, sizeof out->choices - (size_t)at, "%s%s", c ? " " : "",
+                       name);
+    }
 }
 
 /* -- what is on the path ----------------------------------------------------------------------- */
@@ -127,14 +133,17 @@ static bool fits(const dfqi_safetensors *st)
 }
 
 /* "0 3 6", a choice for each cell. */
-static dfq_status read_path(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
+static dfq_status read_path(const dfqi_safetensors *st, const char *path,
+                            const dfqi_super_space *space, int32_t out[DFQI_SUPER_CELLS])
 {
+    static const int32_t any[DFQI_SUPER_CELLS] = {0};
     const char *text = dfqi_st_meta_find(st, path_key);
     dfqi_supernet outline;
     dfqi_super_list l = dfqi_super_list_make(NULL, NULL);
     if (!text)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path, path_key);
-    list_path(a, &l, &outline);
+    dfqi_super_outline(space, any, &outline);
+    dfqi_super_row_of(space)->list(&outline, &l); /* which cells may be left out */
     for (int32_t c = 0; c < outline.n_cells; c++) {
         char *end;
         int32_t choices = dfqi_supernet_choices(&outline, c);
@@ -143,8 +152,8 @@ static dfq_status read_path(const dfqi_safetensors *st, const char *path, dfqi_a
             return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                              "%s: metadata %s must have a choice for each of the %d cells of %s; "
                              "that of cell %d must be 0 to %d",
-                             path, path_key, outline.n_cells, a->name, c, choices - 1);
-        a->path[c] = (int32_t)v;
+                             path, path_key, outline.n_cells, space->name, c, choices - 1);
+        out[c] = (int32_t)v;
         text = end + 1;
     }
     return DFQ_OK;
@@ -152,10 +161,10 @@ static dfq_status read_path(const dfqi_safetensors *st, const char *path, dfqi_a
 
 static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
 {
-    static const int32_t any[DFQI_SUPER_CELLS] = {0};
     const char *have = dfqi_st_meta_find(st, version_key);
     const char *text = dfqi_st_meta_find(st, space_key);
     dfqi_super_space space;
+    int32_t choices[DFQI_SUPER_CELLS];
     if (!have)
         return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                          "%s: a derived network of an earlier version, which wrote no description "
@@ -169,8 +178,9 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path,
                          text ? "mean or std" : space_key);
     DFQI_TRY(dfqi_super_space_parse(st->ctx, path, text, &space));
-    dfqi_arch_derive(&space, any, a);
-    return read_path(st, path, a);
+    DFQI_TRY(read_path(st, path, &space, choices));
+    dfqi_arch_derive(&space, choices, a);
+    return DFQ_OK;
 }
 
 static bool harmless(const char *name)

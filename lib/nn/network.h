@@ -55,6 +55,7 @@ typedef struct dfqi_arch {
     dfqi_cnn_arch cnn;
     dfqi_super_space space; /* derived networks: what is chosen from, and each cell's choice */
     int32_t path[DFQI_SUPER_CELLS];
+    char choices[DFQI_SUPER_CELLS * DFQI_SUPER_CHOICE_NAME]; /* "k3e6 skip": the path in words */
 } dfqi_arch;
 
 typedef struct dfqi_param {

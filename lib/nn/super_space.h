@@ -10,7 +10,8 @@ enum {
     DFQI_SUPER_CHOICES = 63, /* besides leaving the cell out */
     DFQI_SUPER_CELLS = 32,
     DFQI_SUPER_VALUES = 4,
-    DFQI_SUPER_SPACE_NAME = 64
+    DFQI_SUPER_SPACE_NAME = 64,
+    DFQI_SUPER_CHOICE_NAME = 24
 };
 
 typedef struct dfqi_super_stage {
@@ -67,6 +68,10 @@ extern const dfqi_super_space dfqi_super_vit_small, dfqi_super_vit_tiny;
 /* The product of a ViT space's axes. */
 int32_t dfqi_super_vit_choices(const dfqi_super_vit *v);
 dfqi_super_blocks dfqi_super_vit_choice(const dfqi_super_vit *v, int32_t choice);
+
+/* "k5e6", "w192d2h3r4", "skip". */
+void dfqi_super_choice_name(const dfqi_super_space *s, int32_t choice,
+                            char out[DFQI_SUPER_CHOICE_NAME]);
 
 /* The built-in space of that name; NULL: there is none. */
 const dfqi_super_space *dfqi_super_space_known(const char *name);

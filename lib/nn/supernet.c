@@ -1,5 +1,6 @@
 /* Supernets: layers and their parameters. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -82,6 +83,21 @@ void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi
     *out = (dfqi_supernet){.space = *space, .derived = 1};
     out->n_cells = (int32_t)dfqi_super_row_of(space)->cells(space);
     memcpy(out->path, path, (size_t)out->n_cells * sizeof *path);
+}
+
+void dfqi_super_choice_name(const dfqi_super_space *s, int32_t choice,
+                            char out[DFQI_SUPER_CHOICE_NAME])
+{
+    if (choice == s->n_choices) {
+        snprintf(out, DFQI_SUPER_CHOICE_NAME, "skip");
+    } else if (s->family == DFQI_SUPER_VIT) {
+        dfqi_super_blocks b = dfqi_super_vit_choice(&s->vit, choice);
+        snprintf(out, DFQI_SUPER_CHOICE_NAME, "w%dd%dh%dr%d", (int)b.width, (int)b.depth,
+                 (int)b.heads, (int)b.ratio);
+    } else {
+        const dfqi_super_choice *c = &s->choices[choice];
+        snprintf(out, DFQI_SUPER_CHOICE_NAME, "k%de%d", (int)c->kernel, (int)c->expand);
+    }
 }
 
 double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path)

@@ -24,11 +24,10 @@ void dfqi_super_tensor_name(const dfqi_super_layer *l, int32_t k, char out[DFQI_
 {
     static const char *const conv[DFQI_SUPER_TENSORS] = {"weight", "norm.weight", "norm.bias",
                                                          "norm.running_mean", "norm.running_var"};
-    static const char *const plain[2] = {"weight", "bias"};
     dfqi_super_layer_name(l, out);
     size_t at = strlen(out);
-    snprintf(out + at, DFQI_SUPER_NAME - at, ".%s",
-             l->kind == DFQI_SUPER_CONV ? conv[k] : plain[k]);
+    const char *name = l->kind == DFQI_SUPER_CONV ? conv[k] : k == 0 ? "weight" : "bias";
+    snprintf(out + at, DFQI_SUPER_NAME - at, ".%s", name);
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */

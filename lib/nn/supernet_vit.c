@@ -191,8 +191,10 @@ static void list_stage(list *l)
     int64_t blocks = v->depth.value[v->depth.n - 1];
     add_layer(l, ENTER_NORM, deeper(l->space, 0));
     add_layer(l, ENTER, deeper(l->space, 0));
-    for (int64_t b = 0; b < blocks; b++)
-        for (int32_t r = BLOCK; r < LEAVE; r++) add_layer(l, r, deeper(l->space, b));
+    for (int64_t b = 0; b < blocks; b++) {
+        uint64_t uses = deeper(l->space, b);
+        for (int32_t r = BLOCK; r < LEAVE; r++) add_layer(l, r, uses);
+    }
     add_layer(l, LEAVE, deeper(l->space, 0));
 }
 

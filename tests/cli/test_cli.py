@@ -1140,7 +1140,9 @@ class Explore(Stopping):
         assert f"number {config} of 8\n" in text, text
         j = json.loads(self.works("info", "net", "--json").out)
         assert j["name"] == r["space"] and j["family"] == family, j
-        assert family in self.works("info", "net").out
+        assert j["cells"] == " ".join(cell["choice"] for cell in r["cells"]), (j, r)
+        text = self.works("info", "net").out
+        assert family in text and j["cells"] in text, text
         return j
 
     def test_network_goes_on(self):

@@ -150,6 +150,8 @@ static void logits_of_supernet(const dfqi_network *net, float out[LOGITS])
 
 START_TEST(a_file_alone_makes_the_network)
 {
+    static const char *const words[] = {"k5e4 skip k3e1", "k3e1 k3e4 k5e4",
+                                        "w4d2h2r2 skip w7d1h2r2", "w7d2h2r1 w4d1h2r1 w4d2h2r1"};
     int family = _i / 2;
     float want[LOGITS], have[LOGITS];
     scene s;
@@ -159,6 +161,7 @@ START_TEST(a_file_alone_makes_the_network)
     ck_assert_str_eq(net.arch.name, spaces[family].name);
     ck_assert_int_eq(net.arch.family, family ? DFQI_FAMILY_STAGES : DFQI_FAMILY_MBCONV);
     ck_assert_mem_eq(net.arch.path, s.source.arch.path, sizeof net.arch.path);
+    ck_assert_str_eq(net.arch.choices, words[_i]);
     ck_assert(net.arch.mean[2] == s.source.arch.mean[2] && net.arch.std[1] == 1.0f / 3);
     ck_assert(net.arch.resize == 8 && net.arch.eps == s.source.arch.eps);
     ck_assert(dfqi_network_hash(&net) == dfqi_network_hash(&s.source));
