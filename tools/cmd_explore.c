@@ -166,15 +166,33 @@ static dfq_status run_stage(void *handle)
     return dfq_explorer_run(x->e);
 }
 
-/* What is there when nothing meets the limits is told as well. */
-static int run(struct explore *x)
+static dfq_status run_networks(void *handle)
 {
-    const struct job_stage stage = {run_stage, save_job, x, x->job.explore};
+    struct explore *x = handle;
+    if (!explore_untrained(x)) return DFQ_OK;
+    progress_begin(&x->s->progress, NULL, 0, 0);
+    return dfq_explorer_run(x->e);
+}
+
+static int run_with(struct explore *x, dfq_status (*of)(void *handle))
+{
+    const struct job_stage stage = {of, save_job, x, x->job.explore};
     x->s->stop_between = 1;
     int code = job_run(x->s, &x->job, &stage);
     x->s->stop_between = 0;
     progress_end(&x->s->progress);
     return code;
+}
+
+/* What is there when nothing meets the limits is told as well. */
+static int run(struct explore *x)
+{
+    if (explore_untrained(x)) {
+        int code = run_with(x, run_networks);
+        if (!code) code = explore_plan(x);
+        if (code) return code;
+    }
+    return run_with(x, run_stage);
 }
 
 static int save(struct explore *x)

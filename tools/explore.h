@@ -22,6 +22,7 @@ struct explore {
     int64_t accelerators;             /* of the description */
     double seconds[DFQ_EXPLORE_DONE]; /* that the stages will take */
     int hopeless;                     /* nothing meets the limits: known beforehand */
+    int told;                         /* the first line of the plan */
     int warm_saved;                   /* --save-weights is done */
     int failed;                       /* exit code of what went wrong beside the job */
 
@@ -53,6 +54,8 @@ dfq_solver_options explore_solver(const struct options *full);
 /* Does the first steps of the job, takes their time, and tells what the whole will take. Returns 0
  * or an exit code, after one line. */
 int explore_plan(struct explore *x);
+/* Are EST and GEN to be trained first? Then the plan is for them alone. */
+int explore_untrained(const struct explore *x);
 
 /* -- explore_result.c -------------------------------------------------------------------------- */
 

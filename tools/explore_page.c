@@ -37,6 +37,7 @@ static void write_head(FILE *f, const struct explore_page *p)
     chip(f, "space ", p->space);
     chip(f, "accelerators ", p->accel);
     chip(f, "rule ", p->rule);
+    chip(f, "evaluator ", p->evaluator);
     fputs("</p>\n", f);
 }
 
@@ -160,6 +161,36 @@ static void write_hardware(FILE *f, const struct explore_page *p)
     fputs("<h2>The accelerator</h2>\n<div class=\"card\"><table class=\"key\">\n", f);
     write_rows(f, p->fields, p->n_fields);
     fputs("</table></div>\n", f);
+}
+
+/* What the search went by, if that was not the tables. */
+static void write_networks(FILE *f, const struct explore_page *p)
+{
+    if (!isfinite(p->evaluator_mean[0])) return;
+    section(f, "The evaluator",
+            "Networks gave the search its costs: their relative errors on samples they were not "
+            "trained on, and of what was found. By what 99 % stay below, the search kept away "
+            "from the limits. The verdict is by the exact costs.");
+    fputs("<div class=\"card\"><table>\n<thead><tr><th>Metric</th><th class=\"num\">Mean</th>"
+          "<th class=\"num\">99\xe2\x80\x89% below</th><th class=\"num\">At the result</th></tr>"
+          "</thead>\n<tbody>\n",
+          f);
+    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) {
+        const double v[] = {p->evaluator_mean[m], p->evaluator_p99[m], p->evaluator_gap[m]};
+        fprintf(f, "<tr><td>%s</td>", titles[m]);
+        for (int i = 0; i < 3; i++) {
+            fputs("<td class=\"num\">", f);
+            html_number(f, "%.3f\xe2\x80\x89%%", 100 * v[i]);
+            fputs("</td>", f);
+        }
+        fputs("</tr>\n", f);
+    }
+    fputs("</tbody></table><p class=\"sub\">", f);
+    html_number(f, "The generator named the best accelerator of %.1f\xe2\x80\x89%% of networks",
+                100 * p->generator_right);
+    html_number(f, "; its accelerators cost %.3f\xe2\x80\x89%% more than the best.",
+                100 * p->generator_regret);
+    fputs("</p></div>\n", f);
 }
 
 /* -- curves ------------------------------------------------------------------------------------ */
@@ -333,6 +364,7 @@ static int write_page(FILE *f, const void *page)
     write_verdict(f, p);
     write_choices(f, p);
     write_hardware(f, p);
+    write_networks(f, p);
     write_cloud(f, p);
     int failed = write_curves(f, p);
     write_provenance(f, p);

@@ -38,6 +38,10 @@ struct explore_page {
     const struct report_row *fields; /* the same as a table */
     size_t n_fields;
 
+    const char *evaluator; /* "tables" or "networks"; of these, as dfq_explorer_result: */
+    double evaluator_mean[DFQ_EXPLORE_METRICS], evaluator_p99[DFQ_EXPLORE_METRICS];
+    double evaluator_gap[DFQ_EXPLORE_METRICS], generator_right, generator_regret;
+
     double macs, top1;        /* of the network; top1 0 to 1 */
     uint64_t accuracy_images; /* judged for top1 */
     double loss;              /* estimated in the supernet */

@@ -20,6 +20,7 @@ struct options explore_fill(const struct options *o)
     if (o->steps < 0) full.steps = RECIPE_EXPLORE_STEPS;
     if (o->train_steps < 0) full.train_steps = e.train_steps;
     if (o->batch < 0) full.batch = e.batch;
+    if (o->evaluator_steps < 0) full.evaluator_steps = e.evaluator_steps;
     return full;
 }
 
@@ -45,6 +46,8 @@ dfq_explorer_options explore_options(const struct options *full)
     e.batch = full->batch;
     e.seed = full->seed;
     e.weights = full->weights;
+    e.evaluator = full->evaluator;
+    e.evaluator_steps = full->evaluator_steps;
     return e;
 }
 
@@ -127,10 +130,59 @@ static void say_limits(const struct explore *x)
         snprintf(fps, sizeof fps, ", at least %g images/s (%.4g ms)", o->fps, 1000 / o->fps);
     if (!isnan(o->energy)) snprintf(energy, sizeof energy, ", at most %g mJ", o->energy);
     if (!isnan(o->area)) snprintf(area, sizeof area, ", at most %g mm2", o->area);
-    session_say(x->s, "%s on %s (%lld accelerator%s)%s%s%s; rule %s", o->input, o->accel,
-                (long long)x->accelerators, x->accelerators == 1 ? "" : "s", fps, energy, area,
-                option_rule_name(o->rule));
+    session_say(x->s, "%s on %s (%lld accelerator%s)%s%s%s; rule %s, evaluator %s", o->input,
+                o->accel, (long long)x->accelerators, x->accelerators == 1 ? "" : "s", fps, energy,
+                area, option_rule_name(o->rule), option_evaluator_name(o->evaluator));
 }
+
+/* -- the networks ------------------------------------------------------------------------------ */
+
+/* DFQ_EVALUATOR_EST or GEN: the network with steps left. */
+static int network_of(const dfq_explorer_result *r)
+{
+    int k = 0;
+    while (k < DFQ_EVALUATOR_COUNT && r->evaluator_steps[k] == r->evaluator_total[k]) k++;
+    return k;
+}
+
+int explore_untrained(const struct explore *x)
+{
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    return !x->hopeless && dfq_explorer_get_result(x->e, &r) == DFQ_OK &&
+           network_of(&r) < DFQ_EVALUATOR_COUNT;
+}
+
+/* Their steps and those of the supernet have nothing to do with each other, so what comes behind them
+ * is told when it can be measured. */
+static int plan_networks(struct explore *x)
+{
+    static const char *const names[] = {"evaluator", "generator"};
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    char t[TEXT_SHORT], then[64] = "";
+    int32_t finished;
+    double unit = 0;
+    dfq_status status = dfq_explorer_get_result(x->e, &r);
+    int k = network_of(&r);
+    for (int i = 0;
+         i < PROBES && status == DFQ_OK && r.evaluator_steps[k] + 1 < r.evaluator_total[k]; i++) {
+        double start = text_now();
+        if (session_interrupted()) break;
+        status = dfq_explorer_step(x->e, &finished);
+        unit = text_now() - start;
+        if (status == DFQ_OK) status = dfq_explorer_get_result(x->e, &r);
+    }
+    if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
+    double left = (double)(r.evaluator_total[k] - r.evaluator_steps[k]);
+    if (k == DFQ_EVALUATOR_EST)
+        snprintf(then, sizeof then, ", then the generator (%lld steps)",
+                 (long long)r.evaluator_total[DFQ_EVALUATOR_GEN]);
+    session_say(x->s, "%s %s to train the %s (%lld steps)%s; what the rest takes is told then",
+                x->job.resumed ? "still about" : "about", text_seconds(left * unit, t), names[k],
+                (long long)r.evaluator_total[k], then);
+    return CODE_DONE;
+}
+
+/* -- all of it --------------------------------------------------------------------------------- */
 
 int explore_plan(struct explore *x)
 {
@@ -138,9 +190,11 @@ int explore_plan(struct explore *x)
     const double *sec = x->seconds;
     char t[4][TEXT_SHORT], bytes[TEXT_SHORT];
     double base = session_peak();
+    if (!x->told) say_limits(x);
+    x->told = 1;
+    if (explore_untrained(x)) return plan_networks(x);
     dfq_status status = probe(x);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
-    say_limits(x);
     if (x->hopeless) {
         session_say(x->s, "nothing meets these limits, as the costs of all choices prove");
         return CODE_DONE;

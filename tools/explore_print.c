@@ -46,6 +46,29 @@ static void json_cells(struct json *j, const struct explore_page *p)
     json_close(j, ']');
 }
 
+static void json_errors(struct json *j, const char *name, const double *v)
+{
+    json_open(j, name, '{');
+    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) json_real(j, explore_metrics[m], v[m]);
+    json_close(j, '}');
+}
+
+/* Errors are relative. */
+static void json_networks(struct json *j, const struct explore *x)
+{
+    const struct explore_page *p = &x->page;
+    json_text(j, "evaluator", p->evaluator);
+    if (x->full.evaluator != DFQ_EVALUATOR_NETWORKS) return;
+    json_open(j, "networks", '{');
+    json_errors(j, "mean_error", p->evaluator_mean);
+    json_errors(j, "p99_error", p->evaluator_p99);
+    json_errors(j, "gap", p->evaluator_gap);
+    json_real(j, "generator_right", p->generator_right);
+    json_real(j, "generator_regret", p->generator_regret);
+    json_int(j, "evaluator_steps", x->full.evaluator_steps);
+    json_close(j, '}');
+}
+
 static void json_options(struct json *j, const struct explore *x)
 {
     const struct options *o = &x->full;
@@ -74,6 +97,7 @@ static void print_json(const struct explore *x)
     json_text(&j, "file", p->output);
     json_text(&j, "space", p->space);
     json_text(&j, "rule", p->rule);
+    json_networks(&j, x);
     json_open(&j, "accelerator", '{');
     json_text(&j, "name", p->accel);
     json_int(&j, "of", x->accelerators);
@@ -123,6 +147,19 @@ static void print_cost(const struct explore_page *p, int m, const char *name, co
     putchar('\n');
 }
 
+/* Of what the network's choices change; area is read from the table. */
+static void print_networks(const struct explore_page *p)
+{
+    const double *mean = p->evaluator_mean, *p99 = p->evaluator_p99, *gap = p->evaluator_gap;
+    if (isnan(mean[0])) return;
+    printf(
+        "evaluator    networks: latency %.2f %% off on average, 99 %% below %.2f %%, at the result "
+        "%.2f %%\n",
+        100 * mean[0], 100 * p99[0], 100 * gap[0]);
+    printf("             energy %.2f %%, %.2f %%, %.2f %%; the verdict is by the exact tables\n",
+           100 * mean[1], 100 * p99[1], 100 * gap[1]);
+}
+
 static void print_text(const struct explore *x)
 {
     const struct explore_page *p = &x->page;
@@ -140,6 +177,7 @@ static void print_text(const struct explore *x)
     print_cost(p, DFQ_EXPLORE_LATENCY, "latency", "ms");
     print_cost(p, DFQ_EXPLORE_ENERGY, "energy", "mJ an image");
     print_cost(p, DFQ_EXPLORE_AREA, "area", "mm2 at 45 nm");
+    print_networks(p);
     if (p->accuracy_images > 0)
         printf("top-1        %.4f (%lld of %lld)\n", p->top1, (long long)x->accuracy.correct,
                (long long)x->accuracy.n);

@@ -94,6 +94,8 @@ static void fill_provenance(struct explore *x)
     row(x, &n, "seed", "%" PRIu64, o->seed);
     row(x, &n, "steps", "%lld of warm-up, %lld of exploring, %lld of training",
         (long long)o->warm_steps, (long long)o->steps, (long long)o->train_steps);
+    if (o->evaluator == DFQ_EVALUATOR_NETWORKS)
+        row(x, &n, "steps of the evaluator", "%lld", (long long)o->evaluator_steps);
     row(x, &n, "images of a step", "%lld", (long long)o->batch);
     row(x, &n, "accelerators", "%lld", (long long)x->accelerators);
     row(x, &n, "library", "libdfq %s, kernels %s", dfq_version_text(),
@@ -176,6 +178,12 @@ static dfq_status fill_result(struct explore *x)
     memcpy(p->costs, r.costs, sizeof p->costs);
     memcpy(p->raw_costs, r.raw_costs, sizeof p->raw_costs);
     memcpy(p->tightest, r.tightest, sizeof p->tightest);
+    p->evaluator = option_evaluator_name(x->full.evaluator);
+    memcpy(p->evaluator_mean, r.evaluator_mean, sizeof p->evaluator_mean);
+    memcpy(p->evaluator_p99, r.evaluator_p99, sizeof p->evaluator_p99);
+    memcpy(p->evaluator_gap, r.evaluator_gap, sizeof p->evaluator_gap);
+    p->generator_right = r.generator_right;
+    p->generator_regret = r.generator_regret;
     p->macs = r.macs;
     p->loss = r.loss;
     p->top1 = x->accuracy.n > 0 ? (double)x->accuracy.correct / (double)x->accuracy.n : (double)NAN;

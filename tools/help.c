@@ -95,6 +95,12 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     case OPT_TRAIN_STEPS:
         fprintf(f, " (%lld)", (long long)e.train_steps);
         break;
+    case OPT_EVALUATOR:
+        fprintf(f, " (%s)", option_evaluator_name(e.evaluator));
+        break;
+    case OPT_EVALUATOR_STEPS:
+        fprintf(f, " (%lld)", (long long)e.evaluator_steps);
+        break;
     case OPT_STEPS:
         if (verb == VERB_EXPLORE) {
             fprintf(f, " (%d)", RECIPE_EXPLORE_STEPS);

@@ -63,6 +63,10 @@ const struct option_row option_table[OPT_COUNT] = {
                   "pull; baselines: none, penalty, absolute, frank-wolfe, network-first"},
     [OPT_PENALTY] = {0, "penalty", "X", EXPLORE, "weight of rules penalty and absolute"},
     [OPT_COST_WEIGHT] = {0, "cost-weight", "X", EXPLORE, "of costs in the loss, with any rule"},
+    [OPT_EVALUATOR] = {0, "evaluator", "WORD", EXPLORE,
+                       "costs while exploring: exact tables, or networks (DANCE's)"},
+    [OPT_EVALUATOR_STEPS] = {0, "evaluator-steps", "N", EXPLORE,
+                             "networks: training of costs, to 1 % at most"},
     [OPT_WEIGHTS] = {0, "weights", "FILE", EXPLORE, "begin with weights that were warmed up"},
     [OPT_SAVE_WEIGHTS] = {0, "save-weights", "FILE", EXPLORE, "keep the weights of the warm-up"},
     [OPT_TRAJECTORY] = {0, "trajectory", "PREFIX", EXPLORE,
@@ -86,6 +90,8 @@ static const char *const host_names[] = {"gdfq", "qimera", "arc"};
 static const char *const loss_names[] = {"ait", "host"};
 static const char *const rule_names[] = {"pull",     "none",        "penalty",
                                          "absolute", "frank-wolfe", "network-first"};
+
+static const char *const evaluator_names[] = {"tables", "networks"};
 
 const char *option_mode_name(int32_t mode)
 {
@@ -115,4 +121,9 @@ const char *option_loss_name(int32_t loss)
 const char *option_rule_name(int32_t rule)
 {
     return rule_names[rule];
+}
+
+const char *option_evaluator_name(int32_t evaluator)
+{
+    return evaluator_names[evaluator];
 }

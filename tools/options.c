@@ -172,6 +172,10 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->train_steps);
     case OPT_CONFIG:
         return take_whole(o, name, text, 0, INT32_MAX, &o->config);
+    case OPT_EVALUATOR:
+        return take_word(o, name, text, option_evaluator_name, 2, &o->evaluator);
+    case OPT_EVALUATOR_STEPS:
+        return take_count(o, name, text, 10 * 1000 * 1000, &o->evaluator_steps);
     case OPT_IMAGES:
         return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
     case OPT_ITERS:
@@ -228,6 +232,18 @@ static int find_option(int c)
     return OPT_COUNT;
 }
 
+/* What --evaluator does not go with. */
+static int check_evaluator(const struct options *o)
+{
+    if (o->evaluator != DFQ_EVALUATOR_NETWORKS && option_given(o, OPT_EVALUATOR_STEPS))
+        return wrong(o, "--evaluator-steps is for --evaluator networks; add it, or leave this out");
+    if (o->evaluator == DFQ_EVALUATOR_NETWORKS &&
+        (o->rule == DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_NETWORK_FIRST))
+        return wrong(o, "--evaluator networks is not for --rule %s; leave one out",
+                     option_rule_name(o->rule));
+    return -1;
+}
+
 /* What must be on a line of "dfq explore", and what must not be together. */
 static int check_explore(const struct options *o)
 {
@@ -247,7 +263,7 @@ static int check_explore(const struct options *o)
         return wrong(o, "--penalty is not for --rule %s; leave it out", option_rule_name(o->rule));
     if (o->trajectory && !*o->trajectory)
         return wrong(o, "--trajectory is empty: where shall the course go?");
-    return -1;
+    return check_evaluator(o);
 }
 
 /* `rest` and `n`: what is no option. */
@@ -335,7 +351,7 @@ static void set_defaults(struct options *o)
     o->mode = q.mode;
     o->kind = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
-    o->warm_steps = o->train_steps = o->config = -1;
+    o->warm_steps = o->train_steps = o->evaluator_steps = o->config = -1;
     o->lr = o->gamma = o->penalty = o->cost_weight = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;

@@ -52,6 +52,8 @@ enum option_id {
     OPT_RULE,
     OPT_PENALTY,
     OPT_COST_WEIGHT,
+    OPT_EVALUATOR,
+    OPT_EVALUATOR_STEPS,
     OPT_WEIGHTS,
     OPT_SAVE_WEIGHTS,
     OPT_TRAJECTORY,
@@ -90,6 +92,8 @@ struct options {
     double lr, gamma;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warm_steps, train_steps;
+    int64_t evaluator_steps;
+    int32_t evaluator;           /* DFQ_EVALUATOR_* */
     int64_t config;              /* an accelerator of a description; -1: the best */
     double penalty, cost_weight; /* of some rules; NaN: the library's */
     int32_t rule;                /* DFQ_RULE_*, but the exact one */
@@ -116,6 +120,7 @@ const char *option_method_name(int32_t method);
 const char *option_host_name(int32_t host);
 const char *option_loss_name(int32_t loss);
 const char *option_rule_name(int32_t rule);
+const char *option_evaluator_name(int32_t evaluator);
 
 /* -- for help.c: the table --------------------------------------------------------------------- */
 

@@ -1023,6 +1023,62 @@ class Explore(Stopping):
         write()
         self.fails(INPUT, 'space.json: "width" of "stages" is 0', *args, "-o", "again")
 
+    def small(self):
+        """A space that networks learn within seconds."""
+        space = {"dfq_space": 1, "name": "two", "network": "mbconv", "image_px": 32, "classes": 10,
+                 "stem": 8, "first": 8, "head": 16,
+                 "stages": [{"width": 8, "cells": 3, "stride": 2}],
+                 "choices": [{"kernel": 3, "expand": 1}, {"kernel": 5, "expand": 2}]}
+        with open(self.path("space.json"), "w", encoding="ascii") as f:
+            json.dump(space, f)
+        return ["explore", "space.json", *self.SHORT[2:], *self.LIMITS, "--evaluator", "networks"]
+
+    def test_networks(self):
+        args = self.small()
+        r = self.works(*args, "-o", "net", "--json", "--report", "page.html", "--evaluator-steps",
+                       "4000")
+        for said in ("evaluator networks", "about .* to train the evaluator .4000 steps., then the "
+                     "generator .1000 steps.", "evaluator 50 %", "generator 50 %",
+                     "about .* of warm-up .* on 100 images"):
+            assert re.search(said, r.err), (said, r.err)
+        assert r.err.index("generator 100 %") < r.err.index("of warm-up"), r.err
+        whole = json.loads(r.out)
+        assert whole["verdict"] == "certified" and whole["evaluator"] == "networks", whole
+        n = whole["networks"]
+        for metric in ("latency_ms", "energy_mj"):
+            assert 0 < n["mean_error"][metric] <= 0.01, n
+            assert n["mean_error"][metric] < n["p99_error"][metric] < 0.1, n
+            assert 0 < n["gap"][metric] < 0.2, n
+        assert n["mean_error"]["area_mm2"] == n["gap"]["area_mm2"] == 0, n
+        assert n["evaluator_steps"] == 4000, n
+        assert 0 <= n["generator_right"] <= 1 and n["generator_regret"] >= 0, n
+        page = self.read("page.html").decode()
+        for part in ("evaluator networks", "The evaluator", "At the result", "steps of the evaluator"):
+            assert part in page, part
+        text = self.works(*args, "-o", "text", "--evaluator-steps", "4000", "-t", "1", "-q")
+        assert self.read("text") == self.read("net")
+        assert re.search(r"evaluator    networks: latency .* % off on average", text.out), text
+        long = [*args, "-o", "again", "--evaluator-steps", "4000", "--resume"]
+        for seen in ("evaluator 30 %", "generator 20 %"):
+            code, err = self.interrupt(long, seen)
+            assert code == INTERRUPTED and "go on with: " in err, err
+        self.fails(USAGE, "--evaluator is tables, again.resume was started with networks",
+                   *[a for a in long if a not in ("--evaluator", "networks", "--evaluator-steps",
+                                                  "4000")])
+        r = self.works(*long, "--json")
+        assert "evaluator 50 %" not in r.err and self.read("again") == self.read("net"), r.err
+        assert json.loads(r.out)["networks"] == n, r.out
+
+    def test_networks_that_are_not_good_enough(self):
+        args = self.small()
+        r = self.dfq(*args, "-o", "net", "--evaluator-steps", "5", "-q")
+        assert r.code == FAILED and len(r.err.splitlines()) == 1, r
+        assert re.search("evaluator: mean relative error of latency_ms is .* % on 8192 held-out "
+                         "samples, 1 % is accepted; train longer than 5 steps", r.err), r.err
+        assert "net" not in self.names(), self.names()
+        page = self.explore("tables", *self.LIMITS)
+        assert page["evaluator"] == "tables" and "networks" not in page, page
+
     def test_infeasible(self):
         r = self.explore("net", "--fps", "1e6", "--area-mm2", "5", "--trajectory", "course",
                          "--report", "page.html", code=INFEASIBLE)
@@ -1101,6 +1157,10 @@ class Explore(Stopping):
               code=INPUT)
         wrong("--rule is \"exact\", must be pull, none", *full, "--rule", "exact")
         wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
+        wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")
+        wrong("--evaluator-steps is for --evaluator networks", *full, "--evaluator-steps", "9")
+        wrong("--evaluator networks is not for --rule frank-wolfe", *full, "--evaluator",
+              "networks", "--rule", "frank-wolfe")
         wrong("--weights leaves nothing to warm up", *full, "--weights", "w")
         wrong("--warm-steps 0 leaves no weights", *full, "--warm-steps", "0", "--save-weights", "w")
         wrong("--batch is 1, must be a whole number from 2", *full, "--batch", "1")
