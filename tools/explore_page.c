@@ -60,6 +60,8 @@ static void cost_card(FILE *f, const struct explore_page *p, int m)
     }
     if (p->verdict == DFQ_VERDICT_INFEASIBLE && isfinite(p->tightest[m]))
         html_number(f, "; possible while the others hold: %.4g", p->tightest[m]);
+    if (p->verdict == DFQ_VERDICT_INFEASIBLE && isfinite(p->least[m]))
+        html_number(f, "; least of any pair: %.4g", p->least[m]);
     fputs("</p></div>\n", f);
 }
 

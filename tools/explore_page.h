@@ -30,7 +30,9 @@ struct explore_page {
     int raw_meets;   /* the likeliest choices met the limits before any repair */
     double limits[DFQ_EXPLORE_METRICS], costs[DFQ_EXPLORE_METRICS];
     double raw_costs[DFQ_EXPLORE_METRICS];
-    double tightest[DFQ_EXPLORE_METRICS]; /* infeasible: what could be met, INFINITY: not alone */
+    /* infeasible: what could be met while the others hold, INFINITY: not even without this one;
+     * and what any pair can reach, whatever the others */
+    double tightest[DFQ_EXPLORE_METRICS], least[DFQ_EXPLORE_METRICS];
 
     const struct explore_group *groups; /* cells, then fields */
     int32_t n_groups, n_cells;

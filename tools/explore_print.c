@@ -111,7 +111,10 @@ static void print_json(const struct explore *x)
     json_costs(&j, "raw_costs", p->raw_costs);
     json_int(&j, "raw_meets", p->raw_meets);
     json_int(&j, "proved", p->proved);
-    if (!certified) json_costs(&j, "tightest", p->tightest);
+    if (!certified) {
+        json_costs(&j, "tightest", p->tightest);
+        json_costs(&j, "least", p->least);
+    }
     json_real(&j, "macs", p->macs);
     json_real(&j, "loss", p->loss);
     if (p->accuracy_images > 0) {
@@ -143,6 +146,10 @@ static void print_cost(const struct explore_page *p, int m, const char *name, co
     if (!certified && isfinite(p->tightest[m])) {
         printf("; possible, if all else stays: %.4g", p->tightest[m]);
         if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->tightest[m]);
+    }
+    if (!certified && isfinite(p->least[m])) {
+        printf("; least of any pair: %.4g", p->least[m]);
+        if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->least[m]);
     }
     putchar('\n');
 }

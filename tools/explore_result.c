@@ -178,6 +178,7 @@ static dfq_status fill_result(struct explore *x)
     memcpy(p->costs, r.costs, sizeof p->costs);
     memcpy(p->raw_costs, r.raw_costs, sizeof p->raw_costs);
     memcpy(p->tightest, r.tightest, sizeof p->tightest);
+    memcpy(p->least, r.least, sizeof p->least);
     p->evaluator = option_evaluator_name(x->full.evaluator);
     memcpy(p->evaluator_mean, r.evaluator_mean, sizeof p->evaluator_mean);
     memcpy(p->evaluator_p99, r.evaluator_p99, sizeof p->evaluator_p99);

@@ -59,9 +59,11 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_WARM_STEPS] = {0, "warm-steps", "N", EXPLORE, "warm-up of the weights: steps"},
     [OPT_TRAIN_STEPS] = {0, "train-steps", "N", EXPLORE,
                          "of the result; 0: it keeps the weights of exploring"},
-    [OPT_RULE] = {0, "rule", "WORD", EXPLORE,
-                  "pull; baselines: none, penalty, absolute, frank-wolfe, network-first"},
-    [OPT_PENALTY] = {0, "penalty", "X", EXPLORE, "weight of rules penalty and absolute"},
+    [OPT_RULE] =
+        {0, "rule", "WORD", EXPLORE,
+         "pull; or none, penalty, absolute, frank-wolfe, network-first, product, alternate"},
+    [OPT_PENALTY] = {0, "penalty", "X", EXPLORE,
+                     "weight of rules penalty and absolute, power of product"},
     [OPT_COST_WEIGHT] = {0, "cost-weight", "X", EXPLORE, "of costs in the loss, with any rule"},
     [OPT_EVALUATOR] = {0, "evaluator", "WORD", EXPLORE,
                        "costs while exploring: exact tables, or networks (DANCE's)"},
@@ -88,8 +90,15 @@ static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
 static const char *const method_names[] = {"mimiq", "ait"};
 static const char *const host_names[] = {"gdfq", "qimera", "arc"};
 static const char *const loss_names[] = {"ait", "host"};
-static const char *const rule_names[] = {"pull",     "none",        "penalty",
-                                         "absolute", "frank-wolfe", "network-first"};
+static const char *const rule_names[] = {[DFQ_RULE_PULL] = "pull",
+                                         [DFQ_RULE_NONE] = "none",
+                                         [DFQ_RULE_PENALTY] = "penalty",
+                                         [DFQ_RULE_ABSOLUTE] = "absolute",
+                                         [DFQ_RULE_FRANK_WOLFE] = "frank-wolfe",
+                                         [DFQ_RULE_NETWORK_FIRST] = "network-first",
+                                         [DFQ_RULE_EXACT] = "exact",
+                                         [DFQ_RULE_PRODUCT] = "product",
+                                         [DFQ_RULE_ALTERNATE] = "alternate"};
 
 static const char *const evaluator_names[] = {"tables", "networks"};
 

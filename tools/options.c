@@ -107,6 +107,23 @@ static int take_bits(struct options *o, const char *text)
     return 0;
 }
 
+/* All rules but the exact one, which needs losses that are known beforehand. */
+static const char *rule_word(int32_t i)
+{
+    return option_rule_name(i < DFQ_RULE_EXACT ? i : i + 1);
+}
+
+static int take_rule(struct options *o, const char *text)
+{
+    if (strcmp(text, option_rule_name(DFQ_RULE_EXACT)) == 0)
+        return wrong(o, "--rule exact needs losses that are known beforehand, and here they are "
+                        "learned; take pull");
+    int code =
+        take_word(o, option_table[OPT_RULE].name, text, rule_word, DFQ_RULE_ALTERNATE, &o->rule);
+    if (o->rule >= DFQ_RULE_EXACT) o->rule++;
+    return code;
+}
+
 /* Options that only hold a text, and switches: where in `struct options` they go. */
 static const struct place {
     enum option_id id;
@@ -155,7 +172,7 @@ static int take_option(struct options *o, enum option_id id, const char *text)
     case OPT_KIND:
         return take_word(o, name, text, option_kind_name, 8, &o->kind);
     case OPT_RULE:
-        return take_word(o, name, text, option_rule_name, DFQ_RULE_EXACT, &o->rule);
+        return take_rule(o, text);
     case OPT_FPS:
         return take_number(o, name, text, 1e-6, 1e9, &o->fps);
     case OPT_ENERGY:
@@ -259,7 +276,8 @@ static int check_explore(const struct options *o)
                      o->save_weights ? "save-weights" : "warm-steps");
     if (o->save_weights && o->warm_steps == 0)
         return wrong(o, "--warm-steps 0 leaves no weights to save; leave --save-weights out");
-    if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY && o->rule != DFQ_RULE_ABSOLUTE)
+    if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY &&
+        o->rule != DFQ_RULE_ABSOLUTE && o->rule != DFQ_RULE_PRODUCT)
         return wrong(o, "--penalty is not for --rule %s; leave it out", option_rule_name(o->rule));
     if (o->trajectory && !*o->trajectory)
         return wrong(o, "--trajectory is empty: where shall the course go?");

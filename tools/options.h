@@ -96,7 +96,7 @@ struct options {
     int32_t evaluator;           /* DFQ_EVALUATOR_* */
     int64_t config;              /* an accelerator of a description; -1: the best */
     double penalty, cost_weight; /* of some rules; NaN: the library's */
-    int32_t rule;                /* DFQ_RULE_*, but the exact one */
+    int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
     int no_tune, resume, force, json, quiet;

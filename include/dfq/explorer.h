@@ -156,6 +156,8 @@ typedef struct dfq_explorer_result {
      *  likewise. */
     double generator_right;
     double generator_regret;
+    /** Infeasible: as dfq_solver_result. */
+    double least[DFQ_EXPLORE_METRICS];
 } dfq_explorer_result;
 
 /** Writes defaults: `size` must be sizeof(dfq_explorer_options) of the caller. */
@@ -248,6 +250,9 @@ DFQ_CHECKED dfq_status dfq_explorer_get_effects(const dfq_explorer *explorer,
 /** As dfq_solver_get_trajectory(): a new F32 [steps, 1 + 3 + constraints]. */
 DFQ_CHECKED dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer,
                                                    dfq_tensor **out_trajectory);
+
+/** As dfq_solver_get_looks(): a new I32 [looks, groups]. */
+DFQ_CHECKED dfq_status dfq_explorer_get_looks(const dfq_explorer *explorer, dfq_tensor **out_looks);
 
 /** The losses of the weights' steps in a stage, each before its step: a new F32 [k].
  *  @return ::DFQ_E_INVALID (no such stage), ::DFQ_E_NOMEM. */

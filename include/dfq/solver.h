@@ -160,6 +160,9 @@ typedef struct dfq_solver_result {
     /** Infeasible: the least limit that could be met while the others hold; infinity: not even
      *  without this one. Exact if `proved`. */
     double tightest[DFQ_METRICS_MAX];
+    /** Infeasible: the least that any choice costs in the metric of each limit, whatever the others.
+     *  Exact with cost_table, otherwise what descents found. */
+    double least[DFQ_METRICS_MAX];
 } dfq_solver_result;
 
 /** Writes zeros: `size` must be sizeof(dfq_problem) of the caller. */
@@ -175,8 +178,9 @@ DFQ_API void dfq_solver_options_init(dfq_solver_options *options, size_t size);
  *  @param options       NULL for defaults
  *  @param out_solver    to be given back with dfq_solver_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a limit that is not a number above 0, a metric
- *          limited twice, no loss or no costs, the exact rule without tables), ::DFQ_E_NUMERIC (NaN
- *          in a table), ::DFQ_E_UNSUPPORTED (an option this library does not know),
+ *          limited twice, no loss or no costs, the exact rule without tables, costs
+ *          of the average of all choices that the product rule cannot work with), ::DFQ_E_NUMERIC
+ *          (NaN in a table), ::DFQ_E_UNSUPPORTED (an option this library does not know),
  *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_create(dfq_context *context, const dfq_problem *problem,
                                          const dfq_constraint *constraints, int32_t n_constraints,
@@ -223,6 +227,11 @@ DFQ_CHECKED dfq_status dfq_solver_get_probabilities(const dfq_solver *solver,
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_get_trajectory(const dfq_solver *solver,
                                                  dfq_tensor **out_trajectory);
+
+/** The likeliest choices at each exact look so far, in order: a new I32 [looks, n_groups], a look for
+ *  every dfq_solver_options::check_every steps begun.
+ *  @return ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_get_looks(const dfq_solver *solver, dfq_tensor **out_looks);
 
 /** Writes the state of the search to a safetensors file, beside `path` and renamed.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */

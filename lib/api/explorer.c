@@ -234,6 +234,13 @@ dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer, dfq_tensor 
     return dfqi_solver_trajectory(dfqi_coexplore_solver(explorer->job), out_trajectory);
 }
 
+dfq_status dfq_explorer_get_looks(const dfq_explorer *explorer, dfq_tensor **out_looks)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_looks);
+    return dfqi_solver_get_looks(dfqi_coexplore_solver(explorer->job), out_looks);
+}
+
 dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int32_t stage,
                                    dfq_tensor **out_losses)
 {

@@ -99,6 +99,13 @@ dfq_status dfq_solver_get_trajectory(const dfq_solver *solver, dfq_tensor **out_
     return dfqi_solver_trajectory(solver->s, out_trajectory);
 }
 
+dfq_status dfq_solver_get_looks(const dfq_solver *solver, dfq_tensor **out_looks)
+{
+    if (solver == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(solver->ctx, out_looks);
+    return dfqi_solver_get_looks(solver->s, out_looks);
+}
+
 dfq_status dfq_solver_save_checkpoint(const dfq_solver *solver, const char *path)
 {
     if (solver == NULL) return DFQ_E_INVALID;

@@ -12,23 +12,28 @@ static double product_weight(const dfqi_solver *s, double cost, double limit)
     return s->o.penalty * s->loss * limit / (cost * log(cost));
 }
 
-dfq_status dfqi_rule_check(const dfqi_solver *s)
+dfq_status dfqi_rule_check_costs(const dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
     if (s->o.rule != DFQ_RULE_PRODUCT) return DFQ_OK;
-    if (!(s->loss > 0))
-        return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                         "the product rule multiplies the task loss, which is %g; it must be above "
-                         "0",
-                         s->loss);
     for (int32_t j = 0; j < p->n_limits; j++)
         if (!(s->costs[p->metric[j]] > 1 && dfqi_solver_limit(s, j) > 1))
             return dfqi_fail(s->ctx, DFQ_E_INVALID,
                              "the product rule takes logarithms, %s is %g and its limit %g; both "
-                             "must be above 1: use another unit",
+                             "must be above 1: take another unit or rule",
                              dfqi_problem_metric(p, p->metric[j]).text, s->costs[p->metric[j]],
                              dfqi_solver_limit(s, j));
     return DFQ_OK;
+}
+
+dfq_status dfqi_rule_check(const dfqi_solver *s)
+{
+    if (s->o.rule == DFQ_RULE_PRODUCT && !(s->loss > 0))
+        return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                         "the product rule multiplies the task loss, which is %g; it must be above "
+                         "0",
+                         s->loss);
+    return dfqi_rule_check_costs(s);
 }
 
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j)

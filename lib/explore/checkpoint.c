@@ -5,6 +5,7 @@
  *   delta       I64 [8]             of the pull; square I64 [2] running mean squares
  *   best        I32 [n_groups]      that choice
  *   trajectory  F32 [done, width]   if anything is done
+ *   looks       I32 [looks, n_groups]  likeliest choices at each, if there was one
  *
  * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). What
  * meets the limits is certified anew, and a search that had finished derives its result anew. */
@@ -20,7 +21,7 @@
 
 enum { STATE = 2, BEST = 5, TENSORS = DFQI_SOLVER_TENSORS, META = DFQI_SOLVER_META, TEXT = 24 };
 
-static const char format_version[] = "1";
+static const char format_version[] = "2";
 static const char *const meta_names[META] = {"dfq.explore", "dfq.explore.options",
                                              "dfq.explore.problem"};
 
@@ -76,9 +77,10 @@ static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS
         {"delta", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->delta},
         {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
         {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
-        {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->history}};
+        {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->history},
+        {"looks", DFQI_I32, 2, {dfqi_solver_looks(s, state[0]), space->n_groups}, s->looks}};
     memcpy(out, parts, sizeof parts);
-    return state[0] > 0 ? TENSORS : TENSORS - 1;
+    return TENSORS - (state[0] == 0) - (parts[TENSORS - 1].dims[0] == 0);
 }
 
 void dfqi_solver_pack(const dfqi_solver *s, dfqi_solver_file *out)
@@ -154,13 +156,15 @@ static dfq_status check_doubles(const dfqi_safetensors *st, const char *path, co
     return DFQ_OK;
 }
 
-static dfq_status check_best(const dfqi_solver *s, const char *path, const dfq_tensor *t)
+/* Of best and looks. */
+static dfq_status check_choices(const dfqi_solver *s, const char *path, const part *p,
+                                const dfq_tensor *t)
 {
-    const int32_t *choice = t->data;
-    for (int32_t g = 0; g < s->problem->space.n_groups; g++)
-        if (choice[g] < 0 || choice[g] >= s->problem->space.choices[g])
-            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor best holds choice %d of group %d",
-                             path, (int)choice[g], (int)g);
+    const int32_t *choice = t->data, n = s->problem->space.n_groups;
+    for (int64_t i = 0; p->dtype == DFQI_I32 && i < dfqi_tensor_count(t); i++)
+        if (choice[i] < 0 || choice[i] >= s->problem->space.choices[i % n])
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds choice %d of group %d",
+                             path, p->name, (int)choice[i], (int)(i % n));
     return DFQ_OK;
 }
 
@@ -178,7 +182,7 @@ static dfq_status read_parts(const dfqi_solver *s, const dfqi_safetensors *st, c
     for (int32_t i = 1; i < n; i++) {
         DFQI_TRY(find(st, path, &parts[i], &from[i]));
         DFQI_TRY(check_doubles(st, path, &parts[i], from[i]));
-        if (strcmp(parts[i].name, "best") == 0) DFQI_TRY(check_best(s, path, from[i]));
+        DFQI_TRY(check_choices(s, path, &parts[i], from[i]));
     }
     return DFQ_OK;
 }
@@ -195,7 +199,7 @@ static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state
                      path);
 }
 
-/* Everything was checked; only the room for the trajectory can be missing. */
+/* Everything was checked; only the room for trajectory and looks can be missing. */
 static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *from[TENSORS],
                        const dfqi_found *best)
 {
@@ -207,6 +211,7 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
         s->history = more;
         s->room = state[0];
     }
+    DFQI_TRY(dfqi_solver_reserve_looks(s, dfqi_solver_looks(s, state[0])));
     int32_t n = list_parts(s, state, parts);
     for (int32_t i = 1; i < n; i++)
         memcpy(parts[i].data, from[i]->data,
@@ -214,7 +219,7 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
     s->done = state[0];
     dfqi_found_copy(s->problem, best, &s->best);
     s->finished = s->failed = s->proved = s->raw.known = s->raw.meets = false;
-    for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) s->tightest[j] = NAN;
+    for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) s->tightest[j] = s->least[j] = NAN;
     return DFQ_OK;
 }
 

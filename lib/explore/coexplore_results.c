@@ -48,11 +48,12 @@ void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)
     for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++) {
         out->costs[m] = r.costs[m];
         out->raw_costs[m] = r.raw_costs[m];
-        out->limits[m] = out->tightest[m] = NAN;
+        out->limits[m] = out->tightest[m] = out->least[m] = NAN;
     }
     for (int32_t j = 0; j < e->n_limits; j++) {
         out->limits[e->limits[j].metric] = e->limits[j].limit;
         out->tightest[e->limits[j].metric] = r.tightest[j];
+        out->least[e->limits[j].metric] = r.least[j];
     }
 }
 

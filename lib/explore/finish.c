@@ -1,7 +1,9 @@
 /* The end of a search: what is likeliest, repaired, filled and certified by the exact model, or the
  * tightest limits there are. */
 #include <math.h>
+#include <string.h>
 
+#include "base/memory.h"
 #include "explore/knapsack.h"
 #include "explore/solver_priv.h"
 
@@ -27,9 +29,25 @@ static dfq_status likeliest(dfqi_solver *s)
     return dfqi_found_evaluate(s->problem, &s->raw);
 }
 
+dfq_status dfqi_solver_reserve_looks(dfqi_solver *s, int64_t n)
+{
+    if (n <= s->looks_room) return DFQ_OK;
+    int64_t room = n > 2 * s->looks_room ? n + 16 : 2 * s->looks_room;
+    size_t width = (size_t)s->problem->space.n_groups;
+    int32_t *more = dfqi_realloc(s->ctx, s->looks, (size_t)room * width * sizeof *more);
+    if (!more) return DFQ_E_NOMEM;
+    s->looks = more;
+    s->looks_room = room;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_solver_look(dfqi_solver *s)
 {
+    int64_t at = s->done / s->o.check_every;
+    size_t width = (size_t)s->problem->space.n_groups;
+    DFQI_TRY(dfqi_solver_reserve_looks(s, at + 1));
     DFQI_TRY(likeliest(s));
+    memcpy(s->looks + (size_t)at * width, s->raw.choice, width * sizeof *s->looks);
     DFQI_TRY(judge_best_again(s));
     keep_better(s, &s->raw);
     return DFQ_OK;
@@ -95,6 +113,35 @@ static dfq_status tightest_of_descents(dfqi_solver *s, const dfqi_found *nearest
     return DFQ_OK;
 }
 
+/* The problem with one of its limits alone, which borrows all the rest. */
+static dfqi_problem alone(const dfqi_problem *p, int32_t j)
+{
+    dfqi_problem one = *p;
+    one.n_limits = 1;
+    one.metric[0] = p->metric[j];
+    one.limit[0] = p->limit[j];
+    return one;
+}
+
+/* What the metric of each limit can reach, whatever the others. */
+static dfq_status least_of_each(dfqi_solver *s, const dfqi_found *nearest, dfqi_found *f)
+{
+    dfqi_problem *p = s->problem;
+    for (int32_t j = 0; j < p->n_limits; j++) {
+        dfqi_problem one = alone(p, j);
+        dfqi_optimum o;
+        dfqi_found_copy(p, nearest, f);
+        if (p->given.cost_table) {
+            DFQI_TRY(dfqi_problem_optimum(&one, 0, f->choice, &o));
+            DFQI_TRY(dfqi_problem_exact(p, f->choice, f->costs));
+        } else {
+            DFQI_TRY(dfqi_descend(&one, 0, f));
+        }
+        s->least[j] = f->costs[p->metric[j]];
+    }
+    return DFQ_OK;
+}
+
 static dfq_status explain_failure(dfqi_solver *s, const dfqi_found *nearest)
 {
     dfqi_problem *p = s->problem;
@@ -103,6 +150,7 @@ static dfq_status explain_failure(dfqi_solver *s, const dfqi_found *nearest)
     if (status == DFQ_OK)
         status =
             p->given.cost_table ? tightest_of_tables(s, &f) : tightest_of_descents(s, nearest, &f);
+    if (status == DFQ_OK && !s->best.meets) status = least_of_each(s, nearest, &f);
     dfqi_found_fini(p, &f);
     if (status != DFQ_OK) return status;
     if (s->best.meets)

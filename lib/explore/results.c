@@ -24,6 +24,7 @@ void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out)
     copy_costs(s, &s->best, out->costs);
     copy_costs(s, &s->raw, out->raw_costs);
     memcpy(out->tightest, s->tightest, sizeof out->tightest);
+    memcpy(out->least, s->least, sizeof out->least);
 }
 
 dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out)
@@ -57,6 +58,16 @@ dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out)
     dfq_tensor *t;
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 2, (int64_t[]){s->done, width}, &t));
     if (s->done > 0) memcpy(t->data, s->history, (size_t)(s->done * width) * sizeof *s->history);
+    *out = t;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_solver_get_looks(const dfqi_solver *s, dfq_tensor **out)
+{
+    int64_t dims[2] = {dfqi_solver_looks(s, s->done), s->problem->space.n_groups};
+    dfq_tensor *t;
+    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 2, dims, &t));
+    if (dims[0] > 0) memcpy(t->data, s->looks, (size_t)(dims[0] * dims[1]) * sizeof *s->looks);
     *out = t;
     return DFQ_OK;
 }

@@ -45,6 +45,16 @@ static dfq_status check_fields(dfq_context *ctx, const dfq_problem *problem,
                      (int)o->rule);
 }
 
+/* Costs that the rule cannot work with are told at once where tables have them, and not after hours
+ * that a caller's loss may take to be learned. */
+static dfq_status check_rule(dfqi_solver *s)
+{
+    if (s->o.rule != DFQ_RULE_PRODUCT || !s->problem->given.cost_table) return DFQ_OK;
+    DFQI_TRY(dfqi_solver_soften(s, false));
+    DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, NULL));
+    return dfqi_rule_check_costs(s);
+}
+
 dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
                            const dfq_constraint *limits, int32_t n_limits,
                            const dfq_solver_options *o, dfqi_solver **out)
@@ -71,10 +81,11 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
     if (o->rule == DFQ_RULE_EXACT) s->o.steps = 1;
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) {
         s->delta[j] = o->delta;
-        s->tightest[j] = NAN;
+        s->tightest[j] = s->least[j] = NAN;
     }
     DFQI_GOTO(dfqi_problem_new(ctx, problem, limits, n_limits, &s->problem), fail);
     DFQI_GOTO(allocate(s), fail);
+    DFQI_GOTO(check_rule(s), fail);
     *out = s;
     return DFQ_OK;
 fail:
@@ -97,6 +108,7 @@ void dfqi_solver_release(dfqi_solver *s)
     }
     dfqi_free(ctx, s->memory);
     dfqi_free(ctx, s->history);
+    dfqi_free(ctx, s->looks);
     dfqi_problem_free(s->problem);
     dfqi_free(ctx, s);
     dfqi_context_release(ctx);
@@ -218,16 +230,18 @@ dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished)
 static dfq_status infeasible(const dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    char text[640];
+    char text[1024]; /* of eight limits */
     size_t at = 0;
     for (int32_t j = 0; j < p->n_limits; j++) {
         int n = snprintf(text + at, sizeof text - at, "%s%.40s <= %g", j > 0 ? ", " : "",
                          dfqi_problem_metric(p, p->metric[j]).text, p->limit[j]);
         at += (size_t)n;
         if (isfinite(s->tightest[j]))
-            n = snprintf(text + at, sizeof text - at, " (tightest %g)", s->tightest[j]);
+            n = snprintf(text + at, sizeof text - at, " (tightest %g, least %g)", s->tightest[j],
+                         s->least[j]);
         else
-            n = snprintf(text + at, sizeof text - at, " (not even without it)");
+            n = snprintf(text + at, sizeof text - at, " (not even without it, least %g)",
+                         s->least[j]);
         at += (size_t)n;
     }
     return dfqi_fail(s->ctx, DFQ_E_INFEASIBLE, "infeasible%s: no choice %s %s",

@@ -47,6 +47,7 @@ void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out);
 dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out);
 dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out);
 dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out);
+dfq_status dfqi_solver_get_looks(const dfqi_solver *s, dfq_tensor **out);
 
 dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path);
 dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path);

@@ -5,7 +5,7 @@
 #include "explore/solver.h"
 #include "io/safetensors.h"
 
-enum { DFQI_SOLVER_TENSORS = 7, DFQI_SOLVER_META = 3 };
+enum { DFQI_SOLVER_TENSORS = 8, DFQI_SOLVER_META = 3 };
 
 /* Entries and metadata to be written; they point into the struct, which must stay where it is. */
 typedef struct dfqi_solver_file {

@@ -23,10 +23,12 @@ struct dfqi_solver {
     double square[DFQI_BLOCKS]; /* running mean squares of the gradients, for the joint pull */
     float *history;             /* [done][width] the trajectory, as long as `room` */
     int64_t room;
+    int32_t *looks; /* [looks][n_groups] likeliest choices at each, as long as `looks_room` */
+    int64_t looks_room;
     dfqi_found best; /* the best so far that meets the limits; when finished the result */
 
     dfqi_found raw;
-    double tightest[DFQ_METRICS_MAX];
+    double tightest[DFQ_METRICS_MAX], least[DFQ_METRICS_MAX];
 
     /* Of one step. */
     double *memory;        /* all of the following and x, v */
@@ -45,6 +47,16 @@ static inline int64_t dfqi_solver_width(const dfqi_solver *s)
     return 1 + s->problem->given.n_metrics + s->problem->n_limits;
 }
 
+/* Looks in the first `done` steps: one before every check_every of them. */
+static inline int64_t dfqi_solver_looks(const dfqi_solver *s, int64_t done)
+{
+    int64_t every = s->o.check_every;
+    return every > 0 ? (done + every - 1) / every : 0;
+}
+
+/* Room for so many; DFQ_E_NOMEM. */
+dfq_status dfqi_solver_reserve_looks(dfqi_solver *s, int64_t n);
+
 dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o);
 
 /* A limit as the search sees it: with the margins. */
@@ -56,8 +68,9 @@ double dfqi_solver_temperature(const dfqi_solver *s);
 /* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
 bool dfqi_rule_pulls(const dfqi_solver *s);
-/* Whether s->loss and s->costs are what the rule can work with. */
+/* Whether s->loss and s->costs, or the costs alone, are what the rule can work with. */
 dfq_status dfqi_rule_check(const dfqi_solver *s);
+dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
 
 /* One step from s->p, s->loss, s->costs and the gradients to p. */
 dfq_status dfqi_solver_move(dfqi_solver *s);

@@ -1085,6 +1085,8 @@ class Explore(Stopping):
         assert "Nothing in the space meets the limits together" in self.read("page.html").decode()
         assert r["verdict"] == "infeasible" and r["file"] is None and r["proved"] == 1, r
         assert 1000 < r["tightest"]["fps"] < 1e6 and len(r["cells"]) == 9, r
+        assert r["tightest"]["fps"] <= r["least"]["fps"] < 1e6, r
+        assert r["least"]["area_mm2"] < 5 and r["least"]["energy_mj"] is None, r
         assert "course.csv" in self.names(), self.names()
         assert "net" not in self.names() and "net.resume" not in self.names()
         r = self.dfq(*self.SHORT, "-o", "net", "-q", "--fps", "1e6")
@@ -1094,6 +1096,19 @@ class Explore(Stopping):
         r = self.dfq(*self.BASE, "-o", "net", "--fps", "1e6")
         assert r.code == INFEASIBLE and "nothing meets these limits" in r.err, r
         assert "warm-up 10 %" not in r.err, r
+
+    def test_limits_that_are_each_impossible(self):
+        r = self.explore("net", "--fps", "1e6", "--energy-mj", "1e-4", "--report", "page.html",
+                         code=INFEASIBLE)
+        assert r["tightest"]["latency_ms"] is None and r["tightest"]["energy_mj"] is None, r
+        least = r["least"]
+        assert 0.01 < least["latency_ms"] < 1 and least["energy_mj"] > 1e-4, r
+        assert abs(least["latency_ms"] * least["fps"] - 1000) < 0.1, r
+        assert f"least of any pair: {least['latency_ms']:.4g}" in self.read("page.html").decode()
+        r = self.dfq(*self.SHORT, "-o", "net", "-q", "--fps", "1e6", "--energy-mj", "1e-4")
+        assert r.code == INFEASIBLE and len(r.err.splitlines()) == 1, r
+        assert r.err.count("not even without it, least ") == 2, r
+        assert f"least of any pair: {least['energy_mj']:.4g}" in r.out, r
 
     def test_weights_serve_again(self):
         first = self.explore("a", *self.LIMITS, "--save-weights", "warm")
@@ -1106,10 +1121,15 @@ class Explore(Stopping):
                    "--weights", "warm")
 
     def test_rules(self):
-        for rule in ("none", "penalty", "absolute", "frank-wolfe", "network-first"):
+        for rule in ("none", "penalty", "absolute", "frank-wolfe", "network-first", "alternate"):
             weight = ["--cost-weight", "0.1"] if rule in ("none", "network-first") else []
             r = self.explore(rule, *self.LIMITS, "--rule", rule, *weight)
             assert r["rule"] == rule and r["verdict"] == "certified", r
+        with open(self.path("slow.json"), "w", encoding="ascii") as f:
+            json.dump({**self.HARDWARE, "clock_mhz": 20, "dram_gb_per_s": 0.32}, f)
+        r = self.explore("product", "--accel", "slow.json", "--fps", "150", "--rule", "product",
+                         "--penalty", "0.5")
+        assert r["rule"] == "product" and r["verdict"] == "certified", r
 
     def test_without_training(self):
         r = self.explore("net", *self.LIMITS, "--train-steps", "0", "--warm-steps", "0")
@@ -1155,7 +1175,11 @@ class Explore(Stopping):
         wrong("nowhere", *full, "--test-data", "nowhere", code=INPUT)
         wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--weights", "nowhere",
               code=INPUT)
-        wrong("--rule is \"exact\", must be pull, none", *full, "--rule", "exact")
+        wrong("--rule exact needs losses that are known beforehand", *full, "--rule", "exact")
+        wrong("--rule is \"x\", must be pull, .*, network-first, product or alternate", *full,
+              "--rule", "x")
+        wrong("product rule takes logarithms, latency_ms is .* must be above 1", *full, "--rule",
+              "product")
         wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
         wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")
         wrong("--evaluator-steps is for --evaluator networks", *full, "--evaluator-steps", "9")

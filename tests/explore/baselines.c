@@ -5,12 +5,18 @@
 #include "explore/cases.h"
 #include "explore/solver_priv.h"
 
-static dfqi_solver *make(dfq_context *ctx, dfqt_problem *t, const dfq_solver_options *o)
+static dfq_status create(dfq_context *ctx, dfqt_problem *t, const dfq_solver_options *o,
+                         dfqi_solver **out)
 {
     dfq_constraint limits[2] = {{.metric = 0}, {.metric = 1}};
-    dfqi_solver *s;
     for (int j = 0; j < 2; j++) limits[j].limit = dfqt_problem_quantile(t, j, 0.3);
-    ck_assert_int_eq(dfqi_solver_new(ctx, &t->problem, limits, 2, o, &s), DFQ_OK);
+    return dfqi_solver_new(ctx, &t->problem, limits, 2, o, out);
+}
+
+static dfqi_solver *make(dfq_context *ctx, dfqt_problem *t, const dfq_solver_options *o)
+{
+    dfqi_solver *s;
+    ck_assert_int_eq(create(ctx, t, o, &s), DFQ_OK);
     return s;
 }
 
@@ -62,10 +68,8 @@ START_TEST(product_gradient)
     dfqi_solver_release(s);
     for (int i = 0; i < DFQT_METRICS * 15 * DFQT_CONFIGS; i++) t.cost[i] *= 1e-3;
     for (int i = 0; i < DFQT_METRICS * DFQT_CONFIGS; i++) t.base[i] *= 1e-3;
-    s = make(ctx, &t, &o);
-    ck_assert_int_eq(dfqi_solver_step(s, &finished), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(ctx->error, "use another unit"));
-    dfqi_solver_release(s);
+    ck_assert_int_eq(create(ctx, &t, &o, &s), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(ctx->error, "take another unit or rule"));
     dfq_context_release(ctx);
 }
 END_TEST

@@ -46,7 +46,7 @@ static dfq_solver *create(dfq_context *ctx, const setup *s)
 static void same(const dfq_solver *a, const dfq_solver *b)
 {
     dfq_solver_result x = {.struct_size = sizeof x}, y = x;
-    dfq_tensor *t[2];
+    dfq_tensor *t[2], *looks[2];
     ck_assert_int_eq(dfq_solver_get_result(a, &x), DFQ_OK);
     ck_assert_int_eq(dfq_solver_get_result(b, &y), DFQ_OK);
     ck_assert_int_eq(memcmp(&x, &y, sizeof x), 0);
@@ -56,8 +56,17 @@ static void same(const dfq_solver *a, const dfq_solver *b)
     ck_assert_int_eq(
         memcmp(dfq_tensor_get_data(t[0]), dfq_tensor_get_data(t[1]), dfq_tensor_get_bytes(t[0])),
         0);
-    dfq_tensor_release(t[0]);
-    dfq_tensor_release(t[1]);
+    ck_assert_int_eq(dfq_solver_get_looks(a, &looks[0]), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_get_looks(b, &looks[1]), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(looks[0])[0], (STEPS + 49) / 50);
+    ck_assert_uint_eq(dfq_tensor_get_bytes(looks[0]), dfq_tensor_get_bytes(looks[1]));
+    ck_assert_int_eq(memcmp(dfq_tensor_get_data(looks[0]), dfq_tensor_get_data(looks[1]),
+                            dfq_tensor_get_bytes(looks[0])),
+                     0);
+    for (int i = 0; i < 2; i++) {
+        dfq_tensor_release(t[i]);
+        dfq_tensor_release(looks[i]);
+    }
 }
 
 static void stop_and_resume(int32_t rule, int after)
@@ -176,6 +185,12 @@ START_TEST(believes_no_file)
     overwrite(s.path, "best", &wild, sizeof wild);
     ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "choice 99 of group 0"));
+    int32_t none[7] = {0};
+    overwrite(s.path, "best", none, sizeof none);
+    overwrite(s.path, "looks", &wild, sizeof wild);
+    ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "looks holds choice 99 of group 0"));
+    overwrite(s.path, "looks", none, sizeof none);
     overwrite(s.path, "x", &nan, sizeof nan);
     ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
     ck_assert_int_eq(dfq_solver_run(first), DFQ_OK); /* it is as it was */

@@ -152,7 +152,9 @@ START_TEST(impossible_limits_are_said)
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_INFEASIBLE);
     ck_assert_double_gt(r.tightest[DFQ_EXPLORE_LATENCY], 0.1);
-    ck_assert(isnan(r.tightest[DFQ_EXPLORE_ENERGY]));
+    ck_assert(isnan(r.tightest[DFQ_EXPLORE_ENERGY]) && isnan(r.least[DFQ_EXPLORE_ENERGY]));
+    ck_assert_double_gt(r.least[DFQ_EXPLORE_LATENCY], 0.1);
+    ck_assert_double_le(r.least[DFQ_EXPLORE_LATENCY], r.tightest[DFQ_EXPLORE_LATENCY]);
     ck_assert_int_eq(dfqi_coexplore_save_network(e, s.file), DFQ_E_INVALID);
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);

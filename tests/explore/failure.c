@@ -27,6 +27,9 @@ static dfq_status run(dfq_context *ctx, void *arg)
     if (status == s->expected) status = DFQ_OK;
     if (status == DFQ_OK) status = dfq_solver_get_trajectory(solver, &t);
     dfq_tensor_release(t);
+    t = NULL;
+    if (status == DFQ_OK) status = dfq_solver_get_looks(solver, &t);
+    dfq_tensor_release(t);
     dfq_solver_release(solver);
     return status;
 }

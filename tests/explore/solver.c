@@ -1,6 +1,7 @@
 /* The search through its public interface: verdicts, limits, rules, callbacks, what goes wrong. */
 #include <dfq/dfq.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "explore/cases.h"
@@ -52,7 +53,7 @@ static double run_and_check(dfqt_problem *t, const dfq_constraint *limits, int32
     for (int32_t j = 0; j < n; j++) {
         if (isfinite(best)) {
             ck_assert_double_le(costs[limits[j].metric], limits[j].limit);
-            ck_assert(isnan(r.tightest[j]));
+            ck_assert(isnan(r.tightest[j]) && isnan(r.least[j]));
         } else {
             double least = dfqt_problem_brute(t, limits, n, limits[j].metric);
             ck_assert_int_eq(r.proved, 1);
@@ -60,6 +61,8 @@ static double run_and_check(dfqt_problem *t, const dfq_constraint *limits, int32
                 ck_assert_double_eq_tol(r.tightest[j], least, 1e-9);
             else
                 ck_assert(isinf(r.tightest[j]));
+            least = dfqt_problem_brute(t, NULL, 0, limits[j].metric);
+            ck_assert_double_eq_tol(r.least[j], least, 1e-9);
         }
     }
     if (isfinite(best)) {
@@ -92,6 +95,73 @@ START_TEST(one_to_three_limits)
             quality += run_and_check(&t, limits, n, &o) / 36;
         }
     ck_assert_double_gt(quality, 0.97);
+}
+END_TEST
+
+/* Limits that are impossible each by itself: tightest knows nothing, and least tells how far off they
+ * are. */
+START_TEST(each_limit_is_impossible)
+{
+    dfqt_problem t;
+    dfq_solver *s;
+    dfq_constraint limits[2] = {{.metric = 0}, {.metric = 2}};
+    dfq_solver_options o = quick(DFQ_RULE_PULL);
+    dfq_context *ctx = dfqt_explore_context();
+    char text[64];
+    dfqt_problem_make(3, &t);
+    for (int j = 0; j < 2; j++)
+        limits[j].limit = 0.5 * dfqt_problem_brute(&t, NULL, 0, limits[j].metric);
+    run_and_check(&t, limits, 2, &o);
+    ck_assert_int_eq(dfq_solver_create(ctx, &t.problem, limits, 2, &o, &s), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_run(s), DFQ_E_INFEASIBLE);
+    dfq_solver_result r = result_of(s);
+    for (int j = 0; j < 2; j++) {
+        ck_assert(isinf(r.tightest[j]));
+        snprintf(text, sizeof text, "(not even without it, least %g)", 2 * limits[j].limit);
+        ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), text));
+    }
+    ck_assert(isnan(r.least[2]));
+    dfq_solver_release(s);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* One for every check_every steps begun, and the choices are those of the probabilities then. */
+START_TEST(looks_are_kept)
+{
+    dfqt_problem t;
+    dfq_solver *s;
+    dfq_tensor *looks, *p;
+    int32_t finished, expected[3][GROUPS];
+    dfq_solver_options o = quick(DFQ_RULE_PULL);
+    dfq_context *ctx = dfqt_explore_context();
+    dfqt_problem_make(4, &t);
+    const dfq_constraint limit = {.limit = dfqt_problem_quantile(&t, 0, 0.2), .metric = 0};
+    o.steps = 61;
+    o.check_every = 30;
+    ck_assert_int_eq(dfq_solver_create(ctx, &t.problem, &limit, 1, &o, &s), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_get_looks(s, &looks), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 0);
+    dfq_tensor_release(looks);
+    for (int i = 0; i < 61; i++) {
+        ck_assert_int_eq(dfq_solver_get_probabilities(s, &p), DFQ_OK);
+        const float *v = dfq_tensor_get_data(p);
+        for (int g = 0, at = 0; g < GROUPS && i % 30 == 0; at += t.choices[g++]) {
+            expected[i / 30][g] = 0;
+            for (int k = 1; k < t.choices[g]; k++)
+                if (v[at + k] > v[at + expected[i / 30][g]]) expected[i / 30][g] = k;
+        }
+        dfq_tensor_release(p);
+        ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
+    }
+    ck_assert_int_eq(dfq_solver_get_looks(s, &looks), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 3);
+    ck_assert_int_eq(dfq_tensor_get_dims(looks)[1], GROUPS);
+    ck_assert_int_eq(memcmp(dfq_tensor_get_data(looks), expected, sizeof expected), 0);
+    ck_assert_int_ne(memcmp(expected[0], expected[2], sizeof expected[0]), 0);
+    dfq_tensor_release(looks);
+    dfq_solver_release(s);
+    dfq_context_release(ctx);
 }
 END_TEST
 
@@ -256,6 +326,7 @@ START_TEST(callbacks)
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_INFEASIBLE);
     ck_assert_int_eq(r.proved, 0);
     ck_assert_double_eq_tol(r.tightest[0], least, 1e-9);
+    ck_assert_double_eq_tol(r.least[0], least, 1e-9);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(o.ctx), "latency_ms"));
     ck_assert_int_eq(dfq_solver_run(s), DFQ_E_INFEASIBLE); /* it stays so */
     dfq_solver_release(s);
@@ -423,6 +494,8 @@ TCase *dfqt_solver_case(void)
 {
     TCase *c = tcase_create("solver");
     tcase_add_test(c, one_to_three_limits);
+    tcase_add_test(c, each_limit_is_impossible);
+    tcase_add_test(c, looks_are_kept);
     tcase_add_test(c, variants);
     tcase_add_test(c, rules);
     tcase_add_test(c, frank_wolfe_stays_inside);
