@@ -135,9 +135,10 @@ static dfq_status measure(struct bench *b)
     if (status != DFQ_OK) return status;
     status = best_of(b, forward_once, NULL, &b->seconds[FORWARD]);
     b->macs[FORWARD] = (double)b->info.macs * (double)b->full.batch;
-    if (status == DFQ_OK && !b->info.quantized && !recipe_is_live(&b->full))
-        status = bench_synthesis(b);
-    if (status == DFQ_OK && !b->info.quantized) status = bench_tuning(b);
+    /* what is low-bit already, or cannot be, has nothing else */
+    int whole = !b->info.quantized && b->info.family != DFQ_FAMILY_STAGES;
+    if (status == DFQ_OK && whole && !recipe_is_live(&b->full)) status = bench_synthesis(b);
+    if (status == DFQ_OK && whole) status = bench_tuning(b);
     return status;
 }
 

@@ -164,7 +164,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     const char *have = dfqi_st_meta_find(st, version_key);
     const char *text = dfqi_st_meta_find(st, space_key);
     dfqi_super_space space;
-    int32_t choices[DFQI_SUPER_CELLS];
+    int32_t choices[DFQI_SUPER_CELLS] = {0};
     if (!have)
         return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                          "%s: a derived network of an earlier version, which wrote no description "

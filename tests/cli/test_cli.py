@@ -1254,6 +1254,8 @@ class Explore(Stopping):
         self.fails(INPUT, "whose stages no method quantizes yet", "quantize", "net", "--bits",
                    "w4a4", "-o", "q")
         self.fails(INPUT, "needs a ViT or DeiT", "synth", "net", "-o", "q")
+        j = json.loads(self.works("bench", "net", "--batch", "2", "--json").out)
+        assert j["forward"]["images_per_second"] > 1 and "tuning" not in j, j
 
 
 class Assets(Part):
