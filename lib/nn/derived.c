@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/json.h"
 #include "nn/cnn.h"
 #include "nn/load.h"
 #include "nn/supernet_file.h"
@@ -163,6 +164,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
 {
     const char *have = dfqi_st_meta_find(st, version_key);
     const char *text = dfqi_st_meta_find(st, space_key);
+    char show[DFQI_SHOW_MAX];
     dfqi_super_space space;
     int32_t choices[DFQI_SUPER_CELLS] = {0};
     if (!have)
@@ -173,7 +175,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     if (strcmp(have, version) != 0)
         return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                          "%s: metadata %s is \"%.20s\", this library knows version %s", path,
-                         version_key, have, version);
+                         version_key, dfqi_show(have, show), version);
     if (!text || !dfqi_st_meta_find(st, "mean") || !dfqi_st_meta_find(st, "std"))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path,
                          text ? "mean or std" : space_key);

@@ -257,6 +257,7 @@ static const struct wrong {
     const char *text;
 } wrongs[] = {
     {"dfq.derived", "2", DFQ_E_UNSUPPORTED, "dfq.derived is \"2\", this library knows version 1"},
+    {"dfq.derived", "1\n", DFQ_E_UNSUPPORTED, "this library knows version 1"},
     {"dfq.derived.space", NULL, DFQ_E_CORRUPT, "metadata dfq.derived.space are missing"},
     {"dfq.derived.path", NULL, DFQ_E_CORRUPT, "metadata dfq.derived.path are missing"},
     {"mean", NULL, DFQ_E_CORRUPT, "metadata mean or std are missing"},
