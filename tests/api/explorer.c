@@ -1,0 +1,182 @@
+/* dfq/explorer.h with DANCE's networks: options of other ages, a job to its end, what it tells. The space
+ * is so small that they learn it within seconds. */
+#include <dfq/dfq.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/cases.h"
+
+enum { IMAGES = 40, RECORD = 3073 };
+enum { SPACE, ACCEL, PICTURES, CHECKPOINT, FILES };
+
+static const char space_json[] =
+    "{\"dfq_space\": 1, \"name\": \"three\", \"network\": \"mbconv\", \"image_px\": 32, "
+    "\"classes\": 2,"
+    " \"stem\": 8, \"first\": 8, \"head\": 16, \"stages\": [{\"width\": 8, \"cells\": 3, "
+    "\"stride\": 2}],"
+    " \"choices\": [{\"kernel\": 3, \"expand\": 1}, {\"kernel\": 5, \"expand\": 2}]}";
+static const char accel_json[] =
+    "{\"pe_x\": [8, 12], \"pe_y\": 8, \"rf_words\": [16, 64], \"dataflow\": [\"ws\", \"os\"],"
+    " \"pe_type\": \"fixed\", \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 108,"
+    " \"clock_mhz\": 200, \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}";
+
+static dfq_context *context;
+static dfq_dataset *pictures;
+static char files[FILES][64];
+
+static void write_file(int which, const void *bytes, size_t size)
+{
+    FILE *f = fopen(files[which], "wb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, f), size);
+    fclose(f);
+}
+
+static void setup(void)
+{
+    static unsigned char records[IMAGES * RECORD];
+    for (int i = 0; i < FILES; i++) {
+        strcpy(files[i], "/tmp/dfq-explorer-XXXXXX");
+        int fd = mkstemp(files[i]);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+    }
+    for (int i = 0; i < IMAGES; i++)
+        for (int k = 0; k < RECORD; k++)
+            records[i * RECORD + k] = (unsigned char)(k == 0 ? i % 2 : (k * 7 + i * 31) % 251);
+    write_file(SPACE, space_json, sizeof space_json - 1);
+    write_file(ACCEL, accel_json, sizeof accel_json - 1);
+    write_file(PICTURES, records, sizeof records);
+    ck_assert_int_eq(dfq_context_create(NULL, &context), DFQ_OK);
+    ck_assert_int_eq(dfq_dataset_open(context, files[PICTURES], 2, &pictures), DFQ_OK);
+}
+
+static void teardown(void)
+{
+    dfq_dataset_release(pictures);
+    dfq_context_release(context);
+    for (int i = 0; i < FILES; i++) remove(files[i]);
+}
+
+static dfq_explorer_options short_job(void)
+{
+    dfq_explorer_options o;
+    dfq_explorer_options_init(&o, sizeof o);
+    ck_assert_int_eq(o.evaluator, DFQ_EVALUATOR_TABLES);
+    ck_assert_int_eq(o.evaluator_steps, 12000);
+    ck_assert_int_eq(o.generator_steps, 1000);
+    o.warm = o.train_steps = 2;
+    o.weight_steps = 1;
+    o.looks = 2;
+    o.batch = 4;
+    o.evaluator = DFQ_EVALUATOR_NETWORKS;
+    o.evaluator_steps = 4000;
+    o.generator_steps = 100;
+    return o;
+}
+
+static dfq_status create(const dfq_explorer_options *o, dfq_explorer **out)
+{
+    const dfq_constraint area = {.limit = 0.6, .metric = DFQ_EXPLORE_AREA};
+    dfq_solver_options s;
+    dfq_solver_options_init(&s, sizeof s);
+    s.steps = 4;
+    return dfq_explorer_create(context, files[SPACE], files[ACCEL], pictures, &area, 1, o, &s, out);
+}
+
+START_TEST(test_a_job_with_networks)
+{
+    dfq_explorer_options o = short_job();
+    dfq_explorer *e = NULL, *again = NULL;
+    dfq_explorer_result r = {.struct_size = sizeof r}, s = {.struct_size = sizeof s};
+    int32_t finished = 1;
+    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    for (int i = 0; i < 10; i++) ck_assert_int_eq(dfq_explorer_step(e, &finished), DFQ_OK);
+    ck_assert_int_eq(finished, 0);
+    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARM);
+    ck_assert_int_eq(r.evaluator_steps[DFQ_EVALUATOR_EST], 10);
+    ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_GEN], 100);
+    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.generator_right));
+    ck_assert_int_eq(dfq_explorer_save_checkpoint(e, files[CHECKPOINT]), DFQ_OK);
+    ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(context));
+    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
+    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
+    for (int m = 0; m < 2; m++) {
+        ck_assert(r.evaluator_mean[m] > 0 && r.evaluator_mean[m] <= 0.01);
+        ck_assert(r.evaluator_p99[m] > r.evaluator_mean[m]);
+        ck_assert(r.evaluator_gap[m] > 0 && r.evaluator_gap[m] < 0.2);
+    }
+    ck_assert(r.evaluator_p99[DFQ_EXPLORE_AREA] == 0 && r.evaluator_gap[DFQ_EXPLORE_AREA] == 0);
+    ck_assert(r.generator_right > 0 && r.generator_regret >= 0);
+    ck_assert_int_eq(create(&o, &again), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_load_checkpoint(again, files[CHECKPOINT]), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_run(again), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_result(again, &s), DFQ_OK);
+    ck_assert_int_eq(memcmp(&r, &s, sizeof r), 0);
+    dfq_explorer_release(e);
+    dfq_explorer_release(again);
+}
+END_TEST
+
+/* Programs that were compiled before there was an evaluator. */
+START_TEST(test_structs_of_other_ages)
+{
+    dfq_explorer_options o = short_job();
+    struct {
+        dfq_explorer_options o;
+        int64_t later;
+    } newer = {.o = short_job()};
+    dfq_explorer_result r;
+    dfq_explorer *e = NULL;
+    o.struct_size = (uint32_t)offsetof(dfq_explorer_options, evaluator);
+    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    memset(&r, 0x55, sizeof r);
+    r.struct_size = (uint32_t)offsetof(dfq_explorer_result, evaluator_steps);
+    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
+    ck_assert_int_eq(r.evaluator_steps[0], 0x5555555555555555);
+    r.struct_size = sizeof r;
+    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
+    ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_EST], 0); /* tables */
+    ck_assert(isnan(r.evaluator_p99[0]));
+    dfq_explorer_release(e);
+    newer.o.struct_size = sizeof newer;
+    newer.later = 1;
+    e = NULL;
+    ck_assert_int_eq(create(&newer.o, &e), DFQ_E_UNSUPPORTED);
+    ck_assert_ptr_null(e);
+}
+END_TEST
+
+START_TEST(test_too_few_steps)
+{
+    dfq_explorer_options o = short_job();
+    dfq_explorer *e = NULL;
+    o.evaluator_steps = 3;
+    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_run(e), DFQ_E_NUMERIC);
+    ck_assert_ptr_nonnull(
+        strstr(dfq_context_get_error(context), "relative error of latency_ms is"));
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "train longer than 3 steps"));
+    dfq_explorer_release(e);
+    o.evaluator_steps = 0;
+    e = NULL;
+    ck_assert_int_eq(create(&o, &e), DFQ_E_INVALID);
+    ck_assert_ptr_null(e);
+}
+END_TEST
+
+TCase *dfqt_api_explorer_case(void)
+{
+    TCase *c = tcase_create("explorer");
+    tcase_set_timeout(c, 120);
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_test(c, test_a_job_with_networks);
+    tcase_add_test(c, test_structs_of_other_ages);
+    tcase_add_test(c, test_too_few_steps);
+    return c;
+}
