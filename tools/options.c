@@ -255,7 +255,8 @@ static int check_evaluator(const struct options *o)
     if (o->evaluator != DFQ_EVALUATOR_NETWORKS && option_given(o, OPT_EVALUATOR_STEPS))
         return wrong(o, "--evaluator-steps is for --evaluator networks; add it, or leave this out");
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS &&
-        (o->rule == DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_NETWORK_FIRST))
+        (o->rule == DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_NETWORK_FIRST ||
+         o->rule == DFQ_RULE_ALTERNATE))
         return wrong(o, "--evaluator networks is not for --rule %s; leave one out",
                      option_rule_name(o->rule));
     return -1;

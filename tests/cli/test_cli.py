@@ -1183,8 +1183,9 @@ class Explore(Stopping):
         wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
         wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")
         wrong("--evaluator-steps is for --evaluator networks", *full, "--evaluator-steps", "9")
-        wrong("--evaluator networks is not for --rule frank-wolfe", *full, "--evaluator",
-              "networks", "--rule", "frank-wolfe")
+        for rule in ("frank-wolfe", "network-first", "alternate"):
+            wrong(f"--evaluator networks is not for --rule {rule}", *full, "--evaluator",
+                  "networks", "--rule", rule)
         wrong("--weights leaves nothing to warm up", *full, "--weights", "w")
         wrong("--warm-steps 0 leaves no weights", *full, "--warm-steps", "0", "--save-weights", "w")
         wrong("--batch is 1, must be a whole number from 2", *full, "--batch", "1")
