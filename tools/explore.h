@@ -37,7 +37,7 @@ struct explore {
     char hardware[HARDWARE_TEXT];
     char values[EXPLORE_ROWS][EXPLORE_TEXT];
     struct report_row rows[EXPLORE_ROWS];
-    double *cloud;
+    struct explore_pair *cloud, *looks;
     char *command;
     struct report_file inputs[EXPLORE_INPUTS];
     struct explore_page page;
@@ -56,6 +56,11 @@ dfq_solver_options explore_solver(const struct options *full);
 int explore_plan(struct explore *x);
 /* Are EST and GEN to be trained first? Then the plan is for them alone. */
 int explore_untrained(const struct explore *x);
+
+/* -- explore_pairs.c --------------------------------------------------------------------------- */
+
+/* Fills the points of x->page's picture, once x has the tensors of the result. */
+dfq_status explore_pairs(struct explore *x);
 
 /* -- explore_result.c -------------------------------------------------------------------------- */
 

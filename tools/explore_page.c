@@ -1,4 +1,4 @@
-/* The page of a co-exploration: cards, network, accelerator, course, the cloud of random pairs. */
+/* The page of a co-exploration: cards, network, accelerator, picture, course. */
 #include "explore_page.h"
 
 #include <math.h>
@@ -240,103 +240,6 @@ static int write_curves(FILE *f, const struct explore_page *p)
     return failed;
 }
 
-/* -- the cloud --------------------------------------------------------------------------------- */
-
-enum { WIDTH = 640, HEIGHT = 360, LEFT = 80, RIGHT = 12, TOP = 12, BOTTOM = 40 };
-
-/* Both axes are logarithmic. */
-struct axes {
-    double lo[2], hi[2];
-};
-
-static void widen(struct axes *a, int axis, double v)
-{
-    if (!(v > 0) || !isfinite(v)) return;
-    a->lo[axis] = fmin(a->lo[axis], log10(v));
-    a->hi[axis] = fmax(a->hi[axis], log10(v));
-}
-
-static double place_x(const struct axes *a, double v)
-{
-    return LEFT + (log10(v) - a->lo[0]) / (a->hi[0] - a->lo[0]) * (WIDTH - LEFT - RIGHT);
-}
-
-static double place_y(const struct axes *a, double v)
-{
-    return TOP + (a->hi[1] - log10(v)) / (a->hi[1] - a->lo[1]) * (HEIGHT - TOP - BOTTOM);
-}
-
-static struct axes find_axes(const struct explore_page *p)
-{
-    struct axes a = {{INFINITY, INFINITY}, {-INFINITY, -INFINITY}};
-    for (size_t i = 0; i < p->n_cloud; i++)
-        for (int k = 0; k < 2; k++) widen(&a, k, p->cloud[i * DFQ_EXPLORE_METRICS + (size_t)k]);
-    for (int k = 0; k < 2; k++) {
-        widen(&a, k, p->costs[k]);
-        widen(&a, k, p->limits[k]);
-        if (!(a.hi[k] > a.lo[k])) a.lo[k] -= 0.5, a.hi[k] += 0.5;
-        double pad = 0.04 * (a.hi[k] - a.lo[k]);
-        a.lo[k] -= pad, a.hi[k] += pad;
-    }
-    return a;
-}
-
-static void label(FILE *f, double x, double y, const char *anchor, const char *format, double v)
-{
-    fputs("<text class=\"tick\" x=\"", f); /* html_number makes a minus of every hyphen */
-    html_number(f, "%.1f", x);
-    fputs("\" y=\"", f);
-    html_number(f, "%.1f", y);
-    fprintf(f, "\" text-anchor=\"%s\">", anchor);
-    html_number(f, format, v);
-    fputs("</text>", f);
-}
-
-static void write_axes(FILE *f, const struct explore_page *p, const struct axes *a)
-{
-    double right = WIDTH - RIGHT, bottom = HEIGHT - BOTTOM;
-    fprintf(f,
-            "<rect fill=\"none\" stroke=\"var(--hair)\" x=\"%d\" y=\"%d\" width=\"%d\" "
-            "height=\"%d\"/>",
-            LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
-    label(f, LEFT, bottom + 16, "start", "%.3g ms", pow(10, a->lo[0]));
-    label(f, right, bottom + 16, "end", "%.3g ms", pow(10, a->hi[0]));
-    label(f, LEFT - 6, bottom, "end", "%.3g mJ", pow(10, a->lo[1]));
-    label(f, LEFT - 6, TOP + 10, "end", "%.3g mJ", pow(10, a->hi[1]));
-    for (int k = 0; k < 2; k++) {
-        if (isnan(p->limits[k])) continue;
-        fputs("<path stroke=\"var(--weak)\" stroke-dasharray=\"6 4\" fill=\"none\" d=\"M", f);
-        html_number(f, "%.1f ", k ? LEFT : place_x(a, p->limits[k]));
-        html_number(f, "%.1f", k ? place_y(a, p->limits[k]) : TOP);
-        html_number(f, k ? "H%.1f\"/>" : "V%.1f\"/>", k ? right : bottom);
-    }
-}
-
-static void dot(FILE *f, const struct axes *a, const double *costs, const char *rest)
-{
-    if (!(costs[0] > 0) || !(costs[1] > 0)) return;
-    html_number(f, "<circle cx=\"%.1f\"", place_x(a, costs[0]));
-    html_number(f, " cy=\"%.1f\"", place_y(a, costs[1]));
-    fputs(rest, f);
-}
-
-static void write_cloud(FILE *f, const struct explore_page *p)
-{
-    if (!p->n_cloud) return;
-    struct axes a = find_axes(p);
-    section(f, "Among random pairs",
-            "Exact latency and energy of networks and accelerators drawn at random, what was found "
-            "(large), and the limits.");
-    fprintf(f, "<figure class=\"card\"><svg role=\"img\" viewBox=\"0 0 %d %d\">", WIDTH, HEIGHT);
-    fputs("<title>Energy over latency</title>", f);
-    for (size_t i = 0; i < p->n_cloud; i++)
-        dot(f, &a, p->cloud + i * DFQ_EXPLORE_METRICS,
-            " r=\"2\" fill=\"var(--soft)\" opacity=\".45\"/>");
-    write_axes(f, p, &a);
-    dot(f, &a, p->costs, " r=\"7\" fill=\"var(--accent)\" stroke=\"var(--card)\"/>");
-    fputs("</svg></figure>\n", f);
-}
-
 /* -- the page ---------------------------------------------------------------------------------- */
 
 static void write_provenance(FILE *f, const struct explore_page *p)
@@ -367,8 +270,8 @@ static int write_page(FILE *f, const void *page)
     write_choices(f, p);
     write_hardware(f, p);
     write_networks(f, p);
-    write_cloud(f, p);
-    int failed = write_curves(f, p);
+    int failed = explore_pareto_write(f, p);
+    failed |= write_curves(f, p);
     write_provenance(f, p);
     fputs("</main>\n</body>\n</html>\n", f);
     return failed;

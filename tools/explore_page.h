@@ -20,6 +20,12 @@ struct explore_group {
     const float *effects;       /* [choices] on the loss, against the mean; NULL for fields */
 };
 
+/* A network on an accelerator, as the picture shows it. */
+struct explore_pair {
+    double loss; /* estimated in the supernet; NaN: nothing was learned */
+    double costs[DFQ_EXPLORE_METRICS];
+};
+
 struct explore_page {
     const char *space, *accel; /* as on the command line */
     const char *rule;          /* "pull", ... */
@@ -56,8 +62,11 @@ struct explore_page {
     const float *losses[DFQ_EXPLORE_DONE]; /* of the weights' steps in warm-up, explore, train */
     int64_t n_losses[DFQ_EXPLORE_DONE];
 
-    const double *cloud; /* [n_cloud][3] exact costs of random networks on random accelerators */
-    size_t n_cloud;
+    /* Random ones; the likeliest at each exact look; the likeliest at the end, before repair; and what
+     * is certified, or comes nearest. */
+    const struct explore_pair *cloud, *looks;
+    size_t n_cloud, n_looks;
+    struct explore_pair likeliest, found;
 
     double seconds;      /* NaN: not told */
     uint64_t peak_bytes; /* memory; 0: not told */
@@ -67,6 +76,18 @@ struct explore_page {
     const struct report_file *inputs;
     size_t n_inputs;
 };
+
+/* -- explore_pareto.c -------------------------------------------------------------------------- */
+
+/* How lines are drawn. */
+#define EXPLORE_LIMIT    "stroke=\"var(--weak)\" stroke-dasharray=\"7 4\""
+#define EXPLORE_TIGHTEST "stroke=\"var(--accent)\" stroke-dasharray=\"3 3\""
+#define EXPLORE_LEAST    "stroke=\"var(--soft)\" stroke-dasharray=\"1.5 3\""
+
+/* The picture, a figure for each plane. 0, or -1 without memory. */
+int explore_pareto_write(FILE *f, const struct explore_page *p);
+
+/* -- explore_page.c ---------------------------------------------------------------------------- */
 
 /* Writes beside `path` and renames, replacing what is there. 0, or -1 with errno; then nothing is
  * left behind and an older file at `path` is as it was. */

@@ -9,8 +9,6 @@
 #include "files.h"
 #include "text.h"
 
-enum { CLOUD = 1000 };
-
 /* -- words ------------------------------------------------------------------------------------- */
 
 /* "k5e6", "w192d2h3r4", "skip" and the values of fields. */
@@ -119,28 +117,6 @@ static void fill_inputs(struct explore *x)
 
 /* -- numbers ----------------------------------------------------------------------------------- */
 
-/* Exact costs of random networks on random accelerators, always the same ones. */
-static dfq_status fill_cloud(struct explore *x)
-{
-    int32_t n = dfq_explorer_get_groups(x->e);
-    int32_t *choice = calloc((uint32_t)n, sizeof *choice);
-    uint32_t state = 1;
-    dfq_status status = DFQ_OK;
-    x->cloud = calloc(CLOUD, DFQ_EXPLORE_METRICS * sizeof *x->cloud);
-    if (!choice || !x->cloud) status = DFQ_E_NOMEM;
-    for (int i = 0; i < CLOUD && status == DFQ_OK; i++) {
-        for (int32_t g = 0; g < n; g++) {
-            state = state * UINT32_C(1664525) + UINT32_C(1013904223);
-            choice[g] = (int32_t)((state >> 8) % (uint32_t)dfq_explorer_get_choices(x->e, g));
-        }
-        status = dfq_explorer_cost(x->e, choice, x->cloud + DFQ_EXPLORE_METRICS * i);
-    }
-    free(choice);
-    x->page.cloud = x->cloud;
-    x->page.n_cloud = CLOUD;
-    return status;
-}
-
 static dfq_status take_tensors(struct explore *x)
 {
     struct explore_page *p = &x->page;
@@ -203,7 +179,7 @@ int explore_collect(struct explore *x)
     dfq_status status = fill_result(x);
     if (status == DFQ_OK) status = take_tensors(x);
     if (status == DFQ_OK) status = fill_groups(x);
-    if (status == DFQ_OK) status = fill_cloud(x);
+    if (status == DFQ_OK) status = explore_pairs(x);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     fill_hardware(x);
     fill_provenance(x);
@@ -223,5 +199,6 @@ void explore_forget(struct explore *x)
     free(x->names);
     free(x->words);
     free(x->cloud);
+    free(x->looks);
     free(x->command);
 }

@@ -39,7 +39,9 @@ static const char *const report_style[] = {
     ".legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;color:var(--soft);"
     "margin:0 0 8px}.legend b{color:var(--ink);font-weight:600}"
     ".legend i{display:inline-block;width:14px;height:3px;border-radius:2px;margin:0 6px 4px 0;"
-    "vertical-align:middle}\n",
+    "vertical-align:middle}.legend svg{display:inline-block;width:18px;height:14px;"
+    "margin:0 6px 0 0;vertical-align:-2px}"
+    ".halo{paint-order:stroke;stroke:var(--card);stroke-width:3px;stroke-linejoin:round}\n",
     ".line{fill:none;stroke-width:1.8;stroke-linecap:round;stroke-linejoin:round}"
     "path.grid{stroke:var(--hair);stroke-width:1;fill:none}.axis{stroke:var(--soft);stroke-width:1;"
     "fill:none}.faint{stroke:var(--soft);stroke-width:1;opacity:.55}.tick{fill:var(--soft);font-"

@@ -992,9 +992,11 @@ class Explore(Stopping):
         assert b"</svg>" in self.read("course.svg") and "net.resume" not in self.names()
         page = self.read("page.html").decode()
         assert page.count("<circle") > 900 and page.rstrip().endswith("</html>"), page[-300:]
-        for part in ("certified", "limit 0.6", "5x5 kernel", "Course", "Loss in training", "--seed 3"):
+        for part in ("certified", "limit 0.6", "5x5 kernel", "Course", "Loss in training", "--seed 3",
+                     "Estimated loss over latency", "Estimated loss over area", "limit 0.2 mJ",
+                     "certified result: latency", "likeliest, before repair: latency"):
             assert part in page, part
-        assert "\u2212soft" not in page and "\u2212size" not in page
+        assert "\u2212soft" not in page and "\u2212size" not in page and "\u2212weak" not in page
         assert "<script" not in page and "http" not in page
         text = self.works(*self.SHORT, *self.LIMITS, "-o", "text", "--seed", "3", "-t", "1")
         assert self.read("text") == self.read("net")
@@ -1082,7 +1084,11 @@ class Explore(Stopping):
     def test_infeasible(self):
         r = self.explore("net", "--fps", "1e6", "--area-mm2", "5", "--trajectory", "course",
                          "--report", "page.html", code=INFEASIBLE)
-        assert "Nothing in the space meets the limits together" in self.read("page.html").decode()
+        page = self.read("page.html").decode()
+        for part in ("Nothing in the space meets the limits together", "nearest: latency",
+                     "Energy over latency", "of losses nothing was learned", "limit 0.001 ms"):
+            assert part in page, part
+        assert "Estimated loss" not in page
         assert r["verdict"] == "infeasible" and r["file"] is None and r["proved"] == 1, r
         assert 1000 < r["tightest"]["fps"] < 1e6 and len(r["cells"]) == 9, r
         assert r["tightest"]["fps"] <= r["least"]["fps"] < 1e6, r

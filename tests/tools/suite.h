@@ -8,5 +8,6 @@ Suite *report_suite(void);
 Suite *figures_suite(void);
 Suite *diagnostics_suite(void);
 Suite *trajectory_suite(void);
+Suite *explore_suite(void);
 
 #endif
