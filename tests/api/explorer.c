@@ -1,5 +1,5 @@
-/* dfq/explorer.h with DANCE's networks: options of other ages, a job to its end, what it tells. The space
- * is so small that they learn it within seconds. */
+/* dfq/explorer.h: a job with DANCE's networks to its end, options of other ages, looks, limits that are
+ * impossible. The space is so small that networks learn it within seconds, and can be enumerated. */
 #include <dfq/dfq.h>
 
 #include <math.h>
@@ -170,6 +170,73 @@ START_TEST(test_too_few_steps)
 }
 END_TEST
 
+/* One for every check_every steps begun; the explorer can cost each. */
+START_TEST(test_looks)
+{
+    dfq_explorer_options o = short_job();
+    dfq_explorer *e = NULL;
+    dfq_tensor *looks;
+    double costs[DFQ_EXPLORE_METRICS];
+    o.evaluator = DFQ_EVALUATOR_TABLES;
+    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_looks(NULL, &looks), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_looks(e, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_looks(e, &looks), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 0);
+    dfq_tensor_release(looks);
+    ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_looks(e, &looks), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 1);
+    ck_assert_int_eq(dfq_tensor_get_dims(looks)[1], dfq_explorer_get_groups(e));
+    ck_assert_int_eq(dfq_explorer_cost(e, dfq_tensor_get_data(looks), costs), DFQ_OK);
+    dfq_tensor_release(looks);
+    dfq_explorer_release(e);
+}
+END_TEST
+
+/* The least cost of each metric among all pairs. */
+static void enumerate(const dfq_explorer *e, double least[DFQ_EXPLORE_METRICS])
+{
+    int32_t choice[16] = {0}, n = dfq_explorer_get_groups(e), g = 0;
+    double costs[DFQ_EXPLORE_METRICS];
+    ck_assert_int_le(n, 16);
+    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) least[m] = INFINITY;
+    while (g < n) {
+        ck_assert_int_eq(dfq_explorer_cost(e, choice, costs), DFQ_OK);
+        for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) least[m] = fmin(least[m], costs[m]);
+        for (g = 0; g < n && ++choice[g] == dfq_explorer_get_choices(e, g); g++) choice[g] = 0;
+    }
+}
+
+/* Each by itself: tightest knows none of them, least is exact. */
+START_TEST(test_impossible_limits)
+{
+    const dfq_constraint limits[] = {{.limit = 1e-6, .metric = DFQ_EXPLORE_LATENCY},
+                                     {.limit = 1e-9, .metric = DFQ_EXPLORE_ENERGY}};
+    dfq_explorer *e = NULL;
+    dfq_explorer_result r = {.struct_size = sizeof r}, old;
+    double least[DFQ_EXPLORE_METRICS];
+    ck_assert_int_eq(dfq_explorer_create(context, files[SPACE], files[ACCEL], pictures, limits, 2,
+                                         NULL, NULL, &e),
+                     DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_run(e), DFQ_E_INFEASIBLE);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "not even without it, least "));
+    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
+    ck_assert_int_eq(r.proved, 1);
+    enumerate(e, least);
+    for (int m = 0; m < DFQ_EXPLORE_AREA; m++) {
+        ck_assert(isinf(r.tightest[m]));
+        ck_assert_double_eq_tol(r.least[m], least[m], 1e-12);
+    }
+    ck_assert(isnan(r.least[DFQ_EXPLORE_AREA]));
+    memset(&old, 0x55, sizeof old);
+    old.struct_size = (uint32_t)offsetof(dfq_explorer_result, least);
+    ck_assert_int_eq(dfq_explorer_get_result(e, &old), DFQ_OK);
+    ck_assert_int_eq(memcmp(&old.least, memset(least, 0x55, sizeof least), sizeof least), 0);
+    dfq_explorer_release(e);
+}
+END_TEST
+
 TCase *dfqt_api_explorer_case(void)
 {
     TCase *c = tcase_create("explorer");
@@ -178,5 +245,7 @@ TCase *dfqt_api_explorer_case(void)
     tcase_add_test(c, test_a_job_with_networks);
     tcase_add_test(c, test_structs_of_other_ages);
     tcase_add_test(c, test_too_few_steps);
+    tcase_add_test(c, test_looks);
+    tcase_add_test(c, test_impossible_limits);
     return c;
 }
