@@ -115,10 +115,10 @@ typedef struct dfq_explorer_options {
      *  say, and `generator_rate` takes the place of its field_rate; its rule is one that moves logits
      *  (::DFQ_RULE_PULL, NONE, PENALTY, ABSOLUTE, PRODUCT). */
     int32_t evaluator;
-    int32_t reserved;        /**< 0 */
-    int64_t evaluator_steps; /**< training of EST, 1..10 million; 12000. Spaces with more than 96
-                                  choices in all take batches of 1024 for a network 256 wide,
-                                  smaller ones 256 and 64 */
+    int32_t reserved; /**< 0 */
+    /** Training of EST, 1..10 million; 12000, which take some minutes. Spaces with more than 96
+     *  choices in all take batches of 1024 for a network 256 wide, smaller ones 256 and 64. */
+    int64_t evaluator_steps;
     int64_t generator_steps; /**< likewise of GEN; 1000 */
     double generator_rate;   /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
 } dfq_explorer_options;
@@ -198,8 +198,8 @@ DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
  *          step: the text has the figure), ::DFQ_E_NOMEM (call again to try that step again). */
 DFQ_CHECKED dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_finished);
 
-/** Steps until the end. Reports the networks and stages above; the loss is that of the step's batch, while
- *  exploring the solver's.
+/** Steps until the end. Reports the networks and stages above; the loss is that of the step's batch,
+ *  while exploring the solver's.
  *  @return ::DFQ_E_INFEASIBLE (nothing meets the limits: the text names the tightest;
  *          dfq_explorer_get_result() has them all), ::DFQ_E_CANCELLED (between two steps: call
  *          again to go on), otherwise as dfq_explorer_step(). */
