@@ -80,8 +80,8 @@ static dfqi_conv_shape shape(pool *p, int round, kind k)
         s.stride = s.dilation = 1;
         s.c = s.c / 2 / 16 * 16 + 16;
         s.o = (s.o + 15) / 16 * 16;
-        if (s.in_y + 2 * s.pad < 3) s.in_y = 3;
-        if (s.in_x + 2 * s.pad < 3) s.in_x = 3;
+        s.in_y = 3 + s.in_y % 8; /* channels come by 16, so images are kept small */
+        s.in_x = 3 + s.in_x % 40;
     }
     s.out_y = extent(s.in_y, s.kernel_y, &s);
     s.out_x = extent(s.in_x, s.kernel_x, &s);
