@@ -176,9 +176,10 @@ static int plan_networks(struct explore *x)
     if (k == DFQ_EVALUATOR_EST)
         snprintf(then, sizeof then, ", then the generator (%lld steps)",
                  (long long)r.evaluator_total[DFQ_EVALUATOR_GEN]);
-    session_say(x->s, "%s %s to train the %s (%lld steps)%s; what the rest takes is told then",
-                x->job.resumed ? "still about" : "about", text_seconds(left * unit, t), names[k],
-                (long long)r.evaluator_total[k], then);
+    if (unit > 0) /* a step was left to time */
+        session_say(x->s, "%s %s to train the %s (%lld steps)%s; what the rest takes is told then",
+                    x->job.resumed ? "still about" : "about", text_seconds(left * unit, t),
+                    names[k], (long long)r.evaluator_total[k], then);
     return CODE_DONE;
 }
 

@@ -137,7 +137,8 @@ typedef struct dfq_tuner_options {
     int64_t follow;     /**< with a generator: first steps, all of them in an idle warm-up, in which
                                 the student's activation ranges are followed; 0 otherwise */
     float label_weight; /**< with a generator, 0..1e6; 0: AIT, 1: what GDFQ does itself */
-    float clip; /**< norm of all gradients together, above which they are scaled down to it, 0..1e6;
+    float
+        clip; /**< norm of all gradients that move something, above which they are scaled down to it, 0..1e6;
                            0: never. AIT: 10 / classes, as published: 0 */
 } dfq_tuner_options;
 

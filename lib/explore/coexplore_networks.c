@@ -1,6 +1,7 @@
 /* DANCE's networks in a co-exploration (hdx.md 2.3, 3.1): trained on the tables before all else, so that
  * an estimate that is not good enough is known before the supernet has cost anything. */
 #include <math.h>
+#include <stddef.h>
 
 #include "base/progress.h"
 #include "explore/coexplore_priv.h"
@@ -176,11 +177,12 @@ void dfqi_networks_note(const dfqi_coexplore_state *s, dfqi_networks_state *out)
 }
 
 /* Shares and errors are no negative numbers, and taus are at most 1 away from 0. */
-static bool is_quality(const void *quality, size_t n)
+/* Kendall's tau, from number `tau` on, alone can be below 0. */
+static bool is_quality(const void *quality, size_t n, size_t tau)
 {
     const double *v = quality;
     for (size_t i = 0; i < n; i++)
-        if (!(v[i] >= -1 && isfinite(v[i]))) return false;
+        if (!(v[i] >= (i < tau ? 0 : -1) && isfinite(v[i]))) return false;
     return true;
 }
 
@@ -188,9 +190,10 @@ dfq_status dfqi_networks_resume(const dfqi_coexplore *e, const dfqi_networks_sta
                                 const char *path, dfqi_coexplore_state *s)
 {
     const int64_t steps[DFQ_EVALUATOR_COUNT] = {e->o.evaluator_steps, e->o.generator_steps};
-    bool fine = is_quality(&from->est, sizeof from->est / sizeof(double)) &&
-                is_quality(&from->gen, sizeof from->gen / sizeof(double)) &&
-                (from->finished[0] != 0 || from->done[1] == 0);
+    const size_t est = sizeof from->est / sizeof(double), gen = sizeof from->gen / sizeof(double);
+    bool fine =
+        is_quality(&from->est, est, offsetof(dfqi_evaluator_quality, tau) / sizeof(double)) &&
+        is_quality(&from->gen, gen, gen) && (from->finished[0] != 0 || from->done[1] == 0);
     for (int32_t k = 0; k < DFQ_EVALUATOR_COUNT && fine; k++)
         fine = from->done[k] >= 0 && from->done[k] <= steps[k] &&
                (from->finished[k] == 0 || from->done[k] == steps[k]);

@@ -51,7 +51,7 @@ static inline int64_t dfqi_solver_width(const dfqi_solver *s)
 static inline int64_t dfqi_solver_looks(const dfqi_solver *s, int64_t done)
 {
     int64_t every = s->o.check_every;
-    return every > 0 ? (done + every - 1) / every : 0;
+    return every > 0 && done > 0 ? (done - 1) / every + 1 : 0;
 }
 
 /* Room for so many; DFQ_E_NOMEM. */

@@ -30,14 +30,13 @@ int dfqi_winograd_pays(const dfqi_conv_shape *s)
            s->c % 16 == 0 && s->o % 16 == 0 && 3 * tiles <= s->out_y * s->out_x;
 }
 
-/* Zeros, a place for what nobody wants, transformed inputs, products. */
+/* Zeros, transformed inputs, products. */
 static int64_t forward_floats(int64_t y, int64_t x, int64_t channels)
 {
     int64_t tiles = dfqi_winograd_tiles(y, x), parts = dfqi_winograd_parts(tiles, channels);
     int64_t n = (tiles + parts - 1) / parts;
-    return channels + DFQI_WINOGRAD_WIDTH +
-           DFQI_WINOGRAD_TAPS *
-               (dfqi_winograd_plane(n, channels) + dfqi_winograd_plane(n, DFQI_WINOGRAD_WIDTH));
+    return channels + DFQI_WINOGRAD_TAPS * (dfqi_winograd_plane(n, channels) +
+                                            dfqi_winograd_plane(n, DFQI_WINOGRAD_WIDTH));
 }
 
 /* Zeros, transformed inputs, transformed gradients of outputs. */

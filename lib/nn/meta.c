@@ -11,9 +11,8 @@
 
 /* -- numbers in metadata ----------------------------------------------------------------------- */
 
-/* Metadata have decimal points, whatever the program's locale says. Returns the locale to restore
- * with uselocale(); "C" is built in, so nothing is allocated. */
-static locale_t use_decimal_points(void)
+/* "C" is built in, so nothing is allocated. */
+locale_t dfqi_use_decimal_points(void)
 {
     return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
 }
@@ -21,7 +20,7 @@ static locale_t use_decimal_points(void)
 /* "0.5,0.5,0.5" -> out[n], each in lo..hi; false if it is anything else. */
 static bool parse_floats(const char *text, int n, double lo, double hi, float *out)
 {
-    locale_t before = use_decimal_points();
+    locale_t before = dfqi_use_decimal_points();
     int good = 0;
     for (; good < n; good++) {
         char *end;
@@ -81,7 +80,7 @@ dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta ou
     char text[COMMON + OWN][96];
     const float *m = a->mean, *s = a->std;
     int64_t n = dfqi_arch_is_derived(a) ? COMMON : COMMON + OWN;
-    locale_t before = use_decimal_points();
+    locale_t before = dfqi_use_decimal_points();
     snprintf(text[0], sizeof text[0], "%.9g", (double)a->eps);
     snprintf(text[1], sizeof text[1], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
     snprintf(text[2], sizeof text[2], "%d", a->resize);

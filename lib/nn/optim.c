@@ -47,12 +47,17 @@ void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s)
     *s = (dfqi_moments){0};
 }
 
+static float scale_of(const dfqi_optim_options *o)
+{
+    return o->scale > 0 ? o->scale : 1.0f;
+}
+
 static void sgd(const job *j, int64_t from, int64_t to)
 {
     float momentum = j->o->momentum, lr = j->lr, decay = lr * j->o->weight_decay;
-    float keep = 1.0f - j->o->cut, *v = j->s->m, *p = j->p;
+    float scale = scale_of(j->o), *v = j->s->m, *p = j->p;
     for (int64_t i = from; i < to; i++) {
-        float g = keep * j->g[i];
+        float g = scale * j->g[i];
         v[i] = momentum * v[i] + g;
         p[i] -= lr * (g + momentum * v[i]) + decay * p[i];
     }
@@ -61,10 +66,10 @@ static void sgd(const job *j, int64_t from, int64_t to)
 static void adamw(const job *j, int64_t from, int64_t to)
 {
     const dfqi_optim_options *o = j->o;
-    float decay = 1.0f - j->lr * o->weight_decay, rate = j->lr / j->correct1, keep = 1.0f - o->cut;
+    float decay = 1.0f - j->lr * o->weight_decay, rate = j->lr / j->correct1, scale = scale_of(o);
     float *m = j->s->m, *v = j->s->v, *p = j->p;
     for (int64_t i = from; i < to; i++) {
-        float g = keep * j->g[i];
+        float g = scale * j->g[i];
         m[i] = o->beta1 * m[i] + (1.0f - o->beta1) * g;
         v[i] = o->beta2 * v[i] + (1.0f - o->beta2) * g * g;
         p[i] = p[i] * decay - rate * m[i] / (sqrtf(v[i]) / j->root + o->eps);
@@ -74,9 +79,9 @@ static void adamw(const job *j, int64_t from, int64_t to)
 static void rmsprop(const job *j, int64_t from, int64_t to)
 {
     const dfqi_optim_options *o = j->o;
-    float decay = 1.0f - j->lr * o->weight_decay, keep = 1.0f - o->cut, *v = j->s->v, *p = j->p;
+    float decay = 1.0f - j->lr * o->weight_decay, scale = scale_of(o), *v = j->s->v, *p = j->p;
     for (int64_t i = from; i < to; i++) {
-        float g = keep * j->g[i];
+        float g = scale * j->g[i];
         v[i] = o->beta2 * v[i] + (1.0f - o->beta2) * g * g;
         p[i] = p[i] * decay - j->lr * (g / (sqrtf(v[i]) + o->eps));
     }
@@ -86,7 +91,7 @@ static void rmsprop(const job *j, int64_t from, int64_t to)
 static float direction(const job *j, int64_t i)
 {
     const dfqi_optim_options *o = j->o;
-    float g = (1.0f - o->cut) * j->g[i];
+    float g = scale_of(o) * j->g[i];
     if (o->kind == DFQI_SGD) return g + o->momentum * (o->momentum * j->s->m[i] + g);
     float v = o->beta2 * j->s->v[i] + (1.0f - o->beta2) * g * g;
     if (o->kind == DFQI_RMSPROP) return g / (sqrtf(v) + o->eps);

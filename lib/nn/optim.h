@@ -16,7 +16,7 @@ typedef struct dfqi_optim_options {
     float momentum;          /* SGD */
     float beta1, beta2, eps; /* AdamW; RMSProp without beta1 */
     float weight_decay;      /* decoupled, times the learning rate */
-    float cut;               /* share of the gradient that clipping takes away, 0..1 */
+    float scale;             /* of the gradient, by clipping; 0: 1 */
 } dfqi_optim_options;
 
 /* State of one parameter array; two moments lie one behind the other. */

@@ -59,7 +59,7 @@ struct dfqi_tune {
     dfqi_tracker *tracker; /* while ranges are followed */
     dfqi_inundation inundation;
     dfqi_inundated *inundated; /* [n_quantized], NULL: no inundation */
-    float cut;                 /* by the running step */
+    float scale;               /* of the running step's gradients */
 
     /* where the job stands */
     int64_t done, n_evals, epoch, clamped, best_step;
@@ -86,7 +86,8 @@ dfq_status dfqi_tune_build(dfqi_tune *t);
  * parameters. */
 dfq_status dfqi_tune_inundate(dfqi_tune *t);
 void dfqi_tune_update(dfqi_tune *t, float rate, double norm);
-/* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite; the norm of all of them. */
+/* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite; the norm of those that move,
+ * taken together. */
 dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm);
 /* Exchanges the student's parameters with t->items[].best. */
 void dfqi_tune_swap(dfqi_tune *t);

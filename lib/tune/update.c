@@ -52,7 +52,7 @@ static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
 {
     const dfqi_tune_options *o = &t->o;
     return (dfqi_optim_options){.kind = o->optim,
-                                .cut = t->cut,
+                                .scale = t->scale,
                                 .momentum = o->momentum,
                                 .beta1 = o->beta1,
                                 .beta2 = o->beta2,
@@ -117,7 +117,7 @@ static void move_inundated(dfqi_tune *t, float rate, float rho)
 void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
 {
     double clip = (double)t->o.clip;
-    t->cut = clip > 0 && norm > clip ? (float)(1 - clip / norm) : 0;
+    t->scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1;
     float rho = rate > 0 ? t->o.inundation * fminf(rate / t->o.rate, 1) : 0;
     int inundate = rho > 0 && t->o.weight_rate > 0;
     if (inundate) move_inundated(t, rate, rho);
@@ -133,13 +133,26 @@ void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
     }
 }
 
+/* In eight sums, so that the loop can be vectorized. */
+static double squares(const float *g, int64_t n)
+{
+    enum { SUMS = 8 };
+    double sum[SUMS] = {0}, all = 0;
+    int64_t i = 0;
+    for (; i + SUMS <= n; i += SUMS)
+        for (int k = 0; k < SUMS; k++) sum[k] += (double)g[i + k] * (double)g[i + k];
+    for (; i < n; i++) sum[0] += (double)g[i] * (double)g[i];
+    for (int k = 0; k < SUMS; k++) all += sum[k];
+    return all;
+}
+
 dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm)
 {
     double sum = 0;
     for (int32_t i = 0; i < t->n_items; i++) {
-        const float *grad = dfqi_exec_data(t->e, t->items[i].grad);
-        for (int64_t k = 0; k < t->items[i].count; k++) sum += (double)grad[k] * (double)grad[k];
-        if (!isfinite(sum))
+        double own = squares(dfqi_exec_data(t->e, t->items[i].grad), t->items[i].count);
+        if (factor_of(&t->o, t->items[i].kind) != 0) sum += own;
+        if (!isfinite(own))
             return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
                              "tune: step %lld is not finite, the gradient of %s first; lower the "
                              "rate (%g). The student has the parameters after step %lld",
