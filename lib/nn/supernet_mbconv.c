@@ -23,12 +23,12 @@ const dfqi_super_space dfqi_super_cifar_small = {
     .name = "cifar10-small",
     .image = 32,
     .classes = 10,
-    .stem = 16,
+    .stem = 24,
     .first = 8,
-    .head = 256,
+    .head = 1280,
     .n_stages = 3,
     .n_choices = 6,
-    .stages = {{24, 3, 2}, {40, 3, 2}, {80, 3, 2}},
+    .stages = {{16, 2, 2}, {24, 3, 2}, {48, 4, 1}},
     .choices = {{3, 3}, {3, 6}, {5, 3}, {5, 6}, {7, 3}, {7, 6}}};
 
 /* -- layers ------------------------------------------------------------------------------------ */

@@ -1184,7 +1184,7 @@ class Explore(Stopping):
         wrong("--rule exact needs losses that are known beforehand", *full, "--rule", "exact")
         wrong("--rule is \"x\", must be pull, .*, network-first, product or alternate", *full,
               "--rule", "x")
-        wrong("product rule takes logarithms, latency_ms is .* must be above 1", *full, "--rule",
+        wrong("product rule takes logarithms, energy_mj is .* must be above 1", *full, "--rule",
               "product")
         wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
         wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")

@@ -12,9 +12,9 @@ enum { TEXT = 2048 };
 
 static const char small[] =
     "{\"dfq_space\": 1, \"name\": \"mine\", \"network\": \"mbconv\", \"image_px\": 32,"
-    " \"classes\": 10, \"stem\": 16, \"first\": 8, \"head\": 256,"
-    " \"stages\": [{\"width\": 24, \"cells\": 3, \"stride\": 2},"
-    " {\"width\": 40, \"cells\": 3, \"stride\": 2}, {\"width\": 80, \"cells\": 3, \"stride\": 2}],"
+    " \"classes\": 10, \"stem\": 24, \"first\": 8, \"head\": 1280,"
+    " \"stages\": [{\"width\": 16, \"cells\": 2, \"stride\": 2},"
+    " {\"width\": 24, \"cells\": 3, \"stride\": 2}, {\"width\": 48, \"cells\": 4, \"stride\": 1}],"
     " \"choices\": [{\"kernel\": 3, \"expand\": 3}, {\"kernel\": 3, \"expand\": 6},"
     " {\"kernel\": 5, \"expand\": 3}, {\"kernel\": 5, \"expand\": 6},"
     " {\"kernel\": 7, \"expand\": 3}, {\"kernel\": 7, \"expand\": 6}]}";
@@ -113,12 +113,12 @@ static const struct {
     {small, "\"image_px\"", "\"image\"", "\"image_px\" is missing"},
     {small, "\"classes\": 10", "\"classes\": 1e99", "\"classes\""},
     {small, "\"classes\": 10", "\"classes\": 99999999999999999999999", "line 1"},
-    {small, "\"stem\": 16", "\"stem\": 0", "\"stem\" is 0"},
-    {small, "\"head\": 256", "\"head\": -1", "\"head\" is -1"},
+    {small, "\"stem\": 24", "\"stem\": 0", "\"stem\" is 0"},
+    {small, "\"head\": 1280", "\"head\": -1", "\"head\" is -1"},
     {small, "\"first\": 8", "\"first\": 8, \"fist\": 8", "unknown key \"fist\""},
-    {small, "\"width\": 40", "\"width\": 0", "\"width\" of \"stages\" is 0"},
-    {small, "\"width\": 40, ", "", "\"width\" of \"stages\" is missing"},
-    {small, "\"width\": 40", "\"widths\": 40", "unknown key \"widths\""},
+    {small, "\"width\": 24", "\"width\": 0", "\"width\" of \"stages\" is 0"},
+    {small, "\"width\": 24, ", "", "\"width\" of \"stages\" is missing"},
+    {small, "\"width\": 24", "\"widths\": 40", "unknown key \"widths\""},
     {small, "\"cells\": 3", "\"cells\": 27", "make 33, at most 32"},
     {small, "\"stride\": 2", "\"stride\": 0", "\"stride\" of \"stages\" is 0"},
     {small, "\"kernel\": 5", "\"kernel\": 4", "\"kernel\" of \"choices\" is 4, must be odd"},
