@@ -6,6 +6,7 @@
 #include "graph/cases.h"
 #include "graph/net.h"
 #include "graph/rig.h"
+#include "support/each.h"
 
 /* Who holds a value, and when: in steps, and for local values in positions of the order. */
 typedef struct holding {
@@ -89,8 +90,8 @@ static void check_plan(const dfqi_graph *g)
     for (dfqi_id a = 0; a < g->n_values; a++) {
         if (g->values[a].keep) ck_assert_int_ne(p.places[a].space, DFQI_SPACE_LOCAL);
         for (dfqi_id b = 0; b < a; b++)
-            ck_assert_msg(!meet(&h[a], &h[b]) || h[a].begin >= h[b].end || h[b].begin >= h[a].end,
-                          "values %d and %d share memory", b, a);
+            dfqt_each(!meet(&h[a], &h[b]) || h[a].begin >= h[b].end || h[b].begin >= h[a].end,
+                      "values %d and %d share memory", b, a);
     }
     dfqi_free(g->ctx, h);
     dfqi_plan_fini(&p);

@@ -5,6 +5,7 @@
 #include "io/cases.h"
 #include "io/dataset.h"
 #include "io/safetensors.h"
+#include "support/each.h"
 #include "support/suite.h"
 
 /* Reads a model and counts its values; writes it again and compares. */
@@ -50,7 +51,8 @@ START_TEST(test_pictures)
     ck_assert_int_eq(dfqi_dataset_count(d), 650);
     ck_assert_int_eq(dfqi_dataset_label(d, 0), 133);
     io_works(dfqi_dataset_batch(d, 0, 5, &p, out));
-    for (size_t i = 0; i < sizeof out / sizeof out[0]; i++) ck_assert(fabsf(out[i]) <= 1.0f);
+    for (size_t i = 0; i < sizeof out / sizeof out[0]; i++)
+        dfqt_each(fabsf(out[i]) <= 1.0f, "value %zu", i);
     dfqi_dataset_release(d);
 }
 END_TEST

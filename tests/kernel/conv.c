@@ -128,12 +128,12 @@ static void check_sums(const problem *q, size_t n, const float *got, const doubl
     double bound = 2e-6 + 5e-8 * (double)count;
     for (size_t i = 0; i < n; i++) {
         double sum = want[i] + (bias ? (double)bias[i % (size_t)s->o] : 0.0);
-        ck_assert_msg(fabs((double)got[i] - sum) <= bound * fmax(1.0, fabs(sum)),
-                      "%s[%zu]: %.9g, expected %.9g (%dx%dx%d, %d filters %dx%d, stride %d, pad "
-                      "%d, dilation %d)",
-                      what, i, (double)got[i], sum, (int)s->in_y, (int)s->in_x, (int)s->c,
-                      (int)s->o, (int)s->kernel_y, (int)s->kernel_x, (int)s->stride, (int)s->pad,
-                      (int)s->dilation);
+        dfqt_each(fabs((double)got[i] - sum) <= bound * fmax(1.0, fabs(sum)),
+                  "%s[%zu]: %.9g, expected %.9g (%dx%dx%d, %d filters %dx%d, stride %d, pad "
+                  "%d, dilation %d)",
+                  what, i, (double)got[i], sum, (int)s->in_y, (int)s->in_x, (int)s->c, (int)s->o,
+                  (int)s->kernel_y, (int)s->kernel_x, (int)s->stride, (int)s->pad,
+                  (int)s->dilation);
     }
 }
 

@@ -67,7 +67,7 @@ static void slot_gelu(const dfqi_kernels *t, pool *p)
         double want = 0.5 * (double)x[i] * erfc(-(double)x[i] / sqrt(2.0));
         check_number((double)y[i], want, 2.5e-7, "gelu");
         if (fabsf(x[i]) < 1.0f) /* relative */
-            ck_assert_double_le(fabs((double)y[i] - want), 1e-6 * fabs(want));
+            dfqt_each(fabs((double)y[i] - want) <= 1e-6 * fabs(want), "gelu(%g)", (double)x[i]);
     }
     pool_end(p);
     for (int round = 0; round < ROUNDS; round++) {

@@ -44,10 +44,10 @@ void pool_end(pool *p)
         const float *base = p->base[b];
         size_t end = p->shift[b] + p->size[b];
         for (size_t i = 0; i < p->shift[b]; i++)
-            ck_assert_msg(base[i] == guard, "buffer %d: written %zu before its begin", b,
-                          p->shift[b] - i);
+            dfqt_each(base[i] == guard, "buffer %d: written %zu before its begin", b,
+                      p->shift[b] - i);
         for (size_t i = end; i < end + POOL_GUARD; i++)
-            ck_assert_msg(base[i] == guard, "buffer %d: written %zu behind its end", b, i - end);
+            dfqt_each(base[i] == guard, "buffer %d: written %zu behind its end", b, i - end);
         free(p->base[b]);
     }
     p->n = 0;
@@ -61,8 +61,8 @@ static bool is_close(double got, double want, double tol)
 void check_close(size_t n, const float *got, const float *want, double tol, const char *what)
 {
     for (size_t i = 0; i < n; i++)
-        ck_assert_msg(is_close((double)got[i], (double)want[i], tol),
-                      "%s[%zu]: %.9g, expected %.9g", what, i, (double)got[i], (double)want[i]);
+        dfqt_each(is_close((double)got[i], (double)want[i], tol), "%s[%zu]: %.9g, expected %.9g",
+                  what, i, (double)got[i], (double)want[i]);
 }
 
 void check_mostly(size_t n, const float *got, const float *want, double tol, size_t limit,
@@ -75,7 +75,7 @@ void check_mostly(size_t n, const float *got, const float *want, double tol, siz
 
 void check_number(double got, double want, double tol, const char *what)
 {
-    ck_assert_msg(is_close(got, want, tol), "%s: %.12g, expected %.12g", what, got, want);
+    dfqt_each(is_close(got, want, tol), "%s: %.12g, expected %.12g", what, got, want);
 }
 
 int n_tables(void)

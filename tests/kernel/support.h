@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "kernel/kernel.h"
+#include "support/each.h"
 
 /* The buffers of one check. Each begins at another misalignment and lies between guard values. */
 enum { POOL_MAX = 32, POOL_GUARD = 32 };

@@ -1,6 +1,7 @@
 /* The real ViT-Tiny and ResNet-20, where their files are there: a few images, a few iterations. */
 #include <math.h>
 
+#include "support/each.h"
 #include "support/suite.h"
 #include "synth/cases.h"
 
@@ -29,7 +30,7 @@ START_TEST(test_vit_tiny)
     dfqi_tensor_release(t);
     ck_assert_int_eq(dfqi_synth_images(s, &t, &y), DFQ_OK);
     for (int64_t i = 0; i < dfqi_tensor_count(t); i++)
-        ck_assert(fabsf(dfqi_tensor_f32(t)[i]) <= 1.0f);
+        dfqt_each(fabsf(dfqi_tensor_f32(t)[i]) <= 1.0f, "value %d", (int)i);
     ck_assert_int_eq(dfqi_synth_similarity(s, 0, &before, &after), DFQ_OK);
     for (int64_t i = 0; i < 12; i++) ck_assert(fabsf(dfqi_tensor_f32(before)[i]) <= 1.0f);
     dfqi_tensor_release(before);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "support/each.h"
 #include "train/cases.h"
 
 static double deviation(const dfq_tensor *t, float limit)
@@ -13,7 +14,7 @@ static double deviation(const dfq_tensor *t, float limit)
     int64_t n = dfqi_tensor_count(t);
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        ck_assert(fabsf(v[i]) <= limit);
+        dfqt_each(fabsf(v[i]) <= limit, "value %d is %g", (int)i, (double)v[i]);
         sum += (double)v[i] * (double)v[i];
     }
     return sqrt(sum / (double)n);
