@@ -284,8 +284,8 @@ DFQ_CHECKED dfq_status dfq_explorer_save_checkpoint(const dfq_explorer *explorer
 /** Puts a job that was created with the same space, accelerators, images, limits and options where a
  *  checkpoint left off; it ends with the same bits as one that was not interrupted. On failure it is
  *  as it was.
- *  @return ::DFQ_E_INVALID (made with others), ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_UNSUPPORTED (a
- *          newer format), ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (made with others), ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_UNSUPPORTED (an
+ *          older or a newer format), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_load_checkpoint(dfq_explorer *explorer, const char *path);
 
 #ifdef __cplusplus

@@ -23,12 +23,14 @@
 #include "explore/coexplore_priv.h"
 #include "explore/solver_file.h"
 #include "explore/solver_priv.h"
+#include "io/json.h"
 #include "nn/supernet_file.h"
 
 enum { NETWORKS = sizeof(dfqi_networks_state) / sizeof(int64_t) };
 enum { POSITION = 7, META = 3, TEXT = 24, NAME = DFQI_SUPER_NAME + 16, MISC = 16 };
 
-static const char format_version[] = "1";
+/* "1" had no networks, and momenta where transformers have two moments. */
+static const char format_version[] = "2";
 static const char *const meta_names[META] = {"dfq.explorer", "dfq.explorer.options",
                                              "dfq.explorer.images"};
 
@@ -67,15 +69,17 @@ static void make_meta(const dfqi_coexplore *e, char text[META][TEXT])
 static dfq_status check_meta(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path)
 {
     static const char *const what[META] = {"", "options", "images"};
-    char text[META][TEXT];
+    char text[META][TEXT], show[DFQI_SHOW_MAX];
     for (int32_t i = 0; i < META; i++)
         if (!dfqi_st_meta_find(st, meta_names[i]))
             return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of a co-exploration",
                              path);
     if (strcmp(dfqi_st_meta_find(st, meta_names[0]), format_version) != 0)
         return dfqi_fail(e->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: checkpoint of version %.20s, this library knows %s", path,
-                         dfqi_st_meta_find(st, meta_names[0]), format_version);
+                         "%s: checkpoint of version %.20s, this library knows %s; start the job "
+                         "anew",
+                         path, dfqi_show(dfqi_st_meta_find(st, meta_names[0]), show),
+                         format_version);
     make_meta(e, text);
     for (int32_t i = 1; i < META; i++)
         if (strcmp(dfqi_st_meta_find(st, meta_names[i]), text[i]) != 0)

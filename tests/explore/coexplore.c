@@ -259,6 +259,48 @@ START_TEST(bad_input_is_named)
 }
 END_TEST
 
+/* Writes what a checkpoint calls its version anew. */
+static void set_version(const char *file, char version)
+{
+    static const char key[] = "\"dfq.explorer\":\"";
+    static char text[65536];
+    FILE *f = fopen(file, "rb+");
+    ck_assert_ptr_nonnull(f);
+    size_t n = fread(text, 1, sizeof text, f), at = 0;
+    while (at + sizeof key < n && memcmp(text + at, key, sizeof key - 1) != 0) at++;
+    ck_assert_uint_lt(at + sizeof key, n);
+    ck_assert_int_eq(fseek(f, (long)(at + sizeof key - 1), SEEK_SET), 0);
+    ck_assert_int_eq(fputc(version, f), version);
+    fclose(f);
+}
+
+/* The first layout had no networks: its files are named for what they are, not read. */
+START_TEST(checkpoints_of_another_layout_are_refused)
+{
+    dfqt_scene s;
+    int32_t finished;
+    dfqi_coexplore *e;
+    dfq_context *ctx = dfqt_scene_context(1);
+    make(&s);
+    ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
+    for (char version = '1'; version <= '3'; version++) {
+        ck_assert_int_eq(dfqi_coexplore_save(e, s.file), DFQ_OK);
+        set_version(s.file, version);
+        dfq_status status = dfqi_coexplore_restore(e, s.file);
+        ck_assert_int_eq(status, version == '2' ? DFQ_OK : DFQ_E_UNSUPPORTED);
+        if (status == DFQ_OK) continue;
+        char said[64];
+        snprintf(said, sizeof said, "of version %c, this library knows 2; start", version);
+        ck_assert_msg(strstr(dfq_context_get_error(ctx), said) != NULL, "%s",
+                      dfq_context_get_error(ctx));
+    }
+    dfqi_coexplore_release(e);
+    dfq_context_release(ctx);
+    dfqt_scene_done(&s);
+}
+END_TEST
+
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     dfqt_scene *s = arg;
@@ -296,6 +338,7 @@ TCase *dfqt_coexplore_case(void)
     tcase_add_test(c, nan_ends_a_job);
     tcase_add_test(c, cancelled_jobs_go_on);
     tcase_add_test(c, bad_input_is_named);
+    tcase_add_test(c, checkpoints_of_another_layout_are_refused);
     tcase_add_test(c, refused_allocations_leave_nothing);
     return c;
 }
