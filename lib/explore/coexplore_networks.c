@@ -176,13 +176,13 @@ void dfqi_networks_note(const dfqi_coexplore_state *s, dfqi_networks_state *out)
                                  .gen = dfqi_gen_judged(s->gen)};
 }
 
-/* Shares and errors are no negative numbers, and taus are at most 1 away from 0. */
-/* Kendall's tau, from number `tau` on, alone can be below 0. */
-static bool is_quality(const void *quality, size_t n, size_t tau)
+/* Shares and errors are no negative numbers, and taus, from number `tau` on, at most 1 away from 0.
+ * Errors of a network that was not accepted can be beyond all numbers. */
+static bool is_quality(const void *quality, size_t n, size_t tau, bool accepted)
 {
     const double *v = quality;
     for (size_t i = 0; i < n; i++)
-        if (!(v[i] >= (i < tau ? 0 : -1) && isfinite(v[i]))) return false;
+        if (v[i] < (i < tau ? 0 : -1) || (accepted && !isfinite(v[i]))) return false;
     return true;
 }
 
@@ -191,9 +191,10 @@ dfq_status dfqi_networks_resume(const dfqi_coexplore *e, const dfqi_networks_sta
 {
     const int64_t steps[DFQ_EVALUATOR_COUNT] = {e->o.evaluator_steps, e->o.generator_steps};
     const size_t est = sizeof from->est / sizeof(double), gen = sizeof from->gen / sizeof(double);
-    bool fine =
-        is_quality(&from->est, est, offsetof(dfqi_evaluator_quality, tau) / sizeof(double)) &&
-        is_quality(&from->gen, gen, gen) && (from->finished[0] != 0 || from->done[1] == 0);
+    bool fine = is_quality(&from->est, est, offsetof(dfqi_evaluator_quality, tau) / sizeof(double),
+                           from->done[1] > 0) &&
+                is_quality(&from->gen, gen, gen, false) &&
+                (from->finished[0] != 0 || from->done[1] == 0);
     for (int32_t k = 0; k < DFQ_EVALUATOR_COUNT && fine; k++)
         fine = from->done[k] >= 0 && from->done[k] <= steps[k] &&
                (from->finished[k] == 0 || from->done[k] == steps[k]);

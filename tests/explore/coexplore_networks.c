@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "explore/cases.h"
+#include "explore/coexplore_priv.h"
 #include "explore/coexplore_scene.h"
 #include "explore/solver_priv.h"
 #include "io/safetensors.h"
@@ -208,6 +209,38 @@ START_TEST(too_few_steps_are_refused)
 }
 END_TEST
 
+/* So far off that its error is no number: the job says so, also from its checkpoint. */
+START_TEST(what_was_not_accepted_can_be_read_again)
+{
+    dfqt_scene s;
+    dfq_explorer_result r;
+    int32_t finished;
+    dfqi_mlp_array arrays[DFQI_MLP_ARRAYS];
+    dfq_context *ctx = dfqt_scene_context(1);
+    make(&s);
+    s.o.evaluator_steps = 2;
+    dfqi_coexplore *e = create(ctx, &s), *other = create(ctx, &s);
+    step(e, 1);
+    int32_t n = dfqi_evaluator_arrays(e->s->est, arrays), bias = 0;
+    while (bias < n && arrays[bias].count != 2) bias++;
+    ck_assert_int_lt(bias, n); /* of log2 latency and energy: the only array of two */
+    for (int i = 0; i < 2; i++) arrays[bias].v[i] = 1e6F;
+    ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
+    dfqi_coexplore_result(e, &r);
+    ck_assert_double_infinite(r.evaluator_mean[DFQ_EXPLORE_LATENCY]);
+    ck_assert_int_eq(dfqi_coexplore_save(e, s.file), DFQ_OK);
+    ck_assert_msg(dfqi_coexplore_restore(other, s.file) == DFQ_OK, "%s",
+                  dfq_context_get_error(ctx));
+    ck_assert_int_eq(dfqi_coexplore_step(other, &finished), DFQ_E_NUMERIC);
+    ck_assert_msg(strstr(dfq_context_get_error(ctx), "% is accepted") != NULL, "%s",
+                  dfq_context_get_error(ctx));
+    dfqi_coexplore_release(e);
+    dfqi_coexplore_release(other);
+    dfq_context_release(ctx);
+    dfqt_scene_done(&s);
+}
+END_TEST
+
 START_TEST(impossible_limits_cost_no_training)
 {
     dfqt_scene s;
@@ -378,6 +411,7 @@ TCase *dfqt_coexplore_networks_case(void)
     tcase_add_test(c, interruptions_leave_no_trace);
     tcase_add_test(c, steps_keep_away_from_the_limits);
     tcase_add_test(c, too_few_steps_are_refused);
+    tcase_add_test(c, what_was_not_accepted_can_be_read_again);
     tcase_add_test(c, impossible_limits_cost_no_training);
     tcase_add_test(c, cancelled_trainings_go_on);
     tcase_add_test(c, bad_input_is_named);
