@@ -13,7 +13,9 @@
  *  the factor 1 + growth with every violating step and starts anew when the limit holds. With Adam
  *  the demand is c.P(g + m) >= delta, P the preconditioner, and m stays out of the moments (beta1 =
  *  0). The network's logits and the accelerator's are pulled apart from each other, or together
- *  with `joint`.
+ *  with `joint`. A limit counts as violated if the mixture exceeds it or its likeliest choices do;
+ *  with callbacks costs() is therefore asked twice in a step, once without gradients. Where the
+ *  last step still leaves likeliest choices that exceed a limit, up to a tenth more are done.
  *
  *  After the last step the likeliest choices are costed by the exact model, repaired by the swaps
  *  that cost the least loss for what they gain, and improved as far as the limits allow. A result
@@ -120,7 +122,7 @@ typedef struct dfq_constraint {
 typedef struct dfq_solver_options {
     uint32_t struct_size; /**< set by init */
     int32_t rule;         /**< DFQ_RULE_*; pull */
-    int64_t steps;        /**< 1..10 million; 2000 */
+    int64_t steps;        /**< 1..10 million, a pull may add a tenth; 2000 */
     int64_t check_every;  /**< steps between exact looks at the likeliest choices, the best of which
                                is kept if it meets the limits; 50. 0: none */
     uint64_t seed;        /**< of Gumbel noise; 0 */
@@ -152,7 +154,7 @@ typedef struct dfq_solver_result {
     int32_t proved;    /**< 1: no choice at all is better (certified, by ::DFQ_RULE_EXACT), or none
                                meets the limits (infeasible) */
     int32_t raw_meets; /**< 1: so did the likeliest choices, before repair */
-    int64_t steps;     /**< steps done */
+    int64_t steps;     /**< steps done, with those that a pull has added */
     double loss;       /**< task loss of the result */
     double raw_loss;   /**< of the likeliest choices */
     double costs[DFQ_METRICS_MAX];     /**< exact ones of the result */

@@ -175,7 +175,7 @@ static dfq_status read_parts(const dfqi_solver *s, const dfqi_safetensors *st, c
     list_parts(s, state, parts);
     DFQI_TRY(find(st, path, &parts[0], &from[0]));
     memcpy(state, from[0]->data, STATE * sizeof *state);
-    if (state[0] < 0 || state[0] > s->o.steps || state[1] < 0 || state[1] > 1)
+    if (state[0] < 0 || state[0] > dfqi_solver_last(s->o.steps) || state[1] < 0 || state[1] > 1)
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor state names step %lld of %lld", path,
                          (long long)state[0], (long long)s->o.steps);
     int32_t n = list_parts(s, state, parts);

@@ -23,8 +23,9 @@ static void fill_steps(const dfqi_coexplore *e, dfq_explorer_result *out)
         out->total[i] = dfqi_coexplore_units(e, i);
         out->steps[i] = i < e->s->stage ? out->total[i] : i == e->s->stage ? e->s->at : 0;
     }
-    out->total[DFQ_EXPLORE_SEARCH] = e->solver_o.steps;
     out->steps[DFQ_EXPLORE_SEARCH] = e->s->solver->done;
+    out->total[DFQ_EXPLORE_SEARCH] =
+        e->s->solver->done > e->solver_o.steps ? e->s->solver->done : e->solver_o.steps;
 }
 
 void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)

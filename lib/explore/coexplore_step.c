@@ -89,7 +89,9 @@ static dfq_status search_unit(dfqi_coexplore *e)
         return step_weights(e, &e->learn, path);
     }
     if (at == 0 && !s->looked) DFQI_TRY(look(e));
-    DFQI_TRY(dfqi_solver_step(s->solver, &finished));
+    do { /* the last unit has what the solver adds to its steps */
+        DFQI_TRY(dfqi_solver_step(s->solver, &finished));
+    } while (s->solver->done >= e->solver_o.steps && !finished);
     s->looked = false;
     e->loss = (float)s->solver->loss;
     return DFQ_OK;

@@ -192,6 +192,13 @@ dfq_status dfqi_problem_exact(const dfqi_problem *p, const int32_t *choice, doub
     return check_costs(p, "exact", costs);
 }
 
+dfq_status dfqi_problem_costs_at(dfqi_problem *p, const int32_t *choice, double *costs)
+{
+    if (p->given.cost_table) return dfqi_problem_exact(p, choice, costs);
+    dfqi_domain_one_hot(&p->space, choice, p->one_hot);
+    return dfqi_problem_costs(p, p->one_hot, costs, NULL);
+}
+
 dfq_status dfqi_problem_judge(const dfqi_problem *p, const int32_t *choice, double *loss,
                               double *gradient)
 {

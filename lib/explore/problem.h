@@ -36,6 +36,9 @@ dfq_status dfqi_problem_loss(const dfqi_problem *p, const double *x, uint64_t st
                              double *gradient);
 dfq_status dfqi_problem_costs(dfqi_problem *p, const double *x, double *costs, double *gradients);
 dfq_status dfqi_problem_exact(const dfqi_problem *p, const int32_t *choice, double *costs);
+/* Of one choice for a step to go by: exact with tables, otherwise those of its one-hot mixture, since exact()
+ * may take a caller long. */
+dfq_status dfqi_problem_costs_at(dfqi_problem *p, const int32_t *choice, double *costs);
 /* Loss of a choice, with the gradient there: the change of the loss by each swap, to first
  * order. */
 dfq_status dfqi_problem_judge(const dfqi_problem *p, const int32_t *choice, double *loss,

@@ -23,7 +23,8 @@ static dfq_status allocate(dfqi_solver *s)
     DFQI_TRY(dfqi_found_new(p, &s->best));
     DFQI_TRY(dfqi_found_new(p, &s->raw));
     s->memory = dfqi_calloc(s->ctx, n * vectors + total * metrics, sizeof *s->memory);
-    if (!s->memory) return DFQ_E_NOMEM;
+    s->likeliest = dfqi_calloc(s->ctx, (size_t)p->space.n_groups, sizeof *s->likeliest);
+    if (!s->memory || !s->likeliest) return DFQ_E_NOMEM;
     double **at[VECTORS] = {&s->x, &s->v, &s->p,     &s->noise,    &s->z,
                             &s->g, &s->m, &s->scale, &s->chain[0], &s->chain[1]};
     for (size_t i = 0; i < VECTORS; i++) *at[i] = s->memory + i * n;
@@ -107,6 +108,7 @@ void dfqi_solver_release(dfqi_solver *s)
         dfqi_found_fini(s->problem, &s->raw);
     }
     dfqi_free(ctx, s->memory);
+    dfqi_free(ctx, s->likeliest);
     dfqi_free(ctx, s->history);
     dfqi_free(ctx, s->looks);
     dfqi_problem_free(s->problem);
@@ -210,17 +212,32 @@ static dfq_status explain(dfqi_solver *s, dfq_status status)
                      (long long)s->o.steps, text);
 }
 
+/* A pull that has not brought the likeliest choices within the limits goes on for a while: as it ends, choices
+ * that tie at a limit take turns. */
+static dfq_status is_over(dfqi_solver *s, bool *out)
+{
+    bool exceeded[DFQ_METRICS_MAX] = {false};
+    *out = s->done >= s->o.steps;
+    if (!*out || s->done >= dfqi_solver_last(s->o.steps) || !dfqi_rule_pulls(s)) return DFQ_OK;
+    DFQI_TRY(dfqi_solver_exceeded(s, exceeded));
+    for (int32_t j = 0; j < s->problem->n_limits; j++) *out = *out && !exceeded[j];
+    return DFQ_OK;
+}
+
 dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished)
 {
+    bool over;
     if (s->failed)
         return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
                          "solver: the search stopped at step %lld, where the problem gave a number "
                          "that is not finite",
                          (long long)s->done);
-    if (s->done < s->o.steps) DFQI_TRY(explain(s, iterate(s)));
-    if (s->done == s->o.steps && !s->finished) {
-        DFQI_TRY(explain(s, dfqi_solver_finish(s)));
-        s->finished = true;
+    if (!s->finished) {
+        DFQI_TRY(explain(s, is_over(s, &over))); /* put back where it was to end */
+        if (!over) DFQI_TRY(explain(s, iterate(s)));
+        DFQI_TRY(explain(s, is_over(s, &over)));
+        if (over) DFQI_TRY(explain(s, dfqi_solver_finish(s)));
+        s->finished = over;
     }
     *out_finished = s->finished;
     return DFQ_OK;
@@ -255,7 +272,8 @@ dfq_status dfqi_solver_run(dfqi_solver *s)
     dfqi_stage stage = dfqi_stage_begin(s->ctx, "explore", (uint64_t)s->done, (uint64_t)s->o.steps);
     while (!finished) {
         DFQI_TRY(dfqi_solver_step(s, &finished));
-        dfq_status status = dfqi_stage_report(&stage, (uint64_t)s->done, s->loss);
+        int64_t done = s->done < s->o.steps ? s->done : s->o.steps;
+        dfq_status status = dfqi_stage_report(&stage, (uint64_t)done, s->loss);
         if (status != DFQ_OK && !finished) return status;
     }
     return s->best.meets ? DFQ_OK : infeasible(s);

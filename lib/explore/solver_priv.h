@@ -7,6 +7,13 @@
 
 enum { DFQI_BLOCKS = 2 }; /* network, accelerator */
 
+/* Steps at most: those asked for, and a tenth more as long as the likeliest choices exceed a limit that is pulled
+ * towards. */
+static inline int64_t dfqi_solver_last(int64_t steps)
+{
+    return steps + steps / 10;
+}
+
 struct dfqi_solver {
     dfq_context *ctx; /* retained */
     dfqi_problem *problem;
@@ -28,6 +35,7 @@ struct dfqi_solver {
     dfqi_found best; /* the best so far that meets the limits; when finished the result */
 
     dfqi_found raw;
+    int32_t *likeliest; /* [n_groups] scratch of dfqi_solver_exceeded() */
     double tightest[DFQ_METRICS_MAX], least[DFQ_METRICS_MAX];
 
     /* Of one step. */
@@ -72,6 +80,8 @@ bool dfqi_rule_pulls(const dfqi_solver *s);
 dfq_status dfqi_rule_check(const dfqi_solver *s);
 dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
 
+/* Which limits, as the search sees them, the likeliest choices exceed. s->p loses its noise. */
+dfq_status dfqi_solver_exceeded(dfqi_solver *s, bool out[DFQ_METRICS_MAX]);
 /* One step from s->p, s->loss, s->costs and the gradients to p. */
 dfq_status dfqi_solver_move(dfqi_solver *s);
 

@@ -1,12 +1,16 @@
-/* One step of the logits: gradient by the rule, pull, optimiser (hdx.md 2.2 to 2.6). */
+/* One step of the logits: gradient by the rule, pull, optimiser (docs/METHODS.md, Pull). */
 #include <math.h>
 #include <string.h>
 
 #include "explore/pull.h"
 #include "explore/solver_priv.h"
 
-static const double beta2 = 0.999, eps = 1e-8; /* ProxylessNAS's Adam, beta1 = 0 (hdx.md 2.5) */
+static const double beta2 = 0.999, eps = 1e-8; /* ProxylessNAS's Adam, beta1 = 0 */
 static const double square_decay = 0.99;
+
+/* The pull keeps logits within so many temperatures of a group's largest: a softmax that is certain has no
+ * gradient to pull back by. */
+static const double reach = 10;
 
 typedef struct block {
     int64_t begin, end;
@@ -79,7 +83,7 @@ static void precondition(dfqi_solver *s)
     }
 }
 
-static void pull(dfqi_solver *s, block b)
+static void pull(dfqi_solver *s, const bool *exceeded, block b)
 {
     const dfqi_problem *p = s->problem;
     dfqi_pull q = {.n = b.end - b.begin,
@@ -87,30 +91,67 @@ static void pull(dfqi_solver *s, block b)
                    .precondition = s->scale + b.begin,
                    .lenient = s->o.lenient != 0};
     for (int32_t j = 0; j < p->n_limits; j++) {
-        if (!(s->costs[p->metric[j]] > dfqi_solver_limit(s, j))) continue;
+        if (!exceeded[j]) continue;
         q.rows[q.n_rows] = row_at(s, j) + b.begin;
         q.delta[q.n_rows++] = s->delta[j];
     }
     dfqi_pull_solve(&q, s->m + b.begin);
 }
 
+dfq_status dfqi_solver_exceeded(dfqi_solver *s, bool out[DFQ_METRICS_MAX])
+{
+    dfqi_problem *p = s->problem;
+    double costs[DFQ_METRICS_MAX];
+    DFQI_TRY(dfqi_solver_soften(s, false));
+    dfqi_domain_argmax(&p->space, s->p, s->likeliest);
+    DFQI_TRY(dfqi_problem_costs_at(p, s->likeliest, costs));
+    for (int32_t j = 0; j < p->n_limits; j++)
+        out[j] = costs[p->metric[j]] > dfqi_solver_limit(s, j);
+    return DFQ_OK;
+}
+
+/* A limit is exceeded if the mixture exceeds it or its likeliest choices do, which are what a search ends
+ * with: where choices tie, the mixture just meets a limit that either of them may not. */
+static dfq_status pull_all(dfqi_solver *s, bool exceeded[DFQ_METRICS_MAX])
+{
+    bool choices[DFQ_METRICS_MAX];
+    DFQI_TRY(dfqi_solver_exceeded(s, choices));
+    for (int32_t j = 0; j < s->problem->n_limits; j++) exceeded[j] = exceeded[j] || choices[j];
+    if (s->o.joint) {
+        pull(s, exceeded, (block){0, s->n});
+    } else {
+        for (int32_t b = 0; b < DFQI_BLOCKS; b++) pull(s, exceeded, block_at(s, b));
+    }
+    return DFQ_OK;
+}
+
+static void keep_within_reach(dfqi_solver *s)
+{
+    const dfqi_domain *space = &s->problem->space;
+    double range = reach * dfqi_solver_temperature(s);
+    int32_t n = s->fields.n > 0 ? space->n_groups - space->n_fields : space->n_groups;
+    for (int32_t g = 0; g < n; g++) {
+        double *x = s->x + space->first[g], most = x[0];
+        for (int32_t k = 1; k < space->choices[g]; k++) most = fmax(most, x[k]);
+        for (int32_t k = 0; k < space->choices[g]; k++) x[k] = fmax(x[k], most - range);
+    }
+}
+
 dfq_status dfqi_solver_move(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
+    bool exceeded[DFQ_METRICS_MAX], pulls = dfqi_rule_pulls(s);
+    for (int32_t j = 0; j < p->n_limits; j++)
+        exceeded[j] = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);
     DFQI_TRY(make_gradients(s));
     precondition(s);
     memset(s->m, 0, (size_t)s->n * sizeof *s->m);
-    if (dfqi_rule_pulls(s) && s->o.joint) {
-        pull(s, (block){0, s->n});
-    } else if (dfqi_rule_pulls(s)) {
-        for (int32_t b = 0; b < DFQI_BLOCKS; b++) pull(s, block_at(s, b));
-    }
+    if (pulls) DFQI_TRY(pull_all(s, exceeded));
     bool network = s->o.rule == DFQ_RULE_NETWORK_FIRST || s->o.rule == DFQ_RULE_ALTERNATE;
     int64_t moved = network ? p->space.cells : s->n;
     for (int64_t i = 0; i < moved; i++) s->x[i] -= s->o.rate * s->scale[i] * (s->g[i] + s->m[i]);
-    for (int32_t j = 0; j < p->n_limits; j++) {
-        bool violated = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);
-        s->delta[j] = dfqi_pull_delta(s->delta[j], s->o.delta, s->o.growth, violated);
-    }
+    if (pulls) keep_within_reach(s);
+    for (int32_t j = 0; j < p->n_limits; j++)
+        s->delta[j] = dfqi_pull_delta(s->delta[j], s->o.delta, s->o.growth, exceeded[j]);
     return DFQ_OK;
 }

@@ -478,7 +478,10 @@ START_TEST(step_by_step)
     ck_assert_int_eq(result_of(s).verdict, DFQ_VERDICT_NONE);
     ck_assert(isnan(result_of(s).costs[0]));
     for (; !finished; steps++) ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
-    ck_assert_int_eq(steps, 30);
+    ck_assert_int_ge(steps, 30); /* and a tenth while the likeliest choices exceed the limit */
+    ck_assert_int_le(steps, 33);
+    ck_assert(steps == 33 || result_of(s).raw_meets);
+    ck_assert_int_eq(result_of(s).steps, steps);
     ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
     ck_assert_int_eq(finished, 1);
     ck_assert_int_eq(dfq_solver_get_probabilities(s, &x), DFQ_OK);

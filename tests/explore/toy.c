@@ -36,7 +36,6 @@ START_TEST(small_study)
 {
     static const double shares[] = {0.25, 0.10, 0.05};
     for (int32_t optimizer = DFQ_OPTIMIZER_SGD; optimizer <= DFQ_OPTIMIZER_ADAMW; optimizer++) {
-        int raw = 0;
         double quality = 0;
         for (int i = 0; i < 6; i++) {
             toy t;
@@ -47,12 +46,10 @@ START_TEST(small_study)
             ck_assert_int_eq(exact.proved, 1);
             ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
             ck_assert_double_le(r.costs[0], limit);
-            ck_assert_double_le(r.raw_costs[0], 1.05 * limit);
             ck_assert_double_ge(r.loss, exact.loss - 1e-9);
-            raw += r.raw_meets;
+            ck_assert_int_eq(r.raw_meets, 1); /* the pull itself, before any repair */
             quality += r.loss / exact.loss / 6;
         }
-        ck_assert_int_ge(raw, 4);
         ck_assert_double_ge(quality, 0.997);
     }
 }
