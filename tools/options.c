@@ -256,7 +256,7 @@ static int check_evaluator(const struct options *o)
         return wrong(o, "--evaluator-steps is for --evaluator networks; add it, or leave this out");
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS &&
         (o->rule == DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_NETWORK_FIRST ||
-         o->rule == DFQ_RULE_ALTERNATE))
+         o->rule == DFQ_RULE_PRODUCT || o->rule == DFQ_RULE_ALTERNATE))
         return wrong(o, "--evaluator networks is not for --rule %s; leave one out",
                      option_rule_name(o->rule));
     return -1;

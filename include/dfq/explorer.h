@@ -112,8 +112,8 @@ typedef struct dfq_explorer_options {
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *weights;
     /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
-     *  say, and `generator_rate` takes the place of its field_rate; its rule is one that moves logits
-     *  (::DFQ_RULE_PULL, NONE, PENALTY, ABSOLUTE, PRODUCT). */
+     *  say, and `generator_rate` takes the place of its field_rate; its rule is ::DFQ_RULE_PULL,
+     *  NONE, PENALTY or ABSOLUTE. */
     int32_t evaluator;
     int32_t reserved; /**< 0 */
     /** Training of EST, 1..10 million; 12000, which take some minutes. Spaces with more than 96
@@ -175,11 +175,11 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *  @param solver        NULL for defaults; its steps are those of exploring. The exact rule is not possible:
  *                       losses are learned
  *  @param out_explorer  to be given back with dfq_explorer_release()
- *  @return ::DFQ_E_INVALID (an option out of range, too few images, a limit that is not a number
- *          above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, description, images or weights: the text
- *          names the file), ::DFQ_E_SHAPE (weights of another space), ::DFQ_E_UNSUPPORTED (an option
- *          that this library does not know), ::DFQ_E_CANCELLED (while costs are tabulated),
- *          ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (an option out of range, a rule that is not possible, too few images, a
+ *          limit that is not a number above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, description,
+ *          images or weights: the text names the file), ::DFQ_E_SHAPE (weights of another space),
+ *          ::DFQ_E_UNSUPPORTED (an option that this library does not know), ::DFQ_E_CANCELLED (while
+ *          costs are tabulated), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *space,
                                            const char *accelerator, const dfq_dataset *images,
                                            const dfq_constraint *constraints, int32_t n_constraints,

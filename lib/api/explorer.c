@@ -106,6 +106,7 @@ dfq_status dfq_explorer_create(dfq_context *context, const char *space, const ch
     dfqi_solver_defaults(&so);
     DFQI_TRY(dfqi_options_read(context, "dfq_explorer_options", options, &o, sizeof o));
     DFQI_TRY(dfqi_options_read(context, "dfq_solver_options", solver, &so, sizeof so));
+    DFQI_TRY(dfqi_coexplore_check(context, &o, &so)); /* tables take a while */
     dfq_explorer *e = dfqi_calloc(context, 1, sizeof *e);
     if (e == NULL) return DFQ_E_NOMEM;
     e->ctx = dfqi_context_retain(context);

@@ -207,7 +207,7 @@ dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *spac
                               const dfq_solver_options *solver, dfqi_coexplore **out)
 {
     dfq_status status;
-    DFQI_TRY(dfqi_coexplore_check(ctx, o));
+    DFQI_TRY(dfqi_coexplore_check(ctx, o, solver));
     dfqi_coexplore *e = dfqi_calloc(ctx, 1, sizeof *e);
     if (!e) return DFQ_E_NOMEM;
     e->ctx = dfqi_context_retain(ctx);

@@ -21,6 +21,9 @@ typedef struct dfqi_coexplore_space {
 } dfqi_coexplore_space;
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out);
+/* Ranges, and what does not go together: all that can be told before there are tables. */
+dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
+                                const dfq_solver_options *solver);
 
 dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
                               const dfqi_dataset *images, const dfq_constraint *limits,

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "explore/coexplore_priv.h"
+#include "explore/solver_priv.h"
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out)
 {
@@ -38,9 +39,25 @@ static dfq_status check_number(dfq_context *ctx, const char *name, double v, dou
                      v, lo, hi);
 }
 
-dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o)
+/* What the product rule takes logarithms of, networks tell only when they are trained. */
+static dfq_status check_rule(dfq_context *ctx, int32_t evaluator, int32_t rule)
+{
+    if (rule == DFQ_RULE_EXACT)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "explorer: the exact rule needs losses that are known beforehand; take "
+                         "another");
+    if (evaluator != DFQ_EVALUATOR_NETWORKS || rule <= DFQ_RULE_ABSOLUTE) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "explorer: rule %d does not go with networks as evaluator; take pull, none, "
+                     "penalty or absolute, or tables",
+                     (int)rule);
+}
+
+dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
+                                const dfq_solver_options *solver)
 {
     static const int64_t many = 10000000;
+    DFQI_TRY(dfqi_solver_check(ctx, solver));
     DFQI_TRY(check_count(ctx, "fine_tune", o->fine_tune, 0, 1));
     DFQI_TRY(check_count(ctx, "warm", o->warm, 0, many));
     DFQI_TRY(check_count(ctx, "weight_steps", o->weight_steps, 0, 1000));
@@ -59,6 +76,7 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o)
     DFQI_TRY(check_number(ctx, "memory", o->memory, 0.5, 1));
     DFQI_TRY(
         check_count(ctx, "evaluator", o->evaluator, DFQ_EVALUATOR_TABLES, DFQ_EVALUATOR_NETWORKS));
+    DFQI_TRY(check_rule(ctx, o->evaluator, solver->rule));
     DFQI_TRY(check_count(ctx, "reserved", o->reserved, 0, 0));
     DFQI_TRY(check_count(ctx, "evaluator_steps", o->evaluator_steps, 1, many));
     DFQI_TRY(check_count(ctx, "generator_steps", o->generator_steps, 1, many));

@@ -63,8 +63,6 @@ enum {
 };
 uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of);
 
-dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o);
-
 /* Normalised images in the order of the data set; to be freed by the caller, also on failure. */
 dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d, float **images,
                                int32_t **labels, dfqi_super_data *out);

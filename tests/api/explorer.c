@@ -170,6 +170,31 @@ START_TEST(test_too_few_steps)
 }
 END_TEST
 
+/* Before the space is read, and so before any work. */
+START_TEST(test_rules_that_are_not_possible)
+{
+    static const int32_t rules[] = {DFQ_RULE_FRANK_WOLFE, DFQ_RULE_NETWORK_FIRST, DFQ_RULE_PRODUCT,
+                                    DFQ_RULE_ALTERNATE, DFQ_RULE_EXACT};
+    const dfq_constraint area = {.limit = 0.6, .metric = DFQ_EXPLORE_AREA};
+    dfq_explorer_options o = short_job();
+    dfq_solver_options s;
+    dfq_explorer *e = NULL;
+    dfq_solver_options_init(&s, sizeof s);
+    for (int i = 0; i < 5; i++) {
+        char said[64] = "the exact rule needs losses";
+        s.rule = rules[i];
+        if (s.rule != DFQ_RULE_EXACT)
+            snprintf(said, sizeof said, "rule %d does not go with networks", (int)s.rule);
+        ck_assert_int_eq(dfq_explorer_create(context, "./nowhere.json", files[ACCEL], pictures,
+                                             &area, 1, &o, &s, &e),
+                         DFQ_E_INVALID);
+        ck_assert_msg(strstr(dfq_context_get_error(context), said) != NULL, "%s",
+                      dfq_context_get_error(context));
+    }
+    ck_assert_ptr_null(e);
+}
+END_TEST
+
 /* One for every check_every steps begun; the explorer can cost each. */
 START_TEST(test_looks)
 {
@@ -245,6 +270,7 @@ TCase *dfqt_api_explorer_case(void)
     tcase_add_test(c, test_a_job_with_networks);
     tcase_add_test(c, test_structs_of_other_ages);
     tcase_add_test(c, test_too_few_steps);
+    tcase_add_test(c, test_rules_that_are_not_possible);
     tcase_add_test(c, test_looks);
     tcase_add_test(c, test_impossible_limits);
     return c;

@@ -1189,7 +1189,7 @@ class Explore(Stopping):
         wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
         wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")
         wrong("--evaluator-steps is for --evaluator networks", *full, "--evaluator-steps", "9")
-        for rule in ("frank-wolfe", "network-first", "alternate"):
+        for rule in ("frank-wolfe", "network-first", "product", "alternate"):
             wrong(f"--evaluator networks is not for --rule {rule}", *full, "--evaluator",
                   "networks", "--rule", rule)
         wrong("--weights leaves nothing to warm up", *full, "--weights", "w")

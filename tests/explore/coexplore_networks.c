@@ -307,7 +307,7 @@ START_TEST(bad_input_is_named)
                                         "evaluator_steps is 0",
                                         "generator_steps is -1",
                                         "generator_rate is -1",
-                                        "rule 4 does not move a generator",
+                                        "rule 4 does not go with networks",
                                         "reserved is 1"};
     dfqt_scene s;
     dfqi_coexplore *e = NULL;
