@@ -66,7 +66,7 @@ static void expect_head(const dfqi_arch *a, int32_t i, dfqi_expect *out)
     memcpy(out->dims, (int64_t[4]){a->classes, h.in, 1, 1}, (size_t)out->rank * sizeof *out->dims);
 }
 
-void dfqi_cnn_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
+static void expect_one(const dfqi_arch *a, int32_t i, dfqi_expect *out)
 {
     static const char *const ends[LAYER_PARAMS] = {"weight", "weight", "bias", "running_mean",
                                                    "running_var"};
@@ -84,6 +84,11 @@ void dfqi_cnn_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
            (size_t)out->rank * sizeof *out->dims);
     out->fixed = which >= 3;
     out->positive = which == 4;
+}
+
+void dfqi_cnn_expect(const dfqi_arch *a, dfqi_expect *out)
+{
+    for (int32_t i = 0, n = dfqi_cnn_count(a); i < n; i++) expect_one(a, i, &out[i]);
 }
 
 /* -- forward ----------------------------------------------------------------------------------- */

@@ -41,7 +41,7 @@ void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
 
 /* Parameters: five of each layer (weight, then gamma, beta, mean, variance), then the head's. */
 int32_t dfqi_cnn_count(const dfqi_arch *a);
-void dfqi_cnn_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out);
+void dfqi_cnn_expect(const dfqi_arch *a, dfqi_expect *out);
 
 /* -- forward passes ---------------------------------------------------------------------------- */
 

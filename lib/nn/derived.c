@@ -57,18 +57,27 @@ static int32_t count(const dfqi_arch *a)
     return l.tensors;
 }
 
-static void expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
+/* user: where the next one goes */
+static void expect_tensors(void *user, const dfqi_super_layer *l)
+{
+    dfqi_expect **next = user;
+    for (int32_t k = 0; k < dfqi_super_layer_tensors(l); k++) {
+        dfqi_expect *e = (*next)++;
+        memset(e, 0, sizeof *e);
+        dfqi_super_tensor_name(l, k, e->name);
+        e->rank = dfqi_super_layer_dims(l, k, e->dims);
+        e->fixed = l->kind == DFQI_SUPER_CONV && k >= 3;
+        e->positive = l->kind == DFQI_SUPER_CONV && k == 4;
+    }
+}
+
+static void expect(const dfqi_arch *a, dfqi_expect *out)
 {
     dfqi_supernet outline;
     dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
-    l.want = i;
+    l.each = expect_tensors;
+    l.user = &out;
     list_path(a, &l, &outline);
-    memset(out, 0, sizeof *out);
-    dfqi_super_tensor_name(&l.found, l.found_tensor, out->name);
-    out->rank = dfqi_super_layer_dims(&l.found, l.found_tensor, out->dims);
-    if (l.found.kind != DFQI_SUPER_CONV) return;
-    out->fixed = l.found_tensor >= 3;
-    out->positive = l.found_tensor == 4;
 }
 
 static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
@@ -107,14 +116,21 @@ int32_t dfqi_derived_norms(const dfqi_arch *a)
     return l.n - 1; /* all layers but the last are convolutions */
 }
 
+static void keep_layer(void *user, const dfqi_super_layer *l)
+{
+    *(dfqi_super_layer *)user = *l;
+}
+
 void dfqi_derived_head(const dfqi_arch *a, dfqi_cnn_head *out)
 {
     dfqi_supernet outline;
+    dfqi_super_layer last = {.in = 0};
     dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
-    l.want = count(a) - 1;
+    l.each = keep_layer;
+    l.user = &last;
     list_path(a, &l, &outline);
-    *out = (dfqi_cnn_head){.in = l.found.in, .bias = 1};
-    dfqi_super_layer_name(&l.found, out->name);
+    *out = (dfqi_cnn_head){.in = last.in, .bias = 1};
+    dfqi_super_layer_name(&last, out->name);
 }
 
 int64_t dfqi_derived_blocks(const dfqi_arch *a)

@@ -30,8 +30,8 @@ typedef struct dfqi_family_row {
     /* "a 12-block vision transformer" */
     void (*describe)(const dfqi_arch *a, char *text, size_t size);
     int32_t (*count)(const dfqi_arch *a);
-    /* Parameter i = 0 .. count - 1, in the order of use. */
-    void (*expect)(const dfqi_arch *a, int32_t i, dfqi_expect *out);
+    /* All parameters, out[count], in the order of use. */
+    void (*expect)(const dfqi_arch *a, dfqi_expect *out);
     void (*forward)(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                     dfqi_taps *taps);
 } dfqi_family_row;
@@ -39,6 +39,10 @@ typedef struct dfqi_family_row {
 extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,
     dfqi_family_derived;
 const dfqi_family_row *dfqi_family_get(dfqi_family family);
+/* A network with all its parameters' names and none of their tensors, and what these are to be:
+ * expected[n_params], dfqi_free it. */
+dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out,
+                              dfqi_expect **out_expected);
 
 /* -- derived networks -------------------------------------------------------------------------- */
 

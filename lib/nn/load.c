@@ -117,9 +117,6 @@ static dfq_status take_one(const dfqi_safetensors *st, const char *path, const d
                          "%s: tensor %s is %s, expected F32, F16 or BF16", path, e->name,
                          dfqi_dtype_name(t->dtype));
     DFQI_TRY(dfqi_tensor_to_f32(t, &out->tensor));
-    out->fixed = e->fixed;
-    out->name = dfqi_strdup(st->ctx, e->name);
-    if (!out->name) return DFQ_E_NOMEM;
     return check_values(st->ctx, path, e, out->tensor);
 }
 
@@ -141,22 +138,17 @@ static dfq_status check_leftover(const dfqi_safetensors *st, const char *path,
 dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path, const dfqi_arch *arch,
                              dfqi_network *out)
 {
-    dfqi_network net = {.ctx = st->ctx, .arch = *arch};
-    const dfqi_family_row *row = dfqi_family_get(arch->family);
-    dfq_status status;
-    int32_t n = row->count(arch);
-    net.params = dfqi_calloc(st->ctx, (size_t)n, sizeof *net.params);
-    if (!net.params) return DFQ_E_NOMEM;
-    for (int32_t i = 0; i < n; i++) {
-        dfqi_expect e;
-        row->expect(arch, i, &e);
-        net.n_params = i + 1;
-        DFQI_GOTO(take_one(st, path, &e, &net.params[i]), fail);
-    }
-    DFQI_GOTO(check_leftover(st, path, &net), fail);
-    *out = net;
-    return DFQ_OK;
-fail:
-    dfqi_network_fini(&net);
+    dfqi_network net;
+    dfqi_expect *e;
+    dfq_status status = dfqi_network_begin(st->ctx, arch, &net, &e);
+    if (status != DFQ_OK) return status;
+    for (int32_t i = 0; i < net.n_params && status == DFQ_OK; i++)
+        status = take_one(st, path, &e[i], &net.params[i]);
+    dfqi_free(st->ctx, e);
+    if (status == DFQ_OK) status = check_leftover(st, path, &net);
+    if (status == DFQ_OK)
+        *out = net;
+    else
+        dfqi_network_fini(&net);
     return status;
 }

@@ -93,28 +93,44 @@ uint64_t dfqi_network_hash(const dfqi_network *net)
     return hash;
 }
 
-dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out)
+dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out,
+                              dfqi_expect **out_expected)
 {
     dfqi_network net = {.ctx = ctx, .arch = *arch};
-    dfq_status status = DFQ_E_NOMEM;
     const dfqi_family_row *row = dfqi_family_get(arch->family);
     int32_t n = row->count(arch);
+    dfqi_expect *e = dfqi_calloc(ctx, (size_t)n, sizeof *e);
     net.params = dfqi_calloc(ctx, (size_t)n, sizeof *net.params);
-    if (!net.params) return DFQ_E_NOMEM;
-    for (int32_t i = 0; i < n; i++) {
-        dfqi_expect e;
-        row->expect(arch, i, &e);
-        net.n_params = i + 1;
-        net.params[i].fixed = e.fixed;
-        net.params[i].name = dfqi_strdup(ctx, e.name);
-        if (!net.params[i].name) goto fail;
-        DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, e.rank, e.dims, &net.params[i].tensor), fail);
-        status = DFQ_E_NOMEM;
+    if (!e || !net.params) goto fail;
+    row->expect(arch, e);
+    for (net.n_params = 0; net.n_params < n; net.n_params++) {
+        dfqi_param *p = &net.params[net.n_params];
+        p->fixed = e[net.n_params].fixed;
+        p->name = dfqi_strdup(ctx, e[net.n_params].name);
+        if (!p->name) goto fail;
     }
     *out = net;
+    *out_expected = e;
     return DFQ_OK;
 fail:
     dfqi_network_fini(&net);
+    dfqi_free(ctx, e);
+    return DFQ_E_NOMEM;
+}
+
+dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out)
+{
+    dfqi_network net;
+    dfqi_expect *e;
+    dfq_status status = dfqi_network_begin(ctx, arch, &net, &e);
+    if (status != DFQ_OK) return status;
+    for (int32_t i = 0; i < net.n_params && status == DFQ_OK; i++)
+        status = dfqi_tensor_new(ctx, DFQI_F32, e[i].rank, e[i].dims, &net.params[i].tensor);
+    dfqi_free(ctx, e);
+    if (status == DFQ_OK)
+        *out = net;
+    else
+        dfqi_network_fini(&net);
     return status;
 }
 

@@ -175,6 +175,17 @@ static dfq_status read_name(const reader *r, dfqi_super_space *s)
     return DFQ_OK;
 }
 
+/* Products of what is within its range can be too large. */
+static dfq_status check_size(const reader *r, const dfqi_super_space *s)
+{
+    int32_t layers = dfqi_super_layers(s);
+    if (layers <= DFQI_SUPER_LAYERS) return DFQ_OK;
+    return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
+                     "%s: the supernet of space %s has %d layers, at most %d are possible; take "
+                     "fewer stages, choices or blocks",
+                     r->file, s->name, layers, DFQI_SUPER_LAYERS);
+}
+
 static dfq_status read_space(const reader *r, dfqi_super_space *s)
 {
     const char *network;
@@ -196,7 +207,8 @@ static dfq_status read_space(const reader *r, dfqi_super_space *s)
     else
         return dfqi_fail(r->ctx, DFQ_E_CORRUPT, "%s: \"network\" is \"%s\", must be mbconv or vit",
                          r->file, dfqi_show(network, show));
-    return s->family == DFQI_SUPER_VIT ? read_vit(r, s) : read_mbconv(r, s);
+    DFQI_TRY(s->family == DFQI_SUPER_VIT ? read_vit(r, s) : read_mbconv(r, s));
+    return check_size(r, s);
 }
 
 dfq_status dfqi_super_space_parse(dfq_context *ctx, const char *file, const char *text,

@@ -53,14 +53,12 @@ int dfqi_super_layer_decays(const dfqi_super_layer *l, int32_t k)
 
 dfqi_super_list dfqi_super_list_make(dfqi_super_layer *rows, const int32_t *path)
 {
-    return (dfqi_super_list){
-        .rows = rows, .path = path, .cell = -1, .choice = -1, .index = -1, .want = -1};
+    return (dfqi_super_list){.rows = rows, .path = path, .cell = -1, .choice = -1, .index = -1};
 }
 
 void dfqi_super_list_add(dfqi_super_list *l, const dfqi_super_layer *layer)
 {
     dfqi_super_layer row = *layer;
-    int32_t tensors = dfqi_super_layer_tensors(layer);
     row.index = row.cell == l->cell && row.choice == l->choice ? l->index + 1 : 0;
     l->cell = row.cell;
     l->choice = row.choice;
@@ -68,14 +66,18 @@ void dfqi_super_list_add(dfqi_super_list *l, const dfqi_super_layer *layer)
     if (row.cell >= 0) l->tail = 1;
     row.tail = row.cell < 0 && l->tail;
     if (l->path && !dfqi_supernet_on_path(&row, l->path)) return;
-    if (l->want >= 0 && l->want < tensors) {
-        l->found = row;
-        l->found_tensor = l->want;
-    }
-    l->want -= tensors;
-    l->tensors += tensors;
+    if (l->each) l->each(l->user, &row);
     if (l->rows) l->rows[l->n] = row;
+    l->tensors += dfqi_super_layer_tensors(&row);
     l->n++;
+}
+
+int32_t dfqi_super_layers(const dfqi_super_space *space)
+{
+    dfqi_supernet whole = {.space = *space};
+    dfqi_super_list l = dfqi_super_list_make(NULL, NULL);
+    dfqi_super_row_of(space)->list(&whole, &l);
+    return l.n;
 }
 
 void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi_supernet *out)

@@ -58,6 +58,9 @@ typedef struct dfqi_supernet {
     dfqi_workspace *work; /* that passes take in turns */
 } dfqi_supernet;
 
+/* Layers of the supernet of a space. */
+int32_t dfqi_super_layers(const dfqi_super_space *space);
+
 /* With a `path` (a choice for each cell) only what is on it exists: the network that a search
  * derived, trained like any other. NULL: all. Weights are drawn at random, norms change nothing. */
 dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,

@@ -11,9 +11,9 @@ typedef struct dfqi_super_list {
     int32_t n, tensors;          /* layers so far, and what they hold */
     int32_t cell, choice, index; /* of the last one */
     int32_t tail;                /* a cell was listed */
-    int32_t want;                /* tensor whose layer is looked for; negative: none, or found */
-    dfqi_super_layer found;
-    int32_t found_tensor; /* of that layer */
+    /* Sees each of them; NULL: nothing does. */
+    void (*each)(void *user, const dfqi_super_layer *layer);
+    void *user;
 } dfqi_super_list;
 
 dfqi_super_list dfqi_super_list_make(dfqi_super_layer *rows, const int32_t *path);

@@ -66,7 +66,7 @@ int32_t dfqi_vit_count(const dfqi_arch *a)
     return EMBED_ROWS + BLOCK_ROWS * (int32_t)a->vit.depth + TAIL_ROWS;
 }
 
-void dfqi_vit_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
+static void expect_one(const dfqi_arch *a, int32_t i, dfqi_expect *out)
 {
     int32_t in_blocks = i - EMBED_ROWS, blocks = BLOCK_ROWS * (int32_t)a->vit.depth;
     const row *r = i < EMBED_ROWS       ? &embed_rows[i]
@@ -79,6 +79,11 @@ void dfqi_vit_expect(const dfqi_arch *a, int32_t i, dfqi_expect *out)
         snprintf(out->name, sizeof out->name, "%s", r->name);
     out->rank = r->rank;
     for (int32_t k = 0; k < r->rank; k++) out->dims[k] = extent(a, r->dims[k]);
+}
+
+void dfqi_vit_expect(const dfqi_arch *a, dfqi_expect *out)
+{
+    for (int32_t i = 0, n = dfqi_vit_count(a); i < n; i++) expect_one(a, i, &out[i]);
 }
 
 /* What layers of a block are called. */

@@ -284,6 +284,11 @@ static const struct wrong {
      "\"cells\":1,\"stride\":2}],\"choices\":[{\"kernel\":3,\"expand\":1},{\"kernel\":5,"
      "\"expand\":4}]}",
      DFQ_E_CORRUPT, "that of cell 1 must be 0 to 2"},
+    {"dfq.derived.space",
+     "{\"dfq_space\":1,\"name\":\"deep\",\"network\":\"vit\",\"image_px\":8,\"classes\":3,"
+     "\"patch_px\":4,\"tokens\":1,\"head\":1,\"stages\":32,\"optional\":false,\"width\":[1],"
+     "\"depth\":[43],\"heads\":[1],\"ratio\":[1]}",
+     DFQ_E_CORRUPT, "supernet of space deep has 8356 layers, at most 8192"},
 };
 
 static void set_meta(scene *s, const char *key, const char *value)
