@@ -147,13 +147,13 @@ static dfq_status sweep(dfqi_problem *p, int32_t aim, const double *gradient, df
     return cost_of(p, f);
 }
 
-dfq_status dfqi_sweep_fields(dfqi_problem *p, dfqi_found *f)
+dfq_status dfqi_sweep_fields(dfqi_problem *p, int32_t aim, dfqi_found *f)
 {
     double loss;
     double *gradient = dfqi_calloc(p->ctx, (size_t)p->space.total, sizeof *gradient);
     if (!gradient) return DFQ_E_NOMEM;
     dfq_status status = dfqi_problem_judge(p, f->choice, &loss, gradient);
-    if (status == DFQ_OK) status = sweep(p, -1, gradient, f);
+    if (status == DFQ_OK) status = sweep(p, aim, gradient, f);
     if (status == DFQ_OK) status = dfqi_found_evaluate(p, f);
     dfqi_free(p->ctx, gradient);
     return status;

@@ -24,13 +24,13 @@ dfq_status dfqi_found_evaluate(dfqi_problem *p, dfqi_found *f);
  * found. */
 dfq_status dfqi_repair(dfqi_problem *p, dfqi_found *f);
 
-/* Swaps single choices, and pairs of them, as long as the loss falls within the limits, the largest
- * fall first. f->meets must hold. */
+/* Swaps single choices, and pairs of them, as long as the loss falls within the limits, the largest fall first; with
+ * tables also from accelerators that suit the network better. f->meets must hold. */
 dfq_status dfqi_improve(dfqi_problem *p, dfqi_found *f);
 
-/* The best accelerator for f's network, among all: the least loss within the limits, or, where
- * there is none, the least excess. */
-dfq_status dfqi_sweep_fields(dfqi_problem *p, dfqi_found *f);
+/* The best accelerator for f's network, among all. aim -1: the least loss within the limits, or, where there is
+ * none, the least excess; otherwise the least cost of that limit's metric within the other limits. */
+dfq_status dfqi_sweep_fields(dfqi_problem *p, int32_t aim, dfqi_found *f);
 
 /* Descends to the least cost of limit `aim` while the others are met (or come nearest to it). */
 dfq_status dfqi_descend(dfqi_problem *p, int32_t aim, dfqi_found *f);

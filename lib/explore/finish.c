@@ -25,7 +25,7 @@ static dfq_status likeliest(dfqi_solver *s)
     DFQI_TRY(dfqi_solver_soften(s, false));
     dfqi_domain_argmax(&s->problem->space, s->p, s->raw.choice);
     if (s->o.rule == DFQ_RULE_NETWORK_FIRST && s->done == s->o.steps)
-        return dfqi_sweep_fields(s->problem, &s->raw);
+        return dfqi_sweep_fields(s->problem, -1, &s->raw);
     return dfqi_found_evaluate(s->problem, &s->raw);
 }
 

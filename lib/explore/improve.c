@@ -1,5 +1,5 @@
-/* The fill: what the limits leave is spent on the loss, by single swaps and by exchanges (one swap
- * up, one down in another group). Candidates are ranked by the gradient at the one-hot point and,
+/* The fill: what the limits leave is spent on the loss, by single swaps, by exchanges (one swap up, one down in
+ * another group) and by moves to another accelerator. Candidates are ranked by the gradient at the one-hot point and,
  * for exchanges, by the sum of the costs of both swaps; what is taken is evaluated exactly
  * first. */
 #include <math.h>
@@ -100,37 +100,56 @@ static dfq_status attempt(dfqi_problem *p, const table *t, pair what, dfqi_found
 /* The loss falls with whatever is taken, and each swap can be barred once in between: this ends. */
 static dfq_status improve(dfqi_problem *p, table *t, dfqi_found *f, dfqi_found *trial)
 {
-    DFQI_TRY(look_up(p, f, t));
-    for (;;) {
-        bool taken;
+    for (bool taken = true;;) {
+        if (taken) {
+            memset(t->barred, 0, (size_t)p->space.total * sizeof *t->barred);
+            DFQI_TRY(look_up(p, f, t));
+        }
         pair best = find_best(p, f, t);
         if (best.a < 0) return DFQ_OK;
         DFQI_TRY(attempt(p, t, best, f, trial, &taken));
-        if (!taken) {
-            t->barred[best.a] = true;
-            continue;
-        }
-        memset(t->barred, 0, (size_t)p->space.total * sizeof *t->barred);
-        DFQI_TRY(look_up(p, f, t));
+        if (!taken) t->barred[best.a] = true;
     }
+}
+
+/* Fills on the accelerators that are best for the network in one limited metric each, and from the best of these again. */
+static dfq_status move_on(dfqi_problem *p, table *t, dfqi_found *f, dfqi_found *trial,
+                          dfqi_found *other)
+{
+    double before;
+    DFQI_TRY(improve(p, t, f, trial));
+    if (!p->given.cost_table) return DFQ_OK; /* a caller's exact() may take long */
+    do {
+        before = f->loss;
+        for (int32_t j = 0; j < p->n_limits; j++) {
+            dfqi_found_copy(p, f, other);
+            DFQI_TRY(dfqi_sweep_fields(p, j, other));
+            if (!other->meets) continue;
+            DFQI_TRY(improve(p, t, other, trial));
+            if (other->loss < f->loss) dfqi_found_copy(p, other, f);
+        }
+    } while (f->loss < before);
+    return DFQ_OK;
 }
 
 dfq_status dfqi_improve(dfqi_problem *p, dfqi_found *f)
 {
     size_t n = (size_t)p->space.total;
     table t;
-    dfqi_found trial;
+    dfqi_found trial, other = {.choice = NULL};
     dfq_status status = dfqi_found_new(p, &trial);
+    if (status == DFQ_OK) status = dfqi_found_new(p, &other);
     t.group = dfqi_calloc(p->ctx, n, sizeof *t.group);
     t.gradient = dfqi_calloc(p->ctx, n, sizeof *t.gradient);
     t.costs = dfqi_calloc(p->ctx, n * (size_t)p->given.n_metrics, sizeof *t.costs);
     t.barred = dfqi_calloc(p->ctx, n, sizeof *t.barred);
     if (!t.group || !t.gradient || !t.costs || !t.barred) status = DFQ_E_NOMEM;
-    if (status == DFQ_OK) status = improve(p, &t, f, &trial);
+    if (status == DFQ_OK) status = move_on(p, &t, f, &trial, &other);
     dfqi_free(p->ctx, t.barred);
     dfqi_free(p->ctx, t.costs);
     dfqi_free(p->ctx, t.gradient);
     dfqi_free(p->ctx, t.group);
     dfqi_found_fini(p, &trial);
+    dfqi_found_fini(p, &other);
     return status;
 }
