@@ -157,8 +157,8 @@ dfq_status dfq_generator_estimate(dfq_generator *generator, int32_t probe,
     if (generator == NULL) return DFQ_E_INVALID;
     DFQI_NEED(generator->ctx, out_cost);
     DFQI_TRY(dfqi_synth_estimate(generator->s, probe != 0, &c));
-    dfq_generator_cost out = {.bytes = (int64_t)c.bytes,
-                              .macs = (int64_t)c.macs,
+    dfq_generator_cost out = {.bytes = dfqi_count_i64(c.bytes),
+                              .macs = dfqi_count_i64(c.macs),
                               .seconds = c.seconds,
                               .seconds_left = c.seconds_left,
                               .units = dfqi_synth_units(generator->s),

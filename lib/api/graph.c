@@ -68,7 +68,7 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .heads = a->vit.heads,
                            .hidden = a->vit.hidden,
                            .parameters = dfqi_network_values(&graph->net),
-                           .macs = (int64_t)macs,
+                           .macs = dfqi_count_i64(macs),
                            .family = (int32_t)a->family,
                            .batchnorms = dfqi_arch_norms(a)};
     if (a->family == DFQI_FAMILY_STAGES) {

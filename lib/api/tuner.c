@@ -282,8 +282,8 @@ dfq_status dfq_tuner_estimate(const dfq_tuner *tuner, dfq_tuner_cost *out_cost)
     if (tuner == NULL) return DFQ_E_INVALID;
     DFQI_NEED(tuner->ctx, out_cost);
     DFQI_TRY(dfqi_tune_estimate(tuner->t, &c));
-    dfq_tuner_cost out = {.bytes = (int64_t)c.bytes,
-                          .macs = (int64_t)c.macs,
+    dfq_tuner_cost out = {.bytes = dfqi_count_i64(c.bytes),
+                          .macs = dfqi_count_i64(c.macs),
                           .seconds = c.seconds,
                           .seconds_left = c.seconds_left,
                           .steps = dfqi_tune_steps(tuner->t),

@@ -111,3 +111,10 @@ bool dfqi_mul_i64(int64_t a, int64_t b, int64_t *out)
     *out = a * b;
     return true;
 }
+
+int64_t dfqi_count_i64(double v)
+{
+    const double beyond = 9223372036854775808.0; /* 2^63 */
+    if (!(v > 0)) return 0;
+    return v < beyond ? (int64_t)v : INT64_MAX;
+}

@@ -26,6 +26,8 @@ char *dfqi_format(dfq_context *ctx, const char *fmt, ...)
 bool dfqi_add_size(size_t a, size_t b, size_t *out);
 bool dfqi_mul_size(size_t a, size_t b, size_t *out);
 bool dfqi_mul_i64(int64_t a, int64_t b, int64_t *out); /* both operands must be >= 0 */
+/* A count without its fraction; INT64_MAX stands for all larger ones, 0 for what is no count. */
+int64_t dfqi_count_i64(double v);
 
 /* An arena: many small blocks, one release. */
 typedef struct dfqi_arena {

@@ -1,4 +1,5 @@
 /* Blocks, checked sizes, the arena, and the detail text. */
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -97,6 +98,12 @@ START_TEST(test_checked_sizes)
     ck_assert(!dfqi_mul_i64(-1, 1, &i) && i == 7);
     ck_assert(!dfqi_mul_i64(INT64_MAX / 2 + 1, 2, &i) && i == 7);
     ck_assert(dfqi_mul_i64(INT64_MAX, 1, &i) && i == INT64_MAX);
+    ck_assert_int_eq(dfqi_count_i64(2.9), 2);
+    ck_assert_int_eq(dfqi_count_i64(9223372036854774784.0), INT64_MAX - 1023);
+    ck_assert_int_eq(dfqi_count_i64(9223372036854775808.0), INT64_MAX);
+    ck_assert_int_eq(dfqi_count_i64((double)INFINITY), INT64_MAX);
+    ck_assert_int_eq(dfqi_count_i64((double)NAN), 0);
+    ck_assert_int_eq(dfqi_count_i64(-1e300), 0);
 }
 END_TEST
 
