@@ -16,7 +16,8 @@ const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
     if (kind >= DFQI_OP_PATCHIFY) return &dfqi_ops_layout[kind - DFQI_OP_PATCHIFY];
     if (kind >= DFQI_OP_ADD) return &dfqi_ops_row[kind - DFQI_OP_ADD];
     if (kind >= DFQI_OP_UP_FILTER) return &dfqi_ops_upconv[kind - DFQI_OP_UP_FILTER];
-    if (kind >= DFQI_OP_CONV_PACK) return &dfqi_ops_conv[kind - DFQI_OP_CONV_PACK];
+    if (kind >= DFQI_OP_CONV) return &dfqi_ops_conv[kind - DFQI_OP_CONV];
+    if (kind >= DFQI_OP_CONV_PACK) return &dfqi_ops_conv_pack[kind - DFQI_OP_CONV_PACK];
     return &dfqi_ops_product[kind - DFQI_OP_PACK];
 }
 

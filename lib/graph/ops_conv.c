@@ -1,6 +1,6 @@
 /* Convolution of channels-last images with its gradients; with one filter for each channel it is
  * depthwise. Weights keep the shape they have in files, [O,C/groups,kh,kw], and are packed by a
- * node of their own, so that those of a frozen network are packed once.
+ * node of their own (ops_conv_pack.c).
  *
  * The weight gradient sees the whole batch, as sums over parts of it whose number depends on shapes
  * alone; then the parts are added up in order. So sums have one order whatever the thread count. */
@@ -53,86 +53,12 @@ static double macs_of(const dfqi_graph *g, dfqi_id w, dfqi_id y)
     return (double)dfqi_value_count(&g->values[y]) * (double)filter;
 }
 
-/* -- packing: attr i[0] is 1 for conv_dx, i[1] is 1 for Winograd's taps ------------------------- */
-
-enum { TRANS, TAPS_16 };
-
 /* Packed weights for a convolution of x, w and y. */
-static dfqi_id make_pack(dfqi_graph *g, int trans, const dfqi_attr *a, const int64_t *x, dfqi_id w,
+static dfqi_id make_pack(dfqi_graph *g, bool trans, const dfqi_attr *a, const int64_t *x, dfqi_id w,
                          const int64_t *y)
 {
     const dfqi_conv_shape s = shape_of(a, x, g->values[w].dims, y);
-    const dfqi_attr attr = {.i = {trans, method_of(a, &s) == WINOGRAD}};
-    return dfqi_make(g, DFQI_OP_CONV_PACK, &attr, 1, &w);
-}
-
-/* Panels are of filters, or of channels; depthwise weights have one channel each. */
-static int64_t pack_columns(const dfqi_attr *a, const int64_t *w)
-{
-    return a->i[TRANS] ? w[1] : w[0];
-}
-
-static dfq_status pack_shape(dfqi_graph *g, dfqi_node *n)
-{
-    const dfqi_value *w = dfqi_in(g, n, 0);
-    int64_t packed;
-    if (w->batched || w->rank != 4) return dfqi_bad_shape(g, n, 0, "unbatched [O,C,kh,kw]");
-    /* rounding up to whole panels at most multiplies by the panel, as do taps by 16 */
-    if (!dfqi_mul_i64(dfqi_value_count(w), DFQI_CONV_PANEL, &packed))
-        return dfqi_bad_shape(g, n, 0, "a weight that fits in memory");
-    int64_t columns = pack_columns(&n->attr, w->dims);
-    packed = (int64_t)dfqi_conv_packed_floats(columns, w->dims[0] * w->dims[1] / columns,
-                                              n->attr.i[TAPS_16] ? DFQI_WINOGRAD_TAPS
-                                                                 : w->dims[2] * w->dims[3]);
-    dfqi_out(g, n, 0, 0, 1, &packed);
-    return DFQ_OK;
-}
-
-static int64_t pack_blocks(const dfqi_run *r)
-{
-    return (pack_columns(r->attr, r->in[0].dims) + DFQI_CONV_PANEL - 1) / DFQI_CONV_PANEL;
-}
-
-static void pack_run(const dfqi_run *r)
-{
-    const int64_t *w = r->in[0].dims;
-    int64_t columns = pack_columns(r->attr, w), first = r->block * DFQI_CONV_PANEL,
-            taps = w[2] * w[3], next = w[1] * taps;
-    int64_t n = columns - first < DFQI_CONV_PANEL ? columns - first : DFQI_CONV_PANEL;
-    int trans = r->attr->i[TRANS] != 0;
-    int64_t o = trans ? w[0] : n, c = trans ? n : w[1];
-    const float *from = r->in[0].data + first * (trans ? taps : next);
-    float *to = r->out[0].data + r->block * (r->out[0].count / pack_blocks(r));
-    if (r->attr->i[TAPS_16])
-        r->k->winograd_pack(trans, o, c, from, next, to);
-    else
-        r->k->conv_pack(trans, o, c, taps, from, next, to);
-}
-
-/* -- unpacking: operands packed, w; attr as for packing ----------------------------------------- */
-
-static dfq_status unpack_shape(dfqi_graph *g, dfqi_node *n)
-{
-    dfqi_out_like(g, n, 0, n->in[1]);
-    return DFQ_OK;
-}
-
-static int64_t unpack_blocks(const dfqi_run *r)
-{
-    return (r->out[0].dims[0] + DFQI_CONV_PANEL - 1) / DFQI_CONV_PANEL;
-}
-
-static void unpack_run(const dfqi_run *r)
-{
-    const int64_t *w = r->out[0].dims;
-    int64_t first = r->block * DFQI_CONV_PANEL, taps = w[2] * w[3];
-    int64_t n = w[0] - first < DFQI_CONV_PANEL ? w[0] - first : DFQI_CONV_PANEL;
-    const float *from = r->in[0].data + r->block * (r->in[0].count / unpack_blocks(r));
-    float *to = r->out[0].data + first * w[1] * taps;
-    if (r->attr->i[TAPS_16])
-        r->k->winograd_unpack(n, w[1], from, to);
-    else
-        r->k->conv_unpack(n, w[1], taps, from, to);
+    return dfqi_conv_pack(g, w, trans, method_of(a, &s) == WINOGRAD);
 }
 
 /* -- forward: operands x, w, packed w, b ------------------------------------------------------- */
@@ -218,12 +144,11 @@ static void weight_grad(dfqi_graph *g, const dfqi_attr *a, const dfqi_id *from, 
     if (!want[1] && !want[3]) return;
     const dfqi_conv_shape s =
         shape_of(a, g->values[from[0]].dims, g->values[from[1]].dims, g->values[from[2]].dims);
-    const dfqi_attr unpack = {.i = {0, method_of(a, &s) == WINOGRAD}};
     dfqi_id parts = dfqi_make(g, DFQI_OP_CONV_DW, a, 3, from);
     dfqi_id bias = dfqi_graph_output(g, parts, 1);
     if (want[1]) {
         dfqi_id sum = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &parts);
-        din[1] = dfqi_make(g, DFQI_OP_CONV_UNPACK, &unpack, 2, (dfqi_id[]){sum, from[1]});
+        din[1] = dfqi_conv_unpack(g, sum, from[1], method_of(a, &s) == WINOGRAD);
     }
     if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
 }
@@ -234,9 +159,9 @@ static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     dfqi_id x = n->in[0], w = n->in[1], dy = dout[0];
     if (want[0]) {
         /* depthwise: the weights as the forward pass packed them */
-        dfqi_id packed = n->attr.i[GROUPS] == 1
-                             ? make_pack(g, 1, &n->attr, g->values[x].dims, w, g->values[dy].dims)
-                             : n->in[2];
+        dfqi_id packed = n->attr.i[GROUPS] == 1 ? make_pack(g, true, &n->attr, g->values[x].dims, w,
+                                                            g->values[dy].dims)
+                                                : n->in[2];
         dfqi_attr a = n->attr;
         a.i[IN_Y] = g->values[x].dims[1];
         a.i[IN_X] = g->values[x].dims[2];
@@ -267,7 +192,8 @@ static void conv_dx_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
     dfqi_id w = n->in[1];
     dfqi_attr a = n->attr;
     if (want[0]) {
-        dfqi_id packed = make_pack(g, 0, &a, g->values[dout[0]].dims, w, g->values[n->in[0]].dims);
+        dfqi_id packed =
+            make_pack(g, false, &a, g->values[dout[0]].dims, w, g->values[n->in[0]].dims);
         din[0] = dfqi_make(g, DFQI_OP_CONV, &a, 4, (dfqi_id[]){dout[0], w, packed, DFQI_NONE});
     }
     a.i[BIAS_OF_X] = 1;
@@ -418,14 +344,12 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
             .op = DFQI_OP_CONV, .name = name ? name : "", .attr = attr, .in = {x, w, packed, b}};
         int64_t y[4];
         g->status = conv_check(g, &n, y);
-        if (g->status == DFQ_OK) packed = make_pack(g, 0, &attr, g->values[x].dims, w, y);
+        if (g->status == DFQ_OK) packed = make_pack(g, false, &attr, g->values[x].dims, w, y);
     }
     return dfqi_graph_node(g, DFQI_OP_CONV, name, &attr, 4, (dfqi_id[]){x, w, packed, b});
 }
 
 const dfqi_op dfqi_ops_conv[] = {
-    {"conv_pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
-    {"conv_unpack", 2, 2, 1, 0, unpack_shape, unpack_run, NULL, NULL, NULL, unpack_blocks},
     {"conv", 3, 4, 1, 0, conv_shape, conv_run, conv_grad, conv_macs, conv_scratch, NULL},
     {"conv_dx", 3, 4, 1, 0, conv_dx_shape, conv_dx_run, conv_dx_grad, conv_dx_macs, conv_dx_scratch,
      NULL},

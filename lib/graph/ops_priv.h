@@ -29,8 +29,16 @@ int64_t dfqi_class_of(float y, int64_t classes);
 dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t n_in,
                   const dfqi_id *in);
 
-extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv[], dfqi_ops_upconv[], dfqi_ops_row[],
-    dfqi_ops_layout[], dfqi_ops_image[], dfqi_ops_pool[], dfqi_ops_norm[], dfqi_ops_loss[],
-    dfqi_ops_structure[], dfqi_ops_quant[], dfqi_ops_range[], dfqi_ops_leading[];
+/* -- convolution ------------------------------------------------------------------------------- */
+
+/* w[O,C,kh,kw] in the order of conv's kernels; trans: of those to the input, winograd: as taps of
+ * Winograd's tiles. */
+dfqi_id dfqi_conv_pack(dfqi_graph *g, dfqi_id w, bool trans, bool winograd);
+/* The gradient to w from that to what was packed without trans. */
+dfqi_id dfqi_conv_unpack(dfqi_graph *g, dfqi_id packed, dfqi_id w, bool winograd);
+
+extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv_pack[], dfqi_ops_conv[], dfqi_ops_upconv[],
+    dfqi_ops_row[], dfqi_ops_layout[], dfqi_ops_image[], dfqi_ops_pool[], dfqi_ops_norm[],
+    dfqi_ops_loss[], dfqi_ops_structure[], dfqi_ops_quant[], dfqi_ops_range[], dfqi_ops_leading[];
 
 #endif
