@@ -153,6 +153,15 @@ static void weight_grad(dfqi_graph *g, const dfqi_attr *a, const dfqi_id *from, 
     if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
 }
 
+/* Operands as below; x: the extents of what it is the gradient to. */
+static dfqi_id make_dx(dfqi_graph *g, const dfqi_attr *conv, const int64_t *x, const dfqi_id *in)
+{
+    dfqi_attr a = *conv;
+    a.i[IN_Y] = x[1];
+    a.i[IN_X] = x[2];
+    return dfqi_make(g, DFQI_OP_CONV_DX, &a, 4, in);
+}
+
 static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
                       dfqi_id *din)
 {
@@ -162,10 +171,7 @@ static void conv_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
         dfqi_id packed = n->attr.i[GROUPS] == 1 ? make_pack(g, true, &n->attr, g->values[x].dims, w,
                                                             g->values[dy].dims)
                                                 : n->in[2];
-        dfqi_attr a = n->attr;
-        a.i[IN_Y] = g->values[x].dims[1];
-        a.i[IN_X] = g->values[x].dims[2];
-        din[0] = dfqi_make(g, DFQI_OP_CONV_DX, &a, 3, (dfqi_id[]){dy, w, packed});
+        din[0] = make_dx(g, &n->attr, g->values[x].dims, (dfqi_id[]){dy, w, packed, DFQI_NONE});
     }
     weight_grad(g, &n->attr, (dfqi_id[]){x, w, dy}, want, din);
 }
@@ -329,16 +335,26 @@ static void sum_parts_run(const dfqi_run *r)
         r->k->add(n, out, r->in[0].data + i * all + first, out);
 }
 
-/* -- builder ----------------------------------------------------------------------------------- */
+/* -- builders ---------------------------------------------------------------------------------- */
+
+static dfqi_attr attr_of(const dfqi_conv_attr *a)
+{
+    return (dfqi_attr){.i = {a->stride, a->pad, a->dilation, a->groups}};
+}
+
+static bool is_value(const dfqi_graph *g, dfqi_id v)
+{
+    return g->status == DFQ_OK && v >= 0 && v < g->n_values;
+}
 
 dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
                   const dfqi_conv_attr *a)
 {
-    dfqi_attr attr = {.i = {a->stride, a->pad, a->dilation, a->groups}};
+    const dfqi_attr attr = attr_of(a);
     x = dfqi_graph_operand(g, DFQI_OP_CONV, name, 0, x);
     w = dfqi_graph_operand(g, DFQI_OP_CONV, name, 1, w);
     dfqi_id packed = DFQI_NONE;
-    if (g->status == DFQ_OK && x >= 0 && w >= 0) {
+    if (is_value(g, x) && is_value(g, w) && b < g->n_values) {
         /* how weights are packed depends on the extents of y */
         const dfqi_node n = {
             .op = DFQI_OP_CONV, .name = name ? name : "", .attr = attr, .in = {x, w, packed, b}};
@@ -347,6 +363,19 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
         if (g->status == DFQ_OK) packed = make_pack(g, false, &attr, g->values[x].dims, w, y);
     }
     return dfqi_graph_node(g, DFQI_OP_CONV, name, &attr, 4, (dfqi_id[]){x, w, packed, b});
+}
+
+dfqi_id dfqi_conv_transposed(dfqi_graph *g, dfqi_id dy, dfqi_id w, dfqi_id b,
+                             const dfqi_conv_attr *a, int64_t y, int64_t x)
+{
+    const dfqi_attr attr = attr_of(a);
+    dfqi_id packed = DFQI_NONE;
+    int64_t dims[4] = {0, y, x, 0};
+    if (is_value(g, dy) && is_value(g, w)) {
+        dims[3] = g->values[w].dims[1]; /* one group */
+        packed = make_pack(g, true, &attr, dims, w, g->values[dy].dims);
+    }
+    return make_dx(g, &attr, dims, (dfqi_id[]){dy, w, packed, b});
 }
 
 const dfqi_op dfqi_ops_conv[] = {

@@ -84,12 +84,11 @@ static void up_filter_dw_run(const dfqi_run *r)
 
 dfqi_id dfqi_upsample_conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b)
 {
+    static const dfqi_conv_attr a = {.stride = 2, .pad = 1, .dilation = 1, .groups = 1};
     if (x == DFQI_NONE) return x;
     dfqi_id filter = dfqi_make(g, DFQI_OP_UP_FILTER, NULL, 1, &w);
-    dfqi_id packed = dfqi_conv_pack(g, filter, true, false);
     const int64_t *d = dfqi_graph_value(g, x)->dims;
-    dfqi_attr a = {.i = {2, 1, 1, 1, 2 * d[1], 2 * d[2]}};
-    return dfqi_make(g, DFQI_OP_CONV_DX, &a, 4, (dfqi_id[]){x, filter, packed, b});
+    return dfqi_conv_transposed(g, x, filter, b, &a, 2 * d[1], 2 * d[2]);
 }
 
 const dfqi_op dfqi_ops_upconv[] = {
