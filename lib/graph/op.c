@@ -41,6 +41,11 @@ const dfqi_value *dfqi_in(const dfqi_graph *g, const dfqi_node *n, int32_t slot)
     return &g->values[n->in[slot]];
 }
 
+bool dfqi_has_value(const dfqi_graph *g, dfqi_id v)
+{
+    return g->status == DFQ_OK && v >= 0 && v < g->n_values;
+}
+
 dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
                           const char *expected)
 {

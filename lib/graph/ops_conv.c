@@ -342,11 +342,6 @@ static dfqi_attr attr_of(const dfqi_conv_attr *a)
     return (dfqi_attr){.i = {a->stride, a->pad, a->dilation, a->groups}};
 }
 
-static bool is_value(const dfqi_graph *g, dfqi_id v)
-{
-    return g->status == DFQ_OK && v >= 0 && v < g->n_values;
-}
-
 dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
                   const dfqi_conv_attr *a)
 {
@@ -354,7 +349,7 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
     x = dfqi_graph_operand(g, DFQI_OP_CONV, name, 0, x);
     w = dfqi_graph_operand(g, DFQI_OP_CONV, name, 1, w);
     dfqi_id packed = DFQI_NONE;
-    if (is_value(g, x) && is_value(g, w) && b < g->n_values) {
+    if (dfqi_has_value(g, x) && dfqi_has_value(g, w) && b < g->n_values) {
         /* how weights are packed depends on the extents of y */
         const dfqi_node n = {
             .op = DFQI_OP_CONV, .name = name ? name : "", .attr = attr, .in = {x, w, packed, b}};
@@ -371,7 +366,7 @@ dfqi_id dfqi_conv_transposed(dfqi_graph *g, dfqi_id dy, dfqi_id w, dfqi_id b,
     const dfqi_attr attr = attr_of(a);
     dfqi_id packed = DFQI_NONE;
     int64_t dims[4] = {0, y, x, 0};
-    if (is_value(g, dy) && is_value(g, w)) {
+    if (dfqi_has_value(g, dy) && dfqi_has_value(g, w)) {
         dims[3] = g->values[w].dims[1]; /* one group */
         packed = make_pack(g, true, &attr, dims, w, g->values[dy].dims);
     }

@@ -85,10 +85,10 @@ static void up_filter_dw_run(const dfqi_run *r)
 dfqi_id dfqi_upsample_conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b)
 {
     static const dfqi_conv_attr a = {.stride = 2, .pad = 1, .dilation = 1, .groups = 1};
-    if (x == DFQI_NONE) return x;
     dfqi_id filter = dfqi_make(g, DFQI_OP_UP_FILTER, NULL, 1, &w);
-    const int64_t *d = dfqi_graph_value(g, x)->dims;
-    return dfqi_conv_transposed(g, x, filter, b, &a, 2 * d[1], 2 * d[2]);
+    int64_t side[2] = {0};
+    for (int i = 0; i < 2 && dfqi_has_value(g, x); i++) side[i] = 2 * g->values[x].dims[1 + i];
+    return dfqi_conv_transposed(g, x, filter, b, &a, side[0], side[1]);
 }
 
 const dfqi_op dfqi_ops_upconv[] = {

@@ -309,6 +309,19 @@ START_TEST(test_wrong_calls)
     ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_SHAPE);
     dfqt_rig_fini(&r);
 
+    /* operands that are none: a builder that looks at shapes first does not look at theirs */
+    for (int i = 0; i < 6; i++) {
+        r = dfqt_rig(1, 2, 1);
+        g = r.g;
+        dfqi_id in[3] = {X(6, 6, 3), W(5, 3, 3, 3), W(5)};
+        in[i % 3] = 1 << 24;
+        dfqi_id y =
+            i < 3 ? conv(g, in[0], in[1], in[2], 1) : dfqi_upsample_conv(g, in[0], in[1], in[2]);
+        ck_assert_int_eq(y, DFQI_NONE);
+        ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INTERNAL);
+        dfqt_rig_fini(&r);
+    }
+
     /* a gradient seed of another shape */
     r = dfqt_rig(1, 2, 1);
     g = r.g;
