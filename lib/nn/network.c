@@ -63,13 +63,53 @@ int64_t dfqi_network_values(const dfqi_network *net)
     return n;
 }
 
-int dfqi_network_alike(const dfqi_network *a, const dfqi_network *b)
+static bool same_params(const dfqi_network *a, const dfqi_network *b)
 {
-    int same = a->n_params == b->n_params;
-    for (int32_t i = 0; same && i < a->n_params; i++)
-        same = dfqi_tensor_count(a->params[i].tensor) == dfqi_tensor_count(b->params[i].tensor) &&
-               strcmp(a->params[i].name, b->params[i].name) == 0;
+    bool same = a->n_params == b->n_params;
+    for (int32_t i = 0; same && i < a->n_params; i++) {
+        const dfq_tensor *t = a->params[i].tensor, *u = b->params[i].tensor;
+        same = t->rank == u->rank && strcmp(a->params[i].name, b->params[i].name) == 0 &&
+               memcmp(t->dims, u->dims, (size_t)t->rank * sizeof *t->dims) == 0;
+    }
     return same;
+}
+
+/* Of a cell of a derived convolutional network: that of its depthwise layer. */
+static int64_t cell_stride(const dfqi_super_space *s, int64_t cell)
+{
+    int32_t i = 0;
+    for (; i + 1 < s->n_stages && cell >= s->stages[i].cells; i++) cell -= s->stages[i].cells;
+    return cell == 0 ? s->stages[i].stride : 1;
+}
+
+/* Tensors do not tell strides; those of other families are in `cnn`. */
+static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_arch *b)
+{
+    int64_t cells = 0;
+    if (a->family != DFQI_FAMILY_MBCONV) return DFQ_OK;
+    for (int32_t i = 0; i < a->space.n_stages; i++) cells += a->space.stages[i].cells;
+    for (int64_t c = 0; c < cells; c++) {
+        int64_t mine = cell_stride(&a->space, c), its = cell_stride(&b->space, c);
+        if (mine != its)
+            return dfqi_fail(ctx, DFQ_E_SHAPE,
+                             "the stride of cell %lld is %lld in the teacher %s, %lld in the "
+                             "student %s",
+                             (long long)c, (long long)mine, a->name, (long long)its, b->name);
+    }
+    return DFQ_OK;
+}
+
+dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
+                                   const dfqi_network *student)
+{
+    const dfqi_arch *a = &teacher->arch, *b = &student->arch;
+    if (a->family != b->family || a->image != b->image || a->channels != b->channels ||
+        a->classes != b->classes || memcmp(&a->vit, &b->vit, sizeof a->vit) != 0 ||
+        memcmp(&a->cnn, &b->cnn, sizeof a->cnn) != 0 || !same_params(teacher, student))
+        return dfqi_fail(ctx, DFQ_E_SHAPE,
+                         "the teacher %s and the student %s differ in their sizes", a->name,
+                         b->name);
+    return same_strides(ctx, a, b);
 }
 
 uint64_t dfqi_network_hash(const dfqi_network *net)

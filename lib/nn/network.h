@@ -75,8 +75,9 @@ void dfqi_network_fini(dfqi_network *net);
 dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name); /* NULL: none */
 /* Parameters counted in elements, without running statistics. */
 int64_t dfqi_network_values(const dfqi_network *net);
-/* Do both have the same parameters, by name and size? */
-int dfqi_network_alike(const dfqi_network *a, const dfqi_network *b);
+/* Both must compute the same with the same weights: DFQ_E_SHAPE says where they differ. */
+dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
+                                   const dfqi_network *student);
 /* A fingerprint of names, shapes and bits of all parameters and of the architecture. */
 uint64_t dfqi_network_hash(const dfqi_network *net);
 /* A deep copy: the student of a teacher. */

@@ -10,6 +10,7 @@
 #include "graph/ops.h"
 #include "quant/evaluate.h"
 #include "tune/codes.h"
+#include "tune/tune.h"
 
 struct dfqi_diagnosis {
     dfq_context *ctx; /* the student's, retained by it */
@@ -67,26 +68,6 @@ static dfq_status check_options(dfq_context *ctx, const dfqi_diagnose_options *o
     return DFQ_OK;
 }
 
-static dfq_status check_pair(const dfqi_model *teacher, const dfqi_model *student)
-{
-    dfq_context *ctx = student->ctx;
-    const dfqi_network *a = &teacher->net, *b = &student->net;
-    if (teacher->ctx != ctx)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "teacher and student belong to different contexts");
-    if (teacher->quantized || !student->quantized)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "the %s %s quantized, it must %s",
-                         teacher->quantized ? "teacher" : "student",
-                         teacher->quantized ? "is" : "is not", teacher->quantized ? "not" : "be");
-    int same = a->arch.family == b->arch.family && a->arch.image == b->arch.image &&
-               a->arch.channels == b->arch.channels && a->arch.classes == b->arch.classes &&
-               dfqi_network_alike(a, b);
-    if (!same)
-        return dfqi_fail(ctx, DFQ_E_SHAPE,
-                         "the teacher %s and the student %s differ in their sizes", a->arch.name,
-                         b->arch.name);
-    return dfqi_model_ready(student);
-}
-
 static dfq_status check_images(const dfqi_model *m, const dfq_tensor *images,
                                const dfq_tensor *labels)
 {
@@ -123,7 +104,8 @@ dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *stude
     dfq_context *ctx = student->ctx;
     const dfqi_arch *a = &student->net.arch;
     DFQI_TRY(check_options(ctx, o));
-    DFQI_TRY(check_pair(teacher, student));
+    DFQI_TRY(dfqi_tune_check_pair(teacher, student));
+    DFQI_TRY(dfqi_model_ready(student));
     DFQI_TRY(check_images(student, images, labels));
     dfqi_diagnosis *d = dfqi_calloc(ctx, 1, sizeof *d);
     if (!d) return DFQ_E_NOMEM;

@@ -29,22 +29,13 @@ dfq_status dfqi_tune_check_images(const dfqi_model *m, const dfq_tensor *images)
 dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student)
 {
     dfq_context *ctx = student->ctx;
-    const dfqi_arch *a = &teacher->net.arch, *b = &student->net.arch;
     if (teacher->ctx != ctx)
         return dfqi_fail(ctx, DFQ_E_INVALID, "teacher and student belong to different contexts");
     if (teacher->quantized || !student->quantized)
         return dfqi_fail(ctx, DFQ_E_INVALID, "the %s %s quantized, it must %s",
                          teacher->quantized ? "teacher" : "student",
                          teacher->quantized ? "is" : "is not", teacher->quantized ? "not" : "be");
-    if (a->family != b->family || a->image != b->image || a->channels != b->channels ||
-        a->classes != b->classes || a->vit.patch != b->vit.patch || a->vit.width != b->vit.width ||
-        a->vit.depth != b->vit.depth || a->vit.heads != b->vit.heads ||
-        a->vit.hidden != b->vit.hidden || memcmp(&a->cnn, &b->cnn, sizeof a->cnn) != 0 ||
-        !dfqi_network_alike(&teacher->net, &student->net))
-        return dfqi_fail(ctx, DFQ_E_SHAPE,
-                         "the teacher %s and the student %s differ in their sizes", a->name,
-                         b->name);
-    return DFQ_OK;
+    return dfqi_network_need_alike(ctx, &teacher->net, &student->net);
 }
 
 /* A batch at least is held out, and as many are left: the batch is cut if there are few images. */

@@ -207,6 +207,35 @@ START_TEST(test_saved_again)
 }
 END_TEST
 
+/* Tells a file of a network that its stage of stride 2 has stride 1. */
+static void change_stride(const char *path)
+{
+    static const char key[] = "stride\\\":2";
+    static char all[1 << 20];
+    FILE *f = fopen(path, "rb+");
+    ck_assert_ptr_nonnull(f);
+    size_t size = fread(all, 1, sizeof all, f), at = 0;
+    while (at + sizeof key < size && memcmp(all + at, key, sizeof key - 1) != 0) at++;
+    ck_assert_uint_lt(at + sizeof key, size);
+    ck_assert_int_eq(fseek(f, (long)(at + sizeof key - 2), SEEK_SET), 0);
+    ck_assert_int_eq(fputc('1', f), '1');
+    fclose(f);
+}
+
+/* Of which no tensor tells. */
+static void check_strides(const scene *s, const dfq_tensor *images)
+{
+    dfq_graph *other;
+    dfq_tensor *errors = NULL;
+    change_stride(s->file);
+    OK(dfq_graph_load(s->ctx, s->file, NULL, &other));
+    ck_assert_int_eq(dfq_graph_get_layer_errors(s->net, other, images, &errors), DFQ_E_SHAPE);
+    ck_assert_ptr_null(errors);
+    ck_assert_msg(strstr(dfq_context_get_error(s->ctx), "stride of cell 1 is 2 in the teacher"),
+                  "%s", dfq_context_get_error(s->ctx));
+    dfq_graph_release(other);
+}
+
 START_TEST(test_quantized)
 {
     scene scenery, *s = &scenery;
@@ -220,8 +249,8 @@ START_TEST(test_quantized)
     o.weight_bits = o.act_bits = 8;
     OK(dfq_dataset_get_batch(s->data, s->net, 0, 16, &images));
     dfq_status status = dfq_graph_quantize(s->net, images, &o, &low);
-    dfq_tensor_release(images);
     if (_i == 1) {
+        dfq_tensor_release(images);
         ck_assert_int_eq(status, DFQ_E_UNSUPPORTED);
         ck_assert_ptr_null(low);
         ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s->ctx), "quantization needs a ViT"));
@@ -240,6 +269,8 @@ START_TEST(test_quantized)
     ck_assert_int_eq(have.correct, want.correct);
     OK(dfq_evaluate(s->net, s->data, 0, 0, &want));
     ck_assert_int_le(llabs((long long)(have.correct - want.correct)), 6);
+    check_strides(s, images);
+    dfq_tensor_release(images);
     dfq_graph_release(again);
     dfq_graph_release(low);
     end(s);
