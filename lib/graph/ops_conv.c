@@ -353,7 +353,7 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
         /* how weights are packed depends on the extents of y */
         const dfqi_node n = {
             .op = DFQI_OP_CONV, .name = name ? name : "", .attr = attr, .in = {x, w, packed, b}};
-        int64_t y[4];
+        int64_t y[4] = {0};
         g->status = conv_check(g, &n, y);
         if (g->status == DFQ_OK) packed = make_pack(g, false, &attr, g->values[x].dims, w, y);
     }
