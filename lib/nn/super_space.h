@@ -11,6 +11,7 @@ enum {
     DFQI_SUPER_CELLS = 32,
     DFQI_SUPER_VALUES = 4,
     DFQI_SUPER_LAYERS = 8192, /* of a whole supernet */
+    DFQI_SUPER_GIB = 4,       /* of all its weights; training takes two to four times as much */
     DFQI_SUPER_SPACE_NAME = 64,
     DFQI_SUPER_CHOICE_NAME = 24
 };

@@ -178,12 +178,19 @@ static dfq_status read_name(const reader *r, dfqi_super_space *s)
 /* Products of what is within its range can be too large. */
 static dfq_status check_size(const reader *r, const dfqi_super_space *s)
 {
-    int32_t layers = dfqi_super_layers(s);
-    if (layers <= DFQI_SUPER_LAYERS) return DFQ_OK;
-    return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
-                     "%s: the supernet of space %s has %d layers, at most %d are possible; take "
-                     "fewer stages, choices or blocks",
-                     r->file, s->name, layers, DFQI_SUPER_LAYERS);
+    int32_t layers;
+    double gib = dfqi_super_bytes(s, &layers) / (1 << 30);
+    if (layers > DFQI_SUPER_LAYERS)
+        return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
+                         "%s: the supernet of space %s has %d layers, at most %d are possible; "
+                         "take fewer stages, choices or blocks",
+                         r->file, s->name, layers, DFQI_SUPER_LAYERS);
+    if (gib > DFQI_SUPER_GIB)
+        return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
+                         "%s: the supernet of space %s has %.1f GiB of weights, at most %d are "
+                         "possible; take smaller widths, or fewer stages, choices or blocks",
+                         r->file, s->name, gib, DFQI_SUPER_GIB);
+    return DFQ_OK;
 }
 
 static dfq_status read_space(const reader *r, dfqi_super_space *s)

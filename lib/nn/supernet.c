@@ -72,12 +72,29 @@ void dfqi_super_list_add(dfqi_super_list *l, const dfqi_super_layer *layer)
     l->n++;
 }
 
-int32_t dfqi_super_layers(const dfqi_super_space *space)
+/* user: bytes so far */
+static void add_bytes(void *user, const dfqi_super_layer *l)
 {
+    double *bytes = user;
+    for (int32_t k = 0; k < dfqi_super_layer_tensors(l); k++) {
+        int64_t dims[4];
+        int32_t rank = dfqi_super_layer_dims(l, k, dims);
+        double size = sizeof(float);
+        for (int32_t i = 0; i < rank; i++) size *= (double)dims[i];
+        *bytes += size;
+    }
+}
+
+double dfqi_super_bytes(const dfqi_super_space *space, int32_t *out_layers)
+{
+    double bytes = 0;
     dfqi_supernet whole = {.space = *space};
     dfqi_super_list l = dfqi_super_list_make(NULL, NULL);
+    l.each = add_bytes;
+    l.user = &bytes;
     dfqi_super_row_of(space)->list(&whole, &l);
-    return l.n;
+    *out_layers = l.n;
+    return bytes;
 }
 
 void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi_supernet *out)

@@ -58,8 +58,8 @@ typedef struct dfqi_supernet {
     dfqi_workspace *work; /* that passes take in turns */
 } dfqi_supernet;
 
-/* Layers of the supernet of a space. */
-int32_t dfqi_super_layers(const dfqi_super_space *space);
+/* What all weights of the supernet of a space take, and how many layers it has. */
+double dfqi_super_bytes(const dfqi_super_space *space, int32_t *out_layers);
 
 /* With a `path` (a choice for each cell) only what is on it exists: the network that a search
  * derived, trained like any other. NULL: all. Weights are drawn at random, norms change nothing. */

@@ -126,6 +126,8 @@ static const struct {
     {small, "\"expand\": 6", "\"expand\": 17", "\"expand\" of \"choices\" is 17"},
     {small, "\"choices\": [{\"kernel\": 3, \"expand\": 3}, ", "\"choices\": [7, ", "\"choices\""},
     {small, "\"choices\": [", "\"choices\": [], \"more\": [", "unknown key \"more\""},
+    {small, "\"width\": 48", "\"width\": 4096",
+     "space mine has 10.2 GiB of weights, at most 4 are possible"},
     {small, "}]}", "}]", "line 1"},
     {vit, "[1, 2]", "[]", "\"depth\" has 0 entries, must be 1 to 4"},
     {vit, "[48, 64, 80]", "[48, 64, 64]", "\"width\" does not ascend at 64"},
