@@ -1,5 +1,5 @@
-/* Latency and energy of a mapping on an accelerator (hdx.md 3.2, 5). Words are as wide as their
- * operand in DRAM; outputs under way are as wide as partial sums. */
+/* Latency and energy of a mapping on an accelerator (docs/METHODS.md, Counting). Words are as wide
+ * as their operand in DRAM; outputs under way are as wide as partial sums. */
 #include "accel/cost.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Energies and areas of parts (hdx.md 3.4). The numbers of adder, multiplier, register and comparator
- * are those of a 32-bit part in a 40 to 45 nm process. */
+/* Energies and areas of parts (docs/METHODS.md, Prices). The numbers of adder, multiplier, register
+ * and comparator are those of a 32-bit part in a 40 to 45 nm process. */
 #include "accel/energy.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* What parts of an accelerator cost in a 45 nm class process: energy in pJ, area in um2 (hdx.md
- * 3.4). */
+/* What parts of an accelerator cost in a 45 nm class process: energy in pJ, area in um2
+ * (docs/METHODS.md, Prices). */
 #ifndef DFQI_ACCEL_ENERGY_H
 #define DFQI_ACCEL_ENERGY_H
 
@@ -19,7 +19,7 @@ typedef enum dfqi_pe {
     DFQI_PE_COUNT
 } dfqi_pe;
 
-/* Products of these widths that one element makes in a cycle, relative to full width (hdx.md 5). */
+/* Products of these widths that one element makes in a cycle, relative to full width. */
 double dfqi_pe_rate(dfqi_pe pe, int32_t word_bits, int32_t w_bits, int32_t a_bits);
 double dfqi_pe_um2(dfqi_pe pe, int32_t word_bits);
 

@@ -1,6 +1,6 @@
-/* Row-stationary mappings by the exact mapper of hdx.md 3.3. An element works on a row: it has the
- * taps of a filter row, slides over an input row, and makes an output row; so the register file holds
- * S words of a row where the loops see all of it. */
+/* Row-stationary mappings as nn_dataflow makes them (docs/METHODS.md, Mappings). An element works
+ * on a row: it has the taps of a filter row, slides over an input row, and makes an output row; so
+ * the register file holds S words of a row where the loops see all of it. */
 #include "accel/search_priv.h"
 
 /* A column of elements takes all rows of a filter if it can. Output rows lie along x; what does not

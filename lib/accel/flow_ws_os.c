@@ -1,6 +1,7 @@
-/* Weight- and output-stationary mappings (hdx.md 3.3). Elements have a register for each operand; the
- * register file keeps weights or sums, the other two operands stream past it. Since they have one
- * register, only the innermost loops give them reuse, and few mappings are worth trying. */
+/* Weight- and output-stationary mappings (docs/METHODS.md, Mappings). Elements have a register for
+ * each operand; the register file keeps weights or sums, the other two operands stream past it.
+ * Since they have one register, only the innermost loops give them reuse, and few mappings are
+ * worth trying. */
 #include "accel/search_priv.h"
 
 /* What is left of a tile's dimensions on the way inwards. */

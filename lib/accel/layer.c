@@ -65,7 +65,7 @@ bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
         return true;
     case DFQI_OP_SOFTMAX:
     case DFQI_OP_LAYERNORM:
-    case DFQI_OP_GELU: /* hdx.md 5 */
+    case DFQI_OP_GELU: /* docs/METHODS.md, Mappings */
         l->kind = DFQI_LAYER_ROWS;
         l->effort = n->op == DFQI_OP_SOFTMAX ? 8 : 4;
         set_dims(l, (int64_t[]){1, 1, 1, 1, count, 1, 1, 1});

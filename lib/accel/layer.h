@@ -54,8 +54,8 @@ typedef struct dfqi_layer_list {
     dfqi_layer *shapes;
 } dfqi_layer_list;
 
-/* Bits of weights and activations of all products but the first and the last, which have 8 (hdx.md
- * 5); 0: those of a quantized network, the accelerator's word for a float one. */
+/* Bits of weights and activations of all products but the first and the last, which have 8; 0:
+ * those of a quantized network, the accelerator's word for a float one. */
 typedef struct dfqi_layer_bits {
     int32_t weight, act;
 } dfqi_layer_bits;

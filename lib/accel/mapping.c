@@ -1,6 +1,6 @@
-/* Access counts of a mapping (hdx.md 3.2). Where trips divide a dimension these are the counts of
- * that section to the last digit. Where they do not, the loops in time idle at the edge, but no word
- * is moved that is not there: sizes are the layer's, not those of the padded loops. */
+/* Access counts of a mapping (docs/METHODS.md, Counting). Where trips divide a dimension these are
+ * Timeloop's counts to the last digit. Where they do not, the loops in time idle at the edge, but
+ * no word is moved that is not there: sizes are the layer's, not those of the padded loops. */
 #include "accel/mapping.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* How a layer's loops are laid out over an accelerator's memories and elements, and how often each
- * memory is accessed then: the exact rules of hdx.md 3.2. Memories are levels from DRAM inwards;
- * each has loops in time, and between two of them lie the loops in space. */
+ * memory is accessed then: Timeloop's rules (docs/METHODS.md, Counting). Memories are levels from
+ * DRAM inwards; each has loops in time, and between two of them lie the loops in space. */
 #ifndef DFQI_ACCEL_MAPPING_H
 #define DFQI_ACCEL_MAPPING_H
 

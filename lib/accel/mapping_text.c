@@ -103,7 +103,7 @@ static double trips_of(const dfqi_nest *nest, const char *dims)
     return p;
 }
 
-/* Bits in one register file. Row-stationary elements slide over rows (hdx.md 3.3). */
+/* Bits in one register file. Row-stationary elements slide over rows (flow_rs.c). */
 static double rf_bits(const dfqi_template *t, const dfqi_mapping *m, const double bits[3])
 {
     const dfqi_nest *rf = &m->time[2];

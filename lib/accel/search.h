@@ -1,4 +1,5 @@
-/* The best mapping of a layer on an accelerator, within the templates of hdx.md 3.3. */
+/* The best mapping of a layer on an accelerator, within the three templates of docs/METHODS.md,
+ * Mappings. */
 #ifndef DFQI_ACCEL_SEARCH_H
 #define DFQI_ACCEL_SEARCH_H
 

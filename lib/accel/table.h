@@ -4,7 +4,7 @@
 
 #include "accel/search.h"
 
-/* Costs are additive over layers: a network's are sums over its layers' shapes (hdx.md 3.1). */
+/* Costs are additive over layers: a network's are sums over its layers' shapes. */
 typedef struct dfqi_table {
     dfq_context *ctx;
     int32_t n_shapes;

@@ -1,4 +1,5 @@
-/* Accelerator descriptions: combinations of values, prices of accesses, area (hdx.md 1.3, 3.4). */
+/* Accelerator descriptions: combinations of values, prices of accesses, area (docs/METHODS.md,
+ * Prices). */
 #include "accel/template.h"
 
 static const char *const flow_names[DFQI_FLOW_COUNT] = {"ws", "os", "rs"};

@@ -57,7 +57,7 @@ typedef struct dfqi_space {
     dfqi_values pe_x, pe_y, rf_words, dataflow, pe, glb_kb;
     int32_t word_bits, psum_bits;
     double clock_mhz, dram_gb_per_s, glb_gb_per_s;
-    int32_t priced; /* 1: `price` was given, 0: by hdx.md 3.4 */
+    int32_t priced; /* 1: `price` was given, 0: by energy.h */
     dfqi_prices price;
 } dfqi_space;
 

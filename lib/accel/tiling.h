@@ -5,7 +5,7 @@
 
 #include "accel/mapping.h"
 
-/* Loops are handled along three axes (hdx.md 3.3): channels; filters, or the channels of a depthwise
+/* Loops are handled along three axes: channels; filters, or the channels of a depthwise
  * convolution; images and pixels. */
 typedef enum dfqi_axis { DFQI_AXIS_IN, DFQI_AXIS_OUT, DFQI_AXIS_PLACE, DFQI_AXES } dfqi_axis;
 

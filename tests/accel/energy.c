@@ -1,4 +1,5 @@
-/* Energies and areas of parts against the figures of hdx.md 3.4. */
+/* Energies and areas of parts (docs/METHODS.md, Prices): the 16-bit multiplier is that of
+ * Accelergy's Eyeriss, buffers are CACTI's. */
 #include <math.h>
 
 #include "accel/cases.h"

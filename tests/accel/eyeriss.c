@@ -1,5 +1,6 @@
-/* The row-stationary mapper against Eyeriss (hdx.md 3.5): V1 is the energy breakdown of AlexNet in
- * ISCA 2016, Fig. 10, V2 the chip's latencies and powers of JSSC 2017, Table V. */
+/* The row-stationary mapper against Eyeriss, with the figures of nn_dataflow's tests: V1 is the
+ * energy breakdown of AlexNet in ISCA 2016, Fig. 10, V2 the chip's latencies and powers of JSSC
+ * 2017, Table V. */
 #include <math.h>
 
 #include "accel/cases.h"

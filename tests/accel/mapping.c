@@ -1,5 +1,5 @@
-/* Access counts, cycles and energy of the four reference mappings of hdx.md 3.2, to the last count
- * and the last printed digit. */
+/* Access counts, cycles and energy of four mappings whose Timeloop outputs are public (in
+ * timeloop-accelergy-exercises), to the last count and the last printed digit. */
 #include "accel/mapping.h"
 
 #include <stdio.h>

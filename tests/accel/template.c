@@ -33,7 +33,7 @@ START_TEST(test_presets)
     ck_assert_int_eq(t.pe_y, 9);
     ck_assert_int_eq(t.rf_words, 4);
     ck_assert_int_eq(t.dataflow, DFQI_FLOW_WS);
-    /* by the formula of hdx.md 3.4 */
+    /* by the formula of docs/METHODS.md, Prices */
     ck_assert_double_eq_tol(
         dfqi_template_mm2(&t),
         (72 * (1239.5 + 4 * 16 * 5.98 + 4 * 70 * 2 / 32.0) + dfqi_sram_um2(108)) * 1.05e-6, 1e-4);
