@@ -74,7 +74,7 @@ dfqi_id dfqi_channels_first(dfqi_graph *g, dfqi_id x); /* [B,Y,X,C] -> [B,C,Y,X]
 /* The elements of each image in other extents: dims[rank] behind the batch. */
 dfqi_id dfqi_reshape(dfqi_graph *g, dfqi_id x, int32_t rank, const int64_t *dims);
 /* Every stride-th pixel of x[B,Y,X,C], with channels of zeros `before` and `after`: the shortcut of
- * ResNets for small images, without parameters (ait.md 4.3). */
+ * ResNets for small images, without parameters. */
 dfqi_id dfqi_subsample_pad(dfqi_graph *g, dfqi_id x, int64_t stride, int64_t before, int64_t after);
 /* Rows of table[N,D]: index[B] or [B,K] (row numbers as floats, forced into 0 .. N - 1) -> [B,D] or
  * [B,K,D]. */
@@ -97,7 +97,7 @@ dfqi_id dfqi_batch_stats(dfqi_graph *g, dfqi_id x);
 dfqi_id dfqi_batchnorm(dfqi_graph *g, dfqi_id x, dfqi_id mean, dfqi_id var, dfqi_id gamma,
                        dfqi_id beta, float eps);
 /* mean_c (mean - want_mean)^2 + mean_c (var - want_var)^2 -> [1], all operands [C]; gradients to
- * mean and var (ait.md 3.2). */
+ * mean and var (L_BNS of docs/METHODS.md, Tuning). */
 dfqi_id dfqi_bns(dfqi_graph *g, dfqi_id mean, dfqi_id var, dfqi_id want_mean, dfqi_id want_var);
 
 /* -- losses: one value per image, [B] ---------------------------------------------------------- */
@@ -106,15 +106,16 @@ dfqi_id dfqi_bns(dfqi_graph *g, dfqi_id mean, dfqi_id var, dfqi_id want_mean, df
 dfqi_id dfqi_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id labels);
 /* The same with targets[B,C], one weight for each class. */
 dfqi_id dfqi_soft_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id targets);
-/* T^2 KL(softmax(teacher/T) || softmax(student/T)), gradient to the student (mimiq.md 3.1). */
+/* T^2 KL(softmax(teacher/T) || softmax(student/T)), gradient to the student. */
 dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperature);
 /* Mean distance over queries and ordered head pairs of raw products r[B,H,N,N], the first `drop`
- * tokens left out (mimiq.md 1.2). */
+ * tokens left out (L_IH of docs/METHODS.md, Synthetic images). */
 dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop, dfqi_distance distance);
-/* 1 - mean structural similarity of teacher and student head outputs [B,H,N,d] (mimiq.md 3.1). */
+/* 1 - mean structural similarity of teacher and student head outputs [B,H,N,d] (docs/METHODS.md,
+ * Tuning). */
 dfqi_id dfqi_head_ssim(dfqi_graph *g, dfqi_id teacher, dfqi_id student, int64_t drop);
-/* Total variation of x[B,C,Y,X] over the whole batch, [1] (mimiq.md 1.3): four Frobenius norms,
- * those of diagonal differences times `diagonal`. With a target[1]: the distance from it. */
+/* Total variation of x[B,C,Y,X] over the whole batch, [1]: four Frobenius norms, those of diagonal
+ * differences times `diagonal`. With a target[1]: the distance from it. */
 dfqi_id dfqi_tv(dfqi_graph *g, dfqi_id x, float diagonal, dfqi_id target);
 /* sum_k weight[k] * mean(term[k]) -> [1]; terms are [B] or [1], at most DFQI_ATTR_MAX. Output 1 is
  * [n]: the means, unweighted. */
@@ -122,7 +123,7 @@ dfqi_id dfqi_total(dfqi_graph *g, int32_t n, const dfqi_id *term, const float *w
 /* A value like `like` filled with a constant. */
 dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
 
-/* -- fake quantization (straight-through gradients, mimiq.md 2, ait.md 3.4) ------------------- */
+/* -- fake quantization (straight-through gradients; docs/METHODS.md, Quantizers) -------------- */
 
 /* x on the grid of step: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero
  * is like step, or DFQI_NONE. Codes lo..hi. The gradients of step and zero are multiplied by
@@ -142,10 +143,10 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int6
  * (AIT), `bits` wide. */
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
 /* The grid of x's range, followed over batches: state[3] is the moving average (factor 0.9) of the
- * smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros: nothing seen yet. Outputs:
- * step[1] and zero[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and the state then.
- * The average starts from the first batch; published: from 0, its wrong bias correction fed back: it
- * overshoots up to 3945 times and is right to 1e-4 after 200 batches (ait.md 3.4). No gradients. */
+ * smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros: nothing seen yet.
+ * Outputs: step[1] and zero[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and the
+ * state then. The average starts from the first batch; published: from 0, its wrong bias correction
+ * fed back: it overshoots up to 3945 times and is right to 1e-4 after 200 batches. No gradients. */
 dfqi_id dfqi_track_range(dfqi_graph *g, dfqi_id x, dfqi_id state, int64_t bits, int published);
 
 #endif

@@ -1,4 +1,4 @@
-/* Batch normalisation of channels-last images, and the loss on its statistics (ait.md 3.2).
+/* Batch normalisation of channels-last images, and the loss on its statistics.
  *
  * Statistics over the batch are taken image by image first and then combined in double, in the order
  * of images; so are the gradients of what all images share. What an image needs of the others is [C]

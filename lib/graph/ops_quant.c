@@ -1,5 +1,5 @@
 /* Fake quantization: quantize and dequantize in one op, gradients by the straight-through estimator
- * (mimiq.md 2.2, 2.3; LSQ, Esser et al., ICLR 2020; ait.md 3.4). */
+ * (MimiQ's, AIT's: docs/METHODS.md, Quantizers; LSQ, Esser et al., ICLR 2020). */
 #include "graph/ops_priv.h"
 
 #include <math.h>
@@ -166,7 +166,7 @@ static void fq_weight_run(const dfqi_run *r)
                         r->in[2].data ? r->in[2].data + i : NULL, y, NULL);
 }
 
-/* Straight through to the weight, everywhere (mimiq.md 2.2); LSQ to a learned step. */
+/* Straight through to the weight, everywhere (MimiQ, AIT); LSQ to a learned step. */
 static void fq_weight_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
                            const uint8_t *want, dfqi_id *din)
 {

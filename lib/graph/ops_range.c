@@ -1,4 +1,5 @@
-/* Ranges of activations followed over batches, and the grids they give (ait.md 3.4). */
+/* Ranges of activations followed over batches, and the grids they give (AIT; docs/METHODS.md,
+ * Quantizers). */
 #include "graph/ops_priv.h"
 
 #include <math.h>

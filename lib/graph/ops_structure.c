@@ -109,7 +109,7 @@ static void head_ssim_dx_run(const dfqi_run *r)
                         r->out[0].data + b * image, r->scratch);
 }
 
-/* -- total variation (mimiq.md 1.3, 8): sums of squared differences per image, then norms ------ */
+/* -- total variation: sums of squared differences per image, then norms ------------------------ */
 
 /* The four neighbour differences: right, down, down-left, down-right, as (dy, dx). */
 static const int64_t tv_step[4][2] = {{0, 1}, {1, 0}, {1, -1}, {1, 1}};

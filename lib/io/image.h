@@ -1,4 +1,4 @@
-/* 8-bit RGB pictures: PNG and JPEG in, PNG out, PIL-exact resampling (mimiq.md 7.6). */
+/* 8-bit RGB pictures: PNG and JPEG in, PNG out, PIL-exact resampling. */
 #ifndef DFQI_IO_IMAGE_H
 #define DFQI_IO_IMAGE_H
 

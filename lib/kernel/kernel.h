@@ -175,7 +175,7 @@ typedef struct dfqi_kernels {
     void (*col_dots)(int64_t rows, int64_t cols, const float *x, const float *center,
                      const float *dy, float *dot, float *sum);
 
-    /* -- fake quantization (mimiq.md 2.2, 2.3) ---------------------------------------------- */
+    /* -- fake quantization (docs/METHODS.md, Quantizers) ------------------------------------ */
 
     /* y = dequantized x on `g`; x is [rows, cols], grid columns = cols when n_steps > 1. */
     void (*fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
@@ -193,7 +193,7 @@ typedef struct dfqi_kernels {
      * NULL). y may be w. */
     void (*fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                       const float *step_in, float *y, float *step_out);
-    /* Weights on a grid from the smallest a to the largest b of each row (ait.md 3.4):
+    /* Weights on a grid from the smallest a to the largest b of each row (AIT):
      * step = max(b - a, 1e-8) / (2^bits - 1); zero = -(rint(a / step) + 2^(bits-1));
      * q = clamp(rint(w / step + zero), -2^(bits-1), 2^(bits-1) - 1); y = (q - zero) * step.
      * step_out and zero_out [rows] may be NULL. y may be w. As everywhere w is divided by the step
@@ -214,7 +214,7 @@ typedef struct dfqi_kernels {
     void (*transpose)(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,
                       int64_t ld_out);
 
-    /* -- attention losses (mimiq.md 1.2, 3.1) ------------------------------------------------ */
+    /* -- attention losses (MimiQ: docs/METHODS.md, Synthetic images and Tuning) -------------- */
 
     /* Inter-head similarity of one image: r[heads][n][n] raw query-key products, the first `drop`
      * tokens left out as query and as key. Returns the sum over queries and ordered head pairs of

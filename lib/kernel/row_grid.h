@@ -15,7 +15,7 @@ static inline dfqi_row_grid dfqi_row_grid_codes(int bits)
     return (dfqi_row_grid){.lo = -half, .hi = half - 1.0f};
 }
 
-/* Symmetric: the step from m = max |v| (mimiq.md 2.2). */
+/* Symmetric: the step from m = max |v| (MimiQ). */
 static inline dfqi_row_grid dfqi_row_grid_symmetric(int bits, float m)
 {
     dfqi_row_grid g = dfqi_row_grid_codes(bits);
@@ -23,7 +23,7 @@ static inline dfqi_row_grid dfqi_row_grid_symmetric(int bits, float m)
     return g;
 }
 
-/* From the smallest value a to the largest b (ait.md 3.4; its z is -zero here). */
+/* From the smallest value a to the largest b (AIT; its z is -zero here). */
 static inline dfqi_row_grid dfqi_row_grid_ranged(int bits, float a, float b)
 {
     dfqi_row_grid g = dfqi_row_grid_codes(bits);

@@ -1,5 +1,5 @@
 /* Straight-through gradients against their definitions, written out once more in double
- * (mimiq.md 2.2, 2.3, ait.md 3.4), and the forward values of every grid. */
+ * (docs/METHODS.md, Quantizers), and the forward values of every grid. */
 #include <math.h>
 #include <string.h>
 

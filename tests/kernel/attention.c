@@ -1,7 +1,8 @@
-/* The attention losses against ref, and against the formulas of mimiq.md evaluated as written. */
+/* The attention losses against ref, and against their formulas (docs/METHODS.md, L_IH and Tuning)
+ * evaluated as written. */
 #include "kernel/support.h"
 
-/* 1.2 of mimiq.md with its moments uncentred, in double; one query row of two heads. */
+/* L_IH with its moments uncentred, in double; one query row of two heads. */
 static double pair_loss(int64_t p, dfqi_distance kind, const float *ra, const float *rb)
 {
     const float *r[2] = {ra, rb};

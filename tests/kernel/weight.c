@@ -35,7 +35,7 @@ static void slot_fq_weight(const dfqi_kernels *t, pool *p)
     }
 }
 
-/* The grid of a row as written in ait.md 3.4, its zero being -z. */
+/* The grid of a row as AIT's code writes it, its zero being -z. */
 static void range_of(int64_t cols, int bits, const float *w, float *step, float *zero)
 {
     float a = w[0], b = w[0];
@@ -148,9 +148,9 @@ static void slot_extremes(const dfqi_kernels *t, pool *p)
 const slot_test weight_slots[] = {
     SLOT(fq_weight), SLOT(fq_weight_range), SLOT(crossings), SLOT(extremes), {NULL, 0, NULL}};
 
-/* -- numbers of the published code (ait.md 5) -------------------------------------------------- */
+/* -- numbers that AIT's released code gave ----------------------------------------------------- */
 
-/* Golden vector 1. */
+/* Two channels in 4 bits. */
 START_TEST(test_published_weights)
 {
     static const float codes[12] = {1, 6, 7, 4, -2, -8, -8, -8, -4, 1, 5, 7};
@@ -171,7 +171,7 @@ START_TEST(test_published_weights)
 }
 END_TEST
 
-/* Golden vector 2: range [0, 3] in 4 bits. */
+/* Range [0, 3] in 4 bits. */
 START_TEST(test_published_activations)
 {
     static const float x[9] = {-0.2f, 0.0f, 0.1f, 0.3f, 0.5f, 1.1f, 2.9f, 3.0f, 4.0f};

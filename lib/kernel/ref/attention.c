@@ -1,4 +1,4 @@
-/* The two structural-similarity losses of attention in plain C (mimiq.md 1.2 and 3.1). */
+/* The two structural-similarity losses of attention in plain C (MimiQ; kernel.h). */
 #include "kernel/ref/ref.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* The two structural-similarity losses of attention (mimiq.md 1.2 and 3.1). Vectors hold floats,
- * the few numbers per head pair are doubles. */
+/* The two structural-similarity losses of attention (MimiQ; kernel.h). Vectors hold floats, the few
+ * numbers per head pair are doubles. */
 #include <math.h>
 #include <string.h>
 
