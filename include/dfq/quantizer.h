@@ -41,7 +41,7 @@ DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t siz
  *                NULL is allowed for a convolutional network: a tuner with a generator finds its
  *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already), ::DFQ_E_SHAPE,
- *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity: MimiQ section 2; improved: see
+ *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
  *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
  *          weights from the smallest to the largest of each output channel as they are, what leaves
  *          a ReLU from the smallest to the largest of a batch, averaged over batches with factor

@@ -1,5 +1,5 @@
-/* The generators that AutoReCon's search found (ait.md 3.8): three cells, each twice as large as
- * the one before. A cell has four vertices:
+/* The generators that AutoReCon's search found, as AIT's code has them: three cells, each twice as
+ * large as the one before. A cell has four vertices:
  *
  *   v0 = up0(x), v1 = up1(x)
  *   v2 = c0(v0) + c1(v1)          + x0(P0) + x1(P1) + x2(P2)

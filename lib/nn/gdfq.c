@@ -1,4 +1,5 @@
-/* GDFQ's generator (ait.md 3.3), and its stack of convolutions, which Qimera's has too. */
+/* GDFQ's generator (docs/METHODS.md, Generators), and its stack of convolutions, which Qimera's has
+ * too. */
 #include "graph/ops.h"
 #include "nn/generator_priv.h"
 

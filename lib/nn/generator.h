@@ -1,5 +1,5 @@
-/* Generators of images for zero-shot quantization (ait.md 3.3, 3.7, 3.8): noise and classes in, a
- * batch of normalised images out. BatchNorms use the statistics of the batch.
+/* Generators of images for zero-shot quantization (docs/METHODS.md): noise and classes in, a batch
+ * of normalised images out. BatchNorms use the statistics of the batch.
  *
  *   GDFQ    Xu et al., ECCV 2020. Small images: the class scales the noise by a learned embedding.
  *           Large ones: it chooses scale and shift of every BatchNorm.

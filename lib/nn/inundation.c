@@ -1,5 +1,6 @@
-/* The search of ait.md 2.4: kappa is doubled until enough codes change, then bisected. Weights are
- * searched side by side, each by one thread: a search is many short passes over one weight. */
+/* The search of AIT's released code: kappa is doubled until enough codes change, then bisected.
+ * Weights are searched side by side, each by one thread: a search is many short passes over one
+ * weight. */
 #include "nn/inundation.h"
 
 #include <math.h>

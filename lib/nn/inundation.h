@@ -1,7 +1,8 @@
-/* Gradient inundation (AIT, CVPR 2022; ait.md 2). A small step changes hardly any code of a
- * quantized weight, so the network computes what it did before. Therefore the step is amplified by
- * the kappa >= 1 at which it changes the codes of about a share rho of the weights; kappa is 1 if it
- * does so already. The state of the optimiser and its weight decay know nothing of kappa. */
+/* Gradient inundation (AIT, CVPR 2022; docs/METHODS.md, Tuning). A small step changes hardly any
+ * code of a quantized weight, so the network computes what it did before. Therefore the step is
+ * amplified by the kappa >= 1 at which it changes the codes of about a share rho of the weights;
+ * kappa is 1 if it does so already. The state of the optimiser and its weight decay know nothing of
+ * kappa. */
 #ifndef DFQI_NN_INUNDATION_H
 #define DFQI_NN_INUNDATION_H
 

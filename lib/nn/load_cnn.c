@@ -46,7 +46,7 @@ static dfq_status check_norms(const dfqi_safetensors *st, const char *path)
                      path);
 }
 
-/* CIFAR's own statistics (ait.md 3.6). */
+/* CIFAR's own statistics, as the published runs have them. */
 static void cifar_statistics(dfqi_arch *a)
 {
     static const float mean[2][3] = {{0.49139968f, 0.48215827f, 0.44653124f},

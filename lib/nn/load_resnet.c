@@ -88,7 +88,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
                          expected);
     if (a->name[0] == '\0') name_it(a);
     /* pytorchcv's resnet50 has the stride in the first 1x1, its resnet50b and torchvision's in the
-     * 3x3; the tensors are the same (ait.md 4.1) */
+     * 3x3; the tensors are the same */
     a->cnn.stride_first = a->cnn.keys == DFQI_KEYS_PYTORCHCV && a->cnn.bottleneck &&
                           a->name[strlen(a->name) - 1] != 'b';
     return dfqi_cnn_find(st, path, a->cnn.small ? 32 : 224, a);

@@ -19,7 +19,7 @@ typedef struct dfqi_vit_arch {
     int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
 } dfqi_vit_arch;
 
-/* Whose parameter names a convolutional network has (ait.md 4). */
+/* Whose parameter names a convolutional network has. */
 typedef enum dfqi_keys {
     DFQI_KEYS_TORCHVISION = 0,
     DFQI_KEYS_PYTORCHCV,

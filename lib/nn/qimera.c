@@ -1,4 +1,5 @@
-/* Qimera's generator (ait.md 3.7): noise around the embeddings of classes, and mixtures of them.
+/* Qimera's generator (docs/METHODS.md, Generators): noise around the embeddings of classes, and
+ * mixtures of them.
  *
  * The published BatchNorm works on transposed arrays: of an image of one class it standardises that
  * image's own values; in mixtures it standardises a slot over the whole batch. One graph has both,

@@ -1,5 +1,4 @@
-/* ResNets (He et al., CVPR 2016): for small images with three stages, for ImageNet with four
- * (ait.md 4.1 to 4.3). */
+/* ResNets (He et al., CVPR 2016): for small images with three stages, for ImageNet with four. */
 #include <math.h>
 #include <stdio.h>
 

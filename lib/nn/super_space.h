@@ -62,7 +62,8 @@ typedef struct dfqi_super_space {
     dfqi_super_vit vit;
 } dfqi_super_space;
 
-/* CIFAR-10: that of hdx.md 1.2 with 21 cells, and one of 9 cells for two cores. */
+/* CIFAR-10 (docs/METHODS.md, Search spaces): ProxylessNAS's with 21 cells, and one of 9 cells for
+ * two cores. */
 extern const dfqi_super_space dfqi_super_cifar_full, dfqi_super_cifar_small;
 /* Vision transformers: for CIFAR-10 on two cores, and around DeiT-Tiny for ImageNet. */
 extern const dfqi_super_space dfqi_super_vit_small, dfqi_super_vit_tiny;

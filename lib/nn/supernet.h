@@ -1,6 +1,6 @@
-/* Supernets for co-exploration (hdx.md 1.2): a stem, cells, a head. Each cell is one of its space's
- * choices, or nothing but its shortcut where it may be left out. All paths through a choice share its
- * weights; a pass builds the graph of one path alone, so nothing else is computed or stored.
+/* Supernets for co-exploration: a stem, cells, a head. Each cell is one of its space's choices, or
+ * nothing but its shortcut where it may be left out. All paths through a choice share its weights;
+ * a pass builds the graph of one path alone, so nothing else is computed or stored.
  *
  * MBConv family: a cell is an inverted bottleneck, and may be left out where the stride is 1 and the
  * widths agree. Every choice of every cell has weights of its own.

@@ -5,7 +5,7 @@
 #include "graph/ops.h"
 #include "nn/supernet_priv.h"
 
-#define EPS 1e-3f /* hdx.md 1.2 */
+#define EPS 1e-3f /* ProxylessNAS's */
 
 const dfqi_super_space dfqi_super_cifar_full = {
     .name = "cifar10-full",

@@ -1,5 +1,5 @@
-/* Vision transformers (ViT, DeiT) with timm's names and shapes (mimiq.md 7.1, 7.2), and the block that
- * others build theirs from. */
+/* Vision transformers (ViT, DeiT) with timm's names and shapes, and the block that others build
+ * theirs from. */
 #ifndef DFQI_NN_VIT_H
 #define DFQI_NN_VIT_H
 

@@ -1,7 +1,7 @@
 /* Ranges of the activation quantizers from images.
  *
- * Parity mode follows mimiq.md 2.3: each quantizer is initialised from the first batch it sees, and
- * what it sees has passed the quantizers before it; so they are set one after the other.
+ * Parity mode does as MimiQ: each quantizer is initialised from the first batch it sees, and what
+ * it sees has passed the quantizers before it; so they are set one after the other.
  *
  * Improved mode sweeps over all images three times: for ranges, for the best step of each channel,
  * and for how much of the spread between channels the weights take over (fold.c). Then the weights
@@ -179,8 +179,8 @@ out:
 
 /* -- parity mode ------------------------------------------------------------------------------- */
 
-/* mimiq.md 2.3: alpha = 2 mean|x| / sqrt(Qp), z = 0.1 (min x - alpha Qp). The published rule makes the
- * grid unsigned when min x >= 1e-5, which its own remark says never happens: signed always. */
+/* MimiQ: alpha = 2 mean|x| / sqrt(Qp), z = 0.1 (min x - alpha Qp). The published rule makes the
+ * grid unsigned when min x >= 1e-5, which in practice never happens: signed always. */
 static void parity_site(dfqi_site *site, const float *x, int64_t n)
 {
     double sum = 0;

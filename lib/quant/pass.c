@@ -32,7 +32,7 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     return dfqi_fq_weight(g, w, col, p->step[i], site->bits, lsq_scale(cols, site->hi));
 }
 
-/* AIT's quantizer of what leaves a ReLU (ait.md 3.4). */
+/* AIT's quantizer of what leaves a ReLU (docs/METHODS.md, Quantizers). */
 static dfqi_id quantize_output(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
                                dfqi_id x)
 {

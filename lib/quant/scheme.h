@@ -4,7 +4,7 @@
  * Sites are named after the product they feed: "blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.input"
  * for linear layers, "blocks.0.attn.qk.a" / ".b" and "blocks.0.attn.av.a" / ".b" for the operands of
  * the attention products (a: query or attention map, b: key or value). A convolutional network is
- * quantized as AIT does it (ait.md 3.4), "layer1.0.conv1.weight" and "layer1.0.relu.output": what
+ * quantized as AIT does it, "layer1.0.conv1.weight" and "layer1.0.relu.output": what
  * leaves a ReLU, and nothing else between the layers. */
 #ifndef DFQI_QUANT_SCHEME_H
 #define DFQI_QUANT_SCHEME_H
@@ -12,7 +12,7 @@
 #include "nn/network.h"
 
 typedef enum dfqi_mode {
-    DFQI_MODE_PARITY = 0,  /* mimiq.md section 2, exactly; CNNs: ranges averaged as published */
+    DFQI_MODE_PARITY = 0,  /* MimiQ's published scheme; CNNs: ranges averaged as published */
     DFQI_MODE_IMPROVED = 1 /* searched steps, per-channel inputs, logarithmic or unsigned softmax;
                               CNNs: ranges averaged */
 } dfqi_mode;

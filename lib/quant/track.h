@@ -1,6 +1,6 @@
 /* Ranges of a CNN's activations, followed over batches of images by a forward pass through the
- * quantized network (ait.md 3.4): each quantizer takes in what those before it let through, and has
- * its new range already when the same batch passes it. */
+ * quantized network (AIT): each quantizer takes in what those before it let through, and has its
+ * new range already when the same batch passes it. */
 #ifndef DFQI_QUANT_TRACK_H
 #define DFQI_QUANT_TRACK_H
 

@@ -21,7 +21,7 @@ static dfqi_inundation begin(dfq_context *ctx, int64_t largest, double rho)
     return w;
 }
 
-/* -- golden vector 4 of ait.md ----------------------------------------------------------------- */
+/* -- what AIT's released optimiser does -------------------------------------------------------- */
 
 typedef struct published {
     int capped;

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-/* timm's models and their published parameter counts (mimiq.md 7.2). */
+/* timm's models and their published parameter counts. */
 static const struct size {
     int64_t width, heads, values;
 } sizes[] = {{192, 3, 5717416}, {384, 6, 22050664}, {768, 12, 86567656}};
@@ -32,8 +32,8 @@ START_TEST(test_totals)
 }
 END_TEST
 
-/* Published counts of convolutional networks, without running statistics (ait.md 4.1 to 4.3), and
- * the number of their BatchNorms. */
+/* Published counts of convolutional networks, without running statistics, and the number of their
+ * BatchNorms. */
 static const struct cnn_size {
     dfqi_keys keys;
     int32_t small, bottleneck, units[DFQI_STAGES]; /* no units: MobileNetV2 */

@@ -57,7 +57,7 @@ static void path_of(const dfqi_supernet *net, int32_t choice, int32_t *path)
         path[c] = choice < dfqi_supernet_choices(net, c) ? choice : 0;
 }
 
-/* hdx.md 1.2: from 76 to 188 million in the full space. */
+/* From 76 to 188 million multiplications in the full space with all of its cells. */
 START_TEST(spaces_cost_what_they_should)
 {
     static const struct {

@@ -32,7 +32,7 @@ static double student_distance(dfqi_mode mode, int weight_bits, int act_bits)
     return distance(z, q);
 }
 
-/* Every product's operands but the image have a quantizer: mimiq.md 2.1. */
+/* Every product's operands but the image have a quantizer, as in MimiQ. */
 START_TEST(test_sites)
 {
     static const char *const block[] = {"attn.qkv.input",  "attn.qkv.weight",  "attn.qk.a",

@@ -1,4 +1,4 @@
-/* Quantizers of convolutional networks (ait.md 3.4): ranges that follow batches, weights from smallest
+/* Quantizers of convolutional networks (AIT's): ranges that follow batches, weights from smallest
  * to largest, low-bit files. */
 #include <math.h>
 #include <stdio.h>
@@ -150,7 +150,7 @@ static void follower_free(follower *f)
     dfqi_context_release(f->ctx);
 }
 
-/* Golden vector 5 of ait.md. */
+/* AIT's published average of a constant 1 after so many batches. */
 START_TEST(test_published)
 {
     static const struct {
@@ -199,7 +199,7 @@ START_TEST(test_grid)
     static const struct {
         int32_t bits;
         float lo, hi, step, zero;
-    } rows[] = {{4, 0, 3, 3.0f / 15.0f, -8},    /* golden vector 2 */
+    } rows[] = {{4, 0, 3, 3.0f / 15.0f, -8},    /* a grid of AIT's code */
                 {8, -1, 3, 4.0f / 255.0f, -64}, /* z = rint(-63.75) + 128 */
                 {2, -0.0f, 0, 1e-8f / 3.0f, -2}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
