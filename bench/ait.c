@@ -1,6 +1,6 @@
-/* Speed of zero-shot quantization of a CNN: one iteration makes a batch, trains the generator against
- * the float network, and the W4A4 student by KL with gradient inundation (ait.md 3.1).
- * Usage: bench_ait MODEL.safetensors [batch] [threads] [iterations]; best and mean of the iterations
+/* Speed of zero-shot quantization of a CNN: one iteration makes a batch, trains the generator
+ * against the float network, and the W4A4 student by KL with gradient inundation (AIT). Usage:
+ * bench_ait MODEL.safetensors [batch] [threads] [iterations]; best and mean of the iterations
  * behind the first two; the machine should be idle. */
 #include <math.h>
 #include <stdio.h>

@@ -124,7 +124,7 @@ class ResNet20(nn.Module):
 
 
 def inundate(p, velocity):
-    """ait.md 2.4 on one weight."""
+    """Gradient inundation of one weight, as in AIT's code."""
     g = p.grad
     b = g if velocity is None else 0.9 * velocity + g
     d, rows = (g + 0.9 * b).flatten(1), p.flatten(1)

@@ -64,7 +64,7 @@ static void say_plan(const struct quantize *q, const dfq_tuner_options *t)
                 text_bytes(q->plan.bytes, bytes), (int)dfq_context_get_threads(q->s->ctx));
 }
 
-/* The published average of ranges overshoots 3945 times and settles after some 150 steps (ait.md 3.4). */
+/* The published average of ranges overshoots 3945 times and settles after some 150 steps. */
 static void warn_of_ranges(const struct quantize *q, const dfq_tuner_options *t)
 {
     enum { SETTLED = 150 };

@@ -6,13 +6,13 @@
 #include "diagnose.h"
 #include "text.h"
 
-/* Images of a step are the library's for small pictures; these for ImageNet's (ait.md 3.1). */
+/* Images of a step are the library's for small pictures; these, AIT's, for ImageNet's. */
 enum { SMALL_SIDE = 64, AIT_BATCH_LARGE = 16 };
 
 /* The hosts' own loss diverges at AIT's rate of 0.01, and is worse at 0.001 than at theirs. */
 static const float host_rate = 1e-4f;
 
-/* The share of codes to change, for ImageNet (ait.md 2.3); the library's is for small pictures. */
+/* The share of codes to change, for ImageNet (AIT's); the library's is for small pictures. */
 static const float ait_share_large = 1e-4f;
 
 static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_info *info)
@@ -142,8 +142,8 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     return q;
 }
 
-/* What differs from AIT's recipe: the steps of its warm-up alone, the host's own loss (ait.md 1), or
- * a set of images, for which no ranges have to be found. */
+/* What differs from AIT's recipe: the steps of its warm-up alone, the host's own loss, or a set of
+ * images, for which no ranges have to be found. */
 static void vary_ait(const struct options *full, dfq_tuner_options *t)
 {
     if (full->no_tune) t->steps = t->warm;

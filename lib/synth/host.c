@@ -55,7 +55,8 @@ static dfqi_arc_cells cells_for(const dfqi_arch *a)
     return a->cnn.bottleneck ? DFQI_ARC_RESNET50 : DFQI_ARC_RESNET18;
 }
 
-/* 2 for CIFAR-10, 25 for CIFAR-100, 250 for ImageNet, but 100 with ResNet-50 (ait.md 3.7). */
+/* 2 for CIFAR-10, 25 for CIFAR-100, 250 for ImageNet, but 100 with ResNet-50: AIT's runs at 4
+ * bits. */
 static int64_t slots_for(const dfqi_arch *a)
 {
     int64_t slots = a->classes / (a->cnn.bottleneck ? 10 : 4);
@@ -89,8 +90,7 @@ static dfqi_generator_arch arch_of(const dfqi_arch *a, const dfqi_host_options *
     return g;
 }
 
-/* The runs of ait.md 3.7 that begin with the classifier's rows as embeddings: CIFAR-100,
- * ResNet-50. */
+/* AIT's runs that begin with the classifier's rows as embeddings: CIFAR-100, ResNet-50. */
 static void take_embedding(dfqi_host *h)
 {
     const dfqi_arch *a = &h->model->net.arch;

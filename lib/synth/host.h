@@ -1,7 +1,7 @@
-/* A generator trained against a frozen CNN: the host of AIT (ait.md 3.1, 3.2, 3.7, 3.8). Every
- * iteration draws noise and classes, makes a batch of images, and moves the generator towards images
- * that the CNN takes for their class and whose statistics at every BatchNorm are those it saw in
- * training:
+/* A generator trained against a frozen CNN: the host of AIT (docs/METHODS.md, Tuning). Every
+ * iteration draws noise and classes, makes a batch of images, and moves the generator towards
+ * images that the CNN takes for their class and whose statistics at every BatchNorm are those it
+ * saw in training:
  *
  *   L = CE(f(x), y) + bns_weight L_BNS,
  *   L_BNS = mean over BatchNorms of (|mean - running|^2 + |var - running|^2) / C
@@ -44,7 +44,7 @@ typedef struct dfqi_host_batch {
 typedef struct dfqi_host dfqi_host;
 
 void dfqi_host_defaults(dfqi_host_options *o);
-/* The learning rate of step 0 .. steps - 1: a tenth after each quarter (ait.md 3.1). */
+/* The learning rate of step 0 .. steps - 1: a tenth after each quarter. */
 float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps);
 /* The options as text, for checkpoints to compare. */
 void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size);

@@ -1,5 +1,5 @@
-/* What a host draws (ait.md 3.1, 3.7). Each purpose has streams of its own; samples have others
- * than steps. */
+/* What a host draws (host.h). Each purpose has streams of its own; samples have others than
+ * steps. */
 #include <math.h>
 #include <string.h>
 

@@ -4,8 +4,8 @@
 
 #include "nn/network.h"
 
-/* The sum over n >= 1 BatchNorms of |mean - running|^2 / C + |var - running|^2 / C of their
- * inputs, [1] (ait.md 3.2). */
+/* The sum over n >= 1 BatchNorms of |mean - running|^2 / C + |var - running|^2 / C of their inputs,
+ * [1]. */
 dfqi_id dfqi_norm_distance(dfqi_graph *g, const dfqi_norm_tap *taps, int32_t n);
 
 #endif

@@ -1,7 +1,8 @@
-/* The objective as a graph (mimiq.md 1.1): L = a_ssim L_IH + a_cls CE + a_tv TV, network frozen,
- * differentiated by the images alone. The first two see the augmented images, TV the bare ones; of
- * kind PSE it is the distance of the augmented images' TV from a target (mimiq.md 8). Of kind BNS
- * the distance from the statistics of BatchNorms stands in the place of L_IH (ait.md 3.2). */
+/* The objective as a graph (docs/METHODS.md, Synthetic images): L = a_ssim L_IH + a_cls CE + a_tv
+ * TV, network frozen, differentiated by the images alone. The first two see the augmented images,
+ * TV the bare ones; of kind PSE it is the distance of the augmented images' TV from a target
+ * (PSAQ-ViT). Of kind BNS the distance from the statistics of BatchNorms stands in the place of
+ * L_IH. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* Options: defaults (mimiq.md 1.3), limits, and the text that a checkpoint compares. */
+/* Options: defaults (docs/METHODS.md, Synthetic images), limits, and the text that a checkpoint
+ * compares. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Patch similarity entropy (PSAQ-ViT, ECCV 2022; mimiq.md 8), the attention term of a baseline. */
+/* Patch similarity entropy (PSAQ-ViT, Li et al., ECCV 2022), the attention term of a baseline. */
 #ifndef DFQI_SYNTH_PSE_LOSS_H
 #define DFQI_SYNTH_PSE_LOSS_H
 

@@ -1,4 +1,4 @@
-/* How images are moved: pixel by pixel, as published (mimiq.md 1.3), or as natural pictures vary.
+/* How images are moved: pixel by pixel, as MimiQ does, or as natural pictures vary.
  *
  * A natural picture has most of its energy in coarse structure and in luminance. Adaptive steps on
  * pixels have no such preference: they are as rough and as colourful as the noise they began with,

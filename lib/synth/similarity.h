@@ -1,5 +1,5 @@
-/* How alike the heads of a network attend (mimiq.md 1.2, step 3): the figure that synthesis raises.
- */
+/* How alike the heads of a network attend, S in docs/METHODS.md: the figure that synthesis
+ * raises. */
 #ifndef DFQI_SYNTH_SIMILARITY_H
 #define DFQI_SYNTH_SIMILARITY_H
 

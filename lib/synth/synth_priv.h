@@ -11,7 +11,7 @@
 
 enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512 };
 
-/* What is not an option: MimiQ's way (mimiq.md 1.3), and PSAQ-ViT's (mimiq.md 8). */
+/* What is not an option: MimiQ's way, and PSAQ-ViT's. */
 typedef struct dfqi_recipe {
     float beta1, beta2; /* of Adam */
     int32_t warm_ups;   /* 1: in each half the rate rises over a fifth, then falls to the end */

@@ -1,4 +1,4 @@
-/* Augmentation of a batch, one random draw for all of its images (mimiq.md 3.2): random resized
+/* Augmentation of a batch, one random draw for all of its images (as MimiQ does): random resized
  * crop, mirror, colour jitter, grayscale, Gaussian blur, in torchvision's definitions. */
 #ifndef DFQI_TUNE_AUGMENT_H
 #define DFQI_TUNE_AUGMENT_H

@@ -42,7 +42,7 @@ bool dfqi_tune_is_idle(const dfqi_tune *t)
     return t->host && t->o.warm_kind == DFQI_WARM_IDLE && t->done < t->o.warm;
 }
 
-/* ait.md 3.1: images and the teacher's logits are those from before the generator's step. */
+/* As in AIT's code images and the teacher's logits are those from before the generator's step. */
 static dfq_status generate_images(dfqi_tune *t)
 {
     const dfqi_host_batch *made = &t->made;

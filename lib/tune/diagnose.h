@@ -1,5 +1,5 @@
-/* Diagnostics of a student beside its float teacher (ait.md 6.4): agreement on given images, and a
- * survey of its losses over its quantized weights. The student itself stays as it is. */
+/* Diagnostics of a student beside its float teacher (docs/METHODS.md): agreement on given images,
+ * and a survey of its losses over its quantized weights. The student itself stays as it is. */
 #ifndef DFQI_TUNE_DIAGNOSE_H
 #define DFQI_TUNE_DIAGNOSE_H
 

@@ -1,6 +1,6 @@
 /* Losses of a network as functions of its quantized weights, taken as free floats (rounding of
  * weights off): KL divergence from a teacher and cross-entropy, with their gradients, over a set of
- * images that may be larger than memory for their activations (ait.md 6.4).
+ * images that may be larger than memory for their activations.
  *
  * Images are run a batch at a time; a pass over all batches gives means over all images, each image
  * counted once. */

@@ -1,4 +1,4 @@
-/* The objective as a graph (mimiq.md 3.1): teacher and student on one batch,
+/* The objective as a graph (docs/METHODS.md, Tuning): teacher and student on one batch,
  *
  *   L = kl_weight T^2 KL(teacher || student) + head_weight mean over blocks of 1 - SSIM(heads)
  *     + label_weight CE(student, labels),

@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 
-#define TRACK 0.1f /* hdx.md 1.2: BN momentum */
+#define TRACK 0.1f /* BN momentum, ProxylessNAS's */
 
 /* Streams of random numbers, one for each purpose and step. */
 enum { STREAM_PATH = 1, STREAM_BATCH, STREAM_GATES, STREAMS };

@@ -1,5 +1,6 @@
 /* What a landscape looks like where its weights are: gradients and their angle, trace and largest
- * eigenvalue of the Hessian, losses over a plane through the weights (ait.md 6.4, 1 and 3 to 5).
+ * eigenvalue of the Hessian, losses over a plane through the weights (docs/METHODS.md,
+ * Diagnostics).
  *
  * Hessians are never formed: H v is a central difference of gradients, at 1e-4 |w| / |v|, without any
  * rounding: gradients that pass rounding straight through jump where a value crosses a step, and the

@@ -1,6 +1,6 @@
 /* Fine-tuning of a fake-quantized network against its float teacher on synthetic images
- * (mimiq.md 3): logits by KL divergence, attention outputs by structural similarity. The images are
- * given, or come from a generator that is trained beside the student (ait.md 3.1).
+ * (docs/METHODS.md, Tuning): logits by KL divergence, attention outputs by structural similarity.
+ * The images are given, or come from a generator that is trained beside the student.
  *
  * All random numbers are keyed by (seed, purpose, step), so a job that was stopped goes on with the
  * same bits. Some of the images are held out; by the divergence on them the best step is chosen. */
@@ -20,7 +20,7 @@ typedef enum dfqi_schedule {
 
 typedef enum dfqi_warm {
     DFQI_WARM_LINEAR = 0, /* the rate grows from 0 */
-    DFQI_WARM_IDLE        /* no parameter moves (mimiq.md 3.2) */
+    DFQI_WARM_IDLE        /* no parameter moves */
 } dfqi_warm;
 
 enum { DFQI_TUNE_MILESTONES = 3 };
@@ -72,9 +72,9 @@ typedef struct dfqi_tune dfqi_tune;
  * heart (64 of them, 100 steps: top-1 fell from 37 to 29 % with mild augmentation and rose to 42 % with
  * full). */
 void dfqi_tune_defaults(dfqi_tune_options *o);
-/* The published one: SGD, multi-step, full augmentation (mimiq.md 3.2). */
+/* MimiQ's: SGD, multi-step, full augmentation. */
 void dfqi_tune_parity(dfqi_tune_options *o);
-/* AIT for a network of `classes` classes (ait.md 1, 2.3, 3.1): for some thousand steps; and as
+/* AIT for a network of `classes` classes (docs/METHODS.md, Tuning): for some thousand steps; and as
  * published, its 80,000 steps scaled to `steps`. */
 void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o);
 void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o);

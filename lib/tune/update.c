@@ -96,7 +96,7 @@ dfq_status dfqi_tune_inundate(dfqi_tune *t)
     return dfqi_inundation_new(t->ctx, t->largest, &t->inundation);
 }
 
-/* rho falls together with the rate, and kappa has a cap during the first epoch (ait.md 2.3). */
+/* rho falls together with the rate, and kappa has a cap during the first epoch (AIT). */
 static void move_inundated(dfqi_tune *t, float rate, float rho)
 {
     dfqi_optim_options own = options_of(t, DFQI_ITEM_WEIGHT);

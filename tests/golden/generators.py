@@ -1,4 +1,4 @@
-"""Generators of GDFQ, Qimera and AutoReCon (ait.md 3.3, 3.7, 3.8) with parameters made by a formula.
+"""Generators of GDFQ, Qimera and AutoReCon (docs/METHODS.md) with parameters made by a formula.
 
 With the noise of golden.py: scales are 1 + noise / 2, all else is 1.5 noise / sqrt(fan in); shifts have
 their channels for fan in, the embedding has 1."""

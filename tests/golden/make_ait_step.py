@@ -1,5 +1,5 @@
-"""Golden data of AIT on a small ResNet (ait.md 1 to 3): two batches set the ranges of activations, then
-the student takes two steps by KL at T = 20, with inundated weights."""
+"""Golden data of AIT on a small ResNet: two batches set the ranges of activations, then the
+student takes two steps by KL at T = 20, with inundated weights."""
 import math
 
 import torch
@@ -38,7 +38,7 @@ def parameters(g):
 
 
 def codes_of(x, low, high):
-    """Codes, step and z of ait.md 3.4 with ranges that broadcast; divided by the step, as ONNX."""
+    """Codes, step and z of AIT's quantizer, ranges broadcast; divided by the step, as ONNX."""
     s = (high - low).clamp_min(1e-8) / (2 * HALF - 1)
     z = torch.round(low / s) + HALF
     return torch.round(x / s - z).clamp(-HALF, HALF - 1), s, z
@@ -99,7 +99,7 @@ def forward(w, x, mode):
 
 
 def find(p, d):
-    """kappa of ait.md 2.4 and the codes that change."""
+    """kappa of gradient inundation (AIT) and the codes that change."""
     before, aim = weight_codes(p)[0], RHO * p.numel()
     count = lambda k: int((weight_codes(p - k * RATE * d)[0] != before).sum())
     n = count(1)

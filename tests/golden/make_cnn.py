@@ -65,7 +65,7 @@ def formula_networks():
 
 
 def real(path, data):
-    """ait.md 5, vector 6, and predictions on the test images."""
+    """Logits for x[i] = sin(0.01 i), and predictions on the test images."""
     weights = golden.read(path)
     stem, used = [], []
 

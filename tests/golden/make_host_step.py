@@ -1,4 +1,4 @@
-"""Golden data of two iterations of a GDFQ generator against a small ResNet (ait.md 3.1, 3.2).
+"""Golden data of two iterations of a GDFQ generator against a small ResNet.
 
 L = CE + 0.1 mean over BatchNorms of their inputs' distances from the running statistics; Adam (0.5,
 0.999), rate 1e-3. The generator's weights are those of generators.py; of gradients and moved weights

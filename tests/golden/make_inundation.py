@@ -38,7 +38,7 @@ def direction(name, opt, p, t):
 
 
 def find(p, d, of):
-    """kappa and the codes that change: ait.md 2.4."""
+    """kappa and the codes that change, as in AIT's code."""
     before = of(p)
     aim = RHO * p.numel()
     count = lambda k: int((of(p - k * RATE * d) != before).sum())

@@ -158,7 +158,7 @@ START_TEST(test_mixtures)
 }
 END_TEST
 
-/* What ait.md 3.7 and 3.8 choose by the network: mixtures, embeddings, cells. */
+/* What is chosen by the network, as in AIT's runs: mixtures, embeddings, cells. */
 START_TEST(test_recipes)
 {
     static const struct {

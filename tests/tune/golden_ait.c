@@ -1,5 +1,5 @@
-/* AIT on a small ResNet against PyTorch in double precision (ait.md 1 to 3): ranges after two batches, then
- * two steps of the student. */
+/* AIT on a small ResNet against PyTorch in double precision: ranges after two batches, then two
+ * steps of the student. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +99,7 @@ START_TEST(test_two_steps)
 }
 END_TEST
 
-/* Golden vector 3 of ait.md: the divergence is divided by batch and classes. */
+/* Numbers of AIT's released loss: the divergence is divided by batch and classes. */
 START_TEST(test_kl)
 {
     static const float want[6] = {-0.120609865f, -0.005163496f, 0.125773758f,

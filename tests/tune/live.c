@@ -1,4 +1,4 @@
-/* Jobs with a generator beside the student (ait.md 3.1). */
+/* Jobs with a generator beside the student. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
