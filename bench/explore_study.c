@@ -1,4 +1,4 @@
-/* Co-exploration on real images: hard limits against their baselines (hdx.md 2.6, 4.1). A supernet
+/* Co-exploration on real images: hard limits against their baselines (docs/METHODS.md). A supernet
  * is warmed up once, or read if WARM exists. Then, for limits that 5, 10 and 25 % of 10,000 random
  * pairs of network and accelerator meet, by latency, and for each seed:
  *

@@ -1,6 +1,6 @@
-/* What a search space reaches (hdx.md 1.1): processor time of its tables of costs on one thread, the
- * least and the most of each cost over all pairs of a path and an accelerator, and its quantiles over
- * random ones. Usage: bench_space SPACE ACCELERATOR */
+/* What a search space reaches: processor time of its tables of costs on one thread, the least and
+ * the most of each cost over all pairs of a path and an accelerator, and its quantiles over random
+ * ones. Usage: bench_space SPACE ACCELERATOR */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>

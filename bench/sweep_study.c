@@ -1,7 +1,7 @@
-/* How many searches a person makes until the limits are met (hdx.md 4.1): rules with a weight double it
- * after each search whose likeliest choices exceed a limit, HDX and Frank-Wolfe keep a larger margin. 18
- * instances of the toy study, and 18 of the toy with an accelerator, where HDX also searches with DANCE's
- * networks, GEN with and without EST, trained for each problem. Usage: sweep_study */
+/* How many searches a person makes until the limits are met: rules with a weight double it after
+ * each search whose likeliest choices exceed a limit, HDX and Frank-Wolfe keep a larger margin. 18
+ * instances of the toy study, and 18 of the toy with an accelerator, where HDX also searches with
+ * DANCE's networks, GEN with and without EST, trained for each problem. Usage: sweep_study */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>

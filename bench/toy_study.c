@@ -1,4 +1,4 @@
-/* The toy study of hard constraints (hdx.md 2.7): every rule on 18 instances, 3 limits of 6
+/* The toy study of hard constraints (bench/RESULTS.md): every rule on 18 instances, 3 limits of 6
  * problems, beside the exact optimum. Usage: toy_study [FOLDER]; with a folder, the trajectories of
  * the first instance are written there, one CSV and one SVG for each rule. */
 #include <dfq/dfq.h>
@@ -44,7 +44,7 @@ enum { RULES = sizeof rules / sizeof *rules };
 typedef struct outcome {
     dfq_solver_result result;
     double soft; /* latency of the last mixture over the limit */
-    int first12; /* one of the first 4 problems: what the specification looked at */
+    int first12; /* one of the first 4 problems, which are also counted alone */
 } outcome;
 
 static dfq_solver *prepare(dfq_context *ctx, const toy *t, double limit, const rule *r)

@@ -1,5 +1,5 @@
-/* The exact evaluator (hdx.md 3.1): costs are sums over the network's cells, tabulated for every
- * choice and every accelerator, so that nothing has to be learned or estimated. */
+/* The exact evaluator (docs/METHODS.md, Costs): costs are sums over the network's cells, tabulated
+ * for every choice and every accelerator, so that nothing has to be learned or estimated. */
 #ifndef DFQI_EXPLORE_ADDITIVE_H
 #define DFQI_EXPLORE_ADDITIVE_H
 

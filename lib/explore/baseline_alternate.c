@@ -1,5 +1,5 @@
-/* Alternating steps after Auto-NBA (Fu et al., ICML 2021; hdx.md 4.1, B6): every 100 steps of the network
- * the accelerator makes 2000 of its own. A step draws an accelerator, one-hot by Gumbel noise, and its
+/* Alternating steps after Auto-NBA (Fu et al., ICML 2021): every 100 steps of the network the
+ * accelerator makes 2000 of its own. A step draws an accelerator, one-hot by Gumbel noise, and its
  * loss is what that one costs times the probabilities of its fields' choices, which are 1 forwards
  * and straight through backwards. The published cost is that of the slowest of several chunks that
  * work side by side; here one accelerator does all layers, so it is the mean of t_j / T_j. */

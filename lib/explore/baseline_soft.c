@@ -1,6 +1,6 @@
-/* Rules that put the limits into the loss, which is how they differ from each other (hdx.md 4.1: B2
- * to B5). All of them have a weight to be tuned. ProxylessNAS's other regulariser, loss + w (t / T - 1),
- * has DANCE's gradient. */
+/* Rules that put the limits into the loss, which is how they differ from each other
+ * (docs/METHODS.md, Baselines). All of them have a weight to be tuned. ProxylessNAS's other
+ * regulariser, loss + w (t / T - 1), has DANCE's gradient. */
 #include <math.h>
 
 #include "explore/solver_priv.h"

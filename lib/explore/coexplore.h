@@ -1,5 +1,5 @@
-/* The job behind dfq_explorer: a supernet trained beside the solver (hdx.md 2.6). See dfq/explorer.h
- * for what it computes. */
+/* The job behind dfq_explorer: a supernet trained beside the solver. See dfq/explorer.h for what it
+ * computes. */
 #ifndef DFQI_EXPLORE_COEXPLORE_H
 #define DFQI_EXPLORE_COEXPLORE_H
 

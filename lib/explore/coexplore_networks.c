@@ -1,5 +1,5 @@
-/* DANCE's networks in a co-exploration (hdx.md 2.3, 3.1): trained on the tables before all else, so that
- * an estimate that is not good enough is known before the supernet has cost anything. */
+/* DANCE's networks in a co-exploration (docs/METHODS.md): trained on the tables before all else, so
+ * that an estimate that is not good enough is known before the supernet has cost anything. */
 #include <math.h>
 #include <stddef.h>
 

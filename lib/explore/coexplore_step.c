@@ -1,5 +1,4 @@
-/* The steps of a co-exploration (hdx.md 2.6): of the weights, of the solver, of the derived
- * network. */
+/* The steps of a co-exploration: of the weights, of the solver, of the derived network. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* From probabilities to one choice that meets the limits by the exact model (hdx.md 2.7). */
+/* From probabilities to one choice that meets the limits by the exact model (docs/METHODS.md,
+ * Certification). */
 #ifndef DFQI_EXPLORE_DERIVE_H
 #define DFQI_EXPLORE_DERIVE_H
 

@@ -1,6 +1,7 @@
-/* DANCE's cost estimation network, EST (arXiv 2009.06237; hdx.md 3.1): a second evaluator beside the
- * exact tables, learned from them. Input: the network's mixture and the accelerator, one-hot. Output:
- * log2 of each metric; a metric that the network's choices do not change is read from the table.
+/* DANCE's cost estimation network, EST (arXiv 2009.06237; docs/METHODS.md): a second evaluator
+ * beside the exact tables, learned from them. Input: the network's mixture and the accelerator,
+ * one-hot. Output: log2 of each metric; a metric that the network's choices do not change is read
+ * from the table.
  *
  * Its functions are callbacks of a dfq_problem: costs = dfqi_evaluator_costs, exact =
  * dfqi_evaluator_exact, user = the evaluator. */

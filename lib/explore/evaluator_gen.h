@@ -1,8 +1,8 @@
-/* DANCE's hardware generation network, GEN (arXiv 2009.06237; hdx.md 3.1): from the network's mixture
- * to logits of each field of the accelerator. It learns which accelerator is the best for one fixed
- * cost, the weighted mean of the metrics over what they are on average, from labels found by looking
- * at all accelerators. In a search it stands for the fields' logits (dfqi_solver_new_with), and its
- * parameters are moved by the rule of the search like any block. */
+/* DANCE's hardware generation network, GEN (arXiv 2009.06237; docs/METHODS.md): from the network's
+ * mixture to logits of each field of the accelerator. It learns which accelerator is the best for
+ * one fixed cost, the weighted mean of the metrics over what they are on average, from labels found
+ * by looking at all accelerators. In a search it stands for the fields' logits
+ * (dfqi_solver_new_with), and its parameters are moved by the rule of the search like any block. */
 #ifndef DFQI_EXPLORE_EVALUATOR_GEN_H
 #define DFQI_EXPLORE_EVALUATOR_GEN_H
 

@@ -1,4 +1,5 @@
-/* The network that both networks of DANCE (arXiv 2009.06237; hdx.md 3.1) are: a residual perceptron,
+/* The network that both networks of DANCE (arXiv 2009.06237; docs/METHODS.md) are: a residual
+ * perceptron,
  *
  *   x [B,in] -> Linear(in, width) -> blocks times x + Linear(width, width)(BatchNorm(ReLU(x)))
  *            -> one Linear(width, n) for each head

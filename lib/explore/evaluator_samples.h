@@ -1,6 +1,6 @@
 /* Random networks and accelerators with their exact costs, to train and judge DANCE's networks on
- * (hdx.md 3.1): 70 % of the networks are mixtures, Dirichlet(0.3) in each cell, 30 % single choices;
- * accelerators are uniform. */
+ * (docs/METHODS.md): 70 % of the networks are mixtures, Dirichlet(0.3) in each cell, 30 % single
+ * choices; accelerators are uniform. */
 #ifndef DFQI_EXPLORE_EVALUATOR_SAMPLES_H
 #define DFQI_EXPLORE_EVALUATOR_SAMPLES_H
 

@@ -11,7 +11,7 @@
 
 enum { TRAIN_STREAM = 1, JUDGE_STREAM = 2, FIRST_SAMPLES = 4096 };
 
-static const float huber = 0.05f; /* hdx.md 3.1 */
+static const float huber = 0.05f; /* of log2; ours */
 
 struct dfqi_evaluator_training {
     dfqi_evaluator *e;

@@ -1,6 +1,7 @@
 /* The minimal-norm pull: m = sum of lam_j rows[j], where lam >= 0 solves the dual of the quadratic
- * programme min 1/2 m.Pm s.t. G P (g + m) >= delta (hdx.md 2.4). There are few constraints: every
- * active set is tried, and the one that meets the optimality conditions is the solution. */
+ * programme min 1/2 m.Pm s.t. G P (g + m) >= delta (docs/METHODS.md, Pull). There are few
+ * constraints: every active set is tried, and the one that meets the optimality conditions is the
+ * solution. */
 #include "explore/pull.h"
 
 #include <math.h>

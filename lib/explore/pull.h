@@ -1,5 +1,5 @@
-/* The gradient manipulation of HDX (arXiv 2301.09312; hdx.md section 2): the smallest change m of a
- * descent direction g after which every violated constraint falls by at least delta. */
+/* The gradient manipulation of HDX (arXiv 2301.09312; docs/METHODS.md, Pull): the smallest change m
+ * of a descent direction g after which every violated constraint falls by at least delta. */
 #ifndef DFQI_EXPLORE_PULL_H
 #define DFQI_EXPLORE_PULL_H
 
@@ -22,9 +22,9 @@ typedef struct dfqi_pull {
                     what falls by less than delta */
 } dfqi_pull;
 
-/* m of least m.Pm with rows[j].P(g + m) >= delta[j] (equations of 2.2, 2.4 and 2.5). m = 0 when
- * nothing asks for a change. Rows with |row|^2 under 1e-12 are left out, and |m| is cut to 10 |g| +
- * 1e-3. Where the demands contradict each other their sum is what is asked for. */
+/* m of least m.Pm with rows[j].P(g + m) >= delta[j] (docs/METHODS.md, Pull). m = 0 when nothing
+ * asks for a change. Rows with |row|^2 under 1e-12 are left out, and |m| is cut to 10 |g| + 1e-3.
+ * Where the demands contradict each other their sum is what is asked for. */
 void dfqi_pull_solve(const dfqi_pull *q, double *m);
 
 /* delta of a step later: it grows by the factor 1 + p while the limit is violated and starts anew

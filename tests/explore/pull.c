@@ -1,5 +1,5 @@
-/* The minimal-norm pull: the unit tests of hdx.md 2.6, the variants, and the quadratic programme
- * against a search over the multipliers. */
+/* The minimal-norm pull: cases done by hand, the variants, and the quadratic programme against a
+ * search over the multipliers. */
 #include "explore/pull.h"
 
 #include <math.h>
@@ -16,7 +16,7 @@ static double dot(const double *a, const double *b, const double *p)
     return sum;
 }
 
-/* (1): g = (1, 0), c = (-1, 1), delta = .5 gives m = (-.75, .75), and (g + m).c = .5. */
+/* g = (1, 0), c = (-1, 1), delta = .5 gives m = (-.75, .75), and (g + m).c = .5. */
 START_TEST(one_constraint)
 {
     const double g[2] = {1, 0}, c[2] = {-1, 1};
@@ -29,7 +29,7 @@ START_TEST(one_constraint)
 }
 END_TEST
 
-/* (2): nothing violated, nothing pulled. */
+/* Nothing violated, nothing pulled. */
 START_TEST(no_constraint)
 {
     const double g[2] = {1, 0};
@@ -41,7 +41,7 @@ START_TEST(no_constraint)
 }
 END_TEST
 
-/* (3): orthogonal rows are pulled as each alone. */
+/* Orthogonal rows are pulled as each alone. */
 START_TEST(orthogonal_rows)
 {
     const double g[3] = {1, -2, 3}, a[3] = {-1, 1, 0}, b[3] = {1, 1, -2};
@@ -57,7 +57,7 @@ START_TEST(orthogonal_rows)
 }
 END_TEST
 
-/* (4): a linear t falls by rate delta, also with a preconditioner. */
+/* A linear t falls by rate delta, also with a preconditioner. */
 START_TEST(falls_by_delta)
 {
     const double rate = 0.1, delta = 0.03;
