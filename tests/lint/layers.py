@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Holds lib/ to the floors of docs/ARCHITECTURE.md: includes go down only, and some calls and
-headers belong to some folders only. Usage: layers.py [source root]"""
+headers belong to some folders only. Holds all sources to naming no document that is not here.
+Usage: layers.py [source root]"""
 import pathlib
 import re
 import sys
@@ -73,6 +74,18 @@ def check_file(path, folder, table):
                 yield number, f'{match.group(0)} in {folder}/: {cure}'
 
 
+def lost_documents(root):
+    """Yields (path, line, complaint)."""
+    documents = {path.name for path in root.rglob('*.md')}
+    for folder in ('bench', 'docs', 'examples', 'include', 'lib', 'tests', 'tools'):
+        for path in sorted((root / folder).rglob('*')):
+            if path.suffix not in ('.c', '.h', '.build', '.md', '.py', '.sh'):
+                continue
+            for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+                for name in set(re.findall(r'\b[\w-]+\.md\b', line)) - documents:
+                    yield path, number, f'{name} is not in the repository'
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else '.')
     table = floors(root)
@@ -89,6 +102,9 @@ def main():
         for number, complaint in check_file(path, folder, table):
             print(f'{name}:{number}: {complaint}')
             bad += 1
+    for path, number, complaint in lost_documents(root):
+        print(f'{path.relative_to(root)}:{number}: {complaint}')
+        bad += 1
     if not table or not count:
         print('nothing to check: wrong source root?')
         bad += 1
