@@ -24,10 +24,10 @@ static int32_t progress(const dfq_progress *p, void *user)
 static dfq_status estimate(dfq_context *ctx, const dfq_problem *p, int64_t steps)
 {
     static const char *const names[] = {"latency", "energy", "area"};
-    dfqi_evaluator_options o;
+    dfqi_mlp_options o;
     dfqi_evaluator *e;
     double start = dfqi_now();
-    dfqi_evaluator_defaults(&o);
+    dfqi_mlp_defaults(&o);
     o.steps = steps;
     DFQI_TRY(dfqi_evaluator_new(ctx, p, &o, &e));
     dfq_status status = dfqi_evaluator_train(e);
@@ -44,10 +44,10 @@ static dfq_status estimate(dfq_context *ctx, const dfq_problem *p, int64_t steps
 
 static dfq_status generate(dfq_context *ctx, const dfq_problem *p, int64_t steps)
 {
-    dfqi_gen_options o;
+    dfqi_mlp_options o;
     dfqi_gen *g;
     double start = dfqi_now();
-    dfqi_gen_defaults(&o);
+    dfqi_mlp_defaults(&o);
     o.steps = steps;
     DFQI_TRY(dfqi_gen_new(ctx, p, &o, &g));
     dfq_status status = dfqi_gen_train(g);

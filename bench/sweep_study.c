@@ -169,14 +169,14 @@ static void fill_pair(const toy_pair *t, int seed, double share, instance *x)
 /* DANCE's networks for one problem. */
 static dfq_status train(dfq_context *ctx, instance *x)
 {
-    dfqi_evaluator_options e;
-    dfqi_gen_options g;
-    dfqi_evaluator_defaults(&e);
+    dfqi_mlp_options e;
+    dfqi_mlp_options g;
+    dfqi_mlp_defaults(&e);
     e.width = 128;
     e.blocks = 2;
     e.batch = 512;
     e.steps = 8000;
-    dfqi_gen_defaults(&g);
+    dfqi_mlp_defaults(&g);
     g.width = 64;
     g.blocks = 2;
     g.batch = 256;

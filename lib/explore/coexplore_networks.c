@@ -17,26 +17,12 @@ static const double margin_most = 0.9; /* as the solver's own */
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static dfqi_evaluator_options est_options(const dfqi_coexplore *e, bool small)
+static dfqi_mlp_options options_of(const dfqi_coexplore *e, int64_t steps, int32_t seed, bool small)
 {
-    dfqi_evaluator_options o;
-    dfqi_evaluator_defaults(&o);
-    o.steps = e->o.evaluator_steps;
-    o.seed = dfqi_coexplore_seed(e, DFQI_SEED_EVALUATOR);
-    if (!small) return o;
-    o.width = SMALL_WIDTH;
-    o.blocks = SMALL_BLOCKS;
-    o.batch = SMALL_BATCH;
-    o.rate = small_rate;
-    return o;
-}
-
-static dfqi_gen_options gen_options(const dfqi_coexplore *e, bool small)
-{
-    dfqi_gen_options o;
-    dfqi_gen_defaults(&o);
-    o.steps = e->o.generator_steps;
-    o.seed = dfqi_coexplore_seed(e, DFQI_SEED_GENERATOR);
+    dfqi_mlp_options o;
+    dfqi_mlp_defaults(&o);
+    o.steps = steps;
+    o.seed = dfqi_coexplore_seed(e, seed);
     if (!small) return o;
     o.width = SMALL_WIDTH;
     o.blocks = SMALL_BLOCKS;
@@ -52,8 +38,9 @@ dfq_status dfqi_networks_new(const dfqi_coexplore *e, const dfq_problem *tables,
     for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++) s->gap[m] = NAN;
     if (e->o.evaluator != DFQ_EVALUATOR_NETWORKS) return DFQ_OK;
     for (int32_t g = 0; g < tables->n_groups; g++) total += tables->choices[g];
-    dfqi_evaluator_options eo = est_options(e, total <= SMALL_SPACE);
-    dfqi_gen_options go = gen_options(e, total <= SMALL_SPACE);
+    bool small = total <= SMALL_SPACE;
+    dfqi_mlp_options eo = options_of(e, e->o.evaluator_steps, DFQI_SEED_EVALUATOR, small);
+    dfqi_mlp_options go = options_of(e, e->o.generator_steps, DFQI_SEED_GENERATOR, small);
     DFQI_TRY(dfqi_evaluator_new(e->ctx, tables, &eo, &s->est));
     return dfqi_gen_new(e->ctx, tables, &go, &s->gen);
 }

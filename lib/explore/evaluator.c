@@ -10,30 +10,13 @@
 
 static const double ln2 = 0.69314718055994530942;
 
-void dfqi_evaluator_defaults(dfqi_evaluator_options *o)
-{
-    *o = (dfqi_evaluator_options){.width = 256,
-                                  .blocks = 4,
-                                  .batch = 1024,
-                                  .steps = 20000,
-                                  .held_out = 8192,
-                                  .accept = 0.01,
-                                  .rate = 1e-3f};
-}
-
 /* -- life -------------------------------------------------------------------------------------- */
 
-static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_evaluator_options *o)
+static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o)
 {
     if (!p->cost_table || !p->choices || p->n_metrics < 1 || p->n_metrics > DFQ_METRICS_MAX)
         return dfqi_fail(ctx, DFQ_E_INVALID, "evaluator: it needs a cost_table to learn from");
-    if (o->batch < 2 || o->batch > 65536 || o->steps < 1 || o->held_out < o->batch ||
-        o->held_out % o->batch != 0)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "evaluator: batch %lld, %lld steps, %lld held out; a batch has 2 to 65536 "
-                         "samples, there is a step at least, and whole batches are held out",
-                         (long long)o->batch, (long long)o->steps, (long long)o->held_out);
-    return DFQ_OK;
+    return dfqi_mlp_check(ctx, "evaluator", o);
 }
 
 /* The least that a network costs on each accelerator has a logarithm. */
@@ -97,8 +80,8 @@ static dfq_status fill(dfqi_evaluator *e)
     return e->x && e->minus ? build_one(e) : DFQ_E_NOMEM;
 }
 
-dfq_status dfqi_evaluator_new(dfq_context *ctx, const dfq_problem *p,
-                              const dfqi_evaluator_options *o, dfqi_evaluator **out)
+dfq_status dfqi_evaluator_new(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o,
+                              dfqi_evaluator **out)
 {
     DFQI_TRY(check(ctx, p, o));
     dfqi_evaluator *e = dfqi_calloc(ctx, 1, sizeof *e);

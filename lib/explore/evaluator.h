@@ -14,16 +14,6 @@
 
 typedef struct dfqi_evaluator dfqi_evaluator;
 
-typedef struct dfqi_evaluator_options {
-    int32_t width, blocks; /* 256, 4 */
-    int64_t batch;         /* 1024 */
-    int64_t steps;         /* 20000; each on fresh samples */
-    int64_t held_out;      /* samples to judge on, a multiple of the batch; 8192 */
-    double accept;         /* mean relative error that is good enough; 0.01 */
-    float rate;            /* 1e-3, falling to 0 by half a cosine */
-    uint64_t seed;
-} dfqi_evaluator_options;
-
 /* On samples that no step has seen, by metric; 0, 0 and 1 where it is read from the table. */
 typedef struct dfqi_evaluator_quality {
     double mean[DFQ_METRICS_MAX]; /* relative error */
@@ -31,16 +21,14 @@ typedef struct dfqi_evaluator_quality {
     double tau[DFQ_METRICS_MAX];  /* Kendall's, of the first 1024 */
 } dfqi_evaluator_quality;
 
-void dfqi_evaluator_defaults(dfqi_evaluator_options *o);
-
 /* Untrained, for the tables of `p`, which must outlive it. DFQ_E_INVALID: no tables, a cost that is
  * not above 0, sizes out of range. */
-dfq_status dfqi_evaluator_new(dfq_context *ctx, const dfq_problem *p,
-                              const dfqi_evaluator_options *o, dfqi_evaluator **out);
+dfq_status dfqi_evaluator_new(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o,
+                              dfqi_evaluator **out);
 void dfqi_evaluator_release(dfqi_evaluator *e); /* NULL ok */
 
 /* One step of its training; the last one judges it. DFQ_E_NUMERIC if a metric's mean relative error is
- * above `accept`, then and at each further call: the text has the figure. */
+ * above 1 %, then and at each further call: the text has the figure. */
 dfq_status dfqi_evaluator_step(dfqi_evaluator *e, double *loss);
 /* All steps that are left, with stage "evaluator". DFQ_E_CANCELLED: call again to go on. */
 dfq_status dfqi_evaluator_train(dfqi_evaluator *e);

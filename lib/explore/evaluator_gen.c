@@ -3,34 +3,16 @@
 #include "explore/evaluator_gen_priv.h"
 #include "graph/ops.h"
 
-void dfqi_gen_defaults(dfqi_gen_options *o)
-{
-    *o = (dfqi_gen_options){.width = 256,
-                            .blocks = 4,
-                            .batch = 1024,
-                            .steps = 5000,
-                            .held_out = 8192,
-                            .rate = 1e-3f,
-                            .smoothing = 0.1f};
-    for (int32_t m = 0; m < DFQ_METRICS_MAX; m++) o->weight[m] = 1;
-}
-
 /* -- life -------------------------------------------------------------------------------------- */
 
-static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_gen_options *o)
+static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o)
 {
     if (!p->cost_table || !p->choices || p->n_metrics < 1 || p->n_metrics > DFQ_METRICS_MAX ||
         p->n_fields < 1 || p->n_fields > DFQI_MLP_HEADS)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "generator: it needs a cost_table and 1 to %d fields, there are %d",
                          (int)DFQI_MLP_HEADS, (int)p->n_fields);
-    if (o->batch < 2 || o->batch > 65536 || o->steps < 1 || o->held_out < o->batch ||
-        o->held_out % o->batch != 0)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "generator: batch %lld, %lld steps, %lld held out; a batch has 2 to 65536 "
-                         "samples, there is a step at least, and whole batches are held out",
-                         (long long)o->batch, (long long)o->steps, (long long)o->held_out);
-    return DFQ_OK;
+    return dfqi_mlp_check(ctx, "generator", o);
 }
 
 static dfq_status build_one(dfqi_gen *g)
@@ -66,7 +48,7 @@ static dfq_status fill(dfqi_gen *g)
     return build_one(g);
 }
 
-dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p, const dfqi_gen_options *o,
+dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o,
                         dfqi_gen **out)
 {
     DFQI_TRY(check(ctx, p, o));

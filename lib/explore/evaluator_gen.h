@@ -1,8 +1,8 @@
 /* DANCE's hardware generation network, GEN (arXiv 2009.06237; docs/METHODS.md): from the network's
  * mixture to logits of each field of the accelerator. It learns which accelerator is the best for
- * one fixed cost, the weighted mean of the metrics over what they are on average, from labels found
- * by looking at all accelerators. In a search it stands for the fields' logits
- * (dfqi_solver_new_with), and its parameters are moved by the rule of the search like any block. */
+ * one fixed cost, the mean of the metrics, each over what it is on average, from labels found by
+ * looking at all accelerators. In a search it stands for the fields' logits (dfqi_solver_new_with),
+ * and its parameters are moved by the rule of the search like any block. */
 #ifndef DFQI_EXPLORE_EVALUATOR_GEN_H
 #define DFQI_EXPLORE_EVALUATOR_GEN_H
 
@@ -11,18 +11,6 @@
 
 typedef struct dfqi_gen dfqi_gen;
 
-typedef struct dfqi_gen_options {
-    int32_t width, blocks;          /* 256, 4 */
-    int64_t batch;                  /* 1024 */
-    int64_t steps;                  /* 5000; each on fresh samples */
-    int64_t held_out;               /* samples to judge on, a multiple of the batch; 8192 */
-    double weight[DFQ_METRICS_MAX]; /* of the metrics; ones */
-    float rate;                     /* 1e-3, falling to 0 by half a cosine */
-    float smoothing; /* share of a label that goes to all choices; 0.1: where a softmax is certain a
-                        search has no gradient to go by */
-    uint64_t seed;
-} dfqi_gen_options;
-
 /* On samples that no step has seen. */
 typedef struct dfqi_gen_quality {
     double accuracy[16]; /* of each field */
@@ -30,11 +18,9 @@ typedef struct dfqi_gen_quality {
     double regret;       /* mean of the generated accelerator's cost over the best one's, less 1 */
 } dfqi_gen_quality;
 
-void dfqi_gen_defaults(dfqi_gen_options *o);
-
 /* Untrained, for the tables of `p`, which must outlive it. DFQ_E_INVALID: no tables, no fields or
  * more than 16, sizes out of range. */
-dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p, const dfqi_gen_options *o,
+dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o,
                         dfqi_gen **out);
 void dfqi_gen_release(dfqi_gen *g); /* NULL ok */
 

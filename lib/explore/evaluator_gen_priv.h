@@ -9,7 +9,7 @@ typedef struct dfqi_gen_training dfqi_gen_training;
 
 struct dfqi_gen {
     dfq_context *ctx; /* retained */
-    dfqi_gen_options o;
+    dfqi_mlp_options o;
     dfq_problem given;
     dfqi_domain space;
     dfqi_mlp net;

@@ -8,6 +8,10 @@
 
 enum { TRAIN_STREAM = 3, JUDGE_STREAM = 4 };
 
+/* Share of a label that goes to all choices: where a softmax is certain a search has no gradient to go
+ * by. */
+static const float smoothing = 0.1f;
+
 /* Costs of a batch of networks on every accelerator: one product with the table. */
 typedef struct labels {
     dfqi_graph *g;
@@ -37,7 +41,7 @@ static double unit_of(const dfqi_gen *g, int32_t metric)
 static void add_metric(const dfqi_gen *g, int32_t metric, labels *l)
 {
     size_t configs = (size_t)g->space.configs, cells = (size_t)g->space.cells, m = (size_t)metric;
-    double unit = unit_of(g, metric), weight = unit > 0 ? g->o.weight[metric] / unit : 0;
+    double unit = unit_of(g, metric), weight = unit > 0 ? 1 / unit : 0;
     float *table = dfqi_tensor_f32(l->table), *base = dfqi_tensor_f32(l->base);
     for (size_t c = 0; c < configs; c++) {
         if (g->given.base_table) base[c] += (float)(weight * g->given.base_table[m * configs + c]);
@@ -118,9 +122,9 @@ static void label_row(void *arg, int64_t row, int32_t thread)
     g->config[row] = best;
     for (int32_t k = s->n_fields - 1; k >= 0; k--) {
         int32_t n = g->net.heads[k];
-        float *wanted = wanted_of(g, k) + row * n, rest = g->o.smoothing / (float)n;
+        float *wanted = wanted_of(g, k) + row * n, rest = smoothing / (float)n;
         for (int32_t i = 0; i < n; i++) wanted[i] = rest;
-        wanted[best % n] += 1 - g->o.smoothing;
+        wanted[best % n] += 1 - smoothing;
         best /= n;
     }
 }

@@ -11,6 +11,23 @@ enum { INIT_STREAM = 0x3A1, CALIBRATE = 64 };
 
 static const float eps = 1e-5f;
 
+void dfqi_mlp_defaults(dfqi_mlp_options *o)
+{
+    *o = (dfqi_mlp_options){
+        .width = 256, .blocks = 4, .batch = 1024, .steps = 5000, .held_out = 8192, .rate = 1e-3f};
+}
+
+dfq_status dfqi_mlp_check(dfq_context *ctx, const char *name, const dfqi_mlp_options *o)
+{
+    if (o->batch >= 2 && o->batch <= 65536 && o->steps >= 1 && o->held_out >= o->batch &&
+        o->held_out % o->batch == 0)
+        return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "%s: batch %lld, %lld steps, %lld held out; a batch has 2 to 65536 samples, "
+                     "there is a step at least, and whole batches are held out",
+                     name, (long long)o->batch, (long long)o->steps, (long long)o->held_out);
+}
+
 /* -- parameters -------------------------------------------------------------------------------- */
 
 static dfq_status add_param(dfqi_mlp *m, int32_t rank, int64_t rows, int64_t cols)

@@ -16,6 +16,20 @@ enum {
     DFQI_MLP_PARAMS = 2 + 4 * DFQI_MLP_BLOCKS + 2 * DFQI_MLP_HEADS
 };
 
+/* Of either network. */
+typedef struct dfqi_mlp_options {
+    int32_t width, blocks; /* 256, 4 */
+    int64_t batch;         /* 1024 */
+    int64_t steps;         /* 5000; each on fresh samples */
+    int64_t held_out;      /* samples to judge on, a multiple of the batch; 8192 */
+    float rate;            /* 1e-3, falling to 0 by half a cosine */
+    uint64_t seed;
+} dfqi_mlp_options;
+
+void dfqi_mlp_defaults(dfqi_mlp_options *o);
+/* DFQ_E_INVALID: what is said of `name`'s samples is out of range. */
+dfq_status dfqi_mlp_check(dfq_context *ctx, const char *name, const dfqi_mlp_options *o);
+
 typedef struct dfqi_mlp {
     dfq_context *ctx; /* borrowed */
     int32_t in, width, blocks, n_heads;

@@ -10,7 +10,7 @@ typedef struct dfqi_evaluator_training dfqi_evaluator_training;
 
 struct dfqi_evaluator {
     dfq_context *ctx; /* retained */
-    dfqi_evaluator_options o;
+    dfqi_mlp_options o;
     dfq_problem given;
     dfqi_domain space;
     dfqi_additive tables;

@@ -11,7 +11,8 @@
 
 enum { TRAIN_STREAM = 1, JUDGE_STREAM = 2, FIRST_SAMPLES = 4096 };
 
-static const float huber = 0.05f; /* of log2; ours */
+static const float huber = 0.05f;    /* of log2; ours */
+static const double accepted = 0.01; /* mean relative error */
 
 struct dfqi_evaluator_training {
     dfqi_evaluator *e;
@@ -136,7 +137,7 @@ static dfq_status accept(const dfqi_evaluator *e)
         int32_t m = e->learned[k];
         double mean = e->quality.mean[m];
         char name[64];
-        if (mean <= e->o.accept) continue;
+        if (mean <= accepted) continue;
         if (e->given.metrics)
             snprintf(name, sizeof name, "%.60s", e->given.metrics[m]);
         else
@@ -144,7 +145,7 @@ static dfq_status accept(const dfqi_evaluator *e)
         return dfqi_fail(e->ctx, DFQ_E_NUMERIC,
                          "evaluator: mean relative error of %s is %.3g %% on %lld held-out "
                          "samples, %.3g %% is accepted; train longer than %lld steps",
-                         name, 100 * mean, (long long)e->o.held_out, 100 * e->o.accept,
+                         name, 100 * mean, (long long)e->o.held_out, 100 * accepted,
                          (long long)e->o.steps);
     }
     return DFQ_OK;
