@@ -216,11 +216,11 @@ static dfq_status explain(dfqi_solver *s, dfq_status status)
  * that tie at a limit take turns. */
 static dfq_status is_over(dfqi_solver *s, bool *out)
 {
-    bool exceeded[DFQ_METRICS_MAX] = {false};
+    double costs[DFQ_METRICS_MAX];
     *out = s->done >= s->o.steps;
     if (!*out || s->done >= dfqi_solver_last(s->o.steps) || !dfqi_rule_pulls(s)) return DFQ_OK;
-    DFQI_TRY(dfqi_solver_exceeded(s, exceeded));
-    for (int32_t j = 0; j < s->problem->n_limits; j++) *out = *out && !exceeded[j];
+    DFQI_TRY(dfqi_solver_likeliest_costs(s, costs));
+    *out = dfqi_problem_meets(s->problem, costs);
     return DFQ_OK;
 }
 

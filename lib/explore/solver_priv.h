@@ -35,7 +35,7 @@ struct dfqi_solver {
     dfqi_found best; /* the best so far that meets the limits; when finished the result */
 
     dfqi_found raw;
-    int32_t *likeliest; /* [n_groups] scratch of dfqi_solver_exceeded() */
+    int32_t *likeliest; /* [n_groups] scratch of dfqi_solver_likeliest_costs() */
     double tightest[DFQ_METRICS_MAX], least[DFQ_METRICS_MAX];
 
     /* Of one step. */
@@ -80,8 +80,8 @@ bool dfqi_rule_pulls(const dfqi_solver *s);
 dfq_status dfqi_rule_check(const dfqi_solver *s);
 dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
 
-/* Which limits, as the search sees them, the likeliest choices exceed. s->p loses its noise. */
-dfq_status dfqi_solver_exceeded(dfqi_solver *s, bool out[DFQ_METRICS_MAX]);
+/* Costs of the likeliest choices for a step to go by. s->p loses its noise. */
+dfq_status dfqi_solver_likeliest_costs(dfqi_solver *s, double costs[DFQ_METRICS_MAX]);
 /* One step from s->p, s->loss, s->costs and the gradients to p. */
 dfq_status dfqi_solver_move(dfqi_solver *s);
 

@@ -98,25 +98,22 @@ static void pull(dfqi_solver *s, const bool *exceeded, block b)
     dfqi_pull_solve(&q, s->m + b.begin);
 }
 
-dfq_status dfqi_solver_exceeded(dfqi_solver *s, bool out[DFQ_METRICS_MAX])
+dfq_status dfqi_solver_likeliest_costs(dfqi_solver *s, double costs[DFQ_METRICS_MAX])
 {
-    dfqi_problem *p = s->problem;
-    double costs[DFQ_METRICS_MAX];
     DFQI_TRY(dfqi_solver_soften(s, false));
-    dfqi_domain_argmax(&p->space, s->p, s->likeliest);
-    DFQI_TRY(dfqi_problem_costs_at(p, s->likeliest, costs));
-    for (int32_t j = 0; j < p->n_limits; j++)
-        out[j] = costs[p->metric[j]] > dfqi_solver_limit(s, j);
-    return DFQ_OK;
+    dfqi_domain_argmax(&s->problem->space, s->p, s->likeliest);
+    return dfqi_problem_costs_at(s->problem, s->likeliest, costs);
 }
 
-/* A limit is exceeded if the mixture exceeds it or its likeliest choices do, which are what a search ends
- * with: where choices tie, the mixture just meets a limit that either of them may not. */
+/* A limit is exceeded if the mixture exceeds it or its likeliest choices do, which are what a search ends with: where
+ * choices tie, the mixture just meets a limit that either of them may not. */
 static dfq_status pull_all(dfqi_solver *s, bool exceeded[DFQ_METRICS_MAX])
 {
-    bool choices[DFQ_METRICS_MAX];
-    DFQI_TRY(dfqi_solver_exceeded(s, choices));
-    for (int32_t j = 0; j < s->problem->n_limits; j++) exceeded[j] = exceeded[j] || choices[j];
+    const dfqi_problem *p = s->problem;
+    double costs[DFQ_METRICS_MAX];
+    DFQI_TRY(dfqi_solver_likeliest_costs(s, costs));
+    for (int32_t j = 0; j < p->n_limits; j++)
+        exceeded[j] = exceeded[j] || costs[p->metric[j]] > dfqi_solver_limit(s, j);
     if (s->o.joint) {
         pull(s, exceeded, (block){0, s->n});
     } else {
