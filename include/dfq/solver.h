@@ -13,9 +13,10 @@
  *  the factor 1 + growth with every violating step and starts anew when the limit holds. With Adam
  *  the demand is c.P(g + m) >= delta, P the preconditioner, and m stays out of the moments (beta1 =
  *  0). The network's logits and the accelerator's are pulled apart from each other, or together
- *  with `joint`. A limit counts as violated if the mixture exceeds it or its likeliest choices do;
- *  with callbacks costs() is therefore asked twice in a step, once without gradients. Where the
- *  last step still leaves likeliest choices that exceed a limit, up to a tenth more are done.
+ *  with `joint`. Without Gumbel noise a limit counts as violated if the mixture exceeds it or its
+ *  likeliest choices do; with callbacks costs() is therefore asked twice in a step, once without
+ *  gradients. Where the last step still leaves likeliest choices that exceed a limit, up to a tenth
+ *  more are done.
  *
  *  After the last step the likeliest choices are costed by the exact model, repaired by the swaps
  *  that cost the least loss for what they gain, and improved as far as the limits allow. A result

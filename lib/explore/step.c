@@ -107,19 +107,23 @@ dfq_status dfqi_solver_likeliest_costs(dfqi_solver *s, double costs[DFQ_METRICS_
 
 /* A limit is exceeded if the mixture exceeds it or its likeliest choices do, which are what a search ends with: where
  * choices tie, the mixture just meets a limit that either of them may not. */
-static dfq_status pull_all(dfqi_solver *s, bool exceeded[DFQ_METRICS_MAX])
+static dfq_status hold_choices(dfqi_solver *s, bool exceeded[DFQ_METRICS_MAX])
 {
     const dfqi_problem *p = s->problem;
     double costs[DFQ_METRICS_MAX];
     DFQI_TRY(dfqi_solver_likeliest_costs(s, costs));
     for (int32_t j = 0; j < p->n_limits; j++)
         exceeded[j] = exceeded[j] || costs[p->metric[j]] > dfqi_solver_limit(s, j);
+    return DFQ_OK;
+}
+
+static void pull_all(dfqi_solver *s, const bool *exceeded)
+{
     if (s->o.joint) {
         pull(s, exceeded, (block){0, s->n});
     } else {
         for (int32_t b = 0; b < DFQI_BLOCKS; b++) pull(s, exceeded, block_at(s, b));
     }
-    return DFQ_OK;
 }
 
 static void keep_within_reach(dfqi_solver *s)
@@ -137,17 +141,20 @@ static void keep_within_reach(dfqi_solver *s)
 dfq_status dfqi_solver_move(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    bool exceeded[DFQ_METRICS_MAX], pulls = dfqi_rule_pulls(s);
+    bool exceeded[DFQ_METRICS_MAX] = {false}, pulls = dfqi_rule_pulls(s);
+    bool certain =
+        pulls && !s->o.gumbel; /* noise shows single choices by itself, and keeps them open */
     for (int32_t j = 0; j < p->n_limits; j++)
         exceeded[j] = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);
     DFQI_TRY(make_gradients(s));
     precondition(s);
     memset(s->m, 0, (size_t)s->n * sizeof *s->m);
-    if (pulls) DFQI_TRY(pull_all(s, exceeded));
+    if (certain) DFQI_TRY(hold_choices(s, exceeded));
+    if (pulls) pull_all(s, exceeded);
     bool network = s->o.rule == DFQ_RULE_NETWORK_FIRST || s->o.rule == DFQ_RULE_ALTERNATE;
     int64_t moved = network ? p->space.cells : s->n;
     for (int64_t i = 0; i < moved; i++) s->x[i] -= s->o.rate * s->scale[i] * (s->g[i] + s->m[i]);
-    if (pulls) keep_within_reach(s);
+    if (certain) keep_within_reach(s);
     for (int32_t j = 0; j < p->n_limits; j++)
         s->delta[j] = dfqi_pull_delta(s->delta[j], s->o.delta, s->o.growth, exceeded[j]);
     return DFQ_OK;
