@@ -219,7 +219,8 @@ static dfq_status is_over(dfqi_solver *s, bool *out)
     double costs[DFQ_METRICS_MAX];
     *out = s->done >= s->o.steps;
     if (!*out || s->done >= dfqi_solver_last(s->o.steps) || !dfqi_rule_pulls(s)) return DFQ_OK;
-    DFQI_TRY(dfqi_solver_likeliest_costs(s, costs));
+    DFQI_TRY(dfqi_solver_likeliest(s));
+    DFQI_TRY(dfqi_problem_exact(s->problem, s->likeliest, costs));
     *out = dfqi_problem_meets(s->problem, costs);
     return DFQ_OK;
 }

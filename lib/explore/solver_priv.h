@@ -35,7 +35,7 @@ struct dfqi_solver {
     dfqi_found best; /* the best so far that meets the limits; when finished the result */
 
     dfqi_found raw;
-    int32_t *likeliest; /* [n_groups] scratch of dfqi_solver_likeliest_costs() */
+    int32_t *likeliest; /* [n_groups] see dfqi_solver_likeliest() */
     double tightest[DFQ_METRICS_MAX], least[DFQ_METRICS_MAX];
 
     /* Of one step. */
@@ -80,8 +80,8 @@ bool dfqi_rule_pulls(const dfqi_solver *s);
 dfq_status dfqi_rule_check(const dfqi_solver *s);
 dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
 
-/* Costs of the likeliest choices for a step to go by. s->p loses its noise. */
-dfq_status dfqi_solver_likeliest_costs(dfqi_solver *s, double costs[DFQ_METRICS_MAX]);
+/* s->likeliest, the likeliest choices. s->p loses its noise. */
+dfq_status dfqi_solver_likeliest(dfqi_solver *s);
 /* One step from s->p, s->loss, s->costs and the gradients to p. */
 dfq_status dfqi_solver_move(dfqi_solver *s);
 

@@ -98,20 +98,21 @@ static void pull(dfqi_solver *s, const bool *exceeded, block b)
     dfqi_pull_solve(&q, s->m + b.begin);
 }
 
-dfq_status dfqi_solver_likeliest_costs(dfqi_solver *s, double costs[DFQ_METRICS_MAX])
+dfq_status dfqi_solver_likeliest(dfqi_solver *s)
 {
     DFQI_TRY(dfqi_solver_soften(s, false));
     dfqi_domain_argmax(&s->problem->space, s->p, s->likeliest);
-    return dfqi_problem_costs_at(s->problem, s->likeliest, costs);
+    return DFQ_OK;
 }
 
 /* A limit is exceeded if the mixture exceeds it or its likeliest choices do, which are what a search ends with: where
  * choices tie, the mixture just meets a limit that either of them may not. */
 static dfq_status hold_choices(dfqi_solver *s, bool exceeded[DFQ_METRICS_MAX])
 {
-    const dfqi_problem *p = s->problem;
+    dfqi_problem *p = s->problem;
     double costs[DFQ_METRICS_MAX];
-    DFQI_TRY(dfqi_solver_likeliest_costs(s, costs));
+    DFQI_TRY(dfqi_solver_likeliest(s));
+    DFQI_TRY(dfqi_problem_costs_at(p, s->likeliest, costs));
     for (int32_t j = 0; j < p->n_limits; j++)
         exceeded[j] = exceeded[j] || costs[p->metric[j]] > dfqi_solver_limit(s, j);
     return DFQ_OK;
