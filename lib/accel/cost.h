@@ -30,8 +30,8 @@ double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi
 
 /* A layer whose widths of 0 are the accelerator's word. DFQ_E_INVALID if an operand is wider than
  * that; `name` is what the error calls the layer. */
-dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
-                              const dfqi_template *t, dfqi_layer *out);
+DFQI_CHECKED dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
+                                           const dfqi_template *t, dfqi_layer *out);
 
 /* What the memories of an accelerator keep: DRAM, buffer, then what each element has. Fills
  * everything of `m` but its loops. */

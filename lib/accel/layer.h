@@ -63,7 +63,8 @@ typedef struct dfqi_layer_bits {
 /* What a node of a graph is, at the accelerator's word; false: it is no layer. */
 bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *out);
 /* For one image. Normalisation and activation of convolutional networks are folded away. */
-dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_list *out);
+DFQI_CHECKED dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits,
+                                       dfqi_layer_list *out);
 void dfqi_layer_list_fini(dfqi_layer_list *l);
 
 #endif

@@ -32,7 +32,8 @@ typedef struct dfqi_mapping {
  * then finds its dimension not covered). */
 void dfqi_nest_add(dfqi_nest *nest, dfqi_dim d, int64_t trips);
 /* Do the loops cover the layer? Trips may go beyond a dimension, the rest then idles. */
-dfq_status dfqi_mapping_check(dfq_context *ctx, const dfqi_layer *l, const dfqi_mapping *m);
+DFQI_CHECKED dfq_status dfqi_mapping_check(dfq_context *ctx, const dfqi_layer *l,
+                                           const dfqi_mapping *m);
 
 /* Words, all instances of the level together. */
 typedef struct dfqi_access {

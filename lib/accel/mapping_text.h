@@ -10,7 +10,7 @@ enum { DFQI_MAPPING_TEXT_MAX = 320 };
 void dfqi_mapping_print(const dfqi_mapping *m, char out[DFQI_MAPPING_TEXT_MAX]);
 /* DFQ_E_INVALID if the text is none, if it does not cover the layer or if it does not fit the
  * accelerator. The layer is resolved. */
-dfq_status dfqi_mapping_parse(dfq_context *ctx, const char *text, const dfqi_layer *l,
-                              const dfqi_template *t, dfqi_mapping *out);
+DFQI_CHECKED dfq_status dfqi_mapping_parse(dfq_context *ctx, const char *text, const dfqi_layer *l,
+                                           const dfqi_template *t, dfqi_mapping *out);
 
 #endif

@@ -26,7 +26,8 @@ void dfqi_notes_fini(dfqi_notes *n);
 
 /* DFQ_E_INFEASIBLE if nothing fits the buffer or the register files; `name` is what the error calls the layer. mapping may
  * be NULL. */
-dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template *t,
-                       dfqi_objective objective, dfqi_cost *out, dfqi_mapping *mapping);
+DFQI_CHECKED dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template *t,
+                                    dfqi_objective objective, dfqi_cost *out,
+                                    dfqi_mapping *mapping);
 
 #endif

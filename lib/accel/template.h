@@ -65,10 +65,10 @@ int64_t dfqi_space_count(const dfqi_space *s);
 void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_template *out);
 
 /* A preset's name, else the path of a JSON file. */
-dfq_status dfqi_space_load(dfq_context *ctx, const char *name, dfqi_space *out);
+DFQI_CHECKED dfq_status dfqi_space_load(dfq_context *ctx, const char *name, dfqi_space *out);
 /* JSON; `name` is what error texts call it. */
-dfq_status dfqi_space_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
-                            dfqi_space *out);
+DFQI_CHECKED dfq_status dfqi_space_parse(dfq_context *ctx, const char *name, const char *text,
+                                         size_t size, dfqi_space *out);
 /* Preset `i`, or NULL behind the last. */
 const char *dfqi_preset_name(int32_t i);
 

@@ -41,7 +41,8 @@ typedef struct dfqi_shelf {
 void dfqi_shelf_init(dfqi_shelf *s, dfq_context *ctx, const dfqi_layer *l);
 void dfqi_shelf_fini(dfqi_shelf *s);
 /* Valid until the next call. */
-dfq_status dfqi_shelf_get(dfqi_shelf *s, const dfqi_buffer *buffer, const dfqi_tilings **out);
+DFQI_CHECKED dfq_status dfqi_shelf_get(dfqi_shelf *s, const dfqi_buffer *buffer,
+                                       const dfqi_tilings **out);
 
 /* Sizes of equal parts of `length` up to `limit`, largest first: its divisors; a prime above 3 is
  * parted as if it were one longer. 1 is always among them. Returns their number. */

@@ -16,13 +16,13 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
  * them. Fields that this library does not know must be zero: an old library refuses a new request
  * rather than ignore it (DFQ_E_UNSUPPORTED). A struct_size too small to be one is DFQ_E_INVALID.
  * `ctx` takes the detail text and may be NULL; `what` names the struct in it. */
-dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given, void *own,
-                             size_t own_size);
+DFQI_CHECKED dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given,
+                                          void *own, size_t own_size);
 
 /* The last act of functions that fill an info struct (struct_size first, set by the caller): as
  * much of `own` as the caller has room for. A struct_size too small to be one is DFQ_E_INVALID. */
-dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, size_t own_size,
-                           void *out);
+DFQI_CHECKED dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own,
+                                        size_t own_size, void *out);
 
 /* Leaves a public function that got a NULL it cannot work with. */
 #define DFQI_NEED(ctx, argument)                                                                   \

@@ -14,6 +14,7 @@ struct dfq_dataset {
 };
 
 /* As dfqi_info_write, of one accelerator. */
-dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_template *t, dfq_accelerator_config *out);
+DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_template *t,
+                                          dfq_accelerator_config *out);
 
 #endif

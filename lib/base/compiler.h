@@ -1,9 +1,12 @@
-/* The only place for what C99 cannot say: atomic operations, by the builtins of gcc and clang. */
+/* The only place for what C99 cannot say: atomic operations and attributes of gcc and clang. */
 #ifndef DFQI_BASE_COMPILER_H
 #define DFQI_BASE_COMPILER_H
 
 #include <signal.h>
 #include <stdint.h>
+
+/* A function whose dfq_status must be looked at. */
+#define DFQI_CHECKED __attribute__((warn_unused_result))
 
 /* Reference counts. `_dec` returns the count that is left: at 0 the caller is the last owner and
  * sees everything the other owners wrote. */

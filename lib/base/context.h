@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
+#include "base/compiler.h"
+
 enum { DFQI_ERROR_MAX = 1024, DFQI_ALIGN = 64, DFQI_THREADS_MAX = 256 };
 
 struct dfq_context {
@@ -23,7 +25,7 @@ struct dfq_context {
 };
 
 /* Creates a context from normalised options; `*out` owns one reference. */
-dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out);
+DFQI_CHECKED dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out);
 dfq_context *dfqi_context_retain(dfq_context *ctx);
 void dfqi_context_release(dfq_context *ctx); /* NULL ok */
 

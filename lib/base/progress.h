@@ -18,6 +18,6 @@ typedef struct dfqi_stage {
 dfqi_stage dfqi_stage_begin(dfq_context *ctx, const char *name, uint64_t done, uint64_t total);
 
 /* Reports `done` units and asks whether to go on: DFQ_OK or DFQ_E_CANCELLED. `loss` may be NaN. */
-dfq_status dfqi_stage_report(const dfqi_stage *s, uint64_t done, double loss);
+DFQI_CHECKED dfq_status dfqi_stage_report(const dfqi_stage *s, uint64_t done, double loss);
 
 #endif

@@ -14,8 +14,9 @@ typedef struct dfqi_additive {
     double *sum;        /* [configs] scratch: the mixture's cost on each */
 } dfqi_additive;
 
-dfq_status dfqi_additive_new(const dfqi_domain *space, int32_t n_metrics, const double *cost,
-                             const double *base, dfqi_additive *out);
+DFQI_CHECKED dfq_status dfqi_additive_new(const dfqi_domain *space, int32_t n_metrics,
+                                          const double *cost, const double *base,
+                                          dfqi_additive *out);
 void dfqi_additive_fini(dfqi_additive *a);
 
 /* t(p, q) = sum over accelerators c of prod_h q_h[c_h] (base[c] + sum_i p_i cost[i][c]), which is

@@ -22,31 +22,33 @@ typedef struct dfqi_coexplore_space {
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out);
 /* Ranges, and what does not go together: all that can be told before there are tables. */
-dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
-                                const dfq_solver_options *solver);
+DFQI_CHECKED dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
+                                             const dfq_solver_options *solver);
 
-dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
-                              const dfqi_dataset *images, const dfq_constraint *limits,
-                              int32_t n_limits, const dfq_explorer_options *o,
-                              const dfq_solver_options *solver, dfqi_coexplore **out);
+DFQI_CHECKED dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
+                                           const dfqi_dataset *images, const dfq_constraint *limits,
+                                           int32_t n_limits, const dfq_explorer_options *o,
+                                           const dfq_solver_options *solver, dfqi_coexplore **out);
 void dfqi_coexplore_release(dfqi_coexplore *e); /* NULL ok */
 
-dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished);
-dfq_status dfqi_coexplore_run(dfqi_coexplore *e);
+DFQI_CHECKED dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished);
+DFQI_CHECKED dfq_status dfqi_coexplore_run(dfqi_coexplore *e);
 
 void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out);
 /* Exact costs of a choice. */
-dfq_status dfqi_coexplore_cost(const dfqi_coexplore *e, const int32_t *choice, double *costs);
+DFQI_CHECKED dfq_status dfqi_coexplore_cost(const dfqi_coexplore *e, const int32_t *choice,
+                                            double *costs);
 const dfqi_solver *dfqi_coexplore_solver(const dfqi_coexplore *e);
 const dfqi_supernet *dfqi_coexplore_net(const dfqi_coexplore *e);
-dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out);
-dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage, dfq_tensor **out);
-dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images, int64_t *out_n,
-                                   int64_t *out_correct);
+DFQI_CHECKED dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage,
+                                              dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images,
+                                                int64_t *out_n, int64_t *out_correct);
 
-dfq_status dfqi_coexplore_save_network(const dfqi_coexplore *e, const char *path);
-dfq_status dfqi_coexplore_save_supernet(const dfqi_coexplore *e, const char *path);
-dfq_status dfqi_coexplore_save(const dfqi_coexplore *e, const char *path);
-dfq_status dfqi_coexplore_restore(dfqi_coexplore *e, const char *path);
+DFQI_CHECKED dfq_status dfqi_coexplore_save_network(const dfqi_coexplore *e, const char *path);
+DFQI_CHECKED dfq_status dfqi_coexplore_save_supernet(const dfqi_coexplore *e, const char *path);
+DFQI_CHECKED dfq_status dfqi_coexplore_save(const dfqi_coexplore *e, const char *path);
+DFQI_CHECKED dfq_status dfqi_coexplore_restore(dfqi_coexplore *e, const char *path);
 
 #endif

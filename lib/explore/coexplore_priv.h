@@ -64,41 +64,41 @@ enum {
 uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of);
 
 /* Normalised images in the order of the data set; to be freed by the caller, also on failure. */
-dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d, float **images,
-                               int32_t **labels, dfqi_super_data *out);
+DFQI_CHECKED dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d,
+                                            float **images, int32_t **labels, dfqi_super_data *out);
 /* All of e's, shuffled, in two parts. */
-dfq_status dfqi_coexplore_take(dfqi_coexplore *e, const dfqi_dataset *d);
+DFQI_CHECKED dfq_status dfqi_coexplore_take(dfqi_coexplore *e, const dfqi_dataset *d);
 
-dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **out);
+DFQI_CHECKED dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **out);
 void dfqi_coexplore_state_free(dfqi_coexplore_state *s); /* NULL ok */
 /* Gives the solver the networks, which have been trained. On failure s is as it was. */
-dfq_status dfqi_coexplore_arm(const dfqi_coexplore *e, dfqi_coexplore_state *s);
+DFQI_CHECKED dfq_status dfqi_coexplore_arm(const dfqi_coexplore *e, dfqi_coexplore_state *s);
 /* Units of a stage. */
 int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage);
 /* The optimiser of the stage that s is in. */
-dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s);
+DFQI_CHECKED dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s);
 /* The network of the solver's choices. */
-dfq_status dfqi_coexplore_derive(const dfqi_coexplore *e, dfqi_coexplore_state *s);
+DFQI_CHECKED dfq_status dfqi_coexplore_derive(const dfqi_coexplore *e, dfqi_coexplore_state *s);
 /* DFQ_E_INVALID: the job is not finished, or found nothing. */
-dfq_status dfqi_coexplore_need_derived(const dfqi_coexplore *e);
+DFQI_CHECKED dfq_status dfqi_coexplore_need_derived(const dfqi_coexplore *e);
 
 /* -- coexplore_networks.c: DANCE's networks, if the options want them ---------------------------- */
 
-dfq_status dfqi_networks_new(const dfqi_coexplore *e, const dfq_problem *tables,
-                             dfqi_coexplore_state *s);
+DFQI_CHECKED dfq_status dfqi_networks_new(const dfqi_coexplore *e, const dfq_problem *tables,
+                                          dfqi_coexplore_state *s);
 void dfqi_networks_fini(dfqi_coexplore_state *s);
-dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tables,
-                                const dfqi_coexplore_state *s, dfqi_solver **out);
+DFQI_CHECKED dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tables,
+                                             const dfqi_coexplore_state *s, dfqi_solver **out);
 /* The network whose training has steps left, DFQ_EVALUATOR_EST or GEN; DFQ_EVALUATOR_COUNT: none. */
 int32_t dfqi_networks_next(const dfqi_coexplore_state *s);
 int64_t dfqi_networks_done(const dfqi_coexplore_state *s, int32_t network);
 int64_t dfqi_networks_steps(const dfqi_coexplore *e, int32_t network);
 /* One step of that network. */
-dfq_status dfqi_networks_step(dfqi_coexplore *e);
+DFQI_CHECKED dfq_status dfqi_networks_step(dfqi_coexplore *e);
 /* All that are left, with progress. */
-dfq_status dfqi_networks_run(dfqi_coexplore *e);
+DFQI_CHECKED dfq_status dfqi_networks_run(dfqi_coexplore *e);
 /* How far EST is off at the result of a search that is over. */
-dfq_status dfqi_networks_measure(dfqi_coexplore_state *s);
+DFQI_CHECKED dfq_status dfqi_networks_measure(dfqi_coexplore_state *s);
 void dfqi_networks_result(const dfqi_coexplore *e, dfq_explorer_result *out);
 
 /* What a checkpoint holds beside the networks' arrays; no padding. */
@@ -110,10 +110,11 @@ typedef struct dfqi_networks_state {
 
 void dfqi_networks_note(const dfqi_coexplore_state *s, dfqi_networks_state *out);
 /* Afterwards the arrays can be filled. */
-dfq_status dfqi_networks_resume(const dfqi_coexplore *e, const dfqi_networks_state *from,
-                                const char *path, dfqi_coexplore_state *s);
+DFQI_CHECKED dfq_status dfqi_networks_resume(const dfqi_coexplore *e,
+                                             const dfqi_networks_state *from, const char *path,
+                                             dfqi_coexplore_state *s);
 
 /* Room for one more, or for n. */
-dfq_status dfqi_curve_reserve(dfq_context *ctx, dfqi_curve *c, int64_t n);
+DFQI_CHECKED dfq_status dfqi_curve_reserve(dfq_context *ctx, dfqi_curve *c, int64_t n);
 
 #endif

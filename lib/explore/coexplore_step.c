@@ -42,15 +42,16 @@ static dfq_status step_weights(dfqi_coexplore *e, const dfqi_super_data *data, c
 
 /* The logarithms of the solver's probabilities, a share `open` of them uniform, as paths are drawn
  * by. */
-static void path_logits(const dfqi_coexplore *e, double open, float *logits)
+static dfq_status path_logits(const dfqi_coexplore *e, double open, float *logits)
 {
     const dfqi_solver *solver = e->s->solver;
     const dfqi_domain *d = &solver->problem->space;
-    dfqi_solver_soften(e->s->solver, false);
+    DFQI_TRY(dfqi_solver_soften(e->s->solver, false));
     for (int32_t c = 0; c < e->s->net.n_cells; c++)
         for (int32_t k = 0; k < d->choices[c]; k++)
             logits[c * ROW + k] =
                 (float)log((1 - open) * solver->p[d->first[c] + k] + open / (double)d->choices[c]);
+    return DFQ_OK;
 }
 
 /* Paths are told apart by the number of the draw. */
@@ -60,7 +61,7 @@ static dfq_status look(dfqi_coexplore *e)
     int32_t paths[DFQI_LOOKS_MAX * DFQI_SUPER_CELLS], n = (int32_t)e->o.looks;
     double losses[DFQI_LOOKS_MAX];
     float logits[DFQI_SUPER_CELLS * ROW];
-    path_logits(e, open_share, logits);
+    DFQI_TRY(path_logits(e, open_share, logits));
     for (int32_t i = 0; i < n; i++) {
         float loss = 0;
         int32_t *path = paths + i * s->net.n_cells;
@@ -81,7 +82,7 @@ static dfq_status search_unit(dfqi_coexplore *e)
     float logits[DFQI_SUPER_CELLS * ROW];
     int64_t at = s->at % (e->o.weight_steps + e->o.moves) - e->o.weight_steps;
     if (at < 0) {
-        path_logits(e, 0, logits);
+        DFQI_TRY(path_logits(e, 0, logits));
         dfqi_super_sample(&s->net, logits,
                           dfqi_coexplore_seed(e, DFQI_SEED_PATHS) + DFQ_EXPLORE_SEARCH * 16, s->at,
                           path);

@@ -20,8 +20,8 @@ typedef struct dfqi_domain {
 } dfqi_domain;
 
 /* DFQ_E_INVALID: no group, a group without a choice, too many of them. */
-dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
-                           const int32_t *choices, dfqi_domain *out);
+DFQI_CHECKED dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
+                                        const int32_t *choices, dfqi_domain *out);
 void dfqi_domain_fini(dfqi_domain *s);
 
 /* p = softmax((x + noise) / temperature) in each group; noise NULL: none. */

@@ -23,8 +23,8 @@ typedef struct dfqi_effects {
 } dfqi_effects;
 
 /* memory: weight of a look against the one after it. */
-dfq_status dfqi_effects_new(dfq_context *ctx, int32_t n_cells, const int32_t *choices,
-                            double memory, dfqi_effects *out);
+DFQI_CHECKED dfq_status dfqi_effects_new(dfq_context *ctx, int32_t n_cells, const int32_t *choices,
+                                         double memory, dfqi_effects *out);
 void dfqi_effects_fini(dfqi_effects *f);
 
 /* One look: losses of n paths [n][n_cells] on the same batch. */

@@ -20,16 +20,17 @@ typedef struct dfqi_gen_quality {
 
 /* Untrained, for the tables of `p`, which must outlive it. DFQ_E_INVALID: no tables, no fields or
  * more than 16, sizes out of range. */
-dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o,
-                        dfqi_gen **out);
+DFQI_CHECKED dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p,
+                                     const dfqi_mlp_options *o, dfqi_gen **out);
 void dfqi_gen_release(dfqi_gen *g); /* NULL ok */
 
 /* As those of the cost estimation network (evaluator.h); stage "generator". */
-dfq_status dfqi_gen_step(dfqi_gen *g, double *loss);
-dfq_status dfqi_gen_train(dfqi_gen *g);
+DFQI_CHECKED dfq_status dfqi_gen_step(dfqi_gen *g, double *loss);
+DFQI_CHECKED dfq_status dfqi_gen_train(dfqi_gen *g);
 dfqi_gen_quality dfqi_gen_judged(const dfqi_gen *g);
 dfqi_mlp_state dfqi_gen_state(const dfqi_gen *g);
-dfq_status dfqi_gen_resume(dfqi_gen *g, dfqi_mlp_state state, const dfqi_gen_quality *q);
+DFQI_CHECKED dfq_status dfqi_gen_resume(dfqi_gen *g, dfqi_mlp_state state,
+                                        const dfqi_gen_quality *q);
 int32_t dfqi_gen_arrays(const dfqi_gen *g, dfqi_mlp_array *out);
 
 /* What a search moves, from its parameters as they are; valid as long as `g`. */

@@ -28,7 +28,8 @@ typedef struct dfqi_mlp_options {
 
 void dfqi_mlp_defaults(dfqi_mlp_options *o);
 /* DFQ_E_INVALID: what is said of `name`'s samples is out of range. */
-dfq_status dfqi_mlp_check(dfq_context *ctx, const char *name, const dfqi_mlp_options *o);
+DFQI_CHECKED dfq_status dfqi_mlp_check(dfq_context *ctx, const char *name,
+                                       const dfqi_mlp_options *o);
 
 typedef struct dfqi_mlp {
     dfq_context *ctx; /* borrowed */
@@ -41,8 +42,9 @@ typedef struct dfqi_mlp {
 } dfqi_mlp;
 
 /* He's weights, zeros and ones. DFQ_E_INVALID: a size out of range. */
-dfq_status dfqi_mlp_new(dfq_context *ctx, int32_t in, int32_t width, int32_t blocks,
-                        int32_t n_heads, const int32_t *heads, uint64_t seed, dfqi_mlp *out);
+DFQI_CHECKED dfq_status dfqi_mlp_new(dfq_context *ctx, int32_t in, int32_t width, int32_t blocks,
+                                     int32_t n_heads, const int32_t *heads, uint64_t seed,
+                                     dfqi_mlp *out);
 void dfqi_mlp_fini(dfqi_mlp *m);
 /* All trained numbers, one tensor after the other: out of the network, and back. */
 void dfqi_mlp_get(const dfqi_mlp *m, double *v);
@@ -62,10 +64,11 @@ typedef struct dfqi_mlp_pass {
 enum { DFQI_MLP_DX = 1, DFQI_MLP_DPARAMS = 2 }; /* gradients to be had */
 
 /* `trained`: BatchNorms use the batch's statistics. Then add what is needed to p->g, and end. */
-dfq_status dfqi_mlp_pass_begin(const dfqi_mlp *m, int64_t batch, bool trained, dfqi_mlp_pass *p);
+DFQI_CHECKED dfq_status dfqi_mlp_pass_begin(const dfqi_mlp *m, int64_t batch, bool trained,
+                                            dfqi_mlp_pass *p);
 /* Adds the gradients of sum <value[i], grad[i]> and prepares to run. On failure the pass is gone. */
-dfq_status dfqi_mlp_pass_end(dfqi_mlp_pass *p, int32_t n, const dfqi_id *value, const dfqi_id *grad,
-                             int wanted);
+DFQI_CHECKED dfq_status dfqi_mlp_pass_end(dfqi_mlp_pass *p, int32_t n, const dfqi_id *value,
+                                          const dfqi_id *grad, int wanted);
 void dfqi_mlp_pass_fini(dfqi_mlp_pass *p);
 /* The statistics for use move towards the batch's. */
 void dfqi_mlp_pass_track(const dfqi_mlp_pass *p, float momentum);
@@ -77,7 +80,7 @@ typedef struct dfqi_mlp_adam {
     int64_t done;
 } dfqi_mlp_adam;
 
-dfq_status dfqi_mlp_adam_new(const dfqi_mlp *m, dfqi_mlp_adam *out);
+DFQI_CHECKED dfq_status dfqi_mlp_adam_new(const dfqi_mlp *m, dfqi_mlp_adam *out);
 void dfqi_mlp_adam_fini(dfqi_mlp_adam *a);
 void dfqi_mlp_adam_step(dfqi_mlp_adam *a, dfqi_mlp *m, const dfqi_mlp_pass *p, float rate);
 
@@ -95,14 +98,14 @@ typedef struct dfqi_mlp_job {
     int64_t steps;
     float rate; /* of the first step, falling to 0 by half a cosine */
     /* Fills what the pass has bound for one step, and reads its mean loss after the run. */
-    dfq_status (*fill)(void *user, int64_t step);
+    DFQI_CHECKED dfq_status (*fill)(void *user, int64_t step);
     double (*loss)(void *user);
     void *user;
 } dfqi_mlp_job;
 
 /* One step, of which a.done are done. After the last the statistics for use are those of the last
  * weights. */
-dfq_status dfqi_mlp_train_step(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss);
+DFQI_CHECKED dfq_status dfqi_mlp_train_step(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss);
 
 /* All that a checkpoint of a network holds, array by array: parameters, statistics, and with `a` its
  * moments. */

@@ -32,6 +32,7 @@ void dfqi_evaluator_forget(dfqi_evaluator *e);
 /* Sample `i` of a stream into row `row` of e->x and e->minus. */
 void dfqi_evaluator_sample(dfqi_evaluator *e, const dfqi_samples *s, uint64_t stream, int64_t i,
                            int64_t row);
-dfq_status dfqi_evaluator_judge(dfqi_evaluator *e, const dfqi_samples *s, uint64_t stream);
+DFQI_CHECKED dfq_status dfqi_evaluator_judge(dfqi_evaluator *e, const dfqi_samples *s,
+                                             uint64_t stream);
 
 #endif

@@ -17,8 +17,9 @@ typedef struct dfqi_samples {
 } dfqi_samples;
 
 /* `n`: how many will be drawn. */
-dfq_status dfqi_samples_new(const dfqi_domain *space, int32_t n_metrics, const double *cost,
-                            const double *base, uint64_t seed, int64_t n, dfqi_samples *out);
+DFQI_CHECKED dfq_status dfqi_samples_new(const dfqi_domain *space, int32_t n_metrics,
+                                         const double *cost, const double *base, uint64_t seed,
+                                         int64_t n, dfqi_samples *out);
 void dfqi_samples_fini(dfqi_samples *s);
 
 /* A network p[cells], and an accelerator's number. */

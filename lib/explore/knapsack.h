@@ -31,18 +31,20 @@ typedef struct dfqi_optimum {
 double dfqi_knapsack_bound(const dfqi_knapsack *k, double lambda[DFQ_METRICS_MAX]);
 
 /* Fails for want of memory only. `choice` is written if something was found. */
-dfq_status dfqi_knapsack_solve(dfq_context *ctx, const dfqi_knapsack *k, double cutoff,
-                               int32_t *choice, dfqi_optimum *out);
+DFQI_CHECKED dfq_status dfqi_knapsack_solve(dfq_context *ctx, const dfqi_knapsack *k, double cutoff,
+                                            int32_t *choice, dfqi_optimum *out);
 /* The same by branch and bound whatever the number of costs. */
-dfq_status dfqi_knapsack_branch(dfq_context *ctx, const dfqi_knapsack *k,
-                                const double lambda[DFQ_METRICS_MAX], double cutoff,
-                                int32_t *choice, dfqi_optimum *out);
+DFQI_CHECKED dfq_status dfqi_knapsack_branch(dfq_context *ctx, const dfqi_knapsack *k,
+                                             const double lambda[DFQ_METRICS_MAX], double cutoff,
+                                             int32_t *choice, dfqi_optimum *out);
 /* By dynamic programming; one cost. `proved` false: too many states. */
-dfq_status dfqi_knapsack_states(dfq_context *ctx, const dfqi_knapsack *k, double lambda,
-                                double cutoff, int32_t *choice, dfqi_optimum *out);
+DFQI_CHECKED dfq_status dfqi_knapsack_states(dfq_context *ctx, const dfqi_knapsack *k,
+                                             double lambda, double cutoff, int32_t *choice,
+                                             dfqi_optimum *out);
 
 /* The optimum of a problem with tables over all accelerators. `aim` -1: the least loss within all
  * limits; a limit's index: the least cost of its metric within the others. `choice` [n_groups]. */
-dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice, dfqi_optimum *out);
+DFQI_CHECKED dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice,
+                                             dfqi_optimum *out);
 
 #endif

@@ -25,24 +25,28 @@ typedef struct dfqi_metric_name {
     char text[64];
 } dfqi_metric_name;
 
-dfq_status dfqi_problem_new(dfq_context *ctx, const dfq_problem *given,
-                            const dfq_constraint *limits, int32_t n_limits, dfqi_problem **out);
+DFQI_CHECKED dfq_status dfqi_problem_new(dfq_context *ctx, const dfq_problem *given,
+                                         const dfq_constraint *limits, int32_t n_limits,
+                                         dfqi_problem **out);
 void dfqi_problem_free(dfqi_problem *p); /* NULL ok */
 dfqi_metric_name dfqi_problem_metric(const dfqi_problem *p, int32_t metric);
 
 /* The outside's numbers. A status of a callback is passed on, NaN and infinity are DFQ_E_NUMERIC.
  * Gradients may be NULL. */
-dfq_status dfqi_problem_loss(const dfqi_problem *p, const double *x, uint64_t step, double *loss,
-                             double *gradient);
-dfq_status dfqi_problem_costs(dfqi_problem *p, const double *x, double *costs, double *gradients);
-dfq_status dfqi_problem_exact(const dfqi_problem *p, const int32_t *choice, double *costs);
+DFQI_CHECKED dfq_status dfqi_problem_loss(const dfqi_problem *p, const double *x, uint64_t step,
+                                          double *loss, double *gradient);
+DFQI_CHECKED dfq_status dfqi_problem_costs(dfqi_problem *p, const double *x, double *costs,
+                                           double *gradients);
+DFQI_CHECKED dfq_status dfqi_problem_exact(const dfqi_problem *p, const int32_t *choice,
+                                           double *costs);
 /* Of one choice for a step to go by: exact with tables, otherwise those of its one-hot mixture, since exact()
  * may take a caller long. */
-dfq_status dfqi_problem_costs_at(dfqi_problem *p, const int32_t *choice, double *costs);
+DFQI_CHECKED dfq_status dfqi_problem_costs_at(dfqi_problem *p, const int32_t *choice,
+                                              double *costs);
 /* Loss of a choice, with the gradient there: the change of the loss by each swap, to first
  * order. */
-dfq_status dfqi_problem_judge(const dfqi_problem *p, const int32_t *choice, double *loss,
-                              double *gradient);
+DFQI_CHECKED dfq_status dfqi_problem_judge(const dfqi_problem *p, const int32_t *choice,
+                                           double *loss, double *gradient);
 
 /* sum_j max(t_j / T_j - 1, 0), or the same sum without limit `without` (-1: all). 0 means met. */
 double dfqi_problem_excess(const dfqi_problem *p, const double *costs, int32_t without);

@@ -5,6 +5,8 @@
 #include <dfq/solver.h>
 #include <stdbool.h>
 
+#include "base/compiler.h"
+
 typedef struct dfqi_solver dfqi_solver;
 
 /* Accelerator fields whose logits a network makes of the mixture of the cells, with parameters that
@@ -13,9 +15,9 @@ typedef struct dfqi_fields {
     int64_t n;           /* parameters */
     const double *start; /* [n] their first values; borrowed for creation alone */
     /* The logits [total - cells] of mixture p [cells] with parameters v [n]. */
-    dfq_status (*logits)(void *user, const double *p, const double *v, double *out);
+    DFQI_CHECKED dfq_status (*logits)(void *user, const double *p, const double *v, double *out);
     /* Gradients to both from that to the logits, at the point of the last call of logits(). */
-    dfq_status (*gradient)(void *user, const double *dlogits, double *dp, double *dv);
+    DFQI_CHECKED dfq_status (*gradient)(void *user, const double *dlogits, double *dp, double *dv);
     void *user;
 } dfqi_fields;
 
@@ -23,33 +25,33 @@ typedef struct dfqi_fields {
  * is derived is costed by the tables, and so is the verdict. */
 typedef struct dfqi_estimate {
     /* As dfq_problem::costs; NULL: the problem's. */
-    dfq_status (*costs)(const double *p, double *costs, double *gradients, void *user);
+    DFQI_CHECKED dfq_status (*costs)(const double *p, double *costs, double *gradients, void *user);
     void *user;
     double margin[DFQ_METRICS_MAX]; /* by metric: shares that steps keep away from the limits */
 } dfqi_estimate;
 
 void dfqi_solver_defaults(dfq_solver_options *out);
-dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
-                           const dfq_constraint *limits, int32_t n_limits,
-                           const dfq_solver_options *o, dfqi_solver **out);
+DFQI_CHECKED dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
+                                        const dfq_constraint *limits, int32_t n_limits,
+                                        const dfq_solver_options *o, dfqi_solver **out);
 /* The same with such fields; rules that move probabilities, or the network alone, know none. */
-dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
-                                const dfq_constraint *limits, int32_t n_limits,
-                                const dfq_solver_options *o, const dfqi_fields *fields,
-                                dfqi_solver **out);
+DFQI_CHECKED dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
+                                             const dfq_constraint *limits, int32_t n_limits,
+                                             const dfq_solver_options *o, const dfqi_fields *fields,
+                                             dfqi_solver **out);
 void dfqi_solver_estimate(dfqi_solver *s, const dfqi_estimate *e);
 void dfqi_solver_release(dfqi_solver *s); /* NULL ok */
 
-dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished);
-dfq_status dfqi_solver_run(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished);
+DFQI_CHECKED dfq_status dfqi_solver_run(dfqi_solver *s);
 
 void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out);
-dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out);
-dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out);
-dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out);
-dfq_status dfqi_solver_get_looks(const dfqi_solver *s, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_solver_get_looks(const dfqi_solver *s, dfq_tensor **out);
 
-dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path);
-dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path);
+DFQI_CHECKED dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path);
+DFQI_CHECKED dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path);
 
 #endif

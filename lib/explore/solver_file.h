@@ -19,6 +19,7 @@ typedef struct dfqi_solver_file {
 
 void dfqi_solver_pack(const dfqi_solver *s, dfqi_solver_file *out);
 /* As dfqi_solver_restore, of a file that was read. */
-dfq_status dfqi_solver_unpack(dfqi_solver *s, const dfqi_safetensors *st, const char *path);
+DFQI_CHECKED dfq_status dfqi_solver_unpack(dfqi_solver *s, const dfqi_safetensors *st,
+                                           const char *path);
 
 #endif

@@ -63,38 +63,38 @@ static inline int64_t dfqi_solver_looks(const dfqi_solver *s, int64_t done)
 }
 
 /* Room for so many; DFQ_E_NOMEM. */
-dfq_status dfqi_solver_reserve_looks(dfqi_solver *s, int64_t n);
+DFQI_CHECKED dfq_status dfqi_solver_reserve_looks(dfqi_solver *s, int64_t n);
 
-dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o);
+DFQI_CHECKED dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o);
 
 /* A limit as the search sees it: with the margins. */
 double dfqi_solver_limit(const dfqi_solver *s, int32_t j);
 /* s->p of the logits at the temperature of the next step; with its noise if `noisy`. */
-dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy);
+DFQI_CHECKED dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy);
 double dfqi_solver_temperature(const dfqi_solver *s);
 
 /* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
 bool dfqi_rule_pulls(const dfqi_solver *s);
 /* Whether s->loss and s->costs, or the costs alone, are what the rule can work with. */
-dfq_status dfqi_rule_check(const dfqi_solver *s);
-dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_rule_check(const dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
 
 /* s->likeliest, the likeliest choices. s->p loses its noise. */
-dfq_status dfqi_solver_likeliest(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_solver_likeliest(dfqi_solver *s);
 /* One step from s->p, s->loss, s->costs and the gradients to p. */
-dfq_status dfqi_solver_move(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_solver_move(dfqi_solver *s);
 
 /* HardCoRe-NAS: a choice within the limits to begin with, and a step from s->p. */
-dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);
 void dfqi_frank_wolfe_move(dfqi_solver *s);
 
 /* Auto-NBA: the accelerator's steps before the network's. */
-dfq_status dfqi_alternate_fields(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_alternate_fields(dfqi_solver *s);
 
 /* Looks at the likeliest choices, and keeps them if they meet the limits with a smaller loss. */
-dfq_status dfqi_solver_look(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_solver_look(dfqi_solver *s);
 /* The result. */
-dfq_status dfqi_solver_finish(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_solver_finish(dfqi_solver *s);
 
 #endif

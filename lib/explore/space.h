@@ -14,8 +14,8 @@ typedef struct dfqi_search_space {
 
 /* `space_path`: the name of a built-in space, or the path, with a dot or a slash in it, of a description
  * (space_json.c); `template_path`: a preset's name, else the path of a description. */
-dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
-                                  const char *template_path, dfqi_search_space *out);
+DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
+                                               const char *template_path, dfqi_search_space *out);
 
 /* Costs of every choice on every accelerator, exact and finite, in the layout of dfq_problem:
  * [metric][cells][accelerators] and [metric][accelerators]; metrics: latency ms, energy mJ for one
@@ -27,8 +27,8 @@ typedef struct dfqi_space_costs {
     double *cost, *base;
 } dfqi_space_costs;
 
-dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
-                                dfqi_space_costs *out);
+DFQI_CHECKED dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
+                                             dfqi_space_costs *out);
 void dfqi_space_costs_fini(dfqi_space_costs *c);
 
 #endif

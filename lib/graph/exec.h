@@ -17,24 +17,24 @@ typedef struct dfqi_workspace {
 void dfqi_workspace_fini(dfq_context *ctx, dfqi_workspace *w);
 
 /* Plans `g` (which must be without error and outlive the executor) and allocates all it needs. */
-dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out);
+DFQI_CHECKED dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out);
 /* The same within `w`, which must outlive the executor; while another one has taken it, or with NULL,
  * in memory of its own. */
-dfq_status dfqi_exec_new_in(const dfqi_graph *g, dfqi_workspace *w, dfqi_exec **out);
+DFQI_CHECKED dfq_status dfqi_exec_new_in(const dfqi_graph *g, dfqi_workspace *w, dfqi_exec **out);
 void dfqi_exec_free(dfqi_exec *e); /* NULL ok */
 /* Memory that dfqi_exec_new would allocate for `g`, in bytes, without doing so. */
-dfq_status dfqi_exec_estimate(const dfqi_graph *g, size_t *out_bytes);
+DFQI_CHECKED dfq_status dfqi_exec_estimate(const dfqi_graph *g, size_t *out_bytes);
 
 /* The memory of an input: whole batch, row-major; read during runs, never written. */
 void dfqi_exec_bind(dfqi_exec *e, dfqi_id input, const float *data);
 /* Computes everything kept. Every input that is read must be bound. */
-dfq_status dfqi_exec_run(dfqi_exec *e);
+DFQI_CHECKED dfq_status dfqi_exec_run(dfqi_exec *e);
 /* The content of a kept value after a run; valid until the next one. */
 const float *dfqi_exec_data(const dfqi_exec *e, dfqi_id v);
 
 /* Seconds spent in each op kind since the executor was made, summed over threads, if profiling was
  * switched on; for benchmarks. */
-dfq_status dfqi_exec_profile(dfqi_exec *e);
+DFQI_CHECKED dfq_status dfqi_exec_profile(dfqi_exec *e);
 double dfqi_exec_seconds(const dfqi_exec *e, dfqi_op_kind op);
 
 #endif

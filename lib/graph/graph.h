@@ -55,9 +55,9 @@ struct dfqi_graph {
     dfq_status status;
 };
 
-dfq_status dfqi_graph_new(dfq_context *ctx, int64_t batch, dfqi_graph **out);
+DFQI_CHECKED dfq_status dfqi_graph_new(dfq_context *ctx, int64_t batch, dfqi_graph **out);
 void dfqi_graph_free(dfqi_graph *g); /* NULL ok */
-dfq_status dfqi_graph_status(const dfqi_graph *g);
+DFQI_CHECKED dfq_status dfqi_graph_status(const dfqi_graph *g);
 /* Records a failure (the first one stays) and returns DFQI_NONE. */
 dfqi_id dfqi_graph_fail(dfqi_graph *g, dfq_status code, const char *fmt, ...)
 #if defined(__GNUC__)
@@ -95,8 +95,9 @@ int64_t dfqi_value_last(const dfqi_value *v);   /* last extent */
 /* Reverse mode: adds nodes computing d(sum_k <value_k, grad_k>)/d(wrt_i) and stores their ids;
  * DFQI_NONE where nothing flows. Only what lies between is differentiated: asking for the input's
  * gradient alone computes no weight gradient. */
-dfq_status dfqi_graph_grad(dfqi_graph *g, int32_t n_seeds, const dfqi_id *value,
-                           const dfqi_id *grad, int32_t n_wrt, const dfqi_id *wrt, dfqi_id *out);
+DFQI_CHECKED dfq_status dfqi_graph_grad(dfqi_graph *g, int32_t n_seeds, const dfqi_id *value,
+                                        const dfqi_id *grad, int32_t n_wrt, const dfqi_id *wrt,
+                                        dfqi_id *out);
 
 /* Multiply-accumulates of one run (whole batch), by the cost rule of each op. */
 double dfqi_graph_macs(const dfqi_graph *g);

@@ -147,7 +147,7 @@ typedef struct dfqi_op {
     int32_t min_in, max_in, n_out;
     uint32_t flags;
     /* Sets rank, dims and `batched` of the outputs; refuses operands that do not fit. */
-    dfq_status (*shape)(dfqi_graph *g, struct dfqi_node *n);
+    DFQI_CHECKED dfq_status (*shape)(dfqi_graph *g, struct dfqi_node *n);
     void (*run)(const dfqi_run *r);
     /* Adds the nodes for the gradient of the operands with want[i]; din[i] = DFQI_NONE on entry.
      * dout[k] may be DFQI_NONE. NULL: the op has no gradient (it is only found in gradients). */

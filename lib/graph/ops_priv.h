@@ -15,15 +15,15 @@ const dfqi_value *dfqi_in(const dfqi_graph *g, const dfqi_node *n, int32_t slot)
  * graph has failed. */
 bool dfqi_has_value(const dfqi_graph *g, dfqi_id v);
 /* DFQ_E_SHAPE naming the node, what was expected and the operand's shape. */
-dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
-                          const char *expected);
+DFQI_CHECKED dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
+                                       const char *expected);
 /* An operand with `count` elements that all images share. */
 bool dfqi_is_shared(const dfqi_value *v, int64_t count);
 bool dfqi_same_shape(const dfqi_value *a, const dfqi_value *b);
 /* shape rule: output 0 like operand 0 */
-dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n);
+DFQI_CHECKED dfq_status dfqi_shape_same(dfqi_graph *g, dfqi_node *n);
 /* shape rule: one value for each image of operand 0, [B] */
-dfq_status dfqi_shape_per_image(dfqi_graph *g, dfqi_node *n);
+DFQI_CHECKED dfq_status dfqi_shape_per_image(dfqi_graph *g, dfqi_node *n);
 /* cost rule: one for each element of operand 0 */
 double dfqi_macs_input(const dfqi_graph *g, const dfqi_node *n);
 /* A class number written as a float, forced into 0 .. classes - 1. */

@@ -43,7 +43,7 @@ typedef struct dfqi_plan {
     size_t local_floats, scratch_floats; /* for each thread */
 } dfqi_plan;
 
-dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out);
+DFQI_CHECKED dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out);
 void dfqi_plan_fini(dfqi_plan *p);
 size_t dfqi_plan_bytes(const dfqi_plan *p, int32_t threads);
 

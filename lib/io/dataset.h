@@ -9,13 +9,13 @@ typedef struct dfqi_dataset dfqi_dataset;
 
 /* `classes` > 0: labels are checked against it; a bad row is named with its line number. Nothing
  * but the index is read here, pictures are decoded when asked for. */
-dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
-                             dfqi_dataset **out);
+DFQI_CHECKED dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
+                                          dfqi_dataset **out);
 void dfqi_dataset_release(dfqi_dataset *d); /* NULL ok */
 int64_t dfqi_dataset_count(const dfqi_dataset *d);
 int32_t dfqi_dataset_label(const dfqi_dataset *d, int64_t i);
 const char *dfqi_dataset_name(const dfqi_dataset *d, int64_t i); /* file name, or "image 17" */
-dfq_status dfqi_dataset_image(const dfqi_dataset *d, int64_t i, dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_dataset_image(const dfqi_dataset *d, int64_t i, dfqi_image *out);
 
 /* How pictures become network inputs. */
 typedef struct dfqi_preprocess {
@@ -27,7 +27,7 @@ typedef struct dfqi_preprocess {
 
 /* Images first..first+n-1, decoded in parallel, as out[n][3][size][size]. The first failure by
  * index is reported, naming the file. */
-dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
-                              const dfqi_preprocess *p, float *out);
+DFQI_CHECKED dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
+                                           const dfqi_preprocess *p, float *out);
 
 #endif

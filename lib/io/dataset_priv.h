@@ -24,18 +24,19 @@ struct dfqi_dataset {
 enum { DFQI_CIFAR_SIDE = 32, DFQI_CIFAR_PIXELS = 1024, DFQI_CIFAR_RECORD = 3073 };
 
 /* DFQ_E_SHAPE when the network knows fewer classes; `where` says which row it is. */
-dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where, int64_t label);
-dfq_status dfqi_dataset_add(dfqi_dataset *d, const char *name, int32_t label);
+DFQI_CHECKED dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where,
+                                                 int64_t label);
+DFQI_CHECKED dfq_status dfqi_dataset_add(dfqi_dataset *d, const char *name, int32_t label);
 
-dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv);
+DFQI_CHECKED dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv);
 /* The same from memory, for tests; `check_files` false leaves the disk alone. */
-dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, size_t size,
-                                  bool check_files);
-dfq_status dfqi_dataset_index_folders(dfqi_dataset *d);
-dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d);
+DFQI_CHECKED dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text,
+                                               size_t size, bool check_files);
+DFQI_CHECKED dfq_status dfqi_dataset_index_folders(dfqi_dataset *d);
+DFQI_CHECKED dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d);
 
 /* An empty data set; `path` is copied. */
-dfq_status dfqi_dataset_new(dfq_context *ctx, const char *path, int32_t classes,
-                            dfqi_dataset **out);
+DFQI_CHECKED dfq_status dfqi_dataset_new(dfq_context *ctx, const char *path, int32_t classes,
+                                         dfqi_dataset **out);
 
 #endif

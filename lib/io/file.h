@@ -7,12 +7,13 @@
 #include "base/context.h"
 
 /* Opens a regular file for reading. DFQ_E_IO naming path and cause. */
-dfq_status dfqi_file_open(dfq_context *ctx, const char *path, FILE **out, uint64_t *out_size);
+DFQI_CHECKED dfq_status dfqi_file_open(dfq_context *ctx, const char *path, FILE **out,
+                                       uint64_t *out_size);
 
 /* Reads a file into one block (dfqi_free it). DFQ_E_IO if it cannot be read, DFQ_E_UNSUPPORTED if
  * it is larger than `limit` bytes. One more zero byte follows the content. */
-dfq_status dfqi_file_read(dfq_context *ctx, const char *path, size_t limit, unsigned char **out,
-                          size_t *out_size);
+DFQI_CHECKED dfq_status dfqi_file_read(dfq_context *ctx, const char *path, size_t limit,
+                                       unsigned char **out, size_t *out_size);
 
 /* Writing beside and renaming: open, fwrite to `f`, then commit or abandon. A full disk, a failed
  * write or a failed rename is DFQ_E_IO naming path and cause, and leaves nothing behind. A symbolic
@@ -22,14 +23,17 @@ typedef struct dfqi_out {
     FILE *f;
     char *path, *temp;
 } dfqi_out;
-dfq_status dfqi_out_open(dfq_context *ctx, const char *path, dfqi_out *out);
-dfq_status dfqi_out_write(dfqi_out *out, const void *bytes, size_t size);
-dfq_status dfqi_out_commit(dfqi_out *out); /* flush, fsync, close, rename; abandons on failure */
-void dfqi_out_abandon(dfqi_out *out);      /* removes the temporary file; harmless after commit */
-dfq_status dfqi_file_write(dfq_context *ctx, const char *path, const void *bytes, size_t size);
+DFQI_CHECKED dfq_status dfqi_out_open(dfq_context *ctx, const char *path, dfqi_out *out);
+DFQI_CHECKED dfq_status dfqi_out_write(dfqi_out *out, const void *bytes, size_t size);
+DFQI_CHECKED dfq_status
+dfqi_out_commit(dfqi_out *out);       /* flush, fsync, close, rename; abandons on failure */
+void dfqi_out_abandon(dfqi_out *out); /* removes the temporary file; harmless after commit */
+DFQI_CHECKED dfq_status dfqi_file_write(dfq_context *ctx, const char *path, const void *bytes,
+                                        size_t size);
 
 /* "cannot <verb> <path>: <cause>", cause from an errno value. Returns DFQ_E_IO. */
-dfq_status dfqi_fail_errno(dfq_context *ctx, const char *verb, const char *path, int error);
+DFQI_CHECKED dfq_status dfqi_fail_errno(dfq_context *ctx, const char *verb, const char *path,
+                                        int error);
 
 /* What the first bytes look like ("a PNG picture", "a PyTorch file (zip)"); NULL: no idea. */
 const char *dfqi_file_kind(const void *bytes, size_t size);

@@ -5,7 +5,7 @@
 #include "base/context.h"
 
 /* mkdir -p. It is fine if the folder is there already. */
-dfq_status dfqi_folder_make(dfq_context *ctx, const char *path);
+DFQI_CHECKED dfq_status dfqi_folder_make(dfq_context *ctx, const char *path);
 bool dfqi_path_exists(const char *path);
 bool dfqi_path_is_folder(const char *path);
 bool dfqi_path_is_file(const char *path); /* a regular file, or a link to one */
@@ -19,7 +19,8 @@ typedef struct dfqi_names {
 typedef enum dfqi_listing { DFQI_LIST_PNG, DFQI_LIST_PICTURES, DFQI_LIST_FOLDERS } dfqi_listing;
 
 /* PNG and PICTURES (PNG, JPEG) go by the name's ending, upper or lower case. */
-dfq_status dfqi_folder_list(dfq_context *ctx, const char *path, dfqi_listing what, dfqi_names *out);
+DFQI_CHECKED dfq_status dfqi_folder_list(dfq_context *ctx, const char *path, dfqi_listing what,
+                                         dfqi_names *out);
 void dfqi_names_fini(dfqi_names *n);
 
 #endif

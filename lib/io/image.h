@@ -12,24 +12,25 @@ typedef struct dfqi_image {
 
 typedef enum dfqi_filter { DFQI_BILINEAR = 0, DFQI_BICUBIC = 1 } dfqi_filter;
 
-dfq_status dfqi_image_new(dfq_context *ctx, int32_t width, int32_t height, dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_image_new(dfq_context *ctx, int32_t width, int32_t height,
+                                       dfqi_image *out);
 void dfqi_image_fini(dfqi_image *im);
 /* By content, not by name. Grey and palette become RGB, alpha is dropped, CMYK is refused. Limits:
  * 16384 pixels a side, 100 million in all. */
-dfq_status dfqi_image_read(dfq_context *ctx, const char *path, dfqi_image *out);
-dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, const void *bytes, size_t size,
-                             dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_image_read(dfq_context *ctx, const char *path, dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, const void *bytes,
+                                          size_t size, dfqi_image *out);
 /* `text`, when not NULL, is a NULL-ended list of key, value pairs stored as tEXt. */
-dfq_status dfqi_image_write_png(dfq_context *ctx, const char *path, const dfqi_image *im,
-                                const char *const *text);
+DFQI_CHECKED dfq_status dfqi_image_write_png(dfq_context *ctx, const char *path,
+                                             const dfqi_image *im, const char *const *text);
 /* PIL's Image.resize: two passes, horizontal first, support scaled by the shrink factor, 22-bit
  * fixed-point coefficients, rounded to 8 bits after each pass. */
-dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,
-                             dfqi_filter filter, dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,
+                                          dfqi_filter filter, dfqi_image *out);
 /* The evaluation transform: shorter side to `resize` (0: none), centre crop to `size`; pictures
  * smaller than the crop are refused. */
-dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, dfqi_filter filter,
-                          dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size,
+                                       dfqi_filter filter, dfqi_image *out);
 /* [height,width,3] bytes -> normalised planes [3,height,width]: (v / 255 - mean) / std. */
 void dfqi_image_normalise(const dfqi_image *im, const float mean[3], const float std[3],
                           float *out);

@@ -8,11 +8,12 @@
 enum { DFQI_IMAGE_SIDE_MAX = 16384, DFQI_IMAGE_PIXELS_MAX = 100 * 1000 * 1000 };
 
 /* DFQ_E_UNSUPPORTED beyond the limits above, naming them. */
-dfq_status dfqi_image_check(dfq_context *ctx, const char *name, int64_t width, int64_t height);
+DFQI_CHECKED dfq_status dfqi_image_check(dfq_context *ctx, const char *name, int64_t width,
+                                         int64_t height);
 
-dfq_status dfqi_png_decode(dfq_context *ctx, const char *name, const void *bytes, size_t size,
-                           dfqi_image *out);
-dfq_status dfqi_jpeg_decode(dfq_context *ctx, const char *name, const void *bytes, size_t size,
-                            dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_png_decode(dfq_context *ctx, const char *name, const void *bytes,
+                                        size_t size, dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_jpeg_decode(dfq_context *ctx, const char *name, const void *bytes,
+                                         size_t size, dfqi_image *out);
 
 #endif

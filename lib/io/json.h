@@ -16,12 +16,12 @@ typedef struct dfqi_jnode {
 } dfqi_jnode;
 
 /* An empty object to build in. `name` is what error texts call it (copied). */
-dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_json **out);
+DFQI_CHECKED dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_json **out);
 /* Strict: one object, no duplicate keys, no trailing text. DFQ_E_CORRUPT with line and column. */
-dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
-                           dfqi_json **out);
+DFQI_CHECKED dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text,
+                                        size_t size, dfqi_json **out);
 /* Reads and parses a file of at most 64 MB. */
-dfq_status dfqi_json_read(dfq_context *ctx, const char *path, dfqi_json **out);
+DFQI_CHECKED dfq_status dfqi_json_read(dfq_context *ctx, const char *path, dfqi_json **out);
 void dfqi_json_release(dfqi_json *doc); /* NULL ok */
 dfqi_jnode dfqi_json_root(dfqi_json *doc);
 
@@ -40,23 +40,25 @@ void dfqi_json_put_bool(dfqi_jnode at, const char *key, bool v);
 
 /* The text, zero-ended (dfqi_free it). Layout: `indent` spaces per level, 0 for one line; keys as
  * they were put, or sorted. */
-dfq_status dfqi_json_dump(dfqi_json *doc, int32_t indent, bool sorted, char **out,
-                          size_t *out_size);
+DFQI_CHECKED dfq_status dfqi_json_dump(dfqi_json *doc, int32_t indent, bool sorted, char **out,
+                                       size_t *out_size);
 
 /* Reading. With `key` the member of an object, without it the node itself. A missing member, a
  * wrong type or a value out of range is DFQ_E_CORRUPT and says what was expected; `out` is then
  * untouched. */
-dfq_status dfqi_json_get_int(dfqi_jnode at, const char *key, int64_t lo, int64_t hi, int64_t *out);
-dfq_status dfqi_json_get_real(dfqi_jnode at, const char *key, double lo, double hi, double *out);
-dfq_status dfqi_json_get_bool(dfqi_jnode at, const char *key, bool *out);
+DFQI_CHECKED dfq_status dfqi_json_get_int(dfqi_jnode at, const char *key, int64_t lo, int64_t hi,
+                                          int64_t *out);
+DFQI_CHECKED dfq_status dfqi_json_get_real(dfqi_jnode at, const char *key, double lo, double hi,
+                                           double *out);
+DFQI_CHECKED dfq_status dfqi_json_get_bool(dfqi_jnode at, const char *key, bool *out);
 /* Borrowed; lives as long as the document. */
-dfq_status dfqi_json_get_text(dfqi_jnode at, const char *key, const char **out);
-dfq_status dfqi_json_get_object(dfqi_jnode at, const char *key, dfqi_jnode *out);
-dfq_status dfqi_json_get_array(dfqi_jnode at, const char *key, dfqi_jnode *out);
+DFQI_CHECKED dfq_status dfqi_json_get_text(dfqi_jnode at, const char *key, const char **out);
+DFQI_CHECKED dfq_status dfqi_json_get_object(dfqi_jnode at, const char *key, dfqi_jnode *out);
+DFQI_CHECKED dfq_status dfqi_json_get_array(dfqi_jnode at, const char *key, dfqi_jnode *out);
 bool dfqi_json_has(dfqi_jnode at, const char *key); /* present and not null */
 bool dfqi_json_is_array(dfqi_jnode at, const char *key);
 /* Refuses members that are not in the NULL-ended list `known`: a misspelt option is not ignored. */
-dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known);
+DFQI_CHECKED dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known);
 int64_t dfqi_json_count(dfqi_jnode at);               /* members or elements; 0 for anything else */
 dfqi_jnode dfqi_json_at(dfqi_jnode array, int64_t i); /* 0 <= i < count */
 /* Walks an object in file order: begin with `*iter` NULL, false at the end. */

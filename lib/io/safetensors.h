@@ -27,10 +27,10 @@ typedef struct dfqi_safetensors {
 /* Limits: header 100 MB, rank 6, extents >= 0, no overlap, no gap of 64 bytes or more. A dtype
  * other than those of dfqi_dtype is DFQ_E_UNSUPPORTED, other breaches are DFQ_E_CORRUPT. Each
  * tensor is read straight into its own memory. */
-dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out);
+DFQI_CHECKED dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out);
 /* The same from memory; `name` is what error texts call it. */
-dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes, size_t size,
-                         dfqi_safetensors *out);
+DFQI_CHECKED dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes,
+                                      size_t size, dfqi_safetensors *out);
 void dfqi_st_fini(dfqi_safetensors *st);
 const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
 const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
@@ -39,7 +39,8 @@ const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /*
  * seen under that name. The bytes depend on the content alone: metadata is sorted by key, tensors
  * by element size (largest first) and name. The first tensor begins at a multiple of 64 bytes, each
  * at a multiple of its element size; the format allows no gaps that would align them further. */
-dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
-                         const dfqi_st_entry *entries, int64_t n_meta, const dfqi_st_meta *meta);
+DFQI_CHECKED dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
+                                      const dfqi_st_entry *entries, int64_t n_meta,
+                                      const dfqi_st_meta *meta);
 
 #endif

@@ -73,7 +73,8 @@ bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fm
     ;
 /* The rest of an architecture whose layers are known: classes, normalisation, and the side of its
  * images, `image` unless the metadata say otherwise. */
-dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t image, dfqi_arch *a);
+DFQI_CHECKED dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t image,
+                                      dfqi_arch *a);
 /* Counters of batches, which only training needs. */
 bool dfqi_cnn_harmless(const char *name);
 

@@ -24,7 +24,7 @@ typedef struct dfqi_family_row {
     /* Do the tensors of a file that tells no name look like it? */
     bool (*fits)(const dfqi_safetensors *st);
     /* Fills `a`, of which family and name (maybe empty) are set, from shapes and metadata. */
-    dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
+    DFQI_CHECKED dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
     /* A tensor of such files that the network does not need. */
     bool (*harmless)(const char *name);
     /* "a 12-block vision transformer" */
@@ -41,28 +41,29 @@ extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mo
 const dfqi_family_row *dfqi_family_get(dfqi_family family);
 /* A network with all its parameters' names and none of their tensors, and what these are to be:
  * expected[n_params], dfqi_free it. */
-dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out,
-                              dfqi_expect **out_expected);
+DFQI_CHECKED dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *arch,
+                                           dfqi_network *out, dfqi_expect **out_expected);
 
 /* -- derived networks -------------------------------------------------------------------------- */
 
 int32_t dfqi_derived_norms(const dfqi_arch *a);
 /* What files say about the space and the path. */
 enum { DFQI_DERIVED_META = 3 };
-dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
-                             dfqi_st_meta out[DFQI_DERIVED_META]);
+DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
+                                          dfqi_st_meta out[DFQI_DERIVED_META]);
 
 /* -- for the rows' `find` ---------------------------------------------------------------------- */
 
 /* What the metadata say about `key`: n numbers (at most 3) in lo..hi; `out` stays as it is where
  * they say nothing. */
-dfq_status dfqi_meta_floats(const dfqi_safetensors *st, const char *path, const char *key, int n,
-                            double lo, double hi, float *out);
-dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const char *key, int64_t lo,
-                         int64_t hi, int64_t *out);
+DFQI_CHECKED dfq_status dfqi_meta_floats(const dfqi_safetensors *st, const char *path,
+                                         const char *key, int n, double lo, double hi, float *out);
+DFQI_CHECKED dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const char *key,
+                                      int64_t lo, int64_t hi, int64_t *out);
 /* The tensor `name` of the given rank; `expected` says in the error what would have it. */
-dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path, const char *name,
-                            int32_t rank, const char *expected, const dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path,
+                                         const char *name, int32_t rank, const char *expected,
+                                         const dfq_tensor **out);
 /* mean and std of ImageNet's training images, which most networks are trained with */
 void dfqi_imagenet_statistics(dfqi_arch *a);
 

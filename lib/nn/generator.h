@@ -60,13 +60,14 @@ typedef struct dfqi_generator_inputs {
 } dfqi_generator_inputs;
 
 /* Random weights as torch's defaults, each parameter from a stream of its own. */
-dfq_status dfqi_generator_new(dfq_context *ctx, const dfqi_generator_arch *arch, uint64_t seed,
-                              dfqi_generator *out);
+DFQI_CHECKED dfq_status dfqi_generator_new(dfq_context *ctx, const dfqi_generator_arch *arch,
+                                           uint64_t seed, dfqi_generator *out);
 void dfqi_generator_fini(dfqi_generator *net);                                /* all zero ok */
 dfq_tensor *dfqi_generator_find(const dfqi_generator *net, const char *name); /* NULL: none */
 /* Values of all parameters; of an architecture without making them. */
 int64_t dfqi_generator_values(const dfqi_generator *net);
-dfq_status dfqi_generator_count(dfq_context *ctx, const dfqi_generator_arch *arch, int64_t *out);
+DFQI_CHECKED dfq_status dfqi_generator_count(dfq_context *ctx, const dfqi_generator_arch *arch,
+                                             int64_t *out);
 
 /* Noise values of one image in input i; 0: there is no such input. */
 int64_t dfqi_generator_noise(const dfqi_generator_arch *a, int32_t i);

@@ -33,7 +33,8 @@ typedef struct dfqi_inundation {
 } dfqi_inundation;
 
 /* For weights with up to `largest` elements; nothing is allocated after this. */
-dfq_status dfqi_inundation_new(dfq_context *ctx, int64_t largest, dfqi_inundation *out);
+DFQI_CHECKED dfq_status dfqi_inundation_new(dfq_context *ctx, int64_t largest,
+                                            dfqi_inundation *out);
 void dfqi_inundation_fini(dfqi_inundation *w); /* all zero ok */
 double dfqi_inundation_bytes(const dfq_context *ctx, int64_t largest);
 

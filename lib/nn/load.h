@@ -10,18 +10,18 @@
 /* Finds the architecture of the tensors in `st`: from the metadata ("architecture", "heads",
  * "image", "mean", "std", "eps", "resize"), from `arch_name` if it is not NULL (it wins), and from
  * names and shapes. */
-dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const char *arch_name,
-                          dfqi_arch *out);
+DFQI_CHECKED dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path,
+                                       const char *arch_name, dfqi_arch *out);
 /* Takes the parameters of `arch` out of `st`: each must be there once, with its shape and without
  * NaN or infinity; anything left over is refused unless its name is known to be harmless. */
-dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path, const dfqi_arch *arch,
-                             dfqi_network *out);
+DFQI_CHECKED dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path,
+                                          const dfqi_arch *arch, dfqi_network *out);
 /* Metadata have decimal points, whatever the program's locale says. Returns the locale to restore with
  * uselocale(). */
 locale_t dfqi_use_decimal_points(void);
 /* The metadata that describe `arch`, and their number; keys and values belong to `arena`. */
 enum { DFQI_ARCH_META = 8 };
-dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,
-                          dfqi_st_meta out[DFQI_ARCH_META], int64_t *out_n);
+DFQI_CHECKED dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,
+                                       dfqi_st_meta out[DFQI_ARCH_META], int64_t *out_n);
 
 #endif

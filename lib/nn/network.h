@@ -76,14 +76,15 @@ dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name); /* NUL
 /* Parameters counted in elements, without running statistics. */
 int64_t dfqi_network_values(const dfqi_network *net);
 /* Both must compute the same with the same weights: DFQ_E_SHAPE says where they differ. */
-dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
-                                   const dfqi_network *student);
+DFQI_CHECKED dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
+                                                const dfqi_network *student);
 /* A fingerprint of names, shapes and bits of all parameters and of the architecture. */
 uint64_t dfqi_network_hash(const dfqi_network *net);
 /* A deep copy: the student of a teacher. */
-dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out);
+DFQI_CHECKED dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out);
 /* All tensors zero, in the order and shapes of the architecture. */
-dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch, dfqi_network *out);
+DFQI_CHECKED dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch,
+                                         dfqi_network *out);
 /* Random weights, norms that change nothing. Every parameter has a random stream of its own. */
 void dfqi_network_init(dfqi_network *net, uint64_t seed);
 
@@ -112,7 +113,7 @@ int dfqi_arch_is_derived(const dfqi_arch *a);
 /* Is it a convolutional network? */
 int dfqi_arch_is_cnn(const dfqi_arch *a);
 /* DFQ_E_UNSUPPORTED for another family; `what` asks for a vision transformer. */
-dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what);
+DFQI_CHECKED dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what);
 /* Transformer blocks of all stages of a derived vision transformer. */
 int64_t dfqi_derived_blocks(const dfqi_arch *a);
 /* Number of BatchNorms; 0 for vision transformers. */
@@ -127,10 +128,10 @@ void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id 
                           dfqi_taps *taps);
 /* The forward graph of one image with what a graph leaves out because nobody reads it: for counting,
  * not for running. The caller frees it. */
-dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out);
+DFQI_CHECKED dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out);
 /* Multiply-accumulates of one image through the whole network, by the cost rules of the op table.
  * What a graph leaves out because nobody reads it counts too, what quantizers add does not: so a
  * float network and its quantized form have the same number. */
-dfq_status dfqi_network_macs(const dfqi_network *net, double *out);
+DFQI_CHECKED dfq_status dfqi_network_macs(const dfqi_network *net, double *out);
 
 #endif

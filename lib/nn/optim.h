@@ -30,8 +30,8 @@ typedef struct dfqi_moments {
 int64_t dfqi_moments_floats(dfqi_optim_kind kind);
 dfqi_moments dfqi_moments_at(dfqi_optim_kind kind, int64_t count, float *base);
 
-dfq_status dfqi_moments_new(dfq_context *ctx, dfqi_optim_kind kind, int64_t count,
-                            dfqi_moments *out);
+DFQI_CHECKED dfq_status dfqi_moments_new(dfq_context *ctx, dfqi_optim_kind kind, int64_t count,
+                                         dfqi_moments *out);
 void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s);
 /* One step on p[count] with gradient g[count]; t counts steps from 1. */
 void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,

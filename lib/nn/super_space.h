@@ -79,11 +79,13 @@ void dfqi_super_choice_name(const dfqi_super_space *s, int32_t choice,
 /* The built-in space of that name; NULL: there is none. */
 const dfqi_super_space *dfqi_super_space_known(const char *name);
 /* A description in a file. DFQ_E_CORRUPT names the file and the key; DFQ_E_UNSUPPORTED: newer. */
-dfq_status dfqi_super_space_read(dfq_context *ctx, const char *path, dfqi_super_space *out);
+DFQI_CHECKED dfq_status dfqi_super_space_read(dfq_context *ctx, const char *path,
+                                              dfqi_super_space *out);
 /* The same in memory; `file` is what error texts call it. */
-dfq_status dfqi_super_space_parse(dfq_context *ctx, const char *file, const char *text,
-                                  dfqi_super_space *out);
+DFQI_CHECKED dfq_status dfqi_super_space_parse(dfq_context *ctx, const char *file, const char *text,
+                                               dfqi_super_space *out);
 /* The description of a space in one line, which reads back the same; zero-ended, dfqi_free it. */
-dfq_status dfqi_super_space_text(dfq_context *ctx, const dfqi_super_space *s, char **out);
+DFQI_CHECKED dfq_status dfqi_super_space_text(dfq_context *ctx, const dfqi_super_space *s,
+                                              char **out);
 
 #endif

@@ -63,8 +63,8 @@ double dfqi_super_bytes(const dfqi_super_space *space, int32_t *out_layers);
 
 /* With a `path` (a choice for each cell) only what is on it exists: the network that a search
  * derived, trained like any other. NULL: all. Weights are drawn at random, norms change nothing. */
-dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
-                             uint64_t seed, dfqi_supernet *out);
+DFQI_CHECKED dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space,
+                                          const int32_t *path, uint64_t seed, dfqi_supernet *out);
 void dfqi_supernet_fini(dfqi_supernet *net);
 int dfqi_supernet_on_path(const dfqi_super_layer *l, const int32_t *path);
 /* Choices of a cell, with that of leaving it out. */
@@ -85,9 +85,9 @@ double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path);
 void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path);
 /* Every choice takes over what it can of the weights of the path's choice in its cell: the channels
  * that matter most, the middle of the kernels. Choices that share their weights stay as they are. */
-dfq_status dfqi_supernet_inherit(dfqi_supernet *net, const int32_t *path);
+DFQI_CHECKED dfq_status dfqi_supernet_inherit(dfqi_supernet *net, const int32_t *path);
 /* The derived network of a path, made by dfqi_supernet_new, gets the weights that the path uses. */
-dfq_status dfqi_supernet_hand_down(const dfqi_supernet *net, dfqi_supernet *derived);
+DFQI_CHECKED dfq_status dfqi_supernet_hand_down(const dfqi_supernet *net, dfqi_supernet *derived);
 
 typedef enum dfqi_super_mode {
     DFQI_SUPER_EVAL, /* running statistics, logits alone */
@@ -116,14 +116,16 @@ typedef struct dfqi_super_pass {
     int32_t span[DFQI_SUPER_CELLS][2]; /* a cell's nodes: first, one behind the last */
 } dfqi_super_pass;
 
-dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, int64_t batch,
-                               dfqi_super_mode mode, dfqi_super_pass *out);
+DFQI_CHECKED dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path,
+                                            int64_t batch, dfqi_super_mode mode,
+                                            dfqi_super_pass *out);
 void dfqi_super_pass_fini(dfqi_super_pass *p);
 /* The forward graph of one image along a path, for counting: its parameters are 0. out_span[cells] as in
  * a pass; what a cell's nodes are depends on its own choice alone, but for their numbers. The caller
  * frees the graph. */
-dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
-                            dfqi_graph **out, int32_t (*out_span)[2]);
+DFQI_CHECKED dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_super_space *space,
+                                         const int32_t *path, dfqi_graph **out,
+                                         int32_t (*out_span)[2]);
 /* Copies what the pass uses of tensor k of a layer out of `whole`, which is laid out like the tensor,
  * to `part`, laid out like the gradient; back: the other way. */
 void dfqi_super_pass_copy(const dfqi_super_pass *p, int32_t layer, int32_t k, float *whole,

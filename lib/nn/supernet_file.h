@@ -12,10 +12,10 @@
 void dfqi_super_tensor_name(const dfqi_super_layer *l, int32_t k, char out[DFQI_SUPER_NAME]);
 
 /* All tensors that there are. `meta` is written beside a supernet's own. */
-dfq_status dfqi_supernet_save(const dfqi_supernet *net, const char *file, int64_t n_meta,
-                              const dfqi_st_meta *meta);
+DFQI_CHECKED dfq_status dfqi_supernet_save(const dfqi_supernet *net, const char *file,
+                                           int64_t n_meta, const dfqi_st_meta *meta);
 /* Every tensor of `net` from a file that may hold more. DFQ_E_SHAPE: another space; DFQ_E_NUMERIC: a
  * number that is not finite. `net` changes on success alone. */
-dfq_status dfqi_supernet_load(dfqi_supernet *net, const char *file);
+DFQI_CHECKED dfq_status dfqi_supernet_load(dfqi_supernet *net, const char *file);
 
 #endif

@@ -25,7 +25,7 @@ typedef struct dfqi_super_row {
     float gain;
     float eps; /* of the norms */
     /* What the family asks of a space; may be NULL. */
-    dfq_status (*check)(dfq_context *ctx, const dfqi_super_space *s);
+    DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const dfqi_super_space *s);
     /* How many cells a space has. */
     int64_t (*cells)(const dfqi_super_space *s);
     /* Lists all layers; sets net->skips. Knows net->path. */
@@ -35,7 +35,7 @@ typedef struct dfqi_super_row {
     /* From p->x to p->logits; sets p->span. */
     void (*forward)(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode);
     /* See dfqi_supernet_inherit; NULL: choices share their weights anyway. */
-    dfq_status (*inherit)(dfqi_supernet *net, const int32_t *path);
+    DFQI_CHECKED dfq_status (*inherit)(dfqi_supernet *net, const int32_t *path);
 } dfqi_super_row;
 
 extern const dfqi_super_row dfqi_super_row_mbconv, dfqi_super_row_vit;
@@ -44,12 +44,12 @@ const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s);
 /* The space and path of a derived network without its layers: skips are set by listing them. */
 void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi_supernet *out);
 /* dfqi_supernet_new, with all tensors 0. */
-dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
-                           dfqi_supernet *out);
+DFQI_CHECKED dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space,
+                                        const int32_t *path, dfqi_supernet *out);
 /* Adds what a path with `in` and `out` channels uses of layer i's tensors: p->taps[i].t. */
 void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out);
 
 /* MBConv: supernet_inherit.c. */
-dfq_status dfqi_super_inherit_mbconv(dfqi_supernet *net, const int32_t *path);
+DFQI_CHECKED dfq_status dfqi_super_inherit_mbconv(dfqi_supernet *net, const int32_t *path);
 
 #endif

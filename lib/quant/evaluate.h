@@ -14,10 +14,11 @@ dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m);
 
 /* Runs images first..first+n-1 of the data set. predicted[n] receives the class of each image if it
  * is not NULL. Of equal logits the lower class wins. Reports progress ("eval"). */
-dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t first, int64_t n,
-                         int32_t *predicted, dfqi_accuracy *out);
+DFQI_CHECKED dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t first,
+                                      int64_t n, int32_t *predicted, dfqi_accuracy *out);
 
 /* Logits[n][classes] of images[n][3][S][S] in memory. */
-dfq_status dfqi_model_logits(const dfqi_model *m, const float *images, int64_t n, float *logits);
+DFQI_CHECKED dfq_status dfqi_model_logits(const dfqi_model *m, const float *images, int64_t n,
+                                          float *logits);
 
 #endif

@@ -14,22 +14,23 @@ struct dfq_graph {
 typedef struct dfq_graph dfqi_model;
 
 /* Takes over net and scheme (NULL: a float model) on success. */
-dfq_status dfqi_model_new(dfqi_network *take_net, dfqi_scheme *take_scheme, dfqi_model **out);
+DFQI_CHECKED dfq_status dfqi_model_new(dfqi_network *take_net, dfqi_scheme *take_scheme,
+                                       dfqi_model **out);
 dfqi_model *dfqi_model_retain(const dfqi_model *m);
 void dfqi_model_release(dfqi_model *m); /* NULL ok */
 
 /* DFQ_E_INVALID for a CNN whose ranges are not known yet. */
-dfq_status dfqi_model_ready(const dfqi_model *m);
+DFQI_CHECKED dfq_status dfqi_model_ready(const dfqi_model *m);
 
 /* Reads float models (nn/load.h) and low-bit files (quant/file_priv.h). arch_name may be NULL. */
-dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_name,
-                           dfqi_model **out);
+DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_name,
+                                        dfqi_model **out);
 /* Low-bit if quantized: codes at their real width, steps and zero points; else F32, or F16 if half. */
-dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
+DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
 
 /* Forward pass for `batch` images, float or fake-quantized, frozen: the graph, its input and its
  * taps (arrays in taps may be NULL). The caller frees the graph. */
-dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out, dfqi_id *out_x,
-                            dfqi_taps *taps);
+DFQI_CHECKED dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out,
+                                         dfqi_id *out_x, dfqi_taps *taps);
 
 #endif

@@ -53,8 +53,8 @@ typedef struct dfqi_widths {
 } dfqi_widths;
 
 /* The sites of `net`, without values yet. */
-dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
-                           dfqi_scheme *out);
+DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                                        dfqi_scheme *out);
 void dfqi_scheme_fini(dfqi_scheme *s);
 bool dfqi_site_is_weight(const dfqi_site *site);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
@@ -63,8 +63,9 @@ const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NU
  * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate").
  * Improved mode then moves the weights of `student`, a copy of `teacher`, to their grids
  * (rounding.c); parity mode leaves them. */
-dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
-                                 const float *images, int64_t n);
+DFQI_CHECKED dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher,
+                                              dfqi_network *student, const float *images,
+                                              int64_t n);
 
 /* -- building fake-quantized graphs ------------------------------------------------------------ */
 
@@ -87,8 +88,8 @@ typedef struct dfqi_quant_pass {
 
 /* The ids of one block of memory; dfqi_quant_pass_fini frees it. `pass` must stay where it is until
  * dfqi_quant_pass_end. */
-dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph *g, const dfqi_scheme *s,
-                                 int frozen);
+DFQI_CHECKED dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph *g,
+                                              const dfqi_scheme *s, int frozen);
 void dfqi_quant_pass_end(dfqi_quant_pass *pass, dfqi_graph *g); /* uninstalls; ids stay */
 void dfqi_quant_pass_fini(dfqi_quant_pass *pass, dfq_context *ctx);
 

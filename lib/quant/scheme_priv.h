@@ -13,30 +13,33 @@ int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name,
 bool dfqi_site_is_map(const dfqi_site *site);
 
 /* The forward graph of a network with frozen parameters, logits kept, operands shown to `rewrite`. */
-dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch, dfqi_rewrite rewrite,
-                            void *user, dfqi_graph **out, dfqi_id *out_x);
+DFQI_CHECKED dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch,
+                                         dfqi_rewrite rewrite, void *user, dfqi_graph **out,
+                                         dfqi_id *out_x);
 /* The same under the quantization pass, for its operands: all of them are kept and the logits, or only
  * what site `keep_site` reads (-1: all). dry: nothing is quantized. */
-dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch, int dry,
-                           int32_t keep_site, dfqi_quant_pass *pass, dfqi_graph **out,
-                           dfqi_id *out_x);
+DFQI_CHECKED dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net,
+                                        int64_t batch, int dry, int32_t keep_site,
+                                        dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
 /* The same for a CNN whose ranges are followed: pass->step, zero and range are kept. */
-dfq_status dfqi_track_graph(const dfqi_scheme *s, const dfqi_network *net, int64_t batch,
-                            dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
+DFQI_CHECKED dfq_status dfqi_track_graph(const dfqi_scheme *s, const dfqi_network *net,
+                                         int64_t batch, dfqi_quant_pass *pass, dfqi_graph **out,
+                                         dfqi_id *out_x);
 
 /* The step of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of the
  * squared error may be NULL. Error and power are sums over the weight, out_power may be NULL. */
-dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits, const float *col,
-                              const double *moment, float *steps, double *out_error,
-                              double *out_power);
+DFQI_CHECKED dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits,
+                                           const float *col, const double *moment, float *steps,
+                                           double *out_error, double *out_power);
 
 /* Steps of the weights: error search per row, columns weighted by the mean square of the inputs
  * (moments[i] for site i, NULL: unweighted). */
-dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, double *const *moments);
+DFQI_CHECKED dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net,
+                                               double *const *moments);
 
 /* Rounds the weights of `student` to their grids so that it follows `teacher` on the images (improved
  * mode, after the steps are found); its biases take up the mean error. Reports progress ("round"). */
-dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
-                              const float *images, int64_t n);
+DFQI_CHECKED dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher,
+                                           dfqi_network *student, const float *images, int64_t n);
 
 #endif

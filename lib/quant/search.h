@@ -29,7 +29,8 @@ typedef struct dfqi_view {
     int64_t depth;
 } dfqi_view;
 
-dfq_status dfqi_stats_new(dfq_context *ctx, int64_t n, int64_t tile_floats, dfqi_stats *out);
+DFQI_CHECKED dfq_status dfqi_stats_new(dfq_context *ctx, int64_t n, int64_t tile_floats,
+                                       dfqi_stats *out);
 void dfqi_stats_fini(dfq_context *ctx, dfqi_stats *s);
 /* Scratch floats for an operand with `cols` columns; `depth` of the values for maps, else 0. */
 int64_t dfqi_stats_tile(int64_t cols, int64_t depth);
@@ -51,7 +52,7 @@ void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site);
  * Candidates mix the steps found for each channel with one common step. */
 void dfqi_fold_candidates(dfqi_stats *s, const dfqi_site *site);
 /* Chooses by the error at the layer's output: of the activations, and of the weights of `w`. */
-dfq_status dfqi_fold_choose(dfqi_scheme *scheme, const dfqi_stats *s, dfqi_site *site,
-                            const dfq_tensor *w, int weight_bits);
+DFQI_CHECKED dfq_status dfqi_fold_choose(dfqi_scheme *scheme, const dfqi_stats *s, dfqi_site *site,
+                                         const dfq_tensor *w, int weight_bits);
 
 #endif

@@ -49,15 +49,16 @@ float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps);
 /* The options as text, for checkpoints to compare. */
 void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size);
 /* The CNN is retained. What iterations need is allocated by the first one. */
-dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_host **out);
+DFQI_CHECKED dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o,
+                                      dfqi_host **out);
 void dfqi_host_release(dfqi_host *h); /* NULL ok */
 
 /* One iteration; rate 0 leaves the generator as it is. DFQ_E_NUMERIC if a loss is not finite: the
  * generator is then as it was before. */
-dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out);
+DFQI_CHECKED dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out);
 /* Batch `index` of the generator as it is, which stays so; the draws are not those of any step.
  * DFQ_E_NUMERIC as above. */
-dfq_status dfqi_host_sample(dfqi_host *h, int64_t index, dfqi_host_batch *out);
+DFQI_CHECKED dfq_status dfqi_host_sample(dfqi_host *h, int64_t index, dfqi_host_batch *out);
 int64_t dfqi_host_done(const dfqi_host *h);
 
 /* The state, for checkpoints: array i = 0 .. dfqi_host_arrays - 1 is to be stored and put back in
@@ -71,6 +72,6 @@ int32_t dfqi_host_arrays(const dfqi_host *h);
 dfqi_host_array dfqi_host_array_at(const dfqi_host *h, int32_t i);
 void dfqi_host_resume(dfqi_host *h, int64_t done);
 /* Memory of the job beside the CNN's weights, and multiply-accumulates of an iteration. */
-dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs);
+DFQI_CHECKED dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs);
 
 #endif

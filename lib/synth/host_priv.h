@@ -33,12 +33,12 @@ struct dfqi_host {
 };
 
 /* host_draw.c: memory, its place among the inputs, and the draws of step or sample `index`. */
-dfq_status dfqi_host_draws_new(dfqi_host *h);
+DFQI_CHECKED dfq_status dfqi_host_draws_new(dfqi_host *h);
 void dfqi_host_draws_bind(dfqi_host *h);
 void dfqi_host_draw(dfqi_host *h, int sample, int64_t index);
 
 /* host.c: what a step consists of. A pass on the draws as they are, and Adam by its gradients. */
-dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out);
+DFQI_CHECKED dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out);
 void dfqi_host_move(dfqi_host *h, float rate);
 
 #endif

@@ -7,7 +7,7 @@
 
 /* Per block, the mean of S_ij over images, patch queries and pairs of different heads; F32 [depth].
  * images: [n][3][S][S] normalised, n >= 1. A network with one head has similarity 1. */
-dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_t n,
-                                dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_t n,
+                                             dfq_tensor **out);
 
 #endif

@@ -59,15 +59,16 @@ void dfqi_synth_defaults(dfqi_synth_options *o);
 
 /* Checks the options and builds the graphs; the large blocks are allocated when work begins. The
  * model is retained and must be a float one. */
-dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi_synth **out);
+DFQI_CHECKED dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o,
+                                       dfqi_synth **out);
 void dfqi_synth_release(dfqi_synth *s); /* NULL ok */
 const dfqi_model *dfqi_synth_model(const dfqi_synth *s);
 
 /* One iteration of the current batch. *out_finished: nothing is left to do. A batch that turns NaN
  * is drawn anew, three times at most, then DFQ_E_NUMERIC. */
-dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished);
+DFQI_CHECKED dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished);
 /* Steps until the end, reporting stage "synth"; DFQ_E_CANCELLED leaves it between two steps. */
-dfq_status dfqi_synth_run(dfqi_synth *s);
+DFQI_CHECKED dfq_status dfqi_synth_run(dfqi_synth *s);
 
 /* Iterations over all batches; with a generator its own and one for each batch of samples. */
 int64_t dfqi_synth_units(const dfqi_synth *s);
@@ -76,23 +77,24 @@ int64_t dfqi_synth_done(const dfqi_synth *s);
 int64_t dfqi_synth_finished(const dfqi_synth *s);
 /* Finished images F32 [n,3,S,S], normalised, and their labels I32 [n]: new references, shared with
  * the job when it is complete, copies before. DFQ_E_INVALID while there are none. */
-dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images, dfq_tensor **out_labels);
+DFQI_CHECKED dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images,
+                                          dfq_tensor **out_labels);
 /* F32 [done, DFQI_SYNTH_LOSSES], batch after batch. */
-dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out);
 
 /* Memory, work and time. probe: measures an iteration if none has been yet (nothing of the job
  * changes). */
-dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out);
+DFQI_CHECKED dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out);
 
 /* Mean inter-head similarity per block, F32 [depth] each, of the first n finished images: as they
  * were drawn, and as they are. n <= 0: all of them. */
-dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n, dfq_tensor **out_before,
-                                 dfq_tensor **out_after);
+DFQI_CHECKED dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n,
+                                              dfq_tensor **out_before, dfq_tensor **out_after);
 
 /* The state of the job as a safetensors file. A job with the same options and the same weights goes
  * on from there, to the same bits; others are refused. */
-dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path);
+DFQI_CHECKED dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path);
 /* On failure the job is as it was. */
-dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path);
+DFQI_CHECKED dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path);
 
 #endif

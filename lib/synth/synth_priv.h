@@ -84,8 +84,9 @@ const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind);
  * options from tv_weight to natural; kind BNS: no jitter, which would move the very statistics. */
 void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o);
 /* Whether images of a settled kind can be made of the network. */
-dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synth_options *o);
-dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o);
+DFQI_CHECKED dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a,
+                                        const dfqi_synth_options *o);
+DFQI_CHECKED dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o);
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
 
 /* draw.c: everything random. `labels` as class numbers. */
@@ -96,19 +97,19 @@ void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float
 void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out);
 
 /* objective.c */
-dfq_status dfqi_objective_build(dfqi_synth *s);
-dfq_status dfqi_objective_start(dfqi_synth *s); /* executors */
+DFQI_CHECKED dfq_status dfqi_objective_build(dfqi_synth *s);
+DFQI_CHECKED dfq_status dfqi_objective_start(dfqi_synth *s); /* executors */
 void dfqi_objective_stop(dfqi_synth *s);
 void dfqi_objective_fini(dfqi_synth *s);
-dfq_status dfqi_objective_bytes(const dfqi_synth *s, double *out);
+DFQI_CHECKED dfq_status dfqi_objective_bytes(const dfqi_synth *s, double *out);
 /* Losses and the gradient of s->x, by the draws. *grad is valid until the next evaluation. */
-dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[DFQI_SYNTH_LOSSES],
-                              const float **grad);
+DFQI_CHECKED dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d,
+                                           float losses[DFQI_SYNTH_LOSSES], const float **grad);
 
 /* synth.c: allocates what work needs, draws the current batch; and one optimiser step with given
  * draws. *ok: 0 if x is not finite any more. */
-dfq_status dfqi_synth_start(dfqi_synth *s);
-dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
+DFQI_CHECKED dfq_status dfqi_synth_start(dfqi_synth *s);
+DFQI_CHECKED dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
 float dfqi_synth_rate(const dfqi_synth *s);           /* of the next step */
 int64_t dfqi_synth_first_half(const dfqi_synth *s);   /* iterations */
 int64_t dfqi_synth_block(const dfqi_synth *s);        /* floats of s->floats */

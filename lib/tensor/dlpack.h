@@ -42,13 +42,17 @@ struct DLManagedTensorVersioned {
 /* On DFQ_OK the tensor owns `dl`: memory that is row-major and aligned to its element is used where
  * it lies until the last release, anything else is copied and `dl` deleted at once. On failure `dl`
  * is still the caller's. */
-dfq_status dfqi_tensor_import_dlpack(dfq_context *ctx, struct DLManagedTensorVersioned *dl,
-                                     dfq_tensor **out);
-dfq_status dfqi_tensor_import_dlpack_unversioned(dfq_context *ctx, struct DLManagedTensor *dl,
-                                                 dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tensor_import_dlpack(dfq_context *ctx,
+                                                  struct DLManagedTensorVersioned *dl,
+                                                  dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tensor_import_dlpack_unversioned(dfq_context *ctx,
+                                                              struct DLManagedTensor *dl,
+                                                              dfq_tensor **out);
 
 /* A view that keeps `t` alive until its deleter runs, on whatever thread. */
-dfq_status dfqi_tensor_export_dlpack(const dfq_tensor *t, struct DLManagedTensorVersioned **out);
-dfq_status dfqi_tensor_export_dlpack_unversioned(const dfq_tensor *t, struct DLManagedTensor **out);
+DFQI_CHECKED dfq_status dfqi_tensor_export_dlpack(const dfq_tensor *t,
+                                                  struct DLManagedTensorVersioned **out);
+DFQI_CHECKED dfq_status dfqi_tensor_export_dlpack_unversioned(const dfq_tensor *t,
+                                                              struct DLManagedTensor **out);
 
 #endif

@@ -38,12 +38,12 @@ int64_t dfqi_tensor_count(const dfq_tensor *t);
 float *dfqi_tensor_f32(const dfq_tensor *t); /* data of an F32 tensor */
 
 /* A new tensor, zeroed. Fails with DFQ_E_SHAPE on a bad rank, a negative extent or an overflow. */
-dfq_status dfqi_tensor_new(dfq_context *ctx, dfqi_dtype dtype, int32_t rank, const int64_t *dims,
-                           dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tensor_new(dfq_context *ctx, dfqi_dtype dtype, int32_t rank,
+                                        const int64_t *dims, dfq_tensor **out);
 dfq_tensor *dfqi_tensor_retain(const dfq_tensor *t);
 void dfqi_tensor_release(dfq_tensor *t); /* NULL ok */
 /* F16, BF16 or F32 -> a new F32 tensor (or a retained one when it is F32 already). */
-dfq_status dfqi_tensor_to_f32(const dfq_tensor *t, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tensor_to_f32(const dfq_tensor *t, dfq_tensor **out);
 /* "[2,3,224,224]" into buf; returns buf. */
 char *dfqi_shape_text(int32_t rank, const int64_t *dims, char *buf, size_t cap);
 

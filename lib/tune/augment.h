@@ -38,8 +38,8 @@ typedef struct dfqi_augment {
     int64_t radius;
 } dfqi_augment;
 
-dfq_status dfqi_augment_new(dfq_context *ctx, int64_t side, const float mean[3], const float std[3],
-                            dfqi_augment *out);
+DFQI_CHECKED dfq_status dfqi_augment_new(dfq_context *ctx, int64_t side, const float mean[3],
+                                         const float std[3], dfqi_augment *out);
 void dfqi_augment_fini(dfqi_augment *a);
 /* Bytes that dfqi_augment_new allocates. */
 double dfqi_augment_bytes(const dfq_context *ctx, int64_t side);

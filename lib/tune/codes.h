@@ -18,7 +18,8 @@ typedef struct dfqi_coded {
 
 /* All of them in the order of the network's parameters, to be freed with dfqi_free; `values`: all
  * their elements. */
-dfq_status dfqi_coded_list(const dfqi_model *m, dfqi_coded **out, int32_t *out_n, int64_t *values);
+DFQI_CHECKED dfq_status dfqi_coded_list(const dfqi_model *m, dfqi_coded **out, int32_t *out_n,
+                                        int64_t *values);
 /* The values that row r's codes stand for: y[cols], with the step and the zero point of the row. */
 void dfqi_coded_row(const dfqi_kernels *k, const dfqi_coded *w, int64_t r, float *y, float *step,
                     float *zero);
@@ -35,13 +36,13 @@ enum {
 };
 
 /* Remembers the codes of `student` (retained) as they are now. */
-dfq_status dfqi_crossings_new(const dfqi_model *student, dfqi_crossings **out);
+DFQI_CHECKED dfq_status dfqi_crossings_new(const dfqi_model *student, dfqi_crossings **out);
 void dfqi_crossings_release(dfqi_crossings *c); /* NULL ok */
 int32_t dfqi_crossings_count(const dfqi_crossings *c);
 const char *dfqi_crossings_name(const dfqi_crossings *c, int32_t i);
 /* F32 [weights, DFQI_CROSSED_COLUMNS]: codes that changed since the last measurement (at first: since
  * the beginning) and since the beginning; the mean distance, in codes, of a weight from where its
  * code changes; and the number of codes. */
-dfq_status dfqi_crossings_measure(dfqi_crossings *c, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_crossings_measure(dfqi_crossings *c, dfq_tensor **out);
 
 #endif

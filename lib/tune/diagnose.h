@@ -28,15 +28,15 @@ typedef struct dfqi_diagnosis dfqi_diagnosis;
 
 /* Checks everything; large blocks are allocated when work begins. All are retained: images F32
  * [n,3,S,S], labels I32 [n] or NULL: the teacher's classes. */
-dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *student,
-                              const dfq_tensor *images, const dfq_tensor *labels,
-                              const dfqi_diagnose_options *o, dfqi_diagnosis **out);
+DFQI_CHECKED dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *student,
+                                           const dfq_tensor *images, const dfq_tensor *labels,
+                                           const dfqi_diagnose_options *o, dfqi_diagnosis **out);
 void dfqi_diagnosis_release(dfqi_diagnosis *d); /* NULL ok */
 
 /* One batch. *out_finished: nothing is left to do. */
-dfq_status dfqi_diagnosis_step(dfqi_diagnosis *d, int32_t *out_finished);
+DFQI_CHECKED dfq_status dfqi_diagnosis_step(dfqi_diagnosis *d, int32_t *out_finished);
 /* Steps until the end, reporting stage "diagnose"; DFQ_E_CANCELLED leaves it between two steps. */
-dfq_status dfqi_diagnosis_run(dfqi_diagnosis *d);
+DFQI_CHECKED dfq_status dfqi_diagnosis_run(dfqi_diagnosis *d);
 
 int64_t dfqi_diagnosis_images(const dfqi_diagnosis *d);
 /* Counted so far; final from the first result of the survey on. */

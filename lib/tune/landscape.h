@@ -60,13 +60,14 @@ typedef struct dfqi_landscape {
 
 /* The graph of the losses in `mask`, with or without gradients; what was open is closed. On failure
  * nothing is open. */
-dfq_status dfqi_landscape_open(dfqi_landscape *l, uint32_t mask, int gradients);
+DFQI_CHECKED dfq_status dfqi_landscape_open(dfqi_landscape *l, uint32_t mask, int gradients);
 void dfqi_landscape_close(dfqi_landscape *l); /* fine if nothing is open */
 
 int64_t dfqi_landscape_batches(const dfqi_landscape *l);
 /* Batch i: adds its part of the means to loss[slots], and `sign` times the gradients to
  * sums[slots][floats] (NULL without gradients). */
-dfq_status dfqi_landscape_run(dfqi_landscape *l, int64_t i, double *loss, float sign, float *sums);
+DFQI_CHECKED dfq_status dfqi_landscape_run(dfqi_landscape *l, int64_t i, double *loss, float sign,
+                                           float *sums);
 
 /* The weights become base + a u + b v; v may be NULL. */
 void dfqi_landscape_move(const dfqi_landscape *l, const float *base, float a, const float *u,

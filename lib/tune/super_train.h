@@ -36,22 +36,23 @@ void dfqi_super_sample(const dfqi_supernet *net, const float *logits, uint64_t s
 typedef struct dfqi_super_train dfqi_super_train;
 
 /* Changes `net` (borrowed) in place. */
-dfq_status dfqi_super_train_new(dfqi_supernet *net, const dfqi_super_options *o,
-                                dfqi_super_train **out);
+DFQI_CHECKED dfq_status dfqi_super_train_new(dfqi_supernet *net, const dfqi_super_options *o,
+                                             dfqi_super_train **out);
 void dfqi_super_train_release(dfqi_super_train *t); /* NULL ok */
 /* One step of the weights on the path, on a batch drawn from `data`; the loss is that before. On
  * failure the network stays as it is. */
-dfq_status dfqi_super_train_step(dfqi_super_train *t, const dfqi_super_data *data,
-                                 const int32_t *path, float *out_loss);
+DFQI_CHECKED dfq_status dfqi_super_train_step(dfqi_super_train *t, const dfqi_super_data *data,
+                                              const int32_t *path, float *out_loss);
 /* The same batch's loss and its gradient by the gates of the path's cells; nothing changes. With
  * the straight-through mixture this is the gradient by the probability of the choice taken. `key`
  * tells batches apart. */
-dfq_status dfqi_super_train_gates(dfqi_super_train *t, const dfqi_super_data *data, int64_t key,
-                                  const int32_t *path, float *out_loss, double *out_gates);
+DFQI_CHECKED dfq_status dfqi_super_train_gates(dfqi_super_train *t, const dfqi_super_data *data,
+                                               int64_t key, const int32_t *path, float *out_loss,
+                                               double *out_gates);
 
 /* That loss alone, for a third of the work. */
-dfq_status dfqi_super_train_loss(dfqi_super_train *t, const dfqi_super_data *data, int64_t key,
-                                 const int32_t *path, float *out_loss);
+DFQI_CHECKED dfq_status dfqi_super_train_loss(dfqi_super_train *t, const dfqi_super_data *data,
+                                              int64_t key, const int32_t *path, float *out_loss);
 
 /* What a checkpoint holds beside the weights: steps done, and the moments of tensor k of a layer,
  * dfqi_super_train_moments times as long as the tensor; NULL where nothing is trained. */
@@ -63,10 +64,12 @@ float *dfqi_super_train_momentum(const dfqi_super_train *t, int32_t layer, int32
 /* Running statistics that many paths have shared fit none of them (vision transformers have none):
  * these are the means over
  * `batches` batches, from the first image on. */
-dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
-                                  const dfqi_super_data *data, int64_t batch, int64_t batches);
+DFQI_CHECKED dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
+                                               const dfqi_super_data *data, int64_t batch,
+                                               int64_t batches);
 /* Right answers of a path, by running statistics. */
-dfq_status dfqi_super_evaluate(const dfqi_supernet *net, const int32_t *path,
-                               const dfqi_super_data *data, int64_t batch, int64_t *out_correct);
+DFQI_CHECKED dfq_status dfqi_super_evaluate(const dfqi_supernet *net, const int32_t *path,
+                                            const dfqi_super_data *data, int64_t batch,
+                                            int64_t *out_correct);
 
 #endif

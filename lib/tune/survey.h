@@ -62,9 +62,10 @@ typedef struct dfqi_survey {
 } dfqi_survey;
 
 /* `l` is borrowed, and closed in the end; its weights' tensors are moved about. */
-dfq_status dfqi_survey_init(dfqi_survey *s, dfqi_landscape *l, const dfqi_survey_options *o);
+DFQI_CHECKED dfq_status dfqi_survey_init(dfqi_survey *s, dfqi_landscape *l,
+                                         const dfqi_survey_options *o);
 void dfqi_survey_fini(dfqi_survey *s); /* all zero ok */
 /* One batch. DFQ_E_NUMERIC if a loss or a gradient at the weights is not finite. */
-dfq_status dfqi_survey_step(dfqi_survey *s);
+DFQI_CHECKED dfq_status dfqi_survey_step(dfqi_survey *s);
 
 #endif

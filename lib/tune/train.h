@@ -8,8 +8,8 @@
 /* A new float model. `arch` is checked; an empty name is replaced by one made of the numbers, eps
  * and the evaluation transform are filled in. Weights, class token and positions are drawn from
  * N(0, 0.02^2) cut at two deviations; norms begin as ones, biases as zeros. */
-dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint64_t seed,
-                                   dfqi_model **out);
+DFQI_CHECKED dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch,
+                                                uint64_t seed, dfqi_model **out);
 
 typedef struct dfqi_train_options {
     int64_t batch;       /* images of a step */
@@ -24,12 +24,13 @@ void dfqi_train_defaults(dfqi_train_options *o);
 typedef struct dfqi_train dfqi_train;
 
 /* Prepares to change `m` (retained) in place; allocates all that steps need. */
-dfq_status dfqi_train_new(dfqi_model *m, const dfqi_train_options *o, dfqi_train **out);
+DFQI_CHECKED dfq_status dfqi_train_new(dfqi_model *m, const dfqi_train_options *o,
+                                       dfqi_train **out);
 void dfqi_train_release(dfqi_train *t); /* NULL ok */
 
 /* One step on images[batch][3][S][S], normalised, with labels[batch]. The mean loss and the number
  * of right answers are those before the step. On failure the model stays as it is. */
-dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *labels,
-                           float *out_loss, int32_t *out_correct);
+DFQI_CHECKED dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *labels,
+                                        float *out_loss, int32_t *out_correct);
 
 #endif

@@ -81,64 +81,65 @@ void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o);
 
 /* Checks and builds the graph; large blocks are allocated when work begins. All three are retained:
  * the float teacher, the quantized student, which is changed in place, and images[n][3][S][S]. */
-dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
-                         const dfqi_tune_options *o, dfqi_tune **out);
+DFQI_CHECKED dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student,
+                                      const dfq_tensor *images, const dfqi_tune_options *o,
+                                      dfqi_tune **out);
 /* The same with images, classes and the teacher's logits from a generator that each step trains (its
  * rate falls at the milestones too); the batch is the generator's. Nothing can be held out: the last
  * step is the result. In an idle warm-up the generator alone moves. */
-dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
-                              const dfqi_host_options *host, const dfqi_tune_options *o,
-                              dfqi_tune **out);
+DFQI_CHECKED dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
+                                           const dfqi_host_options *host,
+                                           const dfqi_tune_options *o, dfqi_tune **out);
 void dfqi_tune_release(dfqi_tune *t); /* NULL ok */
 
 /* One step, with an evaluation before it where one is due. *out_finished: nothing is left to do,
  * and the student holds its best parameters. A loss or gradient that is not finite is
  * DFQ_E_NUMERIC: the student then holds its best parameters, and the job cannot go on. */
-dfq_status dfqi_tune_step(dfqi_tune *t, int32_t *out_finished);
+DFQI_CHECKED dfq_status dfqi_tune_step(dfqi_tune *t, int32_t *out_finished);
 /* Steps until the end, reporting stage "tune"; DFQ_E_CANCELLED leaves it between two steps, with
  * the parameters of the last one in the student. */
-dfq_status dfqi_tune_run(dfqi_tune *t);
+DFQI_CHECKED dfq_status dfqi_tune_run(dfqi_tune *t);
 
 int64_t dfqi_tune_steps(const dfqi_tune *t);
 int64_t dfqi_tune_done(const dfqi_tune *t);
 /* F32 [done, DFQI_TUNE_LOSSES], before each step. */
-dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out);
 /* F32 [evaluations, 2]: steps done, and the held-out divergence then. */
-dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out);
 /* F32 [weights, 3]: kappa, codes changed (of the last step of this process; before it 0) and codes of
  * each quantized weight, in the order of the network's parameters. Only with inundation. */
-dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out);
 /* Share of the codes that each step changed, F32 [done, weights]; NaN where it moved none. Only with
  * inundation. */
-dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out);
 /* The generator's losses, F32 [done, DFQI_HOST_LOSSES]. Only with one. */
-dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out);
 /* Images F32 [batch,3,S,S] and classes I32 [batch] of the last step of this process. Only with a
  * generator. */
-dfq_status dfqi_tune_host_images(const dfqi_tune *t, dfq_tensor **out_images,
-                                 dfq_tensor **out_labels);
+DFQI_CHECKED dfq_status dfqi_tune_host_images(const dfqi_tune *t, dfq_tensor **out_images,
+                                              dfq_tensor **out_labels);
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out);
 /* Puts the best (1) or the last (0) parameters into the student of a finished job. */
-dfq_status dfqi_tune_show(dfqi_tune *t, int best);
-dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out);
+DFQI_CHECKED dfq_status dfqi_tune_show(dfqi_tune *t, int best);
+DFQI_CHECKED dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out);
 
 /* The state of the job as a safetensors file. A job with the same options, quantizers, teacher and
  * images goes on from there to the same bits; others are refused. */
-dfq_status dfqi_tune_save(dfqi_tune *t, const char *path);
+DFQI_CHECKED dfq_status dfqi_tune_save(dfqi_tune *t, const char *path);
 /* On failure the job is as it was. */
-dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path);
+DFQI_CHECKED dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path);
 
 /* -- diagnostics (layers.c) -------------------------------------------------------------------- */
 
 /* Signal-to-quantization-noise ratios in dB, F32 [depth + 1]: head outputs of each block, then the
  * logits; 10 log10(sum float^2 / sum (student - float)^2) over images[n][3][S][S], end to end, at
  * most 200. */
-dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *student,
-                             const float *images, int64_t n, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *student,
+                                          const float *images, int64_t n, dfq_tensor **out);
 
 /* F32 [n,3,S,S] of the model's size, n >= 1. */
-dfq_status dfqi_tune_check_images(const dfqi_model *m, const dfq_tensor *images);
+DFQI_CHECKED dfq_status dfqi_tune_check_images(const dfqi_model *m, const dfq_tensor *images);
 /* A float teacher and its quantized student: one context, one architecture. */
-dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student);
+DFQI_CHECKED dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student);
 
 #endif

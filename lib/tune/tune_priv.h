@@ -72,7 +72,7 @@ struct dfqi_tune {
 };
 
 /* options.c */
-dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o);
+DFQI_CHECKED dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o);
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT]);
 /* The learning rate of a step; 0: no parameter moves. */
 float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step);
@@ -80,15 +80,15 @@ float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step);
 float dfqi_tune_decay(const dfqi_tune_options *o, int64_t step);
 
 /* objective.c: graph and items */
-dfq_status dfqi_tune_build(dfqi_tune *t);
+DFQI_CHECKED dfq_status dfqi_tune_build(dfqi_tune *t);
 
 /* update.c: allocates what inundation needs, if it is asked for; and gradients of the last run to
  * parameters. */
-dfq_status dfqi_tune_inundate(dfqi_tune *t);
+DFQI_CHECKED dfq_status dfqi_tune_inundate(dfqi_tune *t);
 void dfqi_tune_update(dfqi_tune *t, float rate, double norm);
 /* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite; the norm of those that move,
  * taken together. */
-dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm);
+DFQI_CHECKED dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm);
 /* Exchanges the student's parameters with t->items[].best. */
 void dfqi_tune_swap(dfqi_tune *t);
 
@@ -98,15 +98,15 @@ int64_t dfqi_tune_held_image(const dfqi_tune *t, int64_t i);
 int64_t dfqi_tune_evals_max(const dfqi_tune *t);
 bool dfqi_tune_eval_due(const dfqi_tune *t);
 /* Records the divergence on the held-out images; keeps the parameters if they are the best. */
-dfq_status dfqi_tune_evaluate(dfqi_tune *t);
+DFQI_CHECKED dfq_status dfqi_tune_evaluate(dfqi_tune *t);
 
 /* batch.c: the images of a step, bound to the graph's inputs, and the ranges they give. */
-dfq_status dfqi_tune_make_batch(dfqi_tune *t);
+DFQI_CHECKED dfq_status dfqi_tune_make_batch(dfqi_tune *t);
 /* The step trains the generator alone. */
 bool dfqi_tune_is_idle(const dfqi_tune *t);
 
 /* tune.c: allocates what work needs; and one step on the images that the inputs have. */
-dfq_status dfqi_tune_start(dfqi_tune *t);
-dfq_status dfqi_tune_iterate(dfqi_tune *t);
+DFQI_CHECKED dfq_status dfqi_tune_start(dfqi_tune *t);
+DFQI_CHECKED dfq_status dfqi_tune_iterate(dfqi_tune *t);
 
 #endif

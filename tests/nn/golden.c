@@ -95,7 +95,8 @@ static void build(tiny *t, dfqi_rewrite rewrite)
     memcpy(wrt, t->ids, sizeof t->ids);
     wrt[t->net.n_params] = t->x;
     dfqi_id one = dfqi_fill(g, t->loss, 1);
-    dfqi_graph_grad(g, 1, &t->loss, &one, t->net.n_params + 1, wrt, t->dids);
+    ck_assert_int_eq(dfqi_graph_grad(g, 1, &t->loss, &one, t->net.n_params + 1, wrt, t->dids),
+                     DFQ_OK);
     for (int32_t i = 0; i <= t->net.n_params; i++) dfqi_graph_keep(g, t->dids[i]);
     for (int i = 0; i < 2; i++) {
         dfqi_graph_keep(g, t->raw[i]);
