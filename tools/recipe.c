@@ -251,7 +251,7 @@ dfq_status recipe_noise(dfq_context *ctx, const dfq_graph_info *info, int64_t n,
 dfq_status recipe_time_forward(const dfq_graph *net, const dfq_tensor *images, double *out_seconds)
 {
     double n = (double)dfq_tensor_get_dims(images)[0];
-    for (int i = 0; i < 2; i++) { /* the first packs weights */
+    for (int i = 0; i < 2; i++) { /* the first touches new memory */
         dfq_tensor *logits;
         double start = text_now();
         dfq_status status = dfq_graph_forward(net, images, &logits);
