@@ -30,7 +30,7 @@ struct explore {
     int64_t config;            /* number of the accelerator */
     dfq_accelerator_config hw; /* struct_size 0: none */
     dfq_accuracy accuracy;     /* n 0: not judged */
-    dfq_tensor *choice, *raw, *probabilities, *effects, *trajectory, *losses[DFQ_EXPLORE_DONE];
+    dfq_tensor *choice, *raw, *by, *probabilities, *effects, *trajectory, *losses[DFQ_EXPLORE_DONE];
     struct explore_group *groups;
     const char **names;
     char (*words)[EXPLORE_TEXT]; /* of each group */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "explore_verdict.h"
 #include "files.h"
 #include "report_html.h"
 #include "report_style.h"
@@ -34,6 +35,8 @@ static void write_head(FILE *f, const struct explore_page *p)
           "<p class=\"chips\">",
           f);
     chip(f, "", p->verdict == DFQ_VERDICT_CERTIFIED ? "certified" : "infeasible");
+    if (p->accuracy_images > 0 && p->chance_level == EXPLORE_AT_CHANCE)
+        chip(f, "", "accuracy at chance level");
     chip(f, "space ", p->space);
     chip(f, "accelerators ", p->accel);
     chip(f, "rule ", p->rule);
@@ -99,20 +102,6 @@ static void section(FILE *f, const char *title, const char *note)
     fprintf(f, "<h2>%s</h2>\n<p class=\"note\">%s</p>\n", title, note);
 }
 
-static void write_verdict(FILE *f, const struct explore_page *p)
-{
-    int certified = p->verdict == DFQ_VERDICT_CERTIFIED;
-    section(f, "Verdict",
-            certified ? "The exact costs of these choices meet every limit."
-            : p->proved
-                ? "Nothing in the space meets the limits together; below is what came nearest."
-                : "Nothing that meets the limits was found; below is what came nearest.");
-    if (certified)
-        fprintf(f, "<p class=\"note\">The likeliest choices %s</p>\n",
-                p->raw_meets ? "met the limits by themselves."
-                             : "had to be repaired to meet them.");
-}
-
 /* -- network and accelerator ------------------------------------------------------------------- */
 
 static void write_cell(FILE *f, const struct explore_group *g)
@@ -125,6 +114,8 @@ static void write_cell(FILE *f, const struct explore_group *g)
     if (g->effects) html_text(f, g->words);
     fputs("</td><td>", f);
     if (g->raw >= 0) html_text(f, g->names[g->raw]);
+    fputs("</td><td>", f);
+    html_text(f, explore_step_name(g->by));
     fputs("</td><td class=\"num\">", f);
     html_number(f, "%.1f\xe2\x80\x89%%", (double)g->probabilities[g->chosen] * 100);
     fputs("</td><td class=\"num\">", f);
@@ -136,11 +127,12 @@ static void write_choices(FILE *f, const struct explore_page *p)
 {
     section(
         f, "Network and accelerator",
-        "What was chosen, what was likeliest before repair, the probability of the choice at the "
-        "end, and what it is estimated to add to the loss compared with its cell's mean.");
+        "What was chosen, what was likeliest before repair, the step of the search that chose, the "
+        "probability of the choice at the end, and what it is estimated to add to the loss "
+        "compared with its cell's mean.");
     fputs("<div class=\"card\"><div class=\"scroll\"><table>\n<thead><tr><th>Group</th>"
-          "<th>Choice</th><th>In words</th><th>Likeliest</th><th class=\"num\">Probability</th>"
-          "<th class=\"num\">Effect</th></tr></thead>\n<tbody>\n",
+          "<th>Choice</th><th>In words</th><th>Likeliest</th><th>Chosen by</th>"
+          "<th class=\"num\">Probability</th><th class=\"num\">Effect</th></tr></thead>\n<tbody>\n",
           f);
     for (int32_t g = 0; g < p->n_groups; g++) write_cell(f, &p->groups[g]);
     fputs("</tbody></table></div></div>\n", f);
@@ -266,7 +258,7 @@ static int write_page(FILE *f, const void *page)
     const struct explore_page *p = page;
     write_head(f, p);
     write_cards(f, p);
-    write_verdict(f, p);
+    explore_write_verdict(f, p);
     write_choices(f, p);
     write_hardware(f, p);
     write_networks(f, p);

@@ -15,6 +15,7 @@ struct explore_group {
     const char *name, *words;   /* "cell 3" and "3x3 kernel, expansion 6", as found */
     int32_t choices;            /* how many there are */
     int32_t chosen, raw;        /* found, and the likeliest before repair; -1: none */
+    int32_t by;                 /* DFQ_CHOSEN_*: the step that chose it */
     const char *const *names;   /* [choices] "k3e6", ... */
     const float *probabilities; /* [choices] at the end */
     const float *effects;       /* [choices] on the loss, against the mean; NULL for fields */
@@ -52,6 +53,8 @@ struct explore_page {
 
     double macs, top1;        /* of the network; top1 0 to 1 */
     uint64_t accuracy_images; /* judged for top1 */
+    double chance;            /* what one class for all of these images gets right, 0 to 1 */
+    int chance_level;         /* EXPLORE_ABOVE_CHANCE, ...: see explore_verdict.h */
     double loss;              /* estimated in the supernet */
 
     /* As dfq_explorer_get_trajectory(): [steps, 1 + 3 + n_limits] loss, costs, deltas. */

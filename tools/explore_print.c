@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "explore.h"
+#include "explore_verdict.h"
 #include "files.h"
 #include "json.h"
 #include "text.h"
@@ -41,6 +42,7 @@ static void json_cells(struct json *j, const struct explore_page *p)
         json_text(j, "choice", c->names[c->chosen]);
         json_text(j, "words", c->words);
         json_text(j, "raw", c->names[c->raw]);
+        json_text(j, "chosen_by", explore_step_name(c->by));
         json_close(j, '}');
     }
     json_close(j, ']');
@@ -87,6 +89,13 @@ static void json_options(struct json *j, const struct explore *x)
     }
 }
 
+/* 1, 0 or NaN: these images cannot tell. */
+static double above_chance(const struct explore_page *p)
+{
+    if (p->chance_level == EXPLORE_NOT_TOLD) return (double)NAN;
+    return p->chance_level == EXPLORE_ABOVE_CHANCE;
+}
+
 static void print_json(const struct explore *x)
 {
     const struct explore_page *p = &x->page;
@@ -103,6 +112,7 @@ static void print_json(const struct explore *x)
     json_int(&j, "of", x->accelerators);
     json_int(&j, "config", x->config);
     json_text(&j, "words", p->accelerator);
+    json_text(&j, "chosen_by", explore_step_name(explore_last_step(p, p->n_cells, p->n_groups)));
     hardware_json(&j, &x->hw);
     json_close(&j, '}');
     json_cells(&j, p);
@@ -120,6 +130,8 @@ static void print_json(const struct explore *x)
     if (p->accuracy_images > 0) {
         json_int(&j, "n", (int64_t)p->accuracy_images);
         json_real(&j, "top1", p->top1);
+        json_real(&j, "chance", p->chance);
+        json_real(&j, "above_chance", above_chance(p));
     }
     json_options(&j, x);
     json_real(&j, "seconds", p->seconds);
@@ -167,20 +179,49 @@ static void print_networks(const struct explore_page *p)
            100 * mean[1], 100 * p99[1], 100 * gap[1]);
 }
 
+/* With what a verdict on costs leaves open: whether the network has learned, and where it came from. */
+static void print_verdict(const struct explore_page *p)
+{
+    if (p->verdict == DFQ_VERDICT_CERTIFIED) {
+        fputs("verdict      certified: every limit is met", stdout);
+        if (p->accuracy_images > 0 && p->chance_level != EXPLORE_ABOVE_CHANCE) {
+            fputs(";\n             ", stdout);
+            explore_write_chance(stdout, p);
+        }
+        putchar('\n');
+    } else {
+        puts("verdict      infeasible; the nearest that was found:");
+    }
+    fputs("chosen       ", stdout);
+    explore_write_steps(stdout, p);
+    putchar('\n');
+}
+
+/* The likeliest choices are the rule, of which nothing is said. */
+static void print_cells(const struct explore_page *p)
+{
+    for (int32_t g = 0; g < p->n_cells; g++) {
+        const struct explore_group *c = &p->groups[g];
+        printf("  %-10s %s", c->name, c->words);
+        if (c->by != DFQ_CHOSEN_LIKELIEST) printf(" (%s)", explore_step_name(c->by));
+        putchar('\n');
+    }
+}
+
 static void print_text(const struct explore *x)
 {
     const struct explore_page *p = &x->page;
     char a[TEXT_SHORT], b[TEXT_SHORT];
-    int certified = p->verdict == DFQ_VERDICT_CERTIFIED;
-    printf("verdict      %s\n",
-           certified ? "certified: every limit is met" : "infeasible; the nearest that was found:");
+    int32_t by = explore_last_step(p, p->n_cells, p->n_groups);
+    print_verdict(p);
     printf("network      %s, %.4g MMAC\n", p->space, p->macs * 1e-6);
-    for (int32_t g = 0; g < p->n_cells; g++)
-        printf("  %-10s %s\n", p->groups[g].name, p->groups[g].words);
+    print_cells(p);
     printf("accelerator  %s: %s\n", p->accel, p->accelerator);
     if (x->accelerators > 1)
-        printf("             number %lld of %lld\n", (long long)x->config,
-               (long long)x->accelerators);
+        printf("             number %lld of %lld%s%s%s\n", (long long)x->config,
+               (long long)x->accelerators, by == DFQ_CHOSEN_LIKELIEST ? "" : " (",
+               by == DFQ_CHOSEN_LIKELIEST ? "" : explore_step_name(by),
+               by == DFQ_CHOSEN_LIKELIEST ? "" : ")");
     print_cost(p, DFQ_EXPLORE_LATENCY, "latency", "ms");
     print_cost(p, DFQ_EXPLORE_ENERGY, "energy", "mJ an image");
     print_cost(p, DFQ_EXPLORE_AREA, "area", "mm2 at 45 nm");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "explore.h"
+#include "explore_verdict.h"
 #include "files.h"
 #include "text.h"
 
@@ -32,7 +33,8 @@ static dfq_status fill_groups(struct explore *x)
 {
     int32_t n = dfq_explorer_get_groups(x->e), cells = dfq_explorer_get_cells(x->e);
     uint32_t total = 0, groups = (uint32_t)n;
-    const int32_t *chosen = dfq_tensor_get_data(x->choice), *raw = dfq_tensor_get_data(x->raw);
+    const int32_t *chosen = dfq_tensor_get_data(x->choice), *raw = dfq_tensor_get_data(x->raw),
+                  *by = dfq_tensor_get_data(x->by);
     const float *p = dfq_tensor_get_data(x->probabilities), *e = dfq_tensor_get_data(x->effects);
     for (int32_t g = 0; g < n; g++) total += (uint32_t)dfq_explorer_get_choices(x->e, g);
     x->groups = calloc(groups, sizeof *x->groups);
@@ -49,6 +51,7 @@ static dfq_status fill_groups(struct explore *x)
                                               .choices = choices,
                                               .chosen = chosen[g],
                                               .raw = raw[g],
+                                              .by = by[g],
                                               .names = x->names + at,
                                               .probabilities = p + at,
                                               .effects = g < cells ? e + at : NULL};
@@ -122,6 +125,7 @@ static dfq_status take_tensors(struct explore *x)
     struct explore_page *p = &x->page;
     dfq_status status = dfq_explorer_get_choice(x->e, 0, &x->choice);
     if (status == DFQ_OK) status = dfq_explorer_get_choice(x->e, 1, &x->raw);
+    if (status == DFQ_OK) status = dfq_explorer_get_chosen_by(x->e, &x->by);
     if (status == DFQ_OK) status = dfq_explorer_get_probabilities(x->e, &x->probabilities);
     if (status == DFQ_OK) status = dfq_explorer_get_effects(x->e, &x->effects);
     if (status == DFQ_OK) status = dfq_explorer_get_trajectory(x->e, &x->trajectory);
@@ -135,6 +139,24 @@ static dfq_status take_tensors(struct explore *x)
     p->trajectory = dfq_tensor_get_data(x->trajectory);
     p->trajectory_steps = dfq_tensor_get_dims(x->trajectory)[0];
     return DFQ_OK;
+}
+
+/* Of the images judged: naming the most frequent class for all of them. */
+static void fill_chance(struct explore *x)
+{
+    struct explore_page *p = &x->page;
+    int64_t n = dfq_dataset_get_count(x->test), most = 0;
+    int32_t top = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (dfq_dataset_get_label(x->test, i) > top) top = dfq_dataset_get_label(x->test, i);
+    for (int32_t c = 0; c <= top; c++) {
+        int64_t have = 0;
+        for (int64_t i = 0; i < n; i++) have += dfq_dataset_get_label(x->test, i) == c;
+        if (have > most) most = have;
+    }
+    p->chance = (double)most / (double)n;
+    p->chance_level =
+        explore_judge_chance((uint64_t)x->accuracy.n, (uint64_t)x->accuracy.correct, p->chance);
 }
 
 static dfq_status fill_result(struct explore *x)
@@ -165,6 +187,7 @@ static dfq_status fill_result(struct explore *x)
     p->loss = r.loss;
     p->top1 = x->accuracy.n > 0 ? (double)x->accuracy.correct / (double)x->accuracy.n : (double)NAN;
     p->accuracy_images = (uint64_t)x->accuracy.n;
+    if (x->accuracy.n > 0) fill_chance(x);
     p->n_limits = x->n_limits;
     for (int32_t j = 0; j < x->n_limits; j++) p->limit_metric[j] = x->limits[j].metric;
     p->seconds = text_now() - x->s->start;
@@ -191,6 +214,7 @@ void explore_forget(struct explore *x)
 {
     dfq_tensor_release(x->choice);
     dfq_tensor_release(x->raw);
+    dfq_tensor_release(x->by);
     dfq_tensor_release(x->probabilities);
     dfq_tensor_release(x->effects);
     dfq_tensor_release(x->trajectory);

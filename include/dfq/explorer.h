@@ -230,6 +230,10 @@ DFQ_API const char *dfq_explorer_get_name(const dfq_explorer *explorer, int32_t 
 DFQ_CHECKED dfq_status dfq_explorer_get_choice(const dfq_explorer *explorer, int32_t raw,
                                                dfq_tensor **out_choice);
 
+/** As dfq_solver_get_chosen_by(): a new I32 [groups]. */
+DFQ_CHECKED dfq_status dfq_explorer_get_chosen_by(const dfq_explorer *explorer,
+                                                  dfq_tensor **out_steps);
+
 /** Exact costs of any choice, whatever the job has found.
  *  @param choice    [groups]
  *  @param out_costs [DFQ_EXPLORE_METRICS]

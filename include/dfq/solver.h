@@ -76,6 +76,15 @@ enum {
     DFQ_VERDICT_INFEASIBLE = 2 /**< finished, and nothing meets the limits */
 };
 
+/** Which step chose what a result holds in a group. */
+enum {
+    DFQ_CHOSEN_LIKELIEST = 0, /**< the rule: it is the likeliest choice after the last step */
+    DFQ_CHOSEN_SNAPSHOT = 1,  /**< the rule: it was the likeliest choice at an exact look before */
+    DFQ_CHOSEN_REPAIR = 2,    /**< the repair, which moves choices until the limits are met */
+    DFQ_CHOSEN_LOCAL_SEARCH = 3, /**< the local search, which spends what the limits leave */
+    DFQ_CHOSEN_EXACT = 4         /**< the exact method */
+};
+
 /** A search space with losses and costs. Vectors p hold the choices of group 0, then those of group
  *  1, ...: `total` numbers, of which the first `cells` belong to the network. Everything pointed to
  *  must stay as it is until the solver is released. A callback that does not return ::DFQ_OK ends
@@ -218,6 +227,11 @@ DFQ_CHECKED dfq_status dfq_solver_get_result(const dfq_solver *solver,
  *  @return ::DFQ_E_INVALID (nothing is known yet), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_get_choice(const dfq_solver *solver, int32_t raw,
                                              dfq_tensor **out_choice);
+
+/** Which step chose each group of the result, the last that changed it: a new I32 [n_groups] of
+ *  DFQ_CHOSEN_*. Before the search is finished all choices are a snapshot's.
+ *  @return ::DFQ_E_INVALID (nothing is known yet), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_solver_get_chosen_by(const dfq_solver *solver, dfq_tensor **out_steps);
 
 /** The probabilities before the next step, without noise: a new F32 [total].
  *  @return ::DFQ_E_NOMEM. */

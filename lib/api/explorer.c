@@ -200,6 +200,13 @@ dfq_status dfq_explorer_get_choice(const dfq_explorer *explorer, int32_t raw,
     return dfqi_solver_choice(dfqi_coexplore_solver(explorer->job), raw != 0, out_choice);
 }
 
+dfq_status dfq_explorer_get_chosen_by(const dfq_explorer *explorer, dfq_tensor **out_steps)
+{
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_steps);
+    return dfqi_solver_chosen_by(dfqi_coexplore_solver(explorer->job), out_steps);
+}
+
 dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int32_t *choice, double *out_costs)
 {
     if (explorer == NULL) return DFQ_E_INVALID;

@@ -85,6 +85,13 @@ dfq_status dfq_solver_get_choice(const dfq_solver *solver, int32_t raw, dfq_tens
     return dfqi_solver_choice(solver->s, raw != 0, out_choice);
 }
 
+dfq_status dfq_solver_get_chosen_by(const dfq_solver *solver, dfq_tensor **out_steps)
+{
+    if (solver == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(solver->ctx, out_steps);
+    return dfqi_solver_chosen_by(solver->s, out_steps);
+}
+
 dfq_status dfq_solver_get_probabilities(const dfq_solver *solver, dfq_tensor **out_probabilities)
 {
     if (solver == NULL) return DFQ_E_INVALID;

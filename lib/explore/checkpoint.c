@@ -193,6 +193,7 @@ static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state
 {
     if (state[1] == 0) return DFQ_OK;
     memcpy(out->choice, choice->data, (size_t)s->problem->space.n_groups * sizeof *out->choice);
+    dfqi_found_stamp(s->problem, out, DFQ_CHOSEN_SNAPSHOT);
     DFQI_TRY(dfqi_found_evaluate(s->problem, out));
     if (out->meets) return DFQ_OK;
     return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor best holds choices that exceed the limits",

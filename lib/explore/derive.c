@@ -14,22 +14,35 @@ dfq_status dfqi_found_new(const dfqi_problem *p, dfqi_found *out)
 {
     *out = (dfqi_found){.loss = NAN};
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) out->costs[j] = NAN;
-    out->choice = dfqi_calloc(p->ctx, (size_t)p->space.n_groups, sizeof *out->choice);
-    return out->choice ? DFQ_OK : DFQ_E_NOMEM;
+    out->choice = dfqi_calloc(p->ctx, 2 * (size_t)p->space.n_groups, sizeof *out->choice);
+    if (!out->choice) return DFQ_E_NOMEM;
+    out->by = out->choice + p->space.n_groups;
+    return DFQ_OK;
 }
 
 void dfqi_found_fini(const dfqi_problem *p, dfqi_found *f)
 {
     dfqi_free(p->ctx, f->choice);
-    f->choice = NULL;
+    f->choice = f->by = NULL;
 }
 
 void dfqi_found_copy(const dfqi_problem *p, const dfqi_found *from, dfqi_found *to)
 {
-    int32_t *choice = to->choice;
-    memcpy(choice, from->choice, (size_t)p->space.n_groups * sizeof *choice);
+    int32_t *choice = to->choice, *by = to->by;
+    memcpy(choice, from->choice, 2 * (size_t)p->space.n_groups * sizeof *choice);
     *to = *from;
     to->choice = choice;
+    to->by = by;
+}
+
+void dfqi_found_stamp(const dfqi_problem *p, dfqi_found *f, int32_t by)
+{
+    for (int32_t g = 0; g < p->space.n_groups; g++) f->by[g] = by;
+}
+
+bool dfqi_found_same(const dfqi_problem *p, const dfqi_found *a, const dfqi_found *b)
+{
+    return memcmp(a->choice, b->choice, (size_t)p->space.n_groups * sizeof *a->choice) == 0;
 }
 
 static dfq_status cost_of(dfqi_problem *p, dfqi_found *f)

@@ -8,6 +8,7 @@
 /* A choice with its exact costs. */
 typedef struct dfqi_found {
     int32_t *choice; /* [n_groups], owned */
+    int32_t *by;     /* [n_groups] DFQ_CHOSEN_*, in the same memory */
     double costs[DFQ_METRICS_MAX];
     double loss; /* NaN: not judged */
     bool known, meets;
@@ -16,6 +17,9 @@ typedef struct dfqi_found {
 DFQI_CHECKED dfq_status dfqi_found_new(const dfqi_problem *p, dfqi_found *out);
 void dfqi_found_fini(const dfqi_problem *p, dfqi_found *f);
 void dfqi_found_copy(const dfqi_problem *p, const dfqi_found *from, dfqi_found *to);
+/* All groups are chosen by this step. */
+void dfqi_found_stamp(const dfqi_problem *p, dfqi_found *f, int32_t by);
+bool dfqi_found_same(const dfqi_problem *p, const dfqi_found *a, const dfqi_found *b);
 /* Costs and loss of f->choice. */
 DFQI_CHECKED dfq_status dfqi_found_evaluate(dfqi_problem *p, dfqi_found *f);
 

@@ -24,6 +24,7 @@ static dfq_status likeliest(dfqi_solver *s)
 {
     DFQI_TRY(dfqi_solver_soften(s, false));
     dfqi_domain_argmax(&s->problem->space, s->p, s->raw.choice);
+    dfqi_found_stamp(s->problem, &s->raw, DFQ_CHOSEN_LIKELIEST);
     if (s->o.rule == DFQ_RULE_NETWORK_FIRST && s->done == s->o.steps)
         return dfqi_sweep_fields(s->problem, -1, &s->raw);
     return dfqi_found_evaluate(s->problem, &s->raw);
@@ -49,8 +50,33 @@ dfq_status dfqi_solver_look(dfqi_solver *s)
     DFQI_TRY(likeliest(s));
     memcpy(s->looks + (size_t)at * width, s->raw.choice, width * sizeof *s->looks);
     DFQI_TRY(judge_best_again(s));
+    dfqi_found_stamp(s->problem, &s->raw, DFQ_CHOSEN_SNAPSHOT);
     keep_better(s, &s->raw);
     return DFQ_OK;
+}
+
+/* -- the end ----------------------------------------------------------------------------------- */
+
+/* Takes a step from f and notes what it has changed. */
+static dfq_status step(dfqi_solver *s, int32_t by, dfq_status (*of)(dfqi_problem *p, dfqi_found *f),
+                       dfqi_found *f)
+{
+    dfqi_problem *p = s->problem;
+    memcpy(s->likeliest, f->choice, (size_t)p->space.n_groups * sizeof *f->choice);
+    DFQI_TRY(of(p, f));
+    for (int32_t g = 0; g < p->space.n_groups; g++)
+        if (f->choice[g] != s->likeliest[g]) f->by[g] = by;
+    return DFQ_OK;
+}
+
+static dfq_status repair(dfqi_solver *s, dfqi_found *f)
+{
+    return step(s, DFQ_CHOSEN_REPAIR, dfqi_repair, f);
+}
+
+static dfq_status search_locally(dfqi_solver *s, dfqi_found *f)
+{
+    return step(s, DFQ_CHOSEN_LOCAL_SEARCH, dfqi_improve, f);
 }
 
 /* The optimum; without one, where there is none or the search was cut short, what repair finds. */
@@ -60,19 +86,22 @@ static dfq_status solve_exactly(dfqi_solver *s)
     DFQI_TRY(dfqi_problem_optimum(s->problem, -1, s->raw.choice, &o));
     DFQI_TRY(dfqi_found_evaluate(s->problem, &s->raw));
     s->proved = o.proved;
+    dfqi_found_stamp(s->problem, &s->raw, o.found ? DFQ_CHOSEN_EXACT : DFQ_CHOSEN_REPAIR);
     if (!o.found) DFQI_TRY(dfqi_repair(s->problem, &s->raw));
     keep_better(s, &s->raw);
     return DFQ_OK;
 }
 
-/* Repairs the likeliest choices and fills what the limits leave, of the best seen before as
- * well. */
+/* Repairs the likeliest choices and fills what the limits leave, of the best snapshot as well. Where
+ * both come to the same choices, it is told how the likeliest did. */
 static dfq_status improve(dfqi_solver *s, dfqi_found *f)
 {
-    dfqi_found_copy(s->problem, &s->raw, f);
-    DFQI_TRY(dfqi_repair(s->problem, f));
-    if (f->meets) DFQI_TRY(dfqi_improve(s->problem, f));
-    if (s->best.meets) DFQI_TRY(dfqi_improve(s->problem, &s->best));
+    const dfqi_problem *p = s->problem;
+    dfqi_found_copy(p, &s->raw, f);
+    DFQI_TRY(repair(s, f));
+    if (f->meets) DFQI_TRY(search_locally(s, f));
+    if (s->best.meets) DFQI_TRY(search_locally(s, &s->best));
+    if (s->best.meets && dfqi_found_same(p, f, &s->best)) dfqi_found_copy(p, f, &s->best);
     keep_better(s, f);
     return DFQ_OK;
 }
@@ -93,7 +122,8 @@ static dfq_status tightest_of_tables(dfqi_solver *s, dfqi_found *f)
         s->tightest[j] = f->costs[p->metric[j]];
         if (!f->meets) continue;
         s->proved = false; /* of a best choice there is no proof */
-        DFQI_TRY(dfqi_improve(p, f));
+        dfqi_found_stamp(p, f, DFQ_CHOSEN_EXACT);
+        DFQI_TRY(search_locally(s, f));
         keep_better(s, f);
         return DFQ_OK;
     }

@@ -27,18 +27,30 @@ void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out)
     memcpy(out->least, s->least, sizeof out->least);
 }
 
-dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out)
+/* [n_groups] of what was found. */
+static dfq_status copy_groups(const dfqi_solver *s, const dfqi_found *f, const int32_t *from,
+                              dfq_tensor **out)
 {
-    const dfqi_found *f = raw ? &s->raw : &s->best;
     dfq_tensor *t;
     if (!f->known)
         return dfqi_fail(s->ctx, DFQ_E_INVALID,
                          "solver: after %lld of %lld steps nothing is known yet",
                          (long long)s->done, (long long)s->o.steps);
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 1, (int64_t[]){s->problem->space.n_groups}, &t));
-    memcpy(t->data, f->choice, (size_t)s->problem->space.n_groups * sizeof *f->choice);
+    memcpy(t->data, from, (size_t)s->problem->space.n_groups * sizeof *from);
     *out = t;
     return DFQ_OK;
+}
+
+dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out)
+{
+    const dfqi_found *f = raw ? &s->raw : &s->best;
+    return copy_groups(s, f, f->choice, out);
+}
+
+dfq_status dfqi_solver_chosen_by(const dfqi_solver *s, dfq_tensor **out)
+{
+    return copy_groups(s, &s->best, s->best.by, out);
 }
 
 dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out)

@@ -47,6 +47,7 @@ DFQI_CHECKED dfq_status dfqi_solver_run(dfqi_solver *s);
 
 void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out);
 DFQI_CHECKED dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_solver_chosen_by(const dfqi_solver *s, dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_solver_get_looks(const dfqi_solver *s, dfq_tensor **out);

@@ -35,7 +35,7 @@ struct dfqi_solver {
     dfqi_found best; /* the best so far that meets the limits; when finished the result */
 
     dfqi_found raw;
-    int32_t *likeliest; /* [n_groups] see dfqi_solver_likeliest() */
+    int32_t *likeliest; /* [n_groups] see dfqi_solver_likeliest(); in the end scratch */
     double tightest[DFQ_METRICS_MAX], least[DFQ_METRICS_MAX];
 
     /* Of one step. */

@@ -195,6 +195,28 @@ START_TEST(test_rules_that_are_not_possible)
 }
 END_TEST
 
+/* Before the end nothing is known of the result; then each group has a step. */
+START_TEST(test_chosen_by)
+{
+    dfq_explorer_options o = short_job();
+    dfq_explorer *e = NULL;
+    dfq_tensor *by;
+    o.evaluator = DFQ_EVALUATOR_TABLES;
+    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_chosen_by(NULL, &by), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_chosen_by(e, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_chosen_by(e, &by), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_chosen_by(e, &by), DFQ_OK);
+    const int32_t *step = dfq_tensor_get_data(by);
+    ck_assert_int_eq(dfq_tensor_get_dims(by)[0], dfq_explorer_get_groups(e));
+    for (int32_t g = 0; g < dfq_explorer_get_groups(e); g++)
+        ck_assert(step[g] >= DFQ_CHOSEN_LIKELIEST && step[g] <= DFQ_CHOSEN_EXACT);
+    dfq_tensor_release(by);
+    dfq_explorer_release(e);
+}
+END_TEST
+
 /* One for every check_every steps begun; the explorer can cost each. */
 START_TEST(test_looks)
 {
@@ -271,6 +293,7 @@ TCase *dfqt_api_explorer_case(void)
     tcase_add_test(c, test_structs_of_other_ages);
     tcase_add_test(c, test_too_few_steps);
     tcase_add_test(c, test_rules_that_are_not_possible);
+    tcase_add_test(c, test_chosen_by);
     tcase_add_test(c, test_looks);
     tcase_add_test(c, test_impossible_limits);
     return c;

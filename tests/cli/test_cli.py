@@ -954,6 +954,7 @@ class Explore(Stopping):
     BASE = ("explore", "cifar10-small", "--accel", "a.json", "--data", "pictures", "--batch", "2")
     SHORT = (*BASE, "--warm-steps", "4", "--steps", "2", "--train-steps", "2")
     LIMITS = ("--fps", "900", "--energy-mj", "0.2", "--area-mm2", "0.6")
+    STEPS = ("likeliest", "snapshot", "repair", "local search", "exact method")
 
     def setup(self):
         super().setup()
@@ -985,7 +986,11 @@ class Explore(Stopping):
             kernel = re.fullmatch(r"k(\d)e(\d)", cell["choice"])
             words = f"{kernel[1]}x{kernel[1]} kernel, expansion {kernel[2]}" if kernel else "left out"
             assert cell["words"] == words, cell
+            assert cell["chosen_by"] in self.STEPS, cell
+            assert cell["chosen_by"] != "likeliest" or cell["choice"] == cell["raw"], cell
+        assert a["chosen_by"] in self.STEPS, a
         assert r["n"] == 100 and 0 <= r["top1"] <= 1 and "tightest" not in r, r
+        assert 0.1 <= r["chance"] < 1 and r["above_chance"] == 0, r  # two steps teach nothing
         assert r["steps"] == {"warm": 4, "explore": 2, "train": 2}, r
         rows = self.read("course.csv").decode().splitlines()
         assert len(rows) == 3 and rows[0].startswith('step,loss,"latency_ms"'), rows
@@ -997,9 +1002,20 @@ class Explore(Stopping):
                      "certified result: latency", "likeliest, before repair: latency"):
             assert part in page, part
         assert "\u2212soft" not in page and "\u2212size" not in page and "\u2212weak" not in page
+        for part in ("has learned: accuracy at chance level", "<span>accuracy at chance level",
+                     "<th>Chosen by</th>"):
+            assert part in page, part
+        chosen = {c["chosen_by"] for c in [*r["cells"], a]}
+        assert ("met the limits by themselves" in page) == (chosen == {"likeliest"}), chosen
         assert "<script" not in page and "http" not in page
-        text = self.works(*self.SHORT, *self.LIMITS, "-o", "text", "--seed", "3", "-t", "1")
+        text = self.works(*self.SHORT, *self.LIMITS, "-o", "text", "--seed", "3", "-t", "1",
+                          "--test-data", "pictures")
         assert self.read("text") == self.read("net")
+        assert re.search(r"every limit is met;\n +accuracy at chance level \(.* %; one class for all "
+                         r"images gets .* %\)\nchosen       \d+ .*, of 15 choices", text.out), text.out
+        for cell in r["cells"]:
+            by = "" if cell["chosen_by"] == "likeliest" else f" ({cell['chosen_by']})"
+            assert f"  {cell['name']:<10} {cell['words']}{by}\n" in text.out, text.out
         assert "verdict      certified" in text.out and "; limit 0.6" in text.out, text
         assert re.search(r"about .* of warm-up .* on 100 images and .* of memory", text.err), text
 
@@ -1088,7 +1104,8 @@ class Explore(Stopping):
         for part in ("Nothing in the space meets the limits together", "nearest: latency",
                      "Energy over latency", "of losses nothing was learned", "limit 0.001 ms"):
             assert part in page, part
-        assert "Estimated loss" not in page
+        assert "Estimated loss" not in page and "met the limits by themselves" not in page
+        assert "repair" in {c["chosen_by"] for c in [*r["cells"], r["accelerator"]]}, r
         assert r["verdict"] == "infeasible" and r["file"] is None and r["proved"] == 1, r
         assert 1000 < r["tightest"]["fps"] < 1e6 and len(r["cells"]) == 9, r
         assert r["tightest"]["fps"] <= r["least"]["fps"] < 1e6, r

@@ -9,6 +9,7 @@ TCase *dfqt_pull_case(void);
 TCase *dfqt_domain_case(void);
 TCase *dfqt_knapsack_case(void);
 TCase *dfqt_derive_case(void);
+TCase *dfqt_chosen_case(void);
 TCase *dfqt_solver_case(void);
 TCase *dfqt_baselines_case(void);
 TCase *dfqt_toy_case(void);

@@ -46,7 +46,7 @@ static dfq_solver *create(dfq_context *ctx, const setup *s)
 static void same(const dfq_solver *a, const dfq_solver *b)
 {
     dfq_solver_result x = {.struct_size = sizeof x}, y = x;
-    dfq_tensor *t[2], *looks[2];
+    dfq_tensor *t[2], *looks[2], *by[2];
     ck_assert_int_eq(dfq_solver_get_result(a, &x), DFQ_OK);
     ck_assert_int_eq(dfq_solver_get_result(b, &y), DFQ_OK);
     ck_assert_int_eq(memcmp(&x, &y, sizeof x), 0);
@@ -63,8 +63,14 @@ static void same(const dfq_solver *a, const dfq_solver *b)
     ck_assert_int_eq(memcmp(dfq_tensor_get_data(looks[0]), dfq_tensor_get_data(looks[1]),
                             dfq_tensor_get_bytes(looks[0])),
                      0);
+    ck_assert_int_eq(dfq_solver_get_chosen_by(a, &by[0]), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_get_chosen_by(b, &by[1]), DFQ_OK);
+    ck_assert_int_eq(
+        memcmp(dfq_tensor_get_data(by[0]), dfq_tensor_get_data(by[1]), dfq_tensor_get_bytes(by[0])),
+        0);
     for (int i = 0; i < 2; i++) {
         dfq_tensor_release(t[i]);
+        dfq_tensor_release(by[i]);
         dfq_tensor_release(looks[i]);
     }
 }

@@ -33,6 +33,23 @@ static void choice_of(const dfq_solver *s, int32_t raw, int32_t *out)
     dfq_tensor_release(t);
 }
 
+/* What is called the likeliest is; and where those exceed a limit, a later step or a snapshot chose something. */
+static void check_chosen_by(const dfq_solver *s, const int32_t *choice, const dfq_solver_result *r)
+{
+    dfq_tensor *t;
+    int32_t raw[GROUPS], others = 0;
+    choice_of(s, 1, raw);
+    ck_assert_int_eq(dfq_solver_get_chosen_by(s, &t), DFQ_OK);
+    const int32_t *by = dfq_tensor_get_data(t);
+    for (int g = 0; g < GROUPS; g++) {
+        ck_assert(by[g] >= DFQ_CHOSEN_LIKELIEST && by[g] <= DFQ_CHOSEN_EXACT);
+        if (by[g] == DFQ_CHOSEN_LIKELIEST) ck_assert_int_eq(choice[g], raw[g]);
+        others += by[g] != DFQ_CHOSEN_LIKELIEST;
+    }
+    if (r->verdict == DFQ_VERDICT_CERTIFIED && !r->raw_meets) ck_assert_int_gt(others, 0);
+    dfq_tensor_release(t);
+}
+
 /* Runs a search; what it says is held against the enumeration. Returns the loss over the
  * optimum's. */
 static double run_and_check(dfqt_problem *t, const dfq_constraint *limits, int32_t n,
@@ -46,6 +63,7 @@ static double run_and_check(dfqt_problem *t, const dfq_constraint *limits, int32
     dfq_status status = dfq_solver_run(s);
     dfq_solver_result r = result_of(s);
     choice_of(s, 0, choice);
+    check_chosen_by(s, choice, &r);
     dfqt_problem_costs(t, choice, costs);
     ck_assert_int_eq(memcmp(costs, r.costs, sizeof costs), 0);
     ck_assert_int_eq(status, isfinite(best) ? DFQ_OK : DFQ_E_INFEASIBLE);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "explore_page.h"
+#include "explore_verdict.h"
 #include "suite.h"
 
 static const struct explore_pair cloud[] = {{1.5, {1, 2, 3}}, {1.2, {2, 1, 3}}, {1.6, {3, 3, 3}}};
@@ -117,6 +117,99 @@ START_TEST(nothing_was_learned)
 }
 END_TEST
 
+/* -- what stands beside the verdict ------------------------------------------------------------ */
+
+/* 10,000 images of 10 classes: what was certified once, and the edge of the rule. */
+START_TEST(chance_level)
+{
+    static const struct {
+        uint64_t n, correct;
+        double chance;
+        int level;
+    } cases[] = {{10000, 1180, 0.1, EXPLORE_AT_CHANCE},
+                 {10000, 1450, 0.1, EXPLORE_AT_CHANCE},
+                 {10000, 1451, 0.1, EXPLORE_ABOVE_CHANCE},
+                 {10000, 700, 0.1, EXPLORE_AT_CHANCE},
+                 {10000, 5250, 0.5, EXPLORE_AT_CHANCE},
+                 {10000, 5251, 0.5, EXPLORE_ABOVE_CHANCE},
+                 {10000, 9000, 0.9, EXPLORE_AT_CHANCE},
+                 {10000, 9200, 0.9, EXPLORE_ABOVE_CHANCE},
+                 {50000, 76, 0.001, EXPLORE_ABOVE_CHANCE},
+                 {50000, 75, 0.001, EXPLORE_AT_CHANCE},
+                 {100, 18, 0.1, EXPLORE_NOT_TOLD},
+                 {100, 20, 0.1, EXPLORE_ABOVE_CHANCE},
+                 {4, 4, 0.5, EXPLORE_NOT_TOLD},
+                 {4, 4, 1, EXPLORE_AT_CHANCE}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(explore_judge_chance(cases[i].n, cases[i].correct, cases[i].chance) ==
+                          cases[i].level,
+                      "case %d", (int)i);
+}
+END_TEST
+
+static char *verdict(const struct explore_page *p)
+{
+    static char text[4000];
+    FILE *f = tmpfile();
+    ck_assert_ptr_nonnull(f);
+    explore_write_verdict(f, p);
+    rewind(f);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    return text;
+}
+
+START_TEST(an_untrained_network_is_said_to_be_one)
+{
+    static const struct explore_group groups[1] = {{.name = "cell 0"}};
+    struct explore_page p = page(DFQ_VERDICT_CERTIFIED);
+    p.groups = groups;
+    p.n_groups = p.n_cells = p.raw_meets = 1;
+    p.accuracy_images = 10000;
+    p.top1 = 0.118;
+    p.chance = 0.1;
+    p.chance_level = EXPLORE_AT_CHANCE;
+    ck_assert_ptr_nonnull(strstr(verdict(&p), "says nothing of what the network has learned: "
+                                              "accuracy at chance level (11.8 %; one class for all "
+                                              "images gets 10.0 %)."));
+    p.chance_level = EXPLORE_NOT_TOLD;
+    ck_assert_ptr_nonnull(strstr(verdict(&p), "accuracy not told from chance by these images"));
+    p.chance_level = EXPLORE_ABOVE_CHANCE;
+    ck_assert_ptr_null(strstr(verdict(&p), "chance"));
+}
+END_TEST
+
+/* The likeliest choices are said to meet the limits only where no later step changed them. */
+START_TEST(the_steps_that_chose)
+{
+    struct explore_group groups[5] = {{.by = DFQ_CHOSEN_LIKELIEST}};
+    struct explore_page p = page(DFQ_VERDICT_CERTIFIED);
+    p.groups = groups;
+    p.n_groups = 5;
+    p.n_cells = 3;
+    p.raw_meets = 1;
+    ck_assert_ptr_nonnull(
+        strstr(verdict(&p), "The likeliest choices met the limits by themselves"));
+    groups[1].by = groups[4].by = DFQ_CHOSEN_LOCAL_SEARCH;
+    char *text = verdict(&p);
+    ck_assert_ptr_null(strstr(text, "met the limits"));
+    ck_assert_ptr_null(strstr(text, "exceeded"));
+    ck_assert_ptr_nonnull(strstr(text, "chose: 3 likeliest, 2 by local search, of 5 choices."));
+    groups[0].by = DFQ_CHOSEN_REPAIR;
+    p.raw_meets = 0;
+    text = verdict(&p);
+    ck_assert_ptr_null(strstr(text, "met the limits"));
+    ck_assert_ptr_nonnull(strstr(text, "chose: 2 likeliest, 1 by repair, 2 by local search, of 5 "
+                                       "choices; the likeliest choices exceeded a limit."));
+    ck_assert_int_eq(explore_last_step(&p, 0, 1), DFQ_CHOSEN_REPAIR);
+    ck_assert_int_eq(explore_last_step(&p, 2, 4), DFQ_CHOSEN_LIKELIEST);
+    groups[2].by = DFQ_CHOSEN_SNAPSHOT;
+    ck_assert_ptr_nonnull(strstr(verdict(&p), "1 likeliest, 1 snapshot, 1 by repair"));
+    ck_assert_str_eq(explore_step_name(DFQ_CHOSEN_EXACT), "exact method");
+    ck_assert_str_eq(explore_step_name(99), "another step");
+}
+END_TEST
+
 Suite *explore_suite(void)
 {
     Suite *s = suite_create("explore");
@@ -125,6 +218,9 @@ Suite *explore_suite(void)
     tcase_add_test(c, the_front_holds_what_nothing_dominates);
     tcase_add_test(c, infeasible_with_what_could_be_met);
     tcase_add_test(c, nothing_was_learned);
+    tcase_add_test(c, chance_level);
+    tcase_add_test(c, an_untrained_network_is_said_to_be_one);
+    tcase_add_test(c, the_steps_that_chose);
     suite_add_tcase(s, c);
     return s;
 }
