@@ -90,12 +90,27 @@ static char *final_path(dfq_context *ctx, const char *path)
     return copy;
 }
 
-/* Creates `path.tmpN` with the first free N; plain open(), so that the umask decides the mode. */
+/* `path.tmpPID-N`; `cut`: no longer than the path, whose name gives up its end. */
+static char *temp_name(const dfqi_out *out, int i, bool cut)
+{
+    char end[48];
+    const char *slash = strrchr(out->path, '/'), *base = slash ? slash + 1 : out->path;
+    size_t keep = strlen(base), more;
+    snprintf(end, sizeof end, ".tmp%ld-%d", (long)getpid(), i);
+    more = strlen(end);
+    if (cut) keep = keep > more ? keep - more : 0;
+    while (cut && keep > 0 && ((unsigned char)base[keep] & 0xC0) == 0x80) keep--; /* UTF-8 */
+    return dfqi_format(out->ctx, "%.*s%s", (int)((size_t)(base - out->path) + keep), out->path,
+                       end);
+}
+
+/* Creates the first name that is free; plain open(), so that the umask decides the mode. */
 static dfq_status create_temp(dfqi_out *out, int *out_fd)
 {
     int error = 0;
+    bool cut = false;
     for (int i = 0; i < 100; i++) {
-        char *temp = dfqi_format(out->ctx, "%s.tmp%ld-%d", out->path, (long)getpid(), i);
+        char *temp = temp_name(out, i, cut);
         if (!temp) return DFQ_E_NOMEM;
         int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0) {
@@ -105,7 +120,10 @@ static dfq_status create_temp(dfqi_out *out, int *out_fd)
         }
         error = errno;
         dfqi_free(out->ctx, temp);
-        if (error != EEXIST) break;
+        if (error == ENAMETOOLONG && !cut)
+            cut = true;
+        else if (error != EEXIST)
+            break;
     }
     return dfqi_fail_errno(out->ctx, "write", out->path, error);
 }
@@ -118,7 +136,9 @@ dfq_status dfqi_out_open(dfq_context *ctx, const char *path, dfqi_out *out)
     dfq_status status = DFQ_OK;
     if (!o.path) return DFQ_E_NOMEM;
     bool exists = stat(o.path, &st) == 0;
-    if (exists && S_ISDIR(st.st_mode)) {
+    if (!exists && errno == ENAMETOOLONG) { /* the name that is cut would do, this one will not */
+        status = dfqi_fail_errno(ctx, "write", path, errno);
+    } else if (exists && S_ISDIR(st.st_mode)) {
         status = dfqi_fail(ctx, DFQ_E_IO, "cannot write %s: it is a folder", path);
     } else if (exists && !S_ISREG(st.st_mode)) {
         fd = open(o.path, O_WRONLY | O_CLOEXEC);

@@ -148,6 +148,30 @@ START_TEST(test_names_taken)
 }
 END_TEST
 
+/* All that a file system takes as a name, also where characters have two bytes. */
+START_TEST(test_long_names)
+{
+    char path[600];
+    const char *folder = io_path("");
+    size_t at = strlen(folder);
+    for (size_t n = 240; n <= 256; n++) {
+        memset(path, 0, sizeof path);
+        memcpy(path, folder, at);
+        memset(path + at, 'n', n);
+        if (n < 256)
+            io_works(dfqi_file_write(io_ctx, path, "new", 3));
+        else
+            io_fails(dfqi_file_write(io_ctx, path, "new", 3), DFQ_E_IO, "File name too long");
+    }
+    ck_assert_int_eq(io_entries(), 16);
+    for (size_t i = 0; i < 254; i += 2) memcpy(path + at + i, "\xC3\xA4", 2);
+    path[at + 254] = '\0';
+    io_works(dfqi_file_write(io_ctx, path, "new", 3));
+    io_works(dfqi_file_write(io_ctx, path, "new", 3));
+    ck_assert_int_eq(io_entries(), 17);
+}
+END_TEST
+
 START_TEST(test_kind)
 {
     ck_assert_ptr_null(dfqi_file_kind("abcdefgh", 8));
@@ -192,6 +216,7 @@ TCase *dfqt_file_case(void)
     tcase_add_test(tc, test_rename_fails);
     tcase_add_test(tc, test_links_and_modes);
     tcase_add_test(tc, test_names_taken);
+    tcase_add_test(tc, test_long_names);
     tcase_add_test(tc, test_kind);
     tcase_add_test(tc, test_memory);
     return tc;
