@@ -157,6 +157,8 @@ def encode(tensors, metadata):
 
 
 def convert(source, target, metadata, force):
+    if os.path.exists(target) and os.path.samefile(source, target):
+        raise Refused(f"{target} is what is read; choose another name")
     if os.path.exists(target) and not force:
         raise Refused(f"{target} is there already; --force replaces it")
     tensors = find_tensors(load_zip(source) if zipfile.is_zipfile(source) else load_old(source))

@@ -11,29 +11,6 @@
 
 /* -- before work ------------------------------------------------------------------------------- */
 
-/* Everything that will be written: none twice, and nothing that is there. */
-static int check_outputs(struct explore *x)
-{
-    static const char *const names[] = {"-o", "--save-weights", "--report", "--trajectory",
-                                        "--trajectory"};
-    const struct options *o = x->s->o;
-    const char *paths[] = {o->out, o->save_weights, o->report, x->course[0], x->course[1]};
-    enum { N = sizeof paths / sizeof *paths };
-    for (int i = 1; i < N; i++) {
-        if (!paths[i]) continue;
-        if (file_kind(paths[i]) == FILE_FOLDER)
-            return session_error(x->s, CODE_USAGE, "%s %s is a folder; choose another name",
-                                 names[i], paths[i]);
-        for (int k = 0; k < i; k++)
-            if (paths[k] && strcmp(paths[i], paths[k]) == 0)
-                return session_error(x->s, CODE_USAGE, "%s and %s are both %s; choose another name",
-                                     names[k], names[i], paths[i]);
-        int code = file_check_output(x->s, paths[i], x->job.resumed, 0);
-        if (code) return code;
-    }
-    return CODE_DONE;
-}
-
 static int name_outputs(struct explore *x)
 {
     const char *prefix = x->s->o->trajectory;
@@ -126,7 +103,6 @@ static int prepare(struct explore *x)
     int code = name_outputs(x);
     explore_limits(x);
     if (!code) code = job_open(x->s, &x->full, 0, &x->job);
-    if (!code) code = check_outputs(x);
     if (!code) code = check_accel(x->s);
     if (!code) code = open_data(x);
     if (!code) code = open_explorer(x);
@@ -197,10 +173,12 @@ static int run(struct explore *x)
 
 static int save(struct explore *x)
 {
-    dfq_status status = dfq_explorer_save_network(x->e, x->s->o->out);
-    if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WRITE);
-    x->job.saved = 1;
-    return CODE_DONE;
+    int code = places_appeared(x->s, OPT_OUT);
+    dfq_status status = code ? DFQ_OK : dfq_explorer_save_network(x->e, x->s->o->out);
+    if (status != DFQ_OK) code = session_fail(x->s, status, PHASE_WRITE);
+    if (code == CODE_OUTPUT) job_checkpoint(x->s, &x->job, save_job, x, x->job.explore);
+    x->job.saved = !code;
+    return code;
 }
 
 /* A picture that cannot be read must not cost the job. */
@@ -250,6 +228,7 @@ int cmd_explore(struct session *s)
         if (told) code = told;
     }
     if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &x.job);
+    if (code == CODE_OUTPUT) job_say_kept(s, &x.job);
     if (code == CODE_DONE || code == CODE_INFEASIBLE) job_remove(&x.job);
     job_close(&x.job);
     if (!code) code = x.failed;

@@ -76,24 +76,14 @@ static int read_images(struct quantize *q)
 static int prepare(struct quantize *q)
 {
     struct session *s = q->s;
-    double low = (double)q->info.parameters * (double)s->o->weight_bits / 8;
+    /* what stays float, ranges and names come on top; a small network is mostly that */
+    double low = 1.2 * (double)q->info.parameters * (double)s->o->weight_bits / 8 + 65536;
     int code = recipe_check(s, &q->full, &q->info);
     if (!code && q->info.quantized)
         code =
             session_error(s, CODE_INPUT, "%s is quantized already (w%da%d); give the float model",
                           s->o->input, (int)q->info.weight_bits, (int)q->info.act_bits);
     if (!code) code = job_open(s, &q->full, low, &q->job);
-    if (!code && s->o->report) {
-        enum file_kind kind = file_kind(s->o->report);
-        if (kind == FILE_OTHER || kind == FILE_FOLDER)
-            code = session_error(
-                s, CODE_USAGE, "--report %s is no regular file; choose another name", s->o->report);
-        else if (strcmp(s->o->report, s->o->out) == 0)
-            code = session_error(s, CODE_USAGE, "--report and -o are both %s; choose another name",
-                                 s->o->out);
-        else
-            code = file_check_output(s, s->o->report, q->job.saved, 0);
-    }
     if (!code) code = open_data(q);
     return code;
 }
@@ -233,9 +223,8 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
     progress_end(&s->progress);
     if (!code && q->full.method == METHOD_AIT) code = live_take(q, t);
     if (code) return code;
-    /* Looking at the result can be interrupted too; what is tuned must not be lost by that. */
-    if ((q->data || q->full.diagnose > 0) && !q->job.saved)
-        job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
+    /* Saving can fail, looking at the result can be interrupted: what is tuned must not be lost. */
+    if (!q->job.saved) job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
     q->best.struct_size = sizeof q->best;
     status = dfq_tuner_get_best(t, &q->best);
     if (status == DFQ_OK) status = dfq_tuner_get_curves(t, &q->curves);
@@ -263,6 +252,8 @@ static int tune(struct quantize *q)
 
 static int save(struct quantize *q)
 {
+    int code = places_appeared(q->s, OPT_OUT);
+    if (code) return code;
     dfq_status status = dfq_graph_save(q->low, q->s->o->out, 0);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WRITE);
     q->job.saved = 1;
@@ -283,7 +274,8 @@ static int finish(struct quantize *q)
         if (head) status = dfq_graph_get_layer_errors(q->net, q->low, head, &q->errors);
         dfq_tensor_release(head);
         if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
-        int code = page_write(q);
+        int code = places_appeared(s, OPT_REPORT);
+        if (!code) code = page_write(q);
         if (code) return code;
     }
     quantize_print(q);
@@ -329,6 +321,7 @@ int cmd_quantize(struct session *s)
     if (!code) code = diagnose_run(&q);
     if (!code) code = finish(&q);
     if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &q.job);
+    if (code == CODE_OUTPUT) job_say_kept(s, &q.job);
     if (!code) job_remove(&q.job);
     job_close(&q.job);
     release(&q);

@@ -1,4 +1,5 @@
 /* dfq synth: images from a model alone. */
+#include <dirent.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "beside.h"
 #include "commands.h"
 #include "files.h"
 #include "json.h"
@@ -14,33 +16,46 @@
 #include "synthesis.h"
 #include "text.h"
 
-/* A new folder is filled under another name and renamed; one that is there (--force) in place. */
+/* Moves the files of a finished set into the folder that is there (--force). 0, or -1 with errno. */
+static int move_files(const char *from, const char *to)
+{
+    struct dirent *e;
+    DIR *d = opendir(from);
+    int failed = !d;
+    while (!failed && (e = readdir(d)) != NULL) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        char *a = text_format("%s/%s", from, e->d_name), *b = text_format("%s/%s", to, e->d_name);
+        failed = !a || !b || rename(a, b) != 0;
+        free(a);
+        free(b);
+    }
+    if (d) closedir(d);
+    return failed ? -1 : rmdir(from);
+}
+
+/* The whole set is made under another name, so that a failure leaves no half of one. */
 static int save(struct session *s, const dfq_generator *g)
 {
-    const char *out = s->o->out;
-    int there = file_kind(out) == FILE_FOLDER;
-    char *temp = there ? text_format("%s", out) : NULL;
-    size_t n = strlen(out);
-    while (n > 1 && out[n - 1] == '/') n--;
-    if (!there) temp = text_format("%.*s.%ld.part", (int)n, out, (long)getpid());
-    if (!temp) return session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
-    if (!there && mkdir(temp, 0777) != 0) {
-        int code = session_error(s, CODE_OUTPUT, "cannot write %s: %s; choose another place", temp,
-                                 strerror(errno));
-        free(temp);
-        return code;
-    }
+    char *out = beside_final(s->o->out), *temp = out ? beside_name(out, ".dfq-part") : NULL;
+    int code = temp ? places_appeared(s, OPT_OUT) : session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
+    if (!code && mkdir(temp, 0777) != 0)
+        code = session_error(s, CODE_OUTPUT, "cannot write %s: %s; choose another place", temp,
+                             strerror(errno));
+    if (code) goto out;
     progress_begin(&s->progress, NULL, 0, 0);
     dfq_status status = dfq_generator_save(g, temp, 1);
     progress_end(&s->progress);
-    int code = status == DFQ_OK            ? CODE_DONE
-               : status == DFQ_E_CANCELLED ? CODE_INTERRUPTED
-                                           : session_fail(s, status, PHASE_WRITE);
-    if (!code && !there && rename(temp, out) != 0)
+    code = status == DFQ_OK            ? CODE_DONE
+           : status == DFQ_E_CANCELLED ? CODE_INTERRUPTED
+                                       : session_fail(s, status, PHASE_WRITE);
+    int there = file_kind(out) == FILE_FOLDER;
+    if (!code && (there ? move_files(temp, out) : rename(temp, out)) != 0)
         code = session_error(s, CODE_OUTPUT, "cannot write %s: %s; choose another name", out,
                              strerror(errno));
-    if (code && !there) folder_remove(temp);
+    if (code) folder_remove(temp);
+out:
     free(temp);
+    free(out);
     return code;
 }
 
@@ -140,6 +155,8 @@ static int run(struct session *s, const struct options *full, const dfq_graph *n
         code = synthesis_run(s, g, job, 0);
     }
     if (!code) code = save(s, g);
+    if (code == CODE_OUTPUT || code == CODE_INTERRUPTED)
+        synthesis_keep(s, g, job); /* what is made is not lost */
     if (!code) code = print_result(s, full, info, g);
     dfq_generator_release(g);
     return code;
@@ -157,6 +174,7 @@ int cmd_synth(struct session *s)
     code = job_open(s, &full, 5.2 * set, &job);
     if (!code) code = run(s, &full, net, &info, &job);
     if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &job);
+    if (code == CODE_OUTPUT) job_say_kept(s, &job);
     if (!code) job_remove(&job);
     job_close(&job);
     dfq_graph_release(net);

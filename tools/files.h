@@ -1,12 +1,10 @@
-/* Files: what is there, whether something may be written, reading, removing. */
+/* Files: what is there, reading, writing, removing. */
 #ifndef DFQ_TOOLS_FILES_H
 #define DFQ_TOOLS_FILES_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-
-#include "session.h"
 
 enum file_kind { FILE_NONE, FILE_REGULAR, FILE_FOLDER, FILE_OTHER /* a device or pipe */ };
 
@@ -25,12 +23,10 @@ int file_write_with(const char *path, int (*write)(FILE *f, const void *what), c
 /* The same with a small text. */
 int file_write_text(const char *path, const char *text);
 
+/* Every file of a folder, and of folders in it, until `visit` gives something but 0. */
+void folder_walk(const char *path, int (*visit)(const char *path, void *arg), void *arg);
+
 /* Removes a folder and what is in it, folders inside included; what is not there is fine. */
 void folder_remove(const char *path);
-
-/* Can `path` be made? Checks that the folder it lies in is there and writable, that nothing is
- * replaced without --force (`may_exist`: nothing is asked), and that `need` bytes are free.
- * Returns 0 or an exit code, after one line. */
-int file_check_output(struct session *s, const char *path, int may_exist, double need);
 
 #endif

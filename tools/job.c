@@ -188,9 +188,7 @@ int job_note(struct session *s, struct job *job)
 
 static int make_paths(const struct options *o, struct job *job)
 {
-    size_t n = strlen(o->out);
-    while (n > 1 && o->out[n - 1] == '/') n--;
-    job->folder = text_format("%.*s.resume", (int)n, o->out);
+    job->folder = places_resume(o->out);
     if (!job->folder) return -1;
     job->text = text_format("%s/job.txt", job->folder);
     job->synth = text_format("%s/synth.safetensors", job->folder);
@@ -200,25 +198,73 @@ static int make_paths(const struct options *o, struct job *job)
     return job->text && job->synth && job->tune && job->explore && job->samples ? 0 : -1;
 }
 
-/* Removes what a job leaves, and the halves of files of one that was killed; nothing else. */
-static void remove_own(const struct job *job)
+static int is_own(const char *name)
 {
     static const char *const own[] = {"job.txt", "synth.safetensors", "tune.safetensors",
                                       "explore.safetensors"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        size_t n = strlen(own[i]);
+        if (strncmp(name, own[i], n) == 0 && (!name[n] || strncmp(name + n, ".tmp", 4) == 0))
+            return 1;
+    }
+    return 0;
+}
+
+/* Removes what a job leaves, and the halves of files of one that was killed; nothing else. */
+static void remove_own(const struct job *job)
+{
     struct dirent *e;
     DIR *d = opendir(job->folder);
     if (!d) return;
-    while ((e = readdir(d)) != NULL)
-        for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-            char *name = strncmp(e->d_name, own[i], strlen(own[i])) == 0
-                             ? text_format("%s/%s", job->folder, e->d_name)
-                             : NULL;
-            if (name) unlink(name);
-            free(name);
-        }
+    while ((e = readdir(d)) != NULL) {
+        char *name = is_own(e->d_name) ? text_format("%s/%s", job->folder, e->d_name) : NULL;
+        if (name) unlink(name);
+        free(name);
+    }
     closedir(d);
     folder_remove(job->samples);
     rmdir(job->folder);
+}
+
+/* Does the folder hold anything, and anything that no job has left? */
+static int look_into(const char *folder, int *foreign)
+{
+    struct dirent *e;
+    DIR *d = opendir(folder);
+    int n = 0;
+    *foreign = 0;
+    while (d && (e = readdir(d)) != NULL) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        if (!is_own(e->d_name) && strcmp(e->d_name, "samples") != 0) *foreign = 1;
+        n++;
+    }
+    if (d) closedir(d);
+    return n > 0;
+}
+
+/* What an earlier run has left. */
+static int take_over(struct session *s, struct job *job)
+{
+    int foreign, there = look_into(job->folder, &foreign);
+    if (there && s->o->resume) {
+        int code = read_job(s, job);
+        if (!code) job->resumed = job->made = 1;
+        return code;
+    }
+    if (foreign && file_kind(job->text) == FILE_NONE)
+        return session_error(s, CODE_USAGE,
+                             "%s holds what no run has left there; move it, or choose another name "
+                             "for -o",
+                             job->folder);
+    if (there && !s->o->force)
+        return session_error(s, CODE_USAGE,
+                             "%s is left from an interrupted run; add --resume to go "
+                             "on, or --force to start anew",
+                             job->folder);
+    if (there) remove_own(job);
+    if (s->o->resume)
+        session_say(s, "nothing to resume at %s, starting from the beginning", job->folder);
+    return CODE_DONE;
 }
 
 int job_open(struct session *s, const struct options *defaults, double need, struct job *job)
@@ -232,22 +278,11 @@ int job_open(struct session *s, const struct options *defaults, double need, str
     if (!job->options || make_paths(s->o, job) != 0)
         return session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
     job->enabled = file_kind(s->o->out) != FILE_OTHER;
-    int there = file_kind(job->folder) == FILE_FOLDER;
-    if (there && s->o->resume) {
-        int code = read_job(s, job);
-        if (code) return code;
-        job->resumed = job->made = 1;
-    } else if (there && s->o->force) {
-        remove_own(job);
-    } else if (there) {
-        return session_error(s, CODE_USAGE,
-                             "%s is left from an interrupted run; add --resume to go "
-                             "on, or --force to start anew",
-                             job->folder);
-    } else if (s->o->resume) {
-        session_say(s, "nothing to resume at %s, starting from the beginning", job->folder);
-    }
-    return file_check_output(s, s->o->out, job->saved, need);
+    int code = take_over(s, job);
+    /* --save-weights is written on the way, all else behind the output */
+    int others = s->o->verb == VERB_EXPLORE ? job->resumed : job->saved;
+    if (!code) code = places_unused(s, job->saved, others);
+    return code ? code : places_room(s, need);
 }
 
 void job_remove(struct job *job)
@@ -263,6 +298,7 @@ void job_checkpoint(struct session *s, struct job *job, job_save save, void *han
 {
     if (!job->enabled || job_note(s, job) != 0) return;
     dfq_status status = save(handle, path);
+    job->kept = status == DFQ_OK;
     if (status != DFQ_OK)
         session_error(s, 0, "warning: no checkpoint: %s", dfq_context_get_error(s->ctx));
 }
@@ -290,4 +326,14 @@ int job_say_how_to_go_on(struct session *s, const struct job *job)
     session_error(s, CODE_INTERRUPTED, "stopped, go on with: %s", command ? command : "--resume");
     free(command);
     return CODE_INTERRUPTED;
+}
+
+void job_say_kept(struct session *s, const struct job *job)
+{
+    const struct options *o = s->o;
+    if (!job->kept) return;
+    char *command = text_command(o->argc, o->argv, o->resume ? NULL : "--resume");
+    session_error(s, 0, "what was done is kept in %s; once there is a place, go on with: %s",
+                  job->folder, command ? command : "--resume");
+    free(command);
 }

@@ -18,12 +18,13 @@ struct job {
     char *options;                                          /* "name value" lines */
     int resumed;                                            /* something was read */
     int made;               /* the folder is there, and it is this job's */
+    int kept;               /* the last checkpoint was written */
     int enabled;            /* 0: the output is a device, nothing is kept */
     int saved;              /* the output was written before the interruption */
     struct tally judged[2]; /* float and quantized, on s->o->data */
 };
 
-/* Checks the output, finds an interrupted job and compares its options. `defaults` has what was not
+/* Checks room for the output, finds an interrupted job and compares its options. `defaults` has what was not
  * given on the command line filled in. Returns 0 or an exit code, after one line. */
 int job_open(struct session *s, const struct options *defaults, double need, struct job *job);
 void job_close(struct job *job);
@@ -49,6 +50,9 @@ int job_run(struct session *s, struct job *job, const struct job_stage *stage);
 
 /* The line after an interruption: how to go on. Returns CODE_INTERRUPTED. */
 int job_say_how_to_go_on(struct session *s, const struct job *job);
+
+/* The line after a failure to write the output: nothing is lost. */
+void job_say_kept(struct session *s, const struct job *job);
 
 /* The job is done: its folder goes. */
 void job_remove(struct job *job);

@@ -125,7 +125,7 @@ static int take_rule(struct options *o, const char *text)
 }
 
 /* Options that only hold a text, and switches: where in `struct options` they go. */
-static const struct place {
+static const struct field {
     enum option_id id;
     size_t at;
 } texts[] = {{OPT_OUT, offsetof(struct options, out)},
@@ -146,6 +146,14 @@ static const struct place {
                 {OPT_FORCE, offsetof(struct options, force)},
                 {OPT_JSON, offsetof(struct options, json)},
                 {OPT_QUIET, offsetof(struct options, quiet)}};
+
+const char *option_text(const struct options *o, enum option_id id)
+{
+    const char *text = id == OPT_COUNT ? o->input : NULL;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].id == id) memcpy(&text, (const char *)o + texts[i].at, sizeof text);
+    return text;
+}
 
 static int take_option(struct options *o, enum option_id id, const char *text)
 {

@@ -109,6 +109,9 @@ static inline int option_given(const struct options *o, enum option_id id)
     return (o->given >> id & 1) != 0;
 }
 
+/* What was given for an option that is a text; for OPT_COUNT, what stands alone. NULL: nothing. */
+const char *option_text(const struct options *o, enum option_id id);
+
 /* Reads the command line. Returns -1 to go on, or an exit code: help was printed to stdout (0), or
  * something is wrong and one line on stderr says what (2). */
 int options_parse(int argc, char **argv, struct options *out);

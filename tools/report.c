@@ -2,12 +2,11 @@
 #include "report.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "beside.h"
 #include "report_html.h"
 #include "report_style.h"
 
@@ -311,52 +310,11 @@ static int write_page(FILE *f, const struct report *r)
 
 /* ---- the file ---- */
 
-/* A new file beside `path`, with the permissions the user's mask gives; its name goes to *temp. */
-static FILE *open_beside(const char *path, char **temp)
-{
-    size_t cap = strlen(path) + 32;
-    char *name = malloc(cap);
-    if (!name) return NULL;
-    for (int k = 0; k < 100; k++) {
-        snprintf(name, cap, "%s.%ld-%d.part", path, (long)getpid(), k);
-        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL, 0666);
-        if (fd < 0 && errno == EEXIST) continue;
-        if (fd < 0) break;
-        FILE *f = fdopen(fd, "w");
-        if (f) {
-            *temp = name;
-            return f;
-        }
-        int why = errno;
-        close(fd);
-        unlink(name);
-        errno = why;
-        break;
-    }
-    int why = errno;
-    free(name);
-    errno = why;
-    return NULL;
-}
-
 int report_write(const char *path, const struct report *r, char *err, size_t cap)
 {
-    char *temp = NULL;
-    int why = 0;
-    errno = ENOMEM; /* what a failed malloc means where errno is not set */
-    FILE *f = open_beside(path, &temp);
-    if (!f) {
-        why = errno;
-        goto out;
-    }
-    errno = 0;
-    if (write_page(f, r)) why = ENOMEM;
-    if (!why && (fflush(f) != 0 || ferror(f) || fsync(fileno(f)) != 0)) why = errno ? errno : EIO;
-    if (fclose(f) != 0 && !why) why = errno ? errno : EIO;
-    if (!why && rename(temp, path) != 0) why = errno;
-    if (why) unlink(temp);
-out:
-    free(temp);
-    if (why && cap) snprintf(err, cap, "cannot write the report %s: %s", path, strerror(why));
-    return why ? -1 : 0;
+    struct beside b;
+    if (beside_open(path, &b) == 0 && beside_close(&b, write_page(b.f, r) ? ENOMEM : 0) == 0)
+        return 0;
+    if (cap) snprintf(err, cap, "cannot write the report %s: %s", path, strerror(errno));
+    return -1;
 }

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -174,9 +175,23 @@ double session_peak(void)
     return (double)u.ru_maxrss * 1024;
 }
 
-int session_results(struct session *s, int code)
+static int stdout_closed;
+
+void session_occupy(void)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout)) return code;
-    return session_error(s, CODE_OUTPUT, "cannot write the results to stdout: %s; they are lost",
-                         strerror(errno));
+    int way = fcntl(STDOUT_FILENO, F_GETFL);
+    stdout_closed = way < 0 || (way & O_ACCMODE) == O_RDONLY;
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+            _exit(CODE_OUTPUT); /* nowhere to say so */
+}
+
+int session_results(const char *verb, int code)
+{
+    if (stdout_closed) errno = EBADF;
+    if (!stdout_closed && fflush(stdout) == 0 && !ferror(stdout)) return code;
+    fprintf(stderr, "dfq%s%s: cannot write the results to stdout: %s; %s\n", verb ? " " : "",
+            verb ? verb : "", strerror(errno),
+            stdout_closed ? "open it, to /dev/null if they are not wanted" : "they are lost");
+    return CODE_OUTPUT;
 }

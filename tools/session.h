@@ -5,6 +5,7 @@
 #include <dfq/dfq.h>
 
 #include "options.h"
+#include "places.h"
 #include "progress.h"
 
 /* Exit codes, as --help and docs/CLI.md tell them. */
@@ -25,6 +26,7 @@ struct session {
     const struct options *o;
     dfq_context *ctx;
     struct progress progress;
+    struct places places;
     double start;         /* text_now() */
     double checkpoint_at; /* when a running stage shall stop for a checkpoint; 0: not */
     int stop_between;     /* a running job shall stop after each stage but the last */
@@ -48,7 +50,12 @@ int session_interrupted(void);
 /* Peak memory of the process so far, bytes. */
 double session_peak(void);
 
-/* Flushes stdout. Returns `code`, or CODE_OUTPUT if the results could not be written. */
-int session_results(struct session *s, int code);
+/* Before anything else: descriptors 0, 1 and 2 are taken, so that no file that is opened later gets
+ * one of them, and with it what was meant for the terminal. */
+void session_occupy(void);
+
+/* Flushes stdout. Returns `code`, or CODE_OUTPUT after one line if the results could not be written.
+ * Before the work it tells whether stdout was closed by whoever called. `verb`: NULL without one. */
+int session_results(const char *verb, int code);
 
 #endif

@@ -52,3 +52,8 @@ int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double l
     progress_end(&s->progress);
     return code;
 }
+
+void synthesis_keep(struct session *s, dfq_generator *g, struct job *job)
+{
+    job_checkpoint(s, job, save, g, job->synth);
+}

@@ -13,4 +13,7 @@ int synthesis_open(struct session *s, const struct options *full, const dfq_grap
 int synthesis_measure(struct session *s, dfq_generator *g, double *seconds, double *bytes);
 int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double later);
 
+/* One more checkpoint, of images that are finished. */
+void synthesis_keep(struct session *s, dfq_generator *g, struct job *job);
+
 #endif

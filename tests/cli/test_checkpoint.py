@@ -166,6 +166,8 @@ def test_both_formats():
     assert read("old.safetensors") == read("new.safetensors")
     r = convert("new.pth", "new.safetensors")
     assert r.returncode == 1 and "--force" in r.stderr, r
+    r = convert("new.pth", "./new.pth", "--force", "--arch", "resnet_x")
+    assert r.returncode == 1 and "is what is read" in r.stderr, r
     assert convert("new.pth", "new.safetensors", "--force", "--arch", "resnet_x").returncode == 0
     assert read("new.safetensors")[0]["__metadata__"] == {"architecture": "resnet_x"}
 
