@@ -186,7 +186,8 @@ static double accuracy_of(const study *s, const int32_t *path, uint64_t seed, do
     for (int64_t i = 0; i < o.steps; i++) must(s, dfqi_super_train_step(t, &s->data, path, &loss));
     must(s, dfqi_super_recalibrate(&derived, path, &s->data, BATCH, CALIBRATE));
     must(s, dfqi_super_evaluate(&derived, path, &s->judge, 125, &correct));
-    *macs = dfqi_supernet_macs(&derived, path) * 1e-6;
+    must(s, dfqi_supernet_macs(&derived, path, macs));
+    *macs *= 1e-6;
     dfqi_super_train_release(t);
     dfqi_supernet_fini(&derived);
     dfqi_supernet_fini(&net);

@@ -115,13 +115,14 @@ static void summary(const judged *j, const char *when)
 }
 
 /* k3e3 alone, k7e6 alone, and random paths. */
-static void choose(const dfqi_supernet *net, judged *j)
+static dfq_status choose(const dfqi_supernet *net, judged *j)
 {
     for (int32_t i = 0; i < PATHS; i++) {
         dfqi_super_sample(net, NULL, 77, i, j[i].path);
         for (int32_t c = 0; c < net->n_cells && i < 2; c++) j[i].path[c] = i ? 5 : 0;
-        j[i].macs = dfqi_supernet_macs(net, j[i].path);
+        DFQI_TRY(dfqi_supernet_macs(net, j[i].path, &j[i].macs));
     }
+    return DFQ_OK;
 }
 
 static dfq_status study(dfq_context *ctx, const dfqi_super_data *data, const dfqi_super_data *test,
@@ -132,7 +133,7 @@ static dfq_status study(dfq_context *ctx, const dfqi_super_data *data, const dfq
     DFQI_TRY(dfqi_supernet_new(ctx, &dfqi_super_cifar_small, NULL, 1, &net));
     dfq_status status = strstr(warm, ".safetensors") ? dfqi_supernet_load(&net, warm)
                                                      : train(&net, data, NULL, atoi(warm), rate);
-    choose(&net, j);
+    if (status == DFQ_OK) status = choose(&net, j);
     for (int32_t i = 0; i < PATHS && status == DFQ_OK; i++) {
         status = judge(&net, data, test, j[i].path, &j[i].shared);
         printf("%.2f M MACs: %.0f of %d right in the supernet\n", j[i].macs / 1e6, j[i].shared,

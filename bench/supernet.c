@@ -33,14 +33,15 @@ static dfq_status load(dfq_context *ctx, const char *path, dfqi_super_data *out,
 static dfq_status train(dfqi_supernet *net, dfqi_super_train *t, const dfqi_super_options *o,
                         const dfqi_super_data *data, const int32_t *derived)
 {
-    double macs = 0, start = dfqi_now();
+    double macs = 0, own, start = dfqi_now();
     int32_t path[DFQI_SUPER_CELLS];
     float loss;
     for (int64_t i = 0; i < o->steps; i++) {
         dfqi_super_sample(net, NULL, o->seed, i, path);
         if (derived) memcpy(path, derived, sizeof path);
         DFQI_TRY(dfqi_super_train_step(t, data, path, &loss));
-        macs += dfqi_supernet_macs(net, path);
+        DFQI_TRY(dfqi_supernet_macs(net, path, &own));
+        macs += own;
         if (i % 50 == 0 || i + 1 == o->steps) printf("step %d: loss %.3f\n", (int)i, (double)loss);
     }
     double s = dfqi_now() - start, batch = (double)o->batch;
@@ -61,14 +62,15 @@ static dfq_status judge(dfqi_supernet *net, const dfqi_super_data *data,
     for (int32_t j = 0; j < n; j++) {
         int32_t path[DFQI_SUPER_CELLS];
         int64_t correct;
+        double macs;
         dfqi_super_sample(net, NULL, 77, j, path);
         for (int32_t c = 0; c < net->n_cells && j < 2; c++)
             path[c] = j ? net->space.n_choices - 1 : 0;
         if (net->derived) memcpy(path, net->path, sizeof path);
         DFQI_TRY(dfqi_super_recalibrate(net, path, data, 125, CALIBRATE));
         DFQI_TRY(dfqi_super_evaluate(net, path, test, 125, &correct));
-        printf("%.2f M MACs: %d of %d right, path", dfqi_supernet_macs(net, path) / 1e6,
-               (int)correct, (int)test->n);
+        DFQI_TRY(dfqi_supernet_macs(net, path, &macs));
+        printf("%.2f M MACs: %d of %d right, path", macs / 1e6, (int)correct, (int)test->n);
         for (int32_t c = 0; c < net->n_cells; c++) printf(" %d", path[c]);
         printf("\n");
     }

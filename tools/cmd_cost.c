@@ -113,7 +113,7 @@ static void json_cost(struct json *j, const char *member, const dfq_cost_info *c
         json_int(j, "output_bits", c->output_bits);
         json_text(j, "mapping", c->mapping);
     }
-    json_real(j, "macs", c->macs);
+    json_count(j, "macs", c->macs);
     json_real(j, "cycles", c->cycles);
     json_real(j, "compute_cycles", c->compute_cycles);
     json_real(j, "dram_cycles", c->dram_cycles);

@@ -125,7 +125,7 @@ static void print_json(const struct explore *x)
         json_costs(&j, "tightest", p->tightest);
         json_costs(&j, "least", p->least);
     }
-    json_real(&j, "macs", p->macs);
+    json_count(&j, "macs", p->macs);
     json_real(&j, "loss", p->loss);
     if (p->accuracy_images > 0) {
         json_int(&j, "n", (int64_t)p->accuracy_images);

@@ -64,11 +64,21 @@ void json_int(struct json *j, const char *name, int64_t value)
     fprintf(j->f, "%lld", (long long)value);
 }
 
-void json_real(struct json *j, const char *name, double value)
+static void put_number(struct json *j, const char *name, int digits, double value)
 {
     begin(j, name);
     if (isfinite(value))
-        fprintf(j->f, "%.6g", value);
+        fprintf(j->f, "%.*g", digits, value);
     else
         fputs("null", j->f);
+}
+
+void json_real(struct json *j, const char *name, double value)
+{
+    put_number(j, name, 6, value);
+}
+
+void json_count(struct json *j, const char *name, double value)
+{
+    put_number(j, name, 17, value);
 }

@@ -55,8 +55,10 @@ typedef struct dfq_graph_info {
     int64_t heads;        /**< attention heads of a block; ViT and DeiT, else 0 */
     int64_t hidden;       /**< inner width of the MLP; ViT and DeiT, else 0 */
     int64_t parameters;   /**< weights, biases and norms without running statistics, in values */
-    int64_t macs;         /**< multiply-accumulates of one image through the whole network, at
-                               most INT64_MAX; the same before and after quantization */
+    int64_t macs;         /**< multiply-accumulates of one image through the convolutions, linear
+                               layers and products of attention, at most INT64_MAX; the same
+                               before and after quantization, and in dfq_cost_info and
+                               dfq_explorer_result */
     float mean[3];        /**< input normalisation: (v / 255 - mean) / std */
     float std[3];         /**< see mean */
     int32_t family;       /**< DFQ_FAMILY_* */

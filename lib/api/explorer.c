@@ -150,7 +150,7 @@ dfq_status dfq_explorer_get_result(const dfq_explorer *explorer, dfq_explorer_re
     dfq_explorer_result r;
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, out_result);
-    dfqi_coexplore_result(explorer->job, &r);
+    DFQI_TRY(dfqi_coexplore_result(explorer->job, &r));
     return dfqi_info_write(explorer->ctx, "dfq_explorer_result", &r, sizeof r, out_result);
 }
 
@@ -161,7 +161,7 @@ dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
     dfqi_template t;
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, out_config);
-    dfqi_coexplore_result(explorer->job, &r);
+    DFQI_TRY(dfqi_coexplore_result(explorer->job, &r));
     if (r.accelerator < 0)
         return dfqi_fail(explorer->ctx, DFQ_E_INVALID, "explorer: no accelerator is known yet");
     dfqi_space_config(&explorer->space.accel, r.accelerator, &t);

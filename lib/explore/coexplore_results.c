@@ -28,24 +28,24 @@ static void fill_steps(const dfqi_coexplore *e, dfq_explorer_result *out)
         e->s->solver->done > e->solver_o.steps ? e->s->solver->done : e->solver_o.steps;
 }
 
-void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)
+dfq_status dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)
 {
     const dfqi_solver *solver = e->s->solver;
     dfq_solver_result r = {.struct_size = sizeof r};
     dfqi_solver_result(solver, &r);
+    double macs = NAN;
+    if (solver->best.known) DFQI_TRY(dfqi_supernet_macs(&e->s->net, solver->best.choice, &macs));
     *out = (dfq_explorer_result){.stage = e->s->stage,
                                  .verdict = r.verdict,
                                  .proved = r.proved,
                                  .raw_meets = r.raw_meets,
                                  .accelerator = -1,
                                  .loss = r.loss,
-                                 .macs = NAN};
+                                 .macs = macs};
     fill_steps(e, out);
     dfqi_networks_result(e, out);
-    if (solver->best.known) {
+    if (solver->best.known)
         out->accelerator = dfqi_domain_config(&solver->problem->space, solver->best.choice);
-        out->macs = dfqi_supernet_macs(&e->s->net, solver->best.choice);
-    }
     for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++) {
         out->costs[m] = r.costs[m];
         out->raw_costs[m] = r.raw_costs[m];
@@ -56,6 +56,7 @@ void dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)
         out->tightest[e->limits[j].metric] = r.tightest[j];
         out->least[e->limits[j].metric] = r.least[j];
     }
+    return DFQ_OK;
 }
 
 dfq_status dfqi_coexplore_cost(const dfqi_coexplore *e, const int32_t *choice, double *costs)

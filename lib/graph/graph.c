@@ -221,13 +221,25 @@ int64_t dfqi_value_last(const dfqi_value *v)
     return v->rank ? v->dims[v->rank - 1] : 1;
 }
 
-double dfqi_graph_macs(const dfqi_graph *g)
+/* Of nodes whose op has all of `flags`. */
+static double sum_macs(const dfqi_graph *g, uint32_t flags)
 {
     double sum = 0;
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const dfqi_op *op = dfqi_op_get(g->nodes[i].op);
+        if ((op->flags & flags) != flags) continue;
         sum += op->macs ? op->macs(g, &g->nodes[i])
                         : (double)dfqi_value_count(&g->values[g->nodes[i].out[0]]);
     }
     return sum;
+}
+
+double dfqi_graph_macs(const dfqi_graph *g)
+{
+    return sum_macs(g, 0);
+}
+
+double dfqi_graph_products(const dfqi_graph *g)
+{
+    return sum_macs(g, DFQI_OPF_PRODUCT);
 }

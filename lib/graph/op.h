@@ -139,7 +139,8 @@ typedef struct dfqi_run {
 } dfqi_run;
 
 enum {
-    DFQI_OPF_WHOLE = 1 /* must see the whole batch at once: reductions over it */
+    DFQI_OPF_WHOLE = 1,  /* must see the whole batch at once: reductions over it */
+    DFQI_OPF_PRODUCT = 2 /* multiplies weights or activations: a layer that networks are sized by */
 };
 
 typedef struct dfqi_op {

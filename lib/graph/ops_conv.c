@@ -374,7 +374,8 @@ dfqi_id dfqi_conv_transposed(dfqi_graph *g, dfqi_id dy, dfqi_id w, dfqi_id b,
 }
 
 const dfqi_op dfqi_ops_conv[] = {
-    {"conv", 3, 4, 1, 0, conv_shape, conv_run, conv_grad, conv_macs, conv_scratch, NULL},
+    {"conv", 3, 4, 1, DFQI_OPF_PRODUCT, conv_shape, conv_run, conv_grad, conv_macs, conv_scratch,
+     NULL},
     {"conv_dx", 3, 4, 1, 0, conv_dx_shape, conv_dx_run, conv_dx_grad, conv_dx_macs, conv_dx_scratch,
      NULL},
     {"conv_dw", 3, 3, 2, DFQI_OPF_WHOLE, conv_dw_shape, conv_dw_run, NULL, conv_dw_macs,

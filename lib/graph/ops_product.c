@@ -244,12 +244,14 @@ dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b)
 
 const dfqi_op dfqi_ops_product[] = {
     {"pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
-    {"linear", 3, 4, 1, 0, linear_shape, linear_run, linear_grad, linear_macs, NULL, NULL},
+    {"linear", 3, 4, 1, DFQI_OPF_PRODUCT, linear_shape, linear_run, linear_grad, linear_macs, NULL,
+     NULL},
     {"linear_dx", 2, 2, 1, 0, linear_dx_shape, linear_dx_run, NULL, linear_dx_macs, NULL, NULL},
     {"linear_dw", 3, 3, 2, DFQI_OPF_WHOLE, linear_dw_shape, linear_dw_run, NULL, linear_dw_macs,
      NULL, linear_dw_blocks},
-    {"matmul_nt", 2, 2, 1, 0, matmul_shape, matmul_nt_run, matmul_nt_grad, matmul_macs,
-     matmul_nt_scratch, NULL},
-    {"matmul_nn", 2, 2, 1, 0, matmul_shape, matmul_nn_run, matmul_nn_grad, matmul_macs, NULL, NULL},
+    {"matmul_nt", 2, 2, 1, DFQI_OPF_PRODUCT, matmul_shape, matmul_nt_run, matmul_nt_grad,
+     matmul_macs, matmul_nt_scratch, NULL},
+    {"matmul_nn", 2, 2, 1, DFQI_OPF_PRODUCT, matmul_shape, matmul_nn_run, matmul_nn_grad,
+     matmul_macs, NULL, NULL},
     {"matmul_tn", 2, 2, 1, 0, matmul_shape, matmul_tn_run, NULL, matmul_macs, NULL, NULL},
 };

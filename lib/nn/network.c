@@ -234,7 +234,7 @@ dfq_status dfqi_network_macs(const dfqi_network *net, double *out)
 {
     dfqi_graph *g;
     DFQI_TRY(dfqi_network_whole(net, &g));
-    *out = dfqi_graph_macs(g);
+    *out = dfqi_graph_products(g);
     dfqi_graph_free(g);
     return DFQ_OK;
 }

@@ -129,9 +129,8 @@ void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id 
 /* The forward graph of one image with what a graph leaves out because nobody reads it: for counting,
  * not for running. The caller frees it. */
 DFQI_CHECKED dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out);
-/* Multiply-accumulates of one image through the whole network, by the cost rules of the op table.
- * What a graph leaves out because nobody reads it counts too, what quantizers add does not: so a
- * float network and its quantized form have the same number. */
+/* Multiply-accumulates of one image through the products of the whole network, with what a graph
+ * leaves out because nobody reads it. A float network and its quantized form have the same number. */
 DFQI_CHECKED dfq_status dfqi_network_macs(const dfqi_network *net, double *out);
 
 #endif

@@ -119,11 +119,6 @@ void dfqi_super_choice_name(const dfqi_super_space *s, int32_t choice,
     }
 }
 
-double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path)
-{
-    return dfqi_super_row_of(&net->space)->macs(net, path);
-}
-
 void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path)
 {
     memset(path, 0, (size_t)net->n_cells * sizeof *path);
@@ -131,7 +126,7 @@ void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path)
         int32_t best = 0;
         double most = -1;
         for (path[c] = 0; path[c] < dfqi_supernet_choices(net, c); path[c]++) {
-            double macs = dfqi_supernet_macs(net, path);
+            double macs = dfqi_super_row_of(&net->space)->work(net, path);
             if (macs > most) best = path[c];
             if (macs > most) most = macs;
         }

@@ -79,8 +79,9 @@ int32_t dfqi_super_layer_dims(const dfqi_super_layer *l, int32_t k, int64_t dims
 int32_t dfqi_super_layer_trained(const dfqi_super_layer *l);
 /* Is tensor k a weight, which decays, and no norm, bias or position? */
 int dfqi_super_layer_decays(const dfqi_super_layer *l, int32_t k);
-/* Multiply-accumulates of a path, for one image. */
-double dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path);
+/* Multiply-accumulates of a path, for one image: of the products in its graph. */
+DFQI_CHECKED dfq_status dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path,
+                                           double *out);
 /* Each cell's choice with the most of them. */
 void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path);
 /* Every choice takes over what it can of the weights of the path's choice in its cell: the channels

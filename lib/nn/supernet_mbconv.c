@@ -95,7 +95,7 @@ static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
 }
 
 /* As convolutions and the linear layer alone count, those of stride s at their output. */
-static double path_macs(const dfqi_supernet *net, const int32_t *path)
+static double path_work(const dfqi_supernet *net, const int32_t *path)
 {
     double macs = 0, side = (double)net->space.image;
     for (int32_t i = 0; i < net->n_layers; i++) {
@@ -163,4 +163,4 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
 
 const dfqi_super_row dfqi_super_row_mbconv = {
     2.0f, /* behind ReLUs */
-    EPS,  NULL, count_cells, list_layers, path_macs, forward, dfqi_super_inherit_mbconv};
+    EPS,  NULL, count_cells, list_layers, path_work, forward, dfqi_super_inherit_mbconv};

@@ -133,6 +133,15 @@ dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_super_space *space, con
     return status;
 }
 
+dfq_status dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path, double *out)
+{
+    dfqi_super_pass p;
+    DFQI_TRY(build(net, path, 1, DFQI_SUPER_EVAL, &p));
+    *out = dfqi_graph_products(p.g);
+    dfqi_super_pass_fini(&p);
+    return DFQ_OK;
+}
+
 /* -- after a run ------------------------------------------------------------------------------- */
 
 void dfqi_super_pass_copy(const dfqi_super_pass *p, int32_t layer, int32_t k, float *whole,

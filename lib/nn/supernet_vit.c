@@ -216,7 +216,7 @@ static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
 }
 
 /* As products alone count. */
-static double path_macs(const dfqi_supernet *net, const int32_t *path)
+static double path_work(const dfqi_supernet *net, const int32_t *path)
 {
     const dfqi_super_space *s = &net->space;
     dfqi_super_blocks c = largest(&s->vit);
@@ -297,4 +297,4 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
 }
 
 const dfqi_super_row dfqi_super_row_vit = {1.0f,        EPS,       check,   count_cells,
-                                           list_layers, path_macs, forward, NULL};
+                                           list_layers, path_work, forward, NULL};

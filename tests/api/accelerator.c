@@ -101,6 +101,7 @@ START_TEST(test_costs)
     dfq_cost_info total = {.struct_size = sizeof total}, layer = {.struct_size = sizeof layer};
     dfq_cost_info own = {.struct_size = sizeof own};
     dfq_cost *c;
+    dfq_graph_info net = {.struct_size = sizeof net};
     double ms[2], mj[2], mm2[2], sum_ms = 0, sum_pj = 0;
     dfq_cost_options_init(&o, sizeof o);
     o.weight_bits = o.act_bits = 4;
@@ -108,6 +109,7 @@ START_TEST(test_costs)
     ck_assert_msg(dfq_cost_create(accel, graph, &o, &c) == DFQ_OK, "%s",
                   dfq_context_get_error(context));
     ck_assert_int_eq(dfq_accelerator_tabulate(accel, graph, &o, 2, ms, mj, mm2), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_get_info(graph, &net), DFQ_OK);
     dfq_accelerator_release(accel);
     accel = NULL;
     dfq_graph_release(graph);
@@ -126,6 +128,7 @@ START_TEST(test_costs)
     }
     ck_assert_int_eq(dfq_cost_get_total(c, &total), DFQ_OK);
     ck_assert_int_eq(total.kind, DFQ_LAYER_TOTAL);
+    ck_assert_double_eq(total.macs, (double)net.macs);
     ck_assert_double_eq_tol(total.ms, sum_ms, 1e-9 * sum_ms);
     ck_assert_double_eq_tol(total.total_pj, sum_pj, 1e-9 * sum_pj);
     ck_assert_double_eq_tol(total.ms, ms[1], 1e-9 * ms[1]);

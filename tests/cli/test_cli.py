@@ -292,6 +292,8 @@ class Cost(Part):
         for key in ("cycles", "macs", "dram_bytes"):
             total = sum(layer[key] for layer in r["layers"])
             assert abs(total - r["total"][key]) < 1e-4 * total, key
+        info = json.loads(self.works("info", "tiny.safetensors", "--json").out)
+        assert info["macs"] == r["total"]["macs"] == sum(x["macs"] for x in r["layers"]), info
         for layer in [*r["layers"], r["total"]]:
             e = dict(layer["energy_pj"])
             assert abs(e.pop("total") - sum(e.values())) < 1e-4 * sum(e.values()), layer
@@ -1243,6 +1245,8 @@ class Explore(Stopping):
         have = (j["total"]["ms"], j["images_per_s"], j["mj_per_image"], j["area_mm2"])
         c = r["costs"]
         assert have == (c["latency_ms"], c["fps"], c["energy_mj"], c["area_mm2"]), (have, c)
+        macs = json.loads(self.works("info", "net", "--json").out)["macs"]
+        assert macs == j["total"]["macs"] == r["macs"], (macs, j["total"], r)
         for key in ("config", "pe_x", "rf_words", "dataflow"):
             assert j["accelerator"][key] == r["accelerator"][key], (j["accelerator"], r)
         text = self.works("cost", "net", "--accel", "a.json", "--config", config).out

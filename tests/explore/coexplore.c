@@ -30,7 +30,7 @@ START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
         ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
         for (; !finished; steps++) ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
         ck_assert_int_eq(steps, UNITS);
-        dfqi_coexplore_result(e, &r);
+        ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
         ck_assert_double_le(r.costs[DFQ_EXPLORE_LATENCY], 4);
         ck_assert_double_le(r.costs[DFQ_EXPLORE_AREA], 4.5);
         ck_assert_double_eq(r.costs[DFQ_EXPLORE_AREA], 1 + r.accelerator);
@@ -95,8 +95,8 @@ START_TEST(warm_weights_are_as_good_as_a_warm_up)
     s.o.weights = file;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &warm), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_run(warm), DFQ_OK);
-    dfqi_coexplore_result(whole, &r[0]);
-    dfqi_coexplore_result(warm, &r[1]);
+    ck_assert_int_eq(dfqi_coexplore_result(whole, &r[0]), DFQ_OK);
+    ck_assert_int_eq(dfqi_coexplore_result(warm, &r[1]), DFQ_OK);
     ck_assert_int_eq(r[1].total[DFQ_EXPLORE_WARM], 0);
     ck_assert_double_eq(r[0].loss, r[1].loss);
     ck_assert_int_eq(memcmp(r[0].costs, r[1].costs, sizeof r[0].costs), 0);
@@ -141,14 +141,14 @@ START_TEST(impossible_limits_are_said)
     make(&s);
     s.limits[0].limit = 0.1;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
-    dfqi_coexplore_result(e, &r); /* before anything was trained */
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK); /* before anything was trained */
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
     ck_assert_int_eq(r.proved, 1);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARM], 0);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_TRAIN], 0);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_INFEASIBLE);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "latency_ms"));
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_INFEASIBLE);
     ck_assert_double_gt(r.tightest[DFQ_EXPLORE_LATENCY], 0.1);
@@ -180,7 +180,7 @@ START_TEST(nan_ends_a_job)
     ck_assert_msg(strstr(dfq_context_get_error(ctx), "explore, step 6 of 11") != NULL, "%s",
                   dfq_context_get_error(ctx));
     ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_SEARCH], 2);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED); /* what the first look found */
     dfqi_coexplore_release(e);
@@ -215,7 +215,7 @@ START_TEST(cancelled_jobs_go_on)
     ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_CANCELLED);
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_SEARCH);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARM], 6);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);

@@ -95,7 +95,7 @@ START_TEST(networks_lead_to_the_same_bits_at_any_thread_count)
     ck_assert_int_eq(dfqi_coexplore_restore(f, file[STOPS]), DFQ_OK);
     ck_assert_msg(dfqi_coexplore_run(e) == DFQ_OK, "%s", dfq_context_get_error(ctx));
     ck_assert_msg(dfqi_coexplore_run(f) == DFQ_OK, "%s", dfq_context_get_error(two));
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     check_result(&r);
     ck_assert_double_le(r.costs[DFQ_EXPLORE_LATENCY], 4);
     ck_assert_double_le(r.costs[DFQ_EXPLORE_AREA], 4.5);
@@ -139,7 +139,7 @@ START_TEST(interruptions_leave_no_trace)
                       dfq_context_get_error(ctx));
         ck_assert_int_eq(dfqi_coexplore_run(second), DFQ_OK);
         uint64_t sum = dfqt_scene_bits(second, &s);
-        dfqi_coexplore_result(second, &r[i > 0]);
+        ck_assert_int_eq(dfqi_coexplore_result(second, &r[i > 0]), DFQ_OK);
         if (i == 0) whole = sum;
         ck_assert_msg(sum == whole, "stopped after %d steps", stops[i]);
         ck_assert_int_eq(memcmp(&r[0], &r[i > 0], sizeof r[0]), 0);
@@ -164,7 +164,7 @@ START_TEST(steps_keep_away_from_the_limits)
     const dfqi_solver *solver = dfqi_coexplore_solver(e);
     ck_assert_double_eq_tol(dfqi_solver_limit(solver, 0), 3, 1e-12);
     step(e, EST_STEPS + GEN_STEPS);
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     solver = dfqi_coexplore_solver(e);
     ck_assert_double_gt(r.evaluator_p99[DFQ_EXPLORE_LATENCY], 0.005);
     ck_assert_double_eq_tol(dfqi_solver_limit(solver, 0), 3 * (1 - r.evaluator_p99[0]), 1e-12);
@@ -186,7 +186,7 @@ START_TEST(too_few_steps_are_refused)
     s.o.evaluator_steps = 5;
     dfqi_coexplore *e = create(ctx, &s), *other = create(ctx, &s);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_NUMERIC);
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_double_gt(r.evaluator_mean[DFQ_EXPLORE_LATENCY], 0.01);
     snprintf(figure, sizeof figure, "latency_ms is %.3g %% on 8192",
              100 * r.evaluator_mean[DFQ_EXPLORE_LATENCY]);
@@ -226,7 +226,7 @@ START_TEST(what_was_not_accepted_can_be_read_again)
     ck_assert_int_lt(bias, n); /* of log2 latency and energy: the only array of two */
     for (int i = 0; i < 2; i++) arrays[bias].v[i] = 1e6F;
     ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_double_infinite(r.evaluator_mean[DFQ_EXPLORE_LATENCY]);
     ck_assert_int_eq(dfqi_coexplore_save(e, s.file), DFQ_OK);
     ck_assert_msg(dfqi_coexplore_restore(other, s.file) == DFQ_OK, "%s",
@@ -250,7 +250,7 @@ START_TEST(impossible_limits_cost_no_training)
     s.limits[0].limit = 0.1;
     dfqi_coexplore *e = create(ctx, &s);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_INFEASIBLE);
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.proved, 1);
     ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_EST], 0);
     ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.generator_right));

@@ -129,7 +129,7 @@ uint64_t dfqt_scene_bits(dfqi_coexplore *e, const dfqt_scene *s)
     dfq_explorer_result r;
     dfq_tensor *t[5] = {NULL};
     uint64_t sum = 1469598103934665603U;
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     ck_assert_int_eq(dfqi_coexplore_effects(e, &t[0]), DFQ_OK);

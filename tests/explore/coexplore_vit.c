@@ -176,7 +176,7 @@ static uint64_t bits(dfqi_coexplore *e, const scene *s)
 {
     dfq_explorer_result r;
     uint64_t sum = 1469598103934665603U;
-    dfqi_coexplore_result(e, &r);
+    ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     ck_assert_double_le(r.costs[DFQ_EXPLORE_LATENCY], s->limits[0].limit);

@@ -87,9 +87,10 @@ START_TEST(the_example_spans_a_factor_of_two)
     ck_assert_msg(dfqi_search_space_read(ctx, file, "eyeriss-chip", &s) == DFQ_OK, "%s",
                   dfq_context_get_error(ctx));
     ck_assert_int_eq(dfqi_supernet_new(ctx, &s.net, NULL, 1, &net), DFQ_OK);
-    double least = dfqi_supernet_macs(&net, path);
+    double least, most;
+    ck_assert_int_eq(dfqi_supernet_macs(&net, path, &least), DFQ_OK);
     dfqi_supernet_largest(&net, path);
-    double most = dfqi_supernet_macs(&net, path);
+    ck_assert_int_eq(dfqi_supernet_macs(&net, path, &most), DFQ_OK);
     ck_assert_msg(least > 9.9e6 && least < 10.1e6, "%g", least);
     ck_assert_msg(most > 19.8e6 && most < 20.2e6, "%g", most);
     dfqi_supernet_fini(&net);

@@ -363,7 +363,8 @@ START_TEST(test_names)
 }
 END_TEST
 
-/* Costs of the products: two multiply-accumulates would be counted if gradients were. */
+/* Costs of the products: two multiply-accumulates would be counted if gradients were. What a network
+ * is sized by leaves out their gradients, packing and work on single elements. */
 START_TEST(test_macs)
 {
     rig r = dfqt_rig(1, 2, 1);
@@ -380,6 +381,12 @@ START_TEST(test_macs)
     before = dfqi_graph_macs(g);
     dfqi_conv(g, "conv", X(8, 6, 3), W(16, 3, 3, 3), DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 1});
     ck_assert(dfqi_graph_macs(g) - before == 2 * 4 * 3 * 16 * 27 + 16 * 27);
+    ck_assert(dfqi_graph_products(g) == forward + 2 * 2 * 4 * 6 * 5 + 2 * 4 * 3 * 16 * 27);
+    before = dfqi_graph_products(g);
+    dfqi_matmul_nn(g, "av", X(2, 4, 6), X(2, 6, 5));
+    ck_assert(dfqi_graph_products(g) - before == 2 * 2 * 4 * 6 * 5);
+    dfqi_add(g, dfqi_gelu(g, x), x);
+    ck_assert(dfqi_graph_products(g) - before == 2 * 2 * 4 * 6 * 5);
     dfqt_rig_fini(&r);
 }
 END_TEST

@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "nn/cases.h"
-#include "nn/supernet.h"
+#include "nn/supernet_priv.h"
 #include "nn/support.h"
 #include "support/fail_alloc.h"
 #include "support/suite.h"
@@ -73,6 +73,14 @@ static dfqi_supernet tiny_net(dfq_context *ctx, const int32_t *path)
 
 /* -- sizes ------------------------------------------------------------------------------------- */
 
+/* Multiply-accumulates of a path. */
+static double macs_of(const dfqi_supernet *net, const int32_t *path)
+{
+    double macs = 0;
+    ck_assert_int_eq(dfqi_supernet_macs(net, path, &macs), DFQ_OK);
+    return macs;
+}
+
 START_TEST(spaces_cost_what_they_should)
 {
     static const struct {
@@ -91,30 +99,21 @@ START_TEST(spaces_cost_what_they_should)
         ck_assert_int_eq(dfqi_supernet_new(ctx, rows[i].space, rows[i].path, 1, &net), DFQ_OK);
         ck_assert_int_eq(dfqi_supernet_choices(&net, 0),
                          rows[i].space == &dfqi_super_vit_small ? 25 : 36);
-        ck_assert_double_eq(dfqi_supernet_macs(&net, rows[i].path), rows[i].macs);
+        ck_assert_double_eq(macs_of(&net, rows[i].path), rows[i].macs);
         dfqi_supernet_fini(&net);
     }
     dfq_context_release(ctx);
 }
 END_TEST
 
-/* The count by formula against that of the graph's own products. */
+/* The formula that choices are compared by is the count of the graph's products. */
 START_TEST(a_path_costs_what_its_graph_does)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_supernet net = tiny_net(ctx, NULL);
-    for (int i = 0; i < PATHS; i++) {
-        dfqi_super_pass p;
-        double macs = 0;
-        ck_assert_int_eq(dfqi_super_pass_new(&net, paths[i], 1, DFQI_SUPER_EVAL, &p), DFQ_OK);
-        for (int32_t k = 0; k < p.g->n_nodes; k++) {
-            const dfqi_node *n = &p.g->nodes[k];
-            if (n->op == DFQI_OP_LINEAR || n->op == DFQI_OP_MATMUL_NT || n->op == DFQI_OP_MATMUL_NN)
-                macs += dfqi_op_get(n->op)->macs(p.g, n);
-        }
-        ck_assert_double_eq(macs, dfqi_supernet_macs(&net, paths[i]));
-        dfqi_super_pass_fini(&p);
-    }
+    for (int i = 0; i < PATHS; i++)
+        ck_assert_double_eq(dfqi_super_row_of(&net.space)->work(&net, paths[i]),
+                            macs_of(&net, paths[i]));
     dfqi_supernet_fini(&net);
     dfq_context_release(ctx);
 }
@@ -125,12 +124,12 @@ START_TEST(costs_add_up_over_cells)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_supernet net = tiny_net(ctx, NULL);
-    double none = dfqi_supernet_macs(&net, (int32_t[]){OUT, OUT});
+    double none = macs_of(&net, (int32_t[]){OUT, OUT});
     for (int32_t a = 0; a < OUT; a++)
         for (int32_t b = 0; b < OUT; b++)
-            ck_assert_double_eq(dfqi_supernet_macs(&net, (int32_t[]){a, b}),
-                                dfqi_supernet_macs(&net, (int32_t[]){a, OUT}) +
-                                    dfqi_supernet_macs(&net, (int32_t[]){OUT, b}) - none);
+            ck_assert_double_eq(macs_of(&net, (int32_t[]){a, b}),
+                                macs_of(&net, (int32_t[]){a, OUT}) +
+                                    macs_of(&net, (int32_t[]){OUT, b}) - none);
     dfqi_supernet_fini(&net);
     dfq_context_release(ctx);
 }
