@@ -1,4 +1,4 @@
-/* The only place for what C99 cannot say: atomic operations and attributes of gcc and clang. */
+/* What C99 cannot say, in words of gcc and clang: attributes, atomic operations, spinning. */
 #ifndef DFQI_BASE_COMPILER_H
 #define DFQI_BASE_COMPILER_H
 
@@ -30,6 +30,16 @@ static inline void dfqi_flag_raise(volatile sig_atomic_t *flag)
 static inline int dfqi_flag_take(volatile sig_atomic_t *flag)
 {
     return __atomic_exchange_n(flag, 0, __ATOMIC_RELAXED) != 0;
+}
+
+/* Tells the core that this is a loop which waits. */
+static inline void dfqi_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
 }
 
 #endif

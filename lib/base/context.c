@@ -44,6 +44,11 @@ dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out)
     ctx->threads = o->threads > 0 ? o->threads : dfqi_cores();
     if (ctx->threads > DFQI_THREADS_MAX) ctx->threads = DFQI_THREADS_MAX;
     ctx->refs = 1;
+    if (dfqi_pool_create(ctx) != DFQ_OK) {
+        a->free(ctx, sizeof *ctx, DFQI_ALIGN, a->user);
+        return DFQ_E_NOMEM;
+    }
+    pthread_mutex_init(&ctx->error_lock, NULL);
     *out = ctx;
     return DFQ_OK;
 }
@@ -58,6 +63,8 @@ void dfqi_context_release(dfq_context *ctx)
 {
     dfq_allocator a;
     if (ctx == NULL || dfqi_ref_dec(&ctx->refs) > 0) return;
+    dfqi_pool_release(ctx);
+    pthread_mutex_destroy(&ctx->error_lock);
     a = ctx->allocator;
     a.free(ctx, sizeof *ctx, DFQI_ALIGN, a.user);
 }
@@ -94,9 +101,9 @@ void dfqi_set_error(dfq_context *ctx, const char *fmt, ...)
     va_start(args, fmt);
     format_line(line, fmt, args);
     va_end(args);
-    /* A worker thread may fail while another does. */
-#pragma omp critical(dfqi_error_text)
+    pthread_mutex_lock(&ctx->error_lock);
     memcpy(ctx->error, line, strlen(line) + 1);
+    pthread_mutex_unlock(&ctx->error_lock);
 }
 
 void dfqi_log(dfq_context *ctx, int32_t level, const char *fmt, ...)

@@ -4,6 +4,7 @@
 #define DFQI_BASE_CONTEXT_H
 
 #include <dfq/context.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,6 +13,8 @@
 
 enum { DFQI_ERROR_MAX = 1024, DFQI_ALIGN = 64, DFQI_THREADS_MAX = 256 };
 
+typedef struct dfqi_pool dfqi_pool; /* worker threads, see parallel.h */
+
 struct dfq_context {
     dfq_allocator allocator;
     dfq_log_fn log;
@@ -19,8 +22,11 @@ struct dfq_context {
     dfq_progress_fn progress;
     void *progress_user;
     int32_t threads;
+    dfqi_pool *pool;              /* NULL: one thread */
     int32_t refs;                 /* the caller's and one per live handle */
     volatile sig_atomic_t cancel; /* set by dfq_context_cancel(), cleared when reported */
+    bool kernels_refused;         /* the warning of a kernel set that is not there was given */
+    pthread_mutex_t error_lock;   /* bodies of one loop may fail at the same time */
     char error[DFQI_ERROR_MAX];
 };
 

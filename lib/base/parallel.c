@@ -1,8 +1,264 @@
-/* The one parallel loop, on OpenMP so that a host which uses the same runtime shares its threads
- * with us. */
+/* The one parallel loop, on threads of the context's own. A waiting thread spins for some
+ * microseconds, in which the next loop usually comes, and then sleeps: beside other work a spinning
+ * thread would take the core from the one it waits for.
+ *
+ * A loop is open while it has work. Workers enter an open loop, and the caller waits for those
+ * inside alone: a worker that the system does not schedule holds up nobody. */
 #include "base/parallel.h"
 
-#include <omp.h>
+#include <fenv.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    SPIN_NS = 50000,
+    STACK_BYTES = 2 << 20, /* also holds the thread-local variables of all libraries of the host */
+    LINE = 64,
+    OPEN = 1, /* dfqi_pool.members: this bit, and MEMBER for each worker inside */
+    MEMBER = 2
+};
+
+typedef struct worker {
+    dfqi_pool *pool;
+    int32_t index; /* 1..; the caller is thread 0 */
+    pthread_t thread;
+} worker;
+
+struct dfqi_pool {
+    /* The loop: written by the caller while it is closed and nobody is inside. */
+    dfqi_body body;
+    void *arg;
+    int64_t n, chunk;
+    fenv_t environment;
+    bool running; /* a loop that is called now is a nested one */
+    bool started; /* the threads were asked for */
+    int32_t n_workers, max_workers;
+    uint32_t forks; /* see fork_count */
+    int64_t spin_ns;
+
+    /* Atomic from here on; what all threads write while they work has a cache line of its own. */
+    char before[LINE];
+    int64_t next; /* first index that nobody has taken */
+    uint32_t members;
+    char between[LINE];
+    uint32_t loops; /* opened so far: workers wait for it to change */
+    int32_t sleeping_workers, sleeping_caller;
+    int32_t stop;
+
+    pthread_mutex_t lock; /* for going to sleep and waking up alone */
+    pthread_cond_t opened, left;
+    worker workers[];
+};
+
+/* Forks of this process and its ancestors. Threads do not survive a fork: where the count of a pool
+ * differs, its threads are those of the parent. */
+static uint32_t fork_count;
+static bool forks_are_counted;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void count_fork(void)
+{
+    (void)__atomic_add_fetch(&fork_count, 1, __ATOMIC_RELAXED);
+}
+
+static void start_counting(void)
+{
+    forks_are_counted = pthread_atfork(NULL, NULL, count_fork) == 0;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Waits a moment for *word to change; false if it still is `value`. */
+static bool changes_soon(const uint32_t *word, uint32_t value, int64_t spin_ns)
+{
+    int64_t end = 0;
+    for (;;) {
+        int32_t i;
+        for (i = 0; i < 64; i++) {
+            if (__atomic_load_n(word, __ATOMIC_ACQUIRE) != value) return true;
+            dfqi_pause();
+        }
+        if (spin_ns == 0) return false;
+        if (end == 0)
+            end = now_ns() + spin_ns;
+        else if (now_ns() >= end)
+            return false;
+    }
+}
+
+/* Takes pieces of the open loop until none is left. */
+static void work(dfqi_pool *p, int32_t thread)
+{
+    for (;;) {
+        int64_t i = __atomic_fetch_add(&p->next, p->chunk, __ATOMIC_RELAXED), end = i + p->chunk;
+        if (i >= p->n) return;
+        if (end > p->n) end = p->n;
+        for (; i < end; i++) p->body(p->arg, i, thread);
+    }
+}
+
+/* False: the loop is closed already. */
+static bool enter(dfqi_pool *p)
+{
+    uint32_t members = __atomic_load_n(&p->members, __ATOMIC_RELAXED);
+    while (members & OPEN)
+        if (__atomic_compare_exchange_n(&p->members, &members, members + MEMBER, 0,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+/* Whoever announces to sleep looks once more before it does, and whoever changes the word looks for
+ * sleepers after that; in one order for all threads, so that one of the two notices. */
+static void leave(dfqi_pool *p)
+{
+    if (__atomic_sub_fetch(&p->members, MEMBER, __ATOMIC_SEQ_CST) != 0) return;
+    if (!__atomic_load_n(&p->sleeping_caller, __ATOMIC_SEQ_CST)) return;
+    pthread_mutex_lock(&p->lock);
+    pthread_cond_signal(&p->left);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void sleep_until_opened(dfqi_pool *p, uint32_t seen)
+{
+    pthread_mutex_lock(&p->lock);
+    (void)__atomic_add_fetch(&p->sleeping_workers, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&p->loops, __ATOMIC_SEQ_CST) == seen)
+        pthread_cond_wait(&p->opened, &p->lock);
+    (void)__atomic_sub_fetch(&p->sleeping_workers, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void *run_worker(void *arg)
+{
+    const worker *w = arg;
+    dfqi_pool *p = w->pool;
+    uint32_t seen = 0;
+    while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
+        if (enter(p)) {
+            fesetenv(&p->environment);
+            work(p, w->index);
+            leave(p);
+        }
+        if (!changes_soon(&p->loops, seen, p->spin_ns)) sleep_until_opened(p, seen);
+        seen = __atomic_load_n(&p->loops, __ATOMIC_ACQUIRE);
+    }
+    return NULL;
+}
+
+/* Wakes `count` workers, if so many sleep, after the number of loops has been raised. */
+static void announce(dfqi_pool *p, int64_t count)
+{
+    (void)__atomic_add_fetch(&p->loops, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&p->sleeping_workers, __ATOMIC_SEQ_CST) == 0) return;
+    pthread_mutex_lock(&p->lock);
+    if (count >= p->n_workers)
+        pthread_cond_broadcast(&p->opened);
+    else
+        while (count-- > 0) pthread_cond_signal(&p->opened);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void wait_until_left(dfqi_pool *p)
+{
+    uint32_t members;
+    while ((members = __atomic_load_n(&p->members, __ATOMIC_ACQUIRE)) != 0) {
+        if (changes_soon(&p->members, members, p->spin_ns)) continue;
+        pthread_mutex_lock(&p->lock);
+        __atomic_store_n(&p->sleeping_caller, 1, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&p->members, __ATOMIC_SEQ_CST) != 0)
+            pthread_cond_wait(&p->left, &p->lock);
+        __atomic_store_n(&p->sleeping_caller, 0, __ATOMIC_SEQ_CST);
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+/* As new, without threads. In a child process the lock may be in any state, so it is made anew. */
+static void reset(dfqi_pool *p)
+{
+    const int32_t max = p->max_workers;
+    memset(p, 0, sizeof *p);
+    p->max_workers = max;
+    p->forks = __atomic_load_n(&fork_count, __ATOMIC_RELAXED);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->opened, NULL);
+    pthread_cond_init(&p->left, NULL);
+}
+
+/* Signals go to the host's threads, except those that a thread causes itself and a profiler's. */
+static void block_signals(sigset_t *before)
+{
+    static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPROF};
+    sigset_t set;
+    size_t i;
+    sigfillset(&set);
+    for (i = 0; i < sizeof open / sizeof open[0]; i++) sigdelset(&set, open[i]);
+    pthread_sigmask(SIG_SETMASK, &set, before);
+}
+
+static void start(dfq_context *ctx, dfqi_pool *p)
+{
+    pthread_attr_t attributes;
+    sigset_t mask;
+    p->started = true;
+    p->spin_ns = p->max_workers < dfqi_cores() ? SPIN_NS : 0;
+    if (forks_are_counted && pthread_attr_init(&attributes) == 0) {
+        (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        block_signals(&mask);
+        while (p->n_workers < p->max_workers) {
+            worker *w = &p->workers[p->n_workers];
+            *w = (worker){.pool = p, .index = p->n_workers + 1};
+            if (pthread_create(&w->thread, &attributes, run_worker, w) != 0) break;
+            p->n_workers++;
+        }
+        pthread_sigmask(SIG_SETMASK, &mask, NULL);
+        pthread_attr_destroy(&attributes);
+    }
+    if (p->n_workers < p->max_workers)
+        dfqi_log(ctx, DFQ_LOG_WARNING,
+                 "only %d of %d threads can run: the system refuses more (ulimit -u, pids.max or "
+                 "memory); results are the same",
+                 (int)p->n_workers + 1, (int)p->max_workers + 1);
+}
+
+dfq_status dfqi_pool_create(dfq_context *ctx)
+{
+    const int32_t workers = ctx->threads - 1;
+    dfqi_pool *p;
+    if (workers < 1) return DFQ_OK;
+    pthread_once(&once, start_counting);
+    p = ctx->allocator.alloc(sizeof *p + (size_t)workers * sizeof(worker), DFQI_ALIGN,
+                             ctx->allocator.user);
+    if (p == NULL) return DFQ_E_NOMEM;
+    p->max_workers = workers;
+    reset(p);
+    ctx->pool = p;
+    return DFQ_OK;
+}
+
+void dfqi_pool_release(dfq_context *ctx)
+{
+    dfqi_pool *p = ctx->pool;
+    int32_t i;
+    if (p == NULL) return;
+    if (p->forks == __atomic_load_n(&fork_count, __ATOMIC_RELAXED)) {
+        __atomic_store_n(&p->stop, 1, __ATOMIC_RELEASE);
+        announce(p, p->n_workers);
+        for (i = 0; i < p->n_workers; i++) pthread_join(p->workers[i].thread, NULL);
+        pthread_cond_destroy(&p->left);
+        pthread_cond_destroy(&p->opened);
+        pthread_mutex_destroy(&p->lock);
+    }
+    ctx->allocator.free(p, sizeof *p + (size_t)p->max_workers * sizeof(worker), DFQI_ALIGN,
+                        ctx->allocator.user);
+}
 
 static void run_serially(int64_t n, dfqi_body body, void *arg)
 {
@@ -12,18 +268,31 @@ static void run_serially(int64_t n, dfqi_body body, void *arg)
 
 void dfqi_parallel_for(dfq_context *ctx, int64_t n, dfqi_body body, void *arg)
 {
-    const int threads = ctx->threads;
-    int64_t i, chunk;
-
-    if (n <= 1 || threads <= 1 || omp_in_parallel()) {
+    dfqi_pool *p = ctx->pool;
+    if (n <= 1 || p == NULL) {
         run_serially(n, body, arg);
         return;
     }
+    if (p->forks != __atomic_load_n(&fork_count, __ATOMIC_RELAXED)) reset(p);
+    if (!p->started) start(ctx, p);
+    if (p->running || p->n_workers == 0) {
+        run_serially(n, body, arg);
+        return;
+    }
+    p->running = true;
+    p->body = body;
+    p->arg = arg;
+    p->n = n;
     /* Bodies differ in cost, so hand out small pieces; long loops of tiny bodies get larger ones to
-     * keep the shared counter out of the way. The team always has the context's size: libgomp ends
-     * the surplus threads of a smaller team and would have to start them again. */
-    chunk = n / ((int64_t)threads * 16);
-    if (chunk < 1) chunk = 1;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, chunk)
-    for (i = 0; i < n; i++) body(arg, i, omp_get_thread_num());
+     * keep the shared counter out of the way. */
+    p->chunk = n / (((int64_t)p->n_workers + 1) * 16);
+    if (p->chunk < 1) p->chunk = 1;
+    fegetenv(&p->environment);
+    __atomic_store_n(&p->next, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&p->members, OPEN, __ATOMIC_RELEASE);
+    announce(p, (n + p->chunk - 1) / p->chunk - 1);
+    work(p, 0);
+    (void)__atomic_and_fetch(&p->members, ~(uint32_t)OPEN, __ATOMIC_ACQ_REL);
+    wait_until_left(p);
+    p->running = false;
 }

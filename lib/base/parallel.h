@@ -8,11 +8,22 @@
 
 typedef void (*dfqi_body)(void *arg, int64_t i, int32_t thread); /* thread: 0..ctx->threads-1 */
 
-/* Returns when all bodies are done. Nested calls run serially on the calling thread as thread 0,
- * so do not nest where scratch is used. */
+/* Returns when all bodies are done. Bodies run under the caller's floating-point environment
+ * (rounding, denormals). Nested calls run serially on the calling thread as thread 0, so do not
+ * nest where scratch is used. Where fewer threads can be started than the context asks for, a
+ * warning is logged once and the loop runs on those. */
 void dfqi_parallel_for(dfq_context *ctx, int64_t n, dfqi_body body, void *arg);
 
-/* Cores this process may use, at least 1. */
+/* The worker threads of one context: none yet, the first loop starts them. For context.c. */
+DFQI_CHECKED dfq_status dfqi_pool_create(dfq_context *ctx);
+void dfqi_pool_release(dfq_context *ctx); /* waits until the threads have ended */
+
+/* Cores this process may use, at least 1: by its affinity mask and by the quotas of its control
+ * groups. */
 int32_t dfqi_cores(void);
+
+/* Cores that the quotas of the process's control groups allow, rounded up; 0: there is no quota.
+ * `root` is put before /proc and /sys ("" but for tests). */
+int32_t dfqi_quota_cores(const char *root);
 
 #endif

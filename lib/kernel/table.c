@@ -104,11 +104,13 @@ static void build(void)
 const dfqi_kernels *dfqi_kernels_get(dfq_context *ctx)
 {
     pthread_once(&once, build);
-    if (ctx && refused[0])
+    if (ctx && refused[0] && !ctx->kernels_refused) {
+        ctx->kernels_refused = true;
         dfqi_log(ctx, DFQ_LOG_WARNING,
                  "DFQ_KERNELS names '%s', which this machine or build lacks; "
                  "using %s",
                  refused, chosen->name);
+    }
     return chosen;
 }
 

@@ -16,7 +16,7 @@ passed=0
 failed=0
 for target; do
     # shellcheck disable=SC2046 # pkg-config prints words
-    if ! "$cc" -std=c99 -g -O1 -D_POSIX_C_SOURCE=200809L -fopenmp \
+    if ! "$cc" -std=c99 -g -O1 -D_POSIX_C_SOURCE=200809L -pthread \
         -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -I"$root/lib" -I"$root/include" -I"$root/tests" "$here/$target.c" \
         "$root"/lib/base/*.c "$root"/lib/tensor/*.c "$root"/lib/io/*.c \

@@ -1,18 +1,18 @@
-/* Matrix products on the JIT kernels of libxsmm 1.17: C is cut into blocks of 24 rows by 64
- * columns, one kernel call each over a chunk of k.
+/* Matrix products on the kernels of libxsmm 1.17: C is cut into blocks of 24 rows by 64 columns, one
+ * kernel call each over a chunk of k.
  *
  * libxsmm is column-major, so its "A" is our right-hand side and its "B" our left one; it knows the
  * transposed form of its B alone, which is what trans_a needs. Kernels are looked up once per
- * product (a handful, some 40 ns each, in libxsmm's thread-local cache).
+ * product, a handful.
  *
  * Rows must not depend on the number of rows. libxsmm sums over k in order, except in blocks of at
  * most 16 columns by less than 12 rows, where it splits k over several accumulators. Such corners
  * are computed 32 columns wide, in scratch on the stack. */
-#include <libxsmm.h>
 #include <string.h>
 
 #include "kernel/kernel_priv.h"
 #include "kernel/ref/ref.h"
+#include "kernel/xsmm/jit.h"
 
 enum {
     ROWS = 24,
@@ -42,24 +42,24 @@ typedef struct product {
 /* The kernels of one column width. */
 typedef struct width_kernels {
     int64_t width;
-    libxsmm_smmfunction full, rest;               /* of ROWS rows, of the rows that remain */
-    int64_t corner_rows, corner_k;                /* rest as a corner: rows (0: none), chunk of k */
-    libxsmm_smmfunction corner_full, corner_rest; /* a whole chunk, the last one */
+    dfqi_xsmm_kernel full, rest;               /* of ROWS rows, of the rows that remain */
+    int64_t corner_rows, corner_k;             /* rest as a corner: rows (0: none), chunk of k */
+    dfqi_xsmm_kernel corner_full, corner_rest; /* a whole chunk, the last one */
 } width_kernels;
 
-static libxsmm_smmfunction lookup(const product *p, int64_t width, int64_t rows, int64_t k,
-                                  int64_t ldb, int64_t ldc, bool add)
+static dfqi_xsmm_kernel lookup(const product *p, int64_t width, int64_t rows, int64_t k,
+                               int64_t ldb, int64_t ldc, bool add)
 {
     /* libxsmm's names: its A is our B. */
-    const libxsmm_blasint xa = (libxsmm_blasint)ldb;
-    const libxsmm_blasint xb = (libxsmm_blasint)p->lda;
-    const libxsmm_blasint xc = (libxsmm_blasint)ldc;
-    const float alpha = 1.0f;
-    const float beta = add ? 1.0f : 0.0f;
-    const int flags = p->trans_a ? LIBXSMM_GEMM_FLAG_TRANS_B : LIBXSMM_GEMM_FLAG_NONE;
-    const int prefetch = LIBXSMM_GEMM_PREFETCH_NONE;
-    return libxsmm_smmdispatch((libxsmm_blasint)width, (libxsmm_blasint)rows, (libxsmm_blasint)k,
-                               &xa, &xb, &xc, &alpha, &beta, &flags, &prefetch);
+    const dfqi_xsmm_shape shape = {.m = (int32_t)width,
+                                   .n = (int32_t)rows,
+                                   .k = (int32_t)k,
+                                   .lda = (int32_t)ldb,
+                                   .ldb = (int32_t)p->lda,
+                                   .ldc = (int32_t)ldc,
+                                   .trans_b = p->trans_a != 0,
+                                   .add = add};
+    return dfqi_xsmm_find(&shape);
 }
 
 static bool corner_init(const product *p, int64_t rows, width_kernels *w)
@@ -111,7 +111,7 @@ static void run_corner(const product *p, const width_kernels *w, const float *a,
             for (int64_t q = 0; q < k; q++) memcpy(copy + q * CORNER, from + q * p->ldb, row_bytes);
             from = copy;
         }
-        libxsmm_smmfunction kernel = k == w->corner_k ? w->corner_full : w->corner_rest;
+        dfqi_xsmm_kernel kernel = k == w->corner_k ? w->corner_full : w->corner_rest;
         kernel(from, a + (p->trans_a ? p0 * p->lda : p0), tile);
     }
     for (int64_t i = 0; i < w->corner_rows; i++)
@@ -212,10 +212,7 @@ static void xsmm_gemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_
 
 bool dfqi_kernels_use_xsmm(dfqi_kernels *t)
 {
-    libxsmm_init();
-    const product probe = {.lda = 64};
-    /* No JIT on this machine? */
-    if (!lookup(&probe, DFQI_PANEL, ROWS, 64, DFQI_PANEL, DFQI_PANEL, false)) return false;
+    if (!dfqi_xsmm_start()) return false;
     t->gemm = xsmm_gemm;
     t->gemm_packed = xsmm_gemm_packed;
     t->gemm_nt = xsmm_gemm_nt;
