@@ -15,7 +15,8 @@
 extern "C" {
 #endif
 
-/** Everything a call needs to know of its surroundings. One thread at a time. */
+/** Everything a call needs to know of its surroundings. One thread at a time. After fork() the child
+ *  has a copy that works, unless another thread was using the context at that moment. */
 typedef struct dfq_context dfq_context;
 
 /** Memory callbacks. They may be called from the library's worker threads as well, so they must be
@@ -54,7 +55,8 @@ typedef int32_t (*dfq_progress_fn)(const dfq_progress *progress, void *user);
 /** Options of dfq_context_create(). Fill with dfq_context_options_init() first. */
 typedef struct dfq_context_options {
     uint32_t struct_size;           /**< set by init */
-    int32_t threads;                /**< 1..256; 0: one per core this process may use */
+    int32_t threads;                /**< 1..256; 0: one per core this process may use, by its
+                                         affinity mask and control groups */
     const dfq_allocator *allocator; /**< NULL: the C library's; copied */
     dfq_log_fn log;                 /**< NULL: silent */
     void *log_user;                 /**< passed to log */
@@ -82,7 +84,8 @@ DFQ_API const char *dfq_context_get_error(const dfq_context *context);
  *  force for the next call if none is running. Any thread, also a signal handler. */
 DFQ_API void dfq_context_cancel(dfq_context *context);
 
-/** Number of worker threads of this context. */
+/** Number of threads that work for this context, the caller's among them. Where the system refuses to
+ *  start as many, a warning is logged and fewer work. */
 DFQ_API int32_t dfq_context_get_threads(const dfq_context *context);
 
 /** Name of the kernels in use, for example "avx512+libxsmm" or "ref". Static text. */

@@ -1,5 +1,9 @@
 /* The parallel loop and the life of a context. */
+#include <fenv.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/cases.h"
 #include "base/memory.h"
@@ -92,12 +96,142 @@ START_TEST(test_failing_threads_leave_one_text)
 }
 END_TEST
 
-START_TEST(test_cores)
+/* Short loops one after the other, also of fewer bodies than threads: workers enter, leave, come too
+ * late and fall asleep in all orders. */
+START_TEST(test_many_loops)
+{
+    job j;
+    int64_t i;
+    int round;
+    memset(&j, 0, sizeof j);
+    j.ctx = make(4);
+    for (round = 0; round < 20000; round++) dfqi_parallel_for(j.ctx, 2 + round % 7, visit, &j);
+    for (round = 0; round < 20000; round++)
+        for (i = 0; i < 2 + round % 7; i++) j.visits[i]--;
+    for (i = 0; i < 1000; i++) ck_assert_int_eq(j.visits[i], 0);
+    dfqi_context_release(j.ctx);
+}
+END_TEST
+
+static void see_rounding(void *arg, int64_t i, int32_t thread)
+{
+    static const struct timespec pause = {0, 1000000};
+    job *j = arg;
+    (void)thread;
+    j->visits[i] = fegetround();
+    nanosleep(&pause, NULL); /* so that all threads get some */
+}
+
+/* Who computes a body must not matter, so all threads round as the caller does. */
+START_TEST(test_floating_point_environment)
+{
+    static const int modes[] = {FE_UPWARD, FE_TONEAREST};
+    job j;
+    size_t m;
+    int i;
+    memset(&j, 0, sizeof j);
+    j.ctx = make(3);
+    dfqi_parallel_for(j.ctx, 60, visit, &j); /* the threads are there */
+    for (m = 0; m < 2; m++) {
+        fesetround(modes[m]);
+        dfqi_parallel_for(j.ctx, 60, see_rounding, &j);
+        for (i = 0; i < 60; i++) ck_assert_int_eq(j.visits[i], modes[m]);
+    }
+    dfqi_context_release(j.ctx);
+}
+END_TEST
+
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The time of this process, which other work on the machine does not change. */
+START_TEST(test_idle_threads_sleep)
+{
+    static const struct timespec pause = {0, 500000000};
+    double before;
+    job j;
+    memset(&j, 0, sizeof j);
+    j.ctx = make(_i);
+    dfqi_parallel_for(j.ctx, 1000, visit, &j);
+    before = cpu_seconds();
+    nanosleep(&pause, NULL);
+    ck_assert_double_lt(cpu_seconds() - before, 0.02);
+    dfqi_context_release(j.ctx);
+}
+END_TEST
+
+static void outlast(void *arg, int64_t i, int32_t thread)
+{
+    static const struct timespec of_caller = {0, 4000000}, of_worker = {0, 500000000};
+    (void)arg;
+    (void)i;
+    nanosleep(thread == 0 ? &of_caller : &of_worker, NULL);
+}
+
+/* So does a caller that waits for the last body. */
+START_TEST(test_waiting_caller_sleeps)
+{
+    job j;
+    double before;
+    memset(&j, 0, sizeof j);
+    j.ctx = make(2);
+    before = cpu_seconds();
+    dfqi_parallel_for(j.ctx, 32, outlast, &j);
+    ck_assert_double_lt(cpu_seconds() - before, 0.02);
+    dfqi_context_release(j.ctx);
+}
+END_TEST
+
+static void visit_slowly(void *arg, int64_t i, int32_t thread)
+{
+    static const struct timespec pause = {0, 1000000};
+    nanosleep(&pause, NULL);
+    visit(arg, i, thread);
+}
+
+/* 0: many loops of an inherited context come out right, and threads of the child take part. */
+static int loop_in_child(job *j)
+{
+    int i, round, others = 0;
+    alarm(100);
+    memset(j->visits, 0, sizeof j->visits);
+    memset(j->threads_seen, 0, sizeof j->threads_seen);
+    for (round = 0; round < 50; round++) dfqi_parallel_for(j->ctx, 1000, visit, j);
+    dfqi_parallel_for(j->ctx, 1000, visit_slowly, j);
+    for (i = 0; i < 1000; i++)
+        if (j->visits[i] != 51) return 1;
+    for (i = 1; i < DFQI_THREADS_MAX; i++) others += j->threads_seen[i];
+    dfqi_context_release(j->ctx);
+    return others > 0 ? 0 : 2;
+}
+
+START_TEST(test_child_process)
+{
+    job j;
+    int status = 0, i;
+    pid_t child;
+    memset(&j, 0, sizeof j);
+    j.ctx = make(4);
+    dfqi_parallel_for(j.ctx, 1000, visit, &j);
+    child = fork();
+    if (child == 0) _exit(loop_in_child(&j));
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    dfqi_parallel_for(j.ctx, 1000, visit, &j);
+    for (i = 0; i < 1000; i++) ck_assert_int_eq(j.visits[i], 2);
+    dfqi_context_release(j.ctx);
+}
+END_TEST
+
+START_TEST(test_default_threads)
 {
     dfq_context *ctx = make(0);
-    ck_assert_int_ge(dfqi_cores(), 1);
-    ck_assert_int_ge(ctx->threads, 1);
-    ck_assert_int_le(ctx->threads, DFQI_THREADS_MAX);
+    ck_assert_int_eq(ctx->threads,
+                     dfqi_cores() < DFQI_THREADS_MAX ? dfqi_cores() : DFQI_THREADS_MAX);
     dfqi_context_release(ctx);
 }
 END_TEST
@@ -122,7 +256,12 @@ TCase *dfqt_threads_case(void)
     tcase_add_loop_test(t, test_each_once, 0, 7);
     tcase_add_test(t, test_nested_is_serial);
     tcase_add_test(t, test_failing_threads_leave_one_text);
-    tcase_add_test(t, test_cores);
+    tcase_add_test(t, test_many_loops);
+    tcase_add_test(t, test_floating_point_environment);
+    tcase_add_loop_test(t, test_idle_threads_sleep, 2, 6);
+    tcase_add_test(t, test_waiting_caller_sleeps);
+    tcase_add_test(t, test_child_process);
+    tcase_add_test(t, test_default_threads);
     tcase_add_test(t, test_references);
     return t;
 }

@@ -15,9 +15,6 @@ import traceback
 
 import tiny
 
-# Two threads on a busy core would spin for their whole time slice between two tiny steps.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 DONE, FAILED, USAGE, INPUT, INFEASIBLE, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 QUICK = ("--images", "8", "--batch", "4", "--iters", "6", "--steps", "6", "--bits", "w4a4")
 

@@ -15,13 +15,14 @@ CALLS = [
     (r'(?:abort|exit|_Exit|_exit|assert)', set(), 'return dfqi_fail()'),
     (r'getenv', {'base', 'kernel'}, 'take an option'),
     (r'(?:printf|vprintf|puts|putchar|perror)', set(), 'use dfqi_log()'),
-    (r'pthread_\w+', {'base', 'kernel'}, 'use base/parallel.h'),  # kernel: the choice is made once
+    (r'pthread_\w+', {'base', 'kernel'}, 'use base/parallel.h'),
 ]
 WORDS = [(r'\b(?:stdout|stderr)\b', set(), 'the library does not print')]
 HEADERS = [
     (r'(?:libxsmm\w*|blis\w*|cblas)\.h', {'kernel'}),
     (r'(?:jansson|png|jpeglib|turbojpeg)\.h', {'io'}),
-    (r'(?:omp|pthread)\.h', {'base', 'kernel'}),
+    (r'pthread\.h', {'base', 'kernel'}),
+    (r'omp\.h', set()),
 ]
 
 
