@@ -80,12 +80,38 @@ static dfq_status put_bits(writer *w, const dfqi_site *site)
     return put(w, site->name, ".bits", bits);
 }
 
+/* The grid of row r as it is now, in *step and *zero; y[cols] is scratch. */
+static void row_grid(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
+                     const float *row, const float *col, float *y, float *step, float *zero)
+{
+    *zero = 0;
+    if (site->step) {
+        *step = dfqi_tensor_f32(site->step)[r];
+        if (site->zero) *zero = dfqi_tensor_f32(site->zero)[r];
+    } else if (site->kind == DFQI_SITE_RANGED) {
+        k->fq_weight_range(1, cols, site->bits, row, y, step, zero);
+    } else {
+        k->fq_weight(1, cols, site->bits, row, col, NULL, y, step);
+    }
+}
+
+/* Codes of row r, by the rule of the kernels (kernel/kernel.h, fq_weight). */
+static void put_codes(const dfqi_site *site, int64_t r, int64_t cols, const float *row,
+                      const float *col, float step, float zero, uint8_t *codes)
+{
+    int32_t half = 1 << (site->bits - 1);
+    for (int64_t c = 0; c < cols; c++) {
+        float q = rintf((col ? row[c] * col[c] : row[c]) / step + zero);
+        q = fmaxf((float)-half, fminf(q, (float)(half - 1)));
+        dfqi_put_code(codes, r * cols + c, site->bits, (uint32_t)((int32_t)q + half));
+    }
+}
+
 /* codes, shape and grids of one weight, which are fixed at what they are now; `own` is the width of
  * most weights */
 static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor *t,
                              const dfq_tensor *input_step, int32_t own)
 {
-    const dfqi_kernels *k = dfqi_kernels_get(w->ctx);
     int64_t rows = t->dims[0], count = dfqi_tensor_count(t), cols = count / rows;
     int64_t bytes = dfqi_code_bytes(count, site->bits), rank = t->rank;
     const float *col = dfqi_column_factors(input_step, cols);
@@ -100,19 +126,11 @@ static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor 
     if (ranged) DFQI_GOTO(dfqi_tensor_new(w->ctx, DFQI_F32, 1, &rows, &zero), out);
     memcpy(shape->data, t->dims, (size_t)rank * sizeof *t->dims);
     for (int64_t r = 0; r < rows; r++) {
-        const float *from = dfqi_tensor_f32(t) + r * cols;
-        float *s = dfqi_tensor_f32(step) + r, z = 0;
-        if (ranged)
-            k->fq_weight_range(1, cols, site->bits, from, y, s, &z);
-        else
-            k->fq_weight(1, cols, site->bits, from, col,
-                         site->step ? dfqi_tensor_f32(site->step) + r : NULL, y, s);
+        const float *row = dfqi_tensor_f32(t) + r * cols;
+        float *s = dfqi_tensor_f32(step) + r, z;
+        row_grid(dfqi_kernels_get(w->ctx), site, r, cols, row, col, y, s, &z);
         if (ranged) dfqi_tensor_f32(zero)[r] = z;
-        for (int64_t c = 0; c < cols; c++) {
-            int32_t q = (int32_t)lrintf(y[c] * (col ? col[c] : 1.0f) / *s + z);
-            dfqi_put_code(codes->data, r * cols + c, site->bits,
-                          (uint32_t)(q + (1 << (site->bits - 1))));
-        }
+        put_codes(site, r, cols, row, col, *s, z, codes->data);
     }
     DFQI_GOTO(put(w, site->name, ".codes", dfqi_tensor_retain(codes)), out);
     DFQI_GOTO(put(w, site->name, ".shape", dfqi_tensor_retain(shape)), out);

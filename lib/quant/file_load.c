@@ -163,10 +163,13 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
 {
     const dfq_tensor *step, *zero, *range;
     int64_t count = site->step ? dfqi_tensor_count(site->step) : 0;
-    if (site->kind == DFQI_SITE_RANGED) return DFQ_OK; /* its grids follow from the weights */
     DFQI_TRY(need(st, path, site->name, ".step", count, 1, &step));
     DFQI_TRY(copy_of(step, &site->step));
     if (site->kind == DFQI_SITE_WEIGHT) return DFQ_OK;
+    if (site->kind == DFQI_SITE_RANGED) {
+        DFQI_TRY(need(st, path, site->name, ".zero", dfqi_tensor_count(step), 0, &zero));
+        return copy_of(zero, &site->zero);
+    }
     DFQI_TRY(need(st, path, site->name, ".range", 2, 0, &range));
     site->lo = dfqi_tensor_f32(range)[0];
     site->hi = dfqi_tensor_f32(range)[1];

@@ -25,10 +25,12 @@ static float lsq_scale(double values, float hi)
 static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
                                dfqi_id w)
 {
+    if (site->follows && site->step && p->frozen) return w; /* from a file: what its codes mean */
+    if (site->kind == DFQI_SITE_RANGED) return dfqi_fq_weight_range(g, w, site->bits);
     const dfqi_value *v = dfqi_graph_value(g, w);
     double cols = (double)dfqi_value_count(v) / (double)v->dims[0];
     dfqi_id col = site->input >= 0 ? p->step[site->input] : DFQI_NONE;
-    p->step[i] = parameter(g, site, ".step", site->step, p->frozen);
+    if (!site->follows) p->step[i] = parameter(g, site, ".step", site->step, p->frozen);
     return dfqi_fq_weight(g, w, col, p->step[i], site->bits, lsq_scale(cols, site->hi));
 }
 
@@ -61,8 +63,7 @@ static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind 
     if (p->keep_operands && (p->keep_site < 0 || p->keep_site == i))
         dfqi_graph_keep(g, p->operand[i]);
     if (p->dry) return value;
-    if (site->kind == DFQI_SITE_RANGED) return dfqi_fq_weight_range(g, value, site->bits);
-    if (site->kind == DFQI_SITE_WEIGHT) return quantize_weight(p, g, site, i, value);
+    if (dfqi_site_is_weight(site)) return quantize_weight(p, g, site, i, value);
     if (site->range) return quantize_output(p, g, site, i, value);
     p->step[i] = parameter(g, site, ".step", site->step, p->frozen || site->kind == DFQI_SITE_LOG);
     if (site->kind == DFQI_SITE_LOG) return dfqi_fq_log(g, value, p->step[i], site->hi);

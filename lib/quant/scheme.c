@@ -17,6 +17,17 @@ void dfqi_scheme_fini(dfqi_scheme *s)
     memset(s, 0, sizeof *s);
 }
 
+void dfqi_scheme_loosen(dfqi_scheme *s)
+{
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        dfqi_site *site = &s->sites[i];
+        if (!site->follows) continue;
+        dfqi_tensor_release(site->step);
+        dfqi_tensor_release(site->zero);
+        site->step = site->zero = NULL;
+    }
+}
+
 static int32_t find(const dfqi_scheme *s, const char *name)
 {
     for (int32_t i = 0; i < s->n_sites; i++)
@@ -122,10 +133,10 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
         char input[96];
         dfqi_site_name(op, name, 0, input, sizeof input);
         site->input = s->mode == DFQI_MODE_IMPROVED ? find(s, input) : -1;
+        site->follows = s->mode == DFQI_MODE_PARITY;
     }
     dfq_status status = DFQ_OK;
-    if (!weight || s->mode == DFQI_MODE_IMPROVED)
-        status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->step);
+    if (!site->follows) status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->step);
     if (status == DFQ_OK && !weight)
         status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->zero);
     if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;
@@ -146,6 +157,7 @@ static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, i
     site->bits = weight ? f->first ? f->s->edge_bits : f->s->weight_bits : f->s->act_bits;
     set_codes(site, 1);
     if (weight) {
+        site->follows = 1;
         f->first = 0;
         f->last = f->s->n_sites - 1;
         return value;

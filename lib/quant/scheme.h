@@ -21,8 +21,7 @@ typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
     DFQI_SITE_UNIFORM,    /* step and zero point, codes lo .. hi */
     DFQI_SITE_LOG,        /* base sqrt(2) below step[0], codes 0 .. hi */
-    DFQI_SITE_RANGED      /* weight, from the smallest to the largest of each row as they are now;
-                             codes as WEIGHT */
+    DFQI_SITE_RANGED /* weight, from the smallest to the largest of each row; codes as WEIGHT */
 } dfqi_site_kind;
 
 typedef struct dfqi_site {
@@ -30,9 +29,12 @@ typedef struct dfqi_site {
     dfqi_site_kind kind;
     int32_t bits;
     float lo, hi;
-    dfq_tensor *step; /* WEIGHT: [O], NULL in parity mode (min-max, live); UNIFORM: [1], [C], [H] or
-                         [H*d]; LOG: [1], the top */
-    dfq_tensor *zero; /* UNIFORM: like step; else NULL */
+    int32_t
+        follows; /* weight: 1: the grid is that of the weights as they are (min-max). Its step and
+                        zero are there only if the weights came from a file: these lie on the grid
+                        that they had before, and would give another one */
+    dfq_tensor *step;  /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
+    dfq_tensor *zero;  /* UNIFORM: like step; RANGED from a file: [O]; else NULL */
     dfq_tensor *range; /* UNIFORM of a CNN: [3], state of dfqi_track_range; else NULL */
     int32_t input;     /* WEIGHT: site whose per-channel steps multiply the columns, or -1 */
     double error;      /* relative squared error on the calibration images; <0: not measured */
@@ -57,6 +59,8 @@ DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode,
                                         dfqi_scheme *out);
 void dfqi_scheme_fini(dfqi_scheme *s);
 bool dfqi_site_is_weight(const dfqi_site *site);
+/* Grids that follow the weights do so from now on: before weights that came from a file change. */
+void dfqi_scheme_loosen(dfqi_scheme *s);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
 
 /* Fills every step and zero point from the network's activations on images[n][3][S][S]

@@ -43,7 +43,11 @@ void dfqi_coded_row(const dfqi_kernels *k, const dfqi_coded *w, int64_t r, float
     const dfqi_site *site = w->site;
     const float *row = dfqi_tensor_f32(w->tensor) + r * w->cols;
     *zero = 0;
-    if (site->kind == DFQI_SITE_RANGED)
+    if (site->kind == DFQI_SITE_RANGED && site->step) { /* from a file: on its grid already */
+        memcpy(y, row, (size_t)w->cols * sizeof *y);
+        *step = dfqi_tensor_f32(site->step)[r];
+        *zero = dfqi_tensor_f32(site->zero)[r];
+    } else if (site->kind == DFQI_SITE_RANGED)
         k->fq_weight_range(1, w->cols, site->bits, row, y, step, zero);
     else
         k->fq_weight(1, w->cols, site->bits, row, w->col,

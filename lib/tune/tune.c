@@ -225,6 +225,7 @@ static dfq_status allocate(dfqi_tune *t)
 dfq_status dfqi_tune_start(dfqi_tune *t)
 {
     if (t->e) return DFQ_OK;
+    dfqi_scheme_loosen(&t->student->scheme);
     dfq_status status = allocate(t);
     if (status != DFQ_OK) stop(t);
     return status;

@@ -10,6 +10,7 @@ TCase *dfqt_calibrate_case(void);
 TCase *dfqt_file_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_cnn_case(void);
+TCase *dfqt_reload_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 

@@ -9,5 +9,6 @@ int main(void)
     suite_add_tcase(s, dfqt_file_case());
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_cnn_case());
+    suite_add_tcase(s, dfqt_reload_case());
     return dfqt_run(s);
 }
