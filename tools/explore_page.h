@@ -51,6 +51,10 @@ struct explore_page {
     double evaluator_mean[DFQ_EXPLORE_METRICS], evaluator_p99[DFQ_EXPLORE_METRICS];
     double evaluator_gap[DFQ_EXPLORE_METRICS], generator_right, generator_regret;
 
+    double cost_weight;                    /* 0: costs were not in the loss */
+    const char *cost_function;             /* "mean", ... */
+    double reference[DFQ_EXPLORE_METRICS]; /* costs of the reference design, for all but "mean" */
+
     double macs, top1;        /* of the network; top1 0 to 1 */
     uint64_t accuracy_images; /* judged for top1 */
     double chance;            /* what one class for all of these images gets right, 0 to 1 */

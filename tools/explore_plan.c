@@ -60,6 +60,7 @@ dfq_solver_options explore_solver(const struct options *full)
     s.rule = full->rule;
     if (!isnan(full->penalty)) s.penalty = full->penalty;
     if (!isnan(full->cost_weight)) s.cost_weight = full->cost_weight;
+    s.cost_function = full->cost_function;
     return s;
 }
 

@@ -55,6 +55,14 @@ static void json_errors(struct json *j, const char *name, const double *v)
     json_close(j, '}');
 }
 
+static void json_cost_function(struct json *j, const struct explore *x)
+{
+    const struct explore_page *p = &x->page;
+    json_real(j, "cost_weight", p->cost_weight);
+    json_text(j, "cost_function", p->cost_function);
+    if (x->full.cost_function != DFQ_COST_MEAN) json_costs(j, "reference", p->reference);
+}
+
 /* Errors are relative. */
 static void json_networks(struct json *j, const struct explore *x)
 {
@@ -106,6 +114,7 @@ static void print_json(const struct explore *x)
     json_text(&j, "file", p->output);
     json_text(&j, "space", p->space);
     json_text(&j, "rule", p->rule);
+    json_cost_function(&j, x);
     json_networks(&j, x);
     json_open(&j, "accelerator", '{');
     json_text(&j, "name", p->accel);

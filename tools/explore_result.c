@@ -97,6 +97,9 @@ static void fill_provenance(struct explore *x)
         (long long)o->warm_steps, (long long)o->steps, (long long)o->train_steps);
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS)
         row(x, &n, "steps of the evaluator", "%lld", (long long)o->evaluator_steps);
+    if (x->page.cost_weight > 0)
+        row(x, &n, "costs in the loss", "%s, weight %g", x->page.cost_function,
+            x->page.cost_weight);
     row(x, &n, "images of a step", "%lld", (long long)o->batch);
     row(x, &n, "accelerators", "%lld", (long long)x->accelerators);
     row(x, &n, "library", "libdfq %s, kernels %s", dfq_version_text(),
@@ -181,6 +184,9 @@ static dfq_status fill_result(struct explore *x)
     memcpy(p->evaluator_mean, r.evaluator_mean, sizeof p->evaluator_mean);
     memcpy(p->evaluator_p99, r.evaluator_p99, sizeof p->evaluator_p99);
     memcpy(p->evaluator_gap, r.evaluator_gap, sizeof p->evaluator_gap);
+    p->cost_weight = isnan(x->full.cost_weight) ? 0 : x->full.cost_weight;
+    p->cost_function = option_cost_name(x->full.cost_function);
+    memcpy(p->reference, r.reference, sizeof p->reference);
     p->generator_right = r.generator_right;
     p->generator_regret = r.generator_regret;
     p->macs = r.macs;

@@ -95,6 +95,9 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     case OPT_TRAIN_STEPS:
         fprintf(f, " (%lld)", (long long)e.train_steps);
         break;
+    case OPT_COST_FUNCTION:
+        fprintf(f, " (%s)", option_cost_name(DFQ_COST_MEAN));
+        break;
     case OPT_EVALUATOR:
         fprintf(f, " (%s)", option_evaluator_name(e.evaluator));
         break;

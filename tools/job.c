@@ -48,14 +48,15 @@ static char *describe_explore(const struct options *o)
     return text_format("verb explore\nSPACE %s\n--accel %s\n--fps %s\n--energy-mj %s\n"
                        "--area-mm2 %s\n--warm-steps %lld\n--steps %lld\n--train-steps %lld\n"
                        "--batch %lld\n--seed %" PRIu64 "\n--rule %s\n--penalty %s\n"
-                       "--cost-weight %s\n--weights %s\n--evaluator %s\n--evaluator-steps %lld\n",
+                       "--cost-weight %s\n--cost-function %s\n--weights %s\n--evaluator "
+                       "%s\n--evaluator-steps %lld\n",
                        o->input, o->accel, number_or_none(o->fps, t[0]),
                        number_or_none(o->energy, t[1]), number_or_none(o->area, t[2]),
                        (long long)o->warm_steps, (long long)o->steps, (long long)o->train_steps,
                        (long long)o->batch, o->seed, option_rule_name(o->rule),
                        number_or_none(o->penalty, t[3]), number_or_none(o->cost_weight, t[4]),
-                       folder_or_none(o->weights), option_evaluator_name(o->evaluator),
-                       (long long)o->evaluator_steps);
+                       option_cost_name(o->cost_function), folder_or_none(o->weights),
+                       option_evaluator_name(o->evaluator), (long long)o->evaluator_steps);
 }
 
 static char *describe(const struct options *o, uint64_t model)

@@ -65,6 +65,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_PENALTY] = {0, "penalty", "X", EXPLORE,
                      "weight of rules penalty and absolute, power of product"},
     [OPT_COST_WEIGHT] = {0, "cost-weight", "X", EXPLORE, "of costs in the loss, with any rule"},
+    [OPT_COST_FUNCTION] = {0, "cost-function", "WORD", EXPLORE,
+                           "mean of the limits' shares, reference or edap"},
     [OPT_EVALUATOR] = {0, "evaluator", "WORD", EXPLORE,
                        "costs while exploring: exact tables, or networks (DANCE's)"},
     [OPT_EVALUATOR_STEPS] = {0, "evaluator-steps", "N", EXPLORE,
@@ -100,6 +102,7 @@ static const char *const rule_names[] = {[DFQ_RULE_PULL] = "pull",
                                          [DFQ_RULE_PRODUCT] = "product",
                                          [DFQ_RULE_ALTERNATE] = "alternate"};
 
+static const char *const cost_names[] = {"mean", "reference", "edap"};
 static const char *const evaluator_names[] = {"tables", "networks"};
 
 const char *option_mode_name(int32_t mode)
@@ -130,6 +133,11 @@ const char *option_loss_name(int32_t loss)
 const char *option_rule_name(int32_t rule)
 {
     return rule_names[rule];
+}
+
+const char *option_cost_name(int32_t function)
+{
+    return cost_names[function];
 }
 
 const char *option_evaluator_name(int32_t evaluator)

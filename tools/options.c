@@ -197,6 +197,8 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->train_steps);
     case OPT_CONFIG:
         return take_whole(o, name, text, 0, INT32_MAX, &o->config);
+    case OPT_COST_FUNCTION:
+        return take_word(o, name, text, option_cost_name, 3, &o->cost_function);
     case OPT_EVALUATOR:
         return take_word(o, name, text, option_evaluator_name, 2, &o->evaluator);
     case OPT_EVALUATOR_STEPS:
@@ -288,6 +290,9 @@ static int check_explore(const struct options *o)
     if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY &&
         o->rule != DFQ_RULE_ABSOLUTE && o->rule != DFQ_RULE_PRODUCT)
         return wrong(o, "--penalty is not for --rule %s; leave it out", option_rule_name(o->rule));
+    if (option_given(o, OPT_COST_FUNCTION) && !(o->cost_weight > 0) &&
+        o->rule != DFQ_RULE_ALTERNATE)
+        return wrong(o, "--cost-function weighs nothing without --cost-weight; add it");
     if (o->trajectory && !*o->trajectory)
         return wrong(o, "--trajectory is empty: where shall the course go?");
     return check_evaluator(o);

@@ -52,6 +52,7 @@ enum option_id {
     OPT_RULE,
     OPT_PENALTY,
     OPT_COST_WEIGHT,
+    OPT_COST_FUNCTION,
     OPT_EVALUATOR,
     OPT_EVALUATOR_STEPS,
     OPT_WEIGHTS,
@@ -96,6 +97,7 @@ struct options {
     int32_t evaluator;           /* DFQ_EVALUATOR_* */
     int64_t config;              /* an accelerator of a description; -1: the best */
     double penalty, cost_weight; /* of some rules; NaN: the library's */
+    int32_t cost_function;       /* DFQ_COST_* */
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
@@ -123,6 +125,7 @@ const char *option_method_name(int32_t method);
 const char *option_host_name(int32_t host);
 const char *option_loss_name(int32_t loss);
 const char *option_rule_name(int32_t rule);
+const char *option_cost_name(int32_t function);
 const char *option_evaluator_name(int32_t evaluator);
 
 /* -- for help.c: the table --------------------------------------------------------------------- */

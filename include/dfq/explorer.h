@@ -18,6 +18,9 @@
  *    whose costs are exact;
  *  - "train": the derived network is trained by itself on all images for `train_steps`.
  *
+ *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of the
+ *  cost functions; its reference design is that of dfq_explorer_result::reference.
+ *
  *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
  *  description, so the verdict holds without any approximation. Metrics: latency, energy, area.
  *
@@ -158,6 +161,10 @@ typedef struct dfq_explorer_result {
     double generator_regret;
     /** Infeasible: as dfq_solver_result. */
     double least[DFQ_EXPLORE_METRICS];
+    /** Of the reference design, the units of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells 5x5 with
+     *  expansion 6 on 16 x 16 elements, row-stationary, 64 words and 108 KB, or what the space has next
+     *  to that; of transformers the middle choice of each stage. Infinity: it does not fit. */
+    double reference[DFQ_EXPLORE_METRICS];
 } dfq_explorer_result;
 
 /** Writes defaults: `size` must be sizeof(dfq_explorer_options) of the caller. */

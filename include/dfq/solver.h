@@ -69,6 +69,16 @@ enum {
                                      cost of a drawn one times its probability (Auto-NBA, ICML 2021) */
 };
 
+/** What dfq_solver_options::cost_weight weighs: one number made of the costs t of the mixture. */
+enum {
+    DFQ_COST_MEAN = 0, /**< the mean of t_j / T_j over the limits; ours */
+    DFQ_COST_REFERENCE =
+        1,            /**< the mean of t_m / r_m over all metrics, r of the problem's reference:
+                                 a linear cost as DANCE's and HDX's */
+    DFQ_COST_EDAP = 2 /**< the product of t_m / r_m over all metrics: with energy, delay and
+                                 area the energy-delay-area product, DANCE's other cost */
+};
+
 /** What a search has found. */
 enum {
     DFQ_VERDICT_NONE = 0,      /**< nothing that meets the limits yet */
@@ -119,6 +129,9 @@ typedef struct dfq_problem {
     const double *cost_table;
     /** [n_metrics][accelerators], added to the former; NULL: zeros. */
     const double *base_table;
+    /** [n_metrics] costs of a reference design, above 0: the units of ::DFQ_COST_REFERENCE and
+     *  ::DFQ_COST_EDAP, for which it must be given. */
+    const double *reference;
 } dfq_problem;
 
 /** A hard limit: the metric must be at most `limit`. */
@@ -152,8 +165,13 @@ typedef struct dfq_solver_options {
     double growth;          /**< the pull's growth, 0..1; 0.01 */
     double margin;      /**< share that the search keeps away from the limits, 0..0.9; the verdict
                                knows nothing of it; 0 */
-    double cost_weight; /**< weight of the mean of t_j / T_j in the loss, 0..1e9; 0 */
+    double cost_weight; /**< weight of cost_function in the loss, 0..1e9; 0. Not with the exact
+                               rule */
     double penalty;     /**< of the rules that have one, 0..1e9; 1 */
+    int32_t
+        cost_function; /**< DFQ_COST_*; mean. The accelerator's own steps of ::DFQ_RULE_ALTERNATE
+                                go by it as well */
+    int32_t reserved;  /**< 0 */
 } dfq_solver_options;
 
 /** What a search has found. Filled by dfq_solver_get_result(). Metrics in the order of the problem,
@@ -190,8 +208,8 @@ DFQ_API void dfq_solver_options_init(dfq_solver_options *options, size_t size);
  *  @param options       NULL for defaults
  *  @param out_solver    to be given back with dfq_solver_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a limit that is not a number above 0, a metric
- *          limited twice, no loss or no costs, the exact rule without tables, costs
- *          of the average of all choices that the product rule cannot work with), ::DFQ_E_NUMERIC
+ *          limited twice, no loss or no costs, the exact rule without tables or with
+ *          cost_weight, a cost function without its reference, costs of the average of all choices that the product rule cannot work with), ::DFQ_E_NUMERIC
  *          (NaN in a table), ::DFQ_E_UNSUPPORTED (an option this library does not know),
  *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_create(dfq_context *context, const dfq_problem *problem,

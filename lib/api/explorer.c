@@ -85,7 +85,8 @@ static dfq_status start(dfq_explorer *e, const dfq_dataset *images,
                                   .n_fields = e->costs.n_fields,
                                   .choices = e->costs.choices,
                                   .cost = e->costs.cost,
-                                  .base = e->costs.base};
+                                  .base = e->costs.base,
+                                  .reference = e->costs.reference};
     return dfqi_coexplore_new(e->ctx, &space, images->d, constraints, n, o, solver, &e->job);
 }
 

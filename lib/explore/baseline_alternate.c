@@ -2,7 +2,7 @@
  * accelerator makes 2000 of its own. A step draws an accelerator, one-hot by Gumbel noise, and its
  * loss is what that one costs times the probabilities of its fields' choices, which are 1 forwards
  * and straight through backwards. The published cost is that of the slowest of several chunks that
- * work side by side; here one accelerator does all layers, so it is the mean of t_j / T_j. */
+ * work side by side; here one accelerator does all layers, so it is the cost function's. */
 #include <math.h>
 #include <string.h>
 
@@ -22,8 +22,7 @@ static dfq_status cost_of(dfqi_solver *s, const int32_t *choice, double *known, 
             for (int32_t i = 0; i < space->choices[g]; i++)
                 s->p[space->first[g] + i] = i == choice[g];
         DFQI_TRY(dfqi_problem_costs(p, s->p, costs, NULL));
-        for (int32_t j = 0; j < p->n_limits; j++)
-            *v += costs[p->metric[j]] / dfqi_solver_limit(s, j) / p->n_limits;
+        *v = dfqi_cost_value(s, costs);
     }
     *out = *v;
     return DFQ_OK;

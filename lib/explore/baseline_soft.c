@@ -40,7 +40,7 @@ double dfqi_rule_weight(const dfqi_solver *s, int32_t j)
 {
     const dfqi_problem *p = s->problem;
     double cost = s->costs[p->metric[j]], limit = dfqi_solver_limit(s, j), excess = cost - limit;
-    double weight = s->o.cost_weight / p->n_limits; /* the mean of t_j / T_j: DANCE */
+    double weight = 0;
     if (s->o.rule == DFQ_RULE_PENALTY && excess > 0) weight += s->o.penalty;
     if (s->o.rule == DFQ_RULE_ABSOLUTE && excess != 0)
         weight += excess > 0 ? s->o.penalty : -s->o.penalty;

@@ -44,7 +44,8 @@ static uint64_t hash_problem(const dfqi_problem *p)
     hash = hash_doubles(hash, p->limit, (size_t)p->n_limits);
     hash = hash_doubles(hash, q->loss_table, (size_t)s->total);
     hash = hash_doubles(hash, q->cost_table, rows * (size_t)s->cells);
-    return hash_doubles(hash, q->base_table, rows);
+    hash = hash_doubles(hash, q->base_table, rows);
+    return hash_doubles(hash, q->reference, (size_t)q->n_metrics);
 }
 
 static void make_meta(const dfqi_solver *s, char text[META][TEXT])

@@ -44,7 +44,8 @@ static dfq_problem problem_of(const dfqi_coexplore *e, dfqi_coexplore_state *s)
                          .loss = learned_loss,
                          .user = s,
                          .cost_table = e->space.cost,
-                         .base_table = e->space.base};
+                         .base_table = e->space.base,
+                         .reference = e->space.reference};
 }
 
 static dfq_status make_solver(const dfqi_coexplore *e, dfqi_coexplore_state *s, dfqi_solver **out)

@@ -18,6 +18,7 @@ typedef struct dfqi_coexplore_space {
     const int32_t *choices; /* of the network's cells, then of the fields */
     const double *cost,
         *base; /* [DFQ_EXPLORE_METRICS][cells][accelerators], [metrics][accelerators] */
+    const double *reference; /* [DFQ_EXPLORE_METRICS] costs of the reference design */
 } dfqi_coexplore_space;
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out);

@@ -50,6 +50,7 @@ dfq_status dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *o
         out->costs[m] = r.costs[m];
         out->raw_costs[m] = r.raw_costs[m];
         out->limits[m] = out->tightest[m] = out->least[m] = NAN;
+        out->reference[m] = e->space.reference[m];
     }
     for (int32_t j = 0; j < e->n_limits; j++) {
         out->limits[e->limits[j].metric] = e->limits[j].limit;

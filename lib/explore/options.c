@@ -49,5 +49,13 @@ dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o)
     DFQI_TRY(check_number(ctx, "growth", o->growth, 0, 1));
     DFQI_TRY(check_number(ctx, "margin", o->margin, 0, 0.9));
     DFQI_TRY(check_number(ctx, "cost_weight", o->cost_weight, 0, 1e9));
-    return check_number(ctx, "penalty", o->penalty, 0, 1e9);
+    DFQI_TRY(check_number(ctx, "penalty", o->penalty, 0, 1e9));
+    DFQI_TRY(check_count(ctx, "cost_function", o->cost_function, DFQ_COST_MEAN, DFQ_COST_EDAP));
+    DFQI_TRY(check_count(ctx, "reserved", o->reserved, 0, 0));
+    if (o->rule != DFQ_RULE_EXACT || o->cost_weight == 0.0) return DFQ_OK;
+    return dfqi_fail(
+        ctx, DFQ_E_INVALID,
+        "solver: the exact rule knows no costs but the limits, cost_weight is %g; leave "
+        "it 0",
+        o->cost_weight);
 }

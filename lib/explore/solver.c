@@ -87,6 +87,7 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
     DFQI_GOTO(dfqi_problem_new(ctx, problem, limits, n_limits, &s->problem), fail);
     DFQI_GOTO(allocate(s), fail);
     DFQI_GOTO(check_rule(s), fail);
+    DFQI_GOTO(dfqi_cost_check(s), fail);
     *out = s;
     return DFQ_OK;
 fail:
@@ -193,6 +194,7 @@ static dfq_status iterate(dfqi_solver *s)
     DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, s->gradients));
     DFQI_TRY(dfqi_rule_check(s));
     DFQI_TRY(record(s));
+    dfqi_cost_add_gradient(s);
     if (s->o.rule == DFQ_RULE_FRANK_WOLFE)
         dfqi_frank_wolfe_move(s);
     else if (s->o.rule != DFQ_RULE_EXACT)

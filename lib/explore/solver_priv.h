@@ -73,6 +73,12 @@ double dfqi_solver_limit(const dfqi_solver *s, int32_t j);
 DFQI_CHECKED dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy);
 double dfqi_solver_temperature(const dfqi_solver *s);
 
+/* The value of the cost function at these costs [n_metrics], and its gradient to p at s->costs, weighted, added to
+ * s->g. */
+double dfqi_cost_value(const dfqi_solver *s, const double *costs);
+void dfqi_cost_add_gradient(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_cost_check(const dfqi_solver *s);
+
 /* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
 bool dfqi_rule_pulls(const dfqi_solver *s);

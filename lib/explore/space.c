@@ -7,8 +7,6 @@
 
 #include "base/memory.h"
 
-enum { FIELDS = 6, METRICS = 3 };
-
 dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                   const char *template_path, dfqi_search_space *out)
 {
@@ -108,6 +106,22 @@ static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, co
     for (size_t k = 0; k < configs; k++) c->base[2 * configs + k] = t->mm2[k];
 }
 
+static void cost_reference(const dfqi_search_space *s, const int32_t *first, size_t configs,
+                           dfqi_space_costs *c)
+{
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SPACE_FIELDS];
+    size_t config = 0, cells = (size_t)first[c->n_cells];
+    dfqi_space_reference(s, c->n_cells, choice);
+    for (int32_t i = c->n_cells; i < c->n_cells + DFQI_SPACE_FIELDS; i++)
+        config = config * (size_t)c->choices[i] + (size_t)choice[i];
+    for (size_t m = 0; m < DFQI_SPACE_METRICS; m++) {
+        c->reference[m] = c->base[m * configs + config];
+        for (int32_t i = 0; i < c->n_cells; i++)
+            c->reference[m] +=
+                c->cost[(m * cells + (size_t)(first[i] + choice[i])) * configs + config];
+    }
+}
+
 static void make_finite(double *v, size_t n)
 {
     double most = 0;
@@ -124,11 +138,12 @@ static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_space_c
     for (int32_t i = 0; i < c->n_cells; i++) first[i + 1] = first[i] + c->choices[i];
     DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, l->n_shapes, l->shapes, s->net.name, &t));
     size_t configs = (size_t)t.n_configs, cells = (size_t)first[c->n_cells] * configs;
-    c->cost = dfqi_calloc(c->ctx, METRICS * cells, sizeof *c->cost);
-    c->base = dfqi_calloc(c->ctx, METRICS * configs, sizeof *c->base);
+    c->cost = dfqi_calloc(c->ctx, DFQI_SPACE_METRICS * cells, sizeof *c->cost);
+    c->base = dfqi_calloc(c->ctx, DFQI_SPACE_METRICS * configs, sizeof *c->base);
     if (c->cost && c->base) {
         add_costs(l, &t, s->accel.clock_mhz, first, cells, c);
-        for (size_t m = 0; m < METRICS; m++) {
+        cost_reference(s, first, configs, c);
+        for (size_t m = 0; m < DFQI_SPACE_METRICS; m++) {
             make_finite(c->cost + m * cells, cells);
             make_finite(c->base + m * configs, configs);
         }
@@ -140,20 +155,22 @@ static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_space_c
 static dfq_status list_groups(const dfqi_search_space *s, const dfqi_supernet *net,
                               dfqi_space_costs *c)
 {
-    const dfqi_values *fields[FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y, &s->accel.rf_words,
-                                         &s->accel.dataflow, &s->accel.pe,   &s->accel.glb_kb};
+    const dfqi_values *fields[DFQI_SPACE_FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y,
+                                                    &s->accel.rf_words, &s->accel.dataflow,
+                                                    &s->accel.pe,       &s->accel.glb_kb};
     c->n_cells = net->n_cells;
-    c->choices = dfqi_calloc(c->ctx, (size_t)net->n_cells + FIELDS, sizeof *c->choices);
+    c->choices = dfqi_calloc(c->ctx, (size_t)net->n_cells + DFQI_SPACE_FIELDS, sizeof *c->choices);
     if (!c->choices) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < net->n_cells; i++) c->choices[i] = dfqi_supernet_choices(net, i);
-    for (int32_t i = 0; i < FIELDS; i++) c->choices[net->n_cells + i] = fields[i]->n;
+    for (int32_t i = 0; i < DFQI_SPACE_FIELDS; i++) c->choices[net->n_cells + i] = fields[i]->n;
     return DFQ_OK;
 }
 
 dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s, dfqi_space_costs *out)
 {
     static const int32_t any[DFQI_SUPER_CELLS] = {0};
-    dfqi_space_costs c = {.ctx = ctx, .n_fields = FIELDS, .n_metrics = METRICS};
+    dfqi_space_costs c = {
+        .ctx = ctx, .n_fields = DFQI_SPACE_FIELDS, .n_metrics = DFQI_SPACE_METRICS};
     layers l = {.ctx = ctx};
     dfqi_supernet net; /* for its sizes */
     DFQI_TRY(dfqi_supernet_new(ctx, &s->net, any, 0, &net));

@@ -17,6 +17,11 @@ typedef struct dfqi_search_space {
 DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                                const char *template_path, dfqi_search_space *out);
 
+enum { DFQI_SPACE_FIELDS = 6, DFQI_SPACE_METRICS = 3 };
+
+/* The choices [n_cells + DFQI_SPACE_FIELDS] of the reference design. */
+void dfqi_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice);
+
 /* Costs of every choice on every accelerator, exact and finite, in the layout of dfq_problem:
  * [metric][cells][accelerators] and [metric][accelerators]; metrics: latency ms, energy mJ for one
  * image, area mm2. What fits nowhere costs 1e6 times the largest that fits. */
@@ -25,6 +30,7 @@ typedef struct dfqi_space_costs {
     int32_t n_cells, n_fields, n_metrics;
     int32_t *choices; /* cells', then pe_x, pe_y, rf_words, dataflow, pe_type, glb_kb */
     double *cost, *base;
+    double reference[DFQI_SPACE_METRICS]; /* of the reference design; infinity: it does not fit */
 } dfqi_space_costs;
 
 DFQI_CHECKED dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,

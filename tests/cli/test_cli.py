@@ -1147,6 +1147,19 @@ class Explore(Stopping):
             weight = ["--cost-weight", "0.1"] if rule in ("none", "network-first") else []
             r = self.explore(rule, *self.LIMITS, "--rule", rule, *weight)
             assert r["rule"] == rule and r["verdict"] == "certified", r
+        courses = set()
+        for function in ("mean", "reference", "edap"):
+            r = self.explore(function, *self.LIMITS, "--rule", "none", "--cost-weight", "2",
+                             "--cost-function", function, "--report", function + ".html", "--steps", "4",
+                             "--trajectory", function)
+            courses.add(self.read(function + ".csv"))
+            assert r["cost_function"] == function and r["cost_weight"] == 2, r
+            assert f"{function}, weight 2" in self.read(function + ".html").decode()
+            assert ("reference" in r) == (function != "mean"), r
+            if function != "mean":  # all 5x5 with expansion 6 on 12 x 8 elements and 64 words
+                ref = r["reference"]
+                assert ref["latency_ms"] > 0.5 and 0.6 < ref["area_mm2"] < 2, ref
+        assert len(courses) == 3
         with open(self.path("slow.json"), "w", encoding="ascii") as f:
             json.dump({**self.HARDWARE, "clock_mhz": 20, "dram_gb_per_s": 0.32}, f)
         r = self.explore("product", "--accel", "slow.json", "--fps", "150", "--rule", "product",
@@ -1203,6 +1216,10 @@ class Explore(Stopping):
         wrong("product rule takes logarithms, energy_mj is .* must be above 1", *full, "--rule",
               "product")
         wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
+        wrong("--cost-function is \"x\", must be mean, reference or edap", *full, "--cost-weight",
+              "1", "--cost-function", "x")
+        wrong("--cost-function weighs nothing without --cost-weight; add it", *full,
+              "--cost-function", "edap")
         wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")
         wrong("--evaluator-steps is for --evaluator networks", *full, "--evaluator-steps", "9")
         for rule in ("frank-wolfe", "network-first", "product", "alternate"):

@@ -12,6 +12,7 @@ TCase *dfqt_derive_case(void);
 TCase *dfqt_chosen_case(void);
 TCase *dfqt_solver_case(void);
 TCase *dfqt_baselines_case(void);
+TCase *dfqt_cost_function_case(void);
 TCase *dfqt_toy_case(void);
 TCase *dfqt_explore_checkpoint_case(void);
 TCase *dfqt_explore_failure_case(void);

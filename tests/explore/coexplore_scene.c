@@ -77,8 +77,13 @@ void dfqt_scene_make(int family, dfqt_scene *s)
                 s->cost[(total + i) * CONFIGS + k] = work[j] * (1 + 0.1 * k);
             }
     }
-    s->space = (dfqi_coexplore_space){
-        .net = &tiny[family], .n_fields = FIELDS, .choices = of, .cost = s->cost, .base = s->base};
+    s->space = (dfqi_coexplore_space){.net = &tiny[family],
+                                      .n_fields = FIELDS,
+                                      .choices = of,
+                                      .cost = s->cost,
+                                      .base = s->base,
+                                      .reference = s->reference};
+    for (int m = 0; m < 3; m++) s->reference[m] = 3;
     s->limits[0] = (dfq_constraint){.limit = 4, .metric = DFQ_EXPLORE_LATENCY};
     s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};
     dfqi_coexplore_defaults(&s->o);

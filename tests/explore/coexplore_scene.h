@@ -9,7 +9,7 @@ enum { CELLS = 4, FIELDS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 3 
 enum { CHOICES = 4 * 3 }; /* of the cells, at most */
 
 typedef struct dfqt_scene {
-    double cost[3 * CHOICES * CONFIGS], base[3 * CONFIGS];
+    double cost[3 * CHOICES * CONFIGS], base[3 * CONFIGS], reference[3];
     dfqi_coexplore_space space;
     dfq_constraint limits[2];
     dfq_explorer_options o;

@@ -161,7 +161,8 @@ static dfqi_coexplore *create(dfq_context *ctx, const scene *s)
                                   .n_fields = s->costs.n_fields,
                                   .choices = s->costs.choices,
                                   .cost = s->costs.cost,
-                                  .base = s->costs.base};
+                                  .base = s->costs.base,
+                                  .reference = s->costs.reference};
     dfqi_coexplore *e;
     dfqi_dataset *d;
     ck_assert_int_eq(dfqi_dataset_open(ctx, s->images, 3, &d), DFQ_OK);

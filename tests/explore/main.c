@@ -12,6 +12,7 @@ int main(void)
     suite_add_tcase(s, dfqt_chosen_case());
     suite_add_tcase(s, dfqt_solver_case());
     suite_add_tcase(s, dfqt_baselines_case());
+    suite_add_tcase(s, dfqt_cost_function_case());
     suite_add_tcase(s, dfqt_toy_case());
     suite_add_tcase(s, dfqt_explore_checkpoint_case());
     suite_add_tcase(s, dfqt_explore_failure_case());

@@ -50,6 +50,49 @@ static void cost_path(dfq_context *ctx, const dfqi_search_space *s, const int32_
     dfqi_table_fini(&t);
 }
 
+/* 12 x 8 elements, 64 words, weight-stationary where row-stationary is not to be had: number 6 of 8. */
+static void check_reference(dfq_context *ctx, const dfqi_search_space *s, const dfqi_space_costs *c)
+{
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SPACE_FIELDS];
+    char name[DFQI_SUPER_CHOICE_NAME];
+    double want[2];
+    dfqi_space_reference(s, c->n_cells, choice);
+    for (int32_t i = 0; i < c->n_cells; i++) {
+        dfqi_super_choice_name(&s->net, choice[i], name);
+        ck_assert_str_eq(name, s->net.family == DFQI_SUPER_MBCONV ? "k5e6" : "w64d1h2r3");
+    }
+    cost_path(ctx, s, choice, 6, want);
+    for (int m = 0; m < 2; m++)
+        ck_assert_double_le(fabs(c->reference[m] - want[m]), 1e-9 * want[m]);
+    ck_assert_double_eq(c->reference[2], c->base[2 * 8 + 6]);
+}
+
+/* The very design, where the space has it. */
+START_TEST(reference_design_of_the_published_space)
+{
+    dfq_context *ctx = dfqt_explore_context();
+    dfqi_search_space s;
+    dfqi_template t;
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SPACE_FIELDS];
+    int64_t config = 0;
+    ck_assert_int_eq(dfqi_search_space_read(ctx, "cifar10-full", "hdx-space", &s), DFQ_OK);
+    dfqi_space_reference(&s, 21, choice);
+    const int32_t sizes[DFQI_SPACE_FIELDS] = {17, 17, 5, 3, 1, 1};
+    for (int i = 0; i < DFQI_SPACE_FIELDS; i++) config = config * sizes[i] + choice[21 + i];
+    dfqi_space_config(&s.accel, config, &t);
+    ck_assert_int_eq(t.pe_x, 16);
+    ck_assert_int_eq(t.pe_y, 16);
+    ck_assert_int_eq(t.rf_words, 64);
+    ck_assert_int_eq(t.dataflow, DFQI_FLOW_RS);
+    ck_assert_double_eq(t.glb_kb, 108);
+    for (int i = 0; i < 21; i++) {
+        ck_assert_int_eq(s.net.choices[choice[i]].kernel, 5);
+        ck_assert_int_eq(s.net.choices[choice[i]].expand, 6);
+    }
+    dfq_context_release(ctx);
+}
+END_TEST
+
 START_TEST(costs_of_choices_add_up_to_the_path)
 {
 
@@ -78,6 +121,7 @@ START_TEST(costs_of_choices_add_up_to_the_path)
             ck_assert_double_le(fabs(have[m] - want[m]), 1e-9 * fabs(want[m]));
     }
     ck_assert_double_gt(c.base[2 * 8 + 7], c.base[2 * 8]);
+    check_reference(ctx, &s, &c);
     dfqi_space_costs_fini(&c);
     ck_assert_int_eq(dfqi_search_space_read(ctx, "no-space", file, &s), DFQ_E_INVALID);
     remove(file);
@@ -164,6 +208,7 @@ TCase *dfqt_space_case(void)
 {
     TCase *c = tcase_create("space");
     tcase_set_timeout(c, 120);
+    tcase_add_test(c, reference_design_of_the_published_space);
     tcase_add_loop_test(c, costs_of_choices_add_up_to_the_path, 0, 2);
     tcase_add_test(c, handles_tell_all_there_is);
     return c;
