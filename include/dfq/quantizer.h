@@ -17,7 +17,8 @@ extern "C" {
 enum {
     DFQ_QUANTIZER_WEIGHT = 0,  /**< symmetric, one step for each output channel */
     DFQ_QUANTIZER_UNIFORM = 1, /**< step and zero point: q = clamp(round(x / step + zero)) */
-    DFQ_QUANTIZER_LOG = 2,     /**< q = round(-2 log2(x / top)), base sqrt(2) */
+    DFQ_QUANTIZER_LOG = 2,     /**< q = round(-2 log2(x / top)), base sqrt(2); above `hi` 0:
+                                    b bits are 2^b - 1 powers, and zero */
     DFQ_QUANTIZER_RANGED = 3 /**< weight, from the smallest to the largest of each output channel */
 };
 

@@ -176,7 +176,14 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     if (!(site->lo < site->hi && site->lo >= -256 && site->hi <= 255))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.range is %g to %g", path,
                          site->name, (double)site->lo, (double)site->hi);
-    if (dfqi_site_is_map(site) && !lookup(st, site->name, ".zero")) {
+    int log = dfqi_site_is_map(site) && !lookup(st, site->name, ".zero");
+    int values = (int)(site->hi - site->lo) + 1 + log; /* zero is a value of a logarithmic grid */
+    if (values > 1 << site->bits)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor %s.range makes %d values, %d bits have %d; quantize the float "
+                         "network again",
+                         path, site->name, values, site->bits, 1 << site->bits);
+    if (log) {
         site->kind = DFQI_SITE_LOG;
         dfqi_tensor_release(site->zero);
         site->zero = NULL;

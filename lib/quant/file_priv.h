@@ -10,7 +10,7 @@
  *                  column factors are the steps of the layer's input if it has one for each channel
  *   W.zero    F32  [O], of a CNN: the weight is ((code - zero[o]) * step[o])
  *   S.step, S.zero F32, S.range F32 [2]: an activation quantizer's steps, zero points (absent for a
- *                  logarithmic grid) and smallest and largest code; S is a site (quant/scheme.h)
+ *                  logarithmic grid, whose last code, range[1] + 1, is 0) and smallest and largest code; S is a site (quant/scheme.h)
  *   everything else as in a float model */
 #ifndef DFQI_QUANT_FILE_PRIV_H
 #define DFQI_QUANT_FILE_PRIV_H

@@ -60,6 +60,14 @@ bool dfqi_site_is_weight(const dfqi_site *site)
     return site->kind == DFQI_SITE_WEIGHT || site->kind == DFQI_SITE_RANGED;
 }
 
+void dfqi_site_set_log(dfqi_site *site)
+{
+    site->kind = DFQI_SITE_LOG;
+    site->lo = 0;
+    site->hi = (float)((1 << site->bits) - 2); /* one code is left for zero: most entries of a map
+                                                  are too small for the grid, and would add up */
+}
+
 bool dfqi_site_is_map(const dfqi_site *site)
 {
     size_t n = strlen(site->name);

@@ -20,7 +20,7 @@ typedef enum dfqi_mode {
 typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
     DFQI_SITE_UNIFORM,    /* step and zero point, codes lo .. hi */
-    DFQI_SITE_LOG,        /* base sqrt(2) below step[0], codes 0 .. hi */
+    DFQI_SITE_LOG,        /* base sqrt(2) below step[0], codes 0 .. hi; code hi + 1, the last, is 0 */
     DFQI_SITE_RANGED /* weight, from the smallest to the largest of each row; codes as WEIGHT */
 } dfqi_site_kind;
 

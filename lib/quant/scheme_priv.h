@@ -9,6 +9,9 @@ void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, 
 /* The site of an operand, -1 if it has none. */
 int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
+/* Codes of a logarithmic grid. */
+void dfqi_site_set_log(dfqi_site *site);
+
 /* An attention map: the first operand of the product with the values. */
 bool dfqi_site_is_map(const dfqi_site *site);
 

@@ -128,8 +128,11 @@ static void tile_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v
         else
             add_squares(x, s->tile, rows, v->cols, v->steps, s->error + c * s->n + at);
     }
-    for (int c = 0; v->values && c < DFQI_LOG_CANDIDATES; c++) {
-        k->fq_log((size_t)(rows * v->cols), s->max[0] * log_factor[c], site->hi, x, s->tile);
+    if (!v->values) return;
+    dfqi_site log = *site;
+    dfqi_site_set_log(&log);
+    for (int c = 0; c < DFQI_LOG_CANDIDATES; c++) {
+        k->fq_log((size_t)(rows * v->cols), s->max[0] * log_factor[c], log.hi, x, s->tile);
         s->log_error[c] += product_error(v, p, rows, x, s->tile, k);
     }
 }
@@ -164,8 +167,7 @@ void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site)
         if (s->log_error[c] < s->log_error[log_best]) log_best = c;
     if (dfqi_site_is_map(site) && s->log_error[log_best] < total) {
         total = s->log_error[log_best];
-        site->kind = DFQI_SITE_LOG;
-        site->lo = 0;
+        dfqi_site_set_log(site);
         step[0] = s->max[0] * log_factor[log_best];
         dfqi_tensor_release(site->zero);
         site->zero = NULL;

@@ -83,7 +83,7 @@ def init_cases(bits, g):
 
 
 def log_cases(bits, g):
-    """x = top * 2^(-codes/2) off the ties; then 0, top, above top, and the first code too small."""
+    """x = top * 2^(-codes/2) off the ties; then 0, top, above top, and a code that is too small."""
     top = torch.tensor(0.83)
     codes = off_ties(torch.rand(60, generator=g) * (2 ** min(bits, 6) + 3))
     x = (top.double() * 2 ** (-codes.double() / 2)).float()

@@ -76,9 +76,9 @@ def lsq_init(x, bits):
 
 
 def log_sqrt2(x, top, bits):
-    """Grid of powers of 2^(1/2) below `top`; what is too small becomes 0."""
+    """2^bits - 1 powers of 2^(1/2) from `top` down; what is too small becomes 0, the last value."""
     q = (-2 * (x / top).log2()).round().clamp_min(0)
-    return torch.where(q > 2 ** bits - 1, torch.zeros_like(x), top * 2 ** (-q / 2))
+    return torch.where(q > 2 ** bits - 2, torch.zeros_like(x), top * 2 ** (-q / 2))
 
 
 class Student:

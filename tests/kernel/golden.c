@@ -1,4 +1,4 @@
-/* The attention losses of every table against PyTorch in double precision (tests/golden). */
+/* The attention losses and the fake quantizers of every table against PyTorch in double precision (tests/golden). */
 #include "io/safetensors.h"
 #include "kernel/support.h"
 #include "support/suite.h"
@@ -113,10 +113,79 @@ START_TEST(test_head_ssim)
 }
 END_TEST
 
+/* -- fake quantizers --------------------------------------------------------------------------- */
+
+static const float *data(const golden *s, const char *name, const char *what)
+{
+    return find(s, name, what)->data;
+}
+
+static void weight_golden(const dfqi_kernels *k, golden *s, const char *name, int bits)
+{
+    const dfq_tensor *w = find(s, name, ".w");
+    int64_t rows = w->dims[0], n = rows * w->dims[1];
+    float *y = pool_take(&s->p, (size_t)n, 0, 1), *step = pool_take(&s->p, (size_t)rows, 0, 1);
+    k->fq_weight(rows, w->dims[1], bits, w->data, NULL, NULL, y, step);
+    check_scaled((size_t)rows, step, data(s, name, ".step"), 1e-7, name);
+    check_scaled((size_t)n, y, data(s, name, ".y"), 2e-7, name);
+}
+
+static void lsq_golden(const dfqi_kernels *k, golden *s, const char *name)
+{
+    const dfq_tensor *x = find(s, name, ".x"), *alpha = find(s, name, ".alpha");
+    const int32_t *range = find(s, name, ".range")->data;
+    int64_t rows = x->dims[0], cols = x->dims[1], steps = dfqi_tensor_count(alpha);
+    size_t n = (size_t)(rows * cols);
+    dfqi_grid grid = {alpha->data, data(s, name, ".zero"), steps, (float)range[0], (float)range[1]};
+    float *y = pool_take(&s->p, n, 0, 1), *dx = pool_take(&s->p, n, 0, 1);
+    float *dstep = pool_take(&s->p, (size_t)steps, 0, 1);
+    float *dzero = pool_take(&s->p, (size_t)steps, 0, 1);
+    k->fq(rows, cols, &grid, x->data, y);
+    k->fq_bwd(rows, cols, &grid, x->data, data(s, name, ".dy"), dx, dstep, dzero);
+    check_scaled(n, y, data(s, name, ".y"), 1e-6, name);
+    check_scaled(n, dx, data(s, name, ".dx"), 0, name);
+    check_scaled((size_t)steps, dstep, data(s, name, ".dalpha"), 1e-5, name);
+    check_scaled((size_t)steps, dzero, data(s, name, ".dzero"), 1e-5, name);
+}
+
+static void log_golden(const dfqi_kernels *k, golden *s, const char *name, int bits)
+{
+    const dfq_tensor *x = find(s, name, ".x");
+    size_t n = (size_t)x->dims[0];
+    float *y = pool_take(&s->p, n, 0, 1), most = ldexpf(1, bits) - 2;
+    k->fq_log(n, *data(s, name, ".top"), most, x->data, y);
+    check_scaled(n, y, data(s, name, ".y"), 2e-7, name);
+}
+
+START_TEST(test_fake_quant)
+{
+    static const int bits[] = {2, 3, 4, 8};
+    static const char *const lsq[] = {"edge", "random", "unsigned", "columns"};
+    char name[32];
+    if (_i >= n_tables()) return;
+    golden s = golden_begin("fake_quant.safetensors");
+    for (int b = 0; b < 4; b++) {
+        snprintf(name, sizeof name, "weight%d", bits[b]);
+        weight_golden(table(_i), &s, name, bits[b]);
+        snprintf(name, sizeof name, "weight%d.neg", bits[b]);
+        weight_golden(table(_i), &s, name, bits[b]);
+        for (int i = 0; i < 4; i++) {
+            snprintf(name, sizeof name, "lsq%d.%s", bits[b], lsq[i]);
+            lsq_golden(table(_i), &s, name);
+        }
+        snprintf(name, sizeof name, "log%d", bits[b]);
+        log_golden(table(_i), &s, name, bits[b]);
+        pool_end(&s.p);
+    }
+    golden_end(&s);
+}
+END_TEST
+
 TCase *dfqt_golden_case(void)
 {
     TCase *c = tcase_create("golden");
     tcase_add_loop_test(c, test_inter_head, 0, DFQT_TABLES_MAX);
     tcase_add_loop_test(c, test_head_ssim, 0, DFQT_TABLES_MAX);
+    tcase_add_loop_test(c, test_fake_quant, 0, DFQT_TABLES_MAX);
     return c;
 }

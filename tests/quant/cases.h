@@ -11,6 +11,8 @@ TCase *dfqt_file_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_cnn_case(void);
 TCase *dfqt_reload_case(void);
+TCase *dfqt_levels_case(void);
+TCase *dfqt_parts_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 
