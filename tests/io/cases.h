@@ -20,6 +20,9 @@ unsigned char *io_get(const char *path, size_t *out_size);
 int io_entries(void);                    /* how many files and folders the test's folder holds */
 const char *io_golden(const char *name); /* a path in tests/golden/io; fails the test if absent */
 
+/* dfqt_asset(), which leaves nothing of the test's folder where it skips. */
+void io_asset(const char *name, char *buf, size_t cap);
+
 /* The status, and an error text of one line without a trailing dot that holds `part`. */
 void io_fails(dfq_status got, dfq_status want, const char *part);
 void io_works(dfq_status got);
@@ -30,6 +33,7 @@ void io_sweep(dfq_status (*scenario)(dfq_context *ctx, void *arg), void *arg, in
 TCase *dfqt_file_case(void);
 TCase *dfqt_folder_case(void);
 TCase *dfqt_json_case(void);
+TCase *dfqt_look_case(void);
 TCase *dfqt_safetensors_case(void);
 TCase *dfqt_safetensors_broken_case(void);
 TCase *dfqt_image_case(void);

@@ -14,7 +14,7 @@ static void check_model(const char *name, int64_t want)
     char path[512];
     dfqi_safetensors st, again;
     int64_t values = 0;
-    if (!dfqt_asset(name, path, sizeof path)) return;
+    io_asset(name, path, sizeof path);
     io_works(dfqi_st_read(io_ctx, path, &st));
     for (int64_t i = 0; i < st.n_entries; i++) values += dfqi_tensor_count(st.entries[i].tensor);
     ck_assert_int_eq(values, want);
@@ -45,7 +45,7 @@ START_TEST(test_pictures)
     const dfqi_preprocess p = {224, 0, DFQI_BICUBIC, {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}};
     char path[512];
     dfqi_dataset *d;
-    if (!dfqt_asset("data/imagenet_val_650/labels.csv", path, sizeof path)) return;
+    io_asset("data/imagenet_val_650/labels.csv", path, sizeof path);
     *strrchr(path, '/') = '\0';
     io_works(dfqi_dataset_open(io_ctx, path, 1000, &d));
     ck_assert_int_eq(dfqi_dataset_count(d), 650);
@@ -61,7 +61,7 @@ START_TEST(test_cifar)
 {
     char path[512];
     dfqi_dataset *d;
-    if (!dfqt_asset("data/cifar10/test_1000.bin", path, sizeof path)) return;
+    io_asset("data/cifar10/test_1000.bin", path, sizeof path);
     io_works(dfqi_dataset_open(io_ctx, path, 10, &d));
     ck_assert_int_eq(dfqi_dataset_count(d), 1000);
     dfqi_dataset_release(d);

@@ -128,6 +128,12 @@ const char *io_golden(const char *name)
     return path;
 }
 
+void io_asset(const char *name, char *buf, size_t cap)
+{
+    if (!dfqt_path("DFQ_TEST_ASSETS", name, buf, cap)) remove_all(folder);
+    dfqt_asset(name, buf, cap);
+}
+
 void io_fails(dfq_status got, dfq_status want, const char *part)
 {
     const char *text = dfq_context_get_error(io_ctx);

@@ -75,7 +75,7 @@ static void inter_head(const dfqi_kernels *t, golden *s, const char *name, int64
 
 START_TEST(test_inter_head)
 {
-    if (_i >= n_tables()) return;
+    need_table(_i);
     golden s = golden_begin("inter_head.safetensors");
     inter_head(table(_i), &s, "cls", 1, DFQI_DISTANCE_SQUARE);
     inter_head(table(_i), &s, "cls", 1, DFQI_DISTANCE_ABSOLUTE);
@@ -105,7 +105,7 @@ static void head_ssim(const dfqi_kernels *k, golden *s, const char *suffix, int6
 
 START_TEST(test_head_ssim)
 {
-    if (_i >= n_tables()) return;
+    need_table(_i);
     golden s = golden_begin("head_ssim.safetensors");
     head_ssim(table(_i), &s, "", 1);
     head_ssim(table(_i), &s, "_drop0", 0);

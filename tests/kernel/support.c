@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "support/skip.h"
+
 static const float guard = -12345.678f;
 
 pool pool_begin(uint64_t seed)
@@ -82,6 +84,11 @@ int n_tables(void)
 {
     const dfqi_kernels *list[DFQT_TABLES_MAX];
     return dfqi_kernels_list(list, DFQT_TABLES_MAX);
+}
+
+void need_table(int i)
+{
+    if (i >= n_tables()) dfqt_skip("this machine has %d kernel tables", n_tables());
 }
 
 const dfqi_kernels *table(int i)
