@@ -12,6 +12,7 @@
 #include "io/file.h"
 #include "io/folder.h"
 #include "io/json.h"
+#include "io/look.h"
 
 enum { CSV_MAX = 256 * 1024 * 1024 };
 
@@ -233,9 +234,9 @@ dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d)
     d->fd = open(d->path, O_RDONLY | O_CLOEXEC);
     if (d->fd < 0 || fstat(d->fd, &st) != 0) return dfqi_fail_errno(d->ctx, "read", d->path, errno);
     if (st.st_size == 0 || st.st_size % DFQI_CIFAR_RECORD != 0) {
-        unsigned char first[32];
+        unsigned char first[DFQI_LOOK_BYTES];
         ssize_t n = pread(d->fd, first, sizeof first, 0);
-        const char *kind = n > 0 ? dfqi_file_kind(first, (size_t)n) : NULL;
+        const char *kind = n > 0 ? dfqi_file_look(first, (size_t)n).kind : NULL;
         return dfqi_fail(
             d->ctx, DFQ_E_CORRUPT,
             "%s: %lld bytes are no multiple of the %d of a CIFAR-10 record%s%s; give a "

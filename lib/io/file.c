@@ -11,13 +11,12 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 
 dfq_status dfqi_fail_errno(dfq_context *ctx, const char *verb, const char *path, int error)
 {
-    char cause[128];
-    if (strerror_r(error, cause, sizeof cause) != 0)
-        snprintf(cause, sizeof cause, "error %d", error);
-    return dfqi_fail(ctx, DFQ_E_IO, "cannot %s %s: %s", verb, path, cause);
+    char cause[DFQI_CAUSE_MAX];
+    return dfqi_fail(ctx, DFQ_E_IO, "cannot %s %s: %s", verb, path, dfqi_cause(error, cause));
 }
 
 dfq_status dfqi_file_open(dfq_context *ctx, const char *path, FILE **out, uint64_t *out_size)
@@ -207,39 +206,4 @@ dfq_status dfqi_file_write(dfq_context *ctx, const char *path, const void *bytes
     if (status == DFQ_OK) return dfqi_out_commit(&out);
     dfqi_out_abandon(&out);
     return status;
-}
-
-const char *dfqi_file_kind(const void *bytes, size_t size)
-{
-    static const struct {
-        const char *magic;
-        size_t length;
-        const char *kind;
-    } kinds[] = {
-        {"PK\3\4", 4, "a zip archive, as torch.save writes it (.pt, .pth, .npz)"},
-        {"\x80\x02", 2, "a Python pickle (.pkl, old .pth)"},
-        {"\x80\x04", 2, "a Python pickle (.pkl)"},
-        {"\x93NUMPY", 6, "a NumPy array (.npy)"},
-        {"\x89PNG\r\n\x1a\n", 8, "a PNG picture"},
-        {"\xFF\xD8\xFF", 3, "a JPEG picture"},
-        {"GIF8", 4, "a GIF picture"},
-        {"RIFF", 4, "a RIFF file (WebP picture, sound or video)"},
-        {"BM", 2, "a BMP picture"},
-        {"II*\0", 4, "a TIFF picture"},
-        {"MM\0*", 4, "a TIFF picture"},
-        {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file (.h5)"},
-        {"GGUF", 4, "a GGUF model"},
-        {"\x1F\x8B", 2, "gzip-compressed"},
-        {"version https://git-lfs", 23, "a git-lfs pointer, not the file itself (git lfs pull)"},
-        {"<!DOCTYPE", 9, "a web page"},
-        {"<html", 5, "a web page"},
-        {"\x7F"
-         "ELF",
-         4, "a program"},
-        {"{", 1, "plain JSON"},
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (size >= kinds[i].length && memcmp(bytes, kinds[i].magic, kinds[i].length) == 0)
-            return kinds[i].kind;
-    return NULL;
 }

@@ -35,7 +35,4 @@ DFQI_CHECKED dfq_status dfqi_file_write(dfq_context *ctx, const char *path, cons
 DFQI_CHECKED dfq_status dfqi_fail_errno(dfq_context *ctx, const char *verb, const char *path,
                                         int error);
 
-/* What the first bytes look like ("a PNG picture", "a PyTorch file (zip)"); NULL: no idea. */
-const char *dfqi_file_kind(const void *bytes, size_t size);
-
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/look.h"
 
 enum { FILE_MAX = 512 * 1024 * 1024 };
 
@@ -47,7 +48,7 @@ dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, const void *byt
         return dfqi_png_decode(ctx, name, bytes, size, out);
     if (size >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0)
         return dfqi_jpeg_decode(ctx, name, bytes, size, out);
-    const char *kind = dfqi_file_kind(bytes, size);
+    const char *kind = dfqi_file_look(bytes, size).kind;
     return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
                      "%s: neither PNG nor JPEG%s%s; convert it to one of them", name,
                      kind ? ", it looks like " : "", kind ? kind : "");

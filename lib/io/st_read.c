@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/look.h"
 #include "io/safetensors.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -171,7 +172,7 @@ static dfq_status check_cover(const source *s, const item *items, int64_t n, uin
 /* The length field and the header's JSON. */
 static dfq_status read_header(source *s, dfqi_json **out)
 {
-    unsigned char first[32];
+    unsigned char first[DFQI_LOOK_BYTES];
     size_t n_first = s->size < sizeof first ? (size_t)s->size : sizeof first;
     uint64_t length = 0;
     char *text = NULL;
@@ -180,12 +181,11 @@ static dfq_status read_header(source *s, dfqi_json **out)
     for (size_t i = 0; i < 8 && i < n_first; i++) length |= (uint64_t)first[i] << (8 * i);
     if (n_first < 9 || length < 2 || length > HEADER_MAX || length > s->size - 8 ||
         first[8] != '{') {
-        const char *kind = dfqi_file_kind(first, n_first);
-        if (kind)
+        dfqi_look look = dfqi_file_look(first, n_first);
+        if (look.kind)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: not a safetensors file, it looks like %s; write the weights with "
-                             "safetensors' save_file",
-                             s->name, kind);
+                             "%s: not a safetensors file, it looks like %s; %s", s->name, look.kind,
+                             look.cure);
         if (n_first < 9)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
                              "%s: %llu bytes are too few for a safetensors file", s->name,

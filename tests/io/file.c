@@ -172,19 +172,6 @@ START_TEST(test_long_names)
 }
 END_TEST
 
-START_TEST(test_kind)
-{
-    ck_assert_ptr_null(dfqi_file_kind("abcdefgh", 8));
-    ck_assert_ptr_null(dfqi_file_kind("", 0));
-    ck_assert_ptr_nonnull(strstr(dfqi_file_kind("PK\3\4xxxx", 8), "zip"));
-    ck_assert_ptr_nonnull(strstr(dfqi_file_kind("\x80\x02}q", 4), "pickle"));
-    ck_assert_ptr_nonnull(strstr(dfqi_file_kind("\x7F"
-                                                "ELF",
-                                                4),
-                                 "program"));
-}
-END_TEST
-
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     unsigned char *bytes;
@@ -217,7 +204,6 @@ TCase *dfqt_file_case(void)
     tcase_add_test(tc, test_links_and_modes);
     tcase_add_test(tc, test_names_taken);
     tcase_add_test(tc, test_long_names);
-    tcase_add_test(tc, test_kind);
     tcase_add_test(tc, test_memory);
     return tc;
 }

@@ -8,6 +8,7 @@ int main(void)
     suite_add_tcase(s, dfqt_file_case());
     suite_add_tcase(s, dfqt_folder_case());
     suite_add_tcase(s, dfqt_json_case());
+    suite_add_tcase(s, dfqt_look_case());
     suite_add_tcase(s, dfqt_safetensors_case());
     suite_add_tcase(s, dfqt_safetensors_broken_case());
     suite_add_tcase(s, dfqt_image_case());
