@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "accel/template_priv.h"
+#include "base/text.h"
 
 static const char *const known[] = {
     "name",      "pe_x",          "pe_y",   "rf_words",  "dataflow", "pe_type",      "word_bits",
@@ -128,6 +129,7 @@ dfq_status dfqi_space_read(dfq_context *ctx, const char *name, dfqi_json *doc, d
     DFQI_TRY(check_keys(&r, known));
     if (dfqi_json_has(r.at, "name")) DFQI_TRY(dfqi_json_get_text(r.at, "name", &own));
     snprintf(s.name, sizeof s.name, "%.63s", own);
+    dfqi_printable(s.name);
     DFQI_TRY(get_numbers(&r, "pe_x", 1, 1024, true, &s.pe_x));
     DFQI_TRY(get_numbers(&r, "pe_y", 1, 1024, true, &s.pe_y));
     DFQI_TRY(get_numbers(&r, "rf_words", 1, 65536, true, &s.rf_words));

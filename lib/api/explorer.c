@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/handles.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "explore/coexplore.h"
 #include "explore/space.h"
 
@@ -50,7 +51,7 @@ static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, ch
         if (text != NULL)
             snprintf(out, NAME, "%s", text);
         else
-            snprintf(out, NAME, "%g", v);
+            dfqi_print(out, NAME, "%g", v);
     }
 }
 

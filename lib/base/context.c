@@ -2,12 +2,12 @@
  * so it carries a copy of the callbacks that will free it. */
 #include "base/context.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "base/parallel.h"
+#include "base/text.h"
 
 static void *libc_alloc(size_t size, size_t align, void *user)
 {
@@ -81,17 +81,14 @@ static size_t whole_length(const char *text, size_t length)
     return length - lead < need ? lead : length;
 }
 
-/* Formats one line of at most DFQI_ERROR_MAX - 1 bytes. Names out of files may hold control
- * characters; those do not reach the host. */
+/* Formats one line of at most DFQI_ERROR_MAX - 1 bytes. Names out of files may hold anything; what
+ * would steer a terminal does not reach the host. */
 static void format_line(char *line, const char *fmt, va_list args)
 {
-    int n = vsnprintf(line, DFQI_ERROR_MAX, fmt, args);
-    char *c;
+    int n = dfqi_vprint(line, DFQI_ERROR_MAX, fmt, args);
     if (n < 0) line[0] = '\0';
     if (n >= DFQI_ERROR_MAX) line[whole_length(line, DFQI_ERROR_MAX - 1)] = '\0';
-    for (c = line; *c != '\0'; c++) {
-        if ((unsigned char)*c < 0x20 || *c == 0x7F) *c = '?';
-    }
+    dfqi_printable(line);
 }
 
 void dfqi_set_error(dfq_context *ctx, const char *fmt, ...)

@@ -3,8 +3,9 @@
 #include "base/memory.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/text.h"
 
 typedef union header {
     size_t size; /* bytes asked for, header not counted */
@@ -77,7 +78,7 @@ char *dfqi_format(dfq_context *ctx, const char *fmt, ...)
     int n;
 
     va_start(args, fmt);
-    n = vsnprintf(NULL, 0, fmt, args);
+    n = dfqi_vprint(NULL, 0, fmt, args);
     va_end(args);
     if (n < 0) {
         (void)dfqi_fail(ctx, DFQ_E_NOMEM, "out of memory: a text cannot be formatted");
@@ -86,7 +87,7 @@ char *dfqi_format(dfq_context *ctx, const char *fmt, ...)
     p = dfqi_alloc(ctx, (size_t)n + 1);
     if (p == NULL) return NULL;
     va_start(args, fmt);
-    (void)vsnprintf(p, (size_t)n + 1, fmt, args);
+    (void)dfqi_vprint(p, (size_t)n + 1, fmt, args);
     va_end(args);
     return p;
 }

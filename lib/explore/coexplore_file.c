@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "explore/coexplore_priv.h"
 #include "explore/solver_priv.h"
 #include "nn/load.h"
@@ -36,9 +37,7 @@ static dfq_status fill_meta(const dfqi_coexplore *e, dfqi_arena *arena, dfqi_st_
     arch_of(e, &arch);
     DFQI_TRY(dfqi_arch_meta(&arch, arena, out, n));
     for (int32_t j = 0; j < DFQ_EXPLORE_METRICS; j++) {
-        locale_t before = dfqi_use_decimal_points();
-        snprintf(text, sizeof text, "%.9g", s->best.costs[j]);
-        uselocale(before);
+        dfqi_print(text, sizeof text, "%.9g", s->best.costs[j]);
         DFQI_TRY(add(arena, keys[j], text, &out[(*n)++]));
     }
     snprintf(text, sizeof text, "%lld",
@@ -65,12 +64,10 @@ dfq_status dfqi_coexplore_save_supernet(const dfqi_coexplore *e, const char *pat
     const float *v[2] = {e->o.mean, e->o.std};
     char text[2][TEXT];
     dfqi_st_meta meta[2];
-    locale_t before = dfqi_use_decimal_points();
     for (int i = 0; i < 2; i++) {
-        snprintf(text[i], TEXT, "%.9g %.9g %.9g", (double)v[i][0], (double)v[i][1],
-                 (double)v[i][2]);
+        dfqi_print(text[i], TEXT, "%.9g %.9g %.9g", (double)v[i][0], (double)v[i][1],
+                   (double)v[i][2]);
         meta[i] = (dfqi_st_meta){keys[i], text[i]};
     }
-    uselocale(before);
     return dfqi_supernet_save(&e->s->net, path, 2, meta);
 }

@@ -54,7 +54,8 @@ dfq_status dfqi_coexplore_take(dfqi_coexplore *e, const dfqi_dataset *d)
     int64_t held = (int64_t)((double)n * e->o.held_out);
     if (held < 1 || held == n || n > UINT32_MAX / 2)
         return dfqi_fail(e->ctx, DFQ_E_INVALID,
-                         "explorer: %lld of %lld images are held out, both parts must have some",
+                         "explorer: %lld of %lld images are held out, both parts must have some; "
+                         "give more images",
                          (long long)held, (long long)n);
     DFQI_TRY(dfqi_coexplore_read(e, d, &e->images, &e->labels, &e->all));
     float *spare = dfqi_calloc(e->ctx, pixels, sizeof *spare);

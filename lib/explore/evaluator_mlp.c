@@ -252,9 +252,10 @@ static dfq_status descend(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss)
     DFQI_TRY(dfqi_exec_run(j->pass->e));
     *loss = j->loss(j->user);
     if (!isfinite(*loss))
-        return dfqi_fail(j->net->ctx, DFQ_E_NUMERIC,
-                         "%s: the loss of step %lld is %g; use a smaller rate than %g", j->stage,
-                         (long long)a->done, *loss, (double)j->rate);
+        return dfqi_fail(
+            j->net->ctx, DFQ_E_NUMERIC,
+            "%s: the loss of step %lld is %g at a rate of %g; check the costs that it learns",
+            j->stage, (long long)a->done, *loss, (double)j->rate);
     dfqi_mlp_adam_step(a, j->net, j->pass, rate);
     return DFQ_OK;
 }

@@ -2,11 +2,11 @@
 #include "explore/solver.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/text.h"
 #include "explore/solver_priv.h"
 
 enum { VECTORS = 10 };
@@ -253,15 +253,15 @@ static dfq_status infeasible(const dfqi_solver *s)
     char text[1024]; /* of eight limits */
     size_t at = 0;
     for (int32_t j = 0; j < p->n_limits; j++) {
-        int n = snprintf(text + at, sizeof text - at, "%s%.40s <= %g", j > 0 ? ", " : "",
-                         dfqi_problem_metric(p, p->metric[j]).text, p->limit[j]);
+        int n = dfqi_print(text + at, sizeof text - at, "%s%.40s <= %g", j > 0 ? ", " : "",
+                           dfqi_problem_metric(p, p->metric[j]).text, p->limit[j]);
         at += (size_t)n;
         if (isfinite(s->tightest[j]))
-            n = snprintf(text + at, sizeof text - at, " (tightest %g, least %g)", s->tightest[j],
-                         s->least[j]);
+            n = dfqi_print(text + at, sizeof text - at, " (tightest %g, least %g)", s->tightest[j],
+                           s->least[j]);
         else
-            n = snprintf(text + at, sizeof text - at, " (not even without it, least %g)",
-                         s->least[j]);
+            n = dfqi_print(text + at, sizeof text - at, " (not even without it, least %g)",
+                           s->least[j]);
         at += (size_t)n;
     }
     return dfqi_fail(s->ctx, DFQ_E_INFEASIBLE, "infeasible%s: no choice %s %s",

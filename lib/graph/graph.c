@@ -1,8 +1,9 @@
 /* Graph construction: values, nodes, names, the sticky error. */
 #include "graph/graph.h"
 
-#include <stdio.h>
 #include <string.h>
+
+#include "base/text.h"
 
 dfq_status dfqi_graph_new(dfq_context *ctx, int64_t batch, dfqi_graph **out)
 {
@@ -38,7 +39,7 @@ dfqi_id dfqi_graph_fail(dfqi_graph *g, dfq_status code, const char *fmt, ...)
     char text[512];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    dfqi_vprint(text, sizeof text, fmt, args);
     va_end(args);
     g->status = dfqi_fail(g->ctx, code, "%s", text);
     return DFQI_NONE;
@@ -187,7 +188,7 @@ void dfqi_graph_probe(dfqi_graph *g, dfqi_id v, const char *fmt, ...)
     char text[256];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    dfqi_vprint(text, sizeof text, fmt, args);
     va_end(args);
     g->values[v].name = keep_name(g, text);
 }

@@ -4,12 +4,13 @@
 #include "io/json_priv.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "io/file.h"
+#include "io/look.h"
 
 enum { JSON_FILE_MAX = 64 * 1024 * 1024 };
 
@@ -40,13 +41,19 @@ dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text,
                            dfqi_json **out)
 {
     json_error_t e;
+    locale_t before = dfqi_points_begin();
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
     char show[DFQI_SHOW_MAX];
+    dfqi_points_end(before);
     if (!root && json_error_code(&e) == json_error_out_of_memory)
         return dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for JSON of %zu bytes", name, size);
-    if (!root)
+    if (!root) {
+        const char *kind =
+            size > 0 && !strchr("{[ \t\r\n\xEF", text[0]) ? dfqi_file_look(text, size).kind : NULL;
+        if (kind) return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: no JSON, it looks like %s", name, kind);
         return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", name,
                          e.line, e.column, dfqi_show(e.text, show));
+    }
     if (!json_is_object(root)) {
         json_decref(root);
         return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the JSON must be an object, { ... }", name);
@@ -77,26 +84,10 @@ dfqi_jnode dfqi_json_root(dfqi_json *doc)
     return (dfqi_jnode){doc, doc->root, NULL};
 }
 
-/* Length of the UTF-8 sequence at `s`, 0 if there is none. Overlong forms, surrogates and values
- * beyond U+10FFFF are none. */
-static size_t utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80) return 1;
-    size_t n = s[0] >= 0xC2 && s[0] <= 0xDF   ? 2
-               : (s[0] & 0xF0) == 0xE0        ? 3
-               : s[0] >= 0xF0 && s[0] <= 0xF4 ? 4
-                                              : 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    bool bad = (s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
-               (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F);
-    return bad ? 0 : n;
-}
-
 static bool utf8_ok(const char *text)
 {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        size_t n = utf8_length(s);
+        size_t n = dfqi_utf8_length(s);
         if (n == 0) return false;
         s += n;
     }
@@ -107,7 +98,7 @@ static bool utf8_ok(const char *text)
 static void utf8_mend(char *text)
 {
     for (unsigned char *s = (unsigned char *)text; *s;) {
-        size_t n = utf8_length(s);
+        size_t n = dfqi_utf8_length(s);
         if (n == 0) *s = '?';
         s += n ? n : 1;
     }
@@ -175,8 +166,8 @@ void dfqi_json_put_real(dfqi_jnode at, const char *key, double v)
     char text[40];
     double shortest = v;
     for (int digits = 1; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        shortest = strtod(text, NULL);
+        dfqi_print(text, sizeof text, "%.*g", digits, v);
+        shortest = dfqi_parse_real(text, NULL);
         if (digits < 9 && fabs(v) <= 3.4e38 && (float)shortest == (float)v) break;
     }
     put(at, key, json_real(isfinite(shortest) ? shortest : v));
@@ -187,16 +178,25 @@ void dfqi_json_put_bool(dfqi_jnode at, const char *key, bool v)
     put(at, key, json_boolean(v));
 }
 
+/* json_dumpb() with decimal points. */
+static size_t dump(const dfqi_json *doc, char *text, size_t size, size_t flags)
+{
+    locale_t before = dfqi_points_begin();
+    size_t n = json_dumpb(doc->root, text, size, flags);
+    dfqi_points_end(before);
+    return n;
+}
+
 dfq_status dfqi_json_dump(dfqi_json *doc, int32_t indent, bool sorted, char **out, size_t *out_size)
 {
     if (doc->status != DFQ_OK) return doc->status;
     size_t flags = JSON_REAL_PRECISION(9);
     flags |= indent > 0 ? JSON_INDENT((size_t)indent) : JSON_COMPACT;
     if (sorted) flags |= JSON_SORT_KEYS;
-    size_t size = json_dumpb(doc->root, NULL, 0, flags);
+    size_t size = dump(doc, NULL, 0, flags);
     char *text = size ? dfqi_alloc(doc->ctx, size + 1) : NULL;
     if (!text) return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", doc->name);
-    if (json_dumpb(doc->root, text, size, flags) != size) {
+    if (dump(doc, text, size, flags) != size) {
         dfqi_free(doc->ctx, text);
         return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", doc->name);
     }

@@ -6,13 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 const char *dfqi_show(const char *text, char buf[DFQI_SHOW_MAX])
 {
     size_t n = 0;
-    for (; text[n] && n < DFQI_SHOW_MAX - 4; n++) {
-        unsigned char c = (unsigned char)text[n];
-        buf[n] = c < 0x20 || c == 0x7F ? '?' : (char)c;
-    }
+    for (; text[n] && n < DFQI_SHOW_MAX - 4; n++) buf[n] = text[n];
     if (text[n]) {
         /* Do not cut a UTF-8 sequence in two. */
         while (n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
@@ -20,6 +19,7 @@ const char *dfqi_show(const char *text, char buf[DFQI_SHOW_MAX])
         n += 3;
     }
     buf[n] = '\0';
+    dfqi_printable(buf);
     return buf;
 }
 

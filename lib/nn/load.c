@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "nn/family.h"
 
 /* -- architecture ------------------------------------------------------------------------------ */
@@ -75,6 +76,7 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const ch
     const char *name = arch_name ? arch_name : dfqi_st_meta_find(st, "architecture");
     DFQI_TRY(find_family(st, path, name, &a.family));
     if (name) snprintf(a.name, sizeof a.name, "%s", name);
+    dfqi_printable(a.name);
     DFQI_TRY(dfqi_family_get(a.family)->find(st, path, &a));
     resize = a.resize;
     DFQI_TRY(dfqi_meta_floats(st, path, "mean", 3, -1e3, 1e3, a.mean));

@@ -2,8 +2,6 @@
 #ifndef DFQI_NN_LOAD_H
 #define DFQI_NN_LOAD_H
 
-#include <locale.h>
-
 #include "io/safetensors.h"
 #include "nn/network.h"
 
@@ -16,9 +14,6 @@ DFQI_CHECKED dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *p
  * NaN or infinity; anything left over is refused unless its name is known to be harmless. */
 DFQI_CHECKED dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path,
                                           const dfqi_arch *arch, dfqi_network *out);
-/* Metadata have decimal points, whatever the program's locale says. Returns the locale to restore with
- * uselocale(). */
-locale_t dfqi_use_decimal_points(void);
 /* The metadata that describe `arch`, and their number; keys and values belong to `arena`. */
 enum { DFQI_ARCH_META = 8 };
 DFQI_CHECKED dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "nn/cnn.h"
 
 void dfqi_cnn_find_module(const dfqi_safetensors *st, dfqi_arch *a)
@@ -16,7 +17,7 @@ bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fm
     char name[DFQI_LAYER_MAX], full[DFQI_NAME_MAX];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(name, sizeof name, fmt, args);
+    dfqi_vprint(name, sizeof name, fmt, args);
     va_end(args);
     snprintf(full, sizeof full, "%s%s", dfqi_cnn_prefix(a), name);
     return dfqi_st_find(st, full) != NULL;

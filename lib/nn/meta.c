@@ -1,35 +1,26 @@
 /* What the metadata of a file say about a network, read and written. */
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "io/json.h"
 #include "nn/family.h"
 #include "nn/load.h"
 
 /* -- numbers in metadata ----------------------------------------------------------------------- */
 
-/* "C" is built in, so nothing is allocated. */
-locale_t dfqi_use_decimal_points(void)
-{
-    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));
-}
-
 /* "0.5,0.5,0.5" -> out[n], each in lo..hi; false if it is anything else. */
 static bool parse_floats(const char *text, int n, double lo, double hi, float *out)
 {
-    locale_t before = dfqi_use_decimal_points();
     int good = 0;
     for (; good < n; good++) {
         char *end;
-        double v = strtod(text, &end);
+        double v = dfqi_parse_real(text, &end);
         if (end == text || !(v >= lo && v <= hi) || *end != (good + 1 < n ? ',' : '\0')) break;
         out[good] = (float)v;
         text = end + 1;
     }
-    uselocale(before);
     return good == n;
 }
 
@@ -80,15 +71,13 @@ dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta ou
     char text[COMMON + OWN][96];
     const float *m = a->mean, *s = a->std;
     int64_t n = dfqi_arch_is_derived(a) ? COMMON : COMMON + OWN;
-    locale_t before = dfqi_use_decimal_points();
-    snprintf(text[0], sizeof text[0], "%.9g", (double)a->eps);
-    snprintf(text[1], sizeof text[1], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
+    dfqi_print(text[0], sizeof text[0], "%.9g", (double)a->eps);
+    dfqi_print(text[1], sizeof text[1], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
     snprintf(text[2], sizeof text[2], "%d", a->resize);
-    snprintf(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);
+    dfqi_print(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);
     snprintf(text[4], sizeof text[4], "dfq");
     snprintf(text[5], sizeof text[5], "%s", a->name);
     snprintf(text[6], sizeof text[6], "%lld", (long long)(vit ? a->vit.heads : a->image));
-    uselocale(before);
     for (int64_t i = 0; i < n; i++) DFQI_TRY(put(arena, keys[i], text[i], &out[i]));
     if (dfqi_arch_is_derived(a)) {
         DFQI_TRY(dfqi_derived_meta(a, arena, out + n));

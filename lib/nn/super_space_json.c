@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "io/json.h"
 #include "nn/supernet.h"
 
@@ -165,10 +166,10 @@ static dfq_status read_name(const reader *r, dfqi_super_space *s)
 {
     const char *name;
     DFQI_TRY(dfqi_json_get_text(r->at, "name", &name));
-    size_t n = strlen(name);
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F) n = 0;
-    if (n < 1 || n >= sizeof s->name)
+    char plain[sizeof s->name];
+    snprintf(plain, sizeof plain, "%s", name);
+    dfqi_printable(plain);
+    if (name[0] == '\0' || strcmp(plain, name) != 0)
         return dfqi_fail(r->ctx, DFQ_E_CORRUPT, "%s: \"name\" must be 1 to %d bytes of plain text",
                          r->file, (int)sizeof s->name - 1);
     snprintf(s->name, sizeof s->name, "%s", name);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/text.h"
 #include "graph/ops.h"
 #include "nn/cnn.h"
 #include "synth/host_priv.h"
@@ -37,11 +38,11 @@ float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps)
 
 void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size)
 {
-    snprintf(text, size,
-             "kind %d, batch %" PRId64 ", seed %" PRIu64
-             ", statistics %.9g, rate %.9g, Adam %.9g %.9g %.9g",
-             (int)o->kind, o->batch, o->seed, (double)o->bns_weight, (double)o->rate,
-             (double)o->beta1, (double)o->beta2, (double)o->eps);
+    dfqi_print(text, size,
+               "kind %d, batch %" PRId64 ", seed %" PRIu64
+               ", statistics %.9g, rate %.9g, Adam %.9g %.9g %.9g",
+               (int)o->kind, o->batch, o->seed, (double)o->bns_weight, (double)o->rate,
+               (double)o->beta1, (double)o->beta2, (double)o->eps);
 }
 
 /* -- the network's generator ------------------------------------------------------------------- */
@@ -239,10 +240,11 @@ dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out)
     const float *parts = dfqi_exec_data(h->e, h->parts);
     float norms = (float)dfqi_arch_norms(&h->model->net.arch);
     if (!isfinite(total))
-        return dfqi_fail(h->ctx, DFQ_E_NUMERIC,
-                         "generator: the loss of iteration %lld is not finite; lower the rate (%g) "
-                         "or check the weights of %s",
-                         (long long)h->done, (double)h->o.rate, h->model->net.arch.name);
+        return dfqi_fail(
+            h->ctx, DFQ_E_NUMERIC,
+            "generator: the loss of iteration %lld is not finite at a rate of %g; check "
+            "the weights of %s",
+            (long long)h->done, (double)h->o.rate, h->model->net.arch.name);
     *out = (dfqi_host_batch){.images = dfqi_exec_data(h->e, h->images),
                              .logits = dfqi_exec_data(h->e, h->logits),
                              .labels = h->draws.classes,

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "base/text.h"
 #include "io/file.h"
 #include "io/folder.h"
 #include "io/safetensors.h"
@@ -127,10 +128,10 @@ static dfq_status write_exact(const dfqi_model *m, const dfq_tensor *images,
     dfqi_st_entry entries[2] = {{images_key, (dfq_tensor *)(uintptr_t)images},
                                 {labels_key, (dfq_tensor *)(uintptr_t)labels}};
     memcpy(name, a->name, sizeof name);
-    snprintf(mean, sizeof mean, "%.9g,%.9g,%.9g", (double)a->mean[0], (double)a->mean[1],
-             (double)a->mean[2]);
-    snprintf(std, sizeof std, "%.9g,%.9g,%.9g", (double)a->std[0], (double)a->std[1],
-             (double)a->std[2]);
+    dfqi_print(mean, sizeof mean, "%.9g,%.9g,%.9g", (double)a->mean[0], (double)a->mean[1],
+               (double)a->mean[2]);
+    dfqi_print(std, sizeof std, "%.9g,%.9g,%.9g", (double)a->std[0], (double)a->std[1],
+               (double)a->std[2]);
     return dfqi_st_write(m->ctx, path, 2, entries, 3, meta);
 }
 

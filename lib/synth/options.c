@@ -2,8 +2,8 @@
  * compares. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 
+#include "base/text.h"
 #include "synth/synth_priv.h"
 
 enum {
@@ -126,7 +126,7 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
 
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT])
 {
-    snprintf(
+    dfqi_print(
         text, DFQI_OPTIONS_TEXT,
         "kind %d, images %" PRId64 ", batch %" PRId64 ", iterations %" PRId64 ", seed %" PRIu64
         ", weights %.9g %.9g %.9g, rate %.9g to %.9g, decay %.9g, roll %d %d, flip %d, jitter %d, "

@@ -265,8 +265,8 @@ static dfq_status redraw(dfqi_synth *s)
     draw_batch(s);
     return dfqi_fail(
         s->ctx, DFQ_E_NUMERIC,
-        "synth: batch %lld became NaN or infinite in %d attempts; lower the rate (%g) or "
-        "check the weights of %s",
+        "synth: batch %lld became NaN or infinite in %d attempts at a rate of %g; check the "
+        "weights of %s",
         (long long)s->at, DFQI_SYNTH_ATTEMPTS, (double)s->o.rate, s->model->net.arch.name);
 }
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/text.h"
 #include "tune/tune_priv.h"
 
 enum { STEPS_MAX = 10 * 1000 * 1000, BATCH_MAX = 4096 };
@@ -167,7 +168,7 @@ float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step)
 
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
 {
-    int n = snprintf(
+    int n = dfqi_print(
         text, DFQI_TUNE_TEXT,
         "steps %" PRId64 ", batch %" PRId64 ", seed %" PRIu64
         ", optimizer %d (%.9g %.9g %.9g %.9g, decay %.9g), rate %.9g to %.9g by %d (%.9g at "
@@ -181,13 +182,13 @@ void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
         (double)o->zero_rate, (double)o->temperature, (double)o->kl_weight, (double)o->head_weight,
         (int)o->augment, o->eval_every);
     if (o->clip > 0)
-        n += snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", clip %.9g", (double)o->clip);
+        n += dfqi_print(text + n, DFQI_TUNE_TEXT - (size_t)n, ", clip %.9g", (double)o->clip);
     if (o->inundation > 0)
-        n += snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n,
-                      ", inundation %.9g (capped %" PRId64 ")", (double)o->inundation, o->capped);
+        n += dfqi_print(text + n, DFQI_TUNE_TEXT - (size_t)n,
+                        ", inundation %.9g (capped %" PRId64 ")", (double)o->inundation, o->capped);
     if (o->label_weight > 0)
-        n += snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", labels %.9g",
-                      (double)o->label_weight);
+        n += dfqi_print(text + n, DFQI_TUNE_TEXT - (size_t)n, ", labels %.9g",
+                        (double)o->label_weight);
     if (o->follow > 0)
         snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", ranges followed %" PRId64, o->follow);
 }

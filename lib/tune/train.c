@@ -268,9 +268,10 @@ dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *la
     DFQI_TRY(dfqi_exec_run(t->e));
     float loss = *dfqi_exec_data(t->e, t->loss);
     if (!isfinite(loss))
-        return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
-                         "the loss of step %lld is %g; check the images, or use a smaller rate",
-                         (long long)t->done, (double)loss);
+        return dfqi_fail(
+            t->ctx, DFQ_E_NUMERIC,
+            "the loss of step %lld is %g; check the images and the weights it began with",
+            (long long)t->done, (double)loss);
     int32_t correct = count_correct(t, labels);
     update(t);
     *out_loss = loss;

@@ -45,8 +45,8 @@ static dfq_status split_images(dfqi_tune *t)
     if (part < 1)
         return dfqi_fail(
             t->ctx, DFQ_E_INVALID,
-            "tune: there is one image only, evaluation needs another; give more or set "
-            "eval_every to 0");
+            "tune: there is one image only, and to evaluate one is held out; give two at least, or "
+            "set eval_every to 0");
     if (n > INT32_MAX)
         return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: %lld images, the limit is %d", (long long)n,
                          INT32_MAX);
@@ -275,7 +275,7 @@ static dfq_status diverged(dfqi_tune *t)
     if (status == DFQ_OK)
         status = dfqi_fail(
             t->ctx, DFQ_E_NUMERIC,
-            "tune: the loss of step %lld is %g; lower the rate (%g). The student has "
+            "tune: the loss of step %lld is %g; lower the learning rate (%g). The student has "
             "the parameters after step %lld",
             (long long)t->done, (double)total, (double)t->o.rate, (long long)t->best_step);
     if (!t->shown) dfqi_tune_swap(t);

@@ -155,7 +155,7 @@ dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm)
         if (!isfinite(own))
             return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
                              "tune: step %lld is not finite, the gradient of %s first; lower the "
-                             "rate (%g). The student has the parameters after step %lld",
+                             "learning rate (%g). The student has the parameters after step %lld",
                              (long long)t->done, t->items[i].name, (double)t->o.rate,
                              (long long)t->best_step);
     }

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "io/cases.h"
+#include "support/comma.h"
 
 static dfqi_json *parse(const char *text)
 {
@@ -220,6 +221,28 @@ START_TEST(test_get)
 }
 END_TEST
 
+/* Fractions are read and written with points where the host has commas. */
+START_TEST(test_commas)
+{
+    static const char text[] = "{\"x\": 0.25, \"y\": 1e-3}";
+    dfqi_json *doc;
+    double x = 0;
+    char *out;
+    dfqt_use_commas();
+    io_works(dfqi_json_parse(io_ctx, "a.json", text, strlen(text), &doc));
+    dfqi_jnode root = dfqi_json_root(doc);
+    io_works(dfqi_json_get_real(root, "x", 0, 1, &x));
+    ck_assert(x == 0.25);
+    dfqi_json_put_real(root, "z", 0.1);
+    io_works(dfqi_json_dump(doc, 0, true, &out, NULL));
+    ck_assert_str_eq(out, "{\"x\":0.25,\"y\":0.001,\"z\":0.1}");
+    dfqi_free(io_ctx, out);
+    io_fails(dfqi_json_get_real(root, "x", 0.5, 1.5, &x), DFQ_E_CORRUPT,
+             "0.25, must be within 0.5..1.5");
+    dfqi_json_release(doc);
+}
+END_TEST
+
 START_TEST(test_show)
 {
     char buf[DFQI_SHOW_MAX], text[400];
@@ -271,6 +294,7 @@ TCase *dfqt_json_case(void)
     tcase_add_test(tc, test_bad_key);
     tcase_add_test(tc, test_parse_errors);
     tcase_add_test(tc, test_get);
+    tcase_add_test(tc, test_commas);
     tcase_add_test(tc, test_show);
     tcase_add_test(tc, test_memory);
     return tc;

@@ -15,6 +15,9 @@ CALLS = [
     (r'(?:abort|exit|_Exit|_exit|assert)', set(), 'return dfqi_fail()'),
     (r'getenv', {'base', 'kernel'}, 'take an option'),
     (r'(?:printf|vprintf|puts|putchar|perror)', set(), 'use dfqi_log()'),
+    # What these write and read depends on the locale of the host.
+    (r'(?:vsnprintf|strto[df]|atof|v?f?s?scanf|strerror\w*|\w*locale|strcoll|strftime)', {'base'},
+     'use base/text.h'),
     (r'pthread_\w+', {'base', 'kernel'}, 'use base/parallel.h'),
 ]
 WORDS = [(r'\b(?:stdout|stderr)\b', set(), 'the library does not print')]
@@ -63,6 +66,9 @@ def check_file(path, folder, table):
         for pattern, allowed in HEADERS:
             if re.fullmatch(pattern, name.split('/')[-1]) and folder not in allowed:
                 yield number, f'<{name}> belongs to {", ".join(sorted(allowed))}'
+    if folder != 'base':
+        for number in fractions(text):
+            yield number, 'snprintf() of a fraction: use dfqi_print()'
     for number, line in enumerate(code_only(text).splitlines(), 1):
         for pattern, allowed, cure in CALLS:
             # Not a member (x->free, o.free) and not the tail of a longer name.
@@ -73,6 +79,13 @@ def check_file(path, folder, table):
             match = re.search(pattern, line)
             if match and folder not in allowed:
                 yield number, f'{match.group(0)} in {folder}/: {cure}'
+
+
+def fractions(text):
+    """Yields the line of each snprintf() that writes a number with a fraction: its point may be a comma."""
+    for call in re.finditer(r'\bsnprintf\s*\([^;]*;', text):
+        if re.search(r'%[-+ #0]*[\d*]*(?:\.[\d*]+)?[aefgAEFG]', call.group(0)):
+            yield text.count('\n', 0, call.start()) + 1
 
 
 def lost_documents(root):

@@ -1,13 +1,13 @@
 /* Loading: what is right is taken with the architecture it tells, what is wrong is named. */
 #include "nn/load.h"
 
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "nn/cases.h"
 #include "nn/support.h"
+#include "support/comma.h"
 #include "support/fail_alloc.h"
 
 typedef struct loading {
@@ -74,12 +74,25 @@ START_TEST(test_good)
 }
 END_TEST
 
+/* A name is what hosts print. */
+START_TEST(test_name_steers_no_terminal)
+{
+    loading l = begin();
+    dfqi_arch a;
+    dfqt_file(&l.source, &l.f);
+    dfqt_file_meta(&l.f, "heads", "3");
+    dfqt_file_meta(&l.f, "architecture", "vit\n\x1B[31m \xC2\x9B\xFF");
+    ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
+    ck_assert_str_eq(a.name, "vit??[31m ??");
+    end(&l);
+}
+END_TEST
+
 /* What dfqi_arch_meta writes is read back to the same architecture, in any locale. */
 START_TEST(test_metadata_round_trip)
 {
-    static const char *const locales[] = {"C", "de_DE.UTF-8", "fr_FR.UTF-8"};
-    for (int k = 0; k < 3; k++) {
-        if (!setlocale(LC_ALL, locales[k])) continue; /* not installed */
+    for (int k = 0; k < 2; k++) {
+        if (k > 0) dfqt_use_commas();
         loading l = begin();
         dfqi_arena arena;
         dfqi_arch a;
@@ -302,6 +315,7 @@ TCase *dfqt_load_case(void)
 {
     TCase *c = tcase_create("load");
     tcase_add_test(c, test_good);
+    tcase_add_test(c, test_name_steers_no_terminal);
     tcase_add_test(c, test_metadata_round_trip);
     tcase_add_test(c, test_missing);
     tcase_add_loop_test(c, test_wrong_tensor, 0, sizeof wrongs / sizeof wrongs[0]);

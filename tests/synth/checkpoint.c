@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/safetensors.h"
+#include "support/comma.h"
 #include "synth/cases.h"
 
 static char folder[64], path[128];
@@ -66,6 +67,24 @@ START_TEST(test_resume_gives_the_same_bits)
     dfqi_tensor_release(want_losses);
     dfqi_tensor_release(x);
     dfqi_tensor_release(y);
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* Written with points, read where the host has commas. */
+START_TEST(test_commas)
+{
+    dfqi_synth_options o = dfqt_options();
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m;
+    dfqi_synth *s;
+    save_after(&o, 2);
+    dfqt_use_commas();
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    ck_assert_msg(dfqi_synth_restore(s, path) == DFQ_OK, "%s", ctx->error);
     dfqi_synth_release(s);
     dfqi_model_release(m);
     dfqi_context_release(ctx);
@@ -151,6 +170,7 @@ TCase *dfqt_checkpoint_case(void)
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, test_resume_gives_the_same_bits, 0, 8);
+    tcase_add_test(t, test_commas);
     tcase_add_test(t, test_foreign_checkpoints);
     tcase_add_test(t, test_broken_checkpoints);
     return t;

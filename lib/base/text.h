@@ -1,0 +1,38 @@
+/* Texts: numbers are written and read with decimal points, whatever the locale of the host says, and
+ * what a file brings in is made fit for a terminal. */
+#ifndef DFQI_BASE_TEXT_H
+#define DFQI_BASE_TEXT_H
+
+#include <locale.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+/* snprintf() and vsnprintf() with decimal points. All numbers with fractions are formatted by them. */
+int dfqi_print(char *out, size_t size, const char *fmt, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+int dfqi_vprint(char *out, size_t size, const char *fmt, va_list args);
+
+/* strtod() with decimal points. */
+double dfqi_parse_real(const char *text, char **end);
+
+/* For calls of other libraries that print or read numbers: the thread's locale is "C" in between.
+ * Pass what the first returns to the second. */
+locale_t dfqi_points_begin(void);
+void dfqi_points_end(locale_t before);
+
+/* What errno says, in English. */
+enum { DFQI_CAUSE_MAX = 128 };
+const char *dfqi_cause(int error, char out[DFQI_CAUSE_MAX]);
+
+/* Bytes of the UTF-8 sequence at `s`, which ends with a zero; 0 if there is none. Overlong forms,
+ * surrogates and values beyond U+10FFFF are none. */
+size_t dfqi_utf8_length(const unsigned char *s);
+
+/* Makes `text` fit for one line of a terminal, in place: control characters (C0, C1, DEL), marks that
+ * change the direction of writing or end a line, and bytes that are no UTF-8 become '?'. */
+void dfqi_printable(char *text);
+
+#endif
