@@ -106,7 +106,7 @@ static int judge(struct session *s, const dfq_graph *g, const dfq_graph_info *in
     double seconds = 0;
     char a[TEXT_SHORT], b[TEXT_SHORT];
     if (s->o->images > count)
-        return session_error(s, CODE_USAGE, "--images is %lld, %s has %lld",
+        return session_error(s, CODE_USAGE, "--images is %lld, %s has %lld; take at most those",
                              (long long)s->o->images, s->o->data, (long long)count);
     if (s->o->images > 0) count = s->o->images;
     int code = fingerprint(s, d, &print);

@@ -92,7 +92,9 @@ static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
 static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *path)
 {
     char a[TEXT_SHORT];
-    printf("file         %s, %s\n", path, text_bytes((double)file_size(path), a));
+    fputs("file         ", stdout);
+    text_put(stdout, path);
+    printf(", %s\n", text_bytes((double)file_size(path), a));
     printf("network      %s, %s\n", dfq_graph_get_name(g), family_name(i->family));
     printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
            (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],

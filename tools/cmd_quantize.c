@@ -122,8 +122,10 @@ static int plan(struct quantize *q)
     q->plan.bytes = 0;
     if (s->o->synth || s->o->real) {
         code = read_images(q);
+        if (!code) code = recipe_check_images(s, &q->full, &q->info);
     } else {
-        code = synthesis_open(s, &q->full, q->net, &q->job, &q->generator);
+        code = recipe_check_images(s, &q->full, &q->info);
+        if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->generator);
         if (!code) code = synthesis_measure(s, q->generator, &q->plan.seconds[PLAN_SYNTH], &bytes);
     }
     if (!code) code = plan_measure(s, q->net, &q->info, &q->full, q->full.images, &q->plan);

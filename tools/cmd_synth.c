@@ -133,7 +133,8 @@ static int print_result(struct session *s, const struct options *full, const dfq
     }
     if (isfinite(v.after))
         snprintf(what, sizeof what, ", %s %.3f (was %.3f)", v.words, v.after, v.before);
-    printf("%s: %lld images%s; %s, peak memory %s\n", s->o->out, (long long)full->images, what,
+    text_put(stdout, s->o->out);
+    printf(": %lld images%s; %s, peak memory %s\n", (long long)full->images, what,
            text_seconds(seconds, a), text_bytes(session_peak(), b));
     return CODE_DONE;
 }

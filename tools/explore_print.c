@@ -223,9 +223,13 @@ static void print_text(const struct explore *x)
     char a[TEXT_SHORT], b[TEXT_SHORT];
     int32_t by = explore_last_step(p, p->n_cells, p->n_groups);
     print_verdict(p);
-    printf("network      %s, %.4g MMAC\n", p->space, p->macs * 1e-6);
+    fputs("network      ", stdout);
+    text_put(stdout, p->space);
+    printf(", %.4g MMAC\n", p->macs * 1e-6);
     print_cells(p);
-    printf("accelerator  %s: %s\n", p->accel, p->accelerator);
+    fputs("accelerator  ", stdout);
+    text_put(stdout, p->accel);
+    printf(": %s\n", p->accelerator);
     if (x->accelerators > 1)
         printf("             number %lld of %lld%s%s%s\n", (long long)x->config,
                (long long)x->accelerators, by == DFQ_CHOSEN_LIKELIEST ? "" : " (",
@@ -238,7 +242,11 @@ static void print_text(const struct explore *x)
     if (p->accuracy_images > 0)
         printf("top-1        %.4f (%lld of %lld)\n", p->top1, (long long)x->accuracy.correct,
                (long long)x->accuracy.n);
-    if (p->output) printf("file         %s\n", p->output);
+    if (p->output) {
+        fputs("file         ", stdout);
+        text_put(stdout, p->output);
+        putchar('\n');
+    }
     printf("took         %s, peak memory %s\n", text_seconds(p->seconds, a),
            text_bytes((double)p->peak_bytes, b));
 }

@@ -17,8 +17,11 @@ static void put_text(FILE *f, const char *text)
             p++;
         } else if (*p == '"' || *p == '\\') {
             fprintf(f, "\\%c", *p++);
-        } else if (*p < 0x20) {
-            fprintf(f, "\\u%04x", (unsigned)*p++);
+        } else if (utf8_steers(p, n)) {
+            unsigned point = n == 1 ? p[0] : n == 2 ? p[1] : (p[0] & 15u) << 12;
+            if (n == 3) point |= (p[1] & 63u) << 6 | (p[2] & 63u);
+            fprintf(f, "\\u%04x", point);
+            p += n;
         } else {
             fwrite(p, 1, n, f);
             p += n;

@@ -12,17 +12,18 @@
 #include <dfq/dfq.h>
 
 #include "session.h"
+#include "text.h"
 
 /* -- values ------------------------------------------------------------------------------------ */
 
 static int wrong(const struct options *o, const char *format, ...)
 {
+    char before[TEXT_SHORT];
     va_list args;
-    fprintf(stderr, "dfq %s: ", verb_names[o->verb]);
+    snprintf(before, sizeof before, "dfq %s: ", verb_names[o->verb]);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    text_line(before, format, args);
     va_end(args);
-    fputc('\n', stderr);
     return CODE_USAGE;
 }
 
@@ -365,7 +366,9 @@ static int parse_verb(int argc, char **argv, struct options *o)
     }
     int verb = find_verb(word);
     if (verb == VERB_COUNT) {
-        fprintf(stderr, "dfq: there is no verb %s; see dfq --help\n", word);
+        fputs("dfq: there is no verb ", stderr);
+        text_put(stderr, word);
+        fputs("; see dfq --help\n", stderr);
         return CODE_USAGE;
     }
     o->verb = (enum verb)verb;

@@ -69,7 +69,8 @@ void quantize_print(const struct quantize *q)
         print_json(q, bytes);
         return;
     }
-    printf("%s: %s", q->s->o->out, text_bytes((double)bytes, a));
+    text_put(stdout, q->s->o->out);
+    printf(": %s", text_bytes((double)bytes, a));
     if (bytes > 0) printf(" (%.1f times smaller)", (double)full / (double)bytes);
     if (q->job.judged[1].n > 0)
         printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));

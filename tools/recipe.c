@@ -78,6 +78,17 @@ static const struct {
                   {OPT_HOST, FOR_LIVE},
                   {OPT_LOSS, FOR_LIVE}};
 
+/* A part of the steps only finds ranges. */
+static int check_steps(struct session *s, const struct options *full, const dfq_graph_info *info)
+{
+    struct options enough = *full;
+    while (base_recipe(&enough, info).warm < 1) enough.steps++;
+    if (enough.steps == full->steps) return CODE_DONE;
+    return session_error(s, CODE_USAGE,
+                         "--steps is %lld, which leaves none to find ranges; take %lld at least",
+                         (long long)full->steps, (long long)enough.steps);
+}
+
 int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info)
 {
     int ait = full->method == METHOD_AIT, vit = info->family == DFQ_FAMILY_VIT;
@@ -109,11 +120,17 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph_
                                    "images are those of --kind, --synth or --real; leave it out",
                              name);
     }
-    if (use == FOR_LIVE && base_recipe(full, info).warm < 1)
-        return session_error(s, CODE_USAGE,
-                             "--steps is %lld, which leaves none to find ranges; take 10 at least",
-                             (long long)full->steps);
-    return CODE_DONE;
+    return use == FOR_LIVE ? check_steps(s, full, info) : CODE_DONE;
+}
+
+int recipe_check_images(struct session *s, const struct options *full, const dfq_graph_info *info)
+{
+    if (full->no_tune || full->images > 1 || base_recipe(full, info).eval_every == 0)
+        return CODE_DONE;
+    return session_error(s, CODE_USAGE,
+                         "there is one image, and tuning holds one out to judge itself; take 2 at "
+                         "least%s, or --no-tune",
+                         full->synth || full->real ? "" : " with --images");
 }
 
 /* -- the library's options --------------------------------------------------------------------- */

@@ -14,6 +14,8 @@ struct options recipe_fill(const struct options *o, const dfq_graph_info *info);
 
 /* Are there options that mean nothing to this network? Returns 0 or an exit code, after one line. */
 int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info);
+/* The same of the images of a set, once their number is known. */
+int recipe_check_images(struct session *s, const struct options *full, const dfq_graph_info *info);
 
 /* Is the student tuned beside a generator, with no set of images? */
 int recipe_is_live(const struct options *full);

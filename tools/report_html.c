@@ -4,30 +4,18 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- text and numbers ---- */
+#include "utf8.h"
 
-/* Length of the well-formed UTF-8 sequence at s, 0 if there is none (RFC 3629). */
-static size_t sequence_length(const unsigned char *s)
-{
-    size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 0;
-    if (s[0] >= 0xf0 && s[0] <= 0xf4) n = 4;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if (s[0] == 0xe0 && s[1] < 0xa0) return 0;  /* longer than needed */
-    if (s[0] == 0xed && s[1] >= 0xa0) return 0; /* half of a surrogate pair */
-    if (s[0] == 0xf0 && s[1] < 0x90) return 0;
-    if (s[0] == 0xf4 && s[1] >= 0x90) return 0; /* above U+10FFFF */
-    return n;
-}
+/* ---- text and numbers ---- */
 
 void html_text(FILE *f, const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
     if (!s) return;
     while (*s) {
-        size_t n = sequence_length(s);
+        size_t n = utf8_length(s);
         int c = *s;
-        if (n == 0 || (c < 32 && c != '\n' && c != '\t') || c == 127)
+        if (n == 0 || (utf8_steers(s, n) && c != '\n' && c != '\t'))
             fputs("\xef\xbf\xbd", f);
         else if (c == '&')
             fputs("&amp;", f);
@@ -50,8 +38,6 @@ void html_number(FILE *f, const char *format, double v)
     char text[400]; /* the longest double in %f has 309 digits before the point */
     snprintf(text, sizeof text, format, v);
     for (char *c = text; *c; c++) {
-        /* The program's locale may write a decimal comma. */
-        if (*c == ',' && c[1] >= '0' && c[1] <= '9') *c = '.';
         if (*c == '-') {
             fputs("\xe2\x88\x92", f); /* a true minus sign */
             continue;

@@ -104,10 +104,10 @@ void session_close(struct session *s)
 
 static void line(struct session *s, const char *format, va_list args)
 {
+    char before[TEXT_SHORT];
     progress_clear(&s->progress);
-    fprintf(stderr, "dfq %s: ", verb_names[s->o->verb]);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    snprintf(before, sizeof before, "dfq %s: ", verb_names[s->o->verb]);
+    text_line(before, format, args);
 }
 
 void session_say(struct session *s, const char *format, ...)
@@ -152,13 +152,23 @@ static int code_of(dfq_status status, enum phase phase)
     }
 }
 
+/* By what the verb has an option for. */
+static const char *memory_cure(enum verb verb)
+{
+    int batch = option_table[OPT_BATCH].verbs >> verb & 1;
+    int images = option_table[OPT_IMAGES].verbs >> verb & 1;
+    if (batch && images) return "; a smaller --batch or fewer --images need less";
+    if (batch) return "; a smaller --batch needs less";
+    return "; fewer --threads need less";
+}
+
 int session_fail(struct session *s, dfq_status status, enum phase phase)
 {
     const char *text = dfq_context_get_error(s->ctx), *cure = "";
     int code = code_of(status, phase);
     if (status == DFQ_E_NOMEM) {
-        text = "there is not enough memory";
-        cure = "; a smaller --batch or fewer --images need less";
+        cure = memory_cure(s->o->verb);
+        if (!strstr(text, "memory")) text = "there is not enough memory";
     } else if (status == DFQ_E_CANCELLED) {
         text = "interrupted";
     } else if (!*text) {

@@ -2,11 +2,11 @@
 #include "text.h"
 
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "utf8.h"
 
 char *text_bytes(double bytes, char out[TEXT_SHORT])
 {
@@ -78,6 +78,34 @@ char *text_command(int argc, char *const *argv, const char *more)
     }
     snprintf(out + at, size - at, "%s%s", more ? " " : "", more ? more : "");
     return out;
+}
+
+void text_put(FILE *f, const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    while (*p) {
+        size_t n = utf8_length(p);
+        if (n == 0 || utf8_steers(p, n))
+            fputc('?', f);
+        else
+            fwrite(p, 1, n, f);
+        p += n ? n : 1;
+    }
+}
+
+void text_line(const char *before, const char *format, va_list args)
+{
+    char some[512]; /* of a long line, where there is no memory */
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(some, sizeof some, format, args);
+    char *all = n >= (int)sizeof some ? malloc((size_t)n + 1) : NULL;
+    if (all) vsnprintf(all, (size_t)n + 1, format, again);
+    va_end(again);
+    fputs(before, stderr);
+    text_put(stderr, all ? all : n >= 0 ? some : "");
+    fputc('\n', stderr);
+    free(all);
 }
 
 char *text_format(const char *format, ...)

@@ -2,8 +2,10 @@
 #ifndef DFQ_TOOLS_TEXT_H
 #define DFQ_TOOLS_TEXT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { TEXT_SHORT = 32 };
 
@@ -14,6 +16,13 @@ char *text_seconds(double seconds, char out[TEXT_SHORT]);
 /* The arguments as a shell reads them back, followed by `more` (NULL: nothing). To be freed; NULL
  * without memory. */
 char *text_command(int argc, char *const *argv, const char *more);
+
+/* Writes `text` with '?' for whatever would steer a terminal. All that comes from a command line or a
+ * file, and is not known to be plain, goes to a terminal by this or by text_line(). */
+void text_put(FILE *f, const char *text);
+
+/* One line on stderr: `before` and what the format makes of `args`, by text_put(). */
+void text_line(const char *before, const char *format, va_list args);
 
 /* printf into new memory, to be freed; NULL without memory. */
 char *text_format(const char *format, ...);

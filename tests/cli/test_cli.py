@@ -5,6 +5,7 @@ import os
 import pty
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -104,6 +105,50 @@ class Usage(Part):
         self.fails(USAGE, "--bits is missing", "quantize", "tiny.safetensors", "-o", "q")
         self.fails(USAGE, "-o OUT is missing", "quantize", "tiny.safetensors", "--bits", "w4a4")
 
+    def test_advice_names_options_that_exist(self):
+        known = set(re.findall(r"--[a-z][a-z-]*", self.works("--help").out)) | {"--version"}
+        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "explore", "version"):
+            known |= set(re.findall(r"--[a-z][a-z0-9-]*", self.works(verb, "--help").out))
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+        for folder in ("tools", "lib", "docs"):
+            for place, _, names in os.walk(os.path.join(root, folder)):
+                for name in (n for n in names if n.endswith(".c") or n == "CLI.md"):
+                    with open(os.path.join(place, name), encoding="utf-8") as f:
+                        text = f.read()
+                    if name.endswith(".c"):
+                        text = "".join(re.findall(r'"(?:\\\\.|[^"\\\\\n])*"', text))
+                    text = re.sub(r"var\(--|\{--|;--", "", text)  # colours of the reports
+                    told = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*(?<!-)", text))
+                    assert told <= known, (name, told - known)
+
+    def test_advice_has_numbers_that_work(self):
+        tune = ("quantize", "tiny.safetensors", "--bits", "w4a4", "--iters", "1", "--steps", "1", "-o", "q")
+        self.fails(USAGE, "one image, .*take 2 at least with --images, or --no-tune$", *tune, "-n", "1")
+        self.works(*tune, "-n", "2")
+        tiny.make_cnn(self.dir)
+        ait = ("quantize", "cnn.safetensors", "--bits", "w4a4", "--batch", "2", "-o", "c", "--steps")
+        for mode in "improved", "parity":
+            r = self.dfq(*ait, "1", "-q", "--mode", mode)
+            least = re.search(r"take (\d+) at least", r.err)
+            assert r.code == USAGE and least, r
+            self.fails(USAGE, "leaves none", *ait, str(int(least[1]) - 1), "--mode", mode)
+            self.works(*ait, least[1], "--mode", mode, "-f")
+
+    def test_memory_advice_goes_by_the_verb(self):
+        def little():
+            resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+        if self.dfq("version", preexec=little).code != DONE:
+            return "this build does not start with 300 MB"
+        big = self.path("big.safetensors")
+        with open(big, "wb") as f:
+            head = json.dumps({"a": {"dtype": "F32", "shape": [1 << 28], "data_offsets": [0, 1 << 30]}}).encode()
+            f.write(len(head).to_bytes(8, "little") + head)
+            f.truncate(8 + len(head) + (1 << 30))
+        self.fails(FAILED, "memory.*; fewer --threads need less$", "info", big, "-t1", preexec=little)
+        self.fails(FAILED, "memory.*; a smaller --batch or fewer --images need less$", "synth", big, "-t1",
+                   "-o", "x", preexec=little)
+        return None
+
     def test_wrong_values(self):
         def quantize(pattern, *args):
             self.fails(USAGE, pattern, "quantize", "tiny.safetensors", "-o", "q.safetensors", *args)
@@ -129,6 +174,47 @@ class Usage(Part):
                  "--kind", "x")
         quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
         quantize("--no-tune leaves nothing", "--bits", "w4a4", "--no-tune", "--steps", "4")
+
+
+class Terminal(Part):
+    """What comes out of files and command lines steers no terminal."""
+    WILD = "vit\n\x1b[31mprecision    weights 8 bit\x7f\u009b31m\u202e"
+
+    def setup(self):
+        super().setup()
+        with open(self.path("tiny.safetensors"), "rb") as f:
+            size = int.from_bytes(f.read(8), "little")
+            header, data = json.loads(f.read(size)), f.read()
+        header["__metadata__"]["architecture"] = self.WILD
+        text = json.dumps(header).encode()
+        with open(self.path("wild.safetensors"), "wb") as f:
+            f.write(len(text).to_bytes(8, "little") + text + data)
+
+    def plain(self, *args, code=DONE):
+        r = self.dfq(*args)
+        assert r.code == code, r
+        for text in (r.out, r.err):
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]",
+                                 text), r
+        return r
+
+    def test_names_of_models(self):
+        r = self.plain("info", "wild.safetensors")
+        assert "\nprecision    float\n" in r.out and "weights 8 bit\n" not in r.out, r
+        self.plain("info", "wild.safetensors", "--json")
+        r = self.plain("quantize", "wild.safetensors", *QUICK, "-o", "q", "--report", "r.html")
+        assert "\x1b" not in self.read("r.html").decode()
+        self.plain("info", "q")
+
+    def test_names_of_files(self):
+        os.rename(self.path("tiny.safetensors"), self.path("ti\nny\x1b[31m"))
+        assert "file         ti?ny?[31m, " in self.plain("info", "ti\nny\x1b[31m").out
+        told = self.plain("info", "ti\nny\x1b[31m", "--json").out
+        assert json.loads(told)["file"] == "ti\nny\x1b[31m", told
+        assert "n?one?[31m" in self.plain("info", "n\none\x1b[31m", code=INPUT).err
+        self.plain("\x1b[31m", code=USAGE)
+        self.plain("info", "--\x1b[31m", code=USAGE)
+        assert "?[31m.safe" in self.plain("quantize", "ti\nny\x1b[31m", *QUICK, "-o", "\x1b[31m.safe").out
 
 
 class Results(Part):
