@@ -24,6 +24,7 @@ void hardware_json(struct json *j, const dfq_accelerator_config *hw)
     json_text(j, "pe_type", types[hw->pe_type]);
     json_int(j, "word_bits", hw->word_bits);
     json_int(j, "psum_bits", hw->psum_bits);
+    json_int(j, "float_bits", hw->float_bits);
     json_real(j, "glb_kb", hw->glb_kb);
     json_real(j, "clock_mhz", hw->clock_mhz);
     json_real(j, "dram_gb_per_s", hw->dram_gb_per_s);

@@ -45,7 +45,7 @@ typedef struct dfq_accelerator_config {
     int32_t pe_type;      /**< DFQ_PE_* */
     int32_t word_bits;    /**< the widest operand; what prices of accesses are for */
     int32_t psum_bits;    /**< of sums under way */
-    int32_t reserved;     /**< 0 */
+    int32_t float_bits;   /**< of values that no quantizer rounds, in DRAM and buffer */
     int64_t rf_words;     /**< register file of each element */
     double glb_kb;        /**< global buffer */
     double clock_mhz;
@@ -88,23 +88,22 @@ DFQ_CHECKED dfq_status dfq_accelerator_get_config(const dfq_accelerator *acceler
 /** Set up by dfq_cost_options_init(). */
 typedef struct dfq_cost_options {
     uint32_t struct_size;
-    int32_t
-        weight_bits;  /**< of products' weights but in the first and the last layer, which have 8;
-                              0: those of a quantized network, the accelerator's word for a float */
-    int32_t act_bits; /**< likewise of activations; both or none are 0, else 2..16 */
-    int32_t reserved; /**< 0 */
-    int64_t config;   /**< which accelerator of the description; dfq_accelerator_tabulate() takes
+    int32_t weight_bits; /**< 0: the network is costed with its own quantizers. 2..16: as if it had
+                              quantizers of these widths, 8 in the first and the last layer */
+    int32_t act_bits;    /**< likewise of activations; both or none are 0 */
+    int32_t reserved;    /**< 0 */
+    int64_t config;      /**< which accelerator of the description; dfq_accelerator_tabulate() takes
                               all of them */
 } dfq_cost_options;
 
-/** Defaults: the network's own widths, accelerator 0. `size`: sizeof(dfq_cost_options). */
+/** Defaults: the network's own quantizers, accelerator 0. `size`: sizeof(dfq_cost_options). */
 DFQ_API void dfq_cost_options_init(dfq_cost_options *options, size_t size);
 
 /** What kind of layer costs are of. */
 enum {
     DFQ_LAYER_PRODUCT = 0, /**< convolution, linear layer, batched product of attention */
-    DFQ_LAYER_ROWS = 1,    /**< softmax, LayerNorm, GELU: 8, 4, 4 cycles for each element, one lane
-                                for each column of the array */
+    DFQ_LAYER_ROWS = 1,    /**< softmax, LayerNorm, GELU, residual sum: 8, 4, 4, 1 cycles for each
+                                element, one lane for each column of the array */
     DFQ_LAYER_TOTAL = 2    /**< the sum of a network's layers */
 };
 
@@ -112,9 +111,10 @@ enum {
 typedef struct dfq_cost_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t kind;         /**< DFQ_LAYER_* */
-    int32_t weight_bits;  /**< of the second operand; of a total 0, like the following */
-    int32_t input_bits;
-    int32_t output_bits;
+    int32_t weight_bits;  /**< of the second operand as it is kept: what a quantizer rounds has its
+                               bits, all else float_bits; 0: there is none, or it is a total */
+    int32_t input_bits;   /**< likewise of the first operand */
+    int32_t output_bits;  /**< of the result: the widest that is read of it */
     int32_t reserved;
     int64_t dims[8]; /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
                                 filters of a group, output rows and columns, filter rows and

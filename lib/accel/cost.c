@@ -10,11 +10,12 @@ dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_lay
 {
     dfqi_layer own = *l;
     for (int v = 0; v < DFQI_OPERANDS; v++) {
-        if (own.bits[v] == 0) own.bits[v] = t->word_bits;
         if (own.bits[v] > t->word_bits)
             return dfqi_fail(ctx, DFQ_E_INVALID,
                              "%s has operands of %d bits, the accelerator's words have %d", name,
                              own.bits[v], t->word_bits);
+        bool there = v != DFQI_W || l->kind == DFQI_LAYER_PRODUCT || l->sum;
+        if (own.bits[v] == 0 && there) own.bits[v] = t->float_bits;
     }
     *out = own;
     return DFQ_OK;
@@ -32,30 +33,42 @@ void dfqi_mapping_levels(const dfqi_template *t, dfqi_mapping *m)
     m->keep[2] = stays[t->dataflow];
 }
 
+/* As an operand is multiplied: what is kept wider than a word is narrowed to one on its way in. */
+static int32_t multiplied(const dfqi_layer *l, const dfqi_template *t, dfqi_operand v)
+{
+    return l->bits[v] < t->word_bits ? l->bits[v] : t->word_bits;
+}
+
+static double rate_of(const dfqi_layer *l, const dfqi_template *t)
+{
+    return dfqi_pe_rate((dfqi_pe)t->pe, t->word_bits, multiplied(l, t, DFQI_W),
+                        multiplied(l, t, DFQI_I));
+}
+
 void dfqi_pricing_of(const dfqi_layer *l, const dfqi_template *t, dfqi_pricing *out)
 {
     const dfqi_prices *p = &t->price;
+    int32_t w = multiplied(l, t, DFQI_W), a = multiplied(l, t, DFQI_I);
     double word = t->word_bits, per_cycle = 8e3 / t->clock_mhz; /* bits a cycle of 1 GB/s */
-    *out = (dfqi_pricing){.bits = {l->bits[DFQI_W], l->bits[DFQI_I], t->psum_bits}};
+    *out = (dfqi_pricing){.bits = {l->bits[DFQI_W], l->bits[DFQI_I], t->psum_bits},
+                          .rf_bits = {w, a, t->psum_bits}};
     for (int v = 0; v < DFQI_OPERANDS; v++) {
-        double share = out->bits[v] / word;
+        double share = out->bits[v] / word, inside = out->rf_bits[v] / word;
         out->level[0].read_pj[v] = out->level[0].update_pj[v] = p->dram_pj * share;
         out->level[1].read_pj[v] = p->glb_read_pj * share;
         out->level[1].fill_pj[v] = p->glb_fill_pj * share;
         out->level[1].update_pj[v] = p->glb_write_pj * share;
-        out->level[2].read_pj[v] = out->level[2].update_pj[v] = p->rf_pj * share;
-        out->level[2].fill_pj[v] = p->rf_fill_pj * share;
+        out->level[2].read_pj[v] = out->level[2].update_pj[v] = p->rf_pj * inside;
+        out->level[2].fill_pj[v] = p->rf_fill_pj * inside;
         out->level[3].read_pj[v] = out->level[3].update_pj[v] = out->level[3].fill_pj[v] =
-            p->reg_pj * share;
-        out->noc_pj[v] = p->noc_pj * share;
+            p->reg_pj * inside;
+        out->noc_pj[v] = p->noc_pj * inside;
     }
     for (int i = 0; i < 4; i++) out->level[i].row_words = 1;
-    out->mac_pj = p->mac_pj > 0 ? p->mac_pj
-                                : dfqi_mac_pj(l->bits[DFQI_W], l->bits[DFQI_I],
-                                              dfqi_sum_bits(l->bits[DFQI_W], l->bits[DFQI_I]));
+    out->mac_pj = p->mac_pj > 0 ? p->mac_pj : dfqi_mac_pj(w, a, dfqi_sum_bits(w, a));
     out->static_pj = p->static_mw * 1e3 / t->clock_mhz;
     out->dram_pj = p->dram_pj / word;
-    out->rate = dfqi_pe_rate((dfqi_pe)t->pe, t->word_bits, l->bits[DFQI_W], l->bits[DFQI_I]);
+    out->rate = rate_of(l, t);
     out->dram_bits = t->dram_gb_per_s * per_cycle;
     out->glb_bits = t->glb_gb_per_s * per_cycle;
     out->output_bits = l->bits[DFQI_O];
@@ -102,18 +115,16 @@ void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_ma
 void dfqi_cost_rows(const dfqi_layer *l, const dfqi_template *t, const dfqi_pricing *p,
                     dfqi_cost *out)
 {
-    double n = (double)l->dim[DFQI_DIM_P];
+    double n = (double)l->dim[DFQI_DIM_P], word = t->word_bits;
+    double read = n * (l->bits[DFQI_I] + l->bits[DFQI_W]), written = n * l->bits[DFQI_O];
     memset(out, 0, sizeof *out);
     out->compute_cycles = ceil(n * l->effort / t->pe_x);
-    out->glb_cycles = n * (l->bits[DFQI_I] + l->bits[DFQI_O]) / p->glb_bits;
-    out->pj[DFQI_PART_GLB] =
-        n * (l->bits[DFQI_I] * p->level[1].read_pj[DFQI_I] / p->bits[DFQI_I] +
-             l->bits[DFQI_O] * p->level[1].update_pj[DFQI_O] / p->bits[DFQI_O]);
+    out->glb_cycles = (read + written) / p->glb_bits;
+    out->pj[DFQI_PART_GLB] = (read * t->price.glb_read_pj + written * t->price.glb_write_pj) / word;
     total(p, out);
 }
 
 double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_template *t)
 {
-    double rate = dfqi_pe_rate((dfqi_pe)t->pe, t->word_bits, l->bits[DFQI_W], l->bits[DFQI_I]);
-    return c->macs / (c->cycles * t->pe_x * t->pe_y * rate);
+    return c->macs / (c->cycles * t->pe_x * t->pe_y * rate_of(l, t));
 }

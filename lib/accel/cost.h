@@ -28,8 +28,8 @@ typedef struct dfqi_cost {
 /* Share of the array's products that were made. */
 double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_template *t);
 
-/* A layer whose widths of 0 are the accelerator's word. DFQ_E_INVALID if an operand is wider than
- * that; `name` is what the error calls the layer. */
+/* A layer whose widths of 0 are the accelerator's float_bits. DFQ_E_INVALID if a quantized operand is
+ * wider than its words; `name` is what the error calls the layer. */
 DFQI_CHECKED dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
                                            const dfqi_template *t, dfqi_layer *out);
 
@@ -40,7 +40,8 @@ void dfqi_mapping_levels(const dfqi_template *t, dfqi_mapping *m);
 /* Prices that depend on layer and accelerator alone: made once for many mappings. */
 typedef struct dfqi_pricing {
     dfqi_level_cost level[DFQI_LEVELS_MAX];
-    double bits[DFQI_OPERANDS]; /* of words inside: sums are wider than outputs */
+    double bits[DFQI_OPERANDS];    /* in DRAM and buffer: sums are wider than outputs */
+    double rf_bits[DFQI_OPERANDS]; /* in the elements, which take operands of a word at most */
     double noc_pj[DFQI_OPERANDS];
     double mac_pj, static_pj, dram_pj; /* a product, a cycle, a bit */
     double rate;                       /* products of one element in a cycle */
@@ -52,8 +53,8 @@ void dfqi_pricing_of(const dfqi_layer *l, const dfqi_template *t, dfqi_pricing *
 /* The layer's bits are resolved, the mapping's levels those of the accelerator. */
 void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_mapping *m,
                        dfqi_cost *out);
-/* Softmax and the like: no mapping. Lanes are the array's columns; elements come from the buffer and
- * go back to it. */
+/* Softmax, residual sums and the like: no mapping. Lanes are the array's columns; elements come from
+ * the buffer and go back to it. */
 void dfqi_cost_rows(const dfqi_layer *l, const dfqi_template *t, const dfqi_pricing *p,
                     dfqi_cost *out);
 

@@ -48,7 +48,7 @@ typedef struct element {
 /* Gives strips, then images what room channels and filters leave. False: there is none. */
 static bool fill(const dfqi_hunt *h, const int64_t length[LOOPS], element *e)
 {
-    const double *bits = h->pricing.bits;
+    const double *bits = h->pricing.rf_bits;
     double taps = (double)e->taps, room = (double)h->t->rf_words * h->t->word_bits;
     int64_t part[DFQI_PARTS_MAX];
     room -= taps * (double)(e->loop[IN] * e->loop[OUT]) * bits[DFQI_W];

@@ -39,7 +39,7 @@ static void rest(dfqi_mapping *m, int32_t level, const cut *c, const dfqi_dim *d
 
 static int64_t capacity(const dfqi_hunt *h, dfqi_operand v)
 {
-    int64_t words = (int64_t)((double)h->t->rf_words * h->t->word_bits / h->pricing.bits[v]);
+    int64_t words = (int64_t)((double)h->t->rf_words * h->t->word_bits / h->pricing.rf_bits[v]);
     return words > 0 ? words : 1;
 }
 

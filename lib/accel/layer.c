@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accel/widths.h"
+
 double dfqi_layer_macs(const dfqi_layer *l)
 {
     double p = l->kind == DFQI_LAYER_PRODUCT;
@@ -65,9 +67,11 @@ bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
         return true;
     case DFQI_OP_SOFTMAX:
     case DFQI_OP_LAYERNORM:
-    case DFQI_OP_GELU: /* docs/METHODS.md, Mappings */
+    case DFQI_OP_GELU:
+    case DFQI_OP_ADD: /* docs/METHODS.md, Mappings */
         l->kind = DFQI_LAYER_ROWS;
-        l->effort = n->op == DFQI_OP_SOFTMAX ? 8 : 4;
+        l->sum = n->op == DFQI_OP_ADD;
+        l->effort = n->op == DFQI_OP_SOFTMAX ? 8 : l->sum ? 1 : 4;
         set_dims(l, (int64_t[]){1, 1, 1, 1, count, 1, 1, 1});
         return true;
     default:
@@ -75,32 +79,12 @@ bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
     }
 }
 
-/* Bits of the site "<name>.<what>", else `other`. */
-static int32_t site_bits(const dfqi_model *m, const char *name, const char *what, int32_t other)
+static void set_bits(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n, dfqi_layer *l)
 {
-    char text[128];
-    snprintf(text, sizeof text, "%s.%s", name, what);
-    const dfqi_site *s = m->quantized ? dfqi_scheme_find(&m->scheme, text) : NULL;
-    return s ? s->bits : other;
-}
-
-static void set_bits(const dfqi_model *m, dfqi_layer_bits bits, const dfqi_node *n, bool first,
-                     bool last, dfqi_layer *l)
-{
-    bool pair = n->op == DFQI_OP_MATMUL_NT || n->op == DFQI_OP_MATMUL_NN;
-    int32_t act = bits.act ? bits.act : m->quantized ? m->scheme.act_bits : 0;
-    int32_t edge = act ? 8 : 0; /* the image, the logits */
-    l->bits[DFQI_O] = last ? edge : act;
-    if (l->kind == DFQI_LAYER_ROWS) {
-        l->bits[DFQI_W] = l->bits[DFQI_I] = act;
-    } else if (bits.act) {
-        bool fixed = first || last;
-        l->bits[DFQI_W] = fixed ? 8 : pair ? bits.act : bits.weight;
-        l->bits[DFQI_I] = fixed ? 8 : bits.act;
-    } else {
-        l->bits[DFQI_W] = site_bits(m, n->name, pair ? "b" : "weight", 0);
-        l->bits[DFQI_I] = site_bits(m, n->name, pair ? "a" : "input", first ? edge : act);
-    }
+    bool second = l->kind == DFQI_LAYER_PRODUCT || l->sum;
+    l->bits[DFQI_I] = dfqi_width_read(g, s, n, 0);
+    l->bits[DFQI_W] = second ? dfqi_width_read(g, s, n, 1) : 0;
+    l->bits[DFQI_O] = dfqi_width_written(g, s, n->out[0]);
 }
 
 /* -- the list ---------------------------------------------------------------------------------- */
@@ -123,6 +107,7 @@ static void set_name(const dfqi_node *n, const char *before, char name[80])
 {
     const char *what = n->op == DFQI_OP_SOFTMAX ? "softmax"
                        : n->op == DFQI_OP_GELU  ? "gelu"
+                       : n->op == DFQI_OP_ADD   ? "sum"
                                                 : "norm";
     if (n->name && n->name[0])
         snprintf(name, 80, "%s", n->name);
@@ -132,24 +117,17 @@ static void set_name(const dfqi_node *n, const char *before, char name[80])
         snprintf(name, 80, "%s", what);
 }
 
-static dfq_status list_nodes(const dfqi_model *m, dfqi_layer_bits bits, const dfqi_graph *g,
-                             dfqi_layer_list *out)
+static dfq_status list_nodes(const dfqi_graph *g, const dfqi_scheme *s, dfqi_layer_list *out)
 {
-    int32_t first = -1, last = -1;
     const char *before = "";
-    out->layers = dfqi_calloc(m->ctx, (size_t)g->n_nodes, sizeof *out->layers);
-    out->shapes = dfqi_calloc(m->ctx, (size_t)g->n_nodes, sizeof *out->shapes);
+    out->layers = dfqi_calloc(g->ctx, (size_t)g->n_nodes, sizeof *out->layers);
+    out->shapes = dfqi_calloc(g->ctx, (size_t)g->n_nodes, sizeof *out->shapes);
     if (!out->layers || !out->shapes) return DFQ_E_NOMEM;
-    for (int32_t i = 0; i < g->n_nodes; i++) {
-        if (!is_weighted(&g->nodes[i])) continue;
-        if (first < 0) first = i;
-        last = i;
-    }
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const dfqi_node *n = &g->nodes[i];
         dfqi_layer l;
         if (!dfqi_layer_of_node(g, n, &l)) continue;
-        set_bits(m, bits, n, i == first, i == last, &l);
+        set_bits(g, s, n, &l);
         set_name(n, before, out->layers[out->n_layers].name);
         if (n->name && n->name[0]) before = n->name;
         out->layers[out->n_layers++].shape = find_shape(out, &l);
@@ -157,12 +135,37 @@ static dfq_status list_nodes(const dfqi_model *m, dfqi_layer_bits bits, const df
     return DFQ_OK;
 }
 
+/* Quantizers of the first and the last product get 8 bits. */
+static void widen_ends(const dfqi_graph *g, dfqi_scheme *s)
+{
+    const dfqi_node *ends[2] = {NULL, NULL};
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        if (!is_weighted(&g->nodes[i])) continue;
+        if (!ends[0]) ends[0] = &g->nodes[i];
+        ends[1] = &g->nodes[i];
+    }
+    for (int k = 0; k < 4 && ends[0]; k++) {
+        int32_t i = dfqi_site_index(s, ends[k / 2]->op, ends[k / 2]->name, k % 2);
+        if (i >= 0) s->sites[i].bits = 8;
+    }
+}
+
 dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_list *out)
 {
     dfqi_graph *g;
+    dfqi_scheme asked = {.n_sites = 0}; /* none of a float network */
     dfqi_layer_list list = {.ctx = m->ctx};
+    bool own = m->quantized && !bits.act;
     DFQI_TRY(dfqi_network_whole(&m->net, &g));
-    dfq_status status = list_nodes(m, bits, g, &list);
+    dfq_status status = DFQ_OK;
+    if (bits.act)
+        status = dfqi_scheme_outline(&m->net, DFQI_MODE_IMPROVED,
+                                     (dfqi_widths){bits.weight, bits.act, 0}, &asked);
+    if (status == DFQ_OK) {
+        widen_ends(g, &asked);
+        status = list_nodes(g, own ? &m->scheme : &asked, &list);
+    }
+    dfqi_scheme_fini(&asked);
     dfqi_graph_free(g);
     if (status == DFQ_OK)
         *out = list;

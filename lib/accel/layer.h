@@ -22,7 +22,8 @@ typedef enum dfqi_operand { DFQI_W, DFQI_I, DFQI_O, DFQI_OPERANDS } dfqi_operand
 
 typedef enum dfqi_layer_kind {
     DFQI_LAYER_PRODUCT = 0, /* the loops above */
-    DFQI_LAYER_ROWS         /* softmax, LayerNorm, GELU: `effort` cycles for each element (P) */
+    DFQI_LAYER_ROWS         /* softmax, LayerNorm, GELU, residual sum: `effort` cycles for each
+                             * element (P) */
 } dfqi_layer_kind;
 
 /* Plain data without padding: equal bytes are equal shapes. */
@@ -31,8 +32,9 @@ typedef struct dfqi_layer {
     int32_t effort;
     int64_t dim[DFQI_DIMS];
     int64_t stride;
-    int32_t bits[DFQI_OPERANDS]; /* as stored in DRAM; 0: as wide as the accelerator's word */
-    int32_t spare;               /* 0 */
+    int32_t bits[DFQI_OPERANDS]; /* as stored; 0: what no quantizer rounds, as wide as the
+                                  * accelerator keeps it (dfqi_layer_resolve) */
+    int32_t sum;                 /* rows: 1 if there is a second operand, W */
 } dfqi_layer;
 
 /* Does the dimension address the operand? */
@@ -54,15 +56,16 @@ typedef struct dfqi_layer_list {
     dfqi_layer *shapes;
 } dfqi_layer_list;
 
-/* Bits of weights and activations of all products but the first and the last, which have 8; 0:
- * those of a quantized network, the accelerator's word for a float one. */
+/* 0: what a network's quantizers have. Else the widths of those that it would have, 8 in the first and
+ * the last product. */
 typedef struct dfqi_layer_bits {
     int32_t weight, act;
 } dfqi_layer_bits;
 
-/* What a node of a graph is, at the accelerator's word; false: it is no layer. */
+/* What a node of a graph is, without quantizers; false: it is no layer. */
 bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *out);
-/* For one image. Normalisation and activation of convolutional networks are folded away. */
+/* For one image. Normalisation and activation of convolutional networks are folded away. Widths are
+ * those of the quantized graph (widths.h). */
 DFQI_CHECKED dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits,
                                        dfqi_layer_list *out);
 void dfqi_layer_list_fini(dfqi_layer_list *l);

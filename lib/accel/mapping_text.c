@@ -121,7 +121,7 @@ static dfq_status check_fit(dfq_context *ctx, const dfqi_layer *l, const dfqi_te
     dfqi_pricing_of(l, t, &p);
     for (int v = 0; v < DFQI_OPERANDS; v++)
         glb += dfqi_mapping_tile(l, m, 1, (dfqi_operand)v) * p.bits[v];
-    double rf = rf_bits(t, m, p.bits);
+    double rf = rf_bits(t, m, p.rf_bits);
     if (elements > t->pe_x * (double)t->pe_y)
         return dfqi_fail(ctx, DFQ_E_INVALID, "mapping: needs %.0f elements, there are %d x %d",
                          elements, t->pe_x, t->pe_y);

@@ -12,28 +12,31 @@ static const preset presets[] = {
      * Its memories' bandwidths are not the limit there. */
     {"eyeriss-chip",
      "{\"pe_x\": 14, \"pe_y\": 12, \"rf_words\": 261, \"dataflow\": \"rs\", \"pe_type\": \"fixed\","
-     " \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 108, \"clock_mhz\": 200,"
-     " \"dram_gb_per_s\": 1000, \"glb_gb_per_s\": 1000, \"energy\": {\"mac_pj\": 2, \"rf_pj\": 1,"
-     " \"rf_fill_pj\": 0, \"reg_pj\": 0, \"noc_pj\": 4, \"glb_read_pj\": 15, \"glb_write_pj\": 15,"
-     " \"glb_fill_pj\": 0, \"dram_pj\": 460, \"static_mw\": 30}}"},
+     " \"word_bits\": 16, \"psum_bits\": 16, \"float_bits\": 16,"
+     " \"glb_kb\": 108, \"clock_mhz\": 200, \"dram_gb_per_s\": 1000, \"glb_gb_per_s\": 1000,"
+     " \"energy\": {\"mac_pj\": 2, \"rf_pj\": 1, \"rf_fill_pj\": 0, \"reg_pj\": 0, \"noc_pj\": 4,"
+     " \"glb_read_pj\": 15, \"glb_write_pj\": 15, \"glb_fill_pj\": 0, \"dram_pj\": 460, "
+     "\"static_mw\": 30}}"},
     /* The design of ISCA 2016, Fig. 10, in multiples of a multiplication's energy. */
     {"eyeriss-isca16",
      "{\"pe_x\": 16, \"pe_y\": 16, \"rf_words\": 256, \"dataflow\": \"rs\", \"pe_type\": \"fixed\","
-     " \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 128, \"clock_mhz\": 200,"
-     " \"dram_gb_per_s\": 1000, \"glb_gb_per_s\": 1000, \"energy\": {\"mac_pj\": 1, \"rf_pj\": 1,"
-     " \"rf_fill_pj\": 0, \"reg_pj\": 0, \"noc_pj\": 2, \"glb_read_pj\": 6, \"glb_write_pj\": 6,"
-     " \"glb_fill_pj\": 0, \"dram_pj\": 200, \"static_mw\": 0}}"},
+     " \"word_bits\": 16, \"psum_bits\": 16, \"float_bits\": 16,"
+     " \"glb_kb\": 128, \"clock_mhz\": 200, \"dram_gb_per_s\": 1000, \"glb_gb_per_s\": 1000,"
+     " \"energy\": {\"mac_pj\": 1, \"rf_pj\": 1, \"rf_fill_pj\": 0, \"reg_pj\": 0, \"noc_pj\": 2,"
+     " \"glb_read_pj\": 6, \"glb_write_pj\": 6, \"glb_fill_pj\": 0, \"dram_pj\": 200, "
+     "\"static_mw\": 0}}"},
     /* One of the space below, with the energies of energy.c. */
     {"eyeriss-16x16",
      "{\"pe_x\": 16, \"pe_y\": 16, \"rf_words\": 64, \"dataflow\": \"rs\", \"pe_type\": \"fixed\","
-     " \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 108, \"clock_mhz\": 200,"
-     " \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}"},
+     " \"word_bits\": 16, \"psum_bits\": 16, \"float_bits\": 16,"
+     " \"glb_kb\": 108, \"clock_mhz\": 200, \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}"},
     /* 4335 accelerators (docs/METHODS.md, Search spaces). */
-    {"hdx-space", "{\"pe_x\": [8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],"
-                  " \"pe_y\": [8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],"
-                  " \"rf_words\": [4, 8, 16, 32, 64], \"dataflow\": [\"ws\", \"os\", \"rs\"],"
-                  " \"pe_type\": \"fixed\", \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 108,"
-                  " \"clock_mhz\": 200, \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}"},
+    {"hdx-space",
+     "{\"pe_x\": [8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],"
+     " \"pe_y\": [8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],"
+     " \"rf_words\": [4, 8, 16, 32, 64], \"dataflow\": [\"ws\", \"os\", \"rs\"],"
+     " \"pe_type\": \"fixed\", \"word_bits\": 16, \"psum_bits\": 16, \"float_bits\": 16,"
+     " \"glb_kb\": 108, \"clock_mhz\": 200, \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}"},
 };
 
 enum { PRESETS = sizeof presets / sizeof *presets };

@@ -52,6 +52,7 @@ void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_template *out)
 {
     dfqi_template t = {.word_bits = s->word_bits,
                        .psum_bits = s->psum_bits,
+                       .float_bits = s->float_bits,
                        .clock_mhz = s->clock_mhz,
                        .dram_gb_per_s = s->dram_gb_per_s,
                        .glb_gb_per_s = s->glb_gb_per_s};

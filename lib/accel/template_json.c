@@ -6,9 +6,10 @@
 #include "accel/template_priv.h"
 #include "base/text.h"
 
-static const char *const known[] = {
-    "name",      "pe_x",          "pe_y",   "rf_words",  "dataflow", "pe_type",      "word_bits",
-    "psum_bits", "dram_gb_per_s", "glb_kb", "clock_mhz", "energy",   "glb_gb_per_s", NULL};
+static const char *const known[] = {"name",          "pe_x",       "pe_y",      "rf_words",
+                                    "dataflow",      "pe_type",    "word_bits", "psum_bits",
+                                    "dram_gb_per_s", "glb_kb",     "clock_mhz", "energy",
+                                    "glb_gb_per_s",  "float_bits", NULL};
 
 /* What is read, and what error texts need. */
 typedef struct reader {
@@ -113,10 +114,14 @@ static dfq_status get_prices(const reader *r, dfqi_prices *p)
 
 static dfq_status get_bits(const reader *r, dfqi_space *s)
 {
-    int64_t word, psum;
+    int64_t word, psum, unrounded;
     DFQI_TRY(dfqi_json_get_int(r->at, "word_bits", 2, 16, &word));
     DFQI_TRY(dfqi_json_get_int(r->at, "psum_bits", word, 32, &psum));
+    unrounded = word;
+    if (dfqi_json_has(r->at, "float_bits"))
+        DFQI_TRY(dfqi_json_get_int(r->at, "float_bits", 2, psum, &unrounded));
     s->word_bits = (int32_t)word;
+    s->float_bits = (int32_t)unrounded;
     s->psum_bits = (int32_t)psum;
     return DFQ_OK;
 }

@@ -94,6 +94,7 @@ dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_template *t, dfq_accel
                                 .pe_type = t->pe,
                                 .word_bits = t->word_bits,
                                 .psum_bits = t->psum_bits,
+                                .float_bits = t->float_bits,
                                 .rf_words = t->rf_words,
                                 .glb_kb = t->glb_kb,
                                 .clock_mhz = t->clock_mhz,

@@ -185,6 +185,32 @@ static dfq_status check_width(dfq_context *ctx, const char *what, int32_t bits)
     return dfqi_fail(ctx, DFQ_E_INVALID, "%s have %d bits, they must have 2 to 8", what, bits);
 }
 
+dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                               dfqi_scheme *out)
+{
+    int cnn = dfqi_arch_is_cnn(&net->arch);
+    dfqi_scheme s = {.ctx = net->ctx,
+                     .mode = mode,
+                     .weight_bits = widths.weight,
+                     .act_bits = widths.act,
+                     .edge_bits = widths.edge ? widths.edge : widths.weight};
+    finder f = {.s = &s, .first = 1};
+    dfqi_graph *g = NULL;
+    dfqi_id x;
+    dfq_status status = dfqi_float_graph(net, 1, cnn ? find_cnn_site : find_site, &f, &g, &x);
+    dfqi_graph_free(g);
+    if (status != DFQ_OK) {
+        dfqi_scheme_fini(&s);
+        return status;
+    }
+    if (cnn) {
+        s.sites[f.last].bits = s.edge_bits;
+        set_codes(&s.sites[f.last], 1);
+    }
+    *out = s;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                            dfqi_scheme *out)
 {
@@ -200,26 +226,7 @@ dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths 
                          "a width of its own for the first and last layer is for convolutional "
                          "networks; %s is none",
                          net->arch.name);
-    dfqi_scheme s = {.ctx = ctx,
-                     .mode = mode,
-                     .weight_bits = widths.weight,
-                     .act_bits = widths.act,
-                     .edge_bits = widths.edge};
-    finder f = {.s = &s, .first = 1};
-    dfqi_graph *g = NULL;
-    dfqi_id x;
-    dfq_status status = dfqi_float_graph(net, 1, cnn ? find_cnn_site : find_site, &f, &g, &x);
-    dfqi_graph_free(g);
-    if (status != DFQ_OK) {
-        dfqi_scheme_fini(&s);
-        return status;
-    }
-    if (cnn) {
-        s.sites[f.last].bits = widths.edge;
-        set_codes(&s.sites[f.last], 1);
-    }
-    *out = s;
-    return DFQ_OK;
+    return dfqi_scheme_outline(net, mode, widths, out);
 }
 
 /* -- graphs ------------------------------------------------------------------------------------ */

@@ -54,6 +54,9 @@ typedef struct dfqi_widths {
     int32_t edge;        /* see dfqi_scheme; 0: like weight */
 } dfqi_widths;
 
+/* The sites that a network has or would have, of any family and any widths: for counting. */
+DFQI_CHECKED dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode,
+                                            dfqi_widths widths, dfqi_scheme *out);
 /* The sites of `net`, without values yet. */
 DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                                         dfqi_scheme *out);
@@ -62,6 +65,9 @@ bool dfqi_site_is_weight(const dfqi_site *site);
 /* Grids that follow the weights do so from now on: before weights that came from a file change. */
 void dfqi_scheme_loosen(dfqi_scheme *s);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
+/* The site of operand `slot` of a named product, or of what leaves a ReLU (slot 0); -1 if it has none,
+ * and stays float. Quantized graphs are made by this. */
+int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
 /* Fills every step and zero point from the network's activations on images[n][3][S][S]
  * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate").

@@ -6,8 +6,6 @@
 
 /* "blocks.0.attn.qkv" and slot 0 of a linear layer -> "blocks.0.attn.qkv.input". */
 void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, size_t cap);
-/* The site of an operand, -1 if it has none. */
-int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
 /* Codes of a logarithmic grid. */
 void dfqi_site_set_log(dfqi_site *site);

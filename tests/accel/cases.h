@@ -16,5 +16,6 @@ TCase *dfqt_supernet_case(void);
 TCase *dfqt_template_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_agree_case(void);
+TCase *dfqt_widths_case(void);
 
 #endif

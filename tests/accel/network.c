@@ -63,6 +63,15 @@ static void is(const dfqi_layer *l, const int64_t dim[DFQI_DIMS], int64_t stride
     ck_assert_int_eq(l->bits[DFQI_O], o);
 }
 
+static void is_rows(const dfqi_layer *l, int32_t effort, int64_t elements, int32_t w, int32_t i,
+                    int32_t o)
+{
+    ck_assert_int_eq(l->kind, DFQI_LAYER_ROWS);
+    ck_assert_int_eq(l->effort, effort);
+    ck_assert_int_eq(l->sum, effort == 1);
+    is(l, (int64_t[]){1, 1, 1, 1, elements, 1, 1, 1}, 1, w, i, o);
+}
+
 START_TEST(test_vit_layers)
 {
     dfq_context *ctx = dfqt_context(1);
@@ -71,19 +80,23 @@ START_TEST(test_vit_layers)
     double macs = 0;
     ck_assert_int_eq(make_vit(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 6}, &l), DFQ_OK);
-    /* embedding, head, final norm; per block 4 linear layers, 2 products, softmax, GELU, 2 norms */
-    ck_assert_int_eq(l.n_layers, 3 + 2 * 10);
-    is(layer(&l, "patch_embed.proj"), (int64_t[]){1, 1, 48, 24, 16, 1, 1, 1}, 1, 8, 8, 6);
+    /* embedding, head, final norm; per block 4 linear layers, 2 products, softmax, GELU, 2 norms, 2
+     * sums */
+    ck_assert_int_eq(l.n_layers, 3 + 2 * 12);
+    /* the image, logits and what goes into softmax, GELU and sums are not quantized */
+    is(layer(&l, "patch_embed.proj"), (int64_t[]){1, 1, 48, 24, 16, 1, 1, 1}, 1, 8, 0, 0);
     is(layer(&l, "blocks.1.attn.qkv"), (int64_t[]){1, 1, 24, 72, 17, 1, 1, 1}, 1, 4, 6, 6);
-    is(layer(&l, "blocks.1.attn.qk"), (int64_t[]){3, 1, 8, 17, 17, 1, 1, 1}, 1, 6, 6, 6);
+    is(layer(&l, "blocks.1.attn.qk"), (int64_t[]){3, 1, 8, 17, 17, 1, 1, 1}, 1, 6, 6, 0);
     is(layer(&l, "blocks.1.attn.av"), (int64_t[]){3, 1, 17, 8, 17, 1, 1, 1}, 1, 6, 6, 6);
-    is(layer(&l, "blocks.1.mlp.fc1"), (int64_t[]){1, 1, 24, 40, 17, 1, 1, 1}, 1, 4, 6, 6);
-    is(layer(&l, "head"), (int64_t[]){1, 1, 24, 5, 1, 1, 1, 1}, 1, 8, 8, 8);
-    const dfqi_layer *softmax = layer(&l, "blocks.0.attn.qk/softmax");
-    ck_assert_int_eq(softmax->kind, DFQI_LAYER_ROWS);
-    ck_assert_int_eq(softmax->effort, 8);
-    ck_assert_int_eq(softmax->dim[DFQI_DIM_P], 3 * 17 * 17);
-    ck_assert_int_eq(layer(&l, "blocks.0.mlp.fc1/gelu")->effort, 4);
+    is(layer(&l, "blocks.1.attn.proj"), (int64_t[]){1, 1, 24, 24, 17, 1, 1, 1}, 1, 4, 6, 0);
+    is(layer(&l, "blocks.1.mlp.fc1"), (int64_t[]){1, 1, 24, 40, 17, 1, 1, 1}, 1, 4, 6, 0);
+    is(layer(&l, "blocks.1.mlp.fc2"), (int64_t[]){1, 1, 40, 24, 17, 1, 1, 1}, 1, 4, 6, 0);
+    is(layer(&l, "head"), (int64_t[]){1, 1, 24, 5, 1, 1, 1, 1}, 1, 8, 8, 0);
+    is_rows(layer(&l, "blocks.0.attn.qk/softmax"), 8, 3 * 17 * 17, 0, 0, 6);
+    is_rows(layer(&l, "blocks.0.mlp.fc1/gelu"), 4, 17 * 40, 0, 0, 6);
+    is_rows(layer(&l, "blocks.0.attn.proj/sum"), 1, 17 * 24, 0, 0, 0);
+    is_rows(layer(&l, "blocks.0.mlp.fc2/norm"), 4, 17 * 24, 0, 0, 6);
+    is_rows(layer(&l, "blocks.1.mlp.fc2/norm"), 4, 24, 0, 0, 8);
     for (int32_t i = 0; i < l.n_layers; i++) macs += dfqi_layer_macs(&l.shapes[l.layers[i].shape]);
     ck_assert_double_eq(macs, 16 * 48 * 24 + 24 * 5 +
                                   2 * (17 * 24 * (72 + 24 + 40 + 40) + 2 * 3 * 17 * 17 * 8));
@@ -100,10 +113,19 @@ START_TEST(test_resnet_layers)
     dfqi_layer_list l;
     ck_assert_int_eq(make_resnet(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){0}, &l), DFQ_OK);
-    ck_assert_int_eq(l.n_layers, 8);
+    ck_assert_int_eq(l.n_layers, 8 + 3);
     is(layer(&l, "conv1"), (int64_t[]){1, 1, 3, 16, 32, 32, 3, 3}, 1, 0, 0, 0);
     is(layer(&l, "layer3.0.conv1"), (int64_t[]){1, 1, 32, 64, 8, 8, 3, 3}, 2, 0, 0, 0);
     is(layer(&l, "linear"), (int64_t[]){1, 1, 64, 10, 1, 1, 1, 1}, 1, 0, 0, 0);
+    is_rows(layer(&l, "layer1.0.conv2/sum"), 1, 32 * 32 * 16, 0, 0, 0);
+    dfqi_layer_list_fini(&l);
+    /* what leaves a ReLU is quantized, the sum before it and the pooled features are not */
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){3, 5}, &l), DFQ_OK);
+    is(layer(&l, "conv1"), (int64_t[]){1, 1, 3, 16, 32, 32, 3, 3}, 1, 8, 0, 5);
+    is(layer(&l, "layer2.0.conv1"), (int64_t[]){1, 1, 16, 32, 16, 16, 3, 3}, 2, 3, 5, 5);
+    is(layer(&l, "layer2.0.conv2"), (int64_t[]){1, 1, 32, 32, 16, 16, 3, 3}, 1, 3, 5, 0);
+    is_rows(layer(&l, "layer2.0.conv2/sum"), 1, 16 * 16 * 32, 5, 0, 5);
+    is(layer(&l, "linear"), (int64_t[]){1, 1, 64, 10, 1, 1, 1, 1}, 1, 8, 0, 0);
     dfqi_layer_list_fini(&l);
     dfqi_model_release(m);
     dfqi_context_release(ctx);

@@ -18,6 +18,7 @@ START_TEST(test_presets)
     for (const char *name; (name = dfqi_preset_name(n)) != NULL; n++) {
         ck_assert_msg(dfqi_space_load(ctx, name, &s) == DFQ_OK, "%s", ctx->error);
         ck_assert_str_eq(s.name, name);
+        ck_assert_int_eq(s.float_bits, 16);
     }
     ck_assert_int_eq(n, 4);
     ck_assert_ptr_null(dfqi_preset_name(-1));
@@ -53,10 +54,25 @@ START_TEST(test_values)
     dfqi_space_config(&s, 1, &t);
     ck_assert_int_eq(t.pe_x, 6);
     ck_assert_int_eq(t.pe, DFQI_PE_SERIAL);
+    ck_assert_int_eq(t.float_bits, 8); /* a word, if nothing is said */
     ck_assert_double_eq(t.glb_kb, 32.5);
     ck_assert_double_eq(t.price.mac_pj, 0);
     ck_assert_double_eq_tol(t.price.dram_pj, 64, 1e-9);
     ck_assert_double_eq_tol(t.price.rf_pj, dfqi_rf_pj(16, 8), 1e-12);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* Up to the width of sums, beyond that of words. */
+START_TEST(test_float_bits)
+{
+    static const char json[] = "{\"pe_x\": 4, \"float_bits\": 24, " REST "}";
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_space s;
+    dfqi_template t;
+    ck_assert_msg(dfqi_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s", ctx->error);
+    dfqi_space_config(&s, 0, &t);
+    ck_assert_int_eq(t.float_bits, 24);
     dfqi_context_release(ctx);
 }
 END_TEST
@@ -76,6 +92,9 @@ static const struct {
     {"{\"pe_x\": 8, \"energy\": {\"mac\": 1}, " REST "}", "\"mac\" has no unit, write \"mac_pj\""},
     {"{\"pe_x\": 8, \"energy\": {\"mac_pj\": 1}, " REST "}", "\"rf_pj\" of \"energy\" is missing"},
     {"{\"pe_x\": 8, \"pe_x\": 8, " REST "}", "duplicate"},
+    {"{\"pe_x\": 8, \"float_bits\": 1, " REST "}", "\"float_bits\" is 1, must be within 2..24"},
+    {"{\"pe_x\": 8, \"float_bits\": 25, " REST "}", "\"float_bits\" is 25, must be within 2..24"},
+    {"{\"pe_x\": 8, \"float\": 16, " REST "}", "\"float\" has no unit, write \"float_bits\""},
     {"{\"pe_x\": 8, \"pe_y\": 8, \"rf_words\": 16, \"dataflow\": \"nvdla\"}",
      "\"dataflow\" is \"nvdla\", must be ws, os or rs"},
     {"[1]", "object"},
@@ -110,6 +129,7 @@ TCase *dfqt_template_case(void)
     TCase *c = tcase_create("template");
     tcase_add_test(c, test_presets);
     tcase_add_test(c, test_values);
+    tcase_add_test(c, test_float_bits);
     tcase_add_loop_test(c, test_wrong, 0, sizeof wrong / sizeof *wrong);
     tcase_add_test(c, test_no_file);
     return c;

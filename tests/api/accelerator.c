@@ -38,6 +38,7 @@ START_TEST(test_description)
     ck_assert_int_eq(c.pe_x, 16);
     ck_assert_int_eq(c.dataflow, DFQ_DATAFLOW_OS);
     ck_assert_int_eq(c.pe_type, DFQ_PE_FUSION);
+    ck_assert_int_eq(c.float_bits, 8);
     ck_assert(c.area_mm2 > 0.1 && c.area_mm2 < 1);
     ck_assert_int_eq(dfq_accelerator_get_config(accel, 2, &c), DFQ_E_INVALID);
     ck_assert_str_eq(dfq_context_get_error(context), "accelerator 2 of two asked for, there are 2");
@@ -119,6 +120,7 @@ START_TEST(test_costs)
         sum_ms += layer.ms;
         sum_pj += layer.total_pj;
         if (layer.kind == DFQ_LAYER_ROWS) {
+            ck_assert_int_eq(layer.weight_bits > 0, strstr(layer.name, "/sum") != NULL);
             ck_assert_ptr_null(layer.mapping);
             ck_assert_int_eq(dfq_cost_try(c, i, "DRAM", &own), DFQ_E_INVALID);
             continue;

@@ -394,8 +394,19 @@ class Cost(Part):
         wide = self.cost("--accel", "eyeriss-16x16")
         narrow = self.cost("--accel", "eyeriss-16x16", "--bits", "w4a4")
         fc1 = next(x for x in narrow["layers"] if x["name"] == "blocks.0.mlp.fc1")
-        assert (fc1["weight_bits"], fc1["input_bits"]) == (4, 4), fc1
+        assert (fc1["weight_bits"], fc1["input_bits"], fc1["output_bits"]) == (4, 4, 16), fc1
         assert narrow["mj_per_image"] < wide["mj_per_image"] / 2
+        # what no quantizer rounds is as wide as the accelerator keeps it
+        assert narrow["accelerator"]["float_bits"] == 16
+        self.write("f.json", word_bits=8, psum_bits=24, float_bits=12)
+        r = self.cost("--accel", "f.json", "--bits", "w4a4")
+        assert r["accelerator"]["float_bits"] == 12, r["accelerator"]
+        bits = {x["name"]: (x["input_bits"], x["weight_bits"], x["output_bits"])
+                for x in r["layers"]}
+        assert bits["blocks.0.attn.qk"] == (4, 4, 12), bits
+        assert bits["blocks.0.attn.qk/softmax"] == (12, 0, 4), bits
+        assert bits["blocks.0.attn.proj/sum"] == (12, 12, 12), bits
+        assert bits["head"] == (8, 8, 12), bits
 
     def test_the_best_of_many(self):
         self.write("many.json", pe_x=[4, 8], dataflow=["ws", "os", "rs"])
@@ -436,6 +447,8 @@ class Cost(Part):
         bad(INPUT, '"glb" has no unit, write "glb_kb"')
         self.write("a.json", colour="red")
         bad(INPUT, 'unknown key "colour"')
+        self.write("a.json", float_bits=17)
+        bad(INPUT, '"float_bits" is 17, must be within 2..16')
         self.write("a.json", word_bits=4)
         self.fails(USAGE, "operands of 8 bits, the accelerator's words have 4", "cost",
                    "tiny.safetensors", "--accel", "a.json", "--bits", "w4a4")

@@ -1,0 +1,277 @@
+/* Widths: what the layers of a network are charged for is what its quantized graph has, and what that
+ * costs. */
+#include "accel/widths.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "accel/cases.h"
+#include "accel/nets.h"
+#include "accel/table.h"
+
+/* -- against the quantized graph itself -------------------------------------------------------- */
+
+/* What a layer of the quantized graph reads and how it is read from. */
+typedef struct seen {
+    int32_t read[2]; /* of operands 0 and 1; 0: float */
+    int32_t widest;  /* quantizer of its result */
+    bool readers, unrounded;
+} seen;
+
+static int32_t quantizer_bits(const dfqi_node *n)
+{
+    if (n->op == DFQI_OP_FQ_WEIGHT) return (int32_t)n->attr.i[0];
+    return n->op == DFQI_OP_FQ ? (int32_t)lroundf(log2f(n->attr.f[1] - n->attr.f[0] + 1)) : 0;
+}
+
+static bool passes(dfqi_op_kind op)
+{
+    return op == DFQI_OP_SPLIT_HEADS || op == DFQI_OP_JOIN_HEADS || op == DFQI_OP_SELECT_TOKEN ||
+           op == DFQI_OP_RESHAPE || op == DFQI_OP_MAX_POOL || op == DFQI_OP_SUBSAMPLE_PAD ||
+           op == DFQI_OP_BATCHNORM || op == DFQI_OP_RELU || op == DFQI_OP_FQ;
+}
+
+/* The node that an operand's values were computed by, -1: none; and the quantizer on the way. */
+static int32_t origin(const dfqi_graph *g, dfqi_id v, int32_t *bits)
+{
+    int32_t at = v < 0 ? -1 : g->values[v].node;
+    for (*bits = 0; at >= 0; at = g->values[g->nodes[at].in[0]].node) {
+        const dfqi_node *n = &g->nodes[at];
+        if (*bits == 0) *bits = quantizer_bits(n);
+        if (!passes(n->op)) break;
+    }
+    return at;
+}
+
+static void look(const dfqi_graph *g, seen *s)
+{
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        const dfqi_node *n = &g->nodes[i];
+        if (passes(n->op) || n->op == DFQI_OP_FQ_WEIGHT) continue;
+        for (int32_t k = 0; k < n->n_in; k++) {
+            int32_t bits, from = origin(g, n->in[k], &bits);
+            if (k < 2) s[i].read[k] = bits;
+            if (from < 0) continue;
+            s[from].readers = true;
+            if (bits == 0) s[from].unrounded = true;
+            if (bits > s[from].widest) s[from].widest = bits;
+        }
+    }
+}
+
+/* Ranges that let a graph be built. */
+static void make_ready(dfqi_model *m)
+{
+    for (int32_t i = 0; i < m->scheme.n_sites; i++)
+        if (m->scheme.sites[i].step) dfqi_tensor_f32(m->scheme.sites[i].step)[0] = 1;
+}
+
+/* Different widths at different places. */
+static void vary(dfqi_scheme *s)
+{
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        dfqi_site *site = &s->sites[i];
+        site->bits = 2 + (7 * i + 3) % 6;
+        site->lo = 0;
+        site->hi = (float)((1 << site->bits) - 1);
+    }
+}
+
+START_TEST(test_quantized_graph)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m = dfqt_net(ctx, _i);
+    dfqi_layer_list l;
+    dfqi_graph *g = NULL;
+    dfqi_taps taps = {0};
+    dfqi_id x;
+    int32_t next = 0, rounded = 0;
+    make_ready(m);
+    vary(&m->scheme);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){0}, &l), DFQ_OK);
+    ck_assert_msg(dfqi_model_graph(m, 1, &g, &x, &taps) == DFQ_OK, "%s", ctx->error);
+    seen *s = dfqi_calloc(ctx, (size_t)g->n_nodes, sizeof *s);
+    look(g, s);
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        const dfqi_node *n = &g->nodes[i];
+        dfqi_layer any;
+        if (!dfqi_layer_of_node(g, n, &any)) continue;
+        ck_assert_int_lt(next, l.n_layers);
+        const char *name = l.layers[next].name;
+        const int32_t *bits = l.shapes[l.layers[next++].shape].bits;
+        bool second = any.kind == DFQI_LAYER_PRODUCT || any.sum;
+        int32_t out = s[i].unrounded || !s[i].readers ? 0 : s[i].widest;
+        ck_assert_msg(bits[DFQI_I] == s[i].read[0] && bits[DFQI_O] == out &&
+                          bits[DFQI_W] == (second ? s[i].read[1] : 0),
+                      "%s: %d x %d -> %d, the graph has %d x %d -> %d", name, bits[DFQI_I],
+                      bits[DFQI_W], bits[DFQI_O], s[i].read[0], s[i].read[1], out);
+        rounded += out > 0;
+    }
+    ck_assert_int_eq(next, l.n_layers);
+    ck_assert_int_eq(rounded > 2, m->quantized);
+    dfqi_free(ctx, s);
+    dfqi_graph_free(g);
+    dfqi_layer_list_fini(&l);
+    dfqi_model_release(m);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Widths asked for are those of the quantized network that they would make. */
+START_TEST(test_asked)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m = dfqt_net(ctx, 2), *q = dfqt_net(ctx, 3); /* ResNet */
+    dfqi_layer_list a, b;
+    for (int32_t i = 0; i < q->scheme.n_sites; i++)
+        if (!strcmp(q->scheme.sites[i].name, "conv1.weight") ||
+            !strcmp(q->scheme.sites[i].name, "linear.weight"))
+            q->scheme.sites[i].bits = 8;
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4}, &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){0}, &b), DFQ_OK);
+    ck_assert_int_eq(a.n_layers, b.n_layers);
+    ck_assert_int_eq(a.n_shapes, b.n_shapes);
+    ck_assert_mem_eq(a.shapes, b.shapes, (size_t)a.n_shapes * sizeof *a.shapes);
+    ck_assert_mem_eq(a.layers, b.layers, (size_t)a.n_layers * sizeof *a.layers);
+    dfqi_layer_list_fini(&a);
+    dfqi_layer_list_fini(&b);
+    /* of a quantized network they take the place of its own; wider ones than quantizers have, too */
+    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){12, 16}, &b), DFQ_OK);
+    ck_assert_int_eq(b.shapes[b.layers[1].shape].bits[DFQI_W], 12);
+    ck_assert_int_eq(b.shapes[b.layers[1].shape].bits[DFQI_I], 16);
+    dfqi_layer_list_fini(&b);
+    dfqi_model_release(m);
+    dfqi_model_release(q);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* -- what it costs ----------------------------------------------------------------------------- */
+
+static void config_of(dfq_context *ctx, const char *preset, int32_t float_bits, dfqi_template *t)
+{
+    dfqi_space s;
+    ck_assert_int_eq(dfqi_space_load(ctx, preset, &s), DFQ_OK);
+    dfqi_space_config(&s, 0, t);
+    if (float_bits) t->float_bits = float_bits;
+}
+
+static void cost_rows(dfq_context *ctx, const dfqi_template *t, const dfqi_layer *l, dfqi_cost *out)
+{
+    dfqi_layer own;
+    dfqi_pricing p;
+    ck_assert_int_eq(dfqi_layer_resolve(ctx, "rows", l, t, &own), DFQ_OK);
+    dfqi_pricing_of(&own, t, &p);
+    dfqi_cost_rows(&own, t, &p, out);
+}
+
+/* By hand, in bits: a sum reads two operands and writes one, the others read one; nothing goes to
+ * DRAM. */
+START_TEST(test_rows)
+{
+    enum { N = 1000 };
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_template t;
+    dfqi_cost c;
+    dfqi_layer sum = {.kind = DFQI_LAYER_ROWS,
+                      .effort = 1,
+                      .dim = {1, 1, 1, 1, N, 1, 1, 1},
+                      .stride = 1,
+                      .bits = {5, 0, 4},
+                      .sum = 1};
+    dfqi_layer gelu = sum;
+    gelu.sum = 0;
+    gelu.effort = 4;
+    gelu.bits[DFQI_W] = 0;
+    config_of(ctx, "eyeriss-16x16", 12, &t);
+    double read = t.price.glb_read_pj / 16, write = t.price.glb_write_pj / 16;
+    double rate = 25.6e9 * 8 / 200e6; /* bits a cycle */
+    cost_rows(ctx, &t, &sum, &c);
+    ck_assert_double_eq_tol(c.pj[DFQI_PART_GLB], N * ((5 + 12) * read + 4 * write), 1e-6);
+    ck_assert_double_eq_tol(c.glb_cycles, N * (5 + 12 + 4) / rate, 1e-9);
+    ck_assert_double_eq(c.compute_cycles, ceil(N / 16.0));
+    cost_rows(ctx, &t, &gelu, &c);
+    ck_assert_double_eq_tol(c.pj[DFQI_PART_GLB], N * (12 * read + 4 * write), 1e-6);
+    ck_assert_double_eq_tol(c.glb_cycles, N * (12 + 4) / rate, 1e-9);
+    ck_assert_double_eq(c.compute_cycles, ceil(N * 4 / 16.0));
+    ck_assert_double_eq(c.cycles, fmax(c.compute_cycles, c.glb_cycles));
+    ck_assert_double_eq(c.total_pj, c.pj[DFQI_PART_GLB]);
+    ck_assert(c.dram_bytes == 0 && c.macs == 0);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* A product of unquantized operands: DRAM and buffer move them as wide as they are kept, elements
+ * take a word at most. */
+START_TEST(test_kept_wider_than_words)
+{
+    static const dfqi_layer l = {.dim = {1, 1, 64, 32, 16, 1, 1, 1}, .stride = 1};
+    static const double words[DFQI_OPERANDS] = {64 * 32, 64 * 16, 32 * 16};
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_template t;
+    dfqi_cost cost[2];
+    for (int wide = 0; wide < 2; wide++) {
+        dfqi_mapping m;
+        dfqi_pricing p;
+        dfqi_layer own;
+        config_of(ctx, "eyeriss-16x16", wide ? 32 : 8, &t);
+        t.word_bits = 8;
+        t.psum_bits = 32;
+        t.pe = DFQI_PE_SERIAL;
+        ck_assert_int_eq(dfqi_layer_resolve(ctx, "l", &l, &t, &own), DFQ_OK);
+        dfqi_mapping_levels(&t, &m);
+        dfqi_nest_add(&m.time[1], DFQI_DIM_P, 16);
+        dfqi_nest_add(&m.time[1], DFQI_DIM_M, 32);
+        dfqi_nest_add(&m.time[1], DFQI_DIM_C, 64);
+        dfqi_pricing_of(&own, &t, &p);
+        dfqi_cost_mapping(&own, &p, &m, &cost[wide]);
+        double moved = 0;
+        for (int v = 0; v < DFQI_OPERANDS; v++) moved += words[v] * (wide ? 4 : 1);
+        ck_assert_double_eq(cost[wide].dram_bytes, moved);
+    }
+    ck_assert_double_gt(cost[1].pj[DFQI_PART_GLB], cost[0].pj[DFQI_PART_GLB]);
+    ck_assert_double_gt(cost[1].glb_cycles, cost[0].glb_cycles);
+    ck_assert_double_eq(cost[1].pj[DFQI_PART_MAC], cost[0].pj[DFQI_PART_MAC]);
+    ck_assert_double_eq(cost[1].pj[DFQI_PART_RF], cost[0].pj[DFQI_PART_RF]);
+    ck_assert_double_eq(cost[1].pj[DFQI_PART_NOC], cost[0].pj[DFQI_PART_NOC]);
+    ck_assert_double_eq(cost[1].compute_cycles, cost[0].compute_cycles);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* What a quantized network is charged for grows with the width of what stays float. */
+START_TEST(test_float_bits)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m = dfqt_net(ctx, 1);
+    dfqi_template t;
+    dfqi_report r[2];
+    for (int i = 0; i < 2; i++) {
+        config_of(ctx, "eyeriss-16x16", i ? 16 : 4, &t);
+        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){0}, &r[i]), DFQ_OK);
+    }
+    for (int32_t i = 0; i < r[0].list.n_layers; i++) {
+        const char *name = r[0].list.layers[i].name;
+        const dfqi_cost *a = &r[0].costs[r[0].list.layers[i].shape];
+        const dfqi_cost *b = &r[1].costs[r[1].list.layers[i].shape];
+        /* from quantizers to a quantizer */
+        bool all = strstr(name, ".qkv") || strstr(name, ".av");
+        ck_assert_msg(all ? a->total_pj == b->total_pj : a->total_pj < b->total_pj, "%s", name);
+    }
+    dfqi_report_fini(&r[0]);
+    dfqi_report_fini(&r[1]);
+    dfqi_model_release(m);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_widths_case(void)
+{
+    TCase *c = tcase_create("widths");
+    tcase_add_loop_test(c, test_quantized_graph, 0, DFQT_NETS);
+    tcase_add_test(c, test_asked);
+    tcase_add_test(c, test_rows);
+    tcase_add_test(c, test_kept_wider_than_words);
+    tcase_add_test(c, test_float_bits);
+    return c;
+}
