@@ -12,7 +12,7 @@
 #include "io/file.h"
 #include "io/look.h"
 
-enum { JSON_FILE_MAX = 64 * 1024 * 1024 };
+enum { JSON_FILE_MAX = 64 * 1024 * 1024, NESTING_MAX = 100 };
 
 static dfq_status wrap(dfq_context *ctx, const char *name, json_t *take_root, dfqi_json **out)
 {
@@ -37,13 +37,34 @@ dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_json **out)
     return wrap(ctx, name, root, out);
 }
 
+/* jansson reads what is nested by recursion, up to 2048 levels, for which a host's thread need not
+ * have the stack. Brackets in strings do not count. */
+static bool nested_too_deep(const char *text, size_t size)
+{
+    int32_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < size && depth <= NESTING_MAX; i++) {
+        const char c = text[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string)
+            depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+    }
+    return depth > NESTING_MAX;
+}
+
 dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
                            dfqi_json **out)
 {
     json_error_t e;
+    char show[DFQI_SHOW_MAX];
+    if (nested_too_deep(text, size))
+        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: JSON nested deeper than %d levels", name,
+                         (int)NESTING_MAX);
     locale_t before = dfqi_points_begin();
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
-    char show[DFQI_SHOW_MAX];
     dfqi_points_end(before);
     if (!root && json_error_code(&e) == json_error_out_of_memory)
         return dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for JSON of %zu bytes", name, size);

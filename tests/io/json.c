@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -156,13 +157,30 @@ START_TEST(test_parse_errors)
         ck_assert_ptr_null(doc);
     }
     io_fails(dfqi_json_parse(io_ctx, "r.json", "{}\0", 3, &doc), DFQ_E_CORRUPT, "r.json");
-    char deep[5000];
-    memset(deep, '[', sizeof deep);
-    memcpy(deep, "{\"a\":", 5);
-    io_fails(dfqi_json_parse(io_ctx, "r.json", deep, sizeof deep, &doc), DFQ_E_CORRUPT, "depth");
     io_put_text(io_path("x.json"), "{\"a\":\n 1 2}");
     io_fails(dfqi_json_read(io_ctx, io_path("x.json"), &doc), DFQ_E_CORRUPT, "line 2");
     io_fails(dfqi_json_read(io_ctx, io_path("y.json"), &doc), DFQ_E_IO, "y.json");
+}
+END_TEST
+
+/* 100 levels and no more; brackets in a string are text. */
+START_TEST(test_nesting)
+{
+    char text[300];
+    dfqi_json *doc = NULL;
+    for (int inner = 99; inner <= 100; inner++) {
+        size_t n = (size_t)snprintf(text, sizeof text, "{\"a\":\"[[[{{{\\\"[\",\"b\":");
+        memset(text + n, '[', (size_t)inner);
+        memset(text + n + inner, ']', (size_t)inner);
+        n += 2 * (size_t)inner;
+        text[n++] = '}';
+        dfq_status status = dfqi_json_parse(io_ctx, "r.json", text, n, &doc);
+        if (inner == 99)
+            ck_assert_int_eq(status, DFQ_OK);
+        else
+            io_fails(status, DFQ_E_CORRUPT, "r.json: JSON nested deeper than 100 levels");
+        if (inner == 99) dfqi_json_release(doc);
+    }
 }
 END_TEST
 
@@ -293,6 +311,7 @@ TCase *dfqt_json_case(void)
     tcase_add_test(tc, test_floats_return);
     tcase_add_test(tc, test_bad_key);
     tcase_add_test(tc, test_parse_errors);
+    tcase_add_test(tc, test_nesting);
     tcase_add_test(tc, test_get);
     tcase_add_test(tc, test_commas);
     tcase_add_test(tc, test_show);
