@@ -17,8 +17,7 @@ typedef struct scene {
     dfq_context *ctx;
     dfq_graph *graph;
     float logits[IMAGES * CLASSES];
-    int32_t warnings;
-    char warning[256];
+    int32_t of_threads, of_kernels; /* warnings */
 } scene;
 
 /* Each choice of kernels in a process of its own, which Check's fork is. */
@@ -29,8 +28,8 @@ static void log_line(int32_t level, const char *line, void *user)
 {
     scene *s = user;
     if (level != DFQ_LOG_WARNING) return;
-    s->warnings++;
-    strncpy(s->warning, line, sizeof s->warning - 1);
+    s->of_threads += strstr(line, "1 of 4 threads") != NULL;
+    s->of_kernels += strstr(line, "DFQ_KERNELS names 'no-such-kernels'") != NULL;
 }
 
 static void begin(scene *s, int32_t threads)
@@ -187,7 +186,7 @@ static int answers_alone(const scene *expected)
     if (!refuse_threads()) return 4;
     begin(&s, 4);
     if (forward(&s) != DFQ_OK || forward(&s) != DFQ_OK || !same_logits(&s, expected)) return 1;
-    if (s.warnings != 1 || strstr(s.warning, "1 of 4 threads") == NULL) return 2;
+    if (s.of_threads != 1) return 2;
     end(&s);
     return 0;
 }
@@ -219,8 +218,7 @@ START_TEST(test_one_warning)
     ck_assert_int_eq(forward(&s), DFQ_OK);
     ck_assert_int_eq(forward(&s), DFQ_OK);
     ck_assert_str_ne(dfq_context_get_kernels(s.ctx), "");
-    ck_assert_int_eq(s.warnings, 1);
-    ck_assert_ptr_nonnull(strstr(s.warning, "no-such-kernels"));
+    ck_assert_int_eq(s.of_kernels, 1);
     end(&s);
 }
 END_TEST
