@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "cost_print.h"
 #include "hardware.h"
 #include "json.h"
 #include "model.h"
@@ -11,6 +12,7 @@
 struct result {
     dfq_accelerator *accel;
     dfq_graph *graph;
+    dfq_graph_info info;
     dfq_cost *cost;
     int64_t config;
     dfq_accelerator_config hw;
@@ -160,50 +162,58 @@ static void print_json(const struct session *s, const struct result *r)
     putchar('\n');
 }
 
-static void print_row(const char *name, const dfq_cost_info *c)
+static void print_widths(const struct session *s, const struct result *r)
 {
-    const double uj = 1e-6;
-    printf("%-28.28s %9.2f %10.0f %9.4f %5.1f %9.2f %9.2f %8.2f %8.2f %9.2f %8.2f %10.2f\n", name,
-           c->macs * 1e-6, c->cycles, c->ms, c->utilization * 100, c->mac_pj * uj, c->rf_pj * uj,
-           c->noc_pj * uj, c->glb_pj * uj, c->dram_pj * uj, c->static_pj * uj, c->total_pj * uj);
+    char text[160];
+    int bits = (int)r->hw.float_bits;
+    if (option_given(s->o, OPT_BITS))
+        snprintf(text, sizeof text,
+                 "as asked for, w%da%d, 8 bits in the first and the last layer; what no quantizer "
+                 "rounds has %d",
+                 (int)s->o->weight_bits, (int)s->o->act_bits, bits);
+    else if (r->info.quantized)
+        snprintf(text, sizeof text,
+                 "of its quantizers, w%da%d; what no quantizer rounds has %d bits",
+                 (int)r->info.weight_bits, (int)r->info.act_bits, bits);
+    else
+        snprintf(text, sizeof text, "no quantizers: %d bits", bits);
+    cost_print_wrapped("widths", text);
 }
 
-static void print_text(const struct session *s, const struct result *r)
+static int print_text(struct session *s, const struct result *r)
 {
     int64_t n = dfq_accelerator_get_count(r->accel);
-    printf("network      %s\n", dfq_graph_get_name(r->graph));
-    char words[HARDWARE_TEXT];
-    printf("accelerator  %s: %s\n", dfq_accelerator_get_name(r->accel),
-           hardware_words(&r->hw, words));
+    char words[HARDWARE_TEXT], text[HARDWARE_TEXT + 96];
+    cost_print_wrapped("network", dfq_graph_get_name(r->graph));
+    snprintf(text, sizeof text, "%s: %s", dfq_accelerator_get_name(r->accel),
+             hardware_words(&r->hw, words));
+    cost_print_wrapped("accelerator", text);
     if (n > 1)
         printf("             number %lld of %lld%s\n", (long long)r->config, (long long)n,
                s->o->config < 0 ? ": the least energy x latency" : "");
-    printf("\n%-28s %9s %10s %9s %5s %9s %9s %8s %8s %9s %8s %10s\n", "layer", "MMAC", "cycles",
-           "ms", "use %", "MAC uJ", "RF uJ", "NoC uJ", "GLB uJ", "DRAM uJ", "rest uJ", "total uJ");
-    for (int32_t i = 0; i < dfq_cost_get_count(r->cost); i++) {
-        dfq_cost_info c = {.struct_size = sizeof c};
-        if (dfq_cost_get_layer(r->cost, i, &c) == DFQ_OK) print_row(c.name, &c);
-    }
-    print_row("total", &r->total);
+    print_widths(s, r);
+    if (cost_print_layers(r->cost, &r->total, s->o->all))
+        return session_error(s, CODE_FAILED, "not enough memory");
     if (r->has_own) {
         printf("\nwith the given mapping:\n");
-        print_row(r->own.name, &r->own);
+        cost_print_row(r->own.name, &r->own, &r->total);
     }
-    printf("\nlatency      %.4g ms, %.4g images a second\n", r->total.ms, 1e3 / r->total.ms);
-    printf("energy       %.4g mJ an image\n", r->total.total_pj * 1e-9);
+    printf("\nlatency      %.4g ms, %.4g images a second; %.1f %% of the array in use\n",
+           r->total.ms, 1e3 / r->total.ms, 100 * r->total.utilization);
+    cost_print_parts(&r->total);
     printf("area         %.4g mm2 at 45 nm\n", r->total.area_mm2);
+    return CODE_DONE;
 }
 
 int cmd_cost(struct session *s)
 {
     struct result r = {0};
-    dfq_graph_info info;
-    int code = model_load(s, &r.graph, &info);
+    int code = model_load(s, &r.graph, &r.info);
     if (code) return code;
     code = find(s, &r);
     progress_end(&s->progress);
     if (code == CODE_DONE && s->o->json) print_json(s, &r);
-    if (code == CODE_DONE && !s->o->json) print_text(s, &r);
+    if (code == CODE_DONE && !s->o->json) code = print_text(s, &r);
     dfq_cost_release(r.cost);
     dfq_accelerator_release(r.accel);
     dfq_graph_release(r.graph);

@@ -52,6 +52,7 @@ const struct option_row option_table[OPT_COUNT] = {
                    "accelerator: a JSON file, or a preset's name"},
     [OPT_MAPPING] = {0, "mapping", "TEXT", COST, "cost \"LAYER: LOOPS\" beside what was found"},
     [OPT_CONFIG] = {0, "config", "N", COST, "accelerator number N of a description of several"},
+    [OPT_ALL] = {0, "all", NULL, COST, "print every layer, not the most expensive alone"},
     [OPT_FPS] = {0, "fps", "X", EXPLORE, "limit: at least so many images a second"},
     [OPT_ENERGY] = {0, "energy-mj", "X", EXPLORE, "limit: at most so many mJ an image"},
     [OPT_AREA] = {0, "area-mm2", "X", EXPLORE, "limit: at most so large, at 45 nm"},

@@ -146,7 +146,8 @@ static const struct field {
                 {OPT_RESUME, offsetof(struct options, resume)},
                 {OPT_FORCE, offsetof(struct options, force)},
                 {OPT_JSON, offsetof(struct options, json)},
-                {OPT_QUIET, offsetof(struct options, quiet)}};
+                {OPT_QUIET, offsetof(struct options, quiet)},
+                {OPT_ALL, offsetof(struct options, all)}};
 
 const char *option_text(const struct options *o, enum option_id id)
 {

@@ -43,6 +43,7 @@ enum option_id {
     OPT_ACCEL,
     OPT_MAPPING,
     OPT_CONFIG,
+    OPT_ALL,
     OPT_FPS,
     OPT_ENERGY,
     OPT_AREA,
@@ -101,7 +102,7 @@ struct options {
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
-    int no_tune, resume, force, json, quiet;
+    int no_tune, resume, force, json, quiet, all;
 };
 
 extern const char *const verb_names[VERB_COUNT];

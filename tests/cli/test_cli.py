@@ -385,10 +385,39 @@ class Cost(Part):
         assert r["area_mm2"] == r["accelerator"]["area_mm2"] > 0
         assert abs(r["images_per_s"] * r["total"]["ms"] - 1000) < 0.1
 
+    ROW = r"^(\S.*?) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$"
+
+    def rows(self, *args):
+        """The table as text: name, MMAC, ms and its share, uJ and its share."""
+        out = self.works("cost", "tiny.safetensors", "--accel", "eyeriss-16x16", *args).out
+        assert max(len(line) for line in out.split("\n")) <= 80, out
+        return [(m[0], *map(float, m[1:])) for m in re.findall(self.ROW, out, re.M)], out
+
     def test_text(self):
-        out = self.works("cost", "tiny.safetensors", "--accel", "eyeriss-16x16").out
+        rows, out = self.rows("--bits", "w4a4")
         assert "eyeriss-16x16: 16 x 16 elements (rs, fixed)" in out, out
-        assert re.search(r"^blocks.0.mlp.fc1 +\d", out, re.M) and "mm2 at 45 nm" in out, out
+        assert "mm2 at 45 nm" in out and "w4a4, 8 bits in the first and the last" in out, out
+        names = [row[0] for row in rows]
+        assert "blocks.0-1.mlp.fc1 x 2" in names, out
+        # five lines, what is left, the total; shares are of it
+        assert len(rows) == 7 and names[6] == "total" and "--all" in names[5], out
+        for k in range(1, 6):
+            assert abs(sum(row[k] for row in rows[:6]) - rows[6][k]) < 0.3, (k, out)
+        assert rows[6][3] == rows[6][5] == 100, out
+        weights = [row[3] + row[5] for row in rows[:5]]
+        assert weights == sorted(weights, reverse=True), out
+        layers = self.cost("--accel", "eyeriss-16x16", "--bits", "w4a4")["layers"]
+        shown = sum(2 if name.endswith(" x 2") else 1 for name in names[:5])
+        assert names[5] == f"{len(layers) - shown} others (--all)", out
+        fc1 = sum(x["ms"] for x in layers if x["name"].endswith("mlp.fc1"))
+        assert abs(dict((row[0], row[2]) for row in rows)["blocks.0-1.mlp.fc1 x 2"] - fc1) < 1e-3
+
+    def test_all(self):
+        rows, out = self.rows("--all")
+        layers = self.cost("--accel", "eyeriss-16x16")["layers"]
+        assert [row[0] for row in rows] == [x["name"] for x in layers] + ["total"], out
+        for row, x in zip(rows, layers):
+            assert abs(row[2] - x["ms"]) < 1e-4 and abs(row[1] - x["macs"] / 1e6) < 0.01, row
 
     def test_widths(self):
         wide = self.cost("--accel", "eyeriss-16x16")
@@ -1364,6 +1393,7 @@ class Explore(Stopping):
             assert j["accelerator"][key] == r["accelerator"][key], (j["accelerator"], r)
         text = self.works("cost", "net", "--accel", "a.json", "--config", config).out
         assert f"number {config} of 8\n" in text, text
+        assert max(len(line) for line in text.split("\n")) <= 80, text
         j = json.loads(self.works("info", "net", "--json").out)
         assert j["name"] == r["space"] and j["family"] == family, j
         assert j["cells"] == " ".join(cell["choice"] for cell in r["cells"]), (j, r)
