@@ -80,17 +80,38 @@ char *text_command(int argc, char *const *argv, const char *more)
     return out;
 }
 
+/* The next character of `*text` as a terminal may have it, and its length. */
+static const char *next_plain(const char **text, size_t *n)
+{
+    const unsigned char *p = (const unsigned char *)*text;
+    size_t have = utf8_length(p);
+    int bad = have == 0 || utf8_steers(p, have);
+    *text += have ? have : 1;
+    *n = bad ? 1 : have;
+    return bad ? "?" : (const char *)p;
+}
+
 void text_put(FILE *f, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
-    while (*p) {
-        size_t n = utf8_length(p);
-        if (n == 0 || utf8_steers(p, n))
-            fputc('?', f);
-        else
-            fwrite(p, 1, n, f);
-        p += n ? n : 1;
+    size_t n;
+    while (*text) {
+        const char *p = next_plain(&text, &n);
+        fwrite(p, 1, n, f);
     }
+}
+
+static char *make_plain(char *text)
+{
+    const char *from = text;
+    char *to = text;
+    size_t n;
+    while (*from) {
+        const char *p = next_plain(&from, &n);
+        memmove(to, p, n);
+        to += n;
+    }
+    *to = '\0';
+    return text;
 }
 
 void text_line(const char *before, const char *format, va_list args)
@@ -102,9 +123,8 @@ void text_line(const char *before, const char *format, va_list args)
     char *all = n >= (int)sizeof some ? malloc((size_t)n + 1) : NULL;
     if (all) vsnprintf(all, (size_t)n + 1, format, again);
     va_end(again);
-    fputs(before, stderr);
-    text_put(stderr, all ? all : n >= 0 ? some : "");
-    fputc('\n', stderr);
+    if (n < 0) *some = '\0';
+    fprintf(stderr, "%s%s\n", before, make_plain(all ? all : some)); /* written at once */
     free(all);
 }
 

@@ -43,9 +43,9 @@ START_TEST(test_report)
     ck_assert_str_eq(h.last.stage, "tune");
     ck_assert_double_eq_tol(h.last.fraction, 0.6, 1e-12);
     ck_assert_double_eq(h.last.loss, 0.5);
-    ck_assert_double_eq_tol(h.last.elapsed_s, 10.0, 1.0);
+    ck_assert_double_ge(h.last.elapsed_s, 10.0); /* and what a busy machine adds */
     /* 20 units in 10 s here, 40 to go; the 40 of an earlier process do not count. */
-    ck_assert_double_eq_tol(h.last.left_s, 20.0, 2.0);
+    ck_assert_double_eq_tol(h.last.left_s, 2.0 * h.last.elapsed_s, 1e-6);
     ck_assert_int_eq(dfqi_stage_report(&s, 100, (double)NAN), DFQ_OK);
     ck_assert_double_eq(h.last.left_s, 0.0);
     ck_assert(isnan(h.last.loss));

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import test_cli
-from test_cli import DONE, INTERRUPTED, OUTPUT, QUICK, USAGE, Part, Stopping
+from test_cli import DONE, HANGS, INTERRUPTED, OUTPUT, QUICK, USAGE, Part, Stopping
 
 
 class Places(Part):
@@ -245,19 +245,19 @@ class Locks(Stopping):
             r = self.dfq(*self.ARGS, *args, "-s", "1")
             assert r.code == USAGE and "another run is writing" in r.err, r
             assert "synth" not in r.err, r
-        first.communicate(timeout=60)
+        first.communicate(timeout=HANGS)
         assert first.returncode == DONE
         assert self.names() == ["other", "pictures", "q", "r.html", "tiny.safetensors"]
 
     def test_dies_with_the_run(self):
         p = self.begin("-o", "q")
         p.send_signal(signal.SIGKILL)
-        p.communicate(timeout=60)
+        p.communicate(timeout=HANGS)
         self.works("quantize", "tiny.safetensors", *QUICK, "-o", "q", "--force")
         assert self.names() == ["pictures", "q", "tiny.safetensors"]
         p = self.begin("-o", "p")
         p.send_signal(signal.SIGINT)
-        p.communicate(timeout=60)
+        p.communicate(timeout=HANGS)
         assert p.returncode == INTERRUPTED
         assert self.names() == ["p.resume", "pictures", "q", "tiny.safetensors"]
 
@@ -267,7 +267,7 @@ class Locks(Stopping):
         p = self.begin("-o", "q")
         with open(self.path("q"), "w", encoding="ascii") as f:
             f.write("mine")
-        err = p.communicate(timeout=60)[1].decode()
+        err = p.communicate(timeout=HANGS)[1].decode()
         assert p.returncode == OUTPUT and self.read("q") == b"mine", err
         assert "q has come into being since" in err and "what was done is kept" in err, err
         command = err.splitlines()[-1].split("go on with: ")[1].split()

@@ -63,7 +63,6 @@ static inline int dfqt_run(Suite *suite)
     const char *tap = getenv("CK_TAP_LOG_FILE_NAME");
     pid_t child = tap != NULL && strcmp(tap, "-") == 0 ? dfqt_stand_behind() : -1;
     SRunner *runner = srunner_create(suite);
-    setenv("CK_DEFAULT_TIMEOUT", "600", 0); /* its own 4 s would judge the load of the machine */
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner), skipped = dfqt_count_skipped(runner, failed);
     srunner_free(runner);
