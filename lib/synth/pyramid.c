@@ -141,9 +141,12 @@ static void add_image(void *arg, int64_t image, int32_t thread)
     (void)thread;
     for (int64_t c = 0; c < CHANNELS; c++) sum_scales(p, d + c * p->floats);
     if (p->natural) from_opponents(pixels, p->floats, d);
-    for (int64_t c = 0; c < CHANNELS; c++)
-        for (int64_t i = 0; i < pixels; i++)
-            x[c * pixels + i] = j->keep * x[c * pixels + i] + d[c * p->floats + i];
+    for (int64_t c = 0; c < CHANNELS; c++, x += pixels, d += p->floats) {
+        if (j->keep == 0) /* written: 0 * x stays NaN if x is */
+            memcpy(x, d, (size_t)pixels * sizeof *x);
+        else
+            for (int64_t i = 0; i < pixels; i++) x[i] = j->keep * x[i] + d[i];
+    }
 }
 
 void dfqi_pyramid_add(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, float *d, float keep,

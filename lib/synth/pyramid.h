@@ -24,7 +24,7 @@ dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t natural);
 void dfqi_pyramid_split(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, const float *g,
                         float *out);
 /* x[n][3][side][side] = keep * x + the weighted sum of the scales of d[n][3][floats], in the colours
- * of x; d is overwritten. */
+ * of x; d is overwritten. With keep 0 nothing of x is read. */
 void dfqi_pyramid_add(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, float *d, float keep,
                       float *x);
 

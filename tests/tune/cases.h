@@ -19,6 +19,7 @@ TCase *dfqt_real_case(void);
 TCase *dfqt_super_train_case(void);
 TCase *dfqt_super_vit_case(void);
 TCase *dfqt_super_mbconv_case(void);
+TCase *dfqt_unwritten_case(void);
 
 /* -- support.c --------------------------------------------------------------------------------- */
 
