@@ -172,7 +172,7 @@ static double accuracy_of(const study *s, const int32_t *path, uint64_t seed, do
     dfqi_supernet net, derived;
     dfqi_super_train *t;
     dfqi_super_options o;
-    int64_t correct;
+    int64_t correct, not_finite;
     float loss;
     must(s, dfqi_supernet_new(s->ctx, &s->s.net, NULL, 0, &net));
     must(s, dfqi_supernet_load(&net, s->warm));
@@ -185,7 +185,7 @@ static double accuracy_of(const study *s, const int32_t *path, uint64_t seed, do
     must(s, dfqi_super_train_new(&derived, &o, &t));
     for (int64_t i = 0; i < o.steps; i++) must(s, dfqi_super_train_step(t, &s->data, path, &loss));
     must(s, dfqi_super_recalibrate(&derived, path, &s->data, BATCH, CALIBRATE));
-    must(s, dfqi_super_evaluate(&derived, path, &s->judge, 125, &correct));
+    must(s, dfqi_super_evaluate(&derived, path, &s->judge, 125, &correct, &not_finite));
     must(s, dfqi_supernet_macs(&derived, path, macs));
     *macs *= 1e-6;
     dfqi_super_train_release(t);

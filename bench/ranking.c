@@ -76,9 +76,9 @@ static dfq_status train(dfqi_supernet *net, const dfqi_super_data *data, const i
 static dfq_status judge(dfqi_supernet *net, const dfqi_super_data *data,
                         const dfqi_super_data *test, const int32_t *path, double *out)
 {
-    int64_t correct;
+    int64_t correct, not_finite;
     DFQI_TRY(dfqi_super_recalibrate(net, path, data, 125, CALIBRATE));
-    DFQI_TRY(dfqi_super_evaluate(net, path, test, 125, &correct));
+    DFQI_TRY(dfqi_super_evaluate(net, path, test, 125, &correct, &not_finite));
     *out = (double)correct;
     return DFQ_OK;
 }

@@ -61,14 +61,14 @@ static dfq_status judge(dfqi_supernet *net, const dfqi_super_data *data,
 {
     for (int32_t j = 0; j < n; j++) {
         int32_t path[DFQI_SUPER_CELLS];
-        int64_t correct;
+        int64_t correct, not_finite;
         double macs;
         dfqi_super_sample(net, NULL, 77, j, path);
         for (int32_t c = 0; c < net->n_cells && j < 2; c++)
             path[c] = j ? net->space.n_choices - 1 : 0;
         if (net->derived) memcpy(path, net->path, sizeof path);
         DFQI_TRY(dfqi_super_recalibrate(net, path, data, 125, CALIBRATE));
-        DFQI_TRY(dfqi_super_evaluate(net, path, test, 125, &correct));
+        DFQI_TRY(dfqi_super_evaluate(net, path, test, 125, &correct, &not_finite));
         DFQI_TRY(dfqi_supernet_macs(net, path, &macs));
         printf("%.2f M MACs: %d of %d right, path", macs / 1e6, (int)correct, (int)test->n);
         for (int32_t c = 0; c < net->n_cells; c++) printf(" %d", path[c]);

@@ -1,5 +1,5 @@
 /* dfq eval: accuracy on labelled images. An interrupted run prints a token that holds its counts,
- * so that nothing has to lie around on disk: N-CORRECT-CORRECT5-FINGERPRINT. */
+ * so that nothing has to lie around on disk: N-CORRECT-CORRECT5-NOTFINITE-FINGERPRINT. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,9 +34,9 @@ static int take_token(struct session *s, uint64_t print, int64_t count, struct t
     uint64_t belongs;
     char tail;
     if (!text) return CODE_DONE;
-    if (sscanf(text, "%" SCNd64 "-%" SCNd64 "-%" SCNd64 "-%16" SCNx64 "%c", &v.n, &v.correct,
-               &v.correct5, &belongs, &tail) != 4 ||
-        v.n < 0 || v.correct < 0 || v.correct > v.correct5 || v.correct5 > v.n)
+    if (sscanf(text, "%" SCNd64 "-%" SCNd64 "-%" SCNd64 "-%" SCNd64 "-%16" SCNx64 "%c", &v.n,
+               &v.correct, &v.correct5, &v.not_finite, &belongs, &tail) != 5 ||
+        !tally_holds(&v))
         return session_error(s, CODE_USAGE,
                              "--resume-at %s is no token; copy what the interrupted run printed",
                              text);
@@ -58,9 +58,10 @@ static int take_token(struct session *s, uint64_t print, int64_t count, struct t
 /* Of several tokens the last one counts, so the new one is simply added. */
 static void say_how_to_go_on(struct session *s, const struct tally *t, uint64_t print)
 {
-    char token[96];
-    snprintf(token, sizeof token, "--resume-at %" PRId64 "-%" PRId64 "-%" PRId64 "-%016" PRIx64,
-             t->n, t->correct, t->correct5, print);
+    char token[128];
+    snprintf(token, sizeof token,
+             "--resume-at %" PRId64 "-%" PRId64 "-%" PRId64 "-%" PRId64 "-%016" PRIx64, t->n,
+             t->correct, t->correct5, t->not_finite, print);
     char *command = text_command(s->o->argc, s->o->argv, token);
     session_error(s, CODE_INTERRUPTED, "stopped after %lld images; go on with: %s", (long long)t->n,
                   command ? command : token);
@@ -81,6 +82,7 @@ static void print_result(struct session *s, const dfq_graph *g, const dfq_graph_
         json_real(&j, "top1", top1);
         json_real(&j, "top5", top5);
         json_int(&j, "correct5", t->correct5);
+        json_int(&j, "not_finite", t->not_finite);
         json_text(&j, "file", s->o->input);
         json_text(&j, "data", s->o->data);
         json_text(&j, "name", dfq_graph_get_name(g));
@@ -101,7 +103,7 @@ static int judge(struct session *s, const dfq_graph *g, const dfq_graph_info *in
                  const dfq_dataset *d)
 {
     int64_t count = dfq_dataset_get_count(d);
-    struct tally t = {0, 0, 0};
+    struct tally t = {0, 0, 0, 0};
     uint64_t print = 0;
     double seconds = 0;
     char a[TEXT_SHORT], b[TEXT_SHORT];

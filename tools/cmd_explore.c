@@ -188,7 +188,9 @@ static int judge(struct explore *x)
     if (!x->test) return CODE_DONE;
     job_checkpoint(x->s, &x->job, save_job, x, x->job.explore);
     dfq_status status = dfq_explorer_evaluate(x->e, x->test, &x->accuracy);
-    return status == DFQ_OK ? CODE_DONE : session_fail(x->s, status, PHASE_READ);
+    if (status != DFQ_OK) return session_fail(x->s, status, PHASE_READ);
+    model_say_not_finite(x->s, "the derived network", x->accuracy.n, x->accuracy.not_finite);
+    return CODE_DONE;
 }
 
 static void release(struct explore *x)

@@ -138,6 +138,7 @@ static void print_json(const struct explore *x)
     json_real(&j, "loss", p->loss);
     if (p->accuracy_images > 0) {
         json_int(&j, "n", (int64_t)p->accuracy_images);
+        json_int(&j, "not_finite", x->accuracy.not_finite);
         json_real(&j, "top1", p->top1);
         json_real(&j, "chance", p->chance);
         json_real(&j, "above_chance", above_chance(p));

@@ -115,20 +115,19 @@ static int compare(struct session *s, const struct job *job, const char *old)
 
 /* -- job.txt ----------------------------------------------------------------------------------- */
 
-/* What stands behind the options: "saved 1" and "judged K N CORRECT CORRECT5 DATA". */
+/* What stands behind the options: "saved 1" and "judged K N CORRECT CORRECT5 NOTFINITE DATA". */
 static void read_state(const struct options *o, struct job *job, const char *text)
 {
     for (; *text; text += strcspn(text, "\n") + (text[strcspn(text, "\n")] == '\n')) {
         struct tally t;
         int k, at = 0;
         if (strncmp(text, "saved 1\n", 8) == 0) job->saved = 1;
-        if (sscanf(text, "judged %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %n", &k, &t.n, &t.correct,
-                   &t.correct5, &at) != 4 ||
+        if (sscanf(text, "judged %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %n", &k, &t.n,
+                   &t.correct, &t.correct5, &t.not_finite, &at) != 5 ||
             at == 0 || !o->data || k < 0 || k > 1)
             continue;
         size_t n = strcspn(text + at, "\n");
-        if (n == strlen(o->data) && memcmp(text + at, o->data, n) == 0 && t.n >= 0 &&
-            t.correct >= 0 && t.correct <= t.correct5 && t.correct5 <= t.n)
+        if (n == strlen(o->data) && memcmp(text + at, o->data, n) == 0 && tally_holds(&t))
             job->judged[k] = t;
     }
 }
@@ -163,8 +162,9 @@ int job_note(struct session *s, struct job *job)
     }
     for (int k = 0; k < 2 && s->o->data && judged; k++) {
         const struct tally *t = &job->judged[k];
-        char *more = text_format("%sjudged %d %" PRId64 " %" PRId64 " %" PRId64 " %s\n", judged, k,
-                                 t->n, t->correct, t->correct5, s->o->data);
+        char *more =
+            text_format("%sjudged %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %s\n", judged,
+                        k, t->n, t->correct, t->correct5, t->not_finite, s->o->data);
         free(judged);
         judged = more;
     }

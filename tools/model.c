@@ -30,6 +30,12 @@ const char *model_quantizer_kind(const dfq_quantizer_info *q)
     return names[q->kind][q->steps > 1];
 }
 
+int tally_holds(const struct tally *t)
+{
+    return t->correct >= 0 && t->correct <= t->correct5 && t->not_finite >= 0 &&
+           t->not_finite <= t->n && t->correct5 <= t->n - t->not_finite;
+}
+
 int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, double *out_seconds)
 {
     enum { FEW = 8 };
@@ -42,6 +48,15 @@ int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, d
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     *out_seconds = (text_now() - start) / (double)n;
     return CODE_DONE;
+}
+
+void model_say_not_finite(struct session *s, const char *network, int64_t n, int64_t not_finite)
+{
+    if (not_finite > 0)
+        session_error(s, 0,
+                      "warning: %s: %lld of %lld images have logits that are NaN or infinite; they "
+                      "count as wrong",
+                      network, (long long)not_finite, (long long)n);
 }
 
 int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int64_t count,
@@ -66,10 +81,12 @@ int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int
             t->n += a.n;
             t->correct += a.correct;
             t->correct5 += a.correct5;
+            t->not_finite += a.not_finite;
             /* What an interruption loses is at most a chunk of a second or two. */
             if (text_now() - start < 1 && chunk < 4096) chunk *= 2;
         }
     }
     progress_end(&s->progress);
+    if (!code) model_say_not_finite(s, dfq_graph_get_name(g), t->n, t->not_finite);
     return code;
 }

@@ -12,11 +12,17 @@ const char *model_quantizer_kind(const dfq_quantizer_info *q);
 
 /* Counts of an evaluation that may be interrupted and go on. */
 struct tally {
-    int64_t n, correct, correct5;
+    int64_t n, correct, correct5, not_finite;
 };
+
+/* Can these be counts of an evaluation? */
+int tally_holds(const struct tally *t);
 
 /* Seconds for one image, decoding included; measured on the first images. */
 int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, double *out_seconds);
+
+/* A line on stderr if images have logits that are not finite. */
+void model_say_not_finite(struct session *s, const char *network, int64_t n, int64_t not_finite);
 
 /* Goes on from t->n to image `count`; t holds what was done also when interrupted. */
 int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int64_t count,

@@ -46,8 +46,10 @@ static void print_json(const struct quantize *q, uint64_t bytes)
         json_int(&j, "correct", j1->correct);
         json_real(&j, "top1", top1(j1));
         json_real(&j, "top5", (double)j1->correct5 / (double)j1->n);
+        json_int(&j, "not_finite", j1->not_finite);
         json_real(&j, "float_top1", top1(j0));
         json_real(&j, "float_top5", (double)j0->correct5 / (double)j0->n);
+        json_int(&j, "float_not_finite", j0->not_finite);
     }
     if (q->curves && o->method == METHOD_MIMIQ) {
         json_int(&j, "best_step", q->best.best_step);

@@ -24,6 +24,7 @@ typedef struct dfq_accuracy {
     int64_t n;            /**< images judged */
     int64_t correct;      /**< the label has the largest logit */
     int64_t correct5;     /**< the label is among the five largest */
+    int64_t not_finite;   /**< images with a logit that is NaN or infinite: counted as wrong */
 } dfq_accuracy;
 
 /** Opens a data set; pictures are decoded only when they are asked for.
@@ -45,7 +46,8 @@ DFQ_CHECKED dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const d
                                              int64_t first, int64_t n, dfq_tensor **out_images);
 
 /** Judges `graph` on images first .. first + n - 1. Long-running: reports progress ("eval"), can be
- *  cancelled. Of equal logits the lower class wins.
+ *  cancelled. Of equal logits the lower class wins. An image with a logit that is NaN or infinite
+ *  is wrong, whatever its label, and counted in not_finite.
  *  @param n            number of images; 0: all from `first` on
  *  @param out_accuracy struct_size must be set
  *  @return as dfq_dataset_get_batch(), ::DFQ_E_CANCELLED. */

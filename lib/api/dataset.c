@@ -83,6 +83,7 @@ dfq_status dfq_evaluate(const dfq_graph *graph, const dfq_dataset *dataset, int6
     if (n == 0 && first >= 0) n = dfqi_dataset_count(dataset->d) - first;
     DFQI_TRY(check_range(dataset, first, n));
     DFQI_TRY(dfqi_evaluate(graph, dataset->d, first, n, NULL, &acc));
-    dfq_accuracy out = {.n = acc.n, .correct = acc.correct, .correct5 = acc.correct5};
+    dfq_accuracy out = {
+        .n = acc.n, .correct = acc.correct, .correct5 = acc.correct5, .not_finite = acc.not_finite};
     return dfqi_info_write(graph->ctx, "dfq_accuracy", &out, sizeof out, out_accuracy);
 }

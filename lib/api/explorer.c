@@ -262,11 +262,13 @@ dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int32_t stage,
 dfq_status dfq_explorer_evaluate(dfq_explorer *explorer, const dfq_dataset *images,
                                  dfq_accuracy *out_accuracy)
 {
-    dfq_accuracy a = {.correct5 = -1};
+    dfqi_accuracy acc;
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, images);
     DFQI_NEED(explorer->ctx, out_accuracy);
-    DFQI_TRY(dfqi_coexplore_evaluate(explorer->job, images->d, &a.n, &a.correct));
+    DFQI_TRY(dfqi_coexplore_evaluate(explorer->job, images->d, &acc));
+    dfq_accuracy a = {
+        .n = acc.n, .correct = acc.correct, .correct5 = acc.correct5, .not_finite = acc.not_finite};
     return dfqi_info_write(explorer->ctx, "dfq_accuracy", &a, sizeof a, out_accuracy);
 }
 

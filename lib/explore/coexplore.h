@@ -8,6 +8,7 @@
 #include "explore/solver.h"
 #include "io/dataset.h"
 #include "nn/supernet.h"
+#include "quant/evaluate.h"
 
 typedef struct dfqi_coexplore dfqi_coexplore;
 
@@ -45,7 +46,7 @@ DFQI_CHECKED dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tens
 DFQI_CHECKED dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage,
                                               dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images,
-                                                int64_t *out_n, int64_t *out_correct);
+                                                dfqi_accuracy *out);
 
 DFQI_CHECKED dfq_status dfqi_coexplore_save_network(const dfqi_coexplore *e, const char *path);
 DFQI_CHECKED dfq_status dfqi_coexplore_save_supernet(const dfqi_coexplore *e, const char *path);

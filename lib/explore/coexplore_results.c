@@ -96,18 +96,20 @@ dfq_status dfqi_coexplore_need_derived(const dfqi_coexplore *e)
                                                      : "the job is not finished");
 }
 
-dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images, int64_t *out_n,
-                                   int64_t *out_correct)
+dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images,
+                                   dfqi_accuracy *out)
 {
     float *x = NULL;
     int32_t *labels = NULL;
     dfqi_super_data data;
+    dfqi_accuracy acc = {.correct5 = -1};
     DFQI_TRY(dfqi_coexplore_need_derived(e));
     dfq_status status = dfqi_coexplore_read(e, images, &x, &labels, &data);
     if (status == DFQ_OK)
         status = dfqi_super_evaluate(&e->s->derived, e->s->path, &data, data.n < 128 ? data.n : 128,
-                                     out_correct);
-    if (status == DFQ_OK) *out_n = data.n;
+                                     &acc.correct, &acc.not_finite);
+    acc.n = data.n;
+    if (status == DFQ_OK) *out = acc;
     dfqi_free(e->ctx, x);
     dfqi_free(e->ctx, labels);
     return status;

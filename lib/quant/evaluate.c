@@ -67,7 +67,17 @@ dfq_status dfqi_model_logits(const dfqi_model *m, const float *images, int64_t n
     return status;
 }
 
-/* Rank of the label among the logits: 0 is the best. Lower classes win ties. */
+int32_t dfqi_best_class(const float *z, int64_t classes)
+{
+    int64_t best = 0;
+    for (int64_t c = 0; c < classes; c++) {
+        if (!isfinite(z[c])) return -1;
+        if (z[c] > z[best]) best = c;
+    }
+    return (int32_t)best;
+}
+
+/* Rank of the label among finite logits: 0 is the best. Lower classes win ties. */
 static int64_t rank_of(const float *z, int64_t classes, int64_t label)
 {
     int64_t rank = 0;
@@ -76,12 +86,14 @@ static int64_t rank_of(const float *z, int64_t classes, int64_t label)
     return rank;
 }
 
-static int32_t best_class(const float *z, int64_t classes)
+static int32_t judge(const float *z, int64_t classes, int64_t label, dfqi_accuracy *acc)
 {
-    int64_t best = 0;
-    for (int64_t c = 1; c < classes; c++)
-        if (z[c] > z[best]) best = c;
-    return (int32_t)best;
+    int32_t best = dfqi_best_class(z, classes);
+    acc->n++;
+    acc->not_finite += best < 0;
+    acc->correct += best == label;
+    acc->correct5 += best >= 0 && rank_of(z, classes, label) < 5;
+    return best;
 }
 
 dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t first, int64_t n,
@@ -109,11 +121,8 @@ dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t fir
         DFQI_GOTO(dfqi_exec_run(f.e), out);
         const float *z = dfqi_exec_data(f.e, f.taps.logits);
         for (int64_t k = 0; k < count; k++, z += a->classes) {
-            int64_t rank = rank_of(z, a->classes, dfqi_dataset_label(d, first + i + k));
-            acc.n++;
-            acc.correct += rank == 0;
-            acc.correct5 += rank < 5;
-            if (predicted) predicted[i + k] = best_class(z, a->classes);
+            int32_t best = judge(z, a->classes, dfqi_dataset_label(d, first + i + k), &acc);
+            if (predicted) predicted[i + k] = best;
         }
         DFQI_GOTO(dfqi_stage_report(&stage, (uint64_t)acc.n, NAN), out);
     }

@@ -256,14 +256,6 @@ static dfq_status start(dfqi_diagnosis *d)
 
 /* -- work -------------------------------------------------------------------------------------- */
 
-static int32_t class_of(const float *z, int64_t classes)
-{
-    int64_t best = 0;
-    for (int64_t c = 1; c < classes; c++)
-        if (z[c] > z[best]) best = c;
-    return (int32_t)best;
-}
-
 /* Logits of the next batch, by both. */
 static dfq_status judge(dfqi_diagnosis *d)
 {
@@ -275,8 +267,15 @@ static dfq_status judge(dfqi_diagnosis *d)
     if (status == DFQ_OK) status = dfqi_model_logits(d->teacher, images, n, theirs);
     if (status == DFQ_OK) status = dfqi_model_logits(d->student, images, n, own);
     for (int64_t i = 0; i < n && status == DFQ_OK; i++) {
-        int32_t t = class_of(theirs + i * d->classes, d->classes);
-        int32_t s = class_of(own + i * d->classes, d->classes);
+        int32_t t = dfqi_best_class(theirs + i * d->classes, d->classes);
+        int32_t s = dfqi_best_class(own + i * d->classes, d->classes);
+        if (t < 0) {
+            status = dfqi_fail(d->ctx, DFQ_E_NUMERIC,
+                               "diagnosis: logits of the float network for image %lld are not "
+                               "finite; look at images and weights",
+                               (long long)(d->judged + i));
+            break;
+        }
         int32_t label = d->labels ? ((const int32_t *)d->labels->data)[d->judged + i] : t;
         d->classes_of[d->judged + i] = (float)label;
         d->agreement.agree += t == s;

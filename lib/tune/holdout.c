@@ -34,6 +34,20 @@ bool dfqi_tune_eval_due(const dfqi_tune *t)
     return t->n_evals <= t->done / every;
 }
 
+/* What is not finite is no measure of anything: the teacher's logits, and the untuned student's. Later
+ * steps that are not finite are never the best. */
+static dfq_status need_finite(const dfqi_tune *t, const char *whose, const float *logits)
+{
+    int64_t classes = t->student->net.arch.classes;
+    for (int64_t i = 0; i < t->n_held; i++)
+        if (dfqi_best_class(logits + i * classes, classes) < 0)
+            return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
+                             "tune: logits of the %s for image %lld, which is held out, are not "
+                             "finite; look at images and weights",
+                             whose, (long long)dfqi_tune_held_image(t, i));
+    return DFQ_OK;
+}
+
 /* Logits of the held-out images. */
 static dfq_status held_logits(const dfqi_tune *t, const dfqi_model *m, float *out)
 {
@@ -92,8 +106,10 @@ dfq_status dfqi_tune_evaluate(dfqi_tune *t)
     if (!logits) return DFQ_E_NOMEM;
     dfq_status status = DFQ_OK;
     if (!t->have_targets) DFQI_GOTO(held_logits(t, t->teacher, t->targets), out);
+    DFQI_GOTO(need_finite(t, "float network", t->targets), out);
     t->have_targets = 1;
     DFQI_GOTO(held_logits(t, t->student, logits), out);
+    if (t->n_evals == 0) DFQI_GOTO(need_finite(t, "quantized network", logits), out);
     for (int64_t i = 0; i < t->n_held; i++)
         sum +=
             divergence(t->targets + i * classes, logits + i * classes, classes, t->o.temperature);

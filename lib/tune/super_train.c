@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
+#include "quant/evaluate.h"
 
 #define TRACK 0.1f /* BN momentum, ProxylessNAS's */
 
@@ -302,19 +303,12 @@ out:
     return status;
 }
 
-static int right(const float *z, int64_t classes, int32_t label)
-{
-    int64_t best = 0;
-    for (int64_t c = 1; c < classes; c++)
-        if (z[c] > z[best]) best = c;
-    return best == label;
-}
-
 dfq_status dfqi_super_evaluate(const dfqi_supernet *net, const int32_t *path,
-                               const dfqi_super_data *data, int64_t batch, int64_t *out_correct)
+                               const dfqi_super_data *data, int64_t batch, int64_t *out_correct,
+                               int64_t *out_not_finite)
 {
     int64_t classes = net->space.classes, pixels = 3 * net->space.image * net->space.image;
-    int64_t correct = 0;
+    int64_t correct = 0, not_finite = 0;
     dfqi_super_pass p;
     dfq_status status = DFQ_OK;
     DFQI_TRY(need_batch(net->ctx, data, batch));
@@ -324,11 +318,16 @@ dfq_status dfqi_super_evaluate(const dfqi_supernet *net, const int32_t *path,
             done + batch <= data->n ? done : data->n - batch; /* the last one overlaps */
         dfqi_exec_bind(p.e, p.x, data->images + first * pixels);
         status = dfqi_exec_run(p.e);
-        for (int64_t i = done; status == DFQ_OK && i < first + batch; i++)
-            correct += right(dfqi_exec_data(p.e, p.logits) + (i - first) * classes, classes,
-                             data->labels[i]);
+        for (int64_t i = done; status == DFQ_OK && i < first + batch; i++) {
+            const float *z = dfqi_exec_data(p.e, p.logits) + (i - first) * classes;
+            int32_t best = dfqi_best_class(z, classes);
+            correct += best == data->labels[i];
+            not_finite += best < 0;
+        }
     }
     dfqi_super_pass_fini(&p);
-    if (status == DFQ_OK) *out_correct = correct;
-    return status;
+    if (status != DFQ_OK) return status;
+    *out_correct = correct;
+    *out_not_finite = not_finite;
+    return DFQ_OK;
 }

@@ -67,9 +67,10 @@ float *dfqi_super_train_momentum(const dfqi_super_train *t, int32_t layer, int32
 DFQI_CHECKED dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
                                                const dfqi_super_data *data, int64_t batch,
                                                int64_t batches);
-/* Right answers of a path, by running statistics. */
+/* Right answers of a path, by running statistics; and images whose logits are not finite, which are
+ * not right. */
 DFQI_CHECKED dfq_status dfqi_super_evaluate(const dfqi_supernet *net, const int32_t *path,
                                             const dfqi_super_data *data, int64_t batch,
-                                            int64_t *out_correct);
+                                            int64_t *out_correct, int64_t *out_not_finite);
 
 #endif

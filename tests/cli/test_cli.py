@@ -240,6 +240,23 @@ class Results(Part):
                                     "-j").out)
         assert few["n"] == 13
 
+    def test_logits_that_are_not_finite(self):
+        """Finite weights, logits that overflow: no image is right, by no rank, and it is said."""
+        weights = tiny.tensors(random.Random(7))
+        name = "blocks.0.mlp.fc1.weight"
+        shape, values = weights[name]
+        weights[name] = (shape, [max(-3e38, min(3e38, v * 5e38)) for v in values])
+        tiny.save(self.path("huge.safetensors"), weights)
+        r = self.works("eval", "huge.safetensors", "-d", "pictures", "-j", "-q")
+        j = json.loads(r.out)
+        assert (j["n"], j["correct"], j["correct5"], j["not_finite"]) == (100, 0, 0, 100), j
+        assert "warning: vit_test: 100 of 100 images have logits that are NaN" in r.err, r
+        assert r.err.count("\n") == 1, r
+        text = self.works("eval", "huge.safetensors", "-d", "pictures", "-q")
+        assert "top-1 0.0000 (0 of 100), top-5 0.0000" in text.out, text
+        assert json.loads(self.works("eval", "tiny.safetensors", "-d", "pictures",
+                                     "-j").out)["not_finite"] == 0
+
     def test_quantize_and_eval(self):
         r = self.works("quantize", "tiny.safetensors", "-o", "q.safetensors", *QUICK, "--data",
                        "pictures", "--report", "r.html", "--json")

@@ -111,7 +111,7 @@ END_TEST
 START_TEST(a_longer_job_learns_its_pictures)
 {
     dfqt_scene s;
-    int64_t n, correct;
+    dfqi_accuracy acc;
     dfqi_coexplore *e;
     dfqi_dataset *d;
     dfq_context *ctx = dfqt_scene_context(1);
@@ -120,11 +120,11 @@ START_TEST(a_longer_job_learns_its_pictures)
     s.o.batch = 12;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     ck_assert_int_eq(dfqi_dataset_open(ctx, s.images, 3, &d), DFQ_OK);
-    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &n, &correct), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &acc), DFQ_E_INVALID);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
-    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &n, &correct), DFQ_OK);
-    ck_assert_int_eq(n, N);
-    ck_assert_msg(correct > N * 9 / 10, "%d of %d right", (int)correct, N);
+    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &acc), DFQ_OK);
+    ck_assert_int_eq(acc.n, N);
+    ck_assert_msg(acc.correct > N * 9 / 10, "%d of %d right", (int)acc.correct, N);
     dfqi_dataset_release(d);
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);

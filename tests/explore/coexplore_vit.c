@@ -221,7 +221,7 @@ END_TEST
 START_TEST(a_longer_job_learns_its_pictures)
 {
     scene s;
-    int64_t n, correct;
+    dfqi_accuracy acc;
     dfqi_dataset *d;
     dfq_context *ctx = context(1);
     make(ctx, &s);
@@ -231,8 +231,8 @@ START_TEST(a_longer_job_learns_its_pictures)
     dfqi_coexplore *e = create(ctx, &s);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
     ck_assert_int_eq(dfqi_dataset_open(ctx, s.images, 3, &d), DFQ_OK);
-    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &n, &correct), DFQ_OK);
-    ck_assert_msg(correct > N * 9 / 10, "%d of %d right", (int)correct, N);
+    ck_assert_int_eq(dfqi_coexplore_evaluate(e, d, &acc), DFQ_OK);
+    ck_assert_msg(acc.correct > N * 9 / 10, "%d of %d right", (int)acc.correct, N);
     dfqi_dataset_release(d);
     dfqi_coexplore_release(e);
     done(&s);

@@ -130,6 +130,30 @@ START_TEST(test_not_finite)
 }
 END_TEST
 
+/* A verdict on images that the networks have no finite answer to is refused: of the float one by an
+ * image, of the student by a bias. */
+START_TEST(test_held_out_logits_are_not_finite)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, 10);
+    dfqi_tune_options o = dfqt_options(DFQI_MODE_IMPROVED);
+    dfqi_tune *t;
+    int32_t finished;
+    ck_assert_int_eq(dfqi_tune_new(p.teacher, p.student, p.images, &o, &t), DFQ_OK);
+    if (_i == 0)
+        dfqi_tensor_f32(p.images)[dfqi_tune_held_image(t, 1) * t->pixels] = NAN;
+    else
+        dfqi_tensor_f32(dfqi_network_find(&p.student->net, "head.bias"))[2] = INFINITY;
+    for (int i = 0; i < 2; i++) { /* and stays so */
+        ck_assert_int_eq(dfqi_tune_step(t, &finished), DFQ_E_NUMERIC);
+        ck_assert_msg(strstr(p.ctx->error, _i == 0 ? "float network for image" : "quantized"), "%s",
+                      p.ctx->error);
+    }
+    ck_assert_int_eq(dfqi_tune_done(t), 0);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 /* Without evaluations there is no best step: the untuned parameters come back. */
 START_TEST(test_not_finite_without_evaluations)
 {
@@ -202,6 +226,7 @@ TCase *dfqt_failure_case(void)
     tcase_add_test(t, test_options);
     tcase_add_test(t, test_networks_and_images);
     tcase_add_test(t, test_not_finite);
+    tcase_add_loop_test(t, test_held_out_logits_are_not_finite, 0, 2);
     tcase_add_test(t, test_not_finite_without_evaluations);
     tcase_add_test(t, test_no_memory);
     return t;

@@ -60,6 +60,7 @@ static dfq_status train(dfq_context *ctx, int64_t steps, float *out, int64_t *ou
     images im;
     dfqi_supernet net;
     dfqi_super_train *t = NULL;
+    int64_t not_finite;
     dfqi_super_options o = options(steps);
     make_images(&im);
     dfq_status status = dfqi_supernet_new(ctx, &tiny, NULL, 5, &net);
@@ -71,7 +72,8 @@ static dfq_status train(dfq_context *ctx, int64_t steps, float *out, int64_t *ou
         status = dfqi_super_train_step(t, &im.data, drawn, &out[0]);
     }
     if (status == DFQ_OK) status = dfqi_super_recalibrate(&net, path, &im.data, 12, 2);
-    if (status == DFQ_OK) status = dfqi_super_evaluate(&net, path, &im.data, 10, out_correct);
+    if (status == DFQ_OK)
+        status = dfqi_super_evaluate(&net, path, &im.data, 10, out_correct, &not_finite);
     out[1] = dfqi_tensor_f32(net.layers[0].t[0])[0];
     dfqi_super_train_release(t);
     dfqi_supernet_fini(&net);
@@ -90,6 +92,25 @@ START_TEST(supernets_learn_the_same_at_any_thread_count)
     ck_assert(memcmp(out[0], out[1], sizeof out[0]) == 0);
     ck_assert_int_eq(correct[0], correct[1]);
     ck_assert_msg(correct[0] >= N - 3, "%d of %d", (int)correct[0], N);
+}
+END_TEST
+
+/* Paths that answer NaN are right about nothing. */
+START_TEST(paths_that_are_not_finite_are_not_right)
+{
+    int32_t path[CELLS] = {0};
+    int64_t correct, not_finite;
+    images im;
+    dfqi_supernet net;
+    dfq_context *ctx = dfqt_context(1);
+    make_images(&im);
+    ck_assert_int_eq(dfqi_supernet_new(ctx, &tiny, NULL, 5, &net), DFQ_OK);
+    dfqi_tensor_f32(net.layers[net.n_layers - 1].t[1])[0] = NAN;
+    ck_assert_int_eq(dfqi_super_evaluate(&net, path, &im.data, 10, &correct, &not_finite), DFQ_OK);
+    ck_assert_int_eq(correct, 0);
+    ck_assert_int_eq(not_finite, N);
+    dfqi_supernet_fini(&net);
+    dfq_context_release(ctx);
 }
 END_TEST
 
@@ -203,6 +224,7 @@ TCase *dfqt_super_train_case(void)
     TCase *c = tcase_create("super_train");
     tcase_set_timeout(c, 60);
     tcase_add_test(c, supernets_learn_the_same_at_any_thread_count);
+    tcase_add_test(c, paths_that_are_not_finite_are_not_right);
     tcase_add_test(c, a_step_is_nesterovs);
     tcase_add_test(c, paths_are_drawn_by_their_logits);
     tcase_add_test(c, losses_need_no_gradients);

@@ -244,6 +244,7 @@ static dfq_status train(dfq_context *ctx, int64_t steps, float *out, int64_t *ou
     images im;
     dfqi_supernet net;
     dfqi_super_train *t = NULL;
+    int64_t not_finite;
     dfqi_super_options o = options(12, steps);
     make_images(&im);
     o.crop = 1;
@@ -256,7 +257,8 @@ static dfq_status train(dfq_context *ctx, int64_t steps, float *out, int64_t *ou
         status = dfqi_super_train_step(t, &im.data, drawn, &out[0]);
     }
     if (status == DFQ_OK) status = dfqi_super_recalibrate(&net, paths[0], &im.data, 12, 2);
-    if (status == DFQ_OK) status = dfqi_super_evaluate(&net, paths[0], &im.data, 10, out_correct);
+    if (status == DFQ_OK)
+        status = dfqi_super_evaluate(&net, paths[0], &im.data, 10, out_correct, &not_finite);
     out[1] = dfqi_tensor_f32(net.layers[0].t[0])[0];
     dfqi_super_train_release(t);
     dfqi_supernet_fini(&net);
