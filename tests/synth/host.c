@@ -158,6 +158,42 @@ START_TEST(test_mixtures)
 }
 END_TEST
 
+/* What a generator is fed: a mixture's slots weigh as its noise does, its BatchNorms get the published
+ * mean over slots, 1 / K of that; an image of one class has its own slot alone. */
+START_TEST(test_weights_of_slots)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_host_options o = options();
+    dfqi_model *m;
+    dfqi_host *h;
+    int mixed = 0, plain = 0;
+    o.kind = DFQI_HOST_QIMERA;
+    ck_assert_int_eq(dfqt_random_cnn_of(ctx, 12, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_host_new(m, &o, &h), DFQ_OK);
+    const dfqi_host_draws *d = &h->draws;
+    const int slots = 3; /* a quarter of the classes */
+    ck_assert_int_eq(h->net.arch.slots, slots);
+    for (int i = 0; i < 40; i++) {
+        dfqi_host_draw(h, 0, i);
+        int own = d->own[0] > 0;
+        own ? plain++ : mixed++;
+        for (int b = 0; b < BATCH; b++) {
+            double sum = 0;
+            for (int k = b * slots; k < (b + 1) * slots; k++) {
+                sum += (double)d->mix[k];
+                ck_assert_float_eq(d->own[k], own && k == b * slots ? 1.0f : 0.0f);
+                ck_assert_float_eq(d->norm_mix[k], own ? d->own[k] : d->mix[k] / 3.0f);
+            }
+            ck_assert_double_eq_tol(sum, own ? 0.0 : 1.0, 1e-6);
+        }
+    }
+    ck_assert(mixed > 5 && plain > 5);
+    dfqi_host_release(h);
+    dfqi_model_release(m);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 /* What is chosen by the network, as in AIT's runs: mixtures, embeddings, cells. */
 START_TEST(test_recipes)
 {
@@ -276,6 +312,7 @@ TCase *dfqt_host_case(void)
     tcase_add_loop_test(t, test_threads_and_stops_do_not_matter, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
     tcase_add_loop_test(t, test_samples, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
     tcase_add_test(t, test_mixtures);
+    tcase_add_test(t, test_weights_of_slots);
     tcase_add_loop_test(t, test_recipes, 0, 2);
     tcase_add_test(t, test_rate);
     tcase_add_test(t, test_refused);
