@@ -109,6 +109,8 @@ static void print_json(const struct session *s, const struct options *full, cons
     json_text(&j, "folder", s->o->out);
     json_int(&j, "images", full->images);
     json_text(&j, "kind", option_kind_name(full->kind));
+    json_text(&j, "mode", option_mode_name(full->mode));
+    json_int(&j, "iterations", full->iters);
     snprintf(name, sizeof name, "%s_before", v->name);
     json_real(&j, name, v->before);
     snprintf(name, sizeof name, "%s_after", v->name);

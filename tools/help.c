@@ -85,7 +85,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
             fprintf(f, " (%lld)", (long long)g.images);
         break;
     case OPT_ITERS:
-        fprintf(f, " (%lld", (long long)g.iterations);
+        fprintf(f, " (%lld, parity %d", (long long)g.iterations, RECIPE_MIMIQ_ITERS);
         if (verb == VERB_SYNTH) fprintf(f, "; of a generator %d", RECIPE_GENERATOR_ITERS);
         fputs(")", f);
         break;

@@ -69,7 +69,8 @@ static char *describe(const struct options *o, uint64_t model)
                     (long long)o->iters, (long long)o->batch, o->seed);
     char *all = NULL;
     if (synth && o->verb == VERB_SYNTH)
-        all = text_format("verb synth\nmodel %016" PRIx64 "\n%s", model, synth);
+        all = text_format("verb synth\nmodel %016" PRIx64 "\n%s--mode %s\n", model, synth,
+                          option_mode_name(o->mode));
     else if (synth)
         all = text_format("verb quantize\nmodel %016" PRIx64 "\n%s--bits w%da%d\n--mode %s\n"
                           "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--host %s\n"

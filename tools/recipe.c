@@ -37,6 +37,15 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_in
     return t;
 }
 
+static int64_t iterations(const struct options *full, const dfq_generator_options *g)
+{
+    if (full->kind >= DFQ_GENERATOR_GDFQ) return RECIPE_GENERATOR_ITERS;
+    if (full->mode != DFQ_MODE_PARITY) return g->iterations;
+    return full->kind == DFQ_GENERATOR_PSE   ? RECIPE_PSE_ITERS
+           : full->kind == DFQ_GENERATOR_BNS ? RECIPE_BNS_ITERS
+                                             : RECIPE_MIMIQ_ITERS;
+}
+
 struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
 {
     struct options full = *o;
@@ -48,7 +57,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
         full.kind = info->batchnorms > 0 ? DFQ_GENERATOR_BNS : DFQ_GENERATOR_ATTENTION;
     int trained = full.kind >= DFQ_GENERATOR_GDFQ;
     if (o->images < 0 && !o->synth) full.images = g.images;
-    if (o->iters < 0) full.iters = trained ? RECIPE_GENERATOR_ITERS : g.iterations;
+    if (o->iters < 0) full.iters = iterations(&full, &g);
     if (o->batch < 0)
         full.batch =
             full.method == METHOD_AIT && (trained || o->verb != VERB_SYNTH) ? t.batch : g.batch;

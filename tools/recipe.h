@@ -7,6 +7,8 @@
 
 /* --steps of --method ait, --iters of kinds with a generator, --steps of exploring */
 enum { RECIPE_AIT_STEPS = 1000, RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_STEPS = 2000 };
+/* --iters of --mode parity: MimiQ's, and of kind pse PSAQ-ViT's; ZeroQ's of kind bns */
+enum { RECIPE_MIMIQ_ITERS = 2000, RECIPE_PSE_ITERS = 1000, RECIPE_BNS_ITERS = 500 };
 
 /* The same options with the defaults for a network where nothing was given. --images stays open with
  * --synth: all of the folder. */

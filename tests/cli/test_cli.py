@@ -257,6 +257,24 @@ class Results(Part):
         assert json.loads(self.works("eval", "tiny.safetensors", "-d", "pictures",
                                      "-j").out)["not_finite"] == 0
 
+    def test_images_as_published(self):
+        """Parity: other images, the same from synth as from quantize; iterations as published."""
+        few = ("-n", "4", "--batch", "4", "--iters", "3")
+        sets = {}
+        for name, more in (("a", ()), ("b", ("--mode", "parity")), ("c", ("--mode", "improved"))):
+            j = json.loads(self.works("synth", "tiny.safetensors", "-o", name, "-j", *few, *more).out)
+            assert (j["mode"], j["iterations"]) == ("parity" if name == "b" else "improved", 3), j
+            sets[name] = self.read(name, "images.safetensors")
+        assert sets["a"] == sets["c"] != sets["b"]
+        tail = ("--bits", "w4a4", "--no-tune", "--mode", "parity")
+        self.works("quantize", "tiny.safetensors", "-o", "made.safetensors", *few, *tail)
+        self.works("quantize", "tiny.safetensors", "-o", "read.safetensors", "--synth", "b", *tail)
+        assert self.read("made.safetensors") == self.read("read.safetensors")
+        for kind, iters in (("attention", 2000), ("prior", 2000), ("pse", 1000)):
+            j = json.loads(self.works("synth", "tiny.safetensors", "-o", kind, "-j", "-n", "1",
+                                      "--mode", "parity", "--kind", kind).out)
+            assert j["iterations"] == iters, j
+
     def test_quantize_and_eval(self):
         r = self.works("quantize", "tiny.safetensors", "-o", "q.safetensors", *QUICK, "--data",
                        "pictures", "--report", "r.html", "--json")
