@@ -102,6 +102,35 @@ static dfq_status make_stats(job *j)
     return DFQ_OK;
 }
 
+/* NaN loses every comparison, so extremes do not show it; the sum of squares does. */
+static dfq_status need_finite(const job *j)
+{
+    for (int32_t i = 0; i < j->s->n_sites; i++)
+        for (int64_t c = 0; c < j->stats[i].n; c++)
+            if (!isfinite(j->stats[i].square[c]))
+                return dfqi_fail(j->s->ctx, DFQ_E_NUMERIC,
+                                 "%s is not finite on these images; look at images and weights",
+                                 j->s->sites[i].name);
+    return DFQ_OK;
+}
+
+/* Where no candidate had a finite error there is no grid. */
+static dfq_status check_grids(const dfqi_scheme *s)
+{
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        const dfqi_site *site = &s->sites[i];
+        for (int64_t c = 0, n = dfqi_tensor_count(site->step); c < n; c++) {
+            float step = dfqi_tensor_f32(site->step)[c];
+            float zero = site->zero ? dfqi_tensor_f32(site->zero)[c] : 0;
+            if (!(step > 0 && isfinite(step) && isfinite(zero)))
+                return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
+                                 "%s: no step has a finite error; values are too large",
+                                 site->name);
+        }
+    }
+    return DFQ_OK;
+}
+
 /* The weight that reads site i: it names the site as its input. */
 static const dfqi_site *reader_of(const dfqi_scheme *s, int32_t i)
 {
@@ -156,6 +185,7 @@ static dfq_status improved(job *j, const dfqi_network *teacher, dfqi_network *st
     if (!j->stats || !moments) goto out;
     DFQI_GOTO(make_stats(j), out);
     DFQI_GOTO(sweep(j, PHASE_RANGES, images, n), out);
+    DFQI_GOTO(need_finite(j), out);
     for (int32_t i = 0; i < s->n_sites; i++)
         if (j->stats[i].n) dfqi_stats_shrink(&j->stats[i], &s->sites[i]);
     DFQI_GOTO(sweep(j, PHASE_STEPS, images, n), out);
@@ -168,6 +198,7 @@ static dfq_status improved(job *j, const dfqi_network *teacher, dfqi_network *st
     DFQI_GOTO(choose_folds(j, teacher, moments), out);
     for (int32_t i = 0; i < s->n_sites; i++) widen(&s->sites[i]);
     DFQI_GOTO(dfqi_calibrate_weights(s, teacher, moments), out);
+    DFQI_GOTO(check_grids(s), out);
     /* Above 6 bits the nearest code is good enough, and following synthetic inputs costs more. */
     if (s->weight_bits <= 6) status = dfqi_round_weights(s, teacher, student, images, n);
 out:
@@ -181,7 +212,7 @@ out:
 
 /* MimiQ: alpha = 2 mean|x| / sqrt(Qp), z = 0.1 (min x - alpha Qp). The published rule makes the
  * grid unsigned when min x >= 1e-5, which in practice never happens: signed always. */
-static void parity_site(dfqi_site *site, const float *x, int64_t n)
+static dfq_status parity_site(dfq_context *ctx, dfqi_site *site, const float *x, int64_t n)
 {
     double sum = 0;
     float low = x[0];
@@ -189,10 +220,15 @@ static void parity_site(dfqi_site *site, const float *x, int64_t n)
         sum += fabsf(x[i]);
         if (x[i] < low) low = x[i];
     }
+    if (!isfinite(sum))
+        return dfqi_fail(ctx, DFQ_E_NUMERIC,
+                         "%s is not finite on these images; look at images and weights",
+                         site->name);
     float step = (float)(2.0 * sum / (double)n / sqrt((double)site->hi));
     if (!(step > 1e-8f)) step = 1e-8f;
     dfqi_tensor_f32(site->step)[0] = step;
     dfqi_tensor_f32(site->zero)[0] = 0.1f * (low - step * site->hi);
+    return DFQ_OK;
 }
 
 static dfq_status parity(job *j, const float *images)
@@ -203,8 +239,8 @@ static dfq_status parity(job *j, const float *images)
         if (j->s->sites[i].kind == DFQI_SITE_WEIGHT) continue;
         DFQI_TRY(dfqi_exec_run(j->e));
         const dfqi_value *v = dfqi_graph_value(j->g, j->pass->operand[i]);
-        parity_site(&j->s->sites[i], dfqi_exec_data(j->e, j->pass->operand[i]),
-                    dfqi_value_count(v));
+        DFQI_TRY(parity_site(j->s->ctx, &j->s->sites[i], dfqi_exec_data(j->e, j->pass->operand[i]),
+                             dfqi_value_count(v)));
         DFQI_TRY(dfqi_stage_report(&j->stage, (uint64_t)i + 1, NAN));
     }
     return DFQ_OK;

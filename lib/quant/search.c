@@ -149,24 +149,30 @@ void dfqi_stats_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v,
 
 /* -- choosing ---------------------------------------------------------------------------------- */
 
+/* The candidate with the least error; NaN never wins over a number. */
+static int least(const double *error, int64_t stride, int n)
+{
+    int best = 0;
+    for (int c = 1; c < n; c++)
+        if (error[c * stride] < error[best * stride] || isnan(error[best * stride])) best = c;
+    return best;
+}
+
 void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site)
 {
     float *step = dfqi_tensor_f32(site->step), *zero = dfqi_tensor_f32(site->zero);
     double total = 0, power = 0;
     for (int64_t i = 0; i < s->n; i++) {
-        int best = 0;
-        for (int c = 1; c < s->candidates; c++)
-            if (s->error[c * s->n + i] < s->error[best * s->n + i]) best = c;
+        int best = least(s->error + i, s->n, s->candidates);
         step[i] = s->step[best * s->n + i];
         zero[i] = s->zero[best * s->n + i];
         total += s->error[best * s->n + i];
         power += s->square[i];
     }
-    int log_best = 0;
-    for (int c = 1; c < DFQI_LOG_CANDIDATES; c++)
-        if (s->log_error[c] < s->log_error[log_best]) log_best = c;
-    if (dfqi_site_is_map(site) && s->log_error[log_best] < total) {
-        total = s->log_error[log_best];
+    int log_best = least(s->log_error, 1, DFQI_LOG_CANDIDATES);
+    double log_total = s->log_error[log_best];
+    if (dfqi_site_is_map(site) && (log_total < total || isnan(total))) {
+        total = log_total;
         dfqi_site_set_log(site);
         step[0] = s->max[0] * log_factor[log_best];
         dfqi_tensor_release(site->zero);
