@@ -28,6 +28,9 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_EDGE_BITS] = {0, "edge-bits", "N", QUANTIZE, "bits of the first and last weight of a CNN"},
     [OPT_MODE] = {0, "mode", "WORD", JOBS | BENCH,
                   "images, quantizers: improved, or parity as published"},
+    [OPT_WEIGHT_GRID] = {0, "weight-grid", "WORD", QUANTIZE,
+                         "parity: auto, minmax, minmax-asym or lsq"},
+    [OPT_ACT_GRID] = {0, "act-grid", "WORD", QUANTIZE, "parity: auto, lsq or minmax"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
     [OPT_HOST] = {0, "host", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE, "ait: what tunes, ait or the host's own"},
@@ -40,6 +43,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_SEED] = {'s', "seed", "N", LONG, "of all random numbers"},
     [OPT_LR] = {0, "lr", "X", QUANTIZE, "tuning: learning rate"},
     [OPT_GAMMA] = {0, "gamma", "X", QUANTIZE, "tuning: weight of the attention distance"},
+    [OPT_INUNDATION] = {0, "inundation", "X", QUANTIZE,
+                        "ait: share of codes to change; 0: KL alone"},
     [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
     [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
@@ -88,6 +93,8 @@ const struct option_row option_table[OPT_COUNT] = {
 };
 
 static const char *const mode_names[] = {"parity", "improved"};
+static const char *const weight_grid_names[] = {"auto", "minmax", "minmax-asym", "lsq"};
+static const char *const act_grid_names[] = {"auto", "lsq", "minmax"};
 static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
                                          "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};
@@ -109,6 +116,16 @@ static const char *const evaluator_names[] = {"tables", "networks"};
 const char *option_mode_name(int32_t mode)
 {
     return mode_names[mode == DFQ_MODE_IMPROVED];
+}
+
+const char *option_weight_grid_name(int32_t weights)
+{
+    return weight_grid_names[weights];
+}
+
+const char *option_act_grid_name(int32_t acts)
+{
+    return act_grid_names[acts];
 }
 
 const char *option_kind_name(int32_t kind)

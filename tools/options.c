@@ -171,6 +171,10 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         return take_bits(o, text);
     case OPT_MODE:
         return take_word(o, name, text, option_mode_name, 2, &o->mode);
+    case OPT_WEIGHT_GRID:
+        return take_word(o, name, text, option_weight_grid_name, 4, &o->weight_grid);
+    case OPT_ACT_GRID:
+        return take_word(o, name, text, option_act_grid_name, 3, &o->act_grid);
     case OPT_EDGE_BITS:
         return take_whole(o, name, text, 2, 8, &o->edge_bits);
     case OPT_METHOD:
@@ -221,6 +225,8 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         return take_number(o, name, text, 0, 1000, &o->lr);
     case OPT_GAMMA:
         return take_number(o, name, text, 0, 1e6, &o->gamma);
+    case OPT_INUNDATION:
+        return take_number(o, name, text, 0, 0.5, &o->inundation);
     case OPT_CHECKPOINT:
         return take_number(o, name, text, 0.01, 1e6, &o->checkpoint);
     case OPT_THREADS:
@@ -271,6 +277,24 @@ static int check_evaluator(const struct options *o)
          o->rule == DFQ_RULE_PRODUCT || o->rule == DFQ_RULE_ALTERNATE))
         return wrong(o, "--evaluator networks is not for --rule %s; leave one out",
                      option_rule_name(o->rule));
+    return -1;
+}
+
+/* What must not be together on a line of "dfq quantize". */
+static int check_quantize(const struct options *o)
+{
+    if (o->no_tune &&
+        (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) || option_given(o, OPT_GAMMA) ||
+         option_given(o, OPT_LOSS) || option_given(o, OPT_INUNDATION)))
+        return wrong(
+            o, "--no-tune leaves nothing for --steps, --lr, --gamma, --loss and --inundation; "
+               "leave them out");
+    if (o->loss == LOSS_HOST && option_given(o, OPT_INUNDATION))
+        return wrong(o, "--loss host has no gradient inundation; leave --inundation out");
+    if (o->mode != DFQ_MODE_PARITY && (o->weight_grid != 0 || o->act_grid != 0))
+        return wrong(o,
+                     "--weight-grid and --act-grid are for --mode parity; mode improved searches "
+                     "its own");
     return -1;
 }
 
@@ -330,12 +354,7 @@ static int check_line(struct options *o, char *const *rest, int n)
         return wrong(o, "--accel is missing: a JSON file, or a preset: %s",
                      dfq_accelerator_preset_name(0));
     if (o->synth && o->real) return wrong(o, "--synth and --real exclude each other; give one");
-    if (o->no_tune && (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) ||
-                       option_given(o, OPT_GAMMA) || option_given(o, OPT_LOSS)))
-        return wrong(o,
-                     "--no-tune leaves nothing for --steps, --lr, --gamma and --loss; leave them "
-                     "out");
-    return -1;
+    return check_quantize(o);
 }
 
 static int find_verb(const char *text)
@@ -388,7 +407,7 @@ static void set_defaults(struct options *o)
     o->kind = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
     o->warm_steps = o->train_steps = o->evaluator_steps = o->config = -1;
-    o->lr = o->gamma = o->penalty = o->cost_weight = (double)NAN;
+    o->lr = o->gamma = o->inundation = o->penalty = o->cost_weight = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;
     o->host = DFQ_LIVE_QIMERA;

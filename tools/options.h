@@ -23,6 +23,8 @@ enum option_id {
     OPT_BITS,
     OPT_EDGE_BITS,
     OPT_MODE,
+    OPT_WEIGHT_GRID,
+    OPT_ACT_GRID,
     OPT_METHOD,
     OPT_HOST,
     OPT_LOSS,
@@ -34,6 +36,7 @@ enum option_id {
     OPT_SEED,
     OPT_LR,
     OPT_GAMMA,
+    OPT_INUNDATION,
     OPT_NO_TUNE,
     OPT_SYNTH,
     OPT_REAL,
@@ -91,7 +94,8 @@ struct options {
     int64_t images, iters, steps, batch;
     int64_t diagnose; /* images to look at; 0: none */
     uint64_t seed;
-    double lr, gamma;
+    int32_t weight_grid, act_grid; /* DFQ_WEIGHTS_*, DFQ_ACTS_* */
+    double lr, gamma, inundation;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warm_steps, train_steps;
     int64_t evaluator_steps;
@@ -122,6 +126,8 @@ int options_parse(int argc, char **argv, struct options *out);
 /* For words of the table: their names, as the command line has them. */
 const char *option_mode_name(int32_t mode);
 const char *option_kind_name(int32_t kind);
+const char *option_weight_grid_name(int32_t weights);
+const char *option_act_grid_name(int32_t acts);
 const char *option_method_name(int32_t method);
 const char *option_host_name(int32_t host);
 const char *option_loss_name(int32_t loss);

@@ -225,7 +225,8 @@ static void tell_ait(const struct quantize *q, struct page *p)
     if (!o->no_tune)
         snprintf(new_row(p, "loss"), PAGE_TEXT, "%s",
                  o->loss == LOSS_HOST ? "the host's: divergence and class"
-                                      : "divergence, gradient inundation");
+                 : t.inundation > 0   ? "divergence, gradient inundation"
+                                      : "divergence alone");
     if (q->crossed && isfinite(q->on_target))
         snprintf(new_row(p, "codes crossed"), PAGE_TEXT,
                  "%.1f %% of weights and steps on target: within a factor of two, or one code",

@@ -64,6 +64,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
     if (o->steps < 0) full.steps = t.steps;
     if (isnan(o->lr)) full.lr = (double)t.rate;
     if (isnan(o->gamma)) full.gamma = (double)t.head_weight;
+    if (isnan(o->inundation)) full.inundation = (double)t.inundation;
     return full;
 }
 
@@ -81,6 +82,9 @@ static const struct {
     enum option_id id;
     int use;
 } particular[] = {{OPT_GAMMA, FOR_MIMIQ},
+                  {OPT_WEIGHT_GRID, FOR_MIMIQ},
+                  {OPT_ACT_GRID, FOR_MIMIQ},
+                  {OPT_INUNDATION, FOR_LIVE | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
                   {OPT_EDGE_BITS, FOR_LIVE | FOR_SET},
@@ -165,6 +169,8 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.weight_bits = full->weight_bits;
     q.act_bits = full->act_bits;
     q.edge_bits = (int32_t)full->edge_bits;
+    q.weights = full->weight_grid;
+    q.acts = full->act_grid;
     return q;
 }
 
@@ -173,6 +179,7 @@ dfq_quantize_options recipe_quantize(const struct options *full)
 static void vary_ait(const struct options *full, dfq_tuner_options *t)
 {
     if (full->no_tune) t->steps = t->warm;
+    t->inundation = (float)full->inundation;
     if (full->no_tune || full->loss == LOSS_HOST) t->inundation = 0;
     if (full->loss == LOSS_HOST) {
         t->label_weight = 1;

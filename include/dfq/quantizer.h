@@ -22,6 +22,27 @@ enum {
     DFQ_QUANTIZER_RANGED = 3 /**< weight, from the smallest to the largest of each output channel */
 };
 
+/** Grids of weights, in mode ::DFQ_MODE_PARITY of a vision transformer (MimiQ's). */
+enum {
+    DFQ_WEIGHTS_AUTO = 0,   /**< what the mode has: parity ::DFQ_WEIGHTS_MINMAX, improved a search,
+                                      convolutional networks ::DFQ_WEIGHTS_MINMAX_ASYM */
+    DFQ_WEIGHTS_MINMAX = 1, /**< symmetric, from the largest magnitude of each output channel */
+    DFQ_WEIGHTS_MINMAX_ASYM = 2, /**< from the smallest to the largest of each output channel */
+    DFQ_WEIGHTS_LSQ = 3 /**< symmetric, a learned step for each output channel (LSQ, Esser et al.,
+                                      ICLR 2020), which begins at 2 mean|W| / sqrt(2^(b-1) - 1) */
+};
+
+/** Grids of activations, likewise. */
+enum {
+    DFQ_ACTS_AUTO =
+        0, /**< what the mode has: parity ::DFQ_ACTS_LSQ, improved a search, convolutional
+                             networks ::DFQ_ACTS_MINMAX */
+    DFQ_ACTS_LSQ = 1, /**< learned step and zero point for each tensor */
+    DFQ_ACTS_MINMAX =
+        2 /**< from the smallest to the largest value of a batch of 16, averaged over the
+                             images' batches with factor 0.9; tuning leaves them */
+};
+
 /** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
 typedef struct dfq_quantize_options {
     uint32_t struct_size; /**< set by init */
@@ -30,7 +51,8 @@ typedef struct dfq_quantize_options {
     int32_t act_bits;     /**< 2..8; default 4 */
     int32_t edge_bits;    /**< of the weights of the first and the last layer of a convolutional
                                network, 2..8; default 0: weight_bits */
-    int32_t reserved;     /**< 0 */
+    int32_t weights;      /**< DFQ_WEIGHTS_*; default ::DFQ_WEIGHTS_AUTO */
+    int32_t acts;         /**< DFQ_ACTS_*; default ::DFQ_ACTS_AUTO */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
@@ -38,11 +60,13 @@ DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t siz
 
 /** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
  *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
- *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16.
+ *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16
+ *                (all of them with ::DFQ_ACTS_MINMAX).
  *                NULL is allowed for a convolutional network: a tuner with a generator finds its
  *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already), ::DFQ_E_SHAPE,
- *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
+ *          ::DFQ_E_UNSUPPORTED (weights or acts, where the mode has its own), ::DFQ_E_CANCELLED,
+ *          ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
  *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
  *          weights from the smallest to the largest of each output channel as they are, what leaves
  *          a ReLU from the smallest to the largest of a batch, averaged over batches with factor

@@ -141,8 +141,14 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "mode is %d, must be 0 (parity) or 1 (improved)", o.mode);
     dfq_status status;
+    if (o.weights < DFQ_WEIGHTS_AUTO || o.weights > DFQ_WEIGHTS_LSQ || o.acts < DFQ_ACTS_AUTO ||
+        o.acts > DFQ_ACTS_MINMAX)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "weights is %d and acts %d, they must be 0 to 3 and 0 to 2", o.weights,
+                         o.acts);
     dfqi_widths widths = {o.weight_bits, o.act_bits, o.edge_bits};
-    DFQI_GOTO(dfqi_scheme_new(&graph->net, (dfqi_mode)o.mode, widths, &scheme), out);
+    dfqi_grids grids = {(dfqi_weights)o.weights, (dfqi_acts)o.acts};
+    DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
     if (images)
         DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &graph->net, &net, dfqi_tensor_f32(images),

@@ -109,7 +109,7 @@ typedef enum dfqi_op_kind {
     DFQI_OP_FQ_DX,
     DFQI_OP_FQ_LOG,
     DFQI_OP_FQ_WEIGHT,
-    DFQI_OP_FQ_WEIGHT_DSTEP,
+    DFQI_OP_FQ_WEIGHT_SLOPES,
     /* ranges */
     DFQI_OP_EXTREMES,
     DFQI_OP_TRACK_RANGE,

@@ -141,6 +141,8 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int6
                        float step_scale);
 /* Weights w[O,..] on asymmetric grids from the smallest to the largest of each row as they are now
  * (AIT), `bits` wide. */
+/* The same with LSQ's gradients to w too: none where it is clipped. */
+dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id step, int64_t bits, float step_scale);
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
 /* The grid of x's range, followed over batches: state[3] is the moving average (factor 0.9) of the
  * smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros: nothing seen yet.

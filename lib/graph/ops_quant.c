@@ -122,7 +122,7 @@ static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
 }
 
 /* -- weights: w, col (may be absent), step (may be absent); attr i[0] bits, i[1] 1: from smallest to
- * largest, col and step are absent; f[0] step_scale -------------------------------------------- */
+ * largest, col and step are absent; i[2] 1: no gradient where w is clipped; f[0] step_scale -------------------------------------------- */
 
 static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -166,24 +166,30 @@ static void fq_weight_run(const dfqi_run *r)
                         r->in[2].data ? r->in[2].data + i : NULL, y, NULL);
 }
 
-/* Straight through to the weight, everywhere (MimiQ, AIT); LSQ to a learned step. */
+/* Straight through to the weight, everywhere (MimiQ, AIT) or where it is not clipped (LSQ); LSQ to a
+ * learned step. */
 static void fq_weight_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
                            const uint8_t *want, dfqi_id *din)
 {
-    if (want[0]) din[0] = dout[0];
-    if (want[2])
-        din[2] = dfqi_make(g, DFQI_OP_FQ_WEIGHT_DSTEP, &n->attr, 4,
-                           (dfqi_id[]){n->in[0], n->in[1], n->in[2], dout[0]});
+    int clips = n->attr.i[2] != 0;
+    if (want[0] && !clips) din[0] = dout[0];
+    if (!want[2] && !(want[0] && clips)) return;
+    dfqi_id slopes = dfqi_make(g, DFQI_OP_FQ_WEIGHT_SLOPES, &n->attr, 4,
+                               (dfqi_id[]){n->in[0], n->in[1], n->in[2], dout[0]});
+    if (want[2]) din[2] = slopes;
+    if (want[0] && clips) din[0] = dfqi_graph_output(g, slopes, 1);
 }
 
-static dfq_status fq_weight_dstep_shape(dfqi_graph *g, dfqi_node *n)
+/* operands w, col, step, dy; outputs dstep, dw */
+static dfq_status fq_weight_slopes_shape(dfqi_graph *g, dfqi_node *n)
 {
     dfqi_out_like(g, n, 0, n->in[2]);
+    dfqi_out_like(g, n, 1, n->in[0]);
     return DFQ_OK;
 }
 
-/* d(w^)/d(step) = (q - v/step) / s in range, Q / s outside, v = w s. */
-static float dstep_of_row(const dfqi_run *r, int64_t i)
+/* d(w^)/d(step) = (q - v/step) / s in range, Q / s outside, v = w s. dw may be NULL. */
+static float slopes_of_row(const dfqi_run *r, int64_t i, float *dw)
 {
     int64_t cols = r->in[0].count / r->in[0].dims[0];
     const float *w = r->in[0].data + i * cols, *dy = r->in[3].data + i * cols;
@@ -193,14 +199,20 @@ static float dstep_of_row(const dfqi_run *r, int64_t i)
         float s = r->in[1].data ? r->in[1].data[c] : 1.0f;
         float u = w[c] * s / step;
         float q = u < lo ? lo : u > hi ? hi : rintf(u);
-        sum += (double)dy[c] * (u < lo || u > hi ? q : q - u) / s;
+        int out = u < lo || u > hi;
+        sum += (double)dy[c] * (out ? q : q - u) / s;
+        if (dw) dw[c] = out ? 0.0f : dy[c];
     }
     return (float)sum * r->attr->f[0];
 }
 
-static void fq_weight_dstep_run(const dfqi_run *r)
+static void fq_weight_slopes_run(const dfqi_run *r)
 {
-    for (int64_t i = r->block * ROWS; i < block_end(r); i++) r->out[0].data[i] = dstep_of_row(r, i);
+    int64_t cols = r->in[0].count / r->in[0].dims[0];
+    for (int64_t i = r->block * ROWS; i < block_end(r); i++) {
+        float sum = slopes_of_row(r, i, r->out[1].data ? r->out[1].data + i * cols : NULL);
+        if (r->out[0].data) r->out[0].data[i] = sum;
+    }
 }
 
 /* -- builders ---------------------------------------------------------------------------------- */
@@ -231,6 +243,12 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int6
     return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, col, step});
 }
 
+dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id step, int64_t bits, float step_scale)
+{
+    dfqi_attr a = {.i = {bits, 0, 1}, .f = {step_scale}};
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, step});
+}
+
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits)
 {
     dfqi_attr a = {.i = {bits, 1}};
@@ -243,6 +261,6 @@ const dfqi_op dfqi_ops_quant[] = {
     {"fq_log", 2, 2, 1, 0, fq_log_shape, fq_log_run, pass_grad, NULL, NULL, NULL},
     {"fq_weight", 1, 3, 1, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL,
      weight_blocks},
-    {"fq_weight_dstep", 1, 4, 1, 0, fq_weight_dstep_shape, fq_weight_dstep_run, NULL, NULL, NULL,
+    {"fq_weight_slopes", 1, 4, 2, 0, fq_weight_slopes_shape, fq_weight_slopes_run, NULL, NULL, NULL,
      weight_blocks},
 };

@@ -1,7 +1,8 @@
 /* Ranges of the activation quantizers from images.
  *
  * Parity mode does as MimiQ: each quantizer is initialised from the first batch it sees, and what
- * it sees has passed the quantizers before it; so they are set one after the other.
+ * it sees has passed the quantizers before it; so they are set one after the other. Its kind minmax
+ * follows the extremes of batches (track.c).
  *
  * Improved mode sweeps over all images three times: for ranges, for the best step of each channel,
  * and for how much of the spread between channels the weights take over (fold.c). Then the weights
@@ -231,12 +232,30 @@ static dfq_status parity_site(dfq_context *ctx, dfqi_site *site, const float *x,
     return DFQ_OK;
 }
 
+/* LSQ's start of a weight's steps (MimiQ): from the mean magnitude of the whole weight. */
+static dfq_status start_weights(dfqi_scheme *s, const dfqi_network *net)
+{
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        dfqi_site *site = &s->sites[i];
+        if (!dfqi_site_is_weight(site) || site->follows) continue;
+        const dfq_tensor *w = dfqi_network_find(net, site->name);
+        if (!w) return dfqi_fail(s->ctx, DFQ_E_INTERNAL, "no parameter %s", site->name);
+        int64_t n = dfqi_tensor_count(w);
+        double sum = 0;
+        for (int64_t k = 0; k < n; k++) sum += (double)fabsf(dfqi_tensor_f32(w)[k]);
+        float step = (float)(2.0 * sum / (double)n / sqrt((double)site->hi));
+        for (int64_t r = 0; r < w->dims[0]; r++)
+            dfqi_tensor_f32(site->step)[r] = step > 1e-8f ? step : 1e-8f;
+    }
+    return DFQ_OK;
+}
+
 static dfq_status parity(job *j, const float *images)
 {
     j->stage = dfqi_stage_begin(j->s->ctx, "calibrate", 0, (uint64_t)j->s->n_sites);
     dfqi_exec_bind(j->e, j->x, images);
     for (int32_t i = 0; i < j->s->n_sites; i++) {
-        if (j->s->sites[i].kind == DFQI_SITE_WEIGHT) continue;
+        if (dfqi_site_is_weight(&j->s->sites[i])) continue;
         DFQI_TRY(dfqi_exec_run(j->e));
         const dfqi_value *v = dfqi_graph_value(j->g, j->pass->operand[i]);
         DFQI_TRY(parity_site(j->s->ctx, &j->s->sites[i], dfqi_exec_data(j->e, j->pass->operand[i]),
@@ -246,13 +265,14 @@ static dfq_status parity(job *j, const float *images)
     return DFQ_OK;
 }
 
-/* -- convolutional networks -------------------------------------------------------------------- */
+/* -- ranges that are followed ------------------------------------------------------------------ */
 
 static dfq_status follow_ranges(dfqi_scheme *s, const dfqi_network *net, const float *images,
                                 int64_t n)
 {
     const dfqi_arch *a = &net->arch;
-    int64_t batch = n < RANGE_BATCH ? n : RANGE_BATCH, image = a->channels * a->image * a->image;
+    int64_t most = dfqi_arch_is_cnn(a) ? RANGE_BATCH : PARITY_BATCH;
+    int64_t batch = n < most ? n : most, image = a->channels * a->image * a->image;
     dfqi_stage stage = dfqi_stage_begin(s->ctx, "calibrate", 0, (uint64_t)n);
     dfqi_tracker *t;
     dfq_status status = DFQ_OK;
@@ -276,6 +296,8 @@ dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, df
     if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
     if (dfqi_arch_is_cnn(&teacher->arch)) return follow_ranges(s, teacher, images, n);
     int is_parity = s->mode == DFQI_MODE_PARITY;
+    if (is_parity) DFQI_TRY(start_weights(s, teacher));
+    if (s->grids.acts == DFQI_ACTS_MINMAX) return follow_ranges(s, teacher, images, n);
     int64_t batch = is_parity ? PARITY_BATCH : STREAM;
     DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x),
               out);

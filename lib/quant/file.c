@@ -185,11 +185,23 @@ static dfq_status put_all(writer *w, const dfqi_model *m, int half)
     return DFQ_OK;
 }
 
+/* What differs from the mode's own grids. */
+static int64_t grids_meta(dfqi_grids grids, dfqi_st_meta *meta)
+{
+    static char weights[] = DFQI_META_WEIGHTS, acts[] = DFQI_META_ACTS;
+    static char asym[] = "minmax-asym", lsq[] = "lsq", minmax[] = "minmax";
+    int64_t n = 0;
+    if (grids.weights == DFQI_WEIGHTS_MINMAX_ASYM) meta[n++] = (dfqi_st_meta){weights, asym};
+    if (grids.weights == DFQI_WEIGHTS_LSQ) meta[n++] = (dfqi_st_meta){weights, lsq};
+    if (grids.acts == DFQI_ACTS_MINMAX) meta[n++] = (dfqi_st_meta){acts, minmax};
+    return n;
+}
+
 dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
 {
     dfq_context *ctx = m->ctx;
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
-    dfqi_st_meta meta[DFQI_ARCH_META + 4];
+    dfqi_st_meta meta[DFQI_ARCH_META + 6];
     int64_t n_meta = 0;
     char bits[3][8];
     dfq_status status = DFQ_E_NOMEM;
@@ -211,6 +223,7 @@ dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
         snprintf(bits[2], sizeof bits[2], "%d", m->scheme.edge_bits);
         if (m->scheme.edge_bits != m->scheme.weight_bits)
             meta[n_meta++] = (dfqi_st_meta){e_key, bits[2]};
+        n_meta += grids_meta(m->scheme.grids, meta + n_meta);
     }
     DFQI_GOTO(put_all(&w, m, half && !m->quantized), out);
     status = dfqi_st_write(ctx, path, w.n, w.entries, n_meta, meta);

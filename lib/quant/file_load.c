@@ -193,12 +193,30 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     return copy_of(zero, &site->zero);
 }
 
+static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_grids *out)
+{
+    const char *weights = dfqi_st_meta_find(st, DFQI_META_WEIGHTS);
+    const char *acts = dfqi_st_meta_find(st, DFQI_META_ACTS);
+    *out = (dfqi_grids){DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO};
+    if (weights && strcmp(weights, "minmax-asym") == 0) out->weights = DFQI_WEIGHTS_MINMAX_ASYM;
+    if (weights && strcmp(weights, "lsq") == 0) out->weights = DFQI_WEIGHTS_LSQ;
+    if (acts && strcmp(acts, "minmax") == 0) out->acts = DFQI_ACTS_MINMAX;
+    if ((weights && out->weights == DFQI_WEIGHTS_AUTO) || (acts && out->acts == DFQI_ACTS_AUTO))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata dfq.weights, dfq.acts name grids that are not known; they "
+                         "can be minmax-asym or lsq, and minmax",
+                         path);
+    return DFQ_OK;
+}
+
 static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, const dfqi_network *net,
                               dfqi_mode mode, dfqi_widths widths, dfqi_scheme *out)
 {
     dfqi_scheme s;
+    dfqi_grids grids;
     dfq_status status;
-    DFQI_TRY(dfqi_scheme_new(net, mode, widths, &s));
+    DFQI_TRY(read_grids(st, path, &grids));
+    DFQI_TRY(dfqi_scheme_new_with(net, mode, widths, grids, &s));
     for (int32_t i = 0; i < s.n_sites; i++) DFQI_GOTO(read_site(st, path, &s.sites[i]), fail);
     *out = s;
     return DFQ_OK;

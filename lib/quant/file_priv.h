@@ -1,6 +1,7 @@
 /* Model files. Float models are plain safetensors with the names they were read with. A low-bit file is safetensors
  * too (metadata "dfq.mode", "dfq.weight_bits", "dfq.act_bits",
- * and "dfq.edge_bits" where the first and last layer of a CNN have a width of their own):
+ * "dfq.edge_bits" where the first and last layer of a CNN have a width of their own, and in parity mode
+ * "dfq.weights" (minmax-asym, lsq) and "dfq.acts" (minmax) where the grids are not the mode's own):
  *
  *   W.codes   U8   codes + 2^(bits-1) of the weight W, row-major, `bits` each, lowest bits first,
  *                  without gaps
@@ -8,7 +9,7 @@
  *   W.bits    U8   [1], only where it is not dfq.weight_bits
  *   W.step    F32  [O] step of each row; the weight is (code * step[o] / column factor[k]), where the
  *                  column factors are the steps of the layer's input if it has one for each channel
- *   W.zero    F32  [O], of a CNN: the weight is ((code - zero[o]) * step[o])
+ *   W.zero    F32  [O], of grids from smallest to largest: the weight is ((code - zero[o]) * step[o])
  *   S.step, S.zero F32, S.range F32 [2]: an activation quantizer's steps, zero points (absent for a
  *                  logarithmic grid, whose last code, range[1] + 1, is 0) and smallest and largest code; S is a site (quant/scheme.h)
  *   everything else as in a float model */
@@ -16,6 +17,9 @@
 #define DFQI_QUANT_FILE_PRIV_H
 
 #include "quant/model.h"
+
+#define DFQI_META_WEIGHTS "dfq.weights"
+#define DFQI_META_ACTS    "dfq.acts"
 
 /* Code i of a row of codes. */
 void dfqi_put_code(uint8_t *bytes, int64_t i, int bits, uint32_t code);

@@ -28,19 +28,24 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     if (site->follows && site->step && p->frozen) return w; /* from a file: what its codes mean */
     if (site->kind == DFQI_SITE_RANGED) return dfqi_fq_weight_range(g, w, site->bits);
     const dfqi_value *v = dfqi_graph_value(g, w);
-    double cols = (double)dfqi_value_count(v) / (double)v->dims[0];
+    double count = (double)dfqi_value_count(v), cols = count / (double)v->dims[0];
     dfqi_id col = site->input >= 0 ? p->step[site->input] : DFQI_NONE;
     if (!site->follows) p->step[i] = parameter(g, site, ".step", site->step, p->frozen);
+    if (p->scheme->grids.weights == DFQI_WEIGHTS_LSQ) /* published: as if the tensor had one step */
+        return dfqi_fq_weight_lsq(g, w, p->step[i], site->bits, lsq_scale(count, site->hi));
     return dfqi_fq_weight(g, w, col, p->step[i], site->bits, lsq_scale(cols, site->hi));
 }
 
-/* AIT's quantizer of what leaves a ReLU (docs/METHODS.md, Quantizers). */
-static dfqi_id quantize_output(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
-                               dfqi_id x)
+/* From the smallest to the largest: AIT's quantizer of what leaves a ReLU, and MimiQ's of kind minmax
+ * (docs/METHODS.md, Quantizers). */
+static dfqi_id quantize_range(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
+                              dfqi_id x)
 {
     if (p->track) {
         dfqi_id state = dfqi_graph_param(g, NULL, site->range, 0);
-        p->step[i] = dfqi_track_range(g, x, state, site->bits, p->scheme->mode == DFQI_MODE_PARITY);
+        int published =
+            p->scheme->mode == DFQI_MODE_PARITY && p->scheme->grids.acts == DFQI_ACTS_AUTO;
+        p->step[i] = dfqi_track_range(g, x, state, site->bits, published);
         p->zero[i] = dfqi_graph_output(g, p->step[i], 1);
         p->range[i] = dfqi_graph_output(g, p->step[i], 2);
         dfqi_graph_keep(g, p->step[i]);
@@ -64,7 +69,7 @@ static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind 
         dfqi_graph_keep(g, p->operand[i]);
     if (p->dry) return value;
     if (dfqi_site_is_weight(site)) return quantize_weight(p, g, site, i, value);
-    if (site->range) return quantize_output(p, g, site, i, value);
+    if (site->range) return quantize_range(p, g, site, i, value);
     p->step[i] = parameter(g, site, ".step", site->step, p->frozen || site->kind == DFQI_SITE_LOG);
     if (site->kind == DFQI_SITE_LOG) return dfqi_fq_log(g, value, p->step[i], site->hi);
     p->zero[i] = parameter(g, site, ".zero", site->zero, p->frozen);

@@ -118,6 +118,21 @@ static void set_codes(dfqi_site *site, int is_signed)
     site->hi = (float)(is_signed ? half - 1 : 2 * half - 1);
 }
 
+/* What a site of a transformer keeps. */
+static dfq_status site_tensors(dfqi_graph *g, dfqi_site *site, int64_t steps, bool ranges)
+{
+    const int64_t three = 3;
+    if (!site->follows) DFQI_TRY(dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->step));
+    if (dfqi_site_is_weight(site)) return DFQ_OK;
+    if (ranges) DFQI_TRY(dfqi_tensor_new(g->ctx, DFQI_F32, 1, &three, &site->range));
+    return dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->zero);
+}
+
+static dfqi_site_kind weight_kind(const dfqi_scheme *s)
+{
+    return s->grids.weights == DFQI_WEIGHTS_MINMAX_ASYM ? DFQI_SITE_RANGED : DFQI_SITE_WEIGHT;
+}
+
 static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                          dfqi_id value, void *user)
 {
@@ -132,7 +147,7 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     if (!site) return value;
     const dfqi_value *v = dfqi_graph_value(g, value);
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
-    site->kind = weight ? DFQI_SITE_WEIGHT : DFQI_SITE_UNIFORM;
+    site->kind = weight ? weight_kind(s) : DFQI_SITE_UNIFORM;
     site->bits = weight ? s->weight_bits : s->act_bits;
     set_codes(site, weight || s->mode == DFQI_MODE_PARITY);
     int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
@@ -141,12 +156,9 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
         char input[96];
         dfqi_site_name(op, name, 0, input, sizeof input);
         site->input = s->mode == DFQI_MODE_IMPROVED ? find(s, input) : -1;
-        site->follows = s->mode == DFQI_MODE_PARITY;
+        site->follows = s->mode == DFQI_MODE_PARITY && s->grids.weights != DFQI_WEIGHTS_LSQ;
     }
-    dfq_status status = DFQ_OK;
-    if (!site->follows) status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->step);
-    if (status == DFQ_OK && !weight)
-        status = dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->zero);
+    dfq_status status = site_tensors(g, site, steps, s->grids.acts == DFQI_ACTS_MINMAX);
     if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;
     return value;
 }
@@ -185,12 +197,13 @@ static dfq_status check_width(dfq_context *ctx, const char *what, int32_t bits)
     return dfqi_fail(ctx, DFQ_E_INVALID, "%s have %d bits, they must have 2 to 8", what, bits);
 }
 
-dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
-                               dfqi_scheme *out)
+static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                          dfqi_grids grids, dfqi_scheme *out)
 {
     int cnn = dfqi_arch_is_cnn(&net->arch);
     dfqi_scheme s = {.ctx = net->ctx,
                      .mode = mode,
+                     .grids = grids,
                      .weight_bits = widths.weight,
                      .act_bits = widths.act,
                      .edge_bits = widths.edge ? widths.edge : widths.weight};
@@ -211,8 +224,37 @@ dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_wid
     return DFQ_OK;
 }
 
+dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                               dfqi_scheme *out)
+{
+    return outline(net, mode, widths, (dfqi_grids){DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO}, out);
+}
+
+/* The mode's own grids in place of AUTO, where there is a choice. */
+static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_grids *grids)
+{
+    int cnn = dfqi_arch_is_cnn(&net->arch);
+    if (cnn || mode != DFQI_MODE_PARITY) {
+        if (grids->weights == DFQI_WEIGHTS_AUTO && grids->acts == DFQI_ACTS_AUTO) return DFQ_OK;
+        return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
+                         "grids of weights and activations can be chosen in mode parity of a "
+                         "vision transformer; %s has its own",
+                         cnn ? "a convolutional network" : "mode improved");
+    }
+    if (grids->weights == DFQI_WEIGHTS_AUTO) grids->weights = DFQI_WEIGHTS_MINMAX;
+    if (grids->acts == DFQI_ACTS_AUTO) grids->acts = DFQI_ACTS_LSQ;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                            dfqi_scheme *out)
+{
+    return dfqi_scheme_new_with(net, mode, widths, (dfqi_grids){DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO},
+                                out);
+}
+
+dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                                dfqi_grids grids, dfqi_scheme *out)
 {
     dfq_context *ctx = net->ctx;
     int cnn = dfqi_arch_is_cnn(&net->arch);
@@ -226,7 +268,8 @@ dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths 
                          "a width of its own for the first and last layer is for convolutional "
                          "networks; %s is none",
                          net->arch.name);
-    return dfqi_scheme_outline(net, mode, widths, out);
+    DFQI_TRY(choose_grids(net, mode, &grids));
+    return outline(net, mode, widths, grids, out);
 }
 
 /* -- graphs ------------------------------------------------------------------------------------ */

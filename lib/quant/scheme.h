@@ -17,10 +17,29 @@ typedef enum dfqi_mode {
                               CNNs: ranges averaged */
 } dfqi_mode;
 
+/* Grids of a vision transformer in parity mode; elsewhere AUTO, the mode's own. */
+typedef enum dfqi_weights {
+    DFQI_WEIGHTS_AUTO = 0, /* parity: MINMAX */
+    DFQI_WEIGHTS_MINMAX,
+    DFQI_WEIGHTS_MINMAX_ASYM,
+    DFQI_WEIGHTS_LSQ
+} dfqi_weights;
+
+typedef enum dfqi_acts {
+    DFQI_ACTS_AUTO = 0, /* parity: LSQ */
+    DFQI_ACTS_LSQ,
+    DFQI_ACTS_MINMAX
+} dfqi_acts;
+
+typedef struct dfqi_grids {
+    dfqi_weights weights;
+    dfqi_acts acts;
+} dfqi_grids;
+
 typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
     DFQI_SITE_UNIFORM,    /* step and zero point, codes lo .. hi */
-    DFQI_SITE_LOG,        /* base sqrt(2) below step[0], codes 0 .. hi; code hi + 1, the last, is 0 */
+    DFQI_SITE_LOG,   /* base sqrt(2) below step[0], codes 0 .. hi; code hi + 1, the last, is 0 */
     DFQI_SITE_RANGED /* weight, from the smallest to the largest of each row; codes as WEIGHT */
 } dfqi_site_kind;
 
@@ -33,16 +52,18 @@ typedef struct dfqi_site {
         follows; /* weight: 1: the grid is that of the weights as they are (min-max). Its step and
                         zero are there only if the weights came from a file: these lie on the grid
                         that they had before, and would give another one */
-    dfq_tensor *step;  /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
-    dfq_tensor *zero;  /* UNIFORM: like step; RANGED from a file: [O]; else NULL */
-    dfq_tensor *range; /* UNIFORM of a CNN: [3], state of dfqi_track_range; else NULL */
-    int32_t input;     /* WEIGHT: site whose per-channel steps multiply the columns, or -1 */
-    double error;      /* relative squared error on the calibration images; <0: not measured */
+    dfq_tensor *step; /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
+    dfq_tensor *zero; /* UNIFORM: like step; RANGED from a file: [O]; else NULL */
+    dfq_tensor
+        *range;    /* UNIFORM from smallest to largest: [3], state of dfqi_track_range; else NULL */
+    int32_t input; /* WEIGHT: site whose per-channel steps multiply the columns, or -1 */
+    double error;  /* relative squared error on the calibration images; <0: not measured */
 } dfqi_site;
 
 typedef struct dfqi_scheme {
     dfq_context *ctx;
     dfqi_mode mode;
+    dfqi_grids grids; /* AUTO only where the mode has its own */
     int32_t weight_bits, act_bits;
     int32_t edge_bits; /* CNNs: of the weights of the first and the last layer */
     int32_t n_sites;
@@ -60,6 +81,10 @@ DFQI_CHECKED dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode m
 /* The sites of `net`, without values yet. */
 DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                                         dfqi_scheme *out);
+/* The same with grids of their own; DFQ_E_UNSUPPORTED where the mode has its own. */
+DFQI_CHECKED dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode,
+                                             dfqi_widths widths, dfqi_grids grids,
+                                             dfqi_scheme *out);
 void dfqi_scheme_fini(dfqi_scheme *s);
 bool dfqi_site_is_weight(const dfqi_site *site);
 /* Grids that follow the weights do so from now on: before weights that came from a file change. */

@@ -337,6 +337,13 @@ class Results(Part):
                                    ["--kind", "pse"], ["--real", "pictures"])):
             self.works("quantize", "tiny.safetensors", "-o", f"{i}", "-r", f"{i}.html", *QUICK,
                        *extra)
+        plain = self.read("0")
+        for i, grid in enumerate((["--weight-grid", "lsq"], ["--weight-grid", "minmax-asym"],
+                                  ["--act-grid", "minmax"])):
+            self.works("quantize", "tiny.safetensors", "-o", f"g{i}", *QUICK, "--mode", "parity",
+                       *grid)
+            info = json.loads(self.works("info", f"g{i}", "-j").out)
+            assert info["mode"] == "parity" and self.read(f"g{i}") != plain, info
         page = self.read("4.html").decode()
         assert "not data-free" in page and "no training image" not in page
         self.works("quantize", "tiny.safetensors", "-o", "n", "--no-tune", "--bits", "w8a8",
@@ -566,6 +573,10 @@ class Cnn(Part):
 
     def test_losses_and_modes(self):
         self.quantize("a", *self.FEW)
+        alone = self.quantize("kl", *self.FEW, "--inundation", "0", "-r", "kl.html")
+        self.quantize("much", *self.FEW, "--inundation", "0.2")
+        assert "crossed_on_target" not in alone and self.read("kl") != self.read("much"), alone
+        assert "divergence alone" in self.read("kl.html").decode()
         host = self.quantize("b", *self.FEW, "--loss", "host", "-r", "b.html")
         assert host["loss"] == "host" and "crossed_on_target" not in host, host
         page = self.read("b.html").decode()
@@ -656,12 +667,18 @@ class Cnn(Part):
         refuse("--method is \"x\", must be mimiq or ait", "--method", "x")
         refuse("--edge-bits is 9, must be a whole number from 2 to 8", "--edge-bits", "9")
         refuse("--no-tune leaves nothing for .*--loss", "--no-tune", "--loss", "host")
+        refuse("--loss host has no gradient inundation", "--loss", "host", "--inundation", "0.1")
+        refuse("--inundation is 0.6, must be", "--inundation", "0.6")
+        refuse("--weight-grid is not for --method ait", "--mode", "parity", "--weight-grid", "lsq")
+        refuse("--weight-grid and --act-grid are for --mode parity", "--act-grid", "minmax",
+               model="tiny.safetensors")
         refuse("--steps is 3, which leaves none to find ranges", "--steps", "3")
         refuse("--steps is 9, which leaves", "--steps", "9", "--mode", "parity")
         refuse("batch is 1, must be 2 to 4096", "--batch", "1")
         refuse("--method ait goes by the statistics of BatchNorms", "--method", "ait",
                model="tiny.safetensors")
-        for name, value in (("--host", "gdfq"), ("--loss", "ait"), ("--edge-bits", "8")):
+        for name, value in (("--host", "gdfq"), ("--loss", "ait"), ("--edge-bits", "8"),
+                            ("--inundation", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
 
     def test_broken_files(self):

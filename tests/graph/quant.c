@@ -139,9 +139,10 @@ static void check_log(const rig *r, dfqi_id out)
     near("y", dfqi_exec_data(r->e, out), want, n);
 }
 
-static void check_weight(const rig *r, dfqi_id out, const float *seed)
+static void check_weight(const rig *r, dfqi_id out, const float *seed, int lsq)
 {
     sums want;
+    int64_t clipped = 0;
     const dfqi_value *w = dfqi_graph_value(r->g, r->input[0]);
     int64_t rows = w->dims[0], cols = dfqi_value_count(w) / rows;
     const float *col = r->n == 4 ? r->data[1] : NULL;
@@ -160,10 +161,16 @@ static void check_weight(const rig *r, dfqi_id out, const float *seed)
             double q = u < -4 ? -4 : u > 3 ? 3 : (double)rintf(u);
             int inside = u >= -4 && u <= 3;
             want.y[o * cols + c] = q * (double)step / s;
+            want.dx[o * cols + c] = inside ? (double)seed[o * cols + c] : 0;
+            clipped += !inside;
             want.dstep[o] += 0.3 * (double)seed[o * cols + c] * (inside ? q - (double)u : q) / s;
         }
     }
     near("y", dfqi_exec_data(r->e, out), want.y, rows * cols);
+    if (lsq) { /* LSQ: what is clipped has no gradient */
+        ck_assert_msg(clipped > 2 && clipped < rows * cols / 2, "%d clipped", (int)clipped);
+        near("dw", dfqi_exec_data(r->e, r->dwrt[0]), want.dx, rows * cols);
+    }
     if (learned) near("dstep", dfqi_exec_data(r->e, r->dwrt[1]), want.dstep, rows);
 }
 
@@ -181,14 +188,14 @@ START_TEST(test_surrogate)
         check_straight(&r, out[0], seed);
     else if (s->op == DFQI_OP_FQ)
         check_fq(s, &r, dfqi_graph_value(r.g, r.input[0]), seed, out[0]);
-    else
+    else if (!(s->op == DFQI_OP_FQ_WEIGHT && a->i[2]))
         check_identity(&r, seed);
     if (s->op == DFQI_OP_TRACK_RANGE) check_tracked(&r, out[0]);
     if (s->op == DFQI_OP_FQ_LOG) check_log(&r, out[0]);
     if (s->op == DFQI_OP_FQ_WEIGHT && a->i[1])
         check_range(&r, out[0], seed);
     else if (s->op == DFQI_OP_FQ_WEIGHT)
-        check_weight(&r, out[0], seed);
+        check_weight(&r, out[0], seed, a->i[2] != 0);
     dfqt_rig_fini(&r);
 }
 END_TEST

@@ -386,6 +386,12 @@ static dfqi_id fq_weight_step(rig *r)
     return dfqi_fq_weight(r->g, w, DFQI_NONE, step, 3, 0.3f);
 }
 
+static dfqi_id fq_weight_lsq(rig *r)
+{
+    dfqi_id w = WRT(0, 2, 4, 6), step = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
+    return dfqi_fq_weight_lsq(r->g, w, step, 3, 0.3f);
+}
+
 static dfqi_id fq_weight_range(rig *r)
 {
     return dfqi_fq_weight_range(r->g, WRT(0, 3, 67, 3, 2), 3);
@@ -404,6 +410,7 @@ const scene dfqt_surrogate[] = {
     {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},
     {"fq_weight, columns and step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},
     {"fq_weight, step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_step},
+    {"fq_weight, LSQ", DFQI_OP_FQ_WEIGHT, 1, fq_weight_lsq},
     {"fq_weight, range", DFQI_OP_FQ_WEIGHT, 1, fq_weight_range},
     {NULL, DFQI_OP_COUNT, 0, NULL},
 };

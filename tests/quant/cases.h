@@ -13,6 +13,7 @@ TCase *dfqt_cnn_case(void);
 TCase *dfqt_reload_case(void);
 TCase *dfqt_levels_case(void);
 TCase *dfqt_parts_case(void);
+TCase *dfqt_modes_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 
@@ -24,6 +25,9 @@ void dfqt_images(float *x);
 /* Its student, calibrated on the images. */
 dfq_status dfqt_quantize(const dfqi_model *teacher, dfqi_mode mode, int32_t weight_bits,
                          int32_t act_bits, dfqi_model **out);
+/* The same in parity mode with grids of MimiQ's other modes. */
+dfq_status dfqt_quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_widths widths,
+                              dfqi_grids grids, dfqi_model **out);
 /* Logits of the images, [DFQT_IMAGES][DFQT_CLASSES]. */
 void dfqt_logits(const dfqi_model *m, float *z);
 

@@ -57,14 +57,20 @@ void dfqt_images(float *x)
 dfq_status dfqt_quantize(const dfqi_model *teacher, dfqi_mode mode, int32_t weight_bits,
                          int32_t act_bits, dfqi_model **out)
 {
+    dfqi_widths widths = {weight_bits, act_bits, 0};
+    return dfqt_quantize_with(teacher, mode, widths,
+                              (dfqi_grids){DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO}, out);
+}
+
+dfq_status dfqt_quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_widths widths,
+                              dfqi_grids grids, dfqi_model **out)
+{
     static float x[DFQT_IMAGES * DFQT_IMAGE];
     dfqi_scheme scheme = {0};
     dfqi_network net = {0};
     dfq_status status;
     dfqt_images(x);
-    DFQI_GOTO(
-        dfqi_scheme_new(&teacher->net, mode, (dfqi_widths){weight_bits, act_bits, 0}, &scheme),
-        out);
+    DFQI_GOTO(dfqi_scheme_new_with(&teacher->net, mode, widths, grids, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&teacher->net, &net), out);
     DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &teacher->net, &net, x, DFQT_IMAGES), out);
     status = dfqi_model_new(&net, &scheme, out);
