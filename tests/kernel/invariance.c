@@ -1,6 +1,9 @@
 /* A row comes out with the same bits whatever rows are computed beside it, and so does a second
  * run: that is what lets callers slice work over threads. */
+#include <sys/resource.h>
+
 #include "kernel/support.h"
+#include "support/skip.h"
 
 /* Calls body(t, arg, begin, count) for random slices that cover n rows. */
 typedef void (*slice_fn)(const dfqi_kernels *t, void *arg, int64_t begin, int64_t count,
@@ -58,6 +61,18 @@ static void run_gemm_nt(const dfqi_kernels *t, void *arg, int64_t i, int64_t m, 
     t->gemm_nt(m, q->n, q->k, q->a + i * q->k, q->k, q->b, q->k, out, q->n, q->scratch);
 }
 
+static problem make_problem(pool *p, int64_t m, int64_t n, int64_t k)
+{
+    problem q = {.k = k, .n = n, .m = m};
+    q.a = pool_take(p, (size_t)(m * k), -1.0f, 1.0f);
+    q.b = pool_take(p, (size_t)(n * k), -1.0f, 1.0f);
+    q.bias = pool_take(p, (size_t)n, -1.0f, 1.0f);
+    q.base = pool_take(p, (size_t)(m * n), -1.0f, 1.0f);
+    q.packed = pool_take(p, dfqi_packed_floats(k, n), 0.0f, 1.0f);
+    q.scratch = pool_take(p, dfqi_packed_floats(k, n), 0.0f, 1.0f);
+    return q;
+}
+
 START_TEST(test_products)
 {
     static const int64_t n[] = {64, 5, 13, 16, 17, 33, 70, 197};
@@ -66,18 +81,41 @@ START_TEST(test_products)
     const dfqi_kernels *t = table(_i);
     for (size_t s = 0; s < 32; s++) {
         pool p = pool_begin(s);
-        problem q = {.k = k[s / 8], .n = n[s % 8], .m = 61};
-        q.a = pool_take(&p, (size_t)(q.m * q.k), -1.0f, 1.0f);
-        q.b = pool_take(&p, (size_t)(q.n * q.k), -1.0f, 1.0f);
-        q.bias = s & 1 ? pool_take(&p, (size_t)q.n, -1.0f, 1.0f) : NULL;
-        q.base = pool_take(&p, (size_t)(q.m * q.n), -1.0f, 1.0f);
-        q.packed = pool_take(&p, dfqi_packed_floats(q.k, q.n), 0.0f, 1.0f);
-        q.scratch = pool_take(&p, dfqi_packed_floats(q.k, q.n), 0.0f, 1.0f);
+        problem q = make_problem(&p, 61, n[s % 8], k[s / 8]);
+        if (s % 2 == 0) q.bias = NULL;
         t->pack(0, q.k, q.n, q.b, q.n, q.packed);
         check_slices(t, &p, run_gemm, &q, q.m, q.n, "gemm");
         check_slices(t, &p, run_gemm_trans, &q, q.m, q.n, "gemm, transposed");
         check_slices(t, &p, run_gemm_packed, &q, q.m, q.n, "gemm_packed");
         check_slices(t, &p, run_gemm_nt, &q, q.m, q.n, "gemm_nt");
+        pool_end(&p);
+    }
+}
+END_TEST
+
+/* libxsmm makes code at the first product of a shape. Where the system refuses memory for it, the
+ * result is the same. (BLIS ends the process where it gets none.) */
+START_TEST(test_no_memory_for_code)
+{
+    static const int64_t shapes[][3] = {{61, 197, 197}, {7, 5, 13}, {24, 64, 770}, {11, 16, 150}};
+    static const slice_fn calls[] = {run_gemm, run_gemm_trans, run_gemm_packed, run_gemm_nt};
+    struct rlimit usual, none;
+    const dfqi_kernels *t = table(0);
+    if (strstr(t->name, "libxsmm") == NULL) dfqt_skip("no libxsmm");
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &usual), 0);
+    none = usual;
+    none.rlim_cur = 1 << 20;
+    for (size_t s = 0; s < 16; s++) {
+        pool p = pool_begin(s);
+        problem q = make_problem(&p, shapes[s / 4][0], shapes[s / 4][1], shapes[s / 4][2]);
+        size_t count = (size_t)(q.m * q.n);
+        float *without = pool_take(&p, count, 0.0f, 1.0f), *with = pool_take(&p, count, 0.0f, 1.0f);
+        t->pack(0, q.k, q.n, q.b, q.n, q.packed);
+        ck_assert_int_eq(setrlimit(RLIMIT_AS, &none), 0);
+        calls[s % 4](t, &q, 0, q.m, without);
+        ck_assert_int_eq(setrlimit(RLIMIT_AS, &usual), 0);
+        calls[s % 4](t, &q, 0, q.m, with);
+        ck_assert_msg(memcmp(with, without, count * sizeof *with) == 0, "%s, case %zu", t->name, s);
         pool_end(&p);
     }
 }
@@ -163,6 +201,7 @@ TCase *dfqt_invariance_case(void)
     TCase *c = tcase_create("invariance");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_products, 0, DFQT_TABLES_MAX);
+    tcase_add_test(c, test_no_memory_for_code);
     tcase_add_loop_test(c, test_rows, 0, DFQT_TABLES_MAX);
     return c;
 }

@@ -8,6 +8,7 @@
  * Rows must not depend on the number of rows. libxsmm sums over k in order, except in blocks of at
  * most 16 columns by less than 12 rows, where it splits k over several accumulators. Such corners
  * are computed 32 columns wide, in scratch on the stack. */
+#include <math.h>
 #include <string.h>
 
 #include "kernel/kernel_priv.h"
@@ -134,8 +135,24 @@ static void run_block(const product *p, const width_kernels *w, int64_t i, int64
         w->rest(b, a, c); /* there for such rows. NOLINT(clang-analyzer-core.CallAndMessage) */
 }
 
-/* Runs the product with k in one piece. False: libxsmm has no such kernel, nothing was written. */
-static bool run(const product *p)
+/* What the kernels compute, to the same bits: one sum over k in order, each step rounded once. For
+ * shapes that libxsmm does not know and where there is no memory for code; slow. */
+static void run_plain(const product *p)
+{
+    for (int64_t i = 0; i < p->m; i++)
+        for (int64_t j = 0; j < p->n; j++) {
+            const float *a = p->a + (p->trans_a ? i : i * p->lda);
+            const float *b = p->b + j / DFQI_PANEL * p->b_next + j % DFQI_PANEL;
+            float *c = p->c + i * p->ldc + j;
+            float sum = p->bias ? p->bias[j] : p->accumulate ? *c : 0.0f;
+            for (int64_t q = 0; q < p->k; q++)
+                sum = fmaf(a[p->trans_a ? q * p->lda : q], b[q * p->ldb], sum);
+            *c = sum;
+        }
+}
+
+/* Runs the product on kernels. False: one of them is not to be had, nothing was written. */
+static bool run_kernels(const product *p)
 {
     const int64_t limit = INT32_MAX;
     const int64_t n_wide = p->n / DFQI_PANEL * DFQI_PANEL;
@@ -153,6 +170,12 @@ static bool run(const product *p)
     }
     for (int64_t i = 0; tail.width && i < p->m; i += ROWS) run_block(p, &tail, i, n_wide);
     return true;
+}
+
+/* The product with k in one piece. */
+static void run(const product *p)
+{
+    if (!run_kernels(p)) run_plain(p);
 }
 
 static void xsmm_gemm(int trans_a, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
@@ -177,7 +200,7 @@ static void xsmm_gemm(int trans_a, int64_t m, int64_t n, int64_t k, const float 
                      .accumulate = accumulate || p0 > 0,
                      .c = c,
                      .ldc = ldc};
-        if (!run(&p)) dfqi_ref_gemm(trans_a, m, n, p.k, p.a, lda, p.b, ldb, p.accumulate, c, ldc);
+        run(&p);
     }
 }
 
@@ -197,7 +220,10 @@ static void xsmm_gemm_packed(int64_t m, int64_t n, int64_t k, const float *a, in
                  .c = c,
                  .ldc = ldc};
     if (m <= 0 || n <= 0) return;
-    if (k <= 0 || !run(&p)) dfqi_ref_gemm_packed(m, n, k, a, lda, packed, bias, c, ldc);
+    if (k <= 0)
+        dfqi_ref_gemm_packed(m, n, k, a, lda, packed, bias, c, ldc);
+    else
+        run(&p);
 }
 
 /* The best pack of this machine: that of the first table built. */
