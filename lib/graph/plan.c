@@ -1,11 +1,15 @@
 /* Scheduling and memory planning; see plan.h for the idea. */
 #include "graph/plan.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A slice's largest value should fit in a core's cache beside the weights of one layer. */
 enum { SLICE_FLOATS = 128 * 1024, ALIGN_FLOATS = DFQI_ALIGN / sizeof(float) };
+
+/* No block of memory is larger. */
+static const size_t MOST_FLOATS = PTRDIFF_MAX / sizeof(float);
 
 /* Work in progress: one record for each node and for each value. */
 typedef struct item {
@@ -125,6 +129,14 @@ static bool is_local(const planner *w, dfqi_id id)
     return v->batched && !v->keep && w->p->steps[step].sliced;
 }
 
+/* Floats of so many images, a multiple of ALIGN_FLOATS; above MOST_FLOATS all counts are alike. */
+static size_t whole_lines(int64_t images, int64_t stride)
+{
+    int64_t n;
+    if (!dfqi_mul_i64(images, stride, &n) || (uint64_t)n > MOST_FLOATS) n = (int64_t)MOST_FLOATS;
+    return ((size_t)n / ALIGN_FLOATS + ((size_t)n % ALIGN_FLOATS != 0)) * ALIGN_FLOATS;
+}
+
 /* Times are positions in the order; a value read outside its own step lives to the end of the
  * reader's step, because slices of one segment run side by side. */
 static void find_lives(planner *w, int32_t *n_lives)
@@ -168,8 +180,7 @@ static void find_lives(planner *w, int32_t *n_lives)
         const dfqi_value *v = &g->values[l->value];
         dfqi_place_space space = p->places[l->value].space;
         int64_t images = v->batched ? (space == DFQI_SPACE_LOCAL ? p->slice : g->batch) : 1;
-        size_t n = (size_t)(images * dfqi_value_stride(v));
-        l->floats = (n + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
+        l->floats = whole_lines(images, dfqi_value_stride(v));
         if (v->keep) l->last = w->n_items;
         if (space == DFQI_SPACE_GLOBAL) {
             /* slices of the producing segment run at different times */
@@ -188,7 +199,8 @@ static int by_size(const void *a, const void *b)
 }
 
 /* Largest first, each at the lowest offset where nothing alive at the same time lies.
- * placed[] is kept sorted by offset. Returns the size of the space. */
+ * placed[] is kept sorted by offset. Returns the size of the space, MOST_FLOATS if it
+ * is too large to be one. */
 static size_t place_all(planner *w, int32_t n_lives, dfqi_place_space space, int32_t *placed)
 {
     size_t end = 0;
@@ -204,6 +216,7 @@ static size_t place_all(planner *w, int32_t n_lives, dfqi_place_space space, int
             if (offset + l->floats <= o->offset) break;
             if (o->offset + o->floats > offset) offset = o->offset + o->floats;
         }
+        if (offset + l->floats >= MOST_FLOATS) return MOST_FLOATS;
         l->offset = offset;
         w->p->places[l->value].offset = offset;
         if (offset + l->floats > end) end = offset + l->floats;
@@ -232,24 +245,25 @@ static void find_scratch(planner *w)
         const dfqi_node *n = &g->nodes[w->p->order[k]];
         const dfqi_op *op = dfqi_op_get(n->op);
         if (!op->scratch) continue;
-        size_t floats = (size_t)op->scratch(g, n, is_sliced(g, n) ? w->p->slice : g->batch);
+        size_t floats = whole_lines(1, op->scratch(g, n, is_sliced(g, n) ? w->p->slice : g->batch));
         if (floats > w->p->scratch_floats) w->p->scratch_floats = floats;
     }
-    w->p->scratch_floats = (w->p->scratch_floats + ALIGN_FLOATS - 1) / ALIGN_FLOATS * ALIGN_FLOATS;
 }
 
-/* Everything side by side and for as many threads as there can be must be addressable; then no sum
- * below can overflow. */
-static dfq_status check_sizes(const planner *w, int32_t n_lives)
+/* What the context's threads need together must be one block of memory; then dfqi_plan_bytes() cannot
+ * overflow. */
+static dfq_status check_sizes(const dfqi_plan *p, int64_t batch)
 {
-    size_t total = w->p->scratch_floats, bytes;
-    bool fits = true;
-    for (int32_t i = 0; i < n_lives; i++)
-        fits = fits && dfqi_add_size(total, w->lives[i].floats, &total);
-    if (fits && dfqi_mul_size(total, sizeof(float) * (DFQI_THREADS_MAX + 2), &bytes)) return DFQ_OK;
-    return dfqi_fail(w->g->ctx, DFQ_E_NOMEM,
-                     "a batch of %lld needs more memory than can be addressed; use a smaller one",
-                     (long long)w->g->batch);
+    size_t threads = (size_t)p->ctx->threads, total;
+    if (dfqi_mul_size(threads, p->local_floats + p->scratch_floats, &total) &&
+        dfqi_add_size(total, p->static_floats, &total) &&
+        dfqi_add_size(total, p->global_floats, &total) && total < MOST_FLOATS)
+        return DFQ_OK;
+    return dfqi_fail(
+        p->ctx, DFQ_E_NOMEM,
+        "a batch of %lld with %d threads needs more memory than the %.3g GB that can be "
+        "addressed",
+        (long long)batch, (int)threads, (double)MOST_FLOATS * sizeof(float) * 1e-9);
 }
 
 dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)
@@ -278,11 +292,11 @@ dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)
     DFQI_GOTO(schedule(&w), out);
     find_lives(&w, &n_lives);
     find_scratch(&w);
-    DFQI_GOTO(check_sizes(&w, n_lives), out);
     qsort(w.lives, (size_t)n_lives, sizeof *w.lives, by_size);
     p.static_floats = place_all(&w, n_lives, DFQI_SPACE_STATIC, placed);
     p.global_floats = place_all(&w, n_lives, DFQI_SPACE_GLOBAL, placed);
     p.local_floats = place_all(&w, n_lives, DFQI_SPACE_LOCAL, placed);
+    DFQI_GOTO(check_sizes(&p, g->batch), out);
     *out = p;
     memset(&p, 0, sizeof p);
     status = DFQ_OK;

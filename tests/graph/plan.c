@@ -162,6 +162,61 @@ START_TEST(test_local_memory)
 }
 END_TEST
 
+/* The bytes are those of the context's threads, and what fits for them is not refused. */
+START_TEST(test_memory_by_threads)
+{
+    static const int32_t threads[] = {1, 2, 256};
+    size_t fixed = 0, own = 0;
+    for (int i = 0; i < 3; i++) {
+        dfq_context *ctx = dfqt_context(threads[i]);
+        dfqi_plan p;
+        net n;
+        size_t bytes;
+        ck_assert_int_eq(dfqt_net_build(&n, ctx, 8, NET_FROZEN), DFQ_OK);
+        ck_assert_int_eq(dfqi_exec_estimate(n.g, &bytes), DFQ_OK);
+        ck_assert_int_eq(dfqi_plan_make(n.g, &p), DFQ_OK);
+        if (i == 0) {
+            fixed = sizeof(float) * (p.static_floats + p.global_floats);
+            own = sizeof(float) * (p.local_floats + p.scratch_floats);
+        }
+        ck_assert_uint_gt(own, 0);
+        ck_assert_uint_eq(bytes, fixed + (size_t)threads[i] * own);
+        dfqi_plan_fini(&p);
+        dfqt_net_fini(&n);
+        dfqi_context_release(ctx);
+    }
+}
+END_TEST
+
+/* The largest batch that can be addressed, to a power of two; twice that is refused with the cause. */
+START_TEST(test_what_can_be_addressed)
+{
+    dfq_context *ctx = dfqt_context(2);
+    int64_t batch = 1;
+    dfq_status status = DFQ_OK;
+    size_t floats = 0;
+    while (status == DFQ_OK) {
+        dfqi_plan p;
+        dfqi_graph *g;
+        batch *= 2;
+        ck_assert_int_eq(dfqi_graph_new(ctx, batch, &g), DFQ_OK);
+        dfqi_id x = dfqi_graph_input(g, "x", 1, 1, (int64_t[]){16});
+        for (int k = 0; k < 8; k++) dfqi_graph_keep(g, x = dfqi_gelu(g, x));
+        ck_assert_int_eq(dfqi_graph_status(g), DFQ_OK);
+        status = dfqi_plan_make(g, &p);
+        if (status == DFQ_OK) {
+            floats = p.global_floats;
+            dfqi_plan_fini(&p);
+        }
+        dfqi_graph_free(g);
+    }
+    ck_assert_int_eq(status, DFQ_E_NOMEM);
+    ck_assert_ptr_nonnull(strstr(ctx->error, "with 2 threads needs more memory than"));
+    ck_assert_uint_gt(floats, PTRDIFF_MAX / sizeof(float) / 2 - 4096);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_plan_case(void)
 {
     TCase *c = tcase_create("plan");
@@ -170,5 +225,7 @@ TCase *dfqt_plan_case(void)
                         sizeof flag_sets / sizeof flag_sets[0]);
     tcase_add_test(c, test_unneeded_nodes_stay_out);
     tcase_add_test(c, test_local_memory);
+    tcase_add_test(c, test_memory_by_threads);
+    tcase_add_test(c, test_what_can_be_addressed);
     return c;
 }
