@@ -14,7 +14,8 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
 /* The first act of every function that takes options. `own` is the library's struct of `own_size`
  * bytes with the defaults filled in; what the caller knows of it replaces them, `given` NULL leaves
  * them. Fields that this library does not know must be zero: an old library refuses a new request
- * rather than ignore it (DFQ_E_UNSUPPORTED). A struct_size too small to be one is DFQ_E_INVALID.
+ * rather than ignore it (DFQ_E_UNSUPPORTED). DFQ_E_INVALID: a struct_size too small to be one, and
+ * structs without what init sets; the text names the init.
  * `ctx` takes the detail text and may be NULL; `what` names the struct in it. */
 DFQI_CHECKED dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given,
                                           void *own, size_t own_size);

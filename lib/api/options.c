@@ -12,6 +12,22 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
     memcpy(options, &struct_size, sizeof struct_size);
 }
 
+/* Was `given` never filled by its init? Of what that makes nonzero nothing is there, or next to
+ * nothing: some fields may be 0 on purpose, most of many are not. Words of 4 bytes stand for fields. */
+static bool is_unfilled(const unsigned char *given, size_t size, const unsigned char *defaults)
+{
+    enum { WORD = sizeof(uint32_t), MANY = 6 };
+    size_t set = 0, zero = 0;
+    for (size_t i = WORD; i + WORD <= size; i += WORD) {
+        uint32_t have, want;
+        memcpy(&have, given + i, WORD);
+        memcpy(&want, defaults + i, WORD);
+        set += want != 0;
+        zero += want != 0 && have == 0;
+    }
+    return set > 0 && (zero == set || (set >= MANY && zero > set * 2 / 3));
+}
+
 dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given, void *own,
                              size_t own_size)
 {
@@ -35,6 +51,12 @@ dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *giv
                              "%s sets an option at byte %zu, this library knows %zu bytes: use the "
                              "libdfq of your headers",
                              what, i, own_size);
+        }
+        if (is_unfilled(given, size < own_size ? size : own_size, own)) {
+            if (ctx == NULL) return DFQ_E_INVALID;
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "%s: what %s_init sets is 0: call it first, then change what you want",
+                             what, what);
         }
         memcpy(own, given, size < own_size ? size : own_size);
     }

@@ -45,6 +45,9 @@ def main():
     bad += [f'{name}: in lib/dfq.map, but in no public header' for name in sorted(names - headers)]
     bad += [f'{name}: in lib/dfq.map, but not exported' for name in sorted(names - symbols)]
     bad += [f'{name}: exported, but not in lib/dfq.map' for name in sorted(symbols - names)]
+    walked = set(re.findall(r'ROW\((dfq_\w+),', (root / 'tests/api/options.c').read_text(encoding='utf-8')))
+    inits = {name[:-5] for name in headers if name.endswith('_options_init')}
+    bad += [f'{name}: not walked by tests/api/options.c' for name in sorted(inits - walked)]
     for line in bad:
         print(line)
     print(f'{len(headers)} prototypes, {len(symbols)} symbols, {len(bad)} complaints')

@@ -1,0 +1,225 @@
+/* Options structs that no init has filled: struct_size alone, or not even that. Each is refused with the
+ * name of its init, or 0 is what it would have said. */
+#include <dfq/dfq.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/cases.h"
+
+typedef struct scene {
+    dfq_context *ctx;
+    dfq_graph *net, *low;
+    dfq_tensor *images;
+    dfq_accelerator *accel;
+    dfq_dataset *data;
+    char path[32];
+} scene;
+
+/* One for each struct: a call that reads `o`. What it makes is given back. */
+
+static dfq_status graph(scene *s, const void *o)
+{
+    dfq_graph *made = NULL;
+    dfq_status status = dfq_graph_create(s->ctx, o, &made);
+    dfq_graph_release(made);
+    return status;
+}
+
+static dfq_status quantize(scene *s, const void *o)
+{
+    dfq_graph *made = NULL;
+    dfq_status status = dfq_graph_quantize(s->net, s->images, o, &made);
+    dfq_graph_release(made);
+    return status;
+}
+
+static dfq_status generator(scene *s, const void *o)
+{
+    dfq_generator *made = NULL;
+    dfq_status status = dfq_generator_create(s->net, o, &made);
+    dfq_generator_release(made);
+    return status;
+}
+
+static dfq_status tuner(scene *s, const void *o)
+{
+    dfq_tuner *made = NULL;
+    dfq_status status = dfq_tuner_create(s->net, s->low, s->images, o, &made);
+    dfq_tuner_release(made);
+    return status;
+}
+
+static dfq_status live(scene *s, const void *o)
+{
+    dfq_tuner *made = NULL;
+    dfq_status status = dfq_tuner_create_live(s->net, s->low, o, NULL, &made);
+    dfq_tuner_release(made);
+    return status;
+}
+
+static dfq_status diagnosis(scene *s, const void *o)
+{
+    dfq_diagnosis *made = NULL;
+    dfq_status status = dfq_diagnosis_create(s->net, s->low, s->images, NULL, o, &made);
+    dfq_diagnosis_release(made);
+    return status;
+}
+
+static dfq_status trainer(scene *s, const void *o)
+{
+    dfq_trainer *made = NULL;
+    dfq_status status = dfq_trainer_create(s->net, o, &made);
+    dfq_trainer_release(made);
+    return status;
+}
+
+static dfq_status context(scene *s, const void *o)
+{
+    dfq_context *made = NULL;
+    dfq_status status = dfq_context_create(o, &made);
+    (void)s;
+    dfq_context_release(made);
+    return status;
+}
+
+static dfq_status costs(scene *s, const void *o)
+{
+    dfq_cost *made = NULL;
+    dfq_status status = dfq_cost_create(s->accel, s->net, o, &made);
+    dfq_cost_release(made);
+    return status;
+}
+
+static const dfq_constraint limit = {.limit = 1, .metric = 0};
+
+static dfq_status explorer(scene *s, const void *o)
+{
+    dfq_explorer *made = NULL;
+    dfq_status status = dfq_explorer_create(s->ctx, "cifar10-small", "hdx-space", s->data, &limit,
+                                            1, o, NULL, &made);
+    dfq_explorer_release(made);
+    return status;
+}
+
+static dfq_status solver(scene *s, const void *o)
+{
+    dfq_problem p;
+    dfq_solver *made = NULL;
+    dfq_problem_init(&p, sizeof p);
+    dfq_status status = dfq_solver_create(s->ctx, &p, &limit, 1, o, &made);
+    dfq_solver_release(made);
+    return status;
+}
+
+#define ROW(name, call, zeros)                                                                     \
+    {                                                                                              \
+#name, sizeof(name), call, zeros                                                           \
+    }
+
+/* `zeros`: init sets nothing but struct_size, so zeros are the defaults. */
+static const struct {
+    const char *name;
+    size_t size;
+    dfq_status (*call)(scene *s, const void *o);
+    int zeros;
+} structs[] = {ROW(dfq_context_options, context, 1),
+               ROW(dfq_cost_options, costs, 1),
+               ROW(dfq_diagnosis_options, diagnosis, 0),
+               ROW(dfq_explorer_options, explorer, 0),
+               ROW(dfq_generator_options, generator, 0),
+               ROW(dfq_live_options, live, 0),
+               ROW(dfq_quantize_options, quantize, 0),
+               ROW(dfq_solver_options, solver, 0),
+               ROW(dfq_trainer_options, trainer, 0),
+               ROW(dfq_tuner_options, tuner, 0),
+               ROW(dfq_vit_options, graph, 0)};
+
+static scene begin(void)
+{
+    scene s = {.path = "/tmp/dfq-api-XXXXXX"};
+    static unsigned char record[3073];
+    dfq_vit_options v;
+    int fd = mkstemp(s.path);
+    ck_assert_int_ge(fd, 0);
+    for (int i = 0; i < 10; i++) ck_assert_int_eq(write(fd, record, sizeof record), sizeof record);
+    close(fd);
+    ck_assert_int_eq(dfq_context_create(NULL, &s.ctx), DFQ_OK);
+    dfq_vit_options_init(&v, sizeof v);
+    v.image = 16;
+    v.patch = 8;
+    v.width = v.hidden = 16;
+    v.depth = 1;
+    v.heads = 2;
+    ck_assert_int_eq(dfq_graph_create(s.ctx, &v, &s.net), DFQ_OK);
+    ck_assert_int_eq(
+        dfq_tensor_create(s.ctx, DFQ_DTYPE_F32, 4, (int64_t[]){4, 3, 16, 16}, &s.images), DFQ_OK);
+    float *x = dfq_tensor_get_data(s.images);
+    for (int i = 0; i < 4 * 3 * 256; i++) x[i] = (float)(i % 37) / 37 - 0.5f;
+    ck_assert_msg(dfq_graph_quantize(s.net, s.images, NULL, &s.low) == DFQ_OK, "%s",
+                  dfq_context_get_error(s.ctx));
+    ck_assert_int_eq(dfq_accelerator_load(s.ctx, "hdx-space", &s.accel), DFQ_OK);
+    ck_assert_msg(dfq_dataset_open(s.ctx, s.path, 10, &s.data) == DFQ_OK, "%s",
+                  dfq_context_get_error(s.ctx));
+    return s;
+}
+
+static void end(scene *s)
+{
+    dfq_dataset_release(s->data);
+    dfq_accelerator_release(s->accel);
+    dfq_tensor_release(s->images);
+    dfq_graph_release(s->low);
+    dfq_graph_release(s->net);
+    dfq_context_release(s->ctx);
+    unlink(s->path);
+}
+
+START_TEST(test_unfilled)
+{
+    scene s = begin();
+    char want[64];
+    unsigned char *o = calloc(1, structs[_i].size);
+    uint32_t size = (uint32_t)structs[_i].size;
+    ck_assert_ptr_nonnull(o);
+    snprintf(want, sizeof want, "%s_init", structs[_i].name);
+    for (int sized = 0; sized < 2; sized++) {
+        if (sized) memcpy(o, &size, sizeof size);
+        dfq_status status = structs[_i].call(&s, o);
+        if (sized && structs[_i].zeros) {
+            ck_assert_int_eq(status, DFQ_OK);
+            continue;
+        }
+        ck_assert_int_eq(status, DFQ_E_INVALID);
+        if (structs[_i].call == context) continue; /* nothing that could hold a text */
+        ck_assert_msg(strstr(dfq_context_get_error(s.ctx), want) != NULL, "%s",
+                      dfq_context_get_error(s.ctx));
+    }
+    free(o);
+    end(&s);
+}
+END_TEST
+
+/* A few fields set by hand are no init either. */
+START_TEST(test_half_filled)
+{
+    scene s = begin();
+    dfq_tuner_options t = {.struct_size = sizeof t, .steps = 10, .batch = 2};
+    ck_assert_int_eq(tuner(&s, &t), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "dfq_tuner_options_init"));
+    dfq_generator_options g = {.struct_size = sizeof g, .images = 4, .batch = 4};
+    ck_assert_int_eq(generator(&s, &g), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "dfq_generator_options_init"));
+    end(&s);
+}
+END_TEST
+
+TCase *dfqt_api_options_case(void)
+{
+    TCase *tc = tcase_create("options");
+    tcase_add_loop_test(tc, test_unfilled, 0, sizeof structs / sizeof structs[0]);
+    tcase_add_test(tc, test_half_filled);
+    return tc;
+}
