@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "quantize.h"
+#include "report_diagnostics.h"
 
 /* -- work -------------------------------------------------------------------------------------- */
 
@@ -128,6 +129,7 @@ static void json_view(struct json *j, const struct diagnosis *d, int v)
         json_real(j, "gradient_norm", r->gradient_norm[k]);
         json_real(j, "trace", r->trace[k]);
         json_real(j, "trace_error", r->trace_error[k]);
+        json_int(j, "trace_within_error", report_within_error(r->trace[k], r->trace_error[k]));
         json_real(j, "eigenvalue", r->eigenvalue[k]);
         json_int(j, "iterations", r->iterations[k]);
         json_int(j, "settled", r->settled[k]);
@@ -197,8 +199,9 @@ void diagnose_print(const struct diagnosis *d)
         printf("on %d %s images: %d agree, cosine of gradients %.3f\n", (int)r->images,
                d->real[v] ? "real" : "synthetic", (int)r->agree, r->cosine);
         for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++)
-            printf("  %-13s  loss %.4g, gradient %.4g, trace %.4g +- %.2g, eigenvalue %.4g%s\n",
+            printf("  %-13s  loss %.4g, gradient %.4g, trace %.4g +- %.2g%s, eigenvalue %.4g%s\n",
                    names[k], r->loss[k], r->gradient_norm[k], r->trace[k], r->trace_error[k],
+                   report_within_error(r->trace[k], r->trace_error[k]) ? " (within its error)" : "",
                    r->eigenvalue[k], r->settled[k] ? "" : " (not settled)");
     }
 }

@@ -64,6 +64,7 @@ static void write_loss(FILE *f, const struct report_loss *l, double values)
     if (isfinite(l->trace_error)) {
         fputs(" \xc2\xb1 ", f);
         three_digits(f, l->trace_error);
+        if (report_within_error(l->trace, l->trace_error)) fputs(" (within its error)", f);
     }
     fputs("</td>", f);
     cell(f, l->trace / values);

@@ -24,6 +24,12 @@ struct report_loss {
     int settled; /* 0: the eigenvalue was still changing */
 };
 
+/* 1 if an estimate is no further from 0 than its standard error: its sign is not known. */
+static inline int report_within_error(double estimate, double error)
+{
+    return estimate >= -error && estimate <= error; /* not with NaN */
+}
+
 /* One set of images. */
 struct report_view {
     const char *name; /* "32 synthetic images" */

@@ -309,6 +309,7 @@ class Results(Part):
             assert -1 <= v["cosine"] <= 1 and 0 <= v["agree"] <= 6 and 0 <= v["correct"] <= 6
             for name in ("kl", "kl_plain", "ce"):
                 assert v[name]["loss"] > 0 and v[name]["trace_error"] > 0, v
+                assert v[name]["trace_within_error"] == (abs(v[name]["trace"]) <= v[name]["trace_error"]), v
                 assert v[name]["eigenvalue"] != 0 and v[name]["iterations"] > 1, v
         side, weights = d["surface"]["side"], d["weights"]
         for name in ("kl", "kl_plain", "ce"):

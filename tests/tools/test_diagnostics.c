@@ -145,6 +145,25 @@ START_TEST(sections_tell_everything)
 }
 END_TEST
 
+/* An estimate that may as well be 0 is called so, and no other one. */
+START_TEST(estimates_within_their_error)
+{
+    static const struct {
+        double trace, error;
+        int within;
+    } rows[] = {{-236, 350, 1}, {350, 350, 1}, {351, 350, 0},
+                {-351, 350, 0}, {5, NAN, 0},   {NAN, NAN, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct report_loss loss = {"KL", 0.5, 2, rows[i].trace, rows[i].error, 4.5, 1};
+        const struct report_view view = {"8 images", 8, 7, 6, 5, 1, 0.25, &loss, 1};
+        struct report_diagnostics d = {.views = &view, .n_views = 1, .values = 1000};
+        char *text = drawn(draw_all, &d);
+        ck_assert_int_eq(count(text, " (within its error)</td>"), rows[i].within);
+        free(text);
+    }
+}
+END_TEST
+
 START_TEST(nothing_is_said_of_nothing)
 {
     struct report_diagnostics d;
@@ -176,6 +195,7 @@ Suite *diagnostics_suite(void)
     tcase_add_test(c, values_that_are_none_are_blank);
     tcase_add_test(c, large_maps_have_no_titles);
     tcase_add_test(c, sections_tell_everything);
+    tcase_add_test(c, estimates_within_their_error);
     tcase_add_test(c, nothing_is_said_of_nothing);
     tcase_add_test(c, columns_without_numbers_are_left_out);
     suite_add_tcase(s, c);
