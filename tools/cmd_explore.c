@@ -86,8 +86,10 @@ static int open_explorer(struct explore *x)
     dfq_explorer_options eo = explore_options(o);
     dfq_solver_options so = explore_solver(o);
     progress_begin(&s->progress, NULL, 0, 0);
+    x->opening = text_now();
     dfq_status status = dfq_explorer_create(s->ctx, o->input, o->accel, x->learn, x->limits,
                                             x->n_limits, &eo, &so, &x->e);
+    x->opening = text_now() - x->opening;
     progress_end(&s->progress);
     if (status == DFQ_OK && x->job.resumed && file_kind(x->job.explore) == FILE_REGULAR)
         status = dfq_explorer_load_checkpoint(x->e, x->job.explore);

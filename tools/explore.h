@@ -20,6 +20,7 @@ struct explore {
     dfq_constraint limits[DFQ_EXPLORE_METRICS];
     int32_t n_limits;
     int64_t accelerators;             /* of the description */
+    double opening;                   /* seconds that tables and images took */
     double seconds[DFQ_EXPLORE_DONE]; /* that the stages will take */
     int hopeless;                     /* nothing meets the limits: known beforehand */
     int told;                         /* the first line of the plan */
@@ -51,8 +52,8 @@ struct options explore_fill(const struct options *o);
 void explore_limits(struct explore *x);
 dfq_explorer_options explore_options(const struct options *full);
 dfq_solver_options explore_solver(const struct options *full);
-/* Does the first steps of the job, takes their time, and tells what the whole will take. Returns 0
- * or an exit code, after one line. */
+/* Tells what the whole will take, measured beside the job; of EST and GEN by their first steps. Returns
+ * 0 or an exit code, after one line. */
 int explore_plan(struct explore *x);
 /* Are EST and GEN to be trained first? Then the plan is for them alone. */
 int explore_untrained(const struct explore *x);

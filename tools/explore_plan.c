@@ -5,10 +5,6 @@
 #include "recipe.h"
 #include "text.h"
 
-/* Costs of steps in those of a step along the largest choices: measured on cifar10-small. A path that
- * is drawn has half of the work, a look is its forward pass. */
-static const double path_share = 0.6, look_share = 0.25;
-
 enum { PROBES = 3 };
 
 struct options explore_fill(const struct options *o)
@@ -65,63 +61,6 @@ dfq_solver_options explore_solver(const struct options *full)
 }
 
 /* -- plan -------------------------------------------------------------------------------------- */
-
-/* Steps of the warm-up that go along the largest choices, from step `at` on. */
-static double large_steps(const struct explore *x, int64_t at)
-{
-    dfq_explorer_options e = explore_options(&x->full);
-    double large = floor(e.largest * (double)e.warm) - (double)at;
-    return large > 0 ? large : 0;
-}
-
-/* What is left, if a step along the largest choices takes `unit` seconds. */
-static void estimate(struct explore *x, const dfq_explorer_result *r, double unit)
-{
-    dfq_explorer_options e = explore_options(&x->full);
-    double path = unit * path_share, left[DFQ_EXPLORE_DONE];
-    for (int i = 0; i < DFQ_EXPLORE_DONE; i++) left[i] = (double)(r->total[i] - r->steps[i]);
-    double large = left[DFQ_EXPLORE_WARM] > 0 ? large_steps(x, r->steps[DFQ_EXPLORE_WARM]) : 0;
-    x->seconds[DFQ_EXPLORE_WARM] = large * unit + (left[DFQ_EXPLORE_WARM] - large) * path;
-    x->seconds[DFQ_EXPLORE_SEARCH] =
-        left[DFQ_EXPLORE_SEARCH] / (double)e.moves *
-        ((double)e.weight_steps * path + (double)e.looks * unit * look_share);
-    x->seconds[DFQ_EXPLORE_TRAIN] = left[DFQ_EXPLORE_TRAIN] * unit; /* at most */
-}
-
-/* The stage that the next step belongs to. */
-static int32_t stage_of(const dfq_explorer_result *r)
-{
-    int32_t stage = r->stage;
-    while (stage < DFQ_EXPLORE_DONE && r->total[stage] == 0) stage++;
-    return stage;
-}
-
-/* Does the stage have more than one step left? The last is not to be taken here: what lies between
- * two stages is the run's. */
-static int may_probe(const dfq_explorer_result *r)
-{
-    int32_t stage = stage_of(r);
-    return stage < DFQ_EXPLORE_DONE && r->steps[stage] + 1 < r->total[stage];
-}
-
-static dfq_status probe(struct explore *x)
-{
-    dfq_explorer_result r = {.struct_size = sizeof r};
-    int32_t finished = 0;
-    double unit = 0;
-    dfq_status status = dfq_explorer_get_result(x->e, &r);
-    for (int i = 0; i < PROBES && status == DFQ_OK && may_probe(&r); i++) {
-        int large = stage_of(&r) == DFQ_EXPLORE_TRAIN ||
-                    (r.stage == DFQ_EXPLORE_WARM && large_steps(x, r.steps[r.stage]) > 0);
-        double start = text_now();
-        if (session_interrupted()) break;
-        status = dfq_explorer_step(x->e, &finished);
-        unit = (text_now() - start) / (large ? 1 : path_share);
-        if (status == DFQ_OK) status = dfq_explorer_get_result(x->e, &r);
-    }
-    if (status == DFQ_OK) estimate(x, &r, unit);
-    return status;
-}
 
 static void say_limits(const struct explore *x)
 {
@@ -186,31 +125,62 @@ static int plan_networks(struct explore *x)
 
 /* -- all of it --------------------------------------------------------------------------------- */
 
-int explore_plan(struct explore *x)
+/* "40 s", of what is left of a stage; text_seconds without a buffer to be named. */
+typedef struct words {
+    char text[TEXT_SHORT];
+} words;
+
+static words seconds(double s)
+{
+    words w;
+    text_seconds(s, w.text);
+    return w;
+}
+
+static void say_plan(struct explore *x, const dfq_explorer_times *t)
 {
     const struct options *o = &x->full;
-    const double *sec = x->seconds;
-    char t[4][TEXT_SHORT], bytes[TEXT_SHORT];
-    double base = session_peak();
+    double judge = x->test ? t->image * (double)dfq_dataset_get_count(x->test) : 0;
+    double before = x->job.resumed ? 0 : x->opening, all = before + judge + t->derive;
+    char bytes[TEXT_SHORT], test[64] = "", tables[64] = "";
+    x->seconds[DFQ_EXPLORE_WARM] = t->warm_up;
+    x->seconds[DFQ_EXPLORE_SEARCH] = t->explore + t->derive;
+    x->seconds[DFQ_EXPLORE_TRAIN] = t->train + t->recalibrate;
+    all += t->warm_up + t->explore + t->train + t->recalibrate;
+    if (!x->job.resumed) snprintf(tables, sizeof tables, "tables %s, ", seconds(before).text);
+    if (x->test)
+        snprintf(test, sizeof test, ", judging %lld images %s",
+                 (long long)dfq_dataset_get_count(x->test), seconds(judge).text);
+    session_say(x->s,
+                "%s %s (%s%lld steps of warm-up %s, %lld of exploring %s, repair %s, %lld of "
+                "training %s, statistics %s%s) on %lld images and %s of memory with %d threads",
+                x->job.resumed ? "still about" : "about", seconds(all).text, tables,
+                (long long)o->warm_steps, seconds(t->warm_up).text, (long long)o->steps,
+                seconds(t->explore).text, seconds(t->derive).text, (long long)o->train_steps,
+                seconds(t->train).text, seconds(t->recalibrate).text, test,
+                (long long)dfq_dataset_get_count(x->learn), text_bytes(session_peak(), bytes),
+                (int)dfq_context_get_threads(x->s->ctx));
+}
+
+/* A plan is not worth the job: without one it begins. */
+int explore_plan(struct explore *x)
+{
+    dfq_explorer_times t = {.struct_size = sizeof t};
     if (!x->told) say_limits(x);
     x->told = 1;
     if (explore_untrained(x)) return plan_networks(x);
-    dfq_status status = probe(x);
-    if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     if (x->hopeless) {
         session_say(x->s, "nothing meets these limits, as the costs of all choices prove");
         return CODE_DONE;
     }
-    /* The derived network is trained beside the supernet, and takes as much at most. */
-    double peak = session_peak(), most = peak + (o->train_steps > 0 ? peak - base : 0);
-    session_say(
-        x->s,
-        "%s %s (%lld steps of warm-up %s, %lld of exploring %s, %lld of training %s) on "
-        "%lld images and %s of memory with %d threads",
-        x->job.resumed ? "still about" : "about", text_seconds(sec[0] + sec[1] + sec[2], t[0]),
-        (long long)o->warm_steps, text_seconds(sec[DFQ_EXPLORE_WARM], t[1]), (long long)o->steps,
-        text_seconds(sec[DFQ_EXPLORE_SEARCH], t[2]), (long long)o->train_steps,
-        text_seconds(sec[DFQ_EXPLORE_TRAIN], t[3]), (long long)dfq_dataset_get_count(x->learn),
-        text_bytes(most, bytes), (int)dfq_context_get_threads(x->s->ctx));
+    progress_begin(&x->s->progress, NULL, 0, 0);
+    dfq_status status = dfq_explorer_estimate(x->e, &t);
+    progress_end(&x->s->progress);
+    if (status == DFQ_OK)
+        say_plan(x, &t);
+    else if (status == DFQ_E_CANCELLED)
+        dfq_context_cancel(x->s->ctx); /* the job stops at its first step, and tells how to go on */
+    else
+        session_say(x->s, "no estimate of the time: %s", dfq_context_get_error(x->s->ctx));
     return CODE_DONE;
 }

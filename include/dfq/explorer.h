@@ -167,6 +167,18 @@ typedef struct dfq_explorer_result {
     double reference[DFQ_EXPLORE_METRICS];
 } dfq_explorer_result;
 
+/** What is left of a job, in seconds on this machine. Filled by dfq_explorer_estimate(). */
+typedef struct dfq_explorer_times {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    double warm_up;       /**< steps of the warm-up */
+    double explore;       /**< steps of the weights, looks, steps of the solver */
+    double derive;        /**< repair and local search */
+    double train;         /**< steps of the derived network */
+    double recalibrate;   /**< of its statistics */
+    double image;         /**< of dfq_explorer_evaluate(), for one image */
+} dfq_explorer_times;
+
 /** Writes defaults: `size` must be sizeof(dfq_explorer_options) of the caller. */
 DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t size);
 
@@ -211,6 +223,15 @@ DFQ_CHECKED dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_fi
  *          dfq_explorer_get_result() has them all), ::DFQ_E_CANCELLED (between two steps: call
  *          again to go on), otherwise as dfq_explorer_step(). */
 DFQ_CHECKED dfq_status dfq_explorer_run(dfq_explorer *explorer);
+
+/** Measures how long the rest of a job takes, before or between its steps: a copy of it with new weights, and with
+ *  a few steps of each kind, goes through all stages. That takes about 20 steps of weights and room for a second
+ *  supernet; the job stays as it is. Reports stage "estimate". Not in it: the tables, which are there, and the
+ *  training of EST and GEN (estimate again when they are trained).
+ *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_CANCELLED, ::DFQ_E_NUMERIC (a loss of the copy is
+ *          NaN or infinite), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_explorer_estimate(const dfq_explorer *explorer,
+                                             dfq_explorer_times *out_times);
 
 /** What is known so far; may be asked at any time.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */

@@ -145,6 +145,15 @@ dfq_status dfq_explorer_run(dfq_explorer *explorer)
     return dfqi_coexplore_run(explorer->job);
 }
 
+dfq_status dfq_explorer_estimate(const dfq_explorer *explorer, dfq_explorer_times *out_times)
+{
+    dfq_explorer_times t;
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_times);
+    DFQI_TRY(dfqi_coexplore_estimate(explorer->job, &t));
+    return dfqi_info_write(explorer->ctx, "dfq_explorer_times", &t, sizeof t, out_times);
+}
+
 /* -- what is known ----------------------------------------------------------------------------- */
 
 dfq_status dfq_explorer_get_result(const dfq_explorer *explorer, dfq_explorer_result *out_result)

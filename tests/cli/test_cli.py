@@ -1205,7 +1205,9 @@ class Explore(Stopping):
             by = "" if cell["chosen_by"] == "likeliest" else f" ({cell['chosen_by']})"
             assert f"  {cell['name']:<10} {cell['words']}{by}\n" in text.out, text.out
         assert "verdict      certified" in text.out and "; limit 0.6" in text.out, text
-        assert re.search(r"about .* of warm-up .* on 100 images and .* of memory", text.err), text
+        assert re.search(r"about .* \(tables .*, 4 steps of warm-up .*, 2 of exploring .*, repair .*, 2 of "
+                         r"training .*, statistics .*, judging 100 images .*\) on 100 images and .* "
+                         r"of memory", text.err), text.err
 
     def test_space_in_a_file(self):
         space = {"dfq_space": 1, "name": "two", "network": "mbconv", "image_px": 32, "classes": 10,
