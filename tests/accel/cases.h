@@ -15,6 +15,7 @@ TCase *dfqt_search_case(void);
 TCase *dfqt_supernet_case(void);
 TCase *dfqt_template_case(void);
 TCase *dfqt_network_case(void);
+TCase *dfqt_cost_case(void);
 TCase *dfqt_agree_case(void);
 TCase *dfqt_widths_case(void);
 

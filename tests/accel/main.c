@@ -20,6 +20,7 @@ int main(void)
     suite_add_tcase(s, dfqt_template_case());
     suite_add_tcase(s, dfqt_network_case());
     suite_add_tcase(s, dfqt_supernet_case());
+    suite_add_tcase(s, dfqt_cost_case());
     suite_add_tcase(s, dfqt_agree_case());
     suite_add_tcase(s, dfqt_widths_case());
     return dfqt_run(s);

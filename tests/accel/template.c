@@ -59,6 +59,13 @@ START_TEST(test_values)
     ck_assert_double_eq(t.price.mac_pj, 0);
     ck_assert_double_eq_tol(t.price.dram_pj, 64, 1e-9);
     ck_assert_double_eq_tol(t.price.rf_pj, dfqi_rf_pj(16, 8), 1e-12);
+    ck_assert_double_eq_tol(t.price.rf_fill_pj, dfqi_rf_pj(16, 8), 1e-12);
+    ck_assert_double_eq_tol(t.price.reg_pj, 0.009 * 8, 1e-12);
+    ck_assert_double_eq_tol(t.price.noc_pj, 0.2006 / 2, 1e-12);
+    ck_assert_double_eq_tol(t.price.glb_read_pj, 8 * dfqi_sram_read_pj(32.5), 1e-12);
+    ck_assert_double_eq_tol(t.price.glb_write_pj, 8 * dfqi_sram_write_pj(32.5), 1e-12);
+    ck_assert_double_eq_tol(t.price.glb_fill_pj, 8 * dfqi_sram_write_pj(32.5), 1e-12);
+    ck_assert_double_eq(t.price.static_mw, 0);
     dfqi_context_release(ctx);
 }
 END_TEST

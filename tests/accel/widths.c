@@ -8,6 +8,7 @@
 #include "accel/cases.h"
 #include "accel/nets.h"
 #include "accel/table.h"
+#include "graph/ops.h"
 
 /* -- against the quantized graph itself -------------------------------------------------------- */
 
@@ -146,6 +147,31 @@ START_TEST(test_asked)
 }
 END_TEST
 
+/* y is read by two products with quantizers of 4 and 6 bits, z by one of them and unrounded. */
+START_TEST(test_several_readers)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_site sites[] = {{.name = "b.input", .bits = 4}, {.name = "c.input", .bits = 6}};
+    const dfqi_scheme s = {.n_sites = 2, .sites = sites};
+    dfqi_graph *g;
+    dfq_tensor *t;
+    ck_assert_int_eq(dfqi_graph_new(ctx, 1, &g), DFQ_OK);
+    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 2, (int64_t[]){8, 8}, &t), DFQ_OK);
+    dfqi_id w = dfqi_graph_param(g, "w", t, 1), x = dfqi_graph_input(g, "x", 1, 1, (int64_t[]){8});
+    dfqi_id y = dfqi_linear(g, "a", x, w, DFQI_NONE), b = dfqi_linear(g, "b", y, w, DFQI_NONE);
+    dfqi_id z = dfqi_add(g, b, dfqi_linear(g, "c", y, w, DFQI_NONE));
+    dfqi_linear(g, "b", z, w, DFQI_NONE);
+    ck_assert_int_eq(dfqi_width_written(g, &s, y), 6);
+    ck_assert_int_eq(dfqi_width_written(g, &s, z), 4);
+    dfqi_gelu(g, z);
+    ck_assert_int_eq(dfqi_width_written(g, &s, z), 0);
+    ck_assert_int_eq(dfqi_graph_status(g), DFQ_OK);
+    dfqi_graph_free(g);
+    dfqi_tensor_release(t);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 /* -- what it costs ----------------------------------------------------------------------------- */
 
 static void config_of(dfq_context *ctx, const char *preset, int32_t float_bits, dfqi_template *t)
@@ -270,6 +296,7 @@ TCase *dfqt_widths_case(void)
     TCase *c = tcase_create("widths");
     tcase_add_loop_test(c, test_quantized_graph, 0, DFQT_NETS);
     tcase_add_test(c, test_asked);
+    tcase_add_test(c, test_several_readers);
     tcase_add_test(c, test_rows);
     tcase_add_test(c, test_kept_wider_than_words);
     tcase_add_test(c, test_float_bits);

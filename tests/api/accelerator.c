@@ -103,7 +103,7 @@ START_TEST(test_costs)
     dfq_cost_info own = {.struct_size = sizeof own};
     dfq_cost *c;
     dfq_graph_info net = {.struct_size = sizeof net};
-    double ms[2], mj[2], mm2[2], sum_ms = 0, sum_pj = 0;
+    double ms[2], mj[2], mm2[2], sum_ms = 0, sum_pj = 0, in_use = 0;
     dfq_cost_options_init(&o, sizeof o);
     o.weight_bits = o.act_bits = 4;
     o.config = 1;
@@ -119,6 +119,7 @@ START_TEST(test_costs)
         ck_assert_int_eq(dfq_cost_get_layer(c, i, &layer), DFQ_OK);
         sum_ms += layer.ms;
         sum_pj += layer.total_pj;
+        in_use += layer.utilization * layer.cycles;
         if (layer.kind == DFQ_LAYER_ROWS) {
             ck_assert_int_eq(layer.weight_bits > 0, strstr(layer.name, "/sum") != NULL);
             ck_assert_ptr_null(layer.mapping);
@@ -137,6 +138,7 @@ START_TEST(test_costs)
     ck_assert_double_eq_tol(total.total_pj * 1e-9, mj[1], 1e-9 * mj[1]);
     ck_assert(total.area_mm2 == mm2[1] && mm2[0] < mm2[1] && ms[0] >= ms[1]);
     ck_assert(total.utilization > 0 && total.utilization <= 1);
+    ck_assert_double_eq_tol(total.utilization, in_use / total.cycles, 1e-9);
     ck_assert_int_eq(dfq_cost_get_layer(c, dfq_cost_get_count(c), &layer), DFQ_E_INVALID);
     dfq_cost_release(c);
 }
