@@ -20,6 +20,7 @@ TCase *dfqt_effects_case(void);
 TCase *dfqt_coexplore_case(void);
 TCase *dfqt_coexplore_networks_case(void);
 TCase *dfqt_coexplore_vit_case(void);
+TCase *dfqt_coexplore_data_case(void);
 TCase *dfqt_coexplore_warm_case(void);
 TCase *dfqt_coexplore_estimate_case(void);
 TCase *dfqt_space_case(void);

@@ -158,6 +158,45 @@ START_TEST(a_snapshot_was_better)
 }
 END_TEST
 
+/* A loss that is learned beside the search turns: what was best is judged again before it is compared. */
+static dfq_status turning_loss(const double *p, uint64_t step, double *loss, double *gradient,
+                               void *user)
+{
+    double first = *(const int *)user ? 5 : -5;
+    (void)step;
+    *loss = first * p[0] - p[1];
+    for (int i = 0; i < 4 && gradient; i++) gradient[i] = i == 1 ? -1 : i == 0 ? 1 : 0;
+    return DFQ_OK;
+}
+
+START_TEST(snapshots_are_judged_again)
+{
+    static const double cost[] = {1, 1, 1, 1};
+    dfq_context *ctx = dfqt_explore_context();
+    const dfq_constraint most = {.limit = 3, .metric = 0};
+    dfq_problem p = two_groups(0, NULL, cost);
+    dfq_solver_options o = blind(0);
+    dfq_solver_result r = {.struct_size = sizeof r};
+    dfq_solver *s;
+    int turned = 0;
+    int32_t finished;
+    p.loss = turning_loss;
+    p.user = &turned;
+    o.steps = 20;
+    o.check_every = 5;
+    ck_assert_int_eq(dfq_solver_create(ctx, &p, &most, 1, &o, &s), DFQ_OK);
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
+        ck_assert_int_eq(dfq_solver_get_result(s, &r), DFQ_OK);
+        if (i == 0) ck_assert_double_eq(r.loss, -5); /* the first choice, as it seems */
+        turned = 1;
+    }
+    ck_assert_double_eq(r.loss, -1);
+    dfq_solver_release(s);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_chosen_case(void)
 {
     TCase *c = tcase_create("chosen");
@@ -169,5 +208,6 @@ TCase *dfqt_chosen_case(void)
     tcase_add_test(c, the_exact_rule_chooses_all);
     tcase_add_test(c, the_nearest);
     tcase_add_test(c, a_snapshot_was_better);
+    tcase_add_test(c, snapshots_are_judged_again);
     return c;
 }
