@@ -184,7 +184,7 @@ static void print_result(const struct bench *b)
 int cmd_bench(struct session *s)
 {
     struct bench b = {.s = s, .seconds = {NAN, NAN, NAN}};
-    int code = model_load(s, &b.net, &b.info);
+    int code = model_load(s, DFQ_DECIDES_COST, &b.net, &b.info);
     if (code) return code;
     b.full = recipe_fill(s->o, &b.info);
     session_say(s, "about 10 s or three runs of each kind; other programs disturb");

@@ -208,7 +208,7 @@ static int print_text(struct session *s, const struct result *r)
 int cmd_cost(struct session *s)
 {
     struct result r = {0};
-    int code = model_load(s, &r.graph, &r.info);
+    int code = model_load(s, DFQ_DECIDES_COST, &r.graph, &r.info);
     if (code) return code;
     code = find(s, &r);
     progress_end(&s->progress);

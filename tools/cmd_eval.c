@@ -13,11 +13,13 @@
 /* What the counts of a token belong to: the model's bytes, its name, the data set, all labels. */
 static int fingerprint(struct session *s, const dfq_dataset *d, uint64_t *out)
 {
-    const char *arch = s->o->arch ? s->o->arch : "";
     uint64_t h;
     if (file_hash(s->o->input, &h) != 0)
         return session_error(s, CODE_INPUT, "cannot read %s again", s->o->input);
-    h = text_hash(h, arch, strlen(arch) + 1);
+    char *network = model_describe(s->o);
+    if (!network) return session_fail(s, DFQ_E_NOMEM, PHASE_READ);
+    h = text_hash(h, network, strlen(network) + 1);
+    free(network);
     h = text_hash(h, s->o->data, strlen(s->o->data) + 1);
     for (int64_t i = 0; i < dfq_dataset_get_count(d); i++) {
         int32_t label = dfq_dataset_get_label(d, i);
@@ -43,8 +45,8 @@ static int take_token(struct session *s, uint64_t print, int64_t count, struct t
     if (belongs != print)
         return session_error(
             s, CODE_USAGE,
-            "--resume-at %s belongs to another model, --arch or --data; leave it out "
-            "to start anew",
+            "--resume-at %s belongs to another model or --data, or to other options of the "
+            "network; leave it out to start anew",
             text);
     if (v.n > count)
         return session_error(s, CODE_USAGE,
@@ -129,7 +131,8 @@ int cmd_eval(struct session *s)
     dfq_graph *g;
     dfq_graph_info info;
     dfq_dataset *d;
-    int code = model_load(s, &g, &info);
+    int32_t all = DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS | DFQ_DECIDES_PICTURES;
+    int code = model_load(s, all, &g, &info);
     if (code) return code;
     dfq_status status = dfq_dataset_open(s->ctx, s->o->data, (int32_t)info.classes, &d);
     if (status == DFQ_OK) {

@@ -13,6 +13,20 @@ static const char *family_name(int32_t family)
     return family >= 0 && family < 5 ? names[family] : "unknown";
 }
 
+static void json_properties(struct json *j, const dfq_graph *g)
+{
+    json_open(j, "properties", '{');
+    for (int32_t i = 0; i < dfq_graph_get_property_count(g); i++) {
+        dfq_property_info p = {.struct_size = sizeof p};
+        if (dfq_graph_get_property(g, i, &p) != DFQ_OK) continue;
+        json_open(j, p.name, '{');
+        json_text(j, "value", p.value);
+        json_text(j, "source", model_source_name(p.source));
+        json_close(j, '}');
+    }
+    json_close(j, '}');
+}
+
 static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *path)
 {
     struct json j = {stdout, 0};
@@ -47,6 +61,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *
     json_open(&j, "std", '[');
     for (int k = 0; k < 3; k++) json_real(&j, NULL, (double)i->std[k]);
     json_close(&j, ']');
+    json_properties(&j, g);
     if (i->quantized) {
         json_open(&j, "quantizers", '[');
         for (int32_t k = 0; k < i->quantizers; k++) {
@@ -89,6 +104,17 @@ static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
         printf("%d of activations\n", kinds[DFQ_QUANTIZER_UNIFORM]);
 }
 
+/* Each with what told it. */
+static void print_properties(const dfq_graph *g)
+{
+    for (int32_t i = 0; i < dfq_graph_get_property_count(g); i++) {
+        dfq_property_info p = {.struct_size = sizeof p};
+        if (dfq_graph_get_property(g, i, &p) != DFQ_OK) continue;
+        printf("%-12s %-17s %-26s %s\n", i ? "" : "properties", p.name, p.value,
+               model_source_name(p.source));
+    }
+}
+
 static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *path)
 {
     char a[TEXT_SHORT];
@@ -113,18 +139,18 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     printf("classes      %lld\n", (long long)i->classes);
     printf("parameters   %.4g million\n", (double)i->parameters * 1e-6);
     printf("forward      %.4g GMAC an image\n", (double)i->macs * 1e-9);
-    if (!i->quantized) {
+    if (i->quantized)
+        print_quantizers(g, i);
+    else
         printf("precision    float\n");
-        return;
-    }
-    print_quantizers(g, i);
+    print_properties(g);
 }
 
 int cmd_info(struct session *s)
 {
     dfq_graph *g;
     dfq_graph_info info;
-    int code = model_load(s, &g, &info);
+    int code = model_load(s, ~0, &g, &info);
     if (code) return code;
     if (s->o->json)
         print_json(g, &info, s->o->input);

@@ -308,7 +308,9 @@ int cmd_quantize(struct session *s)
     struct quantize q;
     memset(&q, 0, sizeof q);
     q.s = s;
-    int code = model_load(s, &q.net, &q.info);
+    int32_t decides = DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS;
+    if (s->o->data || s->o->real) decides |= DFQ_DECIDES_PICTURES;
+    int code = model_load(s, decides, &q.net, &q.info);
     if (code) return code;
     q.full = recipe_fill(s->o, &q.info);
     q.live = recipe_is_live(&q.full);

@@ -170,7 +170,7 @@ int cmd_synth(struct session *s)
     struct job job;
     dfq_graph *net;
     dfq_graph_info info;
-    int code = model_load(s, &net, &info);
+    int code = model_load(s, DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS, &net, &info);
     if (code) return code;
     struct options full = recipe_fill(s->o, &info);
     double set = (double)full.images * 3 * (double)info.image * (double)info.image;

@@ -62,11 +62,13 @@ static char *describe_explore(const struct options *o)
 static char *describe(const struct options *o, uint64_t model)
 {
     if (o->verb == VERB_EXPLORE) return describe_explore(o);
-    char *synth =
-        text_format("--arch %s\n--kind %s\n--images %lld\n--iters %lld\n--batch %lld\n"
-                    "--seed %" PRIu64 "\n",
-                    o->arch ? o->arch : "none", option_kind_name(o->kind), (long long)o->images,
-                    (long long)o->iters, (long long)o->batch, o->seed);
+    char *network = model_describe(o), *synth = NULL;
+    if (network)
+        synth = text_format("%s--kind %s\n--images %lld\n--iters %lld\n--batch %lld\n"
+                            "--seed %" PRIu64 "\n",
+                            network, option_kind_name(o->kind), (long long)o->images,
+                            (long long)o->iters, (long long)o->batch, o->seed);
+    free(network);
     char *all = NULL;
     if (synth && o->verb == VERB_SYNTH)
         all = text_format("verb synth\nmodel %016" PRIx64 "\n%s--mode %s\n", model, synth,

@@ -1,19 +1,111 @@
 /* Loading the model, judging it on labelled images. */
 #include "model.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "text.h"
 
-int model_load(struct session *s, dfq_graph **out_graph, dfq_graph_info *out_info)
+/* -- what the network is ------------------------------------------------------------------------ */
+
+const char *model_source_name(int32_t source)
+{
+    static const char *const names[] = {"library", "tensors",   "metadata", "option",
+                                        "name",    "file name", "assumed"};
+    return source >= 0 && source <= DFQ_SOURCE_ASSUMED ? names[source] : "unknown";
+}
+
+static dfq_load_options said(const struct options *o)
+{
+    dfq_load_options l;
+    dfq_load_options_init(&l, sizeof l);
+    l.arch = o->arch;
+    l.mean = option_given(o, OPT_MEAN) ? o->mean : NULL;
+    l.std = option_given(o, OPT_STD) ? o->std : NULL;
+    l.heads = o->heads;
+    l.image = o->image;
+    l.crop = option_given(o, OPT_CROP) ? o->crop : 0;
+    l.resize = o->resize == 0 ? -1 : o->resize < 0 ? 0 : (int32_t)o->resize;
+    l.stem = o->stem + 1;
+    l.interpolation = o->interpolation + 1;
+    return l;
+}
+
+enum { TEXT_THREE = 64 };
+
+static void three(const struct options *o, enum option_id id, const float *v, char out[TEXT_THREE])
+{
+    snprintf(out, TEXT_THREE, "none");
+    if (option_given(o, id))
+        snprintf(out, TEXT_THREE, "%.9g,%.9g,%.9g", (double)v[0], (double)v[1], (double)v[2]);
+}
+
+char *model_describe(const struct options *o)
+{
+    char mean[TEXT_THREE], std[TEXT_THREE], crop[TEXT_SHORT] = "none";
+    three(o, OPT_MEAN, o->mean, mean);
+    three(o, OPT_STD, o->std, std);
+    if (option_given(o, OPT_CROP)) snprintf(crop, sizeof crop, "%.17g", o->crop);
+    return text_format("--arch %s\n--heads %lld\n--image %lld\n--stem %s\n--mean %s\n--std %s\n"
+                       "--resize %lld\n--crop %s\n--interpolation %s\n",
+                       o->arch ? o->arch : "none", (long long)o->heads, (long long)o->image,
+                       o->stem < 0 ? "none" : option_stem_name(o->stem), mean, std,
+                       (long long)o->resize, crop,
+                       o->interpolation < 0 ? "none" : option_interpolation_name(o->interpolation));
+}
+
+/* Is there an option of this name? Properties without are said by metadata. */
+static int has_option(const char *name)
+{
+    for (int i = 0; i < OPT_COUNT; i++)
+        if (strcmp(option_table[i].name, name) == 0) return 1;
+    return 0;
+}
+
+/* "heads 3, mean 0.5,0.5,0.5": what matters and comes from `source`; how many. */
+static int list(const dfq_graph *g, int32_t decides, int32_t source, char *text, size_t size)
+{
+    int n = 0;
+    text[0] = '\0';
+    for (int32_t i = 0; i < dfq_graph_get_property_count(g); i++) {
+        dfq_property_info p = {.struct_size = sizeof p};
+        if (dfq_graph_get_property(g, i, &p) != DFQ_OK || p.source != source ||
+            !(p.decides & decides))
+            continue;
+        size_t at = strlen(text);
+        snprintf(text + at, size - at, "%s%s%s %s", n++ ? ", " : "", has_option(p.name) ? "--" : "",
+                 p.name, p.value);
+    }
+    return n;
+}
+
+/* A wrong guess must not pass for a result. */
+static void warn(struct session *s, const dfq_graph *g, int32_t decides)
+{
+    char assumed[1024], by_file[1024];
+    int a = list(g, decides, DFQ_SOURCE_ASSUMED, assumed, sizeof assumed);
+    int b = list(g, decides, DFQ_SOURCE_FILE_NAME, by_file, sizeof by_file);
+    if (a || b)
+        session_error(s, 0,
+                      "warning: %s does not tell its architecture; %s%s%s%s%s; say otherwise by "
+                      "these options or metadata keys, or by --arch NAME",
+                      s->o->input, a ? "assumed: " : "", assumed, a && b ? "; " : "",
+                      b ? "by the file's name: " : "", by_file);
+}
+
+int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_graph_info *out_info)
 {
     dfq_graph *g;
     dfq_graph_info info = {.struct_size = sizeof info};
-    dfq_status status = dfq_graph_load(s->ctx, s->o->input, s->o->arch, &g);
+    const dfq_load_options o = said(s->o);
+    dfq_status status = dfq_graph_load_with(s->ctx, s->o->input, &o, &g);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     status = dfq_graph_get_info(g, &info);
     if (status != DFQ_OK) {
         dfq_graph_release(g);
         return session_fail(s, status, PHASE_READ);
     }
+    warn(s, g, decides);
     *out_graph = g;
     *out_info = info;
     return CODE_DONE;

@@ -4,8 +4,15 @@
 
 #include "session.h"
 
-/* Loads s->o->input. Returns 0 or an exit code, after one line. */
-int model_load(struct session *s, dfq_graph **out_graph, dfq_graph_info *out_info);
+/* Loads s->o->input as the options say. Returns 0 or an exit code, after one line. `decides`: of
+ * DFQ_DECIDES_*, what matters to the verb; one line on stderr warns of what was assumed of it. */
+int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_graph_info *out_info);
+
+/* The options that say what the network is, as "name value" lines. To be freed; NULL: no memory. */
+char *model_describe(const struct options *o);
+
+/* "the metadata" and the like, of DFQ_SOURCE_*. Static text. */
+const char *model_source_name(int32_t source);
 
 /* "weight, per channel" and the like. Static text. */
 const char *model_quantizer_kind(const dfq_quantizer_info *q);

@@ -82,6 +82,18 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_TRAJECTORY] = {0, "trajectory", "PREFIX", EXPLORE,
                         "write the course, PREFIX.csv and PREFIX.svg"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},
+    [OPT_HEADS] = {0, "heads", "N", MODELS, "attention heads, likewise"},
+    [OPT_IMAGE] = {0, "image", "N", MODELS, "side of the square input, likewise"},
+    [OPT_STEM] = {0, "stem", "WORD", MODELS,
+                  "of a ResNet: stride1, stride1+pool, stride2, stride2+pool"},
+    [OPT_MEAN] = {0, "mean", "R,G,B", INFO | EVAL | JOBS, "that inputs are normalised by, in 0..1"},
+    [OPT_STD] = {0, "std", "R,G,B", INFO | EVAL | JOBS, "likewise"},
+    [OPT_RESIZE] = {0, "resize", "N", INFO | EVAL | QUANTIZE,
+                    "pictures: shorter side before the crop; 0: crop alone"},
+    [OPT_CROP] = {0, "crop", "X", INFO | EVAL | QUANTIZE,
+                  "or the crop's share of it, as timm's crop_pct"},
+    [OPT_INTERPOLATION] = {0, "interpolation", "WORD", INFO | EVAL | QUANTIZE,
+                           "of resizing: bilinear or bicubic"},
     [OPT_THREADS] = {'t', "threads", "N", ALL, "1..256; the result does not depend on it"},
     [OPT_RESUME] = {0, "resume", NULL, LONG, "go on where an interrupted run left off"},
     [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL, "go on; an interrupted run prints the token"},
@@ -99,6 +111,8 @@ static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
                                          "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};
 static const char *const host_names[] = {"gdfq", "qimera", "arc"};
+static const char *const stem_names[] = {"stride1", "stride1+pool", "stride2", "stride2+pool"};
+static const char *const interpolation_names[] = {"bilinear", "bicubic"};
 static const char *const loss_names[] = {"ait", "host"};
 static const char *const rule_names[] = {[DFQ_RULE_PULL] = "pull",
                                          [DFQ_RULE_NONE] = "none",
@@ -141,6 +155,16 @@ const char *option_method_name(int32_t method)
 const char *option_host_name(int32_t host)
 {
     return host_names[host];
+}
+
+const char *option_stem_name(int32_t stem)
+{
+    return stem_names[stem];
+}
+
+const char *option_interpolation_name(int32_t interpolation)
+{
+    return interpolation_names[interpolation];
 }
 
 const char *option_loss_name(int32_t loss)

@@ -108,6 +108,52 @@ static int take_bits(struct options *o, const char *text)
     return 0;
 }
 
+/* "0.5,0.5,0.5" */
+static int take_three(const struct options *o, const char *name, const char *text, double least,
+                      float *out)
+{
+    const char *p = text;
+    double v[3];
+    int n = 0;
+    for (; n < 3; n++) {
+        char *end;
+        v[n] = strtod(p, &end);
+        if (end == p || !(v[n] >= least && v[n] <= 1000) || *end != (n < 2 ? ',' : '\0')) break;
+        p = end + 1;
+    }
+    if (n < 3)
+        return wrong(o, "--%s is %s, must be three numbers from %g to 1000, separated by commas",
+                     name, *text ? text : "empty", least);
+    for (n = 0; n < 3; n++) out[n] = (float)v[n];
+    return 0;
+}
+
+/* What a file may not tell of its network. */
+static int take_property(struct options *o, enum option_id id, const char *text)
+{
+    const char *name = option_table[id].name;
+    switch (id) {
+    case OPT_HEADS:
+        return take_count(o, name, text, 4096, &o->heads);
+    case OPT_IMAGE:
+        return take_count(o, name, text, 16384, &o->image);
+    case OPT_STEM:
+        return take_word(o, name, text, option_stem_name, 4, &o->stem);
+    case OPT_MEAN:
+        return take_three(o, name, text, -1000, o->mean);
+    case OPT_STD:
+        return take_three(o, name, text, 1e-6, o->std);
+    case OPT_RESIZE:
+        return take_whole(o, name, text, 0, 16384, &o->resize);
+    case OPT_CROP:
+        return take_number(o, name, text, 0.01, 1, &o->crop);
+    case OPT_INTERPOLATION:
+        return take_word(o, name, text, option_interpolation_name, 2, &o->interpolation);
+    default:
+        return 0;
+    }
+}
+
 /* All rules but the exact one, which needs losses that are known beforehand. */
 static const char *rule_word(int32_t i)
 {
@@ -234,7 +280,7 @@ static int take_option(struct options *o, enum option_id id, const char *text)
         o->threads = (int32_t)threads;
         return 0;
     default:
-        return 0;
+        return take_property(o, id, text);
     }
 }
 
@@ -353,6 +399,8 @@ static int check_line(struct options *o, char *const *rest, int n)
     if (o->verb == VERB_COST && !o->accel)
         return wrong(o, "--accel is missing: a JSON file, or a preset: %s",
                      dfq_accelerator_preset_name(0));
+    if (option_given(o, OPT_RESIZE) && option_given(o, OPT_CROP))
+        return wrong(o, "--resize and --crop say the same; give one");
     if (o->synth && o->real) return wrong(o, "--synth and --real exclude each other; give one");
     return check_quantize(o);
 }
@@ -407,7 +455,8 @@ static void set_defaults(struct options *o)
     o->kind = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
     o->warm_steps = o->train_steps = o->evaluator_steps = o->config = -1;
-    o->lr = o->gamma = o->inundation = o->penalty = o->cost_weight = (double)NAN;
+    o->resize = o->stem = o->interpolation = -1;
+    o->lr = o->gamma = o->inundation = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;
     o->host = DFQ_LIVE_QIMERA;

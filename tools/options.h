@@ -63,6 +63,14 @@ enum option_id {
     OPT_SAVE_WEIGHTS,
     OPT_TRAJECTORY,
     OPT_ARCH,
+    OPT_HEADS,
+    OPT_IMAGE,
+    OPT_STEM,
+    OPT_MEAN,
+    OPT_STD,
+    OPT_RESIZE,
+    OPT_CROP,
+    OPT_INTERPOLATION,
     OPT_THREADS,
     OPT_RESUME,
     OPT_RESUME_AT,
@@ -92,7 +100,11 @@ struct options {
     int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_GENERATOR_*, DFQ_LIVE_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
-    int64_t diagnose; /* images to look at; 0: none */
+    int64_t heads, image, resize; /* of the network; 0: not said, of resize -1 */
+    int32_t stem, interpolation;  /* from 0; -1: not said */
+    double crop;                  /* NaN: not said */
+    float mean[3], std[3];        /* if given */
+    int64_t diagnose;             /* images to look at; 0: none */
     uint64_t seed;
     int32_t weight_grid, act_grid; /* DFQ_WEIGHTS_*, DFQ_ACTS_* */
     double lr, gamma, inundation;
@@ -130,6 +142,8 @@ const char *option_weight_grid_name(int32_t weights);
 const char *option_act_grid_name(int32_t acts);
 const char *option_method_name(int32_t method);
 const char *option_host_name(int32_t host);
+const char *option_stem_name(int32_t stem);
+const char *option_interpolation_name(int32_t interpolation);
 const char *option_loss_name(int32_t loss);
 const char *option_rule_name(int32_t rule);
 const char *option_cost_name(int32_t function);

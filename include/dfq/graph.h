@@ -65,12 +65,83 @@ typedef struct dfq_graph_info {
     int32_t batchnorms;   /**< BatchNorm layers, each behind a convolution; 0: none */
 } dfq_graph_info;
 
-/** Reads a network.
+/** How pictures are resampled. */
+enum { DFQ_INTERPOLATION_BILINEAR = 1, DFQ_INTERPOLATION_BICUBIC = 2 };
+
+/** First layer of a ResNet: stride of its convolution, and whether a 3x3 max pooling with stride 2
+ *  stands behind it. */
+enum {
+    DFQ_STEM_STRIDE1 = 1,      /**< as usual for small images */
+    DFQ_STEM_STRIDE1_POOL = 2, /**< with pooling */
+    DFQ_STEM_STRIDE2 = 3,
+    DFQ_STEM_STRIDE2_POOL = 4 /**< as usual for ImageNet */
+};
+
+/** What a caller knows of a network that its file may not tell. A field that says something wins over
+ *  metadata and name. */
+typedef struct dfq_load_options {
+    uint32_t struct_size;  /**< set by dfq_load_options_init() */
+    int32_t interpolation; /**< DFQ_INTERPOLATION_*; 0: not said */
+    const char *arch; /**< architecture name, for example "deit_tiny_patch16_224"; NULL: not said */
+    const float *mean; /**< three numbers, of red, green, blue in 0..1; NULL: not said */
+    const float *std;  /**< likewise, above 0 */
+    int64_t heads;     /**< attention heads of a ViT or DeiT; 0: not said */
+    int64_t image;     /**< side of the square input, pixels; 0: not said */
+    double crop;       /**< the crop's share of the resized shorter side, above 0 to 1, as timm's
+                                crop_pct: the shorter side becomes floor(image / crop); 0: not said */
+    int32_t resize;    /**< the shorter side before the crop, pixels; -1: no resizing; 0: not said.
+                                Not together with crop */
+    int32_t stem;      /**< DFQ_STEM_*, of a ResNet; 0: not said */
+} dfq_load_options;
+
+/** What told a property of a network. */
+enum {
+    DFQ_SOURCE_LIBRARY = 0,   /**< this library made the network */
+    DFQ_SOURCE_TENSOR = 1,    /**< names and shapes of the tensors */
+    DFQ_SOURCE_METADATA = 2,  /**< the file's metadata */
+    DFQ_SOURCE_OPTION = 3,    /**< dfq_load_options */
+    DFQ_SOURCE_NAME = 4,      /**< the architecture's name, which is known */
+    DFQ_SOURCE_FILE_NAME = 5, /**< the name of the file, which looks like one: a weaker hint */
+    DFQ_SOURCE_ASSUMED = 6    /**< nothing: the value is a guess */
+};
+
+/** What a wrong value of a property would change; or'ed. */
+enum {
+    DFQ_DECIDES_LOGITS = 1,   /**< what the network computes */
+    DFQ_DECIDES_INPUTS = 2,   /**< what pixels are to the network, made images too */
+    DFQ_DECIDES_PICTURES = 4, /**< which pixels of a picture are looked at */
+    DFQ_DECIDES_COST = 8      /**< how much there is to compute */
+};
+
+/** A property of a network. Filled by dfq_graph_get_property(). */
+typedef struct dfq_property_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t source;       /**< DFQ_SOURCE_* */
+    int32_t decides;      /**< DFQ_DECIDES_*; 0: it follows from others */
+    int32_t reserved;     /**< 0 */
+    const char *name;     /**< the metadata key that says it, "heads"; static text */
+    char value[64];       /**< as metadata say it, "3"; with a decimal point in any locale */
+} dfq_property_info;
+
+/** Fills `options` with what is not said. @param size sizeof *options */
+DFQ_API void dfq_load_options_init(dfq_load_options *options, size_t size);
+
+/** Reads a network. What decides a result and is neither in tensors, metadata, options nor a known
+ *  name is assumed where networks agree on it (dfq_graph_get_property() tells, and one line goes to the
+ *  log at DFQ_LOG_INFO), and else refused.
+ *  @param context   where memory comes from and errors go; kept alive by the graph
+ *  @param path      a safetensors file
+ *  @param options   what the file may not tell, or NULL
+ *  @param out_graph one reference, to be given back with dfq_graph_release()
+ *  @return as dfq_graph_load(); ::DFQ_E_INVALID for an option that the network cannot have. */
+DFQ_CHECKED dfq_status dfq_graph_load_with(dfq_context *context, const char *path,
+                                           const dfq_load_options *options, dfq_graph **out_graph);
+
+/** Reads a network: dfq_graph_load_with() with no option but the name.
  *  @param context   where memory comes from and errors go; kept alive by the graph
  *  @param path      a safetensors file
  *  @param arch      architecture name, for example "deit_tiny_patch16_224", or NULL to take it from
- *                   the file's metadata or its tensors; the family and whose names the tensors have
- *                   decide the normalisation when the metadata does not say it
+ *                   the file's metadata, its tensors or its name
  *  @param out_graph one reference, to be given back with dfq_graph_release()
  *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a lie in the header, a
  *          missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite weights,
@@ -102,6 +173,15 @@ DFQ_API const char *dfq_graph_get_choices(const dfq_graph *graph);
 /** Fills `out_info` as far as its struct_size allows.
  *  @return ::DFQ_E_INVALID if struct_size is not set. */
 DFQ_CHECKED dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info);
+
+/** Number of properties. */
+DFQ_API int32_t dfq_graph_get_property_count(const dfq_graph *graph);
+
+/** Property i: its value, and what told it. Those that the network does not have are left out.
+ *  @param out_info struct_size must be set
+ *  @return ::DFQ_E_INVALID. */
+DFQ_CHECKED dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i,
+                                              dfq_property_info *out_info);
 
 /** Logits of images in memory.
  *  @param images     F32 [n,3,S,S], normalised, S the network's image size, n >= 1

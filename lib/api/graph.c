@@ -8,13 +8,32 @@
 #include "quant/evaluate.h"
 #include "quant/model.h"
 
+static const dfq_load_options nothing_said;
+
+void dfq_load_options_init(dfq_load_options *options, size_t size)
+{
+    dfqi_options_init(options, size, &nothing_said, sizeof nothing_said);
+}
+
+dfq_status dfq_graph_load_with(dfq_context *context, const char *path,
+                               const dfq_load_options *options, dfq_graph **out_graph)
+{
+    dfq_load_options o = nothing_said;
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, path);
+    DFQI_NEED(context, out_graph);
+    DFQI_TRY(dfqi_options_read(context, "dfq_load_options", options, &o, sizeof o));
+    return dfqi_model_load(context, path, &o, out_graph);
+}
+
 dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *arch,
                           dfq_graph **out_graph)
 {
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, path);
     DFQI_NEED(context, out_graph);
-    return dfqi_model_load(context, path, arch, out_graph);
+    const dfq_load_options o = {.struct_size = sizeof o, .arch = arch};
+    return dfqi_model_load(context, path, &o, out_graph);
 }
 
 dfq_status dfq_graph_save(const dfq_graph *graph, const char *path, int32_t half)
@@ -79,6 +98,32 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);
     return dfqi_info_write(graph->ctx, "dfq_graph_info", &info, sizeof info, out_info);
+}
+
+int32_t dfq_graph_get_property_count(const dfq_graph *graph)
+{
+    int32_t n = 0;
+    for (int p = 0; graph != NULL && p < DFQI_PROP_COUNT; p++)
+        n += dfqi_prop_applies(&graph->net.arch, (dfqi_prop)p);
+    return n;
+}
+
+dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i, dfq_property_info *out_info)
+{
+    int p = -1;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_info);
+    const dfqi_arch *a = &graph->net.arch;
+    int32_t count = dfq_graph_get_property_count(graph);
+    if (i < 0 || i >= count)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "property %d asked for, there are %d", i,
+                         count);
+    for (int32_t left = i; left >= 0; left -= dfqi_prop_applies(a, (dfqi_prop)p)) p++;
+    dfq_property_info info = {.source = a->source[p],
+                              .decides = dfqi_prop_decides((dfqi_prop)p),
+                              .name = dfqi_prop_name((dfqi_prop)p)};
+    dfqi_prop_text(a, (dfqi_prop)p, info.value);
+    return dfqi_info_write(graph->ctx, "dfq_property_info", &info, sizeof info, out_info);
 }
 
 static dfq_status check_images(const dfq_graph *graph, const dfq_tensor *t)

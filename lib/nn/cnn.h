@@ -25,6 +25,8 @@ typedef struct dfqi_cnn_head {
 const char *dfqi_cnn_prefix(const dfqi_arch *a);
 
 int32_t dfqi_resnet_layers(const dfqi_arch *a);
+/* DFQ_STEM_*: what is said, or as usual for the stem's kernel. */
+int32_t dfqi_resnet_stem(const dfqi_arch *a);
 void dfqi_resnet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
 void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out);
 void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
@@ -71,8 +73,7 @@ bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fm
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
-/* The rest of an architecture whose layers are known: classes, normalisation, and the side of its
- * images, `image` unless the metadata say otherwise. */
+/* The rest of an architecture whose layers are known: classes, and what tensors do not tell. */
 DFQI_CHECKED dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t image,
                                       dfqi_arch *a);
 /* Counters of batches, which only training needs. */

@@ -198,6 +198,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     DFQI_TRY(dfqi_super_space_parse(st->ctx, path, text, &space));
     DFQI_TRY(read_path(st, path, &space, choices));
     dfqi_arch_derive(&space, choices, a);
+    dfqi_prop_from(a, DFQ_SOURCE_METADATA);
     return DFQ_OK;
 }
 

@@ -23,8 +23,14 @@ typedef struct dfqi_family_row {
     const char *names[2]; /* how the architectures' names begin */
     /* Do the tensors of a file that tells no name look like it? */
     bool (*fits)(const dfqi_safetensors *st);
-    /* Fills `a`, of which family and name (maybe empty) are set, from shapes and metadata. */
+    /* Fills `a`, of which family and name (maybe empty) are set, from names and shapes; what these do not
+     * tell is assumed. */
     DFQI_CHECKED dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
+    /* Sets what a known architecture's name tells of what was assumed, if the tensors agree with it. NULL:
+     * names tell nothing. */
+    void (*name)(dfqi_arch *a, const char *name, int32_t source);
+    /* When everything is said: do tensors and values fit together? NULL: always. */
+    DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const char *path, const dfqi_arch *a);
     /* A tensor of such files that the network does not need. */
     bool (*harmless)(const char *name);
     /* "a 12-block vision transformer" */
@@ -54,17 +60,24 @@ DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
 
 /* -- for the rows' `find` ---------------------------------------------------------------------- */
 
-/* What the metadata say about `key`: n numbers (at most 3) in lo..hi; `out` stays as it is where
- * they say nothing. */
-DFQI_CHECKED dfq_status dfqi_meta_floats(const dfqi_safetensors *st, const char *path,
-                                         const char *key, int n, double lo, double hi, float *out);
-DFQI_CHECKED dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const char *key,
-                                      int64_t lo, int64_t hi, int64_t *out);
+/* What metadata say of properties, and what options do: the latter win. */
+DFQI_CHECKED dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path,
+                                            dfqi_arch *a);
+DFQI_CHECKED dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path,
+                                               const dfq_load_options *o, dfqi_arch *a);
+/* For the rows' `name` (names.c). */
+/* How timm brings pictures to a ViT of this image. */
+void dfqi_vit_transform(dfqi_arch *a);
+void dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source);
+void dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source);
+void dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source);
 /* The tensor `name` of the given rank; `expected` says in the error what would have it. */
 DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path,
                                          const char *name, int32_t rank, const char *expected,
                                          const dfq_tensor **out);
 /* mean and std of ImageNet's training images, which most networks are trained with */
 void dfqi_imagenet_statistics(dfqi_arch *a);
+/* The side of the shorter side before the crop: floor(image / crop), as timm and torchvision have it. */
+int32_t dfqi_resize_of(int64_t image, double crop);
 
 #endif

@@ -68,22 +68,65 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
                      path);
 }
 
-dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const char *arch_name,
+/* The file's name without folders and ending: people keep the architecture's. */
+static void take_file_name(const char *path, dfqi_arch *a)
+{
+    static const char ending[] = ".safetensors";
+    char name[sizeof a->name];
+    const char *base = strrchr(path, '/');
+    base = base ? base + 1 : path;
+    size_t n = strlen(base), m = sizeof ending - 1;
+    if (n > m && strcmp(base + n - m, ending) == 0) n -= m;
+    if (n >= sizeof name) return;
+    snprintf(name, sizeof name, "%.*s", (int)n, base);
+    dfqi_arch before = *a;
+    dfqi_family_get(a->family)->name(a, name, DFQ_SOURCE_FILE_NAME);
+    if (memcmp(before.source, a->source, sizeof a->source) != 0)
+        snprintf(a->name, sizeof a->name, "%s", name);
+    dfqi_printable(a->name);
+}
+
+int32_t dfqi_resize_of(int64_t image, double crop)
+{
+    double side = floor((double)image / crop);
+    return side < 16384 ? (int32_t)side : 16384;
+}
+
+/* What a caller who looks at no property shall find in the log. */
+static void log_assumed(dfq_context *ctx, const char *path, const dfqi_arch *a)
+{
+    char text[1280] = "", value[DFQI_PROP_TEXT];
+    size_t at = 0;
+    for (int p = 0; p < DFQI_PROP_COUNT; p++)
+        if (a->source[p] == DFQ_SOURCE_ASSUMED && dfqi_prop_decides((dfqi_prop)p))
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s %s", at ? ", " : "",
+                                   dfqi_prop_name((dfqi_prop)p),
+                                   dfqi_prop_text(a, (dfqi_prop)p, value));
+    if (at) dfqi_log(ctx, DFQ_LOG_INFO, "%s: assumed %s", path, text);
+}
+
+dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const dfq_load_options *o,
                           dfqi_arch *out)
 {
     dfqi_arch a = {.channels = 3};
-    int64_t resize;
-    const char *name = arch_name ? arch_name : dfqi_st_meta_find(st, "architecture");
+    const char *name = o && o->arch ? o->arch : dfqi_st_meta_find(st, "architecture");
     DFQI_TRY(find_family(st, path, name, &a.family));
+    const dfqi_family_row *row = dfqi_family_get(a.family);
     if (name) snprintf(a.name, sizeof a.name, "%s", name);
     dfqi_printable(a.name);
-    DFQI_TRY(dfqi_family_get(a.family)->find(st, path, &a));
-    resize = a.resize;
-    DFQI_TRY(dfqi_meta_floats(st, path, "mean", 3, -1e3, 1e3, a.mean));
-    DFQI_TRY(dfqi_meta_floats(st, path, "std", 3, 1e-6, 1e3, a.std));
-    DFQI_TRY(dfqi_meta_floats(st, path, "eps", 1, 0.0, 1.0, &a.eps));
-    DFQI_TRY(dfqi_meta_int(st, path, "resize", 0, 16384, &resize));
-    a.resize = (int32_t)resize;
+    DFQI_TRY(row->find(st, path, &a));
+    if (row->name && name)
+        row->name(&a, name, DFQ_SOURCE_NAME);
+    else if (row->name)
+        take_file_name(path, &a);
+    DFQI_TRY(dfqi_prop_read_meta(st, path, &a));
+    if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, &a));
+    if (row->check) DFQI_TRY(row->check(st->ctx, path, &a));
+    if (a.crop > 0) a.resize = dfqi_resize_of(a.image, a.crop);
+    a.crop = 0;
+    a.source[DFQI_PROP_CROP] = a.source[DFQI_PROP_IMAGE];
+    if (dfqi_prop_applies(&a, DFQI_PROP_GRID)) a.source[DFQI_PROP_GRID] = a.source[DFQI_PROP_IMAGE];
+    log_assumed(st->ctx, path, &a);
     *out = a;
     return DFQ_OK;
 }

@@ -74,13 +74,13 @@ dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t i
                          "%s: %s has %lld rows, the classes: 1 to %d make sense", path, name,
                          (long long)a->classes, DFQI_EXTENT_MAX);
     a->eps = 1e-5f;
+    a->image = image;
+    /* ImageNet's are brought to 256 before the crop to 224; small ones are taken whole */
+    a->crop = a->cnn.small ? 1.0 : 0.875;
     if (a->cnn.small && a->cnn.keys == DFQI_KEYS_PYTORCHCV)
         cifar_statistics(a);
     else /* also akamaster's for CIFAR-10 */
         dfqi_imagenet_statistics(a);
-    DFQI_TRY(dfqi_meta_int(st, path, "image", 8, 1024, &image));
-    a->image = image;
-    /* ImageNet's are brought to 256 before the crop to 224; small ones are taken as they are */
-    a->resize = a->cnn.small ? 0 : (int32_t)(image * 8 / 7);
+    dfqi_prop_from(a, DFQ_SOURCE_ASSUMED);
     return DFQ_OK;
 }

@@ -34,6 +34,7 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
 const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
                                                .fits = fits,
                                                .find = find,
+                                               .name = dfqi_mobilenet_name,
                                                .harmless = dfqi_cnn_harmless,
                                                .describe = describe,
                                                .count = dfqi_cnn_count,

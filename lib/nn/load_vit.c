@@ -48,17 +48,28 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
                          path, (long long)a->vit.width, (long long)a->vit.patch,
                          (long long)a->channels, (long long)pos->dims[1]);
     a->image = side * a->vit.patch;
-    a->vit.heads =
-        a->vit.width % 64 == 0 ? a->vit.width / 64 : 0; /* timm's head width, unless told */
     return DFQ_OK;
 }
 
-static dfq_status check_arch(dfq_context *ctx, const char *path, const dfqi_arch *a)
+/* 64 channels make a head in timm's networks up to ViT-Large; larger ones have 72 to 104. */
+static int64_t guess_heads(int64_t width)
 {
-    if (a->vit.heads < 1 || a->vit.width % a->vit.heads)
+    enum { HEAD = 64, SURE = 1024 };
+    return width % HEAD == 0 && width <= SURE ? width / HEAD : 0;
+}
+
+static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
+{
+    if (a->vit.heads == 0)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
-                         "%s: width %lld and %lld heads do not fit; say the number of heads in the "
-                         "metadata key \"heads\"",
+                         "%s: its tensors do not tell how many attention heads share the width of "
+                         "%lld; say it: --heads N, the metadata key \"heads\", or timm's name of "
+                         "the architecture",
+                         path, (long long)a->vit.width);
+    if (a->vit.width % a->vit.heads)
+        return dfqi_fail(ctx, DFQ_E_CORRUPT,
+                         "%s: width %lld and %lld heads do not fit; say the number of heads by "
+                         "--heads or in the metadata key \"heads\"",
                          path, (long long)a->vit.width, (long long)a->vit.heads);
     return DFQ_OK;
 }
@@ -68,12 +79,15 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     DFQI_TRY(from_shapes(st, path, a));
     if (a->name[0] == '\0') snprintf(a->name, sizeof a->name, "vit");
     a->eps = 1e-6f;
+    a->vit.heads = guess_heads(a->vit.width);
     if (a->name[0] == 'd') /* DeiT was trained with ImageNet's statistics, ViT with 0.5 */
         dfqi_imagenet_statistics(a);
     else
         for (int c = 0; c < 3; c++) a->mean[c] = a->std[c] = 0.5f;
-    DFQI_TRY(dfqi_meta_int(st, path, "heads", 1, 4096, &a->vit.heads));
-    return check_arch(st->ctx, path, a);
+    dfqi_vit_transform(a);
+    dfqi_prop_from(a, DFQ_SOURCE_ASSUMED);
+    a->source[DFQI_PROP_PATCH] = DFQ_SOURCE_TENSOR;
+    return DFQ_OK;
 }
 
 static bool fits(const dfqi_safetensors *st)
@@ -95,6 +109,8 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
 const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .fits = fits,
                                          .find = find,
+                                         .name = dfqi_vit_name,
+                                         .check = check,
                                          .harmless = harmless,
                                          .describe = describe,
                                          .count = dfqi_vit_count,

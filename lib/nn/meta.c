@@ -5,33 +5,33 @@
 
 #include "base/text.h"
 #include "io/json.h"
-#include "nn/family.h"
+#include "nn/cnn.h"
 #include "nn/load.h"
 
 /* -- numbers in metadata ----------------------------------------------------------------------- */
 
 /* "0.5,0.5,0.5" -> out[n], each in lo..hi; false if it is anything else. */
-static bool parse_floats(const char *text, int n, double lo, double hi, float *out)
+static bool parse_numbers(const char *text, int n, double lo, double hi, double *out)
 {
     int good = 0;
     for (; good < n; good++) {
         char *end;
         double v = dfqi_parse_real(text, &end);
         if (end == text || !(v >= lo && v <= hi) || *end != (good + 1 < n ? ',' : '\0')) break;
-        out[good] = (float)v;
+        out[good] = v;
         text = end + 1;
     }
     return good == n;
 }
 
-dfq_status dfqi_meta_floats(const dfqi_safetensors *st, const char *path, const char *key, int n,
-                            double lo, double hi, float *out)
+static dfq_status meta_numbers(const dfqi_safetensors *st, const char *path, const char *key, int n,
+                               double lo, double hi, double *out)
 {
     const char *text = dfqi_st_meta_find(st, key);
     char show[DFQI_SHOW_MAX];
-    float v[3];
+    double v[3];
     if (!text) return DFQ_OK;
-    if (!parse_floats(text, n, lo, hi, v))
+    if (!parse_numbers(text, n, lo, hi, v))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                          "%s: metadata %s is \"%.40s\", expected %d number%s from %g to %g%s", path,
                          key, dfqi_show(text, show), n, n > 1 ? "s" : "", lo, hi,
@@ -40,15 +40,227 @@ dfq_status dfqi_meta_floats(const dfqi_safetensors *st, const char *path, const 
     return DFQ_OK;
 }
 
-dfq_status dfqi_meta_int(const dfqi_safetensors *st, const char *path, const char *key, int64_t lo,
-                         int64_t hi, int64_t *out)
+static dfq_status meta_floats(const dfqi_safetensors *st, const char *path, const char *key, int n,
+                              double lo, double hi, float *out)
 {
-    float v = (float)*out;
-    DFQI_TRY(dfqi_meta_floats(st, path, key, 1, (double)lo, (double)hi, &v));
-    if (v != floorf(v))
+    double v[3];
+    for (int i = 0; i < n; i++) v[i] = (double)out[i];
+    DFQI_TRY(meta_numbers(st, path, key, n, lo, hi, v));
+    for (int i = 0; i < n; i++) out[i] = (float)v[i];
+    return DFQ_OK;
+}
+
+static dfq_status meta_int(const dfqi_safetensors *st, const char *path, const char *key,
+                           int64_t lo, int64_t hi, int64_t *out)
+{
+    double v = (double)*out;
+    DFQI_TRY(meta_numbers(st, path, key, 1, (double)lo, (double)hi, &v));
+    if (v != floor(v))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s is %g, expected a whole number",
-                         path, key, (double)v);
+                         path, key, v);
     *out = (int64_t)v;
+    return DFQ_OK;
+}
+
+/* One of `words`; *out is its number. */
+static dfq_status meta_word(const dfqi_safetensors *st, const char *path, const char *key,
+                            const char *const *words, int32_t *out)
+{
+    const char *text = dfqi_st_meta_find(st, key);
+    char all[96] = "", show[DFQI_SHOW_MAX];
+    if (!text) return DFQ_OK;
+    for (int32_t i = 0; words[i]; i++) {
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", words[i]);
+        if (strcmp(text, words[i]) != 0) continue;
+        *out = i;
+        return DFQ_OK;
+    }
+    return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED, "%s: metadata %s is \"%.40s\", supported: %s",
+                     path, key, dfqi_show(text, show), all);
+}
+
+/* -- properties -------------------------------------------------------------------------------- */
+
+/* image: of convolutional networks */
+enum { IMAGE_MIN = 8, IMAGE_MAX = 1024, HEADS_MAX = 4096, RESIZE_MAX = 16384 };
+
+/* Which of the properties in the metadata hold for it: a search space tells its own. */
+static bool hears(const dfqi_arch *a, dfqi_prop p)
+{
+    if (!dfqi_prop_applies(a, p) || !dfqi_prop_decides(p)) return false;
+    return !dfqi_arch_is_derived(a) || p == DFQI_PROP_EPS || p >= DFQI_PROP_MEAN;
+}
+
+/* Of a ViT, it is what positions and patches make: 4 x 9 positions are as many as 6 x 6, so that a file
+ * or a caller may know better. */
+static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, dfqi_arch *a)
+{
+    if (a->family == DFQI_FAMILY_VIT && image != a->image)
+        return dfqi_fail(
+            ctx, DFQ_E_SHAPE,
+            "%s: image is %lld, its pos_embed and patches of %lld make %lld; positions of "
+            "another size, and images that are not square, are not supported",
+            path, (long long)image, (long long)a->vit.patch, (long long)a->image);
+    a->image = image;
+    return DFQ_OK;
+}
+
+/* What is usual has one form, so that networks compare by their bytes. */
+static void take_stem(int32_t stem, dfqi_arch *a)
+{
+    a->cnn.stem = 0;
+    if (stem != dfqi_resnet_stem(a)) a->cnn.stem = stem;
+}
+
+static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_prop p,
+                             const char *key, dfqi_arch *a)
+{
+    int vit = a->family == DFQI_FAMILY_VIT;
+    int64_t image = a->image;
+    int32_t word = 0;
+    switch (p) {
+    case DFQI_PROP_IMAGE:
+        DFQI_TRY(meta_int(st, path, key, vit ? 1 : IMAGE_MIN, vit ? INT32_MAX : IMAGE_MAX, &image));
+        return take_image(st->ctx, path, image, a);
+    case DFQI_PROP_HEADS:
+        return meta_int(st, path, key, 1, HEADS_MAX, &a->vit.heads);
+    case DFQI_PROP_STEM:
+        DFQI_TRY(meta_word(st, path, key, dfqi_stem_words, &word));
+        take_stem(word + 1, a);
+        return DFQ_OK;
+    case DFQI_PROP_BOTTLENECK:
+        return meta_word(st, path, key, dfqi_bottleneck_words, &a->cnn.stride_first);
+    case DFQI_PROP_ACTIVATION:
+        return meta_word(st, path, key, (const char *[]){dfqi_activation_word(a), NULL}, &word);
+    case DFQI_PROP_POOLING:
+        return meta_word(st, path, key, (const char *[]){dfqi_pooling_word(a), NULL}, &word);
+    default:
+        return DFQ_OK;
+    }
+}
+
+static dfq_status read_values(const dfqi_safetensors *st, const char *path, dfqi_prop p,
+                              const char *key, dfqi_arch *a)
+{
+    int64_t resize = 0;
+    int32_t word = 0;
+    switch (p) {
+    case DFQI_PROP_EPS:
+        return meta_floats(st, path, key, 1, 0.0, 1.0, &a->eps);
+    case DFQI_PROP_MEAN:
+        return meta_floats(st, path, key, 3, -1e3, 1e3, a->mean);
+    case DFQI_PROP_STD:
+        return meta_floats(st, path, key, 3, 1e-6, 1e3, a->std);
+    case DFQI_PROP_RESIZE:
+        DFQI_TRY(meta_int(st, path, key, 0, RESIZE_MAX, &resize));
+        a->resize = (int32_t)resize;
+        a->crop = 0;
+        return DFQ_OK;
+    case DFQI_PROP_INTERPOLATION:
+        DFQI_TRY(meta_word(st, path, key, dfqi_interpolation_words, &word));
+        a->filter = (dfqi_filter)word;
+        return DFQ_OK;
+    default:
+        return read_shape(st, path, p, key, a);
+    }
+}
+
+dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
+{
+    static const char crop_key[] = "crop_pct"; /* timm's name of it */
+    if (dfqi_st_meta_find(st, crop_key)) {
+        DFQI_TRY(meta_numbers(st, path, crop_key, 1, 0.01, 1.0, &a->crop));
+        a->source[DFQI_PROP_RESIZE] = DFQ_SOURCE_METADATA;
+    }
+    for (int i = 0; i < DFQI_PROP_COUNT; i++) {
+        dfqi_prop p = (dfqi_prop)i;
+        const char *key = dfqi_prop_name(p);
+        if (!hears(a, p) || !dfqi_st_meta_find(st, key)) continue;
+        DFQI_TRY(read_values(st, path, p, key, a));
+        a->source[p] = DFQ_SOURCE_METADATA;
+    }
+    return DFQ_OK;
+}
+
+/* DFQ_E_INVALID for what the network does not have. */
+static dfq_status need(dfq_context *ctx, const char *path, const dfqi_arch *a, dfqi_prop p,
+                       bool good, const char *range)
+{
+    const char *name = dfqi_prop_name(p);
+    if (!hears(a, p))
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: %s is not for %.63s; leave it out", path, name,
+                         a->name);
+    if (!good)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: option %s is out of range, must be %s", path,
+                         name, range);
+    return DFQ_OK;
+}
+
+static dfq_status take_numbers(dfq_context *ctx, const char *path, dfqi_prop p, const float *v,
+                               double least, dfqi_arch *a)
+{
+    bool good = true;
+    if (!v) return DFQ_OK;
+    for (int i = 0; i < 3; i++) good &= (double)v[i] >= least && v[i] <= 1e3f;
+    DFQI_TRY(need(ctx, path, a, p, good, p == DFQI_PROP_MEAN ? "-1000 to 1000" : "1e-6 to 1000"));
+    memcpy(p == DFQI_PROP_MEAN ? a->mean : a->std, v, 3 * sizeof *v);
+    a->source[p] = DFQ_SOURCE_OPTION;
+    return DFQ_OK;
+}
+
+static dfq_status take_resize(dfq_context *ctx, const char *path, const dfq_load_options *o,
+                              dfqi_arch *a)
+{
+    if (o->resize == 0 && !(o->crop < 0) && !(o->crop > 0)) return DFQ_OK;
+    if (o->resize != 0 && o->crop > 0)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: resize and crop say the same; leave one out",
+                         path);
+    DFQI_TRY(need(ctx, path, a, DFQI_PROP_RESIZE,
+                  o->resize != 0 ? o->resize >= -1 && o->resize <= RESIZE_MAX
+                                 : o->crop >= 0.01 && o->crop <= 1,
+                  "-1 (none) to 16384 pixels, or a crop of 0.01 to 1"));
+    a->resize = o->resize > 0 ? o->resize : 0;
+    a->crop = o->resize != 0 ? 0 : o->crop;
+    a->source[DFQI_PROP_RESIZE] = DFQ_SOURCE_OPTION;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path, const dfq_load_options *o,
+                                  dfqi_arch *a)
+{
+    DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_MEAN, o->mean, -1e3, a));
+    DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_STD, o->std, 1e-6, a));
+    DFQI_TRY(take_resize(ctx, path, o, a));
+    if (o->heads != 0) {
+        DFQI_TRY(need(ctx, path, a, DFQI_PROP_HEADS, o->heads > 0 && o->heads <= HEADS_MAX,
+                      "1 to 4096"));
+        a->vit.heads = o->heads;
+        a->source[DFQI_PROP_HEADS] = DFQ_SOURCE_OPTION;
+    }
+    if (o->image != 0) {
+        DFQI_TRY(
+            need(ctx, path, a, DFQI_PROP_IMAGE,
+                 a->family == DFQI_FAMILY_VIT || (o->image >= IMAGE_MIN && o->image <= IMAGE_MAX),
+                 "8 to 1024"));
+        DFQI_TRY(take_image(ctx, path, o->image, a));
+        a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
+    }
+    if (o->interpolation != 0) {
+        DFQI_TRY(need(ctx, path, a, DFQI_PROP_INTERPOLATION,
+                      o->interpolation == DFQ_INTERPOLATION_BILINEAR ||
+                          o->interpolation == DFQ_INTERPOLATION_BICUBIC,
+                      "1 (bilinear) or 2 (bicubic)"));
+        a->filter = (dfqi_filter)(o->interpolation - 1);
+        a->source[DFQI_PROP_INTERPOLATION] = DFQ_SOURCE_OPTION;
+    }
+    if (o->stem != 0) {
+        DFQI_TRY(need(ctx, path, a, DFQI_PROP_STEM,
+                      o->stem >= DFQ_STEM_STRIDE1 && o->stem <= DFQ_STEM_STRIDE2_POOL,
+                      "1 to 4, DFQ_STEM_*"));
+        take_stem(o->stem, a);
+        a->source[DFQI_PROP_STEM] = DFQ_SOURCE_OPTION;
+    }
     return DFQ_OK;
 }
 
@@ -64,21 +276,15 @@ static dfq_status put(dfqi_arena *arena, const char *key, const char *value, dfq
 dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta out[DFQI_ARCH_META],
                           int64_t *out_n)
 {
-    enum { COMMON = 5, OWN = 2 };
-    const int vit = a->family == DFQI_FAMILY_VIT;
-    const char *const keys[COMMON + OWN] = {
-        "eps", "mean", "resize", "std", "format", "architecture", vit ? "heads" : "image"};
-    char text[COMMON + OWN][96];
-    const float *m = a->mean, *s = a->std;
-    int64_t n = dfqi_arch_is_derived(a) ? COMMON : COMMON + OWN;
-    dfqi_print(text[0], sizeof text[0], "%.9g", (double)a->eps);
-    dfqi_print(text[1], sizeof text[1], "%.9g,%.9g,%.9g", (double)m[0], (double)m[1], (double)m[2]);
-    snprintf(text[2], sizeof text[2], "%d", a->resize);
-    dfqi_print(text[3], sizeof text[3], "%.9g,%.9g,%.9g", (double)s[0], (double)s[1], (double)s[2]);
-    snprintf(text[4], sizeof text[4], "dfq");
-    snprintf(text[5], sizeof text[5], "%s", a->name);
-    snprintf(text[6], sizeof text[6], "%lld", (long long)(vit ? a->vit.heads : a->image));
-    for (int64_t i = 0; i < n; i++) DFQI_TRY(put(arena, keys[i], text[i], &out[i]));
+    char text[DFQI_PROP_TEXT];
+    int64_t n = 0;
+    DFQI_TRY(put(arena, "format", "dfq", &out[n++]));
+    if (!dfqi_arch_is_derived(a)) DFQI_TRY(put(arena, "architecture", a->name, &out[n++]));
+    for (int i = 0; i < DFQI_PROP_COUNT; i++) {
+        dfqi_prop p = (dfqi_prop)i;
+        if (hears(a, p))
+            DFQI_TRY(put(arena, dfqi_prop_name(p), dfqi_prop_text(a, p, text), &out[n++]));
+    }
     if (dfqi_arch_is_derived(a)) {
         DFQI_TRY(dfqi_derived_meta(a, arena, out + n));
         n += DFQI_DERIVED_META;

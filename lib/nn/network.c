@@ -122,6 +122,7 @@ uint64_t dfqi_network_hash(const dfqi_network *net)
     if (a->family != DFQI_FAMILY_VIT) { /* what names and shapes of parameters do not tell */
         hash = dfqi_hash(hash, &a->image, sizeof a->image);
         hash = dfqi_hash(hash, &a->cnn.stride_first, sizeof a->cnn.stride_first);
+        hash = dfqi_hash(hash, &a->cnn.stem, sizeof a->cnn.stem);
     }
     if (dfqi_arch_is_derived(a)) hash = hash_derived(hash, a);
     for (int32_t i = 0; i < net->n_params; i++) {

@@ -3,6 +3,8 @@
 #define DFQI_NN_NETWORK_H
 
 #include "graph/graph.h"
+#include "io/image.h"
+#include "nn/property.h"
 #include "nn/super_space.h"
 #include "tensor/tensor.h"
 
@@ -34,7 +36,9 @@ typedef struct dfqi_cnn_arch {
     /* ResNet; zero for MobileNetV2, which has one shape */
     int64_t width;              /* channels behind the stem; twice as many in each further stage */
     int32_t units[DFQI_STAGES]; /* of each stage; 0: there is no such stage */
-    int32_t small;              /* 1: for small images: stem 3x3, stride 1, no pooling */
+    int32_t small;              /* 1: the stem is 3x3, for small images; 0: 7x7 */
+    int32_t stem;               /* DFQ_STEM_*; 0: as usual, 3x3 with stride 1, 7x7 with stride 2 and
+                                 * pooling. Tensors do not tell */
     int32_t bottleneck;         /* 1: units 1x1, 3x3, 1x1; 0: 3x3, 3x3 */
     int32_t stride_first;       /* bottlenecks: the stride is in the first 1x1, not in the 3x3 */
     int32_t padded;             /* shortcuts into a new stage drop pixels and pad channels with
@@ -50,7 +54,10 @@ typedef struct dfqi_arch {
     int64_t classes;
     float eps; /* of the norms */
     float mean[3], std[3];
-    int32_t resize; /* evaluation transform: shorter side before the crop, 0 none */
+    int32_t resize;     /* evaluation transform: shorter side before the crop, 0 none */
+    dfqi_filter filter; /* its resampling */
+    double crop;        /* while a file is read: image / resize; 0: resize says it */
+    uint8_t source[DFQI_PROP_COUNT]; /* DFQ_SOURCE_* */
     dfqi_vit_arch vit;
     dfqi_cnn_arch cnn;
     dfqi_super_space space; /* derived networks: what is chosen from, and each cell's choice */

@@ -62,12 +62,26 @@ int32_t dfqi_resnet_layers(const dfqi_arch *a)
 
 /* -- layers ------------------------------------------------------------------------------------ */
 
+int32_t dfqi_resnet_stem(const dfqi_arch *a)
+{
+    if (a->cnn.stem) return a->cnn.stem;
+    return a->cnn.small ? DFQ_STEM_STRIDE1 : DFQ_STEM_STRIDE2_POOL;
+}
+
+static int pools(const dfqi_arch *a)
+{
+    int32_t stem = dfqi_resnet_stem(a);
+    return stem == DFQ_STEM_STRIDE1_POOL || stem == DFQ_STEM_STRIDE2_POOL;
+}
+
 static void stem(const dfqi_arch *a, dfqi_cnn_layer *l)
 {
     const dfqi_cnn_arch *c = &a->cnn;
     const char *block = c->small ? "features.init_block" : "features.init_block.conv";
-    *l = (dfqi_cnn_layer){
-        .in = a->channels, .out = c->width, .kernel = c->small ? 3 : 7, .stride = c->small ? 1 : 2};
+    *l = (dfqi_cnn_layer){.in = a->channels,
+                          .out = c->width,
+                          .kernel = c->small ? 3 : 7,
+                          .stride = dfqi_resnet_stem(a) >= DFQ_STEM_STRIDE2 ? 2 : 1};
     if (c->keys == DFQI_KEYS_PYTORCHCV) {
         snprintf(l->conv, sizeof l->conv, "%s%s.conv", dfqi_cnn_prefix(a), block);
         snprintf(l->norm, sizeof l->norm, "%s%s.bn", dfqi_cnn_prefix(a), block);
@@ -164,7 +178,7 @@ void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *param
 {
     dfqi_cnn_pass p = {.a = a, .g = g, .params = params, .taps = taps};
     x = dfqi_cnn_relu(&p, dfqi_cnn_conv(&p, dfqi_channels_last(g, x)), INFINITY);
-    if (!a->cnn.small) x = dfqi_max_pool(g, x, 3, 2, 1);
+    if (pools(a)) x = dfqi_max_pool(g, x, 3, 2, 1);
     for (int32_t s = 0; s < DFQI_STAGES; s++)
         for (int32_t i = 0; i < a->cnn.units[s]; i++) {
             unit u = unit_at(a, s, i);

@@ -37,11 +37,7 @@ static dfq_status forward_init(const dfqi_model *m, int64_t n, forward *f)
 dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m)
 {
     const dfqi_arch *a = &m->net.arch;
-    /* the filters that timm's and torchvision's networks are evaluated with; derived networks are
-     * trained with the latter */
-    dfqi_preprocess p = {.size = (int32_t)a->image,
-                         .resize = a->resize,
-                         .filter = a->family == DFQI_FAMILY_VIT ? DFQI_BICUBIC : DFQI_BILINEAR};
+    dfqi_preprocess p = {.size = (int32_t)a->image, .resize = a->resize, .filter = a->filter};
     memcpy(p.mean, a->mean, sizeof p.mean);
     memcpy(p.std, a->std, sizeof p.std);
     return p;

@@ -225,7 +225,7 @@ fail:
     return status;
 }
 
-dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_name,
+dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const dfq_load_options *o,
                            dfqi_model **out)
 {
     dfqi_safetensors st = {0}, view = {.ctx = ctx};
@@ -255,7 +255,7 @@ dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_
         DFQI_GOTO(float_view(&st, path, widths.weight, &names, &view), out);
     }
     const dfqi_safetensors *from = mode ? &view : &st;
-    DFQI_GOTO(dfqi_arch_find(from, path, arch_name, &arch), out);
+    DFQI_GOTO(dfqi_arch_find(from, path, o, &arch), out);
     DFQI_GOTO(dfqi_network_take(from, path, &arch, &net), out);
     if (mode)
         DFQI_GOTO(read_scheme(&st, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,

@@ -22,9 +22,10 @@ void dfqi_model_release(dfqi_model *m); /* NULL ok */
 /* DFQ_E_INVALID for a CNN whose ranges are not known yet. */
 DFQI_CHECKED dfq_status dfqi_model_ready(const dfqi_model *m);
 
-/* Reads float models (nn/load.h) and low-bit files (quant/file_priv.h). arch_name may be NULL. */
-DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const char *arch_name,
-                                        dfqi_model **out);
+/* Reads float models (nn/load.h) and low-bit files (quant/file_priv.h). o, of full size, may be
+ * NULL. */
+DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path,
+                                        const dfq_load_options *o, dfqi_model **out);
 /* Low-bit if quantized: codes at their real width, steps and zero points; else F32, or F16 if half. */
 DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
 

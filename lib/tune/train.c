@@ -111,6 +111,7 @@ dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint
     a.channels = 3;
     a.eps = 1e-6f;
     a.resize = (int32_t)a.image; /* the whole picture, brought to size */
+    a.filter = DFQI_BICUBIC;
     DFQI_TRY(check_arch(ctx, &a));
     if (a.name[0] == '\0')
         snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%d", (int)a.vit.width,

@@ -83,7 +83,7 @@ class Usage(Part):
             assert verb in text
             one = self.works(verb, "--help").out
             assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
-            assert len(one.splitlines()) < 50 and max(map(len, one.splitlines())) <= 110, one
+            assert len(one.splitlines()) < 60 and max(map(len, one.splitlines())) <= 110, one
             assert one == self.works("help", verb).out == self.works(verb, "-h").out
         assert "130 interrupted" in text
 
@@ -274,6 +274,59 @@ class Results(Part):
             j = json.loads(self.works("synth", "tiny.safetensors", "-o", kind, "-j", "-n", "1",
                                       "--mode", "parity", "--kind", kind).out)
             assert j["iterations"] == iters, j
+
+    def unsaid(self, name, **metadata):
+        tiny.save(self.path(name), tiny.tensors(random.Random(7)), {"format": "pt", **metadata})
+
+    def test_sources(self):
+        self.unsaid("m", architecture="vit_test", heads="2")
+        r = self.works("info", "m", "--json", "-q")
+        lines = r.err.splitlines()
+        assert len(lines) == 1 and "warning" in lines[0] and "--heads" not in lines[0], r
+        for part in ("assumed: --image 16", "activation gelu", "--mean 0.5,0.5,0.5", "--resize 16",
+                     "--interpolation bicubic", "--arch NAME"):
+            assert part in lines[0], r
+        have = json.loads(r.out)["properties"]
+        assert have["heads"] == {"value": "2", "source": "metadata"}, have
+        assert have["patch"] == {"value": "4", "source": "tensors"}, have
+        assert have["grid"] == {"value": "4 x 4", "source": "assumed"}, have
+        text = self.works("info", "m", "--heads", "4", "--mean", "0,0,0", "--std", "1,1,1").out
+        assert re.search(r"heads +4 +option\n", text) and re.search(r"mean +0,0,0 +option", text)
+        assert "mean 0 0 0, std 1 1 1" in text and re.search("resize +16 +assumed", text), text
+        # Each verb warns of what decides its result.
+        for verb, has, hasnot in ((["eval", "-d", "pictures"], "--resize", "--heads"),
+                                  (["synth", "-n", "2", "--iters", "1", "-o", "s"], "--mean", "--resize"),
+                                  (["cost", "-a", "eyeriss-16x16"], "--image", "--mean")):
+            err = self.works(verb[0], "m", *verb[1:], "-q").err
+            assert err.count("warning") == 1 and has in err and hasnot not in err, err
+
+    def test_what_cannot_be_told(self):
+        self.unsaid("m")
+        self.fails(INPUT, "do not tell how many attention heads .* --heads N", "info", "m")
+        self.unsaid("m", heads="2")
+        self.fails(INPUT, "image is 36, its pos_embed and patches of 4 make 16", "info", "m",
+                   "--image", "36")
+        self.fails(USAGE, "stem is not for vit", "info", "m", "--stem", "stride1")
+        self.fails(USAGE, "--resize and --crop say the same", "info", "m", "--resize", "16", "--crop",
+                   "1")
+        for name, value in (("--mean", "0.5"), ("--mean", "0.5,0.5,x"), ("--std", "0.5,0.5,0"),
+                            ("--std", "1,1,1,1"), ("--crop", "0"), ("--crop", "1.5"),
+                            ("--resize", "-1"), ("--interpolation", "nearest"), ("--stem", "pool")):
+            self.fails(USAGE, f"{name} is .*must be", "info", "m", f"{name}={value}")
+
+    def test_what_was_said_is_kept(self):
+        self.unsaid("m")
+        said = ("--heads", "4", "--mean", "0.4,0.5,0.6", "--std", "0.2,0.3,0.4", "--crop", "0.8",
+                "--interpolation", "bilinear")
+        self.works("quantize", "m", *said, "-o", "q", "--no-tune", *QUICK[:2], "--iters", "2", "--bits",
+                   "w4a4")
+        r = self.works("info", "q", "-j")
+        assert r.err == "", r
+        have = json.loads(r.out)["properties"]
+        for name, value in (("heads", "4"), ("mean", "0.4,0.5,0.6"), ("std", "0.2,0.3,0.4"),
+                            ("resize", "20"), ("crop", "16"), ("interpolation", "bilinear")):
+            source = "tensors" if name == "patch" else "metadata"
+            assert have[name] == {"value": value, "source": source}, have
 
     def test_quantize_and_eval(self):
         r = self.works("quantize", "tiny.safetensors", "-o", "q.safetensors", *QUICK, "--data",
@@ -682,6 +735,21 @@ class Cnn(Part):
                             ("--inundation", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
 
+    def test_stem(self):
+        macs = set()
+        for stem in ("stride1", "stride1+pool", "stride2", "stride2+pool"):
+            tiny.save(self.path("m"), tiny.cnn(random.Random(9)), {**tiny.CNN, "stem": stem})
+            j = json.loads(self.works("info", "m", "-j").out)
+            assert j["properties"]["stem"] == {"value": stem, "source": "metadata"}, j
+            said = json.loads(self.works("info", "cnn.safetensors", "--stem", stem, "-j").out)
+            assert said["macs"] == j["macs"] and said["properties"]["stem"]["source"] == "option"
+            macs.add(j["macs"])
+        assert len(macs) == 4, macs
+        unsaid = {k: v for k, v in tiny.CNN.items() if k != "stem"}
+        tiny.save(self.path("m"), tiny.cnn(random.Random(9)), unsaid)
+        r = self.works("info", "m")
+        assert "assumed: --stem stride1;" in r.err and "stem" in r.out, r
+
     def test_broken_files(self):
         def broken(pattern, edit=None, **change):
             weights = tiny.cnn(random.Random(9))
@@ -1032,6 +1100,9 @@ class Resume(Stopping):
                    "3")
         self.fails(USAGE, "--bits is w4a8, q.resume was started with w4a4", *args, "--resume",
                    "--bits", "w4a8")
+        for name, value in (("--mean", "0.5,0.5,0.25"), ("--heads", "4"), ("--crop", "0.5")):
+            self.fails(USAGE, f"{name} is {value}, q.resume was started with", *args, "--resume",
+                       name, value)
         tiny.save(self.path("tiny.safetensors"), tiny.tensors(random.Random(8)))
         self.fails(USAGE, "tiny.safetensors is not the model", *args, "--resume")
         with open(self.path("q.resume", "job.txt"), "w", encoding="ascii") as f:
@@ -1075,8 +1146,9 @@ class Resume(Stopping):
         for key in ("n", "correct", "top1", "top5"):
             assert last[key] == whole[key], (last, whole)
         token = command[-1]
-        self.fails(USAGE, "belongs to another model, --arch or --data", "eval", "tiny.safetensors",
-                   "-d", "./pictures", "--resume-at", token)
+        for other in (["-d", "./pictures"], ["-d", "pictures", "--resize", "20"]):
+            self.fails(USAGE, "belongs to another model or --data, or to other options", "eval",
+                       "tiny.safetensors", *other, "--resume-at", token)
         for bad in ("x", "1-2-3-4", "10-20-30-0123456789abcdef"):
             self.fails(USAGE, "--resume-at", *args, "--resume-at", bad)
         return None
@@ -1531,8 +1603,11 @@ class Assets(Part):
             return "DFQ_TEST_ASSETS has no model"
         j = json.loads(self.works("info", model, "--json").out)
         assert (j["depth"], j["heads"], j["classes"]) == (12, 3, 1000)
-        j = json.loads(self.works("eval", model, "--data", data, "--json").out)
-        assert (j["n"], j["correct"], j["correct5"]) == (650, 535, 624), j
+        assert j["properties"]["resize"] == {"value": "248", "source": "name"}, j
+        # The pictures are crops already: their central 224 pixels are what was published for them.
+        r = self.works("eval", model, "--data", data, "--resize", "0", "--json")
+        j = json.loads(r.out)
+        assert (j["n"], j["correct"], j["correct5"]) == (650, 535, 624) and "warning" not in r.err, r
         return None
 
     def test_resnet20(self):

@@ -69,13 +69,18 @@ def cnn(rng):
     return out
 
 
-CNN = {"architecture": "resnet_test", "image": str(SIDE)}
+# Everything that tensors do not tell.
+SAID = {"mean": "0.5,0.5,0.5", "std": "0.5,0.5,0.5", "image": str(SIDE), "resize": "0"}
+VIT = {"architecture": "vit_test", "heads": str(HEADS), "activation": "gelu", "eps": "1e-6", "pooling": "token",
+       "interpolation": "bicubic", **SAID}
+CNN = {"architecture": "resnet_test", "stem": "stride1", "activation": "relu", "eps": "1e-5", "pooling": "avg",
+       "interpolation": "bilinear", **SAID, "mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
 
 
 def save(path, weights, metadata=None, edit=None):
     """Writes safetensors; `edit` may change the header before it is written."""
     header, data = {}, b""
-    header["__metadata__"] = metadata or {"architecture": "vit_test", "heads": str(HEADS)}
+    header["__metadata__"] = VIT if metadata is None else metadata
     for name, (shape, values) in weights.items():
         raw = struct.pack(f"<{len(values)}f", *values)
         header[name] = {"dtype": "F32", "shape": list(shape),

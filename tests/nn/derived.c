@@ -327,8 +327,10 @@ START_TEST(files_of_another_kind)
     dfqi_network net;
     dfqi_arch a;
     begin(&s, 0, 0);
-    ck_assert_int_eq(dfqi_arch_find(&s.f.st, "the file", "mbconv", &a), DFQ_E_UNSUPPORTED);
-    ck_assert_int_ne(dfqi_arch_find(&s.f.st, "the file", "resnet20", &a), DFQ_OK);
+    dfq_load_options o = {.struct_size = sizeof o, .arch = "mbconv"};
+    ck_assert_int_eq(dfqi_arch_find(&s.f.st, "the file", &o, &a), DFQ_E_UNSUPPORTED);
+    o.arch = "resnet20";
+    ck_assert_int_ne(dfqi_arch_find(&s.f.st, "the file", &o, &a), DFQ_OK);
     s.f.st.n_meta = 2;
     s.meta[0] = (dfqi_st_meta){keys[0], tiny};
     s.meta[1] = (dfqi_st_meta){keys[1], path};

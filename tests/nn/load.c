@@ -34,7 +34,8 @@ static void end(loading *l)
 static dfq_status load(loading *l, const char *name, dfqi_arch *arch)
 {
     dfqi_network net;
-    DFQI_TRY(dfqi_arch_find(&l->f.st, "some.file", name, arch));
+    const dfq_load_options o = {.struct_size = sizeof o, .arch = name};
+    DFQI_TRY(dfqi_arch_find(&l->f.st, "some.file", &o, arch));
     DFQI_TRY(dfqi_network_take(&l->f.st, "some.file", arch, &net));
     dfqi_network_fini(&net);
     return DFQ_OK;
@@ -69,7 +70,7 @@ START_TEST(test_good)
     dfqt_file_meta(&l.f, "architecture", "vit_odd");
     ck_assert_int_eq(load(&l, "deit_mini", &a), DFQ_OK);
     ck_assert_str_eq(a.name, "deit_mini");
-    ck_assert(a.mean[0] == 0.485f && a.std[2] == 0.225f && a.resize == 0);
+    ck_assert(a.mean[0] == 0.485f && a.std[2] == 0.225f && a.resize == 16);
     end(&l);
 }
 END_TEST
@@ -101,6 +102,7 @@ START_TEST(test_metadata_round_trip)
         l.source.arch.eps = 1.2345678e-5f;
         l.source.arch.mean[1] = 1.0f / 3;
         l.source.arch.resize = 256;
+        l.source.arch.filter = k == 1 ? DFQI_BILINEAR : DFQI_BICUBIC;
         dfqi_arena_init(&arena, l.ctx);
         ck_assert_int_eq(dfqi_arch_meta(&l.source.arch, &arena, meta, &n), DFQ_OK);
         dfqt_file(&l.source, &l.f);
@@ -110,6 +112,11 @@ START_TEST(test_metadata_round_trip)
         ck_assert_str_eq(a.name, l.source.arch.name);
         ck_assert(a.eps == l.source.arch.eps && a.mean[1] == l.source.arch.mean[1]);
         ck_assert(a.vit.heads == 3 && a.resize == 256 && a.image == 16);
+        ck_assert(a.filter == l.source.arch.filter);
+        for (int p = 0; p < DFQI_PROP_COUNT; p++) /* nothing is left to guess */
+            ck_assert_msg(p == DFQI_PROP_PATCH || !dfqi_prop_applies(&a, (dfqi_prop)p) ||
+                              a.source[p] == DFQ_SOURCE_METADATA,
+                          "%s", dfqi_prop_name((dfqi_prop)p));
         dfqi_arena_fini(&arena);
         end(&l);
     }
@@ -258,6 +265,13 @@ static const struct nonsense {
     {"std", "1e400,1,1", DFQ_E_CORRUPT},
     {"resize", "-1", DFQ_E_CORRUPT},
     {"resize", "100000", DFQ_E_CORRUPT},
+    {"crop_pct", "0", DFQ_E_CORRUPT},
+    {"crop_pct", "1.01", DFQ_E_CORRUPT},
+    {"image", "24x6", DFQ_E_CORRUPT},
+    {"image", "36", DFQ_E_SHAPE},
+    {"interpolation", "lanczos", DFQ_E_UNSUPPORTED},
+    {"activation", "quick_gelu", DFQ_E_UNSUPPORTED},
+    {"pooling", "avg", DFQ_E_UNSUPPORTED},
     {"architecture", "alexnet", DFQ_E_UNSUPPORTED},
     {"architecture", "", DFQ_E_UNSUPPORTED},
 };

@@ -38,7 +38,8 @@ static void end(loading *l)
 static dfq_status load(loading *l, const char *name, dfqi_arch *arch)
 {
     dfqi_network net;
-    DFQI_TRY(dfqi_arch_find(&l->f.st, "some.file", name, arch));
+    const dfq_load_options o = {.struct_size = sizeof o, .arch = name};
+    DFQI_TRY(dfqi_arch_find(&l->f.st, "some.file", &o, arch));
     DFQI_TRY(dfqi_network_take(&l->f.st, "some.file", arch, &net));
     ck_assert_int_eq(net.n_params, l->source.n_params);
     for (int32_t i = 0; i < net.n_params; i++) {
@@ -83,9 +84,9 @@ static const struct kind {
     int32_t resize;
     float mean;
 } kinds[] = {
-    {DFQI_KEYS_AKAMASTER, 0, 0, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 0, 0.485f},
-    {DFQI_KEYS_AKAMASTER, 0, 1, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 0, 0.485f},
-    {DFQI_KEYS_PYTORCHCV, 0, 0, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 0, 0.49139968f},
+    {DFQI_KEYS_AKAMASTER, 0, 0, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 32, 0.485f},
+    {DFQI_KEYS_AKAMASTER, 0, 1, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 32, 0.485f},
+    {DFQI_KEYS_PYTORCHCV, 0, 0, 1, 0, {3, 3, 3}, "resnet20_cifar", 32, 32, 0.49139968f},
     {DFQI_KEYS_PYTORCHCV, 0, 0, 0, 0, {2, 2, 2, 2}, "resnet18", 224, 256, 0.485f},
     {DFQI_KEYS_TORCHVISION, 0, 0, 0, 0, {3, 4, 6, 3}, "resnet34", 224, 256, 0.485f},
     {DFQI_KEYS_TORCHVISION, 0, 1, 0, 1, {3, 4, 6, 3}, "resnet50", 224, 256, 0.485f},
@@ -161,12 +162,19 @@ START_TEST(test_metadata_round_trip)
     a.image = 40;
     a.resize = 46;
     a.mean[1] = 1.0f / 3;
+    a.filter = DFQI_BICUBIC;
+    a.cnn.stem = DFQ_STEM_STRIDE2;
+    a.cnn.bottleneck = a.cnn.stride_first = 1;
     loading l;
     begin(&l, &a);
     dfqi_arena_init(&arena, l.ctx);
     ck_assert_int_eq(dfqi_arch_meta(&a, &arena, meta, &n), DFQ_OK);
     for (int64_t i = 0; i < n; i++) dfqt_file_meta(&l.f, meta[i].key, meta[i].value);
     ck_assert_msg(load(&l, NULL, &b) == DFQ_OK, "%s", l.ctx->error);
+    for (int p = 0; p < DFQI_PROP_COUNT; p++)
+        ck_assert_int_eq(b.source[p],
+                         dfqi_prop_applies(&b, (dfqi_prop)p) ? DFQ_SOURCE_METADATA : 0);
+    memset(b.source, 0, sizeof b.source);
     ck_assert_mem_eq(&a, &b, sizeof a);
     dfqi_arena_fini(&arena);
     end(&l);

@@ -15,6 +15,8 @@ int main(void)
     suite_add_tcase(s, dfqt_derived_case());
     suite_add_tcase(s, dfqt_load_case());
     suite_add_tcase(s, dfqt_load_cnn_case());
+    suite_add_tcase(s, dfqt_sources_case());
+    suite_add_tcase(s, dfqt_stem_case());
     suite_add_tcase(s, dfqt_golden_case());
     suite_add_tcase(s, dfqt_golden_cnn_case());
     return dfqt_run(s);

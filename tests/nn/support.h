@@ -17,7 +17,7 @@ void dfqt_fill(dfqi_network *net);
 typedef struct file {
     dfqi_safetensors st;
     dfqi_st_entry entries[304];
-    dfqi_st_meta meta[8];
+    dfqi_st_meta meta[24];
 } file;
 void dfqt_file(const dfqi_network *net, file *out);
 void dfqt_file_meta(file *f, const char *key, const char *value);

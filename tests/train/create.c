@@ -105,6 +105,7 @@ START_TEST(test_file)
     ck_assert_msg(dfq_graph_load(ctx, path, NULL, &back) == DFQ_OK, "%s", ctx->error);
     ck_assert(dfqt_same(g, back));
     ck_assert_str_eq(dfq_graph_get_name(back), o.name);
+    memset(back->net.arch.source, 0, sizeof back->net.arch.source);
     ck_assert_mem_eq(&g->net.arch, &back->net.arch, sizeof g->net.arch);
     dfq_graph_release(g);
     dfq_graph_release(back);

@@ -1,0 +1,150 @@
+/* What the names of known architectures tell: the number of heads, the stem, and the transform that
+ * accuracies were published with. A name tells something only where the tensors agree with it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/cnn.h"
+
+/* What was assumed comes from `source` now. */
+static void settle(dfqi_arch *a, dfqi_prop p, int32_t source)
+{
+    if (a->source[p] == DFQ_SOURCE_ASSUMED) a->source[p] = (uint8_t)source;
+}
+
+static void settle_transform(dfqi_arch *a, int32_t source)
+{
+    for (int p = DFQI_PROP_MEAN; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
+}
+
+/* Moves *text behind `begin`, if it begins so. */
+static bool skip(const char **text, const char *begin)
+{
+    size_t n = strlen(begin);
+    if (strncmp(*text, begin, n) != 0) return false;
+    *text += n;
+    return true;
+}
+
+/* A number of at most five digits; -1: there is none. */
+static int64_t number(const char **text)
+{
+    int64_t v = -1;
+    for (int i = 0; i < 5 && **text >= '0' && **text <= '9'; i++, (*text)++)
+        v = (v < 0 ? 0 : v * 10) + (**text - '0');
+    return v;
+}
+
+/* -- vision transformers ----------------------------------------------------------------------- */
+
+/* Sizes of timm's ViTs and DeiTs. "small" once was another network. */
+static const struct size {
+    const char *word;
+    int64_t width, heads;
+} sizes[] = {{"tiny_", 192, 3},    {"small_", 384, 6},    {"small_", 768, 8},
+             {"medium_", 512, 8},  {"base_", 768, 12},    {"large_", 1024, 16},
+             {"huge_", 1280, 16},  {"giant_", 1408, 16},  {"gigantic_", 1664, 16},
+             {"so150m_", 896, 14}, {"so400m_", 1152, 16}, {"little_", 320, 5},
+             {"betwixt_", 640, 10}};
+
+/* What stands behind "_224", and the mean and std that such weights were trained with. */
+enum { HALF, IMAGENET, RAW };
+static const struct training {
+    const char *tag;
+    int statistics;
+} trainings[] = {{"_in21k", HALF}, {".augreg", HALF},   {".orig", HALF},     {".sam", HALF},
+                 {"_sam", HALF},   {".dino", IMAGENET}, {"_dino", IMAGENET}, {".mae", IMAGENET},
+                 {"_miil", RAW},   {".fb", IMAGENET}};
+
+void dfqi_vit_transform(dfqi_arch *a)
+{
+    enum { SMALL = 64, LARGE = 384 }; /* small ones are taken whole */
+    a->crop = a->image <= SMALL || a->image >= LARGE ? 1.0 : 0.9;
+    a->filter = DFQI_BICUBIC;
+}
+
+static void set_statistics(dfqi_arch *a, int kind)
+{
+    if (kind == IMAGENET) dfqi_imagenet_statistics(a);
+    for (int c = 0; c < 3 && kind != IMAGENET; c++) {
+        a->mean[c] = kind == HALF ? 0.5f : 0.0f;
+        a->std[c] = kind == HALF ? 0.5f : 1.0f;
+    }
+}
+
+/* `tag`: what is behind patch and image in the name. */
+static void name_transform(dfqi_arch *a, bool deit, const char *tag, int32_t source)
+{
+    int kind = deit ? IMAGENET : HALF;
+    bool known = *tag == '\0';
+    for (size_t i = 0; i < sizeof trainings / sizeof *trainings && !known; i++) {
+        known = strncmp(tag, trainings[i].tag, strlen(trainings[i].tag)) == 0;
+        if (known && !deit) kind = trainings[i].statistics;
+    }
+    if (!known) return;
+    set_statistics(a, kind);
+    if (kind == RAW) {
+        a->crop = 0.875;
+        a->filter = DFQI_BILINEAR;
+    }
+    settle_transform(a, source);
+}
+
+void dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
+{
+    const char *at = name;
+    bool deit = skip(&at, "vit_deit_") || skip(&at, "deit_");
+    if (!deit && !skip(&at, "vit_")) return;
+    const struct size *known = NULL;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !known; i++) {
+        const char *behind = at;
+        if (!skip(&behind, sizes[i].word) || sizes[i].width != a->vit.width) continue;
+        known = &sizes[i];
+        at = behind;
+    }
+    if (!known || !skip(&at, "patch") || number(&at) != a->vit.patch) return;
+    a->vit.heads = known->heads;
+    settle(a, DFQI_PROP_HEADS, source);
+    settle(a, DFQI_PROP_ACTIVATION, source);
+    settle(a, DFQI_PROP_EPS, source);
+    settle(a, DFQI_PROP_POOLING, source);
+    if (skip(&at, "_") && number(&at) == a->image) settle(a, DFQI_PROP_IMAGE, source);
+    name_transform(a, deit, at, source);
+}
+
+/* -- convolutional networks -------------------------------------------------------------------- */
+
+/* Convolutions on the residual paths, the first, and the classifier. */
+static int64_t layers_of(const dfqi_arch *a)
+{
+    int64_t units = 0;
+    for (int s = 0; s < DFQI_STAGES; s++) units += a->cnn.units[s];
+    return 2 + units * (a->cnn.bottleneck ? 3 : 2);
+}
+
+/* The keys of a repository that trained such networks tell what it normalised by; akamaster's are
+ * others' too but for shortcuts without a projection. */
+static bool knows_statistics(const dfqi_arch *a)
+{
+    return !a->cnn.small || a->cnn.keys == DFQI_KEYS_PYTORCHCV || a->cnn.padded;
+}
+
+void dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source)
+{
+    const char *at = name;
+    if (!skip(&at, "resnet") || number(&at) != layers_of(a)) return;
+    bool b = a->cnn.bottleneck && skip(&at, "b"); /* pytorchcv's, with the stride in the 3x3 */
+    bool cifar = skip(&at, "_cifar"), three = a->cnn.units[DFQI_STAGES - 1] == 0;
+    if (a->cnn.small != (cifar || three)) return;
+    if (b) a->cnn.stride_first = 0;
+    for (int p = 0; p < DFQI_PROP_MEAN; p++) settle(a, (dfqi_prop)p, source);
+    if (knows_statistics(a) && (cifar || *at == '\0' || strncmp(at, ".tv_", 4) == 0))
+        settle_transform(a, source);
+}
+
+void dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source)
+{
+    if (strcmp(name, "mobilenetv2") == 0 || strcmp(name, "mobilenet_v2") == 0 ||
+        strcmp(name, "mobilenetv2_w1") == 0)
+        for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
+}

@@ -1,0 +1,163 @@
+/* The table of properties, and their values as text. */
+#include "nn/property.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "nn/cnn.h"
+
+enum {
+    LOGITS = DFQ_DECIDES_LOGITS,
+    INPUTS = DFQ_DECIDES_INPUTS,
+    PICTURES = DFQ_DECIDES_PICTURES,
+    COST = DFQ_DECIDES_COST
+};
+
+static const struct row {
+    const char *name;
+    int32_t decides;
+} rows[DFQI_PROP_COUNT] = {
+    [DFQI_PROP_IMAGE] = {"image", LOGITS | COST},
+    [DFQI_PROP_PATCH] = {"patch", 0}, /* of the tensors; the grid is the image's */
+    [DFQI_PROP_GRID] = {"grid", 0},
+    [DFQI_PROP_HEADS] = {"heads", LOGITS | COST},
+    [DFQI_PROP_STEM] = {"stem", LOGITS | COST},
+    [DFQI_PROP_BOTTLENECK] = {"bottleneck_stride", LOGITS | COST},
+    [DFQI_PROP_ACTIVATION] = {"activation", LOGITS},
+    [DFQI_PROP_EPS] = {"eps", LOGITS},
+    [DFQI_PROP_POOLING] = {"pooling", LOGITS},
+    [DFQI_PROP_MEAN] = {"mean", INPUTS},
+    [DFQI_PROP_STD] = {"std", INPUTS},
+    [DFQI_PROP_RESIZE] = {"resize", PICTURES},
+    [DFQI_PROP_CROP] = {"crop", 0}, /* the image */
+    [DFQI_PROP_INTERPOLATION] = {"interpolation", PICTURES},
+};
+
+const char *const dfqi_interpolation_words[] = {"bilinear", "bicubic", NULL};
+const char *const dfqi_stem_words[] = {"stride1", "stride1+pool", "stride2", "stride2+pool", NULL};
+const char *const dfqi_bottleneck_words[] = {"3x3", "1x1", NULL};
+
+const char *dfqi_prop_name(dfqi_prop p)
+{
+    return rows[p].name;
+}
+
+int32_t dfqi_prop_decides(dfqi_prop p)
+{
+    return rows[p].decides;
+}
+
+bool dfqi_prop_applies(const dfqi_arch *a, dfqi_prop p)
+{
+    switch (p) {
+    case DFQI_PROP_HEADS:
+        return a->family == DFQI_FAMILY_VIT;
+    case DFQI_PROP_PATCH:
+    case DFQI_PROP_GRID:
+        return !dfqi_arch_is_cnn(a);
+    case DFQI_PROP_STEM:
+        return a->family == DFQI_FAMILY_RESNET;
+    case DFQI_PROP_BOTTLENECK:
+        return a->family == DFQI_FAMILY_RESNET && a->cnn.bottleneck;
+    default:
+        return true;
+    }
+}
+
+void dfqi_prop_from(dfqi_arch *a, int32_t source)
+{
+    for (int p = 0; p < DFQI_PROP_COUNT; p++)
+        if (dfqi_prop_applies(a, (dfqi_prop)p)) a->source[p] = (uint8_t)source;
+}
+
+const char *dfqi_activation_word(const dfqi_arch *a)
+{
+    if (!dfqi_arch_is_cnn(a)) return "gelu";
+    return a->family == DFQI_FAMILY_RESNET ? "relu" : "relu6";
+}
+
+const char *dfqi_pooling_word(const dfqi_arch *a)
+{
+    return dfqi_arch_is_cnn(a) ? "avg" : "token";
+}
+
+/* n numbers, each in the fewest digits from six on that are the same float again. */
+static void put_numbers(char *text, int n, const float *v)
+{
+    for (int i = 0; i < n; i++) {
+        char one[24];
+        for (int digits = 6; digits <= 9; digits++) {
+            dfqi_print(one, sizeof one, "%.*g", digits, (double)v[i]);
+            if ((float)dfqi_parse_real(one, NULL) == v[i]) break;
+        }
+        size_t at = strlen(text);
+        snprintf(text + at, DFQI_PROP_TEXT - at, "%s%s", i ? "," : "", one);
+    }
+}
+
+static void put_square(char *text, int64_t side)
+{
+    snprintf(text, DFQI_PROP_TEXT, "%lld x %lld", (long long)side, (long long)side);
+}
+
+static void put_whole(char *text, int64_t v)
+{
+    snprintf(text, DFQI_PROP_TEXT, "%lld", (long long)v);
+}
+
+static void put_word(char *text, const char *word)
+{
+    snprintf(text, DFQI_PROP_TEXT, "%s", word);
+}
+
+const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_TEXT])
+{
+    int64_t patch = a->family == DFQI_FAMILY_STAGES ? a->space.vit.patch : a->vit.patch;
+    text[0] = '\0';
+    switch (p) {
+    case DFQI_PROP_IMAGE:
+    case DFQI_PROP_CROP:
+        put_whole(text, a->image);
+        break;
+    case DFQI_PROP_PATCH:
+        put_whole(text, patch);
+        break;
+    case DFQI_PROP_GRID:
+        put_square(text, a->image / patch);
+        break;
+    case DFQI_PROP_HEADS:
+        put_whole(text, a->vit.heads);
+        break;
+    case DFQI_PROP_STEM:
+        put_word(text, dfqi_stem_words[dfqi_resnet_stem(a) - 1]);
+        break;
+    case DFQI_PROP_BOTTLENECK:
+        put_word(text, dfqi_bottleneck_words[a->cnn.stride_first != 0]);
+        break;
+    case DFQI_PROP_ACTIVATION:
+        put_word(text, dfqi_activation_word(a));
+        break;
+    case DFQI_PROP_EPS:
+        put_numbers(text, 1, &a->eps);
+        break;
+    case DFQI_PROP_POOLING:
+        put_word(text, dfqi_pooling_word(a));
+        break;
+    case DFQI_PROP_MEAN:
+        put_numbers(text, 3, a->mean);
+        break;
+    case DFQI_PROP_STD:
+        put_numbers(text, 3, a->std);
+        break;
+    case DFQI_PROP_RESIZE:
+        put_whole(text, a->resize);
+        break;
+    case DFQI_PROP_INTERPOLATION:
+        put_word(text, dfqi_interpolation_words[a->filter]);
+        break;
+    case DFQI_PROP_COUNT:
+        break;
+    }
+    return text;
+}

@@ -1,0 +1,49 @@
+/* What a network is apart from its tensors, property by property: its value as text, and what told it. */
+#ifndef DFQI_NN_PROPERTY_H
+#define DFQI_NN_PROPERTY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <dfq/graph.h>
+
+typedef enum dfqi_prop {
+    DFQI_PROP_IMAGE = 0,
+    DFQI_PROP_PATCH,
+    DFQI_PROP_GRID,
+    DFQI_PROP_HEADS,
+    DFQI_PROP_STEM,
+    DFQI_PROP_BOTTLENECK,
+    DFQI_PROP_ACTIVATION,
+    DFQI_PROP_EPS,
+    DFQI_PROP_POOLING,
+    DFQI_PROP_MEAN,
+    DFQI_PROP_STD,
+    DFQI_PROP_RESIZE,
+    DFQI_PROP_CROP,
+    DFQI_PROP_INTERPOLATION,
+    DFQI_PROP_COUNT
+} dfqi_prop;
+
+struct dfqi_arch;
+
+/* The name of a property is the metadata key that says it, but for the crop's: "crop_pct". */
+const char *dfqi_prop_name(dfqi_prop p);
+/* DFQ_DECIDES_*, or'ed. */
+int32_t dfqi_prop_decides(dfqi_prop p);
+/* Does the family have it? */
+bool dfqi_prop_applies(const struct dfqi_arch *a, dfqi_prop p);
+/* Its value as metadata say it, with a decimal point in any locale. Returns `text`. */
+enum { DFQI_PROP_TEXT = 64 };
+const char *dfqi_prop_text(const struct dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_TEXT]);
+/* Every property that applies comes from `source`, or only those that were assumed so far. */
+void dfqi_prop_from(struct dfqi_arch *a, int32_t source);
+
+/* Words of metadata, 0 .. their number - 1; NULL behind the last. */
+extern const char *const dfqi_interpolation_words[], *const dfqi_stem_words[],
+                                                         *const dfqi_bottleneck_words[];
+/* "gelu", "relu", "relu6": the one that the family computes; "token", "avg": how it pools. */
+const char *dfqi_activation_word(const struct dfqi_arch *a);
+const char *dfqi_pooling_word(const struct dfqi_arch *a);
+
+#endif
