@@ -134,12 +134,11 @@ int cmd_eval(struct session *s)
     int32_t all = DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS | DFQ_DECIDES_PICTURES;
     int code = model_load(s, all, &g, &info);
     if (code) return code;
-    dfq_status status = dfq_dataset_open(s->ctx, s->o->data, (int32_t)info.classes, &d);
-    if (status == DFQ_OK) {
+    code = model_open_data(s, info.classes, &d);
+    if (!code) {
         code = judge(s, g, &info, d);
+        model_say_cropped(s, d);
         dfq_dataset_release(d);
-    } else {
-        code = session_fail(s, status, PHASE_READ);
     }
     dfq_graph_release(g);
     return code;

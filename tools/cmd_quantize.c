@@ -38,9 +38,9 @@ static int open_data(struct quantize *q)
     struct session *s = q->s;
     double seconds = 0;
     if (!s->o->data) return CODE_DONE;
-    dfq_status status = dfq_dataset_open(s->ctx, s->o->data, (int32_t)q->info.classes, &q->data);
-    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
-    int code = model_measure(s, q->net, q->data, &seconds);
+    int code = model_open_data(s, q->info.classes, &q->data);
+    if (code) return code;
+    code = model_measure(s, q->net, q->data, &seconds);
     int64_t n = dfq_dataset_get_count(q->data);
     q->plan.seconds[PLAN_FLOAT] = seconds * (double)(n - q->job.judged[0].n);
     q->plan.seconds[PLAN_LOW] = 1.5 * seconds * (double)(n - q->job.judged[1].n);
@@ -64,6 +64,7 @@ static int read_images(struct quantize *q)
         int64_t n = status == DFQ_OK ? dfq_dataset_get_count(d) : 0;
         if (q->full.images < n) n = q->full.images;
         if (status == DFQ_OK) status = dfq_dataset_get_batch(d, q->net, 0, n, &q->images);
+        if (status == DFQ_OK) model_say_cropped(s, d);
     }
     dfq_tensor_release(all);
     dfq_tensor_release(labels);
@@ -147,6 +148,7 @@ static int judge(struct quantize *q, int which)
                            labels[which], plan_after(&q->plan, which ? PLAN_LOW : PLAN_FLOAT),
                            &q->job.judged[which]);
     if (code == CODE_INTERRUPTED) (void)job_note(q->s, &q->job);
+    if (!code && which == 0) model_say_cropped(q->s, q->data);
     return code;
 }
 

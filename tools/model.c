@@ -128,6 +128,27 @@ int tally_holds(const struct tally *t)
            t->not_finite <= t->n && t->correct5 <= t->n - t->not_finite;
 }
 
+int model_open_data(struct session *s, int64_t classes, dfq_dataset **out)
+{
+    dfq_dataset_options o;
+    dfq_dataset_options_init(&o, sizeof o);
+    o.classes = (int32_t)classes;
+    o.labels_from = s->o->labels_from;
+    dfq_status status = dfq_dataset_open_with(s->ctx, s->o->data, &o, out);
+    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_READ);
+}
+
+void model_say_cropped(struct session *s, const dfq_dataset *d)
+{
+    dfq_dataset_info info = {.struct_size = sizeof info};
+    if (dfq_dataset_get_info(d, &info) == DFQ_OK && info.cropped > 0)
+        session_say(
+            s,
+            "%lld of %lld pictures are larger than the crop and were not resized: their middle "
+            "alone is looked at; --resize or --crop scale them first",
+            (long long)info.cropped, (long long)info.count);
+}
+
 int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, double *out_seconds)
 {
     enum { FEW = 8 };

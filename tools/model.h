@@ -11,6 +11,11 @@ int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_gr
 /* The options that say what the network is, as "name value" lines. To be freed; NULL: no memory. */
 char *model_describe(const struct options *o);
 
+/* Opens s->o->data for a network of so many classes. Returns 0 or an exit code, after one line. */
+int model_open_data(struct session *s, int64_t classes, dfq_dataset **out);
+/* A line if the middle alone of pictures was judged. */
+void model_say_cropped(struct session *s, const dfq_dataset *d);
+
 /* "the metadata" and the like, of DFQ_SOURCE_*. Static text. */
 const char *model_source_name(int32_t source);
 

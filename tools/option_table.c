@@ -94,6 +94,8 @@ const struct option_row option_table[OPT_COUNT] = {
                   "or the crop's share of it, as timm's crop_pct"},
     [OPT_INTERPOLATION] = {0, "interpolation", "WORD", INFO | EVAL | QUANTIZE,
                            "of resizing: bilinear or bicubic"},
+    [OPT_LABELS_FROM] = {0, "labels-from", "FILE", EVAL | QUANTIZE,
+                         "which folder or file of --data is which class"},
     [OPT_THREADS] = {'t', "threads", "N", ALL, "1..256; the result does not depend on it"},
     [OPT_RESUME] = {0, "resume", NULL, LONG, "go on where an interrupted run left off"},
     [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL, "go on; an interrupted run prints the token"},

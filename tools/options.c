@@ -187,6 +187,7 @@ static const struct field {
              {OPT_WEIGHTS, offsetof(struct options, weights)},
              {OPT_SAVE_WEIGHTS, offsetof(struct options, save_weights)},
              {OPT_TRAJECTORY, offsetof(struct options, trajectory)},
+             {OPT_LABELS_FROM, offsetof(struct options, labels_from)},
              {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
   switches[] = {{OPT_NO_TUNE, offsetof(struct options, no_tune)},
                 {OPT_RESUME, offsetof(struct options, resume)},
@@ -399,6 +400,9 @@ static int check_line(struct options *o, char *const *rest, int n)
     if (o->verb == VERB_COST && !o->accel)
         return wrong(o, "--accel is missing: a JSON file, or a preset: %s",
                      dfq_accelerator_preset_name(0));
+    if (o->labels_from && !o->data)
+        return wrong(o,
+                     "--labels-from tells the classes of --data; give that too, or leave it out");
     if (option_given(o, OPT_RESIZE) && option_given(o, OPT_CROP))
         return wrong(o, "--resize and --crop say the same; give one");
     if (o->synth && o->real) return wrong(o, "--synth and --real exclude each other; give one");

@@ -71,6 +71,7 @@ enum option_id {
     OPT_RESIZE,
     OPT_CROP,
     OPT_INTERPOLATION,
+    OPT_LABELS_FROM,
     OPT_THREADS,
     OPT_RESUME,
     OPT_RESUME_AT,
@@ -81,6 +82,9 @@ enum option_id {
     OPT_HELP,
     OPT_COUNT
 };
+
+/* `given` below has a bit for each. */
+typedef char options_fit_their_bits[OPT_COUNT <= 64 ? 1 : -1];
 
 /* How a network is tuned, and what a student with a generator beside it learns from. */
 enum { METHOD_MIMIQ, METHOD_AIT };
@@ -94,7 +98,7 @@ struct options {
     uint64_t given; /* bit of each option_id on the command line */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
-    const char *test_data, *weights, *save_weights, *trajectory;
+    const char *test_data, *weights, *save_weights, *trajectory, *labels_from;
     int32_t weight_bits, act_bits; /* 2..8 */
     int64_t edge_bits;             /* 0: weight_bits */
     int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_GENERATOR_*, DFQ_LIVE_* */

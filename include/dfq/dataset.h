@@ -1,9 +1,12 @@
 /** @file dfq/dataset.h
  *  Labelled images on disk, and accuracy. A data set is a folder with labels.csv (`file,label`), a
- *  folder of class folders (alphabetical order is the label), or a CIFAR-10 binary file. */
+ *  folder of class folders (alphabetical order is the label; of whole numbers their order), or a CIFAR-10 or
+ *  CIFAR-100 binary file. What may not be meant is told in the log at DFQ_LOG_WARNING: fewer class folders than
+ *  classes, pictures of other formats that are left out, an order by numbers. */
 #ifndef DFQ_DATASET_H
 #define DFQ_DATASET_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <dfq/context.h>
@@ -27,7 +30,51 @@ typedef struct dfq_accuracy {
     int64_t not_finite;   /**< images with a logit that is NaN or infinite: counted as wrong */
 } dfq_accuracy;
 
+/** Kinds of data sets. */
+enum {
+    DFQ_DATASET_CSV = 0,     /**< rows of files and labels */
+    DFQ_DATASET_FOLDERS = 1, /**< class folders */
+    DFQ_DATASET_CIFAR10 = 2,
+    DFQ_DATASET_CIFAR100 = 3 /**< its fine labels; with a network of 20 classes the coarse ones */
+};
+
+/** How a data set is read. */
+typedef struct dfq_dataset_options {
+    uint32_t struct_size; /**< set by dfq_dataset_options_init() */
+    int32_t classes;      /**< labels must be below it; 0: not checked */
+    const char *
+        labels_from; /**< a file of labels, NULL: none. Rows `file,label` stand for labels.csv, rows
+                                  `folder,label` tell the classes of folders, each under such a heading;
+                                  without heading the first words of its lines name the folders in the
+                                  order of the classes, as lists of synsets do */
+} dfq_dataset_options;
+
+/** What a data set is, and what does not fit. Filled by dfq_dataset_get_info(). */
+typedef struct dfq_dataset_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t kind;         /**< DFQ_DATASET_* */
+    int64_t count;        /**< images */
+    int64_t folders;      /**< class folders */
+    int64_t left_out;     /**< pictures in class folders that are neither PNG nor JPEG */
+    int64_t cropped;      /**< images so far of which the middle alone was taken: larger than what
+                               the network wants, which says not to resize */
+} dfq_dataset_info;
+
+/** Fills `options` with the defaults. @param size sizeof *options */
+DFQ_API void dfq_dataset_options_init(dfq_dataset_options *options, size_t size);
+
 /** Opens a data set; pictures are decoded only when they are asked for.
+ *  @param options NULL: the defaults
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (names file and line), ::DFQ_E_SHAPE (a label that the network does not
+ *          know), ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_dataset_open_with(dfq_context *context, const char *path,
+                                             const dfq_dataset_options *options,
+                                             dfq_dataset **out_dataset);
+
+/** Fills `out_info` as far as its struct_size allows. @return ::DFQ_E_INVALID. */
+DFQ_CHECKED dfq_status dfq_dataset_get_info(const dfq_dataset *dataset, dfq_dataset_info *out_info);
+
+/** dfq_dataset_open_with() without a file of labels.
  *  @param classes labels must be below it; 0: not checked
  *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (names file and line), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_dataset_open(dfq_context *context, const char *path, int32_t classes,

@@ -5,15 +5,31 @@
 #include "api/handles.h"
 #include "quant/evaluate.h"
 
+static const dfq_dataset_options defaults;
+
+void dfq_dataset_options_init(dfq_dataset_options *options, size_t size)
+{
+    dfqi_options_init(options, size, &defaults, sizeof defaults);
+}
+
 dfq_status dfq_dataset_open(dfq_context *context, const char *path, int32_t classes,
                             dfq_dataset **out_dataset)
 {
+    const dfq_dataset_options o = {.struct_size = sizeof o, .classes = classes};
+    return dfq_dataset_open_with(context, path, &o, out_dataset);
+}
+
+dfq_status dfq_dataset_open_with(dfq_context *context, const char *path,
+                                 const dfq_dataset_options *options, dfq_dataset **out_dataset)
+{
+    dfq_dataset_options o = defaults;
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, path);
     DFQI_NEED(context, out_dataset);
+    DFQI_TRY(dfqi_options_read(context, "dfq_dataset_options", options, &o, sizeof o));
     dfq_dataset *ds = dfqi_calloc(context, 1, sizeof *ds);
     if (ds == NULL) return DFQ_E_NOMEM;
-    dfq_status status = dfqi_dataset_open(context, path, classes, &ds->d);
+    dfq_status status = dfqi_dataset_open_with(context, path, o.classes, o.labels_from, &ds->d);
     if (status != DFQ_OK) {
         dfqi_free(context, ds);
         return status;
@@ -30,6 +46,19 @@ void dfq_dataset_release(dfq_dataset *dataset)
     dfqi_dataset_release(dataset->d);
     dfqi_free(ctx, dataset);
     dfqi_context_release(ctx);
+}
+
+dfq_status dfq_dataset_get_info(const dfq_dataset *dataset, dfq_dataset_info *out_info)
+{
+    if (dataset == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(dataset->ctx, out_info);
+    const dfqi_dataset_counts c = dfqi_dataset_get_counts(dataset->d);
+    const dfq_dataset_info info = {.kind = c.kind,
+                                   .count = dfqi_dataset_count(dataset->d),
+                                   .folders = c.folders,
+                                   .left_out = c.left_out,
+                                   .cropped = c.cropped};
+    return dfqi_info_write(dataset->ctx, "dfq_dataset_info", &info, sizeof info, out_info);
 }
 
 int64_t dfq_dataset_get_count(const dfq_dataset *dataset)

@@ -27,30 +27,55 @@ dfq_status dfqi_dataset_new(dfq_context *ctx, const char *path, int32_t classes,
     return DFQ_OK;
 }
 
-dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
-                             dfqi_dataset **out)
+/* A folder without other labels: by its labels.csv, or by class folders. */
+static dfq_status index_folder(dfqi_dataset *d)
+{
+    char *csv = dfqi_format(d->ctx, "%s/labels.csv", d->path);
+    if (!csv) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_path_exists(csv) ? dfqi_dataset_index_csv(d, csv)
+                                              : dfqi_dataset_index_folders(d, NULL);
+    dfqi_free(d->ctx, csv);
+    return status;
+}
+
+static dfq_status index_by(dfqi_dataset *d, const char *labels)
+{
+    bool csv;
+    DFQI_TRY(dfqi_dataset_labels_are_csv(d->ctx, labels, &csv));
+    return csv ? dfqi_dataset_index_csv(d, labels) : dfqi_dataset_index_folders(d, labels);
+}
+
+dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t classes,
+                                  const char *labels_from, dfqi_dataset **out)
 {
     dfqi_dataset *d;
     dfq_status status;
-    char *csv = NULL;
     DFQI_TRY(dfqi_dataset_new(ctx, path, classes, &d));
-    if (dfqi_path_is_file(d->path)) {
+    if (!dfqi_path_is_file(d->path))
+        status = labels_from ? index_by(d, labels_from) : index_folder(d);
+    else if (labels_from)
+        status = dfqi_fail(ctx, DFQ_E_INVALID, "%s: a file has its own labels; leave %s out", path,
+                           labels_from);
+    else
         status = dfqi_dataset_index_cifar(d);
-    } else {
-        csv = dfqi_format(ctx, "%s/labels.csv", d->path);
-        if (!csv)
-            status = DFQ_E_NOMEM;
-        else if (dfqi_path_exists(csv))
-            status = dfqi_dataset_index_csv(d, csv);
-        else
-            status = dfqi_dataset_index_folders(d);
-    }
-    dfqi_free(ctx, csv);
     if (status == DFQ_OK)
         *out = d;
     else
         dfqi_dataset_release(d);
     return status;
+}
+
+dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
+                             dfqi_dataset **out)
+{
+    return dfqi_dataset_open_with(ctx, path, classes, NULL, out);
+}
+
+dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d)
+{
+    dfqi_dataset_counts counts = d->counts;
+    for (int64_t i = 0; i < d->count; i++) counts.cropped += d->rows[i].cropped;
+    return counts;
 }
 
 void dfqi_dataset_release(dfqi_dataset *d)
@@ -80,14 +105,13 @@ const char *dfqi_dataset_name(const dfqi_dataset *d, int64_t i)
     return d->rows[i].name;
 }
 
-/* A CIFAR-10 record: label, then 1024 red, green, blue. pread, since threads share the file. */
+/* A record: labels, then 1024 red, green, blue. pread, since threads share the file. */
 static dfq_status read_cifar(const dfqi_dataset *d, dfq_context *ctx, int64_t i, dfqi_image *out)
 {
-    unsigned char record[DFQI_CIFAR_RECORD];
-    size_t have = 0;
-    while (have < sizeof record) {
-        ssize_t got = pread(d->fd, record + have, sizeof record - have,
-                            (off_t)i * DFQI_CIFAR_RECORD + (off_t)have);
+    unsigned char record[DFQI_CIFAR100_RECORD];
+    size_t have = 0, size = (size_t)d->record, labels = size - 3 * DFQI_CIFAR_PIXELS;
+    while (have < size) {
+        ssize_t got = pread(d->fd, record + have, size - have, (off_t)i * d->record + (off_t)have);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return dfqi_fail_errno(ctx, "read", d->path, errno);
         if (got == 0)
@@ -98,7 +122,8 @@ static dfq_status read_cifar(const dfqi_dataset *d, dfq_context *ctx, int64_t i,
     dfqi_image im;
     DFQI_TRY(dfqi_image_new(ctx, DFQI_CIFAR_SIDE, DFQI_CIFAR_SIDE, &im));
     for (size_t p = 0; p < DFQI_CIFAR_PIXELS; p++)
-        for (size_t c = 0; c < 3; c++) im.rgb[3 * p + c] = record[1 + c * DFQI_CIFAR_PIXELS + p];
+        for (size_t c = 0; c < 3; c++)
+            im.rgb[3 * p + c] = record[labels + c * DFQI_CIFAR_PIXELS + p];
     *out = im;
     return DFQ_OK;
 }
@@ -150,6 +175,9 @@ static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
     dfqi_image im, fitted;
     char cause[DFQI_ERROR_MAX];
     DFQI_TRY(read_image(b->d, ctx, b->first + i, &im));
+    /* each row is of one thread */
+    if (p->resize == 0 && (im.width > p->size || im.height > p->size))
+        b->d->rows[b->first + i].cropped = 1;
     dfq_status status = dfqi_image_fit(&im, p->resize, p->size, p->filter, &fitted);
     dfqi_image_fini(&im);
     if (status != DFQ_OK) { /* fit does not know the file's name */

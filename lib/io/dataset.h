@@ -1,5 +1,5 @@
 /* Labelled images on disk, one interface: a folder with labels.csv (file,label), a folder of class
- * folders (alphabetical order = label), or a CIFAR-10 binary file. */
+ * folders (alphabetical order = label), or a CIFAR-10 or CIFAR-100 binary file. */
 #ifndef DFQI_IO_DATASET_H
 #define DFQI_IO_DATASET_H
 
@@ -11,6 +11,18 @@ typedef struct dfqi_dataset dfqi_dataset;
  * but the index is read here, pictures are decoded when asked for. */
 DFQI_CHECKED dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
                                           dfqi_dataset **out);
+/* The same, with labels from a file (NULL: none): "file,label" rows in place of labels.csv,
+ * "folder,label" rows, or the names of class folders, one a line, in the order of the classes. */
+DFQI_CHECKED dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t classes,
+                                               const char *labels_from, dfqi_dataset **out);
+/* What was found, and what was left out; warnings in the log say the same. */
+typedef struct dfqi_dataset_counts {
+    int32_t kind;     /* DFQ_DATASET_* */
+    int64_t folders;  /* of classes */
+    int64_t left_out; /* pictures in them that are neither PNG nor JPEG */
+    int64_t cropped;  /* pictures of which batches took the middle alone: larger, and not resized */
+} dfqi_dataset_counts;
+dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d);
 void dfqi_dataset_release(dfqi_dataset *d); /* NULL ok */
 int64_t dfqi_dataset_count(const dfqi_dataset *d);
 int32_t dfqi_dataset_label(const dfqi_dataset *d, int64_t i);

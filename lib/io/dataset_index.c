@@ -1,5 +1,4 @@
-/* The index of a data set: which pictures, which labels. Three forms, each checked as hostile
- * input. */
+/* The index of a data set from rows of files, or from a CIFAR file, checked as hostile input. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <dfq/dataset.h>
 
 #include "io/dataset_priv.h"
 #include "io/file.h"
@@ -39,7 +40,7 @@ dfq_status dfqi_dataset_add(dfqi_dataset *d, const char *name, int32_t label)
     }
     const char *copy = dfqi_arena_strdup(&d->arena, name);
     if (!copy) return DFQ_E_NOMEM;
-    d->rows[d->count++] = (dfqi_row){copy, label};
+    d->rows[d->count++] = (dfqi_row){.name = copy, .label = label};
     return DFQ_OK;
 }
 
@@ -186,46 +187,45 @@ dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv)
     unsigned char *text;
     size_t size;
     DFQI_TRY(dfqi_file_read(d->ctx, csv, CSV_MAX, &text, &size));
+    d->counts.kind = DFQ_DATASET_CSV;
     dfq_status status = dfqi_dataset_parse_csv(d, csv, (char *)text, size, true);
     dfqi_free(d->ctx, text);
     return status;
 }
 
-static dfq_status index_class(dfqi_dataset *d, const char *class, int32_t label)
+/* Which of the two a file of this size is; where both are possible, the network's classes tell. */
+static int32_t cifar_record(const dfqi_dataset *d, int64_t size)
 {
-    dfqi_names files = {d->ctx, 0, NULL};
-    dfq_status status = DFQ_OK;
-    char *folder = dfqi_format(d->ctx, "%s/%s", d->path, class);
-    if (!folder) return DFQ_E_NOMEM;
-    DFQI_GOTO(dfqi_folder_list(d->ctx, folder, DFQI_LIST_PICTURES, &files), out);
-    for (int64_t i = 0; i < files.count; i++) {
-        char *name = dfqi_format(d->ctx, "%s/%s", class, files.names[i]);
-        status = name ? dfqi_dataset_add(d, name, label) : DFQ_E_NOMEM;
-        dfqi_free(d->ctx, name);
-        if (status != DFQ_OK) goto out;
-    }
-out:
-    dfqi_names_fini(&files);
-    dfqi_free(d->ctx, folder);
-    return status;
+    bool ten = size % DFQI_CIFAR10_RECORD == 0, hundred = size % DFQI_CIFAR100_RECORD == 0;
+    if (size == 0 || (!ten && !hundred)) return 0;
+    if (ten && hundred && d->classes != 10 && d->classes != 20 && d->classes != 100)
+        dfqi_log(d->ctx, DFQ_LOG_WARNING,
+                 "%s: its size is that of a CIFAR-10 and of a CIFAR-100 file; read as CIFAR-10",
+                 d->path);
+    if (ten && hundred) hundred = d->classes == 20 || d->classes == 100;
+    return hundred ? DFQI_CIFAR100_RECORD : DFQI_CIFAR10_RECORD;
 }
 
-dfq_status dfqi_dataset_index_folders(dfqi_dataset *d)
+/* Image i with its label. Of CIFAR-100's two labels the fine one is meant, unless the network has as many
+ * classes as there are coarse ones. */
+static dfq_status add_record(dfqi_dataset *d, int64_t i, bool hundred)
 {
-    dfqi_names classes;
-    dfq_status status = DFQ_OK;
-    DFQI_TRY(dfqi_folder_list(d->ctx, d->path, DFQI_LIST_FOLDERS, &classes));
-    if (classes.count > 0 && classes.count <= INT32_MAX)
-        DFQI_GOTO(dfqi_dataset_check_label(d, d->path, classes.count - 1), out);
-    for (int64_t i = 0; i < classes.count; i++)
-        DFQI_GOTO(index_class(d, classes.names[i], (int32_t)i), out);
-    if (d->count == 0)
-        status = dfqi_fail(d->ctx, DFQ_E_IO,
-                           "%s: neither labels.csv nor class folders with PNG or JPEG pictures",
-                           d->path);
-out:
-    dfqi_names_fini(&classes);
-    return status;
+    enum { COARSE = 20 };
+    bool fine = hundred && d->classes != COARSE;
+    int most = !hundred ? 9 : fine ? 99 : COARSE - 1;
+    unsigned char label;
+    char name[32], where[DFQI_SHOW_MAX * 4];
+    ssize_t got = pread(d->fd, &label, 1, (off_t)i * d->record + fine);
+    if (got < 0) return dfqi_fail_errno(d->ctx, "read", d->path, errno);
+    if (got == 0) return dfqi_fail(d->ctx, DFQ_E_IO, "%s: became shorter while read", d->path);
+    if (label > most)
+        return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                         "%s image %lld: label %d, must be 0..%d; is it a CIFAR-%s binary file?",
+                         d->path, (long long)i, label, most, hundred ? "100" : "10");
+    snprintf(where, sizeof where, "%s image %lld", d->path, (long long)i);
+    DFQI_TRY(dfqi_dataset_check_label(d, where, label));
+    snprintf(name, sizeof name, "image %lld", (long long)i);
+    return dfqi_dataset_add(d, name, label);
 }
 
 dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d)
@@ -233,32 +233,20 @@ dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d)
     struct stat st;
     d->fd = open(d->path, O_RDONLY | O_CLOEXEC);
     if (d->fd < 0 || fstat(d->fd, &st) != 0) return dfqi_fail_errno(d->ctx, "read", d->path, errno);
-    if (st.st_size == 0 || st.st_size % DFQI_CIFAR_RECORD != 0) {
+    d->record = cifar_record(d, st.st_size);
+    if (d->record == 0) {
         unsigned char first[DFQI_LOOK_BYTES];
         ssize_t n = pread(d->fd, first, sizeof first, 0);
         const char *kind = n > 0 ? dfqi_file_look(first, (size_t)n).kind : NULL;
         return dfqi_fail(
             d->ctx, DFQ_E_CORRUPT,
-            "%s: %lld bytes are no multiple of the %d of a CIFAR-10 record%s%s; give a "
-            "folder of pictures or a CIFAR-10 binary file",
-            d->path, (long long)st.st_size, DFQI_CIFAR_RECORD, kind ? ", it looks like " : "",
-            kind ? kind : "");
+            "%s: %lld bytes are no multiple of the %d of a CIFAR-10 record or the %d of a "
+            "CIFAR-100 record%s%s; give a folder of pictures or a CIFAR binary file",
+            d->path, (long long)st.st_size, DFQI_CIFAR10_RECORD, DFQI_CIFAR100_RECORD,
+            kind ? ", it looks like " : "", kind ? kind : "");
     }
-    int64_t n = st.st_size / DFQI_CIFAR_RECORD;
-    for (int64_t i = 0; i < n; i++) {
-        unsigned char label;
-        char name[32], where[DFQI_SHOW_MAX * 4];
-        ssize_t got = pread(d->fd, &label, 1, (off_t)i * DFQI_CIFAR_RECORD);
-        if (got < 0) return dfqi_fail_errno(d->ctx, "read", d->path, errno);
-        if (got == 0) return dfqi_fail(d->ctx, DFQ_E_IO, "%s: became shorter while read", d->path);
-        if (label > 9)
-            return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
-                             "%s image %lld: label %d, must be 0..9; is it a CIFAR-10 binary file?",
-                             d->path, (long long)i, label);
-        snprintf(where, sizeof where, "%s image %lld", d->path, (long long)i);
-        DFQI_TRY(dfqi_dataset_check_label(d, where, label));
-        snprintf(name, sizeof name, "image %lld", (long long)i);
-        DFQI_TRY(dfqi_dataset_add(d, name, label));
-    }
+    bool hundred = d->record == DFQI_CIFAR100_RECORD;
+    d->counts.kind = hundred ? DFQ_DATASET_CIFAR100 : DFQ_DATASET_CIFAR10;
+    for (int64_t i = 0, n = st.st_size / d->record; i < n; i++) DFQI_TRY(add_record(d, i, hundred));
     return DFQ_OK;
 }

@@ -8,20 +8,25 @@
 typedef struct dfqi_row {
     const char *name; /* in the arena; relative to `path` for folders */
     int32_t label;
+    int32_t cropped; /* 1: a batch took its middle alone */
 } dfqi_row;
 
 struct dfqi_dataset {
     dfq_context *ctx; /* retained */
     dfqi_arena arena;
-    char *path;      /* the folder, or the CIFAR-10 file */
-    int fd;          /* of the CIFAR-10 file, -1 otherwise */
+    char *path;      /* the folder, or the CIFAR file */
+    int fd;          /* of the CIFAR file, -1 otherwise */
+    int32_t record;  /* its bytes for one image */
     int32_t classes; /* 0: labels are not checked */
     int64_t count;
     size_t cap;
     dfqi_row *rows;
+    dfqi_dataset_counts counts;
 };
 
-enum { DFQI_CIFAR_SIDE = 32, DFQI_CIFAR_PIXELS = 1024, DFQI_CIFAR_RECORD = 3073 };
+enum { DFQI_CIFAR_SIDE = 32, DFQI_CIFAR_PIXELS = 1024 };
+/* Labels come before the pixels: one, or of CIFAR-100 the coarse and the fine one. */
+enum { DFQI_CIFAR10_RECORD = 3073, DFQI_CIFAR100_RECORD = 3074 };
 
 /* DFQ_E_SHAPE when the network knows fewer classes; `where` says which row it is. */
 DFQI_CHECKED dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where,
@@ -32,7 +37,10 @@ DFQI_CHECKED dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv)
 /* The same from memory, for tests; `check_files` false leaves the disk alone. */
 DFQI_CHECKED dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text,
                                                size_t size, bool check_files);
-DFQI_CHECKED dfq_status dfqi_dataset_index_folders(dfqi_dataset *d);
+/* labels: NULL, or which folder is which class; borrowed */
+DFQI_CHECKED dfq_status dfqi_dataset_index_folders(dfqi_dataset *d, const char *labels);
+/* Reads the first line of a file of labels: does it have rows of files? */
+DFQI_CHECKED dfq_status dfqi_dataset_labels_are_csv(dfq_context *ctx, const char *path, bool *out);
 DFQI_CHECKED dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d);
 
 /* An empty data set; `path` is copied. */

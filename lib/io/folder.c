@@ -62,6 +62,15 @@ static bool ends_with(const char *name, const char *ending)
     return n > e && strcasecmp(name + n - e, ending) == 0;
 }
 
+static bool is_other_picture(const char *name)
+{
+    static const char *const endings[] = {".webp", ".bmp",  ".gif", ".tif", ".tiff",
+                                          ".heic", ".avif", ".jp2", ".ppm"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_with(name, endings[i])) return true;
+    return false;
+}
+
 static dfq_status wanted(dfq_context *ctx, const char *path, const char *name, dfqi_listing what,
                          bool *out)
 {
@@ -71,6 +80,8 @@ static dfq_status wanted(dfq_context *ctx, const char *path, const char *name, d
         *out = ends_with(name, ".png");
     } else if (what == DFQI_LIST_PICTURES) {
         *out = ends_with(name, ".png") || ends_with(name, ".jpg") || ends_with(name, ".jpeg");
+    } else if (what == DFQI_LIST_OTHERS) {
+        *out = is_other_picture(name);
     } else {
         char *full = dfqi_format(ctx, "%s/%s", path, name);
         if (!full) return DFQ_E_NOMEM;

@@ -16,9 +16,14 @@ typedef struct dfqi_names {
     int64_t count;
     char **names;
 } dfqi_names;
-typedef enum dfqi_listing { DFQI_LIST_PNG, DFQI_LIST_PICTURES, DFQI_LIST_FOLDERS } dfqi_listing;
+typedef enum dfqi_listing {
+    DFQI_LIST_PNG,
+    DFQI_LIST_PICTURES,
+    DFQI_LIST_OTHERS, /* pictures that are not read: WebP, BMP, GIF, TIFF and the like */
+    DFQI_LIST_FOLDERS
+} dfqi_listing;
 
-/* PNG and PICTURES (PNG, JPEG) go by the name's ending, upper or lower case. */
+/* PNG, PICTURES (PNG, JPEG) and OTHERS go by the name's ending, upper or lower case. */
 DFQI_CHECKED dfq_status dfqi_folder_list(dfq_context *ctx, const char *path, dfqi_listing what,
                                          dfqi_names *out);
 void dfqi_names_fini(dfqi_names *n);

@@ -105,6 +105,14 @@ static dfq_status load(scene *s, const void *o)
     return status;
 }
 
+static dfq_status dataset(scene *s, const void *o)
+{
+    dfq_dataset *made = NULL;
+    dfq_status status = dfq_dataset_open_with(s->ctx, s->path, o, &made);
+    dfq_dataset_release(made);
+    return status;
+}
+
 static const dfq_constraint limit = {.limit = 1, .metric = 0};
 
 static dfq_status explorer(scene *s, const void *o)
@@ -137,12 +145,13 @@ static const struct {
     size_t size;
     dfq_status (*call)(scene *s, const void *o);
     int zeros;
-} structs[] = {ROW(dfq_context_options, context, 1),     ROW(dfq_cost_options, costs, 1),
-               ROW(dfq_diagnosis_options, diagnosis, 0), ROW(dfq_explorer_options, explorer, 0),
-               ROW(dfq_generator_options, generator, 0), ROW(dfq_live_options, live, 0),
-               ROW(dfq_load_options, load, 1),           ROW(dfq_quantize_options, quantize, 0),
-               ROW(dfq_solver_options, solver, 0),       ROW(dfq_trainer_options, trainer, 0),
-               ROW(dfq_tuner_options, tuner, 0),         ROW(dfq_vit_options, graph, 0)};
+} structs[] = {ROW(dfq_context_options, context, 1),   ROW(dfq_cost_options, costs, 1),
+               ROW(dfq_dataset_options, dataset, 1),   ROW(dfq_diagnosis_options, diagnosis, 0),
+               ROW(dfq_explorer_options, explorer, 0), ROW(dfq_generator_options, generator, 0),
+               ROW(dfq_live_options, live, 0),         ROW(dfq_load_options, load, 1),
+               ROW(dfq_quantize_options, quantize, 0), ROW(dfq_solver_options, solver, 0),
+               ROW(dfq_trainer_options, trainer, 0),   ROW(dfq_tuner_options, tuner, 0),
+               ROW(dfq_vit_options, graph, 0)};
 
 static scene begin(void)
 {

@@ -902,6 +902,34 @@ class Inputs(Part):
         self.csv(lambda lines: lines.__setitem__(0, "picture,class"))
         self.both(r"labels\.csv line 1: must be \"file,label\"")
 
+    def test_data_that_does_not_fit(self):
+        """Evaluated all the same, but not without a word."""
+        def classes(folder, names):
+            shutil.rmtree(self.path(folder), ignore_errors=True)
+            for name in names:
+                os.makedirs(self.path(folder, name))
+                shutil.copy(self.path("pictures", "0.png"), self.path(folder, name, "0.png"))
+        def told(pattern, *more):
+            err = self.works("eval", "tiny.safetensors", "-d", "d", "-q", *more).err
+            assert re.search(pattern, err) and err.count("warning") == 1, err
+        classes("d", ("n2", "n7"))
+        told("warning: d: 2 class folders, the network has 5 classes")
+        with open(self.path("l"), "w", encoding="ascii") as f:
+            f.write("folder,label\nn7,4\nn2,1\n")
+        r = self.works("eval", "tiny.safetensors", "-d", "d", "--labels-from", "l", "-q")
+        assert r.err == "", r
+        self.fails(USAGE, "--labels-from tells the classes of --data", "quantize", "tiny.safetensors",
+                   "--bits", "w4a4", "-o", "q", "--labels-from", "l")
+        classes("d", "abcde")
+        os.rename(self.path("d", "e", "0.png"), self.path("d", "e", "0.webp"))
+        told("1 pictures are left out, neither PNG nor JPEG: e/0.webp;")
+        for i in range(100):
+            tiny.png(self.path("pictures", f"{i}.png"), 20, lambda x, y: (x, y, 0))
+        r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30")
+        assert "30 of 100 pictures are larger than the crop and were not resized" in r.err, r
+        r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30", "--crop", "1")
+        assert "larger" not in r.err, r
+
     def test_no_data(self):
         os.mkdir(self.path("empty"))
         self.fails(INPUT, "empty: neither labels.csv nor class folders", "eval", "tiny.safetensors",

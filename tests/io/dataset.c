@@ -1,6 +1,8 @@
 /* Data sets: the three forms, every refusal, parallel batches. */
 #include "io/dataset.h"
 
+#include <dfq/dataset.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +130,129 @@ START_TEST(test_folders)
 }
 END_TEST
 
+/* The last warning, and how many there were. */
+static char warned[1024];
+static int warnings;
+
+static void on_log(int32_t level, const char *line, void *user)
+{
+    (void)user;
+    if (level != DFQ_LOG_WARNING) return;
+    snprintf(warned, sizeof warned, "%s", line);
+    warnings++;
+}
+
+static dfq_status open_warned(const char *path, int32_t classes, const char *labels)
+{
+    warned[0] = '\0';
+    warnings = 0;
+    io_ctx->log = on_log;
+    return dfqi_dataset_open_with(io_ctx, path, classes, labels, &d);
+}
+
+static void put_classes(const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char name[64];
+        io_works(dfqi_folder_make(io_ctx, io_path(names[i])));
+        snprintf(name, sizeof name, "%s/p.png", names[i]);
+        put_picture(name, 4, 4, i);
+    }
+}
+
+static void labels_are(const int32_t *want, int n)
+{
+    ck_assert_int_eq(dfqi_dataset_count(d), n);
+    for (int i = 0; i < n; i++) ck_assert_int_eq(dfqi_dataset_label(d, i), want[i]);
+    dfqi_dataset_release(d);
+}
+
+START_TEST(test_few_folders)
+{
+    static const char *const names[] = {"n02", "n01"};
+    put_classes(names, 2);
+    io_works(open_warned(io_path(NULL), 5, NULL));
+    ck_assert_int_eq(warnings, 1);
+    ck_assert_ptr_nonnull(strstr(warned, ": 2 class folders, the network has 5 classes"));
+    ck_assert_int_eq(dfqi_dataset_get_counts(d).folders, 2);
+    labels_are((int32_t[]){0, 1}, 2);
+    for (int32_t classes = 0; classes <= 2; classes += 2) { /* nothing to say */
+        io_works(open_warned(io_path(NULL), classes, NULL));
+        ck_assert_int_eq(warnings, 0);
+        labels_are((int32_t[]){0, 1}, 2);
+    }
+}
+END_TEST
+
+/* Not as text, which has 10 before 2; and where some are missing the numbers are the classes. */
+START_TEST(test_numbered_folders)
+{
+    static const char *const names[] = {"0", "1", "10", "2"};
+    put_classes(names, 4);
+    io_works(open_warned(io_path(NULL), 4, NULL));
+    ck_assert_int_eq(warnings, 1);
+    ck_assert_ptr_nonnull(strstr(warned, "sorted by them, not as text"));
+    ck_assert_str_eq(dfqi_dataset_name(d, 3), "10/p.png");
+    labels_are((int32_t[]){0, 1, 2, 3}, 4);
+    io_works(open_warned(io_path(NULL), 11, NULL));
+    ck_assert_ptr_nonnull(strstr(warned, "the classes of their numbers"));
+    labels_are((int32_t[]){0, 1, 2, 10}, 4);
+    io_works(dfqi_folder_make(io_ctx, io_path("x"))); /* no number: as text */
+    io_works(open_warned(io_path(NULL), 5, NULL));
+    ck_assert_int_eq(warnings, 0);
+    ck_assert_str_eq(dfqi_dataset_name(d, 2), "10/p.png");
+    labels_are((int32_t[]){0, 1, 2, 3}, 4);
+}
+END_TEST
+
+START_TEST(test_left_out)
+{
+    static const char *const names[] = {"a", "b"};
+    put_classes(names, 2);
+    io_put_text(io_path("b/2.WebP"), "");
+    io_put_text(io_path("b/1.tiff"), "");
+    io_put_text(io_path("a/notes.txt"), "");
+    io_works(open_warned(io_path(NULL), 2, NULL));
+    ck_assert_int_eq(warnings, 1);
+    ck_assert_ptr_nonnull(
+        strstr(warned, "2 pictures are left out, neither PNG nor JPEG: b/1.tiff and"));
+    ck_assert_int_eq(dfqi_dataset_get_counts(d).left_out, 2);
+    labels_are((int32_t[]){0, 1}, 2);
+}
+END_TEST
+
+START_TEST(test_labels_from)
+{
+    static const char *const names[] = {"n02", "n07"};
+    char file[600];
+    snprintf(file, sizeof file, "%s.txt", io_path(NULL));
+    put_classes(names, 2);
+    io_put_text(file, "folder,label\r\nn07,3\n\nn02,9\n");
+    io_works(open_warned(io_path(NULL), 10, file));
+    ck_assert_int_eq(warnings, 0);
+    labels_are((int32_t[]){9, 3}, 2);
+    io_fails(open_warned(io_path(NULL), 9, file), DFQ_E_SHAPE, "label 9");
+    io_put_text(file, "n01 tench, Tinca\nn02 goldfish\nn05\nn07\n");
+    io_works(open_warned(io_path(NULL), 10, file));
+    labels_are((int32_t[]){1, 3}, 2);
+    io_put_text(file, "n01\nn02\n");
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT, "class of the folder \"n07\"");
+    io_put_text(file, "folder,label\nn07,x\n");
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT, "a whole number");
+    io_put_text(file, "folder,label\nn07\n");
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT, "one comma");
+    io_put_text(file, "");
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT, "n02");
+    io_put_text(io_path("labels.csv"), "file,label\nn02/p.png,0\n"); /* the file given wins */
+    io_put_text(file, "file,label\nn07/p.png,4\n");
+    io_works(open_warned(io_path(NULL), 10, file));
+    labels_are((int32_t[]){4}, 1);
+    io_fails(open_warned(file, 10, file), DFQ_E_INVALID, "has its own labels");
+    ck_assert_int_eq(unlink(file), 0);
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_IO, "No such file");
+}
+END_TEST
+
 static void put_cifar(const char *path, int n)
 {
     unsigned char *bytes = malloc((size_t)n * 3073);
@@ -166,6 +291,53 @@ START_TEST(test_cifar)
     io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 0, &d), DFQ_E_CORRUPT, "must be 0..9");
     put_picture("p.png", 9, 9, 7);
     io_fails(dfqi_dataset_open(io_ctx, io_path("p.png"), 0, &d), DFQ_E_CORRUPT, "a PNG picture");
+}
+END_TEST
+
+/* Labels: coarse i % 20, fine i % 100. */
+static void put_cifar100(const char *path, int n)
+{
+    unsigned char *bytes = malloc((size_t)n * 3074);
+    for (int i = 0; i < n; i++) {
+        unsigned char *r = bytes + (size_t)i * 3074;
+        r[0] = (unsigned char)(i % 20);
+        r[1] = (unsigned char)(i % 100);
+        for (int k = 0; k < 3072; k++) r[2 + k] = (unsigned char)(i + k / 1024 * 50 + k % 32);
+    }
+    io_put(path, bytes, (size_t)n * 3074);
+    free(bytes);
+}
+
+START_TEST(test_cifar100)
+{
+    dfqi_image im;
+    put_cifar100(io_path("c.bin"), 33);
+    for (int32_t classes = 0; classes <= 100; classes += 20) {
+        if (classes == 40 || classes == 60 || classes == 80) continue;
+        io_works(open_warned(io_path("c.bin"), classes, NULL));
+        ck_assert_int_eq(dfqi_dataset_get_counts(d).kind, DFQ_DATASET_CIFAR100);
+        ck_assert_int_eq(dfqi_dataset_count(d), 33);
+        ck_assert_int_eq(dfqi_dataset_label(d, 31), classes == 20 ? 11 : 31);
+        io_works(dfqi_dataset_image(d, 31, &im));
+        for (int k = 0; k < 3072; k++)
+            ck_assert_int_eq(im.rgb[k % 1024 * 3 + k / 1024], 31 + k / 1024 * 50 + k % 32);
+        dfqi_image_fini(&im);
+        dfqi_dataset_release(d);
+    }
+    io_fails(open_warned(io_path("c.bin"), 10, NULL), DFQ_E_SHAPE, "image 10: label 10");
+    /* as long as 3074 images of CIFAR-10: the classes tell, or it is told */
+    put_cifar100(io_path("c.bin"), 3073);
+    io_works(open_warned(io_path("c.bin"), 100, NULL));
+    ck_assert_int_eq(dfqi_dataset_count(d), 3073);
+    ck_assert_int_eq(warnings, 0);
+    dfqi_dataset_release(d);
+    put_cifar(io_path("c.bin"), 3074);
+    for (int32_t classes = 0; classes <= 10; classes += 10) {
+        io_works(open_warned(io_path("c.bin"), classes, NULL));
+        ck_assert_int_eq(dfqi_dataset_get_counts(d).kind, DFQ_DATASET_CIFAR10);
+        ck_assert_int_eq(warnings, classes == 0);
+        dfqi_dataset_release(d);
+    }
 }
 END_TEST
 
@@ -223,6 +395,21 @@ START_TEST(test_first_failure)
 }
 END_TEST
 
+/* Pictures of which the middle alone is taken count once each, and only without resizing. */
+START_TEST(test_cropped)
+{
+    float out[20 * 48];
+    put_batch(); /* of 6 x 5 */
+    dfqi_preprocess p = plain;
+    p.resize = 4;
+    io_works(dfqi_dataset_batch(d, 0, 20, &p, out));
+    ck_assert_int_eq(dfqi_dataset_get_counts(d).cropped, 0);
+    for (int k = 0; k < 2; k++) io_works(dfqi_dataset_batch(d, 3, 7, &plain, out));
+    ck_assert_int_eq(dfqi_dataset_get_counts(d).cropped, 7);
+    dfqi_dataset_release(d);
+}
+END_TEST
+
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     dfqi_dataset *set;
@@ -231,6 +418,16 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
     dfq_status status = dfqi_dataset_batch(set, 0, 3, &plain, out);
     dfqi_dataset_release(set);
     return status;
+}
+
+static dfq_status labelled(dfq_context *ctx, void *arg)
+{
+    char file[600];
+    dfqi_dataset *set;
+    snprintf(file, sizeof file, "%s.txt", (const char *)arg);
+    DFQI_TRY(dfqi_dataset_open_with(ctx, arg, 3, file, &set));
+    dfqi_dataset_release(set);
+    return DFQ_OK;
 }
 
 START_TEST(test_memory)
@@ -252,6 +449,11 @@ START_TEST(test_memory)
         put_picture(name, 4, 4, i);
     }
     io_sweep(scenario, path, 1);
+    char labels[600];
+    snprintf(labels, sizeof labels, "%s.txt", path);
+    io_put_text(labels, "folder,label\nx,2\n");
+    io_sweep(labelled, path, 1);
+    ck_assert_int_eq(unlink(labels), 0);
 }
 END_TEST
 
@@ -262,7 +464,13 @@ TCase *dfqt_dataset_case(void)
     tcase_add_loop_test(tc, test_csv_errors, 0, (int)(sizeof csv_rows / sizeof csv_rows[0]));
     tcase_add_test(tc, test_csv_zero_byte);
     tcase_add_test(tc, test_folders);
+    tcase_add_test(tc, test_few_folders);
+    tcase_add_test(tc, test_numbered_folders);
+    tcase_add_test(tc, test_left_out);
+    tcase_add_test(tc, test_labels_from);
     tcase_add_test(tc, test_cifar);
+    tcase_add_test(tc, test_cifar100);
+    tcase_add_test(tc, test_cropped);
     tcase_add_test(tc, test_batch);
     tcase_add_test(tc, test_first_failure);
     tcase_add_test(tc, test_memory);

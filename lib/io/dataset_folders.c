@@ -1,0 +1,213 @@
+/* The index of a data set of class folders: which class each is, and what does not fit is told. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <dfq/dataset.h>
+
+#include "io/dataset_priv.h"
+#include "io/file.h"
+#include "io/folder.h"
+#include "io/json.h"
+
+enum { LABELS_MAX = 64 * 1024 * 1024, DIGITS_MAX = 9 };
+
+/* A file that tells which folder is which class. */
+typedef struct labels {
+    const char *path; /* NULL: there is none */
+    dfqi_row *rows;
+    int64_t n;
+} labels;
+
+/* -- files of labels --------------------------------------------------------------------------- */
+
+/* Cuts the next line that is not blank off `*text`; NULL at the end. */
+static char *next_line(char **text)
+{
+    char *line = *text;
+    while (*line == '\n' || *line == '\r') line++;
+    size_t n = strcspn(line, "\r\n");
+    *text = line + n + (line[n] != '\0');
+    if (n == 0) return NULL;
+    line[n] = '\0';
+    return line;
+}
+
+dfq_status dfqi_dataset_labels_are_csv(dfq_context *ctx, const char *path, bool *out)
+{
+    unsigned char *text;
+    size_t size;
+    DFQI_TRY(dfqi_file_read(ctx, path, LABELS_MAX, &text, &size));
+    *out = strstr((const char *)text, "file,label") == (const char *)text ||
+           strstr((const char *)text, "\xEF\xBB\xBF"
+                                      "file,label") == (const char *)text;
+    dfqi_free(ctx, text);
+    return DFQ_OK;
+}
+
+/* A whole number of at most nine digits and nothing else; -1: it is none. */
+static int64_t whole(const char *text)
+{
+    int64_t v = 0;
+    size_t n = strspn(text, "0123456789");
+    if (n == 0 || n > DIGITS_MAX || text[n] != '\0') return -1;
+    for (; *text; text++) v = v * 10 + (*text - '0');
+    return v;
+}
+
+/* "n01440764,0", or the name alone (what stands behind it, as in lists of synsets, are words). */
+static dfq_status parse_row(dfqi_dataset *d, labels *l, char *line, bool csv)
+{
+    char show[DFQI_SHOW_MAX], *comma = csv ? strchr(line, ',') : NULL;
+    int64_t label = comma ? whole(comma + 1) : csv ? -1 : l->n;
+    if (label < 0)
+        return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                         "%s: must be a folder, one comma, a whole number; is \"%s\"", l->path,
+                         dfqi_show(line, show));
+    line[comma ? (size_t)(comma - line) : strcspn(line, " \t,")] = '\0';
+    DFQI_TRY(dfqi_dataset_check_label(d, l->path, label));
+    const char *name = dfqi_arena_strdup(&d->arena, line);
+    if (!name) return DFQ_E_NOMEM;
+    l->rows[l->n++] = (dfqi_row){.name = name, .label = (int32_t)label};
+    return DFQ_OK;
+}
+
+static dfq_status read_labels(dfqi_dataset *d, labels *l)
+{
+    unsigned char *bytes;
+    size_t size, lines = 1;
+    if (!l->path) return DFQ_OK;
+    DFQI_TRY(dfqi_file_read(d->ctx, l->path, LABELS_MAX, &bytes, &size));
+    char *text = (char *)bytes, *line;
+    dfq_status status = DFQ_E_NOMEM;
+    for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
+    l->rows = dfqi_calloc(d->ctx, lines, sizeof *l->rows);
+    if (!l->rows) goto out;
+    status = DFQ_OK;
+    line = next_line(&text);
+    bool csv = line && strcmp(line, "folder,label") == 0;
+    if (csv) line = next_line(&text);
+    for (; line && status == DFQ_OK; line = next_line(&text)) status = parse_row(d, l, line, csv);
+out:
+    dfqi_free(d->ctx, bytes);
+    return status;
+}
+
+static dfq_status find_label(const dfqi_dataset *d, const labels *l, const char *folder,
+                             int32_t *out)
+{
+    char show[DFQI_SHOW_MAX];
+    for (int64_t i = 0; i < l->n; i++)
+        if (strcmp(l->rows[i].name, folder) == 0) {
+            *out = l->rows[i].label;
+            return DFQ_OK;
+        }
+    return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s: does not tell the class of the folder \"%s\"",
+                     l->path, dfqi_show(folder, show));
+}
+
+/* -- folders ----------------------------------------------------------------------------------- */
+
+static int by_number(const void *a, const void *b)
+{
+    const char *one = *(char *const *)a, *two = *(char *const *)b;
+    int64_t x = whole(one), y = whole(two);
+    return x != y ? (x > y) - (x < y) : strcmp(one, two);
+}
+
+/* Folders called by different whole numbers are sorted by them: 0, 1, 2, 10. Returns whether they are. */
+static bool sort_numbers(const dfqi_dataset *d, dfqi_names *classes)
+{
+    bool moved = false;
+    for (int64_t i = 0; i < classes->count; i++) {
+        if (whole(classes->names[i]) < 0) return false;
+        moved |= i > 0 && by_number(&classes->names[i - 1], &classes->names[i]) > 0;
+    }
+    if (classes->count > 1)
+        qsort(classes->names, (size_t)classes->count, sizeof *classes->names, by_number);
+    for (int64_t i = 1; i < classes->count; i++)
+        if (whole(classes->names[i - 1]) == whole(classes->names[i])) return false; /* 1 and 01 */
+    if (moved)
+        dfqi_log(d->ctx, DFQ_LOG_WARNING,
+                 "%s: its %lld class folders are called by numbers and sorted by them, not as text",
+                 d->path, (long long)classes->count);
+    return classes->count > 0;
+}
+
+static dfq_status add_class(dfqi_dataset *d, const char *class, int32_t label, char *example,
+                            size_t size)
+{
+    dfqi_names files = {d->ctx, 0, NULL}, others = {d->ctx, 0, NULL};
+    dfq_status status = DFQ_OK;
+    char *folder = dfqi_format(d->ctx, "%s/%s", d->path, class);
+    if (!folder) return DFQ_E_NOMEM;
+    DFQI_GOTO(dfqi_folder_list(d->ctx, folder, DFQI_LIST_PICTURES, &files), out);
+    DFQI_GOTO(dfqi_folder_list(d->ctx, folder, DFQI_LIST_OTHERS, &others), out);
+    for (int64_t i = 0; i < files.count; i++) {
+        char *name = dfqi_format(d->ctx, "%s/%s", class, files.names[i]);
+        status = name ? dfqi_dataset_add(d, name, label) : DFQ_E_NOMEM;
+        dfqi_free(d->ctx, name);
+        if (status != DFQ_OK) goto out;
+    }
+    if (others.count > 0 && d->counts.left_out == 0)
+        snprintf(example, size, "%s/%s", class, others.names[0]);
+    d->counts.left_out += others.count;
+out:
+    dfqi_names_fini(&others);
+    dfqi_names_fini(&files);
+    dfqi_free(d->ctx, folder);
+    return status;
+}
+
+/* A few classes of many are most likely not the first ones. */
+static void warn_of_few(const dfqi_dataset *d, bool numbers)
+{
+    if (d->counts.folders >= d->classes) return;
+    dfqi_log(
+        d->ctx, DFQ_LOG_WARNING,
+        "%s: %lld class folders, the network has %d classes: they are taken for %s; if that is "
+        "wrong, say which they are by labels (--labels-from FILE)",
+        d->path, (long long)d->counts.folders, (int)d->classes,
+        numbers ? "the classes of their numbers" : "its first classes, sorted by name");
+}
+
+static dfq_status add_all(dfqi_dataset *d, dfqi_names *classes, const labels *l)
+{
+    char example[DFQI_SHOW_MAX * 2] = "";
+    int64_t last = classes->count - 1;
+    bool numbers = sort_numbers(d, classes);
+    if (numbers && last >= 0) /* the numbers are the classes where some are missing */
+        numbers = classes->count < d->classes && whole(classes->names[last]) < d->classes;
+    if (last >= 0 && last < INT32_MAX && !l->path)
+        DFQI_TRY(dfqi_dataset_check_label(d, d->path, last));
+    for (int64_t i = 0; i <= last; i++) {
+        int32_t label = (int32_t)(numbers ? whole(classes->names[i]) : i);
+        if (l->path) DFQI_TRY(find_label(d, l, classes->names[i], &label));
+        DFQI_TRY(add_class(d, classes->names[i], label, example, sizeof example));
+    }
+    d->counts.kind = DFQ_DATASET_FOLDERS;
+    d->counts.folders = classes->count;
+    if (d->counts.left_out > 0)
+        dfqi_log(d->ctx, DFQ_LOG_WARNING,
+                 "%s: %lld pictures are left out, neither PNG nor JPEG: %s%s; convert them",
+                 d->path, (long long)d->counts.left_out, example,
+                 d->counts.left_out > 1 ? " and others" : "");
+    if (d->count == 0)
+        return dfqi_fail(d->ctx, DFQ_E_IO,
+                         "%s: neither labels.csv nor class folders with PNG or JPEG pictures",
+                         d->path);
+    if (!l->path) warn_of_few(d, numbers);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_dataset_index_folders(dfqi_dataset *d, const char *labels_from)
+{
+    dfqi_names classes = {d->ctx, 0, NULL};
+    labels l = {.path = labels_from};
+    dfq_status status = read_labels(d, &l);
+    if (status == DFQ_OK) status = dfqi_folder_list(d->ctx, d->path, DFQI_LIST_FOLDERS, &classes);
+    if (status == DFQ_OK) status = add_all(d, &classes, &l);
+    dfqi_names_fini(&classes);
+    dfqi_free(d->ctx, l.rows);
+    return status;
+}
