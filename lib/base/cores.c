@@ -1,6 +1,6 @@
 /* How many cores this process may use: its affinity mask knows of taskset, cpusets and batch
- * systems, the control groups of containers have quotas besides. Setting the mask is a GNU call,
- * hence the macro in this file alone. */
+ * systems, the control groups of containers have quotas besides. What asks about cores are GNU
+ * calls, hence the macro in this file alone. */
 #ifdef __linux__
 #define _GNU_SOURCE
 #include <sched.h>
@@ -128,6 +128,15 @@ static int32_t allowed_cores(void)
 #endif
     n = sysconf(_SC_NPROCESSORS_ONLN);
     return n >= 1 ? (int32_t)n : 1;
+}
+
+int32_t dfqi_this_core(void)
+{
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
 }
 
 int32_t dfqi_cores(void)

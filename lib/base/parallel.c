@@ -1,6 +1,7 @@
 /* The one parallel loop, on threads of the context's own. A waiting thread spins for some
  * microseconds, in which the next loop usually comes, and then sleeps: beside other work a spinning
- * thread would take the core from the one it waits for.
+ * thread would take the core from the one it waits for. Where both are on one core, as the system
+ * puts them when all cores are busy, it sleeps at once.
  *
  * A loop is open while it has work. Workers enter an open loop, and the caller waits for those
  * inside alone: a worker that the system does not schedule holds up nobody. */
@@ -46,6 +47,7 @@ struct dfqi_pool {
     uint32_t loops; /* opened so far: workers wait for it to change */
     int32_t sleeping_workers, sleeping_caller;
     int32_t stop;
+    int32_t caller_core, worker_core; /* where the caller and the last worker have been */
 
     pthread_mutex_t lock; /* for going to sleep and waking up alone */
     pthread_cond_t opened, left;
@@ -75,10 +77,18 @@ static int64_t now_ns(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Waits a moment for *word to change; false if it still is `value`. */
-static bool changes_soon(const uint32_t *word, uint32_t value, int64_t spin_ns)
+static void note_core(int32_t *core)
 {
+    __atomic_store_n(core, dfqi_this_core(), __ATOMIC_RELAXED);
+}
+
+/* Waits a moment for a thread on core *other to change *word; false if it still is `value`. */
+static bool changes_soon(const uint32_t *word, uint32_t value, const int32_t *other,
+                         int64_t spin_ns)
+{
+    const int32_t core = dfqi_this_core();
     int64_t end = 0;
+    if (core >= 0 && core == __atomic_load_n(other, __ATOMIC_RELAXED)) return false;
     for (;;) {
         int32_t i;
         for (i = 0; i < 64; i++) {
@@ -143,11 +153,13 @@ static void *run_worker(void *arg)
     uint32_t seen = 0;
     while (!__atomic_load_n(&p->stop, __ATOMIC_ACQUIRE)) {
         if (enter(p)) {
+            note_core(&p->worker_core);
             fesetenv(&p->environment);
             work(p, w->index);
             leave(p);
         }
-        if (!changes_soon(&p->loops, seen, p->spin_ns)) sleep_until_opened(p, seen);
+        if (!changes_soon(&p->loops, seen, &p->caller_core, p->spin_ns))
+            sleep_until_opened(p, seen);
         seen = __atomic_load_n(&p->loops, __ATOMIC_ACQUIRE);
     }
     return NULL;
@@ -170,7 +182,7 @@ static void wait_until_left(dfqi_pool *p)
 {
     uint32_t members;
     while ((members = __atomic_load_n(&p->members, __ATOMIC_ACQUIRE)) != 0) {
-        if (changes_soon(&p->members, members, p->spin_ns)) continue;
+        if (changes_soon(&p->members, members, &p->worker_core, p->spin_ns)) continue;
         pthread_mutex_lock(&p->lock);
         __atomic_store_n(&p->sleeping_caller, 1, __ATOMIC_SEQ_CST);
         while (__atomic_load_n(&p->members, __ATOMIC_SEQ_CST) != 0)
@@ -187,6 +199,8 @@ static void reset(dfqi_pool *p)
     memset(p, 0, sizeof *p);
     p->max_workers = max;
     p->forks = __atomic_load_n(&fork_count, __ATOMIC_RELAXED);
+    p->caller_core = -1;
+    p->worker_core = -1;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->opened, NULL);
     pthread_cond_init(&p->left, NULL);
@@ -290,6 +304,7 @@ void dfqi_parallel_for(dfq_context *ctx, int64_t n, dfqi_body body, void *arg)
     fegetenv(&p->environment);
     __atomic_store_n(&p->next, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&p->members, OPEN, __ATOMIC_RELEASE);
+    note_core(&p->caller_core);
     announce(p, (n + p->chunk - 1) / p->chunk - 1);
     work(p, 0);
     (void)__atomic_and_fetch(&p->members, ~(uint32_t)OPEN, __ATOMIC_ACQ_REL);

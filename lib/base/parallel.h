@@ -22,6 +22,9 @@ void dfqi_pool_release(dfq_context *ctx); /* waits until the threads have ended 
  * groups. */
 int32_t dfqi_cores(void);
 
+/* Number of the core that the calling thread is on, -1 where the system does not tell. */
+int32_t dfqi_this_core(void);
+
 /* Cores that the quotas of the process's control groups allow, rounded up; 0: there is no quota.
  * `root` is put before /proc and /sys ("" but for tests). */
 int32_t dfqi_quota_cores(const char *root);
