@@ -31,9 +31,12 @@ fi
 
 echo "installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 # shellcheck disable=SC2086 # a list of names, and sudo or nothing
 if ! { $as_root apt-get update -qq &&
-       $as_root apt-get install -y -qq --no-install-recommends $missing; } < /dev/null; then
+       $as_root apt-get install -y -qq --no-install-recommends $missing; } < /dev/null > "$log" 2>&1; then
+    tail -n 20 "$log" >&2
     echo "apt-get failed; these packages are needed:$missing" >&2
     exit 1
 fi

@@ -1,4 +1,5 @@
 /* The help texts, made of the option table. */
+#include <stdlib.h>
 #include <string.h>
 
 #include <dfq/dfq.h>
@@ -30,18 +31,37 @@ static const char *const example[VERB_COUNT] = {
     [VERB_INFO] = "dfq info vit.safetensors",
     [VERB_EVAL] = "dfq eval vit-w4a4.safetensors --data val --json",
     [VERB_SYNTH] = "dfq synth vit.safetensors -n 64 -o images",
-    [VERB_QUANTIZE] =
-        "dfq quantize vit.safetensors --bits w4a4 -o vit4.safetensors --report vit.html",
+    [VERB_QUANTIZE] = "dfq quantize vit.safetensors -b w4a4 -o vit4.safetensors -r vit.html",
     [VERB_BENCH] = "dfq bench vit.safetensors --batch 16 --threads 2",
     [VERB_COST] = "dfq cost vit-w4a4.safetensors --accel eyeriss-16x16",
-    [VERB_EXPLORE] =
-        "dfq explore cifar10-small -a hdx-space --fps 1800 -d train.bin -o net.safetensors",
+    [VERB_EXPLORE] = "dfq explore cifar10-small -a hdx-space --fps 1800 -d c10.bin -o net.st",
     [VERB_VERSION] = "dfq version --json"};
+
+enum { WIDTH = 80, OPTIONS = 29 /* where the text of an option begins */ };
+
+/* Words of `text` from column `at` on, further lines from `indent` on. */
+static void wrap(FILE *f, size_t at, size_t indent, const char *text)
+{
+    int first = 1; /* of its line */
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (!first && at + 1 + n > WIDTH) {
+            fprintf(f, "\n%*s", (int)indent, "");
+            at = indent;
+            first = 1;
+        }
+        fprintf(f, "%s%.*s", first ? "" : " ", (int)n, text);
+        at += n + !first;
+        first = 0;
+        text += n + strspn(text + n, " ");
+    }
+    fputc('\n', f);
+}
 
 static void exit_codes(FILE *f)
 {
-    fputs("Exit codes: 0 done; 1 failure (memory, divergence); 2 usage; 3 bad input file; 4 no "
-          "solution;\n            5 output cannot be written; 130 interrupted, can be resumed.\n",
+    fputs("Exit codes: 0 done, 1 failure (memory, divergence), 2 usage, 3 bad input file,\n"
+          "4 no solution, 5 output cannot be written, 130 interrupted (can be resumed)\n",
           f);
 }
 
@@ -49,11 +69,12 @@ void help_program(FILE *f)
 {
     fprintf(f, "dfq %s: data-free quantization of vision networks\n\nUsage: dfq VERB [options]\n\n",
             dfq_version_text());
-    for (int i = 0; i < VERB_COUNT; i++)
-        fprintf(f, "  %-9s %-50s %s\n", verb_names[i], usage[i], purpose[i]);
-    fputs("\ndfq VERB --help tells the options. Results go to stdout, everything else to stderr.\n"
-          "Interrupting (Ctrl-C) a long job leaves a checkpoint and tells how to go on.\n\n",
-          f);
+    for (int i = 0; i < VERB_COUNT; i++) fprintf(f, "  %-9s %s\n", verb_names[i], purpose[i]);
+    fputc('\n', f);
+    wrap(f, 0, 0,
+         "dfq VERB --help tells the options. Results go to stdout, everything else to stderr. "
+         "Interrupting (Ctrl-C) a long job leaves a checkpoint and tells how to go on.");
+    fputc('\n', f);
     exit_codes(f);
 }
 
@@ -153,32 +174,47 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
 static void put_presets(FILE *f)
 {
     const char *name;
-    fputs("Presets:", f);
-    for (int32_t i = 0; (name = dfq_accelerator_preset_name(i)) != NULL; i++)
-        fprintf(f, "%s %s", i ? "," : "", name);
-    fputc('\n', f);
+    char all[512] = "Presets:";
+    for (int32_t i = 0; (name = dfq_accelerator_preset_name(i)) != NULL; i++) {
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s %s", i ? "," : "", name);
+    }
+    wrap(f, 0, 9, all);
+}
+
+/* One option: what is typed, what it does, its default. */
+static void put_option(FILE *f, enum verb verb, enum option_id id)
+{
+    const struct option_row *r = &option_table[id];
+    char left[48], letter[8] = "    ", *text = NULL;
+    size_t size = 0;
+    if (r->letter) snprintf(letter, sizeof letter, "-%c, ", r->letter);
+    snprintf(left, sizeof left, "%s--%s%s%s", letter, r->name, r->value ? " " : "",
+             r->value ? r->value : "");
+    fprintf(f, "  %-26s ", left);
+    FILE *words = open_memstream(&text, &size);
+    if (words) {
+        fputs(r->help, words);
+        put_default(words, verb, id);
+    }
+    if (words && fclose(words) == 0)
+        wrap(f, OPTIONS, OPTIONS, text);
+    else
+        fprintf(f, "%s\n", r->help);
+    free(text);
 }
 
 void help_verb(FILE *f, enum verb verb)
 {
     fprintf(f, "dfq %s: %s\n\nUsage: dfq %s %s [options]\n\n", verb_names[verb], purpose[verb],
             verb_names[verb], usage[verb]);
-    for (int i = 0; i < OPT_COUNT; i++) {
-        const struct option_row *r = &option_table[i];
-        char left[48], letter[8] = "    ";
-        if (!(r->verbs >> verb & 1)) continue;
-        if (r->letter) snprintf(letter, sizeof letter, "-%c, ", r->letter);
-        snprintf(left, sizeof left, "%s--%s%s%s", letter, r->name, r->value ? " " : "",
-                 r->value ? r->value : "");
-        fprintf(f, "  %-26s %s", left, r->help);
-        put_default(f, verb, (enum option_id)i);
-        fputc('\n', f);
-    }
+    for (int i = 0; i < OPT_COUNT; i++)
+        if (option_table[i].verbs >> verb & 1) put_option(f, verb, (enum option_id)i);
     fprintf(f, "\nExample: %s\n", example[verb]);
     if (verb == VERB_EXPLORE)
-        fputs("Spaces: cifar10-small, cifar10-full, cifar10-vit-small, imagenet-vit-tiny, or a "
-              "description in a file\n",
-              f);
+        wrap(f, 0, 8,
+             "Spaces: cifar10-small, cifar10-full, cifar10-vit-small, imagenet-vit-tiny, or a "
+             "description in a file");
     if (verb == VERB_COST || verb == VERB_EXPLORE) put_presets(f);
     if (option_table[OPT_RESUME].verbs >> verb & 1)
         fputs("Ctrl-C stops; the same command with --resume goes on, to the same bits.\n", f);

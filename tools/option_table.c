@@ -96,7 +96,7 @@ const struct option_row option_table[OPT_COUNT] = {
                            "of resizing: bilinear or bicubic"},
     [OPT_LABELS_FROM] = {0, "labels-from", "FILE", EVAL | QUANTIZE,
                          "which folder or file of --data is which class"},
-    [OPT_THREADS] = {'t', "threads", "N", ALL, "1..256; the result does not depend on it"},
+    [OPT_THREADS] = {'t', "threads", "N", ALL, "1..256; results do not depend on it"},
     [OPT_RESUME] = {0, "resume", NULL, LONG, "go on where an interrupted run left off"},
     [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL, "go on; an interrupted run prints the token"},
     [OPT_CHECKPOINT] = {0, "checkpoint", "SECONDS", LONG, "between checkpoints"},
