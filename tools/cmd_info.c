@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "files.h"
 #include "json.h"
+#include "layers.h"
 #include "model.h"
 #include "text.h"
 
@@ -27,8 +28,9 @@ static void json_properties(struct json *j, const dfq_graph *g)
     json_close(j, '}');
 }
 
-static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *path)
+static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct options *o)
 {
+    const char *path = o->input;
     struct json j = {stdout, 0};
     json_open(&j, NULL, '{');
     json_text(&j, "file", path);
@@ -78,6 +80,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const char *
         }
         json_close(&j, ']');
     }
+    if (o->verbose) layers_json(&j, g);
     json_close(&j, '}');
     putchar('\n');
 }
@@ -153,9 +156,10 @@ int cmd_info(struct session *s)
     int code = model_load(s, ~0, &g, &info);
     if (code) return code;
     if (s->o->json)
-        print_json(g, &info, s->o->input);
+        print_json(g, &info, s->o);
     else
         print_text(g, &info, s->o->input);
+    if (s->o->verbose && !s->o->json) layers_print(g);
     dfq_graph_release(g);
     return CODE_DONE;
 }

@@ -103,6 +103,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_FORCE] = {'f', "force", NULL, LONG, "replace what is there"},
     [OPT_JSON] = {'j', "json", NULL, ALL | VERSION, "results as one line of JSON"},
     [OPT_QUIET] = {'q', "quiet", NULL, ALL, "no plan and no progress on stderr"},
+    [OPT_VERBOSE] = {'v', "verbose", NULL, INFO | QUANTIZE,
+                     "a line for each layer: its size, float and as it is"},
     [OPT_HELP] = {'h', "help", NULL, ALL | VERSION, "this text"},
 };
 

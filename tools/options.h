@@ -79,6 +79,7 @@ enum option_id {
     OPT_FORCE,
     OPT_JSON,
     OPT_QUIET,
+    OPT_VERBOSE,
     OPT_HELP,
     OPT_COUNT
 };
@@ -122,7 +123,7 @@ struct options {
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
-    int no_tune, resume, force, json, quiet, all;
+    int no_tune, resume, force, json, quiet, all, verbose;
 };
 
 extern const char *const verb_names[VERB_COUNT];

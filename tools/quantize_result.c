@@ -3,6 +3,7 @@
 
 #include "files.h"
 #include "json.h"
+#include "layers.h"
 #include "quantize.h"
 #include "text.h"
 
@@ -59,6 +60,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_int(&j, "peak_bytes", (int64_t)q->peak);
     json_text(&j, "report", o->report);
     if (q->diagnosis.n_views > 0) diagnose_json(&j, &q->diagnosis);
+    if (o->verbose) layers_json(&j, q->low);
     json_close(&j, '}');
     putchar('\n');
 }
@@ -78,4 +80,5 @@ void quantize_print(const struct quantize *q)
         printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));
     printf(", %s, peak memory %s\n", text_seconds(q->seconds, b), text_bytes(q->peak, c));
     diagnose_print(&q->diagnosis);
+    if (q->s->o->verbose) layers_print(q->low);
 }

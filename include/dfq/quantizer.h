@@ -96,6 +96,27 @@ typedef struct dfq_quantizer_info {
 DFQ_CHECKED dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i,
                                                dfq_quantizer_info *out_info);
 
+/** One tensor of a network's weights: what it takes in a float and in this network's file. Filled by
+ *  dfq_graph_get_tensor_info(). */
+typedef struct dfq_tensor_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t bits;         /**< of a value: 2..8 if quantized, else 32 */
+    int64_t values;       /**< number of values */
+    int64_t float_bytes;  /**< of the values as F32 */
+    int64_t bytes;        /**< of the values as dfq_graph_save() writes them, half 0: codes, steps
+                               and zero points if quantized */
+    const char *name;     /**< for example "blocks.0.attn.qkv.weight"; borrowed from the graph */
+} dfq_tensor_info;
+
+/** Number of tensors of the network; 0 for NULL. */
+DFQ_API int32_t dfq_graph_get_tensor_count(const dfq_graph *graph);
+
+/** Describes tensor i = 0 .. count - 1, in the order in which the network uses them. Steps of
+ *  activations belong to no tensor.
+ *  @return ::DFQ_E_INVALID if i is out of range or struct_size is not set. */
+DFQ_CHECKED dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i,
+                                                 dfq_tensor_info *out_info);
+
 #ifdef __cplusplus
 }
 #endif

@@ -236,3 +236,23 @@ dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quanti
     bounds(s->zero, &info.zero_min, &info.zero_max);
     return dfqi_info_write(graph->ctx, "dfq_quantizer_info", &info, sizeof info, out_info);
 }
+
+int32_t dfq_graph_get_tensor_count(const dfq_graph *graph)
+{
+    return graph != NULL ? graph->net.n_params : 0;
+}
+
+dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i, dfq_tensor_info *out_info)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_info);
+    if (i < 0 || i >= graph->net.n_params)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "tensor %d asked for, there are %d", i,
+                         graph->net.n_params);
+    const dfqi_param *p = &graph->net.params[i];
+    int32_t bits;
+    int64_t n = dfqi_tensor_count(p->tensor), bytes = dfqi_model_tensor_bytes(graph, i, &bits);
+    dfq_tensor_info info = {
+        .bits = bits, .values = n, .float_bytes = 4 * n, .bytes = bytes, .name = p->name};
+    return dfqi_info_write(graph->ctx, "dfq_tensor_info", &info, sizeof info, out_info);
+}

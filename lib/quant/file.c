@@ -146,6 +146,18 @@ out:
     return status;
 }
 
+int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bits)
+{
+    const dfq_tensor *t = m->net.params[i].tensor;
+    const dfqi_site *site =
+        m->quantized ? dfqi_scheme_find(&m->scheme, m->net.params[i].name) : NULL;
+    int64_t count = dfqi_tensor_count(t), f32 = (int64_t)sizeof(float);
+    *out_bits = site ? site->bits : 32;
+    if (!site) return count * f32;
+    return dfqi_code_bytes(count, site->bits) +
+           t->dims[0] * f32 * (site->kind == DFQI_SITE_RANGED ? 2 : 1);
+}
+
 static dfq_status put_activation(writer *w, const dfqi_site *site)
 {
     dfq_tensor *range;

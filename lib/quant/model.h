@@ -29,6 +29,9 @@ DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path,
 /* Low-bit if quantized: codes at their real width, steps and zero points; else F32, or F16 if half. */
 DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
 
+/* Bytes that parameter i takes in such a file, with its steps and zero points, and bits of a value. */
+int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bits);
+
 /* Forward pass for `batch` images, float or fake-quantized, frozen: the graph, its input and its
  * taps (arrays in taps may be NULL). The caller frees the graph. */
 DFQI_CHECKED dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out,

@@ -145,6 +145,30 @@ static void check_info(const scene *s, int space)
     ck_assert(space ? info.batchnorms == 0 : info.batchnorms >= 4 + 2);
 }
 
+/* Running statistics are tensors but no parameters. */
+static void check_tensors(const scene *s)
+{
+    dfq_graph_info info = {.struct_size = sizeof info};
+    dfq_tensor_info t = {.struct_size = sizeof t};
+    int64_t values = 0;
+    OK(dfq_graph_get_info(s->net, &info));
+    int32_t n = dfq_graph_get_tensor_count(s->net);
+    for (int32_t i = 0; i < n; i++) {
+        OK(dfq_graph_get_tensor_info(s->net, i, &t));
+        ck_assert(t.bits == 32 && t.bytes == 4 * t.values && t.float_bytes == t.bytes);
+        ck_assert(t.values > 0 && t.name[0] != '\0');
+        if (!strstr(t.name, "running_") && !strstr(t.name, "norm.mean") &&
+            !strstr(t.name, "norm.var"))
+            values += t.values;
+    }
+    ck_assert_int_eq(values, info.parameters);
+    ck_assert_int_eq(dfq_graph_get_tensor_count(NULL), 0);
+    ck_assert_int_eq(dfq_graph_get_tensor_info(s->net, n, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_graph_get_tensor_info(s->net, -1, &t), DFQ_E_INVALID);
+    t.struct_size = 0;
+    ck_assert_int_eq(dfq_graph_get_tensor_info(s->net, 0, &t), DFQ_E_INVALID);
+}
+
 static void check_accuracy(const scene *s)
 {
     dfq_accuracy want = {.struct_size = sizeof want}, have = {.struct_size = sizeof have};
@@ -180,6 +204,7 @@ START_TEST(test_network_of_a_search)
     scene s;
     begin(&s, _i);
     check_info(&s, _i);
+    check_tensors(&s);
     check_accuracy(&s);
     check_costs(&s);
     end(&s);

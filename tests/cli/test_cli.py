@@ -227,6 +227,44 @@ class Results(Part):
         assert (j["depth"], j["heads"], j["classes"], j["quantized"]) == (2, 2, 5, 0)
         assert j["bytes"] == os.path.getsize(self.path("tiny.safetensors"))
 
+    def test_layers(self):
+        """What --verbose tells is what lies in the files, whatever the family and the widths."""
+        tiny.make_cnn(self.dir)
+        for model, args in (("tiny.safetensors", []), ("tiny.safetensors", ["--mode", "parity"]),
+                            ("cnn.safetensors", ["--real", "pictures", "--edge-bits", "7"])):
+            r = self.works("quantize", model, "-o", "q", "-f", "-v", "--json", "--no-tune",
+                           "--bits", "w3a4", "--images", "4", *args)
+            layers = json.loads(r.out)["layers"]
+            for file in (model, "q"):
+                told = json.loads(self.works("info", file, "-v", "--json").out)["layers"]
+                assert file == model or told == layers, (told, layers)
+                data = self.read(file)
+                size = int.from_bytes(data[:8], "little")
+                have = {}
+                header = json.loads(data[8:8 + size])
+                for name, t in header.items():
+                    part = re.sub(r"\.(codes|step|zero)$", "", name)
+                    if name.endswith((".shape", ".range", ".bits")) or (
+                            part != name and part + ".codes" not in header):
+                        continue # no values, or of an activation
+                    layer = part.rpartition(".")[0] or part
+                    begin, end = t.get("data_offsets", (0, 0))
+                    have[layer] = have.get(layer, 0) + end - begin
+                for layer in told:
+                    assert have[layer["name"]] == layer["bytes"], (layer, have)
+                    if file == model:
+                        assert layer["bytes"] == layer["float_bytes"] == 4 * layer["values"]
+                assert sum(v["values"] for v in told) == json.loads(
+                    self.works("info", model, "--json").out)["parameters"] + (
+                    56 if model == "cnn.safetensors" else 0), told  # running statistics
+            bits = {v["name"]: v["bits"] for v in layers}
+            assert set(bits.values()) == ({3, 32} if model[0] == "t" else {3, 7, 32}), bits
+        for args in (["info", "q"], ["quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK]):
+            lines = self.works(*args, "-v").out.splitlines()
+            at = next(i for i, text in enumerate(lines) if text.startswith("layer "))
+            assert lines[-1].startswith("total ") and max(map(len, lines[at:])) <= 80, lines
+        assert "layer " not in self.works("info", "q").out
+
     def test_eval(self):
         r = self.works("eval", "tiny.safetensors", "--data", "pictures", "--json")
         j = json.loads(r.out)

@@ -1,0 +1,82 @@
+/* Tensors of one layer stand together: weight and bias, or the four of a BatchNorm. */
+#include "layers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text.h"
+
+struct layer {
+    const char *name; /* of its first tensor, of which `n` bytes name the layer */
+    int n;
+    int32_t bits; /* of its weight */
+    int64_t values, before, after;
+};
+
+/* "blocks.0.attn.qkv" of "blocks.0.attn.qkv.weight"; a tensor without a dot is a layer. */
+static int layer_name(const char *tensor)
+{
+    const char *dot = strrchr(tensor, '.');
+    return dot ? (int)(dot - tensor) : (int)strlen(tensor);
+}
+
+/* The layer that begins at tensor *at, which moves behind it. 0 at the end. */
+static int next_layer(const dfq_graph *g, int32_t *at, struct layer *l)
+{
+    memset(l, 0, sizeof *l);
+    for (; *at < dfq_graph_get_tensor_count(g); ++*at) {
+        dfq_tensor_info t = {.struct_size = sizeof t};
+        if (dfq_graph_get_tensor_info(g, *at, &t) != DFQ_OK) continue;
+        int n = layer_name(t.name);
+        if (l->name && (n != l->n || strncmp(t.name, l->name, (size_t)n) != 0)) break;
+        if (!l->name) l->bits = t.bits;
+        l->name = t.name;
+        l->n = n;
+        if (t.bits < l->bits) l->bits = t.bits;
+        l->values += t.values;
+        l->before += t.float_bytes;
+        l->after += t.bytes;
+    }
+    return l->name != NULL;
+}
+
+static void print_row(int n, const char *name, const char *bits, const struct layer *l)
+{
+    char a[TEXT_SHORT], b[TEXT_SHORT];
+    printf("%-40.*s %9lld %4s %10s %10s\n", n, name, (long long)l->values, bits,
+           text_bytes((double)l->before, a), text_bytes((double)l->after, b));
+}
+
+void layers_print(const dfq_graph *g)
+{
+    struct layer l, sum = {NULL, 0, 0, 0, 0, 0};
+    printf("\n%-40s %9s %4s %10s %10s\n", "layer", "values", "bits", "float", "here");
+    for (int32_t i = 0; next_layer(g, &i, &l);) {
+        char bits[TEXT_SHORT];
+        snprintf(bits, sizeof bits, "%d", (int)l.bits);
+        print_row(l.n, l.name, bits, &l);
+        sum.values += l.values;
+        sum.before += l.before;
+        sum.after += l.after;
+    }
+    print_row(5, "total", "", &sum);
+}
+
+void layers_json(struct json *j, const dfq_graph *g)
+{
+    struct layer l;
+    json_open(j, "layers", '[');
+    for (int32_t i = 0; next_layer(g, &i, &l);) {
+        char *name = text_format("%.*s", l.n, l.name);
+        json_open(j, NULL, '{');
+        json_text(j, "name", name);
+        json_int(j, "values", l.values);
+        json_int(j, "bits", l.bits);
+        json_int(j, "float_bytes", l.before);
+        json_int(j, "bytes", l.after);
+        json_close(j, '}');
+        free(name);
+    }
+    json_close(j, ']');
+}
