@@ -1,4 +1,4 @@
-"""The progress bar on terminals of many widths, and the quickstart. Usage: test_terminal.py DFQ PART."""
+"""The progress bar on terminals of many widths, and the quickstart. Usage: test_bar.py DFQ PART."""
 import fcntl
 import os
 import pty
@@ -11,7 +11,7 @@ import test_cli
 from test_cli import DONE, QUICK, Part
 
 
-class Terminal(Part):
+class Bar(Part):
     def watch(self, args, width, resize=None):
         """Runs with stderr on a terminal; returns what was shown. `resize`: another width, from
         the first bar on."""
