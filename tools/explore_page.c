@@ -165,10 +165,11 @@ static void write_networks(FILE *f, const struct explore_page *p)
             "Networks gave the search its costs: their relative errors on samples they were not "
             "trained on, and of what was found. By what 99 % stay below, the search kept away "
             "from the limits. The verdict is by the exact costs.");
-    fputs("<div class=\"card\"><table>\n<thead><tr><th>Metric</th><th class=\"num\">Mean</th>"
-          "<th class=\"num\">99\xe2\x80\x89% below</th><th class=\"num\">At the result</th></tr>"
-          "</thead>\n<tbody>\n",
-          f);
+    fputs(
+        "<div class=\"card scroll\"><table>\n<thead><tr><th>Metric</th><th class=\"num\">Mean</th>"
+        "<th class=\"num\">99\xe2\x80\x89% below</th><th class=\"num\">At the result</th></tr>"
+        "</thead>\n<tbody>\n",
+        f);
     for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) {
         const double v[] = {p->evaluator_mean[m], p->evaluator_p99[m], p->evaluator_gap[m]};
         fprintf(f, "<tr><td>%s</td>", titles[m]);
@@ -269,7 +270,12 @@ static int write_page(FILE *f, const void *page)
     return failed;
 }
 
+static int write_whole(FILE *f, const void *page)
+{
+    return html_page(f, write_page, page);
+}
+
 int explore_page_write(const struct explore_page *p, const char *path)
 {
-    return file_write_with(path, write_page, p);
+    return file_write_with(path, write_whole, p);
 }

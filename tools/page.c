@@ -316,6 +316,7 @@ int page_write(const struct quantize *q)
     int code = status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WRITE);
     if (!code) {
         fill_summary(q, p);
+        page_verdict_fill(q, p);
         p->r.similarity_before = fill_similarity(p, q->similarity[0]);
         p->r.similarity_after = fill_similarity(p, q->similarity[1]);
         fill_provenance(q, p);

@@ -10,7 +10,9 @@ enum {
     PAGE_PICTURES = 2 * PAGE_SHEETS,
     PAGE_CHARTS = 6,
     PAGE_ROWS = 20,
-    PAGE_TEXT = 96
+    PAGE_TEXT = 96,
+    PAGE_SENTENCES = 4,
+    PAGE_SENTENCE = 320
 };
 
 struct page {
@@ -25,6 +27,8 @@ struct page {
     struct report_layer *layers;
     char (*layer_names)[PAGE_TEXT];
     struct report_quantizer *quantizers;
+    const char *verdict[PAGE_SENTENCES];
+    char said[PAGE_SENTENCES][PAGE_SENTENCE];
     struct report_row rows[PAGE_ROWS];
     char values[PAGE_ROWS][PAGE_TEXT];
     struct report_file input;
@@ -41,5 +45,8 @@ size_t page_curves_room(const struct quantize *q);
 double *page_numbers(struct page *p, size_t n);
 /* Fills the charts. 0, or -1 without memory. */
 int page_curves_fill(const struct quantize *q, struct page *p);
+
+/* Fills the verdict, once accuracies and layers are there. */
+void page_verdict_fill(const struct quantize *q, struct page *p);
 
 #endif

@@ -290,9 +290,23 @@ static void write_provenance(FILE *f, const struct report *r)
     fputs("</table></div>\n", f);
 }
 
-static int write_page(FILE *f, const struct report *r)
+static void write_verdict(FILE *f, const struct report *r)
 {
+    if (!r->n_verdict) return;
+    fputs("<div class=\"verdict\">", f);
+    for (size_t i = 0; i < r->n_verdict; i++) {
+        fputs("<p>", f);
+        html_text(f, r->verdict[i]);
+        fputs("</p>", f);
+    }
+    fputs("</div>\n", f);
+}
+
+static int write_page(FILE *f, const void *report)
+{
+    const struct report *r = report;
     write_head(f, r);
+    write_verdict(f, r);
     write_cards(f, r);
     write_images(f, r->synthetic, r->n_synthetic, "Synthetic images",
                  "Made from the network alone; no training image was used.");
@@ -313,7 +327,8 @@ static int write_page(FILE *f, const struct report *r)
 int report_write(const char *path, const struct report *r, char *err, size_t cap)
 {
     struct beside b;
-    if (beside_open(path, &b) == 0 && beside_close(&b, write_page(b.f, r) ? ENOMEM : 0) == 0)
+    if (beside_open(path, &b) == 0 &&
+        beside_close(&b, html_page(b.f, write_page, r) ? ENOMEM : 0) == 0)
         return 0;
     if (cap) snprintf(err, cap, "cannot write the report %s: %s", path, strerror(errno));
     return -1;

@@ -64,6 +64,9 @@ struct report {
     double seconds;                            /* NaN: not told */
     uint64_t peak_bytes;                       /* memory; 0: not told */
 
+    const char *const *verdict; /* sentences; the first is what matters most */
+    size_t n_verdict;
+
     const struct report_image *synthetic;
     size_t n_synthetic;
     const struct report_image *attention;

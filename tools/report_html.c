@@ -2,6 +2,7 @@
 #include "report_html.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "utf8.h"
@@ -134,4 +135,41 @@ void html_image(FILE *f, const struct report_image *im)
         fputs("</figcaption>", f);
     }
     fputs("</figure>\n", f);
+}
+
+/* ---- the whole page ---- */
+
+static const char heading[] = "<h2>", heading_end[] = "</h2>";
+
+static void write_contents(FILE *f, const char *page)
+{
+    fputs("<nav aria-label=\"Contents\"><ul>", f);
+    int n = 0;
+    for (const char *at = page; (at = strstr(at, heading)) != NULL; n++) {
+        at += sizeof heading - 1;
+        const char *end = strstr(at, heading_end);
+        fprintf(f, "<li><a href=\"#s%d\">%.*s</a></li>", n, end ? (int)(end - at) : 0, at);
+    }
+    fputs("</ul></nav>\n", f);
+}
+
+int html_page(FILE *f, int (*write)(FILE *f, const void *what), const void *what)
+{
+    char *page = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&page, &size);
+    int failed = memory ? write(memory, what) : -1, n = 0;
+    if (memory && fclose(memory) != 0) failed = -1;
+    const char *at = page;
+    if (!failed) {
+        for (const char *next; (next = strstr(at, heading)) != NULL; at = next + 1, n++) {
+            fwrite(at, 1, (size_t)(next - at), f);
+            if (n == 0) write_contents(f, page);
+            fprintf(f, "<a id=\"s%d\"></a>", n);
+            fputc(*next, f);
+        }
+        fputs(at, f);
+    }
+    free(page);
+    return failed;
 }

@@ -14,6 +14,10 @@ void html_general(FILE *f, double v); /* four digits; a dash for NaN, the sign o
 void html_bytes(FILE *f, uint64_t bytes);
 void html_duration(FILE *f, double seconds);
 
+/* Writes what `write` writes, with a list of contents before its first <h2> and a place to jump to at
+ * each. -1 without memory, or what `write` gives. */
+int html_page(FILE *f, int (*write)(FILE *f, const void *what), const void *what);
+
 /* Whether the bytes begin like a PNG file. */
 int html_is_png(const struct report_image *im);
 void html_image(FILE *f, const struct report_image *im);

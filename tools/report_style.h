@@ -21,6 +21,11 @@ static const char *const report_style[] = {
     ".chips{display:flex;flex-wrap:wrap;gap:8px;margin:12px 0 24px}.chips span{padding:2px 11px;"
     "border-radius:99px;border:1px solid var(--hair);background:var(--card);font-size:13px;"
     "overflow-wrap:anywhere}\n",
+    ".verdict{margin:0 0 24px;max-width:80ch}.verdict p+p{color:var(--soft);margin-top:4px}"
+    ".verdict p:first-child{font-size:18px;font-weight:600}"
+    "nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:4px 18px;margin:24px 0 0;padding:0;"
+    "font-size:13px}nav a{color:var(--accent);text-decoration:none}"
+    "nav a:hover{text-decoration:underline}\n",
     ".grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr)"
     ")}"
     ".cards{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,230px),1fr)"
@@ -62,7 +67,12 @@ static const char *const report_style[] = {
     ".here{fill:none;stroke:#fff;stroke-width:2}.scroll+.sub{margin-top:12px}.sub "
     "b{color:var(--ink)}"
     ".share li{grid-template-columns:minmax(90px,15em) 1fr 5.4em}.share b{white-space:nowrap}\n",
-    ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13px}"
+    ".scroll{overflow-x:auto;background:linear-gradient(90deg,var(--card) 40%,transparent) 0 "
+    "0/48px "
+    "100% no-repeat local,linear-gradient(270deg,var(--card) 40%,transparent) 100% 0/48px 100% "
+    "no-repeat local,linear-gradient(90deg,var(--hair),transparent) 0 0/14px 100% no-repeat,"
+    "linear-gradient(270deg,var(--hair),transparent) 100% 0/14px 100% "
+    "no-repeat}table{border-collapse:collapse;width:100%;font-size:13px}"
     "th{text-align:left;font-weight:500;color:var(--soft);white-space:nowrap}"
     "th,td{padding:5px 14px 5px 0;border-bottom:1px solid var(--hair);vertical-align:top}"
     "tr:last-child td{border-bottom:0}.num{text-align:right;white-space:nowrap}"
@@ -74,7 +84,10 @@ static const char *const report_style[] = {
     "white-space:pre-wrap;overflow-wrap:anywhere}\n",
     "summary{cursor:pointer;color:var(--accent);font-weight:500}details .scroll{margin-top:10px}\n",
     "@media(max-width:560px){main{padding:24px 14px 40px}h1{font-size:24px}.card{padding:14px}"
-    ".tick{font-size:14px}.key td:first-child{width:7em}}\n",
+    ".tick{font-size:14px}.key td:first-child{width:8.5em;padding-right:12px}"
+    ".scroll table{font-size:12px}.scroll th,.scroll td{white-space:normal;padding-right:8px}"
+    ".scroll td.num{white-space:nowrap}.scroll td:first-child{overflow-wrap:anywhere;"
+    "min-width:7em;max-width:9em}}\n",
     "@media print{:root{--page:#fff}body{font-size:12px}.card{break-inside:avoid}}\n"};
 
 #endif

@@ -385,7 +385,51 @@ class Results(Part):
                         "Error of each layer", "Quantizers", "Provenance"):
             assert f"<h2>{heading}</h2>" in page, heading
         assert page.count("data:image/png;base64,") == 7 and "src=\"http" not in page
+        self.check_frame(page)
+        assert re.search(r"<div class=\"verdict\"><p>The (float|quantized) network .*</p>"
+                         r"<p>The largest error is that of (blocks|logits).*</p></div>", page), page
         assert self.names() == ["pictures", "q.safetensors", "r.html", "tiny.safetensors"]
+
+    def test_verdict(self):
+        """In words, and of the numbers beside it: of a network that knows its pictures."""
+        def report(bits, *data):
+            self.works("quantize", "tiny.safetensors", "-o", "q", "-r", "r.html", "-f", "--no-tune",
+                       "--bits", bits, "--images", "8", "--iters", "2", *data)
+            text = self.read("r.html").decode()
+            return re.search(r"<div class=\"verdict\">(.*?)</div>", text)[1].replace("\xa0", " ")
+        assert "Accuracy was not measured; --data PATH" in report("w8a8")
+        assert "float network itself is no better than guessing" in report("w8a8", "-d", "pictures")
+        self.relabel(40)
+        said = report("w8a8", "-d", "pictures")
+        kept = re.search(r"keeps ([\d.]+) % of .*: ([\d.]+) % right in place of 100.00 %", said)
+        assert kept and abs(float(kept[1]) - float(kept[2])) < 0.06 and float(kept[1]) > 80, said
+        said = report("w2a2", "-d", "pictures")
+        assert re.search("no better than guessing|keeps", said), said
+        assert "To try: tuning, which --no-tune left out; " in said and "wider weights" in said, said
+
+    def relabel(self, n):
+        """Leaves n pictures, each with the label that the float network sees."""
+        rows = []
+        for i in range(n):
+            hit = None
+            for label in range(tiny.CLASSES):
+                with open(self.path("pictures", "labels.csv"), "w", encoding="ascii") as f:
+                    f.write(f"file,label\n{i}.png,{label}\n")
+                if json.loads(self.works("eval", "tiny.safetensors", "-d", "pictures", "-j",
+                                         "-q", "-t", "1").out)["correct"]:
+                    hit = label
+                    break
+            rows.append(f"{i}.png,{hit}\n")
+        with open(self.path("pictures", "labels.csv"), "w", encoding="ascii") as f:
+            f.write("file,label\n" + "".join(rows))
+
+    def check_frame(self, page):
+        """Contents that lead somewhere, and tables that a narrow page scrolls or wraps."""
+        links = re.findall("<li><a href=\"#(s\\d+)\">([^<]*)</a></li>", page)
+        assert links == re.findall("<a id=\"(s\\d+)\"></a><h2>([^<]*)</h2>", page) and links, links
+        assert len(links) == page.count("<h2>")
+        tables = page.count("<table")
+        assert tables == len(re.findall("scroll\">(?:<table)|<table class=\"key\">", page)), tables
 
     def test_diagnose(self):
         args = ["quantize", "tiny.safetensors", *QUICK, "--lr", "0.01"]

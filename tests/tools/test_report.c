@@ -356,6 +356,43 @@ START_TEST(nothing_is_fetched_and_bytes_repeat)
 }
 END_TEST
 
+/* The verdict stands above the numbers, the contents before the first heading, and each of them leads
+ * somewhere. */
+START_TEST(verdict_and_contents_come_first)
+{
+    static const char *const said[] = {"Keeps <most> of it.", "To try: more."};
+    static const struct report_layer layer = {"a", 20};
+    static const struct report_quantizer q = {"a", "weight", 4, 1, 1, (double)NAN, (double)NAN};
+    struct report r;
+    report_init(&r);
+    r.verdict = said, r.n_verdict = 2;
+    r.seconds = 3;
+    r.layers = &layer, r.n_layers = 1;
+    r.quantizers = &q, r.n_quantizers = 1;
+    r.command = "dfq";
+    char *page = write_and_read(&r);
+    const char *at[] = {strstr(page, "<h1>"),
+                        strstr(page, "<p>Keeps &lt;most&gt; of it.</p><p>To try: more.</p>"),
+                        strstr(page, "class=\"big\""),
+                        strstr(page, "<li><a href=\"#s0\">Error of each layer</a></li>"
+                                     "<li><a href=\"#s1\">Quantizers</a></li>"
+                                     "<li><a href=\"#s2\">Provenance</a></li></ul></nav>"),
+                        strstr(page, "<a id=\"s0\"></a><h2>Error of each layer</h2>"),
+                        strstr(page, "<a id=\"s1\"></a><h2>Quantizers</h2>"),
+                        strstr(page, "<a id=\"s2\"></a><h2>Provenance</h2>"),
+                        strstr(page, "</html>")};
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        ck_assert_msg(at[i] != NULL, "%zu", i);
+        ck_assert(i == 0 || at[i - 1] < at[i]);
+    }
+    free(page);
+    r.verdict = NULL, r.n_verdict = 0;
+    page = write_and_read(&r);
+    refuse(page, "class=\"verdict\"");
+    free(page);
+}
+END_TEST
+
 START_TEST(failure_leaves_nothing)
 {
     struct report r;
@@ -392,6 +429,7 @@ Suite *report_suite(void)
     tcase_add_test(c, numbers_read_well);
     tcase_add_test(c, pictures_are_embedded_whole);
     tcase_add_test(c, nothing_is_fetched_and_bytes_repeat);
+    tcase_add_test(c, verdict_and_contents_come_first);
     tcase_add_test(c, failure_leaves_nothing);
     suite_add_tcase(s, c);
     return s;
