@@ -87,7 +87,7 @@ static const char *const report_style[] = {
     ".tick{font-size:14px}.key td:first-child{width:8.5em;padding-right:12px}"
     ".scroll table{font-size:12px}.scroll th,.scroll td{white-space:normal;padding-right:8px}"
     ".scroll td.num{white-space:nowrap}.scroll td:first-child{overflow-wrap:anywhere;"
-    "min-width:7em;max-width:9em}}\n",
+    "min-width:4.5em;max-width:9em}}\n",
     "@media print{:root{--page:#fff}body{font-size:12px}.card{break-inside:avoid}}\n"};
 
 #endif

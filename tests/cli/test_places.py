@@ -71,7 +71,9 @@ class Places(Part):
 
     def test_every_option_that_names_a_file(self):
         """An option that is new must be in the table of places too."""
-        shutil.copy(self.path("tiny.safetensors"), self.path("thing"))
+        for name in ("thing", "thing.json"):
+            shutil.copy(self.path("tiny.safetensors"), self.path(name))
+        os.mkdir(self.path("x"))
         needs = {"quantize": ["tiny.safetensors", *QUICK],
                  "synth": ["tiny.safetensors"],
                  "explore": ["cifar10-small", "--fps", "1", "--data", "pictures", "--accel",
@@ -87,6 +89,9 @@ class Places(Part):
                            "thing", "-o", "./" + out)
                 seen.add(name)
         assert len(seen) >= 9, seen
+        for verb, args in (("quantize", QUICK), ("synth", ()), ("explore", needs["explore"][1:])):
+            self.fails(USAGE, "-o x/../thing.json is ./thing.json, which this run reads", verb,
+                       "./thing.json", *args, "-f", "-o", "x/../thing.json")
 
     def test_impossible_places(self):
         os.mkdir(self.path("there"))
