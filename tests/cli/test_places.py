@@ -84,9 +84,10 @@ class Places(Part):
                                           self.works(verb, "--help").out):
                 writes = name in ("--report", "--save-weights", "--trajectory")
                 out = "thing.csv" if value == "PREFIX" else "thing"
+                needed = ["--data", "pictures"] if name == "--labels-from" else []
                 self.fails(USAGE, f"-o ./{out} is {name} .*{out}, which this run "
                            f"{'writes too' if writes else 'reads'}", verb, *args, "-f", name,
-                           "thing", "-o", "./" + out)
+                           "thing", "-o", "./" + out, *needed)
                 seen.add(name)
         assert len(seen) >= 9, seen
         for verb, args in (("quantize", QUICK), ("synth", ()), ("explore", needs["explore"][1:])):
