@@ -217,6 +217,47 @@ START_TEST(test_chosen_by)
 }
 END_TEST
 
+/* 5x5 cells with expansion 2 are next to 6, 12 elements next to 16, and weight-stationary comes first. */
+START_TEST(test_reference_design)
+{
+    static const int32_t choice[] = {1, 1, 1, 1, 0, 1, 0, 0, 0};
+    dfq_explorer_options o = short_job();
+    dfq_explorer *e = NULL;
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    double costs[DFQ_EXPLORE_METRICS];
+    o.evaluator = DFQ_EVALUATOR_TABLES;
+    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_groups(e), sizeof choice / sizeof *choice);
+    ck_assert_int_eq(dfq_explorer_cost(e, choice, costs), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
+    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++)
+        ck_assert_double_eq_tol(r.reference[m], costs[m], 1e-12 * costs[m]);
+    dfq_explorer_release(e);
+}
+END_TEST
+
+/* With networks, before and after they are trained. */
+START_TEST(test_estimate)
+{
+    dfq_explorer_options o = short_job();
+    dfq_explorer *e = NULL;
+    dfq_explorer_times t = {.struct_size = 0};
+    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_estimate(NULL, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_estimate(e, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_estimate(e, &t), DFQ_E_INVALID);
+    t.struct_size = sizeof t;
+    ck_assert_int_eq(dfq_explorer_estimate(e, &t), DFQ_OK);
+    ck_assert(t.warm_up > 0 && t.explore > 0 && t.derive >= 0 && t.train > 0 && t.image > 0);
+    for (int32_t i = 0, finished; i < 4000 + 100; i++)
+        ck_assert_int_eq(dfq_explorer_step(e, &finished), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_estimate(e, &t), DFQ_OK);
+    ck_assert(t.warm_up > 0 && t.explore > 0 && t.train > 0);
+    ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
+    dfq_explorer_release(e);
+}
+END_TEST
+
 /* One for every check_every steps begun; the explorer can cost each. */
 START_TEST(test_looks)
 {
@@ -294,6 +335,8 @@ TCase *dfqt_api_explorer_case(void)
     tcase_add_test(c, test_too_few_steps);
     tcase_add_test(c, test_rules_that_are_not_possible);
     tcase_add_test(c, test_chosen_by);
+    tcase_add_test(c, test_reference_design);
+    tcase_add_test(c, test_estimate);
     tcase_add_test(c, test_looks);
     tcase_add_test(c, test_impossible_limits);
     return c;
