@@ -232,10 +232,33 @@ START_TEST(test_half_filled)
 }
 END_TEST
 
+/* Grids of parity mode: each pair makes a network, what is no grid or no choice is refused. */
+START_TEST(test_grids)
+{
+    scene s = begin();
+    dfq_quantize_options o;
+    dfq_quantize_options_init(&o, sizeof o);
+    ck_assert(o.weights == DFQ_WEIGHTS_AUTO && o.acts == DFQ_ACTS_AUTO);
+    o.weights = DFQ_WEIGHTS_LSQ;
+    ck_assert_int_eq(quantize(&s, &o), DFQ_E_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "mode improved has its own"));
+    o.mode = DFQ_MODE_PARITY;
+    for (o.weights = DFQ_WEIGHTS_AUTO; o.weights <= DFQ_WEIGHTS_LSQ; o.weights++)
+        for (o.acts = DFQ_ACTS_AUTO; o.acts <= DFQ_ACTS_MINMAX; o.acts++)
+            ck_assert_msg(quantize(&s, &o) == DFQ_OK, "%s", dfq_context_get_error(s.ctx));
+    o.acts = DFQ_ACTS_AUTO;
+    ck_assert_int_eq(quantize(&s, &o), DFQ_E_INVALID);
+    ck_assert_str_eq(dfq_context_get_error(s.ctx),
+                     "weights is 4 and acts 0, they must be 0 to 3 and 0 to 2");
+    end(&s);
+}
+END_TEST
+
 TCase *dfqt_api_options_case(void)
 {
     TCase *tc = tcase_create("options");
     tcase_add_loop_test(tc, test_unfilled, 0, sizeof structs / sizeof structs[0]);
     tcase_add_test(tc, test_half_filled);
+    tcase_add_test(tc, test_grids);
     return tc;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "graph/graph.h"
 #include "quant/cases.h"
 #include "tune/tune.h"
 
@@ -48,6 +49,40 @@ START_TEST(test_lsq_start)
     ck_assert_int_eq(dfqi_tensor_count(site->step), w->dims[0]);
     for (int64_t r = 0; r < w->dims[0]; r++)
         ck_assert_double_eq_tol((double)dfqi_tensor_f32(site->step)[r], 2 * mean / sqrt(7), 1e-6);
+    end(&s);
+}
+END_TEST
+
+/* The gradient of a learned step counts 1 / sqrt(numel Qp), numel of the whole weight, and what is clipped
+ * has none. */
+START_TEST(test_lsq_scale)
+{
+    scene s = begin(DFQI_WEIGHTS_LSQ, DFQI_ACTS_LSQ, 4);
+    const dfqi_network *net = &s.student->net;
+    dfqi_quant_pass pass;
+    dfqi_taps taps = {0};
+    dfqi_graph *g;
+    dfqi_id ids[64];
+    int found = 0;
+    ck_assert_int_le(net->n_params, 64);
+    ck_assert_int_eq(dfqi_graph_new(s.ctx, 2, &g), DFQ_OK);
+    dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){3, 16, 16});
+    dfqi_network_params(net, g, 0, ids);
+    ck_assert_int_eq(dfqi_quant_pass_begin(&pass, g, &s.student->scheme, 0), DFQ_OK);
+    dfqi_network_forward(net, g, ids, x, &taps);
+    dfqi_quant_pass_end(&pass, g);
+    int32_t site = (int32_t)(dfqi_scheme_find(&s.student->scheme, layer) - s.student->scheme.sites);
+    double numel = (double)dfqi_tensor_count(dfqi_network_find(net, layer));
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        const dfqi_node *n = &g->nodes[i];
+        if (n->op != DFQI_OP_FQ_WEIGHT || n->in[2] != pass.step[site]) continue;
+        ck_assert_double_eq_tol((double)n->attr.f[0], 1 / sqrt(numel * 7), 1e-9);
+        ck_assert_int_eq(n->attr.i[2], 1);
+        found++;
+    }
+    ck_assert_int_eq(found, 1);
+    dfqi_quant_pass_fini(&pass, s.ctx);
+    dfqi_graph_free(g);
     end(&s);
 }
 END_TEST
@@ -161,6 +196,7 @@ TCase *dfqt_modes_case(void)
 {
     TCase *c = tcase_create("modes");
     tcase_add_test(c, test_lsq_start);
+    tcase_add_test(c, test_lsq_scale);
     tcase_add_test(c, test_ranges);
     tcase_add_test(c, test_asymmetric);
     tcase_add_loop_test(c, test_files, 0, 6);
