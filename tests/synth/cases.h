@@ -9,6 +9,7 @@
 TCase *dfqt_api_case(void);
 TCase *dfqt_checkpoint_case(void);
 TCase *dfqt_cnn_case(void);
+TCase *dfqt_draw_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_golden_host_case(void);

@@ -173,7 +173,7 @@ START_TEST(test_weights_of_slots)
     const dfqi_host_draws *d = &h->draws;
     const int slots = 3; /* a quarter of the classes */
     ck_assert_int_eq(h->net.arch.slots, slots);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 400; i++) {
         dfqi_host_draw(h, 0, i);
         int own = d->own[0] > 0;
         own ? plain++ : mixed++;
@@ -187,7 +187,8 @@ START_TEST(test_weights_of_slots)
             ck_assert_double_eq_tol(sum, own ? 0.0 : 1.0, 1e-6);
         }
     }
-    ck_assert(mixed > 5 && plain > 5);
+    ck_assert_int_eq(mixed + plain, 400);
+    ck_assert_msg(mixed > 130 && mixed < 190, "%d of 400 mixed", mixed); /* 40 % */
     dfqi_host_release(h);
     dfqi_model_release(m);
     dfq_context_release(ctx);

@@ -7,6 +7,7 @@ int main(void)
     Suite *s = suite_create("synth");
     suite_add_tcase(s, dfqt_golden_case());
     suite_add_tcase(s, dfqt_job_case());
+    suite_add_tcase(s, dfqt_draw_case());
     suite_add_tcase(s, dfqt_checkpoint_case());
     suite_add_tcase(s, dfqt_imageset_case());
     suite_add_tcase(s, dfqt_pse_case());
