@@ -21,7 +21,6 @@ static const struct role {
              {OPT_TEST_DATA, "--test-data", "", PLACE_READS | PLACE_TREE},
              {OPT_REAL, "--real", "", PLACE_READS | PLACE_TREE},
              {OPT_SYNTH, "--synth", "", PLACE_READS | PLACE_TREE},
-             {OPT_LABELS_FROM, "--labels-from", "", PLACE_READS},
              {OPT_ACCEL, "--accel", "", PLACE_READS},
              {OPT_WEIGHTS, "--weights", "", PLACE_READS},
              {OPT_LABELS_FROM, "--labels-from", "", PLACE_READS},
