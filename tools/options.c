@@ -356,7 +356,7 @@ static int check_explore(const struct options *o)
     if (!o->data)
         return wrong(o,
                      "--data is missing: images to learn from, a folder with labels.csv, a folder "
-                     "of class folders, or a CIFAR-10 file");
+                     "of class folders, or a CIFAR binary file");
     if (o->weights && (option_given(o, OPT_WARM_STEPS) || o->save_weights))
         return wrong(o, "--weights leaves nothing to warm up; leave --%s out",
                      o->save_weights ? "save-weights" : "warm-steps");
@@ -397,7 +397,7 @@ static int check_line(struct options *o, char *const *rest, int n)
     if (o->verb == VERB_EVAL && !o->data)
         return wrong(o,
                      "--data is missing: a folder with labels.csv, a folder of class folders, or "
-                     "a CIFAR-10 file");
+                     "a CIFAR binary file");
     if (explore) return check_explore(o);
     if (o->verb == VERB_COST && !o->accel)
         return wrong(o, "--accel is missing: a JSON file, or a preset: %s",

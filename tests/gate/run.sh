@@ -75,8 +75,8 @@ vit_tiny() {
         return
     }
     pictures "$shared/data/imagenet_val_650" "$work/pictures"
-    gate "ViT-Tiny, W4A4" 86 "$model" "$work/pictures" --bits w4a4 --images 32 \
-        --real "$shared/data/imagenet_train_256"
+    gate "ViT-Tiny, W4A4" 86 "$model" "$work/pictures" --bits w4a4 --images 32 --resize 0 \
+        --real "$shared/data/imagenet_train_256" # crops already: their middle, not scaled
 }
 
 embedded
