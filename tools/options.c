@@ -1,11 +1,8 @@
-/* The command line: one table for all verbs, checked values. */
+/* The command line: one table for all verbs. */
 #include "options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,279 +10,6 @@
 
 #include "session.h"
 #include "text.h"
-
-/* -- values ------------------------------------------------------------------------------------ */
-
-static int wrong(const struct options *o, const char *format, ...)
-{
-    char before[TEXT_SHORT];
-    va_list args;
-    snprintf(before, sizeof before, "dfq %s: ", verb_names[o->verb]);
-    va_start(args, format);
-    text_line(before, format, args);
-    va_end(args);
-    return CODE_USAGE;
-}
-
-static int take_word(const struct options *o, const char *name, const char *text,
-                     const char *(*word)(int32_t), int n, int32_t *out)
-{
-    char all[96] = "";
-    for (int i = 0; i < n; i++) {
-        if (strcmp(text, word(i)) == 0) {
-            *out = i;
-            return 0;
-        }
-        size_t at = strlen(all);
-        snprintf(all + at, sizeof all - at, "%s%s", !i ? "" : i + 1 < n ? ", " : " or ", word(i));
-    }
-    return wrong(o, "--%s is \"%s\", must be %s", name, text, all);
-}
-
-static int take_whole(const struct options *o, const char *name, const char *text, int64_t least,
-                      int64_t most, int64_t *out)
-{
-    char *end;
-    errno = 0;
-    long long v = strtoll(text, &end, 10);
-    if (end == text || *end || errno || v < least || v > most)
-        return wrong(o, "--%s is %s, must be a whole number from %lld to %lld", name,
-                     *text ? text : "empty", (long long)least, (long long)most);
-    *out = v;
-    return 0;
-}
-
-static int take_count(const struct options *o, const char *name, const char *text, int64_t most,
-                      int64_t *out)
-{
-    return take_whole(o, name, text, 1, most, out);
-}
-
-static int take_seed(const struct options *o, const char *text, uint64_t *out)
-{
-    char *end;
-    errno = 0;
-    unsigned long long v = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno)
-        return wrong(o, "--seed is %s, must be a whole number from 0 to 18446744073709551615",
-                     *text ? text : "empty");
-    *out = v;
-    return 0;
-}
-
-static int take_number(const struct options *o, const char *name, const char *text, double least,
-                       double most, double *out)
-{
-    char *end;
-    double v = strtod(text, &end);
-    if (end == text || *end || !(v >= least && v <= most))
-        return wrong(o, "--%s is %s, must be a number from %g to %g", name, *text ? text : "empty",
-                     least, most);
-    *out = v;
-    return 0;
-}
-
-/* "w4a8". A width of many digits is out of range too, whatever it would overflow to. */
-static int take_bits(struct options *o, const char *text)
-{
-    char *end;
-    long v[2];
-    const char *p = text;
-    for (int i = 0; i < 2; i++) {
-        if (*p != "wa"[i] || p[1] < '0' || p[1] > '9')
-            return wrong(o, "--bits is %s, must look like w4a4: bits of weights and activations",
-                         *text ? text : "empty");
-        v[i] = strtol(p + 1, &end, 10);
-        p = end;
-    }
-    if (*p) return wrong(o, "--bits is %s, must look like w4a4: nothing behind it", text);
-    for (int i = 0; i < 2; i++)
-        if (v[i] < 2 || v[i] > 8)
-            return wrong(o, "--bits %s: %s of %ld bit%s, must be 2 to 8; try w4a4", text,
-                         i ? "activations" : "weights", v[i], v[i] == 1 ? "" : "s");
-    o->weight_bits = (int32_t)v[0];
-    o->act_bits = (int32_t)v[1];
-    return 0;
-}
-
-/* "0.5,0.5,0.5" */
-static int take_three(const struct options *o, const char *name, const char *text, double least,
-                      float *out)
-{
-    const char *p = text;
-    double v[3];
-    int n = 0;
-    for (; n < 3; n++) {
-        char *end;
-        v[n] = strtod(p, &end);
-        if (end == p || !(v[n] >= least && v[n] <= 1000) || *end != (n < 2 ? ',' : '\0')) break;
-        p = end + 1;
-    }
-    if (n < 3)
-        return wrong(o, "--%s is %s, must be three numbers from %g to 1000, separated by commas",
-                     name, *text ? text : "empty", least);
-    for (n = 0; n < 3; n++) out[n] = (float)v[n];
-    return 0;
-}
-
-/* What a file may not tell of its network. */
-static int take_property(struct options *o, enum option_id id, const char *text)
-{
-    const char *name = option_table[id].name;
-    switch (id) {
-    case OPT_HEADS:
-        return take_count(o, name, text, 4096, &o->heads);
-    case OPT_IMAGE:
-        return take_count(o, name, text, 16384, &o->image);
-    case OPT_STEM:
-        return take_word(o, name, text, option_stem_name, 4, &o->stem);
-    case OPT_MEAN:
-        return take_three(o, name, text, -1000, o->mean);
-    case OPT_STD:
-        return take_three(o, name, text, 1e-6, o->std);
-    case OPT_RESIZE:
-        return take_whole(o, name, text, 0, 16384, &o->resize);
-    case OPT_CROP:
-        return take_number(o, name, text, 0.01, 1, &o->crop);
-    case OPT_INTERPOLATION:
-        return take_word(o, name, text, option_interpolation_name, 2, &o->interpolation);
-    default:
-        return 0;
-    }
-}
-
-/* All rules but the exact one, which needs losses that are known beforehand. */
-static const char *rule_word(int32_t i)
-{
-    return option_rule_name(i < DFQ_RULE_EXACT ? i : i + 1);
-}
-
-static int take_rule(struct options *o, const char *text)
-{
-    if (strcmp(text, option_rule_name(DFQ_RULE_EXACT)) == 0)
-        return wrong(o, "--rule exact needs losses that are known beforehand, and here they are "
-                        "learned; take pull");
-    int code =
-        take_word(o, option_table[OPT_RULE].name, text, rule_word, DFQ_RULE_ALTERNATE, &o->rule);
-    if (o->rule >= DFQ_RULE_EXACT) o->rule++;
-    return code;
-}
-
-/* Options that only hold a text, and switches: where in `struct options` they go. */
-static const struct field {
-    enum option_id id;
-    size_t at;
-} texts[] = {{OPT_OUT, offsetof(struct options, out)},
-             {OPT_SYNTH, offsetof(struct options, synth)},
-             {OPT_REAL, offsetof(struct options, real)},
-             {OPT_DATA, offsetof(struct options, data)},
-             {OPT_REPORT, offsetof(struct options, report)},
-             {OPT_ACCEL, offsetof(struct options, accel)},
-             {OPT_MAPPING, offsetof(struct options, mapping)},
-             {OPT_ARCH, offsetof(struct options, arch)},
-             {OPT_TEST_DATA, offsetof(struct options, test_data)},
-             {OPT_WEIGHTS, offsetof(struct options, weights)},
-             {OPT_SAVE_WEIGHTS, offsetof(struct options, save_weights)},
-             {OPT_TRAJECTORY, offsetof(struct options, trajectory)},
-             {OPT_LABELS_FROM, offsetof(struct options, labels_from)},
-             {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
-  switches[] = {{OPT_NO_TUNE, offsetof(struct options, no_tune)},
-                {OPT_RESUME, offsetof(struct options, resume)},
-                {OPT_FORCE, offsetof(struct options, force)},
-                {OPT_JSON, offsetof(struct options, json)},
-                {OPT_QUIET, offsetof(struct options, quiet)},
-                {OPT_ALL, offsetof(struct options, all)},
-
-                {OPT_VERBOSE, offsetof(struct options, verbose)}};
-
-const char *option_text(const struct options *o, enum option_id id)
-{
-    const char *text = id == OPT_COUNT ? o->input : NULL;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i].id == id) memcpy(&text, (const char *)o + texts[i].at, sizeof text);
-    return text;
-}
-
-static int take_option(struct options *o, enum option_id id, const char *text)
-{
-    const char *name = option_table[id].name;
-    char *base = (char *)o;
-    int64_t threads = 0;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i].id == id) memcpy(base + texts[i].at, &text, sizeof text);
-    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
-        if (switches[i].id == id) memcpy(base + switches[i].at, &(int){1}, sizeof(int));
-    switch (id) {
-    case OPT_BITS:
-        return take_bits(o, text);
-    case OPT_MODE:
-        return take_word(o, name, text, option_mode_name, 2, &o->mode);
-    case OPT_WEIGHT_GRID:
-        return take_word(o, name, text, option_weight_grid_name, 4, &o->weight_grid);
-    case OPT_ACT_GRID:
-        return take_word(o, name, text, option_act_grid_name, 3, &o->act_grid);
-    case OPT_EDGE_BITS:
-        return take_whole(o, name, text, 2, 8, &o->edge_bits);
-    case OPT_METHOD:
-        return take_word(o, name, text, option_method_name, 2, &o->method);
-    case OPT_HOST:
-        return take_word(o, name, text, option_host_name, 3, &o->host);
-    case OPT_LOSS:
-        return take_word(o, name, text, option_loss_name, 2, &o->loss);
-    case OPT_KIND:
-        return take_word(o, name, text, option_kind_name, 8, &o->kind);
-    case OPT_RULE:
-        return take_rule(o, text);
-    case OPT_FPS:
-        return take_number(o, name, text, 1e-6, 1e9, &o->fps);
-    case OPT_ENERGY:
-        return take_number(o, name, text, 1e-6, 1e9, &o->energy);
-    case OPT_AREA:
-        return take_number(o, name, text, 1e-6, 1e9, &o->area);
-    case OPT_PENALTY:
-        return take_number(o, name, text, 0, 1e9, &o->penalty);
-    case OPT_COST_WEIGHT:
-        return take_number(o, name, text, 0, 1e9, &o->cost_weight);
-    case OPT_WARM_STEPS:
-        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->warm_steps);
-    case OPT_TRAIN_STEPS:
-        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->train_steps);
-    case OPT_CONFIG:
-        return take_whole(o, name, text, 0, INT32_MAX, &o->config);
-    case OPT_COST_FUNCTION:
-        return take_word(o, name, text, option_cost_name, 3, &o->cost_function);
-    case OPT_EVALUATOR:
-        return take_word(o, name, text, option_evaluator_name, 2, &o->evaluator);
-    case OPT_EVALUATOR_STEPS:
-        return take_count(o, name, text, 10 * 1000 * 1000, &o->evaluator_steps);
-    case OPT_IMAGES:
-        return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
-    case OPT_ITERS:
-        return take_count(o, name, text, 1000 * 1000, &o->iters);
-    case OPT_STEPS:
-        return take_count(o, name, text, 10 * 1000 * 1000, &o->steps);
-    case OPT_BATCH:
-        return take_whole(o, name, text, o->verb == VERB_EXPLORE ? 2 : 1, 4096, &o->batch);
-    case OPT_DIAGNOSE:
-        return take_count(o, name, text, 100 * 1000, &o->diagnose);
-    case OPT_SEED:
-        return take_seed(o, text, &o->seed);
-    case OPT_LR:
-        return take_number(o, name, text, 0, 1000, &o->lr);
-    case OPT_GAMMA:
-        return take_number(o, name, text, 0, 1e6, &o->gamma);
-    case OPT_INUNDATION:
-        return take_number(o, name, text, 0, 0.5, &o->inundation);
-    case OPT_CHECKPOINT:
-        return take_number(o, name, text, 0.01, 1e6, &o->checkpoint);
-    case OPT_THREADS:
-        if (take_count(o, name, text, 256, &threads)) return CODE_USAGE;
-        o->threads = (int32_t)threads;
-        return 0;
-    default:
-        return take_property(o, id, text);
-    }
-}
 
 /* -- the whole line ---------------------------------------------------------------------------- */
 
@@ -320,12 +44,13 @@ static int find_option(int c)
 static int check_evaluator(const struct options *o)
 {
     if (o->evaluator != DFQ_EVALUATOR_NETWORKS && option_given(o, OPT_EVALUATOR_STEPS))
-        return wrong(o, "--evaluator-steps is for --evaluator networks; add it, or leave this out");
+        return option_wrong(
+            o, "--evaluator-steps is for --evaluator networks; add it, or leave this out");
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS &&
         (o->rule == DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_NETWORK_FIRST ||
          o->rule == DFQ_RULE_PRODUCT || o->rule == DFQ_RULE_ALTERNATE))
-        return wrong(o, "--evaluator networks is not for --rule %s; leave one out",
-                     option_rule_name(o->rule));
+        return option_wrong(o, "--evaluator networks is not for --rule %s; leave one out",
+                            option_rule_name(o->rule));
     return -1;
 }
 
@@ -335,41 +60,44 @@ static int check_quantize(const struct options *o)
     if (o->no_tune &&
         (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) || option_given(o, OPT_GAMMA) ||
          option_given(o, OPT_LOSS) || option_given(o, OPT_INUNDATION)))
-        return wrong(
+        return option_wrong(
             o, "--no-tune leaves nothing for --steps, --lr, --gamma, --loss and --inundation; "
                "leave them out");
     if (o->loss == LOSS_HOST && option_given(o, OPT_INUNDATION))
-        return wrong(o, "--loss host has no gradient inundation; leave --inundation out");
+        return option_wrong(o, "--loss host has no gradient inundation; leave --inundation out");
     if (o->mode != DFQ_MODE_PARITY && (o->weight_grid != 0 || o->act_grid != 0))
-        return wrong(o,
-                     "--weight-grid and --act-grid are for --mode parity; mode improved searches "
-                     "its own");
+        return option_wrong(
+            o, "--weight-grid and --act-grid are for --mode parity; mode improved searches "
+               "its own");
     return -1;
 }
 
 /* What must be on a line of "dfq explore", and what must not be together. */
 static int check_explore(const struct options *o)
 {
-    if (!o->accel) return wrong(o, "--accel is missing: a JSON file, or a preset: hdx-space");
+    if (!o->accel)
+        return option_wrong(o, "--accel is missing: a JSON file, or a preset: hdx-space");
     if (!(option_given(o, OPT_FPS) || option_given(o, OPT_ENERGY) || option_given(o, OPT_AREA)))
-        return wrong(o, "no limit given; add --fps, --energy-mj or --area-mm2, or several");
+        return option_wrong(o, "no limit given; add --fps, --energy-mj or --area-mm2, or several");
     if (!o->data)
-        return wrong(o,
-                     "--data is missing: images to learn from, a folder with labels.csv, a folder "
-                     "of class folders, or a CIFAR binary file");
+        return option_wrong(
+            o, "--data is missing: images to learn from, a folder with labels.csv, a folder "
+               "of class folders, or a CIFAR binary file");
     if (o->weights && (option_given(o, OPT_WARM_STEPS) || o->save_weights))
-        return wrong(o, "--weights leaves nothing to warm up; leave --%s out",
-                     o->save_weights ? "save-weights" : "warm-steps");
+        return option_wrong(o, "--weights leaves nothing to warm up; leave --%s out",
+                            o->save_weights ? "save-weights" : "warm-steps");
     if (o->save_weights && o->warm_steps == 0)
-        return wrong(o, "--warm-steps 0 leaves no weights to save; leave --save-weights out");
+        return option_wrong(o,
+                            "--warm-steps 0 leaves no weights to save; leave --save-weights out");
     if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY &&
         o->rule != DFQ_RULE_ABSOLUTE && o->rule != DFQ_RULE_PRODUCT)
-        return wrong(o, "--penalty is not for --rule %s; leave it out", option_rule_name(o->rule));
+        return option_wrong(o, "--penalty is not for --rule %s; leave it out",
+                            option_rule_name(o->rule));
     if (option_given(o, OPT_COST_FUNCTION) && !(o->cost_weight > 0) &&
         o->rule != DFQ_RULE_ALTERNATE)
-        return wrong(o, "--cost-function weighs nothing without --cost-weight; add it");
+        return option_wrong(o, "--cost-function weighs nothing without --cost-weight; add it");
     if (o->trajectory && !*o->trajectory)
-        return wrong(o, "--trajectory is empty: where shall the course go?");
+        return option_wrong(o, "--trajectory is empty: where shall the course go?");
     return check_evaluator(o);
 }
 
@@ -378,36 +106,38 @@ static int check_line(struct options *o, char *const *rest, int n)
 {
     const char *verb = verb_names[o->verb];
     if (o->verb == VERB_VERSION) {
-        if (n > 0) return wrong(o, "takes no file, got %s", rest[0]);
+        if (n > 0) return option_wrong(o, "takes no file, got %s", rest[0]);
         return -1;
     }
     int explore = o->verb == VERB_EXPLORE;
     if (n < 1 && explore)
-        return wrong(o, "no search space given; for example dfq explore cifar10-small");
-    if (n < 1) return wrong(o, "no model given; usage: dfq %s MODEL.safetensors [options]", verb);
+        return option_wrong(o, "no search space given; for example dfq explore cifar10-small");
+    if (n < 1)
+        return option_wrong(o, "no model given; usage: dfq %s MODEL.safetensors [options]", verb);
     if (n > 1)
-        return wrong(o, "one %s at a time: %s and %s were given",
-                     explore ? "search space" : "model", rest[0], rest[1]);
+        return option_wrong(o, "one %s at a time: %s and %s were given",
+                            explore ? "search space" : "model", rest[0], rest[1]);
     o->input = rest[0];
     if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS))
-        return wrong(o, "--bits is missing; for example --bits w4a4");
+        return option_wrong(o, "--bits is missing; for example --bits w4a4");
     if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)
-        return wrong(o, "-o OUT is missing: where shall the result go?");
-    if (o->out && !*o->out) return wrong(o, "-o is empty: where shall the result go?");
+        return option_wrong(o, "-o OUT is missing: where shall the result go?");
+    if (o->out && !*o->out) return option_wrong(o, "-o is empty: where shall the result go?");
     if (o->verb == VERB_EVAL && !o->data)
-        return wrong(o,
-                     "--data is missing: a folder with labels.csv, a folder of class folders, or "
-                     "a CIFAR binary file");
+        return option_wrong(
+            o, "--data is missing: a folder with labels.csv, a folder of class folders, or "
+               "a CIFAR binary file");
     if (explore) return check_explore(o);
     if (o->verb == VERB_COST && !o->accel)
-        return wrong(o, "--accel is missing: a JSON file, or a preset: %s",
-                     dfq_accelerator_preset_name(0));
+        return option_wrong(o, "--accel is missing: a JSON file, or a preset: %s",
+                            dfq_accelerator_preset_name(0));
     if (o->labels_from && !o->data)
-        return wrong(o,
-                     "--labels-from tells the classes of --data; give that too, or leave it out");
+        return option_wrong(
+            o, "--labels-from tells the classes of --data; give that too, or leave it out");
     if (option_given(o, OPT_RESIZE) && option_given(o, OPT_CROP))
-        return wrong(o, "--resize and --crop say the same; give one");
-    if (o->synth && o->real) return wrong(o, "--synth and --real exclude each other; give one");
+        return option_wrong(o, "--resize and --crop say the same; give one");
+    if (o->synth && o->real)
+        return option_wrong(o, "--synth and --real exclude each other; give one");
     return check_quantize(o);
 }
 
@@ -479,18 +209,18 @@ static int parse_options(int argc, char **argv, struct options *o)
     optind = 2;
     while ((c = getopt_long(argc, argv, letters, rows, NULL)) != -1) {
         const char *word = argv[optind - 1];
-        if (c == ':') return wrong(o, "%s needs a value; see dfq %s --help", word, verb);
+        if (c == ':') return option_wrong(o, "%s needs a value; see dfq %s --help", word, verb);
         if (c == '?' && optopt && optopt < LONG_FIRST)
-            return wrong(o, "unknown option -%c; see dfq %s --help", optopt, verb);
+            return option_wrong(o, "unknown option -%c; see dfq %s --help", optopt, verb);
         if (c == '?')
-            return wrong(o, "unknown or unclear option %s; see dfq %s --help", word, verb);
+            return option_wrong(o, "unknown or unclear option %s; see dfq %s --help", word, verb);
         int id = find_option(c);
         if (id == OPT_HELP) {
             help_verb(stdout, o->verb);
             return CODE_DONE;
         }
         o->given |= (uint64_t)1 << id;
-        code = take_option(o, (enum option_id)id, optarg);
+        code = option_take(o, (enum option_id)id, optarg);
         if (code) return code;
     }
     return check_line(o, argv + optind, argc - optind);
@@ -506,7 +236,7 @@ int options_parse(int argc, char **argv, struct options *o)
     if (code >= 0) return code;
     /* getopt_long sorts what it reads; messages and reports shall have the line as it was typed. */
     char **sorted = calloc((size_t)argc + 1, sizeof *sorted);
-    if (!sorted) return wrong(o, "there is not enough memory");
+    if (!sorted) return option_wrong(o, "there is not enough memory");
     memcpy(sorted, argv, (size_t)argc * sizeof *sorted);
     code = parse_options(argc, sorted, o);
     free(sorted);

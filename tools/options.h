@@ -154,6 +154,13 @@ const char *option_rule_name(int32_t rule);
 const char *option_cost_name(int32_t function);
 const char *option_evaluator_name(int32_t evaluator);
 
+/* -- for options.c: values ---------------------------------------------------------------------- */
+
+/* Says on stderr what is wrong; returns the exit code, 2. */
+int option_wrong(const struct options *o, const char *format, ...);
+/* Puts the value of an option where it belongs: 0, or option_wrong(). */
+int option_take(struct options *o, enum option_id id, const char *text);
+
 /* -- for help.c: the table --------------------------------------------------------------------- */
 
 struct option_row {
