@@ -106,23 +106,25 @@ static int take_bits(struct options *o, const char *text)
     return 0;
 }
 
-/* "0.5,0.5,0.5" */
+/* "0.5,0.5,0.5"; those of pixels of 0..255 are too large */
 static int take_three(const struct options *o, const char *name, const char *text, double least,
                       float *out)
 {
     const char *p = text;
+    enum { MOST = 10 };
     double v[3];
     int n = 0;
     for (; n < 3; n++) {
         char *end;
         v[n] = strtod(p, &end);
-        if (end == p || !(v[n] >= least && v[n] <= 1000) || *end != (n < 2 ? ',' : '\0')) break;
+        if (end == p || !(v[n] >= least && v[n] <= MOST) || *end != (n < 2 ? ',' : '\0')) break;
         p = end + 1;
     }
     if (n < 3)
-        return option_wrong(
-            o, "--%s is %s, must be three numbers from %g to 1000, separated by commas", name,
-            *text ? text : "empty", least);
+        return option_wrong(o,
+                            "--%s is %s, must be three numbers from %g to %d for pixels of 0..1, "
+                            "separated by commas",
+                            name, *text ? text : "empty", least, MOST);
     for (n = 0; n < 3; n++) out[n] = (float)v[n];
     return 0;
 }

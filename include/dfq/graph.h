@@ -83,8 +83,8 @@ typedef struct dfq_load_options {
     uint32_t struct_size;  /**< set by dfq_load_options_init() */
     int32_t interpolation; /**< DFQ_INTERPOLATION_*; 0: not said */
     const char *arch; /**< architecture name, for example "deit_tiny_patch16_224"; NULL: not said */
-    const float *mean; /**< three numbers, of red, green, blue in 0..1; NULL: not said */
-    const float *std;  /**< likewise, above 0 */
+    const float *mean; /**< three numbers of -10..10, for pixels of 0..1; NULL: not said */
+    const float *std;  /**< likewise, 1e-6..10 */
     int64_t heads;     /**< attention heads of a ViT or DeiT; 0: not said */
     int64_t image;     /**< side of the square input, pixels; 0: not said */
     double crop;       /**< the crop's share of the resized shorter side, above 0 to 1, as timm's

@@ -42,8 +42,8 @@ typedef struct dfq_vit_options {
     int64_t heads;        /**< attention heads, divides `width`; default 4 */
     int64_t hidden;       /**< inner width of the MLP, 1..65536; default 512 */
     int64_t classes;      /**< logits, 2..65536; default 10 */
-    float mean[3];        /**< input normalisation (v / 255 - mean) / std; default 0.5 each */
-    float std[3];         /**< 1e-6..1000; default 0.5 each */
+    float mean[3];        /**< (v / 255 - mean) / std normalises; -10..10, default 0.5 each */
+    float std[3];         /**< 1e-6..10; default 0.5 each */
     uint64_t seed;        /**< of the first weights, any number; default 0 */
     const char *name; /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
                                of the numbers. Only read during the call */

@@ -82,8 +82,8 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
     DFQI_TRY(check_count(ctx, "generator_steps", o->generator_steps, 1, many));
     DFQI_TRY(check_number(ctx, "generator_rate", o->generator_rate, 0, 1e6));
     for (int c = 0; c < 3; c++) {
-        DFQI_TRY(check_number(ctx, "mean", (double)o->mean[c], -1e3, 1e3));
-        DFQI_TRY(check_number(ctx, "std", (double)o->std[c], 1e-6, 1e3));
+        DFQI_TRY(check_number(ctx, "mean", (double)o->mean[c], -10, 10));
+        DFQI_TRY(check_number(ctx, "std", (double)o->std[c], 1e-6, 10));
     }
     return DFQ_OK;
 }

@@ -35,7 +35,7 @@ static dfq_status meta_numbers(const dfqi_safetensors *st, const char *path, con
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                          "%s: metadata %s is \"%.40s\", expected %d number%s from %g to %g%s", path,
                          key, dfqi_show(text, show), n, n > 1 ? "s" : "", lo, hi,
-                         n > 1 ? ", separated by commas" : "");
+                         n > 1 ? " for pixels of 0..1, separated by commas" : "");
     memcpy(out, v, (size_t)n * sizeof *v);
     return DFQ_OK;
 }
@@ -83,7 +83,8 @@ static dfq_status meta_word(const dfqi_safetensors *st, const char *path, const 
 /* -- properties -------------------------------------------------------------------------------- */
 
 /* image: of convolutional networks */
-enum { IMAGE_MIN = 8, IMAGE_MAX = 1024, HEADS_MAX = 4096, RESIZE_MAX = 16384 };
+/* NORM: of mean and std, so that those of pixels of 0..255 do not pass */
+enum { IMAGE_MIN = 8, IMAGE_MAX = 1024, HEADS_MAX = 4096, RESIZE_MAX = 16384, NORM_MAX = 10 };
 
 /* Which of the properties in the metadata hold for it: a search space tells its own. */
 static bool hears(const dfqi_arch *a, dfqi_prop p)
@@ -149,9 +150,9 @@ static dfq_status read_values(const dfqi_safetensors *st, const char *path, dfqi
     case DFQI_PROP_EPS:
         return meta_floats(st, path, key, 1, 0.0, 1.0, &a->eps);
     case DFQI_PROP_MEAN:
-        return meta_floats(st, path, key, 3, -1e3, 1e3, a->mean);
+        return meta_floats(st, path, key, 3, -NORM_MAX, NORM_MAX, a->mean);
     case DFQI_PROP_STD:
-        return meta_floats(st, path, key, 3, 1e-6, 1e3, a->std);
+        return meta_floats(st, path, key, 3, 1e-6, NORM_MAX, a->std);
     case DFQI_PROP_RESIZE:
         DFQI_TRY(meta_int(st, path, key, 0, RESIZE_MAX, &resize));
         a->resize = (int32_t)resize;
@@ -202,8 +203,10 @@ static dfq_status take_numbers(dfq_context *ctx, const char *path, dfqi_prop p, 
 {
     bool good = true;
     if (!v) return DFQ_OK;
-    for (int i = 0; i < 3; i++) good &= (double)v[i] >= least && v[i] <= 1e3f;
-    DFQI_TRY(need(ctx, path, a, p, good, p == DFQI_PROP_MEAN ? "-1000 to 1000" : "1e-6 to 1000"));
+    for (int i = 0; i < 3; i++) good &= (double)v[i] >= least && v[i] <= NORM_MAX;
+    DFQI_TRY(need(ctx, path, a, p, good,
+                  p == DFQI_PROP_MEAN ? "-10 to 10 for pixels of 0..1"
+                                      : "1e-6 to 10 for pixels of 0..1"));
     memcpy(p == DFQI_PROP_MEAN ? a->mean : a->std, v, 3 * sizeof *v);
     a->source[p] = DFQ_SOURCE_OPTION;
     return DFQ_OK;
@@ -229,7 +232,7 @@ static dfq_status take_resize(dfq_context *ctx, const char *path, const dfq_load
 dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path, const dfq_load_options *o,
                                   dfqi_arch *a)
 {
-    DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_MEAN, o->mean, -1e3, a));
+    DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_MEAN, o->mean, -NORM_MAX, a));
     DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_STD, o->std, 1e-6, a));
     DFQI_TRY(take_resize(ctx, path, o, a));
     if (o->heads != 0) {

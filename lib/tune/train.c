@@ -90,8 +90,8 @@ static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
     DFQI_TRY(need_int(ctx, "hidden", a->vit.hidden, 1, 65536));
     DFQI_TRY(need_int(ctx, "classes", a->classes, 2, 65536));
     for (int k = 0; k < 3; k++) {
-        DFQI_TRY(need_float(ctx, "mean", a->mean[k], -1000.0f, 1000.0f));
-        DFQI_TRY(need_float(ctx, "std", a->std[k], 1e-6f, 1000.0f));
+        DFQI_TRY(need_float(ctx, "mean", a->mean[k], -10.0f, 10.0f));
+        DFQI_TRY(need_float(ctx, "std", a->std[k], 1e-6f, 10.0f));
     }
     if (a->image % a->vit.patch)
         return dfqi_fail(ctx, DFQ_E_INVALID, "image is %lld, must be a multiple of patch, %lld",

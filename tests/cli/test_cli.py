@@ -348,9 +348,12 @@ class Results(Part):
         self.fails(USAGE, "--resize and --crop say the same", "info", "m", "--resize", "16", "--crop",
                    "1")
         for name, value in (("--mean", "0.5"), ("--mean", "0.5,0.5,x"), ("--std", "0.5,0.5,0"),
+                            ("--mean", "123.675,116.28,103.53"), ("--std", "58.4,57.1,57.4"),
                             ("--std", "1,1,1,1"), ("--crop", "0"), ("--crop", "1.5"),
                             ("--resize", "-1"), ("--interpolation", "nearest"), ("--stem", "pool")):
             self.fails(USAGE, f"{name} is .*must be", "info", "m", f"{name}={value}")
+        self.unsaid("m", heads="2", mean="123.675,116.28,103.53")
+        self.fails(INPUT, 'mean is "123.675,.*from -10 to 10 for pixels of 0..1', "info", "m")
 
     def test_what_was_said_is_kept(self):
         self.unsaid("m")
