@@ -4,6 +4,8 @@
  *
  *     explore LATENCY_MS ENERGY_MJ
  *
+ * cc explore.c $(pkg-config --cflags --libs dfq) -lm -o explore
+ *
  * Exit codes: 0 found and certified, 3 nothing meets the limits, 1 failure. */
 #include <dfq/dfq.h>
 #include <math.h>
