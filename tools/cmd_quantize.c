@@ -47,31 +47,35 @@ static int open_data(struct quantize *q)
     return code;
 }
 
+/* What pictures and diagnosis show of a set; calibration and tuning read it themselves. */
+static dfq_status read_first(struct quantize *q)
+{
+    int64_t n = q->full.diagnose > SYNTHESIS_SHOWN ? q->full.diagnose : SYNTHESIS_SHOWN;
+    if (q->full.images < n) n = q->full.images;
+    return dfq_image_set_read(q->set, 0, n, &q->images, &q->labels);
+}
+
 /* Images that need no synthesis. */
 static int read_images(struct quantize *q)
 {
     struct session *s = q->s;
-    dfq_tensor *all = NULL, *labels = NULL;
     dfq_dataset *d = NULL;
     dfq_status status;
     if (s->o->synth) {
-        int64_t most = q->full.images < 0 ? INT64_MAX : q->full.images;
-        status = dfq_images_load(q->net, s->o->synth, &all, &labels);
-        if (status == DFQ_OK) status = quantize_head(s->ctx, all, most, &q->images);
-        if (status == DFQ_OK) status = quantize_head(s->ctx, labels, most, &q->labels);
+        int64_t most = q->full.images < 0 ? 0 : q->full.images;
+        status = dfq_image_set_open(q->net, s->o->synth, most, &q->set);
+        if (status == DFQ_OK) q->full.images = dfq_image_set_get_count(q->set);
+        if (status == DFQ_OK) status = read_first(q);
     } else {
         status = dfq_dataset_open(s->ctx, s->o->real, 0, &d);
         int64_t n = status == DFQ_OK ? dfq_dataset_get_count(d) : 0;
         if (q->full.images < n) n = q->full.images;
         if (status == DFQ_OK) status = dfq_dataset_get_batch(d, q->net, 0, n, &q->images);
         if (status == DFQ_OK) model_say_cropped(s, d);
+        q->full.images = n;
     }
-    dfq_tensor_release(all);
-    dfq_tensor_release(labels);
     dfq_dataset_release(d);
-    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
-    q->full.images = dfq_tensor_get_dims(q->images)[0];
-    return CODE_DONE;
+    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_READ);
 }
 
 static int prepare(struct quantize *q)
@@ -123,13 +127,15 @@ static int plan(struct quantize *q)
     q->plan.bytes = 0;
     if (s->o->synth || s->o->real) {
         code = read_images(q);
+        base = session_peak(); /* what is held of them is held already */
         if (!code) code = recipe_check_images(s, &q->full, &q->info);
     } else {
         code = recipe_check_images(s, &q->full, &q->info);
         if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->generator);
         if (!code) code = synthesis_measure(s, q->generator, &q->plan.seconds[PLAN_SYNTH], &bytes);
     }
-    if (!code) code = plan_measure(s, q->net, &q->info, &q->full, q->full.images, &q->plan);
+    int64_t held = q->generator ? q->full.images : 0;
+    if (!code) code = plan_measure(s, q->net, &q->info, &q->full, held, &q->plan);
     if (code) return code;
     q->plan.bytes += base;
     if (base + bytes > q->plan.bytes) q->plan.bytes = base + bytes;
@@ -190,7 +196,8 @@ static int calibrate(struct quantize *q)
     struct session *s = q->s;
     dfq_quantize_options o = recipe_quantize(&q->full);
     progress_begin(&s->progress, NULL, 0, plan_after(&q->plan, PLAN_CALIBRATE));
-    dfq_status status = dfq_graph_quantize(q->net, q->images, &o, &q->low);
+    dfq_status status = q->set ? dfq_graph_quantize_from(q->net, q->set, &o, &q->low)
+                               : dfq_graph_quantize(q->net, q->images, &o, &q->low);
     progress_end(&s->progress);
     if (status == DFQ_E_CANCELLED) return CODE_INTERRUPTED;
     return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
@@ -246,8 +253,9 @@ static int tune(struct quantize *q)
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     q->diagnosis.watch.inundated = o.inundation > 0;
     if (q->full.no_tune && !q->live) return CODE_DONE;
-    status = q->live ? dfq_tuner_create_live(q->net, q->low, &l, &o, &t)
-                     : dfq_tuner_create(q->net, q->low, q->images, &o, &t);
+    status = q->live  ? dfq_tuner_create_live(q->net, q->low, &l, &o, &t)
+             : q->set ? dfq_tuner_create_from(q->net, q->low, q->set, &o, &t)
+                      : dfq_tuner_create(q->net, q->low, q->images, &o, &t);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     int code = tune_with(q, t);
     dfq_tuner_release(t);
@@ -291,6 +299,7 @@ static void release(struct quantize *q)
     dfq_generator_release(q->generator);
     dfq_dataset_release(q->data);
     diagnose_close(&q->diagnosis);
+    dfq_image_set_release(q->set);
     dfq_tensor_release(q->images);
     dfq_tensor_release(q->labels);
     dfq_tensor_release(q->live_losses);

@@ -17,7 +17,9 @@ struct quantize {
     dfq_dataset *data;    /* NULL without --data */
     int live;             /* a generator makes images beside the student */
     dfq_generator *generator;
-    dfq_tensor *images;                /* NULL: none, as a job went on that had ended */
+    dfq_image_set *set;                /* of --synth: stays in its file */
+    dfq_tensor *images;                /* all, or of `set` the first ones, for pictures; NULL: none,
+                                          as a job went on that had ended */
     dfq_tensor *labels;                /* of the images; NULL: not known */
     dfq_tensor *losses;                /* of synthesis; NULL if images were read */
     dfq_tensor *similarity[2];         /* before and after; before may be NULL */

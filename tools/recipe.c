@@ -316,12 +316,12 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
 }
 
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
-                 const struct options *full, int64_t images, struct plan *plan)
+                 const struct options *full, int64_t held, struct plan *plan)
 {
     struct probe p = {NULL, NULL, NULL, NULL};
     dfq_tuner_cost cost = {.struct_size = sizeof cost, .seconds = 0};
-    int64_t n = full->batch < images ? full->batch : images;
-    double forward = 0, held = (double)images / 8;
+    int64_t images = full->images, n = full->batch < images ? full->batch : images;
+    double forward = 0, judged = (double)images / 8;
     s->mute = 1;
     dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
     if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
@@ -330,14 +330,14 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     probe_close(&p);
     if (session_interrupted()) return CODE_INTERRUPTED;
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
-    if (held < (double)n) held = (double)n;
+    if (judged < (double)n) judged = (double)n;
     plan->seconds[PLAN_DIAGNOSE] = diagnose_seconds(full, forward);
     plan->seconds[PLAN_CALIBRATE] = calibration(info, full->mode, images, forward);
     if (!full->no_tune) plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps;
     if (!full->no_tune && full->method == METHOD_MIMIQ) /* evaluations */
-        plan->seconds[PLAN_TUNE] += 1.5 * forward * held * ((double)full->steps / 50 + 1);
+        plan->seconds[PLAN_TUNE] += 1.5 * forward * judged * ((double)full->steps / 50 + 1);
     double pixels = 3 * (double)info->image * (double)info->image;
-    double kept = 4 * ((double)images * pixels + 2 * (double)info->parameters);
+    double kept = 4 * ((double)held * pixels + 2 * (double)info->parameters);
     if (kept + (double)cost.bytes > plan->bytes) plan->bytes = kept + (double)cost.bytes;
     return CODE_DONE;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <dfq/graph.h>
+#include <dfq/image_set.h>
 #include <dfq/tensor.h>
 
 #ifdef __cplusplus
@@ -74,6 +75,15 @@ DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t siz
 DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
                                           const dfq_quantize_options *options,
                                           dfq_graph **out_graph);
+
+/** The same with the images of a set, which are read a few at a time: memory does not grow with their
+ *  number. Bits are those of the same images in a tensor.
+ *  @param set its file must stay as it is until the call returns
+ *  @return as dfq_graph_quantize(); ::DFQ_E_INVALID (a set of another context), ::DFQ_E_IO, see
+ *          dfq_image_set_read(). */
+DFQ_CHECKED dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
+                                               const dfq_quantize_options *options,
+                                               dfq_graph **out_graph);
 
 /** One quantizer of a network. Filled by dfq_graph_get_quantizer(). */
 typedef struct dfq_quantizer_info {

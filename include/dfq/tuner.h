@@ -44,6 +44,7 @@
 #include <stdint.h>
 
 #include <dfq/graph.h>
+#include <dfq/image_set.h>
 #include <dfq/tensor.h>
 
 #ifdef __cplusplus
@@ -216,6 +217,15 @@ DFQ_API void dfq_live_options_init(dfq_live_options *options, size_t size);
 DFQ_CHECKED dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student,
                                         const dfq_tensor *images, const dfq_tuner_options *options,
                                         dfq_tuner **out_tuner);
+
+/** The same with the images of a set, which are read for each step: memory does not grow with their
+ *  number. Bits and checkpoints are those of the same images in a tensor.
+ *  @param set kept alive by the job; its file must stay as it is
+ *  @return as dfq_tuner_create(); ::DFQ_E_INVALID (a set of another context). Steps and checkpoints may
+ *          also return ::DFQ_E_IO, see dfq_image_set_read(). */
+DFQ_CHECKED dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph *student,
+                                             dfq_image_set *set, const dfq_tuner_options *options,
+                                             dfq_tuner **out_tuner);
 
 /** Prepares a job with a generator in place of images. Its batch is the generator's; nothing can be held
  *  out, so eval_every and augment must be 0 and the last step is the result.

@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "quant/evaluate.h"
 #include "quant/model.h"
+#include "synth/imageset.h"
 
 static const dfq_load_options nothing_said;
 
@@ -167,17 +168,14 @@ void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
     dfqi_options_init(options, size, &defaults, sizeof defaults);
 }
 
-dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
-                              const dfq_quantize_options *options, dfq_graph **out_graph)
+/* images: NULL for a CNN whose ranges come later. */
+static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
+                           const dfq_quantize_options *options, dfq_graph **out_graph)
 {
     dfq_quantize_options o = defaults;
     dfqi_network net = {0};
     dfqi_scheme scheme = {0};
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, out_graph);
-    if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
-    if (images) DFQI_TRY(check_images(graph, images));
     if (graph->quantized)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "%s is quantized already, a float network is needed",
@@ -195,15 +193,39 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
     dfqi_grids grids = {(dfqi_weights)o.weights, (dfqi_acts)o.acts};
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
-    if (images)
-        DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &graph->net, &net, dfqi_tensor_f32(images),
-                                        images->dims[0]),
-                  out);
+    if (images) DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, &graph->net, &net, images), out);
     status = dfqi_model_new(&net, &scheme, out_graph);
 out:
     dfqi_network_fini(&net);
     dfqi_scheme_fini(&scheme);
     return status;
+}
+
+dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
+                              const dfq_quantize_options *options, dfq_graph **out_graph)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_graph);
+    if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
+    if (images == NULL) return quantize(graph, NULL, options, out_graph);
+    DFQI_TRY(check_images(graph, images));
+    dfqi_images all = {.n = images->dims[0],
+                       .pixels = dfqi_tensor_count(images) / images->dims[0],
+                       .memory = dfqi_tensor_f32(images)};
+    return quantize(graph, &all, options, out_graph);
+}
+
+dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
+                                   const dfq_quantize_options *options, dfq_graph **out_graph)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, set);
+    DFQI_NEED(graph->ctx, out_graph);
+    if (set->ctx != graph->ctx)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "image set and network belong to different contexts");
+    DFQI_TRY(check_images(graph, &set->shape));
+    return quantize(graph, &set->images, options, out_graph);
 }
 
 static void bounds(const dfq_tensor *t, float *lo, float *hi)

@@ -158,6 +158,22 @@ dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student, const 
     return hand_out(ctx, t, out_tuner);
 }
 
+dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph *student, dfq_image_set *set,
+                                 const dfq_tuner_options *options, dfq_tuner **out_tuner)
+{
+    dfq_tuner_options o = defaults();
+    dfqi_tune *t;
+    if (student == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = student->ctx;
+    DFQI_NEED(ctx, teacher);
+    DFQI_NEED(ctx, set);
+    DFQI_NEED(ctx, out_tuner);
+    DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
+    dfqi_tune_options own = own_options(&o);
+    DFQI_TRY(dfqi_tune_new_from(teacher, student, set, &own, &t));
+    return hand_out(ctx, t, out_tuner);
+}
+
 dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
                                  const dfq_live_options *live, const dfq_tuner_options *options,
                                  dfq_tuner **out_tuner)

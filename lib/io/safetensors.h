@@ -3,6 +3,8 @@
 #ifndef DFQI_IO_SAFETENSORS_H
 #define DFQI_IO_SAFETENSORS_H
 
+#include <stdio.h>
+
 #include "tensor/tensor.h"
 
 typedef struct dfqi_st_entry {
@@ -34,6 +36,12 @@ DFQI_CHECKED dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const 
 void dfqi_st_fini(dfqi_safetensors *st);
 const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
 const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
+
+/* Where tensor `name` of an open file lies, nothing of it read: type and extents without data, and its
+ * first byte. DFQ_E_CORRUPT if there is none; the header is checked as in reading all. */
+DFQI_CHECKED dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE *f, uint64_t size,
+                                       const char *name, dfq_tensor *out_shape,
+                                       uint64_t *out_begin);
 
 /* Writes entries and metadata beside `path` and renames (io/file.h): no half-written file is ever
  * seen under that name. The bytes depend on the content alone: metadata is sorted by key, tensors

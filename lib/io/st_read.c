@@ -241,50 +241,87 @@ static dfq_status read_tensor(source *s, const item *it, uint64_t base, dfqi_st_
     return source_read(s, e->tensor->data, (size_t)(it->end - it->begin));
 }
 
-static dfq_status read_all(source *s, dfqi_safetensors *out)
+/* The header and what it says, sorted by offset; to be freed by the caller, also on failure. */
+typedef struct header {
+    dfqi_json *doc; /* has the names of items */
+    item *items;
+    int64_t n;
+} header;
+
+static dfq_status read_items(source *s, header *h, dfqi_safetensors *st)
 {
-    dfqi_safetensors st = {s->ctx, 0, NULL, 0, NULL};
-    dfqi_json *doc = NULL;
-    item *items = NULL;
-    int64_t n = 0;
     void *iter = NULL;
     const char *key;
     dfqi_jnode node;
-    dfq_status status;
-    DFQI_GOTO(read_header(s, &doc), out);
-    const uint64_t base = s->at, room = s->size - base;
-    dfqi_jnode root = dfqi_json_root(doc);
-    items = dfqi_calloc(s->ctx, (size_t)dfqi_json_count(root), sizeof *items);
-    if (!items) {
-        status = DFQ_E_NOMEM;
-        goto out;
-    }
+    DFQI_TRY(read_header(s, &h->doc));
+    const uint64_t room = s->size - s->at;
+    dfqi_jnode root = dfqi_json_root(h->doc);
+    h->items = dfqi_calloc(s->ctx, (size_t)dfqi_json_count(root), sizeof *h->items);
+    if (!h->items) return DFQ_E_NOMEM;
     while (dfqi_json_next(root, &iter, &key, &node)) {
         if (strcmp(key, META_KEY) != 0) {
-            DFQI_GOTO(read_item(s, key, node, room, &items[n++]), out);
+            DFQI_TRY(read_item(s, key, node, room, &h->items[h->n++]));
         } else if (dfqi_json_has(node, NULL)) {
-            DFQI_GOTO(dfqi_json_get_object(root, META_KEY, &node), out);
-            DFQI_GOTO(read_meta(s, node, &st), out);
+            DFQI_TRY(dfqi_json_get_object(root, META_KEY, &node));
+            DFQI_TRY(read_meta(s, node, st));
         }
     }
-    if (n > 1) qsort(items, (size_t)n, sizeof *items, by_offset);
-    DFQI_GOTO(check_cover(s, items, n, room), out);
-    st.entries = dfqi_calloc(s->ctx, (size_t)n, sizeof *st.entries);
+    if (h->n > 1) qsort(h->items, (size_t)h->n, sizeof *h->items, by_offset);
+    return check_cover(s, h->items, h->n, room);
+}
+
+static void header_fini(dfq_context *ctx, header *h)
+{
+    dfqi_free(ctx, h->items);
+    dfqi_json_release(h->doc);
+}
+
+static dfq_status read_all(source *s, dfqi_safetensors *out)
+{
+    dfqi_safetensors st = {s->ctx, 0, NULL, 0, NULL};
+    header h = {NULL, NULL, 0};
+    dfq_status status;
+    DFQI_GOTO(read_items(s, &h, &st), out);
+    const uint64_t base = s->at;
+    st.entries = dfqi_calloc(s->ctx, (size_t)h.n, sizeof *st.entries);
     if (!st.entries) {
         status = DFQ_E_NOMEM;
         goto out;
     }
-    while (st.n_entries < n) {
+    while (st.n_entries < h.n) {
         st.n_entries++; /* first, so that a half-read entry is freed as well */
-        DFQI_GOTO(read_tensor(s, &items[st.n_entries - 1], base, &st.entries[st.n_entries - 1]),
+        DFQI_GOTO(read_tensor(s, &h.items[st.n_entries - 1], base, &st.entries[st.n_entries - 1]),
                   out);
     }
     *out = st;
     st = (dfqi_safetensors){s->ctx, 0, NULL, 0, NULL};
 out:
     dfqi_st_fini(&st);
-    dfqi_free(s->ctx, items);
-    dfqi_json_release(doc);
+    header_fini(s->ctx, &h);
+    return status;
+}
+
+dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE *f, uint64_t size,
+                          const char *name, dfq_tensor *out_shape, uint64_t *out_begin)
+{
+    source s = {ctx, path, f, NULL, size, 0};
+    dfqi_safetensors st = {ctx, 0, NULL, 0, NULL};
+    header h = {NULL, NULL, 0};
+    const item *it = NULL;
+    dfq_status status;
+    DFQI_GOTO(read_items(&s, &h, &st), out);
+    for (int64_t i = 0; i < h.n && !it; i++)
+        if (strcmp(h.items[i].name, name) == 0) it = &h.items[i];
+    if (!it) {
+        status = dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing", path, name);
+        goto out;
+    }
+    *out_shape = (dfq_tensor){.ctx = ctx, .refs = 1, .dtype = it->dtype, .rank = it->rank};
+    memcpy(out_shape->dims, it->dims, sizeof it->dims);
+    *out_begin = s.at + it->begin;
+out:
+    dfqi_st_fini(&st);
+    header_fini(ctx, &h);
     return status;
 }
 

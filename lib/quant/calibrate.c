@@ -72,13 +72,15 @@ static void site_body(void *arg, int64_t i, int32_t thread)
 
 /* One pass over the images for all sites. The last batch is moved back to be full: an image may be
  * seen twice, none is missed. */
-static dfq_status sweep(job *j, phase what, const float *images, int64_t n)
+static dfq_status sweep(job *j, phase what, const dfqi_images *images)
 {
-    int64_t batch = j->g->batch, image = dfqi_value_stride(dfqi_graph_value(j->g, j->x));
+    int64_t batch = j->g->batch, n = images->n;
+    const float *x;
     j->phase = what;
     for (int64_t i = 0; i < n; i += batch) {
         int64_t first = i + batch <= n ? i : n - batch;
-        dfqi_exec_bind(j->e, j->x, images + first * image);
+        DFQI_TRY(dfqi_images_at(images, first, batch, &x));
+        dfqi_exec_bind(j->e, j->x, x);
         DFQI_TRY(dfqi_exec_run(j->e));
         dfqi_parallel_for(j->s->ctx, j->s->n_sites, site_body, j);
         j->done += (uint64_t)(i + batch <= n ? batch : n - i);
@@ -176,32 +178,32 @@ static void widen(dfqi_site *site)
 }
 
 static dfq_status improved(job *j, const dfqi_network *teacher, dfqi_network *student,
-                           const float *images, int64_t n)
+                           const dfqi_images *images)
 {
     dfqi_scheme *s = j->s;
     dfq_status status = DFQ_E_NOMEM;
-    j->stage = dfqi_stage_begin(s->ctx, "calibrate", 0, SWEEPS * (uint64_t)n);
+    j->stage = dfqi_stage_begin(s->ctx, "calibrate", 0, SWEEPS * (uint64_t)images->n);
     j->stats = dfqi_calloc(s->ctx, (size_t)s->n_sites, sizeof *j->stats);
     double **moments = dfqi_calloc(s->ctx, (size_t)s->n_sites, sizeof *moments);
     if (!j->stats || !moments) goto out;
     DFQI_GOTO(make_stats(j), out);
-    DFQI_GOTO(sweep(j, PHASE_RANGES, images, n), out);
+    DFQI_GOTO(sweep(j, PHASE_RANGES, images), out);
     DFQI_GOTO(need_finite(j), out);
     for (int32_t i = 0; i < s->n_sites; i++)
         if (j->stats[i].n) dfqi_stats_shrink(&j->stats[i], &s->sites[i]);
-    DFQI_GOTO(sweep(j, PHASE_STEPS, images, n), out);
+    DFQI_GOTO(sweep(j, PHASE_STEPS, images), out);
     for (int32_t i = 0; i < s->n_sites; i++) {
         if (!j->stats[i].n) continue;
         dfqi_stats_choose(&j->stats[i], &s->sites[i]);
         if (folds(j, i)) dfqi_fold_candidates(&j->stats[i], &s->sites[i]);
     }
-    DFQI_GOTO(sweep(j, PHASE_FOLD, images, n), out);
+    DFQI_GOTO(sweep(j, PHASE_FOLD, images), out);
     DFQI_GOTO(choose_folds(j, teacher, moments), out);
     for (int32_t i = 0; i < s->n_sites; i++) widen(&s->sites[i]);
     DFQI_GOTO(dfqi_calibrate_weights(s, teacher, moments), out);
     DFQI_GOTO(check_grids(s), out);
     /* Above 6 bits the nearest code is good enough, and following synthetic inputs costs more. */
-    if (s->weight_bits <= 6) status = dfqi_round_weights(s, teacher, student, images, n);
+    if (s->weight_bits <= 6) status = dfqi_round_weights(s, teacher, student, images);
 out:
     for (int32_t i = 0; j->stats && i < s->n_sites; i++) dfqi_stats_fini(s->ctx, &j->stats[i]);
     dfqi_free(s->ctx, j->stats);
@@ -250,10 +252,12 @@ static dfq_status start_weights(dfqi_scheme *s, const dfqi_network *net)
     return DFQ_OK;
 }
 
-static dfq_status parity(job *j, const float *images)
+static dfq_status parity(job *j, const dfqi_images *images)
 {
+    const float *x;
     j->stage = dfqi_stage_begin(j->s->ctx, "calibrate", 0, (uint64_t)j->s->n_sites);
-    dfqi_exec_bind(j->e, j->x, images);
+    DFQI_TRY(dfqi_images_at(images, 0, j->g->batch, &x));
+    dfqi_exec_bind(j->e, j->x, x);
     for (int32_t i = 0; i < j->s->n_sites; i++) {
         if (dfqi_site_is_weight(&j->s->sites[i])) continue;
         DFQI_TRY(dfqi_exec_run(j->e));
@@ -267,46 +271,55 @@ static dfq_status parity(job *j, const float *images)
 
 /* -- ranges that are followed ------------------------------------------------------------------ */
 
-static dfq_status follow_ranges(dfqi_scheme *s, const dfqi_network *net, const float *images,
-                                int64_t n)
+static dfq_status follow_ranges(dfqi_scheme *s, const dfqi_network *net, const dfqi_images *images)
 {
-    const dfqi_arch *a = &net->arch;
-    int64_t most = dfqi_arch_is_cnn(a) ? RANGE_BATCH : PARITY_BATCH;
-    int64_t batch = n < most ? n : most, image = a->channels * a->image * a->image;
+    int64_t n = images->n, most = dfqi_arch_is_cnn(&net->arch) ? RANGE_BATCH : PARITY_BATCH;
+    int64_t batch = n < most ? n : most;
+    const float *x;
     dfqi_stage stage = dfqi_stage_begin(s->ctx, "calibrate", 0, (uint64_t)n);
     dfqi_tracker *t;
     dfq_status status = DFQ_OK;
     DFQI_TRY(dfqi_tracker_new(s, net, batch, &t));
     for (int64_t i = 0; status == DFQ_OK && i < n; i += batch) {
         int64_t first = i + batch <= n ? i : n - batch; /* moved back to be full */
-        status = dfqi_tracker_add(t, images + first * image);
+        status = dfqi_images_at(images, first, batch, &x);
+        if (status == DFQ_OK) status = dfqi_tracker_add(t, x);
         if (status == DFQ_OK) status = dfqi_stage_report(&stage, (uint64_t)(first + batch), NAN);
     }
     dfqi_tracker_free(t);
     return status;
 }
 
-dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
-                                 const float *images, int64_t n)
+dfq_status dfqi_scheme_calibrate_from(dfqi_scheme *s, const dfqi_network *teacher,
+                                      dfqi_network *student, const dfqi_images *images)
 {
+    int64_t n = images->n;
     dfqi_graph *g = NULL;
     dfqi_quant_pass pass = {0};
     dfq_status status;
     job j = {.s = s, .pass = &pass, .k = dfqi_kernels_get(s->ctx)};
     if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
-    if (dfqi_arch_is_cnn(&teacher->arch)) return follow_ranges(s, teacher, images, n);
+    if (dfqi_arch_is_cnn(&teacher->arch)) return follow_ranges(s, teacher, images);
     int is_parity = s->mode == DFQI_MODE_PARITY;
     if (is_parity) DFQI_TRY(start_weights(s, teacher));
-    if (s->grids.acts == DFQI_ACTS_MINMAX) return follow_ranges(s, teacher, images, n);
+    if (s->grids.acts == DFQI_ACTS_MINMAX) return follow_ranges(s, teacher, images);
     int64_t batch = is_parity ? PARITY_BATCH : STREAM;
     DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x),
               out);
     DFQI_GOTO(dfqi_exec_new(g, &j.e), out);
     j.g = g;
-    status = is_parity ? parity(&j, images) : improved(&j, teacher, student, images, n);
+    status = is_parity ? parity(&j, images) : improved(&j, teacher, student, images);
 out:
     dfqi_exec_free(j.e);
     dfqi_graph_free(g);
     dfqi_quant_pass_fini(&pass, s->ctx);
     return status;
+}
+
+dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
+                                 const float *images, int64_t n)
+{
+    const dfqi_arch *a = &teacher->arch;
+    dfqi_images all = {.n = n, .pixels = a->channels * a->image * a->image, .memory = images};
+    return dfqi_scheme_calibrate_from(s, teacher, student, &all);
 }

@@ -216,13 +216,13 @@ static dfq_status layer_init(job *j, const dfqi_network *teacher, const dfqi_net
     return DFQ_OK;
 }
 
-static dfq_status collect(job *j, const float *images, int64_t n)
+static dfq_status collect(job *j, const dfqi_images *images)
 {
-    int64_t batch = j->teacher.g->batch;
-    int64_t image = dfqi_value_stride(dfqi_graph_value(j->teacher.g, j->teacher.x));
+    int64_t batch = j->teacher.g->batch, n = images->n;
+    const float *x;
     for (int64_t i = 0; i < n; i += batch) {
         /* the last batch is moved back to be full: some images count twice */
-        const float *x = images + (i + batch <= n ? i : n - batch) * image;
+        DFQI_TRY(dfqi_images_at(images, i + batch <= n ? i : n - batch, batch, &x));
         dfqi_exec_bind(j->teacher.e, j->teacher.x, x);
         dfqi_exec_bind(j->student.e, j->student.x, x);
         DFQI_TRY(dfqi_exec_run(j->teacher.e));
@@ -248,14 +248,14 @@ static dfq_status side_init(const dfqi_scheme *s, const dfqi_network *net, int64
 }
 
 static dfq_status round_layer(job *j, const dfqi_network *teacher, const dfqi_network *student,
-                              int32_t site, const float *images, int64_t n)
+                              int32_t site, const dfqi_images *images)
 {
     dfq_status status;
-    int64_t batch = n < STREAM ? n : STREAM;
+    int64_t batch = images->n < STREAM ? images->n : STREAM;
     DFQI_GOTO(side_init(j->s, teacher, batch, 1, site, &j->teacher), out);
     DFQI_GOTO(side_init(j->s, student, batch, 0, site, &j->student), out);
     DFQI_GOTO(layer_init(j, teacher, student, &j->s->sites[site]), out);
-    DFQI_GOTO(collect(j, images, n), out);
+    DFQI_GOTO(collect(j, images), out);
     if (!factor(&j->l)) {
         status =
             dfqi_fail(j->s->ctx, DFQ_E_NUMERIC,
@@ -275,7 +275,7 @@ out:
 /* -- all of them ------------------------------------------------------------------------------- */
 
 dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
-                              const float *images, int64_t n)
+                              const dfqi_images *images)
 {
     dfq_context *ctx = s->ctx;
     dfq_status status = DFQ_E_NOMEM;
@@ -293,7 +293,7 @@ dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_
     if (!j.scratch) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < s->n_sites; i++) {
         if (s->sites[i].kind != DFQI_SITE_WEIGHT) continue;
-        DFQI_GOTO(round_layer(&j, teacher, student, i, images, n), out);
+        DFQI_GOTO(round_layer(&j, teacher, student, i, images), out);
         DFQI_GOTO(dfqi_stage_report(&stage, (uint64_t)++done, NAN), out);
     }
     status = DFQ_OK;

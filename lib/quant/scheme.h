@@ -9,6 +9,7 @@
 #ifndef DFQI_QUANT_SCHEME_H
 #define DFQI_QUANT_SCHEME_H
 
+#include "io/images.h"
 #include "nn/network.h"
 
 typedef enum dfqi_mode {
@@ -94,10 +95,14 @@ const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NU
  * and stays float. Quantized graphs are made by this. */
 int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
-/* Fills every step and zero point from the network's activations on images[n][3][S][S]
+/* Fills every step and zero point from the network's activations on images of [3][S][S]
  * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate").
  * Improved mode then moves the weights of `student`, a copy of `teacher`, to their grids
  * (rounding.c); parity mode leaves them. */
+DFQI_CHECKED dfq_status dfqi_scheme_calibrate_from(dfqi_scheme *s, const dfqi_network *teacher,
+                                                   dfqi_network *student,
+                                                   const dfqi_images *images);
+/* The same on images[n][3][S][S] in memory. */
 DFQI_CHECKED dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network *teacher,
                                               dfqi_network *student, const float *images,
                                               int64_t n);

@@ -41,6 +41,6 @@ DFQI_CHECKED dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_networ
 /* Rounds the weights of `student` to their grids so that it follows `teacher` on the images (improved
  * mode, after the steps are found); its biases take up the mean error. Reports progress ("round"). */
 DFQI_CHECKED dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher,
-                                           dfqi_network *student, const float *images, int64_t n);
+                                           dfqi_network *student, const dfqi_images *images);
 
 #endif

@@ -1,4 +1,4 @@
-/* Image sets: writing and reading. */
+/* Image sets: what makes one, and writing. */
 #include "synth/imageset.h"
 
 #include <math.h>
@@ -12,7 +12,6 @@
 #include "io/file.h"
 #include "io/folder.h"
 #include "io/safetensors.h"
-#include "quant/evaluate.h"
 
 enum { CHUNK = 16, NAME = 32 };
 
@@ -179,74 +178,6 @@ dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
     DFQI_GOTO(write_exact(m, images, labels, p.exact), out);
     status = write_labels(m, labels, p.labels);
 out:
-    paths_fini(m->ctx, &p);
-    return status;
-}
-
-/* -- loading ----------------------------------------------------------------------------------- */
-
-static dfq_status load_exact(const dfqi_model *m, const char *path, dfq_tensor **out_images,
-                             dfq_tensor **out_labels)
-{
-    dfqi_safetensors st;
-    dfq_status status = DFQ_OK;
-    DFQI_TRY(dfqi_st_read(m->ctx, path, &st));
-    const dfq_tensor *images = dfqi_st_find(&st, images_key);
-    const dfq_tensor *labels = dfqi_st_find(&st, labels_key);
-    if (!images || !labels) {
-        status = dfqi_fail(m->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing", path,
-                           images ? labels_key : images_key);
-        goto out;
-    }
-    DFQI_GOTO(dfqi_imageset_check(m, images, labels), out);
-    for (int64_t i = 0, n = dfqi_tensor_count(images); i < n; i++)
-        if (!isfinite(dfqi_tensor_f32(images)[i])) {
-            status = dfqi_fail(m->ctx, DFQ_E_NUMERIC, "%s: tensor images holds %g at element %lld",
-                               path, (double)dfqi_tensor_f32(images)[i], (long long)i);
-            goto out;
-        }
-    *out_images = dfqi_tensor_retain(images);
-    *out_labels = dfqi_tensor_retain(labels);
-out:
-    dfqi_st_fini(&st);
-    return status;
-}
-
-static dfq_status load_pictures(const dfqi_model *m, const char *folder, dfq_tensor **out_images,
-                                dfq_tensor **out_labels)
-{
-    const dfqi_arch *a = &m->net.arch;
-    dfqi_preprocess p = dfqi_model_preprocess(m);
-    dfqi_dataset *d;
-    dfq_tensor *images = NULL, *labels = NULL;
-    dfq_status status;
-    DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)a->classes, &d));
-    int64_t n = dfqi_dataset_count(d);
-    p.resize = 0; /* the pictures of a set have the network's size */
-    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image},
-                              &images),
-              out);
-    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_I32, 1, &n, &labels), out);
-    DFQI_GOTO(dfqi_dataset_batch(d, 0, n, &p, dfqi_tensor_f32(images)), out);
-    for (int64_t i = 0; i < n; i++) ((int32_t *)labels->data)[i] = dfqi_dataset_label(d, i);
-    *out_images = images;
-    *out_labels = labels;
-    images = labels = NULL;
-out:
-    dfqi_tensor_release(images);
-    dfqi_tensor_release(labels);
-    dfqi_dataset_release(d);
-    return status;
-}
-
-dfq_status dfqi_imageset_load(const dfqi_model *m, const char *folder, dfq_tensor **out_images,
-                              dfq_tensor **out_labels)
-{
-    paths p;
-    DFQI_TRY(paths_init(m->ctx, folder, &p));
-    dfq_status status = dfqi_path_exists(p.exact)
-                            ? load_exact(m, p.exact, out_images, out_labels)
-                            : load_pictures(m, folder, out_images, out_labels);
     paths_fini(m->ctx, &p);
     return status;
 }

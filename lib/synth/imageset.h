@@ -5,7 +5,10 @@
 #ifndef DFQI_SYNTH_IMAGESET_H
 #define DFQI_SYNTH_IMAGESET_H
 
+#include <dfq/image_set.h>
+
 #include "io/image.h"
+#include "io/images.h"
 #include "quant/model.h"
 
 /* images F32 [n,3,S,S] of the model's size, labels I32 [n] in 0..classes - 1, or NULL. */
@@ -15,7 +18,31 @@ DFQI_CHECKED dfq_status dfqi_imageset_check(const dfqi_model *m, const dfq_tenso
 DFQI_CHECKED dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
                                            const dfq_tensor *labels, const char *folder,
                                            int replace);
-/* From images.safetensors if there, else from the pictures by the network's preprocessing. */
+
+/* -- reading (imageset_read.c) ----------------------------------------------------------------- */
+
+/* The struct behind dfq_image_set: a set that is open. Exact values stay in their file and are read when they are needed; where there
+ * are only pictures, these are decoded into memory once. */
+struct dfq_image_set {
+    dfq_context *ctx; /* retained */
+    int32_t refs;
+    dfqi_images images;
+    dfq_tensor shape;   /* of all images, without data */
+    dfq_tensor *labels; /* [n] */
+    dfq_tensor *memory; /* NULL: the images are in the file */
+};
+typedef struct dfq_image_set dfqi_imageset;
+
+/* From images.safetensors if there, else from the pictures by the network's preprocessing. The first
+ * `most` images (0: all) are looked at, a few at a time: DFQ_E_NUMERIC if one is not finite. */
+DFQI_CHECKED dfq_status dfqi_imageset_open(const dfqi_model *m, const char *folder, int64_t most,
+                                           dfqi_imageset **out);
+dfqi_imageset *dfqi_imageset_retain(dfqi_imageset *set);
+void dfqi_imageset_release(dfqi_imageset *set); /* NULL ok */
+/* Images first .. first + n - 1 of the set and their labels, as new tensors. */
+DFQI_CHECKED dfq_status dfqi_imageset_take(dfqi_imageset *set, int64_t first, int64_t n,
+                                           dfq_tensor **out_images, dfq_tensor **out_labels);
+/* All of a set. */
 DFQI_CHECKED dfq_status dfqi_imageset_load(const dfqi_model *m, const char *folder,
                                            dfq_tensor **out_images, dfq_tensor **out_labels);
 

@@ -14,7 +14,6 @@ typedef struct job {
     const dfqi_augment *a;
     const dfqi_draw *d;
     const float *images;
-    const int64_t *index;
     float *out;
     int64_t radius; /* of the blur, 0: none */
 } job;
@@ -217,7 +216,7 @@ static void one_image(void *arg, int64_t i, int32_t thread)
     const dfqi_augment *a = j->a;
     const dfqi_draw *d = j->d;
     int64_t pixels = a->side * a->side;
-    const float *in = j->images + j->index[i] * 3 * pixels;
+    const float *in = j->images + i * 3 * pixels;
     float *out = j->out + i * 3 * pixels;
     float *plane = a->scratch + thread * scratch_floats(a->side);
     float *row = plane + (a->side + 2 * a->radius) * a->side;
@@ -231,10 +230,10 @@ static void one_image(void *arg, int64_t i, int32_t thread)
 }
 
 void dfqi_augment_apply(dfqi_augment *a, const dfqi_draw *d, int64_t n, const float *images,
-                        const int64_t *index, float *out)
+                        float *out)
 {
     int64_t side = a->side;
-    job j = {.a = a, .d = d, .images = images, .index = index, .out = out};
+    job j = {.a = a, .d = d, .images = images, .out = out};
     axis(side, d->top, d->height, 0, a->from, a->from + side, a->blend);
     axis(side, d->left, d->width, d->mirror, a->from + 2 * side, a->from + 3 * side,
          a->blend + side);

@@ -44,9 +44,9 @@ void dfqi_augment_fini(dfqi_augment *a);
 /* Bytes that dfqi_augment_new allocates. */
 double dfqi_augment_bytes(const dfq_context *ctx, int64_t side);
 
-/* out[i] = augmented images[index[i]], i < n. */
+/* out[i] = augmented images[i], i < n. */
 void dfqi_augment_apply(dfqi_augment *a, const dfqi_draw *d, int64_t n, const float *images,
-                        const int64_t *index, float *out);
+                        float *out);
 
 /* -- colours (color.c) ------------------------------------------------------------------------- */
 

@@ -8,9 +8,10 @@
 enum { ORDER_STREAM = 8 };
 
 /* Every image once in each epoch; a batch may lie across two epochs. */
-static void take_images(dfqi_tune *t)
+static dfq_status take_images(dfqi_tune *t)
 {
     dfqi_draw draw;
+    const float *x;
     for (int64_t i = 0; i < t->o.batch; i++) {
         int64_t at = t->done * t->o.batch + i, epoch = at / t->n_train;
         if (epoch != t->epoch) {
@@ -18,11 +19,13 @@ static void take_images(dfqi_tune *t)
             dfqi_rng_permute(&r, t->order, (uint32_t)t->n_train);
             t->epoch = epoch;
         }
-        t->index[i] = dfqi_tune_train_image(t, t->order[at % t->n_train]);
+        DFQI_TRY(
+            dfqi_images_at(&t->source, dfqi_tune_train_image(t, t->order[at % t->n_train]), 1, &x));
+        memcpy(t->picked + i * t->pixels, x, (size_t)t->pixels * sizeof *x);
     }
     dfqi_augment_draw(t->o.augment, t->o.seed, t->done, t->student->net.arch.image, &draw);
-    dfqi_augment_apply(&t->augment, &draw, t->o.batch, dfqi_tensor_f32(t->images), t->index,
-                       t->batch);
+    dfqi_augment_apply(&t->augment, &draw, t->o.batch, t->picked, t->batch);
+    return DFQ_OK;
 }
 
 static dfq_status follow_ranges(dfqi_tune *t, const float *images)
@@ -59,6 +62,5 @@ static dfq_status generate_images(dfqi_tune *t)
 dfq_status dfqi_tune_make_batch(dfqi_tune *t)
 {
     if (t->host) return generate_images(t);
-    take_images(t);
-    return DFQ_OK;
+    return take_images(t);
 }

@@ -35,12 +35,28 @@ static uint64_t hash_tensor(uint64_t hash, const dfq_tensor *t)
     return dfqi_hash(hash, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
 }
 
-static void hash_once(dfqi_tune *t)
+/* As hash_tensor of all images would give it. */
+static dfq_status hash_images(dfqi_tune *t)
 {
-    if (t->hashed) return;
+    const dfqi_arch *a = &t->student->net.arch;
+    int64_t dims[4] = {t->source.n, a->channels, a->image, a->image};
+    uint64_t hash = dfqi_hash(DFQI_HASH_START, dims, sizeof dims);
+    const float *x;
+    for (int64_t i = 0; i < t->source.n; i++) {
+        DFQI_TRY(dfqi_images_at(&t->source, i, 1, &x));
+        hash = dfqi_hash(hash, x, (size_t)t->pixels * sizeof *x);
+    }
+    t->images_hash = hash;
+    return DFQ_OK;
+}
+
+static dfq_status hash_once(dfqi_tune *t)
+{
+    if (t->hashed) return DFQ_OK;
     t->teacher_hash = dfqi_network_hash(&t->teacher->net);
-    if (t->images) t->images_hash = hash_tensor(DFQI_HASH_START, t->images);
+    DFQI_TRY(hash_images(t));
     t->hashed = 1;
+    return DFQ_OK;
 }
 
 /* What of the student's quantizers tuning leaves alone. */
@@ -59,9 +75,9 @@ static uint64_t hash_scheme(const dfqi_scheme *s)
     return hash;
 }
 
-static void make_meta(dfqi_tune *t, char text[META][DFQI_TUNE_TEXT])
+static dfq_status make_meta(dfqi_tune *t, char text[META][DFQI_TUNE_TEXT])
 {
-    hash_once(t);
+    DFQI_TRY(hash_once(t));
     snprintf(text[0], DFQI_TUNE_TEXT, "%s", format_version);
     dfqi_tune_text(&t->o, text[1]);
     snprintf(text[2], DFQI_TUNE_TEXT, "%016" PRIx64, hash_scheme(&t->student->scheme));
@@ -70,6 +86,7 @@ static void make_meta(dfqi_tune *t, char text[META][DFQI_TUNE_TEXT])
         dfqi_host_text(&t->host_o, text[4], DFQI_TUNE_TEXT);
     else
         snprintf(text[4], DFQI_TUNE_TEXT, "%016" PRIx64, t->images_hash);
+    return DFQ_OK;
 }
 
 /* -- tensors of an item ------------------------------------------------------------------------ */
@@ -184,7 +201,7 @@ dfq_status dfqi_tune_save(dfqi_tune *t, const char *path)
     w.entries = dfqi_calloc(t->ctx, most, sizeof *w.entries);
     text = dfqi_calloc(t->ctx, META, sizeof *text);
     if (!w.tensors || !w.entries || !text) goto out;
-    make_meta(t, text);
+    DFQI_GOTO(make_meta(t, text), out);
     for (int i = 0; i < META; i++) {
         snprintf(keys[i], sizeof keys[i], "%s", meta_names[i]);
         meta[i] = (dfqi_st_meta){.key = keys[i], .value = text[i]};
@@ -206,7 +223,7 @@ static dfq_status check_meta(dfqi_tune *t, const dfqi_safetensors *st, const cha
     static const char *const what[META] = {"", "options", "quantizers", "teacher weights",
                                            "images"};
     char text[META][DFQI_TUNE_TEXT];
-    make_meta(t, text);
+    DFQI_TRY(make_meta(t, text));
     for (int i = 0; i < META; i++)
         if (!dfqi_st_meta_find(st, meta_names[i]))
             return dfqi_fail(t->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of tuning", path);

@@ -53,16 +53,17 @@ static dfq_status held_logits(const dfqi_tune *t, const dfqi_model *m, float *ou
 {
     int64_t classes = m->net.arch.classes, most = t->n_held < CHUNK ? t->n_held : CHUNK;
     size_t image = (size_t)t->pixels * sizeof(float);
-    const float *images = dfqi_tensor_f32(t->images);
+    const float *x = NULL;
     float *chunk = dfqi_alloc(t->ctx, (size_t)most * image);
     if (!chunk) return DFQ_E_NOMEM;
     dfq_status status = DFQ_OK;
     for (int64_t i = 0; i < t->n_held && status == DFQ_OK; i += most) {
         int64_t n = i + most <= t->n_held ? most : t->n_held - i;
-        for (int64_t k = 0; k < n; k++)
-            memcpy(chunk + k * t->pixels, images + dfqi_tune_held_image(t, i + k) * t->pixels,
-                   image);
-        status = dfqi_model_logits(m, chunk, n, out + i * classes);
+        for (int64_t k = 0; k < n && status == DFQ_OK; k++) {
+            status = dfqi_images_at(&t->source, dfqi_tune_held_image(t, i + k), 1, &x);
+            if (status == DFQ_OK) memcpy(chunk + k * t->pixels, x, image);
+        }
+        if (status == DFQ_OK) status = dfqi_model_logits(m, chunk, n, out + i * classes);
     }
     dfqi_free(t->ctx, chunk);
     return status;

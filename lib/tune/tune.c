@@ -41,7 +41,7 @@ dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *stu
 /* A batch at least is held out, and as many are left: the batch is cut if there are few images. */
 static dfq_status split_images(dfqi_tune *t)
 {
-    int64_t n = t->images->dims[0], part = t->o.eval_every > 0 ? n / 2 : n;
+    int64_t n = t->source.n, part = t->o.eval_every > 0 ? n / 2 : n;
     if (part < 1)
         return dfqi_fail(
             t->ctx, DFQ_E_INVALID,
@@ -84,8 +84,10 @@ static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
     return DFQ_OK;
 }
 
-dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
-                         const dfqi_tune_options *o, dfqi_tune **out)
+/* One of `images` and `set`; `shape` is that of all images. */
+static dfq_status make(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
+                       dfqi_imageset *set, const dfq_tensor *shape, const dfqi_tune_options *o,
+                       dfqi_tune **out)
 {
     dfqi_tune *t;
     dfq_status status;
@@ -95,9 +97,16 @@ dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const d
                          "and %lld",
                          (double)o->label_weight, (long long)o->follow);
     DFQI_TRY(prepare(teacher, student, o, &t));
-    DFQI_GOTO(dfqi_tune_check_images(student, images), fail);
+    DFQI_GOTO(dfqi_tune_check_images(student, shape), fail);
     DFQI_GOTO(dfqi_model_ready(student), fail);
-    t->images = dfqi_tensor_retain(images);
+    if (set) {
+        t->set = dfqi_imageset_retain(set);
+        t->source = set->images;
+    } else {
+        t->images = dfqi_tensor_retain(images);
+        t->source = (dfqi_images){
+            .n = images->dims[0], .pixels = t->pixels, .memory = dfqi_tensor_f32(images)};
+    }
     DFQI_GOTO(split_images(t), fail);
     DFQI_GOTO(dfqi_tune_build(t), fail);
     *out = t;
@@ -105,6 +114,21 @@ dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const d
 fail:
     dfqi_tune_release(t);
     return status;
+}
+
+dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
+                         const dfqi_tune_options *o, dfqi_tune **out)
+{
+    return make(teacher, student, images, NULL, images, o, out);
+}
+
+dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model *student, dfqi_imageset *set,
+                              const dfqi_tune_options *o, dfqi_tune **out)
+{
+    if (set->ctx != student->ctx)
+        return dfqi_fail(student->ctx, DFQ_E_INVALID,
+                         "image set and student belong to different contexts");
+    return make(teacher, student, NULL, set, &set->shape, o, out);
 }
 
 dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
@@ -141,7 +165,6 @@ static void stop(dfqi_tune *t)
     dfqi_exec_free(t->e);
     dfqi_free(t->ctx, t->block);
     dfqi_free(t->ctx, t->order);
-    dfqi_free(t->ctx, t->index);
     dfqi_augment_fini(&t->augment);
     dfqi_inundation_fini(&t->inundation);
     dfqi_free(t->ctx, t->inundated);
@@ -150,7 +173,6 @@ static void stop(dfqi_tune *t)
     t->tracker = NULL;
     t->block = NULL;
     t->order = NULL;
-    t->index = NULL;
     t->inundated = NULL;
 }
 
@@ -159,6 +181,7 @@ void dfqi_tune_release(dfqi_tune *t)
     if (!t) return;
     dfqi_model *teacher = t->teacher, *student = t->student;
     dfq_tensor *images = t->images;
+    dfqi_imageset *set = t->set;
     stop(t);
     dfqi_host_release(t->host);
     dfqi_graph_free(t->g);
@@ -166,6 +189,7 @@ void dfqi_tune_release(dfqi_tune *t)
     dfqi_free(t->ctx, t->items);
     dfqi_free(t->ctx, t);
     dfqi_tensor_release(images);
+    dfqi_imageset_release(set);
     dfqi_model_release(teacher);
     dfqi_model_release(student);
 }
@@ -179,7 +203,8 @@ static int64_t lay_out(dfqi_tune *t, float *base)
     struct piece {
         float **at;
         int64_t floats;
-    } pieces[] = {{&t->batch, t->host ? 0 : t->o.batch * t->pixels},
+    } pieces[] = {{&t->picked, t->host ? 0 : t->o.batch * t->pixels},
+                  {&t->batch, t->host ? 0 : t->o.batch * t->pixels},
                   {&t->targets, t->n_held * t->student->net.arch.classes},
                   {&t->losses, t->o.steps * DFQI_TUNE_LOSSES},
                   {&t->evals, 2 * dfqi_tune_evals_max(t)},
@@ -207,8 +232,7 @@ static dfq_status allocate(dfqi_tune *t)
     const dfqi_arch *a = &t->student->net.arch;
     t->block = dfqi_calloc(t->ctx, (size_t)lay_out(t, NULL), sizeof *t->block);
     t->order = dfqi_calloc(t->ctx, (size_t)t->n_train + 1, sizeof *t->order);
-    t->index = dfqi_calloc(t->ctx, (size_t)t->o.batch, sizeof *t->index);
-    if (!t->block || !t->order || !t->index) return DFQ_E_NOMEM;
+    if (!t->block || !t->order) return DFQ_E_NOMEM;
     lay_out(t, t->block);
     for (int32_t i = 0; i < t->n_items; i++)
         memcpy(t->items[i].best, t->items[i].tensor->data,

@@ -10,6 +10,7 @@
 #include "nn/inundation.h"
 #include "quant/model.h"
 #include "synth/host.h"
+#include "synth/imageset.h"
 #include "tune/augment.h"
 
 typedef enum dfqi_schedule {
@@ -82,6 +83,11 @@ void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o);
 DFQI_CHECKED dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student,
                                       const dfq_tensor *images, const dfqi_tune_options *o,
                                       dfqi_tune **out);
+/* The same with the images of a set, which is retained. They are read for each step, so that memory
+ * does not grow with their number; bits are those of the same images in a tensor. */
+DFQI_CHECKED dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model *student,
+                                           dfqi_imageset *set, const dfqi_tune_options *o,
+                                           dfqi_tune **out);
 /* The same with images, classes and the teacher's logits from a generator that each step trains (its
  * rate falls at the milestones too); the batch is the generator's. Nothing can be held out: the last
  * step is the result. In an idle warm-up the generator alone moves. */

@@ -25,7 +25,9 @@ typedef struct dfqi_item {
 struct dfqi_tune {
     dfq_context *ctx; /* the student's, retained by it */
     dfqi_model *teacher, *student;
-    dfq_tensor *images; /* NULL: from `host` */
+    dfq_tensor *images; /* NULL: in `set` or from `host` */
+    dfqi_imageset *set; /* NULL: in `images` or from `host` */
+    dfqi_images source; /* of both; n 0: from `host` */
     dfqi_host *host;
     dfqi_host_options host_o;
     dfqi_host_batch made; /* by the last step of this process */
@@ -49,12 +51,12 @@ struct dfqi_tune {
     int64_t largest;                  /* floats of one of them */
 
     /* made when work begins */
-    float *block;           /* moments, best parameters, batch, targets, curves, scratch of steps */
-    float *batch, *targets; /* targets: the teacher's logits of the held-out images */
+    float *block;          /* moments, best parameters, batch, targets, curves, scratch of steps */
+    float *picked, *batch; /* images of a step: as they are, and augmented */
+    float *targets;        /* the teacher's logits of the held-out images */
     float *losses, *evals, *host_losses, *crossed;
     float *log_step, *log_grad;
     uint32_t *order; /* permutation of the training images in `epoch` */
-    int64_t *index;  /* [batch] */
     dfqi_augment augment;
     dfqi_tracker *tracker; /* while ranges are followed */
     dfqi_inundation inundation;
@@ -93,7 +95,7 @@ DFQI_CHECKED dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_no
 void dfqi_tune_swap(dfqi_tune *t);
 
 /* holdout.c */
-int64_t dfqi_tune_train_image(const dfqi_tune *t, int64_t i); /* numbers in `images` */
+int64_t dfqi_tune_train_image(const dfqi_tune *t, int64_t i); /* numbers in `source` */
 int64_t dfqi_tune_held_image(const dfqi_tune *t, int64_t i);
 int64_t dfqi_tune_evals_max(const dfqi_tune *t);
 bool dfqi_tune_eval_due(const dfqi_tune *t);

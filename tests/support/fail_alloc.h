@@ -12,6 +12,7 @@ typedef struct fail_alloc {
     int64_t calls;      /* requests so far */
     int64_t live_bytes; /* what was given and not taken back */
     int64_t live_blocks;
+    int64_t peak_bytes; /* most live_bytes; with one thread */
 } fail_alloc;
 
 static inline void *fail_alloc_get(size_t size, size_t align, void *user)
@@ -20,7 +21,9 @@ static inline void *fail_alloc_get(size_t size, size_t align, void *user)
     void *p = NULL;
     if (__atomic_fetch_add(&fa->calls, 1, __ATOMIC_SEQ_CST) == fa->fail_at) return NULL;
     if (posix_memalign(&p, align, size) != 0) return NULL;
-    __atomic_fetch_add(&fa->live_bytes, (int64_t)size, __ATOMIC_SEQ_CST);
+    int64_t live = __atomic_add_fetch(&fa->live_bytes, (int64_t)size, __ATOMIC_SEQ_CST);
+    if (live > __atomic_load_n(&fa->peak_bytes, __ATOMIC_SEQ_CST))
+        __atomic_store_n(&fa->peak_bytes, live, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&fa->live_blocks, 1, __ATOMIC_SEQ_CST);
     return p;
 }
@@ -43,6 +46,7 @@ static inline dfq_allocator fail_alloc_init(fail_alloc *fa, int64_t fail_at)
     fa->calls = 0;
     fa->live_bytes = 0;
     fa->live_blocks = 0;
+    fa->peak_bytes = 0;
     a.alloc = fail_alloc_get;
     a.free = fail_alloc_put;
     a.user = fa;

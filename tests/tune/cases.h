@@ -13,6 +13,7 @@ TCase *dfqt_checkpoint_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_golden_ait_case(void);
+TCase *dfqt_image_set_case(void);
 TCase *dfqt_job_case(void);
 TCase *dfqt_live_case(void);
 TCase *dfqt_real_case(void);

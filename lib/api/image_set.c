@@ -1,0 +1,40 @@
+/* dfq/image_set.h. */
+#include <dfq/image_set.h>
+
+#include "api/api.h"
+#include "synth/imageset.h"
+
+dfq_status dfq_image_set_open(const dfq_graph *graph, const char *folder, int64_t most,
+                              dfq_image_set **out_set)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, folder);
+    DFQI_NEED(graph->ctx, out_set);
+    if (most < 0)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "%lld images asked for, must be 0 or more",
+                         (long long)most);
+    return dfqi_imageset_open(graph, folder, most, out_set);
+}
+
+void dfq_image_set_release(dfq_image_set *set)
+{
+    dfqi_imageset_release(set);
+}
+
+int64_t dfq_image_set_get_count(const dfq_image_set *set)
+{
+    return set != NULL ? set->images.n : 0;
+}
+
+dfq_status dfq_image_set_read(dfq_image_set *set, int64_t first, int64_t n, dfq_tensor **out_images,
+                              dfq_tensor **out_labels)
+{
+    if (set == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(set->ctx, out_images);
+    DFQI_NEED(set->ctx, out_labels);
+    if (first < 0 || n < 1 || first > set->images.n - n)
+        return dfqi_fail(set->ctx, DFQ_E_INVALID,
+                         "%lld images from %lld on asked for, the set has %lld", (long long)n,
+                         (long long)first, (long long)set->images.n);
+    return dfqi_imageset_take(set, first, n, out_images, out_labels);
+}

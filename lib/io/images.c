@@ -1,0 +1,144 @@
+/* Images in a file are read by pread: a mapped file that somebody cuts short would end the process. */
+#define _XOPEN_SOURCE 700 /* pread, st_mtim */
+#include "io/images.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "io/file.h"
+
+struct dfqi_images_file {
+    dfq_context *ctx; /* not retained: who holds the images holds the context */
+    FILE *f;
+    char *path;
+    uint64_t begin; /* of the tensor in the file */
+    off_t size;     /* of the file, and when it was written, as it was opened */
+    struct timespec written;
+    float *buffer; /* [room][pixels] */
+    int64_t room;
+};
+
+static dfq_status open_tensor(dfqi_images_file *file, const char *path, const char *name,
+                              dfq_tensor *shape)
+{
+    struct stat st;
+    uint64_t size;
+    DFQI_TRY(dfqi_file_open(file->ctx, path, &file->f, &size));
+    if (fstat(fileno(file->f), &st) != 0) return dfqi_fail_errno(file->ctx, "read", path, errno);
+    file->size = st.st_size;
+    file->written = st.st_mtim;
+    file->path = dfqi_strdup(file->ctx, path);
+    if (!file->path) return DFQ_E_NOMEM;
+    return dfqi_st_locate(file->ctx, path, file->f, size, name, shape, &file->begin);
+}
+
+dfq_status dfqi_images_open(dfq_context *ctx, const char *path, const char *name, dfqi_images *out,
+                            dfq_tensor *out_shape)
+{
+    dfq_tensor shape;
+    dfqi_images images = {.file = dfqi_calloc(ctx, 1, sizeof *images.file)};
+    if (!images.file) return DFQ_E_NOMEM;
+    images.file->ctx = ctx;
+    dfq_status status = open_tensor(images.file, path, name, &shape);
+    if (status != DFQ_OK) {
+        dfqi_images_close(&images);
+        return status;
+    }
+    int64_t values = dfqi_tensor_count(&shape);
+    images.n = shape.rank > 0 ? shape.dims[0] : 0;
+    images.pixels = images.n > 0 ? values / images.n : 0;
+    *out = images;
+    *out_shape = shape;
+    return DFQ_OK;
+}
+
+void dfqi_images_close(dfqi_images *images)
+{
+    dfqi_images_file *file = images->file;
+    if (!file) return;
+    if (file->f) fclose(file->f);
+    dfqi_free(file->ctx, file->path);
+    dfqi_free(file->ctx, file->buffer);
+    dfqi_free(file->ctx, file);
+    images->file = NULL;
+}
+
+/* Asked behind the reading, so that what was read is what was opened. */
+static dfq_status check_unchanged(const dfqi_images_file *file)
+{
+    struct stat st;
+    if (fstat(fileno(file->f), &st) != 0)
+        return dfqi_fail_errno(file->ctx, "read", file->path, errno);
+    if (st.st_size == file->size && st.st_mtim.tv_sec == file->written.tv_sec &&
+        st.st_mtim.tv_nsec == file->written.tv_nsec)
+        return DFQ_OK;
+    return dfqi_fail(file->ctx, DFQ_E_IO,
+                     "%s: was changed while it was in use; start again with a file that stays as "
+                     "it is",
+                     file->path);
+}
+
+static dfq_status read_at(const dfqi_images_file *file, uint64_t at, char *to, size_t left)
+{
+    while (left > 0) {
+        ssize_t got = pread(fileno(file->f), to, left, (off_t)at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return dfqi_fail_errno(file->ctx, "read", file->path, errno);
+        if (got == 0)
+            return dfqi_fail(file->ctx, DFQ_E_IO, "%s: became shorter while it was read",
+                             file->path);
+        to += got;
+        at += (uint64_t)got;
+        left -= (size_t)got;
+    }
+    return check_unchanged(file);
+}
+
+static dfq_status make_room(dfqi_images_file *file, int64_t n, int64_t pixels)
+{
+    if (n <= file->room) return DFQ_OK;
+    dfqi_free(file->ctx, file->buffer);
+    file->room = 0;
+    /* n images are a part of a tensor whose size was checked */
+    file->buffer = dfqi_alloc(file->ctx, (size_t)(n * pixels) * sizeof *file->buffer);
+    if (!file->buffer) return DFQ_E_NOMEM;
+    file->room = n;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_images_at(const dfqi_images *images, int64_t first, int64_t n, const float **out)
+{
+    dfqi_images_file *file = images->file;
+    if (images->memory) {
+        *out = images->memory + first * images->pixels;
+        return DFQ_OK;
+    }
+    size_t image = (size_t)images->pixels * sizeof *file->buffer;
+    DFQI_TRY(make_room(file, n, images->pixels));
+    DFQI_TRY(read_at(file, file->begin + (uint64_t)first * image, (char *)file->buffer,
+                     (size_t)n * image));
+    *out = file->buffer;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_images_beside(const dfqi_images *images, const char *name, dfq_tensor **out)
+{
+    dfqi_images_file *file = images->file;
+    dfq_tensor shape, *t;
+    uint64_t begin;
+    rewind(file->f);
+    DFQI_TRY(
+        dfqi_st_locate(file->ctx, file->path, file->f, (uint64_t)file->size, name, &shape, &begin));
+    DFQI_TRY(dfqi_tensor_new(file->ctx, shape.dtype, shape.rank, shape.dims, &t));
+    dfq_status status =
+        read_at(file, begin, t->data, (size_t)dfqi_tensor_count(t) * dfqi_dtype_bytes(t->dtype));
+    if (status != DFQ_OK)
+        dfqi_tensor_release(t);
+    else
+        *out = t;
+    return status;
+}

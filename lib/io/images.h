@@ -1,0 +1,31 @@
+/* Images of one size, read a few at a time: they lie in memory, or stay in the file of a set, so that
+ * work on many images does not hold them all. */
+#ifndef DFQI_IO_IMAGES_H
+#define DFQI_IO_IMAGES_H
+
+#include "io/safetensors.h"
+
+typedef struct dfqi_images_file dfqi_images_file;
+
+/* Where images lie. A caller that has them in memory fills the first three. */
+typedef struct dfqi_images {
+    int64_t n, pixels;   /* images, floats of one */
+    const float *memory; /* [n][pixels], or NULL: they are in `file` */
+    dfqi_images_file *file;
+} dfqi_images;
+
+/* Tensor `name` of a safetensors file, which stays open; nothing of it is read. `out_shape` gets type
+ * and extents, without data, for the caller to check. */
+DFQI_CHECKED dfq_status dfqi_images_open(dfq_context *ctx, const char *path, const char *name,
+                                         dfqi_images *out, dfq_tensor *out_shape);
+/* Another, small tensor of the same file, read whole. */
+DFQI_CHECKED dfq_status dfqi_images_beside(const dfqi_images *images, const char *name,
+                                           dfq_tensor **out);
+void dfqi_images_close(dfqi_images *images); /* harmless for images in memory */
+
+/* Images first .. first + n - 1, valid until the next call; of a file in memory of its own, which
+ * grows to the largest n. DFQ_E_IO if the file became shorter or was changed since it was opened. */
+DFQI_CHECKED dfq_status dfqi_images_at(const dfqi_images *images, int64_t first, int64_t n,
+                                       const float **out);
+
+#endif

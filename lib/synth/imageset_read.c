@@ -1,0 +1,164 @@
+/* Image sets: reading, from the file of exact values or from pictures. */
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "io/dataset.h"
+#include "io/folder.h"
+#include "quant/evaluate.h"
+#include "synth/imageset.h"
+
+enum { CHUNK = 16 };
+
+static int64_t at_most(int64_t n, int64_t limit)
+{
+    return n < limit ? n : limit;
+}
+
+/* -- opening ----------------------------------------------------------------------------------- */
+
+static dfq_status open_exact(const dfqi_model *m, const char *path, dfqi_imageset *set)
+{
+    DFQI_TRY(dfqi_images_open(m->ctx, path, "images", &set->images, &set->shape));
+    return dfqi_images_beside(&set->images, "labels", &set->labels);
+}
+
+static dfq_status open_pictures(const dfqi_model *m, const char *folder, int64_t most,
+                                dfqi_imageset *set)
+{
+    const dfqi_arch *a = &m->net.arch;
+    dfqi_preprocess p = dfqi_model_preprocess(m);
+    dfqi_dataset *d;
+    dfq_status status;
+    DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)a->classes, &d));
+    int64_t n = dfqi_dataset_count(d);
+    if (most > 0) n = at_most(n, most);
+    p.resize = 0; /* the pictures of a set have the network's size */
+    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image},
+                              &set->memory),
+              out);
+    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_I32, 1, &n, &set->labels), out);
+    DFQI_GOTO(dfqi_dataset_batch(d, 0, n, &p, dfqi_tensor_f32(set->memory)), out);
+    for (int64_t i = 0; i < n; i++) ((int32_t *)set->labels->data)[i] = dfqi_dataset_label(d, i);
+    set->images = (dfqi_images){.n = n,
+                                .pixels = a->channels * a->image * a->image,
+                                .memory = dfqi_tensor_f32(set->memory)};
+    set->shape = *set->memory;
+    set->shape.data = NULL;
+out:
+    dfqi_dataset_release(d);
+    return status;
+}
+
+static dfq_status check_finite(const dfqi_imageset *set, const char *folder)
+{
+    const dfqi_images *all = &set->images;
+    const float *x;
+    for (int64_t i = 0; i < all->n; i += CHUNK) {
+        int64_t n = at_most(all->n - i, CHUNK);
+        DFQI_TRY(dfqi_images_at(all, i, n, &x));
+        for (int64_t k = 0; k < n * all->pixels; k++)
+            if (!isfinite(x[k]))
+                return dfqi_fail(set->ctx, DFQ_E_NUMERIC,
+                                 "%s: tensor images holds %g at element %lld", folder, (double)x[k],
+                                 (long long)(i * all->pixels + k));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, dfqi_imageset *set)
+{
+    char *exact = dfqi_format(m->ctx, "%s/images.safetensors", folder);
+    if (!exact) return DFQ_E_NOMEM;
+    bool there = dfqi_path_exists(exact);
+    dfq_status status = there ? open_exact(m, exact, set) : open_pictures(m, folder, most, set);
+    if (status == DFQ_OK) status = dfqi_imageset_check(m, &set->shape, set->labels);
+    if (status == DFQ_OK && most > 0) { /* labels are not in other hands yet */
+        set->images.n = at_most(set->images.n, most);
+        set->shape.dims[0] = set->labels->dims[0] = set->images.n;
+    }
+    if (status == DFQ_OK && there) status = check_finite(set, exact);
+    dfqi_free(m->ctx, exact);
+    return status;
+}
+
+dfq_status dfqi_imageset_open(const dfqi_model *m, const char *folder, int64_t most,
+                              dfqi_imageset **out)
+{
+    dfqi_imageset *set = dfqi_calloc(m->ctx, 1, sizeof *set);
+    if (!set) return DFQ_E_NOMEM;
+    set->ctx = dfqi_context_retain(m->ctx);
+    set->refs = 1;
+    dfq_status status = fill(m, folder, most, set);
+    if (status != DFQ_OK)
+        dfqi_imageset_release(set);
+    else
+        *out = set;
+    return status;
+}
+
+dfqi_imageset *dfqi_imageset_retain(dfqi_imageset *set)
+{
+    set->refs++;
+    return set;
+}
+
+void dfqi_imageset_release(dfqi_imageset *set)
+{
+    if (!set || --set->refs > 0) return;
+    dfq_context *ctx = set->ctx;
+    dfqi_images_close(&set->images);
+    dfqi_tensor_release(set->labels);
+    dfqi_tensor_release(set->memory);
+    dfqi_free(ctx, set);
+    dfqi_context_release(ctx);
+}
+
+/* -- taking ------------------------------------------------------------------------------------ */
+
+static dfq_status copy_images(const dfqi_imageset *set, int64_t first, int64_t n, float *to)
+{
+    const float *x;
+    int64_t pixels = set->images.pixels;
+    for (int64_t i = 0; i < n; i += CHUNK) {
+        int64_t count = at_most(n - i, CHUNK);
+        DFQI_TRY(dfqi_images_at(&set->images, first + i, count, &x));
+        memcpy(to + i * pixels, x, (size_t)(count * pixels) * sizeof *to);
+    }
+    return DFQ_OK;
+}
+
+dfq_status dfqi_imageset_take(dfqi_imageset *set, int64_t first, int64_t n, dfq_tensor **out_images,
+                              dfq_tensor **out_labels)
+{
+    dfq_tensor *images = NULL, *labels = NULL;
+    dfq_status status;
+    int64_t dims[DFQI_RANK_MAX];
+    memcpy(dims, set->shape.dims, sizeof dims);
+    dims[0] = n;
+    if (set->memory && n == set->images.n) {
+        images = dfqi_tensor_retain(set->memory);
+    } else {
+        DFQI_GOTO(dfqi_tensor_new(set->ctx, DFQI_F32, set->shape.rank, dims, &images), out);
+        DFQI_GOTO(copy_images(set, first, n, dfqi_tensor_f32(images)), out);
+    }
+    DFQI_GOTO(dfqi_tensor_new(set->ctx, DFQI_I32, 1, &n, &labels), out);
+    memcpy(labels->data, (const int32_t *)set->labels->data + first, (size_t)n * sizeof(int32_t));
+    *out_images = images;
+    *out_labels = labels;
+    images = labels = NULL;
+out:
+    dfqi_tensor_release(images);
+    dfqi_tensor_release(labels);
+    return status;
+}
+
+dfq_status dfqi_imageset_load(const dfqi_model *m, const char *folder, dfq_tensor **out_images,
+                              dfq_tensor **out_labels)
+{
+    dfqi_imageset *set;
+    DFQI_TRY(dfqi_imageset_open(m, folder, 0, &set));
+    dfq_status status = dfqi_imageset_take(set, 0, set->images.n, out_images, out_labels);
+    dfqi_imageset_release(set);
+    return status;
+}

@@ -1,0 +1,305 @@
+/* Images that stay in their file: the same bits as from memory, what a changed file does, and memory. */
+#define _XOPEN_SOURCE 700 /* mkdtemp, truncate */
+#include <dfq/dfq.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/fail_alloc.h"
+#include "tune/cases.h"
+
+enum { N = 9, IMAGE = 3 * 16 * 16 };
+
+static char folder[64];
+
+static const char *file(void)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/images.safetensors", folder);
+    return path;
+}
+
+/* Only the file of exact values: pictures are not looked at where it is. */
+static void write_set(const dfqt_pair *p)
+{
+    int64_t n = p->images->dims[0];
+    dfq_tensor *labels;
+    ck_assert_int_eq(dfqi_tensor_new(p->ctx, DFQI_I32, 1, &n, &labels), DFQ_OK);
+    for (int64_t i = 0; i < n; i++) ((int32_t *)labels->data)[i] = (int32_t)(i % 6);
+    char images[] = "images", classes[] = "labels";
+    dfqi_st_entry entries[2] = {{images, p->images}, {classes, labels}};
+    ck_assert_int_eq(dfqi_st_write(p->ctx, file(), 2, entries, 0, NULL), DFQ_OK);
+    dfqi_tensor_release(labels);
+}
+
+static void setup(void)
+{
+    strcpy(folder, "image_set_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void teardown(void)
+{
+    (void)remove(file());
+    (void)remove("image_set.checkpoint");
+    (void)rmdir(folder);
+}
+
+static dfq_tuner_options options(void)
+{
+    dfq_tuner_options o;
+    dfq_tuner_options_init(&o, sizeof o);
+    o.steps = 6;
+    o.batch = 3;
+    o.eval_every = 2;
+    o.rate = 1e-3f;
+    return o;
+}
+
+static dfq_image_set *open_set(const dfqt_pair *p, int64_t most)
+{
+    dfq_image_set *set;
+    ck_assert_msg(dfq_image_set_open(p->teacher, folder, most, &set) == DFQ_OK, "%s",
+                  p->ctx->error);
+    return set;
+}
+
+/* Calibrates from the set or from memory, and compares. Modes and grids sweep in ways of their own. */
+START_TEST(test_calibration_has_the_same_bits)
+{
+    static const dfq_quantize_options all[] = {
+        {.mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4},
+        {.mode = DFQ_MODE_PARITY, .weight_bits = 4, .act_bits = 4},
+        {.mode = DFQ_MODE_PARITY, .weight_bits = 4, .act_bits = 4, .acts = DFQ_ACTS_MINMAX}};
+    dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_IMPROVED, N);
+    dfq_quantize_options o = all[_i];
+    dfq_graph *a, *b;
+    o.struct_size = sizeof o;
+    write_set(&p);
+    dfq_image_set *set = open_set(&p, 0);
+    ck_assert_int_eq(dfq_image_set_get_count(set), N);
+    ck_assert_int_eq(dfq_graph_quantize(p.teacher, p.images, &o, &a), DFQ_OK);
+    ck_assert_msg(dfq_graph_quantize_from(p.teacher, set, &o, &b) == DFQ_OK, "%s", p.ctx->error);
+    ck_assert_uint_eq(dfqt_bits(a), dfqt_bits(b));
+    dfq_graph_release(a);
+    dfq_graph_release(b);
+    dfq_image_set_release(set);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* From memory to the end; from memory to a checkpoint, and on from there with the set. */
+START_TEST(test_tuning_has_the_same_bits)
+{
+    dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_IMPROVED, N);
+    dfqt_pair q = dfqt_pair_new(1, DFQI_MODE_IMPROVED, N);
+    dfq_tuner_options o = options();
+    dfq_tuner *t, *u;
+    int32_t finished;
+    write_set(&q);
+    dfq_image_set *set = open_set(&q, 0);
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, &t), DFQ_OK);
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(dfq_tuner_step(t, &finished), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_save_checkpoint(t, "image_set.checkpoint"), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_run(t), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_create_from(q.teacher, q.student, set, &o, &u), DFQ_OK);
+    dfq_image_set_release(set); /* the job keeps it */
+    ck_assert_msg(dfq_tuner_load_checkpoint(u, "image_set.checkpoint") == DFQ_OK, "%s",
+                  q.ctx->error);
+    ck_assert_int_eq(dfq_tuner_run(u), DFQ_OK);
+    ck_assert_uint_eq(dfqt_bits(p.student), dfqt_bits(q.student));
+    dfq_tuner_release(t);
+    dfq_tuner_release(u);
+    dfqt_pair_end(&p);
+    dfqt_pair_end(&q);
+}
+END_TEST
+
+START_TEST(test_parts)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, N);
+    dfq_tensor *x, *y;
+    write_set(&p);
+    dfq_image_set *set = open_set(&p, 7);
+    ck_assert_int_eq(dfq_image_set_get_count(set), 7);
+    ck_assert_int_eq(dfq_image_set_read(set, 2, 5, &x, &y), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(x)[0], 5);
+    ck_assert_mem_eq(x->data, dfqi_tensor_f32(p.images) + 2 * IMAGE, 5 * IMAGE * sizeof(float));
+    for (int i = 0; i < 5; i++) ck_assert_int_eq(((int32_t *)y->data)[i], (i + 2) % 6);
+    dfq_tensor_release(x);
+    dfq_tensor_release(y);
+    x = NULL;
+    ck_assert_int_eq(dfq_image_set_read(set, 3, 5, &x, &y), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_image_set_read(set, -1, 1, &x, &y), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_image_set_read(set, 0, 0, &x, &y), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_image_set_read(set, INT64_MAX, INT64_MAX, &x, &y), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_image_set_read(NULL, 0, 1, &x, &y), DFQ_E_INVALID);
+    ck_assert_ptr_null(x);
+    dfq_image_set_release(set);
+    ck_assert_int_eq(dfq_image_set_open(p.teacher, folder, -1, &set), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_image_set_get_count(NULL), 0);
+    dfq_image_set_release(NULL);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+START_TEST(test_another_context)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, N), q = dfqt_pair_new(1, 1, N);
+    dfq_graph *low = NULL;
+    dfq_tuner *t = NULL;
+    write_set(&p);
+    dfq_image_set *set = open_set(&p, 0);
+    ck_assert_int_eq(dfq_graph_quantize_from(q.teacher, set, NULL, &low), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(q.ctx->error, "different contexts"));
+    ck_assert_int_eq(dfq_tuner_create_from(q.teacher, q.student, set, NULL, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_graph_quantize_from(q.teacher, NULL, NULL, &low), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_create_from(q.teacher, q.student, NULL, NULL, &t), DFQ_E_INVALID);
+    ck_assert(!low && !t);
+    dfq_image_set_release(set);
+    dfqt_pair_end(&p);
+    dfqt_pair_end(&q);
+}
+END_TEST
+
+/* -- a file that does not stay as it is -------------------------------------------------------- */
+
+static void refused(const dfqt_pair *p, dfq_tuner *t, const char *word)
+{
+    int32_t finished;
+    dfq_status status = dfq_tuner_step(t, &finished);
+    ck_assert_msg(status == DFQ_E_IO && strstr(p->ctx->error, word), "%d: %s", (int)status,
+                  p->ctx->error);
+    ck_assert_ptr_nonnull(strstr(p->ctx->error, "images.safetensors"));
+}
+
+START_TEST(test_file_changes)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, N);
+    dfq_tuner_options o = options();
+    struct stat st;
+    dfq_tuner *t;
+    write_set(&p);
+    dfq_image_set *set = open_set(&p, 0);
+    ck_assert_int_eq(dfq_tuner_create_from(p.teacher, p.student, set, &o, &t), DFQ_OK);
+    ck_assert_int_eq(stat(file(), &st), 0);
+    if (_i == 0) {
+        FILE *f = fopen(file(), "r+b");
+        ck_assert_ptr_nonnull(f);
+        ck_assert_int_eq(fseek(f, st.st_size - IMAGE, SEEK_SET), 0);
+        ck_assert_int_eq(fputc(1, f), 1);
+        ck_assert_int_eq(fclose(f), 0);
+        /* as if some time had passed: clocks of file systems may tick slowly */
+        struct timespec times[2] = {{st.st_mtim.tv_sec + 1, 0}, {st.st_mtim.tv_sec + 1, 0}};
+        ck_assert_int_eq(utimensat(AT_FDCWD, file(), times, 0), 0);
+        refused(&p, t, "changed");
+    } else {
+        ck_assert_int_eq(truncate(file(), st.st_size / 8), 0);
+        refused(&p, t, "shorter");
+    }
+    dfq_image_set_release(set);
+    dfq_tuner_release(t);
+    ck_assert_int_eq(dfq_image_set_open(p.teacher, folder, 0, &set),
+                     _i == 0 ? DFQ_OK : DFQ_E_CORRUPT);
+    if (_i == 0) dfq_image_set_release(set);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* -- memory ------------------------------------------------------------------------------------ */
+
+/* Everything that a job does with a set, the networks aside. */
+static dfq_status whole_job(dfqt_pair *p)
+{
+    dfq_tuner_options o = options();
+    dfq_image_set *set = NULL;
+    dfq_graph *low = NULL;
+    dfq_tuner *t = NULL;
+    dfq_tensor *x = NULL, *y = NULL;
+    dfq_status status;
+    o.steps = 1;
+    DFQI_GOTO(dfq_image_set_open(p->teacher, folder, 0, &set), out);
+    DFQI_GOTO(dfq_image_set_read(set, 1, 2, &x, &y), out);
+    DFQI_GOTO(dfq_graph_quantize_from(p->teacher, set, NULL, &low), out);
+    DFQI_GOTO(dfq_tuner_create_from(p->teacher, low, set, &o, &t), out);
+    DFQI_GOTO(dfq_tuner_run(t), out);
+    status = dfq_tuner_save_checkpoint(t, "image_set.checkpoint");
+out:
+    dfq_tensor_release(x);
+    dfq_tensor_release(y);
+    dfq_tuner_release(t);
+    dfq_graph_release(low);
+    dfq_image_set_release(set);
+    return status;
+}
+
+static dfq_status open_and_read(dfq_context *ctx, void *arg)
+{
+    dfq_image_set *set = NULL;
+    dfq_tensor *x = NULL, *y = NULL;
+    dfqt_pair p;
+    (void)arg;
+    DFQI_TRY(dfqt_pair_make(ctx, DFQI_MODE_PARITY, 1, &p));
+    dfq_status status = dfq_image_set_open(p.teacher, folder, 0, &set);
+    if (status == DFQ_OK) status = dfq_image_set_read(set, 1, 2, &x, &y);
+    dfq_tensor_release(x);
+    dfq_tensor_release(y);
+    dfq_image_set_release(set);
+    dfqt_pair_fini(&p);
+    return status;
+}
+
+START_TEST(test_each_allocation_can_fail)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, N);
+    write_set(&p);
+    dfqt_pair_end(&p);
+    fail_alloc_sweep(open_and_read, NULL, 1);
+}
+END_TEST
+
+/* Most bytes that a job of n images has at a time. */
+static int64_t peak_of(int64_t n)
+{
+    dfqt_pair all = dfqt_pair_new(1, DFQI_MODE_IMPROVED, n), p;
+    fail_alloc fa;
+    dfq_allocator a = fail_alloc_init(&fa, -1);
+    dfq_context_options o;
+    dfq_context *ctx;
+    write_set(&all);
+    dfqt_pair_end(&all);
+    dfq_context_options_init(&o, sizeof o);
+    o.allocator = &a;
+    o.threads = 1;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
+    ck_assert_int_eq(dfqt_pair_make(ctx, DFQI_MODE_IMPROVED, 4, &p), DFQ_OK);
+    ck_assert_msg(whole_job(&p) == DFQ_OK, "%s", ctx->error);
+    dfqt_pair_fini(&p);
+    dfq_context_release(ctx);
+    return fa.peak_bytes;
+}
+
+START_TEST(test_memory_does_not_grow_with_images)
+{
+    int64_t few = peak_of(300), many = peak_of(600), more = 300 * IMAGE * (int64_t)sizeof(float);
+    ck_assert_msg(many - few < more / 20, "%d bytes for 300 images, %d for 600", (int)few,
+                  (int)many);
+}
+END_TEST
+
+TCase *dfqt_image_set_case(void)
+{
+    TCase *t = tcase_create("image_set");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_loop_test(t, test_calibration_has_the_same_bits, 0, 3);
+    tcase_add_test(t, test_tuning_has_the_same_bits);
+    tcase_add_test(t, test_parts);
+    tcase_add_test(t, test_another_context);
+    tcase_add_loop_test(t, test_file_changes, 0, 2);
+    tcase_add_test(t, test_each_allocation_can_fail);
+    tcase_add_test(t, test_memory_does_not_grow_with_images);
+    return t;
+}
