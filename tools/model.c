@@ -83,14 +83,19 @@ static int list(const dfq_graph *g, int32_t decides, int32_t source, char *text,
 static void warn(struct session *s, const dfq_graph *g, int32_t decides)
 {
     char assumed[1024], by_file[1024];
+    const char *arch = s->o->arch;
     int a = list(g, decides, DFQ_SOURCE_ASSUMED, assumed, sizeof assumed);
     int b = list(g, decides, DFQ_SOURCE_FILE_NAME, by_file, sizeof by_file);
     if (a || b)
         session_error(s, 0,
-                      "warning: %s does not tell its architecture; %s%s%s%s%s; say otherwise by "
-                      "these options or metadata keys, or by --arch NAME",
-                      s->o->input, a ? "assumed: " : "", assumed, a && b ? "; " : "",
-                      b ? "by the file's name: " : "", by_file);
+                      "warning: %s%s%s; %s%s%s%s%s; say otherwise by these options or metadata "
+                      "keys, or by %s",
+                      s->o->input,
+                      arch ? ": what --arch says is not known, or not of such tensors: "
+                           : " does not tell its architecture",
+                      arch ? arch : "", a ? "assumed: " : "", assumed, a && b ? "; " : "",
+                      b ? "by the file's name: " : "", by_file,
+                      arch ? "another name" : "--arch NAME");
 }
 
 int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_graph_info *out_info)

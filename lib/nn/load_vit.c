@@ -60,12 +60,14 @@ static int64_t guess_heads(int64_t width)
 
 static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
+    bool named = strcmp(a->name, "vit") != 0;
     if (a->vit.heads == 0)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
-                         "%s: its tensors do not tell how many attention heads share the width of "
-                         "%lld; say it: --heads N, the metadata key \"heads\", or timm's name of "
-                         "the architecture",
-                         path, (long long)a->vit.width);
+                         "%s: its tensors%s%s do not tell how many attention heads share the width "
+                         "of %lld; say it: --heads N, the metadata key \"heads\", or timm's name "
+                         "of an architecture of this width, with patches of %lld",
+                         path, named ? " and the name " : "", named ? a->name : "",
+                         (long long)a->vit.width, (long long)a->vit.patch);
     if (a->vit.width % a->vit.heads)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
                          "%s: width %lld and %lld heads do not fit; say the number of heads by "

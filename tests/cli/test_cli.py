@@ -338,9 +338,17 @@ class Results(Part):
             err = self.works(verb[0], "m", *verb[1:], "-q").err
             assert err.count("warning") == 1 and has in err and hasnot not in err, err
 
+    def test_names_that_do_not_fit(self):
+        self.unsaid("m", heads="2")
+        err = self.works("info", "m", "--arch", "vit_base_patch16_224", "-q").err
+        assert "not of such tensors: vit_base_patch16_224; assumed: --image 16" in err, err
+        assert "does not tell" not in err and "or by another name" in err, err
+
     def test_what_cannot_be_told(self):
         self.unsaid("m")
-        self.fails(INPUT, "do not tell how many attention heads .* --heads N", "info", "m")
+        self.fails(INPUT, "its tensors do not tell how many attention heads .* --heads N", "info", "m")
+        self.fails(INPUT, "tensors and the name vit_huge_patch14_224 do not tell .* patches of 4",
+                   "info", "m", "--arch", "vit_huge_patch14_224")
         self.unsaid("m", heads="2")
         self.fails(INPUT, "image is 36, its pos_embed and patches of 4 make 16", "info", "m",
                    "--image", "36")
