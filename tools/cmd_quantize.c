@@ -55,6 +55,15 @@ static dfq_status read_first(struct quantize *q)
     return dfq_image_set_read(q->set, 0, n, &q->images, &q->labels);
 }
 
+/* Fewer images than asked for would pass in silence; the default takes what there is. */
+static int check_number(struct session *s, int64_t have)
+{
+    if (s->o->images <= have) return CODE_DONE;
+    return session_error(s, CODE_USAGE, "--images is %lld, %s has %lld; take at most those",
+                         (long long)s->o->images, s->o->synth ? s->o->synth : s->o->real,
+                         (long long)have);
+}
+
 /* Images that need no synthesis. */
 static int read_images(struct quantize *q)
 {
@@ -75,7 +84,8 @@ static int read_images(struct quantize *q)
         q->full.images = n;
     }
     dfq_dataset_release(d);
-    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_READ);
+    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
+    return check_number(s, q->full.images);
 }
 
 static int prepare(struct quantize *q)

@@ -1018,6 +1018,11 @@ class Inputs(Part):
         for option in ("--synth", "--real"):
             self.fails(INPUT, "nowhere", "quantize", "tiny.safetensors", "-o", "q", option,
                        "nowhere", *QUICK)
+        self.works("synth", "tiny.safetensors", "-o", "set", "-n", "2", "--iters", "1")
+        for option, folder, have in (("--synth", "set", 2), ("--real", "pictures", 100)):
+            self.fails(USAGE, f"--images is 101, {folder} has {have}; take at most those", "quantize",
+                       "tiny.safetensors", "-o", "q", option, folder, "-n", "101", "--no-tune",
+                       "--bits", "w4a4")
         os.mkdir(self.path("s"))
         weights = {"images": ((2, 3, 16, 16), [float("nan")] * 1536)}
         tiny.save(self.path("s", "images.safetensors"), weights)
