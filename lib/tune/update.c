@@ -14,7 +14,7 @@ static const float least_step = 1e-8f;
 static int64_t updates(const dfqi_tune *t)
 {
     const dfqi_tune_options *o = &t->o;
-    return o->warm_kind == DFQI_WARM_IDLE && t->done > o->warm ? t->done - o->warm : t->done;
+    return o->warm_kind == DFQI_WARM_IDLE && t->done >= o->warm ? t->done - o->warm : t->done;
 }
 
 static void move_log_step(dfqi_tune *t, dfqi_item *item, const dfqi_optim_options *o, float rate)

@@ -264,6 +264,10 @@ START_TEST(test_rates)
     o.warm = 0;
     ck_assert_float_eq(dfqi_tune_rate(&o, 0), 1);
     ck_assert_float_eq_tol(dfqi_tune_rate(&o, 100), 0.5f, 1e-6f);
+    o.warm = 20; /* the cosine begins behind the ramp */
+    ck_assert_float_eq(dfqi_tune_rate(&o, 19), 1);
+    ck_assert_float_eq(dfqi_tune_rate(&o, 20), 1);
+    ck_assert_float_eq_tol(dfqi_tune_rate(&o, 110), 0.5f, 1e-6f);
 }
 END_TEST
 

@@ -9,6 +9,7 @@ int main(void)
     suite_add_tcase(s, dfqt_golden_ait_case());
     suite_add_tcase(s, dfqt_augment_case());
     suite_add_tcase(s, dfqt_job_case());
+    suite_add_tcase(s, dfqt_steps_case());
     suite_add_tcase(s, dfqt_live_case());
     suite_add_tcase(s, dfqt_checkpoint_case());
     suite_add_tcase(s, dfqt_failure_case());
