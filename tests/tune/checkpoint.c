@@ -1,5 +1,6 @@
 /* Stopping anywhere and going on in another process gives the same bits; foreign and broken
  * checkpoints are refused and change nothing. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -105,6 +106,43 @@ START_TEST(test_foreign_checkpoints)
 }
 END_TEST
 
+#define FIELD(name)                                                                                \
+    {                                                                                              \
+        offsetof(dfqi_tune_options, name), sizeof(((dfqi_tune_options *)0)->name), #name           \
+    }
+
+/* Options that differ anywhere differ as text, so that no checkpoint is taken for another job's. */
+START_TEST(test_every_option_is_told)
+{
+    static const struct {
+        size_t at, size;
+        const char *name;
+    } fields[] = {
+        FIELD(steps),         FIELD(batch),        FIELD(seed),          FIELD(optim),
+        FIELD(schedule),      FIELD(warm_kind),    FIELD(warm),          FIELD(rate),
+        FIELD(end_rate),      FIELD(decay),        FIELD(milestones[0]), FIELD(milestones[1]),
+        FIELD(milestones[2]), FIELD(momentum),     FIELD(beta1),         FIELD(beta2),
+        FIELD(eps),           FIELD(weight_decay), FIELD(clip),          FIELD(weight_rate),
+        FIELD(step_rate),     FIELD(zero_rate),    FIELD(inundation),    FIELD(capped),
+        FIELD(follow),        FIELD(temperature),  FIELD(kl_weight),     FIELD(head_weight),
+        FIELD(label_weight),  FIELD(augment),      FIELD(eval_every)};
+    char text[DFQI_TUNE_TEXT], other[DFQI_TUNE_TEXT];
+    dfqi_tune_options o = dfqt_options(DFQI_MODE_IMPROVED);
+    size_t told = 0;
+    o.clip = o.inundation = o.label_weight = 0.25f;
+    o.follow = o.capped = 1;
+    dfqi_tune_text(&o, text);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        dfqi_tune_options changed = o;
+        ((unsigned char *)&changed)[fields[i].at] ^= 1; /* as little as there is */
+        dfqi_tune_text(&changed, other);
+        ck_assert_msg(strcmp(text, other) != 0, "%s is not in: %s", fields[i].name, text);
+        told += fields[i].size;
+    }
+    ck_assert_uint_le(sizeof o - told, 12); /* padding; more is a field that is missing here */
+}
+END_TEST
+
 /* Rewrites the checkpoint with one number spoilt, or the metadata. */
 static void spoil(dfq_context *ctx, const char *name, int64_t element, double value)
 {
@@ -167,6 +205,7 @@ TCase *dfqt_checkpoint_case(void)
     tcase_add_checked_fixture(t, NULL, teardown);
     tcase_add_loop_test(t, test_resume_gives_the_same_bits, 0, 8);
     tcase_add_test(t, test_foreign_checkpoints);
+    tcase_add_test(t, test_every_option_is_told);
     tcase_add_test(t, test_broken_checkpoints);
     tcase_add_test(t, test_not_a_checkpoint);
     return t;

@@ -7,6 +7,7 @@
 
 #include <dfq/graph.h>
 
+#include "base/hash.h"
 #include "support/fail_alloc.h"
 #include "tune/cases.h"
 #include "tune/tune_priv.h"
@@ -65,6 +66,38 @@ START_TEST(test_warm_up)
         const float *l = t->losses + i * DFQI_TUNE_LOSSES;
         ck_assert(l[DFQI_TUNE_KL] > 0 && isnan(l[DFQI_TUNE_HEAD]) && isnan(l[DFQI_TUNE_LABEL]));
         ck_assert_float_eq_tol(l[DFQI_TUNE_TOTAL], l[DFQI_TUNE_KL] / 4, 1e-6f);
+    }
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* All weights of the generator, as one number. */
+static uint64_t generator_bits(const dfqi_tune *t)
+{
+    uint64_t hash = DFQI_HASH_START;
+    for (int32_t i = 0; i < dfqi_host_arrays(t->host); i += 3) { /* moments follow */
+        dfqi_host_array a = dfqi_host_array_at(t->host, i);
+        if (!strstr(a.name, "running"))
+            hash = dfqi_hash(hash, a.data, (size_t)a.count * sizeof(float));
+    }
+    return hash;
+}
+
+/* At a milestone the generator's rate falls too: here to nothing. */
+START_TEST(test_milestones)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(1);
+    dfqi_tune_options o = options();
+    int32_t finished;
+    o.milestones[0] = WARM + 2;
+    o.milestones[1] = o.milestones[2] = 0;
+    o.decay = 0;
+    dfqi_tune *t = new_job(&p, &o);
+    for (int i = 0; i < WARM + 4; i++) {
+        uint64_t before = generator_bits(t);
+        ck_assert_msg(dfqi_tune_step(t, &finished) == DFQ_OK, "%s", p.ctx->error);
+        ck_assert_int_eq(before != generator_bits(t), i < WARM + 2);
     }
     dfqi_tune_release(t);
     dfqt_pair_end(&p);
@@ -334,6 +367,7 @@ TCase *dfqt_live_case(void)
     TCase *c = tcase_create("live");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, test_warm_up);
+    tcase_add_test(c, test_milestones);
     tcase_add_test(c, test_crossings);
     tcase_add_loop_test(c, test_labels, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
     tcase_add_test(c, test_learns);

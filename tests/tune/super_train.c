@@ -157,6 +157,36 @@ START_TEST(a_step_is_nesterovs)
 }
 END_TEST
 
+/* Statistics are the mean of those of the batches, wherever training had left them. */
+START_TEST(recalibration_takes_all_batches)
+{
+    enum { HALF = N / 2, STEM = 4 };
+    static const int32_t path[CELLS] = {1, 0, 1, 1};
+    dfq_context *ctx = dfqt_context(1);
+    float found[3][2][STEM];
+    images im;
+    dfqi_supernet net;
+    make_images(&im);
+    for (int i = HALF * PIXELS; i < N * PIXELS; i++) im.x[i] = 2 * im.x[i] + 1;
+    ck_assert_int_eq(dfqi_supernet_new(ctx, &tiny, NULL, 5, &net), DFQ_OK);
+    for (int i = 0; i < 3; i++) { /* each half, and both */
+        dfqi_super_data data = im.data;
+        if (i < 2) data = (dfqi_super_data){HALF, im.x + i * HALF * PIXELS, im.labels + i * HALF};
+        ck_assert_int_eq(dfqi_super_recalibrate(&net, path, &data, HALF, i < 2 ? 1 : 2), DFQ_OK);
+        for (int k = 0; k < 2; k++)
+            memcpy(found[i][k], net.layers[0].t[3 + k]->data, sizeof found[i][k]);
+    }
+    for (int k = 0; k < 2; k++)
+        for (int c = 0; c < STEM; c++) {
+            float one = found[0][k][c], two = found[1][k][c];
+            ck_assert_float_eq_tol(found[2][k][c], 0.5f * (one + two), 1e-5f);
+            ck_assert(fabsf(one - two) > 1e-2f);
+        }
+    dfqi_supernet_fini(&net);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 START_TEST(paths_are_drawn_by_their_logits)
 {
     enum { ROW = DFQI_SUPER_CHOICES + 1, DRAWS = 4000 };
@@ -226,6 +256,7 @@ TCase *dfqt_super_train_case(void)
     tcase_add_test(c, supernets_learn_the_same_at_any_thread_count);
     tcase_add_test(c, paths_that_are_not_finite_are_not_right);
     tcase_add_test(c, a_step_is_nesterovs);
+    tcase_add_test(c, recalibration_takes_all_batches);
     tcase_add_test(c, paths_are_drawn_by_their_logits);
     tcase_add_test(c, losses_need_no_gradients);
     tcase_add_test(c, refused_allocations_leave_nothing);

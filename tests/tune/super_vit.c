@@ -1,6 +1,7 @@
 /* Supernets of vision transformers: passes and steps against PyTorch, what a step leaves alone,
  * training at any thread count, refused allocations. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -295,6 +296,41 @@ START_TEST(other_optimizers_are_refused)
 }
 END_TEST
 
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* One image, shifted by up to a pixel each way: 9 pictures make 45 batches of two, mirrored ones as well
+ * 171. The mean loss tells them apart. */
+START_TEST(pictures_are_shifted_and_mirrored)
+{
+    enum { DRAWS = 600 };
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_super_options o = options(2, 10);
+    float x[PIXELS], losses[DRAWS];
+    int32_t label = 0, different = 1;
+    dfqi_super_data data = {1, x, &label};
+    dfqi_supernet net;
+    dfqi_super_train *t;
+    dfqi_rng r = dfqi_rng_make(8, 0);
+    dfqi_rng_fill_normal(&r, x, PIXELS);
+    o.crop = 1;
+    ck_assert_int_eq(dfqi_supernet_new(ctx, &tiny, NULL, 3, &net), DFQ_OK);
+    ck_assert_int_eq(dfqi_super_train_new(&net, &o, &t), DFQ_OK);
+    for (int i = 0; i < DRAWS; i++)
+        ck_assert_int_eq(dfqi_super_train_loss(t, &data, i, paths[0], &losses[i]), DFQ_OK);
+    qsort(losses, DRAWS, sizeof *losses, by_value);
+    for (int i = 1; i < DRAWS; i++) different += losses[i] > losses[i - 1];
+    ck_assert_int_gt(different, 130);
+    ck_assert_int_le(different, 171);
+    dfqi_super_train_release(t);
+    dfqi_supernet_fini(&net);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     float out[2];
@@ -316,6 +352,7 @@ TCase *dfqt_super_vit_case(void)
     tcase_add_test(c, steps_agree_with_pytorch);
     tcase_add_loop_test(c, steps_leave_alone_what_is_off_the_path, 0, 2);
     tcase_add_test(c, they_learn_the_same_at_any_thread_count);
+    tcase_add_test(c, pictures_are_shifted_and_mirrored);
     tcase_add_test(c, other_optimizers_are_refused);
     tcase_add_test(c, refused_allocations_leave_nothing);
     return c;
