@@ -1,5 +1,7 @@
 /* The parallel loop and the life of a context. */
 #include <fenv.h>
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -141,6 +143,36 @@ START_TEST(test_floating_point_environment)
 }
 END_TEST
 
+static void see_mask(void *arg, int64_t i, int32_t thread)
+{
+    static const struct timespec pause = {0, 1000000};
+    job *j = arg;
+    sigset_t set;
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    j->visits[i] = sigismember(&set, SIGTERM) + 2 * sigismember(&set, SIGALRM) +
+                   4 * sigismember(&set, SIGPROF) + 8 * sigismember(&set, SIGSEGV) +
+                   16 * (thread != 0);
+    nanosleep(&pause, NULL); /* so that all threads get some */
+}
+
+/* Signals of the process go to the host's threads, with their handlers and stacks; a fault stays with
+ * the thread that causes it, and the caller's mask is as it was. */
+START_TEST(test_signals)
+{
+    job j;
+    int i, others = 0;
+    memset(&j, 0, sizeof j);
+    j.ctx = make(3);
+    dfqi_parallel_for(j.ctx, 500, see_mask, &j);
+    for (i = 0; i < 500; i++) {
+        ck_assert_int_eq(j.visits[i], j.visits[i] >= 16 ? 16 + 1 + 2 : 0);
+        others += j.visits[i] >= 16;
+    }
+    ck_assert_int_gt(others, 0);
+    dfqi_context_release(j.ctx);
+}
+END_TEST
+
 static double cpu_seconds(void)
 {
     struct timespec t;
@@ -258,6 +290,7 @@ TCase *dfqt_threads_case(void)
     tcase_add_test(t, test_failing_threads_leave_one_text);
     tcase_add_test(t, test_many_loops);
     tcase_add_test(t, test_floating_point_environment);
+    tcase_add_test(t, test_signals);
     tcase_add_loop_test(t, test_idle_threads_sleep, 2, 6);
     tcase_add_test(t, test_waiting_caller_sleeps);
     tcase_add_test(t, test_child_process);

@@ -116,6 +116,34 @@ START_TEST(test_handwritten)
 }
 END_TEST
 
+/* Other writers align: what lies between tensors, and their order in the header, do not matter. */
+START_TEST(test_gaps)
+{
+    static const char header[] =
+        "{\"far\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[64,72]},"
+        "\"near\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[5,8]},"
+        "\"next\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[9,10]}}";
+    static const float far[2] = {1.5f, -2.25f};
+    enum { LENGTH = sizeof header - 1, SIZE = 8 + LENGTH + 72 };
+    unsigned char bytes[SIZE] = {LENGTH};
+    dfqi_safetensors st[2];
+    memcpy(bytes + 8, header, LENGTH);
+    memset(bytes + 8 + LENGTH, '.', 72);
+    memcpy(bytes + 8 + LENGTH + 5, "xyz", 3);
+    bytes[8 + LENGTH + 9] = '!';
+    memcpy(bytes + 8 + LENGTH + 64, far, sizeof far);
+    io_put(io_path("g"), bytes, SIZE);
+    io_works(dfqi_st_read(io_ctx, io_path("g"), &st[0]));
+    io_works(dfqi_st_parse(io_ctx, "g", bytes, SIZE, &st[1]));
+    for (int i = 0; i < 2; i++) {
+        ck_assert_mem_eq(dfqi_st_find(&st[i], "near")->data, "xyz", 3);
+        ck_assert_mem_eq(dfqi_st_find(&st[i], "next")->data, "!", 1);
+        ck_assert_mem_eq(dfqi_st_find(&st[i], "far")->data, far, sizeof far);
+        dfqi_st_fini(&st[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_writer_refuses)
 {
     dfqi_st_entry e[N];
@@ -169,6 +197,7 @@ TCase *dfqt_safetensors_case(void)
     tcase_add_test(tc, test_same_bytes);
     tcase_add_test(tc, test_empty);
     tcase_add_test(tc, test_handwritten);
+    tcase_add_test(tc, test_gaps);
     tcase_add_test(tc, test_writer_refuses);
     tcase_add_test(tc, test_memory);
     return tc;

@@ -8,6 +8,7 @@
 
 TCase *dfqt_calibrate_case(void);
 TCase *dfqt_file_case(void);
+TCase *dfqt_evaluate_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_cnn_case(void);
 TCase *dfqt_reload_case(void);

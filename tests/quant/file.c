@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "io/file.h"
+#include "io/safetensors.h"
 #include "quant/cases.h"
 
 enum { LOGITS = DFQT_IMAGES * DFQT_CLASSES };
@@ -51,6 +52,40 @@ START_TEST(test_round_trip)
     dfqi_model_release(t);
     dfqi_model_release(s);
     dfqi_model_release(r);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* What a tensor is said to take is what it takes in the file: its codes, steps and zero points. */
+START_TEST(test_sizes)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_grids grids = {_i ? DFQI_WEIGHTS_MINMAX_ASYM : DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO};
+    dfqi_safetensors st;
+    dfqi_model *t, *s;
+    int quantized = 0;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    ck_assert_int_eq(dfqt_quantize_with(t, DFQI_MODE_PARITY, (dfqi_widths){3, 4, 0}, grids, &s),
+                     DFQ_OK);
+    ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
+    for (int32_t i = 0; i < s->net.n_params; i++) {
+        static const char *const ends[] = {"", ".codes", ".step", ".zero"};
+        char name[128];
+        int64_t bytes = 0;
+        int32_t bits;
+        for (int k = 0; k < 4; k++) {
+            snprintf(name, sizeof name, "%s%s", s->net.params[i].name, ends[k]);
+            const dfq_tensor *part = dfqi_st_find(&st, name);
+            if (part) bytes += dfqi_tensor_count(part) * (int64_t)dfqi_dtype_bytes(part->dtype);
+        }
+        ck_assert_int_eq(dfqi_model_tensor_bytes(s, i, &bits), bytes);
+        quantized += bits == 3;
+    }
+    ck_assert_int_gt(quantized, 0);
+    dfqi_st_fini(&st);
+    dfqi_model_release(t);
+    dfqi_model_release(s);
     dfqi_context_release(ctx);
 }
 END_TEST
@@ -149,6 +184,7 @@ TCase *dfqt_file_case(void)
     TCase *c = tcase_create("file");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, test_round_trip, 0, 14);
+    tcase_add_loop_test(c, test_sizes, 0, 2);
     tcase_add_test(c, test_half);
     tcase_add_loop_test(c, test_convolutional, 0, 2);
     tcase_add_test(c, test_hostile);

@@ -7,6 +7,7 @@ int main(void)
     Suite *s = suite_create("quant");
     suite_add_tcase(s, dfqt_calibrate_case());
     suite_add_tcase(s, dfqt_file_case());
+    suite_add_tcase(s, dfqt_evaluate_case());
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_cnn_case());
     suite_add_tcase(s, dfqt_reload_case());
