@@ -60,13 +60,13 @@ static void say_accuracy(const struct quantize *q, struct page *p)
 static void add(char *text, const char *what)
 {
     size_t at = strlen(text);
-    snprintf(text + at, PAGE_SENTENCE - at, "%s%s", at > 0 ? "; " : "To try: ", what);
+    snprintf(text + at, PAGE_SENTENCE - 1 - at, "%s%s", at > 0 ? "; " : "To try: ", what);
 }
 
 static void say_cures(const struct quantize *q, struct page *p)
 {
     const struct options *o = &q->full;
-    char text[PAGE_SENTENCE] = "";
+    char text[PAGE_SENTENCE - 1] = ""; /* room for the full stop */
     double done = (double)q->best.best_step / (double)(o->steps > 0 ? o->steps : 1);
     if (o->no_tune) add(text, "tuning, which --no-tune left out");
     if (o->mode == DFQ_MODE_PARITY) add(text, "--mode improved");
