@@ -222,6 +222,30 @@ START_TEST(test_how_parameters_move)
 }
 END_TEST
 
+/* The norm that is clipped is of all gradients whose parameters move, to the last element. */
+START_TEST(test_norm)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
+    dfqi_tune_options o = descent(DFQI_MODE_PARITY);
+    double sum = 0, norm = 0;
+    if (_i == 1) o.weight_rate = 0; /* then steps and zero points count alone */
+    if (_i == 2) o.weight_rate = o.step_rate = 0;
+    dfqi_tune *t = new_job(&p, &o);
+    step(t);
+    for (int32_t i = 0; i < t->n_items; i++) {
+        const dfqi_item *item = &t->items[i];
+        const float *grad = dfqi_exec_data(t->e, item->grad);
+        int moves =
+            _i == 0 || item->kind == DFQI_ITEM_ZERO || (_i == 1 && item->kind == DFQI_ITEM_STEP);
+        for (int64_t k = 0; moves && k < item->count; k++) sum += (double)grad[k] * (double)grad[k];
+    }
+    ck_assert_int_eq(dfqi_tune_check_grads(t, &norm), DFQ_OK);
+    ck_assert_double_eq_tol(norm / sqrt(sum), 1, 1e-9);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 /* The first step of Adam is as long as the rate; steps of an idle warm-up are none of its own. */
 START_TEST(test_first_step_behind_an_idle_warm_up)
 {
@@ -279,6 +303,7 @@ TCase *dfqt_steps_case(void)
     tcase_add_loop_test(t, test_augmented, DFQI_AUGMENT_NONE, DFQI_AUGMENT_FULL + 1);
     tcase_add_loop_test(t, test_divergence, 0, 2);
     tcase_add_loop_test(t, test_how_parameters_move, 0, 2);
+    tcase_add_loop_test(t, test_norm, 0, 3);
     tcase_add_test(t, test_first_step_behind_an_idle_warm_up);
     tcase_add_test(t, test_cap_behind_an_idle_warm_up);
     return t;
