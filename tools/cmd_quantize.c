@@ -144,7 +144,7 @@ static int plan(struct quantize *q)
         if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->generator);
         if (!code) code = synthesis_measure(s, q->generator, &q->plan.seconds[PLAN_SYNTH], &bytes);
     }
-    int64_t held = q->generator ? q->full.images : 0;
+    int64_t held = q->generator && !q->job.enabled ? q->full.images : 0;
     if (!code) code = plan_measure(s, q->net, &q->info, &q->full, held, &q->plan);
     if (code) return code;
     q->plan.bytes += base;
@@ -173,6 +173,17 @@ static dfq_status save_generator(void *handle, const char *path)
     return dfq_generator_save_checkpoint(handle, path);
 }
 
+/* On a device nothing is put down beside the output: then images are in memory. */
+static dfq_status take_made(struct quantize *q, const dfq_generator *g)
+{
+    if (!q->job.enabled) {
+        dfq_status status = dfq_generator_get_images(g, &q->images);
+        return status == DFQ_OK ? dfq_generator_get_labels(g, &q->labels) : status;
+    }
+    dfq_status status = dfq_generator_get_set(g, &q->set);
+    return status == DFQ_OK ? read_first(q) : status;
+}
+
 /* Makes images and takes what the report needs, so that the generator's memory can go. */
 static int synthesise(struct quantize *q)
 {
@@ -184,8 +195,7 @@ static int synthesise(struct quantize *q)
         if (code) return code;
         if (!q->job.resumed || q->plan.seconds[PLAN_SYNTH] > 0)
             job_checkpoint(s, &q->job, save_generator, g, q->job.synth);
-        status = dfq_generator_get_images(g, &q->images);
-        if (status == DFQ_OK) status = dfq_generator_get_labels(g, &q->labels);
+        status = take_made(q, g);
         if (status == DFQ_OK) status = dfq_generator_get_losses(g, &q->losses);
         if (status == DFQ_OK && q->info.family == DFQ_FAMILY_VIT)
             status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &q->similarity[0],

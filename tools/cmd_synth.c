@@ -174,7 +174,8 @@ int cmd_synth(struct session *s)
     if (code) return code;
     struct options full = recipe_fill(s->o, &info);
     double set = (double)full.images * 3 * (double)info.image * (double)info.image;
-    code = job_open(s, &full, 5.2 * set, &job);
+    /* values, pictures, and values once more while they are made */
+    code = job_open(s, &full, 9.2 * set, &job);
     if (!code) code = run(s, &full, net, &info, &job);
     if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &job);
     if (code == CODE_OUTPUT) job_say_kept(s, &job);

@@ -17,7 +17,7 @@ struct quantize {
     dfq_dataset *data;    /* NULL without --data */
     int live;             /* a generator makes images beside the student */
     dfq_generator *generator;
-    dfq_image_set *set;                /* of --synth: stays in its file */
+    dfq_image_set *set;                /* of --synth or made; stays in its file */
     dfq_tensor *images;                /* all, or of `set` the first ones, for pictures; NULL: none,
                                           as a job went on that had ended */
     dfq_tensor *labels;                /* of the images; NULL: not known */

@@ -1,8 +1,22 @@
 /* Synthesis as synth and quantize share it. */
 #include "synthesis.h"
 
+#include <stdlib.h>
+
+#include "beside.h"
 #include "files.h"
 #include "recipe.h"
+
+/* Images wait on the disk that the output goes to; where it is a device, in memory. */
+static dfq_status spool(const struct session *s, const struct job *job, dfq_generator *g)
+{
+    if (!job->enabled) return DFQ_OK;
+    char *out = beside_final(s->o->out), *folder = out ? beside_folder(out) : NULL;
+    dfq_status status = folder ? dfq_generator_spool(g, folder) : DFQ_E_NOMEM;
+    free(folder);
+    free(out);
+    return status;
+}
 
 int synthesis_open(struct session *s, const struct options *full, const dfq_graph *net,
                    struct job *job, dfq_generator **out)
@@ -11,6 +25,11 @@ int synthesis_open(struct session *s, const struct options *full, const dfq_grap
     dfq_generator *g;
     dfq_status status = dfq_generator_create(net, &o, &g);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+    status = spool(s, job, g);
+    if (status != DFQ_OK) {
+        dfq_generator_release(g);
+        return session_fail(s, status, PHASE_WRITE);
+    }
     if (job->resumed && file_kind(job->synth) == FILE_REGULAR) {
         status = dfq_generator_load_checkpoint(g, job->synth);
         if (status != DFQ_OK) {

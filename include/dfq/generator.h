@@ -40,6 +40,7 @@
 #include <stdint.h>
 
 #include <dfq/graph.h>
+#include <dfq/image_set.h>
 #include <dfq/tensor.h>
 
 #ifdef __cplusplus
@@ -197,6 +198,21 @@ DFQ_CHECKED dfq_status dfq_generator_get_similarity(const dfq_generator *generat
  *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_generator_estimate(dfq_generator *generator, int32_t probe,
                                               dfq_generator_cost *out_cost);
+
+/** Finished images wait in a file rather than in memory, which then holds one batch however many images
+ *  are made. The file has no name, takes its room at once (4 bytes a value), and is gone when generator
+ *  and sets of it are released or the process ends. Before the first step, and before
+ *  dfq_generator_load_checkpoint() and an estimate with `probe`.
+ *  @param folder where there is room for it
+ *  @return ::DFQ_E_INVALID (work has begun), ::DFQ_E_IO, ::DFQ_E_NOMEM. Later steps may return
+ *          ::DFQ_E_IO as well; the batch is then made again by the next one. */
+DFQ_CHECKED dfq_status dfq_generator_spool(dfq_generator *generator, const char *folder);
+
+/** The finished images of such a generator as a set, which shares the file and may outlive it.
+ *  @param out_set to be given back with dfq_image_set_release()
+ *  @return ::DFQ_E_INVALID (no dfq_generator_spool(), no batch is finished), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_generator_get_set(const dfq_generator *generator,
+                                             dfq_image_set **out_set);
 
 /** Writes the finished images as a set, see dfq_images_save(). */
 DFQ_CHECKED dfq_status dfq_generator_save(const dfq_generator *generator, const char *folder,

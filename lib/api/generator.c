@@ -167,17 +167,29 @@ dfq_status dfq_generator_estimate(dfq_generator *generator, int32_t probe,
     return dfqi_info_write(generator->ctx, "dfq_generator_cost", &out, sizeof out, out_cost);
 }
 
-dfq_status dfq_generator_save(const dfq_generator *generator, const char *folder, int32_t replace)
+dfq_status dfq_generator_spool(dfq_generator *generator, const char *folder)
 {
-    dfq_tensor *images, *labels;
     if (generator == NULL) return DFQ_E_INVALID;
     DFQI_NEED(generator->ctx, folder);
-    DFQI_TRY(get_both(generator, &images, &labels));
-    dfq_status status =
-        dfqi_imageset_save(dfqi_synth_model(generator->s), images, labels, folder, replace != 0);
-    dfqi_tensor_release(images);
-    dfqi_tensor_release(labels);
-    return status;
+    return dfqi_synth_spool(generator->s, folder);
+}
+
+dfq_status dfq_generator_get_set(const dfq_generator *generator, dfq_image_set **out_set)
+{
+    if (generator == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(generator->ctx, out_set);
+    return dfqi_synth_set(generator->s, out_set);
+}
+
+dfq_status dfq_generator_save(const dfq_generator *generator, const char *folder, int32_t replace)
+{
+    dfqi_images images;
+    dfq_tensor shape, labels;
+    if (generator == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(generator->ctx, folder);
+    DFQI_TRY(dfqi_synth_finished_images(generator->s, &images, &shape, &labels));
+    return dfqi_imageset_save_from(dfqi_synth_model(generator->s), &images, &shape, &labels, folder,
+                                   replace != 0);
 }
 
 dfq_status dfq_generator_save_checkpoint(const dfq_generator *generator, const char *path)

@@ -3,7 +3,9 @@
 #include "io/images.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +15,8 @@
 
 struct dfqi_images_file {
     dfq_context *ctx; /* not retained: who holds the images holds the context */
+    int32_t refs;
+    int32_t spool; /* nobody else can reach it */
     FILE *f;
     char *path;
     uint64_t begin; /* of the tensor in the file */
@@ -43,6 +47,7 @@ dfq_status dfqi_images_open(dfq_context *ctx, const char *path, const char *name
     dfqi_images images = {.file = dfqi_calloc(ctx, 1, sizeof *images.file)};
     if (!images.file) return DFQ_E_NOMEM;
     images.file->ctx = ctx;
+    images.file->refs = 1;
     dfq_status status = open_tensor(images.file, path, name, &shape);
     if (status != DFQ_OK) {
         dfqi_images_close(&images);
@@ -56,21 +61,28 @@ dfq_status dfqi_images_open(dfq_context *ctx, const char *path, const char *name
     return DFQ_OK;
 }
 
+dfqi_images dfqi_images_share(const dfqi_images *images)
+{
+    if (images->file) images->file->refs++;
+    return *images;
+}
+
 void dfqi_images_close(dfqi_images *images)
 {
     dfqi_images_file *file = images->file;
-    if (!file) return;
+    images->file = NULL;
+    if (!file || --file->refs > 0) return;
     if (file->f) fclose(file->f);
     dfqi_free(file->ctx, file->path);
     dfqi_free(file->ctx, file->buffer);
     dfqi_free(file->ctx, file);
-    images->file = NULL;
 }
 
 /* Asked behind the reading, so that what was read is what was opened. */
 static dfq_status check_unchanged(const dfqi_images_file *file)
 {
     struct stat st;
+    if (file->spool) return DFQ_OK;
     if (fstat(fileno(file->f), &st) != 0)
         return dfqi_fail_errno(file->ctx, "read", file->path, errno);
     if (st.st_size == file->size && st.st_mtim.tv_sec == file->written.tv_sec &&
@@ -141,4 +153,61 @@ dfq_status dfqi_images_beside(const dfqi_images *images, const char *name, dfq_t
     else
         *out = t;
     return status;
+}
+
+/* -- spools ------------------------------------------------------------------------------------ */
+
+/* Unlinked at once: however a process ends, nothing is left. Its room is taken at once as well: a disk
+ * that is too small shows before the work. */
+static dfq_status make_spool(dfqi_images_file *file, const char *folder, uint64_t bytes)
+{
+    file->path = dfqi_format(file->ctx, "%s/.dfq-images-XXXXXX", folder);
+    if (!file->path) return DFQ_E_NOMEM;
+    int fd = mkstemp(file->path);
+    if (fd < 0) return dfqi_fail_errno(file->ctx, "write", file->path, errno);
+    (void)unlink(file->path);
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    file->f = fdopen(fd, "r+b");
+    if (!file->f) {
+        int error = errno;
+        close(fd);
+        return dfqi_fail_errno(file->ctx, "write", file->path, error);
+    }
+    int error = posix_fallocate(fd, 0, (off_t)bytes);
+    if (!error || error == EINVAL || error == EOPNOTSUPP) return DFQ_OK;
+    return dfqi_fail_errno(file->ctx, "write", file->path, error);
+}
+
+dfq_status dfqi_images_spool(dfq_context *ctx, const char *folder, int64_t n, int64_t pixels,
+                             dfqi_images *out)
+{
+    dfqi_images images = {
+        .n = n, .pixels = pixels, .file = dfqi_calloc(ctx, 1, sizeof *images.file)};
+    if (!images.file) return DFQ_E_NOMEM;
+    images.file->ctx = ctx;
+    images.file->refs = images.file->spool = 1;
+    dfq_status status =
+        make_spool(images.file, folder, (uint64_t)n * (uint64_t)pixels * sizeof(float));
+    if (status != DFQ_OK)
+        dfqi_images_close(&images);
+    else
+        *out = images;
+    return status;
+}
+
+dfq_status dfqi_images_put(const dfqi_images *images, int64_t first, int64_t n, const float *x)
+{
+    const dfqi_images_file *file = images->file;
+    size_t image = (size_t)images->pixels * sizeof *x, left = (size_t)n * image;
+    uint64_t at = (uint64_t)first * image;
+    const char *from = (const char *)x;
+    while (left > 0) {
+        ssize_t put = pwrite(fileno(file->f), from, left, (off_t)at);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return dfqi_fail_errno(file->ctx, "write", file->path, errno);
+        from += put;
+        at += (uint64_t)put;
+        left -= (size_t)put;
+    }
+    return DFQ_OK;
 }

@@ -21,6 +21,15 @@ DFQI_CHECKED dfq_status dfqi_images_open(dfq_context *ctx, const char *path, con
 /* Another, small tensor of the same file, read whole. */
 DFQI_CHECKED dfq_status dfqi_images_beside(const dfqi_images *images, const char *name,
                                            dfq_tensor **out);
+/* Room for n images in a file without a name in `folder`, which is gone when it is closed; nothing is
+ * in it yet. */
+DFQI_CHECKED dfq_status dfqi_images_spool(dfq_context *ctx, const char *folder, int64_t n,
+                                          int64_t pixels, dfqi_images *out);
+/* Images first .. first + n - 1 of a spool. */
+DFQI_CHECKED dfq_status dfqi_images_put(const dfqi_images *images, int64_t first, int64_t n,
+                                        const float *x);
+/* One more that closes it. */
+dfqi_images dfqi_images_share(const dfqi_images *images);
 void dfqi_images_close(dfqi_images *images); /* harmless for images in memory */
 
 /* Images first .. first + n - 1, valid until the next call; of a file in memory of its own, which

@@ -33,6 +33,9 @@ DFQI_CHECKED dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_sa
 /* The same from memory; `name` is what error texts call it. */
 DFQI_CHECKED dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes,
                                       size_t size, dfqi_safetensors *out);
+/* All of a file but tensor `but`, if it is there: for what does not fit into memory. */
+DFQI_CHECKED dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
+                                         dfqi_safetensors *out);
 void dfqi_st_fini(dfqi_safetensors *st);
 const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
 const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
@@ -50,5 +53,11 @@ DFQI_CHECKED dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE 
 DFQI_CHECKED dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
                                       const dfqi_st_entry *entries, int64_t n_meta,
                                       const dfqi_st_meta *meta);
+/* The same, where one entry is a tensor without data: its values are `images` (io/images.h). */
+struct dfqi_images;
+DFQI_CHECKED dfq_status dfqi_st_write_from(dfq_context *ctx, const char *path, int64_t n_entries,
+                                           const dfqi_st_entry *entries, int64_t n_meta,
+                                           const dfqi_st_meta *meta,
+                                           const struct dfqi_images *images);
 
 #endif

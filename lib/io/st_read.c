@@ -276,7 +276,16 @@ static void header_fini(dfq_context *ctx, header *h)
     dfqi_json_release(h->doc);
 }
 
-static dfq_status read_all(source *s, dfqi_safetensors *out)
+static dfq_status skip_to(source *s, uint64_t at)
+{
+    if (fseeko(s->f, (off_t)at, SEEK_SET) != 0)
+        return dfqi_fail_errno(s->ctx, "read", s->name, errno);
+    s->at = at;
+    return DFQ_OK;
+}
+
+/* but: a tensor to leave out, or NULL; only of a file. */
+static dfq_status read_all(source *s, const char *but, dfqi_safetensors *out)
 {
     dfqi_safetensors st = {s->ctx, 0, NULL, 0, NULL};
     header h = {NULL, NULL, 0};
@@ -288,10 +297,13 @@ static dfq_status read_all(source *s, dfqi_safetensors *out)
         status = DFQ_E_NOMEM;
         goto out;
     }
-    while (st.n_entries < h.n) {
+    for (int64_t i = 0; i < h.n; i++) {
+        if (but && strcmp(h.items[i].name, but) == 0) {
+            DFQI_GOTO(skip_to(s, base + h.items[i].end), out);
+            continue;
+        }
         st.n_entries++; /* first, so that a half-read entry is freed as well */
-        DFQI_GOTO(read_tensor(s, &h.items[st.n_entries - 1], base, &st.entries[st.n_entries - 1]),
-                  out);
+        DFQI_GOTO(read_tensor(s, &h.items[i], base, &st.entries[st.n_entries - 1]), out);
     }
     *out = st;
     st = (dfqi_safetensors){s->ctx, 0, NULL, 0, NULL};
@@ -325,20 +337,26 @@ out:
     return status;
 }
 
-dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out)
+dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
+                            dfqi_safetensors *out)
 {
     source s = {ctx, path, NULL, NULL, 0, 0};
     DFQI_TRY(dfqi_file_open(ctx, path, &s.f, &s.size));
-    dfq_status status = read_all(&s, out);
+    dfq_status status = read_all(&s, but, out);
     fclose(s.f);
     return status;
+}
+
+dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out)
+{
+    return dfqi_st_read_but(ctx, path, NULL, out);
 }
 
 dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes, size_t size,
                          dfqi_safetensors *out)
 {
     source s = {ctx, name, NULL, bytes, size, 0};
-    return read_all(&s, out);
+    return read_all(&s, NULL, out);
 }
 
 void dfqi_st_fini(dfqi_safetensors *st)

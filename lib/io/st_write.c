@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "io/file.h"
+#include "io/images.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 
@@ -98,8 +99,19 @@ static dfq_status write_header(dfqi_out *f, const char *text, size_t size)
     return dfqi_out_write(f, spaces, pad);
 }
 
-dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
-                         const dfqi_st_entry *entries, int64_t n_meta, const dfqi_st_meta *meta)
+static dfq_status write_images(dfqi_out *f, const dfqi_images *images, int64_t n)
+{
+    const float *x;
+    for (int64_t i = 0; i < n; i++) {
+        DFQI_TRY(dfqi_images_at(images, i, 1, &x));
+        DFQI_TRY(dfqi_out_write(f, x, (size_t)images->pixels * sizeof *x));
+    }
+    return DFQ_OK;
+}
+
+dfq_status dfqi_st_write_from(dfq_context *ctx, const char *path, int64_t n_entries,
+                              const dfqi_st_entry *entries, int64_t n_meta,
+                              const dfqi_st_meta *meta, const dfqi_images *images)
 {
     const dfqi_st_entry **e = dfqi_calloc(ctx, (size_t)n_entries, sizeof *e);
     const dfqi_st_meta **m = dfqi_calloc(ctx, (size_t)n_meta, sizeof *m);
@@ -117,8 +129,12 @@ dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
     DFQI_GOTO(header_text(ctx, path, n_entries, e, n_meta, m, &text, &size), out);
     DFQI_GOTO(dfqi_out_open(ctx, path, &f), out);
     DFQI_GOTO(write_header(&f, text, size), out);
-    for (int64_t i = 0; i < n_entries; i++)
-        DFQI_GOTO(dfqi_out_write(&f, e[i]->tensor->data, tensor_bytes(e[i]->tensor)), out);
+    for (int64_t i = 0; i < n_entries; i++) {
+        const dfq_tensor *t = e[i]->tensor;
+        DFQI_GOTO(t->data ? dfqi_out_write(&f, t->data, tensor_bytes(t))
+                          : write_images(&f, images, t->dims[0]),
+                  out);
+    }
     status = dfqi_out_commit(&f);
 out:
     dfqi_out_abandon(&f);
@@ -126,4 +142,10 @@ out:
     dfqi_free(ctx, (void *)m);
     dfqi_free(ctx, (void *)e);
     return status;
+}
+
+dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
+                         const dfqi_st_entry *entries, int64_t n_meta, const dfqi_st_meta *meta)
+{
+    return dfqi_st_write_from(ctx, path, n_entries, entries, n_meta, meta, NULL);
 }

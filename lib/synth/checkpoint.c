@@ -68,8 +68,8 @@ static void put_all(const dfqi_synth *s, writer *w, progress *state)
     int64_t losses[2] = {dfqi_synth_done(s), DFQI_SYNTH_LOSSES};
     put(w, ctx, "state", DFQI_I64, 1, (int64_t[]){STATE}, state);
     if (losses[0] > 0) put(w, ctx, "losses", DFQI_F32, 2, losses, s->losses);
-    if (dims[0] > 0 && s->images) {
-        put(w, ctx, "images", DFQI_F32, 4, dims, s->images->data);
+    if (dims[0] > 0) {
+        put(w, ctx, "images", DFQI_F32, 4, dims, NULL); /* written from where they lie */
         put(w, ctx, "labels", DFQI_I32, 1, dims, s->labels->data);
     }
     dims[0] = s->o.batch;
@@ -101,7 +101,7 @@ dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path)
     w.entries = dfqi_calloc(s->ctx, most, sizeof *w.entries);
     if (w.items && w.entries) {
         put_all(s, &w, &state);
-        status = dfqi_st_write(s->ctx, path, w.n, w.entries, 3, meta);
+        status = dfqi_st_write_from(s->ctx, path, w.n, w.entries, 3, meta, &s->finished);
     }
     dfqi_free(s->ctx, w.items);
     dfqi_free(s->ctx, w.entries);
@@ -170,7 +170,8 @@ static dfq_status check_labels(const dfqi_synth *s, const char *path, const dfq_
 /* What a checkpoint holds; NULL where the state says there is nothing. */
 typedef struct content {
     progress state;
-    const dfq_tensor *losses, *images, *labels, *batch[3];
+    const dfq_tensor *losses, *labels, *batch[3];
+    dfqi_images images; /* stay in the checkpoint until they are taken */
 } content;
 
 static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, const char *path,
@@ -189,6 +190,27 @@ static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, co
     return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
                      "%s: tensor state names batch %lld of %lld, iteration %lld", path,
                      (long long)out->at, (long long)s->n_batches, (long long)out->iteration);
+}
+
+static dfq_status open_images(const dfqi_synth *s, const char *path, const int64_t dims[4],
+                              dfqi_images *out)
+{
+    dfq_tensor shape;
+    const float *x;
+    DFQI_TRY(dfqi_images_open(s->ctx, path, "images", out, &shape));
+    if (shape.dtype != DFQI_F32 || shape.rank != 4 ||
+        memcmp(shape.dims, dims, 4 * sizeof *dims) != 0)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor images is missing or has the wrong shape", path);
+    for (int64_t i = 0; i < out->n; i++) {
+        DFQI_TRY(dfqi_images_at(out, i, 1, &x));
+        for (int64_t k = 0; k < out->pixels; k++)
+            if (!isfinite(x[k]))
+                return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
+                                 "%s: tensor images holds %g at element %lld", path, (double)x[k],
+                                 (long long)(i * out->pixels + k));
+    }
+    return DFQ_OK;
 }
 
 static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, const char *path,
@@ -216,8 +238,7 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
     }
     if (c->state.at == 0) return DFQ_OK;
     dims[0] = c->state.at == s->n_batches ? s->o.images : c->state.at * s->o.batch;
-    DFQI_TRY(find(st, path, "images", DFQI_F32, 4, dims, &c->images));
-    DFQI_TRY(check_finite(path, "images", c->images));
+    DFQI_TRY(open_images(s, path, dims, &c->images));
     DFQI_TRY(find(st, path, "labels", DFQI_I32, 1, dims, &c->labels));
     return check_labels(s, path, c->labels);
 }
@@ -232,6 +253,17 @@ static void take_host(dfqi_synth *s, const dfqi_safetensors *st)
     if (s->host) dfqi_host_resume(s->host, s->trained);
 }
 
+/* Images of a job that goes on from further back are the same ones: nothing is lost if this fails. */
+static dfq_status take_images(dfqi_synth *s, const dfqi_images *from)
+{
+    const float *x;
+    for (int64_t i = 0; i < from->n; i++) {
+        DFQI_TRY(dfqi_images_at(from, i, 1, &x));
+        DFQI_TRY(dfqi_synth_put(s, i, 1, x));
+    }
+    return DFQ_OK;
+}
+
 static void take(dfqi_synth *s, const content *c)
 {
     size_t batch = (size_t)(s->o.batch * s->pixels) * sizeof(float);
@@ -243,9 +275,7 @@ static void take(dfqi_synth *s, const content *c)
     s->drawn = 0;
     if (c->losses)
         memcpy(s->losses, c->losses->data, (size_t)dfqi_tensor_count(c->losses) * sizeof(float));
-    if (c->images) {
-        memcpy(s->images->data, c->images->data,
-               (size_t)dfqi_tensor_count(c->images) * sizeof(float));
+    if (c->labels) {
         memcpy(s->labels->data, c->labels->data, (size_t)c->labels->dims[0] * sizeof(int32_t));
     }
     if (c->state.iteration > 0) {
@@ -266,13 +296,15 @@ dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)
     if (s->at == s->n_batches)
         return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: this job is complete, restore into a new one",
                          path);
-    DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
+    DFQI_TRY(dfqi_st_read_but(s->ctx, path, "images", &st));
     DFQI_GOTO(check_meta(s, &st, path), out);
     DFQI_GOTO(read_content(s, &st, path, &c), out);
     DFQI_GOTO(dfqi_synth_start(s), out);
+    DFQI_GOTO(take_images(s, &c.images), out);
     take(s, &c);
     take_host(s, &st);
 out:
+    dfqi_images_close(&c.images);
     dfqi_st_fini(&st);
     return status;
 }

@@ -49,7 +49,7 @@ dfq_status dfqi_imageset_check(const dfqi_model *m, const dfq_tensor *images,
 
 typedef struct writer {
     const dfqi_model *m;
-    const float *images;
+    const float *images; /* from `first` on */
     const char *folder;
     int64_t first;
     dfq_status status[CHUNK];
@@ -60,13 +60,14 @@ static void picture_name(int64_t i, char name[NAME])
     snprintf(name, NAME, "%05lld.png", (long long)i);
 }
 
+/* Picture i behind the first. */
 static dfq_status write_picture(const writer *w, int64_t i)
 {
     const dfqi_arch *a = &w->m->net.arch;
     int32_t side = (int32_t)a->image;
     char name[NAME];
     dfqi_image im;
-    picture_name(i, name);
+    picture_name(w->first + i, name);
     char *path = dfqi_format(w->m->ctx, "%s/%s", w->folder, name);
     if (!path) return DFQ_E_NOMEM;
     dfq_status status = dfqi_image_new(w->m->ctx, side, side, &im);
@@ -83,16 +84,17 @@ static void write_body(void *arg, int64_t i, int32_t thread)
 {
     writer *w = arg;
     (void)thread;
-    w->status[i] = write_picture(w, w->first + i);
+    w->status[i] = write_picture(w, i);
 }
 
-static dfq_status write_pictures(const dfqi_model *m, const dfq_tensor *images, const char *folder)
+static dfq_status write_pictures(const dfqi_model *m, const dfqi_images *images, const char *folder)
 {
-    writer w = {.m = m, .images = dfqi_tensor_f32(images), .folder = folder};
-    int64_t n = images->dims[0];
+    writer w = {.m = m, .folder = folder};
+    int64_t n = images->n;
     dfqi_stage stage = dfqi_stage_begin(m->ctx, "save", 0, (uint64_t)n);
     for (; w.first < n; w.first += CHUNK) {
         int64_t count = n - w.first < CHUNK ? n - w.first : CHUNK;
+        DFQI_TRY(dfqi_images_at(images, w.first, count, &w.images));
         dfqi_parallel_for(m->ctx, count, write_body, &w);
         for (int64_t i = 0; i < count; i++) DFQI_TRY(w.status[i]);
         DFQI_TRY(dfqi_stage_report(&stage, (uint64_t)(w.first + count), NAN));
@@ -117,21 +119,23 @@ static dfq_status write_labels(const dfqi_model *m, const dfq_tensor *labels, co
     return status;
 }
 
-static dfq_status write_exact(const dfqi_model *m, const dfq_tensor *images,
-                              const dfq_tensor *labels, const char *path)
+static dfq_status write_exact(const dfqi_model *m, const dfqi_images *images,
+                              const dfq_tensor *shape, const dfq_tensor *labels, const char *path)
 {
+    dfq_tensor values = *shape;
     const dfqi_arch *a = &m->net.arch;
     char keys[3][16] = {"architecture", "mean", "std"}, mean[64], std[64], name[sizeof a->name];
     dfqi_st_meta meta[3] = {{keys[0], name}, {keys[1], mean}, {keys[2], std}};
     /* entries borrow; writing does not change what they name */
-    dfqi_st_entry entries[2] = {{images_key, (dfq_tensor *)(uintptr_t)images},
+    dfqi_st_entry entries[2] = {{images_key, &values},
                                 {labels_key, (dfq_tensor *)(uintptr_t)labels}};
+    values.data = NULL;
     memcpy(name, a->name, sizeof name);
     dfqi_print(mean, sizeof mean, "%.9g,%.9g,%.9g", (double)a->mean[0], (double)a->mean[1],
                (double)a->mean[2]);
     dfqi_print(std, sizeof std, "%.9g,%.9g,%.9g", (double)a->std[0], (double)a->std[1],
                (double)a->std[2]);
-    return dfqi_st_write(m->ctx, path, 2, entries, 3, meta);
+    return dfqi_st_write_from(m->ctx, path, 2, entries, 3, meta, images);
 }
 
 /* The paths of a set's files inside its folder. */
@@ -156,12 +160,13 @@ static dfq_status paths_init(dfq_context *ctx, const char *folder, paths *p)
     return DFQ_E_NOMEM;
 }
 
-dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
-                              const dfq_tensor *labels, const char *folder, int replace)
+dfq_status dfqi_imageset_save_from(const dfqi_model *m, const dfqi_images *images,
+                                   const dfq_tensor *shape, const dfq_tensor *labels,
+                                   const char *folder, int replace)
 {
     paths p;
     dfq_status status;
-    DFQI_TRY(dfqi_imageset_check(m, images, labels));
+    DFQI_TRY(dfqi_imageset_check(m, shape, labels));
     DFQI_TRY(paths_init(m->ctx, folder, &p));
     const char *there = dfqi_path_exists(p.labels)  ? p.labels
                         : dfqi_path_exists(p.exact) ? p.exact
@@ -175,9 +180,19 @@ dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
     DFQI_GOTO(dfqi_folder_make(m->ctx, folder), out);
     DFQI_GOTO(write_pictures(m, images, folder), out);
     DFQI_GOTO(dfqi_contact_sheet(m, images, p.contact), out);
-    DFQI_GOTO(write_exact(m, images, labels, p.exact), out);
+    DFQI_GOTO(write_exact(m, images, shape, labels, p.exact), out);
     status = write_labels(m, labels, p.labels);
 out:
     paths_fini(m->ctx, &p);
     return status;
+}
+
+dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
+                              const dfq_tensor *labels, const char *folder, int replace)
+{
+    DFQI_TRY(dfqi_imageset_check(m, images, labels));
+    dfqi_images all = {.n = images->dims[0],
+                       .pixels = dfqi_tensor_count(images) / images->dims[0],
+                       .memory = dfqi_tensor_f32(images)};
+    return dfqi_imageset_save_from(m, &all, images, labels, folder, replace);
 }

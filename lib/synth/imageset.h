@@ -11,16 +11,6 @@
 #include "io/images.h"
 #include "quant/model.h"
 
-/* images F32 [n,3,S,S] of the model's size, labels I32 [n] in 0..classes - 1, or NULL. */
-DFQI_CHECKED dfq_status dfqi_imageset_check(const dfqi_model *m, const dfq_tensor *images,
-                                            const dfq_tensor *labels);
-/* DFQ_E_EXISTS if the folder holds a set already, unless `replace`. Reports stage "save". */
-DFQI_CHECKED dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
-                                           const dfq_tensor *labels, const char *folder,
-                                           int replace);
-
-/* -- reading (imageset_read.c) ----------------------------------------------------------------- */
-
 /* The struct behind dfq_image_set: a set that is open. Exact values stay in their file and are read when they are needed; where there
  * are only pictures, these are decoded into memory once. */
 struct dfq_image_set {
@@ -32,6 +22,24 @@ struct dfq_image_set {
     dfq_tensor *memory; /* NULL: the images are in the file */
 };
 typedef struct dfq_image_set dfqi_imageset;
+
+/* images F32 [n,3,S,S] of the model's size, labels I32 [n] in 0..classes - 1, or NULL. */
+DFQI_CHECKED dfq_status dfqi_imageset_check(const dfqi_model *m, const dfq_tensor *images,
+                                            const dfq_tensor *labels);
+/* `images` have the shape `shape` (its data is not looked at), which dfqi_imageset_check accepts with
+ * the labels. DFQ_E_EXISTS if the folder holds a set already, unless `replace`. Reports stage "save". */
+DFQI_CHECKED dfq_status dfqi_imageset_save_from(const dfqi_model *m, const dfqi_images *images,
+                                                const dfq_tensor *shape, const dfq_tensor *labels,
+                                                const char *folder, int replace);
+/* The same of images in memory. */
+DFQI_CHECKED dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
+                                           const dfq_tensor *labels, const char *folder,
+                                           int replace);
+/* A set of images and labels that were never a folder; shares the images. */
+DFQI_CHECKED dfq_status dfqi_imageset_of(const dfqi_images *images, const dfq_tensor *shape,
+                                         const dfq_tensor *labels, dfqi_imageset **out);
+
+/* -- reading (imageset_read.c) ----------------------------------------------------------------- */
 
 /* From images.safetensors if there, else from the pictures by the network's preprocessing. The first
  * `most` images (0: all) are looked at, a few at a time: DFQ_E_NUMERIC if one is not finite. */
@@ -49,7 +57,7 @@ DFQI_CHECKED dfq_status dfqi_imageset_load(const dfqi_model *m, const char *fold
 /* -- pictures (sheet.c) ------------------------------------------------------------------------ */
 
 /* The first images (256 at most) in a square of tiles no wider than 112 pixels. */
-DFQI_CHECKED dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfq_tensor *images,
+DFQI_CHECKED dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfqi_images *images,
                                            const char *path);
 /* Last block, image `index`: above, the image and the class token's attention map of each head;
  * below, the mean raw query-key product over patch queries, of all heads and of each head. Maps

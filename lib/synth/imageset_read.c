@@ -82,6 +82,26 @@ static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, df
     return status;
 }
 
+dfq_status dfqi_imageset_of(const dfqi_images *images, const dfq_tensor *shape,
+                            const dfq_tensor *labels, dfqi_imageset **out)
+{
+    dfq_context *ctx = shape->ctx;
+    dfqi_imageset *set = dfqi_calloc(ctx, 1, sizeof *set);
+    if (!set) return DFQ_E_NOMEM;
+    set->ctx = dfqi_context_retain(ctx);
+    set->refs = 1;
+    set->shape = *shape;
+    set->images = dfqi_images_share(images);
+    dfq_status status = dfqi_tensor_new(ctx, DFQI_I32, 1, labels->dims, &set->labels);
+    if (status != DFQ_OK) {
+        dfqi_imageset_release(set);
+        return status;
+    }
+    memcpy(set->labels->data, labels->data, (size_t)labels->dims[0] * sizeof(int32_t));
+    *out = set;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_imageset_open(const dfqi_model *m, const char *folder, int64_t most,
                               dfqi_imageset **out)
 {

@@ -46,11 +46,60 @@ static dfq_status head_of(const dfq_tensor *t, int64_t n, dfq_tensor **out)
 
 static dfq_status need_images(const dfqi_synth *s)
 {
-    if (s->images && s->at > 0) return DFQ_OK;
+    if (s->floats && s->at > 0) return DFQ_OK;
     return dfqi_fail(
         s->ctx, DFQ_E_INVALID,
         "synth: no batch is finished yet, %lld of %lld iterations up to the first are done",
         (long long)dfqi_synth_done(s), (long long)(s->per_batch + (s->host ? s->o.iterations : 0)));
+}
+
+dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
+                                      dfq_tensor *out_shape, dfq_tensor *out_labels)
+{
+    const dfqi_arch *a = &s->model->net.arch;
+    int64_t n = dfqi_synth_finished(s);
+    DFQI_TRY(need_images(s));
+    *out_images = s->finished;
+    out_images->n = n;
+    *out_shape = (dfq_tensor){.ctx = s->ctx,
+                              .refs = 1,
+                              .dtype = DFQI_F32,
+                              .rank = 4,
+                              .dims = {n, a->channels, a->image, a->image}};
+    *out_labels = *s->labels;
+    out_labels->dims[0] = n;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_synth_set(const dfqi_synth *s, dfqi_imageset **out)
+{
+    dfqi_images images;
+    dfq_tensor shape, labels;
+    if (!s->finished.file)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID, "synth: images are in memory, not in a file");
+    DFQI_TRY(dfqi_synth_finished_images(s, &images, &shape, &labels));
+    return dfqi_imageset_of(&images, &shape, &labels, out);
+}
+
+/* The first n images of a spool. */
+static dfq_status read_back(const dfqi_synth *s, int64_t n, dfq_tensor **out)
+{
+    const dfqi_arch *a = &s->model->net.arch;
+    dfq_tensor *t;
+    dfq_status status = DFQ_OK;
+    const float *x;
+    DFQI_TRY(
+        dfqi_tensor_new(s->ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image}, &t));
+    for (int64_t i = 0; i < n && status == DFQ_OK; i++) {
+        status = dfqi_images_at(&s->finished, i, 1, &x);
+        if (status == DFQ_OK)
+            memcpy(dfqi_tensor_f32(t) + i * s->pixels, x, (size_t)s->pixels * sizeof *x);
+    }
+    if (status != DFQ_OK)
+        dfqi_tensor_release(t);
+    else
+        *out = t;
+    return status;
 }
 
 dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images, dfq_tensor **out_labels)
@@ -58,7 +107,7 @@ dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images, dfq_t
     int64_t n = dfqi_synth_finished(s);
     dfq_tensor *images, *labels;
     DFQI_TRY(need_images(s));
-    DFQI_TRY(head_of(s->images, n, &images));
+    DFQI_TRY(s->images ? head_of(s->images, n, &images) : read_back(s, n, &images));
     dfq_status status = head_of(s->labels, n, &labels);
     if (status != DFQ_OK) {
         dfqi_tensor_release(images);
@@ -106,7 +155,7 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
 {
     dfqi_synth_cost c;
     double left = (double)(dfqi_synth_units(s) - dfqi_synth_done(s));
-    double images = (double)s->o.images * (double)s->pixels;
+    double images = s->finished.file ? 0 : (double)s->o.images * (double)s->pixels;
     double moments = s->main.g ? 2 * (double)dfqi_synth_scale_floats(s) : 0;
     DFQI_TRY(s->host ? dfqi_host_cost(s->host, &c.bytes, &c.macs)
                      : dfqi_objective_bytes(s, &c.bytes));
@@ -142,6 +191,7 @@ dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n, dfq_tensor **ou
                                  dfq_tensor **out_after)
 {
     float *drawn = NULL;
+    const float *made;
     dfq_tensor *before = NULL, *after = NULL;
     dfq_status status;
     DFQI_TRY(dfqi_arch_need_vit(s->ctx, &s->model->net.arch, "similarity of heads"));
@@ -149,7 +199,8 @@ dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n, dfq_tensor **ou
     if (n <= 0 || n > dfqi_synth_finished(s)) n = dfqi_synth_finished(s);
     DFQI_GOTO(initial_images(s, n, &drawn), out);
     DFQI_GOTO(dfqi_head_similarity(s->model, drawn, n, &before), out);
-    DFQI_GOTO(dfqi_head_similarity(s->model, dfqi_tensor_f32(s->images), n, &after), out);
+    DFQI_GOTO(dfqi_images_at(&s->finished, 0, n, &made), out);
+    DFQI_GOTO(dfqi_head_similarity(s->model, made, n, &after), out);
     *out_before = before;
     *out_after = after;
     before = after = NULL;

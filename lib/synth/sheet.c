@@ -28,16 +28,14 @@ static void paste(dfqi_image *canvas, const dfqi_image *tile, int64_t column, in
                tile->rgb + y * tile->width * 3, (size_t)tile->width * 3);
 }
 
-/* Image i of the set, `side` pixels wide. */
-static dfq_status picture(const dfqi_model *m, const dfq_tensor *images, int64_t i, int32_t side,
-                          dfqi_image *out)
+/* One image, `side` pixels wide. */
+static dfq_status picture(const dfqi_model *m, const float *x, int32_t side, dfqi_image *out)
 {
     const dfqi_arch *a = &m->net.arch;
     int32_t full = (int32_t)a->image;
     dfqi_image im;
     DFQI_TRY(dfqi_image_new(m->ctx, full, full, &im));
-    dfqi_image_denormalise(dfqi_tensor_f32(images) + i * a->channels * a->image * a->image, a->mean,
-                           a->std, &im);
+    dfqi_image_denormalise(x, a->mean, a->std, &im);
     if (side == full) {
         *out = im;
         return DFQ_OK;
@@ -47,16 +45,18 @@ static dfq_status picture(const dfqi_model *m, const dfq_tensor *images, int64_t
     return status;
 }
 
-dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfq_tensor *images, const char *path)
+dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfqi_images *images, const char *path)
 {
     int32_t tile = m->net.arch.image < TILE_MAX ? (int32_t)m->net.arch.image : TILE_MAX;
-    int64_t n = images->dims[0] < TILES_MAX ? images->dims[0] : TILES_MAX, columns = 1;
+    int64_t n = images->n < TILES_MAX ? images->n : TILES_MAX, columns = 1;
     dfqi_image canvas, im;
     dfq_status status = DFQ_OK;
+    const float *x;
     while (columns * columns < n) columns++;
     DFQI_TRY(new_canvas(m->ctx, columns, (n + columns - 1) / columns, tile, &canvas));
     for (int64_t i = 0; i < n; i++) {
-        DFQI_GOTO(picture(m, images, i, tile, &im), out);
+        DFQI_GOTO(dfqi_images_at(images, i, 1, &x), out);
+        DFQI_GOTO(picture(m, x, tile, &im), out);
         paste(&canvas, &im, i % columns, i / columns);
         dfqi_image_fini(&im);
     }
@@ -158,7 +158,9 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
               out);
     DFQI_GOTO(new_canvas(m->ctx, heads + 1, 2, side, &canvas), out);
     DFQI_GOTO(dfqi_image_new(m->ctx, side, side, &tile), out);
-    DFQI_GOTO(picture(m, images, index, side, &im), out);
+    DFQI_GOTO(
+        picture(m, dfqi_tensor_f32(images) + index * a->channels * a->image * a->image, side, &im),
+        out);
     paste(&canvas, &im, 0, 0);
     for (int64_t h = 0; h < 2 * heads + 1; h++) {
         draw_map(maps + h * n, grid, &tile);

@@ -106,6 +106,7 @@ void dfqi_synth_release(dfqi_synth *s)
     stop(s);
     dfqi_objective_fini(s);
     dfqi_host_release(s->host);
+    dfqi_images_close(&s->finished);
     dfqi_free(s->ctx, s);
     dfqi_model_release(m);
 }
@@ -159,11 +160,30 @@ static dfq_status allocate(dfqi_synth *s)
     lay_out(s, s->floats);
     if (s->main.g)
         DFQI_TRY(dfqi_moments_new(s->ctx, DFQI_ADAMW, dfqi_synth_scale_floats(s), &s->moments));
-    DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 4,
-                             (int64_t[]){s->o.images, a->channels, a->image, a->image},
-                             &s->images));
+    if (!s->finished.file) {
+        DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 4,
+                                 (int64_t[]){s->o.images, a->channels, a->image, a->image},
+                                 &s->images));
+        s->finished = (dfqi_images){
+            .n = s->o.images, .pixels = s->pixels, .memory = dfqi_tensor_f32(s->images)};
+    }
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 1, &s->o.images, &s->labels));
     return dfqi_objective_start(s);
+}
+
+dfq_status dfqi_synth_spool(dfqi_synth *s, const char *folder)
+{
+    if (s->floats || s->finished.file)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                         "synth: where images wait is said once, before work begins");
+    return dfqi_images_spool(s->ctx, folder, s->o.images, s->pixels, &s->finished);
+}
+
+dfq_status dfqi_synth_put(dfqi_synth *s, int64_t first, int64_t n, const float *x)
+{
+    if (s->finished.file) return dfqi_images_put(&s->finished, first, n, x);
+    memcpy(dfqi_tensor_f32(s->images) + first * s->pixels, x, (size_t)(n * s->pixels) * sizeof *x);
+    return DFQ_OK;
 }
 
 /* The current batch from its first iteration on. */
@@ -270,26 +290,32 @@ static dfq_status redraw(dfqi_synth *s)
         (long long)s->at, DFQI_SYNTH_ATTEMPTS, (double)s->o.rate, s->model->net.arch.name);
 }
 
-static void finish_batch(dfqi_synth *s)
+/* A batch that cannot be put away begins again: the same bits, once there is room. */
+static dfq_status finish_batch(dfqi_synth *s)
 {
     int64_t first = s->at * s->o.batch, left = s->o.images - first;
     int64_t n = left < s->o.batch ? left : s->o.batch;
     int32_t *labels = s->labels->data;
-    memcpy(dfqi_tensor_f32(s->images) + first * s->pixels, s->x,
-           (size_t)(n * s->pixels) * sizeof *s->x);
+    dfq_status status = dfqi_synth_put(s, first, n, s->x);
+    if (status != DFQ_OK) {
+        s->iteration = 0;
+        s->drawn = 0;
+        return status;
+    }
     for (int64_t i = 0; i < n; i++) labels[first + i] = (int32_t)s->labels_f[i];
     s->at++;
     s->iteration = s->attempt = 0;
     s->drawn = 0;
+    return DFQ_OK;
 }
 
 /* Noise: what is drawn is the result. */
-static void step_noise(dfqi_synth *s)
+static dfq_status step_noise(dfqi_synth *s)
 {
     float *losses = s->losses + s->at * DFQI_SYNTH_LOSSES;
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) losses[i] = NAN;
     (void)clamp(s);
-    finish_batch(s);
+    return finish_batch(s);
 }
 
 /* The generator's steps, then a batch of samples at a time. */
@@ -319,8 +345,7 @@ static dfq_status step_host(dfqi_synth *s)
     }
     memcpy(s->x, b.images, (size_t)(s->o.batch * s->pixels) * sizeof *s->x);
     memcpy(s->labels_f, b.labels, (size_t)s->o.batch * sizeof *s->labels_f);
-    finish_batch(s);
-    return DFQ_OK;
+    return finish_batch(s);
 }
 
 dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished)
@@ -329,7 +354,7 @@ dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished)
     if (s->at < s->n_batches && s->host) {
         DFQI_TRY(step_host(s));
     } else if (s->at < s->n_batches && !s->main.g) {
-        step_noise(s);
+        DFQI_TRY(step_noise(s));
     } else if (s->at < s->n_batches) {
         int32_t ok;
         dfqi_draw_augment(s, &s->draws);
@@ -337,7 +362,7 @@ dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished)
         if (!ok)
             DFQI_TRY(redraw(s));
         else if (s->iteration == s->per_batch)
-            finish_batch(s);
+            DFQI_TRY(finish_batch(s));
     }
     *out_finished = s->at == s->n_batches;
     return DFQ_OK;

@@ -8,6 +8,7 @@
 #define DFQI_SYNTH_H
 
 #include "quant/model.h"
+#include "synth/imageset.h"
 
 typedef enum dfqi_synth_kind {
     DFQI_SYNTH_AUTO = -1,     /* attention for vision transformers, BatchNorm for CNNs */
@@ -64,6 +65,10 @@ DFQI_CHECKED dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_opt
 void dfqi_synth_release(dfqi_synth *s); /* NULL ok */
 const dfqi_model *dfqi_synth_model(const dfqi_synth *s);
 
+/* Finished images wait in a file without a name in `folder` rather than in memory (io/images.h); before
+ * work begins. DFQ_E_IO from then on, where it cannot be written or read: the batch is made again. */
+DFQI_CHECKED dfq_status dfqi_synth_spool(dfqi_synth *s, const char *folder);
+
 /* One iteration of the current batch. *out_finished: nothing is left to do. A batch that turns NaN
  * is drawn anew, three times at most, then DFQ_E_NUMERIC. */
 DFQI_CHECKED dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished);
@@ -79,6 +84,11 @@ int64_t dfqi_synth_finished(const dfqi_synth *s);
  * the job when it is complete, copies before. DFQ_E_INVALID while there are none. */
 DFQI_CHECKED dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images,
                                           dfq_tensor **out_labels);
+/* Finished images as they lie, valid while the job does nothing; with their shape and labels, borrowed. */
+DFQI_CHECKED dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
+                                                   dfq_tensor *out_shape, dfq_tensor *out_labels);
+/* They as a set, which outlives the job if they are in a spool: DFQ_E_INVALID if not. */
+DFQI_CHECKED dfq_status dfqi_synth_set(const dfqi_synth *s, dfqi_imageset **out);
 /* F32 [done, DFQI_SYNTH_LOSSES], batch after batch. */
 DFQI_CHECKED dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out);
 

@@ -3,6 +3,7 @@
 #define DFQI_SYNTH_PRIV_H
 
 #include "graph/exec.h"
+#include "io/images.h"
 #include "nn/optim.h"
 #include "synth/host.h"
 #include "synth/pse.h"
@@ -48,6 +49,7 @@ struct dfqi_synth {
     int64_t n_batches, per_batch; /* per_batch: units */
     dfqi_host *host;              /* of the kinds with a generator, else NULL */
     dfqi_host_options host_o;
+    dfqi_images finished; /* all images: of the tensor, or a spool */
     float lo[3], hi[3];   /* clamp, by channel */
     dfqi_pyramid pyramid; /* of one channel of an image */
 
@@ -71,8 +73,8 @@ struct dfqi_synth {
     float *x, *scales, *moves, *mirror, *labels_f, *roll, *scale, *shift, *seeds, *pse_scratch;
     dfqi_draws draws;
     dfqi_moments moments;
-    float *losses; /* [units][DFQI_SYNTH_LOSSES] */
-    dfq_tensor *images, *labels;
+    float *losses;               /* [units][DFQI_SYNTH_LOSSES] */
+    dfq_tensor *images, *labels; /* images: NULL with a spool */
 
     double seconds; /* of `timed` iterations of this process, the first one left out */
     int64_t timed, runs;
@@ -106,7 +108,9 @@ DFQI_CHECKED dfq_status dfqi_objective_bytes(const dfqi_synth *s, double *out);
 DFQI_CHECKED dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d,
                                            float losses[DFQI_SYNTH_LOSSES], const float **grad);
 
-/* synth.c: allocates what work needs, draws the current batch; and one optimiser step with given
+/* synth.c: images first .. first + n - 1 are finished. */
+DFQI_CHECKED dfq_status dfqi_synth_put(dfqi_synth *s, int64_t first, int64_t n, const float *x);
+/* Allocates what work needs, draws the current batch; and one optimiser step with given
  * draws. *ok: 0 if x is not finite any more. */
 DFQI_CHECKED dfq_status dfqi_synth_start(dfqi_synth *s);
 DFQI_CHECKED dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);

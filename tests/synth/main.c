@@ -18,6 +18,7 @@ int main(void)
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_api_case());
     suite_add_tcase(s, dfqt_real_case());
+    suite_add_tcase(s, dfqt_spool_case());
     suite_add_tcase(s, dfqt_unwritten_case());
     return dfqt_run(s);
 }
