@@ -134,8 +134,41 @@ static bool sort_numbers(const dfqi_dataset *d, dfqi_names *classes)
     return classes->count > 0;
 }
 
-static dfq_status add_class(dfqi_dataset *d, const char *class, int32_t label, char *example,
-                            size_t size)
+/* What class folders hold beside pictures that are read, with the first example of each kind. */
+enum { EXAMPLE = DFQI_SHOW_MAX * 2, DEPTH_MAX = 3 };
+
+typedef struct beside {
+    int64_t nested, empty;
+    char other[EXAMPLE], inner[EXAMPLE], hollow[EXAMPLE];
+} beside;
+
+/* Pictures in folders within the folder `name` of the data set, down to `depth` folders. */
+static dfq_status count_nested(const dfqi_dataset *d, const char *name, int depth, beside *b)
+{
+    dfqi_names folders = {d->ctx, 0, NULL}, files = {d->ctx, 0, NULL};
+    char *full = dfqi_format(d->ctx, "%s/%s", d->path, name), *inner = NULL;
+    if (!full) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_folder_list(d->ctx, full, DFQI_LIST_FOLDERS, &folders);
+    for (int64_t i = 0; i < folders.count && status == DFQ_OK; i++) {
+        dfqi_free(d->ctx, full);
+        dfqi_free(d->ctx, inner);
+        inner = dfqi_format(d->ctx, "%s/%s", name, folders.names[i]);
+        full = inner ? dfqi_format(d->ctx, "%s/%s", d->path, inner) : NULL;
+        status = full ? dfqi_folder_list(d->ctx, full, DFQI_LIST_PICTURES, &files) : DFQ_E_NOMEM;
+        if (status != DFQ_OK) break;
+        if (files.count > 0 && b->nested == 0)
+            snprintf(b->inner, sizeof b->inner, "%s/%s", inner, files.names[0]);
+        b->nested += files.count;
+        dfqi_names_fini(&files);
+        if (depth > 1) status = count_nested(d, inner, depth - 1, b);
+    }
+    dfqi_free(d->ctx, inner);
+    dfqi_free(d->ctx, full);
+    dfqi_names_fini(&folders);
+    return status;
+}
+
+static dfq_status add_class(dfqi_dataset *d, const char *class, int32_t label, beside *b)
 {
     dfqi_names files = {d->ctx, 0, NULL}, others = {d->ctx, 0, NULL};
     dfq_status status = DFQ_OK;
@@ -150,8 +183,10 @@ static dfq_status add_class(dfqi_dataset *d, const char *class, int32_t label, c
         if (status != DFQ_OK) goto out;
     }
     if (others.count > 0 && d->counts.left_out == 0)
-        snprintf(example, size, "%s/%s", class, others.names[0]);
+        snprintf(b->other, sizeof b->other, "%s/%s", class, others.names[0]);
     d->counts.left_out += others.count;
+    if (files.count == 0 && b->empty++ == 0) snprintf(b->hollow, sizeof b->hollow, "%s", class);
+    status = count_nested(d, class, DEPTH_MAX, b);
 out:
     dfqi_names_fini(&others);
     dfqi_names_fini(&files);
@@ -171,9 +206,44 @@ static void warn_of_few(const dfqi_dataset *d, bool numbers)
         numbers ? "the classes of their numbers" : "its first classes, sorted by name");
 }
 
+static void warn_of_beside(const dfqi_dataset *d, const beside *b, bool counted)
+{
+    long long others = d->counts.left_out, nested = b->nested;
+    if (others > 0)
+        dfqi_log(d->ctx, DFQ_LOG_WARNING,
+                 "%s: %lld picture%s left out, neither PNG nor JPEG: %s%s; convert them", d->path,
+                 others, others > 1 ? "s are" : " is", b->other, others > 1 ? " and others" : "");
+    if (nested > 0)
+        dfqi_log(d->ctx, DFQ_LOG_WARNING,
+                 "%s: %lld picture%s left out, in folders within class folders: %s%s; move them "
+                 "into the class folder itself",
+                 d->path, nested, nested > 1 ? "s are" : " is", b->inner,
+                 nested > 1 ? " and others" : "");
+    if (b->empty > 0 && counted) /* each shifts the labels of those behind it */
+        dfqi_log(
+            d->ctx, DFQ_LOG_WARNING,
+            "%s: %lld of %lld class folders have no PNG or JPEG pictures, for example %s; they "
+            "count as classes",
+            d->path, (long long)b->empty, (long long)d->counts.folders, b->hollow);
+}
+
+/* Nothing was found; `l` may be about folders where the data set has labels of files. */
+static dfq_status fail_of_none(const dfqi_dataset *d, const labels *l)
+{
+    if (!l->path)
+        return dfqi_fail(d->ctx, DFQ_E_IO,
+                         "%s: neither labels.csv nor class folders with PNG or JPEG pictures",
+                         d->path);
+    return dfqi_fail(
+        d->ctx, DFQ_E_IO,
+        "%s: no class folders with PNG or JPEG pictures, whose classes %s tells; leave "
+        "it out where labels.csv has them, or give rows of \"file,label\"",
+        d->path, l->path);
+}
+
 static dfq_status add_all(dfqi_dataset *d, dfqi_names *classes, const labels *l)
 {
-    char example[DFQI_SHOW_MAX * 2] = "";
+    beside b = {0};
     int64_t last = classes->count - 1;
     bool numbers = sort_numbers(d, classes);
     if (numbers && last >= 0) /* the numbers are the classes where some are missing */
@@ -183,19 +253,12 @@ static dfq_status add_all(dfqi_dataset *d, dfqi_names *classes, const labels *l)
     for (int64_t i = 0; i <= last; i++) {
         int32_t label = (int32_t)(numbers ? whole(classes->names[i]) : i);
         if (l->path) DFQI_TRY(find_label(d, l, classes->names[i], &label));
-        DFQI_TRY(add_class(d, classes->names[i], label, example, sizeof example));
+        DFQI_TRY(add_class(d, classes->names[i], label, &b));
     }
     d->counts.kind = DFQ_DATASET_FOLDERS;
     d->counts.folders = classes->count;
-    if (d->counts.left_out > 0)
-        dfqi_log(d->ctx, DFQ_LOG_WARNING,
-                 "%s: %lld pictures are left out, neither PNG nor JPEG: %s%s; convert them",
-                 d->path, (long long)d->counts.left_out, example,
-                 d->counts.left_out > 1 ? " and others" : "");
-    if (d->count == 0)
-        return dfqi_fail(d->ctx, DFQ_E_IO,
-                         "%s: neither labels.csv nor class folders with PNG or JPEG pictures",
-                         d->path);
+    warn_of_beside(d, &b, !l->path && !numbers);
+    if (d->count == 0) return fail_of_none(d, l);
     if (!l->path) warn_of_few(d, numbers);
     return DFQ_OK;
 }

@@ -996,7 +996,8 @@ class Inputs(Part):
                    "--bits", "w4a4", "-o", "q", "--labels-from", "l")
         classes("d", "abcde")
         os.rename(self.path("d", "e", "0.png"), self.path("d", "e", "0.webp"))
-        told("1 pictures are left out, neither PNG nor JPEG: e/0.webp;")
+        err = self.works("eval", "tiny.safetensors", "-d", "d", "-q").err
+        assert "1 picture is left out, neither PNG nor JPEG: e/0.webp;" in err, err
         for i in range(100):
             tiny.png(self.path("pictures", f"{i}.png"), 20, lambda x, y: (x, y, 0))
         r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30")

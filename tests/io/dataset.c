@@ -199,7 +199,8 @@ START_TEST(test_numbered_folders)
     labels_are((int32_t[]){0, 1, 2, 10}, 4);
     io_works(dfqi_folder_make(io_ctx, io_path("x"))); /* no number: as text */
     io_works(open_warned(io_path(NULL), 5, NULL));
-    ck_assert_int_eq(warnings, 0);
+    ck_assert_int_eq(warnings, 1);
+    ck_assert_ptr_nonnull(strstr(warned, "1 of 5 class folders have no PNG or JPEG pictures"));
     ck_assert_str_eq(dfqi_dataset_name(d, 2), "10/p.png");
     labels_are((int32_t[]){0, 1, 2, 3}, 4);
 }
@@ -218,6 +219,39 @@ START_TEST(test_left_out)
         strstr(warned, "2 pictures are left out, neither PNG nor JPEG: b/1.tiff and"));
     ck_assert_int_eq(dfqi_dataset_get_counts(d).left_out, 2);
     labels_are((int32_t[]){0, 1}, 2);
+}
+END_TEST
+
+/* By its place an empty folder decides the labels of those behind it. */
+START_TEST(test_empty_and_nested)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    put_classes(names, 3);
+    io_works(dfqi_folder_make(io_ctx, io_path("b/deep/er")));
+    ck_assert_int_eq(rename(io_path("b/p.png"), io_path("b/deep/er/p.png")), 0);
+    io_works(open_warned(io_path(NULL), 3, NULL));
+    labels_are((int32_t[]){0, 2}, 2);
+    ck_assert_int_eq(warnings, 2);
+    ck_assert_ptr_nonnull(strstr(warned, "1 of 3 class folders have no PNG or JPEG pictures, for "
+                                         "example b; they count as classes"));
+    io_put_text(io_path("b/p.png"), "");
+    io_put_text(io_path("b/deep/q.jpg"), "");
+    io_works(open_warned(io_path(NULL), 3, NULL));
+    labels_are((int32_t[]){0, 1, 2}, 3);
+    ck_assert_int_eq(warnings, 1);
+    ck_assert_ptr_nonnull(strstr(warned, "2 pictures are left out, in folders within class "
+                                         "folders: b/deep/q.jpg and others; move"));
+}
+END_TEST
+
+START_TEST(test_labels_of_no_folders)
+{
+    char file[600];
+    snprintf(file, sizeof file, "%s.txt", io_path(NULL));
+    io_put_text(io_path("labels.csv"), "file,label\np.png,0\n");
+    io_put_text(file, "folder,label\nn07,3\n");
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_IO, "leave it out where labels.csv has");
+    ck_assert_int_eq(unlink(file), 0);
 }
 END_TEST
 
@@ -467,6 +501,8 @@ TCase *dfqt_dataset_case(void)
     tcase_add_test(tc, test_few_folders);
     tcase_add_test(tc, test_numbered_folders);
     tcase_add_test(tc, test_left_out);
+    tcase_add_test(tc, test_empty_and_nested);
+    tcase_add_test(tc, test_labels_of_no_folders);
     tcase_add_test(tc, test_labels_from);
     tcase_add_test(tc, test_cifar);
     tcase_add_test(tc, test_cifar100);
