@@ -5,6 +5,8 @@
 #include "base/memory.h"
 #include "io/dataset.h"
 #include "io/folder.h"
+#include "io/json.h"
+#include "io/safetensors.h"
 #include "quant/evaluate.h"
 #include "synth/imageset.h"
 
@@ -16,6 +18,22 @@ static int64_t at_most(int64_t n, int64_t limit)
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
+
+/* Images are of the statistics or the attention of one network. */
+static dfq_status warn_of_another(const dfqi_model *m, const char *path)
+{
+    dfqi_safetensors st;
+    char show[DFQI_SHOW_MAX];
+    DFQI_TRY(dfqi_st_read_but(m->ctx, path, "images", &st));
+    const char *of = dfqi_st_meta_find(&st, "architecture");
+    if (of && strcmp(of, m->net.arch.name) != 0)
+        dfqi_log(m->ctx, DFQ_LOG_WARNING,
+                 "%s: these images were made of the network %s, not of %s; make its own by dfq "
+                 "synth where that is not meant",
+                 path, dfqi_show(of, show), m->net.arch.name);
+    dfqi_st_fini(&st);
+    return DFQ_OK;
+}
 
 static dfq_status open_exact(const dfqi_model *m, const char *path, dfqi_imageset *set)
 {
@@ -78,6 +96,7 @@ static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, df
         set->shape.dims[0] = set->labels->dims[0] = set->images.n;
     }
     if (status == DFQ_OK && there) status = check_finite(set, exact);
+    if (status == DFQ_OK && there) status = warn_of_another(m, exact);
     dfqi_free(m->ctx, exact);
     return status;
 }

@@ -79,6 +79,29 @@ START_TEST(test_there_and_back)
 }
 END_TEST
 
+static void listen(int32_t level, const char *text, void *user)
+{
+    if (level <= DFQ_LOG_WARNING) snprintf(user, 256, "%s", text);
+}
+
+START_TEST(test_another_networks)
+{
+    dfq_tensor *x, *y;
+    char said[256] = "";
+    ctx->log = listen;
+    ctx->log_user = said;
+    ck_assert_int_eq(dfqi_imageset_save(m, images, labels, folder, 0), DFQ_OK);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(dfqi_imageset_load(m, folder, &x, &y), DFQ_OK);
+        ck_assert_int_eq(strstr(said, "made of the network ") != NULL, i);
+        dfqi_tensor_release(x);
+        dfqi_tensor_release(y);
+        snprintf(m->net.arch.name, sizeof m->net.arch.name, "another");
+    }
+    ck_assert_ptr_nonnull(strstr(said, ", not of another;"));
+}
+END_TEST
+
 START_TEST(test_nothing_is_overwritten_unasked)
 {
     ck_assert_int_eq(dfqi_imageset_save(m, images, labels, folder, 0), DFQ_OK);
@@ -141,6 +164,7 @@ TCase *dfqt_imageset_case(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_there_and_back);
     tcase_add_test(t, test_nothing_is_overwritten_unasked);
+    tcase_add_test(t, test_another_networks);
     tcase_add_test(t, test_bad_sets);
     tcase_add_test(t, test_attention_sheet);
     return t;
