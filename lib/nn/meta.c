@@ -53,11 +53,14 @@ static dfq_status meta_floats(const dfqi_safetensors *st, const char *path, cons
 static dfq_status meta_int(const dfqi_safetensors *st, const char *path, const char *key,
                            int64_t lo, int64_t hi, int64_t *out)
 {
-    double v = (double)*out;
-    DFQI_TRY(meta_numbers(st, path, key, 1, (double)lo, (double)hi, &v));
-    if (v != floor(v))
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s is %g, expected a whole number",
-                         path, key, v);
+    const char *text = dfqi_st_meta_find(st, key);
+    char show[DFQI_SHOW_MAX];
+    double v;
+    if (!text) return DFQ_OK;
+    if (!parse_numbers(text, 1, (double)lo, (double)hi, &v) || v != floor(v))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata %s is \"%.40s\", expected a whole number from %lld to %lld",
+                         path, key, dfqi_show(text, show), (long long)lo, (long long)hi);
     *out = (int64_t)v;
     return DFQ_OK;
 }
