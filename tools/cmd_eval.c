@@ -117,9 +117,9 @@ static int judge(struct session *s, const dfq_graph *g, const dfq_graph_info *in
     if (!code) code = take_token(s, print, count, &t);
     if (!code) code = model_measure(s, g, d, &seconds);
     if (code) return code;
-    session_say(s, "%lld images, about %s and %s of memory with %d threads", (long long)count,
+    session_say(s, "%lld images, about %s and %s of memory with %s", (long long)count,
                 text_seconds(seconds * (double)(count - t.n), a), text_bytes(session_peak(), b),
-                (int)dfq_context_get_threads(s->ctx));
+                text_threads((int)dfq_context_get_threads(s->ctx), (char[TEXT_SHORT]){0}));
     code = model_judge(s, g, d, count, "eval", 0, &t);
     if (code == CODE_INTERRUPTED) say_how_to_go_on(s, &t, print);
     if (!code) print_result(s, g, info, &t);

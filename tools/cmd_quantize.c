@@ -118,14 +118,15 @@ static void say_plan(const struct quantize *q)
                 (long long)(o->no_tune ? 0 : o->steps));
     session_say(q->s,
                 "%s %s (synthesis %s, calibration %s, tuning %s, evaluation %s%s%s) and %s of "
-                "memory with %d threads",
+                "memory with %s",
                 q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), t[0]),
                 text_seconds(sec[PLAN_SYNTH], t[1]), text_seconds(sec[PLAN_CALIBRATE], t[2]),
                 text_seconds(sec[PLAN_TUNE], t[3]),
                 text_seconds(sec[PLAN_FLOAT] + sec[PLAN_LOW], t[4]),
                 o->diagnose > 0 ? ", diagnosis " : "",
                 o->diagnose > 0 ? text_seconds(sec[PLAN_DIAGNOSE], t[5]) : "",
-                text_bytes(q->plan.bytes, bytes), (int)dfq_context_get_threads(q->s->ctx));
+                text_bytes(q->plan.bytes, bytes),
+                text_threads((int)dfq_context_get_threads(q->s->ctx), (char[TEXT_SHORT]){0}));
 }
 
 /* Opens what gives the images and tells what the job will take. */

@@ -152,9 +152,10 @@ static int run(struct session *s, const struct options *full, const dfq_graph *n
     code = synthesis_measure(s, g, &seconds, &bytes);
     if (!code) {
         bytes = base + bytes > session_peak() ? base + bytes : session_peak();
-        session_say(s, "%lld images of kind %s, about %s and %s of memory with %d threads",
+        session_say(s, "%lld images of kind %s, about %s and %s of memory with %s",
                     (long long)full->images, option_kind_name(full->kind), text_seconds(seconds, a),
-                    text_bytes(bytes, b), (int)dfq_context_get_threads(s->ctx));
+                    text_bytes(bytes, b),
+                    text_threads((int)dfq_context_get_threads(s->ctx), (char[TEXT_SHORT]){0}));
         code = synthesis_run(s, g, job, 0);
     }
     if (!code) code = save(s, g);

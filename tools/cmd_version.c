@@ -1,6 +1,7 @@
 /* dfq version */
 #include "commands.h"
 #include "json.h"
+#include "text.h"
 
 int cmd_version(struct session *s)
 {
@@ -13,8 +14,9 @@ int cmd_version(struct session *s)
         json_close(&j, '}');
         putchar('\n');
     } else {
-        printf("dfq %s, kernels %s, %d threads\n", dfq_version_text(),
-               dfq_context_get_kernels(s->ctx), (int)dfq_context_get_threads(s->ctx));
+        char threads[TEXT_SHORT];
+        printf("dfq %s, kernels %s, %s\n", dfq_version_text(), dfq_context_get_kernels(s->ctx),
+               text_threads(dfq_context_get_threads(s->ctx), threads));
     }
     return CODE_DONE;
 }

@@ -153,13 +153,13 @@ static void say_plan(struct explore *x, const dfq_explorer_times *t)
                  (long long)dfq_dataset_get_count(x->test), seconds(judge).text);
     session_say(x->s,
                 "%s %s (%s%lld steps of warm-up %s, %lld of exploring %s, repair %s, %lld of "
-                "training %s, statistics %s%s) on %lld images and %s of memory with %d threads",
+                "training %s, statistics %s%s) on %lld images and %s of memory with %s",
                 x->job.resumed ? "still about" : "about", seconds(all).text, tables,
                 (long long)o->warm_steps, seconds(t->warm_up).text, (long long)o->steps,
                 seconds(t->explore).text, seconds(t->derive).text, (long long)o->train_steps,
                 seconds(t->train).text, seconds(t->recalibrate).text, test,
                 (long long)dfq_dataset_get_count(x->learn), text_bytes(session_peak(), bytes),
-                (int)dfq_context_get_threads(x->s->ctx));
+                text_threads((int)dfq_context_get_threads(x->s->ctx), (char[TEXT_SHORT]){0}));
 }
 
 /* A plan is not worth the job: without one it begins. */

@@ -55,13 +55,14 @@ static void say_plan(const struct quantize *q, const dfq_tuner_options *t)
                 dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits, edge,
                 option_mode_name(o->mode), option_host_name(o->host), (long long)o->batch,
                 (long long)t->warm, steps);
-    session_say(q->s, "%s %s (tuning %s, evaluation %s%s%s) and %s of memory with %d threads",
+    session_say(q->s, "%s %s (tuning %s, evaluation %s%s%s) and %s of memory with %s",
                 q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), total),
                 text_seconds(sec[PLAN_TUNE], tune),
                 text_seconds(sec[PLAN_FLOAT] + sec[PLAN_LOW], eval),
                 o->diagnose > 0 ? ", diagnosis " : "",
                 o->diagnose > 0 ? text_seconds(sec[PLAN_DIAGNOSE], look) : "",
-                text_bytes(q->plan.bytes, bytes), (int)dfq_context_get_threads(q->s->ctx));
+                text_bytes(q->plan.bytes, bytes),
+                text_threads((int)dfq_context_get_threads(q->s->ctx), (char[TEXT_SHORT]){0}));
 }
 
 /* The published average of ranges overshoots 3945 times and settles after some 150 steps. */

@@ -49,7 +49,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
     [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE | EXPLORE,
-                  "labelled images: to judge on, when exploring to learn from"},
+                  "labelled images: to judge on; explore: to learn from too"},
     [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE | EXPLORE, "write a report, one HTML file"},
     [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
                       "look at gradients, curvature, codes on N images"},

@@ -101,6 +101,17 @@ static int check_explore(const struct options *o)
     return check_evaluator(o);
 }
 
+static int no_accelerator(const struct options *o)
+{
+    char all[128] = "";
+    const char *name;
+    for (int32_t i = 0; (name = dfq_accelerator_preset_name(i)) != NULL; i++) {
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", name);
+    }
+    return option_wrong(o, "--accel is missing: a JSON file, or a preset: %s", all);
+}
+
 /* `rest` and `n`: what is no option. */
 static int check_line(struct options *o, char *const *rest, int n)
 {
@@ -128,9 +139,7 @@ static int check_line(struct options *o, char *const *rest, int n)
             o, "--data is missing: a folder with labels.csv, a folder of class folders, or "
                "a CIFAR binary file");
     if (explore) return check_explore(o);
-    if (o->verb == VERB_COST && !o->accel)
-        return option_wrong(o, "--accel is missing: a JSON file, or a preset: %s",
-                            dfq_accelerator_preset_name(0));
+    if (o->verb == VERB_COST && !o->accel) return no_accelerator(o);
     if (o->labels_from && !o->data)
         return option_wrong(
             o, "--labels-from tells the classes of --data; give that too, or leave it out");

@@ -8,6 +8,12 @@
 
 #include "utf8.h"
 
+char *text_threads(int n, char out[TEXT_SHORT])
+{
+    snprintf(out, TEXT_SHORT, "%d thread%s", n, n == 1 ? "" : "s");
+    return out;
+}
+
 char *text_bytes(double bytes, char out[TEXT_SHORT])
 {
     static const char *const unit[] = {"B", "kB", "MB", "GB", "TB"};

@@ -13,6 +13,9 @@ enum { TEXT_SHORT = 32 };
 char *text_bytes(double bytes, char out[TEXT_SHORT]);
 char *text_seconds(double seconds, char out[TEXT_SHORT]);
 
+/* "1 thread", "2 threads"; returns `out`. */
+char *text_threads(int n, char out[TEXT_SHORT]);
+
 /* The arguments as a shell reads them back, followed by `more` (NULL: nothing). To be freed; NULL
  * without memory. */
 char *text_command(int argc, char *const *argv, const char *more);

@@ -1,7 +1,9 @@
 /* Accelerators that are known by name. */
+#include <stdio.h>
 #include <string.h>
 
 #include "accel/template_priv.h"
+#include "io/folder.h"
 
 typedef struct preset {
     const char *name, *json;
@@ -46,12 +48,24 @@ const char *dfqi_preset_name(int32_t i)
     return i >= 0 && i < PRESETS ? presets[i].name : NULL;
 }
 
+static dfq_status fail_of_name(dfq_context *ctx, const char *name)
+{
+    char all[128] = "";
+    for (int i = 0; i < PRESETS; i++) {
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", presets[i].name);
+    }
+    return dfqi_fail(ctx, DFQ_E_IO, "cannot read %s: there is no such file; presets are %s", name,
+                     all);
+}
+
 dfq_status dfqi_space_load(dfq_context *ctx, const char *name, dfqi_space *out)
 {
     dfqi_json *doc;
     for (int i = 0; i < PRESETS; i++)
         if (strcmp(name, presets[i].name) == 0)
             return dfqi_space_parse(ctx, name, presets[i].json, strlen(presets[i].json), out);
+    if (!dfqi_path_exists(name)) return fail_of_name(ctx, name);
     dfq_status status = dfqi_json_read(ctx, name, &doc);
     if (status != DFQ_OK) return status;
     status = dfqi_space_read(ctx, name, doc, out);

@@ -89,7 +89,7 @@ class Usage(Part):
 
     def test_version(self):
         line = self.works("version").out
-        assert re.match(r"dfq \d+\.\d+\.\d+, kernels \S+, \d+ threads\n$", line), line
+        assert re.match(r"dfq \d+\.\d+\.\d+, kernels \S+, (1 thread|\d+ threads)\n$", line), line
         assert self.works("--version").out == line
         assert set(json.loads(self.works("version", "--json").out)) == {"version", "kernels",
                                                                         "threads"}
@@ -344,6 +344,11 @@ class Results(Part):
         assert "not of such tensors: vit_base_patch16_224; assumed: --image 16" in err, err
         assert "does not tell" not in err and "or by another name" in err, err
 
+    def test_broken_metadata(self):
+        for value in ("abc", "2.5", "0"):
+            self.unsaid("m", heads=value)
+            self.fails(INPUT, f'heads is "{value}", expected a whole number from 1 to', "info", "m")
+
     def test_what_cannot_be_told(self):
         self.unsaid("m")
         self.fails(INPUT, "its tensors do not tell how many attention heads .* --heads N", "info", "m")
@@ -383,7 +388,7 @@ class Results(Part):
         assert r.out.count("\n") == 1
         j = json.loads(r.out)
         assert j["bytes"] == os.path.getsize(self.path("q.safetensors")) < j["model_bytes"] / 2
-        assert re.search(r"about .*synthesis .*tuning .* of memory with \d+ threads", r.err)
+        assert re.search(r"about .*synthesis .*tuning .* of memory with (1 thread|\d+ threads)", r.err)
         e = json.loads(self.works("eval", "q.safetensors", "-d", "pictures", "-j").out)
         assert (e["correct"], e["top5"]) == (j["correct"], j["top5"])
         assert (e["weight_bits"], e["act_bits"]) == (4, 4)
@@ -640,7 +645,9 @@ class Cost(Part):
         def bad(code, error):
             self.fails(code, error, "cost", "tiny.safetensors", "--accel", "a.json")
 
-        self.fails(USAGE, "--accel is missing", "cost", "tiny.safetensors")
+        self.fails(USAGE, "--accel is missing.* eyeriss-isca16, .*hdx-space$", "cost", "tiny.safetensors")
+        self.fails(INPUT, "cannot read nofile: there is no such file; presets are eyeriss-chip, .*hdx-space",
+                   "cost", "tiny.safetensors", "-a", "nofile")
         bad(INPUT, "a.json")  # neither a preset nor a file
         self.write("a.json", pe_x=0)
         bad(INPUT, '"pe_x" is 0, must be within')
@@ -675,7 +682,7 @@ class Cnn(Part):
         assert (j["steps"], j["warm_steps"], j["batch"], j["edge_bits"]) == (20, 5, 8, 8), j
         assert 0 < j["crossed_on_target"] <= 1 and "best_step" not in j and "images" not in j, j
         assert "generator qimera, 8 images a step: 5 steps alone, 15 steps of tuning by ait" in r.err
-        assert re.search(r"about .*tuning .*evaluation .* of memory with \d+ threads", r.err), r
+        assert re.search(r"about .*tuning .*evaluation .* of memory with (1 thread|\d+ threads)", r.err), r
         assert re.search("tune 50 %, loss .* left", r.err), r
         e = json.loads(self.works("eval", "q", "-d", "pictures", "-j").out)
         assert (e["correct"], e["top5"]) == (j["correct"], j["top5"])
@@ -1000,7 +1007,8 @@ class Inputs(Part):
         assert "1 picture is left out, neither PNG nor JPEG: e/0.webp;" in err, err
         for i in range(100):
             tiny.png(self.path("pictures", f"{i}.png"), 20, lambda x, y: (x, y, 0))
-        r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30")
+        r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30", "-t1")
+        assert re.search("of memory with 1 thread$", r.err, re.M), r
         assert "30 of 100 pictures are larger than the crop and were not resized" in r.err, r
         r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30", "--crop", "1")
         assert "larger" not in r.err, r
