@@ -64,17 +64,18 @@ dfq_status dfqi_image_read(dfq_context *ctx, const char *path, dfqi_image *out)
     return status;
 }
 
-/* The middle size x size pixels. The offset is Python's round((n - size) / 2): half to even. */
+/* The middle `size` of n pixels. The offset is Python's round((n - size) / 2): half to even. */
+static dfqi_span middle(int64_t n, int32_t size)
+{
+    return (dfqi_span){(int32_t)n, (int32_t)rint((double)(n - size) / 2.0), size};
+}
+
 static dfq_status centre_crop(const dfqi_image *in, int32_t size, dfqi_image *out)
 {
-    if (in->width < size || in->height < size)
-        return dfqi_fail(in->ctx, DFQ_E_SHAPE,
-                         "picture of %d x %d pixels is smaller than the crop of %d x %d; resize it",
-                         (int)in->width, (int)in->height, (int)size, (int)size);
     dfqi_image im;
     DFQI_TRY(dfqi_image_new(in->ctx, size, size, &im));
-    size_t left = (size_t)rint((in->width - size) / 2.0);
-    size_t top = (size_t)rint((in->height - size) / 2.0);
+    size_t left = (size_t)middle(in->width, size).first;
+    size_t top = (size_t)middle(in->height, size).first;
     size_t row = (size_t)size * 3, in_row = (size_t)in->width * 3;
     for (size_t y = 0; y < (size_t)size; y++)
         memcpy(im.rgb + y * row, in->rgb + (top + y) * in_row + left * 3, row);
@@ -85,20 +86,25 @@ static dfq_status centre_crop(const dfqi_image *in, int32_t size, dfqi_image *ou
 dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, dfqi_filter filter,
                           dfqi_image *out)
 {
-    if (size < 1 || resize < 0)
-        return dfqi_fail(in->ctx, DFQ_E_INVALID, "crop of %d after resize to %d: must be positive",
-                         (int)size, (int)resize);
+    enum { RESIZE_MAX = DFQI_IMAGE_SIDE_MAX }; /* times a side it stays below 2^31 */
+    if (size < 1 || resize < 0 || resize > RESIZE_MAX)
+        return dfqi_fail(in->ctx, DFQ_E_INVALID,
+                         "crop of %d after resize to %d: must be positive and at most %d",
+                         (int)size, (int)resize, RESIZE_MAX);
     int64_t w = in->width, h = in->height;
-    if (resize == 0 || (w < h ? w : h) == resize) return centre_crop(in, size, out);
+    bool scaled = resize != 0 && (w < h ? w : h) != resize;
     /* Python's int(resize * long / short): whole-number division gives the same. */
-    int64_t new_w = w <= h ? resize : (int64_t)resize * w / h;
-    int64_t new_h = w <= h ? (int64_t)resize * h / w : resize;
-    DFQI_TRY(dfqi_image_check(in->ctx, "resized picture", new_w, new_h));
-    dfqi_image scaled;
-    DFQI_TRY(dfqi_image_resize(in, (int32_t)new_w, (int32_t)new_h, filter, &scaled));
-    dfq_status status = centre_crop(&scaled, size, out);
-    dfqi_image_fini(&scaled);
-    return status;
+    int64_t new_w = !scaled ? w : w <= h ? resize : resize * w / h;
+    int64_t new_h = !scaled ? h : w <= h ? resize * h / w : resize;
+    if (new_w < size || new_h < size)
+        return dfqi_fail(
+            in->ctx, DFQ_E_SHAPE,
+            "picture of %lld x %lld pixels is smaller than the crop of %d x %d; resize "
+            "it",
+            (long long)new_w, (long long)new_h, (int)size, (int)size);
+    if (!scaled) return centre_crop(in, size, out);
+    /* A long picture is much longer when resized: only what the crop takes of it is computed. */
+    return dfqi_image_resize_part(in, middle(new_w, size), middle(new_h, size), filter, out);
 }
 
 void dfqi_image_normalise(const dfqi_image *im, const float mean[3], const float std[3], float *out)

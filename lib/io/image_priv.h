@@ -16,4 +16,15 @@ DFQI_CHECKED dfq_status dfqi_png_decode(dfq_context *ctx, const char *name, cons
 DFQI_CHECKED dfq_status dfqi_jpeg_decode(dfq_context *ctx, const char *name, const void *bytes,
                                          size_t size, dfqi_image *out);
 
+/* Along one axis: the picture is resized to `full` pixels, of which `count` from `first` on are
+ * computed. */
+typedef struct dfqi_span {
+    int32_t full, first, count;
+} dfqi_span;
+
+/* Those columns and rows of dfqi_image_resize(), the same bits. The full size has no limit, since
+ * it never exists. */
+DFQI_CHECKED dfq_status dfqi_image_resize_part(const dfqi_image *in, dfqi_span across,
+                                               dfqi_span down, dfqi_filter filter, dfqi_image *out);
+
 #endif

@@ -42,12 +42,14 @@ static void taps_fini(taps *t)
     dfqi_free(t->ctx, t->weight);
 }
 
-/* Weights of output position i; `w` is scratch for cap values. */
-static void taps_fill(taps *t, int32_t i, int32_t n_in, double scale, dfqi_filter filter, double *w)
+/* Weights of output i of those computed, `at_full` in the full picture; `w` is scratch for cap
+ * values. */
+static void taps_fill(taps *t, int32_t i, int32_t at_full, int32_t n_in, double scale,
+                      dfqi_filter filter, double *w)
 {
     const double stretch = scale < 1.0 ? 1.0 : scale;
     const double support = (filter == DFQI_BICUBIC ? 2.0 : 1.0) * stretch;
-    const double centre = (i + 0.5) * scale, step = 1.0 / stretch;
+    const double centre = (at_full + 0.5) * scale, step = 1.0 / stretch;
     double sum = 0.0;
     int32_t lo = (int32_t)(centre - support + 0.5), hi = (int32_t)(centre + support + 0.5);
     if (lo < 0) lo = 0;
@@ -66,20 +68,21 @@ static void taps_fill(taps *t, int32_t i, int32_t n_in, double scale, dfqi_filte
     t->count[i] = hi - lo;
 }
 
-static dfq_status taps_new(dfq_context *ctx, int32_t n_in, int32_t n_out, dfqi_filter filter,
+static dfq_status taps_new(dfq_context *ctx, int32_t n_in, dfqi_span span, dfqi_filter filter,
                            taps *out)
 {
-    const double scale = (double)n_in / n_out;
+    const double scale = (double)n_in / span.full;
     const double support = (filter == DFQI_BICUBIC ? 2.0 : 1.0) * (scale < 1.0 ? 1.0 : scale);
     taps t = {ctx, (int32_t)ceil(support) * 2 + 1, NULL, NULL, NULL};
-    size_t n = (size_t)n_out;
+    size_t n = (size_t)span.count;
     double *w = dfqi_calloc(ctx, (size_t)t.cap, sizeof *w);
     t.first = dfqi_calloc(ctx, n, sizeof *t.first);
     t.count = dfqi_calloc(ctx, n, sizeof *t.count);
     t.weight = dfqi_calloc(ctx, n * (size_t)t.cap, sizeof *t.weight);
     bool ok = w && t.first && t.count && t.weight;
     if (ok)
-        for (int32_t i = 0; i < n_out; i++) taps_fill(&t, i, n_in, scale, filter, w);
+        for (int32_t i = 0; i < span.count; i++)
+            taps_fill(&t, i, span.first + i, n_in, scale, filter, w);
     dfqi_free(ctx, w);
     if (!ok) {
         taps_fini(&t);
@@ -94,11 +97,12 @@ static uint8_t clip8(int32_t v)
     return v < 0 ? 0 : (v >> PRECISION_BITS) > 255 ? 255 : (uint8_t)(v >> PRECISION_BITS);
 }
 
-static dfq_status pass_horizontal(const dfqi_image *in, int32_t width, dfqi_filter filter,
+static dfq_status pass_horizontal(const dfqi_image *in, dfqi_span across, dfqi_filter filter,
                                   dfqi_image *out)
 {
     taps t;
-    DFQI_TRY(taps_new(in->ctx, in->width, width, filter, &t));
+    int32_t width = across.count;
+    DFQI_TRY(taps_new(in->ctx, in->width, across, filter, &t));
     dfqi_image im;
     dfq_status status = dfqi_image_new(in->ctx, width, in->height, &im);
     for (size_t y = 0; status == DFQ_OK && y < (size_t)in->height; y++) {
@@ -123,12 +127,13 @@ static dfq_status pass_horizontal(const dfqi_image *in, int32_t width, dfqi_filt
     return status;
 }
 
-static dfq_status pass_vertical(const dfqi_image *in, int32_t height, dfqi_filter filter,
+static dfq_status pass_vertical(const dfqi_image *in, dfqi_span down, dfqi_filter filter,
                                 dfqi_image *out)
 {
     taps t;
+    int32_t height = down.count;
     size_t row = (size_t)in->width * 3;
-    DFQI_TRY(taps_new(in->ctx, in->height, height, filter, &t));
+    DFQI_TRY(taps_new(in->ctx, in->height, down, filter, &t));
     dfqi_image im = {in->ctx, 0, 0, NULL};
     dfq_status status = DFQ_OK;
     /* One row of sums, so that the picture is walked along its rows. */
@@ -154,23 +159,36 @@ out:
     return status;
 }
 
-dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,
-                             dfqi_filter filter, dfqi_image *out)
+/* Is the axis left as it is? */
+static bool untouched(dfqi_span s, int32_t n)
+{
+    return s.full == n && s.count == n;
+}
+
+dfq_status dfqi_image_resize_part(const dfqi_image *in, dfqi_span across, dfqi_span down,
+                                  dfqi_filter filter, dfqi_image *out)
 {
     dfqi_image wide = *in;
-    DFQI_TRY(dfqi_image_check(in->ctx, "resized picture", width, height));
-    if (width != in->width) DFQI_TRY(pass_horizontal(in, width, filter, &wide));
+    if (!untouched(across, in->width)) DFQI_TRY(pass_horizontal(in, across, filter, &wide));
     dfq_status status = DFQ_OK;
-    if (height != in->height) {
-        status = pass_vertical(&wide, height, filter, out);
+    if (!untouched(down, in->height)) {
+        status = pass_vertical(&wide, down, filter, out);
         if (wide.rgb != in->rgb) dfqi_image_fini(&wide);
     } else if (wide.rgb != in->rgb) {
         *out = wide;
     } else {
         dfqi_image copy;
-        DFQI_TRY(dfqi_image_new(in->ctx, width, height, &copy));
-        memcpy(copy.rgb, in->rgb, (size_t)width * (size_t)height * 3);
+        DFQI_TRY(dfqi_image_new(in->ctx, in->width, in->height, &copy));
+        memcpy(copy.rgb, in->rgb, (size_t)in->width * (size_t)in->height * 3);
         *out = copy;
     }
     return status;
+}
+
+dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,
+                             dfqi_filter filter, dfqi_image *out)
+{
+    DFQI_TRY(dfqi_image_check(in->ctx, "resized picture", width, height));
+    return dfqi_image_resize_part(in, (dfqi_span){width, 0, width}, (dfqi_span){height, 0, height},
+                                  filter, out);
 }

@@ -259,7 +259,31 @@ START_TEST(test_fit)
     io_fails(dfqi_image_fit(&im, 10, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE, "smaller than the crop");
     io_fails(dfqi_image_fit(&im, 10, 0, DFQI_BICUBIC, &out), DFQ_E_INVALID, "positive");
     io_fails(dfqi_image_fit(&im, -1, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "positive");
-    io_fails(dfqi_image_fit(&im, 16384, 4, DFQI_BICUBIC, &out), DFQ_E_UNSUPPORTED, "limit");
+    io_fails(dfqi_image_fit(&im, 16385, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "at most 16384");
+    dfqi_image_fini(&im);
+}
+END_TEST
+
+/* What the crop leaves out is not computed; what it takes is the same bits. */
+START_TEST(test_fit_of_long_pictures)
+{
+    dfqi_image im, whole, out;
+    io_works(pattern(io_ctx, 61, 3, &im));
+    io_works(dfqi_image_resize(&im, 854, 42, (dfqi_filter)_i, &whole));
+    io_works(dfqi_image_fit(&im, 42, 37, (dfqi_filter)_i, &out));
+    for (int32_t y = 0; y < 37; y++) /* 408.5 and 2.5, half to even */
+        ck_assert_mem_eq(out.rgb + y * 37 * 3, whole.rgb + ((y + 2) * 854 + 408) * 3, 37 * 3);
+    dfqi_image_fini(&out);
+    dfqi_image_fini(&whole);
+    dfqi_image_fini(&im);
+    io_works(pattern(io_ctx, 5000, 20, &im));
+    io_works(dfqi_image_fit(&im, 248, 224, (dfqi_filter)_i, &out));
+    ck_assert(out.width == 224 && out.height == 224);
+    dfqi_image_fini(&out);
+    dfqi_image_fini(&im);
+    io_works(pattern(io_ctx, 20, 5000, &im));
+    io_works(dfqi_image_fit(&im, 248, 224, (dfqi_filter)_i, &out));
+    dfqi_image_fini(&out);
     dfqi_image_fini(&im);
 }
 END_TEST
@@ -365,6 +389,7 @@ TCase *dfqt_image_case(void)
     tcase_add_loop_test(tc, test_flipped_bits, 0, PICTURES);
     tcase_add_test(tc, test_jpeg_warnings);
     tcase_add_test(tc, test_fit);
+    tcase_add_loop_test(tc, test_fit_of_long_pictures, 0, 2);
     tcase_add_test(tc, test_sixteen_bits);
     tcase_add_test(tc, test_floats);
     tcase_add_test(tc, test_memory);
