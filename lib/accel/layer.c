@@ -161,10 +161,8 @@ dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_
     if (bits.act)
         status = dfqi_scheme_outline(&m->net, DFQI_MODE_IMPROVED,
                                      (dfqi_widths){bits.weight, bits.act, 0}, &asked);
-    if (status == DFQ_OK) {
-        widen_ends(g, &asked);
-        status = list_nodes(g, own ? &m->scheme : &asked, &list);
-    }
+    if (status == DFQ_OK && bits.act) widen_ends(g, &asked);
+    if (status == DFQ_OK) status = list_nodes(g, own ? &m->scheme : &asked, &list);
     dfqi_scheme_fini(&asked);
     dfqi_graph_free(g);
     if (status == DFQ_OK)

@@ -172,7 +172,7 @@ typedef struct batch {
 static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
 {
     const dfqi_preprocess *p = b->p;
-    dfqi_image im, fitted;
+    dfqi_image im = {0}, fitted;
     char cause[DFQI_ERROR_MAX];
     DFQI_TRY(read_image(b->d, ctx, b->first + i, &im));
     /* each row is of one thread */

@@ -131,8 +131,8 @@ dfq_status dfqi_st_write_from(dfq_context *ctx, const char *path, int64_t n_entr
     DFQI_GOTO(write_header(&f, text, size), out);
     for (int64_t i = 0; i < n_entries; i++) {
         const dfq_tensor *t = e[i]->tensor;
-        DFQI_GOTO(t->data ? dfqi_out_write(&f, t->data, tensor_bytes(t))
-                          : write_images(&f, images, t->dims[0]),
+        DFQI_GOTO(images && !t->data ? write_images(&f, images, t->dims[0])
+                                     : dfqi_out_write(&f, t->data, tensor_bytes(t)),
                   out);
     }
     status = dfqi_out_commit(&f);

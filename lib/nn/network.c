@@ -99,13 +99,21 @@ static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_
     return DFQ_OK;
 }
 
+/* By members: between them may be bytes that nobody set. */
+static bool same_cnn(const dfqi_cnn_arch *a, const dfqi_cnn_arch *b)
+{
+    return a->width == b->width && memcmp(a->units, b->units, sizeof a->units) == 0 &&
+           a->small == b->small && a->stem == b->stem && a->bottleneck == b->bottleneck &&
+           a->stride_first == b->stride_first && a->padded == b->padded;
+}
+
 dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
                                    const dfqi_network *student)
 {
     const dfqi_arch *a = &teacher->arch, *b = &student->arch;
     if (a->family != b->family || a->image != b->image || a->channels != b->channels ||
         a->classes != b->classes || memcmp(&a->vit, &b->vit, sizeof a->vit) != 0 ||
-        memcmp(&a->cnn, &b->cnn, sizeof a->cnn) != 0 || !same_params(teacher, student))
+        !same_cnn(&a->cnn, &b->cnn) || !same_params(teacher, student))
         return dfqi_fail(ctx, DFQ_E_SHAPE,
                          "the teacher %s and the student %s differ in their sizes", a->name,
                          b->name);
