@@ -83,17 +83,24 @@ static int list(const dfq_graph *g, int32_t decides, int32_t source, char *text,
 static void warn(struct session *s, const dfq_graph *g, int32_t decides)
 {
     char assumed[1024], by_file[1024];
-    const char *arch = s->o->arch;
+    const char *arch = s->o->arch, *name = dfq_graph_get_name(g);
     int a = list(g, decides, DFQ_SOURCE_ASSUMED, assumed, sizeof assumed);
     int b = list(g, decides, DFQ_SOURCE_FILE_NAME, by_file, sizeof by_file);
+    /* what a network is called where nothing calls it otherwise; a ResNet's is of its layers */
+    int nameless = b || strcmp(name, "vit") == 0 || strcmp(name, "mobilenetv2") == 0;
     if (a || b)
         session_error(s, 0,
                       "warning: %s%s%s; %s%s%s%s%s; say otherwise by these options or metadata "
                       "keys, or by %s",
                       s->o->input,
-                      arch ? ": what --arch says is not known, or not of such tensors: "
-                           : " does not tell its architecture",
-                      arch ? arch : "", a ? "assumed: " : "", assumed, a && b ? "; " : "",
+                      arch       ? ": what --arch says is not known, or not of such tensors: "
+                      : nameless ? " does not tell its architecture"
+                                 : ": its architecture, not known, not of such tensors or of them "
+                                   "alone: ",
+                      arch       ? arch
+                      : nameless ? ""
+                                 : name,
+                      a ? "assumed: " : "", assumed, a && b ? "; " : "",
                       b ? "by the file's name: " : "", by_file,
                       arch ? "another name" : "--arch NAME");
 }

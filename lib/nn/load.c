@@ -124,6 +124,11 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
     if (row->check) DFQI_TRY(row->check(st->ctx, path, &a));
     if (a.crop > 0) a.resize = dfqi_resize_of(a.image, a.crop);
     a.crop = 0;
+    if (a.source[DFQI_PROP_RESIZE] == DFQ_SOURCE_OPTION && a.resize > 0 && a.resize < a.image)
+        return dfqi_fail(st->ctx, DFQ_E_INVALID,
+                         "%s: pictures resized to %d are smaller than the input of %lld; give "
+                         "--resize %lld or more, or --resize 0 for none",
+                         path, (int)a.resize, (long long)a.image, (long long)a.image);
     a.source[DFQI_PROP_CROP] = a.source[DFQI_PROP_IMAGE];
     if (dfqi_prop_applies(&a, DFQI_PROP_GRID)) a.source[DFQI_PROP_GRID] = a.source[DFQI_PROP_IMAGE];
     log_assumed(st->ctx, path, &a);

@@ -343,6 +343,10 @@ class Results(Part):
         err = self.works("info", "m", "--arch", "vit_base_patch16_224", "-q").err
         assert "not of such tensors: vit_base_patch16_224; assumed: --image 16" in err, err
         assert "does not tell" not in err and "or by another name" in err, err
+        self.unsaid("m", heads="2", architecture="vit_base_patch16_224")
+        err = self.works("info", "m", "-q").err
+        assert "of such tensors or of them alone: vit_base_patch16_224; assumed: --image 16" in err, err
+        assert "does not tell" not in err and "by --arch NAME" in err, err
 
     def test_broken_metadata(self):
         for value in ("abc", "2.5", "0"):
@@ -358,6 +362,8 @@ class Results(Part):
         self.fails(INPUT, "image is 36, its pos_embed and patches of 4 make 16", "info", "m",
                    "--image", "36")
         self.fails(USAGE, "stem is not for vit", "info", "m", "--stem", "stride1")
+        self.fails(USAGE, "resized to 5 are smaller than the input of 16; give --resize 16 or more",
+                   "eval", "m", "-d", "pictures", "--resize", "5")
         self.fails(USAGE, "--resize and --crop say the same", "info", "m", "--resize", "16", "--crop",
                    "1")
         for name, value in (("--mean", "0.5"), ("--mean", "0.5,0.5,x"), ("--std", "0.5,0.5,0"),
