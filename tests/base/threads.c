@@ -10,6 +10,7 @@
 #include "base/cases.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "support/skip.h"
 
 typedef struct job {
     dfq_context *ctx;
@@ -246,6 +247,7 @@ START_TEST(test_child_process)
     job j;
     int status = 0, i;
     pid_t child;
+    dfqt_need_fork();
     memset(&j, 0, sizeof j);
     j.ctx = make(4);
     dfqi_parallel_for(j.ctx, 1000, visit, &j);

@@ -109,6 +109,7 @@ START_TEST(test_fork)
     scene s;
     pid_t child;
     int round;
+    dfqt_need_fork();
     setenv("DFQ_KERNELS", kernels[_i], 1);
     begin(&s, 3);
     ck_assert_int_eq(forward(&s), DFQ_OK);
@@ -197,6 +198,7 @@ START_TEST(test_no_more_threads)
     scene s;
     pid_t child;
     int status = 0;
+    dfqt_need_fork();
     setenv("DFQ_KERNELS", kernels[_i], 1);
     begin(&s, 2);
     ck_assert_int_eq(forward(&s), DFQ_OK);

@@ -10,4 +10,12 @@
  * whose text begins so. */
 #define dfqt_skip(...) ck_abort_msg(DFQT_SKIPPED __VA_ARGS__)
 
+/* For tests that fork while threads live. AddressSanitizer holds locks while a thread starts and leaves
+ * them held in a child (before gcc 14), so that now and then a child hangs there, not here. */
+#ifdef __SANITIZE_ADDRESS__
+#define dfqt_need_fork() dfqt_skip("AddressSanitizer's locks do not survive a fork")
+#else
+#define dfqt_need_fork() ((void)0)
+#endif
+
 #endif
