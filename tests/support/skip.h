@@ -10,10 +10,11 @@
  * whose text begins so. */
 #define dfqt_skip(...) ck_abort_msg(DFQT_SKIPPED __VA_ARGS__)
 
-/* For tests that fork while threads live. AddressSanitizer holds locks while a thread starts and leaves
- * them held in a child (before gcc 14), so that now and then a child hangs there, not here. */
+/* For tests that fork while threads live. Under gcc 12's AddressSanitizer a child hung in one of seven
+ * runs on a busy machine. Its own locks, held by a thread that starts, are the likely cause; that is not
+ * proved. Builds without it run these tests. */
 #ifdef __SANITIZE_ADDRESS__
-#define dfqt_need_fork() dfqt_skip("AddressSanitizer's locks do not survive a fork")
+#define dfqt_need_fork() dfqt_skip("a child may hang under AddressSanitizer")
 #else
 #define dfqt_need_fork() ((void)0)
 #endif
