@@ -65,7 +65,7 @@ static int try_mapping(struct session *s, struct result *r)
         size_t n = (size_t)(colon - text);
         if (strlen(layer.name) != n || strncmp(layer.name, text, n) != 0) continue;
         r->own.struct_size = sizeof r->own;
-        status = dfq_cost_try(r->cost, i, colon + 1, &r->own);
+        status = dfq_cost_evaluate_mapping(r->cost, i, colon + 1, &r->own);
         r->has_own = 1;
         return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
     }

@@ -137,7 +137,7 @@ typedef struct dfq_cost_info {
     double total_pj;     /**< sum of the six */
     double area_mm2;     /**< of the accelerator */
     const char *name;    /**< of the layer, borrowed from the dfq_cost */
-    const char *mapping; /**< likewise; see dfq_cost_try(); NULL if there is none */
+    const char *mapping; /**< likewise; see dfq_cost_evaluate_mapping(); NULL if there is none */
 } dfq_cost_info;
 
 /** A network on one accelerator. One thread at a time. */
@@ -170,8 +170,8 @@ DFQ_CHECKED dfq_status dfq_cost_get_total(const dfq_cost *cost, dfq_cost_info *o
  *                 "DRAM M3 N4 | GLB C2 | SPACE P13 R3 | RF Q13 S3". Trips beyond a dimension idle.
  *  @return ::DFQ_E_INVALID (no mapping, does not cover the layer, does not fit the accelerator, the
  *          layer takes none). */
-DFQ_CHECKED dfq_status dfq_cost_try(const dfq_cost *cost, int32_t i, const char *mapping,
-                                    dfq_cost_info *out_info);
+DFQ_CHECKED dfq_status dfq_cost_evaluate_mapping(const dfq_cost *cost, int32_t i,
+                                                 const char *mapping, dfq_cost_info *out_info);
 
 /** A network on all accelerators of the description, on the context's threads; reports progress as
  *  stage "tabulate". Where a layer fits no mapping latency and energy are infinite.

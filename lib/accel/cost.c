@@ -6,7 +6,7 @@
 #include <string.h>
 
 dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
-                              const dfqi_template *t, dfqi_layer *out)
+                              const dfqi_accel_config *t, dfqi_layer *out)
 {
     dfqi_layer own = *l;
     for (int v = 0; v < DFQI_OPERANDS; v++) {
@@ -21,7 +21,7 @@ dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_lay
     return DFQ_OK;
 }
 
-void dfqi_mapping_levels(const dfqi_template *t, dfqi_mapping *m)
+void dfqi_mapping_levels(const dfqi_accel_config *t, dfqi_mapping *m)
 {
     static const uint8_t all = 1 << DFQI_W | 1 << DFQI_I | 1 << DFQI_O;
     static const uint8_t stays[DFQI_FLOW_COUNT] = {1 << DFQI_W, 1 << DFQI_O, all};
@@ -34,18 +34,18 @@ void dfqi_mapping_levels(const dfqi_template *t, dfqi_mapping *m)
 }
 
 /* As an operand is multiplied: what is kept wider than a word is narrowed to one on its way in. */
-static int32_t multiplied(const dfqi_layer *l, const dfqi_template *t, dfqi_operand v)
+static int32_t multiplied(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_operand v)
 {
     return l->bits[v] < t->word_bits ? l->bits[v] : t->word_bits;
 }
 
-static double rate_of(const dfqi_layer *l, const dfqi_template *t)
+static double rate_of(const dfqi_layer *l, const dfqi_accel_config *t)
 {
     return dfqi_pe_rate((dfqi_pe)t->pe, t->word_bits, multiplied(l, t, DFQI_W),
                         multiplied(l, t, DFQI_I));
 }
 
-void dfqi_pricing_of(const dfqi_layer *l, const dfqi_template *t, dfqi_pricing *out)
+void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_pricing *out)
 {
     const dfqi_prices *p = &t->price;
     int32_t w = multiplied(l, t, DFQI_W), a = multiplied(l, t, DFQI_I);
@@ -112,7 +112,7 @@ void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_ma
     total(p, out);
 }
 
-void dfqi_cost_rows(const dfqi_layer *l, const dfqi_template *t, const dfqi_pricing *p,
+void dfqi_cost_rows(const dfqi_layer *l, const dfqi_accel_config *t, const dfqi_pricing *p,
                     dfqi_cost *out)
 {
     double n = (double)l->dim[DFQI_DIM_P], word = t->word_bits;
@@ -124,7 +124,7 @@ void dfqi_cost_rows(const dfqi_layer *l, const dfqi_template *t, const dfqi_pric
     total(p, out);
 }
 
-double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_template *t)
+double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_accel_config *t)
 {
     return c->macs / (c->cycles * t->pe_x * t->pe_y * rate_of(l, t));
 }

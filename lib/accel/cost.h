@@ -3,7 +3,7 @@
 #define DFQI_ACCEL_COST_H
 
 #include "accel/mapping.h"
-#include "accel/template.h"
+#include "accel/accel_config.h"
 
 /* Where energy goes. */
 typedef enum dfqi_part {
@@ -26,16 +26,16 @@ typedef struct dfqi_cost {
 } dfqi_cost;
 
 /* Share of the array's products that were made. */
-double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_template *t);
+double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_accel_config *t);
 
 /* A layer whose widths of 0 are the accelerator's float_bits. DFQ_E_INVALID if a quantized operand is
  * wider than its words; `name` is what the error calls the layer. */
 DFQI_CHECKED dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
-                                           const dfqi_template *t, dfqi_layer *out);
+                                           const dfqi_accel_config *t, dfqi_layer *out);
 
 /* What the memories of an accelerator keep: DRAM, buffer, then what each element has. Fills
  * everything of `m` but its loops. */
-void dfqi_mapping_levels(const dfqi_template *t, dfqi_mapping *m);
+void dfqi_mapping_levels(const dfqi_accel_config *t, dfqi_mapping *m);
 
 /* Prices that depend on layer and accelerator alone: made once for many mappings. */
 typedef struct dfqi_pricing {
@@ -49,13 +49,13 @@ typedef struct dfqi_pricing {
     double output_bits;
 } dfqi_pricing;
 
-void dfqi_pricing_of(const dfqi_layer *l, const dfqi_template *t, dfqi_pricing *out);
+void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_pricing *out);
 /* The layer's bits are resolved, the mapping's levels those of the accelerator. */
 void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_mapping *m,
                        dfqi_cost *out);
 /* Softmax, residual sums and the like: no mapping. Lanes are the array's columns; elements come from
  * the buffer and go back to it. */
-void dfqi_cost_rows(const dfqi_layer *l, const dfqi_template *t, const dfqi_pricing *p,
+void dfqi_cost_rows(const dfqi_layer *l, const dfqi_accel_config *t, const dfqi_pricing *p,
                     dfqi_cost *out);
 
 #endif

@@ -1,12 +1,12 @@
 /* Row-stationary mappings as nn_dataflow makes them (docs/METHODS.md, Mappings). An element works
  * on a row: it has the taps of a filter row, slides over an input row, and makes an output row; so
  * the register file holds S words of a row where the loops see all of it. */
-#include "accel/search_priv.h"
+#include "accel/mapping_search_priv.h"
 
 /* A column of elements takes all rows of a filter if it can. Output rows lie along x; what does not
  * fit goes on in free height, and only then later. What height remains is given to channels and
  * filters, `height` of them. Returns that, and fills the steps of P and R. */
-static int64_t lay_out(const dfqi_hunt *h, int64_t unit[DFQI_DIMS])
+static int64_t lay_out(const dfqi_mapping_search *h, int64_t unit[DFQI_DIMS])
 {
     int64_t r = h->layer->dim[DFQI_DIM_R], p = h->layer->dim[DFQI_DIM_P];
     int64_t x = h->t->pe_x, y = h->t->pe_y;
@@ -19,7 +19,7 @@ static int64_t lay_out(const dfqi_hunt *h, int64_t unit[DFQI_DIMS])
 }
 
 /* The ways: how many of the free rows go to channels, a divisor of their number. */
-static bool rs_way(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS])
+static bool rs_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim;
     int64_t height = lay_out(h, unit), part[DFQI_PARTS_MAX];
@@ -46,7 +46,7 @@ typedef struct element {
 } element;
 
 /* Gives strips, then images what room channels and filters leave. False: there is none. */
-static bool fill(const dfqi_hunt *h, const int64_t length[LOOPS], element *e)
+static bool fill(const dfqi_mapping_search *h, const int64_t length[LOOPS], element *e)
 {
     const double *bits = h->pricing.rf_bits;
     double taps = (double)e->taps, room = (double)h->t->rf_words * h->t->word_bits;
@@ -65,8 +65,8 @@ static bool fill(const dfqi_hunt *h, const int64_t length[LOOPS], element *e)
 }
 
 /* The three orders of the loops outside of the elements, by their innermost axis. */
-static void try_element(dfqi_hunt *h, const dfqi_mapping *base, const int64_t length[LOOPS],
-                        const element *e)
+static void try_element(dfqi_mapping_search *h, const dfqi_mapping *base,
+                        const int64_t length[LOOPS], const element *e)
 {
     const dfqi_dim dims[LOOPS] = {DFQI_DIM_C, h->out, DFQI_DIM_P, DFQI_DIM_N};
     int64_t outer[LOOPS];
@@ -88,12 +88,12 @@ static void try_element(dfqi_hunt *h, const dfqi_mapping *base, const int64_t le
             if (axis == DFQI_AXIS_PLACE) dfqi_nest_add(&m.time[1], DFQI_DIM_N, outer[IMAGES]);
             dfqi_nest_add(&m.time[1], dims[axis], outer[axis]);
         }
-        dfqi_hunt_try(h, &m);
+        dfqi_mapping_search_try(h, &m);
     }
 }
 
 /* All register-file tiles of as many taps. False: none fits. */
-static bool try_taps(dfqi_hunt *h, const dfqi_mapping *base, const int64_t length[LOOPS],
+static bool try_taps(dfqi_mapping_search *h, const dfqi_mapping *base, const int64_t length[LOOPS],
                      int64_t taps)
 {
     int64_t in[DFQI_PARTS_MAX], out[DFQI_PARTS_MAX], room = h->t->rf_words * h->t->word_bits;
@@ -111,12 +111,12 @@ static bool try_taps(dfqi_hunt *h, const dfqi_mapping *base, const int64_t lengt
     return any;
 }
 
-static void rs_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
+static void rs_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
     const int64_t *tile = h->tiling->tile;
     int64_t take[DFQI_DIMS], length[LOOPS], taps = tile[DFQI_DIM_S];
     dfqi_mapping m;
-    dfqi_hunt_begin(h, &m);
+    dfqi_mapping_search_begin(h, &m);
     for (int d = 0; d < DFQI_DIMS; d++) {
         take[d] = dfqi_least(tile[d], unit[d]);
         dfqi_nest_add(&m.space, (dfqi_dim)d, take[d]);

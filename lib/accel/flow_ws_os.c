@@ -2,7 +2,7 @@
  * each operand; the register file keeps weights or sums, the other two operands stream past it.
  * Since they have one register, only the innermost loops give them reuse, and few mappings are
  * worth trying. */
-#include "accel/search_priv.h"
+#include "accel/mapping_search_priv.h"
 
 /* What is left of a tile's dimensions on the way inwards. */
 typedef struct cut {
@@ -10,10 +10,10 @@ typedef struct cut {
 } cut;
 
 /* Spreads the tile over the array, `unit` steps of each dimension at most. */
-static cut spread(const dfqi_hunt *h, const int64_t unit[DFQI_DIMS], dfqi_mapping *m)
+static cut spread(const dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS], dfqi_mapping *m)
 {
     cut c;
-    dfqi_hunt_begin(h, m);
+    dfqi_mapping_search_begin(h, m);
     for (int d = 0; d < DFQI_DIMS; d++) {
         int64_t n = dfqi_least(h->tiling->tile[d], unit[d]);
         dfqi_nest_add(&m->space, (dfqi_dim)d, n);
@@ -37,7 +37,7 @@ static void rest(dfqi_mapping *m, int32_t level, const cut *c, const dfqi_dim *d
     for (int i = 0; i < n; i++) dfqi_nest_add(&m->time[level], dims[i], c->left[dims[i]]);
 }
 
-static int64_t capacity(const dfqi_hunt *h, dfqi_operand v)
+static int64_t capacity(const dfqi_mapping_search *h, dfqi_operand v)
 {
     int64_t words = (int64_t)((double)h->t->rf_words * h->t->word_bits / h->pricing.rf_bits[v]);
     return words > 0 ? words : 1;
@@ -56,7 +56,7 @@ static const dfqi_dim sums[] = {DFQI_DIM_C, DFQI_DIM_R, DFQI_DIM_S};
 /* -- weight-stationary ------------------------------------------------------------------------- */
 
 /* Filters along x and channels along y; depthwise: channels along x and taps along y. */
-static bool ws_way(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS])
+static bool ws_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;
     no_unit(unit);
@@ -72,7 +72,7 @@ static bool ws_way(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS])
 
 /* The register file holds one tap of several filters, or taps and channels of one filter; or one
  * weight at a time is used. The first saves inputs, the second sums, the third reads of weights. */
-static void ws_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
+static void ws_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
     int64_t room = capacity(h, DFQI_W);
     for (int kind = 0; kind < 3; kind++) {
@@ -90,14 +90,14 @@ static void ws_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
         if (kind == 0) dfqi_nest_add(&m.time[2], h->out, part[0]);
         if (kind == 1)
             for (int k = 0; k < 3; k++) dfqi_nest_add(&m.time[2], sums[k], part[k]);
-        dfqi_hunt_try(h, &m);
+        dfqi_mapping_search_try(h, &m);
     }
 }
 
 /* -- output-stationary ------------------------------------------------------------------------- */
 
 /* Filters (or depthwise channels) along x and pixels along y; or columns along x and rows along y. */
-static bool os_way(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS])
+static bool os_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;
     no_unit(unit);
@@ -113,7 +113,7 @@ static bool os_way(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS])
 
 /* The register file holds sums of several filters: inputs are used again; of several pixels: weights
  * are; or one sum at a time stays in its register. */
-static void os_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
+static void os_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
     int64_t room = capacity(h, DFQI_O);
     for (int kind = 0; kind < 3; kind++) {
@@ -131,7 +131,7 @@ static void os_try(dfqi_hunt *h, const int64_t unit[DFQI_DIMS])
         if (kind == 0) dfqi_nest_add(&m.time[2], h->out, part[0]);
         if (kind == 1)
             for (int k = 0; k < 3; k++) dfqi_nest_add(&m.time[2], places[k], part[k]);
-        dfqi_hunt_try(h, &m);
+        dfqi_mapping_search_try(h, &m);
     }
 }
 

@@ -104,7 +104,7 @@ static double trips_of(const dfqi_nest *nest, const char *dims)
 }
 
 /* Bits in one register file. Row-stationary elements slide over rows (flow_rs.c). */
-static double rf_bits(const dfqi_template *t, const dfqi_mapping *m, const double bits[3])
+static double rf_bits(const dfqi_accel_config *t, const dfqi_mapping *m, const double bits[3])
 {
     const dfqi_nest *rf = &m->time[2];
     double w = trips_of(rf, "GCMRS") * bits[DFQI_W], o = trips_of(rf, "GNMP") * bits[DFQI_O];
@@ -113,7 +113,7 @@ static double rf_bits(const dfqi_template *t, const dfqi_mapping *m, const doubl
     return w + trips_of(rf, "GNCPRS") * bits[DFQI_I] + o;
 }
 
-static dfq_status check_fit(dfq_context *ctx, const dfqi_layer *l, const dfqi_template *t,
+static dfq_status check_fit(dfq_context *ctx, const dfqi_layer *l, const dfqi_accel_config *t,
                             const dfqi_mapping *m)
 {
     dfqi_pricing p;
@@ -136,7 +136,7 @@ static dfq_status check_fit(dfq_context *ctx, const dfqi_layer *l, const dfqi_te
 }
 
 dfq_status dfqi_mapping_parse(dfq_context *ctx, const char *text, const dfqi_layer *l,
-                              const dfqi_template *t, dfqi_mapping *out)
+                              const dfqi_accel_config *t, dfqi_mapping *out)
 {
     dfqi_mapping m;
     dfqi_mapping_levels(t, &m);

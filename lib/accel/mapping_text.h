@@ -11,6 +11,6 @@ void dfqi_mapping_print(const dfqi_mapping *m, char out[DFQI_MAPPING_TEXT_MAX]);
 /* DFQ_E_INVALID if the text is none, if it does not cover the layer or if it does not fit the
  * accelerator. The layer is resolved. */
 DFQI_CHECKED dfq_status dfqi_mapping_parse(dfq_context *ctx, const char *text, const dfqi_layer *l,
-                                           const dfqi_template *t, dfqi_mapping *out);
+                                           const dfqi_accel_config *t, dfqi_mapping *out);
 
 #endif

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "accel/template_priv.h"
+#include "accel/accel_config_priv.h"
 #include "io/folder.h"
 
 typedef struct preset {

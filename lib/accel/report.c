@@ -16,7 +16,7 @@ static dfq_status cost_shape(dfqi_report *r, int32_t s)
     dfq_context *ctx = r->list.ctx;
     const char *name = name_of(&r->list, s);
     dfqi_layer *l = &r->list.shapes[s];
-    dfqi_notes notes;
+    dfqi_search_cache cache;
     DFQI_TRY(dfqi_layer_resolve(ctx, name, l, &r->t, l));
     if (l->kind == DFQI_LAYER_ROWS) {
         dfqi_pricing p;
@@ -24,10 +24,10 @@ static dfq_status cost_shape(dfqi_report *r, int32_t s)
         dfqi_cost_rows(l, &r->t, &p, &r->costs[s]);
         return DFQ_OK;
     }
-    dfqi_notes_init(&notes, ctx, l);
+    dfqi_search_cache_init(&cache, ctx, l);
     dfq_status status =
-        dfqi_search(&notes, name, &r->t, DFQI_LEAST_EDP, &r->costs[s], &r->mappings[s]);
-    dfqi_notes_fini(&notes);
+        dfqi_search_mapping(&cache, name, &r->t, DFQI_LEAST_EDP, &r->costs[s], &r->mappings[s]);
+    dfqi_search_cache_fini(&cache);
     return status;
 }
 
@@ -43,7 +43,7 @@ static void add(dfqi_cost *sum, const dfqi_cost *c)
     for (int i = 0; i < DFQI_PARTS; i++) sum->pj[i] += c->pj[i];
 }
 
-dfq_status dfqi_report_new(const dfqi_model *m, const dfqi_template *t, dfqi_layer_bits bits,
+dfq_status dfqi_report_new(const dfqi_model *m, const dfqi_accel_config *t, dfqi_layer_bits bits,
                            dfqi_report *out)
 {
     dfqi_report r = {.t = *t};

@@ -23,9 +23,9 @@ typedef struct filling {
     dfq_context *ctx;
 } filling;
 
-static dfq_status cost_one(filling *f, dfqi_notes *notes, int64_t config)
+static dfq_status cost_one(filling *f, dfqi_search_cache *cache, int64_t config)
 {
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_cost c;
     dfq_status status = DFQ_OK;
     dfqi_space_config(f->space, config, &t);
@@ -34,7 +34,7 @@ static dfq_status cost_one(filling *f, dfqi_notes *notes, int64_t config)
         dfqi_pricing_of(&f->layer, &t, &p);
         dfqi_cost_rows(&f->layer, &t, &p, &c);
     } else {
-        status = dfqi_search(notes, f->name, &t, DFQI_LEAST_EDP, &c, NULL);
+        status = dfqi_search_mapping(cache, f->name, &t, DFQI_LEAST_EDP, &c, NULL);
     }
     if (status != DFQ_OK && status != DFQ_E_INFEASIBLE) return status;
     f->cycles[config] = status == DFQ_OK ? c.cycles : INFINITY;
@@ -45,14 +45,14 @@ static dfq_status cost_one(filling *f, dfqi_notes *notes, int64_t config)
 static void fill(void *arg, int64_t combination, int32_t thread)
 {
     filling *f = arg;
-    dfqi_notes notes;
+    dfqi_search_cache cache;
     dfq_status status = DFQ_OK;
     (void)thread;
-    dfqi_notes_init(&notes, f->ctx, &f->layer);
+    dfqi_search_cache_init(&cache, f->ctx, &f->layer);
     int64_t arrays = (int64_t)f->space->pe_x.n * f->space->pe_y.n;
     for (int64_t i = 0; i < arrays && status == DFQ_OK; i++)
-        status = cost_one(f, &notes, i * f->combinations + combination);
-    dfqi_notes_fini(&notes);
+        status = cost_one(f, &cache, i * f->combinations + combination);
+    dfqi_search_cache_fini(&cache);
     f->status[combination] = status;
 }
 
@@ -71,13 +71,13 @@ static dfq_status fill_shape(filling *f, int64_t n_configs)
 
 static dfq_status fill_all(dfqi_table *t, filling *f, const dfqi_layer *shapes)
 {
-    dfqi_template any;
+    dfqi_accel_config any;
     dfqi_stage stage = dfqi_stage_begin(f->ctx, "tabulate", 0, (uint64_t)t->n_shapes);
     dfqi_space_config(f->space, 0, &any);
     for (int64_t i = 0; i < t->n_configs; i++) {
-        dfqi_template own;
+        dfqi_accel_config own;
         dfqi_space_config(f->space, i, &own);
-        t->mm2[i] = dfqi_template_mm2(&own);
+        t->mm2[i] = dfqi_accel_config_mm2(&own);
     }
     for (int32_t s = 0; s < t->n_shapes; s++) {
         DFQI_TRY(dfqi_layer_resolve(f->ctx, f->name, &shapes[s], &any, &f->layer));

@@ -2,7 +2,7 @@
 #ifndef DFQI_ACCEL_TABLE_H
 #define DFQI_ACCEL_TABLE_H
 
-#include "accel/search.h"
+#include "accel/mapping_search.h"
 
 /* Costs are additive over layers: a network's are sums over its layers' shapes. */
 typedef struct dfqi_table {
@@ -24,14 +24,14 @@ double dfqi_cycles_ms(double cycles, double clock_mhz);
 
 /* A network on one accelerator, by layer. */
 typedef struct dfqi_report {
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_layer_list list;   /* shapes are resolved */
     dfqi_cost *costs;       /* [list.n_shapes] */
     dfqi_mapping *mappings; /* [list.n_shapes] */
     dfqi_cost total;
 } dfqi_report;
 
-DFQI_CHECKED dfq_status dfqi_report_new(const dfqi_model *m, const dfqi_template *t,
+DFQI_CHECKED dfq_status dfqi_report_new(const dfqi_model *m, const dfqi_accel_config *t,
                                         dfqi_layer_bits bits, dfqi_report *out);
 void dfqi_report_fini(dfqi_report *r);
 

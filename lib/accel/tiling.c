@@ -28,7 +28,7 @@ int32_t dfqi_parts(int64_t length, int64_t limit, int64_t out[DFQI_PARTS_MAX])
 }
 
 typedef struct builder {
-    const dfqi_shelf *shelf;
+    const dfqi_tiling_cache *tiling_cache;
     dfqi_tilings set;
     double bits[DFQI_OPERANDS];
     int64_t unit[DFQI_DIMS];
@@ -48,7 +48,7 @@ static void two_levels(const dfqi_tiling *t, dfqi_mapping *m)
 
 static bool fits(const builder *b, const dfqi_tiling *t)
 {
-    const int64_t *e = t->tile, u = b->shelf->layer.stride;
+    const int64_t *e = t->tile, u = b->tiling_cache->layer.stride;
     double y = (double)((e[DFQI_DIM_P] - 1) * u + e[DFQI_DIM_R]);
     double x = (double)((e[DFQI_DIM_Q] - 1) * u + e[DFQI_DIM_S]);
     double in = (double)e[DFQI_DIM_C], out = (double)e[DFQI_DIM_M], n = (double)e[DFQI_DIM_N];
@@ -62,7 +62,8 @@ static void keep(builder *b, const dfqi_tiling *t)
 {
     if (b->set.n == b->room) {
         int32_t room = b->room ? 2 * b->room : 64;
-        dfqi_tiling *more = dfqi_realloc(b->shelf->ctx, b->set.list, (size_t)room * sizeof *more);
+        dfqi_tiling *more =
+            dfqi_realloc(b->tiling_cache->ctx, b->set.list, (size_t)room * sizeof *more);
         if (!more) {
             b->status = DFQ_E_NOMEM;
             return;
@@ -73,7 +74,7 @@ static void keep(builder *b, const dfqi_tiling *t)
     b->set.list[b->set.n++] = *t;
 }
 
-static void add_axis(const dfqi_shelf *s, int axis, dfqi_tiling *t)
+static void add_axis(const dfqi_tiling_cache *s, int axis, dfqi_tiling *t)
 {
     static const dfqi_dim place[] = {DFQI_DIM_N, DFQI_DIM_P, DFQI_DIM_Q};
     for (int k = 0; k < (axis == DFQI_AXIS_PLACE ? 3 : 1); k++) {
@@ -87,7 +88,7 @@ static void add_axis(const dfqi_shelf *s, int axis, dfqi_tiling *t)
 /* The tile in the three orders that differ: by which axis is innermost. */
 static void add_orders(builder *b, dfqi_tiling *t)
 {
-    const dfqi_shelf *s = b->shelf;
+    const dfqi_tiling_cache *s = b->tiling_cache;
     for (int inner = 0; inner < DFQI_AXES && b->status == DFQ_OK; inner++) {
         dfqi_mapping m;
         dfqi_counts c;
@@ -111,7 +112,7 @@ static void add_orders(builder *b, dfqi_tiling *t)
 /* Parts of a dimension in whole units, in steps. */
 static int32_t parts_of(const builder *b, dfqi_dim d, int64_t out[DFQI_PARTS_MAX])
 {
-    int64_t length = b->shelf->layer.dim[d], units = dfqi_ceil_div(length, b->unit[d]);
+    int64_t length = b->tiling_cache->layer.dim[d], units = dfqi_ceil_div(length, b->unit[d]);
     int32_t n = dfqi_parts(units, units, out);
     for (int32_t i = 0; i < n; i++) out[i] = dfqi_least(out[i] * b->unit[d], length);
     return n;
@@ -120,11 +121,11 @@ static int32_t parts_of(const builder *b, dfqi_dim d, int64_t out[DFQI_PARTS_MAX
 static void add_tiles(builder *b, dfqi_tiling *t)
 {
     int64_t in[DFQI_PARTS_MAX], out[DFQI_PARTS_MAX];
-    int32_t ins = parts_of(b, DFQI_DIM_C, in), outs = parts_of(b, b->shelf->out, out);
+    int32_t ins = parts_of(b, DFQI_DIM_C, in), outs = parts_of(b, b->tiling_cache->out, out);
     for (int32_t i = 0; i < ins; i++) {
         t->tile[DFQI_DIM_C] = in[i];
         for (int32_t k = 0; k < outs; k++) {
-            t->tile[b->shelf->out] = out[k];
+            t->tile[b->tiling_cache->out] = out[k];
             if (!fits(b, t)) continue;
             add_orders(b, t);
             break; /* smaller ones move more */
@@ -135,7 +136,7 @@ static void add_tiles(builder *b, dfqi_tiling *t)
 /* Images and rows in a tile: parts of one image, or whole images. */
 static void add_places(builder *b, dfqi_tiling *t)
 {
-    const int64_t *dim = b->shelf->layer.dim;
+    const int64_t *dim = b->tiling_cache->layer.dim;
     int64_t part[DFQI_PARTS_MAX];
     int32_t n = parts_of(b, DFQI_DIM_P, part);
     t->tile[DFQI_DIM_N] = 1;
@@ -185,7 +186,7 @@ static void prune(dfqi_tilings *s)
 static void build(builder *b)
 {
     static const int64_t ones[DFQI_DIMS] = {1, 1, 1, 1, 1, 1, 1, 1};
-    const dfqi_layer *l = &b->shelf->layer;
+    const dfqi_layer *l = &b->tiling_cache->layer;
     dfqi_tiling t = {.tile = {1, 1, 1, 1, 1, 1, l->dim[DFQI_DIM_R], l->dim[DFQI_DIM_S]}};
     int64_t part[DFQI_PARTS_MAX];
     int32_t n = dfqi_parts(l->dim[DFQI_DIM_Q], l->dim[DFQI_DIM_Q], part);
@@ -198,15 +199,15 @@ static void build(builder *b)
         }
 }
 
-/* -- the shelf --------------------------------------------------------------------------------- */
+/* -- the tiling cache -------------------------------------------------------------------------- */
 
-void dfqi_shelf_init(dfqi_shelf *s, dfq_context *ctx, const dfqi_layer *l)
+void dfqi_tiling_cache_init(dfqi_tiling_cache *s, dfq_context *ctx, const dfqi_layer *l)
 {
     bool depthwise = l->dim[DFQI_DIM_C] == 1 && l->dim[DFQI_DIM_M] == 1;
-    *s = (dfqi_shelf){.ctx = ctx, .layer = *l, .out = depthwise ? DFQI_DIM_G : DFQI_DIM_M};
+    *s = (dfqi_tiling_cache){.ctx = ctx, .layer = *l, .out = depthwise ? DFQI_DIM_G : DFQI_DIM_M};
 }
 
-void dfqi_shelf_fini(dfqi_shelf *s)
+void dfqi_tiling_cache_fini(dfqi_tiling_cache *s)
 {
     for (int32_t i = 0; i < s->n; i++) dfqi_free(s->ctx, s->sets[i].list);
     dfqi_free(s->ctx, s->sets);
@@ -220,7 +221,8 @@ static bool same(const dfqi_buffer *a, const dfqi_buffer *b)
            memcmp(a->unit, b->unit, sizeof a->unit) == 0;
 }
 
-dfq_status dfqi_shelf_get(dfqi_shelf *s, const dfqi_buffer *buffer, const dfqi_tilings **out)
+dfq_status dfqi_tiling_cache_get(dfqi_tiling_cache *s, const dfqi_buffer *buffer,
+                                 const dfqi_tilings **out)
 {
     for (int32_t i = s->n - 1; i >= 0; i--)
         if (same(&s->sets[i].buffer, buffer)) {
@@ -234,7 +236,7 @@ dfq_status dfqi_shelf_get(dfqi_shelf *s, const dfqi_buffer *buffer, const dfqi_t
         s->sets = more;
         s->room = room;
     }
-    builder b = {.shelf = s,
+    builder b = {.tiling_cache = s,
                  .set.buffer = *buffer,
                  .bits = {s->layer.bits[DFQI_W], s->layer.bits[DFQI_I], buffer->psum_bits}};
     build(&b);

@@ -30,19 +30,19 @@ typedef struct dfqi_tilings {
 } dfqi_tilings;
 
 /* The tilings of one layer that were asked for so far. One thread at a time. */
-typedef struct dfqi_shelf {
+typedef struct dfqi_tiling_cache {
     dfq_context *ctx;
     dfqi_layer layer; /* resolved */
     dfqi_dim out;     /* the dimension of DFQI_AXIS_OUT: M, or G of a depthwise convolution */
     int32_t n, room;
     dfqi_tilings *sets;
-} dfqi_shelf;
+} dfqi_tiling_cache;
 
-void dfqi_shelf_init(dfqi_shelf *s, dfq_context *ctx, const dfqi_layer *l);
-void dfqi_shelf_fini(dfqi_shelf *s);
+void dfqi_tiling_cache_init(dfqi_tiling_cache *s, dfq_context *ctx, const dfqi_layer *l);
+void dfqi_tiling_cache_fini(dfqi_tiling_cache *s);
 /* Valid until the next call. */
-DFQI_CHECKED dfq_status dfqi_shelf_get(dfqi_shelf *s, const dfqi_buffer *buffer,
-                                       const dfqi_tilings **out);
+DFQI_CHECKED dfq_status dfqi_tiling_cache_get(dfqi_tiling_cache *s, const dfqi_buffer *buffer,
+                                              const dfqi_tilings **out);
 
 /* Sizes of equal parts of `length` up to `limit`, largest first: its divisors; a prime above 3 is
  * parted as if it were one longer. 1 is always among them. Returns their number. */

@@ -76,7 +76,7 @@ int64_t dfq_accelerator_get_count(const dfq_accelerator *accelerator)
 }
 
 static dfq_status take_config(dfq_context *ctx, const dfq_accelerator *a, int64_t i,
-                              dfqi_template *out)
+                              dfqi_accel_config *out)
 {
     int64_t n = dfqi_space_count(&a->space);
     if (i < 0 || i >= n)
@@ -86,7 +86,8 @@ static dfq_status take_config(dfq_context *ctx, const dfq_accelerator *a, int64_
     return DFQ_OK;
 }
 
-dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_template *t, dfq_accelerator_config *out)
+dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_config *t,
+                             dfq_accelerator_config *out)
 {
     dfq_accelerator_config c = {.pe_x = t->pe_x,
                                 .pe_y = t->pe_y,
@@ -100,14 +101,14 @@ dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_template *t, dfq_accel
                                 .clock_mhz = t->clock_mhz,
                                 .dram_gb_per_s = t->dram_gb_per_s,
                                 .glb_gb_per_s = t->glb_gb_per_s,
-                                .area_mm2 = dfqi_template_mm2(t)};
+                                .area_mm2 = dfqi_accel_config_mm2(t)};
     return dfqi_info_write(ctx, "dfq_accelerator_config", &c, sizeof c, out);
 }
 
 dfq_status dfq_accelerator_get_config(const dfq_accelerator *accelerator, int64_t i,
                                       dfq_accelerator_config *out_config)
 {
-    dfqi_template t;
+    dfqi_accel_config t;
     if (accelerator == NULL) return DFQ_E_INVALID;
     DFQI_NEED(accelerator->ctx, out_config);
     DFQI_TRY(take_config(accelerator->ctx, accelerator, i, &t));
@@ -140,7 +141,7 @@ static dfq_status take_options(dfq_context *ctx, const dfq_cost_options *given,
 dfq_status dfq_cost_create(const dfq_accelerator *accelerator, const dfq_graph *graph,
                            const dfq_cost_options *options, dfq_cost **out_cost)
 {
-    dfqi_template t;
+    dfqi_accel_config t;
     dfq_cost_options o;
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, accelerator);
@@ -185,7 +186,7 @@ int32_t dfq_cost_get_count(const dfq_cost *cost)
     return cost != NULL ? cost->report.list.n_layers : 0;
 }
 
-static dfq_cost_info info_of(const dfqi_cost *c, const dfqi_template *t)
+static dfq_cost_info info_of(const dfqi_cost *c, const dfqi_accel_config *t)
 {
     return (dfq_cost_info){.cycles = c->cycles,
                            .compute_cycles = c->compute_cycles,
@@ -201,7 +202,7 @@ static dfq_cost_info info_of(const dfqi_cost *c, const dfqi_template *t)
                            .dram_pj = c->pj[DFQI_PART_DRAM],
                            .static_pj = c->pj[DFQI_PART_STATIC],
                            .total_pj = c->total_pj,
-                           .area_mm2 = dfqi_template_mm2(t)};
+                           .area_mm2 = dfqi_accel_config_mm2(t)};
 }
 
 /* Layer `i` at the cost of a mapping. */
@@ -257,8 +258,8 @@ dfq_status dfq_cost_get_total(const dfq_cost *cost, dfq_cost_info *out_info)
     return dfqi_info_write(cost->ctx, "dfq_cost_info", &info, sizeof info, out_info);
 }
 
-dfq_status dfq_cost_try(const dfq_cost *cost, int32_t i, const char *mapping,
-                        dfq_cost_info *out_info)
+dfq_status dfq_cost_evaluate_mapping(const dfq_cost *cost, int32_t i, const char *mapping,
+                                     dfq_cost_info *out_info)
 {
     if (cost == NULL) return DFQ_E_INVALID;
     DFQI_NEED(cost->ctx, mapping);

@@ -169,7 +169,7 @@ dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
                                         dfq_accelerator_config *out_config)
 {
     dfq_explorer_result r;
-    dfqi_template t;
+    dfqi_accel_config t;
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, out_config);
     DFQI_TRY(dfqi_coexplore_result(explorer->job, &r));

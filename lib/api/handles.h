@@ -5,7 +5,7 @@
 #include <dfq/accelerator.h>
 #include <dfq/dataset.h>
 
-#include "accel/template.h"
+#include "accel/accel_config.h"
 #include "io/dataset.h"
 
 struct dfq_dataset {
@@ -14,7 +14,7 @@ struct dfq_dataset {
 };
 
 /* As dfqi_info_write, of one accelerator. */
-DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_template *t,
+DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_config *t,
                                           dfq_accelerator_config *out);
 
 #endif

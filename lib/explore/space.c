@@ -7,8 +7,8 @@
 
 #include "base/memory.h"
 
-dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
-                                  const char *template_path, dfqi_search_space *out)
+dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path, const char *accelerator,
+                                  dfqi_search_space *out)
 {
     const dfqi_super_space *own = dfqi_super_space_known(space_path);
     dfqi_search_space s;
@@ -23,7 +23,7 @@ dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                          "have a dot or a slash",
                          space_path, dfqi_super_cifar_small.name, dfqi_super_cifar_full.name,
                          dfqi_super_vit_small.name, dfqi_super_vit_tiny.name);
-    DFQI_TRY(dfqi_space_load(ctx, template_path, &s.accel));
+    DFQI_TRY(dfqi_space_load(ctx, accelerator, &s.accel));
     dfqi_space_config(&s.accel, 0, &s.base);
     *out = s;
     return DFQ_OK;

@@ -8,14 +8,14 @@
 
 typedef struct dfqi_search_space {
     dfqi_super_space net;
-    dfqi_template base; /* the first accelerator */
+    dfqi_accel_config base; /* the first accelerator */
     dfqi_space accel;
 } dfqi_search_space;
 
 /* `space_path`: the name of a built-in space, or the path, with a dot or a slash in it, of a description
- * (space_json.c); `template_path`: a preset's name, else the path of a description. */
+ * (space_json.c); `accelerator`: a preset's name, else the path of a description. */
 DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
-                                               const char *template_path, dfqi_search_space *out);
+                                               const char *accelerator, dfqi_search_space *out);
 
 enum { DFQI_SPACE_FIELDS = 6, DFQI_SPACE_METRICS = 3 };
 

@@ -7,7 +7,7 @@
 static double macs_of_report(const dfqi_model *m)
 {
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_report r;
     double macs = 0;
     ck_assert_int_eq(dfqi_space_load(m->ctx, "eyeriss-16x16", &s), DFQ_OK);

@@ -13,7 +13,7 @@ TCase *dfqt_energy_case(void);
 TCase *dfqt_eyeriss_case(void);
 TCase *dfqt_search_case(void);
 TCase *dfqt_supernet_case(void);
-TCase *dfqt_template_case(void);
+TCase *dfqt_accel_config_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_cost_case(void);
 TCase *dfqt_agree_case(void);

@@ -9,7 +9,7 @@ static const dfqi_layer layer = {
     .dim = {1, 1, 64, 32, 16, 1, 1, 1}, .stride = 1, .bits = {4, 8, 6}};
 
 /* Weights in the elements, sums that go to DRAM and come back, an array of 4 x 8. */
-static void map(const dfqi_template *t, dfqi_mapping *m)
+static void map(const dfqi_accel_config *t, dfqi_mapping *m)
 {
     dfqi_mapping_levels(t, m);
     dfqi_nest_add(&m->time[0], DFQI_DIM_C, 2);
@@ -22,29 +22,29 @@ static void map(const dfqi_template *t, dfqi_mapping *m)
 }
 
 /* Every price is another one. */
-static const dfqi_template machine = {.pe_x = 16,
-                                      .pe_y = 16,
-                                      .rf_words = 64,
-                                      .dataflow = DFQI_FLOW_WS,
-                                      .word_bits = 16,
-                                      .psum_bits = 24,
-                                      .float_bits = 16,
-                                      .glb_kb = 64,
-                                      .clock_mhz = 200,
-                                      .dram_gb_per_s = 3.2,
-                                      .glb_gb_per_s = 25.6,
-                                      .price = {.mac_pj = 3,
-                                                .rf_pj = 5,
-                                                .rf_fill_pj = 7,
-                                                .reg_pj = 11,
-                                                .noc_pj = 13,
-                                                .glb_read_pj = 17,
-                                                .glb_write_pj = 19,
-                                                .glb_fill_pj = 23,
-                                                .dram_pj = 29,
-                                                .static_mw = 31}};
+static const dfqi_accel_config machine = {.pe_x = 16,
+                                          .pe_y = 16,
+                                          .rf_words = 64,
+                                          .dataflow = DFQI_FLOW_WS,
+                                          .word_bits = 16,
+                                          .psum_bits = 24,
+                                          .float_bits = 16,
+                                          .glb_kb = 64,
+                                          .clock_mhz = 200,
+                                          .dram_gb_per_s = 3.2,
+                                          .glb_gb_per_s = 25.6,
+                                          .price = {.mac_pj = 3,
+                                                    .rf_pj = 5,
+                                                    .rf_fill_pj = 7,
+                                                    .reg_pj = 11,
+                                                    .noc_pj = 13,
+                                                    .glb_read_pj = 17,
+                                                    .glb_write_pj = 19,
+                                                    .glb_fill_pj = 23,
+                                                    .dram_pj = 29,
+                                                    .static_mw = 31}};
 
-static void cost_of(const dfqi_template *t, dfqi_counts *n, dfqi_cost *out)
+static void cost_of(const dfqi_accel_config *t, dfqi_counts *n, dfqi_cost *out)
 {
     dfqi_mapping m;
     dfqi_pricing p;
@@ -84,7 +84,7 @@ END_TEST
 START_TEST(test_latency)
 {
     for (int slow = 0; slow < 3; slow++) {
-        dfqi_template t = machine;
+        dfqi_accel_config t = machine;
         dfqi_counts n;
         dfqi_cost c;
         t.dram_gb_per_s = slow == 1 ? 0.01 : 1000;

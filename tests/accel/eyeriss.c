@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "accel/cases.h"
-#include "accel/search.h"
+#include "accel/mapping_search.h"
 
 typedef struct reference {
     const char *name;
@@ -36,17 +36,18 @@ static void cost_of(dfq_context *ctx, const char *preset, const reference *r, in
                     dfqi_cost *out, double *utilization)
 {
     dfqi_space s;
-    dfqi_template t;
-    dfqi_notes notes;
+    dfqi_accel_config t;
+    dfqi_search_cache cache;
     dfqi_layer l = {.dim = {1, batch, r->c, r->m, r->p, r->p, r->k, r->k},
                     .stride = r->stride,
                     .bits = {16, 16, 16}};
     ck_assert_msg(dfqi_space_load(ctx, preset, &s) == DFQ_OK, "%s", ctx->error);
     dfqi_space_config(&s, 0, &t);
-    dfqi_notes_init(&notes, ctx, &l);
-    ck_assert_int_eq(dfqi_search(&notes, r->name, &t, DFQI_LEAST_ENERGY, out, NULL), DFQ_OK);
+    dfqi_search_cache_init(&cache, ctx, &l);
+    ck_assert_int_eq(dfqi_search_mapping(&cache, r->name, &t, DFQI_LEAST_ENERGY, out, NULL),
+                     DFQ_OK);
     *utilization = dfqi_cost_utilization(out, &l, &t);
-    dfqi_notes_fini(&notes);
+    dfqi_search_cache_fini(&cache);
 }
 
 /* Within the bar of 0.1, and in fact to the last printed digit but for what a sum's first addition

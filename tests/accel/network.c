@@ -160,7 +160,7 @@ START_TEST(test_table)
     ck_assert_int_eq(memcmp(a.cycles, b.cycles, bytes), 0);
     ck_assert_int_eq(memcmp(a.pj, b.pj, bytes), 0);
     for (int64_t k = 0; k < a.n_configs; k++) {
-        dfqi_template t;
+        dfqi_accel_config t;
         dfqi_report r;
         double cycles = 0, pj = 0;
         dfqi_space_config(&s, k, &t);
@@ -171,7 +171,7 @@ START_TEST(test_table)
         }
         ck_assert_double_eq(cycles, r.total.cycles);
         ck_assert_double_eq(pj, r.total.total_pj);
-        ck_assert_double_eq(a.mm2[k], dfqi_template_mm2(&t));
+        ck_assert_double_eq(a.mm2[k], dfqi_accel_config_mm2(&t));
         dfqi_report_fini(&r);
     }
     dfqi_table_fini(&a);
@@ -189,7 +189,7 @@ START_TEST(test_widths)
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *m;
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     ck_assert_int_eq(make_resnet(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
     dfqi_space_config(&s, 0, &t);
@@ -245,22 +245,22 @@ START_TEST(test_mapping_text)
     dfqi_space s;
     ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
     for (int64_t k = 0; k < 4335; k += 97) {
-        dfqi_template t;
-        dfqi_notes n;
+        dfqi_accel_config t;
+        dfqi_search_cache n;
         dfqi_cost c, d;
         dfqi_mapping m, back;
         dfqi_pricing p;
         char text[DFQI_MAPPING_TEXT_MAX];
         dfqi_space_config(&s, k, &t);
-        dfqi_notes_init(&n, ctx, l);
-        ck_assert_int_eq(dfqi_search(&n, "sample", &t, DFQI_LEAST_EDP, &c, &m), DFQ_OK);
+        dfqi_search_cache_init(&n, ctx, l);
+        ck_assert_int_eq(dfqi_search_mapping(&n, "sample", &t, DFQI_LEAST_EDP, &c, &m), DFQ_OK);
         dfqi_mapping_print(&m, text);
         ck_assert_msg(dfqi_mapping_parse(ctx, text, l, &t, &back) == DFQ_OK, "%s: %s", text,
                       ctx->error);
         dfqi_pricing_of(l, &t, &p);
         dfqi_cost_mapping(l, &p, &back, &d);
         ck_assert_int_eq(memcmp(&c, &d, sizeof c), 0);
-        dfqi_notes_fini(&n);
+        dfqi_search_cache_fini(&n);
     }
     dfqi_context_release(ctx);
 }
@@ -287,7 +287,7 @@ START_TEST(test_refused_mapping)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_mapping m;
     ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
     dfqi_space_config(&s, 0, &t);
@@ -303,7 +303,7 @@ START_TEST(test_small_buffer)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_mapping m;
     ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
     dfqi_space_config(&s, 0, &t);
@@ -324,7 +324,7 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
     dfqi_space s;
     dfqi_table table = {.ctx = ctx};
     dfqi_report report = {.list.ctx = ctx};
-    dfqi_template t;
+    dfqi_accel_config t;
     (void)arg;
     dfq_status status = make_vit(ctx, &m);
     if (status == DFQ_OK) status = dfqi_space_load(ctx, "eyeriss-16x16", &s);

@@ -174,7 +174,8 @@ END_TEST
 
 /* -- what it costs ----------------------------------------------------------------------------- */
 
-static void config_of(dfq_context *ctx, const char *preset, int32_t float_bits, dfqi_template *t)
+static void config_of(dfq_context *ctx, const char *preset, int32_t float_bits,
+                      dfqi_accel_config *t)
 {
     dfqi_space s;
     ck_assert_int_eq(dfqi_space_load(ctx, preset, &s), DFQ_OK);
@@ -182,7 +183,8 @@ static void config_of(dfq_context *ctx, const char *preset, int32_t float_bits, 
     if (float_bits) t->float_bits = float_bits;
 }
 
-static void cost_rows(dfq_context *ctx, const dfqi_template *t, const dfqi_layer *l, dfqi_cost *out)
+static void cost_rows(dfq_context *ctx, const dfqi_accel_config *t, const dfqi_layer *l,
+                      dfqi_cost *out)
 {
     dfqi_layer own;
     dfqi_pricing p;
@@ -197,7 +199,7 @@ START_TEST(test_rows)
 {
     enum { N = 1000 };
     dfq_context *ctx = dfqt_context(1);
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_cost c;
     dfqi_layer sum = {.kind = DFQI_LAYER_ROWS,
                       .effort = 1,
@@ -234,7 +236,7 @@ START_TEST(test_kept_wider_than_words)
     static const dfqi_layer l = {.dim = {1, 1, 64, 32, 16, 1, 1, 1}, .stride = 1};
     static const double words[DFQI_OPERANDS] = {64 * 32, 64 * 16, 32 * 16};
     dfq_context *ctx = dfqt_context(1);
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_cost cost[2];
     for (int wide = 0; wide < 2; wide++) {
         dfqi_mapping m;
@@ -270,7 +272,7 @@ START_TEST(test_float_bits)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *m = dfqt_net(ctx, 1);
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_report r[2];
     for (int i = 0; i < 2; i++) {
         config_of(ctx, "eyeriss-16x16", i ? 16 : 4, &t);

@@ -123,10 +123,10 @@ START_TEST(test_costs)
         if (layer.kind == DFQ_LAYER_ROWS) {
             ck_assert_int_eq(layer.weight_bits > 0, strstr(layer.name, "/sum") != NULL);
             ck_assert_ptr_null(layer.mapping);
-            ck_assert_int_eq(dfq_cost_try(c, i, "DRAM", &own), DFQ_E_INVALID);
+            ck_assert_int_eq(dfq_cost_evaluate_mapping(c, i, "DRAM", &own), DFQ_E_INVALID);
             continue;
         }
-        ck_assert_int_eq(dfq_cost_try(c, i, layer.mapping, &own), DFQ_OK);
+        ck_assert_int_eq(dfq_cost_evaluate_mapping(c, i, layer.mapping, &own), DFQ_OK);
         ck_assert(own.cycles == layer.cycles && own.total_pj == layer.total_pj);
     }
     ck_assert_int_eq(dfq_cost_get_total(c, &total), DFQ_OK);

@@ -13,7 +13,7 @@
 
 enum { MAX = 256, IMAGES = 20, RECORD = 3073 };
 
-static const char template_json[] =
+static const char accelerator_json[] =
     "{\"pe_x\": [8, 12], \"pe_y\": 8, \"rf_words\": [16, 64], \"dataflow\": [\"ws\", \"os\"],"
     " \"pe_type\": \"fixed\", \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 108,"
     " \"clock_mhz\": 200, \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}";
@@ -72,7 +72,7 @@ START_TEST(reference_design_of_the_published_space)
 {
     dfq_context *ctx = dfqt_explore_context();
     dfqi_search_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     int32_t choice[DFQI_SUPER_CELLS + DFQI_SPACE_FIELDS];
     int64_t config = 0;
     ck_assert_int_eq(dfqi_search_space_read(ctx, "cifar10-full", "hdx-space", &s), DFQ_OK);
@@ -102,7 +102,7 @@ START_TEST(costs_of_choices_add_up_to_the_path)
     char file[64];
     int32_t path[DFQI_SUPER_CELLS], total = 0, at = 0;
     dfqi_rng r = dfqi_rng_make(3, 1);
-    write_file(file, template_json, sizeof template_json - 1);
+    write_file(file, accelerator_json, sizeof accelerator_json - 1);
     const char *name = _i ? dfqi_super_vit_small.name : dfqi_super_cifar_small.name;
     ck_assert_msg(dfqi_search_space_read(ctx, name, file, &s) == DFQ_OK, "%s",
                   dfq_context_get_error(ctx));
@@ -152,7 +152,7 @@ START_TEST(handles_tell_all_there_is)
     dfq_accuracy acc = {.struct_size = sizeof acc};
     dfq_tensor *t;
     dfq_constraint limit = {.limit = 3, .metric = DFQ_EXPLORE_AREA};
-    write_file(file, template_json, sizeof template_json - 1);
+    write_file(file, accelerator_json, sizeof accelerator_json - 1);
     write_images(images);
     dfq_explorer_options_init(&o, sizeof o);
     dfq_solver_options_init(&so, sizeof so);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "accel/template_priv.h"
+#include "accel/accel_config_priv.h"
 #include "base/text.h"
 
 static const char *const known[] = {"name",          "pe_x",       "pe_y",      "rf_words",

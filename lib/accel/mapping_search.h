@@ -1,7 +1,7 @@
 /* The best mapping of a layer on an accelerator, within the three templates of docs/METHODS.md,
  * Mappings. */
-#ifndef DFQI_ACCEL_SEARCH_H
-#define DFQI_ACCEL_SEARCH_H
+#ifndef DFQI_ACCEL_MAPPING_SEARCH_H
+#define DFQI_ACCEL_MAPPING_SEARCH_H
 
 #include "accel/cost.h"
 #include "accel/tiling.h"
@@ -14,20 +14,20 @@ typedef enum dfqi_objective {
 
 /* What was found for a layer so far: tilings, and the best mappings on smaller arrays. One thread at a
  * time; for accelerators that differ in array, register file, dataflow, elements' kind and buffer. */
-typedef struct dfqi_notes {
-    dfqi_shelf shelf;
+typedef struct dfqi_search_cache {
+    dfqi_tiling_cache tiling_cache;
     int32_t n, room;
     struct dfqi_solved *solved;
-} dfqi_notes;
+} dfqi_search_cache;
 
 /* The layer is resolved. */
-void dfqi_notes_init(dfqi_notes *n, dfq_context *ctx, const dfqi_layer *l);
-void dfqi_notes_fini(dfqi_notes *n);
+void dfqi_search_cache_init(dfqi_search_cache *n, dfq_context *ctx, const dfqi_layer *l);
+void dfqi_search_cache_fini(dfqi_search_cache *n);
 
 /* DFQ_E_INFEASIBLE if nothing fits the buffer or the register files; `name` is what the error calls the layer. mapping may
  * be NULL. */
-DFQI_CHECKED dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template *t,
-                                    dfqi_objective objective, dfqi_cost *out,
-                                    dfqi_mapping *mapping);
+DFQI_CHECKED dfq_status dfqi_search_mapping(dfqi_search_cache *cache, const char *name,
+                                            const dfqi_accel_config *t, dfqi_objective objective,
+                                            dfqi_cost *out, dfqi_mapping *mapping);
 
 #endif

@@ -1,8 +1,8 @@
-/* What presets.c and template_json.c share. */
-#ifndef DFQI_ACCEL_TEMPLATE_PRIV_H
-#define DFQI_ACCEL_TEMPLATE_PRIV_H
+/* What presets.c and accel_config_json.c share. */
+#ifndef DFQI_ACCEL_ACCEL_CONFIG_PRIV_H
+#define DFQI_ACCEL_ACCEL_CONFIG_PRIV_H
 
-#include "accel/template.h"
+#include "accel/accel_config.h"
 #include "io/json.h"
 
 /* `name`: what error texts call the document. */

@@ -1,6 +1,6 @@
 /* Accelerator descriptions: combinations of values, prices of accesses, area (docs/METHODS.md,
  * Prices). */
-#include "accel/template.h"
+#include "accel/accel_config.h"
 
 static const char *const flow_names[DFQI_FLOW_COUNT] = {"ws", "os", "rs"};
 static const char *const pe_names[DFQI_PE_COUNT] = {"fixed", "fusion", "serial"};
@@ -15,7 +15,7 @@ const char *dfqi_pe_name(int32_t pe)
     return pe >= 0 && pe < DFQI_PE_COUNT ? pe_names[pe] : "?";
 }
 
-double dfqi_template_mm2(const dfqi_template *t)
+double dfqi_accel_config_mm2(const dfqi_accel_config *t)
 {
     double element =
         dfqi_pe_um2((dfqi_pe)t->pe, t->word_bits) + dfqi_rf_um2(t->rf_words, t->word_bits);
@@ -27,7 +27,7 @@ int64_t dfqi_space_count(const dfqi_space *s)
     return (int64_t)s->pe_x.n * s->pe_y.n * s->rf_words.n * s->dataflow.n * s->pe.n * s->glb_kb.n;
 }
 
-static dfqi_prices prices_of(const dfqi_template *t)
+static dfqi_prices prices_of(const dfqi_accel_config *t)
 {
     double rf = dfqi_rf_pj(t->rf_words, t->word_bits), w = t->word_bits;
     return (dfqi_prices){.rf_pj = rf,
@@ -48,14 +48,14 @@ static double digit(const dfqi_values *values, int64_t *i)
     return v;
 }
 
-void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_template *out)
+void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_accel_config *out)
 {
-    dfqi_template t = {.word_bits = s->word_bits,
-                       .psum_bits = s->psum_bits,
-                       .float_bits = s->float_bits,
-                       .clock_mhz = s->clock_mhz,
-                       .dram_gb_per_s = s->dram_gb_per_s,
-                       .glb_gb_per_s = s->glb_gb_per_s};
+    dfqi_accel_config t = {.word_bits = s->word_bits,
+                           .psum_bits = s->psum_bits,
+                           .float_bits = s->float_bits,
+                           .clock_mhz = s->clock_mhz,
+                           .dram_gb_per_s = s->dram_gb_per_s,
+                           .glb_gb_per_s = s->glb_gb_per_s};
     t.glb_kb = digit(&s->glb_kb, &i);
     t.pe = (int32_t)digit(&s->pe, &i);
     t.dataflow = (int32_t)digit(&s->dataflow, &i);

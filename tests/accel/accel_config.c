@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "accel/cases.h"
-#include "accel/template.h"
+#include "accel/accel_config.h"
 
 #define REST                                                                                       \
     "\"pe_y\": 8, \"rf_words\": 16, \"dataflow\": \"os\", \"pe_type\": \"serial\", "               \
@@ -13,7 +13,7 @@ START_TEST(test_presets)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     int32_t n = 0;
     for (const char *name; (name = dfqi_preset_name(n)) != NULL; n++) {
         ck_assert_msg(dfqi_space_load(ctx, name, &s) == DFQ_OK, "%s", ctx->error);
@@ -36,7 +36,7 @@ START_TEST(test_presets)
     ck_assert_int_eq(t.dataflow, DFQI_FLOW_WS);
     /* by the formula of docs/METHODS.md, Prices */
     ck_assert_double_eq_tol(
-        dfqi_template_mm2(&t),
+        dfqi_accel_config_mm2(&t),
         (72 * (1239.5 + 4 * 16 * 5.98 + 4 * 70 * 2 / 32.0) + dfqi_sram_um2(108)) * 1.05e-6, 1e-4);
     dfqi_context_release(ctx);
 }
@@ -47,7 +47,7 @@ START_TEST(test_values)
     static const char json[] = "{\"name\": \"mine\", \"pe_x\": [4, 6], " REST "}";
     dfq_context *ctx = dfqt_context(1);
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     ck_assert_msg(dfqi_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s", ctx->error);
     ck_assert_str_eq(s.name, "mine");
     ck_assert_int_eq(dfqi_space_count(&s), 2);
@@ -76,7 +76,7 @@ START_TEST(test_float_bits)
     static const char json[] = "{\"pe_x\": 4, \"float_bits\": 24, " REST "}";
     dfq_context *ctx = dfqt_context(1);
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     ck_assert_msg(dfqi_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s", ctx->error);
     dfqi_space_config(&s, 0, &t);
     ck_assert_int_eq(t.float_bits, 24);
@@ -131,7 +131,7 @@ START_TEST(test_no_file)
 }
 END_TEST
 
-TCase *dfqt_template_case(void)
+TCase *dfqt_accel_config_case(void)
 {
     TCase *c = tcase_create("template");
     tcase_add_test(c, test_presets);

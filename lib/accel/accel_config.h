@@ -1,8 +1,8 @@
 /* Accelerators: an array of elements with a register file each, a global buffer, DRAM. One
  * description stands for one accelerator or, where fields have several values, for all their
  * combinations. */
-#ifndef DFQI_ACCEL_TEMPLATE_H
-#define DFQI_ACCEL_TEMPLATE_H
+#ifndef DFQI_ACCEL_ACCEL_CONFIG_H
+#define DFQI_ACCEL_ACCEL_CONFIG_H
 
 #include "accel/energy.h"
 
@@ -29,7 +29,7 @@ typedef struct dfqi_prices {
 } dfqi_prices;
 
 /* One accelerator. */
-typedef struct dfqi_template {
+typedef struct dfqi_accel_config {
     int32_t pe_x, pe_y;
     int64_t rf_words;
     int32_t dataflow, pe; /* dfqi_dataflow, dfqi_pe */
@@ -39,10 +39,10 @@ typedef struct dfqi_template {
     double clock_mhz;
     double dram_gb_per_s, glb_gb_per_s;
     dfqi_prices price;
-} dfqi_template;
+} dfqi_accel_config;
 
 /* um2 in mm2: elements and buffer, and 5 % for network and control. */
-double dfqi_template_mm2(const dfqi_template *t);
+double dfqi_accel_config_mm2(const dfqi_accel_config *t);
 
 enum { DFQI_VALUES_MAX = 64, DFQI_CONFIGS_MAX = 1000000 };
 
@@ -63,7 +63,7 @@ typedef struct dfqi_space {
 } dfqi_space;
 
 int64_t dfqi_space_count(const dfqi_space *s);
-void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_template *out);
+void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_accel_config *out);
 
 /* A preset's name, else the path of a JSON file. */
 DFQI_CHECKED dfq_status dfqi_space_load(dfq_context *ctx, const char *name, dfqi_space *out);

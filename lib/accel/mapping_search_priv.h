@@ -1,12 +1,12 @@
 /* A search under way, shared by the dataflows' templates. */
-#ifndef DFQI_ACCEL_SEARCH_PRIV_H
-#define DFQI_ACCEL_SEARCH_PRIV_H
+#ifndef DFQI_ACCEL_MAPPING_SEARCH_PRIV_H
+#define DFQI_ACCEL_MAPPING_SEARCH_PRIV_H
 
-#include "accel/search.h"
+#include "accel/mapping_search.h"
 
-typedef struct dfqi_hunt {
+typedef struct dfqi_mapping_search {
     const dfqi_layer *layer;
-    const dfqi_template *t;
+    const dfqi_accel_config *t;
     dfqi_dim out; /* of DFQI_AXIS_OUT */
     dfqi_objective objective;
     dfqi_pricing pricing;
@@ -15,19 +15,19 @@ typedef struct dfqi_hunt {
     double score; /* of `best`; infinity at first */
     double most;  /* cycles that a mapping may take */
     dfqi_mapping mapping;
-} dfqi_hunt;
+} dfqi_mapping_search;
 
 /* The mapping of the present tiling without its loops inside the buffer. */
-void dfqi_hunt_begin(const dfqi_hunt *h, dfqi_mapping *m);
+void dfqi_mapping_search_begin(const dfqi_mapping_search *h, dfqi_mapping *m);
 /* Costs a mapping and keeps it if it is the best so far. */
-void dfqi_hunt_try(dfqi_hunt *h, const dfqi_mapping *m);
+void dfqi_mapping_search_try(dfqi_mapping_search *h, const dfqi_mapping *m);
 
 /* A dataflow has several ways to lay a layer out in space. Way `i`: the most steps of each dimension
  * that the array takes at a time. False behind the last way. */
 typedef struct dfqi_flow {
-    bool (*way)(const dfqi_hunt *h, int32_t i, int64_t unit[DFQI_DIMS]);
+    bool (*way)(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS]);
     /* Tries the mappings of h->tiling that take `unit`. */
-    void (*try_all)(dfqi_hunt *h, const int64_t unit[DFQI_DIMS]);
+    void (*try_all)(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS]);
 } dfqi_flow;
 
 extern const dfqi_flow dfqi_flow_ws, dfqi_flow_os, dfqi_flow_rs;

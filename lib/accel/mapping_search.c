@@ -1,13 +1,13 @@
 /* Tilings are tried in the order of their DRAM traffic, until that alone, with what every mapping
  * pays, is worse than the best mapping found. */
-#include "accel/search.h"
+#include "accel/mapping_search.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "accel/search_priv.h"
+#include "accel/mapping_search_priv.h"
 
-void dfqi_hunt_begin(const dfqi_hunt *h, dfqi_mapping *m)
+void dfqi_mapping_search_begin(const dfqi_mapping_search *h, dfqi_mapping *m)
 {
     dfqi_mapping_levels(h->t, m);
     m->time[0] = h->tiling->dram;
@@ -18,7 +18,7 @@ static double score_of(dfqi_objective objective, double pj, double cycles)
     return objective == DFQI_LEAST_EDP ? pj * cycles : pj;
 }
 
-void dfqi_hunt_try(dfqi_hunt *h, const dfqi_mapping *m)
+void dfqi_mapping_search_try(dfqi_mapping_search *h, const dfqi_mapping *m)
 {
     dfqi_cost c;
     dfqi_cost_mapping(h->layer, &h->pricing, m, &c);
@@ -32,7 +32,7 @@ void dfqi_hunt_try(dfqi_hunt *h, const dfqi_mapping *m)
 }
 
 /* What no mapping with this much DRAM traffic undercuts. */
-static double bound(const dfqi_hunt *h, double dram_bits)
+static double bound(const dfqi_mapping_search *h, double dram_bits)
 {
     const dfqi_pricing *p = &h->pricing;
     double macs = dfqi_layer_macs(h->layer);
@@ -46,14 +46,15 @@ static double bound(const dfqi_hunt *h, double dram_bits)
     return score_of(h->objective, pj, cycles);
 }
 
-static dfqi_hunt hunt_of(const dfqi_notes *n, const dfqi_template *t, dfqi_objective objective)
+static dfqi_mapping_search search_of(const dfqi_search_cache *n, const dfqi_accel_config *t,
+                                     dfqi_objective objective)
 {
-    dfqi_hunt h = {.layer = &n->shelf.layer,
-                   .t = t,
-                   .out = n->shelf.out,
-                   .objective = objective,
-                   .score = INFINITY,
-                   .most = INFINITY};
+    dfqi_mapping_search h = {.layer = &n->tiling_cache.layer,
+                             .t = t,
+                             .out = n->tiling_cache.out,
+                             .objective = objective,
+                             .score = INFINITY,
+                             .most = INFINITY};
     dfqi_pricing_of(h.layer, t, &h.pricing);
     return h;
 }
@@ -61,7 +62,7 @@ static dfqi_hunt hunt_of(const dfqi_notes *n, const dfqi_template *t, dfqi_objec
 /* -- one array --------------------------------------------------------------------------------- */
 
 /* Improves h->best by the mappings that the whole array takes. */
-static dfq_status hunt(dfqi_shelf *shelf, dfqi_hunt *h)
+static dfq_status search_array(dfqi_tiling_cache *tiling_cache, dfqi_mapping_search *h)
 {
     static const dfqi_flow *const flows[DFQI_FLOW_COUNT] = {&dfqi_flow_ws, &dfqi_flow_os,
                                                             &dfqi_flow_rs};
@@ -69,7 +70,7 @@ static dfq_status hunt(dfqi_shelf *shelf, dfqi_hunt *h)
     dfqi_buffer buffer = {.kb = h->t->glb_kb, .psum_bits = h->t->psum_bits};
     for (int32_t way = 0; flow->way(h, way, buffer.unit); way++) {
         const dfqi_tilings *tilings;
-        DFQI_TRY(dfqi_shelf_get(shelf, &buffer, &tilings));
+        DFQI_TRY(dfqi_tiling_cache_get(tiling_cache, &buffer, &tilings));
         for (int32_t i = 0; i < tilings->n; i++) {
             h->tiling = &tilings->list[i];
             if (bound(h, h->tiling->dram_bits) > h->score) break;
@@ -82,23 +83,23 @@ static dfq_status hunt(dfqi_shelf *shelf, dfqi_hunt *h)
 /* -- arrays and their parts -------------------------------------------------------------------- */
 
 typedef struct dfqi_solved {
-    dfqi_template t;
+    dfqi_accel_config t;
     dfqi_cost cost;
     dfqi_mapping mapping;
     double score;
 } solved;
 
-static bool same(const dfqi_template *a, const dfqi_template *b)
+static bool same(const dfqi_accel_config *a, const dfqi_accel_config *b)
 {
     return a->pe_x == b->pe_x && a->pe_y == b->pe_y && a->rf_words == b->rf_words &&
            a->dataflow == b->dataflow && a->pe == b->pe && a->glb_kb == b->glb_kb;
 }
 
-static dfq_status remember(dfqi_notes *n, const dfqi_hunt *h)
+static dfq_status remember(dfqi_search_cache *n, const dfqi_mapping_search *h)
 {
     if (n->n == n->room) {
         int32_t room = n->room ? 2 * n->room : 16;
-        solved *more = dfqi_realloc(n->shelf.ctx, n->solved, (size_t)room * sizeof *more);
+        solved *more = dfqi_realloc(n->tiling_cache.ctx, n->solved, (size_t)room * sizeof *more);
         if (!more) return DFQ_E_NOMEM;
         n->solved = more;
         n->room = room;
@@ -107,11 +108,11 @@ static dfq_status remember(dfqi_notes *n, const dfqi_hunt *h)
     return DFQ_OK;
 }
 
-static dfq_status solve(dfqi_notes *n, const dfqi_template *t, solved *out);
+static dfq_status solve(dfqi_search_cache *n, const dfqi_accel_config *t, solved *out);
 
 /* The best of the arrays with a prime factor fewer columns or rows; the fastest one bounds the
  * latency. */
-static dfq_status solve_parts(dfqi_notes *n, dfqi_hunt *h)
+static dfq_status solve_parts(dfqi_search_cache *n, dfqi_mapping_search *h)
 {
     for (int along = 0; along < 2; along++) {
         int32_t length = along ? h->t->pe_y : h->t->pe_x, rest = length;
@@ -119,7 +120,7 @@ static dfq_status solve_parts(dfqi_notes *n, dfqi_hunt *h)
             if (f * f > rest) f = rest;
             if (rest % f != 0) continue;
             while (rest % f == 0) rest /= f;
-            dfqi_template part = *h->t;
+            dfqi_accel_config part = *h->t;
             solved s;
             *(along ? &part.pe_y : &part.pe_x) = length / f;
             DFQI_TRY(solve(n, &part, &s));
@@ -134,34 +135,35 @@ static dfq_status solve_parts(dfqi_notes *n, dfqi_hunt *h)
     return DFQ_OK;
 }
 
-static dfq_status solve(dfqi_notes *n, const dfqi_template *t, solved *out)
+static dfq_status solve(dfqi_search_cache *n, const dfqi_accel_config *t, solved *out)
 {
     for (int32_t i = n->n - 1; i >= 0; i--)
         if (same(&n->solved[i].t, t)) {
             *out = n->solved[i];
             return DFQ_OK;
         }
-    dfqi_hunt h = hunt_of(n, t, DFQI_LEAST_EDP);
+    dfqi_mapping_search h = search_of(n, t, DFQI_LEAST_EDP);
     DFQI_TRY(solve_parts(n, &h));
-    DFQI_TRY(hunt(&n->shelf, &h));
+    DFQI_TRY(search_array(&n->tiling_cache, &h));
     DFQI_TRY(remember(n, &h));
     *out = n->solved[n->n - 1];
     return DFQ_OK;
 }
 
-dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template *t,
-                       dfqi_objective objective, dfqi_cost *out, dfqi_mapping *mapping)
+dfq_status dfqi_search_mapping(dfqi_search_cache *cache, const char *name,
+                               const dfqi_accel_config *t, dfqi_objective objective, dfqi_cost *out,
+                               dfqi_mapping *mapping)
 {
     solved s = {.score = INFINITY};
     if (objective == DFQI_LEAST_EDP) {
-        DFQI_TRY(solve(notes, t, &s));
+        DFQI_TRY(solve(cache, t, &s));
     } else {
-        dfqi_hunt h = hunt_of(notes, t, objective);
-        DFQI_TRY(hunt(&notes->shelf, &h));
+        dfqi_mapping_search h = search_of(cache, t, objective);
+        DFQI_TRY(search_array(&cache->tiling_cache, &h));
         s = (solved){*t, h.best, h.mapping, h.score};
     }
     if (isinf(s.score))
-        return dfqi_fail(notes->shelf.ctx, DFQ_E_INFEASIBLE,
+        return dfqi_fail(cache->tiling_cache.ctx, DFQ_E_INFEASIBLE,
                          "%s fits no mapping: a global buffer of %g KB does not hold one filter of "
                          "one channel with its inputs, or a register file of %lld words not one of "
                          "each operand; make glb_kb or rf_words larger",
@@ -171,15 +173,15 @@ dfq_status dfqi_search(dfqi_notes *notes, const char *name, const dfqi_template 
     return DFQ_OK;
 }
 
-void dfqi_notes_init(dfqi_notes *n, dfq_context *ctx, const dfqi_layer *l)
+void dfqi_search_cache_init(dfqi_search_cache *n, dfq_context *ctx, const dfqi_layer *l)
 {
     memset(n, 0, sizeof *n);
-    dfqi_shelf_init(&n->shelf, ctx, l);
+    dfqi_tiling_cache_init(&n->tiling_cache, ctx, l);
 }
 
-void dfqi_notes_fini(dfqi_notes *n)
+void dfqi_search_cache_fini(dfqi_search_cache *n)
 {
-    dfqi_free(n->shelf.ctx, n->solved);
-    dfqi_shelf_fini(&n->shelf);
+    dfqi_free(n->tiling_cache.ctx, n->solved);
+    dfqi_tiling_cache_fini(&n->tiling_cache);
     memset(n, 0, sizeof *n);
 }

@@ -1,6 +1,6 @@
 /* What must hold for every layer: nothing moves less than it must, and more elements are not slower
  * where dimensions divide. */
-#include "accel/search.h"
+#include "accel/mapping_search.h"
 
 #include "accel/cases.h"
 #include "base/rng.h"
@@ -39,19 +39,19 @@ static dfqi_layer random_layer(dfqi_rng *r, bool divides)
     return l;
 }
 
-static void cost_of(dfqi_notes *s, const dfqi_template *t, dfqi_cost *out)
+static void cost_of(dfqi_search_cache *s, const dfqi_accel_config *t, dfqi_cost *out)
 {
     dfqi_mapping m;
     dfqi_counts n;
-    ck_assert_int_eq(dfqi_search(s, "layer", t, DFQI_LEAST_EDP, out, &m), DFQ_OK);
-    ck_assert_int_eq(dfqi_mapping_check(s->shelf.ctx, &s->shelf.layer, &m), DFQ_OK);
-    dfqi_mapping_count(&s->shelf.layer, &m, &n);
+    ck_assert_int_eq(dfqi_search_mapping(s, "layer", t, DFQI_LEAST_EDP, out, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_mapping_check(s->tiling_cache.ctx, &s->tiling_cache.layer, &m), DFQ_OK);
+    dfqi_mapping_count(&s->tiling_cache.layer, &m, &n);
     double least = 0;
     for (int v = 0; v < DFQI_OPERANDS; v++) {
-        double words = dfqi_layer_words(&s->shelf.layer, (dfqi_operand)v);
+        double words = dfqi_layer_words(&s->tiling_cache.layer, (dfqi_operand)v);
         const dfqi_access *a = &n.at[0][v];
         ck_assert_double_ge((v == DFQI_O ? a->updates : a->reads), words);
-        least += words * s->shelf.layer.bits[v];
+        least += words * s->tiling_cache.layer.bits[v];
     }
     ck_assert_double_ge(out->dram_bytes * 8, least);
     ck_assert_double_le(n.elements, t->pe_x * t->pe_y);
@@ -59,11 +59,11 @@ static void cost_of(dfqi_notes *s, const dfqi_template *t, dfqi_cost *out)
     ck_assert_double_ge(out->cycles, out->compute_cycles);
 }
 
-static dfqi_template random_template(dfqi_rng *r, dfq_context *ctx)
+static dfqi_accel_config random_config(dfqi_rng *r, dfq_context *ctx)
 {
     static const int64_t rf[] = {3, 4, 8, 16, 32, 64}, kb[] = {16, 64, 108, 256};
     dfqi_space s;
-    dfqi_template t;
+    dfqi_accel_config t;
     ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
     s.glb_kb = (dfqi_values){1, {(double)pick(r, kb, 4)}};
     s.rf_words = (dfqi_values){1, {(double)pick(r, rf, 6)}};
@@ -80,11 +80,11 @@ START_TEST(test_random_layers)
     for (int i = 0; i < LAYERS / PIECES; i++) {
         bool divides = i % 2 == 0;
         dfqi_layer l = random_layer(&r, divides);
-        dfqi_template t = random_template(&r, ctx);
-        dfqi_notes s;
+        dfqi_accel_config t = random_config(&r, ctx);
+        dfqi_search_cache s;
         dfqi_cost small, wide, tall;
         uint32_t x = dfqi_rng_below(&r, 3), y = dfqi_rng_below(&r, 3);
-        dfqi_notes_init(&s, ctx, &l);
+        dfqi_search_cache_init(&s, ctx, &l);
         t.pe_x = side[x];
         t.pe_y = side[y];
         cost_of(&s, &t, &small);
@@ -97,7 +97,7 @@ START_TEST(test_random_layers)
             ck_assert_double_le(wide.cycles, small.cycles);
             ck_assert_double_le(tall.cycles, small.cycles);
         }
-        dfqi_notes_fini(&s);
+        dfqi_search_cache_fini(&s);
     }
     dfqi_context_release(ctx);
 }
@@ -110,12 +110,12 @@ START_TEST(test_tiny_register_file)
     dfq_context *ctx = dfqt_context(1);
     dfqi_layer l = {.dim = {1, 1, 32, 32, 16, 16, 3, 3}, .stride = 1, .bits = {16, 16, 16}};
     dfqi_space s;
-    dfqi_template t;
-    dfqi_notes n;
+    dfqi_accel_config t;
+    dfqi_search_cache n;
     dfqi_cost small, large;
     ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
     dfqi_space_config(&s, 0, &t);
-    dfqi_notes_init(&n, ctx, &l);
+    dfqi_search_cache_init(&n, ctx, &l);
     t.dataflow = _i;
     t.rf_words = _i == DFQI_FLOW_RS ? 3 : 1;
     t.pe_x = t.pe_y = 4;
@@ -124,9 +124,9 @@ START_TEST(test_tiny_register_file)
     cost_of(&n, &t, &large);
     ck_assert_double_le(large.compute_cycles, small.compute_cycles / 8);
     t.rf_words = 2;
-    ck_assert_int_eq(dfqi_search(&n, "layer", &t, DFQI_LEAST_EDP, &large, NULL),
+    ck_assert_int_eq(dfqi_search_mapping(&n, "layer", &t, DFQI_LEAST_EDP, &large, NULL),
                      _i == DFQI_FLOW_RS ? DFQ_E_INFEASIBLE : DFQ_OK);
-    dfqi_notes_fini(&n);
+    dfqi_search_cache_fini(&n);
     dfqi_context_release(ctx);
 }
 END_TEST
