@@ -6,7 +6,7 @@
 #include "base/progress.h"
 #include "explore/evaluator.h"
 #include "explore/evaluator_gen.h"
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 static int show(const char *stage, uint64_t done, uint64_t total, double loss)
 {
@@ -67,12 +67,12 @@ int main(int argc, char **argv)
                *accel = argc > 4 ? argv[4] : "hdx-space";
     dfq_context_options o = {.struct_size = sizeof o, .threads = argc > 5 ? atoi(argv[5]) : 1};
     dfqi_search_space s;
-    dfqi_space_costs c = {0};
+    dfqi_search_space_costs c = {0};
     dfq_context *ctx;
     o.progress = progress;
     if (dfq_context_create(&o, &ctx) != DFQ_OK) return EXIT_FAILURE;
     dfq_status status = dfqi_search_space_read(ctx, net, accel, &s);
-    if (status == DFQ_OK) status = dfqi_space_costs_new(ctx, &s, &c);
+    if (status == DFQ_OK) status = dfqi_search_space_costs_new(ctx, &s, &c);
     if (status == DFQ_OK) {
         dfq_problem p = {.struct_size = sizeof p,
                          .n_groups = c.n_cells + c.n_fields,
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
         if (status == DFQ_OK) status = estimate(ctx, &p, argc > 1 ? atoi(argv[1]) : 10000);
     }
     if (status != DFQ_OK) fprintf(stderr, "%s\n", dfq_context_get_error(ctx));
-    dfqi_space_costs_fini(&c);
+    dfqi_search_space_costs_fini(&c);
     dfq_context_release(ctx);
     return status == DFQ_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -19,7 +19,7 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
-#include "explore/space.h"
+#include "explore/search_space.h"
 #include "io/dataset.h"
 #include "nn/supernet_file.h"
 #include "tune/super_train.h"
@@ -57,9 +57,9 @@ static int ascending(const void *a, const void *b)
 static void find_limits(study *s)
 {
     static double ms[PAIRS];
-    dfqi_space_costs c;
+    dfqi_search_space_costs c;
     int64_t n = 1;
-    must(s, dfqi_space_costs_new(s->ctx, &s->s, &c));
+    must(s, dfqi_search_space_costs_new(s->ctx, &s->s, &c));
     for (int32_t f = 0; f < c.n_fields; f++) n *= c.choices[c.n_cells + f];
     dfqi_rng rng = dfqi_rng_make(11, 0);
     for (int i = 0; i < PAIRS; i++) {
@@ -75,7 +75,7 @@ static void find_limits(study *s)
     printf("%lld accelerators; latency of %d random pairs: least %.4g, median %.4g, most %.4g ms\n",
            (long long)n, PAIRS, ms[0], ms[PAIRS / 2], ms[PAIRS - 1]);
     for (int i = 0; i < LIMITS; i++) s->limits[i] = ms[(int)(shares[i] * PAIRS)];
-    dfqi_space_costs_fini(&c);
+    dfqi_search_space_costs_fini(&c);
 }
 
 /* -- searches ---------------------------------------------------------------------------------- */

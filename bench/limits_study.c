@@ -11,7 +11,7 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 enum { METRICS = 3, PAIRS = 4000 };
 
@@ -30,14 +30,14 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int64_t accelerators(const dfqi_space_costs *c)
+static int64_t accelerators(const dfqi_search_space_costs *c)
 {
     int64_t n = 1;
     for (int32_t f = 0; f < c->n_fields; f++) n *= c->choices[c->n_cells + f];
     return n;
 }
 
-static int64_t cell_choices(const dfqi_space_costs *c)
+static int64_t cell_choices(const dfqi_search_space_costs *c)
 {
     int64_t n = 0;
     for (int32_t i = 0; i < c->n_cells; i++) n += c->choices[i];
@@ -45,7 +45,7 @@ static int64_t cell_choices(const dfqi_space_costs *c)
 }
 
 /* Each metric of random pairs, in ascending order. */
-static void sample(const dfqi_space_costs *c, double *out)
+static void sample(const dfqi_search_space_costs *c, double *out)
 {
     int64_t n = accelerators(c), all = cell_choices(c);
     dfqi_rng rng = dfqi_rng_make(5, 0);
@@ -62,7 +62,7 @@ static void sample(const dfqi_space_costs *c, double *out)
 }
 
 /* Energy stands for the work of a choice; on the first accelerator. */
-static void fill_losses(const dfqi_space_costs *c, double *loss)
+static void fill_losses(const dfqi_search_space_costs *c, double *loss)
 {
     int64_t n = accelerators(c), all = cell_choices(c);
     dfqi_rng rng = dfqi_rng_make(6, 0);
@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     static double sorted[METRICS * PAIRS];
     dfq_context_options options;
     dfqi_search_space space;
-    dfqi_space_costs c;
+    dfqi_search_space_costs c;
     int cases = argc > 3 ? atoi(argv[3]) : 40;
     int64_t steps = argc > 4 ? atoi(argv[4]) : 500;
     if (argc < 3) {
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
     options.threads = argc > 5 ? atoi(argv[5]) : 0;
     must(dfq_context_create(&options, &ctx));
     must(dfqi_search_space_read(ctx, argv[1], argv[2], &space));
-    must(dfqi_space_costs_new(ctx, &space, &c));
+    must(dfqi_search_space_costs_new(ctx, &space, &c));
     int64_t total = cell_choices(&c);
     for (int32_t f = 0; f < c.n_fields; f++) total += c.choices[c.n_cells + f];
     double *loss = malloc((size_t)total * sizeof *loss);
@@ -173,7 +173,7 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     free(loss);
-    dfqi_space_costs_fini(&c);
+    dfqi_search_space_costs_fini(&c);
     dfq_context_release(ctx);
     return 0;
 }

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/rng.h"
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 enum { PAIRS = 10000, METRICS = 3, SHARES = 4 };
 
@@ -21,14 +21,14 @@ static int ascending(const void *a, const void *b)
 }
 
 /* Cost of choice k of all cells' choices, on an accelerator. */
-static double cost_at(const dfqi_space_costs *c, int64_t total, int64_t configs, int32_t metric,
-                      int64_t k, int64_t config)
+static double cost_at(const dfqi_search_space_costs *c, int64_t total, int64_t configs,
+                      int32_t metric, int64_t k, int64_t config)
 {
     return c->cost[(metric * total + k) * configs + config];
 }
 
 /* Costs are sums over cells, so each cell's least choices are the least path. */
-static void bound(const dfqi_space_costs *c, int64_t total, int64_t configs, int32_t metric,
+static void bound(const dfqi_search_space_costs *c, int64_t total, int64_t configs, int32_t metric,
                   double *least, double *most)
 {
     *least = INFINITY;
@@ -49,7 +49,7 @@ static void bound(const dfqi_space_costs *c, int64_t total, int64_t configs, int
     }
 }
 
-static void draw(const dfqi_space_costs *c, int64_t total, int64_t configs,
+static void draw(const dfqi_search_space_costs *c, int64_t total, int64_t configs,
                  double v[METRICS][PAIRS])
 {
     dfqi_rng r = dfqi_rng_make(1, 0);
@@ -64,7 +64,7 @@ static void draw(const dfqi_space_costs *c, int64_t total, int64_t configs,
     }
 }
 
-static void print(const dfqi_space_costs *c, int64_t configs)
+static void print(const dfqi_search_space_costs *c, int64_t configs)
 {
     static const char *const metrics[METRICS] = {"latency, ms", "energy, mJ", "area, mm2"};
     static double v[METRICS][PAIRS];
@@ -89,20 +89,20 @@ int main(int argc, char **argv)
     dfq_context_options o;
     dfq_context *ctx;
     dfqi_search_space s;
-    dfqi_space_costs c;
+    dfqi_search_space_costs c;
     dfq_context_options_init(&o, sizeof o);
     o.threads = 1;
     if (argc != 3) return fprintf(stderr, "usage: bench_space SPACE ACCELERATOR\n"), 1;
     if (dfq_context_create(&o, &ctx) != DFQ_OK) return 1;
     clock_t start = clock();
     if (dfqi_search_space_read(ctx, argv[1], argv[2], &s) != DFQ_OK ||
-        dfqi_space_costs_new(ctx, &s, &c) != DFQ_OK)
+        dfqi_search_space_costs_new(ctx, &s, &c) != DFQ_OK)
         return fprintf(stderr, "%s\n", dfq_context_get_error(ctx)), 1;
-    int64_t configs = dfqi_space_count(&s.accel);
+    int64_t configs = dfqi_accel_space_count(&s.accel);
     printf("%s: %d cells, %lld accelerators, tables in %.2f s\n", s.net.name, (int)c.n_cells,
            (long long)configs, (double)(clock() - start) / CLOCKS_PER_SEC);
     print(&c, configs);
-    dfqi_space_costs_fini(&c);
+    dfqi_search_space_costs_fini(&c);
     dfq_context_release(ctx);
     return 0;
 }

@@ -87,9 +87,9 @@ int main(int argc, char **argv)
     dfqi_super_train *t = NULL;
     float *x = NULL, *y = NULL;
     int32_t *xl = NULL, *yl = NULL;
-    static const dfqi_super_space *const spaces[] = {&dfqi_super_cifar_small,
-                                                     &dfqi_super_cifar_full, &dfqi_super_vit_small};
-    const dfqi_super_space *space = NULL;
+    static const dfqi_supernet_space *const spaces[] = {
+        &dfqi_super_cifar_small, &dfqi_super_cifar_full, &dfqi_super_vit_small};
+    const dfqi_supernet_space *space = NULL;
     int32_t path[DFQI_SUPER_CELLS];
     const int32_t *derived = argc > 7 ? path : NULL;
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++)

@@ -22,7 +22,7 @@ double dfqi_accel_config_mm2(const dfqi_accel_config *t)
     return (t->pe_x * (double)t->pe_y * element + dfqi_sram_um2(t->glb_kb)) * 1.05e-6;
 }
 
-int64_t dfqi_space_count(const dfqi_space *s)
+int64_t dfqi_accel_space_count(const dfqi_accel_space *s)
 {
     return (int64_t)s->pe_x.n * s->pe_y.n * s->rf_words.n * s->dataflow.n * s->pe.n * s->glb_kb.n;
 }
@@ -48,7 +48,7 @@ static double digit(const dfqi_values *values, int64_t *i)
     return v;
 }
 
-void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_accel_config *out)
+void dfqi_accel_space_config(const dfqi_accel_space *s, int64_t i, dfqi_accel_config *out)
 {
     dfqi_accel_config t = {.word_bits = s->word_bits,
                            .psum_bits = s->psum_bits,

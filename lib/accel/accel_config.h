@@ -53,23 +53,24 @@ typedef struct dfqi_values {
 
 /* What a description stands for. Configuration i: pe_x is its slowest digit, then pe_y, rf_words,
  * dataflow, pe_type, glb_kb. */
-typedef struct dfqi_space {
+typedef struct dfqi_accel_space {
     char name[64];
     dfqi_values pe_x, pe_y, rf_words, dataflow, pe, glb_kb;
     int32_t word_bits, psum_bits, float_bits;
     double clock_mhz, dram_gb_per_s, glb_gb_per_s;
     int32_t priced; /* 1: `price` was given, 0: by energy.h */
     dfqi_prices price;
-} dfqi_space;
+} dfqi_accel_space;
 
-int64_t dfqi_space_count(const dfqi_space *s);
-void dfqi_space_config(const dfqi_space *s, int64_t i, dfqi_accel_config *out);
+int64_t dfqi_accel_space_count(const dfqi_accel_space *s);
+void dfqi_accel_space_config(const dfqi_accel_space *s, int64_t i, dfqi_accel_config *out);
 
 /* A preset's name, else the path of a JSON file. */
-DFQI_CHECKED dfq_status dfqi_space_load(dfq_context *ctx, const char *name, dfqi_space *out);
+DFQI_CHECKED dfq_status dfqi_accel_space_load(dfq_context *ctx, const char *name,
+                                              dfqi_accel_space *out);
 /* JSON; `name` is what error texts call it. */
-DFQI_CHECKED dfq_status dfqi_space_parse(dfq_context *ctx, const char *name, const char *text,
-                                         size_t size, dfqi_space *out);
+DFQI_CHECKED dfq_status dfqi_accel_space_parse(dfq_context *ctx, const char *name, const char *text,
+                                               size_t size, dfqi_accel_space *out);
 /* Preset `i`, or NULL behind the last. */
 const char *dfqi_preset_name(int32_t i);
 

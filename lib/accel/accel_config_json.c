@@ -112,7 +112,7 @@ static dfq_status get_prices(const reader *r, dfqi_prices *p)
     return DFQ_OK;
 }
 
-static dfq_status get_bits(const reader *r, dfqi_space *s)
+static dfq_status get_bits(const reader *r, dfqi_accel_space *s)
 {
     int64_t word, psum, unrounded;
     DFQI_TRY(dfqi_json_get_int(r->at, "word_bits", 2, 16, &word));
@@ -126,10 +126,11 @@ static dfq_status get_bits(const reader *r, dfqi_space *s)
     return DFQ_OK;
 }
 
-dfq_status dfqi_space_read(dfq_context *ctx, const char *name, dfqi_json *doc, dfqi_space *out)
+dfq_status dfqi_accel_space_read(dfq_context *ctx, const char *name, dfqi_json *doc,
+                                 dfqi_accel_space *out)
 {
     reader r = {ctx, name, dfqi_json_root(doc)};
-    dfqi_space s = {0};
+    dfqi_accel_space s = {0};
     const char *own = name;
     DFQI_TRY(check_keys(&r, known));
     if (dfqi_json_has(r.at, "name")) DFQI_TRY(dfqi_json_get_text(r.at, "name", &own));
@@ -149,19 +150,19 @@ dfq_status dfqi_space_read(dfq_context *ctx, const char *name, dfqi_json *doc, d
     DFQI_TRY(dfqi_json_get_real(r.at, "glb_gb_per_s", 1e-3, 1e6, &s.glb_gb_per_s));
     s.priced = dfqi_json_has(r.at, "energy");
     if (s.priced) DFQI_TRY(get_prices(&r, &s.price));
-    if (dfqi_space_count(&s) > DFQI_CONFIGS_MAX)
+    if (dfqi_accel_space_count(&s) > DFQI_CONFIGS_MAX)
         return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: stands for %lld accelerators, at most %d", name,
-                         (long long)dfqi_space_count(&s), DFQI_CONFIGS_MAX);
+                         (long long)dfqi_accel_space_count(&s), DFQI_CONFIGS_MAX);
     *out = s;
     return DFQ_OK;
 }
 
-dfq_status dfqi_space_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
-                            dfqi_space *out)
+dfq_status dfqi_accel_space_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
+                                  dfqi_accel_space *out)
 {
     dfqi_json *doc;
     DFQI_TRY(dfqi_json_parse(ctx, name, text, size, &doc));
-    dfq_status status = dfqi_space_read(ctx, name, doc, out);
+    dfq_status status = dfqi_accel_space_read(ctx, name, doc, out);
     dfqi_json_release(doc);
     return status;
 }

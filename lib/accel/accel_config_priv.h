@@ -6,7 +6,7 @@
 #include "io/json.h"
 
 /* `name`: what error texts call the document. */
-DFQI_CHECKED dfq_status dfqi_space_read(dfq_context *ctx, const char *name, dfqi_json *doc,
-                                        dfqi_space *out);
+DFQI_CHECKED dfq_status dfqi_accel_space_read(dfq_context *ctx, const char *name, dfqi_json *doc,
+                                              dfqi_accel_space *out);
 
 #endif

@@ -59,16 +59,16 @@ static dfq_status fail_of_name(dfq_context *ctx, const char *name)
                      all);
 }
 
-dfq_status dfqi_space_load(dfq_context *ctx, const char *name, dfqi_space *out)
+dfq_status dfqi_accel_space_load(dfq_context *ctx, const char *name, dfqi_accel_space *out)
 {
     dfqi_json *doc;
     for (int i = 0; i < PRESETS; i++)
         if (strcmp(name, presets[i].name) == 0)
-            return dfqi_space_parse(ctx, name, presets[i].json, strlen(presets[i].json), out);
+            return dfqi_accel_space_parse(ctx, name, presets[i].json, strlen(presets[i].json), out);
     if (!dfqi_path_exists(name)) return fail_of_name(ctx, name);
     dfq_status status = dfqi_json_read(ctx, name, &doc);
     if (status != DFQ_OK) return status;
-    status = dfqi_space_read(ctx, name, doc, out);
+    status = dfqi_accel_space_read(ctx, name, doc, out);
     dfqi_json_release(doc);
     return status;
 }

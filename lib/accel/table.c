@@ -14,7 +14,7 @@ double dfqi_cycles_ms(double cycles, double clock_mhz)
 }
 
 typedef struct filling {
-    const dfqi_space *space;
+    const dfqi_accel_space *space;
     const char *name;
     dfqi_layer layer; /* resolved */
     int64_t combinations;
@@ -28,7 +28,7 @@ static dfq_status cost_one(filling *f, dfqi_search_cache *cache, int64_t config)
     dfqi_accel_config t;
     dfqi_cost c;
     dfq_status status = DFQ_OK;
-    dfqi_space_config(f->space, config, &t);
+    dfqi_accel_space_config(f->space, config, &t);
     if (f->layer.kind == DFQI_LAYER_ROWS) {
         dfqi_pricing p;
         dfqi_pricing_of(&f->layer, &t, &p);
@@ -73,10 +73,10 @@ static dfq_status fill_all(dfqi_table *t, filling *f, const dfqi_layer *shapes)
 {
     dfqi_accel_config any;
     dfqi_stage stage = dfqi_stage_begin(f->ctx, "tabulate", 0, (uint64_t)t->n_shapes);
-    dfqi_space_config(f->space, 0, &any);
+    dfqi_accel_space_config(f->space, 0, &any);
     for (int64_t i = 0; i < t->n_configs; i++) {
         dfqi_accel_config own;
-        dfqi_space_config(f->space, i, &own);
+        dfqi_accel_space_config(f->space, i, &own);
         t->mm2[i] = dfqi_accel_config_mm2(&own);
     }
     for (int32_t s = 0; s < t->n_shapes; s++) {
@@ -89,10 +89,10 @@ static dfq_status fill_all(dfqi_table *t, filling *f, const dfqi_layer *shapes)
     return DFQ_OK;
 }
 
-dfq_status dfqi_table_new(dfq_context *ctx, const dfqi_space *space, int32_t n_shapes,
+dfq_status dfqi_table_new(dfq_context *ctx, const dfqi_accel_space *space, int32_t n_shapes,
                           const dfqi_layer *shapes, const char *name, dfqi_table *out)
 {
-    dfqi_table t = {.ctx = ctx, .n_shapes = n_shapes, .n_configs = dfqi_space_count(space)};
+    dfqi_table t = {.ctx = ctx, .n_shapes = n_shapes, .n_configs = dfqi_accel_space_count(space)};
     filling f = {.space = space, .name = name, .ctx = ctx};
     size_t cells = 0;
     f.combinations = t.n_configs / space->pe_x.n / space->pe_y.n;

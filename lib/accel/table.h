@@ -16,8 +16,9 @@ typedef struct dfqi_table {
 
 /* All shapes on all configurations of the space, on the context's threads; reports progress. `name`
  * is what errors call the shapes. DFQ_E_INFEASIBLE if a shape fits no configuration at all. */
-DFQI_CHECKED dfq_status dfqi_table_new(dfq_context *ctx, const dfqi_space *space, int32_t n_shapes,
-                                       const dfqi_layer *shapes, const char *name, dfqi_table *out);
+DFQI_CHECKED dfq_status dfqi_table_new(dfq_context *ctx, const dfqi_accel_space *space,
+                                       int32_t n_shapes, const dfqi_layer *shapes, const char *name,
+                                       dfqi_table *out);
 void dfqi_table_fini(dfqi_table *t);
 /* Milliseconds of so many cycles. */
 double dfqi_cycles_ms(double cycles, double clock_mhz);

@@ -11,7 +11,7 @@
 
 struct dfq_accelerator {
     dfq_context *ctx; /* retained */
-    dfqi_space space;
+    dfqi_accel_space space;
 };
 
 struct dfq_cost {
@@ -25,7 +25,7 @@ const char *dfq_accelerator_preset_name(int32_t i)
     return dfqi_preset_name(i);
 }
 
-static dfq_status wrap(dfq_context *context, const dfqi_space *space, dfq_accelerator **out)
+static dfq_status wrap(dfq_context *context, const dfqi_accel_space *space, dfq_accelerator **out)
 {
     dfq_accelerator *a = dfqi_calloc(context, 1, sizeof *a);
     if (a == NULL) return DFQ_E_NOMEM;
@@ -38,22 +38,22 @@ static dfq_status wrap(dfq_context *context, const dfqi_space *space, dfq_accele
 dfq_status dfq_accelerator_load(dfq_context *context, const char *name,
                                 dfq_accelerator **out_accelerator)
 {
-    dfqi_space space;
+    dfqi_accel_space space;
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, name);
     DFQI_NEED(context, out_accelerator);
-    DFQI_TRY(dfqi_space_load(context, name, &space));
+    DFQI_TRY(dfqi_accel_space_load(context, name, &space));
     return wrap(context, &space, out_accelerator);
 }
 
 dfq_status dfq_accelerator_parse(dfq_context *context, const char *json, size_t size,
                                  dfq_accelerator **out_accelerator)
 {
-    dfqi_space space;
+    dfqi_accel_space space;
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, json);
     DFQI_NEED(context, out_accelerator);
-    DFQI_TRY(dfqi_space_parse(context, "accelerator", json, size, &space));
+    DFQI_TRY(dfqi_accel_space_parse(context, "accelerator", json, size, &space));
     return wrap(context, &space, out_accelerator);
 }
 
@@ -72,17 +72,17 @@ const char *dfq_accelerator_get_name(const dfq_accelerator *accelerator)
 
 int64_t dfq_accelerator_get_count(const dfq_accelerator *accelerator)
 {
-    return accelerator != NULL ? dfqi_space_count(&accelerator->space) : 0;
+    return accelerator != NULL ? dfqi_accel_space_count(&accelerator->space) : 0;
 }
 
 static dfq_status take_config(dfq_context *ctx, const dfq_accelerator *a, int64_t i,
                               dfqi_accel_config *out)
 {
-    int64_t n = dfqi_space_count(&a->space);
+    int64_t n = dfqi_accel_space_count(&a->space);
     if (i < 0 || i >= n)
         return dfqi_fail(ctx, DFQ_E_INVALID, "accelerator %lld of %s asked for, there are %lld",
                          (long long)i, a->space.name, (long long)n);
-    dfqi_space_config(&a->space, i, out);
+    dfqi_accel_space_config(&a->space, i, out);
     return DFQ_OK;
 }
 
@@ -308,9 +308,9 @@ dfq_status dfq_accelerator_tabulate(const dfq_accelerator *accelerator, const df
     DFQI_NEED(graph->ctx, out_mj);
     DFQI_NEED(graph->ctx, out_mm2);
     DFQI_TRY(take_options(graph->ctx, options, &o));
-    if (count != dfqi_space_count(&accelerator->space))
+    if (count != dfqi_accel_space_count(&accelerator->space))
         return dfqi_fail(graph->ctx, DFQ_E_INVALID, "room for %lld accelerators, there are %lld",
-                         (long long)count, (long long)dfqi_space_count(&accelerator->space));
+                         (long long)count, (long long)dfqi_accel_space_count(&accelerator->space));
     DFQI_TRY(dfqi_layers_of(graph, (dfqi_layer_bits){o.weight_bits, o.act_bits}, &list));
     dfq_status status = dfqi_table_new(graph->ctx, &accelerator->space, list.n_shapes, list.shapes,
                                        graph->net.arch.name, &table);

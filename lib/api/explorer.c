@@ -9,14 +9,14 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "explore/coexplore.h"
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 enum { NAME = 48 };
 
 struct dfq_explorer {
     dfq_context *ctx; /* kept alive by the job */
     dfqi_search_space space;
-    dfqi_space_costs costs;
+    dfqi_search_space_costs costs;
     char (*names)[NAME]; /* of the groups, then of all choices */
     dfqi_coexplore *job;
 };
@@ -37,7 +37,7 @@ static int32_t count_groups(const dfq_explorer *e)
 
 static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, char out[NAME])
 {
-    const dfqi_space *a = &e->space.accel;
+    const dfqi_accel_space *a = &e->space.accel;
     const dfqi_values *fields[] = {&a->pe_x,     &a->pe_y, &a->rf_words,
                                    &a->dataflow, &a->pe,   &a->glb_kb};
     int32_t field = group - e->costs.n_cells;
@@ -80,14 +80,14 @@ static dfq_status start(dfq_explorer *e, const dfq_dataset *images,
                         const dfq_constraint *constraints, int32_t n, const dfq_explorer_options *o,
                         const dfq_solver_options *solver)
 {
-    DFQI_TRY(dfqi_space_costs_new(e->ctx, &e->space, &e->costs));
+    DFQI_TRY(dfqi_search_space_costs_new(e->ctx, &e->space, &e->costs));
     DFQI_TRY(make_names(e));
-    dfqi_coexplore_space space = {.net = &e->space.net,
-                                  .n_fields = e->costs.n_fields,
-                                  .choices = e->costs.choices,
-                                  .cost = e->costs.cost,
-                                  .base = e->costs.base,
-                                  .reference = e->costs.reference};
+    dfqi_coexplore_tables space = {.net = &e->space.net,
+                                   .n_fields = e->costs.n_fields,
+                                   .choices = e->costs.choices,
+                                   .cost = e->costs.cost,
+                                   .base = e->costs.base,
+                                   .reference = e->costs.reference};
     return dfqi_coexplore_new(e->ctx, &space, images->d, constraints, n, o, solver, &e->job);
 }
 
@@ -126,7 +126,7 @@ void dfq_explorer_release(dfq_explorer *explorer)
     if (explorer == NULL) return;
     dfq_context *ctx = explorer->ctx;
     dfqi_coexplore_release(explorer->job); /* before the tables it reads */
-    dfqi_space_costs_fini(&explorer->costs);
+    dfqi_search_space_costs_fini(&explorer->costs);
     dfqi_free(ctx, explorer->names);
     dfqi_free(ctx, explorer);
     dfqi_context_release(ctx);
@@ -175,7 +175,7 @@ dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
     DFQI_TRY(dfqi_coexplore_result(explorer->job, &r));
     if (r.accelerator < 0)
         return dfqi_fail(explorer->ctx, DFQ_E_INVALID, "explorer: no accelerator is known yet");
-    dfqi_space_config(&explorer->space.accel, r.accelerator, &t);
+    dfqi_accel_space_config(&explorer->space.accel, r.accelerator, &t);
     return dfqi_config_write(explorer->ctx, &t, out_config);
 }
 

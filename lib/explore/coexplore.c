@@ -202,7 +202,7 @@ static dfq_status check_limits(dfqi_coexplore *e, const dfq_constraint *limits, 
     return DFQ_OK;
 }
 
-dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
+dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_tables *space,
                               const dfqi_dataset *images, const dfq_constraint *limits,
                               int32_t n_limits, const dfq_explorer_options *o,
                               const dfq_solver_options *solver, dfqi_coexplore **out)

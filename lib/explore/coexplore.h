@@ -13,21 +13,21 @@
 typedef struct dfqi_coexplore dfqi_coexplore;
 
 /* The network's space and the tables of a dfq_problem; borrowed, must stay. */
-typedef struct dfqi_coexplore_space {
-    const dfqi_super_space *net;
+typedef struct dfqi_coexplore_tables {
+    const dfqi_supernet_space *net;
     int32_t n_fields;
     const int32_t *choices; /* of the network's cells, then of the fields */
     const double *cost,
         *base; /* [DFQ_EXPLORE_METRICS][cells][accelerators], [metrics][accelerators] */
     const double *reference; /* [DFQ_EXPLORE_METRICS] costs of the reference design */
-} dfqi_coexplore_space;
+} dfqi_coexplore_tables;
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out);
 /* Ranges, and what does not go together: all that can be told before there are tables. */
 DFQI_CHECKED dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
                                              const dfq_solver_options *solver);
 
-DFQI_CHECKED dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_space *space,
+DFQI_CHECKED dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_tables *space,
                                            const dfqi_dataset *images, const dfq_constraint *limits,
                                            int32_t n_limits, const dfq_explorer_options *o,
                                            const dfq_solver_options *solver, dfqi_coexplore **out);

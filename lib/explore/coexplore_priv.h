@@ -38,7 +38,7 @@ struct dfqi_coexplore {
     dfq_context *ctx; /* retained */
     dfq_explorer_options o;
     dfq_solver_options solver_o;
-    dfqi_coexplore_space space;
+    dfqi_coexplore_tables space;
     dfq_constraint limits[DFQ_EXPLORE_METRICS];
     int32_t n_limits;
     int32_t warmed; /* weights were read: no warm-up */

@@ -14,7 +14,7 @@ struct dfqi_exec {
     const float **bound;  /* one for each value: inputs */
     dfqi_workspace *work; /* taken, or &own */
     dfqi_workspace own;
-    float *fixed; /* static space; this and the following lie in the workspace */
+    float *fixed; /* static region; this and the following lie in the workspace */
     float *global;
     float *local; /* threads x (local + scratch) */
     int32_t threads;
@@ -131,14 +131,14 @@ static float *address(const dfqi_exec *e, dfqi_id v, int64_t image, int32_t thre
 {
     const dfqi_place *at = &e->plan.places[v];
     size_t thread_floats = e->plan.local_floats + e->plan.scratch_floats;
-    switch (at->space) {
-    case DFQI_SPACE_BOUND: /* operands are only read: the cast is safe */
+    switch (at->region) {
+    case DFQI_REGION_BOUND: /* operands are only read: the cast is safe */
         return e->bound[v] ? (float *)(uintptr_t)(e->bound[v] + image * at->stride) : NULL;
-    case DFQI_SPACE_STATIC:
+    case DFQI_REGION_STATIC:
         return e->fixed + at->offset;
-    case DFQI_SPACE_GLOBAL:
+    case DFQI_REGION_GLOBAL:
         return e->global + at->offset + image * at->stride;
-    case DFQI_SPACE_LOCAL:
+    case DFQI_REGION_LOCAL:
         return e->local + (size_t)thread * thread_floats + at->offset;
     default:
         return NULL;
@@ -227,7 +227,7 @@ static dfq_status check_bound(const dfqi_exec *e)
         for (int32_t j = s->first; j < s->first + s->count; j++) {
             const dfqi_node *n = &e->g->nodes[e->plan.order[j]];
             for (int32_t i = 0; i < n->n_in; i++)
-                if (n->in[i] >= 0 && e->plan.places[n->in[i]].space == DFQI_SPACE_BOUND &&
+                if (n->in[i] >= 0 && e->plan.places[n->in[i]].region == DFQI_REGION_BOUND &&
                     !e->bound[n->in[i]])
                     return dfqi_fail(e->ctx, DFQ_E_INTERNAL, "input %s is not bound",
                                      e->g->values[n->in[i]].name ? e->g->values[n->in[i]].name

@@ -150,12 +150,12 @@ static void find_lives(planner *w, int32_t *n_lives)
         int used = w->readers[id] > 0;
         at[id] = -1;
         place->stride = v->batched ? dfqi_value_stride(v) : 0;
-        if (v->kind != DFQI_VALUE_NODE) place->space = DFQI_SPACE_BOUND;
+        if (v->kind != DFQI_VALUE_NODE) place->region = DFQI_REGION_BOUND;
         if (v->kind != DFQI_VALUE_NODE || v->node < 0 || !w->needed[v->node]) continue;
         if (!used && g->nodes[v->node].out[0] != id) continue; /* a further output nobody reads */
-        place->space = v->frozen         ? DFQI_SPACE_STATIC
-                       : is_local(w, id) ? DFQI_SPACE_LOCAL
-                                         : DFQI_SPACE_GLOBAL;
+        place->region = v->frozen         ? DFQI_REGION_STATIC
+                        : is_local(w, id) ? DFQI_REGION_LOCAL
+                                          : DFQI_REGION_GLOBAL;
         int32_t pos = w->pos_of[v->node];
         at[id] = *n_lives;
         w->lives[(*n_lives)++] = (life){.value = id, .first = pos, .last = pos};
@@ -167,8 +167,8 @@ static void find_lives(planner *w, int32_t *n_lives)
             if (n->in[j] < 0 || at[n->in[j]] < 0) continue;
             life *l = &w->lives[at[n->in[j]]];
             if (w->step_of[g->values[n->in[j]].node] != w->step_of[p->order[k]]) {
-                if (p->places[n->in[j]].space == DFQI_SPACE_LOCAL)
-                    p->places[n->in[j]].space = DFQI_SPACE_GLOBAL;
+                if (p->places[n->in[j]].region == DFQI_REGION_LOCAL)
+                    p->places[n->in[j]].region = DFQI_REGION_GLOBAL;
                 if (s->first + s->count - 1 > l->last) l->last = s->first + s->count - 1;
             } else if (k > l->last) {
                 l->last = k;
@@ -178,11 +178,11 @@ static void find_lives(planner *w, int32_t *n_lives)
     for (int32_t i = 0; i < *n_lives; i++) {
         life *l = &w->lives[i];
         const dfqi_value *v = &g->values[l->value];
-        dfqi_place_space space = p->places[l->value].space;
-        int64_t images = v->batched ? (space == DFQI_SPACE_LOCAL ? p->slice : g->batch) : 1;
+        dfqi_place_region region = p->places[l->value].region;
+        int64_t images = v->batched ? (region == DFQI_REGION_LOCAL ? p->slice : g->batch) : 1;
         l->floats = whole_lines(images, dfqi_value_stride(v));
         if (v->keep) l->last = w->n_items;
-        if (space == DFQI_SPACE_GLOBAL) {
+        if (region == DFQI_REGION_GLOBAL) {
             /* slices of the producing segment run at different times */
             const dfqi_step *s = &p->steps[w->step_of[v->node]];
             l->first = s->first;
@@ -199,19 +199,20 @@ static int by_size(const void *a, const void *b)
 }
 
 /* Largest first, each at the lowest offset where nothing alive at the same time lies.
- * placed[] is kept sorted by offset. Returns the size of the space, MOST_FLOATS if it
+ * placed[] is kept sorted by offset. Returns the size of the region, MOST_FLOATS if it
  * is too large to be one. */
-static size_t place_all(planner *w, int32_t n_lives, dfqi_place_space space, int32_t *placed)
+static size_t place_all(planner *w, int32_t n_lives, dfqi_place_region region, int32_t *placed)
 {
     size_t end = 0;
     int32_t n = 0;
     for (int32_t i = 0; i < n_lives; i++) {
         life *l = &w->lives[i];
-        if (w->p->places[l->value].space != space) continue;
+        if (w->p->places[l->value].region != region) continue;
         size_t offset = 0;
         for (int32_t k = 0; k < n; k++) {
             const life *o = &w->lives[placed[k]];
-            bool meet = space == DFQI_SPACE_STATIC || (o->first <= l->last && l->first <= o->last);
+            bool meet =
+                region == DFQI_REGION_STATIC || (o->first <= l->last && l->first <= o->last);
             if (!meet) continue;
             if (offset + l->floats <= o->offset) break;
             if (o->offset + o->floats > offset) offset = o->offset + o->floats;
@@ -293,9 +294,9 @@ dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)
     find_lives(&w, &n_lives);
     find_scratch(&w);
     qsort(w.lives, (size_t)n_lives, sizeof *w.lives, by_size);
-    p.static_floats = place_all(&w, n_lives, DFQI_SPACE_STATIC, placed);
-    p.global_floats = place_all(&w, n_lives, DFQI_SPACE_GLOBAL, placed);
-    p.local_floats = place_all(&w, n_lives, DFQI_SPACE_LOCAL, placed);
+    p.static_floats = place_all(&w, n_lives, DFQI_REGION_STATIC, placed);
+    p.global_floats = place_all(&w, n_lives, DFQI_REGION_GLOBAL, placed);
+    p.local_floats = place_all(&w, n_lives, DFQI_REGION_LOCAL, placed);
     DFQI_GOTO(check_sizes(&p, g->batch), out);
     *out = p;
     memset(&p, 0, sizeof p);

@@ -11,18 +11,18 @@
 
 #include "graph/graph.h"
 
-typedef enum dfqi_place_space {
-    DFQI_SPACE_NONE,   /* not needed: nobody reads it */
-    DFQI_SPACE_BOUND,  /* inputs and parameters: memory of others */
-    DFQI_SPACE_STATIC, /* computed once from frozen parameters */
-    DFQI_SPACE_GLOBAL, /* whole batch */
-    DFQI_SPACE_LOCAL   /* one slice, one thread */
-} dfqi_place_space;
+typedef enum dfqi_place_region {
+    DFQI_REGION_NONE,   /* not needed: nobody reads it */
+    DFQI_REGION_BOUND,  /* inputs and parameters: memory of others */
+    DFQI_REGION_STATIC, /* computed once from frozen parameters */
+    DFQI_REGION_GLOBAL, /* whole batch */
+    DFQI_REGION_LOCAL   /* one slice, one thread */
+} dfqi_place_region;
 
 typedef struct dfqi_place {
-    dfqi_place_space space;
+    dfqi_place_region region;
     int64_t stride; /* floats an image; 0 for unbatched values */
-    size_t offset;  /* floats into its space */
+    size_t offset;  /* floats into its region */
 } dfqi_place;
 
 /* A segment of sliced nodes, or whole nodes independent of each other: nodes order[first .. first +

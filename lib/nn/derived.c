@@ -19,7 +19,7 @@ int dfqi_arch_is_derived(const dfqi_arch *a)
     return a->family == DFQI_FAMILY_MBCONV || a->family == DFQI_FAMILY_STAGES;
 }
 
-void dfqi_arch_derive(const dfqi_super_space *space, const int32_t *path, dfqi_arch *out)
+void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfqi_arch *out)
 {
     const dfqi_super_row *row = dfqi_super_row_of(space);
     *out = (dfqi_arch){.family = space->family == DFQI_SUPER_VIT ? DFQI_FAMILY_STAGES
@@ -151,7 +151,7 @@ static bool fits(const dfqi_safetensors *st)
 
 /* "0 3 6", a choice for each cell. */
 static dfq_status read_path(const dfqi_safetensors *st, const char *path,
-                            const dfqi_super_space *space, int32_t out[DFQI_SUPER_CELLS])
+                            const dfqi_supernet_space *space, int32_t out[DFQI_SUPER_CELLS])
 {
     static const int32_t any[DFQI_SUPER_CELLS] = {0};
     const char *text = dfqi_st_meta_find(st, path_key);
@@ -181,7 +181,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     const char *have = dfqi_st_meta_find(st, version_key);
     const char *text = dfqi_st_meta_find(st, space_key);
     char show[DFQI_SHOW_MAX];
-    dfqi_super_space space;
+    dfqi_supernet_space space;
     int32_t choices[DFQI_SUPER_CELLS] = {0};
     if (!have)
         return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
@@ -195,7 +195,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     if (!text || !dfqi_st_meta_find(st, "mean") || !dfqi_st_meta_find(st, "std"))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path,
                          text ? "mean or std" : space_key);
-    DFQI_TRY(dfqi_super_space_parse(st->ctx, path, text, &space));
+    DFQI_TRY(dfqi_supernet_space_parse(st->ctx, path, text, &space));
     DFQI_TRY(read_path(st, path, &space, choices));
     dfqi_arch_derive(&space, choices, a);
     dfqi_prop_from(a, DFQ_SOURCE_METADATA);
@@ -221,7 +221,7 @@ dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
     int32_t cells = (int32_t)dfqi_super_row_of(&a->space)->cells(&a->space);
     for (int32_t c = 0, at = 0; c < cells; c++)
         at += snprintf(path + at, sizeof path - (size_t)at, "%s%d", c ? " " : "", a->path[c]);
-    DFQI_TRY(dfqi_super_space_text(arena->ctx, &a->space, &space));
+    DFQI_TRY(dfqi_supernet_space_text(arena->ctx, &a->space, &space));
     const char *const values[DFQI_DERIVED_META] = {version, space, path};
     for (int32_t i = 0; i < DFQI_DERIVED_META; i++) {
         out[i].key = dfqi_arena_strdup(arena, keys[i]);

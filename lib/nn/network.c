@@ -31,7 +31,7 @@ int dfqi_arch_is_cnn(const dfqi_arch *a)
 /* What names and shapes of a derived network's parameters do not tell. */
 static uint64_t hash_derived(uint64_t hash, const dfqi_arch *a)
 {
-    const dfqi_super_space *s = &a->space;
+    const dfqi_supernet_space *s = &a->space;
     for (int32_t i = 0; i < s->n_stages && a->family == DFQI_FAMILY_MBCONV; i++)
         hash = dfqi_hash(hash, &s->stages[i], sizeof s->stages[i]);
     hash = dfqi_hash(hash, &s->vit.head, sizeof s->vit.head);
@@ -75,7 +75,7 @@ static bool same_params(const dfqi_network *a, const dfqi_network *b)
 }
 
 /* Of a cell of a derived convolutional network: that of its depthwise layer. */
-static int64_t cell_stride(const dfqi_super_space *s, int64_t cell)
+static int64_t cell_stride(const dfqi_supernet_space *s, int64_t cell)
 {
     int32_t i = 0;
     for (; i + 1 < s->n_stages && cell >= s->stages[i].cells; i++) cell -= s->stages[i].cells;

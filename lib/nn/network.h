@@ -5,7 +5,7 @@
 #include "graph/graph.h"
 #include "io/image.h"
 #include "nn/property.h"
-#include "nn/super_space.h"
+#include "nn/supernet_space.h"
 #include "tensor/tensor.h"
 
 typedef enum dfqi_family {
@@ -60,7 +60,7 @@ typedef struct dfqi_arch {
     uint8_t source[DFQI_PROP_COUNT]; /* DFQ_SOURCE_* */
     dfqi_vit_arch vit;
     dfqi_cnn_arch cnn;
-    dfqi_super_space space; /* derived networks: what is chosen from, and each cell's choice */
+    dfqi_supernet_space space; /* derived networks: what is chosen from, and each cell's choice */
     int32_t path[DFQI_SUPER_CELLS];
     char choices[DFQI_SUPER_CELLS * DFQI_SUPER_CHOICE_NAME]; /* "k3e6 skip": the path in words */
 } dfqi_arch;
@@ -114,7 +114,7 @@ typedef struct dfqi_taps {
 } dfqi_taps;
 
 /* The network of a path through a space: all but the normalisation of its input. */
-void dfqi_arch_derive(const dfqi_super_space *space, const int32_t *path, dfqi_arch *out);
+void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfqi_arch *out);
 /* Is it one? */
 int dfqi_arch_is_derived(const dfqi_arch *a);
 /* Is it a convolutional network? */

@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "nn/supernet_priv.h"
 
-const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s)
+const dfqi_super_row *dfqi_super_row_of(const dfqi_supernet_space *s)
 {
     static const dfqi_super_row *const rows[DFQI_SUPER_FAMILIES] = {&dfqi_super_row_mbconv,
                                                                     &dfqi_super_row_vit};
@@ -85,7 +85,7 @@ static void add_bytes(void *user, const dfqi_super_layer *l)
     }
 }
 
-double dfqi_super_bytes(const dfqi_super_space *space, int32_t *out_layers)
+double dfqi_super_bytes(const dfqi_supernet_space *space, int32_t *out_layers)
 {
     double bytes = 0;
     dfqi_supernet whole = {.space = *space};
@@ -97,14 +97,14 @@ double dfqi_super_bytes(const dfqi_super_space *space, int32_t *out_layers)
     return bytes;
 }
 
-void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi_supernet *out)
+void dfqi_super_outline(const dfqi_supernet_space *space, const int32_t *path, dfqi_supernet *out)
 {
     *out = (dfqi_supernet){.space = *space, .derived = 1};
     out->n_cells = (int32_t)dfqi_super_row_of(space)->cells(space);
     memcpy(out->path, path, (size_t)out->n_cells * sizeof *path);
 }
 
-void dfqi_super_choice_name(const dfqi_super_space *s, int32_t choice,
+void dfqi_super_choice_name(const dfqi_supernet_space *s, int32_t choice,
                             char out[DFQI_SUPER_CHOICE_NAME])
 {
     if (choice == s->n_choices) {
@@ -178,7 +178,7 @@ void dfqi_supernet_fini(dfqi_supernet *net)
     memset(net, 0, sizeof *net);
 }
 
-static dfq_status check_space(dfq_context *ctx, const dfqi_super_space *s, const int32_t *path)
+static dfq_status check_space(dfq_context *ctx, const dfqi_supernet_space *s, const int32_t *path)
 {
     const dfqi_super_row *row = dfqi_super_row_of(s);
     int64_t cells = row->cells(s);
@@ -196,7 +196,7 @@ static dfq_status check_space(dfq_context *ctx, const dfqi_super_space *s, const
     return DFQ_OK;
 }
 
-dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_supernet_space *space, const int32_t *path,
                            dfqi_supernet *out)
 {
     const dfqi_super_row *row = dfqi_super_row_of(space);
@@ -225,8 +225,8 @@ fail:
     return status;
 }
 
-dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
-                             uint64_t seed, dfqi_supernet *out)
+dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_supernet_space *space,
+                             const int32_t *path, uint64_t seed, dfqi_supernet *out)
 {
     float gain = dfqi_super_row_of(space)->gain;
     DFQI_TRY(dfqi_super_make(ctx, space, path, out));

@@ -49,7 +49,7 @@ typedef struct dfqi_super_layer {
 
 typedef struct dfqi_supernet {
     dfq_context *ctx;
-    dfqi_super_space space;
+    dfqi_supernet_space space;
     int32_t n_cells, n_layers;
     uint8_t skips[DFQI_SUPER_CELLS]; /* the cell may be left out: choice number n_choices */
     int32_t derived;                 /* 1: of `path` alone */
@@ -59,11 +59,11 @@ typedef struct dfqi_supernet {
 } dfqi_supernet;
 
 /* What all weights of the supernet of a space take, and how many layers it has. */
-double dfqi_super_bytes(const dfqi_super_space *space, int32_t *out_layers);
+double dfqi_super_bytes(const dfqi_supernet_space *space, int32_t *out_layers);
 
 /* With a `path` (a choice for each cell) only what is on it exists: the network that a search
  * derived, trained like any other. NULL: all. Weights are drawn at random, norms change nothing. */
-DFQI_CHECKED dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_super_space *space,
+DFQI_CHECKED dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_supernet_space *space,
                                           const int32_t *path, uint64_t seed, dfqi_supernet *out);
 void dfqi_supernet_fini(dfqi_supernet *net);
 int dfqi_supernet_on_path(const dfqi_super_layer *l, const int32_t *path);
@@ -124,7 +124,7 @@ void dfqi_super_pass_fini(dfqi_super_pass *p);
 /* The forward graph of one image along a path, for counting: its parameters are 0. out_span[cells] as in
  * a pass; what a cell's nodes are depends on its own choice alone, but for their numbers. The caller
  * frees the graph. */
-DFQI_CHECKED dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_super_space *space,
+DFQI_CHECKED dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_supernet_space *space,
                                          const int32_t *path, dfqi_graph **out,
                                          int32_t (*out_span)[2]);
 /* Copies what the pass uses of tensor k of a layer out of `whole`, which is laid out like the tensor,

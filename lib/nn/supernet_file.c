@@ -56,7 +56,7 @@ dfq_status dfqi_supernet_save(const dfqi_supernet *net, const char *file, int64_
 {
     dfq_context *ctx = net->ctx;
     int64_t n = count_tensors(net), n_own = net->derived ? 0 : OWN_META;
-    char space[DFQI_SUPER_SPACE_NAME];
+    char space[DFQI_SUPERNET_SPACE_NAME];
     static char keys[OWN_META][32] = {"dfq.supernet", "dfq.supernet.space"}, version[] = "1";
     dfq_status status = DFQ_E_NOMEM;
     dfqi_st_entry *entries = dfqi_calloc(ctx, (size_t)n, sizeof *entries);

@@ -7,7 +7,7 @@
 
 #define EPS 1e-3f /* ProxylessNAS's */
 
-const dfqi_super_space dfqi_super_cifar_full = {
+const dfqi_supernet_space dfqi_super_cifar_full = {
     .name = "cifar10-full",
     .image = 32,
     .classes = 10,
@@ -19,7 +19,7 @@ const dfqi_super_space dfqi_super_cifar_full = {
     .stages = {{24, 4, 1}, {40, 4, 2}, {80, 4, 2}, {96, 4, 1}, {192, 4, 2}, {320, 1, 1}},
     .choices = {{3, 3}, {3, 6}, {5, 3}, {5, 6}, {7, 3}, {7, 6}}};
 
-const dfqi_super_space dfqi_super_cifar_small = {
+const dfqi_supernet_space dfqi_super_cifar_small = {
     .name = "cifar10-small",
     .image = 32,
     .classes = 10,
@@ -64,7 +64,7 @@ static void add_mbconv(list *l, int64_t in, int64_t out, int64_t stride, dfqi_su
     add_layer(l, mid, out, 1, 1, 0, 0);
 }
 
-static int64_t count_cells(const dfqi_super_space *s)
+static int64_t count_cells(const dfqi_supernet_space *s)
 {
     int64_t cells = 0;
     for (int32_t i = 0; i < s->n_stages; i++) cells += s->stages[i].cells;
@@ -73,7 +73,7 @@ static int64_t count_cells(const dfqi_super_space *s)
 
 static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
 {
-    const dfqi_super_space *s = &net->space;
+    const dfqi_supernet_space *s = &net->space;
     list l = {.to = to, .cell = -1, .choice = -1};
     int64_t in = s->first;
     int32_t cell = 0;

@@ -116,7 +116,7 @@ dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path, in
     return status;
 }
 
-dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_super_space *space, const int32_t *path,
+dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_supernet_space *space, const int32_t *path,
                             dfqi_graph **out, int32_t (*out_span)[2])
 {
     dfqi_supernet net;

@@ -25,9 +25,9 @@ typedef struct dfqi_super_row {
     float gain;
     float eps; /* of the norms */
     /* What the family asks of a space; may be NULL. */
-    DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const dfqi_super_space *s);
+    DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const dfqi_supernet_space *s);
     /* How many cells a space has. */
-    int64_t (*cells)(const dfqi_super_space *s);
+    int64_t (*cells)(const dfqi_supernet_space *s);
     /* Lists all layers; sets net->skips. Knows net->path. */
     void (*list)(dfqi_supernet *net, dfqi_super_list *l);
     /* What dfqi_supernet_macs counts, by a formula: to compare choices in each step of a warm-up. */
@@ -39,12 +39,12 @@ typedef struct dfqi_super_row {
 } dfqi_super_row;
 
 extern const dfqi_super_row dfqi_super_row_mbconv, dfqi_super_row_vit;
-const dfqi_super_row *dfqi_super_row_of(const dfqi_super_space *s);
+const dfqi_super_row *dfqi_super_row_of(const dfqi_supernet_space *s);
 
 /* The space and path of a derived network without its layers: skips are set by listing them. */
-void dfqi_super_outline(const dfqi_super_space *space, const int32_t *path, dfqi_supernet *out);
+void dfqi_super_outline(const dfqi_supernet_space *space, const int32_t *path, dfqi_supernet *out);
 /* dfqi_supernet_new, with all tensors 0. */
-DFQI_CHECKED dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_super_space *space,
+DFQI_CHECKED dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_supernet_space *space,
                                         const int32_t *path, dfqi_supernet *out);
 /* Adds what a path with `in` and `out` channels uses of layer i's tensors: p->taps[i].t. */
 void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out);

@@ -10,36 +10,36 @@
 enum { VALUE_MAX = 4096 };
 
 /* 64 tokens, from 5 to 28 million multiply-accumulates with all stages. */
-const dfqi_super_space dfqi_super_vit_small = {.name = "cifar10-vit-small",
-                                               .family = DFQI_SUPER_VIT,
-                                               .n_stages = 3,
-                                               .n_choices = 24,
-                                               .image = 32,
-                                               .classes = 10,
-                                               .vit = {.patch = 4,
-                                                       .tokens = 64,
-                                                       .head = 32,
-                                                       .optional = 1,
-                                                       .width = {3, {48, 64, 80}},
-                                                       .depth = {2, {1, 2}},
-                                                       .heads = {2, {1, 2}},
-                                                       .ratio = {2, {2, 3}}}};
+const dfqi_supernet_space dfqi_super_vit_small = {.name = "cifar10-vit-small",
+                                                  .family = DFQI_SUPER_VIT,
+                                                  .n_stages = 3,
+                                                  .n_choices = 24,
+                                                  .image = 32,
+                                                  .classes = 10,
+                                                  .vit = {.patch = 4,
+                                                          .tokens = 64,
+                                                          .head = 32,
+                                                          .optional = 1,
+                                                          .width = {3, {48, 64, 80}},
+                                                          .depth = {2, {1, 2}},
+                                                          .heads = {2, {1, 2}},
+                                                          .ratio = {2, {2, 3}}}};
 
 /* 196 tokens, at most twelve blocks; those of DeiT-Tiny are of width 192 with 3 heads and ratio 4. */
-const dfqi_super_space dfqi_super_vit_tiny = {.name = "imagenet-vit-tiny",
-                                              .family = DFQI_SUPER_VIT,
-                                              .n_stages = 4,
-                                              .n_choices = 36,
-                                              .image = 224,
-                                              .classes = 1000,
-                                              .vit = {.patch = 16,
-                                                      .tokens = 192,
-                                                      .head = 64,
-                                                      .optional = 0,
-                                                      .width = {3, {128, 160, 192}},
-                                                      .depth = {3, {1, 2, 3}},
-                                                      .heads = {2, {2, 3}},
-                                                      .ratio = {2, {3, 4}}}};
+const dfqi_supernet_space dfqi_super_vit_tiny = {.name = "imagenet-vit-tiny",
+                                                 .family = DFQI_SUPER_VIT,
+                                                 .n_stages = 4,
+                                                 .n_choices = 36,
+                                                 .image = 224,
+                                                 .classes = 1000,
+                                                 .vit = {.patch = 16,
+                                                         .tokens = 192,
+                                                         .head = 64,
+                                                         .optional = 0,
+                                                         .width = {3, {128, 160, 192}},
+                                                         .depth = {3, {1, 2, 3}},
+                                                         .heads = {2, {2, 3}},
+                                                         .ratio = {2, {3, 4}}}};
 
 /* -- choices ----------------------------------------------------------------------------------- */
 
@@ -66,7 +66,7 @@ static dfqi_super_blocks largest(const dfqi_super_vit *v)
     return dfqi_super_vit_choice(v, dfqi_super_vit_choices(v) - 1);
 }
 
-static dfq_status check_axis(dfq_context *ctx, const dfqi_super_space *s, const char *name,
+static dfq_status check_axis(dfq_context *ctx, const dfqi_supernet_space *s, const char *name,
                              const dfqi_super_axis *a)
 {
     if (a->n < 1 || a->n > DFQI_SUPER_VALUES)
@@ -80,7 +80,7 @@ static dfq_status check_axis(dfq_context *ctx, const dfqi_super_space *s, const 
     return DFQ_OK;
 }
 
-static dfq_status check(dfq_context *ctx, const dfqi_super_space *s)
+static dfq_status check(dfq_context *ctx, const dfqi_supernet_space *s)
 {
     const dfqi_super_vit *v = &s->vit;
     if (v->patch < 1 || s->image < 1 || s->image > VALUE_MAX || s->image % v->patch)
@@ -137,7 +137,7 @@ static const role roles[ROLES] = {
     [HEAD] = {DFQI_SUPER_LINEAR, T, CLASSES},
 };
 
-static int64_t extent(const dfqi_super_space *s, const dfqi_super_blocks *c, int8_t code)
+static int64_t extent(const dfqi_supernet_space *s, const dfqi_super_blocks *c, int8_t code)
 {
     int64_t side = s->image / s->vit.patch, heads = c->heads * s->vit.head;
     const int64_t of[] = {[PIXELS] = 3 * s->vit.patch * s->vit.patch,
@@ -153,7 +153,7 @@ static int64_t extent(const dfqi_super_space *s, const dfqi_super_blocks *c, int
 
 typedef struct list {
     dfqi_super_list *to;
-    const dfqi_super_space *space;
+    const dfqi_supernet_space *space;
     dfqi_super_blocks size;
     int32_t cell;
 } list;
@@ -171,13 +171,13 @@ static void add_layer(list *l, int32_t r, uint64_t uses)
                                                    .closes = r == LEAVE});
 }
 
-static int64_t count_cells(const dfqi_super_space *s)
+static int64_t count_cells(const dfqi_supernet_space *s)
 {
     return s->n_stages;
 }
 
 /* The choices with more than so many blocks. */
-static uint64_t deeper(const dfqi_super_space *s, int64_t depth)
+static uint64_t deeper(const dfqi_supernet_space *s, int64_t depth)
 {
     uint64_t uses = 0;
     for (int32_t k = 0; k < s->n_choices; k++)
@@ -200,7 +200,7 @@ static void list_stage(list *l)
 
 static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
 {
-    const dfqi_super_space *s = &net->space;
+    const dfqi_supernet_space *s = &net->space;
     list l = {.to = to, .space = s, .size = largest(&s->vit), .cell = -1};
     add_layer(&l, EMBED, 0);
     add_layer(&l, POSITIONS, 0);
@@ -218,7 +218,7 @@ static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
 /* As products alone count. */
 static double path_work(const dfqi_supernet *net, const int32_t *path)
 {
-    const dfqi_super_space *s = &net->space;
+    const dfqi_supernet_space *s = &net->space;
     dfqi_super_blocks c = largest(&s->vit);
     double macs = 0, tokens = (double)extent(s, &c, PATCHES);
     for (int32_t i = 0; i < net->n_layers; i++) {
@@ -238,7 +238,7 @@ static double path_work(const dfqi_supernet *net, const int32_t *path)
 static const dfqi_id *take(dfqi_super_pass *p, int32_t i, const dfqi_super_blocks *c)
 {
     const role *r = &roles[p->net->layers[i].role];
-    const dfqi_super_space *s = &p->net->space;
+    const dfqi_supernet_space *s = &p->net->space;
     dfqi_super_params(p, i, extent(s, c, r->in), extent(s, c, r->out));
     return p->taps[i].t;
 }
@@ -274,7 +274,7 @@ static dfqi_id stage(dfqi_super_pass *p, int32_t i, int32_t cell, const dfqi_sup
 
 static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode)
 {
-    const dfqi_super_space *s = &p->net->space;
+    const dfqi_supernet_space *s = &p->net->space;
     dfqi_super_blocks c = largest(&s->vit);
     int64_t tokens = extent(s, &c, PATCHES);
     const dfqi_id *t = take(p, 0, &c);

@@ -39,7 +39,7 @@ void dfqi_super_defaults(dfqi_super_options *o)
                               .crop = 4};
 }
 
-void dfqi_super_defaults_of(const dfqi_super_space *space, dfqi_super_options *o)
+void dfqi_super_defaults_of(const dfqi_supernet_space *space, dfqi_super_options *o)
 {
     dfqi_super_defaults(o);
     if (space->family != DFQI_SUPER_VIT) return;

@@ -26,7 +26,7 @@ typedef struct dfqi_super_options {
 
 void dfqi_super_defaults(dfqi_super_options *o);
 /* Those that suit the family: vision transformers learn by AdamW. */
-void dfqi_super_defaults_of(const dfqi_super_space *space, dfqi_super_options *o);
+void dfqi_super_defaults_of(const dfqi_supernet_space *space, dfqi_super_options *o);
 
 /* Draws the path of a step: each cell's choice with probability softmax(logits[cell]), rows of
  * DFQI_SUPER_CHOICES + 1, as the largest of logit + Gumbel noise. NULL: uniformly. */

@@ -12,24 +12,24 @@
 START_TEST(test_presets)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
     int32_t n = 0;
     for (const char *name; (name = dfqi_preset_name(n)) != NULL; n++) {
-        ck_assert_msg(dfqi_space_load(ctx, name, &s) == DFQ_OK, "%s", ctx->error);
+        ck_assert_msg(dfqi_accel_space_load(ctx, name, &s) == DFQ_OK, "%s", ctx->error);
         ck_assert_str_eq(s.name, name);
         ck_assert_int_eq(s.float_bits, 16);
     }
     ck_assert_int_eq(n, 4);
     ck_assert_ptr_null(dfqi_preset_name(-1));
-    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
-    ck_assert_int_eq(dfqi_space_count(&s), 4335);
-    dfqi_space_config(&s, 4334, &t);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_accel_space_count(&s), 4335);
+    dfqi_accel_space_config(&s, 4334, &t);
     ck_assert_int_eq(t.pe_x, 24);
     ck_assert_int_eq(t.pe_y, 24);
     ck_assert_int_eq(t.rf_words, 64);
     ck_assert_int_eq(t.dataflow, DFQI_FLOW_RS);
-    dfqi_space_config(&s, 15, &t);
+    dfqi_accel_space_config(&s, 15, &t);
     ck_assert_int_eq(t.pe_x, 8);
     ck_assert_int_eq(t.pe_y, 9);
     ck_assert_int_eq(t.rf_words, 4);
@@ -46,12 +46,13 @@ START_TEST(test_values)
 {
     static const char json[] = "{\"name\": \"mine\", \"pe_x\": [4, 6], " REST "}";
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
-    ck_assert_msg(dfqi_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s", ctx->error);
+    ck_assert_msg(dfqi_accel_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s",
+                  ctx->error);
     ck_assert_str_eq(s.name, "mine");
-    ck_assert_int_eq(dfqi_space_count(&s), 2);
-    dfqi_space_config(&s, 1, &t);
+    ck_assert_int_eq(dfqi_accel_space_count(&s), 2);
+    dfqi_accel_space_config(&s, 1, &t);
     ck_assert_int_eq(t.pe_x, 6);
     ck_assert_int_eq(t.pe, DFQI_PE_SERIAL);
     ck_assert_int_eq(t.float_bits, 8); /* a word, if nothing is said */
@@ -75,10 +76,11 @@ START_TEST(test_float_bits)
 {
     static const char json[] = "{\"pe_x\": 4, \"float_bits\": 24, " REST "}";
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
-    ck_assert_msg(dfqi_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s", ctx->error);
-    dfqi_space_config(&s, 0, &t);
+    ck_assert_msg(dfqi_accel_space_parse(ctx, "x", json, strlen(json), &s) == DFQ_OK, "%s",
+                  ctx->error);
+    dfqi_accel_space_config(&s, 0, &t);
     ck_assert_int_eq(t.float_bits, 24);
     dfqi_context_release(ctx);
 }
@@ -111,9 +113,9 @@ static const struct {
 START_TEST(test_wrong)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
+    dfqi_accel_space s;
     ck_assert_int_eq(
-        dfqi_space_parse(ctx, "accel.json", wrong[_i].json, strlen(wrong[_i].json), &s),
+        dfqi_accel_space_parse(ctx, "accel.json", wrong[_i].json, strlen(wrong[_i].json), &s),
         DFQ_E_CORRUPT);
     ck_assert_msg(strstr(ctx->error, wrong[_i].text) != NULL, "%s", ctx->error);
     ck_assert_msg(strstr(ctx->error, "accel.json") == ctx->error, "%s", ctx->error);
@@ -125,8 +127,8 @@ END_TEST
 START_TEST(test_no_file)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
-    ck_assert_int_eq(dfqi_space_load(ctx, "no-such-preset", &s), DFQ_E_IO);
+    dfqi_accel_space s;
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "no-such-preset", &s), DFQ_E_IO);
     dfqi_context_release(ctx);
 }
 END_TEST

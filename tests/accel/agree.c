@@ -6,12 +6,12 @@
 
 static double macs_of_report(const dfqi_model *m)
 {
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
     dfqi_report r;
     double macs = 0;
-    ck_assert_int_eq(dfqi_space_load(m->ctx, "eyeriss-16x16", &s), DFQ_OK);
-    dfqi_space_config(&s, 0, &t);
+    ck_assert_int_eq(dfqi_accel_space_load(m->ctx, "eyeriss-16x16", &s), DFQ_OK);
+    dfqi_accel_space_config(&s, 0, &t);
     ck_assert_msg(dfqi_report_new(m, &t, (dfqi_layer_bits){0}, &r) == DFQ_OK, "%s", m->ctx->error);
     for (int32_t i = 0; i < r.list.n_layers; i++)
         macs += dfqi_layer_macs(&r.list.shapes[r.list.layers[i].shape]);

@@ -35,14 +35,14 @@ enum { LAYERS = sizeof layers / sizeof *layers, CONVS = 5 };
 static void cost_of(dfq_context *ctx, const char *preset, const reference *r, int64_t batch,
                     dfqi_cost *out, double *utilization)
 {
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
     dfqi_search_cache cache;
     dfqi_layer l = {.dim = {1, batch, r->c, r->m, r->p, r->p, r->k, r->k},
                     .stride = r->stride,
                     .bits = {16, 16, 16}};
-    ck_assert_msg(dfqi_space_load(ctx, preset, &s) == DFQ_OK, "%s", ctx->error);
-    dfqi_space_config(&s, 0, &t);
+    ck_assert_msg(dfqi_accel_space_load(ctx, preset, &s) == DFQ_OK, "%s", ctx->error);
+    dfqi_accel_space_config(&s, 0, &t);
     dfqi_search_cache_init(&cache, ctx, &l);
     ck_assert_int_eq(dfqi_search_mapping(&cache, r->name, &t, DFQI_LEAST_ENERGY, out, NULL),
                      DFQ_OK);

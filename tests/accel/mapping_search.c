@@ -62,13 +62,13 @@ static void cost_of(dfqi_search_cache *s, const dfqi_accel_config *t, dfqi_cost 
 static dfqi_accel_config random_config(dfqi_rng *r, dfq_context *ctx)
 {
     static const int64_t rf[] = {3, 4, 8, 16, 32, 64}, kb[] = {16, 64, 108, 256};
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
-    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "hdx-space", &s), DFQ_OK);
     s.glb_kb = (dfqi_values){1, {(double)pick(r, kb, 4)}};
     s.rf_words = (dfqi_values){1, {(double)pick(r, rf, 6)}};
     s.dataflow = (dfqi_values){1, {dfqi_rng_below(r, DFQI_FLOW_COUNT)}};
-    dfqi_space_config(&s, 0, &t);
+    dfqi_accel_space_config(&s, 0, &t);
     return t;
 }
 
@@ -109,12 +109,12 @@ START_TEST(test_tiny_register_file)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_layer l = {.dim = {1, 1, 32, 32, 16, 16, 3, 3}, .stride = 1, .bits = {16, 16, 16}};
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
     dfqi_search_cache n;
     dfqi_cost small, large;
-    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
-    dfqi_space_config(&s, 0, &t);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    dfqi_accel_space_config(&s, 0, &t);
     dfqi_search_cache_init(&n, ctx, &l);
     t.dataflow = _i;
     t.rf_words = _i == DFQI_FLOW_RS ? 3 : 1;

@@ -7,7 +7,7 @@
 
 typedef struct dfqt_net_row {
     const dfqi_arch *arch; /* NULL: derived from */
-    const dfqi_super_space *space;
+    const dfqi_supernet_space *space;
     const int32_t *path;
     bool quantized; /* what is made of stages has no quantizers */
 } dfqt_net_row;

@@ -133,9 +133,9 @@ START_TEST(test_resnet_layers)
 END_TEST
 
 /* A space of 2 x 2 arrays, 2 register files, all dataflows. */
-static void small_space(dfq_context *ctx, dfqi_space *s)
+static void small_space(dfq_context *ctx, dfqi_accel_space *s)
 {
-    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", s), DFQ_OK);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "hdx-space", s), DFQ_OK);
     s->pe_x = (dfqi_values){2, {6, 8}};
     s->pe_y = (dfqi_values){2, {4, 7}};
     s->rf_words = (dfqi_values){2, {4, 64}};
@@ -148,7 +148,7 @@ START_TEST(test_table)
     dfq_context *ctx = dfqt_context(3), *one = dfqt_context(1);
     dfqi_model *m;
     dfqi_layer_list l;
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_table a, b;
     ck_assert_int_eq((_i ? make_vit : make_resnet)(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4}, &l), DFQ_OK);
@@ -163,7 +163,7 @@ START_TEST(test_table)
         dfqi_accel_config t;
         dfqi_report r;
         double cycles = 0, pj = 0;
-        dfqi_space_config(&s, k, &t);
+        dfqi_accel_space_config(&s, k, &t);
         ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){4, 4}, &r), DFQ_OK);
         for (int32_t i = 0; i < l.n_layers; i++) {
             cycles += a.cycles[l.layers[i].shape * a.n_configs + k];
@@ -188,11 +188,11 @@ START_TEST(test_widths)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *m;
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
     ck_assert_int_eq(make_resnet(ctx, &m), DFQ_OK);
-    ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
-    dfqi_space_config(&s, 0, &t);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
+    dfqi_accel_space_config(&s, 0, &t);
     for (int pe = 0; pe < DFQI_PE_COUNT; pe++) {
         dfqi_report wide, narrow;
         t.pe = pe;
@@ -218,9 +218,9 @@ START_TEST(test_fits_nothing)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_layer l = {.dim = {1, 1, 8, 8, 8, 8, 16, 16}, .stride = 1};
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_table t;
-    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "hdx-space", &s), DFQ_OK);
     s.pe_x.n = s.pe_y.n = s.rf_words.n = 1;
     s.glb_kb.v[0] = 0.5;
     ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &l, "net", &t), DFQ_E_INFEASIBLE);
@@ -242,8 +242,8 @@ START_TEST(test_mapping_text)
 {
     dfq_context *ctx = dfqt_context(1);
     const dfqi_layer *l = _i ? &depthwise : &sample;
-    dfqi_space s;
-    ck_assert_int_eq(dfqi_space_load(ctx, "hdx-space", &s), DFQ_OK);
+    dfqi_accel_space s;
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "hdx-space", &s), DFQ_OK);
     for (int64_t k = 0; k < 4335; k += 97) {
         dfqi_accel_config t;
         dfqi_search_cache n;
@@ -251,7 +251,7 @@ START_TEST(test_mapping_text)
         dfqi_mapping m, back;
         dfqi_pricing p;
         char text[DFQI_MAPPING_TEXT_MAX];
-        dfqi_space_config(&s, k, &t);
+        dfqi_accel_space_config(&s, k, &t);
         dfqi_search_cache_init(&n, ctx, l);
         ck_assert_int_eq(dfqi_search_mapping(&n, "sample", &t, DFQI_LEAST_EDP, &c, &m), DFQ_OK);
         dfqi_mapping_print(&m, text);
@@ -286,11 +286,11 @@ static const struct {
 START_TEST(test_refused_mapping)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
     dfqi_mapping m;
-    ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
-    dfqi_space_config(&s, 0, &t);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
+    dfqi_accel_space_config(&s, 0, &t);
     dfq_status status = dfqi_mapping_parse(ctx, refused[_i].text, &sample, &t, &m);
     ck_assert_int_eq(status, refused[_i].error ? DFQ_E_INVALID : DFQ_OK);
     if (refused[_i].error)
@@ -302,11 +302,11 @@ END_TEST
 START_TEST(test_small_buffer)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_accel_config t;
     dfqi_mapping m;
-    ck_assert_int_eq(dfqi_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
-    dfqi_space_config(&s, 0, &t);
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, "eyeriss-16x16", &s), DFQ_OK);
+    dfqi_accel_space_config(&s, 0, &t);
     t.glb_kb = 4;
     ck_assert_int_eq(dfqi_mapping_parse(ctx, "GLB C16 M32 P14 Q14 R3 S3", &sample, &t, &m),
                      DFQ_E_INVALID);
@@ -321,17 +321,17 @@ static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     dfqi_model *m = NULL;
     dfqi_layer_list l = {.ctx = ctx};
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_table table = {.ctx = ctx};
     dfqi_report report = {.list.ctx = ctx};
     dfqi_accel_config t;
     (void)arg;
     dfq_status status = make_vit(ctx, &m);
-    if (status == DFQ_OK) status = dfqi_space_load(ctx, "eyeriss-16x16", &s);
+    if (status == DFQ_OK) status = dfqi_accel_space_load(ctx, "eyeriss-16x16", &s);
     if (status == DFQ_OK) status = dfqi_layers_of(m, (dfqi_layer_bits){0}, &l);
     if (status == DFQ_OK) status = dfqi_table_new(ctx, &s, l.n_shapes, l.shapes, "net", &table);
     if (status == DFQ_OK) {
-        dfqi_space_config(&s, 0, &t);
+        dfqi_accel_space_config(&s, 0, &t);
         status = dfqi_report_new(m, &t, (dfqi_layer_bits){0}, &report);
     }
     dfqi_report_fini(&report);
@@ -350,7 +350,7 @@ END_TEST
 START_TEST(test_cancel)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_space s;
+    dfqi_accel_space s;
     dfqi_table t;
     small_space(ctx, &s);
     dfq_context_cancel(ctx);

@@ -10,8 +10,8 @@
 
 enum { MAX = 64 };
 
-static const dfqi_super_space *const spaces[] = {&dfqi_super_cifar_small, &dfqi_super_cifar_full,
-                                                 &dfqi_super_vit_small, &dfqi_super_vit_tiny};
+static const dfqi_supernet_space *const spaces[] = {&dfqi_super_cifar_small, &dfqi_super_cifar_full,
+                                                    &dfqi_super_vit_small, &dfqi_super_vit_tiny};
 enum { SPACES = sizeof spaces / sizeof *spaces };
 
 typedef struct path {

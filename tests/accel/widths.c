@@ -177,9 +177,9 @@ END_TEST
 static void config_of(dfq_context *ctx, const char *preset, int32_t float_bits,
                       dfqi_accel_config *t)
 {
-    dfqi_space s;
-    ck_assert_int_eq(dfqi_space_load(ctx, preset, &s), DFQ_OK);
-    dfqi_space_config(&s, 0, t);
+    dfqi_accel_space s;
+    ck_assert_int_eq(dfqi_accel_space_load(ctx, preset, &s), DFQ_OK);
+    dfqi_accel_space_config(&s, 0, t);
     if (float_bits) t->float_bits = float_bits;
 }
 

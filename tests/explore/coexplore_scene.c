@@ -11,30 +11,30 @@
 #include "base/rng.h"
 
 /* MBConv cells, of which 0, 1 and 3 may be left out, and stages of vision transformers. */
-static const dfqi_super_space tiny[2] = {{.name = "tiny",
-                                          .image = 8,
-                                          .classes = 3,
-                                          .stem = 4,
-                                          .first = 4,
-                                          .head = 8,
-                                          .n_stages = 2,
-                                          .n_choices = 2,
-                                          .stages = {{4, 2, 1}, {6, 2, 2}},
-                                          .choices = {{3, 2}, {5, 3}}},
-                                         {.name = "tiny transformer",
-                                          .family = DFQI_SUPER_VIT,
-                                          .n_stages = CELLS,
-                                          .n_choices = 2,
-                                          .image = 8,
-                                          .classes = 3,
-                                          .vit = {.patch = 4,
-                                                  .tokens = 6,
-                                                  .head = 3,
-                                                  .optional = 1,
-                                                  .width = {2, {4, 7}},
-                                                  .depth = {1, {1}},
-                                                  .heads = {1, {1}},
-                                                  .ratio = {1, {2}}}}};
+static const dfqi_supernet_space tiny[2] = {{.name = "tiny",
+                                             .image = 8,
+                                             .classes = 3,
+                                             .stem = 4,
+                                             .first = 4,
+                                             .head = 8,
+                                             .n_stages = 2,
+                                             .n_choices = 2,
+                                             .stages = {{4, 2, 1}, {6, 2, 2}},
+                                             .choices = {{3, 2}, {5, 3}}},
+                                            {.name = "tiny transformer",
+                                             .family = DFQI_SUPER_VIT,
+                                             .n_stages = CELLS,
+                                             .n_choices = 2,
+                                             .image = 8,
+                                             .classes = 3,
+                                             .vit = {.patch = 4,
+                                                     .tokens = 6,
+                                                     .head = 3,
+                                                     .optional = 1,
+                                                     .width = {2, {4, 7}},
+                                                     .depth = {1, {1}},
+                                                     .heads = {1, {1}},
+                                                     .ratio = {1, {2}}}}};
 static const int32_t choices[2][CELLS + FIELDS] = {{3, 3, 2, 3, 3, 2}, {3, 3, 3, 3, 3, 2}};
 
 void dfqt_scene_file(char *out)
@@ -77,12 +77,12 @@ void dfqt_scene_make(int family, dfqt_scene *s)
                 s->cost[(total + i) * CONFIGS + k] = work[j] * (1 + 0.1 * k);
             }
     }
-    s->space = (dfqi_coexplore_space){.net = &tiny[family],
-                                      .n_fields = FIELDS,
-                                      .choices = of,
-                                      .cost = s->cost,
-                                      .base = s->base,
-                                      .reference = s->reference};
+    s->space = (dfqi_coexplore_tables){.net = &tiny[family],
+                                       .n_fields = FIELDS,
+                                       .choices = of,
+                                       .cost = s->cost,
+                                       .base = s->base,
+                                       .reference = s->reference};
     for (int m = 0; m < 3; m++) s->reference[m] = 3;
     s->limits[0] = (dfq_constraint){.limit = 4, .metric = DFQ_EXPLORE_LATENCY};
     s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};

@@ -10,7 +10,7 @@ enum { CHOICES = 4 * 3 }; /* of the cells, at most */
 
 typedef struct dfqt_scene {
     double cost[3 * CHOICES * CONFIGS], base[3 * CONFIGS], reference[3];
-    dfqi_coexplore_space space;
+    dfqi_coexplore_tables space;
     dfq_constraint limits[2];
     dfq_explorer_options o;
     dfq_solver_options solver;

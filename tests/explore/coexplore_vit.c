@@ -8,25 +8,25 @@
 #include "base/rng.h"
 #include "explore/cases.h"
 #include "explore/coexplore.h"
-#include "explore/space.h"
+#include "explore/search_space.h"
 #include "support/fail_alloc.h"
 
 enum { CELLS = 2, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };
 
-static const dfqi_super_space vit = {.name = "tiny-vit",
-                                     .family = DFQI_SUPER_VIT,
-                                     .n_stages = CELLS,
-                                     .n_choices = 8,
-                                     .image = 8,
-                                     .classes = 3,
-                                     .vit = {.patch = 4,
-                                             .tokens = 8,
-                                             .head = 4,
-                                             .optional = 1,
-                                             .width = {2, {8, 12}},
-                                             .depth = {2, {1, 2}},
-                                             .heads = {1, {2}},
-                                             .ratio = {2, {1, 2}}}};
+static const dfqi_supernet_space vit = {.name = "tiny-vit",
+                                        .family = DFQI_SUPER_VIT,
+                                        .n_stages = CELLS,
+                                        .n_choices = 8,
+                                        .image = 8,
+                                        .classes = 3,
+                                        .vit = {.patch = 4,
+                                                .tokens = 8,
+                                                .head = 4,
+                                                .optional = 1,
+                                                .width = {2, {8, 12}},
+                                                .depth = {2, {1, 2}},
+                                                .heads = {1, {2}},
+                                                .ratio = {2, {1, 2}}}};
 static const char accelerators[] =
     "{\"pe_x\": [2, 4], \"pe_y\": [2, 4], \"rf_words\": 16, \"dataflow\": [\"ws\", \"rs\"],"
     " \"pe_type\": \"fixed\", \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 8,"
@@ -45,13 +45,15 @@ static dfqi_search_space space_of(dfq_context *ctx)
 {
     dfqi_search_space s = {.net = vit};
     ck_assert_int_eq(
-        dfqi_space_parse(ctx, "small", accelerators, sizeof accelerators - 1, &s.accel), DFQ_OK);
-    dfqi_space_config(&s.accel, 0, &s.base);
+        dfqi_accel_space_parse(ctx, "small", accelerators, sizeof accelerators - 1, &s.accel),
+        DFQ_OK);
+    dfqi_accel_space_config(&s.accel, 0, &s.base);
     return s;
 }
 
 /* What a path costs by the tables. */
-static double by_table(const dfqi_space_costs *c, const int32_t *path, int metric, int config)
+static double by_table(const dfqi_search_space_costs *c, const int32_t *path, int metric,
+                       int config)
 {
     int32_t rows = 0, at = 0;
     double sum = c->base[metric * CONFIGS + config];
@@ -67,9 +69,9 @@ static double by_table(const dfqi_space_costs *c, const int32_t *path, int metri
 
 static dfq_status tabulate(dfq_context *ctx, void *arg)
 {
-    dfqi_space_costs c;
-    dfq_status status = dfqi_space_costs_new(ctx, arg, &c);
-    if (status == DFQ_OK) dfqi_space_costs_fini(&c);
+    dfqi_search_space_costs c;
+    dfq_status status = dfqi_search_space_costs_new(ctx, arg, &c);
+    if (status == DFQ_OK) dfqi_search_space_costs_fini(&c);
     return status;
 }
 
@@ -86,7 +88,7 @@ END_TEST
 
 typedef struct scene {
     dfqi_search_space s;
-    dfqi_space_costs costs;
+    dfqi_search_space_costs costs;
     dfq_constraint limits[2];
     dfq_explorer_options o;
     dfq_solver_options solver;
@@ -124,7 +126,7 @@ static void make(dfq_context *ctx, scene *s)
     static const int32_t largest[CELLS] = {7, 7};
     memset(s, 0, sizeof *s);
     s->s = space_of(ctx);
-    ck_assert_int_eq(dfqi_space_costs_new(ctx, &s->s, &s->costs), DFQ_OK);
+    ck_assert_int_eq(dfqi_search_space_costs_new(ctx, &s->s, &s->costs), DFQ_OK);
     s->limits[0] = (dfq_constraint){.limit = 0.3 * by_table(&s->costs, largest, 0, 0),
                                     .metric = DFQ_EXPLORE_LATENCY};
     s->limits[1] = (dfq_constraint){.limit = 0.99 * by_table(&s->costs, largest, 2, CONFIGS - 1),
@@ -150,19 +152,19 @@ static void make(dfq_context *ctx, scene *s)
 
 static void done(scene *s)
 {
-    dfqi_space_costs_fini(&s->costs);
+    dfqi_search_space_costs_fini(&s->costs);
     remove(s->images);
     remove(s->file);
 }
 
 static dfqi_coexplore *create(dfq_context *ctx, const scene *s)
 {
-    dfqi_coexplore_space space = {.net = &s->s.net,
-                                  .n_fields = s->costs.n_fields,
-                                  .choices = s->costs.choices,
-                                  .cost = s->costs.cost,
-                                  .base = s->costs.base,
-                                  .reference = s->costs.reference};
+    dfqi_coexplore_tables space = {.net = &s->s.net,
+                                   .n_fields = s->costs.n_fields,
+                                   .choices = s->costs.choices,
+                                   .cost = s->costs.cost,
+                                   .base = s->costs.base,
+                                   .reference = s->costs.reference};
     dfqi_coexplore *e;
     dfqi_dataset *d;
     ck_assert_int_eq(dfqi_dataset_open(ctx, s->images, 3, &d), DFQ_OK);

@@ -1,5 +1,5 @@
 /* The planner against a brute-force reading of its promises: whoever reads a value finds it written
- * and not overwritten, in every space, with the slices of a segment in any order. */
+ * and not overwritten, in every region, with the slices of a segment in any order. */
 #include <stdint.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 
 /* Who holds a value, and when: in steps, and for local values in positions of the order. */
 typedef struct holding {
-    dfqi_place_space space;
+    dfqi_place_region region;
     int32_t first_step, last_step, first_pos, last_pos;
     size_t begin, end; /* floats */
 } holding;
@@ -26,11 +26,11 @@ static void note_write(const dfqi_graph *g, const dfqi_plan *p, dfqi_id v, int32
 {
     const dfqi_place *place = &p->places[v];
     const dfqi_value *value = dfqi_graph_value(g, v);
-    if (place->space == DFQI_SPACE_NONE) return;
-    int64_t images = !value->batched ? 1 : place->space == DFQI_SPACE_LOCAL ? p->slice : g->batch;
+    if (place->region == DFQI_REGION_NONE) return;
+    int64_t images = !value->batched ? 1 : place->region == DFQI_REGION_LOCAL ? p->slice : g->batch;
     ck_assert_int_eq(h[v].first_pos, -1);
     ck_assert_int_eq(place->stride, value->batched ? dfqi_value_stride(value) : 0);
-    h[v] = (holding){place->space,
+    h[v] = (holding){place->region,
                      step_at(p, pos),
                      step_at(p, pos),
                      pos,
@@ -39,9 +39,9 @@ static void note_write(const dfqi_graph *g, const dfqi_plan *p, dfqi_id v, int32
                      place->offset + (size_t)(images * dfqi_value_stride(value))};
     if (value->keep) h[v].last_step = p->n_steps, h[v].last_pos = INT32_MAX;
     ck_assert_uint_eq(place->offset % (DFQI_ALIGN / sizeof(float)), 0);
-    ck_assert_uint_le(h[v].end, place->space == DFQI_SPACE_STATIC   ? p->static_floats
-                                : place->space == DFQI_SPACE_GLOBAL ? p->global_floats
-                                                                    : p->local_floats);
+    ck_assert_uint_le(h[v].end, place->region == DFQI_REGION_STATIC   ? p->static_floats
+                                : place->region == DFQI_REGION_GLOBAL ? p->global_floats
+                                                                      : p->local_floats);
 }
 
 static void note_read(const dfqi_graph *g, const dfqi_plan *p, dfqi_id v, int32_t pos, holding *h)
@@ -49,13 +49,13 @@ static void note_read(const dfqi_graph *g, const dfqi_plan *p, dfqi_id v, int32_
     int32_t step = step_at(p, pos);
     if (v < 0) return;
     if (dfqi_graph_value(g, v)->kind != DFQI_VALUE_NODE) {
-        ck_assert_int_eq(p->places[v].space, DFQI_SPACE_BOUND);
+        ck_assert_int_eq(p->places[v].region, DFQI_REGION_BOUND);
         return;
     }
     ck_assert_msg(h[v].first_pos >= 0 && h[v].first_pos < pos, "value %d is read unwritten", v);
     /* whole nodes of one step run side by side */
     ck_assert(h[v].first_step < step || p->steps[step].sliced);
-    if (h[v].space == DFQI_SPACE_LOCAL) ck_assert_int_eq(h[v].first_step, step);
+    if (h[v].region == DFQI_REGION_LOCAL) ck_assert_int_eq(h[v].first_step, step);
     if (step > h[v].last_step) h[v].last_step = step;
     if (pos > h[v].last_pos) h[v].last_pos = pos;
 }
@@ -63,9 +63,9 @@ static void note_read(const dfqi_graph *g, const dfqi_plan *p, dfqi_id v, int32_
 /* May the two lie on the same memory at the same time? */
 static int meet(const holding *a, const holding *b)
 {
-    if (a->first_pos < 0 || b->first_pos < 0 || a->space != b->space) return 0;
-    if (a->space == DFQI_SPACE_STATIC) return 1;
-    if (a->space == DFQI_SPACE_GLOBAL)
+    if (a->first_pos < 0 || b->first_pos < 0 || a->region != b->region) return 0;
+    if (a->region == DFQI_REGION_STATIC) return 1;
+    if (a->region == DFQI_REGION_GLOBAL)
         return a->first_step <= b->last_step && b->first_step <= a->last_step;
     return a->first_pos <= b->last_pos && b->first_pos <= a->last_pos;
 }
@@ -88,7 +88,7 @@ static void check_plan(const dfqi_graph *g)
         }
     }
     for (dfqi_id a = 0; a < g->n_values; a++) {
-        if (g->values[a].keep) ck_assert_int_ne(p.places[a].space, DFQI_SPACE_LOCAL);
+        if (g->values[a].keep) ck_assert_int_ne(p.places[a].region, DFQI_REGION_LOCAL);
         for (dfqi_id b = 0; b < a; b++)
             dfqt_each(!meet(&h[a], &h[b]) || h[a].begin >= h[b].end || h[b].begin >= h[a].end,
                       "values %d and %d share memory", b, a);
@@ -136,7 +136,7 @@ START_TEST(test_unneeded_nodes_stay_out)
     ck_assert_int_eq(dfqi_plan_make(r.g, &p), DFQ_OK);
     ck_assert_int_eq(p.n_steps, 1);
     ck_assert_int_eq(p.steps[0].count, 1);
-    ck_assert_int_eq(p.places[z].space, DFQI_SPACE_NONE);
+    ck_assert_int_eq(p.places[z].region, DFQI_REGION_NONE);
     dfqi_plan_fini(&p);
     dfqt_rig_fini(&r);
 }

@@ -14,30 +14,30 @@
 enum { BATCH = 3, CELLS = 3, PIXELS = 3 * 8 * 8, CLASSES = 3, LOGITS = BATCH * CLASSES };
 
 /* The stem is as wide as the first MBConv behind it, which has no shortcut all the same. */
-static const dfqi_super_space spaces[2] = {{.name = "tiny \"one\"",
-                                            .image = 8,
-                                            .classes = CLASSES,
-                                            .stem = 4,
-                                            .first = 4,
-                                            .head = 8,
-                                            .n_stages = 2,
-                                            .n_choices = 3,
-                                            .stages = {{4, 2, 1}, {6, 1, 2}},
-                                            .choices = {{3, 1}, {5, 4}, {3, 4}}},
-                                           {.name = "tiny transformer",
-                                            .family = DFQI_SUPER_VIT,
-                                            .n_stages = CELLS,
-                                            .n_choices = 8,
-                                            .image = 8,
-                                            .classes = CLASSES,
-                                            .vit = {.patch = 4,
-                                                    .tokens = 6,
-                                                    .head = 3,
-                                                    .optional = 1,
-                                                    .width = {2, {4, 7}},
-                                                    .depth = {2, {1, 2}},
-                                                    .heads = {1, {2}},
-                                                    .ratio = {2, {1, 2}}}}};
+static const dfqi_supernet_space spaces[2] = {{.name = "tiny \"one\"",
+                                               .image = 8,
+                                               .classes = CLASSES,
+                                               .stem = 4,
+                                               .first = 4,
+                                               .head = 8,
+                                               .n_stages = 2,
+                                               .n_choices = 3,
+                                               .stages = {{4, 2, 1}, {6, 1, 2}},
+                                               .choices = {{3, 1}, {5, 4}, {3, 4}}},
+                                              {.name = "tiny transformer",
+                                               .family = DFQI_SUPER_VIT,
+                                               .n_stages = CELLS,
+                                               .n_choices = 8,
+                                               .image = 8,
+                                               .classes = CLASSES,
+                                               .vit = {.patch = 4,
+                                                       .tokens = 6,
+                                                       .head = 3,
+                                                       .optional = 1,
+                                                       .width = {2, {4, 7}},
+                                                       .depth = {2, {1, 2}},
+                                                       .heads = {1, {2}},
+                                                       .ratio = {2, {1, 2}}}}};
 /* Choice 3 of the first space and 8 of the second leave a cell out. */
 static const int32_t paths[2][2][CELLS] = {{{1, 3, 0}, {0, 2, 1}}, {{3, 8, 5}, {6, 0, 2}}};
 
@@ -215,18 +215,18 @@ END_TEST
 
 START_TEST(descriptions_read_back_the_same)
 {
-    const dfqi_super_space *const all[] = {&dfqi_super_cifar_small,
-                                           &dfqi_super_cifar_full,
-                                           &dfqi_super_vit_small,
-                                           &dfqi_super_vit_tiny,
-                                           &spaces[0],
-                                           &spaces[1]};
+    const dfqi_supernet_space *const all[] = {&dfqi_super_cifar_small,
+                                              &dfqi_super_cifar_full,
+                                              &dfqi_super_vit_small,
+                                              &dfqi_super_vit_tiny,
+                                              &spaces[0],
+                                              &spaces[1]};
     char *text, *again;
-    dfqi_super_space read;
+    dfqi_supernet_space read;
     dfq_context *ctx = dfqt_context(1);
-    ck_assert_int_eq(dfqi_super_space_text(ctx, all[_i], &text), DFQ_OK);
-    ck_assert_msg(dfqi_super_space_parse(ctx, "text", text, &read) == DFQ_OK, "%s", ctx->error);
-    ck_assert_int_eq(dfqi_super_space_text(ctx, &read, &again), DFQ_OK);
+    ck_assert_int_eq(dfqi_supernet_space_text(ctx, all[_i], &text), DFQ_OK);
+    ck_assert_msg(dfqi_supernet_space_parse(ctx, "text", text, &read) == DFQ_OK, "%s", ctx->error);
+    ck_assert_int_eq(dfqi_supernet_space_text(ctx, &read, &again), DFQ_OK);
     ck_assert_str_eq(again, text);
     if (_i == 4)
         ck_assert_str_eq(text,

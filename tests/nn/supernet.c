@@ -13,16 +13,16 @@
 
 enum { BATCH = 3, CELLS = 4, PIXELS = 3 * 8 * 8, CLASSES = 3 };
 
-static const dfqi_super_space tiny = {.name = "tiny",
-                                      .image = 8,
-                                      .classes = CLASSES,
-                                      .stem = 4,
-                                      .first = 4,
-                                      .head = 8,
-                                      .n_stages = 2,
-                                      .n_choices = 2,
-                                      .stages = {{4, 2, 1}, {6, 2, 2}},
-                                      .choices = {{3, 2}, {5, 3}}};
+static const dfqi_supernet_space tiny = {.name = "tiny",
+                                         .image = 8,
+                                         .classes = CLASSES,
+                                         .stem = 4,
+                                         .first = 4,
+                                         .head = 8,
+                                         .n_stages = 2,
+                                         .n_choices = 2,
+                                         .stages = {{4, 2, 1}, {6, 2, 2}},
+                                         .choices = {{3, 2}, {5, 3}}};
 static const int32_t with_skip[CELLS] = {1, 2, 0, 1};
 
 typedef struct data {
@@ -69,7 +69,7 @@ static double macs_of(const dfqi_supernet *net, const int32_t *path)
 START_TEST(spaces_cost_what_they_should)
 {
     static const struct {
-        const dfqi_super_space *space;
+        const dfqi_supernet_space *space;
         int32_t cells, skips;
         double least, small, large; /* with all that may be left out; all k3e3; all k7e6 */
     } rows[] = {{&dfqi_super_cifar_full, 21, 15, 25602560, 76179968, 187834880},

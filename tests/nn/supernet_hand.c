@@ -14,33 +14,33 @@
 
 enum { BATCH = 3, CELLS = 4, PIXELS = 3 * 8 * 8, CLASSES = 3, LOGITS = BATCH * CLASSES };
 
-static const dfqi_super_space spaces[2] = {{.name = "tiny",
-                                            .image = 8,
-                                            .classes = CLASSES,
-                                            .stem = 4,
-                                            .first = 4,
-                                            .head = 8,
-                                            .n_stages = 2,
-                                            .n_choices = 3,
-                                            .stages = {{4, 2, 1}, {6, 2, 2}},
-                                            .choices = {{3, 2}, {5, 4}, {3, 4}}},
-                                           {.name = "tiny transformer",
-                                            .family = DFQI_SUPER_VIT,
-                                            .n_stages = CELLS,
-                                            .n_choices = 4,
-                                            .image = 8,
-                                            .classes = CLASSES,
-                                            .vit = {.patch = 4,
-                                                    .tokens = 6,
-                                                    .head = 3,
-                                                    .optional = 1,
-                                                    .width = {2, {4, 7}},
-                                                    .depth = {1, {1}},
-                                                    .heads = {1, {1}},
-                                                    .ratio = {2, {1, 2}}}}};
+static const dfqi_supernet_space spaces[2] = {{.name = "tiny",
+                                               .image = 8,
+                                               .classes = CLASSES,
+                                               .stem = 4,
+                                               .first = 4,
+                                               .head = 8,
+                                               .n_stages = 2,
+                                               .n_choices = 3,
+                                               .stages = {{4, 2, 1}, {6, 2, 2}},
+                                               .choices = {{3, 2}, {5, 4}, {3, 4}}},
+                                              {.name = "tiny transformer",
+                                               .family = DFQI_SUPER_VIT,
+                                               .n_stages = CELLS,
+                                               .n_choices = 4,
+                                               .image = 8,
+                                               .classes = CLASSES,
+                                               .vit = {.patch = 4,
+                                                       .tokens = 6,
+                                                       .head = 3,
+                                                       .optional = 1,
+                                                       .width = {2, {4, 7}},
+                                                       .depth = {1, {1}},
+                                                       .heads = {1, {1}},
+                                                       .ratio = {2, {1, 2}}}}};
 
 /* Norms and biases that count. */
-static dfqi_supernet make(dfq_context *ctx, const dfqi_super_space *s, uint64_t seed)
+static dfqi_supernet make(dfq_context *ctx, const dfqi_supernet_space *s, uint64_t seed)
 {
     dfqi_supernet net;
     dfqi_rng r = dfqi_rng_make(seed, 99);

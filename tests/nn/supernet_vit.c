@@ -14,20 +14,20 @@
 enum { BATCH = 3, CELLS = 2, PIXELS = 3 * 8 * 8, CLASSES = 3, OUT = 16 };
 
 /* Choice = 8 width + 4 depth + 2 heads + ratio, each 0 or 1; 16: left out. */
-static const dfqi_super_space tiny = {.name = "tiny",
-                                      .family = DFQI_SUPER_VIT,
-                                      .n_stages = CELLS,
-                                      .n_choices = OUT,
-                                      .image = 8,
-                                      .classes = CLASSES,
-                                      .vit = {.patch = 4,
-                                              .tokens = 6,
-                                              .head = 3,
-                                              .optional = 1,
-                                              .width = {2, {4, 7}},
-                                              .depth = {2, {1, 2}},
-                                              .heads = {2, {1, 2}},
-                                              .ratio = {2, {1, 2}}}};
+static const dfqi_supernet_space tiny = {.name = "tiny",
+                                         .family = DFQI_SUPER_VIT,
+                                         .n_stages = CELLS,
+                                         .n_choices = OUT,
+                                         .image = 8,
+                                         .classes = CLASSES,
+                                         .vit = {.patch = 4,
+                                                 .tokens = 6,
+                                                 .head = 3,
+                                                 .optional = 1,
+                                                 .width = {2, {4, 7}},
+                                                 .depth = {2, {1, 2}},
+                                                 .heads = {2, {1, 2}},
+                                                 .ratio = {2, {1, 2}}}};
 /* All of the weights, and a part of each kind of them. */
 static const int32_t paths[][CELLS] = {{15, 15}, {4, 9}, {2, 5}, {OUT, 3}};
 enum { PATHS = 4 };
@@ -84,7 +84,7 @@ static double macs_of(const dfqi_supernet *net, const int32_t *path)
 START_TEST(spaces_cost_what_they_should)
 {
     static const struct {
-        const dfqi_super_space *space;
+        const dfqi_supernet_space *space;
         int32_t path[4];
         double macs;
     } rows[] = {{&dfqi_super_vit_small, {24, 24, 24}, 197248},
@@ -309,7 +309,7 @@ START_TEST(spaces_that_make_no_network_are_refused)
         "axes make 16",        "17 choices", "choices, must",     "0 classes"};
     dfq_context *ctx = dfqt_context(1);
     for (int i = 0; i < N; i++) {
-        dfqi_super_space s = tiny;
+        dfqi_supernet_space s = tiny;
         dfqi_supernet net;
         if (i == 0) s.vit.patch = 3;
         if (i == 1) s.vit.head = 0;

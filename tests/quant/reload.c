@@ -43,16 +43,16 @@ static dfqi_arch cnn_arch(dfqi_family family, const char *name, dfqi_keys keys, 
 
 static dfqi_arch mbconv_arch(void)
 {
-    static const dfqi_super_space space = {.name = "tiny",
-                                           .image = 8,
-                                           .classes = 3,
-                                           .stem = 4,
-                                           .first = 4,
-                                           .head = 8,
-                                           .n_stages = 2,
-                                           .n_choices = 3,
-                                           .stages = {{4, 2, 1}, {6, 1, 2}},
-                                           .choices = {{3, 1}, {5, 4}, {3, 4}}};
+    static const dfqi_supernet_space space = {.name = "tiny",
+                                              .image = 8,
+                                              .classes = 3,
+                                              .stem = 4,
+                                              .first = 4,
+                                              .head = 8,
+                                              .n_stages = 2,
+                                              .n_choices = 3,
+                                              .stages = {{4, 2, 1}, {6, 1, 2}},
+                                              .choices = {{3, 1}, {5, 4}, {3, 4}}};
     dfqi_arch a;
     dfqi_arch_derive(&space, (int32_t[]){1, 3, 0}, &a);
     for (int c = 0; c < 3; c++) a.std[c] = 0.5f;

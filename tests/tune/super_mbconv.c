@@ -8,16 +8,16 @@
 
 enum { BATCH = 4, PIXELS = 3 * 8 * 8, CLASSES = 3, CELLS = 4, TEXT = 48 };
 
-static const dfqi_super_space tiny = {.name = "tiny",
-                                      .image = 8,
-                                      .classes = CLASSES,
-                                      .stem = 4,
-                                      .first = 4,
-                                      .head = 8,
-                                      .n_stages = 2,
-                                      .n_choices = 2,
-                                      .stages = {{4, 2, 1}, {6, 2, 2}},
-                                      .choices = {{3, 2}, {5, 3}}};
+static const dfqi_supernet_space tiny = {.name = "tiny",
+                                         .image = 8,
+                                         .classes = CLASSES,
+                                         .stem = 4,
+                                         .first = 4,
+                                         .head = 8,
+                                         .n_stages = 2,
+                                         .n_choices = 2,
+                                         .stages = {{4, 2, 1}, {6, 2, 2}},
+                                         .choices = {{3, 2}, {5, 3}}};
 static const int32_t paths[2][CELLS] = {{1, 2, 0, 1}, {0, 1, 1, 0}};
 
 typedef struct rig {

@@ -12,16 +12,16 @@
 
 enum { N = 24, PIXELS = 3 * 8 * 8, CLASSES = 3, CELLS = 4 };
 
-static const dfqi_super_space tiny = {.name = "tiny",
-                                      .image = 8,
-                                      .classes = CLASSES,
-                                      .stem = 4,
-                                      .first = 4,
-                                      .head = 8,
-                                      .n_stages = 2,
-                                      .n_choices = 2,
-                                      .stages = {{4, 2, 1}, {6, 2, 2}},
-                                      .choices = {{3, 2}, {5, 3}}};
+static const dfqi_supernet_space tiny = {.name = "tiny",
+                                         .image = 8,
+                                         .classes = CLASSES,
+                                         .stem = 4,
+                                         .first = 4,
+                                         .head = 8,
+                                         .n_stages = 2,
+                                         .n_choices = 2,
+                                         .stages = {{4, 2, 1}, {6, 2, 2}},
+                                         .choices = {{3, 2}, {5, 3}}};
 
 typedef struct images {
     float x[N * PIXELS];

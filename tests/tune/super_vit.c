@@ -14,20 +14,20 @@
 enum { N = 24, BATCH = 4, PIXELS = 3 * 8 * 8, CLASSES = 3, CELLS = 2, ALL = 4096 };
 
 /* Choice = 8 width + 4 depth + 2 heads + ratio, each 0 or 1; 16: left out. */
-static const dfqi_super_space tiny = {.name = "tiny",
-                                      .family = DFQI_SUPER_VIT,
-                                      .n_stages = CELLS,
-                                      .n_choices = 16,
-                                      .image = 8,
-                                      .classes = CLASSES,
-                                      .vit = {.patch = 4,
-                                              .tokens = 6,
-                                              .head = 3,
-                                              .optional = 1,
-                                              .width = {2, {4, 7}},
-                                              .depth = {2, {1, 2}},
-                                              .heads = {2, {1, 2}},
-                                              .ratio = {2, {1, 2}}}};
+static const dfqi_supernet_space tiny = {.name = "tiny",
+                                         .family = DFQI_SUPER_VIT,
+                                         .n_stages = CELLS,
+                                         .n_choices = 16,
+                                         .image = 8,
+                                         .classes = CLASSES,
+                                         .vit = {.patch = 4,
+                                                 .tokens = 6,
+                                                 .head = 3,
+                                                 .optional = 1,
+                                                 .width = {2, {4, 7}},
+                                                 .depth = {2, {1, 2}},
+                                                 .heads = {2, {1, 2}},
+                                                 .ratio = {2, {1, 2}}}};
 static const int32_t paths[2][CELLS] = {{15, 2}, {4, 11}};
 
 static dfqi_super_options options(int64_t batch, int64_t steps)

@@ -1,5 +1,5 @@
 /* Costs of a search space against those of whole paths, and the public handle on it. */
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 #include <dfq/dfq.h>
 #include <math.h>
@@ -51,12 +51,13 @@ static void cost_path(dfq_context *ctx, const dfqi_search_space *s, const int32_
 }
 
 /* 12 x 8 elements, 64 words, weight-stationary where row-stationary is not to be had: number 6 of 8. */
-static void check_reference(dfq_context *ctx, const dfqi_search_space *s, const dfqi_space_costs *c)
+static void check_reference(dfq_context *ctx, const dfqi_search_space *s,
+                            const dfqi_search_space_costs *c)
 {
-    int32_t choice[DFQI_SUPER_CELLS + DFQI_SPACE_FIELDS];
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_FIELDS];
     char name[DFQI_SUPER_CHOICE_NAME];
     double want[2];
-    dfqi_space_reference(s, c->n_cells, choice);
+    dfqi_search_space_reference(s, c->n_cells, choice);
     for (int32_t i = 0; i < c->n_cells; i++) {
         dfqi_super_choice_name(&s->net, choice[i], name);
         ck_assert_str_eq(name, s->net.family == DFQI_SUPER_MBCONV ? "k5e6" : "w64d1h2r3");
@@ -73,13 +74,13 @@ START_TEST(reference_design_of_the_published_space)
     dfq_context *ctx = dfqt_explore_context();
     dfqi_search_space s;
     dfqi_accel_config t;
-    int32_t choice[DFQI_SUPER_CELLS + DFQI_SPACE_FIELDS];
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_FIELDS];
     int64_t config = 0;
     ck_assert_int_eq(dfqi_search_space_read(ctx, "cifar10-full", "hdx-space", &s), DFQ_OK);
-    dfqi_space_reference(&s, 21, choice);
-    const int32_t sizes[DFQI_SPACE_FIELDS] = {17, 17, 5, 3, 1, 1};
-    for (int i = 0; i < DFQI_SPACE_FIELDS; i++) config = config * sizes[i] + choice[21 + i];
-    dfqi_space_config(&s.accel, config, &t);
+    dfqi_search_space_reference(&s, 21, choice);
+    const int32_t sizes[DFQI_SEARCH_SPACE_FIELDS] = {17, 17, 5, 3, 1, 1};
+    for (int i = 0; i < DFQI_SEARCH_SPACE_FIELDS; i++) config = config * sizes[i] + choice[21 + i];
+    dfqi_accel_space_config(&s.accel, config, &t);
     ck_assert_int_eq(t.pe_x, 16);
     ck_assert_int_eq(t.pe_y, 16);
     ck_assert_int_eq(t.rf_words, 64);
@@ -98,7 +99,7 @@ START_TEST(costs_of_choices_add_up_to_the_path)
 
     dfq_context *ctx = dfqt_explore_context();
     dfqi_search_space s;
-    dfqi_space_costs c;
+    dfqi_search_space_costs c;
     char file[64];
     int32_t path[DFQI_SUPER_CELLS], total = 0, at = 0;
     dfqi_rng r = dfqi_rng_make(3, 1);
@@ -106,7 +107,7 @@ START_TEST(costs_of_choices_add_up_to_the_path)
     const char *name = _i ? dfqi_super_vit_small.name : dfqi_super_cifar_small.name;
     ck_assert_msg(dfqi_search_space_read(ctx, name, file, &s) == DFQ_OK, "%s",
                   dfq_context_get_error(ctx));
-    ck_assert_int_eq(dfqi_space_costs_new(ctx, &s, &c), DFQ_OK);
+    ck_assert_int_eq(dfqi_search_space_costs_new(ctx, &s, &c), DFQ_OK);
     ck_assert_int_eq(c.choices[c.n_cells], 2);
     ck_assert_int_eq(c.choices[c.n_cells + 2], 2);
     for (int32_t i = 0; i < c.n_cells; i++) total += c.choices[i];
@@ -122,7 +123,7 @@ START_TEST(costs_of_choices_add_up_to_the_path)
     }
     ck_assert_double_gt(c.base[2 * 8 + 7], c.base[2 * 8]);
     check_reference(ctx, &s, &c);
-    dfqi_space_costs_fini(&c);
+    dfqi_search_space_costs_fini(&c);
     ck_assert_int_eq(dfqi_search_space_read(ctx, "no-space", file, &s), DFQ_E_INVALID);
     remove(file);
     dfq_context_release(ctx);

@@ -16,10 +16,11 @@ static const char *const vit_keys[] = {"dfq_space", "name",   "network", "image_
                                        "patch_px",  "tokens", "head",    "stages",   "optional",
                                        "width",     "depth",  "heads",   "ratio",    NULL};
 
-const dfqi_super_space *dfqi_super_space_known(const char *name)
+const dfqi_supernet_space *dfqi_supernet_space_known(const char *name)
 {
-    static const dfqi_super_space *const known[] = {&dfqi_super_cifar_small, &dfqi_super_cifar_full,
-                                                    &dfqi_super_vit_small, &dfqi_super_vit_tiny};
+    static const dfqi_supernet_space *const known[] = {&dfqi_super_cifar_small,
+                                                       &dfqi_super_cifar_full,
+                                                       &dfqi_super_vit_small, &dfqi_super_vit_tiny};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i]->name) == 0) return known[i];
     return NULL;
@@ -46,7 +47,7 @@ static dfq_status open_list(const reader *r, const char *key, int32_t most, dfqi
 
 /* -- MBConv ------------------------------------------------------------------------------------ */
 
-static dfq_status read_stages(const reader *r, dfqi_super_space *s)
+static dfq_status read_stages(const reader *r, dfqi_supernet_space *s)
 {
     static const char *const keys[] = {"width", "cells", "stride", NULL};
     int64_t cells = 0;
@@ -69,7 +70,7 @@ static dfq_status read_stages(const reader *r, dfqi_super_space *s)
     return DFQ_OK;
 }
 
-static dfq_status check_choice(const reader *r, const dfqi_super_space *s, int32_t i)
+static dfq_status check_choice(const reader *r, const dfqi_supernet_space *s, int32_t i)
 {
     const dfqi_super_choice *c = &s->choices[i];
     if (c->kernel % 2 == 0)
@@ -84,7 +85,7 @@ static dfq_status check_choice(const reader *r, const dfqi_super_space *s, int32
     return DFQ_OK;
 }
 
-static dfq_status read_choices(const reader *r, dfqi_super_space *s)
+static dfq_status read_choices(const reader *r, dfqi_supernet_space *s)
 {
     static const char *const keys[] = {"kernel", "expand", NULL};
     dfqi_jnode list;
@@ -100,7 +101,7 @@ static dfq_status read_choices(const reader *r, dfqi_super_space *s)
     return DFQ_OK;
 }
 
-static dfq_status read_mbconv(const reader *r, dfqi_super_space *s)
+static dfq_status read_mbconv(const reader *r, dfqi_supernet_space *s)
 {
     DFQI_TRY(dfqi_json_only(r->at, mbconv_keys));
     DFQI_TRY(dfqi_json_get_int(r->at, "stem", 1, WIDTH_MAX, &s->stem));
@@ -125,7 +126,7 @@ static dfq_status read_axis(const reader *r, const char *key, int64_t most, dfqi
     return DFQ_OK;
 }
 
-static dfq_status read_axes(const reader *r, dfqi_super_space *s)
+static dfq_status read_axes(const reader *r, dfqi_supernet_space *s)
 {
     dfqi_super_vit *v = &s->vit;
     DFQI_TRY(read_axis(r, "width", WIDTH_MAX, &v->width));
@@ -141,7 +142,7 @@ static dfq_status read_axes(const reader *r, dfqi_super_space *s)
     return DFQ_OK;
 }
 
-static dfq_status read_vit(const reader *r, dfqi_super_space *s)
+static dfq_status read_vit(const reader *r, dfqi_supernet_space *s)
 {
     dfqi_super_vit *v = &s->vit;
     int64_t stages;
@@ -162,7 +163,7 @@ static dfq_status read_vit(const reader *r, dfqi_super_space *s)
 
 /* -- both -------------------------------------------------------------------------------------- */
 
-static dfq_status read_name(const reader *r, dfqi_super_space *s)
+static dfq_status read_name(const reader *r, dfqi_supernet_space *s)
 {
     const char *name;
     DFQI_TRY(dfqi_json_get_text(r->at, "name", &name));
@@ -177,7 +178,7 @@ static dfq_status read_name(const reader *r, dfqi_super_space *s)
 }
 
 /* Products of what is within its range can be too large. */
-static dfq_status check_size(const reader *r, const dfqi_super_space *s)
+static dfq_status check_size(const reader *r, const dfqi_supernet_space *s)
 {
     int32_t layers;
     double gib = dfqi_super_bytes(s, &layers) / (1 << 30);
@@ -194,7 +195,7 @@ static dfq_status check_size(const reader *r, const dfqi_super_space *s)
     return DFQ_OK;
 }
 
-static dfq_status read_space(const reader *r, dfqi_super_space *s)
+static dfq_status read_space(const reader *r, dfqi_supernet_space *s)
 {
     const char *network;
     char show[DFQI_SHOW_MAX];
@@ -219,11 +220,11 @@ static dfq_status read_space(const reader *r, dfqi_super_space *s)
     return check_size(r, s);
 }
 
-dfq_status dfqi_super_space_parse(dfq_context *ctx, const char *file, const char *text,
-                                  dfqi_super_space *out)
+dfq_status dfqi_supernet_space_parse(dfq_context *ctx, const char *file, const char *text,
+                                     dfqi_supernet_space *out)
 {
     dfqi_json *doc;
-    dfqi_super_space s;
+    dfqi_supernet_space s;
     memset(&s, 0, sizeof s);
     DFQI_TRY(dfqi_json_parse(ctx, file, text, strlen(text), &doc));
     dfq_status status = read_space(&(reader){ctx, file, dfqi_json_root(doc)}, &s);
@@ -233,15 +234,15 @@ dfq_status dfqi_super_space_parse(dfq_context *ctx, const char *file, const char
 }
 
 /* A name of a built-in space would say the wrong thing. */
-dfq_status dfqi_super_space_read(dfq_context *ctx, const char *path, dfqi_super_space *out)
+dfq_status dfqi_supernet_space_read(dfq_context *ctx, const char *path, dfqi_supernet_space *out)
 {
     dfqi_json *doc;
-    dfqi_super_space s;
+    dfqi_supernet_space s;
     memset(&s, 0, sizeof s);
     DFQI_TRY(dfqi_json_read(ctx, path, &doc));
     dfq_status status = read_space(&(reader){ctx, path, dfqi_json_root(doc)}, &s);
     dfqi_json_release(doc);
-    if (status == DFQ_OK && dfqi_super_space_known(s.name))
+    if (status == DFQ_OK && dfqi_supernet_space_known(s.name))
         status = dfqi_fail(ctx, DFQ_E_CORRUPT,
                            "%s: \"name\" is that of the built-in space %s; choose another", path,
                            s.name);
@@ -251,7 +252,7 @@ dfq_status dfqi_super_space_read(dfq_context *ctx, const char *path, dfqi_super_
 
 /* -- writing ----------------------------------------------------------------------------------- */
 
-static void put_mbconv(dfqi_jnode at, const dfqi_super_space *s)
+static void put_mbconv(dfqi_jnode at, const dfqi_supernet_space *s)
 {
     dfqi_json_put_int(at, "stem", s->stem);
     dfqi_json_put_int(at, "first", s->first);
@@ -277,7 +278,7 @@ static void put_axis(dfqi_jnode at, const char *key, const dfqi_super_axis *a)
     for (int32_t i = 0; i < a->n; i++) dfqi_json_put_int(list, NULL, a->value[i]);
 }
 
-static void put_vit(dfqi_jnode at, const dfqi_super_space *s)
+static void put_vit(dfqi_jnode at, const dfqi_supernet_space *s)
 {
     dfqi_json_put_int(at, "patch_px", s->vit.patch);
     dfqi_json_put_int(at, "tokens", s->vit.tokens);
@@ -290,7 +291,7 @@ static void put_vit(dfqi_jnode at, const dfqi_super_space *s)
     put_axis(at, "ratio", &s->vit.ratio);
 }
 
-dfq_status dfqi_super_space_text(dfq_context *ctx, const dfqi_super_space *s, char **out)
+dfq_status dfqi_supernet_space_text(dfq_context *ctx, const dfqi_supernet_space *s, char **out)
 {
     int vit = s->family == DFQI_SUPER_VIT;
     size_t size;

@@ -1,7 +1,7 @@
 /* Search spaces of networks as plain data (supernet.h says what they stand for), and their descriptions
  * in JSON. */
-#ifndef DFQI_NN_SUPER_SPACE_H
-#define DFQI_NN_SUPER_SPACE_H
+#ifndef DFQI_NN_SUPERNET_SPACE_H
+#define DFQI_NN_SUPERNET_SPACE_H
 
 #include "base/context.h"
 
@@ -12,7 +12,7 @@ enum {
     DFQI_SUPER_VALUES = 4,
     DFQI_SUPER_LAYERS = 8192, /* of a whole supernet */
     DFQI_SUPER_GIB = 4,       /* of all its weights; training takes two to four times as much */
-    DFQI_SUPER_SPACE_NAME = 64,
+    DFQI_SUPERNET_SPACE_NAME = 64,
     DFQI_SUPER_CHOICE_NAME = 24
 };
 
@@ -51,8 +51,8 @@ typedef enum dfqi_super_family {
 /* Plain data. MBConv: a stem 3x3 -> `stem`, an MBConv 3x3 without expansion -> `first`, the stages,
  * 1x1 -> `head`, mean over the pixels, and a linear layer. ViT: patches with positions, n_stages
  * stages, LayerNorm, mean over the tokens, and a linear layer; n_choices is the product of the axes. */
-typedef struct dfqi_super_space {
-    char name[DFQI_SUPER_SPACE_NAME];
+typedef struct dfqi_supernet_space {
+    char name[DFQI_SUPERNET_SPACE_NAME];
     dfqi_super_family family;
     int32_t n_stages, n_choices;
     int64_t image, classes;
@@ -60,32 +60,32 @@ typedef struct dfqi_super_space {
     dfqi_super_stage stages[DFQI_SUPER_STAGES];
     dfqi_super_choice choices[DFQI_SUPER_CHOICES];
     dfqi_super_vit vit;
-} dfqi_super_space;
+} dfqi_supernet_space;
 
 /* CIFAR-10 (docs/METHODS.md, Search spaces): ProxylessNAS's with 21 cells, and one of 9 cells for
  * two cores. */
-extern const dfqi_super_space dfqi_super_cifar_full, dfqi_super_cifar_small;
+extern const dfqi_supernet_space dfqi_super_cifar_full, dfqi_super_cifar_small;
 /* Vision transformers: for CIFAR-10 on two cores, and around DeiT-Tiny for ImageNet. */
-extern const dfqi_super_space dfqi_super_vit_small, dfqi_super_vit_tiny;
+extern const dfqi_supernet_space dfqi_super_vit_small, dfqi_super_vit_tiny;
 
 /* The product of a ViT space's axes. */
 int32_t dfqi_super_vit_choices(const dfqi_super_vit *v);
 dfqi_super_blocks dfqi_super_vit_choice(const dfqi_super_vit *v, int32_t choice);
 
 /* "k5e6", "w192d2h3r4", "skip". */
-void dfqi_super_choice_name(const dfqi_super_space *s, int32_t choice,
+void dfqi_super_choice_name(const dfqi_supernet_space *s, int32_t choice,
                             char out[DFQI_SUPER_CHOICE_NAME]);
 
 /* The built-in space of that name; NULL: there is none. */
-const dfqi_super_space *dfqi_super_space_known(const char *name);
+const dfqi_supernet_space *dfqi_supernet_space_known(const char *name);
 /* A description in a file. DFQ_E_CORRUPT names the file and the key; DFQ_E_UNSUPPORTED: newer. */
-DFQI_CHECKED dfq_status dfqi_super_space_read(dfq_context *ctx, const char *path,
-                                              dfqi_super_space *out);
+DFQI_CHECKED dfq_status dfqi_supernet_space_read(dfq_context *ctx, const char *path,
+                                                 dfqi_supernet_space *out);
 /* The same in memory; `file` is what error texts call it. */
-DFQI_CHECKED dfq_status dfqi_super_space_parse(dfq_context *ctx, const char *file, const char *text,
-                                               dfqi_super_space *out);
+DFQI_CHECKED dfq_status dfqi_supernet_space_parse(dfq_context *ctx, const char *file,
+                                                  const char *text, dfqi_supernet_space *out);
 /* The description of a space in one line, which reads back the same; zero-ended, dfqi_free it. */
-DFQI_CHECKED dfq_status dfqi_super_space_text(dfq_context *ctx, const dfqi_super_space *s,
-                                              char **out);
+DFQI_CHECKED dfq_status dfqi_supernet_space_text(dfq_context *ctx, const dfqi_supernet_space *s,
+                                                 char **out);
 
 #endif

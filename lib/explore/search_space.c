@@ -1,6 +1,6 @@
 /* Costs of search spaces: equal layers are tabulated once, and a choice costs the sum of the layers that
  * the graph of a path has for it. */
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,21 +10,21 @@
 dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path, const char *accelerator,
                                   dfqi_search_space *out)
 {
-    const dfqi_super_space *own = dfqi_super_space_known(space_path);
+    const dfqi_supernet_space *own = dfqi_supernet_space_known(space_path);
     dfqi_search_space s;
     memset(&s, 0, sizeof s);
     if (own)
         s.net = *own;
     else if (strpbrk(space_path, "./"))
-        DFQI_TRY(dfqi_super_space_read(ctx, space_path, &s.net));
+        DFQI_TRY(dfqi_supernet_space_read(ctx, space_path, &s.net));
     else
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "there is no search space %s; %s, %s, %s and %s are known, names of files "
                          "have a dot or a slash",
                          space_path, dfqi_super_cifar_small.name, dfqi_super_cifar_full.name,
                          dfqi_super_vit_small.name, dfqi_super_vit_tiny.name);
-    DFQI_TRY(dfqi_space_load(ctx, accelerator, &s.accel));
-    dfqi_space_config(&s.accel, 0, &s.base);
+    DFQI_TRY(dfqi_accel_space_load(ctx, accelerator, &s.accel));
+    dfqi_accel_space_config(&s.accel, 0, &s.base);
     *out = s;
     return DFQ_OK;
 }
@@ -88,7 +88,7 @@ static dfq_status list_choice(layers *l, const dfqi_supernet *net, int32_t choic
 /* -- sums -------------------------------------------------------------------------------------- */
 
 static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, const int32_t *first,
-                      size_t cells, dfqi_space_costs *c)
+                      size_t cells, dfqi_search_space_costs *c)
 {
     size_t configs = (size_t)t->n_configs;
     for (int32_t i = 0; i < l->n_uses; i++) {
@@ -107,14 +107,14 @@ static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, co
 }
 
 static void cost_reference(const dfqi_search_space *s, const int32_t *first, size_t configs,
-                           dfqi_space_costs *c)
+                           dfqi_search_space_costs *c)
 {
-    int32_t choice[DFQI_SUPER_CELLS + DFQI_SPACE_FIELDS];
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_FIELDS];
     size_t config = 0, cells = (size_t)first[c->n_cells];
-    dfqi_space_reference(s, c->n_cells, choice);
-    for (int32_t i = c->n_cells; i < c->n_cells + DFQI_SPACE_FIELDS; i++)
+    dfqi_search_space_reference(s, c->n_cells, choice);
+    for (int32_t i = c->n_cells; i < c->n_cells + DFQI_SEARCH_SPACE_FIELDS; i++)
         config = config * (size_t)c->choices[i] + (size_t)choice[i];
-    for (size_t m = 0; m < DFQI_SPACE_METRICS; m++) {
+    for (size_t m = 0; m < DFQI_SEARCH_SPACE_METRICS; m++) {
         c->reference[m] = c->base[m * configs + config];
         for (int32_t i = 0; i < c->n_cells; i++)
             c->reference[m] +=
@@ -131,19 +131,19 @@ static void make_finite(double *v, size_t n)
         if (!isfinite(v[i])) v[i] = 1e6 * most;
 }
 
-static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_space_costs *c)
+static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_search_space_costs *c)
 {
     int32_t first[DFQI_SUPER_CELLS + 1] = {0};
     dfqi_table t;
     for (int32_t i = 0; i < c->n_cells; i++) first[i + 1] = first[i] + c->choices[i];
     DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, l->n_shapes, l->shapes, s->net.name, &t));
     size_t configs = (size_t)t.n_configs, cells = (size_t)first[c->n_cells] * configs;
-    c->cost = dfqi_calloc(c->ctx, DFQI_SPACE_METRICS * cells, sizeof *c->cost);
-    c->base = dfqi_calloc(c->ctx, DFQI_SPACE_METRICS * configs, sizeof *c->base);
+    c->cost = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * cells, sizeof *c->cost);
+    c->base = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * configs, sizeof *c->base);
     if (c->cost && c->base) {
         add_costs(l, &t, s->accel.clock_mhz, first, cells, c);
         cost_reference(s, first, configs, c);
-        for (size_t m = 0; m < DFQI_SPACE_METRICS; m++) {
+        for (size_t m = 0; m < DFQI_SEARCH_SPACE_METRICS; m++) {
             make_finite(c->cost + m * cells, cells);
             make_finite(c->base + m * configs, configs);
         }
@@ -153,24 +153,27 @@ static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_space_c
 }
 
 static dfq_status list_groups(const dfqi_search_space *s, const dfqi_supernet *net,
-                              dfqi_space_costs *c)
+                              dfqi_search_space_costs *c)
 {
-    const dfqi_values *fields[DFQI_SPACE_FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y,
-                                                    &s->accel.rf_words, &s->accel.dataflow,
-                                                    &s->accel.pe,       &s->accel.glb_kb};
+    const dfqi_values *fields[DFQI_SEARCH_SPACE_FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y,
+                                                           &s->accel.rf_words, &s->accel.dataflow,
+                                                           &s->accel.pe,       &s->accel.glb_kb};
     c->n_cells = net->n_cells;
-    c->choices = dfqi_calloc(c->ctx, (size_t)net->n_cells + DFQI_SPACE_FIELDS, sizeof *c->choices);
+    c->choices =
+        dfqi_calloc(c->ctx, (size_t)net->n_cells + DFQI_SEARCH_SPACE_FIELDS, sizeof *c->choices);
     if (!c->choices) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < net->n_cells; i++) c->choices[i] = dfqi_supernet_choices(net, i);
-    for (int32_t i = 0; i < DFQI_SPACE_FIELDS; i++) c->choices[net->n_cells + i] = fields[i]->n;
+    for (int32_t i = 0; i < DFQI_SEARCH_SPACE_FIELDS; i++)
+        c->choices[net->n_cells + i] = fields[i]->n;
     return DFQ_OK;
 }
 
-dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s, dfqi_space_costs *out)
+dfq_status dfqi_search_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
+                                       dfqi_search_space_costs *out)
 {
     static const int32_t any[DFQI_SUPER_CELLS] = {0};
-    dfqi_space_costs c = {
-        .ctx = ctx, .n_fields = DFQI_SPACE_FIELDS, .n_metrics = DFQI_SPACE_METRICS};
+    dfqi_search_space_costs c = {
+        .ctx = ctx, .n_fields = DFQI_SEARCH_SPACE_FIELDS, .n_metrics = DFQI_SEARCH_SPACE_METRICS};
     layers l = {.ctx = ctx};
     dfqi_supernet net; /* for its sizes */
     DFQI_TRY(dfqi_supernet_new(ctx, &s->net, any, 0, &net));
@@ -184,11 +187,11 @@ dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s, df
     if (status == DFQ_OK)
         *out = c;
     else
-        dfqi_space_costs_fini(&c);
+        dfqi_search_space_costs_fini(&c);
     return status;
 }
 
-void dfqi_space_costs_fini(dfqi_space_costs *c)
+void dfqi_search_space_costs_fini(dfqi_search_space_costs *c)
 {
     if (!c->ctx) return;
     dfqi_free(c->ctx, c->choices);

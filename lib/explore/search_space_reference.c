@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 static int32_t nearest(const dfqi_values *values, double to)
 {
@@ -22,7 +22,7 @@ static int32_t find(const dfqi_values *values, double what)
 }
 
 /* The same for every cell. Stages of transformers have no such design: the middle of their choices. */
-static int32_t cell_choice(const dfqi_super_space *s)
+static int32_t cell_choice(const dfqi_supernet_space *s)
 {
     int32_t best = 0;
     int64_t least = INT64_MAX;
@@ -34,15 +34,15 @@ static int32_t cell_choice(const dfqi_super_space *s)
     return best;
 }
 
-void dfqi_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice)
+void dfqi_search_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice)
 {
-    const dfqi_space *a = &s->accel;
-    const int32_t fields[DFQI_SPACE_FIELDS] = {nearest(&a->pe_x, 16),
-                                               nearest(&a->pe_y, 16),
-                                               nearest(&a->rf_words, 64),
-                                               find(&a->dataflow, DFQI_FLOW_RS),
-                                               0,
-                                               nearest(&a->glb_kb, 108)};
+    const dfqi_accel_space *a = &s->accel;
+    const int32_t fields[DFQI_SEARCH_SPACE_FIELDS] = {nearest(&a->pe_x, 16),
+                                                      nearest(&a->pe_y, 16),
+                                                      nearest(&a->rf_words, 64),
+                                                      find(&a->dataflow, DFQI_FLOW_RS),
+                                                      0,
+                                                      nearest(&a->glb_kb, 108)};
     for (int32_t i = 0; i < n_cells; i++) choice[i] = cell_choice(&s->net);
-    for (int32_t i = 0; i < DFQI_SPACE_FIELDS; i++) choice[n_cells + i] = fields[i];
+    for (int32_t i = 0; i < DFQI_SEARCH_SPACE_FIELDS; i++) choice[n_cells + i] = fields[i];
 }

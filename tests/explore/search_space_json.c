@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "explore/cases.h"
-#include "explore/space.h"
+#include "explore/search_space.h"
 
 enum { TEXT = 2048 };
 
@@ -43,7 +43,7 @@ static dfq_status read_text(dfq_context *ctx, const char *text, dfqi_search_spac
 START_TEST(files_say_what_built_in_spaces_do)
 {
     static const char *const texts[] = {small, vit};
-    const dfqi_super_space *const want[] = {&dfqi_super_cifar_small, &dfqi_super_vit_small};
+    const dfqi_supernet_space *const want[] = {&dfqi_super_cifar_small, &dfqi_super_vit_small};
     dfq_context *ctx = dfqt_explore_context();
     dfqi_search_space s;
     ck_assert_msg(read_text(ctx, texts[_i], &s) == DFQ_OK, "%s", dfq_context_get_error(ctx));

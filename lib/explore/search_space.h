@@ -1,40 +1,41 @@
 /* Search spaces of co-exploration: a network's choices and the accelerators', and what each choice
  * costs on each accelerator. */
-#ifndef DFQI_EXPLORE_SPACE_H
-#define DFQI_EXPLORE_SPACE_H
+#ifndef DFQI_EXPLORE_SEARCH_SPACE_H
+#define DFQI_EXPLORE_SEARCH_SPACE_H
 
 #include "accel/table.h"
 #include "nn/supernet.h"
 
 typedef struct dfqi_search_space {
-    dfqi_super_space net;
+    dfqi_supernet_space net;
     dfqi_accel_config base; /* the first accelerator */
-    dfqi_space accel;
+    dfqi_accel_space accel;
 } dfqi_search_space;
 
 /* `space_path`: the name of a built-in space, or the path, with a dot or a slash in it, of a description
- * (space_json.c); `accelerator`: a preset's name, else the path of a description. */
+ * (nn/supernet_space_json.c); `accelerator`: a preset's name, else the path of a description. */
 DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                                const char *accelerator, dfqi_search_space *out);
 
-enum { DFQI_SPACE_FIELDS = 6, DFQI_SPACE_METRICS = 3 };
+enum { DFQI_SEARCH_SPACE_FIELDS = 6, DFQI_SEARCH_SPACE_METRICS = 3 };
 
-/* The choices [n_cells + DFQI_SPACE_FIELDS] of the reference design. */
-void dfqi_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice);
+/* The choices [n_cells + DFQI_SEARCH_SPACE_FIELDS] of the reference design. */
+void dfqi_search_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice);
 
 /* Costs of every choice on every accelerator, exact and finite, in the layout of dfq_problem:
  * [metric][cells][accelerators] and [metric][accelerators]; metrics: latency ms, energy mJ for one
  * image, area mm2. What fits nowhere costs 1e6 times the largest that fits. */
-typedef struct dfqi_space_costs {
+typedef struct dfqi_search_space_costs {
     dfq_context *ctx;
     int32_t n_cells, n_fields, n_metrics;
     int32_t *choices; /* cells', then pe_x, pe_y, rf_words, dataflow, pe_type, glb_kb */
     double *cost, *base;
-    double reference[DFQI_SPACE_METRICS]; /* of the reference design; infinity: it does not fit */
-} dfqi_space_costs;
+    double reference
+        [DFQI_SEARCH_SPACE_METRICS]; /* of the reference design; infinity: it does not fit */
+} dfqi_search_space_costs;
 
-DFQI_CHECKED dfq_status dfqi_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
-                                             dfqi_space_costs *out);
-void dfqi_space_costs_fini(dfqi_space_costs *c);
+DFQI_CHECKED dfq_status dfqi_search_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
+                                                    dfqi_search_space_costs *out);
+void dfqi_search_space_costs_fini(dfqi_search_space_costs *c);
 
 #endif
