@@ -1,13 +1,13 @@
 /* dfq quantize: a float model goes in, a low-bit one comes out. Stages: judge the float network
  * (this also finds broken pictures before the long work), images, calibration, tuning, saving,
- * judging the result, report. A generator beside the student (live.h) makes images and ranges while
+ * judging the result, report. A generator beside the student (ait_job.h) makes images and ranges while
  * it is tuned: then there is no stage of images, and nothing to calibrate on. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "files.h"
-#include "live.h"
+#include "ait_job.h"
 #include "quantize.h"
 #include "synthesis.h"
 #include "text.h"
@@ -236,7 +236,7 @@ static dfq_status save_tuner(void *handle, const char *path)
 
 static dfq_status save_watched(void *handle, const char *path)
 {
-    const struct watch *w = handle;
+    const struct code_changes *w = handle;
     return dfq_tuner_save_checkpoint(w->tuner, path);
 }
 
@@ -244,16 +244,17 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
 {
     struct session *s = q->s;
     const struct job_stage plain = {run_tuner, save_tuner, t, q->job.tune};
-    const struct job_stage watched = {watch_run, save_watched, &q->diagnosis.watch, q->job.tune};
+    const struct job_stage watched = {code_changes_run, save_watched, &q->diagnosis.changes,
+                                      q->job.tune};
     dfq_status status = DFQ_OK;
     if (q->job.resumed && file_kind(q->job.tune) == FILE_REGULAR)
         status = dfq_tuner_load_checkpoint(t, q->job.tune);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     progress_begin(&s->progress, "tune", 0, plan_after(&q->plan, PLAN_TUNE));
-    q->diagnosis.watch.tuner = t;
+    q->diagnosis.changes.tuner = t;
     int code = job_run(s, &q->job, q->full.diagnose > 0 ? &watched : &plain);
     progress_end(&s->progress);
-    if (!code && q->full.method == METHOD_AIT) code = live_take(q, t);
+    if (!code && q->full.method == METHOD_AIT) code = ait_job_take(q, t);
     if (code) return code;
     /* Saving can fail, looking at the result can be interrupted: what is tuned must not be lost. */
     if (!q->job.saved) job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
@@ -270,9 +271,9 @@ static int tune(struct quantize *q)
     dfq_live_options l = recipe_live(&q->full);
     dfq_tuner *t;
     dfq_status status = DFQ_OK;
-    if (q->full.diagnose > 0) status = watch_open(&q->diagnosis.watch, q->s, q->low);
+    if (q->full.diagnose > 0) status = code_changes_open(&q->diagnosis.changes, q->s, q->low);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
-    q->diagnosis.watch.inundated = o.inundation > 0;
+    q->diagnosis.changes.inundated = o.inundation > 0;
     if (q->full.no_tune && !q->live) return CODE_DONE;
     status = q->live  ? dfq_tuner_create_live(q->net, q->low, &l, &o, &t)
              : q->set ? dfq_tuner_create_from(q->net, q->low, q->set, &o, &t)
@@ -347,7 +348,7 @@ int cmd_quantize(struct session *s)
     q.full = recipe_fill(s->o, &q.info);
     q.live = recipe_is_live(&q.full);
     code = prepare(&q);
-    if (!code) code = q.live ? live_plan(&q) : plan(&q);
+    if (!code) code = q.live ? ait_job_plan(&q) : plan(&q);
     if (!code) code = judge(&q, 0);
     if (!code && !q.live) code = synthesise(&q);
     if (!code) code = calibrate(&q);

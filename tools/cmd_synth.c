@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "beside.h"
+#include "temp_file.h"
 #include "commands.h"
 #include "files.h"
 #include "json.h"
@@ -36,7 +36,7 @@ static int move_files(const char *from, const char *to)
 /* The whole set is made under another name, so that a failure leaves no half of one. */
 static int save(struct session *s, const dfq_generator *g)
 {
-    char *out = beside_final(s->o->out), *temp = out ? beside_name(out, ".dfq-part") : NULL;
+    char *out = path_final(s->o->out), *temp = out ? path_with_ending(out, ".dfq-part") : NULL;
     int code = temp ? places_appeared(s, OPT_OUT) : session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
     if (!code && mkdir(temp, 0777) != 0)
         code = session_error(s, CODE_OUTPUT, "cannot write %s: %s; choose another place", temp,

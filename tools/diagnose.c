@@ -88,7 +88,7 @@ int diagnose_run(struct quantize *q)
     struct session *s = q->s;
     if (q->full.diagnose <= 0) return CODE_DONE;
     progress_begin(&s->progress, NULL, 0, plan_after(&q->plan, PLAN_DIAGNOSE));
-    dfq_status status = watch_finish(&q->diagnosis.watch);
+    dfq_status status = code_changes_finish(&q->diagnosis.changes);
     if (status == DFQ_OK && q->images) status = look_at_tuning(q);
     if (status == DFQ_OK && q->data) status = look_at_data(q);
     progress_end(&s->progress);
@@ -101,7 +101,7 @@ int diagnose_run(struct quantize *q)
 
 void diagnose_close(struct diagnosis *d)
 {
-    watch_close(&d->watch);
+    code_changes_close(&d->changes);
     dfq_tensor_release(d->weights);
     dfq_tensor_release(d->surface);
     memset(d, 0, sizeof *d);
@@ -142,8 +142,8 @@ static void json_weights(struct json *j, const struct diagnosis *d)
 {
     const float *row = dfq_tensor_get_data(d->weights);
     json_open(j, "weights", '[');
-    for (int32_t i = 0; i < d->watch.n_weights; i++, row += DFQ_DIAGNOSIS_COUNT) {
-        const struct watch_weight *w = &d->watch.weights[i];
+    for (int32_t i = 0; i < d->changes.n_weights; i++, row += DFQ_DIAGNOSIS_COUNT) {
+        const struct code_changes_weight *w = &d->changes.weights[i];
         json_open(j, NULL, '{');
         json_text(j, "name", w->name);
         json_real(j, "values", w->codes);

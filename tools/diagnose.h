@@ -4,14 +4,14 @@
 #define DFQ_TOOLS_DIAGNOSE_H
 
 #include "json.h"
-#include "watch.h"
+#include "code_changes.h"
 
 struct quantize;
 
 enum { DIAGNOSE_VIEWS = 2 }; /* the images of tuning, and those of --data */
 
 struct diagnosis {
-    struct watch watch; /* open from before tuning on */
+    struct code_changes changes; /* open from before tuning on */
     int n_views;
     int real[DIAGNOSE_VIEWS], labelled[DIAGNOSE_VIEWS];
     dfq_diagnosis_result result[DIAGNOSE_VIEWS];

@@ -92,16 +92,17 @@ static void fill_lines(const struct diagnosis *d, struct diagnose_page *p, doubl
 
 static void fill_codes(const struct diagnosis *d, struct diagnose_page *p, double *at)
 {
-    static const char *const names[WATCH_COLUMNS] = {NULL, "a step, all weights",
-                                                     "a step, most in a weight",
-                                                     "since calibration", "kappa, geometric mean"};
-    size_t n = d->watch.n_rows;
-    for (int c = 0; c < WATCH_COLUMNS; c++)
+    static const char *const names[CODE_CHANGES_COLUMNS] = {
+        NULL, "a step, all weights", "a step, most in a weight", "since calibration",
+        "kappa, geometric mean"};
+    size_t n = d->changes.n_rows;
+    for (int c = 0; c < CODE_CHANGES_COLUMNS; c++)
         for (size_t i = 0; i < n; i++)
-            at[(size_t)c * n + i] = d->watch.rows[i * WATCH_COLUMNS + (size_t)c];
-    for (int c = WATCH_NOW; c <= WATCH_KAPPA; c++) {
+            at[(size_t)c * n + i] = d->changes.rows[i * CODE_CHANGES_COLUMNS + (size_t)c];
+    for (int c = CODE_CHANGES_NOW; c <= CODE_CHANGES_KAPPA; c++) {
         const struct report_series s = {names[c], at, at + (size_t)c * n, n};
-        p->code_series[c == WATCH_KAPPA][c == WATCH_KAPPA ? 0 : c - WATCH_NOW] = s;
+        p->code_series[c == CODE_CHANGES_KAPPA]
+                      [c == CODE_CHANGES_KAPPA ? 0 : c - CODE_CHANGES_NOW] = s;
     }
     const struct report_chart changes = {"Share of codes that change, %", "step", p->code_series[0],
                                          3, 1};
@@ -116,8 +117,8 @@ static void fill_codes(const struct diagnosis *d, struct diagnose_page *p, doubl
 static void fill_weights(const struct diagnosis *d, struct diagnose_page *p)
 {
     const float *row = dfq_tensor_get_data(d->weights);
-    for (int32_t i = 0; i < d->watch.n_weights; i++, row += DFQ_DIAGNOSIS_COUNT) {
-        const struct watch_weight *w = &d->watch.weights[i];
+    for (int32_t i = 0; i < d->changes.n_weights; i++, row += DFQ_DIAGNOSIS_COUNT) {
+        const struct code_changes_weight *w = &d->changes.weights[i];
         const struct report_weight one = {w->name,
                                           w->codes,
                                           (double)row[DFQ_DIAGNOSIS_COSINE],
@@ -130,7 +131,7 @@ static void fill_weights(const struct diagnosis *d, struct diagnose_page *p)
         p->weights[i] = one;
     }
     p->r.weights = p->weights;
-    p->r.n_weights = (size_t)d->watch.n_weights;
+    p->r.n_weights = (size_t)d->changes.n_weights;
 }
 
 struct diagnose_page *diagnose_page_make(const struct diagnosis *d)
@@ -138,9 +139,9 @@ struct diagnose_page *diagnose_page_make(const struct diagnosis *d)
     struct diagnose_page *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     size_t side = (size_t)dfq_tensor_get_dims(d->surface)[1];
-    size_t line = (1 + 2 * SERIES) * side, n = d->watch.n_rows;
-    p->weights = calloc((size_t)d->watch.n_weights + 1, sizeof *p->weights);
-    p->numbers = calloc(line + WATCH_COLUMNS * n, sizeof *p->numbers);
+    size_t line = (1 + 2 * SERIES) * side, n = d->changes.n_rows;
+    p->weights = calloc((size_t)d->changes.n_weights + 1, sizeof *p->weights);
+    p->numbers = calloc(line + CODE_CHANGES_COLUMNS * n, sizeof *p->numbers);
     if (!p->weights || !p->numbers) {
         diagnose_page_free(p);
         return NULL;

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "beside.h"
+#include "temp_file.h"
 #include "text.h"
 
 enum { DEPTH = 3 };
@@ -57,9 +57,9 @@ int file_hash(const char *path, uint64_t *hash)
 
 int file_write_with(const char *path, int (*write)(FILE *f, const void *what), const void *what)
 {
-    struct beside b;
-    if (beside_open(path, &b) != 0) return -1;
-    return beside_close(&b, write(b.f, what) != 0 ? ENOMEM : 0);
+    struct temp_file b;
+    if (temp_file_open(path, &b) != 0) return -1;
+    return temp_file_close(&b, write(b.f, what) != 0 ? ENOMEM : 0);
 }
 
 static int put_text(FILE *f, const void *text)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "beside.h"
+#include "temp_file.h"
 #include "files.h"
 #include "session.h"
 #include "text.h"
@@ -59,7 +59,7 @@ static int same_place(const struct place *a, const struct place *b)
 {
     if (place_same(&a->own, &b->own)) return 1;
     return a->path && b->path && place_same(&a->parent, &b->parent) &&
-           strcmp(beside_base(a->path), beside_base(b->path)) == 0;
+           strcmp(path_base(a->path), path_base(b->path)) == 0;
 }
 
 /* Does `p` lie somewhere in the folder `in`? Upwards from its parent to the root. */
@@ -67,7 +67,7 @@ static int lies_in(const struct place *p, const struct place *in)
 {
     struct place_id here = p->parent, up;
     if (!p->path || !S_ISDIR(in->mode)) return 0;
-    char *path = beside_folder(p->path);
+    char *path = path_folder(p->path);
     for (;;) {
         if (!path || !here.there || place_same(&here, &in->own)) break;
         char *next = text_format("%s/..", path);
@@ -123,8 +123,8 @@ static int add(struct places *all, const struct options *o, const struct role *r
     if (r->id == OPT_OUT && !*r->end && o->verb == VERB_SYNTH)
         p->what = PLACE_WRITES | PLACE_FOLDER;
     p->text = r->what & PLACE_RESUME ? places_resume(text) : text_format("%s%s", text, r->end);
-    p->path = p->text ? beside_final(p->text) : NULL;
-    char *parent = p->path ? beside_folder(p->path) : NULL;
+    p->path = p->text ? path_final(p->text) : NULL;
+    char *parent = p->path ? path_folder(p->path) : NULL;
     if (!parent) return -1;
     p->mode = place_look(p->path, &p->own);
     place_look(parent, &p->parent);

@@ -7,7 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "beside.h"
+#include "temp_file.h"
 #include "files.h"
 #include "session.h"
 #include "text.h"
@@ -74,7 +74,7 @@ static int may_replace(const struct place *p, const char *parent)
 
 static int check_parent(struct session *s, const struct place *p)
 {
-    char *parent = beside_folder(p->path), *job = NULL;
+    char *parent = path_folder(p->path), *job = NULL;
     int code = CODE_DONE;
     if (parent) job = text_format("%s/job.txt", parent);
     size_t n = parent ? strlen(parent) : 0;
@@ -148,7 +148,7 @@ void place_unlock(struct place *p)
 
 static int take_lock(struct session *s, struct place *p)
 {
-    p->lock_path = beside_name(p->path, ".dfq-lock");
+    p->lock_path = path_with_ending(p->path, ".dfq-lock");
     if (!p->lock_path) return session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
     p->lock = open_lock(p->lock_path);
     if (p->lock >= 0) return CODE_DONE;
@@ -175,12 +175,12 @@ static int reserve(int fd, double need)
 /* Makes a file as it will be made: under the name that is then renamed. 0, or an errno value. */
 static int try_file(const char *path, double need)
 {
-    struct beside b;
+    struct temp_file b;
     struct stat st;
     if (lstat(path, &st) != 0 && errno != ENOENT) return errno; /* the name itself is too long */
-    if (beside_open(path, &b) != 0) return errno;
+    if (temp_file_open(path, &b) != 0) return errno;
     int error = reserve(fileno(b.f), need);
-    if (beside_close(&b, error ? error : ECANCELED) == 0 || errno == ECANCELED) return 0;
+    if (temp_file_close(&b, error ? error : ECANCELED) == 0 || errno == ECANCELED) return 0;
     return error;
 }
 
@@ -206,7 +206,7 @@ int place_try(const struct place *p, double need)
         free(file);
         return error;
     }
-    char *temp = beside_name(p->path, ".dfq-part");
+    char *temp = path_with_ending(p->path, ".dfq-part");
     if (temp) folder_remove(temp); /* of a run that was killed */
     int error = temp ? try_folder(temp, need) : ENOMEM;
     if (!error) error = try_folder(p->path, 1);

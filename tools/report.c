@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "beside.h"
+#include "temp_file.h"
 #include "report_html.h"
 #include "report_style.h"
 
@@ -326,9 +326,9 @@ static int write_page(FILE *f, const void *report)
 
 int report_write(const char *path, const struct report *r, char *err, size_t cap)
 {
-    struct beside b;
-    if (beside_open(path, &b) == 0 &&
-        beside_close(&b, html_page(b.f, write_page, r) ? ENOMEM : 0) == 0)
+    struct temp_file b;
+    if (temp_file_open(path, &b) == 0 &&
+        temp_file_close(&b, html_page(b.f, write_page, r) ? ENOMEM : 0) == 0)
         return 0;
     if (cap) snprintf(err, cap, "cannot write the report %s: %s", path, strerror(errno));
     return -1;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "beside.h"
+#include "temp_file.h"
 #include "files.h"
 #include "recipe.h"
 
@@ -11,7 +11,7 @@
 static dfq_status spool(const struct session *s, const struct job *job, dfq_generator *g)
 {
     if (!job->enabled) return DFQ_OK;
-    char *out = beside_final(s->o->out), *folder = out ? beside_folder(out) : NULL;
+    char *out = path_final(s->o->out), *folder = out ? path_folder(out) : NULL;
     dfq_status status = folder ? dfq_generator_spool(g, folder) : DFQ_E_NOMEM;
     free(folder);
     free(out);

@@ -1,6 +1,6 @@
 /* Written beside and renamed: nobody sees half of a file. */
 #define _XOPEN_SOURCE 700 /* realpath */
-#include "beside.h"
+#include "temp_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@ enum { TRIES = 100, NAME_USUAL = 255, HASH_TEXT = 9 /* "-%08x" */ };
 
 /* -- names ------------------------------------------------------------------------------------- */
 
-char *beside_final(const char *path)
+char *path_final(const char *path)
 {
     struct stat st;
     size_t n = strlen(path);
@@ -28,24 +28,24 @@ char *beside_final(const char *path)
     return real;
 }
 
-const char *beside_base(const char *path)
+const char *path_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
 }
 
-char *beside_folder(const char *path)
+char *path_folder(const char *path)
 {
-    size_t n = (size_t)(beside_base(path) - path);
+    size_t n = (size_t)(path_base(path) - path);
     while (n > 1 && path[n - 1] == '/') n--;
     return n == 0 ? text_format(".") : text_format("%.*s", (int)n, path);
 }
 
-char *beside_name(const char *path, const char *end)
+char *path_with_ending(const char *path, const char *end)
 {
-    const char *base = beside_base(path);
+    const char *base = path_base(path);
     size_t n = strlen(base), more = strlen(end);
-    char *folder = beside_folder(path);
+    char *folder = path_folder(path);
     if (!folder) return NULL;
     long limit = pathconf(folder, _PC_NAME_MAX);
     free(folder);
@@ -60,12 +60,12 @@ char *beside_name(const char *path, const char *end)
 
 /* -- files ------------------------------------------------------------------------------------- */
 
-static int open_new(struct beside *b)
+static int open_new(struct temp_file *b)
 {
     for (int i = 0; i < TRIES; i++) {
         char end[48];
         snprintf(end, sizeof end, ".tmp%ld-%d", (long)getpid(), i);
-        b->temp = beside_name(b->path, end);
+        b->temp = path_with_ending(b->path, end);
         if (!b->temp) return -1;
         int fd = open(b->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0) {
@@ -82,11 +82,11 @@ static int open_new(struct beside *b)
     return -1;
 }
 
-int beside_open(const char *path, struct beside *b)
+int temp_file_open(const char *path, struct temp_file *b)
 {
     memset(b, 0, sizeof *b);
     errno = ENOMEM; /* what a failed malloc means where errno is not set */
-    b->path = beside_final(path);
+    b->path = path_final(path);
     if (b->path && open_new(b) == 0) return 0;
     int error = errno;
     free(b->path);
@@ -95,7 +95,7 @@ int beside_open(const char *path, struct beside *b)
     return -1;
 }
 
-int beside_close(struct beside *b, int error)
+int temp_file_close(struct temp_file *b, int error)
 {
     errno = 0;
     if (!error && (fflush(b->f) != 0 || ferror(b->f) || fsync(fileno(b->f)) != 0))

@@ -1,5 +1,5 @@
 /* Tuning step by step, with a count of codes after each. */
-#include "watch.h"
+#include "code_changes.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "text.h"
 
-dfq_status watch_open(struct watch *w, struct session *s, const dfq_graph *low)
+dfq_status code_changes_open(struct code_changes *w, struct session *s, const dfq_graph *low)
 {
     memset(w, 0, sizeof *w);
     w->s = s;
@@ -21,7 +21,7 @@ dfq_status watch_open(struct watch *w, struct session *s, const dfq_graph *low)
     return DFQ_OK;
 }
 
-void watch_close(struct watch *w)
+void code_changes_close(struct code_changes *w)
 {
     dfq_crossings_release(w->crossings);
     free(w->weights);
@@ -31,20 +31,20 @@ void watch_close(struct watch *w)
 
 /* -- one step ---------------------------------------------------------------------------------- */
 
-static double *new_row(struct watch *w)
+static double *new_row(struct code_changes *w)
 {
     if (w->n_rows == w->cap_rows) {
         size_t cap = w->cap_rows ? 2 * w->cap_rows : 256;
-        double *more = realloc(w->rows, cap * WATCH_COLUMNS * sizeof *more);
+        double *more = realloc(w->rows, cap * CODE_CHANGES_COLUMNS * sizeof *more);
         if (!more) return NULL;
         w->rows = more;
         w->cap_rows = cap;
     }
-    return w->rows + WATCH_COLUMNS * w->n_rows++;
+    return w->rows + CODE_CHANGES_COLUMNS * w->n_rows++;
 }
 
-/* Sums for the means, which watch_finish takes. */
-static void add_step(struct watch *w, double step, const float *rows, const float *kappa,
+/* Sums for the means, which code_changes_finish takes. */
+static void add_step(struct code_changes *w, double step, const float *rows, const float *kappa,
                      double *out)
 {
     double now = 0, ever = 0, codes = 0, most = 0, logs = 0;
@@ -62,14 +62,14 @@ static void add_step(struct watch *w, double step, const float *rows, const floa
             logs += l;
         }
     }
-    out[WATCH_STEP] = step;
-    out[WATCH_NOW] = 100 * now / codes;
-    out[WATCH_MOST] = 100 * most;
-    out[WATCH_EVER] = 100 * ever / codes;
-    out[WATCH_KAPPA] = kappa ? exp(logs / w->n_weights) : (double)NAN;
+    out[CODE_CHANGES_STEP] = step;
+    out[CODE_CHANGES_NOW] = 100 * now / codes;
+    out[CODE_CHANGES_MOST] = 100 * most;
+    out[CODE_CHANGES_EVER] = 100 * ever / codes;
+    out[CODE_CHANGES_KAPPA] = kappa ? exp(logs / w->n_weights) : (double)NAN;
 }
 
-static dfq_status count_step(struct watch *w, double step)
+static dfq_status count_step(struct code_changes *w, double step)
 {
     dfq_tensor *rows = NULL, *kappa = NULL;
     dfq_status status = dfq_crossings_measure(w->crossings, &rows);
@@ -85,7 +85,7 @@ static dfq_status count_step(struct watch *w, double step)
 }
 
 /* The loss of the step that was just done, for the progress line. */
-static double last_loss(const struct watch *w)
+static double last_loss(const struct code_changes *w)
 {
     dfq_tensor *curves = NULL;
     double loss = NAN;
@@ -98,7 +98,7 @@ static double last_loss(const struct watch *w)
 }
 
 /* The last step leaves the best parameters in the network; counted are those of the step. */
-static dfq_status step_once(struct watch *w, double step, int32_t *finished)
+static dfq_status step_once(struct code_changes *w, double step, int32_t *finished)
 {
     dfq_status status = dfq_tuner_step(w->tuner, finished);
     if (status == DFQ_OK && *finished) status = dfq_tuner_show(w->tuner, 0);
@@ -107,9 +107,9 @@ static dfq_status step_once(struct watch *w, double step, int32_t *finished)
     return status;
 }
 
-dfq_status watch_run(void *handle)
+dfq_status code_changes_run(void *handle)
 {
-    struct watch *w = handle;
+    struct code_changes *w = handle;
     struct session *s = w->s;
     dfq_tuner_cost cost = {.struct_size = sizeof cost, .seconds = 0};
     int32_t finished = 0;
@@ -131,14 +131,14 @@ dfq_status watch_run(void *handle)
 
 /* -- the end ----------------------------------------------------------------------------------- */
 
-dfq_status watch_finish(struct watch *w)
+dfq_status code_changes_finish(struct code_changes *w)
 {
     dfq_tensor *rows;
     double steps = (double)w->n_rows;
     dfq_status status = dfq_crossings_measure(w->crossings, &rows);
     if (status != DFQ_OK) return status;
     for (int32_t i = 0; i < w->n_weights; i++) {
-        struct watch_weight *one = &w->weights[i];
+        struct code_changes_weight *one = &w->weights[i];
         const float *row = (const float *)dfq_tensor_get_data(rows) + DFQ_CROSSED_COUNT * i;
         one->codes = (double)row[DFQ_CROSSED_CODES];
         one->ever = (double)row[DFQ_CROSSED_EVER] / one->codes;

@@ -1,16 +1,16 @@
 /* Jobs of AIT: a generator beside the student makes images in every step (dfq/tuner.h). */
-#ifndef DFQ_TOOLS_LIVE_H
-#define DFQ_TOOLS_LIVE_H
+#ifndef DFQ_TOOLS_AIT_JOB_H
+#define DFQ_TOOLS_AIT_JOB_H
 
 #include "quantize.h"
 
 /* Measures a throw-away job, fills q->plan and tells it. Both return 0 or an exit code, after one
  * line. */
-int live_plan(struct quantize *q);
+int ait_job_plan(struct quantize *q);
 
 /* Takes from a finished job of AIT what results and report need: crossings; and of a generator its
  * curves and images. The images of a job that had ended before this process are those it left in its
  * folder. */
-int live_take(struct quantize *q, dfq_tuner *t);
+int ait_job_take(struct quantize *q, dfq_tuner *t);
 
 #endif

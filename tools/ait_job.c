@@ -1,5 +1,5 @@
 /* AIT's jobs: what they will take, what they leave. */
-#include "live.h"
+#include "ait_job.h"
 
 #include <math.h>
 
@@ -76,7 +76,7 @@ static void warn_of_ranges(const struct quantize *q, const dfq_tuner_options *t)
                       (int)SETTLED, (long long)t->follow);
 }
 
-int live_plan(struct quantize *q)
+int ait_job_plan(struct quantize *q)
 {
     struct session *s = q->s;
     struct probe p = {0, 0, 0};
@@ -159,7 +159,7 @@ static dfq_status take_images(struct quantize *q, const dfq_tuner *t)
                : DFQ_OK; /* the job had ended: there are none any more */
 }
 
-int live_take(struct quantize *q, dfq_tuner *t)
+int ait_job_take(struct quantize *q, dfq_tuner *t)
 {
     dfq_status status = q->live ? take_images(q, t) : DFQ_OK;
     if (status == DFQ_OK && q->live) status = dfq_tuner_get_live_curves(t, &q->live_losses);
