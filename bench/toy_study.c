@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "toy.h"
-#include "trajectory.h"
+#include "report/trajectory.h"
 
 enum { SEEDS = 6, SHARES = 3 };
 

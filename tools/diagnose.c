@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "quantize.h"
-#include "report_diagnostics.h"
+#include "report/diagnostics.h"
 
 /* -- work -------------------------------------------------------------------------------------- */
 

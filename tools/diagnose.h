@@ -31,7 +31,7 @@ double diagnose_seconds(const struct options *full, double forward);
 void diagnose_json(struct json *j, const struct diagnosis *d);
 void diagnose_print(const struct diagnosis *d); /* to stdout */
 
-/* -- diagnose_page.c --------------------------------------------------------------------------- */
+/* -- report/diagnose_page.c -------------------------------------------------------------------- */
 
 struct diagnose_page;
 struct report_diagnostics;

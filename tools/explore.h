@@ -3,7 +3,7 @@
 #ifndef DFQ_TOOLS_EXPLORE_H
 #define DFQ_TOOLS_EXPLORE_H
 
-#include "explore_page.h"
+#include "report/explore_page.h"
 #include "hardware.h"
 #include "job.h"
 #include "session.h"

@@ -5,11 +5,11 @@
 #include <string.h>
 
 #include "explore.h"
-#include "explore_verdict.h"
+#include "report/explore_verdict.h"
 #include "files.h"
 #include "json.h"
 #include "text.h"
-#include "trajectory.h"
+#include "report/trajectory.h"
 
 const char *const explore_metrics[DFQ_EXPLORE_METRICS] = {"latency_ms", "energy_mj", "area_mm2"};
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "explore.h"
-#include "explore_verdict.h"
+#include "report/explore_verdict.h"
 #include "files.h"
 #include "text.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "figures.h"
-#include "report.h"
+#include "report/report.h"
 
 #define STEPS  2000
 #define BLOCKS 12

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report.h"
+#include "report/report.h"
 #include "suite.h"
 
 static char *drawn(void (*draw)(FILE *, const void *), const void *what)

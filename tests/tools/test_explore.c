@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "explore_verdict.h"
+#include "report/explore_verdict.h"
 #include "suite.h"
 
 static const struct explore_pair cloud[] = {{1.5, {1, 2, 3}}, {1.2, {2, 1, 3}}, {1.6, {3, 3, 3}}};

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "report.h"
-#include "report_html.h"
+#include "report/report.h"
+#include "report/html.h"
 #include "suite.h"
 
 static char folder[64], path[96];

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "suite.h"
-#include "trajectory.h"
+#include "report/trajectory.h"
 
 static const char *const names[] = {"latency <ms>", "area, \"mm2\""};
 static const int32_t metric[] = {1};

@@ -1,9 +1,9 @@
-/* The report page while it is filled; for page.c and page_curves.c. */
-#ifndef DFQ_TOOLS_PAGE_H
-#define DFQ_TOOLS_PAGE_H
+/* The report page while it is filled; for quantize_page.c, quantize_curves.c and quantize_verdict.c. */
+#ifndef DFQ_TOOLS_REPORT_QUANTIZE_PAGE_H
+#define DFQ_TOOLS_REPORT_QUANTIZE_PAGE_H
 
 #include "quantize.h"
-#include "report.h"
+#include "report/report.h"
 
 enum {
     PAGE_SHEETS = 3,

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "explore_plane.h"
-#include "report_html.h"
+#include "report/explore_plane.h"
+#include "report/html.h"
 
 /* -- limits ------------------------------------------------------------------------------------ */
 

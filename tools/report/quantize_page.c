@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "files.h"
-#include "page.h"
+#include "report/quantize_page.h"
 #include "synthesis.h"
 #include "text.h"
 

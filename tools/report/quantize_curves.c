@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "page.h"
+#include "report/quantize_page.h"
 
 static const char statistics[] = "distance of BatchNorm statistics";
 

@@ -1,5 +1,5 @@
 /* Escaping, numbers and pictures of the report. */
-#include "report_html.h"
+#include "report/html.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* What goes beside the verdict of a co-exploration: whether the network has learned anything, and which
  * steps of the search chose it. */
-#ifndef DFQ_TOOLS_EXPLORE_VERDICT_H
-#define DFQ_TOOLS_EXPLORE_VERDICT_H
+#ifndef DFQ_TOOLS_REPORT_EXPLORE_VERDICT_H
+#define DFQ_TOOLS_REPORT_EXPLORE_VERDICT_H
 
-#include "explore_page.h"
+#include "report/explore_page.h"
 
 /* What an accuracy says. */
 enum {

@@ -1,10 +1,10 @@
 /* CSV, and an SVG with a panel for the loss, one for each cost, and one for the pull's deltas. It
  * brings its own colours, for light and dark, as it stands outside of any page. */
-#include "trajectory.h"
+#include "report/trajectory.h"
 
 #include <math.h>
 
-#include "report_html.h"
+#include "report/html.h"
 
 enum {
     WIDTH = 640,

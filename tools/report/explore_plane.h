@@ -1,8 +1,8 @@
 /* The planes of a co-exploration's picture: what their axes show, and where values lie. */
-#ifndef DFQ_TOOLS_EXPLORE_PLANE_H
-#define DFQ_TOOLS_EXPLORE_PLANE_H
+#ifndef DFQ_TOOLS_REPORT_EXPLORE_PLANE_H
+#define DFQ_TOOLS_REPORT_EXPLORE_PLANE_H
 
-#include "explore_page.h"
+#include "report/explore_page.h"
 
 enum {
     PLANE_WIDTH = 640,

@@ -1,5 +1,5 @@
 /* See explore_verdict.h. */
-#include "explore_verdict.h"
+#include "report/explore_verdict.h"
 
 #include <math.h>
 

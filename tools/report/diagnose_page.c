@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "diagnose.h"
-#include "report.h"
+#include "report/report.h"
 
 enum { CHARTS = 2, SERIES = DFQ_DIAGNOSIS_LOSSES, TEXT = 96 };
 

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "report.h"
+#include "report/report.h"
 
 void html_text(FILE *f, const char *text); /* NULL writes nothing */
 void html_number(FILE *f, const char *format,

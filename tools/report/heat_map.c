@@ -3,8 +3,8 @@
 #include <float.h>
 #include <math.h>
 
-#include "report_diagnostics.h"
-#include "report_html.h"
+#include "report/diagnostics.h"
+#include "report/html.h"
 
 enum {
     WIDTH = 480,

@@ -1,5 +1,5 @@
 /* Assembles the report page: head, cards, pictures, curves, layers, quantizers, provenance. */
-#include "report.h"
+#include "report/report.h"
 
 #include <errno.h>
 #include <math.h>
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "temp_file.h"
-#include "report_html.h"
-#include "report_style.h"
+#include "report/html.h"
+#include "report/style.h"
 
 void report_init(struct report *r)
 {

@@ -1,13 +1,13 @@
 /* The page of a co-exploration: cards, network, accelerator, picture, course. */
-#include "explore_page.h"
+#include "report/explore_page.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#include "explore_verdict.h"
+#include "report/explore_verdict.h"
 #include "files.h"
-#include "report_html.h"
-#include "report_style.h"
+#include "report/html.h"
+#include "report/style.h"
 
 static const char *const titles[] = {"Latency", "Energy", "Area"};
 static const char *const units[] = {"ms", "mJ", "mm\xc2\xb2"};

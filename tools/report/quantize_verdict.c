@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "page.h"
+#include "report/quantize_page.h"
 
 static const double sure = 1.96; /* standard deviations that 95 of 100 samples stay within */
 

@@ -1,7 +1,7 @@
 /* The course of a search for a network and an accelerator, as CSV and as a drawing with the limits
  * in it. Appended to a stream; failures stay in the stream (ferror). */
-#ifndef DFQ_TOOLS_TRAJECTORY_H
-#define DFQ_TOOLS_TRAJECTORY_H
+#ifndef DFQ_TOOLS_REPORT_TRAJECTORY_H
+#define DFQ_TOOLS_REPORT_TRAJECTORY_H
 
 #include <stdint.h>
 #include <stdio.h>

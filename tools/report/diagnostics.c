@@ -1,10 +1,10 @@
 /* Diagnostics on the report page: loss surfaces, curvature and gradients, codes that changed, and
  * every weight. */
-#include "report_diagnostics.h"
+#include "report/diagnostics.h"
 
 #include <math.h>
 
-#include "report_html.h"
+#include "report/html.h"
 
 static void heading(FILE *f, const char *title, const char *note)
 {

@@ -1,6 +1,6 @@
 /* The SVG charts of the report. They take their colours from the page's style sheet, so that they
  * follow light and dark. */
-#include "report_html.h"
+#include "report/html.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,9 +1,9 @@
 /* Axes of the picture of a co-exploration. */
-#include "explore_plane.h"
+#include "report/explore_plane.h"
 
 #include <math.h>
 
-#include "report_html.h"
+#include "report/html.h"
 
 enum { TICKS = 32 };
 

@@ -2,13 +2,13 @@
  * network, readable in light and dark and on a phone. The caller fills `struct report`; everything
  * is borrowed until report_write returns. What is absent (NULL, count 0, NaN) is left out of the
  * page, with its heading. No clock is read: the same input gives the same bytes. */
-#ifndef DFQ_TOOLS_REPORT_H
-#define DFQ_TOOLS_REPORT_H
+#ifndef DFQ_TOOLS_REPORT_REPORT_H
+#define DFQ_TOOLS_REPORT_REPORT_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "report_diagnostics.h"
+#include "report/diagnostics.h"
 
 /* Any UTF-8; it is escaped, and broken sequences become U+FFFD. */
 struct report_row {

@@ -3,12 +3,12 @@
  * is absent (NULL, count 0, NaN) is left out of the page, with its heading. Arrays of three are in
  * the order of DFQ_EXPLORE_LATENCY, DFQ_EXPLORE_ENERGY, DFQ_EXPLORE_AREA: ms and mJ of one image, and
  * mm2. */
-#ifndef DFQ_TOOLS_EXPLORE_PAGE_H
-#define DFQ_TOOLS_EXPLORE_PAGE_H
+#ifndef DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
+#define DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
 
 #include <dfq/explorer.h>
 
-#include "report.h"
+#include "report/report.h"
 
 /* A cell of the network, or a field of the accelerator. */
 struct explore_group {
