@@ -14,6 +14,7 @@
 #include <dfq/quantizer.h>
 #include <dfq/solver.h>
 #include <dfq/status.h>
+#include <dfq/stream.h>
 #include <dfq/tensor.h>
 #include <dfq/trainer.h>
 #include <dfq/tuner.h>

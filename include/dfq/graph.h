@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include <dfq/context.h>
+#include <dfq/stream.h>
 #include <dfq/tensor.h>
 
 #ifdef __cplusplus
@@ -130,7 +131,9 @@ DFQ_API void dfq_load_options_init(dfq_load_options *options, size_t size);
  *  name is assumed where networks agree on it (dfq_graph_get_property() tells, and one line goes to the
  *  log at DFQ_LOG_INFO), and else refused.
  *  @param context   where memory comes from and errors go; kept alive by the graph
- *  @param path      a safetensors file
+ *  @param path      a safetensors file, or the index of several (a name that ends in ".json", as
+ *                   model.safetensors.index.json of Hugging Face: "weight_map" from names of tensors to
+ *                   files beside the index)
  *  @param options   what the file may not tell, or NULL
  *  @param out_graph one reference, to be given back with dfq_graph_release()
  *  @return as dfq_graph_load(); ::DFQ_E_INVALID for an option that the network cannot have. */
@@ -155,6 +158,50 @@ DFQ_CHECKED dfq_status dfq_graph_load(dfq_context *context, const char *path, co
  *  @param half 1: a float network is stored as F16; must be 0 for a quantized one
  *  @return ::DFQ_E_INVALID, ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_save(const dfq_graph *graph, const char *path, int32_t half);
+
+/** Reads a network that lies in memory: dfq_graph_load_with() of the same bytes in a file.
+ *  @param data      a whole safetensors file; borrowed, not needed after the call
+ *  @param size      its bytes
+ *  @param options   what the file may not tell, or NULL
+ *  @param out_graph one reference, to be given back with dfq_graph_release()
+ *  @return as dfq_graph_load_with(). Error texts call it "memory". */
+DFQ_CHECKED dfq_status dfq_graph_load_from_memory(dfq_context *context, const void *data,
+                                                  size_t size, const dfq_load_options *options,
+                                                  dfq_graph **out_graph);
+
+/** Reads a network through functions of the caller, tensor by tensor, each straight to its place.
+ *  @param reader borrowed while the call runs; used on the calling thread
+ *  @return as dfq_graph_load_with(); ::DFQ_E_IO where the reader fails, ::DFQ_E_INVALID for a reader with
+ *          neither data nor a function. */
+DFQ_CHECKED dfq_status dfq_graph_load_from_reader(dfq_context *context, const dfq_reader *reader,
+                                                  const dfq_load_options *options,
+                                                  dfq_graph **out_graph);
+
+/** Reads a network whose tensors lie in several safetensors.
+ *  @param index    JSON with a "weight_map" from names of tensors to names of shards, which are those of
+ *                  the readers; or NULL: all tensors of all readers
+ *  @param shards   n_shards readers, borrowed while the call runs
+ *  @param n_shards 1 or more
+ *  @return as dfq_graph_load_from_reader(); ::DFQ_E_CORRUPT (a tensor that is not in its shard, in another
+ *          one, or in two), ::DFQ_E_INVALID (a shard without a reader, a reader that the index does not
+ *          name). */
+DFQ_CHECKED dfq_status dfq_graph_load_from_shards(dfq_context *context, const dfq_reader *index,
+                                                  const dfq_reader *const *shards, int32_t n_shards,
+                                                  const dfq_load_options *options,
+                                                  dfq_graph **out_graph);
+
+/** The bytes that dfq_graph_save() writes, in memory.
+ *  @param half      as there
+ *  @param out_bytes a new U8 [size]
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_save_to_memory(const dfq_graph *graph, int32_t half,
+                                                dfq_tensor **out_bytes);
+
+/** The same bytes through a function of the caller, from the first to the last. Where it fails, what it
+ *  took so far is not a network.
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_IO (the writer failed), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_save_to_writer(const dfq_graph *graph, const dfq_writer *writer,
+                                                int32_t half);
 
 /** One more reference. NULL gives NULL. */
 DFQ_API dfq_graph *dfq_graph_retain(const dfq_graph *graph);

@@ -129,7 +129,7 @@ static dfq_status create_temp(dfqi_out *out, int *out_fd)
 
 dfq_status dfqi_out_open(dfq_context *ctx, const char *path, dfqi_out *out)
 {
-    dfqi_out o = {ctx, NULL, final_path(ctx, path), NULL};
+    dfqi_out o = {.ctx = ctx, .path = final_path(ctx, path)};
     struct stat st;
     int fd = -1;
     dfq_status status = DFQ_OK;
@@ -161,8 +161,29 @@ dfq_status dfqi_out_open(dfq_context *ctx, const char *path, dfqi_out *out)
     return status;
 }
 
+dfq_status dfqi_out_to(dfq_context *ctx, const dfq_writer *writer, dfqi_out *out)
+{
+    dfqi_out o = {.ctx = ctx, .writer = *writer};
+    o.path = dfqi_strdup(ctx, writer->name ? writer->name : "memory");
+    if (!o.path) return DFQ_E_NOMEM;
+    *out = o;
+    return DFQ_OK;
+}
+
+static dfq_status hand_over(dfqi_out *out, const void *bytes, size_t size)
+{
+    int32_t failed = size > 0 ? out->writer.write(bytes, size, out->writer.user) : 0;
+    if (failed != 0)
+        return dfqi_fail(out->ctx, DFQ_E_IO,
+                         "cannot write %s: the writer's function returned %d after %llu bytes",
+                         out->path, (int)failed, (unsigned long long)out->written);
+    out->written += size;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_out_write(dfqi_out *out, const void *bytes, size_t size)
 {
+    if (out->writer.write) return hand_over(out, bytes, size);
     if (size == 0 || fwrite(bytes, 1, size, out->f) == size) return DFQ_OK;
     return dfqi_fail_errno(out->ctx, "write", out->path, errno);
 }
@@ -171,6 +192,10 @@ dfq_status dfqi_out_commit(dfqi_out *out)
 {
     FILE *f = out->f;
     int error = 0;
+    if (out->writer.write) {
+        dfqi_out_abandon(out);
+        return DFQ_OK;
+    }
     out->f = NULL;
     if (fflush(f) != 0) error = errno;
     /* Devices and pipes cannot be synced; that is not a lost write. */

@@ -2,6 +2,7 @@
 #ifndef DFQI_IO_FILE_H
 #define DFQI_IO_FILE_H
 
+#include <dfq/stream.h>
 #include <stdio.h>
 
 #include "base/context.h"
@@ -22,8 +23,12 @@ typedef struct dfqi_out {
     dfq_context *ctx;
     FILE *f;
     char *path, *temp;
+    dfq_writer writer; /* its function, where there is no file */
+    uint64_t written;  /* bytes it took */
 } dfqi_out;
 DFQI_CHECKED dfq_status dfqi_out_open(dfq_context *ctx, const char *path, dfqi_out *out);
+/* The same interface over a caller's function; `writer` is of full size and copied. */
+DFQI_CHECKED dfq_status dfqi_out_to(dfq_context *ctx, const dfq_writer *writer, dfqi_out *out);
 DFQI_CHECKED dfq_status dfqi_out_write(dfqi_out *out, const void *bytes, size_t size);
 DFQI_CHECKED dfq_status
 dfqi_out_commit(dfqi_out *out);       /* flush, fsync, close, rename; abandons on failure */

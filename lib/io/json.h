@@ -57,6 +57,7 @@ DFQI_CHECKED dfq_status dfqi_json_get_object(dfqi_jnode at, const char *key, dfq
 DFQI_CHECKED dfq_status dfqi_json_get_array(dfqi_jnode at, const char *key, dfqi_jnode *out);
 bool dfqi_json_has(dfqi_jnode at, const char *key); /* present and not null */
 bool dfqi_json_is_array(dfqi_jnode at, const char *key);
+bool dfqi_json_is_text(dfqi_jnode at, const char *key);
 /* Refuses members that are not in the NULL-ended list `known`: a misspelt option is not ignored. */
 DFQI_CHECKED dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known);
 int64_t dfqi_json_count(dfqi_jnode at);               /* members or elements; 0 for anything else */

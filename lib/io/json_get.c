@@ -145,6 +145,11 @@ bool dfqi_json_is_array(dfqi_jnode at, const char *key)
     return json_is_array(find(at, key));
 }
 
+bool dfqi_json_is_text(dfqi_jnode at, const char *key)
+{
+    return json_is_string(find(at, key));
+}
+
 dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known)
 {
     void *iter = NULL;

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "io/source.h"
 #include "tensor/tensor.h"
 
 typedef struct dfqi_st_entry {
@@ -33,9 +34,27 @@ DFQI_CHECKED dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_sa
 /* The same from memory; `name` is what error texts call it. */
 DFQI_CHECKED dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes,
                                       size_t size, dfqi_safetensors *out);
+/* The same from any source, which is read from its first byte. */
+DFQI_CHECKED dfq_status dfqi_st_read_source(dfqi_source *s, dfqi_safetensors *out);
 /* All of a file but tensor `but`, if it is there: for what does not fit into memory. */
 DFQI_CHECKED dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
                                          dfqi_safetensors *out);
+
+/* -- shards: several files as one (st_shards.c) ------------------------------------------------ */
+
+/* Does a name end as that of an index does, ".json"? */
+bool dfqi_st_is_index(const char *path);
+/* Reads the shards that an index (model.safetensors.index.json: "weight_map" from names to files) names;
+ * they lie in its folder. Each tensor must be in its shard, and nothing else. Metadata are those of all
+ * shards and what "metadata" of the index says in texts; no two may differ. Errors name the file, the
+ * tensor and the cure. */
+DFQI_CHECKED dfq_status dfqi_st_read_index(dfq_context *ctx, const char *path,
+                                           dfqi_safetensors *out);
+/* The same from sources, the shards being found by their names. index NULL: all tensors of all shards,
+ * of which no two may have one name. */
+DFQI_CHECKED dfq_status dfqi_st_read_shards(dfq_context *ctx, dfqi_source *index, int32_t n_shards,
+                                            dfqi_source *shards, dfqi_safetensors *out);
+
 void dfqi_st_fini(dfqi_safetensors *st);
 const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
 const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
@@ -53,6 +72,16 @@ DFQI_CHECKED dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE 
 DFQI_CHECKED dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
                                       const dfqi_st_entry *entries, int64_t n_meta,
                                       const dfqi_st_meta *meta);
+/* The same to where the caller wants it: path or writer, the other one being NULL; both NULL: to `bytes`,
+ * a new U8 tensor. */
+typedef struct dfqi_st_target {
+    const char *path;
+    const dfq_writer *writer;
+    dfq_tensor **bytes;
+} dfqi_st_target;
+DFQI_CHECKED dfq_status dfqi_st_write_to(dfq_context *ctx, const dfqi_st_target *to,
+                                         int64_t n_entries, const dfqi_st_entry *entries,
+                                         int64_t n_meta, const dfqi_st_meta *meta);
 /* The same, where one entry is a tensor without data: its values are `images` (io/images.h). */
 struct dfqi_images;
 DFQI_CHECKED dfq_status dfqi_st_write_from(dfq_context *ctx, const char *path, int64_t n_entries,

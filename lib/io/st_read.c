@@ -1,11 +1,9 @@
 /* Reading safetensors. The header is parsed and every entry checked against the file's size before
  * the first tensor is allocated; then the tensors are read in file order. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "io/file.h"
 #include "io/json.h"
 #include "io/look.h"
 #include "io/safetensors.h"
@@ -16,30 +14,6 @@
 
 enum { HEADER_MAX = 100 * 1000 * 1000, GAP_MAX = 63 };
 static const char META_KEY[] = "__metadata__";
-
-/* A file or a block of memory, read from front to back. */
-typedef struct source {
-    dfq_context *ctx;
-    const char *name;
-    FILE *f; /* NULL: memory */
-    const unsigned char *bytes;
-    uint64_t size, at;
-} source;
-
-static dfq_status source_read(source *s, void *dst, size_t n)
-{
-    if (s->f) {
-        errno = 0;
-        if (fread(dst, 1, n, s->f) != n)
-            return ferror(s->f) ? dfqi_fail_errno(s->ctx, "read", s->name, errno)
-                                : dfqi_fail(s->ctx, DFQ_E_IO,
-                                            "%s: became shorter while it was read", s->name);
-    } else if (n > 0) {
-        memcpy(dst, s->bytes + s->at, n);
-    }
-    s->at += n;
-    return DFQ_OK;
-}
 
 /* What one member of the header says, checked. */
 typedef struct item {
@@ -60,7 +34,7 @@ static bool dtype_find(const char *name, dfqi_dtype *out)
     return false;
 }
 
-static dfq_status read_shape(const source *s, dfqi_jnode entry, item *it, int64_t *out_bytes)
+static dfq_status read_shape(const dfqi_source *s, dfqi_jnode entry, item *it, int64_t *out_bytes)
 {
     dfqi_jnode shape;
     char show[DFQI_SHOW_MAX];
@@ -91,8 +65,8 @@ static dfq_status read_shape(const source *s, dfqi_jnode entry, item *it, int64_
 }
 
 /* Reads one member; `room` is the number of bytes behind the header. */
-static dfq_status read_item(const source *s, const char *name, dfqi_jnode member, uint64_t room,
-                            item *it)
+static dfq_status read_item(const dfqi_source *s, const char *name, dfqi_jnode member,
+                            uint64_t room, item *it)
 {
     dfqi_jnode entry, offsets;
     const char *dtype;
@@ -145,7 +119,7 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* Sorted items must follow each other, up to the end, with at most alignment between them. */
-static dfq_status check_cover(const source *s, const item *items, int64_t n, uint64_t room)
+static dfq_status check_cover(const dfqi_source *s, const item *items, int64_t n, uint64_t room)
 {
     char show[DFQI_SHOW_MAX], other[DFQI_SHOW_MAX];
     uint64_t end = 0;
@@ -170,14 +144,14 @@ static dfq_status check_cover(const source *s, const item *items, int64_t n, uin
 }
 
 /* The length field and the header's JSON. */
-static dfq_status read_header(source *s, dfqi_json **out)
+static dfq_status read_header(dfqi_source *s, dfqi_json **out)
 {
     unsigned char first[DFQI_LOOK_BYTES];
     size_t n_first = s->size < sizeof first ? (size_t)s->size : sizeof first;
     uint64_t length = 0;
     char *text = NULL;
     dfq_status status = DFQ_OK;
-    DFQI_TRY(source_read(s, first, n_first));
+    DFQI_TRY(dfqi_source_read(s, first, n_first));
     for (size_t i = 0; i < 8 && i < n_first; i++) length |= (uint64_t)first[i] << (8 * i);
     if (n_first < 9 || length < 2 || length > HEADER_MAX || length > s->size - 8 ||
         first[8] != '{') {
@@ -201,20 +175,16 @@ static dfq_status read_header(source *s, dfqi_json **out)
     size_t have = n_first - 8 < length ? n_first - 8 : (size_t)length;
     memcpy(text, first + 8, have);
     if (n_first - 8 > length) { /* a tiny header: the data begins inside `first` */
-        if (s->f && fseeko(s->f, (off_t)(8 + length), SEEK_SET) != 0) {
-            status = dfqi_fail_errno(s->ctx, "read", s->name, errno);
-            goto out;
-        }
-        s->at = 8 + length;
+        DFQI_GOTO(dfqi_source_seek(s, 8 + length), out);
     }
-    DFQI_GOTO(source_read(s, text + have, (size_t)length - have), out);
+    DFQI_GOTO(dfqi_source_read(s, text + have, (size_t)length - have), out);
     status = dfqi_json_parse(s->ctx, s->name, text, (size_t)length, out);
 out:
     dfqi_free(s->ctx, text);
     return status;
 }
 
-static dfq_status read_meta(const source *s, dfqi_jnode object, dfqi_safetensors *st)
+static dfq_status read_meta(const dfqi_source *s, dfqi_jnode object, dfqi_safetensors *st)
 {
     void *iter = NULL;
     const char *key, *value;
@@ -231,14 +201,14 @@ static dfq_status read_meta(const source *s, dfqi_jnode object, dfqi_safetensors
     return DFQ_OK;
 }
 
-static dfq_status read_tensor(source *s, const item *it, uint64_t base, dfqi_st_entry *e)
+static dfq_status read_tensor(dfqi_source *s, const item *it, uint64_t base, dfqi_st_entry *e)
 {
     unsigned char gap[GAP_MAX];
-    DFQI_TRY(source_read(s, gap, (size_t)(base + it->begin - s->at)));
+    DFQI_TRY(dfqi_source_read(s, gap, (size_t)(base + it->begin - s->at)));
     e->name = dfqi_strdup(s->ctx, it->name);
     if (!e->name) return DFQ_E_NOMEM;
     DFQI_TRY(dfqi_tensor_new(s->ctx, it->dtype, it->rank, it->dims, &e->tensor));
-    return source_read(s, e->tensor->data, (size_t)(it->end - it->begin));
+    return dfqi_source_read(s, e->tensor->data, (size_t)(it->end - it->begin));
 }
 
 /* The header and what it says, sorted by offset; to be freed by the caller, also on failure. */
@@ -248,7 +218,7 @@ typedef struct header {
     int64_t n;
 } header;
 
-static dfq_status read_items(source *s, header *h, dfqi_safetensors *st)
+static dfq_status read_items(dfqi_source *s, header *h, dfqi_safetensors *st)
 {
     void *iter = NULL;
     const char *key;
@@ -276,16 +246,8 @@ static void header_fini(dfq_context *ctx, header *h)
     dfqi_json_release(h->doc);
 }
 
-static dfq_status skip_to(source *s, uint64_t at)
-{
-    if (fseeko(s->f, (off_t)at, SEEK_SET) != 0)
-        return dfqi_fail_errno(s->ctx, "read", s->name, errno);
-    s->at = at;
-    return DFQ_OK;
-}
-
-/* but: a tensor to leave out, or NULL; only of a file. */
-static dfq_status read_all(source *s, const char *but, dfqi_safetensors *out)
+/* but: a tensor to leave out, or NULL. */
+static dfq_status read_all(dfqi_source *s, const char *but, dfqi_safetensors *out)
 {
     dfqi_safetensors st = {s->ctx, 0, NULL, 0, NULL};
     header h = {NULL, NULL, 0};
@@ -299,7 +261,7 @@ static dfq_status read_all(source *s, const char *but, dfqi_safetensors *out)
     }
     for (int64_t i = 0; i < h.n; i++) {
         if (but && strcmp(h.items[i].name, but) == 0) {
-            DFQI_GOTO(skip_to(s, base + h.items[i].end), out);
+            DFQI_GOTO(dfqi_source_seek(s, base + h.items[i].end), out);
             continue;
         }
         st.n_entries++; /* first, so that a half-read entry is freed as well */
@@ -316,7 +278,7 @@ out:
 dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE *f, uint64_t size,
                           const char *name, dfq_tensor *out_shape, uint64_t *out_begin)
 {
-    source s = {ctx, path, f, NULL, size, 0};
+    dfqi_source s = dfqi_source_file(ctx, path, f, size);
     dfqi_safetensors st = {ctx, 0, NULL, 0, NULL};
     header h = {NULL, NULL, 0};
     const item *it = NULL;
@@ -337,13 +299,18 @@ out:
     return status;
 }
 
+dfq_status dfqi_st_read_source(dfqi_source *s, dfqi_safetensors *out)
+{
+    return read_all(s, NULL, out);
+}
+
 dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
                             dfqi_safetensors *out)
 {
-    source s = {ctx, path, NULL, NULL, 0, 0};
-    DFQI_TRY(dfqi_file_open(ctx, path, &s.f, &s.size));
+    dfqi_source s;
+    DFQI_TRY(dfqi_source_open(ctx, path, &s));
     dfq_status status = read_all(&s, but, out);
-    fclose(s.f);
+    dfqi_source_close(&s);
     return status;
 }
 
@@ -355,7 +322,7 @@ dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *ou
 dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes, size_t size,
                          dfqi_safetensors *out)
 {
-    source s = {ctx, name, NULL, bytes, size, 0};
+    dfqi_source s = dfqi_source_memory(ctx, name, bytes, size);
     return read_all(&s, NULL, out);
 }
 

@@ -87,11 +87,17 @@ static dfq_status header_text(dfq_context *ctx, const char *path, int64_t n,
     return status;
 }
 
+/* Bytes before the first tensor. */
+static size_t padded(size_t header)
+{
+    return (8 + header + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
+}
+
 static dfq_status write_header(dfqi_out *f, const char *text, size_t size)
 {
     static const char spaces[DATA_ALIGN + 1] =
         "                                                                ";
-    size_t pad = (DATA_ALIGN - (8 + size) % DATA_ALIGN) % DATA_ALIGN;
+    size_t pad = padded(size) - 8 - size;
     unsigned char length[8];
     for (size_t i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)(size + pad) >> (8 * i));
     DFQI_TRY(dfqi_out_write(f, length, sizeof length));
@@ -109,25 +115,49 @@ static dfq_status write_images(dfqi_out *f, const dfqi_images *images, int64_t n
     return DFQ_OK;
 }
 
-dfq_status dfqi_st_write_from(dfq_context *ctx, const char *path, int64_t n_entries,
-                              const dfqi_st_entry *entries, int64_t n_meta,
-                              const dfqi_st_meta *meta, const dfqi_images *images)
+/* The end of a file in memory. */
+typedef struct block {
+    unsigned char *bytes;
+    size_t at;
+} block;
+
+static int32_t append(const void *bytes, size_t size, void *user)
 {
-    const dfqi_st_entry **e = dfqi_calloc(ctx, (size_t)n_entries, sizeof *e);
-    const dfqi_st_meta **m = dfqi_calloc(ctx, (size_t)n_meta, sizeof *m);
-    char *text = NULL;
-    size_t size = 0;
-    dfqi_out f = {ctx, NULL, NULL, NULL};
+    block *b = user;
+    memcpy(b->bytes + b->at, bytes, size);
+    b->at += size;
+    return 0;
+}
+
+/* Opens `to` for a file of `size` bytes; in memory `tensor` is made to hold them. */
+static dfq_status open_target(dfq_context *ctx, const dfqi_st_target *to, size_t size, block *b,
+                              dfq_tensor **tensor, dfqi_out *f)
+{
+    if (to->path) return dfqi_out_open(ctx, to->path, f);
+    if (to->writer) return dfqi_out_to(ctx, to->writer, f);
+    const dfq_writer memory = {.struct_size = sizeof memory, .write = append, .user = b};
+    DFQI_TRY(dfqi_tensor_new(ctx, DFQI_U8, 1, (int64_t[]){(int64_t)size}, tensor));
+    b->bytes = (*tensor)->data;
+    return dfqi_out_to(ctx, &memory, f);
+}
+
+static const char *name_of(const dfqi_st_target *to)
+{
+    if (to->path) return to->path;
+    return to->writer && to->writer->name ? to->writer->name : "memory";
+}
+
+static dfq_status write_file(dfq_context *ctx, const dfqi_st_target *to, int64_t n_entries,
+                             const dfqi_st_entry *const *e, const char *text, size_t size,
+                             const dfqi_images *images)
+{
+    dfqi_out f = {.ctx = ctx};
+    block b = {NULL, 0};
+    dfq_tensor *tensor = NULL;
+    size_t all = padded(size);
     dfq_status status;
-    if (!e || !m) {
-        status = DFQ_E_NOMEM;
-        goto out;
-    }
-    for (int64_t i = 0; i < n_entries; i++) e[i] = &entries[i];
-    for (int64_t i = 0; i < n_meta; i++) m[i] = &meta[i];
-    DFQI_GOTO(arrange(ctx, path, n_entries, e, n_meta, m), out);
-    DFQI_GOTO(header_text(ctx, path, n_entries, e, n_meta, m, &text, &size), out);
-    DFQI_GOTO(dfqi_out_open(ctx, path, &f), out);
+    for (int64_t i = 0; i < n_entries; i++) all += tensor_bytes(e[i]->tensor);
+    DFQI_GOTO(open_target(ctx, to, all, &b, &tensor, &f), out);
     DFQI_GOTO(write_header(&f, text, size), out);
     for (int64_t i = 0; i < n_entries; i++) {
         const dfq_tensor *t = e[i]->tensor;
@@ -135,13 +165,49 @@ dfq_status dfqi_st_write_from(dfq_context *ctx, const char *path, int64_t n_entr
                                      : dfqi_out_write(&f, t->data, tensor_bytes(t)),
                   out);
     }
-    status = dfqi_out_commit(&f);
+    DFQI_GOTO(dfqi_out_commit(&f), out);
+    if (tensor) *to->bytes = tensor;
+    tensor = NULL;
 out:
     dfqi_out_abandon(&f);
+    dfqi_tensor_release(tensor);
+    return status;
+}
+
+static dfq_status write_any(dfq_context *ctx, const dfqi_st_target *to, int64_t n_entries,
+                            const dfqi_st_entry *entries, int64_t n_meta, const dfqi_st_meta *meta,
+                            const dfqi_images *images)
+{
+    const dfqi_st_entry **e = dfqi_calloc(ctx, (size_t)n_entries, sizeof *e);
+    const dfqi_st_meta **m = dfqi_calloc(ctx, (size_t)n_meta, sizeof *m);
+    char *text = NULL;
+    size_t size = 0;
+    dfq_status status = e && m ? DFQ_OK : DFQ_E_NOMEM;
+    if (status != DFQ_OK) goto out;
+    for (int64_t i = 0; i < n_entries; i++) e[i] = &entries[i];
+    for (int64_t i = 0; i < n_meta; i++) m[i] = &meta[i];
+    DFQI_GOTO(arrange(ctx, name_of(to), n_entries, e, n_meta, m), out);
+    DFQI_GOTO(header_text(ctx, name_of(to), n_entries, e, n_meta, m, &text, &size), out);
+    status = write_file(ctx, to, n_entries, e, text, size, images);
+out:
     dfqi_free(ctx, text);
     dfqi_free(ctx, (void *)m);
     dfqi_free(ctx, (void *)e);
     return status;
+}
+
+dfq_status dfqi_st_write_to(dfq_context *ctx, const dfqi_st_target *to, int64_t n_entries,
+                            const dfqi_st_entry *entries, int64_t n_meta, const dfqi_st_meta *meta)
+{
+    return write_any(ctx, to, n_entries, entries, n_meta, meta, NULL);
+}
+
+dfq_status dfqi_st_write_from(dfq_context *ctx, const char *path, int64_t n_entries,
+                              const dfqi_st_entry *entries, int64_t n_meta,
+                              const dfqi_st_meta *meta, const dfqi_images *images)
+{
+    const dfqi_st_target to = {.path = path};
+    return write_any(ctx, &to, n_entries, entries, n_meta, meta, images);
 }
 
 dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,

@@ -71,12 +71,15 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
 /* The file's name without folders and ending: people keep the architecture's. */
 static void take_file_name(const char *path, dfqi_arch *a)
 {
-    static const char ending[] = ".safetensors";
+    static const char *const endings[] = {".index.json", ".safetensors"};
     char name[sizeof a->name];
     const char *base = strrchr(path, '/');
     base = base ? base + 1 : path;
-    size_t n = strlen(base), m = sizeof ending - 1;
-    if (n > m && strcmp(base + n - m, ending) == 0) n -= m;
+    size_t n = strlen(base);
+    for (int k = 0; k < 2; k++) {
+        size_t m = strlen(endings[k]);
+        if (n > m && memcmp(base + n - m, endings[k], m) == 0) n -= m;
+    }
     if (n >= sizeof name) return;
     snprintf(name, sizeof name, "%.*s", (int)n, base);
     dfqi_arch before = *a;

@@ -209,7 +209,7 @@ static int64_t grids_meta(dfqi_grids grids, dfqi_st_meta *meta)
     return n;
 }
 
-dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
+dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int half)
 {
     dfq_context *ctx = m->ctx;
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
@@ -238,10 +238,16 @@ dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
         n_meta += grids_meta(m->scheme.grids, meta + n_meta);
     }
     DFQI_GOTO(put_all(&w, m, half && !m->quantized), out);
-    status = dfqi_st_write(ctx, path, w.n, w.entries, n_meta, meta);
+    status = dfqi_st_write_to(ctx, to, w.n, w.entries, n_meta, meta);
 out:
     for (int64_t i = 0; w.entries && i < w.n; i++) dfqi_tensor_release(w.entries[i].tensor);
     dfqi_free(ctx, w.entries);
     dfqi_arena_fini(&w.names);
     return status;
+}
+
+dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half)
+{
+    const dfqi_st_target to = {.path = path};
+    return dfqi_model_save_to(m, &to, half);
 }

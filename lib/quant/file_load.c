@@ -225,20 +225,20 @@ fail:
     return status;
 }
 
-dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const dfq_load_options *o,
+dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const dfq_load_options *o,
                            dfqi_model **out)
 {
-    dfqi_safetensors st = {0}, view = {.ctx = ctx};
+    dfq_context *ctx = st->ctx;
+    dfqi_safetensors view = {.ctx = ctx};
     dfqi_network net = {0};
     dfqi_scheme scheme = {0};
     dfqi_arch arch;
     dfqi_arena names;
     dfq_status status;
     dfqi_arena_init(&names, ctx);
-    DFQI_GOTO(dfqi_st_read(ctx, path, &st), out);
-    const char *mode = dfqi_st_meta_find(&st, "dfq.mode");
-    dfqi_widths widths = {meta_int(&st, "dfq.weight_bits"), meta_int(&st, "dfq.act_bits"), 0};
-    if (dfqi_st_meta_find(&st, "dfq.edge_bits")) widths.edge = meta_int(&st, "dfq.edge_bits");
+    const char *mode = dfqi_st_meta_find(st, "dfq.mode");
+    dfqi_widths widths = {meta_int(st, "dfq.weight_bits"), meta_int(st, "dfq.act_bits"), 0};
+    if (dfqi_st_meta_find(st, "dfq.edge_bits")) widths.edge = meta_int(st, "dfq.edge_bits");
     int parity = mode && strcmp(mode, "parity") == 0;
     if (mode && ((!parity && strcmp(mode, "improved") != 0) || !width_ok(widths.weight) ||
                  !width_ok(widths.act) || (widths.edge && !width_ok(widths.edge)))) {
@@ -249,16 +249,16 @@ dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const dfq_load_op
                       path, mode);
         goto out;
     }
-    view.n_meta = st.n_meta;
-    view.meta = st.meta;
+    view.n_meta = st->n_meta;
+    view.meta = st->meta;
     if (mode) {
-        DFQI_GOTO(float_view(&st, path, widths.weight, &names, &view), out);
+        DFQI_GOTO(float_view(st, path, widths.weight, &names, &view), out);
     }
-    const dfqi_safetensors *from = mode ? &view : &st;
+    const dfqi_safetensors *from = mode ? &view : st;
     DFQI_GOTO(dfqi_arch_find(from, path, o, &arch), out);
     DFQI_GOTO(dfqi_network_take(from, path, &arch, &net), out);
     if (mode)
-        DFQI_GOTO(read_scheme(&st, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,
+        DFQI_GOTO(read_scheme(st, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,
                               widths, &scheme),
                   out);
     status = dfqi_model_new(&net, mode ? &scheme : NULL, out);
@@ -267,7 +267,17 @@ out:
     dfqi_free(ctx, view.entries);
     dfqi_network_fini(&net);
     dfqi_scheme_fini(&scheme);
-    dfqi_st_fini(&st);
     dfqi_arena_fini(&names);
+    return status;
+}
+
+dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const dfq_load_options *o,
+                           dfqi_model **out)
+{
+    dfqi_safetensors st;
+    DFQI_TRY(dfqi_st_is_index(path) ? dfqi_st_read_index(ctx, path, &st)
+                                    : dfqi_st_read(ctx, path, &st));
+    dfq_status status = dfqi_model_from(&st, path, o, out);
+    dfqi_st_fini(&st);
     return status;
 }

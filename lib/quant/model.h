@@ -2,6 +2,7 @@
 #ifndef DFQI_QUANT_MODEL_H
 #define DFQI_QUANT_MODEL_H
 
+#include "io/safetensors.h"
 #include "quant/scheme.h"
 
 struct dfq_graph {
@@ -22,12 +23,16 @@ void dfqi_model_release(dfqi_model *m); /* NULL ok */
 /* DFQ_E_INVALID for a CNN whose ranges are not known yet. */
 DFQI_CHECKED dfq_status dfqi_model_ready(const dfqi_model *m);
 
-/* Reads float models (nn/load.h) and low-bit files (quant/file_priv.h). o, of full size, may be
- * NULL. */
+/* A float model (nn/load.h) or a low-bit one (quant/file_priv.h) from the content of its file, which
+ * error texts call `path`. o, of full size, may be NULL. */
+DFQI_CHECKED dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path,
+                                        const dfq_load_options *o, dfqi_model **out);
+/* Reads such a file, or the shards of an index. */
 DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path,
                                         const dfq_load_options *o, dfqi_model **out);
 /* Low-bit if quantized: codes at their real width, steps and zero points; else F32, or F16 if half. */
 DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
+DFQI_CHECKED dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int half);
 
 /* Bytes that parameter i takes in such a file, with its steps and zero points, and bits of a value. */
 int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bits);

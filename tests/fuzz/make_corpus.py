@@ -34,7 +34,25 @@ def picture(mode, kind, **options):
     return out.getvalue()
 
 
+def index(weight_map, **more):
+    return json.dumps({"weight_map": weight_map, **more}).encode()
+
+
+def put_indices():
+    put("index", "good", index({"a": "1", "b": "2"}, metadata={"total_size": 8, "heads": "3"}))
+    put("index", "swapped", index({"a": "2", "b": "1"}))
+    put("index", "missing", index({"a": "1", "b": "2", "c": "2"}))
+    put("index", "too-few", index({"a": "1"}))
+    put("index", "no-reader", index({"a": "1", "b": "3"}))
+    put("index", "outside", index({"a": "../1", "b": "2"}))
+    put("index", "twice", b'{"weight_map": {"a": "1", "a": "2"}}')
+    put("index", "number", index({"a": 1, "b": "2"}))
+    put("index", "metadata", index({"a": "1", "b": "2"}, metadata=[]))
+    put("index", "none", b"{}")
+
+
 def main():
+    put_indices()
     two = {"__metadata__": {"format": "pt"}, "a": tensor("F32", [2, 1], 0, 8),
            "b": tensor("I64", [], 8, 16)}
     put("safetensors", "two", safetensors(two, bytes(16)))

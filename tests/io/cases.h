@@ -36,6 +36,7 @@ TCase *dfqt_json_case(void);
 TCase *dfqt_look_case(void);
 TCase *dfqt_safetensors_case(void);
 TCase *dfqt_safetensors_broken_case(void);
+TCase *dfqt_shards_case(void);
 TCase *dfqt_image_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_dataset_case(void);

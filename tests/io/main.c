@@ -11,6 +11,7 @@ int main(void)
     suite_add_tcase(s, dfqt_look_case());
     suite_add_tcase(s, dfqt_safetensors_case());
     suite_add_tcase(s, dfqt_safetensors_broken_case());
+    suite_add_tcase(s, dfqt_shards_case());
     suite_add_tcase(s, dfqt_image_case());
     suite_add_tcase(s, dfqt_golden_case());
     suite_add_tcase(s, dfqt_dataset_case());

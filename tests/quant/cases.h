@@ -15,6 +15,7 @@ TCase *dfqt_reload_case(void);
 TCase *dfqt_levels_case(void);
 TCase *dfqt_parts_case(void);
 TCase *dfqt_modes_case(void);
+TCase *dfqt_memory_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 
