@@ -91,7 +91,7 @@ def fractions(text):
 def lost_documents(root):
     """Yields (path, line, complaint)."""
     documents = {path.name for path in root.rglob('*.md')}
-    for folder in ('bench', 'docs', 'examples', 'include', 'lib', 'tests', 'tools'):
+    for folder in ('bench', 'docs', 'examples', 'include', 'lib', 'studies', 'tests', 'tools'):
         for path in sorted((root / folder).rglob('*')):
             if path.suffix not in ('.c', '.h', '.build', '.md', '.py', '.sh'):
                 continue

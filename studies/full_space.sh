@@ -2,10 +2,10 @@
 # One search of the full CIFAR-10 space under 60 frames a second, from images to a trained network,
 # with its page and its course. Steps default to those of `dfq explore`; memory and time are in the
 # JSON line that it ends with.
-# Usage: bench/explore_full.sh DFQ TRAIN TEST FOLDER [further options of dfq explore]
+# Usage: studies/full_space.sh DFQ TRAIN TEST FOLDER [further options of dfq explore]
 set -eu
 if [ $# -lt 4 ]; then
-    echo "usage: bench/explore_full.sh DFQ TRAIN TEST FOLDER [further options of dfq explore]" >&2
+    echo "usage: studies/full_space.sh DFQ TRAIN TEST FOLDER [further options of dfq explore]" >&2
     exit 2
 fi
 dfq=$1 train=$2 test=$3 folder=$4

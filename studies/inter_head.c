@@ -1,9 +1,9 @@
-/* What the inter-head term does to synthetic images (bench/interhead_study.sh): makes a set with a
+/* What the inter-head term does to synthetic images (studies/inter_head.py): makes a set with a
  * given weight of the term, and prints one line of JSON: similarity of heads as drawn and as made,
  * the mean distance 1 - S^2, the class loss of the images as they are, and which share of the
  * gradient each term has, in the coordinates that the optimiser moves, at the beginning, at each
  * quarter and at the end of the first batch. Shares are norms, weights included.
- * Usage: bench_interhead MODEL FOLDER pixels|scales square|absolute WEIGHT SEED IMAGES ITERATIONS
+ * Usage: study_inter_head MODEL FOLDER pixels|scales square|absolute WEIGHT SEED IMAGES ITERATIONS
  * THREADS */
 #include <math.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ typedef struct study {
 static void must(const study *s, dfq_status status)
 {
     if (status == DFQ_OK) return;
-    fprintf(stderr, "bench_interhead: %s\n", s->ctx ? s->ctx->error : "no memory");
+    fprintf(stderr, "study_inter_head: %s\n", s->ctx ? s->ctx->error : "no memory");
     exit(1);
 }
 
@@ -166,7 +166,7 @@ int main(int argc, char **argv)
     study s = {0};
     dfq_context_options c;
     if (argc != ARGS) {
-        fprintf(stderr, "usage: bench_interhead MODEL FOLDER pixels|scales square|absolute WEIGHT "
+        fprintf(stderr, "usage: study_inter_head MODEL FOLDER pixels|scales square|absolute WEIGHT "
                         "SEED IMAGES ITERATIONS THREADS\n");
         return 2;
     }

@@ -1,24 +1,17 @@
 /* What a search space reaches: processor time of its tables of costs on one thread, the least and
  * the most of each cost over all pairs of a path and an accelerator, and its quantiles over random
- * ones. Usage: bench_space SPACE ACCELERATOR */
+ * ones. Usage: study_search_space SPACE ACCELERATOR */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/rng.h"
-#include "explore/search_space.h"
+#include "support.h"
 
 enum { PAIRS = 10000, METRICS = 3, SHARES = 4 };
 
 static const double shares[SHARES] = {0.05, 0.1, 0.25, 0.5};
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 /* Cost of choice k of all cells' choices, on an accelerator. */
 static double cost_at(const dfqi_search_space_costs *c, int64_t total, int64_t configs,
@@ -49,35 +42,18 @@ static void bound(const dfqi_search_space_costs *c, int64_t total, int64_t confi
     }
 }
 
-static void draw(const dfqi_search_space_costs *c, int64_t total, int64_t configs,
-                 double v[METRICS][PAIRS])
-{
-    dfqi_rng r = dfqi_rng_make(1, 0);
-    for (int32_t i = 0; i < PAIRS; i++) {
-        int64_t config = dfqi_rng_below(&r, (uint32_t)configs), at = 0;
-        for (int32_t m = 0; m < METRICS; m++) v[m][i] = c->base[m * configs + config];
-        for (int32_t cell = 0; cell < c->n_cells; at += c->choices[cell++]) {
-            int64_t k = at + dfqi_rng_below(&r, (uint32_t)c->choices[cell]);
-            for (int32_t m = 0; m < METRICS; m++)
-                v[m][i] += cost_at(c, total, configs, m, k, config);
-        }
-    }
-}
-
 static void print(const dfqi_search_space_costs *c, int64_t configs)
 {
     static const char *const metrics[METRICS] = {"latency, ms", "energy, mJ", "area, mm2"};
     static double v[METRICS][PAIRS];
-    int64_t total = 0;
-    for (int32_t i = 0; i < c->n_cells; i++) total += c->choices[i];
-    draw(c, total, configs, v);
+    int64_t total = study_cell_choices(c);
+    study_draw_pairs(c, 1, METRICS, PAIRS, v[0]);
     printf("| | least |");
     for (int i = 0; i < SHARES; i++) printf(" %g %% |", 100 * shares[i]);
     printf(" most |\n");
     for (int m = 0; m < METRICS; m++) {
         double least, most;
         bound(c, total, configs, m, &least, &most);
-        qsort(v[m], PAIRS, sizeof v[m][0], ascending);
         printf("| %s | %.3g |", metrics[m], least);
         for (int i = 0; i < SHARES; i++) printf(" %.3g |", v[m][(int)(shares[i] * PAIRS)]);
         printf(" %.3g |\n", most);
@@ -92,7 +68,7 @@ int main(int argc, char **argv)
     dfqi_search_space_costs c;
     dfq_context_options_init(&o, sizeof o);
     o.threads = 1;
-    if (argc != 3) return fprintf(stderr, "usage: bench_space SPACE ACCELERATOR\n"), 1;
+    if (argc != 3) return fprintf(stderr, "usage: study_search_space SPACE ACCELERATOR\n"), 1;
     if (dfq_context_create(&o, &ctx) != DFQ_OK) return 1;
     clock_t start = clock();
     if (dfqi_search_space_read(ctx, argv[1], argv[2], &s) != DFQ_OK ||

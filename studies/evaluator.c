@@ -1,5 +1,5 @@
 /* Trains DANCE's networks on the tables of a search space and says how good they are.
- * Usage: bench_evaluator [steps of EST] [of GEN] [space] [accelerators] [threads] */
+ * Usage: study_evaluator [steps of EST] [of GEN] [space] [accelerators] [threads] */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
  *   none      DANCE, several weights of the costs: which limits it happens to meet
  *
  * Every network that is judged was trained alike, from the supernet's weights.
- * Usage: bench_explore_study SPACE ACCELERATORS TRAIN TEST WARM.safetensors [seeds] [steps]
+ * Usage: study_co_exploration SPACE ACCELERATORS TRAIN TEST WARM.safetensors [seeds] [steps]
  *        [train steps] [threads] [warm-up steps] [pull|penalty|none|all] */
 #include <math.h>
 #include <stdarg.h>
@@ -18,11 +18,8 @@
 #include <dfq/dfq.h>
 
 #include "base/progress.h"
-#include "base/rng.h"
-#include "explore/search_space.h"
-#include "io/dataset.h"
 #include "nn/supernet_file.h"
-#include "tune/super_train.h"
+#include "support.h"
 
 enum { LIMITS = 3, PAIRS = 10000, BATCH = 64, CALIBRATE = 32 };
 
@@ -42,38 +39,20 @@ typedef struct study {
 static void must(const study *s, dfq_status status)
 {
     if (status == DFQ_OK || status == DFQ_E_INFEASIBLE) return;
-    fprintf(stderr, "bench_explore_study: %s\n", s->ctx ? dfq_context_get_error(s->ctx) : "");
+    fprintf(stderr, "study_co_exploration: %s\n", s->ctx ? dfq_context_get_error(s->ctx) : "");
     exit(1);
 }
 
 /* -- limits ------------------------------------------------------------------------------------ */
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void find_limits(study *s)
 {
     static double ms[PAIRS];
     dfqi_search_space_costs c;
-    int64_t n = 1;
     must(s, dfqi_search_space_costs_new(s->ctx, &s->s, &c));
-    for (int32_t f = 0; f < c.n_fields; f++) n *= c.choices[c.n_cells + f];
-    dfqi_rng rng = dfqi_rng_make(11, 0);
-    for (int i = 0; i < PAIRS; i++) {
-        int64_t a = (int64_t)dfqi_rng_below(&rng, (uint32_t)n), first = 0;
-        ms[i] = c.base[a];
-        for (int32_t cell = 0; cell < c.n_cells; cell++) {
-            int64_t k = first + (int64_t)dfqi_rng_below(&rng, (uint32_t)c.choices[cell]);
-            ms[i] += c.cost[k * n + a];
-            first += c.choices[cell];
-        }
-    }
-    qsort(ms, PAIRS, sizeof *ms, ascending);
+    study_draw_pairs(&c, 11, 1, PAIRS, ms);
     printf("%lld accelerators; latency of %d random pairs: least %.4g, median %.4g, most %.4g ms\n",
-           (long long)n, PAIRS, ms[0], ms[PAIRS / 2], ms[PAIRS - 1]);
+           (long long)study_accelerators(&c), PAIRS, ms[0], ms[PAIRS / 2], ms[PAIRS - 1]);
     for (int i = 0; i < LIMITS; i++) s->limits[i] = ms[(int)(shares[i] * PAIRS)];
     dfqi_search_space_costs_fini(&c);
 }
@@ -149,22 +128,6 @@ static found search(const study *s, double limit, int64_t seed, dfq_solver_optio
 }
 
 /* -- networks ---------------------------------------------------------------------------------- */
-
-static void load(const study *s, const char *path, dfqi_super_data *out)
-{
-    dfqi_dataset *from;
-    dfqi_preprocess how = {
-        .size = s->s.net.image, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
-    must(s, dfqi_dataset_open(s->ctx, path, (int32_t)s->s.net.classes, &from));
-    int64_t n = dfqi_dataset_count(from), image = 3 * s->s.net.image * s->s.net.image;
-    float *x = malloc((size_t)(n * image) * sizeof *x);
-    int32_t *labels = malloc((size_t)n * sizeof *labels);
-    if (!x || !labels) exit(1);
-    must(s, dfqi_dataset_batch(from, 0, n, &how, x));
-    for (int64_t i = 0; i < n; i++) labels[i] = dfqi_dataset_label(from, i);
-    dfqi_dataset_release(from);
-    *out = (dfqi_super_data){n, x, labels};
-}
 
 /* Trains the path's network from the supernet's weights; percent right. */
 static double accuracy_of(const study *s, const int32_t *path, uint64_t seed, double *macs)
@@ -276,9 +239,10 @@ int main(int argc, char **argv)
     double best[LIMITS] = {0};
     dfq_context_options c;
     if (argc < 6) {
-        fprintf(stderr, "usage: bench_explore_study SPACE ACCELERATORS TRAIN TEST WARM.safetensors "
-                        "[seeds] [steps] [train steps] [threads] [warm-up steps] "
-                        "[pull|penalty|none|all]\n");
+        fprintf(stderr,
+                "usage: study_co_exploration SPACE ACCELERATORS TRAIN TEST WARM.safetensors "
+                "[seeds] [steps] [train steps] [threads] [warm-up steps] "
+                "[pull|penalty|none|all]\n");
         return 2;
     }
     study s = {.space = argv[1],
@@ -298,8 +262,8 @@ int main(int argc, char **argv)
     must(&s, dfq_dataset_open(s.ctx, argv[3], (int32_t)s.s.net.classes, &s.train));
     warm_up(&s);
     find_limits(&s);
-    load(&s, argv[3], &s.data);
-    load(&s, argv[4], &s.judge);
+    must(&s, study_load(s.ctx, argv[3], &s.s.net, &s.data));
+    must(&s, study_load(s.ctx, argv[4], &s.s.net, &s.judge));
     if (all || strcmp(only, "pull") == 0) pull(&s, best);
     if (all || strcmp(only, "none") == 0) none(&s, best);
     if (all || strcmp(only, "penalty") == 0) penalty(&s);

@@ -1,14 +1,13 @@
-/* The toy study of hard constraints (bench/RESULTS.md): every rule on 18 instances, 3 limits of 6
- * problems, beside the exact optimum. Usage: toy_study [FOLDER]; with a folder, the trajectories of
- * the first instance are written there, one CSV and one SVG for each rule. */
+/* The toy study of hard constraints (studies/constraints.md): every rule on 18 instances, 3 limits of 6
+ * problems, beside the exact optimum. Usage: study_toy [FOLDER]; with a folder, the trajectories of
+ * the first instance are written there, one CSV for each rule. */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "toy.h"
-#include "report/trajectory.h"
+#include "support/toy_problem.h"
 
 enum { SEEDS = 6, SHARES = 3 };
 
@@ -74,32 +73,19 @@ static dfq_solver *prepare(dfq_context *ctx, const toy *t, double limit, const r
     return dfq_solver_create(ctx, &p, &latency, 1, &o, &solver) == DFQ_OK ? solver : NULL;
 }
 
-static int write_file(const char *folder, const rule *r, const char *ending,
-                      void (*write)(FILE *, const struct trajectory *), const struct trajectory *t)
+/* The course of a search as CSV: step, loss and latency of the mixture, delta. */
+static int write_course(const char *folder, const rule *r, const dfq_tensor *rows)
 {
     char path[512];
-    snprintf(path, sizeof path, "%s/%s.%s", folder, r->file, ending);
+    const float *row = dfq_tensor_get_data(rows);
+    snprintf(path, sizeof path, "%s/%s.csv", folder, r->file);
     FILE *f = fopen(path, "w");
-    if (f) write(f, t);
+    if (f) fputs("step,loss,latency_ms,delta\n", f);
+    for (int64_t i = 0; f && i < dfq_tensor_get_dims(rows)[0]; i++, row += 3)
+        fprintf(f, "%d,%.9g,%.9g,%.9g\n", (int)i, (double)row[0], (double)row[1], (double)row[2]);
     if (f && !ferror(f) && fclose(f) == 0) return 0;
     perror(path);
     return -1;
-}
-
-static int write_trajectory(const char *folder, const rule *r, const dfq_tensor *rows, double limit)
-{
-    static const char *const names[] = {"latency_ms"};
-    const int32_t metric = 0;
-    struct trajectory t = {.title = r->name,
-                           .names = names,
-                           .rows = dfq_tensor_get_data(rows),
-                           .steps = dfq_tensor_get_dims(rows)[0],
-                           .n_metrics = 1,
-                           .n_limits = 1,
-                           .metric = &metric,
-                           .limit = &limit};
-    if (write_file(folder, r, "csv", trajectory_csv, &t) != 0) return -1;
-    return write_file(folder, r, "svg", trajectory_svg, &t);
 }
 
 static int search(dfq_context *ctx, const toy *t, double limit, const rule *r, const char *folder,
@@ -119,8 +105,7 @@ static int search(dfq_context *ctx, const toy *t, double limit, const rule *r, c
         out->soft = (double)last[1] / limit;
         if (r->rule == DFQ_RULE_EXACT) out->soft = out->result.costs[0] / limit;
     }
-    if (ok && folder && r->rule != DFQ_RULE_EXACT)
-        ok = write_trajectory(folder, r, rows, limit) == 0;
+    if (ok && folder && r->rule != DFQ_RULE_EXACT) ok = write_course(folder, r, rows) == 0;
     if (!ok) fprintf(stderr, "%s: %s\n", r->name, dfq_context_get_error(ctx));
     dfq_tensor_release(rows);
     dfq_solver_release(solver);

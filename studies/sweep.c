@@ -1,7 +1,7 @@
 /* How many searches a person makes until the limits are met: rules with a weight double it after
  * each search whose likeliest choices exceed a limit, HDX and Frank-Wolfe keep a larger margin. 18
  * instances of the toy study, and 18 of the toy with an accelerator, where HDX also searches with
- * DANCE's networks, GEN with and without EST, trained for each problem. Usage: sweep_study */
+ * DANCE's networks, GEN with and without EST, trained for each problem. Usage: study_sweep */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #include "explore/evaluator.h"
 #include "explore/evaluator_gen.h"
-#include "toy.h"
+#include "support/toy_problem.h"
 
 enum { SEEDS = 6, SHARES = 3, INSTANCES = SEEDS * SHARES, SWEEP = 12, MARGINS = 6 };
 enum { TABLES, WITH_GEN, WITH_GEN_AND_EST };

@@ -3,7 +3,7 @@
 similarity of heads, the class loss, the share of the gradient that the term has, and the accuracy of the
 network that is calibrated on it, not tuned. Runs that are there already in FOLDER are not made again.
 
-    bench/interhead_study.py BUILD MODEL DATA FOLDER --moved scales,pixels --weights 0,1,10,100 --seeds 1,2,3
+    studies/inter_head.py BUILD MODEL DATA FOLDER --moved scales,pixels --weights 0,1,10,100 --seeds 1,2,3
 
 BUILD is a build folder with -Dbench=true. The table goes to stdout, one row for each setting, means over the
 seeds and, in brackets, what each seed has."""
@@ -63,9 +63,9 @@ def accuracy(a, images, bits):
 
 def run(a, moved, weight, seed):
     images = os.path.join(a.folder, f"{moved}-{a.distance}-{weight}-{seed}")
-    bench = os.path.join(a.build, "bench", "bench_interhead")
+    program = os.path.join(a.build, "studies", "study_inter_head")
     made = kept(images + ".json", lambda: output(
-        [bench, a.model, images, moved, a.distance, weight, seed, str(a.images), str(a.iters), a.threads]))
+        [program, a.model, images, moved, a.distance, weight, seed, str(a.images), str(a.iters), a.threads]))
     made["accuracy"] = [accuracy(a, images, bits) for bits in a.bits.split(",")]
     return made
 

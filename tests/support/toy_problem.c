@@ -1,6 +1,6 @@
 /* Latencies grow with kernel and expansion, gains do so less and less, both with noise: so some
  * operators are no use, and which ones are differs from cell to cell. */
-#include "toy.h"
+#include "toy_problem.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,16 +1,14 @@
 /* Does a warm supernet rank paths? Warms up the small CIFAR-10 space as explorers do (or reads one that
  * is warm), judges PATHS random paths in it, then trains each anew by itself.
- * Usage: bench_ranking TRAIN.bin TEST.bin [warm steps | WARM.safetensors] [own steps] [rate] [threads] */
+ * Usage: study_ranking TRAIN.bin TEST.bin [warm steps | WARM.safetensors] [own steps] [rate] [threads] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "base/progress.h"
-#include "io/dataset.h"
 #include "nn/supernet_file.h"
-#include "tune/super_train.h"
+#include "support.h"
 
 enum { PATHS = 8, BATCH = 64, CALIBRATE = 8 };
 
@@ -18,24 +16,6 @@ typedef struct judged {
     int32_t path[DFQI_SUPER_CELLS];
     double macs, shared, own; /* right answers */
 } judged;
-
-static dfq_status load(dfq_context *ctx, const char *path, dfqi_super_data *out, float **x,
-                       int32_t **labels)
-{
-    static const dfqi_preprocess how = {
-        .size = 32, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
-    dfqi_dataset *d;
-    dfq_status status = dfqi_dataset_open(ctx, path, 10, &d);
-    if (status != DFQ_OK) return status;
-    int64_t n = dfqi_dataset_count(d);
-    *x = dfqi_calloc(ctx, (size_t)n * 3 * 32 * 32, sizeof **x);
-    *labels = dfqi_calloc(ctx, (size_t)n, sizeof **labels);
-    status = *x && *labels ? dfqi_dataset_batch(d, 0, n, &how, *x) : DFQ_E_NOMEM;
-    for (int64_t i = 0; i < n && status == DFQ_OK; i++) (*labels)[i] = dfqi_dataset_label(d, i);
-    dfqi_dataset_release(d);
-    *out = (dfqi_super_data){n, *x, *labels};
-    return status;
-}
 
 /* `path` NULL: a quarter of the steps along the largest choices, the others uniformly. */
 static dfq_status train(dfqi_supernet *net, const dfqi_super_data *data, const int32_t *path,
@@ -156,23 +136,19 @@ int main(int argc, char **argv)
 {
     dfq_context_options c;
     dfq_context *ctx = NULL;
-    dfqi_super_data data, test;
-    float *x = NULL, *y = NULL;
-    int32_t *xl = NULL, *yl = NULL;
+    dfqi_super_data data = {0}, test = {0};
     if (argc < 3) return EXIT_FAILURE;
     dfq_context_options_init(&c, sizeof c);
     c.threads = argc > 6 ? atoi(argv[6]) : 2;
     if (dfq_context_create(&c, &ctx) != DFQ_OK) return EXIT_FAILURE;
-    dfq_status status = load(ctx, argv[1], &data, &x, &xl);
-    if (status == DFQ_OK) status = load(ctx, argv[2], &test, &y, &yl);
+    dfq_status status = study_load(ctx, argv[1], &dfqi_super_cifar_small, &data);
+    if (status == DFQ_OK) status = study_load(ctx, argv[2], &dfqi_super_cifar_small, &test);
     if (status == DFQ_OK)
         status = study(ctx, &data, &test, argc > 3 ? argv[3] : "4000",
                        argc > 4 ? atoi(argv[4]) : 500, argc > 5 ? atof(argv[5]) : 0.1);
     if (status != DFQ_OK) fprintf(stderr, "%s\n", dfq_context_get_error(ctx));
-    dfqi_free(ctx, x);
-    dfqi_free(ctx, y);
-    dfqi_free(ctx, xl);
-    dfqi_free(ctx, yl);
+    study_unload(&data);
+    study_unload(&test);
     dfq_context_release(ctx);
     return status == DFQ_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

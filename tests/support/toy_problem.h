@@ -1,7 +1,7 @@
 /* The toy problem of co-exploration: 21 cells with 6 operators each (kernels 3, 5, 7 by expansions
  * 3, 6), a table of latencies and one of gains. Everything follows from the seed. */
-#ifndef DFQ_BENCH_TOY_H
-#define DFQ_BENCH_TOY_H
+#ifndef DFQT_TOY_PROBLEM_H
+#define DFQT_TOY_PROBLEM_H
 
 #include <stdint.h>
 

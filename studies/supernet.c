@@ -1,34 +1,14 @@
 /* Trains a CIFAR-10 space along uniform paths and judges some of them; with a seventh argument the
  * derived network of every cell's choice of that number alone.
- * Usage: bench_supernet TRAIN.bin TEST.bin [steps] [batch] [threads] [space] [choice] */
+ * Usage: study_supernet TRAIN.bin TEST.bin [steps] [batch] [threads] [space] [choice] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/memory.h"
 #include "base/progress.h"
-#include "io/dataset.h"
-#include "tune/super_train.h"
+#include "support.h"
 
 enum { JUDGED = 4, CALIBRATE = 8 };
-
-static dfq_status load(dfq_context *ctx, const char *path, dfqi_super_data *out, float **x,
-                       int32_t **labels)
-{
-    static const dfqi_preprocess how = {
-        .size = 32, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
-    dfqi_dataset *d;
-    dfq_status status = dfqi_dataset_open(ctx, path, 10, &d);
-    if (status != DFQ_OK) return status;
-    int64_t n = dfqi_dataset_count(d);
-    *x = dfqi_calloc(ctx, (size_t)n * 3 * 32 * 32, sizeof **x);
-    *labels = dfqi_calloc(ctx, (size_t)n, sizeof **labels);
-    status = *x && *labels ? dfqi_dataset_batch(d, 0, n, &how, *x) : DFQ_E_NOMEM;
-    for (int64_t i = 0; i < n && status == DFQ_OK; i++) (*labels)[i] = dfqi_dataset_label(d, i);
-    dfqi_dataset_release(d);
-    *out = (dfqi_super_data){n, *x, *labels};
-    return status;
-}
 
 static dfq_status train(dfqi_supernet *net, dfqi_super_train *t, const dfqi_super_options *o,
                         const dfqi_super_data *data, const int32_t *derived)
@@ -81,12 +61,10 @@ int main(int argc, char **argv)
 {
     dfq_context_options c;
     dfq_context *ctx = NULL;
-    dfqi_super_data data, test;
+    dfqi_super_data data = {0}, test = {0};
     dfqi_super_options o;
     dfqi_supernet net = {0};
     dfqi_super_train *t = NULL;
-    float *x = NULL, *y = NULL;
-    int32_t *xl = NULL, *yl = NULL;
     static const dfqi_supernet_space *const spaces[] = {
         &dfqi_super_cifar_small, &dfqi_super_cifar_full, &dfqi_super_vit_small};
     const dfqi_supernet_space *space = NULL;
@@ -104,8 +82,8 @@ int main(int argc, char **argv)
     if (argc > 4) o.batch = atoi(argv[4]);
     if (o.optimizer == DFQI_SGD) o.rate = 0.05f;
     o.seed = 1;
-    dfq_status status = load(ctx, argv[1], &data, &x, &xl);
-    if (status == DFQ_OK) status = load(ctx, argv[2], &test, &y, &yl);
+    dfq_status status = study_load(ctx, argv[1], space, &data);
+    if (status == DFQ_OK) status = study_load(ctx, argv[2], space, &test);
     if (status == DFQ_OK) status = dfqi_supernet_new(ctx, space, derived, 1, &net);
     if (status == DFQ_OK) status = dfqi_super_train_new(&net, &o, &t);
     if (status == DFQ_OK) status = train(&net, t, &o, &data, derived);
@@ -113,10 +91,8 @@ int main(int argc, char **argv)
     if (status != DFQ_OK) fprintf(stderr, "%s\n", dfq_context_get_error(ctx));
     dfqi_super_train_release(t);
     dfqi_supernet_fini(&net);
-    dfqi_free(ctx, x);
-    dfqi_free(ctx, y);
-    dfqi_free(ctx, xl);
-    dfqi_free(ctx, yl);
+    study_unload(&data);
+    study_unload(&test);
     dfq_context_release(ctx);
     return status == DFQ_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

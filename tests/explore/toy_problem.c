@@ -1,6 +1,6 @@
-/* A third of the toy study (bench/toy_study.c): 2 problems at 3 limits. Bars of the project: two of
+/* A third of the toy study (studies/toy.c): 2 problems at 3 limits. Bars of the project: two of
  * three are met by the likeliest choices, all are certified, quality 0.997 of the exact optimum. */
-#include "../../bench/toy.h"
+#include "support/toy_problem.h"
 
 #include <dfq/dfq.h>
 #include <math.h>

@@ -2,7 +2,7 @@
  * accelerators: is every feasible case certified, and is every infeasible one called so? What is
  * feasible tells the exact rule. The task loss is a stand-in, a table that falls with the logarithm
  * of a choice's multiply-accumulates, with noise; the costs are the exact ones.
- * Usage: bench_limits_study SPACE ACCELERATORS [cases] [steps] [threads] */
+ * Usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
-#include "explore/search_space.h"
+#include "support.h"
 
 enum { METRICS = 3, PAIRS = 4000 };
 
@@ -20,51 +20,14 @@ static dfq_context *ctx;
 static void must(dfq_status status)
 {
     if (status == DFQ_OK || status == DFQ_E_INFEASIBLE) return;
-    fprintf(stderr, "bench_limits_study: %s\n", ctx ? dfq_context_get_error(ctx) : "");
+    fprintf(stderr, "study_limits: %s\n", ctx ? dfq_context_get_error(ctx) : "");
     exit(1);
-}
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static int64_t accelerators(const dfqi_search_space_costs *c)
-{
-    int64_t n = 1;
-    for (int32_t f = 0; f < c->n_fields; f++) n *= c->choices[c->n_cells + f];
-    return n;
-}
-
-static int64_t cell_choices(const dfqi_search_space_costs *c)
-{
-    int64_t n = 0;
-    for (int32_t i = 0; i < c->n_cells; i++) n += c->choices[i];
-    return n;
-}
-
-/* Each metric of random pairs, in ascending order. */
-static void sample(const dfqi_search_space_costs *c, double *out)
-{
-    int64_t n = accelerators(c), all = cell_choices(c);
-    dfqi_rng rng = dfqi_rng_make(5, 0);
-    for (int i = 0; i < PAIRS; i++) {
-        int64_t a = (int64_t)dfqi_rng_below(&rng, (uint32_t)n), first = 0;
-        for (int m = 0; m < METRICS; m++) out[m * PAIRS + i] = c->base[m * n + a];
-        for (int32_t cell = 0; cell < c->n_cells; cell++) {
-            int64_t k = first + (int64_t)dfqi_rng_below(&rng, (uint32_t)c->choices[cell]);
-            for (int m = 0; m < METRICS; m++) out[m * PAIRS + i] += c->cost[(m * all + k) * n + a];
-            first += c->choices[cell];
-        }
-    }
-    for (int m = 0; m < METRICS; m++) qsort(out + m * PAIRS, PAIRS, sizeof *out, ascending);
 }
 
 /* Energy stands for the work of a choice; on the first accelerator. */
 static void fill_losses(const dfqi_search_space_costs *c, double *loss)
 {
-    int64_t n = accelerators(c), all = cell_choices(c);
+    int64_t n = study_accelerators(c), all = study_cell_choices(c);
     dfqi_rng rng = dfqi_rng_make(6, 0);
     for (int64_t k = 0; k < all; k++)
         loss[k] = -log(1 + 100 * c->cost[(all + k) * n]) + 0.1 * (double)dfqi_rng_normal(&rng);
@@ -126,7 +89,7 @@ int main(int argc, char **argv)
     int cases = argc > 3 ? atoi(argv[3]) : 40;
     int64_t steps = argc > 4 ? atoi(argv[4]) : 500;
     if (argc < 3) {
-        fprintf(stderr, "usage: bench_limits_study SPACE ACCELERATORS [cases] [steps] [threads]\n");
+        fprintf(stderr, "usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads]\n");
         return 2;
     }
     dfq_context_options_init(&options, sizeof options);
@@ -134,12 +97,12 @@ int main(int argc, char **argv)
     must(dfq_context_create(&options, &ctx));
     must(dfqi_search_space_read(ctx, argv[1], argv[2], &space));
     must(dfqi_search_space_costs_new(ctx, &space, &c));
-    int64_t total = cell_choices(&c);
+    int64_t total = study_cell_choices(&c);
     for (int32_t f = 0; f < c.n_fields; f++) total += c.choices[c.n_cells + f];
     double *loss = malloc((size_t)total * sizeof *loss);
     if (!loss) return 1;
     fill_losses(&c, loss);
-    sample(&c, sorted);
+    study_draw_pairs(&c, 5, METRICS, PAIRS, sorted);
     dfq_problem p;
     dfq_problem_init(&p, sizeof p);
     p.n_groups = c.n_cells + c.n_fields;
