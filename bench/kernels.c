@@ -194,8 +194,8 @@ static const job convs[] = {
     {                                                                                              \
         call;                                                                                      \
     }
-static const float step = 0.1f;
-static const dfqi_grid grid = {&step, NULL, 1, -8.0f, 7.0f};
+static const float scale = 0.1f;
+static const dfqi_grid grid = {&scale, NULL, 1, -8.0f, 7.0f};
 
 RUN(add, t->add(SIZE, buf[0], buf[1], buf[2]))
 RUN(axpy, t->axpy(SIZE, 0.0f, buf[0], buf[2]))

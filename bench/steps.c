@@ -1,6 +1,6 @@
 /* Speed of the steps that the library's methods are made of, on ViT-Tiny: forward, training step
  * (gradients of all weights, SGD), the same of the fake-quantized student alone (W4A4, min-max
- * weights, learned activation steps, KL to given logits), generation step (cross-entropy and
+ * weights, learned activation scales, KL to given logits), generation step (cross-entropy and
  * inter-head similarity of all blocks, gradient to the images). Images a second, GFLOPS of the products, and where the time
  * goes, in thread seconds for each kind of op.
  * Usage: bench_steps [batch] [threads] [weights.safetensors]; random weights without a file. Best
@@ -30,7 +30,7 @@ typedef struct bench {
     int64_t batch;
     float *x, *labels, *logits;
     dfqi_scheme scheme;
-    int32_t n_wrt; /* what a training step moves: weights, then steps and zero points */
+    int32_t n_wrt; /* what a training step moves: weights, then scales and zero points */
     float *moved[PARAMS_MAX];
     dfqi_id ids[PARAMS_MAX], dids[PARAMS_MAX];
     dfqi_moments moments[PARAMS_MAX];
@@ -103,8 +103,8 @@ static void build_network(bench *b, int step, dfqi_id x, dfqi_taps *taps)
     if (step != FAKE) return;
     dfqi_quant_pass_end(&pass, g);
     for (int32_t i = 0; i < b->scheme.n_sites; i++) {
-        add_moved(b, pass.step[i], b->scheme.sites[i].step);
-        add_moved(b, pass.zero[i], b->scheme.sites[i].zero);
+        add_moved(b, pass.scale[i], b->scheme.sites[i].scale);
+        add_moved(b, pass.zero_point[i], b->scheme.sites[i].zero_point);
     }
     dfqi_quant_pass_fini(&pass, b->ctx);
 }

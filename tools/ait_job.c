@@ -42,9 +42,10 @@ static void say_plan(const struct quantize *q, const dfq_tuner_options *t)
 {
     const struct options *o = &q->full;
     const double *sec = q->plan.seconds;
-    char edge[TEXT_SHORT] = "", steps[2 * TEXT_SHORT], total[TEXT_SHORT], tune[TEXT_SHORT],
+    char first_last[TEXT_SHORT] = "", steps[2 * TEXT_SHORT], total[TEXT_SHORT], tune[TEXT_SHORT],
          eval[TEXT_SHORT], look[TEXT_SHORT], bytes[TEXT_SHORT];
-    if (o->edge_bits) snprintf(edge, sizeof edge, " (first and last w%d)", (int)o->edge_bits);
+    if (o->first_last_bits)
+        snprintf(first_last, sizeof first_last, " (first and last w%d)", (int)o->first_last_bits);
     if (o->no_tune)
         snprintf(steps, sizeof steps, "no tuning");
     else
@@ -52,7 +53,7 @@ static void say_plan(const struct quantize *q, const dfq_tuner_options *t)
                  o->loss == LOSS_HOST ? "its own loss" : "ait");
     session_say(q->s,
                 "%s to w%da%d%s, mode %s; generator %s, %lld images a step: %lld steps alone, %s",
-                dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits, edge,
+                dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits, first_last,
                 option_mode_name(o->mode), option_host_name(o->host), (long long)o->batch,
                 (long long)t->warm, steps);
     session_say(q->s, "%s %s (tuning %s, evaluation %s%s%s) and %s of memory with %s",

@@ -73,9 +73,9 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
             json_text(&j, "name", q.name);
             json_text(&j, "kind", model_quantizer_kind(&q));
             json_int(&j, "bits", q.bits);
-            json_int(&j, "steps", q.steps);
-            json_real(&j, "step_min", (double)q.step_min);
-            json_real(&j, "step_max", (double)q.step_max);
+            json_int(&j, "scales", q.scales);
+            json_real(&j, "scale_min", (double)q.scale_min);
+            json_real(&j, "scale_max", (double)q.scale_max);
             json_close(&j, '}');
         }
         json_close(&j, ']');
@@ -88,18 +88,18 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
 static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
 {
     int kinds[4] = {0, 0, 0, 0};
-    int32_t edge = 0; /* bits of the first weight of a CNN, and of the last */
+    int32_t first_last = 0; /* bits of the first weight of a CNN, and of the last */
     for (int32_t k = 0; k < i->quantizers; k++) {
         dfq_quantizer_info q = {.struct_size = sizeof q};
         if (dfq_graph_get_quantizer(g, k, &q) != DFQ_OK || q.kind < 0 || q.kind > 3) continue;
         kinds[q.kind]++;
-        if (q.kind == DFQ_QUANTIZER_RANGED) edge = q.bits;
+        if (q.kind == DFQ_QUANTIZER_WEIGHT_MINMAX) first_last = q.bits;
     }
     printf("precision    weights %d bit", (int)i->weight_bits);
-    if (edge && edge != i->weight_bits) printf(" (first and last %d)", (int)edge);
+    if (first_last && first_last != i->weight_bits) printf(" (first and last %d)", (int)first_last);
     printf(", activations %d bit, mode %s\n", (int)i->act_bits, option_mode_name(i->mode));
     printf("quantizers   %d: %d of weights, ", (int)i->quantizers,
-           kinds[DFQ_QUANTIZER_WEIGHT] + kinds[DFQ_QUANTIZER_RANGED]);
+           kinds[DFQ_QUANTIZER_WEIGHT] + kinds[DFQ_QUANTIZER_WEIGHT_MINMAX]);
     if (i->family == DFQ_FAMILY_VIT)
         printf("%d uniform and %d logarithmic of activations\n", kinds[DFQ_QUANTIZER_UNIFORM],
                kinds[DFQ_QUANTIZER_LOG]);

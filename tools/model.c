@@ -131,7 +131,7 @@ const char *model_quantizer_kind(const dfq_quantizer_info *q)
         {"activation, logarithmic", "activation, logarithmic, per row"},
         {"weight, per channel, live range", "weight, per channel, live range"}};
     if (q->kind < 0 || q->kind > 3) return "unknown";
-    return names[q->kind][q->steps > 1];
+    return names[q->kind][q->scales > 1];
 }
 
 int tally_holds(const struct tally *t)

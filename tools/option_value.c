@@ -225,8 +225,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_word(o, name, text, option_weight_grid_name, 4, &o->weight_grid);
     case OPT_ACT_GRID:
         return take_word(o, name, text, option_act_grid_name, 3, &o->act_grid);
-    case OPT_EDGE_BITS:
-        return take_whole(o, name, text, 2, 8, &o->edge_bits);
+    case OPT_FIRST_LAST_BITS:
+        return take_whole(o, name, text, 2, 8, &o->first_last_bits);
     case OPT_METHOD:
         return take_word(o, name, text, option_method_name, 2, &o->method);
     case OPT_HOST:

@@ -21,7 +21,7 @@ enum verb {
 enum option_id {
     OPT_OUT,
     OPT_BITS,
-    OPT_EDGE_BITS,
+    OPT_FIRST_LAST_BITS,
     OPT_MODE,
     OPT_WEIGHT_GRID,
     OPT_ACT_GRID,
@@ -101,7 +101,7 @@ struct options {
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
     const char *test_data, *weights, *save_weights, *trajectory, *labels_from;
     int32_t weight_bits, act_bits; /* 2..8 */
-    int64_t edge_bits;             /* 0: weight_bits */
+    int64_t first_last_bits;       /* 0: weight_bits */
     int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_GENERATOR_*, DFQ_LIVE_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
@@ -111,7 +111,7 @@ struct options {
     float mean[3], std[3];        /* if given */
     int64_t diagnose;             /* images to look at; 0: none */
     uint64_t seed;
-    int32_t weight_grid, act_grid; /* DFQ_WEIGHTS_*, DFQ_ACTS_* */
+    int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     double lr, gamma, inundation;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warm_steps, train_steps;

@@ -16,7 +16,7 @@ static void print_ait(struct json *j, const struct quantize *q)
 {
     const struct options *o = &q->full;
     dfq_tuner_options t = recipe_tuner(o, &q->info);
-    json_int(j, "edge_bits", o->edge_bits ? o->edge_bits : o->weight_bits);
+    json_int(j, "first_last_bits", o->first_last_bits ? o->first_last_bits : o->weight_bits);
     json_text(j, "host", q->live ? option_host_name(o->host) : NULL);
     json_text(j, "loss", o->no_tune ? NULL : option_loss_name(o->loss));
     json_int(j, "steps", q->curves ? t.steps : 0);

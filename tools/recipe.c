@@ -87,7 +87,7 @@ static const struct {
                   {OPT_INUNDATION, FOR_LIVE | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
-                  {OPT_EDGE_BITS, FOR_LIVE | FOR_SET},
+                  {OPT_FIRST_LAST_BITS, FOR_LIVE | FOR_SET},
                   {OPT_HOST, FOR_LIVE},
                   {OPT_LOSS, FOR_LIVE}};
 
@@ -168,9 +168,9 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.mode = full->mode;
     q.weight_bits = full->weight_bits;
     q.act_bits = full->act_bits;
-    q.edge_bits = (int32_t)full->edge_bits;
-    q.weights = full->weight_grid;
-    q.acts = full->act_grid;
+    q.first_last_bits = (int32_t)full->first_last_bits;
+    q.weight_grid = full->weight_grid;
+    q.act_grid = full->act_grid;
     return q;
 }
 

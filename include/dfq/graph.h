@@ -22,11 +22,11 @@ typedef struct dfq_graph dfq_graph;
 
 /** Quantization modes. */
 enum {
-    /** MimiQ's quantizers as published: min-max weights, one learned step and zero point for each
+    /** MimiQ's quantizers as published: min-max weights, one learned scale and zero point for each
      *  activation tensor. */
     DFQ_MODE_PARITY = 0,
-    /** Steps by error search, one for each channel of a linear layer's input (folded into its
-     *  weights), logarithmic or unsigned grid for attention maps, learned weight steps. */
+    /** Scales by error search, one for each channel of a linear layer's input (folded into its
+     *  weights), logarithmic or unsigned grid for attention maps, learned weight scales. */
     DFQ_MODE_IMPROVED = 1
 };
 

@@ -1,6 +1,6 @@
 /** @file dfq/quantizer.h
- *  Fake quantization: a float network gets quantizers whose steps fit its activations. Tuning
- *  (dfq/tuner.h) then adapts weights and steps. */
+ *  Fake quantization: a float network gets quantizers whose scales fit its activations. Tuning
+ *  (dfq/tuner.h) then adapts weights and scales. */
 #ifndef DFQ_QUANTIZER_H
 #define DFQ_QUANTIZER_H
 
@@ -16,44 +16,48 @@ extern "C" {
 
 /** Kinds of quantizer. */
 enum {
-    DFQ_QUANTIZER_WEIGHT = 0,  /**< symmetric, one step for each output channel */
-    DFQ_QUANTIZER_UNIFORM = 1, /**< step and zero point: q = clamp(round(x / step + zero)) */
-    DFQ_QUANTIZER_LOG = 2,     /**< q = round(-2 log2(x / top)), base sqrt(2); above `hi` 0:
+    DFQ_QUANTIZER_WEIGHT = 0, /**< symmetric, one scale for each output channel */
+    DFQ_QUANTIZER_UNIFORM =
+        1, /**< scale and zero point: q = clamp(round(x / scale + zero_point), qmin, qmax) */
+    DFQ_QUANTIZER_LOG = 2, /**< q = round(-2 log2(x / top)), base sqrt(2); above `qmax` 0:
                                     b bits are 2^b - 1 powers, and zero */
-    DFQ_QUANTIZER_RANGED = 3 /**< weight, from the smallest to the largest of each output channel */
+    DFQ_QUANTIZER_WEIGHT_MINMAX =
+        3 /**< weight, from the smallest to the largest of each output channel */
 };
 
 /** Grids of weights, in mode ::DFQ_MODE_PARITY of a vision transformer (MimiQ's). */
 enum {
-    DFQ_WEIGHTS_AUTO = 0,   /**< what the mode has: parity ::DFQ_WEIGHTS_MINMAX, improved a search,
-                                      convolutional networks ::DFQ_WEIGHTS_MINMAX_ASYM */
-    DFQ_WEIGHTS_MINMAX = 1, /**< symmetric, from the largest magnitude of each output channel */
-    DFQ_WEIGHTS_MINMAX_ASYM = 2, /**< from the smallest to the largest of each output channel */
-    DFQ_WEIGHTS_LSQ = 3 /**< symmetric, a learned step for each output channel (LSQ, Esser et al.,
+    DFQ_WEIGHT_GRID_AUTO =
+        0, /**< what the mode has: parity ::DFQ_WEIGHT_GRID_MINMAX, improved a search,
+                                      convolutional networks ::DFQ_WEIGHT_GRID_MINMAX_ASYM */
+    DFQ_WEIGHT_GRID_MINMAX = 1, /**< symmetric, from the largest magnitude of each output channel */
+    DFQ_WEIGHT_GRID_MINMAX_ASYM = 2, /**< from the smallest to the largest of each output channel */
+    DFQ_WEIGHT_GRID_LSQ =
+        3 /**< symmetric, a learned scale for each output channel (LSQ, Esser et al.,
                                       ICLR 2020), which begins at 2 mean|W| / sqrt(2^(b-1) - 1) */
 };
 
 /** Grids of activations, likewise. */
 enum {
-    DFQ_ACTS_AUTO =
-        0, /**< what the mode has: parity ::DFQ_ACTS_LSQ, improved a search, convolutional
-                             networks ::DFQ_ACTS_MINMAX */
-    DFQ_ACTS_LSQ = 1, /**< learned step and zero point for each tensor */
-    DFQ_ACTS_MINMAX =
+    DFQ_ACT_GRID_AUTO =
+        0, /**< what the mode has: parity ::DFQ_ACT_GRID_LSQ, improved a search, convolutional
+                             networks ::DFQ_ACT_GRID_MINMAX */
+    DFQ_ACT_GRID_LSQ = 1, /**< learned scale and zero point for each tensor */
+    DFQ_ACT_GRID_MINMAX =
         2 /**< from the smallest to the largest value of a batch of 16, averaged over the
                              images' batches with factor 0.9; tuning leaves them */
 };
 
 /** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
 typedef struct dfq_quantize_options {
-    uint32_t struct_size; /**< set by init */
-    int32_t mode;         /**< DFQ_MODE_*; default ::DFQ_MODE_IMPROVED */
-    int32_t weight_bits;  /**< 2..8; default 4 */
-    int32_t act_bits;     /**< 2..8; default 4 */
-    int32_t edge_bits;    /**< of the weights of the first and the last layer of a convolutional
+    uint32_t struct_size;    /**< set by init */
+    int32_t mode;            /**< DFQ_MODE_*; default ::DFQ_MODE_IMPROVED */
+    int32_t weight_bits;     /**< 2..8; default 4 */
+    int32_t act_bits;        /**< 2..8; default 4 */
+    int32_t first_last_bits; /**< of the weights of the first and the last layer of a convolutional
                                network, 2..8; default 0: weight_bits */
-    int32_t weights;      /**< DFQ_WEIGHTS_*; default ::DFQ_WEIGHTS_AUTO */
-    int32_t acts;         /**< DFQ_ACTS_*; default ::DFQ_ACTS_AUTO */
+    int32_t weight_grid;     /**< DFQ_WEIGHT_GRID_*; default ::DFQ_WEIGHT_GRID_AUTO */
+    int32_t act_grid;        /**< DFQ_ACT_GRID_*; default ::DFQ_ACT_GRID_AUTO */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
@@ -62,11 +66,11 @@ DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t siz
 /** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
  *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
  *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16
- *                (all of them with ::DFQ_ACTS_MINMAX).
+ *                (all of them with ::DFQ_ACT_GRID_MINMAX).
  *                NULL is allowed for a convolutional network: a tuner with a generator finds its
  *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already), ::DFQ_E_SHAPE,
- *          ::DFQ_E_UNSUPPORTED (weights or acts, where the mode has its own), ::DFQ_E_CANCELLED,
+ *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own), ::DFQ_E_CANCELLED,
  *          ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
  *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
  *          weights from the smallest to the largest of each output channel as they are, what leaves
@@ -90,13 +94,13 @@ typedef struct dfq_quantizer_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t kind;         /**< DFQ_QUANTIZER_* */
     int32_t bits;         /**< 2..8 */
-    int32_t steps;        /**< number of steps: 1, or one for each channel, head or row */
-    float lo;             /**< smallest code */
-    float hi;             /**< largest code */
-    float step_min;       /**< smallest step */
-    float step_max;       /**< largest step */
-    float zero_min;       /**< smallest zero point; 0 where there is none */
-    float zero_max;       /**< largest zero point */
+    int32_t scales;       /**< number of scales: 1, or one for each channel, head or row */
+    float qmin;           /**< smallest code */
+    float qmax;           /**< largest code */
+    float scale_min;      /**< smallest scale */
+    float scale_max;      /**< largest scale */
+    float zero_point_min; /**< smallest zero point; 0 where there is none */
+    float zero_point_max; /**< largest zero point */
     double error;         /**< relative error on the calibration images; below 0: not measured */
     const char *name;     /**< for example "blocks.0.attn.qkv.input"; borrowed from the graph */
 } dfq_quantizer_info;
@@ -113,7 +117,7 @@ typedef struct dfq_tensor_info {
     int32_t bits;         /**< of a value: 2..8 if quantized, else 32 */
     int64_t values;       /**< number of values */
     int64_t float_bytes;  /**< of the values as F32 */
-    int64_t bytes;        /**< of the values as dfq_graph_save() writes them, half 0: codes, steps
+    int64_t bytes;        /**< of the values as dfq_graph_save() writes them, half 0: codes, scales
                                and zero points if quantized */
     const char *name;     /**< for example "blocks.0.attn.qkv.weight"; borrowed from the graph */
 } dfq_tensor_info;
@@ -121,7 +125,7 @@ typedef struct dfq_tensor_info {
 /** Number of tensors of the network; 0 for NULL. */
 DFQ_API int32_t dfq_graph_get_tensor_count(const dfq_graph *graph);
 
-/** Describes tensor i = 0 .. count - 1, in the order in which the network uses them. Steps of
+/** Describes tensor i = 0 .. count - 1, in the order in which the network uses them. Scales of
  *  activations belong to no tensor.
  *  @return ::DFQ_E_INVALID if i is out of range or struct_size is not set. */
 DFQ_CHECKED dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i,

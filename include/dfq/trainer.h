@@ -86,7 +86,7 @@ DFQ_API void dfq_trainer_options_init(dfq_trainer_options *options, size_t size)
  *  @param graph       changed in place by each step; kept alive by the job. Other jobs on the same
  *                     graph must not run meanwhile. Of a fake-quantized one the weights, biases and
  *                     norms are trained, with gradients straight through the rounding
- *                     everywhere (as MimiQ's); steps and zero points stay as they are
+ *                     everywhere (as MimiQ's); scales and zero points stay as they are
  *  @param options     NULL for defaults
  *  @param out_trainer to be given back with dfq_trainer_release()
  *  @return ::DFQ_E_INVALID (an option out of range), ::DFQ_E_UNSUPPORTED (an option this library

@@ -3,7 +3,7 @@
  *  AAAI 2025, arXiv 2407.20021). No labels, no image of the training set.
  *
  *  A step looks at one batch x of B images through both networks and moves the student's weights,
- *  biases, norms, embeddings, quantization steps and zero points against the gradient of
+ *  biases, norms, embeddings, quantization scales and zero points against the gradient of
  *
  *      L = kl_weight * T^2 / B * sum_b KL(softmax(z_t / T) || softmax(z_s / T))
  *        + head_weight * mean over blocks, images, heads and channels of (1 - S)
@@ -12,11 +12,11 @@
  *  z_t, z_s are the logits of teacher and student, T the temperature. S is the structural
  *  similarity of teacher's and student's attention output (attention map times values) of one head
  *  and channel over the patch tokens, S = (2 cov + C) / (var_t + var_s + C), C = 0.03^2: head-wise
- *  structural attention distillation. Rounding passes gradients straight through; steps and zero
+ *  structural attention distillation. Rounding passes gradients straight through; scales and zero
  *  points have LSQ's gradients.
  *
- *  With quantizers of mode ::DFQ_MODE_IMPROVED the optimiser moves the logarithm of a step, so
- *  steps stay positive. With ::DFQ_MODE_PARITY it moves the step itself, as published; a step that
+ *  With quantizers of mode ::DFQ_MODE_IMPROVED the optimiser moves the logarithm of a scale, so
+ *  scales stay positive. With ::DFQ_MODE_PARITY it moves the scale itself, as published; a scale that
  *  would fall to 1e-8 or below is kept there, counted and logged as a warning.
  *
  *  With `inundation` rho > 0 (gradient inundation; AIT, CVPR 2022, arXiv 2203.17008) the step
@@ -125,7 +125,7 @@ typedef struct dfq_tuner_options {
     float eps;             /**< AdamW and RMSProp; 1e-8 */
     float weight_decay;    /**< of weights, biases, norms and embeddings, 0..1; 0 */
     float weight_rate;     /**< factor on the rate of weights, biases, norms, embeddings; 1 */
-    float step_rate;       /**< of steps; 10 | 1. 0: they stay */
+    float step_rate;       /**< of scales; 10 | 1. 0: they stay */
     float zero_rate;       /**< of zero points; 10 | 1. 0: they stay */
     float temperature;     /**< T, 0.001..1000; 5 */
     float kl_weight;       /**< 0..1e6, 0 leaves the term out; 1 */
@@ -164,7 +164,7 @@ typedef struct dfq_tuner_best {
     double last_kl;       /**< held-out divergence at the last evaluation */
     int64_t train;        /**< images to learn from */
     int64_t held_out;     /**< images held out */
-    int64_t clamped;      /**< how often a learned step was kept from vanishing */
+    int64_t clamped;      /**< how often a learned scale was kept from vanishing */
 } dfq_tuner_best;
 
 /** What a job costs. Filled by dfq_tuner_estimate(). */

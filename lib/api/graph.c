@@ -184,13 +184,13 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "mode is %d, must be 0 (parity) or 1 (improved)", o.mode);
     dfq_status status;
-    if (o.weights < DFQ_WEIGHTS_AUTO || o.weights > DFQ_WEIGHTS_LSQ || o.acts < DFQ_ACTS_AUTO ||
-        o.acts > DFQ_ACTS_MINMAX)
+    if (o.weight_grid < DFQ_WEIGHT_GRID_AUTO || o.weight_grid > DFQ_WEIGHT_GRID_LSQ ||
+        o.act_grid < DFQ_ACT_GRID_AUTO || o.act_grid > DFQ_ACT_GRID_MINMAX)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "weights is %d and acts %d, they must be 0 to 3 and 0 to 2", o.weights,
-                         o.acts);
-    dfqi_widths widths = {o.weight_bits, o.act_bits, o.edge_bits};
-    dfqi_grids grids = {(dfqi_weights)o.weights, (dfqi_acts)o.acts};
+                         "weight_grid is %d and act_grid %d, they must be 0 to 3 and 0 to 2",
+                         o.weight_grid, o.act_grid);
+    dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
+    dfqi_grids grids = {(dfqi_weight_grid_kind)o.weight_grid, (dfqi_act_grid_kind)o.act_grid};
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
     if (images) DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, &graph->net, &net, images), out);
@@ -249,13 +249,14 @@ dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quanti
     const dfqi_site *s = &graph->scheme.sites[i];
     dfq_quantizer_info info = {.kind = (int32_t)s->kind,
                                .bits = s->bits,
-                               .steps = s->step != NULL ? (int32_t)dfqi_tensor_count(s->step) : 0,
-                               .lo = s->lo,
-                               .hi = s->hi,
+                               .scales =
+                                   s->scale != NULL ? (int32_t)dfqi_tensor_count(s->scale) : 0,
+                               .qmin = s->qmin,
+                               .qmax = s->qmax,
                                .error = s->error,
                                .name = s->name};
-    bounds(s->step, &info.step_min, &info.step_max);
-    bounds(s->zero, &info.zero_min, &info.zero_max);
+    bounds(s->scale, &info.scale_min, &info.scale_max);
+    bounds(s->zero_point, &info.zero_point_min, &info.zero_point_max);
     return dfqi_info_write(graph->ctx, "dfq_quantizer_info", &info, sizeof info, out_info);
 }
 

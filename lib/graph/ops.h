@@ -125,28 +125,30 @@ dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
 
 /* -- fake quantization (straight-through gradients; docs/METHODS.md, Quantizers) -------------- */
 
-/* x on the grid of step: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero
- * is like step, or DFQI_NONE. Codes lo..hi. The gradients of step and zero are multiplied by
- * step_scale and zero_scale. */
-dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi,
-                float step_scale, float zero_scale);
-/* The same with AIT's gradient: x's passes unchanged, also where x is clipped; step and zero get
+/* x on the grid of scale: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero_point
+ * is like scale, or DFQI_NONE. Codes qmin..qmax. The gradients of scale and zero_point are multiplied by
+ * scale_grad_mult and zero_point_grad_mult. */
+dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin, float qmax,
+                float scale_grad_mult, float zero_point_grad_mult);
+/* The same with AIT's gradient: x's passes unchanged, also where x is clipped; scale and zero_point get
  * none. */
-dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi);
-/* Logarithmic grid base sqrt(2) below top[1], codes 0..hi. */
-dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float hi);
-/* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned steps step[O]
- * may be DFQI_NONE (min-max steps then). step_scale multiplies the gradient of step. */
-dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int64_t bits,
-                       float step_scale);
+dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin,
+                         float qmax);
+/* Logarithmic grid base sqrt(2) below top[1], codes 0..qmax. */
+dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax);
+/* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned scales scale[O]
+ * may be DFQI_NONE (min-max scales then). scale_grad_mult multiplies the gradient of scale. */
+dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, int64_t bits,
+                       float scale_grad_mult);
 /* Weights w[O,..] on asymmetric grids from the smallest to the largest of each row as they are now
  * (AIT), `bits` wide. */
 /* The same with LSQ's gradients to w too: none where it is clipped. */
-dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id step, int64_t bits, float step_scale);
+dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits,
+                           float scale_grad_mult);
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
 /* The grid of x's range, followed over batches: state[3] is the moving average (factor 0.9) of the
  * smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros: nothing seen yet.
- * Outputs: step[1] and zero[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and the
+ * Outputs: scale[1] and zero_point[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and the
  * state then. The average starts from the first batch; published: from 0, its wrong bias correction
  * fed back: it overshoots up to 3945 times and is right to 1e-4 after 200 batches. No gradients. */
 dfqi_id dfqi_track_range(dfqi_graph *g, dfqi_id x, dfqi_id state, int64_t bits, int published);

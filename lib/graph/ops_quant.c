@@ -4,44 +4,45 @@
 
 #include <math.h>
 
-/* -- activations: x, step, zero (may be absent); attr f = lo, hi, step_scale, zero_scale;
- * i[0] 1: straight through everywhere, no gradient to step and zero ----------------------------- */
+/* -- activations: x, scale, zero_point (may be absent); attr f = qmin, qmax, scale_grad_mult, zero_point_grad_mult;
+ * i[0] 1: straight through everywhere, no gradient to scale and zero_point ----------------------------- */
 
 /* How an operand falls into parts with a grid of their own. Values with heads, [B,H,N,d], have one
- * part for each head when there are H or H * d steps; everything else is one part an image. */
+ * part for each head when there are H or H * d scales; everything else is one part an image. */
 typedef struct fq_parts {
-    int64_t parts, rows, cols, steps; /* steps: of one part, 1 or cols */
+    int64_t parts, rows, cols, scales; /* scales: of one part, 1 or cols */
 } fq_parts;
 
 static dfq_status fq_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
-    int64_t steps = dfqi_value_count(dfqi_in(g, n, 1));
+    int64_t scales = dfqi_value_count(dfqi_in(g, n, 1));
     int64_t heads = x->rank == 4 ? x->dims[1] : 1;
     if (!x->batched || x->rank < 2) return dfqi_bad_shape(g, n, 0, "[B,..,C]");
     if (dfqi_in(g, n, 1)->batched ||
-        (steps != 1 && steps != heads && steps != heads * dfqi_value_last(x)))
-        return dfqi_bad_shape(g, n, 1, "one step, one for each head, or one for each channel");
-    if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), steps))
-        return dfqi_bad_shape(g, n, 2, "as many zero points as steps");
+        (scales != 1 && scales != heads && scales != heads * dfqi_value_last(x)))
+        return dfqi_bad_shape(g, n, 1, "one scale, one for each head, or one for each channel");
+    if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), scales))
+        return dfqi_bad_shape(g, n, 2, "as many zero points as scales");
     return dfqi_shape_same(g, n);
 }
 
 static fq_parts parts_of(const dfqi_run *r)
 {
     const dfqi_arg *x = &r->in[0];
-    int64_t steps = r->in[1].count, cols = x->dims[x->rank - 1];
-    if (x->rank != 4 || steps == 1) return (fq_parts){1, x->count / r->images / cols, cols, steps};
-    return (fq_parts){x->dims[1], x->dims[2], cols, steps / x->dims[1]};
+    int64_t scales = r->in[1].count, cols = x->dims[x->rank - 1];
+    if (x->rank != 4 || scales == 1)
+        return (fq_parts){1, x->count / r->images / cols, cols, scales};
+    return (fq_parts){x->dims[1], x->dims[2], cols, scales / x->dims[1]};
 }
 
 static dfqi_grid grid_of(const dfqi_run *r, const fq_parts *p, int64_t part)
 {
-    return (dfqi_grid){.step = r->in[1].data + part * p->steps,
-                       .zero = r->in[2].data ? r->in[2].data + part * p->steps : NULL,
-                       .n_steps = p->steps,
-                       .lo = r->attr->f[0],
-                       .hi = r->attr->f[1]};
+    return (dfqi_grid){.scale = r->in[1].data + part * p->scales,
+                       .zero_point = r->in[2].data ? r->in[2].data + part * p->scales : NULL,
+                       .n_scales = p->scales,
+                       .qmin = r->attr->f[0],
+                       .qmax = r->attr->f[1]};
 }
 
 static void fq_run(const dfqi_run *r)
@@ -68,7 +69,7 @@ static void fq_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, cons
     if (want[2]) din[2] = dfqi_sum_batch(g, dfqi_graph_output(g, dx, 2), n->in[2], 0, n->attr.f[3]);
 }
 
-/* operands x, step, zero, dy; outputs dx, dstep[B,S], dzero[B,S] of each image */
+/* operands x, scale, zero_point, dy; outputs dx, dscale[B,S], dzero_point[B,S] of each image */
 static dfq_status fq_dx_shape(dfqi_graph *g, dfqi_node *n)
 {
     int64_t dims[2] = {g->batch, dfqi_value_count(dfqi_in(g, n, 1))};
@@ -90,12 +91,12 @@ static void fq_dx_run(const dfqi_run *r)
     int sums = r->out[1].data || r->out[2].data;
     for (int64_t i = 0; i < r->images * p.parts; i++) {
         dfqi_grid grid = grid_of(r, &p, i % p.parts);
-        int64_t at = i * p.rows * p.cols, s = i * p.steps;
+        int64_t at = i * p.rows * p.cols, s = i * p.scales;
         /* the kernel writes both sums or none; what nobody reads goes to scratch */
-        float *dstep = r->out[1].data ? r->out[1].data + s : r->scratch;
-        float *dzero = r->out[2].data ? r->out[2].data + s : r->scratch + p.steps;
+        float *dscale = r->out[1].data ? r->out[1].data + s : r->scratch;
+        float *dzero_point = r->out[2].data ? r->out[2].data + s : r->scratch + p.scales;
         r->k->fq_bwd(p.rows, p.cols, &grid, r->in[0].data + at, r->in[3].data + at,
-                     r->out[0].data + at, sums ? dstep : NULL, sums ? dzero : NULL);
+                     r->out[0].data + at, sums ? dscale : NULL, sums ? dzero_point : NULL);
     }
 }
 
@@ -121,8 +122,8 @@ static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[0]) din[0] = dout[0];
 }
 
-/* -- weights: w, col (may be absent), step (may be absent); attr i[0] bits, i[1] 1: from smallest to
- * largest, col and step are absent; i[2] 1: no gradient where w is clipped; f[0] step_scale -------------------------------------------- */
+/* -- weights: w, col (may be absent), scale (may be absent); attr i[0] bits, i[1] 1: from smallest to
+ * largest, col and scale are absent; i[2] 1: no gradient where w is clipped; f[0] scale_grad_mult -------------------------------------------- */
 
 static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -134,7 +135,7 @@ static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
     if (n->in[1] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 1), dfqi_value_count(w) / w->dims[0]))
         return dfqi_bad_shape(g, n, 1, "one factor for each column of the weight");
     if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), w->dims[0]))
-        return dfqi_bad_shape(g, n, 2, "one step for each row of the weight");
+        return dfqi_bad_shape(g, n, 2, "one scale for each row of the weight");
     return dfqi_shape_same(g, n);
 }
 
@@ -167,7 +168,7 @@ static void fq_weight_run(const dfqi_run *r)
 }
 
 /* Straight through to the weight, everywhere (MimiQ, AIT) or where it is not clipped (LSQ); LSQ to a
- * learned step. */
+ * learned scale. */
 static void fq_weight_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
                            const uint8_t *want, dfqi_id *din)
 {
@@ -180,7 +181,7 @@ static void fq_weight_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dou
     if (want[0] && clips) din[0] = dfqi_graph_output(g, slopes, 1);
 }
 
-/* operands w, col, step, dy; outputs dstep, dw */
+/* operands w, col, scale, dy; outputs dscale, dw */
 static dfq_status fq_weight_slopes_shape(dfqi_graph *g, dfqi_node *n)
 {
     dfqi_out_like(g, n, 0, n->in[2]);
@@ -188,18 +189,19 @@ static dfq_status fq_weight_slopes_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-/* d(w^)/d(step) = (q - v/step) / s in range, Q / s outside, v = w s. dw may be NULL. */
+/* d(w^)/d(scale) = (q - v/scale) / s in range, Q / s outside, v = w s. dw may be NULL. */
 static float slopes_of_row(const dfqi_run *r, int64_t i, float *dw)
 {
     int64_t cols = r->in[0].count / r->in[0].dims[0];
     const float *w = r->in[0].data + i * cols, *dy = r->in[3].data + i * cols;
-    float step = r->in[2].data[i], hi = (float)((1 << (r->attr->i[0] - 1)) - 1), lo = -hi - 1;
+    float scale = r->in[2].data[i], qmax = (float)((1 << (r->attr->i[0] - 1)) - 1),
+          qmin = -qmax - 1;
     double sum = 0;
     for (int64_t c = 0; c < cols; c++) {
         float s = r->in[1].data ? r->in[1].data[c] : 1.0f;
-        float u = w[c] * s / step;
-        float q = u < lo ? lo : u > hi ? hi : rintf(u);
-        int out = u < lo || u > hi;
+        float u = w[c] * s / scale;
+        float q = u < qmin ? qmin : u > qmax ? qmax : rintf(u);
+        int out = u < qmin || u > qmax;
         sum += (double)dy[c] * (out ? q : q - u) / s;
         if (dw) dw[c] = out ? 0.0f : dy[c];
     }
@@ -217,36 +219,38 @@ static void fq_weight_slopes_run(const dfqi_run *r)
 
 /* -- builders ---------------------------------------------------------------------------------- */
 
-dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi,
-                float step_scale, float zero_scale)
+dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin, float qmax,
+                float scale_grad_mult, float zero_point_grad_mult)
 {
-    dfqi_attr a = {.f = {lo, hi, step_scale, zero_scale}};
-    return dfqi_make(g, DFQI_OP_FQ, &a, 3, (dfqi_id[]){x, step, zero});
+    dfqi_attr a = {.f = {qmin, qmax, scale_grad_mult, zero_point_grad_mult}};
+    return dfqi_make(g, DFQI_OP_FQ, &a, 3, (dfqi_id[]){x, scale, zero_point});
 }
 
-dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id step, dfqi_id zero, float lo, float hi)
+dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin,
+                         float qmax)
 {
-    dfqi_attr a = {.i = {1}, .f = {lo, hi}};
-    return dfqi_make(g, DFQI_OP_FQ, &a, 3, (dfqi_id[]){x, step, zero});
+    dfqi_attr a = {.i = {1}, .f = {qmin, qmax}};
+    return dfqi_make(g, DFQI_OP_FQ, &a, 3, (dfqi_id[]){x, scale, zero_point});
 }
 
-dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float hi)
+dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax)
 {
-    dfqi_attr a = {.f = {hi}};
+    dfqi_attr a = {.f = {qmax}};
     return dfqi_make(g, DFQI_OP_FQ_LOG, &a, 2, (dfqi_id[]){x, top});
 }
 
-dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id step, int64_t bits,
-                       float step_scale)
+dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, int64_t bits,
+                       float scale_grad_mult)
 {
-    dfqi_attr a = {.i = {bits}, .f = {step_scale}};
-    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, col, step});
+    dfqi_attr a = {.i = {bits}, .f = {scale_grad_mult}};
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, col, scale});
 }
 
-dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id step, int64_t bits, float step_scale)
+dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits,
+                           float scale_grad_mult)
 {
-    dfqi_attr a = {.i = {bits, 0, 1}, .f = {step_scale}};
-    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, step});
+    dfqi_attr a = {.i = {bits, 0, 1}, .f = {scale_grad_mult}};
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, scale});
 }
 
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits)

@@ -55,9 +55,9 @@ static void track_run(const dfqi_run *r)
     next[2] = 1.0f - 0.9f * (1.0f - state[2]);
     next[0] = follow(state[0], next[2], lo + 0.0f, published, first); /* 0 is +0 */
     next[1] = follow(state[1], next[2], hi + 0.0f, published, first);
-    dfqi_row_grid grid = dfqi_row_grid_ranged((int)r->attr->i[0], next[0], next[1]);
-    if (r->out[0].data) r->out[0].data[0] = grid.step;
-    if (r->out[1].data) r->out[1].data[0] = grid.zero;
+    dfqi_row_grid grid = dfqi_row_grid_asymmetric((int)r->attr->i[0], next[0], next[1]);
+    if (r->out[0].data) r->out[0].data[0] = grid.scale;
+    if (r->out[1].data) r->out[1].data[0] = grid.zero_point;
     for (int i = 0; r->out[2].data && i < 3; i++) r->out[2].data[i] = next[i];
 }
 

@@ -50,22 +50,22 @@ int dfqi_winograd_pays(const dfqi_conv_shape *s);
 /* Floats of scratch that each winograd slot needs for this shape. */
 size_t dfqi_winograd_scratch(const dfqi_conv_shape *s);
 
-/* A uniform quantization grid: q = clamp(rint(x / step + rint(zero)), lo, hi) and
- * x^ = (q - rint(zero)) * step. `step` and `zero` have `n_steps` entries: 1 (per tensor) or one per
- * column. Steps are > 0. zero NULL: 0. */
+/* A uniform quantization grid: q = clamp(rint(x / scale + rint(zero_point)), qmin, qmax) and
+ * x^ = (q - rint(zero_point)) * scale. `scale` and `zero_point` have `n_scales` entries: 1 (per tensor) or one per
+ * column. Scales are > 0. zero_point NULL: 0. */
 typedef struct dfqi_grid {
-    const float *step;
-    const float *zero;
-    int64_t n_steps;
-    float lo, hi; /* smallest and largest code */
+    const float *scale;
+    const float *zero_point;
+    int64_t n_scales;
+    float qmin, qmax; /* smallest and largest code */
 } dfqi_grid;
 
 /* The codes of a weight w[rows, cols], a grid for each row. */
 typedef struct dfqi_weight_grid {
     int bits;
-    int ranged;        /* 1: as fq_weight_range; 0: as fq_weight */
-    const float *s;    /* [cols] column factors, or NULL; not if ranged */
-    const float *step; /* [rows], or NULL: found from the weights themselves; not if ranged */
+    int asymmetric;     /* 1: as fq_weight_range; 0: as fq_weight */
+    const float *s;     /* [cols] column factors, or NULL; not if asymmetric */
+    const float *scale; /* [rows], or NULL: found from the weights themselves; not if asymmetric */
 } dfqi_weight_grid;
 
 /* How far apart two heads with similarity S are. */
@@ -177,30 +177,30 @@ typedef struct dfqi_kernels {
 
     /* -- fake quantization (docs/METHODS.md, Quantizers) ------------------------------------ */
 
-    /* y = dequantized x on `g`; x is [rows, cols], grid columns = cols when n_steps > 1. */
+    /* y = dequantized x on `g`; x is [rows, cols], grid columns = cols when n_scales > 1. */
     void (*fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
-    /* LSQ backward: dx = dy in range, 0 outside; dstep[n_steps], dzero[n_steps] (may both be NULL)
-     * = sums of dy * (q - z - x/step) in range, dy * (Q - z) outside; and of -step * dy outside, 0
-     * in range. "In range" is lo <= x/step + rint(zero) <= hi. dx may be dy. */
+    /* LSQ backward: dx = dy in range, 0 outside; dscale[n_scales], dzero_point[n_scales] (may both be NULL)
+     * = sums of dy * (q - z - x/scale) in range, dy * (Q - z) outside; and of -scale * dy outside, 0
+     * in range. "In range" is qmin <= x/scale + rint(zero_point) <= qmax. dx may be dy. */
     void (*fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
-                   float *dx, float *dstep, float *dzero);
-    /* Logarithmic grid with base 2^(1/2): q = rint(-2 log2(x / top)); q > hi gives 0, q < 0 is 0;
+                   float *dx, float *dscale, float *dzero_point);
+    /* Logarithmic grid with base 2^(1/2): q = rint(-2 log2(x / top)); q > qmax gives 0, q < 0 is 0;
      * y = top * 2^(-q/2). x >= 0; x / top below FLT_MIN gives 0. */
-    void (*fq_log)(size_t n, float top, float hi, const float *x, float *y);
+    void (*fq_log)(size_t n, float top, float qmax, const float *x, float *y);
     /* Weights, per row r of w[rows, cols], optional per-column factor s[c] (NULL: 1):
-     * v = w s; m = max |v|; step = step_in ? step_in[r] : max(2 m, 1e-8) / (2^bits - 1);
-     * y = clamp(rint(v / step), -2^(bits-1), 2^(bits-1) - 1) * step / s. step_out[r] = step (may be
+     * v = w s; m = max |v|; scale = scale_in ? scale_in[r] : max(2 m, 1e-8) / (2^bits - 1);
+     * y = clamp(rint(v / scale), -2^(bits-1), 2^(bits-1) - 1) * scale / s. scale_out[r] = scale (may be
      * NULL). y may be w. */
     void (*fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
-                      const float *step_in, float *y, float *step_out);
+                      const float *scale_in, float *y, float *scale_out);
     /* Weights on a grid from the smallest a to the largest b of each row (AIT):
-     * step = max(b - a, 1e-8) / (2^bits - 1); zero = -(rint(a / step) + 2^(bits-1));
-     * q = clamp(rint(w / step + zero), -2^(bits-1), 2^(bits-1) - 1); y = (q - zero) * step.
-     * step_out and zero_out [rows] may be NULL. y may be w. As everywhere w is divided by the step
-     * (ONNX); multiplied by 1 / step, as published, a value within an ulp of a tie may get the code
+     * scale = max(b - a, 1e-8) / (2^bits - 1); zero_point = -(rint(a / scale) + 2^(bits-1));
+     * q = clamp(rint(w / scale + zero_point), -2^(bits-1), 2^(bits-1) - 1); y = (q - zero_point) * scale.
+     * scale_out and zero_point_out [rows] may be NULL. y may be w. As everywhere w is divided by the scale
+     * (ONNX); multiplied by 1 / scale, as published, a value within an ulp of a tie may get the code
      * beside. */
     void (*fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
-                            float *step_out, float *zero_out);
+                            float *scale_out, float *zero_point_out);
     /* How many codes of w[rows, cols] and of w - alpha d differ, each with the grids that its own
      * rows give. NaN differs from everything. */
     int64_t (*crossings)(int64_t rows, int64_t cols, const dfqi_weight_grid *g, const float *w,

@@ -5,30 +5,30 @@
 #include <math.h>
 
 typedef struct dfqi_row_grid {
-    float step, zero;
-    float lo, hi; /* codes */
+    float scale, zero_point;
+    float qmin, qmax; /* codes */
 } dfqi_row_grid;
 
 static inline dfqi_row_grid dfqi_row_grid_codes(int bits)
 {
     float half = ldexpf(1.0f, bits - 1);
-    return (dfqi_row_grid){.lo = -half, .hi = half - 1.0f};
+    return (dfqi_row_grid){.qmin = -half, .qmax = half - 1.0f};
 }
 
-/* Symmetric: the step from m = max |v| (MimiQ). */
+/* Symmetric: the scale from m = max |v| (MimiQ). */
 static inline dfqi_row_grid dfqi_row_grid_symmetric(int bits, float m)
 {
     dfqi_row_grid g = dfqi_row_grid_codes(bits);
-    g.step = fmaxf(2.0f * m, 1e-8f) / (g.hi - g.lo);
+    g.scale = fmaxf(2.0f * m, 1e-8f) / (g.qmax - g.qmin);
     return g;
 }
 
-/* From the smallest value a to the largest b (AIT; its z is -zero here). */
-static inline dfqi_row_grid dfqi_row_grid_ranged(int bits, float a, float b)
+/* From the smallest value a to the largest b (AIT; its z is -zero_point here). */
+static inline dfqi_row_grid dfqi_row_grid_asymmetric(int bits, float a, float b)
 {
     dfqi_row_grid g = dfqi_row_grid_codes(bits);
-    g.step = fmaxf(b - a, 1e-8f) / (g.hi - g.lo);
-    g.zero = -(rintf(a / g.step) - g.lo);
+    g.scale = fmaxf(b - a, 1e-8f) / (g.qmax - g.qmin);
+    g.zero_point = -(rintf(a / g.scale) - g.qmin);
     return g;
 }
 

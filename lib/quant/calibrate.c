@@ -4,9 +4,9 @@
  * it sees has passed the quantizers before it; so they are set one after the other. Its kind minmax
  * follows the extremes of batches (track.c).
  *
- * Improved mode sweeps over all images three times: for ranges, for the best step of each channel,
+ * Improved mode sweeps over all images three times: for ranges, for the best scale of each channel,
  * and for how much of the spread between channels the weights take over (fold.c). Then the weights
- * get their steps and are rounded (weights.c, rounding.c).
+ * get their scales and are rounded (weights.c, rounding.c).
  *
  * Convolutional networks: ranges follow the extremes of batches (track.c). */
 #include <math.h>
@@ -19,7 +19,7 @@
 
 enum { STREAM = 4, PARITY_BATCH = 16, RANGE_BATCH = 32, SWEEPS = 3 };
 
-typedef enum phase { PHASE_RANGES, PHASE_STEPS, PHASE_FOLD } phase;
+typedef enum phase { PHASE_RANGES, PHASE_SCALES, PHASE_FOLD } phase;
 
 typedef struct job {
     dfqi_scheme *s;
@@ -42,7 +42,7 @@ static dfqi_view view_of(const job *j, int32_t i)
     w.heads = v->rank == 4 ? v->dims[1] : 1;
     w.parts = v->dims[0] * w.heads;
     w.rows = dfqi_value_count(v) / w.cols / w.parts;
-    w.steps = j->stats[i].n == 1 ? 1 : j->stats[i].n / w.heads;
+    w.scales = j->stats[i].n == 1 ? 1 : j->stats[i].n / w.heads;
     if (dfqi_site_is_map(&j->s->sites[i])) { /* the values are the next site's operand */
         dfqi_id values = j->pass->operand[i + 1];
         w.values = dfqi_exec_data(j->e, values);
@@ -51,7 +51,7 @@ static dfqi_view view_of(const job *j, int32_t i)
     return w;
 }
 
-/* A linear layer's input with a step for each channel. */
+/* A linear layer's input with a scale for each channel. */
 static bool folds(const job *j, int32_t i)
 {
     return j->stats[i].n > 1 && dfqi_graph_value(j->g, j->pass->operand[i])->rank < 4;
@@ -99,7 +99,7 @@ static dfq_status make_stats(job *j)
         int64_t cols = dfqi_value_last(dfqi_graph_value(j->g, j->pass->operand[i])), depth = 0;
         if (dfqi_site_is_map(site))
             depth = dfqi_value_last(dfqi_graph_value(j->g, j->pass->operand[i + 1]));
-        DFQI_TRY(dfqi_stats_new(j->s->ctx, dfqi_tensor_count(site->step),
+        DFQI_TRY(dfqi_stats_new(j->s->ctx, dfqi_tensor_count(site->scale),
                                 dfqi_stats_tile(cols, depth), &j->stats[i]));
     }
     return DFQ_OK;
@@ -122,12 +122,12 @@ static dfq_status check_grids(const dfqi_scheme *s)
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
         const dfqi_site *site = &s->sites[i];
-        for (int64_t c = 0, n = dfqi_tensor_count(site->step); c < n; c++) {
-            float step = dfqi_tensor_f32(site->step)[c];
-            float zero = site->zero ? dfqi_tensor_f32(site->zero)[c] : 0;
-            if (!(step > 0 && isfinite(step) && isfinite(zero)))
+        for (int64_t c = 0, n = dfqi_tensor_count(site->scale); c < n; c++) {
+            float scale = dfqi_tensor_f32(site->scale)[c];
+            float zero_point = site->zero_point ? dfqi_tensor_f32(site->zero_point)[c] : 0;
+            if (!(scale > 0 && isfinite(scale) && isfinite(zero_point)))
                 return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
-                                 "%s: no step has a finite error; values are too large",
+                                 "%s: no scale has a finite error; values are too large",
                                  site->name);
         }
     }
@@ -165,14 +165,14 @@ static void widen(dfqi_site *site)
 {
     if (site->kind != DFQI_SITE_UNIFORM) return;
     float factor = fmaxf(1.1f, exp2f(0.25f * (float)(site->bits - 4))), mean = 0;
-    float mid_code = 0.5f * (site->lo + site->hi);
-    float *step = dfqi_tensor_f32(site->step), *zero = dfqi_tensor_f32(site->zero);
-    int64_t n = dfqi_tensor_count(site->step);
-    for (int64_t i = 0; i < n; i++) mean += step[i] / (float)n;
+    float mid_code = 0.5f * (site->qmin + site->qmax);
+    float *scale = dfqi_tensor_f32(site->scale), *zero_point = dfqi_tensor_f32(site->zero_point);
+    int64_t n = dfqi_tensor_count(site->scale);
+    for (int64_t i = 0; i < n; i++) mean += scale[i] / (float)n;
     for (int64_t i = 0; i < n; i++) {
-        float mid = (mid_code - zero[i]) * step[i]; /* stays in the middle of the codes */
-        step[i] = factor * fmaxf(step[i], 0.5f * mean);
-        zero[i] = mid_code - mid / step[i];
+        float mid = (mid_code - zero_point[i]) * scale[i]; /* stays in the middle of the codes */
+        scale[i] = factor * fmaxf(scale[i], 0.5f * mean);
+        zero_point[i] = mid_code - mid / scale[i];
     }
 }
 
@@ -190,7 +190,7 @@ static dfq_status improved(job *j, const dfqi_network *teacher, dfqi_network *st
     DFQI_GOTO(need_finite(j), out);
     for (int32_t i = 0; i < s->n_sites; i++)
         if (j->stats[i].n) dfqi_stats_shrink(&j->stats[i], &s->sites[i]);
-    DFQI_GOTO(sweep(j, PHASE_STEPS, images), out);
+    DFQI_GOTO(sweep(j, PHASE_SCALES, images), out);
     for (int32_t i = 0; i < s->n_sites; i++) {
         if (!j->stats[i].n) continue;
         dfqi_stats_choose(&j->stats[i], &s->sites[i]);
@@ -226,14 +226,14 @@ static dfq_status parity_site(dfq_context *ctx, dfqi_site *site, const float *x,
         return dfqi_fail(ctx, DFQ_E_NUMERIC,
                          "%s is not finite on these images; look at images and weights",
                          site->name);
-    float step = (float)(2.0 * sum / (double)n / sqrt((double)site->hi));
-    if (!(step > 1e-8f)) step = 1e-8f;
-    dfqi_tensor_f32(site->step)[0] = step;
-    dfqi_tensor_f32(site->zero)[0] = 0.1f * (low - step * site->hi);
+    float scale = (float)(2.0 * sum / (double)n / sqrt((double)site->qmax));
+    if (!(scale > 1e-8f)) scale = 1e-8f;
+    dfqi_tensor_f32(site->scale)[0] = scale;
+    dfqi_tensor_f32(site->zero_point)[0] = 0.1f * (low - scale * site->qmax);
     return DFQ_OK;
 }
 
-/* LSQ's start of a weight's steps (MimiQ): from the mean magnitude of the whole weight. */
+/* LSQ's start of a weight's scales (MimiQ): from the mean magnitude of the whole weight. */
 static dfq_status start_weights(dfqi_scheme *s, const dfqi_network *net)
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
@@ -244,9 +244,9 @@ static dfq_status start_weights(dfqi_scheme *s, const dfqi_network *net)
         int64_t n = dfqi_tensor_count(w);
         double sum = 0;
         for (int64_t k = 0; k < n; k++) sum += (double)fabsf(dfqi_tensor_f32(w)[k]);
-        float step = (float)(2.0 * sum / (double)n / sqrt((double)site->hi));
+        float scale = (float)(2.0 * sum / (double)n / sqrt((double)site->qmax));
         for (int64_t r = 0; r < w->dims[0]; r++)
-            dfqi_tensor_f32(site->step)[r] = step > 1e-8f ? step : 1e-8f;
+            dfqi_tensor_f32(site->scale)[r] = scale > 1e-8f ? scale : 1e-8f;
     }
     return DFQ_OK;
 }
@@ -301,7 +301,7 @@ dfq_status dfqi_scheme_calibrate_from(dfqi_scheme *s, const dfqi_network *teache
     if (dfqi_arch_is_cnn(&teacher->arch)) return follow_ranges(s, teacher, images);
     int is_parity = s->mode == DFQI_MODE_PARITY;
     if (is_parity) DFQI_TRY(start_weights(s, teacher));
-    if (s->grids.acts == DFQI_ACTS_MINMAX) return follow_ranges(s, teacher, images);
+    if (s->grids.act_grid == DFQI_ACT_GRID_MINMAX) return follow_ranges(s, teacher, images);
     int64_t batch = is_parity ? PARITY_BATCH : STREAM;
     DFQI_GOTO(dfqi_pass_graph(s, teacher, n < batch ? n : batch, !is_parity, -1, &pass, &g, &j.x),
               out);

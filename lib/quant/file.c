@@ -31,10 +31,10 @@ int64_t dfqi_code_bytes(int64_t count, int bits)
     return (count * bits + 7) / 8;
 }
 
-const float *dfqi_column_factors(const dfq_tensor *input_step, int64_t cols)
+const float *dfqi_column_factors(const dfq_tensor *input_scale, int64_t cols)
 {
-    return input_step && dfqi_tensor_count(input_step) == cols && cols > 1
-               ? dfqi_tensor_f32(input_step)
+    return input_scale && dfqi_tensor_count(input_scale) == cols && cols > 1
+               ? dfqi_tensor_f32(input_scale)
                : NULL;
 }
 
@@ -80,28 +80,28 @@ static dfq_status put_bits(writer *w, const dfqi_site *site)
     return put(w, site->name, ".bits", bits);
 }
 
-/* The grid of row r as it is now, in *step and *zero; y[cols] is scratch. */
+/* The grid of row r as it is now, in *scale and *zero_point; y[cols] is scratch. */
 static void row_grid(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
-                     const float *row, const float *col, float *y, float *step, float *zero)
+                     const float *row, const float *col, float *y, float *scale, float *zero_point)
 {
-    *zero = 0;
-    if (site->step) {
-        *step = dfqi_tensor_f32(site->step)[r];
-        if (site->zero) *zero = dfqi_tensor_f32(site->zero)[r];
-    } else if (site->kind == DFQI_SITE_RANGED) {
-        k->fq_weight_range(1, cols, site->bits, row, y, step, zero);
+    *zero_point = 0;
+    if (site->scale) {
+        *scale = dfqi_tensor_f32(site->scale)[r];
+        if (site->zero_point) *zero_point = dfqi_tensor_f32(site->zero_point)[r];
+    } else if (site->kind == DFQI_SITE_WEIGHT_MINMAX) {
+        k->fq_weight_range(1, cols, site->bits, row, y, scale, zero_point);
     } else {
-        k->fq_weight(1, cols, site->bits, row, col, NULL, y, step);
+        k->fq_weight(1, cols, site->bits, row, col, NULL, y, scale);
     }
 }
 
 /* Codes of row r, by the rule of the kernels (kernel/kernel.h, fq_weight). */
 static void put_codes(const dfqi_site *site, int64_t r, int64_t cols, const float *row,
-                      const float *col, float step, float zero, uint8_t *codes)
+                      const float *col, float scale, float zero_point, uint8_t *codes)
 {
     int32_t half = 1 << (site->bits - 1);
     for (int64_t c = 0; c < cols; c++) {
-        float q = rintf((col ? row[c] * col[c] : row[c]) / step + zero);
+        float q = rintf((col ? row[c] * col[c] : row[c]) / scale + zero_point);
         q = fmaxf((float)-half, fminf(q, (float)(half - 1)));
         dfqi_put_code(codes, r * cols + c, site->bits, (uint32_t)((int32_t)q + half));
     }
@@ -110,39 +110,40 @@ static void put_codes(const dfqi_site *site, int64_t r, int64_t cols, const floa
 /* codes, shape and grids of one weight, which are fixed at what they are now; `own` is the width of
  * most weights */
 static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor *t,
-                             const dfq_tensor *input_step, int32_t own)
+                             const dfq_tensor *input_scale, int32_t own)
 {
     int64_t rows = t->dims[0], count = dfqi_tensor_count(t), cols = count / rows;
     int64_t bytes = dfqi_code_bytes(count, site->bits), rank = t->rank;
-    const float *col = dfqi_column_factors(input_step, cols);
-    dfq_tensor *codes = NULL, *shape = NULL, *step = NULL, *zero = NULL;
-    int ranged = site->kind == DFQI_SITE_RANGED;
+    const float *col = dfqi_column_factors(input_scale, cols);
+    dfq_tensor *codes = NULL, *shape = NULL, *scale = NULL, *zero_point = NULL;
+    int asymmetric = site->kind == DFQI_SITE_WEIGHT_MINMAX;
     dfq_status status;
     float *y = dfqi_calloc(w->ctx, (size_t)cols, sizeof *y);
     if (!y) return DFQ_E_NOMEM;
     DFQI_GOTO(dfqi_tensor_new(w->ctx, DFQI_U8, 1, &bytes, &codes), out);
     DFQI_GOTO(dfqi_tensor_new(w->ctx, DFQI_I64, 1, &rank, &shape), out);
-    DFQI_GOTO(dfqi_tensor_new(w->ctx, DFQI_F32, 1, &rows, &step), out);
-    if (ranged) DFQI_GOTO(dfqi_tensor_new(w->ctx, DFQI_F32, 1, &rows, &zero), out);
+    DFQI_GOTO(dfqi_tensor_new(w->ctx, DFQI_F32, 1, &rows, &scale), out);
+    if (asymmetric) DFQI_GOTO(dfqi_tensor_new(w->ctx, DFQI_F32, 1, &rows, &zero_point), out);
     memcpy(shape->data, t->dims, (size_t)rank * sizeof *t->dims);
     for (int64_t r = 0; r < rows; r++) {
         const float *row = dfqi_tensor_f32(t) + r * cols;
-        float *s = dfqi_tensor_f32(step) + r, z;
+        float *s = dfqi_tensor_f32(scale) + r, z;
         row_grid(dfqi_kernels_get(w->ctx), site, r, cols, row, col, y, s, &z);
-        if (ranged) dfqi_tensor_f32(zero)[r] = z;
+        if (asymmetric) dfqi_tensor_f32(zero_point)[r] = z;
         put_codes(site, r, cols, row, col, *s, z, codes->data);
     }
     DFQI_GOTO(put(w, site->name, ".codes", dfqi_tensor_retain(codes)), out);
     DFQI_GOTO(put(w, site->name, ".shape", dfqi_tensor_retain(shape)), out);
-    if (zero) DFQI_GOTO(put(w, site->name, ".zero", dfqi_tensor_retain(zero)), out);
+    if (zero_point)
+        DFQI_GOTO(put(w, site->name, ".zero_point", dfqi_tensor_retain(zero_point)), out);
     if (site->bits != own) DFQI_GOTO(put_bits(w, site), out);
-    status = put(w, site->name, ".step", dfqi_tensor_retain(step));
+    status = put(w, site->name, ".scale", dfqi_tensor_retain(scale));
 out:
     dfqi_free(w->ctx, y);
     dfqi_tensor_release(codes);
     dfqi_tensor_release(shape);
-    dfqi_tensor_release(step);
-    dfqi_tensor_release(zero);
+    dfqi_tensor_release(scale);
+    dfqi_tensor_release(zero_point);
     return status;
 }
 
@@ -155,23 +156,24 @@ int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bit
     *out_bits = site ? site->bits : 32;
     if (!site) return count * f32;
     return dfqi_code_bytes(count, site->bits) +
-           t->dims[0] * f32 * (site->kind == DFQI_SITE_RANGED ? 2 : 1);
+           t->dims[0] * f32 * (site->kind == DFQI_SITE_WEIGHT_MINMAX ? 2 : 1);
 }
 
 static dfq_status put_activation(writer *w, const dfqi_site *site)
 {
     dfq_tensor *range;
-    DFQI_TRY(put(w, site->name, ".step", dfqi_tensor_retain(site->step)));
-    if (site->zero) DFQI_TRY(put(w, site->name, ".zero", dfqi_tensor_retain(site->zero)));
+    DFQI_TRY(put(w, site->name, ".scale", dfqi_tensor_retain(site->scale)));
+    if (site->zero_point)
+        DFQI_TRY(put(w, site->name, ".zero_point", dfqi_tensor_retain(site->zero_point)));
     DFQI_TRY(dfqi_tensor_new(w->ctx, DFQI_F32, 1, (int64_t[]){2}, &range));
-    dfqi_tensor_f32(range)[0] = site->lo;
-    dfqi_tensor_f32(range)[1] = site->hi;
+    dfqi_tensor_f32(range)[0] = site->qmin;
+    dfqi_tensor_f32(range)[1] = site->qmax;
     return put(w, site->name, ".range", range);
 }
 
-static const dfq_tensor *input_step(const dfqi_scheme *s, const dfqi_site *site)
+static const dfq_tensor *input_scale(const dfqi_scheme *s, const dfqi_site *site)
 {
-    return site->input >= 0 ? s->sites[site->input].step : NULL;
+    return site->input >= 0 ? s->sites[site->input].scale : NULL;
 }
 
 static dfq_status put_all(writer *w, const dfqi_model *m, int half)
@@ -181,7 +183,7 @@ static dfq_status put_all(writer *w, const dfqi_model *m, int half)
         const dfqi_site *site = m->quantized ? dfqi_scheme_find(&m->scheme, p->name) : NULL;
         dfq_tensor *t = NULL;
         if (site) {
-            DFQI_TRY(put_weight(w, site, p->tensor, input_step(&m->scheme, site),
+            DFQI_TRY(put_weight(w, site, p->tensor, input_scale(&m->scheme, site),
                                 m->scheme.weight_bits));
             continue;
         }
@@ -200,12 +202,13 @@ static dfq_status put_all(writer *w, const dfqi_model *m, int half)
 /* What differs from the mode's own grids. */
 static int64_t grids_meta(dfqi_grids grids, dfqi_st_meta *meta)
 {
-    static char weights[] = DFQI_META_WEIGHTS, acts[] = DFQI_META_ACTS;
+    static char weights[] = DFQI_META_WEIGHT_GRID, acts[] = DFQI_META_ACT_GRID;
     static char asym[] = "minmax-asym", lsq[] = "lsq", minmax[] = "minmax";
     int64_t n = 0;
-    if (grids.weights == DFQI_WEIGHTS_MINMAX_ASYM) meta[n++] = (dfqi_st_meta){weights, asym};
-    if (grids.weights == DFQI_WEIGHTS_LSQ) meta[n++] = (dfqi_st_meta){weights, lsq};
-    if (grids.acts == DFQI_ACTS_MINMAX) meta[n++] = (dfqi_st_meta){acts, minmax};
+    if (grids.weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM)
+        meta[n++] = (dfqi_st_meta){weights, asym};
+    if (grids.weight_grid == DFQI_WEIGHT_GRID_LSQ) meta[n++] = (dfqi_st_meta){weights, lsq};
+    if (grids.act_grid == DFQI_ACT_GRID_MINMAX) meta[n++] = (dfqi_st_meta){acts, minmax};
     return n;
 }
 
@@ -224,7 +227,7 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
     DFQI_GOTO(dfqi_arch_meta(&m->net.arch, &w.names, meta, &n_meta), out);
     if (m->quantized) {
         static char mode_key[] = "dfq.mode", w_key[] = "dfq.weight_bits", a_key[] = "dfq.act_bits";
-        static char e_key[] = "dfq.edge_bits";
+        static char e_key[] = "dfq.first_last_bits";
         static char parity[] = "parity", improved[] = "improved";
         snprintf(bits[0], sizeof bits[0], "%d", m->scheme.weight_bits);
         snprintf(bits[1], sizeof bits[1], "%d", m->scheme.act_bits);
@@ -232,8 +235,8 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
             (dfqi_st_meta){mode_key, m->scheme.mode == DFQI_MODE_PARITY ? parity : improved};
         meta[n_meta++] = (dfqi_st_meta){w_key, bits[0]};
         meta[n_meta++] = (dfqi_st_meta){a_key, bits[1]};
-        snprintf(bits[2], sizeof bits[2], "%d", m->scheme.edge_bits);
-        if (m->scheme.edge_bits != m->scheme.weight_bits)
+        snprintf(bits[2], sizeof bits[2], "%d", m->scheme.first_last_bits);
+        if (m->scheme.first_last_bits != m->scheme.weight_bits)
             meta[n_meta++] = (dfqi_st_meta){e_key, bits[2]};
         n_meta += grids_meta(m->scheme.grids, meta + n_meta);
     }

@@ -74,11 +74,12 @@ static dfq_status decode(const dfqi_safetensors *st, const char *path, const cha
     char layer[96];
     int64_t dims[DFQI_RANK_MAX], count;
     int32_t rank;
-    const dfq_tensor *codes = lookup(st, name, ".codes"), *step, *zero = NULL;
+    const dfq_tensor *codes = lookup(st, name, ".codes"), *scale, *zero_point = NULL;
     DFQI_TRY(read_bits(st, path, name, &bits));
     DFQI_TRY(read_shape(st, path, name, &rank, dims, &count));
-    DFQI_TRY(need(st, path, name, ".step", dims[0], 1, &step));
-    if (lookup(st, name, ".zero")) DFQI_TRY(need(st, path, name, ".zero", dims[0], 0, &zero));
+    DFQI_TRY(need(st, path, name, ".scale", dims[0], 1, &scale));
+    if (lookup(st, name, ".zero_point"))
+        DFQI_TRY(need(st, path, name, ".zero_point", dims[0], 0, &zero_point));
     if (codes->dtype != DFQI_U8 || dfqi_tensor_count(codes) != dfqi_code_bytes(count, bits))
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
                          "%s: tensor %s.codes has %lld bytes, %lld codes of %d bits need %lld",
@@ -87,7 +88,7 @@ static dfq_status decode(const dfqi_safetensors *st, const char *path, const cha
     size_t stem = strlen(name) > 7 ? strlen(name) - 7 : 0; /* without ".weight" */
     snprintf(layer, sizeof layer, "%.*s.input", (int)(stem < 80 ? stem : 80), name);
     const dfq_tensor *input = NULL;
-    if (lookup(st, layer, ".step")) DFQI_TRY(need(st, path, layer, ".step", 0, 1, &input));
+    if (lookup(st, layer, ".scale")) DFQI_TRY(need(st, path, layer, ".scale", 0, 1, &input));
     int64_t cols = count / dims[0];
     const float *col = dfqi_column_factors(input, cols);
     dfq_tensor *t;
@@ -95,8 +96,8 @@ static dfq_status decode(const dfqi_safetensors *st, const char *path, const cha
     float *w = dfqi_tensor_f32(t);
     for (int64_t i = 0; i < count; i++) {
         float q = (float)((int32_t)dfqi_get_code(codes->data, i, bits) - (1 << (bits - 1)));
-        if (zero) q -= dfqi_tensor_f32(zero)[i / cols];
-        w[i] = q * dfqi_tensor_f32(step)[i / cols];
+        if (zero_point) q -= dfqi_tensor_f32(zero_point)[i / cols];
+        w[i] = q * dfqi_tensor_f32(scale)[i / cols];
         if (col) w[i] /= col[i % cols];
     }
     *out = t;
@@ -125,7 +126,7 @@ static bool ends_with(const char *text, const char *end)
 static dfq_status float_view(const dfqi_safetensors *st, const char *path, int bits,
                              dfqi_arena *names, dfqi_safetensors *view)
 {
-    static const char *const quant[] = {".step", ".zero", ".range", ".shape", ".bits"};
+    static const char *const quant[] = {".scale", ".zero_point", ".range", ".shape", ".bits"};
     view->entries = dfqi_calloc(st->ctx, (size_t)st->n_entries, sizeof *view->entries);
     if (!view->entries) return DFQ_E_NOMEM;
     for (int64_t i = 0; i < st->n_entries; i++) {
@@ -161,23 +162,25 @@ static dfq_status copy_of(const dfq_tensor *t, dfq_tensor **slot)
 
 static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_site *site)
 {
-    const dfq_tensor *step, *zero, *range;
-    int64_t count = site->step ? dfqi_tensor_count(site->step) : 0;
-    DFQI_TRY(need(st, path, site->name, ".step", count, 1, &step));
-    DFQI_TRY(copy_of(step, &site->step));
+    const dfq_tensor *scale, *zero_point, *range;
+    int64_t count = site->scale ? dfqi_tensor_count(site->scale) : 0;
+    DFQI_TRY(need(st, path, site->name, ".scale", count, 1, &scale));
+    DFQI_TRY(copy_of(scale, &site->scale));
     if (site->kind == DFQI_SITE_WEIGHT) return DFQ_OK;
-    if (site->kind == DFQI_SITE_RANGED) {
-        DFQI_TRY(need(st, path, site->name, ".zero", dfqi_tensor_count(step), 0, &zero));
-        return copy_of(zero, &site->zero);
+    if (site->kind == DFQI_SITE_WEIGHT_MINMAX) {
+        DFQI_TRY(
+            need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0, &zero_point));
+        return copy_of(zero_point, &site->zero_point);
     }
     DFQI_TRY(need(st, path, site->name, ".range", 2, 0, &range));
-    site->lo = dfqi_tensor_f32(range)[0];
-    site->hi = dfqi_tensor_f32(range)[1];
-    if (!(site->lo < site->hi && site->lo >= -256 && site->hi <= 255))
+    site->qmin = dfqi_tensor_f32(range)[0];
+    site->qmax = dfqi_tensor_f32(range)[1];
+    if (!(site->qmin < site->qmax && site->qmin >= -256 && site->qmax <= 255))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.range is %g to %g", path,
-                         site->name, (double)site->lo, (double)site->hi);
-    int log = dfqi_site_is_map(site) && !lookup(st, site->name, ".zero");
-    int values = (int)(site->hi - site->lo) + 1 + log; /* zero is a value of a logarithmic grid */
+                         site->name, (double)site->qmin, (double)site->qmax);
+    int log = dfqi_site_is_map(site) && !lookup(st, site->name, ".zero_point");
+    int values =
+        (int)(site->qmax - site->qmin) + 1 + log; /* zero is a value of a logarithmic grid */
     if (values > 1 << site->bits)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                          "%s: tensor %s.range makes %d values, %d bits have %d; quantize the float "
@@ -185,27 +188,30 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
                          path, site->name, values, site->bits, 1 << site->bits);
     if (log) {
         site->kind = DFQI_SITE_LOG;
-        dfqi_tensor_release(site->zero);
-        site->zero = NULL;
+        dfqi_tensor_release(site->zero_point);
+        site->zero_point = NULL;
         return DFQ_OK;
     }
-    DFQI_TRY(need(st, path, site->name, ".zero", dfqi_tensor_count(step), 0, &zero));
-    return copy_of(zero, &site->zero);
+    DFQI_TRY(need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0, &zero_point));
+    return copy_of(zero_point, &site->zero_point);
 }
 
 static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_grids *out)
 {
-    const char *weights = dfqi_st_meta_find(st, DFQI_META_WEIGHTS);
-    const char *acts = dfqi_st_meta_find(st, DFQI_META_ACTS);
-    *out = (dfqi_grids){DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO};
-    if (weights && strcmp(weights, "minmax-asym") == 0) out->weights = DFQI_WEIGHTS_MINMAX_ASYM;
-    if (weights && strcmp(weights, "lsq") == 0) out->weights = DFQI_WEIGHTS_LSQ;
-    if (acts && strcmp(acts, "minmax") == 0) out->acts = DFQI_ACTS_MINMAX;
-    if ((weights && out->weights == DFQI_WEIGHTS_AUTO) || (acts && out->acts == DFQI_ACTS_AUTO))
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata dfq.weights, dfq.acts name grids that are not known; they "
-                         "can be minmax-asym or lsq, and minmax",
-                         path);
+    const char *weights = dfqi_st_meta_find(st, DFQI_META_WEIGHT_GRID);
+    const char *acts = dfqi_st_meta_find(st, DFQI_META_ACT_GRID);
+    *out = (dfqi_grids){DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO};
+    if (weights && strcmp(weights, "minmax-asym") == 0)
+        out->weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM;
+    if (weights && strcmp(weights, "lsq") == 0) out->weight_grid = DFQI_WEIGHT_GRID_LSQ;
+    if (acts && strcmp(acts, "minmax") == 0) out->act_grid = DFQI_ACT_GRID_MINMAX;
+    if ((weights && out->weight_grid == DFQI_WEIGHT_GRID_AUTO) ||
+        (acts && out->act_grid == DFQI_ACT_GRID_AUTO))
+        return dfqi_fail(
+            st->ctx, DFQ_E_CORRUPT,
+            "%s: metadata dfq.weight_grid, dfq.act_grid name grids that are not known; they "
+            "can be minmax-asym or lsq, and minmax",
+            path);
     return DFQ_OK;
 }
 
@@ -238,10 +244,11 @@ dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const d
     dfqi_arena_init(&names, ctx);
     const char *mode = dfqi_st_meta_find(st, "dfq.mode");
     dfqi_widths widths = {meta_int(st, "dfq.weight_bits"), meta_int(st, "dfq.act_bits"), 0};
-    if (dfqi_st_meta_find(st, "dfq.edge_bits")) widths.edge = meta_int(st, "dfq.edge_bits");
+    if (dfqi_st_meta_find(st, "dfq.first_last_bits"))
+        widths.first_last = meta_int(st, "dfq.first_last_bits");
     int parity = mode && strcmp(mode, "parity") == 0;
     if (mode && ((!parity && strcmp(mode, "improved") != 0) || !width_ok(widths.weight) ||
-                 !width_ok(widths.act) || (widths.edge && !width_ok(widths.edge)))) {
+                 !width_ok(widths.act) || (widths.first_last && !width_ok(widths.first_last)))) {
         status =
             dfqi_fail(ctx, DFQ_E_CORRUPT,
                       "%s: metadata dfq.mode \"%.20s\", dfq.weight_bits, dfq.act_bits do not name "

@@ -41,7 +41,7 @@ dfq_status dfqi_model_ready(const dfqi_model *m)
 {
     for (int32_t i = 0; m->quantized && i < m->scheme.n_sites; i++) {
         const dfqi_site *site = &m->scheme.sites[i];
-        if (site->range && !(*dfqi_tensor_f32(site->step) > 0))
+        if (site->range && !(*dfqi_tensor_f32(site->scale) > 0))
             return dfqi_fail(
                 m->ctx, DFQ_E_INVALID,
                 "%s: the range of %s is not known; quantize with images, or tune with a "

@@ -160,15 +160,15 @@ static void round_row(void *arg, int64_t r, int32_t thread)
     int64_t n = l->cols;
     const float *t = l->teacher + r * n;
     float *w = l->w + r * n, *v = j->scratch + thread * n;
-    float step = dfqi_tensor_f32(l->site->step)[r];
+    float scale = dfqi_tensor_f32(l->site->scale)[r];
     for (int64_t i = 0; i < n; i++) v[i] = t[l->order[i]] * (l->col ? l->col[l->order[i]] : 1.0f);
     for (int64_t i = 0; i < n; i++) {
         const double *u = l->u + i * n;
-        float q = rintf(v[i] / step);
-        q = q < l->site->lo ? l->site->lo : q > l->site->hi ? l->site->hi : q;
-        float e = (float)((v[i] - q * step) / u[i]);
+        float q = rintf(v[i] / scale);
+        q = q < l->site->qmin ? l->site->qmin : q > l->site->qmax ? l->site->qmax : q;
+        float e = (float)((v[i] - q * scale) / u[i]);
         for (int64_t k = i + 1; k < n; k++) v[k] -= e * (float)u[k];
-        w[l->order[i]] = q * step / (l->col ? l->col[l->order[i]] : 1.0f);
+        w[l->order[i]] = q * scale / (l->col ? l->col[l->order[i]] : 1.0f);
     }
     if (!l->bias) return;
     double left = 0;
@@ -204,7 +204,7 @@ static dfq_status layer_init(job *j, const dfqi_network *teacher, const dfqi_net
     memcpy(name + stem, "bias", sizeof "bias");
     const dfq_tensor *bias = dfqi_network_find(student, name);
     l->bias = bias ? dfqi_tensor_f32(bias) : NULL;
-    if (site->input >= 0) l->col = dfqi_tensor_f32(j->s->sites[site->input].step);
+    if (site->input >= 0) l->col = dfqi_tensor_f32(j->s->sites[site->input].scale);
     size_t n = (size_t)l->cols;
     l->h = dfqi_calloc(ctx, n * n, sizeof *l->h);
     l->mean = dfqi_calloc(ctx, 2 * n, sizeof *l->mean);

@@ -9,8 +9,8 @@
 void dfqi_scheme_fini(dfqi_scheme *s)
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
-        dfqi_tensor_release(s->sites[i].step);
-        dfqi_tensor_release(s->sites[i].zero);
+        dfqi_tensor_release(s->sites[i].scale);
+        dfqi_tensor_release(s->sites[i].zero_point);
         dfqi_tensor_release(s->sites[i].range);
     }
     if (s->ctx) dfqi_free(s->ctx, s->sites);
@@ -22,9 +22,9 @@ void dfqi_scheme_loosen(dfqi_scheme *s)
     for (int32_t i = 0; i < s->n_sites; i++) {
         dfqi_site *site = &s->sites[i];
         if (!site->follows) continue;
-        dfqi_tensor_release(site->step);
-        dfqi_tensor_release(site->zero);
-        site->step = site->zero = NULL;
+        dfqi_tensor_release(site->scale);
+        dfqi_tensor_release(site->zero_point);
+        site->scale = site->zero_point = NULL;
     }
 }
 
@@ -57,14 +57,14 @@ void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, 
 
 bool dfqi_site_is_weight(const dfqi_site *site)
 {
-    return site->kind == DFQI_SITE_WEIGHT || site->kind == DFQI_SITE_RANGED;
+    return site->kind == DFQI_SITE_WEIGHT || site->kind == DFQI_SITE_WEIGHT_MINMAX;
 }
 
 void dfqi_site_set_log(dfqi_site *site)
 {
     site->kind = DFQI_SITE_LOG;
-    site->lo = 0;
-    site->hi = (float)((1 << site->bits) - 2); /* one code is left for zero: most entries of a map
+    site->qmin = 0;
+    site->qmax = (float)((1 << site->bits) - 2); /* one code is left for zero: most entries of a map
                                                   are too small for the grid, and would add up */
 }
 
@@ -102,35 +102,36 @@ static dfqi_site *add_site(dfqi_graph *g, finder *f)
     return site;
 }
 
-static int64_t step_count(const dfqi_scheme *s, dfqi_op_kind op, int32_t slot, const dfqi_value *v)
+static int64_t scale_count(const dfqi_scheme *s, dfqi_op_kind op, int32_t slot, const dfqi_value *v)
 {
     if (s->mode == DFQI_MODE_PARITY) return 1;
     if (op == DFQI_OP_LINEAR) return dfqi_value_last(v);
     /* per head for query and key; value channels reach one output channel each, so they may have a
-     * step each: it folds into the projection */
+     * scale each: it folds into the projection */
     return op == DFQI_OP_MATMUL_NN && slot == 1 ? v->dims[1] * v->dims[3] : v->dims[1];
 }
 
 static void set_codes(dfqi_site *site, int is_signed)
 {
     int32_t half = 1 << (site->bits - 1);
-    site->lo = is_signed ? (float)-half : 0.0f;
-    site->hi = (float)(is_signed ? half - 1 : 2 * half - 1);
+    site->qmin = is_signed ? (float)-half : 0.0f;
+    site->qmax = (float)(is_signed ? half - 1 : 2 * half - 1);
 }
 
 /* What a site of a transformer keeps. */
-static dfq_status site_tensors(dfqi_graph *g, dfqi_site *site, int64_t steps, bool ranges)
+static dfq_status site_tensors(dfqi_graph *g, dfqi_site *site, int64_t scales, bool ranges)
 {
     const int64_t three = 3;
-    if (!site->follows) DFQI_TRY(dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->step));
+    if (!site->follows) DFQI_TRY(dfqi_tensor_new(g->ctx, DFQI_F32, 1, &scales, &site->scale));
     if (dfqi_site_is_weight(site)) return DFQ_OK;
     if (ranges) DFQI_TRY(dfqi_tensor_new(g->ctx, DFQI_F32, 1, &three, &site->range));
-    return dfqi_tensor_new(g->ctx, DFQI_F32, 1, &steps, &site->zero);
+    return dfqi_tensor_new(g->ctx, DFQI_F32, 1, &scales, &site->zero_point);
 }
 
 static dfqi_site_kind weight_kind(const dfqi_scheme *s)
 {
-    return s->grids.weights == DFQI_WEIGHTS_MINMAX_ASYM ? DFQI_SITE_RANGED : DFQI_SITE_WEIGHT;
+    return s->grids.weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM ? DFQI_SITE_WEIGHT_MINMAX
+                                                                : DFQI_SITE_WEIGHT;
 }
 
 static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
@@ -151,14 +152,14 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     site->bits = weight ? s->weight_bits : s->act_bits;
     set_codes(site, weight || s->mode == DFQI_MODE_PARITY);
     int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
-    int64_t steps = weight ? v->dims[0] : softmax ? 1 : step_count(s, op, slot, v);
+    int64_t scales = weight ? v->dims[0] : softmax ? 1 : scale_count(s, op, slot, v);
     if (weight) {
         char input[96];
         dfqi_site_name(op, name, 0, input, sizeof input);
         site->input = s->mode == DFQI_MODE_IMPROVED ? find(s, input) : -1;
-        site->follows = s->mode == DFQI_MODE_PARITY && s->grids.weights != DFQI_WEIGHTS_LSQ;
+        site->follows = s->mode == DFQI_MODE_PARITY && s->grids.weight_grid != DFQI_WEIGHT_GRID_LSQ;
     }
-    dfq_status status = site_tensors(g, site, steps, s->grids.acts == DFQI_ACTS_MINMAX);
+    dfq_status status = site_tensors(g, site, scales, s->grids.act_grid == DFQI_ACT_GRID_MINMAX);
     if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;
     return value;
 }
@@ -173,8 +174,8 @@ static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, i
     dfqi_site *site = add_site(g, f);
     if (!site) return value;
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
-    site->kind = weight ? DFQI_SITE_RANGED : DFQI_SITE_UNIFORM;
-    site->bits = weight ? f->first ? f->s->edge_bits : f->s->weight_bits : f->s->act_bits;
+    site->kind = weight ? DFQI_SITE_WEIGHT_MINMAX : DFQI_SITE_UNIFORM;
+    site->bits = weight ? f->first ? f->s->first_last_bits : f->s->weight_bits : f->s->act_bits;
     set_codes(site, 1);
     if (weight) {
         site->follows = 1;
@@ -182,7 +183,7 @@ static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, i
         f->last = f->s->n_sites - 1;
         return value;
     }
-    dfq_tensor **const all[3] = {&site->step, &site->zero, &site->range};
+    dfq_tensor **const all[3] = {&site->scale, &site->zero_point, &site->range};
     for (int i = 0; i < 3; i++) {
         dfq_status status =
             dfqi_tensor_new(g->ctx, DFQI_F32, 1, (int64_t[]){i == 2 ? 3 : 1}, all[i]);
@@ -206,7 +207,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
                      .grids = grids,
                      .weight_bits = widths.weight,
                      .act_bits = widths.act,
-                     .edge_bits = widths.edge ? widths.edge : widths.weight};
+                     .first_last_bits = widths.first_last ? widths.first_last : widths.weight};
     finder f = {.s = &s, .first = 1};
     dfqi_graph *g = NULL;
     dfqi_id x;
@@ -217,7 +218,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
         return status;
     }
     if (cnn) {
-        s.sites[f.last].bits = s.edge_bits;
+        s.sites[f.last].bits = s.first_last_bits;
         set_codes(&s.sites[f.last], 1);
     }
     *out = s;
@@ -227,7 +228,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
 dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                                dfqi_scheme *out)
 {
-    return outline(net, mode, widths, (dfqi_grids){DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO}, out);
+    return outline(net, mode, widths, (dfqi_grids){DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO}, out);
 }
 
 /* The mode's own grids in place of AUTO, where there is a choice. */
@@ -235,22 +236,23 @@ static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_gri
 {
     int cnn = dfqi_arch_is_cnn(&net->arch);
     if (cnn || mode != DFQI_MODE_PARITY) {
-        if (grids->weights == DFQI_WEIGHTS_AUTO && grids->acts == DFQI_ACTS_AUTO) return DFQ_OK;
+        if (grids->weight_grid == DFQI_WEIGHT_GRID_AUTO && grids->act_grid == DFQI_ACT_GRID_AUTO)
+            return DFQ_OK;
         return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
                          "grids of weights and activations can be chosen in mode parity of a "
                          "vision transformer; %s has its own",
                          cnn ? "a convolutional network" : "mode improved");
     }
-    if (grids->weights == DFQI_WEIGHTS_AUTO) grids->weights = DFQI_WEIGHTS_MINMAX;
-    if (grids->acts == DFQI_ACTS_AUTO) grids->acts = DFQI_ACTS_LSQ;
+    if (grids->weight_grid == DFQI_WEIGHT_GRID_AUTO) grids->weight_grid = DFQI_WEIGHT_GRID_MINMAX;
+    if (grids->act_grid == DFQI_ACT_GRID_AUTO) grids->act_grid = DFQI_ACT_GRID_LSQ;
     return DFQ_OK;
 }
 
 dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                            dfqi_scheme *out)
 {
-    return dfqi_scheme_new_with(net, mode, widths, (dfqi_grids){DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO},
-                                out);
+    return dfqi_scheme_new_with(net, mode, widths,
+                                (dfqi_grids){DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO}, out);
 }
 
 dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
@@ -258,12 +260,12 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
 {
     dfq_context *ctx = net->ctx;
     int cnn = dfqi_arch_is_cnn(&net->arch);
-    if (widths.edge == 0) widths.edge = widths.weight;
+    if (widths.first_last == 0) widths.first_last = widths.weight;
     if (!cnn) DFQI_TRY(dfqi_arch_need_vit(ctx, &net->arch, "quantization"));
     DFQI_TRY(check_width(ctx, "weights", widths.weight));
     DFQI_TRY(check_width(ctx, "activations", widths.act));
-    DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.edge));
-    if (!cnn && widths.edge != widths.weight)
+    DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.first_last));
+    if (!cnn && widths.first_last != widths.weight)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
                          "a width of its own for the first and last layer is for convolutional "
                          "networks; %s is none",

@@ -14,50 +14,50 @@
 
 typedef enum dfqi_mode {
     DFQI_MODE_PARITY = 0,  /* MimiQ's published scheme; CNNs: ranges averaged as published */
-    DFQI_MODE_IMPROVED = 1 /* searched steps, per-channel inputs, logarithmic or unsigned softmax;
+    DFQI_MODE_IMPROVED = 1 /* searched scales, per-channel inputs, logarithmic or unsigned softmax;
                               CNNs: ranges averaged */
 } dfqi_mode;
 
 /* Grids of a vision transformer in parity mode; elsewhere AUTO, the mode's own. */
-typedef enum dfqi_weights {
-    DFQI_WEIGHTS_AUTO = 0, /* parity: MINMAX */
-    DFQI_WEIGHTS_MINMAX,
-    DFQI_WEIGHTS_MINMAX_ASYM,
-    DFQI_WEIGHTS_LSQ
-} dfqi_weights;
+typedef enum dfqi_weight_grid_kind {
+    DFQI_WEIGHT_GRID_AUTO = 0, /* parity: MINMAX */
+    DFQI_WEIGHT_GRID_MINMAX,
+    DFQI_WEIGHT_GRID_MINMAX_ASYM,
+    DFQI_WEIGHT_GRID_LSQ
+} dfqi_weight_grid_kind;
 
-typedef enum dfqi_acts {
-    DFQI_ACTS_AUTO = 0, /* parity: LSQ */
-    DFQI_ACTS_LSQ,
-    DFQI_ACTS_MINMAX
-} dfqi_acts;
+typedef enum dfqi_act_grid_kind {
+    DFQI_ACT_GRID_AUTO = 0, /* parity: LSQ */
+    DFQI_ACT_GRID_LSQ,
+    DFQI_ACT_GRID_MINMAX
+} dfqi_act_grid_kind;
 
 typedef struct dfqi_grids {
-    dfqi_weights weights;
-    dfqi_acts acts;
+    dfqi_weight_grid_kind weight_grid;
+    dfqi_act_grid_kind act_grid;
 } dfqi_grids;
 
 typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
-    DFQI_SITE_UNIFORM,    /* step and zero point, codes lo .. hi */
-    DFQI_SITE_LOG,   /* base sqrt(2) below step[0], codes 0 .. hi; code hi + 1, the last, is 0 */
-    DFQI_SITE_RANGED /* weight, from the smallest to the largest of each row; codes as WEIGHT */
+    DFQI_SITE_UNIFORM,    /* scale and zero point, codes qmin .. qmax */
+    DFQI_SITE_LOG, /* base sqrt(2) below scale[0], codes 0 .. qmax; code qmax + 1, the last, is 0 */
+    DFQI_SITE_WEIGHT_MINMAX /* weight, from the smallest to the largest of each row; codes as WEIGHT */
 } dfqi_site_kind;
 
 typedef struct dfqi_site {
     char name[80];
     dfqi_site_kind kind;
     int32_t bits;
-    float lo, hi;
+    float qmin, qmax;
     int32_t
-        follows; /* weight: 1: the grid is that of the weights as they are (min-max). Its step and
-                        zero are there only if the weights came from a file: these lie on the grid
+        follows; /* weight: 1: the grid is that of the weights as they are (min-max). Its scale and
+                        zero_point are there only if the weights came from a file: these lie on the grid
                         that they had before, and would give another one */
-    dfq_tensor *step; /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
-    dfq_tensor *zero; /* UNIFORM: like step; RANGED from a file: [O]; else NULL */
+    dfq_tensor *scale;      /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
+    dfq_tensor *zero_point; /* UNIFORM: like scale; WEIGHT_MINMAX from a file: [O]; else NULL */
     dfq_tensor
         *range;    /* UNIFORM from smallest to largest: [3], state of dfqi_track_range; else NULL */
-    int32_t input; /* WEIGHT: site whose per-channel steps multiply the columns, or -1 */
+    int32_t input; /* WEIGHT: site whose per-channel scales multiply the columns, or -1 */
     double error;  /* relative squared error on the calibration images; <0: not measured */
 } dfqi_site;
 
@@ -66,14 +66,14 @@ typedef struct dfqi_scheme {
     dfqi_mode mode;
     dfqi_grids grids; /* AUTO only where the mode has its own */
     int32_t weight_bits, act_bits;
-    int32_t edge_bits; /* CNNs: of the weights of the first and the last layer */
+    int32_t first_last_bits; /* CNNs: of the weights of the first and the last layer */
     int32_t n_sites;
     dfqi_site *sites;
 } dfqi_scheme;
 
 typedef struct dfqi_widths {
     int32_t weight, act; /* 2..8 */
-    int32_t edge;        /* see dfqi_scheme; 0: like weight */
+    int32_t first_last;  /* see dfqi_scheme; 0: like weight */
 } dfqi_widths;
 
 /* The sites that a network has or would have, of any family and any widths: for counting. */
@@ -95,7 +95,7 @@ const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NU
  * and stays float. Quantized graphs are made by this. */
 int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
-/* Fills every step and zero point from the network's activations on images of [3][S][S]
+/* Fills every scale and zero point from the network's activations on images of [3][S][S]
  * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate").
  * Improved mode then moves the weights of `student`, a copy of `teacher`, to their grids
  * (rounding.c); parity mode leaves them. */
@@ -112,12 +112,12 @@ DFQI_CHECKED dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network
 /* The pass: while it is installed, products built in `g` get quantized operands. */
 typedef struct dfqi_quant_pass {
     const dfqi_scheme *scheme;
-    int frozen;     /* steps and zero points are constants of the graph */
-    int dry;        /* 1: leave the operands float, only note them (calibration) */
-    int track;      /* 1: ranges of a CNN's activations are followed by the graph (track.h) */
-    dfqi_id *step;  /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
-    dfqi_id *zero;  /* [n_sites] */
-    dfqi_id *range; /* [n_sites] with `track`: the new states */
+    int frozen;          /* scales and zero points are constants of the graph */
+    int dry;             /* 1: leave the operands float, only note them (calibration) */
+    int track;           /* 1: ranges of a CNN's activations are followed by the graph (track.h) */
+    dfqi_id *scale;      /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
+    dfqi_id *zero_point; /* [n_sites] */
+    dfqi_id *range;      /* [n_sites] with `track`: the new states */
     dfqi_id
         *operand;  /* [n_sites] out: the operands before their quantizer; for weights the input of
                          their layer behind its quantizer. Kept readable if keep_operands */

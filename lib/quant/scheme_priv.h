@@ -22,24 +22,24 @@ DFQI_CHECKED dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch,
 DFQI_CHECKED dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net,
                                         int64_t batch, int dry, int32_t keep_site,
                                         dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
-/* The same for a CNN whose ranges are followed: pass->step, zero and range are kept. */
+/* The same for a CNN whose ranges are followed: pass->scale, zero_point and range are kept. */
 DFQI_CHECKED dfq_status dfqi_track_graph(const dfqi_scheme *s, const dfqi_network *net,
                                          int64_t batch, dfqi_quant_pass *pass, dfqi_graph **out,
                                          dfqi_id *out_x);
 
-/* The step of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of the
+/* The scale of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of the
  * squared error may be NULL. Error and power are sums over the weight, out_power may be NULL. */
 DFQI_CHECKED dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits,
-                                           const float *col, const double *moment, float *steps,
+                                           const float *col, const double *moment, float *scales,
                                            double *out_error, double *out_power);
 
-/* Steps of the weights: error search per row, columns weighted by the mean square of the inputs
+/* Scales of the weights: error search per row, columns weighted by the mean square of the inputs
  * (moments[i] for site i, NULL: unweighted). */
 DFQI_CHECKED dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net,
                                                double *const *moments);
 
 /* Rounds the weights of `student` to their grids so that it follows `teacher` on the images (improved
- * mode, after the steps are found); its biases take up the mean error. Reports progress ("round"). */
+ * mode, after the scales are found); its biases take up the mean error. Reports progress ("round"). */
 DFQI_CHECKED dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher,
                                            dfqi_network *student, const dfqi_images *images);
 

@@ -14,7 +14,7 @@ void dfqi_stats_fini(dfq_context *ctx, dfqi_stats *s)
 {
     dfqi_free(ctx, s->min);
     dfqi_free(ctx, s->square);
-    dfqi_free(ctx, s->step);
+    dfqi_free(ctx, s->scale);
     dfqi_free(ctx, s->error);
     dfqi_free(ctx, s->tile);
     *s = (dfqi_stats){0};
@@ -30,16 +30,16 @@ dfq_status dfqi_stats_new(dfq_context *ctx, int64_t n, int64_t tile_floats, dfqi
     dfqi_stats s = {.n = n};
     s.min = dfqi_calloc(ctx, 2 * (size_t)n, sizeof(float));
     s.square = dfqi_calloc(ctx, 2 * (size_t)n, sizeof(double));
-    s.step = dfqi_calloc(ctx, 2 * (size_t)n * DFQI_CANDIDATES, sizeof(float));
+    s.scale = dfqi_calloc(ctx, 2 * (size_t)n * DFQI_CANDIDATES, sizeof(float));
     s.error = dfqi_calloc(ctx, (size_t)n * DFQI_CANDIDATES, sizeof(double));
     s.tile = dfqi_calloc(ctx, (size_t)tile_floats, sizeof(float));
-    if (!s.min || !s.square || !s.step || !s.error || !s.tile) {
+    if (!s.min || !s.square || !s.scale || !s.error || !s.tile) {
         dfqi_stats_fini(ctx, &s);
         return DFQ_E_NOMEM;
     }
     s.max = s.min + n;
     s.count = s.square + n;
-    s.zero = s.step + n * DFQI_CANDIDATES;
+    s.zero_point = s.scale + n * DFQI_CANDIDATES;
     for (int64_t i = 0; i < n; i++) {
         s.min[i] = FLT_MAX;
         s.max[i] = -FLT_MAX;
@@ -48,27 +48,27 @@ dfq_status dfqi_stats_new(dfq_context *ctx, int64_t n, int64_t tile_floats, dfqi
     return DFQ_OK;
 }
 
-/* First step of part p: all parts share one step when there is only one. */
-static int64_t first_step(const dfqi_stats *s, const dfqi_view *v, int64_t p)
+/* First scale of part p: all parts share one scale when there is only one. */
+static int64_t first_scale(const dfqi_stats *s, const dfqi_view *v, int64_t p)
 {
-    return s->n == 1 ? 0 : p % v->heads * v->steps;
+    return s->n == 1 ? 0 : p % v->heads * v->scales;
 }
 
 void dfqi_stats_add(dfqi_stats *s, const dfqi_view *v)
 {
     for (int64_t p = 0; p < v->parts; p++) {
-        int64_t at = first_step(s, v, p);
+        int64_t at = first_scale(s, v, p);
         for (int64_t r = 0; r < v->rows; r++) {
             const float *x = v->x + (p * v->rows + r) * v->cols;
             for (int64_t c = 0; c < v->cols; c++) {
-                int64_t i = at + (v->steps > 1 ? c : 0);
+                int64_t i = at + (v->scales > 1 ? c : 0);
                 if (x[c] < s->min[i]) s->min[i] = x[c];
                 if (x[c] > s->max[i]) s->max[i] = x[c];
                 s->square[i] += (double)x[c] * x[c];
             }
         }
-        for (int64_t i = 0; i < v->steps; i++)
-            s->count[at + i] += (double)(v->rows * v->cols) / (double)v->steps;
+        for (int64_t i = 0; i < v->scales; i++)
+            s->count[at + i] += (double)(v->rows * v->cols) / (double)v->scales;
     }
 }
 
@@ -78,27 +78,27 @@ void dfqi_stats_shrink(dfqi_stats *s, const dfqi_site *site)
     memset(s->error, 0, (size_t)(s->n * DFQI_CANDIDATES) * sizeof *s->error);
     for (int c = 0; c < s->candidates; c++)
         for (int64_t i = 0; i < s->n; i++) {
-            float lo = s->min[i], hi = s->max[i];
+            float low = s->min[i], high = s->max[i];
             /* ends shrink towards zero, or towards the middle if zero is not in the range */
-            float mid = lo > 0 || hi < 0 ? 0.5f * (lo + hi) : 0.0f;
-            lo = mid + (lo - mid) * low_factor[c / HIGHS];
-            hi = mid + (hi - mid) * high_factor[c % HIGHS];
-            float step = (hi - lo) / (site->hi - site->lo);
-            if (!(step > 1e-8f)) step = 1e-8f;
-            s->step[c * s->n + i] = step;
-            s->zero[c * s->n + i] = site->lo - lo / step;
+            float mid = low > 0 || high < 0 ? 0.5f * (low + high) : 0.0f;
+            low = mid + (low - mid) * low_factor[c / HIGHS];
+            high = mid + (high - mid) * high_factor[c % HIGHS];
+            float scale = (high - low) / (site->qmax - site->qmin);
+            if (!(scale > 1e-8f)) scale = 1e-8f;
+            s->scale[c * s->n + i] = scale;
+            s->zero_point[c * s->n + i] = site->qmin - low / scale;
         }
 }
 
 /* -- errors ------------------------------------------------------------------------------------ */
 
-static void add_squares(const float *x, const float *y, int64_t rows, int64_t cols, int64_t steps,
+static void add_squares(const float *x, const float *y, int64_t rows, int64_t cols, int64_t scales,
                         double *error)
 {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < cols; c++) {
             float d = x[r * cols + c] - y[r * cols + c];
-            error[steps > 1 ? c : 0] += (double)(d * d);
+            error[scales > 1 ? c : 0] += (double)(d * d);
         }
 }
 
@@ -118,21 +118,21 @@ static double product_error(const dfqi_view *v, int64_t p, int64_t rows, const f
 static void tile_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v, int64_t p,
                         const float *x, int64_t rows, const dfqi_kernels *k)
 {
-    int64_t at = first_step(s, v, p);
+    int64_t at = first_scale(s, v, p);
     for (int c = 0; c < s->candidates; c++) {
-        dfqi_grid grid = {s->step + c * s->n + at, s->zero + c * s->n + at, v->steps, site->lo,
-                          site->hi};
+        dfqi_grid grid = {s->scale + c * s->n + at, s->zero_point + c * s->n + at, v->scales,
+                          site->qmin, site->qmax};
         k->fq(rows, v->cols, &grid, x, s->tile);
         if (v->values)
             s->error[c * s->n + at] += product_error(v, p, rows, x, s->tile, k);
         else
-            add_squares(x, s->tile, rows, v->cols, v->steps, s->error + c * s->n + at);
+            add_squares(x, s->tile, rows, v->cols, v->scales, s->error + c * s->n + at);
     }
     if (!v->values) return;
     dfqi_site log = *site;
     dfqi_site_set_log(&log);
     for (int c = 0; c < DFQI_LOG_CANDIDATES; c++) {
-        k->fq_log((size_t)(rows * v->cols), s->max[0] * log_factor[c], log.hi, x, s->tile);
+        k->fq_log((size_t)(rows * v->cols), s->max[0] * log_factor[c], log.qmax, x, s->tile);
         s->log_error[c] += product_error(v, p, rows, x, s->tile, k);
     }
 }
@@ -160,12 +160,12 @@ static int least(const double *error, int64_t stride, int n)
 
 void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site)
 {
-    float *step = dfqi_tensor_f32(site->step), *zero = dfqi_tensor_f32(site->zero);
+    float *scale = dfqi_tensor_f32(site->scale), *zero_point = dfqi_tensor_f32(site->zero_point);
     double total = 0, power = 0;
     for (int64_t i = 0; i < s->n; i++) {
         int best = least(s->error + i, s->n, s->candidates);
-        step[i] = s->step[best * s->n + i];
-        zero[i] = s->zero[best * s->n + i];
+        scale[i] = s->scale[best * s->n + i];
+        zero_point[i] = s->zero_point[best * s->n + i];
         total += s->error[best * s->n + i];
         power += s->square[i];
     }
@@ -174,9 +174,9 @@ void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site)
     if (dfqi_site_is_map(site) && (log_total < total || isnan(total))) {
         total = log_total;
         dfqi_site_set_log(site);
-        step[0] = s->max[0] * log_factor[log_best];
-        dfqi_tensor_release(site->zero);
-        site->zero = NULL;
+        scale[0] = s->max[0] * log_factor[log_best];
+        dfqi_tensor_release(site->zero_point);
+        site->zero_point = NULL;
     }
     site->error = dfqi_site_is_map(site) ? -1 : power > 0 ? total / power : 0;
 }

@@ -9,22 +9,22 @@
 enum { DFQI_CANDIDATES = 27, DFQI_LOG_CANDIDATES = 6 };
 
 typedef struct dfqi_stats {
-    int64_t n;                             /* steps of the site */
+    int64_t n;                             /* scales of the site */
     float *min, *max;                      /* [n] */
     double *square;                        /* [n] sum of x^2 */
     double *count;                         /* [n] values seen */
     int candidates;                        /* in use, up to DFQI_CANDIDATES */
-    float *step, *zero;                    /* [DFQI_CANDIDATES][n] */
+    float *scale, *zero_point;             /* [DFQI_CANDIDATES][n] */
     double *error;                         /* [DFQI_CANDIDATES][n] */
     double log_error[DFQI_LOG_CANDIDATES]; /* attention maps only */
     float *tile;                           /* scratch */
 } dfqi_stats;
 
 /* An operand as parts of rows: [parts][rows][cols]. Operands with heads have heads parts an image,
- * each with its own steps if there are several (graph/ops_quant.c). */
+ * each with its own scales if there are several (graph/ops_quant.c). */
 typedef struct dfqi_view {
     const float *x;
-    int64_t parts, heads, rows, cols, steps;
+    int64_t parts, heads, rows, cols, scales;
     const float *values; /* attention maps: what they are multiplied with, [parts][cols][depth] */
     int64_t depth;
 } dfqi_view;
@@ -35,7 +35,7 @@ void dfqi_stats_fini(dfq_context *ctx, dfqi_stats *s);
 /* Scratch floats for an operand with `cols` columns; `depth` of the values for maps, else 0. */
 int64_t dfqi_stats_tile(int64_t cols, int64_t depth);
 
-/* Minimum, maximum and power of each step's values. */
+/* Minimum, maximum and power of each scale's values. */
 void dfqi_stats_add(dfqi_stats *s, const dfqi_view *v);
 /* Candidates that shrink the range from both ends; clears the errors. */
 void dfqi_stats_shrink(dfqi_stats *s, const dfqi_site *site);
@@ -43,13 +43,13 @@ void dfqi_stats_shrink(dfqi_stats *s, const dfqi_site *site);
  * values for attention maps, whose small entries matter by their number. */
 void dfqi_stats_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v,
                        const dfqi_kernels *k);
-/* The best step and zero point for each step; for maps the better of both kinds of grid. */
+/* The best scale and zero point for each scale; for maps the better of both kinds of grid. */
 void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site);
 
 /* -- folding (fold.c) -------------------------------------------------------------------------- */
 
 /* How much of the spread of a linear layer's input channels its weights should take over.
- * Candidates mix the steps found for each channel with one common step. */
+ * Candidates mix the scales found for each channel with one common scale. */
 void dfqi_fold_candidates(dfqi_stats *s, const dfqi_site *site);
 /* Chooses by the error at the layer's output: of the activations, and of the weights of `w`. */
 DFQI_CHECKED dfq_status dfqi_fold_choose(dfqi_scheme *scheme, const dfqi_stats *s, dfqi_site *site,

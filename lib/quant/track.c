@@ -60,8 +60,8 @@ dfq_status dfqi_tracker_add(dfqi_tracker *t, const float *images)
     for (int32_t i = 0; i < t->s->n_sites; i++) {
         dfqi_site *site = &t->s->sites[i];
         if (!site->range) continue;
-        copy(t, t->pass.step[i], site->step);
-        copy(t, t->pass.zero[i], site->zero);
+        copy(t, t->pass.scale[i], site->scale);
+        copy(t, t->pass.zero_point[i], site->zero_point);
         copy(t, t->pass.range[i], site->range);
     }
     return DFQ_OK;

@@ -13,7 +13,7 @@ typedef struct dfqi_tracker dfqi_tracker;
 DFQI_CHECKED dfq_status dfqi_tracker_new(dfqi_scheme *s, const dfqi_network *net, int64_t batch,
                                          dfqi_tracker **out);
 void dfqi_tracker_free(dfqi_tracker *t); /* NULL ok */
-/* Takes in images[batch][3][S][S]: states, steps and zero points of the scheme. */
+/* Takes in images[batch][3][S][S]: states, scales and zero points of the scheme. */
 DFQI_CHECKED dfq_status dfqi_tracker_add(dfqi_tracker *t, const float *images);
 
 #endif

@@ -1,4 +1,4 @@
-/* Steps of the weight quantizers: for each row the range is shrunk until the squared error of the
+/* Scales of the weight quantizers: for each row the range is shrunk until the squared error of the
  * row's output is least. The error of column c counts with the mean square of input c (the diagonal
  * of the Gauss-Newton Hessian), because that is what it costs at the output. */
 #include <math.h>
@@ -15,7 +15,7 @@ typedef struct job {
     const double *moment; /* [cols] or NULL */
     int64_t cols;
     int bits;
-    float *step;           /* [rows] out */
+    float *scale;          /* [rows] out */
     float *scratch;        /* [threads][cols] */
     double *error, *power; /* [rows] out */
 } job;
@@ -35,26 +35,26 @@ static void search_row(void *arg, int64_t r, int32_t thread)
     job *j = arg;
     const float *w = j->w + r * j->cols;
     float *y = j->scratch + thread * j->cols;
-    float full, best_step = 0;
+    float full, best_scale = 0;
     double best = INFINITY;
     j->k->fq_weight(1, j->cols, j->bits, w, j->col, NULL, y, &full);
     for (int i = 0; i < SHRINKS; i++) {
-        float step = full * (1.0f - 0.03f * (float)i);
-        j->k->fq_weight(1, j->cols, j->bits, w, j->col, &step, y, NULL);
+        float scale = full * (1.0f - 0.03f * (float)i);
+        j->k->fq_weight(1, j->cols, j->bits, w, j->col, &scale, y, NULL);
         double error = row_error(j, w, y);
         if (error < best) {
             best = error;
-            best_step = step;
+            best_scale = scale;
         }
     }
-    j->step[r] = best_step;
+    j->scale[r] = best_scale;
     j->error[r] = best;
     memset(y, 0, (size_t)j->cols * sizeof *y);
     j->power[r] = row_error(j, w, y);
 }
 
 dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits, const float *col,
-                              const double *moment, float *steps, double *out_error,
+                              const double *moment, float *scales, double *out_error,
                               double *out_power)
 {
     int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
@@ -64,7 +64,7 @@ dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits, c
              .moment = moment,
              .cols = cols,
              .bits = bits,
-             .step = steps};
+             .scale = scales};
     j.scratch = dfqi_calloc(ctx, (size_t)(cols * ctx->threads), sizeof(float));
     j.error = dfqi_calloc(ctx, 2 * (size_t)rows, sizeof(double));
     dfq_status status = DFQ_E_NOMEM;
@@ -95,8 +95,8 @@ dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, doubl
         if (!w) return dfqi_fail(s->ctx, DFQ_E_INTERNAL, "no parameter %s", site->name);
         int32_t in = site->input;
         DFQI_TRY(dfqi_search_weight(
-            s->ctx, w, site->bits, in >= 0 ? dfqi_tensor_f32(s->sites[in].step) : NULL,
-            in >= 0 ? moments[in] : NULL, dfqi_tensor_f32(site->step), &error, &power));
+            s->ctx, w, site->bits, in >= 0 ? dfqi_tensor_f32(s->sites[in].scale) : NULL,
+            in >= 0 ? moments[in] : NULL, dfqi_tensor_f32(site->scale), &error, &power));
         site->error = power > 0 ? error / power : 0;
     }
     return DFQ_OK;

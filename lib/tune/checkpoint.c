@@ -1,11 +1,11 @@
 /* Checkpoints: safetensors with every tensor that tuning changes.
  *
- *   state    I64 [4]       steps done, evaluations, best step, clamped steps
+ *   state    I64 [4]       steps done, evaluations, best step, clamped scales
  *   best_kl  I64 [1]       bits of a double
  *   losses   F32 [done,4]  if anything is done; evals F32 [evaluations,2] likewise
  *   now.*, best.*, m.*, v.* of each item (v with AdamW only)
  *   crossed  F32 [done,weights]  with inundation
- *   host.*, host_losses F32 [done,3], siteN.range, .step, .zero: with a generator, its state and the
+ *   host.*, host_losses F32 [done,3], siteN.range, .scale, .zero_point: with a generator, its state and the
  *            student's ranges
  *
  * Metadata: dfq.tune = format version, dfq.tune.options, dfq.tune.quantizers, dfq.tune.teacher and
@@ -22,7 +22,7 @@
 
 enum { STATE = 4, KINDS = 4, META = 5 };
 
-static const char format_version[] = "2";
+static const char format_version[] = "3";
 static const char *const kind_names[KINDS] = {"now.", "best.", "m.", "v."};
 static const char *const meta_names[META] = {"dfq.tune", "dfq.tune.options", "dfq.tune.quantizers",
                                              "dfq.tune.teacher", "dfq.tune.images"};
@@ -68,9 +68,9 @@ static uint64_t hash_scheme(const dfqi_scheme *s)
         hash = dfqi_hash(hash, site->name, strlen(site->name));
         hash = dfqi_hash(hash, &site->kind, sizeof site->kind);
         hash = dfqi_hash(hash, &site->bits, sizeof site->bits);
-        hash = dfqi_hash(hash, &site->lo, sizeof site->lo);
-        hash = dfqi_hash(hash, &site->hi, sizeof site->hi);
-        if (site->kind == DFQI_SITE_LOG) hash = hash_tensor(hash, site->step);
+        hash = dfqi_hash(hash, &site->qmin, sizeof site->qmin);
+        hash = dfqi_hash(hash, &site->qmax, sizeof site->qmax);
+        if (site->kind == DFQI_SITE_LOG) hash = hash_tensor(hash, site->scale);
     }
     return hash;
 }
@@ -112,14 +112,14 @@ static float *item_data(const dfqi_tune *t, const dfqi_item *item, int kind)
  * generator's own arrays, three for each site; sites without them are empty. */
 static dfqi_host_array extra_at(const dfqi_tune *t, int32_t i)
 {
-    static const char *const ends[3] = {"range", "step", "zero"};
+    static const char *const ends[3] = {"range", "scale", "zero_point"};
     const dfqi_scheme *s = &t->student->scheme;
     int32_t arrays = t->host ? dfqi_host_arrays(t->host) : 0, k = i - arrays;
     dfqi_host_array a = {.count = 0};
     if (i < arrays) return dfqi_host_array_at(t->host, i);
     const dfqi_site *site = &s->sites[k / 3];
     if (!site->range) return a;
-    dfq_tensor *own[3] = {site->range, site->step, site->zero};
+    dfq_tensor *own[3] = {site->range, site->scale, site->zero_point};
     snprintf(a.name, sizeof a.name, "site%" PRId32 ".%s", k / 3, ends[k % 3]);
     a.data = dfqi_tensor_f32(own[k % 3]);
     a.count = dfqi_tensor_count(own[k % 3]);
@@ -307,9 +307,9 @@ static dfq_status read_item(const dfqi_tune *t, const dfqi_safetensors *st, cons
         snprintf(name, sizeof name, "%s%s", kind_names[kind], item->name);
         DFQI_TRY(
             find(st, path, name, DFQI_F32, item->tensor->rank, item->tensor->dims, 1, &out[kind]));
-        for (int64_t k = 0; kind < 2 && item->kind == DFQI_ITEM_STEP && k < item->count; k++)
+        for (int64_t k = 0; kind < 2 && item->kind == DFQI_ITEM_SCALE && k < item->count; k++)
             if (!(dfqi_tensor_f32(out[kind])[k] > 0))
-                return dfqi_fail(t->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds a step of %g", path,
+                return dfqi_fail(t->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds a scale of %g", path,
                                  name, (double)dfqi_tensor_f32(out[kind])[k]);
     }
     return DFQ_OK;

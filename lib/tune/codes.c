@@ -22,7 +22,7 @@ dfq_status dfqi_coded_list(const dfqi_model *m, dfqi_coded **out, int32_t *out_n
         list[n++] = (dfqi_coded){.name = m->net.params[i].name,
                                  .site = site,
                                  .col = site->kind == DFQI_SITE_WEIGHT && site->input >= 0
-                                            ? dfqi_tensor_f32(s->sites[site->input].step)
+                                            ? dfqi_tensor_f32(s->sites[site->input].scale)
                                             : NULL,
                                  .tensor = t,
                                  .param = i,
@@ -37,21 +37,22 @@ dfq_status dfqi_coded_list(const dfqi_model *m, dfqi_coded **out, int32_t *out_n
     return DFQ_OK;
 }
 
-void dfqi_coded_row(const dfqi_kernels *k, const dfqi_coded *w, int64_t r, float *y, float *step,
-                    float *zero)
+void dfqi_coded_row(const dfqi_kernels *k, const dfqi_coded *w, int64_t r, float *y, float *scale,
+                    float *zero_point)
 {
     const dfqi_site *site = w->site;
     const float *row = dfqi_tensor_f32(w->tensor) + r * w->cols;
-    *zero = 0;
-    if (site->kind == DFQI_SITE_RANGED && site->step) { /* from a file: on its grid already */
+    *zero_point = 0;
+    if (site->kind == DFQI_SITE_WEIGHT_MINMAX &&
+        site->scale) { /* from a file: on its grid already */
         memcpy(y, row, (size_t)w->cols * sizeof *y);
-        *step = dfqi_tensor_f32(site->step)[r];
-        *zero = dfqi_tensor_f32(site->zero)[r];
-    } else if (site->kind == DFQI_SITE_RANGED)
-        k->fq_weight_range(1, w->cols, site->bits, row, y, step, zero);
+        *scale = dfqi_tensor_f32(site->scale)[r];
+        *zero_point = dfqi_tensor_f32(site->zero_point)[r];
+    } else if (site->kind == DFQI_SITE_WEIGHT_MINMAX)
+        k->fq_weight_range(1, w->cols, site->bits, row, y, scale, zero_point);
     else
         k->fq_weight(1, w->cols, site->bits, row, w->col,
-                     site->step ? dfqi_tensor_f32(site->step) + r : NULL, y, step);
+                     site->scale ? dfqi_tensor_f32(site->scale) + r : NULL, y, scale);
 }
 
 /* -- crossings --------------------------------------------------------------------------------- */
@@ -74,10 +75,10 @@ typedef struct job {
 
 /* From u, a weight in codes, to the nearest place where its code changes. Behind the outermost codes
  * there is none. */
-static float distance(float u, float q, float lo, float hi)
+static float distance(float u, float q, float qmin, float qmax)
 {
-    if (q <= lo) return lo + 0.5f - u;
-    if (q >= hi) return u - (hi - 0.5f);
+    if (q <= qmin) return qmin + 0.5f - u;
+    if (q >= qmax) return u - (qmax - 0.5f);
     return 0.5f - fabsf(u - q);
 }
 
@@ -86,23 +87,23 @@ static void count_weight(void *arg, int64_t i, int32_t thread)
     const job *j = arg;
     dfqi_crossings *c = j->c;
     const dfqi_coded *w = &c->weights[i];
-    float *y = c->scratch + thread * c->cols, hi = (float)((1 << (w->site->bits - 1)) - 1);
-    float lo = -hi - 1;
+    float *y = c->scratch + thread * c->cols, qmax = (float)((1 << (w->site->bits - 1)) - 1);
+    float qmin = -qmax - 1;
     int64_t now = 0, ever = 0;
     double sum = 0;
     for (int64_t r = 0; r < w->rows; r++) {
         const float *x = dfqi_tensor_f32(w->tensor) + r * w->cols;
         int8_t *first = c->first + w->at + r * w->cols, *last = c->last + w->at + r * w->cols;
-        float step, zero;
-        dfqi_coded_row(j->k, w, r, y, &step, &zero);
+        float scale, zero_point;
+        dfqi_coded_row(j->k, w, r, y, &scale, &zero_point);
         for (int64_t p = 0; p < w->cols; p++) {
             float v = w->col ? x[p] * w->col[p] : x[p];
-            float u = v / step + zero, q = fmaxf(lo, fminf(hi, rintf(u)));
+            float u = v / scale + zero_point, q = fmaxf(qmin, fminf(qmax, rintf(u)));
             int8_t code = (int8_t)q;
             if (!j->rows) first[p] = last[p] = code;
             now += code != last[p];
             ever += code != first[p];
-            sum += (double)distance(u, q, lo, hi);
+            sum += (double)distance(u, q, qmin, qmax);
             last[p] = code;
         }
     }

@@ -210,9 +210,9 @@ static void dequantize(dfqi_diagnosis *d)
     for (int32_t i = 0; i < d->n; i++) {
         const dfqi_coded *w = &d->coded[i];
         dfq_tensor *to = d->net.params[w->param].tensor;
-        float step, zero;
+        float scale, zero_point;
         for (int64_t r = 0; r < w->rows; r++)
-            dfqi_coded_row(k, w, r, dfqi_tensor_f32(to) + r * w->cols, &step, &zero);
+            dfqi_coded_row(k, w, r, dfqi_tensor_f32(to) + r * w->cols, &scale, &zero_point);
         d->weights[i] = (dfqi_free_weight){
             .tensor = to, .rows = w->rows, .count = w->rows * w->cols, .at = w->at};
     }

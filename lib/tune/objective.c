@@ -3,7 +3,7 @@
  *   L = kl_weight T^2 KL(teacher || student) + head_weight mean over blocks of 1 - SSIM(heads)
  *     + label_weight CE(student, labels),
  *
- * differentiated by every parameter, step and zero point of the student. With a generator the
+ * differentiated by every parameter, scale and zero point of the student. With a generator the
  * teacher's logits and the labels are inputs. */
 #include <stdio.h>
 #include <string.h>
@@ -141,10 +141,10 @@ static dfq_status list_items(builder *b)
     }
     for (int32_t i = 0; i < s->n_sites; i++) {
         const dfqi_site *site = &s->sites[i];
-        DFQI_TRY(
-            add_item(b, DFQI_ITEM_STEP, site->name, ".step", site->step, NULL, b->pass.step[i]));
-        DFQI_TRY(
-            add_item(b, DFQI_ITEM_ZERO, site->name, ".zero", site->zero, NULL, b->pass.zero[i]));
+        DFQI_TRY(add_item(b, DFQI_ITEM_SCALE, site->name, ".scale", site->scale, NULL,
+                          b->pass.scale[i]));
+        DFQI_TRY(add_item(b, DFQI_ITEM_ZERO_POINT, site->name, ".zero_point", site->zero_point,
+                          NULL, b->pass.zero_point[i]));
     }
     return DFQ_OK;
 }
@@ -152,7 +152,8 @@ static dfq_status list_items(builder *b)
 static void count_item(dfqi_tune *t, const dfqi_item *item)
 {
     t->item_floats += item->count;
-    if (item->kind == DFQI_ITEM_STEP && item->count > t->step_floats) t->step_floats = item->count;
+    if (item->kind == DFQI_ITEM_SCALE && item->count > t->scale_floats)
+        t->scale_floats = item->count;
     if (!item->site) return;
     t->n_quantized++;
     if (item->count > t->largest) t->largest = item->count;

@@ -210,8 +210,8 @@ static int64_t lay_out(dfqi_tune *t, float *base)
                   {&t->evals, 2 * dfqi_tune_evals_max(t)},
                   {&t->host_losses, t->host ? t->o.steps * DFQI_HOST_LOSSES : 0},
                   {&t->crossed, t->o.inundation > 0 ? t->o.steps * t->n_quantized : 0},
-                  {&t->log_step, t->step_floats},
-                  {&t->log_grad, t->step_floats}};
+                  {&t->log_scale, t->scale_floats},
+                  {&t->log_grad, t->scale_floats}};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         if (base) *pieces[i].at = base + n;
         n += (pieces[i].floats + 15) / 16 * 16;

@@ -57,7 +57,7 @@ typedef struct dfqi_tune_best {
     int64_t best_step, last_step; /* steps done; last_step: at the last evaluation */
     double best_kl, last_kl;      /* held-out divergence; NaN: not evaluated */
     int64_t train, held_out;      /* images */
-    int64_t clamped;              /* learned steps that were kept from vanishing, counted */
+    int64_t clamped;              /* learned scales that were kept from vanishing, counted */
 } dfqi_tune_best;
 
 typedef struct dfqi_tune_cost {

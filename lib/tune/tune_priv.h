@@ -8,7 +8,11 @@
 
 enum { DFQI_TUNE_TEXT = 832 };
 
-typedef enum dfqi_item_kind { DFQI_ITEM_WEIGHT, DFQI_ITEM_STEP, DFQI_ITEM_ZERO } dfqi_item_kind;
+typedef enum dfqi_item_kind {
+    DFQI_ITEM_WEIGHT,
+    DFQI_ITEM_SCALE,
+    DFQI_ITEM_ZERO_POINT
+} dfqi_item_kind;
 
 /* A tensor of the student that tuning changes. */
 typedef struct dfqi_item {
@@ -46,16 +50,16 @@ struct dfqi_tune {
     dfqi_arena names;
     int32_t n_items;
     dfqi_item *items;
-    int64_t item_floats, step_floats; /* all items together; the largest of kind STEP */
-    int32_t n_quantized;              /* items that are quantized weights */
-    int64_t largest;                  /* floats of one of them */
+    int64_t item_floats, scale_floats; /* all items together; the largest of kind STEP */
+    int32_t n_quantized;               /* items that are quantized weights */
+    int64_t largest;                   /* floats of one of them */
 
     /* made when work begins */
     float *block;          /* moments, best parameters, batch, targets, curves, scratch of steps */
     float *picked, *batch; /* images of a step: as they are, and augmented */
     float *targets;        /* the teacher's logits of the held-out images */
     float *losses, *evals, *host_losses, *crossed;
-    float *log_step, *log_grad;
+    float *log_scale, *log_grad;
     uint32_t *order; /* permutation of the training images in `epoch` */
     dfqi_augment augment;
     dfqi_tracker *tracker; /* while ranges are followed */

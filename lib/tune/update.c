@@ -1,14 +1,14 @@
 /* From gradients to parameters, with inundation of quantized weights where it is asked for.
  *
- * Improved mode moves the logarithm of a learned step (its gradient is the step times that of the
- * step), so that a step stays positive; parity mode moves the step itself, as published, and keeps
+ * Improved mode moves the logarithm of a learned scale (its gradient is the scale times that of the
+ * scale), so that a scale stays positive; parity mode moves the scale itself, as published, and keeps
  * it from vanishing. */
 #include <math.h>
 
 #include "base/memory.h"
 #include "tune/tune_priv.h"
 
-static const float least_step = 1e-8f;
+static const float least_scale = 1e-8f;
 
 /* Optimiser steps so far: those of an idle warm-up do not count. */
 static int64_t updates(const dfqi_tune *t)
@@ -17,25 +17,25 @@ static int64_t updates(const dfqi_tune *t)
     return o->warm_kind == DFQI_WARM_IDLE && t->done >= o->warm ? t->done - o->warm : t->done;
 }
 
-static void move_log_step(dfqi_tune *t, dfqi_item *item, const dfqi_optim_options *o, float rate)
+static void move_log_scale(dfqi_tune *t, dfqi_item *item, const dfqi_optim_options *o, float rate)
 {
     const float *grad = dfqi_exec_data(t->e, item->grad);
-    float *step = dfqi_tensor_f32(item->tensor);
+    float *scale = dfqi_tensor_f32(item->tensor);
     for (int64_t i = 0; i < item->count; i++) {
-        t->log_grad[i] = grad[i] * step[i];
-        t->log_step[i] = 0;
+        t->log_grad[i] = grad[i] * scale[i];
+        t->log_scale[i] = 0;
     }
-    dfqi_optim_step(t->ctx, o, &item->moments, updates(t) + 1, rate, t->log_grad, t->log_step);
-    for (int64_t i = 0; i < item->count; i++) step[i] *= expf(t->log_step[i]);
+    dfqi_optim_step(t->ctx, o, &item->moments, updates(t) + 1, rate, t->log_grad, t->log_scale);
+    for (int64_t i = 0; i < item->count; i++) scale[i] *= expf(t->log_scale[i]);
 }
 
-static int64_t clamp_steps(dfqi_item *item)
+static int64_t clamp_scales(dfqi_item *item)
 {
-    float *step = dfqi_tensor_f32(item->tensor);
+    float *scale = dfqi_tensor_f32(item->tensor);
     int64_t n = 0;
     for (int64_t i = 0; i < item->count; i++) {
-        if (step[i] > least_step) continue;
-        step[i] = least_step;
+        if (scale[i] > least_scale) continue;
+        scale[i] = least_scale;
         n++;
     }
     return n;
@@ -43,9 +43,9 @@ static int64_t clamp_steps(dfqi_item *item)
 
 static float factor_of(const dfqi_tune_options *o, dfqi_item_kind kind)
 {
-    return kind == DFQI_ITEM_WEIGHT ? o->weight_rate
-           : kind == DFQI_ITEM_STEP ? o->step_rate
-                                    : o->zero_rate;
+    return kind == DFQI_ITEM_WEIGHT  ? o->weight_rate
+           : kind == DFQI_ITEM_SCALE ? o->step_rate
+                                     : o->zero_rate;
 }
 
 static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
@@ -65,8 +65,8 @@ static void move(dfqi_tune *t, dfqi_item *item, float rate)
     dfqi_optim_options own = options_of(t, item->kind);
     if (factor_of(&t->o, item->kind) == 0) return; /* held */
     rate *= factor_of(&t->o, item->kind);
-    if (item->kind == DFQI_ITEM_STEP && t->student->scheme.mode == DFQI_MODE_IMPROVED)
-        move_log_step(t, item, &own, rate);
+    if (item->kind == DFQI_ITEM_SCALE && t->student->scheme.mode == DFQI_MODE_IMPROVED)
+        move_log_scale(t, item, &own, rate);
     else
         dfqi_optim_step(t->ctx, &own, &item->moments, updates(t) + 1, rate,
                         dfqi_exec_data(t->e, item->grad), dfqi_tensor_f32(item->tensor));
@@ -86,11 +86,11 @@ dfq_status dfqi_tune_inundate(dfqi_tune *t)
         if (!site) continue;
         *at = (dfqi_inundated){.rows = item->tensor->dims[0],
                                .grid.bits = site->bits,
-                               .grid.ranged = site->kind == DFQI_SITE_RANGED,
+                               .grid.asymmetric = site->kind == DFQI_SITE_WEIGHT_MINMAX,
                                .p = dfqi_tensor_f32(item->tensor),
                                .moments = &item->moments};
-        if (site->step) at->grid.step = dfqi_tensor_f32(site->step);
-        if (site->input >= 0) at->grid.s = dfqi_tensor_f32(sites[site->input].step);
+        if (site->scale) at->grid.scale = dfqi_tensor_f32(site->scale);
+        if (site->input >= 0) at->grid.s = dfqi_tensor_f32(sites[site->input].scale);
         at++;
     }
     return dfqi_inundation_new(t->ctx, t->largest, &t->inundation);
@@ -113,7 +113,7 @@ static void move_inundated(dfqi_tune *t, float rate, float rho)
         crossed[i] = (float)t->inundated[i].changed / (float)t->inundated[i].moments->count;
 }
 
-/* Codes are those of the steps that this step's forward pass had, so weights move first. */
+/* Codes are those of the scales that this step's forward pass had, so weights move first. */
 void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
 {
     double clip = (double)t->o.clip;
@@ -124,11 +124,11 @@ void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
     for (int32_t i = 0; i < t->n_items; i++) {
         dfqi_item *item = &t->items[i];
         if (!inundate || !item->site) move(t, item, rate);
-        int64_t clamped = item->kind == DFQI_ITEM_STEP ? clamp_steps(item) : 0;
+        int64_t clamped = item->kind == DFQI_ITEM_SCALE ? clamp_scales(item) : 0;
         if (clamped > 0)
             dfqi_log(t->ctx, DFQ_LOG_WARNING,
                      "tune: step %lld would have made %lld of %s zero or negative, kept at %g",
-                     (long long)t->done, (long long)clamped, item->name, (double)least_step);
+                     (long long)t->done, (long long)clamped, item->name, (double)least_scale);
         t->clamped += clamped;
     }
 }

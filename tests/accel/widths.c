@@ -64,7 +64,7 @@ static void look(const dfqi_graph *g, seen *s)
 static void make_ready(dfqi_model *m)
 {
     for (int32_t i = 0; i < m->scheme.n_sites; i++)
-        if (m->scheme.sites[i].step) dfqi_tensor_f32(m->scheme.sites[i].step)[0] = 1;
+        if (m->scheme.sites[i].scale) dfqi_tensor_f32(m->scheme.sites[i].scale)[0] = 1;
 }
 
 /* Different widths at different places. */
@@ -73,8 +73,8 @@ static void vary(dfqi_scheme *s)
     for (int32_t i = 0; i < s->n_sites; i++) {
         dfqi_site *site = &s->sites[i];
         site->bits = 2 + (7 * i + 3) % 6;
-        site->lo = 0;
-        site->hi = (float)((1 << site->bits) - 1);
+        site->qmin = 0;
+        site->qmax = (float)((1 << site->bits) - 1);
     }
 }
 

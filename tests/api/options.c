@@ -238,18 +238,19 @@ START_TEST(test_grids)
     scene s = begin();
     dfq_quantize_options o;
     dfq_quantize_options_init(&o, sizeof o);
-    ck_assert(o.weights == DFQ_WEIGHTS_AUTO && o.acts == DFQ_ACTS_AUTO);
-    o.weights = DFQ_WEIGHTS_LSQ;
+    ck_assert(o.weight_grid == DFQ_WEIGHT_GRID_AUTO && o.act_grid == DFQ_ACT_GRID_AUTO);
+    o.weight_grid = DFQ_WEIGHT_GRID_LSQ;
     ck_assert_int_eq(quantize(&s, &o), DFQ_E_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "mode improved has its own"));
     o.mode = DFQ_MODE_PARITY;
-    for (o.weights = DFQ_WEIGHTS_AUTO; o.weights <= DFQ_WEIGHTS_LSQ; o.weights++)
-        for (o.acts = DFQ_ACTS_AUTO; o.acts <= DFQ_ACTS_MINMAX; o.acts++)
+    for (o.weight_grid = DFQ_WEIGHT_GRID_AUTO; o.weight_grid <= DFQ_WEIGHT_GRID_LSQ;
+         o.weight_grid++)
+        for (o.act_grid = DFQ_ACT_GRID_AUTO; o.act_grid <= DFQ_ACT_GRID_MINMAX; o.act_grid++)
             ck_assert_msg(quantize(&s, &o) == DFQ_OK, "%s", dfq_context_get_error(s.ctx));
-    o.acts = DFQ_ACTS_AUTO;
+    o.act_grid = DFQ_ACT_GRID_AUTO;
     ck_assert_int_eq(quantize(&s, &o), DFQ_E_INVALID);
     ck_assert_str_eq(dfq_context_get_error(s.ctx),
-                     "weights is 4 and acts 0, they must be 0 to 3 and 0 to 2");
+                     "weight_grid is 4 and act_grid 0, they must be 0 to 3 and 0 to 2");
     end(&s);
 }
 END_TEST

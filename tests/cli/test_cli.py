@@ -231,7 +231,7 @@ class Results(Part):
         """What --verbose tells is what lies in the files, whatever the family and the widths."""
         tiny.make_cnn(self.dir)
         for model, args in (("tiny.safetensors", []), ("tiny.safetensors", ["--mode", "parity"]),
-                            ("cnn.safetensors", ["--real", "pictures", "--edge-bits", "7"])):
+                            ("cnn.safetensors", ["--real", "pictures", "--first-last-bits", "7"])):
             r = self.works("quantize", model, "-o", "q", "-f", "-v", "--json", "--no-tune",
                            "--bits", "w3a4", "--images", "4", *args)
             layers = json.loads(r.out)["layers"]
@@ -243,7 +243,7 @@ class Results(Part):
                 have = {}
                 header = json.loads(data[8:8 + size])
                 for name, t in header.items():
-                    part = re.sub(r"\.(codes|step|zero)$", "", name)
+                    part = re.sub(r"\.(codes|scale|zero_point)$", "", name)
                     if name.endswith((".shape", ".range", ".bits")) or (
                             part != name and part + ".codes" not in header):
                         continue # no values, or of an activation
@@ -682,10 +682,10 @@ class Cnn(Part):
 
     def test_quantize(self):
         r = self.works("quantize", "cnn.safetensors", "-o", "q", *self.FEW, "--data", "pictures",
-                       "--report", "r.html", "--json", "--edge-bits", "8")
+                       "--report", "r.html", "--json", "--first-last-bits", "8")
         j = json.loads(r.out)
         assert (j["method"], j["host"], j["loss"]) == ("ait", "qimera", "ait"), j
-        assert (j["steps"], j["warm_steps"], j["batch"], j["edge_bits"]) == (20, 5, 8, 8), j
+        assert (j["steps"], j["warm_steps"], j["batch"], j["first_last_bits"]) == (20, 5, 8, 8), j
         assert 0 < j["crossed_on_target"] <= 1 and "best_step" not in j and "images" not in j, j
         assert "generator qimera, 8 images a step: 5 steps alone, 15 steps of tuning by ait" in r.err
         assert re.search(r"about .*tuning .*evaluation .* of memory with (1 thread|\d+ threads)", r.err), r
@@ -806,7 +806,7 @@ class Cnn(Part):
         refuse("--host is \"x\", must be gdfq, qimera or arc", "--host", "x")
         refuse("--loss is \"x\", must be ait or host", "--loss", "x")
         refuse("--method is \"x\", must be mimiq or ait", "--method", "x")
-        refuse("--edge-bits is 9, must be a whole number from 2 to 8", "--edge-bits", "9")
+        refuse("--first-last-bits is 9, must be a whole number from 2 to 8", "--first-last-bits", "9")
         refuse("--no-tune leaves nothing for .*--loss", "--no-tune", "--loss", "host")
         refuse("--loss host has no gradient inundation", "--loss", "host", "--inundation", "0.1")
         refuse("--inundation is 0.6, must be", "--inundation", "0.6")
@@ -818,7 +818,7 @@ class Cnn(Part):
         refuse("batch is 1, must be 2 to 4096", "--batch", "1")
         refuse("--method ait goes by the statistics of BatchNorms", "--method", "ait",
                model="tiny.safetensors")
-        for name, value in (("--host", "gdfq"), ("--loss", "ait"), ("--edge-bits", "8"),
+        for name, value in (("--host", "gdfq"), ("--loss", "ait"), ("--first-last-bits", "8"),
                             ("--inundation", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
 
@@ -1322,7 +1322,7 @@ class ResumeCnn(Stopping):
         args = ["quantize", self.MODEL, *self.LONG, "-o", "q"]
         code, err = self.interrupt(args, "tune 20 %")
         assert code == INTERRUPTED, err
-        for name, value, was in (("--loss", "host", "ait"), ("--edge-bits", "8", "4"),
+        for name, value, was in (("--loss", "host", "ait"), ("--first-last-bits", "8", "4"),
                                  ("--host", "arc", "qimera")):
             self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,
                        "--resume", name, value)

@@ -23,7 +23,7 @@ static dfq_tensor *measure(dfqi_crossings *c)
     return rows;
 }
 
-/* head.weight [6,24] becomes row by row 7 steps and then what is asked for: parity's grid is
+/* head.weight [6,24] becomes row by row 7 scales and then what is asked for: parity's grid is
  * max |w| / 7.5, so with 7.5 in front a weight of x has the code rint(x). */
 static void set_row(dfqi_model *m, int64_t r, const float x[24])
 {
@@ -73,7 +73,7 @@ START_TEST(test_counts)
 }
 END_TEST
 
-/* Weights on a grid from the smallest to the largest of a row: with -3.2 and 11.8 among them the step
+/* Weights on a grid from the smallest to the largest of a row: with -3.2 and 11.8 among them the scale
  * is 1 and a weight of x has the code rint(x - 5), -3.2 and 11.8 the outermost. */
 START_TEST(test_ranged)
 {
@@ -122,7 +122,7 @@ START_TEST(test_live_grid)
 }
 END_TEST
 
-/* With steps that stay, what a step of inundation changed is what is measured. */
+/* With scales that stay, what a step of inundation changed is what is measured. */
 START_TEST(test_inundation)
 {
     dfqt_pair p = dfqt_pair_new(2, _i ? DFQI_MODE_IMPROVED : DFQI_MODE_PARITY, 8);

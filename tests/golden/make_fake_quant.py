@@ -16,7 +16,7 @@ def off_ties(codes, margin=1e-3):
 
 
 def weights(bits, g):
-    """Rows: 0 to 5 random (largest entry positive), 6 all ties on an exact step and the extremes
+    """Rows: 0 to 5 random (largest entry positive), 6 all ties on an exact scale and the extremes
     +m, -m, 7 zeros. `neg`: random rows whose largest entry is negative."""
     n = 2 ** bits - 1
     w = torch.randn((8, 20), generator=g)
@@ -24,50 +24,50 @@ def weights(bits, g):
     m = w.gather(1, top).abs() * 1.1
     w = off_ties(w / (2 * m / n)) * (2 * m / n)
     w.scatter_(1, top, m)
-    w[6] = torch.arange(20).sub(9.5).clamp(-n / 2, n / 2) / 16  # step 1/16: multiples of a half
+    w[6] = torch.arange(20).sub(9.5).clamp(-n / 2, n / 2) / 16  # scale 1/16: multiples of a half
     w[6, :2] = torch.tensor((n / 32, -n / 32))
     w[7] = 0
     neg = -w[:6]
     out = {}
     for name, v in ((f"weight{bits}", w), (f"weight{bits}.neg", neg)):
-        step, codes = quant.weight_codes(v, bits)
-        out.update({name + ".w": v, name + ".step": step, name + ".codes": codes.int(),
+        scale, codes = quant.weight_codes(v, bits)
+        out.update({name + ".w": v, name + ".scale": scale, name + ".codes": codes.int(),
                     name + ".y": quant.weight(v, bits)})
     return out
 
 
-def lsq(name, x, alpha, zero, lo, hi, g):
+def lsq(name, x, scale, zero_point, qmin, qmax, g):
     """Forward and backward; sums in double, the grid itself is the float32 one."""
-    x, alpha, zero = (v.double().requires_grad_() for v in (x, alpha, zero))
+    x, scale, zero_point = (v.double().requires_grad_() for v in (x, scale, zero_point))
     dy = torch.randn(x.shape, generator=g)
-    scale = 1 / (x.numel() * hi) ** 0.5
-    y = quant.LsqFunction.apply(x, alpha, zero, lo, hi, 1.0)
+    mult = 1 / (x.numel() * qmax) ** 0.5
+    y = quant.LsqFunction.apply(x, scale, zero_point, qmin, qmax, 1.0)
     y.backward(dy.double())
-    return {name + ".x": x, name + ".alpha": alpha, name + ".zero": zero, name + ".dy": dy,
-            name + ".range": torch.tensor((lo, hi)), name + ".y": y, name + ".dx": x.grad,
-            name + ".dalpha": alpha.grad, name + ".dalpha_g": alpha.grad * scale,
-            name + ".dzero": zero.grad, name + ".g": torch.tensor([scale])}
+    return {name + ".x": x, name + ".scale": scale, name + ".zero_point": zero_point, name + ".dy": dy,
+            name + ".range": torch.tensor((qmin, qmax)), name + ".y": y, name + ".dx": x.grad,
+            name + ".dscale": scale.grad, name + ".dscale_g": scale.grad * mult,
+            name + ".dzero_point": zero_point.grad, name + ".g": torch.tensor([mult])}
 
 
 def lsq_cases(bits, g):
-    lo, hi = -2 ** (bits - 1), 2 ** (bits - 1) - 1
+    qmin, qmax = -2 ** (bits - 1), 2 ** (bits - 1) - 1
     out = {}
-    # Every quarter of a code from two codes below the range to two above it, on an exact step:
+    # Every quarter of a code from two codes below the range to two above it, on an exact scale:
     # ties, both borders and both outsides. rint(-1.5) = -2.
-    codes = torch.arange(4 * (lo - 2), 4 * (hi + 2) + 1)[None] / 4 if bits < 8 else \
-        torch.cat([torch.arange(-8, 9) / 4 + edge for edge in (lo, 0, hi)])[None]
+    codes = torch.arange(4 * (qmin - 2), 4 * (qmax + 2) + 1)[None] / 4 if bits < 8 else \
+        torch.cat([torch.arange(-8, 9) / 4 + edge for edge in (qmin, 0, qmax)])[None]
     out.update(lsq(f"lsq{bits}.edge", (codes + 2) * 0.25, torch.tensor([0.25]),
-                   torch.tensor([-1.5]), lo, hi, g))
-    codes = off_ties(torch.randn((6, 24), generator=g) * hi * 0.8)
+                   torch.tensor([-1.5]), qmin, qmax, g))
+    codes = off_ties(torch.randn((6, 24), generator=g) * qmax * 0.8)
     out.update(lsq(f"lsq{bits}.random", (codes + 1) * 0.0371, torch.tensor([0.0371]),
-                   torch.tensor([-0.83]), lo, hi, g))
-    codes = off_ties((torch.rand((6, 24), generator=g) * 1.2 - 0.1) * (hi - lo))
+                   torch.tensor([-0.83]), qmin, qmax, g))
+    codes = off_ties((torch.rand((6, 24), generator=g) * 1.2 - 0.1) * (qmax - qmin))
     out.update(lsq(f"lsq{bits}.unsigned", codes * 0.0113, torch.tensor([0.0113]),
-                   torch.tensor([0.2]), 0, hi - lo, g))
-    alpha = 0.01 + 0.1 * torch.rand(24, generator=g)
-    zero = torch.arange(24) * 0.26 - 3.1
-    codes = off_ties(torch.randn((6, 24), generator=g) * hi * 0.8)
-    out.update(lsq(f"lsq{bits}.columns", (codes - zero.round()) * alpha, alpha, zero, lo, hi, g))
+                   torch.tensor([0.2]), 0, qmax - qmin, g))
+    scale = 0.01 + 0.1 * torch.rand(24, generator=g)
+    zero_point = torch.arange(24) * 0.26 - 3.1
+    codes = off_ties(torch.randn((6, 24), generator=g) * qmax * 0.8)
+    out.update(lsq(f"lsq{bits}.columns", (codes - zero_point.round()) * scale, scale, zero_point, qmin, qmax, g))
     return out
 
 
@@ -75,10 +75,10 @@ def init_cases(bits, g):
     out = {}
     positive = torch.rand((4, 32), generator=g) + 0.01
     for name, x in (("signed", torch.randn((4, 32), generator=g)), ("unsigned", positive)):
-        alpha, zero, lo, hi, scale = quant.lsq_init(x.double(), bits)
+        scale, zero_point, qmin, qmax, mult = quant.lsq_init(x.double(), bits)
         key = f"init{bits}.{name}"
-        out.update({key + ".x": x, key + ".alpha": alpha, key + ".zero": zero,
-                    key + ".range": torch.tensor((lo, hi)), key + ".g": torch.tensor([scale])})
+        out.update({key + ".x": x, key + ".scale": scale, key + ".zero_point": zero_point,
+                    key + ".range": torch.tensor((qmin, qmax)), key + ".g": torch.tensor([mult])})
     return out
 
 

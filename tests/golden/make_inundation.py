@@ -10,7 +10,7 @@ SHAPE = (6, 20)
 HALF = 2 ** (BITS - 1)
 
 
-def codes(w, kind, step, col):
+def codes(w, kind, scale, col):
     """Ranges are those of w itself, unless the steps are learned."""
     if kind == "range":
         low, high = w.amin(1, keepdim=True), w.amax(1, keepdim=True)
@@ -19,7 +19,7 @@ def codes(w, kind, step, col):
     elif kind == "symmetric":
         q = torch.round(w / ((2 * w.abs().amax(1, keepdim=True)).clamp_min(1e-8) / (2 * HALF - 1)))
     else:
-        q = torch.round(w * col / step[:, None])
+        q = torch.round(w * col / scale[:, None])
     return q.clamp(-HALF, HALF - 1)
 
 
@@ -58,12 +58,12 @@ def find(p, d, of):
     return k, n
 
 
-def run(name, kind, w, grads, step, col, dtype):
+def run(name, kind, w, grads, scale, col, dtype):
     p = golden.leaf(w, dtype)
     opt = {"sgd": lambda: torch.optim.SGD([p], lr=RATE, momentum=0.9, nesterov=True),
            "adam": lambda: torch.optim.Adam([p], lr=RATE),
            "rmsprop": lambda: torch.optim.RMSprop([p], lr=RATE, alpha=0.99)}[name]()
-    of = lambda v: codes(v, kind, step.to(dtype), col.to(dtype))
+    of = lambda v: codes(v, kind, scale.to(dtype), col.to(dtype))
     rows, after = [], []
     for t in range(STEPS):
         p.grad = grads[t].to(dtype)
@@ -80,14 +80,14 @@ g = golden.generator(SEED)
 w = 0.1 * torch.randn(SHAPE, generator=g)
 top = w.gather(1, w.abs().argmax(1, keepdim=True))
 w *= top.sign()  # a negative extreme lies on a tie of the symmetric grid
-step = 0.02 + 0.01 * torch.rand(SHAPE[0], generator=g)
+scale = 0.02 + 0.01 * torch.rand(SHAPE[0], generator=g)
 col = 0.5 + torch.rand(SHAPE[1], generator=g)
 grads = 1e-3 * torch.randn((STEPS,) + SHAPE, generator=g)
-out = {"w": w, "grads": grads, "step": step, "col": col}
+out = {"w": w, "grads": grads, "scale": scale, "col": col}
 for name in ("sgd", "adam", "rmsprop"):
     for kind in ("range", "symmetric", "learned"):
-        rows, after = run(name, kind, w, grads, step, col, torch.float64)
-        rows32, after32 = run(name, kind, w, grads, step, col, torch.float32)
+        rows, after = run(name, kind, w, grads, scale, col, torch.float64)
+        rows32, after32 = run(name, kind, w, grads, scale, col, torch.float32)
         if not torch.equal(rows, rows32.to(rows.dtype)):
             raise ValueError(f"{name}, {kind}: float32 counts otherwise, take another seed")
         print(name, kind, [(float(k), int(n)) for k, n in rows], golden.far(after32, after))

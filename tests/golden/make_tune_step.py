@@ -28,26 +28,26 @@ def tune(x, dtype):
     for _ in range(STEPS):
         s = {}
         zs = vit.forward(student, x, golden.TINY, quantizer, s)
-        if optimiser is None:  # the first forward pass initialised alpha and zero
-            assert list(quantizer.alpha) == names
-            alpha, zero = quantizer.alpha, quantizer.zero
-            init = {"quant.alpha": torch.cat([alpha[n].detach() for n in names]),
-                    "quant.zero": torch.cat([zero[n].detach() for n in names]),
+        if optimiser is None:  # the first forward pass initialised scale and zero_point
+            assert list(quantizer.scale) == names
+            scale, zero_point = quantizer.scale, quantizer.zero_point
+            init = {"quant.scale": torch.cat([scale[n].detach() for n in names]),
+                    "quant.zero_point": torch.cat([zero_point[n].detach() for n in names]),
                     "quant.range": torch.tensor([quantizer.grid[n][:2] for n in names]),
                     "quant.g": torch.tensor([quantizer.grid[n][2] for n in names])}
-            optimiser = torch.optim.SGD([*student.values(), *alpha.values(), *zero.values()],
+            optimiser = torch.optim.SGD([*student.values(), *scale.values(), *zero_point.values()],
                                         lr=RATE, momentum=0.9, nesterov=True)
         layers = torch.stack([head_ssim(a, b) for a, b in zip(t["av"], s["av"])])
         kl, had = kd_kl(zt, zs), layers.mean()
         optimiser.zero_grad()
         (kl + GAMMA * had).backward()
         state = {"zs": zs, "had_layers": layers, "loss": torch.stack((kl + GAMMA * had, kl, had)),
-                 "dalpha": torch.cat([alpha[n].grad for n in names]),
-                 "dzero": torch.cat([zero[n].grad for n in names]),
+                 "dscale": torch.cat([scale[n].grad for n in names]),
+                 "dzero_point": torch.cat([zero_point[n].grad for n in names]),
                  **{"grad." + k: v.grad.clone() for k, v in student.items()}}
         optimiser.step()
-        state.update({"alpha": torch.cat([alpha[n].detach() for n in names]),
-                      "zero": torch.cat([zero[n].detach() for n in names]),
+        state.update({"scale": torch.cat([scale[n].detach() for n in names]),
+                      "zero_point": torch.cat([zero_point[n].detach() for n in names]),
                       **{"param." + k: v.detach().clone() for k, v in student.items()}})
         steps.append(state)
     return {**init, "zt": zt}, steps, quantizer

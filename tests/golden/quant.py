@@ -22,57 +22,57 @@ def round_ste(v, to):
 
 
 def weight_codes(w, bits):
-    """(step [rows], codes like w) of a min-max grid per row. Always in float32, so that a row's
-    step and codes are the same numbers whatever precision the rest runs in."""
+    """(scale [rows], codes like w) of a min-max grid per row. Always in float32, so that a row's
+    scale and codes are the same numbers whatever precision the rest runs in."""
     rows = w.detach().float().flatten(1)
-    step = (2 * rows.abs().amax(1)).clamp_min(1e-8) / (2 ** bits - 1)
-    codes = (rows / step[:, None]).round().clamp(-2 ** (bits - 1), 2 ** (bits - 1) - 1)
-    return step, codes.reshape(w.shape)
+    scale = (2 * rows.abs().amax(1)).clamp_min(1e-8) / (2 ** bits - 1)
+    codes = (rows / scale[:, None]).round().clamp(-2 ** (bits - 1), 2 ** (bits - 1) - 1)
+    return scale, codes.reshape(w.shape)
 
 
 def weight(w, bits):
     """Fake-quantized weight; the gradient passes everywhere."""
-    step, codes = weight_codes(w, bits)
-    to = codes.to(w.dtype) * step.to(w.dtype).reshape(-1, *(1,) * (w.dim() - 1))
+    scale, codes = weight_codes(w, bits)
+    to = codes.to(w.dtype) * scale.to(w.dtype).reshape(-1, *(1,) * (w.dim() - 1))
     return round_ste(w, to)
 
 
 class LsqFunction(torch.autograd.Function):
-    """LSQ with a learned zero point; alpha's gradient is multiplied by g, zero's is not.
-    alpha and zero have one entry, or one per column of x."""
+    """LSQ with a learned zero point; scale's gradient is multiplied by g, zero_point's is not.
+    scale and zero_point have one entry, or one per column of x."""
 
     @staticmethod
-    def forward(ctx, x, alpha, zero, lo, hi, g):
-        zr = zero.round()
-        v = x / alpha + zr
-        q = v.clamp(lo, hi).round()
-        inside = (v >= lo) & (v <= hi)
-        dalpha = q - zr - torch.where(inside, x / alpha, torch.zeros_like(x))
-        ctx.save_for_backward(inside, dalpha, alpha)
+    def forward(ctx, x, scale, zero_point, qmin, qmax, g):
+        zr = zero_point.round()
+        v = x / scale + zr
+        q = v.clamp(qmin, qmax).round()
+        inside = (v >= qmin) & (v <= qmax)
+        dscale = q - zr - torch.where(inside, x / scale, torch.zeros_like(x))
+        ctx.save_for_backward(inside, dscale, scale)
         ctx.g = g
-        return (q - zr) * alpha
+        return (q - zr) * scale
 
     @staticmethod
     def backward(ctx, grad):
-        inside, dalpha, alpha = ctx.saved_tensors
+        inside, dscale, scale = ctx.saved_tensors
 
         def collect(t):
-            return t.sum() if alpha.numel() == 1 else t.flatten(0, -2).sum(0)
+            return t.sum() if scale.numel() == 1 else t.flatten(0, -2).sum(0)
 
         dx = torch.where(inside, grad, torch.zeros_like(grad))
-        da = collect(grad * dalpha).reshape(alpha.shape) * ctx.g
-        dz = collect(-(grad - dx) * alpha).reshape(alpha.shape)
+        da = collect(grad * dscale).reshape(scale.shape) * ctx.g
+        dz = collect(-(grad - dx) * scale).reshape(scale.shape)
         return dx, da, dz, None, None, None
 
 
 def lsq_init(x, bits):
-    """(alpha [1], zero [1], lo, hi, g) from the first batch seen."""
+    """(scale [1], zero_point [1], qmin, qmax, g) from the first batch seen."""
     x = x.detach()
     signed = bool(x.min() < 1e-5)
-    lo, hi = (-2 ** (bits - 1), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
-    alpha = 2 * x.abs().mean() / hi ** 0.5
-    zero = 0.1 * (x.min() - alpha * hi)
-    return alpha.reshape(1), zero.reshape(1), lo, hi, 1 / (x.numel() * hi) ** 0.5
+    qmin, qmax = (-2 ** (bits - 1), 2 ** (bits - 1) - 1) if signed else (0, 2 ** bits - 1)
+    scale = 2 * x.abs().mean() / qmax ** 0.5
+    zero_point = 0.1 * (x.min() - scale * qmax)
+    return scale.reshape(1), zero_point.reshape(1), qmin, qmax, 1 / (x.numel() * qmax) ** 0.5
 
 
 def log_sqrt2(x, top, bits):
@@ -83,29 +83,29 @@ def log_sqrt2(x, top, bits):
 
 class Student:
     """The quantizers of one network, for vit.forward: weights min-max, activations LSQ per tensor.
-    Each activation's alpha and zero are initialised by the first batch that reaches it. `ties` and
+    Each activation's scale and zero_point are initialised by the first batch that reaches it. `ties` and
     `borders` collect how near values came to a rounding tie or to the edge of the grid."""
 
     def __init__(self, bits_w, bits_a):
         self.bits_w, self.bits_a = bits_w, bits_a
-        self.alpha, self.zero, self.grid = {}, {}, {}
+        self.scale, self.zero_point, self.grid = {}, {}, {}
         self.weight_ties, self.ties, self.borders = 1.0, 1.0, 1.0
 
     def weight(self, name, w):
-        step, _ = weight_codes(w, self.bits_w)
-        rows = w.detach().double().flatten(1) / step[:, None]
+        scale, _ = weight_codes(w, self.bits_w)
+        rows = w.detach().double().flatten(1) / scale[:, None]
         rows.scatter_(1, rows.abs().argmax(1, keepdim=True), 0.0)  # sits on a tie by construction
         self.weight_ties = min(self.weight_ties, tie_distance(rows))
         return weight(w, self.bits_w)
 
     def act(self, name, x):
-        if name not in self.alpha:
-            alpha, zero, lo, hi, g = lsq_init(x, self.bits_a)
-            self.alpha[name] = alpha.requires_grad_()
-            self.zero[name] = zero.requires_grad_()
-            self.grid[name] = (lo, hi, g)
-        alpha, zero, (lo, hi, g) = self.alpha[name], self.zero[name], self.grid[name]
-        v = (x / alpha + zero.round()).detach().double()
-        self.ties = min(self.ties, tie_distance(v.clamp(lo, hi)), tie_distance(zero.detach()))
-        self.borders = min(self.borders, float((v - lo).abs().min()), float((v - hi).abs().min()))
-        return LsqFunction.apply(x, alpha, zero, lo, hi, g)
+        if name not in self.scale:
+            scale, zero_point, qmin, qmax, g = lsq_init(x, self.bits_a)
+            self.scale[name] = scale.requires_grad_()
+            self.zero_point[name] = zero_point.requires_grad_()
+            self.grid[name] = (qmin, qmax, g)
+        scale, zero_point, (qmin, qmax, g) = self.scale[name], self.zero_point[name], self.grid[name]
+        v = (x / scale + zero_point.round()).detach().double()
+        self.ties = min(self.ties, tie_distance(v.clamp(qmin, qmax)), tie_distance(zero_point.detach()))
+        self.borders = min(self.borders, float((v - qmin).abs().min()), float((v - qmax).abs().min()))
+        return LsqFunction.apply(x, scale, zero_point, qmin, qmax, g)

@@ -27,7 +27,7 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
     (void)name;
     if (op == DFQI_OP_LINEAR && slot == 1)
         return dfqi_fq_weight(g, value, DFQI_NONE, DFQI_NONE, 4, 1);
-    return dfqi_fq(g, value, n->step, n->zero, -8, 7, 0.1f, 0.1f);
+    return dfqi_fq(g, value, n->scale, n->zero_point, -8, 7, 0.1f, 0.1f);
 }
 
 static void fill_weights(dfqi_network *of)
@@ -60,7 +60,7 @@ static void add_losses(net *n, const dfqi_taps *taps, int flags)
         n->out[n->n_out++] = value[i];
     }
     if (flags & NET_DX) wrt[n_wrt++] = n->x_id;
-    if ((flags & NET_FAKE) && !(flags & NET_FROZEN)) wrt[n_wrt++] = n->step;
+    if ((flags & NET_FAKE) && !(flags & NET_FROZEN)) wrt[n_wrt++] = n->scale;
     for (int32_t i = 0; (flags & NET_DPARAMS) && i < n->net.n_params; i++) wrt[n_wrt++] = n->ids[i];
     if (n_wrt && dfqi_graph_grad(g, n_seeds, value, seed, n_wrt, wrt, n->out + n->n_out) == DFQ_OK)
         n->n_out += n_wrt;
@@ -80,8 +80,8 @@ dfq_status dfqt_net_build(net *n, dfq_context *ctx, int64_t batch, int flags)
     dfqi_graph *g = n->g;
     n->x_id = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, arch.image, arch.image});
     n->labels_id = dfqi_graph_input(g, "labels", 1, 0, NULL);
-    n->step = dfqi_graph_input(g, "step", 0, 1, (int64_t[]){1});
-    n->zero = dfqi_graph_input(g, "zero", 0, 1, (int64_t[]){1});
+    n->scale = dfqi_graph_input(g, "scale", 0, 1, (int64_t[]){1});
+    n->zero_point = dfqi_graph_input(g, "zero_point", 0, 1, (int64_t[]){1});
     dfqi_network_params(&n->net, g, flags & NET_FROZEN, n->ids);
     if (flags & NET_FAKE) {
         g->rewrite = quantize;
@@ -101,8 +101,8 @@ dfq_status dfqt_net_start(net *n)
     DFQI_TRY(dfqi_exec_new(n->g, &n->e));
     dfqi_exec_bind(n->e, n->x_id, n->x);
     dfqi_exec_bind(n->e, n->labels_id, n->labels);
-    dfqi_exec_bind(n->e, n->step, &n->grid[0]);
-    dfqi_exec_bind(n->e, n->zero, &n->grid[1]);
+    dfqi_exec_bind(n->e, n->scale, &n->grid[0]);
+    dfqi_exec_bind(n->e, n->zero_point, &n->grid[1]);
     dfqt_net_images(n, 0);
     return DFQ_OK;
 }

@@ -22,7 +22,7 @@ typedef struct net {
     dfqi_exec *e;
     float *x, *labels;
     dfqi_id ids[NET_PARAMS_MAX];
-    dfqi_id x_id, labels_id, step, zero;
+    dfqi_id x_id, labels_id, scale, zero_point;
     float grid[2];
     int32_t n_out; /* everything kept: logits, losses, gradients */
     dfqi_id out[NET_OUTPUTS_MAX];

@@ -15,51 +15,52 @@ static void near(const char *what, const float *have, const double *want, int64_
                       what, (int)i, (double)have[i], want[i]);
 }
 
-/* Which step an element of x uses. */
-static int64_t step_index(const dfqi_value *x, int64_t steps, int64_t i)
+/* Which scale an element of x uses. */
+static int64_t scale_index(const dfqi_value *x, int64_t scales, int64_t i)
 {
     int64_t last = dfqi_value_last(x), heads = x->rank == 4 ? x->dims[1] : 1;
     int64_t head = x->rank == 4 ? i / (x->dims[2] * last) % heads : 0;
-    if (steps == 1) return 0;
-    return steps == heads ? head : head * last + i % last;
+    if (scales == 1) return 0;
+    return scales == heads ? head : head * last + i % last;
 }
 
 typedef struct sums {
-    double y[64 * SCENE_BATCH], dx[64 * SCENE_BATCH], dstep[16], dzero[16];
+    double y[64 * SCENE_BATCH], dx[64 * SCENE_BATCH], dscale[16], dzero_point[16];
 } sums;
 
 /* One element, float where the library must round in float. */
-static void fq_one(float x, float dy, float step, float zero, double *y, double *dx, double *dstep,
-                   double *dzero)
+static void fq_one(float x, float dy, float scale, float zero_point, double *y, double *dx,
+                   double *dscale, double *dzero_point)
 {
-    float v = x / step + rintf(zero);
-    double z = rint((double)zero), dq = (double)dy;
+    float v = x / scale + rintf(zero_point);
+    double z = rint((double)zero_point), dq = (double)dy;
     double q = v < -4 ? -4 : v > 3 ? 3 : (double)rintf(v);
     int inside = v >= -4 && v <= 3;
-    *y = (q - z) * (double)step;
+    *y = (q - z) * (double)scale;
     *dx = inside ? dq : 0;
-    *dstep += 0.3 * dq * (inside ? (q - z) - (double)x / (double)step : q - z);
-    *dzero += inside ? 0 : 0.6 * -(double)step * dq;
+    *dscale += 0.3 * dq * (inside ? (q - z) - (double)x / (double)scale : q - z);
+    *dzero_point += inside ? 0 : 0.6 * -(double)scale * dq;
 }
 
 static void check_fq(const scene *s, const rig *r, const dfqi_value *x, const float *seed,
                      dfqi_id out)
 {
     sums want;
-    int64_t steps = dfqt_count(r, r->input[1]), n = dfqi_value_count(x), clipped = 0;
+    int64_t scales = dfqt_count(r, r->input[1]), n = dfqi_value_count(x), clipped = 0;
     memset(&want, 0, sizeof want);
     for (int64_t i = 0; i < n; i++) {
-        int64_t k = step_index(x, steps, i);
+        int64_t k = scale_index(x, scales, i);
         fq_one(r->data[0][i], seed[i], r->data[1][k], r->n_wrt > 2 ? r->data[2][k] : 0, &want.y[i],
-               &want.dx[i], &want.dstep[k], &want.dzero[k]);
+               &want.dx[i], &want.dscale[k], &want.dzero_point[k]);
         clipped += want.dx[i] == 0;
     }
     ck_assert_msg(clipped > n / 10 && clipped < n, "%s: the scene clips %d of %d", s->name,
                   (int)clipped, (int)n);
     near("y", dfqi_exec_data(r->e, out), want.y, n);
     near("dx", dfqi_exec_data(r->e, r->dwrt[0]), want.dx, n);
-    near("dstep", dfqi_exec_data(r->e, r->dwrt[1]), want.dstep, steps);
-    if (r->n_wrt > 2) near("dzero", dfqi_exec_data(r->e, r->dwrt[2]), want.dzero, steps);
+    near("dscale", dfqi_exec_data(r->e, r->dwrt[1]), want.dscale, scales);
+    if (r->n_wrt > 2)
+        near("dzero_point", dfqi_exec_data(r->e, r->dwrt[2]), want.dzero_point, scales);
 }
 
 /* Straight through: the gradient comes out as it came in. */
@@ -78,7 +79,7 @@ static void check_straight(const rig *r, dfqi_id out, const float *seed)
     memset(&want, 0, sizeof want);
     for (int64_t i = 0; i < n; i++) {
         fq_one(r->data[0][i], seed[i], r->data[1][0], r->data[2][0], &want.y[i], &want.dx[i],
-               &want.dstep[0], &want.dzero[0]);
+               &want.dscale[0], &want.dzero_point[0]);
         clipped += want.dx[i] == 0;
     }
     ck_assert_int_gt(clipped, n / 10);
@@ -97,10 +98,10 @@ static void check_range(const rig *r, dfqi_id out, const float *seed)
             a = fminf(a, w[c]);
             b = fmaxf(b, w[c]);
         }
-        float step = (b - a) / 7, z = rintf(a / step) + 4;
+        float scale = (b - a) / 7, z = rintf(a / scale) + 4;
         for (int c = 0; c < 6; c++) {
-            float q = fminf(fmaxf(rintf(w[c] / step - z), -4), 3);
-            want[c] = ((double)q + (double)z) * (double)step;
+            float q = fminf(fmaxf(rintf(w[c] / scale - z), -4), 3);
+            want[c] = ((double)q + (double)z) * (double)scale;
         }
         near("y", dfqi_exec_data(r->e, out) + o * 6, want, 6);
     }
@@ -120,10 +121,10 @@ static void check_tracked(const rig *r, dfqi_id out)
     }
     a = 0.1f * a - 0.9f;
     b = 0.1f * b + 1.8f;
-    float step = (b - a) / 7, z = rintf(a / step) + 4;
+    float scale = (b - a) / 7, z = rintf(a / scale) + 4;
     ck_assert_int_le(n, 1024);
     for (int64_t i = 0; i < n; i++)
-        want[i] = (fmin(fmax(rint((double)(x[i] / step - z)), -4), 3) + (double)z) * (double)step;
+        want[i] = (fmin(fmax(rint((double)(x[i] / scale - z)), -4), 3) + (double)z) * (double)scale;
     near("y", dfqi_exec_data(r->e, out), want, n);
 }
 
@@ -149,21 +150,21 @@ static void check_weight(const rig *r, dfqi_id out, const float *seed, int lsq)
     const float *learned = r->n_wrt > 1 ? r->data[r->wrt[1]] : NULL;
     memset(&want, 0, sizeof want);
     for (int64_t o = 0; o < rows; o++) {
-        float m = 0, step;
+        float m = 0, scale;
         for (int64_t c = 0; c < cols; c++) {
             float v = r->data[0][o * cols + c] * (col ? col[c] : 1);
             m = fmaxf(m, fabsf(v));
         }
-        step = learned ? learned[o] : 2 * m / 7;
+        scale = learned ? learned[o] : 2 * m / 7;
         for (int64_t c = 0; c < cols; c++) {
             double s = col ? (double)col[c] : 1;
-            float u = r->data[0][o * cols + c] * (float)s / step;
+            float u = r->data[0][o * cols + c] * (float)s / scale;
             double q = u < -4 ? -4 : u > 3 ? 3 : (double)rintf(u);
             int inside = u >= -4 && u <= 3;
-            want.y[o * cols + c] = q * (double)step / s;
+            want.y[o * cols + c] = q * (double)scale / s;
             want.dx[o * cols + c] = inside ? (double)seed[o * cols + c] : 0;
             clipped += !inside;
-            want.dstep[o] += 0.3 * (double)seed[o * cols + c] * (inside ? q - (double)u : q) / s;
+            want.dscale[o] += 0.3 * (double)seed[o * cols + c] * (inside ? q - (double)u : q) / s;
         }
     }
     near("y", dfqi_exec_data(r->e, out), want.y, rows * cols);
@@ -171,7 +172,7 @@ static void check_weight(const rig *r, dfqi_id out, const float *seed, int lsq)
         ck_assert_msg(clipped > 2 && clipped < rows * cols / 2, "%d clipped", (int)clipped);
         near("dw", dfqi_exec_data(r->e, r->dwrt[0]), want.dx, rows * cols);
     }
-    if (learned) near("dstep", dfqi_exec_data(r->e, r->dwrt[1]), want.dstep, rows);
+    if (learned) near("dscale", dfqi_exec_data(r->e, r->dwrt[1]), want.dscale, rows);
 }
 
 START_TEST(test_surrogate)

@@ -307,11 +307,11 @@ const scene dfqt_smooth[] = {
 
 /* -- fake quantization: grids small enough that many values lie outside ------------------------ */
 
-static dfqi_id fq_with(rig *r, dfqi_id x, int64_t steps, int zeros)
+static dfqi_id fq_with(rig *r, dfqi_id x, int64_t scales, int zero_points)
 {
-    dfqi_id step = dfqt_wrt(r, 0, 1, &steps, 0.1f, 0.4f);
-    dfqi_id zero = zeros ? dfqt_wrt(r, 0, 1, &steps, -2.4f, 2.4f) : DFQI_NONE;
-    return dfqi_fq(r->g, x, step, zero, -4, 3, 0.3f, 0.6f);
+    dfqi_id scale = dfqt_wrt(r, 0, 1, &scales, 0.1f, 0.4f);
+    dfqi_id zero_point = zero_points ? dfqt_wrt(r, 0, 1, &scales, -2.4f, 2.4f) : DFQI_NONE;
+    return dfqi_fq(r->g, x, scale, zero_point, -4, 3, 0.3f, 0.6f);
 }
 
 static dfqi_id fq(rig *r)
@@ -346,8 +346,8 @@ static dfqi_id fq_head_channels(rig *r)
 
 static dfqi_id fq_straight(rig *r)
 {
-    dfqi_id x = WRT(1, 2, 5, 6), step = dfqt_input(r, 0, 1, DIMS(1), 0.1f, 0.4f);
-    return dfqi_fq_straight(r->g, x, step, dfqt_input(r, 0, 1, DIMS(1), -2.4f, 2.4f), -4, 3);
+    dfqi_id x = WRT(1, 2, 5, 6), scale = dfqt_input(r, 0, 1, DIMS(1), 0.1f, 0.4f);
+    return dfqi_fq_straight(r->g, x, scale, dfqt_input(r, 0, 1, DIMS(1), -2.4f, 2.4f), -4, 3);
 }
 
 /* On the grid of a range that was -1 .. 2 on average. */
@@ -357,8 +357,8 @@ static dfqi_id fq_tracked(rig *r)
     dfqt_data(r, state)[0] = -1;
     dfqt_data(r, state)[1] = 2;
     dfqt_data(r, state)[2] = 0.5f;
-    dfqi_id step = dfqi_track_range(r->g, x, state, 3, 0);
-    return dfqi_fq_straight(r->g, x, step, dfqi_graph_output(r->g, step, 1), -4, 3);
+    dfqi_id scale = dfqi_track_range(r->g, x, state, 3, 0);
+    return dfqi_fq_straight(r->g, x, scale, dfqi_graph_output(r->g, scale, 1), -4, 3);
 }
 
 static dfqi_id fq_log(rig *r)
@@ -376,20 +376,20 @@ static dfqi_id fq_weight(rig *r)
 static dfqi_id fq_weight_learned(rig *r)
 {
     dfqi_id w = WRT(0, 2, 4, 6), col = dfqt_input(r, 0, 1, DIMS(6), 0.5f, 2.0f);
-    dfqi_id step = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
-    return dfqi_fq_weight(r->g, w, col, step, 3, 0.3f);
+    dfqi_id scale = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
+    return dfqi_fq_weight(r->g, w, col, scale, 3, 0.3f);
 }
 
-static dfqi_id fq_weight_step(rig *r)
+static dfqi_id fq_weight_scale(rig *r)
 {
-    dfqi_id w = WRT(0, 2, 4, 6), step = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
-    return dfqi_fq_weight(r->g, w, DFQI_NONE, step, 3, 0.3f);
+    dfqi_id w = WRT(0, 2, 4, 6), scale = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
+    return dfqi_fq_weight(r->g, w, DFQI_NONE, scale, 3, 0.3f);
 }
 
 static dfqi_id fq_weight_lsq(rig *r)
 {
-    dfqi_id w = WRT(0, 2, 4, 6), step = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
-    return dfqi_fq_weight_lsq(r->g, w, step, 3, 0.3f);
+    dfqi_id w = WRT(0, 2, 4, 6), scale = dfqt_wrt(r, 0, 1, DIMS(4), 0.1f, 0.4f);
+    return dfqi_fq_weight_lsq(r->g, w, scale, 3, 0.3f);
 }
 
 static dfqi_id fq_weight_range(rig *r)
@@ -399,17 +399,17 @@ static dfqi_id fq_weight_range(rig *r)
 
 const scene dfqt_surrogate[] = {
     {"fq", DFQI_OP_FQ, 1, fq},
-    {"fq, no zero", DFQI_OP_FQ, 1, fq_symmetric},
+    {"fq, no zero point", DFQI_OP_FQ, 1, fq_symmetric},
     {"fq, channels", DFQI_OP_FQ, 1, fq_channels},
-    {"fq, one step for all heads", DFQI_OP_FQ, 1, fq_one_for_heads},
+    {"fq, one scale for all heads", DFQI_OP_FQ, 1, fq_one_for_heads},
     {"fq, heads", DFQI_OP_FQ, 1, fq_heads},
     {"fq, channels of heads", DFQI_OP_FQ, 1, fq_head_channels},
     {"fq, straight through", DFQI_OP_FQ, 1, fq_straight},
     {"fq_straight, range", DFQI_OP_TRACK_RANGE, 1, fq_tracked},
     {"fq_log", DFQI_OP_FQ_LOG, 1, fq_log},
     {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},
-    {"fq_weight, columns and step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},
-    {"fq_weight, step", DFQI_OP_FQ_WEIGHT, 1, fq_weight_step},
+    {"fq_weight, columns and scale", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},
+    {"fq_weight, scale", DFQI_OP_FQ_WEIGHT, 1, fq_weight_scale},
     {"fq_weight, LSQ", DFQI_OP_FQ_WEIGHT, 1, fq_weight_lsq},
     {"fq_weight, range", DFQI_OP_FQ_WEIGHT, 1, fq_weight_range},
     {NULL, DFQI_OP_COUNT, 0, NULL},

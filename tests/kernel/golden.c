@@ -124,28 +124,29 @@ static void weight_golden(const dfqi_kernels *k, golden *s, const char *name, in
 {
     const dfq_tensor *w = find(s, name, ".w");
     int64_t rows = w->dims[0], n = rows * w->dims[1];
-    float *y = pool_take(&s->p, (size_t)n, 0, 1), *step = pool_take(&s->p, (size_t)rows, 0, 1);
-    k->fq_weight(rows, w->dims[1], bits, w->data, NULL, NULL, y, step);
-    check_scaled((size_t)rows, step, data(s, name, ".step"), 1e-7, name);
+    float *y = pool_take(&s->p, (size_t)n, 0, 1), *scale = pool_take(&s->p, (size_t)rows, 0, 1);
+    k->fq_weight(rows, w->dims[1], bits, w->data, NULL, NULL, y, scale);
+    check_scaled((size_t)rows, scale, data(s, name, ".scale"), 1e-7, name);
     check_scaled((size_t)n, y, data(s, name, ".y"), 2e-7, name);
 }
 
 static void lsq_golden(const dfqi_kernels *k, golden *s, const char *name)
 {
-    const dfq_tensor *x = find(s, name, ".x"), *alpha = find(s, name, ".alpha");
+    const dfq_tensor *x = find(s, name, ".x"), *scale = find(s, name, ".scale");
     const int32_t *range = find(s, name, ".range")->data;
-    int64_t rows = x->dims[0], cols = x->dims[1], steps = dfqi_tensor_count(alpha);
+    int64_t rows = x->dims[0], cols = x->dims[1], scales = dfqi_tensor_count(scale);
     size_t n = (size_t)(rows * cols);
-    dfqi_grid grid = {alpha->data, data(s, name, ".zero"), steps, (float)range[0], (float)range[1]};
+    dfqi_grid grid = {scale->data, data(s, name, ".zero_point"), scales, (float)range[0],
+                      (float)range[1]};
     float *y = pool_take(&s->p, n, 0, 1), *dx = pool_take(&s->p, n, 0, 1);
-    float *dstep = pool_take(&s->p, (size_t)steps, 0, 1);
-    float *dzero = pool_take(&s->p, (size_t)steps, 0, 1);
+    float *dscale = pool_take(&s->p, (size_t)scales, 0, 1);
+    float *dzero_point = pool_take(&s->p, (size_t)scales, 0, 1);
     k->fq(rows, cols, &grid, x->data, y);
-    k->fq_bwd(rows, cols, &grid, x->data, data(s, name, ".dy"), dx, dstep, dzero);
+    k->fq_bwd(rows, cols, &grid, x->data, data(s, name, ".dy"), dx, dscale, dzero_point);
     check_scaled(n, y, data(s, name, ".y"), 1e-6, name);
     check_scaled(n, dx, data(s, name, ".dx"), 0, name);
-    check_scaled((size_t)steps, dstep, data(s, name, ".dalpha"), 1e-5, name);
-    check_scaled((size_t)steps, dzero, data(s, name, ".dzero"), 1e-5, name);
+    check_scaled((size_t)scales, dscale, data(s, name, ".dscale"), 1e-5, name);
+    check_scaled((size_t)scales, dzero_point, data(s, name, ".dzero_point"), 1e-5, name);
 }
 
 static void log_golden(const dfqi_kernels *k, golden *s, const char *name, int bits)

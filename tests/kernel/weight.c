@@ -12,19 +12,19 @@ static void slot_fq_weight(const dfqi_kernels *t, pool *p)
         float *w = pool_take(p, n, -0.5f, 0.5f), *y = pool_take(p, n, 0.0f, 1.0f);
         float *s = round % 3 ? pool_take(p, (size_t)cols, 0.5f, 2.0f) : NULL;
         float *in = round % 5 == 4 ? pool_take(p, (size_t)rows, 0.01f, 0.1f) : NULL;
-        float *step = pool_take(p, (size_t)rows, 0.0f, 1.0f), *want = pool_take(p, n, 0.0f, 1.0f);
+        float *scale = pool_take(p, (size_t)rows, 0.0f, 1.0f), *want = pool_take(p, n, 0.0f, 1.0f);
         if (round == 7) memset(w, 0, n * sizeof *w);
-        t->fq_weight(rows, cols, bits, w, s, in, y, step);
-        double lo = -ldexp(1.0, bits - 1);
+        t->fq_weight(rows, cols, bits, w, s, in, y, scale);
+        double qmin = -ldexp(1.0, bits - 1);
         for (int64_t r = 0; r < rows; r++) {
             float top = 0.0f;
             for (int64_t c = 0; c < cols; c++)
                 top = fmaxf(top, fabsf(w[r * cols + c] * (s ? s[c] : 1.0f)));
             float d = in ? in[r] : fmaxf(2.0f * top, 1e-8f) / (ldexpf(1.0f, bits) - 1.0f);
-            ck_assert_float_eq(step[r], d);
+            ck_assert_float_eq(scale[r], d);
             for (int64_t c = 0; c < cols; c++) {
                 float code = rintf(w[r * cols + c] * (s ? s[c] : 1.0f) / d);
-                code = fminf(fmaxf(code, (float)lo), (float)(-lo - 1.0));
+                code = fminf(fmaxf(code, (float)qmin), (float)(-qmin - 1.0));
                 want[r * cols + c] = s ? code * d / s[c] : code * d;
             }
         }
@@ -35,22 +35,22 @@ static void slot_fq_weight(const dfqi_kernels *t, pool *p)
     }
 }
 
-/* The grid of a row as AIT's code writes it, its zero being -z. */
-static void range_of(int64_t cols, int bits, const float *w, float *step, float *zero)
+/* The grid of a row as AIT's code writes it, its zero_point being -z. */
+static void range_of(int64_t cols, int bits, const float *w, float *scale, float *zero_point)
 {
     float a = w[0], b = w[0];
     for (int64_t c = 1; c < cols; c++) {
         a = fminf(a, w[c]);
         b = fmaxf(b, w[c]);
     }
-    *step = fmaxf(b - a, 1e-8f) / (ldexpf(1.0f, bits) - 1.0f);
-    *zero = -(rintf(a / *step) + ldexpf(1.0f, bits - 1));
+    *scale = fmaxf(b - a, 1e-8f) / (ldexpf(1.0f, bits) - 1.0f);
+    *zero_point = -(rintf(a / *scale) + ldexpf(1.0f, bits - 1));
 }
 
-static float code_of(int bits, float v, float step, float zero)
+static float code_of(int bits, float v, float scale, float zero_point)
 {
     float half = ldexpf(1.0f, bits - 1);
-    return fminf(fmaxf(rintf(v / step + zero), -half), half - 1.0f);
+    return fminf(fmaxf(rintf(v / scale + zero_point), -half), half - 1.0f);
 }
 
 static void slot_fq_weight_range(const dfqi_kernels *t, pool *p)
@@ -61,15 +61,15 @@ static void slot_fq_weight_range(const dfqi_kernels *t, pool *p)
         int bits = 2 + round % 7;
         float low = round % 3 ? -0.5f : 0.2f, *w = pool_take(p, n, low, 0.7f);
         float *y = pool_take(p, n, 0.0f, 1.0f), *want = pool_take(p, n, 0.0f, 1.0f);
-        float *step = pool_take(p, (size_t)rows, 0.0f, 1.0f);
-        float *zero = pool_take(p, (size_t)rows, 0.0f, 1.0f);
+        float *scale = pool_take(p, (size_t)rows, 0.0f, 1.0f);
+        float *zero_point = pool_take(p, (size_t)rows, 0.0f, 1.0f);
         if (round == 7) memset(w, 0, n * sizeof *w);
-        t->fq_weight_range(rows, cols, bits, w, y, step, zero);
+        t->fq_weight_range(rows, cols, bits, w, y, scale, zero_point);
         for (int64_t r = 0; r < rows; r++) {
             float d, z;
             range_of(cols, bits, w + r * cols, &d, &z);
-            ck_assert_float_eq(step[r], d);
-            ck_assert_float_eq(zero[r], z);
+            ck_assert_float_eq(scale[r], d);
+            ck_assert_float_eq(zero_point[r], z);
             for (int64_t c = 0; c < cols; c++)
                 want[r * cols + c] = (code_of(bits, w[r * cols + c], d, z) - z) * d;
         }
@@ -85,15 +85,15 @@ static void codes_of(int64_t rows, int64_t cols, const dfqi_weight_grid *g, cons
                      float *codes, float *grids)
 {
     const dfqi_kernels *ref = reference();
-    float *zero = grids + rows;
-    memset(zero, 0, (size_t)rows * sizeof *zero);
-    if (g->ranged)
-        ref->fq_weight_range(rows, cols, g->bits, w, codes, grids, zero);
+    float *zero_point = grids + rows;
+    memset(zero_point, 0, (size_t)rows * sizeof *zero_point);
+    if (g->asymmetric)
+        ref->fq_weight_range(rows, cols, g->bits, w, codes, grids, zero_point);
     else
-        ref->fq_weight(rows, cols, g->bits, w, g->s, g->step, codes, grids);
+        ref->fq_weight(rows, cols, g->bits, w, g->s, g->scale, codes, grids);
     for (int64_t i = 0; i < rows * cols; i++) {
         float v = g->s ? codes[i] * g->s[i % cols] : codes[i];
-        codes[i] = rintf(v / grids[i / cols] + zero[i / cols]);
+        codes[i] = rintf(v / grids[i / cols] + zero_point[i / cols]);
     }
 }
 
@@ -106,9 +106,9 @@ static void slot_crossings(const dfqi_kernels *t, pool *p)
         float *w = pool_take(p, n, -0.5f, 0.5f), *d = pool_take(p, n, -1.0f, 1.0f);
         float *moved = pool_copy(p, n, w), *grids = pool_take(p, extra, 0.0f, 1.0f);
         float *before = pool_take(p, n, 0.0f, 1.0f), *after = pool_take(p, n, 0.0f, 1.0f);
-        dfqi_weight_grid g = {.bits = 2 + round % 7, .ranged = round % 3 == 0};
-        if (round % 3 == 1) g.step = pool_take(p, (size_t)rows, 0.01f, 0.1f);
-        if (!g.ranged && round % 2) g.s = pool_take(p, (size_t)cols, 0.5f, 2.0f);
+        dfqi_weight_grid g = {.bits = 2 + round % 7, .asymmetric = round % 3 == 0};
+        if (round % 3 == 1) g.scale = pool_take(p, (size_t)rows, 0.01f, 0.1f);
+        if (!g.asymmetric && round % 2) g.s = pool_take(p, (size_t)cols, 0.5f, 2.0f);
         for (size_t i = 0; i < n; i++) moved[i] -= alpha * d[i];
         codes_of(rows, cols, &g, w, before, grids);
         codes_of(rows, cols, &g, moved, after, grids);
@@ -158,14 +158,14 @@ START_TEST(test_published_weights)
                                      0.0f,       -0.641409f, -0.917881f, -0.917881f,
                                      -0.393378f, 0.262252f,  0.786755f,  1.049007f};
     need_table(_i);
-    float w[12], y[12], step[2], zero[2];
+    float w[12], y[12], scale[2], zero_point[2];
     for (int i = 0; i < 12; i++) w[i] = (float)sin(0.7 * i + 0.3);
-    table(_i)->fq_weight_range(2, 6, 4, w, y, step, zero);
-    ck_assert_float_eq_tol(1 / step[0], 9.35440445f, 2e-6f);
-    ck_assert_float_eq_tol(1 / step[1], 7.62625885f, 2e-6f);
-    ck_assert(zero[0] == -2.0f && zero[1] == -1.0f);
+    table(_i)->fq_weight_range(2, 6, 4, w, y, scale, zero_point);
+    ck_assert_float_eq_tol(1 / scale[0], 9.35440445f, 2e-6f);
+    ck_assert_float_eq_tol(1 / scale[1], 7.62625885f, 2e-6f);
+    ck_assert(zero_point[0] == -2.0f && zero_point[1] == -1.0f);
     for (int i = 0; i < 12; i++) {
-        ck_assert_float_eq(rintf(y[i] / step[i / 6] + zero[i / 6]), codes[i]);
+        ck_assert_float_eq(rintf(y[i] / scale[i / 6] + zero_point[i / 6]), codes[i]);
         ck_assert_float_eq_tol(y[i], values[i], 1e-6f);
     }
 }
@@ -177,14 +177,15 @@ START_TEST(test_published_activations)
     static const float x[9] = {-0.2f, 0.0f, 0.1f, 0.3f, 0.5f, 1.1f, 2.9f, 3.0f, 4.0f};
     static const float want[9] = {0.0f, 0.0f, 0.0f, 0.4f, 0.4f, 1.2f, 2.8f, 3.0f, 3.0f};
     need_table(_i);
-    float y[9], step = 3.0f / 15.0f, zero = -8.0f;
-    dfqi_grid g = {.step = &step, .zero = &zero, .n_steps = 1, .lo = -8.0f, .hi = 7.0f};
+    float y[9], scale = 3.0f / 15.0f, zero_point = -8.0f;
+    dfqi_grid g = {
+        .scale = &scale, .zero_point = &zero_point, .n_scales = 1, .qmin = -8.0f, .qmax = 7.0f};
     table(_i)->fq(1, 9, &g, x, y);
     for (int i = 0; i < 9; i++) ck_assert_float_eq_tol(y[i], want[i], 1e-6f);
 }
 END_TEST
 
-/* We divide by the step, the published code multiplies by its inverse. The codes differ where the
+/* We divide by the scale, the published code multiplies by its inverse. The codes differ where the
  * quotient is within an ulp of a tie, by one, and nowhere else. */
 START_TEST(test_division_and_multiplication)
 {
@@ -194,16 +195,17 @@ START_TEST(test_division_and_multiplication)
     dfqi_rng rng = dfqi_rng_make(9, 1);
     for (int i = 0; i < N; i++) w[i] = dfqi_rng_range(&rng, -0.5f, 0.5f);
     for (int r = 0; r < N / COLS; r++) {
-        float *row = w + r * COLS, step, zero;
-        range_of(COLS, 4, row, &step, &zero);
+        float *row = w + r * COLS, scale, zero_point;
+        range_of(COLS, 4, row, &scale, &zero_point);
         for (int c = 1; c < COLS; c += 2) /* every second one as near to a tie as floats come */
-            row[c] = ((float)(c % 14) - 6.5f - zero) * step;
-        range_of(COLS, 4, row, &step, &zero);
-        float inverse = 15.0f / (step * 15.0f);
+            row[c] = ((float)(c % 14) - 6.5f - zero_point) * scale;
+        range_of(COLS, 4, row, &scale, &zero_point);
+        float inverse = 15.0f / (scale * 15.0f);
         for (int c = 0; c < COLS; c++) {
-            float q = code_of(4, row[c], step, zero);
-            float p = fminf(fmaxf(rintf(inverse * row[c] + zero), -8.0f), 7.0f);
-            float tie = fabsf(row[c] / step + zero - floorf(row[c] / step + zero) - 0.5f);
+            float q = code_of(4, row[c], scale, zero_point);
+            float p = fminf(fmaxf(rintf(inverse * row[c] + zero_point), -8.0f), 7.0f);
+            float tie =
+                fabsf(row[c] / scale + zero_point - floorf(row[c] / scale + zero_point) - 0.5f);
             if (p == q) continue;
             differ++;
             ck_assert(fabsf(p - q) == 1.0f && tie <= 2e-6f && c % 2 == 1);

@@ -74,7 +74,7 @@ START_TEST(test_published)
     dfqi_inundated at[2] = {{.rows = 4}, {.rows = 3}};
     for (int k = 0; k < 2; k++) {
         ck_assert_int_eq(dfqi_moments_new(ctx, DFQI_SGD, k ? 24 : 72, &s[k]), DFQ_OK);
-        at[k].grid = (dfqi_weight_grid){.bits = 4, .ranged = 1};
+        at[k].grid = (dfqi_weight_grid){.bits = 4, .asymmetric = 1};
         at[k].p = p[k];
         at[k].g = g[k];
         at[k].moments = &s[k];
@@ -133,9 +133,9 @@ START_TEST(test_golden)
     memcpy(p, dfqi_tensor_f32(find(&st, "w", "", "")), sizeof p);
     dfqi_inundation w = begin(ctx, 120, 0.05);
     dfqi_moments s;
-    dfqi_inundated at = {.rows = 6, .grid = {.bits = 4, .ranged = _i % 3 == 0}};
+    dfqi_inundated at = {.rows = 6, .grid = {.bits = 4, .asymmetric = _i % 3 == 0}};
     if (_i % 3 == 2) {
-        at.grid.step = dfqi_tensor_f32(find(&st, "step", "", ""));
+        at.grid.scale = dfqi_tensor_f32(find(&st, "scale", "", ""));
         at.grid.s = dfqi_tensor_f32(find(&st, "col", "", ""));
     }
     ck_assert_int_eq(dfqi_moments_new(ctx, optims[_i / 3].kind, 120, &s), DFQ_OK);
@@ -164,7 +164,7 @@ typedef struct bench {
     dfqi_inundation w;
     dfqi_inundated at[TENSORS];
     dfqi_moments s[TENSORS];
-    float p[TENSORS][MOST], g[TENSORS][MOST], step[90];
+    float p[TENSORS][MOST], g[TENSORS][MOST], scale[90];
 } bench;
 
 static bench *bench_new(dfq_context *ctx, dfqi_optim_kind kind)
@@ -172,7 +172,7 @@ static bench *bench_new(dfq_context *ctx, dfqi_optim_kind kind)
     bench *b = calloc(1, sizeof *b);
     dfqi_rng rng = dfqi_rng_make(4, 0);
     b->w = begin(ctx, MOST, 0.01);
-    for (int r = 0; r < 90; r++) b->step[r] = 0.1f + 0.001f * (float)r;
+    for (int r = 0; r < 90; r++) b->scale[r] = 0.1f + 0.001f * (float)r;
     for (int k = 0; k < TENSORS; k++) {
         int64_t rows_ = 90 - 17 * k, n = rows_ * 70;
         ck_assert_int_eq(dfqi_moments_new(ctx, kind, n, &b->s[k]), DFQ_OK);
@@ -181,11 +181,11 @@ static bench *bench_new(dfq_context *ctx, dfqi_optim_kind kind)
             b->g[k][i] = dfqi_rng_range(&rng, -1, 1);
         }
         b->at[k] = (dfqi_inundated){.rows = rows_,
-                                    .grid = {.bits = 4, .ranged = k % 2},
+                                    .grid = {.bits = 4, .asymmetric = k % 2},
                                     .p = b->p[k],
                                     .g = b->g[k],
                                     .moments = &b->s[k]};
-        if (!b->at[k].grid.ranged) b->at[k].grid.step = b->step;
+        if (!b->at[k].grid.asymmetric) b->at[k].grid.scale = b->scale;
     }
     return b;
 }
@@ -284,18 +284,18 @@ START_TEST(test_rounding_and_decay)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_optim_options o = {.kind = DFQI_SGD, .weight_decay = 0.5f};
-    float step[20], p[600], g[600];
+    float scale[20], p[600], g[600];
     dfqi_inundation w = begin(ctx, 600, 0.05);
     dfqi_moments s;
     ck_assert_int_eq(dfqi_moments_new(ctx, DFQI_SGD, 600, &s), DFQ_OK);
     dfqi_inundated at = {
-        .rows = 20, .grid = {.bits = 4, .step = step}, .p = p, .g = g, .moments = &s};
-    for (int r = 0; r < 20; r++) step[r] = 1;
+        .rows = 20, .grid = {.bits = 4, .scale = scale}, .p = p, .g = g, .moments = &s};
+    for (int r = 0; r < 20; r++) scale[r] = 1;
     for (int i = 0; i < 600; i++) {
         p[i] = i < 30 ? 0.8f : 0.0f;
         g[i] = i < 30 ? 1.0f : 0.0f;
     }
-    /* 30 codes of 600 change together, when the step reaches 0.3 */
+    /* 30 codes of 600 change together, when the update reaches 0.3 */
     dfqi_inundation_step(&w, &o, 1, 0.03125f, 1, &at);
     ck_assert(at.changed == 30 && at.kappa == 12);
     ck_assert_float_eq_tol(p[0], 0.8f - 0.03125f * 12 - 0.03125f * 0.5f * 0.8f, 1e-6f);

@@ -1,4 +1,4 @@
-/* Sites, steps, and how near a student is to its teacher. */
+/* Sites, scales, and how near a student is to its teacher. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,7 +81,7 @@ START_TEST(test_bits_out_of_range)
 }
 END_TEST
 
-START_TEST(test_steps_positive)
+START_TEST(test_scales_positive)
 {
     dfq_context *ctx = dfqt_context(2);
     dfqi_model *t, *s;
@@ -89,9 +89,9 @@ START_TEST(test_steps_positive)
     ck_assert_int_eq(dfqt_quantize(t, (dfqi_mode)_i, 4, 4, &s), DFQ_OK);
     for (int32_t i = 0; i < s->scheme.n_sites; i++) {
         const dfqi_site *site = &s->scheme.sites[i];
-        for (int64_t k = 0; site->step && k < dfqi_tensor_count(site->step); k++) {
-            float step = dfqi_tensor_f32(site->step)[k];
-            ck_assert_msg(isfinite(step) && step > 0, "%s: step %g", site->name, (double)step);
+        for (int64_t k = 0; site->scale && k < dfqi_tensor_count(site->scale); k++) {
+            float scale = dfqi_tensor_f32(site->scale)[k];
+            ck_assert_msg(isfinite(scale) && scale > 0, "%s: scale %g", site->name, (double)scale);
         }
     }
     dfqi_model_release(t);
@@ -112,7 +112,7 @@ START_TEST(test_bits_help)
 }
 END_TEST
 
-/* Searched steps beat the published initialisation before any tuning. */
+/* Searched scales beat the published initialisation before any tuning. */
 START_TEST(test_improved_is_better)
 {
     ck_assert_double_lt(student_distance(DFQI_MODE_IMPROVED, 4, 4),
@@ -150,10 +150,10 @@ START_TEST(test_weights_on_grid)
         const dfq_tensor *w = dfqi_network_find(&s->net, site->name);
         int64_t cols = dfqi_tensor_count(w) / w->dims[0];
         const float *col =
-            site->input >= 0 ? dfqi_tensor_f32(s->scheme.sites[site->input].step) : NULL;
+            site->input >= 0 ? dfqi_tensor_f32(s->scheme.sites[site->input].scale) : NULL;
         for (int64_t k = 0; k < dfqi_tensor_count(w); k++) {
             float code = dfqi_tensor_f32(w)[k] * (col ? col[k % cols] : 1.0f) /
-                         dfqi_tensor_f32(site->step)[k / cols];
+                         dfqi_tensor_f32(site->scale)[k / cols];
             ck_assert_float_eq_tol(code, rintf(code), 1e-4f);
             ck_assert(rintf(code) >= -8 && rintf(code) <= 7);
         }
@@ -169,7 +169,7 @@ TCase *dfqt_calibrate_case(void)
     TCase *c = tcase_create("calibrate");
     tcase_add_loop_test(c, test_sites, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
     tcase_add_test(c, test_bits_out_of_range);
-    tcase_add_loop_test(c, test_steps_positive, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
+    tcase_add_loop_test(c, test_scales_positive, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
     tcase_add_test(c, test_bits_help);
     tcase_add_test(c, test_improved_is_better);
     tcase_add_loop_test(c, test_threads, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);

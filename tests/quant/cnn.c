@@ -76,17 +76,17 @@ START_TEST(test_sites)
         const char *name;
         dfqi_site_kind kind;
         int32_t bits;
-    } rows[] = {{"conv1.weight", DFQI_SITE_RANGED, 8},
+    } rows[] = {{"conv1.weight", DFQI_SITE_WEIGHT_MINMAX, 8},
                 {"conv1.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer1.0.conv1.weight", DFQI_SITE_RANGED, 3},
+                {"layer1.0.conv1.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
                 {"layer1.0.conv1.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer1.0.conv2.weight", DFQI_SITE_RANGED, 3},
+                {"layer1.0.conv2.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
                 {"layer1.0.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer2.0.conv1.weight", DFQI_SITE_RANGED, 3},
+                {"layer2.0.conv1.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
                 {"layer2.0.conv1.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer2.0.conv2.weight", DFQI_SITE_RANGED, 3},
+                {"layer2.0.conv2.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
                 {"layer2.0.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"linear.weight", DFQI_SITE_RANGED, 8}};
+                {"linear.weight", DFQI_SITE_WEIGHT_MINMAX, 8}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *t;
     dfqi_scheme s;
@@ -98,8 +98,8 @@ START_TEST(test_sites)
         ck_assert_str_eq(s.sites[i].name, rows[i].name);
         ck_assert_int_eq(s.sites[i].kind, rows[i].kind);
         ck_assert_int_eq(s.sites[i].bits, rows[i].bits);
-        ck_assert(s.sites[i].lo == -ldexpf(1, rows[i].bits - 1));
-        ck_assert(s.sites[i].hi == ldexpf(1, rows[i].bits - 1) - 1);
+        ck_assert(s.sites[i].qmin == -ldexpf(1, rows[i].bits - 1));
+        ck_assert(s.sites[i].qmax == ldexpf(1, rows[i].bits - 1) - 1);
     }
     dfqi_scheme_fini(&s);
     ck_assert_int_eq(dfqi_scheme_new(&t->net, DFQI_MODE_IMPROVED, (dfqi_widths){3, 5, 9}, &s),
@@ -117,7 +117,7 @@ typedef struct follower {
     dfq_context *ctx;
     dfqi_graph *g;
     dfqi_exec *e;
-    dfqi_id x, step;
+    dfqi_id x, scale;
     dfq_tensor *state;
 } follower;
 
@@ -128,9 +128,9 @@ static follower follower_new(int32_t bits, int published)
     ck_assert_int_eq(dfqi_tensor_new(f.ctx, DFQI_F32, 1, (int64_t[]){3}, &f.state), DFQ_OK);
     ck_assert_int_eq(dfqi_graph_new(f.ctx, 2, &f.g), DFQ_OK);
     f.x = dfqi_graph_input(f.g, "x", 1, 1, (int64_t[]){2});
-    f.step =
+    f.scale =
         dfqi_track_range(f.g, f.x, dfqi_graph_param(f.g, "state", f.state, 0), bits, published);
-    for (int i = 0; i < 3; i++) dfqi_graph_keep(f.g, dfqi_graph_output(f.g, f.step, i));
+    for (int i = 0; i < 3; i++) dfqi_graph_keep(f.g, dfqi_graph_output(f.g, f.scale, i));
     ck_assert_int_eq(dfqi_exec_new(f.g, &f.e), DFQ_OK);
     return f;
 }
@@ -139,7 +139,7 @@ static void follow(follower *f, const float x[4])
 {
     dfqi_exec_bind(f->e, f->x, x);
     ck_assert_int_eq(dfqi_exec_run(f->e), DFQ_OK);
-    memcpy(f->state->data, dfqi_exec_data(f->e, dfqi_graph_output(f->g, f->step, 2)), 12);
+    memcpy(f->state->data, dfqi_exec_data(f->e, dfqi_graph_output(f->g, f->scale, 2)), 12);
 }
 
 static void follower_free(follower *f)
@@ -198,16 +198,16 @@ START_TEST(test_grid)
 {
     static const struct {
         int32_t bits;
-        float lo, hi, step, zero;
+        float low, high, scale, zero_point;
     } rows[] = {{4, 0, 3, 3.0f / 15.0f, -8},    /* a grid of AIT's code */
                 {8, -1, 3, 4.0f / 255.0f, -64}, /* z = rint(-63.75) + 128 */
                 {2, -0.0f, 0, 1e-8f / 3.0f, -2}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         follower f = follower_new(rows[i].bits, 0);
-        follow(&f, (float[]){rows[i].hi, rows[i].hi, rows[i].lo, rows[i].hi});
-        ck_assert(*dfqi_exec_data(f.e, f.step) == rows[i].step);
-        ck_assert(*dfqi_exec_data(f.e, dfqi_graph_output(f.g, f.step, 1)) == rows[i].zero);
-        if (rows[i].lo == 0) ck_assert(!signbit(dfqi_tensor_f32(f.state)[0]));
+        follow(&f, (float[]){rows[i].high, rows[i].high, rows[i].low, rows[i].high});
+        ck_assert(*dfqi_exec_data(f.e, f.scale) == rows[i].scale);
+        ck_assert(*dfqi_exec_data(f.e, dfqi_graph_output(f.g, f.scale, 1)) == rows[i].zero_point);
+        if (rows[i].low == 0) ck_assert(!signbit(dfqi_tensor_f32(f.state)[0]));
         follower_free(&f);
     }
 }
@@ -229,8 +229,8 @@ START_TEST(test_calibrate)
         ck_assert(ra[0] == 0 && ra[1] > 0 && rb[0] == 0 && rb[1] > 0);
         ck_assert_float_eq_tol(ra[2], 0.1f, 1e-6f);
         ck_assert_float_eq_tol(rb[2], 0.19f, 1e-6f);
-        ck_assert_float_eq_tol(*dfqi_tensor_f32(a->step), ra[1] / 15, 1e-6f * ra[1]);
-        ck_assert(*dfqi_tensor_f32(a->zero) == -8);
+        ck_assert_float_eq_tol(*dfqi_tensor_f32(a->scale), ra[1] / 15, 1e-6f * ra[1]);
+        ck_assert(*dfqi_tensor_f32(a->zero_point) == -8);
     }
     dfqi_model_release(t);
     dfqi_model_release(one);

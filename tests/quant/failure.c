@@ -89,20 +89,20 @@ START_TEST(test_nan_never_wins)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_stats stats;
-    dfqi_site site = {.name = "x", .kind = DFQI_SITE_UNIFORM, .bits = 4, .hi = 15};
-    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.step), DFQ_OK);
-    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.zero), DFQ_OK);
+    dfqi_site site = {.name = "x", .kind = DFQI_SITE_UNIFORM, .bits = 4, .qmax = 15};
+    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.scale), DFQ_OK);
+    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.zero_point), DFQ_OK);
     ck_assert_int_eq(dfqi_stats_new(ctx, 1, 1, &stats), DFQ_OK);
     stats.candidates = 3;
     for (int c = 0; c < 3; c++) {
-        stats.step[c] = (float)(c + 1);
+        stats.scale[c] = (float)(c + 1);
         stats.error[c] = c == _i ? (double)NAN : 5 - c;
     }
     dfqi_stats_choose(&stats, &site);
-    ck_assert_float_eq(*dfqi_tensor_f32(site.step), _i == 2 ? 2.0f : 3.0f);
+    ck_assert_float_eq(*dfqi_tensor_f32(site.scale), _i == 2 ? 2.0f : 3.0f);
     dfqi_stats_fini(ctx, &stats);
-    dfqi_tensor_release(site.step);
-    dfqi_tensor_release(site.zero);
+    dfqi_tensor_release(site.scale);
+    dfqi_tensor_release(site.zero_point);
     dfqi_context_release(ctx);
 }
 END_TEST

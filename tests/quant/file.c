@@ -56,11 +56,12 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
-/* What a tensor is said to take is what it takes in the file: its codes, steps and zero points. */
+/* What a tensor is said to take is what it takes in the file: its codes, scales and zero points. */
 START_TEST(test_sizes)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_grids grids = {_i ? DFQI_WEIGHTS_MINMAX_ASYM : DFQI_WEIGHTS_AUTO, DFQI_ACTS_AUTO};
+    dfqi_grids grids = {_i ? DFQI_WEIGHT_GRID_MINMAX_ASYM : DFQI_WEIGHT_GRID_AUTO,
+                        DFQI_ACT_GRID_AUTO};
     dfqi_safetensors st;
     dfqi_model *t, *s;
     int quantized = 0;
@@ -70,7 +71,7 @@ START_TEST(test_sizes)
     ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
     ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
     for (int32_t i = 0; i < s->net.n_params; i++) {
-        static const char *const ends[] = {"", ".codes", ".step", ".zero"};
+        static const char *const ends[] = {"", ".codes", ".scale", ".zero_point"};
         char name[128];
         int64_t bytes = 0;
         int32_t bits;

@@ -11,7 +11,7 @@
 #include "quant/file_priv.h"
 #include "quant/scheme_priv.h"
 
-enum { DENSE = 1 << 15, KINDS = DFQI_SITE_RANGED + 1 };
+enum { DENSE = 1 << 15, KINDS = DFQI_SITE_WEIGHT_MINMAX + 1 };
 
 static const dfqi_kernels *reference(void)
 {
@@ -40,25 +40,25 @@ static int64_t distinct(float *y, int64_t n)
     return count;
 }
 
-/* Values that a quantizer gives to inputs so dense that none of its codes is left out. `step` and
- * `zero` are those of its first grid; NULL: from the weights, a row of them. */
-static int64_t values(const dfqi_site *site, const float *step, const float *zero)
+/* Values that a quantizer gives to inputs so dense that none of its codes is left out. `scale` and
+ * `zero_point` are those of its first grid; NULL: from the weights, a row of them. */
+static int64_t values(const dfqi_site *site, const float *scale, const float *zero_point)
 {
     static float x[DENSE], y[DENSE];
     const dfqi_kernels *k = reference();
     int log = site->kind == DFQI_SITE_LOG;
-    float z = zero ? *zero : 0, s = step ? *step : 1.0f / 64;
-    float from = log ? 0 : (site->lo - z - 2) * s, to = log ? 1.2f * s : (site->hi - z + 2) * s;
-    dfqi_grid grid = {&s, &z, 1, site->lo, site->hi};
+    float z = zero_point ? *zero_point : 0, s = scale ? *scale : 1.0f / 64;
+    float from = log ? 0 : (site->qmin - z - 2) * s, to = log ? 1.2f * s : (site->qmax - z + 2) * s;
+    dfqi_grid grid = {&s, &z, 1, site->qmin, site->qmax};
     for (int i = 0; i < DENSE; i++) x[i] = from + (to - from) * (float)i / (DENSE - 1);
     for (int i = 0; log && i < 1024; i++) x[i] = ldexpf(s, -i / 8) * (1 + (float)(i % 8) / 8);
     if (log) x[1024] = 0;
     if (log)
-        k->fq_log(DENSE, s, site->hi, x, y);
+        k->fq_log(DENSE, s, site->qmax, x, y);
     else if (site->kind == DFQI_SITE_UNIFORM)
         k->fq(1, DENSE, &grid, x, y);
     else if (site->kind == DFQI_SITE_WEIGHT)
-        k->fq_weight(1, DENSE, site->bits, x, NULL, step, y, NULL);
+        k->fq_weight(1, DENSE, site->bits, x, NULL, scale, y, NULL);
     else
         k->fq_weight_range(1, DENSE, site->bits, x, y, NULL, NULL);
     return distinct(y, DENSE);
@@ -69,12 +69,12 @@ START_TEST(test_kinds)
 {
     for (int kind = 0; kind < KINDS; kind++) {
         dfqi_site site = {.kind = (dfqi_site_kind)kind, .bits = _i};
-        float step = 0.05f, zero = 1.25f, half = ldexpf(1, _i - 1);
-        site.lo = -half;
-        site.hi = half - 1;
+        float scale = 0.05f, zero_point = 1.25f, half = ldexpf(1, _i - 1);
+        site.qmin = -half;
+        site.qmax = half - 1;
         if (kind == DFQI_SITE_LOG) dfqi_site_set_log(&site);
-        int64_t n = values(&site, kind == DFQI_SITE_RANGED ? NULL : &step,
-                           kind == DFQI_SITE_UNIFORM ? &zero : NULL);
+        int64_t n = values(&site, kind == DFQI_SITE_WEIGHT_MINMAX ? NULL : &scale,
+                           kind == DFQI_SITE_UNIFORM ? &zero_point : NULL);
         ck_assert_msg(n == expected(site.kind, _i), "kind %d, %d bits: %d values", kind, _i,
                       (int)n);
         if (kind == DFQI_SITE_WEIGHT) ck_assert_int_le(values(&site, NULL, NULL), 1 << _i);
@@ -88,9 +88,9 @@ static void check_sites(const dfqi_model *m, int bits)
 {
     for (int32_t i = 0; i < m->scheme.n_sites; i++) {
         const dfqi_site *site = &m->scheme.sites[i];
-        if (dfqi_site_is_weight(site) && !site->step) continue;
-        int64_t n = values(site, dfqi_tensor_f32(site->step),
-                           site->zero ? dfqi_tensor_f32(site->zero) : NULL);
+        if (dfqi_site_is_weight(site) && !site->scale) continue;
+        int64_t n = values(site, dfqi_tensor_f32(site->scale),
+                           site->zero_point ? dfqi_tensor_f32(site->zero_point) : NULL);
         ck_assert_msg(n == expected(site->kind, bits), "%s: %d bits, %d values", site->name, bits,
                       (int)n);
         sites_of_kind[site->kind]++;
@@ -165,10 +165,10 @@ START_TEST(test_too_many)
         ck_assert_str_eq(site->name, i ? "blocks.0.attn.av.a" : "blocks.0.attn.qkv.input");
         if (i && site->kind != DFQI_SITE_LOG) {
             dfqi_site_set_log(site);
-            dfqi_tensor_release(site->zero);
-            site->zero = NULL;
+            dfqi_tensor_release(site->zero_point);
+            site->zero_point = NULL;
         }
-        site->hi += 1;
+        site->qmax += 1;
         ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
         ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), DFQ_E_CORRUPT);
         ck_assert_msg(strstr(ctx->error, "17 values, 4 bits have 16") != NULL, "%s", ctx->error);

@@ -1,4 +1,4 @@
-/* MimiQ's other modes (parity): weights from smallest to largest or with learned steps, activations
+/* MimiQ's other modes (parity): weights from smallest to largest or with learned scales, activations
  * from the smallest to the largest of a batch. By hand, in files, and under the tuner. */
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ typedef struct scene {
     dfqi_model *teacher, *student;
 } scene;
 
-static scene begin(dfqi_weights weights, dfqi_acts acts, int32_t bits)
+static scene begin(dfqi_weight_grid_kind weights, dfqi_act_grid_kind acts, int32_t bits)
 {
     scene s = {.ctx = dfqt_context(1)};
     ck_assert_int_eq(dfqt_teacher(s.ctx, &s.teacher), DFQ_OK);
@@ -36,28 +36,28 @@ static void end(scene *s)
     dfqi_context_release(s->ctx);
 }
 
-/* Learned steps begin at 2 mean |W| / sqrt(Qp), the mean over the whole weight. */
+/* Learned scales begin at 2 mean |W| / sqrt(Qp), the mean over the whole weight. */
 START_TEST(test_lsq_start)
 {
-    scene s = begin(DFQI_WEIGHTS_LSQ, DFQI_ACTS_LSQ, 4);
+    scene s = begin(DFQI_WEIGHT_GRID_LSQ, DFQI_ACT_GRID_LSQ, 4);
     const dfq_tensor *w = dfqi_network_find(&s.student->net, layer);
     const dfqi_site *site = dfqi_scheme_find(&s.student->scheme, layer);
     double mean = 0;
     int64_t n = dfqi_tensor_count(w);
     for (int64_t i = 0; i < n; i++) mean += fabs((double)dfqi_tensor_f32(w)[i]) / (double)n;
-    ck_assert(site->kind == DFQI_SITE_WEIGHT && site->lo == -8 && site->hi == 7);
-    ck_assert_int_eq(dfqi_tensor_count(site->step), w->dims[0]);
+    ck_assert(site->kind == DFQI_SITE_WEIGHT && site->qmin == -8 && site->qmax == 7);
+    ck_assert_int_eq(dfqi_tensor_count(site->scale), w->dims[0]);
     for (int64_t r = 0; r < w->dims[0]; r++)
-        ck_assert_double_eq_tol((double)dfqi_tensor_f32(site->step)[r], 2 * mean / sqrt(7), 1e-6);
+        ck_assert_double_eq_tol((double)dfqi_tensor_f32(site->scale)[r], 2 * mean / sqrt(7), 1e-6);
     end(&s);
 }
 END_TEST
 
-/* The gradient of a learned step counts 1 / sqrt(numel Qp), numel of the whole weight, and what is clipped
+/* The gradient of a learned scale counts 1 / sqrt(numel Qp), numel of the whole weight, and what is clipped
  * has none. */
 START_TEST(test_lsq_scale)
 {
-    scene s = begin(DFQI_WEIGHTS_LSQ, DFQI_ACTS_LSQ, 4);
+    scene s = begin(DFQI_WEIGHT_GRID_LSQ, DFQI_ACT_GRID_LSQ, 4);
     const dfqi_network *net = &s.student->net;
     dfqi_quant_pass pass;
     dfqi_taps taps = {0};
@@ -75,7 +75,7 @@ START_TEST(test_lsq_scale)
     double numel = (double)dfqi_tensor_count(dfqi_network_find(net, layer));
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const dfqi_node *n = &g->nodes[i];
-        if (n->op != DFQI_OP_FQ_WEIGHT || n->in[2] != pass.step[site]) continue;
+        if (n->op != DFQI_OP_FQ_WEIGHT || n->in[2] != pass.scale[site]) continue;
         ck_assert_double_eq_tol((double)n->attr.f[0], 1 / sqrt(numel * 7), 1e-9);
         ck_assert_int_eq(n->attr.i[2], 1);
         found++;
@@ -88,19 +88,20 @@ START_TEST(test_lsq_scale)
 END_TEST
 
 /* Activations: the average with factor 0.9 over batches of 16 starts at the first; here there is one,
- * so the grid is that of its extremes: step = (b - a) / 15, and nothing is clipped. */
+ * so the grid is that of its extremes: scale = (b - a) / 15, and nothing is clipped. */
 START_TEST(test_ranges)
 {
-    scene s = begin(DFQI_WEIGHTS_MINMAX, DFQI_ACTS_MINMAX, 4);
+    scene s = begin(DFQI_WEIGHT_GRID_MINMAX, DFQI_ACT_GRID_MINMAX, 4);
     int maps = 0;
     for (int32_t i = 0; i < s.student->scheme.n_sites; i++) {
         const dfqi_site *site = &s.student->scheme.sites[i];
         if (dfqi_site_is_weight(site)) continue;
         const float *range = dfqi_tensor_f32(site->range);
-        float step = *dfqi_tensor_f32(site->step), zero = *dfqi_tensor_f32(site->zero);
-        ck_assert_int_eq(dfqi_tensor_count(site->step), 1);
-        ck_assert_float_eq_tol(step, (range[1] - range[0]) / 15, 1e-6f * step);
-        ck_assert_float_eq_tol((site->lo - zero) * step, range[0], 0.51f * step);
+        float scale = *dfqi_tensor_f32(site->scale),
+              zero_point = *dfqi_tensor_f32(site->zero_point);
+        ck_assert_int_eq(dfqi_tensor_count(site->scale), 1);
+        ck_assert_float_eq_tol(scale, (range[1] - range[0]) / 15, 1e-6f * scale);
+        ck_assert_float_eq_tol((site->qmin - zero_point) * scale, range[0], 0.51f * scale);
         ck_assert_float_eq_tol(range[2], 0.1f, 1e-6f); /* one batch, not the published average */
         maps += strstr(site->name, ".av.a") && range[0] >= 0 && range[1] <= 1;
     }
@@ -111,9 +112,9 @@ END_TEST
 
 START_TEST(test_asymmetric)
 {
-    scene s = begin(DFQI_WEIGHTS_MINMAX_ASYM, DFQI_ACTS_LSQ, 4);
+    scene s = begin(DFQI_WEIGHT_GRID_MINMAX_ASYM, DFQI_ACT_GRID_LSQ, 4);
     const dfqi_site *site = dfqi_scheme_find(&s.student->scheme, layer);
-    ck_assert(site->kind == DFQI_SITE_RANGED && site->follows && !site->step);
+    ck_assert(site->kind == DFQI_SITE_WEIGHT_MINMAX && site->follows && !site->scale);
     end(&s);
 }
 END_TEST
@@ -123,8 +124,8 @@ START_TEST(test_files)
 {
     char path[] = "/tmp/dfq-modes-XXXXXX";
     int fd = mkstemp(path);
-    dfqi_weights weights = (dfqi_weights)(1 + _i % 3);
-    dfqi_acts acts = (dfqi_acts)(1 + _i / 3);
+    dfqi_weight_grid_kind weights = (dfqi_weight_grid_kind)(1 + _i % 3);
+    dfqi_act_grid_kind acts = (dfqi_act_grid_kind)(1 + _i / 3);
     scene s = begin(weights, acts, 4);
     dfqi_model *r;
     float z[LOGITS], q[LOGITS], other[LOGITS];
@@ -132,26 +133,26 @@ START_TEST(test_files)
     dfqt_logits(s.student, z);
     ck_assert_int_eq(dfqi_model_save(s.student, path, 0), DFQ_OK);
     ck_assert_msg(dfqi_model_load(s.ctx, path, NULL, &r) == DFQ_OK, "%s", s.ctx->error);
-    ck_assert(r->scheme.grids.weights == weights && r->scheme.grids.acts == acts);
+    ck_assert(r->scheme.grids.weight_grid == weights && r->scheme.grids.act_grid == acts);
     dfqt_logits(r, q);
     ck_assert_mem_eq(z, q, sizeof z);
     remove(path);
     dfqi_model_release(r);
     end(&s);
-    s = begin((dfqi_weights)(1 + (_i + 1) % 3), acts, 4);
+    s = begin((dfqi_weight_grid_kind)(1 + (_i + 1) % 3), acts, 4);
     dfqt_logits(s.student, other);
     ck_assert_mem_ne(z, other, sizeof z);
     end(&s);
 }
 END_TEST
 
-/* Learned steps of weights move; ranges of activations stay. */
+/* Learned scales of weights move; ranges of activations stay. */
 START_TEST(test_tuned)
 {
-    scene s = begin(DFQI_WEIGHTS_LSQ, DFQI_ACTS_MINMAX, 4);
+    scene s = begin(DFQI_WEIGHT_GRID_LSQ, DFQI_ACT_GRID_MINMAX, 4);
     const dfqi_site *w = dfqi_scheme_find(&s.student->scheme, layer);
     const dfqi_site *a = dfqi_scheme_find(&s.student->scheme, "blocks.1.mlp.fc1.input");
-    float step = *dfqi_tensor_f32(w->step), range = *dfqi_tensor_f32(a->step);
+    float scale = *dfqi_tensor_f32(w->scale), range = *dfqi_tensor_f32(a->scale);
     dfqi_tune_options o;
     dfqi_tune *t;
     dfq_tensor *images, *curves;
@@ -169,7 +170,7 @@ START_TEST(test_tuned)
     ck_assert_int_eq(dfqi_tune_curves(t, &curves), DFQ_OK);
     const float *total = dfqi_tensor_f32(curves);
     ck_assert_float_lt(total[29 * DFQI_TUNE_LOSSES], total[0]);
-    ck_assert(*dfqi_tensor_f32(w->step) != step && *dfqi_tensor_f32(a->step) == range);
+    ck_assert(*dfqi_tensor_f32(w->scale) != scale && *dfqi_tensor_f32(a->scale) == range);
     dfqi_tensor_release(curves);
     dfqi_tune_release(t);
     dfqi_tensor_release(images);
@@ -183,7 +184,7 @@ START_TEST(test_refused)
     dfqi_model *t, *s;
     ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
     ck_assert_int_eq(dfqt_quantize_with(t, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0},
-                                        (dfqi_grids){DFQI_WEIGHTS_LSQ, DFQI_ACTS_AUTO}, &s),
+                                        (dfqi_grids){DFQI_WEIGHT_GRID_LSQ, DFQI_ACT_GRID_AUTO}, &s),
                      DFQ_E_UNSUPPORTED);
     ck_assert_str_eq(ctx->error, "grids of weights and activations can be chosen in mode parity of "
                                  "a vision transformer; mode improved has its own");

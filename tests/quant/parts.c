@@ -94,9 +94,9 @@ START_TEST(test_compensation)
     const dfqi_site *site = dfqi_scheme_find(&s->student->scheme, "patch_embed.proj.weight");
     for (int r = 0; r < WIDTH; r++) {
         const float *w = weights(s->teacher, site->name) + r * COLUMNS;
-        float step = dfqi_tensor_f32(site->step)[r], q[COLUMNS];
+        float scale = dfqi_tensor_f32(site->scale)[r], q[COLUMNS];
         for (int c = 0; c < COLUMNS; c++)
-            q[c] = fminf(fmaxf(rintf(w[c] / step), site->lo), site->hi) * step;
+            q[c] = fminf(fmaxf(rintf(w[c] / scale), site->qmin), site->qmax) * scale;
         nearest += output_error(h, w, q);
         error += output_error(h, w, weights(s->student, site->name) + r * COLUMNS);
     }
@@ -135,15 +135,15 @@ static void spread_channels(const scene *s)
     for (int c = 0; c < WIDTH; c++) gamma[c] = exp2f((float)(c % 7 - 3));
 }
 
-/* Largest step of the first layer's input over the smallest. */
-static float spread_of_steps(scene *s, int32_t weight_bits, int32_t act_bits)
+/* Largest scale of the first layer's input over the smallest. */
+static float spread_of_scales(scene *s, int32_t weight_bits, int32_t act_bits)
 {
     quantize(s, weight_bits, act_bits);
     const dfqi_site *site = dfqi_scheme_find(&s->student->scheme, "blocks.0.attn.qkv.input");
     float least = INFINITY, most = 0;
     for (int c = 0; c < WIDTH; c++) {
-        least = fminf(least, dfqi_tensor_f32(site->step)[c]);
-        most = fmaxf(most, dfqi_tensor_f32(site->step)[c]);
+        least = fminf(least, dfqi_tensor_f32(site->scale)[c]);
+        most = fmaxf(most, dfqi_tensor_f32(site->scale)[c]);
     }
     return most / least;
 }
@@ -153,7 +153,7 @@ START_TEST(test_fold)
 {
     scene *s = begin();
     spread_channels(s);
-    float fine_weights = spread_of_steps(s, 8, 3), fine_acts = spread_of_steps(s, 2, 8);
+    float fine_weights = spread_of_scales(s, 8, 3), fine_acts = spread_of_scales(s, 2, 8);
     ck_assert_msg(fine_weights > 3 && fine_acts < 1.5f, "spread %g where weights are fine, %g",
                   (double)fine_weights, (double)fine_acts);
     end(s);
@@ -168,10 +168,10 @@ START_TEST(test_least_range)
     weights(s->teacher, "blocks.0.norm1.weight")[5] = 1e-4f;
     quantize(s, 8, 3);
     const dfqi_site *site = dfqi_scheme_find(&s->student->scheme, "blocks.0.attn.qkv.input");
-    const float *step = dfqi_tensor_f32(site->step);
-    for (int c = 0; c < WIDTH; c++) mean += (double)step[c] / WIDTH;
-    ck_assert_msg((double)step[5] > mean / 3 && (double)step[5] < mean, "step %g of %g",
-                  (double)step[5], mean);
+    const float *scale = dfqi_tensor_f32(site->scale);
+    for (int c = 0; c < WIDTH; c++) mean += (double)scale[c] / WIDTH;
+    ck_assert_msg((double)scale[5] > mean / 3 && (double)scale[5] < mean, "scale %g of %g",
+                  (double)scale[5], mean);
     end(s);
 }
 END_TEST
@@ -186,27 +186,28 @@ START_TEST(test_top)
     dfq_context *ctx = dfqt_context(1);
     dfqi_rng r = dfqi_rng_make(42, 1);
     dfqi_stats stats;
-    dfqi_site site = {.name = "blocks.0.attn.av.a", .kind = DFQI_SITE_UNIFORM, .bits = 4, .hi = 15};
+    dfqi_site site = {
+        .name = "blocks.0.attn.av.a", .kind = DFQI_SITE_UNIFORM, .bits = 4, .qmax = 15};
     dfqi_view view = {
-        .x = x, .parts = 1, .heads = 1, .rows = N, .cols = N, .steps = 1, .values = v, .depth = N};
+        .x = x, .parts = 1, .heads = 1, .rows = N, .cols = N, .scales = 1, .values = v, .depth = N};
     for (int i = 0; i < N * N; i++) {
         x[i] = ladder * exp2f(-0.5f * (float)(i % 14));
         v[i] = dfqi_rng_range(&r, -1, 1);
     }
     x[3] = 1;
-    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.step), DFQ_OK);
-    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.zero), DFQ_OK);
+    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.scale), DFQ_OK);
+    ck_assert_int_eq(dfqi_tensor_new(ctx, DFQI_F32, 1, (int64_t[]){1}, &site.zero_point), DFQ_OK);
     ck_assert_int_eq(dfqi_stats_new(ctx, 1, dfqi_stats_tile(N, N), &stats), DFQ_OK);
     dfqi_stats_add(&stats, &view);
     dfqi_stats_shrink(&stats, &site);
     dfqi_stats_errors(&stats, &site, &view, dfqi_kernels_get(ctx));
     dfqi_stats_choose(&stats, &site);
     ck_assert_int_eq(site.kind, DFQI_SITE_LOG);
-    ck_assert_float_eq_tol(*dfqi_tensor_f32(site.step), ladder, 1e-6f);
-    ck_assert(site.lo == 0 && site.hi == 14); /* the sixteenth code is 0 */
+    ck_assert_float_eq_tol(*dfqi_tensor_f32(site.scale), ladder, 1e-6f);
+    ck_assert(site.qmin == 0 && site.qmax == 14); /* the sixteenth code is 0 */
     dfqi_stats_fini(ctx, &stats);
-    dfqi_tensor_release(site.step);
-    dfqi_tensor_release(site.zero);
+    dfqi_tensor_release(site.scale);
+    dfqi_tensor_release(site.zero_point);
     dfqi_context_release(ctx);
 }
 END_TEST

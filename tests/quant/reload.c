@@ -125,14 +125,14 @@ static void jitter(dfq_tensor *t, dfqi_rng *r)
         dfqi_tensor_f32(t)[i] *= dfqi_rng_range(r, 0.9f, 1.1f);
 }
 
-/* Off their grids, as tuning leaves weights; learned steps too. */
+/* Off their grids, as tuning leaves weights; learned scales too. */
 static void move(scene *s)
 {
     dfqi_rng r = dfqi_rng_make(32, 1);
     dfqi_model *m = s->student;
     for (int32_t i = 0; i < m->net.n_params; i++)
         if (!m->net.params[i].fixed) jitter(m->net.params[i].tensor, &r);
-    for (int32_t i = 0; i < m->scheme.n_sites; i++) jitter(m->scheme.sites[i].step, &r);
+    for (int32_t i = 0; i < m->scheme.n_sites; i++) jitter(m->scheme.sites[i].scale, &r);
 }
 
 static void logits(const scene *s, const dfqi_model *m, float *z)
@@ -169,7 +169,8 @@ START_TEST(test_widths)
     char what[64];
     for (int k = 0; k < 5 * 3 * 2 * 2; k += big ? 29 : 1) {
         dfqi_widths w = {bits[k % 5], acts[k / 5 % 3], k / 15 % 2 && _i > 0 ? 8 : 0};
-        snprintf(what, sizeof what, "w%da%d, edges %d, mode %d", w.weight, w.act, w.edge, k / 30);
+        snprintf(what, sizeof what, "w%da%d, first and last %d, mode %d", w.weight, w.act,
+                 w.first_last, k / 30);
         quantize(&s, (dfqi_mode)(k / 30), w, 1);
         check(&s, what);
         move(&s);

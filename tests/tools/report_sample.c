@@ -122,11 +122,11 @@ static void fill_sites(struct report_layer *layers, struct report_quantizer *q)
         q[2 * i + 1].kind = i % SITES == 1 ? "activation, log2" : "activation, per tensor";
         q[2 * i].bits = 4;
         q[2 * i + 1].bits = 8;
-        q[2 * i].step_min = 0.004 + 0.003 * uniform();
-        q[2 * i].step_max = q[2 * i].step_min * (2 + 6 * uniform());
-        q[2 * i + 1].step_min = q[2 * i + 1].step_max = 0.01 + 0.05 * uniform();
-        q[2 * i].zero_min = q[2 * i].zero_max = NAN;
-        q[2 * i + 1].zero_min = q[2 * i + 1].zero_max = floor(120 + 16 * uniform());
+        q[2 * i].scale_min = 0.004 + 0.003 * uniform();
+        q[2 * i].scale_max = q[2 * i].scale_min * (2 + 6 * uniform());
+        q[2 * i + 1].scale_min = q[2 * i + 1].scale_max = 0.01 + 0.05 * uniform();
+        q[2 * i].zero_point_min = q[2 * i].zero_point_max = NAN;
+        q[2 * i + 1].zero_point_min = q[2 * i + 1].zero_point_max = floor(120 + 16 * uniform());
     }
     layers[17].sqnr_db = 9.3;
     layers[40].sqnr_db = NAN;

@@ -145,7 +145,7 @@ START_TEST(test_quantized)
     float steps[64];
     int n = 0;
     for (int32_t i = 0; i < q->scheme.n_sites && n < 64; i++)
-        if (q->scheme.sites[i].step) steps[n++] = *dfqi_tensor_f32(q->scheme.sites[i].step);
+        if (q->scheme.sites[i].scale) steps[n++] = *dfqi_tensor_f32(q->scheme.sites[i].scale);
     dfq_tensor *w = dfqi_network_find(&q->net, "blocks.1.mlp.fc1.weight");
     float before = *dfqi_tensor_f32(w);
     double early = dfqt_train(q, &o, 4);
@@ -153,8 +153,8 @@ START_TEST(test_quantized)
     ck_assert_float_ne(*dfqi_tensor_f32(w), before);
     n = 0;
     for (int32_t i = 0; i < q->scheme.n_sites && n < 64; i++)
-        if (q->scheme.sites[i].step)
-            ck_assert_float_eq(steps[n++], *dfqi_tensor_f32(q->scheme.sites[i].step));
+        if (q->scheme.sites[i].scale)
+            ck_assert_float_eq(steps[n++], *dfqi_tensor_f32(q->scheme.sites[i].scale));
     dfq_tensor_release(x);
     dfq_tensor_release(y);
     dfq_graph_release(q);

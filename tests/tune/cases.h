@@ -46,7 +46,7 @@ dfqt_pair dfqt_cnn_pair_new(int32_t threads);
 
 /* 12 steps of 3 images, an evaluation every 5 steps, all augmentations, rates that move things. */
 dfqi_tune_options dfqt_options(dfqi_mode mode);
-/* A number for all bits of the student: parameters, steps and zero points. */
+/* A number for all bits of the student: parameters, scales and zero points. */
 uint64_t dfqt_bits(const dfqi_model *m);
 
 /* A golden file; a tensor of it by two parts of its name; and a check that the largest difference is at

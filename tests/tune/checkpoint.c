@@ -174,8 +174,8 @@ START_TEST(test_broken_checkpoints)
                 {"best_kl", 0, -1, DFQ_E_CORRUPT}, /* the bits of a NaN */
                 {"now.cls_token", 2, 0.0 / 0.0, DFQ_E_NUMERIC},
                 {"m.norm.bias", 0, 1e300 * 1e300, DFQ_E_NUMERIC},
-                {"best.head.input.step", 0, 0, DFQ_E_CORRUPT},
-                {"now.head.input.step", 0, -1, DFQ_E_CORRUPT},
+                {"best.head.input.scale", 0, 0, DFQ_E_CORRUPT},
+                {"now.head.input.scale", 0, -1, DFQ_E_CORRUPT},
                 {"dfq.tune", 0, '9', DFQ_E_UNSUPPORTED}};
     dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);

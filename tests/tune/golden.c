@@ -56,10 +56,10 @@ static void compare_sites(const dfqi_scheme *s, const dfqi_safetensors *st, cons
         site_name(i, name);
         const dfqi_site *site = dfqi_scheme_find(s, name);
         ck_assert_msg(site != NULL, "%s", name);
-        dfqt_golden_compare(dfqi_tensor_f32(site->step), dfqt_golden_data(st, prefix, "alpha") + i,
+        dfqt_golden_compare(dfqi_tensor_f32(site->scale), dfqt_golden_data(st, prefix, "scale") + i,
                             1, 2e-6, prefix, name);
-        dfqt_golden_compare(dfqi_tensor_f32(site->zero), dfqt_golden_data(st, prefix, "zero") + i,
-                            1, 2e-6, prefix, name);
+        dfqt_golden_compare(dfqi_tensor_f32(site->zero_point),
+                            dfqt_golden_data(st, prefix, "zero_point") + i, 1, 2e-6, prefix, name);
     }
 }
 
@@ -108,8 +108,8 @@ static void compare_step(dfqi_tune *t, const dfqi_safetensors *st, int step)
                         dfqt_golden_data(st, prefix, "loss"), 3, 2e-6, prefix, "loss");
     dfqi_safetensors params = dfqt_golden_read(ctx, file),
                      grads = dfqt_golden_read(ctx, "tune_grad.safetensors");
-    compare_sites_grads(t, ".step", dfqt_golden_data(st, prefix, "dalpha"));
-    compare_sites_grads(t, ".zero", dfqt_golden_data(st, prefix, "dzero"));
+    compare_sites_grads(t, ".scale", dfqt_golden_data(st, prefix, "dscale"));
+    compare_sites_grads(t, ".zero_point", dfqt_golden_data(st, prefix, "dzero_point"));
     if (step == 1) compare_weight_grads(t, &grads);
     compare_sites(&t->student->scheme, st, prefix);
     for (int32_t i = 0; i < t->student->net.n_params; i++) {

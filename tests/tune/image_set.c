@@ -72,7 +72,10 @@ START_TEST(test_calibration_has_the_same_bits)
     static const dfq_quantize_options all[] = {
         {.mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4},
         {.mode = DFQ_MODE_PARITY, .weight_bits = 4, .act_bits = 4},
-        {.mode = DFQ_MODE_PARITY, .weight_bits = 4, .act_bits = 4, .acts = DFQ_ACTS_MINMAX}};
+        {.mode = DFQ_MODE_PARITY,
+         .weight_bits = 4,
+         .act_bits = 4,
+         .act_grid = DFQ_ACT_GRID_MINMAX}};
     dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_IMPROVED, N);
     dfq_quantize_options o = all[_i];
     dfq_graph *a, *b;

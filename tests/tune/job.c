@@ -117,7 +117,7 @@ START_TEST(test_best_is_kept)
 }
 END_TEST
 
-/* A factor of 0 holds its kind of parameter; steps stay positive. */
+/* A factor of 0 holds its kind of parameter; scales stay positive. */
 START_TEST(test_factors)
 {
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, 10);
@@ -131,7 +131,7 @@ START_TEST(test_factors)
     ck_assert_uint_eq(weights, dfqi_network_hash(&p.student->net));
     ck_assert_uint_ne(all, dfqt_bits(p.student));
     for (int32_t i = 0; i < p.student->scheme.n_sites; i++) {
-        const dfq_tensor *s = p.student->scheme.sites[i].step;
+        const dfq_tensor *s = p.student->scheme.sites[i].scale;
         for (int64_t k = 0; k < dfqi_tensor_count(s); k++) ck_assert(dfqi_tensor_f32(s)[k] > 0);
     }
     dfqi_tune_release(t);
@@ -184,7 +184,7 @@ START_TEST(test_clip)
     ck_assert_double_gt(whole, 2e-2);
     ck_assert_double_eq(whole, far);
     ck_assert_uint_eq(free_bits, same);
-    ck_assert_double_le(one, 1.001e-2); /* steps and zero points have their share */
+    ck_assert_double_le(one, 1.001e-2); /* scales and zero points have their share */
     ck_assert_double_gt(one, 1e-5);
     ck_assert_double_eq_tol(two / one, 2, 0.01);
 }
@@ -195,8 +195,8 @@ static void count_clamps(int32_t level, const char *line, void *user)
     if (level == DFQ_LOG_WARNING && strstr(line, "zero or negative")) ++*(int *)user;
 }
 
-/* Parity mode: a step pushed below zero is kept at 1e-8, counted and logged. */
-START_TEST(test_clamped_steps)
+/* Parity mode: a scale pushed below zero is kept at 1e-8, counted and logged. */
+START_TEST(test_clamped_scales)
 {
     int warnings = 0;
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
@@ -207,8 +207,8 @@ START_TEST(test_clamped_steps)
     dfqi_tune *t = new_job(&p, &o);
     ck_assert_int_eq(dfqi_tune_start(t), DFQ_OK);
     dfqi_item *item = t->items;
-    while (item->kind != DFQI_ITEM_STEP) item++;
-    item->moments.m[0] = 1e6f; /* velocity towards smaller steps */
+    while (item->kind != DFQI_ITEM_SCALE) item++;
+    item->moments.m[0] = 1e6f; /* velocity towards smaller scales */
     int32_t finished;
     ck_assert_msg(dfqi_tune_step(t, &finished) == DFQ_OK, "%s", p.ctx->error);
     ck_assert_float_eq(dfqi_tensor_f32(item->tensor)[0], 1e-8f);
@@ -330,17 +330,17 @@ static int64_t codes_of(const dfqi_tune *t, float *codes)
     for (int32_t i = 0; i < t->n_items; i++) {
         const dfqi_site *site = t->items[i].site;
         const dfq_tensor *w = t->items[i].tensor, *col = NULL;
-        float step;
+        float scale;
         if (!site) continue;
         int64_t rows = w->dims[0], cols = t->items[i].count / rows;
-        if (site->input >= 0) col = t->student->scheme.sites[site->input].step;
+        if (site->input >= 0) col = t->student->scheme.sites[site->input].scale;
         for (int64_t r = 0; r < rows; r++, n += cols) {
             float *y = codes + n;
             k->fq_weight(1, cols, site->bits, dfqi_tensor_f32(w) + r * cols,
                          col ? dfqi_tensor_f32(col) : NULL,
-                         site->step ? dfqi_tensor_f32(site->step) + r : NULL, y, &step);
+                         site->scale ? dfqi_tensor_f32(site->scale) + r : NULL, y, &scale);
             for (int64_t c = 0; c < cols; c++)
-                y[c] = rintf(y[c] * (col ? dfqi_tensor_f32(col)[c] : 1) / step);
+                y[c] = rintf(y[c] * (col ? dfqi_tensor_f32(col)[c] : 1) / scale);
         }
     }
     return n;
@@ -446,7 +446,7 @@ TCase *dfqt_job_case(void)
     tcase_add_test(t, test_best_is_kept);
     tcase_add_test(t, test_factors);
     tcase_add_test(t, test_clip);
-    tcase_add_test(t, test_clamped_steps);
+    tcase_add_test(t, test_clamped_scales);
     tcase_add_test(t, test_idle_warm_up);
     tcase_add_test(t, test_rates);
     tcase_add_test(t, test_split);

@@ -286,7 +286,7 @@ START_TEST(test_layer_errors)
     float before = *dfqi_tensor_f32(db);
     for (int32_t i = 0, k = 0; i < p.student->scheme.n_sites; i++)
         if (p.student->scheme.sites[i].kind == DFQI_SITE_UNIFORM && k++ == 1)
-            *dfqi_tensor_f32(p.student->scheme.sites[i].step) *= 1e4f;
+            *dfqi_tensor_f32(p.student->scheme.sites[i].scale) *= 1e4f;
     dfqi_tensor_release(db);
     ck_assert_int_eq(dfqi_layer_errors(p.teacher, p.student, dfqi_tensor_f32(images), n, &db),
                      DFQ_OK);

@@ -185,9 +185,9 @@ static float *copy_of(const dfqi_item *item)
     return copy;
 }
 
-/* Weights lose rate * decay of themselves, steps and zero points nothing; each kind of parameter has its
- * factor. Improved mode moves the logarithm of a step by its own gradient, the step times that of the
- * step. */
+/* Weights lose rate * decay of themselves, scales and zero points nothing; each kind of parameter has its
+ * factor. Improved mode moves the logarithm of a scale by its own gradient, the scale times that of the
+ * scale. */
 START_TEST(test_how_parameters_move)
 {
     dfqi_mode mode = _i ? DFQI_MODE_IMPROVED : DFQI_MODE_PARITY;
@@ -207,8 +207,8 @@ START_TEST(test_how_parameters_move)
         for (int64_t k = 0; k < item->count; k++) {
             float w = before[i][k], want = w - 7e-4f * grad[k];
             if (item->kind == DFQI_ITEM_WEIGHT) want = w - 1e-4f * (grad[k] + 0.5f * w);
-            if (item->kind == DFQI_ITEM_STEP) want = w - 3e-4f * grad[k];
-            if (item->kind == DFQI_ITEM_STEP && _i) want = w * expf(-3e-4f * grad[k] * w);
+            if (item->kind == DFQI_ITEM_SCALE) want = w - 3e-4f * grad[k];
+            if (item->kind == DFQI_ITEM_SCALE && _i) want = w * expf(-3e-4f * grad[k] * w);
             ck_assert_msg(fabsf(now[k] - want) <= 3e-7f * fmaxf(fabsf(w), 1e-3f),
                           "%s[%d]: %g, expected %g", item->name, (int)k, (double)now[k],
                           (double)want);
@@ -228,15 +228,15 @@ START_TEST(test_norm)
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     dfqi_tune_options o = descent(DFQI_MODE_PARITY);
     double sum = 0, norm = 0;
-    if (_i == 1) o.weight_rate = 0; /* then steps and zero points count alone */
+    if (_i == 1) o.weight_rate = 0; /* then scales and zero points count alone */
     if (_i == 2) o.weight_rate = o.step_rate = 0;
     dfqi_tune *t = new_job(&p, &o);
     step(t);
     for (int32_t i = 0; i < t->n_items; i++) {
         const dfqi_item *item = &t->items[i];
         const float *grad = dfqi_exec_data(t->e, item->grad);
-        int moves =
-            _i == 0 || item->kind == DFQI_ITEM_ZERO || (_i == 1 && item->kind == DFQI_ITEM_STEP);
+        int moves = _i == 0 || item->kind == DFQI_ITEM_ZERO_POINT ||
+                    (_i == 1 && item->kind == DFQI_ITEM_SCALE);
         for (int64_t k = 0; moves && k < item->count; k++) sum += (double)grad[k] * (double)grad[k];
     }
     ck_assert_int_eq(dfqi_tune_check_grads(t, &norm), DFQ_OK);

@@ -158,7 +158,7 @@ uint64_t dfqt_bits(const dfqi_model *m)
 {
     uint64_t hash = dfqi_network_hash(&m->net);
     for (int32_t i = 0; i < m->scheme.n_sites; i++)
-        hash = mix(mix(hash, m->scheme.sites[i].step), m->scheme.sites[i].zero);
+        hash = mix(mix(hash, m->scheme.sites[i].scale), m->scheme.sites[i].zero_point);
     return hash;
 }
 

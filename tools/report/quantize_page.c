@@ -147,15 +147,15 @@ static int fill_quantizers(const struct quantize *q, struct page *p)
         dfq_quantizer_info one = {.struct_size = sizeof one};
         struct report_quantizer *to = &p->quantizers[p->r.n_quantizers];
         if (dfq_graph_get_quantizer(q->low, i, &one) != DFQ_OK) continue;
-        int zero = one.kind == DFQ_QUANTIZER_UNIFORM;
+        int has_zero_point = one.kind == DFQ_QUANTIZER_UNIFORM;
         to->site = one.name;
         to->kind = model_quantizer_kind(&one);
         to->bits = one.bits;
-        /* without steps of its own: from what the weight is at the moment */
-        to->step_min = one.steps > 0 ? (double)one.step_min : (double)NAN;
-        to->step_max = one.steps > 0 ? (double)one.step_max : (double)NAN;
-        to->zero_min = zero ? (double)one.zero_min : (double)NAN;
-        to->zero_max = zero ? (double)one.zero_max : (double)NAN;
+        /* without scales of its own: from what the weight is at the moment */
+        to->scale_min = one.scales > 0 ? (double)one.scale_min : (double)NAN;
+        to->scale_max = one.scales > 0 ? (double)one.scale_max : (double)NAN;
+        to->zero_point_min = has_zero_point ? (double)one.zero_point_min : (double)NAN;
+        to->zero_point_max = has_zero_point ? (double)one.zero_point_max : (double)NAN;
         p->r.n_quantizers++;
     }
     p->r.quantizers = p->quantizers;
@@ -206,7 +206,7 @@ static void tell_mimiq(const struct quantize *q, struct page *p)
     snprintf(new_row(p, "best step"), PAGE_TEXT, "%lld, held-out divergence %.4g",
              (long long)q->best.best_step, q->best.best_kl);
     if (q->best.clamped > 0)
-        snprintf(new_row(p, "clamped steps"), PAGE_TEXT, "%lld", (long long)q->best.clamped);
+        snprintf(new_row(p, "clamped scales"), PAGE_TEXT, "%lld", (long long)q->best.clamped);
 }
 
 static void tell_ait(const struct quantize *q, struct page *p)
@@ -241,8 +241,9 @@ static void fill_provenance(const struct quantize *q, struct page *p)
     snprintf(new_row(p, "threads"), PAGE_TEXT, "%d", (int)dfq_context_get_threads(q->s->ctx));
     snprintf(new_row(p, "architecture"), PAGE_TEXT, "%s", dfq_graph_get_name(q->net));
     snprintf(new_row(p, "method"), PAGE_TEXT, "%s", option_method_name(o->method));
-    if (o->edge_bits)
-        snprintf(new_row(p, "first and last weight"), PAGE_TEXT, "%d bits", (int)o->edge_bits);
+    if (o->first_last_bits)
+        snprintf(new_row(p, "first and last weight"), PAGE_TEXT, "%d bits",
+                 (int)o->first_last_bits);
     snprintf(new_row(p, "seed"), PAGE_TEXT, "%llu", (unsigned long long)o->seed);
     tell_images(q, p);
     if (!q->curves)

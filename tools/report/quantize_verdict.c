@@ -75,8 +75,8 @@ static void say_cures(const struct quantize *q, struct page *p)
     if (o->method == METHOD_MIMIQ && q->curves && done < 0.5 && !o->real)
         add(text, "more --images, tuning was best early");
     if (o->method == METHOD_AIT && !o->no_tune) add(text, "more --steps");
-    if (o->method == METHOD_AIT && (o->edge_bits ? o->edge_bits : o->weight_bits) < 8)
-        add(text, "--edge-bits 8 for the first and the last layer");
+    if (o->method == METHOD_AIT && (o->first_last_bits ? o->first_last_bits : o->weight_bits) < 8)
+        add(text, "--first-last-bits 8 for the first and the last layer");
     if (o->act_bits < 8) add(text, "wider activations");
     if (o->weight_bits < 8) add(text, "wider weights");
     if (*text) snprintf(say(p), PAGE_SENTENCE, "%s.", text);

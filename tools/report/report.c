@@ -241,13 +241,13 @@ static void write_quantizers(FILE *f, const struct report *r)
 {
     if (!r->n_quantizers) return;
     section(f, "Quantizers",
-            "Where values are rounded, and how. A step is the distance of two "
+            "Where values are rounded, and how. The scale is the distance of two "
             "neighbouring levels; per-channel quantizers show their range.");
     fputs("<div class=\"card\">", f);
     if (r->n_quantizers > 24)
         fprintf(f, "<details><summary>%zu quantizers</summary>", r->n_quantizers);
     fputs("<div class=\"scroll\"><table>\n<thead><tr><th>Site</th><th>Kind</th>"
-          "<th class=\"num\">Bits</th><th class=\"num\">Step</th><th class=\"num\">Zero point</th>"
+          "<th class=\"num\">Bits</th><th class=\"num\">Scale</th><th class=\"num\">Zero point</th>"
           "</tr></thead>\n<tbody>\n",
           f);
     for (size_t i = 0; i < r->n_quantizers; i++) {
@@ -257,8 +257,8 @@ static void write_quantizers(FILE *f, const struct report *r)
         fputs("</td><td>", f);
         html_text(f, q->kind);
         fprintf(f, "</td><td class=\"num\">%d</td>", (int)q->bits);
-        range_cell(f, q->step_min, q->step_max);
-        range_cell(f, q->zero_min, q->zero_max);
+        range_cell(f, q->scale_min, q->scale_max);
+        range_cell(f, q->zero_point_min, q->zero_point_max);
         fputs("</tr>\n", f);
     }
     fprintf(f, "</tbody></table></div>%s</div>\n", r->n_quantizers > 24 ? "</details>" : "");

@@ -41,12 +41,12 @@ struct report_layer {
     double sqnr_db; /* signal to quantization noise */
 };
 
-/* One quantizer of the network; equal minimum and maximum stand for one step (or zero point). */
+/* One quantizer of the network; equal minimum and maximum stand for one scale (or zero point). */
 struct report_quantizer {
     const char *site, *kind; /* "blocks.0.attn.qkv" and "weight, per channel" */
     int32_t bits;
-    double step_min, step_max;
-    double zero_min, zero_max; /* NaN: none, the quantizer is symmetric */
+    double scale_min, scale_max;
+    double zero_point_min, zero_point_max; /* NaN: none, the quantizer is symmetric */
 };
 
 struct report_file {

@@ -5,57 +5,57 @@
 #include <float.h>
 #include <math.h>
 
-static float clamp(float v, float lo, float hi)
+static float clamp(float v, float qmin, float qmax)
 {
-    return v < lo ? lo : v > hi ? hi : v; /* NaN stays NaN */
+    return v < qmin ? qmin : v > qmax ? qmax : v; /* NaN stays NaN */
 }
 
 void dfqi_ref_fq(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y)
 {
     for (int64_t r = 0; r < rows; r++, x += cols, y += cols) {
         for (int64_t c = 0; c < cols; c++) {
-            int64_t i = g->n_steps > 1 ? c : 0;
-            float z = g->zero ? rintf(g->zero[i]) : 0.0f;
-            y[c] = (clamp(rintf(x[c] / g->step[i] + z), g->lo, g->hi) - z) * g->step[i];
+            int64_t i = g->n_scales > 1 ? c : 0;
+            float z = g->zero_point ? rintf(g->zero_point[i]) : 0.0f;
+            y[c] = (clamp(rintf(x[c] / g->scale[i] + z), g->qmin, g->qmax) - z) * g->scale[i];
         }
     }
 }
 
-/* One element: adds to the gradients of its step and zero, returns that of x. */
-static float fq_bwd_one(const dfqi_grid *g, int64_t i, float x, float dy, double *dstep,
-                        double *dzero)
+/* One element: adds to the gradients of its scale and zero_point, returns that of x. */
+static float fq_bwd_one(const dfqi_grid *g, int64_t i, float x, float dy, double *dscale,
+                        double *dzero_point)
 {
-    float z = g->zero ? rintf(g->zero[i]) : 0.0f;
-    float u = x / g->step[i];
+    float z = g->zero_point ? rintf(g->zero_point[i]) : 0.0f;
+    float u = x / g->scale[i];
     float v = u + z;
-    if (v >= g->lo && v <= g->hi) {
-        *dstep += (double)(dy * (rintf(v) - z - u));
+    if (v >= g->qmin && v <= g->qmax) {
+        *dscale += (double)(dy * (rintf(v) - z - u));
         return dy;
     }
-    *dstep += (double)(dy * ((v < g->lo ? g->lo : g->hi) - z));
-    *dzero -= (double)(g->step[i] * dy);
+    *dscale += (double)(dy * ((v < g->qmin ? g->qmin : g->qmax) - z));
+    *dzero_point -= (double)(g->scale[i] * dy);
     return 0.0f;
 }
 
 void dfqi_ref_fq_bwd(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x,
-                     const float *dy, float *dx, float *dstep, float *dzero)
+                     const float *dy, float *dx, float *dscale, float *dzero_point)
 {
     double ds = 0.0;
     double dz = 0.0;
     /* Column by column, so that a column's two sums are all that has to be kept. */
     for (int64_t c = 0; c < cols; c++) {
-        int64_t i = g->n_steps > 1 ? c : 0;
-        if (g->n_steps > 1) ds = dz = 0.0;
+        int64_t i = g->n_scales > 1 ? c : 0;
+        if (g->n_scales > 1) ds = dz = 0.0;
         for (int64_t r = 0; r < rows; r++)
             dx[r * cols + c] = fq_bwd_one(g, i, x[r * cols + c], dy[r * cols + c], &ds, &dz);
-        if (dstep) dstep[i] = (float)ds;
-        if (dzero) dzero[i] = (float)dz;
+        if (dscale) dscale[i] = (float)ds;
+        if (dzero_point) dzero_point[i] = (float)dz;
     }
 }
 
 /* rint(-2 log2 u) without a logarithm: with u = m 2^e, m in [1, 2), it is -2 e minus the number of
  * the thresholds 2^(1/4), 2^(3/4) that m reaches. Exact, hence the same on every machine. */
-void dfqi_ref_fq_log(size_t n, float top, float hi, const float *x, float *y)
+void dfqi_ref_fq_log(size_t n, float top, float qmax, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++) {
         float u = x[i] / top;
@@ -68,6 +68,6 @@ void dfqi_ref_fq_log(size_t n, float top, float hi, const float *x, float *y)
         int q = -2 * (e - 1) - (m >= 1.18920711500272f) - (m >= 1.68179283050743f);
         if (q < 0) q = 0;
         float half = q % 2 ? 1.41421356237310f : 1.0f; /* 2^(-q/2) = half * 2^-ceil(q/2) */
-        y[i] = (float)q > hi ? 0.0f : top * ldexpf(half, -((q + 1) / 2));
+        y[i] = (float)q > qmax ? 0.0f : top * ldexpf(half, -((q + 1) / 2));
     }
 }

@@ -66,12 +66,12 @@ void dfqi_ref_col_dots(int64_t rows, int64_t cols, const float *x, const float *
 
 void dfqi_ref_fq(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
 void dfqi_ref_fq_bwd(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x,
-                     const float *dy, float *dx, float *dstep, float *dzero);
-void dfqi_ref_fq_log(size_t n, float top, float hi, const float *x, float *y);
+                     const float *dy, float *dx, float *dscale, float *dzero_point);
+void dfqi_ref_fq_log(size_t n, float top, float qmax, const float *x, float *y);
 void dfqi_ref_fq_weight(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
-                        const float *step_in, float *y, float *step_out);
+                        const float *scale_in, float *y, float *scale_out);
 void dfqi_ref_fq_weight_range(int64_t rows, int64_t cols, int bits, const float *w, float *y,
-                              float *step_out, float *zero_out);
+                              float *scale_out, float *zero_point_out);
 int64_t dfqi_ref_crossings(int64_t rows, int64_t cols, const dfqi_weight_grid *g, const float *w,
                            const float *d, float alpha);
 void dfqi_ref_extremes(size_t n, const float *x, float *out);

@@ -5,26 +5,26 @@
 
 static float code(const dfqi_row_grid *g, float v)
 {
-    float q = rintf(v / g->step + g->zero);
-    return q < g->lo ? g->lo : q > g->hi ? g->hi : q; /* NaN stays NaN */
+    float q = rintf(v / g->scale + g->zero_point);
+    return q < g->qmin ? g->qmin : q > g->qmax ? g->qmax : q; /* NaN stays NaN */
 }
 
 void dfqi_ref_fq_weight(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
-                        const float *step_in, float *y, float *step_out)
+                        const float *scale_in, float *y, float *scale_out)
 {
     for (int64_t r = 0; r < rows; r++, w += cols, y += cols) {
         float m = 0.0f;
-        for (int64_t c = 0; !step_in && c < cols; c++) {
+        for (int64_t c = 0; !scale_in && c < cols; c++) {
             float v = fabsf(s ? w[c] * s[c] : w[c]);
             m = v > m ? v : m;
         }
         dfqi_row_grid g = dfqi_row_grid_symmetric(bits, m);
-        if (step_in) g.step = step_in[r];
+        if (scale_in) g.scale = scale_in[r];
         for (int64_t c = 0; c < cols; c++) {
-            float back = code(&g, s ? w[c] * s[c] : w[c]) * g.step;
+            float back = code(&g, s ? w[c] * s[c] : w[c]) * g.scale;
             y[c] = s ? back / s[c] : back;
         }
-        if (step_out) step_out[r] = g.step;
+        if (scale_out) scale_out[r] = g.scale;
     }
 }
 
@@ -39,15 +39,15 @@ void dfqi_ref_extremes(size_t n, const float *x, float *out)
 }
 
 void dfqi_ref_fq_weight_range(int64_t rows, int64_t cols, int bits, const float *w, float *y,
-                              float *step_out, float *zero_out)
+                              float *scale_out, float *zero_point_out)
 {
     for (int64_t r = 0; r < rows; r++, w += cols, y += cols) {
         float ends[2];
         dfqi_ref_extremes((size_t)cols, w, ends);
-        dfqi_row_grid g = dfqi_row_grid_ranged(bits, ends[0], ends[1]);
-        for (int64_t c = 0; c < cols; c++) y[c] = (code(&g, w[c]) - g.zero) * g.step;
-        if (step_out) step_out[r] = g.step;
-        if (zero_out) zero_out[r] = g.zero;
+        dfqi_row_grid g = dfqi_row_grid_asymmetric(bits, ends[0], ends[1]);
+        for (int64_t c = 0; c < cols; c++) y[c] = (code(&g, w[c]) - g.zero_point) * g.scale;
+        if (scale_out) scale_out[r] = g.scale;
+        if (zero_point_out) zero_point_out[r] = g.zero_point;
     }
 }
 
@@ -66,14 +66,14 @@ static float moved(const moved_row *m, int64_t c)
 static dfqi_row_grid grid_of(int64_t cols, const dfqi_weight_grid *g, int64_t r, const moved_row *m)
 {
     float a = INFINITY, b = -INFINITY;
-    for (int64_t c = 0; !g->step && c < cols; c++) {
+    for (int64_t c = 0; !g->scale && c < cols; c++) {
         float v = moved(m, c);
         a = v < a ? v : a;
         b = v > b ? v : b;
     }
-    if (g->ranged) return dfqi_row_grid_ranged(g->bits, a, b);
+    if (g->asymmetric) return dfqi_row_grid_asymmetric(g->bits, a, b);
     dfqi_row_grid grid = dfqi_row_grid_symmetric(g->bits, fmaxf(-a, b));
-    if (g->step) grid.step = g->step[r];
+    if (g->scale) grid.scale = g->scale[r];
     return grid;
 }
 

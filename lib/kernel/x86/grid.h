@@ -5,18 +5,18 @@
 #include "kernel/x86/vec.h"
 
 typedef struct grid {
-    vf step, zero, lo, hi;
+    vf scale, zero_point, qmin, qmax;
 } grid;
 
 static inline vf grid_code(const grid *g, vf x)
 {
-    vf code = vf_round(vf_add(vf_div(x, g->step), g->zero));
-    return vf_min(g->hi, vf_max(g->lo, code));
+    vf code = vf_round(vf_add(vf_div(x, g->scale), g->zero_point));
+    return vf_min(g->qmax, vf_max(g->qmin, code));
 }
 
 static inline vf grid_fq(const grid *g, vf x)
 {
-    return vf_mul(vf_sub(grid_code(g, x), g->zero), g->step);
+    return vf_mul(vf_sub(grid_code(g, x), g->zero_point), g->scale);
 }
 
 #endif

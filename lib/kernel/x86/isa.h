@@ -62,12 +62,12 @@ void ISA(col_dots)(int64_t rows, int64_t cols, const float *x, const float *cent
 
 void ISA(fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
 void ISA(fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
-                 float *dx, float *dstep, float *dzero);
-void ISA(fq_log)(size_t n, float top, float hi, const float *x, float *y);
+                 float *dx, float *dscale, float *dzero_point);
+void ISA(fq_log)(size_t n, float top, float qmax, const float *x, float *y);
 void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
-                    const float *step_in, float *y, float *step_out);
+                    const float *scale_in, float *y, float *scale_out);
 void ISA(fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
-                          float *step_out, float *zero_out);
+                          float *scale_out, float *zero_point_out);
 int64_t ISA(crossings)(int64_t rows, int64_t cols, const dfqi_weight_grid *g, const float *w,
                        const float *d, float alpha);
 void ISA(extremes)(size_t n, const float *x, float *out);

@@ -7,7 +7,7 @@
 
 static inline grid spread(const dfqi_row_grid *g)
 {
-    return (grid){vf_set(g->step), vf_set(g->zero), vf_set(g->lo), vf_set(g->hi)};
+    return (grid){vf_set(g->scale), vf_set(g->zero_point), vf_set(g->qmin), vf_set(g->qmax)};
 }
 
 static inline vf weight(const float *w, const float *s, int64_t i, int64_t c)
@@ -27,14 +27,14 @@ static float largest_weight(int64_t cols, const float *w, const float *s)
 }
 
 void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
-                    const float *step_in, float *y, float *step_out)
+                    const float *scale_in, float *y, float *scale_out)
 {
     for (int64_t r = 0; r < rows; r++, w += cols, y += cols) {
         dfqi_row_grid row =
-            dfqi_row_grid_symmetric(bits, step_in ? 0.0f : largest_weight(cols, w, s));
-        if (step_in) row.step = step_in[r];
+            dfqi_row_grid_symmetric(bits, scale_in ? 0.0f : largest_weight(cols, w, s));
+        if (scale_in) row.scale = scale_in[r];
         const grid g = spread(&row);
-        if (step_out) step_out[r] = row.step;
+        if (scale_out) scale_out[r] = row.scale;
 #define STEP(i, c)                                                                                 \
     do {                                                                                           \
         vf v = grid_fq(&g, weight(w, s, i, c));                                                    \
@@ -76,15 +76,15 @@ void ISA(extremes)(size_t n, const float *x, float *out)
 }
 
 void ISA(fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
-                          float *step_out, float *zero_out)
+                          float *scale_out, float *zero_point_out)
 {
     for (int64_t r = 0; r < rows; r++, w += cols, y += cols) {
         float range[2];
         ISA(extremes)((size_t)cols, w, range);
-        const dfqi_row_grid row = dfqi_row_grid_ranged(bits, range[0], range[1]);
+        const dfqi_row_grid row = dfqi_row_grid_asymmetric(bits, range[0], range[1]);
         const grid g = spread(&row);
-        if (step_out) step_out[r] = row.step;
-        if (zero_out) zero_out[r] = row.zero;
+        if (scale_out) scale_out[r] = row.scale;
+        if (zero_point_out) zero_point_out[r] = row.zero_point;
 #define STEP(i, c) vf_store_tail(y + (i), c, grid_fq(&g, vf_load_tail(w + (i), c)))
         VF_LOOP(cols, STEP);
 #undef STEP
@@ -107,12 +107,12 @@ static grid grid_of(int64_t cols, const dfqi_weight_grid *g, int64_t r, const mo
 {
     ends e = ends_none();
 #define STEP(i, c) e = ends_with(e, moved(m, i, c), c)
-    if (!g->step) VF_LOOP(cols, STEP);
+    if (!g->scale) VF_LOOP(cols, STEP);
 #undef STEP
     float a = vf_smallest(e.a), b = vf_largest(e.b);
-    dfqi_row_grid row = g->ranged ? dfqi_row_grid_ranged(g->bits, a, b)
-                                  : dfqi_row_grid_symmetric(g->bits, fmaxf(-a, b));
-    if (g->step) row.step = g->step[r];
+    dfqi_row_grid row = g->asymmetric ? dfqi_row_grid_asymmetric(g->bits, a, b)
+                                      : dfqi_row_grid_symmetric(g->bits, fmaxf(-a, b));
+    if (g->scale) row.scale = g->scale[r];
     return spread(&row);
 }
 
