@@ -216,7 +216,7 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
 {
     dfq_context *ctx = m->ctx;
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
-    dfqi_st_meta meta[DFQI_ARCH_META + 6];
+    dfqi_st_meta meta[DFQI_ARCH_META + 7];
     int64_t n_meta = 0;
     char bits[3][8];
     dfq_status status = DFQ_E_NOMEM;
@@ -229,8 +229,10 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
         static char mode_key[] = "dfq.mode", w_key[] = "dfq.weight_bits", a_key[] = "dfq.act_bits";
         static char e_key[] = "dfq.first_last_bits";
         static char parity[] = "parity", improved[] = "improved";
+        static char f_key[] = DFQI_META_FORMAT, format[] = DFQI_QUANT_FORMAT;
         snprintf(bits[0], sizeof bits[0], "%d", m->scheme.weight_bits);
         snprintf(bits[1], sizeof bits[1], "%d", m->scheme.act_bits);
+        meta[n_meta++] = (dfqi_st_meta){f_key, format};
         meta[n_meta++] =
             (dfqi_st_meta){mode_key, m->scheme.mode == DFQI_MODE_PARITY ? parity : improved};
         meta[n_meta++] = (dfqi_st_meta){w_key, bits[0]};

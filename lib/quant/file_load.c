@@ -17,7 +17,8 @@ static const dfq_tensor *lookup(const dfqi_safetensors *st, const char *name, co
     return dfqi_st_find(st, text);
 }
 
-/* An F32 tensor name + suffix with `count` elements (0: any), all finite and, if asked, positive. */
+/* An F32 tensor name + suffix with `count` elements (0: any), all finite and, if asked,
+ * positive. */
 static dfq_status need(const dfqi_safetensors *st, const char *path, const char *name,
                        const char *suffix, int64_t count, int positive, const dfq_tensor **out)
 {
@@ -231,6 +232,17 @@ fail:
     return status;
 }
 
+/* A low-bit file of another format has other names. */
+static dfq_status check_format(const dfqi_safetensors *st, const char *path)
+{
+    const char *format = dfqi_st_meta_find(st, DFQI_META_FORMAT);
+    if (format && strcmp(format, DFQI_QUANT_FORMAT) == 0) return DFQ_OK;
+    return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                     "%s: quantized network of format %.8s, this library reads format "
+                     "" DFQI_QUANT_FORMAT "; quantize the float network again",
+                     path, format ? format : "1");
+}
+
 dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const dfq_load_options *o,
                            dfqi_model **out)
 {
@@ -243,6 +255,7 @@ dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const d
     dfq_status status;
     dfqi_arena_init(&names, ctx);
     const char *mode = dfqi_st_meta_find(st, "dfq.mode");
+    if (mode) DFQI_GOTO(check_format(st, path), out);
     dfqi_widths widths = {meta_int(st, "dfq.weight_bits"), meta_int(st, "dfq.act_bits"), 0};
     if (dfqi_st_meta_find(st, "dfq.first_last_bits"))
         widths.first_last = meta_int(st, "dfq.first_last_bits");

@@ -148,7 +148,39 @@ START_TEST(test_convolutional)
 }
 END_TEST
 
-/* Cut at many lengths and with single bits flipped: an error with a text or a model, never a crash. */
+/* A low-bit file of another format, or of the first, which had no number, is refused by name. */
+START_TEST(test_other_format)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *t, *s, *r = NULL;
+    dfqi_safetensors st;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    ck_assert_int_eq(dfqt_quantize(t, DFQI_MODE_PARITY, 4, 4, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
+    ck_assert_str_eq(dfqi_st_meta_find(&st, "dfq.format"), "2");
+    for (int64_t i = 0; i < st.n_meta; i++)
+        if (strcmp(st.meta[i].key, "dfq.format") == 0) {
+            if (_i)
+                st.meta[i].value[0] = '7';
+            else
+                st.meta[i].key[9] = 'T';
+        }
+    ck_assert_int_eq(dfqi_st_write(ctx, path, st.n_entries, st.entries, st.n_meta, st.meta),
+                     DFQ_OK);
+    ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), DFQ_E_UNSUPPORTED);
+    ck_assert_msg(strstr(ctx->error, _i ? "of format 7" : "of format 1") != NULL &&
+                      strstr(ctx->error, "quantize the float network again") != NULL,
+                  "%s", ctx->error);
+    dfqi_st_fini(&st);
+    dfqi_model_release(t);
+    dfqi_model_release(s);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* Cut at many lengths and with single bits flipped: an error with a text or a model, never a
+ * crash. */
 START_TEST(test_hostile)
 {
     dfq_context *ctx = dfqt_context(1);
@@ -188,6 +220,7 @@ TCase *dfqt_file_case(void)
     tcase_add_loop_test(c, test_sizes, 0, 2);
     tcase_add_test(c, test_half);
     tcase_add_loop_test(c, test_convolutional, 0, 2);
+    tcase_add_loop_test(c, test_other_format, 0, 2);
     tcase_add_test(c, test_hostile);
     return c;
 }
