@@ -1,8 +1,8 @@
 /* Speed of the steps that the library's methods are made of, on ViT-Tiny: forward, training step
  * (gradients of all weights, SGD), the same of the fake-quantized student alone (W4A4, min-max
  * weights, learned activation scales, KL to given logits), generation step (cross-entropy and
- * inter-head similarity of all blocks, gradient to the images). Images a second, GFLOPS of the products, and where the time
- * goes, in thread seconds for each kind of op.
+ * inter-head similarity of all blocks, gradient to the images). Images a second, GFLOPS of the
+ * products, and where the time goes, in thread seconds for each kind of op.
  * Usage: bench_steps [batch] [threads] [weights.safetensors]; random weights without a file. Best
  * of several runs; the machine should be idle. */
 #include <stdio.h>

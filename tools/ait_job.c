@@ -109,8 +109,8 @@ int ait_job_plan(struct quantize *q)
 
 /* -- results ----------------------------------------------------------------------------------- */
 
-/* The share of steps and weights, behind the capped steps, whose codes changed as intended: within a
- * factor of two of the target, or at most one code where the target is less than one. */
+/* The share of steps and weights, behind the capped steps, whose codes changed as intended: within
+ * a factor of two of the target, or at most one code where the target is less than one. */
 static double count_on_target(const struct quantize *q, const float *codes)
 {
     dfq_tuner_options o = recipe_tuner(&q->full, &q->info);

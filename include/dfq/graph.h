@@ -78,8 +78,8 @@ enum {
     DFQ_STEM_STRIDE2_POOL = 4 /**< as usual for ImageNet */
 };
 
-/** What a caller knows of a network that its file may not tell. A field that says something wins over
- *  metadata and name. */
+/** What a caller knows of a network that its file may not tell. A field that says something wins
+ *  over metadata and name. */
 typedef struct dfq_load_options {
     uint32_t struct_size;  /**< set by dfq_load_options_init() */
     int32_t interpolation; /**< DFQ_INTERPOLATION_*; 0: not said */
@@ -128,8 +128,8 @@ typedef struct dfq_property_info {
 DFQ_API void dfq_load_options_init(dfq_load_options *options, size_t size);
 
 /** Reads a network. What decides a result and is neither in tensors, metadata, options nor a known
- *  name is assumed where networks agree on it (dfq_graph_get_property() tells, and one line goes to the
- *  log at DFQ_LOG_INFO), and else refused.
+ *  name is assumed where networks agree on it (dfq_graph_get_property() tells, and one line goes to
+ *  the log at DFQ_LOG_INFO), and else refused.
  *  @param context   where memory comes from and errors go; kept alive by the graph
  *  @param path      a safetensors file, or the index of several (a name that ends in ".json", as
  *                   model.safetensors.index.json of Hugging Face: "weight_map" from names of tensors to
@@ -212,9 +212,9 @@ DFQ_API void dfq_graph_release(dfq_graph *graph);
 /** Architecture name, for example "vit_tiny_patch16_224". Borrowed from the graph. */
 DFQ_API const char *dfq_graph_get_name(const dfq_graph *graph);
 
-/** What a co-exploration chose for each cell: kernel and expansion, "k5e6", or width, depth, heads and
- *  MLP ratio of a stage, "w80d2h1r3"; "skip": left out. Separated by spaces; "" of any other network.
- *  Borrowed from the graph. */
+/** What a co-exploration chose for each cell: kernel and expansion, "k5e6", or width, depth, heads
+ *  and MLP ratio of a stage, "w80d2h1r3"; "skip": left out. Separated by spaces; "" of any other
+ *  network. Borrowed from the graph. */
 DFQ_API const char *dfq_graph_get_choices(const dfq_graph *graph);
 
 /** Fills `out_info` as far as its struct_size allows.

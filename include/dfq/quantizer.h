@@ -70,8 +70,8 @@ DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t siz
  *                NULL is allowed for a convolutional network: a tuner with a generator finds its
  *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already), ::DFQ_E_SHAPE,
- *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own), ::DFQ_E_CANCELLED,
- *          ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
+ *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
+ *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
  *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
  *          weights from the smallest to the largest of each output channel as they are, what leaves
  *          a ReLU from the smallest to the largest of a batch, averaged over batches with factor
@@ -80,8 +80,8 @@ DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tens
                                           const dfq_quantize_options *options,
                                           dfq_graph **out_graph);
 
-/** The same with the images of a set, which are read a few at a time: memory does not grow with their
- *  number. Bits are those of the same images in a tensor.
+/** The same with the images of a set, which are read a few at a time: memory does not grow with
+ *  their number. Bits are those of the same images in a tensor.
  *  @param set its file must stay as it is until the call returns
  *  @return as dfq_graph_quantize(); ::DFQ_E_INVALID (a set of another context), ::DFQ_E_IO, see
  *          dfq_image_set_read(). */
@@ -110,8 +110,8 @@ typedef struct dfq_quantizer_info {
 DFQ_CHECKED dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i,
                                                dfq_quantizer_info *out_info);
 
-/** One tensor of a network's weights: what it takes in a float and in this network's file. Filled by
- *  dfq_graph_get_tensor_info(). */
+/** One tensor of a network's weights: what it takes in a float and in this network's file. Filled
+ *  by dfq_graph_get_tensor_info(). */
 typedef struct dfq_tensor_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t bits;         /**< of a value: 2..8 if quantized, else 32 */

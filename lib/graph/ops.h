@@ -48,8 +48,8 @@ dfqi_id dfqi_tanh(dfqi_graph *g, dfqi_id x);
 
 /* x[B,C,Y,X] -> [B, (Y/p)(X/p), C p p], patches row-major, inside a patch C, y, x. */
 dfqi_id dfqi_patchify(dfqi_graph *g, dfqi_id x, int64_t patch);
-/* patches[B,P,D], cls[1,1,D], pos[1,P+1,D] -> [B,P+1,D]: class token first, positions added. cls may
- * be DFQI_NONE: patches[B,P,D], pos[1,P,D] -> [B,P,D]. */
+/* patches[B,P,D], cls[1,1,D], pos[1,P+1,D] -> [B,P+1,D]: class token first, positions added. cls
+ * may be DFQI_NONE: patches[B,P,D], pos[1,P,D] -> [B,P,D]. */
 dfqi_id dfqi_tokens(dfqi_graph *g, dfqi_id patches, dfqi_id cls, dfqi_id pos);
 /* x[B,N,D] -> [B,D], token `index`. */
 dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
@@ -57,8 +57,8 @@ dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
 dfqi_id dfqi_split_heads(dfqi_graph *g, dfqi_id x, int64_t heads, int64_t parts);
 /* o[B,H,N,d] -> [B,N,H*d]. */
 dfqi_id dfqi_join_heads(dfqi_graph *g, dfqi_id o);
-/* Of an unbatched x[R,C]: the first rows/groups rows of each of so many equal groups of rows, and of
- * these the first columns -> [rows,cols]; x[R] with cols 1 -> [rows]. */
+/* Of an unbatched x[R,C]: the first rows/groups rows of each of so many equal groups of rows, and
+ * of these the first columns -> [rows,cols]; x[R] with cols 1 -> [rows]. */
 dfqi_id dfqi_leading(dfqi_graph *g, dfqi_id x, int64_t rows, int64_t cols, int64_t groups);
 /* Sum over the batch of elements first.. of x, shaped like the unbatched `like`, times `scale`. */
 dfqi_id dfqi_sum_batch(dfqi_graph *g, dfqi_id x, dfqi_id like, int64_t first, float scale);
@@ -125,19 +125,20 @@ dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
 
 /* -- fake quantization (straight-through gradients; docs/METHODS.md, Quantizers) -------------- */
 
-/* x on the grid of scale: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d]. zero_point
- * is like scale, or DFQI_NONE. Codes qmin..qmax. The gradients of scale and zero_point are multiplied by
- * scale_grad_mult and zero_point_grad_mult. */
+/* x on the grid of scale: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d].
+ * zero_point is like scale, or DFQI_NONE. Codes qmin..qmax. The gradients of scale and zero_point
+ * are multiplied by scale_grad_mult and zero_point_grad_mult. */
 dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin, float qmax,
                 float scale_grad_mult, float zero_point_grad_mult);
-/* The same with AIT's gradient: x's passes unchanged, also where x is clipped; scale and zero_point get
- * none. */
+/* The same with AIT's gradient: x's passes unchanged, also where x is clipped; scale and zero_point
+ * get none. */
 dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin,
                          float qmax);
 /* Logarithmic grid base sqrt(2) below top[1], codes 0..qmax. */
 dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax);
-/* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned scales scale[O]
- * may be DFQI_NONE (min-max scales then). scale_grad_mult multiplies the gradient of scale. */
+/* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned scales
+ * scale[O] may be DFQI_NONE (min-max scales then). scale_grad_mult multiplies the gradient of
+ * scale. */
 dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, int64_t bits,
                        float scale_grad_mult);
 /* Weights w[O,..] on asymmetric grids from the smallest to the largest of each row as they are now
@@ -148,9 +149,10 @@ dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
 /* The grid of x's range, followed over batches: state[3] is the moving average (factor 0.9) of the
  * smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros: nothing seen yet.
- * Outputs: scale[1] and zero_point[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and the
- * state then. The average starts from the first batch; published: from 0, its wrong bias correction
- * fed back: it overshoots up to 3945 times and is right to 1e-4 after 200 batches. No gradients. */
+ * Outputs: scale[1] and zero_point[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and
+ * the state then. The average starts from the first batch; published: from 0, its wrong bias
+ * correction fed back: it overshoots up to 3945 times and is right to 1e-4 after 200 batches. No
+ * gradients. */
 dfqi_id dfqi_track_range(dfqi_graph *g, dfqi_id x, dfqi_id state, int64_t bits, int published);
 
 #endif

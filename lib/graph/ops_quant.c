@@ -4,8 +4,9 @@
 
 #include <math.h>
 
-/* -- activations: x, scale, zero_point (may be absent); attr f = qmin, qmax, scale_grad_mult, zero_point_grad_mult;
- * i[0] 1: straight through everywhere, no gradient to scale and zero_point ----------------------------- */
+/* -- activations: x, scale, zero_point (may be absent); attr f = qmin, qmax,
+ * scale_grad_mult, zero_point_grad_mult; i[0] 1: straight through everywhere, no gradient to scale
+ * and zero_point ----------------------------------------------------------------------------- */
 
 /* How an operand falls into parts with a grid of their own. Values with heads, [B,H,N,d], have one
  * part for each head when there are H or H * d scales; everything else is one part an image. */
@@ -122,8 +123,9 @@ static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
     if (want[0]) din[0] = dout[0];
 }
 
-/* -- weights: w, col (may be absent), scale (may be absent); attr i[0] bits, i[1] 1: from smallest to
- * largest, col and scale are absent; i[2] 1: no gradient where w is clipped; f[0] scale_grad_mult -------------------------------------------- */
+/* -- weights: w, col (may be absent), scale (may be absent); attr i[0] bits, i[1] 1: from smallest
+ * to largest, col and scale are absent; i[2] 1: no gradient where w is clipped; f[0]
+ * scale_grad_mult ---------------------------------------------------------------------------- */
 
 static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -167,8 +169,8 @@ static void fq_weight_run(const dfqi_run *r)
                         r->in[2].data ? r->in[2].data + i : NULL, y, NULL);
 }
 
-/* Straight through to the weight, everywhere (MimiQ, AIT) or where it is not clipped (LSQ); LSQ to a
- * learned scale. */
+/* Straight through to the weight, everywhere (MimiQ, AIT) or where it is not clipped (LSQ); LSQ to
+ * a learned scale. */
 static void fq_weight_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
                            const uint8_t *want, dfqi_id *din)
 {

@@ -51,8 +51,8 @@ int dfqi_winograd_pays(const dfqi_conv_shape *s);
 size_t dfqi_winograd_scratch(const dfqi_conv_shape *s);
 
 /* A uniform quantization grid: q = clamp(rint(x / scale + rint(zero_point)), qmin, qmax) and
- * x^ = (q - rint(zero_point)) * scale. `scale` and `zero_point` have `n_scales` entries: 1 (per tensor) or one per
- * column. Scales are > 0. zero_point NULL: 0. */
+ * x^ = (q - rint(zero_point)) * scale. `scale` and `zero_point` have `n_scales` entries: 1 (per
+ * tensor) or one per column. Scales are > 0. zero_point NULL: 0. */
 typedef struct dfqi_grid {
     const float *scale;
     const float *zero_point;
@@ -179,9 +179,10 @@ typedef struct dfqi_kernels {
 
     /* y = dequantized x on `g`; x is [rows, cols], grid columns = cols when n_scales > 1. */
     void (*fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, float *y);
-    /* LSQ backward: dx = dy in range, 0 outside; dscale[n_scales], dzero_point[n_scales] (may both be NULL)
-     * = sums of dy * (q - z - x/scale) in range, dy * (Q - z) outside; and of -scale * dy outside, 0
-     * in range. "In range" is qmin <= x/scale + rint(zero_point) <= qmax. dx may be dy. */
+    /* LSQ backward: dx = dy in range, 0 outside; dscale[n_scales], dzero_point[n_scales] (may both
+     * be NULL) = sums of dy * (q - z - x/scale) in range, dy * (Q - z) outside; and of -scale * dy
+     * outside, 0 in range. "In range" is qmin <= x/scale + rint(zero_point) <= qmax. dx may be
+     * dy. */
     void (*fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
                    float *dx, float *dscale, float *dzero_point);
     /* Logarithmic grid with base 2^(1/2): q = rint(-2 log2(x / top)); q > qmax gives 0, q < 0 is 0;
@@ -189,16 +190,16 @@ typedef struct dfqi_kernels {
     void (*fq_log)(size_t n, float top, float qmax, const float *x, float *y);
     /* Weights, per row r of w[rows, cols], optional per-column factor s[c] (NULL: 1):
      * v = w s; m = max |v|; scale = scale_in ? scale_in[r] : max(2 m, 1e-8) / (2^bits - 1);
-     * y = clamp(rint(v / scale), -2^(bits-1), 2^(bits-1) - 1) * scale / s. scale_out[r] = scale (may be
-     * NULL). y may be w. */
+     * y = clamp(rint(v / scale), -2^(bits-1), 2^(bits-1) - 1) * scale / s. scale_out[r] = scale
+     * (may be NULL). y may be w. */
     void (*fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                       const float *scale_in, float *y, float *scale_out);
     /* Weights on a grid from the smallest a to the largest b of each row (AIT):
      * scale = max(b - a, 1e-8) / (2^bits - 1); zero_point = -(rint(a / scale) + 2^(bits-1));
-     * q = clamp(rint(w / scale + zero_point), -2^(bits-1), 2^(bits-1) - 1); y = (q - zero_point) * scale.
-     * scale_out and zero_point_out [rows] may be NULL. y may be w. As everywhere w is divided by the scale
-     * (ONNX); multiplied by 1 / scale, as published, a value within an ulp of a tie may get the code
-     * beside. */
+     * q = clamp(rint(w / scale + zero_point), -2^(bits-1), 2^(bits-1) - 1); y = (q - zero_point) *
+     * scale. scale_out and zero_point_out [rows] may be NULL. y may be w. As everywhere w is
+     * divided by the scale (ONNX); multiplied by 1 / scale, as published, a value within an ulp of
+     * a tie may get the code beside. */
     void (*fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
                             float *scale_out, float *zero_point_out);
     /* How many codes of w[rows, cols] and of w - alpha d differ, each with the grids that its own

@@ -157,10 +157,10 @@ static dfq_status choose_folds(job *j, const dfqi_network *net, double **moments
     return DFQ_OK;
 }
 
-/* Synthetic images drive activations less far than real ones do, and some channels hardly at all. So
- * every range gets room, more of it where codes are plenty, by a factor 2^((bits - 4) / 4), 1.1 at
- * least; and none stays below half of the mean of its operand. (ViT-Tiny, W8A8, 64 synthetic images,
- * 650 real ones judged: 527 right without least, 532 with it.) */
+/* Synthetic images drive activations less far than real ones do, and some channels hardly at all.
+ * So every range gets room, more of it where codes are plenty, by a factor 2^((bits - 4) / 4), 1.1
+ * at least; and none stays below half of the mean of its operand. (ViT-Tiny, W8A8, 64 synthetic
+ * images, 650 real ones judged: 527 right without least, 532 with it.) */
 static void widen(dfqi_site *site)
 {
     if (site->kind != DFQI_SITE_UNIFORM) return;

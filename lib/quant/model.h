@@ -30,11 +30,13 @@ DFQI_CHECKED dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *
 /* Reads such a file, or the shards of an index. */
 DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path,
                                         const dfq_load_options *o, dfqi_model **out);
-/* Low-bit if quantized: codes at their real width, scales and zero points; else F32, or F16 if half. */
+/* Low-bit if quantized: codes at their real width, scales and zero points; else F32, or F16 if
+ * half. */
 DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
 DFQI_CHECKED dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int half);
 
-/* Bytes that parameter i takes in such a file, with its scales and zero points, and bits of a value. */
+/* Bytes that parameter i takes in such a file, with its scales and zero points, and bits of a
+ * value. */
 int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bits);
 
 /* Forward pass for `batch` images, float or fake-quantized, frozen: the graph, its input and its

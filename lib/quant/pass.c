@@ -37,8 +37,8 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     return dfqi_fq_weight(g, w, col, p->scale[i], site->bits, lsq_grad_mult(cols, site->qmax));
 }
 
-/* From the smallest to the largest: AIT's quantizer of what leaves a ReLU, and MimiQ's of kind minmax
- * (docs/METHODS.md, Quantizers). */
+/* From the smallest to the largest: AIT's quantizer of what leaves a ReLU, and MimiQ's of kind
+ * minmax (docs/METHODS.md, Quantizers). */
 static dfqi_id quantize_range(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
                               dfqi_id x)
 {

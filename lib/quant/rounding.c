@@ -1,14 +1,15 @@
 /* Second-order rounding of weights (optimal brain quantization in the column order of GPTQ, Frantar
- * et al., ICLR 2023): columns are rounded one after the other, and what rounding one column spoils is
- * repaired by the columns that are still float, as well as the inputs' second moments allow.
+ * et al., ICLR 2023): columns are rounded one after the other, and what rounding one column spoils
+ * is repaired by the columns that are still float, as well as the inputs' second moments allow.
  *
  * Layers are taken in network order. Each sees its input as the student delivers it, x^, after all
- * layers before it were rounded and with its own quantizer applied: H = E[x^ x^T]. Afterwards the bias
- * takes up the mean difference to the teacher's output, so that mean errors do not add up over the
- * depth. (Moving W to the least-squares answer for x^ before rounding was tried too. It shrinks the
- * weights, as noise in regressors does, and W4A4 fell from 45 % to 9 %.)
+ * layers before it were rounded and with its own quantizer applied: H = E[x^ x^T]. Afterwards the
+ * bias takes up the mean difference to the teacher's output, so that mean errors do not add up over
+ * the depth. (Moving W to the least-squares answer for x^ before rounding was tried too. It shrinks
+ * the weights, as noise in regressors does, and W4A4 fell from 45 % to 9 %.)
  *
- * A weight W[O,K] whose input has column factors s is rounded as V = W diag(s), whose input is x / s. */
+ * A weight W[O,K] whose input has column factors s is rounded as V = W diag(s), whose input is x
+ * / s. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,8 +130,8 @@ static void sort_columns(layer *l)
     }
 }
 
-/* u: the upper factor of the inverse of the damped H in the order of rounding, H^-1 = U^T U. False if
- * H cannot be factored. */
+/* u: the upper factor of the inverse of the damped H in the order of rounding, H^-1 = U^T U. False
+ * if H cannot be factored. */
 static bool factor(layer *l)
 {
     int64_t n = l->cols;

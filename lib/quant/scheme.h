@@ -1,11 +1,11 @@
 /* Which tensor of a network has which quantizer. A scheme is made for a network, calibrated on
  * images, used to build fake-quantized graphs, tuned, and stored with the network.
  *
- * Sites are named after the product they feed: "blocks.0.attn.qkv.weight", "blocks.0.attn.qkv.input"
- * for linear layers, "blocks.0.attn.qk.a" / ".b" and "blocks.0.attn.av.a" / ".b" for the operands of
- * the attention products (a: query or attention map, b: key or value). A convolutional network is
- * quantized as AIT does it, "layer1.0.conv1.weight" and "layer1.0.relu.output": what
- * leaves a ReLU, and nothing else between the layers. */
+ * Sites are named after the product they feed: "blocks.0.attn.qkv.weight",
+ * "blocks.0.attn.qkv.input" for linear layers, "blocks.0.attn.qk.a" / ".b" and "blocks.0.attn.av.a"
+ * / ".b" for the operands of the attention products (a: query or attention map, b: key or value). A
+ * convolutional network is quantized as AIT does it, "layer1.0.conv1.weight" and
+ * "layer1.0.relu.output": what leaves a ReLU, and nothing else between the layers. */
 #ifndef DFQI_QUANT_SCHEME_H
 #define DFQI_QUANT_SCHEME_H
 
@@ -91,8 +91,8 @@ bool dfqi_site_is_weight(const dfqi_site *site);
 /* Grids that follow the weights do so from now on: before weights that came from a file change. */
 void dfqi_scheme_loosen(dfqi_scheme *s);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
-/* The site of operand `slot` of a named product, or of what leaves a ReLU (slot 0); -1 if it has none,
- * and stays float. Quantized graphs are made by this. */
+/* The site of operand `slot` of a named product, or of what leaves a ReLU (slot 0); -1 if it has
+ * none, and stays float. Quantized graphs are made by this. */
 int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
 /* Fills every scale and zero point from the network's activations on images of [3][S][S]

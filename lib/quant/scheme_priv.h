@@ -13,12 +13,13 @@ void dfqi_site_set_log(dfqi_site *site);
 /* An attention map: the first operand of the product with the values. */
 bool dfqi_site_is_map(const dfqi_site *site);
 
-/* The forward graph of a network with frozen parameters, logits kept, operands shown to `rewrite`. */
+/* The forward graph of a network with frozen parameters, logits kept, operands shown to
+ * `rewrite`. */
 DFQI_CHECKED dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch,
                                          dfqi_rewrite rewrite, void *user, dfqi_graph **out,
                                          dfqi_id *out_x);
-/* The same under the quantization pass, for its operands: all of them are kept and the logits, or only
- * what site `keep_site` reads (-1: all). dry: nothing is quantized. */
+/* The same under the quantization pass, for its operands: all of them are kept and the logits, or
+ * only what site `keep_site` reads (-1: all). dry: nothing is quantized. */
 DFQI_CHECKED dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net,
                                         int64_t batch, int dry, int32_t keep_site,
                                         dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
@@ -27,8 +28,9 @@ DFQI_CHECKED dfq_status dfqi_track_graph(const dfqi_scheme *s, const dfqi_networ
                                          int64_t batch, dfqi_quant_pass *pass, dfqi_graph **out,
                                          dfqi_id *out_x);
 
-/* The scale of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of the
- * squared error may be NULL. Error and power are sums over the weight, out_power may be NULL. */
+/* The scale of each row of w[O,..] by error search: column factors col[K] and weights moment[K] of
+ * the squared error may be NULL. Error and power are sums over the weight, out_power may be
+ * NULL. */
 DFQI_CHECKED dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w, int bits,
                                            const float *col, const double *moment, float *scales,
                                            double *out_error, double *out_power);
@@ -38,8 +40,9 @@ DFQI_CHECKED dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w
 DFQI_CHECKED dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net,
                                                double *const *moments);
 
-/* Rounds the weights of `student` to their grids so that it follows `teacher` on the images (improved
- * mode, after the scales are found); its biases take up the mean error. Reports progress ("round"). */
+/* Rounds the weights of `student` to their grids so that it follows `teacher` on the images
+ * (improved mode, after the scales are found); its biases take up the mean error. Reports
+ * progress ("round"). */
 DFQI_CHECKED dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher,
                                            dfqi_network *student, const dfqi_images *images);
 

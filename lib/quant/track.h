@@ -9,7 +9,8 @@
 
 typedef struct dfqi_tracker dfqi_tracker;
 
-/* For batches of `batch` images; scheme and network must outlive it, and the network stay as it is. */
+/* For batches of `batch` images; scheme and network must outlive it, and the network stay as it
+ * is. */
 DFQI_CHECKED dfq_status dfqi_tracker_new(dfqi_scheme *s, const dfqi_network *net, int64_t batch,
                                          dfqi_tracker **out);
 void dfqi_tracker_free(dfqi_tracker *t); /* NULL ok */

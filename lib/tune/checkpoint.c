@@ -5,11 +5,13 @@
  *   losses   F32 [done,4]  if anything is done; evals F32 [evaluations,2] likewise
  *   now.*, best.*, m.*, v.* of each item (v with AdamW only)
  *   crossed  F32 [done,weights]  with inundation
- *   host.*, host_losses F32 [done,3], siteN.range, .scale, .zero_point: with a generator, its state and the
+ *   host.*, host_losses F32 [done,3], siteN.range, .scale, .zero_point: with a generator, its state
+ * and the
  *            student's ranges
  *
  * Metadata: dfq.tune = format version, dfq.tune.options, dfq.tune.quantizers, dfq.tune.teacher and
- * dfq.tune.images (hashes; of a generator its options). Everything else follows from the options. */
+ * dfq.tune.images (hashes; of a generator its options). Everything else follows from the
+ * options. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

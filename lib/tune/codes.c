@@ -73,8 +73,8 @@ typedef struct job {
     float *rows; /* [n, DFQI_CROSSED_COLUMNS], or NULL: remember what is there */
 } job;
 
-/* From u, a weight in codes, to the nearest place where its code changes. Behind the outermost codes
- * there is none. */
+/* From u, a weight in codes, to the nearest place where its code changes. Behind the outermost
+ * codes there is none. */
 static float distance(float u, float q, float qmin, float qmax)
 {
     if (q <= qmin) return qmin + 0.5f - u;

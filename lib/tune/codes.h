@@ -20,7 +20,8 @@ typedef struct dfqi_coded {
  * their elements. */
 DFQI_CHECKED dfq_status dfqi_coded_list(const dfqi_model *m, dfqi_coded **out, int32_t *out_n,
                                         int64_t *values);
-/* The values that row r's codes stand for: y[cols], with the scale and the zero point of the row. */
+/* The values that row r's codes stand for: y[cols], with the scale and the zero point of the
+ * row. */
 void dfqi_coded_row(const dfqi_kernels *k, const dfqi_coded *w, int64_t r, float *y, float *scale,
                     float *zero_point);
 
@@ -40,9 +41,9 @@ DFQI_CHECKED dfq_status dfqi_crossings_new(const dfqi_model *student, dfqi_cross
 void dfqi_crossings_release(dfqi_crossings *c); /* NULL ok */
 int32_t dfqi_crossings_count(const dfqi_crossings *c);
 const char *dfqi_crossings_name(const dfqi_crossings *c, int32_t i);
-/* F32 [weights, DFQI_CROSSED_COLUMNS]: codes that changed since the last measurement (at first: since
- * the beginning) and since the beginning; the mean distance, in codes, of a weight from where its
- * code changes; and the number of codes. */
+/* F32 [weights, DFQI_CROSSED_COLUMNS]: codes that changed since the last measurement (at first:
+ * since the beginning) and since the beginning; the mean distance, in codes, of a weight from where
+ * its code changes; and the number of codes. */
 DFQI_CHECKED dfq_status dfqi_crossings_measure(dfqi_crossings *c, dfq_tensor **out);
 
 #endif

@@ -88,9 +88,9 @@ DFQI_CHECKED dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *stu
 DFQI_CHECKED dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model *student,
                                            dfqi_imageset *set, const dfqi_tune_options *o,
                                            dfqi_tune **out);
-/* The same with images, classes and the teacher's logits from a generator that each step trains (its
- * rate falls at the milestones too); the batch is the generator's. Nothing can be held out: the last
- * step is the result. In an idle warm-up the generator alone moves. */
+/* The same with images, classes and the teacher's logits from a generator that each step trains
+ * (its rate falls at the milestones too); the batch is the generator's. Nothing can be held out:
+ * the last step is the result. In an idle warm-up the generator alone moves. */
 DFQI_CHECKED dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
                                            const dfqi_host_options *host,
                                            const dfqi_tune_options *o, dfqi_tune **out);
@@ -110,11 +110,11 @@ int64_t dfqi_tune_done(const dfqi_tune *t);
 DFQI_CHECKED dfq_status dfqi_tune_curves(const dfqi_tune *t, dfq_tensor **out);
 /* F32 [evaluations, 2]: steps done, and the held-out divergence then. */
 DFQI_CHECKED dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out);
-/* F32 [weights, 3]: kappa, codes changed (of the last step of this process; before it 0) and codes of
- * each quantized weight, in the order of the network's parameters. Only with inundation. */
+/* F32 [weights, 3]: kappa, codes changed (of the last step of this process; before it 0) and codes
+ * of each quantized weight, in the order of the network's parameters. Only with inundation. */
 DFQI_CHECKED dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out);
-/* Share of the codes that each step changed, F32 [done, weights]; NaN where it moved none. Only with
- * inundation. */
+/* Share of the codes that each step changed, F32 [done, weights]; NaN where it moved none. Only
+ * with inundation. */
 DFQI_CHECKED dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out);
 /* The generator's losses, F32 [done, DFQI_HOST_LOSSES]. Only with one. */
 DFQI_CHECKED dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out);

@@ -92,8 +92,8 @@ DFQI_CHECKED dfq_status dfqi_tune_build(dfqi_tune *t);
  * parameters. */
 DFQI_CHECKED dfq_status dfqi_tune_inundate(dfqi_tune *t);
 void dfqi_tune_update(dfqi_tune *t, float rate, double norm);
-/* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite; the norm of those that move,
- * taken together. */
+/* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite; the norm of those that
+ * move, taken together. */
 DFQI_CHECKED dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm);
 /* Exchanges the student's parameters with t->items[].best. */
 void dfqi_tune_swap(dfqi_tune *t);

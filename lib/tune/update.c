@@ -1,8 +1,8 @@
 /* From gradients to parameters, with inundation of quantized weights where it is asked for.
  *
  * Improved mode moves the logarithm of a learned scale (its gradient is the scale times that of the
- * scale), so that a scale stays positive; parity mode moves the scale itself, as published, and keeps
- * it from vanishing. */
+ * scale), so that a scale stays positive; parity mode moves the scale itself, as published, and
+ * keeps it from vanishing. */
 #include <math.h>
 
 #include "base/memory.h"

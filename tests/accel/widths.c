@@ -1,5 +1,5 @@
-/* Widths: what the layers of a network are charged for is what its quantized graph has, and what that
- * costs. */
+/* Widths: what the layers of a network are charged for is what its quantized graph has, and what
+ * that costs. */
 #include "accel/widths.h"
 
 #include <math.h>
@@ -136,7 +136,8 @@ START_TEST(test_asked)
     ck_assert_mem_eq(a.layers, b.layers, (size_t)a.n_layers * sizeof *a.layers);
     dfqi_layer_list_fini(&a);
     dfqi_layer_list_fini(&b);
-    /* of a quantized network they take the place of its own; wider ones than quantizers have, too */
+    /* of a quantized network they take the place of its own; wider ones than quantizers have,
+     * too */
     ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){12, 16}, &b), DFQ_OK);
     ck_assert_int_eq(b.shapes[b.layers[1].shape].bits[DFQI_W], 12);
     ck_assert_int_eq(b.shapes[b.layers[1].shape].bits[DFQI_I], 16);

@@ -1,5 +1,5 @@
-/* Options structs that no init has filled: struct_size alone, or not even that. Each is refused with the
- * name of its init, or 0 is what it would have said. */
+/* Options structs that no init has filled: struct_size alone, or not even that. Each is refused
+ * with the name of its init, or 0 is what it would have said. */
 #include <dfq/dfq.h>
 
 #include <stdio.h>

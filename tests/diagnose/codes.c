@@ -73,8 +73,8 @@ START_TEST(test_counts)
 }
 END_TEST
 
-/* Weights on a grid from the smallest to the largest of a row: with -3.2 and 11.8 among them the scale
- * is 1 and a weight of x has the code rint(x - 5), -3.2 and 11.8 the outermost. */
+/* Weights on a grid from the smallest to the largest of a row: with -3.2 and 11.8 among them the
+ * scale is 1 and a weight of x has the code rint(x - 5), -3.2 and 11.8 the outermost. */
 START_TEST(test_ranged)
 {
     enum { ROWS = 4 };

@@ -1,4 +1,5 @@
-/* The attention losses and the fake quantizers of every table against PyTorch in double precision (tests/golden). */
+/* The attention losses and the fake quantizers of every table against PyTorch in double
+ * precision (tests/golden). */
 #include "io/safetensors.h"
 #include "kernel/support.h"
 #include "support/suite.h"

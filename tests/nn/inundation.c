@@ -197,8 +197,8 @@ static void bench_end(dfq_context *ctx, bench *b)
     free(b);
 }
 
-/* The share is changed, on live grids about (when an end of a row moves, all its codes may change at
- * once), and the codes counted are those changed, but for the last bits of AdamW's steps. */
+/* The share is changed, on live grids about (when an end of a row moves, all its codes may change
+ * at once), and the codes counted are those changed, but for the last bits of AdamW's steps. */
 START_TEST(test_share)
 {
     dfq_context *ctx = dfqt_context(1);

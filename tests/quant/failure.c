@@ -1,5 +1,5 @@
-/* Every allocation of a quantization is refused once; cancelling leaves nothing behind; logits that are
- * not finite are no answer. */
+/* Every allocation of a quantization is refused once; cancelling leaves nothing behind; logits that
+ * are not finite are no answer. */
 #include <math.h>
 #include <string.h>
 

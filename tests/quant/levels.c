@@ -150,7 +150,8 @@ START_TEST(test_network)
 }
 END_TEST
 
-/* A file that wants more values than its width has: 17 at 4 bits, as written before zero counted. */
+/* A file that wants more values than its width has: 17 at 4 bits, as written before zero
+ * counted. */
 START_TEST(test_too_many)
 {
     char path[] = "/tmp/dfq-levels-XXXXXX";

@@ -1,5 +1,6 @@
-/* MimiQ's other modes (parity): weights from smallest to largest or with learned scales, activations
- * from the smallest to the largest of a batch. By hand, in files, and under the tuner. */
+/* MimiQ's other modes (parity): weights from smallest to largest or with learned scales,
+ * activations from the smallest to the largest of a batch. By hand, in files, and under the
+ * tuner. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,8 +54,8 @@ START_TEST(test_lsq_start)
 }
 END_TEST
 
-/* The gradient of a learned scale counts 1 / sqrt(numel Qp), numel of the whole weight, and what is clipped
- * has none. */
+/* The gradient of a learned scale counts 1 / sqrt(numel Qp), numel of the whole weight, and what is
+ * clipped has none. */
 START_TEST(test_lsq_scale)
 {
     scene s = begin(DFQI_WEIGHT_GRID_LSQ, DFQI_ACT_GRID_LSQ, 4);
@@ -87,8 +88,8 @@ START_TEST(test_lsq_scale)
 }
 END_TEST
 
-/* Activations: the average with factor 0.9 over batches of 16 starts at the first; here there is one,
- * so the grid is that of its extremes: scale = (b - a) / 15, and nothing is clipped. */
+/* Activations: the average with factor 0.9 over batches of 16 starts at the first; here there is
+ * one, so the grid is that of its extremes: scale = (b - a) / 15, and nothing is clipped. */
 START_TEST(test_ranges)
 {
     scene s = begin(DFQI_WEIGHT_GRID_MINMAX, DFQI_ACT_GRID_MINMAX, 4);

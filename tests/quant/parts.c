@@ -176,8 +176,8 @@ START_TEST(test_least_range)
 }
 END_TEST
 
-/* The top of a logarithmic grid is searched: a single entry above the ladder on which all others stand
- * does not move the grid off it (search.c). */
+/* The top of a logarithmic grid is searched: a single entry above the ladder on which all others
+ * stand does not move the grid off it (search.c). */
 START_TEST(test_top)
 {
     enum { N = 16 };

@@ -39,8 +39,8 @@ void dfqt_pair_fini(dfqt_pair *p); /* the context stays */
 /* The same with a context of its own, checked. */
 dfqt_pair dfqt_pair_new(int32_t threads, dfqi_mode mode, int64_t n);
 void dfqt_pair_end(dfqt_pair *p);
-/* A random ResNet for images of 8 pixels with two units and 4 classes, its student without ranges; no
- * images. */
+/* A random ResNet for images of 8 pixels with two units and 4 classes, its student without ranges;
+ * no images. */
 dfq_status dfqt_cnn_pair_make(dfq_context *ctx, dfqt_pair *out);
 dfqt_pair dfqt_cnn_pair_new(int32_t threads);
 
@@ -49,8 +49,8 @@ dfqi_tune_options dfqt_options(dfqi_mode mode);
 /* A number for all bits of the student: parameters, scales and zero points. */
 uint64_t dfqt_bits(const dfqi_model *m);
 
-/* A golden file; a tensor of it by two parts of its name; and a check that the largest difference is at
- * most `limit` times the largest magnitude. */
+/* A golden file; a tensor of it by two parts of its name; and a check that the largest difference
+ * is at most `limit` times the largest magnitude. */
 dfqi_safetensors dfqt_golden_read(dfq_context *ctx, const char *name);
 const float *dfqt_golden_data(const dfqi_safetensors *st, const char *prefix, const char *name);
 void dfqt_golden_compare(const float *have, const float *want, int64_t n, double limit,

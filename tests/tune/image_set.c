@@ -1,4 +1,5 @@
-/* Images that stay in their file: the same bits as from memory, what a changed file does, and memory. */
+/* Images that stay in their file: the same bits as from memory, what a changed file does, and
+ * memory. */
 #define _XOPEN_SOURCE 700 /* mkdtemp, truncate */
 #include <dfq/dfq.h>
 #include <fcntl.h>
@@ -66,7 +67,8 @@ static dfq_image_set *open_set(const dfqt_pair *p, int64_t most)
     return set;
 }
 
-/* Calibrates from the set or from memory, and compares. Modes and grids sweep in ways of their own. */
+/* Calibrates from the set or from memory, and compares. Modes and grids sweep in ways of their
+ * own. */
 START_TEST(test_calibration_has_the_same_bits)
 {
     static const dfq_quantize_options all[] = {

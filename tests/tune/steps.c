@@ -1,5 +1,5 @@
-/* What a step sees and what it does: which images, in which order, how they are changed, how parameters
- * move by their gradients, and what an evaluation is. */
+/* What a step sees and what it does: which images, in which order, how they are changed, how
+ * parameters move by their gradients, and what an evaluation is. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,9 +185,9 @@ static float *copy_of(const dfqi_item *item)
     return copy;
 }
 
-/* Weights lose rate * decay of themselves, scales and zero points nothing; each kind of parameter has its
- * factor. Improved mode moves the logarithm of a scale by its own gradient, the scale times that of the
- * scale. */
+/* Weights lose rate * decay of themselves, scales and zero points nothing; each kind of parameter
+ * has its factor. Improved mode moves the logarithm of a scale by its own gradient, the scale times
+ * that of the scale. */
 START_TEST(test_how_parameters_move)
 {
     dfqi_mode mode = _i ? DFQI_MODE_IMPROVED : DFQI_MODE_PARITY;
@@ -270,7 +270,8 @@ START_TEST(test_first_step_behind_an_idle_warm_up)
 }
 END_TEST
 
-/* The steps with a cap on kappa begin behind the warm-up too. At such a rate kappa has no other bound. */
+/* The steps with a cap on kappa begin behind the warm-up too. At such a rate kappa has no other
+ * bound. */
 START_TEST(test_cap_behind_an_idle_warm_up)
 {
     enum { WARM = 5, CAPPED = 2 };
