@@ -28,7 +28,7 @@ static const double shares[LIMITS] = {0.05, 0.10, 0.25};
 typedef struct study {
     const char *space, *accel, *warm;
     int seeds, threads;
-    int64_t steps, train_steps, warm_steps;
+    int64_t steps, train_steps, warmup_steps;
     dfq_context *ctx;
     dfq_dataset *train;
     dfqi_search_space s;
@@ -71,10 +71,10 @@ static dfq_explorer *explorer_of(const study *s, double limit, int64_t seed,
     dfq_explorer_options o;
     dfq_constraint c = {.limit = limit, .metric = DFQ_EXPLORE_LATENCY};
     dfq_explorer_options_init(&o, sizeof o);
-    o.warm = s->warm_steps;
-    o.weights = weights;
+    o.warmup_steps = s->warmup_steps;
+    o.supernet_path = weights;
     o.weight_steps = 0; /* the weights stay those of the warm-up */
-    o.looks = 8;
+    o.sampled_paths = 8;
     o.train_steps = 0;
     o.seed = weights ? (uint64_t)seed : 0;
     must(s, dfq_explorer_create(s->ctx, s->space, s->accel, s->train, &c, 1, &o, rule, &e));
@@ -93,12 +93,12 @@ static void warm_up(const study *s)
     rule.steps = 1;
     double start = dfqi_now();
     dfq_explorer *e = explorer_of(s, 1e9, 0, &rule, NULL);
-    for (int64_t i = 0; i < s->warm_steps; i++) {
+    for (int64_t i = 0; i < s->warmup_steps; i++) {
         int32_t finished;
         must(s, dfq_explorer_step(e, &finished));
     }
     must(s, dfq_explorer_save_supernet(e, s->warm));
-    printf("warm-up: %lld steps of %d images, %.0f s\n", (long long)s->warm_steps, BATCH,
+    printf("warm-up: %lld steps of %d images, %.0f s\n", (long long)s->warmup_steps, BATCH,
            dfqi_now() - start);
     dfq_explorer_release(e);
 }
@@ -252,7 +252,7 @@ int main(int argc, char **argv)
                .steps = argc > 7 ? atoi(argv[7]) : 500,
                .train_steps = argc > 8 ? atoi(argv[8]) : 2000,
                .threads = argc > 9 ? atoi(argv[9]) : 0,
-               .warm_steps = argc > 10 ? atoi(argv[10]) : 6000};
+               .warmup_steps = argc > 10 ? atoi(argv[10]) : 6000};
     dfq_context_options_init(&c, sizeof c);
     c.threads = s.threads;
     const char *only = argc > 11 ? argv[11] : "all";

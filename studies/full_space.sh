@@ -12,5 +12,5 @@ dfq=$1 train=$2 test=$3 folder=$4
 shift 4
 mkdir -p "$folder"
 exec "$dfq" explore cifar10-full --accel hdx-space --fps 60 --data "$train" --test-data "$test" \
-    -o "$folder/network.safetensors" --save-weights "$folder/supernet.safetensors" \
+    -o "$folder/network.safetensors" --save-supernet "$folder/supernet.safetensors" \
     --trajectory "$folder/course" --report "$folder/report.html" --json "$@"

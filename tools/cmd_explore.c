@@ -49,18 +49,18 @@ static dfq_status explored(const struct explore *x, const dfq_explorer_result *r
 static int check_warm(struct explore *x)
 {
     dfq_explorer_result r = {.struct_size = sizeof r};
-    const char *path = x->s->o->save_weights;
+    const char *path = x->s->o->save_supernet;
     int begun = 0;
     dfq_status status = dfq_explorer_get_result(x->e, &r);
     if (status == DFQ_OK) status = explored(x, &r, &begun);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     x->hopeless = r.stage == DFQ_EXPLORE_DONE && r.verdict == DFQ_VERDICT_INFEASIBLE;
     x->warm_saved = x->hopeless;
-    if (!path || x->hopeless || r.stage == DFQ_EXPLORE_WARM) return CODE_DONE;
+    if (!path || x->hopeless || r.stage == DFQ_EXPLORE_WARMUP) return CODE_DONE;
     x->warm_saved = begun && file_kind(path) == FILE_REGULAR;
     if (!begun || x->warm_saved) return CODE_DONE;
     return session_error(x->s, CODE_USAGE,
-                         "--save-weights %s: the warm-up of this job is over and its weights were "
+                         "--save-supernet %s: the warm-up of this job is over and its weights were "
                          "not kept; leave it out",
                          path);
 }
@@ -122,11 +122,11 @@ static dfq_status save_job(void *handle, const char *path)
 /* A failure costs the file, not the job. */
 static void save_warm(struct explore *x, const dfq_explorer_result *r)
 {
-    const char *path = x->s->o->save_weights;
-    if (!path || x->warm_saved || r->stage == DFQ_EXPLORE_WARM) return;
+    const char *path = x->s->o->save_supernet;
+    if (!path || x->warm_saved || r->stage == DFQ_EXPLORE_WARMUP) return;
     x->warm_saved = 1;
     if (dfq_explorer_save_supernet(x->e, path) != DFQ_OK)
-        x->failed = session_error(x->s, CODE_OUTPUT, "--save-weights: %s; the job goes on",
+        x->failed = session_error(x->s, CODE_OUTPUT, "--save-supernet: %s; the job goes on",
                                   dfq_context_get_error(x->s->ctx));
 }
 

@@ -24,7 +24,7 @@ struct explore {
     double seconds[DFQ_EXPLORE_DONE]; /* that the stages will take */
     int hopeless;                     /* nothing meets the limits: known beforehand */
     int told;                         /* the first line of the plan */
-    int warm_saved;                   /* --save-weights is done */
+    int warm_saved;                   /* --save-supernet is done */
     int failed;                       /* exit code of what went wrong beside the job */
 
     /* What came out: borrowed by `page`. */

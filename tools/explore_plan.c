@@ -12,7 +12,7 @@ struct options explore_fill(const struct options *o)
     struct options full = *o;
     dfq_explorer_options e;
     dfq_explorer_options_init(&e, sizeof e);
-    if (o->warm_steps < 0) full.warm_steps = o->weights ? 0 : e.warm;
+    if (o->warmup_steps < 0) full.warmup_steps = o->supernet ? 0 : e.warmup_steps;
     if (o->steps < 0) full.steps = RECIPE_EXPLORE_STEPS;
     if (o->train_steps < 0) full.train_steps = e.train_steps;
     if (o->batch < 0) full.batch = e.batch;
@@ -36,12 +36,12 @@ dfq_explorer_options explore_options(const struct options *full)
 {
     dfq_explorer_options e;
     dfq_explorer_options_init(&e, sizeof e);
-    e.warm = full->warm_steps;
+    e.warmup_steps = full->warmup_steps;
     e.train_steps = full->train_steps;
     e.fine_tune = full->train_steps == 0; /* weights of chance are of no use to anybody */
     e.batch = full->batch;
     e.seed = full->seed;
-    e.weights = full->weights;
+    e.supernet_path = full->supernet;
     e.evaluator = full->evaluator;
     e.evaluator_steps = full->evaluator_steps;
     return e;
@@ -96,7 +96,7 @@ int explore_untrained(const struct explore *x)
  * is told when it can be measured. */
 static int plan_networks(struct explore *x)
 {
-    static const char *const names[] = {"evaluator", "generator"};
+    static const char *const names[] = {"evaluator", "hw-generator"};
     dfq_explorer_result r = {.struct_size = sizeof r};
     char t[TEXT_SHORT], then[64] = "";
     int32_t finished;
@@ -114,7 +114,7 @@ static int plan_networks(struct explore *x)
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     double left = (double)(r.evaluator_total[k] - r.evaluator_steps[k]);
     if (k == DFQ_EVALUATOR_EST)
-        snprintf(then, sizeof then, ", then the generator (%lld steps)",
+        snprintf(then, sizeof then, ", then the hw-generator (%lld steps)",
                  (long long)r.evaluator_total[DFQ_EVALUATOR_GEN]);
     if (unit > 0) /* a step was left to time */
         session_say(x->s, "%s %s to train the %s (%lld steps)%s; what the rest takes is told then",
@@ -143,10 +143,10 @@ static void say_plan(struct explore *x, const dfq_explorer_times *t)
     double judge = x->test ? t->image * (double)dfq_dataset_get_count(x->test) : 0;
     double before = x->job.resumed ? 0 : x->opening, all = before + judge + t->derive;
     char bytes[TEXT_SHORT], test[64] = "", tables[64] = "";
-    x->seconds[DFQ_EXPLORE_WARM] = t->warm_up;
+    x->seconds[DFQ_EXPLORE_WARMUP] = t->warmup;
     x->seconds[DFQ_EXPLORE_SEARCH] = t->explore + t->derive;
     x->seconds[DFQ_EXPLORE_TRAIN] = t->train + t->recalibrate;
-    all += t->warm_up + t->explore + t->train + t->recalibrate;
+    all += t->warmup + t->explore + t->train + t->recalibrate;
     if (!x->job.resumed) snprintf(tables, sizeof tables, "tables %s, ", seconds(before).text);
     if (x->test)
         snprintf(test, sizeof test, ", judging %lld images %s",
@@ -155,7 +155,7 @@ static void say_plan(struct explore *x, const dfq_explorer_times *t)
                 "%s %s (%s%lld steps of warm-up %s, %lld of exploring %s, repair %s, %lld of "
                 "training %s, statistics %s%s) on %lld images and %s of memory with %s",
                 x->job.resumed ? "still about" : "about", seconds(all).text, tables,
-                (long long)o->warm_steps, seconds(t->warm_up).text, (long long)o->steps,
+                (long long)o->warmup_steps, seconds(t->warmup).text, (long long)o->steps,
                 seconds(t->explore).text, seconds(t->derive).text, (long long)o->train_steps,
                 seconds(t->train).text, seconds(t->recalibrate).text, test,
                 (long long)dfq_dataset_get_count(x->learn), text_bytes(session_peak(), bytes),

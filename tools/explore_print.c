@@ -73,8 +73,8 @@ static void json_networks(struct json *j, const struct explore *x)
     json_errors(j, "mean_error", p->evaluator_mean);
     json_errors(j, "p99_error", p->evaluator_p99);
     json_errors(j, "gap", p->evaluator_gap);
-    json_real(j, "generator_right", p->generator_right);
-    json_real(j, "generator_regret", p->generator_regret);
+    json_real(j, "hw_generator_accuracy", p->hw_generator_accuracy);
+    json_real(j, "hw_generator_regret", p->hw_generator_regret);
     json_int(j, "evaluator_steps", x->full.evaluator_steps);
     json_close(j, '}');
 }
@@ -83,7 +83,7 @@ static void json_options(struct json *j, const struct explore *x)
 {
     const struct options *o = &x->full;
     json_open(j, "steps", '{');
-    json_int(j, "warm", o->warm_steps);
+    json_int(j, "warmup", o->warmup_steps);
     json_int(j, "explore", o->steps);
     json_int(j, "train", o->train_steps);
     json_close(j, '}');

@@ -94,7 +94,7 @@ static void fill_provenance(struct explore *x)
     size_t first = x->page.n_fields, n = first;
     row(x, &n, "seed", "%" PRIu64, o->seed);
     row(x, &n, "steps", "%lld of warm-up, %lld of exploring, %lld of training",
-        (long long)o->warm_steps, (long long)o->steps, (long long)o->train_steps);
+        (long long)o->warmup_steps, (long long)o->steps, (long long)o->train_steps);
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS)
         row(x, &n, "steps of the evaluator", "%lld", (long long)o->evaluator_steps);
     if (x->page.cost_weight > 0)
@@ -114,7 +114,7 @@ static void fill_provenance(struct explore *x)
 static void fill_inputs(struct explore *x)
 {
     const struct options *o = x->s->o;
-    const char *paths[EXPLORE_INPUTS] = {o->input, o->accel, o->data, o->test_data, o->weights};
+    const char *paths[EXPLORE_INPUTS] = {o->input, o->accel, o->data, o->test_data, o->supernet};
     for (int i = 0; i < EXPLORE_INPUTS; i++)
         if (paths[i] && file_kind(paths[i]) == FILE_REGULAR)
             x->inputs[x->page.n_inputs++] = (struct report_file){paths[i], file_size(paths[i])};
@@ -187,8 +187,8 @@ static dfq_status fill_result(struct explore *x)
     p->cost_weight = isnan(x->full.cost_weight) ? 0 : x->full.cost_weight;
     p->cost_function = option_cost_name(x->full.cost_function);
     memcpy(p->reference, r.reference, sizeof p->reference);
-    p->generator_right = r.generator_right;
-    p->generator_regret = r.generator_regret;
+    p->hw_generator_accuracy = r.hw_generator_accuracy;
+    p->hw_generator_regret = r.hw_generator_regret;
     p->macs = r.macs;
     p->loss = r.loss;
     p->top1 = x->accuracy.n > 0 ? (double)x->accuracy.correct / (double)x->accuracy.n : (double)NAN;

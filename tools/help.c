@@ -110,7 +110,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         if (verb == VERB_SYNTH) fprintf(f, "; of a generator %d", RECIPE_GENERATOR_ITERS);
         fputs(")", f);
         break;
-    case OPT_WARM_STEPS:
+    case OPT_WARMUP_STEPS:
         fprintf(f, " (%lld)", (long long)e.warm);
         break;
     case OPT_TRAIN_STEPS:

@@ -186,8 +186,8 @@ static const struct field {
              {OPT_MAPPING, offsetof(struct options, mapping)},
              {OPT_ARCH, offsetof(struct options, arch)},
              {OPT_TEST_DATA, offsetof(struct options, test_data)},
-             {OPT_WEIGHTS, offsetof(struct options, weights)},
-             {OPT_SAVE_WEIGHTS, offsetof(struct options, save_weights)},
+             {OPT_SUPERNET, offsetof(struct options, supernet)},
+             {OPT_SAVE_SUPERNET, offsetof(struct options, save_supernet)},
              {OPT_TRAJECTORY, offsetof(struct options, trajectory)},
              {OPT_LABELS_FROM, offsetof(struct options, labels_from)},
              {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
@@ -247,8 +247,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_number(o, name, text, 0, 1e9, &o->penalty);
     case OPT_COST_WEIGHT:
         return take_number(o, name, text, 0, 1e9, &o->cost_weight);
-    case OPT_WARM_STEPS:
-        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->warm_steps);
+    case OPT_WARMUP_STEPS:
+        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->warmup_steps);
     case OPT_TRAIN_STEPS:
         return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->train_steps);
     case OPT_CONFIG:

@@ -83,12 +83,12 @@ static int check_explore(const struct options *o)
         return option_wrong(
             o, "--data is missing: images to learn from, a folder with labels.csv, a folder "
                "of class folders, or a CIFAR binary file");
-    if (o->weights && (option_given(o, OPT_WARM_STEPS) || o->save_weights))
-        return option_wrong(o, "--weights leaves nothing to warm up; leave --%s out",
-                            o->save_weights ? "save-weights" : "warm-steps");
-    if (o->save_weights && o->warm_steps == 0)
+    if (o->supernet && (option_given(o, OPT_WARMUP_STEPS) || o->save_supernet))
+        return option_wrong(o, "--supernet leaves nothing to warm up; leave --%s out",
+                            o->save_supernet ? "save-supernet" : "warmup-steps");
+    if (o->save_supernet && o->warmup_steps == 0)
         return option_wrong(o,
-                            "--warm-steps 0 leaves no weights to save; leave --save-weights out");
+                            "--warmup-steps 0 leaves no supernet to save; leave --save-supernet out");
     if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY &&
         o->rule != DFQ_RULE_ABSOLUTE && o->rule != DFQ_RULE_PRODUCT)
         return option_wrong(o, "--penalty is not for --rule %s; leave it out",
@@ -199,7 +199,7 @@ static void set_defaults(struct options *o)
     o->mode = q.mode;
     o->kind = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
-    o->warm_steps = o->train_steps = o->evaluator_steps = o->config = -1;
+    o->warmup_steps = o->train_steps = o->evaluator_steps = o->config = -1;
     o->resize = o->stem = o->interpolation = -1;
     o->lr = o->gamma = o->inundation = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;

@@ -51,7 +51,7 @@ enum option_id {
     OPT_ENERGY,
     OPT_AREA,
     OPT_TEST_DATA,
-    OPT_WARM_STEPS,
+    OPT_WARMUP_STEPS,
     OPT_TRAIN_STEPS,
     OPT_RULE,
     OPT_PENALTY,
@@ -59,8 +59,8 @@ enum option_id {
     OPT_COST_FUNCTION,
     OPT_EVALUATOR,
     OPT_EVALUATOR_STEPS,
-    OPT_WEIGHTS,
-    OPT_SAVE_WEIGHTS,
+    OPT_SUPERNET,
+    OPT_SAVE_SUPERNET,
     OPT_TRAJECTORY,
     OPT_ARCH,
     OPT_HEADS,
@@ -99,7 +99,7 @@ struct options {
     uint64_t given; /* bit of each option_id on the command line */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
-    const char *test_data, *weights, *save_weights, *trajectory, *labels_from;
+    const char *test_data, *supernet, *save_supernet, *trajectory, *labels_from;
     int32_t weight_bits, act_bits; /* 2..8 */
     int64_t first_last_bits;       /* 0: weight_bits */
     int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_GENERATOR_*, DFQ_LIVE_* */
@@ -114,7 +114,7 @@ struct options {
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     double lr, gamma, inundation;
     double fps, energy, area; /* limits; NaN: none */
-    int64_t warm_steps, train_steps;
+    int64_t warmup_steps, train_steps;
     int64_t evaluator_steps;
     int32_t evaluator;           /* DFQ_EVALUATOR_* */
     int64_t config;              /* an accelerator of a description; -1: the best */

@@ -20,7 +20,7 @@ static void print_ait(struct json *j, const struct quantize *q)
     json_text(j, "host", q->live ? option_host_name(o->host) : NULL);
     json_text(j, "loss", o->no_tune ? NULL : option_loss_name(o->loss));
     json_int(j, "steps", q->curves ? t.steps : 0);
-    json_int(j, "warm_steps", q->curves ? t.warm : 0);
+    json_int(j, "warmup_steps", q->curves ? t.warm : 0);
     json_int(j, "batch", o->batch);
     if (q->crossed) json_real(j, "crossed_on_target", q->on_target);
 }

@@ -5,14 +5,14 @@
  *
  *  A supernet holds every choice of every cell. A job has three stages:
  *
- *  - "warm-up": `warm` steps of the shared weights on the part of the images to train on. The first
+ *  - "warm-up": `warmup_steps` of the shared weights on the part of the images to train on. The first
  *    go along the largest choices. Then each other choice takes over what it can of their weights
  *    (the channels that matter most, the middle of the kernels), and each further step goes along
  *    one path drawn uniformly. Or none: weights saved after another job's warm-up are read;
  *  - "explore": rounds of `weight_steps` steps of the weights, along paths drawn from the solver's
- *    probabilities, and `moves` steps of the solver, which cost little beside them. Before these,
- *    `looks` paths drawn alike are judged on one batch of the images held out. What a choice
- *    contributes to the loss is estimated from all such looks, later ones weighing more: L(path) =
+ *    probabilities, and `solver_steps` steps of the solver, which cost little beside them. Before these,
+ *    `sampled_paths` paths drawn alike are judged on one batch of the images held out. What a choice
+ *    contributes to the loss is estimated from all paths judged so far, later ones weighing more: L(path) =
  *    b + sum of E[cell][choice], by ridge regression on the differences within each batch. The
  *    solver sees the loss b + sum p E and its gradient E. The last of its steps derives choices,
  *    whose costs are exact;
@@ -30,7 +30,7 @@
  *  - "evaluator": EST learns the costs of (mixture, accelerator). On samples it has not seen its mean
  *    relative error must be 1 % at most. Then it gives costs and gradients to the solver, which keeps
  *    so far away from each limit as 99 % of the errors stay below;
- *  - "generator": GEN learns which accelerator suits a mixture. Then it stands for the logits of the
+ *  - "hw-generator": GEN learns which accelerator suits a mixture. Then it stands for the logits of the
  *    accelerator's fields, and its parameters are moved by the same rule.
  *
  *  Derived choices, their repair and the verdict know the exact tables alone.
@@ -79,7 +79,7 @@ enum {
 
 /** Stages. */
 enum {
-    DFQ_EXPLORE_WARM = 0,   /**< warm-up */
+    DFQ_EXPLORE_WARMUP = 0,   /**< warm-up */
     DFQ_EXPLORE_SEARCH = 1, /**< explore */
     DFQ_EXPLORE_TRAIN = 2,  /**< train */
     DFQ_EXPLORE_DONE = 3    /**< nothing is left to do */
@@ -89,41 +89,41 @@ enum {
 typedef struct dfq_explorer_options {
     uint32_t struct_size; /**< set by init */
     int32_t fine_tune;    /**< 1: the derived network starts with the supernet's weights, 0: anew */
-    int64_t warm;         /**< steps, 0..10 million; 6000. Not done if `weights` is given */
+    int64_t warmup_steps;  /**< 0..10 million; 6000. Not done if `supernet_path` is given */
     int64_t weight_steps; /**< in each round, 0..1000; 10 */
-    int64_t looks;        /**< paths judged in each round, 2..64; 8 */
-    int64_t moves;        /**< steps of the solver in each round, 1..1000; 8 */
+    int64_t sampled_paths; /**< paths judged in each round, 2..64; 8 */
+    int64_t solver_steps;  /**< steps of the solver in each round, 1..1000; 8 */
     int64_t train_steps;  /**< of the derived network, 0..10 million; 4000 */
     int64_t batch;        /**< images of a step, 2..4096; 64 */
-    int64_t crop;         /**< images are shifted by at most so many pixels, and mirrored; 4. 0:
+    int64_t max_shift;    /**< images are shifted by at most so many pixels, and mirrored; 4. 0:
                                neither */
     uint64_t seed;        /**< of weights, paths, batches and the split; 0 */
     double held_out;      /**< share of the images that the solver's loss is taken on, 0.01..0.9;
                                0.2 */
-    double largest;       /**< share of the warm-up along the largest choices, 0..1; 0.25 */
-    double rate;          /**< of the weights in the warm-up, 0..1000; 0: 0.1 for MBConv, 1e-3 for
+    double largest_share; /**< share of the warm-up along the largest choices, 0..1; 0.25 */
+    double learning_rate; /**< of the weights in the warm-up, 0..1000; 0: 0.1 for MBConv, 1e-3 for
                                vision transformers. In each stage the rate falls as half a cosine
                                to 0 */
-    double search_rate;   /**< likewise while exploring; 0: a fifth of `rate` */
-    double train_rate;    /**< of the derived network; 0: `rate` */
+    double search_learning_rate;   /**< likewise while exploring; 0: a fifth of `learning_rate` */
+    double train_learning_rate;    /**< of the derived network; 0: `learning_rate` */
     double weight_decay; /**< of weights, 0..1; -1: 4e-5 for MBConv, 0.05 for vision transformers */
     double smoothing;    /**< of labels, 0..0.9; 0.1 */
-    double memory;       /**< of the estimates: weight of a look against the one after it, 0.5..1;
+    double estimate_decay; /**< of the estimates: weight of a round against the one after it, 0.5..1;
                                0.995 */
     float mean[3];       /**< of images in 0..1, by channel; ImageNet's */
     float std[3];
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
-    const char *weights;
+    const char *supernet_path;
     /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
-     *  say, and `generator_rate` takes the place of its field_rate; its rule is ::DFQ_RULE_PULL,
+     *  say, and `hw_generator_learning_rate` takes the place of its field_rate; its rule is ::DFQ_RULE_PULL,
      *  NONE, PENALTY or ABSOLUTE. */
     int32_t evaluator;
     int32_t reserved; /**< 0 */
     /** Training of EST, 1..10 million; 12000, which take some minutes. Spaces with more than 96
      *  choices in all take batches of 1024 for a network 256 wide, smaller ones 256 and 64. */
     int64_t evaluator_steps;
-    int64_t generator_steps; /**< likewise of GEN; 1000 */
-    double generator_rate;   /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
+    int64_t hw_generator_steps; /**< likewise of GEN; 1000 */
+    double hw_generator_learning_rate;   /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
 } dfq_explorer_options;
 
 /** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). Costs and limits in
@@ -144,7 +144,7 @@ typedef struct dfq_explorer_result {
     double limits[DFQ_EXPLORE_METRICS];    /**< as given */
     double tightest[DFQ_EXPLORE_METRICS];  /**< infeasible: as dfq_solver_result */
     /** Steps of training EST and GEN that are done, and all of them; 0 with tables. As long as some
-     *  are left, `stage` is ::DFQ_EXPLORE_WARM, of which nothing is done. */
+     *  are left, `stage` is ::DFQ_EXPLORE_WARMUP, of which nothing is done. */
     int64_t evaluator_steps[DFQ_EVALUATOR_COUNT];
     int64_t evaluator_total[DFQ_EVALUATOR_COUNT];
     /** Relative errors of EST on samples that no step has seen: their mean, and what 99 % of them stay
@@ -157,8 +157,8 @@ typedef struct dfq_explorer_result {
     /** Of unseen mixtures: the share for which GEN names the best accelerator, and by how much its
      *  accelerators cost more than the best, on average, relative. Both before exploring. NaN
      *  likewise. */
-    double generator_right;
-    double generator_regret;
+    double hw_generator_accuracy;
+    double hw_generator_regret;
     /** Infeasible: as dfq_solver_result. */
     double least[DFQ_EXPLORE_METRICS];
     /** Of the reference design, the units of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells 5x5 with
@@ -171,8 +171,8 @@ typedef struct dfq_explorer_result {
 typedef struct dfq_explorer_times {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
-    double warm_up;       /**< steps of the warm-up */
-    double explore;       /**< steps of the weights, looks, steps of the solver */
+    double warmup;        /**< steps of the warm-up */
+    double explore;       /**< steps of the weights, judged paths, steps of the solver */
     double derive;        /**< repair and local search */
     double train;         /**< steps of the derived network */
     double recalibrate;   /**< of its statistics */
@@ -209,7 +209,7 @@ DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *spa
 /** Ends a job. NULL is fine. */
 DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
 
-/** One step of EST or GEN, of weights, of the solver with its looks, or of the derived network.
+/** One step of EST or GEN, of weights, of the solver with the paths it judges, or of the derived network.
  *  @param out_finished 1: nothing is left to do; else 0. A job whose limits nothing meets is
  *                      finished when the solver is; from the beginning, if the tables prove it
  *  @return ::DFQ_E_NUMERIC (a loss is NaN or infinite: the text names stage and step, the job is
@@ -273,7 +273,7 @@ DFQ_CHECKED dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int
 DFQ_CHECKED dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,
                                                       dfq_tensor **out_probabilities);
 
-/** What the looks have taught: a new F32 [total of the cells], what each choice adds to the loss
+/** What the judged paths tell: a new F32 [total of the cells], what each choice adds to the loss
  *  compared with the mean of its cell, in the order of the probabilities; 0 before the first.
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_get_effects(const dfq_explorer *explorer,
@@ -304,7 +304,7 @@ DFQ_CHECKED dfq_status dfq_explorer_evaluate(dfq_explorer *explorer, const dfq_d
  *  @return ::DFQ_E_INVALID (as dfq_explorer_evaluate()), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_save_network(const dfq_explorer *explorer, const char *path);
 
-/** Writes the weights of the supernet as they are now; after the warm-up they serve as `weights` of
+/** Writes the weights of the supernet as they are now; after the warm-up they serve as `supernet_path` of
  *  jobs with other limits.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_save_supernet(const dfq_explorer *explorer, const char *path);

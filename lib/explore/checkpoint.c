@@ -21,7 +21,7 @@
 
 enum { STATE = 2, BEST = 5, TENSORS = DFQI_SOLVER_TENSORS, META = DFQI_SOLVER_META, TEXT = 24 };
 
-static const char format_version[] = "2";
+static const char format_version[] = "3";
 static const char *const meta_names[META] = {"dfq.explore", "dfq.explore.options",
                                              "dfq.explore.problem"};
 

@@ -20,7 +20,7 @@ uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of)
 
 /* -- state ------------------------------------------------------------------------------------- */
 
-/* What the looks have taught of the mixture p. An accelerator changes costs but no loss. */
+/* The estimated loss of the mixture p. An accelerator changes costs but no loss. */
 static dfq_status learned_loss(const double *p, uint64_t step, double *out_loss,
                                double *out_gradient, void *user)
 {
@@ -100,7 +100,7 @@ dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **ou
                                 dfqi_coexplore_seed(e, DFQI_SEED_WEIGHTS), &s->net),
               fail);
     DFQI_GOTO(check_cells(e, &s->net), fail);
-    DFQI_GOTO(dfqi_effects_new(e->ctx, s->net.n_cells, e->space.choices, e->o.memory, &s->effects),
+    DFQI_GOTO(dfqi_effects_new(e->ctx, s->net.n_cells, e->space.choices, e->o.estimate_decay, &s->effects),
               fail);
     problem = problem_of(e, s);
     DFQI_GOTO(dfqi_networks_new(e, &problem, s), fail);
@@ -116,30 +116,30 @@ fail:
 
 static int64_t search_weight_steps(const dfqi_coexplore *e)
 {
-    return (e->solver_o.steps + e->o.moves - 1) / e->o.moves * e->o.weight_steps;
+    return (e->solver_o.steps + e->o.solver_steps - 1) / e->o.solver_steps * e->o.weight_steps;
 }
 
 int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage)
 {
-    if (stage == DFQ_EXPLORE_WARM) return e->warmed ? 0 : e->o.warm;
+    if (stage == DFQ_EXPLORE_WARMUP) return e->supernet_was_read ? 0 : e->o.warmup_steps;
     if (stage == DFQ_EXPLORE_SEARCH) return search_weight_steps(e) + e->solver_o.steps;
     return e->s && e->s->solver->finished && !e->s->solver->best.meets ? 0 : e->o.train_steps;
 }
 
 dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
-    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warm, search_weight_steps(e), e->o.train_steps};
+    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warmup_steps, search_weight_steps(e), e->o.train_steps};
     dfqi_super_options o;
     dfqi_super_defaults_of(e->space.net, &o);
-    double rate = e->o.rate > 0 ? e->o.rate : o.optimizer == DFQI_SGD ? 0.1 : (double)o.rate;
-    const double own[DFQ_EXPLORE_DONE] = {rate, e->o.search_rate, e->o.train_rate};
+    double rate = e->o.learning_rate > 0 ? e->o.learning_rate : o.optimizer == DFQI_SGD ? 0.1 : (double)o.rate;
+    const double own[DFQ_EXPLORE_DONE] = {rate, e->o.search_learning_rate, e->o.train_learning_rate};
     const double share[DFQ_EXPLORE_DONE] = {1, 0.2, 1};
     o.batch = e->o.batch;
     o.steps = steps[s->stage];
     o.rate = (float)(own[s->stage] > 0 ? own[s->stage] : share[s->stage] * rate);
     if (e->o.weight_decay >= 0) o.weight_decay = (float)e->o.weight_decay;
     o.smoothing = (float)e->o.smoothing;
-    o.crop = e->o.crop;
+    o.crop = e->o.max_shift;
     o.seed = dfqi_coexplore_seed(e, DFQI_SEED_BATCHES + s->stage);
     return dfqi_super_train_new(s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net, &o,
                                 &s->train);
@@ -180,7 +180,7 @@ static dfq_status is_hopeless(dfqi_coexplore_state *s, bool *out)
 static dfq_status give_up(dfqi_coexplore *e)
 {
     int32_t finished;
-    e->o.warm = e->o.weight_steps = e->o.train_steps = 0;
+    e->o.warmup_steps = e->o.weight_steps = e->o.train_steps = 0;
     e->o.evaluator = DFQ_EVALUATOR_TABLES;
     e->solver_o.steps = 1;
     dfqi_coexplore_state_free(e->s);
@@ -213,13 +213,13 @@ dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_tables *spa
     if (!e) return DFQ_E_NOMEM;
     e->ctx = dfqi_context_retain(ctx);
     e->o = *o;
-    e->o.weights = NULL; /* borrowed for this call */
+    e->o.supernet_path = NULL; /* borrowed for this call */
     e->solver_o = *solver;
     e->space = *space;
-    e->warmed = o->weights != NULL;
+    e->supernet_was_read = o->supernet_path != NULL;
     DFQI_GOTO(check_limits(e, limits, n_limits), fail);
     DFQI_GOTO(dfqi_coexplore_state_new(e, &e->s), fail);
-    if (o->weights) DFQI_GOTO(dfqi_supernet_load(&e->s->net, o->weights), fail);
+    if (o->supernet_path) DFQI_GOTO(dfqi_supernet_load(&e->s->net, o->supernet_path), fail);
     DFQI_GOTO(dfqi_coexplore_begin(e, e->s), fail); /* checks batch and crop */
     DFQI_GOTO(dfqi_coexplore_take(e, images), fail);
     bool hopeless;

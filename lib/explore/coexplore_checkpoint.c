@@ -1,6 +1,6 @@
 /* Checkpoints of a co-exploration: safetensors with the solver's state (checkpoint.c) and
  *
- *   position              I64 [7]  stage, units done, whether the looks are done, whether the stage's
+ *   position              I64 [7]  stage, units done, whether paths were judged, whether the stage's
  *                                  optimiser exists, lengths of the three curves
  *   net.*, derived.*      F32      weights, by the names of nn/supernet_file.h
  *   momentum.*            F32      of what the stage trains
@@ -9,7 +9,7 @@
  *   path                  I32      of the derived network
  *   networks              I64      with EST and GEN: steps done, whether finished, bits of their quality
  *   evaluator.*           F32      arrays of EST, while it is trained its moments as well
- *   generator.*           F32      likewise of GEN; parameters that explore moved are the solver's x
+ *   hw_generator.*        F32      likewise of GEN; parameters that explore moved are the solver's x
  *
  * Metadata: dfq.explorer = format version, dfq.explorer.options and dfq.explorer.images (hashes).
  * Reading fills a second state, which takes the first one's place when all is well. */
@@ -30,7 +30,7 @@ enum { NETWORKS = sizeof(dfqi_networks_state) / sizeof(int64_t) };
 enum { POSITION = 7, META = 3, TEXT = 24, NAME = DFQI_SUPER_NAME + 16, MISC = 16 };
 
 /* "1" had no networks, and momenta where transformers have two moments. */
-static const char format_version[] = "2";
+static const char format_version[] = "3";
 static const char *const meta_names[META] = {"dfq.explorer", "dfq.explorer.options",
                                              "dfq.explorer.images"};
 
@@ -59,7 +59,7 @@ static void make_meta(const dfqi_coexplore *e, char text[META][TEXT])
     o.struct_size = 0;
     uint64_t options = dfqi_hash(DFQI_HASH_START, &o, sizeof o);
     uint64_t images = dfqi_hash(DFQI_HASH_START, e->labels, (size_t)e->all.n * sizeof *e->labels);
-    options = dfqi_hash(options, &e->warmed, sizeof e->warmed);
+    options = dfqi_hash(options, &e->supernet_was_read, sizeof e->supernet_was_read);
     images = dfqi_hash(images, e->images, (size_t)e->all.n * pixels * sizeof *e->images);
     snprintf(text[0], TEXT, "%s", format_version);
     snprintf(text[1], TEXT, "%016" PRIx64, options);
@@ -135,7 +135,7 @@ static void add_networks(parts *p, const dfqi_coexplore_state *s)
     add(p, "networks", DFQI_I64, NETWORKS, &p->networks);
     p->arrays = p->n;
     add_network(p, "evaluator", dfqi_evaluator_arrays(s->est, arrays), arrays);
-    add_network(p, "generator", dfqi_gen_arrays(s->gen, arrays), arrays);
+    add_network(p, "hw_generator", dfqi_gen_arrays(s->gen, arrays), arrays);
 }
 
 static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
@@ -143,7 +143,7 @@ static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
     size_t most = (size_t)(s->net.n_layers + s->derived.n_layers) * DFQI_SUPER_TENSORS * 2 + MISC +
                   2 * DFQI_MLP_ARRAYS;
     const dfqi_supernet *trained = s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net;
-    const int64_t position[POSITION] = {s->stage,         s->at,          s->looked,
+    const int64_t position[POSITION] = {s->stage,         s->at,          s->judged,
                                         s->train != NULL, s->losses[0].n, s->losses[1].n,
                                         s->losses[2].n};
     p->v = dfqi_calloc(s->ctx, most, sizeof *p->v);
@@ -240,7 +240,7 @@ static dfq_status read_position(const dfqi_coexplore *e, const dfqi_safetensors 
                          path, (long long)at[1], (long long)at[0]);
     s->stage = (int32_t)at[0];
     s->at = at[1];
-    s->looked = at[2] != 0;
+    s->judged = at[2] != 0;
     for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
         DFQI_TRY(dfqi_curve_reserve(e->ctx, &s->losses[i], at[4 + i]));
         s->losses[i].n = at[4 + i];
@@ -258,7 +258,7 @@ static dfq_status read_networks(const dfqi_coexplore *e, const dfqi_safetensors 
     DFQI_TRY(find(st, path, "networks", DFQI_I64, NETWORKS, &data));
     memcpy(&networks, data, sizeof networks);
     DFQI_TRY(dfqi_networks_resume(e, &networks, path, s));
-    if (networks.finished[DFQ_EVALUATOR_GEN] || (s->stage == DFQ_EXPLORE_WARM && s->at == 0))
+    if (networks.finished[DFQ_EVALUATOR_GEN] || (s->stage == DFQ_EXPLORE_WARMUP && s->at == 0))
         return DFQ_OK;
     return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: stage %d began before the networks were trained",
                      path, (int)s->stage);

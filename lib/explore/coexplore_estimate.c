@@ -26,11 +26,11 @@ static dfq_status make(const dfqi_coexplore *e, dfqi_coexplore *m)
 {
     *m = *e;
     m->s = NULL;
-    m->warmed = 0;
-    m->o.warm = LARGE + PATHS;
-    m->o.largest = (double)LARGE / (LARGE + PATHS);
+    m->supernet_was_read = 0;
+    m->o.warmup_steps = LARGE + PATHS;
+    m->o.largest_share = (double)LARGE / (LARGE + PATHS);
     m->o.weight_steps = e->o.weight_steps > 0 ? WEIGHTS : 0;
-    m->o.moves = MOVES;
+    m->o.solver_steps = MOVES;
     m->o.train_steps = TRAIN;
     m->o.evaluator = DFQ_EVALUATOR_TABLES;
     m->solver_o.steps = ROUNDS * MOVES;
@@ -124,7 +124,7 @@ static dfq_status explore(miniature *m, dfqi_coexplore_pace *p)
     DFQI_TRY(steps(m, 1, &second));
     DFQI_TRY(prefer_work(m->e.s, &all));
     DFQI_TRY(steps(m, 1, &last));
-    p->looks = fmax(second - p->move, 0);
+    p->judge = fmax(second - p->move, 0);
     p->start = fmax(first - second, 0);
     p->finish = fmax(last - p->move, 0);
     return DFQ_OK;
@@ -170,16 +170,16 @@ dfq_status dfqi_coexplore_measure(const dfqi_coexplore *e, dfqi_coexplore_pace *
 
 static double left_of_warm_up(const dfqi_coexplore *e, const dfqi_coexplore_pace *p)
 {
-    double at = (double)e->s->at, units = (double)dfqi_coexplore_units(e, DFQ_EXPLORE_WARM);
-    double large = fmax(floor(e->o.largest * (double)e->o.warm) - at, 0);
-    if (e->s->stage > DFQ_EXPLORE_WARM || units == 0.0) return 0;
+    double at = (double)e->s->at, units = (double)dfqi_coexplore_units(e, DFQ_EXPLORE_WARMUP);
+    double large = fmax(floor(e->o.largest_share * (double)e->o.warmup_steps) - at, 0);
+    if (e->s->stage > DFQ_EXPLORE_WARMUP || units == 0.0) return 0;
     return large * p->large + (units - at - large) * p->path;
 }
 
 /* Paths are drawn uniformly at first, and are the result's in the end. */
 static double left_of_exploring(const dfqi_coexplore *e, const dfqi_coexplore_pace *p)
 {
-    int64_t weights = e->o.weight_steps, moves = e->o.moves, units, done;
+    int64_t weights = e->o.weight_steps, moves = e->o.solver_steps, units, done;
     int64_t at = e->s->stage == DFQ_EXPLORE_SEARCH ? e->s->at : 0;
     if (e->s->stage > DFQ_EXPLORE_SEARCH) return 0;
     units = dfqi_coexplore_units(e, DFQ_EXPLORE_SEARCH) - e->solver_o.steps;
@@ -190,7 +190,7 @@ static double left_of_exploring(const dfqi_coexplore *e, const dfqi_coexplore_pa
         starts = (steps + ALTERNATE_EVERY - 1) / ALTERNATE_EVERY;
     double grown = p->path > 0 ? (1 + p->derived / p->path) / 2 : 1;
     return (double)(units - done) * p->path * grown +
-           ceil((double)steps / (double)moves) * p->looks * grown + (double)steps * p->move +
+           ceil((double)steps / (double)moves) * p->judge * grown + (double)steps * p->move +
            (double)starts * p->start;
 }
 
@@ -200,7 +200,7 @@ void dfqi_coexplore_left(const dfqi_coexplore *e, const dfqi_coexplore_pace *p,
     int32_t stage = e->s->stage;
     *out = (dfq_explorer_times){.image = p->image};
     if (stage == DFQ_EXPLORE_DONE) return;
-    out->warm_up = left_of_warm_up(e, p);
+    out->warmup = left_of_warm_up(e, p);
     out->explore = left_of_exploring(e, p);
     out->derive = stage > DFQ_EXPLORE_SEARCH ? 0 : p->finish;
     out->train =

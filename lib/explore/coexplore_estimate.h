@@ -8,7 +8,7 @@
 typedef struct dfqi_coexplore_pace {
     double large, path,
         derived; /* a step of the weights along the largest choices, a drawn path, the result */
-    double looks, move; /* all looks of a round, a step of the solver */
+    double judge, move; /* all sampled paths of a round, a step of the solver */
     double start;       /* what the solver's first step adds */
     double finish;      /* repair, local search, the derived network */
     double recalibrate, image;

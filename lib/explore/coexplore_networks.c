@@ -7,7 +7,7 @@
 #include "explore/coexplore_priv.h"
 #include "explore/solver_priv.h"
 
-static const char *const names[DFQ_EVALUATOR_COUNT] = {"evaluator", "generator"};
+static const char *const names[DFQ_EVALUATOR_COUNT] = {"evaluator", "hw-generator"};
 
 /* A space with so few choices is learned by smaller networks, from smaller batches, at a larger rate. */
 enum { SMALL_SPACE = 96, SMALL_WIDTH = 64, SMALL_BLOCKS = 2, SMALL_BATCH = 256 };
@@ -40,7 +40,7 @@ dfq_status dfqi_networks_new(const dfqi_coexplore *e, const dfq_problem *tables,
     for (int32_t g = 0; g < tables->n_groups; g++) total += tables->choices[g];
     bool small = total <= SMALL_SPACE;
     dfqi_mlp_options eo = options_of(e, e->o.evaluator_steps, DFQI_SEED_EVALUATOR, small);
-    dfqi_mlp_options go = options_of(e, e->o.generator_steps, DFQI_SEED_GENERATOR, small);
+    dfqi_mlp_options go = options_of(e, e->o.hw_generator_steps, DFQI_SEED_HW_GENERATOR, small);
     DFQI_TRY(dfqi_evaluator_new(e->ctx, tables, &eo, &s->est));
     return dfqi_gen_new(e->ctx, tables, &go, &s->gen);
 }
@@ -62,7 +62,7 @@ dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tabl
     dfqi_evaluator_quality q = dfqi_evaluator_judged(s->est);
     dfqi_fields fields = dfqi_gen_fields(s->gen);
     o.gumbel = 1;
-    o.field_rate = e->o.generator_rate;
+    o.field_rate = e->o.hw_generator_learning_rate;
     DFQI_TRY(dfqi_solver_new_with(e->ctx, tables, e->limits, e->n_limits, &o, &fields, out));
     for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++)
         estimate.margin[m] = fmin(q.p99[m], margin_most);
@@ -101,7 +101,7 @@ int64_t dfqi_networks_done(const dfqi_coexplore_state *s, int32_t network)
 int64_t dfqi_networks_steps(const dfqi_coexplore *e, int32_t network)
 {
     if (!e->s->est) return 0;
-    return network == DFQ_EVALUATOR_EST ? e->o.evaluator_steps : e->o.generator_steps;
+    return network == DFQ_EVALUATOR_EST ? e->o.evaluator_steps : e->o.hw_generator_steps;
 }
 
 /* A trained evaluator that was not accepted says so again. */
@@ -148,8 +148,8 @@ void dfqi_networks_result(const dfqi_coexplore *e, dfq_explorer_result *out)
         out->evaluator_p99[m] = est ? q.p99[m] : NAN;
         out->evaluator_gap[m] = s->gap[m];
     }
-    out->generator_right = gen ? dfqi_gen_judged(s->gen).all : NAN;
-    out->generator_regret = gen ? dfqi_gen_judged(s->gen).regret : NAN;
+    out->hw_generator_accuracy = gen ? dfqi_gen_judged(s->gen).all : NAN;
+    out->hw_generator_regret = gen ? dfqi_gen_judged(s->gen).regret : NAN;
 }
 
 /* -- state ------------------------------------------------------------------------------------- */
@@ -176,7 +176,7 @@ static bool is_quality(const void *quality, size_t n, size_t tau, bool accepted)
 dfq_status dfqi_networks_resume(const dfqi_coexplore *e, const dfqi_networks_state *from,
                                 const char *path, dfqi_coexplore_state *s)
 {
-    const int64_t steps[DFQ_EVALUATOR_COUNT] = {e->o.evaluator_steps, e->o.generator_steps};
+    const int64_t steps[DFQ_EVALUATOR_COUNT] = {e->o.evaluator_steps, e->o.hw_generator_steps};
     const size_t est = sizeof from->est / sizeof(double), gen = sizeof from->gen / sizeof(double);
     bool fine = is_quality(&from->est, est, offsetof(dfqi_evaluator_quality, tau) / sizeof(double),
                            from->done[1] > 0) &&

@@ -6,23 +6,23 @@
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out)
 {
-    *out = (dfq_explorer_options){.warm = 6000,
+    *out = (dfq_explorer_options){.warmup_steps = 6000,
                                   .weight_steps = 10,
-                                  .looks = 8,
-                                  .moves = 8,
+                                  .sampled_paths = 8,
+                                  .solver_steps = 8,
                                   .train_steps = 4000,
                                   .batch = 64,
-                                  .crop = 4,
+                                  .max_shift = 4,
                                   .held_out = 0.2,
-                                  .largest = 0.25,
+                                  .largest_share = 0.25,
                                   .weight_decay = -1,
                                   .smoothing = 0.1,
-                                  .memory = 0.995,
+                                  .estimate_decay = 0.995,
                                   .mean = {0.485F, 0.456F, 0.406F},
                                   .std = {0.229F, 0.224F, 0.225F},
                                   .evaluator_steps = 12000,
-                                  .generator_steps = 1000,
-                                  .generator_rate = 2e-3};
+                                  .hw_generator_steps = 1000,
+                                  .hw_generator_learning_rate = 2e-3};
 }
 
 static dfq_status check_count(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
@@ -59,28 +59,28 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
     static const int64_t many = 10000000;
     DFQI_TRY(dfqi_solver_check(ctx, solver));
     DFQI_TRY(check_count(ctx, "fine_tune", o->fine_tune, 0, 1));
-    DFQI_TRY(check_count(ctx, "warm", o->warm, 0, many));
+    DFQI_TRY(check_count(ctx, "warmup_steps", o->warmup_steps, 0, many));
     DFQI_TRY(check_count(ctx, "weight_steps", o->weight_steps, 0, 1000));
-    DFQI_TRY(check_count(ctx, "looks", o->looks, 2, DFQI_LOOKS_MAX));
-    DFQI_TRY(check_count(ctx, "moves", o->moves, 1, 1000));
+    DFQI_TRY(check_count(ctx, "sampled_paths", o->sampled_paths, 2, DFQI_SAMPLED_PATHS_MAX));
+    DFQI_TRY(check_count(ctx, "solver_steps", o->solver_steps, 1, 1000));
     DFQI_TRY(check_count(ctx, "train_steps", o->train_steps, 0, many));
     DFQI_TRY(check_count(ctx, "batch", o->batch, 2, 4096));
-    DFQI_TRY(check_count(ctx, "crop", o->crop, 0, 1024));
+    DFQI_TRY(check_count(ctx, "max_shift", o->max_shift, 0, 1024));
     DFQI_TRY(check_number(ctx, "held_out", o->held_out, 0.01, 0.9));
-    DFQI_TRY(check_number(ctx, "largest", o->largest, 0, 1));
-    DFQI_TRY(check_number(ctx, "rate", o->rate, 0, 1000));
-    DFQI_TRY(check_number(ctx, "search_rate", o->search_rate, 0, 1000));
-    DFQI_TRY(check_number(ctx, "train_rate", o->train_rate, 0, 1000));
+    DFQI_TRY(check_number(ctx, "largest_share", o->largest_share, 0, 1));
+    DFQI_TRY(check_number(ctx, "learning_rate", o->learning_rate, 0, 1000));
+    DFQI_TRY(check_number(ctx, "search_learning_rate", o->search_learning_rate, 0, 1000));
+    DFQI_TRY(check_number(ctx, "train_learning_rate", o->train_learning_rate, 0, 1000));
     if (o->weight_decay != -1.0) DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
     DFQI_TRY(check_number(ctx, "smoothing", o->smoothing, 0, 0.9));
-    DFQI_TRY(check_number(ctx, "memory", o->memory, 0.5, 1));
+    DFQI_TRY(check_number(ctx, "estimate_decay", o->estimate_decay, 0.5, 1));
     DFQI_TRY(
         check_count(ctx, "evaluator", o->evaluator, DFQ_EVALUATOR_TABLES, DFQ_EVALUATOR_NETWORKS));
     DFQI_TRY(check_rule(ctx, o->evaluator, solver->rule));
     DFQI_TRY(check_count(ctx, "reserved", o->reserved, 0, 0));
     DFQI_TRY(check_count(ctx, "evaluator_steps", o->evaluator_steps, 1, many));
-    DFQI_TRY(check_count(ctx, "generator_steps", o->generator_steps, 1, many));
-    DFQI_TRY(check_number(ctx, "generator_rate", o->generator_rate, 0, 1e6));
+    DFQI_TRY(check_count(ctx, "hw_generator_steps", o->hw_generator_steps, 1, many));
+    DFQI_TRY(check_number(ctx, "hw_generator_learning_rate", o->hw_generator_learning_rate, 0, 1e6));
     for (int c = 0; c < 3; c++) {
         DFQI_TRY(check_number(ctx, "mean", (double)o->mean[c], -10, 10));
         DFQI_TRY(check_number(ctx, "std", (double)o->std[c], 1e-6, 10));

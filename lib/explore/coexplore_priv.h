@@ -8,7 +8,7 @@
 #include "explore/evaluator_gen.h"
 #include "tune/super_train.h"
 
-enum { DFQI_LOOKS_MAX = 64 };
+enum { DFQI_SAMPLED_PATHS_MAX = 64 };
 
 /* Losses of the steps of a stage. */
 typedef struct dfqi_curve {
@@ -21,7 +21,7 @@ typedef struct dfqi_coexplore_state {
     dfq_context *ctx; /* borrowed */
     int32_t stage;
     int64_t at;  /* units of the stage done: steps of weights; exploring, those and the solver's */
-    bool looked; /* the looks of the round are done, its first step of the solver is not */
+    bool judged; /* the paths of the round are judged, its first step of the solver is not done */
     dfqi_supernet net, derived; /* derived.layers NULL: there is none */
     int32_t path[DFQI_SUPER_CELLS];
     dfqi_super_train *train;         /* of the stage; NULL: it has not begun */
@@ -41,7 +41,7 @@ struct dfqi_coexplore {
     dfqi_coexplore_tables space;
     dfq_constraint limits[DFQ_EXPLORE_METRICS];
     int32_t n_limits;
-    int32_t warmed; /* weights were read: no warm-up */
+    int32_t supernet_was_read; /* weights were read: no warm-up */
     float *images;
     int32_t *labels;
     dfqi_super_data all, learn, held; /* learn and held are parts of all */
@@ -55,11 +55,11 @@ enum {
     DFQI_SEED_WEIGHTS = 1,
     DFQI_SEED_SPLIT,
     DFQI_SEED_PATHS,
-    DFQI_SEED_LOOKS,
+    DFQI_SEED_SAMPLED_PATHS,
     DFQI_SEED_DERIVED,
     DFQI_SEED_BATCHES, /* and the stages behind it */
     DFQI_SEED_EVALUATOR = DFQI_SEED_BATCHES + DFQ_EXPLORE_DONE,
-    DFQI_SEED_GENERATOR
+    DFQI_SEED_HW_GENERATOR
 };
 uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of);
 

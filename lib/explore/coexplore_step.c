@@ -11,7 +11,7 @@ enum { ROW = DFQI_SUPER_CHOICES + 1, CALIBRATE = 32 };
 
 static const char *const stage_names[DFQ_EXPLORE_DONE] = {"warm-up", "explore", "train"};
 
-/* Of the looks so many paths choose uniformly, so that what the probabilities have left is not
+/* Of the sampled paths so many choose uniformly, so that what the probabilities have left is not
  * forgotten. */
 static const double open_share = 0.1;
 
@@ -55,23 +55,23 @@ static dfq_status path_logits(const dfqi_coexplore *e, double open, float *logit
 }
 
 /* Paths are told apart by the number of the draw. */
-static dfq_status look(dfqi_coexplore *e)
+static dfq_status judge_paths(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;
-    int32_t paths[DFQI_LOOKS_MAX * DFQI_SUPER_CELLS], n = (int32_t)e->o.looks;
-    double losses[DFQI_LOOKS_MAX];
+    int32_t paths[DFQI_SAMPLED_PATHS_MAX * DFQI_SUPER_CELLS], n = (int32_t)e->o.sampled_paths;
+    double losses[DFQI_SAMPLED_PATHS_MAX];
     float logits[DFQI_SUPER_CELLS * ROW];
     DFQI_TRY(path_logits(e, open_share, logits));
     for (int32_t i = 0; i < n; i++) {
         float loss = 0;
         int32_t *path = paths + i * s->net.n_cells;
-        dfqi_super_sample(&s->net, logits, dfqi_coexplore_seed(e, DFQI_SEED_LOOKS),
-                          s->solver->done * DFQI_LOOKS_MAX + i, path);
+        dfqi_super_sample(&s->net, logits, dfqi_coexplore_seed(e, DFQI_SEED_SAMPLED_PATHS),
+                          s->solver->done * DFQI_SAMPLED_PATHS_MAX + i, path);
         DFQI_TRY(dfqi_super_train_loss(s->train, &e->held, s->solver->done, path, &loss));
         losses[i] = (double)loss;
     }
     dfqi_effects_add(&s->effects, n, paths, losses);
-    s->looked = true;
+    s->judged = true;
     return DFQ_OK;
 }
 
@@ -80,7 +80,7 @@ static dfq_status search_unit(dfqi_coexplore *e)
     dfqi_coexplore_state *s = e->s;
     int32_t finished, path[DFQI_SUPER_CELLS];
     float logits[DFQI_SUPER_CELLS * ROW];
-    int64_t at = s->at % (e->o.weight_steps + e->o.moves) - e->o.weight_steps;
+    int64_t at = s->at % (e->o.weight_steps + e->o.solver_steps) - e->o.weight_steps;
     if (at < 0) {
         DFQI_TRY(path_logits(e, 0, logits));
         dfqi_super_sample(&s->net, logits,
@@ -88,11 +88,11 @@ static dfq_status search_unit(dfqi_coexplore *e)
                           path);
         return step_weights(e, &e->learn, path);
     }
-    if (at == 0 && !s->looked) DFQI_TRY(look(e));
+    if (at == 0 && !s->judged) DFQI_TRY(judge_paths(e));
     do { /* the last unit has what the solver adds to its steps */
         DFQI_TRY(dfqi_solver_step(s->solver, &finished));
     } while (s->solver->done >= e->solver_o.steps && !finished);
-    s->looked = false;
+    s->judged = false;
     e->loss = (float)s->solver->loss;
     return DFQ_OK;
 }
@@ -101,7 +101,7 @@ static dfq_status search_unit(dfqi_coexplore *e)
 static dfq_status warm_unit(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;
-    int64_t first = (int64_t)(e->o.largest * (double)e->o.warm);
+    int64_t first = (int64_t)(e->o.largest_share * (double)e->o.warmup_steps);
     int32_t path[DFQI_SUPER_CELLS];
     dfqi_supernet_largest(&s->net, path);
     if (s->at == first && first > 0) DFQI_TRY(dfqi_supernet_inherit(&s->net, path));
@@ -112,7 +112,7 @@ static dfq_status warm_unit(dfqi_coexplore *e)
 
 static dfq_status unit(dfqi_coexplore *e)
 {
-    if (e->s->stage == DFQ_EXPLORE_WARM) return warm_unit(e);
+    if (e->s->stage == DFQ_EXPLORE_WARMUP) return warm_unit(e);
     if (e->s->stage == DFQ_EXPLORE_SEARCH) return search_unit(e);
     return step_weights(e, &e->all, e->s->path);
 }

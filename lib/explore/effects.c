@@ -6,8 +6,8 @@
 
 #include "base/memory.h"
 
-/* Looks of one difference worth of doubt: with noise of a batch's size an effect counts half when its
- * choice was told apart from others so many times. */
+/* The ridge, in rounds: with noise of a batch's size an effect counts half when its choice was compared
+ * with others so many times. */
 static const double ridge = 10;
 
 void dfqi_effects_fini(dfqi_effects *f)
@@ -21,9 +21,9 @@ void dfqi_effects_fini(dfqi_effects *f)
 }
 
 dfq_status dfqi_effects_new(dfq_context *ctx, int32_t n_cells, const int32_t *choices,
-                            double memory, dfqi_effects *out)
+                            double decay, dfqi_effects *out)
 {
-    dfqi_effects f = {.ctx = ctx, .n_cells = n_cells, .memory = memory};
+    dfqi_effects f = {.ctx = ctx, .n_cells = n_cells, .decay = decay};
     f.first = dfqi_calloc(ctx, (size_t)n_cells + 1, sizeof *f.first);
     if (!f.first) return DFQ_E_NOMEM;
     for (int32_t c = 0; c < n_cells; c++) f.first[c + 1] = f.first[c] + choices[c];
@@ -72,7 +72,7 @@ void dfqi_effects_add(dfqi_effects *f, int32_t n, const int32_t *paths, const do
 {
     size_t total = (size_t)f->total;
     double *mean = f->scratch, *d = mean + total, average = 0; /* total is 1 at least */
-    for (size_t i = 0; i < f->size; i++) f->state[i] *= f->memory;
+    for (size_t i = 0; i < f->size; i++) f->state[i] *= f->decay;
     memset(mean, 0, total * sizeof *mean);
     for (int32_t k = 0; k < n; k++) {
         average += losses[k] / n;

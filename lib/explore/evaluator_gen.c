@@ -10,9 +10,9 @@ static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_o
     if (!p->cost_table || !p->choices || p->n_metrics < 1 || p->n_metrics > DFQ_METRICS_MAX ||
         p->n_fields < 1 || p->n_fields > DFQI_MLP_HEADS)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "generator: it needs a cost_table and 1 to %d fields, there are %d",
+                         "hw-generator: it needs a cost_table and 1 to %d fields, there are %d",
                          (int)DFQI_MLP_HEADS, (int)p->n_fields);
-    return dfqi_mlp_check(ctx, "generator", o);
+    return dfqi_mlp_check(ctx, "hw-generator", o);
 }
 
 static dfq_status build_one(dfqi_gen *g)
@@ -36,7 +36,7 @@ static dfq_status fill(dfqi_gen *g)
     size_t batch = (size_t)g->o.batch;
     DFQI_TRY(dfqi_domain_new(g->ctx, p->n_groups, p->n_fields, p->choices, &g->space));
     if (g->space.cells < 1)
-        return dfqi_fail(g->ctx, DFQ_E_INVALID, "generator: the space has no cells");
+        return dfqi_fail(g->ctx, DFQ_E_INVALID, "hw-generator: the space has no cells");
     DFQI_TRY(dfqi_mlp_new(g->ctx, g->space.cells, g->o.width, g->o.blocks, p->n_fields,
                           g->space.choices + p->n_groups - p->n_fields, g->o.seed, &g->net));
     g->x = dfqi_calloc(g->ctx, batch * (size_t)g->space.cells, sizeof *g->x);

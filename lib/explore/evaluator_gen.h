@@ -24,7 +24,7 @@ DFQI_CHECKED dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p,
                                      const dfqi_mlp_options *o, dfqi_gen **out);
 void dfqi_gen_release(dfqi_gen *g); /* NULL ok */
 
-/* As those of the cost estimation network (evaluator.h); stage "generator". */
+/* As those of the cost estimation network (evaluator.h); stage "hw-generator". */
 DFQI_CHECKED dfq_status dfqi_gen_step(dfqi_gen *g, double *loss);
 DFQI_CHECKED dfq_status dfqi_gen_train(dfqi_gen *g);
 dfqi_gen_quality dfqi_gen_judged(const dfqi_gen *g);

@@ -255,7 +255,7 @@ dfq_status dfqi_gen_step(dfqi_gen *g, double *loss)
     dfqi_gen_training *t = g->training;
     const dfqi_mlp_job job = {.net = &g->net,
                               .pass = &t->pass,
-                              .stage = "generator",
+                              .stage = "hw-generator",
                               .steps = g->o.steps,
                               .rate = g->o.rate,
                               .fill = draw,
@@ -274,7 +274,7 @@ dfq_status dfqi_gen_step(dfqi_gen *g, double *loss)
 dfq_status dfqi_gen_train(dfqi_gen *g)
 {
     dfqi_stage stage =
-        dfqi_stage_begin(g->ctx, "generator", (uint64_t)g->state.done, (uint64_t)g->o.steps);
+        dfqi_stage_begin(g->ctx, "hw-generator", (uint64_t)g->state.done, (uint64_t)g->o.steps);
     dfq_status status = DFQ_OK;
     while (status == DFQ_OK && !g->state.finished) {
         double loss = 0;

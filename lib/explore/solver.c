@@ -42,7 +42,7 @@ static dfq_status check_fields(dfq_context *ctx, const dfq_problem *problem,
         return dfqi_fail(ctx, DFQ_E_INVALID, "solver: %lld parameters for %d fields",
                          (long long)fields->n, (int)problem->n_fields);
     if (o->rule < DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_PRODUCT) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "solver: rule %d does not move a generator's parameters",
+    return dfqi_fail(ctx, DFQ_E_INVALID, "solver: rule %d does not move a hardware generator's parameters",
                      (int)o->rule);
 }
 

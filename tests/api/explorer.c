@@ -68,14 +68,14 @@ static dfq_explorer_options short_job(void)
     dfq_explorer_options_init(&o, sizeof o);
     ck_assert_int_eq(o.evaluator, DFQ_EVALUATOR_TABLES);
     ck_assert_int_eq(o.evaluator_steps, 12000);
-    ck_assert_int_eq(o.generator_steps, 1000);
-    o.warm = o.train_steps = 2;
+    ck_assert_int_eq(o.hw_generator_steps, 1000);
+    o.warmup_steps = o.train_steps = 2;
     o.weight_steps = 1;
-    o.looks = 2;
+    o.sampled_paths = 2;
     o.batch = 4;
     o.evaluator = DFQ_EVALUATOR_NETWORKS;
     o.evaluator_steps = 4000;
-    o.generator_steps = 100;
+    o.hw_generator_steps = 100;
     return o;
 }
 
@@ -98,10 +98,10 @@ START_TEST(test_a_job_with_networks)
     for (int i = 0; i < 10; i++) ck_assert_int_eq(dfq_explorer_step(e, &finished), DFQ_OK);
     ck_assert_int_eq(finished, 0);
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARM);
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARMUP);
     ck_assert_int_eq(r.evaluator_steps[DFQ_EVALUATOR_EST], 10);
     ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_GEN], 100);
-    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.generator_right));
+    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.hw_generator_accuracy));
     ck_assert_int_eq(dfq_explorer_save_checkpoint(e, files[CHECKPOINT]), DFQ_OK);
     ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(context));
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
@@ -112,7 +112,7 @@ START_TEST(test_a_job_with_networks)
         ck_assert(r.evaluator_gap[m] > 0 && r.evaluator_gap[m] < 0.2);
     }
     ck_assert(r.evaluator_p99[DFQ_EXPLORE_AREA] == 0 && r.evaluator_gap[DFQ_EXPLORE_AREA] == 0);
-    ck_assert(r.generator_right > 0 && r.generator_regret >= 0);
+    ck_assert(r.hw_generator_accuracy > 0 && r.hw_generator_regret >= 0);
     ck_assert_int_eq(create(&o, &again), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_load_checkpoint(again, files[CHECKPOINT]), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_run(again), DFQ_OK);
@@ -248,11 +248,11 @@ START_TEST(test_estimate)
     ck_assert_int_eq(dfq_explorer_estimate(e, &t), DFQ_E_INVALID);
     t.struct_size = sizeof t;
     ck_assert_int_eq(dfq_explorer_estimate(e, &t), DFQ_OK);
-    ck_assert(t.warm_up > 0 && t.explore > 0 && t.derive >= 0 && t.train > 0 && t.image > 0);
+    ck_assert(t.warmup > 0 && t.explore > 0 && t.derive >= 0 && t.train > 0 && t.image > 0);
     for (int32_t i = 0, finished; i < 4000 + 100; i++)
         ck_assert_int_eq(dfq_explorer_step(e, &finished), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_estimate(e, &t), DFQ_OK);
-    ck_assert(t.warm_up > 0 && t.explore > 0 && t.train > 0);
+    ck_assert(t.warmup > 0 && t.explore > 0 && t.train > 0);
     ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
     dfq_explorer_release(e);
 }

@@ -685,7 +685,7 @@ class Cnn(Part):
                        "--report", "r.html", "--json", "--first-last-bits", "8")
         j = json.loads(r.out)
         assert (j["method"], j["host"], j["loss"]) == ("ait", "qimera", "ait"), j
-        assert (j["steps"], j["warm_steps"], j["batch"], j["first_last_bits"]) == (20, 5, 8, 8), j
+        assert (j["steps"], j["warmup_steps"], j["batch"], j["first_last_bits"]) == (20, 5, 8, 8), j
         assert 0 < j["crossed_on_target"] <= 1 and "best_step" not in j and "images" not in j, j
         assert "generator qimera, 8 images a step: 5 steps alone, 15 steps of tuning by ait" in r.err
         assert re.search(r"about .*tuning .*evaluation .* of memory with (1 thread|\d+ threads)", r.err), r
@@ -738,7 +738,7 @@ class Cnn(Part):
     def test_no_tune(self):
         """The weights stay; ranges come from a warm-up of the generator."""
         j = self.quantize("q", "--bits", "w8a8", "--batch", "2", "--no-tune", "-d", "pictures")
-        assert j["steps"] == j["warm_steps"] == 250 and j["loss"] is None, j
+        assert j["steps"] == j["warmup_steps"] == 250 and j["loss"] is None, j
         assert abs(j["top1"] - j["float_top1"]) <= 0.1, j
 
     def test_sets_of_images(self):
@@ -1334,7 +1334,7 @@ class Explore(Stopping):
                 "pe_type": "fixed", "word_bits": 16, "psum_bits": 16, "glb_kb": 108,
                 "clock_mhz": 200, "dram_gb_per_s": 3.2, "glb_gb_per_s": 25.6}
     BASE = ("explore", "cifar10-small", "--accel", "a.json", "--data", "pictures", "--batch", "2")
-    SHORT = (*BASE, "--warm-steps", "4", "--steps", "2", "--train-steps", "2")
+    SHORT = (*BASE, "--warmup-steps", "4", "--steps", "2", "--train-steps", "2")
     LIMITS = ("--fps", "900", "--energy-mj", "0.2", "--area-mm2", "0.6")
     STEPS = ("likeliest", "snapshot", "repair", "local search", "exact method")
 
@@ -1373,7 +1373,7 @@ class Explore(Stopping):
         assert a["chosen_by"] in self.STEPS, a
         assert r["n"] == 100 and 0 <= r["top1"] <= 1 and "tightest" not in r, r
         assert 0.1 <= r["chance"] < 1 and r["above_chance"] == 0, r  # two steps teach nothing
-        assert r["steps"] == {"warm": 4, "explore": 2, "train": 2}, r
+        assert r["steps"] == {"warmup": 4, "explore": 2, "train": 2}, r
         rows = self.read("course.csv").decode().splitlines()
         assert len(rows) == 3 and rows[0].startswith('step,loss,"latency_ms"'), rows
         assert b"</svg>" in self.read("course.svg") and "net.resume" not in self.names()
@@ -1440,10 +1440,10 @@ class Explore(Stopping):
         r = self.works(*args, "-o", "net", "--json", "--report", "page.html", "--evaluator-steps",
                        "4000")
         for said in ("evaluator networks", "about .* to train the evaluator .4000 steps., then the "
-                     "generator .1000 steps.", "evaluator 50 %", "generator 50 %",
+                     "hw-generator .1000 steps.", "evaluator 50 %", "hw-generator 50 %",
                      "about .* of warm-up .* on 100 images"):
             assert re.search(said, r.err), (said, r.err)
-        assert r.err.index("generator 100 %") < r.err.index("of warm-up"), r.err
+        assert r.err.index("hw-generator 100 %") < r.err.index("of warm-up"), r.err
         whole = json.loads(r.out)
         assert whole["verdict"] == "certified" and whole["evaluator"] == "networks", whole
         n = whole["networks"]
@@ -1453,7 +1453,7 @@ class Explore(Stopping):
             assert 0 < n["gap"][metric] < 0.2, n
         assert n["mean_error"]["area_mm2"] == n["gap"]["area_mm2"] == 0, n
         assert n["evaluator_steps"] == 4000, n
-        assert 0 <= n["generator_right"] <= 1 and n["generator_regret"] >= 0, n
+        assert 0 <= n["hw_generator_accuracy"] <= 1 and n["hw_generator_regret"] >= 0, n
         page = self.read("page.html").decode()
         for part in ("evaluator networks", "The evaluator", "At the result", "steps of the evaluator"):
             assert part in page, part
@@ -1461,7 +1461,7 @@ class Explore(Stopping):
         assert self.read("text") == self.read("net")
         assert re.search(r"evaluator    networks: latency .* % off on average", text.out), text
         long = [*args, "-o", "again", "--evaluator-steps", "4000", "--resume"]
-        for seen in ("evaluator 30 %", "generator 20 %"):
+        for seen in ("evaluator 30 %", "hw-generator 20 %"):
             code, err = self.interrupt(long, seen)
             assert code == INTERRUPTED and "go on with: " in err, err
         self.fails(USAGE, "--evaluator is tables, again.resume was started with networks",
@@ -1518,14 +1518,14 @@ class Explore(Stopping):
         assert f"least of any pair: {least['energy_mj']:.4g}" in r.out, r
 
     def test_weights_serve_again(self):
-        first = self.explore("a", *self.LIMITS, "--save-weights", "warm")
+        first = self.explore("a", *self.LIMITS, "--save-supernet", "warm")
         args = [*self.BASE, "--steps", "2", "--train-steps", "2", *self.LIMITS]
-        second = json.loads(self.works(*args, "-o", "b", "--weights", "warm", "--json").out)
+        second = json.loads(self.works(*args, "-o", "b", "--supernet", "warm", "--json").out)
         assert self.read("a") == self.read("b") and first["cells"] == second["cells"]
-        assert second["steps"]["warm"] == 0, second
+        assert second["steps"]["warmup"] == 0, second
         self.fails(INPUT, "weights of the whole search space cifar10-small", "info", "warm")
         self.fails(INPUT, "this space wants", "explore", "cifar10-full", *args[2:], "-o", "c",
-                   "--weights", "warm")
+                   "--supernet", "warm")
 
     def test_rules(self):
         for rule in ("none", "penalty", "absolute", "frank-wolfe", "network-first", "alternate"):
@@ -1552,22 +1552,22 @@ class Explore(Stopping):
         assert r["rule"] == "product" and r["verdict"] == "certified", r
 
     def test_without_training(self):
-        r = self.explore("net", *self.LIMITS, "--train-steps", "0", "--warm-steps", "0")
-        assert r["steps"] == {"warm": 0, "explore": 2, "train": 0} and r["file"] == "net", r
+        r = self.explore("net", *self.LIMITS, "--train-steps", "0", "--warmup-steps", "0")
+        assert r["steps"] == {"warmup": 0, "explore": 2, "train": 0} and r["file"] == "net", r
 
     def test_resume(self):
-        args = [*self.BASE, *self.LIMITS, "--warm-steps", "40", "--steps", "12", "--train-steps",
+        args = [*self.BASE, *self.LIMITS, "--warmup-steps", "40", "--steps", "12", "--train-steps",
                 "40", "--test-data", "pictures"]
-        self.works(*args, "-o", "whole", "--save-weights", "warm")
+        self.works(*args, "-o", "whole", "--save-supernet", "warm")
         for seen in ("warm-up 20 %", "explore 30 %", "train 40 %"):
-            extra = ["-o", "net", "--resume", "--save-weights", "again"]
+            extra = ["-o", "net", "--resume", "--save-supernet", "again"]
             code, err = self.interrupt([*args, *extra], seen)
             assert code == INTERRUPTED and "go on with: " in err, err
         self.fails(USAGE, "--steps is 21, net.resume was started with 12", *args, "-o", "net",
                    "--resume", "--steps", "21")
         self.fails(USAGE, "the warm-up of this job is over", *args, "-o", "net", "--resume",
-                   "--save-weights", "late")
-        self.works(*args, "-o", "net", "--resume", "--save-weights", "again", "-t", "1")
+                   "--save-supernet", "late")
+        self.works(*args, "-o", "net", "--resume", "--save-supernet", "again", "-t", "1")
         assert self.read("net") == self.read("whole") and "net.resume" not in self.names()
         assert self.weights("again") == self.weights("warm")
         code, _ = self.interrupt([*args, "-o", "killed"], "explore 20 %", signal.SIGKILL)
@@ -1593,7 +1593,7 @@ class Explore(Stopping):
               "--accel", "nowhere", code=INPUT)
         wrong("nowhere", *full, "--data", "nowhere", code=INPUT)
         wrong("nowhere", *full, "--test-data", "nowhere", code=INPUT)
-        wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--weights", "nowhere",
+        wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--supernet", "nowhere",
               code=INPUT)
         wrong("--rule exact needs losses that are known beforehand", *full, "--rule", "exact")
         wrong("--rule is \"x\", must be pull, .*, network-first, product or alternate", *full,
@@ -1610,10 +1610,10 @@ class Explore(Stopping):
         for rule in ("frank-wolfe", "network-first", "product", "alternate"):
             wrong(f"--evaluator networks is not for --rule {rule}", *full, "--evaluator",
                   "networks", "--rule", rule)
-        wrong("--weights leaves nothing to warm up", *full, "--weights", "w")
-        wrong("--warm-steps 0 leaves no weights", *full, "--warm-steps", "0", "--save-weights", "w")
+        wrong("--supernet leaves nothing to warm up", *full, "--supernet", "w")
+        wrong("--warmup-steps 0 leaves no supernet", *full, "--warmup-steps", "0", "--save-supernet", "w")
         wrong("--batch is 1, must be a whole number from 2", *full, "--batch", "1")
-        wrong("-o net is --save-weights net, which this run writes too", *full, "--save-weights", "net")
+        wrong("-o net is --save-supernet net, which this run writes too", *full, "--save-supernet", "net")
         wrong("--trajectory is empty", *full, "--trajectory", "")
         wrong("no folder nowhere", *full, "--trajectory", "nowhere/x", code=OUTPUT)
         wrong("unknown.*--bits", *full, "--bits", "w4a4")

@@ -40,7 +40,7 @@ class Places(Part):
                      "q", "--report", "./q.resume")
         full = ["explore", "cifar10-small", "--accel", "hdx-space", "--fps", "1", "--data",
                 "pictures", "-o", "net"]
-        self.refused("-o net is --save-weights ./net", *full, "--save-weights", "./net")
+        self.refused("-o net is --save-supernet ./net", *full, "--save-supernet", "./net")
         self.refused(r"-o n.csv is --trajectory ./n.csv", *full[:-1], "n.csv", "--trajectory",
                      "./n")
         self.refused(r"--report n.svg is --trajectory ./n.svg", *full, "--report", "n.svg",
@@ -82,7 +82,7 @@ class Places(Part):
         for verb, args in needs.items():
             for name, value in re.findall(r"(--[\w-]+) (FILE|DIR|PATH|PREFIX)\b",
                                           self.works(verb, "--help").out):
-                writes = name in ("--report", "--save-weights", "--trajectory")
+                writes = name in ("--report", "--save-supernet", "--trajectory")
                 out = "thing.csv" if value == "PREFIX" else "thing"
                 needed = ["--data", "pictures"] if name == "--labels-from" else []
                 self.fails(USAGE, f"-o ./{out} is {name} .*{out}, which this run "

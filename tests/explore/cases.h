@@ -21,7 +21,7 @@ TCase *dfqt_coexplore_case(void);
 TCase *dfqt_coexplore_networks_case(void);
 TCase *dfqt_coexplore_vit_case(void);
 TCase *dfqt_coexplore_data_case(void);
-TCase *dfqt_coexplore_warm_case(void);
+TCase *dfqt_coexplore_warmup_case(void);
 TCase *dfqt_coexplore_estimate_case(void);
 TCase *dfqt_space_case(void);
 TCase *dfqt_space_json_case(void);

@@ -77,7 +77,7 @@ START_TEST(interruptions_leave_no_trace)
 END_TEST
 
 /* A warm supernet, saved and read, leads where the job itself would have gone. */
-START_TEST(warm_weights_are_as_good_as_a_warm_up)
+START_TEST(saved_supernets_are_as_good_as_a_warm_up)
 {
     dfqt_scene s;
     int32_t finished;
@@ -88,16 +88,16 @@ START_TEST(warm_weights_are_as_good_as_a_warm_up)
     make(&s);
     dfqt_scene_file(file);
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &whole), DFQ_OK);
-    for (int i = 0; i < s.o.warm; i++)
+    for (int i = 0; i < s.o.warmup_steps; i++)
         ck_assert_int_eq(dfqi_coexplore_step(whole, &finished), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_save_supernet(whole, file), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_run(whole), DFQ_OK);
-    s.o.weights = file;
+    s.o.supernet_path = file;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &warm), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_run(warm), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_result(whole, &r[0]), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_result(warm, &r[1]), DFQ_OK);
-    ck_assert_int_eq(r[1].total[DFQ_EXPLORE_WARM], 0);
+    ck_assert_int_eq(r[1].total[DFQ_EXPLORE_WARMUP], 0);
     ck_assert_double_eq(r[0].loss, r[1].loss);
     ck_assert_int_eq(memcmp(r[0].costs, r[1].costs, sizeof r[0].costs), 0);
     dfqi_coexplore_release(whole);
@@ -144,7 +144,7 @@ START_TEST(impossible_limits_are_said)
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK); /* before anything was trained */
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
     ck_assert_int_eq(r.proved, 1);
-    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARM], 0);
+    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARMUP], 0);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_TRAIN], 0);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_INFEASIBLE);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "latency_ms"));
@@ -217,7 +217,7 @@ START_TEST(cancelled_jobs_go_on)
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_CANCELLED);
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_SEARCH);
-    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARM], 6);
+    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARMUP], 6);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
@@ -232,13 +232,13 @@ START_TEST(bad_input_is_named)
     dfqi_coexplore *e, *other;
     dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
-    s.o.looks = 1;
+    s.o.sampled_paths = 1;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "looks is 1"));
-    s.o.looks = 3;
-    s.o.weights = s.images;
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "sampled_paths is 1"));
+    s.o.sampled_paths = 3;
+    s.o.supernet_path = s.images;
     ck_assert_int_ne(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
-    s.o.weights = NULL;
+    s.o.supernet_path = NULL;
     s.solver.rule = DFQ_RULE_EXACT;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);
     s.solver.rule = DFQ_RULE_PULL;
@@ -291,7 +291,7 @@ START_TEST(checkpoints_of_another_layout_are_refused)
         ck_assert_int_eq(status, version == '2' ? DFQ_OK : DFQ_E_UNSUPPORTED);
         if (status == DFQ_OK) continue;
         char said[64];
-        snprintf(said, sizeof said, "of version %c, this library knows 2; start", version);
+        snprintf(said, sizeof said, "of version %c, this library knows 3; start", version);
         ck_assert_msg(strstr(dfq_context_get_error(ctx), said) != NULL, "%s",
                       dfq_context_get_error(ctx));
     }
@@ -318,9 +318,9 @@ START_TEST(refused_allocations_leave_nothing)
 {
     dfqt_scene s;
     make(&s);
-    s.o.warm = s.o.train_steps = s.o.weight_steps = s.solver.steps = 1;
+    s.o.warmup_steps = s.o.train_steps = s.o.weight_steps = s.solver.steps = 1;
     s.solver.check_every = 0;
-    s.o.looks = 2;
+    s.o.sampled_paths = 2;
     fail_alloc_sweep(scenario, &s, 1);
     dfqt_scene_done(&s);
 }
@@ -332,7 +332,7 @@ TCase *dfqt_coexplore_case(void)
     tcase_set_timeout(c, 120);
     tcase_add_test(c, a_job_meets_its_limits_with_the_same_bits_at_any_thread_count);
     tcase_add_loop_test(c, interruptions_leave_no_trace, 0, 2);
-    tcase_add_test(c, warm_weights_are_as_good_as_a_warm_up);
+    tcase_add_test(c, saved_supernets_are_as_good_as_a_warm_up);
     tcase_add_test(c, a_longer_job_learns_its_pictures);
     tcase_add_test(c, impossible_limits_are_said);
     tcase_add_test(c, nan_ends_a_job);

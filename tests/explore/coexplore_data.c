@@ -1,4 +1,4 @@
-/* Which images and weights the stages see, at which rates, and which paths are looked at. */
+/* Which images and weights the stages see, at which rates, and which paths are judged. */
 #include <math.h>
 #include <string.h>
 
@@ -15,14 +15,14 @@ static dfqi_coexplore *create(dfq_context *ctx, const dfqt_scene *s)
     return e;
 }
 
-/* The images held out are NaN: steps of weights do not notice, the looks do. */
+/* The images held out are NaN: steps of weights do not notice, the judged paths do. */
 START_TEST(looks_are_at_images_that_no_step_sees)
 {
     dfqt_scene s;
     int32_t finished;
     dfq_context *ctx = dfqt_scene_context(1);
     dfqt_scene_make(0, &s);
-    s.o.warm = 20;
+    s.o.warmup_steps = 20;
     dfqi_coexplore *e = create(ctx, &s);
     size_t pixels = 3 * 8 * 8;
     ck_assert_int_eq(e->learn.n + e->held.n, N);
@@ -39,7 +39,7 @@ START_TEST(looks_are_at_images_that_no_step_sees)
 }
 END_TEST
 
-/* A search that is certain of its choices still looks at others: a tenth of the paths choose uniformly. */
+/* A search that is certain of its choices still judges others: a tenth of the paths choose uniformly. */
 START_TEST(some_paths_stay_open)
 {
     dfqt_scene s;
@@ -47,7 +47,7 @@ START_TEST(some_paths_stay_open)
     double others = 0;
     dfq_context *ctx = dfqt_scene_context(1);
     dfqt_scene_make(0, &s);
-    s.o.looks = DFQI_LOOKS_MAX;
+    s.o.sampled_paths = DFQI_SAMPLED_PATHS_MAX;
     dfqi_coexplore *e = create(ctx, &s);
     for (int i = 0; i < 6 + 2; i++) ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
     const dfqi_effects *f = &e->s->effects;
@@ -100,10 +100,10 @@ START_TEST(rates_follow_the_first)
     dfqt_scene s;
     dfq_context *ctx = dfqt_scene_context(1);
     dfqt_scene_make(0, &s);
-    s.o.rate = 0.1;
+    s.o.learning_rate = 0.1;
     for (int i = 0; i < 3; i++) {
-        s.o.search_rate = rates[i][0];
-        s.o.train_rate = rates[i][1];
+        s.o.search_learning_rate = rates[i][0];
+        s.o.train_learning_rate = rates[i][1];
         dfqi_coexplore *e = create(ctx, &s);
         ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
         sum[i] = dfqt_scene_bits(e, &s);

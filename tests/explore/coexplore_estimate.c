@@ -13,7 +13,7 @@
 static const dfqi_coexplore_pace pace = {.large = 1,
                                          .path = 100,
                                          .derived = 100,
-                                         .looks = 1e4,
+                                         .judge = 1e4,
                                          .move = 1e6,
                                          .start = 1e8,
                                          .finish = 7,
@@ -28,11 +28,11 @@ static dfq_explorer_times left(const dfqi_coexplore *e)
     return t;
 }
 
-/* 6 steps of warm-up, one of them along the largest; rounds of 2 steps of weights, looks and 2 steps of the solver,
+/* 6 steps of warm-up, one of them along the largest; rounds of 2 steps of weights, judged paths and 2 steps of the solver,
  * of which the third has one; 4 steps of training. */
 START_TEST(every_step_counts_once)
 {
-    /* Of exploring: start, moves, looks, weights, two digits each. */
+    /* Of exploring: start, solver steps, judged paths, weights, two digits each. */
     static const double explore[] = {105030600, 5030500, 5030400, 4020400, 3020400, 3020300,
                                      3020200,   2010200, 1010200, 1010100, 1010000};
     dfqt_scene s;
@@ -43,8 +43,8 @@ START_TEST(every_step_counts_once)
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     for (int i = 0; i < UNITS; i++) {
         dfq_explorer_times t = left(e);
-        int at = i - (int)s.o.warm, train = at - 11;
-        ck_assert_double_eq(t.warm_up, i > 6 ? 0 : i == 0 ? 501 : 100 * (6 - i));
+        int at = i - (int)s.o.warmup_steps, train = at - 11;
+        ck_assert_double_eq(t.warmup, i > 6 ? 0 : i == 0 ? 501 : 100 * (6 - i));
         if (at >= 0 && at < 11)
             ck_assert_msg(t.explore == explore[at], "step %d: %.0f", at, t.explore);
         else
@@ -56,7 +56,7 @@ START_TEST(every_step_counts_once)
     }
     ck_assert_int_eq(finished, 1);
     dfq_explorer_times t = left(e);
-    ck_assert(t.warm_up == 0 && t.explore == 0 && t.derive == 0 && t.train == 0);
+    ck_assert(t.warmup == 0 && t.explore == 0 && t.derive == 0 && t.train == 0);
     ck_assert_double_eq(t.recalibrate, 0);
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
@@ -105,11 +105,11 @@ START_TEST(measuring_leaves_no_trace)
             if (asked && i % 4 == 0) {
                 ck_assert_msg(dfqi_coexplore_estimate(e, &t) == DFQ_OK, "%s",
                               dfq_context_get_error(ctx));
-                ck_assert(i >= 6 || t.warm_up > 0);
+                ck_assert(i >= 6 || t.warmup > 0);
                 ck_assert(i >= 17 || (t.explore > 0 && t.derive >= 0));
-                ck_assert(i < 17 || (t.warm_up == 0 && t.explore == 0 && t.derive == 0));
+                ck_assert(i < 17 || (t.warmup == 0 && t.explore == 0 && t.derive == 0));
                 ck_assert(t.train > 0 && t.recalibrate >= 0 && t.image > 0);
-                ck_assert(t.warm_up + t.explore + t.derive + t.train + t.recalibrate < 100);
+                ck_assert(t.warmup + t.explore + t.derive + t.train + t.recalibrate < 100);
             }
             ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
         }
@@ -172,7 +172,7 @@ START_TEST(refused_allocations_leave_nothing)
     dfqt_scene s;
     int64_t made[2], again[2];
     dfqt_scene_make(0, &s);
-    s.o.looks = 2;
+    s.o.sampled_paths = 2;
     measure_without(&s, INT64_MAX, made);
     for (int64_t n = made[0]; n < made[1]; n += 37) measure_without(&s, n, again);
     dfqt_scene_done(&s);

@@ -19,7 +19,7 @@ static void make(dfqt_scene *s)
     dfqt_scene_make(0, s);
     s->o.evaluator = DFQ_EVALUATOR_NETWORKS;
     s->o.evaluator_steps = EST_STEPS;
-    s->o.generator_steps = GEN_STEPS;
+    s->o.hw_generator_steps = GEN_STEPS;
 }
 
 static dfqi_coexplore *create(dfq_context *ctx, const dfqt_scene *s)
@@ -47,9 +47,9 @@ static void check_result(const dfq_explorer_result *r)
     }
     ck_assert_double_eq(r->evaluator_mean[DFQ_EXPLORE_AREA], 0); /* read from the table */
     ck_assert_double_eq(r->evaluator_gap[DFQ_EXPLORE_AREA], 0);
-    ck_assert_double_gt(r->generator_right, 0.5);
-    ck_assert_double_ge(r->generator_regret, 0);
-    ck_assert_double_lt(r->generator_regret, 0.05);
+    ck_assert_double_gt(r->hw_generator_accuracy, 0.5);
+    ck_assert_double_ge(r->hw_generator_regret, 0);
+    ck_assert_double_lt(r->hw_generator_regret, 0.05);
     ck_assert_int_eq(r->evaluator_steps[DFQ_EVALUATOR_EST], EST_STEPS);
     ck_assert_int_eq(r->evaluator_total[DFQ_EVALUATOR_GEN], GEN_STEPS);
 }
@@ -193,8 +193,8 @@ START_TEST(too_few_steps_are_refused)
     ck_assert_msg(strstr(dfq_context_get_error(ctx), figure) != NULL, "%s",
                   dfq_context_get_error(ctx));
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "1 % is accepted; train longer"));
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARM);
-    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARM], 0);
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARMUP);
+    ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARMUP], 0);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
         ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), figure));
@@ -253,7 +253,7 @@ START_TEST(impossible_limits_cost_no_training)
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.proved, 1);
     ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_EST], 0);
-    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.generator_right));
+    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.hw_generator_accuracy));
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
     dfqt_scene_done(&s);
@@ -292,7 +292,7 @@ START_TEST(cancelled_trainings_go_on)
     ck_assert_uint_eq(w.total, EST_STEPS);
     w.left = EST_STEPS - 40 + 30;
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_CANCELLED);
-    ck_assert_str_eq(w.stage, "generator");
+    ck_assert_str_eq(w.stage, "hw-generator");
     ck_assert_uint_eq(w.done, 30);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);
     dfqi_coexplore_release(e);
@@ -305,8 +305,8 @@ START_TEST(bad_input_is_named)
 {
     static const char *const named[] = {"evaluator is 2",
                                         "evaluator_steps is 0",
-                                        "generator_steps is -1",
-                                        "generator_rate is -1",
+                                        "hw_generator_steps is -1",
+                                        "hw_generator_learning_rate is -1",
                                         "rule 4 does not go with networks",
                                         "reserved is 1"};
     dfqt_scene s;
@@ -316,8 +316,8 @@ START_TEST(bad_input_is_named)
         make(&s);
         s.o.evaluator = i == 0 ? 2 : 1;
         s.o.evaluator_steps = i != 1;
-        s.o.generator_steps = i == 2 ? -1 : 1;
-        s.o.generator_rate = i == 3 ? -1 : 1;
+        s.o.hw_generator_steps = i == 2 ? -1 : 1;
+        s.o.hw_generator_learning_rate = i == 3 ? -1 : 1;
         s.solver.rule = i == 4 ? DFQ_RULE_FRANK_WOLFE : DFQ_RULE_PULL;
         s.o.reserved = i == 5;
         ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);

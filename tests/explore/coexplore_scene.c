@@ -88,13 +88,13 @@ void dfqt_scene_make(int family, dfqt_scene *s)
     s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};
     dfqi_coexplore_defaults(&s->o);
     dfqi_solver_defaults(&s->solver);
-    s->o.warm = 6;
+    s->o.warmup_steps = 6;
     s->o.weight_steps = 2;
-    s->o.looks = 3;
-    s->o.moves = 2;
+    s->o.sampled_paths = 3;
+    s->o.solver_steps = 2;
     s->o.train_steps = 4;
     s->o.batch = 6;
-    s->o.crop = 1;
+    s->o.max_shift = 1;
     s->o.seed = 4;
     s->solver.steps = 5;
     s->solver.check_every = 2;

@@ -133,13 +133,13 @@ static void make(dfq_context *ctx, scene *s)
                                     .metric = DFQ_EXPLORE_AREA};
     dfqi_coexplore_defaults(&s->o);
     dfqi_solver_defaults(&s->solver);
-    s->o.warm = 6;
+    s->o.warmup_steps = 6;
     s->o.weight_steps = 2;
-    s->o.looks = 3;
-    s->o.moves = 2;
+    s->o.sampled_paths = 3;
+    s->o.solver_steps = 2;
     s->o.train_steps = 4;
     s->o.batch = 6;
-    s->o.crop = 1;
+    s->o.max_shift = 1;
     s->o.seed = 4;
     s->o.fine_tune = 1;
     s->solver.steps = 5;
@@ -228,7 +228,7 @@ START_TEST(a_longer_job_learns_its_pictures)
     dfq_context *ctx = context(1);
     make(ctx, &s);
     s.o.train_steps = 400;
-    s.o.train_rate = 0.01;
+    s.o.train_learning_rate = 0.01;
     s.o.batch = 12;
     dfqi_coexplore *e = create(ctx, &s);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_OK);

@@ -1,5 +1,5 @@
-/* Estimates of what choices contribute: exact sums are found, noise that a look's paths share does not
- * matter, and old looks fade. */
+/* Estimates of what choices contribute: exact sums are found, noise that the paths of a round share does not
+ * matter, and old rounds fade. */
 #include "explore/effects.h"
 
 #include <math.h>
@@ -18,10 +18,10 @@ static double effect(int i, double sign)
     return sign * of[i];
 }
 
-static void teach(dfqi_effects *f, int looks, uint64_t seed, double sign, double shared)
+static void teach(dfqi_effects *f, int rounds, uint64_t seed, double sign, double shared)
 {
     dfqi_rng r = dfqi_rng_make(seed, 0);
-    for (int k = 0; k < looks; k++) {
+    for (int k = 0; k < rounds; k++) {
         int32_t paths[PATHS * CELLS];
         double losses[PATHS], batch = shared * (double)dfqi_rng_normal(&r);
         for (int i = 0; i < PATHS; i++) {
@@ -55,7 +55,7 @@ START_TEST(sums_are_found_under_shared_noise)
     teach(&f, 400, 2, 1, 0.2);
     ck_assert_double_lt(error(&f, 1), few);
     ck_assert_double_le(error(&f, 1), 0.01);
-    ck_assert_double_le(fabs(f.level - 2), 0.2); /* of three looks one may be far off */
+    ck_assert_double_le(fabs(f.level - 2), 0.2); /* of three rounds one may be far off */
     double want = f.level + effect(0, 1) + effect(6, 1) + effect(10, 1);
     ck_assert_double_le(fabs(dfqi_effects_loss(&f, p) - want), 0.03);
     dfqi_effects_fini(&f);
@@ -63,7 +63,7 @@ START_TEST(sums_are_found_under_shared_noise)
 }
 END_TEST
 
-START_TEST(old_looks_fade)
+START_TEST(old_rounds_fade)
 {
     dfq_context *ctx = dfqt_explore_context();
     dfqi_effects f, all;
@@ -85,6 +85,6 @@ TCase *dfqt_effects_case(void)
 {
     TCase *c = tcase_create("effects");
     tcase_add_test(c, sums_are_found_under_shared_noise);
-    tcase_add_test(c, old_looks_fade);
+    tcase_add_test(c, old_rounds_fade);
     return c;
 }

@@ -396,9 +396,9 @@ START_TEST(searches_with_both_networks)
 }
 END_TEST
 
-/* The generator's block is pulled by itself: with an area limit, which the network's logits do not
+/* The hardware generator's block is pulled by itself: with an area limit, which the network's logits do not
  * change, a mixture that begins above it comes down to it. */
-START_TEST(generator_is_pulled)
+START_TEST(hw_generator_is_constrained)
 {
     static world w;
     const dfq_constraint area = {.limit = 2.5, .metric = 2};
@@ -434,11 +434,11 @@ START_TEST(generator_is_pulled)
 }
 END_TEST
 
-/* A search with a generator goes on from a checkpoint to the same bits. */
-START_TEST(generator_checkpoint)
+/* A search with a hardware generator goes on from a checkpoint to the same bits. */
+START_TEST(hw_generator_checkpoint)
 {
     static world w;
-    const char *path = "dfq-explore-generator.safetensors";
+    const char *path = "dfq-explore-hw-generator.safetensors";
     const dfq_constraint limit = {.limit = 9, .metric = 0};
     dfq_context *ctx = dfqt_explore_context();
     dfq_solver_options o = search_options();
@@ -552,8 +552,8 @@ TCase *dfqt_evaluator_case(void)
     tcase_add_test(c, too_short_is_refused);
     tcase_add_test(c, generated_accelerators);
     tcase_add_test(c, searches_with_both_networks);
-    tcase_add_test(c, generator_is_pulled);
-    tcase_add_test(c, generator_checkpoint);
+    tcase_add_test(c, hw_generator_is_constrained);
+    tcase_add_test(c, hw_generator_checkpoint);
     tcase_add_test(c, bad_tables);
     tcase_add_test(c, allocations_fail);
     return c;

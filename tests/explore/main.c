@@ -21,7 +21,7 @@ int main(void)
     suite_add_tcase(s, dfqt_coexplore_networks_case());
     suite_add_tcase(s, dfqt_coexplore_vit_case());
     suite_add_tcase(s, dfqt_coexplore_data_case());
-    suite_add_tcase(s, dfqt_coexplore_warm_case());
+    suite_add_tcase(s, dfqt_coexplore_warmup_case());
     suite_add_tcase(s, dfqt_coexplore_estimate_case());
     suite_add_tcase(s, dfqt_space_case());
     suite_add_tcase(s, dfqt_space_json_case());

@@ -157,9 +157,9 @@ START_TEST(handles_tell_all_there_is)
     write_images(images);
     dfq_explorer_options_init(&o, sizeof o);
     dfq_solver_options_init(&so, sizeof so);
-    o.warm = 1;
+    o.warmup_steps = 1;
     o.weight_steps = o.train_steps = 1;
-    o.looks = o.batch = 2;
+    o.sampled_paths = o.batch = 2;
     so.steps = 1;
     ck_assert_int_eq(dfq_dataset_open(ctx, images, 10, &d), DFQ_OK);
     ck_assert_msg(dfq_explorer_create(ctx, "cifar10-small", file, d, &limit, 1, &o, &so, &e) ==

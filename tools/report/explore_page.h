@@ -49,7 +49,7 @@ struct explore_page {
 
     const char *evaluator; /* "tables" or "networks"; of these, as dfq_explorer_result: */
     double evaluator_mean[DFQ_EXPLORE_METRICS], evaluator_p99[DFQ_EXPLORE_METRICS];
-    double evaluator_gap[DFQ_EXPLORE_METRICS], generator_right, generator_regret;
+    double evaluator_gap[DFQ_EXPLORE_METRICS], hw_generator_accuracy, hw_generator_regret;
 
     double cost_weight;                    /* 0: costs were not in the loss */
     const char *cost_function;             /* "mean", ... */

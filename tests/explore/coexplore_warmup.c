@@ -36,9 +36,9 @@ static dfqi_coexplore *begin(dfq_context *ctx, double rate, dfqt_scene *s)
 {
     dfqi_coexplore *e;
     dfqt_scene_make(0, s);
-    s->o.warm = 4;
-    s->o.largest = 0.5;
-    s->o.rate = rate;
+    s->o.warmup_steps = 4;
+    s->o.largest_share = 0.5;
+    s->o.learning_rate = rate;
     ck_assert_int_eq(dfqt_scene_create(ctx, s, &e), DFQ_OK);
     return e;
 }
@@ -99,7 +99,7 @@ START_TEST(then_the_others_take_over_their_weights)
 }
 END_TEST
 
-TCase *dfqt_coexplore_warm_case(void)
+TCase *dfqt_coexplore_warmup_case(void)
 {
     TCase *c = tcase_create("coexplore warm-up");
     tcase_add_test(c, the_first_steps_go_along_the_largest_choices);
