@@ -115,7 +115,7 @@ int main(int argc, char **argv)
     choices[BLOCKS] = ARRAYS;
     dfq_problem_init(&problem, sizeof problem);
     problem.n_groups = GROUPS;
-    problem.n_fields = 1;
+    problem.n_hw_params = 1;
     problem.n_metrics = 2;
     problem.choices = choices;
     problem.metrics = names;

@@ -2,13 +2,13 @@
  * is warmed up once, or read if WARM exists. Then, for limits that 5, 10 and 25 % of 10,000 random
  * pairs of network and accelerator meet, by latency, and for each seed:
  *
- *   pull      HDX's rule with its defaults: raw and certified, and the derived network's accuracy
+ *   hdx       HDX's rule with its defaults: raw and certified, and the derived network's accuracy
  *   penalty   soft penalties of several weights: how often the likeliest choices meet the limit
  *   none      DANCE, several weights of the costs: which limits it happens to meet
  *
  * Every network that is judged was trained alike, from the supernet's weights.
  * Usage: study_co_exploration SPACE ACCELERATORS TRAIN TEST WARM.safetensors [seeds] [steps]
- *        [train steps] [threads] [warm-up steps] [pull|penalty|none|all] */
+ *        [train steps] [threads] [warm-up steps] [hdx|penalty|none|all] */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ static void find_limits(study *s)
 /* -- searches ---------------------------------------------------------------------------------- */
 
 typedef struct found {
-    int32_t verdict, raw_meets, path[DFQI_SUPER_CELLS];
+    int32_t verdict, raw_feasible, path[DFQI_SUPER_CELLS];
     double ms, raw_ms, energy, area;
 } found;
 
@@ -109,13 +109,13 @@ static found search(const study *s, double limit, int64_t seed, dfq_solver_optio
     dfq_tensor *choice;
     dfq_explorer_result r = {.struct_size = sizeof r};
     rule.steps = s->steps;
-    rule.check_every = s->steps / 8;
+    rule.snapshot_every = s->steps / 8;
     dfq_explorer *e = explorer_of(s, limit, seed, &rule, s->warm);
     must(s, dfq_explorer_run(e));
     must(s, dfq_explorer_get_result(e, &r));
     must(s, dfq_explorer_get_choice(e, raw, &choice));
     f = (found){r.verdict,
-                r.raw_meets,
+                r.raw_feasible,
                 {0},
                 r.costs[DFQ_EXPLORE_LATENCY],
                 r.raw_costs[DFQ_EXPLORE_LATENCY],
@@ -166,7 +166,7 @@ static void say(const char *format, ...)
     fflush(stdout);
 }
 
-static void pull(const study *s, double best[LIMITS])
+static void hdx(const study *s, double best[LIMITS])
 {
     dfq_solver_options rule;
     dfq_solver_options_init(&rule, sizeof rule);
@@ -177,17 +177,17 @@ static void pull(const study *s, double best[LIMITS])
             double start = dfqi_now();
             found f = search(s, s->limits[i], seed, rule, 0);
             double took = dfqi_now() - start;
-            raw += f.raw_meets;
+            raw += f.raw_feasible;
             certified += f.verdict == DFQ_VERDICT_CERTIFIED && f.ms <= s->limits[i];
             double right = accuracy_of(s, f.path, (uint64_t)seed, &macs);
             sum += right / s->seeds;
             if (right > best[i]) best[i] = right;
-            say("pull, %.4g ms, seed %d: raw %.4g ms, result %.4g ms %.3g mJ %.3g mm2, %.2f M "
+            say("hdx, %.4g ms, seed %d: raw %.4g ms, result %.4g ms %.3g mJ %.3g mm2, %.2f M "
                 "MACs, "
                 "%.2f %% right, search %.0f s\n",
                 s->limits[i], seed, f.raw_ms, f.ms, f.energy, f.area, macs, right, took);
         }
-        say("pull, %.0f %%, %.4g ms: raw %d, certified %d of %d, mean %.2f %%, best %.2f %%\n",
+        say("hdx, %.0f %%, %.4g ms: raw %d, certified %d of %d, mean %.2f %%, best %.2f %%\n",
             100 * shares[i], s->limits[i], raw, certified, s->seeds, sum, best[i]);
     }
 }
@@ -203,7 +203,7 @@ static void penalty(const study *s)
             int raw = 0;
             rule.penalty = weights[k];
             for (int seed = 1; seed <= s->seeds; seed++)
-                raw += search(s, s->limits[i], seed, rule, 1).raw_meets;
+                raw += search(s, s->limits[i], seed, rule, 1).raw_feasible;
             say("penalty %g, %.0f %%: the likeliest choices meet the limit in %d of %d\n",
                 weights[k], 100 * shares[i], raw, s->seeds);
         }
@@ -230,7 +230,7 @@ static void none(const study *s, const double best[LIMITS])
                 f.raw_ms, right);
         }
     for (int i = 0; i < LIMITS; i++)
-        say("%.0f %%: best of no limit %.2f %%, of pull %.2f %%\n", 100 * shares[i], theirs[i],
+        say("%.0f %%: best of no limit %.2f %%, of hdx %.2f %%\n", 100 * shares[i], theirs[i],
             best[i]);
 }
 
@@ -242,7 +242,7 @@ int main(int argc, char **argv)
         fprintf(stderr,
                 "usage: study_co_exploration SPACE ACCELERATORS TRAIN TEST WARM.safetensors "
                 "[seeds] [steps] [train steps] [threads] [warm-up steps] "
-                "[pull|penalty|none|all]\n");
+                "[hdx|penalty|none|all]\n");
         return 2;
     }
     study s = {.space = argv[1],
@@ -264,7 +264,7 @@ int main(int argc, char **argv)
     find_limits(&s);
     must(&s, study_load(s.ctx, argv[3], &s.s.net, &s.data));
     must(&s, study_load(s.ctx, argv[4], &s.s.net, &s.judge));
-    if (all || strcmp(only, "pull") == 0) pull(&s, best);
+    if (all || strcmp(only, "hdx") == 0) hdx(&s, best);
     if (all || strcmp(only, "none") == 0) none(&s, best);
     if (all || strcmp(only, "penalty") == 0) penalty(&s);
     dfq_dataset_release(s.train);

@@ -52,8 +52,8 @@ static dfq_status generate(dfq_context *ctx, const dfq_problem *p, int64_t steps
     DFQI_TRY(dfqi_gen_new(ctx, p, &o, &g));
     dfq_status status = dfqi_gen_train(g);
     dfqi_gen_quality q = dfqi_gen_judged(g);
-    printf("GEN: labels met by field:");
-    for (int32_t k = 0; k < p->n_fields; k++) printf(" %.2f %%", 100 * q.accuracy[k]);
+    printf("GEN: labels met by hardware parameter:");
+    for (int32_t k = 0; k < p->n_hw_params; k++) printf(" %.2f %%", 100 * q.accuracy[k]);
     printf(", by all %.2f %%; cost over the best %.3f %%\n", 100 * q.all, 100 * q.regret);
     printf("GEN: %lld steps of %lld in %.1f s\n", (long long)steps, (long long)o.batch,
            dfqi_now() - start);
@@ -75,8 +75,8 @@ int main(int argc, char **argv)
     if (status == DFQ_OK) status = dfqi_search_space_costs_new(ctx, &s, &c);
     if (status == DFQ_OK) {
         dfq_problem p = {.struct_size = sizeof p,
-                         .n_groups = c.n_cells + c.n_fields,
-                         .n_fields = c.n_fields,
+                         .n_groups = c.n_cells + c.n_hw_params,
+                         .n_hw_params = c.n_hw_params,
                          .n_metrics = c.n_metrics,
                          .choices = c.choices,
                          .cost_table = c.cost,

@@ -31,7 +31,7 @@ static void fill_losses(const dfqi_search_space_costs *c, double *loss)
     dfqi_rng rng = dfqi_rng_make(6, 0);
     for (int64_t k = 0; k < all; k++)
         loss[k] = -log(1 + 100 * c->cost[(all + k) * n]) + 0.1 * (double)dfqi_rng_normal(&rng);
-    for (int32_t f = 0; f < c->n_fields; f++)
+    for (int32_t f = 0; f < c->n_hw_params; f++)
         for (int32_t k = 0; k < c->choices[c->n_cells + f]; k++) loss[all++] = 0;
 }
 
@@ -63,13 +63,13 @@ static void judge(const dfq_problem *p, int32_t n, const dfq_constraint *limits,
     dfq_solver_result exact = solve(p, n, limits, DFQ_RULE_EXACT, 1);
     t->seconds[0] += dfqi_now() - start;
     start = dfqi_now();
-    dfq_solver_result found = solve(p, n, limits, DFQ_RULE_PULL, steps);
+    dfq_solver_result found = solve(p, n, limits, DFQ_RULE_CONSTRAINT_GRADIENT, steps);
     t->seconds[1] += dfqi_now() - start;
     t->unproved += !exact.proved;
     if (exact.verdict == DFQ_VERDICT_CERTIFIED) {
         double gap = fabs(found.loss - exact.loss) / fabs(exact.loss);
         t->feasible++;
-        t->raw += found.raw_meets;
+        t->raw += found.raw_feasible;
         if (found.verdict != DFQ_VERDICT_CERTIFIED) return;
         t->certified++;
         t->gap += gap;
@@ -98,15 +98,15 @@ int main(int argc, char **argv)
     must(dfqi_search_space_read(ctx, argv[1], argv[2], &space));
     must(dfqi_search_space_costs_new(ctx, &space, &c));
     int64_t total = study_cell_choices(&c);
-    for (int32_t f = 0; f < c.n_fields; f++) total += c.choices[c.n_cells + f];
+    for (int32_t f = 0; f < c.n_hw_params; f++) total += c.choices[c.n_cells + f];
     double *loss = malloc((size_t)total * sizeof *loss);
     if (!loss) return 1;
     fill_losses(&c, loss);
     study_draw_pairs(&c, 5, METRICS, PAIRS, sorted);
     dfq_problem p;
     dfq_problem_init(&p, sizeof p);
-    p.n_groups = c.n_cells + c.n_fields;
-    p.n_fields = c.n_fields;
+    p.n_groups = c.n_cells + c.n_hw_params;
+    p.n_hw_params = c.n_hw_params;
     p.n_metrics = METRICS;
     p.choices = c.choices;
     p.loss_table = loss;

@@ -16,7 +16,7 @@ int study_ascending(const void *a, const void *b)
 int64_t study_accelerators(const dfqi_search_space_costs *c)
 {
     int64_t n = 1;
-    for (int32_t f = 0; f < c->n_fields; f++) n *= c->choices[c->n_cells + f];
+    for (int32_t f = 0; f < c->n_hw_params; f++) n *= c->choices[c->n_cells + f];
     return n;
 }
 

@@ -34,10 +34,10 @@ static const method methods[] = {
     {"network first", DFQ_RULE_NETWORK_FIRST, DFQ_OPTIMIZER_ADAMW, 1, 1, TABLES},
     {"Auto-NBA", DFQ_RULE_ALTERNATE, DFQ_OPTIMIZER_ADAMW, 1, 1, TABLES},
     {"Frank-Wolfe", DFQ_RULE_FRANK_WOLFE, DFQ_OPTIMIZER_SGD, 0, 0, TABLES},
-    {"HDX, SGD", DFQ_RULE_PULL, DFQ_OPTIMIZER_SGD, 0, 0, TABLES},
-    {"HDX, Adam", DFQ_RULE_PULL, DFQ_OPTIMIZER_ADAMW, 0, 0, TABLES},
-    {"HDX, Adam, GEN", DFQ_RULE_PULL, DFQ_OPTIMIZER_ADAMW, 0, 1, WITH_GEN},
-    {"HDX, Adam, GEN and EST", DFQ_RULE_PULL, DFQ_OPTIMIZER_ADAMW, 0, 1, WITH_GEN_AND_EST},
+    {"HDX, SGD", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_SGD, 0, 0, TABLES},
+    {"HDX, Adam", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 0, TABLES},
+    {"HDX, Adam, GEN", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 1, WITH_GEN},
+    {"HDX, Adam, GEN and EST", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 1, WITH_GEN_AND_EST},
 };
 enum { METHODS = sizeof methods / sizeof *methods };
 
@@ -65,7 +65,7 @@ static dfq_status solve(dfq_context *ctx, const instance *x, const method *m, do
     double shift = 0;
     dfq_solver_options o;
     dfq_problem p = x->p;
-    dfqi_fields fields;
+    dfqi_hw_params hw_params;
     dfqi_solver *s;
     dfq_solver_options_init(&o, sizeof o);
     o.rule = m->rule;
@@ -83,8 +83,8 @@ static dfq_status solve(dfq_context *ctx, const instance *x, const method *m, do
         p.loss_table = shifted;
     }
     if (m->networks != TABLES) {
-        fields = dfqi_gen_fields(x->gen);
-        o.field_rate = 2e-3;
+        hw_params = dfqi_gen_hw_params(x->gen);
+        o.hw_learning_rate = 2e-3;
     }
     if (m->networks == WITH_GEN_AND_EST) {
         o.gumbel = 1;
@@ -94,7 +94,7 @@ static dfq_status solve(dfq_context *ctx, const instance *x, const method *m, do
         p.user = x->est;
     }
     dfq_status status = dfqi_solver_new_with(ctx, &p, x->limits, x->n_limits, &o,
-                                             m->networks != TABLES ? &fields : NULL, &s);
+                                             m->networks != TABLES ? &hw_params : NULL, &s);
     if (status != DFQ_OK) return status;
     status = dfqi_solver_run(s);
     dfqi_solver_result(s, out);
@@ -108,8 +108,8 @@ static dfq_status solve(dfq_context *ctx, const instance *x, const method *m, do
 static dfq_status sweep(dfq_context *ctx, const instance *x, const method *m, tally *t)
 {
     int most = m->first > 0 ? SWEEP : MARGINS, n = 0;
-    dfq_solver_result r = {.raw_meets = 0};
-    while (n < most && !r.raw_meets) {
+    dfq_solver_result r = {.raw_feasible = 0};
+    while (n < most && !r.raw_feasible) {
         double knob = m->first > 0 ? m->first * (double)(1 << n) : margins[n];
         dfq_status status = solve(ctx, x, m, knob, &r);
         if (status != DFQ_OK) return status;
@@ -117,8 +117,8 @@ static dfq_status sweep(dfq_context *ctx, const instance *x, const method *m, ta
     }
     t->searches += n;
     t->most = n > t->most ? n : t->most;
-    t->first += n == 1 && r.raw_meets;
-    if (r.raw_meets) {
+    t->first += n == 1 && r.raw_feasible;
+    if (r.raw_feasible) {
         t->ever++;
         t->quality += r.raw_loss / x->best;
     }
@@ -153,8 +153,8 @@ static void fill_toy(const toy *t, int seed, double share, instance *x)
 
 static void fill_pair(const toy_pair *t, int seed, double share, instance *x)
 {
-    x->p.n_groups = TOY_CELLS + TOY_FIELDS;
-    x->p.n_fields = TOY_FIELDS;
+    x->p.n_groups = TOY_CELLS + TOY_HW_PARAMS;
+    x->p.n_hw_params = TOY_HW_PARAMS;
     x->p.n_metrics = TOY_METRICS;
     x->p.choices = t->choices;
     x->p.loss_table = t->loss;

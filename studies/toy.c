@@ -15,7 +15,7 @@ static const double shares[SHARES] = {0.25, 0.10, 0.05};
 
 typedef struct rule {
     const char *name, *file;
-    int32_t rule, optimizer, joint, lenient;
+    int32_t rule, optimizer, joint, as_published;
     double weight, margin; /* weight: cost_weight or penalty */
 } rule;
 
@@ -30,11 +30,11 @@ static const rule rules[] = {
     {"DANCE, 40", "dance40", DFQ_RULE_NONE, DFQ_OPTIMIZER_ADAMW, 0, 0, 40, 0},
     {"DANCE, 80", "dance80", DFQ_RULE_NONE, DFQ_OPTIMIZER_ADAMW, 0, 0, 80, 0},
     {"Frank-Wolfe", "frankwolfe", DFQ_RULE_FRANK_WOLFE, DFQ_OPTIMIZER_SGD, 0, 0, 0, 0},
-    {"HDX, SGD", "hdx_sgd", DFQ_RULE_PULL, DFQ_OPTIMIZER_SGD, 0, 0, 0, 0},
-    {"HDX, SGD, test < 0", "hdx_sgd0", DFQ_RULE_PULL, DFQ_OPTIMIZER_SGD, 0, 1, 0, 0},
-    {"HDX, SGD, joint", "hdx_joint", DFQ_RULE_PULL, DFQ_OPTIMIZER_SGD, 1, 0, 0, 0},
-    {"HDX, Adam", "hdx_adam", DFQ_RULE_PULL, DFQ_OPTIMIZER_ADAMW, 0, 0, 0, 0},
-    {"HDX, Adam, 2 % margin", "hdx_margin", DFQ_RULE_PULL, DFQ_OPTIMIZER_ADAMW, 0, 0, 0, 0.02},
+    {"HDX, SGD", "hdx_sgd", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_SGD, 0, 0, 0, 0},
+    {"HDX, SGD, test < 0", "hdx_sgd0", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_SGD, 0, 1, 0, 0},
+    {"HDX, SGD, joint", "hdx_joint", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_SGD, 1, 0, 0, 0},
+    {"HDX, Adam", "hdx_adam", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 0, 0, 0},
+    {"HDX, Adam, 2 % margin", "hdx_margin", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 0, 0, 0.02},
     {"exact", "exact", DFQ_RULE_EXACT, DFQ_OPTIMIZER_SGD, 0, 0, 0, 0},
 };
 enum { RULES = sizeof rules / sizeof *rules };
@@ -63,7 +63,7 @@ static dfq_solver *prepare(dfq_context *ctx, const toy *t, double limit, const r
     o.rule = r->rule;
     o.optimizer = r->optimizer;
     o.joint = r->joint;
-    o.lenient = r->lenient;
+    o.strict = !r->as_published;
     o.margin = r->margin;
     if (r->rule == DFQ_RULE_NONE)
         o.cost_weight = r->weight;
@@ -124,9 +124,9 @@ static void print_rule(const rule *r, const outcome *o, const outcome *exact,
         double best = exact[i].result.loss, q = x->loss / best;
         double limit = exact[i].result.tightest[0];
         soft += o[i].soft / (SEEDS * SHARES);
-        raw += x->raw_meets;
-        raw12 += x->raw_meets && o[i].first12;
-        if (x->raw_meets) raw_quality += x->raw_loss / best;
+        raw += x->raw_feasible;
+        raw12 += x->raw_feasible && o[i].first12;
+        if (x->raw_feasible) raw_quality += x->raw_loss / best;
         over = fmax(over, 100 * (x->raw_costs[0] / limit - 1));
         if (x->verdict != DFQ_VERDICT_CERTIFIED) continue;
         certified++;

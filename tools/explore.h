@@ -38,7 +38,7 @@ struct explore {
     char hardware[HARDWARE_TEXT];
     char values[EXPLORE_ROWS][EXPLORE_TEXT];
     struct report_row rows[EXPLORE_ROWS];
-    struct explore_pair *cloud, *looks;
+    struct explore_pair *cloud, *snapshots;
     char *command;
     struct report_file inputs[EXPLORE_INPUTS];
     struct explore_page page;

@@ -1,5 +1,5 @@
 /* The points of a co-exploration's picture: pairs of a network and an accelerator with their exact costs
- * and the losses that the looks have taught to expect. */
+ * and the losses that the judged paths let expect. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ static double sum_effects(const struct explore *x, const int32_t *choice)
     return sum;
 }
 
-/* Without a look at any loss all effects are 0, and nothing is known of losses. */
+/* Before any path is judged all effects are 0, and nothing is known of losses. */
 static double find_level(const struct explore *x)
 {
     const float *e = dfq_tensor_get_data(x->effects);
@@ -58,20 +58,20 @@ static dfq_status fill_cloud(struct explore *x, double level)
     return status;
 }
 
-static dfq_status fill_looks(struct explore *x, double level)
+static dfq_status fill_snapshots(struct explore *x, double level)
 {
     dfq_tensor *t;
-    dfq_status status = dfq_explorer_get_looks(x->e, &t);
+    dfq_status status = dfq_explorer_get_snapshots(x->e, &t);
     if (status != DFQ_OK) return status;
     const int32_t *choice = dfq_tensor_get_data(t);
     int64_t n = dfq_tensor_get_dims(t)[0], width = dfq_tensor_get_dims(t)[1];
-    x->looks = calloc(n > 0 ? (size_t)n : 1, sizeof *x->looks);
-    if (!x->looks) status = DFQ_E_NOMEM;
+    x->snapshots = calloc(n > 0 ? (size_t)n : 1, sizeof *x->snapshots);
+    if (!x->snapshots) status = DFQ_E_NOMEM;
     for (int64_t i = 0; i < n && status == DFQ_OK; i++)
-        status = fill(x, choice + i * width, level, &x->looks[i]);
+        status = fill(x, choice + i * width, level, &x->snapshots[i]);
     dfq_tensor_release(t);
-    x->page.looks = x->looks;
-    x->page.n_looks = (size_t)n;
+    x->page.snapshots = x->snapshots;
+    x->page.n_snapshots = (size_t)n;
     return status;
 }
 
@@ -79,7 +79,7 @@ dfq_status explore_pairs(struct explore *x)
 {
     double level = find_level(x);
     dfq_status status = fill_cloud(x, level);
-    if (status == DFQ_OK) status = fill_looks(x, level);
+    if (status == DFQ_OK) status = fill_snapshots(x, level);
     if (status == DFQ_OK) status = fill(x, dfq_tensor_get_data(x->raw), level, &x->page.likeliest);
     if (status == DFQ_OK) status = fill(x, dfq_tensor_get_data(x->choice), level, &x->page.found);
     return status;

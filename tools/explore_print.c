@@ -128,7 +128,7 @@ static void print_json(const struct explore *x)
     json_costs(&j, "costs", p->costs);
     json_costs(&j, "limits", p->limits);
     json_costs(&j, "raw_costs", p->raw_costs);
-    json_int(&j, "raw_meets", p->raw_meets);
+    json_int(&j, "raw_feasible", p->raw_feasible);
     json_int(&j, "proved", p->proved);
     if (!certified) {
         json_costs(&j, "tightest", p->tightest);

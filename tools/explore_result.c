@@ -12,7 +12,7 @@
 
 /* -- words ------------------------------------------------------------------------------------- */
 
-/* "k5e6", "w192d2h3r4", "skip" and the values of fields. */
+/* "k5e6", "w192d2h3r4", "skip" and the values of hardware parameters. */
 static void describe_choice(const char *group, const char *name, char out[EXPLORE_TEXT])
 {
     int v[4], n = 0;
@@ -84,14 +84,14 @@ static void fill_hardware(struct explore *x)
     row(x, &n, "DRAM", "%g GB/s", h->dram_gb_per_s);
     row(x, &n, "area", "%.4g mm2 at 45 nm", h->area_mm2);
     x->page.accelerator = hardware_words(h, x->hardware);
-    x->page.fields = x->rows;
-    x->page.n_fields = n;
+    x->page.hw_params = x->rows;
+    x->page.n_hw_params = n;
 }
 
 static void fill_provenance(struct explore *x)
 {
     const struct options *o = &x->full;
-    size_t first = x->page.n_fields, n = first;
+    size_t first = x->page.n_hw_params, n = first;
     row(x, &n, "seed", "%" PRIu64, o->seed);
     row(x, &n, "steps", "%lld of warm-up, %lld of exploring, %lld of training",
         (long long)o->warmup_steps, (long long)o->steps, (long long)o->train_steps);
@@ -174,7 +174,7 @@ static dfq_status fill_result(struct explore *x)
     p->verdict = r.verdict;
     p->output = r.verdict == DFQ_VERDICT_CERTIFIED ? x->s->o->out : NULL;
     p->proved = r.proved;
-    p->raw_meets = r.raw_meets;
+    p->raw_feasible = r.raw_feasible;
     memcpy(p->limits, r.limits, sizeof p->limits);
     memcpy(p->costs, r.costs, sizeof p->costs);
     memcpy(p->raw_costs, r.raw_costs, sizeof p->raw_costs);
@@ -229,6 +229,6 @@ void explore_forget(struct explore *x)
     free(x->names);
     free(x->words);
     free(x->cloud);
-    free(x->looks);
+    free(x->snapshots);
     free(x->command);
 }

@@ -68,7 +68,7 @@ const struct option_row option_table[OPT_COUNT] = {
                          "of the result; 0: it keeps the weights of exploring"},
     [OPT_RULE] =
         {0, "rule", "WORD", EXPLORE,
-         "pull; or none, penalty, absolute, frank-wolfe, network-first, product, alternate"},
+         "constraint-gradient, none, penalty, absolute, frank-wolfe, network-first, product, alternate"},
     [OPT_PENALTY] = {0, "penalty", "X", EXPLORE,
                      "weight of rules penalty and absolute, power of product"},
     [OPT_COST_WEIGHT] = {0, "cost-weight", "X", EXPLORE, "of costs in the loss, with any rule"},
@@ -119,7 +119,7 @@ static const char *const host_names[] = {"gdfq", "qimera", "arc"};
 static const char *const stem_names[] = {"stride1", "stride1+pool", "stride2", "stride2+pool"};
 static const char *const interpolation_names[] = {"bilinear", "bicubic"};
 static const char *const loss_names[] = {"ait", "host"};
-static const char *const rule_names[] = {[DFQ_RULE_PULL] = "pull",
+static const char *const rule_names[] = {[DFQ_RULE_CONSTRAINT_GRADIENT] = "constraint-gradient",
                                          [DFQ_RULE_NONE] = "none",
                                          [DFQ_RULE_PENALTY] = "penalty",
                                          [DFQ_RULE_ABSOLUTE] = "absolute",

@@ -166,7 +166,7 @@ static int take_rule(struct options *o, const char *text)
     if (strcmp(text, option_rule_name(DFQ_RULE_EXACT)) == 0)
         return option_wrong(
             o, "--rule exact needs losses that are known beforehand, and here they are "
-               "learned; take pull");
+               "learned; take constraint-gradient");
     int code =
         take_word(o, option_table[OPT_RULE].name, text, rule_word, DFQ_RULE_ALTERNATE, &o->rule);
     if (o->rule >= DFQ_RULE_EXACT) o->rule++;

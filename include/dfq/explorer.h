@@ -31,7 +31,7 @@
  *    relative error must be 1 % at most. Then it gives costs and gradients to the solver, which keeps
  *    so far away from each limit as 99 % of the errors stay below;
  *  - "hw-generator": GEN learns which accelerator suits a mixture. Then it stands for the logits of the
- *    accelerator's fields, and its parameters are moved by the same rule.
+ *    accelerator's hardware parameters, and its parameters are moved by the same rule.
  *
  *  Derived choices, their repair and the verdict know the exact tables alone.
  *
@@ -115,7 +115,7 @@ typedef struct dfq_explorer_options {
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *supernet_path;
     /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
-     *  say, and `hw_generator_learning_rate` takes the place of its field_rate; its rule is ::DFQ_RULE_PULL,
+     *  say, and `hw_generator_learning_rate` takes the place of its hw_learning_rate; its rule is ::DFQ_RULE_CONSTRAINT_GRADIENT,
      *  NONE, PENALTY or ABSOLUTE. */
     int32_t evaluator;
     int32_t reserved; /**< 0 */
@@ -133,7 +133,7 @@ typedef struct dfq_explorer_result {
     int32_t stage;        /**< DFQ_EXPLORE_* */
     int32_t verdict;      /**< DFQ_VERDICT_* */
     int32_t proved;       /**< as dfq_solver_result */
-    int32_t raw_meets;    /**< likewise */
+    int32_t raw_feasible;    /**< likewise */
     int32_t accelerator;  /**< index into the accelerators of the description; -1: none yet */
     int64_t steps[DFQ_EXPLORE_DONE]; /**< done in each stage; of exploring the solver's */
     int64_t total[DFQ_EXPLORE_DONE]; /**< likewise of the whole job */
@@ -243,7 +243,7 @@ DFQ_CHECKED dfq_status dfq_explorer_get_result(const dfq_explorer *explorer,
 DFQ_CHECKED dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
                                                     dfq_accelerator_config *out_config);
 
-/** Groups of choices: the network's cells, then the accelerator's fields. */
+/** Groups of choices: the network's cells, then the accelerator's hardware parameters. */
 DFQ_API int32_t dfq_explorer_get_cells(const dfq_explorer *explorer);
 DFQ_API int32_t dfq_explorer_get_groups(const dfq_explorer *explorer);
 /** Choices of a group; 0 if there is no such group. */
@@ -283,8 +283,8 @@ DFQ_CHECKED dfq_status dfq_explorer_get_effects(const dfq_explorer *explorer,
 DFQ_CHECKED dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer,
                                                    dfq_tensor **out_trajectory);
 
-/** As dfq_solver_get_looks(): a new I32 [looks, groups]. */
-DFQ_CHECKED dfq_status dfq_explorer_get_looks(const dfq_explorer *explorer, dfq_tensor **out_looks);
+/** As dfq_solver_get_snapshots(): a new I32 [snapshots, groups]. */
+DFQ_CHECKED dfq_status dfq_explorer_get_snapshots(const dfq_explorer *explorer, dfq_tensor **out_snapshots);
 
 /** The losses of the weights' steps in a stage, each before its step: a new F32 [k].
  *  @return ::DFQ_E_INVALID (no such stage), ::DFQ_E_NOMEM. */

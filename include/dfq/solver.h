@@ -1,5 +1,5 @@
 /** @file dfq/solver.h
- *  Co-exploration: one choice for every cell of a network and every field of an accelerator, with
+ *  Co-exploration: one choice for every cell of a network and every hardware parameter of an accelerator, with
  *  the least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
  *
  *  The choices of a group g have logits x and probabilities p = softmax(x / temperature). A step
@@ -52,7 +52,7 @@ enum {
 
 /** How a step meets the limits. All but the last move logits or probabilities step by step. */
 enum {
-    DFQ_RULE_PULL = 0,          /**< the pull above */
+    DFQ_RULE_CONSTRAINT_GRADIENT = 0,          /**< the pull above */
     DFQ_RULE_NONE = 1,          /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
     DFQ_RULE_PENALTY = 2,       /**< loss + penalty sum_j max(t_j / T_j - 1, 0) */
     DFQ_RULE_ABSOLUTE = 3,      /**< loss + penalty sum_j |t_j / T_j - 1| (TF-NAS, ECCV 2020) */
@@ -89,7 +89,7 @@ enum {
 /** Which step chose what a result holds in a group. */
 enum {
     DFQ_CHOSEN_LIKELIEST = 0, /**< the rule: it is the likeliest choice after the last step */
-    DFQ_CHOSEN_SNAPSHOT = 1,  /**< the rule: it was the likeliest choice at an exact look before */
+    DFQ_CHOSEN_SNAPSHOT = 1,  /**< the rule: it was the likeliest choice at a snapshot before */
     DFQ_CHOSEN_REPAIR = 2,    /**< the repair, which moves choices until the limits are met */
     DFQ_CHOSEN_LOCAL_SEARCH = 3, /**< the local search, which spends what the limits leave */
     DFQ_CHOSEN_EXACT = 4         /**< the exact method */
@@ -102,10 +102,10 @@ enum {
  *  ::DFQ_E_NUMERIC. Callbacks must not touch the solver; they run on the thread that called it. */
 typedef struct dfq_problem {
     uint32_t struct_size; /**< set by dfq_problem_init() */
-    int32_t n_groups;     /**< cells and fields, 1..65536 */
-    int32_t n_fields;     /**< of these the last that describe the accelerator, 0..n_groups */
+    int32_t n_groups;     /**< cells and hardware parameters, 1..65536 */
+    int32_t n_hw_params;     /**< of these the last that describe the accelerator, 0..n_groups */
     int32_t n_metrics;    /**< costs, 1..::DFQ_METRICS_MAX */
-    /** [n_groups] alternatives, 1 or more; a million in all. The fields multiply to 16 million
+    /** [n_groups] alternatives, 1 or more; a million in all. The hardware parameters multiply to 16 million
      *  accelerators at most. */
     const int32_t *choices;
     /** [n_metrics] names for error texts; NULL: "metric 0", ... */
@@ -123,7 +123,7 @@ typedef struct dfq_problem {
     void *user; /**< passed to all three */
     /** [total]: the loss is the sum of p times these; NULL: loss() is called. */
     const double *loss_table;
-    /** [n_metrics][cells][accelerators], the last field running fastest: the cost of a choice is
+    /** [n_metrics][cells][accelerators], the last hardware parameter running fastest: the cost of a choice is
      *  the sum over its cells; NULL: costs() and exact() are called. Finite: what fits nowhere
      *  costs more than any limit. */
     const double *cost_table;
@@ -146,7 +146,7 @@ typedef struct dfq_solver_options {
     uint32_t struct_size; /**< set by init */
     int32_t rule;         /**< DFQ_RULE_*; pull */
     int64_t steps;        /**< 1..10 million, a pull may add a tenth; 2000 */
-    int64_t check_every;  /**< steps between exact looks at the likeliest choices, the best of which
+    int64_t snapshot_every;  /**< steps between snapshots of the likeliest choices, the best of which
                                is kept if it meets the limits; 50. 0: none */
     uint64_t seed;        /**< of Gumbel noise; 0 */
     int32_t optimizer;    /**< ::DFQ_OPTIMIZER_SGD (no momentum) or ::DFQ_OPTIMIZER_ADAMW (no decay,
@@ -155,10 +155,11 @@ typedef struct dfq_solver_options {
     int32_t joint;        /**< 1: network and accelerator are pulled together, each divided by the
                              running root mean square of its gradient (with Adam: preconditioned as
                              always); 0 */
-    int32_t lenient;    /**< 1: only what rises is pulled, as published; 0: what falls by less than
-                               delta */
-    double rate;        /**< of the network's logits, above 0, up to 1e6; 0.02 */
-    double field_rate;  /**< of the accelerator's; 0.02 */
+    int32_t strict;     /**< which violated limits change the direction of a step. 1: all whose cost
+                             would not fall by delta or more; 0: as published, only those whose cost
+                             would rise; 1 */
+    double learning_rate; /**< of the network's logits, above 0, up to 1e6; 0.02 */
+    double hw_learning_rate;  /**< of the accelerator's; 0.02 */
     double temperature; /**< of the softmax at first, 1e-3..1e3; 1 */
     double end_temperature; /**< at the last step, falling as a power; 1 */
     double delta;           /**< the pull's first delta, above 0, up to 1e3; 1e-3 */
@@ -181,7 +182,7 @@ typedef struct dfq_solver_result {
     int32_t verdict;      /**< DFQ_VERDICT_* */
     int32_t proved;    /**< 1: no choice at all is better (certified, by ::DFQ_RULE_EXACT), or none
                                meets the limits (infeasible) */
-    int32_t raw_meets; /**< 1: so did the likeliest choices, before repair */
+    int32_t raw_feasible; /**< 1: so did the likeliest choices, before repair */
     int64_t steps;     /**< steps done, with those that a pull has added */
     double loss;       /**< task loss of the result */
     double raw_loss;   /**< of the likeliest choices */
@@ -263,10 +264,10 @@ DFQ_CHECKED dfq_status dfq_solver_get_probabilities(const dfq_solver *solver,
 DFQ_CHECKED dfq_status dfq_solver_get_trajectory(const dfq_solver *solver,
                                                  dfq_tensor **out_trajectory);
 
-/** The likeliest choices at each exact look so far, in order: a new I32 [looks, n_groups], a look for
- *  every dfq_solver_options::check_every steps begun.
+/** The likeliest choices at each snapshot so far, in order: a new I32 [snapshots, n_groups], a snapshot
+ *  for every dfq_solver_options::snapshot_every steps begun.
  *  @return ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_solver_get_looks(const dfq_solver *solver, dfq_tensor **out_looks);
+DFQ_CHECKED dfq_status dfq_solver_get_snapshots(const dfq_solver *solver, dfq_tensor **out_snapshots);
 
 /** Writes the state of the search to a safetensors file, beside `path` and renamed.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */

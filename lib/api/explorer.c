@@ -32,22 +32,22 @@ void dfq_explorer_options_init(dfq_explorer_options *options, size_t size)
 
 static int32_t count_groups(const dfq_explorer *e)
 {
-    return e->costs.n_cells + e->costs.n_fields;
+    return e->costs.n_cells + e->costs.n_hw_params;
 }
 
 static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, char out[NAME])
 {
     const dfqi_accel_space *a = &e->space.accel;
-    const dfqi_values *fields[] = {&a->pe_x,     &a->pe_y, &a->rf_words,
-                                   &a->dataflow, &a->pe,   &a->glb_kb};
-    int32_t field = group - e->costs.n_cells;
-    if (field < 0) {
+    const dfqi_values *hw_params[] = {&a->pe_x,     &a->pe_y, &a->rf_words,
+                                      &a->dataflow, &a->pe,   &a->glb_kb};
+    int32_t at = group - e->costs.n_cells;
+    if (at < 0) {
         dfqi_super_choice_name(&e->space.net, choice, out);
     } else {
-        double v = fields[field]->v[choice];
-        const char *text = field == 3   ? dfqi_dataflow_name((int32_t)v)
-                           : field == 4 ? dfqi_pe_name((int32_t)v)
-                                        : NULL;
+        double v = hw_params[at]->v[choice];
+        const char *text = at == 3   ? dfqi_dataflow_name((int32_t)v)
+                           : at == 4 ? dfqi_pe_name((int32_t)v)
+                                     : NULL;
         if (text != NULL)
             snprintf(out, NAME, "%s", text);
         else
@@ -57,8 +57,8 @@ static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, ch
 
 static dfq_status make_names(dfq_explorer *e)
 {
-    static const char *const fields[] = {"pe_x",     "pe_y",    "rf_words",
-                                         "dataflow", "pe_type", "glb_kb"};
+    static const char *const hw_params[] = {"pe_x",     "pe_y",    "rf_words",
+                                            "dataflow", "pe_type", "glb_kb"};
     int32_t groups = count_groups(e), n = groups;
     for (int32_t g = 0; g < groups; g++) n += e->costs.choices[g];
     e->names = dfqi_calloc(e->ctx, (size_t)n, sizeof *e->names);
@@ -68,7 +68,7 @@ static dfq_status make_names(dfq_explorer *e)
         if (g < e->costs.n_cells)
             snprintf(e->names[g], NAME, "cell %d", (int)g);
         else
-            snprintf(e->names[g], NAME, "%s", fields[g - e->costs.n_cells]);
+            snprintf(e->names[g], NAME, "%s", hw_params[g - e->costs.n_cells]);
         for (int32_t k = 0; k < e->costs.choices[g]; k++) name_choice(e, g, k, e->names[n++]);
     }
     return DFQ_OK;
@@ -83,7 +83,7 @@ static dfq_status start(dfq_explorer *e, const dfq_dataset *images,
     DFQI_TRY(dfqi_search_space_costs_new(e->ctx, &e->space, &e->costs));
     DFQI_TRY(make_names(e));
     dfqi_coexplore_tables space = {.net = &e->space.net,
-                                   .n_fields = e->costs.n_fields,
+                                   .n_hw_params = e->costs.n_hw_params,
                                    .choices = e->costs.choices,
                                    .cost = e->costs.cost,
                                    .base = e->costs.base,
@@ -253,11 +253,11 @@ dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer, dfq_tensor 
     return dfqi_solver_trajectory(dfqi_coexplore_solver(explorer->job), out_trajectory);
 }
 
-dfq_status dfq_explorer_get_looks(const dfq_explorer *explorer, dfq_tensor **out_looks)
+dfq_status dfq_explorer_get_snapshots(const dfq_explorer *explorer, dfq_tensor **out_snapshots)
 {
     if (explorer == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(explorer->ctx, out_looks);
-    return dfqi_solver_get_looks(dfqi_coexplore_solver(explorer->job), out_looks);
+    DFQI_NEED(explorer->ctx, out_snapshots);
+    return dfqi_solver_get_snapshots(dfqi_coexplore_solver(explorer->job), out_snapshots);
 }
 
 dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int32_t stage,

@@ -106,11 +106,11 @@ dfq_status dfq_solver_get_trajectory(const dfq_solver *solver, dfq_tensor **out_
     return dfqi_solver_trajectory(solver->s, out_trajectory);
 }
 
-dfq_status dfq_solver_get_looks(const dfq_solver *solver, dfq_tensor **out_looks)
+dfq_status dfq_solver_get_snapshots(const dfq_solver *solver, dfq_tensor **out_snapshots)
 {
     if (solver == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(solver->ctx, out_looks);
-    return dfqi_solver_get_looks(solver->s, out_looks);
+    DFQI_NEED(solver->ctx, out_snapshots);
+    return dfqi_solver_get_snapshots(solver->s, out_snapshots);
 }
 
 dfq_status dfq_solver_save_checkpoint(const dfq_solver *solver, const char *path)

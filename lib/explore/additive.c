@@ -25,13 +25,13 @@ void dfqi_additive_fini(dfqi_additive *a)
     a->weight = a->sum = NULL;
 }
 
-/* Probability of accelerator `config`; the choice of field `without` is left out of the product and
+/* Probability of accelerator `config`; the choice of hardware parameter `without` is left out of the product and
  * goes to `*at`. */
 static double probability(const dfqi_domain *s, const double *p, int32_t config, int32_t without,
                           int32_t *at)
 {
     double w = 1;
-    for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_fields; g--) {
+    for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_hw_params; g--) {
         int32_t i = s->first[g] + config % s->choices[g];
         config /= s->choices[g];
         if (g == without)
@@ -76,7 +76,7 @@ static void gradient_of(const dfqi_additive *a, int32_t metric, const double *p,
     for (int32_t i = 0; i < s->cells; i++)
         gradient[i] = along(a->weight, row(a, metric, i), s->configs);
     for (int32_t i = s->cells; i < s->total; i++) gradient[i] = 0;
-    for (int32_t g = s->n_groups - s->n_fields; g < s->n_groups; g++)
+    for (int32_t g = s->n_groups - s->n_hw_params; g < s->n_groups; g++)
         for (int32_t c = 0; c < s->configs; c++) {
             int32_t at = 0;
             double w = probability(s, p, c, g, &at);
@@ -102,7 +102,7 @@ void dfqi_additive_exact(const dfqi_additive *a, const int32_t *choice, double *
     int32_t config = dfqi_domain_config(s, choice);
     for (int32_t j = 0; j < a->n_metrics; j++) {
         double t = a->base ? a->base[(size_t)j * (size_t)s->configs + (size_t)config] : 0;
-        for (int32_t g = 0; g < s->n_groups - s->n_fields; g++)
+        for (int32_t g = 0; g < s->n_groups - s->n_hw_params; g++)
             t += row(a, j, s->first[g] + choice[g])[config];
         costs[j] = t;
     }

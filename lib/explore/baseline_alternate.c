@@ -1,6 +1,6 @@
 /* Alternating steps after Auto-NBA (Fu et al., ICML 2021): every 100 steps of the network the
  * accelerator makes 2000 of its own. A step draws an accelerator, one-hot by Gumbel noise, and its
- * loss is what that one costs times the probabilities of its fields' choices, which are 1 forwards
+ * loss is what that one costs times the probabilities of its hardware parameters' choices, which are 1 forwards
  * and straight through backwards. The published cost is that of the slowest of several chunks that
  * work side by side; here one accelerator does all layers, so it is the cost function's. */
 #include <math.h>
@@ -18,7 +18,7 @@ static dfq_status cost_of(dfqi_solver *s, const int32_t *choice, double *known, 
     const dfqi_domain *space = &p->space;
     double *v = &known[dfqi_domain_config(space, choice)], costs[DFQ_METRICS_MAX];
     if (*v == 0) {
-        for (int32_t g = space->n_groups - space->n_fields; g < space->n_groups; g++)
+        for (int32_t g = space->n_groups - space->n_hw_params; g < space->n_groups; g++)
             for (int32_t i = 0; i < space->choices[g]; i++)
                 s->p[space->first[g] + i] = i == choice[g];
         DFQI_TRY(dfqi_problem_costs(p, s->p, costs, NULL));
@@ -32,8 +32,8 @@ static dfq_status cost_of(dfqi_solver *s, const int32_t *choice, double *known, 
 static void step(dfqi_solver *s, const int32_t *choice, double cost, const double *q)
 {
     const dfqi_domain *space = &s->problem->space;
-    double rate = s->o.field_rate * cost / dfqi_solver_temperature(s);
-    for (int32_t g = space->n_groups - space->n_fields; g < space->n_groups; g++) {
+    double rate = s->o.hw_learning_rate * cost / dfqi_solver_temperature(s);
+    for (int32_t g = space->n_groups - space->n_hw_params; g < space->n_groups; g++) {
         int32_t at = space->first[g] + choice[g];
         for (int32_t i = space->first[g]; i < space->first[g + 1]; i++)
             s->x[i] -= rate * q[at] * ((i == at) - q[i]);
@@ -58,10 +58,10 @@ static dfq_status draw_and_step(dfqi_solver *s, double *known, int32_t *choice)
     return DFQ_OK;
 }
 
-dfq_status dfqi_alternate_fields(dfqi_solver *s)
+dfq_status dfqi_alternate_hw_params(dfqi_solver *s)
 {
     const dfqi_domain *space = &s->problem->space;
-    if (s->done % EVERY != 0 || space->n_fields == 0) return DFQ_OK;
+    if (s->done % EVERY != 0 || space->n_hw_params == 0) return DFQ_OK;
     double *known = dfqi_calloc(s->ctx, (size_t)space->configs, sizeof *known);
     int32_t *choice = dfqi_calloc(s->ctx, (size_t)space->n_groups, sizeof *choice);
     dfq_status status = known && choice ? dfqi_solver_soften(s, false) : DFQ_E_NOMEM;

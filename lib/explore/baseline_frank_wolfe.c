@@ -1,5 +1,5 @@
 /* Block-coordinate Frank-Wolfe (HardCoRe-NAS, Nayman et al., ICML 2021, arXiv 2102.11646). Costs
- * are linear in the cells' probabilities, and in those of each accelerator field while the rest is
+ * are linear in the cells' probabilities, and in those of each accelerator hardware parameter while the rest is
  * held: these are the blocks, one a step. A block moves towards the point of least linearised loss
  * within the limits, which is a relaxed knapsack: with one limit the mixture of two networks. So
  * the mixture meets the limits at every step. With several limits the point is that of their
@@ -85,7 +85,7 @@ static void go(const dfqi_knapsack *k, double share, const double *to, double *x
 void dfqi_frank_wolfe_move(dfqi_solver *s)
 {
     const dfqi_domain *space = &s->problem->space;
-    int32_t cells = space->n_groups - space->n_fields, blocks = (cells > 0) + space->n_fields;
+    int32_t cells = space->n_groups - space->n_hw_params, blocks = (cells > 0) + space->n_hw_params;
     int32_t at = (int32_t)(s->done % blocks) + (cells > 0 ? 0 : 1);
     int32_t group = at == 0 ? 0 : cells + at - 1;
     dfqi_knapsack k = linearise(s, space->first + group, at == 0 ? cells : 1);

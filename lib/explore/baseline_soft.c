@@ -50,5 +50,5 @@ double dfqi_rule_weight(const dfqi_solver *s, int32_t j)
 
 bool dfqi_rule_pulls(const dfqi_solver *s)
 {
-    return s->o.rule == DFQ_RULE_PULL;
+    return s->o.rule == DFQ_RULE_CONSTRAINT_GRADIENT;
 }

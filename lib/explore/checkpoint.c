@@ -5,7 +5,7 @@
  *   delta       I64 [8]             of the pull; square I64 [2] running mean squares
  *   best        I32 [n_groups]      that choice
  *   trajectory  F32 [done, width]   if anything is done
- *   looks       I32 [looks, n_groups]  likeliest choices at each, if there was one
+ *   snapshots       I32 [snapshots, n_groups]  likeliest choices at each, if there was one
  *
  * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). What
  * meets the limits is certified anew, and a search that had finished derives its result anew. */
@@ -37,7 +37,7 @@ static uint64_t hash_problem(const dfqi_problem *p)
     const dfq_problem *q = &p->given;
     const dfqi_domain *s = &p->space;
     size_t rows = (size_t)q->n_metrics * (size_t)s->configs;
-    int32_t sizes[4] = {s->n_groups, s->n_fields, q->n_metrics, p->n_limits};
+    int32_t sizes[4] = {s->n_groups, s->n_hw_params, q->n_metrics, p->n_limits};
     uint64_t hash = dfqi_hash(DFQI_HASH_START, sizes, sizeof sizes);
     hash = dfqi_hash(hash, s->choices, (size_t)s->n_groups * sizeof *s->choices);
     hash = dfqi_hash(hash, p->metric, (size_t)p->n_limits * sizeof *p->metric);
@@ -79,7 +79,7 @@ static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS
         {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
         {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
         {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->history},
-        {"looks", DFQI_I32, 2, {dfqi_solver_looks(s, state[0]), space->n_groups}, s->looks}};
+        {"snapshots", DFQI_I32, 2, {dfqi_solver_count_snapshots(s, state[0]), space->n_groups}, s->snapshots}};
     memcpy(out, parts, sizeof parts);
     return TENSORS - (state[0] == 0) - (parts[TENSORS - 1].dims[0] == 0);
 }
@@ -157,7 +157,7 @@ static dfq_status check_doubles(const dfqi_safetensors *st, const char *path, co
     return DFQ_OK;
 }
 
-/* Of best and looks. */
+/* Of best and snapshots. */
 static dfq_status check_choices(const dfqi_solver *s, const char *path, const part *p,
                                 const dfq_tensor *t)
 {
@@ -201,7 +201,7 @@ static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state
                      path);
 }
 
-/* Everything was checked; only the room for trajectory and looks can be missing. */
+/* Everything was checked; only the room for trajectory and snapshots can be missing. */
 static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *from[TENSORS],
                        const dfqi_found *best)
 {
@@ -213,7 +213,7 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
         s->history = more;
         s->room = state[0];
     }
-    DFQI_TRY(dfqi_solver_reserve_looks(s, dfqi_solver_looks(s, state[0])));
+    DFQI_TRY(dfqi_solver_reserve_snapshots(s, dfqi_solver_count_snapshots(s, state[0])));
     int32_t n = list_parts(s, state, parts);
     for (int32_t i = 1; i < n; i++)
         memcpy(parts[i].data, from[i]->data,

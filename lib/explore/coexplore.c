@@ -36,8 +36,8 @@ static dfq_status learned_loss(const double *p, uint64_t step, double *out_loss,
 
 static dfq_problem problem_of(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
-    return (dfq_problem){.n_groups = s->net.n_cells + e->space.n_fields,
-                         .n_fields = e->space.n_fields,
+    return (dfq_problem){.n_groups = s->net.n_cells + e->space.n_hw_params,
+                         .n_hw_params = e->space.n_hw_params,
                          .n_metrics = DFQ_EXPLORE_METRICS,
                          .choices = e->space.choices,
                          .metrics = metric_names,

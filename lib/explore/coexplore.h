@@ -15,8 +15,8 @@ typedef struct dfqi_coexplore dfqi_coexplore;
 /* The network's space and the tables of a dfq_problem; borrowed, must stay. */
 typedef struct dfqi_coexplore_tables {
     const dfqi_supernet_space *net;
-    int32_t n_fields;
-    const int32_t *choices; /* of the network's cells, then of the fields */
+    int32_t n_hw_params;
+    const int32_t *choices; /* of the network's cells, then of the hardware parameters */
     const double *cost,
         *base; /* [DFQ_EXPLORE_METRICS][cells][accelerators], [metrics][accelerators] */
     const double *reference; /* [DFQ_EXPLORE_METRICS] costs of the reference design */

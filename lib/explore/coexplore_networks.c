@@ -27,7 +27,7 @@ static dfqi_mlp_options options_of(const dfqi_coexplore *e, int64_t steps, int32
     o.width = SMALL_WIDTH;
     o.blocks = SMALL_BLOCKS;
     o.batch = SMALL_BATCH;
-    o.rate = small_rate;
+    o.learning_rate = small_rate;
     return o;
 }
 
@@ -60,10 +60,10 @@ dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tabl
     dfq_solver_options o = e->solver_o;
     dfqi_estimate estimate = {.costs = dfqi_evaluator_costs, .user = s->est};
     dfqi_evaluator_quality q = dfqi_evaluator_judged(s->est);
-    dfqi_fields fields = dfqi_gen_fields(s->gen);
+    dfqi_hw_params hw_params = dfqi_gen_hw_params(s->gen);
     o.gumbel = 1;
-    o.field_rate = e->o.hw_generator_learning_rate;
-    DFQI_TRY(dfqi_solver_new_with(e->ctx, tables, e->limits, e->n_limits, &o, &fields, out));
+    o.hw_learning_rate = e->o.hw_generator_learning_rate;
+    DFQI_TRY(dfqi_solver_new_with(e->ctx, tables, e->limits, e->n_limits, &o, &hw_params, out));
     for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++)
         estimate.margin[m] = fmin(q.p99[m], margin_most);
     dfqi_solver_estimate(*out, &estimate);

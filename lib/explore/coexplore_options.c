@@ -48,7 +48,7 @@ static dfq_status check_rule(dfq_context *ctx, int32_t evaluator, int32_t rule)
                          "another");
     if (evaluator != DFQ_EVALUATOR_NETWORKS || rule <= DFQ_RULE_ABSOLUTE) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "explorer: rule %d does not go with networks as evaluator; take pull, none, "
+                     "explorer: rule %d does not go with networks as evaluator; take constraint-gradient, none, "
                      "penalty or absolute, or tables",
                      (int)rule);
 }

@@ -38,7 +38,7 @@ dfq_status dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *o
     *out = (dfq_explorer_result){.stage = e->s->stage,
                                  .verdict = r.verdict,
                                  .proved = r.proved,
-                                 .raw_meets = r.raw_meets,
+                                 .raw_feasible = r.raw_feasible,
                                  .accelerator = -1,
                                  .loss = r.loss,
                                  .macs = macs};

@@ -137,7 +137,7 @@ static dfq_status sweep(dfqi_problem *p, int32_t aim, const double *gradient, df
     const dfqi_domain *s = &p->space;
     double rank[3] = {INFINITY, INFINITY, INFINITY}, costs[DFQ_METRICS_MAX];
     int32_t best = dfqi_domain_config(s, f->choice);
-    if (s->configs > SWEEP_MAX || s->n_fields == 0) return DFQ_OK;
+    if (s->configs > SWEEP_MAX || s->n_hw_params == 0) return DFQ_OK;
     for (int32_t c = 0; c < s->configs; c++) {
         double loss = 0;
         dfqi_domain_set_config(s, c, f->choice);
@@ -146,7 +146,7 @@ static dfq_status sweep(dfqi_problem *p, int32_t aim, const double *gradient, df
             dfqi_domain_set_config(s, best, f->choice);
             return status;
         }
-        for (int32_t g = s->n_groups - s->n_fields; gradient && g < s->n_groups; g++)
+        for (int32_t g = s->n_groups - s->n_hw_params; gradient && g < s->n_groups; g++)
             loss += gradient[s->first[g] + f->choice[g]];
         double mine[3] = {badness(p, costs, aim), loss, load(p, costs)};
         int32_t d = 0;
@@ -160,7 +160,7 @@ static dfq_status sweep(dfqi_problem *p, int32_t aim, const double *gradient, df
     return cost_of(p, f);
 }
 
-dfq_status dfqi_sweep_fields(dfqi_problem *p, int32_t aim, dfqi_found *f)
+dfq_status dfqi_sweep_hw_params(dfqi_problem *p, int32_t aim, dfqi_found *f)
 {
     double loss;
     double *gradient = dfqi_calloc(p->ctx, (size_t)p->space.total, sizeof *gradient);

@@ -35,7 +35,7 @@ DFQI_CHECKED dfq_status dfqi_improve(dfqi_problem *p, dfqi_found *f);
 
 /* The best accelerator for f's network, among all. aim -1: the least loss within the limits, or, where there is
  * none, the least excess; otherwise the least cost of that limit's metric within the other limits. */
-DFQI_CHECKED dfq_status dfqi_sweep_fields(dfqi_problem *p, int32_t aim, dfqi_found *f);
+DFQI_CHECKED dfq_status dfqi_sweep_hw_params(dfqi_problem *p, int32_t aim, dfqi_found *f);
 
 /* Descends to the least cost of limit `aim` while the others are met (or come nearest to it). */
 DFQI_CHECKED dfq_status dfqi_descend(dfqi_problem *p, int32_t aim, dfqi_found *f);

@@ -19,7 +19,7 @@ static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_domain *s
         s->choices[g] = choices[g];
         s->first[g] = (int32_t)total;
         total += choices[g];
-        if (g >= s->n_groups - s->n_fields) configs *= choices[g];
+        if (g >= s->n_groups - s->n_hw_params) configs *= choices[g];
         if (total > TOTAL_MAX || configs > CONFIGS_MAX)
             return dfqi_fail(ctx, DFQ_E_INVALID,
                              "space: %lld choices and %lld accelerators up to group %d, the limits "
@@ -28,19 +28,19 @@ static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_domain *s
                              (int)CONFIGS_MAX);
     }
     s->first[s->n_groups] = s->total = (int32_t)total;
-    s->cells = s->first[s->n_groups - s->n_fields];
+    s->cells = s->first[s->n_groups - s->n_hw_params];
     s->configs = (int32_t)configs;
     return DFQ_OK;
 }
 
-dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
+dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_hw_params,
                            const int32_t *choices, dfqi_domain *out)
 {
-    dfqi_domain s = {.ctx = ctx, .n_groups = n_groups, .n_fields = n_fields};
-    if (n_groups < 1 || n_groups > GROUPS_MAX || n_fields < 0 || n_fields > n_groups)
+    dfqi_domain s = {.ctx = ctx, .n_groups = n_groups, .n_hw_params = n_hw_params};
+    if (n_groups < 1 || n_groups > GROUPS_MAX || n_hw_params < 0 || n_hw_params > n_groups)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "space: %d groups, %d of them fields; 1 to %d groups are possible",
-                         (int)n_groups, (int)n_fields, (int)GROUPS_MAX);
+                         "space: %d groups, %d of them hardware parameters; 1 to %d groups are possible",
+                         (int)n_groups, (int)n_hw_params, (int)GROUPS_MAX);
     s.choices = dfqi_calloc(ctx, (size_t)n_groups, sizeof *s.choices);
     s.first = dfqi_calloc(ctx, (size_t)n_groups + 1, sizeof *s.first);
     dfq_status status = s.choices && s.first ? count(ctx, choices, &s) : DFQ_E_NOMEM;
@@ -118,9 +118,9 @@ void dfqi_domain_one_hot(const dfqi_domain *s, const int32_t *choice, double *p)
     for (int32_t g = 0; g < s->n_groups; g++) p[s->first[g] + choice[g]] = 1;
 }
 
-void dfqi_domain_harden_fields(const dfqi_domain *s, double *p)
+void dfqi_domain_harden_hw_params(const dfqi_domain *s, double *p)
 {
-    for (int32_t g = s->n_groups - s->n_fields; g < s->n_groups; g++) {
+    for (int32_t g = s->n_groups - s->n_hw_params; g < s->n_groups; g++) {
         int32_t best = likeliest(s, p, g);
         for (int32_t i = s->first[g]; i < s->first[g + 1]; i++) p[i] = i == best;
     }
@@ -129,14 +129,14 @@ void dfqi_domain_harden_fields(const dfqi_domain *s, double *p)
 int32_t dfqi_domain_config(const dfqi_domain *s, const int32_t *choice)
 {
     int32_t config = 0;
-    for (int32_t g = s->n_groups - s->n_fields; g < s->n_groups; g++)
+    for (int32_t g = s->n_groups - s->n_hw_params; g < s->n_groups; g++)
         config = config * s->choices[g] + choice[g];
     return config;
 }
 
 void dfqi_domain_set_config(const dfqi_domain *s, int32_t config, int32_t *choice)
 {
-    for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_fields; g--) {
+    for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_hw_params; g--) {
         choice[g] = config % s->choices[g];
         config /= s->choices[g];
     }

@@ -1,5 +1,5 @@
 /* The search space: groups of alternatives, one of which is to be chosen in each. The first groups
- * are the network's cells, the last `n_fields` the fields of the accelerator. Vectors over the
+ * are the network's cells, the last `n_hw_params` the hardware parameters of the accelerator. Vectors over the
  * space hold the choices of group 0, then those of group 1, ... */
 #ifndef DFQI_EXPLORE_DOMAIN_H
 #define DFQI_EXPLORE_DOMAIN_H
@@ -11,16 +11,16 @@
 
 typedef struct dfqi_domain {
     dfq_context *ctx; /* borrowed */
-    int32_t n_groups, n_fields;
+    int32_t n_groups, n_hw_params;
     int32_t *choices; /* [n_groups] */
     int32_t *first;   /* [n_groups + 1] where a group begins in vectors */
     int32_t total;    /* length of vectors */
     int32_t cells;    /* length of the network's part */
-    int32_t configs;  /* accelerators: the product of the fields' choices, 1 without fields */
+    int32_t configs;  /* accelerators: the product of the hardware parameters' choices, 1 without hardware parameters */
 } dfqi_domain;
 
 /* DFQ_E_INVALID: no group, a group without a choice, too many of them. */
-DFQI_CHECKED dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_fields,
+DFQI_CHECKED dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_hw_params,
                                         const int32_t *choices, dfqi_domain *out);
 void dfqi_domain_fini(dfqi_domain *s);
 
@@ -37,10 +37,10 @@ void dfqi_domain_gumbel(const dfqi_domain *s, uint64_t seed, uint64_t step, doub
 void dfqi_domain_argmax(const dfqi_domain *s, const double *p, int32_t *choice);
 void dfqi_domain_one_hot(const dfqi_domain *s, const int32_t *choice, double *p);
 
-/* The fields' likeliest choices become certain. */
-void dfqi_domain_harden_fields(const dfqi_domain *s, double *p);
+/* The hardware parameters' likeliest choices become certain. */
+void dfqi_domain_harden_hw_params(const dfqi_domain *s, double *p);
 
-/* Accelerators are numbered with the last field running fastest. */
+/* Accelerators are numbered with the last hardware parameter running fastest. */
 int32_t dfqi_domain_config(const dfqi_domain *s, const int32_t *choice);
 void dfqi_domain_set_config(const dfqi_domain *s, int32_t config, int32_t *choice);
 

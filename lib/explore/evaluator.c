@@ -26,7 +26,7 @@ static dfq_status check_metric(const dfqi_evaluator *e, int32_t metric)
     size_t configs = (size_t)s->configs, m = (size_t)metric;
     for (size_t c = 0; c < configs; c++) {
         double least = e->given.base_table ? e->given.base_table[m * configs + c] : 0;
-        for (int32_t g = 0; g < s->n_groups - s->n_fields; g++) {
+        for (int32_t g = 0; g < s->n_groups - s->n_hw_params; g++) {
             double best = INFINITY;
             for (int32_t i = s->first[g]; i < s->first[g + 1]; i++)
                 best = fmin(best,
@@ -70,7 +70,7 @@ static dfq_status fill(dfqi_evaluator *e)
 {
     const dfq_problem *p = &e->given;
     size_t batch = (size_t)e->o.batch;
-    DFQI_TRY(dfqi_domain_new(e->ctx, p->n_groups, p->n_fields, p->choices, &e->space));
+    DFQI_TRY(dfqi_domain_new(e->ctx, p->n_groups, p->n_hw_params, p->choices, &e->space));
     DFQI_TRY(dfqi_additive_new(&e->space, p->n_metrics, p->cost_table, p->base_table, &e->tables));
     DFQI_TRY(list_metrics(e));
     DFQI_TRY(dfqi_mlp_new(e->ctx, e->space.total, e->o.width, e->o.blocks, 1, &e->n_learned,
@@ -115,13 +115,13 @@ void dfqi_evaluator_release(dfqi_evaluator *e)
 
 /* -- in a search ------------------------------------------------------------------------------- */
 
-/* The accelerator's number, its fields' likeliest choices; the network's input in row 0 of e->x. */
+/* The accelerator's number, its hardware parameters' likeliest choices; the network's input in row 0 of e->x. */
 static int32_t make_input(dfqi_evaluator *e, const double *p)
 {
     const dfqi_domain *s = &e->space;
     int32_t config = 0;
     for (int32_t i = 0; i < s->total; i++) e->x[i] = i < s->cells ? (float)p[i] : 0;
-    for (int32_t g = s->n_groups - s->n_fields; g < s->n_groups; g++) {
+    for (int32_t g = s->n_groups - s->n_hw_params; g < s->n_groups; g++) {
         int32_t best = s->first[g];
         for (int32_t i = best + 1; i < s->first[g + 1]; i++)
             if (p[i] > p[best]) best = i;
@@ -146,7 +146,7 @@ static void read_table(const dfqi_evaluator *e, int32_t metric, int32_t config, 
     *cost = base_at(e, metric, config);
     if (!gradient) return;
     memset(gradient, 0, (size_t)s->cells * sizeof *gradient);
-    for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_fields; g--) {
+    for (int32_t g = s->n_groups - 1; g >= s->n_groups - s->n_hw_params; g--) {
         int32_t first = config - config / stride % s->choices[g] * stride;
         for (int32_t k = 0; k < s->choices[g]; k++)
             gradient[s->first[g] + k] = base_at(e, metric, first + k * stride);

@@ -41,7 +41,7 @@ DFQI_CHECKED dfq_status dfqi_evaluator_resume(dfqi_evaluator *e, dfqi_mlp_state 
                                               const dfqi_evaluator_quality *q);
 int32_t dfqi_evaluator_arrays(const dfqi_evaluator *e, dfqi_mlp_array *out);
 
-/* Of mixture p[total]. Accelerators are what it was trained on: each field counts as its likeliest
+/* Of mixture p[total]. Accelerators are what it was trained on: each hardware parameter counts as its likeliest
  * choice, and gradients pass straight through. */
 DFQI_CHECKED dfq_status dfqi_evaluator_costs(const double *p, double *costs, double *gradients,
                                              void *evaluator);

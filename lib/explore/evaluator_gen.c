@@ -8,10 +8,10 @@
 static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o)
 {
     if (!p->cost_table || !p->choices || p->n_metrics < 1 || p->n_metrics > DFQ_METRICS_MAX ||
-        p->n_fields < 1 || p->n_fields > DFQI_MLP_HEADS)
+        p->n_hw_params < 1 || p->n_hw_params > DFQI_MLP_HEADS)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "hw-generator: it needs a cost_table and 1 to %d fields, there are %d",
-                         (int)DFQI_MLP_HEADS, (int)p->n_fields);
+                         "hw-generator: it needs a cost_table and 1 to %d hardware parameters, there are %d",
+                         (int)DFQI_MLP_HEADS, (int)p->n_hw_params);
     return dfqi_mlp_check(ctx, "hw-generator", o);
 }
 
@@ -34,11 +34,11 @@ static dfq_status fill(dfqi_gen *g)
 {
     const dfq_problem *p = &g->given;
     size_t batch = (size_t)g->o.batch;
-    DFQI_TRY(dfqi_domain_new(g->ctx, p->n_groups, p->n_fields, p->choices, &g->space));
+    DFQI_TRY(dfqi_domain_new(g->ctx, p->n_groups, p->n_hw_params, p->choices, &g->space));
     if (g->space.cells < 1)
         return dfqi_fail(g->ctx, DFQ_E_INVALID, "hw-generator: the space has no cells");
-    DFQI_TRY(dfqi_mlp_new(g->ctx, g->space.cells, g->o.width, g->o.blocks, p->n_fields,
-                          g->space.choices + p->n_groups - p->n_fields, g->o.seed, &g->net));
+    DFQI_TRY(dfqi_mlp_new(g->ctx, g->space.cells, g->o.width, g->o.blocks, p->n_hw_params,
+                          g->space.choices + p->n_groups - p->n_hw_params, g->o.seed, &g->net));
     g->x = dfqi_calloc(g->ctx, batch * (size_t)g->space.cells, sizeof *g->x);
     g->wanted = dfqi_calloc(g->ctx, batch * (size_t)g->space.total, sizeof *g->wanted);
     g->config = dfqi_calloc(g->ctx, batch, sizeof *g->config);
@@ -112,10 +112,10 @@ static dfq_status make_gradient(void *user, const double *dlogits, double *dp, d
     return DFQ_OK;
 }
 
-dfqi_fields dfqi_gen_fields(dfqi_gen *g)
+dfqi_hw_params dfqi_gen_hw_params(dfqi_gen *g)
 {
     dfqi_mlp_get(&g->net, g->start);
-    return (dfqi_fields){.n = g->net.count,
+    return (dfqi_hw_params){.n = g->net.count,
                          .start = g->start,
                          .logits = make_logits,
                          .gradient = make_gradient,

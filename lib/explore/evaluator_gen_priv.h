@@ -17,7 +17,7 @@ struct dfqi_gen {
     dfqi_gen_training *training; /* NULL: not begun in this process, or finished */
     dfqi_gen_quality quality;
     float *x;        /* [batch][cells] */
-    float *wanted;   /* by field [batch][choices]: the label, smoothed */
+    float *wanted;   /* by hardware parameter [batch][choices]: the label, smoothed */
     int32_t *config; /* [batch] the label */
     double *start;   /* [net.count] */
 

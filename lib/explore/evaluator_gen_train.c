@@ -30,7 +30,7 @@ static double unit_of(const dfqi_gen *g, int32_t metric)
     double sum = 0;
     for (size_t c = 0; g->given.base_table && c < configs; c++)
         sum += g->given.base_table[m * configs + c];
-    for (int32_t k = 0; k < s->n_groups - s->n_fields; k++)
+    for (int32_t k = 0; k < s->n_groups - s->n_hw_params; k++)
         for (int32_t i = s->first[k]; i < s->first[k + 1]; i++)
             for (size_t c = 0; c < configs; c++)
                 sum += g->given.cost_table[(m * (size_t)s->cells + (size_t)i) * configs + c] /
@@ -102,11 +102,11 @@ static void draw_row(void *arg, int64_t row, int32_t thread)
     dfqi_samples_network(&t->samples, &r, t->g->x + row * t->g->space.cells);
 }
 
-/* Where the labels of field k begin. */
+/* Where the labels of hardware parameter k begin. */
 static float *wanted_of(const dfqi_gen *g, int32_t k)
 {
     const dfqi_domain *s = &g->space;
-    return g->wanted + g->o.batch * (s->first[s->n_groups - s->n_fields + k] - s->cells);
+    return g->wanted + g->o.batch * (s->first[s->n_groups - s->n_hw_params + k] - s->cells);
 }
 
 static void label_row(void *arg, int64_t row, int32_t thread)
@@ -120,7 +120,7 @@ static void label_row(void *arg, int64_t row, int32_t thread)
     for (int32_t c = 1; c < s->configs; c++)
         if (cost[c] < cost[best]) best = c;
     g->config[row] = best;
-    for (int32_t k = s->n_fields - 1; k >= 0; k--) {
+    for (int32_t k = s->n_hw_params - 1; k >= 0; k--) {
         int32_t n = g->net.heads[k];
         float *wanted = wanted_of(g, k) + row * n, rest = smoothing / (float)n;
         for (int32_t i = 0; i < n; i++) wanted[i] = rest;
@@ -257,7 +257,7 @@ dfq_status dfqi_gen_step(dfqi_gen *g, double *loss)
                               .pass = &t->pass,
                               .stage = "hw-generator",
                               .steps = g->o.steps,
-                              .rate = g->o.rate,
+                              .learning_rate = g->o.learning_rate,
                               .fill = draw,
                               .loss = mean_loss,
                               .user = t};

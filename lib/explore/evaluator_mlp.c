@@ -14,7 +14,7 @@ static const float eps = 1e-5f;
 void dfqi_mlp_defaults(dfqi_mlp_options *o)
 {
     *o = (dfqi_mlp_options){
-        .width = 256, .blocks = 4, .batch = 1024, .steps = 5000, .held_out = 8192, .rate = 1e-3f};
+        .width = 256, .blocks = 4, .batch = 1024, .steps = 5000, .held_out = 8192, .learning_rate = 1e-3f};
 }
 
 dfq_status dfqi_mlp_check(dfq_context *ctx, const char *name, const dfqi_mlp_options *o)
@@ -247,7 +247,7 @@ static dfq_status calibrate(const dfqi_mlp_job *j)
 
 static dfq_status descend(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss)
 {
-    float rate = dfqi_cosine(a->done, j->steps, 0, j->rate, 0);
+    float rate = dfqi_cosine(a->done, j->steps, 0, j->learning_rate, 0);
     DFQI_TRY(j->fill(j->user, a->done));
     DFQI_TRY(dfqi_exec_run(j->pass->e));
     *loss = j->loss(j->user);
@@ -255,7 +255,7 @@ static dfq_status descend(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss)
         return dfqi_fail(
             j->net->ctx, DFQ_E_NUMERIC,
             "%s: the loss of step %lld is %g at a rate of %g; check the costs that it learns",
-            j->stage, (long long)a->done, *loss, (double)j->rate);
+            j->stage, (long long)a->done, *loss, (double)j->learning_rate);
     dfqi_mlp_adam_step(a, j->net, j->pass, rate);
     return DFQ_OK;
 }

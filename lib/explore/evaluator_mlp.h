@@ -22,7 +22,7 @@ typedef struct dfqi_mlp_options {
     int64_t batch;         /* 1024 */
     int64_t steps;         /* 5000; each on fresh samples */
     int64_t held_out;      /* samples to judge on, a multiple of the batch; 8192 */
-    float rate;            /* 1e-3, falling to 0 by half a cosine */
+    float learning_rate;            /* 1e-3, falling to 0 by half a cosine */
     uint64_t seed;
 } dfqi_mlp_options;
 
@@ -96,7 +96,7 @@ typedef struct dfqi_mlp_job {
     const dfqi_mlp_pass *pass; /* trained, with gradients of the parameters */
     const char *stage;         /* for messages and progress */
     int64_t steps;
-    float rate; /* of the first step, falling to 0 by half a cosine */
+    float learning_rate; /* of the first step, falling to 0 by half a cosine */
     /* Fills what the pass has bound for one step, and reads its mean loss after the run. */
     DFQI_CHECKED dfq_status (*fill)(void *user, int64_t step);
     double (*loss)(void *user);

@@ -28,7 +28,7 @@ static void fill_pool(dfqi_samples *s, uint64_t seed)
     dfqi_rng r = dfqi_rng_make(seed, POOL_STREAM);
     float *row = s->pool;
     for (uint32_t k = 0; k < s->n_pool; k++, row += space->cells)
-        for (int32_t g = 0; g < space->n_groups - space->n_fields; g++) {
+        for (int32_t g = 0; g < space->n_groups - space->n_hw_params; g++) {
             float sum = 0;
             for (int32_t i = space->first[g]; i < space->first[g + 1]; i++)
                 sum += row[i] = draw_gamma(&r);
@@ -84,7 +84,7 @@ void dfqi_samples_network(const dfqi_samples *s, dfqi_rng *r, float *p)
     const dfqi_domain *space = s->space;
     bool soft = dfqi_rng_uniform(r) < soft_share;
     memset(p, 0, (size_t)space->cells * sizeof *p);
-    for (int32_t g = 0; g < space->n_groups - space->n_fields; g++) {
+    for (int32_t g = 0; g < space->n_groups - space->n_hw_params; g++) {
         int32_t begin = space->first[g], n = space->choices[g];
         if (soft)
             memcpy(p + begin,

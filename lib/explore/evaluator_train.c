@@ -31,7 +31,7 @@ void dfqi_evaluator_sample(dfqi_evaluator *e, const dfqi_samples *s, uint64_t st
     dfqi_samples_network(s, &r, x);
     int32_t config = dfqi_samples_config(s, &r), rest = config;
     memset(x + space->cells, 0, (size_t)(space->total - space->cells) * sizeof *x);
-    for (int32_t g = space->n_groups - 1; g >= space->n_groups - space->n_fields; g--) {
+    for (int32_t g = space->n_groups - 1; g >= space->n_groups - space->n_hw_params; g--) {
         x[space->first[g] + rest % space->choices[g]] = 1;
         rest /= space->choices[g];
     }
@@ -160,7 +160,7 @@ dfq_status dfqi_evaluator_step(dfqi_evaluator *e, double *loss)
                               .pass = &t->pass,
                               .stage = "evaluator",
                               .steps = e->o.steps,
-                              .rate = e->o.rate,
+                              .learning_rate = e->o.learning_rate,
                               .fill = fill_batch,
                               .loss = mean_loss,
                               .user = t};

@@ -26,29 +26,29 @@ static dfq_status likeliest(dfqi_solver *s)
     dfqi_domain_argmax(&s->problem->space, s->p, s->raw.choice);
     dfqi_found_stamp(s->problem, &s->raw, DFQ_CHOSEN_LIKELIEST);
     if (s->o.rule == DFQ_RULE_NETWORK_FIRST && s->done == s->o.steps)
-        return dfqi_sweep_fields(s->problem, -1, &s->raw);
+        return dfqi_sweep_hw_params(s->problem, -1, &s->raw);
     return dfqi_found_evaluate(s->problem, &s->raw);
 }
 
-dfq_status dfqi_solver_reserve_looks(dfqi_solver *s, int64_t n)
+dfq_status dfqi_solver_reserve_snapshots(dfqi_solver *s, int64_t n)
 {
-    if (n <= s->looks_room) return DFQ_OK;
-    int64_t room = n > 2 * s->looks_room ? n + 16 : 2 * s->looks_room;
+    if (n <= s->snapshots_room) return DFQ_OK;
+    int64_t room = n > 2 * s->snapshots_room ? n + 16 : 2 * s->snapshots_room;
     size_t width = (size_t)s->problem->space.n_groups;
-    int32_t *more = dfqi_realloc(s->ctx, s->looks, (size_t)room * width * sizeof *more);
+    int32_t *more = dfqi_realloc(s->ctx, s->snapshots, (size_t)room * width * sizeof *more);
     if (!more) return DFQ_E_NOMEM;
-    s->looks = more;
-    s->looks_room = room;
+    s->snapshots = more;
+    s->snapshots_room = room;
     return DFQ_OK;
 }
 
-dfq_status dfqi_solver_look(dfqi_solver *s)
+dfq_status dfqi_solver_take_snapshot(dfqi_solver *s)
 {
-    int64_t at = s->done / s->o.check_every;
+    int64_t at = s->done / s->o.snapshot_every;
     size_t width = (size_t)s->problem->space.n_groups;
-    DFQI_TRY(dfqi_solver_reserve_looks(s, at + 1));
+    DFQI_TRY(dfqi_solver_reserve_snapshots(s, at + 1));
     DFQI_TRY(likeliest(s));
-    memcpy(s->looks + (size_t)at * width, s->raw.choice, width * sizeof *s->looks);
+    memcpy(s->snapshots + (size_t)at * width, s->raw.choice, width * sizeof *s->snapshots);
     DFQI_TRY(judge_best_again(s));
     dfqi_found_stamp(s->problem, &s->raw, DFQ_CHOSEN_SNAPSHOT);
     keep_better(s, &s->raw);

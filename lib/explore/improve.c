@@ -123,7 +123,7 @@ static dfq_status move_on(dfqi_problem *p, table *t, dfqi_found *f, dfqi_found *
         before = f->loss;
         for (int32_t j = 0; j < p->n_limits; j++) {
             dfqi_found_copy(p, f, other);
-            DFQI_TRY(dfqi_sweep_fields(p, j, other));
+            DFQI_TRY(dfqi_sweep_hw_params(p, j, other));
             if (!other->meets) continue;
             DFQI_TRY(improve(p, t, other, trial));
             if (other->loss < f->loss) dfqi_found_copy(p, other, f);

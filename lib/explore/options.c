@@ -5,12 +5,13 @@
 
 void dfqi_solver_defaults(dfq_solver_options *out)
 {
-    *out = (dfq_solver_options){.rule = DFQ_RULE_PULL,
+    *out = (dfq_solver_options){.rule = DFQ_RULE_CONSTRAINT_GRADIENT,
                                 .steps = 2000,
-                                .check_every = 50,
+                                .snapshot_every = 50,
                                 .optimizer = DFQ_OPTIMIZER_ADAMW,
-                                .rate = 0.02,
-                                .field_rate = 0.02,
+                                .strict = 1,
+                                .learning_rate = 0.02,
+                                .hw_learning_rate = 0.02,
                                 .temperature = 1,
                                 .end_temperature = 1,
                                 .delta = 1e-3,
@@ -34,15 +35,15 @@ static dfq_status check_number(dfq_context *ctx, const char *name, double v, dou
 
 dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o)
 {
-    DFQI_TRY(check_count(ctx, "rule", o->rule, DFQ_RULE_PULL, DFQ_RULE_ALTERNATE));
+    DFQI_TRY(check_count(ctx, "rule", o->rule, DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_RULE_ALTERNATE));
     DFQI_TRY(check_count(ctx, "steps", o->steps, 1, 10000000));
-    DFQI_TRY(check_count(ctx, "check_every", o->check_every, 0, INT64_MAX));
+    DFQI_TRY(check_count(ctx, "snapshot_every", o->snapshot_every, 0, INT64_MAX));
     DFQI_TRY(check_count(ctx, "optimizer", o->optimizer, DFQ_OPTIMIZER_SGD, DFQ_OPTIMIZER_ADAMW));
     DFQI_TRY(check_count(ctx, "gumbel", o->gumbel, 0, 1));
     DFQI_TRY(check_count(ctx, "joint", o->joint, 0, 1));
-    DFQI_TRY(check_count(ctx, "lenient", o->lenient, 0, 1));
-    DFQI_TRY(check_number(ctx, "rate", o->rate, 1e-12, 1e6));
-    DFQI_TRY(check_number(ctx, "field_rate", o->field_rate, 0, 1e6));
+    DFQI_TRY(check_count(ctx, "strict", o->strict, 0, 1));
+    DFQI_TRY(check_number(ctx, "learning_rate", o->learning_rate, 1e-12, 1e6));
+    DFQI_TRY(check_number(ctx, "hw_learning_rate", o->hw_learning_rate, 0, 1e6));
     DFQI_TRY(check_number(ctx, "temperature", o->temperature, 1e-3, 1e3));
     DFQI_TRY(check_number(ctx, "end_temperature", o->end_temperature, 1e-3, 1e3));
     DFQI_TRY(check_number(ctx, "delta", o->delta, 1e-12, 1e3));

@@ -84,7 +84,7 @@ static dfq_status fill(dfqi_problem *p, const dfq_constraint *limits, int32_t n_
     if (!q->choices)
         return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: choices of the problem is NULL");
     DFQI_TRY(check_limits(p, limits, n_limits));
-    DFQI_TRY(dfqi_domain_new(p->ctx, q->n_groups, q->n_fields, q->choices, &p->space));
+    DFQI_TRY(dfqi_domain_new(p->ctx, q->n_groups, q->n_hw_params, q->choices, &p->space));
     DFQI_TRY(check_tables(p));
     p->one_hot = dfqi_calloc(p->ctx, (size_t)p->space.total, sizeof *p->one_hot);
     return p->one_hot ? DFQ_OK : DFQ_E_NOMEM;

@@ -39,7 +39,7 @@ static void make_dual(const dfqi_pull *q, dual *d)
     d->n = 0;
     for (int32_t j = 0; j < q->n_rows; j++) {
         double along = dot(q, q->g, q->rows[j]);
-        if (norm2(q->n, q->rows[j]) < row_min || (q->lenient && along >= 0)) continue;
+        if (norm2(q->n, q->rows[j]) < row_min || (!q->strict && along >= 0)) continue;
         d->rows[d->n] = q->rows[j];
         d->b[d->n++] = q->delta[j] - along;
     }

@@ -17,9 +17,9 @@ typedef struct dfqi_pull {
     int32_t n_rows;                    /* violated constraints, up to DFQI_ROWS_MAX */
     const double *rows[DFQI_ROWS_MAX]; /* their gradients */
     double delta[DFQI_ROWS_MAX];       /* what each has to fall by, > 0 */
-    bool
-        lenient; /* the published test: only what rises (rows[j].Pg < 0) is pulled. Default, strict:
-                    what falls by less than delta */
+    /* Which violated constraints change the direction: all that would fall by less than delta, or, as
+     * published, only those that would rise (rows[j].Pg < 0). */
+    bool strict;
 } dfqi_pull;
 
 /* m of least m.Pm with rows[j].P(g + m) >= delta[j] (docs/METHODS.md, Pull). m = 0 when nothing

@@ -17,7 +17,7 @@ void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out)
                                           : s->finished ? DFQ_VERDICT_INFEASIBLE
                                                         : DFQ_VERDICT_NONE,
                                .proved = s->finished && s->proved,
-                               .raw_meets = s->raw.known && s->raw.meets,
+                               .raw_feasible = s->raw.known && s->raw.meets,
                                .steps = s->done,
                                .loss = s->best.known ? s->best.loss : NAN,
                                .raw_loss = s->raw.known ? s->raw.loss : NAN};
@@ -74,12 +74,12 @@ dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out)
     return DFQ_OK;
 }
 
-dfq_status dfqi_solver_get_looks(const dfqi_solver *s, dfq_tensor **out)
+dfq_status dfqi_solver_get_snapshots(const dfqi_solver *s, dfq_tensor **out)
 {
-    int64_t dims[2] = {dfqi_solver_looks(s, s->done), s->problem->space.n_groups};
+    int64_t dims[2] = {dfqi_solver_count_snapshots(s, s->done), s->problem->space.n_groups};
     dfq_tensor *t;
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 2, dims, &t));
-    if (dims[0] > 0) memcpy(t->data, s->looks, (size_t)(dims[0] * dims[1]) * sizeof *s->looks);
+    if (dims[0] > 0) memcpy(t->data, s->snapshots, (size_t)(dims[0] * dims[1]) * sizeof *s->snapshots);
     *out = t;
     return DFQ_OK;
 }

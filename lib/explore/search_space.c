@@ -109,10 +109,10 @@ static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, co
 static void cost_reference(const dfqi_search_space *s, const int32_t *first, size_t configs,
                            dfqi_search_space_costs *c)
 {
-    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_FIELDS];
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_HW_PARAMS];
     size_t config = 0, cells = (size_t)first[c->n_cells];
     dfqi_search_space_reference(s, c->n_cells, choice);
-    for (int32_t i = c->n_cells; i < c->n_cells + DFQI_SEARCH_SPACE_FIELDS; i++)
+    for (int32_t i = c->n_cells; i < c->n_cells + DFQI_SEARCH_SPACE_HW_PARAMS; i++)
         config = config * (size_t)c->choices[i] + (size_t)choice[i];
     for (size_t m = 0; m < DFQI_SEARCH_SPACE_METRICS; m++) {
         c->reference[m] = c->base[m * configs + config];
@@ -155,16 +155,16 @@ static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_search_
 static dfq_status list_groups(const dfqi_search_space *s, const dfqi_supernet *net,
                               dfqi_search_space_costs *c)
 {
-    const dfqi_values *fields[DFQI_SEARCH_SPACE_FIELDS] = {&s->accel.pe_x,     &s->accel.pe_y,
-                                                           &s->accel.rf_words, &s->accel.dataflow,
-                                                           &s->accel.pe,       &s->accel.glb_kb};
+    const dfqi_values *hw_params[DFQI_SEARCH_SPACE_HW_PARAMS] = {
+        &s->accel.pe_x,     &s->accel.pe_y, &s->accel.rf_words,
+        &s->accel.dataflow, &s->accel.pe,   &s->accel.glb_kb};
     c->n_cells = net->n_cells;
     c->choices =
-        dfqi_calloc(c->ctx, (size_t)net->n_cells + DFQI_SEARCH_SPACE_FIELDS, sizeof *c->choices);
+        dfqi_calloc(c->ctx, (size_t)net->n_cells + DFQI_SEARCH_SPACE_HW_PARAMS, sizeof *c->choices);
     if (!c->choices) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < net->n_cells; i++) c->choices[i] = dfqi_supernet_choices(net, i);
-    for (int32_t i = 0; i < DFQI_SEARCH_SPACE_FIELDS; i++)
-        c->choices[net->n_cells + i] = fields[i]->n;
+    for (int32_t i = 0; i < DFQI_SEARCH_SPACE_HW_PARAMS; i++)
+        c->choices[net->n_cells + i] = hw_params[i]->n;
     return DFQ_OK;
 }
 
@@ -172,8 +172,9 @@ dfq_status dfqi_search_space_costs_new(dfq_context *ctx, const dfqi_search_space
                                        dfqi_search_space_costs *out)
 {
     static const int32_t any[DFQI_SUPER_CELLS] = {0};
-    dfqi_search_space_costs c = {
-        .ctx = ctx, .n_fields = DFQI_SEARCH_SPACE_FIELDS, .n_metrics = DFQI_SEARCH_SPACE_METRICS};
+    dfqi_search_space_costs c = {.ctx = ctx,
+                                 .n_hw_params = DFQI_SEARCH_SPACE_HW_PARAMS,
+                                 .n_metrics = DFQI_SEARCH_SPACE_METRICS};
     layers l = {.ctx = ctx};
     dfqi_supernet net; /* for its sizes */
     DFQI_TRY(dfqi_supernet_new(ctx, &s->net, any, 0, &net));

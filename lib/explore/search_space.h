@@ -17,9 +17,9 @@ typedef struct dfqi_search_space {
 DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                                const char *accelerator, dfqi_search_space *out);
 
-enum { DFQI_SEARCH_SPACE_FIELDS = 6, DFQI_SEARCH_SPACE_METRICS = 3 };
+enum { DFQI_SEARCH_SPACE_HW_PARAMS = 6, DFQI_SEARCH_SPACE_METRICS = 3 };
 
-/* The choices [n_cells + DFQI_SEARCH_SPACE_FIELDS] of the reference design. */
+/* The choices [n_cells + DFQI_SEARCH_SPACE_HW_PARAMS] of the reference design. */
 void dfqi_search_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice);
 
 /* Costs of every choice on every accelerator, exact and finite, in the layout of dfq_problem:
@@ -27,7 +27,7 @@ void dfqi_search_space_reference(const dfqi_search_space *s, int32_t n_cells, in
  * image, area mm2. What fits nowhere costs 1e6 times the largest that fits. */
 typedef struct dfqi_search_space_costs {
     dfq_context *ctx;
-    int32_t n_cells, n_fields, n_metrics;
+    int32_t n_cells, n_hw_params, n_metrics;
     int32_t *choices; /* cells', then pe_x, pe_y, rf_words, dataflow, pe_type, glb_kb */
     double *cost, *base;
     double reference

@@ -37,12 +37,12 @@ static int32_t cell_choice(const dfqi_supernet_space *s)
 void dfqi_search_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice)
 {
     const dfqi_accel_space *a = &s->accel;
-    const int32_t fields[DFQI_SEARCH_SPACE_FIELDS] = {nearest(&a->pe_x, 16),
-                                                      nearest(&a->pe_y, 16),
-                                                      nearest(&a->rf_words, 64),
-                                                      find(&a->dataflow, DFQI_FLOW_RS),
-                                                      0,
-                                                      nearest(&a->glb_kb, 108)};
+    const int32_t hw_params[DFQI_SEARCH_SPACE_HW_PARAMS] = {nearest(&a->pe_x, 16),
+                                                            nearest(&a->pe_y, 16),
+                                                            nearest(&a->rf_words, 64),
+                                                            find(&a->dataflow, DFQI_FLOW_RS),
+                                                            0,
+                                                            nearest(&a->glb_kb, 108)};
     for (int32_t i = 0; i < n_cells; i++) choice[i] = cell_choice(&s->net);
-    for (int32_t i = 0; i < DFQI_SEARCH_SPACE_FIELDS; i++) choice[n_cells + i] = fields[i];
+    for (int32_t i = 0; i < DFQI_SEARCH_SPACE_HW_PARAMS; i++) choice[n_cells + i] = hw_params[i];
 }

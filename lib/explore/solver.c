@@ -1,4 +1,4 @@
-/* The life of a search: steps, looks at what is likeliest, the end. */
+/* The life of a search: steps, snapshots of the likeliest choices, the end. */
 #include "explore/solver.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static dfq_status allocate(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
     size_t total = (size_t)p->space.total, metrics = (size_t)p->given.n_metrics;
-    s->n = s->fields.n > 0 ? p->space.cells + s->fields.n : p->space.total;
+    s->n = s->hw_params.n > 0 ? p->space.cells + s->hw_params.n : p->space.total;
     s->length = s->n > p->space.total ? s->n : p->space.total;
     size_t n = (size_t)s->length, vectors = VECTORS + (size_t)p->n_limits;
     DFQI_TRY(dfqi_found_new(p, &s->best));
@@ -30,17 +30,17 @@ static dfq_status allocate(dfqi_solver *s)
     for (size_t i = 0; i < VECTORS; i++) *at[i] = s->memory + i * n;
     s->rows = s->memory + VECTORS * n;
     s->gradients = s->memory + vectors * n;
-    if (s->fields.n > 0)
-        memcpy(s->x + p->space.cells, s->fields.start, (size_t)s->fields.n * sizeof *s->x);
+    if (s->hw_params.n > 0)
+        memcpy(s->x + p->space.cells, s->hw_params.start, (size_t)s->hw_params.n * sizeof *s->x);
     return DFQ_OK;
 }
 
-static dfq_status check_fields(dfq_context *ctx, const dfq_problem *problem,
-                               const dfq_solver_options *o, const dfqi_fields *fields)
+static dfq_status check_hw_params(dfq_context *ctx, const dfq_problem *problem,
+                               const dfq_solver_options *o, const dfqi_hw_params *hw_params)
 {
-    if (problem->n_fields < 1 || fields->n < 1)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "solver: %lld parameters for %d fields",
-                         (long long)fields->n, (int)problem->n_fields);
+    if (problem->n_hw_params < 1 || hw_params->n < 1)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "solver: %lld parameters for %d hardware parameters",
+                         (long long)hw_params->n, (int)problem->n_hw_params);
     if (o->rule < DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_PRODUCT) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID, "solver: rule %d does not move a hardware generator's parameters",
                      (int)o->rule);
@@ -65,12 +65,12 @@ dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
 
 dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
                                 const dfq_constraint *limits, int32_t n_limits,
-                                const dfq_solver_options *o, const dfqi_fields *fields,
+                                const dfq_solver_options *o, const dfqi_hw_params *hw_params,
                                 dfqi_solver **out)
 {
     dfq_status status;
     DFQI_TRY(dfqi_solver_check(ctx, o));
-    if (fields) DFQI_TRY(check_fields(ctx, problem, o, fields));
+    if (hw_params) DFQI_TRY(check_hw_params(ctx, problem, o, hw_params));
     if (o->rule == DFQ_RULE_EXACT && (!problem->loss_table || !problem->cost_table))
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "solver: the exact rule needs loss_table and cost_table");
@@ -78,7 +78,7 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
     if (!s) return DFQ_E_NOMEM;
     s->ctx = dfqi_context_retain(ctx);
     s->o = *o;
-    if (fields) s->fields = *fields;
+    if (hw_params) s->hw_params = *hw_params;
     if (o->rule == DFQ_RULE_EXACT) s->o.steps = 1;
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) {
         s->delta[j] = o->delta;
@@ -111,7 +111,7 @@ void dfqi_solver_release(dfqi_solver *s)
     dfqi_free(ctx, s->memory);
     dfqi_free(ctx, s->likeliest);
     dfqi_free(ctx, s->history);
-    dfqi_free(ctx, s->looks);
+    dfqi_free(ctx, s->snapshots);
     dfqi_problem_free(s->problem);
     dfqi_free(ctx, s);
     dfqi_context_release(ctx);
@@ -132,12 +132,12 @@ double dfqi_solver_temperature(const dfqi_solver *s)
     return begin * pow(end / begin, fmin(at / (double)(s->o.steps - 1), 1));
 }
 
-/* The logits of all groups; those of the fields from the network's mixture, if something makes them
+/* The logits of all groups; those of the hardware parameters from the network's mixture, if something makes them
  * of it. */
 static dfq_status make_logits(dfqi_solver *s, const double *noise)
 {
     const dfqi_domain *space = &s->problem->space;
-    const dfqi_fields *f = &s->fields;
+    const dfqi_hw_params *f = &s->hw_params;
     size_t n = (size_t)(f->n > 0 ? space->cells : space->total);
     memcpy(s->z, s->x, n * sizeof *s->z);
     if (f->n == 0) return DFQ_OK;
@@ -161,7 +161,7 @@ dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy)
     const double *noise = noisy ? s->noise : NULL;
     DFQI_TRY(make_logits(s, noise));
     dfqi_domain_soften(space, s->z, noise, dfqi_solver_temperature(s), s->p);
-    if (s->o.rule == DFQ_RULE_ALTERNATE) dfqi_domain_harden_fields(space, s->p);
+    if (s->o.rule == DFQ_RULE_ALTERNATE) dfqi_domain_harden_hw_params(space, s->p);
     return DFQ_OK;
 }
 
@@ -187,8 +187,8 @@ static dfq_status record(dfqi_solver *s)
 static dfq_status iterate(dfqi_solver *s)
 {
     if (s->done == 0 && s->o.rule == DFQ_RULE_FRANK_WOLFE) DFQI_TRY(dfqi_frank_wolfe_start(s));
-    if (s->o.check_every > 0 && s->done % s->o.check_every == 0) DFQI_TRY(dfqi_solver_look(s));
-    if (s->o.rule == DFQ_RULE_ALTERNATE) DFQI_TRY(dfqi_alternate_fields(s));
+    if (s->o.snapshot_every > 0 && s->done % s->o.snapshot_every == 0) DFQI_TRY(dfqi_solver_take_snapshot(s));
+    if (s->o.rule == DFQ_RULE_ALTERNATE) DFQI_TRY(dfqi_alternate_hw_params(s));
     DFQI_TRY(dfqi_solver_soften(s, s->o.gumbel != 0));
     DFQI_TRY(dfqi_problem_loss(s->problem, s->p, (uint64_t)s->done, &s->loss, s->g));
     DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, s->gradients));

@@ -9,9 +9,9 @@
 
 typedef struct dfqi_solver dfqi_solver;
 
-/* Accelerator fields whose logits a network makes of the mixture of the cells, with parameters that
+/* Accelerator hardware parameters whose logits a network makes of the mixture of the cells, with parameters that
  * the search moves in place of the logits: DANCE's GEN. */
-typedef struct dfqi_fields {
+typedef struct dfqi_hw_params {
     int64_t n;           /* parameters */
     const double *start; /* [n] their first values; borrowed for creation alone */
     /* The logits [total - cells] of mixture p [cells] with parameters v [n]. */
@@ -19,7 +19,7 @@ typedef struct dfqi_fields {
     /* Gradients to both from that to the logits, at the point of the last call of logits(). */
     DFQI_CHECKED dfq_status (*gradient)(void *user, const double *dlogits, double *dp, double *dv);
     void *user;
-} dfqi_fields;
+} dfqi_hw_params;
 
 /* Costs of the mixture that stand for those of the problem's tables while a search moves: DANCE's EST. What
  * is derived is costed by the tables, and so is the verdict. */
@@ -34,10 +34,10 @@ void dfqi_solver_defaults(dfq_solver_options *out);
 DFQI_CHECKED dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
                                         const dfq_constraint *limits, int32_t n_limits,
                                         const dfq_solver_options *o, dfqi_solver **out);
-/* The same with such fields; rules that move probabilities, or the network alone, know none. */
+/* The same with such hardware parameters; rules that move probabilities, or the network alone, know none. */
 DFQI_CHECKED dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
                                              const dfq_constraint *limits, int32_t n_limits,
-                                             const dfq_solver_options *o, const dfqi_fields *fields,
+                                             const dfq_solver_options *o, const dfqi_hw_params *hw_params,
                                              dfqi_solver **out);
 void dfqi_solver_estimate(dfqi_solver *s, const dfqi_estimate *e);
 void dfqi_solver_release(dfqi_solver *s); /* NULL ok */
@@ -50,7 +50,7 @@ DFQI_CHECKED dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_t
 DFQI_CHECKED dfq_status dfqi_solver_chosen_by(const dfqi_solver *s, dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_solver_trajectory(const dfqi_solver *s, dfq_tensor **out);
-DFQI_CHECKED dfq_status dfqi_solver_get_looks(const dfqi_solver *s, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_solver_get_snapshots(const dfqi_solver *s, dfq_tensor **out);
 
 DFQI_CHECKED dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path);
 DFQI_CHECKED dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path);

@@ -18,8 +18,8 @@ struct dfqi_solver {
     dfq_context *ctx; /* retained */
     dfqi_problem *problem;
     dfq_solver_options o;
-    dfqi_fields fields; /* n 0: fields have logits of their own */
-    int64_t n;          /* entries of x: logits, or the cells' and the fields' parameters */
+    dfqi_hw_params hw_params; /* n 0: hardware parameters have logits of their own */
+    int64_t n;          /* entries of x: logits, or the cells' and the hardware parameters' parameters */
     int64_t done;
     bool finished, failed, proved;
 
@@ -30,8 +30,8 @@ struct dfqi_solver {
     double square[DFQI_BLOCKS]; /* running mean squares of the gradients, for the joint pull */
     float *history;             /* [done][width] the trajectory, as long as `room` */
     int64_t room;
-    int32_t *looks; /* [looks][n_groups] likeliest choices at each, as long as `looks_room` */
-    int64_t looks_room;
+    int32_t *snapshots; /* [snapshots][n_groups] likeliest choices at each, as long as `snapshots_room` */
+    int64_t snapshots_room;
     dfqi_found best; /* the best so far that meets the limits; when finished the result */
 
     dfqi_found raw;
@@ -55,15 +55,15 @@ static inline int64_t dfqi_solver_width(const dfqi_solver *s)
     return 1 + s->problem->given.n_metrics + s->problem->n_limits;
 }
 
-/* Looks in the first `done` steps: one before every check_every of them. */
-static inline int64_t dfqi_solver_looks(const dfqi_solver *s, int64_t done)
+/* Looks in the first `done` steps: one before every snapshot_every of them. */
+static inline int64_t dfqi_solver_count_snapshots(const dfqi_solver *s, int64_t done)
 {
-    int64_t every = s->o.check_every;
+    int64_t every = s->o.snapshot_every;
     return every > 0 && done > 0 ? (done - 1) / every + 1 : 0;
 }
 
 /* Room for so many; DFQ_E_NOMEM. */
-DFQI_CHECKED dfq_status dfqi_solver_reserve_looks(dfqi_solver *s, int64_t n);
+DFQI_CHECKED dfq_status dfqi_solver_reserve_snapshots(dfqi_solver *s, int64_t n);
 
 DFQI_CHECKED dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o);
 
@@ -96,10 +96,10 @@ DFQI_CHECKED dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);
 void dfqi_frank_wolfe_move(dfqi_solver *s);
 
 /* Auto-NBA: the accelerator's steps before the network's. */
-DFQI_CHECKED dfq_status dfqi_alternate_fields(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_alternate_hw_params(dfqi_solver *s);
 
 /* Looks at the likeliest choices, and keeps them if they meet the limits with a smaller loss. */
-DFQI_CHECKED dfq_status dfqi_solver_look(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_solver_take_snapshot(dfqi_solver *s);
 /* The result. */
 DFQI_CHECKED dfq_status dfqi_solver_finish(dfqi_solver *s);
 

@@ -26,7 +26,7 @@ static block block_at(const dfqi_solver *s, int32_t b)
 static dfq_status chain(dfqi_solver *s, double *gradient)
 {
     const dfqi_domain *space = &s->problem->space;
-    const dfqi_fields *f = &s->fields;
+    const dfqi_hw_params *f = &s->hw_params;
     double tau = dfqi_solver_temperature(s);
     if (f->n > 0) {
         double *z = s->chain[0], *to_cells = s->chain[1];
@@ -67,7 +67,7 @@ static dfq_status make_gradients(dfqi_solver *s)
 static void precondition(dfqi_solver *s)
 {
     bool adam = s->o.optimizer == DFQ_OPTIMIZER_ADAMW;
-    double seen = (double)(s->done + 1), ratio[DFQI_BLOCKS] = {1, s->o.field_rate / s->o.rate};
+    double seen = (double)(s->done + 1), ratio[DFQI_BLOCKS] = {1, s->o.hw_learning_rate / s->o.learning_rate};
     for (int32_t b = 0; b < DFQI_BLOCKS; b++) {
         block k = block_at(s, b);
         double mean = 0, unit = 1;
@@ -89,7 +89,7 @@ static void pull(dfqi_solver *s, const bool *exceeded, block b)
     dfqi_pull q = {.n = b.end - b.begin,
                    .g = s->g + b.begin,
                    .precondition = s->scale + b.begin,
-                   .lenient = s->o.lenient != 0};
+                   .strict = s->o.strict != 0};
     for (int32_t j = 0; j < p->n_limits; j++) {
         if (!exceeded[j]) continue;
         q.rows[q.n_rows] = row_at(s, j) + b.begin;
@@ -131,7 +131,7 @@ static void keep_within_reach(dfqi_solver *s)
 {
     const dfqi_domain *space = &s->problem->space;
     double range = reach * dfqi_solver_temperature(s);
-    int32_t n = s->fields.n > 0 ? space->n_groups - space->n_fields : space->n_groups;
+    int32_t n = s->hw_params.n > 0 ? space->n_groups - space->n_hw_params : space->n_groups;
     for (int32_t g = 0; g < n; g++) {
         double *x = s->x + space->first[g], most = x[0];
         for (int32_t k = 1; k < space->choices[g]; k++) most = fmax(most, x[k]);
@@ -154,7 +154,7 @@ dfq_status dfqi_solver_move(dfqi_solver *s)
     if (pulls) pull_all(s, exceeded);
     bool network = s->o.rule == DFQ_RULE_NETWORK_FIRST || s->o.rule == DFQ_RULE_ALTERNATE;
     int64_t moved = network ? p->space.cells : s->n;
-    for (int64_t i = 0; i < moved; i++) s->x[i] -= s->o.rate * s->scale[i] * (s->g[i] + s->m[i]);
+    for (int64_t i = 0; i < moved; i++) s->x[i] -= s->o.learning_rate * s->scale[i] * (s->g[i] + s->m[i]);
     if (certain) keep_within_reach(s);
     for (int32_t j = 0; j < p->n_limits; j++)
         s->delta[j] = dfqi_pull_delta(s->delta[j], s->o.delta, s->o.growth, exceeded[j]);

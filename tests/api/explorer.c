@@ -1,4 +1,4 @@
-/* dfq/explorer.h: a job with DANCE's networks to its end, options of other ages, looks, limits that are
+/* dfq/explorer.h: a job with DANCE's networks to its end, options of other ages, snapshots, limits that are
  * impossible. The space is so small that networks learn it within seconds, and can be enumerated. */
 #include <dfq/dfq.h>
 
@@ -258,26 +258,26 @@ START_TEST(test_estimate)
 }
 END_TEST
 
-/* One for every check_every steps begun; the explorer can cost each. */
-START_TEST(test_looks)
+/* One for every snapshot_every steps begun; the explorer can cost each. */
+START_TEST(test_snapshots)
 {
     dfq_explorer_options o = short_job();
     dfq_explorer *e = NULL;
-    dfq_tensor *looks;
+    dfq_tensor *snapshots;
     double costs[DFQ_EXPLORE_METRICS];
     o.evaluator = DFQ_EVALUATOR_TABLES;
     ck_assert_int_eq(create(&o, &e), DFQ_OK);
-    ck_assert_int_eq(dfq_explorer_get_looks(NULL, &looks), DFQ_E_INVALID);
-    ck_assert_int_eq(dfq_explorer_get_looks(e, NULL), DFQ_E_INVALID);
-    ck_assert_int_eq(dfq_explorer_get_looks(e, &looks), DFQ_OK);
-    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 0);
-    dfq_tensor_release(looks);
+    ck_assert_int_eq(dfq_explorer_get_snapshots(NULL, &snapshots), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_snapshots(e, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_snapshots(e, &snapshots), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[0], 0);
+    dfq_tensor_release(snapshots);
     ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
-    ck_assert_int_eq(dfq_explorer_get_looks(e, &looks), DFQ_OK);
-    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 1);
-    ck_assert_int_eq(dfq_tensor_get_dims(looks)[1], dfq_explorer_get_groups(e));
-    ck_assert_int_eq(dfq_explorer_cost(e, dfq_tensor_get_data(looks), costs), DFQ_OK);
-    dfq_tensor_release(looks);
+    ck_assert_int_eq(dfq_explorer_get_snapshots(e, &snapshots), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[0], 1);
+    ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[1], dfq_explorer_get_groups(e));
+    ck_assert_int_eq(dfq_explorer_cost(e, dfq_tensor_get_data(snapshots), costs), DFQ_OK);
+    dfq_tensor_release(snapshots);
     dfq_explorer_release(e);
 }
 END_TEST
@@ -337,7 +337,7 @@ TCase *dfqt_api_explorer_case(void)
     tcase_add_test(c, test_chosen_by);
     tcase_add_test(c, test_reference_design);
     tcase_add_test(c, test_estimate);
-    tcase_add_test(c, test_looks);
+    tcase_add_test(c, test_snapshots);
     tcase_add_test(c, test_impossible_limits);
     return c;
 }

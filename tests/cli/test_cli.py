@@ -1596,11 +1596,11 @@ class Explore(Stopping):
         wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--supernet", "nowhere",
               code=INPUT)
         wrong("--rule exact needs losses that are known beforehand", *full, "--rule", "exact")
-        wrong("--rule is \"x\", must be pull, .*, network-first, product or alternate", *full,
+        wrong("--rule is \"x\", must be constraint-gradient, .*, network-first, product or alternate", *full,
               "--rule", "x")
         wrong("product rule takes logarithms, energy_mj is .* must be above 1", *full, "--rule",
               "product")
-        wrong("--penalty is not for --rule pull", *full, "--penalty", "2")
+        wrong("--penalty is not for --rule constraint-gradient", *full, "--penalty", "2")
         wrong("--cost-function is \"x\", must be mean, reference or edap", *full, "--cost-weight",
               "1", "--cost-function", "x")
         wrong("--cost-function weighs nothing without --cost-weight; add it", *full,

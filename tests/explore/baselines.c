@@ -44,7 +44,7 @@ START_TEST(product_gradient)
     dfqi_solver_defaults(&o);
     o.rule = DFQ_RULE_PRODUCT;
     o.optimizer = DFQ_OPTIMIZER_SGD;
-    o.rate = o.field_rate = 0.5;
+    o.learning_rate = o.hw_learning_rate = 0.5;
     o.penalty = 0.3;
     o.steps = 9;
     dfqt_problem_make(3, &t);
@@ -92,7 +92,7 @@ START_TEST(alternating_accelerator)
             for (int i = 0; i < DFQT_METRICS; i++) t.base[i * DFQT_CONFIGS + c] *= f;
         }
         dfqi_solver *s = make(ctx, &t, &o);
-        ck_assert_int_eq(dfqi_alternate_fields(s), DFQ_OK);
+        ck_assert_int_eq(dfqi_alternate_hw_params(s), DFQ_OK);
         ck_assert_int_eq(dfqi_solver_soften(s, false), DFQ_OK);
         ck_assert_double_eq(s->p[15 + best / 2], 1);
         ck_assert_double_eq(s->p[18 + best % 2], 1);

@@ -29,7 +29,7 @@ TCase *dfqt_evaluator_case(void);
 
 enum {
     DFQT_CELLS = 5,
-    DFQT_FIELDS = 2,
+    DFQT_HW_PARAMS = 2,
     DFQT_TOTAL = 5 * 3 + 3 + 2,
     DFQT_CONFIGS = 6,
     DFQT_METRICS = 3
@@ -37,7 +37,7 @@ enum {
 
 /* 5 cells of 3 choices, an accelerator of 3 x 2, three metrics: small enough to be enumerated. */
 typedef struct dfqt_problem {
-    int32_t choices[DFQT_CELLS + DFQT_FIELDS];
+    int32_t choices[DFQT_CELLS + DFQT_HW_PARAMS];
     double loss[DFQT_TOTAL];
     double cost[DFQT_METRICS * 15 * DFQT_CONFIGS];
     double base[DFQT_METRICS * DFQT_CONFIGS];

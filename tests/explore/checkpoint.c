@@ -27,7 +27,7 @@ static void begin(int32_t rule, setup *s)
     dfq_solver_options_init(&s->o, sizeof s->o);
     s->o.rule = rule;
     s->o.steps = STEPS;
-    s->o.rate = 0.05;
+    s->o.learning_rate = 0.05;
     s->o.gumbel = s->o.joint = 1;
     s->o.end_temperature = 0.5;
     strcpy(s->path, "/tmp/dfq-explore-XXXXXX");
@@ -46,7 +46,7 @@ static dfq_solver *create(dfq_context *ctx, const setup *s)
 static void same(const dfq_solver *a, const dfq_solver *b)
 {
     dfq_solver_result x = {.struct_size = sizeof x}, y = x;
-    dfq_tensor *t[2], *looks[2], *by[2];
+    dfq_tensor *t[2], *snapshots[2], *by[2];
     ck_assert_int_eq(dfq_solver_get_result(a, &x), DFQ_OK);
     ck_assert_int_eq(dfq_solver_get_result(b, &y), DFQ_OK);
     ck_assert_int_eq(memcmp(&x, &y, sizeof x), 0);
@@ -56,12 +56,12 @@ static void same(const dfq_solver *a, const dfq_solver *b)
     ck_assert_int_eq(
         memcmp(dfq_tensor_get_data(t[0]), dfq_tensor_get_data(t[1]), dfq_tensor_get_bytes(t[0])),
         0);
-    ck_assert_int_eq(dfq_solver_get_looks(a, &looks[0]), DFQ_OK);
-    ck_assert_int_eq(dfq_solver_get_looks(b, &looks[1]), DFQ_OK);
-    ck_assert_int_eq(dfq_tensor_get_dims(looks[0])[0], (x.steps + 49) / 50);
-    ck_assert_uint_eq(dfq_tensor_get_bytes(looks[0]), dfq_tensor_get_bytes(looks[1]));
-    ck_assert_int_eq(memcmp(dfq_tensor_get_data(looks[0]), dfq_tensor_get_data(looks[1]),
-                            dfq_tensor_get_bytes(looks[0])),
+    ck_assert_int_eq(dfq_solver_get_snapshots(a, &snapshots[0]), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_get_snapshots(b, &snapshots[1]), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(snapshots[0])[0], (x.steps + 49) / 50);
+    ck_assert_uint_eq(dfq_tensor_get_bytes(snapshots[0]), dfq_tensor_get_bytes(snapshots[1]));
+    ck_assert_int_eq(memcmp(dfq_tensor_get_data(snapshots[0]), dfq_tensor_get_data(snapshots[1]),
+                            dfq_tensor_get_bytes(snapshots[0])),
                      0);
     ck_assert_int_eq(dfq_solver_get_chosen_by(a, &by[0]), DFQ_OK);
     ck_assert_int_eq(dfq_solver_get_chosen_by(b, &by[1]), DFQ_OK);
@@ -71,7 +71,7 @@ static void same(const dfq_solver *a, const dfq_solver *b)
     for (int i = 0; i < 2; i++) {
         dfq_tensor_release(t[i]);
         dfq_tensor_release(by[i]);
-        dfq_tensor_release(looks[i]);
+        dfq_tensor_release(snapshots[i]);
     }
 }
 
@@ -97,11 +97,11 @@ static void stop_and_resume(int32_t rule, int after)
 
 START_TEST(resumes_with_the_same_bits)
 {
-    for (int32_t rule = DFQ_RULE_PULL; rule < DFQ_RULE_EXACT; rule++) stop_and_resume(rule, 77);
+    for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule < DFQ_RULE_EXACT; rule++) stop_and_resume(rule, 77);
     stop_and_resume(DFQ_RULE_ALTERNATE, 77);
-    stop_and_resume(DFQ_RULE_PULL, 0);
-    stop_and_resume(DFQ_RULE_PULL, STEPS);
-    stop_and_resume(DFQ_RULE_PULL, STEPS + 5); /* among those that the pull has added */
+    stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, 0);
+    stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, STEPS);
+    stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, STEPS + 5); /* among those that the pull has added */
 }
 END_TEST
 
@@ -109,17 +109,17 @@ START_TEST(refuses_others)
 {
     setup s;
     int32_t finished;
-    begin(DFQ_RULE_PULL, &s);
+    begin(DFQ_RULE_CONSTRAINT_GRADIENT, &s);
     dfq_context *ctx = dfqt_explore_context();
     dfq_solver *first = create(ctx, &s), *other;
     ck_assert_int_eq(dfq_solver_step(first, &finished), DFQ_OK);
     ck_assert_int_eq(dfq_solver_save_checkpoint(first, s.path), DFQ_OK);
-    s.o.rate = 0.01;
+    s.o.learning_rate = 0.01;
     other = create(ctx, &s);
     ck_assert_int_eq(dfq_solver_load_checkpoint(other, s.path), DFQ_E_INVALID);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "options"));
     dfq_solver_release(other);
-    s.o.rate = 0.05;
+    s.o.learning_rate = 0.05;
     s.limit[0].limit *= 2;
     other = create(ctx, &s);
     ck_assert_int_eq(dfq_solver_load_checkpoint(other, s.path), DFQ_E_INVALID);
@@ -166,7 +166,7 @@ START_TEST(believes_no_file)
     setup s;
     int32_t finished = 0, most[7] = {0}, wild = 99;
     double nan = NAN;
-    begin(DFQ_RULE_PULL, &s);
+    begin(DFQ_RULE_CONSTRAINT_GRADIENT, &s);
     s.o.gumbel = 0;
     dfq_context *ctx = dfqt_explore_context();
     dfq_solver *first = create(ctx, &s);
@@ -194,10 +194,10 @@ START_TEST(believes_no_file)
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "choice 99 of group 0"));
     int32_t none[7] = {0};
     overwrite(s.path, "best", none, sizeof none);
-    overwrite(s.path, "looks", &wild, sizeof wild);
+    overwrite(s.path, "snapshots", &wild, sizeof wild);
     ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "looks holds choice 99 of group 0"));
-    overwrite(s.path, "looks", none, sizeof none);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "snapshots holds choice 99 of group 0"));
+    overwrite(s.path, "snapshots", none, sizeof none);
     overwrite(s.path, "x", &nan, sizeof nan);
     ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
     ck_assert_int_eq(dfq_solver_run(first), DFQ_OK); /* it is as it was */

@@ -7,13 +7,13 @@
 
 static const int32_t choices[] = {2, 2};
 
-/* Two cells, or a cell and an accelerator's field, with one metric. */
-static dfq_problem two_groups(int32_t n_fields, const double *loss, const double *cost)
+/* Two cells, or a cell and an accelerator's hardware parameter, with one metric. */
+static dfq_problem two_groups(int32_t n_hw_params, const double *loss, const double *cost)
 {
     dfq_problem p;
     dfq_problem_init(&p, sizeof p);
     p.n_groups = 2;
-    p.n_fields = n_fields;
+    p.n_hw_params = n_hw_params;
     p.n_metrics = 1;
     p.choices = choices;
     p.loss_table = loss;
@@ -28,7 +28,7 @@ static dfq_solver_options blind(double cost_weight)
     dfq_solver_options_init(&o, sizeof o);
     o.rule = DFQ_RULE_NONE;
     o.steps = 3;
-    o.check_every = 0;
+    o.snapshot_every = 0;
     o.cost_weight = cost_weight;
     return o;
 }
@@ -63,7 +63,7 @@ START_TEST(the_likeliest_stand)
     dfq_solver_options o = blind(0);
     check(&p, 12, &o, DFQ_OK, (int32_t[]){0, 0},
           (int32_t[]){DFQ_CHOSEN_LIKELIEST, DFQ_CHOSEN_LIKELIEST});
-    o.check_every = 1; /* also if a snapshot had them */
+    o.snapshot_every = 1; /* also if a snapshot had them */
     check(&p, 12, &o, DFQ_OK, (int32_t[]){0, 0},
           (int32_t[]){DFQ_CHOSEN_LIKELIEST, DFQ_CHOSEN_LIKELIEST});
 }
@@ -150,9 +150,9 @@ START_TEST(a_snapshot_was_better)
     dfq_solver_options o = blind(0);
     p.loss = misleading_loss;
     o.steps = 20;
-    o.check_every = 10;
+    o.snapshot_every = 10;
     o.optimizer = DFQ_OPTIMIZER_SGD;
-    o.rate = 1;
+    o.learning_rate = 1;
     check(&p, 3, &o, DFQ_OK, (int32_t[]){0, 0},
           (int32_t[]){DFQ_CHOSEN_SNAPSHOT, DFQ_CHOSEN_SNAPSHOT});
 }
@@ -183,7 +183,7 @@ START_TEST(snapshots_are_judged_again)
     p.loss = turning_loss;
     p.user = &turned;
     o.steps = 20;
-    o.check_every = 5;
+    o.snapshot_every = 5;
     ck_assert_int_eq(dfq_solver_create(ctx, &p, &most, 1, &o, &s), DFQ_OK);
     for (int i = 0; i < 6; i++) {
         ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);

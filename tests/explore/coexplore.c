@@ -182,7 +182,7 @@ START_TEST(nan_ends_a_job)
     ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_E_NUMERIC);
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_SEARCH], 2);
-    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED); /* what the first look found */
+    ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED); /* what the first snapshot found */
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
     dfqt_scene_done(&s);
@@ -241,7 +241,7 @@ START_TEST(bad_input_is_named)
     s.o.supernet_path = NULL;
     s.solver.rule = DFQ_RULE_EXACT;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);
-    s.solver.rule = DFQ_RULE_PULL;
+    s.solver.rule = DFQ_RULE_CONSTRAINT_GRADIENT;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     s.o.seed = 5;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &other), DFQ_OK);
@@ -319,7 +319,7 @@ START_TEST(refused_allocations_leave_nothing)
     dfqt_scene s;
     make(&s);
     s.o.warmup_steps = s.o.train_steps = s.o.weight_steps = s.solver.steps = 1;
-    s.solver.check_every = 0;
+    s.solver.snapshot_every = 0;
     s.o.sampled_paths = 2;
     fail_alloc_sweep(scenario, &s, 1);
     dfqt_scene_done(&s);

@@ -76,7 +76,7 @@ START_TEST(rules_and_sizes_count)
     dfqt_scene_make(0, &s);
     s.solver.rule = DFQ_RULE_ALTERNATE;
     s.solver.steps = 201;
-    s.solver.check_every = 0;
+    s.solver.snapshot_every = 0;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     other.derived = 300;
     dfqi_coexplore_left(e, &other, &t);

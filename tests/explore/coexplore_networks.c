@@ -318,7 +318,7 @@ START_TEST(bad_input_is_named)
         s.o.evaluator_steps = i != 1;
         s.o.hw_generator_steps = i == 2 ? -1 : 1;
         s.o.hw_generator_learning_rate = i == 3 ? -1 : 1;
-        s.solver.rule = i == 4 ? DFQ_RULE_FRANK_WOLFE : DFQ_RULE_PULL;
+        s.solver.rule = i == 4 ? DFQ_RULE_FRANK_WOLFE : DFQ_RULE_CONSTRAINT_GRADIENT;
         s.o.reserved = i == 5;
         ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_E_INVALID);
         ck_assert_msg(strstr(dfq_context_get_error(ctx), named[i]) != NULL, "%s",

@@ -35,7 +35,7 @@ static const dfqi_supernet_space tiny[2] = {{.name = "tiny",
                                                      .depth = {1, {1}},
                                                      .heads = {1, {1}},
                                                      .ratio = {1, {2}}}}};
-static const int32_t choices[2][CELLS + FIELDS] = {{3, 3, 2, 3, 3, 2}, {3, 3, 3, 3, 3, 2}};
+static const int32_t choices[2][CELLS + HW_PARAMS] = {{3, 3, 2, 3, 3, 2}, {3, 3, 3, 3, 3, 2}};
 
 void dfqt_scene_file(char *out)
 {
@@ -78,7 +78,7 @@ void dfqt_scene_make(int family, dfqt_scene *s)
             }
     }
     s->space = (dfqi_coexplore_tables){.net = &tiny[family],
-                                       .n_fields = FIELDS,
+                                       .n_hw_params = HW_PARAMS,
                                        .choices = of,
                                        .cost = s->cost,
                                        .base = s->base,
@@ -97,8 +97,8 @@ void dfqt_scene_make(int family, dfqt_scene *s)
     s->o.max_shift = 1;
     s->o.seed = 4;
     s->solver.steps = 5;
-    s->solver.check_every = 2;
-    s->solver.rate = s->solver.field_rate = 0.3;
+    s->solver.snapshot_every = 2;
+    s->solver.learning_rate = s->solver.hw_learning_rate = 0.3;
     dfqt_scene_file(s->images);
     dfqt_scene_file(s->file);
     write_images(s->images);

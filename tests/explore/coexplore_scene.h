@@ -5,7 +5,7 @@
 #include "explore/coexplore.h"
 
 /* CELLS and so on: of the space; UNITS: steps of a job by the options below. */
-enum { CELLS = 4, FIELDS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };
+enum { CELLS = 4, HW_PARAMS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };
 enum { CHOICES = 4 * 3 }; /* of the cells, at most */
 
 typedef struct dfqt_scene {

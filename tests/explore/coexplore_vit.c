@@ -143,8 +143,8 @@ static void make(dfq_context *ctx, scene *s)
     s->o.seed = 4;
     s->o.fine_tune = 1;
     s->solver.steps = 5;
-    s->solver.check_every = 2;
-    s->solver.rate = s->solver.field_rate = 0.3;
+    s->solver.snapshot_every = 2;
+    s->solver.learning_rate = s->solver.hw_learning_rate = 0.3;
     name_file(s->images);
     name_file(s->file);
     write_images(s->images);
@@ -160,7 +160,7 @@ static void done(scene *s)
 static dfqi_coexplore *create(dfq_context *ctx, const scene *s)
 {
     dfqi_coexplore_tables space = {.net = &s->s.net,
-                                   .n_fields = s->costs.n_fields,
+                                   .n_hw_params = s->costs.n_hw_params,
                                    .choices = s->costs.choices,
                                    .cost = s->costs.cost,
                                    .base = s->costs.base,

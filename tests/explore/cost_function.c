@@ -15,7 +15,7 @@ static dfq_status create(dfq_context *ctx, dfqt_problem *t, int32_t function,
     dfq_solver_options o = *options;
     o.cost_function = function;
     o.optimizer = DFQ_OPTIMIZER_SGD;
-    o.check_every = 0;
+    o.snapshot_every = 0;
     return dfqi_solver_new(ctx, &t->problem, limits, 2, &o, out);
 }
 
@@ -70,7 +70,7 @@ START_TEST(steps_go_along_the_gradient)
         dfqi_solver_defaults(&o);
         o.rule = DFQ_RULE_NONE;
         o.cost_weight = 1.5;
-        o.rate = o.field_rate = 0.5;
+        o.learning_rate = o.hw_learning_rate = 0.5;
         o.margin = 0.1;
         dfqt_problem_make(4, &t);
         dfqi_solver *s = make(ctx, &t, f, &o);
@@ -108,7 +108,7 @@ START_TEST(each_rule_goes_by_it)
     dfq_context *ctx = dfqt_explore_context();
     dfq_problem_init(&p, sizeof p);
     p.n_groups = 2;
-    p.n_fields = 1;
+    p.n_hw_params = 1;
     p.n_metrics = 3;
     p.choices = choices;
     p.loss_table = loss;
@@ -125,7 +125,7 @@ START_TEST(each_rule_goes_by_it)
             o.rule = rules[r];
             o.cost_weight = 10;
             o.cost_function = f;
-            o.check_every = 0;
+            o.snapshot_every = 0;
             o.steps = 400;
             ck_assert_int_eq(dfqi_solver_new(ctx, &p, limits, 2, &o, &s), DFQ_OK);
             while (!finished) ck_assert_int_eq(dfqi_solver_step(s, &finished), DFQ_OK);

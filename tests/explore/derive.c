@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "explore/cases.h"
 
-enum { GROUPS = DFQT_CELLS + DFQT_FIELDS };
+enum { GROUPS = DFQT_CELLS + DFQT_HW_PARAMS };
 
 typedef struct bench {
     dfq_context *ctx;
@@ -123,7 +123,7 @@ START_TEST(fill_moves_to_another_accelerator)
     dfqi_found f;
     dfq_problem given = {.struct_size = sizeof given,
                          .n_groups = 2,
-                         .n_fields = 1,
+                         .n_hw_params = 1,
                          .n_metrics = 1,
                          .choices = choices,
                          .loss_table = loss,
@@ -148,7 +148,7 @@ START_TEST(sweep_is_exhaustive)
         begin(&b, seed, 2, 0.4);
         start_greedy(&b);
         for (int g = 0; g < DFQT_CELLS; g++) b.f.choice[g] = (int32_t)(seed + (uint64_t)g) % 3;
-        ck_assert_int_eq(dfqi_sweep_fields(b.p, -1, &b.f), DFQ_OK);
+        ck_assert_int_eq(dfqi_sweep_hw_params(b.p, -1, &b.f), DFQ_OK);
         check_found(&b);
         for (int32_t c = 0; c < DFQT_CONFIGS; c++) {
             int32_t other[GROUPS];

@@ -104,7 +104,7 @@ START_TEST(tables_are_exact)
     dfqt_problem_make(3, &t);
     ck_assert_int_eq(dfqi_problem_new(ctx, &t.problem, &any_limit, 1, &p), DFQ_OK);
     for (int n = 0; n < 50; n++) {
-        int32_t choice[DFQT_CELLS + DFQT_FIELDS];
+        int32_t choice[DFQT_CELLS + DFQT_HW_PARAMS];
         for (int g = 0; g < p->space.n_groups; g++)
             choice[g] = (int32_t)dfqi_rng_below(&r, (uint32_t)t.choices[g]);
         dfqt_problem_costs(&t, choice, expected);

@@ -1,5 +1,5 @@
 /* DANCE's two networks on a space of 6 cells and 300 accelerators: gradients by differences, errors
- * on held-out samples, and searches in which they stand for the tables and for the fields' logits. */
+ * on held-out samples, and searches in which they stand for the tables and for the hardware parameters' logits. */
 #include "explore/evaluator.h"
 
 #include <dfq/dfq.h>
@@ -18,8 +18,8 @@
 enum {
     CELLS = 6,
     CHOICES = 4,
-    FIELDS = 4,
-    GROUPS = CELLS + FIELDS,
+    HW_PARAMS = 4,
+    GROUPS = CELLS + HW_PARAMS,
     ROWS = CELLS * CHOICES,
     CONFIGS = 5 * 5 * 4 * 3,
     TOTAL = ROWS + 5 + 5 + 4 + 3,
@@ -59,7 +59,7 @@ static void make_world(world *w)
     }
     dfq_problem_init(&w->problem, sizeof w->problem);
     w->problem.n_groups = GROUPS;
-    w->problem.n_fields = FIELDS;
+    w->problem.n_hw_params = HW_PARAMS;
     w->problem.n_metrics = METRICS;
     w->problem.choices = choices;
     w->problem.loss_table = w->loss;
@@ -77,7 +77,7 @@ static dfqi_evaluator *make_evaluator(dfq_context *ctx, const world *w, int64_t 
     o.batch = 256;
     o.held_out = 2048;
     o.steps = steps;
-    o.rate = 3e-3f;
+    o.learning_rate = 3e-3f;
     ck_assert_int_eq(dfqi_evaluator_new(ctx, &w->problem, &o, &e), DFQ_OK);
     return e;
 }
@@ -92,12 +92,12 @@ static dfqi_gen *make_gen(dfq_context *ctx, const world *w, int64_t steps)
     o.batch = 256;
     o.held_out = 2048;
     o.steps = steps;
-    o.rate = 3e-3f;
+    o.learning_rate = 3e-3f;
     ck_assert_int_eq(dfqi_gen_new(ctx, &w->problem, &o, &g), DFQ_OK);
     return g;
 }
 
-/* A mixture with every field nearly decided. */
+/* A mixture with every hardware parameter nearly decided. */
 static void make_mixture(uint64_t seed, double *p)
 {
     dfqi_rng r = dfqi_rng_make(seed, 8);
@@ -172,7 +172,7 @@ START_TEST(gradients_through_the_batch)
 END_TEST
 
 /* From the mixture of the cells to the costs. The accelerator is a single one, so that nothing changes
- * with small changes of its fields: their gradients pass straight through, and those of what is read
+ * with small changes of its hardware parameters: their gradients pass straight through, and those of what is read
  * from the table are the differences to the accelerators next to it. */
 START_TEST(gradients_of_estimates)
 {
@@ -202,7 +202,7 @@ START_TEST(gradients_of_estimates)
             ck_assert_double_eq(g[2 * TOTAL + i], 0);
         }
         ck_assert_double_lt(worst, 0.02);
-        for (int f = 0, first = ROWS; f < FIELDS; first += choices[CELLS + f++])
+        for (int f = 0, first = ROWS; f < HW_PARAMS; first += choices[CELLS + f++])
             for (int k = 0; k < choices[CELLS + f]; k++) {
                 double q[TOTAL];
                 memcpy(q, p, sizeof q);
@@ -216,7 +216,7 @@ START_TEST(gradients_of_estimates)
 }
 END_TEST
 
-/* From mixture and parameters to the logits of the fields. */
+/* From mixture and parameters to the logits of the hardware parameters. */
 START_TEST(gradients_of_generated_logits)
 {
     static world w;
@@ -226,7 +226,7 @@ START_TEST(gradients_of_generated_logits)
     make_world(&w);
     dfqi_gen *g = make_gen(ctx, &w, 50);
     ck_assert_int_eq(dfqi_gen_train(g), DFQ_OK);
-    dfqi_fields f = dfqi_gen_fields(g);
+    dfqi_hw_params f = dfqi_gen_hw_params(g);
     double *v = dfqi_calloc(ctx, (size_t)f.n, sizeof *v), *dv = dfqi_calloc(ctx, (size_t)f.n, 8);
     double worst = 0, largest = 0;
     memcpy(v, f.start, (size_t)f.n * sizeof *v);
@@ -316,7 +316,7 @@ START_TEST(generated_accelerators)
     dfqi_gen *g = make_gen(ctx, &w, 1500);
     ck_assert_int_eq(dfqi_gen_train(g), DFQ_OK);
     dfqi_gen_quality q = dfqi_gen_judged(g);
-    for (int f = 0; f < FIELDS; f++) ck_assert_double_gt(q.accuracy[f], 0.9);
+    for (int f = 0; f < HW_PARAMS; f++) ck_assert_double_gt(q.accuracy[f], 0.9);
     ck_assert_double_gt(q.all, 0.85);
     ck_assert_double_le(q.all, 1);
     ck_assert_double_lt(q.regret, 0.002);
@@ -333,8 +333,8 @@ static dfq_solver_options search_options(void)
     dfq_solver_options o;
     dfq_solver_options_init(&o, sizeof o);
     o.steps = 600;
-    o.rate = 0.03;
-    o.field_rate = 2e-3;
+    o.learning_rate = 0.03;
+    o.hw_learning_rate = 2e-3;
     return o;
 }
 
@@ -368,7 +368,7 @@ START_TEST(searches_with_both_networks)
     ck_assert_int_eq(dfqi_gen_train(g), DFQ_OK);
     for (int i = 0; i < 4; i++) {
         dfq_problem p = w.problem;
-        dfqi_fields fields = dfqi_gen_fields(g);
+        dfqi_hw_params hw_params = dfqi_gen_hw_params(g);
         dfq_solver_options o = search_options();
         dfq_solver_result r;
         dfqi_solver *s;
@@ -379,8 +379,8 @@ START_TEST(searches_with_both_networks)
             p.user = e;
             o.gumbel = 1;
         }
-        if (!(i & 2)) o.field_rate = 0.03;
-        ck_assert_int_eq(dfqi_solver_new_with(ctx, &p, limits, 3, &o, i & 2 ? &fields : NULL, &s),
+        if (!(i & 2)) o.hw_learning_rate = 0.03;
+        ck_assert_int_eq(dfqi_solver_new_with(ctx, &p, limits, 3, &o, i & 2 ? &hw_params : NULL, &s),
                          DFQ_OK);
         ck_assert_int_eq(dfqi_solver_run(s), DFQ_OK);
         dfqi_solver_result(s, &r);
@@ -414,14 +414,14 @@ START_TEST(hw_generator_is_constrained)
     go.blocks = 2;
     go.batch = go.held_out = 256;
     go.steps = 400;
-    go.rate = 3e-3f;
+    go.learning_rate = 3e-3f;
     dfq_problem fastest = w.problem; /* the largest */
     fastest.n_metrics = 1;
     ck_assert_int_eq(dfqi_gen_new(ctx, &fastest, &go, &g), DFQ_OK);
     ck_assert_int_eq(dfqi_gen_train(g), DFQ_OK);
-    dfqi_fields fields = dfqi_gen_fields(g);
+    dfqi_hw_params hw_params = dfqi_gen_hw_params(g);
     o.steps = 1500;
-    ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &area, 1, &o, &fields, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &area, 1, &o, &hw_params, &s), DFQ_OK);
     ck_assert_int_eq(dfqi_solver_run(s), DFQ_OK);
     ck_assert_int_eq(dfqi_solver_trajectory(s, &rows), DFQ_OK);
     const float *row = dfq_tensor_get_data(rows);
@@ -448,9 +448,9 @@ START_TEST(hw_generator_checkpoint)
     o.steps = 40;
     for (int i = 0; i < 2; i++) {
         dfqi_gen *g = make_gen(ctx, &w, 1);
-        dfqi_fields fields = dfqi_gen_fields(g);
+        dfqi_hw_params hw_params = dfqi_gen_hw_params(g);
         dfqi_solver *s;
-        ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &limit, 1, &o, &fields, &s), DFQ_OK);
+        ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &limit, 1, &o, &hw_params, &s), DFQ_OK);
         if (i == 1) ck_assert_int_eq(dfqi_solver_restore(s, path), DFQ_OK);
         for (int k = 0; k < 17 && i == 0; k++)
             ck_assert_int_eq(dfqi_solver_step(s, &finished), DFQ_OK);
@@ -493,10 +493,10 @@ START_TEST(bad_tables)
     ck_assert_int_eq(dfqi_evaluator_new(ctx, &w.problem, &o, &e), DFQ_E_INVALID);
     ck_assert_ptr_null(e);
     ck_assert_int_eq(dfqi_gen_new(ctx, &w.problem, &go, &g), DFQ_OK);
-    dfqi_fields fields = dfqi_gen_fields(g);
+    dfqi_hw_params hw_params = dfqi_gen_hw_params(g);
     dfq_solver_options so = search_options();
     so.rule = DFQ_RULE_FRANK_WOLFE;
-    ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &limit, 1, &so, &fields, &s),
+    ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &limit, 1, &so, &hw_params, &s),
                      DFQ_E_INVALID);
     ck_assert_ptr_null(s);
     dfqi_gen_release(g);

@@ -20,7 +20,7 @@ static dfq_status run(dfq_context *ctx, void *arg)
     dfq_tensor *t = NULL;
     dfq_solver_options_init(&o, sizeof o);
     o.steps = 3;
-    o.check_every = 2;
+    o.snapshot_every = 2;
     o.rule = s->rule;
     dfq_status status = dfq_solver_create(ctx, &s->t.problem, s->limit, 2, &o, &solver);
     if (status == DFQ_OK) status = dfq_solver_run(solver);
@@ -28,7 +28,7 @@ static dfq_status run(dfq_context *ctx, void *arg)
     if (status == DFQ_OK) status = dfq_solver_get_trajectory(solver, &t);
     dfq_tensor_release(t);
     t = NULL;
-    if (status == DFQ_OK) status = dfq_solver_get_looks(solver, &t);
+    if (status == DFQ_OK) status = dfq_solver_get_snapshots(solver, &t);
     dfq_tensor_release(t);
     dfq_solver_release(solver);
     return status;
@@ -36,7 +36,7 @@ static dfq_status run(dfq_context *ctx, void *arg)
 
 START_TEST(allocations_fail)
 {
-    static const int32_t rules[] = {DFQ_RULE_PULL, DFQ_RULE_FRANK_WOLFE, DFQ_RULE_NETWORK_FIRST,
+    static const int32_t rules[] = {DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_RULE_FRANK_WOLFE, DFQ_RULE_NETWORK_FIRST,
                                     DFQ_RULE_EXACT, DFQ_RULE_ALTERNATE};
     scene s;
     dfqt_problem_make(9, &s.t);

@@ -13,7 +13,7 @@ static void check_optimum(dfqt_problem *t, const dfq_constraint *limits, int32_t
     dfq_context *ctx = dfqt_explore_context();
     dfqi_problem *p;
     dfqi_optimum o;
-    int32_t choice[DFQT_CELLS + DFQT_FIELDS];
+    int32_t choice[DFQT_CELLS + DFQT_HW_PARAMS];
     double expected = dfqt_problem_brute(t, limits, n, aim < 0 ? -1 : limits[aim].metric), costs[3];
     ck_assert_int_eq(dfqi_problem_new(ctx, &t->problem, limits, n, &p), DFQ_OK);
     ck_assert_int_eq(dfqi_problem_optimum(p, aim, choice, &o), DFQ_OK);

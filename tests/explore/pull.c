@@ -21,7 +21,7 @@ START_TEST(one_constraint)
 {
     const double g[2] = {1, 0}, c[2] = {-1, 1};
     double m[2];
-    dfqi_pull q = {.n = 2, .g = g, .n_rows = 1, .rows = {c}, .delta = {0.5}};
+    dfqi_pull q = {.strict = true, .n = 2, .g = g, .n_rows = 1, .rows = {c}, .delta = {0.5}};
     dfqi_pull_solve(&q, m);
     ck_assert_double_eq_tol(m[0], -0.75, 1e-12);
     ck_assert_double_eq_tol(m[1], 0.75, 1e-12);
@@ -34,7 +34,7 @@ START_TEST(no_constraint)
 {
     const double g[2] = {1, 0};
     double m[2] = {7, 7};
-    dfqi_pull q = {.n = 2, .g = g};
+    dfqi_pull q = {.strict = true, .n = 2, .g = g};
     dfqi_pull_solve(&q, m);
     ck_assert_double_eq(m[0], 0);
     ck_assert_double_eq(m[1], 0);
@@ -46,11 +46,11 @@ START_TEST(orthogonal_rows)
 {
     const double g[3] = {1, -2, 3}, a[3] = {-1, 1, 0}, b[3] = {1, 1, -2};
     double both[3], first[3], second[3];
-    dfqi_pull q = {.n = 3, .g = g, .n_rows = 2, .rows = {a, b}, .delta = {0.5, 0.25}};
+    dfqi_pull q = {.strict = true, .n = 3, .g = g, .n_rows = 2, .rows = {a, b}, .delta = {0.5, 0.25}};
     dfqi_pull_solve(&q, both);
-    q = (dfqi_pull){.n = 3, .g = g, .n_rows = 1, .rows = {a}, .delta = {0.5}};
+    q = (dfqi_pull){.strict = true, .n = 3, .g = g, .n_rows = 1, .rows = {a}, .delta = {0.5}};
     dfqi_pull_solve(&q, first);
-    q = (dfqi_pull){.n = 3, .g = g, .n_rows = 1, .rows = {b}, .delta = {0.25}};
+    q = (dfqi_pull){.strict = true, .n = 3, .g = g, .n_rows = 1, .rows = {b}, .delta = {0.25}};
     dfqi_pull_solve(&q, second);
     for (int i = 0; i < 3; i++) ck_assert_double_eq_tol(both[i], first[i] + second[i], 1e-11);
     ck_assert_double_ne(both[2], 0);
@@ -72,7 +72,7 @@ START_TEST(falls_by_delta)
         if (dot(g, c, p) > 0)
             for (int i = 0; i < N; i++) g[i] = -g[i];
         dfqi_pull q = {
-            .n = N, .g = g, .precondition = p, .n_rows = 1, .rows = {c}, .delta = {delta}};
+            .strict = true, .n = N, .g = g, .precondition = p, .n_rows = 1, .rows = {c}, .delta = {delta}};
         dfqi_pull_solve(&q, m);
         for (int i = 0; i < N; i++) fall += c[i] * rate * p[i] * (g[i] + m[i]);
         ck_assert_double_eq_tol(fall, rate * delta, 1e-6);
@@ -85,10 +85,10 @@ START_TEST(dead_zone)
 {
     const double g[2] = {1, 0.01}, c[2] = {0, 1};
     double m[2];
-    dfqi_pull q = {.n = 2, .g = g, .n_rows = 1, .rows = {c}, .delta = {0.5}};
+    dfqi_pull q = {.strict = true, .n = 2, .g = g, .n_rows = 1, .rows = {c}, .delta = {0.5}};
     dfqi_pull_solve(&q, m);
     ck_assert_double_eq_tol(m[1], 0.49, 1e-12);
-    q.lenient = true;
+    q.strict = false;
     dfqi_pull_solve(&q, m);
     ck_assert_double_eq(m[1], 0);
 }
@@ -98,7 +98,7 @@ START_TEST(guards)
 {
     const double g[2] = {1, 0}, nothing[2] = {1e-7, 0}, tiny[2] = {-1e-5, 0}, back[2] = {1e-5, 0};
     double m[2];
-    dfqi_pull q = {.n = 2, .g = g, .n_rows = 1, .rows = {nothing}, .delta = {1}};
+    dfqi_pull q = {.strict = true, .n = 2, .g = g, .n_rows = 1, .rows = {nothing}, .delta = {1}};
     dfqi_pull_solve(&q, m);
     ck_assert_double_eq(m[0], 0);
     q.rows[0] = tiny; /* asks for 1e5 */
@@ -120,7 +120,7 @@ START_TEST(fallback_is_the_sum)
 {
     const double g[2] = {0, 0}, a[2] = {1, 0}, b[2] = {-3, 0};
     double m[2];
-    dfqi_pull q = {.n = 2, .g = g, .n_rows = 2, .rows = {a, b}, .delta = {1e-5, 2e-5}};
+    dfqi_pull q = {.strict = true, .n = 2, .g = g, .n_rows = 2, .rows = {a, b}, .delta = {1e-5, 2e-5}};
     dfqi_pull_solve(&q, m);
     ck_assert_double_eq_tol(m[0], 3e-5 / 4 * -2, 1e-15);
 }
@@ -160,7 +160,7 @@ START_TEST(random_programmes)
             for (int i = 0; i < N; i++) rows[j][i] = (double)dfqi_rng_normal(&r);
         }
         dfqi_pull q = {
-            .n = N, .g = g, .precondition = p, .n_rows = n, .rows = {rows[0], rows[1], rows[2]}};
+            .strict = true, .n = N, .g = g, .precondition = p, .n_rows = n, .rows = {rows[0], rows[1], rows[2]}};
         for (int j = 0; j < n; j++) q.delta[j] = delta[j];
         dfqi_pull_solve(&q, m);
         brute(n, rows, g, p, delta, expected);

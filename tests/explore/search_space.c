@@ -54,7 +54,7 @@ static void cost_path(dfq_context *ctx, const dfqi_search_space *s, const int32_
 static void check_reference(dfq_context *ctx, const dfqi_search_space *s,
                             const dfqi_search_space_costs *c)
 {
-    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_FIELDS];
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_HW_PARAMS];
     char name[DFQI_SUPER_CHOICE_NAME];
     double want[2];
     dfqi_search_space_reference(s, c->n_cells, choice);
@@ -74,12 +74,12 @@ START_TEST(reference_design_of_the_published_space)
     dfq_context *ctx = dfqt_explore_context();
     dfqi_search_space s;
     dfqi_accel_config t;
-    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_FIELDS];
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_HW_PARAMS];
     int64_t config = 0;
     ck_assert_int_eq(dfqi_search_space_read(ctx, "cifar10-full", "hdx-space", &s), DFQ_OK);
     dfqi_search_space_reference(&s, 21, choice);
-    const int32_t sizes[DFQI_SEARCH_SPACE_FIELDS] = {17, 17, 5, 3, 1, 1};
-    for (int i = 0; i < DFQI_SEARCH_SPACE_FIELDS; i++) config = config * sizes[i] + choice[21 + i];
+    const int32_t sizes[DFQI_SEARCH_SPACE_HW_PARAMS] = {17, 17, 5, 3, 1, 1};
+    for (int i = 0; i < DFQI_SEARCH_SPACE_HW_PARAMS; i++) config = config * sizes[i] + choice[21 + i];
     dfqi_accel_space_config(&s.accel, config, &t);
     ck_assert_int_eq(t.pe_x, 16);
     ck_assert_int_eq(t.pe_y, 16);

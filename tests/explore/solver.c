@@ -6,7 +6,7 @@
 
 #include "explore/cases.h"
 
-enum { GROUPS = DFQT_CELLS + DFQT_FIELDS };
+enum { GROUPS = DFQT_CELLS + DFQT_HW_PARAMS };
 
 static dfq_solver_options quick(int32_t rule)
 {
@@ -14,7 +14,7 @@ static dfq_solver_options quick(int32_t rule)
     dfq_solver_options_init(&o, sizeof o);
     o.rule = rule;
     o.steps = 400;
-    o.rate = o.field_rate = 0.05;
+    o.learning_rate = o.hw_learning_rate = 0.05;
     return o;
 }
 
@@ -46,7 +46,7 @@ static void check_chosen_by(const dfq_solver *s, const int32_t *choice, const df
         if (by[g] == DFQ_CHOSEN_LIKELIEST) ck_assert_int_eq(choice[g], raw[g]);
         others += by[g] != DFQ_CHOSEN_LIKELIEST;
     }
-    if (r->verdict == DFQ_VERDICT_CERTIFIED && !r->raw_meets) ck_assert_int_gt(others, 0);
+    if (r->verdict == DFQ_VERDICT_CERTIFIED && !r->raw_feasible) ck_assert_int_gt(others, 0);
     dfq_tensor_release(t);
 }
 
@@ -99,7 +99,7 @@ static double run_and_check(dfqt_problem *t, const dfq_constraint *limits, int32
 START_TEST(one_to_three_limits)
 {
     static const double shares[] = {0.25, 0.10, 0.05, 0.01};
-    dfq_solver_options o = quick(DFQ_RULE_PULL);
+    dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     double quality = 0;
     for (int n = 1; n <= 3; n++)
         for (uint64_t seed = 0; seed < 12; seed++) {
@@ -123,7 +123,7 @@ START_TEST(each_limit_is_impossible)
     dfqt_problem t;
     dfq_solver *s;
     dfq_constraint limits[2] = {{.metric = 0}, {.metric = 2}};
-    dfq_solver_options o = quick(DFQ_RULE_PULL);
+    dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_context *ctx = dfqt_explore_context();
     char text[64];
     dfqt_problem_make(3, &t);
@@ -144,23 +144,23 @@ START_TEST(each_limit_is_impossible)
 }
 END_TEST
 
-/* One for every check_every steps begun, and the choices are those of the probabilities then. */
+/* One for every snapshot_every steps begun, and the choices are those of the probabilities then. */
 START_TEST(looks_are_kept)
 {
     dfqt_problem t;
     dfq_solver *s;
-    dfq_tensor *looks, *p;
+    dfq_tensor *snapshots, *p;
     int32_t finished, expected[3][GROUPS];
-    dfq_solver_options o = quick(DFQ_RULE_PULL);
+    dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_context *ctx = dfqt_explore_context();
     dfqt_problem_make(4, &t);
     const dfq_constraint limit = {.limit = dfqt_problem_quantile(&t, 0, 0.2), .metric = 0};
     o.steps = 61;
-    o.check_every = 30;
+    o.snapshot_every = 30;
     ck_assert_int_eq(dfq_solver_create(ctx, &t.problem, &limit, 1, &o, &s), DFQ_OK);
-    ck_assert_int_eq(dfq_solver_get_looks(s, &looks), DFQ_OK);
-    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 0);
-    dfq_tensor_release(looks);
+    ck_assert_int_eq(dfq_solver_get_snapshots(s, &snapshots), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[0], 0);
+    dfq_tensor_release(snapshots);
     for (int i = 0; i < 61; i++) {
         ck_assert_int_eq(dfq_solver_get_probabilities(s, &p), DFQ_OK);
         const float *v = dfq_tensor_get_data(p);
@@ -172,12 +172,12 @@ START_TEST(looks_are_kept)
         dfq_tensor_release(p);
         ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
     }
-    ck_assert_int_eq(dfq_solver_get_looks(s, &looks), DFQ_OK);
-    ck_assert_int_eq(dfq_tensor_get_dims(looks)[0], 3);
-    ck_assert_int_eq(dfq_tensor_get_dims(looks)[1], GROUPS);
-    ck_assert_int_eq(memcmp(dfq_tensor_get_data(looks), expected, sizeof expected), 0);
+    ck_assert_int_eq(dfq_solver_get_snapshots(s, &snapshots), DFQ_OK);
+    ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[0], 3);
+    ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[1], GROUPS);
+    ck_assert_int_eq(memcmp(dfq_tensor_get_data(snapshots), expected, sizeof expected), 0);
     ck_assert_int_ne(memcmp(expected[0], expected[2], sizeof expected[0]), 0);
-    dfq_tensor_release(looks);
+    dfq_tensor_release(snapshots);
     dfq_solver_release(s);
     dfq_context_release(ctx);
 }
@@ -191,10 +191,10 @@ START_TEST(variants)
     limits[0].limit = dfqt_problem_quantile(&t, 1, 0.3);
     limits[1].limit = dfqt_problem_quantile(&t, 0, 0.3);
     for (int i = 0; i < 32; i++) {
-        dfq_solver_options o = quick(DFQ_RULE_PULL);
+        dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
         o.optimizer = i & 1 ? DFQ_OPTIMIZER_SGD : DFQ_OPTIMIZER_ADAMW;
         o.joint = i >> 1 & 1;
-        o.lenient = i >> 2 & 1;
+        o.strict = !(i >> 2 & 1);
         o.gumbel = i >> 3 & 1;
         o.margin = i >> 4 & 1 ? 0.02 : 0;
         o.end_temperature = i >> 3 & 1 ? 0.3 : 1;
@@ -205,7 +205,7 @@ END_TEST
 
 START_TEST(rules)
 {
-    for (int32_t rule = DFQ_RULE_PULL; rule <= DFQ_RULE_ALTERNATE; rule++)
+    for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule <= DFQ_RULE_ALTERNATE; rule++)
         for (uint64_t seed = 0; seed < 6; seed++) {
             dfqt_problem t;
             dfq_constraint limits[2] = {{.metric = 0}, {.metric = 2}};
@@ -312,7 +312,7 @@ static void go_outside(uint64_t seed, outside *o)
 static dfq_solver *solve_outside(outside *o, double limit)
 {
     const dfq_constraint latency = {.limit = limit, .metric = 0};
-    dfq_solver_options options = quick(DFQ_RULE_PULL);
+    dfq_solver_options options = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_solver *s;
     ck_assert_int_eq(dfq_solver_create(o->ctx, &o->t.problem, &latency, 1, &options, &s), DFQ_OK);
     return s;
@@ -433,7 +433,7 @@ START_TEST(bad_input)
     dfqt_problem t;
     dfq_context *ctx = dfqt_explore_context();
     dfq_constraint ok[2] = {{.limit = 1, .metric = 0}, {.limit = 2, .metric = 0}}, bad = ok[0];
-    dfq_solver_options o = quick(DFQ_RULE_PULL);
+    dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_problem p;
     dfqt_problem_make(1, &t);
     p = t.problem;
@@ -462,10 +462,10 @@ START_TEST(bad_input)
     t.cost[12] = INFINITY;
     refuse(ctx, &p, ok, 1, NULL, DFQ_E_NUMERIC, "cost_table holds inf at element 12");
     t.cost[12] = 1;
-    o = quick(DFQ_RULE_PULL);
+    o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     o.steps = 0;
     refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "option steps is 0");
-    o = quick(DFQ_RULE_PULL);
+    o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     o.delta = NAN;
     refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "option delta is nan");
     o = quick(9);
@@ -482,14 +482,14 @@ START_TEST(step_by_step)
     dfqt_problem t;
     dfq_context *ctx = dfqt_explore_context();
     dfq_constraint limit = {.metric = 0};
-    dfq_solver_options o = quick(DFQ_RULE_PULL);
+    dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_solver *s;
     dfq_tensor *x = NULL;
     int32_t finished = 0, steps = 0;
     dfqt_problem_make(1, &t);
     limit.limit = dfqt_problem_quantile(&t, 0, 0.2);
     o.steps = 30;
-    o.check_every = 0;
+    o.snapshot_every = 0;
     ck_assert_int_eq(dfq_solver_create(ctx, &t.problem, &limit, 1, &o, &s), DFQ_OK);
     dfq_context_release(ctx); /* the search keeps it */
     ck_assert_int_eq(dfq_solver_get_choice(s, 0, &x), DFQ_E_INVALID);
@@ -498,7 +498,7 @@ START_TEST(step_by_step)
     for (; !finished; steps++) ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
     ck_assert_int_ge(steps, 30); /* and a tenth while the likeliest choices exceed the limit */
     ck_assert_int_le(steps, 33);
-    ck_assert(steps == 33 || result_of(s).raw_meets);
+    ck_assert(steps == 33 || result_of(s).raw_feasible);
     ck_assert_int_eq(result_of(s).steps, steps);
     ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
     ck_assert_int_eq(finished, 1);

@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "explore/cases.h"
 
-enum { GROUPS = DFQT_CELLS + DFQT_FIELDS, ALL = 243 * 6 };
+enum { GROUPS = DFQT_CELLS + DFQT_HW_PARAMS, ALL = 243 * 6 };
 
 dfq_context *dfqt_explore_context(void)
 {
@@ -32,7 +32,7 @@ void dfqt_problem_make(uint64_t seed, dfqt_problem *out)
         out->base[i] = (double)dfqi_rng_range(&r, 0, 2);
     dfq_problem_init(&out->problem, sizeof out->problem);
     out->problem.n_groups = GROUPS;
-    out->problem.n_fields = DFQT_FIELDS;
+    out->problem.n_hw_params = DFQT_HW_PARAMS;
     out->problem.n_metrics = DFQT_METRICS;
     out->problem.choices = out->choices;
     out->problem.metrics = names;

@@ -42,12 +42,12 @@ START_TEST(small_study)
             toy_make((uint64_t)i / 3, &t);
             double limit = toy_quantile(&t, (uint64_t)i / 3, shares[i % 3]);
             dfq_solver_result exact = search(&t, limit, DFQ_RULE_EXACT, optimizer);
-            dfq_solver_result r = search(&t, limit, DFQ_RULE_PULL, optimizer);
+            dfq_solver_result r = search(&t, limit, DFQ_RULE_CONSTRAINT_GRADIENT, optimizer);
             ck_assert_int_eq(exact.proved, 1);
             ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
             ck_assert_double_le(r.costs[0], limit);
             ck_assert_double_ge(r.loss, exact.loss - 1e-9);
-            ck_assert_int_eq(r.raw_meets, 1); /* the pull itself, before any repair */
+            ck_assert_int_eq(r.raw_feasible, 1); /* the pull itself, before any repair */
             quality += r.loss / exact.loss / 6;
         }
         ck_assert_double_ge(quality, 0.997);

@@ -57,7 +57,7 @@ void toy_pair_make(uint64_t seed, toy_pair *out)
     toy_make(seed, &t);
     *out = (toy_pair){.choices = {0}};
     for (int cell = 0; cell < TOY_CELLS; cell++) out->choices[cell] = TOY_OPS;
-    for (int f = 0; f < TOY_FIELDS; f++) out->choices[TOY_CELLS + f] = f < 2 ? 5 : 3;
+    for (int f = 0; f < TOY_HW_PARAMS; f++) out->choices[TOY_CELLS + f] = f < 2 ? 5 : 3;
     for (int i = 0; i < TOY_TOTAL; i++) {
         double suits[3], *latency = out->cost + i * TOY_CONFIGS, *energy;
         energy = latency + TOY_TOTAL * TOY_CONFIGS;

@@ -17,10 +17,10 @@ void toy_make(uint64_t seed, toy *out);
 
 /* The same network on an accelerator of 5 widths, 5 heights and 3 dataflows: which dataflow suits an
  * operator differs from cell to cell. Metrics: latency, energy, area. */
-enum { TOY_FIELDS = 3, TOY_CONFIGS = 5 * 5 * 3, TOY_METRICS = 3, TOY_WIDTHS = 5 + 5 + 3 };
+enum { TOY_HW_PARAMS = 3, TOY_CONFIGS = 5 * 5 * 3, TOY_METRICS = 3, TOY_WIDTHS = 5 + 5 + 3 };
 
 typedef struct toy_pair {
-    int32_t choices[TOY_CELLS + TOY_FIELDS];
+    int32_t choices[TOY_CELLS + TOY_HW_PARAMS];
     double loss[TOY_TOTAL + TOY_WIDTHS];
     double cost[TOY_METRICS * TOY_TOTAL * TOY_CONFIGS];
     double base[TOY_METRICS * TOY_CONFIGS];

@@ -9,15 +9,15 @@
 #include "suite.h"
 
 static const struct explore_pair cloud[] = {{1.5, {1, 2, 3}}, {1.2, {2, 1, 3}}, {1.6, {3, 3, 3}}};
-static const struct explore_pair looks[] = {{1.3, {1.5, 1.5, 3}}, {1.1, {2.5, 0.9, 3}}};
+static const struct explore_pair snapshots[] = {{1.3, {1.5, 1.5, 3}}, {1.1, {2.5, 0.9, 3}}};
 
 static struct explore_page page(int32_t verdict)
 {
     struct explore_page p = {.verdict = verdict,
                              .cloud = cloud,
-                             .looks = looks,
+                             .snapshots = snapshots,
                              .n_cloud = 3,
-                             .n_looks = 2,
+                             .n_snapshots = 2,
                              .likeliest = {1.15, {2.2, 0.8, 3}},
                              .found = {1.25, {1.2, 0.7, 3}}};
     for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) p.limits[m] = p.tightest[m] = p.least[m] = NAN;
@@ -104,8 +104,8 @@ START_TEST(nothing_was_learned)
 {
     struct explore_pair none[] = {{NAN, {1, 2, 3}}, {NAN, {2, 1, 3}}};
     struct explore_page p = page(DFQ_VERDICT_INFEASIBLE);
-    p.cloud = p.looks = none;
-    p.n_cloud = 2, p.n_looks = 1;
+    p.cloud = p.snapshots = none;
+    p.n_cloud = 2, p.n_snapshots = 1;
     p.likeliest.loss = p.found.loss = NAN;
     p.least[DFQ_EXPLORE_LATENCY] = 1;
     char *text = draw(&p);
@@ -164,7 +164,7 @@ START_TEST(an_untrained_network_is_said_to_be_one)
     static const struct explore_group groups[1] = {{.name = "cell 0"}};
     struct explore_page p = page(DFQ_VERDICT_CERTIFIED);
     p.groups = groups;
-    p.n_groups = p.n_cells = p.raw_meets = 1;
+    p.n_groups = p.n_cells = p.raw_feasible = 1;
     p.accuracy_images = 10000;
     p.top1 = 0.118;
     p.chance = 0.1;
@@ -187,7 +187,7 @@ START_TEST(the_steps_that_chose)
     p.groups = groups;
     p.n_groups = 5;
     p.n_cells = 3;
-    p.raw_meets = 1;
+    p.raw_feasible = 1;
     ck_assert_ptr_nonnull(
         strstr(verdict(&p), "The likeliest choices met the limits by themselves"));
     groups[1].by = groups[4].by = DFQ_CHOSEN_LOCAL_SEARCH;
@@ -196,7 +196,7 @@ START_TEST(the_steps_that_chose)
     ck_assert_ptr_null(strstr(text, "exceeded"));
     ck_assert_ptr_nonnull(strstr(text, "chose: 3 likeliest, 2 by local search, of 5 choices."));
     groups[0].by = DFQ_CHOSEN_REPAIR;
-    p.raw_meets = 0;
+    p.raw_feasible = 0;
     text = verdict(&p);
     ck_assert_ptr_null(strstr(text, "met the limits"));
     ck_assert_ptr_nonnull(strstr(text, "chose: 2 likeliest, 1 by repair, 2 by local search, of 5 "

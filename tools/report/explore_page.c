@@ -151,9 +151,9 @@ static void write_rows(FILE *f, const struct report_row *rows, size_t n)
 
 static void write_hardware(FILE *f, const struct explore_page *p)
 {
-    if (!p->n_fields) return;
+    if (!p->n_hw_params) return;
     fputs("<h2>The accelerator</h2>\n<div class=\"card\"><table class=\"key\">\n", f);
-    write_rows(f, p->fields, p->n_fields);
+    write_rows(f, p->hw_params, p->n_hw_params);
     fputs("</table></div>\n", f);
 }
 

@@ -10,7 +10,7 @@
 
 #include "report/report.h"
 
-/* A cell of the network, or a field of the accelerator. */
+/* A cell of the network, or a hardware parameter of the accelerator. */
 struct explore_group {
     const char *name, *words;   /* "cell 3" and "3x3 kernel, expansion 6", as found */
     int32_t choices;            /* how many there are */
@@ -18,7 +18,7 @@ struct explore_group {
     int32_t by;                 /* DFQ_CHOSEN_*: the step that chose it */
     const char *const *names;   /* [choices] "k3e6", ... */
     const float *probabilities; /* [choices] at the end */
-    const float *effects;       /* [choices] on the loss, against the mean; NULL for fields */
+    const float *effects;       /* [choices] on the loss, against the mean; NULL for hardware parameters */
 };
 
 /* A network on an accelerator, as the picture shows it. */
@@ -29,23 +29,23 @@ struct explore_pair {
 
 struct explore_page {
     const char *space, *accel; /* as on the command line */
-    const char *rule;          /* "pull", ... */
+    const char *rule;          /* "constraint-gradient", ... */
     const char *output;        /* file of the network; NULL if nothing meets the limits */
 
     int32_t verdict; /* DFQ_VERDICT_* */
     int proved;      /* infeasible: nothing at all meets the limits */
-    int raw_meets;   /* the likeliest choices met the limits before any repair */
+    int raw_feasible;   /* the likeliest choices met the limits before any repair */
     double limits[DFQ_EXPLORE_METRICS], costs[DFQ_EXPLORE_METRICS];
     double raw_costs[DFQ_EXPLORE_METRICS];
     /* infeasible: what could be met while the others hold, INFINITY: not even without this one;
      * and what any pair can reach, whatever the others */
     double tightest[DFQ_EXPLORE_METRICS], least[DFQ_EXPLORE_METRICS];
 
-    const struct explore_group *groups; /* cells, then fields */
+    const struct explore_group *groups; /* cells, then hardware parameters */
     int32_t n_groups, n_cells;
     const char *accelerator;         /* in words */
-    const struct report_row *fields; /* the same as a table */
-    size_t n_fields;
+    const struct report_row *hw_params; /* the same as a table */
+    size_t n_hw_params;
 
     const char *evaluator; /* "tables" or "networks"; of these, as dfq_explorer_result: */
     double evaluator_mean[DFQ_EXPLORE_METRICS], evaluator_p99[DFQ_EXPLORE_METRICS];
@@ -69,10 +69,10 @@ struct explore_page {
     const float *losses[DFQ_EXPLORE_DONE]; /* of the weights' steps in warm-up, explore, train */
     int64_t n_losses[DFQ_EXPLORE_DONE];
 
-    /* Random ones; the likeliest at each exact look; the likeliest at the end, before repair; and what
+    /* Random ones; the likeliest at each snapshot; the likeliest at the end, before repair; and what
      * is certified, or comes nearest. */
-    const struct explore_pair *cloud, *looks;
-    size_t n_cloud, n_looks;
+    const struct explore_pair *cloud, *snapshots;
+    size_t n_cloud, n_snapshots;
     struct explore_pair likeliest, found;
 
     double seconds;      /* NaN: not told */

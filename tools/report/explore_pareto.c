@@ -85,24 +85,24 @@ static void write_cloud(FILE *f, const struct plane *s)
     fputs("</g>\n", f);
 }
 
-/* In the order of the looks, from pale to full. */
-static void write_looks(FILE *f, const struct plane *s)
+/* In the order of the snapshots, from pale to full. */
+static void write_snapshots(FILE *f, const struct plane *s)
 {
     const struct explore_page *p = s->p;
     int down = 0;
     fputs("<path fill=\"none\" stroke=\"var(--c4)\" opacity=\".35\" d=\"", f);
-    for (size_t i = 0; i < p->n_looks; i++) {
-        if (!plane_has(s, &p->looks[i])) continue;
-        html_number(f, down ? "L%.1f " : "M%.1f ", plane_x(s, plane_value(&p->looks[i], s->x.of)));
-        html_number(f, "%.1f", plane_y(s, plane_value(&p->looks[i], s->y.of)));
+    for (size_t i = 0; i < p->n_snapshots; i++) {
+        if (!plane_has(s, &p->snapshots[i])) continue;
+        html_number(f, down ? "L%.1f " : "M%.1f ", plane_x(s, plane_value(&p->snapshots[i], s->x.of)));
+        html_number(f, "%.1f", plane_y(s, plane_value(&p->snapshots[i], s->y.of)));
         down = 1;
     }
     fputs("\"/>\n", f);
-    for (size_t i = 0; i < p->n_looks; i++) {
-        if (!plane_has(s, &p->looks[i])) continue;
-        html_number(f, "<g opacity=\"%.2f\">", 0.35 + 0.65 * (double)(i + 1) / (double)p->n_looks);
-        dot(f, s, &p->looks[i], " r=\"3.5\" fill=\"var(--c4)\">");
-        tell(f, s, &p->looks[i], "on the way");
+    for (size_t i = 0; i < p->n_snapshots; i++) {
+        if (!plane_has(s, &p->snapshots[i])) continue;
+        html_number(f, "<g opacity=\"%.2f\">", 0.35 + 0.65 * (double)(i + 1) / (double)p->n_snapshots);
+        dot(f, s, &p->snapshots[i], " r=\"3.5\" fill=\"var(--c4)\">");
+        tell(f, s, &p->snapshots[i], "on the way");
         fputs("</circle></g>\n", f);
     }
 }
@@ -150,11 +150,11 @@ static size_t add(const struct plane *s, const struct explore_pair *q, size_t n,
 static int write_front(FILE *f, const struct plane *s)
 {
     const struct explore_page *p = s->p;
-    struct spot *v = malloc((p->n_cloud + p->n_looks + 2) * sizeof *v);
+    struct spot *v = malloc((p->n_cloud + p->n_snapshots + 2) * sizeof *v);
     size_t n = 0;
     if (!v) return -1;
     for (size_t i = 0; i < p->n_cloud; i++) n = add(s, &p->cloud[i], n, v);
-    for (size_t i = 0; i < p->n_looks; i++) n = add(s, &p->looks[i], n, v);
+    for (size_t i = 0; i < p->n_snapshots; i++) n = add(s, &p->snapshots[i], n, v);
     n = add(s, &p->likeliest, n, v);
     n = add(s, &p->found, n, v);
     qsort(v, n, sizeof *v, by_x);
@@ -197,7 +197,7 @@ static int write_plane(FILE *f, const struct explore_page *p, int x, int y)
     int failed = write_front(f, &s);
     write_limits(f, &s, &s.x);
     write_limits(f, &s, &s.y);
-    write_looks(f, &s);
+    write_snapshots(f, &s);
     write_found(f, &s);
     fputs("</svg></figure>\n", f);
     return failed;

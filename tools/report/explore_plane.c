@@ -45,7 +45,7 @@ void plane_range(const struct explore_page *p, struct axis *a)
 {
     a->lo = INFINITY, a->hi = -INFINITY;
     for (size_t i = 0; i < p->n_cloud; i++) widen(a, plane_value(&p->cloud[i], a->of));
-    for (size_t i = 0; i < p->n_looks; i++) widen(a, plane_value(&p->looks[i], a->of));
+    for (size_t i = 0; i < p->n_snapshots; i++) widen(a, plane_value(&p->snapshots[i], a->of));
     widen(a, plane_value(&p->likeliest, a->of));
     widen(a, plane_value(&p->found, a->of));
     if (a->of != PLANE_LOSS) {

@@ -77,7 +77,7 @@ static void write_origin(FILE *f, const struct explore_page *p)
     } else {
         fputs("Which step of the search chose: ", f);
         explore_write_steps(f, p);
-        fputs(p->raw_meets ? "." : "; the likeliest choices exceeded a limit.", f);
+        fputs(p->raw_feasible ? "." : "; the likeliest choices exceeded a limit.", f);
     }
     fputs("</p>\n", f);
 }
