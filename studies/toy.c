@@ -34,7 +34,8 @@ static const rule rules[] = {
     {"HDX, SGD, test < 0", "hdx_sgd0", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_SGD, 0, 1, 0, 0},
     {"HDX, SGD, joint", "hdx_joint", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_SGD, 1, 0, 0, 0},
     {"HDX, Adam", "hdx_adam", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 0, 0, 0},
-    {"HDX, Adam, 2 % margin", "hdx_margin", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 0, 0, 0.02},
+    {"HDX, Adam, 2 % margin", "hdx_margin", DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_OPTIMIZER_ADAMW, 0, 0,
+     0, 0.02},
     {"exact", "exact", DFQ_RULE_EXACT, DFQ_OPTIMIZER_SGD, 0, 0, 0, 0},
 };
 enum { RULES = sizeof rules / sizeof *rules };

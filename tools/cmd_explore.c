@@ -1,5 +1,6 @@
-/* dfq explore: a search space, labelled images and hard limits go in, a network and the accelerator it
- * runs on come out. The stages are the library's (dfq/explorer.h); here is what surrounds them. */
+/* dfq explore: a search space, labelled images and hard limits go in, a network and the accelerator
+ * it runs on come out. The stages are the library's (dfq/explorer.h); here is what surrounds
+ * them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

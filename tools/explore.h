@@ -52,8 +52,8 @@ struct options explore_fill(const struct options *o);
 void explore_limits(struct explore *x);
 dfq_explorer_options explore_options(const struct options *full);
 dfq_solver_options explore_solver(const struct options *full);
-/* Tells what the whole will take, measured beside the job; of EST and GEN by their first steps. Returns
- * 0 or an exit code, after one line. */
+/* Tells what the whole will take, measured beside the job; of EST and GEN by their first steps.
+ * Returns 0 or an exit code, after one line. */
 int explore_plan(struct explore *x);
 /* Are EST and GEN to be trained first? Then the plan is for them alone. */
 int explore_untrained(const struct explore *x);

@@ -1,5 +1,5 @@
-/* The points of a co-exploration's picture: pairs of a network and an accelerator with their exact costs
- * and the losses that the judged paths let expect. */
+/* The points of a co-exploration's picture: pairs of a network and an accelerator with their exact
+ * costs and the losses that the judged paths let expect. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +81,6 @@ dfq_status explore_pairs(struct explore *x)
     dfq_status status = fill_cloud(x, level);
     if (status == DFQ_OK) status = fill_snapshots(x, level);
     if (status == DFQ_OK) status = fill(x, dfq_tensor_get_data(x->raw), level, &x->page.likeliest);
-    if (status == DFQ_OK) status = fill(x, dfq_tensor_get_data(x->choice), level, &x->page.found);
+    if (status == DFQ_OK) status = fill(x, dfq_tensor_get_data(x->choice), level, &x->page.result);
     return status;
 }

@@ -92,8 +92,8 @@ int explore_untrained(const struct explore *x)
            network_of(&r) < DFQ_EVALUATOR_COUNT;
 }
 
-/* Their steps and those of the supernet have nothing to do with each other, so what comes behind them
- * is told when it can be measured. */
+/* Their steps and those of the supernet have nothing to do with each other, so what comes behind
+ * them is told when it can be measured. */
 static int plan_networks(struct explore *x)
 {
     static const char *const names[] = {"evaluator", "hw-generator"};

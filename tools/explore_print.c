@@ -189,7 +189,8 @@ static void print_networks(const struct explore_page *p)
            100 * mean[1], 100 * p99[1], 100 * gap[1]);
 }
 
-/* With what a verdict on costs leaves open: whether the network has learned, and where it came from. */
+/* With what a verdict on costs leaves open: whether the network has learned, and where it came
+ * from. */
 static void print_verdict(const struct explore_page *p)
 {
     if (p->verdict == DFQ_VERDICT_CERTIFIED) {

@@ -111,7 +111,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         fputs(")", f);
         break;
     case OPT_WARMUP_STEPS:
-        fprintf(f, " (%lld)", (long long)e.warm);
+        fprintf(f, " (%lld)", (long long)e.warmup_steps);
         break;
     case OPT_TRAIN_STEPS:
         fprintf(f, " (%lld)", (long long)e.train_steps);

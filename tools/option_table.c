@@ -66,9 +66,9 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_WARMUP_STEPS] = {0, "warmup-steps", "N", EXPLORE, "warm-up of the weights: steps"},
     [OPT_TRAIN_STEPS] = {0, "train-steps", "N", EXPLORE,
                          "of the result; 0: it keeps the weights of exploring"},
-    [OPT_RULE] =
-        {0, "rule", "WORD", EXPLORE,
-         "constraint-gradient, none, penalty, absolute, frank-wolfe, network-first, product, alternate"},
+    [OPT_RULE] = {0, "rule", "WORD", EXPLORE,
+                  "constraint-gradient, none, penalty, absolute, frank-wolfe, network-first, "
+                  "product, alternate"},
     [OPT_PENALTY] = {0, "penalty", "X", EXPLORE,
                      "weight of rules penalty and absolute, power of product"},
     [OPT_COST_WEIGHT] = {0, "cost-weight", "X", EXPLORE, "of costs in the loss, with any rule"},
@@ -79,7 +79,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_EVALUATOR_STEPS] = {0, "evaluator-steps", "N", EXPLORE,
                              "networks: training of costs, to 1 % at most"},
     [OPT_SUPERNET] = {0, "supernet", "FILE", EXPLORE, "begin with a supernet that was warmed up"},
-    [OPT_SAVE_SUPERNET] = {0, "save-supernet", "FILE", EXPLORE, "keep the supernet after the warm-up"},
+    [OPT_SAVE_SUPERNET] = {0, "save-supernet", "FILE", EXPLORE,
+                           "keep the supernet after the warm-up"},
     [OPT_TRAJECTORY] = {0, "trajectory", "PREFIX", EXPLORE,
                         "write the course, PREFIX.csv and PREFIX.svg"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell"},

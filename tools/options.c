@@ -87,8 +87,8 @@ static int check_explore(const struct options *o)
         return option_wrong(o, "--supernet leaves nothing to warm up; leave --%s out",
                             o->save_supernet ? "save-supernet" : "warmup-steps");
     if (o->save_supernet && o->warmup_steps == 0)
-        return option_wrong(o,
-                            "--warmup-steps 0 leaves no supernet to save; leave --save-supernet out");
+        return option_wrong(
+            o, "--warmup-steps 0 leaves no supernet to save; leave --save-supernet out");
     if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY &&
         o->rule != DFQ_RULE_ABSOLUTE && o->rule != DFQ_RULE_PRODUCT)
         return option_wrong(o, "--penalty is not for --rule %s; leave it out",

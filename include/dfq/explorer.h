@@ -79,7 +79,7 @@ enum {
 
 /** Stages. */
 enum {
-    DFQ_EXPLORE_WARMUP = 0,   /**< warm-up */
+    DFQ_EXPLORE_WARMUP = 0, /**< warm-up */
     DFQ_EXPLORE_SEARCH = 1, /**< explore */
     DFQ_EXPLORE_TRAIN = 2,  /**< train */
     DFQ_EXPLORE_DONE = 3    /**< nothing is left to do */
@@ -89,28 +89,29 @@ enum {
 typedef struct dfq_explorer_options {
     uint32_t struct_size; /**< set by init */
     int32_t fine_tune;    /**< 1: the derived network starts with the supernet's weights, 0: anew */
-    int64_t warmup_steps;  /**< 0..10 million; 6000. Not done if `supernet_path` is given */
+    int64_t warmup_steps; /**< 0..10 million; 6000. Not done if `supernet_path` is given */
     int64_t weight_steps; /**< in each round, 0..1000; 10 */
     int64_t sampled_paths; /**< paths judged in each round, 2..64; 8 */
     int64_t solver_steps;  /**< steps of the solver in each round, 1..1000; 8 */
-    int64_t train_steps;  /**< of the derived network, 0..10 million; 4000 */
-    int64_t batch;        /**< images of a step, 2..4096; 64 */
-    int64_t max_shift;    /**< images are shifted by at most so many pixels, and mirrored; 4. 0:
+    int64_t train_steps;   /**< of the derived network, 0..10 million; 4000 */
+    int64_t batch;         /**< images of a step, 2..4096; 64 */
+    int64_t max_shift;     /**< images are shifted by at most so many pixels, and mirrored; 4. 0:
                                neither */
-    uint64_t seed;        /**< of weights, paths, batches and the split; 0 */
-    double held_out;      /**< share of the images that the solver's loss is taken on, 0.01..0.9;
+    uint64_t seed;         /**< of weights, paths, batches and the split; 0 */
+    double held_out;       /**< share of the images that the solver's loss is taken on, 0.01..0.9;
                                0.2 */
-    double largest_share; /**< share of the warm-up along the largest choices, 0..1; 0.25 */
-    double learning_rate; /**< of the weights in the warm-up, 0..1000; 0: 0.1 for MBConv, 1e-3 for
+    double largest_share;  /**< share of the warm-up along the largest choices, 0..1; 0.25 */
+    double learning_rate;  /**< of the weights in the warm-up, 0..1000; 0: 0.1 for MBConv, 1e-3 for
                                vision transformers. In each stage the rate falls as half a cosine
                                to 0 */
-    double search_learning_rate;   /**< likewise while exploring; 0: a fifth of `learning_rate` */
-    double train_learning_rate;    /**< of the derived network; 0: `learning_rate` */
+    double search_learning_rate; /**< likewise while exploring; 0: a fifth of `learning_rate` */
+    double train_learning_rate;  /**< of the derived network; 0: `learning_rate` */
     double weight_decay; /**< of weights, 0..1; -1: 4e-5 for MBConv, 0.05 for vision transformers */
     double smoothing;    /**< of labels, 0..0.9; 0.1 */
-    double estimate_decay; /**< of the estimates: weight of a round against the one after it, 0.5..1;
+    double
+        estimate_decay; /**< of the estimates: weight of a round against the one after it, 0.5..1;
                                0.995 */
-    float mean[3];       /**< of images in 0..1, by channel; ImageNet's */
+    float mean[3];      /**< of images in 0..1, by channel; ImageNet's */
     float std[3];
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *supernet_path;
@@ -122,8 +123,8 @@ typedef struct dfq_explorer_options {
     /** Training of EST, 1..10 million; 12000, which take some minutes. Spaces with more than 96
      *  choices in all take batches of 1024 for a network 256 wide, smaller ones 256 and 64. */
     int64_t evaluator_steps;
-    int64_t hw_generator_steps; /**< likewise of GEN; 1000 */
-    double hw_generator_learning_rate;   /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
+    int64_t hw_generator_steps;        /**< likewise of GEN; 1000 */
+    double hw_generator_learning_rate; /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
 } dfq_explorer_options;
 
 /** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). Costs and limits in
@@ -133,7 +134,7 @@ typedef struct dfq_explorer_result {
     int32_t stage;        /**< DFQ_EXPLORE_* */
     int32_t verdict;      /**< DFQ_VERDICT_* */
     int32_t proved;       /**< as dfq_solver_result */
-    int32_t raw_feasible;    /**< likewise */
+    int32_t raw_feasible; /**< likewise */
     int32_t accelerator;  /**< index into the accelerators of the description; -1: none yet */
     int64_t steps[DFQ_EXPLORE_DONE]; /**< done in each stage; of exploring the solver's */
     int64_t total[DFQ_EXPLORE_DONE]; /**< likewise of the whole job */
@@ -284,7 +285,8 @@ DFQ_CHECKED dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer,
                                                    dfq_tensor **out_trajectory);
 
 /** As dfq_solver_get_snapshots(): a new I32 [snapshots, groups]. */
-DFQ_CHECKED dfq_status dfq_explorer_get_snapshots(const dfq_explorer *explorer, dfq_tensor **out_snapshots);
+DFQ_CHECKED dfq_status dfq_explorer_get_snapshots(const dfq_explorer *explorer,
+                                                  dfq_tensor **out_snapshots);
 
 /** The losses of the weights' steps in a stage, each before its step: a new F32 [k].
  *  @return ::DFQ_E_INVALID (no such stage), ::DFQ_E_NOMEM. */

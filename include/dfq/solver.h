@@ -52,9 +52,9 @@ enum {
 
 /** How a step meets the limits. All but the last move logits or probabilities step by step. */
 enum {
-    DFQ_RULE_CONSTRAINT_GRADIENT = 0,          /**< the pull above */
-    DFQ_RULE_NONE = 1,          /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
-    DFQ_RULE_PENALTY = 2,       /**< loss + penalty sum_j max(t_j / T_j - 1, 0) */
+    DFQ_RULE_CONSTRAINT_GRADIENT = 0, /**< the pull above */
+    DFQ_RULE_NONE = 1,                /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
+    DFQ_RULE_PENALTY = 2,             /**< loss + penalty sum_j max(t_j / T_j - 1, 0) */
     DFQ_RULE_ABSOLUTE = 3,      /**< loss + penalty sum_j |t_j / T_j - 1| (TF-NAS, ECCV 2020) */
     DFQ_RULE_FRANK_WOLFE = 4,   /**< block-coordinate Frank-Wolfe steps inside the limits, from a
                                      choice that meets them (HardCoRe-NAS, ICML 2021) */
@@ -88,9 +88,9 @@ enum {
 
 /** Which step chose what a result holds in a group. */
 enum {
-    DFQ_CHOSEN_LIKELIEST = 0, /**< the rule: it is the likeliest choice after the last step */
-    DFQ_CHOSEN_SNAPSHOT = 1,  /**< the rule: it was the likeliest choice at a snapshot before */
-    DFQ_CHOSEN_REPAIR = 2,    /**< the repair, which moves choices until the limits are met */
+    DFQ_CHOSEN_LIKELIEST = 0,    /**< the rule: it is the likeliest choice after the last step */
+    DFQ_CHOSEN_SNAPSHOT = 1,     /**< the rule: it was the likeliest choice at a snapshot before */
+    DFQ_CHOSEN_REPAIR = 2,       /**< the repair, which moves choices until the limits are met */
     DFQ_CHOSEN_LOCAL_SEARCH = 3, /**< the local search, which spends what the limits leave */
     DFQ_CHOSEN_EXACT = 4         /**< the exact method */
 };
@@ -103,7 +103,7 @@ enum {
 typedef struct dfq_problem {
     uint32_t struct_size; /**< set by dfq_problem_init() */
     int32_t n_groups;     /**< cells and hardware parameters, 1..65536 */
-    int32_t n_hw_params;     /**< of these the last that describe the accelerator, 0..n_groups */
+    int32_t n_hw_params;  /**< of these the last that describe the accelerator, 0..n_groups */
     int32_t n_metrics;    /**< costs, 1..::DFQ_METRICS_MAX */
     /** [n_groups] alternatives, 1 or more; a million in all. The hardware parameters multiply to 16 million
      *  accelerators at most. */
@@ -143,27 +143,27 @@ typedef struct dfq_constraint {
 
 /** Options of dfq_solver_create(). Fill with dfq_solver_options_init() first. */
 typedef struct dfq_solver_options {
-    uint32_t struct_size; /**< set by init */
-    int32_t rule;         /**< DFQ_RULE_*; pull */
-    int64_t steps;        /**< 1..10 million, a pull may add a tenth; 2000 */
-    int64_t snapshot_every;  /**< steps between snapshots of the likeliest choices, the best of which
+    uint32_t struct_size;   /**< set by init */
+    int32_t rule;           /**< DFQ_RULE_*; pull */
+    int64_t steps;          /**< 1..10 million, a pull may add a tenth; 2000 */
+    int64_t snapshot_every; /**< steps between snapshots of the likeliest choices, the best of which
                                is kept if it meets the limits; 50. 0: none */
-    uint64_t seed;        /**< of Gumbel noise; 0 */
-    int32_t optimizer;    /**< ::DFQ_OPTIMIZER_SGD (no momentum) or ::DFQ_OPTIMIZER_ADAMW (no decay,
+    uint64_t seed;          /**< of Gumbel noise; 0 */
+    int32_t optimizer; /**< ::DFQ_OPTIMIZER_SGD (no momentum) or ::DFQ_OPTIMIZER_ADAMW (no decay,
                                beta1 = 0); AdamW */
-    int32_t gumbel;       /**< 1: Gumbel noise on the logits; 0 */
-    int32_t joint;        /**< 1: network and accelerator are pulled together, each divided by the
+    int32_t gumbel;    /**< 1: Gumbel noise on the logits; 0 */
+    int32_t joint;     /**< 1: network and accelerator are pulled together, each divided by the
                              running root mean square of its gradient (with Adam: preconditioned as
                              always); 0 */
-    int32_t strict;     /**< which violated limits change the direction of a step. 1: all whose cost
+    int32_t strict;    /**< which violated limits change the direction of a step. 1: all whose cost
                              would not fall by delta or more; 0: as published, only those whose cost
                              would rise; 1 */
-    double learning_rate; /**< of the network's logits, above 0, up to 1e6; 0.02 */
-    double hw_learning_rate;  /**< of the accelerator's; 0.02 */
-    double temperature; /**< of the softmax at first, 1e-3..1e3; 1 */
-    double end_temperature; /**< at the last step, falling as a power; 1 */
-    double delta;           /**< the pull's first delta, above 0, up to 1e3; 1e-3 */
-    double growth;          /**< the pull's growth, 0..1; 0.01 */
+    double learning_rate;    /**< of the network's logits, above 0, up to 1e6; 0.02 */
+    double hw_learning_rate; /**< of the accelerator's; 0.02 */
+    double temperature;      /**< of the softmax at first, 1e-3..1e3; 1 */
+    double end_temperature;  /**< at the last step, falling as a power; 1 */
+    double delta;            /**< the pull's first delta, above 0, up to 1e3; 1e-3 */
+    double growth;           /**< the pull's growth, 0..1; 0.01 */
     double margin;      /**< share that the search keeps away from the limits, 0..0.9; the verdict
                                knows nothing of it; 0 */
     double cost_weight; /**< weight of cost_function in the loss, 0..1e9; 0. Not with the exact
@@ -180,12 +180,12 @@ typedef struct dfq_solver_options {
 typedef struct dfq_solver_result {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t verdict;      /**< DFQ_VERDICT_* */
-    int32_t proved;    /**< 1: no choice at all is better (certified, by ::DFQ_RULE_EXACT), or none
+    int32_t proved; /**< 1: no choice at all is better (certified, by ::DFQ_RULE_EXACT), or none
                                meets the limits (infeasible) */
-    int32_t raw_feasible; /**< 1: so did the likeliest choices, before repair */
-    int64_t steps;     /**< steps done, with those that a pull has added */
-    double loss;       /**< task loss of the result */
-    double raw_loss;   /**< of the likeliest choices */
+    int32_t raw_feasible;              /**< 1: so did the likeliest choices, before repair */
+    int64_t steps;                     /**< steps done, with those that a pull has added */
+    double loss;                       /**< task loss of the result */
+    double raw_loss;                   /**< of the likeliest choices */
     double costs[DFQ_METRICS_MAX];     /**< exact ones of the result */
     double raw_costs[DFQ_METRICS_MAX]; /**< of the likeliest choices */
     /** Infeasible: the least limit that could be met while the others hold; infinity: not even
@@ -267,7 +267,8 @@ DFQ_CHECKED dfq_status dfq_solver_get_trajectory(const dfq_solver *solver,
 /** The likeliest choices at each snapshot so far, in order: a new I32 [snapshots, n_groups], a snapshot
  *  for every dfq_solver_options::snapshot_every steps begun.
  *  @return ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_solver_get_snapshots(const dfq_solver *solver, dfq_tensor **out_snapshots);
+DFQ_CHECKED dfq_status dfq_solver_get_snapshots(const dfq_solver *solver,
+                                                dfq_tensor **out_snapshots);
 
 /** Writes the state of the search to a safetensors file, beside `path` and renamed.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */

@@ -25,8 +25,8 @@ void dfqi_additive_fini(dfqi_additive *a)
     a->weight = a->sum = NULL;
 }
 
-/* Probability of accelerator `config`; the choice of hardware parameter `without` is left out of the product and
- * goes to `*at`. */
+/* Probability of accelerator `config`; the choice of hardware parameter `without` is left out of
+ * the product and goes to `*at`. */
 static double probability(const dfqi_domain *s, const double *p, int32_t config, int32_t without,
                           int32_t *at)
 {

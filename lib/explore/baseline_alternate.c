@@ -1,8 +1,9 @@
 /* Alternating steps after Auto-NBA (Fu et al., ICML 2021): every 100 steps of the network the
  * accelerator makes 2000 of its own. A step draws an accelerator, one-hot by Gumbel noise, and its
- * loss is what that one costs times the probabilities of its hardware parameters' choices, which are 1 forwards
- * and straight through backwards. The published cost is that of the slowest of several chunks that
- * work side by side; here one accelerator does all layers, so it is the cost function's. */
+ * loss is what that one costs times the probabilities of its hardware parameters' choices, which
+ * are 1 forwards and straight through backwards. The published cost is that of the slowest of
+ * several chunks that work side by side; here one accelerator does all layers, so it is the cost
+ * function's. */
 #include <math.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ static dfq_status draw_and_step(dfqi_solver *s, double *known, int32_t *choice)
     memset(noise, 0, (size_t)space->cells * sizeof *noise);
     for (int32_t i = 0; i < INNER; i++) {
         dfqi_gumbel(&r, n, noise + space->cells);
-        dfqi_domain_soften(space, s->x, noise, tau, q);
+        dfqi_domain_softmax(space, s->x, noise, tau, q);
         dfqi_domain_argmax(space, q, choice);
         DFQI_TRY(cost_of(s, choice, known, &cost));
         step(s, choice, cost, q);
@@ -64,7 +65,7 @@ dfq_status dfqi_alternate_hw_params(dfqi_solver *s)
     if (s->done % EVERY != 0 || space->n_hw_params == 0) return DFQ_OK;
     double *known = dfqi_calloc(s->ctx, (size_t)space->configs, sizeof *known);
     int32_t *choice = dfqi_calloc(s->ctx, (size_t)space->n_groups, sizeof *choice);
-    dfq_status status = known && choice ? dfqi_solver_soften(s, false) : DFQ_E_NOMEM;
+    dfq_status status = known && choice ? dfqi_solver_softmax(s, false) : DFQ_E_NOMEM;
     if (status == DFQ_OK) status = draw_and_step(s, known, choice);
     dfqi_free(s->ctx, known);
     dfqi_free(s->ctx, choice);

@@ -1,9 +1,9 @@
 /* Block-coordinate Frank-Wolfe (HardCoRe-NAS, Nayman et al., ICML 2021, arXiv 2102.11646). Costs
- * are linear in the cells' probabilities, and in those of each accelerator hardware parameter while the rest is
- * held: these are the blocks, one a step. A block moves towards the point of least linearised loss
- * within the limits, which is a relaxed knapsack: with one limit the mixture of two networks. So
- * the mixture meets the limits at every step. With several limits the point is that of their
- * Lagrangian, and the step is cut where one is reached. */
+ * are linear in the cells' probabilities, and in those of each accelerator hardware parameter while
+ * the rest is held: these are the blocks, one a step. A block moves towards the point of least
+ * linearised loss within the limits, which is a relaxed knapsack: with one limit the mixture of two
+ * networks. So the mixture meets the limits at every step. With several limits the point is that of
+ * their Lagrangian, and the step is cut where one is reached. */
 #include <math.h>
 #include <string.h>
 
@@ -15,18 +15,18 @@ static const double tolerance = 1e-9; /* of a limit, for the rounding of points 
 dfq_status dfqi_frank_wolfe_start(dfqi_solver *s)
 {
     dfqi_problem *p = s->problem;
-    dfqi_found f;
+    dfqi_candidate f;
     double limit[DFQ_METRICS_MAX];
-    dfq_status status = dfqi_found_new(p, &f);
+    dfq_status status = dfqi_candidate_new(p, &f);
     if (status != DFQ_OK) return status;
     memcpy(limit, p->limit, sizeof limit);
     for (int32_t j = 0; j < p->n_limits; j++) p->limit[j] = dfqi_solver_limit(s, j);
     dfqi_domain_argmax(&p->space, s->x, f.choice);
-    status = dfqi_found_evaluate(p, &f);
+    status = dfqi_candidate_evaluate(p, &f);
     if (status == DFQ_OK) status = dfqi_descend(p, -1, &f);
     if (status == DFQ_OK) dfqi_domain_one_hot(&p->space, f.choice, s->x);
     memcpy(p->limit, limit, sizeof limit);
-    dfqi_found_fini(p, &f);
+    dfqi_candidate_fini(p, &f);
     return status;
 }
 

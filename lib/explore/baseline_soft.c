@@ -5,8 +5,8 @@
 
 #include "explore/solver_priv.h"
 
-/* Of loss prod_j (log t_j / log T_j)^w over that of the loss alone, up to the product, which the rate
- * absorbs: w loss / (t_j log t_j), times T_j for the gradient of t_j / T_j. */
+/* Of loss prod_j (log t_j / log T_j)^w over that of the loss alone, up to the product, which the
+ * rate absorbs: w loss / (t_j log t_j), times T_j for the gradient of t_j / T_j. */
 static double product_weight(const dfqi_solver *s, double cost, double limit)
 {
     return s->o.penalty * s->loss * limit / (cost * log(cost));
@@ -48,7 +48,7 @@ double dfqi_rule_weight(const dfqi_solver *s, int32_t j)
     return weight;
 }
 
-bool dfqi_rule_pulls(const dfqi_solver *s)
+bool dfqi_rule_has_constraint_gradient(const dfqi_solver *s)
 {
     return s->o.rule == DFQ_RULE_CONSTRAINT_GRADIENT;
 }

@@ -2,7 +2,7 @@
  *
  *   state       I64 [2]             steps done, whether a choice that meets the limits is known
  *   x, v        I64 [n]             logits or parameters, second moments
- *   delta       I64 [8]             of the pull; square I64 [2] running mean squares
+ *   delta       I64 [8]             of the constraint gradient; square I64 [2] running mean squares
  *   best        I32 [n_groups]      that choice
  *   trajectory  F32 [done, width]   if anything is done
  *   snapshots       I32 [snapshots, n_groups]  likeliest choices at each, if there was one
@@ -79,7 +79,11 @@ static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS
         {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
         {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
         {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->history},
-        {"snapshots", DFQI_I32, 2, {dfqi_solver_count_snapshots(s, state[0]), space->n_groups}, s->snapshots}};
+        {"snapshots",
+         DFQI_I32,
+         2,
+         {dfqi_solver_count_snapshots(s, state[0]), space->n_groups},
+         s->snapshots}};
     memcpy(out, parts, sizeof parts);
     return TENSORS - (state[0] == 0) - (parts[TENSORS - 1].dims[0] == 0);
 }
@@ -190,12 +194,12 @@ static dfq_status read_parts(const dfqi_solver *s, const dfqi_safetensors *st, c
 
 /* The choice that meets the limits, if there is one, costed by this search's exact model. */
 static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state,
-                          const dfq_tensor *choice, dfqi_found *out)
+                          const dfq_tensor *choice, dfqi_candidate *out)
 {
     if (state[1] == 0) return DFQ_OK;
     memcpy(out->choice, choice->data, (size_t)s->problem->space.n_groups * sizeof *out->choice);
-    dfqi_found_stamp(s->problem, out, DFQ_CHOSEN_SNAPSHOT);
-    DFQI_TRY(dfqi_found_evaluate(s->problem, out));
+    dfqi_candidate_stamp(s->problem, out, DFQ_CHOSEN_SNAPSHOT);
+    DFQI_TRY(dfqi_candidate_evaluate(s->problem, out));
     if (out->meets) return DFQ_OK;
     return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor best holds choices that exceed the limits",
                      path);
@@ -203,7 +207,7 @@ static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state
 
 /* Everything was checked; only the room for trajectory and snapshots can be missing. */
 static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *from[TENSORS],
-                       const dfqi_found *best)
+                       const dfqi_candidate *best)
 {
     part parts[TENSORS];
     if (state[0] > s->room) {
@@ -219,7 +223,7 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
         memcpy(parts[i].data, from[i]->data,
                (size_t)dfqi_tensor_count(from[i]) * dfqi_dtype_bytes(parts[i].dtype));
     s->done = state[0];
-    dfqi_found_copy(s->problem, best, &s->best);
+    dfqi_candidate_copy(s->problem, best, &s->best);
     s->finished = s->failed = s->proved = s->raw.known = s->raw.meets = false;
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++) s->tightest[j] = s->least[j] = NAN;
     return DFQ_OK;
@@ -227,15 +231,15 @@ static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *f
 
 dfq_status dfqi_solver_unpack(dfqi_solver *s, const dfqi_safetensors *st, const char *path)
 {
-    dfqi_found best;
+    dfqi_candidate best;
     int64_t state[STATE] = {0};
     const dfq_tensor *from[TENSORS];
-    dfq_status status = dfqi_found_new(s->problem, &best);
+    dfq_status status = dfqi_candidate_new(s->problem, &best);
     if (status == DFQ_OK) status = check_meta(s, st, path);
     if (status == DFQ_OK) status = read_parts(s, st, path, state, from);
     if (status == DFQ_OK) status = certify(s, path, state, from[BEST], &best);
     if (status == DFQ_OK) status = take(s, state, from, &best);
-    dfqi_found_fini(s->problem, &best);
+    dfqi_candidate_fini(s->problem, &best);
     return status;
 }
 

@@ -55,13 +55,13 @@ static dfq_status make_solver(const dfqi_coexplore *e, dfqi_coexplore_state *s, 
     return dfqi_solver_new(e->ctx, &p, e->limits, e->n_limits, &e->solver_o, out);
 }
 
-dfq_status dfqi_coexplore_arm(const dfqi_coexplore *e, dfqi_coexplore_state *s)
+dfq_status dfqi_coexplore_attach(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
     dfqi_solver *solver;
     DFQI_TRY(make_solver(e, s, &solver));
     dfqi_solver_release(s->solver);
     s->solver = solver;
-    s->armed = true;
+    s->attached = true;
     return DFQ_OK;
 }
 
@@ -100,7 +100,8 @@ dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **ou
                                 dfqi_coexplore_seed(e, DFQI_SEED_WEIGHTS), &s->net),
               fail);
     DFQI_GOTO(check_cells(e, &s->net), fail);
-    DFQI_GOTO(dfqi_effects_new(e->ctx, s->net.n_cells, e->space.choices, e->o.estimate_decay, &s->effects),
+    DFQI_GOTO(dfqi_effects_new(e->ctx, s->net.n_cells, e->space.choices, e->o.estimate_decay,
+                               &s->effects),
               fail);
     problem = problem_of(e, s);
     DFQI_GOTO(dfqi_networks_new(e, &problem, s), fail);
@@ -128,11 +129,15 @@ int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage)
 
 dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
-    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warmup_steps, search_weight_steps(e), e->o.train_steps};
+    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warmup_steps, search_weight_steps(e),
+                                             e->o.train_steps};
     dfqi_super_options o;
     dfqi_super_defaults_of(e->space.net, &o);
-    double rate = e->o.learning_rate > 0 ? e->o.learning_rate : o.optimizer == DFQI_SGD ? 0.1 : (double)o.rate;
-    const double own[DFQ_EXPLORE_DONE] = {rate, e->o.search_learning_rate, e->o.train_learning_rate};
+    double rate = e->o.learning_rate > 0    ? e->o.learning_rate
+                  : o.optimizer == DFQI_SGD ? 0.1
+                                            : (double)o.rate;
+    const double own[DFQ_EXPLORE_DONE] = {rate, e->o.search_learning_rate,
+                                          e->o.train_learning_rate};
     const double share[DFQ_EXPLORE_DONE] = {1, 0.2, 1};
     o.batch = e->o.batch;
     o.steps = steps[s->stage];
@@ -166,12 +171,12 @@ static dfq_status is_hopeless(dfqi_coexplore_state *s, bool *out)
 {
     dfqi_problem *p = s->solver->problem;
     dfqi_optimum o;
-    dfqi_found f;
-    DFQI_TRY(dfqi_found_new(p, &f));
+    dfqi_candidate f;
+    DFQI_TRY(dfqi_candidate_new(p, &f));
     dfq_status status = dfqi_problem_optimum(p, 0, f.choice, &o);
-    if (status == DFQ_OK && o.found) status = dfqi_found_evaluate(p, &f);
+    if (status == DFQ_OK && o.found) status = dfqi_candidate_evaluate(p, &f);
     *out = status == DFQ_OK && o.proved && !(o.found && f.meets);
-    dfqi_found_fini(p, &f);
+    dfqi_candidate_fini(p, &f);
     return status;
 }
 

@@ -350,7 +350,7 @@ static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, cons
     dfqi_free(e->ctx, p.v);
     if (status == DFQ_OK) status = check_finite(s, path);
     if (status == DFQ_OK && s->gen && dfqi_gen_state(s->gen).finished)
-        status = dfqi_coexplore_arm(e, s);
+        status = dfqi_coexplore_attach(e, s);
     return status == DFQ_OK ? restore_solver(s, st, path) : status;
 }
 

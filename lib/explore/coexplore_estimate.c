@@ -1,5 +1,5 @@
-/* A miniature of the job, with the same space, tables, images, batch and rule, goes through all stages in a few steps
- * of each kind, whose times are taken. */
+/* A miniature of the job, with the same space, tables, images, batch and rule, goes through all
+ * stages in a few steps of each kind, whose times are taken. */
 #include "explore/coexplore_estimate.h"
 
 #include <math.h>
@@ -35,10 +35,10 @@ static dfq_status make(const dfqi_coexplore *e, dfqi_coexplore *m)
     m->o.evaluator = DFQ_EVALUATOR_TABLES;
     m->solver_o.steps = ROUNDS * MOVES;
     DFQI_TRY(dfqi_coexplore_state_new(m, &m->s));
-    if (!e->s->armed) return DFQ_OK;
+    if (!e->s->attached) return DFQ_OK;
     m->s->est = e->s->est;
     m->s->gen = e->s->gen;
-    return dfqi_coexplore_arm(m, m->s);
+    return dfqi_coexplore_attach(m, m->s);
 }
 
 static void release(dfqi_coexplore *m)
@@ -62,8 +62,8 @@ static dfq_status steps(miniature *m, int64_t n, double *last)
     return DFQ_OK;
 }
 
-/* More work, less loss: searches that learn end with large networks. The effects are the shares of the largest
- * network's work that each choice saves. */
+/* More work, less loss: searches that learn end with large networks. The effects are the shares of
+ * the largest network's work that each choice saves. */
 static dfq_status prefer_work(dfqi_coexplore_state *s, double *all)
 {
     int32_t path[DFQI_SUPER_CELLS], i = 0;
@@ -96,7 +96,8 @@ static dfq_status average_work(dfqi_coexplore_state *s, double *out)
 
 /* -- the stages -------------------------------------------------------------------------------- */
 
-/* What a path of average work takes, by the pace of the fastest drawn: others may have made kernels. */
+/* What a path of average work takes, by the pace of the fastest drawn: others may have made
+ * kernels. */
 static dfq_status warm_up(miniature *m, dfqi_coexplore_pace *p)
 {
     const dfqi_supernet *net = &m->e.s->net;

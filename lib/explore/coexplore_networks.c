@@ -9,7 +9,8 @@
 
 static const char *const names[DFQ_EVALUATOR_COUNT] = {"evaluator", "hw-generator"};
 
-/* A space with so few choices is learned by smaller networks, from smaller batches, at a larger rate. */
+/* A space with so few choices is learned by smaller networks, from smaller batches, at a larger
+ * rate. */
 enum { SMALL_SPACE = 96, SMALL_WIDTH = 64, SMALL_BLOCKS = 2, SMALL_BATCH = 256 };
 static const float small_rate = 3e-3f;
 
@@ -53,7 +54,8 @@ void dfqi_networks_fini(dfqi_coexplore_state *s)
 
 /* -- in a solver ------------------------------------------------------------------------------- */
 
-/* Gumbel noise: steps see single accelerators, which EST was trained on, and not the likeliest alone. */
+/* Gumbel noise: steps see single accelerators, which EST was trained on, and not the likeliest
+ * alone. */
 dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tables,
                                 const dfqi_coexplore_state *s, dfqi_solver **out)
 {
@@ -72,7 +74,7 @@ dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tabl
 
 dfq_status dfqi_networks_measure(dfqi_coexplore_state *s)
 {
-    const dfqi_found *best = &s->solver->best;
+    const dfqi_candidate *best = &s->solver->best;
     dfqi_problem *p = s->solver->problem;
     double costs[DFQ_EXPLORE_METRICS];
     if (!s->est || !best->known) return DFQ_OK;
@@ -87,7 +89,7 @@ dfq_status dfqi_networks_measure(dfqi_coexplore_state *s)
 
 int32_t dfqi_networks_next(const dfqi_coexplore_state *s)
 {
-    if (!s->est || s->armed || s->stage == DFQ_EXPLORE_DONE) return DFQ_EVALUATOR_COUNT;
+    if (!s->est || s->attached || s->stage == DFQ_EXPLORE_DONE) return DFQ_EVALUATOR_COUNT;
     return dfqi_evaluator_state(s->est).finished ? DFQ_EVALUATOR_GEN : DFQ_EVALUATOR_EST;
 }
 
@@ -113,7 +115,7 @@ dfq_status dfqi_networks_step(dfqi_coexplore *e)
     DFQI_TRY(dfqi_evaluator_step(s->est, &loss));
     if (trained) DFQI_TRY(dfqi_gen_step(s->gen, &loss));
     e->loss = (float)loss;
-    return dfqi_gen_state(s->gen).finished ? dfqi_coexplore_arm(e, s) : DFQ_OK;
+    return dfqi_gen_state(s->gen).finished ? dfqi_coexplore_attach(e, s) : DFQ_OK;
 }
 
 dfq_status dfqi_networks_run(dfqi_coexplore *e)

@@ -47,10 +47,11 @@ static dfq_status check_rule(dfq_context *ctx, int32_t evaluator, int32_t rule)
                          "explorer: the exact rule needs losses that are known beforehand; take "
                          "another");
     if (evaluator != DFQ_EVALUATOR_NETWORKS || rule <= DFQ_RULE_ABSOLUTE) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "explorer: rule %d does not go with networks as evaluator; take constraint-gradient, none, "
-                     "penalty or absolute, or tables",
-                     (int)rule);
+    return dfqi_fail(
+        ctx, DFQ_E_INVALID,
+        "explorer: rule %d does not go with networks as evaluator; take constraint-gradient, none, "
+        "penalty or absolute, or tables",
+        (int)rule);
 }
 
 dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
@@ -80,7 +81,8 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
     DFQI_TRY(check_count(ctx, "reserved", o->reserved, 0, 0));
     DFQI_TRY(check_count(ctx, "evaluator_steps", o->evaluator_steps, 1, many));
     DFQI_TRY(check_count(ctx, "hw_generator_steps", o->hw_generator_steps, 1, many));
-    DFQI_TRY(check_number(ctx, "hw_generator_learning_rate", o->hw_generator_learning_rate, 0, 1e6));
+    DFQI_TRY(
+        check_number(ctx, "hw_generator_learning_rate", o->hw_generator_learning_rate, 0, 1e6));
     for (int c = 0; c < 3; c++) {
         DFQI_TRY(check_number(ctx, "mean", (double)o->mean[c], -10, 10));
         DFQI_TRY(check_number(ctx, "std", (double)o->std[c], 1e-6, 10));

@@ -27,7 +27,7 @@ typedef struct dfqi_coexplore_state {
     dfqi_super_train *train;         /* of the stage; NULL: it has not begun */
     dfqi_evaluator *est;             /* NULL: tables */
     dfqi_gen *gen;                   /* likewise */
-    bool armed;                      /* both are trained, and the solver has them */
+    bool attached;                   /* both are trained, and the solver has them */
     double gap[DFQ_EXPLORE_METRICS]; /* of EST at the result; NaN */
     dfqi_effects effects;
     dfqi_solver *solver;
@@ -72,7 +72,7 @@ DFQI_CHECKED dfq_status dfqi_coexplore_take(dfqi_coexplore *e, const dfqi_datase
 DFQI_CHECKED dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **out);
 void dfqi_coexplore_state_free(dfqi_coexplore_state *s); /* NULL ok */
 /* Gives the solver the networks, which have been trained. On failure s is as it was. */
-DFQI_CHECKED dfq_status dfqi_coexplore_arm(const dfqi_coexplore *e, dfqi_coexplore_state *s);
+DFQI_CHECKED dfq_status dfqi_coexplore_attach(const dfqi_coexplore *e, dfqi_coexplore_state *s);
 /* Units of a stage. */
 int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage);
 /* The optimiser of the stage that s is in. */
@@ -89,7 +89,8 @@ DFQI_CHECKED dfq_status dfqi_networks_new(const dfqi_coexplore *e, const dfq_pro
 void dfqi_networks_fini(dfqi_coexplore_state *s);
 DFQI_CHECKED dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tables,
                                              const dfqi_coexplore_state *s, dfqi_solver **out);
-/* The network whose training has steps left, DFQ_EVALUATOR_EST or GEN; DFQ_EVALUATOR_COUNT: none. */
+/* The network whose training has steps left, DFQ_EVALUATOR_EST or GEN; DFQ_EVALUATOR_COUNT:
+ * none. */
 int32_t dfqi_networks_next(const dfqi_coexplore_state *s);
 int64_t dfqi_networks_done(const dfqi_coexplore_state *s, int32_t network);
 int64_t dfqi_networks_steps(const dfqi_coexplore *e, int32_t network);

@@ -46,7 +46,7 @@ static dfq_status path_logits(const dfqi_coexplore *e, double open, float *logit
 {
     const dfqi_solver *solver = e->s->solver;
     const dfqi_domain *d = &solver->problem->space;
-    DFQI_TRY(dfqi_solver_soften(e->s->solver, false));
+    DFQI_TRY(dfqi_solver_softmax(e->s->solver, false));
     for (int32_t c = 0; c < e->s->net.n_cells; c++)
         for (int32_t k = 0; k < d->choices[c]; k++)
             logits[c * ROW + k] =

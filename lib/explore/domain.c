@@ -38,9 +38,10 @@ dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_hw_para
 {
     dfqi_domain s = {.ctx = ctx, .n_groups = n_groups, .n_hw_params = n_hw_params};
     if (n_groups < 1 || n_groups > GROUPS_MAX || n_hw_params < 0 || n_hw_params > n_groups)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "space: %d groups, %d of them hardware parameters; 1 to %d groups are possible",
-                         (int)n_groups, (int)n_hw_params, (int)GROUPS_MAX);
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "space: %d groups, %d of them hardware parameters; 1 to %d groups are possible",
+            (int)n_groups, (int)n_hw_params, (int)GROUPS_MAX);
     s.choices = dfqi_calloc(ctx, (size_t)n_groups, sizeof *s.choices);
     s.first = dfqi_calloc(ctx, (size_t)n_groups + 1, sizeof *s.first);
     dfq_status status = s.choices && s.first ? count(ctx, choices, &s) : DFQ_E_NOMEM;
@@ -59,8 +60,8 @@ void dfqi_domain_fini(dfqi_domain *s)
     s->choices = s->first = NULL;
 }
 
-void dfqi_domain_soften(const dfqi_domain *s, const double *x, const double *noise,
-                        double temperature, double *p)
+void dfqi_domain_softmax(const dfqi_domain *s, const double *x, const double *noise,
+                         double temperature, double *p)
 {
     for (int32_t g = 0; g < s->n_groups; g++) {
         int32_t begin = s->first[g], end = s->first[g + 1];

@@ -1,6 +1,6 @@
 /* The search space: groups of alternatives, one of which is to be chosen in each. The first groups
- * are the network's cells, the last `n_hw_params` the hardware parameters of the accelerator. Vectors over the
- * space hold the choices of group 0, then those of group 1, ... */
+ * are the network's cells, the last `n_hw_params` the hardware parameters of the accelerator.
+ * Vectors over the space hold the choices of group 0, then those of group 1, ... */
 #ifndef DFQI_EXPLORE_DOMAIN_H
 #define DFQI_EXPLORE_DOMAIN_H
 
@@ -16,7 +16,7 @@ typedef struct dfqi_domain {
     int32_t *first;   /* [n_groups + 1] where a group begins in vectors */
     int32_t total;    /* length of vectors */
     int32_t cells;    /* length of the network's part */
-    int32_t configs;  /* accelerators: the product of the hardware parameters' choices, 1 without hardware parameters */
+    int32_t configs;  /* accelerators: the product of the choices of the hardware parameters */
 } dfqi_domain;
 
 /* DFQ_E_INVALID: no group, a group without a choice, too many of them. */
@@ -25,8 +25,8 @@ DFQI_CHECKED dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int3
 void dfqi_domain_fini(dfqi_domain *s);
 
 /* p = softmax((x + noise) / temperature) in each group; noise NULL: none. */
-void dfqi_domain_soften(const dfqi_domain *s, const double *x, const double *noise,
-                        double temperature, double *p);
+void dfqi_domain_softmax(const dfqi_domain *s, const double *x, const double *noise,
+                         double temperature, double *p);
 /* Gradient to x from the gradient to p, in place. */
 void dfqi_domain_chain(const dfqi_domain *s, const double *p, double temperature, double *gradient);
 /* Gumbel(0, 1) noise, -log(-log(u)): n numbers, and those of one step. */

@@ -6,8 +6,8 @@
 
 #include "base/memory.h"
 
-/* The ridge, in rounds: with noise of a batch's size an effect counts half when its choice was compared
- * with others so many times. */
+/* The ridge, in rounds: with noise of a batch's size an effect counts half when its choice was
+ * compared with others so many times. */
 static const double ridge = 10;
 
 void dfqi_effects_fini(dfqi_effects *f)
@@ -20,8 +20,8 @@ void dfqi_effects_fini(dfqi_effects *f)
     memset(f, 0, sizeof *f);
 }
 
-dfq_status dfqi_effects_new(dfq_context *ctx, int32_t n_cells, const int32_t *choices,
-                            double decay, dfqi_effects *out)
+dfq_status dfqi_effects_new(dfq_context *ctx, int32_t n_cells, const int32_t *choices, double decay,
+                            dfqi_effects *out)
 {
     dfqi_effects f = {.ctx = ctx, .n_cells = n_cells, .decay = decay};
     f.first = dfqi_calloc(ctx, (size_t)n_cells + 1, sizeof *f.first);

@@ -1,8 +1,8 @@
-/* What each choice contributes to a loss that can only be measured path by path, with noise that all
- * paths of one round share (its batch). The model: loss = level + sum of e[cell][choice]. It is fitted
- * by ridge regression on the differences within rounds, older rounds weighing less. With few rounds
- * an unknown effect stays 0, the mean of its cell; with many the fit is that of least squares,
- * whatever else the paths chose. */
+/* What each choice contributes to a loss that can only be measured path by path, with noise that
+ * all paths of one round share (its batch). The model: loss = level + sum of e[cell][choice]. It is
+ * fitted by ridge regression on the differences within rounds, older rounds weighing less. With few
+ * rounds an unknown effect stays 0, the mean of its cell; with many the fit is that of least
+ * squares, whatever else the paths chose. */
 #ifndef DFQI_EXPLORE_EFFECTS_H
 #define DFQI_EXPLORE_EFFECTS_H
 
@@ -12,8 +12,8 @@ typedef struct dfqi_effects {
     dfq_context *ctx; /* borrowed */
     int32_t n_cells, total;
     double decay;
-    /* State, one block of `size` doubles: normal equations [total][total] and their right side, sums
-     * of choices seen, [2] weight and sum of losses. */
+    /* State, one block of `size` doubles: normal equations [total][total] and their right side,
+     * sums of choices seen, [2] weight and sum of losses. */
     size_t size;
     double *state, *a, *b, *seen, *sums;
     double *e; /* [total] the solution */

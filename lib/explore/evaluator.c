@@ -115,7 +115,8 @@ void dfqi_evaluator_release(dfqi_evaluator *e)
 
 /* -- in a search ------------------------------------------------------------------------------- */
 
-/* The accelerator's number, its hardware parameters' likeliest choices; the network's input in row 0 of e->x. */
+/* The accelerator's number, its hardware parameters' likeliest choices; the network's input in row
+ * 0 of e->x. */
 static int32_t make_input(dfqi_evaluator *e, const double *p)
 {
     const dfqi_domain *s = &e->space;

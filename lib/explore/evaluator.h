@@ -27,22 +27,22 @@ DFQI_CHECKED dfq_status dfqi_evaluator_new(dfq_context *ctx, const dfq_problem *
                                            const dfqi_mlp_options *o, dfqi_evaluator **out);
 void dfqi_evaluator_release(dfqi_evaluator *e); /* NULL ok */
 
-/* One step of its training; the last one judges it. DFQ_E_NUMERIC if a metric's mean relative error is
- * above 1 %, then and at each further call: the text has the figure. */
+/* One step of its training; the last one judges it. DFQ_E_NUMERIC if a metric's mean relative error
+ * is above 1 %, then and at each further call: the text has the figure. */
 DFQI_CHECKED dfq_status dfqi_evaluator_step(dfqi_evaluator *e, double *loss);
 /* All steps that are left, with stage "evaluator". DFQ_E_CANCELLED: call again to go on. */
 DFQI_CHECKED dfq_status dfqi_evaluator_train(dfqi_evaluator *e);
 dfqi_evaluator_quality dfqi_evaluator_judged(const dfqi_evaluator *e);
 
-/* What a checkpoint holds: this, the quality, and DFQI_MLP_ARRAYS arrays at most. To restore, resume, and
- * then fill the arrays, which are listed as they were. */
+/* What a checkpoint holds: this, the quality, and DFQI_MLP_ARRAYS arrays at most. To restore,
+ * resume, and then fill the arrays, which are listed as they were. */
 dfqi_mlp_state dfqi_evaluator_state(const dfqi_evaluator *e);
 DFQI_CHECKED dfq_status dfqi_evaluator_resume(dfqi_evaluator *e, dfqi_mlp_state state,
                                               const dfqi_evaluator_quality *q);
 int32_t dfqi_evaluator_arrays(const dfqi_evaluator *e, dfqi_mlp_array *out);
 
-/* Of mixture p[total]. Accelerators are what it was trained on: each hardware parameter counts as its likeliest
- * choice, and gradients pass straight through. */
+/* Of mixture p[total]. Accelerators are what it was trained on: each hardware parameter counts as
+ * its likeliest choice, and gradients pass straight through. */
 DFQI_CHECKED dfq_status dfqi_evaluator_costs(const double *p, double *costs, double *gradients,
                                              void *evaluator);
 DFQI_CHECKED dfq_status dfqi_evaluator_exact(const int32_t *choice, double *costs, void *evaluator);

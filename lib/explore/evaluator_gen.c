@@ -9,9 +9,10 @@ static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_o
 {
     if (!p->cost_table || !p->choices || p->n_metrics < 1 || p->n_metrics > DFQ_METRICS_MAX ||
         p->n_hw_params < 1 || p->n_hw_params > DFQI_MLP_HEADS)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "hw-generator: it needs a cost_table and 1 to %d hardware parameters, there are %d",
-                         (int)DFQI_MLP_HEADS, (int)p->n_hw_params);
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "hw-generator: it needs a cost_table and 1 to %d hardware parameters, there are %d",
+            (int)DFQI_MLP_HEADS, (int)p->n_hw_params);
     return dfqi_mlp_check(ctx, "hw-generator", o);
 }
 
@@ -116,8 +117,8 @@ dfqi_hw_params dfqi_gen_hw_params(dfqi_gen *g)
 {
     dfqi_mlp_get(&g->net, g->start);
     return (dfqi_hw_params){.n = g->net.count,
-                         .start = g->start,
-                         .logits = make_logits,
-                         .gradient = make_gradient,
-                         .user = g};
+                            .start = g->start,
+                            .logits = make_logits,
+                            .gradient = make_gradient,
+                            .user = g};
 }

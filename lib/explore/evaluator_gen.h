@@ -1,8 +1,9 @@
 /* DANCE's hardware generation network, GEN (arXiv 2009.06237; docs/METHODS.md): from the network's
- * mixture to logits of each hardware parameter of the accelerator. It learns which accelerator is the best for
- * one fixed cost, the mean of the metrics, each over what it is on average, from labels found by
- * looking at all accelerators. In a search it stands for the hardware parameters' logits (dfqi_solver_new_with),
- * and its parameters are moved by the rule of the search like any block. */
+ * mixture to logits of each hardware parameter of the accelerator. It learns which accelerator is
+ * the best for one fixed cost, the mean of the metrics, each over what it is on average, from
+ * labels found by looking at all accelerators. In a search it stands for the hardware parameters'
+ * logits (dfqi_solver_new_with), and its parameters are moved by the rule of the search like any
+ * block. */
 #ifndef DFQI_EXPLORE_EVALUATOR_GEN_H
 #define DFQI_EXPLORE_EVALUATOR_GEN_H
 
@@ -18,8 +19,8 @@ typedef struct dfqi_gen_quality {
     double regret;       /* mean of the generated accelerator's cost over the best one's, less 1 */
 } dfqi_gen_quality;
 
-/* Untrained, for the tables of `p`, which must outlive it. DFQ_E_INVALID: no tables, no hardware parameters or
- * more than 16, sizes out of range. */
+/* Untrained, for the tables of `p`, which must outlive it. DFQ_E_INVALID: no tables, no hardware
+ * parameters or more than 16, sizes out of range. */
 DFQI_CHECKED dfq_status dfqi_gen_new(dfq_context *ctx, const dfq_problem *p,
                                      const dfqi_mlp_options *o, dfqi_gen **out);
 void dfqi_gen_release(dfqi_gen *g); /* NULL ok */

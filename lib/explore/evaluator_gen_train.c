@@ -1,4 +1,5 @@
-/* Training of the hardware generation network, step by step: labels by looking at all accelerators. */
+/* Training of the hardware generation network, step by step: labels by looking at all
+ * accelerators. */
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -8,8 +9,8 @@
 
 enum { TRAIN_STREAM = 3, JUDGE_STREAM = 4 };
 
-/* Share of a label that goes to all choices: where a softmax is certain a search has no gradient to go
- * by. */
+/* Share of a label that goes to all choices: where a softmax is certain a search has no gradient to
+ * go by. */
 static const float smoothing = 0.1f;
 
 /* Costs of a batch of networks on every accelerator: one product with the table. */

@@ -13,8 +13,12 @@ static const float eps = 1e-5f;
 
 void dfqi_mlp_defaults(dfqi_mlp_options *o)
 {
-    *o = (dfqi_mlp_options){
-        .width = 256, .blocks = 4, .batch = 1024, .steps = 5000, .held_out = 8192, .learning_rate = 1e-3f};
+    *o = (dfqi_mlp_options){.width = 256,
+                            .blocks = 4,
+                            .batch = 1024,
+                            .steps = 5000,
+                            .held_out = 8192,
+                            .learning_rate = 1e-3f};
 }
 
 dfq_status dfqi_mlp_check(dfq_context *ctx, const char *name, const dfqi_mlp_options *o)

@@ -22,7 +22,7 @@ typedef struct dfqi_mlp_options {
     int64_t batch;         /* 1024 */
     int64_t steps;         /* 5000; each on fresh samples */
     int64_t held_out;      /* samples to judge on, a multiple of the batch; 8192 */
-    float learning_rate;            /* 1e-3, falling to 0 by half a cosine */
+    float learning_rate;   /* 1e-3, falling to 0 by half a cosine */
     uint64_t seed;
 } dfqi_mlp_options;
 
@@ -66,7 +66,8 @@ enum { DFQI_MLP_DX = 1, DFQI_MLP_DPARAMS = 2 }; /* gradients to be had */
 /* `trained`: BatchNorms use the batch's statistics. Then add what is needed to p->g, and end. */
 DFQI_CHECKED dfq_status dfqi_mlp_pass_begin(const dfqi_mlp *m, int64_t batch, bool trained,
                                             dfqi_mlp_pass *p);
-/* Adds the gradients of sum <value[i], grad[i]> and prepares to run. On failure the pass is gone. */
+/* Adds the gradients of sum <value[i], grad[i]> and prepares to run. On failure the pass is
+ * gone. */
 DFQI_CHECKED dfq_status dfqi_mlp_pass_end(dfqi_mlp_pass *p, int32_t n, const dfqi_id *value,
                                           const dfqi_id *grad, int wanted);
 void dfqi_mlp_pass_fini(dfqi_mlp_pass *p);
@@ -107,8 +108,8 @@ typedef struct dfqi_mlp_job {
  * weights. */
 DFQI_CHECKED dfq_status dfqi_mlp_train_step(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss);
 
-/* All that a checkpoint of a network holds, array by array: parameters, statistics, and with `a` its
- * moments. */
+/* All that a checkpoint of a network holds, array by array: parameters, statistics, and with `a`
+ * its moments. */
 enum { DFQI_MLP_ARRAYS = 3 * DFQI_MLP_PARAMS + 2 * DFQI_MLP_BLOCKS };
 
 typedef struct dfqi_mlp_array {

@@ -67,8 +67,8 @@ static double mean_loss(void *user)
     return sum / (double)n;
 }
 
-/* The gradient of Huber's loss is the difference, cut at -delta and delta: that is all of it that the
- * graph needs. */
+/* The gradient of Huber's loss is the difference, cut at -delta and delta: that is all of it that
+ * the graph needs. */
 static dfq_status build_training(dfqi_evaluator_training *t)
 {
     dfqi_evaluator *e = t->e;

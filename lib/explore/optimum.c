@@ -93,7 +93,8 @@ static dfq_status visit(job *j, int32_t *choice, dfqi_optimum *out)
 dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice, dfqi_optimum *out)
 {
     const dfqi_domain *s = &p->space;
-    job j = {.p = p, .aim = aim, .k = {.n_groups = s->n_groups - s->n_hw_params, .first = s->first}};
+    job j = {
+        .p = p, .aim = aim, .k = {.n_groups = s->n_groups - s->n_hw_params, .first = s->first}};
     dfq_status status = DFQ_E_NOMEM;
     j.budget = DFQI_NODES;
     j.k.budget = &j.budget;

@@ -5,7 +5,7 @@
 #include "explore/solver_priv.h"
 #include "tensor/tensor.h"
 
-static void copy_costs(const dfqi_solver *s, const dfqi_found *f, double *out)
+static void copy_costs(const dfqi_solver *s, const dfqi_candidate *f, double *out)
 {
     for (int32_t j = 0; j < DFQ_METRICS_MAX; j++)
         out[j] = f->known && j < s->problem->given.n_metrics ? f->costs[j] : NAN;
@@ -28,7 +28,7 @@ void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out)
 }
 
 /* [n_groups] of what was found. */
-static dfq_status copy_groups(const dfqi_solver *s, const dfqi_found *f, const int32_t *from,
+static dfq_status copy_groups(const dfqi_solver *s, const dfqi_candidate *f, const int32_t *from,
                               dfq_tensor **out)
 {
     dfq_tensor *t;
@@ -44,7 +44,7 @@ static dfq_status copy_groups(const dfqi_solver *s, const dfqi_found *f, const i
 
 dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out)
 {
-    const dfqi_found *f = raw ? &s->raw : &s->best;
+    const dfqi_candidate *f = raw ? &s->raw : &s->best;
     return copy_groups(s, f, f->choice, out);
 }
 
@@ -57,7 +57,7 @@ dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out)
 {
     int32_t n = s->problem->space.total;
     dfq_tensor *t;
-    DFQI_TRY(dfqi_solver_soften((dfqi_solver *)(uintptr_t)s, false)); /* writes scratch only */
+    DFQI_TRY(dfqi_solver_softmax((dfqi_solver *)(uintptr_t)s, false)); /* writes scratch only */
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_F32, 1, (int64_t[]){n}, &t));
     for (int32_t i = 0; i < n; i++) dfqi_tensor_f32(t)[i] = (float)s->p[i];
     *out = t;
@@ -79,7 +79,8 @@ dfq_status dfqi_solver_get_snapshots(const dfqi_solver *s, dfq_tensor **out)
     int64_t dims[2] = {dfqi_solver_count_snapshots(s, s->done), s->problem->space.n_groups};
     dfq_tensor *t;
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 2, dims, &t));
-    if (dims[0] > 0) memcpy(t->data, s->snapshots, (size_t)(dims[0] * dims[1]) * sizeof *s->snapshots);
+    if (dims[0] > 0)
+        memcpy(t->data, s->snapshots, (size_t)(dims[0] * dims[1]) * sizeof *s->snapshots);
     *out = t;
     return DFQ_OK;
 }

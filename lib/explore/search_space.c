@@ -1,5 +1,5 @@
-/* Costs of search spaces: equal layers are tabulated once, and a choice costs the sum of the layers that
- * the graph of a path has for it. */
+/* Costs of search spaces: equal layers are tabulated once, and a choice costs the sum of the layers
+ * that the graph of a path has for it. */
 #include "explore/search_space.h"
 
 #include <math.h>
@@ -61,8 +61,8 @@ static dfq_status add_layer(layers *l, const dfqi_layer *shape, int32_t cell, in
     return DFQ_OK;
 }
 
-/* Of the path that takes this choice wherever there is one, the cells' layers; of the first path those
- * of no cell as well. */
+/* Of the path that takes this choice wherever there is one, the cells' layers; of the first path
+ * those of no cell as well. */
 static dfq_status list_choice(layers *l, const dfqi_supernet *net, int32_t choice)
 {
     int32_t path[DFQI_SUPER_CELLS], span[DFQI_SUPER_CELLS][2];

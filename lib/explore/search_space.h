@@ -12,8 +12,9 @@ typedef struct dfqi_search_space {
     dfqi_accel_space accel;
 } dfqi_search_space;
 
-/* `space_path`: the name of a built-in space, or the path, with a dot or a slash in it, of a description
- * (nn/supernet_space_json.c); `accelerator`: a preset's name, else the path of a description. */
+/* `space_path`: the name of a built-in space, or the path, with a dot or a slash in it, of a
+ * description (nn/supernet_space_json.c); `accelerator`: a preset's name, else the path of a
+ * description. */
 DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                                const char *accelerator, dfqi_search_space *out);
 

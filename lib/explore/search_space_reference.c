@@ -1,6 +1,6 @@
-/* The reference design of a search space, in whose costs the cost functions reckon (docs/METHODS.md, Cost functions):
- * every MBConv cell 5x5 with expansion 6, on 16 x 16 elements, row-stationary, with 64 words and 108 KB, or what the
- * space has next to that. */
+/* The reference design of a search space, in whose costs the cost functions reckon
+ * (docs/METHODS.md, Cost functions): every MBConv cell 5x5 with expansion 6, on 16 x 16 elements,
+ * row-stationary, with 64 words and 108 KB, or what the space has next to that. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -21,7 +21,8 @@ static int32_t find(const dfqi_values *values, double what)
     return 0;
 }
 
-/* The same for every cell. Stages of transformers have no such design: the middle of their choices. */
+/* The same for every cell. Stages of transformers have no such design: the middle of their
+ * choices. */
 static int32_t cell_choice(const dfqi_supernet_space *s)
 {
     int32_t best = 0;

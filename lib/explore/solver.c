@@ -20,8 +20,8 @@ static dfq_status allocate(dfqi_solver *s)
     s->n = s->hw_params.n > 0 ? p->space.cells + s->hw_params.n : p->space.total;
     s->length = s->n > p->space.total ? s->n : p->space.total;
     size_t n = (size_t)s->length, vectors = VECTORS + (size_t)p->n_limits;
-    DFQI_TRY(dfqi_found_new(p, &s->best));
-    DFQI_TRY(dfqi_found_new(p, &s->raw));
+    DFQI_TRY(dfqi_candidate_new(p, &s->best));
+    DFQI_TRY(dfqi_candidate_new(p, &s->raw));
     s->memory = dfqi_calloc(s->ctx, n * vectors + total * metrics, sizeof *s->memory);
     s->likeliest = dfqi_calloc(s->ctx, (size_t)p->space.n_groups, sizeof *s->likeliest);
     if (!s->memory || !s->likeliest) return DFQ_E_NOMEM;
@@ -36,13 +36,14 @@ static dfq_status allocate(dfqi_solver *s)
 }
 
 static dfq_status check_hw_params(dfq_context *ctx, const dfq_problem *problem,
-                               const dfq_solver_options *o, const dfqi_hw_params *hw_params)
+                                  const dfq_solver_options *o, const dfqi_hw_params *hw_params)
 {
     if (problem->n_hw_params < 1 || hw_params->n < 1)
         return dfqi_fail(ctx, DFQ_E_INVALID, "solver: %lld parameters for %d hardware parameters",
                          (long long)hw_params->n, (int)problem->n_hw_params);
     if (o->rule < DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_PRODUCT) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "solver: rule %d does not move a hardware generator's parameters",
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "solver: rule %d does not move a hardware generator's parameters",
                      (int)o->rule);
 }
 
@@ -51,7 +52,7 @@ static dfq_status check_hw_params(dfq_context *ctx, const dfq_problem *problem,
 static dfq_status check_rule(dfqi_solver *s)
 {
     if (s->o.rule != DFQ_RULE_PRODUCT || !s->problem->given.cost_table) return DFQ_OK;
-    DFQI_TRY(dfqi_solver_soften(s, false));
+    DFQI_TRY(dfqi_solver_softmax(s, false));
     DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, NULL));
     return dfqi_rule_check_costs(s);
 }
@@ -105,8 +106,8 @@ void dfqi_solver_release(dfqi_solver *s)
     if (!s) return;
     dfq_context *ctx = s->ctx;
     if (s->problem) {
-        dfqi_found_fini(s->problem, &s->best);
-        dfqi_found_fini(s->problem, &s->raw);
+        dfqi_candidate_fini(s->problem, &s->best);
+        dfqi_candidate_fini(s->problem, &s->raw);
     }
     dfqi_free(ctx, s->memory);
     dfqi_free(ctx, s->likeliest);
@@ -132,8 +133,8 @@ double dfqi_solver_temperature(const dfqi_solver *s)
     return begin * pow(end / begin, fmin(at / (double)(s->o.steps - 1), 1));
 }
 
-/* The logits of all groups; those of the hardware parameters from the network's mixture, if something makes them
- * of it. */
+/* The logits of all groups; those of the hardware parameters from the network's mixture, if
+ * something makes them of it. */
 static dfq_status make_logits(dfqi_solver *s, const double *noise)
 {
     const dfqi_domain *space = &s->problem->space;
@@ -141,11 +142,11 @@ static dfq_status make_logits(dfqi_solver *s, const double *noise)
     size_t n = (size_t)(f->n > 0 ? space->cells : space->total);
     memcpy(s->z, s->x, n * sizeof *s->z);
     if (f->n == 0) return DFQ_OK;
-    dfqi_domain_soften(space, s->z, noise, dfqi_solver_temperature(s), s->p);
+    dfqi_domain_softmax(space, s->z, noise, dfqi_solver_temperature(s), s->p);
     return f->logits(f->user, s->p, s->x + space->cells, s->z + space->cells);
 }
 
-dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy)
+dfq_status dfqi_solver_softmax(dfqi_solver *s, bool noisy)
 {
     const dfqi_domain *space = &s->problem->space;
     if (s->o.rule == DFQ_RULE_FRANK_WOLFE) {
@@ -160,7 +161,7 @@ dfq_status dfqi_solver_soften(dfqi_solver *s, bool noisy)
     }
     const double *noise = noisy ? s->noise : NULL;
     DFQI_TRY(make_logits(s, noise));
-    dfqi_domain_soften(space, s->z, noise, dfqi_solver_temperature(s), s->p);
+    dfqi_domain_softmax(space, s->z, noise, dfqi_solver_temperature(s), s->p);
     if (s->o.rule == DFQ_RULE_ALTERNATE) dfqi_domain_harden_hw_params(space, s->p);
     return DFQ_OK;
 }
@@ -180,16 +181,17 @@ static dfq_status record(dfqi_solver *s)
     *row++ = (float)s->loss;
     for (int32_t j = 0; j < p->given.n_metrics; j++) *row++ = (float)s->costs[j];
     for (int32_t j = 0; j < p->n_limits; j++)
-        *row++ = dfqi_rule_pulls(s) ? (float)s->delta[j] : NAN;
+        *row++ = dfqi_rule_has_constraint_gradient(s) ? (float)s->delta[j] : NAN;
     return DFQ_OK;
 }
 
 static dfq_status iterate(dfqi_solver *s)
 {
     if (s->done == 0 && s->o.rule == DFQ_RULE_FRANK_WOLFE) DFQI_TRY(dfqi_frank_wolfe_start(s));
-    if (s->o.snapshot_every > 0 && s->done % s->o.snapshot_every == 0) DFQI_TRY(dfqi_solver_take_snapshot(s));
+    if (s->o.snapshot_every > 0 && s->done % s->o.snapshot_every == 0)
+        DFQI_TRY(dfqi_solver_take_snapshot(s));
     if (s->o.rule == DFQ_RULE_ALTERNATE) DFQI_TRY(dfqi_alternate_hw_params(s));
-    DFQI_TRY(dfqi_solver_soften(s, s->o.gumbel != 0));
+    DFQI_TRY(dfqi_solver_softmax(s, s->o.gumbel != 0));
     DFQI_TRY(dfqi_problem_loss(s->problem, s->p, (uint64_t)s->done, &s->loss, s->g));
     DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, s->gradients));
     DFQI_TRY(dfqi_rule_check(s));
@@ -214,13 +216,14 @@ static dfq_status explain(dfqi_solver *s, dfq_status status)
                      (long long)s->o.steps, text);
 }
 
-/* A pull that has not brought the likeliest choices within the limits goes on for a while: as it ends, choices
- * that tie at a limit take turns. */
+/* A search by the constraint gradient that has not brought the likeliest choices within the limits
+ * goes on for a while: as it ends, choices that tie at a limit take turns. */
 static dfq_status is_over(dfqi_solver *s, bool *out)
 {
     double costs[DFQ_METRICS_MAX];
     *out = s->done >= s->o.steps;
-    if (!*out || s->done >= dfqi_solver_last(s->o.steps) || !dfqi_rule_pulls(s)) return DFQ_OK;
+    if (!*out || s->done >= dfqi_solver_last(s->o.steps) || !dfqi_rule_has_constraint_gradient(s))
+        return DFQ_OK;
     DFQI_TRY(dfqi_solver_likeliest(s));
     DFQI_TRY(dfqi_problem_exact(s->problem, s->likeliest, costs));
     *out = dfqi_problem_meets(s->problem, costs);

@@ -9,8 +9,8 @@
 
 typedef struct dfqi_solver dfqi_solver;
 
-/* Accelerator hardware parameters whose logits a network makes of the mixture of the cells, with parameters that
- * the search moves in place of the logits: DANCE's GEN. */
+/* Accelerator hardware parameters whose logits a network makes of the mixture of the cells, with
+ * parameters that the search moves in place of the logits: DANCE's GEN. */
 typedef struct dfqi_hw_params {
     int64_t n;           /* parameters */
     const double *start; /* [n] their first values; borrowed for creation alone */
@@ -21,8 +21,8 @@ typedef struct dfqi_hw_params {
     void *user;
 } dfqi_hw_params;
 
-/* Costs of the mixture that stand for those of the problem's tables while a search moves: DANCE's EST. What
- * is derived is costed by the tables, and so is the verdict. */
+/* Costs of the mixture that stand for those of the problem's tables while a search moves: DANCE's
+ * EST. What is derived is costed by the tables, and so is the verdict. */
 typedef struct dfqi_estimate {
     /* As dfq_problem::costs; NULL: the problem's. */
     DFQI_CHECKED dfq_status (*costs)(const double *p, double *costs, double *gradients, void *user);
@@ -34,11 +34,12 @@ void dfqi_solver_defaults(dfq_solver_options *out);
 DFQI_CHECKED dfq_status dfqi_solver_new(dfq_context *ctx, const dfq_problem *problem,
                                         const dfq_constraint *limits, int32_t n_limits,
                                         const dfq_solver_options *o, dfqi_solver **out);
-/* The same with such hardware parameters; rules that move probabilities, or the network alone, know none. */
+/* The same with such hardware parameters; rules that move probabilities, or the network alone, know
+ * none. */
 DFQI_CHECKED dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
                                              const dfq_constraint *limits, int32_t n_limits,
-                                             const dfq_solver_options *o, const dfqi_hw_params *hw_params,
-                                             dfqi_solver **out);
+                                             const dfq_solver_options *o,
+                                             const dfqi_hw_params *hw_params, dfqi_solver **out);
 void dfqi_solver_estimate(dfqi_solver *s, const dfqi_estimate *e);
 void dfqi_solver_release(dfqi_solver *s); /* NULL ok */
 

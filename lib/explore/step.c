@@ -1,15 +1,16 @@
-/* One step of the logits: gradient by the rule, pull, optimiser (docs/METHODS.md, Pull). */
+/* One step of the logits: gradient by the rule, constraint gradient, optimiser (docs/METHODS.md,
+ * Constraint gradient). */
 #include <math.h>
 #include <string.h>
 
-#include "explore/pull.h"
+#include "explore/constraint_gradient.h"
 #include "explore/solver_priv.h"
 
 static const double beta2 = 0.999, eps = 1e-8; /* ProxylessNAS's Adam, beta1 = 0 */
 static const double square_decay = 0.99;
 
-/* The pull keeps logits within so many temperatures of a group's largest: a softmax that is certain has no
- * gradient to pull back by. */
+/* The constraint gradient keeps logits within so many temperatures of a group's largest: a softmax
+ * that is certain has no gradient to lead back. */
 static const double reach = 10;
 
 typedef struct block {
@@ -67,7 +68,8 @@ static dfq_status make_gradients(dfqi_solver *s)
 static void precondition(dfqi_solver *s)
 {
     bool adam = s->o.optimizer == DFQ_OPTIMIZER_ADAMW;
-    double seen = (double)(s->done + 1), ratio[DFQI_BLOCKS] = {1, s->o.hw_learning_rate / s->o.learning_rate};
+    double seen = (double)(s->done + 1),
+           ratio[DFQI_BLOCKS] = {1, s->o.hw_learning_rate / s->o.learning_rate};
     for (int32_t b = 0; b < DFQI_BLOCKS; b++) {
         block k = block_at(s, b);
         double mean = 0, unit = 1;
@@ -83,30 +85,31 @@ static void precondition(dfqi_solver *s)
     }
 }
 
-static void pull(dfqi_solver *s, const bool *exceeded, block b)
+static void add_constraints(dfqi_solver *s, const bool *exceeded, block b)
 {
     const dfqi_problem *p = s->problem;
-    dfqi_pull q = {.n = b.end - b.begin,
-                   .g = s->g + b.begin,
-                   .precondition = s->scale + b.begin,
-                   .strict = s->o.strict != 0};
+    dfqi_constraint_gradient q = {.n = b.end - b.begin,
+                                  .g = s->g + b.begin,
+                                  .precondition = s->scale + b.begin,
+                                  .strict = s->o.strict != 0};
     for (int32_t j = 0; j < p->n_limits; j++) {
         if (!exceeded[j]) continue;
         q.rows[q.n_rows] = row_at(s, j) + b.begin;
         q.delta[q.n_rows++] = s->delta[j];
     }
-    dfqi_pull_solve(&q, s->m + b.begin);
+    dfqi_constraint_gradient_solve(&q, s->m + b.begin);
 }
 
 dfq_status dfqi_solver_likeliest(dfqi_solver *s)
 {
-    DFQI_TRY(dfqi_solver_soften(s, false));
+    DFQI_TRY(dfqi_solver_softmax(s, false));
     dfqi_domain_argmax(&s->problem->space, s->p, s->likeliest);
     return DFQ_OK;
 }
 
-/* A limit is exceeded if the mixture exceeds it or its likeliest choices do, which are what a search ends with: where
- * choices tie, the mixture just meets a limit that either of them may not. */
+/* A limit is exceeded if the mixture exceeds it or its likeliest choices do, which are what a
+ * search ends with: where choices tie, the mixture just meets a limit that either of them may
+ * not. */
 static dfq_status hold_choices(dfqi_solver *s, bool exceeded[DFQ_METRICS_MAX])
 {
     dfqi_problem *p = s->problem;
@@ -118,12 +121,12 @@ static dfq_status hold_choices(dfqi_solver *s, bool exceeded[DFQ_METRICS_MAX])
     return DFQ_OK;
 }
 
-static void pull_all(dfqi_solver *s, const bool *exceeded)
+static void add_all_constraints(dfqi_solver *s, const bool *exceeded)
 {
     if (s->o.joint) {
-        pull(s, exceeded, (block){0, s->n});
+        add_constraints(s, exceeded, (block){0, s->n});
     } else {
-        for (int32_t b = 0; b < DFQI_BLOCKS; b++) pull(s, exceeded, block_at(s, b));
+        for (int32_t b = 0; b < DFQI_BLOCKS; b++) add_constraints(s, exceeded, block_at(s, b));
     }
 }
 
@@ -142,21 +145,23 @@ static void keep_within_reach(dfqi_solver *s)
 dfq_status dfqi_solver_move(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    bool exceeded[DFQ_METRICS_MAX] = {false}, pulls = dfqi_rule_pulls(s);
+    bool exceeded[DFQ_METRICS_MAX] = {false}, constrained = dfqi_rule_has_constraint_gradient(s);
     bool certain =
-        pulls && !s->o.gumbel; /* noise shows single choices by itself, and keeps them open */
+        constrained && !s->o.gumbel; /* samples of Gumbel noise are nearly single choices already */
     for (int32_t j = 0; j < p->n_limits; j++)
         exceeded[j] = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);
     DFQI_TRY(make_gradients(s));
     precondition(s);
     memset(s->m, 0, (size_t)s->n * sizeof *s->m);
     if (certain) DFQI_TRY(hold_choices(s, exceeded));
-    if (pulls) pull_all(s, exceeded);
+    if (constrained) add_all_constraints(s, exceeded);
     bool network = s->o.rule == DFQ_RULE_NETWORK_FIRST || s->o.rule == DFQ_RULE_ALTERNATE;
     int64_t moved = network ? p->space.cells : s->n;
-    for (int64_t i = 0; i < moved; i++) s->x[i] -= s->o.learning_rate * s->scale[i] * (s->g[i] + s->m[i]);
+    for (int64_t i = 0; i < moved; i++)
+        s->x[i] -= s->o.learning_rate * s->scale[i] * (s->g[i] + s->m[i]);
     if (certain) keep_within_reach(s);
     for (int32_t j = 0; j < p->n_limits; j++)
-        s->delta[j] = dfqi_pull_delta(s->delta[j], s->o.delta, s->o.growth, exceeded[j]);
+        s->delta[j] =
+            dfqi_constraint_gradient_delta(s->delta[j], s->o.delta, s->o.growth, exceeded[j]);
     return DFQ_OK;
 }

@@ -1,5 +1,6 @@
-/* From a search space to a low-bit network: what dfq_explorer_save_network() writes, dfq_graph_load()
- * reads; it is right about the same images and costs the same, and is quantized. */
+/* From a search space to a low-bit network: what dfq_explorer_save_network() writes,
+ * dfq_graph_load() reads; it is right about the same images and costs the same, and is
+ * quantized. */
 #include <dfq/dfq.h>
 
 #include <stdio.h>
@@ -84,10 +85,10 @@ static void begin(scene *s, int space)
     write_images(s->images);
     dfq_explorer_options_init(&o, sizeof o);
     dfq_solver_options_init(&so, sizeof so);
-    o.warm = 4;
+    o.warmup_steps = 4;
     o.train_steps = 60;
     o.batch = 16;
-    o.crop = 0;
+    o.max_shift = 0;
     o.mean[0] = 0.3f;
     so.steps = 4;
     dfq_context_options_init(&co, sizeof co);

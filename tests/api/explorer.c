@@ -1,5 +1,6 @@
-/* dfq/explorer.h: a job with DANCE's networks to its end, options of other ages, snapshots, limits that are
- * impossible. The space is so small that networks learn it within seconds, and can be enumerated. */
+/* dfq/explorer.h: a job with DANCE's networks to its end, options of other ages, snapshots, limits
+ * that are impossible. The space is so small that networks learn it within seconds, and can be
+ * enumerated. */
 #include <dfq/dfq.h>
 
 #include <math.h>
@@ -101,7 +102,8 @@ START_TEST(test_a_job_with_networks)
     ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARMUP);
     ck_assert_int_eq(r.evaluator_steps[DFQ_EVALUATOR_EST], 10);
     ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_GEN], 100);
-    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.hw_generator_accuracy));
+    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) &&
+              isnan(r.hw_generator_accuracy));
     ck_assert_int_eq(dfq_explorer_save_checkpoint(e, files[CHECKPOINT]), DFQ_OK);
     ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(context));
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
@@ -217,7 +219,8 @@ START_TEST(test_chosen_by)
 }
 END_TEST
 
-/* 5x5 cells with expansion 2 are next to 6, 12 elements next to 16, and weight-stationary comes first. */
+/* 5x5 cells with expansion 2 are next to 6, 12 elements next to 16, and weight-stationary comes
+ * first. */
 START_TEST(test_reference_design)
 {
     static const int32_t choice[] = {1, 1, 1, 1, 0, 1, 0, 0, 0};

@@ -24,7 +24,7 @@ static dfqi_solver *make(dfq_context *ctx, dfqt_problem *t, const dfq_solver_opt
 static double product(dfqi_solver *s, const double *x, double *factor)
 {
     double p[DFQT_TOTAL], costs[DFQT_METRICS], loss;
-    dfqi_domain_soften(&s->problem->space, x, NULL, 1, p);
+    dfqi_domain_softmax(&s->problem->space, x, NULL, 1, p);
     ck_assert_int_eq(dfqi_problem_loss(s->problem, p, 0, &loss, NULL), DFQ_OK);
     ck_assert_int_eq(dfqi_problem_costs(s->problem, p, costs, NULL), DFQ_OK);
     *factor = 1;
@@ -74,8 +74,8 @@ START_TEST(product_gradient)
 }
 END_TEST
 
-/* The steps of the accelerator alone find the one that halves the costs of the mixture that all networks
- * are at first. */
+/* The steps of the accelerator alone find the one that halves the costs of the mixture that all
+ * networks are at first. */
 START_TEST(alternating_accelerator)
 {
     for (int best = 0; best < DFQT_CONFIGS; best++) {
@@ -93,7 +93,7 @@ START_TEST(alternating_accelerator)
         }
         dfqi_solver *s = make(ctx, &t, &o);
         ck_assert_int_eq(dfqi_alternate_hw_params(s), DFQ_OK);
-        ck_assert_int_eq(dfqi_solver_soften(s, false), DFQ_OK);
+        ck_assert_int_eq(dfqi_solver_softmax(s, false), DFQ_OK);
         ck_assert_double_eq(s->p[15 + best / 2], 1);
         ck_assert_double_eq(s->p[18 + best % 2], 1);
         dfqi_solver_release(s);

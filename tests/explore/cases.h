@@ -5,7 +5,7 @@
 #include <check.h>
 #include <dfq/solver.h>
 
-TCase *dfqt_pull_case(void);
+TCase *dfqt_constraint_gradient_case(void);
 TCase *dfqt_domain_case(void);
 TCase *dfqt_knapsack_case(void);
 TCase *dfqt_derive_case(void);

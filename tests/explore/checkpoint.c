@@ -97,11 +97,13 @@ static void stop_and_resume(int32_t rule, int after)
 
 START_TEST(resumes_with_the_same_bits)
 {
-    for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule < DFQ_RULE_EXACT; rule++) stop_and_resume(rule, 77);
+    for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule < DFQ_RULE_EXACT; rule++)
+        stop_and_resume(rule, 77);
     stop_and_resume(DFQ_RULE_ALTERNATE, 77);
     stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, 0);
     stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, STEPS);
-    stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, STEPS + 5); /* among those that the pull has added */
+    stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT,
+                    STEPS + 5); /* among those that the constraint gradient has added */
 }
 END_TEST
 
@@ -196,7 +198,8 @@ START_TEST(believes_no_file)
     overwrite(s.path, "best", none, sizeof none);
     overwrite(s.path, "snapshots", &wild, sizeof wild);
     ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "snapshots holds choice 99 of group 0"));
+    ck_assert_ptr_nonnull(
+        strstr(dfq_context_get_error(ctx), "snapshots holds choice 99 of group 0"));
     overwrite(s.path, "snapshots", none, sizeof none);
     overwrite(s.path, "x", &nan, sizeof nan);
     ck_assert_int_eq(dfq_solver_load_checkpoint(first, s.path), DFQ_E_CORRUPT);

@@ -21,7 +21,8 @@ static dfq_problem two_groups(int32_t n_hw_params, const double *loss, const dou
     return p;
 }
 
-/* A few steps that know no limit: the likeliest choices are those of least loss, or of least cost. */
+/* A few steps that know no limit: the likeliest choices are those of least loss, or of least
+ * cost. */
 static dfq_solver_options blind(double cost_weight)
 {
     dfq_solver_options o;
@@ -132,7 +133,8 @@ START_TEST(the_nearest)
 }
 END_TEST
 
-/* The steps go towards second choices, which are a local optimum, away from first ones, which are better. */
+/* The steps go towards second choices, which are a local optimum, away from first ones, which are
+ * better. */
 static dfq_status misleading_loss(const double *p, uint64_t step, double *loss, double *gradient,
                                   void *user)
 {
@@ -158,7 +160,8 @@ START_TEST(a_snapshot_was_better)
 }
 END_TEST
 
-/* A loss that is learned beside the search turns: what was best is judged again before it is compared. */
+/* A loss that is learned beside the search turns: what was best is judged again before it is
+ * compared. */
 static dfq_status turning_loss(const double *p, uint64_t step, double *loss, double *gradient,
                                void *user)
 {

@@ -39,7 +39,8 @@ START_TEST(looks_are_at_images_that_no_step_sees)
 }
 END_TEST
 
-/* A search that is certain of its choices still judges others: a tenth of the paths choose uniformly. */
+/* A search that is certain of its choices still judges others: a tenth of the paths choose
+ * uniformly. */
 START_TEST(some_paths_stay_open)
 {
     dfqt_scene s;
@@ -62,7 +63,8 @@ START_TEST(some_paths_stay_open)
 }
 END_TEST
 
-/* Without training of its own the derived network has the supernet's weights, and statistics of its own path. */
+/* Without training of its own the derived network has the supernet's weights, and statistics of its
+ * own path. */
 START_TEST(a_derived_network_inherits)
 {
     dfqt_scene s;

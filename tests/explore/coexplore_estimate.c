@@ -1,4 +1,5 @@
-/* What a job is said to take: the sum over its steps by hand, and a measurement that leaves no trace. */
+/* What a job is said to take: the sum over its steps by hand, and a measurement that leaves no
+ * trace. */
 #include "explore/coexplore_estimate.h"
 
 #include <math.h>
@@ -28,8 +29,8 @@ static dfq_explorer_times left(const dfqi_coexplore *e)
     return t;
 }
 
-/* 6 steps of warm-up, one of them along the largest; rounds of 2 steps of weights, judged paths and 2 steps of the solver,
- * of which the third has one; 4 steps of training. */
+/* 6 steps of warm-up, one of them along the largest; rounds of 2 steps of weights, judged paths and
+ * 2 steps of the solver, of which the third has one; 4 steps of training. */
 START_TEST(every_step_counts_once)
 {
     /* Of exploring: start, solver steps, judged paths, weights, two digits each. */
@@ -64,8 +65,8 @@ START_TEST(every_step_counts_once)
 }
 END_TEST
 
-/* The rule that steps the accelerator alone begins with that, and every 100 steps. A result of more work than a drawn
- * path makes half of the difference while exploring. */
+/* The rule that steps the accelerator alone begins with that, and every 100 steps. A result of more
+ * work than a drawn path makes half of the difference while exploring. */
 START_TEST(rules_and_sizes_count)
 {
     dfqt_scene s;
@@ -88,8 +89,8 @@ START_TEST(rules_and_sizes_count)
 }
 END_TEST
 
-/* Of both families, at the beginning of each stage and within: all is finite, what is over is 0, and the job ends with
- * the bits of one that nobody asked. */
+/* Of both families, at the beginning of each stage and within: all is finite, what is over is 0,
+ * and the job ends with the bits of one that nobody asked. */
 START_TEST(measuring_leaves_no_trace)
 {
     dfqt_scene s;
@@ -142,7 +143,8 @@ START_TEST(measuring_can_be_cancelled)
 }
 END_TEST
 
-/* Creates a job and measures it, while allocation `refused` fails; tells how many each of both made. */
+/* Creates a job and measures it, while allocation `refused` fails; tells how many each of both
+ * made. */
 static void measure_without(const dfqt_scene *s, int64_t refused, int64_t made[2])
 {
     fail_alloc fa;

@@ -1,5 +1,5 @@
-/* A co-exploration with DANCE's networks in place of the tables: trained before all else, judged, in the
- * checkpoint, and no part of the verdict. */
+/* A co-exploration with DANCE's networks in place of the tables: trained before all else, judged,
+ * in the checkpoint, and no part of the verdict. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +111,8 @@ START_TEST(networks_lead_to_the_same_bits_at_any_thread_count)
 }
 END_TEST
 
-/* At the first step, in either training, between them, while exploring, training, and at the end. */
+/* At the first step, in either training, between them, while exploring, training, and at the
+ * end. */
 START_TEST(interruptions_leave_no_trace)
 {
     static const int stops[] = {0,
@@ -253,7 +254,8 @@ START_TEST(impossible_limits_cost_no_training)
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.proved, 1);
     ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_EST], 0);
-    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) && isnan(r.hw_generator_accuracy));
+    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) &&
+              isnan(r.hw_generator_accuracy));
     dfqi_coexplore_release(e);
     dfq_context_release(ctx);
     dfqt_scene_done(&s);
@@ -330,8 +332,8 @@ START_TEST(bad_input_is_named)
 }
 END_TEST
 
-/* Every tensor of the networks in a checkpoint is looked at: cut off, or not a number, it is refused and
- * the job stays as it was. */
+/* Every tensor of the networks in a checkpoint is looked at: cut off, or not a number, it is
+ * refused and the job stays as it was. */
 START_TEST(damaged_checkpoints_are_refused)
 {
     dfqt_scene s;

@@ -120,7 +120,8 @@ static void write_images(const char *path)
     fclose(f);
 }
 
-/* Three tenths of what the largest network takes on the smallest accelerator; not the largest one. */
+/* Three tenths of what the largest network takes on the smallest accelerator; not the largest
+ * one. */
 static void make(dfq_context *ctx, scene *s)
 {
     static const int32_t largest[CELLS] = {7, 7};

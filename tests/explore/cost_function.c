@@ -52,7 +52,7 @@ END_TEST
 static double objective(dfqi_solver *s, const double *x)
 {
     double p[DFQT_TOTAL], costs[DFQT_METRICS], loss;
-    dfqi_domain_soften(&s->problem->space, x, NULL, 1, p);
+    dfqi_domain_softmax(&s->problem->space, x, NULL, 1, p);
     ck_assert_int_eq(dfqi_problem_loss(s->problem, p, 0, &loss, NULL), DFQ_OK);
     ck_assert_int_eq(dfqi_problem_costs(s->problem, p, costs, NULL), DFQ_OK);
     return loss + s->o.cost_weight * dfqi_cost_value(s, costs);
@@ -94,8 +94,8 @@ START_TEST(steps_go_along_the_gradient)
 }
 END_TEST
 
-/* Nearly all weight on the costs of accelerators that trade metrics: each function has a best of its own. One cell
- * of one choice, five accelerators. */
+/* Nearly all weight on the costs of accelerators that trade metrics: each function has a best of
+ * its own. One cell of one choice, five accelerators. */
 START_TEST(each_rule_goes_by_it)
 {
     static const int32_t choices[] = {1, 5}, best[] = {0, 1, 2};

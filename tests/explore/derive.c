@@ -1,4 +1,4 @@
-/* Repair, fill, and the sweep over accelerators. */
+/* Repair, local search, and the sweep over accelerators. */
 #include "explore/derive.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@ typedef struct bench {
     dfq_context *ctx;
     dfqt_problem t;
     dfqi_problem *p;
-    dfqi_found f;
+    dfqi_candidate f;
 } bench;
 
 static void begin(bench *b, uint64_t seed, int n, double share)
@@ -24,12 +24,12 @@ static void begin(bench *b, uint64_t seed, int n, double share)
     for (int j = 0; j < n; j++)
         limits[j] = (dfq_constraint){.limit = dfqt_problem_quantile(&b->t, j, share), .metric = j};
     ck_assert_int_eq(dfqi_problem_new(b->ctx, &b->t.problem, limits, n, &b->p), DFQ_OK);
-    ck_assert_int_eq(dfqi_found_new(b->p, &b->f), DFQ_OK);
+    ck_assert_int_eq(dfqi_candidate_new(b->p, &b->f), DFQ_OK);
 }
 
 static void end(bench *b)
 {
-    dfqi_found_fini(b->p, &b->f);
+    dfqi_candidate_fini(b->p, &b->f);
     dfqi_problem_free(b->p);
     dfq_context_release(b->ctx);
 }
@@ -40,7 +40,7 @@ static void start_greedy(bench *b)
     double minus[DFQT_TOTAL];
     for (int i = 0; i < DFQT_TOTAL; i++) minus[i] = -b->t.loss[i];
     dfqi_domain_argmax(&b->p->space, minus, b->f.choice);
-    ck_assert_int_eq(dfqi_found_evaluate(b->p, &b->f), DFQ_OK);
+    ck_assert_int_eq(dfqi_candidate_evaluate(b->p, &b->f), DFQ_OK);
 }
 
 static void check_found(const bench *b)
@@ -69,7 +69,7 @@ START_TEST(repair_then_improve)
         ck_assert(b.f.meets == (bool)isfinite(best));
         if (b.f.meets) {
             double before = b.f.loss;
-            ck_assert_int_eq(dfqi_improve(b.p, &b.f), DFQ_OK);
+            ck_assert_int_eq(dfqi_local_search(b.p, &b.f), DFQ_OK);
             check_found(&b);
             ck_assert(b.f.meets);
             ck_assert_double_le(b.f.loss, before);
@@ -91,7 +91,7 @@ START_TEST(repair_takes_the_cheapest_rate)
     const dfq_constraint limit = {.limit = 11, .metric = 0};
     dfq_context *ctx = dfqt_explore_context();
     dfqi_problem *p;
-    dfqi_found f;
+    dfqi_candidate f;
     dfq_problem given = {.struct_size = sizeof given,
                          .n_groups = 2,
                          .n_metrics = 1,
@@ -99,28 +99,28 @@ START_TEST(repair_takes_the_cheapest_rate)
                          .loss_table = loss,
                          .cost_table = cost};
     ck_assert_int_eq(dfqi_problem_new(ctx, &given, &limit, 1, &p), DFQ_OK);
-    ck_assert_int_eq(dfqi_found_new(p, &f), DFQ_OK);
-    ck_assert_int_eq(dfqi_found_evaluate(p, &f), DFQ_OK);
+    ck_assert_int_eq(dfqi_candidate_new(p, &f), DFQ_OK);
+    ck_assert_int_eq(dfqi_candidate_evaluate(p, &f), DFQ_OK);
     ck_assert_int_eq(dfqi_repair(p, &f), DFQ_OK);
     ck_assert_int_eq(f.choice[0], 0);
     ck_assert_int_eq(f.choice[1], 1);
     ck_assert_double_eq(f.costs[0], 11);
-    dfqi_found_fini(p, &f);
+    dfqi_candidate_fini(p, &f);
     dfqi_problem_free(p);
     dfq_context_release(ctx);
 }
 END_TEST
 
-/* The better choice fits on the other accelerator alone, and neither its cost here nor a swap of both by the sum of
- * what each changes shows that. */
-START_TEST(fill_moves_to_another_accelerator)
+/* The better choice fits on the other accelerator alone, and neither its cost here nor a swap of
+ * both by the sum of what each changes shows that. */
+START_TEST(local_search_moves_to_another_accelerator)
 {
     static const int32_t choices[] = {2, 2};
     static const double loss[] = {0, -1, 0, 0}, cost[] = {1, 0.9, 3, 1};
     const dfq_constraint limit = {.limit = 2, .metric = 0};
     dfq_context *ctx = dfqt_explore_context();
     dfqi_problem *p;
-    dfqi_found f;
+    dfqi_candidate f;
     dfq_problem given = {.struct_size = sizeof given,
                          .n_groups = 2,
                          .n_hw_params = 1,
@@ -129,13 +129,13 @@ START_TEST(fill_moves_to_another_accelerator)
                          .loss_table = loss,
                          .cost_table = cost};
     ck_assert_int_eq(dfqi_problem_new(ctx, &given, &limit, 1, &p), DFQ_OK);
-    ck_assert_int_eq(dfqi_found_new(p, &f), DFQ_OK);
-    ck_assert_int_eq(dfqi_found_evaluate(p, &f), DFQ_OK);
-    ck_assert_int_eq(dfqi_improve(p, &f), DFQ_OK);
+    ck_assert_int_eq(dfqi_candidate_new(p, &f), DFQ_OK);
+    ck_assert_int_eq(dfqi_candidate_evaluate(p, &f), DFQ_OK);
+    ck_assert_int_eq(dfqi_local_search(p, &f), DFQ_OK);
     ck_assert_int_eq(f.choice[0], 1);
     ck_assert_int_eq(f.choice[1], 1);
     ck_assert_double_eq(f.costs[0], 1);
-    dfqi_found_fini(p, &f);
+    dfqi_candidate_fini(p, &f);
     dfqi_problem_free(p);
     dfq_context_release(ctx);
 }
@@ -189,7 +189,7 @@ TCase *dfqt_derive_case(void)
     TCase *c = tcase_create("derive");
     tcase_add_test(c, repair_then_improve);
     tcase_add_test(c, repair_takes_the_cheapest_rate);
-    tcase_add_test(c, fill_moves_to_another_accelerator);
+    tcase_add_test(c, local_search_moves_to_another_accelerator);
     tcase_add_test(c, sweep_is_exhaustive);
     tcase_add_test(c, descent);
     return c;

@@ -23,7 +23,7 @@ START_TEST(softmax_and_its_gradient)
     ck_assert_int_eq(s.configs, 4);
     for (int i = 0; i < 8; i++)
         x[i] = (double)dfqi_rng_normal(&r), g[i] = w[i] = (double)dfqi_rng_normal(&r);
-    dfqi_domain_soften(&s, x, NULL, tau, p);
+    dfqi_domain_softmax(&s, x, NULL, tau, p);
     ck_assert_double_eq_tol(p[0] + p[1] + p[2], 1, 1e-12);
     ck_assert_double_eq(p[3], 1);
     ck_assert_double_eq_tol(p[4] / p[5], exp((x[4] - x[5]) / tau), 1e-12);
@@ -32,14 +32,14 @@ START_TEST(softmax_and_its_gradient)
         double change = 0, keep = x[i];
         for (int side = 1; side >= -1; side -= 2) {
             x[i] = keep + side * 1e-5;
-            dfqi_domain_soften(&s, x, NULL, tau, q);
+            dfqi_domain_softmax(&s, x, NULL, tau, q);
             for (int k = 0; k < 8; k++) change += side * w[k] * q[k] / 2e-5;
         }
         x[i] = keep;
         ck_assert_double_eq_tol(g[i], change, 1e-8);
     }
     x[0] = 1e4; /* does not overflow */
-    dfqi_domain_soften(&s, x, NULL, tau, p);
+    dfqi_domain_softmax(&s, x, NULL, tau, p);
     ck_assert_double_eq(p[0], 1);
     dfqi_domain_fini(&s);
     dfq_context_release(ctx);
@@ -58,7 +58,7 @@ START_TEST(gumbel_draws_the_softmax)
     for (uint64_t step = 0; step < 20000; step++) {
         int32_t at;
         dfqi_domain_gumbel(&s, 9, step, noise);
-        dfqi_domain_soften(&s, x, noise, 0.5, p);
+        dfqi_domain_softmax(&s, x, noise, 0.5, p);
         dfqi_domain_argmax(&s, p, &at);
         count[at] += 1.0 / 20000;
     }

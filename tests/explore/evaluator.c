@@ -1,5 +1,6 @@
 /* DANCE's two networks on a space of 6 cells and 300 accelerators: gradients by differences, errors
- * on held-out samples, and searches in which they stand for the tables and for the hardware parameters' logits. */
+ * on held-out samples, and searches in which they stand for the tables and for the hardware
+ * parameters' logits. */
 #include "explore/evaluator.h"
 
 #include <dfq/dfq.h>
@@ -28,8 +29,8 @@ enum {
 
 static const int32_t choices[GROUPS] = {4, 4, 4, 4, 4, 4, 5, 5, 4, 3};
 
-/* Work and traffic of choices on arrays of x columns, y rows, a memory and a dataflow. Area depends on
- * the accelerator alone. */
+/* Work and traffic of choices on arrays of x columns, y rows, a memory and a dataflow. Area depends
+ * on the accelerator alone. */
 typedef struct world {
     double loss[TOTAL];
     double cost[METRICS * ROWS * CONFIGS];
@@ -171,9 +172,9 @@ START_TEST(gradients_through_the_batch)
 }
 END_TEST
 
-/* From the mixture of the cells to the costs. The accelerator is a single one, so that nothing changes
- * with small changes of its hardware parameters: their gradients pass straight through, and those of what is read
- * from the table are the differences to the accelerators next to it. */
+/* From the mixture of the cells to the costs. The accelerator is a single one, so that nothing
+ * changes with small changes of its hardware parameters: their gradients pass straight through, and
+ * those of what is read from the table are the differences to the accelerators next to it. */
 START_TEST(gradients_of_estimates)
 {
     static world w;
@@ -380,8 +381,8 @@ START_TEST(searches_with_both_networks)
             o.gumbel = 1;
         }
         if (!(i & 2)) o.hw_learning_rate = 0.03;
-        ck_assert_int_eq(dfqi_solver_new_with(ctx, &p, limits, 3, &o, i & 2 ? &hw_params : NULL, &s),
-                         DFQ_OK);
+        ck_assert_int_eq(
+            dfqi_solver_new_with(ctx, &p, limits, 3, &o, i & 2 ? &hw_params : NULL, &s), DFQ_OK);
         ck_assert_int_eq(dfqi_solver_run(s), DFQ_OK);
         dfqi_solver_result(s, &r);
         ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
@@ -396,8 +397,8 @@ START_TEST(searches_with_both_networks)
 }
 END_TEST
 
-/* The hardware generator's block is pulled by itself: with an area limit, which the network's logits do not
- * change, a mixture that begins above it comes down to it. */
+/* The hardware generator's block has a constraint gradient of its own: with an area limit, which
+ * the network's logits do not change, a mixture that begins above it comes down to it. */
 START_TEST(hw_generator_is_constrained)
 {
     static world w;
@@ -450,7 +451,8 @@ START_TEST(hw_generator_checkpoint)
         dfqi_gen *g = make_gen(ctx, &w, 1);
         dfqi_hw_params hw_params = dfqi_gen_hw_params(g);
         dfqi_solver *s;
-        ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &limit, 1, &o, &hw_params, &s), DFQ_OK);
+        ck_assert_int_eq(dfqi_solver_new_with(ctx, &w.problem, &limit, 1, &o, &hw_params, &s),
+                         DFQ_OK);
         if (i == 1) ck_assert_int_eq(dfqi_solver_restore(s, path), DFQ_OK);
         for (int k = 0; k < 17 && i == 0; k++)
             ck_assert_int_eq(dfqi_solver_step(s, &finished), DFQ_OK);

@@ -36,8 +36,8 @@ static dfq_status run(dfq_context *ctx, void *arg)
 
 START_TEST(allocations_fail)
 {
-    static const int32_t rules[] = {DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_RULE_FRANK_WOLFE, DFQ_RULE_NETWORK_FIRST,
-                                    DFQ_RULE_EXACT, DFQ_RULE_ALTERNATE};
+    static const int32_t rules[] = {DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_RULE_FRANK_WOLFE,
+                                    DFQ_RULE_NETWORK_FIRST, DFQ_RULE_EXACT, DFQ_RULE_ALTERNATE};
     scene s;
     dfqt_problem_make(9, &s.t);
     for (int i = 0; i < 10; i++) {

@@ -5,7 +5,7 @@
 int main(void)
 {
     Suite *s = suite_create("explore");
-    suite_add_tcase(s, dfqt_pull_case());
+    suite_add_tcase(s, dfqt_constraint_gradient_case());
     suite_add_tcase(s, dfqt_domain_case());
     suite_add_tcase(s, dfqt_knapsack_case());
     suite_add_tcase(s, dfqt_derive_case());

@@ -50,7 +50,8 @@ static void cost_path(dfq_context *ctx, const dfqi_search_space *s, const int32_
     dfqi_table_fini(&t);
 }
 
-/* 12 x 8 elements, 64 words, weight-stationary where row-stationary is not to be had: number 6 of 8. */
+/* 12 x 8 elements, 64 words, weight-stationary where row-stationary is not to be had: number 6 of
+ * 8. */
 static void check_reference(dfq_context *ctx, const dfqi_search_space *s,
                             const dfqi_search_space_costs *c)
 {

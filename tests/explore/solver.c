@@ -33,7 +33,8 @@ static void choice_of(const dfq_solver *s, int32_t raw, int32_t *out)
     dfq_tensor_release(t);
 }
 
-/* What is called the likeliest is; and where those exceed a limit, a later step or a snapshot chose something. */
+/* What is called the likeliest is; and where those exceed a limit, a later step or a snapshot chose
+ * something. */
 static void check_chosen_by(const dfq_solver *s, const int32_t *choice, const dfq_solver_result *r)
 {
     dfq_tensor *t;
@@ -116,8 +117,8 @@ START_TEST(one_to_three_limits)
 }
 END_TEST
 
-/* Limits that are impossible each by itself: tightest knows nothing, and least tells how far off they
- * are. */
+/* Limits that are impossible each by itself: tightest knows nothing, and least tells how far off
+ * they are. */
 START_TEST(each_limit_is_impossible)
 {
     dfqt_problem t;

@@ -47,7 +47,8 @@ START_TEST(small_study)
             ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
             ck_assert_double_le(r.costs[0], limit);
             ck_assert_double_ge(r.loss, exact.loss - 1e-9);
-            ck_assert_int_eq(r.raw_feasible, 1); /* the pull itself, before any repair */
+            ck_assert_int_eq(r.raw_feasible,
+                             1); /* the constraint gradient itself, before any repair */
             quality += r.loss / exact.loss / 6;
         }
         ck_assert_double_ge(quality, 0.997);

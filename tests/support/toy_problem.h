@@ -15,8 +15,8 @@ typedef struct toy {
 
 void toy_make(uint64_t seed, toy *out);
 
-/* The same network on an accelerator of 5 widths, 5 heights and 3 dataflows: which dataflow suits an
- * operator differs from cell to cell. Metrics: latency, energy, area. */
+/* The same network on an accelerator of 5 widths, 5 heights and 3 dataflows: which dataflow suits
+ * an operator differs from cell to cell. Metrics: latency, energy, area. */
 enum { TOY_HW_PARAMS = 3, TOY_CONFIGS = 5 * 5 * 3, TOY_METRICS = 3, TOY_WIDTHS = 5 + 5 + 3 };
 
 typedef struct toy_pair {

@@ -19,7 +19,7 @@ static struct explore_page page(int32_t verdict)
                              .n_cloud = 3,
                              .n_snapshots = 2,
                              .likeliest = {1.15, {2.2, 0.8, 3}},
-                             .found = {1.25, {1.2, 0.7, 3}}};
+                             .result = {1.25, {1.2, 0.7, 3}}};
     for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) p.limits[m] = p.tightest[m] = p.least[m] = NAN;
     p.limits[DFQ_EXPLORE_LATENCY] = 1.4;
     return p;
@@ -106,7 +106,7 @@ START_TEST(nothing_was_learned)
     struct explore_page p = page(DFQ_VERDICT_INFEASIBLE);
     p.cloud = p.snapshots = none;
     p.n_cloud = 2, p.n_snapshots = 1;
-    p.likeliest.loss = p.found.loss = NAN;
+    p.likeliest.loss = p.result.loss = NAN;
     p.least[DFQ_EXPLORE_LATENCY] = 1;
     char *text = draw(&p);
     ck_assert_int_eq(count(text, "<figure"), 1);

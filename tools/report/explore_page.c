@@ -181,8 +181,9 @@ static void write_networks(FILE *f, const struct explore_page *p)
         fputs("</tr>\n", f);
     }
     fputs("</tbody></table><p class=\"sub\">", f);
-    html_number(f, "The hardware generator named the best accelerator of %.1f\xe2\x80\x89%% of networks",
-                100 * p->hw_generator_accuracy);
+    html_number(
+        f, "The hardware generator named the best accelerator of %.1f\xe2\x80\x89%% of networks",
+        100 * p->hw_generator_accuracy);
     html_number(f, "; its accelerators cost %.3f\xe2\x80\x89%% more than the best.",
                 100 * p->hw_generator_regret);
     fputs("</p></div>\n", f);

@@ -1,8 +1,8 @@
 /* The page of a co-exploration: one HTML file that needs nothing else, as a report (report.h). The
  * caller fills `struct explore_page`; everything is borrowed until explore_page_write returns. What
  * is absent (NULL, count 0, NaN) is left out of the page, with its heading. Arrays of three are in
- * the order of DFQ_EXPLORE_LATENCY, DFQ_EXPLORE_ENERGY, DFQ_EXPLORE_AREA: ms and mJ of one image, and
- * mm2. */
+ * the order of DFQ_EXPLORE_LATENCY, DFQ_EXPLORE_ENERGY, DFQ_EXPLORE_AREA: ms and mJ of one image,
+ * and mm2. */
 #ifndef DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
 #define DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
 
@@ -18,7 +18,8 @@ struct explore_group {
     int32_t by;                 /* DFQ_CHOSEN_*: the step that chose it */
     const char *const *names;   /* [choices] "k3e6", ... */
     const float *probabilities; /* [choices] at the end */
-    const float *effects;       /* [choices] on the loss, against the mean; NULL for hardware parameters */
+    const float
+        *effects; /* [choices] on the loss, against the mean; NULL for hardware parameters */
 };
 
 /* A network on an accelerator, as the picture shows it. */
@@ -32,9 +33,9 @@ struct explore_page {
     const char *rule;          /* "constraint-gradient", ... */
     const char *output;        /* file of the network; NULL if nothing meets the limits */
 
-    int32_t verdict; /* DFQ_VERDICT_* */
-    int proved;      /* infeasible: nothing at all meets the limits */
-    int raw_feasible;   /* the likeliest choices met the limits before any repair */
+    int32_t verdict;  /* DFQ_VERDICT_* */
+    int proved;       /* infeasible: nothing at all meets the limits */
+    int raw_feasible; /* the likeliest choices met the limits before any repair */
     double limits[DFQ_EXPLORE_METRICS], costs[DFQ_EXPLORE_METRICS];
     double raw_costs[DFQ_EXPLORE_METRICS];
     /* infeasible: what could be met while the others hold, INFINITY: not even without this one;
@@ -43,7 +44,7 @@ struct explore_page {
 
     const struct explore_group *groups; /* cells, then hardware parameters */
     int32_t n_groups, n_cells;
-    const char *accelerator;         /* in words */
+    const char *accelerator;            /* in words */
     const struct report_row *hw_params; /* the same as a table */
     size_t n_hw_params;
 
@@ -69,11 +70,11 @@ struct explore_page {
     const float *losses[DFQ_EXPLORE_DONE]; /* of the weights' steps in warm-up, explore, train */
     int64_t n_losses[DFQ_EXPLORE_DONE];
 
-    /* Random ones; the likeliest at each snapshot; the likeliest at the end, before repair; and what
-     * is certified, or comes nearest. */
+    /* Random ones; the likeliest at each snapshot; the likeliest at the end, before repair; and
+     * what is certified, or comes nearest. */
     const struct explore_pair *cloud, *snapshots;
     size_t n_cloud, n_snapshots;
-    struct explore_pair likeliest, found;
+    struct explore_pair likeliest, result;
 
     double seconds;      /* NaN: not told */
     uint64_t peak_bytes; /* memory; 0: not told */

@@ -1,5 +1,5 @@
-/* The picture of a co-exploration: in each plane random pairs, what was looked at on the way, what was
- * found, the limits, and the front of all these points. */
+/* The picture of a co-exploration: in each plane random pairs, what was looked at on the way, what
+ * was found, the limits, and the front of all these points. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -93,14 +93,16 @@ static void write_snapshots(FILE *f, const struct plane *s)
     fputs("<path fill=\"none\" stroke=\"var(--c4)\" opacity=\".35\" d=\"", f);
     for (size_t i = 0; i < p->n_snapshots; i++) {
         if (!plane_has(s, &p->snapshots[i])) continue;
-        html_number(f, down ? "L%.1f " : "M%.1f ", plane_x(s, plane_value(&p->snapshots[i], s->x.of)));
+        html_number(f, down ? "L%.1f " : "M%.1f ",
+                    plane_x(s, plane_value(&p->snapshots[i], s->x.of)));
         html_number(f, "%.1f", plane_y(s, plane_value(&p->snapshots[i], s->y.of)));
         down = 1;
     }
     fputs("\"/>\n", f);
     for (size_t i = 0; i < p->n_snapshots; i++) {
         if (!plane_has(s, &p->snapshots[i])) continue;
-        html_number(f, "<g opacity=\"%.2f\">", 0.35 + 0.65 * (double)(i + 1) / (double)p->n_snapshots);
+        html_number(f, "<g opacity=\"%.2f\">",
+                    0.35 + 0.65 * (double)(i + 1) / (double)p->n_snapshots);
         dot(f, s, &p->snapshots[i], " r=\"3.5\" fill=\"var(--c4)\">");
         tell(f, s, &p->snapshots[i], "on the way");
         fputs("</circle></g>\n", f);
@@ -110,9 +112,10 @@ static void write_snapshots(FILE *f, const struct plane *s)
 static void write_found(FILE *f, const struct plane *s)
 {
     const struct explore_page *p = s->p;
-    if (plane_has(s, &p->found)) {
-        dot(f, s, &p->found, " r=\"6.5\" fill=\"var(--accent)\" stroke=\"var(--card)\">");
-        tell(f, s, &p->found, p->verdict == DFQ_VERDICT_CERTIFIED ? "certified result" : "nearest");
+    if (plane_has(s, &p->result)) {
+        dot(f, s, &p->result, " r=\"6.5\" fill=\"var(--accent)\" stroke=\"var(--card)\">");
+        tell(f, s, &p->result,
+             p->verdict == DFQ_VERDICT_CERTIFIED ? "certified result" : "nearest");
         fputs("</circle>\n", f);
     }
     if (!plane_has(s, &p->likeliest)) return;
@@ -146,7 +149,8 @@ static size_t add(const struct plane *s, const struct explore_pair *q, size_t n,
     return n + 1;
 }
 
-/* A staircase through the points that no other one is below and left of. 0, or -1 without memory. */
+/* A staircase through the points that no other one is below and left of. 0, or -1 without
+ * memory. */
 static int write_front(FILE *f, const struct plane *s)
 {
     const struct explore_page *p = s->p;
@@ -156,7 +160,7 @@ static int write_front(FILE *f, const struct plane *s)
     for (size_t i = 0; i < p->n_cloud; i++) n = add(s, &p->cloud[i], n, v);
     for (size_t i = 0; i < p->n_snapshots; i++) n = add(s, &p->snapshots[i], n, v);
     n = add(s, &p->likeliest, n, v);
-    n = add(s, &p->found, n, v);
+    n = add(s, &p->result, n, v);
     qsort(v, n, sizeof *v, by_x);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
@@ -245,7 +249,7 @@ static void write_legend(FILE *f, const struct explore_page *p)
 
 int explore_pareto_write(FILE *f, const struct explore_page *p)
 {
-    int learned = isfinite(p->found.loss), failed = 0;
+    int learned = isfinite(p->result.loss), failed = 0;
     if (!p->n_cloud) return 0;
     fprintf(f, "<h2>Trade-offs</h2>\n<p class=\"note\">%s</p>\n",
             learned ? "Exact costs, and the losses in the supernet that exploring has taught to "

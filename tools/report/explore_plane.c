@@ -47,7 +47,7 @@ void plane_range(const struct explore_page *p, struct axis *a)
     for (size_t i = 0; i < p->n_cloud; i++) widen(a, plane_value(&p->cloud[i], a->of));
     for (size_t i = 0; i < p->n_snapshots; i++) widen(a, plane_value(&p->snapshots[i], a->of));
     widen(a, plane_value(&p->likeliest, a->of));
-    widen(a, plane_value(&p->found, a->of));
+    widen(a, plane_value(&p->result, a->of));
     if (a->of != PLANE_LOSS) {
         widen(a, p->limits[a->of]);
         widen(a, p->tightest[a->of]);

@@ -1,5 +1,6 @@
-/* CSV, and an SVG with a panel for the loss, one for each cost, and one for the constraint gradient's deltas. It
- * brings its own colours, for light and dark, as it stands outside of any page. */
+/* CSV, and an SVG with a panel for the loss, one for each cost, and one for the constraint
+ * gradient's deltas. It brings its own colours, for light and dark, as it stands outside of any
+ * page. */
 #include "report/trajectory.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
-/* The minimal-norm pull: m = sum of lam_j rows[j], where lam >= 0 solves the dual of the quadratic
- * programme min 1/2 m.Pm s.t. G P (g + m) >= delta (docs/METHODS.md, Pull). There are few
- * constraints: every active set is tried, and the one that meets the optimality conditions is the
- * solution. */
-#include "explore/pull.h"
+/* The change m of least norm: m = sum of lam_j rows[j], where lam >= 0 solves the dual of the
+ * quadratic programme min 1/2 m.Pm s.t. G P (g + m) >= delta (docs/METHODS.md, Constraint
+ * gradient). There are few constraints: every active set is tried, and the one that meets the
+ * optimality conditions is the solution. */
+#include "explore/constraint_gradient.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,7 +12,7 @@ enum { K = DFQI_ROWS_MAX };
 static const double row_min = 1e-12; /* squared norm of a gradient that says nothing */
 static const double delta_max = 1e12;
 
-static double dot(const dfqi_pull *q, const double *a, const double *b)
+static double dot(const dfqi_constraint_gradient *q, const double *a, const double *b)
 {
     double sum = 0;
     for (int64_t i = 0; i < q->n; i++)
@@ -34,7 +34,7 @@ typedef struct dual {
     double matrix[K][K], b[K];
 } dual;
 
-static void make_dual(const dfqi_pull *q, dual *d)
+static void make_dual(const dfqi_constraint_gradient *q, dual *d)
 {
     d->n = 0;
     for (int32_t j = 0; j < q->n_rows; j++) {
@@ -106,14 +106,14 @@ static bool solve_sum(const dual *d, double lam[K])
     return true;
 }
 
-static void clip(const dfqi_pull *q, double *m)
+static void clip(const dfqi_constraint_gradient *q, double *m)
 {
     double most = 10 * sqrt(norm2(q->n, q->g)) + 1e-3, length = sqrt(norm2(q->n, m));
     if (length <= most) return;
     for (int64_t i = 0; i < q->n; i++) m[i] *= most / length;
 }
 
-void dfqi_pull_solve(const dfqi_pull *q, double *m)
+void dfqi_constraint_gradient_solve(const dfqi_constraint_gradient *q, double *m)
 {
     dual d;
     double lam[K] = {0};
@@ -129,7 +129,7 @@ void dfqi_pull_solve(const dfqi_pull *q, double *m)
     clip(q, m);
 }
 
-double dfqi_pull_delta(double delta, double first, double p, bool violated)
+double dfqi_constraint_gradient_delta(double delta, double first, double p, bool violated)
 {
     return violated ? fmin(delta * (1 + p), delta_max) : first;
 }

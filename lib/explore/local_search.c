@@ -1,7 +1,7 @@
-/* The fill: what the limits leave is spent on the loss, by single swaps, by exchanges (one swap up, one down in
- * another group) and by moves to another accelerator. Candidates are ranked by the gradient at the one-hot point and,
- * for exchanges, by the sum of the costs of both swaps; what is taken is evaluated exactly
- * first. */
+/* The local search: what the limits leave is spent on the loss, by single swaps, by exchanges (one
+ * swap up, one down in another group) and by moves to another accelerator. Candidates are ranked by
+ * the gradient at the one-hot point and, for exchanges, by the sum of the costs of both swaps; what
+ * is taken is evaluated exactly first. */
 #include <math.h>
 #include <string.h>
 
@@ -23,7 +23,7 @@ typedef struct pair {
     double rise;
 } pair;
 
-static dfq_status look_up(dfqi_problem *p, dfqi_found *f, table *t)
+static dfq_status look_up(dfqi_problem *p, dfqi_candidate *f, table *t)
 {
     const dfqi_domain *s = &p->space;
     size_t width = (size_t)p->given.n_metrics;
@@ -42,14 +42,15 @@ static dfq_status look_up(dfqi_problem *p, dfqi_found *f, table *t)
     return DFQ_OK;
 }
 
-static double rise_of(const dfqi_problem *p, const dfqi_found *f, const table *t, int32_t i)
+static double rise_of(const dfqi_problem *p, const dfqi_candidate *f, const table *t, int32_t i)
 {
     int32_t g = t->group[i];
     return t->gradient[i] - t->gradient[p->space.first[g] + f->choice[g]];
 }
 
 /* Whether the limits hold after swap a, and b if there is one, as far as costs add up. */
-static bool fits(const dfqi_problem *p, const dfqi_found *f, const table *t, int32_t a, int32_t b)
+static bool fits(const dfqi_problem *p, const dfqi_candidate *f, const table *t, int32_t a,
+                 int32_t b)
 {
     int32_t width = p->given.n_metrics;
     for (int32_t j = 0; j < p->n_limits; j++) {
@@ -62,7 +63,7 @@ static bool fits(const dfqi_problem *p, const dfqi_found *f, const table *t, int
 }
 
 /* The largest fall of the loss by one swap, or, if there is none, by two. */
-static pair find_best(const dfqi_problem *p, const dfqi_found *f, const table *t)
+static pair find_best(const dfqi_problem *p, const dfqi_candidate *f, const table *t)
 {
     const dfqi_domain *s = &p->space;
     pair best = {-1, -1, 0};
@@ -84,21 +85,21 @@ static pair find_best(const dfqi_problem *p, const dfqi_found *f, const table *t
 }
 
 /* Whether the swaps do what was expected: then f has them. */
-static dfq_status attempt(dfqi_problem *p, const table *t, pair what, dfqi_found *f,
-                          dfqi_found *trial, bool *taken)
+static dfq_status attempt(dfqi_problem *p, const table *t, pair what, dfqi_candidate *f,
+                          dfqi_candidate *trial, bool *taken)
 {
     const dfqi_domain *s = &p->space;
-    dfqi_found_copy(p, f, trial);
+    dfqi_candidate_copy(p, f, trial);
     trial->choice[t->group[what.a]] = what.a - s->first[t->group[what.a]];
     if (what.b >= 0) trial->choice[t->group[what.b]] = what.b - s->first[t->group[what.b]];
-    DFQI_TRY(dfqi_found_evaluate(p, trial));
+    DFQI_TRY(dfqi_candidate_evaluate(p, trial));
     *taken = trial->meets && trial->loss < f->loss;
-    if (*taken) dfqi_found_copy(p, trial, f);
+    if (*taken) dfqi_candidate_copy(p, trial, f);
     return DFQ_OK;
 }
 
 /* The loss falls with whatever is taken, and each swap can be barred once in between: this ends. */
-static dfq_status improve(dfqi_problem *p, table *t, dfqi_found *f, dfqi_found *trial)
+static dfq_status improve(dfqi_problem *p, table *t, dfqi_candidate *f, dfqi_candidate *trial)
 {
     for (bool taken = true;;) {
         if (taken) {
@@ -112,9 +113,10 @@ static dfq_status improve(dfqi_problem *p, table *t, dfqi_found *f, dfqi_found *
     }
 }
 
-/* Fills on the accelerators that are best for the network in one limited metric each, and from the best of these again. */
-static dfq_status move_on(dfqi_problem *p, table *t, dfqi_found *f, dfqi_found *trial,
-                          dfqi_found *other)
+/* Searches on the accelerators that are best for the network in one limited metric each, and from
+ * the best of these again. */
+static dfq_status move_on(dfqi_problem *p, table *t, dfqi_candidate *f, dfqi_candidate *trial,
+                          dfqi_candidate *other)
 {
     double before;
     DFQI_TRY(improve(p, t, f, trial));
@@ -122,23 +124,23 @@ static dfq_status move_on(dfqi_problem *p, table *t, dfqi_found *f, dfqi_found *
     do {
         before = f->loss;
         for (int32_t j = 0; j < p->n_limits; j++) {
-            dfqi_found_copy(p, f, other);
+            dfqi_candidate_copy(p, f, other);
             DFQI_TRY(dfqi_sweep_hw_params(p, j, other));
             if (!other->meets) continue;
             DFQI_TRY(improve(p, t, other, trial));
-            if (other->loss < f->loss) dfqi_found_copy(p, other, f);
+            if (other->loss < f->loss) dfqi_candidate_copy(p, other, f);
         }
     } while (f->loss < before);
     return DFQ_OK;
 }
 
-dfq_status dfqi_improve(dfqi_problem *p, dfqi_found *f)
+dfq_status dfqi_local_search(dfqi_problem *p, dfqi_candidate *f)
 {
     size_t n = (size_t)p->space.total;
     table t;
-    dfqi_found trial, other = {.choice = NULL};
-    dfq_status status = dfqi_found_new(p, &trial);
-    if (status == DFQ_OK) status = dfqi_found_new(p, &other);
+    dfqi_candidate trial, other = {.choice = NULL};
+    dfq_status status = dfqi_candidate_new(p, &trial);
+    if (status == DFQ_OK) status = dfqi_candidate_new(p, &other);
     t.group = dfqi_calloc(p->ctx, n, sizeof *t.group);
     t.gradient = dfqi_calloc(p->ctx, n, sizeof *t.gradient);
     t.costs = dfqi_calloc(p->ctx, n * (size_t)p->given.n_metrics, sizeof *t.costs);
@@ -149,7 +151,7 @@ dfq_status dfqi_improve(dfqi_problem *p, dfqi_found *f)
     dfqi_free(p->ctx, t.costs);
     dfqi_free(p->ctx, t.gradient);
     dfqi_free(p->ctx, t.group);
-    dfqi_found_fini(p, &trial);
-    dfqi_found_fini(p, &other);
+    dfqi_candidate_fini(p, &trial);
+    dfqi_candidate_fini(p, &other);
     return status;
 }
