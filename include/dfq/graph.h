@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-/** A network. One thread at a time; reference counted. Only a dfq_tuner changes one. */
+/** A network. One thread at a time; reference counted. A dfq_tuner, a dfq_trainer and
+ *  dfq_graph_set_parameter() change one, nothing else does. */
 typedef struct dfq_graph dfq_graph;
 
 /** Quantization modes. */
@@ -236,6 +237,125 @@ DFQ_CHECKED dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i,
  *  @return ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. Results do not depend on n or on the thread count. */
 DFQ_CHECKED dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tensor *images,
                                          dfq_tensor **out_logits);
+
+/* -- parameters -------------------------------------------------------------------------------- */
+
+/** Values of a parameter or running statistic. dfq_graph_get_tensor_info() lists the names. Of a quantized
+ *  network these are the float weights that its quantizers round.
+ *  @param name       for example "blocks.0.attn.qkv.weight"
+ *  @param out_values a new F32 of the parameter's shape: a copy, which later changes do not touch
+ *  @return ::DFQ_E_INVALID (no such parameter), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_parameter(const dfq_graph *graph, const char *name,
+                                               dfq_tensor **out_values);
+
+/** Gives a parameter or running statistic of a float network other values. No job may be running on the
+ *  network. On failure it stays as it is.
+ *  @param values F32, F16 or BF16 of the parameter's shape; copied
+ *  @return ::DFQ_E_INVALID (no such parameter; a quantized network, whose grids were made for its
+ *          weights), ::DFQ_E_SHAPE, ::DFQ_E_UNSUPPORTED (another dtype), ::DFQ_E_NUMERIC (NaN, infinity, a
+ *          variance that is not above zero), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_set_parameter(dfq_graph *graph, const char *name,
+                                               const dfq_tensor *values);
+
+/* -- layers ------------------------------------------------------------------------------------ */
+
+/** Kinds of layers. */
+enum {
+    DFQ_LAYER_CONV = 0,
+    DFQ_LAYER_LINEAR = 1, /**< also the patch embedding, on patches as rows */
+    DFQ_LAYER_MATMUL = 2, /**< of two activations: query with key, map with value */
+    DFQ_LAYER_SOFTMAX = 3,
+    DFQ_LAYER_LAYERNORM = 4,
+    DFQ_LAYER_GELU = 5,
+    DFQ_LAYER_SUM = 6 /**< residual */
+};
+
+/** A layer, for one image. Filled by dfq_graph_get_layer(). Shapes are without the batch: [C,H,W] of
+ *  images, [N,D] of tokens, [heads,N,d] inside of attention; extents behind the rank are 0. */
+typedef struct dfq_layer_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t kind;         /**< DFQ_LAYER_* */
+    int32_t
+        weight_bits; /**< of the second operand: 2..8 if quantized, 32 if not; 0: there is none */
+    int32_t input_bits; /**< of the first operand, likewise */
+    int32_t
+        output_bits; /**< as the result is written: the widest that a quantizer reads of it; 32 if
+                                 something reads it unrounded */
+    int32_t weight_rank; /**< number of axes, 0..4 */
+    int32_t input_rank;  /**< likewise */
+    int32_t output_rank; /**< likewise */
+    int64_t
+        weight_dims[4];    /**< as the tensor is stored; of a matmul and a sum the second operand */
+    int64_t input_dims[4]; /**< of the first operand */
+    int64_t output_dims[4]; /**< of the result */
+    int64_t stride;         /**< of a convolution along both axes; else 0 */
+    int64_t padding;        /**< zeros on each side, likewise */
+    int64_t groups;         /**< likewise: 1, or the channels of a depthwise one */
+    int64_t macs;           /**< multiply-accumulates of a product; else 0. All layers together have
+                                 dfq_graph_info.macs */
+    const char *name; /**< "blocks.0.attn.qkv"; what has none is called after the layer before it,
+                             "blocks.0.attn.qk/softmax". Borrowed from the graph */
+    const char
+        *weight; /**< name of its weight, for dfq_graph_get_parameter(); "": none. Borrowed */
+} dfq_layer_info;
+
+/** Number of layers: those that dfq_cost tells the cost of, in the same order. Normalisation, activation
+ *  and pooling of convolutional networks are no layers: they are folded into their neighbours.
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_layer_count(const dfq_graph *graph, int32_t *out_count);
+
+/** Layer i = 0 .. count - 1, in the order of computation.
+ *  @param out_info struct_size must be set
+ *  @return ::DFQ_E_INVALID (i is out of range), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_layer(const dfq_graph *graph, int32_t i,
+                                           dfq_layer_info *out_info);
+
+/* -- probes ------------------------------------------------------------------------------------ */
+
+/** Kinds of probes. */
+enum {
+    DFQ_PROBE_LAYER = 0,            /**< output of a convolution, a linear layer or a ReLU */
+    DFQ_PROBE_QUERY_KEY = 1,        /**< query-key products before scale and softmax, [heads,N,N] */
+    DFQ_PROBE_ATTENTION_MAP = 2,    /**< behind softmax, [heads,N,N] */
+    DFQ_PROBE_ATTENTION_OUTPUT = 3, /**< of each head, before the projection, [heads,N,d] */
+    DFQ_PROBE_BLOCK = 4,            /**< output of a block, a residual unit, a cell or a stage */
+    DFQ_PROBE_BATCHNORM_INPUT = 5   /**< [C,H,W] */
+};
+
+/** A value inside of a network that can be read. Filled by dfq_graph_get_probe(). */
+typedef struct dfq_probe_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t kind;         /**< DFQ_PROBE_* */
+    int32_t rank;         /**< of one image, 1..3 */
+    int32_t reserved;     /**< 0 */
+    int64_t dims[4];      /**< of one image, as in dfq_layer_info */
+    const char *name; /**< "blocks.0.attn.qk", "blocks.0", "layer1.0.bn1.input"; borrowed from the
+                               graph */
+} dfq_probe_info;
+
+/** Number of probes; the same before and after quantization.
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_probe_count(const dfq_graph *graph, int32_t *out_count);
+
+/** Probe i = 0 .. count - 1, in the order of computation.
+ *  @param out_info struct_size must be set
+ *  @return ::DFQ_E_INVALID (i is out of range), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_probe(const dfq_graph *graph, int32_t i,
+                                           dfq_probe_info *out_info);
+
+/** dfq_graph_forward() that also gives what lies on the way. Logits are the same bits. Of a quantized
+ *  network a value is what its layer or block leaves, before a quantizer of what reads it; of a ReLU
+ *  with a quantizer of its own the layer's probe is before it, the unit's behind it.
+ *  @param images     F32 [n,3,S,S], normalised
+ *  @param names      n_names names of probes; may be NULL for 0
+ *  @param out_logits F32 [n,classes], a new reference; NULL if not wanted
+ *  @param out_probes n_names tensors F32 [n, dims of the probe], new references
+ *  @return ::DFQ_E_SHAPE, ::DFQ_E_INVALID (a name that is no probe), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_forward_with_probes(const dfq_graph *graph,
+                                                     const dfq_tensor *images,
+                                                     const char *const *names, int32_t n_names,
+                                                     dfq_tensor **out_logits,
+                                                     dfq_tensor **out_probes);
 
 #ifdef __cplusplus
 }

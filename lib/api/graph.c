@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/handles.h"
 #include "quant/evaluate.h"
 #include "quant/model.h"
 #include "synth/imageset.h"
@@ -127,7 +128,7 @@ dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i, dfq_propert
     return dfqi_info_write(graph->ctx, "dfq_property_info", &info, sizeof info, out_info);
 }
 
-static dfq_status check_images(const dfq_graph *graph, const dfq_tensor *t)
+dfq_status dfqi_graph_check_images(const dfq_graph *graph, const dfq_tensor *t)
 {
     char text[96];
     const dfqi_arch *a = &graph->net.arch;
@@ -146,7 +147,7 @@ dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tensor *images,
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, images);
     DFQI_NEED(graph->ctx, out_logits);
-    DFQI_TRY(check_images(graph, images));
+    DFQI_TRY(dfqi_graph_check_images(graph, images));
     dfq_tensor *z;
     int64_t n = images->dims[0];
     DFQI_TRY(dfqi_tensor_new(graph->ctx, DFQI_F32, 2, (int64_t[]){n, graph->net.arch.classes}, &z));
@@ -208,7 +209,7 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
     DFQI_NEED(graph->ctx, out_graph);
     if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
     if (images == NULL) return quantize(graph, NULL, options, out_graph);
-    DFQI_TRY(check_images(graph, images));
+    DFQI_TRY(dfqi_graph_check_images(graph, images));
     dfqi_images all = {.n = images->dims[0],
                        .pixels = dfqi_tensor_count(images) / images->dims[0],
                        .memory = dfqi_tensor_f32(images)};
@@ -224,7 +225,7 @@ dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
     if (set->ctx != graph->ctx)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "image set and network belong to different contexts");
-    DFQI_TRY(check_images(graph, &set->shape));
+    DFQI_TRY(dfqi_graph_check_images(graph, &set->shape));
     return quantize(graph, &set->images, options, out_graph);
 }
 

@@ -78,7 +78,7 @@ dfqi_id dfqi_graph_operand(dfqi_graph *g, dfqi_op_kind op, const char *name, int
                            dfqi_id value);
 /* The further outputs of the node that made `first`. */
 dfqi_id dfqi_graph_output(const dfqi_graph *g, dfqi_id first, int32_t slot);
-/* Gives a value a probe name and keeps it readable after a run. */
+/* Gives a value a probe name; what reads it after a run keeps it. */
 void dfqi_graph_probe(dfqi_graph *g, dfqi_id v, const char *fmt, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))

@@ -103,6 +103,7 @@ dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x)
                            .dilation = 1,
                            .groups = l->depthwise ? l->in : 1};
     x = dfqi_conv(p->g, l->conv, x, w[0], DFQI_NONE, &attr);
+    dfqi_graph_probe(p->g, x, "%s.input", l->norm);
     if (p->taps->norms) p->taps->norms[p->next] = (dfqi_norm_tap){x, w[1], w[2], w[3], w[4]};
     p->next++;
     return dfqi_batchnorm(p->g, x, w[3], w[4], w[1], w[2], p->a->eps);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "io/json.h"
 #include "nn/family.h"
 
 /* -- architecture ------------------------------------------------------------------------------ */
@@ -155,22 +156,54 @@ static dfq_status check_values(dfq_context *ctx, const char *path, const dfqi_ex
     return DFQ_OK;
 }
 
+/* Is `t` what parameter e must be? *out is then the same as F32, one reference. */
+static dfq_status convert(dfq_context *ctx, const char *path, const dfqi_expect *e,
+                          const dfq_tensor *t, dfq_tensor **out)
+{
+    char have[96], want[96];
+    if (t->rank != e->rank || memcmp(t->dims, e->dims, (size_t)e->rank * sizeof *e->dims) != 0)
+        return dfqi_fail(ctx, DFQ_E_SHAPE, "%s: tensor %s is %s, expected %s", path, e->name,
+                         dfqi_shape_text(t->rank, t->dims, have, sizeof have),
+                         dfqi_shape_text(e->rank, e->dims, want, sizeof want));
+    if (t->dtype != DFQI_F32 && t->dtype != DFQI_F16 && t->dtype != DFQI_BF16)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s: tensor %s is %s, expected F32, F16 or BF16",
+                         path, e->name, dfqi_dtype_name(t->dtype));
+    DFQI_TRY(dfqi_tensor_to_f32(t, out));
+    dfq_status status = check_values(ctx, path, e, *out);
+    if (status != DFQ_OK) {
+        dfqi_tensor_release(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 static dfq_status take_one(const dfqi_safetensors *st, const char *path, const dfqi_expect *e,
                            dfqi_param *out)
 {
     const dfq_tensor *t = dfqi_st_find(st, e->name);
-    char have[96], want[96];
     if (!t) return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing", path, e->name);
-    if (t->rank != e->rank || memcmp(t->dims, e->dims, (size_t)e->rank * sizeof *e->dims) != 0)
-        return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s is %s, expected %s", path, e->name,
-                         dfqi_shape_text(t->rank, t->dims, have, sizeof have),
-                         dfqi_shape_text(e->rank, e->dims, want, sizeof want));
-    if (t->dtype != DFQI_F32 && t->dtype != DFQI_F16 && t->dtype != DFQI_BF16)
-        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: tensor %s is %s, expected F32, F16 or BF16", path, e->name,
-                         dfqi_dtype_name(t->dtype));
-    DFQI_TRY(dfqi_tensor_to_f32(t, &out->tensor));
-    return check_values(st->ctx, path, e, out->tensor);
+    return convert(st->ctx, path, e, t, &out->tensor);
+}
+
+dfq_status dfqi_network_set(dfqi_network *net, const char *name, const dfq_tensor *t)
+{
+    const dfqi_family_row *row = dfqi_family_get(net->arch.family);
+    dfq_tensor *own = NULL, *to = dfqi_network_find(net, name);
+    char show[DFQI_SHOW_MAX];
+    int32_t i = 0;
+    if (!to)
+        return dfqi_fail(net->ctx, DFQ_E_INVALID, "%s has no parameter \"%s\"", net->arch.name,
+                         dfqi_show(name, show));
+    dfqi_expect *e = dfqi_calloc(net->ctx, (size_t)net->n_params, sizeof *e);
+    if (!e) return DFQ_E_NOMEM;
+    row->expect(&net->arch, e);
+    while (net->params[i].tensor != to) i++;
+    dfq_status status = convert(net->ctx, net->arch.name, &e[i], t, &own);
+    if (status == DFQ_OK && own != to)
+        memcpy(to->data, own->data, (size_t)dfqi_tensor_count(to) * sizeof(float));
+    dfqi_tensor_release(own);
+    dfqi_free(net->ctx, e);
+    return status;
 }
 
 static dfq_status check_leftover(const dfqi_safetensors *st, const char *path,

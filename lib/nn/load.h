@@ -15,6 +15,9 @@ DFQI_CHECKED dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *p
  * NaN or infinity; anything left over is refused unless its name is known to be harmless. */
 DFQI_CHECKED dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path,
                                           const dfqi_arch *arch, dfqi_network *out);
+/* Puts the values of `t` (F32, F16 or BF16) in the place of parameter `name`, which must have its shape
+ * and may be no NaN, infinity, or variance of zero or below. On failure nothing changes. */
+DFQI_CHECKED dfq_status dfqi_network_set(dfqi_network *net, const char *name, const dfq_tensor *t);
 /* The metadata that describe `arch`, and their number; keys and values belong to `arena`. */
 enum { DFQI_ARCH_META = 13 };
 DFQI_CHECKED dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,

@@ -139,6 +139,7 @@ void dfqi_mobilenet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *pa
         for (int32_t k = 1; k < u.convs; k++) y = conv_relu6(&p, y);
         y = dfqi_cnn_conv(&p, y);
         x = u.stride == 1 && u.in == u.out ? dfqi_add(g, y, x) : y;
+        dfqi_graph_probe(g, x, "%s", u.name);
     }
     taps->logits = dfqi_cnn_classify(&p, conv_relu6(&p, x));
 }

@@ -208,7 +208,7 @@ void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id 
     dfqi_family_get(net->arch.family)->forward(&net->arch, g, params, x, taps);
 }
 
-static dfqi_id leave_operand(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
+dfqi_id dfqi_rewrite_nothing(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                              dfqi_id value, void *user)
 {
     (void)g, (void)op, (void)name, (void)slot, (void)user;
@@ -223,7 +223,7 @@ dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out)
     dfqi_id *ids = dfqi_calloc(net->ctx, (size_t)net->n_params, sizeof *ids);
     dfq_status status = ids ? dfqi_graph_new(net->ctx, 1, &g) : DFQ_E_NOMEM;
     if (status == DFQ_OK) {
-        g->rewrite = leave_operand; /* a rewrite sees every operand: nothing is left out */
+        g->rewrite = dfqi_rewrite_nothing; /* a rewrite sees every operand: nothing is left out */
         dfqi_network_params(net, g, 1, ids);
         dfqi_network_forward(
             net, g, ids,

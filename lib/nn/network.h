@@ -133,6 +133,9 @@ void dfqi_network_params(const dfqi_network *net, dfqi_graph *g, int frozen, dfq
  * ReLUs "<layer>.relu" or "<unit>.relu". taps arrays may be NULL when nobody needs them. */
 void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                           dfqi_taps *taps);
+/* A rewrite (graph.h) that changes nothing: with it a forward pass leaves nothing out. */
+dfqi_id dfqi_rewrite_nothing(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
+                             dfqi_id value, void *user);
 /* The forward graph of one image with what a graph leaves out because nobody reads it: for counting,
  * not for running. The caller frees it. */
 DFQI_CHECKED dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out);

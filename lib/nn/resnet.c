@@ -170,7 +170,9 @@ static dfqi_id unit_forward(dfqi_cnn_pass *p, const unit *u, dfqi_id x)
         x = dfqi_cnn_conv(p, x);
     }
     snprintf(name, sizeof name, "%s.relu", unit_name(p->a, u, of));
-    return dfqi_relu(p->g, name, dfqi_add(p->g, y, x), INFINITY);
+    x = dfqi_relu(p->g, name, dfqi_add(p->g, y, x), INFINITY);
+    dfqi_graph_probe(p->g, x, "%s", of);
+    return x;
 }
 
 void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,

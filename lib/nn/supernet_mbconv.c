@@ -122,6 +122,7 @@ static dfqi_id conv_layer(dfqi_super_pass *p, const dfqi_super_layer *l, dfqi_su
     dfqi_super_layer_name(l, name);
     snprintf(relu, sizeof relu, "%s.relu", name);
     x = dfqi_conv(p->g, name, x, tap->t[0], DFQI_NONE, &a);
+    dfqi_graph_probe(p->g, x, "%s.norm.input", name);
     if (p->norms) *p->norms++ = (dfqi_norm_tap){x, tap->t[1], tap->t[2], mean, var};
     if (mode != DFQI_SUPER_EVAL) {
         if (x != DFQI_NONE) tap->values = dfqi_value_count(dfqi_graph_value(p->g, x)) / l->out;
@@ -157,6 +158,7 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
         }
         x = conv_layer(p, l, tap, x, mode);
         if (l->closes && net->skips[l->cell]) x = dfqi_add(p->g, x, start);
+        if (l->closes) dfqi_graph_probe(p->g, x, "cells.%d", (int)cell);
         if (l->closes) p->span[cell][1] = p->g->n_nodes;
     }
 }

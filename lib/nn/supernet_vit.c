@@ -269,7 +269,9 @@ static dfqi_id stage(dfqi_super_pass *p, int32_t i, int32_t cell, const dfqi_sup
     while (net->layers[i].role != LEAVE) i++;
     snprintf(name, sizeof name, "stages.%d.leave", cell);
     t = take(p, i, c);
-    return dfqi_add(p->g, x, dfqi_linear(p->g, name, y, t[0], t[1]));
+    x = dfqi_add(p->g, x, dfqi_linear(p->g, name, y, t[0], t[1]));
+    dfqi_graph_probe(p->g, x, "stages.%d", (int)cell);
+    return x;
 }
 
 static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode)

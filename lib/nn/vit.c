@@ -102,6 +102,7 @@ static dfqi_id attention(dfqi_graph *g, const dfqi_vit_block *b, const dfqi_id *
     dfqi_id k = dfqi_graph_output(g, q, 1), v = dfqi_graph_output(g, q, 2);
     dfqi_id raw = dfqi_matmul_nt(g, named(b, "attn.qk", name), q, k);
     dfqi_id map = dfqi_softmax(g, raw, 1.0f / sqrtf((float)b->head));
+    dfqi_graph_probe(g, map, "%s", named(b, "attn.map", name));
     dfqi_id out = dfqi_matmul_nn(g, named(b, "attn.av", name), map, v);
     if (b->raw_tap) *b->raw_tap = raw;
     if (b->attn_tap) *b->attn_tap = map;
@@ -120,7 +121,9 @@ dfqi_id dfqi_vit_block_forward(dfqi_graph *g, const dfqi_vit_block *b, const dfq
     x = dfqi_add(g, x, dfqi_linear(g, named(b, "attn.proj", name), y, p[4], p[5]));
     y = dfqi_layernorm(g, x, p[6], p[7], b->eps);
     y = dfqi_gelu(g, dfqi_linear(g, named(b, "mlp.fc1", name), y, p[8], p[9]));
-    return dfqi_add(g, x, dfqi_linear(g, named(b, "mlp.fc2", name), y, p[10], p[11]));
+    x = dfqi_add(g, x, dfqi_linear(g, named(b, "mlp.fc2", name), y, p[10], p[11]));
+    dfqi_graph_probe(g, x, "%s", b->name);
+    return x;
 }
 
 void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_id x,

@@ -33,6 +33,8 @@ void dfqi_model_release(dfqi_model *m)
     dfq_context *ctx = m->ctx;
     dfqi_network_fini(&m->net);
     dfqi_scheme_fini(&m->scheme);
+    dfqi_free(ctx, m->probes);
+    dfqi_free(ctx, m->rows);
     dfqi_free(ctx, m);
     dfqi_context_release(ctx);
 }
@@ -51,8 +53,8 @@ dfq_status dfqi_model_ready(const dfqi_model *m)
     return DFQ_OK;
 }
 
-dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out, dfqi_id *out_x,
-                            dfqi_taps *taps)
+static dfq_status build(const dfqi_model *m, int64_t batch, int whole, dfqi_graph **out,
+                        dfqi_id *out_x, dfqi_taps *taps)
 {
     dfq_context *ctx = m->ctx;
     const dfqi_arch *a = &m->net.arch;
@@ -64,6 +66,7 @@ dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out
     if (status != DFQ_OK) goto out;
     dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
     dfqi_network_params(&m->net, g, 1, ids);
+    if (whole) g->rewrite = dfqi_rewrite_nothing;
     if (m->quantized) DFQI_GOTO(dfqi_quant_pass_begin(&pass, g, &m->scheme, 1), out);
     dfqi_network_forward(&m->net, g, ids, x, taps);
     if (m->quantized) dfqi_quant_pass_end(&pass, g);
@@ -85,4 +88,19 @@ out:
     else
         *out = g;
     return status;
+}
+
+dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out, dfqi_id *out_x,
+                            dfqi_taps *taps)
+{
+    return build(m, batch, 0, out, out_x, taps);
+}
+
+dfq_status dfqi_model_graph_whole(const dfqi_model *m, int64_t batch, dfqi_graph **out,
+                                  dfqi_id *out_x, dfqi_id *out_logits)
+{
+    dfqi_taps taps = {0};
+    DFQI_TRY(build(m, batch, 1, out, out_x, &taps));
+    *out_logits = taps.logits;
+    return DFQ_OK;
 }

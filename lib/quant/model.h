@@ -11,6 +11,10 @@ struct dfq_graph {
     dfqi_network net;
     int32_t quantized;  /* scheme is there */
     dfqi_scheme scheme; /* calibrated if quantized */
+    /* made when somebody asks; of the architecture and the widths, which stay */
+    struct dfqi_probe *probes;   /* quant/probe.h */
+    struct dfqi_layer_row *rows; /* accel/layer_rows.h */
+    int32_t n_probes, n_rows;
 };
 typedef struct dfq_graph dfqi_model;
 
@@ -43,5 +47,8 @@ int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bit
  * taps (arrays in taps may be NULL). The caller frees the graph. */
 DFQI_CHECKED dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out,
                                          dfqi_id *out_x, dfqi_taps *taps);
+/* The same with everything that a network has, read or not; no arrays of taps. */
+DFQI_CHECKED dfq_status dfqi_model_graph_whole(const dfqi_model *m, int64_t batch, dfqi_graph **out,
+                                               dfqi_id *out_x, dfqi_id *out_logits);
 
 #endif

@@ -16,6 +16,7 @@ TCase *dfqt_levels_case(void);
 TCase *dfqt_parts_case(void);
 TCase *dfqt_modes_case(void);
 TCase *dfqt_memory_case(void);
+TCase *dfqt_contents_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 
@@ -32,5 +33,12 @@ dfq_status dfqt_quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_wi
                               dfqi_grids grids, dfqi_model **out);
 /* Logits of the images, [DFQT_IMAGES][DFQT_CLASSES]. */
 void dfqt_logits(const dfqi_model *m, float *z);
+
+/* A random network of each family, small but for MobileNetV2's width, whose classes are 3 (1000); random
+ * images for it; its student in improved mode with 4 bits, of all but DFQI_FAMILY_STAGES. */
+dfq_status dfqt_family_new(dfq_context *ctx, int family, dfq_graph **out);
+dfq_graph *dfqt_family(dfq_context *ctx, int family);
+dfq_tensor *dfqt_family_images(const dfq_graph *g, int64_t n);
+dfq_graph *dfqt_family_low(const dfq_graph *g);
 
 #endif

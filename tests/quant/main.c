@@ -15,5 +15,6 @@ int main(void)
     suite_add_tcase(s, dfqt_parts_case());
     suite_add_tcase(s, dfqt_modes_case());
     suite_add_tcase(s, dfqt_memory_case());
+    suite_add_tcase(s, dfqt_contents_case());
     return dfqt_run(s);
 }

@@ -1,4 +1,5 @@
 /* A small network, its images and its students. */
+#include <dfq/quantizer.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -85,4 +86,104 @@ void dfqt_logits(const dfqi_model *m, float *z)
     static float x[DFQT_IMAGES * DFQT_IMAGE];
     dfqt_images(x);
     ck_assert_msg(dfqi_model_logits(m, x, DFQT_IMAGES, z) == DFQ_OK, "%s", m->ctx->error);
+}
+
+/* -- one of each family ------------------------------------------------------------------------- */
+
+enum { SMALL = 8 };
+
+static dfqi_arch arch_of(int family)
+{
+    static const dfqi_supernet_space mbconv = {.name = "tiny",
+                                               .family = DFQI_SUPER_MBCONV,
+                                               .image = SMALL,
+                                               .classes = 3,
+                                               .stem = 4,
+                                               .first = 4,
+                                               .head = 8,
+                                               .n_stages = 2,
+                                               .n_choices = 3,
+                                               .stages = {{4, 2, 1}, {6, 1, 2}},
+                                               .choices = {{3, 1}, {5, 4}, {3, 4}}};
+    static const dfqi_supernet_space stages = {.name = "tiny transformer",
+                                               .family = DFQI_SUPER_VIT,
+                                               .n_stages = 3,
+                                               .n_choices = 8,
+                                               .image = SMALL,
+                                               .classes = 3,
+                                               .vit = {.patch = 4,
+                                                       .tokens = 6,
+                                                       .head = 3,
+                                                       .optional = 1,
+                                                       .width = {2, {4, 7}},
+                                                       .depth = {2, {1, 2}},
+                                                       .heads = {1, {2}},
+                                                       .ratio = {2, {1, 2}}}};
+    dfqi_arch a = {.family = (dfqi_family)family,
+                   .name = "vit_random",
+                   .image = SMALL,
+                   .channels = 3,
+                   .classes = 3,
+                   .eps = family == DFQI_FAMILY_VIT ? 1e-6f : 1e-5f,
+                   .mean = {0.5f, 0.5f, 0.5f},
+                   .std = {0.5f, 0.25f, 0.5f}};
+    if (family == DFQI_FAMILY_VIT)
+        a.vit = (dfqi_vit_arch){.patch = 4, .width = 12, .depth = 2, .heads = 3, .hidden = 16};
+    if (family == DFQI_FAMILY_RESNET) {
+        memcpy(a.name, "resnet_test", 12);
+        a.cnn = (dfqi_cnn_arch){
+            .keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1};
+    }
+    if (family == DFQI_FAMILY_MOBILENET) {
+        memcpy(a.name, "mobilenet_test", 15);
+        a.image = 32;
+        a.cnn.keys = DFQI_KEYS_TORCHVISION;
+        a.classes = 1000;
+    }
+    if (family >= DFQI_FAMILY_MBCONV) {
+        dfqi_arch_derive(family == DFQI_FAMILY_MBCONV ? &mbconv : &stages,
+                         family == DFQI_FAMILY_MBCONV ? (int32_t[]){1, 2, 0} : (int32_t[]){3, 8, 5},
+                         &a);
+        for (int c = 0; c < 3; c++) a.mean[c] = a.std[c] = 0.5f;
+    }
+    return a;
+}
+
+dfq_status dfqt_family_new(dfq_context *ctx, int family, dfq_graph **out)
+{
+    dfqi_arch a = arch_of(family);
+    dfqi_network net;
+    DFQI_TRY(dfqi_network_new(ctx, &a, &net));
+    dfqi_network_init(&net, 5);
+    dfq_status status = dfqi_model_new(&net, NULL, out);
+    dfqi_network_fini(&net);
+    return status;
+}
+
+dfq_graph *dfqt_family(dfq_context *ctx, int family)
+{
+    dfq_graph *g;
+    ck_assert_msg(dfqt_family_new(ctx, family, &g) == DFQ_OK, "%s", ctx->error);
+    return g;
+}
+
+dfq_tensor *dfqt_family_images(const dfq_graph *g, int64_t n)
+{
+    dfqi_rng r = dfqi_rng_make(3, 1);
+    dfq_tensor *x;
+    int64_t side = g->net.arch.image;
+    ck_assert_int_eq(dfqi_tensor_new(g->ctx, DFQI_F32, 4, (int64_t[]){n, 3, side, side}, &x),
+                     DFQ_OK);
+    for (int64_t i = 0; i < dfqi_tensor_count(x); i++)
+        dfqi_tensor_f32(x)[i] = dfqi_rng_range(&r, -1.0f, 1.0f);
+    return x;
+}
+
+dfq_graph *dfqt_family_low(const dfq_graph *g)
+{
+    dfq_tensor *x = dfqt_family_images(g, 4);
+    dfq_graph *low;
+    ck_assert_msg(dfq_graph_quantize(g, x, NULL, &low) == DFQ_OK, "%s", g->ctx->error);
+    dfq_tensor_release(x);
+    return low;
 }

@@ -1,0 +1,20 @@
+/* The layers of a network as a reader of the network sees them: names, shapes as tensors have them, work
+ * and widths. The list is that of layer.h, entry by entry. */
+#ifndef DFQI_ACCEL_LAYER_ROWS_H
+#define DFQI_ACCEL_LAYER_ROWS_H
+
+#include <dfq/graph.h>
+
+#include "quant/model.h"
+
+typedef struct dfqi_layer_row {
+    char name[80];
+    char weight[96]; /* the parameter; "": none */
+    dfq_layer_info info;
+} dfqi_layer_row;
+
+/* Made once and kept by the model; the infos' texts point into it. */
+DFQI_CHECKED dfq_status dfqi_layer_rows_of(const dfqi_model *m, int32_t *out_n,
+                                           const dfqi_layer_row **out_rows);
+
+#endif
