@@ -27,7 +27,7 @@ typedef struct dfqi_safetensors {
     dfqi_st_meta *meta;
 } dfqi_safetensors;
 
-/* Limits: header 100 MB, rank 6, extents >= 0, no overlap, no gap of 64 bytes or more. A dtype
+/* Limits: header 100 MB, rank 6, extents >= 0, no overlap, no unused byte. A dtype
  * other than those of dfqi_dtype is DFQ_E_UNSUPPORTED, other breaches are DFQ_E_CORRUPT. Each
  * tensor is read straight into its own memory. */
 DFQI_CHECKED dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out);

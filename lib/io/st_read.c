@@ -12,7 +12,7 @@
 #error "safetensors data is little-endian and is copied as it is"
 #endif
 
-enum { HEADER_MAX = 100 * 1000 * 1000, GAP_MAX = 63 };
+enum { HEADER_MAX = 100 * 1000 * 1000 };
 static const char META_KEY[] = "__metadata__";
 
 /* What one member of the header says, checked. */
@@ -118,7 +118,8 @@ static int by_offset(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* Sorted items must follow each other, up to the end, with at most alignment between them. */
+/* Sorted items must follow each other from the first byte to the last: the format allows neither
+ * holes nor a tail, in which a file could carry what no reader sees. */
 static dfq_status check_cover(const dfqi_source *s, const item *items, int64_t n, uint64_t room)
 {
     char show[DFQI_SHOW_MAX], other[DFQI_SHOW_MAX];
@@ -129,17 +130,19 @@ static dfq_status check_cover(const dfqi_source *s, const item *items, int64_t n
                              "%s: tensors \"%s\" and \"%s\" overlap at byte %llu of the data",
                              s->name, dfqi_show(items[i - 1].name, show),
                              dfqi_show(items[i].name, other), (unsigned long long)items[i].begin);
-        if (items[i].begin - end > GAP_MAX)
+        if (items[i].begin > end)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: %llu unused bytes before tensor \"%s\", at most %d are allowed",
+                             "%s: %llu unused byte%s before tensor \"%s\", the format allows "
+                             "none; write the file again with safetensors' save_file",
                              s->name, (unsigned long long)(items[i].begin - end),
-                             dfqi_show(items[i].name, show), GAP_MAX);
+                             items[i].begin - end == 1 ? "" : "s", dfqi_show(items[i].name, show));
         end = items[i].end;
     }
-    if (room - end > GAP_MAX)
+    if (room > end)
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: %llu unused bytes behind the last tensor, at most %d are allowed",
-                         s->name, (unsigned long long)(room - end), GAP_MAX);
+                         "%s: %llu unused byte%s behind the last tensor, the format allows none; "
+                         "fetch the file again, or write it again with safetensors' save_file",
+                         s->name, (unsigned long long)(room - end), room - end == 1 ? "" : "s");
     return DFQ_OK;
 }
 
@@ -201,10 +204,9 @@ static dfq_status read_meta(const dfqi_source *s, dfqi_jnode object, dfqi_safete
     return DFQ_OK;
 }
 
-static dfq_status read_tensor(dfqi_source *s, const item *it, uint64_t base, dfqi_st_entry *e)
+/* Tensors are read in the order of their offsets, so the source stands at this one already. */
+static dfq_status read_tensor(dfqi_source *s, const item *it, dfqi_st_entry *e)
 {
-    unsigned char gap[GAP_MAX];
-    DFQI_TRY(dfqi_source_read(s, gap, (size_t)(base + it->begin - s->at)));
     e->name = dfqi_strdup(s->ctx, it->name);
     if (!e->name) return DFQ_E_NOMEM;
     DFQI_TRY(dfqi_tensor_new(s->ctx, it->dtype, it->rank, it->dims, &e->tensor));
@@ -265,7 +267,7 @@ static dfq_status read_all(dfqi_source *s, const char *but, dfqi_safetensors *ou
             continue;
         }
         st.n_entries++; /* first, so that a half-read entry is freed as well */
-        DFQI_GOTO(read_tensor(s, &h.items[i], base, &st.entries[st.n_entries - 1]), out);
+        DFQI_GOTO(read_tensor(s, &h.items[i], &st.entries[st.n_entries - 1]), out);
     }
     *out = st;
     st = (dfqi_safetensors){s->ctx, 0, NULL, 0, NULL};

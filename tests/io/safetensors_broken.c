@@ -53,7 +53,11 @@ static const struct rule {
     {ONE("\"F32\"", "[99999999999999999999]", "[0,8]"), 8, DFQ_E_CORRUPT, "not valid JSON"},
     {ONE("\"U8\"", "[9000000000000]", "[0,9000000000000]"), 8, DFQ_E_CORRUPT, "there are only 8"},
     {ONE("\"U8\"", "[1]", "[64,65]"), 65, DFQ_E_CORRUPT, "64 unused bytes before"},
+    {ONE("\"U8\"", "[1]", "[1,2]"), 2, DFQ_E_CORRUPT,
+     "1 unused byte before tensor \"w\", the format"},
     {ONE("\"U8\"", "[1]", "[0,1]"), 65, DFQ_E_CORRUPT, "64 unused bytes behind"},
+    {ONE("\"U8\"", "[1]", "[0,1]"), 2, DFQ_E_CORRUPT, "m.st: 1 unused byte behind the last tensor"},
+    {"{}", 1, DFQ_E_CORRUPT, "unused byte behind"},
     {"{\"w\":3}", 0, DFQ_E_CORRUPT, "\"w\" is an integer, must be an object"},
     {"{\"\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, DFQ_E_CORRUPT,
      "empty name"},
@@ -97,15 +101,14 @@ END_TEST
 START_TEST(test_allowed)
 {
     static const char *const headers[] = {
-        ONE("\"U8\"", "[1]", "[63,64]"),
         ONE("\"F32\"", "[]", "[0,4]") "   ",
         ONE("\"F32\"", "[0,5000000000]", "[0,0]"),
         "{\"__metadata__\":null}",
         "{\"__metadata__\":{}}",
-        ("{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[1,1]},"
-         "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2],\"extra\":[]}}"),
+        ("{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},"
+         "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"extra\":[]}}"),
     };
-    static const size_t data[] = {64, 4, 0, 0, 0, 3};
+    static const size_t data[] = {4, 0, 0, 0, 1};
     for (size_t i = 0; i < sizeof data / sizeof data[0]; i++) {
         dfqi_safetensors st;
         io_works(parse(headers[i], data[i], &st));
