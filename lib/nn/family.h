@@ -26,9 +26,9 @@ typedef struct dfqi_family_row {
     /* Fills `a`, of which family and name (maybe empty) are set, from names and shapes; what these do not
      * tell is assumed. */
     DFQI_CHECKED dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
-    /* Sets what a known architecture's name tells of what was assumed, if the tensors agree with it. NULL:
-     * names tell nothing. */
-    void (*name)(dfqi_arch *a, const char *name, int32_t source);
+    /* Sets what a known architecture's name tells of what was assumed, if the tensors agree with it.
+     * Returns false if the name is that of a network with other tensors. NULL: names tell nothing. */
+    bool (*name)(dfqi_arch *a, const char *name, int32_t source);
     /* When everything is said: do tensors and values fit together? NULL: always. */
     DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const char *path, const dfqi_arch *a);
     /* A tensor of such files that the network does not need. */
@@ -68,9 +68,9 @@ DFQI_CHECKED dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *pat
 /* For the rows' `name` (names.c). */
 /* How timm brings pictures to a ViT of this image. */
 void dfqi_vit_transform(dfqi_arch *a);
-void dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source);
-void dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source);
-void dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source);
+bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source);
+bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source);
+bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source);
 /* The tensor `name` of the given rank; `expected` says in the error what would have it. */
 DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path,
                                          const char *name, int32_t rank, const char *expected,

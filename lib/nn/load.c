@@ -84,10 +84,26 @@ static void take_file_name(const char *path, dfqi_arch *a)
     if (n >= sizeof name) return;
     snprintf(name, sizeof name, "%.*s", (int)n, base);
     dfqi_arch before = *a;
-    dfqi_family_get(a->family)->name(a, name, DFQ_SOURCE_FILE_NAME);
+    (void)dfqi_family_get(a->family)->name(a, name, DFQ_SOURCE_FILE_NAME);
     if (memcmp(before.source, a->source, sizeof a->source) != 0)
         snprintf(a->name, sizeof a->name, "%s", name);
     dfqi_printable(a->name);
+}
+
+/* `a` was told to be `name`, whose tensors are others: it is called what its tensors alone make it. */
+static dfq_status drop_name(const dfqi_safetensors *st, const char *path, const char *name,
+                            bool option, dfqi_arch *a)
+{
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    dfqi_arch plain = {.channels = a->channels, .family = a->family};
+    char what[96], show[DFQI_SHOW_MAX];
+    DFQI_TRY(row->find(st, path, &plain));
+    memcpy(a->name, plain.name, sizeof a->name);
+    row->describe(a, what, sizeof what);
+    dfqi_log(st->ctx, DFQ_LOG_WARNING,
+             "%s: %s says \"%s\", which does not fit the tensors, those of %s", path,
+             option ? "the option arch" : "metadata architecture", dfqi_show(name, show), what);
+    return DFQ_OK;
 }
 
 int32_t dfqi_resize_of(int64_t image, double crop)
@@ -119,10 +135,9 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
     if (name) snprintf(a.name, sizeof a.name, "%s", name);
     dfqi_printable(a.name);
     DFQI_TRY(row->find(st, path, &a));
-    if (row->name && name)
-        row->name(&a, name, DFQ_SOURCE_NAME);
-    else if (row->name)
-        take_file_name(path, &a);
+    if (row->name && !name) take_file_name(path, &a);
+    if (row->name && name && !row->name(&a, name, DFQ_SOURCE_NAME))
+        DFQI_TRY(drop_name(st, path, name, o && o->arch, &a));
     DFQI_TRY(dfqi_prop_read_meta(st, path, &a));
     if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, &a));
     if (row->check) DFQI_TRY(row->check(st->ctx, path, &a));

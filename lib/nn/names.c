@@ -90,19 +90,24 @@ static void name_transform(dfqi_arch *a, bool deit, const char *tag, int32_t sou
     settle_transform(a, source);
 }
 
-void dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
+bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
 {
     const char *at = name;
     bool deit = skip(&at, "vit_deit_") || skip(&at, "deit_");
-    if (!deit && !skip(&at, "vit_")) return;
+    if (!deit && !skip(&at, "vit_")) return true;
     const struct size *known = NULL;
+    bool sized = false;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !known; i++) {
         const char *behind = at;
-        if (!skip(&behind, sizes[i].word) || sizes[i].width != a->vit.width) continue;
+        if (!skip(&behind, sizes[i].word)) continue;
+        sized = true;
+        if (sizes[i].width != a->vit.width) continue;
         known = &sizes[i];
         at = behind;
     }
-    if (!known || !skip(&at, "patch") || number(&at) != a->vit.patch) return;
+    if (!known) return !sized;
+    if (!skip(&at, "patch")) return true;
+    if (number(&at) != a->vit.patch) return false;
     a->vit.heads = known->heads;
     settle(a, DFQI_PROP_HEADS, source);
     settle(a, DFQI_PROP_ACTIVATION, source);
@@ -110,6 +115,7 @@ void dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
     settle(a, DFQI_PROP_POOLING, source);
     if (skip(&at, "_") && number(&at) == a->image) settle(a, DFQI_PROP_IMAGE, source);
     name_transform(a, deit, at, source);
+    return true;
 }
 
 /* -- convolutional networks -------------------------------------------------------------------- */
@@ -129,22 +135,25 @@ static bool knows_statistics(const dfqi_arch *a)
     return !a->cnn.small || a->cnn.keys == DFQI_KEYS_PYTORCHCV || a->cnn.padded;
 }
 
-void dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source)
+bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source)
 {
     const char *at = name;
-    if (!skip(&at, "resnet") || number(&at) != layers_of(a)) return;
+    int64_t layers = skip(&at, "resnet") ? number(&at) : -1;
+    if (layers != layers_of(a)) return layers < 0;
     bool b = a->cnn.bottleneck && skip(&at, "b"); /* pytorchcv's, with the stride in the 3x3 */
     bool cifar = skip(&at, "_cifar"), three = a->cnn.units[DFQI_STAGES - 1] == 0;
-    if (a->cnn.small != (cifar || three)) return;
+    if (a->cnn.small != (cifar || three)) return true;
     if (b) a->cnn.stride_first = 0;
     for (int p = 0; p < DFQI_PROP_MEAN; p++) settle(a, (dfqi_prop)p, source);
     if (knows_statistics(a) && (cifar || *at == '\0' || strncmp(at, ".tv_", 4) == 0))
         settle_transform(a, source);
+    return true;
 }
 
-void dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source)
+bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source)
 {
     if (strcmp(name, "mobilenetv2") == 0 || strcmp(name, "mobilenet_v2") == 0 ||
         strcmp(name, "mobilenetv2_w1") == 0)
         for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
+    return true;
 }

@@ -87,6 +87,23 @@ static const struct named {
     {0, "m.st", 48, 16, 32, 0, 0, 0, 0, 0, 0, 0},
 };
 
+static char warned[1024];
+
+static void on_log(int32_t level, const char *line, void *user)
+{
+    (void)user;
+    if (level == DFQ_LOG_WARNING) snprintf(warned, sizeof warned, "%s", line);
+}
+
+/* A name that is another network's is not this one's, and a warning tells so. */
+static void check_unfit(const dfqi_arch *a, const char *said, bool unfit)
+{
+    ck_assert_msg((strcmp(a->name, said) != 0) == unfit, "%s: called %s", said, a->name);
+    ck_assert_msg((strstr(warned, "which does not fit the tensors") != NULL) == unfit, "%s: %s",
+                  said, warned);
+    if (unfit) ck_assert_ptr_nonnull(strstr(warned, said));
+}
+
 START_TEST(test_vit_names)
 {
     const struct named *n = &nameds[_i];
@@ -95,6 +112,8 @@ START_TEST(test_vit_names)
     loading l;
     begin(&l, &want);
     if (n->name) dfqt_file_meta(&l.f, "architecture", n->name);
+    l.ctx->log = on_log;
+    warned[0] = '\0';
     if (n->heads == 0) {
         fails(&l, NULL, DFQ_E_CORRUPT, "--heads N, the metadata key \"heads\"");
     } else {
@@ -108,6 +127,8 @@ START_TEST(test_vit_names)
             if (p != DFQI_PROP_CROP) ck_assert_int_eq(a.source[p], n->mean_from);
         ck_assert(a.mean[0] == n->mean && a.resize == n->resize && (int)a.filter == n->filter);
         ck_assert_int_eq(a.source[DFQI_PROP_PATCH], DFQ_SOURCE_TENSOR);
+        if (n->name)
+            check_unfit(&a, n->name, n->heads_from == GUESS && strcmp(n->name, "vit_odd") != 0);
         if (n->path && n->heads_from == FILE_NAME)
             ck_assert_str_eq(a.name, "deit_tiny_patch16_224");
     }
@@ -154,7 +175,10 @@ START_TEST(test_resnet_names)
     ck_assert_int_eq(a.source[DFQI_PROP_STEM], weaker);
     ck_assert_int_eq(a.cnn.stride_first, r->first);
     dfqt_file_meta(&l.f, "architecture", r->name);
+    l.ctx->log = on_log;
+    warned[0] = '\0';
     works(&l, "some.file", NULL, &a);
+    check_unfit(&a, r->name, strcmp(r->name, "resnet34") == 0);
     ck_assert_int_eq(a.source[DFQI_PROP_STEM], r->stem_from);
     ck_assert_int_eq(a.source[DFQI_PROP_IMAGE], r->stem_from);
     ck_assert_int_eq(a.source[DFQI_PROP_BOTTLENECK], r->bottleneck ? r->stem_from : 0);
@@ -183,6 +207,30 @@ START_TEST(test_mobilenet_names)
 END_TEST
 
 /* -- what wins --------------------------------------------------------------------------------- */
+
+/* Keys of properties that such a network does not have, and keys that say the same. */
+START_TEST(test_keys_that_do_not_fit)
+{
+    dfqi_arch want = dfqt_arch(224, 16, 192, 1, 3), a;
+    loading l;
+    begin(&l, &want);
+    l.ctx->log = on_log;
+    warned[0] = '\0';
+    dfqt_file_meta(&l.f, "interpolation", "bicubic");
+    works(&l, "some.file", NULL, &a);
+    ck_assert_str_eq(warned, "");
+    dfqt_file_meta(&l.f, "stem", "stride2");
+    works(&l, "some.file", NULL, &a);
+    ck_assert_str_eq(warned, "some.file: metadata stem is not for a 1-block vision transformer and "
+                             "decides nothing");
+    dfqt_file_meta(&l.f, "crop_pct", "0.9");
+    works(&l, "some.file", NULL, &a);
+    ck_assert_int_eq(a.resize, 248);
+    dfqt_file_meta(&l.f, "resize", "256");
+    fails(&l, NULL, DFQ_E_CORRUPT, "metadata resize and crop_pct say the same; leave one out");
+    end(&l);
+}
+END_TEST
 
 /* Options win over metadata, these over names. */
 START_TEST(test_order)
@@ -316,6 +364,7 @@ TCase *dfqt_sources_case(void)
     tcase_add_loop_test(c, test_vit_names, 0, sizeof nameds / sizeof nameds[0]);
     tcase_add_loop_test(c, test_resnet_names, 0, sizeof resnets / sizeof resnets[0]);
     tcase_add_test(c, test_mobilenet_names);
+    tcase_add_test(c, test_keys_that_do_not_fit);
     tcase_add_test(c, test_order);
     tcase_add_test(c, test_grid);
     tcase_add_test(c, test_bad_options);
