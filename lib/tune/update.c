@@ -113,6 +113,18 @@ static void move_inundated(dfqi_tune *t, float rate, float rho)
         crossed[i] = (float)t->inundated[i].changed / (float)t->inundated[i].moments->count;
 }
 
+/* Once a job: weights that are all zero would come up in each step, and results count them all. */
+static void warn_clamped(dfqi_tune *t, int64_t clamped, int64_t tensors, const char *first)
+{
+    if (clamped > 0)
+        dfqi_log(t->ctx, t->clamped ? DFQ_LOG_DEBUG : DFQ_LOG_WARNING,
+                 "tune: step %lld would have made %lld quantizer scales of %lld tensors zero or "
+                 "negative, first of %s; they are kept at %g",
+                 (long long)t->done, (long long)clamped, (long long)tensors, first,
+                 (double)least_scale);
+    t->clamped += clamped;
+}
+
 /* Codes are those of the scales that this step's forward pass had, so weights move first. */
 void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
 {
@@ -120,17 +132,17 @@ void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
     t->scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1;
     float rho = rate > 0 ? t->o.inundation * fminf(rate / t->o.rate, 1) : 0;
     int inundate = rho > 0 && t->o.weight_rate > 0;
+    int64_t clamped = 0, tensors = 0;
+    const char *first = NULL;
     if (inundate) move_inundated(t, rate, rho);
     for (int32_t i = 0; i < t->n_items; i++) {
         dfqi_item *item = &t->items[i];
         if (!inundate || !item->site) move(t, item, rate);
-        int64_t clamped = item->kind == DFQI_ITEM_SCALE ? clamp_scales(item) : 0;
-        if (clamped > 0)
-            dfqi_log(t->ctx, DFQ_LOG_WARNING,
-                     "tune: step %lld would have made %lld of %s zero or negative, kept at %g",
-                     (long long)t->done, (long long)clamped, item->name, (double)least_scale);
-        t->clamped += clamped;
+        int64_t own = item->kind == DFQI_ITEM_SCALE ? clamp_scales(item) : 0;
+        if (own > 0 && tensors++ == 0) first = item->name;
+        clamped += own;
     }
+    warn_clamped(t, clamped, tensors, first);
 }
 
 /* In eight sums, so that the loop can be vectorized. */
