@@ -9,6 +9,7 @@
 #include "io/file.h"
 #include "io/folder.h"
 #include "io/json.h"
+#include "io/look.h"
 
 enum { LABELS_MAX = 64 * 1024 * 1024, DIGITS_MAX = 9 };
 
@@ -33,16 +34,34 @@ static char *next_line(char **text)
     return line;
 }
 
+/* A picture or a model given by mistake shall not be read as names of folders. */
+static dfq_status check_text(dfq_context *ctx, const char *path, const unsigned char *text,
+                             size_t size)
+{
+    size_t i = 0;
+    while (i < size && (text[i] >= ' ' || strchr("\t\n\r", text[i])) && text[i] && text[i] != 0x7F)
+        i++;
+    if (i == size) return DFQ_OK;
+    const char *kind = dfqi_file_look(text, size < DFQI_LOOK_BYTES ? size : DFQI_LOOK_BYTES).kind;
+    return dfqi_fail(
+        ctx, DFQ_E_CORRUPT,
+        "%s: byte %llu is 0x%02X, so it is no text%s%s; labels are a text file with the "
+        "first line \"folder,label\" or \"file,label\", or with the name of a class "
+        "folder on each line",
+        path, (unsigned long long)i, text[i], kind ? ", it looks like " : "", kind ? kind : "");
+}
+
 dfq_status dfqi_dataset_labels_are_csv(dfq_context *ctx, const char *path, bool *out)
 {
     unsigned char *text;
     size_t size;
     DFQI_TRY(dfqi_file_read(ctx, path, LABELS_MAX, &text, &size));
+    dfq_status status = check_text(ctx, path, text, size);
     *out = strstr((const char *)text, "file,label") == (const char *)text ||
            strstr((const char *)text, "\xEF\xBB\xBF"
                                       "file,label") == (const char *)text;
     dfqi_free(ctx, text);
-    return DFQ_OK;
+    return status;
 }
 
 /* A whole number of at most nine digits and nothing else; -1: it is none. */

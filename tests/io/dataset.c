@@ -282,6 +282,12 @@ START_TEST(test_labels_from)
     io_works(open_warned(io_path(NULL), 10, file));
     labels_are((int32_t[]){4}, 1);
     io_fails(open_warned(file, 10, file), DFQ_E_INVALID, "has its own labels");
+    io_put(file, "n01440764\n\x8E\x03", 12); /* bytes that are no text */
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT,
+             "byte 11 is 0x03, so it is no text; labels are a text file with the first line");
+    io_put(file, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT,
+             "it looks like a PNG picture; labels");
     ck_assert_int_eq(unlink(file), 0);
     io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_IO, "No such file");
 }
