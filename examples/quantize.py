@@ -112,4 +112,7 @@ def main():
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except (RuntimeError, OSError, ValueError) as error:  # the library's line, no library, no number
+        sys.exit(f'quantize.py: {error}')

@@ -17,6 +17,17 @@ rust)
     set -- "$4/rust"
     ;;
 esac
+# What goes wrong is told in one line.
+if [ "$1" = python3 ]; then
+    said=$(DFQ_LIBRARY=$library/libdfq.so "$@" "$out.none" "$out" 2>&1) && exit 1
+    case $said in
+    'quantize.py: cannot read '*"$out.none"*) [ "$(printf '%s\n' "$said" | wc -l)" = 1 ] ;;
+    *)
+        printf '%s\n' "$said"
+        exit 1
+        ;;
+    esac
+fi
 LD_LIBRARY_PATH=$library DFQ_LIBRARY=$library/libdfq.so \
     "$@" "$examples/figures_vit.safetensors" "$out" 8 2
 [ -s "$out" ]
