@@ -239,20 +239,6 @@ double plan_after(const struct plan *p, int stage)
     return sum;
 }
 
-/* Calibration has no unit that could be timed, so these are factors measured on ViT-Tiny. An image
- * costs 60 forward passes: three sweeps, and one through half of either network for each layer
- * that is rounded. Rounding itself works column by column in double precision, 180 times slower
- * than the products of a forward pass. Parity mode runs 16 images once for each of 8 quantizers of
- * a block. */
-static double calibration(const dfq_graph_info *i, int32_t mode, int64_t images, double forward)
-{
-    double w = (double)i->width, h = (double)i->hidden, depth = (double)i->depth;
-    if (i->family != DFQ_FAMILY_VIT) return 1.5 * forward * (double)images; /* one sweep */
-    double rounding = depth * (7 * w * w * w + h * w * w + w * h * h + h * h * h);
-    if (mode == DFQ_MODE_PARITY) return forward * 8 * depth * 16 * 1.3;
-    return forward * (60 * (double)images + 180 * rounding / (double)i->macs);
-}
-
 struct probe {
     dfq_graph *student;
     dfq_tuner *tuner;
@@ -315,6 +301,32 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
     return status;
 }
 
+/* Times a calibration of one or two images, until the layers of one block are rounded: rounding takes as
+ * long for any number of images, but for a pass through half of either network for each layer. Parity
+ * mode takes the first 16 images alone, once for each quantizer. */
+static dfq_status time_calibration(struct session *s, const dfq_graph *net,
+                                   const dfq_graph_info *info, const struct options *full,
+                                   double forward, double *out)
+{
+    enum { SAMPLE = 2, PARITY = 16 };
+    int vit = info->family == DFQ_FAMILY_VIT, parity = vit && full->mode == DFQ_MODE_PARITY;
+    int64_t most = parity ? PARITY : SAMPLE, n = full->images < most ? full->images : most;
+    struct timing t = {vit && !parity ? "round" : "calibrate", vit ? info->depth : 1, 0, 0, 0};
+    dfq_quantize_options q = recipe_quantize(full);
+    dfq_graph *student = NULL;
+    dfq_tensor *noise = NULL;
+    dfq_status status = recipe_noise(s->ctx, info, n, &noise);
+    s->timing = &t;
+    if (status == DFQ_OK) status = dfq_graph_quantize(net, noise, &q, &student);
+    s->timing = NULL;
+    dfq_graph_release(student);
+    dfq_tensor_release(noise);
+    double images = (double)full->images;
+    *out = t.calibrate * (parity ? 1 : images / (double)n);
+    *out += t.round + (double)t.layers * forward * images;
+    return status == DFQ_E_CANCELLED && !session_interrupted() ? DFQ_OK : status;
+}
+
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
                  const struct options *full, int64_t held, struct plan *plan)
 {
@@ -325,6 +337,8 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     s->mute = 1;
     dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
     if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
+    if (status == DFQ_OK && !recipe_is_live(full))
+        status = time_calibration(s, net, info, full, forward, &plan->seconds[PLAN_CALIBRATE]);
     if (status == DFQ_OK && !full->no_tune) status = time_step(s->ctx, net, info, full, &p, &cost);
     s->mute = 0;
     probe_close(&p);
@@ -332,7 +346,6 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
     if (judged < (double)n) judged = (double)n;
     plan->seconds[PLAN_DIAGNOSE] = diagnose_seconds(full, forward);
-    plan->seconds[PLAN_CALIBRATE] = calibration(info, full->mode, images, forward);
     if (!full->no_tune) plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps;
     if (!full->no_tune && full->method == METHOD_MIMIQ) /* evaluations */
         plan->seconds[PLAN_TUNE] += 1.5 * forward * judged * ((double)full->steps / 50 + 1);

@@ -48,8 +48,8 @@ struct plan {
 double plan_total(const struct plan *p);
 double plan_after(const struct plan *p, int stage); /* seconds behind `stage` */
 
-/* Fills calibration, tuning and memory: times a forward pass of the float network and a step of a
- * throw-away tuning job on noise. `held` images will come to lie in memory. Returns 0 or an exit code,
+/* Fills calibration, tuning and memory: times a forward pass of the float network, a part of a
+ * calibration and a step of a throw-away tuning job, all on noise. `held` images will come to lie in memory. Returns 0 or an exit code,
  * after one line. */
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
                  const struct options *full, int64_t held, struct plan *p);
