@@ -67,7 +67,12 @@ static int try_mapping(struct session *s, struct result *r)
         r->own.struct_size = sizeof r->own;
         status = dfq_cost_evaluate_mapping(r->cost, i, colon + 1, &r->own);
         r->has_own = 1;
-        return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+        if (status != DFQ_E_INVALID || !layer.mapping || !*layer.mapping)
+            return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+        return session_error(s, CODE_USAGE,
+                             "--mapping of layer %s: %s; the search found one to begin from: \"%s: "
+                             "%s\"",
+                             layer.name, dfq_context_get_error(s->ctx), layer.name, layer.mapping);
     }
     return session_error(s, CODE_USAGE, "--mapping: there is no layer %.*s; --json names them all",
                          (int)(colon - text), text);

@@ -13,7 +13,7 @@
 #include "files.h"
 #include "text.h"
 
-static const char first_line[] = "dfq job 1\n";
+static const char first_line[] = "dfq job 1\n", last_line[] = "end\n";
 
 void job_close(struct job *job)
 {
@@ -138,6 +138,12 @@ static void read_state(const struct options *o, struct job *job, const char *tex
     }
 }
 
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
 static int read_job(struct session *s, struct job *job)
 {
     size_t size, n = strlen(first_line);
@@ -149,6 +155,11 @@ static int read_job(struct session *s, struct job *job)
         code = session_error(s, CODE_INPUT,
                              "%s: not what an interrupted run leaves; start anew with "
                              "--force without --resume",
+                             job->text);
+    } else if (!ends_with(text, last_line)) {
+        code = session_error(s, CODE_INPUT,
+                             "%s: cut short, its last line is missing; put the whole file back, or "
+                             "start anew with --force without --resume",
                              job->text);
     } else {
         code = compare(s, job, text + n);
@@ -174,8 +185,8 @@ int job_note(struct session *s, struct job *job)
         free(judged);
         judged = more;
     }
-    all = judged ? text_format("%s%s%s%s", first_line, job->options, job->saved ? "saved 1\n" : "",
-                               judged)
+    all = judged ? text_format("%s%s%s%s%s", first_line, job->options,
+                               job->saved ? "saved 1\n" : "", judged, last_line)
                  : NULL;
     if (!job->made && file_kind(job->folder) != FILE_FOLDER && mkdir(job->folder, 0777) != 0)
         failed = 1;

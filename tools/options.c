@@ -57,12 +57,12 @@ static int check_evaluator(const struct options *o)
 /* What must not be together on a line of "dfq quantize". */
 static int check_quantize(const struct options *o)
 {
-    if (o->no_tune &&
-        (option_given(o, OPT_STEPS) || option_given(o, OPT_LR) || option_given(o, OPT_GAMMA) ||
-         option_given(o, OPT_LOSS) || option_given(o, OPT_INUNDATION)))
-        return option_wrong(
-            o, "--no-tune leaves nothing for --steps, --lr, --gamma, --loss and --inundation; "
-               "leave them out");
+    static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS, OPT_INUNDATION};
+    for (size_t i = 0; i < sizeof tuning / sizeof *tuning; i++)
+        if (o->no_tune && option_given(o, tuning[i]))
+            return option_wrong(o,
+                                "--%s is for tuning, and --no-tune says not to tune; leave one out",
+                                option_table[tuning[i]].name);
     if (o->loss == LOSS_HOST && option_given(o, OPT_INUNDATION))
         return option_wrong(o, "--loss host has no gradient inundation; leave --inundation out");
     if (o->mode != DFQ_MODE_PARITY && (o->weight_grid != 0 || o->act_grid != 0))
@@ -228,7 +228,7 @@ static int parse_options(int argc, char **argv, struct options *o)
             help_verb(stdout, o->verb);
             return CODE_DONE;
         }
-        o->given |= (uint64_t)1 << id;
+        o->given[id] = 1;
         code = option_take(o, (enum option_id)id, optarg);
         if (code) return code;
     }

@@ -84,9 +84,6 @@ enum option_id {
     OPT_COUNT
 };
 
-/* `given` below has a bit for each. */
-typedef char options_fit_their_bits[OPT_COUNT <= 64 ? 1 : -1];
-
 /* How a network is tuned, and what a student with a generator beside it learns from. */
 enum { METHOD_MIMIQ, METHOD_AIT };
 enum { LOSS_AIT, LOSS_HOST };
@@ -96,7 +93,7 @@ struct options {
     int argc;
     char *const *argv; /* the whole command line, for messages and reports */
     enum verb verb;
-    uint64_t given; /* bit of each option_id on the command line */
+    char given[OPT_COUNT]; /* is the option on the command line? */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
     const char *test_data, *supernet, *save_supernet, *trajectory, *labels_from;
@@ -130,7 +127,7 @@ extern const char *const verb_names[VERB_COUNT];
 
 static inline int option_given(const struct options *o, enum option_id id)
 {
-    return (o->given >> id & 1) != 0;
+    return o->given[id];
 }
 
 /* What was given for an option that is a text; for OPT_COUNT, what stands alone. NULL: nothing. */

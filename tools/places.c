@@ -179,6 +179,11 @@ static int check_pair(struct session *s, const struct place *a, const struct pla
         return refuse_pair(s, out, other, "lies in");
     if ((other->what & PLACE_TREE) && holds(other, out))
         return refuse_pair(s, out, other, "is a file of");
+    if ((out->what & PLACE_FOLDER) && !(out->what & PLACE_RESUME) && lies_in(other, out))
+        return session_error(s, CODE_USAGE,
+                             "%s %s is the folder that holds %s, and a set of images becomes a "
+                             "folder by itself; give a new name, for example %s %s/images",
+                             out->name, out->text, other->text, out->name, out->text);
     if ((out->what & PLACE_FOLDER) && lies_in(other, out))
         return session_error(
             s, CODE_USAGE, "%s%s%s lies in %s, which this run writes; choose another place",
@@ -186,9 +191,27 @@ static int check_pair(struct session *s, const struct place *a, const struct pla
     return CODE_DONE;
 }
 
+/* A new folder cannot take the place of the one that somebody stands in. */
+static int check_name(struct session *s, const struct place *p)
+{
+    const char *base = p->path ? path_base(p->path) : "";
+    if (!(p->what & PLACE_FOLDER) || (p->what & PLACE_RESUME) ||
+        (strcmp(base, ".") != 0 && strcmp(base, "..") != 0))
+        return CODE_DONE;
+    return session_error(
+        s, CODE_USAGE,
+        "%s %s is a folder that is in use, and a set of images becomes a folder by "
+        "itself; give a new name, for example %s %s/images",
+        p->name, p->text, p->name, p->text);
+}
+
 static int check_pairs(struct session *s)
 {
     const struct places *all = &s->places;
+    for (int i = 0; i < all->n; i++) {
+        int code = check_name(s, &all->v[i]);
+        if (code) return code;
+    }
     for (int i = 0; i < all->n; i++)
         for (int k = 0; k < i; k++) {
             int code = check_pair(s, &all->v[k], &all->v[i]);

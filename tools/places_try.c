@@ -41,10 +41,11 @@ static int check_kind(struct session *s, const struct place *p)
         int set = p->own.there && !(p->what & PLACE_RESUME) ? is_set(p->path) : 1;
         if (set < 0) return session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
         if (!set)
-            return session_error(s, CODE_USAGE,
-                                 "%s %s is a folder without images.safetensors, so no set that "
-                                 "this program has made; choose another name",
-                                 what, p->text);
+            return session_error(
+                s, CODE_USAGE,
+                "%s %s is a folder with other files, and a set of images becomes a "
+                "folder by itself; give a new name, for example %s %s/images",
+                what, p->text, what, p->text);
         if (p->own.there ? S_ISDIR(p->mode) : lstat(p->path, &st) != 0) return CODE_DONE;
         return session_error(s, CODE_USAGE,
                              "%s %s must become a folder and is something else; "

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,9 +62,23 @@ static void on_log(int32_t level, const char *line, void *user)
             level == DFQ_LOG_WARNING ? "warning: " : "", line);
 }
 
+static int32_t time_stage(struct timing *t, const dfq_progress *p)
+{
+    double whole = p->done ? p->elapsed_s / (double)p->done * (double)p->total : 0;
+    if (strcmp(p->stage, "round") == 0) {
+        t->round = whole;
+        t->layers = p->total;
+    } else {
+        t->calibrate = whole;
+    }
+    return interrupted ||
+           (strcmp(p->stage, t->last) == 0 && p->done * (uint64_t)t->parts >= p->total);
+}
+
 static int32_t on_progress(const dfq_progress *p, void *user)
 {
     struct session *s = user;
+    if (s->timing) return time_stage(s->timing, p);
     progress_show(&s->progress, p->stage, p->done, p->total, p->loss);
     return (s->stop_between && p->done == p->total) ||
            (s->checkpoint_at > 0 && text_now() >= s->checkpoint_at);
@@ -196,10 +211,18 @@ void session_occupy(void)
             _exit(CODE_OUTPUT); /* nowhere to say so */
 }
 
+/* Has who read stdout gone away, as "head" does when it has enough? */
+static int reader_has_gone(void)
+{
+    struct pollfd p = {STDOUT_FILENO, POLLOUT, 0};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+}
+
 int session_results(const char *verb, int code)
 {
     if (stdout_closed) errno = EBADF;
     if (!stdout_closed && fflush(stdout) == 0 && !ferror(stdout)) return code;
+    if (!stdout_closed && reader_has_gone()) return CODE_OUTPUT; /* it knows, and wants no line */
     fprintf(stderr, "dfq%s%s: cannot write the results to stdout: %s; %s\n", verb ? " " : "",
             verb ? verb : "", strerror(errno),
             stdout_closed ? "open it, to /dev/null if they are not wanted" : "they are lost");

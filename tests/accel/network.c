@@ -269,8 +269,8 @@ END_TEST
 static const struct {
     const char *text, *error;
 } refused[] = {
-    {"", "covers 1 of 16 steps of dimension C"},
-    {"DRAM C16 M32 P14 | GLB Q14 R3 S2", "covers 2 of 3 steps of dimension S"},
+    {"", "covers 1 of the 16 in dimension C"},
+    {"DRAM C16 M32 P14 | GLB Q14 R3 S2", "covers 2 of the 3 in dimension S"},
     {"DRAM C16 M32 P14 | GLB Q14 R3 S3 | SPACE M300", "needs 300 elements, there are 16 x 16"},
     {"DRAM P14 Q14 | RF C16 M32 R3 S3", "register files of"},
     {"GLB C16 M32 P14 Q14 R3 S3", NULL},

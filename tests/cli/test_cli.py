@@ -175,7 +175,8 @@ class Usage(Part):
         quantize("--kind is \"x\", must be attention, .* qimera or arc", "--bits", "w4a4",
                  "--kind", "x")
         quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
-        quantize("--no-tune leaves nothing", "--bits", "w4a4", "--no-tune", "--steps", "4")
+        quantize("--steps is for tuning, and --no-tune says not to tune; leave one out", "--bits", "w4a4",
+                 "--no-tune", "--steps", "4")
 
 
 class Terminal(Part):
@@ -642,7 +643,9 @@ class Cost(Part):
                          "blocks.0.mlp.fc1: GLB C32 M64 P17")["own"]
         assert slow["cycles"] == 32 * 64 * 17 and slow["utilization"] < 0.01, slow
         for text, error in (("fc1 GLB", "must look like"), ("fc9: GLB", "no layer fc9"),
-                            ("blocks.0.mlp.fc1: GLB C32", "covers 1 of"),
+                            ("blocks.0.mlp.fc1: GLB C32", r'layer blocks\.0\.mlp\.fc1: .*covers 1 of the 64 in dimension M; '
+                             r'.*begin from: "blocks\.0\.mlp\.fc1: DRAM'),
+                            ("blocks.0.mlp.fc1: M3", 'layer blocks.0.mlp.fc1: .*"M3" is no place, write DRAM'),
                             ("blocks.0.attn.qk/softmax: GLB", "takes no mapping")):
             self.fails(USAGE, error, "cost", "tiny.safetensors", "--accel", "eyeriss-16x16",
                        "--mapping", text)
@@ -807,7 +810,7 @@ class Cnn(Part):
         refuse("--loss is \"x\", must be ait or host", "--loss", "x")
         refuse("--method is \"x\", must be mimiq or ait", "--method", "x")
         refuse("--first-last-bits is 9, must be a whole number from 2 to 8", "--first-last-bits", "9")
-        refuse("--no-tune leaves nothing for .*--loss", "--no-tune", "--loss", "host")
+        refuse("--loss is for tuning, and --no-tune says not to tune", "--no-tune", "--loss", "host")
         refuse("--loss host has no gradient inundation", "--loss", "host", "--inundation", "0.1")
         refuse("--inundation is 0.6, must be", "--inundation", "0.6")
         refuse("--weight-grid is not for --method ait", "--mode", "parity", "--weight-grid", "lsq")
@@ -1079,6 +1082,15 @@ class Outputs(Part):
             r = self.dfq("info", "tiny.safetensors", stdout=full)
         assert r.code == OUTPUT and "cannot write the results to stdout" in r.err, r
 
+    def test_reader_that_has_gone(self):
+        """"dfq info -v MODEL | head" ends without a word."""
+        for args in (["info", "-v", "tiny.safetensors"], ["--help"]):
+            out, into = os.pipe()
+            os.close(out)
+            with os.fdopen(into, "wb") as f:
+                r = self.dfq(*args, stdout=f)
+            assert r.code in (OUTPUT, -signal.SIGPIPE) and r.err == "", r
+
     def test_file_that_may_not_grow(self):
         limit = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", self.program]
         before = self.names()
@@ -1227,6 +1239,14 @@ class Resume(Stopping):
                        name, value)
         tiny.save(self.path("tiny.safetensors"), tiny.tensors(random.Random(8)))
         self.fails(USAGE, "tiny.safetensors is not the model", *args, "--resume")
+        job = self.read("q.resume", "job.txt")
+        assert job.endswith(b"\nend\n"), job
+        for n in range(len(job)):
+            with open(self.path("q.resume", "job.txt"), "wb") as f:
+                f.write(job[:n])
+            if n % 40 == 0 or n > len(job) - 5 or job[n - 1:n] == b"\n":
+                self.fails(INPUT, "q.resume/job.txt: (cut short|not what an).* with --force without --resume",
+                           *args, "--resume")
         with open(self.path("q.resume", "job.txt"), "w", encoding="ascii") as f:
             f.write("nonsense")
         self.fails(INPUT, "job.txt", *args, "--resume")

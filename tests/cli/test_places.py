@@ -65,8 +65,15 @@ class Places(Part):
         assert (self.read("pictures", "labels.csv"), self.read("pictures", "3.png")) == \
             (labels, picture)
         for out in ("pictures", "same", "sub/up/pictures"):
-            self.refused("no set that this program has made", "synth", "tiny.safetensors", "-f",
-                         "-o", out)
+            self.refused(f"-o {out} is a folder with other files, and a set of images becomes a "
+                         f"folder by itself; give a new name, for example -o {out}/images", "synth",
+                         "tiny.safetensors", "-f", "-o", out)
+        for out in (".", "./.", "pictures/.."):
+            self.refused(f"-o {out} is a folder that is in use, and a set of images becomes a folder "
+                         f"by itself; give a new name, for example -o {out}/images", "synth",
+                         "tiny.safetensors", "-f", "-o", out)
+        self.refused(f"-o {self.dir} is the folder that holds tiny.safetensors", "synth",
+                     "tiny.safetensors", "-f", "-o", self.dir)
         assert self.read("pictures", "labels.csv") == labels
 
     def test_every_option_that_names_a_file(self):
