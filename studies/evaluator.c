@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "base/progress.h"
-#include "explore/evaluator.h"
-#include "explore/evaluator_gen.h"
-#include "explore/search_space.h"
+#include "explore/cost_networks/evaluator.h"
+#include "explore/cost_networks/hw_generator.h"
+#include "explore/coexplore/search_space.h"
 
 static int show(const char *stage, uint64_t done, uint64_t total, double loss)
 {

@@ -2,7 +2,7 @@
 #ifndef DFQ_STUDIES_SUPPORT_H
 #define DFQ_STUDIES_SUPPORT_H
 
-#include "explore/search_space.h"
+#include "explore/coexplore/search_space.h"
 #include "tune/super_train.h"
 
 /* Order of doubles, for qsort(). */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "explore/evaluator.h"
-#include "explore/evaluator_gen.h"
+#include "explore/cost_networks/evaluator.h"
+#include "explore/cost_networks/hw_generator.h"
 #include "support/toy_problem.h"
 
 enum { SEEDS = 6, SHARES = 3, INSTANCES = SEEDS * SHARES, SWEEP = 12, MARGINS = 6 };

@@ -8,8 +8,8 @@
 #include "api/handles.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "explore/coexplore.h"
-#include "explore/search_space.h"
+#include "explore/coexplore/coexplore.h"
+#include "explore/coexplore/search_space.h"
 
 enum { NAME = 48 };
 

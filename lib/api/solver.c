@@ -3,7 +3,7 @@
 
 #include "api/api.h"
 #include "base/memory.h"
-#include "explore/solver.h"
+#include "explore/solver/solver.h"
 
 struct dfq_solver {
     dfq_context *ctx; /* kept alive by the search */

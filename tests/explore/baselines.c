@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "explore/cases.h"
-#include "explore/solver_priv.h"
+#include "explore/solver/solver_priv.h"
 
 static dfq_status create(dfq_context *ctx, dfqt_problem *t, const dfq_solver_options *o,
                          dfqi_solver **out)

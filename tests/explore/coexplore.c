@@ -1,6 +1,6 @@
 /* A co-exploration of a tiny space on made-up pictures: it meets its limits, ends with the same
  * bits at any thread count, from a warm supernet, and after an interruption at any point. */
-#include "explore/coexplore.h"
+#include "explore/coexplore/coexplore.h"
 
 #include <math.h>
 #include <stdio.h>

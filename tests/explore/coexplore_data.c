@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "explore/cases.h"
-#include "explore/coexplore_priv.h"
+#include "explore/coexplore/coexplore_priv.h"
 #include "explore/coexplore_scene.h"
-#include "explore/solver_priv.h"
+#include "explore/solver/solver_priv.h"
 #include "tensor/tensor.h"
 
 static dfqi_coexplore *create(dfq_context *ctx, const dfqt_scene *s)

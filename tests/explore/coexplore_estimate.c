@@ -1,6 +1,6 @@
 /* What a job is said to take: the sum over its steps by hand, and a measurement that leaves no
  * trace. */
-#include "explore/coexplore_estimate.h"
+#include "explore/coexplore/estimate_priv.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "explore/cases.h"
-#include "explore/coexplore_priv.h"
+#include "explore/coexplore/coexplore_priv.h"
 #include "explore/coexplore_scene.h"
-#include "explore/solver_priv.h"
+#include "explore/solver/solver_priv.h"
 #include "io/safetensors.h"
 #include "support/fail_alloc.h"
 

@@ -2,7 +2,7 @@
 #ifndef DFQT_EXPLORE_COEXPLORE_SCENE_H
 #define DFQT_EXPLORE_COEXPLORE_SCENE_H
 
-#include "explore/coexplore.h"
+#include "explore/coexplore/coexplore.h"
 
 /* CELLS and so on: of the space; UNITS: steps of a job by the options below. */
 enum { CELLS = 4, HW_PARAMS = 2, CONFIGS = 6, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };

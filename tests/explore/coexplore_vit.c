@@ -7,8 +7,8 @@
 
 #include "base/rng.h"
 #include "explore/cases.h"
-#include "explore/coexplore.h"
-#include "explore/search_space.h"
+#include "explore/coexplore/coexplore.h"
+#include "explore/coexplore/search_space.h"
 #include "support/fail_alloc.h"
 
 enum { CELLS = 2, N = 60, RECORD = 3073, UNITS = 6 + 3 * 2 + 5 + 4 };

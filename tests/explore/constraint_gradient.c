@@ -1,6 +1,6 @@
 /* The constraint gradient: cases done by hand, the variants, and the quadratic programme against a
  * search over the multipliers. */
-#include "explore/constraint_gradient.h"
+#include "explore/solver/constraint_gradient_priv.h"
 
 #include <math.h>
 

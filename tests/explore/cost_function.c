@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "explore/cases.h"
-#include "explore/solver_priv.h"
+#include "explore/solver/solver_priv.h"
 
 static const double reference[DFQT_METRICS] = {16, 8, 4};
 

@@ -1,5 +1,5 @@
 /* Repair, local search, and the sweep over accelerators. */
-#include "explore/derive.h"
+#include "explore/solver/derive_priv.h"
 
 #include <math.h>
 #include <string.h>

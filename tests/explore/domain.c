@@ -1,12 +1,12 @@
 /* Spaces: softmax and its gradient, Gumbel noise, one-hot codes; the tabulated evaluator against
  * plain sums and finite differences. */
-#include "explore/domain.h"
+#include "explore/solver/domain.h"
 
 #include <math.h>
 
 #include "base/rng.h"
 #include "explore/cases.h"
-#include "explore/problem.h"
+#include "explore/solver/problem_priv.h"
 
 static const dfq_constraint any_limit = {.limit = 1, .metric = 0};
 

@@ -1,6 +1,6 @@
 /* Estimates of what choices contribute: exact sums are found, noise that the paths of a round share
  * does not matter, and old rounds fade. */
-#include "explore/effects.h"
+#include "explore/coexplore/effects.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* DANCE's two networks on a space of 6 cells and 300 accelerators: gradients by differences, errors
  * on held-out samples, and searches in which they stand for the tables and for the hardware
  * parameters' logits. */
-#include "explore/evaluator.h"
+#include "explore/cost_networks/evaluator.h"
 
 #include <dfq/dfq.h>
 #include <math.h>
@@ -11,9 +11,9 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "explore/cases.h"
-#include "explore/domain.h"
-#include "explore/evaluator_gen.h"
-#include "explore/evaluator_mlp.h"
+#include "explore/solver/domain.h"
+#include "explore/cost_networks/hw_generator.h"
+#include "explore/cost_networks/mlp.h"
 #include "support/fail_alloc.h"
 
 enum {

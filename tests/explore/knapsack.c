@@ -1,5 +1,5 @@
 /* The exact methods against enumeration and against each other. */
-#include "explore/knapsack.h"
+#include "explore/solver/knapsack_priv.h"
 
 #include <math.h>
 

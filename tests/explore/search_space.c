@@ -1,5 +1,5 @@
 /* Costs of a search space against those of whole paths, and the public handle on it. */
-#include "explore/search_space.h"
+#include "explore/coexplore/search_space.h"
 
 #include <dfq/dfq.h>
 #include <math.h>

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "explore/cases.h"
-#include "explore/search_space.h"
+#include "explore/coexplore/search_space.h"
 
 enum { TEXT = 2048 };
 

@@ -33,8 +33,16 @@ def floors(root):
     """{folder: (floor, {folders it also sees})} from the marked table."""
     text = (root / 'docs/ARCHITECTURE.md').read_text(encoding='utf-8')
     table = re.search(r'<!-- floors:.*?-->(.*?)<!-- /floors -->', text, re.S).group(1)
-    rows = re.findall(r'^\| (\d+) \| `(\w+)` \|([^|]*)\|', table, re.M)
-    return {name: (int(level), set(re.findall(r'`(\w+)`', also))) for level, name, also in rows}
+    rows = re.findall(r'^\| (\d+) \| `([\w/]+)` \|([^|]*)\|', table, re.M)
+    return {name: (int(level), set(re.findall(r'`([\w/]+)`', also))) for level, name, also in rows}
+
+
+def home(name, table):
+    """The folder of the table that a path under lib/ lies in, the innermost; None: none does."""
+    parts = name.split('/')[:-1]
+    while parts and '/'.join(parts) not in table:
+        parts.pop()
+    return '/'.join(parts) or None
 
 
 def code_only(text):
@@ -56,8 +64,8 @@ def check_file(path, folder, table):
         if not match:
             continue
         kind, name = match.groups()
-        target = name.split('/')[0]
-        if kind == '"' and target in table and target != folder:
+        target = home(name, table)
+        if kind == '"' and target is not None and target != folder:
             level, also = table[folder]
             if table[target][0] >= level and target not in also:
                 yield number, f'{folder}/ may not see {name}'
@@ -106,11 +114,11 @@ def main():
     bad = 0
     count = 0
     for path in sorted((root / 'lib').rglob('*.[ch]')):
-        folder = path.relative_to(root / 'lib').parts[0]
+        folder = home(path.relative_to(root / 'lib').as_posix(), table)
         name = path.relative_to(root)
         count += 1
-        if folder not in table:
-            print(f'{name}: folder {folder}/ is not in the floors table')
+        if folder is None:
+            print(f'{name}: its folder is not in the floors table')
             bad += 1
             continue
         for number, complaint in check_file(path, folder, table):

@@ -1,0 +1,374 @@
+/* Checkpoints of a co-exploration: safetensors with the solver's state (checkpoint.c) and
+ *
+ *   position              I64 [7]  stage, units done, whether paths were judged, whether the stage's
+ *                                  optimiser exists, lengths of the three curves
+ *   net.*, derived.*      F32      weights, by the names of nn/supernet_file.h
+ *   momentum.*            F32      of what the stage trains
+ *   losses.0 to .2        F32      curves
+ *   effects               I64      the bits of the estimates' sums
+ *   path                  I32      of the derived network
+ *   networks              I64      with EST and GEN: steps done, whether finished, bits of their quality
+ *   evaluator.*           F32      arrays of EST, while it is trained its moments as well
+ *   hw_generator.*        F32      likewise of GEN; parameters that explore moved are the solver's x
+ *
+ * Metadata: dfq.explorer = format version, dfq.explorer.options and dfq.explorer.images (hashes).
+ * Reading fills a second state, which takes the first one's place when all is well. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/memory.h"
+#include "explore/coexplore/coexplore_priv.h"
+#include "explore/solver/solver_file.h"
+#include "io/json.h"
+#include "nn/supernet_file.h"
+
+enum { NETWORKS = sizeof(dfqi_networks_state) / sizeof(int64_t) };
+enum { POSITION = 7, META = 3, TEXT = 24, NAME = DFQI_SUPER_NAME + 16, MISC = 16 };
+
+/* "1" had no networks, and momenta where transformers have two moments. */
+static const char format_version[] = "3";
+static const char *const meta_names[META] = {"dfq.explorer", "dfq.explorer.options",
+                                             "dfq.explorer.images"};
+
+typedef struct part {
+    char name[NAME];
+    dfqi_dtype dtype;
+    int64_t count;
+    void *data;
+} part;
+
+/* Everything but the solver's, flat, in one order for writing and reading. */
+typedef struct parts {
+    part *v; /* owned by the caller */
+    int64_t n;
+    int64_t position[POSITION];
+    dfqi_networks_state networks;
+    int64_t arrays; /* from here on those of the networks */
+} parts;
+
+/* -- fingerprints ------------------------------------------------------------------------------ */
+
+static void make_meta(const dfqi_coexplore *e, char text[META][TEXT])
+{
+    dfq_explorer_options o = e->o; /* no padding, so its bytes are its content */
+    size_t pixels = (size_t)(3 * e->space.net->image * e->space.net->image);
+    o.struct_size = 0;
+    uint64_t options = dfqi_hash(DFQI_HASH_START, &o, sizeof o);
+    uint64_t images = dfqi_hash(DFQI_HASH_START, e->labels, (size_t)e->all.n * sizeof *e->labels);
+    options = dfqi_hash(options, &e->supernet_was_read, sizeof e->supernet_was_read);
+    images = dfqi_hash(images, e->images, (size_t)e->all.n * pixels * sizeof *e->images);
+    snprintf(text[0], TEXT, "%s", format_version);
+    snprintf(text[1], TEXT, "%016" PRIx64, options);
+    snprintf(text[2], TEXT, "%016" PRIx64, images);
+}
+
+static dfq_status check_meta(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path)
+{
+    static const char *const what[META] = {"", "options", "images"};
+    char text[META][TEXT], show[DFQI_SHOW_MAX];
+    for (int32_t i = 0; i < META; i++)
+        if (!dfqi_st_meta_find(st, meta_names[i]))
+            return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of a co-exploration",
+                             path);
+    if (strcmp(dfqi_st_meta_find(st, meta_names[0]), format_version) != 0)
+        return dfqi_fail(e->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: checkpoint of version %.20s, this library knows %s; start the job "
+                         "anew",
+                         path, dfqi_show(dfqi_st_meta_find(st, meta_names[0]), show),
+                         format_version);
+    make_meta(e, text);
+    for (int32_t i = 1; i < META; i++)
+        if (strcmp(dfqi_st_meta_find(st, meta_names[i]), text[i]) != 0)
+            return dfqi_fail(e->ctx, DFQ_E_INVALID, "%s: made with other %s", path, what[i]);
+    return DFQ_OK;
+}
+
+/* -- the tensors ------------------------------------------------------------------------------- */
+
+static void add(parts *p, const char *name, dfqi_dtype dtype, int64_t count, void *data)
+{
+    part *v = &p->v[p->n];
+    if (count < 1) return;
+    snprintf(v->name, sizeof v->name, "%s", name);
+    v->dtype = dtype;
+    v->count = count;
+    v->data = data;
+    p->n++;
+}
+
+static void add_net(parts *p, const char *prefix, const dfqi_supernet *net,
+                    const dfqi_super_train *momenta)
+{
+    for (int32_t i = 0; i < net->n_layers; i++)
+        for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++) {
+            char name[DFQI_SUPER_NAME], full[NAME];
+            const dfq_tensor *t = net->layers[i].t[k];
+            void *data = t ? t->data : NULL;
+            int64_t each = momenta ? dfqi_super_train_moments(momenta) : 1;
+            if (t && momenta) data = dfqi_super_train_momentum(momenta, i, k);
+            if (!data) continue;
+            dfqi_super_tensor_name(&net->layers[i], k, name);
+            snprintf(full, sizeof full, "%s.%s", prefix, name);
+            add(p, full, DFQI_F32, each * dfqi_tensor_count(t), data);
+        }
+}
+
+static void add_network(parts *p, const char *prefix, int32_t n, const dfqi_mlp_array *arrays)
+{
+    for (int32_t i = 0; i < n; i++) {
+        char name[NAME];
+        snprintf(name, sizeof name, "%s.%d", prefix, (int)i);
+        add(p, name, DFQI_F32, arrays[i].count, arrays[i].v);
+    }
+}
+
+static void add_networks(parts *p, const dfqi_coexplore_state *s)
+{
+    dfqi_mlp_array arrays[DFQI_MLP_ARRAYS];
+    p->arrays = p->n;
+    if (!s->est) return;
+    dfqi_networks_note(s, &p->networks);
+    add(p, "networks", DFQI_I64, NETWORKS, &p->networks);
+    p->arrays = p->n;
+    add_network(p, "evaluator", dfqi_evaluator_arrays(s->est, arrays), arrays);
+    add_network(p, "hw_generator", dfqi_gen_arrays(s->gen, arrays), arrays);
+}
+
+static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
+{
+    size_t most = (size_t)(s->net.n_layers + s->derived.n_layers) * DFQI_SUPER_TENSORS * 2 + MISC +
+                  2 * DFQI_MLP_ARRAYS;
+    const dfqi_supernet *trained = s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net;
+    const int64_t position[POSITION] = {s->stage,         s->at,          s->judged,
+                                        s->train != NULL, s->losses[0].n, s->losses[1].n,
+                                        s->losses[2].n};
+    p->v = dfqi_calloc(s->ctx, most, sizeof *p->v);
+    if (!p->v) return DFQ_E_NOMEM;
+    memcpy(p->position, position, sizeof position);
+    add(p, "position", DFQI_I64, POSITION, p->position);
+    add_net(p, "net", &s->net, NULL);
+    if (s->train) add_net(p, "momentum", trained, s->train);
+    if (s->derived.layers) add_net(p, "derived", &s->derived, NULL);
+    if (s->derived.layers) add(p, "path", DFQI_I32, s->net.n_cells, s->path);
+    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
+        char name[TEXT];
+        snprintf(name, sizeof name, "losses.%d", (int)i);
+        add(p, name, DFQI_F32, s->losses[i].n, s->losses[i].v);
+    }
+    add(p, "effects", DFQI_I64, (int64_t)s->effects.size, s->effects.state);
+    add_networks(p, s);
+    return DFQ_OK;
+}
+
+/* -- writing ----------------------------------------------------------------------------------- */
+
+static dfq_status write_parts(const dfqi_coexplore *e, const parts *p, const char *path)
+{
+    char text[META][TEXT], keys[META][TEXT];
+    dfqi_solver_file solver;
+    dfqi_st_meta meta[META + DFQI_SOLVER_META];
+    dfq_status status = DFQ_E_NOMEM;
+    dfqi_solver_pack(e->s->solver, &solver);
+    size_t n = (size_t)(p->n + solver.n);
+    dfqi_st_entry *entries = dfqi_calloc(e->ctx, n, sizeof *entries);
+    dfq_tensor *views = dfqi_calloc(e->ctx, n, sizeof *views); /* borrowed memory, never retained */
+    if (!entries || !views) goto out;
+    for (int64_t i = 0; i < p->n; i++) {
+        views[i] = (dfq_tensor){.ctx = e->ctx,
+                                .refs = 1,
+                                .dtype = p->v[i].dtype,
+                                .rank = 1,
+                                .dims = {p->v[i].count},
+                                .data = p->v[i].data};
+        entries[i] = (dfqi_st_entry){p->v[i].name, &views[i]};
+    }
+    memcpy(entries + p->n, solver.entries, (size_t)solver.n * sizeof *entries);
+    make_meta(e, text);
+    for (int32_t i = 0; i < META; i++) {
+        snprintf(keys[i], TEXT, "%s", meta_names[i]);
+        meta[i] = (dfqi_st_meta){keys[i], text[i]};
+    }
+    memcpy(meta + META, solver.meta, sizeof solver.meta);
+    status = dfqi_st_write(e->ctx, path, (int64_t)n, entries, META + DFQI_SOLVER_META, meta);
+out:
+    dfqi_free(e->ctx, entries);
+    dfqi_free(e->ctx, views);
+    return status;
+}
+
+dfq_status dfqi_coexplore_save(const dfqi_coexplore *e, const char *path)
+{
+    parts p = {.v = NULL};
+    dfq_status status = list_parts(e->s, &p);
+    if (status == DFQ_OK) status = write_parts(e, &p, path);
+    dfqi_free(e->ctx, p.v);
+    return status;
+}
+
+/* -- reading ----------------------------------------------------------------------------------- */
+
+static dfq_status find(const dfqi_safetensors *st, const char *path, const char *name,
+                       dfqi_dtype dtype, int64_t count, const void **out)
+{
+    const dfq_tensor *t = dfqi_st_find(st, name);
+    if (!t || t->dtype != dtype || t->rank != 1 || t->dims[0] != count)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing or has the wrong shape",
+                         path, name);
+    *out = t->data;
+    return DFQ_OK;
+}
+
+/* Where the job stood; makes what exists there. */
+static dfq_status read_position(const dfqi_coexplore *e, const dfqi_safetensors *st,
+                                const char *path, dfqi_coexplore_state *s)
+{
+    const void *data;
+    const int64_t *at;
+    DFQI_TRY(find(st, path, "position", DFQI_I64, POSITION, &data));
+    at = data;
+    bool fine = at[0] >= 0 && at[0] <= DFQ_EXPLORE_DONE && at[1] >= 0;
+    int64_t units = fine && at[0] < DFQ_EXPLORE_DONE ? dfqi_coexplore_units(e, (int32_t)at[0]) : 0;
+    fine = fine && at[1] <= units && (at[0] < DFQ_EXPLORE_DONE || at[3] == 0);
+    for (int32_t i = 0; i < DFQ_EXPLORE_DONE && fine; i++)
+        fine = at[4 + i] >= 0 && at[4 + i] <= dfqi_coexplore_units(e, i);
+    if (!fine)
+        return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor position names step %lld of stage %lld",
+                         path, (long long)at[1], (long long)at[0]);
+    s->stage = (int32_t)at[0];
+    s->at = at[1];
+    s->judged = at[2] != 0;
+    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
+        DFQI_TRY(dfqi_curve_reserve(e->ctx, &s->losses[i], at[4 + i]));
+        s->losses[i].n = at[4 + i];
+    }
+    return DFQ_OK;
+}
+
+/* Makes the trainings that were under way. */
+static dfq_status read_networks(const dfqi_coexplore *e, const dfqi_safetensors *st,
+                                const char *path, dfqi_coexplore_state *s)
+{
+    dfqi_networks_state networks;
+    const void *data;
+    if (!s->est) return DFQ_OK;
+    DFQI_TRY(find(st, path, "networks", DFQI_I64, NETWORKS, &data));
+    memcpy(&networks, data, sizeof networks);
+    DFQI_TRY(dfqi_networks_resume(e, &networks, path, s));
+    if (networks.finished[DFQ_EVALUATOR_GEN] || (s->stage == DFQ_EXPLORE_WARMUP && s->at == 0))
+        return DFQ_OK;
+    return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: stage %d began before the networks were trained",
+                     path, (int)s->stage);
+}
+
+static dfq_status read_path(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path,
+                            dfqi_coexplore_state *s)
+{
+    const void *data;
+    if (!dfqi_st_find(st, "path")) return DFQ_OK;
+    DFQI_TRY(find(st, path, "path", DFQI_I32, s->net.n_cells, &data));
+    memcpy(s->path, data, (size_t)s->net.n_cells * sizeof *s->path);
+    for (int32_t c = 0; c < s->net.n_cells; c++)
+        if (s->path[c] < 0 || s->path[c] >= dfqi_supernet_choices(&s->net, c))
+            return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor path holds choice %d of cell %d",
+                             path, (int)s->path[c], (int)c);
+    return dfqi_supernet_new(e->ctx, e->space.net, s->path, 0, &s->derived);
+}
+
+static dfq_status copy_parts(const dfqi_safetensors *st, const char *path, const parts *p)
+{
+    for (int64_t i = 1; i < p->n; i++) { /* position was read */
+        const part *v = &p->v[i];
+        const void *from;
+        DFQI_TRY(find(st, path, v->name, v->dtype, v->count, &from));
+        memcpy(v->data, from, (size_t)v->count * dfqi_dtype_bytes(v->dtype));
+    }
+    return DFQ_OK;
+}
+
+static dfq_status check_arrays(const parts *p, dfq_context *ctx, const char *path)
+{
+    for (int64_t i = p->arrays; i < p->n; i++) {
+        const float *v = p->v[i].data;
+        for (int64_t k = 0; k < p->v[i].count; k++)
+            if (!isfinite(v[k]))
+                return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: tensor %s holds %g at element %lld", path,
+                                 p->v[i].name, (double)v[k], (long long)k);
+    }
+    return DFQ_OK;
+}
+
+static dfq_status check_finite(const dfqi_coexplore_state *s, const char *path)
+{
+    for (size_t i = 0; i < s->effects.size; i++)
+        if (!isfinite(s->effects.state[i]))
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor effects holds %g at element %zu",
+                             path, s->effects.state[i], i);
+    return DFQ_OK;
+}
+
+/* A search that had finished derives its result anew. */
+static dfq_status restore_solver(dfqi_coexplore_state *s, const dfqi_safetensors *st,
+                                 const char *path)
+{
+    int32_t finished;
+    dfqi_effects_solve(&s->effects);
+    DFQI_TRY(dfqi_solver_unpack(s->solver, st, path));
+    bool fits = s->stage > DFQ_EXPLORE_SEARCH || !s->derived.layers;
+    if (fits && s->stage > DFQ_EXPLORE_SEARCH) {
+        DFQI_TRY(dfqi_solver_step(s->solver, &finished));
+        DFQI_TRY(dfqi_networks_measure(s));
+        fits = finished && dfqi_solver_is_feasible(s->solver) == (s->derived.layers != NULL) &&
+               (!s->derived.layers || memcmp(s->path, dfqi_solver_best(s->solver),
+                                             (size_t)s->net.n_cells * sizeof *s->path) == 0);
+    }
+    if (fits) return DFQ_OK;
+    return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: the derived network is not that of the search",
+                     path);
+}
+
+static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path,
+                       dfqi_coexplore_state *s)
+{
+    parts p = {.v = NULL};
+    const void *position;
+    DFQI_TRY(check_meta(e, st, path));
+    DFQI_TRY(read_position(e, st, path, s));
+    DFQI_TRY(read_networks(e, st, path, s));
+    DFQI_TRY(read_path(e, st, path, s));
+    DFQI_TRY(find(st, path, "position", DFQI_I64, POSITION, &position));
+    if (((const int64_t *)position)[3] != 0) {
+        DFQI_TRY(dfqi_coexplore_begin(e, s));
+        dfqi_super_train_resume(s->train, s->losses[s->stage].n);
+    }
+    dfq_status status = list_parts(s, &p);
+    if (status == DFQ_OK) status = copy_parts(st, path, &p);
+    if (status == DFQ_OK) status = check_arrays(&p, s->ctx, path);
+    dfqi_free(e->ctx, p.v);
+    if (status == DFQ_OK) status = check_finite(s, path);
+    if (status == DFQ_OK && s->gen && dfqi_gen_state(s->gen).finished)
+        status = dfqi_coexplore_attach(e, s);
+    return status == DFQ_OK ? restore_solver(s, st, path) : status;
+}
+
+dfq_status dfqi_coexplore_restore(dfqi_coexplore *e, const char *path)
+{
+    dfqi_safetensors st;
+    dfqi_coexplore_state *s;
+    DFQI_TRY(dfqi_st_read(e->ctx, path, &st));
+    dfq_status status = dfqi_coexplore_state_new(e, &s);
+    if (status == DFQ_OK) {
+        status = fill(e, &st, path, s);
+        if (status == DFQ_OK) {
+            dfqi_coexplore_state_free(e->s);
+            e->s = s;
+            e->failed = false;
+        } else {
+            dfqi_coexplore_state_free(s);
+        }
+    }
+    dfqi_st_fini(&st);
+    return status;
+}

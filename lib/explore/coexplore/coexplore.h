@@ -1,0 +1,58 @@
+/* The job behind dfq_explorer: a supernet trained beside the solver. See dfq/explorer.h for what it
+ * computes. */
+#ifndef DFQI_EXPLORE_COEXPLORE_H
+#define DFQI_EXPLORE_COEXPLORE_H
+
+#include <dfq/explorer.h>
+
+#include "explore/solver/solver.h"
+#include "io/dataset.h"
+#include "nn/supernet.h"
+#include "quant/evaluate.h"
+
+typedef struct dfqi_coexplore dfqi_coexplore;
+
+/* The network's space and the tables of a dfq_problem; borrowed, must stay. */
+typedef struct dfqi_coexplore_tables {
+    const dfqi_supernet_space *net;
+    int32_t n_hw_params;
+    const int32_t *choices; /* of the network's cells, then of the hardware parameters */
+    const double *cost,
+        *base; /* [DFQ_EXPLORE_METRICS][cells][accelerators], [metrics][accelerators] */
+    const double *reference; /* [DFQ_EXPLORE_METRICS] costs of the reference design */
+} dfqi_coexplore_tables;
+
+void dfqi_coexplore_defaults(dfq_explorer_options *out);
+/* Ranges, and what does not go together: all that can be told before there are tables. */
+DFQI_CHECKED dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
+                                             const dfq_solver_options *solver);
+
+DFQI_CHECKED dfq_status dfqi_coexplore_new(dfq_context *ctx, const dfqi_coexplore_tables *space,
+                                           const dfqi_dataset *images, const dfq_constraint *limits,
+                                           int32_t n_limits, const dfq_explorer_options *o,
+                                           const dfq_solver_options *solver, dfqi_coexplore **out);
+void dfqi_coexplore_release(dfqi_coexplore *e); /* NULL ok */
+
+DFQI_CHECKED dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished);
+DFQI_CHECKED dfq_status dfqi_coexplore_run(dfqi_coexplore *e);
+
+/* What is left, measured. */
+DFQI_CHECKED dfq_status dfqi_coexplore_estimate(const dfqi_coexplore *e, dfq_explorer_times *out);
+DFQI_CHECKED dfq_status dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out);
+/* Exact costs of a choice. */
+DFQI_CHECKED dfq_status dfqi_coexplore_cost(const dfqi_coexplore *e, const int32_t *choice,
+                                            double *costs);
+const dfqi_solver *dfqi_coexplore_solver(const dfqi_coexplore *e);
+const dfqi_supernet *dfqi_coexplore_net(const dfqi_coexplore *e);
+DFQI_CHECKED dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage,
+                                              dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images,
+                                                dfqi_accuracy *out);
+
+DFQI_CHECKED dfq_status dfqi_coexplore_save_network(const dfqi_coexplore *e, const char *path);
+DFQI_CHECKED dfq_status dfqi_coexplore_save_supernet(const dfqi_coexplore *e, const char *path);
+DFQI_CHECKED dfq_status dfqi_coexplore_save(const dfqi_coexplore *e, const char *path);
+DFQI_CHECKED dfq_status dfqi_coexplore_restore(dfqi_coexplore *e, const char *path);
+
+#endif

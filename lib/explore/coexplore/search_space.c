@@ -1,0 +1,202 @@
+/* Costs of search spaces: equal layers are tabulated once, and a choice costs the sum of the layers
+ * that the graph of a path has for it. */
+#include "explore/coexplore/search_space.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path, const char *accelerator,
+                                  dfqi_search_space *out)
+{
+    const dfqi_supernet_space *own = dfqi_supernet_space_known(space_path);
+    dfqi_search_space s;
+    memset(&s, 0, sizeof s);
+    if (own)
+        s.net = *own;
+    else if (strpbrk(space_path, "./"))
+        DFQI_TRY(dfqi_supernet_space_read(ctx, space_path, &s.net));
+    else
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "there is no search space %s; %s, %s, %s and %s are known, names of files "
+                         "have a dot or a slash",
+                         space_path, dfqi_super_cifar_small.name, dfqi_super_cifar_full.name,
+                         dfqi_super_vit_small.name, dfqi_super_vit_tiny.name);
+    DFQI_TRY(dfqi_accel_space_load(ctx, accelerator, &s.accel));
+    dfqi_accel_space_config(&s.accel, 0, &s.base);
+    *out = s;
+    return DFQ_OK;
+}
+
+/* -- layers ------------------------------------------------------------------------------------ */
+
+typedef struct use {
+    int32_t cell, choice; /* cell -1: on every path */
+    int32_t shape;
+} use;
+
+typedef struct layers {
+    dfq_context *ctx;
+    int32_t n_shapes, n_uses, room;
+    dfqi_layer *shapes; /* [n_shapes] different ones */
+    use *uses;
+} layers;
+
+static dfq_status add_layer(layers *l, const dfqi_layer *shape, int32_t cell, int32_t choice)
+{
+    int32_t k = 0;
+    if (l->n_uses == l->room) {
+        int32_t room = 2 * l->room + 64;
+        dfqi_layer *shapes = dfqi_realloc(l->ctx, l->shapes, (size_t)room * sizeof *shapes);
+        if (shapes) l->shapes = shapes;
+        use *uses = dfqi_realloc(l->ctx, l->uses, (size_t)room * sizeof *uses);
+        if (uses) l->uses = uses;
+        if (!shapes || !uses) return DFQ_E_NOMEM;
+        l->room = room;
+    }
+    while (k < l->n_shapes && memcmp(&l->shapes[k], shape, sizeof *shape) != 0) k++;
+    if (k == l->n_shapes) l->shapes[l->n_shapes++] = *shape;
+    l->uses[l->n_uses++] = (use){cell, choice, k};
+    return DFQ_OK;
+}
+
+/* Of the path that takes this choice wherever there is one, the cells' layers; of the first path
+ * those of no cell as well. */
+static dfq_status list_choice(layers *l, const dfqi_supernet *net, int32_t choice)
+{
+    int32_t path[DFQI_SUPER_CELLS], span[DFQI_SUPER_CELLS][2];
+    dfqi_graph *g;
+    dfq_status status = DFQ_OK;
+    for (int32_t c = 0; c < net->n_cells; c++)
+        path[c] = choice < dfqi_supernet_choices(net, c) ? choice : 0;
+    DFQI_TRY(dfqi_super_graph(l->ctx, &net->space, path, &g, span));
+    for (int32_t i = 0; i < g->n_nodes && status == DFQ_OK; i++) {
+        dfqi_layer shape;
+        int32_t cell = 0;
+        if (!dfqi_layer_of_node(g, &g->nodes[i], &shape)) continue;
+        while (cell < net->n_cells && (i < span[cell][0] || i >= span[cell][1])) cell++;
+        if (cell == net->n_cells)
+            status = choice == 0 ? add_layer(l, &shape, -1, 0) : DFQ_OK;
+        else if (path[cell] == choice)
+            status = add_layer(l, &shape, cell, choice);
+    }
+    dfqi_graph_free(g);
+    return status;
+}
+
+/* -- sums -------------------------------------------------------------------------------------- */
+
+static void add_costs(const layers *l, const dfqi_table *t, double clock_mhz, const int32_t *first,
+                      size_t cells, dfqi_search_space_costs *c)
+{
+    size_t configs = (size_t)t->n_configs;
+    for (int32_t i = 0; i < l->n_uses; i++) {
+        const use *u = &l->uses[i];
+        const double *cycles = t->cycles + (size_t)u->shape * configs;
+        const double *pj = t->pj + (size_t)u->shape * configs;
+        bool shared = u->cell < 0;
+        double *ms = shared ? c->base : c->cost + (size_t)(first[u->cell] + u->choice) * configs;
+        double *mj = ms + (shared ? configs : cells);
+        for (size_t k = 0; k < configs; k++) {
+            ms[k] += dfqi_cycles_ms(cycles[k], clock_mhz);
+            mj[k] += pj[k] * 1e-9;
+        }
+    }
+    for (size_t k = 0; k < configs; k++) c->base[2 * configs + k] = t->mm2[k];
+}
+
+static void cost_reference(const dfqi_search_space *s, const int32_t *first, size_t configs,
+                           dfqi_search_space_costs *c)
+{
+    int32_t choice[DFQI_SUPER_CELLS + DFQI_SEARCH_SPACE_HW_PARAMS];
+    size_t config = 0, cells = (size_t)first[c->n_cells];
+    dfqi_search_space_reference(s, c->n_cells, choice);
+    for (int32_t i = c->n_cells; i < c->n_cells + DFQI_SEARCH_SPACE_HW_PARAMS; i++)
+        config = config * (size_t)c->choices[i] + (size_t)choice[i];
+    for (size_t m = 0; m < DFQI_SEARCH_SPACE_METRICS; m++) {
+        c->reference[m] = c->base[m * configs + config];
+        for (int32_t i = 0; i < c->n_cells; i++)
+            c->reference[m] +=
+                c->cost[(m * cells + (size_t)(first[i] + choice[i])) * configs + config];
+    }
+}
+
+static void make_finite(double *v, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        if (isfinite(v[i]) && v[i] > most) most = v[i];
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(v[i])) v[i] = 1e6 * most;
+}
+
+static dfq_status fill(const dfqi_search_space *s, const layers *l, dfqi_search_space_costs *c)
+{
+    int32_t first[DFQI_SUPER_CELLS + 1] = {0};
+    dfqi_table t;
+    for (int32_t i = 0; i < c->n_cells; i++) first[i + 1] = first[i] + c->choices[i];
+    DFQI_TRY(dfqi_table_new(c->ctx, &s->accel, l->n_shapes, l->shapes, s->net.name, &t));
+    size_t configs = (size_t)t.n_configs, cells = (size_t)first[c->n_cells] * configs;
+    c->cost = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * cells, sizeof *c->cost);
+    c->base = dfqi_calloc(c->ctx, DFQI_SEARCH_SPACE_METRICS * configs, sizeof *c->base);
+    if (c->cost && c->base) {
+        add_costs(l, &t, s->accel.clock_mhz, first, cells, c);
+        cost_reference(s, first, configs, c);
+        for (size_t m = 0; m < DFQI_SEARCH_SPACE_METRICS; m++) {
+            make_finite(c->cost + m * cells, cells);
+            make_finite(c->base + m * configs, configs);
+        }
+    }
+    dfqi_table_fini(&t);
+    return c->cost && c->base ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+static dfq_status list_groups(const dfqi_search_space *s, const dfqi_supernet *net,
+                              dfqi_search_space_costs *c)
+{
+    const dfqi_values *hw_params[DFQI_SEARCH_SPACE_HW_PARAMS] = {
+        &s->accel.pe_x,     &s->accel.pe_y, &s->accel.rf_words,
+        &s->accel.dataflow, &s->accel.pe,   &s->accel.glb_kb};
+    c->n_cells = net->n_cells;
+    c->choices =
+        dfqi_calloc(c->ctx, (size_t)net->n_cells + DFQI_SEARCH_SPACE_HW_PARAMS, sizeof *c->choices);
+    if (!c->choices) return DFQ_E_NOMEM;
+    for (int32_t i = 0; i < net->n_cells; i++) c->choices[i] = dfqi_supernet_choices(net, i);
+    for (int32_t i = 0; i < DFQI_SEARCH_SPACE_HW_PARAMS; i++)
+        c->choices[net->n_cells + i] = hw_params[i]->n;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_search_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
+                                       dfqi_search_space_costs *out)
+{
+    static const int32_t any[DFQI_SUPER_CELLS] = {0};
+    dfqi_search_space_costs c = {.ctx = ctx,
+                                 .n_hw_params = DFQI_SEARCH_SPACE_HW_PARAMS,
+                                 .n_metrics = DFQI_SEARCH_SPACE_METRICS};
+    layers l = {.ctx = ctx};
+    dfqi_supernet net; /* for its sizes */
+    DFQI_TRY(dfqi_supernet_new(ctx, &s->net, any, 0, &net));
+    dfq_status status = list_groups(s, &net, &c);
+    for (int32_t k = 0; k < s->net.n_choices && status == DFQ_OK; k++)
+        status = list_choice(&l, &net, k);
+    if (status == DFQ_OK) status = fill(s, &l, &c);
+    dfqi_free(ctx, l.shapes);
+    dfqi_free(ctx, l.uses);
+    dfqi_supernet_fini(&net);
+    if (status == DFQ_OK)
+        *out = c;
+    else
+        dfqi_search_space_costs_fini(&c);
+    return status;
+}
+
+void dfqi_search_space_costs_fini(dfqi_search_space_costs *c)
+{
+    if (!c->ctx) return;
+    dfqi_free(c->ctx, c->choices);
+    dfqi_free(c->ctx, c->cost);
+    dfqi_free(c->ctx, c->base);
+    memset(c, 0, sizeof *c);
+}

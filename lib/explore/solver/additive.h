@@ -1,0 +1,28 @@
+/* The exact evaluator (docs/METHODS.md, Costs): costs are sums over the network's cells, tabulated
+ * for every choice and every accelerator, so that nothing has to be learned or estimated. */
+#ifndef DFQI_EXPLORE_ADDITIVE_H
+#define DFQI_EXPLORE_ADDITIVE_H
+
+#include "explore/solver/domain.h"
+
+typedef struct dfqi_additive {
+    const dfqi_domain *space; /* borrowed, as the tables are */
+    int32_t n_metrics;
+    const double *cost; /* [n_metrics][cells][configs] */
+    const double *base; /* [n_metrics][configs], NULL: zeros */
+    double *weight;     /* [configs] scratch: probability of each accelerator */
+    double *sum;        /* [configs] scratch: the mixture's cost on each */
+} dfqi_additive;
+
+DFQI_CHECKED dfq_status dfqi_additive_new(const dfqi_domain *space, int32_t n_metrics,
+                                          const double *cost, const double *base,
+                                          dfqi_additive *out);
+void dfqi_additive_fini(dfqi_additive *a);
+
+/* t(p, q) = sum over accelerators c of prod_h q_h[c_h] (base[c] + sum_i p_i cost[i][c]), which is
+ * multilinear: exact at one-hot points, with exact gradients everywhere. `gradients`
+ * [n_metrics][total] may be NULL. */
+void dfqi_additive_costs(dfqi_additive *a, const double *p, double *costs, double *gradients);
+void dfqi_additive_exact(const dfqi_additive *a, const int32_t *choice, double *costs);
+
+#endif

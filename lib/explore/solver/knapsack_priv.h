@@ -1,0 +1,50 @@
+/* The multiple-choice knapsack: one choice in each group with the least loss, additive costs within
+ * limits. Exact, by dynamic programming over undominated states for one cost and by branch and
+ * bound for several; both are pruned with Lagrangian bounds. */
+#ifndef DFQI_EXPLORE_KNAPSACK_PRIV_H
+#define DFQI_EXPLORE_KNAPSACK_PRIV_H
+
+#include "explore/solver/problem_priv.h"
+
+typedef struct dfqi_knapsack {
+    int32_t n_groups;
+    const int32_t *first; /* [n_groups + 1] where a group begins in vectors */
+    const double *loss;   /* [first[n_groups]] */
+    int32_t n_costs;
+    const double *cost[DFQ_METRICS_MAX]; /* [first[n_groups]] each */
+    double base[DFQ_METRICS_MAX];        /* added to each sum */
+    double limit[DFQ_METRICS_MAX];
+    int64_t *budget; /* nodes that branch and bound may still visit: counted down */
+} dfqi_knapsack;
+
+enum { DFQI_NODES = 20000000 }; /* a budget of some seconds */
+
+typedef struct dfqi_optimum {
+    bool found;  /* a choice within the limits, of loss under `cutoff` */
+    bool proved; /* searched to the end: there is no better one */
+    double loss;
+} dfqi_optimum;
+
+/* A lower bound of the loss within the limits: max over lambda >= 0 of min (loss + lambda.(cost -
+ * limit)), found by bisection along one lambda after the other (any lambda gives a bound).
+ * Infinity: nothing is within the limits. */
+double dfqi_knapsack_bound(const dfqi_knapsack *k, double lambda[DFQ_METRICS_MAX]);
+
+/* Fails for want of memory only. `choice` is written if something was found. */
+DFQI_CHECKED dfq_status dfqi_knapsack_solve(dfq_context *ctx, const dfqi_knapsack *k, double cutoff,
+                                            int32_t *choice, dfqi_optimum *out);
+/* The same by branch and bound whatever the number of costs. */
+DFQI_CHECKED dfq_status dfqi_knapsack_branch(dfq_context *ctx, const dfqi_knapsack *k,
+                                             const double lambda[DFQ_METRICS_MAX], double cutoff,
+                                             int32_t *choice, dfqi_optimum *out);
+/* By dynamic programming; one cost. `proved` false: too many states. */
+DFQI_CHECKED dfq_status dfqi_knapsack_states(dfq_context *ctx, const dfqi_knapsack *k,
+                                             double lambda, double cutoff, int32_t *choice,
+                                             dfqi_optimum *out);
+
+/* The optimum of a problem with tables over all accelerators. `aim` -1: the least loss within all
+ * limits; a limit's index: the least cost of its metric within the others. `choice` [n_groups]. */
+DFQI_CHECKED dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice,
+                                             dfqi_optimum *out);
+
+#endif

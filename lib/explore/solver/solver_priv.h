@@ -1,0 +1,106 @@
+/* What the files of the search share. */
+#ifndef DFQI_EXPLORE_SOLVER_PRIV_H
+#define DFQI_EXPLORE_SOLVER_PRIV_H
+
+#include "explore/solver/derive_priv.h"
+#include "explore/solver/solver.h"
+
+enum { DFQI_BLOCKS = 2 }; /* network, accelerator */
+
+/* Steps at most: those asked for, and a tenth more as long as the likeliest choices exceed a limit
+ * that the constraint gradient acts on. */
+static inline int64_t dfqi_solver_last(int64_t steps)
+{
+    return steps + steps / 10;
+}
+
+struct dfqi_solver {
+    dfq_context *ctx; /* retained */
+    dfqi_problem *problem;
+    dfq_solver_options o;
+    dfqi_hw_params hw_params; /* n 0: hardware parameters have logits of their own */
+    int64_t n; /* entries of x: logits, or the cells' and the hardware parameters' parameters */
+    int64_t done;
+    bool finished, failed, proved;
+
+    /* State that a checkpoint holds. */
+    double *x; /* [n]; with Frank-Wolfe the probabilities */
+    double *v; /* [n] second moments of Adam */
+    double delta[DFQ_METRICS_MAX];
+    double square
+        [DFQI_BLOCKS]; /* running mean squares of the gradients, for a joint constraint gradient */
+    float *history;    /* [done][width] the trajectory, as long as `room` */
+    int64_t room;
+    int32_t *snapshots; /* [snapshots][n_groups] likeliest choices, room for `snapshots_room` */
+    int64_t snapshots_room;
+    dfqi_candidate best; /* the best so far that meets the limits; when finished the result */
+
+    dfqi_candidate raw;
+    int32_t *likeliest; /* [n_groups] see dfqi_solver_likeliest(); in the end scratch */
+    double tightest[DFQ_METRICS_MAX], least[DFQ_METRICS_MAX];
+
+    /* Of one step. */
+    double *memory;        /* all of the following and x, v */
+    double *p, *noise, *z; /* [total] probabilities, noise, logits of all groups */
+    double *g, *m,
+        *scale;       /* [n] gradient, constraint gradient, preconditioner; g begins as that to p */
+    double *chain[2]; /* [total] scratch of the chain rule */
+    double *gradients; /* [n_metrics][total] of the costs to p */
+    double *rows;      /* [n_limits][length] of t_j / T_j to x */
+    int64_t length;    /* of all vectors: the larger of n and total */
+    double loss, costs[DFQ_METRICS_MAX];
+};
+
+/* Columns of the trajectory. */
+static inline int64_t dfqi_solver_width(const dfqi_solver *s)
+{
+    return 1 + s->problem->given.n_metrics + s->problem->n_limits;
+}
+
+/* Looks in the first `done` steps: one before every snapshot_every of them. */
+static inline int64_t dfqi_solver_count_snapshots(const dfqi_solver *s, int64_t done)
+{
+    int64_t every = s->o.snapshot_every;
+    return every > 0 && done > 0 ? (done - 1) / every + 1 : 0;
+}
+
+/* Room for so many; DFQ_E_NOMEM. */
+DFQI_CHECKED dfq_status dfqi_solver_reserve_snapshots(dfqi_solver *s, int64_t n);
+
+/* A limit as the search sees it: with the margins. */
+double dfqi_solver_limit(const dfqi_solver *s, int32_t j);
+/* s->p of the logits at the temperature of the next step; with its noise if `noisy`. */
+DFQI_CHECKED dfq_status dfqi_solver_softmax(dfqi_solver *s, bool noisy);
+double dfqi_solver_temperature(const dfqi_solver *s);
+
+/* The value of the cost function at these costs [n_metrics], and its gradient to p at s->costs,
+ * weighted, added to s->g. */
+double dfqi_cost_value(const dfqi_solver *s, const double *costs);
+void dfqi_cost_add_gradient(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_cost_check(const dfqi_solver *s);
+
+/* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
+double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
+bool dfqi_rule_has_constraint_gradient(const dfqi_solver *s);
+/* Whether s->loss and s->costs, or the costs alone, are what the rule can work with. */
+DFQI_CHECKED dfq_status dfqi_rule_check(const dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
+
+/* s->likeliest, the likeliest choices. s->p loses its noise. */
+DFQI_CHECKED dfq_status dfqi_solver_likeliest(dfqi_solver *s);
+/* One step from s->p, s->loss, s->costs and the gradients to p. */
+DFQI_CHECKED dfq_status dfqi_solver_move(dfqi_solver *s);
+
+/* HardCoRe-NAS: a choice within the limits to begin with, and a step from s->p. */
+DFQI_CHECKED dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);
+void dfqi_frank_wolfe_move(dfqi_solver *s);
+
+/* Auto-NBA: the accelerator's steps before the network's. */
+DFQI_CHECKED dfq_status dfqi_alternate_hw_params(dfqi_solver *s);
+
+/* Looks at the likeliest choices, and keeps them if they meet the limits with a smaller loss. */
+DFQI_CHECKED dfq_status dfqi_solver_take_snapshot(dfqi_solver *s);
+/* The result. */
+DFQI_CHECKED dfq_status dfqi_solver_finish(dfqi_solver *s);
+
+#endif
