@@ -64,11 +64,34 @@ static int check_number(struct session *s, int64_t have)
                          (long long)have);
 }
 
+/* Pictures are decoded once and wait on the disk that the output goes to; where it is a device, they are
+ * decoded whenever they are needed. Their labels mean nothing here. */
+static dfq_status read_real(struct quantize *q)
+{
+    struct session *s = q->s;
+    dfq_dataset *d;
+    char *folder = q->job.enabled ? synthesis_folder(s) : NULL;
+    dfq_status status =
+        q->job.enabled && !folder ? DFQ_E_NOMEM : dfq_dataset_open(s->ctx, s->o->real, 0, &d);
+    if (status != DFQ_OK) goto out;
+    status = dfq_image_set_create_from_dataset(q->net, d, q->full.images, folder, &q->set);
+    if (status == DFQ_OK) {
+        q->full.images = dfq_image_set_get_count(q->set);
+        status = read_first(q);
+        dfq_tensor_release(q->labels);
+        q->labels = NULL;
+    }
+    if (status == DFQ_OK) model_say_cropped(s, d);
+    dfq_dataset_release(d);
+out:
+    free(folder);
+    return status;
+}
+
 /* Images that need no synthesis. */
 static int read_images(struct quantize *q)
 {
     struct session *s = q->s;
-    dfq_dataset *d = NULL;
     dfq_status status;
     if (s->o->synth) {
         int64_t most = q->full.images < 0 ? 0 : q->full.images;
@@ -76,14 +99,8 @@ static int read_images(struct quantize *q)
         if (status == DFQ_OK) q->full.images = dfq_image_set_get_count(q->set);
         if (status == DFQ_OK) status = read_first(q);
     } else {
-        status = dfq_dataset_open(s->ctx, s->o->real, 0, &d);
-        int64_t n = status == DFQ_OK ? dfq_dataset_get_count(d) : 0;
-        if (q->full.images < n) n = q->full.images;
-        if (status == DFQ_OK) status = dfq_dataset_get_batch(d, q->net, 0, n, &q->images);
-        if (status == DFQ_OK) model_say_cropped(s, d);
-        q->full.images = n;
+        status = read_real(q);
     }
-    dfq_dataset_release(d);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     return check_number(s, q->full.images);
 }

@@ -7,14 +7,20 @@
 #include "files.h"
 #include "recipe.h"
 
+char *synthesis_folder(const struct session *s)
+{
+    char *out = path_final(s->o->out), *folder = out ? path_folder(out) : NULL;
+    free(out);
+    return folder;
+}
+
 /* Images wait on the disk that the output goes to; where it is a device, in memory. */
 static dfq_status spool(const struct session *s, const struct job *job, dfq_generator *g)
 {
     if (!job->enabled) return DFQ_OK;
-    char *out = path_final(s->o->out), *folder = out ? path_folder(out) : NULL;
+    char *folder = synthesis_folder(s);
     dfq_status status = folder ? dfq_generator_spool(g, folder) : DFQ_E_NOMEM;
     free(folder);
-    free(out);
     return status;
 }
 

@@ -13,6 +13,9 @@ int synthesis_open(struct session *s, const struct options *full, const dfq_grap
 int synthesis_measure(struct session *s, dfq_generator *g, double *seconds, double *bytes);
 int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double later);
 
+/* The folder that images may wait in, in new memory: the one the output goes to. */
+char *synthesis_folder(const struct session *s);
+
 /* One more checkpoint, of images that are finished. */
 void synthesis_keep(struct session *s, dfq_generator *g, struct job *job);
 

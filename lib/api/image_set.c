@@ -2,7 +2,15 @@
 #include <dfq/image_set.h>
 
 #include "api/api.h"
+#include "api/handles.h"
 #include "synth/imageset.h"
+
+static dfq_status check_most(const dfq_graph *graph, int64_t most)
+{
+    if (most >= 0) return DFQ_OK;
+    return dfqi_fail(graph->ctx, DFQ_E_INVALID, "%lld images asked for, must be 0 or more",
+                     (long long)most);
+}
 
 dfq_status dfq_image_set_open(const dfq_graph *graph, const char *folder, int64_t most,
                               dfq_image_set **out_set)
@@ -10,10 +18,22 @@ dfq_status dfq_image_set_open(const dfq_graph *graph, const char *folder, int64_
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, folder);
     DFQI_NEED(graph->ctx, out_set);
-    if (most < 0)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "%lld images asked for, must be 0 or more",
-                         (long long)most);
+    DFQI_TRY(check_most(graph, most));
     return dfqi_imageset_open(graph, folder, most, out_set);
+}
+
+dfq_status dfq_image_set_create_from_dataset(const dfq_graph *graph, const dfq_dataset *dataset,
+                                             int64_t most, const char *spool,
+                                             dfq_image_set **out_set)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, dataset);
+    DFQI_NEED(graph->ctx, out_set);
+    DFQI_TRY(check_most(graph, most));
+    if (dataset->ctx != graph->ctx)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "data set and network belong to different contexts");
+    return dfqi_imageset_of_dataset(graph, dataset->d, most, spool, out_set);
 }
 
 void dfq_image_set_release(dfq_image_set *set)

@@ -19,6 +19,7 @@ dfq_status dfqi_dataset_new(dfq_context *ctx, const char *path, int32_t classes,
     size_t n = strlen(copy);
     while (n > 1 && copy[n - 1] == '/') copy[--n] = '\0';
     d->ctx = dfqi_context_retain(ctx);
+    d->refs = 1;
     dfqi_arena_init(&d->arena, ctx);
     d->path = copy;
     d->fd = -1;
@@ -78,9 +79,15 @@ dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d)
     return counts;
 }
 
+dfqi_dataset *dfqi_dataset_retain(dfqi_dataset *d)
+{
+    d->refs++;
+    return d;
+}
+
 void dfqi_dataset_release(dfqi_dataset *d)
 {
-    if (!d) return;
+    if (!d || --d->refs > 0) return;
     dfq_context *ctx = d->ctx;
     if (d->fd >= 0) close(d->fd);
     dfqi_arena_fini(&d->arena);
@@ -88,6 +95,11 @@ void dfqi_dataset_release(dfqi_dataset *d)
     dfqi_free(ctx, d->path);
     dfqi_free(ctx, d);
     dfqi_context_release(ctx);
+}
+
+dfq_context *dfqi_dataset_context(const dfqi_dataset *d)
+{
+    return d->ctx;
 }
 
 int64_t dfqi_dataset_count(const dfqi_dataset *d)

@@ -23,7 +23,9 @@ typedef struct dfqi_dataset_counts {
     int64_t cropped;  /* pictures of which batches took the middle alone: larger, and not resized */
 } dfqi_dataset_counts;
 dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d);
+dfqi_dataset *dfqi_dataset_retain(dfqi_dataset *d);
 void dfqi_dataset_release(dfqi_dataset *d); /* NULL ok */
+dfq_context *dfqi_dataset_context(const dfqi_dataset *d);
 int64_t dfqi_dataset_count(const dfqi_dataset *d);
 int32_t dfqi_dataset_label(const dfqi_dataset *d, int64_t i);
 const char *dfqi_dataset_name(const dfqi_dataset *d, int64_t i); /* file name, or "image 17" */

@@ -13,6 +13,7 @@ typedef struct dfqi_row {
 
 struct dfqi_dataset {
     dfq_context *ctx; /* retained */
+    int32_t refs;
     dfqi_arena arena;
     char *path;      /* the folder, or the CIFAR file */
     int fd;          /* of the CIFAR file, -1 otherwise */

@@ -19,15 +19,16 @@ struct dfqi_images_file {
     int32_t spool; /* nobody else can reach it */
     FILE *f;
     char *path;
-    uint64_t begin; /* of the tensor in the file */
+    uint64_t begin; /* of the images in the file */
     off_t size;     /* of the file, and when it was written, as it was opened */
     struct timespec written;
     float *buffer; /* [room][pixels] */
     int64_t room;
+    dfqi_dataset *data; /* instead of a file: pictures to be decoded */
+    dfqi_preprocess preprocess;
 };
 
-static dfq_status open_tensor(dfqi_images_file *file, const char *path, const char *name,
-                              dfq_tensor *shape)
+static dfq_status open_file(dfqi_images_file *file, const char *path)
 {
     struct stat st;
     uint64_t size;
@@ -36,19 +37,29 @@ static dfq_status open_tensor(dfqi_images_file *file, const char *path, const ch
     file->size = st.st_size;
     file->written = st.st_mtim;
     file->path = dfqi_strdup(file->ctx, path);
-    if (!file->path) return DFQ_E_NOMEM;
-    return dfqi_st_locate(file->ctx, path, file->f, size, name, shape, &file->begin);
+    return file->path ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+static dfq_status make_file(dfq_context *ctx, dfqi_images *images)
+{
+    images->file = dfqi_calloc(ctx, 1, sizeof *images->file);
+    if (!images->file) return DFQ_E_NOMEM;
+    images->file->ctx = ctx;
+    images->file->refs = 1;
+    return DFQ_OK;
 }
 
 dfq_status dfqi_images_open(dfq_context *ctx, const char *path, const char *name, dfqi_images *out,
                             dfq_tensor *out_shape)
 {
     dfq_tensor shape;
-    dfqi_images images = {.file = dfqi_calloc(ctx, 1, sizeof *images.file)};
-    if (!images.file) return DFQ_E_NOMEM;
-    images.file->ctx = ctx;
-    images.file->refs = 1;
-    dfq_status status = open_tensor(images.file, path, name, &shape);
+    dfqi_images images = {0};
+    DFQI_TRY(make_file(ctx, &images));
+    dfqi_images_file *file = images.file;
+    dfq_status status = open_file(file, path);
+    if (status == DFQ_OK)
+        status =
+            dfqi_st_locate(ctx, path, file->f, (uint64_t)file->size, name, &shape, &file->begin);
     if (status != DFQ_OK) {
         dfqi_images_close(&images);
         return status;
@@ -58,6 +69,36 @@ dfq_status dfqi_images_open(dfq_context *ctx, const char *path, const char *name
     images.pixels = images.n > 0 ? values / images.n : 0;
     *out = images;
     *out_shape = shape;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_images_open_raw(dfq_context *ctx, const char *path, uint64_t begin, int64_t n,
+                                int64_t pixels, dfqi_images *out)
+{
+    dfqi_images images = {.n = n, .pixels = pixels};
+    DFQI_TRY(make_file(ctx, &images));
+    dfq_status status = open_file(images.file, path);
+    uint64_t want = begin + (uint64_t)n * (uint64_t)pixels * sizeof(float);
+    if (status == DFQ_OK && (uint64_t)images.file->size < want)
+        status = dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: %lld bytes, %lld images take %llu", path,
+                           (long long)images.file->size, (long long)n, (unsigned long long)want);
+    images.file->begin = begin;
+    if (status != DFQ_OK)
+        dfqi_images_close(&images);
+    else
+        *out = images;
+    return status;
+}
+
+dfq_status dfqi_images_decode(dfqi_dataset *d, const dfqi_preprocess *p, int64_t n,
+                              dfqi_images *out)
+{
+    int64_t side = p->size;
+    dfqi_images images = {.n = n, .pixels = 3 * side * side};
+    DFQI_TRY(make_file(dfqi_dataset_context(d), &images));
+    images.file->data = dfqi_dataset_retain(d);
+    images.file->preprocess = *p;
+    *out = images;
     return DFQ_OK;
 }
 
@@ -73,6 +114,7 @@ void dfqi_images_close(dfqi_images *images)
     images->file = NULL;
     if (!file || --file->refs > 0) return;
     if (file->f) fclose(file->f);
+    dfqi_dataset_release(file->data);
     dfqi_free(file->ctx, file->path);
     dfqi_free(file->ctx, file->buffer);
     dfqi_free(file->ctx, file);
@@ -131,6 +173,11 @@ dfq_status dfqi_images_at(const dfqi_images *images, int64_t first, int64_t n, c
     }
     size_t image = (size_t)images->pixels * sizeof *file->buffer;
     DFQI_TRY(make_room(file, n, images->pixels));
+    if (file->data) {
+        DFQI_TRY(dfqi_dataset_batch(file->data, first, n, &file->preprocess, file->buffer));
+        *out = file->buffer;
+        return DFQ_OK;
+    }
     DFQI_TRY(read_at(file, file->begin + (uint64_t)first * image, (char *)file->buffer,
                      (size_t)n * image));
     *out = file->buffer;
@@ -181,11 +228,9 @@ static dfq_status make_spool(dfqi_images_file *file, const char *folder, uint64_
 dfq_status dfqi_images_spool(dfq_context *ctx, const char *folder, int64_t n, int64_t pixels,
                              dfqi_images *out)
 {
-    dfqi_images images = {
-        .n = n, .pixels = pixels, .file = dfqi_calloc(ctx, 1, sizeof *images.file)};
-    if (!images.file) return DFQ_E_NOMEM;
-    images.file->ctx = ctx;
-    images.file->refs = images.file->spool = 1;
+    dfqi_images images = {.n = n, .pixels = pixels};
+    DFQI_TRY(make_file(ctx, &images));
+    images.file->spool = 1;
     dfq_status status =
         make_spool(images.file, folder, (uint64_t)n * (uint64_t)pixels * sizeof(float));
     if (status != DFQ_OK)

@@ -1,8 +1,9 @@
-/* Images of one size, read a few at a time: they lie in memory, or stay in the file of a set, so that
- * work on many images does not hold them all. */
+/* Images of one size, read a few at a time: they lie in memory, stay in the file of a set, or are decoded
+ * from the pictures of a data set each time, so that work on many images does not hold them all. */
 #ifndef DFQI_IO_IMAGES_H
 #define DFQI_IO_IMAGES_H
 
+#include "io/dataset.h"
 #include "io/safetensors.h"
 
 typedef struct dfqi_images_file dfqi_images_file;
@@ -10,7 +11,7 @@ typedef struct dfqi_images_file dfqi_images_file;
 /* Where images lie. A caller that has them in memory fills the first three. */
 typedef struct dfqi_images {
     int64_t n, pixels;   /* images, floats of one */
-    const float *memory; /* [n][pixels], or NULL: they are in `file` */
+    const float *memory; /* [n][pixels], or NULL: `file` has them */
     dfqi_images_file *file;
 } dfqi_images;
 
@@ -21,6 +22,14 @@ DFQI_CHECKED dfq_status dfqi_images_open(dfq_context *ctx, const char *path, con
 /* Another, small tensor of the same file, read whole. */
 DFQI_CHECKED dfq_status dfqi_images_beside(const dfqi_images *images, const char *name,
                                            dfq_tensor **out);
+/* n images of `pixels` floats that follow each other in a file from byte `begin` on. DFQ_E_CORRUPT if the
+ * file is shorter. */
+DFQI_CHECKED dfq_status dfqi_images_open_raw(dfq_context *ctx, const char *path, uint64_t begin,
+                                             int64_t n, int64_t pixels, dfqi_images *out);
+/* The first n images of a data set, which is retained: each is decoded whenever it is asked for, and may
+ * be broken (DFQ_E_IO, DFQ_E_CORRUPT naming the picture). */
+DFQI_CHECKED dfq_status dfqi_images_decode(dfqi_dataset *d, const dfqi_preprocess *p, int64_t n,
+                                           dfqi_images *out);
 /* Room for n images in a file without a name in `folder`, which is gone when it is closed; nothing is
  * in it yet. */
 DFQI_CHECKED dfq_status dfqi_images_spool(dfq_context *ctx, const char *folder, int64_t n,
@@ -32,8 +41,8 @@ DFQI_CHECKED dfq_status dfqi_images_put(const dfqi_images *images, int64_t first
 dfqi_images dfqi_images_share(const dfqi_images *images);
 void dfqi_images_close(dfqi_images *images); /* harmless for images in memory */
 
-/* Images first .. first + n - 1, valid until the next call; of a file in memory of its own, which
- * grows to the largest n. DFQ_E_IO if the file became shorter or was changed since it was opened. */
+/* Images first .. first + n - 1, valid until the next call; if not in memory, then in a buffer that grows
+ * to the largest n. DFQ_E_IO if the file became shorter or was changed since it was opened. */
 DFQI_CHECKED dfq_status dfqi_images_at(const dfqi_images *images, int64_t first, int64_t n,
                                        const float **out);
 

@@ -7,19 +7,19 @@
 
 #include <dfq/image_set.h>
 
-#include "io/image.h"
+#include "io/dataset.h"
 #include "io/images.h"
 #include "quant/model.h"
 
-/* The struct behind dfq_image_set: a set that is open. Exact values stay in their file and are read when they are needed; where there
- * are only pictures, these are decoded into memory once. */
+/* The struct behind dfq_image_set: a set that is open. Exact values stay in their file and are read when
+ * they are needed; where there are only pictures, these are decoded when they are needed, or once into a
+ * spool. */
 struct dfq_image_set {
     dfq_context *ctx; /* retained */
     int32_t refs;
     dfqi_images images;
     dfq_tensor shape;   /* of all images, without data */
     dfq_tensor *labels; /* [n] */
-    dfq_tensor *memory; /* NULL: the images are in the file */
 };
 typedef struct dfq_image_set dfqi_imageset;
 
@@ -45,6 +45,11 @@ DFQI_CHECKED dfq_status dfqi_imageset_of(const dfqi_images *images, const dfq_te
  * `most` images (0: all) are looked at, a few at a time: DFQ_E_NUMERIC if one is not finite. */
 DFQI_CHECKED dfq_status dfqi_imageset_open(const dfqi_model *m, const char *folder, int64_t most,
                                            dfqi_imageset **out);
+/* The first `most` images (0: all) of a data set, which is retained, by the network's preprocessing; labels
+ * as it has them. `spool`: a folder for a file without a name into which they are decoded once; NULL: they
+ * are decoded whenever they are needed. Each is decoded here: a broken one shows before the work. */
+DFQI_CHECKED dfq_status dfqi_imageset_of_dataset(const dfqi_model *m, dfqi_dataset *d, int64_t most,
+                                                 const char *spool, dfqi_imageset **out);
 dfqi_imageset *dfqi_imageset_retain(dfqi_imageset *set);
 void dfqi_imageset_release(dfqi_imageset *set); /* NULL ok */
 /* Images first .. first + n - 1 of the set and their labels, as new tensors. */

@@ -41,29 +41,53 @@ static dfq_status open_exact(const dfqi_model *m, const char *path, dfqi_imagese
     return dfqi_images_beside(&set->images, "labels", &set->labels);
 }
 
+/* Reads all images of `from`, and keeps them if there is a spool. */
+static dfq_status go_through(const dfqi_images *from, const dfqi_images *spool)
+{
+    const float *x;
+    for (int64_t i = 0; i < from->n; i += CHUNK) {
+        int64_t n = at_most(from->n - i, CHUNK);
+        DFQI_TRY(dfqi_images_at(from, i, n, &x));
+        if (spool) DFQI_TRY(dfqi_images_put(spool, i, n, x));
+    }
+    return DFQ_OK;
+}
+
+/* The first n images of a data set and their labels; nothing is decoded yet. */
+static dfq_status take_dataset(dfqi_dataset *d, const dfqi_preprocess *p, int64_t n,
+                               dfqi_imageset *set)
+{
+    DFQI_TRY(dfqi_images_decode(d, p, n, &set->images));
+    set->shape = (dfq_tensor){
+        .ctx = set->ctx, .refs = 1, .dtype = DFQI_F32, .rank = 4, .dims = {n, 3, p->size, p->size}};
+    DFQI_TRY(dfqi_tensor_new(set->ctx, DFQI_I32, 1, &n, &set->labels));
+    for (int64_t i = 0; i < n; i++) ((int32_t *)set->labels->data)[i] = dfqi_dataset_label(d, i);
+    return DFQ_OK;
+}
+
+static dfq_status move_to_spool(const char *folder, dfqi_imageset *set)
+{
+    dfqi_images spool;
+    DFQI_TRY(dfqi_images_spool(set->ctx, folder, set->images.n, set->images.pixels, &spool));
+    dfq_status status = go_through(&set->images, &spool);
+    if (status != DFQ_OK) {
+        dfqi_images_close(&spool);
+        return status;
+    }
+    dfqi_images_close(&set->images);
+    set->images = spool;
+    return DFQ_OK;
+}
+
 static dfq_status open_pictures(const dfqi_model *m, const char *folder, int64_t most,
                                 dfqi_imageset *set)
 {
-    const dfqi_arch *a = &m->net.arch;
     dfqi_preprocess p = dfqi_model_preprocess(m);
     dfqi_dataset *d;
-    dfq_status status;
-    DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)a->classes, &d));
+    DFQI_TRY(dfqi_dataset_open(m->ctx, folder, (int32_t)m->net.arch.classes, &d));
     int64_t n = dfqi_dataset_count(d);
-    if (most > 0) n = at_most(n, most);
     p.resize = 0; /* the pictures of a set have the network's size */
-    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_F32, 4, (int64_t[]){n, a->channels, a->image, a->image},
-                              &set->memory),
-              out);
-    DFQI_GOTO(dfqi_tensor_new(m->ctx, DFQI_I32, 1, &n, &set->labels), out);
-    DFQI_GOTO(dfqi_dataset_batch(d, 0, n, &p, dfqi_tensor_f32(set->memory)), out);
-    for (int64_t i = 0; i < n; i++) ((int32_t *)set->labels->data)[i] = dfqi_dataset_label(d, i);
-    set->images = (dfqi_images){.n = n,
-                                .pixels = a->channels * a->image * a->image,
-                                .memory = dfqi_tensor_f32(set->memory)};
-    set->shape = *set->memory;
-    set->shape.data = NULL;
-out:
+    dfq_status status = take_dataset(d, &p, most > 0 ? at_most(n, most) : n, set);
     dfqi_dataset_release(d);
     return status;
 }
@@ -84,7 +108,9 @@ static dfq_status check_finite(const dfqi_imageset *set, const char *folder)
     return DFQ_OK;
 }
 
-static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, dfqi_imageset *set)
+/* check: look at every value, or picture; who reads all of them at once need not. */
+static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, bool check,
+                       dfqi_imageset *set)
 {
     char *exact = dfqi_format(m->ctx, "%s/images.safetensors", folder);
     if (!exact) return DFQ_E_NOMEM;
@@ -96,44 +122,62 @@ static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, df
         set->shape.dims[0] = set->labels->dims[0] = set->images.n;
     }
     if (status == DFQ_OK && there) status = check_finite(set, exact);
+    if (status == DFQ_OK && !there && check) status = go_through(&set->images, NULL);
     if (status == DFQ_OK && there) status = warn_of_another(m, exact);
     dfqi_free(m->ctx, exact);
+    return status;
+}
+
+static dfqi_imageset *new_set(dfq_context *ctx)
+{
+    dfqi_imageset *set = dfqi_calloc(ctx, 1, sizeof *set);
+    if (!set) return NULL;
+    set->ctx = dfqi_context_retain(ctx);
+    set->refs = 1;
+    return set;
+}
+
+/* Hands out a set that is complete, gives back one that is not. */
+static dfq_status hand_out(dfqi_imageset *set, dfq_status status, dfqi_imageset **out)
+{
+    if (status != DFQ_OK)
+        dfqi_imageset_release(set);
+    else
+        *out = set;
     return status;
 }
 
 dfq_status dfqi_imageset_of(const dfqi_images *images, const dfq_tensor *shape,
                             const dfq_tensor *labels, dfqi_imageset **out)
 {
-    dfq_context *ctx = shape->ctx;
-    dfqi_imageset *set = dfqi_calloc(ctx, 1, sizeof *set);
+    dfqi_imageset *set = new_set(shape->ctx);
     if (!set) return DFQ_E_NOMEM;
-    set->ctx = dfqi_context_retain(ctx);
-    set->refs = 1;
     set->shape = *shape;
     set->images = dfqi_images_share(images);
-    dfq_status status = dfqi_tensor_new(ctx, DFQI_I32, 1, labels->dims, &set->labels);
-    if (status != DFQ_OK) {
-        dfqi_imageset_release(set);
-        return status;
-    }
-    memcpy(set->labels->data, labels->data, (size_t)labels->dims[0] * sizeof(int32_t));
-    *out = set;
-    return DFQ_OK;
+    dfq_status status = dfqi_tensor_new(set->ctx, DFQI_I32, 1, labels->dims, &set->labels);
+    if (status == DFQ_OK)
+        memcpy(set->labels->data, labels->data, (size_t)labels->dims[0] * sizeof(int32_t));
+    return hand_out(set, status, out);
 }
 
 dfq_status dfqi_imageset_open(const dfqi_model *m, const char *folder, int64_t most,
                               dfqi_imageset **out)
 {
-    dfqi_imageset *set = dfqi_calloc(m->ctx, 1, sizeof *set);
+    dfqi_imageset *set = new_set(m->ctx);
+    return set ? hand_out(set, fill(m, folder, most, true, set), out) : DFQ_E_NOMEM;
+}
+
+dfq_status dfqi_imageset_of_dataset(const dfqi_model *m, dfqi_dataset *d, int64_t most,
+                                    const char *spool, dfqi_imageset **out)
+{
+    dfqi_preprocess p = dfqi_model_preprocess(m);
+    int64_t n = dfqi_dataset_count(d);
+    dfqi_imageset *set = new_set(m->ctx);
     if (!set) return DFQ_E_NOMEM;
-    set->ctx = dfqi_context_retain(m->ctx);
-    set->refs = 1;
-    dfq_status status = fill(m, folder, most, set);
-    if (status != DFQ_OK)
-        dfqi_imageset_release(set);
-    else
-        *out = set;
-    return status;
+    dfq_status status = take_dataset(d, &p, most > 0 ? at_most(n, most) : n, set);
+    if (status == DFQ_OK)
+        status = spool ? move_to_spool(spool, set) : go_through(&set->images, NULL);
+    return hand_out(set, status, out);
 }
 
 dfqi_imageset *dfqi_imageset_retain(dfqi_imageset *set)
@@ -148,7 +192,6 @@ void dfqi_imageset_release(dfqi_imageset *set)
     dfq_context *ctx = set->ctx;
     dfqi_images_close(&set->images);
     dfqi_tensor_release(set->labels);
-    dfqi_tensor_release(set->memory);
     dfqi_free(ctx, set);
     dfqi_context_release(ctx);
 }
@@ -175,12 +218,8 @@ dfq_status dfqi_imageset_take(dfqi_imageset *set, int64_t first, int64_t n, dfq_
     int64_t dims[DFQI_RANK_MAX];
     memcpy(dims, set->shape.dims, sizeof dims);
     dims[0] = n;
-    if (set->memory && n == set->images.n) {
-        images = dfqi_tensor_retain(set->memory);
-    } else {
-        DFQI_GOTO(dfqi_tensor_new(set->ctx, DFQI_F32, set->shape.rank, dims, &images), out);
-        DFQI_GOTO(copy_images(set, first, n, dfqi_tensor_f32(images)), out);
-    }
+    DFQI_GOTO(dfqi_tensor_new(set->ctx, DFQI_F32, set->shape.rank, dims, &images), out);
+    DFQI_GOTO(copy_images(set, first, n, dfqi_tensor_f32(images)), out);
     DFQI_GOTO(dfqi_tensor_new(set->ctx, DFQI_I32, 1, &n, &labels), out);
     memcpy(labels->data, (const int32_t *)set->labels->data + first, (size_t)n * sizeof(int32_t));
     *out_images = images;
@@ -195,9 +234,11 @@ out:
 dfq_status dfqi_imageset_load(const dfqi_model *m, const char *folder, dfq_tensor **out_images,
                               dfq_tensor **out_labels)
 {
-    dfqi_imageset *set;
-    DFQI_TRY(dfqi_imageset_open(m, folder, 0, &set));
-    dfq_status status = dfqi_imageset_take(set, 0, set->images.n, out_images, out_labels);
+    dfqi_imageset *set = new_set(m->ctx);
+    if (!set) return DFQ_E_NOMEM;
+    dfq_status status = fill(m, folder, 0, false, set);
+    if (status == DFQ_OK)
+        status = dfqi_imageset_take(set, 0, set->images.n, out_images, out_labels);
     dfqi_imageset_release(set);
     return status;
 }
