@@ -64,8 +64,8 @@ static int check_number(struct session *s, int64_t have)
                          (long long)have);
 }
 
-/* Pictures are decoded once and wait on the disk that the output goes to; where it is a device, they are
- * decoded whenever they are needed. Their labels mean nothing here. */
+/* Pictures are decoded once and wait on the disk that the output goes to; where it is a device,
+ * they are decoded whenever they are needed. Their labels mean nothing here. */
 static dfq_status read_real(struct quantize *q)
 {
     struct session *s = q->s;

@@ -222,7 +222,8 @@ static int is_own(const char *name)
                                       "explore.safetensors"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         size_t n = strlen(own[i]);
-        if (strncmp(name, own[i], n) == 0 && (!name[n] || strncmp(name + n, ".tmp", 4) == 0))
+        if (strncmp(name, own[i], n) == 0 && (!name[n] || strncmp(name + n, ".tmp", 4) == 0 ||
+                                              strncmp(name + n, ".images-", 8) == 0))
             return 1;
     }
     return 0;

@@ -2,6 +2,7 @@
  *
  *   job.txt              the options that decide the result, and what was judged already
  *   synth.safetensors    checkpoint of synthesis
+ *   synth.safetensors.images-a or -b: its finished images
  *   tune.safetensors     checkpoint of tuning
  *   explore.safetensors  checkpoint of a co-exploration
  *   samples/             images of a generator that has done its work, for the report

@@ -218,9 +218,13 @@ DFQ_CHECKED dfq_status dfq_generator_get_set(const dfq_generator *generator,
 DFQ_CHECKED dfq_status dfq_generator_save(const dfq_generator *generator, const char *folder,
                                           int32_t replace);
 
-/** Writes the state of the job to a safetensors file, beside `path` and renamed: finished images,
- *  the current batch or the generator with its moments, and fingerprints of options and weights.
- *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+/** Writes the state of the job to a safetensors file, beside `path` and renamed: the current batch
+ *  or the generator with its moments, and fingerprints of options and weights. Finished images lie
+ *  in a file of their own, `path` with ".images-a" or ".images-b" behind it, to which each is
+ *  written once; both files are the checkpoint. One that cannot be written leaves the one before as
+ *  it was.
+ *  @return ::DFQ_E_IO, ::DFQ_E_EXISTS (a file of that name which is none of a checkpoint),
+ *           ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_generator_save_checkpoint(const dfq_generator *generator,
                                                      const char *path);
 

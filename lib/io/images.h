@@ -1,5 +1,6 @@
-/* Images of one size, read a few at a time: they lie in memory, stay in the file of a set, or are decoded
- * from the pictures of a data set each time, so that work on many images does not hold them all. */
+/* Images of one size, read a few at a time: they lie in memory, stay in the file of a set, or are
+ * decoded from the pictures of a data set each time, so that work on many images does not hold them
+ * all. */
 #ifndef DFQI_IO_IMAGES_H
 #define DFQI_IO_IMAGES_H
 
@@ -22,12 +23,12 @@ DFQI_CHECKED dfq_status dfqi_images_open(dfq_context *ctx, const char *path, con
 /* Another, small tensor of the same file, read whole. */
 DFQI_CHECKED dfq_status dfqi_images_beside(const dfqi_images *images, const char *name,
                                            dfq_tensor **out);
-/* n images of `pixels` floats that follow each other in a file from byte `begin` on. DFQ_E_CORRUPT if the
- * file is shorter. */
+/* n images of `pixels` floats that follow each other in a file from byte `begin` on. DFQ_E_CORRUPT
+ * if the file is shorter. */
 DFQI_CHECKED dfq_status dfqi_images_open_raw(dfq_context *ctx, const char *path, uint64_t begin,
                                              int64_t n, int64_t pixels, dfqi_images *out);
-/* The first n images of a data set, which is retained: each is decoded whenever it is asked for, and may
- * be broken (DFQ_E_IO, DFQ_E_CORRUPT naming the picture). */
+/* The first n images of a data set, which is retained: each is decoded whenever it is asked for,
+ * and may be broken (DFQ_E_IO, DFQ_E_CORRUPT naming the picture). */
 DFQI_CHECKED dfq_status dfqi_images_decode(dfqi_dataset *d, const dfqi_preprocess *p, int64_t n,
                                            dfqi_images *out);
 /* Room for n images in a file without a name in `folder`, which is gone when it is closed; nothing is
@@ -41,8 +42,9 @@ DFQI_CHECKED dfq_status dfqi_images_put(const dfqi_images *images, int64_t first
 dfqi_images dfqi_images_share(const dfqi_images *images);
 void dfqi_images_close(dfqi_images *images); /* harmless for images in memory */
 
-/* Images first .. first + n - 1, valid until the next call; if not in memory, then in a buffer that grows
- * to the largest n. DFQ_E_IO if the file became shorter or was changed since it was opened. */
+/* Images first .. first + n - 1, valid until the next call; if not in memory, then in a buffer that
+ * grows to the largest n. DFQ_E_IO if the file became shorter or was changed since it was
+ * opened. */
 DFQI_CHECKED dfq_status dfqi_images_at(const dfqi_images *images, int64_t first, int64_t n,
                                        const float **out);
 

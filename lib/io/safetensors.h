@@ -39,6 +39,9 @@ DFQI_CHECKED dfq_status dfqi_st_read_source(dfqi_source *s, dfqi_safetensors *ou
 /* All of a file but tensor `but`, if it is there: for what does not fit into memory. */
 DFQI_CHECKED dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
                                          dfqi_safetensors *out);
+/* Its metadata alone; no tensor is read. */
+DFQI_CHECKED dfq_status dfqi_st_read_meta(dfq_context *ctx, const char *path,
+                                          dfqi_safetensors *out);
 
 /* -- shards: several files as one (st_shards.c) ------------------------------------------------ */
 

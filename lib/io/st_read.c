@@ -316,6 +316,22 @@ dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
     return status;
 }
 
+dfq_status dfqi_st_read_meta(dfq_context *ctx, const char *path, dfqi_safetensors *out)
+{
+    dfqi_source s;
+    dfqi_safetensors st = {ctx, 0, NULL, 0, NULL};
+    header h = {NULL, NULL, 0};
+    DFQI_TRY(dfqi_source_open(ctx, path, &s));
+    dfq_status status = read_items(&s, &h, &st);
+    dfqi_source_close(&s);
+    header_fini(ctx, &h);
+    if (status != DFQ_OK)
+        dfqi_st_fini(&st);
+    else
+        *out = st;
+    return status;
+}
+
 dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out)
 {
     return dfqi_st_read_but(ctx, path, NULL, out);

@@ -1,13 +1,15 @@
-/* Checkpoints: safetensors with the finished images, and, inside a batch, its images and moments;
- * of a generator its parameters and moments.
+/* Checkpoints: safetensors with the labels of finished images, and, inside a batch, its images and
+ * moments; of a generator its parameters and moments. The finished images lie in a file beside it
+ * (checkpoint_images.c).
  *
  *   state   I64 [4]        batch, iteration, attempt, the generator's iterations
  *   losses  F32 [done,4]   if anything is done
- *   images  F32 [n,3,S,S]  finished ones, if there are any; labels I32 [n]
+ *   labels  I32 [n]        of finished images, if there are any
  *   x       F32 [B,3,S,S]  if iteration > 0; m, v F32 [3 B, floats of a pyramid]
  *   host.*  F32 [..]       of a generator
  *
- * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (a hash of the weights).
+ * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (a hash of the weights),
+ * dfq.synth.images (which file, and a hash of them).
  * Everything else follows from the options. */
 #include <inttypes.h>
 #include <math.h>
@@ -18,9 +20,9 @@
 #include "io/safetensors.h"
 #include "synth/synth_priv.h"
 
-enum { TENSORS = 7, STATE = 4, HASH_TEXT = 17, NAME = sizeof((dfqi_host_array *)0)->name };
+enum { TENSORS = 6, STATE = 4, HASH_TEXT = 17, NAME = sizeof((dfqi_host_array *)0)->name };
 
-static const char format_version[] = "3";
+static const char format_version[] = "4";
 
 typedef struct progress {
     int64_t at, iteration, attempt, trained;
@@ -69,7 +71,6 @@ static void put_all(const dfqi_synth *s, writer *w, progress *state)
     put(w, ctx, "state", DFQI_I64, 1, (int64_t[]){STATE}, state);
     if (losses[0] > 0) put(w, ctx, "losses", DFQI_F32, 2, losses, s->losses);
     if (dims[0] > 0) {
-        put(w, ctx, "images", DFQI_F32, 4, dims, NULL); /* written from where they lie */
         put(w, ctx, "labels", DFQI_I32, 1, dims, s->labels->data);
     }
     dims[0] = s->o.batch;
@@ -85,11 +86,13 @@ static void put_all(const dfqi_synth *s, writer *w, progress *state)
     }
 }
 
-dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path)
+static dfq_status write_state(const dfqi_synth *s, const char *path)
 {
     char options[DFQI_OPTIONS_TEXT], model[HASH_TEXT], version[sizeof format_version];
-    char keys[3][24] = {"dfq.synth", "dfq.synth.options", "dfq.synth.model"};
-    dfqi_st_meta meta[3] = {{keys[0], version}, {keys[1], options}, {keys[2], model}};
+    char images[DFQI_KEPT_TEXT];
+    char keys[4][24] = {"dfq.synth", "dfq.synth.options", "dfq.synth.model", "dfq.synth.images"};
+    dfqi_st_meta meta[4] = {
+        {keys[0], version}, {keys[1], options}, {keys[2], model}, {keys[3], images}};
     progress state = {s->at, s->iteration, s->attempt, s->trained};
     size_t most = TENSORS + (size_t)host_arrays(s);
     writer w = {.n = 0};
@@ -97,15 +100,24 @@ dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path)
     memcpy(version, format_version, sizeof version);
     dfqi_synth_text(&s->o, options);
     hash_model(&s->model->net, model);
+    dfqi_kept_text(&s->kept, images);
     w.items = dfqi_calloc(s->ctx, most, sizeof *w.items);
     w.entries = dfqi_calloc(s->ctx, most, sizeof *w.entries);
     if (w.items && w.entries) {
         put_all(s, &w, &state);
-        status = dfqi_st_write_from(s->ctx, path, w.n, w.entries, 3, meta, &s->finished);
+        status = dfqi_st_write(s->ctx, path, w.n, w.entries, 4, meta);
     }
     dfqi_free(s->ctx, w.items);
     dfqi_free(s->ctx, w.entries);
     return status;
+}
+
+dfq_status dfqi_synth_save(dfqi_synth *s, const char *path)
+{
+    DFQI_TRY(dfqi_kept_write(s, path, &s->kept));
+    DFQI_TRY(write_state(s, path));
+    dfqi_kept_clean(&s->kept);
+    return DFQ_OK;
 }
 
 /* -- reading ----------------------------------------------------------------------------------- */
@@ -171,7 +183,8 @@ static dfq_status check_labels(const dfqi_synth *s, const char *path, const dfq_
 typedef struct content {
     progress state;
     const dfq_tensor *losses, *labels, *batch[3];
-    dfqi_images images; /* stay in the checkpoint until they are taken */
+    dfqi_images images; /* stay in their file until they are taken */
+    dfqi_kept kept;
 } content;
 
 static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, const char *path,
@@ -190,27 +203,6 @@ static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, co
     return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
                      "%s: tensor state names batch %lld of %lld, iteration %lld", path,
                      (long long)out->at, (long long)s->n_batches, (long long)out->iteration);
-}
-
-static dfq_status open_images(const dfqi_synth *s, const char *path, const int64_t dims[4],
-                              dfqi_images *out)
-{
-    dfq_tensor shape;
-    const float *x;
-    DFQI_TRY(dfqi_images_open(s->ctx, path, "images", out, &shape));
-    if (shape.dtype != DFQI_F32 || shape.rank != 4 ||
-        memcmp(shape.dims, dims, 4 * sizeof *dims) != 0)
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor images is missing or has the wrong shape", path);
-    for (int64_t i = 0; i < out->n; i++) {
-        DFQI_TRY(dfqi_images_at(out, i, 1, &x));
-        for (int64_t k = 0; k < out->pixels; k++)
-            if (!isfinite(x[k]))
-                return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
-                                 "%s: tensor images holds %g at element %lld", path, (double)x[k],
-                                 (long long)(i * out->pixels + k));
-    }
-    return DFQ_OK;
 }
 
 static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, const char *path,
@@ -238,7 +230,7 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
     }
     if (c->state.at == 0) return DFQ_OK;
     dims[0] = c->state.at == s->n_batches ? s->o.images : c->state.at * s->o.batch;
-    DFQI_TRY(open_images(s, path, dims, &c->images));
+    DFQI_TRY(dfqi_kept_open(s, st, path, dims[0], &c->images, &c->kept));
     DFQI_TRY(find(st, path, "labels", DFQI_I32, 1, dims, &c->labels));
     return check_labels(s, path, c->labels);
 }
@@ -296,14 +288,18 @@ dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)
     if (s->at == s->n_batches)
         return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: this job is complete, restore into a new one",
                          path);
-    DFQI_TRY(dfqi_st_read_but(s->ctx, path, "images", &st));
+    DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
     DFQI_GOTO(check_meta(s, &st, path), out);
     DFQI_GOTO(read_content(s, &st, path, &c), out);
     DFQI_GOTO(dfqi_synth_start(s), out);
     DFQI_GOTO(take_images(s, &c.images), out);
     take(s, &c);
     take_host(s, &st);
+    dfqi_kept_fini(s->ctx, &s->kept);
+    s->kept = c.kept;
+    c.kept = (dfqi_kept){0};
 out:
+    dfqi_kept_fini(s->ctx, &c.kept);
     dfqi_images_close(&c.images);
     dfqi_st_fini(&st);
     return status;

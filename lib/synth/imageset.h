@@ -11,9 +11,9 @@
 #include "io/images.h"
 #include "quant/model.h"
 
-/* The struct behind dfq_image_set: a set that is open. Exact values stay in their file and are read when
- * they are needed; where there are only pictures, these are decoded when they are needed, or once into a
- * spool. */
+/* The struct behind dfq_image_set: a set that is open. Exact values stay in their file and are read
+ * when they are needed; where there are only pictures, these are decoded when they are needed, or
+ * once into a spool. */
 struct dfq_image_set {
     dfq_context *ctx; /* retained */
     int32_t refs;
@@ -45,9 +45,10 @@ DFQI_CHECKED dfq_status dfqi_imageset_of(const dfqi_images *images, const dfq_te
  * `most` images (0: all) are looked at, a few at a time: DFQ_E_NUMERIC if one is not finite. */
 DFQI_CHECKED dfq_status dfqi_imageset_open(const dfqi_model *m, const char *folder, int64_t most,
                                            dfqi_imageset **out);
-/* The first `most` images (0: all) of a data set, which is retained, by the network's preprocessing; labels
- * as it has them. `spool`: a folder for a file without a name into which they are decoded once; NULL: they
- * are decoded whenever they are needed. Each is decoded here: a broken one shows before the work. */
+/* The first `most` images (0: all) of a data set, which is retained, by the network's
+ * preprocessing; labels as it has them. `spool`: a folder for a file without a name into which they
+ * are decoded once; NULL: they are decoded whenever they are needed. Each is decoded here: a broken
+ * one shows before the work. */
 DFQI_CHECKED dfq_status dfqi_imageset_of_dataset(const dfqi_model *m, dfqi_dataset *d, int64_t most,
                                                  const char *spool, dfqi_imageset **out);
 dfqi_imageset *dfqi_imageset_retain(dfqi_imageset *set);

@@ -107,6 +107,7 @@ void dfqi_synth_release(dfqi_synth *s)
     dfqi_objective_fini(s);
     dfqi_host_release(s->host);
     dfqi_images_close(&s->finished);
+    dfqi_kept_fini(s->ctx, &s->kept);
     dfqi_free(s->ctx, s);
     dfqi_model_release(m);
 }

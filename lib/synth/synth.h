@@ -101,9 +101,10 @@ DFQI_CHECKED dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth
 DFQI_CHECKED dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n,
                                               dfq_tensor **out_before, dfq_tensor **out_after);
 
-/* The state of the job as a safetensors file. A job with the same options and the same weights goes
- * on from there, to the same bits; others are refused. */
-DFQI_CHECKED dfq_status dfqi_synth_save(const dfqi_synth *s, const char *path);
+/* The state of the job as a safetensors file, finished images in a file beside it that grows from
+ * one checkpoint to the next. A job with the same options and the same weights goes on from there,
+ * to the same bits; others are refused. */
+DFQI_CHECKED dfq_status dfqi_synth_save(dfqi_synth *s, const char *path);
 /* On failure the job is as it was. */
 DFQI_CHECKED dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path);
 

@@ -10,7 +10,7 @@
 #include "synth/pyramid.h"
 #include "synth/synth.h"
 
-enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512 };
+enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512, DFQI_KEPT_TEXT = 19 };
 
 /* What is not an option: MimiQ's way, and PSAQ-ViT's. */
 typedef struct dfqi_recipe {
@@ -41,6 +41,15 @@ typedef struct dfqi_pass {
     dfqi_taps taps; /* arrays of [depth], owned */
 } dfqi_pass;
 
+/* Finished images that are in the file beside a checkpoint (checkpoint_images.c). */
+typedef struct dfqi_kept {
+    char *path;    /* of the checkpoint, owned; NULL: there is none */
+    char *name[2]; /* a file's two names, owned */
+    int64_t n;     /* how many */
+    uint64_t hash; /* their fingerprint */
+    int32_t which; /* of the names */
+} dfqi_kept;
+
 struct dfqi_synth {
     dfq_context *ctx; /* the model's, retained by it */
     dfqi_model *model;
@@ -50,6 +59,7 @@ struct dfqi_synth {
     dfqi_host *host;              /* of the kinds with a generator, else NULL */
     dfqi_host_options host_o;
     dfqi_images finished; /* all images: of the tensor, or a spool */
+    dfqi_kept kept;
     float lo[3], hi[3];   /* clamp, by channel */
     dfqi_pyramid pyramid; /* of one channel of an image */
 
@@ -107,6 +117,20 @@ DFQI_CHECKED dfq_status dfqi_objective_bytes(const dfqi_synth *s, double *out);
 /* Losses and the gradient of s->x, by the draws. *grad is valid until the next evaluation. */
 DFQI_CHECKED dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d,
                                            float losses[DFQI_SYNTH_LOSSES], const float **grad);
+
+/* checkpoint_images.c */
+/* Writes what is new of the finished images for a checkpoint at `path`; afterwards k names them
+ * all. */
+DFQI_CHECKED dfq_status dfqi_kept_write(const dfqi_synth *s, const char *path, dfqi_kept *k);
+/* The checkpoint that names them is written: files of another one go. */
+void dfqi_kept_clean(const dfqi_kept *k);
+void dfqi_kept_fini(dfq_context *ctx, dfqi_kept *k);
+/* How a checkpoint names them, in its metadata dfq.synth.images. */
+void dfqi_kept_text(const dfqi_kept *k, char text[DFQI_KEPT_TEXT]);
+/* The n images of a checkpoint, checked. */
+DFQI_CHECKED dfq_status dfqi_kept_open(const dfqi_synth *s, const dfqi_safetensors *st,
+                                       const char *path, int64_t n, dfqi_images *out,
+                                       dfqi_kept *out_kept);
 
 /* synth.c: images first .. first + n - 1 are finished. */
 DFQI_CHECKED dfq_status dfqi_synth_put(dfqi_synth *s, int64_t first, int64_t n, const float *x);

@@ -1275,6 +1275,21 @@ class Resume(Stopping):
             assert self.read("s", name) == self.read("whole", name), name
         assert "s.resume" not in self.names() and not [n for n in self.names() if ".part" in n]
 
+    def test_synth_killed(self):
+        """Finished images lie in a file beside the checkpoint, and go with it."""
+        args = ["synth", "tiny.safetensors", "-n", "20", "--batch", "2", "--iters", "160"]
+        self.works(*args, "-o", "whole")
+        code, _ = self.interrupt([*args, "-o", "s", "--checkpoint", "0.05"], "synth 60 %",
+                                 signal.SIGKILL)
+        assert code == -signal.SIGKILL and "s" not in self.names()
+        kept = self.path("s.resume", "synth.safetensors.images-a")
+        assert os.path.getsize(kept) >= 64 + 2 * 3 * 16 * 16 * 4, os.listdir(self.path("s.resume"))
+        r = self.works(*args, "-o", "s", "--resume")
+        assert "synth 10 %" not in r.err, r
+        for name in os.listdir(self.path("whole")):
+            assert self.read("s", name) == self.read("whole", name), name
+        assert "s.resume" not in self.names()
+
     def test_eval(self):
         self.many_pictures(2000)
         args = ["eval", "tiny.safetensors", "-d", "pictures", "--json"]

@@ -98,7 +98,7 @@ START_TEST(test_the_same_as_from_memory)
         dfqi_synth_release(s[k]);
         dfqi_synth_release(next[k]);
     }
-    ck_assert_int_eq(files(), 2); /* the two checkpoints */
+    ck_assert_int_eq(files(), 4); /* the two checkpoints with their images */
     dfqi_model_release(m);
     dfqi_context_release(ctx);
 }

@@ -1,5 +1,5 @@
-/* Images that stay on disk, as exact values or as pictures: the same bits as from memory, what a changed
- * file does, and memory. */
+/* Images that stay on disk, as exact values or as pictures: the same bits as from memory, what a
+ * changed file does, and memory. */
 #define _XOPEN_SOURCE 700 /* mkdtemp, truncate */
 #include <dfq/dfq.h>
 #include <dirent.h>
@@ -246,7 +246,8 @@ START_TEST(test_another_context)
 }
 END_TEST
 
-/* Shows when the set is opened; one that breaks later shows when it is read, but not with a spool. */
+/* Shows when the set is opened; one that breaks later shows when it is read, but not with a
+ * spool. */
 START_TEST(test_broken_picture)
 {
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, N);
