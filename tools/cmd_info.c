@@ -81,6 +81,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
         json_close(&j, ']');
     }
     if (o->verbose) layers_json(&j, g);
+    if (o->verbose) operations_json(&j, g);
     json_close(&j, '}');
     putchar('\n');
 }

@@ -80,3 +80,36 @@ void layers_json(struct json *j, const dfq_graph *g)
     }
     json_close(j, ']');
 }
+
+static void shape_json(struct json *j, const char *name, int32_t rank, const int64_t *dims)
+{
+    if (rank == 0) return;
+    json_open(j, name, '[');
+    for (int32_t i = 0; i < rank; i++) json_int(j, NULL, dims[i]);
+    json_close(j, ']');
+}
+
+void operations_json(struct json *j, const dfq_graph *g)
+{
+    static const char *const kinds[] = {"conv",      "linear", "matmul", "softmax",
+                                        "layernorm", "gelu",   "sum"};
+    int32_t n = 0;
+    if (dfq_graph_get_layer_count(g, &n) != DFQ_OK) n = 0;
+    json_open(j, "operations", '[');
+    for (int32_t i = 0; i < n; i++) {
+        dfq_layer_info l = {.struct_size = sizeof l};
+        if (dfq_graph_get_layer(g, i, &l) != DFQ_OK || l.kind < 0 || l.kind > 6) continue;
+        json_open(j, NULL, '{');
+        json_text(j, "name", l.name);
+        json_text(j, "kind", kinds[l.kind]);
+        shape_json(j, "input", l.input_rank, l.input_dims);
+        shape_json(j, "weight", l.weight_rank, l.weight_dims);
+        shape_json(j, "output", l.output_rank, l.output_dims);
+        json_int(j, "input_bits", l.input_bits);
+        if (l.weight_rank) json_int(j, "weight_bits", l.weight_bits);
+        json_int(j, "output_bits", l.output_bits);
+        json_int(j, "macs", l.macs);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}

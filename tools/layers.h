@@ -9,5 +9,7 @@
 void layers_print(const dfq_graph *g);
 /* A member "layers". */
 void layers_json(struct json *j, const dfq_graph *g);
+/* A member "operations": what is computed, with shapes, bits and work. */
+void operations_json(struct json *j, const dfq_graph *g);
 
 #endif

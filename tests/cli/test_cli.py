@@ -227,6 +227,12 @@ class Results(Part):
         j = json.loads(self.works("info", "tiny.safetensors", "--json").out)
         assert (j["depth"], j["heads"], j["classes"], j["quantized"]) == (2, 2, 5, 0)
         assert j["bytes"] == os.path.getsize(self.path("tiny.safetensors"))
+        assert "operations" not in j
+        tiny.make_cnn(self.dir)
+        for file in ("tiny.safetensors", "cnn.safetensors"):
+            j = json.loads(self.works("info", file, "--json", "-v").out)
+            assert sum(o["macs"] for o in j["operations"]) == j["macs"] > 0, j
+            assert j["operations"][-1]["output"] == [j["classes"]], j["operations"][-1]
 
     def test_layers(self):
         """What --verbose tells is what lies in the files, whatever the family and the widths."""
