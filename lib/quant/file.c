@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "io/safetensors.h"
+#include "kernel/codes.h"
 #include "nn/load.h"
 #include "quant/file_priv.h"
 #include "quant/scheme_priv.h"
@@ -80,29 +81,15 @@ static dfq_status put_bits(writer *w, const dfqi_site *site)
     return put(w, site->name, ".bits", bits);
 }
 
-/* The grid of row r as it is now, in *scale and *zero_point; y[cols] is scratch. */
-static void row_grid(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
-                     const float *row, const float *col, float *y, float *scale, float *zero_point)
-{
-    *zero_point = 0;
-    if (site->scale) {
-        *scale = dfqi_tensor_f32(site->scale)[r];
-        if (site->zero_point) *zero_point = dfqi_tensor_f32(site->zero_point)[r];
-    } else if (site->kind == DFQI_SITE_WEIGHT_MINMAX) {
-        k->fq_weight_range(1, cols, site->bits, row, y, scale, zero_point);
-    } else {
-        k->fq_weight(1, cols, site->bits, row, col, NULL, y, scale);
-    }
-}
-
 /* Codes of row r, by the rule of the kernels (kernel/kernel.h, fq_weight). */
 static void put_codes(const dfqi_site *site, int64_t r, int64_t cols, const float *row,
                       const float *col, float scale, float zero_point, uint8_t *codes)
 {
     int32_t half = 1 << (site->bits - 1);
     for (int64_t c = 0; c < cols; c++) {
-        float q = rintf((col ? row[c] * col[c] : row[c]) / scale + zero_point);
-        q = fmaxf((float)-half, fminf(q, (float)(half - 1)));
+        float v = col ? row[c] * col[c] : row[c];
+        float q = dfqi_code_uniform(v, scale, zero_point, (float)-half, (float)(half - 1));
+        if (isnan(q)) q = (float)-half;
         dfqi_put_code(codes, r * cols + c, site->bits, (uint32_t)((int32_t)q + half));
     }
 }
@@ -128,7 +115,7 @@ static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor 
     for (int64_t r = 0; r < rows; r++) {
         const float *row = dfqi_tensor_f32(t) + r * cols;
         float *s = dfqi_tensor_f32(scale) + r, z;
-        row_grid(dfqi_kernels_get(w->ctx), site, r, cols, row, col, y, s, &z);
+        dfqi_weight_row_grid(dfqi_kernels_get(w->ctx), site, r, cols, row, col, y, s, &z);
         if (asymmetric) dfqi_tensor_f32(zero_point)[r] = z;
         put_codes(site, r, cols, row, col, *s, z, codes->data);
     }

@@ -111,7 +111,7 @@ static int64_t scale_count(const dfqi_scheme *s, dfqi_op_kind op, int32_t slot, 
     return op == DFQI_OP_MATMUL_NN && slot == 1 ? v->dims[1] * v->dims[3] : v->dims[1];
 }
 
-static void set_codes(dfqi_site *site, int is_signed)
+void dfqi_site_set_codes(dfqi_site *site, int is_signed)
 {
     int32_t half = 1 << (site->bits - 1);
     site->qmin = is_signed ? (float)-half : 0.0f;
@@ -150,7 +150,7 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
     site->kind = weight ? weight_kind(s) : DFQI_SITE_UNIFORM;
     site->bits = weight ? s->weight_bits : s->act_bits;
-    set_codes(site, weight || s->mode == DFQI_MODE_PARITY);
+    dfqi_site_set_codes(site, weight || s->mode == DFQI_MODE_PARITY);
     int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
     int64_t scales = weight ? v->dims[0] : softmax ? 1 : scale_count(s, op, slot, v);
     if (weight) {
@@ -176,7 +176,7 @@ static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, i
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
     site->kind = weight ? DFQI_SITE_WEIGHT_MINMAX : DFQI_SITE_UNIFORM;
     site->bits = weight ? f->first ? f->s->first_last_bits : f->s->weight_bits : f->s->act_bits;
-    set_codes(site, 1);
+    dfqi_site_set_codes(site, 1);
     if (weight) {
         site->follows = 1;
         f->first = 0;
@@ -219,7 +219,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
     }
     if (cnn) {
         s.sites[f.last].bits = s.first_last_bits;
-        set_codes(&s.sites[f.last], 1);
+        dfqi_site_set_codes(&s.sites[f.last], 1);
     }
     *out = s;
     return DFQ_OK;

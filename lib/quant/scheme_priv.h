@@ -7,7 +7,9 @@
 /* "blocks.0.attn.qkv" and slot 0 of a linear layer -> "blocks.0.attn.qkv.input". */
 void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, size_t cap);
 
-/* Codes of a logarithmic grid. */
+/* Codes of a uniform grid or a weight, signed or from 0, and those of a logarithmic grid; by its
+ * bits. */
+void dfqi_site_set_codes(dfqi_site *site, int is_signed);
 void dfqi_site_set_log(dfqi_site *site);
 
 /* An attention map: the first operand of the product with the values. */
@@ -39,6 +41,12 @@ DFQI_CHECKED dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w
  * (moments[i] for site i, NULL: unweighted). */
 DFQI_CHECKED dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net,
                                                double *const *moments);
+
+/* Scale and zero point of row r of a weight as they are now; row[cols], col: column factors or
+ * NULL, y[cols] is scratch. */
+void dfqi_weight_row_grid(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
+                          const float *row, const float *col, float *y, float *scale,
+                          float *zero_point);
 
 /* Rounds the weights of `student` to their grids so that it follows `teacher` on the images
  * (improved mode, after the scales are found); its biases take up the mean error. Reports

@@ -2,8 +2,9 @@
  * must not depend on which kernel ran. */
 #include "kernel/ref/ref.h"
 
-#include <float.h>
 #include <math.h>
+
+#include "kernel/codes.h"
 
 static float clamp(float v, float qmin, float qmax)
 {
@@ -53,21 +54,10 @@ void dfqi_ref_fq_bwd(int64_t rows, int64_t cols, const dfqi_grid *g, const float
     }
 }
 
-/* rint(-2 log2 u) without a logarithm: with u = m 2^e, m in [1, 2), it is -2 e minus the number of
- * the thresholds 2^(1/4), 2^(3/4) that m reaches. Exact, hence the same on every machine. */
 void dfqi_ref_fq_log(size_t n, float top, float qmax, const float *x, float *y)
 {
     for (size_t i = 0; i < n; i++) {
         float u = x[i] / top;
-        if (!(u >= FLT_MIN)) { /* also zero and NaN */
-            y[i] = u != u ? u : 0.0f;
-            continue;
-        }
-        int e;
-        float m = 2.0f * frexpf(u, &e);
-        int q = -2 * (e - 1) - (m >= 1.18920711500272f) - (m >= 1.68179283050743f);
-        if (q < 0) q = 0;
-        float half = q % 2 ? 1.41421356237310f : 1.0f; /* 2^(-q/2) = half * 2^-ceil(q/2) */
-        y[i] = (float)q > qmax ? 0.0f : top * ldexpf(half, -((q + 1) / 2));
+        y[i] = u != u ? u : dfqi_code_log_value(dfqi_code_log(x[i], top, qmax), top, qmax);
     }
 }

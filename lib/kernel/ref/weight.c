@@ -1,12 +1,12 @@
 /* Weights on grids of their rows, in plain C. True divisions, rounding half to even: codes must not
  * depend on which kernel ran. */
+#include "kernel/codes.h"
 #include "kernel/ref/ref.h"
 #include "kernel/row_grid.h"
 
 static float code(const dfqi_row_grid *g, float v)
 {
-    float q = rintf(v / g->scale + g->zero_point);
-    return q < g->qmin ? g->qmin : q > g->qmax ? g->qmax : q; /* NaN stays NaN */
+    return dfqi_code_uniform(v, g->scale, g->zero_point, g->qmin, g->qmax);
 }
 
 void dfqi_ref_fq_weight(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
