@@ -131,6 +131,205 @@ DFQ_API int32_t dfq_graph_get_tensor_count(const dfq_graph *graph);
 DFQ_CHECKED dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i,
                                                  dfq_tensor_info *out_info);
 
+/* -- one fake-quant module --------------------------------------------------------------------- */
+
+/** A fake-quant module: maps the values of a tensor to the nearest of 2^bits values, forward, and
+ *  passes gradients through, backward. For one's own training loop, or taken from a graph
+ *  (dfq_graph_get_quantizer_handle()). Arithmetic is that of quantized graphs, to the bit: a true
+ *  division by the scale, rounding half to even.
+ *
+ *  Kinds ::DFQ_QUANTIZER_UNIFORM, ::DFQ_QUANTIZER_WEIGHT and ::DFQ_QUANTIZER_WEIGHT_MINMAX, with
+ *  scale s and zero point z:
+ *  code q = clamp(round(x / s + round(z)), qmin, qmax), value (q - round(z)) s. Weights have
+ *  z = 0 (symmetric) or one that fits smallest and largest value.
+ *
+ *  Kind ::DFQ_QUANTIZER_LOG: code q = round(-2 log2(x / s)), at least 0; value s 2^(-q/2), and 0 from
+ *  qmax + 1 on. x / s below the smallest normal float (1.2e-38) and negative x give 0.
+ *
+ *  Reference counted, one thread at a time as the context; retain and release from any thread. Tensors
+ *  that it was given, it holds on to: do not change them afterwards. */
+typedef struct dfq_quantizer dfq_quantizer;
+
+/** Values that share a scale. */
+enum {
+    DFQ_GRANULARITY_TENSOR = 0, /**< all values of the tensor; scales [1] */
+    DFQ_GRANULARITY_AXIS = 1,   /**< those with the same index along `axis`; scales [n] */
+    DFQ_GRANULARITY_HEAD_CHANNEL =
+        2 /**< of a tensor [B,H,N,d] those with the same head and channel;
+                                          scales [H,d] */
+};
+
+/** Gradient of the input (straight-through estimator). */
+enum {
+    DFQ_INPUT_GRADIENT_AUTO = 0,    /**< ::DFQ_QUANTIZER_UNIFORM clipped, the others identity */
+    DFQ_INPUT_GRADIENT_CLIPPED = 1, /**< that of the output where x is inside of the range, else 0
+                                         (LSQ) */
+    DFQ_INPUT_GRADIENT_IDENTITY = 2 /**< that of the output everywhere (MimiQ's weights, AIT) */
+};
+
+/** How scales are found from a tensor. */
+enum {
+    DFQ_CALIBRATION_MINMAX = 0, /**< from the smallest to the largest value; symmetric weights from
+                                     the largest magnitude, 2 max|x| / (2^bits - 1) */
+    DFQ_CALIBRATION_SEARCH = 1 /**< the least squared error among ranges that are shrunk from there:
+                                     27 of ::DFQ_QUANTIZER_UNIFORM, 24 of ::DFQ_QUANTIZER_WEIGHT */
+};
+
+/** Options of dfq_quantizer_create(). Fill with dfq_quantizer_options_init() first. */
+typedef struct dfq_quantizer_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t kind;         /**< DFQ_QUANTIZER_*; default ::DFQ_QUANTIZER_UNIFORM */
+    int32_t bits;         /**< 2..8; default 4 */
+    int32_t is_signed;    /**< of ::DFQ_QUANTIZER_UNIFORM: 1: codes -2^(bits-1) .. 2^(bits-1) - 1;
+                               0: codes 0 .. 2^bits - 1. Default 1. Weights are signed, logarithmic
+                               codes 0 .. 2^bits - 2 and one for zero, whatever this says */
+    int32_t granularity;  /**< DFQ_GRANULARITY_*; default ::DFQ_GRANULARITY_TENSOR. A logarithmic
+                               grid has no other, weights have no ::DFQ_GRANULARITY_HEAD_CHANNEL */
+    int32_t axis; /**< of ::DFQ_GRANULARITY_AXIS; below 0 from the last one, -1; default 0 */
+    int32_t input_gradient;       /**< DFQ_INPUT_GRADIENT_*; default ::DFQ_INPUT_GRADIENT_AUTO. A
+                                 logarithmic grid has identity alone */
+    float scale_grad_factor;      /**< multiplies the gradient of scales; default 1; 0: LSQ's
+                                  1 / sqrt(N qmax), where N values share a scale */
+    float zero_point_grad_factor; /**< of zero points, likewise; default 1 */
+} dfq_quantizer_options;
+
+/** Writes defaults: `size` must be sizeof(dfq_quantizer_options) of the caller. */
+DFQ_API void dfq_quantizer_options_init(dfq_quantizer_options *options, size_t size);
+
+/** Creates a quantizer.
+ *  @param context     where memory comes from and errors go; kept alive by the quantizer
+ *  @param options     NULL: the defaults
+ *  @param scales      F32, finite, above 0, in the shape that the granularity asks for; NULL: not known
+ *                     yet, see dfq_quantizer_calibrate(). Weights without scales take them from each
+ *                     tensor as it is (min-max), as in training.
+ *                     Of a logarithmic grid: the largest value
+ *  @param zero_points F32, finite, as `scales`, rounded when used; NULL: 0. NULL of
+ *                     ::DFQ_QUANTIZER_WEIGHT and ::DFQ_QUANTIZER_LOG
+ *  @param out_quantizer one reference, to be given back with dfq_quantizer_release()
+ *  @return ::DFQ_E_INVALID (NULL argument, an option out of range, zero points that the kind does not
+ *          have), ::DFQ_E_UNSUPPORTED (an option that the kind does not have), ::DFQ_E_SHAPE,
+ *          ::DFQ_E_NUMERIC (scales, zero points), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_quantizer_create(dfq_context *context,
+                                            const dfq_quantizer_options *options,
+                                            const dfq_tensor *scales, const dfq_tensor *zero_points,
+                                            dfq_quantizer **out_quantizer);
+
+/** Another reference to the same quantizer; returns `quantizer`. NULL gives NULL. Any thread. */
+DFQ_API dfq_quantizer *dfq_quantizer_retain(const dfq_quantizer *quantizer);
+
+/** Gives one reference back; the last one frees it. NULL is fine. Any thread. */
+DFQ_API void dfq_quantizer_release(dfq_quantizer *quantizer);
+
+/** Finds scales and zero points from `x`; what was there is replaced.
+ *  @param x      F32, finite, of any shape that has the quantizer's axis; at least one value
+ *  @param method DFQ_CALIBRATION_*
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN, infinity), ::DFQ_E_UNSUPPORTED (a
+ *          search for ::DFQ_QUANTIZER_WEIGHT_MINMAX or ::DFQ_QUANTIZER_LOG), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_quantizer_calibrate(dfq_quantizer *quantizer, const dfq_tensor *x,
+                                               int32_t method);
+
+/** Replaces scales and zero points, as after a step of one's optimiser; see dfq_quantizer_create().
+ *  @param scales NULL (and zero_points NULL): forgets both */
+DFQ_CHECKED dfq_status dfq_quantizer_set_scales(dfq_quantizer *quantizer, const dfq_tensor *scales,
+                                                const dfq_tensor *zero_points);
+
+/** Column factors c of a symmetric weight [O,..] with scales along axis 0: c x is quantized, and what
+ *  comes out divided by c. In mode ::DFQ_MODE_IMPROVED a layer's weight takes the scales of its input
+ *  into itself this way.
+ *  @param factors F32 [K], finite, above 0, with K values in a row of the weight; NULL: none
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_UNSUPPORTED (another kind or granularity), ::DFQ_E_SHAPE,
+ *          ::DFQ_E_NUMERIC. */
+DFQ_CHECKED dfq_status dfq_quantizer_set_column_factors(dfq_quantizer *quantizer,
+                                                        const dfq_tensor *factors);
+
+/** Describes the quantizer: kind, bits, qmin and qmax, number and bounds of its scales and zero
+ *  points (0 scales: not known, or from each tensor), the relative error of the last search, its name
+ *  in the graph it came from ("" else; borrowed from the quantizer).
+ *  @return ::DFQ_E_INVALID if struct_size is not set. */
+DFQ_CHECKED dfq_status dfq_quantizer_get_info(const dfq_quantizer *quantizer,
+                                              dfq_quantizer_info *out_info);
+
+/** The scales, F32, shared: give the reference back, change nothing.
+ *  @return ::DFQ_E_INVALID: there are none. */
+DFQ_CHECKED dfq_status dfq_quantizer_get_scales(const dfq_quantizer *quantizer,
+                                                dfq_tensor **out_scales);
+
+/** The zero points, F32, in the shape of the scales; zeros where the quantizer has none.
+ *  @return ::DFQ_E_INVALID (no scales), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_quantizer_get_zero_points(const dfq_quantizer *quantizer,
+                                                     dfq_tensor **out_zero_points);
+
+/** The column factors, F32 [K]; NULL where there are none. */
+DFQ_CHECKED dfq_status dfq_quantizer_get_column_factors(const dfq_quantizer *quantizer,
+                                                        dfq_tensor **out_factors);
+
+/** Forward: every value of `x` becomes the nearest value of its grid. NaN stays NaN.
+ *  @param x     F32, of any shape that fits the scales
+ *  @param out_y F32, like x; one reference
+ *  @return ::DFQ_E_INVALID (NULL argument, no scales yet), ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_quantizer_apply(const dfq_quantizer *quantizer, const dfq_tensor *x,
+                                           dfq_tensor **out_y);
+
+/** Backward. x inside of its range (qmin <= x / s + round(z) <= qmax) passes its gradient on to the
+ *  input, outside as DFQ_INPUT_GRADIENT_* says. The gradient of a scale is the sum over its values of
+ *  grad_y (q - round(z) - x / s) inside and grad_y (Q - round(z)) outside, where Q is the code at
+ *  that end, times scale_grad_factor (LSQ, Esser et al., ICLR 2020); that of a zero point the sum of
+ *  -s grad_y outside, times its factor. Column factors divide grad_y first.
+ *  @param x      what dfq_quantizer_apply() got
+ *  @param grad_y F32, like x
+ *  @param out_grad_x          F32, like x; NULL: not wanted
+ *  @param out_grad_scale      F32, like the scales; NULL: not wanted
+ *  @param out_grad_zero_point F32, like the scales; NULL: not wanted
+ *  @return as dfq_quantizer_apply(); ::DFQ_E_UNSUPPORTED (the gradient of scales that come from each
+ *          tensor or are logarithmic, of zero points that the kind does not have). */
+DFQ_CHECKED dfq_status dfq_quantizer_backward(const dfq_quantizer *quantizer, const dfq_tensor *x,
+                                              const dfq_tensor *grad_y, dfq_tensor **out_grad_x,
+                                              dfq_tensor **out_grad_scale,
+                                              dfq_tensor **out_grad_zero_point);
+
+/** Codes of `x`.
+ *  @param out_codes like x, I8 where codes are signed (qmin below 0), else U8; one reference
+ *  @return as dfq_quantizer_apply(); ::DFQ_E_NUMERIC (NaN has no code). */
+DFQ_CHECKED dfq_status dfq_quantizer_get_codes(const dfq_quantizer *quantizer, const dfq_tensor *x,
+                                               dfq_tensor **out_codes);
+
+/** What codes stand for: the values that dfq_quantizer_apply() gives.
+ *  @param codes I8, U8 or I32
+ *  @param out_x F32, like codes; one reference
+ *  @return ::DFQ_E_INVALID (NULL argument, no scales, a code below qmin or above the last one),
+ *          ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_quantizer_dequantize(const dfq_quantizer *quantizer,
+                                                const dfq_tensor *codes, dfq_tensor **out_x);
+
+/* -- the quantizers of a graph ----------------------------------------------------------------- */
+
+/** Number of the quantizer with this name, for dfq_graph_get_quantizer().
+ *  @return ::DFQ_E_INVALID (NULL argument, not quantized, no such name: the text has the nearest). */
+DFQ_CHECKED dfq_status dfq_graph_find_quantizer(const dfq_graph *graph, const char *name,
+                                                int32_t *out_index);
+
+/** The quantizer with this name as a handle of its own. Scales and zero points are copies, as they are
+ *  now: what a tuner does later changes the graph alone. Weights whose scales follow from the values
+ *  get those of their values now. Gradients are as in tuning, LSQ's factor included.
+ *  @param out_quantizer one reference, to be given back with dfq_quantizer_release()
+ *  @return as dfq_graph_find_quantizer(); ::DFQ_E_INVALID (its range is not known yet),
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_quantizer_handle(const dfq_graph *graph, const char *name,
+                                                      dfq_quantizer **out_quantizer);
+
+/** A weight as the quantized graph computes with it: every value on its grid.
+ *  @param name       of its quantizer, for example "blocks.0.attn.qkv.weight"
+ *  @param out_weight F32, in the shape of the weight; one reference
+ *  @return as dfq_graph_get_quantizer_handle(); ::DFQ_E_INVALID (the quantizer of an activation). */
+DFQ_CHECKED dfq_status dfq_graph_get_weight(const dfq_graph *graph, const char *name,
+                                            dfq_tensor **out_weight);
+
+/** Codes of a weight: dfq_quantizer_dequantize() of its quantizer makes the weight of them.
+ *  @param out_codes I8, in the shape of the weight; one reference
+ *  @return as dfq_graph_get_weight(). */
+DFQ_CHECKED dfq_status dfq_graph_get_codes(const dfq_graph *graph, const char *name,
+                                           dfq_tensor **out_codes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -229,17 +229,6 @@ dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
     return quantize(graph, &set->images, options, out_graph);
 }
 
-static void bounds(const dfq_tensor *t, float *lo, float *hi)
-{
-    const float *v = t != NULL ? dfqi_tensor_f32(t) : NULL;
-    if (v == NULL) return;
-    *lo = *hi = v[0];
-    for (int64_t i = 1, n = dfqi_tensor_count(t); i < n; i++) {
-        if (v[i] < *lo) *lo = v[i];
-        if (v[i] > *hi) *hi = v[i];
-    }
-}
-
 dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quantizer_info *out_info)
 {
     if (graph == NULL) return DFQ_E_INVALID;
@@ -247,18 +236,8 @@ dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quanti
     if (i < 0 || i >= graph->scheme.n_sites)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID, "quantizer %d asked for, there are %d", i,
                          graph->scheme.n_sites);
-    const dfqi_site *s = &graph->scheme.sites[i];
-    dfq_quantizer_info info = {.kind = (int32_t)s->kind,
-                               .bits = s->bits,
-                               .scales =
-                                   s->scale != NULL ? (int32_t)dfqi_tensor_count(s->scale) : 0,
-                               .qmin = s->qmin,
-                               .qmax = s->qmax,
-                               .error = s->error,
-                               .name = s->name};
-    bounds(s->scale, &info.scale_min, &info.scale_max);
-    bounds(s->zero_point, &info.zero_point_min, &info.zero_point_max);
-    return dfqi_info_write(graph->ctx, "dfq_quantizer_info", &info, sizeof info, out_info);
+    const dfqi_site *site = &graph->scheme.sites[i];
+    return dfqi_site_write(graph->ctx, site, site->name, out_info);
 }
 
 int32_t dfq_graph_get_tensor_count(const dfq_graph *graph)

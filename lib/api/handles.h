@@ -5,9 +5,11 @@
 #include <dfq/accelerator.h>
 #include <dfq/dataset.h>
 #include <dfq/graph.h>
+#include <dfq/quantizer.h>
 
 #include "accel/accel_config.h"
 #include "io/dataset.h"
+#include "quant/scheme.h"
 
 struct dfq_dataset {
     dfq_context *ctx; /* retained */
@@ -20,5 +22,9 @@ DFQI_CHECKED dfq_status dfqi_graph_check_images(const dfq_graph *graph, const df
 /* As dfqi_info_write, of one accelerator. */
 DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_config *t,
                                           dfq_accelerator_config *out);
+
+/* As dfqi_info_write, of one quantizer; the name stays where it is. */
+DFQI_CHECKED dfq_status dfqi_site_write(dfq_context *ctx, const dfqi_site *site, const char *name,
+                                        dfq_quantizer_info *out);
 
 #endif

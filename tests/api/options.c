@@ -134,6 +134,14 @@ static dfq_status solver(scene *s, const void *o)
     return status;
 }
 
+static dfq_status quantizer(scene *s, const void *o)
+{
+    dfq_quantizer *made = NULL;
+    dfq_status status = dfq_quantizer_create(s->ctx, o, NULL, NULL, &made);
+    dfq_quantizer_release(made);
+    return status;
+}
+
 #define ROW(name, call, zeros)                                                                     \
     {                                                                                              \
 #name, sizeof(name), call, zeros                                                           \
@@ -149,9 +157,9 @@ static const struct {
                ROW(dfq_dataset_options, dataset, 1),   ROW(dfq_diagnosis_options, diagnosis, 0),
                ROW(dfq_explorer_options, explorer, 0), ROW(dfq_generator_options, generator, 0),
                ROW(dfq_live_options, live, 0),         ROW(dfq_load_options, load, 1),
-               ROW(dfq_quantize_options, quantize, 0), ROW(dfq_solver_options, solver, 0),
-               ROW(dfq_trainer_options, trainer, 0),   ROW(dfq_tuner_options, tuner, 0),
-               ROW(dfq_vit_options, graph, 0)};
+               ROW(dfq_quantize_options, quantize, 0), ROW(dfq_quantizer_options, quantizer, 0),
+               ROW(dfq_solver_options, solver, 0),     ROW(dfq_trainer_options, trainer, 0),
+               ROW(dfq_tuner_options, tuner, 0),       ROW(dfq_vit_options, graph, 0)};
 
 static scene begin(void)
 {

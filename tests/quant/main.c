@@ -14,6 +14,8 @@ int main(void)
     suite_add_tcase(s, dfqt_levels_case());
     suite_add_tcase(s, dfqt_parts_case());
     suite_add_tcase(s, dfqt_modes_case());
+    suite_add_tcase(s, dfqt_quantizer_case());
+    suite_add_tcase(s, dfqt_quantizer_model_case());
     suite_add_tcase(s, dfqt_memory_case());
     suite_add_tcase(s, dfqt_contents_case());
     return dfqt_run(s);
