@@ -10,6 +10,7 @@ int main(void)
     srunner_add_suite(runner, diagnostics_suite());
     srunner_add_suite(runner, trajectory_suite());
     srunner_add_suite(runner, explore_suite());
+    srunner_add_suite(runner, axis_suite());
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

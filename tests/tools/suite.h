@@ -9,5 +9,6 @@ Suite *figures_suite(void);
 Suite *diagnostics_suite(void);
 Suite *trajectory_suite(void);
 Suite *explore_suite(void);
+Suite *axis_suite(void);
 
 #endif

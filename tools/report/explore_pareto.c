@@ -9,7 +9,7 @@
 /* -- limits ------------------------------------------------------------------------------------ */
 
 /* The side of a limit where nothing may lie. */
-static void shade(FILE *f, const struct plane *s, const struct axis *a)
+static void shade(FILE *f, const struct plane *s, const struct plane_axis *a)
 {
     if (a->of == PLANE_LOSS || isnan(s->p->limits[a->of])) return;
     double v = s->p->limits[a->of], right = PLANE_RIGHT, bottom = PLANE_BOTTOM;
@@ -22,11 +22,11 @@ static void shade(FILE *f, const struct plane *s, const struct axis *a)
 }
 
 /* A value across the plane, with its name; `row` keeps names that are near each other apart. */
-static void line(FILE *f, const struct plane *s, const struct axis *a, double v, int row,
+static void line(FILE *f, const struct plane *s, const struct plane_axis *a, double v, int row,
                  const char *name, const char *style)
 {
     double right = PLANE_RIGHT, bottom = PLANE_BOTTOM;
-    if (a->of == PLANE_LOSS || !plane_drawable(a, v)) return;
+    if (a->of == PLANE_LOSS || !axis_takes(&a->axis, v)) return;
     int x = a == &s->x;
     double at = x ? plane_x(s, v) : plane_y(s, v);
     int before = x && at > (PLANE_LEFT + right) / 2;
@@ -35,18 +35,18 @@ static void line(FILE *f, const struct plane *s, const struct axis *a, double v,
     html_number(f, "%.1f", x ? PLANE_TOP : at);
     html_number(f, x ? "V%.1f\"/>" : "H%.1f\"/>", x ? bottom : right);
     if (x)
-        plane_text(f, "tick halo", before ? at - 5 : at + 5, PLANE_TOP + 15 + 15 * row,
-                   before ? "end" : "start");
+        axis_text(f, "tick halo", before ? at - 5 : at + 5, PLANE_TOP + 15 + 15 * row,
+                  before ? "end" : "start");
     else if (row == 0)
-        plane_text(f, "tick halo", right - 5, at - 5, "end");
+        axis_text(f, "tick halo", right - 5, at - 5, "end");
     else
-        plane_text(f, "tick halo", PLANE_LEFT + 5 + 140 * (row - 1), at - 5, "start");
+        axis_text(f, "tick halo", PLANE_LEFT + 5 + 140 * (row - 1), at - 5, "start");
     fprintf(f, "%s ", name);
     html_number(f, "%.4g", v);
     fprintf(f, " %s</text>\n", plane_units[a->of]);
 }
 
-static void write_limits(FILE *f, const struct plane *s, const struct axis *a)
+static void write_limits(FILE *f, const struct plane *s, const struct plane_axis *a)
 {
     const struct explore_page *p = s->p;
     if (a->of == PLANE_LOSS) return;
@@ -69,7 +69,7 @@ static void tell(FILE *f, const struct plane *s, const struct explore_pair *q, c
 {
     fprintf(f, "<title>%s: ", name);
     for (int k = 0; k < 2; k++) {
-        const struct axis *a = k ? &s->y : &s->x;
+        const struct plane_axis *a = k ? &s->y : &s->x;
         fprintf(f, "%s%s ", k ? ", " : "", plane_words[a->of]);
         html_number(f, "%.4g", plane_value(q, a->of));
         if (a->of != PLANE_LOSS) fprintf(f, " %s", plane_units[a->of]);
@@ -185,9 +185,7 @@ static int write_front(FILE *f, const struct plane *s)
 
 static int write_plane(FILE *f, const struct explore_page *p, int x, int y)
 {
-    struct plane s = {.p = p, .x = {.of = x}, .y = {.of = y}};
-    plane_range(p, &s.x);
-    plane_range(p, &s.y);
+    struct plane s = plane_make(p, x, y);
     fprintf(f,
             "<figure class=\"card\"><h3>%s over %s</h3><svg role=\"img\" viewBox=\"0 0 %d %d\">"
             "<title>%s over %s</title>\n",
@@ -195,8 +193,7 @@ static int write_plane(FILE *f, const struct explore_page *p, int x, int y)
             plane_words[x]);
     shade(f, &s, &s.x);
     shade(f, &s, &s.y);
-    plane_axis(f, &s, &s.x);
-    plane_axis(f, &s, &s.y);
+    plane_axes(f, &s);
     write_cloud(f, &s);
     int failed = write_front(f, &s);
     write_limits(f, &s, &s.x);

@@ -2,6 +2,7 @@
 #ifndef DFQ_TOOLS_REPORT_EXPLORE_PLANE_H
 #define DFQ_TOOLS_REPORT_EXPLORE_PLANE_H
 
+#include "report/axis.h"
 #include "report/explore_page.h"
 
 enum {
@@ -15,32 +16,29 @@ enum {
 };
 
 /* Metrics are logarithmic. */
-struct axis {
+struct plane_axis {
     int of;
-    double lo, hi;
+    struct axis axis;
 };
 
 struct plane {
     const struct explore_page *p;
-    struct axis x, y;
+    struct plane_axis x, y;
 };
+
+/* With the ranges of all that is drawn. */
+struct plane plane_make(const struct explore_page *p, int x_of, int y_of);
 
 /* What texts call them. */
 extern const char *const plane_titles[PLANE_LOSS + 1], *const plane_words[PLANE_LOSS + 1],
                                                            *const plane_units[PLANE_LOSS];
 
-/* Fills lo and hi from all that is drawn. */
-void plane_range(const struct explore_page *p, struct axis *a);
 double plane_value(const struct explore_pair *q, int of);
-int plane_drawable(const struct axis *a, double v);
-/* Whether both values of a pair are. */
+/* Whether both values of a pair can be drawn. */
 int plane_has(const struct plane *s, const struct explore_pair *q);
 double plane_x(const struct plane *s, double v);
 double plane_y(const struct plane *s, double v);
-/* Begins a text; html_number makes a minus of every hyphen, so what is around numbers is written
- * apart. */
-void plane_text(FILE *f, const char *style, double x, double y, const char *anchor);
-/* The grid, with numbers and a title. */
-void plane_axis(FILE *f, const struct plane *s, const struct axis *a);
+/* The grid, with numbers and titles. */
+void plane_axes(FILE *f, const struct plane *s);
 
 #endif

@@ -47,6 +47,11 @@ void html_number(FILE *f, const char *format, double v)
     }
 }
 
+void html_coordinate(FILE *f, double v)
+{
+    fprintf(f, "%.1f", v);
+}
+
 void html_general(FILE *f, double v)
 {
     if (isnan(v))

@@ -9,8 +9,9 @@
 
 void html_text(FILE *f, const char *text); /* NULL writes nothing */
 void html_number(FILE *f, const char *format,
-                 double v);           /* a format of one double; always a point */
-void html_general(FILE *f, double v); /* four digits; a dash for NaN, the sign of infinity */
+                 double v);              /* a format of one double; always a point */
+void html_coordinate(FILE *f, double v); /* in a drawing: one digit, the minus sign is a hyphen */
+void html_general(FILE *f, double v);    /* four digits; a dash for NaN, the sign of infinity */
 void html_bytes(FILE *f, uint64_t bytes);
 void html_duration(FILE *f, double seconds);
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "report/axis.h"
 #include "report/html.h"
 
 enum {
@@ -75,50 +76,29 @@ void trajectory_csv(FILE *f, const struct trajectory *t)
 struct panel {
     const char *name;
     int64_t first, count;
-    double limit, lo, hi, top;
+    double limit, top;
     int log;
+    struct axis y;
 };
-
-static double scaled(const struct panel *p, double v)
-{
-    return p->log ? log10(v) : v;
-}
-
-static int drawable(const struct panel *p, double v)
-{
-    return isfinite(v) && (!p->log || v > 0);
-}
 
 static void find_range(const struct trajectory *t, struct panel *p)
 {
-    p->lo = INFINITY, p->hi = -INFINITY;
+    p->y = axis_make(p->top + HEIGHT - BOTTOM, p->top + TOP, p->log);
     for (int64_t c = p->first; c < p->first + p->count; c++)
-        for (int64_t i = 0; i < t->steps; i++) {
-            double v = value(t, i, c);
-            if (!drawable(p, v)) continue;
-            p->lo = fmin(p->lo, scaled(p, v)), p->hi = fmax(p->hi, scaled(p, v));
-        }
-    if (isfinite(p->limit)) p->lo = fmin(p->lo, p->limit), p->hi = fmax(p->hi, p->limit);
-    if (!(p->hi > p->lo)) {
-        double at = isfinite(p->lo) ? p->lo : 0;
-        p->lo = at - 0.5, p->hi = at + 0.5;
+        for (int64_t i = 0; i < t->steps; i++) axis_widen(&p->y, value(t, i, c));
+    axis_widen(&p->y, p->limit);
+    axis_pad(&p->y, 0.06);
+}
+
+static void ticks(FILE *f, const struct panel *p)
+{
+    double v[AXIS_TICKS];
+    int n = axis_ticks(&p->y, 4, v);
+    for (int i = 0; i < n; i++) {
+        axis_text(f, "t", LEFT - 6, axis_at(&p->y, v[i]) + 4, "end");
+        number(f, "%.6g", v[i]);
+        fputs("</text>", f);
     }
-    double pad = 0.06 * (p->hi - p->lo);
-    p->lo -= pad, p->hi += pad;
-}
-
-static double place(const struct panel *p, double v)
-{
-    return p->top + TOP + (p->hi - scaled(p, v)) / (p->hi - p->lo) * (HEIGHT - TOP - BOTTOM);
-}
-
-static void tick(FILE *f, const struct panel *p, double at, double v)
-{
-    fprintf(f, "<text class=\"t\" text-anchor=\"end\" x=\"%d\" y=\"", LEFT - 6);
-    number(f, "%.1f", at + 4);
-    fputs("\">", f);
-    number(f, "%.4g", p->log ? pow(10, v) : v);
-    fputs("</text>", f);
 }
 
 static void curve(FILE *f, const struct trajectory *t, const struct panel *p, int64_t column)
@@ -128,15 +108,15 @@ static void curve(FILE *f, const struct trajectory *t, const struct panel *p, in
     fprintf(f, "<path class=\"c%d\" d=\"", (int)(column - p->first) % 4);
     for (int64_t i = 0; i < t->steps; i += stride) {
         double v = value(t, i, column);
-        if (!drawable(p, v)) {
+        if (!axis_takes(&p->y, v)) {
             down = 0;
             continue;
         }
         fputc(down ? 'L' : 'M', f);
-        number(f, "%.1f",
-               LEFT + (double)i / fmax((double)(t->steps - 1), 1) * (WIDTH - LEFT - RIGHT));
+        html_coordinate(f, LEFT + (double)i / fmax((double)(t->steps - 1), 1) *
+                                      (WIDTH - LEFT - RIGHT));
         fputc(' ', f);
-        number(f, "%.1f", place(p, v));
+        html_coordinate(f, axis_at(&p->y, v));
         down = 1;
     }
     fputs("\"/>", f);
@@ -149,11 +129,10 @@ static void draw(FILE *f, const struct trajectory *t, struct panel *p)
     html_text(f, p->name);
     fprintf(f, "</text><rect class=\"f\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", LEFT,
             (int)p->top + TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
-    tick(f, p, p->top + TOP + 4, p->hi);
-    tick(f, p, p->top + HEIGHT - BOTTOM - 4, p->lo);
+    ticks(f, p);
     if (isfinite(p->limit)) {
         fprintf(f, "<path class=\"l\" d=\"M%d ", LEFT);
-        number(f, "%.1f", place(p, p->limit));
+        html_coordinate(f, axis_at(&p->y, p->limit));
         fprintf(f, "H%d\"><title>limit ", WIDTH - RIGHT);
         number(f, "%.6g", p->limit);
         fputs("</title></path>", f);
@@ -180,12 +159,18 @@ void trajectory_svg(FILE *f, const struct trajectory *t)
           f);
     draw(f, t, &p);
     for (int32_t m = 0; m < t->n_metrics; m++) {
-        p = (struct panel){t->names[m], 1 + m, 1, NAN, 0, 0, (1 + m) * HEIGHT, 0};
+        p = (struct panel){
+            .name = t->names[m], .first = 1 + m, .count = 1, .limit = NAN, .top = (1 + m) * HEIGHT};
         for (int32_t j = 0; j < t->n_limits; j++)
             if (t->metric[j] == m) p.limit = t->limit[j];
         draw(f, t, &p);
     }
-    p = (struct panel){"delta", 1 + t->n_metrics, t->n_limits, NAN, 0, 0, (panels - 1) * HEIGHT, 1};
+    p = (struct panel){.name = "delta",
+                       .first = 1 + t->n_metrics,
+                       .count = t->n_limits,
+                       .limit = NAN,
+                       .top = (panels - 1) * HEIGHT,
+                       .log = 1};
     if (t->n_limits > 0) draw(f, t, &p);
     fprintf(f, "<text class=\"t\" text-anchor=\"end\" x=\"%d\" y=\"%d\">step %lld</text>\n</svg>\n",
             WIDTH - RIGHT, height - 10, (long long)t->steps);
