@@ -286,7 +286,34 @@ START_TEST(ticks_tell_neighbours_apart)
     char *page = write_and_read(&r);
     expect(page, ">93.42</text>");
     expect(page, ">93.43</text>");
-    expect(page, ">5</text>");
+    expect(page, ">3.2</text>");
+    free(page);
+}
+END_TEST
+
+/* Narrow screens hide the heads of tables: cells say what they hold, and each one is closed. */
+START_TEST(cells_name_their_columns)
+{
+    const struct report_quantizer q[] = {{"a", "k", 8, 0.25, 0.25, NAN, NAN},
+                                         {"b", "k", 4, 0.5, 0.5, 3, 3}};
+    static const char *const parts[] = {"tr", "td", "th", "table", "thead", "tbody"};
+    struct report r;
+    report_init(&r);
+    r.quantizers = q, r.n_quantizers = 2;
+    char *page = write_and_read(&r), *table = strstr(page, "<table class=\"rows\"");
+    ck_assert_ptr_nonnull(table);
+    expect(table, "<td>b</td><td data-column=\"Kind\">k</td>"
+                  "<td class=\"num\" data-column=\"Bits\">4</td>");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char open[16], end[16];
+        int n = 0;
+        snprintf(open, sizeof open, "<%s", parts[i]);
+        snprintf(end, sizeof end, "</%s>", parts[i]);
+        for (const char *s = table; (s = strstr(s, open)) != NULL; s++)
+            n += s[strlen(open)] == '>' || s[strlen(open)] == ' ';
+        for (const char *s = table; (s = strstr(s, end)) != NULL; s++) n--;
+        ck_assert_msg(n == 0, "%s: %d are open", parts[i], n);
+    }
     free(page);
 }
 END_TEST
@@ -426,6 +453,7 @@ Suite *report_suite(void)
     tcase_add_test(c, unnamed_series_are_faint_and_in_no_legend);
     tcase_add_test(c, long_curves_stay_small_and_keep_their_peaks);
     tcase_add_test(c, ticks_tell_neighbours_apart);
+    tcase_add_test(c, cells_name_their_columns);
     tcase_add_test(c, numbers_read_well);
     tcase_add_test(c, pictures_are_embedded_whole);
     tcase_add_test(c, nothing_is_fetched_and_bytes_repeat);

@@ -38,7 +38,7 @@ void axis_pad(struct axis *a, double share)
     if (axis_empty(a)) a->lo = a->hi = 0;
     double range = a->hi - a->lo, pad = share * range;
     if (a->log)
-        pad = fmax(pad, 0.2 - range / 2);
+        pad = fmax(pad, 0.05 - range / 2);
     else if (range <= fabs(a->hi) * 1e-12 + 1e-300)
         pad = a->whole || a->hi == 0 ? 1 : fabs(a->hi) * 0.1;
     a->lo -= pad, a->hi += pad;

@@ -5,24 +5,23 @@
 #include <math.h>
 
 #include "report/html.h"
+#include "report/table.h"
 
 static void heading(FILE *f, const char *title, const char *note)
 {
     fprintf(f, "<h2>%s</h2>\n<p class=\"note\">%s</p>\n", title, note);
 }
 
-static void cell(FILE *f, double v)
+static void number(struct table *t, double v)
 {
-    fputs("<td class=\"num\">", f);
-    html_general(f, v);
-    fputs("</td>", f);
+    table_cell(t);
+    html_general(t->f, v);
 }
 
-static void percent_cell(FILE *f, double share)
+static void percent(struct table *t, double share)
 {
-    fputs("<td class=\"num\">", f);
-    html_general(f, share * 100);
-    fputs(isfinite(share) ? "\xe2\x80\x89%</td>" : "</td>", f);
+    number(t, share * 100);
+    if (isfinite(share)) fputs("\xe2\x80\x89%", t->f);
 }
 
 /* -- surfaces ---------------------------------------------------------------------------------- */
@@ -52,26 +51,25 @@ static void three_digits(FILE *f, double v)
         html_number(f, size >= 99.95 ? "%.0f" : size >= 9.995 ? "%.1f" : "%.3g", v);
 }
 
-static void write_loss(FILE *f, const struct report_loss *l, double values)
+static void write_loss(struct table *t, const struct report_loss *l, double values)
 {
-    fputs("<tr><td>", f);
+    FILE *f = t->f;
+    table_row(t);
+    table_cell(t);
     html_text(f, l->name);
-    fputs("</td>", f);
-    cell(f, l->loss);
-    cell(f, l->norm);
-    fputs("<td class=\"num\">", f);
+    number(t, l->loss);
+    number(t, l->norm);
+    table_cell(t);
     three_digits(f, l->trace);
     if (isfinite(l->trace_error)) {
         fputs(" \xc2\xb1 ", f);
         three_digits(f, l->trace_error);
         if (report_within_error(l->trace, l->trace_error)) fputs(" (within its error)", f);
     }
-    fputs("</td>", f);
-    cell(f, l->trace / values);
-    fputs("<td class=\"num\">", f);
+    number(t, l->trace / values);
+    table_cell(t);
     three_digits(f, l->eigenvalue);
     if (isfinite(l->eigenvalue) && !l->settled) fputs(" (not settled)", f);
-    fputs("</td></tr>\n", f);
 }
 
 static void write_agreement(FILE *f, const struct report_view *v)
@@ -91,16 +89,16 @@ static void write_agreement(FILE *f, const struct report_view *v)
 
 static void write_view(FILE *f, const struct report_view *v, double values)
 {
+    static const struct table_column columns[] = {{"Loss", 0},          {"Value", 1},
+                                                  {"Gradient norm", 1}, {"Hessian trace", 1},
+                                                  {"per weight", 1},    {"Largest eigenvalue", 1}};
     fputs("<div class=\"card\"><h3>", f);
     html_text(f, v->name);
-    fputs(
-        "</h3><div class=\"scroll\"><table>\n<thead><tr><th>Loss</th><th class=\"num\">Value</th>"
-        "<th class=\"num\">Gradient norm</th><th class=\"num\">Hessian trace</th>"
-        "<th class=\"num\">per weight</th><th class=\"num\">Largest eigenvalue</th></tr></thead>\n"
-        "<tbody>\n",
-        f);
-    for (size_t i = 0; i < v->n_losses; i++) write_loss(f, &v->losses[i], values);
-    fputs("</tbody></table></div>\n", f);
+    fputs("</h3>", f);
+    struct table t = table_open(f, columns, 6);
+    for (size_t i = 0; i < v->n_losses; i++) write_loss(&t, &v->losses[i], values);
+    table_close(&t);
+    fputc('\n', f);
     write_agreement(f, v);
     fputs("</div>\n", f);
 }
@@ -161,25 +159,33 @@ static void write_codes(FILE *f, const struct report_diagnostics *d)
 
 /* -- weights ----------------------------------------------------------------------------------- */
 
-static void write_weight(FILE *f, const struct report_weight *w, int kappa)
+static void write_weight(struct table *t, const struct report_weight *w, int kappa)
 {
-    fputs("<tr><td>", f);
-    html_text(f, w->name);
-    fputs("</td><td class=\"num\">", f);
-    html_number(f, "%.0f", w->values);
-    fputs("</td>", f);
-    cell(f, w->cosine);
-    percent_cell(f, w->step);
-    percent_cell(f, w->ever);
-    cell(f, w->distance);
-    if (kappa) cell(f, w->kappa);
-    cell(f, w->trace[0] / w->values);
-    cell(f, w->trace[1] / w->values);
-    fputs("</tr>\n", f);
+    table_row(t);
+    table_cell(t);
+    html_text(t->f, w->name);
+    table_cell(t);
+    html_number(t->f, "%.0f", w->values);
+    number(t, w->cosine);
+    percent(t, w->step);
+    percent(t, w->ever);
+    number(t, w->distance);
+    number(t, w->trace[0] / w->values);
+    number(t, w->trace[1] / w->values);
+    if (kappa) number(t, w->kappa);
 }
 
 static void write_weights(FILE *f, const struct report_diagnostics *d)
 {
+    static const struct table_column columns[] = {{"Weight", 0},
+                                                  {"Values", 1},
+                                                  {"cos(KL, CE)", 1},
+                                                  {"Changed a step", 1},
+                                                  {"Changed in the end", 1},
+                                                  {"Distance", 1},
+                                                  {"Curvature KL", 1},
+                                                  {"Curvature CE", 1},
+                                                  {"Kappa", 1}};
     int kappa = 0;
     for (size_t i = 0; i < d->n_weights; i++) kappa |= isfinite(d->weights[i].kappa) != 0;
     if (!d->n_weights) return;
@@ -190,15 +196,10 @@ static void write_weights(FILE *f, const struct report_diagnostics *d)
         "the weight's block, per value.");
     fprintf(f, "<div class=\"card\"><details%s><summary>%zu weights</summary>",
             d->n_weights > 24 ? "" : " open", d->n_weights);
-    fputs("<div class=\"scroll\"><table>\n<thead><tr><th>Weight</th><th class=\"num\">Values</th>"
-          "<th class=\"num\">cos(KL, CE)</th><th class=\"num\">Changed a step</th>"
-          "<th class=\"num\">in the end</th><th class=\"num\">Distance</th>",
-          f);
-    if (kappa) fputs("<th class=\"num\">Kappa</th>", f);
-    fputs("<th class=\"num\">Curvature KL</th><th class=\"num\">CE</th></tr></thead>\n<tbody>\n",
-          f);
-    for (size_t i = 0; i < d->n_weights; i++) write_weight(f, &d->weights[i], kappa);
-    fputs("</tbody></table></div></details></div>\n", f);
+    struct table t = table_open(f, columns, kappa ? 9 : 8);
+    for (size_t i = 0; i < d->n_weights; i++) write_weight(&t, &d->weights[i], kappa);
+    table_close(&t);
+    fputs("</details></div>\n", f);
 }
 
 void html_diagnostics(FILE *f, const struct report_diagnostics *d)

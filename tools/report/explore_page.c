@@ -8,6 +8,7 @@
 #include "files.h"
 #include "report/html.h"
 #include "report/style.h"
+#include "report/table.h"
 
 static const char *const titles[] = {"Latency", "Energy", "Area"};
 static const char *const units[] = {"ms", "mJ", "mm\xc2\xb2"};
@@ -104,38 +105,41 @@ static void section(FILE *f, const char *title, const char *note)
 
 /* -- network and accelerator ------------------------------------------------------------------- */
 
-static void write_cell(FILE *f, const struct explore_group *g)
+static void write_group(struct table *t, const struct explore_group *g)
 {
-    fputs("<tr><td>", f);
+    FILE *f = t->f;
+    table_row(t);
+    table_cell(t);
     html_text(f, g->name);
-    fputs("</td><td>", f);
+    table_cell(t);
     html_text(f, g->names[g->chosen]);
-    fputs("</td><td>", f);
+    table_cell(t);
     if (g->effects) html_text(f, g->words);
-    fputs("</td><td>", f);
+    table_cell(t);
     if (g->raw >= 0) html_text(f, g->names[g->raw]);
-    fputs("</td><td>", f);
+    table_cell(t);
     html_text(f, explore_step_name(g->by));
-    fputs("</td><td class=\"num\">", f);
+    table_cell(t);
     html_number(f, "%.1f\xe2\x80\x89%%", (double)g->probabilities[g->chosen] * 100);
-    fputs("</td><td class=\"num\">", f);
+    table_cell(t);
     if (g->effects) html_number(f, "%+.3f", (double)g->effects[g->chosen]);
-    fputs("</td></tr>\n", f);
 }
 
 static void write_choices(FILE *f, const struct explore_page *p)
 {
+    static const struct table_column columns[] = {
+        {"Group", 0},     {"Choice", 0},      {"In words", 0}, {"Likeliest", 0},
+        {"Chosen by", 0}, {"Probability", 1}, {"Effect", 1}};
     section(
         f, "Network and accelerator",
         "What was chosen, what was likeliest before repair, the step of the search that chose, the "
         "probability of the choice at the end, and what it is estimated to add to the loss "
         "compared with its cell's mean.");
-    fputs("<div class=\"card\"><div class=\"scroll\"><table>\n<thead><tr><th>Group</th>"
-          "<th>Choice</th><th>In words</th><th>Likeliest</th><th>Chosen by</th>"
-          "<th class=\"num\">Probability</th><th class=\"num\">Effect</th></tr></thead>\n<tbody>\n",
-          f);
-    for (int32_t g = 0; g < p->n_groups; g++) write_cell(f, &p->groups[g]);
-    fputs("</tbody></table></div></div>\n", f);
+    fputs("<div class=\"card\">", f);
+    struct table t = table_open(f, columns, 7);
+    for (int32_t g = 0; g < p->n_groups; g++) write_group(&t, &p->groups[g]);
+    table_close(&t);
+    fputs("</div>\n", f);
 }
 
 static void write_rows(FILE *f, const struct report_row *rows, size_t n)

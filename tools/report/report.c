@@ -9,6 +9,7 @@
 #include "temp_file.h"
 #include "report/html.h"
 #include "report/style.h"
+#include "report/table.h"
 
 void report_init(struct report *r)
 {
@@ -224,21 +225,22 @@ static void write_layers(FILE *f, const struct report *r)
     fputs("</div>\n", f);
 }
 
-static void range_cell(FILE *f, double lo, double hi)
+static void range_cell(struct table *t, double lo, double hi)
 {
-    fputs("<td class=\"num\">", f);
+    table_cell(t);
     if (isnan(lo)) lo = hi;
     if (isnan(hi)) hi = lo;
-    html_general(f, lo);
+    html_general(t->f, lo);
     if (lo < hi || lo > hi) {
-        fputs(" \xe2\x80\xa6 ", f);
-        html_general(f, hi);
+        fputs(" \xe2\x80\xa6 ", t->f);
+        html_general(t->f, hi);
     }
-    fputs("</td>", f);
 }
 
 static void write_quantizers(FILE *f, const struct report *r)
 {
+    static const struct table_column columns[] = {
+        {"Site", 0}, {"Kind", 0}, {"Bits", 1}, {"Scale", 1}, {"Zero point", 1}};
     if (!r->n_quantizers) return;
     section(f, "Quantizers",
             "Where values are rounded, and how. The scale is the distance of two "
@@ -246,22 +248,21 @@ static void write_quantizers(FILE *f, const struct report *r)
     fputs("<div class=\"card\">", f);
     if (r->n_quantizers > 24)
         fprintf(f, "<details><summary>%zu quantizers</summary>", r->n_quantizers);
-    fputs("<div class=\"scroll\"><table>\n<thead><tr><th>Site</th><th>Kind</th>"
-          "<th class=\"num\">Bits</th><th class=\"num\">Scale</th><th class=\"num\">Zero point</th>"
-          "</tr></thead>\n<tbody>\n",
-          f);
+    struct table t = table_open(f, columns, 5);
     for (size_t i = 0; i < r->n_quantizers; i++) {
         const struct report_quantizer *q = &r->quantizers[i];
-        fputs("<tr><td>", f);
+        table_row(&t);
+        table_cell(&t);
         html_text(f, q->site);
-        fputs("</td><td>", f);
+        table_cell(&t);
         html_text(f, q->kind);
-        fprintf(f, "</td><td class=\"num\">%d</td>", (int)q->bits);
-        range_cell(f, q->scale_min, q->scale_max);
-        range_cell(f, q->zero_point_min, q->zero_point_max);
-        fputs("</tr>\n", f);
+        table_cell(&t);
+        fprintf(f, "%d", (int)q->bits);
+        range_cell(&t, q->scale_min, q->scale_max);
+        range_cell(&t, q->zero_point_min, q->zero_point_max);
     }
-    fprintf(f, "</tbody></table></div>%s</div>\n", r->n_quantizers > 24 ? "</details>" : "");
+    table_close(&t);
+    fprintf(f, "%s</div>\n", r->n_quantizers > 24 ? "</details>" : "");
 }
 
 static void write_provenance(FILE *f, const struct report *r)

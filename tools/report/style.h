@@ -85,9 +85,17 @@ static const char *const report_style[] = {
     "summary{cursor:pointer;color:var(--accent);font-weight:500}details .scroll{margin-top:10px}\n",
     "@media(max-width:560px){main{padding:24px 14px 40px}h1{font-size:24px}.card{padding:14px}"
     ".tick{font-size:14px}.key td:first-child{width:8.5em;padding-right:12px}"
-    ".scroll table{font-size:12px}.scroll th,.scroll td{white-space:normal;padding-right:8px}"
-    ".scroll td.num{white-space:nowrap}.scroll td:first-child{overflow-wrap:anywhere;"
-    "min-width:4.5em;max-width:9em}}\n",
+    ".scroll th,.scroll td{padding-right:8px}"
+    /* each row a block: its first cell, then pairs of a column and a value */
+    ".rows,.rows tbody,.rows tr{display:block}.rows thead{display:none}"
+    ".rows tr{display:flex;flex-wrap:wrap;gap:2px 18px;padding:8px 0;"
+    "border-bottom:1px solid var(--hair)}.rows tr:last-child{border-bottom:0}"
+    ".rows td{display:flex;flex:1 1 auto;min-width:calc(50% - 9px);justify-content:flex-end;"
+    "gap:10px;padding:0;border:0;white-space:normal}.rows td:first-child{flex-basis:100%;"
+    "justify-content:flex-start;font-weight:600;overflow-wrap:anywhere}"
+    ".rows td:empty{display:none}"
+    ".rows td[data-column]::before{content:attr(data-column);color:var(--soft);"
+    "margin-right:auto;text-align:left;white-space:nowrap}}\n",
     "@media print{:root{--page:#fff}body{font-size:12px}.card{break-inside:avoid}}\n"};
 
 #endif
