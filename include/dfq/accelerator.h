@@ -1,4 +1,5 @@
 /** @file dfq/accelerator.h
+ *  @ingroup stable
  *  What a network costs on an accelerator: an array of processing elements with a register file each,
  *  a global buffer, DRAM. Access counts are exact for loop nests (the rules of Timeloop), mappings are
  *  searched within three dataflows; see docs/METHODS.md.
@@ -48,10 +49,10 @@ typedef struct dfq_accelerator_config {
     int32_t float_bits;   /**< of values that no quantizer rounds, in DRAM and buffer */
     int64_t rf_words;     /**< register file of each element */
     double glb_kb;        /**< global buffer */
-    double clock_mhz;
-    double dram_gb_per_s;
-    double glb_gb_per_s;
-    double area_mm2; /**< elements and buffer at 45 nm, and 5 % for network and control */
+    double clock_mhz;     /**< of the array and the buffer */
+    double dram_gb_per_s; /**< bandwidth of DRAM, 1e9 bytes a second */
+    double glb_gb_per_s;  /**< likewise of the global buffer */
+    double area_mm2;      /**< elements and buffer at 45 nm, and 5 % for network and control */
 } dfq_accelerator_config;
 
 /** Name of preset i = 0, 1, ...; NULL behind the last. Static text. Any thread. */
@@ -87,12 +88,12 @@ DFQ_CHECKED dfq_status dfq_accelerator_get_config(const dfq_accelerator *acceler
 
 /** Set up by dfq_cost_options_init(). */
 typedef struct dfq_cost_options {
-    uint32_t struct_size;
-    int32_t weight_bits; /**< 0: the network is costed with its own quantizers. 2..16: as if it had
+    uint32_t struct_size; /**< set by init */
+    int32_t weight_bits;  /**< 0: the network is costed with its own quantizers. 2..16: as if it had
                               quantizers of these widths, 8 in the first and the last layer */
-    int32_t act_bits;    /**< likewise of activations; both or none are 0 */
-    int32_t reserved;    /**< 0 */
-    int64_t config;      /**< which accelerator of the description; dfq_accelerator_tabulate() takes
+    int32_t act_bits;     /**< likewise of activations; both or none are 0 */
+    int32_t reserved;     /**< 0 */
+    int64_t config; /**< which accelerator of the description; dfq_accelerator_tabulate() takes
                               all of them */
 } dfq_cost_options;
 
@@ -109,35 +110,35 @@ enum {
 
 /** Costs of a layer, or of all of them, for one image. Energies are in pJ (1e-12 J). */
 typedef struct dfq_cost_info {
-    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
-    int32_t kind;         /**< DFQ_LAYER_* */
-    int32_t weight_bits;  /**< of the second operand as it is kept: what a quantizer rounds has its
+    uint32_t struct_size;  /**< bytes the caller has room for; set before the call */
+    int32_t kind;          /**< DFQ_LAYER_* */
+    int32_t weight_bits;   /**< of the second operand as it is kept: what a quantizer rounds has its
                                bits, all else float_bits; 0: there is none, or it is a total */
-    int32_t input_bits;   /**< likewise of the first operand */
-    int32_t output_bits;  /**< of the result: the widest that is read of it */
-    int32_t reserved;
-    int64_t dims[8]; /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
+    int32_t input_bits;    /**< likewise of the first operand */
+    int32_t output_bits;   /**< of the result: the widest that is read of it */
+    int32_t reserved;      /**< 0 */
+    int64_t dims[8];       /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
                                 filters of a group, output rows and columns, filter rows and
                                 columns; for DFQ_LAYER_ROWS P is the number of elements */
-    int64_t stride;
+    int64_t stride;        /**< of a convolution, both ways; else 1 */
     double cycles;         /**< latency: the largest of the next three */
     double compute_cycles; /**< of the array */
     double dram_cycles;    /**< until DRAM has moved what it must */
     double glb_cycles;     /**< likewise the global buffer */
     double ms;             /**< latency */
-    double macs;
-    double dram_bytes;
-    double utilization; /**< share of the products that the array could have made */
-    double mac_pj;      /**< multiply-accumulates */
-    double rf_pj;       /**< register files and registers */
-    double noc_pj;      /**< network between buffer and elements */
-    double glb_pj;
-    double dram_pj;
-    double static_pj;
-    double total_pj;     /**< sum of the six */
-    double area_mm2;     /**< of the accelerator */
-    const char *name;    /**< of the layer, borrowed from the dfq_cost */
-    const char *mapping; /**< likewise; see dfq_cost_evaluate_mapping(); NULL if there is none */
+    double macs;           /**< multiply-accumulates */
+    double dram_bytes;     /**< read from and written to DRAM */
+    double utilization;    /**< share of the products that the array could have made */
+    double mac_pj;         /**< multiply-accumulates */
+    double rf_pj;          /**< register files and registers */
+    double noc_pj;         /**< network between buffer and elements */
+    double glb_pj;         /**< global buffer */
+    double dram_pj;        /**< DRAM */
+    double static_pj;      /**< power that flows whatever is done, over the latency */
+    double total_pj;       /**< sum of the six */
+    double area_mm2;       /**< of the accelerator */
+    const char *name;      /**< of the layer, borrowed from the dfq_cost */
+    const char *mapping;   /**< likewise; see dfq_cost_evaluate_mapping(); NULL if there is none */
 } dfq_cost_info;
 
 /** A network on one accelerator. One thread at a time. */

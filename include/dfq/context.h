@@ -1,4 +1,5 @@
 /** @file dfq/context.h
+ *  @ingroup stable
  *  The context: allocator, thread count, log, progress and the text of the last error.
  *  A context and everything made from it serve one thread at a time; only dfq_context_cancel() may
  *  be called from any thread at any moment. A context outlives nothing it must not: each handle

@@ -1,4 +1,5 @@
 /** @file dfq/dataset.h
+ *  @ingroup stable
  *  Labelled images on disk, and accuracy. A data set is a folder with labels.csv (`file,label`), a
  *  folder of class folders (alphabetical order is the label; of whole numbers their order), or a CIFAR-10 or
  *  CIFAR-100 binary file. What may not be meant is told in the log at DFQ_LOG_WARNING: fewer class folders than

@@ -1,4 +1,5 @@
 /** @file dfq/diagnostics.h
+ *  @ingroup advanced
  *  What quantization and tuning do to a network, in numbers: the analyses of AIT (CVPR 2022,
  *  arXiv 2203.17008). Two handles:
  *

@@ -1,4 +1,5 @@
 /** @file dfq/explorer.h
+ *  @ingroup advanced
  *  Co-exploration of a network and the accelerator it runs on: from a search space, labelled images
  *  and hard limits to one network and one accelerator that meet every limit (HDX, DAC 2022, arXiv
  *  2301.09312). dfq/solver.h is the rule that keeps to the limits; here is all that surrounds it.
@@ -112,7 +113,7 @@ typedef struct dfq_explorer_options {
         estimate_decay; /**< of the estimates: weight of a round against the one after it, 0.5..1;
                                0.995 */
     float mean[3];      /**< of images in 0..1, by channel; ImageNet's */
-    float std[3];
+    float std[3];       /**< likewise */
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *supernet_path;
     /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
@@ -136,30 +137,30 @@ typedef struct dfq_explorer_result {
     int32_t proved;       /**< as dfq_solver_result */
     int32_t raw_feasible; /**< likewise */
     int32_t accelerator;  /**< index into the accelerators of the description; -1: none yet */
-    int64_t steps[DFQ_EXPLORE_DONE]; /**< done in each stage; of exploring the solver's */
-    int64_t total[DFQ_EXPLORE_DONE]; /**< likewise of the whole job */
-    double loss;                     /**< estimated loss of the result in the supernet */
-    double macs;                     /**< multiply-accumulates of the derived network, an image */
-    double costs[DFQ_EXPLORE_METRICS];
+    int64_t steps[DFQ_EXPLORE_DONE];   /**< done in each stage; of exploring the solver's */
+    int64_t total[DFQ_EXPLORE_DONE];   /**< likewise of the whole job */
+    double loss;                       /**< estimated loss of the result in the supernet */
+    double macs;                       /**< multiply-accumulates of the derived network, an image */
+    double costs[DFQ_EXPLORE_METRICS]; /**< of the result, exact */
     double raw_costs[DFQ_EXPLORE_METRICS]; /**< of the likeliest choices before repair */
     double limits[DFQ_EXPLORE_METRICS];    /**< as given */
     double tightest[DFQ_EXPLORE_METRICS];  /**< infeasible: as dfq_solver_result */
     /** Steps of training EST and GEN that are done, and all of them; 0 with tables. As long as some
      *  are left, `stage` is ::DFQ_EXPLORE_WARMUP, of which nothing is done. */
     int64_t evaluator_steps[DFQ_EVALUATOR_COUNT];
-    int64_t evaluator_total[DFQ_EVALUATOR_COUNT];
+    int64_t evaluator_total[DFQ_EVALUATOR_COUNT]; /**< see above */
     /** Relative errors of EST on samples that no step has seen: their mean, and what 99 % of them stay
      *  below, which is the margin of the search. 0 for a metric that the network does not change. NaN
      *  with tables, or before it is trained. */
     double evaluator_mean[DFQ_EXPLORE_METRICS];
-    double evaluator_p99[DFQ_EXPLORE_METRICS];
+    double evaluator_p99[DFQ_EXPLORE_METRICS]; /**< see above */
     /** |EST - exact| / exact at the result of a search that is over; else NaN. */
     double evaluator_gap[DFQ_EXPLORE_METRICS];
     /** Of unseen mixtures: the share for which GEN names the best accelerator, and by how much its
      *  accelerators cost more than the best, on average, relative. Both before exploring. NaN
      *  likewise. */
     double hw_generator_accuracy;
-    double hw_generator_regret;
+    double hw_generator_regret; /**< see above */
     /** Infeasible: as dfq_solver_result. */
     double least[DFQ_EXPLORE_METRICS];
     /** Of the reference design, the units of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells 5x5 with
@@ -244,8 +245,9 @@ DFQ_CHECKED dfq_status dfq_explorer_get_result(const dfq_explorer *explorer,
 DFQ_CHECKED dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
                                                     dfq_accelerator_config *out_config);
 
-/** Groups of choices: the network's cells, then the accelerator's hardware parameters. */
+/** How many cells the network has. */
 DFQ_API int32_t dfq_explorer_get_cells(const dfq_explorer *explorer);
+/** How many groups of choices: the network's cells, then the accelerator's hardware parameters. */
 DFQ_API int32_t dfq_explorer_get_groups(const dfq_explorer *explorer);
 /** Choices of a group; 0 if there is no such group. */
 DFQ_API int32_t dfq_explorer_get_choices(const dfq_explorer *explorer, int32_t group);

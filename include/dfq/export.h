@@ -1,4 +1,5 @@
 /** @file dfq/export.h
+ *  @ingroup stable
  *  Visibility and checking attributes shared by all public headers. */
 #ifndef DFQ_EXPORT_H
 #define DFQ_EXPORT_H

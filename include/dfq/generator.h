@@ -1,4 +1,5 @@
 /** @file dfq/generator.h
+ *  @ingroup stable
  *  Synthetic images for data-free quantization: noise is optimised through a frozen network until
  *  its attention heads agree on what they see (MimiQ, AAAI 2025, arXiv 2407.20021). No image of the
  *  training set is needed.

@@ -1,4 +1,5 @@
 /** @file dfq/graph.h
+ *  @ingroup stable
  *  A network with its weights: float, or fake-quantized with its quantizers. Files are safetensors;
  *  float ones with the names of timm (ViT, DeiT), torchvision or pytorchcv (ResNet, MobileNetV2) or
  *  akamaster (ResNet for CIFAR), or what dfq_explorer_save_network() wrote; low-bit ones as libdfq

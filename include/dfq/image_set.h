@@ -1,4 +1,5 @@
 /** @file dfq/image_set.h
+ *  @ingroup stable
  *  A set of images that stays on disk: calibration and tuning read it a few images at a time, so
  *  that memory does not grow with their number. Results are the same bits as with the same images
  *  in a tensor.

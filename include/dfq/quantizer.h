@@ -1,4 +1,5 @@
 /** @file dfq/quantizer.h
+ *  @ingroup stable
  *  Fake quantization: a float network gets quantizers whose scales fit its activations. Tuning
  *  (dfq/tuner.h) then adapts weights and scales. */
 #ifndef DFQ_QUANTIZER_H

@@ -1,4 +1,5 @@
 /** @file dfq/solver.h
+ *  @ingroup advanced
  *  Co-exploration: one choice for every cell of a network and every hardware parameter of an accelerator, with
  *  the least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
  *

@@ -1,4 +1,5 @@
 /** @file dfq/status.h
+ *  @ingroup stable
  *  Result codes. Every fallible call returns a ::dfq_status; outputs are the trailing `out_*`
  *  arguments and are written only on ::DFQ_OK. The text for humans is in the context, see
  *  dfq_context_get_error(). */

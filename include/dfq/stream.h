@@ -1,4 +1,5 @@
 /** @file dfq/stream.h
+ *  @ingroup stable
  *  Readers and writers: how a program gives a file's bytes to libdfq, or takes them, without a file.
  *  Both structs are filled by hand: set everything to 0, then struct_size and what is wanted. */
 #ifndef DFQ_STREAM_H

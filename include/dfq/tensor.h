@@ -1,4 +1,5 @@
 /** @file dfq/tensor.h
+ *  @ingroup stable
  *  Tensors: how images, logits and weights cross the border. Dense, row-major, in CPU memory.
  *
  *  A tensor is immutable once it has been handed to another libdfq call; whoever creates one writes

@@ -1,4 +1,5 @@
 /** @file dfq/trainer.h
+ *  @ingroup advanced
  *  Supervised training from labelled images in memory: make a vision transformer from nothing, or
  *  go on with one that was loaded, float or fake-quantized. libdfq quantizes without data; this is
  *  for those who have data, and it is how the embedded example network came to be.

@@ -1,4 +1,5 @@
 /** @file dfq/tuner.h
+ *  @ingroup stable
  *  Fine-tuning of a fake-quantized network against its float teacher on synthetic images (MimiQ,
  *  AAAI 2025, arXiv 2407.20021). No labels, no image of the training set.
  *

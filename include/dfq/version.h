@@ -1,4 +1,5 @@
 /** @file dfq/version.h
+ *  @ingroup stable
  *  Version of libdfq. meson.build reads the three numbers from here, so this is their only home. */
 #ifndef DFQ_VERSION_H
 #define DFQ_VERSION_H
@@ -7,8 +8,11 @@
 
 #include <dfq/export.h>
 
+/** Of these headers; the soname goes by it (docs/ABI.md). */
 #define DFQ_VERSION_MAJOR 0
+/** As long as the major is 0, each may break the interface. */
 #define DFQ_VERSION_MINOR 1
+/** Changes nothing of the interface. */
 #define DFQ_VERSION_PATCH 0
 
 #ifdef __cplusplus
