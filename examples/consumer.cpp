@@ -21,7 +21,7 @@ template <typename T, void (*Release)(T *)> struct Give {
 using Context = std::unique_ptr<dfq_context, Give<dfq_context, dfq_context_release>>;
 using Graph = std::unique_ptr<dfq_graph, Give<dfq_graph, dfq_graph_release>>;
 using Tensor = std::unique_ptr<dfq_tensor, Give<dfq_tensor, dfq_tensor_release>>;
-using Generator = std::unique_ptr<dfq_generator, Give<dfq_generator, dfq_generator_release>>;
+using Synthesizer = std::unique_ptr<dfq_synthesizer, Give<dfq_synthesizer, dfq_synthesizer_release>>;
 using Tuner = std::unique_ptr<dfq_tuner, Give<dfq_tuner, dfq_tuner_release>>;
 
 // Calls what writes a handle through its last argument, and keeps the handle.
@@ -40,9 +40,9 @@ void check(const Context &ctx, dfq_status status)
 
 void quantize(const char *in, const char *out, const int64_t *counts)
 {
-    dfq_generator_options images_how;
+    dfq_synthesizer_options images_how;
     dfq_tuner_options tune_how;
-    dfq_generator_options_init(&images_how, sizeof images_how);
+    dfq_synthesizer_options_init(&images_how, sizeof images_how);
     dfq_tuner_options_init(&tune_how, sizeof tune_how);
     if (counts) {
         images_how.images = counts[0];
@@ -53,11 +53,11 @@ void quantize(const char *in, const char *out, const int64_t *counts)
         make<Context>(nullptr, [](dfq_context **p) { return dfq_context_create(nullptr, p); });
     Graph net =
         make<Graph>(ctx, [&](dfq_graph **p) { return dfq_graph_load(ctx.get(), in, nullptr, p); });
-    Generator generator = make<Generator>(
-        ctx, [&](dfq_generator **p) { return dfq_generator_create(net.get(), &images_how, p); });
-    check(ctx, dfq_generator_run(generator.get()));
+    Synthesizer synthesizer = make<Synthesizer>(
+        ctx, [&](dfq_synthesizer **p) { return dfq_synthesizer_create(net.get(), &images_how, p); });
+    check(ctx, dfq_synthesizer_run(synthesizer.get()));
     Tensor images = make<Tensor>(
-        ctx, [&](dfq_tensor **p) { return dfq_generator_get_images(generator.get(), p); });
+        ctx, [&](dfq_tensor **p) { return dfq_synthesizer_get_images(synthesizer.get(), p); });
     Graph low = make<Graph>(ctx, [&](dfq_graph **p) {
         return dfq_graph_quantize(net.get(), images.get(), nullptr, p);
     });

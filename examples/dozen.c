@@ -15,20 +15,20 @@ static int32_t show(const dfq_progress *p, void *user)
 static dfq_status quantize(dfq_context *ctx, const char *in, const char *out)
 {
     dfq_graph *net = NULL, *low = NULL;
-    dfq_generator *gen = NULL;
+    dfq_synthesizer *synth = NULL;
     dfq_tensor *images = NULL;
     dfq_tuner *tuner = NULL;
     dfq_status s = dfq_graph_load(ctx, in, NULL, &net);
-    if (s == DFQ_OK) s = dfq_generator_create(net, NULL, &gen); /* NULL: default options */
-    if (s == DFQ_OK) s = dfq_generator_run(gen);
-    if (s == DFQ_OK) s = dfq_generator_get_images(gen, &images);
+    if (s == DFQ_OK) s = dfq_synthesizer_create(net, NULL, &synth); /* NULL: default options */
+    if (s == DFQ_OK) s = dfq_synthesizer_run(synth);
+    if (s == DFQ_OK) s = dfq_synthesizer_get_images(synth, &images);
     if (s == DFQ_OK) s = dfq_graph_quantize(net, images, NULL, &low);
     if (s == DFQ_OK) s = dfq_tuner_create(net, low, images, NULL, &tuner);
     if (s == DFQ_OK) s = dfq_tuner_run(tuner);
     if (s == DFQ_OK) s = dfq_graph_save(low, out, 0);
     dfq_tuner_release(tuner);
     dfq_tensor_release(images);
-    dfq_generator_release(gen);
+    dfq_synthesizer_release(synth);
     dfq_graph_release(low);
     dfq_graph_release(net);
     return s;

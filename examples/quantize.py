@@ -22,7 +22,7 @@ ContextOptions = struct('ContextOptions', ('threads', c_int32), ('allocator', c_
                         ('progress_user', c_void_p))
 Progress = struct('Progress', ('reserved', c_int32), ('stage', c_char_p), ('done', c_uint64),
                   ('total', c_uint64), ('fraction', c_double))
-GeneratorOptions = struct('GeneratorOptions', ('kind', c_int32), ('images', c_int64),
+SynthesizerOptions = struct('SynthesizerOptions', ('kind', c_int32), ('images', c_int64),
                           ('batch', c_int64), ('iterations', c_int64), ('seed', c_uint64))
 TunerOptions = struct('TunerOptions', ('optimizer', c_int32), ('steps', c_int64))
 
@@ -93,14 +93,14 @@ def main():
     source, out = (os.fsencode(a) for a in sys.argv[1:3])
     dfq = Library()
     net = dfq.make('graph', 'graph_load', dfq.context, source, None)
-    how = dfq.options(GeneratorOptions, 'generator')
+    how = dfq.options(SynthesizerOptions, 'synthesizer')
     tune = dfq.options(TunerOptions, 'tuner')
     if len(sys.argv) == 5:
         how.images = int(sys.argv[3])
         how.iterations = tune.steps = int(sys.argv[4])
-    generator = dfq.make('generator', 'generator_create', net, byref(how))
-    dfq.call('generator_run', generator)
-    images = dfq.make('tensor', 'generator_get_images', generator)
+    synthesizer = dfq.make('synthesizer', 'synthesizer_create', net, byref(how))
+    dfq.call('synthesizer_run', synthesizer)
+    images = dfq.make('tensor', 'synthesizer_get_images', synthesizer)
     low = dfq.make('graph', 'graph_quantize', net, images, None)
     tuner = dfq.make('tuner', 'tuner_create', net, low, images, byref(tune))
     dfq.call('tuner_run', tuner)

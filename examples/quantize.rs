@@ -12,7 +12,7 @@ type Raw = *mut c_void;
 /// The first fields of the structs in the headers are enough: each struct tells its size.
 #[repr(C)]
 #[derive(Default)]
-struct GeneratorOptions {
+struct SynthesizerOptions {
     struct_size: u32,
     kind: i32,
     images: i64,
@@ -36,11 +36,11 @@ extern "C" {
     fn dfq_graph_quantize(g: Raw, images: Raw, options: *const c_void, out: *mut Raw) -> i32;
     fn dfq_graph_save(g: Raw, path: *const c_char, half: i32) -> i32;
     fn dfq_graph_release(g: Raw);
-    fn dfq_generator_options_init(options: *mut GeneratorOptions, size: usize);
-    fn dfq_generator_create(g: Raw, options: *const GeneratorOptions, out: *mut Raw) -> i32;
-    fn dfq_generator_run(generator: Raw) -> i32;
-    fn dfq_generator_get_images(generator: Raw, out: *mut Raw) -> i32;
-    fn dfq_generator_release(generator: Raw);
+    fn dfq_synthesizer_options_init(options: *mut SynthesizerOptions, size: usize);
+    fn dfq_synthesizer_create(g: Raw, options: *const SynthesizerOptions, out: *mut Raw) -> i32;
+    fn dfq_synthesizer_run(synthesizer: Raw) -> i32;
+    fn dfq_synthesizer_get_images(synthesizer: Raw, out: *mut Raw) -> i32;
+    fn dfq_synthesizer_release(synthesizer: Raw);
     fn dfq_tensor_get_dims(tensor: Raw) -> *const i64;
     fn dfq_tensor_release(tensor: Raw);
     fn dfq_tuner_options_init(options: *mut TunerOptions, size: usize);
@@ -94,10 +94,10 @@ fn quantize(source: &str, out: &str, counts: &[i64]) -> Result<i64, String> {
     let source = CString::new(source).map_err(|e| e.to_string())?;
     let out = CString::new(out).map_err(|e| e.to_string())?;
     let dfq = Dfq::new()?;
-    let mut images_how = GeneratorOptions::default();
+    let mut images_how = SynthesizerOptions::default();
     let mut tune_how = TunerOptions::default();
     unsafe {
-        dfq_generator_options_init(&mut images_how, std::mem::size_of::<GeneratorOptions>());
+        dfq_synthesizer_options_init(&mut images_how, std::mem::size_of::<SynthesizerOptions>());
         dfq_tuner_options_init(&mut tune_how, std::mem::size_of::<TunerOptions>());
         if let [images, steps] = *counts {
             images_how.images = images;
@@ -107,11 +107,11 @@ fn quantize(source: &str, out: &str, counts: &[i64]) -> Result<i64, String> {
         let net = dfq.make(dfq_graph_release, |p| {
             dfq_graph_load(dfq.context.0, source.as_ptr(), null(), p)
         })?;
-        let generator = dfq.make(dfq_generator_release, |p| {
-            dfq_generator_create(net.0, &images_how, p)
+        let synthesizer = dfq.make(dfq_synthesizer_release, |p| {
+            dfq_synthesizer_create(net.0, &images_how, p)
         })?;
-        dfq.check(dfq_generator_run(generator.0))?;
-        let images = dfq.make(dfq_tensor_release, |p| dfq_generator_get_images(generator.0, p))?;
+        dfq.check(dfq_synthesizer_run(synthesizer.0))?;
+        let images = dfq.make(dfq_tensor_release, |p| dfq_synthesizer_get_images(synthesizer.0, p))?;
         let low = dfq.make(dfq_graph_release, |p| dfq_graph_quantize(net.0, images.0, null(), p))?;
         let tuner = dfq.make(dfq_tuner_release, |p| {
             dfq_tuner_create(net.0, low.0, images.0, &tune_how, p)

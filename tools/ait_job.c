@@ -143,7 +143,7 @@ static void keep_images(struct quantize *q)
 {
     int late = q->data || q->full.diagnose > 0; /* there is something left to interrupt */
     if (!late || q->job.saved || !q->job.enabled || job_note(q->s, &q->job) != 0) return;
-    if (dfq_images_save(q->net, q->images, q->labels, q->job.samples, 1) != DFQ_OK)
+    if (dfq_image_set_save_tensors(q->net, q->images, q->labels, q->job.samples, 1) != DFQ_OK)
         folder_remove(q->job.samples);
 }
 
@@ -156,7 +156,7 @@ static dfq_status take_images(struct quantize *q, const dfq_tuner *t)
     }
     if (status != DFQ_E_INVALID) return status;
     return file_kind(q->job.samples) == FILE_FOLDER
-               ? dfq_images_load(q->net, q->job.samples, &q->images, &q->labels)
+               ? dfq_image_set_load_tensors(q->net, q->job.samples, &q->images, &q->labels)
                : DFQ_OK; /* the job had ended: there are none any more */
 }
 

@@ -49,7 +49,7 @@ static dfq_status synth_once(struct bench *b, void *arg)
 {
     int32_t finished;
     (void)b;
-    return dfq_generator_step(arg, &finished);
+    return dfq_synthesizer_step(arg, &finished);
 }
 
 static dfq_status tune_once(struct bench *b, void *arg)
@@ -61,18 +61,18 @@ static dfq_status tune_once(struct bench *b, void *arg)
 
 static dfq_status bench_synthesis(struct bench *b)
 {
-    dfq_generator_options o = recipe_generator(&b->full);
-    dfq_generator_cost c = {.struct_size = sizeof c};
-    dfq_generator *g;
+    dfq_synthesizer_options o = recipe_synthesizer(&b->full);
+    dfq_synthesizer_cost c = {.struct_size = sizeof c};
+    dfq_synthesizer *g;
     o.images = o.batch;
     o.iterations = 1000000;
-    dfq_status status = dfq_generator_create(b->net, &o, &g);
+    dfq_status status = dfq_synthesizer_create(b->net, &o, &g);
     if (status != DFQ_OK) return status;
     status = best_of(b, synth_once, g, &b->seconds[SYNTHESIS]);
-    if (status == DFQ_OK) status = dfq_generator_estimate(g, 0, &c);
+    if (status == DFQ_OK) status = dfq_synthesizer_estimate(g, 0, &c);
     b->macs[SYNTHESIS] = (double)c.macs;
     b->bytes[SYNTHESIS] = (double)c.bytes;
-    dfq_generator_release(g);
+    dfq_synthesizer_release(g);
     return status;
 }
 

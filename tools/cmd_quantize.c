@@ -159,10 +159,11 @@ static int plan(struct quantize *q)
         if (!code) code = recipe_check_images(s, &q->full, &q->info);
     } else {
         code = recipe_check_images(s, &q->full, &q->info);
-        if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->generator);
-        if (!code) code = synthesis_measure(s, q->generator, &q->plan.seconds[PLAN_SYNTH], &bytes);
+        if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->synthesizer);
+        if (!code)
+            code = synthesis_measure(s, q->synthesizer, &q->plan.seconds[PLAN_SYNTH], &bytes);
     }
-    int64_t held = q->generator && !q->job.enabled ? q->full.images : 0;
+    int64_t held = q->synthesizer && !q->job.enabled ? q->full.images : 0;
     if (!code) code = plan_measure(s, q->net, &q->info, &q->full, held, &q->plan);
     if (code) return code;
     q->plan.bytes += base;
@@ -186,44 +187,45 @@ static int judge(struct quantize *q, int which)
     return code;
 }
 
-static dfq_status save_generator(void *handle, const char *path)
+static dfq_status save_synthesizer(void *handle, const char *path)
 {
-    return dfq_generator_save_checkpoint(handle, path);
+    return dfq_synthesizer_save_checkpoint(handle, path);
 }
 
 /* On a device nothing is put down beside the output: then images are in memory. */
-static dfq_status take_made(struct quantize *q, const dfq_generator *g)
+static dfq_status take_made(struct quantize *q, const dfq_synthesizer *g)
 {
     if (!q->job.enabled) {
-        dfq_status status = dfq_generator_get_images(g, &q->images);
-        return status == DFQ_OK ? dfq_generator_get_labels(g, &q->labels) : status;
+        dfq_status status = dfq_synthesizer_get_images(g, &q->images);
+        return status == DFQ_OK ? dfq_synthesizer_get_labels(g, &q->labels) : status;
     }
-    dfq_status status = dfq_generator_get_set(g, &q->set);
+    dfq_status status = dfq_synthesizer_get_set(g, &q->set);
     return status == DFQ_OK ? read_first(q) : status;
 }
 
-/* Makes images and takes what the report needs, so that the generator's memory can go. */
+/* Makes images and takes what the report needs, so that the memory of synthesis can go. */
 static int synthesise(struct quantize *q)
 {
     struct session *s = q->s;
     dfq_status status = DFQ_OK;
-    if (q->generator) {
-        dfq_generator *g = q->generator;
+    if (q->synthesizer) {
+        dfq_synthesizer *g = q->synthesizer;
         int code = synthesis_run(s, g, &q->job, plan_after(&q->plan, PLAN_SYNTH));
         if (code) return code;
         if (!q->job.resumed || q->plan.seconds[PLAN_SYNTH] > 0)
-            job_checkpoint(s, &q->job, save_generator, g, q->job.synth);
+            job_checkpoint(s, &q->job, save_synthesizer, g, q->job.synth);
         status = take_made(q, g);
-        if (status == DFQ_OK) status = dfq_generator_get_losses(g, &q->losses);
+        if (status == DFQ_OK) status = dfq_synthesizer_get_losses(g, &q->losses);
         if (status == DFQ_OK && q->info.family == DFQ_FAMILY_VIT)
-            status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &q->similarity[0],
-                                                  &q->similarity[1]);
-        dfq_generator_release(g);
-        q->generator = NULL;
+            status = dfq_synthesizer_get_similarity(g, SYNTHESIS_SHOWN, &q->similarity[0],
+                                                    &q->similarity[1]);
+        dfq_synthesizer_release(g);
+        q->synthesizer = NULL;
     } else if (q->info.family == DFQ_FAMILY_VIT) {
         dfq_tensor *head = NULL;
         status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
-        if (status == DFQ_OK) status = dfq_images_get_similarity(q->net, head, &q->similarity[1]);
+        if (status == DFQ_OK)
+            status = dfq_graph_get_head_similarity(q->net, head, &q->similarity[1]);
         dfq_tensor_release(head);
     }
     return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
@@ -335,7 +337,7 @@ static int finish(struct quantize *q)
 
 static void release(struct quantize *q)
 {
-    dfq_generator_release(q->generator);
+    dfq_synthesizer_release(q->synthesizer);
     dfq_dataset_release(q->data);
     diagnose_close(&q->diagnosis);
     dfq_image_set_release(q->set);

@@ -34,7 +34,7 @@ static int move_files(const char *from, const char *to)
 }
 
 /* The whole set is made under another name, so that a failure leaves no half of one. */
-static int save(struct session *s, const dfq_generator *g)
+static int save(struct session *s, const dfq_synthesizer *g)
 {
     char *out = path_final(s->o->out), *temp = out ? path_with_ending(out, ".dfq-part") : NULL;
     int code = temp ? places_appeared(s, OPT_OUT) : session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
@@ -43,7 +43,7 @@ static int save(struct session *s, const dfq_generator *g)
                              strerror(errno));
     if (code) goto out;
     progress_begin(&s->progress, NULL, 0, 0);
-    dfq_status status = dfq_generator_save(g, temp, 1);
+    dfq_status status = dfq_synthesizer_save(g, temp, 1);
     progress_end(&s->progress);
     code = status == DFQ_OK            ? CODE_DONE
            : status == DFQ_E_CANCELLED ? CODE_INTERRUPTED
@@ -75,10 +75,10 @@ struct judged {
     double before, after;
 };
 
-static dfq_status judge_heads(const dfq_generator *g, struct judged *out)
+static dfq_status judge_heads(const dfq_synthesizer *g, struct judged *out)
 {
     dfq_tensor *before, *after;
-    dfq_status status = dfq_generator_get_similarity(g, SYNTHESIS_SHOWN, &before, &after);
+    dfq_status status = dfq_synthesizer_get_similarity(g, SYNTHESIS_SHOWN, &before, &after);
     if (status != DFQ_OK) return status;
     *out = (struct judged){"similarity", "inter-head similarity", mean_of(before), mean_of(after)};
     dfq_tensor_release(before);
@@ -86,10 +86,10 @@ static dfq_status judge_heads(const dfq_generator *g, struct judged *out)
     return DFQ_OK;
 }
 
-static dfq_status judge_norms(const dfq_generator *g, struct judged *out)
+static dfq_status judge_norms(const dfq_synthesizer *g, struct judged *out)
 {
     dfq_tensor *losses;
-    dfq_status status = dfq_generator_get_losses(g, &losses);
+    dfq_status status = dfq_synthesizer_get_losses(g, &losses);
     if (status != DFQ_OK) return status;
     const float *v = dfq_tensor_get_data(losses);
     int64_t last = dfq_tensor_get_dims(losses)[0] - 1;
@@ -122,7 +122,7 @@ static void print_json(const struct session *s, const struct options *full, cons
 }
 
 static int print_result(struct session *s, const struct options *full, const dfq_graph_info *info,
-                        const dfq_generator *g)
+                        const dfq_synthesizer *g)
 {
     double seconds = text_now() - s->start;
     char a[TEXT_SHORT], b[TEXT_SHORT], what[96] = "";
@@ -144,7 +144,7 @@ static int print_result(struct session *s, const struct options *full, const dfq
 static int run(struct session *s, const struct options *full, const dfq_graph *net,
                const dfq_graph_info *info, struct job *job)
 {
-    dfq_generator *g;
+    dfq_synthesizer *g;
     double seconds, bytes, base = session_peak();
     char a[TEXT_SHORT], b[TEXT_SHORT];
     int code = synthesis_open(s, full, net, job, &g);
@@ -162,7 +162,7 @@ static int run(struct session *s, const struct options *full, const dfq_graph *n
     if (code == CODE_OUTPUT || code == CODE_INTERRUPTED)
         synthesis_keep(s, g, job); /* what is made is not lost */
     if (!code) code = print_result(s, full, info, g);
-    dfq_generator_release(g);
+    dfq_synthesizer_release(g);
     return code;
 }
 

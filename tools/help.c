@@ -81,12 +81,12 @@ void help_program(FILE *f)
 /* Defaults come from the library, so that help cannot be wrong about them. */
 static void put_default(FILE *f, enum verb verb, enum option_id id)
 {
-    dfq_generator_options g;
+    dfq_synthesizer_options g;
     dfq_tuner_options t, p, a, ap;
     dfq_live_options l;
     dfq_explorer_options e;
     dfq_explorer_options_init(&e, sizeof e);
-    dfq_generator_options_init(&g, sizeof g);
+    dfq_synthesizer_options_init(&g, sizeof g);
     dfq_tuner_options_init(&t, sizeof t);
     dfq_tuner_options_init_parity(&p, sizeof p);
     dfq_tuner_options_init_ait(&a, sizeof a, 1, RECIPE_AIT_STEPS);

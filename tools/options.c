@@ -191,9 +191,9 @@ static int parse_verb(int argc, char **argv, struct options *o)
 static void set_defaults(struct options *o)
 {
     dfq_quantize_options q;
-    dfq_generator_options g;
+    dfq_synthesizer_options g;
     dfq_quantize_options_init(&q, sizeof q);
-    dfq_generator_options_init(&g, sizeof g);
+    dfq_synthesizer_options_init(&g, sizeof g);
     o->weight_bits = q.weight_bits;
     o->act_bits = q.act_bits;
     o->mode = q.mode;

@@ -99,7 +99,7 @@ struct options {
     const char *test_data, *supernet, *save_supernet, *trajectory, *labels_from;
     int32_t weight_bits, act_bits; /* 2..8 */
     int64_t first_last_bits;       /* 0: weight_bits */
-    int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_GENERATOR_*, DFQ_LIVE_* */
+    int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_LIVE_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
     int64_t heads, image, resize; /* of the network; 0: not said, of resize -1 */

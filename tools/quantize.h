@@ -16,7 +16,7 @@ struct quantize {
     dfq_graph_info info;  /* of the float network */
     dfq_dataset *data;    /* NULL without --data */
     int live;             /* a generator makes images beside the student */
-    dfq_generator *generator;
+    dfq_synthesizer *synthesizer;
     dfq_image_set *set;                /* of --synth or made; stays in its file */
     dfq_tensor *images;                /* all, or of `set` the first ones, for pictures; NULL: none,
                                           as a job went on that had ended */

@@ -37,25 +37,25 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_in
     return t;
 }
 
-static int64_t iterations(const struct options *full, const dfq_generator_options *g)
+static int64_t iterations(const struct options *full, const dfq_synthesizer_options *g)
 {
-    if (full->kind >= DFQ_GENERATOR_GDFQ) return RECIPE_GENERATOR_ITERS;
+    if (full->kind >= DFQ_SYNTHESIZER_GDFQ) return RECIPE_GENERATOR_ITERS;
     if (full->mode != DFQ_MODE_PARITY) return g->iterations;
-    return full->kind == DFQ_GENERATOR_PSE   ? RECIPE_PSE_ITERS
-           : full->kind == DFQ_GENERATOR_BNS ? RECIPE_BNS_ITERS
-                                             : RECIPE_MIMIQ_ITERS;
+    return full->kind == DFQ_SYNTHESIZER_PSE   ? RECIPE_PSE_ITERS
+           : full->kind == DFQ_SYNTHESIZER_BNS ? RECIPE_BNS_ITERS
+                                               : RECIPE_MIMIQ_ITERS;
 }
 
 struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
 {
     struct options full = *o;
-    dfq_generator_options g;
-    dfq_generator_options_init(&g, sizeof g);
+    dfq_synthesizer_options g;
+    dfq_synthesizer_options_init(&g, sizeof g);
     if (o->method < 0) full.method = info->family == DFQ_FAMILY_VIT ? METHOD_MIMIQ : METHOD_AIT;
     dfq_tuner_options t = base_recipe(&full, info);
-    if (o->kind == DFQ_GENERATOR_AUTO)
-        full.kind = info->batchnorms > 0 ? DFQ_GENERATOR_BNS : DFQ_GENERATOR_ATTENTION;
-    int trained = full.kind >= DFQ_GENERATOR_GDFQ;
+    if (o->kind == DFQ_SYNTHESIZER_AUTO)
+        full.kind = info->batchnorms > 0 ? DFQ_SYNTHESIZER_BNS : DFQ_SYNTHESIZER_ATTENTION;
+    int trained = full.kind >= DFQ_SYNTHESIZER_GDFQ;
     if (o->images < 0 && !o->synth) full.images = g.images;
     if (o->iters < 0) full.iters = iterations(&full, &g);
     if (o->batch < 0)
@@ -148,10 +148,10 @@ int recipe_check_images(struct session *s, const struct options *full, const dfq
 
 /* -- the library's options --------------------------------------------------------------------- */
 
-dfq_generator_options recipe_generator(const struct options *full)
+dfq_synthesizer_options recipe_synthesizer(const struct options *full)
 {
-    dfq_generator_options g;
-    dfq_generator_options_init(&g, sizeof g);
+    dfq_synthesizer_options g;
+    dfq_synthesizer_options_init(&g, sizeof g);
     g.kind = full->kind;
     g.images = full->images;
     g.iterations = full->iters;

@@ -23,7 +23,7 @@ int recipe_check_images(struct session *s, const struct options *full, const dfq
 int recipe_is_live(const struct options *full);
 
 /* Options of the library; from what recipe_fill gave. */
-dfq_generator_options recipe_generator(const struct options *full);
+dfq_synthesizer_options recipe_synthesizer(const struct options *full);
 dfq_quantize_options recipe_quantize(const struct options *full);
 dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info);
 dfq_live_options recipe_live(const struct options *full);

@@ -15,31 +15,31 @@ char *synthesis_folder(const struct session *s)
 }
 
 /* Images wait on the disk that the output goes to; where it is a device, in memory. */
-static dfq_status spool(const struct session *s, const struct job *job, dfq_generator *g)
+static dfq_status spool(const struct session *s, const struct job *job, dfq_synthesizer *g)
 {
     if (!job->enabled) return DFQ_OK;
     char *folder = synthesis_folder(s);
-    dfq_status status = folder ? dfq_generator_spool(g, folder) : DFQ_E_NOMEM;
+    dfq_status status = folder ? dfq_synthesizer_spool(g, folder) : DFQ_E_NOMEM;
     free(folder);
     return status;
 }
 
 int synthesis_open(struct session *s, const struct options *full, const dfq_graph *net,
-                   struct job *job, dfq_generator **out)
+                   struct job *job, dfq_synthesizer **out)
 {
-    dfq_generator_options o = recipe_generator(full);
-    dfq_generator *g;
-    dfq_status status = dfq_generator_create(net, &o, &g);
+    dfq_synthesizer_options o = recipe_synthesizer(full);
+    dfq_synthesizer *g;
+    dfq_status status = dfq_synthesizer_create(net, &o, &g);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
     status = spool(s, job, g);
     if (status != DFQ_OK) {
-        dfq_generator_release(g);
+        dfq_synthesizer_release(g);
         return session_fail(s, status, PHASE_WRITE);
     }
     if (job->resumed && file_kind(job->synth) == FILE_REGULAR) {
-        status = dfq_generator_load_checkpoint(g, job->synth);
+        status = dfq_synthesizer_load_checkpoint(g, job->synth);
         if (status != DFQ_OK) {
-            dfq_generator_release(g);
+            dfq_synthesizer_release(g);
             return session_fail(s, status, PHASE_READ);
         }
     }
@@ -47,11 +47,11 @@ int synthesis_open(struct session *s, const struct options *full, const dfq_grap
     return CODE_DONE;
 }
 
-int synthesis_measure(struct session *s, dfq_generator *g, double *seconds, double *bytes)
+int synthesis_measure(struct session *s, dfq_synthesizer *g, double *seconds, double *bytes)
 {
-    dfq_generator_cost before = {.struct_size = sizeof before}, c = {.struct_size = sizeof c};
-    dfq_status status = dfq_generator_estimate(g, 0, &before);
-    if (status == DFQ_OK) status = dfq_generator_estimate(g, before.done < before.units, &c);
+    dfq_synthesizer_cost before = {.struct_size = sizeof before}, c = {.struct_size = sizeof c};
+    dfq_status status = dfq_synthesizer_estimate(g, 0, &before);
+    if (status == DFQ_OK) status = dfq_synthesizer_estimate(g, before.done < before.units, &c);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
     if (session_interrupted()) return CODE_INTERRUPTED;
     *seconds = before.done < before.units ? c.seconds_left : 0;
@@ -61,15 +61,15 @@ int synthesis_measure(struct session *s, dfq_generator *g, double *seconds, doub
 
 static dfq_status run(void *handle)
 {
-    return dfq_generator_run(handle);
+    return dfq_synthesizer_run(handle);
 }
 
 static dfq_status save(void *handle, const char *path)
 {
-    return dfq_generator_save_checkpoint(handle, path);
+    return dfq_synthesizer_save_checkpoint(handle, path);
 }
 
-int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double later)
+int synthesis_run(struct session *s, dfq_synthesizer *g, struct job *job, double later)
 {
     const struct job_stage stage = {run, save, g, job->synth};
     progress_begin(&s->progress, "synth", 0, later);
@@ -78,7 +78,7 @@ int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double l
     return code;
 }
 
-void synthesis_keep(struct session *s, dfq_generator *g, struct job *job)
+void synthesis_keep(struct session *s, dfq_synthesizer *g, struct job *job)
 {
     job_checkpoint(s, job, save, g, job->synth);
 }

@@ -9,14 +9,14 @@ enum { SYNTHESIS_SHOWN = 64 }; /* images that similarity and pictures are made o
 
 /* All return 0 or an exit code, after one line; CODE_INTERRUPTED without one. */
 int synthesis_open(struct session *s, const struct options *full, const dfq_graph *net,
-                   struct job *job, dfq_generator **out);
-int synthesis_measure(struct session *s, dfq_generator *g, double *seconds, double *bytes);
-int synthesis_run(struct session *s, dfq_generator *g, struct job *job, double later);
+                   struct job *job, dfq_synthesizer **out);
+int synthesis_measure(struct session *s, dfq_synthesizer *g, double *seconds, double *bytes);
+int synthesis_run(struct session *s, dfq_synthesizer *g, struct job *job, double later);
 
 /* The folder that images may wait in, in new memory: the one the output goes to. */
 char *synthesis_folder(const struct session *s);
 
 /* One more checkpoint, of images that are finished. */
-void synthesis_keep(struct session *s, dfq_generator *g, struct job *job);
+void synthesis_keep(struct session *s, dfq_synthesizer *g, struct job *job);
 
 #endif

@@ -8,13 +8,13 @@
 #include <dfq/dataset.h>
 #include <dfq/diagnostics.h>
 #include <dfq/explorer.h>
-#include <dfq/generator.h>
 #include <dfq/graph.h>
 #include <dfq/image_set.h>
 #include <dfq/quantizer.h>
 #include <dfq/solver.h>
 #include <dfq/status.h>
 #include <dfq/stream.h>
+#include <dfq/synthesizer.h>
 #include <dfq/tensor.h>
 #include <dfq/trainer.h>
 #include <dfq/tuner.h>

@@ -358,6 +358,24 @@ DFQ_CHECKED dfq_status dfq_graph_forward_with_probes(const dfq_graph *graph,
                                                      dfq_tensor **out_logits,
                                                      dfq_tensor **out_probes);
 
+/* -- attention ---------------------------------------------------------------------------------- */
+
+/** Writes a PNG of what the last block looks at. Upper row: the image, then the class token's
+ *  softmax map over patches for each head. Lower row: the raw query-key product for each key, mean
+ *  over patch queries: of all heads together, then of each head. Every map is stretched to its own
+ *  range, dark to bright.
+ *  @param images F32 [n,3,S,S], normalised
+ *  @param index  which image, 0..n - 1
+ *  @return ::DFQ_E_SHAPE, ::DFQ_E_INVALID (index), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_save_attention(const dfq_graph *graph, const dfq_tensor *images,
+                                                int64_t index, const char *path);
+
+/** Inter-head similarity of any images: F32 [depth], as dfq_synthesizer_get_similarity().
+ *  @return ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_head_similarity(const dfq_graph *graph,
+                                                     const dfq_tensor *images,
+                                                     dfq_tensor **out_similarity);
+
 #ifdef __cplusplus
 }
 #endif

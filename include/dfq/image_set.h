@@ -1,6 +1,7 @@
 /** @file dfq/image_set.h
  *  @ingroup stable
- *  A set of images that stays on disk: calibration and tuning read it a few images at a time, so
+ *  Sets of images on disk. A set is a folder that libdfq writes and reads back exactly. A set that
+ *  is opened as a handle stays on disk: calibration and tuning read it a few images at a time, so
  *  that memory does not grow with their number. Results are the same bits as with the same images
  *  in a tensor.
  *
@@ -20,14 +21,14 @@ extern "C" {
 /** An open set of images. */
 typedef struct dfq_image_set dfq_image_set;
 
-/** Opens a set as dfq_images_save() writes it. Its images.safetensors is looked at once (type,
- *  shape, labels, every value finite) and stays open. Without that file the pictures of the folder
- *  are taken as dfq_images_load() does: each is decoded once here, so that a broken one shows
- *  before the work, and again whenever it is needed.
+/** Opens a set as dfq_image_set_save_tensors() writes it. Its images.safetensors is looked at once
+ *  (type, shape, labels, every value finite) and stays open. Without that file the pictures of the
+ *  folder are taken as dfq_image_set_load_tensors() does: each is decoded once here, so that a
+ *  broken one shows before the work, and again whenever it is needed.
  *  @param graph   whose image size and classes the set must have
  *  @param most    the first images only, at most this many; 0: all
  *  @param out_set to be given back with dfq_image_set_release(); keeps the context alive
- *  @return as dfq_images_load(); ::DFQ_E_INVALID (most below 0). */
+ *  @return as dfq_image_set_load_tensors(); ::DFQ_E_INVALID (most below 0). */
 DFQ_CHECKED dfq_status dfq_image_set_open(const dfq_graph *graph, const char *folder, int64_t most,
                                           dfq_image_set **out_set);
 
@@ -63,6 +64,28 @@ DFQ_API int64_t dfq_image_set_get_count(const dfq_image_set *set);
  *          changed since it was opened: so it is everywhere where a set is read), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_image_set_read(dfq_image_set *set, int64_t first, int64_t n,
                                           dfq_tensor **out_images, dfq_tensor **out_labels);
+
+/** Writes images as a folder that opens as a data set: 00000.png, 00001.png, ..., labels.csv; with
+ *  images.safetensors (the exact values) and contact.png (an overview of the first 256). Reports
+ *  stage "save"; labels.csv is written last.
+ *  @param graph   whose normalisation the images have
+ *  @param images  F32 [n,3,S,S], normalised, n >= 1
+ *  @param labels  I32 [n], 0..classes - 1
+ *  @param folder  made if it is not there
+ *  @param replace 0: a folder that holds a set already is left alone
+ *  @return ::DFQ_E_EXISTS, ::DFQ_E_SHAPE, ::DFQ_E_INVALID (labels), ::DFQ_E_IO, ::DFQ_E_CANCELLED,
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_image_set_save_tensors(const dfq_graph *graph, const dfq_tensor *images,
+                                                  const dfq_tensor *labels, const char *folder,
+                                                  int32_t replace);
+
+/** Reads a whole set back into memory: exactly, from images.safetensors, or from the pictures of
+ *  labels.csv or of class folders if that file is not there (values are then multiples of 1/255
+ *  before the normalisation; larger pictures are cropped to the middle).
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_SHAPE (not the network's image size),
+ *          ::DFQ_E_INVALID (labels), ::DFQ_E_NUMERIC, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_image_set_load_tensors(const dfq_graph *graph, const char *folder,
+                                                  dfq_tensor **out_images, dfq_tensor **out_labels);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #include "quant/evaluate.h"
 #include "quant/model.h"
 #include "synth/imageset.h"
+#include "synth/similarity.h"
 
 static const dfq_load_options nothing_said;
 
@@ -258,4 +259,27 @@ dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i, dfq_tens
     dfq_tensor_info info = {
         .bits = bits, .values = n, .float_bytes = 4 * n, .bytes = bytes, .name = p->name};
     return dfqi_info_write(graph->ctx, "dfq_tensor_info", &info, sizeof info, out_info);
+}
+
+dfq_status dfq_graph_save_attention(const dfq_graph *graph, const dfq_tensor *images, int64_t index,
+                                    const char *path)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, images);
+    DFQI_NEED(graph->ctx, path);
+    DFQI_TRY(dfqi_imageset_check(graph, images, NULL));
+    if (index < 0 || index >= images->dims[0])
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "image %lld asked for, there are %lld",
+                         (long long)index, (long long)images->dims[0]);
+    return dfqi_attention_sheet(graph, images, index, path);
+}
+
+dfq_status dfq_graph_get_head_similarity(const dfq_graph *graph, const dfq_tensor *images,
+                                         dfq_tensor **out_similarity)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, images);
+    DFQI_NEED(graph->ctx, out_similarity);
+    DFQI_TRY(dfqi_imageset_check(graph, images, NULL));
+    return dfqi_head_similarity(graph, dfqi_tensor_f32(images), images->dims[0], out_similarity);
 }

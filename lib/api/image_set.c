@@ -58,3 +58,23 @@ dfq_status dfq_image_set_read(dfq_image_set *set, int64_t first, int64_t n, dfq_
                          (long long)first, (long long)set->images.n);
     return dfqi_imageset_take(set, first, n, out_images, out_labels);
 }
+
+dfq_status dfq_image_set_save_tensors(const dfq_graph *graph, const dfq_tensor *images,
+                                      const dfq_tensor *labels, const char *folder, int32_t replace)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, images);
+    DFQI_NEED(graph->ctx, labels);
+    DFQI_NEED(graph->ctx, folder);
+    return dfqi_imageset_save(graph, images, labels, folder, replace != 0);
+}
+
+dfq_status dfq_image_set_load_tensors(const dfq_graph *graph, const char *folder,
+                                      dfq_tensor **out_images, dfq_tensor **out_labels)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, folder);
+    DFQI_NEED(graph->ctx, out_images);
+    DFQI_NEED(graph->ctx, out_labels);
+    return dfqi_imageset_load(graph, folder, out_images, out_labels);
+}

@@ -36,11 +36,11 @@ static dfq_status quantize(scene *s, const void *o)
     return status;
 }
 
-static dfq_status generator(scene *s, const void *o)
+static dfq_status synthesizer(scene *s, const void *o)
 {
-    dfq_generator *made = NULL;
-    dfq_status status = dfq_generator_create(s->net, o, &made);
-    dfq_generator_release(made);
+    dfq_synthesizer *made = NULL;
+    dfq_status status = dfq_synthesizer_create(s->net, o, &made);
+    dfq_synthesizer_release(made);
     return status;
 }
 
@@ -155,7 +155,7 @@ static const struct {
     int zeros;
 } structs[] = {ROW(dfq_context_options, context, 1),   ROW(dfq_cost_options, costs, 1),
                ROW(dfq_dataset_options, dataset, 1),   ROW(dfq_diagnosis_options, diagnosis, 0),
-               ROW(dfq_explorer_options, explorer, 0), ROW(dfq_generator_options, generator, 0),
+               ROW(dfq_explorer_options, explorer, 0), ROW(dfq_synthesizer_options, synthesizer, 0),
                ROW(dfq_live_options, live, 0),         ROW(dfq_load_options, load, 1),
                ROW(dfq_quantize_options, quantize, 0), ROW(dfq_quantizer_options, quantizer, 0),
                ROW(dfq_solver_options, solver, 0),     ROW(dfq_trainer_options, trainer, 0),
@@ -233,9 +233,9 @@ START_TEST(test_half_filled)
     dfq_tuner_options t = {.struct_size = sizeof t, .steps = 10, .batch = 2};
     ck_assert_int_eq(tuner(&s, &t), DFQ_E_INVALID);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "dfq_tuner_options_init"));
-    dfq_generator_options g = {.struct_size = sizeof g, .images = 4, .batch = 4};
-    ck_assert_int_eq(generator(&s, &g), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "dfq_generator_options_init"));
+    dfq_synthesizer_options g = {.struct_size = sizeof g, .images = 4, .batch = 4};
+    ck_assert_int_eq(synthesizer(&s, &g), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "dfq_synthesizer_options_init"));
     end(&s);
 }
 END_TEST

@@ -109,23 +109,23 @@ START_TEST(test_sets)
 {
     dfq_context *ctx = dfqt_context(2);
     dfqi_model *m;
-    dfq_generator *g[2];
-    dfq_generator_options o;
+    dfq_synthesizer *g[2];
+    dfq_synthesizer_options o;
     dfq_image_set *set = NULL;
     dfq_tensor *x, *y, *want, *want_y;
     char sub[2][128];
     ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
-    dfq_generator_options_init(&o, sizeof o);
+    dfq_synthesizer_options_init(&o, sizeof o);
     o.images = DFQT_IMAGES;
     o.batch = 2;
     o.iterations = 2;
     for (int k = 0; k < 2; k++) {
         snprintf(sub[k], sizeof sub[k], "%s/%d", folder, k);
-        ck_assert_int_eq(dfq_generator_create(m, &o, &g[k]), DFQ_OK);
-        if (k) ck_assert_int_eq(dfq_generator_spool(g[k], folder), DFQ_OK);
-        ck_assert_int_eq(dfq_generator_get_set(g[k], &set), DFQ_E_INVALID);
-        ck_assert_int_eq(dfq_generator_run(g[k]), DFQ_OK);
-        ck_assert_msg(dfq_generator_save(g[k], sub[k], 0) == DFQ_OK, "%s", ctx->error);
+        ck_assert_int_eq(dfq_synthesizer_create(m, &o, &g[k]), DFQ_OK);
+        if (k) ck_assert_int_eq(dfq_synthesizer_spool(g[k], folder), DFQ_OK);
+        ck_assert_int_eq(dfq_synthesizer_get_set(g[k], &set), DFQ_E_INVALID);
+        ck_assert_int_eq(dfq_synthesizer_run(g[k]), DFQ_OK);
+        ck_assert_msg(dfq_synthesizer_save(g[k], sub[k], 0) == DFQ_OK, "%s", ctx->error);
     }
     static const char *const names[] = {"images.safetensors", "labels.csv", "contact.png",
                                         "00000.png", "00004.png"};
@@ -135,13 +135,13 @@ START_TEST(test_sets)
         snprintf(b, sizeof b, "%s/%s", sub[1], names[i]);
         check_same_file(ctx, a, b);
     }
-    ck_assert_int_eq(dfq_generator_get_set(g[0], &set), DFQ_E_INVALID);
-    ck_assert_int_eq(dfq_generator_get_set(g[1], &set), DFQ_OK);
-    ck_assert_int_eq(dfq_generator_spool(g[1], folder), DFQ_E_INVALID);
-    ck_assert_int_eq(dfq_generator_get_images(g[0], &want), DFQ_OK);
-    ck_assert_int_eq(dfq_generator_get_labels(g[0], &want_y), DFQ_OK);
-    dfq_generator_release(g[0]);
-    dfq_generator_release(g[1]);
+    ck_assert_int_eq(dfq_synthesizer_get_set(g[0], &set), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_synthesizer_get_set(g[1], &set), DFQ_OK);
+    ck_assert_int_eq(dfq_synthesizer_spool(g[1], folder), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_synthesizer_get_images(g[0], &want), DFQ_OK);
+    ck_assert_int_eq(dfq_synthesizer_get_labels(g[0], &want_y), DFQ_OK);
+    dfq_synthesizer_release(g[0]);
+    dfq_synthesizer_release(g[1]);
     ck_assert_int_eq(dfq_image_set_get_count(set), DFQT_IMAGES);
     ck_assert_int_eq(dfq_image_set_read(set, 0, DFQT_IMAGES, &x, &y), DFQ_OK);
     ck_assert_mem_eq(x->data, want->data, DFQT_IMAGES * DFQT_PIXELS * sizeof(float));

@@ -146,12 +146,12 @@ static void fill_synthesis(const struct quantize *q, struct page *p)
     struct report_chart *c;
     int64_t rows = dfq_tensor_get_dims(q->losses)[0], per = q->full.iters;
     int64_t batches = rows % per == 0 && rows > 0 ? rows / per : 1;
-    int pse = q->full.kind == DFQ_GENERATOR_PSE;
+    int pse = q->full.kind == DFQ_SYNTHESIZER_PSE;
     const char *axis = batches > 1 ? "iteration, mean over batches" : "iteration";
     c = new_chart(p, "Synthesis", axis, 1);
     add_series(p, c, "objective", q->losses, DFQ_LOSS_TOTAL, batches, 0);
     add_series(p, c, "class", q->losses, DFQ_LOSS_CLASS, batches, 0);
-    if (q->full.kind == DFQ_GENERATOR_ATTENTION)
+    if (q->full.kind == DFQ_SYNTHESIZER_ATTENTION)
         add_series(p, c, "head distance", q->losses, DFQ_LOSS_ATTENTION, batches, 0);
     if (q->info.family != DFQ_FAMILY_VIT)
         add_series(p, c, statistics, q->losses, DFQ_LOSS_ATTENTION, batches, 0);

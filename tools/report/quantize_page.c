@@ -29,7 +29,7 @@ static dfq_status draw_contact(const struct quantize *q, const char *folder, str
     char *set = text_format("%s/set", folder), *path = text_format("%s/set/contact.png", folder);
     dfq_status status = set && path ? quantize_head(ctx, q->images, n, &head) : DFQ_E_NOMEM;
     if (status == DFQ_OK) status = dfq_tensor_create(ctx, DFQ_DTYPE_I32, 1, &n, &labels);
-    if (status == DFQ_OK) status = dfq_images_save(q->net, head, labels, set, 1);
+    if (status == DFQ_OK) status = dfq_image_set_save_tensors(q->net, head, labels, set, 1);
     const char *caption =
         q->live ? "What the generator made for the last step." : "First images, in order.";
     if (status == DFQ_OK) (void)take_picture(&p->contact, path, NULL, caption);
@@ -53,7 +53,7 @@ static dfq_status draw_attention(const struct quantize *q, const char *folder, s
         int64_t index = i / 2 * (n - 1) / (PAGE_SHEETS - 1);
         snprintf(p->titles[i], PAGE_TEXT, "Image %lld, %s", (long long)index,
                  i % 2 ? "quantized" : "float");
-        status = dfq_images_save_attention(i % 2 ? q->low : q->net, q->images, index, path);
+        status = dfq_graph_save_attention(i % 2 ? q->low : q->net, q->images, index, path);
         if (status == DFQ_OK)
             (void)take_picture(&p->attention[i], path, p->titles[i], i ? NULL : caption);
         p->r.n_attention = (size_t)i + 1;

@@ -1,8 +1,10 @@
-/** @file dfq/generator.h
+/** @file dfq/synthesizer.h
  *  @ingroup stable
- *  Synthetic images for data-free quantization: noise is optimised through a frozen network until
- *  its attention heads agree on what they see (MimiQ, AAAI 2025, arXiv 2407.20021). No image of the
- *  training set is needed.
+ *  The synthetic-data generator: a job that makes images for data-free quantization. It needs a
+ *  trained network and no image of its training set. By default it optimises random noise through
+ *  the frozen network until the attention heads of the network agree on what they see (MimiQ, AAAI
+ *  2025, arXiv 2407.20021); other kinds, see DFQ_SYNTHESIZER_*, have another objective or train a
+ *  generator network and sample it.
  *
  *  The objective of a batch x of B images with random classes y is
  *
@@ -28,14 +30,14 @@
  *  class_weight 0 it needs no classes.
  *
  *  The kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
- *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator, noise and class in, image out, by
- *  CE + 0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_live() does so
- *  beside a student.
+ *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator network, noise and class in, image
+ *  out, by CE + 0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_live()
+ *  trains one beside a student.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */
-#ifndef DFQ_GENERATOR_H
-#define DFQ_GENERATOR_H
+#ifndef DFQ_SYNTHESIZER_H
+#define DFQ_SYNTHESIZER_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -48,22 +50,24 @@
 extern "C" {
 #endif
 
-/** A job that makes images. One thread at a time, like its context. */
-typedef struct dfq_generator dfq_generator;
+/** A synthesizer: a job that makes images. One thread at a time, like its context. */
+typedef struct dfq_synthesizer dfq_synthesizer;
 
 /** Kinds of images. */
 enum {
-    DFQ_GENERATOR_AUTO = -1, /**< ATTENTION of vision transformers, BNS of convolutional networks */
-    DFQ_GENERATOR_ATTENTION = 0, /**< the whole objective (MimiQ) */
-    DFQ_GENERATOR_PRIOR = 1,     /**< class prior and total variation, without L_IH */
-    DFQ_GENERATOR_NOISE = 2,  /**< N(0,1) clamped to the range of pictures; nothing is optimised */
-    DFQ_GENERATOR_PSE = 3,    /**< PSAQ-ViT (ECCV 2022, arXiv 2203.02250), objective and schedule:
-                                  see dfq_generator_options */
-    DFQ_GENERATOR_BNS = 4,    /**< the objective with L_BNS for L_IH; needs BatchNorms */
-    DFQ_GENERATOR_GDFQ = 5,   /**< samples of GDFQ's generator; needs BatchNorms */
-    DFQ_GENERATOR_QIMERA = 6, /**< of Qimera's; in 40 % of the batches images are of mixed classes,
+    DFQ_SYNTHESIZER_AUTO =
+        -1, /**< ATTENTION of vision transformers, BNS of convolutional networks */
+    DFQ_SYNTHESIZER_ATTENTION = 0, /**< the whole objective (MimiQ) */
+    DFQ_SYNTHESIZER_PRIOR = 1,     /**< class prior and total variation, without L_IH */
+    DFQ_SYNTHESIZER_NOISE = 2, /**< N(0,1) clamped to the range of pictures; nothing is optimised */
+    DFQ_SYNTHESIZER_PSE = 3,   /**< PSAQ-ViT (ECCV 2022, arXiv 2203.02250), objective and schedule:
+                                  see dfq_synthesizer_options */
+    DFQ_SYNTHESIZER_BNS = 4,   /**< the objective with L_BNS for L_IH; needs BatchNorms */
+    DFQ_SYNTHESIZER_GDFQ = 5,  /**< samples of GDFQ's generator; needs BatchNorms */
+    DFQ_SYNTHESIZER_QIMERA =
+        6,                  /**< of Qimera's; in 40 % of the batches images are of mixed classes,
                                    and labels are the largest of each */
-    DFQ_GENERATOR_ARC = 7     /**< of the cells that AutoReCon found */
+    DFQ_SYNTHESIZER_ARC = 7 /**< of the cells that AutoReCon found */
 };
 
 /** How L_IH measures the distance of two heads with similarity S. */
@@ -72,7 +76,7 @@ enum {
     DFQ_DISTANCE_ABSOLUTE = 1 /**< 1 - |S|: the paper speaks of an absolute similarity */
 };
 
-/** Columns of dfq_generator_get_losses(). */
+/** Columns of dfq_synthesizer_get_losses(). */
 enum {
     DFQ_LOSS_TOTAL = 0,     /**< L */
     DFQ_LOSS_ATTENTION = 1, /**< L_IH, or the entropy term of kind PSE, or L_BNS; unweighted */
@@ -81,9 +85,9 @@ enum {
     DFQ_LOSS_COUNT = 4      /**< number of columns */
 };
 
-/** Options of dfq_generator_create(). Fill with dfq_generator_options_init() first.
+/** Options of dfq_synthesizer_create(). Fill with dfq_synthesizer_options_init() first.
  *
- *  Kind ::DFQ_GENERATOR_PSE is PSAQ-ViT as published, whatever the options from `tv_weight` to
+ *  Kind ::DFQ_SYNTHESIZER_PSE is PSAQ-ViT as published, whatever the options from `tv_weight` to
  *  `natural` say. L_IH is replaced by the patch similarity entropy: minus the sum over blocks of
  *  the entropy of a Gaussian density (width 0.01, 10 points) of cosine similarities between
  *  patches. TV is |TV(x~) - v|, diagonal differences not divided by sqrt(2), weight 0.05; v is
@@ -93,15 +97,15 @@ enum {
  *  0.9); in each half of the iterations the rate rises to 0.2 over a fifth, then falls to 0
  *  along a cosine. The paper's program takes batches of 32 and 1000 iterations.
  *
- *  Kind ::DFQ_GENERATOR_BNS has no jitter, which would move the very statistics.
+ *  Kind ::DFQ_SYNTHESIZER_BNS has no jitter, which would move the very statistics.
  *
  *  The kinds with a generator look at kind, images, batch, iterations and seed alone. Adam (0.5,
  *  0.999), rate 1e-3, a tenth of it after each quarter. A batch is 2 images at least and not cut to
  *  `images`; published are 200 (CIFAR) and 16 (ImageNet), and 80,000 iterations beside a student.
  *  Images are as the generator makes them, normalised, not clamped. */
-typedef struct dfq_generator_options {
+typedef struct dfq_synthesizer_options {
     uint32_t struct_size; /**< set by init */
-    int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_AUTO */
+    int32_t kind;         /**< DFQ_SYNTHESIZER_*; default ::DFQ_SYNTHESIZER_AUTO */
     int64_t images;       /**< images in all, 1..10 million; default 256 */
     int64_t batch;        /**< images optimised together, 1..4096, cut to `images`; default 16. The
                                last batch is computed whole and then cut */
@@ -121,10 +125,10 @@ typedef struct dfq_generator_options {
     int32_t natural;        /**< 1: images are moved as natural pictures vary; 0: pixel by pixel,
                                  as published; default 1 */
     int32_t distance;       /**< DFQ_DISTANCE_*: of two heads; default ::DFQ_DISTANCE_SQUARE */
-} dfq_generator_options;
+} dfq_synthesizer_options;
 
-/** What a job costs. Filled by dfq_generator_estimate(). */
-typedef struct dfq_generator_cost {
+/** What a job costs. Filled by dfq_synthesizer_estimate(). */
+typedef struct dfq_synthesizer_cost {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
     int64_t bytes;        /**< memory at the peak, without the network's weights */
@@ -135,53 +139,53 @@ typedef struct dfq_generator_cost {
                                batch of samples */
     int64_t done;         /**< iterations done */
     int64_t images_done;  /**< images of finished batches */
-} dfq_generator_cost;
+} dfq_synthesizer_cost;
 
-/** Writes defaults: `size` must be sizeof(dfq_generator_options) of the caller. */
-DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t size);
+/** Writes defaults: `size` must be sizeof(dfq_synthesizer_options) of the caller. */
+DFQ_API void dfq_synthesizer_options_init(dfq_synthesizer_options *options, size_t size);
 
-/** Prepares a job. Large memory is allocated only when work begins, so dfq_generator_estimate() can
+/** Prepares a job. Large memory is allocated only when work begins, so dfq_synthesizer_estimate() can
  *  be asked before.
  *  @param graph         a float network; kept alive by the job, must not be tuned meanwhile
  *  @param options       NULL for defaults
- *  @param out_generator to be given back with dfq_generator_release()
+ *  @param out_synthesizer to be given back with dfq_synthesizer_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a quantized network), ::DFQ_E_UNSUPPORTED (an
  *          option this library does not know; a kind that the network has no attention heads or no
  *          BatchNorms for: the text names those that work), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_create(const dfq_graph *graph,
-                                            const dfq_generator_options *options,
-                                            dfq_generator **out_generator);
+DFQ_CHECKED dfq_status dfq_synthesizer_create(const dfq_graph *graph,
+                                              const dfq_synthesizer_options *options,
+                                              dfq_synthesizer **out_synthesizer);
 
 /** Ends a job; images handed out stay. NULL is fine. */
-DFQ_API void dfq_generator_release(dfq_generator *generator);
+DFQ_API void dfq_synthesizer_release(dfq_synthesizer *synthesizer);
 
 /** One iteration of the current batch, or of the generator. A batch that becomes NaN or infinite is
  *  drawn anew, three times at most.
  *  @param out_finished 1: all images are made, there is nothing left to do; else 0
  *  @return ::DFQ_E_NUMERIC (a batch diverged four times, or the generator), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_step(dfq_generator *generator, int32_t *out_finished);
+DFQ_CHECKED dfq_status dfq_synthesizer_step(dfq_synthesizer *synthesizer, int32_t *out_finished);
 
 /** Steps until all images are made. Reports stage "synth" after each iteration; its loss is L.
  *  @return ::DFQ_E_CANCELLED (between two iterations: call again to go on), otherwise as
- *          dfq_generator_step(). */
-DFQ_CHECKED dfq_status dfq_generator_run(dfq_generator *generator);
+ *          dfq_synthesizer_step(). */
+DFQ_CHECKED dfq_status dfq_synthesizer_run(dfq_synthesizer *synthesizer);
 
 /** The images of finished batches.
  *  @param out_images F32 [n,3,S,S], normalised with the network's mean and std; a new reference,
  *                    nothing is copied once the job is complete
  *  @return ::DFQ_E_INVALID (no batch is finished), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_get_images(const dfq_generator *generator,
-                                                dfq_tensor **out_images);
+DFQ_CHECKED dfq_status dfq_synthesizer_get_images(const dfq_synthesizer *synthesizer,
+                                                  dfq_tensor **out_images);
 
-/** Their classes: I32 [n], 0..classes - 1, uniformly random. As dfq_generator_get_images(). */
-DFQ_CHECKED dfq_status dfq_generator_get_labels(const dfq_generator *generator,
-                                                dfq_tensor **out_labels);
+/** Their classes: I32 [n], 0..classes - 1, uniformly random. As dfq_synthesizer_get_images(). */
+DFQ_CHECKED dfq_status dfq_synthesizer_get_labels(const dfq_synthesizer *synthesizer,
+                                                  dfq_tensor **out_labels);
 
 /** The curves: F32 [done, ::DFQ_LOSS_COUNT], one row for each iteration done (columns DFQ_LOSS_*),
  *  as it was before the step, batch after batch. NaN for terms that are not in the objective.
  *  @return ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_get_losses(const dfq_generator *generator,
-                                                dfq_tensor **out_losses);
+DFQ_CHECKED dfq_status dfq_synthesizer_get_losses(const dfq_synthesizer *synthesizer,
+                                                  dfq_tensor **out_losses);
 
 /** How alike the heads attend: per block, the mean SSIM over patch queries and pairs of different
  *  heads, F32 [depth], between -1 and 1, of the first `n` finished images as they were drawn and as
@@ -189,35 +193,35 @@ DFQ_CHECKED dfq_status dfq_generator_get_losses(const dfq_generator *generator,
  *  @param n at most this many images; 0: all that are finished
  *  @return ::DFQ_E_INVALID (n < 0, no batch is finished), ::DFQ_E_UNSUPPORTED (a convolutional
  *          network), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_get_similarity(const dfq_generator *generator, int64_t n,
-                                                    dfq_tensor **out_before,
-                                                    dfq_tensor **out_after);
+DFQ_CHECKED dfq_status dfq_synthesizer_get_similarity(const dfq_synthesizer *synthesizer, int64_t n,
+                                                      dfq_tensor **out_before,
+                                                      dfq_tensor **out_after);
 
 /** Memory, work and time of the job.
  *  @param probe 1: if no iteration was timed yet, evaluates the objective twice and times the
  *  second (the job stays as it is); this allocates the job's memory. 0: takes what is known
  *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_estimate(dfq_generator *generator, int32_t probe,
-                                              dfq_generator_cost *out_cost);
+DFQ_CHECKED dfq_status dfq_synthesizer_estimate(dfq_synthesizer *synthesizer, int32_t probe,
+                                                dfq_synthesizer_cost *out_cost);
 
-/** Finished images wait in a file rather than in memory, which then holds one batch however many images
- *  are made. The file has no name, takes its room at once (4 bytes a value), and is gone when generator
- *  and sets of it are released or the process ends. Before the first step, and before
- *  dfq_generator_load_checkpoint() and an estimate with `probe`.
+/** Finished images wait in a file rather than in memory, which then holds one batch however many
+ *  images are made. The file has no name, takes its room at once (4 bytes a value), and is gone when
+ *  the synthesizer and its sets are released or the process ends. Before the first step, and before
+ *  dfq_synthesizer_load_checkpoint() and an estimate with `probe`.
  *  @param folder where there is room for it
  *  @return ::DFQ_E_INVALID (work has begun), ::DFQ_E_IO, ::DFQ_E_NOMEM. Later steps may return
  *          ::DFQ_E_IO as well; the batch is then made again by the next one. */
-DFQ_CHECKED dfq_status dfq_generator_spool(dfq_generator *generator, const char *folder);
+DFQ_CHECKED dfq_status dfq_synthesizer_spool(dfq_synthesizer *synthesizer, const char *folder);
 
-/** The finished images of such a generator as a set, which shares the file and may outlive it.
+/** The finished images of such a synthesizer as a set, which shares the file and may outlive it.
  *  @param out_set to be given back with dfq_image_set_release()
- *  @return ::DFQ_E_INVALID (no dfq_generator_spool(), no batch is finished), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_get_set(const dfq_generator *generator,
-                                             dfq_image_set **out_set);
+ *  @return ::DFQ_E_INVALID (no dfq_synthesizer_spool(), no batch is finished), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_synthesizer_get_set(const dfq_synthesizer *synthesizer,
+                                               dfq_image_set **out_set);
 
-/** Writes the finished images as a set, see dfq_images_save(). */
-DFQ_CHECKED dfq_status dfq_generator_save(const dfq_generator *generator, const char *folder,
-                                          int32_t replace);
+/** Writes the finished images as a set, see dfq_image_set_save_tensors(). */
+DFQ_CHECKED dfq_status dfq_synthesizer_save(const dfq_synthesizer *synthesizer, const char *folder,
+                                            int32_t replace);
 
 /** Writes the state of the job to a safetensors file, beside `path` and renamed: the current batch
  *  or the generator with its moments, and fingerprints of options and weights. Finished images lie
@@ -226,7 +230,7 @@ DFQ_CHECKED dfq_status dfq_generator_save(const dfq_generator *generator, const 
  *  it was.
  *  @return ::DFQ_E_IO, ::DFQ_E_EXISTS (a file of that name which is none of a checkpoint),
  *           ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_generator_save_checkpoint(const dfq_generator *generator,
+DFQ_CHECKED dfq_status dfq_synthesizer_save_checkpoint(const dfq_synthesizer *synthesizer,
                                                      const char *path);
 
 /** Puts a job that was created with the same graph and options where a checkpoint left off. The
@@ -235,46 +239,8 @@ DFQ_CHECKED dfq_status dfq_generator_save_checkpoint(const dfq_generator *genera
  *  @return ::DFQ_E_INVALID (other options, other weights, the job is complete already), ::DFQ_E_IO,
  *          ::DFQ_E_CORRUPT, ::DFQ_E_NUMERIC, ::DFQ_E_UNSUPPORTED (a newer format), ::DFQ_E_NOMEM.
  */
-DFQ_CHECKED dfq_status dfq_generator_load_checkpoint(dfq_generator *generator, const char *path);
-
-/* -- sets of images ---------------------------------------------------------------------------- */
-
-/** Writes images as a folder that opens as a data set: 00000.png, 00001.png, ..., labels.csv; with
- *  images.safetensors (the exact values) and contact.png (an overview of the first 256). Reports
- *  stage "save"; labels.csv is written last.
- *  @param graph   whose normalisation the images have
- *  @param images  F32 [n,3,S,S], normalised, n >= 1
- *  @param labels  I32 [n], 0..classes - 1
- *  @param folder  made if it is not there
- *  @param replace 0: a folder that holds a set already is left alone
- *  @return ::DFQ_E_EXISTS, ::DFQ_E_SHAPE, ::DFQ_E_INVALID (labels), ::DFQ_E_IO, ::DFQ_E_CANCELLED,
- *          ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_images_save(const dfq_graph *graph, const dfq_tensor *images,
-                                       const dfq_tensor *labels, const char *folder,
-                                       int32_t replace);
-
-/** Reads a set back: exactly, from images.safetensors, or from the pictures of labels.csv or of
- *  class folders if that file is not there (values then come in steps of 1/255; larger pictures are
- *  cropped to the middle).
- *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_SHAPE (not the network's image size),
- *          ::DFQ_E_INVALID (labels), ::DFQ_E_NUMERIC, ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_images_load(const dfq_graph *graph, const char *folder,
-                                       dfq_tensor **out_images, dfq_tensor **out_labels);
-
-/** Writes a PNG of what the last block looks at. Upper row: the image, then the class token's
- *  softmax map over patches for each head. Lower row: the raw query-key product for each key, mean
- *  over patch queries: of all heads together, then of each head. Every map is stretched to its own
- *  range, dark to bright.
- *  @param images F32 [n,3,S,S], normalised
- *  @param index  which image, 0..n - 1
- *  @return ::DFQ_E_SHAPE, ::DFQ_E_INVALID (index), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_images_save_attention(const dfq_graph *graph, const dfq_tensor *images,
-                                                 int64_t index, const char *path);
-
-/** Inter-head similarity of any images: F32 [depth], as dfq_generator_get_similarity().
- *  @return ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_images_get_similarity(const dfq_graph *graph, const dfq_tensor *images,
-                                                 dfq_tensor **out_similarity);
+DFQ_CHECKED dfq_status dfq_synthesizer_load_checkpoint(dfq_synthesizer *synthesizer,
+                                                       const char *path);
 
 #ifdef __cplusplus
 }
