@@ -32,7 +32,7 @@ static dfqi_model *student_of(const dfqi_model *teacher)
 int main(int argc, char **argv)
 {
     dfq_context_options c;
-    dfqi_host_options h;
+    dfqi_generator_options h;
     dfqi_tune_options o;
     dfqi_tune_cost cost;
     dfqi_model *teacher, *student;
@@ -49,12 +49,12 @@ int main(int argc, char **argv)
     if (dfq_context_create(&c, &ctx) != DFQ_OK) return 1;
     must(dfqi_model_load(ctx, argv[1], NULL, &teacher));
     student = student_of(teacher);
-    dfqi_host_defaults(&h);
-    h.kind = DFQI_HOST_GDFQ; /* as the peer */
+    dfqi_generator_trainer_defaults(&h);
+    h.kind = DFQI_GENERATOR_GDFQ; /* as the peer */
     h.batch = argc > 2 ? atoi(argv[2]) : 200;
     dfqi_tune_ait(teacher->net.arch.classes, 1000, &o);
     o.warm = o.follow = 1; /* the first iteration sets the ranges */
-    must(dfqi_tune_new_live(teacher, student, &h, &o, &t));
+    must(dfqi_tune_new_with_generator(teacher, student, &h, &o, &t));
     must(dfqi_tune_estimate(t, &cost));
     for (int i = 0; i < iterations + 2; i++) {
         double start = dfqi_now();

@@ -18,14 +18,14 @@ struct probe {
 static dfq_status time_steps(const struct quantize *q, dfq_graph *student, struct probe *out)
 {
     dfq_tuner_options o = recipe_tuner(&q->full, &q->info);
-    dfq_live_options l = recipe_live(&q->full);
+    dfq_generator_options l = recipe_generator_options(&q->full);
     dfq_tuner_cost cost = {.struct_size = sizeof cost};
     dfq_tuner *t;
     double *const seconds[2] = {&out->idle, &out->step};
     int32_t finished = 0;
     o.steps = 2;
     o.warm = o.follow = o.capped = 1;
-    dfq_status status = dfq_tuner_create_live(q->net, student, &l, &o, &t);
+    dfq_status status = dfq_tuner_create_with_generator(q->net, student, &l, &o, &t);
     if (status != DFQ_OK) return status;
     for (int i = 0; i < 2 && status == DFQ_OK && !session_interrupted(); i++) {
         double start = text_now();
@@ -50,11 +50,11 @@ static void say_plan(const struct quantize *q, const dfq_tuner_options *t)
         snprintf(steps, sizeof steps, "no tuning");
     else
         snprintf(steps, sizeof steps, "%lld steps of tuning by %s", (long long)(t->steps - t->warm),
-                 o->loss == LOSS_HOST ? "its own loss" : "ait");
+                 o->loss == LOSS_KL_CE ? "its own loss" : "ait");
     session_say(q->s,
                 "%s to w%da%d%s, mode %s; generator %s, %lld images a step: %lld steps alone, %s",
                 dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits, first_last,
-                option_mode_name(o->mode), option_host_name(o->host), (long long)o->batch,
+                option_mode_name(o->mode), option_generator_name(o->generator), (long long)o->batch,
                 (long long)t->warm, steps);
     session_say(q->s, "%s %s (tuning %s, evaluation %s%s%s) and %s of memory with %s",
                 q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), total),
@@ -149,7 +149,7 @@ static void keep_images(struct quantize *q)
 
 static dfq_status take_images(struct quantize *q, const dfq_tuner *t)
 {
-    dfq_status status = dfq_tuner_get_live_images(t, &q->images, &q->labels);
+    dfq_status status = dfq_tuner_get_generator_images(t, &q->images, &q->labels);
     if (status == DFQ_OK) {
         keep_images(q);
         return DFQ_OK;
@@ -162,8 +162,9 @@ static dfq_status take_images(struct quantize *q, const dfq_tuner *t)
 
 int ait_job_take(struct quantize *q, dfq_tuner *t)
 {
-    dfq_status status = q->live ? take_images(q, t) : DFQ_OK;
-    if (status == DFQ_OK && q->live) status = dfq_tuner_get_live_curves(t, &q->live_losses);
+    dfq_status status = q->with_generator ? take_images(q, t) : DFQ_OK;
+    if (status == DFQ_OK && q->with_generator)
+        status = dfq_tuner_get_generator_curves(t, &q->generator_losses);
     if (status == DFQ_OK && recipe_tuner(&q->full, &q->info).inundation > 0)
         status = take_crossings(q, t);
     return status == DFQ_OK ? CODE_DONE : session_fail(q->s, status, PHASE_WORK);

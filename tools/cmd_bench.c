@@ -90,17 +90,17 @@ static dfq_status make_student(struct bench *b, dfq_graph **out)
 }
 
 /* The student of a generator has no ranges before its first step. */
-static dfq_status open_live(struct bench *b, dfq_graph **student, dfq_tuner **t)
+static dfq_status open_with_generator(struct bench *b, dfq_graph **student, dfq_tuner **t)
 {
     enum { STEPS = 20000 }; /* more than two seconds have */
     dfq_quantize_options q = recipe_quantize(&b->full);
-    dfq_live_options l = recipe_live(&b->full);
+    dfq_generator_options l = recipe_generator_options(&b->full);
     dfq_tuner_options o = recipe_tuner(&b->full, &b->info);
     int32_t finished;
     o.steps = STEPS;
     o.warm = o.follow = o.capped = 1;
     dfq_status status = dfq_graph_quantize(b->net, NULL, &q, student);
-    if (status == DFQ_OK) status = dfq_tuner_create_live(b->net, *student, &l, &o, t);
+    if (status == DFQ_OK) status = dfq_tuner_create_with_generator(b->net, *student, &l, &o, t);
     return status == DFQ_OK ? dfq_tuner_step(*t, &finished) : status;
 }
 
@@ -118,8 +118,8 @@ static dfq_status bench_tuning(struct bench *b)
     dfq_tuner_cost c = {.struct_size = sizeof c};
     dfq_graph *student = NULL;
     dfq_tuner *t = NULL;
-    dfq_status status =
-        recipe_is_live(&b->full) ? open_live(b, &student, &t) : open_tuner(b, &student, &t);
+    dfq_status status = recipe_with_generator(&b->full) ? open_with_generator(b, &student, &t)
+                                                        : open_tuner(b, &student, &t);
     if (status == DFQ_OK) status = best_of(b, tune_once, t, &b->seconds[TUNING]);
     if (status == DFQ_OK) status = dfq_tuner_estimate(t, &c);
     b->macs[TUNING] = (double)c.macs;
@@ -137,7 +137,7 @@ static dfq_status measure(struct bench *b)
     b->macs[FORWARD] = (double)b->info.macs * (double)b->full.batch;
     /* what is low-bit already, or cannot be, has nothing else */
     int whole = !b->info.quantized && b->info.family != DFQ_FAMILY_STAGES;
-    if (status == DFQ_OK && whole && !recipe_is_live(&b->full)) status = bench_synthesis(b);
+    if (status == DFQ_OK && whole && !recipe_with_generator(&b->full)) status = bench_synthesis(b);
     if (status == DFQ_OK && whole) status = bench_tuning(b);
     return status;
 }

@@ -287,16 +287,16 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
 static int tune(struct quantize *q)
 {
     dfq_tuner_options o = recipe_tuner(&q->full, &q->info);
-    dfq_live_options l = recipe_live(&q->full);
+    dfq_generator_options l = recipe_generator_options(&q->full);
     dfq_tuner *t;
     dfq_status status = DFQ_OK;
     if (q->full.diagnose > 0) status = code_changes_open(&q->diagnosis.changes, q->s, q->low);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     q->diagnosis.changes.inundated = o.inundation > 0;
-    if (q->full.no_tune && !q->live) return CODE_DONE;
-    status = q->live  ? dfq_tuner_create_live(q->net, q->low, &l, &o, &t)
-             : q->set ? dfq_tuner_create_from(q->net, q->low, q->set, &o, &t)
-                      : dfq_tuner_create(q->net, q->low, q->images, &o, &t);
+    if (q->full.no_tune && !q->with_generator) return CODE_DONE;
+    status = q->with_generator ? dfq_tuner_create_with_generator(q->net, q->low, &l, &o, &t)
+             : q->set          ? dfq_tuner_create_from(q->net, q->low, q->set, &o, &t)
+                               : dfq_tuner_create(q->net, q->low, q->images, &o, &t);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
     int code = tune_with(q, t);
     dfq_tuner_release(t);
@@ -343,7 +343,7 @@ static void release(struct quantize *q)
     dfq_image_set_release(q->set);
     dfq_tensor_release(q->images);
     dfq_tensor_release(q->labels);
-    dfq_tensor_release(q->live_losses);
+    dfq_tensor_release(q->generator_losses);
     dfq_tensor_release(q->crossed);
     dfq_tensor_release(q->losses);
     dfq_tensor_release(q->similarity[0]);
@@ -365,11 +365,11 @@ int cmd_quantize(struct session *s)
     int code = model_load(s, decides, &q.net, &q.info);
     if (code) return code;
     q.full = recipe_fill(s->o, &q.info);
-    q.live = recipe_is_live(&q.full);
+    q.with_generator = recipe_with_generator(&q.full);
     code = prepare(&q);
-    if (!code) code = q.live ? ait_job_plan(&q) : plan(&q);
+    if (!code) code = q.with_generator ? ait_job_plan(&q) : plan(&q);
     if (!code) code = judge(&q, 0);
-    if (!code && !q.live) code = synthesise(&q);
+    if (!code && !q.with_generator) code = synthesise(&q);
     if (!code) code = calibrate(&q);
     if (!code) code = tune(&q);
     if (!code) code = save(&q);

@@ -83,7 +83,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
 {
     dfq_synthesizer_options g;
     dfq_tuner_options t, p, a, ap;
-    dfq_live_options l;
+    dfq_generator_options l;
     dfq_explorer_options e;
     dfq_explorer_options_init(&e, sizeof e);
     dfq_synthesizer_options_init(&g, sizeof g);
@@ -91,7 +91,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     dfq_tuner_options_init_parity(&p, sizeof p);
     dfq_tuner_options_init_ait(&a, sizeof a, 1, RECIPE_AIT_STEPS);
     dfq_tuner_options_init_ait_parity(&ap, sizeof ap, 1, RECIPE_AIT_STEPS);
-    dfq_live_options_init(&l, sizeof l);
+    dfq_generator_options_init(&l, sizeof l);
     switch (id) {
     case OPT_MODE:
         fputs(" (improved)", f);
@@ -141,8 +141,8 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         fprintf(f, verb == VERB_SYNTH ? "; of a generator %lld" : "; ait %lld", (long long)l.batch);
         fputs(")", f);
         break;
-    case OPT_HOST:
-        fprintf(f, " (%s)", option_host_name(l.kind));
+    case OPT_GENERATOR:
+        fprintf(f, " (%s)", option_generator_name(l.kind));
         break;
     case OPT_LOSS:
         fprintf(f, " (%s)", option_loss_name(LOSS_AIT));

@@ -33,8 +33,9 @@ const struct option_row option_table[OPT_COUNT] = {
                          "parity: auto, minmax, minmax-asym or lsq"},
     [OPT_ACT_GRID] = {0, "act-grid", "WORD", QUANTIZE, "parity: auto, lsq or minmax"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
-    [OPT_HOST] = {0, "host", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
-    [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE, "ait: what tunes, ait or the host's own"},
+    [OPT_GENERATOR] = {0, "generator", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
+    [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE,
+                  "ait: what tunes, ait (KL, gradient inundation) or kl-ce"},
     [OPT_KIND] = {0, "kind", "WORD", JOBS,
                   "attention, prior, noise, pse; CNNs: bns, gdfq, qimera, arc"},
     [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
@@ -116,10 +117,10 @@ static const char *const act_grid_names[] = {"auto", "lsq", "minmax"};
 static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
                                          "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};
-static const char *const host_names[] = {"gdfq", "qimera", "arc"};
+static const char *const generator_names[] = {"gdfq", "qimera", "arc"};
 static const char *const stem_names[] = {"stride1", "stride1+pool", "stride2", "stride2+pool"};
 static const char *const interpolation_names[] = {"bilinear", "bicubic"};
-static const char *const loss_names[] = {"ait", "host"};
+static const char *const loss_names[] = {"ait", "kl-ce"};
 static const char *const rule_names[] = {[DFQ_RULE_CONSTRAINT_GRADIENT] = "constraint-gradient",
                                          [DFQ_RULE_NONE] = "none",
                                          [DFQ_RULE_PENALTY] = "penalty",
@@ -158,9 +159,9 @@ const char *option_method_name(int32_t method)
     return method_names[method == METHOD_AIT];
 }
 
-const char *option_host_name(int32_t host)
+const char *option_generator_name(int32_t generator)
 {
-    return host_names[host];
+    return generator_names[generator];
 }
 
 const char *option_stem_name(int32_t stem)

@@ -229,8 +229,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_whole(o, name, text, 2, 8, &o->first_last_bits);
     case OPT_METHOD:
         return take_word(o, name, text, option_method_name, 2, &o->method);
-    case OPT_HOST:
-        return take_word(o, name, text, option_host_name, 3, &o->host);
+    case OPT_GENERATOR:
+        return take_word(o, name, text, option_generator_name, 3, &o->generator);
     case OPT_LOSS:
         return take_word(o, name, text, option_loss_name, 2, &o->loss);
     case OPT_KIND:

@@ -63,8 +63,8 @@ static int check_quantize(const struct options *o)
             return option_wrong(o,
                                 "--%s is for tuning, and --no-tune says not to tune; leave one out",
                                 option_table[tuning[i]].name);
-    if (o->loss == LOSS_HOST && option_given(o, OPT_INUNDATION))
-        return option_wrong(o, "--loss host has no gradient inundation; leave --inundation out");
+    if (o->loss == LOSS_KL_CE && option_given(o, OPT_INUNDATION))
+        return option_wrong(o, "--loss kl-ce has no gradient inundation; leave --inundation out");
     if (o->mode != DFQ_MODE_PARITY && (o->weight_grid != 0 || o->act_grid != 0))
         return option_wrong(
             o, "--weight-grid and --act-grid are for --mode parity; mode improved searches "
@@ -204,7 +204,7 @@ static void set_defaults(struct options *o)
     o->lr = o->gamma = o->inundation = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;
-    o->host = DFQ_LIVE_QIMERA;
+    o->generator = DFQ_GENERATOR_QIMERA;
 }
 
 static int parse_options(int argc, char **argv, struct options *o)

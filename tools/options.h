@@ -26,7 +26,7 @@ enum option_id {
     OPT_WEIGHT_GRID,
     OPT_ACT_GRID,
     OPT_METHOD,
-    OPT_HOST,
+    OPT_GENERATOR,
     OPT_LOSS,
     OPT_KIND,
     OPT_IMAGES,
@@ -86,7 +86,7 @@ enum option_id {
 
 /* How a network is tuned, and what a student with a generator beside it learns from. */
 enum { METHOD_MIMIQ, METHOD_AIT };
-enum { LOSS_AIT, LOSS_HOST };
+enum { LOSS_AIT, LOSS_KL_CE };
 
 /* Numbers that were not given are -1 (NaN for floats): the library's defaults hold. */
 struct options {
@@ -99,7 +99,7 @@ struct options {
     const char *test_data, *supernet, *save_supernet, *trajectory, *labels_from;
     int32_t weight_bits, act_bits; /* 2..8 */
     int64_t first_last_bits;       /* 0: weight_bits */
-    int32_t mode, kind, host;      /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_LIVE_* */
+    int32_t mode, kind, generator; /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_GENERATOR_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
     int64_t heads, image, resize; /* of the network; 0: not said, of resize -1 */
@@ -143,7 +143,7 @@ const char *option_kind_name(int32_t kind);
 const char *option_weight_grid_name(int32_t weights);
 const char *option_act_grid_name(int32_t acts);
 const char *option_method_name(int32_t method);
-const char *option_host_name(int32_t host);
+const char *option_generator_name(int32_t generator);
 const char *option_stem_name(int32_t stem);
 const char *option_interpolation_name(int32_t interpolation);
 const char *option_loss_name(int32_t loss);

@@ -15,18 +15,18 @@ struct quantize {
     dfq_graph *net, *low; /* float and quantized */
     dfq_graph_info info;  /* of the float network */
     dfq_dataset *data;    /* NULL without --data */
-    int live;             /* a generator makes images beside the student */
+    int with_generator;   /* a generator makes images beside the student */
     dfq_synthesizer *synthesizer;
-    dfq_image_set *set;                /* of --synth or made; stays in its file */
-    dfq_tensor *images;                /* all, or of `set` the first ones, for pictures; NULL: none,
+    dfq_image_set *set;               /* of --synth or made; stays in its file */
+    dfq_tensor *images;               /* all, or of `set` the first ones, for pictures; NULL: none,
                                           as a job went on that had ended */
-    dfq_tensor *labels;                /* of the images; NULL: not known */
-    dfq_tensor *losses;                /* of synthesis; NULL if images were read */
-    dfq_tensor *similarity[2];         /* before and after; before may be NULL */
-    dfq_tensor *curves, *evaluations;  /* of tuning; NULL with --no-tune */
-    dfq_tensor *live_losses, *crossed; /* of a generator; crossed NULL without inundation */
-    double on_target;                  /* share of crossings as intended; NaN: not known */
-    dfq_tensor *errors;                /* [layers + 1] dB */
+    dfq_tensor *labels;               /* of the images; NULL: not known */
+    dfq_tensor *losses;               /* of synthesis; NULL if images were read */
+    dfq_tensor *similarity[2];        /* before and after; before may be NULL */
+    dfq_tensor *curves, *evaluations; /* of tuning; NULL with --no-tune */
+    dfq_tensor *generator_losses, *crossed; /* of a generator; crossed NULL without inundation */
+    double on_target;                       /* share of crossings as intended; NaN: not known */
+    dfq_tensor *errors;                     /* [layers + 1] dB */
     dfq_tuner_best best;
     struct diagnosis diagnosis; /* with --diagnose */
     double seconds, peak;       /* of the whole job, filled before results are told */

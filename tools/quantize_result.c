@@ -17,7 +17,7 @@ static void print_ait(struct json *j, const struct quantize *q)
     const struct options *o = &q->full;
     dfq_tuner_options t = recipe_tuner(o, &q->info);
     json_int(j, "first_last_bits", o->first_last_bits ? o->first_last_bits : o->weight_bits);
-    json_text(j, "host", q->live ? option_host_name(o->host) : NULL);
+    json_text(j, "generator", q->with_generator ? option_generator_name(o->generator) : NULL);
     json_text(j, "loss", o->no_tune ? NULL : option_loss_name(o->loss));
     json_int(j, "steps", q->curves ? t.steps : 0);
     json_int(j, "warmup_steps", q->curves ? t.warm : 0);
@@ -41,7 +41,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_text(&j, "mode", option_mode_name(o->mode));
     json_text(&j, "method", option_method_name(o->method));
     if (o->method == METHOD_AIT) print_ait(&j, q);
-    if (!q->live) json_int(&j, "images", o->images);
+    if (!q->with_generator) json_int(&j, "images", o->images);
     if (j1->n > 0) {
         json_int(&j, "n", j1->n);
         json_int(&j, "correct", j1->correct);

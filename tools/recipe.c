@@ -9,8 +9,8 @@
 /* Images of a step are the library's for small pictures; these, AIT's, for ImageNet's. */
 enum { SMALL_SIDE = 64, AIT_BATCH_LARGE = 16 };
 
-/* The hosts' own loss diverges at AIT's rate of 0.01, and is worse at 0.001 than at theirs. */
-static const float host_rate = 1e-4f;
+/* KL + CE diverges at AIT's rate of 0.01, and is worse at 0.001 than at 1e-4. */
+static const float kl_ce_rate = 1e-4f;
 
 /* The share of codes to change, for ImageNet (AIT's); the library's is for small pictures. */
 static const float ait_share_large = 1e-4f;
@@ -24,7 +24,7 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_in
             dfq_tuner_options_init_ait_parity(&t, sizeof t, info->classes, steps);
         else
             dfq_tuner_options_init_ait(&t, sizeof t, info->classes, steps);
-        if (o->loss == LOSS_HOST) t.rate = host_rate;
+        if (o->loss == LOSS_KL_CE) t.rate = kl_ce_rate;
         if (info->image > SMALL_SIDE) {
             t.batch = AIT_BATCH_LARGE;
             t.inundation = ait_share_large;
@@ -68,7 +68,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
     return full;
 }
 
-int recipe_is_live(const struct options *full)
+int recipe_with_generator(const struct options *full)
 {
     return full->method == METHOD_AIT && !full->synth && !full->real &&
            !option_given(full, OPT_KIND);
@@ -76,7 +76,7 @@ int recipe_is_live(const struct options *full)
 
 /* -- what does not belong together ------------------------------------------------------------- */
 
-enum { FOR_MIMIQ = 1, FOR_LIVE = 2, FOR_SET = 4 }; /* ait: beside a generator, or on a set */
+enum { FOR_MIMIQ = 1, FOR_GENERATOR = 2, FOR_SET = 4 }; /* ait: beside a generator, or on a set */
 
 static const struct {
     enum option_id id;
@@ -84,12 +84,12 @@ static const struct {
 } particular[] = {{OPT_GAMMA, FOR_MIMIQ},
                   {OPT_WEIGHT_GRID, FOR_MIMIQ},
                   {OPT_ACT_GRID, FOR_MIMIQ},
-                  {OPT_INUNDATION, FOR_LIVE | FOR_SET},
+                  {OPT_INUNDATION, FOR_GENERATOR | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
-                  {OPT_FIRST_LAST_BITS, FOR_LIVE | FOR_SET},
-                  {OPT_HOST, FOR_LIVE},
-                  {OPT_LOSS, FOR_LIVE}};
+                  {OPT_FIRST_LAST_BITS, FOR_GENERATOR | FOR_SET},
+                  {OPT_GENERATOR, FOR_GENERATOR},
+                  {OPT_LOSS, FOR_GENERATOR}};
 
 /* A part of the steps only finds ranges. */
 static int check_steps(struct session *s, const struct options *full, const dfq_graph_info *info)
@@ -105,7 +105,7 @@ static int check_steps(struct session *s, const struct options *full, const dfq_
 int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info)
 {
     int ait = full->method == METHOD_AIT, vit = info->family == DFQ_FAMILY_VIT;
-    int use = !ait ? FOR_MIMIQ : recipe_is_live(full) ? FOR_LIVE : FOR_SET;
+    int use = !ait ? FOR_MIMIQ : recipe_with_generator(full) ? FOR_GENERATOR : FOR_SET;
     if (info->family == DFQ_FAMILY_STAGES)
         return session_error(s, CODE_INPUT,
                              "%s is a vision transformer of a search space, whose stages no method "
@@ -126,14 +126,14 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph_
             return session_error(s, CODE_USAGE, "--%s is not for --method %s; leave it out", name,
                                  option_method_name(full->method));
         return session_error(s, CODE_USAGE,
-                             use == FOR_LIVE
+                             use == FOR_GENERATOR
                                  ? "--%s is for a set of images, here a generator makes "
                                    "new ones in each step; give --batch and --steps"
                                  : "--%s is for a generator beside the student, here the "
                                    "images are those of --kind, --synth or --real; leave it out",
                              name);
     }
-    return use == FOR_LIVE ? check_steps(s, full, info) : CODE_DONE;
+    return use == FOR_GENERATOR ? check_steps(s, full, info) : CODE_DONE;
 }
 
 int recipe_check_images(struct session *s, const struct options *full, const dfq_graph_info *info)
@@ -174,19 +174,20 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     return q;
 }
 
-/* What differs from AIT's recipe: the steps of its warm-up alone, the host's own loss, or a set of
+/* What differs from AIT's recipe: the steps of its warm-up alone, the loss of divergence and class, or a set of
  * images, for which no ranges have to be found. */
 static void vary_ait(const struct options *full, dfq_tuner_options *t)
 {
     if (full->no_tune) t->steps = t->warm;
     t->inundation = (float)full->inundation;
-    if (full->no_tune || full->loss == LOSS_HOST) t->inundation = 0;
-    if (full->loss == LOSS_HOST) {
+    if (full->no_tune || full->loss == LOSS_KL_CE) t->inundation = 0;
+    if (full->loss == LOSS_KL_CE) {
         t->label_weight = 1;
         t->clip = 0;
-        t->weight_decay = 1e-3f; /* 1e-4 in a gradient with momentum 0.9, as the hosts have it */
+        t->weight_decay =
+            1e-3f; /* 1e-4 in a gradient with momentum 0.9, as the published generators have it */
     }
-    if (!recipe_is_live(full)) t->warm = t->follow = 0;
+    if (!recipe_with_generator(full)) t->warm = t->follow = 0;
 }
 
 dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info)
@@ -204,11 +205,11 @@ dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info 
     return t;
 }
 
-dfq_live_options recipe_live(const struct options *full)
+dfq_generator_options recipe_generator_options(const struct options *full)
 {
-    dfq_live_options l;
-    dfq_live_options_init(&l, sizeof l);
-    l.kind = full->host;
+    dfq_generator_options l;
+    dfq_generator_options_init(&l, sizeof l);
+    l.kind = full->generator;
     l.batch = full->batch;
     l.seed = full->seed;
     if (full->mode == DFQ_MODE_PARITY) l.bns_weight = 0.1f; /* as published */

@@ -20,13 +20,13 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph_
 int recipe_check_images(struct session *s, const struct options *full, const dfq_graph_info *info);
 
 /* Is the student tuned beside a generator, with no set of images? */
-int recipe_is_live(const struct options *full);
+int recipe_with_generator(const struct options *full);
 
 /* Options of the library; from what recipe_fill gave. */
 dfq_synthesizer_options recipe_synthesizer(const struct options *full);
 dfq_quantize_options recipe_quantize(const struct options *full);
 dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info);
-dfq_live_options recipe_live(const struct options *full);
+dfq_generator_options recipe_generator_options(const struct options *full);
 
 /* The share of codes that gradient inundation aims at in step i. */
 double recipe_target(const dfq_tuner_options *t, int64_t i);

@@ -31,7 +31,7 @@
  *
  *  The kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
  *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator network, noise and class in, image
- *  out, by CE + 0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_live()
+ *  out, by CE + 0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_with_generator()
  *  trains one beside a student.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give

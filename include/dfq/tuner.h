@@ -32,7 +32,7 @@
  *  parameters with the smallest are the result.
  *
  *  A convolutional network is tuned on images of a generator that each step trains beside it (GDFQ,
- *  ECCV 2020, arXiv 2003.03603; AIT): dfq_tuner_create_live(). A step draws noise and classes, makes
+ *  ECCV 2020, arXiv 2003.03603; AIT): dfq_tuner_create_with_generator(). A step draws noise and classes, makes
  *  images, moves the generator towards images that the teacher takes for their class and whose
  *  statistics are those its BatchNorms saw in training, and then the student on the same images.
  *
@@ -57,11 +57,12 @@ typedef struct dfq_tuner dfq_tuner;
 
 /** Generators beside a student. */
 enum {
-    DFQ_LIVE_GDFQ = 0, /**< GDFQ's (ECCV 2020, arXiv 2003.03603) */
-    DFQ_LIVE_QIMERA =
-        1,           /**< Qimera's (NeurIPS 2021, arXiv 2111.02625): some batches are mixtures of
+    DFQ_GENERATOR_GDFQ = 0, /**< GDFQ's (ECCV 2020, arXiv 2003.03603) */
+    DFQ_GENERATOR_QIMERA =
+        1, /**< Qimera's (NeurIPS 2021, arXiv 2111.02625): some batches are mixtures of
                               classes */
-    DFQ_LIVE_ARC = 2 /**< AutoReCon's (IJCAI 2021, arXiv 2105.12151), as found for the network */
+    DFQ_GENERATOR_ARC =
+        2 /**< AutoReCon's (IJCAI 2021, arXiv 2105.12151), as found for the network */
 };
 
 /** Optimisers. */
@@ -144,16 +145,16 @@ typedef struct dfq_tuner_options {
                            0: never. AIT: 10 / classes, as published: 0 */
 } dfq_tuner_options;
 
-/** The generator beside a student. Fill with dfq_live_options_init() first. */
-typedef struct dfq_live_options {
+/** The generator beside a student. Fill with dfq_generator_options_init() first. */
+typedef struct dfq_generator_options {
     uint32_t struct_size; /**< set by init */
-    int32_t kind;         /**< DFQ_LIVE_*; default ::DFQ_LIVE_QIMERA */
+    int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_QIMERA */
     int64_t batch;        /**< images of a step, 2..4096; default 200 */
     uint64_t seed;        /**< of weights, noise and classes; default 0 */
     float rate;       /**< Adam's (0.5, 0.999), 0..1000; default 1e-3; falls as the tuner's does */
     float bns_weight; /**< of the BatchNorm statistics beside the cross-entropy, 0..1e6; 1. The
-                           published hosts have 0.1 */
-} dfq_live_options;
+                           publications have 0.1 */
+} dfq_generator_options;
 
 /** What a job has found. Filled by dfq_tuner_get_best(). */
 typedef struct dfq_tuner_best {
@@ -201,8 +202,8 @@ DFQ_API void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size,
 DFQ_API void dfq_tuner_options_init_ait_parity(dfq_tuner_options *options, size_t size,
                                                int64_t classes, int64_t steps);
 
-/** Writes defaults: `size` must be sizeof(dfq_live_options) of the caller. */
-DFQ_API void dfq_live_options_init(dfq_live_options *options, size_t size);
+/** Writes defaults: `size` must be sizeof(dfq_generator_options) of the caller. */
+DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t size);
 
 /** Prepares a job. Large memory is allocated only when work begins, so dfq_tuner_estimate() can be
  *  asked before.
@@ -232,13 +233,13 @@ DFQ_CHECKED dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph
  *  out, so eval_every and augment must be 0 and the last step is the result.
  *  @param teacher a float convolutional network with BatchNorms
  *  @param student as for dfq_tuner_create(); with `follow` above 0 its ranges need not be known yet
- *  @param live    NULL for defaults
+ *  @param generator NULL for defaults
  *  @param options NULL for AIT's recipe with 1000 steps
  *  @return as dfq_tuner_create(); ::DFQ_E_UNSUPPORTED (no BatchNorm). */
-DFQ_CHECKED dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
-                                             const dfq_live_options *live,
-                                             const dfq_tuner_options *options,
-                                             dfq_tuner **out_tuner);
+DFQ_CHECKED dfq_status dfq_tuner_create_with_generator(const dfq_graph *teacher, dfq_graph *student,
+                                                       const dfq_generator_options *generator,
+                                                       const dfq_tuner_options *options,
+                                                       dfq_tuner **out_tuner);
 
 /** Ends a job; the student stays as it is. NULL is fine. */
 DFQ_API void dfq_tuner_release(dfq_tuner *tuner);
@@ -280,13 +281,15 @@ DFQ_CHECKED dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor 
 /** The generator's curves: a new F32 [done, 3], rows of its loss, the teacher's cross-entropy, and the
  *  distance of BatchNorm statistics, unweighted.
  *  @return ::DFQ_E_INVALID (the job has no generator), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_tuner_get_live_curves(const dfq_tuner *tuner, dfq_tensor **out_curves);
+DFQ_CHECKED dfq_status dfq_tuner_get_generator_curves(const dfq_tuner *tuner,
+                                                      dfq_tensor **out_curves);
 
 /** The images that the generator made for the last step of this process: a new F32 [batch,3,S,S],
  *  normalised, and their classes, a new I32 [batch].
  *  @return ::DFQ_E_INVALID (no generator, no step yet), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_tuner_get_live_images(const dfq_tuner *tuner, dfq_tensor **out_images,
-                                                 dfq_tensor **out_labels);
+DFQ_CHECKED dfq_status dfq_tuner_get_generator_images(const dfq_tuner *tuner,
+                                                      dfq_tensor **out_images,
+                                                      dfq_tensor **out_labels);
 
 /** The best step so far and the last one.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */

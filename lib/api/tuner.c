@@ -115,17 +115,17 @@ void dfq_tuner_options_init_ait_parity(dfq_tuner_options *options, size_t size, 
     dfqi_options_init(options, size, &own, sizeof own);
 }
 
-static dfq_live_options live_defaults(void)
+static dfq_generator_options generator_defaults(void)
 {
-    dfqi_host_options d;
-    dfqi_host_defaults(&d);
-    return (dfq_live_options){
-        .kind = DFQ_LIVE_QIMERA, .batch = d.batch, .rate = d.rate, .bns_weight = d.bns_weight};
+    dfqi_generator_options d;
+    dfqi_generator_trainer_defaults(&d);
+    return (dfq_generator_options){
+        .kind = DFQ_GENERATOR_QIMERA, .batch = d.batch, .rate = d.rate, .bns_weight = d.bns_weight};
 }
 
-void dfq_live_options_init(dfq_live_options *options, size_t size)
+void dfq_generator_options_init(dfq_generator_options *options, size_t size)
 {
-    dfq_live_options d = live_defaults();
+    dfq_generator_options d = generator_defaults();
     dfqi_options_init(options, size, &d, sizeof d);
 }
 
@@ -174,11 +174,11 @@ dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph *student, d
     return hand_out(ctx, t, out_tuner);
 }
 
-dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
-                                 const dfq_live_options *live, const dfq_tuner_options *options,
-                                 dfq_tuner **out_tuner)
+dfq_status dfq_tuner_create_with_generator(const dfq_graph *teacher, dfq_graph *student,
+                                           const dfq_generator_options *generator,
+                                           const dfq_tuner_options *options, dfq_tuner **out_tuner)
 {
-    dfq_live_options l = live_defaults();
+    dfq_generator_options g = generator_defaults();
     dfq_tuner_options o;
     dfqi_tune *t;
     if (student == NULL) return DFQ_E_INVALID;
@@ -186,22 +186,22 @@ dfq_status dfq_tuner_create_live(const dfq_graph *teacher, dfq_graph *student,
     DFQI_NEED(ctx, teacher);
     DFQI_NEED(ctx, out_tuner);
     dfq_tuner_options_init_ait(&o, sizeof o, teacher->net.arch.classes, 1000);
-    DFQI_TRY(dfqi_options_read(ctx, "dfq_live_options", live, &l, sizeof l));
+    DFQI_TRY(dfqi_options_read(ctx, "dfq_generator_options", generator, &g, sizeof g));
     DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
     dfqi_tune_options own = own_options(&o);
-    dfqi_host_options host;
-    dfqi_host_defaults(&host);
-    if (l.kind < DFQ_LIVE_GDFQ || l.kind > DFQ_LIVE_ARC)
+    dfqi_generator_options own_g;
+    dfqi_generator_trainer_defaults(&own_g);
+    if (g.kind < DFQ_GENERATOR_GDFQ || g.kind > DFQ_GENERATOR_ARC)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "kind is %d, must be 0 (GDFQ), 1 (Qimera) or 2 (AutoReCon)", (int)l.kind);
-    host.kind = l.kind == DFQ_LIVE_ARC      ? DFQI_HOST_ARC
-                : l.kind == DFQ_LIVE_QIMERA ? DFQI_HOST_QIMERA
-                                            : DFQI_HOST_GDFQ;
-    host.batch = l.batch;
-    host.seed = l.seed;
-    host.rate = l.rate;
-    host.bns_weight = l.bns_weight;
-    DFQI_TRY(dfqi_tune_new_live(teacher, student, &host, &own, &t));
+                         "kind is %d, must be 0 (GDFQ), 1 (Qimera) or 2 (AutoReCon)", (int)g.kind);
+    own_g.kind = g.kind == DFQ_GENERATOR_ARC      ? DFQI_GENERATOR_ARC
+                 : g.kind == DFQ_GENERATOR_QIMERA ? DFQI_GENERATOR_QIMERA
+                                                  : DFQI_GENERATOR_GDFQ;
+    own_g.batch = g.batch;
+    own_g.seed = g.seed;
+    own_g.rate = g.rate;
+    own_g.bns_weight = g.bns_weight;
+    DFQI_TRY(dfqi_tune_new_with_generator(teacher, student, &own_g, &own, &t));
     return hand_out(ctx, t, out_tuner);
 }
 
@@ -254,20 +254,20 @@ dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor **out_crosse
     return dfqi_tune_crossed(tuner->t, out_crossed);
 }
 
-dfq_status dfq_tuner_get_live_curves(const dfq_tuner *tuner, dfq_tensor **out_curves)
+dfq_status dfq_tuner_get_generator_curves(const dfq_tuner *tuner, dfq_tensor **out_curves)
 {
     if (tuner == NULL) return DFQ_E_INVALID;
     DFQI_NEED(tuner->ctx, out_curves);
-    return dfqi_tune_host_curves(tuner->t, out_curves);
+    return dfqi_tune_generator_curves(tuner->t, out_curves);
 }
 
-dfq_status dfq_tuner_get_live_images(const dfq_tuner *tuner, dfq_tensor **out_images,
-                                     dfq_tensor **out_labels)
+dfq_status dfq_tuner_get_generator_images(const dfq_tuner *tuner, dfq_tensor **out_images,
+                                          dfq_tensor **out_labels)
 {
     if (tuner == NULL) return DFQ_E_INVALID;
     DFQI_NEED(tuner->ctx, out_images);
     DFQI_NEED(tuner->ctx, out_labels);
-    return dfqi_tune_host_images(tuner->t, out_images, out_labels);
+    return dfqi_tune_generator_images(tuner->t, out_images, out_labels);
 }
 
 dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best)

@@ -6,7 +6,7 @@
  *   losses  F32 [done,4]   if anything is done
  *   labels  I32 [n]        of finished images, if there are any
  *   x       F32 [B,3,S,S]  if iteration > 0; m, v F32 [3 B, floats of a pyramid]
- *   host.*  F32 [..]       of a generator
+ *   generator.*  F32 [..]       of a generator
  *
  * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (a hash of the weights),
  * dfq.synth.images (which file, and a hash of them).
@@ -20,7 +20,7 @@
 #include "io/safetensors.h"
 #include "synth/synth_priv.h"
 
-enum { TENSORS = 6, STATE = 4, HASH_TEXT = 17, NAME = sizeof((dfqi_host_array *)0)->name };
+enum { TENSORS = 6, STATE = 4, HASH_TEXT = 17, NAME = sizeof((dfqi_generator_array *)0)->name };
 
 static const char format_version[] = "4";
 
@@ -46,9 +46,9 @@ typedef struct writer {
     dfqi_st_entry *entries;
 } writer;
 
-static int32_t host_arrays(const dfqi_synth *s)
+static int32_t generator_arrays(const dfqi_synth *s)
 {
-    return s->host ? dfqi_host_arrays(s->host) : 0;
+    return s->generator ? dfqi_generator_trainer_arrays(s->generator) : 0;
 }
 
 static void put(writer *w, dfq_context *ctx, const char *name, dfqi_dtype dtype, int32_t rank,
@@ -80,8 +80,8 @@ static void put_all(const dfqi_synth *s, writer *w, progress *state)
         put(w, ctx, "m", DFQI_F32, 2, scales, s->moments.m);
         put(w, ctx, "v", DFQI_F32, 2, scales, s->moments.v);
     }
-    for (int32_t i = 0; i < host_arrays(s); i++) {
-        dfqi_host_array h = dfqi_host_array_at(s->host, i);
+    for (int32_t i = 0; i < generator_arrays(s); i++) {
+        dfqi_generator_array h = dfqi_generator_trainer_array_at(s->generator, i);
         put(w, ctx, h.name, DFQI_F32, 1, &h.count, h.data);
     }
 }
@@ -94,7 +94,7 @@ static dfq_status write_state(const dfqi_synth *s, const char *path)
     dfqi_st_meta meta[4] = {
         {keys[0], version}, {keys[1], options}, {keys[2], model}, {keys[3], images}};
     progress state = {s->at, s->iteration, s->attempt, s->trained};
-    size_t most = TENSORS + (size_t)host_arrays(s);
+    size_t most = TENSORS + (size_t)generator_arrays(s);
     writer w = {.n = 0};
     dfq_status status = DFQ_E_NOMEM;
     memcpy(version, format_version, sizeof version);
@@ -193,7 +193,7 @@ static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, co
     const dfq_tensor *t;
     DFQI_TRY(find(st, path, "state", DFQI_I64, 1, (int64_t[]){STATE}, &t));
     memcpy(out, t->data, sizeof *out);
-    int64_t training = s->host ? s->o.iterations : 0;
+    int64_t training = s->generator ? s->o.iterations : 0;
     bool trained =
         out->trained >= 0 && out->trained <= training && (out->at == 0 || out->trained == training);
     if (trained && out->at >= 0 && out->at <= s->n_batches && out->iteration >= 0 &&
@@ -222,8 +222,8 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
                       &c->batch[i]));
         DFQI_TRY(check_finite(path, names[i], c->batch[i]));
     }
-    for (int32_t i = 0; i < host_arrays(s); i++) {
-        dfqi_host_array h = dfqi_host_array_at(s->host, i);
+    for (int32_t i = 0; i < generator_arrays(s); i++) {
+        dfqi_generator_array h = dfqi_generator_trainer_array_at(s->generator, i);
         const dfq_tensor *t;
         DFQI_TRY(find(st, path, h.name, DFQI_F32, 1, &h.count, &t));
         DFQI_TRY(check_finite(path, h.name, t));
@@ -236,13 +236,13 @@ static dfq_status read_content(const dfqi_synth *s, const dfqi_safetensors *st, 
 }
 
 /* What read_content found to be there. */
-static void take_host(dfqi_synth *s, const dfqi_safetensors *st)
+static void take_generator(dfqi_synth *s, const dfqi_safetensors *st)
 {
-    for (int32_t i = 0; i < host_arrays(s); i++) {
-        dfqi_host_array h = dfqi_host_array_at(s->host, i);
+    for (int32_t i = 0; i < generator_arrays(s); i++) {
+        dfqi_generator_array h = dfqi_generator_trainer_array_at(s->generator, i);
         memcpy(h.data, dfqi_st_find(st, h.name)->data, (size_t)h.count * sizeof *h.data);
     }
-    if (s->host) dfqi_host_resume(s->host, s->trained);
+    if (s->generator) dfqi_generator_trainer_resume(s->generator, s->trained);
 }
 
 /* Images of a job that goes on from further back are the same ones: nothing is lost if this fails. */
@@ -294,7 +294,7 @@ dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)
     DFQI_GOTO(dfqi_synth_start(s), out);
     DFQI_GOTO(take_images(s, &c.images), out);
     take(s, &c);
-    take_host(s, &st);
+    take_generator(s, &st);
     dfqi_kept_fini(s->ctx, &s->kept);
     s->kept = c.kept;
     c.kept = (dfqi_kept){0};

@@ -127,7 +127,7 @@ dfq_status dfqi_objective_build(dfqi_synth *s)
     terms t = {0};
     s->total = s->parts = s->dx = s->tv_target = DFQI_NONE;
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) s->term[i] = -1;
-    if (o->kind == DFQI_SYNTH_NOISE || s->host) return DFQ_OK;
+    if (o->kind == DFQI_SYNTH_NOISE || s->generator) return DFQ_OK;
     DFQI_TRY(build_pass(s, &s->main));
     dfqi_graph *g = s->main.g;
     bool norms = o->kind == DFQI_SYNTH_BNS;

@@ -14,7 +14,7 @@ const dfqi_model *dfqi_synth_model(const dfqi_synth *s)
 
 int64_t dfqi_synth_units(const dfqi_synth *s)
 {
-    return (s->host ? s->o.iterations : 0) + s->n_batches * s->per_batch;
+    return (s->generator ? s->o.iterations : 0) + s->n_batches * s->per_batch;
 }
 
 int64_t dfqi_synth_done(const dfqi_synth *s)
@@ -50,7 +50,8 @@ static dfq_status need_images(const dfqi_synth *s)
     return dfqi_fail(
         s->ctx, DFQ_E_INVALID,
         "synth: no batch is finished yet, %lld of %lld iterations up to the first are done",
-        (long long)dfqi_synth_done(s), (long long)(s->per_batch + (s->host ? s->o.iterations : 0)));
+        (long long)dfqi_synth_done(s),
+        (long long)(s->per_batch + (s->generator ? s->o.iterations : 0)));
 }
 
 dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
@@ -135,13 +136,13 @@ static dfq_status probe_seconds(dfqi_synth *s)
 {
     float losses[DFQI_SYNTH_LOSSES];
     const float *grad;
-    dfqi_host_batch made;
+    dfqi_generator_batch made;
     DFQI_TRY(dfqi_synth_start(s));
-    if (!s->host) dfqi_draw_augment(s, &s->draws);
+    if (!s->generator) dfqi_draw_augment(s, &s->draws);
     for (; s->timed == 0; s->runs++) {
         double start = dfqi_now();
-        if (s->host)
-            DFQI_TRY(dfqi_host_sample(s->host, 0, &made));
+        if (s->generator)
+            DFQI_TRY(dfqi_generator_trainer_sample(s->generator, 0, &made));
         else
             DFQI_TRY(dfqi_objective_run(s, &s->draws, losses, &grad));
         if (s->runs == 0) continue;
@@ -157,13 +158,13 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
     double left = (double)(dfqi_synth_units(s) - dfqi_synth_done(s));
     double images = s->finished.file ? 0 : (double)s->o.images * (double)s->pixels;
     double moments = s->main.g ? 2 * (double)dfqi_synth_scale_floats(s) : 0;
-    DFQI_TRY(s->host ? dfqi_host_cost(s->host, &c.bytes, &c.macs)
-                     : dfqi_objective_bytes(s, &c.bytes));
+    DFQI_TRY(s->generator ? dfqi_generator_trainer_cost(s->generator, &c.bytes, &c.macs)
+                          : dfqi_objective_bytes(s, &c.bytes));
     c.bytes += sizeof(float) * (images + moments + (double)dfqi_synth_block(s) +
                                 (double)dfqi_synth_units(s) * DFQI_SYNTH_LOSSES);
-    if (!s->host) c.macs = s->main.g ? dfqi_graph_macs(s->main.g) : 0;
+    if (!s->generator) c.macs = s->main.g ? dfqi_graph_macs(s->main.g) : 0;
     if (s->view.g) c.macs += dfqi_graph_macs(s->view.g);
-    bool works = s->main.g || s->host;
+    bool works = s->main.g || s->generator;
     if (probe && s->timed == 0 && works && s->at < s->n_batches) DFQI_TRY(probe_seconds(s));
     c.seconds = s->timed > 0 ? s->seconds / (double)s->timed : works ? NAN : 0.0;
     c.seconds_left = left > 0 ? c.seconds * left : 0.0;

@@ -34,13 +34,13 @@ static dfq_status check_size(const dfqi_synth *s)
                      (long long)s->model->net.arch.classes);
 }
 
-static dfq_status make_host(dfqi_synth *s)
+static dfq_status make_generator(dfqi_synth *s)
 {
-    dfqi_host_defaults(&s->host_o);
-    s->host_o.kind = (dfqi_host_kind)(s->o.kind - DFQI_SYNTH_GDFQ);
-    s->host_o.batch = s->o.batch;
-    s->host_o.seed = s->o.seed;
-    return dfqi_host_new(s->model, &s->host_o, &s->host);
+    dfqi_generator_trainer_defaults(&s->generator_options);
+    s->generator_options.kind = (dfqi_generator_kind)(s->o.kind - DFQI_SYNTH_GDFQ);
+    s->generator_options.batch = s->o.batch;
+    s->generator_options.seed = s->o.seed;
+    return dfqi_generator_trainer_new(s->model, &s->generator_options, &s->generator);
 }
 
 /* Sizes; batches of a generator are as large as asked for, however few images are. */
@@ -55,7 +55,7 @@ static dfq_status set_up(dfqi_synth *s)
     s->pyramid = dfqi_pyramid_make(a->image, s->o.natural && !noise);
     set_bounds(s);
     DFQI_TRY(check_size(s));
-    return generator ? make_host(s) : DFQ_OK;
+    return generator ? make_generator(s) : DFQ_OK;
 }
 
 dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi_synth **out)
@@ -105,7 +105,7 @@ void dfqi_synth_release(dfqi_synth *s)
     dfqi_model *m = s->model;
     stop(s);
     dfqi_objective_fini(s);
-    dfqi_host_release(s->host);
+    dfqi_generator_trainer_release(s->generator);
     dfqi_images_close(&s->finished);
     dfqi_kept_fini(s->ctx, &s->kept);
     dfqi_free(s->ctx, s);
@@ -114,7 +114,7 @@ void dfqi_synth_release(dfqi_synth *s)
 
 int64_t dfqi_synth_scale_floats(const dfqi_synth *s)
 {
-    return s->host ? 0 : 3 * s->o.batch * s->pyramid.floats;
+    return s->generator ? 0 : 3 * s->o.batch * s->pyramid.floats;
 }
 
 /* Hands out consecutive pieces of s->floats; with base NULL it only counts. */
@@ -205,7 +205,7 @@ dfq_status dfqi_synth_start(dfqi_synth *s)
             return status;
         }
     }
-    if (!s->drawn && !s->host && s->at < s->n_batches) draw_batch(s);
+    if (!s->drawn && !s->generator && s->at < s->n_batches) draw_batch(s);
     return DFQ_OK;
 }
 
@@ -320,21 +320,22 @@ static dfq_status step_noise(dfqi_synth *s)
 }
 
 /* The generator's steps, then a batch of samples at a time. */
-static dfq_status step_host(dfqi_synth *s)
+static dfq_status step_generator(dfqi_synth *s)
 {
-    dfqi_host_batch b;
+    dfqi_generator_batch b;
     float *losses = s->losses + dfqi_synth_done(s) * DFQI_SYNTH_LOSSES;
     double start = dfqi_now();
     bool training = s->trained < s->o.iterations;
     if (training) {
-        float rate = dfqi_host_rate(&s->host_o, s->trained, s->o.iterations);
-        DFQI_TRY(dfqi_host_step(s->host, rate, &b));
+        float rate = dfqi_generator_trainer_learning_rate(&s->generator_options, s->trained,
+                                                          s->o.iterations);
+        DFQI_TRY(dfqi_generator_trainer_step(s->generator, rate, &b));
     } else {
-        DFQI_TRY(dfqi_host_sample(s->host, s->at, &b));
+        DFQI_TRY(dfqi_generator_trainer_sample(s->generator, s->at, &b));
     }
-    losses[DFQI_SYNTH_TOTAL] = b.losses[DFQI_HOST_TOTAL];
-    losses[DFQI_SYNTH_INTER_HEAD] = b.losses[DFQI_HOST_BNS];
-    losses[DFQI_SYNTH_CLASS] = b.losses[DFQI_HOST_CLASS];
+    losses[DFQI_SYNTH_TOTAL] = b.losses[DFQI_GENERATOR_LOSS_TOTAL];
+    losses[DFQI_SYNTH_INTER_HEAD] = b.losses[DFQI_GENERATOR_LOSS_BNS];
+    losses[DFQI_SYNTH_CLASS] = b.losses[DFQI_GENERATOR_LOSS_CLASS];
     losses[DFQI_SYNTH_TV] = NAN;
     if (s->runs++ > 0) {
         s->seconds += dfqi_now() - start;
@@ -352,8 +353,8 @@ static dfq_status step_host(dfqi_synth *s)
 dfq_status dfqi_synth_step(dfqi_synth *s, int32_t *out_finished)
 {
     DFQI_TRY(dfqi_synth_start(s));
-    if (s->at < s->n_batches && s->host) {
-        DFQI_TRY(step_host(s));
+    if (s->at < s->n_batches && s->generator) {
+        DFQI_TRY(step_generator(s));
     } else if (s->at < s->n_batches && !s->main.g) {
         DFQI_TRY(step_noise(s));
     } else if (s->at < s->n_batches) {

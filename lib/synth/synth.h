@@ -1,6 +1,6 @@
 /* Synthetic images for data-free quantization (docs/METHODS.md): batches of noise, optimised
  * through a frozen network until they look to it like the pictures it was trained on; or samples of
- * a generator that was trained to make such images (host.h).
+ * a generator that was trained to make such images (generator_trainer.h).
  *
  * All random numbers are keyed by (seed, purpose, batch, attempt, iteration): any batch can be made
  * on its own, and a job that was stopped goes on with the same bits. */

@@ -5,7 +5,7 @@
 #include "graph/exec.h"
 #include "io/images.h"
 #include "nn/optim.h"
-#include "synth/host.h"
+#include "synth/generator_trainer.h"
 #include "synth/pse.h"
 #include "synth/pyramid.h"
 #include "synth/synth.h"
@@ -54,10 +54,10 @@ struct dfqi_synth {
     dfq_context *ctx; /* the model's, retained by it */
     dfqi_model *model;
     dfqi_synth_options o;
-    int64_t pixels;               /* floats of one image */
-    int64_t n_batches, per_batch; /* per_batch: units */
-    dfqi_host *host;              /* of the kinds with a generator, else NULL */
-    dfqi_host_options host_o;
+    int64_t pixels;                    /* floats of one image */
+    int64_t n_batches, per_batch;      /* per_batch: units */
+    dfqi_generator_trainer *generator; /* of the kinds with a generator, else NULL */
+    dfqi_generator_options generator_options;
     dfqi_images finished; /* all images: of the tensor, or a spool */
     dfqi_kept kept;
     float lo[3], hi[3];   /* clamp, by channel */

@@ -42,16 +42,17 @@ static dfq_status follow_ranges(dfqi_tune *t, const float *images)
 
 bool dfqi_tune_is_idle(const dfqi_tune *t)
 {
-    return t->host && t->o.warm_kind == DFQI_WARM_IDLE && t->done < t->o.warm;
+    return t->generator && t->o.warm_kind == DFQI_WARM_IDLE && t->done < t->o.warm;
 }
 
 /* As in AIT's code images and the teacher's logits are those from before the generator's step. */
 static dfq_status generate_images(dfqi_tune *t)
 {
-    const dfqi_host_batch *made = &t->made;
-    float rate = t->host_o.rate * dfqi_tune_decay(&t->o, t->done);
-    DFQI_TRY(dfqi_host_step(t->host, rate, &t->made));
-    memcpy(t->host_losses + t->done * DFQI_HOST_LOSSES, made->losses, sizeof made->losses);
+    const dfqi_generator_batch *made = &t->made;
+    float rate = t->generator_options.rate * dfqi_tune_decay(&t->o, t->done);
+    DFQI_TRY(dfqi_generator_trainer_step(t->generator, rate, &t->made));
+    memcpy(t->generator_losses + t->done * DFQI_GENERATOR_LOSSES, made->losses,
+           sizeof made->losses);
     dfqi_exec_bind(t->e, t->x, made->images);
     if (t->o.kl_weight > 0) dfqi_exec_bind(t->e, t->logits_in, made->logits);
     if (t->o.label_weight > 0)
@@ -61,6 +62,6 @@ static dfq_status generate_images(dfqi_tune *t)
 
 dfq_status dfqi_tune_make_batch(dfqi_tune *t)
 {
-    if (t->host) return generate_images(t);
+    if (t->generator) return generate_images(t);
     return take_images(t);
 }

@@ -5,7 +5,7 @@
  *   losses   F32 [done,4]  if anything is done; evals F32 [evaluations,2] likewise
  *   now.*, best.*, m.*, v.* of each item (v with AdamW only)
  *   crossed  F32 [done,weights]  with inundation
- *   host.*, host_losses F32 [done,3], siteN.range, .scale, .zero_point: with a generator, its state
+ *   generator.*, generator_losses F32 [done,3], siteN.range, .scale, .zero_point: with a generator, its state
  * and the
  *            student's ranges
  *
@@ -84,8 +84,8 @@ static dfq_status make_meta(dfqi_tune *t, char text[META][DFQI_TUNE_TEXT])
     dfqi_tune_text(&t->o, text[1]);
     snprintf(text[2], DFQI_TUNE_TEXT, "%016" PRIx64, hash_scheme(&t->student->scheme));
     snprintf(text[3], DFQI_TUNE_TEXT, "%016" PRIx64, t->teacher_hash);
-    if (t->host)
-        dfqi_host_text(&t->host_o, text[4], DFQI_TUNE_TEXT);
+    if (t->generator)
+        dfqi_generator_trainer_text(&t->generator_options, text[4], DFQI_TUNE_TEXT);
     else
         snprintf(text[4], DFQI_TUNE_TEXT, "%016" PRIx64, t->images_hash);
     return DFQ_OK;
@@ -112,13 +112,13 @@ static float *item_data(const dfqi_tune *t, const dfqi_item *item, int kind)
 
 /* What a generator adds, and inundation: array i, NULL data behind the last one. Ranges follow the
  * generator's own arrays, three for each site; sites without them are empty. */
-static dfqi_host_array extra_at(const dfqi_tune *t, int32_t i)
+static dfqi_generator_array extra_at(const dfqi_tune *t, int32_t i)
 {
     static const char *const ends[3] = {"range", "scale", "zero_point"};
     const dfqi_scheme *s = &t->student->scheme;
-    int32_t arrays = t->host ? dfqi_host_arrays(t->host) : 0, k = i - arrays;
-    dfqi_host_array a = {.count = 0};
-    if (i < arrays) return dfqi_host_array_at(t->host, i);
+    int32_t arrays = t->generator ? dfqi_generator_trainer_arrays(t->generator) : 0, k = i - arrays;
+    dfqi_generator_array a = {.count = 0};
+    if (i < arrays) return dfqi_generator_trainer_array_at(t->generator, i);
     const dfqi_site *site = &s->sites[k / 3];
     if (!site->range) return a;
     dfq_tensor *own[3] = {site->range, site->scale, site->zero_point};
@@ -130,7 +130,9 @@ static dfqi_host_array extra_at(const dfqi_tune *t, int32_t i)
 
 static int32_t extras(const dfqi_tune *t)
 {
-    return t->host ? dfqi_host_arrays(t->host) + 3 * t->student->scheme.n_sites : 0;
+    return t->generator
+               ? dfqi_generator_trainer_arrays(t->generator) + 3 * t->student->scheme.n_sites
+               : 0;
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */
@@ -169,11 +171,11 @@ static dfq_status put_all(dfqi_tune *t, writer *w, int64_t state[STATE], int64_t
     if (t->done > 0 && t->o.inundation > 0)
         DFQI_TRY(
             put(w, "", "crossed", DFQI_F32, 2, (int64_t[]){t->done, t->n_quantized}, t->crossed));
-    if (t->done > 0 && t->host)
-        DFQI_TRY(put(w, "", "host_losses", DFQI_F32, 2, (int64_t[]){t->done, DFQI_HOST_LOSSES},
-                     t->host_losses));
+    if (t->done > 0 && t->generator)
+        DFQI_TRY(put(w, "", "generator_losses", DFQI_F32, 2,
+                     (int64_t[]){t->done, DFQI_GENERATOR_LOSSES}, t->generator_losses));
     for (int32_t i = 0; i < extras(t); i++) {
-        dfqi_host_array a = extra_at(t, i);
+        dfqi_generator_array a = extra_at(t, i);
         if (a.data) DFQI_TRY(put(w, "", a.name, DFQI_F32, 1, &a.count, a.data));
     }
     for (int32_t i = 0; i < t->n_items; i++)
@@ -265,7 +267,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, const char 
 typedef struct content {
     int64_t state[STATE];
     double best_kl;
-    const dfq_tensor *losses, *evals, *crossed, *host_losses;
+    const dfq_tensor *losses, *evals, *crossed, *generator_losses;
     const dfq_tensor **items;  /* [n_items][KINDS] */
     const dfq_tensor **extras; /* [extras(t)] */
 } content;
@@ -293,9 +295,9 @@ static dfq_status read_state(const dfqi_tune *t, const dfqi_safetensors *st, con
     if (done > 0 && t->o.inundation > 0)
         DFQI_TRY(find(st, path, "crossed", DFQI_F32, 2, (int64_t[]){done, t->n_quantized}, 0,
                       &c->crossed));
-    if (done > 0 && t->host)
-        DFQI_TRY(find(st, path, "host_losses", DFQI_F32, 2, (int64_t[]){done, DFQI_HOST_LOSSES}, 0,
-                      &c->host_losses));
+    if (done > 0 && t->generator)
+        DFQI_TRY(find(st, path, "generator_losses", DFQI_F32, 2,
+                      (int64_t[]){done, DFQI_GENERATOR_LOSSES}, 0, &c->generator_losses));
     return DFQ_OK;
 }
 
@@ -321,7 +323,7 @@ static dfq_status read_extras(const dfqi_tune *t, const dfqi_safetensors *st, co
                               const dfq_tensor **out)
 {
     for (int32_t i = 0; i < extras(t); i++) {
-        dfqi_host_array a = extra_at(t, i);
+        dfqi_generator_array a = extra_at(t, i);
         if (a.data) DFQI_TRY(find(st, path, a.name, DFQI_F32, 1, &a.count, 1, &out[i]));
     }
     return DFQ_OK;
@@ -343,10 +345,10 @@ static void take(dfqi_tune *t, const content *c)
     copy_rows(t->losses, c->losses);
     copy_rows(t->evals, c->evals);
     copy_rows(t->crossed, c->crossed);
-    copy_rows(t->host_losses, c->host_losses);
+    copy_rows(t->generator_losses, c->generator_losses);
     for (int32_t i = 0; i < extras(t); i++)
         if (c->extras[i]) copy_rows(extra_at(t, i).data, c->extras[i]);
-    if (t->host) dfqi_host_resume(t->host, t->done);
+    if (t->generator) dfqi_generator_trainer_resume(t->generator, t->done);
     for (int32_t i = 0; i < t->n_items; i++)
         for (int kind = 0; kind < KINDS; kind++) {
             float *data = item_data(t, &t->items[i], kind);

@@ -45,7 +45,7 @@ static dfq_status build_forward(builder *b)
     dfqi_graph *g = t->g;
     t->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
     t->logits_in = t->labels_in = DFQI_NONE;
-    if (t->host) {
+    if (t->generator) {
         t->logits_in = b->teacher.logits = dfqi_graph_input(g, "teacher", 1, 1, &a->classes);
     } else {
         dfqi_network_params(&t->teacher->net, g, 1, b->teacher_params);
@@ -74,7 +74,7 @@ static dfqi_id head_sum(const builder *b)
 /* Against classes, or a weight for each class where the generator mixes them. */
 static dfqi_id label_loss(dfqi_tune *t)
 {
-    int mixes = t->host_o.kind == DFQI_HOST_QIMERA;
+    int mixes = t->generator_options.kind == DFQI_GENERATOR_QIMERA;
     t->labels_in = dfqi_graph_input(t->g, mixes ? "targets" : "labels", 1, mixes,
                                     &t->student->net.arch.classes);
     return mixes ? dfqi_soft_cross_entropy(t->g, t->student_logits, t->labels_in)

@@ -60,14 +60,14 @@ dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out)
     return table(t->ctx, t->crossed, t->done, t->n_quantized, out);
 }
 
-dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out)
+dfq_status dfqi_tune_generator_curves(const dfqi_tune *t, dfq_tensor **out)
 {
-    if (!t->host) return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: the job has no generator");
-    return table(t->ctx, t->host_losses, t->done, DFQI_HOST_LOSSES, out);
+    if (!t->generator) return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: the job has no generator");
+    return table(t->ctx, t->generator_losses, t->done, DFQI_GENERATOR_LOSSES, out);
 }
 
-dfq_status dfqi_tune_host_images(const dfqi_tune *t, dfq_tensor **out_images,
-                                 dfq_tensor **out_labels)
+dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tensor **out_images,
+                                      dfq_tensor **out_labels)
 {
     const dfqi_arch *a = &t->student->net.arch;
     int64_t dims[4] = {t->o.batch, a->channels, a->image, a->image};

@@ -131,9 +131,9 @@ dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model *student, df
     return make(teacher, student, NULL, set, &set->shape, o, out);
 }
 
-dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
-                              const dfqi_host_options *host, const dfqi_tune_options *o,
-                              dfqi_tune **out)
+dfq_status dfqi_tune_new_with_generator(const dfqi_model *teacher, dfqi_model *student,
+                                        const dfqi_generator_options *generator,
+                                        const dfqi_tune_options *o, dfqi_tune **out)
 {
     dfqi_tune *t;
     dfq_status status;
@@ -147,10 +147,10 @@ dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
             "tune: ranges are followed for %lld steps, the idle warm-up must be as long",
             (long long)o->follow);
     DFQI_TRY(prepare(teacher, student, o, &t));
-    t->host_o = *host;
-    t->o.batch = host->batch;
+    t->generator_options = *generator;
+    t->o.batch = generator->batch;
     if (o->follow == 0) DFQI_GOTO(dfqi_model_ready(student), fail);
-    DFQI_GOTO(dfqi_host_new(t->teacher, host, &t->host), fail);
+    DFQI_GOTO(dfqi_generator_trainer_new(t->teacher, generator, &t->generator), fail);
     DFQI_GOTO(dfqi_tune_build(t), fail);
     *out = t;
     return DFQ_OK;
@@ -183,7 +183,7 @@ void dfqi_tune_release(dfqi_tune *t)
     dfq_tensor *images = t->images;
     dfqi_imageset *set = t->set;
     stop(t);
-    dfqi_host_release(t->host);
+    dfqi_generator_trainer_release(t->generator);
     dfqi_graph_free(t->g);
     dfqi_arena_fini(&t->names);
     dfqi_free(t->ctx, t->items);
@@ -203,12 +203,12 @@ static int64_t lay_out(dfqi_tune *t, float *base)
     struct piece {
         float **at;
         int64_t floats;
-    } pieces[] = {{&t->picked, t->host ? 0 : t->o.batch * t->pixels},
-                  {&t->batch, t->host ? 0 : t->o.batch * t->pixels},
+    } pieces[] = {{&t->picked, t->generator ? 0 : t->o.batch * t->pixels},
+                  {&t->batch, t->generator ? 0 : t->o.batch * t->pixels},
                   {&t->targets, t->n_held * t->student->net.arch.classes},
                   {&t->losses, t->o.steps * DFQI_TUNE_LOSSES},
                   {&t->evals, 2 * dfqi_tune_evals_max(t)},
-                  {&t->host_losses, t->host ? t->o.steps * DFQI_HOST_LOSSES : 0},
+                  {&t->generator_losses, t->generator ? t->o.steps * DFQI_GENERATOR_LOSSES : 0},
                   {&t->crossed, t->o.inundation > 0 ? t->o.steps * t->n_quantized : 0},
                   {&t->log_scale, t->scale_floats},
                   {&t->log_grad, t->scale_floats}};
@@ -242,7 +242,7 @@ static dfq_status allocate(dfqi_tune *t)
     DFQI_TRY(dfqi_augment_new(t->ctx, a->image, a->mean, a->std, &t->augment));
     DFQI_TRY(dfqi_tune_inundate(t));
     DFQI_TRY(dfqi_exec_new(t->g, &t->e));
-    if (!t->host) dfqi_exec_bind(t->e, t->x, t->batch);
+    if (!t->generator) dfqi_exec_bind(t->e, t->x, t->batch);
     return DFQ_OK;
 }
 
@@ -266,10 +266,10 @@ dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out)
               dfqi_augment_bytes(t->ctx, t->student->net.arch.image);
     if (t->o.inundation > 0) c.bytes += dfqi_inundation_bytes(t->ctx, t->largest);
     c.macs = dfqi_graph_macs(t->g);
-    if (t->host) {
-        double host, macs;
-        DFQI_TRY(dfqi_host_cost(t->host, &host, &macs));
-        c.bytes += host;
+    if (t->generator) {
+        double own, macs;
+        DFQI_TRY(dfqi_generator_trainer_cost(t->generator, &own, &macs));
+        c.bytes += own;
         c.macs += macs;
     }
     c.seconds = t->timed > 0 ? t->seconds / (double)t->timed : NAN;

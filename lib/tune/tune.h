@@ -9,7 +9,7 @@
 
 #include "nn/inundation.h"
 #include "quant/model.h"
-#include "synth/host.h"
+#include "synth/generator_trainer.h"
 #include "synth/imageset.h"
 #include "tune/augment.h"
 
@@ -91,9 +91,9 @@ DFQI_CHECKED dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model
 /* The same with images, classes and the teacher's logits from a generator that each step trains
  * (its rate falls at the milestones too); the batch is the generator's. Nothing can be held out:
  * the last step is the result. In an idle warm-up the generator alone moves. */
-DFQI_CHECKED dfq_status dfqi_tune_new_live(const dfqi_model *teacher, dfqi_model *student,
-                                           const dfqi_host_options *host,
-                                           const dfqi_tune_options *o, dfqi_tune **out);
+DFQI_CHECKED dfq_status dfqi_tune_new_with_generator(const dfqi_model *teacher, dfqi_model *student,
+                                                     const dfqi_generator_options *generator,
+                                                     const dfqi_tune_options *o, dfqi_tune **out);
 void dfqi_tune_release(dfqi_tune *t); /* NULL ok */
 
 /* One step, with an evaluation before it where one is due. *out_finished: nothing is left to do,
@@ -116,12 +116,12 @@ DFQI_CHECKED dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out
 /* Share of the codes that each step changed, F32 [done, weights]; NaN where it moved none. Only
  * with inundation. */
 DFQI_CHECKED dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out);
-/* The generator's losses, F32 [done, DFQI_HOST_LOSSES]. Only with one. */
-DFQI_CHECKED dfq_status dfqi_tune_host_curves(const dfqi_tune *t, dfq_tensor **out);
+/* The generator's losses, F32 [done, DFQI_GENERATOR_LOSSES]. Only with one. */
+DFQI_CHECKED dfq_status dfqi_tune_generator_curves(const dfqi_tune *t, dfq_tensor **out);
 /* Images F32 [batch,3,S,S] and classes I32 [batch] of the last step of this process. Only with a
  * generator. */
-DFQI_CHECKED dfq_status dfqi_tune_host_images(const dfqi_tune *t, dfq_tensor **out_images,
-                                              dfq_tensor **out_labels);
+DFQI_CHECKED dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tensor **out_images,
+                                                   dfq_tensor **out_labels);
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out);
 /* Puts the best (1) or the last (0) parameters into the student of a finished job. */
 DFQI_CHECKED dfq_status dfqi_tune_show(dfqi_tune *t, int best);

@@ -29,12 +29,12 @@ typedef struct dfqi_item {
 struct dfqi_tune {
     dfq_context *ctx; /* the student's, retained by it */
     dfqi_model *teacher, *student;
-    dfq_tensor *images; /* NULL: in `set` or from `host` */
-    dfqi_imageset *set; /* NULL: in `images` or from `host` */
-    dfqi_images source; /* of both; n 0: from `host` */
-    dfqi_host *host;
-    dfqi_host_options host_o;
-    dfqi_host_batch made; /* by the last step of this process */
+    dfq_tensor *images; /* NULL: in `set` or from `generator` */
+    dfqi_imageset *set; /* NULL: in `images` or from `generator` */
+    dfqi_images source; /* of both; n 0: from `generator` */
+    dfqi_generator_trainer *generator;
+    dfqi_generator_options generator_options;
+    dfqi_generator_batch made; /* by the last step of this process */
     dfqi_tune_options o;
     int64_t pixels; /* floats of an image */
     int64_t held;   /* every held-th image is held out; 0: none is */
@@ -58,7 +58,7 @@ struct dfqi_tune {
     float *block;          /* moments, best parameters, batch, targets, curves, scratch of steps */
     float *picked, *batch; /* images of a step: as they are, and augmented */
     float *targets;        /* the teacher's logits of the held-out images */
-    float *losses, *evals, *host_losses, *crossed;
+    float *losses, *evals, *generator_losses, *crossed;
     float *log_scale, *log_grad;
     uint32_t *order; /* permutation of the training images in `epoch` */
     dfqi_augment augment;

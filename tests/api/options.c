@@ -55,7 +55,7 @@ static dfq_status tuner(scene *s, const void *o)
 static dfq_status live(scene *s, const void *o)
 {
     dfq_tuner *made = NULL;
-    dfq_status status = dfq_tuner_create_live(s->net, s->low, o, NULL, &made);
+    dfq_status status = dfq_tuner_create_with_generator(s->net, s->low, o, NULL, &made);
     dfq_tuner_release(made);
     return status;
 }
@@ -156,7 +156,7 @@ static const struct {
 } structs[] = {ROW(dfq_context_options, context, 1),   ROW(dfq_cost_options, costs, 1),
                ROW(dfq_dataset_options, dataset, 1),   ROW(dfq_diagnosis_options, diagnosis, 0),
                ROW(dfq_explorer_options, explorer, 0), ROW(dfq_synthesizer_options, synthesizer, 0),
-               ROW(dfq_live_options, live, 0),         ROW(dfq_load_options, load, 1),
+               ROW(dfq_generator_options, live, 0),    ROW(dfq_load_options, load, 1),
                ROW(dfq_quantize_options, quantize, 0), ROW(dfq_quantizer_options, quantizer, 0),
                ROW(dfq_solver_options, solver, 0),     ROW(dfq_trainer_options, trainer, 0),
                ROW(dfq_tuner_options, tuner, 0),       ROW(dfq_vit_options, graph, 0)};

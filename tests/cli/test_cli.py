@@ -693,7 +693,7 @@ class Cnn(Part):
         r = self.works("quantize", "cnn.safetensors", "-o", "q", *self.FEW, "--data", "pictures",
                        "--report", "r.html", "--json", "--first-last-bits", "8")
         j = json.loads(r.out)
-        assert (j["method"], j["host"], j["loss"]) == ("ait", "qimera", "ait"), j
+        assert (j["method"], j["generator"], j["loss"]) == ("ait", "qimera", "ait"), j
         assert (j["steps"], j["warmup_steps"], j["batch"], j["first_last_bits"]) == (20, 5, 8, 8), j
         assert 0 < j["crossed_on_target"] <= 1 and "best_step" not in j and "images" not in j, j
         assert "generator qimera, 8 images a step: 5 steps alone, 15 steps of tuning by ait" in r.err
@@ -727,8 +727,8 @@ class Cnn(Part):
         self.quantize("much", *self.FEW, "--inundation", "0.2")
         assert "crossed_on_target" not in alone and self.read("kl") != self.read("much"), alone
         assert "divergence alone" in self.read("kl.html").decode()
-        host = self.quantize("b", *self.FEW, "--loss", "host", "-r", "b.html")
-        assert host["loss"] == "host" and "crossed_on_target" not in host, host
+        kl_ce = self.quantize("b", *self.FEW, "--loss", "kl-ce", "-r", "b.html")
+        assert kl_ce["loss"] == "kl-ce" and "crossed_on_target" not in kl_ce, kl_ce
         page = self.read("b.html").decode()
         assert "divergence and class" in page and "Share of its codes" not in page
         r = self.works("quantize", "cnn.safetensors", "-o", "c", *self.FEW, "--mode", "parity")
@@ -736,12 +736,12 @@ class Cnn(Part):
         files = [self.read(name) for name in "abc"]
         assert len(set(files)) == 3
 
-    def test_hosts(self):
+    def test_generators(self):
         files = set()
-        for host in ("gdfq", "qimera", "arc"):
-            j = self.quantize(host, *self.FEW, "--steps", "10", "--host", host, "-r", "r.html", "-f")
-            assert j["host"] == host and f"generator {host}" in self.read("r.html").decode(), j
-            files.add(self.read(host))
+        for generator in ("gdfq", "qimera", "arc"):
+            j = self.quantize(generator, *self.FEW, "--steps", "10", "--generator", generator, "-r", "r.html", "-f")
+            assert j["generator"] == generator and f"generator {generator}" in self.read("r.html").decode(), j
+            files.add(self.read(generator))
         assert len(files) == 3
 
     def test_no_tune(self):
@@ -752,7 +752,7 @@ class Cnn(Part):
 
     def test_sets_of_images(self):
         real = self.quantize("a", *self.FEW, "--real", "pictures", "-n", "16", "-r", "a.html")
-        assert real["images"] == 16 and real["host"] is None and real["crossed_on_target"] > 0, real
+        assert real["images"] == 16 and real["generator"] is None and real["crossed_on_target"] > 0, real
         page = self.read("a.html").decode()
         assert "not data-free" in page and "Share of its codes" in page
         assert "Synthetic images" not in page and "Error of each layer" in page
@@ -760,7 +760,7 @@ class Cnn(Part):
         assert made["images"] == 16 and self.read("c") == self.read("a"), made
         assert "Synthetic images" in self.read("c.html").decode()
         bns = self.quantize("d", *self.FEW, "--kind", "bns", "-n", "16", "--iters", "5", "-r", "d.html")
-        assert bns["images"] == 16 and bns["host"] is None, bns
+        assert bns["images"] == 16 and bns["generator"] is None, bns
         page = self.read("d.html").decode()
         assert "16, kind bns" in page and "</i>distance of BatchNorm statistics" in page
         plain = self.quantize("b", "--bits", "w4a4", "--real", "pictures", "--no-tune")
@@ -807,17 +807,17 @@ class Cnn(Part):
             self.fails(code, pattern, "quantize", model, "-o", "q", "--bits", "w4a4", *args)
         refuse("--gamma is not for --method ait; leave it out", "--gamma", "3")
         refuse("--iters is for a set of images, here a generator", "--iters", "3")
-        refuse("--host is for a generator beside the student", "--kind", "bns", "--host", "gdfq")
+        refuse("--generator is for a generator beside the student", "--kind", "bns", "--generator", "gdfq")
         refuse("--images is for a set of images, here a generator", "--images", "3")
-        refuse("--host is for a generator", "--real", "pictures", "--host", "gdfq")
+        refuse("--generator is for a generator", "--real", "pictures", "--generator", "gdfq")
         refuse("--loss is for a generator", "--real", "pictures", "--loss", "ait")
         refuse("--method mimiq goes by attention heads", "--method", "mimiq")
-        refuse("--host is \"x\", must be gdfq, qimera or arc", "--host", "x")
-        refuse("--loss is \"x\", must be ait or host", "--loss", "x")
+        refuse("--generator is \"x\", must be gdfq, qimera or arc", "--generator", "x")
+        refuse("--loss is \"x\", must be ait or kl-ce", "--loss", "x")
         refuse("--method is \"x\", must be mimiq or ait", "--method", "x")
         refuse("--first-last-bits is 9, must be a whole number from 2 to 8", "--first-last-bits", "9")
-        refuse("--loss is for tuning, and --no-tune says not to tune", "--no-tune", "--loss", "host")
-        refuse("--loss host has no gradient inundation", "--loss", "host", "--inundation", "0.1")
+        refuse("--loss is for tuning, and --no-tune says not to tune", "--no-tune", "--loss", "kl-ce")
+        refuse("--loss kl-ce has no gradient inundation", "--loss", "kl-ce", "--inundation", "0.1")
         refuse("--inundation is 0.6, must be", "--inundation", "0.6")
         refuse("--weight-grid is not for --method ait", "--mode", "parity", "--weight-grid", "lsq")
         refuse("--weight-grid and --act-grid are for --mode parity", "--act-grid", "minmax",
@@ -827,7 +827,7 @@ class Cnn(Part):
         refuse("batch is 1, must be 2 to 4096", "--batch", "1")
         refuse("--method ait goes by the statistics of BatchNorms", "--method", "ait",
                model="tiny.safetensors")
-        for name, value in (("--host", "gdfq"), ("--loss", "ait"), ("--first-last-bits", "8"),
+        for name, value in (("--generator", "gdfq"), ("--loss", "ait"), ("--first-last-bits", "8"),
                             ("--inundation", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
 
@@ -1363,8 +1363,8 @@ class ResumeCnn(Stopping):
         args = ["quantize", self.MODEL, *self.LONG, "-o", "q"]
         code, err = self.interrupt(args, "tune 20 %")
         assert code == INTERRUPTED, err
-        for name, value, was in (("--loss", "host", "ait"), ("--first-last-bits", "8", "4"),
-                                 ("--host", "arc", "qimera")):
+        for name, value, was in (("--loss", "kl-ce", "ait"), ("--first-last-bits", "8", "4"),
+                                 ("--generator", "arc", "qimera")):
             self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,
                        "--resume", name, value)
 

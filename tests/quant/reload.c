@@ -193,18 +193,18 @@ static void run(scene *s, dfqi_tune *t, const char *what)
 START_TEST(test_generators)
 {
     scene s = begin(1 + _i % 2);
-    dfqi_host_options h;
+    dfqi_generator_options h;
     dfqi_tune_options o;
     dfqi_tune *t;
-    dfqi_host_defaults(&h);
+    dfqi_generator_trainer_defaults(&h);
     h.batch = 8;
-    h.kind = (dfqi_host_kind)(_i / 2 % 3);
+    h.kind = (dfqi_generator_kind)(_i / 2 % 3);
     dfqi_tune_ait(4, 8, &o);
     o.warm = o.follow = 3;
     o.inundation = _i / 6 ? 0 : 0.05f;
     o.label_weight = _i / 6 ? 1 : 0;
     quantize(&s, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, 0);
-    ck_assert_msg(dfqi_tune_new_live(s.teacher, s.student, &h, &o, &t) == DFQ_OK, "%s",
+    ck_assert_msg(dfqi_tune_new_with_generator(s.teacher, s.student, &h, &o, &t) == DFQ_OK, "%s",
                   s.ctx->error);
     run(&s, t, "generator");
     end(&s);

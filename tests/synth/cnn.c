@@ -150,8 +150,8 @@ START_TEST(test_broken_checkpoints)
     } rows[] = {{"state", -1, DFQ_E_CORRUPT},
                 {"state", 6, DFQ_E_CORRUPT},
                 {"state", 4, DFQ_E_CORRUPT}, /* images are there already */
-                {"host.v.fc.weight", 0, DFQ_E_CORRUPT},
-                {"host.conv1.weight", 1e300 * 1e300, DFQ_E_NUMERIC}};
+                {"generator.v.fc.weight", 0, DFQ_E_CORRUPT},
+                {"generator.conv1.weight", 1e300 * 1e300, DFQ_E_NUMERIC}};
     char folder[64], path[128];
     int32_t finished;
     dfqi_synth_options o = options(DFQI_SYNTH_GDFQ);

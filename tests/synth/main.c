@@ -12,8 +12,8 @@ int main(void)
     suite_add_tcase(s, dfqt_imageset_case());
     suite_add_tcase(s, dfqt_pse_case());
     suite_add_tcase(s, dfqt_pyramid_case());
-    suite_add_tcase(s, dfqt_golden_host_case());
-    suite_add_tcase(s, dfqt_host_case());
+    suite_add_tcase(s, dfqt_golden_generator_case());
+    suite_add_tcase(s, dfqt_generator_trainer_case());
     suite_add_tcase(s, dfqt_cnn_case());
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_api_case());

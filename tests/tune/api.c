@@ -75,7 +75,7 @@ START_TEST(test_bad_arguments)
     dfq_tuner *tuner = NULL;
     dfq_tensor *t = NULL;
     dfq_tuner_options o;
-    dfq_live_options live;
+    dfq_generator_options generator;
     dfq_tuner_best best = {.struct_size = 0};
     dfq_tuner_cost cost = {.struct_size = 0};
     int32_t finished;
@@ -103,10 +103,11 @@ START_TEST(test_bad_arguments)
     newer.o.inundation = 1;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
                      DFQ_E_INVALID);
-    dfq_live_options_init(&live, sizeof live);
-    live.kind = 99;
-    ck_assert_int_eq(dfq_tuner_create_live(p.teacher, p.student, &live, NULL, &tuner),
-                     DFQ_E_INVALID);
+    dfq_generator_options_init(&generator, sizeof generator);
+    generator.kind = 99;
+    ck_assert_int_eq(
+        dfq_tuner_create_with_generator(p.teacher, p.student, &generator, NULL, &tuner),
+        DFQ_E_INVALID);
     ck_assert_ptr_null(tuner);
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, NULL, &tuner), DFQ_OK);
     ck_assert_int_eq(dfq_tuner_step(tuner, NULL), DFQ_E_INVALID);

@@ -15,7 +15,7 @@ TCase *dfqt_golden_case(void);
 TCase *dfqt_golden_ait_case(void);
 TCase *dfqt_image_set_case(void);
 TCase *dfqt_job_case(void);
-TCase *dfqt_live_case(void);
+TCase *dfqt_with_generator_case(void);
 TCase *dfqt_real_case(void);
 TCase *dfqt_steps_case(void);
 TCase *dfqt_super_train_case(void);

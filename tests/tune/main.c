@@ -10,7 +10,7 @@ int main(void)
     suite_add_tcase(s, dfqt_augment_case());
     suite_add_tcase(s, dfqt_job_case());
     suite_add_tcase(s, dfqt_steps_case());
-    suite_add_tcase(s, dfqt_live_case());
+    suite_add_tcase(s, dfqt_with_generator_case());
     suite_add_tcase(s, dfqt_checkpoint_case());
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_api_case());

@@ -36,18 +36,19 @@ START_TEST(test_memory_full_of_nan)
 }
 END_TEST
 
-static uint64_t tuned_live(dfq_context *ctx, dfqi_host_kind kind)
+static uint64_t tuned_with_generator(dfq_context *ctx, dfqi_generator_kind kind)
 {
     dfqt_pair p;
     dfqi_tune *t;
-    dfqi_host_options h;
+    dfqi_generator_options h;
     dfqi_tune_options o;
     ck_assert_msg(dfqt_cnn_pair_make(ctx, &p) == DFQ_OK, "%s", ctx->error);
-    dfqi_host_defaults(&h);
+    dfqi_generator_trainer_defaults(&h);
     h.kind = kind;
     h.batch = 2;
     dfqi_tune_ait(4, 16, &o);
-    ck_assert_msg(dfqi_tune_new_live(p.teacher, p.student, &h, &o, &t) == DFQ_OK, "%s", ctx->error);
+    ck_assert_msg(dfqi_tune_new_with_generator(p.teacher, p.student, &h, &o, &t) == DFQ_OK, "%s",
+                  ctx->error);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", ctx->error);
     uint64_t bits = dfqt_bits(p.student);
     dfqi_tune_release(t);
@@ -58,8 +59,9 @@ static uint64_t tuned_live(dfq_context *ctx, dfqi_host_kind kind)
 
 START_TEST(test_memory_full_of_nan_beside_a_generator)
 {
-    dfqi_host_kind kind = (dfqi_host_kind)_i;
-    ck_assert(tuned_live(dfqt_context(1), kind) == tuned_live(nan_alloc_context(1), kind));
+    dfqi_generator_kind kind = (dfqi_generator_kind)_i;
+    ck_assert(tuned_with_generator(dfqt_context(1), kind) ==
+              tuned_with_generator(nan_alloc_context(1), kind));
 }
 END_TEST
 

@@ -135,7 +135,7 @@ size_t page_curves_room(const struct quantize *q)
 {
     /* each series takes x and y, of one column each */
     size_t n = 2 * (page_count(q->losses) + page_count(q->curves) + page_count(q->evaluations) +
-                    page_count(q->live_losses));
+                    page_count(q->generator_losses));
     return q->crossed ? n + (size_t)(dfq_tensor_get_dims(q->crossed)[1] + 3) * WINDOWS : n;
 }
 
@@ -170,9 +170,9 @@ static void fill_synthesis(const struct quantize *q, struct page *p)
 static void fill_generator(const struct quantize *q, struct page *p)
 {
     struct report_chart *c = new_chart(p, "Generator", "step", 1);
-    add_series(p, c, "objective", q->live_losses, 0, 1, 0);
-    add_series(p, c, "class", q->live_losses, 1, 1, 0);
-    add_series(p, c, statistics, q->live_losses, 2, 1, 0);
+    add_series(p, c, "objective", q->generator_losses, 0, 1, 0);
+    add_series(p, c, "class", q->generator_losses, 1, 1, 0);
+    add_series(p, c, statistics, q->generator_losses, 2, 1, 0);
     keep_chart(p, c);
 }
 
@@ -180,7 +180,7 @@ int page_curves_fill(const struct quantize *q, struct page *p)
 {
     struct report_chart *c;
     if (q->losses) fill_synthesis(q, p);
-    if (q->live_losses) fill_generator(q, p);
+    if (q->generator_losses) fill_generator(q, p);
     if (q->curves) {
         c = new_chart(p, "Tuning", "step", 1);
         add_series(p, c, "loss", q->curves, DFQ_TUNE_TOTAL, 1, 0);

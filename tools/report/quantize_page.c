@@ -30,8 +30,8 @@ static dfq_status draw_contact(const struct quantize *q, const char *folder, str
     dfq_status status = set && path ? quantize_head(ctx, q->images, n, &head) : DFQ_E_NOMEM;
     if (status == DFQ_OK) status = dfq_tensor_create(ctx, DFQ_DTYPE_I32, 1, &n, &labels);
     if (status == DFQ_OK) status = dfq_image_set_save_tensors(q->net, head, labels, set, 1);
-    const char *caption =
-        q->live ? "What the generator made for the last step." : "First images, in order.";
+    const char *caption = q->with_generator ? "What the generator made for the last step."
+                                            : "First images, in order.";
     if (status == DFQ_OK) (void)take_picture(&p->contact, path, NULL, caption);
     dfq_tensor_release(head);
     dfq_tensor_release(labels);
@@ -181,9 +181,9 @@ static void hash_row(struct page *p, const char *name, const char *path)
 static void tell_images(const struct quantize *q, struct page *p)
 {
     const struct options *o = &q->full;
-    if (q->live) {
+    if (q->with_generator) {
         snprintf(new_row(p, "images"), PAGE_TEXT, "%lld new ones in each step, generator %s",
-                 (long long)o->batch, option_host_name(o->host));
+                 (long long)o->batch, option_generator_name(o->generator));
         return;
     }
     snprintf(new_row(p, "images"), PAGE_TEXT, "%lld, %s %.60s", (long long)o->images,
@@ -219,14 +219,14 @@ static void tell_ait(const struct quantize *q, struct page *p)
         snprintf(new_row(p, "tuning"), PAGE_TEXT,
                  "%lld steps, batches of %lld, rate %g; the last counts", (long long)t.steps,
                  (long long)o->batch, o->lr);
-    if (q->live)
+    if (q->with_generator)
         snprintf(new_row(p, "warm-up"), PAGE_TEXT, "%lld steps of the generator alone",
                  (long long)t.warm);
     if (!o->no_tune)
         snprintf(new_row(p, "loss"), PAGE_TEXT, "%s",
-                 o->loss == LOSS_HOST ? "the host's: divergence and class"
-                 : t.inundation > 0   ? "divergence, gradient inundation"
-                                      : "divergence alone");
+                 o->loss == LOSS_KL_CE ? "divergence and class"
+                 : t.inundation > 0    ? "divergence, gradient inundation"
+                                       : "divergence alone");
     if (q->crossed && isfinite(q->on_target))
         snprintf(new_row(p, "codes crossed"), PAGE_TEXT,
                  "%.1f %% of weights and steps on target: within a factor of two, or one code",

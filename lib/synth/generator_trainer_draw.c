@@ -1,30 +1,30 @@
-/* What a host draws (host.h). Each purpose has streams of its own; samples have others than
+/* What a generator trainer draws (generator_trainer.h). Each purpose has streams of its own; samples have others than
  * steps. */
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "synth/host_priv.h"
+#include "synth/generator_trainer_priv.h"
 
 /* Share of iterations whose images are of mixtures. */
 static const float mixed = 0.4f;
 
-/* INIT (1) is host.c's. */
+/* INIT (1) is generator_trainer.c's. */
 enum { NOISE = 2, LABELS, CHOICE, MIX, SAMPLE = 8 };
 
-static int64_t slots_of(const dfqi_host *h)
+static int64_t slots_of(const dfqi_generator_trainer *h)
 {
-    return h->o.kind == DFQI_HOST_QIMERA ? h->net.arch.slots : 1;
+    return h->o.kind == DFQI_GENERATOR_QIMERA ? h->net.arch.slots : 1;
 }
 
 /* Hands out consecutive pieces of `base`; with NULL it only counts. */
-static int64_t lay_out(dfqi_host *h, float *base)
+static int64_t lay_out(dfqi_generator_trainer *h, float *base)
 {
     const dfqi_generator_arch *a = &h->net.arch;
-    dfqi_host_draws *d = &h->draws;
+    dfqi_generator_draws *d = &h->draws;
     int64_t n = 0, b = h->o.batch, all = b * slots_of(h);
-    int64_t mixes = h->o.kind == DFQI_HOST_QIMERA;
+    int64_t mixes = h->o.kind == DFQI_GENERATOR_QIMERA;
     struct piece {
         float **at;
         int64_t floats;
@@ -45,7 +45,7 @@ static int64_t lay_out(dfqi_host *h, float *base)
     return n;
 }
 
-dfq_status dfqi_host_draws_new(dfqi_host *h)
+dfq_status dfqi_generator_trainer_draws_new(dfqi_generator_trainer *h)
 {
     h->draws.block = dfqi_calloc(h->ctx, (size_t)lay_out(h, NULL), sizeof(float));
     if (!h->draws.block) return DFQ_E_NOMEM;
@@ -53,14 +53,14 @@ dfq_status dfqi_host_draws_new(dfqi_host *h)
     return DFQ_OK;
 }
 
-void dfqi_host_draws_bind(dfqi_host *h)
+void dfqi_generator_trainer_draws_bind(dfqi_generator_trainer *h)
 {
-    const dfqi_host_draws *d = &h->draws;
+    const dfqi_generator_draws *d = &h->draws;
     for (int32_t i = 0; i < DFQI_GENERATOR_NOISES; i++)
         if (dfqi_generator_noise(&h->net.arch, i) > 0)
             dfqi_exec_bind(h->e, h->in.noise[i], d->noise[i]);
     dfqi_exec_bind(h->e, h->in.labels, d->labels);
-    if (h->o.kind != DFQI_HOST_QIMERA) return;
+    if (h->o.kind != DFQI_GENERATOR_QIMERA) return;
     dfqi_exec_bind(h->e, h->in.mix, d->mix);
     dfqi_exec_bind(h->e, h->in.own, d->own);
     if (h->in.norm_mix != DFQI_NONE) dfqi_exec_bind(h->e, h->in.norm_mix, d->norm_mix);
@@ -69,7 +69,7 @@ void dfqi_host_draws_bind(dfqi_host *h)
 
 /* -- draws ------------------------------------------------------------------------------------- */
 
-static dfqi_rng stream(const dfqi_host *h, uint64_t purpose, int sample, int64_t index)
+static dfqi_rng stream(const dfqi_generator_trainer *h, uint64_t purpose, int sample, int64_t index)
 {
     if (sample) purpose |= SAMPLE;
     return dfqi_rng_make(h->o.seed, purpose << 60 | (uint64_t)index);
@@ -86,9 +86,9 @@ static void draw_mix(dfqi_rng *r, int64_t slots, float *mix)
 }
 
 /* The first slot has the one class; the others have no part in anything. */
-static void draw_own(dfqi_host *h, dfqi_rng *noise, dfqi_rng *labels)
+static void draw_own(dfqi_generator_trainer *h, dfqi_rng *noise, dfqi_rng *labels)
 {
-    dfqi_host_draws *d = &h->draws;
+    dfqi_generator_draws *d = &h->draws;
     int64_t slots = slots_of(h), width = h->net.arch.latent;
     for (int64_t b = 0; b < h->o.batch; b++) {
         float *z = d->noise[0] + b * slots * width;
@@ -99,9 +99,9 @@ static void draw_own(dfqi_host *h, dfqi_rng *noise, dfqi_rng *labels)
     }
 }
 
-static void draw_mixed(dfqi_host *h, dfqi_rng *noise, dfqi_rng *labels, dfqi_rng *mix)
+static void draw_mixed(dfqi_generator_trainer *h, dfqi_rng *noise, dfqi_rng *labels, dfqi_rng *mix)
 {
-    dfqi_host_draws *d = &h->draws;
+    dfqi_generator_draws *d = &h->draws;
     int64_t slots = slots_of(h), all = h->o.batch * slots;
     dfqi_rng_fill_normal(noise, d->noise[0], (size_t)(all * h->net.arch.latent));
     for (int64_t i = 0; i < all; i++)
@@ -111,9 +111,9 @@ static void draw_mixed(dfqi_host *h, dfqi_rng *noise, dfqi_rng *labels, dfqi_rng
 }
 
 /* Weights of classes from those of slots, and the largest of each image. */
-static void add_targets(dfqi_host *h)
+static void add_targets(dfqi_generator_trainer *h)
 {
-    dfqi_host_draws *d = &h->draws;
+    dfqi_generator_draws *d = &h->draws;
     int64_t slots = slots_of(h), classes = h->net.arch.classes;
     for (int64_t b = 0; b < h->o.batch; b++) {
         float *y = d->targets + b * classes;
@@ -126,11 +126,11 @@ static void add_targets(dfqi_host *h)
     }
 }
 
-static void draw_slots(dfqi_host *h, int sample, int64_t index)
+static void draw_slots(dfqi_generator_trainer *h, int sample, int64_t index)
 {
     dfqi_rng noise = stream(h, NOISE, sample, index), labels = stream(h, LABELS, sample, index);
     dfqi_rng choice = stream(h, CHOICE, sample, index), mix = stream(h, MIX, sample, index);
-    dfqi_host_draws *d = &h->draws;
+    dfqi_generator_draws *d = &h->draws;
     float *const cleared[] = {d->labels, d->mix, d->own, d->norm_mix};
     for (int i = 0; i < 4; i++)
         memset(cleared[i], 0, (size_t)(h->o.batch * slots_of(h)) * sizeof(float));
@@ -142,10 +142,10 @@ static void draw_slots(dfqi_host *h, int sample, int64_t index)
     add_targets(h);
 }
 
-void dfqi_host_draw(dfqi_host *h, int sample, int64_t index)
+void dfqi_generator_trainer_draw(dfqi_generator_trainer *h, int sample, int64_t index)
 {
-    dfqi_host_draws *d = &h->draws;
-    if (h->o.kind == DFQI_HOST_QIMERA) {
+    dfqi_generator_draws *d = &h->draws;
+    if (h->o.kind == DFQI_GENERATOR_QIMERA) {
         draw_slots(h, sample, index);
         return;
     }

@@ -64,5 +64,5 @@ for i in (1, 2):
         out[f"{step}grad.{name}"] = some(t.grad)
         out[f"{step}param.{name}"] = some(t)
     print([float(v) for v in (loss, ce, stats)])
-golden.write("host_step.safetensors", {**out, **{"cnn." + n: t for n, t in weights.items()}},
+golden.write("generator_step.safetensors", {**out, **{"cnn." + n: t for n, t in weights.items()}},
              seed=SEED)

@@ -1,25 +1,25 @@
-/* Shared by the files of the host: its state. */
-#ifndef DFQI_SYNTH_HOST_PRIV_H
-#define DFQI_SYNTH_HOST_PRIV_H
+/* Shared by the files of the generator trainer: its state. */
+#ifndef DFQI_SYNTH_GENERATOR_TRAINER_PRIV_H
+#define DFQI_SYNTH_GENERATOR_TRAINER_PRIV_H
 
 #include "graph/exec.h"
 #include "nn/optim.h"
-#include "synth/host.h"
+#include "synth/generator_trainer.h"
 
 /* What an iteration is made from; pieces of `block`. */
-typedef struct dfqi_host_draws {
+typedef struct dfqi_generator_draws {
     float *block;
     float *noise[DFQI_GENERATOR_NOISES];
     float *labels;               /* as the generator sees them: [B], or [B,slots] */
     float *classes;              /* [B]; `labels` itself without slots */
     float *mix, *own, *norm_mix; /* QIMERA: [B,slots] */
     float *targets;              /* QIMERA: [B,classes] */
-} dfqi_host_draws;
+} dfqi_generator_draws;
 
-struct dfqi_host {
+struct dfqi_generator_trainer {
     dfq_context *ctx; /* the model's, retained by it */
     dfqi_model *model;
-    dfqi_host_options o;
+    dfqi_generator_options o;
     dfqi_generator net;
     dfqi_graph *g;
     dfqi_exec *e; /* NULL before the first pass */
@@ -28,17 +28,18 @@ struct dfqi_host {
     dfqi_id images, logits, total, parts;
     dfqi_id *params, *grads; /* [n_params] each */
     dfqi_moments *moments;
-    dfqi_host_draws draws;
+    dfqi_generator_draws draws;
     int64_t done;
 };
 
 /* host_draw.c: memory, its place among the inputs, and the draws of step or sample `index`. */
-DFQI_CHECKED dfq_status dfqi_host_draws_new(dfqi_host *h);
-void dfqi_host_draws_bind(dfqi_host *h);
-void dfqi_host_draw(dfqi_host *h, int sample, int64_t index);
+DFQI_CHECKED dfq_status dfqi_generator_trainer_draws_new(dfqi_generator_trainer *h);
+void dfqi_generator_trainer_draws_bind(dfqi_generator_trainer *h);
+void dfqi_generator_trainer_draw(dfqi_generator_trainer *h, int sample, int64_t index);
 
-/* host.c: what a step consists of. A pass on the draws as they are, and Adam by its gradients. */
-DFQI_CHECKED dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out);
-void dfqi_host_move(dfqi_host *h, float rate);
+/* generator_trainer.c: what a step consists of. A pass on the draws as they are, and Adam by its gradients. */
+DFQI_CHECKED dfq_status dfqi_generator_trainer_pass(dfqi_generator_trainer *h,
+                                                    dfqi_generator_batch *out);
+void dfqi_generator_trainer_move(dfqi_generator_trainer *h, float rate);
 
 #endif

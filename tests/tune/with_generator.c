@@ -14,10 +14,10 @@
 
 enum { STEPS = 24, WARM = 8 };
 
-static dfqi_host_options host_options(void)
+static dfqi_generator_options host_options(void)
 {
-    dfqi_host_options h;
-    dfqi_host_defaults(&h);
+    dfqi_generator_options h;
+    dfqi_generator_trainer_defaults(&h);
     h.batch = 16;
     h.seed = 3;
     return h;
@@ -34,9 +34,9 @@ static dfqi_tune_options options(void)
 
 static dfqi_tune *new_job(const dfqt_pair *p, const dfqi_tune_options *o)
 {
-    dfqi_host_options h = host_options();
+    dfqi_generator_options h = host_options();
     dfqi_tune *t;
-    ck_assert_msg(dfqi_tune_new_live(p->teacher, p->student, &h, o, &t) == DFQ_OK, "%s",
+    ck_assert_msg(dfqi_tune_new_with_generator(p->teacher, p->student, &h, o, &t) == DFQ_OK, "%s",
                   p->ctx->error);
     return t;
 }
@@ -76,8 +76,9 @@ END_TEST
 static uint64_t generator_bits(const dfqi_tune *t)
 {
     uint64_t hash = DFQI_HASH_START;
-    for (int32_t i = 0; i < dfqi_host_arrays(t->host); i += 3) { /* moments follow */
-        dfqi_host_array a = dfqi_host_array_at(t->host, i);
+    for (int32_t i = 0; i < dfqi_generator_trainer_arrays(t->generator);
+         i += 3) { /* moments follow */
+        dfqi_generator_array a = dfqi_generator_trainer_array_at(t->generator, i);
         if (!strstr(a.name, "running"))
             hash = dfqi_hash(hash, a.data, (size_t)a.count * sizeof(float));
     }
@@ -109,18 +110,18 @@ START_TEST(test_crossings)
 {
     dfqt_pair p = dfqt_cnn_pair_new(2);
     dfqi_tune_options o = options();
-    dfq_tensor *crossed, *host, *images, *labels;
+    dfq_tensor *crossed, *losses, *images, *labels;
     o.capped = 4;
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o.milestones[i] = STEPS;
     dfqi_tune *t = new_job(&p, &o);
     dfqi_tune_cost cost;
-    ck_assert_int_eq(dfqi_tune_host_images(t, &images, &labels), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_tune_generator_images(t, &images, &labels), DFQ_E_INVALID);
     ck_assert_int_eq(dfqi_tune_estimate(t, &cost), DFQ_OK);
     ck_assert(cost.bytes > 1e6 && cost.bytes < 1e9 && cost.macs > 1e6);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     ck_assert_int_eq(dfqi_tune_crossed(t, &crossed), DFQ_OK);
-    ck_assert_int_eq(dfqi_tune_host_curves(t, &host), DFQ_OK);
-    ck_assert_int_eq(dfqi_tune_host_images(t, &images, &labels), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_generator_curves(t, &losses), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_generator_images(t, &images, &labels), DFQ_OK);
     ck_assert_int_eq(images->dims[0], 16);
     for (int i = 0; i < 16; i++)
         ck_assert(((int32_t *)labels->data)[i] >= 0 && ((int32_t *)labels->data)[i] < 4);
@@ -138,26 +139,26 @@ START_TEST(test_crossings)
         ck_assert_float_gt(mean, 0.01f);
         ck_assert_float_lt(mean, 0.1f); /* an extreme that moves changes its row */
     }
-    for (int64_t i = 0; i < STEPS * DFQI_HOST_LOSSES; i++)
-        ck_assert(isfinite(dfqi_tensor_f32(host)[i]));
+    for (int64_t i = 0; i < STEPS * DFQI_GENERATOR_LOSSES; i++)
+        ck_assert(isfinite(dfqi_tensor_f32(losses)[i]));
     dfqi_tensor_release(crossed);
-    dfqi_tensor_release(host);
+    dfqi_tensor_release(losses);
     dfqi_tune_release(t);
     dfqt_pair_end(&p);
 }
 END_TEST
 
-/* The hosts' own loss has the classes besides. */
+/* The loss of the publications has the classes besides. */
 START_TEST(test_labels)
 {
     dfqt_pair p = dfqt_cnn_pair_new(1);
     dfqi_tune_options o = options();
-    dfqi_host_options h = host_options();
+    dfqi_generator_options h = host_options();
     dfqi_tune *t;
     o.label_weight = 1;
     o.inundation = 0;
-    h.kind = (dfqi_host_kind)_i;
-    ck_assert_msg(dfqi_tune_new_live(p.teacher, p.student, &h, &o, &t) == DFQ_OK, "%s",
+    h.kind = (dfqi_generator_kind)_i;
+    ck_assert_msg(dfqi_tune_new_with_generator(p.teacher, p.student, &h, &o, &t) == DFQ_OK, "%s",
                   p.ctx->error);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     for (int i = WARM; i < STEPS; i++) {
@@ -212,7 +213,7 @@ END_TEST
 START_TEST(test_resume)
 {
     static const int stops[3] = {3, WARM, 15};
-    char path[] = "/tmp/dfq-live-XXXXXX";
+    char path[] = "/tmp/dfq-generator-XXXXXX";
     int fd = mkstemp(path);
     dfq_tensor *curves[2], *crossed[2];
     uint64_t bits[2];
@@ -232,7 +233,7 @@ START_TEST(test_resume)
         ck_assert_int_eq(dfqi_tune_done(t), stops[_i]);
         ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
         bits[k] = dfqt_bits(p.student);
-        ck_assert_int_eq(dfqi_tune_host_curves(t, &curves[k]), DFQ_OK);
+        ck_assert_int_eq(dfqi_tune_generator_curves(t, &curves[k]), DFQ_OK);
         ck_assert_int_eq(dfqi_tune_crossed(t, &crossed[k]), DFQ_OK);
         dfqi_tune_release(t);
         dfqt_pair_end(&p);
@@ -269,7 +270,7 @@ START_TEST(test_layer_errors)
     int32_t relus = 0, finished;
     dfqi_tune *t = new_job(&p, &o);
     for (int i = 0; i < WARM; i++) ck_assert_int_eq(dfqi_tune_step(t, &finished), DFQ_OK);
-    ck_assert_int_eq(dfqi_tune_host_images(t, &images, &labels), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_generator_images(t, &images, &labels), DFQ_OK);
     int64_t n = images->dims[0] - 3; /* no whole number of batches */
     ck_assert_int_eq(dfqi_layer_errors(p.teacher, p.student, dfqi_tensor_f32(images), n, &db),
                      DFQ_OK);
@@ -305,9 +306,9 @@ END_TEST
 static void refuse(const dfqt_pair *p, const dfqi_tune_options *o, dfq_status code,
                    const char *text)
 {
-    dfqi_host_options h = host_options();
+    dfqi_generator_options h = host_options();
     dfqi_tune *t;
-    ck_assert_int_eq(dfqi_tune_new_live(p->teacher, p->student, &h, o, &t), code);
+    ck_assert_int_eq(dfqi_tune_new_with_generator(p->teacher, p->student, &h, o, &t), code);
     ck_assert_msg(strstr(p->ctx->error, text) != NULL, "%s", p->ctx->error);
 }
 
@@ -341,7 +342,7 @@ END_TEST
 static dfq_status life(dfq_context *ctx, void *user)
 {
     dfqt_pair p;
-    dfqi_host_options h = host_options();
+    dfqi_generator_options h = host_options();
     dfqi_tune_options o = options();
     dfqi_tune *t = NULL;
     (void)user;
@@ -349,7 +350,7 @@ static dfq_status life(dfq_context *ctx, void *user)
     o.steps = 3;
     o.warm = o.follow = 1;
     DFQI_TRY(dfqt_cnn_pair_make(ctx, &p));
-    dfq_status status = dfqi_tune_new_live(p.teacher, p.student, &h, &o, &t);
+    dfq_status status = dfqi_tune_new_with_generator(p.teacher, p.student, &h, &o, &t);
     if (status == DFQ_OK) status = dfqi_tune_run(t);
     dfqi_tune_release(t);
     dfqt_pair_fini(&p);
@@ -362,14 +363,14 @@ START_TEST(test_no_memory)
 }
 END_TEST
 
-TCase *dfqt_live_case(void)
+TCase *dfqt_with_generator_case(void)
 {
-    TCase *c = tcase_create("live");
+    TCase *c = tcase_create("with_generator");
     tcase_set_timeout(c, 120);
     tcase_add_test(c, test_warm_up);
     tcase_add_test(c, test_milestones);
     tcase_add_test(c, test_crossings);
-    tcase_add_loop_test(c, test_labels, DFQI_HOST_GDFQ, DFQI_HOST_ARC + 1);
+    tcase_add_loop_test(c, test_labels, DFQI_GENERATOR_GDFQ, DFQI_GENERATOR_ARC + 1);
     tcase_add_test(c, test_learns);
     tcase_add_test(c, test_threads);
     tcase_add_loop_test(c, test_resume, 0, 3);

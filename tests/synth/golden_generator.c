@@ -1,5 +1,5 @@
 /* Two iterations of GDFQ's generator against a small ResNet, compared with PyTorch in double
- * precision (tests/golden/make_host_step.py): losses, gradients of all parameters, Adam's steps. */
+ * precision (tests/golden/make_generator_step.py): losses, gradients of all parameters, Adam's steps. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "support/formula.h"
 #include "support/suite.h"
 #include "synth/cases.h"
-#include "synth/host_priv.h"
+#include "synth/generator_trainer_priv.h"
 
 enum { BATCH = 8, SIDE = 8, CLASSES = 4, LATENT = 100, KEPT = 256 };
 
@@ -89,7 +89,8 @@ static void compare_moved(const char *name, const float *have, int64_t count,
     ck_assert_msg(compared > n / 2, "%s: %d of %d compared", name, (int)compared, (int)n);
 }
 
-static void compare_step(const dfqi_host *h, const dfqi_safetensors *st, int step, int moved)
+static void compare_step(const dfqi_generator_trainer *h, const dfqi_safetensors *st, int step,
+                         int moved)
 {
     char grad[24], param[24];
     snprintf(grad, sizeof grad, "step%d.grad.", step);
@@ -110,42 +111,43 @@ START_TEST(test_two_iterations)
 {
     char path[512], name[24];
     dfqi_safetensors st;
-    dfqi_host_options o;
-    dfqi_host_batch b;
-    dfqi_host *h;
+    dfqi_generator_options o;
+    dfqi_generator_batch b;
+    dfqi_generator_trainer *h;
     dfq_context *ctx = dfqt_context(1 + _i);
-    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "host_step.safetensors", path, sizeof path));
+    ck_assert_ptr_nonnull(
+        dfqt_path("DFQ_TEST_GOLDEN", "generator_step.safetensors", path, sizeof path));
     ck_assert_msg(dfqi_st_read(ctx, path, &st) == DFQ_OK, "%s", ctx->error);
     dfqi_model *m = teacher(ctx, &st);
-    dfqi_host_defaults(&o);
-    o.kind = DFQI_HOST_GDFQ;
+    dfqi_generator_trainer_defaults(&o);
+    o.kind = DFQI_GENERATOR_GDFQ;
     o.bns_weight = 0.1f;
     o.batch = BATCH;
-    ck_assert_msg(dfqi_host_new(m, &o, &h) == DFQ_OK, "%s", ctx->error);
+    ck_assert_msg(dfqi_generator_trainer_new(m, &o, &h) == DFQ_OK, "%s", ctx->error);
     dfqt_fill_generator(&h->net);
     memcpy(h->draws.noise[0], find(&st, "", "z")->data, BATCH * LATENT * sizeof(float));
     const int32_t *y = find(&st, "", "labels")->data;
     for (int i = 0; i < BATCH; i++) h->draws.labels[i] = (float)y[i];
     for (int step = 1; step <= 2; step++) {
-        ck_assert_msg(dfqi_host_pass(h, &b) == DFQ_OK, "%s", ctx->error);
+        ck_assert_msg(dfqi_generator_trainer_pass(h, &b) == DFQ_OK, "%s", ctx->error);
         snprintf(name, sizeof name, "step%d.", step);
-        compare("losses", b.losses, DFQI_HOST_LOSSES, find(&st, name, "losses"), 1e-5);
+        compare("losses", b.losses, DFQI_GENERATOR_LOSSES, find(&st, name, "losses"), 1e-5);
         compare("logits", b.logits, BATCH * CLASSES, find(&st, name, "logits"), 5e-5);
         compare("images", b.images, BATCH * 3 * SIDE * SIDE, find(&st, name, "images"), 5e-5);
         compare_step(h, &st, step, 0);
-        dfqi_host_move(h, 1e-3f);
+        dfqi_generator_trainer_move(h, 1e-3f);
         compare_step(h, &st, step, 1);
     }
-    dfqi_host_release(h);
+    dfqi_generator_trainer_release(h);
     dfqi_model_release(m);
     dfqi_st_fini(&st);
     dfq_context_release(ctx);
 }
 END_TEST
 
-TCase *dfqt_golden_host_case(void)
+TCase *dfqt_golden_generator_case(void)
 {
-    TCase *t = tcase_create("golden_host");
+    TCase *t = tcase_create("golden_generator");
     tcase_add_loop_test(t, test_two_iterations, 0, 2);
     return t;
 }

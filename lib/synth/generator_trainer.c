@@ -1,5 +1,5 @@
 /* The generator's graph and its steps. */
-#include "synth/host.h"
+#include "synth/generator_trainer.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,25 +10,26 @@
 #include "base/text.h"
 #include "graph/ops.h"
 #include "nn/cnn.h"
-#include "synth/host_priv.h"
+#include "synth/generator_trainer_priv.h"
 #include "synth/norms.h"
 
 enum { INIT = 1, SMALL_SIDE = 64, WIDEST = 1 << 25 }; /* WIDEST: ResNet-18 is below it */
 
 /* -- options ----------------------------------------------------------------------------------- */
 
-void dfqi_host_defaults(dfqi_host_options *o)
+void dfqi_generator_trainer_defaults(dfqi_generator_options *o)
 {
-    *o = (dfqi_host_options){.kind = DFQI_HOST_QIMERA,
-                             .batch = 200,
-                             .bns_weight = 1.0f,
-                             .rate = 1e-3f,
-                             .beta1 = 0.5f,
-                             .beta2 = 0.999f,
-                             .eps = 1e-8f};
+    *o = (dfqi_generator_options){.kind = DFQI_GENERATOR_QIMERA,
+                                  .batch = 200,
+                                  .bns_weight = 1.0f,
+                                  .rate = 1e-3f,
+                                  .beta1 = 0.5f,
+                                  .beta2 = 0.999f,
+                                  .eps = 1e-8f};
 }
 
-float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps)
+float dfqi_generator_trainer_learning_rate(const dfqi_generator_options *o, int64_t step,
+                                           int64_t steps)
 {
     float rate = o->rate;
     for (int64_t i = 1; i < 4; i++)
@@ -36,7 +37,7 @@ float dfqi_host_rate(const dfqi_host_options *o, int64_t step, int64_t steps)
     return rate;
 }
 
-void dfqi_host_text(const dfqi_host_options *o, char *text, size_t size)
+void dfqi_generator_trainer_text(const dfqi_generator_options *o, char *text, size_t size)
 {
     dfqi_print(text, size,
                "kind %d, batch %" PRId64 ", seed %" PRIu64
@@ -76,15 +77,15 @@ static void set_latent(const dfqi_arch *a, dfqi_generator_arch *g)
     if (head.in * a->image * a->image > WIDEST) g->reduced = DFQI_GENERATOR_LATENT;
 }
 
-static dfqi_generator_arch arch_of(const dfqi_arch *a, const dfqi_host_options *o)
+static dfqi_generator_arch arch_of(const dfqi_arch *a, const dfqi_generator_options *o)
 {
     dfqi_generator_arch g = {.kind = (dfqi_generator_kind)o->kind,
                              .image = a->image,
                              .classes = a->classes,
                              .latent = DFQI_GENERATOR_LATENT,
                              .conditional = a->image > SMALL_SIDE};
-    if (o->kind == DFQI_HOST_QIMERA) set_latent(a, &g);
-    if (o->kind == DFQI_HOST_ARC) {
+    if (o->kind == DFQI_GENERATOR_QIMERA) set_latent(a, &g);
+    if (o->kind == DFQI_GENERATOR_ARC) {
         g.conditional = 1;
         g.cells = cells_for(a);
     }
@@ -92,12 +93,12 @@ static dfqi_generator_arch arch_of(const dfqi_arch *a, const dfqi_host_options *
 }
 
 /* AIT's runs that begin with the classifier's rows as embeddings: CIFAR-100, ResNet-50. */
-static void take_embedding(dfqi_host *h)
+static void take_embedding(dfqi_generator_trainer *h)
 {
     const dfqi_arch *a = &h->model->net.arch;
     char name[DFQI_NAME_MAX];
     dfqi_cnn_head head;
-    if (h->o.kind != DFQI_HOST_QIMERA) return;
+    if (h->o.kind != DFQI_GENERATOR_QIMERA) return;
     if (a->image <= SMALL_SIDE ? a->classes <= 10 : !a->cnn.bottleneck) return;
     dfqi_cnn_head_of(a, &head);
     snprintf(name, sizeof name, "%s.weight", head.name);
@@ -108,10 +109,10 @@ static void take_embedding(dfqi_host *h)
 
 /* -- graph ------------------------------------------------------------------------------------- */
 
-static void build_losses(dfqi_host *h, const dfqi_taps *taps, int32_t norms)
+static void build_losses(dfqi_generator_trainer *h, const dfqi_taps *taps, int32_t norms)
 {
     dfqi_graph *g = h->g;
-    dfqi_id term[2] = {h->o.kind == DFQI_HOST_QIMERA
+    dfqi_id term[2] = {h->o.kind == DFQI_GENERATOR_QIMERA
                            ? dfqi_soft_cross_entropy(g, taps->logits, h->truth)
                            : dfqi_cross_entropy(g, taps->logits, h->truth),
                        dfqi_norm_distance(g, taps->norms, norms)};
@@ -124,7 +125,7 @@ static void build_losses(dfqi_host *h, const dfqi_taps *taps, int32_t norms)
     dfqi_graph_keep(g, h->parts);
 }
 
-static dfq_status build(dfqi_host *h, dfqi_id *teacher, dfqi_norm_tap *norms)
+static dfq_status build(dfqi_generator_trainer *h, dfqi_id *teacher, dfqi_norm_tap *norms)
 {
     const dfqi_network *net = &h->model->net;
     dfqi_taps taps = {.norms = norms};
@@ -132,7 +133,7 @@ static dfq_status build(dfqi_host *h, dfqi_id *teacher, dfqi_norm_tap *norms)
     dfqi_graph *g = h->g;
     dfqi_generator_inputs_add(&h->net, g, &h->in);
     h->truth = h->in.labels;
-    if (h->o.kind == DFQI_HOST_QIMERA)
+    if (h->o.kind == DFQI_GENERATOR_QIMERA)
         h->truth = dfqi_graph_input(g, "targets", 1, 1, &net->arch.classes);
     dfqi_generator_params(&h->net, g, h->params);
     h->images = dfqi_generator_forward(&h->net, g, h->params, &h->in);
@@ -145,7 +146,7 @@ static dfq_status build(dfqi_host *h, dfqi_id *teacher, dfqi_norm_tap *norms)
     return dfqi_graph_status(g);
 }
 
-static dfq_status build_graph(dfqi_host *h)
+static dfq_status build_graph(dfqi_generator_trainer *h)
 {
     const dfqi_network *net = &h->model->net;
     size_t norms = (size_t)dfqi_arch_norms(&net->arch);
@@ -159,7 +160,7 @@ static dfq_status build_graph(dfqi_host *h)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static dfq_status check(const dfqi_model *m, const dfqi_host_options *o)
+static dfq_status check(const dfqi_model *m, const dfqi_generator_options *o)
 {
     const dfqi_arch *a = &m->net.arch;
     if (m->quantized || dfqi_arch_norms(a) == 0)
@@ -170,13 +171,13 @@ static dfq_status check(const dfqi_model *m, const dfqi_host_options *o)
     if (o->batch < 2 || o->batch > 4096)
         return dfqi_fail(m->ctx, DFQ_E_INVALID, "generator: batch is %lld, must be 2 to 4096",
                          (long long)o->batch);
-    if (o->kind > DFQI_HOST_ARC)
+    if (o->kind > DFQI_GENERATOR_ARC)
         return dfqi_fail(m->ctx, DFQ_E_INVALID, "generator: kind is %d, must be 0 to %d",
-                         (int)o->kind, (int)DFQI_HOST_ARC);
+                         (int)o->kind, (int)DFQI_GENERATOR_ARC);
     return DFQ_OK;
 }
 
-static dfq_status make_state(dfqi_host *h)
+static dfq_status make_state(dfqi_generator_trainer *h)
 {
     dfqi_generator_arch arch = arch_of(&h->model->net.arch, &h->o);
     DFQI_TRY(dfqi_generator_new(h->ctx, &arch, h->o.seed ^ (uint64_t)INIT << 60, &h->net));
@@ -189,13 +190,14 @@ static dfq_status make_state(dfqi_host *h)
     for (size_t i = 0; i < n; i++)
         DFQI_TRY(dfqi_moments_new(h->ctx, DFQI_ADAMW, dfqi_tensor_count(h->net.params[i].tensor),
                                   &h->moments[i]));
-    return dfqi_host_draws_new(h);
+    return dfqi_generator_trainer_draws_new(h);
 }
 
-dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_host **out)
+dfq_status dfqi_generator_trainer_new(const dfqi_model *m, const dfqi_generator_options *o,
+                                      dfqi_generator_trainer **out)
 {
     DFQI_TRY(check(m, o));
-    dfqi_host *h = dfqi_calloc(m->ctx, 1, sizeof *h);
+    dfqi_generator_trainer *h = dfqi_calloc(m->ctx, 1, sizeof *h);
     if (!h) return DFQ_E_NOMEM;
     dfq_status status;
     h->ctx = m->ctx;
@@ -206,11 +208,11 @@ dfq_status dfqi_host_new(const dfqi_model *m, const dfqi_host_options *o, dfqi_h
     *out = h;
     return DFQ_OK;
 fail:
-    dfqi_host_release(h);
+    dfqi_generator_trainer_release(h);
     return status;
 }
 
-void dfqi_host_release(dfqi_host *h)
+void dfqi_generator_trainer_release(dfqi_generator_trainer *h)
 {
     if (!h) return;
     dfqi_model *m = h->model;
@@ -229,11 +231,11 @@ void dfqi_host_release(dfqi_host *h)
 
 /* -- steps ------------------------------------------------------------------------------------- */
 
-dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out)
+dfq_status dfqi_generator_trainer_pass(dfqi_generator_trainer *h, dfqi_generator_batch *out)
 {
     if (!h->e) {
         DFQI_TRY(dfqi_exec_new(h->g, &h->e));
-        dfqi_host_draws_bind(h);
+        dfqi_generator_trainer_draws_bind(h);
     }
     DFQI_TRY(dfqi_exec_run(h->e));
     float total = dfqi_exec_data(h->e, h->total)[0];
@@ -245,15 +247,15 @@ dfq_status dfqi_host_pass(dfqi_host *h, dfqi_host_batch *out)
             "generator: the loss of iteration %lld is not finite at a rate of %g; check "
             "the weights of %s",
             (long long)h->done, (double)h->o.rate, h->model->net.arch.name);
-    *out = (dfqi_host_batch){.images = dfqi_exec_data(h->e, h->images),
-                             .logits = dfqi_exec_data(h->e, h->logits),
-                             .labels = h->draws.classes,
-                             .losses = {total, parts[0], parts[1] / norms}};
-    if (h->o.kind == DFQI_HOST_QIMERA) out->targets = h->draws.targets;
+    *out = (dfqi_generator_batch){.images = dfqi_exec_data(h->e, h->images),
+                                  .logits = dfqi_exec_data(h->e, h->logits),
+                                  .labels = h->draws.classes,
+                                  .losses = {total, parts[0], parts[1] / norms}};
+    if (h->o.kind == DFQI_GENERATOR_QIMERA) out->targets = h->draws.targets;
     return DFQ_OK;
 }
 
-void dfqi_host_move(dfqi_host *h, float rate)
+void dfqi_generator_trainer_move(dfqi_generator_trainer *h, float rate)
 {
     dfqi_optim_options adam = {
         .kind = DFQI_ADAMW, .beta1 = h->o.beta1, .beta2 = h->o.beta2, .eps = h->o.eps};
@@ -264,21 +266,23 @@ void dfqi_host_move(dfqi_host *h, float rate)
     h->done++;
 }
 
-dfq_status dfqi_host_step(dfqi_host *h, float rate, dfqi_host_batch *out)
+dfq_status dfqi_generator_trainer_step(dfqi_generator_trainer *h, float rate,
+                                       dfqi_generator_batch *out)
 {
-    dfqi_host_draw(h, 0, h->done);
-    DFQI_TRY(dfqi_host_pass(h, out));
-    dfqi_host_move(h, rate);
+    dfqi_generator_trainer_draw(h, 0, h->done);
+    DFQI_TRY(dfqi_generator_trainer_pass(h, out));
+    dfqi_generator_trainer_move(h, rate);
     return DFQ_OK;
 }
 
-dfq_status dfqi_host_sample(dfqi_host *h, int64_t index, dfqi_host_batch *out)
+dfq_status dfqi_generator_trainer_sample(dfqi_generator_trainer *h, int64_t index,
+                                         dfqi_generator_batch *out)
 {
-    dfqi_host_draw(h, 1, index);
-    return dfqi_host_pass(h, out);
+    dfqi_generator_trainer_draw(h, 1, index);
+    return dfqi_generator_trainer_pass(h, out);
 }
 
-dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs)
+dfq_status dfqi_generator_trainer_cost(const dfqi_generator_trainer *h, double *bytes, double *macs)
 {
     size_t run;
     int64_t moments = dfqi_moments_floats(DFQI_ADAMW) + 1;
@@ -289,30 +293,30 @@ dfq_status dfqi_host_cost(const dfqi_host *h, double *bytes, double *macs)
     return DFQ_OK;
 }
 
-int64_t dfqi_host_done(const dfqi_host *h)
+int64_t dfqi_generator_trainer_done(const dfqi_generator_trainer *h)
 {
     return h->done;
 }
 
 /* -- state ------------------------------------------------------------------------------------- */
 
-int32_t dfqi_host_arrays(const dfqi_host *h)
+int32_t dfqi_generator_trainer_arrays(const dfqi_generator_trainer *h)
 {
     return 3 * h->net.n_params;
 }
 
-dfqi_host_array dfqi_host_array_at(const dfqi_host *h, int32_t i)
+dfqi_generator_array dfqi_generator_trainer_array_at(const dfqi_generator_trainer *h, int32_t i)
 {
-    static const char *const kinds[3] = {"host.", "host.m.", "host.v."};
+    static const char *const kinds[3] = {"generator.", "generator.m.", "generator.v."};
     const dfqi_param *p = &h->net.params[i / 3];
     const dfqi_moments *s = &h->moments[i / 3];
-    dfqi_host_array a = {.count = dfqi_tensor_count(p->tensor)};
+    dfqi_generator_array a = {.count = dfqi_tensor_count(p->tensor)};
     snprintf(a.name, sizeof a.name, "%s%s", kinds[i % 3], p->name);
     a.data = i % 3 == 0 ? dfqi_tensor_f32(p->tensor) : i % 3 == 1 ? s->m : s->v;
     return a;
 }
 
-void dfqi_host_resume(dfqi_host *h, int64_t done)
+void dfqi_generator_trainer_resume(dfqi_generator_trainer *h, int64_t done)
 {
     h->done = done;
 }
