@@ -53,7 +53,7 @@ int main(int argc, char **argv)
     h.kind = DFQI_GENERATOR_GDFQ; /* as the peer */
     h.batch = argc > 2 ? atoi(argv[2]) : 200;
     dfqi_tune_ait(teacher->net.arch.classes, 1000, &o);
-    o.warm = o.follow = 1; /* the first iteration sets the ranges */
+    o.warmup_steps = o.range_steps = 1; /* the first iteration sets the ranges */
     must(dfqi_tune_new_with_generator(teacher, student, &h, &o, &t));
     must(dfqi_tune_estimate(t, &cost));
     for (int i = 0; i < iterations + 2; i++) {

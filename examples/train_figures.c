@@ -142,8 +142,8 @@ static dfq_status make(dfq_context *ctx, const settings *s, dfq_graph **out_grap
     dfq_trainer_options_init(&t, sizeof t);
     t.batch = (int64_t)s->batch;
     t.steps = (int64_t)s->steps;
-    t.warm = (int64_t)s->warm;
-    t.rate = (float)s->rate;
+    t.warmup_steps = (int64_t)s->warm;
+    t.learning_rate = (float)s->rate;
     t.weight_decay = (float)s->decay;
     return dfq_trainer_create(*out_graph, &t, out_trainer);
 }

@@ -176,7 +176,7 @@ int main(int argc, char **argv)
     must(&s, dfqi_model_load(s.ctx, argv[MODEL], NULL, &s.m));
     dfqi_synth_defaults(&s.o);
     s.o.kind = DFQI_SYNTH_ATTENTION;
-    s.o.natural = strcmp(argv[MOVED], "scales") == 0;
+    s.o.multi_scale = strcmp(argv[MOVED], "scales") == 0;
     s.o.distance =
         strcmp(argv[DISTANCE], "absolute") == 0 ? DFQI_DISTANCE_ABSOLUTE : DFQI_DISTANCE_SQUARE;
     s.o.attention_weight = (float)atof(argv[WEIGHT]);

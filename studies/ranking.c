@@ -1,6 +1,7 @@
-/* Does a warm supernet rank paths? Warms up the small CIFAR-10 space as explorers do (or reads one that
- * is warm), judges PATHS random paths in it, then trains each anew by itself.
- * Usage: study_ranking TRAIN.bin TEST.bin [warm steps | WARM.safetensors] [own steps] [rate] [threads] */
+/* Does a warm supernet rank paths? Warms up the small CIFAR-10 space as explorers do (or reads one
+ * that is warm), judges PATHS random paths in it, then trains each anew by itself.
+ * Usage: study_ranking TRAIN.bin TEST.bin [warm steps | WARM.safetensors] [own steps] [rate]
+ * [threads] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static dfq_status train(dfqi_supernet *net, const dfqi_super_data *data, const i
     dfqi_super_defaults(&o);
     o.batch = BATCH;
     o.steps = steps;
-    o.rate = (float)rate;
+    o.learning_rate = (float)rate;
     dfqi_supernet_largest(net, largest);
     DFQI_TRY(dfqi_super_train_new(net, &o, &t));
     for (int64_t i = 0; i < steps && status == DFQ_OK; i++) {

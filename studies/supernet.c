@@ -80,7 +80,7 @@ int main(int argc, char **argv)
     dfqi_super_defaults_of(space, &o);
     o.steps = argc > 3 ? atoi(argv[3]) : 400;
     if (argc > 4) o.batch = atoi(argv[4]);
-    if (o.optimizer == DFQI_SGD) o.rate = 0.05f;
+    if (o.optimizer == DFQI_SGD) o.learning_rate = 0.05f;
     o.seed = 1;
     dfq_status status = study_load(ctx, argv[1], space, &data);
     if (status == DFQ_OK) status = study_load(ctx, argv[2], space, &test);

@@ -24,7 +24,7 @@ static dfq_status time_steps(const struct quantize *q, dfq_graph *student, struc
     double *const seconds[2] = {&out->idle, &out->step};
     int32_t finished = 0;
     o.steps = 2;
-    o.warm = o.follow = o.capped = 1;
+    o.warmup_steps = o.range_steps = o.kappa_capped_steps = 1;
     dfq_status status = dfq_tuner_create_with_generator(q->net, student, &l, &o, &t);
     if (status != DFQ_OK) return status;
     for (int i = 0; i < 2 && status == DFQ_OK && !session_interrupted(); i++) {
@@ -49,13 +49,14 @@ static void say_plan(const struct quantize *q, const dfq_tuner_options *t)
     if (o->no_tune)
         snprintf(steps, sizeof steps, "no tuning");
     else
-        snprintf(steps, sizeof steps, "%lld steps of tuning by %s", (long long)(t->steps - t->warm),
+        snprintf(steps, sizeof steps, "%lld steps of tuning by %s",
+                 (long long)(t->steps - t->warmup_steps),
                  o->loss == LOSS_KL_CE ? "its own loss" : "ait");
     session_say(q->s,
                 "%s to w%da%d%s, mode %s; generator %s, %lld images a step: %lld steps alone, %s",
                 dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits, first_last,
                 option_mode_name(o->mode), option_generator_name(o->generator), (long long)o->batch,
-                (long long)t->warm, steps);
+                (long long)t->warmup_steps, steps);
     session_say(q->s, "%s %s (tuning %s, evaluation %s%s%s) and %s of memory with %s",
                 q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), total),
                 text_seconds(sec[PLAN_TUNE], tune),
@@ -70,11 +71,11 @@ static void say_plan(const struct quantize *q, const dfq_tuner_options *t)
 static void warn_of_ranges(const struct quantize *q, const dfq_tuner_options *t)
 {
     enum { SETTLED = 150 };
-    if (q->full.mode == DFQ_MODE_PARITY && t->follow < SETTLED)
+    if (q->full.mode == DFQ_MODE_PARITY && t->range_steps < SETTLED)
         session_error(q->s, 0,
                       "warning: in mode parity the average of ranges is right after %d steps, the "
                       "warm-up has %lld; take more --steps",
-                      (int)SETTLED, (long long)t->follow);
+                      (int)SETTLED, (long long)t->range_steps);
 }
 
 int ait_job_plan(struct quantize *q)
@@ -98,7 +99,8 @@ int ait_job_plan(struct quantize *q)
     dfq_graph_release(student);
     if (session_interrupted()) return CODE_INTERRUPTED;
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
-    q->plan.seconds[PLAN_TUNE] = p.idle * (double)t.warm + p.step * (double)(t.steps - t.warm);
+    q->plan.seconds[PLAN_TUNE] =
+        p.idle * (double)t.warmup_steps + p.step * (double)(t.steps - t.warmup_steps);
     q->plan.seconds[PLAN_DIAGNOSE] = diagnose_seconds(&q->full, forward);
     q->plan.bytes = base + p.bytes + 4 * (double)q->info.parameters;
     if (session_peak() > q->plan.bytes) q->plan.bytes = session_peak();
@@ -117,7 +119,7 @@ static double count_on_target(const struct quantize *q, const float *codes)
     const int64_t *dims = dfq_tensor_get_dims(q->crossed);
     const float *share = dfq_tensor_get_data(q->crossed);
     double n = 0, good = 0;
-    for (int64_t i = o.warm + o.capped; i < dims[0]; i++)
+    for (int64_t i = o.warmup_steps + o.kappa_capped_steps; i < dims[0]; i++)
         for (int64_t w = 0; w < dims[1]; w++) {
             double v = (double)share[i * dims[1] + w], target = recipe_target(&o, i);
             double one = 1 / (double)codes[3 * w + 2];
@@ -165,7 +167,7 @@ int ait_job_take(struct quantize *q, dfq_tuner *t)
     dfq_status status = q->with_generator ? take_images(q, t) : DFQ_OK;
     if (status == DFQ_OK && q->with_generator)
         status = dfq_tuner_get_generator_curves(t, &q->generator_losses);
-    if (status == DFQ_OK && recipe_tuner(&q->full, &q->info).inundation > 0)
+    if (status == DFQ_OK && recipe_tuner(&q->full, &q->info).crossing_target > 0)
         status = take_crossings(q, t);
     return status == DFQ_OK ? CODE_DONE : session_fail(q->s, status, PHASE_WORK);
 }

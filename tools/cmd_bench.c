@@ -1,5 +1,5 @@
-/* dfq bench: how fast the forward pass, an iteration of synthesis and a step of tuning are. A CNN has no
- * synthesis of its own: its step trains the generator as well (GDFQ + AIT). */
+/* dfq bench: how fast the forward pass, an iteration of synthesis and a step of tuning are. A CNN
+ * has no synthesis of its own: its step trains the generator as well (GDFQ + AIT). */
 #include <math.h>
 
 #include "commands.h"
@@ -98,7 +98,7 @@ static dfq_status open_with_generator(struct bench *b, dfq_graph **student, dfq_
     dfq_tuner_options o = recipe_tuner(&b->full, &b->info);
     int32_t finished;
     o.steps = STEPS;
-    o.warm = o.follow = o.capped = 1;
+    o.warmup_steps = o.range_steps = o.kappa_capped_steps = 1;
     dfq_status status = dfq_graph_quantize(b->net, NULL, &q, student);
     if (status == DFQ_OK) status = dfq_tuner_create_with_generator(b->net, *student, &l, &o, t);
     return status == DFQ_OK ? dfq_tuner_step(*t, &finished) : status;

@@ -292,7 +292,7 @@ static int tune(struct quantize *q)
     dfq_status status = DFQ_OK;
     if (q->full.diagnose > 0) status = code_changes_open(&q->diagnosis.changes, q->s, q->low);
     if (status != DFQ_OK) return session_fail(q->s, status, PHASE_WORK);
-    q->diagnosis.changes.inundated = o.inundation > 0;
+    q->diagnosis.changes.inundated = o.crossing_target > 0;
     if (q->full.no_tune && !q->with_generator) return CODE_DONE;
     status = q->with_generator ? dfq_tuner_create_with_generator(q->net, q->low, &l, &o, &t)
              : q->set          ? dfq_tuner_create_from(q->net, q->low, q->set, &o, &t)

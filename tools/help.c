@@ -151,8 +151,8 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         fputs(" (0)", f);
         break;
     case OPT_LR:
-        fprintf(f, " (%g, parity %g; ait %g, parity %g)", (double)t.rate, (double)p.rate,
-                (double)a.rate, (double)ap.rate);
+        fprintf(f, " (%g, parity %g; ait %g, parity %g)", (double)t.learning_rate,
+                (double)p.learning_rate, (double)a.learning_rate, (double)ap.learning_rate);
         break;
     case OPT_GAMMA:
         fprintf(f, " (%g)", (double)t.head_weight);

@@ -275,8 +275,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_number(o, name, text, 0, 1000, &o->lr);
     case OPT_GAMMA:
         return take_number(o, name, text, 0, 1e6, &o->gamma);
-    case OPT_INUNDATION:
-        return take_number(o, name, text, 0, 0.5, &o->inundation);
+    case OPT_CROSSING_TARGET:
+        return take_number(o, name, text, 0, 0.5, &o->crossing_target);
     case OPT_CHECKPOINT:
         return take_number(o, name, text, 0.01, 1e6, &o->checkpoint);
     case OPT_THREADS:

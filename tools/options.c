@@ -57,14 +57,14 @@ static int check_evaluator(const struct options *o)
 /* What must not be together on a line of "dfq quantize". */
 static int check_quantize(const struct options *o)
 {
-    static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS, OPT_INUNDATION};
+    static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS, OPT_CROSSING_TARGET};
     for (size_t i = 0; i < sizeof tuning / sizeof *tuning; i++)
         if (o->no_tune && option_given(o, tuning[i]))
             return option_wrong(o,
                                 "--%s is for tuning, and --no-tune says not to tune; leave one out",
                                 option_table[tuning[i]].name);
-    if (o->loss == LOSS_KL_CE && option_given(o, OPT_INUNDATION))
-        return option_wrong(o, "--loss kl-ce has no gradient inundation; leave --inundation out");
+    if (o->loss == LOSS_KL_CE && option_given(o, OPT_CROSSING_TARGET))
+        return option_wrong(o, "--loss kl-ce has no gradient inundation; leave --crossing-target out");
     if (o->mode != DFQ_MODE_PARITY && (o->weight_grid != 0 || o->act_grid != 0))
         return option_wrong(
             o, "--weight-grid and --act-grid are for --mode parity; mode improved searches "
@@ -201,7 +201,7 @@ static void set_defaults(struct options *o)
     o->images = o->iters = o->steps = o->batch = o->method = -1;
     o->warmup_steps = o->train_steps = o->evaluator_steps = o->config = -1;
     o->resize = o->stem = o->interpolation = -1;
-    o->lr = o->gamma = o->inundation = o->penalty = o->cost_weight = o->crop = (double)NAN;
+    o->lr = o->gamma = o->crossing_target = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;
     o->generator = DFQ_GENERATOR_QIMERA;

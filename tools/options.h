@@ -36,7 +36,7 @@ enum option_id {
     OPT_SEED,
     OPT_LR,
     OPT_GAMMA,
-    OPT_INUNDATION,
+    OPT_CROSSING_TARGET,
     OPT_NO_TUNE,
     OPT_SYNTH,
     OPT_REAL,
@@ -109,7 +109,7 @@ struct options {
     int64_t diagnose;             /* images to look at; 0: none */
     uint64_t seed;
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
-    double lr, gamma, inundation;
+    double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warmup_steps, train_steps;
     int64_t evaluator_steps;
@@ -151,7 +151,7 @@ const char *option_rule_name(int32_t rule);
 const char *option_cost_name(int32_t function);
 const char *option_evaluator_name(int32_t evaluator);
 
-/* -- for options.c: values ---------------------------------------------------------------------- */
+/* -- for options.c: values --------------------------------------------------------------------- */
 
 /* Says on stderr what is wrong; returns the exit code, 2. */
 int option_wrong(const struct options *o, const char *format, ...);

@@ -20,7 +20,7 @@ static void print_ait(struct json *j, const struct quantize *q)
     json_text(j, "generator", q->with_generator ? option_generator_name(o->generator) : NULL);
     json_text(j, "loss", o->no_tune ? NULL : option_loss_name(o->loss));
     json_int(j, "steps", q->curves ? t.steps : 0);
-    json_int(j, "warmup_steps", q->curves ? t.warm : 0);
+    json_int(j, "warmup_steps", q->curves ? t.warmup_steps : 0);
     json_int(j, "batch", o->batch);
     if (q->crossed) json_real(j, "crossed_on_target", q->on_target);
 }

@@ -9,7 +9,7 @@
 /* Images of a step are the library's for small pictures; these, AIT's, for ImageNet's. */
 enum { SMALL_SIDE = 64, AIT_BATCH_LARGE = 16 };
 
-/* KL + CE diverges at AIT's rate of 0.01, and is worse at 0.001 than at 1e-4. */
+/* KL + CE diverges at AIT's learning rate of 0.01, and is worse at 0.001 than at 1e-4. */
 static const float kl_ce_rate = 1e-4f;
 
 /* The share of codes to change, for ImageNet (AIT's); the library's is for small pictures. */
@@ -24,10 +24,10 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_in
             dfq_tuner_options_init_ait_parity(&t, sizeof t, info->classes, steps);
         else
             dfq_tuner_options_init_ait(&t, sizeof t, info->classes, steps);
-        if (o->loss == LOSS_KL_CE) t.rate = kl_ce_rate;
+        if (o->loss == LOSS_KL_CE) t.learning_rate = kl_ce_rate;
         if (info->image > SMALL_SIDE) {
             t.batch = AIT_BATCH_LARGE;
-            t.inundation = ait_share_large;
+            t.crossing_target = ait_share_large;
         }
     } else if (o->mode == DFQ_MODE_PARITY) {
         dfq_tuner_options_init_parity(&t, sizeof t);
@@ -62,9 +62,9 @@ struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
         full.batch =
             full.method == METHOD_AIT && (trained || o->verb != VERB_SYNTH) ? t.batch : g.batch;
     if (o->steps < 0) full.steps = t.steps;
-    if (isnan(o->lr)) full.lr = (double)t.rate;
+    if (isnan(o->lr)) full.lr = (double)t.learning_rate;
     if (isnan(o->gamma)) full.gamma = (double)t.head_weight;
-    if (isnan(o->inundation)) full.inundation = (double)t.inundation;
+    if (isnan(o->crossing_target)) full.crossing_target = (double)t.crossing_target;
     return full;
 }
 
@@ -84,7 +84,7 @@ static const struct {
 } particular[] = {{OPT_GAMMA, FOR_MIMIQ},
                   {OPT_WEIGHT_GRID, FOR_MIMIQ},
                   {OPT_ACT_GRID, FOR_MIMIQ},
-                  {OPT_INUNDATION, FOR_GENERATOR | FOR_SET},
+                  {OPT_CROSSING_TARGET, FOR_GENERATOR | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
                   {OPT_FIRST_LAST_BITS, FOR_GENERATOR | FOR_SET},
@@ -95,7 +95,7 @@ static const struct {
 static int check_steps(struct session *s, const struct options *full, const dfq_graph_info *info)
 {
     struct options enough = *full;
-    while (base_recipe(&enough, info).warm < 1) enough.steps++;
+    while (base_recipe(&enough, info).warmup_steps < 1) enough.steps++;
     if (enough.steps == full->steps) return CODE_DONE;
     return session_error(s, CODE_USAGE,
                          "--steps is %lld, which leaves none to find ranges; take %lld at least",
@@ -157,7 +157,7 @@ dfq_synthesizer_options recipe_synthesizer(const struct options *full)
     g.iterations = full->iters;
     g.batch = full->batch;
     g.seed = full->seed;
-    if (full->mode == DFQ_MODE_PARITY) g.natural = 0; /* as published */
+    if (full->mode == DFQ_MODE_PARITY) g.multi_scale = 0; /* as published */
     return g;
 }
 
@@ -174,20 +174,20 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     return q;
 }
 
-/* What differs from AIT's recipe: the steps of its warm-up alone, the loss of divergence and class, or a set of
- * images, for which no ranges have to be found. */
+/* What differs from AIT's recipe: the steps of its warm-up alone, the loss of divergence and class,
+ * or a set of images, for which no ranges have to be found. */
 static void vary_ait(const struct options *full, dfq_tuner_options *t)
 {
-    if (full->no_tune) t->steps = t->warm;
-    t->inundation = (float)full->inundation;
-    if (full->no_tune || full->loss == LOSS_KL_CE) t->inundation = 0;
+    if (full->no_tune) t->steps = t->warmup_steps;
+    t->crossing_target = (float)full->crossing_target;
+    if (full->no_tune || full->loss == LOSS_KL_CE) t->crossing_target = 0;
     if (full->loss == LOSS_KL_CE) {
         t->label_weight = 1;
-        t->clip = 0;
+        t->clip_norm = 0;
         t->weight_decay =
             1e-3f; /* 1e-4 in a gradient with momentum 0.9, as the published generators have it */
     }
-    if (!recipe_with_generator(full)) t->warm = t->follow = 0;
+    if (!recipe_with_generator(full)) t->warmup_steps = t->range_steps = 0;
 }
 
 dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info)
@@ -195,7 +195,7 @@ dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info 
     dfq_tuner_options t = base_recipe(full, info);
     t.batch = full->batch;
     t.seed = full->seed;
-    t.rate = (float)full->lr;
+    t.learning_rate = (float)full->lr;
     if (full->method == METHOD_AIT) {
         vary_ait(full, &t);
     } else {
@@ -218,11 +218,11 @@ dfq_generator_options recipe_generator_options(const struct options *full)
 
 double recipe_target(const dfq_tuner_options *t, int64_t i)
 {
-    double target = (double)t->inundation;
-    if (t->schedule == DFQ_RATE_COSINE)
+    double target = (double)t->crossing_target;
+    if (t->schedule == DFQ_SCHEDULE_COSINE)
         return target * 0.5 * (1 + cos(acos(-1) * (double)i / (double)t->steps));
     for (int k = 0; k < 3; k++)
-        if (t->milestones[k] > 0 && t->milestones[k] <= i) target *= (double)t->decay;
+        if (t->milestones[k] > 0 && t->milestones[k] <= i) target *= (double)t->milestone_factor;
     return target;
 }
 
@@ -293,7 +293,7 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
     q.mode = DFQ_MODE_PARITY;
     t.steps = 2;
     t.eval_every = 0;
-    if (t.inundation == 0) t.rate = 0;
+    if (t.crossing_target == 0) t.learning_rate = 0;
     if (status == DFQ_OK) status = dfq_graph_quantize(net, p->one, &q, &p->student);
     if (status == DFQ_OK) status = dfq_tuner_create(net, p->student, p->noise, &t, &p->tuner);
     for (int i = 0; i < 2 && status == DFQ_OK && !session_interrupted(); i++)

@@ -15,11 +15,11 @@
  *  images, patch queries and ordered pairs of heads, of the raw query-key products (class token
  *  left out, each row stretched to 0..1). CE is the mean cross-entropy, TV the sum of four
  *  Frobenius norms of neighbour differences over the batch, diagonal ones divided by sqrt(2). x
- *  starts as N(0,1), is moved by AdamW (0.9, 0.999) with a cosine rate, and is clamped to the range
- *  of real pictures after each step. With `natural`, x is the sum of planes of 1/1, 1/2, 1/4 ... of
- *  its side, interpolated bilinearly, in luminance and two colour differences; each starts as
- *  N(0,0.01) and is moved by an AdamW of its own, by less at fine scales and in colour, so that the
- *  energy is spread as in natural pictures.
+ *  starts as N(0,1), is moved by AdamW (0.9, 0.999) whose learning rate falls as half a cosine, and
+ *  is clamped to the range of real pictures after each step. With `multi_scale`, x is the sum of
+ *  planes of 1/1, 1/2, 1/4 ... of its side, interpolated bilinearly, in luminance and two colour
+ *  differences; each starts as N(0,0.01) and is moved by an AdamW of its own, by less at fine
+ *  scales and in colour, so that the energy is spread as in natural pictures.
  *
  *  Of convolutional networks, kind BNS (ZeroQ, CVPR 2020, arXiv 2001.00281) has the statistics of
  *  BatchNorm inputs in the place of L_IH,
@@ -31,8 +31,8 @@
  *
  *  The kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
  *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator network, noise and class in, image
- *  out, by CE + 0.1 L_BNS for `iterations` batches, and then sample it. dfq_tuner_create_with_generator()
- *  trains one beside a student.
+ *  out, by CE + 0.1 L_BNS for `iterations` batches, and then sample it.
+ *  dfq_tuner_create_with_generator() trains one beside a student.
  *
  *  Every batch depends on the seed and its own number alone. The same graph, options and build give
  *  the same bits at any thread count, also when a job was stopped and resumed. */
@@ -88,21 +88,21 @@ enum {
 /** Options of dfq_synthesizer_create(). Fill with dfq_synthesizer_options_init() first.
  *
  *  Kind ::DFQ_SYNTHESIZER_PSE is PSAQ-ViT as published, whatever the options from `tv_weight` to
- *  `natural` say. L_IH is replaced by the patch similarity entropy: minus the sum over blocks of
- *  the entropy of a Gaussian density (width 0.01, 10 points) of cosine similarities between
+ *  `multi_scale` say. L_IH is replaced by the patch similarity entropy: minus the sum over blocks
+ *  of the entropy of a Gaussian density (width 0.01, 10 points) of cosine similarities between
  *  patches. TV is |TV(x~) - v|, diagonal differences not divided by sqrt(2), weight 0.05; v is
  *  uniform in 2500..3000, drawn once for each batch, for 32 images of 224 pixels, and in
  *  proportion to the root of the number of pixels otherwise. x~ is x rolled by the same offset
  *  on both axes, up to 15 pixels, then 30, and mirrored in half of the iterations. Adam (0.5,
- *  0.9); in each half of the iterations the rate rises to 0.2 over a fifth, then falls to 0
- *  along a cosine. The paper's program takes batches of 32 and 1000 iterations.
+ *  0.9); in each half of the iterations the learning rate rises to 0.2 over a fifth, then falls to
+ *  0 along a cosine. The paper's program takes batches of 32 and 1000 iterations.
  *
  *  Kind ::DFQ_SYNTHESIZER_BNS has no jitter, which would move the very statistics.
  *
  *  The kinds with a generator look at kind, images, batch, iterations and seed alone. Adam (0.5,
- *  0.999), rate 1e-3, a tenth of it after each quarter. A batch is 2 images at least and not cut to
- *  `images`; published are 200 (CIFAR) and 16 (ImageNet), and 80,000 iterations beside a student.
- *  Images are as the generator makes them, normalised, not clamped. */
+ *  0.999), learning rate 1e-3, a tenth of it after each quarter. A batch is 2 images at least and
+ *  not cut to `images`; published are 200 (CIFAR) and 16 (ImageNet), and 80,000 iterations beside a
+ *  student. Images are as the generator makes them, normalised, not clamped. */
 typedef struct dfq_synthesizer_options {
     uint32_t struct_size; /**< set by init */
     int32_t kind;         /**< DFQ_SYNTHESIZER_*; default ::DFQ_SYNTHESIZER_AUTO */
@@ -112,19 +112,19 @@ typedef struct dfq_synthesizer_options {
     int64_t iterations;   /**< steps of each batch, or of the generator, 1..1 million; default 100
                                (MimiQ's paper: 2000) */
     uint64_t seed;        /**< any number; default 0 */
-    float attention_weight; /**< of L_IH or L_BNS, 0..1e6, 0 leaves the term out; default 1 */
-    float class_weight;     /**< likewise; default 1 */
-    float tv_weight;        /**< likewise; default 2.5e-5 */
-    float rate;             /**< first learning rate, 0..1000; default 0.1 */
-    float end_rate;         /**< what the cosine ends at; default 0.001 */
-    float weight_decay;     /**< decoupled, 0..1; default 1e-6 */
-    int32_t roll_first;     /**< largest roll in the first half, 0..4096 pixels; default 8 */
-    int32_t roll_second;    /**< in the second half; default 16 */
-    int32_t flip;           /**< 1: the batch is mirrored in half of the iterations; default 0 */
-    int32_t jitter;         /**< 1: colour offset and contrast; default 1 */
-    int32_t natural;        /**< 1: images are moved as natural pictures vary; 0: pixel by pixel,
-                                 as published; default 1 */
-    int32_t distance;       /**< DFQ_DISTANCE_*: of two heads; default ::DFQ_DISTANCE_SQUARE */
+    float attention_weight;  /**< of L_IH or L_BNS, 0..1e6, 0 leaves the term out; default 1 */
+    float class_weight;      /**< likewise; default 1 */
+    float tv_weight;         /**< likewise; default 2.5e-5 */
+    float learning_rate;     /**< the first one, 0..1000; default 0.1 */
+    float end_learning_rate; /**< what the cosine ends at; default 0.001 */
+    float weight_decay;      /**< decoupled, 0..1; default 1e-6 */
+    int32_t roll_first;      /**< largest roll in the first half, 0..4096 pixels; default 8 */
+    int32_t roll_second;     /**< in the second half; default 16 */
+    int32_t flip;            /**< 1: the batch is mirrored in half of the iterations; default 0 */
+    int32_t jitter;          /**< 1: colour offset and contrast; default 1 */
+    int32_t multi_scale;     /**< 1: images are sums of planes of several scales, which vary as
+                                 natural pictures do; 0: pixel by pixel, as published; default 1 */
+    int32_t distance;        /**< DFQ_DISTANCE_*: of two heads; default ::DFQ_DISTANCE_SQUARE */
 } dfq_synthesizer_options;
 
 /** What a job costs. Filled by dfq_synthesizer_estimate(). */
@@ -144,8 +144,8 @@ typedef struct dfq_synthesizer_cost {
 /** Writes defaults: `size` must be sizeof(dfq_synthesizer_options) of the caller. */
 DFQ_API void dfq_synthesizer_options_init(dfq_synthesizer_options *options, size_t size);
 
-/** Prepares a job. Large memory is allocated only when work begins, so dfq_synthesizer_estimate() can
- *  be asked before.
+/** Prepares a job. Large memory is allocated only when work begins, so dfq_synthesizer_estimate()
+ *  can be asked before.
  *  @param graph         a float network; kept alive by the job, must not be tuned meanwhile
  *  @param options       NULL for defaults
  *  @param out_synthesizer to be given back with dfq_synthesizer_release()
@@ -205,9 +205,9 @@ DFQ_CHECKED dfq_status dfq_synthesizer_estimate(dfq_synthesizer *synthesizer, in
                                                 dfq_synthesizer_cost *out_cost);
 
 /** Finished images wait in a file rather than in memory, which then holds one batch however many
- *  images are made. The file has no name, takes its room at once (4 bytes a value), and is gone when
- *  the synthesizer and its sets are released or the process ends. Before the first step, and before
- *  dfq_synthesizer_load_checkpoint() and an estimate with `probe`.
+ *  images are made. The file has no name, takes its room at once (4 bytes a value), and is gone
+ *  when the synthesizer and its sets are released or the process ends. Before the first step, and
+ *  before dfq_synthesizer_load_checkpoint() and an estimate with `probe`.
  *  @param folder where there is room for it
  *  @return ::DFQ_E_INVALID (work has begun), ::DFQ_E_IO, ::DFQ_E_NOMEM. Later steps may return
  *          ::DFQ_E_IO as well; the batch is then made again by the next one. */

@@ -7,12 +7,14 @@
  *  Loss: mean over the batch of the cross-entropy of the logits with the labels. Optimiser: AdamW
  *  (Loshchilov and Hutter, 2019, arXiv 1711.05101), with a linear warm-up and then half a cosine:
  *
- *      rate(t) = rate (t + 1) / warm                                              for t < warm,
- *      rate(t) = end_rate + (rate - end_rate) (1 + cos(pi (t - warm) / (steps - warm))) / 2  after,
+ *      lr(t) = learning_rate (t + 1) / warmup_steps                            for t < warmup_steps,
+ *      lr(t) = end_learning_rate
+ *              + (learning_rate - end_learning_rate) (1 + cos(pi s)) / 2       after,
+ *      s = (t - warmup_steps) / (steps - warmup_steps),
  *
- *  for steps t = 0, 1, ...; from `steps` on it is end_rate. Weight decay is decoupled (each step
- *  multiplies by 1 - rate(t) weight_decay) and applies to the weights of linear layers and of the
- *  patch embedding alone.
+ *  for steps t = 0, 1, ...; from `steps` on it is end_learning_rate. Weight decay is decoupled
+ *  (each step multiplies by 1 - lr(t) weight_decay) and applies to the weights of linear layers and
+ *  of the patch embedding alone.
  *
  *  The same network, options, images and build give the same bits at any thread count. */
 #ifndef DFQ_TRAINER_H
@@ -52,18 +54,18 @@ typedef struct dfq_vit_options {
 
 /** Options of dfq_trainer_create(). Fill with dfq_trainer_options_init() first. */
 typedef struct dfq_trainer_options {
-    uint32_t struct_size; /**< set by init */
-    int32_t reserved;     /**< 0 */
-    int64_t batch;        /**< images of each step, 1..4096; default 64 */
-    int64_t steps;        /**< length of the schedule, 1..1e9; default 10000. Further steps are
-                               allowed, at end_rate */
-    int64_t warm;         /**< steps of warm-up, 0..1e9; default 500 */
-    float rate;           /**< largest learning rate, 0..1000; default 1e-3 */
-    float end_rate;       /**< what the cosine ends at, 0..1000; default 1e-5 */
-    float beta1;          /**< decay of the first moment, 0..0.999999; default 0.9 */
-    float beta2;          /**< decay of the second moment, 0..0.999999; default 0.999 */
-    float eps;            /**< added to the root of the second moment, 1e-20..1; default 1e-8 */
-    float weight_decay;   /**< 0..1; default 0.05 */
+    uint32_t struct_size;    /**< set by init */
+    int32_t reserved;        /**< 0 */
+    int64_t batch;           /**< images of each step, 1..4096; default 64 */
+    int64_t steps;           /**< length of the schedule, 1..1e9; default 10000. Further steps are
+                               allowed, at end_learning_rate */
+    int64_t warmup_steps;    /**< steps of warm-up, 0..1e9; default 500 */
+    float learning_rate;     /**< largest learning rate, 0..1000; default 1e-3 */
+    float end_learning_rate; /**< what the cosine ends at, 0..1000; default 1e-5 */
+    float beta1;             /**< decay of the first moment, 0..0.999999; default 0.9 */
+    float beta2;             /**< decay of the second moment, 0..0.999999; default 0.999 */
+    float eps;               /**< added to the root of the second moment, 1e-20..1; default 1e-8 */
+    float weight_decay;      /**< 0..1; default 0.05 */
 } dfq_trainer_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_vit_options) of the caller. */
@@ -75,8 +77,8 @@ DFQ_API void dfq_vit_options_init(dfq_vit_options *options, size_t size);
  *  @param context   where memory comes from and errors go; kept alive by the graph
  *  @param options   NULL for defaults
  *  @param out_graph one reference, to be given back with dfq_graph_release()
- *  @return ::DFQ_E_INVALID (an option out of range, extents that do not divide), ::DFQ_E_UNSUPPORTED
- *          (an option this library does not know), ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (an option out of range, extents that do not divide),
+ *          ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
                                         dfq_graph **out_graph);
 

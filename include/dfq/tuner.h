@@ -17,24 +17,25 @@
  *  points have LSQ's gradients.
  *
  *  With quantizers of mode ::DFQ_MODE_IMPROVED the optimiser moves the logarithm of a scale, so
- *  scales stay positive. With ::DFQ_MODE_PARITY it moves the scale itself, as published; a scale that
- *  would fall to 1e-8 or below is kept there, counted and logged as a warning.
+ *  scales stay positive. With ::DFQ_MODE_PARITY it moves the scale itself, as published; a scale
+ *  that would fall to 1e-8 or below is kept there, counted and logged as a warning.
  *
- *  With `inundation` rho > 0 (gradient inundation; AIT, CVPR 2022, arXiv 2203.17008) the step
- *  of each quantized weight is multiplied by the kappa >= 1 at which it changes about rho of the
- *  weight's codes, or by 1 if it does so already; moments, decay and the other parameters know
- *  nothing of it. rho falls with the rate, and kappa stays below 128 during the first `capped` steps.
- *  A weight of which rho asks for less than half a code is left alone; with ::DFQ_MODE_PARITY one of its
- *  codes changes in every step, as published.
+ *  With `crossing_target` rho > 0 (gradient inundation; AIT, CVPR 2022, arXiv 2203.17008) the
+ *  update of each quantized weight is multiplied by the kappa >= 1 at which about rho of the
+ *  weight's codes change, or by 1 if so many change already; moments, weight decay and the other
+ *  parameters are not affected. rho falls with the learning rate, and kappa stays below 128 in the
+ *  first `kappa_capped_steps` steps. A weight of which rho asks for less than half a code is left
+ *  alone; with ::DFQ_MODE_PARITY one of its codes changes in every step, as published.
  *
  *  Every 8th image (more often if there are few: a batch at least) is held out. Every eval_every
  *  steps the divergence of the student's logits on them is measured (the first term of L), and the
  *  parameters with the smallest are the result.
  *
  *  A convolutional network is tuned on images of a generator that each step trains beside it (GDFQ,
- *  ECCV 2020, arXiv 2003.03603; AIT): dfq_tuner_create_with_generator(). A step draws noise and classes, makes
- *  images, moves the generator towards images that the teacher takes for their class and whose
- *  statistics are those its BatchNorms saw in training, and then the student on the same images.
+ *  ECCV 2020, arXiv 2003.03603; AIT): dfq_tuner_create_with_generator(). A step draws noise and
+ *  classes, makes images, moves the generator towards images that the teacher takes for their class
+ *  and whose statistics are those its BatchNorms saw in training, and then the student on the same
+ *  images.
  *
  *  The same networks, images, options and build give the same bits at any thread count, also when a
  *  job was stopped and resumed. */
@@ -55,36 +56,35 @@ extern "C" {
 /** A job that tunes a network. One thread at a time, like its context. */
 typedef struct dfq_tuner dfq_tuner;
 
-/** Generators beside a student. */
+/** Generator networks that are trained beside a student and make its images. */
 enum {
-    DFQ_GENERATOR_GDFQ = 0, /**< GDFQ's (ECCV 2020, arXiv 2003.03603) */
-    DFQ_GENERATOR_QIMERA =
-        1, /**< Qimera's (NeurIPS 2021, arXiv 2111.02625): some batches are mixtures of
-                              classes */
-    DFQ_GENERATOR_ARC =
-        2 /**< AutoReCon's (IJCAI 2021, arXiv 2105.12151), as found for the network */
+    DFQ_GENERATOR_GDFQ = 0,   /**< GDFQ's (ECCV 2020, arXiv 2003.03603) */
+    DFQ_GENERATOR_QIMERA = 1, /**< Qimera's (NeurIPS 2021, arXiv 2111.02625): some batches are
+                                   mixtures of classes */
+    DFQ_GENERATOR_ARC = 2     /**< AutoReCon's (IJCAI 2021, arXiv 2105.12151), as found for the
+                                   network */
 };
 
-/** Optimisers. */
+/** Optimisers; g is the gradient of a parameter p, lr its learning rate. */
 enum {
-    DFQ_OPTIMIZER_SGD = 0,   /**< with Nesterov momentum: v = m v + g, p -= rate (g + m v) */
-    DFQ_OPTIMIZER_ADAMW = 1, /**< with decoupled weight decay */
-    DFQ_OPTIMIZER_RMSPROP =
-        2 /**< v = b v + (1 - b) g^2 with b = beta2, p -= rate g / (sqrt(v) + eps);
+    DFQ_OPTIMIZER_SGD = 0,    /**< with Nesterov momentum m = `momentum`: v = m v + g,
+                                   p -= lr (g + m v) */
+    DFQ_OPTIMIZER_ADAMW = 1,  /**< with decoupled weight decay */
+    DFQ_OPTIMIZER_RMSPROP = 2 /**< v = beta2 v + (1 - beta2) g^2, p -= lr g / (sqrt(v) + eps);
                                    decoupled weight decay */
 };
 
 /** How the learning rate goes on after the warm-up. */
 enum {
-    DFQ_RATE_CONSTANT = 0,   /**< rate */
-    DFQ_RATE_MULTI_STEP = 1, /**< times `decay` at each milestone */
-    DFQ_RATE_COSINE = 2      /**< half a cosine from rate to end_rate */
+    DFQ_SCHEDULE_CONSTANT = 0,   /**< it stays */
+    DFQ_SCHEDULE_MULTI_STEP = 1, /**< times `milestone_factor` at each milestone */
+    DFQ_SCHEDULE_COSINE = 2      /**< half a cosine from learning_rate to end_learning_rate */
 };
 
 /** Warm-ups. */
 enum {
-    DFQ_WARM_LINEAR = 0, /**< the rate grows to `rate` */
-    DFQ_WARM_IDLE = 1    /**< losses are computed, no parameter moves (MimiQ's release) */
+    DFQ_WARMUP_LINEAR = 0, /**< the learning rate grows linearly to `learning_rate` */
+    DFQ_WARMUP_IDLE = 1    /**< losses are computed, no parameter moves (MimiQ's release) */
 };
 
 /** Augmentations; one random draw for each batch. */
@@ -112,47 +112,50 @@ typedef struct dfq_tuner_options {
     int64_t batch;         /**< images of a step, 1..4096; 16. Cut to half of the images, or to all
                                 of them if eval_every is 0 */
     uint64_t seed;         /**< of the order of images and of the augmentation; 0 */
-    int32_t schedule;      /**< DFQ_RATE_*; cosine | multi-step */
-    int32_t warm_kind;     /**< DFQ_WARM_*; linear | idle */
-    int64_t warm;          /**< steps of the warm-up; 0 (MimiQ's release: 2 epochs) */
-    int64_t milestones[3]; /**< steps at which the rate falls, 0: none; all 0: after 1/4 and 1/2 */
+    int32_t schedule;      /**< DFQ_SCHEDULE_*; cosine | multi-step */
+    int32_t warmup;        /**< DFQ_WARMUP_*; linear | idle */
+    int64_t warmup_steps;  /**< steps of the warm-up; 0 (MimiQ's release: 2 epochs) */
+    int64_t milestones[3]; /**< steps at which the learning rate falls, 0: none; all 0: after 1/4
+                                and 1/2 */
     int64_t eval_every;    /**< steps between evaluations; 50. 0: nothing is held out, the last
                                 step is the result */
-    float rate;            /**< learning rate, 0..1000; 1e-4 | 1e-3 */
-    float end_rate;        /**< what the cosine ends at; 0 */
-    float decay;           /**< factor at a milestone, 0..1; 0.1 */
-    float momentum;        /**< SGD, 0..1; 0.9 */
-    float beta1;           /**< AdamW, 0..1; 0.9 */
-    float beta2;           /**< AdamW and RMSProp, 0..1; 0.999 */
-    float eps;             /**< AdamW and RMSProp; 1e-8 */
-    float weight_decay;    /**< of weights, biases, norms and embeddings, 0..1; 0 */
-    float weight_rate;     /**< factor on the rate of weights, biases, norms, embeddings; 1 */
-    float step_rate;       /**< of scales; 10 | 1. 0: they stay */
-    float zero_rate;       /**< of zero points; 10 | 1. 0: they stay */
-    float temperature;     /**< T, 0.001..1000; 5 */
-    float kl_weight;       /**< 0..1e6, 0 leaves the term out; 1 */
-    float head_weight;     /**< likewise; 10 */
-    int32_t augment;       /**< DFQ_AUGMENT_*; mild | full */
-    float inundation;      /**< rho, 0..0.5; 0: off. AIT: 0.001 for small networks, 0.0001 for
-                                those of ImageNet */
-    int64_t capped;     /**< steps behind the warm-up in which kappa stays below 128; 0: one epoch
-                                of the images, none with a generator */
-    int64_t follow;     /**< with a generator: first steps, all of them in an idle warm-up, in which
-                                the student's activation ranges are followed; 0 otherwise */
+    float learning_rate;   /**< 0..1000; 1e-4 | 1e-3 */
+    float end_learning_rate;  /**< what the cosine ends at; 0 */
+    float milestone_factor;   /**< of the learning rate at a milestone, 0..1; 0.1 */
+    float momentum;           /**< SGD, 0..1; 0.9 */
+    float beta1;              /**< AdamW, 0..1; 0.9 */
+    float beta2;              /**< AdamW and RMSProp, 0..1; 0.999 */
+    float eps;                /**< AdamW and RMSProp; 1e-8 */
+    float weight_decay;       /**< of weights, biases, norms and embeddings, 0..1; 0 */
+    float weight_lr_mult;     /**< multiplies the learning rate of weights, biases, norms and
+                                   embeddings; 1. 0: they stay */
+    float scale_lr_mult;      /**< likewise of quantizer scales; 10 | 1. 0: they stay */
+    float zero_point_lr_mult; /**< likewise of zero points; 10 | 1. 0: they stay */
+    float temperature;        /**< T, 0.001..1000; 5 */
+    float kl_weight;          /**< 0..1e6, 0 leaves the term out; 1 */
+    float head_weight;        /**< likewise; 10 */
+    int32_t augment;          /**< DFQ_AUGMENT_*; mild | full */
+    float crossing_target;    /**< rho of gradient inundation, 0..0.5; 0: off. AIT: 0.001 for small
+                                   networks, 0.0001 for those of ImageNet */
+    int64_t kappa_capped_steps; /**< steps after the warm-up in which kappa stays below 128; 0: one
+                                     epoch of the images, none with a generator */
+    int64_t
+        range_steps;    /**< with a generator: the first steps, all in an idle warm-up, in which the
+                              ranges of the student's activations are tracked; 0 otherwise */
     float label_weight; /**< with a generator, 0..1e6; 0: AIT, 1: what GDFQ does itself */
-    float
-        clip; /**< norm of all gradients that move something, above which they are scaled down to it, 0..1e6;
-                           0: never. AIT: 10 / classes, as published: 0 */
+    float clip_norm;    /**< norm of all gradients that move something, above which they are scaled
+                              down to it, 0..1e6; 0: never. AIT: 10 / classes, as published: 0 */
 } dfq_tuner_options;
 
-/** The generator beside a student. Fill with dfq_generator_options_init() first. */
+/** The generator network beside a student. Fill with dfq_generator_options_init() first. */
 typedef struct dfq_generator_options {
     uint32_t struct_size; /**< set by init */
     int32_t kind;         /**< DFQ_GENERATOR_*; default ::DFQ_GENERATOR_QIMERA */
     int64_t batch;        /**< images of a step, 2..4096; default 200 */
     uint64_t seed;        /**< of weights, noise and classes; default 0 */
-    float rate;       /**< Adam's (0.5, 0.999), 0..1000; default 1e-3; falls as the tuner's does */
-    float bns_weight; /**< of the BatchNorm statistics beside the cross-entropy, 0..1e6; 1. The
+    float learning_rate;  /**< Adam's (0.5, 0.999), 0..1000; default 1e-3; falls at the
+                                tuner's milestones */
+    float bns_weight;     /**< of the BatchNorm statistics beside the cross-entropy, 0..1e6; 1. The
                            publications have 0.1 */
 } dfq_generator_options;
 
@@ -185,20 +188,22 @@ typedef struct dfq_tuner_cost {
  *  sizeof(dfq_tuner_options) of the caller. */
 DFQ_API void dfq_tuner_options_init(dfq_tuner_options *options, size_t size);
 
-/** Writes the recipe as published, for ::DFQ_MODE_PARITY. The paper's code leaves rate and number
- *  of steps to its caller; it runs 200 epochs, lowering the rate at 50 and 100. */
+/** Writes the recipe as published, for ::DFQ_MODE_PARITY. The paper's code leaves
+ *  learning rate and number of steps to its caller; it runs 200 epochs, lowering the learning rate
+ *  at 50 and 100. */
 DFQ_API void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size);
 
-/** Writes AIT's recipe for convolutional networks with a generator: KL alone at temperature 20, divided
- *  by the number of classes, gradient inundation, SGD. For some thousand steps: an idle warm-up of a
- *  quarter of them, at most 800, then a cosine from rate 0.01.
+/** Writes AIT's recipe for convolutional networks with a generator: KL alone at temperature 20,
+ *  divided by the number of classes, gradient inundation, SGD. For some thousand steps: an idle
+ *  warm-up of a quarter of them, at most 800, then a cosine from learning rate 0.01.
  *  @param classes of the network
  *  @param steps   of the whole job */
 DFQ_API void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size, int64_t classes,
                                         int64_t steps);
 
-/** The same as published, for ::DFQ_MODE_PARITY: its 80,000 steps are scaled to `steps`. An idle warm-up of
- *  a tenth of them, at most 800; rate 1e-4, which falls tenfold after each quarter. */
+/** The same as published, for ::DFQ_MODE_PARITY: its 80,000 steps are scaled to `steps`. An idle
+ *  warm-up of a tenth of them, at most 800; learning rate 1e-4, which falls tenfold after each
+ *  quarter. */
 DFQ_API void dfq_tuner_options_init_ait_parity(dfq_tuner_options *options, size_t size,
                                                int64_t classes, int64_t steps);
 
@@ -223,16 +228,17 @@ DFQ_CHECKED dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *stu
 /** The same with the images of a set, which are read for each step: memory does not grow with their
  *  number. Bits and checkpoints are those of the same images in a tensor.
  *  @param set kept alive by the job; its file must stay as it is
- *  @return as dfq_tuner_create(); ::DFQ_E_INVALID (a set of another context). Steps and checkpoints may
- *          also return ::DFQ_E_IO, see dfq_image_set_read(). */
+ *  @return as dfq_tuner_create(); ::DFQ_E_INVALID (a set of another context). Steps and checkpoints
+ *          may also return ::DFQ_E_IO, see dfq_image_set_read(). */
 DFQ_CHECKED dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph *student,
                                              dfq_image_set *set, const dfq_tuner_options *options,
                                              dfq_tuner **out_tuner);
 
-/** Prepares a job with a generator in place of images. Its batch is the generator's; nothing can be held
- *  out, so eval_every and augment must be 0 and the last step is the result.
+/** Prepares a job with a generator in place of images. Its batch is the generator's; nothing can be
+ *  held out, so eval_every and augment must be 0 and the last step is the result.
  *  @param teacher a float convolutional network with BatchNorms
- *  @param student as for dfq_tuner_create(); with `follow` above 0 its ranges need not be known yet
+ *  @param student as for dfq_tuner_create(); with range_steps above 0 its ranges need not be known
+ *                 yet
  *  @param generator NULL for defaults
  *  @param options NULL for AIT's recipe with 1000 steps
  *  @return as dfq_tuner_create(); ::DFQ_E_UNSUPPORTED (no BatchNorm). */
@@ -270,16 +276,16 @@ DFQ_CHECKED dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner,
 /** What the last step did to the codes of each quantized weight, in the order of the network's
  *  parameters: a new F32 [weights, 3], rows of kappa, codes changed, and codes. kappa and codes
  *  changed are 0 before the first step of this process.
- *  @return ::DFQ_E_INVALID (the job has no inundation), ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (crossing_target is 0), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_crossings);
 
-/** The share of its codes that each step changed in each of those weights: a new F32 [done, weights];
- *  NaN for steps that moved none.
- *  @return ::DFQ_E_INVALID (the job has no inundation), ::DFQ_E_NOMEM. */
+/** The share of its codes that each step changed in each of those weights: a new F32 [done,
+ *  weights]; NaN for steps that moved none.
+ *  @return ::DFQ_E_INVALID (crossing_target is 0), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor **out_crossed);
 
-/** The generator's curves: a new F32 [done, 3], rows of its loss, the teacher's cross-entropy, and the
- *  distance of BatchNorm statistics, unweighted.
+/** The generator's curves: a new F32 [done, 3], rows of its loss, the teacher's cross-entropy, and
+ *  the distance of BatchNorm statistics, unweighted.
  *  @return ::DFQ_E_INVALID (the job has no generator), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_generator_curves(const dfq_tuner *tuner,
                                                       dfq_tensor **out_curves);

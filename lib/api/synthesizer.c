@@ -25,14 +25,14 @@ static dfq_synthesizer_options defaults(void)
                                      .attention_weight = d.attention_weight,
                                      .class_weight = d.class_weight,
                                      .tv_weight = d.tv_weight,
-                                     .rate = d.rate,
-                                     .end_rate = d.end_rate,
+                                     .learning_rate = d.learning_rate,
+                                     .end_learning_rate = d.end_learning_rate,
                                      .weight_decay = d.weight_decay,
                                      .roll_first = d.roll_first,
                                      .roll_second = d.roll_second,
                                      .flip = d.flip,
                                      .jitter = d.jitter,
-                                     .natural = d.natural,
+                                     .multi_scale = d.multi_scale,
                                      .distance = (int32_t)d.distance};
 }
 
@@ -57,14 +57,14 @@ dfq_status dfq_synthesizer_create(const dfq_graph *graph, const dfq_synthesizer_
                               .attention_weight = o.attention_weight,
                               .class_weight = o.class_weight,
                               .tv_weight = o.tv_weight,
-                              .rate = o.rate,
-                              .end_rate = o.end_rate,
+                              .learning_rate = o.learning_rate,
+                              .end_learning_rate = o.end_learning_rate,
                               .weight_decay = o.weight_decay,
                               .roll_first = o.roll_first,
                               .roll_second = o.roll_second,
                               .flip = o.flip,
                               .jitter = o.jitter,
-                              .natural = o.natural,
+                              .multi_scale = o.multi_scale,
                               .distance = (dfqi_distance)o.distance};
     dfq_synthesizer *synth = dfqi_calloc(graph->ctx, 1, sizeof *synth);
     if (synth == NULL) return DFQ_E_NOMEM;

@@ -17,30 +17,30 @@ static dfq_tuner_options public_options(const dfqi_tune_options *d)
                                .batch = d->batch,
                                .seed = d->seed,
                                .schedule = (int32_t)d->schedule,
-                               .warm_kind = (int32_t)d->warm_kind,
-                               .warm = d->warm,
+                               .warmup = (int32_t)d->warmup,
+                               .warmup_steps = d->warmup_steps,
                                .milestones = {d->milestones[0], d->milestones[1], d->milestones[2]},
                                .eval_every = d->eval_every,
-                               .rate = d->rate,
-                               .end_rate = d->end_rate,
-                               .decay = d->decay,
+                               .learning_rate = d->learning_rate,
+                               .end_learning_rate = d->end_learning_rate,
+                               .milestone_factor = d->milestone_factor,
                                .momentum = d->momentum,
                                .beta1 = d->beta1,
                                .beta2 = d->beta2,
                                .eps = d->eps,
                                .weight_decay = d->weight_decay,
-                               .weight_rate = d->weight_rate,
-                               .step_rate = d->step_rate,
-                               .zero_rate = d->zero_rate,
+                               .weight_lr_mult = d->weight_lr_mult,
+                               .scale_lr_mult = d->scale_lr_mult,
+                               .zero_point_lr_mult = d->zero_point_lr_mult,
                                .temperature = d->temperature,
                                .kl_weight = d->kl_weight,
                                .head_weight = d->head_weight,
                                .augment = (int32_t)d->augment,
-                               .inundation = d->inundation,
-                               .capped = d->capped,
-                               .follow = d->follow,
+                               .crossing_target = d->crossing_target,
+                               .kappa_capped_steps = d->kappa_capped_steps,
+                               .range_steps = d->range_steps,
                                .label_weight = d->label_weight,
-                               .clip = d->clip};
+                               .clip_norm = d->clip_norm};
 }
 
 static dfqi_tune_options own_options(const dfq_tuner_options *o)
@@ -50,30 +50,30 @@ static dfqi_tune_options own_options(const dfq_tuner_options *o)
                                .batch = o->batch,
                                .seed = o->seed,
                                .schedule = (dfqi_schedule)o->schedule,
-                               .warm_kind = (dfqi_warm)o->warm_kind,
-                               .warm = o->warm,
+                               .warmup = (dfqi_warmup)o->warmup,
+                               .warmup_steps = o->warmup_steps,
                                .milestones = {o->milestones[0], o->milestones[1], o->milestones[2]},
                                .eval_every = o->eval_every,
-                               .rate = o->rate,
-                               .end_rate = o->end_rate,
-                               .decay = o->decay,
+                               .learning_rate = o->learning_rate,
+                               .end_learning_rate = o->end_learning_rate,
+                               .milestone_factor = o->milestone_factor,
                                .momentum = o->momentum,
                                .beta1 = o->beta1,
                                .beta2 = o->beta2,
                                .eps = o->eps,
                                .weight_decay = o->weight_decay,
-                               .weight_rate = o->weight_rate,
-                               .step_rate = o->step_rate,
-                               .zero_rate = o->zero_rate,
+                               .weight_lr_mult = o->weight_lr_mult,
+                               .scale_lr_mult = o->scale_lr_mult,
+                               .zero_point_lr_mult = o->zero_point_lr_mult,
                                .temperature = o->temperature,
                                .kl_weight = o->kl_weight,
                                .head_weight = o->head_weight,
                                .augment = (dfqi_augment_kind)o->augment,
-                               .inundation = o->inundation,
-                               .capped = o->capped,
-                               .follow = o->follow,
+                               .crossing_target = o->crossing_target,
+                               .kappa_capped_steps = o->kappa_capped_steps,
+                               .range_steps = o->range_steps,
                                .label_weight = o->label_weight,
-                               .clip = o->clip};
+                               .clip_norm = o->clip_norm};
 }
 
 static dfq_tuner_options defaults(void)
@@ -119,8 +119,10 @@ static dfq_generator_options generator_defaults(void)
 {
     dfqi_generator_options d;
     dfqi_generator_trainer_defaults(&d);
-    return (dfq_generator_options){
-        .kind = DFQ_GENERATOR_QIMERA, .batch = d.batch, .rate = d.rate, .bns_weight = d.bns_weight};
+    return (dfq_generator_options){.kind = DFQ_GENERATOR_QIMERA,
+                                   .batch = d.batch,
+                                   .learning_rate = d.learning_rate,
+                                   .bns_weight = d.bns_weight};
 }
 
 void dfq_generator_options_init(dfq_generator_options *options, size_t size)
@@ -199,7 +201,7 @@ dfq_status dfq_tuner_create_with_generator(const dfq_graph *teacher, dfq_graph *
                                                   : DFQI_GENERATOR_GDFQ;
     own_g.batch = g.batch;
     own_g.seed = g.seed;
-    own_g.rate = g.rate;
+    own_g.learning_rate = g.learning_rate;
     own_g.bns_weight = g.bns_weight;
     DFQI_TRY(dfqi_tune_new_with_generator(teacher, student, &own_g, &own, &t));
     return hand_out(ctx, t, out_tuner);

@@ -22,7 +22,7 @@ void dfqi_generator_trainer_defaults(dfqi_generator_options *o)
     *o = (dfqi_generator_options){.kind = DFQI_GENERATOR_QIMERA,
                                   .batch = 200,
                                   .bns_weight = 1.0f,
-                                  .rate = 1e-3f,
+                                  .learning_rate = 1e-3f,
                                   .beta1 = 0.5f,
                                   .beta2 = 0.999f,
                                   .eps = 1e-8f};
@@ -31,18 +31,18 @@ void dfqi_generator_trainer_defaults(dfqi_generator_options *o)
 float dfqi_generator_trainer_learning_rate(const dfqi_generator_options *o, int64_t step,
                                            int64_t steps)
 {
-    float rate = o->rate;
+    float learning_rate = o->learning_rate;
     for (int64_t i = 1; i < 4; i++)
-        if (step >= i * steps / 4) rate *= 0.1f;
-    return rate;
+        if (step >= i * steps / 4) learning_rate *= 0.1f;
+    return learning_rate;
 }
 
 void dfqi_generator_trainer_text(const dfqi_generator_options *o, char *text, size_t size)
 {
     dfqi_print(text, size,
                "kind %d, batch %" PRId64 ", seed %" PRIu64
-               ", statistics %.9g, rate %.9g, Adam %.9g %.9g %.9g",
-               (int)o->kind, o->batch, o->seed, (double)o->bns_weight, (double)o->rate,
+               ", statistics %.9g, learning rate %.9g, Adam %.9g %.9g %.9g",
+               (int)o->kind, o->batch, o->seed, (double)o->bns_weight, (double)o->learning_rate,
                (double)o->beta1, (double)o->beta2, (double)o->eps);
 }
 
@@ -244,9 +244,9 @@ dfq_status dfqi_generator_trainer_pass(dfqi_generator_trainer *h, dfqi_generator
     if (!isfinite(total))
         return dfqi_fail(
             h->ctx, DFQ_E_NUMERIC,
-            "generator: the loss of iteration %lld is not finite at a rate of %g; check "
+            "generator: the loss of iteration %lld is not finite at a learning rate of %g; check "
             "the weights of %s",
-            (long long)h->done, (double)h->o.rate, h->model->net.arch.name);
+            (long long)h->done, (double)h->o.learning_rate, h->model->net.arch.name);
     *out = (dfqi_generator_batch){.images = dfqi_exec_data(h->e, h->images),
                                   .logits = dfqi_exec_data(h->e, h->logits),
                                   .labels = h->draws.classes,
@@ -255,23 +255,23 @@ dfq_status dfqi_generator_trainer_pass(dfqi_generator_trainer *h, dfqi_generator
     return DFQ_OK;
 }
 
-void dfqi_generator_trainer_move(dfqi_generator_trainer *h, float rate)
+void dfqi_generator_trainer_move(dfqi_generator_trainer *h, float learning_rate)
 {
     dfqi_optim_options adam = {
         .kind = DFQI_ADAMW, .beta1 = h->o.beta1, .beta2 = h->o.beta2, .eps = h->o.eps};
-    for (int32_t i = 0; rate > 0 && i < h->net.n_params; i++)
-        dfqi_optim_step(h->ctx, &adam, &h->moments[i], h->done + 1, rate,
+    for (int32_t i = 0; learning_rate > 0 && i < h->net.n_params; i++)
+        dfqi_optim_step(h->ctx, &adam, &h->moments[i], h->done + 1, learning_rate,
                         dfqi_exec_data(h->e, h->grads[i]),
                         dfqi_tensor_f32(h->net.params[i].tensor));
     h->done++;
 }
 
-dfq_status dfqi_generator_trainer_step(dfqi_generator_trainer *h, float rate,
+dfq_status dfqi_generator_trainer_step(dfqi_generator_trainer *h, float learning_rate,
                                        dfqi_generator_batch *out)
 {
     dfqi_generator_trainer_draw(h, 0, h->done);
     DFQI_TRY(dfqi_generator_trainer_pass(h, out));
-    dfqi_generator_trainer_move(h, rate);
+    dfqi_generator_trainer_move(h, learning_rate);
     return DFQ_OK;
 }
 

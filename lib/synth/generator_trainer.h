@@ -6,8 +6,9 @@
  *   L = CE(f(x), y) + bns_weight L_BNS,
  *   L_BNS = mean over BatchNorms of (|mean - running|^2 + |var - running|^2) / C
  *
- * In 40 % of the iterations, by chance, every image of Qimera's generator is of a mixture of classes:
- * y then has a weight for each class. All draws are keyed by (seed, iteration). One thread at a time.
+ * In 40 % of the iterations, by chance, every image of Qimera's generator is of a mixture of
+ * classes: y then has a weight for each class. All draws are keyed by (seed, iteration). One thread
+ * at a time.
  */
 #ifndef DFQI_SYNTH_GENERATOR_TRAINER_H
 #define DFQI_SYNTH_GENERATOR_TRAINER_H
@@ -20,7 +21,7 @@ typedef struct dfqi_generator_options {
     int64_t batch;
     uint64_t seed;
     float bns_weight;
-    float rate;              /* first learning rate, for whoever drives the steps */
+    float learning_rate;     /* first learning rate, for whoever drives the steps */
     float beta1, beta2, eps; /* Adam */
 } dfqi_generator_options;
 
@@ -54,9 +55,9 @@ DFQI_CHECKED dfq_status dfqi_generator_trainer_new(const dfqi_model *m,
                                                    dfqi_generator_trainer **out);
 void dfqi_generator_trainer_release(dfqi_generator_trainer *h); /* NULL ok */
 
-/* One iteration; rate 0 leaves the generator as it is. DFQ_E_NUMERIC if a loss is not finite: the
- * generator is then as it was before. */
-DFQI_CHECKED dfq_status dfqi_generator_trainer_step(dfqi_generator_trainer *h, float rate,
+/* One iteration; learning rate 0 leaves the generator as it is. DFQ_E_NUMERIC if a loss is not
+ * finite: the generator is then as it was before. */
+DFQI_CHECKED dfq_status dfqi_generator_trainer_step(dfqi_generator_trainer *h, float learning_rate,
                                                     dfqi_generator_batch *out);
 /* Batch `index` of the generator as it is, which stays so; the draws are not those of any step.
  * DFQ_E_NUMERIC as above. */
@@ -64,8 +65,8 @@ DFQI_CHECKED dfq_status dfqi_generator_trainer_sample(dfqi_generator_trainer *h,
                                                       dfqi_generator_batch *out);
 int64_t dfqi_generator_trainer_done(const dfqi_generator_trainer *h);
 
-/* The state, for checkpoints: array i = 0 .. dfqi_generator_trainer_arrays - 1 is to be stored and put back in
- * place; then the next iteration is the one that follows `done` others. */
+/* The state, for checkpoints: array i = 0 .. dfqi_generator_trainer_arrays - 1 is to be stored and
+ * put back in place; then the next iteration is the one that follows `done` others. */
 typedef struct dfqi_generator_array {
     char name[48]; /* "generator.fc.weight", "generator.m.fc.weight", "generator.v.fc.weight" */
     float *data;

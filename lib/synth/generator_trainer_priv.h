@@ -37,9 +37,10 @@ DFQI_CHECKED dfq_status dfqi_generator_trainer_draws_new(dfqi_generator_trainer 
 void dfqi_generator_trainer_draws_bind(dfqi_generator_trainer *h);
 void dfqi_generator_trainer_draw(dfqi_generator_trainer *h, int sample, int64_t index);
 
-/* generator_trainer.c: what a step consists of. A pass on the draws as they are, and Adam by its gradients. */
+/* generator_trainer.c: what a step consists of. A pass on the draws as they are, and Adam by its
+ * gradients. */
 DFQI_CHECKED dfq_status dfqi_generator_trainer_pass(dfqi_generator_trainer *h,
                                                     dfqi_generator_batch *out);
-void dfqi_generator_trainer_move(dfqi_generator_trainer *h, float rate);
+void dfqi_generator_trainer_move(dfqi_generator_trainer *h, float learning_rate);
 
 #endif

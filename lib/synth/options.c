@@ -22,13 +22,13 @@ void dfqi_synth_defaults(dfqi_synth_options *o)
                               .attention_weight = 1.0f,
                               .class_weight = 1.0f,
                               .tv_weight = 2.5e-5f,
-                              .rate = 0.1f,
-                              .end_rate = 0.001f,
+                              .learning_rate = 0.1f,
+                              .end_learning_rate = 0.001f,
                               .weight_decay = 1e-6f,
                               .roll_first = 8,
                               .roll_second = 16,
                               .jitter = 1,
-                              .natural = 1};
+                              .multi_scale = 1};
 }
 
 void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o)
@@ -38,12 +38,12 @@ void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o)
     if (o->kind == DFQI_SYNTH_BNS) o->jitter = 0;
     if (o->kind != DFQI_SYNTH_PSE) return;
     o->tv_weight = 0.05f;
-    o->rate = 0.2f;
-    o->end_rate = o->weight_decay = 0;
+    o->learning_rate = 0.2f;
+    o->end_learning_rate = o->weight_decay = 0;
     o->roll_first = 15;
     o->roll_second = 30;
     o->flip = 1;
-    o->jitter = o->natural = 0;
+    o->jitter = o->multi_scale = 0;
 }
 
 dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synth_options *o)
@@ -106,14 +106,14 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
     DFQI_TRY(check_count(ctx, "roll_second", o->roll_second, 0, ROLL_MAX));
     DFQI_TRY(check_count(ctx, "flip", o->flip, 0, 1));
     DFQI_TRY(check_count(ctx, "jitter", o->jitter, 0, 1));
-    DFQI_TRY(check_count(ctx, "natural", o->natural, 0, 1));
+    DFQI_TRY(check_count(ctx, "multi_scale", o->multi_scale, 0, 1));
     DFQI_TRY(
         check_count(ctx, "distance", o->distance, DFQI_DISTANCE_SQUARE, DFQI_DISTANCE_ABSOLUTE));
     DFQI_TRY(check_number(ctx, "attention_weight", o->attention_weight, 1e6f));
     DFQI_TRY(check_number(ctx, "class_weight", o->class_weight, 1e6f));
     DFQI_TRY(check_number(ctx, "tv_weight", o->tv_weight, 1e6f));
-    DFQI_TRY(check_number(ctx, "rate", o->rate, 1e3f));
-    DFQI_TRY(check_number(ctx, "end_rate", o->end_rate, 1e3f));
+    DFQI_TRY(check_number(ctx, "learning_rate", o->learning_rate, 1e3f));
+    DFQI_TRY(check_number(ctx, "end_learning_rate", o->end_learning_rate, 1e3f));
     DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 1.0f));
     int first = o->kind != DFQI_SYNTH_PRIOR && o->attention_weight > 0;
     int weighed = o->kind != DFQI_SYNTH_NOISE && o->kind < DFQI_SYNTH_GDFQ;
@@ -126,13 +126,14 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
 
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT])
 {
-    dfqi_print(
-        text, DFQI_OPTIONS_TEXT,
-        "kind %d, images %" PRId64 ", batch %" PRId64 ", iterations %" PRId64 ", seed %" PRIu64
-        ", weights %.9g %.9g %.9g, rate %.9g to %.9g, decay %.9g, roll %d %d, flip %d, jitter %d, "
-        "natural %d, distance %d",
-        (int)o->kind, o->images, o->batch, o->iterations, o->seed, (double)o->attention_weight,
-        (double)o->class_weight, (double)o->tv_weight, (double)o->rate, (double)o->end_rate,
-        (double)o->weight_decay, (int)o->roll_first, (int)o->roll_second, (int)o->flip,
-        (int)o->jitter, (int)o->natural, (int)o->distance);
+    dfqi_print(text, DFQI_OPTIONS_TEXT,
+               "kind %d, images %" PRId64 ", batch %" PRId64 ", iterations %" PRId64
+               ", seed %" PRIu64 ", weights %.9g %.9g %.9g, learning rate %.9g to %.9g, decay "
+               "%.9g, roll %d %d, flip %d, jitter %d, "
+               "natural %d, distance %d",
+               (int)o->kind, o->images, o->batch, o->iterations, o->seed,
+               (double)o->attention_weight, (double)o->class_weight, (double)o->tv_weight,
+               (double)o->learning_rate, (double)o->end_learning_rate, (double)o->weight_decay,
+               (int)o->roll_first, (int)o->roll_second, (int)o->flip, (int)o->jitter,
+               (int)o->multi_scale, (int)o->distance);
 }

@@ -10,10 +10,10 @@ enum { LEAST_SIDE = 4, CHANNELS = 3 };
 /* Measured on ViT-Tiny: W4A4 accuracy on real pictures of ranges calibrated on 32 images. */
 static const float luminance = 1.2f, colour = 0.4f;
 
-dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t natural)
+dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t multi_scale)
 {
-    dfqi_pyramid p = {.side = side, .natural = natural, .scales = 1, .floats = side * side};
-    for (int64_t n = side; natural && n % 2 == 0 && n / 2 >= LEAST_SIDE; p.scales++) {
+    dfqi_pyramid p = {.side = side, .multi_scale = multi_scale, .scales = 1, .floats = side * side};
+    for (int64_t n = side; multi_scale && n % 2 == 0 && n / 2 >= LEAST_SIDE; p.scales++) {
         n /= 2;
         p.floats += n * n;
     }
@@ -103,7 +103,7 @@ static void split_image(void *arg, int64_t image, int32_t thread)
     (void)thread;
     /* the finest scales first lie side by side, where the colours are turned */
     memcpy(out, j->g + image * CHANNELS * pixels, (size_t)(CHANNELS * pixels) * sizeof *out);
-    if (p->natural) to_opponents(pixels, out);
+    if (p->multi_scale) to_opponents(pixels, out);
     for (int64_t c = CHANNELS - 1; c >= 0; c--) {
         float *plane = out + c * p->floats;
         memmove(plane, out + c * pixels, (size_t)pixels * sizeof *out);
@@ -140,7 +140,7 @@ static void add_image(void *arg, int64_t image, int32_t thread)
     float *d = j->scales + image * CHANNELS * p->floats, *x = j->x + image * CHANNELS * pixels;
     (void)thread;
     for (int64_t c = 0; c < CHANNELS; c++) sum_scales(p, d + c * p->floats);
-    if (p->natural) from_opponents(pixels, p->floats, d);
+    if (p->multi_scale) from_opponents(pixels, p->floats, d);
     for (int64_t c = 0; c < CHANNELS; c++, x += pixels, d += p->floats) {
         if (j->keep == 0) /* written: 0 * x stays NaN if x is */
             memcpy(x, d, (size_t)pixels * sizeof *x);

@@ -13,18 +13,18 @@
 /* Layout of one plane: the scales one behind the other, the finest first. */
 typedef struct dfqi_pyramid {
     int64_t side;
-    int32_t natural;
+    int32_t multi_scale;
     int32_t scales; /* the side is halved down to 4 pixels or more; 1 if not natural */
     int64_t floats; /* of one plane, all scales together */
 } dfqi_pyramid;
 
-dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t natural);
+dfqi_pyramid dfqi_pyramid_make(int64_t side, int32_t multi_scale);
 
 /* The gradient of each scale: g[n][3][side][side] -> out[n][3][floats]. */
 void dfqi_pyramid_split(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, const float *g,
                         float *out);
-/* x[n][3][side][side] = keep * x + the weighted sum of the scales of d[n][3][floats], in the colours
- * of x; d is overwritten. With keep 0 nothing of x is read. */
+/* x[n][3][side][side] = keep * x + the weighted sum of the scales of d[n][3][floats], in the
+ * colours of x; d is overwritten. With keep 0 nothing of x is read. */
 void dfqi_pyramid_add(dfq_context *ctx, const dfqi_pyramid *p, int64_t n, float *d, float keep,
                       float *x);
 

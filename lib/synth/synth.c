@@ -52,7 +52,7 @@ static dfq_status set_up(dfqi_synth *s)
     s->pixels = a->channels * a->image * a->image;
     s->n_batches = (s->o.images + s->o.batch - 1) / s->o.batch;
     s->per_batch = generator || noise ? 1 : s->o.iterations;
-    s->pyramid = dfqi_pyramid_make(a->image, s->o.natural && !noise);
+    s->pyramid = dfqi_pyramid_make(a->image, s->o.multi_scale && !noise);
     set_bounds(s);
     DFQI_TRY(check_size(s));
     return generator ? make_generator(s) : DFQ_OK;
@@ -230,13 +230,13 @@ int64_t dfqi_synth_first_half(const dfqi_synth *s)
     return (s->o.iterations + 1) / 2;
 }
 
-float dfqi_synth_rate(const dfqi_synth *s)
+float dfqi_synth_learning_rate(const dfqi_synth *s)
 {
     int64_t t = s->iteration, total = s->o.iterations, half = dfqi_synth_first_half(s);
     if (!dfqi_recipe_of(s->o.kind)->warm_ups)
-        return dfqi_cosine(t, total, 0, s->o.rate, s->o.end_rate);
+        return dfqi_cosine(t, total, 0, s->o.learning_rate, s->o.end_learning_rate);
     total = t < half ? half : total - half;
-    return dfqi_cosine(t % half, total, total / 5, s->o.rate, s->o.end_rate);
+    return dfqi_cosine(t % half, total, total / 5, s->o.learning_rate, s->o.end_learning_rate);
 }
 
 /* One AdamW step at every scale. Its decay shrinks the images themselves. */
@@ -245,12 +245,13 @@ static void move(dfqi_synth *s, const float *grad)
     const dfqi_recipe *r = dfqi_recipe_of(s->o.kind);
     const dfqi_optim_options adam = {
         .kind = DFQI_ADAMW, .beta1 = r->beta1, .beta2 = r->beta2, .eps = 1e-8f};
-    float rate = dfqi_synth_rate(s);
+    float learning_rate = dfqi_synth_learning_rate(s);
     dfqi_pyramid_split(s->ctx, &s->pyramid, s->o.batch, grad, s->scales);
     memset(s->moves, 0, (size_t)dfqi_synth_scale_floats(s) * sizeof *s->moves);
-    dfqi_optim_step(s->ctx, &adam, &s->moments, s->iteration + 1, rate, s->scales, s->moves);
-    dfqi_pyramid_add(s->ctx, &s->pyramid, s->o.batch, s->moves, 1.0f - rate * s->o.weight_decay,
-                     s->x);
+    dfqi_optim_step(s->ctx, &adam, &s->moments, s->iteration + 1, learning_rate, s->scales,
+                    s->moves);
+    dfqi_pyramid_add(s->ctx, &s->pyramid, s->o.batch, s->moves,
+                     1.0f - learning_rate * s->o.weight_decay, s->x);
 }
 
 dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok)
@@ -284,11 +285,12 @@ static dfq_status redraw(dfqi_synth *s)
     /* stays where a new call tries once more and fails again, rather than in a broken batch */
     s->iteration = 0;
     draw_batch(s);
-    return dfqi_fail(
-        s->ctx, DFQ_E_NUMERIC,
-        "synth: batch %lld became NaN or infinite in %d attempts at a rate of %g; check the "
-        "weights of %s",
-        (long long)s->at, DFQI_SYNTH_ATTEMPTS, (double)s->o.rate, s->model->net.arch.name);
+    return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
+                     "synth: batch %lld became NaN or infinite in %d attempts at a learning rate "
+                     "of %g; check the "
+                     "weights of %s",
+                     (long long)s->at, DFQI_SYNTH_ATTEMPTS, (double)s->o.learning_rate,
+                     s->model->net.arch.name);
 }
 
 /* A batch that cannot be put away begins again: the same bits, once there is room. */
@@ -327,9 +329,9 @@ static dfq_status step_generator(dfqi_synth *s)
     double start = dfqi_now();
     bool training = s->trained < s->o.iterations;
     if (training) {
-        float rate = dfqi_generator_trainer_learning_rate(&s->generator_options, s->trained,
-                                                          s->o.iterations);
-        DFQI_TRY(dfqi_generator_trainer_step(s->generator, rate, &b));
+        float learning_rate = dfqi_generator_trainer_learning_rate(&s->generator_options,
+                                                                   s->trained, s->o.iterations);
+        DFQI_TRY(dfqi_generator_trainer_step(s->generator, learning_rate, &b));
     } else {
         DFQI_TRY(dfqi_generator_trainer_sample(s->generator, s->at, &b));
     }

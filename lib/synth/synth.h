@@ -30,11 +30,12 @@ typedef struct dfqi_synth_options {
     int64_t iterations; /* for each batch; of a generator once */
     uint64_t seed;
     float attention_weight, class_weight, tv_weight; /* 0 leaves a term out */
-    float rate, end_rate, weight_decay;              /* AdamW, cosine from rate to end_rate */
+    float learning_rate, end_learning_rate,
+        weight_decay;                /* AdamW, cosine from learning rate to end_learning_rate */
     int32_t roll_first, roll_second; /* largest offset in the first and second half, pixels */
     int32_t flip;                    /* 1: mirror the batch in every other iteration, by chance */
     int32_t jitter;                  /* 1: colour offset and colour jitter */
-    int32_t natural;                 /* 1: images are moved as pictures vary (pyramid.h) */
+    int32_t multi_scale;             /* 1: images are moved as pictures vary (pyramid.h) */
     dfqi_distance distance;          /* of heads */
 } dfqi_synth_options;
 
@@ -65,8 +66,9 @@ DFQI_CHECKED dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_opt
 void dfqi_synth_release(dfqi_synth *s); /* NULL ok */
 const dfqi_model *dfqi_synth_model(const dfqi_synth *s);
 
-/* Finished images wait in a file without a name in `folder` rather than in memory (io/images.h); before
- * work begins. DFQ_E_IO from then on, where it cannot be written or read: the batch is made again. */
+/* Finished images wait in a file without a name in `folder` rather than in memory (io/images.h);
+ * before work begins. DFQ_E_IO from then on, where it cannot be written or read: the batch is made
+ * again. */
 DFQI_CHECKED dfq_status dfqi_synth_spool(dfqi_synth *s, const char *folder);
 
 /* One iteration of the current batch. *out_finished: nothing is left to do. A batch that turns NaN
@@ -84,7 +86,8 @@ int64_t dfqi_synth_finished(const dfqi_synth *s);
  * the job when it is complete, copies before. DFQ_E_INVALID while there are none. */
 DFQI_CHECKED dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images,
                                           dfq_tensor **out_labels);
-/* Finished images as they lie, valid while the job does nothing; with their shape and labels, borrowed. */
+/* Finished images as they lie, valid while the job does nothing; with their shape and labels,
+ * borrowed. */
 DFQI_CHECKED dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
                                                    dfq_tensor *out_shape, dfq_tensor *out_labels);
 /* They as a set, which outlives the job if they are in a spool: DFQ_E_INVALID if not. */

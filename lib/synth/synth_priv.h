@@ -15,7 +15,8 @@ enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512, DFQI_KEPT_TEXT = 19 };
 /* What is not an option: MimiQ's way, and PSAQ-ViT's. */
 typedef struct dfqi_recipe {
     float beta1, beta2; /* of Adam */
-    int32_t warm_ups;   /* 1: in each half the rate rises over a fifth, then falls to the end */
+    int32_t
+        warm_ups; /* 1: in each half the learning rate rises over a fifth, then falls to the end */
     int32_t one_offset; /* 1: both axes roll by the same offset */
     float tv_diagonal;  /* weight of diagonal differences */
     /* If not 0: the loss is the distance of the augmented images' TV from a number in between,
@@ -138,7 +139,7 @@ DFQI_CHECKED dfq_status dfqi_synth_put(dfqi_synth *s, int64_t first, int64_t n, 
  * draws. *ok: 0 if x is not finite any more. */
 DFQI_CHECKED dfq_status dfqi_synth_start(dfqi_synth *s);
 DFQI_CHECKED dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
-float dfqi_synth_rate(const dfqi_synth *s);           /* of the next step */
+float dfqi_synth_learning_rate(const dfqi_synth *s);  /* of the next step */
 int64_t dfqi_synth_first_half(const dfqi_synth *s);   /* iterations */
 int64_t dfqi_synth_block(const dfqi_synth *s);        /* floats of s->floats */
 int64_t dfqi_synth_scale_floats(const dfqi_synth *s); /* a batch at all scales */

@@ -191,7 +191,8 @@ static void weigh(const float *kernel, int64_t taps, const float *from, int64_t 
     }
 }
 
-/* Along rows into `plane`, which has the mirrored rows too; then along columns. Both are scratch. */
+/* Along rows into `plane`, which has the mirrored rows too; then along columns. Both are
+ * scratch. */
 static void blur_plane(const job *j, float *x, float *plane, float *row)
 {
     int64_t side = j->a->side, radius = j->radius, taps = 2 * radius + 1;

@@ -30,7 +30,7 @@ static dfq_status take_images(dfqi_tune *t)
 
 static dfq_status follow_ranges(dfqi_tune *t, const float *images)
 {
-    if (t->done >= t->o.follow) {
+    if (t->done >= t->o.range_steps) {
         dfqi_tracker_free(t->tracker);
         t->tracker = NULL;
         return DFQ_OK;
@@ -42,15 +42,16 @@ static dfq_status follow_ranges(dfqi_tune *t, const float *images)
 
 bool dfqi_tune_is_idle(const dfqi_tune *t)
 {
-    return t->generator && t->o.warm_kind == DFQI_WARM_IDLE && t->done < t->o.warm;
+    return t->generator && t->o.warmup == DFQI_WARMUP_IDLE && t->done < t->o.warmup_steps;
 }
 
 /* As in AIT's code images and the teacher's logits are those from before the generator's step. */
 static dfq_status generate_images(dfqi_tune *t)
 {
     const dfqi_generator_batch *made = &t->made;
-    float rate = t->generator_options.rate * dfqi_tune_decay(&t->o, t->done);
-    DFQI_TRY(dfqi_generator_trainer_step(t->generator, rate, &t->made));
+    float learning_rate =
+        t->generator_options.learning_rate * dfqi_tune_milestone_factor(&t->o, t->done);
+    DFQI_TRY(dfqi_generator_trainer_step(t->generator, learning_rate, &t->made));
     memcpy(t->generator_losses + t->done * DFQI_GENERATOR_LOSSES, made->losses,
            sizeof made->losses);
     dfqi_exec_bind(t->e, t->x, made->images);

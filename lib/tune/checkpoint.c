@@ -5,13 +5,12 @@
  *   losses   F32 [done,4]  if anything is done; evals F32 [evaluations,2] likewise
  *   now.*, best.*, m.*, v.* of each item (v with AdamW only)
  *   crossed  F32 [done,weights]  with inundation
- *   generator.*, generator_losses F32 [done,3], siteN.range, .scale, .zero_point: with a generator, its state
- * and the
- *            student's ranges
+ *   generator.*, generator_losses F32 [done,3], siteN.range, .scale, .zero_point: with a
+ *            generator, its state and the student's ranges
  *
  * Metadata: dfq.tune = format version, dfq.tune.options, dfq.tune.quantizers, dfq.tune.teacher and
- * dfq.tune.images (hashes; of a generator its options). Everything else follows from the
- * options. */
+ * dfq.tune.images (hashes; of a generator its options). Everything else follows
+ * from the options. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -168,7 +167,7 @@ static dfq_status put_all(dfqi_tune *t, writer *w, int64_t state[STATE], int64_t
             put(w, "", "losses", DFQI_F32, 2, (int64_t[]){t->done, DFQI_TUNE_LOSSES}, t->losses));
     if (t->n_evals > 0)
         DFQI_TRY(put(w, "", "evals", DFQI_F32, 2, (int64_t[]){t->n_evals, 2}, t->evals));
-    if (t->done > 0 && t->o.inundation > 0)
+    if (t->done > 0 && t->o.crossing_target > 0)
         DFQI_TRY(
             put(w, "", "crossed", DFQI_F32, 2, (int64_t[]){t->done, t->n_quantized}, t->crossed));
     if (t->done > 0 && t->generator)
@@ -292,7 +291,7 @@ static dfq_status read_state(const dfqi_tune *t, const dfqi_safetensors *st, con
                       &c->losses));
     if (evals > 0)
         DFQI_TRY(find(st, path, "evals", DFQI_F32, 2, (int64_t[]){evals, 2}, 0, &c->evals));
-    if (done > 0 && t->o.inundation > 0)
+    if (done > 0 && t->o.crossing_target > 0)
         DFQI_TRY(find(st, path, "crossed", DFQI_F32, 2, (int64_t[]){done, t->n_quantized}, 0,
                       &c->crossed));
     if (done > 0 && t->generator)

@@ -34,8 +34,8 @@ bool dfqi_tune_eval_due(const dfqi_tune *t)
     return t->n_evals <= t->done / every;
 }
 
-/* What is not finite is no measure of anything: the teacher's logits, and the untuned student's. Later
- * steps that are not finite are never the best. */
+/* What is not finite is no measure of anything: the teacher's logits, and the untuned student's.
+ * Later steps that are not finite are never the best. */
 static dfq_status need_finite(const dfqi_tune *t, const char *whose, const float *logits)
 {
     int64_t classes = t->student->net.arch.classes;

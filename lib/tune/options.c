@@ -13,17 +13,17 @@ void dfqi_tune_defaults(dfqi_tune_options *o)
     *o = (dfqi_tune_options){.steps = 500,
                              .batch = 16,
                              .optim = DFQI_ADAMW,
-                             .schedule = DFQI_RATE_COSINE,
-                             .rate = 1e-4f,
-                             .end_rate = 0.0f,
-                             .decay = 0.1f,
+                             .schedule = DFQI_SCHEDULE_COSINE,
+                             .learning_rate = 1e-4f,
+                             .end_learning_rate = 0.0f,
+                             .milestone_factor = 0.1f,
                              .momentum = 0.9f,
                              .beta1 = 0.9f,
                              .beta2 = 0.999f,
                              .eps = 1e-8f,
-                             .weight_rate = 1.0f,
-                             .step_rate = 10.0f,
-                             .zero_rate = 10.0f,
+                             .weight_lr_mult = 1.0f,
+                             .scale_lr_mult = 10.0f,
+                             .zero_point_lr_mult = 10.0f,
                              .temperature = 5.0f,
                              .kl_weight = 1.0f,
                              .head_weight = 10.0f,
@@ -35,10 +35,10 @@ void dfqi_tune_parity(dfqi_tune_options *o)
 {
     dfqi_tune_defaults(o);
     o->optim = DFQI_SGD;
-    o->schedule = DFQI_RATE_MULTI_STEP;
-    o->warm_kind = DFQI_WARM_IDLE;
-    o->rate = 1e-3f;
-    o->step_rate = o->zero_rate = 1.0f;
+    o->schedule = DFQI_SCHEDULE_MULTI_STEP;
+    o->warmup = DFQI_WARMUP_IDLE;
+    o->learning_rate = 1e-3f;
+    o->scale_lr_mult = o->zero_point_lr_mult = 1.0f;
     o->augment = DFQI_AUGMENT_FULL;
 }
 
@@ -47,34 +47,35 @@ static int64_t at_most(int64_t v, int64_t most)
     return v < most ? v : most;
 }
 
-/* Published: 400 epochs of 200 steps. So few steps need a generator that has learned for longer before
- * the student follows it, and a rate at which BatchNorms move too. (ResNet-20, W4A4, 1000 images judged:
- * 875 right after 700 of 1000 steps as published, 882 after the last of 1500 with this rate and a
- * warm-up of 400; one seed each. On 4000 real images, 200 steps: 901 and 911.) */
+/* Published: 400 epochs of 200 steps. So few steps need a generator that has learned for longer
+ * before the student follows it, and a learning rate at which BatchNorms move too. (ResNet-20,
+ * W4A4, 1000 images judged: 875 right after 700 of 1000 steps as published, 882 after the last of
+ * 1500 with this learning rate and a warm-up of 400; one seed each. On 4000 real images, 200 steps:
+ * 901 and 911.) */
 void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o)
 {
     dfqi_tune_ait_parity(classes, steps, o);
-    o->schedule = DFQI_RATE_COSINE;
-    o->rate = 1e-2f;
-    o->clip = 10.0f / (float)classes; /* falls with the loss, which is divided by classes */
-    o->warm = o->follow = at_most(steps / 4, 800);
+    o->schedule = DFQI_SCHEDULE_COSINE;
+    o->learning_rate = 1e-2f;
+    o->clip_norm = 10.0f / (float)classes; /* falls with the loss, which is divided by classes */
+    o->warmup_steps = o->range_steps = at_most(steps / 4, 800);
 }
 
 void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o)
 {
     dfqi_tune_defaults(o);
     o->optim = DFQI_SGD;
-    o->schedule = DFQI_RATE_MULTI_STEP;
-    o->warm_kind = DFQI_WARM_IDLE;
+    o->schedule = DFQI_SCHEDULE_MULTI_STEP;
+    o->warmup = DFQI_WARMUP_IDLE;
     o->steps = steps;
     o->batch = 200;
-    o->rate = 1e-4f;
+    o->learning_rate = 1e-4f;
     o->temperature = 20.0f;
     o->kl_weight = 1.0f / (float)classes;
     o->head_weight = 0;
-    o->inundation = 1e-3f;
-    o->warm = o->follow = at_most(steps / 10, 800); /* 4 epochs of 200 */
-    o->capped = at_most(steps / 40, 200);           /* one */
+    o->crossing_target = 1e-3f;
+    o->warmup_steps = o->range_steps = at_most(steps / 10, 800); /* 4 epochs of 200 */
+    o->kappa_capped_steps = at_most(steps / 40, 200);            /* one */
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o->milestones[i] = (i + 1) * steps / 4;
     o->augment = DFQI_AUGMENT_NONE;
     o->eval_every = 0;
@@ -99,19 +100,19 @@ static dfq_status check_number(dfq_context *ctx, const char *name, float value, 
 static dfq_status check_optimiser(dfq_context *ctx, const dfqi_tune_options *o)
 {
     static const float below_one = 0.99999994f;
-    DFQI_TRY(check_number(ctx, "rate", o->rate, 0, 1e3f));
-    DFQI_TRY(check_number(ctx, "end_rate", o->end_rate, 0, 1e3f));
-    DFQI_TRY(check_number(ctx, "decay", o->decay, 0, 1));
+    DFQI_TRY(check_number(ctx, "learning_rate", o->learning_rate, 0, 1e3f));
+    DFQI_TRY(check_number(ctx, "end_learning_rate", o->end_learning_rate, 0, 1e3f));
+    DFQI_TRY(check_number(ctx, "milestone_factor", o->milestone_factor, 0, 1));
     DFQI_TRY(check_number(ctx, "momentum", o->momentum, 0, below_one));
     DFQI_TRY(check_number(ctx, "beta1", o->beta1, 0, below_one));
     DFQI_TRY(check_number(ctx, "beta2", o->beta2, 0, below_one));
     DFQI_TRY(check_number(ctx, "eps", o->eps, 1e-30f, 1));
     DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
-    DFQI_TRY(check_number(ctx, "clip", o->clip, 0, 1e6f));
-    DFQI_TRY(check_number(ctx, "weight_rate", o->weight_rate, 0, 1e6f));
-    DFQI_TRY(check_number(ctx, "inundation", o->inundation, 0, 0.5f));
-    DFQI_TRY(check_number(ctx, "step_rate", o->step_rate, 0, 1e6f));
-    return check_number(ctx, "zero_rate", o->zero_rate, 0, 1e6f);
+    DFQI_TRY(check_number(ctx, "clip_norm", o->clip_norm, 0, 1e6f));
+    DFQI_TRY(check_number(ctx, "weight_lr_mult", o->weight_lr_mult, 0, 1e6f));
+    DFQI_TRY(check_number(ctx, "crossing_target", o->crossing_target, 0, 0.5f));
+    DFQI_TRY(check_number(ctx, "scale_lr_mult", o->scale_lr_mult, 0, 1e6f));
+    return check_number(ctx, "zero_point_lr_mult", o->zero_point_lr_mult, 0, 1e6f);
 }
 
 dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
@@ -119,9 +120,10 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
     DFQI_TRY(check_count(ctx, "steps", o->steps, 1, STEPS_MAX));
     DFQI_TRY(check_count(ctx, "batch", o->batch, 1, BATCH_MAX));
     DFQI_TRY(check_count(ctx, "optimizer", o->optim, DFQI_SGD, DFQI_RMSPROP));
-    DFQI_TRY(check_count(ctx, "schedule", o->schedule, DFQI_RATE_CONSTANT, DFQI_RATE_COSINE));
-    DFQI_TRY(check_count(ctx, "warm_kind", o->warm_kind, DFQI_WARM_LINEAR, DFQI_WARM_IDLE));
-    DFQI_TRY(check_count(ctx, "warm", o->warm, 0, STEPS_MAX));
+    DFQI_TRY(
+        check_count(ctx, "schedule", o->schedule, DFQI_SCHEDULE_CONSTANT, DFQI_SCHEDULE_COSINE));
+    DFQI_TRY(check_count(ctx, "warmup", o->warmup, DFQI_WARMUP_LINEAR, DFQI_WARMUP_IDLE));
+    DFQI_TRY(check_count(ctx, "warmup_steps", o->warmup_steps, 0, STEPS_MAX));
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++)
         DFQI_TRY(check_count(ctx, "milestones", o->milestones[i], 0, STEPS_MAX));
     DFQI_TRY(check_count(ctx, "augment", o->augment, DFQI_AUGMENT_NONE, DFQI_AUGMENT_FULL));
@@ -131,8 +133,8 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
     DFQI_TRY(check_number(ctx, "kl_weight", o->kl_weight, 0, 1e6f));
     DFQI_TRY(check_number(ctx, "head_weight", o->head_weight, 0, 1e6f));
     DFQI_TRY(check_number(ctx, "label_weight", o->label_weight, 0, 1e6f));
-    DFQI_TRY(check_count(ctx, "capped", o->capped, 0, STEPS_MAX));
-    DFQI_TRY(check_count(ctx, "follow", o->follow, 0, STEPS_MAX));
+    DFQI_TRY(check_count(ctx, "kappa_capped_steps", o->kappa_capped_steps, 0, STEPS_MAX));
+    DFQI_TRY(check_count(ctx, "range_steps", o->range_steps, 0, STEPS_MAX));
     if (o->kl_weight == 0 && o->head_weight == 0 && o->label_weight == 0)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "tune: kl_weight, head_weight and label_weight are 0, there is nothing to "
@@ -140,55 +142,61 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
     return DFQ_OK;
 }
 
-/* -- rate -------------------------------------------------------------------------------------- */
+/* -- learning rate ----------------------------------------------------------------------------- */
 
-float dfqi_tune_decay(const dfqi_tune_options *o, int64_t step)
+float dfqi_tune_milestone_factor(const dfqi_tune_options *o, int64_t step)
 {
     int64_t at[DFQI_TUNE_MILESTONES] = {(o->steps + 3) / 4, (o->steps + 1) / 2, 0};
     const int64_t *own = o->milestones;
     float factor = 1.0f;
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) {
         int64_t milestone = own[0] || own[1] || own[2] ? own[i] : at[i];
-        if (milestone > 0 && milestone <= step) factor *= o->decay;
+        if (milestone > 0 && milestone <= step) factor *= o->milestone_factor;
     }
     return factor;
 }
 
-float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step)
+float dfqi_tune_learning_rate(const dfqi_tune_options *o, int64_t step)
 {
-    int64_t ramp = o->warm_kind == DFQI_WARM_LINEAR ? o->warm : 0;
-    if (step < o->warm && o->warm_kind == DFQI_WARM_IDLE) return 0.0f;
-    if (step < ramp) return o->rate * (float)(step + 1) / (float)ramp;
-    if (o->schedule == DFQI_RATE_COSINE)
-        return dfqi_cosine(step, o->steps, ramp, o->rate, o->end_rate);
-    return o->schedule == DFQI_RATE_MULTI_STEP ? o->rate * dfqi_tune_decay(o, step) : o->rate;
+    int64_t ramp = o->warmup == DFQI_WARMUP_LINEAR ? o->warmup_steps : 0;
+    if (step < o->warmup_steps && o->warmup == DFQI_WARMUP_IDLE) return 0.0f;
+    if (step < ramp) return o->learning_rate * (float)(step + 1) / (float)ramp;
+    if (o->schedule == DFQI_SCHEDULE_COSINE)
+        return dfqi_cosine(step, o->steps, ramp, o->learning_rate, o->end_learning_rate);
+    return o->schedule == DFQI_SCHEDULE_MULTI_STEP
+               ? o->learning_rate * dfqi_tune_milestone_factor(o, step)
+               : o->learning_rate;
 }
 
 /* -- text -------------------------------------------------------------------------------------- */
 
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
 {
-    int n = dfqi_print(
-        text, DFQI_TUNE_TEXT,
-        "steps %" PRId64 ", batch %" PRId64 ", seed %" PRIu64
-        ", optimizer %d (%.9g %.9g %.9g %.9g, decay %.9g), rate %.9g to %.9g by %d (%.9g at "
-        "%" PRId64 " %" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
-        ", factors %.9g %.9g %.9g, temperature %.9g, weights %.9g %.9g, augment %d, "
-        "evaluation every %" PRId64,
-        o->steps, o->batch, o->seed, (int)o->optim, (double)o->momentum, (double)o->beta1,
-        (double)o->beta2, (double)o->eps, (double)o->weight_decay, (double)o->rate,
-        (double)o->end_rate, (int)o->schedule, (double)o->decay, o->milestones[0], o->milestones[1],
-        o->milestones[2], (int)o->warm_kind, o->warm, (double)o->weight_rate, (double)o->step_rate,
-        (double)o->zero_rate, (double)o->temperature, (double)o->kl_weight, (double)o->head_weight,
-        (int)o->augment, o->eval_every);
-    if (o->clip > 0)
-        n += dfqi_print(text + n, DFQI_TUNE_TEXT - (size_t)n, ", clip %.9g", (double)o->clip);
-    if (o->inundation > 0)
+    int n =
+        dfqi_print(text, DFQI_TUNE_TEXT,
+                   "steps %" PRId64 ", batch %" PRId64 ", seed %" PRIu64
+                   ", optimizer %d (%.9g %.9g %.9g %.9g, decay %.9g), learning rate %.9g to %.9g "
+                   "by %d (%.9g at "
+                   "%" PRId64 " %" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
+                   ", factors %.9g %.9g %.9g, temperature %.9g, weights %.9g %.9g, augment %d, "
+                   "evaluation every %" PRId64,
+                   o->steps, o->batch, o->seed, (int)o->optim, (double)o->momentum,
+                   (double)o->beta1, (double)o->beta2, (double)o->eps, (double)o->weight_decay,
+                   (double)o->learning_rate, (double)o->end_learning_rate, (int)o->schedule,
+                   (double)o->milestone_factor, o->milestones[0], o->milestones[1],
+                   o->milestones[2], (int)o->warmup, o->warmup_steps, (double)o->weight_lr_mult,
+                   (double)o->scale_lr_mult, (double)o->zero_point_lr_mult, (double)o->temperature,
+                   (double)o->kl_weight, (double)o->head_weight, (int)o->augment, o->eval_every);
+    if (o->clip_norm > 0)
+        n += dfqi_print(text + n, DFQI_TUNE_TEXT - (size_t)n, ", clip %.9g", (double)o->clip_norm);
+    if (o->crossing_target > 0)
         n += dfqi_print(text + n, DFQI_TUNE_TEXT - (size_t)n,
-                        ", inundation %.9g (capped %" PRId64 ")", (double)o->inundation, o->capped);
+                        ", inundation %.9g (capped %" PRId64 ")", (double)o->crossing_target,
+                        o->kappa_capped_steps);
     if (o->label_weight > 0)
         n += dfqi_print(text + n, DFQI_TUNE_TEXT - (size_t)n, ", labels %.9g",
                         (double)o->label_weight);
-    if (o->follow > 0)
-        snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", ranges followed %" PRId64, o->follow);
+    if (o->range_steps > 0)
+        snprintf(text + n, DFQI_TUNE_TEXT - (size_t)n, ", ranges followed %" PRId64,
+                 o->range_steps);
 }

@@ -37,7 +37,7 @@ dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out)
 dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
 {
     dfq_tensor *rows;
-    if (!(t->o.inundation > 0))
+    if (!(t->o.crossing_target > 0))
         return dfqi_fail(t->ctx, DFQ_E_INVALID,
                          "tune: crossings are counted with inundation only; it is 0");
     DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 2, (int64_t[]){t->n_quantized, 3}, &rows));
@@ -54,7 +54,7 @@ dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
 
 dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out)
 {
-    if (!(t->o.inundation > 0))
+    if (!(t->o.crossing_target > 0))
         return dfqi_fail(t->ctx, DFQ_E_INVALID,
                          "tune: crossings are counted with inundation only; it is 0");
     return table(t->ctx, t->crossed, t->done, t->n_quantized, out);

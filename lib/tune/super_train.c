@@ -32,7 +32,7 @@ void dfqi_super_defaults(dfqi_super_options *o)
 {
     *o = (dfqi_super_options){.batch = 64,
                               .steps = 1000,
-                              .rate = 0.025f,
+                              .learning_rate = 0.025f,
                               .momentum = 0.9f,
                               .weight_decay = 4e-5f,
                               .smoothing = 0.1f,
@@ -44,7 +44,7 @@ void dfqi_super_defaults_of(const dfqi_supernet_space *space, dfqi_super_options
     dfqi_super_defaults(o);
     if (space->family != DFQI_SUPER_VIT) return;
     o->optimizer = DFQI_ADAMW;
-    o->rate = 1e-3f;
+    o->learning_rate = 1e-3f;
     o->weight_decay = 0.05f;
 }
 
@@ -187,7 +187,7 @@ static dfq_status run_batch(dfqi_super_train *t, const dfqi_super_data *data, df
 
 /* A step of what the pass used of tensor k of layer i; the rest and its moments stay. */
 static void step_tensor(dfqi_super_train *t, const dfqi_super_pass *p, int32_t i, int32_t k,
-                        float rate)
+                        float learning_rate)
 {
     const dfqi_super_layer *l = &t->net->layers[i];
     dfqi_moments *all = &t->moments[i][k];
@@ -201,14 +201,14 @@ static void step_tensor(dfqi_super_train *t, const dfqi_super_pass *p, int32_t i
     float *w = dfqi_tensor_f32(l->t[k]);
     int64_t n = dfqi_value_count(dfqi_graph_value(p->g, p->taps[i].t[k]));
     if (n == all->count) {
-        dfqi_optim_step(t->net->ctx, &o, all, t->done, rate, g, w);
+        dfqi_optim_step(t->net->ctx, &o, all, t->done, learning_rate, g, w);
         return;
     }
     dfqi_moments part = dfqi_moments_at(o.kind, n, t->part + n);
     dfqi_super_pass_copy(p, i, k, w, t->part, 0);
     dfqi_super_pass_copy(p, i, k, all->m, part.m, 0);
     if (part.v) dfqi_super_pass_copy(p, i, k, all->v, part.v, 0);
-    dfqi_optim_step(t->net->ctx, &o, &part, t->done, rate, g, t->part);
+    dfqi_optim_step(t->net->ctx, &o, &part, t->done, learning_rate, g, t->part);
     dfqi_super_pass_copy(p, i, k, w, t->part, 1);
     dfqi_super_pass_copy(p, i, k, all->m, part.m, 1);
     if (part.v) dfqi_super_pass_copy(p, i, k, all->v, part.v, 1);
@@ -218,14 +218,15 @@ dfq_status dfqi_super_train_step(dfqi_super_train *t, const dfqi_super_data *dat
                                  const int32_t *path, float *out_loss)
 {
     dfqi_super_pass p;
-    float rate = dfqi_cosine(t->done, t->o.steps, t->o.warm, t->o.rate, 0.0f);
+    float learning_rate =
+        dfqi_cosine(t->done, t->o.steps, t->o.warmup_steps, t->o.learning_rate, 0.0f);
     DFQI_TRY(run_batch(t, data, stream(t->o.seed, t->done, STREAM_BATCH), path, DFQI_SUPER_TRAIN,
                        &p, out_loss));
     dfqi_super_pass_track(&p, TRACK);
     t->done++;
     for (int32_t i = 0; i < t->net->n_layers; i++)
         for (int k = 0; k < 3 && p.taps[i].grad[k] != DFQI_NONE; k++)
-            step_tensor(t, &p, i, k, rate);
+            step_tensor(t, &p, i, k, learning_rate);
     dfqi_super_pass_fini(&p);
     return DFQ_OK;
 }

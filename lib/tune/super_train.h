@@ -15,9 +15,10 @@ typedef struct dfqi_super_data {
 
 typedef struct dfqi_super_options {
     dfqi_optim_kind optimizer; /* SGD, or AdamW with 0.9, 0.999 */
-    int64_t batch, steps;      /* half a cosine from `rate` to 0, after `warm` steps up to it */
-    int64_t warm;
-    float rate, momentum;
+    int64_t batch,
+        steps; /* half a cosine from `learning_rate` to 0, after `warmup_steps` steps up to it */
+    int64_t warmup_steps;
+    float learning_rate, momentum;
     float weight_decay; /* decoupled, of weights but not of norms, biases and positions */
     float smoothing;    /* of labels */
     int64_t crop;       /* images are shifted by at most so many pixels, and mirrored */

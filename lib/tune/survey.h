@@ -2,11 +2,11 @@
  * eigenvalue of the Hessian, losses over a plane through the weights (docs/METHODS.md,
  * Diagnostics).
  *
- * Hessians are never formed: H v is a central difference of gradients, at 1e-4 |w| / |v|, without any
- * rounding: gradients that pass rounding straight through jump where a value crosses a step, and the
- * difference of two shows these jumps (small ViT, W4A4: trace 5077 +- 2294 instead of 94 +- 6). Ten
- * times the step bends over what is measured: an eigenvalue of 64.5 comes out as 55. All random
- * numbers are keyed by (seed, purpose), so results are the same bits at any thread count. */
+ * Hessians are never formed: H v is a central difference of gradients, at 1e-4 |w| / |v|, without
+ * any rounding: gradients that pass rounding straight through jump where a value crosses a step,
+ * and the difference of two shows these jumps (small ViT, W4A4: trace 5077 +- 2294 instead of 94 +-
+ * 6). Ten times the step bends over what is measured: an eigenvalue of 64.5 comes out as 55. All
+ * random numbers are keyed by (seed, purpose), so results are the same bits at any thread count. */
 #ifndef DFQI_TUNE_SURVEY_H
 #define DFQI_TUNE_SURVEY_H
 

@@ -24,15 +24,15 @@ struct dfqi_train {
     float *labels_f;       /* [batch] */
 };
 
-/* -- options ------------------------------------------------------------------------------------- */
+/* -- options ----------------------------------------------------------------------------------- */
 
 void dfqi_train_defaults(dfqi_train_options *o)
 {
     *o = (dfqi_train_options){.batch = 64,
                               .steps = 10000,
-                              .warm = 500,
-                              .rate = 1e-3f,
-                              .end_rate = 1e-5f,
+                              .warmup_steps = 500,
+                              .learning_rate = 1e-3f,
+                              .end_learning_rate = 1e-5f,
                               .beta1 = 0.9f,
                               .beta2 = 0.999f,
                               .eps = 1e-8f,
@@ -57,16 +57,16 @@ static dfq_status check_options(dfq_context *ctx, const dfqi_train_options *o)
 {
     DFQI_TRY(need_int(ctx, "batch", o->batch, 1, 4096));
     DFQI_TRY(need_int(ctx, "steps", o->steps, 1, 1000000000));
-    DFQI_TRY(need_int(ctx, "warm", o->warm, 0, 1000000000));
-    DFQI_TRY(need_float(ctx, "rate", o->rate, 0.0f, 1000.0f));
-    DFQI_TRY(need_float(ctx, "end_rate", o->end_rate, 0.0f, 1000.0f));
+    DFQI_TRY(need_int(ctx, "warmup_steps", o->warmup_steps, 0, 1000000000));
+    DFQI_TRY(need_float(ctx, "learning_rate", o->learning_rate, 0.0f, 1000.0f));
+    DFQI_TRY(need_float(ctx, "end_learning_rate", o->end_learning_rate, 0.0f, 1000.0f));
     DFQI_TRY(need_float(ctx, "beta1", o->beta1, 0.0f, 0.999999f));
     DFQI_TRY(need_float(ctx, "beta2", o->beta2, 0.0f, 0.999999f));
     DFQI_TRY(need_float(ctx, "eps", o->eps, 1e-20f, 1.0f));
     return need_float(ctx, "weight_decay", o->weight_decay, 0.0f, 1.0f);
 }
 
-/* -- a new model ---------------------------------------------------------------------------------- */
+/* -- a new model ------------------------------------------------------------------------------- */
 
 static dfq_status check_name(dfq_context *ctx, const char *name)
 {
@@ -124,7 +124,7 @@ dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint
     return status;
 }
 
-/* -- the job --------------------------------------------------------------------------------------- */
+/* -- the job ----------------------------------------------------------------------------------- */
 
 void dfqi_train_release(dfqi_train *t)
 {
@@ -209,7 +209,7 @@ fail:
     return status;
 }
 
-/* -- a step ---------------------------------------------------------------------------------------- */
+/* -- a step ------------------------------------------------------------------------------------ */
 
 static dfq_status read_labels(dfqi_train *t, const int32_t *labels)
 {
@@ -250,13 +250,14 @@ static void update(dfqi_train *t)
         .kind = DFQI_ADAMW, .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps};
     dfqi_optim_options decay = plain;
     int64_t at = t->done < o->steps ? t->done : o->steps;
-    float rate = dfqi_cosine(at, o->steps, o->warm, o->rate, o->end_rate);
+    float learning_rate =
+        dfqi_cosine(at, o->steps, o->warmup_steps, o->learning_rate, o->end_learning_rate);
     decay.weight_decay = o->weight_decay;
     t->done++;
     for (int32_t i = 0; i < t->model->net.n_params; i++) {
         dfq_tensor *p = t->model->net.params[i].tensor;
         if (t->model->net.params[i].fixed) continue; /* no gradient */
-        dfqi_optim_step(t->ctx, decays(p) ? &decay : &plain, &t->moments[i], t->done, rate,
+        dfqi_optim_step(t->ctx, decays(p) ? &decay : &plain, &t->moments[i], t->done, learning_rate,
                         dfqi_exec_data(t->e, t->grad[i]), dfqi_tensor_f32(p));
     }
 }

@@ -12,9 +12,9 @@ DFQI_CHECKED dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arc
                                                 uint64_t seed, dfqi_model **out);
 
 typedef struct dfqi_train_options {
-    int64_t batch;       /* images of a step */
-    int64_t steps, warm; /* the schedule: linear warm-up, then half a cosine */
-    float rate, end_rate;
+    int64_t batch;               /* images of a step */
+    int64_t steps, warmup_steps; /* the schedule: linear warm-up, then half a cosine */
+    float learning_rate, end_learning_rate;
     float beta1, beta2, eps;
     float weight_decay; /* of matrices only */
 } dfqi_train_options;

@@ -56,7 +56,8 @@ static dfq_status split_images(dfqi_tune *t)
         t->n_held = n / t->held;
     }
     t->n_train = n - t->n_held;
-    if (t->o.capped == 0) t->o.capped = (t->n_train + t->o.batch - 1) / t->o.batch;
+    if (t->o.kappa_capped_steps == 0)
+        t->o.kappa_capped_steps = (t->n_train + t->o.batch - 1) / t->o.batch;
     return DFQ_OK;
 }
 
@@ -91,11 +92,11 @@ static dfq_status make(const dfqi_model *teacher, dfqi_model *student, const dfq
 {
     dfqi_tune *t;
     dfq_status status;
-    if (o->label_weight > 0 || o->follow > 0)
+    if (o->label_weight > 0 || o->range_steps > 0)
         return dfqi_fail(student->ctx, DFQ_E_INVALID,
                          "tune: label_weight and follow are for jobs with a generator, they are %g "
                          "and %lld",
-                         (double)o->label_weight, (long long)o->follow);
+                         (double)o->label_weight, (long long)o->range_steps);
     DFQI_TRY(prepare(teacher, student, o, &t));
     DFQI_GOTO(dfqi_tune_check_images(student, shape), fail);
     DFQI_GOTO(dfqi_model_ready(student), fail);
@@ -141,15 +142,15 @@ dfq_status dfqi_tune_new_with_generator(const dfqi_model *teacher, dfqi_model *s
         return dfqi_fail(student->ctx, DFQ_E_INVALID,
                          "tune: a generator's images are neither held out nor augmented; set "
                          "eval_every and augment to 0");
-    if (o->follow > (o->warm_kind == DFQI_WARM_IDLE ? o->warm : 0))
+    if (o->range_steps > (o->warmup == DFQI_WARMUP_IDLE ? o->warmup_steps : 0))
         return dfqi_fail(
             student->ctx, DFQ_E_INVALID,
             "tune: ranges are followed for %lld steps, the idle warm-up must be as long",
-            (long long)o->follow);
+            (long long)o->range_steps);
     DFQI_TRY(prepare(teacher, student, o, &t));
     t->generator_options = *generator;
     t->o.batch = generator->batch;
-    if (o->follow == 0) DFQI_GOTO(dfqi_model_ready(student), fail);
+    if (o->range_steps == 0) DFQI_GOTO(dfqi_model_ready(student), fail);
     DFQI_GOTO(dfqi_generator_trainer_new(t->teacher, generator, &t->generator), fail);
     DFQI_GOTO(dfqi_tune_build(t), fail);
     *out = t;
@@ -209,7 +210,7 @@ static int64_t lay_out(dfqi_tune *t, float *base)
                   {&t->losses, t->o.steps * DFQI_TUNE_LOSSES},
                   {&t->evals, 2 * dfqi_tune_evals_max(t)},
                   {&t->generator_losses, t->generator ? t->o.steps * DFQI_GENERATOR_LOSSES : 0},
-                  {&t->crossed, t->o.inundation > 0 ? t->o.steps * t->n_quantized : 0},
+                  {&t->crossed, t->o.crossing_target > 0 ? t->o.steps * t->n_quantized : 0},
                   {&t->log_scale, t->scale_floats},
                   {&t->log_grad, t->scale_floats}};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
@@ -237,7 +238,7 @@ static dfq_status allocate(dfqi_tune *t)
     for (int32_t i = 0; i < t->n_items; i++)
         memcpy(t->items[i].best, t->items[i].tensor->data,
                (size_t)t->items[i].count * sizeof(float));
-    for (int64_t i = 0; t->o.inundation > 0 && i < t->o.steps * t->n_quantized; i++)
+    for (int64_t i = 0; t->o.crossing_target > 0 && i < t->o.steps * t->n_quantized; i++)
         t->crossed[i] = NAN;
     DFQI_TRY(dfqi_augment_new(t->ctx, a->image, a->mean, a->std, &t->augment));
     DFQI_TRY(dfqi_tune_inundate(t));
@@ -264,7 +265,7 @@ dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out)
     c.bytes = (double)bytes + (double)lay_out(count, NULL) * (double)sizeof(float) +
               (double)t->n_train * (double)sizeof *t->order +
               dfqi_augment_bytes(t->ctx, t->student->net.arch.image);
-    if (t->o.inundation > 0) c.bytes += dfqi_inundation_bytes(t->ctx, t->largest);
+    if (t->o.crossing_target > 0) c.bytes += dfqi_inundation_bytes(t->ctx, t->largest);
     c.macs = dfqi_graph_macs(t->g);
     if (t->generator) {
         double own, macs;
@@ -301,7 +302,7 @@ static dfq_status diverged(dfqi_tune *t)
             t->ctx, DFQ_E_NUMERIC,
             "tune: the loss of step %lld is %g; lower the learning rate (%g). The student has "
             "the parameters after step %lld",
-            (long long)t->done, (double)total, (double)t->o.rate, (long long)t->best_step);
+            (long long)t->done, (double)total, (double)t->o.learning_rate, (long long)t->best_step);
     if (!t->shown) dfqi_tune_swap(t);
     t->failed = 1;
     return status;
@@ -309,7 +310,8 @@ static dfq_status diverged(dfqi_tune *t)
 
 dfq_status dfqi_tune_iterate(dfqi_tune *t)
 {
-    float *losses = t->losses + t->done * DFQI_TUNE_LOSSES, rate = dfqi_tune_rate(&t->o, t->done);
+    float *losses = t->losses + t->done * DFQI_TUNE_LOSSES,
+          learning_rate = dfqi_tune_learning_rate(&t->o, t->done);
     if (dfqi_tune_is_idle(t)) {
         for (int i = 0; i < DFQI_TUNE_LOSSES; i++) losses[i] = NAN;
         t->done++;
@@ -318,10 +320,10 @@ dfq_status dfqi_tune_iterate(dfqi_tune *t)
     DFQI_TRY(dfqi_exec_run(t->e));
     read_losses(t, losses);
     if (!isfinite(losses[DFQI_TUNE_TOTAL])) return diverged(t);
-    if (t->o.warm_kind == DFQI_WARM_LINEAR || t->done >= t->o.warm) {
+    if (t->o.warmup == DFQI_WARMUP_LINEAR || t->done >= t->o.warmup_steps) {
         double norm;
         if (dfqi_tune_check_grads(t, &norm) != DFQ_OK) return diverged(t);
-        dfqi_tune_update(t, rate, norm);
+        dfqi_tune_update(t, learning_rate, norm);
     }
     t->done++;
     return DFQ_OK;

@@ -14,15 +14,15 @@
 #include "tune/augment.h"
 
 typedef enum dfqi_schedule {
-    DFQI_RATE_CONSTANT = 0,
-    DFQI_RATE_MULTI_STEP, /* times `decay` at each milestone */
-    DFQI_RATE_COSINE      /* from rate to end_rate */
+    DFQI_SCHEDULE_CONSTANT = 0,
+    DFQI_SCHEDULE_MULTI_STEP, /* times `milestone_factor` at each milestone */
+    DFQI_SCHEDULE_COSINE      /* from learning rate to end_learning_rate */
 } dfqi_schedule;
 
-typedef enum dfqi_warm {
-    DFQI_WARM_LINEAR = 0, /* the rate grows from 0 */
-    DFQI_WARM_IDLE        /* no parameter moves */
-} dfqi_warm;
+typedef enum dfqi_warmup {
+    DFQI_WARMUP_LINEAR = 0, /* the learning rate grows from 0 */
+    DFQI_WARMUP_IDLE        /* no parameter moves */
+} dfqi_warmup;
 
 enum { DFQI_TUNE_MILESTONES = 3 };
 
@@ -32,19 +32,21 @@ typedef struct dfqi_tune_options {
     uint64_t seed;
     dfqi_optim_kind optim;
     dfqi_schedule schedule;
-    dfqi_warm warm_kind;
-    int64_t warm; /* steps of the warm-up */
-    float rate, end_rate, decay;
+    dfqi_warmup warmup;
+    int64_t warmup_steps; /* steps of the warm-up */
+    float learning_rate, end_learning_rate, milestone_factor;
     int64_t milestones[DFQI_TUNE_MILESTONES]; /* steps, 0: none; all 0: 1/4 and 1/2 of `steps` */
     float momentum, beta1, beta2, eps, weight_decay;
-    float clip; /* norm of all gradients together, above which they are scaled down; 0: never */
-    float weight_rate, step_rate, zero_rate; /* factors on the rate of each kind of parameter */
-    float
-        inundation; /* share of a weight's codes that a step changes at least, at the full rate: AIT's
-                         rho. 0: steps as they are */
-    int64_t capped; /* steps, warm-up left out, during which kappa stays below 128; 0: one epoch
-                       of the images, none with a generator */
-    int64_t follow; /* steps during which ranges of activations are followed; with a generator */
+    float clip_norm; /* of all gradients, above which they are scaled down to it; 0: never */
+    /* factors on the learning rate of each kind of parameter */
+    float weight_lr_mult, scale_lr_mult, zero_point_lr_mult;
+    /* share of a weight's codes that a step changes at least, at the full learning rate: AIT's rho.
+     * 0: updates as they are */
+    float crossing_target;
+    /* steps after the warm-up in which kappa stays below 128; 0: one epoch of the images, none with
+     * a generator */
+    int64_t kappa_capped_steps;
+    int64_t range_steps; /* first steps in which activation ranges are tracked; with a generator */
     float temperature, kl_weight, head_weight, label_weight;
     dfqi_augment_kind augment;
     int64_t eval_every; /* 0: nothing is held out, the last step is the result */
@@ -89,8 +91,8 @@ DFQI_CHECKED dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model
                                            dfqi_imageset *set, const dfqi_tune_options *o,
                                            dfqi_tune **out);
 /* The same with images, classes and the teacher's logits from a generator that each step trains
- * (its rate falls at the milestones too); the batch is the generator's. Nothing can be held out:
- * the last step is the result. In an idle warm-up the generator alone moves. */
+ * (its learning rate falls at the milestones too); the batch is the generator's. Nothing can be
+ * held out: the last step is the result. In an idle warm-up the generator alone moves. */
 DFQI_CHECKED dfq_status dfqi_tune_new_with_generator(const dfqi_model *teacher, dfqi_model *student,
                                                      const dfqi_generator_options *generator,
                                                      const dfqi_tune_options *o, dfqi_tune **out);

@@ -81,9 +81,9 @@ struct dfqi_tune {
 DFQI_CHECKED dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o);
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT]);
 /* The learning rate of a step; 0: no parameter moves. */
-float dfqi_tune_rate(const dfqi_tune_options *o, int64_t step);
-/* What the milestones passed leave of a rate. */
-float dfqi_tune_decay(const dfqi_tune_options *o, int64_t step);
+float dfqi_tune_learning_rate(const dfqi_tune_options *o, int64_t step);
+/* What the milestones passed leave of a learning rate. */
+float dfqi_tune_milestone_factor(const dfqi_tune_options *o, int64_t step);
 
 /* objective.c: graph and items */
 DFQI_CHECKED dfq_status dfqi_tune_build(dfqi_tune *t);
@@ -91,7 +91,7 @@ DFQI_CHECKED dfq_status dfqi_tune_build(dfqi_tune *t);
 /* update.c: allocates what inundation needs, if it is asked for; and gradients of the last run to
  * parameters. */
 DFQI_CHECKED dfq_status dfqi_tune_inundate(dfqi_tune *t);
-void dfqi_tune_update(dfqi_tune *t, float rate, double norm);
+void dfqi_tune_update(dfqi_tune *t, float learning_rate, double norm);
 /* DFQ_E_NUMERIC naming the first parameter whose gradient is not finite; the norm of those that
  * move, taken together. */
 DFQI_CHECKED dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm);

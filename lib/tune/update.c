@@ -14,10 +14,12 @@ static const float least_scale = 1e-8f;
 static int64_t updates(const dfqi_tune *t)
 {
     const dfqi_tune_options *o = &t->o;
-    return o->warm_kind == DFQI_WARM_IDLE && t->done >= o->warm ? t->done - o->warm : t->done;
+    return o->warmup == DFQI_WARMUP_IDLE && t->done >= o->warmup_steps ? t->done - o->warmup_steps
+                                                                       : t->done;
 }
 
-static void move_log_scale(dfqi_tune *t, dfqi_item *item, const dfqi_optim_options *o, float rate)
+static void move_log_scale(dfqi_tune *t, dfqi_item *item, const dfqi_optim_options *o,
+                           float learning_rate)
 {
     const float *grad = dfqi_exec_data(t->e, item->grad);
     float *scale = dfqi_tensor_f32(item->tensor);
@@ -25,7 +27,8 @@ static void move_log_scale(dfqi_tune *t, dfqi_item *item, const dfqi_optim_optio
         t->log_grad[i] = grad[i] * scale[i];
         t->log_scale[i] = 0;
     }
-    dfqi_optim_step(t->ctx, o, &item->moments, updates(t) + 1, rate, t->log_grad, t->log_scale);
+    dfqi_optim_step(t->ctx, o, &item->moments, updates(t) + 1, learning_rate, t->log_grad,
+                    t->log_scale);
     for (int64_t i = 0; i < item->count; i++) scale[i] *= expf(t->log_scale[i]);
 }
 
@@ -43,9 +46,9 @@ static int64_t clamp_scales(dfqi_item *item)
 
 static float factor_of(const dfqi_tune_options *o, dfqi_item_kind kind)
 {
-    return kind == DFQI_ITEM_WEIGHT  ? o->weight_rate
-           : kind == DFQI_ITEM_SCALE ? o->step_rate
-                                     : o->zero_rate;
+    return kind == DFQI_ITEM_WEIGHT  ? o->weight_lr_mult
+           : kind == DFQI_ITEM_SCALE ? o->scale_lr_mult
+                                     : o->zero_point_lr_mult;
 }
 
 static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
@@ -60,15 +63,15 @@ static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
                                 .weight_decay = kind == DFQI_ITEM_WEIGHT ? o->weight_decay : 0};
 }
 
-static void move(dfqi_tune *t, dfqi_item *item, float rate)
+static void move(dfqi_tune *t, dfqi_item *item, float learning_rate)
 {
     dfqi_optim_options own = options_of(t, item->kind);
     if (factor_of(&t->o, item->kind) == 0) return; /* held */
-    rate *= factor_of(&t->o, item->kind);
+    learning_rate *= factor_of(&t->o, item->kind);
     if (item->kind == DFQI_ITEM_SCALE && t->student->scheme.mode == DFQI_MODE_IMPROVED)
-        move_log_scale(t, item, &own, rate);
+        move_log_scale(t, item, &own, learning_rate);
     else
-        dfqi_optim_step(t->ctx, &own, &item->moments, updates(t) + 1, rate,
+        dfqi_optim_step(t->ctx, &own, &item->moments, updates(t) + 1, learning_rate,
                         dfqi_exec_data(t->e, item->grad), dfqi_tensor_f32(item->tensor));
 }
 
@@ -77,7 +80,7 @@ static void move(dfqi_tune *t, dfqi_item *item, float rate)
 dfq_status dfqi_tune_inundate(dfqi_tune *t)
 {
     dfqi_inundated *at;
-    if (!(t->o.inundation > 0)) return DFQ_OK;
+    if (!(t->o.crossing_target > 0)) return DFQ_OK;
     t->inundated = at = dfqi_calloc(t->ctx, (size_t)t->n_quantized, sizeof *at);
     if (!at) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < t->n_items; i++) {
@@ -96,17 +99,17 @@ dfq_status dfqi_tune_inundate(dfqi_tune *t)
     return dfqi_inundation_new(t->ctx, t->largest, &t->inundation);
 }
 
-/* rho falls together with the rate, and kappa has a cap during the first epoch (AIT). */
-static void move_inundated(dfqi_tune *t, float rate, float rho)
+/* rho falls together with the learning rate, and kappa has a cap during the first epoch (AIT). */
+static void move_inundated(dfqi_tune *t, float learning_rate, float rho)
 {
     dfqi_optim_options own = options_of(t, DFQI_ITEM_WEIGHT);
     dfqi_inundated *at = t->inundated;
     t->inundation.rho = rho;
-    t->inundation.capped = updates(t) < t->o.capped;
+    t->inundation.capped = updates(t) < t->o.kappa_capped_steps;
     t->inundation.spare = t->student->scheme.mode == DFQI_MODE_IMPROVED;
     for (int32_t i = 0; i < t->n_items; i++)
         if (t->items[i].site) at++->g = dfqi_exec_data(t->e, t->items[i].grad);
-    dfqi_inundation_step(&t->inundation, &own, updates(t) + 1, rate * t->o.weight_rate,
+    dfqi_inundation_step(&t->inundation, &own, updates(t) + 1, learning_rate * t->o.weight_lr_mult,
                          t->n_quantized, t->inundated);
     float *crossed = t->crossed + t->done * t->n_quantized;
     for (int32_t i = 0; i < t->n_quantized; i++)
@@ -126,18 +129,18 @@ static void warn_clamped(dfqi_tune *t, int64_t clamped, int64_t tensors, const c
 }
 
 /* Codes are those of the scales that this step's forward pass had, so weights move first. */
-void dfqi_tune_update(dfqi_tune *t, float rate, double norm)
+void dfqi_tune_update(dfqi_tune *t, float learning_rate, double norm)
 {
-    double clip = (double)t->o.clip;
+    double clip = (double)t->o.clip_norm;
     t->scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1;
-    float rho = rate > 0 ? t->o.inundation * fminf(rate / t->o.rate, 1) : 0;
-    int inundate = rho > 0 && t->o.weight_rate > 0;
+    float rho = learning_rate > 0 ? t->o.crossing_target * fminf(learning_rate / t->o.learning_rate, 1) : 0;
+    int inundate = rho > 0 && t->o.weight_lr_mult > 0;
     int64_t clamped = 0, tensors = 0;
     const char *first = NULL;
-    if (inundate) move_inundated(t, rate, rho);
+    if (inundate) move_inundated(t, learning_rate, rho);
     for (int32_t i = 0; i < t->n_items; i++) {
         dfqi_item *item = &t->items[i];
-        if (!inundate || !item->site) move(t, item, rate);
+        if (!inundate || !item->site) move(t, item, learning_rate);
         int64_t own = item->kind == DFQI_ITEM_SCALE ? clamp_scales(item) : 0;
         if (own > 0 && tensors++ == 0) first = item->name;
         clamped += own;
@@ -168,7 +171,7 @@ dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm)
             return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
                              "tune: step %lld is not finite, the gradient of %s first; lower the "
                              "learning rate (%g). The student has the parameters after step %lld",
-                             (long long)t->done, t->items[i].name, (double)t->o.rate,
+                             (long long)t->done, t->items[i].name, (double)t->o.learning_rate,
                              (long long)t->best_step);
     }
     *out_norm = sqrt(sum);

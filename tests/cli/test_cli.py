@@ -723,8 +723,8 @@ class Cnn(Part):
 
     def test_losses_and_modes(self):
         self.quantize("a", *self.FEW)
-        alone = self.quantize("kl", *self.FEW, "--inundation", "0", "-r", "kl.html")
-        self.quantize("much", *self.FEW, "--inundation", "0.2")
+        alone = self.quantize("kl", *self.FEW, "--crossing-target", "0", "-r", "kl.html")
+        self.quantize("much", *self.FEW, "--crossing-target", "0.2")
         assert "crossed_on_target" not in alone and self.read("kl") != self.read("much"), alone
         assert "divergence alone" in self.read("kl.html").decode()
         kl_ce = self.quantize("b", *self.FEW, "--loss", "kl-ce", "-r", "b.html")
@@ -817,8 +817,8 @@ class Cnn(Part):
         refuse("--method is \"x\", must be mimiq or ait", "--method", "x")
         refuse("--first-last-bits is 9, must be a whole number from 2 to 8", "--first-last-bits", "9")
         refuse("--loss is for tuning, and --no-tune says not to tune", "--no-tune", "--loss", "kl-ce")
-        refuse("--loss kl-ce has no gradient inundation", "--loss", "kl-ce", "--inundation", "0.1")
-        refuse("--inundation is 0.6, must be", "--inundation", "0.6")
+        refuse("--loss kl-ce has no gradient inundation", "--loss", "kl-ce", "--crossing-target", "0.1")
+        refuse("--crossing-target is 0.6, must be", "--crossing-target", "0.6")
         refuse("--weight-grid is not for --method ait", "--mode", "parity", "--weight-grid", "lsq")
         refuse("--weight-grid and --act-grid are for --mode parity", "--act-grid", "minmax",
                model="tiny.safetensors")
@@ -828,7 +828,7 @@ class Cnn(Part):
         refuse("--method ait goes by the statistics of BatchNorms", "--method", "ait",
                model="tiny.safetensors")
         for name, value in (("--generator", "gdfq"), ("--loss", "ait"), ("--first-last-bits", "8"),
-                            ("--inundation", "0")):
+                            ("--crossing-target", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
 
     def test_stem(self):

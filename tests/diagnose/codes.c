@@ -131,10 +131,10 @@ START_TEST(test_inundation)
     dfqi_tune *t;
     float sum = 0;
     int32_t finished;
-    o.inundation = 0.02f;
-    o.warm = 0;
+    o.crossing_target = 0.02f;
+    o.warmup_steps = 0;
     o.eval_every = 0;
-    o.step_rate = o.zero_rate = 0;
+    o.scale_lr_mult = o.zero_point_lr_mult = 0;
     ck_assert_int_eq(dfqi_tune_new(p.teacher, p.student, p.images, &o, &t), DFQ_OK);
     ck_assert_int_eq(dfqi_crossings_new(p.student, &c), DFQ_OK);
     for (int step = 0; step < 4; step++) {

@@ -200,8 +200,8 @@ START_TEST(test_generators)
     h.batch = 8;
     h.kind = (dfqi_generator_kind)(_i / 2 % 3);
     dfqi_tune_ait(4, 8, &o);
-    o.warm = o.follow = 3;
-    o.inundation = _i / 6 ? 0 : 0.05f;
+    o.warmup_steps = o.range_steps = 3;
+    o.crossing_target = _i / 6 ? 0 : 0.05f;
     o.label_weight = _i / 6 ? 1 : 0;
     quantize(&s, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, 0);
     ck_assert_msg(dfqi_tune_new_with_generator(s.teacher, s.student, &h, &o, &t) == DFQ_OK, "%s",

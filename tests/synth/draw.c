@@ -13,13 +13,13 @@ typedef struct rig {
     dfqi_synth *s;
 } rig;
 
-static rig start(int32_t natural)
+static rig start(int32_t multi_scale)
 {
     rig r = {.ctx = dfqt_context(1)};
     dfqi_synth_options o = dfqt_options();
     o.images = o.batch = BATCH;
     o.iterations = ITERATIONS;
-    o.natural = natural;
+    o.multi_scale = multi_scale;
     ck_assert_int_eq(dfqt_random_model(r.ctx, &r.m), DFQ_OK);
     ck_assert_int_eq(dfqi_synth_new(r.m, &o, &r.s), DFQ_OK);
     ck_assert_int_eq(dfqi_synth_start(r.s), DFQ_OK);
@@ -87,7 +87,8 @@ START_TEST(test_colours)
 }
 END_TEST
 
-/* Pixels begin as N(0, 1); at several scales with a tenth of that, less at fine ones and in colour. */
+/* Pixels begin as N(0, 1); at several scales with a tenth of that, less at fine ones and in
+ * colour. */
 START_TEST(test_first_images)
 {
     rig r = start(_i);

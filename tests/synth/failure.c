@@ -37,13 +37,13 @@ START_TEST(test_options)
     REFUSE(roll_second, 5000);
     REFUSE(flip, 2);
     REFUSE(jitter, -1);
-    REFUSE(natural, 2);
+    REFUSE(multi_scale, 2);
     REFUSE(distance, (dfqi_distance)2);
     REFUSE(attention_weight, -1.0f);
     REFUSE(class_weight, NAN);
     REFUSE(tv_weight, INFINITY);
-    REFUSE(rate, -0.1f);
-    REFUSE(end_rate, NAN);
+    REFUSE(learning_rate, -0.1f);
+    REFUSE(end_learning_rate, NAN);
     REFUSE(weight_decay, 2.0f);
     REFUSE(kind, (dfqi_synth_kind)8);
     REFUSE(kind, (dfqi_synth_kind)-2);

@@ -123,7 +123,8 @@ START_TEST(test_samples)
 }
 END_TEST
 
-/* 40 % of Qimera's iterations have images of several classes; their weights are those of the loss. */
+/* 40 % of Qimera's iterations have images of several classes; their weights are those of the
+ * loss. */
 START_TEST(test_mixtures)
 {
     dfq_context *ctx = dfqt_context(1);
@@ -163,8 +164,8 @@ START_TEST(test_mixtures)
 }
 END_TEST
 
-/* What a generator is fed: a mixture's slots weigh as its noise does, its BatchNorms get the published
- * mean over slots, 1 / K of that; an image of one class has its own slot alone. */
+/* What a generator is fed: a mixture's slots weigh as its noise does, its BatchNorms get the
+ * published mean over slots, 1 / K of that; an image of one class has its own slot alone. */
 START_TEST(test_weights_of_slots)
 {
     dfq_context *ctx = dfqt_context(1);
@@ -236,12 +237,12 @@ START_TEST(test_rate)
 {
     static const struct {
         int64_t step;
-        float rate;
+        float learning_rate;
     } rows[] = {{0, 1e-3f}, {99, 1e-3f}, {100, 1e-4f}, {200, 1e-5f}, {300, 1e-6f}, {399, 1e-6f}};
     dfqi_generator_options o = options();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         ck_assert_float_eq_tol(dfqi_generator_trainer_learning_rate(&o, rows[i].step, 400),
-                               rows[i].rate, 1e-6f * rows[i].rate);
+                               rows[i].learning_rate, 1e-6f * rows[i].learning_rate);
 }
 END_TEST
 

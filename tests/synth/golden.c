@@ -137,7 +137,7 @@ static void take_step(dfqi_synth *s, const scene *c, const dfqi_draws *d, int st
 {
     char name[16];
     int32_t ok = 0;
-    ck_assert_float_eq_tol(dfqi_synth_rate(s), data_of(&c->st, "lr")[step], 1e-8f);
+    ck_assert_float_eq_tol(dfqi_synth_learning_rate(s), data_of(&c->st, "lr")[step], 1e-8f);
     ck_assert_int_eq(dfqi_synth_iterate(s, d, &ok), DFQ_OK);
     ck_assert(ok);
     snprintf(name, sizeof name, "x%d", step + 1);
@@ -151,7 +151,7 @@ START_TEST(test_ten_steps)
     begin(&c, "synth.safetensors");
     dfqi_synth_defaults(&o);
     o.iterations = 2000;
-    o.natural = 0; /* as published */
+    o.multi_scale = 0; /* as published */
     dfqi_synth *s = job_of(&c, o);
     for (int step = 0; step < STEPS; step++) {
         dfqi_draws d = draws_of(&c.st, step, c.memory);

@@ -1,5 +1,6 @@
 /* Two iterations of GDFQ's generator against a small ResNet, compared with PyTorch in double
- * precision (tests/golden/make_generator_step.py): losses, gradients of all parameters, Adam's steps. */
+ * precision (tests/golden/make_generator_step.py): losses, gradients of all parameters, Adam's
+ * steps. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,7 +68,8 @@ static void compare(const char *name, const float *have, int64_t count, const df
     ck_assert_msg(worst <= tolerance, "%s is off by %g, more than %g", name, worst, tolerance);
 }
 
-/* A shift that the BatchNorm behind takes out again: its gradient is 0, what moves it is rounding. */
+/* A shift that the BatchNorm behind takes out again: its gradient is 0, what moves it is
+ * rounding. */
 static int is_idle(const char *name)
 {
     return strcmp(name, "conv1.bias") == 0 || strcmp(name, "conv2.bias") == 0;
@@ -76,14 +78,15 @@ static int is_idle(const char *name)
 /* Adam's steps are as long where gradients are close to 0, and their sign is rounding there: those
  * elements are left out. */
 static void compare_moved(const char *name, const float *have, int64_t count,
-                          const dfq_tensor *want, const dfq_tensor *grad, double rate)
+                          const dfq_tensor *want, const dfq_tensor *grad, double learning_rate)
 {
     int64_t stride = count <= KEPT ? 1 : count / KEPT, n = dfqi_tensor_count(want), compared = 0;
     const float *w = dfqi_tensor_f32(want), *g = dfqi_tensor_f32(grad);
     for (int64_t i = 0; i < n; i++) {
         if (fabs((double)g[i]) < 1e-3 * largest(grad)) continue;
         double off = fabs((double)have[i * stride] - (double)w[i]);
-        ck_assert_msg(off <= 0.02 * rate, "%s[%d] is off by %g", name, (int)(i * stride), off);
+        ck_assert_msg(off <= 0.02 * learning_rate, "%s[%d] is off by %g", name, (int)(i * stride),
+                      off);
         compared++;
     }
     ck_assert_msg(compared > n / 2, "%s: %d of %d compared", name, (int)compared, (int)n);

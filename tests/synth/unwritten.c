@@ -1,4 +1,5 @@
-/* Nothing depends on memory that was never written: jobs make the same bits when memory holds NaN. */
+/* Nothing depends on memory that was never written: jobs make the same bits when memory holds
+ * NaN. */
 #include <math.h>
 #include <string.h>
 
@@ -46,15 +47,15 @@ static void make(dfq_context *ctx, const dfqi_synth_options *o, int cnn, shown *
     dfqi_context_release(ctx);
 }
 
-/* Kinds 0 to 3 of a transformer with images moved pixel by pixel, then at all scales; then the kinds
- * of a convolutional network. */
+/* Kinds 0 to 3 of a transformer with images moved pixel by pixel, then at all scales; then the
+ * kinds of a convolutional network. */
 START_TEST(test_memory_full_of_nan)
 {
     static shown want, have;
     dfqi_synth_options o = dfqt_options();
     int cnn = _i >= 8;
     o.kind = (dfqi_synth_kind)(cnn ? DFQI_SYNTH_BNS + _i - 8 : _i % 4);
-    o.natural = _i / 4 == 1;
+    o.multi_scale = _i / 4 == 1;
     o.flip = 1;
     make(dfqt_context(1), &o, cnn, &want);
     make(nan_alloc_context(1), &o, cnn, &have);
@@ -71,7 +72,7 @@ START_TEST(test_a_nan_batch_is_drawn_anew)
     dfq_tensor *x, *y;
     int32_t finished = 0;
     dfqi_synth_options o = dfqt_options();
-    o.natural = _i;
+    o.multi_scale = _i;
     ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
     ck_assert_int_eq(dfqi_synth_step(s, &finished), DFQ_OK);

@@ -74,10 +74,10 @@ START_TEST(test_trainer_options)
     REFUSE(batch, 0);
     REFUSE(batch, 5000);
     REFUSE(steps, 0);
-    REFUSE(warm, -1);
-    REFUSE(rate, -1.0f);
-    REFUSE(rate, NAN);
-    REFUSE(end_rate, INFINITY);
+    REFUSE(warmup_steps, -1);
+    REFUSE(learning_rate, -1.0f);
+    REFUSE(learning_rate, NAN);
+    REFUSE(end_learning_rate, INFINITY);
     REFUSE(beta1, 1.0f);
     REFUSE(beta2, -0.1f);
     REFUSE(eps, 0.0f);

@@ -69,7 +69,7 @@ START_TEST(test_threads)
 }
 END_TEST
 
-/* With both betas 0 AdamW moves every value by the rate, whatever the gradient is. */
+/* With both betas 0 AdamW moves every value by the learning rate, whatever the gradient is. */
 START_TEST(test_schedule)
 {
     dfq_context *ctx = dfqt_context(1);
@@ -80,9 +80,9 @@ START_TEST(test_schedule)
     o.beta1 = o.beta2 = 0;
     o.eps = 1e-20f;
     o.steps = 8;
-    o.warm = 4;
-    o.rate = 0.01f;
-    o.end_rate = 0.002f;
+    o.warmup_steps = 4;
+    o.learning_rate = 0.01f;
+    o.end_learning_rate = 0.002f;
     ck_assert_int_eq(dfq_trainer_create(g, &o, &t), DFQ_OK);
     ck_assert_int_eq(dfqt_batch(ctx, 0, &x, &y), DFQ_OK);
     const float *bias = dfqi_tensor_f32(dfqi_network_find(&g->net, "head.bias"));
@@ -102,13 +102,14 @@ START_TEST(test_schedule)
 }
 END_TEST
 
-/* Matrices lose rate * decay of themselves more, everything else is left alone by the decay. */
+/* Matrices lose learning rate * decay of themselves more, everything else is left alone by the
+ * decay. */
 START_TEST(test_decay)
 {
     dfq_context *ctx = dfqt_context(1);
     dfq_graph *start = make(ctx), *plain = make(ctx), *decayed = make(ctx);
     dfq_trainer_options o = dfqt_trainer();
-    o.warm = 0;
+    o.warmup_steps = 0;
     o.weight_decay = 0;
     dfqt_train(plain, &o, 1);
     o.weight_decay = 0.5f;
@@ -120,7 +121,8 @@ START_TEST(test_decay)
         const float *p = dfqi_tensor_f32(start->net.params[i].tensor);
         int matrix = strstr(name, ".weight") != NULL && strstr(name, "norm") == NULL;
         for (int64_t k = 0; k < dfqi_tensor_count(t); k++)
-            ck_assert_float_eq_tol(a[k] - b[k], matrix ? o.rate * 0.5f * p[k] : 0.0f, 1e-7f);
+            ck_assert_float_eq_tol(a[k] - b[k], matrix ? o.learning_rate * 0.5f * p[k] : 0.0f,
+                                   1e-7f);
     }
     dfq_graph_release(start);
     dfq_graph_release(plain);

@@ -35,8 +35,8 @@ dfq_trainer_options dfqt_trainer(void)
     dfq_trainer_options_init(&o, sizeof o);
     o.batch = DFQT_BATCH;
     o.steps = 60;
-    o.warm = 5;
-    o.rate = 5e-3f;
+    o.warmup_steps = 5;
+    o.learning_rate = 5e-3f;
     return o;
 }
 

@@ -27,7 +27,7 @@ START_TEST(test_whole_life)
     dfq_tuner_best best = {.struct_size = sizeof best};
     dfq_tensor *curves, *evals, *crossings, *db;
     int32_t finished = -1;
-    o.inundation = 0.001f;
+    o.crossing_target = 0.001f;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, &tuner), DFQ_OK);
     ck_assert_int_eq(dfq_tuner_estimate(tuner, &cost), DFQ_OK);
     ck_assert(isnan(cost.seconds) && cost.bytes > 100000 && cost.macs > 1000000);
@@ -85,8 +85,8 @@ START_TEST(test_bad_arguments)
     } newer;
     dfq_tuner_options_init_parity(&o, sizeof o);
     ck_assert_int_eq(o.optimizer, DFQ_OPTIMIZER_SGD);
-    ck_assert_int_eq(o.schedule, DFQ_RATE_MULTI_STEP);
-    ck_assert_int_eq(o.warm_kind, DFQ_WARM_IDLE);
+    ck_assert_int_eq(o.schedule, DFQ_SCHEDULE_MULTI_STEP);
+    ck_assert_int_eq(o.warmup, DFQ_WARMUP_IDLE);
     ck_assert_int_eq(o.augment, DFQ_AUGMENT_FULL);
     ck_assert(o.weight_decay == 0 && o.temperature == 5 && o.head_weight == 10);
     ck_assert_int_eq(dfq_tuner_create(p.teacher, NULL, p.images, &o, &tuner), DFQ_E_INVALID);
@@ -100,7 +100,7 @@ START_TEST(test_bad_arguments)
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
                      DFQ_E_UNSUPPORTED);
     newer.more = 0;
-    newer.o.inundation = 1;
+    newer.o.crossing_target = 1;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
                      DFQ_E_INVALID);
     dfq_generator_options_init(&generator, sizeof generator);

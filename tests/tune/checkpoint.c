@@ -42,8 +42,8 @@ START_TEST(test_resume_gives_the_same_bits)
     dfqi_tune_options o = dfqt_options(mode);
     dfq_tensor *curves[2], *evals[2];
     uint64_t best[2], last[2];
-    if (_i >= 4) o.rate = 0.03f; /* the best step is not the last one */
-    if (_i % 3 == 0) o.inundation = 0.02f;
+    if (_i >= 4) o.learning_rate = 0.03f; /* the best step is not the last one */
+    if (_i % 3 == 0) o.crossing_target = 0.02f;
     save_after(&o, mode, stops[_i]);
     for (int k = 0; k < 2; k++) {
         dfqt_pair p = dfqt_pair_new(1 + k, mode, 10);
@@ -93,7 +93,7 @@ START_TEST(test_foreign_checkpoints)
     other.head_weight = 9;
     refuse(&p, &other, DFQ_E_INVALID, "other options");
     other = o;
-    other.inundation = 0.01f;
+    other.crossing_target = 0.01f;
     refuse(&p, &other, DFQ_E_INVALID, "other options");
     dfqi_tensor_f32(p.images)[5] += 0.5f;
     refuse(&p, &o, DFQ_E_INVALID, "other images");
@@ -117,20 +117,42 @@ START_TEST(test_every_option_is_told)
     static const struct {
         size_t at, size;
         const char *name;
-    } fields[] = {
-        FIELD(steps),         FIELD(batch),        FIELD(seed),          FIELD(optim),
-        FIELD(schedule),      FIELD(warm_kind),    FIELD(warm),          FIELD(rate),
-        FIELD(end_rate),      FIELD(decay),        FIELD(milestones[0]), FIELD(milestones[1]),
-        FIELD(milestones[2]), FIELD(momentum),     FIELD(beta1),         FIELD(beta2),
-        FIELD(eps),           FIELD(weight_decay), FIELD(clip),          FIELD(weight_rate),
-        FIELD(step_rate),     FIELD(zero_rate),    FIELD(inundation),    FIELD(capped),
-        FIELD(follow),        FIELD(temperature),  FIELD(kl_weight),     FIELD(head_weight),
-        FIELD(label_weight),  FIELD(augment),      FIELD(eval_every)};
+    } fields[] = {FIELD(steps),
+                  FIELD(batch),
+                  FIELD(seed),
+                  FIELD(optim),
+                  FIELD(schedule),
+                  FIELD(warmup),
+                  FIELD(warmup_steps),
+                  FIELD(learning_rate),
+                  FIELD(end_learning_rate),
+                  FIELD(milestone_factor),
+                  FIELD(milestones[0]),
+                  FIELD(milestones[1]),
+                  FIELD(milestones[2]),
+                  FIELD(momentum),
+                  FIELD(beta1),
+                  FIELD(beta2),
+                  FIELD(eps),
+                  FIELD(weight_decay),
+                  FIELD(clip_norm),
+                  FIELD(weight_lr_mult),
+                  FIELD(scale_lr_mult),
+                  FIELD(zero_point_lr_mult),
+                  FIELD(crossing_target),
+                  FIELD(kappa_capped_steps),
+                  FIELD(range_steps),
+                  FIELD(temperature),
+                  FIELD(kl_weight),
+                  FIELD(head_weight),
+                  FIELD(label_weight),
+                  FIELD(augment),
+                  FIELD(eval_every)};
     char text[DFQI_TUNE_TEXT], other[DFQI_TUNE_TEXT];
     dfqi_tune_options o = dfqt_options(DFQI_MODE_IMPROVED);
     size_t told = 0;
-    o.clip = o.inundation = o.label_weight = 0.25f;
-    o.follow = o.capped = 1;
+    o.clip_norm = o.crossing_target = o.label_weight = 0.25f;
+    o.range_steps = o.kappa_capped_steps = 1;
     dfqi_tune_text(&o, text);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         dfqi_tune_options changed = o;

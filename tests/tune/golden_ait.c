@@ -81,9 +81,9 @@ START_TEST(test_two_steps)
            BATCH * PIXELS * sizeof(float));
     dfqi_tune_ait_parity(CLASSES, 100, &o);
     o.batch = BATCH;
-    o.warm = o.follow = 0;
-    o.rate = 1e-2f;
-    o.inundation = 0.02f;
+    o.warmup_steps = o.range_steps = 0;
+    o.learning_rate = 1e-2f;
+    o.crossing_target = 0.02f;
     ck_assert_msg(dfqi_tune_new(p.teacher, p.student, p.images, &o, &t) == DFQ_OK, "%s",
                   p.ctx->error);
     ck_assert_int_eq(dfqi_tune_start(t), DFQ_OK);

@@ -115,7 +115,7 @@ static dfq_tuner_options options(void)
     o.steps = 6;
     o.batch = 3;
     o.eval_every = 2;
-    o.rate = 1e-3f;
+    o.learning_rate = 1e-3f;
     return o;
 }
 

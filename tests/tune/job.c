@@ -57,8 +57,8 @@ START_TEST(test_losses_fall)
     o.batch = 8;
     o.eval_every = 20;
     o.augment = DFQI_AUGMENT_NONE;
-    o.schedule = DFQI_RATE_COSINE;
-    if (!_i) o.rate = 3e-3f;
+    o.schedule = DFQI_SCHEDULE_COSINE;
+    if (!_i) o.learning_rate = 3e-3f;
     const float *images = dfqi_tensor_f32(p.images);
     ck_assert_int_eq(dfqi_layer_errors(p.teacher, p.student, images, 32, &before), DFQ_OK);
     dfqi_tune *t = new_job(&p, &o);
@@ -88,15 +88,15 @@ START_TEST(test_losses_fall)
 }
 END_TEST
 
-/* With a rate that destroys the student the untuned parameters are the result; the last ones can be
- * looked at. */
+/* With a learning rate that destroys the student the untuned parameters are the result; the last
+ * ones can be looked at. */
 START_TEST(test_best_is_kept)
 {
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, 10);
     dfqi_tune_options o = dfqt_options(DFQI_MODE_IMPROVED);
     dfqi_tune_best best;
-    o.rate = 0.05f;
-    o.step_rate = o.zero_rate = 1;
+    o.learning_rate = 0.05f;
+    o.scale_lr_mult = o.zero_point_lr_mult = 1;
     uint64_t untuned = dfqt_bits(p.student);
     dfqi_tune *t = new_job(&p, &o);
     ck_assert_int_eq(dfqi_tune_show(t, 0), DFQ_E_INVALID);
@@ -123,8 +123,8 @@ START_TEST(test_factors)
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, 10);
     dfqi_tune_options o = dfqt_options(DFQI_MODE_IMPROVED);
     uint64_t weights = dfqi_network_hash(&p.student->net), all = dfqt_bits(p.student);
-    o.weight_rate = 0;
-    o.step_rate = 1e3f;
+    o.weight_lr_mult = 0;
+    o.scale_lr_mult = 1e3f;
     o.eval_every = 0;
     dfqi_tune *t = new_job(&p, &o);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
@@ -155,10 +155,10 @@ static double one_step(float clip, uint64_t *bits)
         memcpy(before[i], dfqi_tensor_f32(w), bytes);
     }
     o.steps = 1;
-    o.rate = 1;
-    o.warm = o.eval_every = 0;
+    o.learning_rate = 1;
+    o.warmup_steps = o.eval_every = 0;
     o.momentum = o.weight_decay = 0;
-    o.clip = clip;
+    o.clip_norm = clip;
     dfqi_tune *t = new_job(&p, &o);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     for (int32_t i = 0; i < p.student->net.n_params; i++) {
@@ -235,7 +235,7 @@ START_TEST(test_idle_warm_up)
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
     int32_t finished;
-    o.warm = 3;
+    o.warmup_steps = 3;
     uint64_t bits = dfqt_bits(p.student);
     dfqi_tune *t = new_job(&p, &o);
     for (int i = 0; i < 3; i++) {
@@ -255,27 +255,27 @@ START_TEST(test_rates)
     dfqi_tune_options o;
     dfqi_tune_parity(&o);
     o.steps = 200;
-    o.rate = 1;
-    ck_assert_float_eq(dfqi_tune_rate(&o, 49), 1);
-    ck_assert_float_eq_tol(dfqi_tune_rate(&o, 50), 0.1f, 1e-7f);
-    ck_assert_float_eq_tol(dfqi_tune_rate(&o, 199), 0.01f, 1e-8f);
+    o.learning_rate = 1;
+    ck_assert_float_eq(dfqi_tune_learning_rate(&o, 49), 1);
+    ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 50), 0.1f, 1e-7f);
+    ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 199), 0.01f, 1e-8f);
     o.milestones[1] = 10;
-    ck_assert_float_eq_tol(dfqi_tune_rate(&o, 199), 0.1f, 1e-7f);
-    o.warm = 5;
-    ck_assert_float_eq(dfqi_tune_rate(&o, 4), 0);
-    ck_assert_float_eq(dfqi_tune_rate(&o, 5), 1);
-    o.warm_kind = DFQI_WARM_LINEAR;
-    ck_assert_float_eq_tol(dfqi_tune_rate(&o, 1), 0.4f, 1e-6f);
-    o.schedule = DFQI_RATE_CONSTANT;
-    ck_assert_float_eq(dfqi_tune_rate(&o, 150), 1);
-    o.schedule = DFQI_RATE_COSINE;
-    o.warm = 0;
-    ck_assert_float_eq(dfqi_tune_rate(&o, 0), 1);
-    ck_assert_float_eq_tol(dfqi_tune_rate(&o, 100), 0.5f, 1e-6f);
-    o.warm = 20; /* the cosine begins behind the ramp */
-    ck_assert_float_eq(dfqi_tune_rate(&o, 19), 1);
-    ck_assert_float_eq(dfqi_tune_rate(&o, 20), 1);
-    ck_assert_float_eq_tol(dfqi_tune_rate(&o, 110), 0.5f, 1e-6f);
+    ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 199), 0.1f, 1e-7f);
+    o.warmup_steps = 5;
+    ck_assert_float_eq(dfqi_tune_learning_rate(&o, 4), 0);
+    ck_assert_float_eq(dfqi_tune_learning_rate(&o, 5), 1);
+    o.warmup = DFQI_WARMUP_LINEAR;
+    ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 1), 0.4f, 1e-6f);
+    o.schedule = DFQI_SCHEDULE_CONSTANT;
+    ck_assert_float_eq(dfqi_tune_learning_rate(&o, 150), 1);
+    o.schedule = DFQI_SCHEDULE_COSINE;
+    o.warmup_steps = 0;
+    ck_assert_float_eq(dfqi_tune_learning_rate(&o, 0), 1);
+    ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 100), 0.5f, 1e-6f);
+    o.warmup_steps = 20; /* the cosine begins behind the ramp */
+    ck_assert_float_eq(dfqi_tune_learning_rate(&o, 19), 1);
+    ck_assert_float_eq(dfqi_tune_learning_rate(&o, 20), 1);
+    ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 110), 0.5f, 1e-6f);
 }
 END_TEST
 
@@ -354,8 +354,8 @@ static int64_t codes_of(const dfqi_tune *t, float *codes)
     return n;
 }
 
-/* A rate at which hardly any code would change: about the share changes, as counted, but for the
- * cap of the first epoch (7 images, so 3 steps of 3). */
+/* A learning rate at which hardly any code would change: about the share changes, as counted, but
+ * for the cap of the first epoch (7 images, so 3 steps of 3). */
 START_TEST(test_inundation)
 {
     enum { CODES = 20000 };
@@ -366,10 +366,10 @@ START_TEST(test_inundation)
     dfq_tensor *rows;
     int32_t finished;
     o.optim = DFQI_SGD;
-    o.schedule = DFQI_RATE_CONSTANT;
-    o.step_rate = o.zero_rate = 0;
-    o.rate = 1e-9f;
-    o.inundation = 0.02f;
+    o.schedule = DFQI_SCHEDULE_CONSTANT;
+    o.scale_lr_mult = o.zero_point_lr_mult = 0;
+    o.learning_rate = 1e-9f;
+    o.crossing_target = 0.02f;
     o.eval_every = 50;
     dfqi_tune *t = new_job(&p, &o);
     for (int step = 0; step < 6; step++) {
@@ -397,7 +397,8 @@ START_TEST(test_inundation)
 }
 END_TEST
 
-/* rho falls with the rate; threads do not matter; without inundation nothing is counted. */
+/* rho falls with the learning rate; threads do not matter; without inundation nothing is
+ * counted. */
 START_TEST(test_inundation_schedule)
 {
     dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
@@ -407,7 +408,7 @@ START_TEST(test_inundation_schedule)
     dfqi_tune *t = new_job(&p, &o);
     ck_assert_int_eq(dfqi_tune_crossings(t, &rows), DFQ_E_INVALID);
     dfqi_tune_release(t);
-    o.inundation = 0.02f;
+    o.crossing_target = 0.02f;
     o.milestones[0] = 2;
     uint64_t bits = tune(&o, 1, DFQI_MODE_PARITY);
     ck_assert_uint_eq(bits, tune(&o, 2, DFQI_MODE_PARITY));

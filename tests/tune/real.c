@@ -32,7 +32,7 @@ START_TEST(test_vit_tiny)
     ck_assert_int_eq(dfqi_model_new(&net, &scheme, &student), DFQ_OK);
     dfqi_tune_parity(&o);
     o.steps = o.batch = 2;
-    o.rate = 1e-4f;
+    o.learning_rate = 1e-4f;
     ck_assert_msg(dfqi_tune_new(teacher, student, images, &o, &t) == DFQ_OK, "%s", ctx->error);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", ctx->error);
     ck_assert_int_eq(dfqi_tune_curves(t, &curves), DFQ_OK);

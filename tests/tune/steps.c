@@ -162,17 +162,17 @@ END_TEST
 
 /* -- parameters -------------------------------------------------------------------------------- */
 
-/* Plain gradient descent at one rate. */
+/* Plain gradient descent at one learning rate. */
 static dfqi_tune_options descent(dfqi_mode mode)
 {
     dfqi_tune_options o = dfqt_options(mode);
     o.optim = DFQI_SGD;
-    o.schedule = DFQI_RATE_CONSTANT;
+    o.schedule = DFQI_SCHEDULE_CONSTANT;
     o.momentum = 0;
-    o.warm = o.eval_every = 0;
-    o.rate = 1e-4f;
-    o.step_rate = 3;
-    o.zero_rate = 7;
+    o.warmup_steps = o.eval_every = 0;
+    o.learning_rate = 1e-4f;
+    o.scale_lr_mult = 3;
+    o.zero_point_lr_mult = 7;
     return o;
 }
 
@@ -185,9 +185,9 @@ static float *copy_of(const dfqi_item *item)
     return copy;
 }
 
-/* Weights lose rate * decay of themselves, scales and zero points nothing; each kind of parameter
- * has its factor. Improved mode moves the logarithm of a scale by its own gradient, the scale times
- * that of the scale. */
+/* Weights lose learning rate * decay of themselves, scales and zero points nothing; each kind of
+ * parameter has its factor. Improved mode moves the logarithm of a scale by its own gradient, the
+ * scale times that of the scale. */
 START_TEST(test_how_parameters_move)
 {
     dfqi_mode mode = _i ? DFQI_MODE_IMPROVED : DFQI_MODE_PARITY;
@@ -228,8 +228,8 @@ START_TEST(test_norm)
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     dfqi_tune_options o = descent(DFQI_MODE_PARITY);
     double sum = 0, norm = 0;
-    if (_i == 1) o.weight_rate = 0; /* then scales and zero points count alone */
-    if (_i == 2) o.weight_rate = o.step_rate = 0;
+    if (_i == 1) o.weight_lr_mult = 0; /* then scales and zero points count alone */
+    if (_i == 2) o.weight_lr_mult = o.scale_lr_mult = 0;
     dfqi_tune *t = new_job(&p, &o);
     step(t);
     for (int32_t i = 0; i < t->n_items; i++) {
@@ -246,15 +246,16 @@ START_TEST(test_norm)
 }
 END_TEST
 
-/* The first step of Adam is as long as the rate; steps of an idle warm-up are none of its own. */
+/* The first step of Adam is as long as the learning rate; steps of an idle warm-up are none of its
+ * own. */
 START_TEST(test_first_step_behind_an_idle_warm_up)
 {
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     dfqi_tune_options o = descent(DFQI_MODE_PARITY);
     float farthest = 0;
     o.optim = DFQI_ADAMW;
-    o.warm_kind = DFQI_WARM_IDLE;
-    o.warm = 3;
+    o.warmup = DFQI_WARMUP_IDLE;
+    o.warmup_steps = 3;
     dfqi_tune *t = new_job(&p, &o);
     for (int i = 0; i < 3; i++) step(t);
     const dfqi_item *item = t->items;
@@ -270,18 +271,18 @@ START_TEST(test_first_step_behind_an_idle_warm_up)
 }
 END_TEST
 
-/* The steps with a cap on kappa begin behind the warm-up too. At such a rate kappa has no other
- * bound. */
+/* The steps with a cap on kappa begin behind the warm-up too. At such a learning rate kappa has no
+ * other bound. */
 START_TEST(test_cap_behind_an_idle_warm_up)
 {
     enum { WARM = 5, CAPPED = 2 };
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     dfqi_tune_options o = descent(DFQI_MODE_PARITY);
-    o.rate = 1e-9f;
-    o.inundation = 0.02f;
-    o.capped = CAPPED;
-    o.warm_kind = DFQI_WARM_IDLE;
-    o.warm = WARM;
+    o.learning_rate = 1e-9f;
+    o.crossing_target = 0.02f;
+    o.kappa_capped_steps = CAPPED;
+    o.warmup = DFQI_WARMUP_IDLE;
+    o.warmup_steps = WARM;
     dfqi_tune *t = new_job(&p, &o);
     for (int i = 0; i < WARM; i++) step(t);
     for (int i = 0; i < 2 * CAPPED; i++) {

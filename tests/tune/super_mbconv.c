@@ -112,7 +112,7 @@ START_TEST(steps_agree_with_pytorch)
     dfqi_super_defaults(&o);
     o.batch = BATCH;
     o.steps = 10;
-    o.rate = 0.05f;
+    o.learning_rate = 0.05f;
     o.weight_decay = 0.01f;
     o.crop = 0;
     ck_assert_int_eq(dfqi_super_train_new(&r.net, &o, &t), DFQ_OK);

@@ -47,7 +47,7 @@ static dfqi_super_options options(int64_t steps)
     dfqi_super_defaults(&o);
     o.batch = 12;
     o.steps = steps;
-    o.rate = 0.05f;
+    o.learning_rate = 0.05f;
     o.crop = 1;
     o.seed = 3;
     return o;
@@ -114,7 +114,8 @@ START_TEST(paths_that_are_not_finite_are_not_right)
 }
 END_TEST
 
-/* The first step: p - rate ((1 + momentum) g + decay p), here by the gradient of a pass of its own. */
+/* The first step: p - learning rate ((1 + momentum) g + decay p), here by the gradient of a pass of
+ * its own. */
 START_TEST(a_step_is_nesterovs)
 {
     static const int32_t path[CELLS] = {0, 1, 0, 1};

@@ -36,7 +36,7 @@ static dfqi_super_options options(int64_t batch, int64_t steps)
     dfqi_super_defaults_of(&tiny, &o);
     o.batch = batch;
     o.steps = steps;
-    o.rate = 0.01f;
+    o.learning_rate = 0.01f;
     o.crop = 0;
     o.seed = 3;
     return o;
@@ -124,7 +124,7 @@ START_TEST(steps_agree_with_pytorch)
     int32_t labels[N];
     char name[48];
     dfqi_super_data data = only_first(dfqt_golden_data(&st, "", "x"), images, labels);
-    o.warm = 2;
+    o.warmup_steps = 2;
     ck_assert_int_eq(dfqi_super_train_new(&net, &o, &t), DFQ_OK);
     ck_assert_int_eq(dfqi_super_train_moments(t), 2);
     for (int i = 0; i < 3; i++) {
@@ -302,8 +302,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One image, shifted by up to a pixel each way: 9 pictures make 45 batches of two, mirrored ones as well
- * 171. The mean loss tells them apart. */
+/* One image, shifted by up to a pixel each way: 9 pictures make 45 batches of two, mirrored ones as
+ * well 171. The mean loss tells them apart. */
 START_TEST(pictures_are_shifted_and_mirrored)
 {
     enum { DRAWS = 600 };

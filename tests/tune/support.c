@@ -137,15 +137,15 @@ dfqi_tune_options dfqt_options(dfqi_mode mode)
 {
     dfqi_tune_options o;
     dfqi_tune_defaults(&o);
-    o.step_rate = 10;
-    o.zero_rate = 100;
+    o.scale_lr_mult = 10;
+    o.zero_point_lr_mult = 100;
     if (mode == DFQI_MODE_PARITY) dfqi_tune_parity(&o);
     o.steps = 12;
     o.batch = 3;
     o.seed = 5;
     o.eval_every = 5;
     o.augment = DFQI_AUGMENT_FULL;
-    o.rate = 1e-3f;
+    o.learning_rate = 1e-3f;
     return o;
 }
 

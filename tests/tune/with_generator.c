@@ -27,8 +27,8 @@ static dfqi_tune_options options(void)
 {
     dfqi_tune_options o;
     dfqi_tune_ait_parity(4, STEPS, &o);
-    o.warm = o.follow = WARM;
-    o.inundation = 0.02f;
+    o.warmup_steps = o.range_steps = WARM;
+    o.crossing_target = 0.02f;
     return o;
 }
 
@@ -85,7 +85,7 @@ static uint64_t generator_bits(const dfqi_tune *t)
     return hash;
 }
 
-/* At a milestone the generator's rate falls too: here to nothing. */
+/* At a milestone the generator's learning rate falls too: here to nothing. */
 START_TEST(test_milestones)
 {
     dfqt_pair p = dfqt_cnn_pair_new(1);
@@ -93,7 +93,7 @@ START_TEST(test_milestones)
     int32_t finished;
     o.milestones[0] = WARM + 2;
     o.milestones[1] = o.milestones[2] = 0;
-    o.decay = 0;
+    o.milestone_factor = 0;
     dfqi_tune *t = new_job(&p, &o);
     for (int i = 0; i < WARM + 4; i++) {
         uint64_t before = generator_bits(t);
@@ -111,7 +111,7 @@ START_TEST(test_crossings)
     dfqt_pair p = dfqt_cnn_pair_new(2);
     dfqi_tune_options o = options();
     dfq_tensor *crossed, *losses, *images, *labels;
-    o.capped = 4;
+    o.kappa_capped_steps = 4;
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o.milestones[i] = STEPS;
     dfqi_tune *t = new_job(&p, &o);
     dfqi_tune_cost cost;
@@ -156,7 +156,7 @@ START_TEST(test_labels)
     dfqi_generator_options h = host_options();
     dfqi_tune *t;
     o.label_weight = 1;
-    o.inundation = 0;
+    o.crossing_target = 0;
     h.kind = (dfqi_generator_kind)_i;
     ck_assert_msg(dfqi_tune_new_with_generator(p.teacher, p.student, &h, &o, &t) == DFQ_OK, "%s",
                   p.ctx->error);
@@ -179,8 +179,8 @@ START_TEST(test_learns)
     dfqi_tune_options o = options();
     float first = 0, last = 0;
     o.steps = 200;
-    o.inundation = 2e-3f;
-    o.rate = 1e-2f;
+    o.crossing_target = 2e-3f;
+    o.learning_rate = 1e-2f;
     dfqi_tune *t = new_job(&p, &o);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     for (int i = 0; i < 10; i++) {
@@ -322,10 +322,10 @@ START_TEST(test_refusals)
     o.augment = DFQI_AUGMENT_MILD;
     refuse(&p, &o, DFQ_E_INVALID, "augment");
     o = options();
-    o.follow = WARM + 1;
+    o.range_steps = WARM + 1;
     refuse(&p, &o, DFQ_E_INVALID, "warm-up must be as long");
     o = options();
-    o.follow = 0;
+    o.range_steps = 0;
     refuse(&p, &o, DFQ_E_INVALID, "the range of conv1.relu.output is not known");
     o = options();
     o.head_weight = 1;
@@ -348,7 +348,7 @@ static dfq_status life(dfq_context *ctx, void *user)
     (void)user;
     h.batch = 2;
     o.steps = 3;
-    o.warm = o.follow = 1;
+    o.warmup_steps = o.range_steps = 1;
     DFQI_TRY(dfqt_cnn_pair_make(ctx, &p));
     dfq_status status = dfqi_tune_new_with_generator(p.teacher, p.student, &h, &o, &t);
     if (status == DFQ_OK) status = dfqi_tune_run(t);

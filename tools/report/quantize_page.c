@@ -199,8 +199,9 @@ static void tell_images(const struct quantize *q, struct page *p)
 static void tell_mimiq(const struct quantize *q, struct page *p)
 {
     const struct options *o = &q->full;
-    snprintf(new_row(p, "tuning"), PAGE_TEXT, "%lld steps, batches of %lld, rate %g, gamma %g",
-             (long long)o->steps, (long long)o->batch, o->lr, o->gamma);
+    snprintf(new_row(p, "tuning"), PAGE_TEXT,
+             "%lld steps, batches of %lld, learning rate %g, gamma %g", (long long)o->steps,
+             (long long)o->batch, o->lr, o->gamma);
     snprintf(new_row(p, "images of tuning"), PAGE_TEXT, "%lld to learn from, %lld held out",
              (long long)q->best.train, (long long)q->best.held_out);
     snprintf(new_row(p, "best step"), PAGE_TEXT, "%lld, held-out divergence %.4g",
@@ -217,16 +218,16 @@ static void tell_ait(const struct quantize *q, struct page *p)
         snprintf(new_row(p, "tuning"), PAGE_TEXT, "none, ranges alone");
     else
         snprintf(new_row(p, "tuning"), PAGE_TEXT,
-                 "%lld steps, batches of %lld, rate %g; the last counts", (long long)t.steps,
-                 (long long)o->batch, o->lr);
+                 "%lld steps, batches of %lld, learning rate %g; the last counts",
+                 (long long)t.steps, (long long)o->batch, o->lr);
     if (q->with_generator)
         snprintf(new_row(p, "warm-up"), PAGE_TEXT, "%lld steps of the generator alone",
-                 (long long)t.warm);
+                 (long long)t.warmup_steps);
     if (!o->no_tune)
         snprintf(new_row(p, "loss"), PAGE_TEXT, "%s",
-                 o->loss == LOSS_KL_CE ? "divergence and class"
-                 : t.inundation > 0    ? "divergence, gradient inundation"
-                                       : "divergence alone");
+                 o->loss == LOSS_KL_CE   ? "divergence and class"
+                 : t.crossing_target > 0 ? "divergence, gradient inundation"
+                                         : "divergence alone");
     if (q->crossed && isfinite(q->on_target))
         snprintf(new_row(p, "codes crossed"), PAGE_TEXT,
                  "%.1f %% of weights and steps on target: within a factor of two, or one code",

@@ -132,15 +132,15 @@ dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s
                                              e->o.train_steps};
     dfqi_super_options o;
     dfqi_super_defaults_of(e->space.net, &o);
-    double rate = e->o.learning_rate > 0    ? e->o.learning_rate
-                  : o.optimizer == DFQI_SGD ? 0.1
-                                            : (double)o.rate;
-    const double own[DFQ_EXPLORE_DONE] = {rate, e->o.search_learning_rate,
+    double learning_rate = e->o.learning_rate > 0    ? e->o.learning_rate
+                           : o.optimizer == DFQI_SGD ? 0.1
+                                                     : (double)o.learning_rate;
+    const double own[DFQ_EXPLORE_DONE] = {learning_rate, e->o.search_learning_rate,
                                           e->o.train_learning_rate};
     const double share[DFQ_EXPLORE_DONE] = {1, 0.2, 1};
     o.batch = e->o.batch;
     o.steps = steps[s->stage];
-    o.rate = (float)(own[s->stage] > 0 ? own[s->stage] : share[s->stage] * rate);
+    o.learning_rate = (float)(own[s->stage] > 0 ? own[s->stage] : share[s->stage] * learning_rate);
     if (e->o.weight_decay >= 0) o.weight_decay = (float)e->o.weight_decay;
     o.smoothing = (float)e->o.smoothing;
     o.crop = e->o.max_shift;
