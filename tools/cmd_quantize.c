@@ -1,7 +1,7 @@
 /* dfq quantize: a float model goes in, a low-bit one comes out. Stages: judge the float network
  * (this also finds broken pictures before the long work), images, calibration, tuning, saving,
- * judging the result, report. A generator beside the student (ait_job.h) makes images and ranges while
- * it is tuned: then there is no stage of images, and nothing to calibrate on. */
+ * judging the result, report. A generator beside the student (ait_job.h) makes images and ranges
+ * while it is tuned: then there is no stage of images, and nothing to calibrate on. */
 #include <stdlib.h>
 #include <string.h>
 

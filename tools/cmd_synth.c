@@ -16,7 +16,8 @@
 #include "synthesis.h"
 #include "text.h"
 
-/* Moves the files of a finished set into the folder that is there (--force). 0, or -1 with errno. */
+/* Moves the files of a finished set into the folder that is there (--force). 0, or -1 with
+ * errno. */
 static int move_files(const char *from, const char *to)
 {
     struct dirent *e;

@@ -101,9 +101,9 @@ static double last_loss(const struct code_changes *w)
 static dfq_status step_once(struct code_changes *w, double step, int32_t *finished)
 {
     dfq_status status = dfq_tuner_step(w->tuner, finished);
-    if (status == DFQ_OK && *finished) status = dfq_tuner_show(w->tuner, 0);
+    if (status == DFQ_OK && *finished) status = dfq_tuner_restore_parameters(w->tuner, 0);
     if (status == DFQ_OK) status = count_step(w, step);
-    if (status == DFQ_OK && *finished) status = dfq_tuner_show(w->tuner, 1);
+    if (status == DFQ_OK && *finished) status = dfq_tuner_restore_parameters(w->tuner, 1);
     return status;
 }
 

@@ -6,7 +6,7 @@
 
 #include "text.h"
 
-/* -- what the network is ------------------------------------------------------------------------ */
+/* -- what the network is ----------------------------------------------------------------------- */
 
 const char *model_source_name(int32_t source)
 {
@@ -167,9 +167,9 @@ int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, d
     int64_t n = dfq_dataset_get_count(d);
     dfq_accuracy a = {.struct_size = sizeof a};
     if (n > FEW) n = FEW;
-    dfq_status status = dfq_evaluate(g, d, 0, n, &a); /* packs weights, fills caches */
+    dfq_status status = dfq_graph_evaluate(g, d, 0, n, &a); /* packs weights, fills caches */
     double start = text_now();
-    if (status == DFQ_OK) status = dfq_evaluate(g, d, 0, n, &a);
+    if (status == DFQ_OK) status = dfq_graph_evaluate(g, d, 0, n, &a);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     *out_seconds = (text_now() - start) / (double)n;
     return CODE_DONE;
@@ -197,7 +197,7 @@ int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int
         s->progress.base = (uint64_t)t->n;
         if (chunk > count - t->n) chunk = count - t->n;
         dfq_status status =
-            session_interrupted() ? DFQ_E_CANCELLED : dfq_evaluate(g, d, t->n, chunk, &a);
+            session_interrupted() ? DFQ_E_CANCELLED : dfq_graph_evaluate(g, d, t->n, chunk, &a);
         if (status == DFQ_E_CANCELLED) {
             code = CODE_INTERRUPTED;
         } else if (status != DFQ_OK) {

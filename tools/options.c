@@ -57,14 +57,16 @@ static int check_evaluator(const struct options *o)
 /* What must not be together on a line of "dfq quantize". */
 static int check_quantize(const struct options *o)
 {
-    static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS, OPT_CROSSING_TARGET};
+    static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS,
+                                            OPT_CROSSING_TARGET};
     for (size_t i = 0; i < sizeof tuning / sizeof *tuning; i++)
         if (o->no_tune && option_given(o, tuning[i]))
             return option_wrong(o,
                                 "--%s is for tuning, and --no-tune says not to tune; leave one out",
                                 option_table[tuning[i]].name);
     if (o->loss == LOSS_KL_CE && option_given(o, OPT_CROSSING_TARGET))
-        return option_wrong(o, "--loss kl-ce has no gradient inundation; leave --crossing-target out");
+        return option_wrong(o,
+                            "--loss kl-ce has no gradient inundation; leave --crossing-target out");
     if (o->mode != DFQ_MODE_PARITY && (o->weight_grid != 0 || o->act_grid != 0))
         return option_wrong(
             o, "--weight-grid and --act-grid are for --mode parity; mode improved searches "

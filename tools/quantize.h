@@ -1,4 +1,5 @@
-/* A quantization job while it runs, as cmd_quantize.c, ait_job.c, quantize_result.c and the report share it. */
+/* A quantization job while it runs, as cmd_quantize.c, ait_job.c, quantize_result.c and the report
+ * share it. */
 #ifndef DFQ_TOOLS_QUANTIZE_H
 #define DFQ_TOOLS_QUANTIZE_H
 

@@ -302,9 +302,9 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
     return status;
 }
 
-/* Times a calibration of one or two images, until the layers of one block are rounded: rounding takes as
- * long for any number of images, but for a pass through half of either network for each layer. Parity
- * mode takes the first 16 images alone, once for each quantizer. */
+/* Times a calibration of one or two images, until the layers of one block are rounded: rounding
+ * takes as long for any number of images, but for a pass through half of either network for each
+ * layer. Parity mode takes the first 16 images alone, once for each quantizer. */
 static dfq_status time_calibration(struct session *s, const dfq_graph *net,
                                    const dfq_graph_info *info, const struct options *full,
                                    double forward, double *out)
@@ -338,7 +338,7 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     s->mute = 1;
     dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
     if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
-    if (status == DFQ_OK && !recipe_is_live(full))
+    if (status == DFQ_OK && !recipe_with_generator(full))
         status = time_calibration(s, net, info, full, forward, &plan->seconds[PLAN_CALIBRATE]);
     if (status == DFQ_OK && !full->no_tune) status = time_step(s->ctx, net, info, full, &p, &cost);
     s->mute = 0;

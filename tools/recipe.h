@@ -10,11 +10,13 @@ enum { RECIPE_AIT_STEPS = 1000, RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_ST
 /* --iters of --mode parity: MimiQ's, and of kind pse PSAQ-ViT's; ZeroQ's of kind bns */
 enum { RECIPE_MIMIQ_ITERS = 2000, RECIPE_PSE_ITERS = 1000, RECIPE_BNS_ITERS = 500 };
 
-/* The same options with the defaults for a network where nothing was given. --images stays open with
+/* The same options with the defaults for a network where nothing was given. --images stays open
+ * with
  * --synth: all of the folder. */
 struct options recipe_fill(const struct options *o, const dfq_graph_info *info);
 
-/* Are there options that mean nothing to this network? Returns 0 or an exit code, after one line. */
+/* Are there options that mean nothing to this network? Returns 0 or an exit code, after one
+ * line. */
 int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info);
 /* The same of the images of a set, once their number is known. */
 int recipe_check_images(struct session *s, const struct options *full, const dfq_graph_info *info);
@@ -49,8 +51,8 @@ double plan_total(const struct plan *p);
 double plan_after(const struct plan *p, int stage); /* seconds behind `stage` */
 
 /* Fills calibration, tuning and memory: times a forward pass of the float network, a part of a
- * calibration and a step of a throw-away tuning job, all on noise. `held` images will come to lie in memory. Returns 0 or an exit code,
- * after one line. */
+ * calibration and a step of a throw-away tuning job, all on noise. `held` images will come to lie
+ * in memory. Returns 0 or an exit code, after one line. */
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
                  const struct options *full, int64_t held, struct plan *p);
 

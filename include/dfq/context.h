@@ -16,8 +16,8 @@
 extern "C" {
 #endif
 
-/** Everything a call needs to know of its surroundings. One thread at a time. After fork() the child
- *  has a copy that works, unless another thread was using the context at that moment. */
+/** Everything a call needs to know of its surroundings. One thread at a time. After fork() the
+ *  child has a copy that works, unless another thread was using the context at that moment. */
 typedef struct dfq_context dfq_context;
 
 /** Memory callbacks. They may be called from the library's worker threads as well, so they must be
@@ -85,8 +85,8 @@ DFQ_API const char *dfq_context_get_error(const dfq_context *context);
  *  force for the next call if none is running. Any thread, also a signal handler. */
 DFQ_API void dfq_context_cancel(dfq_context *context);
 
-/** Number of threads that work for this context, the caller's among them. Where the system refuses to
- *  start as many, a warning is logged and fewer work. */
+/** Number of threads that work for this context, the caller's among them. Where the system refuses
+ *  to start as many, a warning is logged and fewer work. */
 DFQ_API int32_t dfq_context_get_threads(const dfq_context *context);
 
 /** Name of the kernels in use, for example "avx512+libxsmm" or "ref". Static text. */

@@ -1,9 +1,10 @@
 /** @file dfq/dataset.h
  *  @ingroup stable
  *  Labelled images on disk, and accuracy. A data set is a folder with labels.csv (`file,label`), a
- *  folder of class folders (alphabetical order is the label; of whole numbers their order), or a CIFAR-10 or
- *  CIFAR-100 binary file. What may not be meant is told in the log at DFQ_LOG_WARNING: fewer class folders than
- *  classes, pictures of other formats that are left out, an order by numbers. */
+ *  folder of class folders (alphabetical order is the label; of whole numbers their order), or a
+ *  CIFAR-10 or CIFAR-100 binary file. What may not be meant is told in the log at DFQ_LOG_WARNING:
+ *  fewer class folders than classes, pictures of other formats that are left out, an order by
+ *  numbers. */
 #ifndef DFQ_DATASET_H
 #define DFQ_DATASET_H
 
@@ -66,8 +67,8 @@ DFQ_API void dfq_dataset_options_init(dfq_dataset_options *options, size_t size)
 
 /** Opens a data set; pictures are decoded only when they are asked for.
  *  @param options NULL: the defaults
- *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (names file and line), ::DFQ_E_SHAPE (a label that the network does not
- *          know), ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (names file and line), ::DFQ_E_SHAPE (a label that the
+ *          network does not know), ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_dataset_open_with(dfq_context *context, const char *path,
                                              const dfq_dataset_options *options,
                                              dfq_dataset **out_dataset);
@@ -89,7 +90,8 @@ DFQ_API int32_t dfq_dataset_get_label(const dfq_dataset *dataset, int64_t i);
 /** Images first .. first + n - 1 as `graph` wants them: resized and cropped as its metadata says,
  *  normalised.
  *  @param out_images F32 [n,3,S,S], a new reference
- *  @return ::DFQ_E_INVALID (range), ::DFQ_E_IO or ::DFQ_E_CORRUPT naming the file, ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (range), ::DFQ_E_IO or ::DFQ_E_CORRUPT naming the file,
+ *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *graph,
                                              int64_t first, int64_t n, dfq_tensor **out_images);
 
@@ -99,8 +101,8 @@ DFQ_CHECKED dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const d
  *  @param n            number of images; 0: all from `first` on
  *  @param out_accuracy struct_size must be set
  *  @return as dfq_dataset_get_batch(), ::DFQ_E_CANCELLED. */
-DFQ_CHECKED dfq_status dfq_evaluate(const dfq_graph *graph, const dfq_dataset *dataset,
-                                    int64_t first, int64_t n, dfq_accuracy *out_accuracy);
+DFQ_CHECKED dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset,
+                                          int64_t first, int64_t n, dfq_accuracy *out_accuracy);
 
 #ifdef __cplusplus
 }

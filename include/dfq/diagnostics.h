@@ -4,7 +4,8 @@
  *  arXiv 2203.17008). Two handles:
  *
  *  - dfq_crossings counts codes of quantized weights that changed, while a network is tuned;
- *  - dfq_diagnosis looks at the losses around a quantized network as it is: whether the gradients of
+ *  - dfq_diagnosis looks at the losses around a quantized network as it is: whether the gradients
+ *  of
  *    KL divergence and cross-entropy point the same way, how curved either loss is (trace and
  *    largest eigenvalue of the Hessian), how it looks over a plane through the weights, and whether
  *    teacher and student agree. */
@@ -50,7 +51,8 @@ DFQ_API void dfq_crossings_release(dfq_crossings *crossings);
 DFQ_API int32_t dfq_crossings_get_count(const dfq_crossings *crossings);
 
 /** Name of weight i = 0 .. count - 1 in the order of the network's parameters, that of
- *  dfq_tuner_get_crossings() too: "blocks.0.attn.qkv.weight". Borrowed; NULL if i is out of range. */
+ *  dfq_tuner_get_crossings() too: "blocks.0.attn.qkv.weight". Borrowed; NULL if i is out of
+ *  range. */
 DFQ_API const char *dfq_crossings_get_name(const dfq_crossings *crossings, int32_t i);
 
 /** Compares the codes with those of the last measurement and of the beginning: a new F32
@@ -100,8 +102,8 @@ typedef struct dfq_diagnosis_options {
     int32_t reserved;          /**< 0 */
 } dfq_diagnosis_options;
 
-/** What a job has found so far; NaN: not measured. Filled by dfq_diagnosis_get_result(). Arrays have
- *  an entry for each loss, DFQ_DIAGNOSIS_KL, _PLAIN, _CE. */
+/** What a job has found so far; NaN: not measured. Filled by dfq_diagnosis_get_result(). Arrays
+ *  have an entry for each loss, DFQ_DIAGNOSIS_KL, _PLAIN, _CE. */
 typedef struct dfq_diagnosis_result {
     uint32_t struct_size;    /**< bytes the caller has room for; set before the call */
     int32_t weights;         /**< quantized weight tensors */
@@ -125,12 +127,12 @@ typedef struct dfq_diagnosis_result {
 /** Writes defaults: `size` must be sizeof(dfq_diagnosis_options) of the caller. */
 DFQ_API void dfq_diagnosis_options_init(dfq_diagnosis_options *options, size_t size);
 
-/** Prepares a job. What moves are the quantized weights: they begin as what their codes stand for and
- *  are then free floats, not rounded again; all else is constant. Gradients pass rounding of
+/** Prepares a job. What moves are the quantized weights: they begin as what their codes stand for
+ *  and are then free floats, not rounded again; all else is constant. Gradients pass rounding of
  *  activations straight through. Hessians act by central differences of gradients at 1e-4 of the
  *  weights' norm, with activations left float: differences of gradients that jump at every rounding
- *  step show nothing else. Memory: about ten floats for each weight, and activations of one batch; made
- *  when work begins.
+ *  step show nothing else. Memory: about ten floats for each weight, and activations of one batch;
+ *  made when work begins.
  *  @param teacher       the float network; kept alive, must stay as it is
  *  @param student       the quantized one; kept alive and never changed; it must not be tuned
  *                       before the job ends
@@ -170,14 +172,14 @@ DFQ_CHECKED dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,
 DFQ_CHECKED dfq_status dfq_diagnosis_get_weights(const dfq_diagnosis *diagnosis,
                                                  dfq_tensor **out_weights);
 
-/** Name of weight i = 0 .. weights - 1, in the order of dfq_crossings_get_name(). Borrowed; NULL if i
- *  is out of range. */
+/** Name of weight i = 0 .. weights - 1, in the order of dfq_crossings_get_name(). Borrowed; NULL if
+ *  i is out of range. */
 DFQ_API const char *dfq_diagnosis_get_name(const dfq_diagnosis *diagnosis, int32_t i);
 
-/** The losses over the plane w + x u + y v: a new F32 [3, grid, grid], entry [k][j][i] for loss k at
- *  x = -1 + 2 i / (grid - 1), y the same of j. u and v are Gaussian, each output channel scaled to the
- *  norm of its weights (filter normalisation; Li et al., NeurIPS 2018); biases and norms stay.
- *  NaN: not measured.
+/** The losses over the plane w + x u + y v: a new F32 [3, grid, grid], entry [k][j][i] for loss k
+ *  at x = -1 + 2 i / (grid - 1), y the same of j. u and v are Gaussian, each output channel scaled
+ *  to the norm of its weights (filter normalisation; Li et al., NeurIPS 2018); biases and norms
+ *  stay. NaN: not measured.
  *  @return ::DFQ_E_INVALID (the grid was left out), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_diagnosis_get_surface(const dfq_diagnosis *diagnosis,
                                                  dfq_tensor **out_surface);

@@ -6,38 +6,42 @@
  *
  *  A supernet holds every choice of every cell. A job has three stages:
  *
- *  - "warm-up": `warmup_steps` of the shared weights on the part of the images to train on. The first
+ *  - "warm-up": `warmup_steps` of the shared weights on the part of the images to train on. The
+ *  first
  *    go along the largest choices. Then each other choice takes over what it can of their weights
  *    (the channels that matter most, the middle of the kernels), and each further step goes along
  *    one path drawn uniformly. Or none: weights saved after another job's warm-up are read;
  *  - "explore": rounds of `weight_steps` steps of the weights, along paths drawn from the solver's
- *    probabilities, and `solver_steps` steps of the solver, which cost little beside them. Before these,
- *    `sampled_paths` paths drawn alike are judged on one batch of the images held out. What a choice
- *    contributes to the loss is estimated from all paths judged so far, later ones weighing more: L(path) =
- *    b + sum of E[cell][choice], by ridge regression on the differences within each batch. The
- *    solver sees the loss b + sum p E and its gradient E. The last of its steps derives choices,
- *    whose costs are exact;
+ *    probabilities, and `solver_steps` steps of the solver, which cost little beside them. Before
+ *    these, `sampled_paths` paths drawn alike are judged on one batch of the images held out. What
+ *    a choice contributes to the loss is estimated from all paths judged so far, later ones
+ *    weighing more: L(path) = b + sum of E[cell][choice], by ridge regression on the differences
+ *    within each batch. The solver sees the loss b + sum p E and its gradient E. The last of its
+ *    steps derives choices, whose costs are exact;
  *  - "train": the derived network is trained by itself on all images for `train_steps`.
  *
- *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of the
- *  cost functions; its reference design is that of dfq_explorer_result::reference.
+ *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of
+ *  the cost functions; its reference design is that of dfq_explorer_result::reference.
  *
  *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
  *  description, so the verdict holds without any approximation. Metrics: latency, energy, area.
  *
  *  What a step of the solver knows of costs comes from an evaluator: from these tables, or from two
- *  networks that learn them first (DANCE, DAC 2021, arXiv 2009.06237), which come before the stages:
+ *  networks that learn them first (DANCE, DAC 2021, arXiv 2009.06237), which come before the
+ *  stages:
  *
- *  - "evaluator": EST learns the costs of (mixture, accelerator). On samples it has not seen its mean
- *    relative error must be 1 % at most. Then it gives costs and gradients to the solver, which keeps
- *    so far away from each limit as 99 % of the errors stay below;
- *  - "hw-generator": GEN learns which accelerator suits a mixture. Then it stands for the logits of the
+ *  - "evaluator": EST learns the costs of (mixture, accelerator). On samples it has not seen its
+ *  mean
+ *    relative error must be 1 % at most. Then it gives costs and gradients to the solver, which
+ *    keeps so far away from each limit as 99 % of the errors stay below;
+ *  - "hw-generator": GEN learns which accelerator suits a mixture. Then it stands for the logits of
+ *  the
  *    accelerator's hardware parameters, and its parameters are moved by the same rule.
  *
  *  Derived choices, their repair and the verdict know the exact tables alone.
  *
- *  The same files, images, options and build give the same bits at any thread count, also when a job
- *  was stopped and resumed, and whether a warm-up was done or its weights were read. */
+ *  The same files, images, options and build give the same bits at any thread count, also when a
+ *  job was stopped and resumed, and whether a warm-up was done or its weights were read. */
 #ifndef DFQ_EXPLORER_H
 #define DFQ_EXPLORER_H
 
@@ -117,8 +121,8 @@ typedef struct dfq_explorer_options {
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *supernet_path;
     /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
-     *  say, and `hw_generator_learning_rate` takes the place of its hw_learning_rate; its rule is ::DFQ_RULE_CONSTRAINT_GRADIENT,
-     *  NONE, PENALTY or ABSOLUTE. */
+     *  say, and `hw_generator_learning_rate` takes the place of its hw_learning_rate; its rule is
+     *  ::DFQ_RULE_CONSTRAINT_GRADIENT, NONE, PENALTY or ABSOLUTE. */
     int32_t evaluator;
     int32_t reserved; /**< 0 */
     /** Training of EST, 1..10 million; 12000, which take some minutes. Spaces with more than 96
@@ -128,8 +132,8 @@ typedef struct dfq_explorer_options {
     double hw_generator_learning_rate; /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
 } dfq_explorer_options;
 
-/** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). Costs and limits in
- *  the order of DFQ_EXPLORE_*; NaN where nothing is known or limited. */
+/** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). Costs and limits
+ *  in the order of DFQ_EXPLORE_*; NaN where nothing is known or limited. */
 typedef struct dfq_explorer_result {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t stage;        /**< DFQ_EXPLORE_* */
@@ -163,9 +167,10 @@ typedef struct dfq_explorer_result {
     double hw_generator_regret; /**< see above */
     /** Infeasible: as dfq_solver_result. */
     double least[DFQ_EXPLORE_METRICS];
-    /** Of the reference design, the units of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells 5x5 with
-     *  expansion 6 on 16 x 16 elements, row-stationary, 64 words and 108 KB, or what the space has next
-     *  to that; of transformers the middle choice of each stage. Infinity: it does not fit. */
+    /** Of the reference design, the units of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells
+     *  5x5 with expansion 6 on 16 x 16 elements, row-stationary, 64 words and 108 KB, or what the
+     *  space has next to that; of transformers the middle choice of each stage. Infinity: it does
+     *  not fit. */
     double reference[DFQ_EXPLORE_METRICS];
 } dfq_explorer_result;
 
@@ -193,14 +198,14 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *  @param images        to learn from; not needed after the call
  *  @param constraints   [n_constraints], 1..3, metrics DFQ_EXPLORE_*; copied
  *  @param options       NULL for defaults
- *  @param solver        NULL for defaults; its steps are those of exploring. The exact rule is not possible:
- *                       losses are learned
+ *  @param solver        NULL for defaults; its steps are those of exploring. The exact rule is not
+ *                       possible: losses are learned
  *  @param out_explorer  to be given back with dfq_explorer_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a rule that is not possible, too few images, a
  *          limit that is not a number above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, description,
  *          images or weights: the text names the file), ::DFQ_E_SHAPE (weights of another space),
- *          ::DFQ_E_UNSUPPORTED (an option that this library does not know), ::DFQ_E_CANCELLED (while
- *          costs are tabulated), ::DFQ_E_NOMEM. */
+ *          ::DFQ_E_UNSUPPORTED (an option that this library does not know), ::DFQ_E_CANCELLED
+ *          (while costs are tabulated), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *space,
                                            const char *accelerator, const dfq_dataset *images,
                                            const dfq_constraint *constraints, int32_t n_constraints,
@@ -211,7 +216,8 @@ DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *spa
 /** Ends a job. NULL is fine. */
 DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
 
-/** One step of EST or GEN, of weights, of the solver with the paths it judges, or of the derived network.
+/** One step of EST or GEN, of weights, of the solver with the paths it judges, or of the derived
+ *  network.
  *  @param out_finished 1: nothing is left to do; else 0. A job whose limits nothing meets is
  *                      finished when the solver is; from the beginning, if the tables prove it
  *  @return ::DFQ_E_NUMERIC (a loss is NaN or infinite: the text names stage and step, the job is
@@ -219,19 +225,20 @@ DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
  *          step: the text has the figure), ::DFQ_E_NOMEM (call again to try that step again). */
 DFQ_CHECKED dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_finished);
 
-/** Steps until the end. Reports the networks and stages above; the loss is that of the step's batch,
- *  while exploring the solver's.
+/** Steps until the end. Reports the networks and stages above; the loss is that of the step's
+ *  batch, while exploring the solver's.
  *  @return ::DFQ_E_INFEASIBLE (nothing meets the limits: the text names the tightest;
  *          dfq_explorer_get_result() has them all), ::DFQ_E_CANCELLED (between two steps: call
  *          again to go on), otherwise as dfq_explorer_step(). */
 DFQ_CHECKED dfq_status dfq_explorer_run(dfq_explorer *explorer);
 
-/** Measures how long the rest of a job takes, before or between its steps: a copy of it with new weights, and with
- *  a few steps of each kind, goes through all stages. That takes about 20 steps of weights and room for a second
- *  supernet; the job stays as it is. Reports stage "estimate". Not in it: the tables, which are there, and the
- *  training of EST and GEN (estimate again when they are trained).
- *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_CANCELLED, ::DFQ_E_NUMERIC (a loss of the copy is
- *          NaN or infinite), ::DFQ_E_NOMEM. */
+/** Measures how long the rest of a job takes, before or between its steps: a copy of it with new
+ *  weights, and with a few steps of each kind, goes through all stages. That takes about 20 steps
+ *  of weights and room for a second supernet; the job stays as it is. Reports stage "estimate". Not
+ *  in it: the tables, which are there, and the training of EST and GEN (estimate again when they
+ *  are trained).
+ *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_CANCELLED, ::DFQ_E_NUMERIC (a loss of
+ *          the copy is NaN or infinite), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_estimate(const dfq_explorer *explorer,
                                              dfq_explorer_times *out_times);
 
@@ -251,8 +258,8 @@ DFQ_API int32_t dfq_explorer_get_cells(const dfq_explorer *explorer);
 DFQ_API int32_t dfq_explorer_get_groups(const dfq_explorer *explorer);
 /** Choices of a group; 0 if there is no such group. */
 DFQ_API int32_t dfq_explorer_get_choices(const dfq_explorer *explorer, int32_t group);
-/** The name of a choice ("k5e6", "w192d2h3r4", "skip", "16", "ws"), or with choice -1 of its group ("cell 3",
- *  "pe_x"). Borrowed; NULL if there is none. */
+/** The name of a choice ("k5e6", "w192d2h3r4", "skip", "16", "ws"), or with choice -1 of its group
+ *  ("cell 3", "pe_x"). Borrowed; NULL if there is none. */
 DFQ_API const char *dfq_explorer_get_name(const dfq_explorer *explorer, int32_t group,
                                           int32_t choice);
 
@@ -302,14 +309,14 @@ DFQ_CHECKED dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int
 DFQ_CHECKED dfq_status dfq_explorer_evaluate(dfq_explorer *explorer, const dfq_dataset *images,
                                              dfq_accuracy *out_accuracy);
 
-/** Writes the derived network of a finished job to a safetensors file, which dfq_graph_load() reads:
- *  weights by layer, and the space, the path, the normalisation of images, exact costs and the
- *  number of the accelerator as metadata.
+/** Writes the derived network of a finished job to a safetensors file, which dfq_graph_load()
+ *  reads: weights by layer, and the space, the path, the normalisation of images, exact costs and
+ *  the number of the accelerator as metadata.
  *  @return ::DFQ_E_INVALID (as dfq_explorer_evaluate()), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_save_network(const dfq_explorer *explorer, const char *path);
 
-/** Writes the weights of the supernet as they are now; after the warm-up they serve as `supernet_path` of
- *  jobs with other limits.
+/** Writes the weights of the supernet as they are now; after the warm-up they serve as
+ *  `supernet_path` of jobs with other limits.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_save_supernet(const dfq_explorer *explorer, const char *path);
 
@@ -317,9 +324,9 @@ DFQ_CHECKED dfq_status dfq_explorer_save_supernet(const dfq_explorer *explorer, 
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_save_checkpoint(const dfq_explorer *explorer, const char *path);
 
-/** Puts a job that was created with the same space, accelerators, images, limits and options where a
- *  checkpoint left off; it ends with the same bits as one that was not interrupted. On failure it is
- *  as it was.
+/** Puts a job that was created with the same space, accelerators, images, limits and options where
+ *  a checkpoint left off; it ends with the same bits as one that was not interrupted. On failure it
+ *  is as it was.
  *  @return ::DFQ_E_INVALID (made with others), ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_UNSUPPORTED (an
  *          older or a newer format), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_load_checkpoint(dfq_explorer *explorer, const char *path);

@@ -134,8 +134,8 @@ DFQ_API void dfq_load_options_init(dfq_load_options *options, size_t size);
  *  the log at DFQ_LOG_INFO), and else refused.
  *  @param context   where memory comes from and errors go; kept alive by the graph
  *  @param path      a safetensors file, or the index of several (a name that ends in ".json", as
- *                   model.safetensors.index.json of Hugging Face: "weight_map" from names of tensors to
- *                   files beside the index)
+ *                   model.safetensors.index.json of Hugging Face: "weight_map" from names of
+ *                   tensors to files beside the index)
  *  @param options   what the file may not tell, or NULL
  *  @param out_graph one reference, to be given back with dfq_graph_release()
  *  @return as dfq_graph_load(); ::DFQ_E_INVALID for an option that the network cannot have. */
@@ -173,20 +173,20 @@ DFQ_CHECKED dfq_status dfq_graph_load_from_memory(dfq_context *context, const vo
 
 /** Reads a network through functions of the caller, tensor by tensor, each straight to its place.
  *  @param reader borrowed while the call runs; used on the calling thread
- *  @return as dfq_graph_load_with(); ::DFQ_E_IO where the reader fails, ::DFQ_E_INVALID for a reader with
- *          neither data nor a function. */
+ *  @return as dfq_graph_load_with(); ::DFQ_E_IO where the reader fails, ::DFQ_E_INVALID for a
+ *          reader with neither data nor a function. */
 DFQ_CHECKED dfq_status dfq_graph_load_from_reader(dfq_context *context, const dfq_reader *reader,
                                                   const dfq_load_options *options,
                                                   dfq_graph **out_graph);
 
 /** Reads a network whose tensors lie in several safetensors.
- *  @param index    JSON with a "weight_map" from names of tensors to names of shards, which are those of
- *                  the readers; or NULL: all tensors of all readers
+ *  @param index    JSON with a "weight_map" from names of tensors to names of shards, which are
+ *                  those of the readers; or NULL: all tensors of all readers
  *  @param shards   n_shards readers, borrowed while the call runs
  *  @param n_shards 1 or more
- *  @return as dfq_graph_load_from_reader(); ::DFQ_E_CORRUPT (a tensor that is not in its shard, in another
- *          one, or in two), ::DFQ_E_INVALID (a shard without a reader, a reader that the index does not
- *          name). */
+ *  @return as dfq_graph_load_from_reader(); ::DFQ_E_CORRUPT (a tensor that is not in its shard, in
+ *          another one, or in two), ::DFQ_E_INVALID (a shard without a reader, a reader that the
+ *          index does not name). */
 DFQ_CHECKED dfq_status dfq_graph_load_from_shards(dfq_context *context, const dfq_reader *index,
                                                   const dfq_reader *const *shards, int32_t n_shards,
                                                   const dfq_load_options *options,
@@ -199,8 +199,8 @@ DFQ_CHECKED dfq_status dfq_graph_load_from_shards(dfq_context *context, const df
 DFQ_CHECKED dfq_status dfq_graph_save_to_memory(const dfq_graph *graph, int32_t half,
                                                 dfq_tensor **out_bytes);
 
-/** The same bytes through a function of the caller, from the first to the last. Where it fails, what it
- *  took so far is not a network.
+/** The same bytes through a function of the caller, from the first to the last. Where it fails,
+ *  what it took so far is not a network.
  *  @return ::DFQ_E_INVALID, ::DFQ_E_IO (the writer failed), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_save_to_writer(const dfq_graph *graph, const dfq_writer *writer,
                                                 int32_t half);
@@ -241,20 +241,20 @@ DFQ_CHECKED dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tenso
 
 /* -- parameters -------------------------------------------------------------------------------- */
 
-/** Values of a parameter or running statistic. dfq_graph_get_tensor_info() lists the names. Of a quantized
- *  network these are the float weights that its quantizers round.
+/** Values of a parameter or running statistic. dfq_graph_get_tensor_info() lists the names. Of a
+ *  quantized network these are the float weights that its quantizers round.
  *  @param name       for example "blocks.0.attn.qkv.weight"
  *  @param out_values a new F32 of the parameter's shape: a copy, which later changes do not touch
  *  @return ::DFQ_E_INVALID (no such parameter), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_get_parameter(const dfq_graph *graph, const char *name,
                                                dfq_tensor **out_values);
 
-/** Gives a parameter or running statistic of a float network other values. No job may be running on the
- *  network. On failure it stays as it is.
+/** Gives a parameter or running statistic of a float network other values. No job may be running on
+ *  the network. On failure it stays as it is.
  *  @param values F32, F16 or BF16 of the parameter's shape; copied
  *  @return ::DFQ_E_INVALID (no such parameter; a quantized network, whose grids were made for its
- *          weights), ::DFQ_E_SHAPE, ::DFQ_E_UNSUPPORTED (another dtype), ::DFQ_E_NUMERIC (NaN, infinity, a
- *          variance that is not above zero), ::DFQ_E_NOMEM. */
+ *          weights), ::DFQ_E_SHAPE, ::DFQ_E_UNSUPPORTED (another dtype), ::DFQ_E_NUMERIC (NaN,
+ *          infinity, a variance that is not above zero), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_set_parameter(dfq_graph *graph, const char *name,
                                                const dfq_tensor *values);
 
@@ -271,8 +271,8 @@ enum {
     DFQ_LAYER_SUM = 6 /**< residual */
 };
 
-/** A layer, for one image. Filled by dfq_graph_get_layer(). Shapes are without the batch: [C,H,W] of
- *  images, [N,D] of tokens, [heads,N,d] inside of attention; extents behind the rank are 0. */
+/** A layer, for one image. Filled by dfq_graph_get_layer(). Shapes are without the batch: [C,H,W]
+ *  of images, [N,D] of tokens, [heads,N,d] inside of attention; extents behind the rank are 0. */
 typedef struct dfq_layer_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t kind;         /**< DFQ_LAYER_* */
@@ -300,8 +300,9 @@ typedef struct dfq_layer_info {
         *weight; /**< name of its weight, for dfq_graph_get_parameter(); "": none. Borrowed */
 } dfq_layer_info;
 
-/** Number of layers: those that dfq_cost tells the cost of, in the same order. Normalisation, activation
- *  and pooling of convolutional networks are no layers: they are folded into their neighbours.
+/** Number of layers: those that dfq_cost tells the cost of, in the same order. Normalisation,
+ *  activation and pooling of convolutional networks are no layers: they are folded into their
+ *  neighbours.
  *  @return ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_get_layer_count(const dfq_graph *graph, int32_t *out_count);
 
@@ -344,9 +345,9 @@ DFQ_CHECKED dfq_status dfq_graph_get_probe_count(const dfq_graph *graph, int32_t
 DFQ_CHECKED dfq_status dfq_graph_get_probe(const dfq_graph *graph, int32_t i,
                                            dfq_probe_info *out_info);
 
-/** dfq_graph_forward() that also gives what lies on the way. Logits are the same bits. Of a quantized
- *  network a value is what its layer or block leaves, before a quantizer of what reads it; of a ReLU
- *  with a quantizer of its own the layer's probe is before it, the unit's behind it.
+/** dfq_graph_forward() that also gives what lies on the way. Logits are the same bits. Of a
+ *  quantized network a value is what its layer or block leaves, before a quantizer of what reads
+ *  it; of a ReLU with a quantizer of its own the layer's probe is before it, the unit's behind it.
  *  @param images     F32 [n,3,S,S], normalised
  *  @param names      n_names names of probes; may be NULL for 0
  *  @param out_logits F32 [n,classes], a new reference; NULL if not wanted
@@ -358,7 +359,7 @@ DFQ_CHECKED dfq_status dfq_graph_forward_with_probes(const dfq_graph *graph,
                                                      dfq_tensor **out_logits,
                                                      dfq_tensor **out_probes);
 
-/* -- attention ---------------------------------------------------------------------------------- */
+/* -- attention --------------------------------------------------------------------------------- */
 
 /** Writes a PNG of what the last block looks at. Upper row: the image, then the class token's
  *  softmax map over patches for each head. Lower row: the raw query-key product for each key, mean

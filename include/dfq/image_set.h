@@ -60,8 +60,9 @@ DFQ_API int64_t dfq_image_set_get_count(const dfq_image_set *set);
  *  @param n          number of images, 1 or more
  *  @param out_images a new F32 [n,3,S,S], normalised
  *  @param out_labels a new I32 [n]
- *  @return ::DFQ_E_INVALID (not all of them are in the set), ::DFQ_E_IO (the file became shorter or was
- *          changed since it was opened: so it is everywhere where a set is read), ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (not all of them are in the set), ::DFQ_E_IO (the file became shorter or
+ *          was changed since it was opened: so it is everywhere where a set is read),
+ *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_image_set_read(dfq_image_set *set, int64_t first, int64_t n,
                                           dfq_tensor **out_images, dfq_tensor **out_labels);
 

@@ -106,8 +106,8 @@ typedef struct dfq_problem {
     int32_t n_groups;     /**< cells and hardware parameters, 1..65536 */
     int32_t n_hw_params;  /**< of these the last that describe the accelerator, 0..n_groups */
     int32_t n_metrics;    /**< costs, 1..::DFQ_METRICS_MAX */
-    /** [n_groups] alternatives, 1 or more; a million in all. The hardware parameters multiply to 16 million
-     *  accelerators at most. */
+    /** [n_groups] alternatives, 1 or more; a million in all. The hardware parameters multiply to 16
+     *  million accelerators at most. */
     const int32_t *choices;
     /** [n_metrics] names for error texts; NULL: "metric 0", ... */
     const char *const *metrics;
@@ -124,9 +124,9 @@ typedef struct dfq_problem {
     void *user; /**< passed to all three */
     /** [total]: the loss is the sum of p times these; NULL: loss() is called. */
     const double *loss_table;
-    /** [n_metrics][cells][accelerators], the last hardware parameter running fastest: the cost of a choice is
-     *  the sum over its cells; NULL: costs() and exact() are called. Finite: what fits nowhere
-     *  costs more than any limit. */
+    /** [n_metrics][cells][accelerators], the last hardware parameter running fastest: the cost of a
+     *  choice is the sum over its cells; NULL: costs() and exact() are called. Finite: what fits
+     *  nowhere costs more than any limit. */
     const double *cost_table;
     /** [n_metrics][accelerators], added to the former; NULL: zeros. */
     const double *base_table;
@@ -192,8 +192,8 @@ typedef struct dfq_solver_result {
     /** Infeasible: the least limit that could be met while the others hold; infinity: not even
      *  without this one. Exact if `proved`. */
     double tightest[DFQ_METRICS_MAX];
-    /** Infeasible: the least that any choice costs in the metric of each limit, whatever the others.
-     *  Exact with cost_table, otherwise what descents found. */
+    /** Infeasible: the least that any choice costs in the metric of each limit, whatever the
+     *  others. Exact with cost_table, otherwise what descents found. */
     double least[DFQ_METRICS_MAX];
 } dfq_solver_result;
 
@@ -211,9 +211,9 @@ DFQ_API void dfq_solver_options_init(dfq_solver_options *options, size_t size);
  *  @param out_solver    to be given back with dfq_solver_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a limit that is not a number above 0, a metric
  *          limited twice, no loss or no costs, the exact rule without tables or with
- *          cost_weight, a cost function without its reference, costs of the average of all choices that the product rule cannot work with), ::DFQ_E_NUMERIC
- *          (NaN in a table), ::DFQ_E_UNSUPPORTED (an option this library does not know),
- *          ::DFQ_E_NOMEM. */
+ *          cost_weight, a cost function without its reference, costs of the average of all choices
+ *          that the product rule cannot work with), ::DFQ_E_NUMERIC (NaN in a table),
+ *          ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_create(dfq_context *context, const dfq_problem *problem,
                                          const dfq_constraint *constraints, int32_t n_constraints,
                                          const dfq_solver_options *options,
@@ -265,8 +265,8 @@ DFQ_CHECKED dfq_status dfq_solver_get_probabilities(const dfq_solver *solver,
 DFQ_CHECKED dfq_status dfq_solver_get_trajectory(const dfq_solver *solver,
                                                  dfq_tensor **out_trajectory);
 
-/** The likeliest choices at each snapshot so far, in order: a new I32 [snapshots, n_groups], a snapshot
- *  for every dfq_solver_options::snapshot_every steps begun.
+/** The likeliest choices at each snapshot so far, in order: a new I32 [snapshots, n_groups], a
+ *  snapshot for every dfq_solver_options::snapshot_every steps begun.
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_get_snapshots(const dfq_solver *solver,
                                                 dfq_tensor **out_snapshots);

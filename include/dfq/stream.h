@@ -22,8 +22,8 @@ typedef struct dfq_reader {
     const void
         *data; /**< the bytes, borrowed while the call that takes the reader runs; NULL: `read`
                                is asked for them */
-    /** Copies bytes `offset` .. `offset` + `size` - 1 to `buffer`. They are within the reader's size.
-     *  Called on the thread that is inside libdfq, with offsets that grow.
+    /** Copies bytes `offset` .. `offset` + `size` - 1 to `buffer`. They are within the reader's
+     *  size. Called on the thread that is inside libdfq, with offsets that grow.
      *  @return 0 when all bytes are there; any other value ends the reading with ::DFQ_E_IO. */
     int32_t (*read)(uint64_t offset, void *buffer, size_t size, void *user);
     void *user; /**< passed to read */

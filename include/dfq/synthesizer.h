@@ -231,7 +231,7 @@ DFQ_CHECKED dfq_status dfq_synthesizer_save(const dfq_synthesizer *synthesizer, 
  *  @return ::DFQ_E_IO, ::DFQ_E_EXISTS (a file of that name which is none of a checkpoint),
  *           ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_synthesizer_save_checkpoint(const dfq_synthesizer *synthesizer,
-                                                     const char *path);
+                                                       const char *path);
 
 /** Puts a job that was created with the same graph and options where a checkpoint left off. The
  *  images will have the same bits as those of an uninterrupted job. On failure the job is as it

@@ -7,8 +7,8 @@
  *  Loss: mean over the batch of the cross-entropy of the logits with the labels. Optimiser: AdamW
  *  (Loshchilov and Hutter, 2019, arXiv 1711.05101), with a linear warm-up and then half a cosine:
  *
- *      lr(t) = learning_rate (t + 1) / warmup_steps                            for t < warmup_steps,
- *      lr(t) = end_learning_rate
+ *      lr(t) = learning_rate (t + 1) / warmup_steps                            for t <
+ *      warmup_steps, lr(t) = end_learning_rate
  *              + (learning_rate - end_learning_rate) (1 + cos(pi s)) / 2       after,
  *      s = (t - warmup_steps) / (steps - warmup_steps),
  *

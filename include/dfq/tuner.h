@@ -305,7 +305,7 @@ DFQ_CHECKED dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best
  *  job is released, so that both can be evaluated.
  *  @param best 1: the best (what a finished job shows at first), 0: the last
  *  @return ::DFQ_E_INVALID (the job is not finished). */
-DFQ_CHECKED dfq_status dfq_tuner_show(dfq_tuner *tuner, int32_t best);
+DFQ_CHECKED dfq_status dfq_tuner_restore_parameters(dfq_tuner *tuner, int32_t best);
 
 /** Memory, work and time of the job. Allocates nothing that stays.
  *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */

@@ -102,8 +102,8 @@ dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *gr
     return status;
 }
 
-dfq_status dfq_evaluate(const dfq_graph *graph, const dfq_dataset *dataset, int64_t first,
-                        int64_t n, dfq_accuracy *out_accuracy)
+dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset, int64_t first,
+                              int64_t n, dfq_accuracy *out_accuracy)
 {
     dfqi_accuracy acc;
     if (graph == NULL) return DFQ_E_INVALID;

@@ -72,12 +72,12 @@ static dfq_diagnosis_options defaults(void)
     return (dfq_diagnosis_options){.struct_size = sizeof(dfq_diagnosis_options),
                                    .round_activations = d.round,
                                    .batch = d.batch,
-                                   .seed = d.survey.seed,
+                                   .seed = d.curvature.seed,
                                    .temperature = d.temperature,
                                    .divide_by_classes = d.divide,
-                                   .probes = d.survey.probes,
-                                   .power_iterations = d.survey.power,
-                                   .grid = d.survey.grid};
+                                   .probes = d.curvature.probes,
+                                   .power_iterations = d.curvature.power,
+                                   .grid = d.curvature.grid};
 }
 
 void dfq_diagnosis_options_init(dfq_diagnosis_options *options, size_t size)
@@ -105,7 +105,7 @@ dfq_status dfq_diagnosis_create(const dfq_graph *teacher, const dfq_graph *stude
         .round = o.round_activations,
         .divide = o.divide_by_classes,
         .temperature = o.temperature,
-        .survey = {
+        .curvature = {
             .seed = o.seed, .probes = o.probes, .power = o.power_iterations, .grid = o.grid}};
     dfq_diagnosis *diagnosis = dfqi_calloc(ctx, 1, sizeof *diagnosis);
     if (diagnosis == NULL) return DFQ_E_NOMEM;
@@ -147,7 +147,7 @@ dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,
     if (diagnosis == NULL) return DFQ_E_INVALID;
     DFQI_NEED(diagnosis->ctx, out_result);
     const dfqi_diagnosis *d = diagnosis->d;
-    const dfqi_survey *s = dfqi_diagnosis_survey(d);
+    const dfqi_loss_curvature *s = dfqi_diagnosis_curvature(d);
     dfqi_agreement a = dfqi_diagnosis_agreement(d);
     dfq_diagnosis_result out = {.weights = dfqi_diagnosis_count(d),
                                 .values = dfqi_diagnosis_values(d),
@@ -157,8 +157,8 @@ dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,
                                 .student_correct = a.student,
                                 .cosine = s ? s->cosine : (double)NAN};
     for (int k = 0; k < DFQI_SLOPES; k++) {
-        dfqi_survey_loss none = {NAN, NAN, NAN, NAN, NAN, 0, 0};
-        const dfqi_survey_loss *l = s ? &s->loss[k] : &none;
+        dfqi_loss_curvature_loss none = {NAN, NAN, NAN, NAN, NAN, 0, 0};
+        const dfqi_loss_curvature_loss *l = s ? &s->loss[k] : &none;
         out.loss[k] = l->loss;
         out.gradient_norm[k] = l->norm;
         out.trace[k] = l->trace;
@@ -192,8 +192,8 @@ dfq_status dfq_diagnosis_get_weights(const dfq_diagnosis *diagnosis, dfq_tensor 
 {
     if (diagnosis == NULL) return DFQ_E_INVALID;
     DFQI_NEED(diagnosis->ctx, out_weights);
-    const dfqi_survey *s = dfqi_diagnosis_survey(diagnosis->d);
-    const int64_t dims[2] = {dfqi_diagnosis_count(diagnosis->d), DFQI_SURVEY_COLUMNS};
+    const dfqi_loss_curvature *s = dfqi_diagnosis_curvature(diagnosis->d);
+    const int64_t dims[2] = {dfqi_diagnosis_count(diagnosis->d), DFQI_LOSS_CURVATURE_COLUMNS};
     return table(diagnosis->ctx, s ? s->table : NULL, 2, dims, out_weights);
 }
 
@@ -201,7 +201,7 @@ dfq_status dfq_diagnosis_get_surface(const dfq_diagnosis *diagnosis, dfq_tensor 
 {
     if (diagnosis == NULL) return DFQ_E_INVALID;
     DFQI_NEED(diagnosis->ctx, out_surface);
-    const dfqi_survey *s = dfqi_diagnosis_survey(diagnosis->d);
+    const dfqi_loss_curvature *s = dfqi_diagnosis_curvature(diagnosis->d);
     int64_t grid = dfqi_diagnosis_grid(diagnosis->d);
     const int64_t dims[3] = {DFQI_SLOPES, grid, grid};
     if (grid == 0)

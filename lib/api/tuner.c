@@ -288,10 +288,10 @@ dfq_status dfq_tuner_get_best(const dfq_tuner *tuner, dfq_tuner_best *out_best)
     return dfqi_info_write(tuner->ctx, "dfq_tuner_best", &out, sizeof out, out_best);
 }
 
-dfq_status dfq_tuner_show(dfq_tuner *tuner, int32_t best)
+dfq_status dfq_tuner_restore_parameters(dfq_tuner *tuner, int32_t best)
 {
     if (tuner == NULL) return DFQ_E_INVALID;
-    return dfqi_tune_show(tuner->t, best != 0);
+    return dfqi_tune_restore_parameters(tuner->t, best != 0);
 }
 
 dfq_status dfq_tuner_estimate(const dfq_tuner *tuner, dfq_tuner_cost *out_cost)

@@ -245,7 +245,8 @@ static void take_generator(dfqi_synth *s, const dfqi_safetensors *st)
     if (s->generator) dfqi_generator_trainer_resume(s->generator, s->trained);
 }
 
-/* Images of a job that goes on from further back are the same ones: nothing is lost if this fails. */
+/* Images of a job that goes on from further back are the same ones: nothing is lost if this
+ * fails. */
 static dfq_status take_images(dfqi_synth *s, const dfqi_images *from)
 {
     const float *x;

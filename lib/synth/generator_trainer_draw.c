@@ -1,5 +1,5 @@
-/* What a generator trainer draws (generator_trainer.h). Each purpose has streams of its own; samples have others than
- * steps. */
+/* What a generator trainer draws (generator_trainer.h). Each purpose has streams of its own;
+ * samples have others than steps. */
 #include <math.h>
 #include <string.h>
 

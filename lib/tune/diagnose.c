@@ -1,5 +1,5 @@
-/* The job: logits of both networks batch by batch, then the survey on a copy of the student whose
- * quantized weights hold what their codes stand for. */
+/* The job: logits of both networks batch by batch, then the curvature of the loss on a copy of the
+ * student whose quantized weights hold what their codes stand for. */
 #include "tune/diagnose.h"
 
 #include <math.h>
@@ -26,8 +26,8 @@ struct dfqi_diagnosis {
     dfqi_network net; /* the copy */
     dfqi_free_weight *weights;
     float *logits, *classes_of; /* the teacher's [n, classes]; labels as floats [n] */
-    dfqi_landscape landscape;
-    dfqi_survey survey;
+    dfqi_loss_surface surface;
+    dfqi_loss_curvature curvature;
 };
 
 void dfqi_diagnose_defaults(dfqi_diagnose_options *o)
@@ -36,7 +36,7 @@ void dfqi_diagnose_defaults(dfqi_diagnose_options *o)
                                  .round = 1,
                                  .divide = 1,
                                  .temperature = 20, /* AIT's */
-                                 .survey = {.probes = 10, .power = 30, .grid = 11}};
+                                 .curvature = {.probes = 10, .power = 30, .grid = 11}};
 }
 
 /* -- checks ------------------------------------------------------------------------------------ */
@@ -49,19 +49,19 @@ static dfq_status check_options(dfq_context *ctx, const dfqi_diagnose_options *o
     } ranges[] = {{"batch", o->batch, 1, 4096},
                   {"round_activations", o->round, 0, 1},
                   {"divide_by_classes", o->divide, 0, 1},
-                  {"probes", o->survey.probes, 0, 10000},
-                  {"power_iterations", o->survey.power, 0, 10000},
-                  {"grid", o->survey.grid, 0, 101}};
+                  {"probes", o->curvature.probes, 0, 10000},
+                  {"power_iterations", o->curvature.power, 0, 10000},
+                  {"grid", o->curvature.grid, 0, 101}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (ranges[i].value < ranges[i].least || ranges[i].value > ranges[i].most)
             return dfqi_fail(ctx, DFQ_E_INVALID, "diagnosis: %s is %lld, must be %lld to %lld",
                              ranges[i].name, (long long)ranges[i].value, (long long)ranges[i].least,
                              (long long)ranges[i].most);
-    if (o->survey.grid == 1 || (o->survey.grid > 0 && o->survey.grid % 2 == 0))
+    if (o->curvature.grid == 1 || (o->curvature.grid > 0 && o->curvature.grid % 2 == 0))
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "diagnosis: grid is %d, must be 0 or odd from 3 on: the weights "
                          "themselves are its centre",
-                         (int)o->survey.grid);
+                         (int)o->curvature.grid);
     if (!(o->temperature >= 0.001f && o->temperature <= 1000.0f))
         return dfqi_fail(ctx, DFQ_E_INVALID, "diagnosis: temperature is %g, must be 0.001 to 1000",
                          (double)o->temperature);
@@ -130,7 +130,7 @@ dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *stude
 /* Back to before work began. */
 static void stop(dfqi_diagnosis *d)
 {
-    dfqi_survey_fini(&d->survey);
+    dfqi_loss_curvature_fini(&d->curvature);
     dfqi_network_fini(&d->net);
     dfqi_free(d->ctx, d->weights);
     dfqi_free(d->ctx, d->logits);
@@ -185,7 +185,7 @@ static dfq_status forward(void *user, dfqi_graph *g, dfqi_id x, dfqi_id *weights
         ids[i] = dfqi_graph_param(g, param->name, param->tensor, !moves);
         if (moves) weights[k++] = ids[i];
     }
-    int round = d->o.round && !d->landscape.smooth;
+    int round = d->o.round && !d->surface.smooth;
     if (round) {
         DFQI_GOTO(dfqi_quant_pass_begin(&p.pass, g, &d->student->scheme, 1), out);
         p.inner = g->rewrite;
@@ -227,28 +227,28 @@ static dfq_status allocate(dfqi_diagnosis *d)
     if (!d->weights || !d->logits || !d->classes_of) return DFQ_E_NOMEM;
     DFQI_TRY(dfqi_network_clone(&d->student->net, &d->net));
     dequantize(d);
-    d->landscape = (dfqi_landscape){.ctx = d->ctx,
-                                    .forward = forward,
-                                    .user = d,
-                                    .n_weights = d->n,
-                                    .weights = d->weights,
-                                    .floats = d->values,
-                                    .rank = 3,
-                                    .dims = {a->channels, a->image, a->image},
-                                    .n = d->n_images,
-                                    .classes = d->classes,
-                                    .images = dfqi_tensor_f32(d->images),
-                                    .labels = d->classes_of,
-                                    .teacher = d->logits,
-                                    .temperature = d->o.temperature,
-                                    .divide = d->o.divide,
-                                    .batch = d->o.batch};
-    return dfqi_survey_init(&d->survey, &d->landscape, &d->o.survey);
+    d->surface = (dfqi_loss_surface){.ctx = d->ctx,
+                                     .forward = forward,
+                                     .user = d,
+                                     .n_weights = d->n,
+                                     .weights = d->weights,
+                                     .floats = d->values,
+                                     .rank = 3,
+                                     .dims = {a->channels, a->image, a->image},
+                                     .n = d->n_images,
+                                     .classes = d->classes,
+                                     .images = dfqi_tensor_f32(d->images),
+                                     .labels = d->classes_of,
+                                     .teacher = d->logits,
+                                     .temperature = d->o.temperature,
+                                     .divide = d->o.divide,
+                                     .batch = d->o.batch};
+    return dfqi_loss_curvature_init(&d->curvature, &d->surface, &d->o.curvature);
 }
 
 static dfq_status start(dfqi_diagnosis *d)
 {
-    if (d->survey.l) return DFQ_OK;
+    if (d->curvature.l) return DFQ_OK;
     dfq_status status = allocate(d);
     if (status != DFQ_OK) stop(d);
     return status;
@@ -290,8 +290,8 @@ static dfq_status judge(dfqi_diagnosis *d)
 dfq_status dfqi_diagnosis_step(dfqi_diagnosis *d, int32_t *out_finished)
 {
     DFQI_TRY(start(d));
-    DFQI_TRY(d->judged < d->n_images ? judge(d) : dfqi_survey_step(&d->survey));
-    *out_finished = d->survey.stage == DFQI_SURVEY_DONE;
+    DFQI_TRY(d->judged < d->n_images ? judge(d) : dfqi_loss_curvature_step(&d->curvature));
+    *out_finished = d->curvature.stage == DFQI_LOSS_CURVATURE_DONE;
     return DFQ_OK;
 }
 
@@ -300,13 +300,13 @@ dfq_status dfqi_diagnosis_run(dfqi_diagnosis *d)
     int32_t finished = 0;
     int64_t batch = d->o.batch;
     DFQI_TRY(start(d));
-    int64_t judging = dfqi_landscape_batches(&d->landscape);
-    int64_t done = (d->judged + batch - 1) / batch + d->survey.done;
-    dfqi_stage stage =
-        dfqi_stage_begin(d->ctx, "diagnose", (uint64_t)done, (uint64_t)(judging + d->survey.total));
+    int64_t judging = dfqi_loss_surface_batches(&d->surface);
+    int64_t done = (d->judged + batch - 1) / batch + d->curvature.done;
+    dfqi_stage stage = dfqi_stage_begin(d->ctx, "diagnose", (uint64_t)done,
+                                        (uint64_t)(judging + d->curvature.total));
     while (!finished) {
         DFQI_TRY(dfqi_diagnosis_step(d, &finished));
-        done = (d->judged + batch - 1) / batch + d->survey.done;
+        done = (d->judged + batch - 1) / batch + d->curvature.done;
         dfq_status status = dfqi_stage_report(&stage, (uint64_t)done, NAN);
         if (status != DFQ_OK && !finished) return status;
     }
@@ -335,9 +335,9 @@ const char *dfqi_diagnosis_name(const dfqi_diagnosis *d, int32_t i)
     return d->coded[i].name;
 }
 
-const dfqi_survey *dfqi_diagnosis_survey(const dfqi_diagnosis *d)
+const dfqi_loss_curvature *dfqi_diagnosis_curvature(const dfqi_diagnosis *d)
 {
-    return d->survey.l ? &d->survey : NULL;
+    return d->curvature.l ? &d->curvature : NULL;
 }
 
 int64_t dfqi_diagnosis_values(const dfqi_diagnosis *d)
@@ -347,5 +347,5 @@ int64_t dfqi_diagnosis_values(const dfqi_diagnosis *d)
 
 int32_t dfqi_diagnosis_grid(const dfqi_diagnosis *d)
 {
-    return d->o.survey.grid;
+    return d->o.curvature.grid;
 }

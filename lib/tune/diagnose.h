@@ -1,10 +1,10 @@
 /* Diagnostics of a student beside its float teacher (docs/METHODS.md): agreement on given images,
- * and a survey of its losses over its quantized weights. The student itself stays as it is. */
+ * and the curvature of its losses over its quantized weights. The student itself stays as it is. */
 #ifndef DFQI_TUNE_DIAGNOSE_H
 #define DFQI_TUNE_DIAGNOSE_H
 
 #include "quant/model.h"
-#include "tune/survey.h"
+#include "tune/loss_curvature.h"
 
 typedef struct dfqi_diagnose_options {
     int64_t batch; /* images at a time */
@@ -12,7 +12,7 @@ typedef struct dfqi_diagnose_options {
         round; /* 1: gradients and plane are those of the student, which rounds activations; 0: they stay float there too */
     int32_t divide;
     float temperature;
-    dfqi_survey_options survey;
+    dfqi_loss_curvature_options curvature;
 } dfqi_diagnose_options;
 
 void dfqi_diagnose_defaults(dfqi_diagnose_options *o);
@@ -39,12 +39,12 @@ DFQI_CHECKED dfq_status dfqi_diagnosis_step(dfqi_diagnosis *d, int32_t *out_fini
 DFQI_CHECKED dfq_status dfqi_diagnosis_run(dfqi_diagnosis *d);
 
 int64_t dfqi_diagnosis_images(const dfqi_diagnosis *d);
-/* Counted so far; final from the first result of the survey on. */
+/* Counted so far; final from the first result of the curvature on. */
 dfqi_agreement dfqi_diagnosis_agreement(const dfqi_diagnosis *d);
 int32_t dfqi_diagnosis_count(const dfqi_diagnosis *d); /* weights */
 const char *dfqi_diagnosis_name(const dfqi_diagnosis *d, int32_t i);
 /* NULL before it has begun. */
-const dfqi_survey *dfqi_diagnosis_survey(const dfqi_diagnosis *d);
+const dfqi_loss_curvature *dfqi_diagnosis_curvature(const dfqi_diagnosis *d);
 int64_t dfqi_diagnosis_values(const dfqi_diagnosis *d); /* of all weights */
 int32_t dfqi_diagnosis_grid(const dfqi_diagnosis *d);
 

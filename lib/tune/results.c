@@ -100,7 +100,7 @@ void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out)
                             .clamped = t->clamped};
 }
 
-dfq_status dfqi_tune_show(dfqi_tune *t, int best)
+dfq_status dfqi_tune_restore_parameters(dfqi_tune *t, int best)
 {
     if (!t->final)
         return dfqi_fail(t->ctx, DFQ_E_INVALID,

@@ -126,7 +126,7 @@ DFQI_CHECKED dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tenso
                                                    dfq_tensor **out_labels);
 void dfqi_tune_get_best(const dfqi_tune *t, dfqi_tune_best *out);
 /* Puts the best (1) or the last (0) parameters into the student of a finished job. */
-DFQI_CHECKED dfq_status dfqi_tune_show(dfqi_tune *t, int best);
+DFQI_CHECKED dfq_status dfqi_tune_restore_parameters(dfqi_tune *t, int best);
 DFQI_CHECKED dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out);
 
 /* The state of the job as a safetensors file. A job with the same options, quantizers, teacher and

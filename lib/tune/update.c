@@ -133,7 +133,8 @@ void dfqi_tune_update(dfqi_tune *t, float learning_rate, double norm)
 {
     double clip = (double)t->o.clip_norm;
     t->scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1;
-    float rho = learning_rate > 0 ? t->o.crossing_target * fminf(learning_rate / t->o.learning_rate, 1) : 0;
+    float rho =
+        learning_rate > 0 ? t->o.crossing_target * fminf(learning_rate / t->o.learning_rate, 1) : 0;
     int inundate = rho > 0 && t->o.weight_lr_mult > 0;
     int64_t clamped = 0, tensors = 0;
     const char *first = NULL;

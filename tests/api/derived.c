@@ -174,7 +174,7 @@ static void check_accuracy(const scene *s)
 {
     dfq_accuracy want = {.struct_size = sizeof want}, have = {.struct_size = sizeof have};
     OK(dfq_explorer_evaluate(s->e, s->data, &want));
-    OK(dfq_evaluate(s->net, s->data, 0, 0, &have));
+    OK(dfq_graph_evaluate(s->net, s->data, 0, 0, &have));
     ck_assert_int_eq(have.n, N);
     ck_assert_int_eq(have.correct, want.correct);
     ck_assert(have.correct > N / CLASSES && have.correct <= N); /* it has learned something */
@@ -223,8 +223,8 @@ START_TEST(test_saved_again)
         OK(dfq_graph_save(s->net, s->file, half));
         OK(dfq_graph_load(s->ctx, s->file, NULL, &again));
         ck_assert_str_eq(dfq_graph_get_choices(again), dfq_graph_get_choices(s->net));
-        OK(dfq_evaluate(s->net, s->data, 0, 0, &want));
-        OK(dfq_evaluate(again, s->data, 0, 0, &have));
+        OK(dfq_graph_evaluate(s->net, s->data, 0, 0, &want));
+        OK(dfq_graph_evaluate(again, s->data, 0, 0, &have));
         if (half == 0) ck_assert_int_eq(have.correct, want.correct);
         ck_assert_int_le(llabs((long long)(have.correct - want.correct)), 2);
         dfq_graph_release(again);
@@ -290,10 +290,10 @@ START_TEST(test_quantized)
     ck_assert_int_eq(info.quantized, 1);
     ck_assert_int_eq(info.family, DFQ_FAMILY_MBCONV);
     ck_assert_str_eq(dfq_graph_get_choices(again), dfq_graph_get_choices(s->net));
-    OK(dfq_evaluate(low, s->data, 0, 0, &want));
-    OK(dfq_evaluate(again, s->data, 0, 0, &have));
+    OK(dfq_graph_evaluate(low, s->data, 0, 0, &want));
+    OK(dfq_graph_evaluate(again, s->data, 0, 0, &have));
     ck_assert_int_eq(have.correct, want.correct);
-    OK(dfq_evaluate(s->net, s->data, 0, 0, &want));
+    OK(dfq_graph_evaluate(s->net, s->data, 0, 0, &want));
     ck_assert_int_le(llabs((long long)(have.correct - want.correct)), 6);
     check_strides(s, images);
     dfq_tensor_release(images);

@@ -34,11 +34,11 @@ START_TEST(test_options)
     REFUSE(divide, -1, "divide_by_classes");
     REFUSE(temperature, 0.0f, "temperature");
     REFUSE(temperature, NAN, "temperature");
-    REFUSE(survey.probes, -1, "probes");
-    REFUSE(survey.power, 10001, "power_iterations");
-    REFUSE(survey.grid, 1, "odd from 3 on");
-    REFUSE(survey.grid, 10, "odd from 3 on");
-    REFUSE(survey.grid, 103, "grid is 103");
+    REFUSE(curvature.probes, -1, "probes");
+    REFUSE(curvature.power, 10001, "power_iterations");
+    REFUSE(curvature.grid, 1, "odd from 3 on");
+    REFUSE(curvature.grid, 10, "odd from 3 on");
+    REFUSE(curvature.grid, 103, "grid is 103");
 #undef REFUSE
     dfqt_pair_end(&p);
 }
@@ -111,7 +111,7 @@ static dfq_status life(dfq_context *ctx, void *arg)
     (void)arg;
     dfqi_diagnose_defaults(&o);
     o.batch = 1;
-    o.survey = (dfqi_survey_options){.probes = 1, .power = 1, .grid = 3};
+    o.curvature = (dfqi_loss_curvature_options){.probes = 1, .power = 1, .grid = 3};
     DFQI_TRY(dfqt_pair_make(ctx, DFQI_MODE_PARITY, 2, &p));
     DFQI_GOTO(dfqi_crossings_new(p.student, &c), out);
     DFQI_GOTO(dfqi_crossings_measure(c, &rows), out);
@@ -147,7 +147,7 @@ START_TEST(test_memory_comes_back)
     ck_assert_int_eq(dfqt_pair_make(ctx, DFQI_MODE_PARITY, 3, &p), DFQ_OK);
     dfqi_diagnose_defaults(&o);
     o.batch = 2;
-    o.survey = (dfqi_survey_options){.probes = 1, .power = 2, .grid = 3};
+    o.curvature = (dfqi_loss_curvature_options){.probes = 1, .power = 2, .grid = 3};
     ck_assert_int_eq(dfqi_diagnosis_new(p.teacher, p.student, p.images, NULL, &o, &d), DFQ_OK);
     while (!finished) {
         fa.fail_at = fa.calls; /* the first request of this step */
@@ -159,7 +159,7 @@ START_TEST(test_memory_comes_back)
         ck_assert_int_eq(dfqi_diagnosis_step(d, &finished), DFQ_OK);
     }
     ck_assert_int_ge(refused, 5); /* start, gradients, three eigenvalues, plane */
-    ck_assert(isfinite(dfqi_diagnosis_survey(d)->surface[0]));
+    ck_assert(isfinite(dfqi_diagnosis_curvature(d)->surface[0]));
     dfqi_diagnosis_release(d);
     dfqt_pair_fini(&p);
     dfqi_context_release(ctx);

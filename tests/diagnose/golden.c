@@ -1,5 +1,5 @@
-/* A very small transformer at 3-bit weights against PyTorch in double precision, which has its whole
- * Hessian. */
+/* A very small transformer at 3-bit weights against PyTorch in double precision, which has its
+ * whole Hessian. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static void near(double have, double want, double limit, const char *what, int k
     ck_assert_msg(fabs(have - want) <= limit, "%s %d: %.7g, expected %.7g", what, k, have, want);
 }
 
-static void compare(const dfqi_survey *s, const dfqi_safetensors *st)
+static void compare(const dfqi_loss_curvature *s, const dfqi_safetensors *st)
 {
     const float *loss = data_of(st, "loss"), *norm = data_of(st, "norm");
     const float *norms = data_of(st, "norms"), *cosines = data_of(st, "cosines");
@@ -59,7 +59,7 @@ static void compare(const dfqi_survey *s, const dfqi_safetensors *st)
     const float *value = data_of(st, "eigenvalue"), *off = data_of(st, "frobenius");
     near(s->cosine, *data_of(st, "cosine"), 1e-5, "cosine", 0);
     for (int k = 0; k < DFQI_SLOPES; k++) {
-        const dfqi_survey_loss *l = &s->loss[k];
+        const dfqi_loss_curvature_loss *l = &s->loss[k];
         double error = sqrt(2.0 / PROBES) * off[k];
         near(l->loss, loss[k], 1e-5 * loss[k], "loss", k);
         near(l->norm, norm[k], 1e-5 * norm[k], "norm", k);
@@ -70,13 +70,15 @@ static void compare(const dfqi_survey *s, const dfqi_safetensors *st)
         near(l->eigenvalue, value[k], 0.03 * value[k], "eigenvalue", k);
         ck_assert_int_eq(l->settled, 1);
         for (int i = 0; i < WEIGHTS; i++) {
-            const float *row = s->table + i * DFQI_SURVEY_COLUMNS;
-            near(row[DFQI_SURVEY_NORM + k], norms[k * WEIGHTS + i], 1e-5 * norm[k], "norms", i);
-            near(row[DFQI_SURVEY_TRACE + k], traces[k * WEIGHTS + i], 3 * error, "traces", i);
+            const float *row = s->table + i * DFQI_LOSS_CURVATURE_COLUMNS;
+            near(row[DFQI_LOSS_CURVATURE_NORM + k], norms[k * WEIGHTS + i], 1e-5 * norm[k], "norms",
+                 i);
+            near(row[DFQI_LOSS_CURVATURE_TRACE + k], traces[k * WEIGHTS + i], 3 * error, "traces",
+                 i);
         }
     }
     for (int i = 0; i < WEIGHTS; i++)
-        near(s->table[i * DFQI_SURVEY_COLUMNS], cosines[i], 1e-5, "cosines", i);
+        near(s->table[i * DFQI_LOSS_CURVATURE_COLUMNS], cosines[i], 1e-5, "cosines", i);
 }
 
 START_TEST(test_torch)
@@ -101,12 +103,12 @@ START_TEST(test_torch)
     dfqi_diagnose_defaults(&o);
     o.round = 0;
     o.batch = 2;
-    o.survey = (dfqi_survey_options){.seed = 7, .probes = PROBES, .power = 200};
+    o.curvature = (dfqi_loss_curvature_options){.seed = 7, .probes = PROBES, .power = 200};
     ck_assert_msg(dfqi_diagnosis_new(teacher, student, x, labels, &o, &d) == DFQ_OK, "%s",
                   ctx->error);
     ck_assert_int_eq(dfqi_diagnosis_count(d), WEIGHTS);
     ck_assert_msg(dfqi_diagnosis_run(d) == DFQ_OK, "%s", ctx->error);
-    compare(dfqi_diagnosis_survey(d), &st);
+    compare(dfqi_diagnosis_curvature(d), &st);
     dfqi_diagnosis_release(d);
     dfqi_model_release(teacher);
     dfqi_model_release(student);

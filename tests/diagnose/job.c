@@ -15,7 +15,7 @@ static dfqi_diagnose_options small(void)
     dfqi_diagnose_defaults(&o);
     o.batch = 3;
     o.temperature = 5;
-    o.survey = (dfqi_survey_options){.seed = 4, .probes = 2, .power = 3, .grid = 3};
+    o.curvature = (dfqi_loss_curvature_options){.seed = 4, .probes = 2, .power = 3, .grid = 3};
     return o;
 }
 
@@ -30,11 +30,11 @@ static dfqi_diagnosis *start(const dfqt_pair *p, const dfq_tensor *labels,
 
 static uint64_t bits_of(const dfqi_diagnosis *d)
 {
-    const dfqi_survey *s = dfqi_diagnosis_survey(d);
+    const dfqi_loss_curvature *s = dfqi_diagnosis_curvature(d);
     uint64_t hash = dfqi_hash(DFQI_HASH_START, s->loss, sizeof s->loss);
     hash = dfqi_hash(hash, &s->cosine, sizeof s->cosine);
-    hash =
-        dfqi_hash(hash, s->table, (size_t)s->l->n_weights * DFQI_SURVEY_COLUMNS * sizeof *s->table);
+    hash = dfqi_hash(hash, s->table,
+                     (size_t)s->l->n_weights * DFQI_LOSS_CURVATURE_COLUMNS * sizeof *s->table);
     return dfqi_hash(hash, s->surface,
                      (size_t)(DFQI_SLOPES * s->o.grid * s->o.grid) * sizeof *s->surface);
 }
@@ -57,7 +57,7 @@ START_TEST(test_is_the_student)
     int agree = 0;
     uint64_t before = dfqt_bits(p.student);
     dfqi_diagnosis *d = start(&p, NULL, &o);
-    ck_assert_ptr_null(dfqi_diagnosis_survey(d));
+    ck_assert_ptr_null(dfqi_diagnosis_curvature(d));
     ck_assert_int_eq(dfqi_diagnosis_run(d), DFQ_OK);
     ck_assert_int_eq(dfqi_model_logits(p.teacher, dfqi_tensor_f32(p.images), N, t), DFQ_OK);
     ck_assert_int_eq(dfqi_model_logits(p.student, dfqi_tensor_f32(p.images), N, s), DFQ_OK);
@@ -70,7 +70,7 @@ START_TEST(test_is_the_student)
         agree += top[0] == top[1];
         ce += cross_entropy(s + i * CLASSES, CLASSES, top[0]) / N;
     }
-    const dfqi_survey *r = dfqi_diagnosis_survey(d);
+    const dfqi_loss_curvature *r = dfqi_diagnosis_curvature(d);
     dfqi_agreement a = dfqi_diagnosis_agreement(d);
     ck_assert_int_eq(a.agree, agree);
     ck_assert_int_eq(a.teacher, N); /* without labels the teacher is right */
@@ -84,7 +84,7 @@ START_TEST(test_is_the_student)
     o.round = 0;
     d = start(&p, NULL, &o);
     ck_assert_int_eq(dfqi_diagnosis_run(d), DFQ_OK);
-    ck_assert(fabs(dfqi_diagnosis_survey(d)->loss[DFQI_SLOPE_CE].loss - ce) > 1e-4 * ce);
+    ck_assert(fabs(dfqi_diagnosis_curvature(d)->loss[DFQI_SLOPE_CE].loss - ce) > 1e-4 * ce);
     ck_assert_int_eq(dfqi_diagnosis_agreement(d).agree, agree);
     dfqi_diagnosis_release(d);
     dfqt_pair_end(&p);
@@ -98,7 +98,7 @@ START_TEST(test_labels)
     dfqi_diagnose_options o = small();
     float z[N * 6];
     dfq_tensor *labels;
-    o.survey = (dfqi_survey_options){0};
+    o.curvature = (dfqi_loss_curvature_options){0};
     ck_assert_int_eq(dfqi_tensor_new(p.ctx, DFQI_I32, 1, (int64_t[]){N}, &labels), DFQ_OK);
     ck_assert_int_eq(dfqi_model_logits(p.student, dfqi_tensor_f32(p.images), N, z), DFQ_OK);
     double ce = 0;
@@ -108,9 +108,9 @@ START_TEST(test_labels)
     }
     dfqi_diagnosis *d = start(&p, labels, &o);
     ck_assert_int_eq(dfqi_diagnosis_run(d), DFQ_OK);
-    ck_assert(fabs(dfqi_diagnosis_survey(d)->loss[DFQI_SLOPE_CE].loss - ce) < 1e-5 * ce);
+    ck_assert(fabs(dfqi_diagnosis_curvature(d)->loss[DFQI_SLOPE_CE].loss - ce) < 1e-5 * ce);
     ck_assert(dfqi_diagnosis_agreement(d).teacher < N);
-    ck_assert(isnan(dfqi_diagnosis_survey(d)->loss[0].trace));
+    ck_assert(isnan(dfqi_diagnosis_curvature(d)->loss[0].trace));
     dfqi_diagnosis_release(d);
     dfqi_tensor_release(labels);
     dfqt_pair_end(&p);
@@ -122,13 +122,13 @@ START_TEST(test_factors)
 {
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 4);
     dfqi_diagnose_options o = small();
-    o.survey = (dfqi_survey_options){0};
+    o.curvature = (dfqi_loss_curvature_options){0};
     o.temperature = 1;
     for (int divide = 0; divide < 2; divide++) {
         o.divide = divide;
         dfqi_diagnosis *d = start(&p, NULL, &o);
         ck_assert_int_eq(dfqi_diagnosis_run(d), DFQ_OK);
-        const dfqi_survey_loss *l = dfqi_diagnosis_survey(d)->loss;
+        const dfqi_loss_curvature_loss *l = dfqi_diagnosis_curvature(d)->loss;
         double have = l[DFQI_SLOPE_KL].loss * (divide ? 6 : 1), want = l[DFQI_SLOPE_PLAIN].loss;
         ck_assert_msg(fabs(have - want) < 1e-6 * want, "%g, expected %g", have, want);
         dfqi_diagnosis_release(d);
@@ -161,8 +161,8 @@ static int32_t stop_often(const dfq_progress *progress, void *user)
     return ++*calls % 7 == 0;
 }
 
-/* Stopped in the middle of passes of every stage, it finds the same bits; and the last report is the
- * whole. */
+/* Stopped in the middle of passes of every stage, it finds the same bits; and the last report is
+ * the whole. */
 START_TEST(test_cancel)
 {
     dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_PARITY, 7);
@@ -213,7 +213,7 @@ START_TEST(test_cnn)
             if (t[i * CLASSES + c] > t[i * CLASSES + top]) top = c;
         ce += cross_entropy(s + i * CLASSES, CLASSES, top) / N;
     }
-    const dfqi_survey *v = dfqi_diagnosis_survey(d);
+    const dfqi_loss_curvature *v = dfqi_diagnosis_curvature(d);
     ck_assert_msg(fabs(v->loss[DFQI_SLOPE_CE].loss - ce) < 1e-5 * ce, "%g, expected %g",
                   v->loss[DFQI_SLOPE_CE].loss, ce);
     ck_assert(isfinite(v->cosine) && v->loss[0].eigenvalue > 0);

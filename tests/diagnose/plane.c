@@ -1,5 +1,5 @@
-/* A survey of linear softmax models, whose Hessians have a closed form. The logits are A x + B x, so
- * that all four blocks of the Hessian of both weights are the same:
+/* Curvature of the loss of linear softmax models, whose Hessians have a closed form. The logits are
+ * A x + B x, so that all four blocks of the Hessian of both weights are the same:
  *
  *   H = mean over images of (diag q - q q^T) x (x x^T)
  *
@@ -11,7 +11,7 @@
 #include "diagnose/cases.h"
 #include "graph/ops.h"
 #include "tune/cases.h"
-#include "tune/survey.h"
+#include "tune/loss_curvature.h"
 
 enum { IMAGES = 7, INPUTS = 4, CLASSES = 3, BLOCK = INPUTS * CLASSES, VALUES = 2 * BLOCK };
 
@@ -22,7 +22,7 @@ typedef struct toy {
     dfq_tensor *tensor[2]; /* [CLASSES, INPUTS] */
     dfqi_free_weight weights[2];
     float base[VALUES], x[IMAGES * INPUTS], labels[IMAGES], teacher[IMAGES * CLASSES];
-    dfqi_landscape l;
+    dfqi_loss_surface l;
 } toy;
 
 static dfq_status forward(void *user, dfqi_graph *g, dfqi_id x, dfqi_id *weights, dfqi_id *logits)
@@ -51,22 +51,22 @@ static void toy_init(toy *t, int32_t threads, int64_t batch)
         t->weights[i] = (dfqi_free_weight){
             .tensor = t->tensor[i], .rows = CLASSES, .count = BLOCK, .at = (int64_t)i * BLOCK};
     }
-    t->l = (dfqi_landscape){.ctx = t->ctx,
-                            .forward = forward,
-                            .user = t,
-                            .n_weights = 2,
-                            .weights = t->weights,
-                            .floats = VALUES,
-                            .rank = 1,
-                            .dims = {INPUTS},
-                            .n = IMAGES,
-                            .classes = CLASSES,
-                            .images = t->x,
-                            .labels = t->labels,
-                            .teacher = t->teacher,
-                            .temperature = (float)temperature,
-                            .divide = 1,
-                            .batch = batch};
+    t->l = (dfqi_loss_surface){.ctx = t->ctx,
+                               .forward = forward,
+                               .user = t,
+                               .n_weights = 2,
+                               .weights = t->weights,
+                               .floats = VALUES,
+                               .rank = 1,
+                               .dims = {INPUTS},
+                               .n = IMAGES,
+                               .classes = CLASSES,
+                               .images = t->x,
+                               .labels = t->labels,
+                               .teacher = t->teacher,
+                               .temperature = (float)temperature,
+                               .divide = 1,
+                               .batch = batch};
 }
 
 static void toy_fini(toy *t)
@@ -176,16 +176,16 @@ static double largest(double h[BLOCK][BLOCK])
 
 /* -- tests ------------------------------------------------------------------------------------- */
 
-static void run(dfqi_survey *s, toy *t, dfqi_survey_options o)
+static void run(dfqi_loss_curvature *s, toy *t, dfqi_loss_curvature_options o)
 {
     int64_t steps = 0;
-    ck_assert_int_eq(dfqi_survey_init(s, &t->l, &o), DFQ_OK);
+    ck_assert_int_eq(dfqi_loss_curvature_init(s, &t->l, &o), DFQ_OK);
     ck_assert(isnan(s->cosine) && isnan(s->loss[0].trace) && isnan(s->table[0]));
-    for (; s->stage != DFQI_SURVEY_DONE; steps++)
-        ck_assert_msg(dfqi_survey_step(s) == DFQ_OK, "%s", t->ctx->error);
+    for (; s->stage != DFQI_LOSS_CURVATURE_DONE; steps++)
+        ck_assert_msg(dfqi_loss_curvature_step(s) == DFQ_OK, "%s", t->ctx->error);
     ck_assert_int_eq(s->done, s->total);
     ck_assert_int_le(steps, s->total);
-    ck_assert_int_eq(dfqi_survey_step(s), DFQ_OK); /* nothing is left */
+    ck_assert_int_eq(dfqi_loss_curvature_step(s), DFQ_OK); /* nothing is left */
 }
 
 static void near(double have, double want, double limit, const char *what, int slope)
@@ -198,26 +198,26 @@ static void near(double have, double want, double limit, const char *what, int s
 START_TEST(test_gradients)
 {
     toy t;
-    dfqi_survey s;
+    dfqi_loss_curvature s;
     double g[DFQI_SLOPES][BLOCK], product = 0, square[DFQI_SLOPES] = {0};
     toy_init(&t, 1 + _i % 2, _i);
-    run(&s, &t, (dfqi_survey_options){0});
+    run(&s, &t, (dfqi_loss_curvature_options){0});
     for (int k = 0; k < DFQI_SLOPES; k++) {
         gradient_at(&t, k, g[k]);
         for (int m = 0; m < BLOCK; m++) square[k] += g[k][m] * g[k][m];
         near(s.loss[k].loss, loss_at(&t, t.base, k), 2e-6, "loss", k);
         near(s.loss[k].norm, sqrt(2 * square[k]), 2e-6, "norm", k);
         for (int i = 0; i < 2; i++)
-            near(s.table[i * DFQI_SURVEY_COLUMNS + DFQI_SURVEY_NORM + k], sqrt(square[k]), 2e-6,
-                 "norm of a weight", k);
+            near(s.table[i * DFQI_LOSS_CURVATURE_COLUMNS + DFQI_LOSS_CURVATURE_NORM + k],
+                 sqrt(square[k]), 2e-6, "norm of a weight", k);
         ck_assert(isnan(s.loss[k].trace) && isnan(s.loss[k].eigenvalue));
     }
     for (int m = 0; m < BLOCK; m++) product += g[DFQI_SLOPE_KL][m] * g[DFQI_SLOPE_CE][m];
     product /= sqrt(square[DFQI_SLOPE_KL] * square[DFQI_SLOPE_CE]);
     near(s.cosine, product, 2e-6, "cosine", 0);
-    near(s.table[DFQI_SURVEY_COSINE], product, 2e-6, "cosine of a weight", 0);
+    near(s.table[DFQI_LOSS_CURVATURE_COSINE], product, 2e-6, "cosine of a weight", 0);
     ck_assert_msg(fabs(product) < 0.99, "a cosine of %g tells nothing", product);
-    dfqi_survey_fini(&s);
+    dfqi_loss_curvature_fini(&s);
     toy_fini(&t);
 }
 END_TEST
@@ -228,10 +228,10 @@ START_TEST(test_trace)
 {
     enum { PROBES = 1500 };
     toy t;
-    dfqi_survey s;
+    dfqi_loss_curvature s;
     double h[BLOCK][BLOCK];
     toy_init(&t, 1, 3);
-    run(&s, &t, (dfqi_survey_options){.seed = 1, .probes = PROBES});
+    run(&s, &t, (dfqi_loss_curvature_options){.seed = 1, .probes = PROBES});
     for (int k = 0; k < DFQI_SLOPES; k++) {
         double trace = 0, off = 0;
         hessian_at(&t, k, h);
@@ -245,10 +245,10 @@ START_TEST(test_trace)
         ck_assert_msg(fabs(s.loss[k].trace - 2 * trace) < 4 * error, "trace %d: %g, expected %g", k,
                       s.loss[k].trace, 2 * trace);
         for (int i = 0; i < 2; i++)
-            near(s.table[i * DFQI_SURVEY_COLUMNS + DFQI_SURVEY_TRACE + k], trace, 0.05,
-                 "trace of a block", k);
+            near(s.table[i * DFQI_LOSS_CURVATURE_COLUMNS + DFQI_LOSS_CURVATURE_TRACE + k], trace,
+                 0.05, "trace of a block", k);
     }
-    dfqi_survey_fini(&s);
+    dfqi_loss_curvature_fini(&s);
     toy_fini(&t);
 }
 END_TEST
@@ -256,20 +256,20 @@ END_TEST
 START_TEST(test_eigenvalues)
 {
     toy t;
-    dfqi_survey s;
+    dfqi_loss_curvature s;
     double h[BLOCK][BLOCK];
     toy_init(&t, 1, 7);
-    run(&s, &t, (dfqi_survey_options){.seed = 2, .power = 100});
+    run(&s, &t, (dfqi_loss_curvature_options){.seed = 2, .power = 100});
     for (int k = 0; k < DFQI_SLOPES; k++) {
         hessian_at(&t, k, h);
         near(s.loss[k].eigenvalue, 2 * largest(h), 0.03, "eigenvalue", k);
         ck_assert(s.loss[k].settled == 1 && s.loss[k].iterations > 1);
         ck_assert_int_lt(s.loss[k].iterations, 100);
     }
-    dfqi_survey_fini(&s);
-    run(&s, &t, (dfqi_survey_options){.seed = 2, .power = 1});
+    dfqi_loss_curvature_fini(&s);
+    run(&s, &t, (dfqi_loss_curvature_options){.seed = 2, .power = 1});
     ck_assert(s.loss[0].settled == 0 && s.loss[0].iterations == 1);
-    dfqi_survey_fini(&s);
+    dfqi_loss_curvature_fini(&s);
     toy_fini(&t);
 }
 END_TEST
@@ -278,9 +278,9 @@ START_TEST(test_surface)
 {
     enum { GRID = 5, POINTS = GRID * GRID };
     toy t;
-    dfqi_survey s;
+    dfqi_loss_curvature s;
     toy_init(&t, 1, 2);
-    run(&s, &t, (dfqi_survey_options){.seed = 3, .grid = GRID});
+    run(&s, &t, (dfqi_loss_curvature_options){.seed = 3, .grid = GRID});
     for (int row = 0; row < 2 * CLASSES; row++) {
         double own = 0, u = 0, v = 0, both = 0;
         for (int c = row * INPUTS; c < (row + 1) * INPUTS; c++) {
@@ -301,7 +301,7 @@ START_TEST(test_surface)
             near(s.surface[k * POINTS + i], loss_at(&t, w, k), 1e-5, "surface", k);
         }
     }
-    dfqi_survey_fini(&s);
+    dfqi_loss_curvature_fini(&s);
     toy_fini(&t);
 }
 END_TEST
@@ -310,17 +310,17 @@ END_TEST
 START_TEST(test_flat)
 {
     toy t;
-    dfqi_survey s;
+    dfqi_loss_curvature s;
     toy_init(&t, 1, 3);
     memset(t.x, 0, sizeof t.x);
-    run(&s, &t, (dfqi_survey_options){.probes = 2, .power = 5, .grid = 3});
+    run(&s, &t, (dfqi_loss_curvature_options){.probes = 2, .power = 5, .grid = 3});
     ck_assert(isnan(s.cosine) && s.loss[0].norm == 0);
     for (int k = 0; k < DFQI_SLOPES; k++) {
         ck_assert(s.loss[k].trace == 0 && s.loss[k].trace_error == 0);
         ck_assert(s.loss[k].eigenvalue == 0 && s.loss[k].settled == 1);
         ck_assert(s.surface[9 * k] == (float)s.loss[k].loss);
     }
-    dfqi_survey_fini(&s);
+    dfqi_loss_curvature_fini(&s);
     toy_fini(&t);
 }
 END_TEST
@@ -328,15 +328,16 @@ END_TEST
 START_TEST(test_not_finite)
 {
     toy t;
-    dfqi_survey s;
+    dfqi_loss_curvature s;
     toy_init(&t, 1, 3);
     t.x[4 * INPUTS] = NAN;
-    ck_assert_int_eq(dfqi_survey_init(&s, &t.l, &(dfqi_survey_options){.probes = 2}), DFQ_OK);
+    ck_assert_int_eq(
+        dfqi_loss_curvature_init(&s, &t.l, &(dfqi_loss_curvature_options){.probes = 2}), DFQ_OK);
     dfq_status status = DFQ_OK;
-    for (int i = 0; i < 3 && status == DFQ_OK; i++) status = dfqi_survey_step(&s);
+    for (int i = 0; i < 3 && status == DFQ_OK; i++) status = dfqi_loss_curvature_step(&s);
     ck_assert_int_eq(status, DFQ_E_NUMERIC);
     ck_assert_ptr_nonnull(strstr(t.ctx->error, "KL divergence is"));
-    dfqi_survey_fini(&s);
+    dfqi_loss_curvature_fini(&s);
     toy_fini(&t);
 }
 END_TEST

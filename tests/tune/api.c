@@ -37,7 +37,7 @@ START_TEST(test_whole_life)
     ck_assert_int_eq(dfq_tuner_estimate(tuner, &cost), DFQ_OK);
     ck_assert(cost.done == 3 && cost.seconds > 0 && cost.seconds_left > cost.seconds);
     ck_assert_int_eq(dfq_tuner_save_checkpoint(tuner, path), DFQ_OK);
-    ck_assert_int_eq(dfq_tuner_show(tuner, 0), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_restore_parameters(tuner, 0), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_tuner_run(tuner), DFQ_OK);
     ck_assert_int_eq(dfq_tuner_create(again.teacher, again.student, again.images, &o, &other),
                      DFQ_OK);
@@ -54,7 +54,7 @@ START_TEST(test_whole_life)
     ck_assert_int_eq(dfq_tuner_get_best(tuner, &best), DFQ_OK);
     ck_assert(best.last_step == 6 && best.held_out == 4 &&
               (float)best.best_kl <= (float)best.last_kl);
-    ck_assert_int_eq(dfq_tuner_show(tuner, 0), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_restore_parameters(tuner, 0), DFQ_OK);
     ck_assert_int_eq(dfq_graph_get_layer_errors(p.teacher, p.student, p.images, &db), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(db)[0], 3);
     dfq_tensor_release(curves);

@@ -52,7 +52,7 @@ START_TEST(test_resume_gives_the_same_bits)
         ck_assert_int_eq(dfqi_tune_done(t), k ? stops[_i] : 0);
         ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
         best[k] = dfqt_bits(p.student);
-        ck_assert_int_eq(dfqi_tune_show(t, 0), DFQ_OK);
+        ck_assert_int_eq(dfqi_tune_restore_parameters(t, 0), DFQ_OK);
         last[k] = dfqt_bits(p.student);
         ck_assert_int_eq(dfqi_tune_curves(t, &curves[k]), DFQ_OK);
         ck_assert_int_eq(dfqi_tune_evals(t, &evals[k]), DFQ_OK);

@@ -20,7 +20,7 @@ static uint64_t tune(const dfqi_tune_options *o, int32_t threads, dfqi_mode mode
     dfqi_tune *t = new_job(&p, o);
     uint64_t teacher = dfqt_bits(p.teacher);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
-    ck_assert_int_eq(dfqi_tune_show(t, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_restore_parameters(t, 0), DFQ_OK);
     uint64_t bits = dfqt_bits(p.student);
     ck_assert_uint_eq(teacher, dfqt_bits(p.teacher));
     dfqi_tune_release(t);
@@ -99,16 +99,16 @@ START_TEST(test_best_is_kept)
     o.scale_lr_mult = o.zero_point_lr_mult = 1;
     uint64_t untuned = dfqt_bits(p.student);
     dfqi_tune *t = new_job(&p, &o);
-    ck_assert_int_eq(dfqi_tune_show(t, 0), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_tune_restore_parameters(t, 0), DFQ_E_INVALID);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
     dfqi_tune_get_best(t, &best);
     ck_assert_int_eq(best.best_step, 0);
     ck_assert_double_gt(best.last_kl, best.best_kl);
     ck_assert_uint_eq(untuned, dfqt_bits(p.student));
-    ck_assert_int_eq(dfqi_tune_show(t, 0), DFQ_OK);
-    ck_assert_int_eq(dfqi_tune_show(t, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_restore_parameters(t, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_restore_parameters(t, 0), DFQ_OK);
     ck_assert_uint_ne(untuned, dfqt_bits(p.student));
-    ck_assert_int_eq(dfqi_tune_show(t, 1), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_restore_parameters(t, 1), DFQ_OK);
     ck_assert_uint_eq(untuned, dfqt_bits(p.student));
     ck_assert_int_eq(dfqi_tune_run(t), DFQ_OK); /* nothing is left to do */
     ck_assert_uint_eq(untuned, dfqt_bits(p.student));
@@ -323,7 +323,7 @@ START_TEST(test_cancel)
     ck_assert_int_eq(dfqi_tune_done(t), 5);
     ck_assert_int_eq(dfqi_tune_run(t), DFQ_OK);
     ck_assert_int_eq(calls, 12);
-    ck_assert_int_eq(dfqi_tune_show(t, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_tune_restore_parameters(t, 0), DFQ_OK);
     ck_assert_uint_eq(dfqt_bits(p.student), tune(&o, 1, DFQI_MODE_PARITY));
     dfqi_tune_release(t);
     dfqt_pair_end(&p);

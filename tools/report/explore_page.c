@@ -195,7 +195,8 @@ static void write_networks(FILE *f, const struct explore_page *p)
 
 /* -- curves ------------------------------------------------------------------------------------ */
 
-/* A column of numbers over their index as a chart, with the limit as a second line unless NaN. 0, or
+/* A column of numbers over their index as a chart, with the limit as a second line unless NaN. 0,
+ * or
  * -1 without memory. */
 static int chart(FILE *f, const char *title, const char *name, const float *v, int64_t n,
                  int64_t stride, double limit)

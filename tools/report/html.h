@@ -15,8 +15,8 @@ void html_general(FILE *f, double v);    /* four digits; a dash for NaN, the sig
 void html_bytes(FILE *f, uint64_t bytes);
 void html_duration(FILE *f, double seconds);
 
-/* Writes what `write` writes, with a list of contents before its first <h2> and a place to jump to at
- * each. -1 without memory, or what `write` gives. */
+/* Writes what `write` writes, with a list of contents before its first <h2> and a place to jump to
+ * at each. -1 without memory, or what `write` gives. */
 int html_page(FILE *f, int (*write)(FILE *f, const void *what), const void *what);
 
 /* Whether the bytes begin like a PNG file. */

@@ -1,4 +1,5 @@
-/* The curves of the report: synthesis, tuning, a generator beside the student, crossings of codes. */
+/* The curves of the report: synthesis, tuning, a generator beside the student, crossings of
+ * codes. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
  *
  * Images are run a batch at a time; a pass over all batches gives means over all images, each image
  * counted once. */
-#ifndef DFQI_TUNE_LANDSCAPE_H
-#define DFQI_TUNE_LANDSCAPE_H
+#ifndef DFQI_TUNE_LOSS_SURFACE_H
+#define DFQI_TUNE_LOSS_SURFACE_H
 
 #include "graph/exec.h"
 
@@ -26,13 +26,13 @@ typedef struct dfqi_free_weight {
 } dfqi_free_weight;
 
 /* Adds the forward pass on x to `g`: ids[n_weights] of the weights, and the logits [B,classes]. */
-typedef dfq_status (*dfqi_landscape_forward)(void *user, dfqi_graph *g, dfqi_id x, dfqi_id *weights,
-                                             dfqi_id *out_logits);
+typedef dfq_status (*dfqi_loss_surface_forward)(void *user, dfqi_graph *g, dfqi_id x,
+                                                dfqi_id *weights, dfqi_id *out_logits);
 
-/* Filled by the caller up to `batch`; what is behind it belongs to dfqi_landscape_open. */
-typedef struct dfqi_landscape {
+/* Filled by the caller up to `batch`; what is behind it belongs to dfqi_loss_surface_open. */
+typedef struct dfqi_loss_surface {
     dfq_context *ctx;
-    dfqi_landscape_forward forward;
+    dfqi_loss_surface_forward forward;
     void *user;
     int32_t n_weights;
     const dfqi_free_weight *weights;
@@ -56,21 +56,21 @@ typedef struct dfqi_landscape {
     float *counts;   /* [batch]: 1 for images that count in this batch, else 0 */
     int32_t n_slots; /* losses that are there, and which */
     dfqi_slope slot[DFQI_SLOPES];
-} dfqi_landscape;
+} dfqi_loss_surface;
 
 /* The graph of the losses in `mask`, with or without gradients; what was open is closed. On failure
  * nothing is open. */
-DFQI_CHECKED dfq_status dfqi_landscape_open(dfqi_landscape *l, uint32_t mask, int gradients);
-void dfqi_landscape_close(dfqi_landscape *l); /* fine if nothing is open */
+DFQI_CHECKED dfq_status dfqi_loss_surface_open(dfqi_loss_surface *l, uint32_t mask, int gradients);
+void dfqi_loss_surface_close(dfqi_loss_surface *l); /* fine if nothing is open */
 
-int64_t dfqi_landscape_batches(const dfqi_landscape *l);
+int64_t dfqi_loss_surface_batches(const dfqi_loss_surface *l);
 /* Batch i: adds its part of the means to loss[slots], and `sign` times the gradients to
  * sums[slots][floats] (NULL without gradients). */
-DFQI_CHECKED dfq_status dfqi_landscape_run(dfqi_landscape *l, int64_t i, double *loss, float sign,
-                                           float *sums);
+DFQI_CHECKED dfq_status dfqi_loss_surface_run(dfqi_loss_surface *l, int64_t i, double *loss,
+                                              float sign, float *sums);
 
 /* The weights become base + a u + b v; v may be NULL. */
-void dfqi_landscape_move(const dfqi_landscape *l, const float *base, float a, const float *u,
-                         float b, const float *v);
+void dfqi_loss_surface_move(const dfqi_loss_surface *l, const float *base, float a, const float *u,
+                            float b, const float *v);
 
 #endif

@@ -1,5 +1,5 @@
 /* The graph of the losses, and its runs. */
-#include "tune/landscape.h"
+#include "tune/loss_surface.h"
 
 #include <string.h>
 
@@ -9,7 +9,7 @@
 /* -- graph ------------------------------------------------------------------------------------- */
 
 /* One value for each image, [B]. */
-static dfqi_id loss_of(dfqi_landscape *l, dfqi_slope slope, dfqi_id logits)
+static dfqi_id loss_of(dfqi_loss_surface *l, dfqi_slope slope, dfqi_id logits)
 {
     switch (slope) {
     case DFQI_SLOPE_KL:
@@ -21,7 +21,7 @@ static dfqi_id loss_of(dfqi_landscape *l, dfqi_slope slope, dfqi_id logits)
     }
 }
 
-static void build_losses(dfqi_landscape *l, uint32_t mask, dfqi_id logits)
+static void build_losses(dfqi_loss_surface *l, uint32_t mask, dfqi_id logits)
 {
     for (int s = 0; s < DFQI_SLOPES; s++) {
         if (!(mask >> s & 1)) continue;
@@ -35,7 +35,7 @@ static void build_losses(dfqi_landscape *l, uint32_t mask, dfqi_id logits)
     }
 }
 
-static dfq_status build_gradients(dfqi_landscape *l, const dfqi_id *weights)
+static dfq_status build_gradients(dfqi_loss_surface *l, const dfqi_id *weights)
 {
     for (int32_t s = 0; s < l->n_slots; s++) {
         dfqi_id *grad = l->grad + s * l->n_weights, seed = dfqi_fill(l->g, l->loss[s], 1.0f);
@@ -46,7 +46,7 @@ static dfq_status build_gradients(dfqi_landscape *l, const dfqi_id *weights)
     return DFQ_OK;
 }
 
-static dfq_status build(dfqi_landscape *l, uint32_t mask, dfqi_id *weights)
+static dfq_status build(dfqi_loss_surface *l, uint32_t mask, dfqi_id *weights)
 {
     dfqi_id logits = DFQI_NONE;
     DFQI_TRY(dfqi_graph_new(l->ctx, l->batch, &l->g));
@@ -61,11 +61,11 @@ static dfq_status build(dfqi_landscape *l, uint32_t mask, dfqi_id *weights)
     return dfqi_exec_new(l->g, &l->e);
 }
 
-dfq_status dfqi_landscape_open(dfqi_landscape *l, uint32_t mask, int gradients)
+dfq_status dfqi_loss_surface_open(dfqi_loss_surface *l, uint32_t mask, int gradients)
 {
     dfq_status status = DFQ_E_NOMEM;
     size_t n = (size_t)l->n_weights;
-    dfqi_landscape_close(l);
+    dfqi_loss_surface_close(l);
     dfqi_id *weights = dfqi_calloc(l->ctx, n, sizeof *weights);
     l->counts = dfqi_calloc(l->ctx, (size_t)l->batch, sizeof *l->counts);
     if (gradients) l->grad = dfqi_calloc(l->ctx, DFQI_SLOPES * n, sizeof *l->grad);
@@ -73,11 +73,11 @@ dfq_status dfqi_landscape_open(dfqi_landscape *l, uint32_t mask, int gradients)
     status = build(l, mask, weights);
 out:
     dfqi_free(l->ctx, weights);
-    if (status != DFQ_OK) dfqi_landscape_close(l);
+    if (status != DFQ_OK) dfqi_loss_surface_close(l);
     return status;
 }
 
-void dfqi_landscape_close(dfqi_landscape *l)
+void dfqi_loss_surface_close(dfqi_loss_surface *l)
 {
     dfqi_exec_free(l->e);
     dfqi_graph_free(l->g);
@@ -92,12 +92,13 @@ void dfqi_landscape_close(dfqi_landscape *l)
 
 /* -- runs -------------------------------------------------------------------------------------- */
 
-int64_t dfqi_landscape_batches(const dfqi_landscape *l)
+int64_t dfqi_loss_surface_batches(const dfqi_loss_surface *l)
 {
     return (l->n + l->batch - 1) / l->batch;
 }
 
-dfq_status dfqi_landscape_run(dfqi_landscape *l, int64_t i, double *loss, float sign, float *sums)
+dfq_status dfqi_loss_surface_run(dfqi_loss_surface *l, int64_t i, double *loss, float sign,
+                                 float *sums)
 {
     const dfqi_kernels *k = dfqi_kernels_get(l->ctx);
     int64_t from = i * l->batch, pixels = 1;
@@ -122,8 +123,8 @@ dfq_status dfqi_landscape_run(dfqi_landscape *l, int64_t i, double *loss, float 
     return DFQ_OK;
 }
 
-void dfqi_landscape_move(const dfqi_landscape *l, const float *base, float a, const float *u,
-                         float b, const float *v)
+void dfqi_loss_surface_move(const dfqi_loss_surface *l, const float *base, float a, const float *u,
+                            float b, const float *v)
 {
     const dfqi_kernels *k = dfqi_kernels_get(l->ctx);
     for (int32_t i = 0; i < l->n_weights; i++) {

@@ -1,5 +1,6 @@
-/* The passes of a survey, in order: gradients, pairs of shifted gradients, points of the plane. */
-#include "tune/survey.h"
+/* The passes that measure curvature, in order: gradients, pairs of shifted gradients, points of the
+ * plane. */
+#include "tune/loss_curvature.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,27 +19,28 @@ static double dot(const float *a, const float *b, int64_t n)
     return sum;
 }
 
-static dfqi_rng stream(const dfqi_survey *s, int purpose, int64_t index)
+static dfqi_rng stream(const dfqi_loss_curvature *s, int purpose, int64_t index)
 {
     return dfqi_rng_make(s->o.seed, (uint64_t)purpose << 60 | (uint64_t)index);
 }
 
-static float *row_of(const dfqi_survey *s, int32_t weight)
+static float *row_of(const dfqi_loss_curvature *s, int32_t weight)
 {
-    return s->table + (int64_t)weight * DFQI_SURVEY_COLUMNS;
+    return s->table + (int64_t)weight * DFQI_LOSS_CURVATURE_COLUMNS;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static size_t plane_floats(const dfqi_survey_options *o)
+static size_t plane_floats(const dfqi_loss_curvature_options *o)
 {
     return (size_t)DFQI_SLOPES * (size_t)o->grid * (size_t)o->grid;
 }
 
-dfq_status dfqi_survey_init(dfqi_survey *s, dfqi_landscape *l, const dfqi_survey_options *o)
+dfq_status dfqi_loss_curvature_init(dfqi_loss_curvature *s, dfqi_loss_surface *l,
+                                    const dfqi_loss_curvature_options *o)
 {
-    size_t table = (size_t)l->n_weights * DFQI_SURVEY_COLUMNS;
-    dfqi_survey own = {.l = l, .o = *o, .cosine = NAN};
+    size_t table = (size_t)l->n_weights * DFQI_LOSS_CURVATURE_COLUMNS;
+    dfqi_loss_curvature own = {.l = l, .o = *o, .cosine = NAN};
     own.memory =
         dfqi_calloc(l->ctx, (2 + DFQI_SLOPES) * (size_t)l->floats + table + plane_floats(o),
                     sizeof *own.memory);
@@ -55,25 +57,25 @@ dfq_status dfqi_survey_init(dfqi_survey *s, dfqi_landscape *l, const dfqi_survey
     own.size = sqrt(dot(own.base, own.base, l->floats));
     if (!(own.size > 0)) own.size = 1;
     for (int k = 0; k < DFQI_SLOPES; k++)
-        own.loss[k] = (dfqi_survey_loss){NAN, NAN, NAN, NAN, NAN, 0, 0};
-    own.total = dfqi_landscape_batches(l) *
+        own.loss[k] = (dfqi_loss_curvature_loss){NAN, NAN, NAN, NAN, NAN, 0, 0};
+    own.total = dfqi_loss_surface_batches(l) *
                 (1 + 2 * o->probes + 2 * DFQI_SLOPES * o->power + (int64_t)o->grid * o->grid);
     *s = own;
     return DFQ_OK;
 }
 
-void dfqi_survey_fini(dfqi_survey *s)
+void dfqi_loss_curvature_fini(dfqi_loss_curvature *s)
 {
     if (s->l) {
-        dfqi_landscape_close(s->l);
+        dfqi_loss_surface_close(s->l);
         dfqi_free(s->l->ctx, s->memory);
     }
-    *s = (dfqi_survey){0};
+    *s = (dfqi_loss_curvature){0};
 }
 
 /* -- directions -------------------------------------------------------------------------------- */
 
-static void draw_signs(dfqi_survey *s, int64_t probe)
+static void draw_signs(dfqi_loss_curvature *s, int64_t probe)
 {
     dfqi_rng r = stream(s, PROBES, probe);
     uint32_t word = 0;
@@ -85,7 +87,7 @@ static void draw_signs(dfqi_survey *s, int64_t probe)
 }
 
 /* dir = v / |v| */
-static void take_direction(dfqi_survey *s, const float *v)
+static void take_direction(dfqi_loss_curvature *s, const float *v)
 {
     double norm = sqrt(dot(v, v, s->l->floats));
     for (int64_t i = 0; i < s->l->floats; i++) s->dir[i] = (float)(v[i] / norm);
@@ -94,7 +96,7 @@ static void take_direction(dfqi_survey *s, const float *v)
 
 /* Gaussian, each output channel scaled to the norm of its weights: filter normalisation (Li et al.,
  * NeurIPS 2018). */
-static void draw_filters(const dfqi_survey *s, int purpose, float *to)
+static void draw_filters(const dfqi_loss_curvature *s, int purpose, float *to)
 {
     dfqi_rng r = stream(s, purpose, 0);
     dfqi_rng_fill_normal(&r, to, (size_t)s->l->floats);
@@ -114,49 +116,51 @@ static void draw_filters(const dfqi_survey *s, int purpose, float *to)
 /* -- a pass begins ----------------------------------------------------------------------------- */
 
 /* Odd passes of a pair are the far end, whose gradients are subtracted. */
-static float sign_of(const dfqi_survey *s)
+static float sign_of(const dfqi_loss_curvature *s)
 {
-    return s->stage != DFQI_SURVEY_GRADIENTS && s->pass % 2 == 1 ? -1.0f : 1.0f;
+    return s->stage != DFQI_LOSS_CURVATURE_GRADIENTS && s->pass % 2 == 1 ? -1.0f : 1.0f;
 }
 
-static float coordinate(const dfqi_survey *s, int64_t i)
+static float coordinate(const dfqi_loss_curvature *s, int64_t i)
 {
     return -1.0f + 2.0f * (float)i / (float)(s->o.grid - 1);
 }
 
-static dfq_status prepare(dfqi_survey *s)
+static dfq_status prepare(dfqi_loss_curvature *s)
 {
-    dfqi_landscape *l = s->l;
-    l->smooth = s->stage == DFQI_SURVEY_HESSIAN || s->stage == DFQI_SURVEY_POWER;
-    if (s->stage == DFQI_SURVEY_GRADIENTS) return dfqi_landscape_open(l, DFQI_SLOPE_ALL, 1);
-    if (s->stage == DFQI_SURVEY_HESSIAN && s->pass % 2 == 0) draw_signs(s, s->pass / 2);
+    dfqi_loss_surface *l = s->l;
+    l->smooth = s->stage == DFQI_LOSS_CURVATURE_HESSIAN || s->stage == DFQI_LOSS_CURVATURE_POWER;
+    if (s->stage == DFQI_LOSS_CURVATURE_GRADIENTS)
+        return dfqi_loss_surface_open(l, DFQI_SLOPE_ALL, 1);
+    if (s->stage == DFQI_LOSS_CURVATURE_HESSIAN && s->pass % 2 == 0) draw_signs(s, s->pass / 2);
     if (s->pass > 0) return DFQ_OK;
-    if (s->stage == DFQI_SURVEY_HESSIAN) return dfqi_landscape_open(l, DFQI_SLOPE_ALL, 1);
-    if (s->stage == DFQI_SURVEY_POWER) {
-        DFQI_TRY(dfqi_landscape_open(l, 1u << s->slope, 1));
+    if (s->stage == DFQI_LOSS_CURVATURE_HESSIAN)
+        return dfqi_loss_surface_open(l, DFQI_SLOPE_ALL, 1);
+    if (s->stage == DFQI_LOSS_CURVATURE_POWER) {
+        DFQI_TRY(dfqi_loss_surface_open(l, 1u << s->slope, 1));
         dfqi_rng r = stream(s, START, s->slope);
         dfqi_rng_fill_normal(&r, s->sums, (size_t)l->floats);
         take_direction(s, s->sums);
-    } else if (s->stage == DFQI_SURVEY_PLANE) {
-        DFQI_TRY(dfqi_landscape_open(l, DFQI_SLOPE_ALL, 0));
+    } else if (s->stage == DFQI_LOSS_CURVATURE_PLANE) {
+        DFQI_TRY(dfqi_loss_surface_open(l, DFQI_SLOPE_ALL, 0));
         draw_filters(s, DIRECTION_U, s->dir);
         draw_filters(s, DIRECTION_V, s->sums);
     }
     return DFQ_OK;
 }
 
-static dfq_status begin(dfqi_survey *s)
+static dfq_status begin(dfqi_loss_curvature *s)
 {
     DFQI_TRY(prepare(s));
     memset(s->running, 0, sizeof s->running);
-    if (s->stage == DFQI_SURVEY_PLANE) {
-        dfqi_landscape_move(s->l, s->base, coordinate(s, s->pass % s->o.grid), s->dir,
-                            coordinate(s, s->pass / s->o.grid), s->sums);
+    if (s->stage == DFQI_LOSS_CURVATURE_PLANE) {
+        dfqi_loss_surface_move(s->l, s->base, coordinate(s, s->pass % s->o.grid), s->dir,
+                               coordinate(s, s->pass / s->o.grid), s->sums);
         return DFQ_OK;
     }
     if (sign_of(s) > 0) memset(s->sums, 0, (size_t)(DFQI_SLOPES * s->l->floats) * sizeof *s->sums);
-    if (s->stage != DFQI_SURVEY_GRADIENTS)
-        dfqi_landscape_move(s->l, s->base, sign_of(s) * (float)s->step, s->dir, 0, NULL);
+    if (s->stage != DFQI_LOSS_CURVATURE_GRADIENTS)
+        dfqi_loss_surface_move(s->l, s->base, sign_of(s) * (float)s->step, s->dir, 0, NULL);
     return DFQ_OK;
 }
 
@@ -167,11 +171,11 @@ static double cosine(double product, double a, double b)
     return a > 0 && b > 0 ? product / sqrt(a * b) : (double)NAN;
 }
 
-static dfq_status end_gradients(dfqi_survey *s)
+static dfq_status end_gradients(dfqi_loss_curvature *s)
 {
     static const char *const names[DFQI_SLOPES] = {"KL divergence", "KL divergence at T = 1",
                                                    "cross-entropy"};
-    const dfqi_landscape *l = s->l;
+    const dfqi_loss_surface *l = s->l;
     const float *kl = s->sums + DFQI_SLOPE_KL * l->floats,
                 *ce = s->sums + DFQI_SLOPE_CE * l->floats;
     double all[DFQI_SLOPES] = {0}, product = 0;
@@ -182,9 +186,9 @@ static dfq_status end_gradients(dfqi_survey *s)
             const float *g = s->sums + k * l->floats + w->at;
             square[k] = dot(g, g, w->count);
             all[k] += square[k];
-            row_of(s, i)[DFQI_SURVEY_NORM + k] = (float)sqrt(square[k]);
+            row_of(s, i)[DFQI_LOSS_CURVATURE_NORM + k] = (float)sqrt(square[k]);
         }
-        row_of(s, i)[DFQI_SURVEY_COSINE] =
+        row_of(s, i)[DFQI_LOSS_CURVATURE_COSINE] =
             (float)cosine(both, square[DFQI_SLOPE_KL], square[DFQI_SLOPE_CE]);
         product += both;
     }
@@ -203,16 +207,16 @@ static dfq_status end_gradients(dfqi_survey *s)
 
 /* v^T H v of the last probe goes into the means; a weight's part of it estimates the trace of the
  * weight's own block. */
-static void end_probe(dfqi_survey *s)
+static void end_probe(dfqi_loss_curvature *s)
 {
-    const dfqi_landscape *l = s->l;
+    const dfqi_loss_surface *l = s->l;
     int64_t probe = s->pass / 2;
     double n = (double)(probe + 1);
     for (int k = 0; k < DFQI_SLOPES; k++) {
         double whole = 0;
         for (int32_t i = 0; i < l->n_weights; i++) {
             const dfqi_free_weight *w = &l->weights[i];
-            float *mean = row_of(s, i) + DFQI_SURVEY_TRACE + k;
+            float *mean = row_of(s, i) + DFQI_LOSS_CURVATURE_TRACE + k;
             double part =
                 dot(s->dir + w->at, s->sums + k * l->floats + w->at, w->count) / (2 * s->step);
             *mean = (float)(n > 1 ? *mean + (part - *mean) / n : part);
@@ -227,9 +231,9 @@ static void end_probe(dfqi_survey *s)
 }
 
 /* One iteration; true when the eigenvalue is found or given up. */
-static bool end_iteration(dfqi_survey *s)
+static bool end_iteration(dfqi_loss_curvature *s)
 {
-    dfqi_survey_loss *loss = &s->loss[s->slope];
+    dfqi_loss_curvature_loss *loss = &s->loss[s->slope];
     double old = loss->eigenvalue, square = dot(s->sums, s->sums, s->l->floats);
     double value = dot(s->dir, s->sums, s->l->floats) / (2 * s->step);
     loss->eigenvalue = value;
@@ -241,35 +245,35 @@ static bool end_iteration(dfqi_survey *s)
     return false;
 }
 
-static void leave_stage(dfqi_survey *s)
+static void leave_stage(dfqi_loss_curvature *s)
 {
     s->pass = 0;
     s->stage++;
-    if (s->stage == DFQI_SURVEY_HESSIAN && s->o.probes == 0) s->stage++;
-    if (s->stage == DFQI_SURVEY_POWER && s->o.power == 0) s->stage++;
-    if (s->stage == DFQI_SURVEY_PLANE && s->o.grid == 0) s->stage++;
-    if (s->stage != DFQI_SURVEY_DONE) return;
+    if (s->stage == DFQI_LOSS_CURVATURE_HESSIAN && s->o.probes == 0) s->stage++;
+    if (s->stage == DFQI_LOSS_CURVATURE_POWER && s->o.power == 0) s->stage++;
+    if (s->stage == DFQI_LOSS_CURVATURE_PLANE && s->o.grid == 0) s->stage++;
+    if (s->stage != DFQI_LOSS_CURVATURE_DONE) return;
     s->done = s->total;
-    dfqi_landscape_close(s->l);
+    dfqi_loss_surface_close(s->l);
 }
 
-static dfq_status end(dfqi_survey *s)
+static dfq_status end(dfqi_loss_curvature *s)
 {
     int64_t grid = s->o.grid, far = s->pass % 2 == 1;
     switch (s->stage) {
-    case DFQI_SURVEY_GRADIENTS:
+    case DFQI_LOSS_CURVATURE_GRADIENTS:
         DFQI_TRY(end_gradients(s));
         leave_stage(s);
         return DFQ_OK;
-    case DFQI_SURVEY_HESSIAN:
+    case DFQI_LOSS_CURVATURE_HESSIAN:
         if (far) end_probe(s);
         if (++s->pass == 2 * s->o.probes) leave_stage(s);
         return DFQ_OK;
-    case DFQI_SURVEY_POWER:
+    case DFQI_LOSS_CURVATURE_POWER:
         s->pass++;
         if (!far || !end_iteration(s)) return DFQ_OK;
         /* passes that were saved are done too */
-        s->done += (2 * s->o.power - s->pass) * dfqi_landscape_batches(s->l);
+        s->done += (2 * s->o.power - s->pass) * dfqi_loss_surface_batches(s->l);
         s->pass = 0;
         if (++s->slope == DFQI_SLOPES) leave_stage(s);
         return DFQ_OK;
@@ -281,13 +285,13 @@ static dfq_status end(dfqi_survey *s)
     }
 }
 
-dfq_status dfqi_survey_step(dfqi_survey *s)
+dfq_status dfqi_loss_curvature_step(dfqi_loss_curvature *s)
 {
-    if (s->stage == DFQI_SURVEY_DONE) return DFQ_OK;
+    if (s->stage == DFQI_LOSS_CURVATURE_DONE) return DFQ_OK;
     if (s->batch == 0) DFQI_TRY(begin(s));
-    DFQI_TRY(dfqi_landscape_run(s->l, s->batch, s->running, sign_of(s), s->sums));
+    DFQI_TRY(dfqi_loss_surface_run(s->l, s->batch, s->running, sign_of(s), s->sums));
     s->done++;
-    if (++s->batch < dfqi_landscape_batches(s->l)) return DFQ_OK;
+    if (++s->batch < dfqi_loss_surface_batches(s->l)) return DFQ_OK;
     s->batch = 0;
     return end(s);
 }
