@@ -49,6 +49,20 @@ enum {
                              images' batches with factor 0.9; tuning leaves them */
 };
 
+/** Widths of a layer of its own, or none. A layer is a product or a ReLU, by its name in the graph: the
+ *  name of its quantizers without the last part, "blocks.0.attn.qkv", "layer1.0.conv1",
+ *  "layer1.0.relu". In a convolutional network weights belong to convolutions and activations to
+ *  ReLUs. */
+typedef struct dfq_layer_config {
+    uint32_t struct_size; /**< set by the caller to sizeof(dfq_layer_config), in each element */
+    int32_t weight_bits;  /**< 2..8; 0: as all the others */
+    int32_t act_bits;     /**< likewise */
+    int32_t skip;         /**< 1: the layer's quantizers are left out, it computes in float; then no
+                               bits. Default 0 */
+    const char *name;     /**< up to 79 characters; each "*" stands for any characters:
+                               "blocks.*.mlp.fc1" */
+} dfq_layer_config;
+
 /** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
 typedef struct dfq_quantize_options {
     uint32_t struct_size;    /**< set by init */
@@ -59,6 +73,10 @@ typedef struct dfq_quantize_options {
                                network, 2..8; default 0: weight_bits */
     int32_t weight_grid;     /**< DFQ_WEIGHT_GRID_*; default ::DFQ_WEIGHT_GRID_AUTO */
     int32_t act_grid;        /**< DFQ_ACT_GRID_*; default ::DFQ_ACT_GRID_AUTO */
+    int32_t n_layers;        /**< number of elements of `layers`; default 0 */
+    const dfq_layer_config
+        *layers; /**< layers with widths of their own; later ones win; read during
+                                         the call. Default NULL */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
@@ -70,7 +88,8 @@ DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t siz
  *                (all of them with ::DFQ_ACT_GRID_MINMAX).
  *                NULL is allowed for a convolutional network: a tuner with a generator finds its
  *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
- *  @return ::DFQ_E_INVALID (widths; the graph is quantized already), ::DFQ_E_SHAPE,
+ *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the text
+ *          has the nearest names), ::DFQ_E_SHAPE,
  *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
  *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
  *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
@@ -89,6 +108,10 @@ DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tens
 DFQ_CHECKED dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
                                                const dfq_quantize_options *options,
                                                dfq_graph **out_graph);
+
+/** The layers with widths of their own as text, "head=w8a8,blocks.0.attn.qk=float": what they were
+ *  quantized with, or what their file says; "" if there are none. Borrowed, never NULL. */
+DFQ_API const char *dfq_graph_get_layer_config(const dfq_graph *graph);
 
 /** One quantizer of a network. Filled by dfq_graph_get_quantizer(). */
 typedef struct dfq_quantizer_info {

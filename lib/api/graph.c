@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/handles.h"
 #include "quant/evaluate.h"
+#include "quant/layers.h"
 #include "quant/model.h"
 #include "synth/imageset.h"
 #include "synth/similarity.h"
@@ -62,6 +63,11 @@ void dfq_graph_release(dfq_graph *graph)
 const char *dfq_graph_get_name(const dfq_graph *graph)
 {
     return graph != NULL ? graph->net.arch.name : "";
+}
+
+const char *dfq_graph_get_layer_config(const dfq_graph *graph)
+{
+    return graph != NULL && graph->scheme.layers != NULL ? graph->scheme.layers : "";
 }
 
 const char *dfq_graph_get_choices(const dfq_graph *graph)
@@ -170,6 +176,23 @@ void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
     dfqi_options_init(options, size, &defaults, sizeof defaults);
 }
 
+/* The layers with settings of their own. */
+static dfq_status configure(dfqi_scheme *scheme, const dfq_quantize_options *o)
+{
+    if (o->n_layers < 0 || (o->n_layers > 0 && o->layers == NULL))
+        return dfqi_fail(scheme->ctx, DFQ_E_INVALID, "n_layers is %d, layers %s", o->n_layers,
+                         o->layers == NULL ? "is NULL" : "has none");
+    if (o->n_layers == 0) return DFQ_OK;
+    size_t stride = o->layers[0].struct_size;
+    if (stride != sizeof *o->layers)
+        return dfqi_fail(
+            scheme->ctx, stride < sizeof *o->layers ? DFQ_E_INVALID : DFQ_E_UNSUPPORTED,
+            "dfq_layer_config has struct_size %u, this library knows %u: set it to its "
+            "size first",
+            o->layers[0].struct_size, (unsigned)sizeof *o->layers);
+    return dfqi_scheme_configure(scheme, o->layers, stride, o->n_layers);
+}
+
 /* images: NULL for a CNN whose ranges come later. */
 static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
                            const dfq_quantize_options *options, dfq_graph **out_graph)
@@ -194,6 +217,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
     dfqi_grids grids = {(dfqi_weight_grid_kind)o.weight_grid, (dfqi_act_grid_kind)o.act_grid};
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
+    DFQI_GOTO(configure(&scheme, &o), out);
     DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
     if (images) DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, &graph->net, &net, images), out);
     status = dfqi_model_new(&net, &scheme, out_graph);

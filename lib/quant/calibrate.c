@@ -201,8 +201,7 @@ static dfq_status improved(job *j, const dfqi_network *teacher, dfqi_network *st
     for (int32_t i = 0; i < s->n_sites; i++) widen(&s->sites[i]);
     DFQI_GOTO(dfqi_calibrate_weights(s, teacher, moments), out);
     DFQI_GOTO(check_grids(s), out);
-    /* Above 6 bits the nearest code is good enough, and following synthetic inputs costs more. */
-    if (s->weight_bits <= 6) status = dfqi_round_weights(s, teacher, student, images);
+    status = dfqi_round_weights(s, teacher, student, images);
 out:
     for (int32_t i = 0; j->stats && i < s->n_sites; i++) dfqi_stats_fini(s->ctx, &j->stats[i]);
     dfqi_free(s->ctx, j->stats);

@@ -203,7 +203,7 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
 {
     dfq_context *ctx = m->ctx;
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
-    dfqi_st_meta meta[DFQI_ARCH_META + 7];
+    dfqi_st_meta meta[DFQI_ARCH_META + 8];
     int64_t n_meta = 0;
     char bits[3][8];
     dfq_status status = DFQ_E_NOMEM;
@@ -228,6 +228,8 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
         if (m->scheme.first_last_bits != m->scheme.weight_bits)
             meta[n_meta++] = (dfqi_st_meta){e_key, bits[2]};
         n_meta += grids_meta(m->scheme.grids, meta + n_meta);
+        static char l_key[] = DFQI_META_LAYERS;
+        if (m->scheme.layers) meta[n_meta++] = (dfqi_st_meta){l_key, m->scheme.layers};
     }
     DFQI_GOTO(put_all(&w, m, half && !m->quantized), out);
     status = dfqi_st_write_to(ctx, to, w.n, w.entries, n_meta, meta);

@@ -6,6 +6,7 @@
 #include "io/safetensors.h"
 #include "nn/load.h"
 #include "quant/file_priv.h"
+#include "quant/layers.h"
 #include "quant/scheme_priv.h"
 
 /* -- reading ----------------------------------------------------------------------------------- */
@@ -216,6 +217,48 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
     return DFQ_OK;
 }
 
+/* What the codes of a weight are wide must be what its site is. */
+static dfq_status check_bits(const dfqi_safetensors *st, const char *path, const dfqi_scheme *s,
+                             const dfqi_site *site)
+{
+    int bits = s->weight_bits;
+    if (!dfqi_site_is_weight(site)) return DFQ_OK;
+    DFQI_TRY(read_bits(st, path, site->name, &bits));
+    if (bits == site->bits) return DFQ_OK;
+    return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                     "%s: %s.codes have %d bits, the metadata say %d; quantize the float network "
+                     "again",
+                     path, site->name, bits, site->bits);
+}
+
+/* Codes belong to weights that have quantizers. */
+static dfq_status check_codes(const dfqi_safetensors *st, const char *path, const dfqi_scheme *s)
+{
+    for (int64_t i = 0; i < st->n_entries; i++) {
+        const char *name = st->entries[i].name;
+        char weight[96];
+        if (!ends_with(name, ".codes")) continue;
+        snprintf(weight, sizeof weight, "%.*s", (int)(strlen(name) < 96 ? strlen(name) - 6 : 89),
+                 name);
+        const dfqi_site *site = dfqi_scheme_find(s, weight);
+        if (!site || !dfqi_site_is_weight(site))
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor %.120s belongs to no quantized weight", path, name);
+    }
+    return DFQ_OK;
+}
+
+/* Widths of single layers; a text that does not fit the network is a corrupt file. */
+static dfq_status read_layers(const dfqi_safetensors *st, const char *path, dfqi_scheme *s)
+{
+    char why[512];
+    const char *text = dfqi_st_meta_find(st, DFQI_META_LAYERS);
+    dfq_status status = text ? dfqi_scheme_configure_text(s, text) : DFQ_OK;
+    if (status != DFQ_E_INVALID) return status;
+    snprintf(why, sizeof why, "%.500s", st->ctx->error);
+    return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s: %s", path, DFQI_META_LAYERS, why);
+}
+
 static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, const dfqi_network *net,
                               dfqi_mode mode, dfqi_widths widths, dfqi_scheme *out)
 {
@@ -224,7 +267,12 @@ static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, cons
     dfq_status status;
     DFQI_TRY(read_grids(st, path, &grids));
     DFQI_TRY(dfqi_scheme_new_with(net, mode, widths, grids, &s));
-    for (int32_t i = 0; i < s.n_sites; i++) DFQI_GOTO(read_site(st, path, &s.sites[i]), fail);
+    DFQI_GOTO(read_layers(st, path, &s), fail);
+    DFQI_GOTO(check_codes(st, path, &s), fail);
+    for (int32_t i = 0; i < s.n_sites; i++) {
+        DFQI_GOTO(check_bits(st, path, &s, &s.sites[i]), fail);
+        DFQI_GOTO(read_site(st, path, &s.sites[i]), fail);
+    }
     *out = s;
     return DFQ_OK;
 fail:

@@ -2,7 +2,8 @@
  * file is safetensors too. Its metadata are "dfq.format" (the number below), "dfq.mode",
  * "dfq.weight_bits", "dfq.act_bits", "dfq.first_last_bits" where the first and last layer of a CNN
  * have a width of their own, and in parity mode "dfq.weight_grid" (minmax-asym, lsq) and
- * "dfq.act_grid" (minmax) where the grids are not the mode's own. Its tensors:
+ * "dfq.act_grid" (minmax) where the grids are not the mode's own, and "dfq.layers" (quant/layers.h)
+ * where layers have widths of their own or stay float. Its tensors:
  *
  *   W.codes       U8   codes + 2^(bits-1) of the weight W, row-major, `bits` each, lowest bits
  *                      first, without gaps
@@ -26,6 +27,7 @@
 #define DFQI_META_FORMAT      "dfq.format"
 #define DFQI_META_WEIGHT_GRID "dfq.weight_grid"
 #define DFQI_META_ACT_GRID    "dfq.act_grid"
+#define DFQI_META_LAYERS      "dfq.layers"
 #define DFQI_QUANT_FORMAT     "2"
 
 /* Code i of a row of codes. */

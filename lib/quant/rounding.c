@@ -273,6 +273,12 @@ out:
     return status;
 }
 
+/* Above 6 bits the nearest code is good enough, and following synthetic inputs costs more. */
+static bool is_rounded(const dfqi_site *site)
+{
+    return site->kind == DFQI_SITE_WEIGHT && site->bits <= 6;
+}
+
 /* -- all of them ------------------------------------------------------------------------------- */
 
 dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_network *student,
@@ -283,17 +289,18 @@ dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_
     int64_t widest = 0, layers = 0, done = 0;
     job j = {.s = s, .k = dfqi_kernels_get(ctx)};
     for (int32_t i = 0; i < s->n_sites; i++) {
-        if (s->sites[i].kind != DFQI_SITE_WEIGHT) continue;
+        if (!is_rounded(&s->sites[i])) continue;
         const dfq_tensor *w = dfqi_network_find(student, s->sites[i].name);
         int64_t cols = w ? dfqi_tensor_count(w) / w->dims[0] : 0;
         widest = cols > widest ? cols : widest;
         layers++;
     }
+    if (layers == 0) return DFQ_OK;
     dfqi_stage stage = dfqi_stage_begin(ctx, "round", 0, (uint64_t)layers);
     j.scratch = dfqi_calloc(ctx, (size_t)(widest * ctx->threads), sizeof *j.scratch);
     if (!j.scratch) return DFQ_E_NOMEM;
     for (int32_t i = 0; i < s->n_sites; i++) {
-        if (s->sites[i].kind != DFQI_SITE_WEIGHT) continue;
+        if (!is_rounded(&s->sites[i])) continue;
         DFQI_GOTO(round_layer(&j, teacher, student, i, images), out);
         DFQI_GOTO(dfqi_stage_report(&stage, (uint64_t)++done, NAN), out);
     }

@@ -6,14 +6,18 @@
 
 #include "quant/scheme_priv.h"
 
+void dfqi_site_fini(dfqi_site *site)
+{
+    dfqi_tensor_release(site->scale);
+    dfqi_tensor_release(site->zero_point);
+    dfqi_tensor_release(site->range);
+}
+
 void dfqi_scheme_fini(dfqi_scheme *s)
 {
-    for (int32_t i = 0; i < s->n_sites; i++) {
-        dfqi_tensor_release(s->sites[i].scale);
-        dfqi_tensor_release(s->sites[i].zero_point);
-        dfqi_tensor_release(s->sites[i].range);
-    }
+    for (int32_t i = 0; i < s->n_sites; i++) dfqi_site_fini(&s->sites[i]);
     if (s->ctx) dfqi_free(s->ctx, s->sites);
+    if (s->ctx) dfqi_free(s->ctx, s->layers);
     memset(s, 0, sizeof *s);
 }
 

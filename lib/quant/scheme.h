@@ -69,6 +69,8 @@ typedef struct dfqi_scheme {
     int32_t first_last_bits; /* CNNs: of the weights of the first and the last layer */
     int32_t n_sites;
     dfqi_site *sites;
+    char
+        *layers; /* those with widths of their own and those left float, as text (layers.h); NULL */
 } dfqi_scheme;
 
 typedef struct dfqi_widths {

@@ -12,6 +12,8 @@ void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, 
 void dfqi_site_set_codes(dfqi_site *site, int is_signed);
 void dfqi_site_set_log(dfqi_site *site);
 
+void dfqi_site_fini(dfqi_site *site);
+
 /* An attention map: the first operand of the product with the values. */
 bool dfqi_site_is_map(const dfqi_site *site);
 

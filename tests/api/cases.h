@@ -10,6 +10,7 @@ TCase *dfqt_api_dataset_case(void);
 TCase *dfqt_api_derived_case(void);
 TCase *dfqt_api_explorer_case(void);
 TCase *dfqt_api_options_case(void);
+TCase *dfqt_api_layer_config_case(void);
 TCase *dfqt_api_quantizer_case(void);
 TCase *dfqt_api_graph_case(void);
 TCase *dfqt_api_stream_case(void);

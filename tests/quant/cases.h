@@ -15,6 +15,7 @@ TCase *dfqt_reload_case(void);
 TCase *dfqt_levels_case(void);
 TCase *dfqt_parts_case(void);
 TCase *dfqt_modes_case(void);
+TCase *dfqt_layers_case(void);
 TCase *dfqt_quantizer_case(void);
 TCase *dfqt_quantizer_model_case(void);
 TCase *dfqt_memory_case(void);

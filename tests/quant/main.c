@@ -14,6 +14,7 @@ int main(void)
     suite_add_tcase(s, dfqt_levels_case());
     suite_add_tcase(s, dfqt_parts_case());
     suite_add_tcase(s, dfqt_modes_case());
+    suite_add_tcase(s, dfqt_layers_case());
     suite_add_tcase(s, dfqt_quantizer_case());
     suite_add_tcase(s, dfqt_quantizer_model_case());
     suite_add_tcase(s, dfqt_memory_case());
