@@ -83,16 +83,18 @@ static dfq_status exact(const int32_t *choice, double *out_costs, void *user)
 static int print_result(const dfq_solver *solver)
 {
     dfq_solver_result r = {.struct_size = sizeof r};
+    dfq_solver_metric ms = {.struct_size = sizeof ms}, mj = {.struct_size = sizeof mj};
     dfq_tensor *choice = NULL;
     if (dfq_solver_get_result(solver, &r) != DFQ_OK) return -1;
+    if (dfq_solver_get_metric(solver, 0, &ms) != DFQ_OK) return -1;
+    if (dfq_solver_get_metric(solver, 1, &mj) != DFQ_OK) return -1;
     if (dfq_solver_get_choice(solver, 0, &choice) != DFQ_OK) return -1;
     const int32_t *c = dfq_tensor_get_data(choice);
     printf("%s: bits", r.verdict == DFQ_VERDICT_CERTIFIED ? "certified" : "nearest");
     for (int b = 0; b < BLOCKS; b++) printf(" %g", bits[c[b]]);
-    printf(", %g lanes: loss %.4f, %.2f ms, %.3f mJ\n", lanes[c[BLOCKS]], r.loss, r.costs[0],
-           r.costs[1]);
+    printf(", %g lanes: loss %.4f, %.2f ms, %.3f mJ\n", lanes[c[BLOCKS]], r.loss, ms.cost, mj.cost);
     if (r.verdict == DFQ_VERDICT_INFEASIBLE)
-        printf("tightest: %.2f ms, or %.3f mJ\n", r.tightest[0], r.tightest[1]);
+        printf("tightest: %.2f ms, or %.3f mJ\n", ms.tightest, mj.tightest);
     dfq_tensor_release(choice);
     return 0;
 }
@@ -109,8 +111,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: explore LATENCY_MS ENERGY_MJ\n");
         return 2;
     }
-    const dfq_constraint limits[2] = {{.limit = atof(argv[1]), .metric = 0},
-                                      {.limit = atof(argv[2]), .metric = 1}};
+    const dfq_constraint limits[2] = {{sizeof *limits, 0, atof(argv[1])},
+                                      {sizeof *limits, 1, atof(argv[2])}};
     for (int g = 0; g < BLOCKS; g++) choices[g] = WIDTHS;
     choices[BLOCKS] = ARRAYS;
     dfq_problem_init(&problem, sizeof problem);

@@ -69,7 +69,7 @@ static dfq_explorer *explorer_of(const study *s, double limit, int64_t seed,
 {
     dfq_explorer *e;
     dfq_explorer_options o;
-    dfq_constraint c = {.limit = limit, .metric = DFQ_EXPLORE_LATENCY};
+    dfq_constraint c = {sizeof(dfq_constraint), DFQ_EXPLORE_LATENCY, limit};
     dfq_explorer_options_init(&o, sizeof o);
     o.warmup_steps = s->warmup_steps;
     o.supernet_path = weights;
@@ -108,19 +108,24 @@ static found search(const study *s, double limit, int64_t seed, dfq_solver_optio
     found f;
     dfq_tensor *choice;
     dfq_explorer_result r = {.struct_size = sizeof r};
+    dfq_explorer_metric m[3];
     rule.steps = s->steps;
     rule.snapshot_every = s->steps / 8;
     dfq_explorer *e = explorer_of(s, limit, seed, &rule, s->warm);
     must(s, dfq_explorer_run(e));
     must(s, dfq_explorer_get_result(e, &r));
+    for (int32_t k = 0; k < 3; k++) {
+        m[k].struct_size = sizeof m[k];
+        must(s, dfq_explorer_get_metric(e, k, &m[k]));
+    }
     must(s, dfq_explorer_get_choice(e, raw, &choice));
     f = (found){r.verdict,
                 r.raw_feasible,
                 {0},
-                r.costs[DFQ_EXPLORE_LATENCY],
-                r.raw_costs[DFQ_EXPLORE_LATENCY],
-                (raw ? r.raw_costs : r.costs)[DFQ_EXPLORE_ENERGY],
-                (raw ? r.raw_costs : r.costs)[DFQ_EXPLORE_AREA]};
+                m[DFQ_EXPLORE_LATENCY].cost,
+                m[DFQ_EXPLORE_LATENCY].raw_cost,
+                raw ? m[DFQ_EXPLORE_ENERGY].raw_cost : m[DFQ_EXPLORE_ENERGY].cost,
+                raw ? m[DFQ_EXPLORE_AREA].raw_cost : m[DFQ_EXPLORE_AREA].cost};
     memcpy(f.path, dfq_tensor_get_data(choice), (size_t)dfq_explorer_get_cells(e) * sizeof *f.path);
     dfq_tensor_release(choice);
     dfq_explorer_release(e);

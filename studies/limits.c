@@ -122,6 +122,7 @@ int main(int argc, char **argv)
                 int32_t m = (first + j) % METRICS;
                 double at = pow(10, -3 + 2.7 * (double)dfqi_rng_range(&rng, 0, 1));
                 double shrink = dfqi_rng_below(&rng, 3) ? 1 : 0.4; /* some below all samples */
+                limits[j].struct_size = sizeof *limits;
                 limits[j].metric = m;
                 limits[j].limit = shrink * sorted[m * PAIRS + (int)(at * (PAIRS - 1))];
             }

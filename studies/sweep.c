@@ -67,6 +67,7 @@ static dfq_status solve(dfq_context *ctx, const instance *x, const method *m, do
     dfq_solver_options o;
     dfq_problem p = x->p;
     dfqi_hw_params hw_params;
+    dfqi_solver_info info;
     dfqi_solver *s;
     dfq_solver_options_init(&o, sizeof o);
     o.rule = m->rule;
@@ -98,7 +99,8 @@ static dfq_status solve(dfq_context *ctx, const instance *x, const method *m, do
                                              m->networks != TABLES ? &hw_params : NULL, &s);
     if (status != DFQ_OK) return status;
     status = dfqi_solver_run(s);
-    dfqi_solver_result(s, out);
+    dfqi_solver_result(s, &info);
+    *out = info.result;
     dfqi_solver_release(s);
     out->loss -= shift;
     out->raw_loss -= shift;
@@ -163,8 +165,9 @@ static void fill_pair(const toy_pair *t, int seed, double share, instance *x)
     x->p.base_table = t->base;
     x->n_limits = TOY_METRICS;
     for (int j = 0; j < TOY_METRICS; j++)
-        x->limits[j] = (dfq_constraint){
-            .limit = toy_pair_quantile(t, (uint64_t)seed, j, j == 0 ? share : 0.5), .metric = j};
+        x->limits[j] =
+            (dfq_constraint){sizeof(dfq_constraint), j,
+                             toy_pair_quantile(t, (uint64_t)seed, j, j == 0 ? share : 0.5)};
 }
 
 /* DANCE's networks for one problem. */

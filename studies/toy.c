@@ -43,6 +43,8 @@ enum { RULES = sizeof rules / sizeof *rules };
 /* One search. */
 typedef struct outcome {
     dfq_solver_result result;
+    dfq_solver_metric latency;
+    double limit;
     double soft; /* latency of the last mixture over the limit */
     int first12; /* one of the first 4 problems, which are also counted alone */
 } outcome;
@@ -70,7 +72,7 @@ static dfq_solver *prepare(dfq_context *ctx, const toy *t, double limit, const r
         o.cost_weight = r->weight;
     else
         o.penalty = r->weight;
-    const dfq_constraint latency = {.limit = limit, .metric = 0};
+    const dfq_constraint latency = {sizeof(dfq_constraint), 0, limit};
     return dfq_solver_create(ctx, &p, &latency, 1, &o, &solver) == DFQ_OK ? solver : NULL;
 }
 
@@ -97,14 +99,16 @@ static int search(dfq_context *ctx, const toy *t, double limit, const rule *r, c
     int ok = solver != NULL;
     dfq_status status = ok ? dfq_solver_run(solver) : DFQ_E_INVALID;
     out->result.struct_size = sizeof out->result;
+    out->latency.struct_size = sizeof out->latency;
     ok = ok && (status == DFQ_OK || status == DFQ_E_INFEASIBLE) &&
          dfq_solver_get_result(solver, &out->result) == DFQ_OK &&
+         dfq_solver_get_metric(solver, 0, &out->latency) == DFQ_OK &&
          dfq_solver_get_trajectory(solver, &rows) == DFQ_OK;
     if (ok) {
         const float *last = dfq_tensor_get_data(rows);
         last += (dfq_tensor_get_dims(rows)[0] - 1) * 3;
         out->soft = (double)last[1] / limit;
-        if (r->rule == DFQ_RULE_EXACT) out->soft = out->result.costs[0] / limit;
+        if (r->rule == DFQ_RULE_EXACT) out->soft = out->latency.cost / limit;
     }
     if (ok && folder && r->rule != DFQ_RULE_EXACT) ok = write_course(folder, r, rows) == 0;
     if (!ok) fprintf(stderr, "%s: %s\n", r->name, dfq_context_get_error(ctx));
@@ -123,12 +127,12 @@ static void print_rule(const rule *r, const outcome *o, const outcome *exact,
     for (int i = 0; i < SEEDS * SHARES; i++) {
         const dfq_solver_result *x = &o[i].result;
         double best = exact[i].result.loss, q = x->loss / best;
-        double limit = exact[i].result.tightest[0];
+        double limit = exact[i].limit;
         soft += o[i].soft / (SEEDS * SHARES);
         raw += x->raw_feasible;
         raw12 += x->raw_feasible && o[i].first12;
         if (x->raw_feasible) raw_quality += x->raw_loss / best;
-        over = fmax(over, 100 * (x->raw_costs[0] / limit - 1));
+        over = fmax(over, 100 * (o[i].latency.raw_cost / limit - 1));
         if (x->verdict != DFQ_VERDICT_CERTIFIED) continue;
         certified++;
         quality += q;
@@ -173,7 +177,7 @@ int main(int argc, char **argv)
             if (search(ctx, &t, limit, &rules[r], folder, &outcomes[r][i]) != 0)
                 return EXIT_FAILURE;
         }
-        outcomes[RULES - 1][i].result.tightest[0] = limit;
+        outcomes[RULES - 1][i].limit = limit;
     }
     printf("| rule | soft t/T | argmax feasible | worst overshoot | its quality | certified | "
            "quality, mean | "

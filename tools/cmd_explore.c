@@ -36,14 +36,23 @@ static int open_data(struct explore *x)
 }
 
 /* Has exploring moved weights, or the solver? */
-static dfq_status explored(const struct explore *x, const dfq_explorer_result *r, int *out)
+static dfq_status explored(const struct explore *x, int *out)
 {
+    dfq_explorer_stage search = {.struct_size = sizeof search};
     dfq_tensor *losses;
-    dfq_status status = dfq_explorer_get_losses(x->e, DFQ_EXPLORE_SEARCH, &losses);
+    dfq_status status = dfq_explorer_get_stage(x->e, DFQ_EXPLORE_SEARCH, &search);
+    if (status == DFQ_OK) status = dfq_explorer_get_losses(x->e, DFQ_EXPLORE_SEARCH, &losses);
     if (status != DFQ_OK) return status;
-    *out = dfq_tensor_get_dims(losses)[0] > 0 || r->steps[DFQ_EXPLORE_SEARCH] > 0;
+    *out = dfq_tensor_get_dims(losses)[0] > 0 || search.done > 0;
     dfq_tensor_release(losses);
     return DFQ_OK;
+}
+
+/* Is what comes before exploring not over? */
+static int is_early(const dfq_explorer_result *r)
+{
+    return r->stage == DFQ_EXPLORE_WARMUP || r->stage == DFQ_EXPLORE_EVALUATOR ||
+           r->stage == DFQ_EXPLORE_HW_GENERATOR;
 }
 
 /* The weights after the warm-up are those before the first step of exploring. */
@@ -53,11 +62,11 @@ static int check_warm(struct explore *x)
     const char *path = x->s->o->save_supernet;
     int begun = 0;
     dfq_status status = dfq_explorer_get_result(x->e, &r);
-    if (status == DFQ_OK) status = explored(x, &r, &begun);
+    if (status == DFQ_OK) status = explored(x, &begun);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
     x->hopeless = r.stage == DFQ_EXPLORE_DONE && r.verdict == DFQ_VERDICT_INFEASIBLE;
     x->warm_saved = x->hopeless;
-    if (!path || x->hopeless || r.stage == DFQ_EXPLORE_WARMUP) return CODE_DONE;
+    if (!path || x->hopeless || is_early(&r)) return CODE_DONE;
     x->warm_saved = begun && file_kind(path) == FILE_REGULAR;
     if (!begun || x->warm_saved) return CODE_DONE;
     return session_error(x->s, CODE_USAGE,
@@ -124,7 +133,7 @@ static dfq_status save_job(void *handle, const char *path)
 static void save_warm(struct explore *x, const dfq_explorer_result *r)
 {
     const char *path = x->s->o->save_supernet;
-    if (!path || x->warm_saved || r->stage == DFQ_EXPLORE_WARMUP) return;
+    if (!path || x->warm_saved || is_early(r)) return;
     x->warm_saved = 1;
     if (dfq_explorer_save_supernet(x->e, path) != DFQ_OK)
         x->failed = session_error(x->s, CODE_OUTPUT, "--save-supernet: %s; the job goes on",
@@ -140,7 +149,7 @@ static dfq_status run_stage(void *handle)
     if (status != DFQ_OK) return status;
     save_warm(x, &r);
     double later = 0;
-    for (int i = r.stage + 1; i < DFQ_EXPLORE_DONE; i++) later += x->seconds[i];
+    for (int i = r.stage + 1; i < EXPLORE_STAGES; i++) later += x->seconds[i];
     progress_begin(&x->s->progress, NULL, 0, later);
     return dfq_explorer_run(x->e);
 }

@@ -17,21 +17,21 @@ struct explore {
     char *course[2];           /* with --trajectory: names of the CSV and the SVG */
     dfq_dataset *learn, *test; /* test: NULL without --test-data */
     dfq_explorer *e;
-    dfq_constraint limits[DFQ_EXPLORE_METRICS];
+    dfq_constraint limits[EXPLORE_METRICS];
     int32_t n_limits;
-    int64_t accelerators;             /* of the description */
-    double opening;                   /* seconds that tables and images took */
-    double seconds[DFQ_EXPLORE_DONE]; /* that the stages will take */
-    int hopeless;                     /* nothing meets the limits: known beforehand */
-    int told;                         /* the first line of the plan */
-    int warm_saved;                   /* --save-supernet is done */
-    int failed;                       /* exit code of what went wrong beside the job */
+    int64_t accelerators;           /* of the description */
+    double opening;                 /* seconds that tables and images took */
+    double seconds[EXPLORE_STAGES]; /* that the stages will take */
+    int hopeless;                   /* nothing meets the limits: known beforehand */
+    int told;                       /* the first line of the plan */
+    int warm_saved;                 /* --save-supernet is done */
+    int failed;                     /* exit code of what went wrong beside the job */
 
     /* What came out: borrowed by `page`. */
     int64_t config;            /* number of the accelerator */
     dfq_accelerator_config hw; /* struct_size 0: none */
     dfq_accuracy accuracy;     /* n 0: not judged */
-    dfq_tensor *choice, *raw, *by, *probabilities, *effects, *trajectory, *losses[DFQ_EXPLORE_DONE];
+    dfq_tensor *choice, *raw, *by, *probabilities, *effects, *trajectory, *losses[EXPLORE_STAGES];
     struct explore_group *groups;
     const char **names;
     char (*words)[EXPLORE_TEXT]; /* of each group */
@@ -72,7 +72,7 @@ void explore_forget(struct explore *x);
 /* -- explore_print.c --------------------------------------------------------------------------- */
 
 /* "latency_ms", ... */
-extern const char *const explore_metrics[DFQ_EXPLORE_METRICS];
+extern const char *const explore_metrics[EXPLORE_METRICS];
 
 /* Results on stdout. */
 void explore_print(const struct explore *x);

@@ -23,13 +23,13 @@ struct options explore_fill(const struct options *o)
 void explore_limits(struct explore *x)
 {
     const struct options *o = &x->full;
-    const double most[DFQ_EXPLORE_METRICS] = {[DFQ_EXPLORE_LATENCY] =
-                                                  1000 / o->fps, /* NaN without */
-                                              [DFQ_EXPLORE_ENERGY] = o->energy,
-                                              [DFQ_EXPLORE_AREA] = o->area};
-    for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++)
+    const double most[EXPLORE_METRICS] = {[DFQ_EXPLORE_LATENCY] = 1000 / o->fps, /* NaN without */
+                                          [DFQ_EXPLORE_ENERGY] = o->energy,
+                                          [DFQ_EXPLORE_AREA] = o->area};
+    for (int32_t m = 0; m < EXPLORE_METRICS; m++)
         if (!isnan(most[m]))
-            x->limits[x->n_limits++] = (dfq_constraint){.limit = most[m], .metric = m};
+            x->limits[x->n_limits++] =
+                (dfq_constraint){.struct_size = sizeof *x->limits, .metric = m, .limit = most[m]};
 }
 
 dfq_explorer_options explore_options(const struct options *full)
@@ -77,49 +77,41 @@ static void say_limits(const struct explore *x)
 
 /* -- the networks ------------------------------------------------------------------------------ */
 
-/* DFQ_EVALUATOR_EST or GEN: the network with steps left. */
-static int network_of(const dfq_explorer_result *r)
-{
-    int k = 0;
-    while (k < DFQ_EVALUATOR_COUNT && r->evaluator_steps[k] == r->evaluator_total[k]) k++;
-    return k;
-}
-
 int explore_untrained(const struct explore *x)
 {
     dfq_explorer_result r = {.struct_size = sizeof r};
     return !x->hopeless && dfq_explorer_get_result(x->e, &r) == DFQ_OK &&
-           network_of(&r) < DFQ_EVALUATOR_COUNT;
+           (r.stage == DFQ_EXPLORE_EVALUATOR || r.stage == DFQ_EXPLORE_HW_GENERATOR);
 }
 
 /* Their steps and those of the supernet have nothing to do with each other, so what comes behind
  * them is told when it can be measured. */
 static int plan_networks(struct explore *x)
 {
-    static const char *const names[] = {"evaluator", "hw-generator"};
     dfq_explorer_result r = {.struct_size = sizeof r};
+    dfq_explorer_stage now = {.struct_size = sizeof now}, next = {.struct_size = sizeof next};
     char t[TEXT_SHORT], then[64] = "";
     int32_t finished;
     double unit = 0;
     dfq_status status = dfq_explorer_get_result(x->e, &r);
-    int k = network_of(&r);
-    for (int i = 0;
-         i < PROBES && status == DFQ_OK && r.evaluator_steps[k] + 1 < r.evaluator_total[k]; i++) {
+    int first = r.stage == DFQ_EXPLORE_EVALUATOR;
+    if (status == DFQ_OK) status = dfq_explorer_get_stage(x->e, r.stage, &now);
+    for (int i = 0; i < PROBES && status == DFQ_OK && now.done + 1 < now.total; i++) {
         double start = text_now();
         if (session_interrupted()) break;
         status = dfq_explorer_step(x->e, &finished);
         unit = text_now() - start;
-        if (status == DFQ_OK) status = dfq_explorer_get_result(x->e, &r);
+        if (status == DFQ_OK) status = dfq_explorer_get_stage(x->e, r.stage, &now);
     }
+    if (status == DFQ_OK) status = dfq_explorer_get_stage(x->e, DFQ_EXPLORE_HW_GENERATOR, &next);
     if (status != DFQ_OK) return session_fail(x->s, status, PHASE_WORK);
-    double left = (double)(r.evaluator_total[k] - r.evaluator_steps[k]);
-    if (k == DFQ_EVALUATOR_EST)
-        snprintf(then, sizeof then, ", then the hw-generator (%lld steps)",
-                 (long long)r.evaluator_total[DFQ_EVALUATOR_GEN]);
+    if (first)
+        snprintf(then, sizeof then, ", then the hw-generator (%lld steps)", (long long)next.total);
     if (unit > 0) /* a step was left to time */
         session_say(x->s, "%s %s to train the %s (%lld steps)%s; what the rest takes is told then",
-                    x->job.resumed ? "still about" : "about", text_seconds(left * unit, t),
-                    names[k], (long long)r.evaluator_total[k], then);
+                    x->job.resumed ? "still about" : "about",
+                    text_seconds((double)(now.total - now.done) * unit, t),
+                    first ? "evaluator" : "hw-generator", (long long)now.total, then);
     return CODE_DONE;
 }
 

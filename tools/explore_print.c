@@ -11,7 +11,7 @@
 #include "text.h"
 #include "report/trajectory.h"
 
-const char *const explore_metrics[DFQ_EXPLORE_METRICS] = {"latency_ms", "energy_mj", "area_mm2"};
+const char *const explore_metrics[EXPLORE_METRICS] = {"latency_ms", "energy_mj", "area_mm2"};
 
 /* -- JSON -------------------------------------------------------------------------------------- */
 
@@ -51,7 +51,7 @@ static void json_cells(struct json *j, const struct explore_page *p)
 static void json_errors(struct json *j, const char *name, const double *v)
 {
     json_open(j, name, '{');
-    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) json_real(j, explore_metrics[m], v[m]);
+    for (int m = 0; m < EXPLORE_METRICS; m++) json_real(j, explore_metrics[m], v[m]);
     json_close(j, '}');
 }
 
@@ -278,12 +278,12 @@ static int put_svg(FILE *f, const void *t)
 int explore_write_course(const struct explore *x)
 {
     const struct explore_page *p = &x->page;
-    double limits[DFQ_EXPLORE_METRICS] = {0};
+    double limits[EXPLORE_METRICS] = {0};
     struct trajectory t = {.title = p->space,
                            .names = explore_metrics,
                            .rows = p->trajectory,
                            .steps = p->trajectory_steps,
-                           .n_metrics = DFQ_EXPLORE_METRICS,
+                           .n_metrics = EXPLORE_METRICS,
                            .n_limits = p->n_limits,
                            .metric = p->limit_metric,
                            .limit = limits};

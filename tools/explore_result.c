@@ -132,7 +132,7 @@ static dfq_status take_tensors(struct explore *x)
     if (status == DFQ_OK) status = dfq_explorer_get_probabilities(x->e, &x->probabilities);
     if (status == DFQ_OK) status = dfq_explorer_get_effects(x->e, &x->effects);
     if (status == DFQ_OK) status = dfq_explorer_get_trajectory(x->e, &x->trajectory);
-    for (int i = 0; i < DFQ_EXPLORE_DONE && status == DFQ_OK; i++) {
+    for (int i = 0; i < EXPLORE_STAGES && status == DFQ_OK; i++) {
         status = dfq_explorer_get_losses(x->e, i, &x->losses[i]);
         if (status != DFQ_OK) break;
         p->losses[i] = dfq_tensor_get_data(x->losses[i]);
@@ -162,11 +162,32 @@ static void fill_chance(struct explore *x)
         explore_judge_chance((uint64_t)x->accuracy.n, (uint64_t)x->accuracy.correct, p->chance);
 }
 
+static dfq_status fill_metrics(struct explore *x)
+{
+    struct explore_page *p = &x->page;
+    for (int32_t m = 0; m < EXPLORE_METRICS; m++) {
+        dfq_explorer_metric v = {.struct_size = sizeof v};
+        dfq_status status = dfq_explorer_get_metric(x->e, m, &v);
+        if (status != DFQ_OK) return status;
+        p->limits[m] = v.limit;
+        p->costs[m] = v.cost;
+        p->raw_costs[m] = v.raw_cost;
+        p->tightest[m] = v.tightest;
+        p->least[m] = v.least;
+        p->reference[m] = v.reference;
+        p->evaluator_mean[m] = v.evaluator_mean;
+        p->evaluator_p99[m] = v.evaluator_p99;
+        p->evaluator_gap[m] = v.evaluator_gap;
+    }
+    return DFQ_OK;
+}
+
 static dfq_status fill_result(struct explore *x)
 {
     struct explore_page *p = &x->page;
     dfq_explorer_result r = {.struct_size = sizeof r};
     dfq_status status = dfq_explorer_get_result(x->e, &r);
+    if (status == DFQ_OK) status = fill_metrics(x);
     if (status != DFQ_OK) return status;
     p->space = x->s->o->input;
     p->accel = x->s->o->accel;
@@ -175,18 +196,9 @@ static dfq_status fill_result(struct explore *x)
     p->output = r.verdict == DFQ_VERDICT_CERTIFIED ? x->s->o->out : NULL;
     p->proved = r.proved;
     p->raw_feasible = r.raw_feasible;
-    memcpy(p->limits, r.limits, sizeof p->limits);
-    memcpy(p->costs, r.costs, sizeof p->costs);
-    memcpy(p->raw_costs, r.raw_costs, sizeof p->raw_costs);
-    memcpy(p->tightest, r.tightest, sizeof p->tightest);
-    memcpy(p->least, r.least, sizeof p->least);
     p->evaluator = option_evaluator_name(x->full.evaluator);
-    memcpy(p->evaluator_mean, r.evaluator_mean, sizeof p->evaluator_mean);
-    memcpy(p->evaluator_p99, r.evaluator_p99, sizeof p->evaluator_p99);
-    memcpy(p->evaluator_gap, r.evaluator_gap, sizeof p->evaluator_gap);
     p->cost_weight = isnan(x->full.cost_weight) ? 0 : x->full.cost_weight;
     p->cost_function = option_cost_name(x->full.cost_function);
-    memcpy(p->reference, r.reference, sizeof p->reference);
     p->hw_generator_accuracy = r.hw_generator_accuracy;
     p->hw_generator_regret = r.hw_generator_regret;
     p->macs = r.macs;
@@ -224,7 +236,7 @@ void explore_forget(struct explore *x)
     dfq_tensor_release(x->probabilities);
     dfq_tensor_release(x->effects);
     dfq_tensor_release(x->trajectory);
-    for (int i = 0; i < DFQ_EXPLORE_DONE; i++) dfq_tensor_release(x->losses[i]);
+    for (int i = 0; i < EXPLORE_STAGES; i++) dfq_tensor_release(x->losses[i]);
     free(x->groups);
     free(x->names);
     free(x->words);

@@ -20,8 +20,8 @@
  *    steps derives choices, whose costs are exact;
  *  - "train": the derived network is trained by itself on all images for `train_steps`.
  *
- *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of
- *  the cost functions; its reference design is that of dfq_explorer_result::reference.
+ *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of the
+ *  cost functions; its reference design is that of dfq_explorer_metric::reference.
  *
  *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
  *  description, so the verdict holds without any approximation. Metrics: latency, energy, area.
@@ -65,8 +65,7 @@ typedef struct dfq_explorer dfq_explorer;
 enum {
     DFQ_EXPLORE_LATENCY = 0, /**< ms for one image; a limit of f frames/s is 1000 / f */
     DFQ_EXPLORE_ENERGY = 1,  /**< mJ for one image */
-    DFQ_EXPLORE_AREA = 2,    /**< mm2 at 45 nm */
-    DFQ_EXPLORE_METRICS = 3  /**< their number */
+    DFQ_EXPLORE_AREA = 2     /**< mm2 at 45 nm */
 };
 
 /** What tells a step of the solver the costs. */
@@ -75,19 +74,14 @@ enum {
     DFQ_EVALUATOR_NETWORKS = 1 /**< EST for costs, GEN for the accelerator */
 };
 
-/** The networks of ::DFQ_EVALUATOR_NETWORKS. */
+/** Stages. Later versions may have more. */
 enum {
-    DFQ_EVALUATOR_EST = 0,  /**< cost estimation network */
-    DFQ_EVALUATOR_GEN = 1,  /**< hardware generation network */
-    DFQ_EVALUATOR_COUNT = 2 /**< their number */
-};
-
-/** Stages. */
-enum {
-    DFQ_EXPLORE_WARMUP = 0, /**< warm-up */
-    DFQ_EXPLORE_SEARCH = 1, /**< explore */
-    DFQ_EXPLORE_TRAIN = 2,  /**< train */
-    DFQ_EXPLORE_DONE = 3    /**< nothing is left to do */
+    DFQ_EXPLORE_WARMUP = 0,       /**< warm-up of the supernet */
+    DFQ_EXPLORE_SEARCH = 1,       /**< explore */
+    DFQ_EXPLORE_TRAIN = 2,        /**< train the derived network */
+    DFQ_EXPLORE_EVALUATOR = 3,    /**< before the warm-up, with networks: train EST */
+    DFQ_EXPLORE_HW_GENERATOR = 4, /**< and then GEN */
+    DFQ_EXPLORE_DONE = 255        /**< nothing is left to do */
 };
 
 /** Options of dfq_explorer_create(). Fill with dfq_explorer_options_init() first. */
@@ -132,47 +126,55 @@ typedef struct dfq_explorer_options {
     double hw_generator_learning_rate; /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
 } dfq_explorer_options;
 
-/** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). Costs and limits
- *  in the order of DFQ_EXPLORE_*; NaN where nothing is known or limited. */
+/** Where a job stands and what it has found. Filled by dfq_explorer_get_result(). NaN: not
+ *  known. */
 typedef struct dfq_explorer_result {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
-    int32_t stage;        /**< DFQ_EXPLORE_* */
+    int32_t stage;        /**< DFQ_EXPLORE_*: what the next step belongs to */
     int32_t verdict;      /**< DFQ_VERDICT_* */
     int32_t proved;       /**< as dfq_solver_result */
     int32_t raw_feasible; /**< likewise */
     int32_t accelerator;  /**< index into the accelerators of the description; -1: none yet */
-    int64_t steps[DFQ_EXPLORE_DONE];   /**< done in each stage; of exploring the solver's */
-    int64_t total[DFQ_EXPLORE_DONE];   /**< likewise of the whole job */
-    double loss;                       /**< estimated loss of the result in the supernet */
-    double macs;                       /**< multiply-accumulates of the derived network, an image */
-    double costs[DFQ_EXPLORE_METRICS]; /**< of the result, exact */
-    double raw_costs[DFQ_EXPLORE_METRICS]; /**< of the likeliest choices before repair */
-    double limits[DFQ_EXPLORE_METRICS];    /**< as given */
-    double tightest[DFQ_EXPLORE_METRICS];  /**< infeasible: as dfq_solver_result */
-    /** Steps of training EST and GEN that are done, and all of them; 0 with tables. As long as some
-     *  are left, `stage` is ::DFQ_EXPLORE_WARMUP, of which nothing is done. */
-    int64_t evaluator_steps[DFQ_EVALUATOR_COUNT];
-    int64_t evaluator_total[DFQ_EVALUATOR_COUNT]; /**< see above */
-    /** Relative errors of EST on samples that no step has seen: their mean, and what 99 % of them stay
-     *  below, which is the margin of the search. 0 for a metric that the network does not change. NaN
-     *  with tables, or before it is trained. */
-    double evaluator_mean[DFQ_EXPLORE_METRICS];
-    double evaluator_p99[DFQ_EXPLORE_METRICS]; /**< see above */
-    /** |EST - exact| / exact at the result of a search that is over; else NaN. */
-    double evaluator_gap[DFQ_EXPLORE_METRICS];
+    double loss;          /**< estimated loss of the result in the supernet */
+    double macs;          /**< multiply-accumulates of the derived network, an image */
     /** Of unseen mixtures: the share for which GEN names the best accelerator, and by how much its
-     *  accelerators cost more than the best, on average, relative. Both before exploring. NaN
-     *  likewise. */
+     *  accelerators cost more than the best, on average, relative. Both before exploring; NaN with
+     *  tables. */
     double hw_generator_accuracy;
     double hw_generator_regret; /**< see above */
-    /** Infeasible: as dfq_solver_result. */
-    double least[DFQ_EXPLORE_METRICS];
-    /** Of the reference design, the units of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells
+} dfq_explorer_result;
+
+/** How far a stage is. Filled by dfq_explorer_get_stage(). */
+typedef struct dfq_explorer_stage {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    int64_t done;         /**< steps done; of ::DFQ_EXPLORE_SEARCH the solver's */
+    int64_t total;        /**< likewise of the whole job; 0: the job has no such stage */
+} dfq_explorer_stage;
+
+/** What is known of one metric. Filled by dfq_explorer_get_metric(). NaN: not known, or the metric
+ *  has no limit. */
+typedef struct dfq_explorer_metric {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    double limit;         /**< as given */
+    double cost;          /**< exact, of the result */
+    double raw_cost;      /**< exact, of the likeliest choices before repair */
+    double tightest;      /**< infeasible: as dfq_solver_metric */
+    double least;         /**< likewise */
+    /** Of the reference design, the unit of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells
      *  5x5 with expansion 6 on 16 x 16 elements, row-stationary, 64 words and 108 KB, or what the
      *  space has next to that; of transformers the middle choice of each stage. Infinity: it does
      *  not fit. */
-    double reference[DFQ_EXPLORE_METRICS];
-} dfq_explorer_result;
+    double reference;
+    /** Relative errors of EST on samples that no step has seen: their mean, and what 99 % of them
+     *  stay below, which is the margin of the search. 0 for a metric that the network does not
+     *  change. NaN with tables, or before EST is trained. */
+    double evaluator_mean;
+    double evaluator_p99; /**< see above */
+    double
+        evaluator_gap; /**< |EST - exact| / exact at the result of a search that is over; else NaN */
+} dfq_explorer_metric;
 
 /** What is left of a job, in seconds on this machine. Filled by dfq_explorer_estimate(). */
 typedef struct dfq_explorer_times {
@@ -196,7 +198,7 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *                       description in JSON (docs/CLI.md)
  *  @param accelerator   a preset's name or the path of a description, as dfq_accelerator_load()
  *  @param images        to learn from; not needed after the call
- *  @param constraints   [n_constraints], 1..3, metrics DFQ_EXPLORE_*; copied
+ *  @param constraints   [n_constraints], one or more, metrics DFQ_EXPLORE_*; copied
  *  @param options       NULL for defaults
  *  @param solver        NULL for defaults; its steps are those of exploring. The exact rule is not
  *                       possible: losses are learned
@@ -247,6 +249,23 @@ DFQ_CHECKED dfq_status dfq_explorer_estimate(const dfq_explorer *explorer,
 DFQ_CHECKED dfq_status dfq_explorer_get_result(const dfq_explorer *explorer,
                                                dfq_explorer_result *out_result);
 
+/** How far stage DFQ_EXPLORE_* is.
+ *  @return ::DFQ_E_INVALID (there is no such stage, struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_explorer_get_stage(const dfq_explorer *explorer, int32_t stage,
+                                              dfq_explorer_stage *out_stage);
+
+/** Number of metrics; 0 for NULL. */
+DFQ_API int32_t dfq_explorer_get_metrics(const dfq_explorer *explorer);
+
+/** The name of a metric with its unit: "latency_ms", "energy_mj", "area_mm2". Borrowed; NULL if
+ *  there is none. */
+DFQ_API const char *dfq_explorer_get_metric_name(const dfq_explorer *explorer, int32_t metric);
+
+/** What is known of metric 0 .. dfq_explorer_get_metrics() - 1.
+ *  @return ::DFQ_E_INVALID (there is no such metric, struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_explorer_get_metric(const dfq_explorer *explorer, int32_t metric,
+                                               dfq_explorer_metric *out_metric);
+
 /** The accelerator of the result.
  *  @return ::DFQ_E_INVALID (nothing is known yet, struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
@@ -274,10 +293,12 @@ DFQ_CHECKED dfq_status dfq_explorer_get_chosen_by(const dfq_explorer *explorer,
 
 /** Exact costs of any choice, whatever the job has found.
  *  @param choice    [groups]
- *  @param out_costs [DFQ_EXPLORE_METRICS]
- *  @return ::DFQ_E_INVALID (there is no such choice: the text names the group). */
+ *  @param n_metrics 1 .. dfq_explorer_get_metrics(): how many of them are wanted, the first
+ *  @param out_costs [n_metrics]
+ *  @return ::DFQ_E_INVALID (there is no such choice: the text names the group; or not so many
+ *          metrics). */
 DFQ_CHECKED dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int32_t *choice,
-                                         double *out_costs);
+                                         int32_t n_metrics, double *out_costs);
 
 /** As dfq_solver_get_probabilities(): a new F32 [total], groups one behind the other. */
 DFQ_CHECKED dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,
@@ -289,7 +310,8 @@ DFQ_CHECKED dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explor
 DFQ_CHECKED dfq_status dfq_explorer_get_effects(const dfq_explorer *explorer,
                                                 dfq_tensor **out_effects);
 
-/** As dfq_solver_get_trajectory(): a new F32 [steps, 1 + 3 + constraints]. */
+/** As dfq_solver_get_trajectory(): a new F32 [steps, 1 + metrics +
+ *  constraints]. */
 DFQ_CHECKED dfq_status dfq_explorer_get_trajectory(const dfq_explorer *explorer,
                                                    dfq_tensor **out_trajectory);
 
@@ -298,7 +320,7 @@ DFQ_CHECKED dfq_status dfq_explorer_get_snapshots(const dfq_explorer *explorer,
                                                   dfq_tensor **out_snapshots);
 
 /** The losses of the weights' steps in a stage, each before its step: a new F32 [k].
- *  @return ::DFQ_E_INVALID (no such stage), ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (a stage that is not WARMUP, SEARCH or TRAIN), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_get_losses(const dfq_explorer *explorer, int32_t stage,
                                                dfq_tensor **out_losses);
 

@@ -135,11 +135,11 @@ typedef struct dfq_problem {
     const double *reference;
 } dfq_problem;
 
-/** A hard limit: the metric must be at most `limit`. */
+/** A hard limit: the metric must be at most `limit`. Of an array all have the same struct_size. */
 typedef struct dfq_constraint {
-    double limit;     /**< above 0, in the metric's unit */
-    int32_t metric;   /**< index, each at most once */
-    int32_t reserved; /**< 0 */
+    uint32_t struct_size; /**< sizeof(dfq_constraint) of the caller */
+    int32_t metric;       /**< index, each at most once */
+    double limit;         /**< above 0, in the metric's unit */
 } dfq_constraint;
 
 /** Options of dfq_solver_create(). Fill with dfq_solver_options_init() first. */
@@ -176,26 +176,33 @@ typedef struct dfq_solver_options {
     int32_t reserved;  /**< 0 */
 } dfq_solver_options;
 
-/** What a search has found. Filled by dfq_solver_get_result(). Metrics in the order of the problem,
- *  limits in that of the constraints; NaN where nothing is known, and behind the last. */
+/** What a search has found. Filled by dfq_solver_get_result(). */
 typedef struct dfq_solver_result {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t verdict;      /**< DFQ_VERDICT_* */
     int32_t proved; /**< 1: no choice at all is better (certified, by ::DFQ_RULE_EXACT), or none
                                meets the limits (infeasible) */
-    int32_t raw_feasible;              /**< 1: so did the likeliest choices, before repair */
-    int64_t steps;                     /**< steps done, with those that a pull has added */
-    double loss;                       /**< task loss of the result */
-    double raw_loss;                   /**< of the likeliest choices */
-    double costs[DFQ_METRICS_MAX];     /**< exact ones of the result */
-    double raw_costs[DFQ_METRICS_MAX]; /**< of the likeliest choices */
-    /** Infeasible: the least limit that could be met while the others hold; infinity: not even
-     *  without this one. Exact if `proved`. */
-    double tightest[DFQ_METRICS_MAX];
-    /** Infeasible: the least that any choice costs in the metric of each limit, whatever the
-     *  others. Exact with cost_table, otherwise what descents found. */
-    double least[DFQ_METRICS_MAX];
+    int32_t raw_feasible; /**< 1: the likeliest choices met the limits before repair */
+    int64_t steps;        /**< steps done, with those that the constraint gradient has added */
+    double loss;          /**< task loss of the result; NaN: there is none */
+    double raw_loss;      /**< of the likeliest choices before repair */
 } dfq_solver_result;
+
+/** What a search has found of one metric. Filled by dfq_solver_get_metric(). NaN: not known, or the
+ *  metric has no limit. */
+typedef struct dfq_solver_metric {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    double limit;         /**< as given */
+    double cost;          /**< exact, of the result */
+    double raw_cost;      /**< exact, of the likeliest choices before repair */
+    /** Infeasible: the least limit that could be met while the others hold; infinity: not even
+     *  without this one. Exact if dfq_solver_result::proved. */
+    double tightest;
+    /** Infeasible: the least that any choice costs, whatever the other limits. Exact with
+     *  cost_table, otherwise what descents found. */
+    double least;
+} dfq_solver_metric;
 
 /** Writes zeros: `size` must be sizeof(dfq_problem) of the caller. */
 DFQ_API void dfq_problem_init(dfq_problem *problem, size_t size);
@@ -240,6 +247,11 @@ DFQ_CHECKED dfq_status dfq_solver_run(dfq_solver *solver);
  *  @return ::DFQ_E_INVALID (struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_solver_get_result(const dfq_solver *solver,
                                              dfq_solver_result *out_result);
+
+/** The same of metric 0 .. n_metrics - 1.
+ *  @return ::DFQ_E_INVALID (there is no such metric, struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_solver_get_metric(const dfq_solver *solver, int32_t metric,
+                                             dfq_solver_metric *out_metric);
 
 /** The choices: a new I32 [n_groups].
  *  @param raw 1: the likeliest choices before repair, 0: the result (without one those that come

@@ -18,6 +18,7 @@ struct dfq_explorer {
     dfqi_search_space space;
     dfqi_search_space_costs costs;
     char (*names)[NAME]; /* of the groups, then of all choices */
+    dfqi_coexplore_tables tables;
     dfqi_coexplore *job;
 };
 
@@ -82,13 +83,15 @@ static dfq_status start(dfq_explorer *e, const dfq_dataset *images,
 {
     DFQI_TRY(dfqi_search_space_costs_new(e->ctx, &e->space, &e->costs));
     DFQI_TRY(make_names(e));
-    dfqi_coexplore_tables space = {.net = &e->space.net,
-                                   .n_hw_params = e->costs.n_hw_params,
-                                   .choices = e->costs.choices,
-                                   .cost = e->costs.cost,
-                                   .base = e->costs.base,
-                                   .reference = e->costs.reference};
-    return dfqi_coexplore_new(e->ctx, &space, images->d, constraints, n, o, solver, &e->job);
+    e->tables = (dfqi_coexplore_tables){.net = &e->space.net,
+                                        .n_hw_params = e->costs.n_hw_params,
+                                        .n_metrics = DFQI_SEARCH_SPACE_METRICS,
+                                        .metrics = dfqi_search_space_metrics,
+                                        .choices = e->costs.choices,
+                                        .cost = e->costs.cost,
+                                        .base = e->costs.base,
+                                        .reference = e->costs.reference};
+    return dfqi_coexplore_new(e->ctx, &e->tables, images->d, constraints, n, o, solver, &e->job);
 }
 
 dfq_status dfq_explorer_create(dfq_context *context, const char *space, const char *accelerator,
@@ -98,6 +101,7 @@ dfq_status dfq_explorer_create(dfq_context *context, const char *space, const ch
 {
     dfq_explorer_options o;
     dfq_solver_options so;
+    dfq_constraint limits[DFQ_METRICS_MAX];
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, space);
     DFQI_NEED(context, accelerator);
@@ -108,12 +112,13 @@ dfq_status dfq_explorer_create(dfq_context *context, const char *space, const ch
     dfqi_solver_defaults(&so);
     DFQI_TRY(dfqi_options_read(context, "dfq_explorer_options", options, &o, sizeof o));
     DFQI_TRY(dfqi_options_read(context, "dfq_solver_options", solver, &so, sizeof so));
+    DFQI_TRY(dfqi_constraints_read(context, constraints, n_constraints, limits));
     DFQI_TRY(dfqi_coexplore_check(context, &o, &so)); /* tables take a while */
     dfq_explorer *e = dfqi_calloc(context, 1, sizeof *e);
     if (e == NULL) return DFQ_E_NOMEM;
     e->ctx = dfqi_context_retain(context);
     dfq_status status = dfqi_search_space_read(context, space, accelerator, &e->space);
-    if (status == DFQ_OK) status = start(e, images, constraints, n_constraints, &o, &so);
+    if (status == DFQ_OK) status = start(e, images, limits, n_constraints, &o, &so);
     if (status == DFQ_OK)
         *out_explorer = e;
     else
@@ -156,19 +161,90 @@ dfq_status dfq_explorer_estimate(const dfq_explorer *explorer, dfq_explorer_time
 
 /* -- what is known ----------------------------------------------------------------------------- */
 
+static int32_t stage_of(const dfqi_coexplore_info *i)
+{
+    if (i->stage == DFQI_EXPLORE_STAGES) return DFQ_EXPLORE_DONE;
+    return i->network < DFQI_EXPLORE_NETWORKS ? DFQ_EXPLORE_EVALUATOR + i->network : i->stage;
+}
+
+static dfq_status check_metrics(const dfq_explorer *e, const char *what, int32_t v, int32_t least,
+                                int32_t most)
+{
+    if (v >= least && v <= most) return DFQ_OK;
+    return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: %s is %d, must be %d to %d", what, (int)v,
+                     (int)least, (int)most);
+}
+
 dfq_status dfq_explorer_get_result(const dfq_explorer *explorer, dfq_explorer_result *out_result)
 {
-    dfq_explorer_result r;
+    dfqi_coexplore_info i;
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, out_result);
-    DFQI_TRY(dfqi_coexplore_result(explorer->job, &r));
+    DFQI_TRY(dfqi_coexplore_result(explorer->job, &i));
+    dfq_explorer_result r = {.stage = stage_of(&i),
+                             .verdict = i.verdict,
+                             .proved = i.proved,
+                             .raw_feasible = i.raw_feasible,
+                             .accelerator = i.accelerator,
+                             .loss = i.loss,
+                             .macs = i.macs,
+                             .hw_generator_accuracy = i.hw_generator_accuracy,
+                             .hw_generator_regret = i.hw_generator_regret};
     return dfqi_info_write(explorer->ctx, "dfq_explorer_result", &r, sizeof r, out_result);
+}
+
+dfq_status dfq_explorer_get_stage(const dfq_explorer *explorer, int32_t stage,
+                                  dfq_explorer_stage *out_stage)
+{
+    dfqi_coexplore_info i;
+    dfq_explorer_stage r = {.reserved = 0};
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_stage);
+    if (stage < DFQ_EXPLORE_WARMUP || stage > DFQ_EXPLORE_HW_GENERATOR)
+        return dfqi_fail(explorer->ctx, DFQ_E_INVALID, "explorer: stage is %d, must be 0 to %d",
+                         (int)stage, (int)DFQ_EXPLORE_HW_GENERATOR);
+    DFQI_TRY(dfqi_coexplore_result(explorer->job, &i));
+    int32_t network = stage - DFQ_EXPLORE_EVALUATOR;
+    r.done = network < 0 ? i.steps[stage] : i.evaluator_steps[network];
+    r.total = network < 0 ? i.total[stage] : i.evaluator_total[network];
+    return dfqi_info_write(explorer->ctx, "dfq_explorer_stage", &r, sizeof r, out_stage);
+}
+
+int32_t dfq_explorer_get_metrics(const dfq_explorer *explorer)
+{
+    return explorer != NULL ? explorer->tables.n_metrics : 0;
+}
+
+const char *dfq_explorer_get_metric_name(const dfq_explorer *explorer, int32_t metric)
+{
+    if (metric < 0 || metric >= dfq_explorer_get_metrics(explorer)) return NULL;
+    return explorer->tables.metrics[metric];
+}
+
+dfq_status dfq_explorer_get_metric(const dfq_explorer *explorer, int32_t metric,
+                                   dfq_explorer_metric *out_metric)
+{
+    dfqi_coexplore_info i;
+    if (explorer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(explorer->ctx, out_metric);
+    DFQI_TRY(check_metrics(explorer, "metric", metric, 0, explorer->tables.n_metrics - 1));
+    DFQI_TRY(dfqi_coexplore_result(explorer->job, &i));
+    dfq_explorer_metric r = {.limit = i.limits[metric],
+                             .cost = i.costs[metric],
+                             .raw_cost = i.raw_costs[metric],
+                             .tightest = i.tightest[metric],
+                             .least = i.least[metric],
+                             .reference = i.reference[metric],
+                             .evaluator_mean = i.evaluator_mean[metric],
+                             .evaluator_p99 = i.evaluator_p99[metric],
+                             .evaluator_gap = i.evaluator_gap[metric]};
+    return dfqi_info_write(explorer->ctx, "dfq_explorer_metric", &r, sizeof r, out_metric);
 }
 
 dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
                                         dfq_accelerator_config *out_config)
 {
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfqi_accel_config t;
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, out_config);
@@ -218,17 +294,22 @@ dfq_status dfq_explorer_get_chosen_by(const dfq_explorer *explorer, dfq_tensor *
     return dfqi_solver_chosen_by(dfqi_coexplore_solver(explorer->job), out_steps);
 }
 
-dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int32_t *choice, double *out_costs)
+dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int32_t *choice, int32_t n_metrics,
+                             double *out_costs)
 {
+    double costs[DFQ_METRICS_MAX];
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, choice);
     DFQI_NEED(explorer->ctx, out_costs);
+    DFQI_TRY(check_metrics(explorer, "n_metrics", n_metrics, 1, explorer->tables.n_metrics));
     for (int32_t g = 0; g < count_groups(explorer); g++)
         if (choice[g] < 0 || choice[g] >= explorer->costs.choices[g])
             return dfqi_fail(explorer->ctx, DFQ_E_INVALID,
                              "explorer: choice %d of %s, there are 0 to %d", (int)choice[g],
                              explorer->names[g], (int)explorer->costs.choices[g] - 1);
-    return dfqi_coexplore_cost(explorer->job, choice, out_costs);
+    DFQI_TRY(dfqi_coexplore_cost(explorer->job, choice, costs));
+    memcpy(out_costs, costs, (size_t)n_metrics * sizeof *costs);
+    return DFQ_OK;
 }
 
 dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,

@@ -5,6 +5,7 @@
 #include <dfq/accelerator.h>
 #include <dfq/dataset.h>
 #include <dfq/graph.h>
+#include <dfq/solver.h>
 #include <dfq/quantizer.h>
 
 #include "accel/accel_config.h"
@@ -26,5 +27,10 @@ DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_con
 /* As dfqi_info_write, of one quantizer; the name stays where it is. */
 DFQI_CHECKED dfq_status dfqi_site_write(dfq_context *ctx, const dfqi_site *site, const char *name,
                                         dfq_quantizer_info *out);
+
+/* Limits of any age: an array whose elements have the struct_size of the first. `out` has room for
+ * DFQ_METRICS_MAX; of a number that is not possible nothing is read. */
+DFQI_CHECKED dfq_status dfqi_constraints_read(dfq_context *ctx, const dfq_constraint *given,
+                                              int32_t n, dfq_constraint out[DFQ_METRICS_MAX]);
 
 #endif

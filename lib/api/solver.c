@@ -2,6 +2,7 @@
 #include <dfq/solver.h>
 
 #include "api/api.h"
+#include "api/handles.h"
 #include "base/memory.h"
 #include "explore/solver/solver.h"
 
@@ -23,11 +24,29 @@ void dfq_solver_options_init(dfq_solver_options *options, size_t size)
     dfqi_options_init(options, size, &d, sizeof d);
 }
 
+dfq_status dfqi_constraints_read(dfq_context *ctx, const dfq_constraint *given, int32_t n,
+                                 dfq_constraint out[DFQ_METRICS_MAX])
+{
+    const unsigned char *at = (const unsigned char *)given;
+    for (int32_t j = 0; n <= DFQ_METRICS_MAX && j < n; j++, at += given->struct_size) {
+        const dfq_constraint *one = (const void *)at;
+        if (one->struct_size < sizeof one->struct_size || one->struct_size != given->struct_size)
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "limit %d has struct_size %u: set it to sizeof(dfq_constraint), alike "
+                             "in all",
+                             (int)j, (unsigned)one->struct_size);
+        out[j] = (dfq_constraint){.struct_size = 0};
+        DFQI_TRY(dfqi_options_read(ctx, "dfq_constraint", one, &out[j], sizeof out[j]));
+    }
+    return DFQ_OK;
+}
+
 dfq_status dfq_solver_create(dfq_context *context, const dfq_problem *problem,
                              const dfq_constraint *constraints, int32_t n_constraints,
                              const dfq_solver_options *options, dfq_solver **out_solver)
 {
     dfq_problem p = {.struct_size = 0};
+    dfq_constraint limits[DFQ_METRICS_MAX];
     dfq_solver_options o;
     dfqi_solver *s;
     if (context == NULL) return DFQ_E_INVALID;
@@ -37,7 +56,8 @@ dfq_status dfq_solver_create(dfq_context *context, const dfq_problem *problem,
     dfqi_solver_defaults(&o);
     DFQI_TRY(dfqi_options_read(context, "dfq_problem", problem, &p, sizeof p));
     DFQI_TRY(dfqi_options_read(context, "dfq_solver_options", options, &o, sizeof o));
-    DFQI_TRY(dfqi_solver_new(context, &p, constraints, n_constraints, &o, &s));
+    DFQI_TRY(dfqi_constraints_read(context, constraints, n_constraints, limits));
+    DFQI_TRY(dfqi_solver_new(context, &p, limits, n_constraints, &o, &s));
     dfq_solver *solver = dfqi_calloc(context, 1, sizeof *solver);
     if (solver == NULL) {
         dfqi_solver_release(s);
@@ -71,11 +91,22 @@ dfq_status dfq_solver_run(dfq_solver *solver)
 
 dfq_status dfq_solver_get_result(const dfq_solver *solver, dfq_solver_result *out_result)
 {
-    dfq_solver_result r;
+    dfqi_solver_info r;
     if (solver == NULL) return DFQ_E_INVALID;
     DFQI_NEED(solver->ctx, out_result);
     dfqi_solver_result(solver->s, &r);
-    return dfqi_info_write(solver->ctx, "dfq_solver_result", &r, sizeof r, out_result);
+    return dfqi_info_write(solver->ctx, "dfq_solver_result", &r.result, sizeof r.result,
+                           out_result);
+}
+
+dfq_status dfq_solver_get_metric(const dfq_solver *solver, int32_t metric,
+                                 dfq_solver_metric *out_metric)
+{
+    dfq_solver_metric m;
+    if (solver == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(solver->ctx, out_metric);
+    DFQI_TRY(dfqi_solver_metric(solver->s, metric, &m));
+    return dfqi_info_write(solver->ctx, "dfq_solver_metric", &m, sizeof m, out_metric);
 }
 
 dfq_status dfq_solver_get_choice(const dfq_solver *solver, int32_t raw, dfq_tensor **out_choice)

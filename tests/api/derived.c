@@ -69,7 +69,7 @@ typedef struct scene {
 
 static void begin(scene *s, int space)
 {
-    const dfq_constraint limit = {.limit = 2, .metric = DFQ_EXPLORE_AREA};
+    const dfq_constraint limit = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 2};
     dfq_explorer_options o;
     dfq_solver_options so;
     dfq_context_options co;
@@ -186,7 +186,12 @@ static void check_costs(const scene *s)
     dfq_cost *cost;
     dfq_cost_options o;
     dfq_cost_info total = {.struct_size = sizeof total};
-    const double *want = s->found.costs;
+    double want[3];
+    for (int32_t m = 0; m < 3; m++) {
+        dfq_explorer_metric v = {.struct_size = sizeof v};
+        OK(dfq_explorer_get_metric(s->e, m, &v));
+        want[m] = v.cost;
+    }
     dfq_cost_options_init(&o, sizeof o);
     o.config = s->found.accelerator;
     OK(dfq_accelerator_load(s->ctx, s->accel, &accel));

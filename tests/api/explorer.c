@@ -11,7 +11,7 @@
 
 #include "api/cases.h"
 
-enum { IMAGES = 40, RECORD = 3073 };
+enum { METRICS = 3, IMAGES = 40, RECORD = 3073 };
 enum { SPACE, ACCEL, PICTURES, CHECKPOINT, FILES };
 
 static const char space_json[] =
@@ -82,11 +82,25 @@ static dfq_explorer_options short_job(void)
 
 static dfq_status create(const dfq_explorer_options *o, dfq_explorer **out)
 {
-    const dfq_constraint area = {.limit = 0.6, .metric = DFQ_EXPLORE_AREA};
+    const dfq_constraint area = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 0.6};
     dfq_solver_options s;
     dfq_solver_options_init(&s, sizeof s);
     s.steps = 4;
     return dfq_explorer_create(context, files[SPACE], files[ACCEL], pictures, &area, 1, o, &s, out);
+}
+
+static dfq_explorer_metric metric_of(const dfq_explorer *e, int32_t metric)
+{
+    dfq_explorer_metric m = {.struct_size = sizeof m};
+    ck_assert_int_eq(dfq_explorer_get_metric(e, metric, &m), DFQ_OK);
+    return m;
+}
+
+static dfq_explorer_stage stage_of(const dfq_explorer *e, int32_t stage)
+{
+    dfq_explorer_stage s = {.struct_size = sizeof s};
+    ck_assert_int_eq(dfq_explorer_get_stage(e, stage, &s), DFQ_OK);
+    return s;
 }
 
 START_TEST(test_a_job_with_networks)
@@ -99,27 +113,37 @@ START_TEST(test_a_job_with_networks)
     for (int i = 0; i < 10; i++) ck_assert_int_eq(dfq_explorer_step(e, &finished), DFQ_OK);
     ck_assert_int_eq(finished, 0);
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARMUP);
-    ck_assert_int_eq(r.evaluator_steps[DFQ_EVALUATOR_EST], 10);
-    ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_GEN], 100);
-    ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) &&
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_EVALUATOR);
+    ck_assert_int_eq(stage_of(e, DFQ_EXPLORE_EVALUATOR).done, 10);
+    ck_assert_int_eq(stage_of(e, DFQ_EXPLORE_HW_GENERATOR).done, 0);
+    ck_assert_int_eq(stage_of(e, DFQ_EXPLORE_HW_GENERATOR).total, 100);
+    ck_assert(isnan(metric_of(e, 0).evaluator_mean) && isnan(metric_of(e, 0).evaluator_gap) &&
               isnan(r.hw_generator_accuracy));
     ck_assert_int_eq(dfq_explorer_save_checkpoint(e, files[CHECKPOINT]), DFQ_OK);
     ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(context));
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     for (int m = 0; m < 2; m++) {
-        ck_assert(r.evaluator_mean[m] > 0 && r.evaluator_mean[m] <= 0.01);
-        ck_assert(r.evaluator_p99[m] > r.evaluator_mean[m]);
-        ck_assert(r.evaluator_gap[m] > 0 && r.evaluator_gap[m] < 0.2);
+        dfq_explorer_metric v = metric_of(e, m);
+        ck_assert(v.evaluator_mean > 0 && v.evaluator_mean <= 0.01);
+        ck_assert(v.evaluator_p99 > v.evaluator_mean);
+        ck_assert(v.evaluator_gap > 0 && v.evaluator_gap < 0.2);
     }
-    ck_assert(r.evaluator_p99[DFQ_EXPLORE_AREA] == 0 && r.evaluator_gap[DFQ_EXPLORE_AREA] == 0);
+    ck_assert_double_eq(metric_of(e, DFQ_EXPLORE_AREA).evaluator_p99, 0);
+    ck_assert_double_eq(metric_of(e, DFQ_EXPLORE_AREA).evaluator_gap, 0);
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    for (int32_t k = DFQ_EXPLORE_WARMUP; k <= DFQ_EXPLORE_HW_GENERATOR; k++)
+        ck_assert_int_eq(stage_of(e, k).done, stage_of(e, k).total);
     ck_assert(r.hw_generator_accuracy > 0 && r.hw_generator_regret >= 0);
     ck_assert_int_eq(create(&o, &again), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_load_checkpoint(again, files[CHECKPOINT]), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_run(again), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_result(again, &s), DFQ_OK);
     ck_assert_int_eq(memcmp(&r, &s, sizeof r), 0);
+    for (int32_t m = 0; m < 3; m++) {
+        dfq_explorer_metric x = metric_of(e, m), y = metric_of(again, m);
+        ck_assert_int_eq(memcmp(&x, &y, sizeof x), 0);
+    }
     dfq_explorer_release(e);
     dfq_explorer_release(again);
 }
@@ -133,18 +157,36 @@ START_TEST(test_structs_of_other_ages)
         dfq_explorer_options o;
         int64_t later;
     } newer = {.o = short_job()};
-    dfq_explorer_result r;
+    dfq_explorer_result r, full;
+    dfq_explorer_metric m;
+    dfq_explorer_stage g;
     dfq_explorer *e = NULL;
+    memset(&full, 0x55, sizeof full);
     o.struct_size = (uint32_t)offsetof(dfq_explorer_options, evaluator);
     ck_assert_int_eq(create(&o, &e), DFQ_OK);
     memset(&r, 0x55, sizeof r);
-    r.struct_size = (uint32_t)offsetof(dfq_explorer_result, evaluator_steps);
+    r.struct_size = (uint32_t)offsetof(dfq_explorer_result, loss);
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
-    ck_assert_int_eq(r.evaluator_steps[0], 0x5555555555555555);
-    r.struct_size = sizeof r;
-    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
-    ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_EST], 0); /* tables */
-    ck_assert(isnan(r.evaluator_p99[0]));
+    ck_assert_int_eq(r.stage, DFQ_EXPLORE_WARMUP); /* tables */
+    ck_assert_double_eq(r.loss, full.loss);
+    memset(&m, 0x55, sizeof m);
+    m.struct_size = (uint32_t)offsetof(dfq_explorer_metric, reference);
+    ck_assert_int_eq(dfq_explorer_get_metric(e, DFQ_EXPLORE_AREA, &m), DFQ_OK);
+    ck_assert_double_eq(m.limit, 0.6);
+    ck_assert_double_eq(m.reference, full.loss);
+    memset(&g, 0x55, sizeof g);
+    g.struct_size = (uint32_t)offsetof(dfq_explorer_stage, total);
+    ck_assert_int_eq(dfq_explorer_get_stage(e, DFQ_EXPLORE_TRAIN, &g), DFQ_OK);
+    ck_assert(g.done == 0 && g.total == 0x5555555555555555);
+    ck_assert_int_eq(stage_of(e, DFQ_EXPLORE_EVALUATOR).total, 0);
+    ck_assert(isnan(metric_of(e, 0).evaluator_p99) && isnan(metric_of(e, 0).limit));
+    ck_assert_int_eq(dfq_explorer_get_stage(e, DFQ_EXPLORE_DONE, &g), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_stage(e, -1, &g), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_metric(e, 3, &m), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "metric is 3, must be 0 to 2"));
+    ck_assert_int_eq(dfq_explorer_get_metric(NULL, 0, &m), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_stage(NULL, 0, &g), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_get_metrics(NULL), 0);
     dfq_explorer_release(e);
     newer.o.struct_size = sizeof newer;
     newer.later = 1;
@@ -177,7 +219,7 @@ START_TEST(test_rules_that_are_not_possible)
 {
     static const int32_t rules[] = {DFQ_RULE_FRANK_WOLFE, DFQ_RULE_NETWORK_FIRST, DFQ_RULE_PRODUCT,
                                     DFQ_RULE_ALTERNATE, DFQ_RULE_EXACT};
-    const dfq_constraint area = {.limit = 0.6, .metric = DFQ_EXPLORE_AREA};
+    const dfq_constraint area = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 0.6};
     dfq_explorer_options o = short_job();
     dfq_solver_options s;
     dfq_explorer *e = NULL;
@@ -226,15 +268,13 @@ START_TEST(test_reference_design)
     static const int32_t choice[] = {1, 1, 1, 1, 0, 1, 0, 0, 0};
     dfq_explorer_options o = short_job();
     dfq_explorer *e = NULL;
-    dfq_explorer_result r = {.struct_size = sizeof r};
-    double costs[DFQ_EXPLORE_METRICS];
+    double costs[METRICS];
     o.evaluator = DFQ_EVALUATOR_TABLES;
     ck_assert_int_eq(create(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_groups(e), sizeof choice / sizeof *choice);
-    ck_assert_int_eq(dfq_explorer_cost(e, choice, costs), DFQ_OK);
-    ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
-    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++)
-        ck_assert_double_eq_tol(r.reference[m], costs[m], 1e-12 * costs[m]);
+    ck_assert_int_eq(dfq_explorer_cost(e, choice, METRICS, costs), DFQ_OK);
+    for (int m = 0; m < METRICS; m++)
+        ck_assert_double_eq_tol(metric_of(e, m).reference, costs[m], 1e-12 * costs[m]);
     dfq_explorer_release(e);
 }
 END_TEST
@@ -267,7 +307,7 @@ START_TEST(test_snapshots)
     dfq_explorer_options o = short_job();
     dfq_explorer *e = NULL;
     dfq_tensor *snapshots;
-    double costs[DFQ_EXPLORE_METRICS];
+    double costs[METRICS];
     o.evaluator = DFQ_EVALUATOR_TABLES;
     ck_assert_int_eq(create(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_snapshots(NULL, &snapshots), DFQ_E_INVALID);
@@ -279,22 +319,22 @@ START_TEST(test_snapshots)
     ck_assert_int_eq(dfq_explorer_get_snapshots(e, &snapshots), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[0], 1);
     ck_assert_int_eq(dfq_tensor_get_dims(snapshots)[1], dfq_explorer_get_groups(e));
-    ck_assert_int_eq(dfq_explorer_cost(e, dfq_tensor_get_data(snapshots), costs), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_cost(e, dfq_tensor_get_data(snapshots), METRICS, costs), DFQ_OK);
     dfq_tensor_release(snapshots);
     dfq_explorer_release(e);
 }
 END_TEST
 
 /* The least cost of each metric among all pairs. */
-static void enumerate(const dfq_explorer *e, double least[DFQ_EXPLORE_METRICS])
+static void enumerate(const dfq_explorer *e, double least[METRICS])
 {
     int32_t choice[16] = {0}, n = dfq_explorer_get_groups(e), g = 0;
-    double costs[DFQ_EXPLORE_METRICS];
+    double costs[METRICS];
     ck_assert_int_le(n, 16);
-    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) least[m] = INFINITY;
+    for (int m = 0; m < METRICS; m++) least[m] = INFINITY;
     while (g < n) {
-        ck_assert_int_eq(dfq_explorer_cost(e, choice, costs), DFQ_OK);
-        for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) least[m] = fmin(least[m], costs[m]);
+        ck_assert_int_eq(dfq_explorer_cost(e, choice, METRICS, costs), DFQ_OK);
+        for (int m = 0; m < METRICS; m++) least[m] = fmin(least[m], costs[m]);
         for (g = 0; g < n && ++choice[g] == dfq_explorer_get_choices(e, g); g++) choice[g] = 0;
     }
 }
@@ -302,11 +342,11 @@ static void enumerate(const dfq_explorer *e, double least[DFQ_EXPLORE_METRICS])
 /* Each by itself: tightest knows none of them, least is exact. */
 START_TEST(test_impossible_limits)
 {
-    const dfq_constraint limits[] = {{.limit = 1e-6, .metric = DFQ_EXPLORE_LATENCY},
-                                     {.limit = 1e-9, .metric = DFQ_EXPLORE_ENERGY}};
+    const dfq_constraint limits[] = {{sizeof(dfq_constraint), DFQ_EXPLORE_LATENCY, 1e-6},
+                                     {sizeof(dfq_constraint), DFQ_EXPLORE_ENERGY, 1e-9}};
     dfq_explorer *e = NULL;
-    dfq_explorer_result r = {.struct_size = sizeof r}, old;
-    double least[DFQ_EXPLORE_METRICS];
+    dfq_explorer_result r = {.struct_size = sizeof r};
+    double least[METRICS];
     ck_assert_int_eq(dfq_explorer_create(context, files[SPACE], files[ACCEL], pictures, limits, 2,
                                          NULL, NULL, &e),
                      DFQ_OK);
@@ -316,14 +356,10 @@ START_TEST(test_impossible_limits)
     ck_assert_int_eq(r.proved, 1);
     enumerate(e, least);
     for (int m = 0; m < DFQ_EXPLORE_AREA; m++) {
-        ck_assert(isinf(r.tightest[m]));
-        ck_assert_double_eq_tol(r.least[m], least[m], 1e-12);
+        ck_assert(isinf(metric_of(e, m).tightest));
+        ck_assert_double_eq_tol(metric_of(e, m).least, least[m], 1e-12);
     }
-    ck_assert(isnan(r.least[DFQ_EXPLORE_AREA]));
-    memset(&old, 0x55, sizeof old);
-    old.struct_size = (uint32_t)offsetof(dfq_explorer_result, least);
-    ck_assert_int_eq(dfq_explorer_get_result(e, &old), DFQ_OK);
-    ck_assert_int_eq(memcmp(&old.least, memset(least, 0x55, sizeof least), sizeof least), 0);
+    ck_assert(isnan(metric_of(e, DFQ_EXPLORE_AREA).least));
     dfq_explorer_release(e);
 }
 END_TEST

@@ -113,7 +113,7 @@ static dfq_status dataset(scene *s, const void *o)
     return status;
 }
 
-static const dfq_constraint limit = {.limit = 1, .metric = 0};
+static const dfq_constraint limit = {sizeof(dfq_constraint), 0, 1};
 
 static dfq_status explorer(scene *s, const void *o)
 {

@@ -8,7 +8,7 @@
 static dfq_status create(dfq_context *ctx, dfqt_problem *t, const dfq_solver_options *o,
                          dfqi_solver **out)
 {
-    dfq_constraint limits[2] = {{.metric = 0}, {.metric = 1}};
+    dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 0}, {sizeof(dfq_constraint), 1, 0}};
     for (int j = 0; j < 2; j++) limits[j].limit = dfqt_problem_quantile(t, j, 0.3);
     return dfqi_solver_new(ctx, &t->problem, limits, 2, o, out);
 }

@@ -59,4 +59,7 @@ double dfqt_problem_brute(const dfqt_problem *p, const dfq_constraint *limits, i
 /* The value of metric j that a share of all choices keeps. */
 double dfqt_problem_quantile(const dfqt_problem *p, int32_t metric, double share);
 
+/* What a search tells of a metric. */
+dfq_solver_metric dfqt_metric(const dfq_solver *s, int32_t metric);
+
 #endif

@@ -21,7 +21,7 @@ static void begin(int32_t rule, setup *s)
 {
     dfqt_problem_make(6, &s->t);
     for (int j = 0; j < 2; j++) {
-        s->limit[j] = (dfq_constraint){.metric = j};
+        s->limit[j] = (dfq_constraint){sizeof(dfq_constraint), j, 0};
         s->limit[j].limit = dfqt_problem_quantile(&s->t, j, 0.3);
     }
     dfq_solver_options_init(&s->o, sizeof s->o);
@@ -50,6 +50,10 @@ static void same(const dfq_solver *a, const dfq_solver *b)
     ck_assert_int_eq(dfq_solver_get_result(a, &x), DFQ_OK);
     ck_assert_int_eq(dfq_solver_get_result(b, &y), DFQ_OK);
     ck_assert_int_eq(memcmp(&x, &y, sizeof x), 0);
+    for (int32_t j = 0; j < DFQT_METRICS; j++) {
+        dfq_solver_metric u = dfqt_metric(a, j), v = dfqt_metric(b, j);
+        ck_assert_int_eq(memcmp(&u, &v, sizeof u), 0);
+    }
     ck_assert_int_eq(dfq_solver_get_trajectory(a, &t[0]), DFQ_OK);
     ck_assert_int_eq(dfq_solver_get_trajectory(b, &t[1]), DFQ_OK);
     ck_assert_uint_eq(dfq_tensor_get_bytes(t[0]), dfq_tensor_get_bytes(t[1]));

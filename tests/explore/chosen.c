@@ -38,7 +38,7 @@ static void check(const dfq_problem *p, double limit, const dfq_solver_options *
                   const int32_t choice[2], const int32_t by[2])
 {
     dfq_context *ctx = dfqt_explore_context();
-    const dfq_constraint most = {.limit = limit, .metric = 0};
+    const dfq_constraint most = {sizeof(dfq_constraint), 0, limit};
     dfq_tensor *t[2];
     dfq_solver *s;
     ck_assert_int_eq(dfq_solver_create(ctx, p, &most, 1, o, &s), DFQ_OK);
@@ -176,7 +176,7 @@ START_TEST(snapshots_are_judged_again)
 {
     static const double cost[] = {1, 1, 1, 1};
     dfq_context *ctx = dfqt_explore_context();
-    const dfq_constraint most = {.limit = 3, .metric = 0};
+    const dfq_constraint most = {sizeof(dfq_constraint), 0, 3};
     dfq_problem p = two_groups(0, NULL, cost);
     dfq_solver_options o = blind(0);
     dfq_solver_result r = {.struct_size = sizeof r};

@@ -25,7 +25,7 @@ START_TEST(a_job_meets_its_limits_with_the_same_bits_at_any_thread_count)
     for (int i = 0; i < 2; i++) {
         dfq_context *ctx = dfqt_scene_context(i + 1);
         dfqi_coexplore *e;
-        dfq_explorer_result r;
+        dfqi_coexplore_info r;
         int32_t finished = 0, steps = 0;
         ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
         for (; !finished; steps++) ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
@@ -82,7 +82,7 @@ START_TEST(saved_supernets_are_as_good_as_a_warm_up)
     dfqt_scene s;
     int32_t finished;
     dfqi_coexplore *whole, *warm;
-    dfq_explorer_result r[2];
+    dfqi_coexplore_info r[2];
     char file[64];
     dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
@@ -136,20 +136,20 @@ START_TEST(impossible_limits_are_said)
 {
     dfqt_scene s;
     dfqi_coexplore *e;
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.limits[0].limit = 0.1;
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK); /* before anything was trained */
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    ck_assert_int_eq(r.stage, DFQI_EXPLORE_STAGES);
     ck_assert_int_eq(r.proved, 1);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_WARMUP], 0);
     ck_assert_int_eq(r.steps[DFQ_EXPLORE_TRAIN], 0);
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_INFEASIBLE);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "latency_ms"));
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    ck_assert_int_eq(r.stage, DFQI_EXPLORE_STAGES);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_INFEASIBLE);
     ck_assert_double_gt(r.tightest[DFQ_EXPLORE_LATENCY], 0.1);
     ck_assert(isnan(r.tightest[DFQ_EXPLORE_ENERGY]) && isnan(r.least[DFQ_EXPLORE_ENERGY]));
@@ -168,7 +168,7 @@ START_TEST(nan_ends_a_job)
     dfqt_scene s;
     int32_t finished;
     dfqi_coexplore *e;
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.limits[0].limit = 20;
@@ -206,7 +206,7 @@ START_TEST(cancelled_jobs_go_on)
     dfqt_scene s;
     dfqi_coexplore *e;
     stop at = {.left = 9};
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfq_context_options o = {.struct_size = sizeof o, .threads = 1};
     dfq_context *ctx = NULL;
     make(&s);

@@ -36,7 +36,7 @@ static void step(dfqi_coexplore *e, int n)
 }
 
 /* Everything that the networks have a part in. */
-static void check_result(const dfq_explorer_result *r)
+static void check_result(const dfqi_coexplore_info *r)
 {
     for (int m = 0; m < 2; m++) {
         ck_assert_double_gt(r->evaluator_mean[m], 0);
@@ -50,8 +50,8 @@ static void check_result(const dfq_explorer_result *r)
     ck_assert_double_gt(r->hw_generator_accuracy, 0.5);
     ck_assert_double_ge(r->hw_generator_regret, 0);
     ck_assert_double_lt(r->hw_generator_regret, 0.05);
-    ck_assert_int_eq(r->evaluator_steps[DFQ_EVALUATOR_EST], EST_STEPS);
-    ck_assert_int_eq(r->evaluator_total[DFQ_EVALUATOR_GEN], GEN_STEPS);
+    ck_assert_int_eq(r->evaluator_steps[DFQI_EXPLORE_EST], EST_STEPS);
+    ck_assert_int_eq(r->evaluator_total[DFQI_EXPLORE_GEN], GEN_STEPS);
 }
 
 static uint64_t file_bits(const char *path)
@@ -72,7 +72,7 @@ START_TEST(networks_lead_to_the_same_bits_at_any_thread_count)
     static const int stops[STOPS] = {0, SOME, EST_STEPS, EST_STEPS + 20};
     uint64_t at[STOPS + 1];
     char file[STOPS + 1][64], other[64];
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfqt_scene s;
     dfq_context *ctx = dfqt_scene_context(1), *two = dfqt_scene_context(2);
     make(&s);
@@ -125,7 +125,7 @@ START_TEST(interruptions_leave_no_trace)
                                 EST_STEPS + GEN_STEPS + UNITS};
     enum { STOPS = sizeof stops / sizeof *stops };
     dfqt_scene s;
-    dfq_explorer_result r[2];
+    dfqi_coexplore_info r[2];
     uint64_t whole = 0;
     dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
@@ -157,7 +157,7 @@ END_TEST
 START_TEST(steps_keep_away_from_the_limits)
 {
     dfqt_scene s;
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.solver.margin = 0.25;
@@ -179,7 +179,7 @@ END_TEST
 START_TEST(too_few_steps_are_refused)
 {
     dfqt_scene s;
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     char figure[64];
     int32_t finished;
     dfq_context *ctx = dfqt_scene_context(1);
@@ -214,7 +214,7 @@ END_TEST
 START_TEST(what_was_not_accepted_can_be_read_again)
 {
     dfqt_scene s;
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     int32_t finished;
     dfqi_mlp_array arrays[DFQI_MLP_ARRAYS];
     dfq_context *ctx = dfqt_scene_context(1);
@@ -245,7 +245,7 @@ END_TEST
 START_TEST(impossible_limits_cost_no_training)
 {
     dfqt_scene s;
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfq_context *ctx = dfqt_scene_context(1);
     make(&s);
     s.limits[0].limit = 0.1;
@@ -253,7 +253,7 @@ START_TEST(impossible_limits_cost_no_training)
     ck_assert_int_eq(dfqi_coexplore_run(e), DFQ_E_INFEASIBLE);
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.proved, 1);
-    ck_assert_int_eq(r.evaluator_total[DFQ_EVALUATOR_EST], 0);
+    ck_assert_int_eq(r.evaluator_total[DFQI_EXPLORE_EST], 0);
     ck_assert(isnan(r.evaluator_mean[0]) && isnan(r.evaluator_gap[0]) &&
               isnan(r.hw_generator_accuracy));
     dfqi_coexplore_release(e);

@@ -1,5 +1,6 @@
 /* The tiny space: see coexplore_scene.h. */
 #include "explore/coexplore_scene.h"
+#include "explore/coexplore/search_space.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,13 +80,15 @@ void dfqt_scene_make(int family, dfqt_scene *s)
     }
     s->space = (dfqi_coexplore_tables){.net = &tiny[family],
                                        .n_hw_params = HW_PARAMS,
+                                       .n_metrics = DFQI_SEARCH_SPACE_METRICS,
+                                       .metrics = dfqi_search_space_metrics,
                                        .choices = of,
                                        .cost = s->cost,
                                        .base = s->base,
                                        .reference = s->reference};
     for (int m = 0; m < 3; m++) s->reference[m] = 3;
-    s->limits[0] = (dfq_constraint){.limit = 4, .metric = DFQ_EXPLORE_LATENCY};
-    s->limits[1] = (dfq_constraint){.limit = 4.5, .metric = DFQ_EXPLORE_AREA};
+    s->limits[0] = (dfq_constraint){sizeof(dfq_constraint), DFQ_EXPLORE_LATENCY, 4};
+    s->limits[1] = (dfq_constraint){sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 4.5};
     dfqi_coexplore_defaults(&s->o);
     dfqi_solver_defaults(&s->solver);
     s->o.warmup_steps = 6;
@@ -131,11 +134,11 @@ dfq_context *dfqt_scene_context(int32_t threads)
 /* The bits of a job: its result, estimates, curves, and the weights of the derived network. */
 uint64_t dfqt_scene_bits(dfqi_coexplore *e, const dfqt_scene *s)
 {
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     dfq_tensor *t[5] = {NULL};
     uint64_t sum = 1469598103934665603U;
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    ck_assert_int_eq(r.stage, DFQI_EXPLORE_STAGES);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     ck_assert_int_eq(dfqi_coexplore_effects(e, &t[0]), DFQ_OK);
     ck_assert_int_eq(dfqi_solver_trajectory(dfqi_coexplore_solver(e), &t[1]), DFQ_OK);

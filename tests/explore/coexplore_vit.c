@@ -128,10 +128,10 @@ static void make(dfq_context *ctx, scene *s)
     memset(s, 0, sizeof *s);
     s->s = space_of(ctx);
     ck_assert_int_eq(dfqi_search_space_costs_new(ctx, &s->s, &s->costs), DFQ_OK);
-    s->limits[0] = (dfq_constraint){.limit = 0.3 * by_table(&s->costs, largest, 0, 0),
-                                    .metric = DFQ_EXPLORE_LATENCY};
-    s->limits[1] = (dfq_constraint){.limit = 0.99 * by_table(&s->costs, largest, 2, CONFIGS - 1),
-                                    .metric = DFQ_EXPLORE_AREA};
+    s->limits[0] = (dfq_constraint){sizeof(dfq_constraint), DFQ_EXPLORE_LATENCY,
+                                    0.3 * by_table(&s->costs, largest, 0, 0)};
+    s->limits[1] = (dfq_constraint){sizeof(dfq_constraint), DFQ_EXPLORE_AREA,
+                                    0.99 * by_table(&s->costs, largest, 2, CONFIGS - 1)};
     dfqi_coexplore_defaults(&s->o);
     dfqi_solver_defaults(&s->solver);
     s->o.warmup_steps = 6;
@@ -162,6 +162,8 @@ static dfqi_coexplore *create(dfq_context *ctx, const scene *s)
 {
     dfqi_coexplore_tables space = {.net = &s->s.net,
                                    .n_hw_params = s->costs.n_hw_params,
+                                   .n_metrics = DFQI_SEARCH_SPACE_METRICS,
+                                   .metrics = dfqi_search_space_metrics,
                                    .choices = s->costs.choices,
                                    .cost = s->costs.cost,
                                    .base = s->costs.base,
@@ -178,10 +180,10 @@ static dfqi_coexplore *create(dfq_context *ctx, const scene *s)
 /* The derived network, and what it and its accelerator cost. */
 static uint64_t bits(dfqi_coexplore *e, const scene *s)
 {
-    dfq_explorer_result r;
+    dfqi_coexplore_info r;
     uint64_t sum = 1469598103934665603U;
     ck_assert_int_eq(dfqi_coexplore_result(e, &r), DFQ_OK);
-    ck_assert_int_eq(r.stage, DFQ_EXPLORE_DONE);
+    ck_assert_int_eq(r.stage, DFQI_EXPLORE_STAGES);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     ck_assert_double_le(r.costs[DFQ_EXPLORE_LATENCY], s->limits[0].limit);
     ck_assert_double_le(r.costs[DFQ_EXPLORE_AREA], s->limits[1].limit);

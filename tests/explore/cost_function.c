@@ -11,7 +11,8 @@ static const double reference[DFQT_METRICS] = {16, 8, 4};
 static dfq_status create(dfq_context *ctx, dfqt_problem *t, int32_t function,
                          const dfq_solver_options *options, dfqi_solver **out)
 {
-    const dfq_constraint limits[2] = {{.limit = 8, .metric = 0}, {.limit = 2, .metric = 2}};
+    const dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 8},
+                                      {sizeof(dfq_constraint), 2, 2}};
     dfq_solver_options o = *options;
     o.cost_function = function;
     o.optimizer = DFQ_OPTIMIZER_SGD;
@@ -103,7 +104,8 @@ START_TEST(each_rule_goes_by_it)
     static const double cost[3][5] = {
         {0.1, 0.9, 0.01, 4, 5}, {90, 9, 20, 40, 50}, {0.1, 1, 0.3, 4, 5}};
     static const int32_t rules[] = {DFQ_RULE_NONE, DFQ_RULE_FRANK_WOLFE, DFQ_RULE_ALTERNATE};
-    const dfq_constraint limits[2] = {{.limit = 100, .metric = 0}, {.limit = 100, .metric = 2}};
+    const dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 100},
+                                      {sizeof(dfq_constraint), 2, 100}};
     dfq_problem p;
     dfq_context *ctx = dfqt_explore_context();
     dfq_problem_init(&p, sizeof p);

@@ -22,7 +22,8 @@ static void begin(bench *b, uint64_t seed, int n, double share)
     b->ctx = dfqt_explore_context();
     dfqt_problem_make(seed, &b->t);
     for (int j = 0; j < n; j++)
-        limits[j] = (dfq_constraint){.limit = dfqt_problem_quantile(&b->t, j, share), .metric = j};
+        limits[j] =
+            (dfq_constraint){sizeof(dfq_constraint), j, dfqt_problem_quantile(&b->t, j, share)};
     ck_assert_int_eq(dfqi_problem_new(b->ctx, &b->t.problem, limits, n, &b->p), DFQ_OK);
     ck_assert_int_eq(dfqi_candidate_new(b->p, &b->f), DFQ_OK);
 }
@@ -62,7 +63,7 @@ START_TEST(repair_then_improve)
         begin(&b, seed, n, 0.3);
         start_greedy(&b);
         for (int j = 0; j < n; j++)
-            limits[j] = (dfq_constraint){.limit = b.p->limit[j], .metric = j};
+            limits[j] = (dfq_constraint){sizeof(dfq_constraint), j, b.p->limit[j]};
         double best = dfqt_problem_brute(&b.t, limits, n, -1);
         ck_assert_int_eq(dfqi_repair(b.p, &b.f), DFQ_OK);
         check_found(&b);
@@ -88,7 +89,7 @@ START_TEST(repair_takes_the_cheapest_rate)
 {
     static const int32_t choices[] = {2, 2};
     static const double loss[] = {-4, -1, -4, -3}, cost[] = {6, 1, 6, 5};
-    const dfq_constraint limit = {.limit = 11, .metric = 0};
+    const dfq_constraint limit = {sizeof(dfq_constraint), 0, 11};
     dfq_context *ctx = dfqt_explore_context();
     dfqi_problem *p;
     dfqi_candidate f;
@@ -117,7 +118,7 @@ START_TEST(local_search_moves_to_another_accelerator)
 {
     static const int32_t choices[] = {2, 2};
     static const double loss[] = {0, -1, 0, 0}, cost[] = {1, 0.9, 3, 1};
-    const dfq_constraint limit = {.limit = 2, .metric = 0};
+    const dfq_constraint limit = {sizeof(dfq_constraint), 0, 2};
     dfq_context *ctx = dfqt_explore_context();
     dfqi_problem *p;
     dfqi_candidate f;

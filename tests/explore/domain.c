@@ -8,7 +8,7 @@
 #include "explore/cases.h"
 #include "explore/solver/problem_priv.h"
 
-static const dfq_constraint any_limit = {.limit = 1, .metric = 0};
+static const dfq_constraint any_limit = {sizeof(dfq_constraint), 0, 1};
 
 START_TEST(softmax_and_its_gradient)
 {

@@ -357,8 +357,9 @@ static double optimum(dfq_context *ctx, const world *w, const dfq_constraint *li
 START_TEST(searches_with_both_networks)
 {
     static world w;
-    const dfq_constraint limits[3] = {
-        {.limit = 9, .metric = 0}, {.limit = 20, .metric = 1}, {.limit = 5, .metric = 2}};
+    const dfq_constraint limits[3] = {{sizeof(dfq_constraint), 0, 9},
+                                      {sizeof(dfq_constraint), 1, 20},
+                                      {sizeof(dfq_constraint), 2, 5}};
     dfq_context *ctx = dfqt_explore_context();
     make_world(&w);
     double best = optimum(ctx, &w, limits, 3);
@@ -371,7 +372,7 @@ START_TEST(searches_with_both_networks)
         dfq_problem p = w.problem;
         dfqi_hw_params hw_params = dfqi_gen_hw_params(g);
         dfq_solver_options o = search_options();
-        dfq_solver_result r;
+        dfqi_solver_info r;
         dfqi_solver *s;
         if (i & 1) {
             p.cost_table = p.base_table = NULL;
@@ -385,10 +386,10 @@ START_TEST(searches_with_both_networks)
             dfqi_solver_new_with(ctx, &p, limits, 3, &o, i & 2 ? &hw_params : NULL, &s), DFQ_OK);
         ck_assert_int_eq(dfqi_solver_run(s), DFQ_OK);
         dfqi_solver_result(s, &r);
-        ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
+        ck_assert_int_eq(r.result.verdict, DFQ_VERDICT_CERTIFIED);
         for (int j = 0; j < 3; j++) ck_assert_double_le(r.costs[j], limits[j].limit);
-        ck_assert_msg(r.loss / best > 0.95 && r.loss / best < 1 + 1e-9, "variant %d: %g", i,
-                      r.loss / best);
+        double of = r.result.loss / best;
+        ck_assert_msg(of > 0.95 && of < 1 + 1e-9, "variant %d: %g", i, of);
         dfqi_solver_release(s);
     }
     dfqi_evaluator_release(e);
@@ -402,7 +403,7 @@ END_TEST
 START_TEST(hw_generator_is_constrained)
 {
     static world w;
-    const dfq_constraint area = {.limit = 2.5, .metric = 2};
+    const dfq_constraint area = {sizeof(dfq_constraint), 2, 2.5};
     dfq_context *ctx = dfqt_explore_context();
     dfq_solver_options o = search_options();
     dfqi_mlp_options go;
@@ -440,7 +441,7 @@ START_TEST(hw_generator_checkpoint)
 {
     static world w;
     const char *path = "dfq-explore-hw-generator.safetensors";
-    const dfq_constraint limit = {.limit = 9, .metric = 0};
+    const dfq_constraint limit = {sizeof(dfq_constraint), 0, 9};
     dfq_context *ctx = dfqt_explore_context();
     dfq_solver_options o = search_options();
     dfq_tensor *p[2];
@@ -479,7 +480,7 @@ START_TEST(bad_tables)
     dfqi_evaluator *e = NULL;
     dfqi_gen *g = NULL;
     dfqi_solver *s = NULL;
-    const dfq_constraint limit = {.limit = 9, .metric = 0};
+    const dfq_constraint limit = {sizeof(dfq_constraint), 0, 9};
     dfq_context *ctx = dfqt_explore_context();
     make_world(&w);
     dfqi_mlp_defaults(&o);

@@ -43,7 +43,7 @@ START_TEST(allocations_fail)
     for (int i = 0; i < 10; i++) {
         double share = i % 2 ? 0.3 : 0;
         for (int j = 0; j < 2; j++) {
-            s.limit[j] = (dfq_constraint){.metric = j};
+            s.limit[j] = (dfq_constraint){sizeof(dfq_constraint), j, 0};
             s.limit[j].limit = dfqt_problem_quantile(&s.t, j, share) * (share > 0 ? 1 : 0.9);
         }
         s.rule = rules[i / 2];
@@ -73,7 +73,7 @@ START_TEST(checkpoint_allocations_fail)
 {
     scene s;
     dfqt_problem_make(9, &s.t);
-    for (int j = 0; j < 2; j++) s.limit[j] = (dfq_constraint){.limit = 10, .metric = j};
+    for (int j = 0; j < 2; j++) s.limit[j] = (dfq_constraint){sizeof(dfq_constraint), j, 10};
     fail_alloc_sweep(save_and_load, &s, 1);
 }
 END_TEST

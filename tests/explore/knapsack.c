@@ -42,8 +42,8 @@ START_TEST(against_enumeration)
             dfqt_problem_make(seed, &t);
             for (int j = 0; j < n; j++)
                 limits[j] = (dfq_constraint){
-                    .limit = dfqt_problem_quantile(&t, j, shares[(seed + 2 * (uint64_t)j) % 6]),
-                    .metric = j};
+                    sizeof(dfq_constraint), j,
+                    dfqt_problem_quantile(&t, j, shares[(seed + 2 * (uint64_t)j) % 6])};
             infeasible += !isfinite(dfqt_problem_brute(&t, limits, n, -1));
             for (int aim = -1; aim < n; aim++) check_optimum(&t, limits, n, aim);
         }
@@ -58,8 +58,8 @@ START_TEST(at_the_edge)
     dfqt_problem t;
     dfqt_problem_make(77, &t);
     double least = dfqt_problem_quantile(&t, 0, 0);
-    check_optimum(&t, &(dfq_constraint){.limit = least, .metric = 0}, 1, -1);
-    check_optimum(&t, &(dfq_constraint){.limit = least * (1 - 1e-9), .metric = 0}, 1, -1);
+    check_optimum(&t, &(dfq_constraint){sizeof(dfq_constraint), 0, least}, 1, -1);
+    check_optimum(&t, &(dfq_constraint){sizeof(dfq_constraint), 0, least * (1 - 1e-9)}, 1, -1);
 }
 END_TEST
 

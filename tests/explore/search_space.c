@@ -80,7 +80,8 @@ START_TEST(reference_design_of_the_published_space)
     ck_assert_int_eq(dfqi_search_space_read(ctx, "cifar10-full", "hdx-space", &s), DFQ_OK);
     dfqi_search_space_reference(&s, 21, choice);
     const int32_t sizes[DFQI_SEARCH_SPACE_HW_PARAMS] = {17, 17, 5, 3, 1, 1};
-    for (int i = 0; i < DFQI_SEARCH_SPACE_HW_PARAMS; i++) config = config * sizes[i] + choice[21 + i];
+    for (int i = 0; i < DFQI_SEARCH_SPACE_HW_PARAMS; i++)
+        config = config * sizes[i] + choice[21 + i];
     dfqi_accel_space_config(&s.accel, config, &t);
     ck_assert_int_eq(t.pe_x, 16);
     ck_assert_int_eq(t.pe_y, 16);
@@ -150,10 +151,11 @@ START_TEST(handles_tell_all_there_is)
     dfq_explorer_options o;
     dfq_solver_options so;
     dfq_explorer_result r = {.struct_size = sizeof r};
+    dfq_explorer_metric m = {.struct_size = sizeof m};
     dfq_accelerator_config a = {.struct_size = sizeof a};
     dfq_accuracy acc = {.struct_size = sizeof acc};
     dfq_tensor *t;
-    dfq_constraint limit = {.limit = 3, .metric = DFQ_EXPLORE_AREA};
+    dfq_constraint limit = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 3};
     write_file(file, accelerator_json, sizeof accelerator_json - 1);
     write_images(images);
     dfq_explorer_options_init(&o, sizeof o);
@@ -181,17 +183,31 @@ START_TEST(handles_tell_all_there_is)
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     ck_assert_int_eq(dfq_explorer_get_accelerator(e, &a), DFQ_OK);
-    ck_assert_double_eq(a.area_mm2, r.costs[DFQ_EXPLORE_AREA]);
+    ck_assert_int_eq(dfq_explorer_get_metrics(e), 3);
+    ck_assert_str_eq(dfq_explorer_get_metric_name(e, DFQ_EXPLORE_AREA), "area_mm2");
+    ck_assert_ptr_null(dfq_explorer_get_metric_name(e, 3));
+    ck_assert_int_eq(dfq_explorer_get_metric(e, DFQ_EXPLORE_AREA, &m), DFQ_OK);
+    ck_assert_double_eq(a.area_mm2, m.cost);
+    ck_assert_double_eq(m.limit, 3);
+    ck_assert_int_eq(dfq_explorer_get_metric(e, 3, &m), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_choice(e, 0, &t), DFQ_OK);
     const int32_t *choice = dfq_tensor_get_data(t);
     ck_assert_int_eq(a.pe_x, choice[9] ? 12 : 8);
     int32_t other[15];
-    double costs[DFQ_EXPLORE_METRICS];
+    double costs[4] = {0, 0, 0, 7};
     memcpy(other, choice, sizeof other);
-    ck_assert_int_eq(dfq_explorer_cost(e, other, costs), DFQ_OK);
-    ck_assert_mem_eq(costs, r.costs, sizeof costs);
+    ck_assert_int_eq(dfq_explorer_cost(e, other, 2, costs), DFQ_OK);
+    ck_assert_double_eq(costs[2], 0);
+    ck_assert_int_eq(dfq_explorer_cost(e, other, 3, costs), DFQ_OK);
+    for (int32_t j = 0; j < 3; j++) {
+        ck_assert_int_eq(dfq_explorer_get_metric(e, j, &m), DFQ_OK);
+        ck_assert_double_eq(costs[j], m.cost);
+    }
+    ck_assert_double_eq(costs[3], 7);
+    ck_assert_int_eq(dfq_explorer_cost(e, other, 4, costs), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_cost(e, other, 0, costs), DFQ_E_INVALID);
     other[9] = 2;
-    ck_assert_int_eq(dfq_explorer_cost(e, other, costs), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_explorer_cost(e, other, 3, costs), DFQ_E_INVALID);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "choice 2 of pe_x, there are 0 to 1"));
     dfq_tensor_release(t);
     ck_assert_int_eq(dfq_explorer_evaluate(e, d, &acc), DFQ_OK);

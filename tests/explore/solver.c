@@ -66,22 +66,24 @@ static double run_and_check(dfqt_problem *t, const dfq_constraint *limits, int32
     choice_of(s, 0, choice);
     check_chosen_by(s, choice, &r);
     dfqt_problem_costs(t, choice, costs);
-    ck_assert_int_eq(memcmp(costs, r.costs, sizeof costs), 0);
+    for (int32_t m = 0; m < 3; m++) ck_assert_double_eq(costs[m], dfqt_metric(s, m).cost);
     ck_assert_int_eq(status, isfinite(best) ? DFQ_OK : DFQ_E_INFEASIBLE);
     ck_assert_int_eq(r.verdict, isfinite(best) ? DFQ_VERDICT_CERTIFIED : DFQ_VERDICT_INFEASIBLE);
     for (int32_t j = 0; j < n; j++) {
+        dfq_solver_metric m = dfqt_metric(s, limits[j].metric);
+        ck_assert_double_eq(m.limit, limits[j].limit);
         if (isfinite(best)) {
             ck_assert_double_le(costs[limits[j].metric], limits[j].limit);
-            ck_assert(isnan(r.tightest[j]) && isnan(r.least[j]));
+            ck_assert(isnan(m.tightest) && isnan(m.least));
         } else {
             double least = dfqt_problem_brute(t, limits, n, limits[j].metric);
             ck_assert_int_eq(r.proved, 1);
             if (isfinite(least))
-                ck_assert_double_eq_tol(r.tightest[j], least, 1e-9);
+                ck_assert_double_eq_tol(m.tightest, least, 1e-9);
             else
-                ck_assert(isinf(r.tightest[j]));
+                ck_assert(isinf(m.tightest));
             least = dfqt_problem_brute(t, NULL, 0, limits[j].metric);
-            ck_assert_double_eq_tol(r.least[j], least, 1e-9);
+            ck_assert_double_eq_tol(m.least, least, 1e-9);
         }
     }
     if (isfinite(best)) {
@@ -108,7 +110,7 @@ START_TEST(one_to_three_limits)
             dfq_constraint limits[3];
             dfqt_problem_make(seed, &t);
             for (int j = 0; j < n; j++) {
-                limits[j] = (dfq_constraint){.metric = j};
+                limits[j] = (dfq_constraint){sizeof(dfq_constraint), j, 0};
                 limits[j].limit = dfqt_problem_quantile(&t, j, shares[seed % 4]);
             }
             quality += run_and_check(&t, limits, n, &o) / 36;
@@ -123,7 +125,7 @@ START_TEST(each_limit_is_impossible)
 {
     dfqt_problem t;
     dfq_solver *s;
-    dfq_constraint limits[2] = {{.metric = 0}, {.metric = 2}};
+    dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 0}, {sizeof(dfq_constraint), 2, 0}};
     dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_context *ctx = dfqt_explore_context();
     char text[64];
@@ -133,20 +135,20 @@ START_TEST(each_limit_is_impossible)
     run_and_check(&t, limits, 2, &o);
     ck_assert_int_eq(dfq_solver_create(ctx, &t.problem, limits, 2, &o, &s), DFQ_OK);
     ck_assert_int_eq(dfq_solver_run(s), DFQ_E_INFEASIBLE);
-    dfq_solver_result r = result_of(s);
     for (int j = 0; j < 2; j++) {
-        ck_assert(isinf(r.tightest[j]));
+        ck_assert(isinf(dfqt_metric(s, limits[j].metric).tightest));
         snprintf(text, sizeof text, "(not even without it, least %g)", 2 * limits[j].limit);
         ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), text));
     }
-    ck_assert(isnan(r.least[2]));
+    ck_assert(isnan(dfqt_metric(s, 1).least)); /* it has no limit */
+    ck_assert(isnan(dfqt_metric(s, 1).limit) && dfqt_metric(s, 1).cost > 0);
     dfq_solver_release(s);
     dfq_context_release(ctx);
 }
 END_TEST
 
 /* One for every snapshot_every steps begun, and the choices are those of the probabilities then. */
-START_TEST(looks_are_kept)
+START_TEST(snapshots_are_kept)
 {
     dfqt_problem t;
     dfq_solver *s;
@@ -155,7 +157,7 @@ START_TEST(looks_are_kept)
     dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_context *ctx = dfqt_explore_context();
     dfqt_problem_make(4, &t);
-    const dfq_constraint limit = {.limit = dfqt_problem_quantile(&t, 0, 0.2), .metric = 0};
+    const dfq_constraint limit = {sizeof(dfq_constraint), 0, dfqt_problem_quantile(&t, 0, 0.2)};
     o.steps = 61;
     o.snapshot_every = 30;
     ck_assert_int_eq(dfq_solver_create(ctx, &t.problem, &limit, 1, &o, &s), DFQ_OK);
@@ -187,7 +189,7 @@ END_TEST
 START_TEST(variants)
 {
     dfqt_problem t;
-    dfq_constraint limits[2] = {{.metric = 1}, {.metric = 0}};
+    dfq_constraint limits[2] = {{sizeof(dfq_constraint), 1, 0}, {sizeof(dfq_constraint), 0, 0}};
     dfqt_problem_make(5, &t);
     limits[0].limit = dfqt_problem_quantile(&t, 1, 0.3);
     limits[1].limit = dfqt_problem_quantile(&t, 0, 0.3);
@@ -209,7 +211,8 @@ START_TEST(rules)
     for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule <= DFQ_RULE_ALTERNATE; rule++)
         for (uint64_t seed = 0; seed < 6; seed++) {
             dfqt_problem t;
-            dfq_constraint limits[2] = {{.metric = 0}, {.metric = 2}};
+            dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 0},
+                                        {sizeof(dfq_constraint), 2, 0}};
             dfq_solver_options o = quick(rule);
             o.cost_weight = rule == DFQ_RULE_NONE || rule == DFQ_RULE_NETWORK_FIRST ? 4 : 0;
             dfqt_problem_make(seed, &t);
@@ -227,7 +230,7 @@ START_TEST(frank_wolfe_stays_inside)
 {
     dfqt_problem t;
     dfq_context *ctx = dfqt_explore_context();
-    dfq_constraint limits[2] = {{.metric = 0}, {.metric = 1}};
+    dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 0}, {sizeof(dfq_constraint), 1, 0}};
     dfq_solver_options o = quick(DFQ_RULE_FRANK_WOLFE);
     dfq_solver *s;
     dfq_tensor *rows;
@@ -312,7 +315,7 @@ static void go_outside(uint64_t seed, outside *o)
 
 static dfq_solver *solve_outside(outside *o, double limit)
 {
-    const dfq_constraint latency = {.limit = limit, .metric = 0};
+    const dfq_constraint latency = {sizeof(dfq_constraint), 0, limit};
     dfq_solver_options options = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_solver *s;
     ck_assert_int_eq(dfq_solver_create(o->ctx, &o->t.problem, &latency, 1, &options, &s), DFQ_OK);
@@ -336,7 +339,7 @@ START_TEST(callbacks)
     ck_assert_int_eq(dfq_solver_run(s), DFQ_OK);
     dfq_solver_result r = result_of(s);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
-    ck_assert_double_le(r.costs[0], least + 0.4 * (most - least));
+    ck_assert_double_le(dfqt_metric(s, 0).cost, least + 0.4 * (most - least));
     ck_assert_int_eq(r.steps, 400);
     dfq_solver_release(s);
     s = solve_outside(&o, 0.9 * least);
@@ -344,8 +347,8 @@ START_TEST(callbacks)
     r = result_of(s);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_INFEASIBLE);
     ck_assert_int_eq(r.proved, 0);
-    ck_assert_double_eq_tol(r.tightest[0], least, 1e-9);
-    ck_assert_double_eq_tol(r.least[0], least, 1e-9);
+    ck_assert_double_eq_tol(dfqt_metric(s, 0).tightest, least, 1e-9);
+    ck_assert_double_eq_tol(dfqt_metric(s, 0).least, least, 1e-9);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(o.ctx), "latency_ms"));
     ck_assert_int_eq(dfq_solver_run(s), DFQ_E_INFEASIBLE); /* it stays so */
     dfq_solver_release(s);
@@ -368,7 +371,7 @@ START_TEST(nan_keeps_what_was_found)
     dfq_solver_result r = result_of(s);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     ck_assert_int_gt(r.steps, 100);
-    ck_assert(r.loss > 0 && r.costs[0] <= 1e3);
+    ck_assert(r.loss > 0 && dfqt_metric(s, 0).cost <= 1e3);
     choice_of(s, 0, choice);
     ck_assert_int_eq(dfq_solver_get_trajectory(s, &rows), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(rows)[0], r.steps);
@@ -433,7 +436,8 @@ START_TEST(bad_input)
 {
     dfqt_problem t;
     dfq_context *ctx = dfqt_explore_context();
-    dfq_constraint ok[2] = {{.limit = 1, .metric = 0}, {.limit = 2, .metric = 0}}, bad = ok[0];
+    dfq_constraint ok[2] = {{sizeof(dfq_constraint), 0, 1}, {sizeof(dfq_constraint), 0, 2}},
+                   bad = ok[0];
     dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_problem p;
     dfqt_problem_make(1, &t);
@@ -444,7 +448,7 @@ START_TEST(bad_input)
     refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "limit on latency_ms is nan");
     bad.limit = 0;
     refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "above 0");
-    bad = (dfq_constraint){.limit = 1, .metric = 3};
+    bad = (dfq_constraint){sizeof(dfq_constraint), 3, 1};
     refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "metric 3");
     p.n_metrics = 9;
     refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "9 metrics");
@@ -474,6 +478,45 @@ START_TEST(bad_input)
     p.struct_size = 0;
     refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "struct_size");
     refuse(ctx, NULL, ok, 1, NULL, DFQ_E_INVALID, "problem is NULL");
+    bad = ok[0];
+    bad.struct_size = 0;
+    refuse(ctx, &t.problem, &bad, 1, NULL, DFQ_E_INVALID, "limit 0 has struct_size 0");
+    ok[1].struct_size++;
+    refuse(ctx, &t.problem, ok, 2, NULL, DFQ_E_INVALID, "limit 1 has struct_size 17");
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* An array of limits of a newer caller, whose fields behind those known are 0 or not; and metrics that
+ * there are not. */
+START_TEST(limits_of_another_age)
+{
+    dfqt_problem t;
+    dfq_solver *s;
+    struct {
+        dfq_constraint c;
+        double later;
+    } limits[2] = {{{sizeof *limits, 2, 9}, 0}, {{sizeof *limits, 0, 7}, 0}};
+    dfq_solver_metric m = {.struct_size = offsetof(dfq_solver_metric, tightest), .tightest = 5};
+    dfq_context *ctx = dfqt_explore_context();
+    dfqt_problem_make(1, &t);
+    ck_assert_int_eq(dfq_solver_create(ctx, &t.problem, &limits[0].c, 2, NULL, &s), DFQ_OK);
+    ck_assert_double_eq(dfqt_metric(s, 0).limit, 7);
+    ck_assert_double_eq(dfqt_metric(s, 2).limit, 9);
+    ck_assert(isnan(dfqt_metric(s, 1).limit));
+    ck_assert_int_eq(dfq_solver_get_metric(s, 0, &m), DFQ_OK);
+    ck_assert_double_eq(m.limit, 7);
+    ck_assert_double_eq(m.tightest, 5); /* behind what the caller has room for */
+    ck_assert_int_eq(dfq_solver_get_metric(s, 3, &m), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "metric is 3, must be 0 to 2"));
+    ck_assert_int_eq(dfq_solver_get_metric(s, -1, &m), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_solver_get_metric(NULL, 0, &m), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_solver_get_metric(s, 0, NULL), DFQ_E_INVALID);
+    m.struct_size = 0;
+    ck_assert_int_eq(dfq_solver_get_metric(s, 0, &m), DFQ_E_INVALID);
+    dfq_solver_release(s);
+    limits[1].later = 1;
+    refuse(ctx, &t.problem, &limits[0].c, 2, NULL, DFQ_E_UNSUPPORTED, "dfq_constraint sets an");
     dfq_context_release(ctx);
 }
 END_TEST
@@ -482,7 +525,7 @@ START_TEST(step_by_step)
 {
     dfqt_problem t;
     dfq_context *ctx = dfqt_explore_context();
-    dfq_constraint limit = {.metric = 0};
+    dfq_constraint limit = {sizeof(dfq_constraint), 0, 0};
     dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     dfq_solver *s;
     dfq_tensor *x = NULL;
@@ -495,7 +538,7 @@ START_TEST(step_by_step)
     dfq_context_release(ctx); /* the search keeps it */
     ck_assert_int_eq(dfq_solver_get_choice(s, 0, &x), DFQ_E_INVALID);
     ck_assert_int_eq(result_of(s).verdict, DFQ_VERDICT_NONE);
-    ck_assert(isnan(result_of(s).costs[0]));
+    ck_assert(isnan(dfqt_metric(s, 0).cost));
     for (; !finished; steps++) ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
     ck_assert_int_ge(steps, 30); /* and a tenth while the likeliest choices exceed the limit */
     ck_assert_int_le(steps, 33);
@@ -517,7 +560,7 @@ TCase *dfqt_solver_case(void)
     TCase *c = tcase_create("solver");
     tcase_add_test(c, one_to_three_limits);
     tcase_add_test(c, each_limit_is_impossible);
-    tcase_add_test(c, looks_are_kept);
+    tcase_add_test(c, snapshots_are_kept);
     tcase_add_test(c, variants);
     tcase_add_test(c, rules);
     tcase_add_test(c, frank_wolfe_stays_inside);
@@ -525,6 +568,7 @@ TCase *dfqt_solver_case(void)
     tcase_add_test(c, nan_keeps_what_was_found);
     tcase_add_test(c, interruptions);
     tcase_add_test(c, bad_input);
+    tcase_add_test(c, limits_of_another_age);
     tcase_add_test(c, step_by_step);
     return c;
 }

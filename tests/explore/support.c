@@ -101,3 +101,10 @@ double dfqt_problem_quantile(const dfqt_problem *p, int32_t metric, double share
     qsort(v, ALL, sizeof *v, ascending);
     return v[(int)(share * (ALL - 1))];
 }
+
+dfq_solver_metric dfqt_metric(const dfq_solver *s, int32_t metric)
+{
+    dfq_solver_metric m = {.struct_size = sizeof m};
+    ck_assert_int_eq(dfq_solver_get_metric(s, metric, &m), DFQ_OK);
+    return m;
+}

@@ -20,7 +20,7 @@ static struct explore_page page(int32_t verdict)
                              .n_snapshots = 2,
                              .likeliest = {1.15, {2.2, 0.8, 3}},
                              .result = {1.25, {1.2, 0.7, 3}}};
-    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) p.limits[m] = p.tightest[m] = p.least[m] = NAN;
+    for (int m = 0; m < EXPLORE_METRICS; m++) p.limits[m] = p.tightest[m] = p.least[m] = NAN;
     p.limits[DFQ_EXPLORE_LATENCY] = 1.4;
     return p;
 }

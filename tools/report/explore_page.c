@@ -72,7 +72,7 @@ static void cost_card(FILE *f, const struct explore_page *p, int m)
 static void write_cards(FILE *f, const struct explore_page *p)
 {
     fputs("<div class=\"cards\">\n", f);
-    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) cost_card(f, p, m);
+    for (int m = 0; m < EXPLORE_METRICS; m++) cost_card(f, p, m);
     if (isfinite(p->top1)) {
         card_open(f, "Accuracy");
         html_number(f, "%.2f\xe2\x80\x89%%", p->top1 * 100);
@@ -174,7 +174,7 @@ static void write_networks(FILE *f, const struct explore_page *p)
         "<th class=\"num\">99\xe2\x80\x89% below</th><th class=\"num\">At the result</th></tr>"
         "</thead>\n<tbody>\n",
         f);
-    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) {
+    for (int m = 0; m < EXPLORE_METRICS; m++) {
         const double v[] = {p->evaluator_mean[m], p->evaluator_p99[m], p->evaluator_gap[m]};
         fprintf(f, "<tr><td>%s</td>", titles[m]);
         for (int i = 0; i < 3; i++) {
@@ -222,17 +222,17 @@ static int write_curves(FILE *f, const struct explore_page *p)
                                           "Area of the mixture, mm\xc2\xb2"};
     static const char *const stages[] = {"Loss in the warm-up", "Loss of the weights, exploring",
                                          "Loss in training"};
-    int64_t width = 1 + DFQ_EXPLORE_METRICS + p->n_limits, steps = p->trajectory_steps;
+    int64_t width = 1 + EXPLORE_METRICS + p->n_limits, steps = p->trajectory_steps;
     int failed = 0;
     section(f, "Course", "The number beside a name is the last value.");
     fputs("<div class=\"grid\">\n", f);
     if (p->trajectory) {
         failed |= chart(f, "Loss of the mixture", "loss", p->trajectory, steps, width, (double)NAN);
-        for (int m = 0; m < DFQ_EXPLORE_METRICS; m++)
+        for (int m = 0; m < EXPLORE_METRICS; m++)
             failed |=
                 chart(f, mixture[m], "mixture", p->trajectory + 1 + m, steps, width, p->limits[m]);
     }
-    for (int i = 0; i < DFQ_EXPLORE_DONE; i++)
+    for (int i = 0; i < EXPLORE_STAGES; i++)
         if (p->losses[i])
             failed |= chart(f, stages[i], "loss", p->losses[i], p->n_losses[i], 1, (double)NAN);
     fputs("</div>\n", f);

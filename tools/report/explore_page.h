@@ -10,6 +10,9 @@
 
 #include "report/report.h"
 
+/* Metrics that the page knows, and stages that train weights: warm-up, explore, train. */
+enum { EXPLORE_METRICS = 3, EXPLORE_STAGES = 3 };
+
 /* A cell of the network, or a hardware parameter of the accelerator. */
 struct explore_group {
     const char *name, *words;   /* "cell 3" and "3x3 kernel, expansion 6", as found */
@@ -25,7 +28,7 @@ struct explore_group {
 /* A network on an accelerator, as the picture shows it. */
 struct explore_pair {
     double loss; /* estimated in the supernet; NaN: nothing was learned */
-    double costs[DFQ_EXPLORE_METRICS];
+    double costs[EXPLORE_METRICS];
 };
 
 struct explore_page {
@@ -36,11 +39,11 @@ struct explore_page {
     int32_t verdict;  /* DFQ_VERDICT_* */
     int proved;       /* infeasible: nothing at all meets the limits */
     int raw_feasible; /* the likeliest choices met the limits before any repair */
-    double limits[DFQ_EXPLORE_METRICS], costs[DFQ_EXPLORE_METRICS];
-    double raw_costs[DFQ_EXPLORE_METRICS];
+    double limits[EXPLORE_METRICS], costs[EXPLORE_METRICS];
+    double raw_costs[EXPLORE_METRICS];
     /* infeasible: what could be met while the others hold, INFINITY: not even without this one;
      * and what any pair can reach, whatever the others */
-    double tightest[DFQ_EXPLORE_METRICS], least[DFQ_EXPLORE_METRICS];
+    double tightest[EXPLORE_METRICS], least[EXPLORE_METRICS];
 
     const struct explore_group *groups; /* cells, then hardware parameters */
     int32_t n_groups, n_cells;
@@ -48,13 +51,13 @@ struct explore_page {
     const struct report_row *hw_params; /* the same as a table */
     size_t n_hw_params;
 
-    const char *evaluator; /* "tables" or "networks"; of these, as dfq_explorer_result: */
-    double evaluator_mean[DFQ_EXPLORE_METRICS], evaluator_p99[DFQ_EXPLORE_METRICS];
-    double evaluator_gap[DFQ_EXPLORE_METRICS], hw_generator_accuracy, hw_generator_regret;
+    const char *evaluator; /* "tables" or "networks"; of these, as dfq_explorer_metric: */
+    double evaluator_mean[EXPLORE_METRICS], evaluator_p99[EXPLORE_METRICS];
+    double evaluator_gap[EXPLORE_METRICS], hw_generator_accuracy, hw_generator_regret;
 
-    double cost_weight;                    /* 0: costs were not in the loss */
-    const char *cost_function;             /* "mean", ... */
-    double reference[DFQ_EXPLORE_METRICS]; /* costs of the reference design, for all but "mean" */
+    double cost_weight;                /* 0: costs were not in the loss */
+    const char *cost_function;         /* "mean", ... */
+    double reference[EXPLORE_METRICS]; /* costs of the reference design, for all but "mean" */
 
     double macs, top1;        /* of the network; top1 0 to 1 */
     uint64_t accuracy_images; /* judged for top1 */
@@ -65,10 +68,10 @@ struct explore_page {
     /* As dfq_explorer_get_trajectory(): [steps, 1 + 3 + n_limits] loss, costs, deltas. */
     const float *trajectory;
     int64_t trajectory_steps;
-    int32_t n_limits, limit_metric[DFQ_EXPLORE_METRICS];
+    int32_t n_limits, limit_metric[EXPLORE_METRICS];
 
-    const float *losses[DFQ_EXPLORE_DONE]; /* of the weights' steps in warm-up, explore, train */
-    int64_t n_losses[DFQ_EXPLORE_DONE];
+    const float *losses[EXPLORE_STAGES]; /* of the weights' steps in warm-up, explore, train */
+    int64_t n_losses[EXPLORE_STAGES];
 
     /* Random ones; the likeliest at each snapshot; the likeliest at the end, before repair; and
      * what is certified, or comes nearest. */

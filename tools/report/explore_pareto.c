@@ -221,7 +221,7 @@ static void line_entry(FILE *f, const char *style, const char *name)
 static int any(const double *v, const double *other)
 {
     int n = 0;
-    for (int m = 0; m < DFQ_EXPLORE_METRICS; m++) n += isfinite(v[m]) && v[m] != other[m];
+    for (int m = 0; m < EXPLORE_METRICS; m++) n += isfinite(v[m]) && v[m] != other[m];
     return n;
 }
 
@@ -254,10 +254,10 @@ int explore_pareto_write(FILE *f, const struct explore_page *p)
                     : "Exact costs; of losses nothing was learned.");
     write_legend(f, p);
     fputs("<div class=\"grid\">\n", f);
-    for (int m = 0; m < DFQ_EXPLORE_METRICS && learned; m++)
+    for (int m = 0; m < EXPLORE_METRICS && learned; m++)
         if (m == DFQ_EXPLORE_LATENCY || !isnan(p->limits[m]))
             failed |= write_plane(f, p, m, PLANE_LOSS);
-    for (int m = DFQ_EXPLORE_ENERGY; m < DFQ_EXPLORE_METRICS; m++)
+    for (int m = DFQ_EXPLORE_ENERGY; m < EXPLORE_METRICS; m++)
         if (!isnan(p->limits[m]) || (!learned && m == DFQ_EXPLORE_ENERGY))
             failed |= write_plane(f, p, DFQ_EXPLORE_LATENCY, m);
     fputs("</div>\n", f);

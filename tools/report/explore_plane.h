@@ -12,7 +12,7 @@ enum {
     PLANE_RIGHT = PLANE_WIDTH - 14,
     PLANE_TOP = 12,
     PLANE_BOTTOM = PLANE_HEIGHT - 50,
-    PLANE_LOSS = DFQ_EXPLORE_METRICS /* behind the metrics: what an axis shows */
+    PLANE_LOSS = EXPLORE_METRICS /* behind the metrics: what an axis shows */
 };
 
 /* Metrics are logarithmic. */

@@ -153,7 +153,7 @@ static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
     if (s->train) add_net(p, "momentum", trained, s->train);
     if (s->derived.layers) add_net(p, "derived", &s->derived, NULL);
     if (s->derived.layers) add(p, "path", DFQI_I32, s->net.n_cells, s->path);
-    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
+    for (int32_t i = 0; i < DFQI_EXPLORE_STAGES; i++) {
         char name[TEXT];
         snprintf(name, sizeof name, "losses.%d", (int)i);
         add(p, name, DFQI_F32, s->losses[i].n, s->losses[i].v);
@@ -229,10 +229,11 @@ static dfq_status read_position(const dfqi_coexplore *e, const dfqi_safetensors 
     const int64_t *at;
     DFQI_TRY(find(st, path, "position", DFQI_I64, POSITION, &data));
     at = data;
-    bool fine = at[0] >= 0 && at[0] <= DFQ_EXPLORE_DONE && at[1] >= 0;
-    int64_t units = fine && at[0] < DFQ_EXPLORE_DONE ? dfqi_coexplore_units(e, (int32_t)at[0]) : 0;
-    fine = fine && at[1] <= units && (at[0] < DFQ_EXPLORE_DONE || at[3] == 0);
-    for (int32_t i = 0; i < DFQ_EXPLORE_DONE && fine; i++)
+    bool fine = at[0] >= 0 && at[0] <= DFQI_EXPLORE_STAGES && at[1] >= 0;
+    int64_t units =
+        fine && at[0] < DFQI_EXPLORE_STAGES ? dfqi_coexplore_units(e, (int32_t)at[0]) : 0;
+    fine = fine && at[1] <= units && (at[0] < DFQI_EXPLORE_STAGES || at[3] == 0);
+    for (int32_t i = 0; i < DFQI_EXPLORE_STAGES && fine; i++)
         fine = at[4 + i] >= 0 && at[4 + i] <= dfqi_coexplore_units(e, i);
     if (!fine)
         return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor position names step %lld of stage %lld",
@@ -240,7 +241,7 @@ static dfq_status read_position(const dfqi_coexplore *e, const dfqi_safetensors 
     s->stage = (int32_t)at[0];
     s->at = at[1];
     s->judged = at[2] != 0;
-    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
+    for (int32_t i = 0; i < DFQI_EXPLORE_STAGES; i++) {
         DFQI_TRY(dfqi_curve_reserve(e->ctx, &s->losses[i], at[4 + i]));
         s->losses[i].n = at[4 + i];
     }
@@ -257,7 +258,7 @@ static dfq_status read_networks(const dfqi_coexplore *e, const dfqi_safetensors 
     DFQI_TRY(find(st, path, "networks", DFQI_I64, NETWORKS, &data));
     memcpy(&networks, data, sizeof networks);
     DFQI_TRY(dfqi_networks_resume(e, &networks, path, s));
-    if (networks.finished[DFQ_EVALUATOR_GEN] || (s->stage == DFQ_EXPLORE_WARMUP && s->at == 0))
+    if (networks.finished[DFQI_EXPLORE_GEN] || (s->stage == DFQ_EXPLORE_WARMUP && s->at == 0))
         return DFQ_OK;
     return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: stage %d began before the networks were trained",
                      path, (int)s->stage);

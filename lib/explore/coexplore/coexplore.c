@@ -7,9 +7,6 @@
 #include "explore/coexplore/coexplore_priv.h"
 #include "nn/supernet_file.h"
 
-static const char *const metric_names[DFQ_EXPLORE_METRICS] = {"latency_ms", "energy_mj",
-                                                              "area_mm2"};
-
 uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of)
 {
     return e->o.seed * 16 + (uint64_t)of;
@@ -35,9 +32,9 @@ static dfq_problem problem_of(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
     return (dfq_problem){.n_groups = s->net.n_cells + e->space.n_hw_params,
                          .n_hw_params = e->space.n_hw_params,
-                         .n_metrics = DFQ_EXPLORE_METRICS,
+                         .n_metrics = e->space.n_metrics,
                          .choices = e->space.choices,
-                         .metrics = metric_names,
+                         .metrics = e->space.metrics,
                          .loss = learned_loss,
                          .user = s,
                          .cost_table = e->space.cost,
@@ -82,7 +79,7 @@ void dfqi_coexplore_state_free(dfqi_coexplore_state *s)
     dfqi_effects_fini(&s->effects);
     dfqi_solver_release(s->solver);
     dfqi_networks_fini(s);
-    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) dfqi_free(ctx, s->losses[i].v);
+    for (int32_t i = 0; i < DFQI_EXPLORE_STAGES; i++) dfqi_free(ctx, s->losses[i].v);
     dfqi_free(ctx, s);
 }
 
@@ -93,6 +90,7 @@ dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **ou
     dfq_status status;
     if (!s) return DFQ_E_NOMEM;
     s->ctx = e->ctx;
+    s->n_metrics = e->space.n_metrics;
     DFQI_GOTO(dfqi_supernet_new(e->ctx, e->space.net, NULL,
                                 dfqi_coexplore_seed(e, DFQI_SEED_WEIGHTS), &s->net),
               fail);
@@ -128,16 +126,16 @@ int64_t dfqi_coexplore_units(const dfqi_coexplore *e, int32_t stage)
 
 dfq_status dfqi_coexplore_begin(const dfqi_coexplore *e, dfqi_coexplore_state *s)
 {
-    const int64_t steps[DFQ_EXPLORE_DONE] = {e->o.warmup_steps, search_weight_steps(e),
-                                             e->o.train_steps};
+    const int64_t steps[DFQI_EXPLORE_STAGES] = {e->o.warmup_steps, search_weight_steps(e),
+                                                e->o.train_steps};
     dfqi_super_options o;
     dfqi_super_defaults_of(e->space.net, &o);
     double learning_rate = e->o.learning_rate > 0    ? e->o.learning_rate
                            : o.optimizer == DFQI_SGD ? 0.1
                                                      : (double)o.learning_rate;
-    const double own[DFQ_EXPLORE_DONE] = {learning_rate, e->o.search_learning_rate,
-                                          e->o.train_learning_rate};
-    const double share[DFQ_EXPLORE_DONE] = {1, 0.2, 1};
+    const double own[DFQI_EXPLORE_STAGES] = {learning_rate, e->o.search_learning_rate,
+                                             e->o.train_learning_rate};
+    const double share[DFQI_EXPLORE_STAGES] = {1, 0.2, 1};
     o.batch = e->o.batch;
     o.steps = steps[s->stage];
     o.learning_rate = (float)(own[s->stage] > 0 ? own[s->stage] : share[s->stage] * learning_rate);
@@ -176,7 +174,7 @@ static dfq_status give_up(dfqi_coexplore *e)
     dfqi_coexplore_state_free(e->s);
     e->s = NULL;
     DFQI_TRY(dfqi_coexplore_state_new(e, &e->s));
-    e->s->stage = DFQ_EXPLORE_DONE;
+    e->s->stage = DFQI_EXPLORE_STAGES;
     return dfqi_solver_step(e->s->solver, &finished);
 }
 
@@ -184,9 +182,9 @@ static dfq_status give_up(dfqi_coexplore *e)
 
 static dfq_status check_limits(dfqi_coexplore *e, const dfq_constraint *limits, int32_t n)
 {
-    if (n < 1 || n > DFQ_EXPLORE_METRICS)
+    if (n < 1 || n > e->space.n_metrics)
         return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: %d limits, 1 to %d are possible", (int)n,
-                         (int)DFQ_EXPLORE_METRICS);
+                         (int)e->space.n_metrics);
     memcpy(e->limits, limits, (size_t)n * sizeof *limits);
     e->n_limits = n;
     return DFQ_OK;

@@ -20,18 +20,19 @@ typedef struct dfqi_curve {
 typedef struct dfqi_coexplore_state {
     dfq_context *ctx; /* borrowed */
     int32_t stage;
+    int32_t n_metrics;
     int64_t at;  /* units of the stage done: steps of weights; exploring, those and the solver's */
     bool judged; /* the paths of the round are judged, its first step of the solver is not done */
     dfqi_supernet net, derived; /* derived.layers NULL: there is none */
     int32_t path[DFQI_SUPER_CELLS];
-    dfqi_super_train *train;         /* of the stage; NULL: it has not begun */
-    dfqi_evaluator *est;             /* NULL: tables */
-    dfqi_gen *gen;                   /* likewise */
-    bool attached;                   /* both are trained, and the solver has them */
-    double gap[DFQ_EXPLORE_METRICS]; /* of EST at the result; NaN */
+    dfqi_super_train *train;     /* of the stage; NULL: it has not begun */
+    dfqi_evaluator *est;         /* NULL: tables */
+    dfqi_gen *gen;               /* likewise */
+    bool attached;               /* both are trained, and the solver has them */
+    double gap[DFQ_METRICS_MAX]; /* of EST at the result; NaN */
     dfqi_effects effects;
     dfqi_solver *solver;
-    dfqi_curve losses[DFQ_EXPLORE_DONE];
+    dfqi_curve losses[DFQI_EXPLORE_STAGES];
 } dfqi_coexplore_state;
 
 struct dfqi_coexplore {
@@ -39,7 +40,7 @@ struct dfqi_coexplore {
     dfq_explorer_options o;
     dfq_solver_options solver_o;
     dfqi_coexplore_tables space;
-    dfq_constraint limits[DFQ_EXPLORE_METRICS];
+    dfq_constraint limits[DFQ_METRICS_MAX];
     int32_t n_limits;
     int32_t supernet_was_read; /* weights were read: no warm-up */
     float *images;
@@ -58,7 +59,7 @@ enum {
     DFQI_SEED_SAMPLED_PATHS,
     DFQI_SEED_DERIVED,
     DFQI_SEED_BATCHES, /* and the stages behind it */
-    DFQI_SEED_EVALUATOR = DFQI_SEED_BATCHES + DFQ_EXPLORE_DONE,
+    DFQI_SEED_EVALUATOR = DFQI_SEED_BATCHES + DFQI_EXPLORE_STAGES,
     DFQI_SEED_HW_GENERATOR
 };
 uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of);
@@ -89,7 +90,7 @@ DFQI_CHECKED dfq_status dfqi_networks_new(const dfqi_coexplore *e, const dfq_pro
 void dfqi_networks_fini(dfqi_coexplore_state *s);
 DFQI_CHECKED dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tables,
                                              const dfqi_coexplore_state *s, dfqi_solver **out);
-/* The network whose training has steps left, DFQ_EVALUATOR_EST or GEN; DFQ_EVALUATOR_COUNT:
+/* The network whose training has steps left, DFQI_EXPLORE_EST or GEN; DFQI_EXPLORE_NETWORKS:
  * none. */
 int32_t dfqi_networks_next(const dfqi_coexplore_state *s);
 int64_t dfqi_networks_done(const dfqi_coexplore_state *s, int32_t network);
@@ -100,11 +101,11 @@ DFQI_CHECKED dfq_status dfqi_networks_step(dfqi_coexplore *e);
 DFQI_CHECKED dfq_status dfqi_networks_run(dfqi_coexplore *e);
 /* How far EST is off at the result of a search that is over. */
 DFQI_CHECKED dfq_status dfqi_networks_measure(dfqi_coexplore_state *s);
-void dfqi_networks_result(const dfqi_coexplore *e, dfq_explorer_result *out);
+void dfqi_networks_result(const dfqi_coexplore *e, dfqi_coexplore_info *out);
 
 /* What a checkpoint holds beside the networks' arrays; no padding. */
 typedef struct dfqi_networks_state {
-    int64_t done[DFQ_EVALUATOR_COUNT], finished[DFQ_EVALUATOR_COUNT];
+    int64_t done[DFQI_EXPLORE_NETWORKS], finished[DFQI_EXPLORE_NETWORKS];
     dfqi_evaluator_quality est;
     dfqi_gen_quality gen;
 } dfqi_networks_state;

@@ -199,7 +199,7 @@ void dfqi_coexplore_left(const dfqi_coexplore *e, const dfqi_coexplore_pace *p,
 {
     int32_t stage = e->s->stage;
     *out = (dfq_explorer_times){.image = p->image};
-    if (stage == DFQ_EXPLORE_DONE) return;
+    if (stage == DFQI_EXPLORE_STAGES) return;
     out->warmup = left_of_warm_up(e, p);
     out->explore = left_of_exploring(e, p);
     out->derive = stage > DFQ_EXPLORE_SEARCH ? 0 : p->finish;
@@ -211,7 +211,7 @@ void dfqi_coexplore_left(const dfqi_coexplore *e, const dfqi_coexplore_pace *p,
 dfq_status dfqi_coexplore_estimate(const dfqi_coexplore *e, dfq_explorer_times *out)
 {
     dfqi_coexplore_pace pace = {.large = 0};
-    if (e->s->stage < DFQ_EXPLORE_DONE) DFQI_TRY(dfqi_coexplore_measure(e, &pace));
+    if (e->s->stage < DFQI_EXPLORE_STAGES) DFQI_TRY(dfqi_coexplore_measure(e, &pace));
     dfqi_coexplore_left(e, &pace, out);
     return DFQ_OK;
 }

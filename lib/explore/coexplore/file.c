@@ -8,7 +8,7 @@
 #include "nn/load.h"
 #include "nn/supernet_file.h"
 
-enum { TEXT = 80, META = DFQI_ARCH_META + DFQ_EXPLORE_METRICS + 1 };
+enum { TEXT = 80, META = DFQI_ARCH_META + DFQ_METRICS_MAX + 1 };
 
 static dfq_status add(dfqi_arena *arena, const char *key, const char *text, dfqi_st_meta *out)
 {
@@ -28,17 +28,17 @@ static void arch_of(const dfqi_coexplore *e, dfqi_arch *out)
 static dfq_status fill_meta(const dfqi_coexplore *e, dfqi_arena *arena, dfqi_st_meta out[META],
                             int64_t *n)
 {
-    static const char *const keys[DFQ_EXPLORE_METRICS] = {"dfq.latency_ms", "dfq.energy_mj",
-                                                          "dfq.area_mm2"};
     const dfqi_solver *s = e->s->solver;
     const double *costs = dfqi_solver_best_costs(s);
-    char text[TEXT];
+    char text[TEXT], key[TEXT];
     dfqi_arch arch;
     arch_of(e, &arch);
     DFQI_TRY(dfqi_arch_meta(&arch, arena, out, n));
-    for (int32_t j = 0; j < DFQ_EXPLORE_METRICS; j++) {
+    for (int32_t j = 0; j < e->space.n_metrics; j++) {
         dfqi_print(text, sizeof text, "%.9g", costs[j]);
-        DFQI_TRY(add(arena, keys[j], text, &out[(*n)++]));
+        snprintf(key, sizeof key, e->space.custom ? "dfq.cost.%.60s" : "dfq.%.60s",
+                 e->space.metrics[j]);
+        DFQI_TRY(add(arena, key, text, &out[(*n)++]));
     }
     snprintf(text, sizeof text, "%lld",
              (long long)dfqi_domain_config(dfqi_solver_space(s), dfqi_solver_best(s)));

@@ -6,7 +6,7 @@
 #include "base/progress.h"
 #include "explore/coexplore/coexplore_priv.h"
 
-static const char *const names[DFQ_EVALUATOR_COUNT] = {"evaluator", "hw-generator"};
+static const char *const names[DFQI_EXPLORE_NETWORKS] = {"evaluator", "hw-generator"};
 
 /* A space with so few choices is learned by smaller networks, from smaller batches, at a larger
  * rate. */
@@ -35,7 +35,7 @@ dfq_status dfqi_networks_new(const dfqi_coexplore *e, const dfq_problem *tables,
                              dfqi_coexplore_state *s)
 {
     int32_t total = 0;
-    for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++) s->gap[m] = NAN;
+    for (int32_t m = 0; m < DFQ_METRICS_MAX; m++) s->gap[m] = NAN;
     if (e->o.evaluator != DFQ_EVALUATOR_NETWORKS) return DFQ_OK;
     for (int32_t g = 0; g < tables->n_groups; g++) total += tables->choices[g];
     bool small = total <= SMALL_SPACE;
@@ -65,7 +65,7 @@ dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tabl
     o.gumbel = 1;
     o.hw_learning_rate = e->o.hw_generator_learning_rate;
     DFQI_TRY(dfqi_solver_new_with(e->ctx, tables, e->limits, e->n_limits, &o, &hw_params, out));
-    for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++)
+    for (int32_t m = 0; m < e->space.n_metrics; m++)
         estimate.margin[m] = fmin(q.p99[m], margin_most);
     dfqi_solver_estimate(*out, &estimate);
     return DFQ_OK;
@@ -73,12 +73,11 @@ dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tabl
 
 dfq_status dfqi_networks_measure(dfqi_coexplore_state *s)
 {
-    double costs[DFQ_EXPLORE_METRICS];
+    double costs[DFQ_METRICS_MAX];
     if (!s->est || !dfqi_solver_best(s->solver)) return DFQ_OK;
     const double *exact = dfqi_solver_best_costs(s->solver);
     DFQI_TRY(dfqi_evaluator_costs(dfqi_solver_best_mixture(s->solver), costs, NULL, s->est));
-    for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++)
-        s->gap[m] = fabs(costs[m] - exact[m]) / exact[m];
+    for (int32_t m = 0; m < s->n_metrics; m++) s->gap[m] = fabs(costs[m] - exact[m]) / exact[m];
     return DFQ_OK;
 }
 
@@ -86,28 +85,28 @@ dfq_status dfqi_networks_measure(dfqi_coexplore_state *s)
 
 int32_t dfqi_networks_next(const dfqi_coexplore_state *s)
 {
-    if (!s->est || s->attached || s->stage == DFQ_EXPLORE_DONE) return DFQ_EVALUATOR_COUNT;
-    return dfqi_evaluator_state(s->est).finished ? DFQ_EVALUATOR_GEN : DFQ_EVALUATOR_EST;
+    if (!s->est || s->attached || s->stage == DFQI_EXPLORE_STAGES) return DFQI_EXPLORE_NETWORKS;
+    return dfqi_evaluator_state(s->est).finished ? DFQI_EXPLORE_GEN : DFQI_EXPLORE_EST;
 }
 
 int64_t dfqi_networks_done(const dfqi_coexplore_state *s, int32_t network)
 {
     if (!s->est) return 0;
-    return (network == DFQ_EVALUATOR_EST ? dfqi_evaluator_state(s->est) : dfqi_gen_state(s->gen))
+    return (network == DFQI_EXPLORE_EST ? dfqi_evaluator_state(s->est) : dfqi_gen_state(s->gen))
         .done;
 }
 
 int64_t dfqi_networks_steps(const dfqi_coexplore *e, int32_t network)
 {
     if (!e->s->est) return 0;
-    return network == DFQ_EVALUATOR_EST ? e->o.evaluator_steps : e->o.hw_generator_steps;
+    return network == DFQI_EXPLORE_EST ? e->o.evaluator_steps : e->o.hw_generator_steps;
 }
 
 /* A trained evaluator that was not accepted says so again. */
 dfq_status dfqi_networks_step(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;
-    bool trained = dfqi_networks_next(s) == DFQ_EVALUATOR_GEN;
+    bool trained = dfqi_networks_next(s) == DFQI_EXPLORE_GEN;
     double loss = 0;
     DFQI_TRY(dfqi_evaluator_step(s->est, &loss));
     if (trained) DFQI_TRY(dfqi_gen_step(s->gen, &loss));
@@ -117,7 +116,7 @@ dfq_status dfqi_networks_step(dfqi_coexplore *e)
 
 dfq_status dfqi_networks_run(dfqi_coexplore *e)
 {
-    for (int32_t k; (k = dfqi_networks_next(e->s)) < DFQ_EVALUATOR_COUNT;) {
+    for (int32_t k; (k = dfqi_networks_next(e->s)) < DFQI_EXPLORE_NETWORKS;) {
         dfqi_stage stage = dfqi_stage_begin(e->ctx, names[k], (uint64_t)dfqi_networks_done(e->s, k),
                                             (uint64_t)dfqi_networks_steps(e, k));
         while (dfqi_networks_next(e->s) == k) {
@@ -131,20 +130,21 @@ dfq_status dfqi_networks_run(dfqi_coexplore *e)
 
 /* -- what they tell ---------------------------------------------------------------------------- */
 
-void dfqi_networks_result(const dfqi_coexplore *e, dfq_explorer_result *out)
+void dfqi_networks_result(const dfqi_coexplore *e, dfqi_coexplore_info *out)
 {
     const dfqi_coexplore_state *s = e->s;
     bool est = s->est && dfqi_evaluator_state(s->est).finished;
     bool gen = s->gen && dfqi_gen_state(s->gen).finished;
     dfqi_evaluator_quality q = {.mean = {0}};
     if (est) q = dfqi_evaluator_judged(s->est);
-    for (int32_t k = 0; k < DFQ_EVALUATOR_COUNT; k++) {
+    for (int32_t k = 0; k < DFQI_EXPLORE_NETWORKS; k++) {
         out->evaluator_steps[k] = dfqi_networks_done(s, k);
         out->evaluator_total[k] = dfqi_networks_steps(e, k);
     }
-    for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++) {
-        out->evaluator_mean[m] = est ? q.mean[m] : NAN;
-        out->evaluator_p99[m] = est ? q.p99[m] : NAN;
+    out->network = dfqi_networks_next(s);
+    for (int32_t m = 0; m < DFQ_METRICS_MAX; m++) {
+        out->evaluator_mean[m] = est && m < s->n_metrics ? q.mean[m] : NAN;
+        out->evaluator_p99[m] = est && m < s->n_metrics ? q.p99[m] : NAN;
         out->evaluator_gap[m] = s->gap[m];
     }
     out->hw_generator_accuracy = gen ? dfqi_gen_judged(s->gen).all : NAN;
@@ -175,13 +175,13 @@ static bool is_quality(const void *quality, size_t n, size_t tau, bool accepted)
 dfq_status dfqi_networks_resume(const dfqi_coexplore *e, const dfqi_networks_state *from,
                                 const char *path, dfqi_coexplore_state *s)
 {
-    const int64_t steps[DFQ_EVALUATOR_COUNT] = {e->o.evaluator_steps, e->o.hw_generator_steps};
+    const int64_t steps[DFQI_EXPLORE_NETWORKS] = {e->o.evaluator_steps, e->o.hw_generator_steps};
     const size_t est = sizeof from->est / sizeof(double), gen = sizeof from->gen / sizeof(double);
     bool fine = is_quality(&from->est, est, offsetof(dfqi_evaluator_quality, tau) / sizeof(double),
                            from->done[1] > 0) &&
                 is_quality(&from->gen, gen, gen, false) &&
                 (from->finished[0] != 0 || from->done[1] == 0);
-    for (int32_t k = 0; k < DFQ_EVALUATOR_COUNT && fine; k++)
+    for (int32_t k = 0; k < DFQI_EXPLORE_NETWORKS && fine; k++)
         fine = from->done[k] >= 0 && from->done[k] <= steps[k] &&
                (from->finished[k] == 0 || from->done[k] == steps[k]);
     if (!fine)

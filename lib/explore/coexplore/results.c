@@ -16,9 +16,9 @@ const dfqi_supernet *dfqi_coexplore_net(const dfqi_coexplore *e)
     return &e->s->net;
 }
 
-static void fill_steps(const dfqi_coexplore *e, dfq_explorer_result *out)
+static void fill_steps(const dfqi_coexplore *e, dfqi_coexplore_info *out)
 {
-    for (int32_t i = 0; i < DFQ_EXPLORE_DONE; i++) {
+    for (int32_t i = 0; i < DFQI_EXPLORE_STAGES; i++) {
         out->total[i] = dfqi_coexplore_units(e, i);
         out->steps[i] = i < e->s->stage ? out->total[i] : i == e->s->stage ? e->s->at : 0;
     }
@@ -27,29 +27,30 @@ static void fill_steps(const dfqi_coexplore *e, dfq_explorer_result *out)
     out->total[DFQ_EXPLORE_SEARCH] = done > e->solver_o.steps ? done : e->solver_o.steps;
 }
 
-dfq_status dfqi_coexplore_result(const dfqi_coexplore *e, dfq_explorer_result *out)
+dfq_status dfqi_coexplore_result(const dfqi_coexplore *e, dfqi_coexplore_info *out)
 {
     const dfqi_solver *solver = e->s->solver;
-    dfq_solver_result r = {.struct_size = sizeof r};
+    dfqi_solver_info r;
     dfqi_solver_result(solver, &r);
     const int32_t *best = dfqi_solver_best(solver);
     double macs = NAN;
     if (best) DFQI_TRY(dfqi_supernet_macs(&e->s->net, best, &macs));
-    *out = (dfq_explorer_result){.stage = e->s->stage,
-                                 .verdict = r.verdict,
-                                 .proved = r.proved,
-                                 .raw_feasible = r.raw_feasible,
+    *out = (dfqi_coexplore_info){.stage = e->s->stage,
+                                 .verdict = r.result.verdict,
+                                 .proved = r.result.proved,
+                                 .raw_feasible = r.result.raw_feasible,
                                  .accelerator = -1,
-                                 .loss = r.loss,
+                                 .loss = r.result.loss,
                                  .macs = macs};
     fill_steps(e, out);
     dfqi_networks_result(e, out);
     if (best) out->accelerator = dfqi_domain_config(dfqi_solver_space(solver), best);
-    for (int32_t m = 0; m < DFQ_EXPLORE_METRICS; m++) {
+    for (int32_t m = 0; m < DFQ_METRICS_MAX; m++) {
         out->costs[m] = r.costs[m];
         out->raw_costs[m] = r.raw_costs[m];
         out->limits[m] = out->tightest[m] = out->least[m] = NAN;
-        out->reference[m] = e->space.reference[m];
+        out->reference[m] =
+            m < e->space.n_metrics && e->space.reference ? e->space.reference[m] : NAN;
     }
     for (int32_t j = 0; j < e->n_limits; j++) {
         out->limits[e->limits[j].metric] = e->limits[j].limit;
@@ -77,9 +78,9 @@ dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out)
 dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage, dfq_tensor **out)
 {
     dfq_tensor *t;
-    if (stage < 0 || stage >= DFQ_EXPLORE_DONE)
+    if (stage < 0 || stage >= DFQI_EXPLORE_STAGES)
         return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: stage is %d, must be 0 to %d",
-                         (int)stage, (int)DFQ_EXPLORE_DONE - 1);
+                         (int)stage, (int)DFQI_EXPLORE_STAGES - 1);
     const dfqi_curve *c = &e->s->losses[stage];
     DFQI_TRY(dfqi_tensor_new(e->ctx, DFQI_F32, 1, (int64_t[]){c->n}, &t));
     if (c->n > 0) memcpy(t->data, c->v, (size_t)c->n * sizeof *c->v);
@@ -89,10 +90,10 @@ dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage, dfq_ten
 
 dfq_status dfqi_coexplore_need_derived(const dfqi_coexplore *e)
 {
-    if (e->s->stage == DFQ_EXPLORE_DONE && e->s->derived.layers) return DFQ_OK;
+    if (e->s->stage == DFQI_EXPLORE_STAGES && e->s->derived.layers) return DFQ_OK;
     return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: there is no derived network, %s",
-                     e->s->stage == DFQ_EXPLORE_DONE ? "nothing meets the limits"
-                                                     : "the job is not finished");
+                     e->s->stage == DFQI_EXPLORE_STAGES ? "nothing meets the limits"
+                                                        : "the job is not finished");
 }
 
 dfq_status dfqi_coexplore_evaluate(dfqi_coexplore *e, const dfqi_dataset *images,

@@ -7,6 +7,9 @@
 
 #include "base/memory.h"
 
+const char *const dfqi_search_space_metrics[DFQI_SEARCH_SPACE_METRICS] = {"latency_ms", "energy_mj",
+                                                                          "area_mm2"};
+
 dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path, const char *accelerator,
                                   dfqi_search_space *out)
 {

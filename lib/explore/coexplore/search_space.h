@@ -20,6 +20,9 @@ DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *spa
 
 enum { DFQI_SEARCH_SPACE_HW_PARAMS = 6, DFQI_SEARCH_SPACE_METRICS = 3 };
 
+/* "latency_ms", "energy_mj", "area_mm2". */
+extern const char *const dfqi_search_space_metrics[DFQI_SEARCH_SPACE_METRICS];
+
 /* The choices [n_cells + DFQI_SEARCH_SPACE_HW_PARAMS] of the reference design. */
 void dfqi_search_space_reference(const dfqi_search_space *s, int32_t n_cells, int32_t *choice);
 

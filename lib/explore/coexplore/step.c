@@ -8,7 +8,7 @@
 
 enum { ROW = DFQI_SUPER_CHOICES + 1, CALIBRATE = 32 };
 
-static const char *const stage_names[DFQ_EXPLORE_DONE] = {"warm-up", "explore", "train"};
+static const char *const stage_names[DFQI_EXPLORE_STAGES] = {"warm-up", "explore", "train"};
 
 /* Of the sampled paths so many choose uniformly, so that what the probabilities have left is not
  * forgotten. */
@@ -123,7 +123,7 @@ static dfq_status unit(dfqi_coexplore *e)
 static dfq_status settle(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;
-    while (s->stage < DFQ_EXPLORE_DONE && s->at >= dfqi_coexplore_units(e, s->stage)) {
+    while (s->stage < DFQI_EXPLORE_STAGES && s->at >= dfqi_coexplore_units(e, s->stage)) {
         int64_t batches = e->all.n / e->o.batch;
         if (s->stage == DFQ_EXPLORE_SEARCH) DFQI_TRY(dfqi_networks_measure(s));
         if (s->stage == DFQ_EXPLORE_SEARCH && dfqi_solver_is_feasible(s->solver) &&
@@ -145,7 +145,7 @@ static dfq_status explain(dfqi_coexplore *e, dfq_status status)
 {
     char text[DFQI_ERROR_MAX];
     int32_t stage = e->s->stage;
-    if (status == DFQ_OK || status == DFQ_E_NOMEM || stage == DFQ_EXPLORE_DONE) return status;
+    if (status == DFQ_OK || status == DFQ_E_NOMEM || stage == DFQI_EXPLORE_STAGES) return status;
     memcpy(text, e->ctx->error, sizeof text);
     e->failed = status == DFQ_E_NUMERIC;
     return dfqi_fail(e->ctx, status, "explorer: %s, step %lld of %lld: %.900s", stage_names[stage],
@@ -156,7 +156,7 @@ static dfq_status advance(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;
     DFQI_TRY(settle(e));
-    if (s->stage == DFQ_EXPLORE_DONE) return DFQ_OK;
+    if (s->stage == DFQI_EXPLORE_STAGES) return DFQ_OK;
     if (!s->train) DFQI_TRY(dfqi_coexplore_begin(e, s));
     DFQI_TRY(unit(e));
     s->at++;
@@ -170,18 +170,18 @@ dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished)
                          "explorer: the job stopped at step %lld of stage %s, where a loss was not "
                          "finite",
                          (long long)e->s->at, stage_names[e->s->stage]);
-    if (dfqi_networks_next(e->s) < DFQ_EVALUATOR_COUNT)
+    if (dfqi_networks_next(e->s) < DFQI_EXPLORE_NETWORKS)
         DFQI_TRY(dfqi_networks_step(e));
     else
         DFQI_TRY(explain(e, advance(e)));
-    *out_finished = e->s->stage == DFQ_EXPLORE_DONE;
+    *out_finished = e->s->stage == DFQI_EXPLORE_STAGES;
     return DFQ_OK;
 }
 
 dfq_status dfqi_coexplore_run(dfqi_coexplore *e)
 {
     const dfqi_coexplore_state *s = e->s;
-    int32_t finished = s->stage == DFQ_EXPLORE_DONE;
+    int32_t finished = s->stage == DFQI_EXPLORE_STAGES;
     DFQI_TRY(dfqi_networks_run(e));
     while (!finished) {
         int32_t stage = s->stage;

@@ -27,9 +27,6 @@ static dfq_status check_limits(dfqi_problem *p, const dfq_constraint *limits, in
             return dfqi_fail(p->ctx, DFQ_E_INVALID,
                              "solver: limit %d is for metric %d, the problem has %d", (int)j,
                              (int)m, (int)p->given.n_metrics);
-        if (limits[j].reserved != 0)
-            return dfqi_fail(p->ctx, DFQ_E_UNSUPPORTED, "solver: limit %d sets reserved to %d",
-                             (int)j, (int)limits[j].reserved);
         if (!(limits[j].limit > 0 && isfinite(limits[j].limit)))
             return dfqi_fail(p->ctx, DFQ_E_INVALID,
                              "solver: the limit on %s is %g, it must be a number above 0",

@@ -12,20 +12,43 @@ static void copy_costs(const dfqi_solver *s, const dfqi_candidate *f, double *ou
         out[j] = f->known && j < s->problem->given.n_metrics ? f->costs[j] : NAN;
 }
 
-void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out)
+void dfqi_solver_result(const dfqi_solver *s, dfqi_solver_info *out)
 {
-    *out = (dfq_solver_result){.verdict = s->best.meets ? DFQ_VERDICT_CERTIFIED
-                                          : s->finished ? DFQ_VERDICT_INFEASIBLE
-                                                        : DFQ_VERDICT_NONE,
-                               .proved = s->finished && s->proved,
-                               .raw_feasible = s->raw.known && s->raw.meets,
-                               .steps = s->done,
-                               .loss = s->best.known ? s->best.loss : NAN,
-                               .raw_loss = s->raw.known ? s->raw.loss : NAN};
+    int32_t verdict = s->best.meets ? DFQ_VERDICT_CERTIFIED
+                      : s->finished ? DFQ_VERDICT_INFEASIBLE
+                                    : DFQ_VERDICT_NONE;
+    out->result = (dfq_solver_result){.verdict = verdict,
+                                      .proved = s->finished && s->proved,
+                                      .raw_feasible = s->raw.known && s->raw.meets,
+                                      .steps = s->done,
+                                      .loss = s->best.known ? s->best.loss : NAN,
+                                      .raw_loss = s->raw.known ? s->raw.loss : NAN};
     copy_costs(s, &s->best, out->costs);
     copy_costs(s, &s->raw, out->raw_costs);
     memcpy(out->tightest, s->tightest, sizeof out->tightest);
     memcpy(out->least, s->least, sizeof out->least);
+}
+
+dfq_status dfqi_solver_metric(const dfqi_solver *s, int32_t metric, dfq_solver_metric *out)
+{
+    const dfqi_problem *p = s->problem;
+    dfqi_solver_info info;
+    if (metric < 0 || metric >= p->given.n_metrics)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID, "solver: metric is %d, must be 0 to %d",
+                         (int)metric, (int)p->given.n_metrics - 1);
+    dfqi_solver_result(s, &info);
+    *out = (dfq_solver_metric){.limit = NAN,
+                               .cost = info.costs[metric],
+                               .raw_cost = info.raw_costs[metric],
+                               .tightest = NAN,
+                               .least = NAN};
+    for (int32_t j = 0; j < p->n_limits; j++) {
+        if (p->metric[j] != metric) continue;
+        out->limit = p->limit[j];
+        out->tightest = info.tightest[j];
+        out->least = info.least[j];
+    }
+    return DFQ_OK;
 }
 
 /* [n_groups] of what was found. */

@@ -50,7 +50,15 @@ DFQI_CHECKED dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_opt
 DFQI_CHECKED dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished);
 DFQI_CHECKED dfq_status dfqi_solver_run(dfqi_solver *s);
 
-void dfqi_solver_result(const dfqi_solver *s, dfq_solver_result *out);
+/* What a search has found: costs by metric, tightest and least by limit. NaN: not known. */
+typedef struct dfqi_solver_info {
+    dfq_solver_result result;
+    double costs[DFQ_METRICS_MAX], raw_costs[DFQ_METRICS_MAX];
+    double tightest[DFQ_METRICS_MAX], least[DFQ_METRICS_MAX];
+} dfqi_solver_info;
+void dfqi_solver_result(const dfqi_solver *s, dfqi_solver_info *out);
+DFQI_CHECKED dfq_status dfqi_solver_metric(const dfqi_solver *s, int32_t metric,
+                                           dfq_solver_metric *out);
 DFQI_CHECKED dfq_status dfqi_solver_choice(const dfqi_solver *s, bool raw, dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_solver_chosen_by(const dfqi_solver *s, dfq_tensor **out);
 DFQI_CHECKED dfq_status dfqi_solver_probabilities(const dfqi_solver *s, dfq_tensor **out);
