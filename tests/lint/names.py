@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Holds docs/MIGRATION.md to the tree: what a name became is there, and the old name is gone from
+public headers, the program's texts and the documents. Also: the names that docs/GLOSSARY.md,
+docs/ABI.md and docs/API.md quote are those of the headers. Usage: names.py [SOURCE_ROOT]"""
+import pathlib
+import re
+import sys
+
+root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else '.')
+
+
+def read(pattern):
+    return {str(p.relative_to(root)): p.read_text(encoding='utf-8')
+            for p in sorted(root.glob(pattern))}
+
+
+def names(text):
+    """Names of C and options of the program that a cell of a table or a paragraph quotes."""
+    found = [re.sub(r'\(.*', '', w) for quote in re.findall(r'`([^`]+)`', text)
+             for w in re.split(r'[ ,=]+', quote)]
+    return [w for w in found if re.fullmatch(r'--[a-z][a-z-]+|(?:dfq_|DFQ_)\w+|[a-z]+_[a-z_]+', w)
+            and not w.endswith('_')]
+
+
+headers = read('include/dfq/*.h')
+public = '\n'.join(headers.values())
+options = set(re.findall(r'"([a-z][a-z-]+)"', (root / 'tools/option_table.c').read_text()))
+texts = dict(headers, **read('docs/*.md'), **read('docs/howto/*.md'), **read('README.md'),
+             **{'tools/option_table.c': (root / 'tools/option_table.c').read_text()},
+             **read('examples/*.[chpr]*'))
+texts.pop('docs/MIGRATION.md')
+bad = []
+# formats of files have other words
+table = (root / 'docs/MIGRATION.md').read_text(encoding='utf-8').split('## Files')[0]
+
+
+def is_there(name):
+    if name.startswith('--'):
+        return name[2:] in options
+    return re.search(r'\b%s\b' % name, public) is not None
+
+
+rows = [line.split('|')[1:3] for line in table.splitlines()
+        if line.startswith('| ') and not line.startswith('| before')]
+now = [n for row in rows for n in names(row[1])]
+for name in sorted(set(now)):
+    if not is_there(name) and name != 'save_file':
+        bad.append(f'docs/MIGRATION.md: {name} is no name of today')
+for name in sorted({n for row in rows for n in names(row[0])} - set(now)):
+    for path, text in texts.items():
+        if path.startswith('docs/howto') and name.startswith('--'):
+            continue
+        for m in re.finditer(r'(?<![\w-])%s(?![\w-])' % re.escape(name), text):
+            bad.append(f'{path}:{text.count(chr(10), 0, m.start()) + 1}: {name} has another name '
+                       'now, see docs/MIGRATION.md')
+for path in ('docs/GLOSSARY.md', 'docs/ABI.md', 'docs/API.md'):
+    for name in names(texts[path]):
+        if re.match('dfq_|DFQ_|--', name) and not is_there(name):
+            bad.append(f'{path}: there is no {name}')
+
+print('\n'.join(bad) or f'{len(set(now))} names of today, and none of before')
+sys.exit(bool(bad))
