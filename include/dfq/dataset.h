@@ -1,10 +1,10 @@
 /** @file dfq/dataset.h
  *  @ingroup stable
- *  Labelled images on disk, and accuracy. A data set is a folder with labels.csv (`file,label`), a
- *  folder of class folders (alphabetical order is the label; of whole numbers their order), or a
- *  CIFAR-10 or CIFAR-100 binary file. What may not be meant is told in the log at DFQ_LOG_WARNING:
- *  fewer class folders than classes, pictures of other formats that are left out, an order by
- *  numbers. */
+ *  Labelled images, and accuracy. A data set is images that the caller has, a folder with
+ *  labels.csv (`file,label`), a folder of class folders (alphabetical order is the label; of whole
+ *  numbers their order), or a CIFAR-10 or CIFAR-100 binary file. What may not be meant is told in
+ *  the log at DFQ_LOG_WARNING: fewer class folders than classes, pictures of other formats that are
+ *  left out, an order by numbers. */
 #ifndef DFQ_DATASET_H
 #define DFQ_DATASET_H
 
@@ -37,8 +37,51 @@ enum {
     DFQ_DATASET_CSV = 0,     /**< rows of files and labels */
     DFQ_DATASET_FOLDERS = 1, /**< class folders */
     DFQ_DATASET_CIFAR10 = 2,
-    DFQ_DATASET_CIFAR100 = 3 /**< its fine labels; with a network of 20 classes the coarse ones */
+    DFQ_DATASET_CIFAR100 = 3, /**< its fine labels; with a network of 20 classes the coarse ones */
+    DFQ_DATASET_MEMORY = 4,   /**< images in memory */
+    DFQ_DATASET_CALLBACK = 5  /**< images that a function of the caller gives */
 };
+
+/** How pixels lie that the caller has. */
+enum {
+    /** uint8_t [n][height][width][3], red, green, blue: pictures, which are resized, cropped and
+     *  normalised as those of files are. */
+    DFQ_PIXELS_U8_NHWC = 0,
+    /** The same as uint8_t [n][3][height][width]. */
+    DFQ_PIXELS_U8_NCHW = 1,
+    /** float [n][3][height][width], normalised, of the size that the network takes: used as they
+     *  are. */
+    DFQ_PIXELS_F32_NCHW = 2
+};
+
+/** Labelled images that the caller has: in memory (`images` and `labels`), or behind a function
+ *  (`read`). Filled by hand: set everything to 0, then struct_size and what is wanted. */
+typedef struct dfq_dataset_source {
+    uint32_t struct_size; /**< sizeof(dfq_dataset_source) of the caller */
+    int32_t pixels;       /**< DFQ_PIXELS_* */
+    int64_t count;        /**< images, 1 to 2^31 - 1 */
+    int32_t height;       /**< of each image, 1 to 16384; at most 100 million pixels */
+    int32_t width;        /**< the same */
+    int32_t classes;      /**< labels must be below it; 0: not checked */
+    /** 0: `images` are copied; 1: they are used where they lie, and must stay until `release` is
+     *  called. Labels are copied always. */
+    int32_t borrow;
+    const void *images;    /**< `count` images; NULL: `read` is asked for them */
+    const int32_t *labels; /**< `count` labels of `images`, 0 or more */
+    /** Gives images first .. first + n - 1 and their labels, which must be the same whenever they
+     *  are asked for. What is NULL is not wanted. Called on the thread that is inside libdfq: when
+     *  the data set is created for all labels, later for 64 images at a time at most. It must not
+     *  call libdfq with handles of the same context.
+     *  @param out_images n images, laid out as `pixels` says
+     *  @param out_labels n labels, 0 or more
+     *  @return 0; any other value ends the call that needed them with ::DFQ_E_IO. */
+    int32_t (*read)(int64_t first, int64_t n, void *out_images, int32_t *out_labels, void *user);
+    /** Called once when nothing uses the images any more: the data set has been given back, and so
+     *  have image sets made of it. NULL: nobody needs to know. Not with copies. */
+    void (*release)(void *user);
+    void *user;       /**< passed to both */
+    const char *name; /**< what error texts call the data set; NULL: "memory". Copied */
+} dfq_dataset_source;
 
 /** How a data set is read. */
 typedef struct dfq_dataset_options {
@@ -81,6 +124,16 @@ DFQ_CHECKED dfq_status dfq_dataset_get_info(const dfq_dataset *dataset, dfq_data
  *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (names file and line), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_dataset_open(dfq_context *context, const char *path, int32_t classes,
                                         dfq_dataset **out_dataset);
+
+/** Makes a data set of images that the caller has, for evaluation, calibration
+ *  (dfq_image_set_create_from_dataset()), training and exploring. Labels are read and checked here.
+ *  @return ::DFQ_E_INVALID (counts, sizes, neither or both of `images` and `read`, a negative
+ *          label), ::DFQ_E_SHAPE (a label that is not below `classes`), ::DFQ_E_IO (`read` fails),
+ *          ::DFQ_E_UNSUPPORTED (a field this library does not know), ::DFQ_E_NOMEM. `release` is
+ *          not called on failure. Calls that use the images may return ::DFQ_E_IO, and
+ *          ::DFQ_E_SHAPE for floats of another size than the network's. */
+DFQ_CHECKED dfq_status dfq_dataset_create(dfq_context *context, const dfq_dataset_source *source,
+                                          dfq_dataset **out_dataset);
 /** Gives the data set back. NULL is fine. */
 DFQ_API void dfq_dataset_release(dfq_dataset *dataset);
 /** Number of images. */

@@ -39,6 +39,26 @@ dfq_status dfq_dataset_open_with(dfq_context *context, const char *path,
     return DFQ_OK;
 }
 
+dfq_status dfq_dataset_create(dfq_context *context, const dfq_dataset_source *source,
+                              dfq_dataset **out_dataset)
+{
+    dfq_dataset_source own = {.struct_size = sizeof own};
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, source);
+    DFQI_NEED(context, out_dataset);
+    DFQI_TRY(dfqi_options_read(context, "dfq_dataset_source", source, &own, sizeof own));
+    dfq_dataset *ds = dfqi_calloc(context, 1, sizeof *ds);
+    if (ds == NULL) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_dataset_create(context, &own, &ds->d);
+    if (status != DFQ_OK) {
+        dfqi_free(context, ds);
+        return status;
+    }
+    ds->ctx = dfqi_context_retain(context);
+    *out_dataset = ds;
+    return DFQ_OK;
+}
+
 void dfq_dataset_release(dfq_dataset *dataset)
 {
     if (dataset == NULL) return;

@@ -90,6 +90,7 @@ void dfqi_dataset_release(dfqi_dataset *d)
     if (!d || --d->refs > 0) return;
     dfq_context *ctx = d->ctx;
     if (d->fd >= 0) close(d->fd);
+    dfqi_dataset_release_source(d);
     dfqi_arena_fini(&d->arena);
     dfqi_free(ctx, d->rows);
     dfqi_free(ctx, d->path);
@@ -159,11 +160,28 @@ static dfq_status check_range(const dfqi_dataset *d, int64_t first, int64_t n)
     return DFQ_OK;
 }
 
+/* For n images of a source that is asked for them. */
+static void *make_room(const dfqi_dataset *d, int64_t n)
+{
+    size_t one = d->source && d->source->read ? dfqi_dataset_image_bytes(d->source) : 0;
+    return dfqi_alloc(d->ctx,
+                      (size_t)n * one); /* of a part of all images, whose size was checked */
+}
+
 dfq_status dfqi_dataset_image(const dfqi_dataset *d, int64_t i, dfqi_image *out)
 {
+    const void *raw;
     DFQI_TRY(check_range(d, i, 1));
-    return read_image(d, d->ctx, i, out);
+    if (!d->source) return read_image(d, d->ctx, i, out);
+    void *room = make_room(d, 1);
+    if (!room) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_dataset_raw(d, i, 1, room, &raw);
+    if (status == DFQ_OK) status = dfqi_dataset_raw_picture(d, d->ctx, raw, out);
+    dfqi_free(d->ctx, room);
+    return status;
 }
+
+enum { ASKED = 64 }; /* images that a source is asked for at a time */
 
 /* A context serves one thread at a time, so each worker has a stand-in with an error text of its
  * own: the allocator is shared (it must be thread safe), the rest is empty. */
@@ -177,6 +195,7 @@ typedef struct batch {
     const dfqi_dataset *d;
     const dfqi_preprocess *p;
     int64_t first;
+    const unsigned char *raw; /* of a source: from `first` on */
     float *out;
     worker *workers;
 } batch;
@@ -186,7 +205,17 @@ static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
     const dfqi_preprocess *p = b->p;
     dfqi_image im = {0}, fitted;
     char cause[DFQI_ERROR_MAX];
-    DFQI_TRY(read_image(b->d, ctx, b->first + i, &im));
+    if (b->raw) {
+        size_t size = dfqi_dataset_image_bytes(b->d->source);
+        const unsigned char *raw = b->raw + (size_t)i * size;
+        if (b->d->source->pixels == DFQ_PIXELS_F32_NCHW) {
+            memcpy(b->out + (size_t)i * 3 * (size_t)p->size * (size_t)p->size, raw, size);
+            return DFQ_OK;
+        }
+        DFQI_TRY(dfqi_dataset_raw_picture(b->d, ctx, raw, &im));
+    } else {
+        DFQI_TRY(read_image(b->d, ctx, b->first + i, &im));
+    }
     /* each row is of one thread */
     if (p->resize == 0 && (im.width > p->size || im.height > p->size))
         b->d->rows[b->first + i].cropped = 1;
@@ -216,6 +245,43 @@ static void load_body(void *arg, int64_t i, int32_t thread)
     }
 }
 
+static void set_up_workers(const batch *b, int32_t threads)
+{
+    for (int32_t t = 0; t < threads; t++) {
+        b->workers[t].ctx.allocator = b->d->ctx->allocator;
+        b->workers[t].ctx.threads = 1;
+        b->workers[t].ctx.refs = 1;
+    }
+}
+
+/* The lowest failure of all workers. */
+static dfq_status tell(const batch *b, int32_t threads)
+{
+    const worker *worst = NULL;
+    for (int32_t t = 0; t < threads; t++) {
+        const worker *w = &b->workers[t];
+        if (w->status != DFQ_OK && (!worst || w->failed < worst->failed)) worst = w;
+    }
+    return worst ? dfqi_fail(b->d->ctx, worst->status, "%s", worst->ctx.error) : DFQ_OK;
+}
+
+/* Images of a source that is asked for them: some at a time, in order, from this thread. */
+static dfq_status load_asked(batch *b, int64_t n, void *room)
+{
+    const dfqi_dataset *d = b->d;
+    for (int64_t done = 0; done < n; done += ASKED) {
+        int64_t count = n - done < ASKED ? n - done : ASKED;
+        const void *raw;
+        DFQI_TRY(dfqi_dataset_raw(d, b->first, count, room, &raw));
+        b->raw = raw;
+        dfqi_parallel_for(d->ctx, count, load_body, b);
+        DFQI_TRY(tell(b, d->ctx->threads));
+        b->first += count;
+        b->out += (size_t)count * 3 * (size_t)b->p->size * (size_t)b->p->size;
+    }
+    return DFQ_OK;
+}
+
 dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
                               const dfqi_preprocess *p, float *out)
 {
@@ -223,22 +289,22 @@ dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
     if (p->size < 1 || p->resize < 0)
         return dfqi_fail(d->ctx, DFQ_E_INVALID, "input of %d after resize to %d: must be positive",
                          (int)p->size, (int)p->resize);
-    int32_t threads = d->ctx->threads > 0 ? d->ctx->threads : 1;
-    batch b = {d, p, first, out, dfqi_calloc(d->ctx, (size_t)threads, sizeof *b.workers)};
-    if (!b.workers) return DFQ_E_NOMEM;
-    for (int32_t t = 0; t < threads; t++) {
-        b.workers[t].ctx.allocator = d->ctx->allocator;
-        b.workers[t].ctx.threads = 1;
-        b.workers[t].ctx.refs = 1;
+    if (d->source) DFQI_TRY(dfqi_dataset_check_floats(d, p));
+    dfq_status status = DFQ_E_NOMEM;
+    int32_t threads = d->ctx->threads;
+    void *room = make_room(d, n < ASKED ? n : ASKED);
+    batch b = {.d = d, .p = p, .first = first, .out = out};
+    b.workers = dfqi_calloc(d->ctx, (size_t)threads, sizeof *b.workers);
+    if (!room || !b.workers) goto out;
+    set_up_workers(&b, threads);
+    if (d->source) {
+        status = load_asked(&b, n, room);
+    } else {
+        dfqi_parallel_for(d->ctx, n, load_body, &b);
+        status = tell(&b, threads);
     }
-    dfqi_parallel_for(d->ctx, n, load_body, &b);
-    const worker *worst = NULL;
-    for (int32_t t = 0; t < threads; t++) {
-        const worker *w = &b.workers[t];
-        if (w->status != DFQ_OK && (!worst || w->failed < worst->failed)) worst = w;
-    }
-    dfq_status status = DFQ_OK;
-    if (worst) status = dfqi_fail(d->ctx, worst->status, "%s", worst->ctx.error);
+out:
     dfqi_free(d->ctx, b.workers);
+    dfqi_free(d->ctx, room);
     return status;
 }

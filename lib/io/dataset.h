@@ -1,7 +1,10 @@
-/* Labelled images on disk, one interface: a folder with labels.csv (file,label), a folder of class
- * folders (alphabetical order = label), or a CIFAR-10 or CIFAR-100 binary file. */
+/* Labelled images, one interface: a folder with labels.csv (file,label), a folder of class folders
+ * (alphabetical order = label), a CIFAR-10 or CIFAR-100 binary file, or images that the caller
+ * has. */
 #ifndef DFQI_IO_DATASET_H
 #define DFQI_IO_DATASET_H
+
+#include <dfq/dataset.h>
 
 #include "io/image.h"
 
@@ -15,6 +18,9 @@ DFQI_CHECKED dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, in
  * "folder,label" rows, or the names of class folders, one a line, in the order of the classes. */
 DFQI_CHECKED dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t classes,
                                                const char *labels_from, dfqi_dataset **out);
+/* Of images that the caller has, in a struct of full size. */
+DFQI_CHECKED dfq_status dfqi_dataset_create(dfq_context *ctx, const dfq_dataset_source *source,
+                                            dfqi_dataset **out);
 /* What was found, and what was left out; warnings in the log say the same. */
 typedef struct dfqi_dataset_counts {
     int32_t kind;     /* DFQ_DATASET_* */

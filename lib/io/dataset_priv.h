@@ -23,7 +23,23 @@ struct dfqi_dataset {
     size_t cap;
     dfqi_row *rows;
     dfqi_dataset_counts counts;
+    dfq_dataset_source *source; /* images of the caller; NULL: of files */
+    void *copy;                 /* its images, if they are the data set's own */
 };
+
+enum { DFQI_IMAGE_NAME = 32 };
+
+/* dataset_source.c */
+size_t dfqi_dataset_image_bytes(const dfq_dataset_source *s);
+/* Images first .. first + n - 1 as the caller has them, where they lie, or read into `room`. */
+DFQI_CHECKED dfq_status dfqi_dataset_raw(const dfqi_dataset *d, int64_t first, int64_t n,
+                                         void *room, const void **out);
+/* One of them as a picture; `ctx` takes memory and error text. */
+DFQI_CHECKED dfq_status dfqi_dataset_raw_picture(const dfqi_dataset *d, dfq_context *ctx,
+                                                 const void *raw, dfqi_image *out);
+/* Floats must have the size that the network takes. */
+DFQI_CHECKED dfq_status dfqi_dataset_check_floats(const dfqi_dataset *d, const dfqi_preprocess *p);
+void dfqi_dataset_release_source(dfqi_dataset *d);
 
 enum { DFQI_CIFAR_SIDE = 32, DFQI_CIFAR_PIXELS = 1024 };
 /* Labels come before the pixels: one, or of CIFAR-100 the coarse and the fine one. */

@@ -7,6 +7,7 @@
 TCase *dfqt_api_accelerator_case(void);
 TCase *dfqt_api_context_case(void);
 TCase *dfqt_api_dataset_case(void);
+TCase *dfqt_api_dataset_source_case(void);
 TCase *dfqt_api_derived_case(void);
 TCase *dfqt_api_explorer_case(void);
 TCase *dfqt_api_options_case(void);

@@ -149,6 +149,49 @@ START_TEST(test_a_job_with_networks)
 }
 END_TEST
 
+/* Pictures that a function of the caller gives are those of the file: so is what comes of them. */
+static int32_t read_records(int64_t first, int64_t n, void *images, int32_t *labels, void *user)
+{
+    FILE *f = user;
+    unsigned char record[RECORD], *to = images;
+    if (fseek(f, (long)first * RECORD, SEEK_SET) != 0) return 1;
+    for (int64_t i = 0; i < n; i++) {
+        if (fread(record, 1, RECORD, f) != RECORD) return 1;
+        if (labels != NULL) labels[i] = record[0];
+        if (images != NULL) memcpy(to + i * (RECORD - 1), record + 1, RECORD - 1);
+    }
+    return 0;
+}
+
+START_TEST(test_pictures_of_the_caller)
+{
+    dfq_explorer_options o = short_job();
+    dfq_explorer_result r[2] = {{.struct_size = sizeof r[0]}, {.struct_size = sizeof r[0]}};
+    dfq_dataset_source s = {.struct_size = sizeof s,
+                            .pixels = DFQ_PIXELS_U8_NCHW,
+                            .count = IMAGES,
+                            .height = 32,
+                            .width = 32,
+                            .classes = 2,
+                            .read = read_records,
+                            .user = fopen(files[PICTURES], "rb")};
+    ck_assert_ptr_nonnull(s.user);
+    o.evaluator = DFQ_EVALUATOR_TABLES;
+    for (int k = 0; k < 2; k++) {
+        dfq_explorer *e;
+        ck_assert_int_eq(create(&o, &e), DFQ_OK);
+        dfq_dataset_release(pictures);
+        ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(context));
+        ck_assert_int_eq(dfq_explorer_get_result(e, &r[k]), DFQ_OK);
+        dfq_explorer_release(e);
+        ck_assert_msg(dfq_dataset_create(context, &s, &pictures) == DFQ_OK, "%s",
+                      dfq_context_get_error(context));
+    }
+    ck_assert_int_eq(memcmp(&r[0], &r[1], sizeof r[0]), 0);
+    fclose(s.user);
+}
+END_TEST
+
 /* Programs that were compiled before there was an evaluator. */
 START_TEST(test_structs_of_other_ages)
 {
@@ -370,6 +413,7 @@ TCase *dfqt_api_explorer_case(void)
     tcase_set_timeout(c, 120);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_a_job_with_networks);
+    tcase_add_test(c, test_pictures_of_the_caller);
     tcase_add_test(c, test_structs_of_other_ages);
     tcase_add_test(c, test_too_few_steps);
     tcase_add_test(c, test_rules_that_are_not_possible);

@@ -8,6 +8,7 @@ int main(void)
     suite_add_tcase(s, dfqt_api_accelerator_case());
     suite_add_tcase(s, dfqt_api_context_case());
     suite_add_tcase(s, dfqt_api_dataset_case());
+    suite_add_tcase(s, dfqt_api_dataset_source_case());
     suite_add_tcase(s, dfqt_api_derived_case());
     suite_add_tcase(s, dfqt_api_explorer_case());
     suite_add_tcase(s, dfqt_api_options_case());
