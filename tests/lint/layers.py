@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Holds lib/ to the floors of docs/ARCHITECTURE.md: includes go down only, and some calls and
-headers belong to some folders only. Holds all sources to naming no document that is not here.
+headers belong to some folders only. Holds sources and pages to naming no file that is not here.
 Usage: layers.py [source root]"""
 import pathlib
 import re
@@ -108,6 +108,19 @@ def lost_documents(root):
                     yield path, number, f'{name} is not in the repository'
 
 
+def lost_files(root):
+    """Yields (path, line, complaint): files of the tree that a page names and that are not there."""
+    pages = [*root.glob('*.md'), *(root / 'docs').rglob('*.md'), *root.glob('[bst]*/*.md')]
+    for path in pages:
+        if path.name in ('CHANGELOG.md', 'MIGRATION.md'):  # they tell of what was
+            continue
+        for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+            for name in re.findall(r'`([\w*-]+/[\w./*-]+\.(?:c|h|py|sh))`', line):
+                near = (root, root / 'lib', root / 'lib/kernel', root / 'include', path.parent)
+                if not any(any(folder.glob(name)) for folder in near):
+                    yield path, number, f'{name} is not in the repository'
+
+
 def main():
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else '.')
     table = floors(root)
@@ -124,7 +137,7 @@ def main():
         for number, complaint in check_file(path, folder, table):
             print(f'{name}:{number}: {complaint}')
             bad += 1
-    for path, number, complaint in lost_documents(root):
+    for path, number, complaint in [*lost_documents(root), *lost_files(root)]:
         print(f'{path.relative_to(root)}:{number}: {complaint}')
         bad += 1
     if not table or not count:
