@@ -135,26 +135,13 @@ dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i, dfq_propert
     return dfqi_info_write(graph->ctx, "dfq_property_info", &info, sizeof info, out_info);
 }
 
-dfq_status dfqi_graph_check_images(const dfq_graph *graph, const dfq_tensor *t)
-{
-    char text[96];
-    const dfqi_arch *a = &graph->net.arch;
-    if (t->dtype == DFQI_F32 && t->rank == 4 && t->dims[0] >= 1 && t->dims[1] == a->channels &&
-        t->dims[2] == a->image && t->dims[3] == a->image)
-        return DFQ_OK;
-    return dfqi_fail(graph->ctx, DFQ_E_SHAPE, "images are %s %s, %s wants F32 [n,%lld,%lld,%lld]",
-                     dfqi_dtype_name(t->dtype),
-                     dfqi_shape_text(t->rank, t->dims, text, sizeof text), a->name,
-                     (long long)a->channels, (long long)a->image, (long long)a->image);
-}
-
 dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tensor *images,
                              dfq_tensor **out_logits)
 {
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, images);
     DFQI_NEED(graph->ctx, out_logits);
-    DFQI_TRY(dfqi_graph_check_images(graph, images));
+    DFQI_TRY(dfqi_model_check_images(graph, images, 0));
     dfq_tensor *z;
     int64_t n = images->dims[0];
     DFQI_TRY(dfqi_tensor_new(graph->ctx, DFQI_F32, 2, (int64_t[]){n, graph->net.arch.classes}, &z));
@@ -234,7 +221,7 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
     DFQI_NEED(graph->ctx, out_graph);
     if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
     if (images == NULL) return quantize(graph, NULL, options, out_graph);
-    DFQI_TRY(dfqi_graph_check_images(graph, images));
+    DFQI_TRY(dfqi_model_check_images(graph, images, 0));
     dfqi_images all = {.n = images->dims[0],
                        .pixels = dfqi_tensor_count(images) / images->dims[0],
                        .memory = dfqi_tensor_f32(images)};
@@ -250,7 +237,7 @@ dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
     if (set->ctx != graph->ctx)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "image set and network belong to different contexts");
-    DFQI_TRY(dfqi_graph_check_images(graph, &set->shape));
+    DFQI_TRY(dfqi_model_check_images(graph, &set->shape, 0));
     return quantize(graph, &set->images, options, out_graph);
 }
 

@@ -104,7 +104,7 @@ dfq_status dfq_graph_forward_with_probes(const dfq_graph *graph, const dfq_tenso
                          (int)n_names);
     if (n_names > 0) DFQI_NEED(graph->ctx, names);
     if (n_names > 0) DFQI_NEED(graph->ctx, out_probes);
-    DFQI_TRY(dfqi_graph_check_images(graph, images));
+    DFQI_TRY(dfqi_model_check_images(graph, images, 0));
     int64_t n = images->dims[0], classes = graph->net.arch.classes;
     if (out_logits != NULL)
         DFQI_TRY(dfqi_tensor_new(graph->ctx, DFQI_F32, 2, (int64_t[]){n, classes}, &logits));

@@ -4,7 +4,6 @@
 
 #include <dfq/accelerator.h>
 #include <dfq/dataset.h>
-#include <dfq/graph.h>
 #include <dfq/solver.h>
 #include <dfq/quantizer.h>
 
@@ -16,9 +15,6 @@ struct dfq_dataset {
     dfq_context *ctx; /* retained */
     dfqi_dataset *d;
 };
-
-/* Are these F32 [n,3,S,S], S the network's image size? */
-DFQI_CHECKED dfq_status dfqi_graph_check_images(const dfq_graph *graph, const dfq_tensor *t);
 
 /* As dfqi_info_write, of one accelerator. */
 DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_config *t,

@@ -117,27 +117,6 @@ void dfq_trainer_release(dfq_trainer *trainer)
     dfqi_model_release(graph);
 }
 
-static dfq_status check_batch(const dfq_trainer *trainer, const dfq_tensor *images,
-                              const dfq_tensor *labels)
-{
-    char text[96];
-    const dfqi_arch *a = &trainer->graph->net.arch;
-    long long n = (long long)trainer->batch, side = (long long)a->image;
-    if (images->dtype != DFQI_F32 || images->rank != 4 || images->dims[0] != n ||
-        images->dims[1] != a->channels || images->dims[2] != side || images->dims[3] != side)
-        return dfqi_fail(trainer->graph->ctx, DFQ_E_SHAPE,
-                         "images are %s %s, this job wants F32 [%lld,%lld,%lld,%lld]",
-                         dfqi_dtype_name(images->dtype),
-                         dfqi_shape_text(images->rank, images->dims, text, sizeof text), n,
-                         (long long)a->channels, side, side);
-    if (labels->dtype != DFQI_I32 || labels->rank != 1 || labels->dims[0] != n)
-        return dfqi_fail(trainer->graph->ctx, DFQ_E_SHAPE,
-                         "labels are %s %s, this job wants I32 [%lld]",
-                         dfqi_dtype_name(labels->dtype),
-                         dfqi_shape_text(labels->rank, labels->dims, text, sizeof text), n);
-    return DFQ_OK;
-}
-
 dfq_status dfq_trainer_step(dfq_trainer *trainer, const dfq_tensor *images,
                             const dfq_tensor *labels, float *out_loss, int32_t *out_correct)
 {
@@ -147,7 +126,8 @@ dfq_status dfq_trainer_step(dfq_trainer *trainer, const dfq_tensor *images,
     dfq_context *ctx = trainer->graph->ctx;
     DFQI_NEED(ctx, images);
     DFQI_NEED(ctx, labels);
-    DFQI_TRY(check_batch(trainer, images, labels));
+    DFQI_TRY(dfqi_model_check_images(trainer->graph, images, trainer->batch));
+    DFQI_TRY(dfqi_model_check_labels(trainer->graph, labels, trainer->batch));
     DFQI_TRY(dfqi_train_step(trainer->t, dfqi_tensor_f32(images), labels->data, &loss, &correct));
     if (out_loss != NULL) *out_loss = loss;
     if (out_correct != NULL) *out_correct = correct;

@@ -330,6 +330,6 @@ dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher, const dfq_graph 
     DFQI_NEED(student->ctx, teacher);
     DFQI_NEED(student->ctx, images);
     DFQI_NEED(student->ctx, out_db);
-    DFQI_TRY(dfqi_tune_check_images(student, images));
+    DFQI_TRY(dfqi_model_check_images(student, images, 0));
     return dfqi_layer_errors(teacher, student, dfqi_tensor_f32(images), images->dims[0], out_db);
 }

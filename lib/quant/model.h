@@ -24,6 +24,14 @@ DFQI_CHECKED dfq_status dfqi_model_new(dfqi_network *take_net, dfqi_scheme *take
 dfqi_model *dfqi_model_retain(const dfqi_model *m);
 void dfqi_model_release(dfqi_model *m); /* NULL ok */
 
+/* DFQ_E_SHAPE unless `images` are F32 [n,C,S,S] as the network takes them; n 0: any number from 1 on.
+ * Only the shape is looked at. */
+DFQI_CHECKED dfq_status dfqi_model_check_images(const dfqi_model *m, const dfq_tensor *images,
+                                                int64_t n);
+/* DFQ_E_SHAPE unless `labels` are I32 [n], DFQ_E_INVALID unless the network has all these classes. */
+DFQI_CHECKED dfq_status dfqi_model_check_labels(const dfqi_model *m, const dfq_tensor *labels,
+                                                int64_t n);
+
 /* DFQ_E_INVALID for a CNN whose ranges are not known yet. */
 DFQI_CHECKED dfq_status dfqi_model_ready(const dfqi_model *m);
 

@@ -71,28 +71,11 @@ static dfq_status check_options(dfq_context *ctx, const dfqi_diagnose_options *o
 static dfq_status check_images(const dfqi_model *m, const dfq_tensor *images,
                                const dfq_tensor *labels)
 {
-    char text[96];
-    const dfqi_arch *a = &m->net.arch;
-    if (images->dtype != DFQI_F32 || images->rank != 4 || images->dims[0] < 1 ||
-        images->dims[0] > INT32_MAX || images->dims[1] != a->channels ||
-        images->dims[2] != a->image || images->dims[3] != a->image)
-        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "images are %s %s, %s wants F32 [n,%lld,%lld,%lld]",
-                         dfqi_dtype_name(images->dtype),
-                         dfqi_shape_text(images->rank, images->dims, text, sizeof text), a->name,
-                         (long long)a->channels, (long long)a->image, (long long)a->image);
-    if (!labels) return DFQ_OK;
-    if (labels->dtype != DFQI_I32 || labels->rank != 1 || labels->dims[0] != images->dims[0])
-        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "labels are %s %s, %lld images want I32 [%lld]",
-                         dfqi_dtype_name(labels->dtype),
-                         dfqi_shape_text(labels->rank, labels->dims, text, sizeof text),
-                         (long long)images->dims[0], (long long)images->dims[0]);
-    const int32_t *label = labels->data;
-    for (int64_t i = 0; i < labels->dims[0]; i++)
-        if (label[i] < 0 || label[i] >= a->classes)
-            return dfqi_fail(m->ctx, DFQ_E_INVALID,
-                             "label %lld is %d, %s knows the classes 0..%lld", (long long)i,
-                             (int)label[i], a->name, (long long)(a->classes - 1));
-    return DFQ_OK;
+    DFQI_TRY(dfqi_model_check_images(m, images, 0));
+    if (images->dims[0] > INT32_MAX)
+        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "diagnosis: %lld images, must be 1 to %d",
+                         (long long)images->dims[0], INT32_MAX);
+    return labels ? dfqi_model_check_labels(m, labels, images->dims[0]) : DFQ_OK;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */

@@ -12,20 +12,6 @@ enum { HOLD_OUT = 8 };
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-dfq_status dfqi_tune_check_images(const dfqi_model *m, const dfq_tensor *images)
-{
-    char text[96];
-    const dfqi_arch *a = &m->net.arch;
-    if (images->dtype == DFQI_F32 && images->rank == 4 && images->dims[0] >= 1 &&
-        images->dims[1] == a->channels && images->dims[2] == a->image &&
-        images->dims[3] == a->image)
-        return DFQ_OK;
-    return dfqi_fail(m->ctx, DFQ_E_SHAPE, "images are %s %s, %s wants F32 [n,%lld,%lld,%lld]",
-                     dfqi_dtype_name(images->dtype),
-                     dfqi_shape_text(images->rank, images->dims, text, sizeof text), a->name,
-                     (long long)a->channels, (long long)a->image, (long long)a->image);
-}
-
 dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student)
 {
     dfq_context *ctx = student->ctx;
@@ -98,7 +84,7 @@ static dfq_status make(const dfqi_model *teacher, dfqi_model *student, const dfq
                          "and %lld",
                          (double)o->label_weight, (long long)o->range_steps);
     DFQI_TRY(prepare(teacher, student, o, &t));
-    DFQI_GOTO(dfqi_tune_check_images(student, shape), fail);
+    DFQI_GOTO(dfqi_model_check_images(student, shape, 0), fail);
     DFQI_GOTO(dfqi_model_ready(student), fail);
     if (set) {
         t->set = dfqi_imageset_retain(set);

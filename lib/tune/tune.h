@@ -143,8 +143,6 @@ DFQI_CHECKED dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path);
 DFQI_CHECKED dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *student,
                                           const float *images, int64_t n, dfq_tensor **out);
 
-/* F32 [n,3,S,S] of the model's size, n >= 1. */
-DFQI_CHECKED dfq_status dfqi_tune_check_images(const dfqi_model *m, const dfq_tensor *images);
 /* A float teacher and its quantized student: one context, one architecture. */
 DFQI_CHECKED dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student);
 

@@ -4,6 +4,7 @@
 
 #include <check.h>
 
+TCase *dfqt_check_case(void);
 TCase *dfqt_cores_case(void);
 TCase *dfqt_memory_case(void);
 TCase *dfqt_progress_case(void);

@@ -5,6 +5,7 @@
 int main(void)
 {
     Suite *s = suite_create("base");
+    suite_add_tcase(s, dfqt_check_case());
     suite_add_tcase(s, dfqt_cores_case());
     suite_add_tcase(s, dfqt_memory_case());
     suite_add_tcase(s, dfqt_progress_case());

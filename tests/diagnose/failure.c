@@ -67,7 +67,7 @@ START_TEST(test_networks_and_images)
     ((int32_t *)labels->data)[1] = 6;
     refuse(&p, labels, o, DFQ_E_INVALID, "label 1 is 6");
     ((int32_t *)labels->data)[1] = -1;
-    refuse(&p, labels, o, DFQ_E_INVALID, "classes 0..5");
+    refuse(&p, labels, o, DFQ_E_INVALID, "classes 0 to 5");
     dfqi_tensor_release(labels);
     p.teacher->net.arch.classes++;
     refuse(&p, NULL, o, DFQ_E_SHAPE, "differ");
