@@ -1,4 +1,4 @@
-/* dfq quantize --diagnose: what the job did to the network (dfq/diagnostics.h), for --json, the report
+/* dfq quantize --diagnose: what the job did to the network (dfq/diagnosis.h), for --json, the report
  * and people. */
 #ifndef DFQ_TOOLS_DIAGNOSE_H
 #define DFQ_TOOLS_DIAGNOSE_H

@@ -10,15 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dfq/export.h>
 #include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** Everything a call needs to know of its surroundings. One thread at a time. After fork() the
- *  child has a copy that works, unless another thread was using the context at that moment. */
-typedef struct dfq_context dfq_context;
 
 /** Memory callbacks. They may be called from the library's worker threads as well, so they must be
  *  thread safe. */

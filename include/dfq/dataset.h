@@ -1,6 +1,6 @@
 /** @file dfq/dataset.h
  *  @ingroup stable
- *  Labelled images, and accuracy. A data set is images that the caller has, a folder with
+ *  Labelled images. A data set is images that the caller has, a folder with
  *  labels.csv (`file,label`), a folder of class folders (alphabetical order is the label; of whole
  *  numbers their order), or a CIFAR-10 or CIFAR-100 binary file. What may not be meant is told in
  *  the log at DFQ_LOG_WARNING: fewer class folders than classes, pictures of other formats that are
@@ -11,26 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/context.h>
-#include <dfq/graph.h>
-#include <dfq/tensor.h>
+#include <dfq/export.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** Labelled images. Immutable; one thread at a time. */
-typedef struct dfq_dataset dfq_dataset;
-
-/** Counts of an evaluation. Divide by n for fractions. */
-typedef struct dfq_accuracy {
-    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
-    int32_t reserved;     /**< 0 */
-    int64_t n;            /**< images judged */
-    int64_t correct;      /**< the label has the largest logit */
-    int64_t correct5;     /**< the label is among the five largest */
-    int64_t not_finite;   /**< images with a logit that is NaN or infinite: counted as wrong */
-} dfq_accuracy;
 
 /** Kinds of data sets. */
 enum {
@@ -147,15 +134,6 @@ DFQ_API int32_t dfq_dataset_get_label(const dfq_dataset *dataset, int64_t i);
  *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *graph,
                                              int64_t first, int64_t n, dfq_tensor **out_images);
-
-/** Judges `graph` on images first .. first + n - 1. Long-running: reports progress ("eval"), can be
- *  cancelled. Of equal logits the lower class wins. An image with a logit that is NaN or infinite
- *  is wrong, whatever its label, and counted in not_finite.
- *  @param n            number of images; 0: all from `first` on
- *  @param out_accuracy struct_size must be set
- *  @return as dfq_dataset_get_batch(), ::DFQ_E_CANCELLED. */
-DFQ_CHECKED dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset,
-                                          int64_t first, int64_t n, dfq_accuracy *out_accuracy);
 
 #ifdef __cplusplus
 }

@@ -5,8 +5,10 @@
 
 #include <dfq/accelerator.h>
 #include <dfq/context.h>
+#include <dfq/cost.h>
+#include <dfq/crossings.h>
 #include <dfq/dataset.h>
-#include <dfq/diagnostics.h>
+#include <dfq/diagnosis.h>
 #include <dfq/explorer.h>
 #include <dfq/graph.h>
 #include <dfq/image_set.h>
@@ -18,6 +20,7 @@
 #include <dfq/tensor.h>
 #include <dfq/trainer.h>
 #include <dfq/tuner.h>
+#include <dfq/types.h>
 #include <dfq/version.h>
 
 /** @defgroup stable Stable

@@ -49,17 +49,15 @@
 #include <stdint.h>
 
 #include <dfq/accelerator.h>
-#include <dfq/context.h>
-#include <dfq/dataset.h>
+#include <dfq/export.h>
+#include <dfq/graph.h>
 #include <dfq/solver.h>
-#include <dfq/tensor.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** A job. One thread at a time, like its context. */
-typedef struct dfq_explorer dfq_explorer;
 
 /** Metrics of dfq_constraint::metric and of all costs. */
 enum {

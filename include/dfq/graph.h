@@ -10,27 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/context.h>
+#include <dfq/export.h>
+#include <dfq/quantizer.h>
+#include <dfq/status.h>
 #include <dfq/stream.h>
-#include <dfq/tensor.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** A network. One thread at a time; reference counted. A dfq_tuner, a dfq_trainer and
- *  dfq_graph_set_parameter() change one, nothing else does. */
-typedef struct dfq_graph dfq_graph;
-
-/** Quantization modes. */
-enum {
-    /** MimiQ's quantizers as published: min-max weights, one learned scale and zero point for each
-     *  activation tensor. */
-    DFQ_MODE_PARITY = 0,
-    /** Scales by error search, one for each channel of a linear layer's input (folded into its
-     *  weights), logarithmic or unsigned grid for attention maps, learned weight scales. */
-    DFQ_MODE_IMPROVED = 1
-};
 
 /** Families of networks. */
 enum {
@@ -376,6 +364,161 @@ DFQ_CHECKED dfq_status dfq_graph_save_attention(const dfq_graph *graph, const df
 DFQ_CHECKED dfq_status dfq_graph_get_head_similarity(const dfq_graph *graph,
                                                      const dfq_tensor *images,
                                                      dfq_tensor **out_similarity);
+
+/* -- a new network ------------------------------------------------------------------------------ */
+
+/** A vision transformer to be made. Fill with dfq_vit_options_init() first. */
+typedef struct dfq_vit_options {
+    uint32_t struct_size; /**< set by init */
+    int32_t reserved;     /**< 0 */
+    int64_t image;        /**< side of the square input, 1..1024 pixels; default 32 */
+    int64_t patch;        /**< side of a patch, divides `image`; default 4 */
+    int64_t width;        /**< channels of a token, 1..65536; default 128 */
+    int64_t depth;        /**< blocks, 1..999; default 6 */
+    int64_t heads;        /**< attention heads, divides `width`; default 4 */
+    int64_t hidden;       /**< inner width of the MLP, 1..65536; default 512 */
+    int64_t classes;      /**< logits, 2..65536; default 10 */
+    float mean[3];        /**< (v / 255 - mean) / std normalises; -10..10, default 0.5 each */
+    float std[3];         /**< 1e-6..10; default 0.5 each */
+    uint64_t seed;        /**< of the first weights, any number; default 0 */
+    const char *name; /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
+                               of the numbers. Only read during the call */
+} dfq_vit_options;
+
+/** Writes defaults: `size` must be sizeof(dfq_vit_options) of the caller. */
+DFQ_API void dfq_vit_options_init(dfq_vit_options *options, size_t size);
+
+/** Makes a vision transformer with random weights. Weights, class token and positions are drawn
+ *  from a normal distribution of deviation 0.02 cut at 0.04; norms begin as ones, biases as zeros.
+ *  Every tensor has random numbers (Philox) of its own, given by seed and place.
+ *  @param context   where memory comes from and errors go; kept alive by the graph
+ *  @param options   NULL for defaults
+ *  @param out_graph one reference, to be given back with dfq_graph_release()
+ *  @return ::DFQ_E_INVALID (an option out of range, extents that do not divide),
+ *          ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
+                                        dfq_graph **out_graph);
+
+/* -- accuracy ----------------------------------------------------------------------------------- */
+
+/** Counts of an evaluation. Divide by n for fractions. */
+typedef struct dfq_accuracy {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    int64_t n;            /**< images judged */
+    int64_t correct;      /**< the label has the largest logit */
+    int64_t correct5;     /**< the label is among the five largest */
+    int64_t not_finite;   /**< images with a logit that is NaN or infinite: counted as wrong */
+} dfq_accuracy;
+
+/** Judges `graph` on images first .. first + n - 1. Long-running: reports progress ("eval"), can be
+ *  cancelled. Of equal logits the lower class wins. An image with a logit that is NaN or infinite
+ *  is wrong, whatever its label, and counted in not_finite.
+ *  @param n            number of images; 0: all from `first` on
+ *  @param out_accuracy struct_size must be set
+ *  @return as dfq_dataset_get_batch(), ::DFQ_E_CANCELLED. */
+DFQ_CHECKED dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset,
+                                          int64_t first, int64_t n, dfq_accuracy *out_accuracy);
+
+/* -- quantization ------------------------------------------------------------------------------- */
+
+/** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
+ *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
+ *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16
+ *                (all of them with ::DFQ_ACT_GRID_MINMAX).
+ *                NULL is allowed for a convolutional network: a tuner with a generator finds its
+ *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
+ *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the text
+ *          has the nearest names), ::DFQ_E_SHAPE,
+ *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
+ *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
+ *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
+ *          weights from the smallest to the largest of each output channel as they are, what leaves
+ *          a ReLU from the smallest to the largest of a batch, averaged over batches with factor
+ *          0.9; mode parity averages as published. */
+DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
+                                          const dfq_quantize_options *options,
+                                          dfq_graph **out_graph);
+
+/** The same with the images of a set, which are read a few at a time: memory does not grow with
+ *  their number. Bits are those of the same images in a tensor.
+ *  @param set its file must stay as it is until the call returns
+ *  @return as dfq_graph_quantize(); ::DFQ_E_INVALID (a set of another context), ::DFQ_E_IO, see
+ *          dfq_image_set_read(). */
+DFQ_CHECKED dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
+                                               const dfq_quantize_options *options,
+                                               dfq_graph **out_graph);
+
+/** The layers with widths of their own as text, "head=w8a8,blocks.0.attn.qk=float": what they were
+ *  quantized with, or what their file says; "" if there are none. Borrowed, never NULL. */
+DFQ_API const char *dfq_graph_get_layer_config(const dfq_graph *graph);
+
+/** Describes quantizer i = 0 .. quantizers - 1 (dfq_graph_get_info()).
+ *  @return ::DFQ_E_INVALID if i is out of range or struct_size is not set. */
+DFQ_CHECKED dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i,
+                                               dfq_quantizer_info *out_info);
+
+/** One tensor of a network's weights: what it takes in a float and in this network's file. Filled
+ *  by dfq_graph_get_tensor_info(). */
+typedef struct dfq_tensor_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t bits;         /**< of a value: 2..8 if quantized, else 32 */
+    int64_t values;       /**< number of values */
+    int64_t float_bytes;  /**< of the values as F32 */
+    int64_t bytes;        /**< of the values as dfq_graph_save() writes them, half 0: codes, scales
+                               and zero points if quantized */
+    const char *name;     /**< for example "blocks.0.attn.qkv.weight"; borrowed from the graph */
+} dfq_tensor_info;
+
+/** Number of tensors of the network; 0 for NULL. */
+DFQ_API int32_t dfq_graph_get_tensor_count(const dfq_graph *graph);
+
+/** Describes tensor i = 0 .. count - 1, in the order in which the network uses them. Scales of
+ *  activations belong to no tensor.
+ *  @return ::DFQ_E_INVALID if i is out of range or struct_size is not set. */
+DFQ_CHECKED dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i,
+                                                 dfq_tensor_info *out_info);
+
+/** Number of the quantizer with this name, for dfq_graph_get_quantizer().
+ *  @return ::DFQ_E_INVALID (NULL argument, not quantized, no such name: the text has the nearest). */
+DFQ_CHECKED dfq_status dfq_graph_find_quantizer(const dfq_graph *graph, const char *name,
+                                                int32_t *out_index);
+
+/** The quantizer with this name as a handle of its own. Scales and zero points are copies, as they are
+ *  now: what a tuner does later changes the graph alone. Weights whose scales follow from the values
+ *  get those of their values now. Gradients are as in tuning, LSQ's factor included.
+ *  @param out_quantizer one reference, to be given back with dfq_quantizer_release()
+ *  @return as dfq_graph_find_quantizer(); ::DFQ_E_INVALID (its range is not known yet),
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_quantizer_handle(const dfq_graph *graph, const char *name,
+                                                      dfq_quantizer **out_quantizer);
+
+/** A weight as the quantized graph computes with it: every value on its grid.
+ *  @param name       of its quantizer, for example "blocks.0.attn.qkv.weight"
+ *  @param out_weight F32, in the shape of the weight; one reference
+ *  @return as dfq_graph_get_quantizer_handle(); ::DFQ_E_INVALID (the quantizer of an activation). */
+DFQ_CHECKED dfq_status dfq_graph_get_weight(const dfq_graph *graph, const char *name,
+                                            dfq_tensor **out_weight);
+
+/** Codes of a weight: dfq_quantizer_dequantize() of its quantizer makes the weight of them.
+ *  @param out_codes I8, in the shape of the weight; one reference
+ *  @return as dfq_graph_get_weight(). */
+DFQ_CHECKED dfq_status dfq_graph_get_codes(const dfq_graph *graph, const char *name,
+                                           dfq_tensor **out_codes);
+
+/* -- distance from the original ----------------------------------------------------------------- */
+
+/** How far a quantized network is from its float original, end to end: signal-to-noise ratios in
+ *  dB, a new F32 [n + 1]; the last is of the logits. n is the number of blocks of a vision
+ *  transformer: the attention outputs before the projection. It is the number of ReLUs of a
+ *  convolutional network: what leaves them, quantized, in the order of their quantizers (those of
+ *  kind ::DFQ_QUANTIZER_UNIFORM). 10 log10(sum float^2 / sum (student - float)^2) over all images,
+ *  between -200 and 200.
+ *  @param images F32 [n,3,S,S], normalised
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher,
+                                                  const dfq_graph *student,
+                                                  const dfq_tensor *images, dfq_tensor **out_db);
 
 #ifdef __cplusplus
 }

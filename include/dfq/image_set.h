@@ -10,16 +10,15 @@
 #ifndef DFQ_IMAGE_SET_H
 #define DFQ_IMAGE_SET_H
 
-#include <dfq/dataset.h>
-#include <dfq/graph.h>
-#include <dfq/tensor.h>
+#include <stdint.h>
+
+#include <dfq/export.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** An open set of images. */
-typedef struct dfq_image_set dfq_image_set;
 
 /** Opens a set as dfq_image_set_save_tensors() writes it. Its images.safetensors is looked at once
  *  (type, shape, labels, every value finite) and stays open. Without that file the pictures of the

@@ -1,19 +1,31 @@
 /** @file dfq/quantizer.h
  *  @ingroup stable
- *  Fake quantization: a float network gets quantizers whose scales fit its activations. Tuning
- *  (dfq/tuner.h) then adapts weights and scales. */
+ *  Kinds and options of fake quantization. dfq_graph_quantize() (dfq/graph.h) gives a float network
+ *  quantizers whose scales fit its activations; tuning (dfq/tuner.h) then adapts weights and
+ *  scales. */
 #ifndef DFQ_QUANTIZER_H
 #define DFQ_QUANTIZER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/graph.h>
-#include <dfq/image_set.h>
-#include <dfq/tensor.h>
+#include <dfq/export.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/** Quantization modes. */
+enum {
+    /** MimiQ's quantizers as published: min-max weights, one learned scale and zero point for each
+     *  activation tensor. */
+    DFQ_MODE_PARITY = 0,
+    /** Scales by error search, one for each channel of a linear layer's input (folded into its
+     *  weights), logarithmic or unsigned grid for attention maps, learned weight scales. */
+    DFQ_MODE_IMPROVED = 1
+};
 
 /** Kinds of quantizer. */
 enum {
@@ -82,37 +94,6 @@ typedef struct dfq_quantize_options {
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
 DFQ_API void dfq_quantize_options_init(dfq_quantize_options *options, size_t size);
 
-/** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
- *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
- *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16
- *                (all of them with ::DFQ_ACT_GRID_MINMAX).
- *                NULL is allowed for a convolutional network: a tuner with a generator finds its
- *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
- *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the text
- *          has the nearest names), ::DFQ_E_SHAPE,
- *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
- *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
- *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
- *          weights from the smallest to the largest of each output channel as they are, what leaves
- *          a ReLU from the smallest to the largest of a batch, averaged over batches with factor
- *          0.9; mode parity averages as published. */
-DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
-                                          const dfq_quantize_options *options,
-                                          dfq_graph **out_graph);
-
-/** The same with the images of a set, which are read a few at a time: memory does not grow with
- *  their number. Bits are those of the same images in a tensor.
- *  @param set its file must stay as it is until the call returns
- *  @return as dfq_graph_quantize(); ::DFQ_E_INVALID (a set of another context), ::DFQ_E_IO, see
- *          dfq_image_set_read(). */
-DFQ_CHECKED dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
-                                               const dfq_quantize_options *options,
-                                               dfq_graph **out_graph);
-
-/** The layers with widths of their own as text, "head=w8a8,blocks.0.attn.qk=float": what they were
- *  quantized with, or what their file says; "" if there are none. Borrowed, never NULL. */
-DFQ_API const char *dfq_graph_get_layer_config(const dfq_graph *graph);
-
 /** One quantizer of a network. Filled by dfq_graph_get_quantizer(). */
 typedef struct dfq_quantizer_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
@@ -129,50 +110,7 @@ typedef struct dfq_quantizer_info {
     const char *name;     /**< for example "blocks.0.attn.qkv.input"; borrowed from the graph */
 } dfq_quantizer_info;
 
-/** Describes quantizer i = 0 .. quantizers - 1 (dfq_graph_get_info()).
- *  @return ::DFQ_E_INVALID if i is out of range or struct_size is not set. */
-DFQ_CHECKED dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i,
-                                               dfq_quantizer_info *out_info);
-
-/** One tensor of a network's weights: what it takes in a float and in this network's file. Filled
- *  by dfq_graph_get_tensor_info(). */
-typedef struct dfq_tensor_info {
-    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
-    int32_t bits;         /**< of a value: 2..8 if quantized, else 32 */
-    int64_t values;       /**< number of values */
-    int64_t float_bytes;  /**< of the values as F32 */
-    int64_t bytes;        /**< of the values as dfq_graph_save() writes them, half 0: codes, scales
-                               and zero points if quantized */
-    const char *name;     /**< for example "blocks.0.attn.qkv.weight"; borrowed from the graph */
-} dfq_tensor_info;
-
-/** Number of tensors of the network; 0 for NULL. */
-DFQ_API int32_t dfq_graph_get_tensor_count(const dfq_graph *graph);
-
-/** Describes tensor i = 0 .. count - 1, in the order in which the network uses them. Scales of
- *  activations belong to no tensor.
- *  @return ::DFQ_E_INVALID if i is out of range or struct_size is not set. */
-DFQ_CHECKED dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i,
-                                                 dfq_tensor_info *out_info);
-
 /* -- one fake-quant module --------------------------------------------------------------------- */
-
-/** A fake-quant module: maps the values of a tensor to the nearest of 2^bits values, forward, and
- *  passes gradients through, backward. For one's own training loop, or taken from a graph
- *  (dfq_graph_get_quantizer_handle()). Arithmetic is that of quantized graphs, to the bit: a true
- *  division by the scale, rounding half to even.
- *
- *  Kinds ::DFQ_QUANTIZER_UNIFORM, ::DFQ_QUANTIZER_WEIGHT and ::DFQ_QUANTIZER_WEIGHT_MINMAX, with
- *  scale s and zero point z:
- *  code q = clamp(round(x / s + round(z)), qmin, qmax), value (q - round(z)) s. Weights have
- *  z = 0 (symmetric) or one that fits smallest and largest value.
- *
- *  Kind ::DFQ_QUANTIZER_LOG: code q = round(-2 log2(x / s)), at least 0; value s 2^(-q/2), and 0 from
- *  qmax + 1 on. x / s below the smallest normal float (1.2e-38) and negative x give 0.
- *
- *  Reference counted, one thread at a time as the context; retain and release from any thread. Tensors
- *  that it was given, it holds on to: do not change them afterwards. */
-typedef struct dfq_quantizer dfq_quantizer;
 
 /** Values that share a scale. */
 enum {
@@ -326,33 +264,6 @@ DFQ_CHECKED dfq_status dfq_quantizer_dequantize(const dfq_quantizer *quantizer,
                                                 const dfq_tensor *codes, dfq_tensor **out_x);
 
 /* -- the quantizers of a graph ----------------------------------------------------------------- */
-
-/** Number of the quantizer with this name, for dfq_graph_get_quantizer().
- *  @return ::DFQ_E_INVALID (NULL argument, not quantized, no such name: the text has the nearest). */
-DFQ_CHECKED dfq_status dfq_graph_find_quantizer(const dfq_graph *graph, const char *name,
-                                                int32_t *out_index);
-
-/** The quantizer with this name as a handle of its own. Scales and zero points are copies, as they are
- *  now: what a tuner does later changes the graph alone. Weights whose scales follow from the values
- *  get those of their values now. Gradients are as in tuning, LSQ's factor included.
- *  @param out_quantizer one reference, to be given back with dfq_quantizer_release()
- *  @return as dfq_graph_find_quantizer(); ::DFQ_E_INVALID (its range is not known yet),
- *          ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_graph_get_quantizer_handle(const dfq_graph *graph, const char *name,
-                                                      dfq_quantizer **out_quantizer);
-
-/** A weight as the quantized graph computes with it: every value on its grid.
- *  @param name       of its quantizer, for example "blocks.0.attn.qkv.weight"
- *  @param out_weight F32, in the shape of the weight; one reference
- *  @return as dfq_graph_get_quantizer_handle(); ::DFQ_E_INVALID (the quantizer of an activation). */
-DFQ_CHECKED dfq_status dfq_graph_get_weight(const dfq_graph *graph, const char *name,
-                                            dfq_tensor **out_weight);
-
-/** Codes of a weight: dfq_quantizer_dequantize() of its quantizer makes the weight of them.
- *  @param out_codes I8, in the shape of the weight; one reference
- *  @return as dfq_graph_get_weight(). */
-DFQ_CHECKED dfq_status dfq_graph_get_codes(const dfq_graph *graph, const char *name,
-                                           dfq_tensor **out_codes);
 
 #ifdef __cplusplus
 }

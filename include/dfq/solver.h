@@ -35,16 +35,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/context.h>
-#include <dfq/tensor.h>
-#include <dfq/tuner.h>
+#include <dfq/export.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** A search. One thread at a time, like its context. */
-typedef struct dfq_solver dfq_solver;
 
 /** Sizes. */
 enum {

@@ -42,16 +42,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/graph.h>
-#include <dfq/image_set.h>
-#include <dfq/tensor.h>
+#include <dfq/export.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** A synthesizer: a job that makes images. One thread at a time, like its context. */
-typedef struct dfq_synthesizer dfq_synthesizer;
 
 /** Kinds of images. */
 enum {

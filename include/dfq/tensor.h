@@ -15,16 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/context.h>
 #include <dfq/export.h>
 #include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** A dense tensor. Immutable once shared; reference counted. */
-typedef struct dfq_tensor dfq_tensor;
 
 struct DLManagedTensor;
 struct DLManagedTensorVersioned;

@@ -1,8 +1,9 @@
 /** @file dfq/trainer.h
  *  @ingroup advanced
- *  Supervised training from labelled images in memory: make a vision transformer from nothing, or
- *  go on with one that was loaded, float or fake-quantized. libdfq quantizes without data; this is
- *  for those who have data, and it is how the embedded example network came to be.
+ *  Supervised training from labelled images in memory, of a new vision transformer
+ *  (dfq_graph_create()) or of a network that was loaded, float or fake-quantized. libdfq quantizes
+ *  without data; this is for those who have data, and it is how the embedded example network came
+ *  to be.
  *
  *  Loss: mean over the batch of the cross-entropy of the logits with the labels. Optimiser: AdamW
  *  (Loshchilov and Hutter, 2019, arXiv 1711.05101), with a linear warm-up and then half a cosine:
@@ -23,34 +24,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/context.h>
-#include <dfq/graph.h>
-#include <dfq/tensor.h>
+#include <dfq/export.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** A training job. One thread at a time, like its context. */
-typedef struct dfq_trainer dfq_trainer;
-
-/** A vision transformer to be made. Fill with dfq_vit_options_init() first. */
-typedef struct dfq_vit_options {
-    uint32_t struct_size; /**< set by init */
-    int32_t reserved;     /**< 0 */
-    int64_t image;        /**< side of the square input, 1..1024 pixels; default 32 */
-    int64_t patch;        /**< side of a patch, divides `image`; default 4 */
-    int64_t width;        /**< channels of a token, 1..65536; default 128 */
-    int64_t depth;        /**< blocks, 1..999; default 6 */
-    int64_t heads;        /**< attention heads, divides `width`; default 4 */
-    int64_t hidden;       /**< inner width of the MLP, 1..65536; default 512 */
-    int64_t classes;      /**< logits, 2..65536; default 10 */
-    float mean[3];        /**< (v / 255 - mean) / std normalises; -10..10, default 0.5 each */
-    float std[3];         /**< 1e-6..10; default 0.5 each */
-    uint64_t seed;        /**< of the first weights, any number; default 0 */
-    const char *name; /**< begins with "vit", up to 63 letters, digits, '_', '.', '-'; NULL: made
-                               of the numbers. Only read during the call */
-} dfq_vit_options;
 
 /** Options of dfq_trainer_create(). Fill with dfq_trainer_options_init() first. */
 typedef struct dfq_trainer_options {
@@ -67,20 +47,6 @@ typedef struct dfq_trainer_options {
     float eps;               /**< added to the root of the second moment, 1e-20..1; default 1e-8 */
     float weight_decay;      /**< 0..1; default 0.05 */
 } dfq_trainer_options;
-
-/** Writes defaults: `size` must be sizeof(dfq_vit_options) of the caller. */
-DFQ_API void dfq_vit_options_init(dfq_vit_options *options, size_t size);
-
-/** Makes a vision transformer with random weights. Weights, class token and positions are drawn
- *  from a normal distribution of deviation 0.02 cut at 0.04; norms begin as ones, biases as zeros.
- *  Every tensor has random numbers (Philox) of its own, given by seed and place.
- *  @param context   where memory comes from and errors go; kept alive by the graph
- *  @param options   NULL for defaults
- *  @param out_graph one reference, to be given back with dfq_graph_release()
- *  @return ::DFQ_E_INVALID (an option out of range, extents that do not divide),
- *          ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
-                                        dfq_graph **out_graph);
 
 /** Writes defaults: `size` must be sizeof(dfq_trainer_options) of the caller. */
 DFQ_API void dfq_trainer_options_init(dfq_trainer_options *options, size_t size);

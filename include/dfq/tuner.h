@@ -45,16 +45,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/graph.h>
-#include <dfq/image_set.h>
-#include <dfq/tensor.h>
+#include <dfq/export.h>
+#include <dfq/status.h>
+#include <dfq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** A job that tunes a network. One thread at a time, like its context. */
-typedef struct dfq_tuner dfq_tuner;
 
 /** Generator networks that are trained beside a student and make its images. */
 enum {
@@ -63,15 +60,6 @@ enum {
                                    mixtures of classes */
     DFQ_GENERATOR_ARC = 2     /**< AutoReCon's (IJCAI 2021, arXiv 2105.12151), as found for the
                                    network */
-};
-
-/** Optimisers; g is the gradient of a parameter p, lr its learning rate. */
-enum {
-    DFQ_OPTIMIZER_SGD = 0,    /**< with Nesterov momentum m = `momentum`: v = m v + g,
-                                   p -= lr (g + m v) */
-    DFQ_OPTIMIZER_ADAMW = 1,  /**< with decoupled weight decay */
-    DFQ_OPTIMIZER_RMSPROP = 2 /**< v = beta2 v + (1 - beta2) g^2, p -= lr g / (sqrt(v) + eps);
-                                   decoupled weight decay */
 };
 
 /** How the learning rate goes on after the warm-up. */
@@ -324,18 +312,6 @@ DFQ_CHECKED dfq_status dfq_tuner_save_checkpoint(dfq_tuner *tuner, const char *p
  *          ::DFQ_E_CORRUPT, ::DFQ_E_NUMERIC, ::DFQ_E_UNSUPPORTED (a newer format),
  *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_load_checkpoint(dfq_tuner *tuner, const char *path);
-
-/** How far a quantized network is from its float original, end to end: signal-to-noise ratios in
- *  dB, a new F32 [n + 1]; the last is of the logits. n is the number of blocks of a vision
- *  transformer: the attention outputs before the projection. It is the number of ReLUs of a
- *  convolutional network: what leaves them, quantized, in the order of their quantizers (those of
- *  kind ::DFQ_QUANTIZER_UNIFORM). 10 log10(sum float^2 / sum (student - float)^2) over all images,
- *  between -200 and 200.
- *  @param images F32 [n,3,S,S], normalised
- *  @return ::DFQ_E_INVALID, ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
-DFQ_CHECKED dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher,
-                                                  const dfq_graph *student,
-                                                  const dfq_tensor *images, dfq_tensor **out_db);
 
 #ifdef __cplusplus
 }

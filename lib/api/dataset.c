@@ -93,7 +93,7 @@ int32_t dfq_dataset_get_label(const dfq_dataset *dataset, int64_t i)
 }
 
 /* The range first .. first + n - 1 lies in the data set. */
-static dfq_status check_range(const dfq_dataset *ds, int64_t first, int64_t n)
+dfq_status dfqi_dataset_range(const dfq_dataset *ds, int64_t first, int64_t n)
 {
     int64_t count = dfqi_dataset_count(ds->d);
     if (first >= 0 && n >= 1 && first < count && n <= count - first) return DFQ_OK;
@@ -108,7 +108,7 @@ dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *gr
     if (dataset == NULL) return DFQ_E_INVALID;
     DFQI_NEED(dataset->ctx, graph);
     DFQI_NEED(dataset->ctx, out_images);
-    DFQI_TRY(check_range(dataset, first, n));
+    DFQI_TRY(dfqi_dataset_range(dataset, first, n));
     const dfqi_arch *a = &graph->net.arch;
     dfqi_preprocess p = dfqi_model_preprocess(graph);
     dfq_tensor *t;
@@ -120,19 +120,4 @@ dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *gr
     else
         *out_images = t;
     return status;
-}
-
-dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset, int64_t first,
-                              int64_t n, dfq_accuracy *out_accuracy)
-{
-    dfqi_accuracy acc;
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, dataset);
-    DFQI_NEED(graph->ctx, out_accuracy);
-    if (n == 0 && first >= 0) n = dfqi_dataset_count(dataset->d) - first;
-    DFQI_TRY(check_range(dataset, first, n));
-    DFQI_TRY(dfqi_evaluate(graph, dataset->d, first, n, NULL, &acc));
-    dfq_accuracy out = {
-        .n = acc.n, .correct = acc.correct, .correct5 = acc.correct5, .not_finite = acc.not_finite};
-    return dfqi_info_write(graph->ctx, "dfq_accuracy", &out, sizeof out, out_accuracy);
 }

@@ -1,15 +1,16 @@
-/* dfq/graph.h and dfq/quantizer.h. */
+/* dfq/graph.h, but for quantization and streams. */
 #include <dfq/graph.h>
-#include <dfq/quantizer.h>
 
 #include <string.h>
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "api/handles.h"
 #include "quant/evaluate.h"
 #include "quant/layers.h"
 #include "quant/model.h"
-#include "synth/imageset.h"
+#include "tune/train.h"
+#include "tune/tune.h"
 #include "synth/similarity.h"
 
 static const dfq_load_options nothing_said;
@@ -153,105 +154,6 @@ dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tensor *images,
     return status;
 }
 
-/* -- quantization ------------------------------------------------------------------------------ */
-
-static const dfq_quantize_options defaults = {
-    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
-
-void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
-{
-    dfqi_options_init(options, size, &defaults, sizeof defaults);
-}
-
-/* The layers with settings of their own. */
-static dfq_status configure(dfqi_scheme *scheme, const dfq_quantize_options *o)
-{
-    if (o->n_layers < 0 || (o->n_layers > 0 && o->layers == NULL))
-        return dfqi_fail(scheme->ctx, DFQ_E_INVALID, "n_layers is %d, layers %s", o->n_layers,
-                         o->layers == NULL ? "is NULL" : "has none");
-    if (o->n_layers == 0) return DFQ_OK;
-    size_t stride = o->layers[0].struct_size;
-    if (stride != sizeof *o->layers)
-        return dfqi_fail(
-            scheme->ctx, stride < sizeof *o->layers ? DFQ_E_INVALID : DFQ_E_UNSUPPORTED,
-            "dfq_layer_config has struct_size %u, this library knows %u: set it to its "
-            "size first",
-            o->layers[0].struct_size, (unsigned)sizeof *o->layers);
-    return dfqi_scheme_configure(scheme, o->layers, stride, o->n_layers);
-}
-
-/* images: NULL for a CNN whose ranges come later. */
-static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
-                           const dfq_quantize_options *options, dfq_graph **out_graph)
-{
-    dfq_quantize_options o = defaults;
-    dfqi_network net = {0};
-    dfqi_scheme scheme = {0};
-    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
-    if (graph->quantized)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "%s is quantized already, a float network is needed",
-                         graph->net.arch.name);
-    if (o.mode != DFQ_MODE_PARITY && o.mode != DFQ_MODE_IMPROVED)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "mode is %d, must be 0 (parity) or 1 (improved)", o.mode);
-    dfq_status status;
-    if (o.weight_grid < DFQ_WEIGHT_GRID_AUTO || o.weight_grid > DFQ_WEIGHT_GRID_LSQ ||
-        o.act_grid < DFQ_ACT_GRID_AUTO || o.act_grid > DFQ_ACT_GRID_MINMAX)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "weight_grid is %d and act_grid %d, they must be 0 to 3 and 0 to 2",
-                         o.weight_grid, o.act_grid);
-    dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
-    dfqi_grids grids = {(dfqi_weight_grid_kind)o.weight_grid, (dfqi_act_grid_kind)o.act_grid};
-    DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
-    DFQI_GOTO(configure(&scheme, &o), out);
-    DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
-    if (images) DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, &graph->net, &net, images), out);
-    status = dfqi_model_new(&net, &scheme, out_graph);
-out:
-    dfqi_network_fini(&net);
-    dfqi_scheme_fini(&scheme);
-    return status;
-}
-
-dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
-                              const dfq_quantize_options *options, dfq_graph **out_graph)
-{
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, out_graph);
-    if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
-    if (images == NULL) return quantize(graph, NULL, options, out_graph);
-    DFQI_TRY(dfqi_model_check_images(graph, images, 0));
-    dfqi_images all = {.n = images->dims[0],
-                       .pixels = dfqi_tensor_count(images) / images->dims[0],
-                       .memory = dfqi_tensor_f32(images)};
-    return quantize(graph, &all, options, out_graph);
-}
-
-dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
-                                   const dfq_quantize_options *options, dfq_graph **out_graph)
-{
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, set);
-    DFQI_NEED(graph->ctx, out_graph);
-    if (set->ctx != graph->ctx)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "image set and network belong to different contexts");
-    DFQI_TRY(dfqi_model_check_images(graph, &set->shape, 0));
-    return quantize(graph, &set->images, options, out_graph);
-}
-
-dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quantizer_info *out_info)
-{
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, out_info);
-    if (i < 0 || i >= graph->scheme.n_sites)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "quantizer %d asked for, there are %d", i,
-                         graph->scheme.n_sites);
-    const dfqi_site *site = &graph->scheme.sites[i];
-    return dfqi_site_write(graph->ctx, site, site->name, out_info);
-}
-
 int32_t dfq_graph_get_tensor_count(const dfq_graph *graph)
 {
     return graph != NULL ? graph->net.n_params : 0;
@@ -293,4 +195,75 @@ dfq_status dfq_graph_get_head_similarity(const dfq_graph *graph, const dfq_tenso
     DFQI_NEED(graph->ctx, out_similarity);
     DFQI_TRY(dfqi_imageset_check(graph, images, NULL));
     return dfqi_head_similarity(graph, dfqi_tensor_f32(images), images->dims[0], out_similarity);
+}
+
+/* -- a new network ------------------------------------------------------------------------------- */
+
+static const dfq_vit_options vit_defaults = {.image = 32,
+                                             .patch = 4,
+                                             .width = 128,
+                                             .depth = 6,
+                                             .heads = 4,
+                                             .hidden = 512,
+                                             .classes = 10,
+                                             .mean = {0.5f, 0.5f, 0.5f},
+                                             .std = {0.5f, 0.5f, 0.5f}};
+
+void dfq_vit_options_init(dfq_vit_options *options, size_t size)
+{
+    dfqi_options_init(options, size, &vit_defaults, sizeof vit_defaults);
+}
+
+dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
+                            dfq_graph **out_graph)
+{
+    dfq_vit_options o = vit_defaults;
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, out_graph);
+    DFQI_TRY(dfqi_options_read(context, "dfq_vit_options", options, &o, sizeof o));
+    dfqi_arch arch = {.image = o.image,
+                      .classes = o.classes,
+                      .vit.patch = o.patch,
+                      .vit.width = o.width,
+                      .vit.depth = o.depth,
+                      .vit.heads = o.heads,
+                      .vit.hidden = o.hidden};
+    if (o.name != NULL) {
+        size_t length = strlen(o.name);
+        if (length < 1 || length >= sizeof arch.name)
+            return dfqi_fail(context, DFQ_E_INVALID, "name has %zu characters, must have 1 to %zu",
+                             length, sizeof arch.name - 1);
+        memcpy(arch.name, o.name, length + 1);
+    }
+    memcpy(arch.mean, o.mean, sizeof arch.mean);
+    memcpy(arch.std, o.std, sizeof arch.std);
+    return dfqi_train_create_model(context, &arch, o.seed, out_graph);
+}
+
+/* -- judging ------------------------------------------------------------------------------------- */
+
+dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset, int64_t first,
+                              int64_t n, dfq_accuracy *out_accuracy)
+{
+    dfqi_accuracy acc;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, dataset);
+    DFQI_NEED(graph->ctx, out_accuracy);
+    if (n == 0 && first >= 0) n = dfqi_dataset_count(dataset->d) - first;
+    DFQI_TRY(dfqi_dataset_range(dataset, first, n));
+    DFQI_TRY(dfqi_evaluate(graph, dataset->d, first, n, NULL, &acc));
+    dfq_accuracy out = {
+        .n = acc.n, .correct = acc.correct, .correct5 = acc.correct5, .not_finite = acc.not_finite};
+    return dfqi_info_write(graph->ctx, "dfq_accuracy", &out, sizeof out, out_accuracy);
+}
+
+dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher, const dfq_graph *student,
+                                      const dfq_tensor *images, dfq_tensor **out_db)
+{
+    if (student == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(student->ctx, teacher);
+    DFQI_NEED(student->ctx, images);
+    DFQI_NEED(student->ctx, out_db);
+    DFQI_TRY(dfqi_model_check_images(student, images, 0));
+    return dfqi_layer_errors(teacher, student, dfqi_tensor_f32(images), images->dims[0], out_db);
 }

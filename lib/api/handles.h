@@ -11,6 +11,11 @@
 #include "io/dataset.h"
 #include "quant/scheme.h"
 
+struct dfq_accelerator {
+    dfq_context *ctx; /* retained */
+    dfqi_accel_space space;
+};
+
 struct dfq_dataset {
     dfq_context *ctx; /* retained */
     dfqi_dataset *d;
@@ -28,5 +33,14 @@ DFQI_CHECKED dfq_status dfqi_site_write(dfq_context *ctx, const dfqi_site *site,
  * DFQ_METRICS_MAX; of a number that is not possible nothing is read. */
 DFQI_CHECKED dfq_status dfqi_constraints_read(dfq_context *ctx, const dfq_constraint *given,
                                               int32_t n, dfq_constraint out[DFQ_METRICS_MAX]);
+
+/* Accelerator i of a description; DFQ_E_INVALID if there is none. */
+DFQI_CHECKED dfq_status dfqi_config_take(dfq_context *ctx, const dfq_accelerator *a, int64_t i,
+                                         dfqi_accel_config *out);
+/* Options of costs, checked. */
+DFQI_CHECKED dfq_status dfqi_cost_options_take(dfq_context *ctx, const dfq_cost_options *given,
+                                               dfq_cost_options *out);
+/* DFQ_E_INVALID unless images first .. first + n - 1 are in the data set. */
+DFQI_CHECKED dfq_status dfqi_dataset_range(const dfq_dataset *ds, int64_t first, int64_t n);
 
 #endif

@@ -1,10 +1,11 @@
-/* dfq/quantizer.h: one fake-quant module, and those of a graph. */
+/* dfq/quantizer.h: a fake-quantization module. */
 #include <dfq/quantizer.h>
 
 #include <math.h>
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "quant/quantizer.h"
 
 static const dfq_quantizer_options defaults = {.kind = DFQ_QUANTIZER_UNIFORM,
@@ -16,14 +17,6 @@ static const dfq_quantizer_options defaults = {.kind = DFQ_QUANTIZER_UNIFORM,
 void dfq_quantizer_options_init(dfq_quantizer_options *options, size_t size)
 {
     dfqi_options_init(options, size, &defaults, sizeof defaults);
-}
-
-static dfq_status check_range(dfq_context *ctx, const char *what, int32_t v, int32_t least,
-                              int32_t most)
-{
-    if (v >= least && v <= most) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "dfq_quantizer_options: %s is %d, must be %d to %d", what,
-                     v, least, most);
 }
 
 static dfq_status check_factor(dfq_context *ctx, const char *what, float v)
@@ -52,14 +45,16 @@ static dfq_status check_kind(dfq_context *ctx, const dfq_quantizer_options *o)
 
 static dfq_status check_options(dfq_context *ctx, const dfq_quantizer_options *o)
 {
-    DFQI_TRY(check_range(ctx, "kind", o->kind, DFQ_QUANTIZER_WEIGHT, DFQ_QUANTIZER_WEIGHT_MINMAX));
-    DFQI_TRY(check_range(ctx, "bits", o->bits, 2, 8));
-    DFQI_TRY(check_range(ctx, "is_signed", o->is_signed, 0, 1));
-    DFQI_TRY(check_range(ctx, "granularity", o->granularity, DFQ_GRANULARITY_TENSOR,
-                         DFQ_GRANULARITY_HEAD_CHANNEL));
-    DFQI_TRY(check_range(ctx, "axis", o->axis, -DFQ_RANK_MAX, DFQ_RANK_MAX - 1));
-    DFQI_TRY(check_range(ctx, "input_gradient", o->input_gradient, DFQ_INPUT_GRADIENT_AUTO,
-                         DFQ_INPUT_GRADIENT_IDENTITY));
+    DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "kind", o->kind, DFQ_QUANTIZER_WEIGHT,
+                              DFQ_QUANTIZER_WEIGHT_MINMAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "bits", o->bits, 2, 8));
+    DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "is_signed", o->is_signed, 0, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "granularity", o->granularity,
+                              DFQ_GRANULARITY_TENSOR, DFQ_GRANULARITY_HEAD_CHANNEL));
+    DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "axis", o->axis, -DFQ_RANK_MAX,
+                              DFQ_RANK_MAX - 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "input_gradient", o->input_gradient,
+                              DFQ_INPUT_GRADIENT_AUTO, DFQ_INPUT_GRADIENT_IDENTITY));
     DFQI_TRY(check_factor(ctx, "scale_grad_factor", o->scale_grad_factor));
     DFQI_TRY(check_factor(ctx, "zero_point_grad_factor", o->zero_point_grad_factor));
     return check_kind(ctx, o);
@@ -239,45 +234,4 @@ dfq_status dfq_quantizer_dequantize(const dfq_quantizer *quantizer, const dfq_te
     DFQI_NEED(quantizer->ctx, codes);
     DFQI_NEED(quantizer->ctx, out_x);
     return dfqi_quantizer_dequantize(quantizer, codes, out_x);
-}
-
-/* -- of a graph -------------------------------------------------------------------------------- */
-
-dfq_status dfq_graph_find_quantizer(const dfq_graph *graph, const char *name, int32_t *out_index)
-{
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, name);
-    DFQI_NEED(graph->ctx, out_index);
-    return dfqi_model_find_site(graph, name, out_index);
-}
-
-dfq_status dfq_graph_get_quantizer_handle(const dfq_graph *graph, const char *name,
-                                          dfq_quantizer **out_quantizer)
-{
-    int32_t i;
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, name);
-    DFQI_NEED(graph->ctx, out_quantizer);
-    DFQI_TRY(dfqi_model_find_site(graph, name, &i));
-    return dfqi_model_get_quantizer(graph, i, out_quantizer);
-}
-
-dfq_status dfq_graph_get_weight(const dfq_graph *graph, const char *name, dfq_tensor **out_weight)
-{
-    int32_t i;
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, name);
-    DFQI_NEED(graph->ctx, out_weight);
-    DFQI_TRY(dfqi_model_find_site(graph, name, &i));
-    return dfqi_model_get_codes(graph, i, NULL, out_weight);
-}
-
-dfq_status dfq_graph_get_codes(const dfq_graph *graph, const char *name, dfq_tensor **out_codes)
-{
-    int32_t i;
-    if (graph == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(graph->ctx, name);
-    DFQI_NEED(graph->ctx, out_codes);
-    DFQI_TRY(dfqi_model_find_site(graph, name, &i));
-    return dfqi_model_get_codes(graph, i, out_codes, NULL);
 }

@@ -13,51 +13,6 @@ struct dfq_trainer {
     dfqi_train *t;
 };
 
-/* -- a new network ----------------------------------------------------------------------------- */
-
-static const dfq_vit_options vit_defaults = {.image = 32,
-                                             .patch = 4,
-                                             .width = 128,
-                                             .depth = 6,
-                                             .heads = 4,
-                                             .hidden = 512,
-                                             .classes = 10,
-                                             .mean = {0.5f, 0.5f, 0.5f},
-                                             .std = {0.5f, 0.5f, 0.5f}};
-
-void dfq_vit_options_init(dfq_vit_options *options, size_t size)
-{
-    dfqi_options_init(options, size, &vit_defaults, sizeof vit_defaults);
-}
-
-dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
-                            dfq_graph **out_graph)
-{
-    dfq_vit_options o = vit_defaults;
-    if (context == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(context, out_graph);
-    DFQI_TRY(dfqi_options_read(context, "dfq_vit_options", options, &o, sizeof o));
-    dfqi_arch arch = {.image = o.image,
-                      .classes = o.classes,
-                      .vit.patch = o.patch,
-                      .vit.width = o.width,
-                      .vit.depth = o.depth,
-                      .vit.heads = o.heads,
-                      .vit.hidden = o.hidden};
-    if (o.name != NULL) {
-        size_t length = strlen(o.name);
-        if (length < 1 || length >= sizeof arch.name)
-            return dfqi_fail(context, DFQ_E_INVALID, "name has %zu characters, must have 1 to %zu",
-                             length, sizeof arch.name - 1);
-        memcpy(arch.name, o.name, length + 1);
-    }
-    memcpy(arch.mean, o.mean, sizeof arch.mean);
-    memcpy(arch.std, o.std, sizeof arch.std);
-    return dfqi_train_create_model(context, &arch, o.seed, out_graph);
-}
-
-/* -- training ---------------------------------------------------------------------------------- */
-
 static dfq_trainer_options trainer_defaults(void)
 {
     dfqi_train_options d;

@@ -322,14 +322,3 @@ dfq_status dfq_tuner_load_checkpoint(dfq_tuner *tuner, const char *path)
     DFQI_NEED(tuner->ctx, path);
     return dfqi_tune_restore(tuner->t, path);
 }
-
-dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher, const dfq_graph *student,
-                                      const dfq_tensor *images, dfq_tensor **out_db)
-{
-    if (student == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(student->ctx, teacher);
-    DFQI_NEED(student->ctx, images);
-    DFQI_NEED(student->ctx, out_db);
-    DFQI_TRY(dfqi_model_check_images(student, images, 0));
-    return dfqi_layer_errors(teacher, student, dfqi_tensor_f32(images), images->dims[0], out_db);
-}

@@ -1,4 +1,4 @@
-/* The public face: dfq/diagnostics.h. */
+/* The public face: dfq/diagnosis.h. */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* Random problems, and what a plain enumeration says of them. */
+#include <dfq/context.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

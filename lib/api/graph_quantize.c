@@ -1,0 +1,145 @@
+/* dfq/graph.h: quantization of a network, and its quantizers. */
+#include <dfq/graph.h>
+
+#include "api/api.h"
+#include "api/handles.h"
+#include "quant/layers.h"
+#include "quant/model.h"
+#include "quant/quantizer.h"
+#include "synth/imageset.h"
+
+static const dfq_quantize_options defaults = {
+    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
+
+void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
+{
+    dfqi_options_init(options, size, &defaults, sizeof defaults);
+}
+
+/* The layers with settings of their own. */
+static dfq_status configure(dfqi_scheme *scheme, const dfq_quantize_options *o)
+{
+    if (o->n_layers < 0 || (o->n_layers > 0 && o->layers == NULL))
+        return dfqi_fail(scheme->ctx, DFQ_E_INVALID, "n_layers is %d, layers %s", o->n_layers,
+                         o->layers == NULL ? "is NULL" : "has none");
+    if (o->n_layers == 0) return DFQ_OK;
+    size_t stride = o->layers[0].struct_size;
+    if (stride != sizeof *o->layers)
+        return dfqi_fail(
+            scheme->ctx, stride < sizeof *o->layers ? DFQ_E_INVALID : DFQ_E_UNSUPPORTED,
+            "dfq_layer_config has struct_size %u, this library knows %u: set it to its "
+            "size first",
+            o->layers[0].struct_size, (unsigned)sizeof *o->layers);
+    return dfqi_scheme_configure(scheme, o->layers, stride, o->n_layers);
+}
+
+/* images: NULL for a CNN whose ranges come later. */
+static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
+                           const dfq_quantize_options *options, dfq_graph **out_graph)
+{
+    dfq_quantize_options o = defaults;
+    dfqi_network net = {0};
+    dfqi_scheme scheme = {0};
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
+    if (graph->quantized)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "%s is quantized already, a float network is needed",
+                         graph->net.arch.name);
+    if (o.mode != DFQ_MODE_PARITY && o.mode != DFQ_MODE_IMPROVED)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "mode is %d, must be 0 (parity) or 1 (improved)", o.mode);
+    dfq_status status;
+    if (o.weight_grid < DFQ_WEIGHT_GRID_AUTO || o.weight_grid > DFQ_WEIGHT_GRID_LSQ ||
+        o.act_grid < DFQ_ACT_GRID_AUTO || o.act_grid > DFQ_ACT_GRID_MINMAX)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "weight_grid is %d and act_grid %d, they must be 0 to 3 and 0 to 2",
+                         o.weight_grid, o.act_grid);
+    dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
+    dfqi_grids grids = {(dfqi_weight_grid_kind)o.weight_grid, (dfqi_act_grid_kind)o.act_grid};
+    DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
+    DFQI_GOTO(configure(&scheme, &o), out);
+    DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
+    if (images) DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, &graph->net, &net, images), out);
+    status = dfqi_model_new(&net, &scheme, out_graph);
+out:
+    dfqi_network_fini(&net);
+    dfqi_scheme_fini(&scheme);
+    return status;
+}
+
+dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
+                              const dfq_quantize_options *options, dfq_graph **out_graph)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_graph);
+    if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
+    if (images == NULL) return quantize(graph, NULL, options, out_graph);
+    DFQI_TRY(dfqi_model_check_images(graph, images, 0));
+    dfqi_images all = {.n = images->dims[0],
+                       .pixels = dfqi_tensor_count(images) / images->dims[0],
+                       .memory = dfqi_tensor_f32(images)};
+    return quantize(graph, &all, options, out_graph);
+}
+
+dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
+                                   const dfq_quantize_options *options, dfq_graph **out_graph)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, set);
+    DFQI_NEED(graph->ctx, out_graph);
+    if (set->ctx != graph->ctx)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "image set and network belong to different contexts");
+    DFQI_TRY(dfqi_model_check_images(graph, &set->shape, 0));
+    return quantize(graph, &set->images, options, out_graph);
+}
+
+dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quantizer_info *out_info)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_info);
+    if (i < 0 || i >= graph->scheme.n_sites)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "quantizer %d asked for, there are %d", i,
+                         graph->scheme.n_sites);
+    const dfqi_site *site = &graph->scheme.sites[i];
+    return dfqi_site_write(graph->ctx, site, site->name, out_info);
+}
+
+dfq_status dfq_graph_find_quantizer(const dfq_graph *graph, const char *name, int32_t *out_index)
+{
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, name);
+    DFQI_NEED(graph->ctx, out_index);
+    return dfqi_model_find_site(graph, name, out_index);
+}
+
+dfq_status dfq_graph_get_quantizer_handle(const dfq_graph *graph, const char *name,
+                                          dfq_quantizer **out_quantizer)
+{
+    int32_t i;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, name);
+    DFQI_NEED(graph->ctx, out_quantizer);
+    DFQI_TRY(dfqi_model_find_site(graph, name, &i));
+    return dfqi_model_get_quantizer(graph, i, out_quantizer);
+}
+
+dfq_status dfq_graph_get_weight(const dfq_graph *graph, const char *name, dfq_tensor **out_weight)
+{
+    int32_t i;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, name);
+    DFQI_NEED(graph->ctx, out_weight);
+    DFQI_TRY(dfqi_model_find_site(graph, name, &i));
+    return dfqi_model_get_codes(graph, i, NULL, out_weight);
+}
+
+dfq_status dfq_graph_get_codes(const dfq_graph *graph, const char *name, dfq_tensor **out_codes)
+{
+    int32_t i;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, name);
+    DFQI_NEED(graph->ctx, out_codes);
+    DFQI_TRY(dfqi_model_find_site(graph, name, &i));
+    return dfqi_model_get_codes(graph, i, out_codes, NULL);
+}
