@@ -88,21 +88,18 @@ static void warn(struct session *s, const dfq_graph *g, int32_t decides)
     int b = list(g, decides, DFQ_SOURCE_FILE_NAME, by_file, sizeof by_file);
     /* what a network is called where nothing calls it otherwise; a ResNet's is of its layers */
     int nameless = b || strcmp(name, "vit") == 0 || strcmp(name, "mobilenetv2") == 0;
-    if (a || b)
+    if (a && (arch || !nameless))
+        session_error(
+            s, 0,
+            "warning: %s: what the name %s does not tell is assumed: %s; say otherwise by "
+            "these options or metadata keys, or by %s",
+            s->o->input, arch ? arch : name, assumed, arch ? "another name" : "--arch NAME");
+    else if (a || b)
         session_error(s, 0,
-                      "warning: %s%s%s; %s%s%s%s%s; say otherwise by these options or metadata "
-                      "keys, or by %s",
-                      s->o->input,
-                      arch       ? ": what --arch says is not known, or not of such tensors: "
-                      : nameless ? " does not tell its architecture"
-                                 : ": its architecture, not known, not of such tensors or of them "
-                                   "alone: ",
-                      arch       ? arch
-                      : nameless ? ""
-                                 : name,
-                      a ? "assumed: " : "", assumed, a && b ? "; " : "",
-                      b ? "by the file's name: " : "", by_file,
-                      arch ? "another name" : "--arch NAME");
+                      "warning: %s does not tell its architecture; %s%s%s%s%s; say otherwise by "
+                      "these options or metadata keys, or by --arch NAME",
+                      s->o->input, a ? "assumed: " : "", assumed, a && b ? "; " : "",
+                      b ? "by the file's name: " : "", by_file);
 }
 
 int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_graph_info *out_info)

@@ -63,6 +63,8 @@ DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
 /* What metadata say of properties, and what options do: the latter win. */
 DFQI_CHECKED dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path,
                                             dfqi_arch *a);
+/* Warns of keys in the metadata that mean nothing to such a network: another network's, or a mistake. */
+void dfqi_prop_warn_unheard(const dfqi_safetensors *st, const char *path, const dfqi_arch *a);
 DFQI_CHECKED dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path,
                                                const dfq_load_options *o, dfqi_arch *a);
 /* For the rows' `name` (names.c). */

@@ -136,8 +136,7 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
     dfqi_printable(a.name);
     DFQI_TRY(row->find(st, path, &a));
     if (row->name && !name) take_file_name(path, &a);
-    if (row->name && name && !row->name(&a, name, DFQ_SOURCE_NAME))
-        DFQI_TRY(drop_name(st, path, name, o && o->arch, &a));
+    bool unfit = row->name && name && !row->name(&a, name, DFQ_SOURCE_NAME);
     DFQI_TRY(dfqi_prop_read_meta(st, path, &a));
     if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, &a));
     if (row->check) DFQI_TRY(row->check(st->ctx, path, &a));
@@ -150,6 +149,9 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
                          path, (int)a.resize, (long long)a.image, (long long)a.image);
     a.source[DFQI_PROP_CROP] = a.source[DFQI_PROP_IMAGE];
     if (dfqi_prop_applies(&a, DFQI_PROP_GRID)) a.source[DFQI_PROP_GRID] = a.source[DFQI_PROP_IMAGE];
+    /* told behind all that may fail, so that an error stands alone */
+    if (unfit) DFQI_TRY(drop_name(st, path, name, o && o->arch, &a));
+    dfqi_prop_warn_unheard(st, path, &a);
     log_assumed(st->ctx, path, &a);
     *out = a;
     return DFQ_OK;

@@ -170,15 +170,17 @@ static dfq_status read_values(const dfqi_safetensors *st, const char *path, dfqi
     }
 }
 
-/* A key of this library that means nothing to such a network is another network's, or a mistake. */
-static void warn_unheard(const dfqi_safetensors *st, const char *path, const dfqi_arch *a,
-                         dfqi_prop p)
+void dfqi_prop_warn_unheard(const dfqi_safetensors *st, const char *path, const dfqi_arch *a)
 {
     char what[96];
-    if (!dfqi_prop_decides(p) || !dfqi_st_meta_find(st, dfqi_prop_name(p))) return;
     dfqi_family_get(a->family)->describe(a, what, sizeof what);
-    dfqi_log(st->ctx, DFQ_LOG_WARNING, "%s: metadata %s is not for %s and decides nothing", path,
-             dfqi_prop_name(p), what);
+    for (int i = 0; i < DFQI_PROP_COUNT; i++) {
+        dfqi_prop p = (dfqi_prop)i;
+        const char *key = dfqi_prop_name(p);
+        if (hears(a, p) || !dfqi_prop_decides(p) || !dfqi_st_meta_find(st, key)) continue;
+        dfqi_log(st->ctx, DFQ_LOG_WARNING, "%s: metadata %s is not for %s and decides nothing",
+                 path, key, what);
+    }
 }
 
 dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
@@ -194,7 +196,6 @@ dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path, dfq
     for (int i = 0; i < DFQI_PROP_COUNT; i++) {
         dfqi_prop p = (dfqi_prop)i;
         const char *key = dfqi_prop_name(p);
-        if (!hears(a, p)) warn_unheard(st, path, a, p);
         if (!hears(a, p) || !dfqi_st_meta_find(st, key)) continue;
         DFQI_TRY(read_values(st, path, p, key, a));
         a->source[p] = DFQ_SOURCE_METADATA;

@@ -348,12 +348,18 @@ class Results(Part):
     def test_names_that_do_not_fit(self):
         self.unsaid("m", heads="2")
         err = self.works("info", "m", "--arch", "vit_base_patch16_224", "-q").err
-        assert "not of such tensors: vit_base_patch16_224; assumed: --image 16" in err, err
-        assert "does not tell" not in err and "or by another name" in err, err
+        unfit = 'says "vit_base_patch16_224", which does not fit the tensors, those of a 2-block vision'
+        assert f"the option arch {unfit}" in err and "or by another name" in err, err
+        assert "what the name vit_base_patch16_224 does not tell is assumed: --image 16" in err, err
         self.unsaid("m", heads="2", architecture="vit_base_patch16_224")
-        err = self.works("info", "m", "-q").err
-        assert "of such tensors or of them alone: vit_base_patch16_224; assumed: --image 16" in err, err
-        assert "does not tell" not in err and "by --arch NAME" in err, err
+        r = self.works("info", "m", "-q")
+        assert f"metadata architecture {unfit}" in r.err and "by --arch NAME" in r.err, r
+        assert "m does not tell its architecture; assumed: --image 16" in r.err, r
+        assert "network      vit, vision" in r.out and "vit_base" not in r.out, r
+        self.unsaid("m", heads="2", architecture="vit_of_mine")
+        r = self.works("info", "m", "-q")
+        assert "m: what the name vit_of_mine does not tell is assumed: --image 16" in r.err, r
+        assert "fit" not in r.err and "network      vit_of_mine, vision" in r.out, r
 
     def test_broken_metadata(self):
         for value in ("abc", "2.5", "0"):
