@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/check.h"
 #include "base/text.h"
 #include "synth/synth_priv.h"
 
@@ -80,41 +81,27 @@ const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind)
     return kind == DFQI_SYNTH_PSE ? &psaq : &mimiq;
 }
 
-static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
-                              int64_t most)
-{
-    if (value >= least && value <= most) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "synth: %s is %" PRId64 ", must be %" PRId64 " to %" PRId64, name, value,
-                     least, most);
-}
-
-static dfq_status check_number(dfq_context *ctx, const char *name, float value, float most)
-{
-    if (value >= 0 && value <= most) return DFQ_OK; /* NaN fails */
-    return dfqi_fail(ctx, DFQ_E_INVALID, "synth: %s is %g, must be 0 to %g", name, (double)value,
-                     (double)most);
-}
-
 dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
 {
-    DFQI_TRY(check_count(ctx, "kind", o->kind, DFQI_SYNTH_AUTO, DFQI_SYNTH_ARC));
-    DFQI_TRY(check_count(ctx, "images", o->images, 1, IMAGES_MAX));
-    DFQI_TRY(check_count(ctx, "batch", o->batch, 1, BATCH_MAX));
-    DFQI_TRY(check_count(ctx, "iterations", o->iterations, 1, ITERATIONS_MAX));
-    DFQI_TRY(check_count(ctx, "roll_first", o->roll_first, 0, ROLL_MAX));
-    DFQI_TRY(check_count(ctx, "roll_second", o->roll_second, 0, ROLL_MAX));
-    DFQI_TRY(check_count(ctx, "flip", o->flip, 0, 1));
-    DFQI_TRY(check_count(ctx, "jitter", o->jitter, 0, 1));
-    DFQI_TRY(check_count(ctx, "multi_scale", o->multi_scale, 0, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "kind", o->kind, DFQI_SYNTH_AUTO, DFQI_SYNTH_ARC));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "images", o->images, 1, IMAGES_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "batch", o->batch, 1, BATCH_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "iterations", o->iterations, 1, ITERATIONS_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "roll_first", o->roll_first, 0, ROLL_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "roll_second", o->roll_second, 0, ROLL_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "flip", o->flip, 0, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "jitter", o->jitter, 0, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "multi_scale", o->multi_scale, 0, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "distance", o->distance, DFQI_DISTANCE_SQUARE,
+                              DFQI_DISTANCE_ABSOLUTE));
     DFQI_TRY(
-        check_count(ctx, "distance", o->distance, DFQI_DISTANCE_SQUARE, DFQI_DISTANCE_ABSOLUTE));
-    DFQI_TRY(check_number(ctx, "attention_weight", o->attention_weight, 1e6f));
-    DFQI_TRY(check_number(ctx, "class_weight", o->class_weight, 1e6f));
-    DFQI_TRY(check_number(ctx, "tv_weight", o->tv_weight, 1e6f));
-    DFQI_TRY(check_number(ctx, "learning_rate", o->learning_rate, 1e3f));
-    DFQI_TRY(check_number(ctx, "end_learning_rate", o->end_learning_rate, 1e3f));
-    DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 1.0f));
+        dfqi_check_real(ctx, "synth", "attention_weight", (double)o->attention_weight, 0, 1e6));
+    DFQI_TRY(dfqi_check_real(ctx, "synth", "class_weight", (double)o->class_weight, 0, 1e6));
+    DFQI_TRY(dfqi_check_real(ctx, "synth", "tv_weight", (double)o->tv_weight, 0, 1e6));
+    DFQI_TRY(dfqi_check_real(ctx, "synth", "learning_rate", (double)o->learning_rate, 0, 1e3));
+    DFQI_TRY(
+        dfqi_check_real(ctx, "synth", "end_learning_rate", (double)o->end_learning_rate, 0, 1e3));
+    DFQI_TRY(dfqi_check_real(ctx, "synth", "weight_decay", (double)o->weight_decay, 0, 1));
     int first = o->kind != DFQI_SYNTH_PRIOR && o->attention_weight > 0;
     int weighed = o->kind != DFQI_SYNTH_NOISE && o->kind < DFQI_SYNTH_GDFQ;
     if (weighed && !first && o->class_weight == 0 && o->tv_weight == 0)

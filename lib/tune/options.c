@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/check.h"
 #include "base/text.h"
 #include "tune/tune_priv.h"
 
@@ -81,60 +82,50 @@ void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o)
     o->eval_every = 0;
 }
 
-static dfq_status check_count(dfq_context *ctx, const char *name, int64_t value, int64_t least,
-                              int64_t most)
-{
-    if (value >= least && value <= most) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "tune: %s is %" PRId64 ", must be %" PRId64 " to %" PRId64,
-                     name, value, least, most);
-}
-
-static dfq_status check_number(dfq_context *ctx, const char *name, float value, float least,
-                               float most)
-{
-    if (value >= least && value <= most) return DFQ_OK; /* NaN fails */
-    return dfqi_fail(ctx, DFQ_E_INVALID, "tune: %s is %g, must be %g to %g", name, (double)value,
-                     (double)least, (double)most);
-}
-
 static dfq_status check_optimiser(dfq_context *ctx, const dfqi_tune_options *o)
 {
     static const float below_one = 0.99999994f;
-    DFQI_TRY(check_number(ctx, "learning_rate", o->learning_rate, 0, 1e3f));
-    DFQI_TRY(check_number(ctx, "end_learning_rate", o->end_learning_rate, 0, 1e3f));
-    DFQI_TRY(check_number(ctx, "milestone_factor", o->milestone_factor, 0, 1));
-    DFQI_TRY(check_number(ctx, "momentum", o->momentum, 0, below_one));
-    DFQI_TRY(check_number(ctx, "beta1", o->beta1, 0, below_one));
-    DFQI_TRY(check_number(ctx, "beta2", o->beta2, 0, below_one));
-    DFQI_TRY(check_number(ctx, "eps", o->eps, 1e-30f, 1));
-    DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
-    DFQI_TRY(check_number(ctx, "clip_norm", o->clip_norm, 0, 1e6f));
-    DFQI_TRY(check_number(ctx, "weight_lr_mult", o->weight_lr_mult, 0, 1e6f));
-    DFQI_TRY(check_number(ctx, "crossing_target", o->crossing_target, 0, 0.5f));
-    DFQI_TRY(check_number(ctx, "scale_lr_mult", o->scale_lr_mult, 0, 1e6f));
-    return check_number(ctx, "zero_point_lr_mult", o->zero_point_lr_mult, 0, 1e6f);
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "learning_rate", (double)o->learning_rate, 0, 1e3));
+    DFQI_TRY(
+        dfqi_check_real(ctx, "tune", "end_learning_rate", (double)o->end_learning_rate, 0, 1e3));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "milestone_factor", (double)o->milestone_factor, 0, 1));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "momentum", (double)o->momentum, 0, (double)below_one));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "beta1", (double)o->beta1, 0, (double)below_one));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "beta2", (double)o->beta2, 0, (double)below_one));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "eps", (double)o->eps, (double)1e-30f, 1));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "weight_decay", (double)o->weight_decay, 0, 1));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "clip_norm", (double)o->clip_norm, 0, 1e6));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "weight_lr_mult", (double)o->weight_lr_mult, 0, 1e6));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "crossing_target", (double)o->crossing_target, 0, 0.5));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "scale_lr_mult", (double)o->scale_lr_mult, 0, 1e6));
+    return dfqi_check_real(ctx, "tune", "zero_point_lr_mult", (double)o->zero_point_lr_mult, 0,
+                           1e6);
 }
 
 dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
 {
-    DFQI_TRY(check_count(ctx, "steps", o->steps, 1, STEPS_MAX));
-    DFQI_TRY(check_count(ctx, "batch", o->batch, 1, BATCH_MAX));
-    DFQI_TRY(check_count(ctx, "optimizer", o->optim, DFQI_SGD, DFQI_RMSPROP));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "steps", o->steps, 1, STEPS_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "batch", o->batch, 1, BATCH_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "optimizer", o->optim, DFQI_SGD, DFQI_RMSPROP));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "schedule", o->schedule, DFQI_SCHEDULE_CONSTANT,
+                              DFQI_SCHEDULE_COSINE));
     DFQI_TRY(
-        check_count(ctx, "schedule", o->schedule, DFQI_SCHEDULE_CONSTANT, DFQI_SCHEDULE_COSINE));
-    DFQI_TRY(check_count(ctx, "warmup", o->warmup, DFQI_WARMUP_LINEAR, DFQI_WARMUP_IDLE));
-    DFQI_TRY(check_count(ctx, "warmup_steps", o->warmup_steps, 0, STEPS_MAX));
+        dfqi_check_whole(ctx, "tune", "warmup", o->warmup, DFQI_WARMUP_LINEAR, DFQI_WARMUP_IDLE));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "warmup_steps", o->warmup_steps, 0, STEPS_MAX));
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++)
-        DFQI_TRY(check_count(ctx, "milestones", o->milestones[i], 0, STEPS_MAX));
-    DFQI_TRY(check_count(ctx, "augment", o->augment, DFQI_AUGMENT_NONE, DFQI_AUGMENT_FULL));
-    DFQI_TRY(check_count(ctx, "eval_every", o->eval_every, 0, STEPS_MAX));
+        DFQI_TRY(dfqi_check_whole(ctx, "tune", "milestones", o->milestones[i], 0, STEPS_MAX));
+    DFQI_TRY(
+        dfqi_check_whole(ctx, "tune", "augment", o->augment, DFQI_AUGMENT_NONE, DFQI_AUGMENT_FULL));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "eval_every", o->eval_every, 0, STEPS_MAX));
     DFQI_TRY(check_optimiser(ctx, o));
-    DFQI_TRY(check_number(ctx, "temperature", o->temperature, 1e-3f, 1e3f));
-    DFQI_TRY(check_number(ctx, "kl_weight", o->kl_weight, 0, 1e6f));
-    DFQI_TRY(check_number(ctx, "head_weight", o->head_weight, 0, 1e6f));
-    DFQI_TRY(check_number(ctx, "label_weight", o->label_weight, 0, 1e6f));
-    DFQI_TRY(check_count(ctx, "kappa_capped_steps", o->kappa_capped_steps, 0, STEPS_MAX));
-    DFQI_TRY(check_count(ctx, "range_steps", o->range_steps, 0, STEPS_MAX));
+    DFQI_TRY(
+        dfqi_check_real(ctx, "tune", "temperature", (double)o->temperature, (double)1e-3f, 1e3));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "kl_weight", (double)o->kl_weight, 0, 1e6));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "head_weight", (double)o->head_weight, 0, 1e6));
+    DFQI_TRY(dfqi_check_real(ctx, "tune", "label_weight", (double)o->label_weight, 0, 1e6));
+    DFQI_TRY(
+        dfqi_check_whole(ctx, "tune", "kappa_capped_steps", o->kappa_capped_steps, 0, STEPS_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "range_steps", o->range_steps, 0, STEPS_MAX));
     if (o->kl_weight == 0 && o->head_weight == 0 && o->label_weight == 0)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "tune: kl_weight, head_weight and label_weight are 0, there is nothing to "

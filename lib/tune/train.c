@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/check.h"
+
 #include "graph/exec.h"
 #include "graph/ops.h"
 #include "nn/optim.h"
@@ -39,31 +41,18 @@ void dfqi_train_defaults(dfqi_train_options *o)
                               .weight_decay = 0.05f};
 }
 
-static dfq_status need_int(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
-{
-    if (v >= lo && v <= hi) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "%s is %lld, must be %lld to %lld", name, (long long)v,
-                     (long long)lo, (long long)hi);
-}
-
-static dfq_status need_float(dfq_context *ctx, const char *name, float v, float lo, float hi)
-{
-    if (v >= lo && v <= hi) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "%s is %g, must be %g to %g", name, (double)v, (double)lo,
-                     (double)hi);
-}
-
 static dfq_status check_options(dfq_context *ctx, const dfqi_train_options *o)
 {
-    DFQI_TRY(need_int(ctx, "batch", o->batch, 1, 4096));
-    DFQI_TRY(need_int(ctx, "steps", o->steps, 1, 1000000000));
-    DFQI_TRY(need_int(ctx, "warmup_steps", o->warmup_steps, 0, 1000000000));
-    DFQI_TRY(need_float(ctx, "learning_rate", o->learning_rate, 0.0f, 1000.0f));
-    DFQI_TRY(need_float(ctx, "end_learning_rate", o->end_learning_rate, 0.0f, 1000.0f));
-    DFQI_TRY(need_float(ctx, "beta1", o->beta1, 0.0f, 0.999999f));
-    DFQI_TRY(need_float(ctx, "beta2", o->beta2, 0.0f, 0.999999f));
-    DFQI_TRY(need_float(ctx, "eps", o->eps, 1e-20f, 1.0f));
-    return need_float(ctx, "weight_decay", o->weight_decay, 0.0f, 1.0f);
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "batch", o->batch, 1, 4096));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "steps", o->steps, 1, 1000000000));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "warmup_steps", o->warmup_steps, 0, 1000000000));
+    DFQI_TRY(dfqi_check_real(ctx, NULL, "learning_rate", (double)o->learning_rate, 0.0, 1000.0));
+    DFQI_TRY(
+        dfqi_check_real(ctx, NULL, "end_learning_rate", (double)o->end_learning_rate, 0.0, 1000.0));
+    DFQI_TRY(dfqi_check_real(ctx, NULL, "beta1", (double)o->beta1, 0.0, (double)0.999999f));
+    DFQI_TRY(dfqi_check_real(ctx, NULL, "beta2", (double)o->beta2, 0.0, (double)0.999999f));
+    DFQI_TRY(dfqi_check_real(ctx, NULL, "eps", (double)o->eps, (double)1e-20f, 1.0));
+    return dfqi_check_real(ctx, NULL, "weight_decay", (double)o->weight_decay, 0.0, 1.0);
 }
 
 /* -- a new model ------------------------------------------------------------------------------- */
@@ -82,16 +71,17 @@ static dfq_status check_name(dfq_context *ctx, const char *name)
 
 static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
 {
-    DFQI_TRY(need_int(ctx, "image", a->image, 1, 1024));
-    DFQI_TRY(need_int(ctx, "patch", a->vit.patch, 1, a->image));
-    DFQI_TRY(need_int(ctx, "width", a->vit.width, 1, 65536));
-    DFQI_TRY(need_int(ctx, "depth", a->vit.depth, 1, 999));
-    DFQI_TRY(need_int(ctx, "heads", a->vit.heads, 1, a->vit.width < 4096 ? a->vit.width : 4096));
-    DFQI_TRY(need_int(ctx, "hidden", a->vit.hidden, 1, 65536));
-    DFQI_TRY(need_int(ctx, "classes", a->classes, 2, 65536));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "image", a->image, 1, 1024));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "patch", a->vit.patch, 1, a->image));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "width", a->vit.width, 1, 65536));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "depth", a->vit.depth, 1, 999));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "heads", a->vit.heads, 1,
+                              a->vit.width < 4096 ? a->vit.width : 4096));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "hidden", a->vit.hidden, 1, 65536));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "classes", a->classes, 2, 65536));
     for (int k = 0; k < 3; k++) {
-        DFQI_TRY(need_float(ctx, "mean", a->mean[k], -10.0f, 10.0f));
-        DFQI_TRY(need_float(ctx, "std", a->std[k], 1e-6f, 10.0f));
+        DFQI_TRY(dfqi_check_real(ctx, NULL, "mean", (double)a->mean[k], -10.0, 10.0));
+        DFQI_TRY(dfqi_check_real(ctx, NULL, "std", (double)a->std[k], (double)1e-6f, 10.0));
     }
     if (a->image % a->vit.patch)
         return dfqi_fail(ctx, DFQ_E_INVALID, "image is %lld, must be a multiple of patch, %lld",

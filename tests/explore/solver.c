@@ -469,12 +469,12 @@ START_TEST(bad_input)
     t.cost[12] = 1;
     o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     o.steps = 0;
-    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "option steps is 0");
+    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "solver: steps is 0, must be 1 to ");
     o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     o.delta = NAN;
-    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "option delta is nan");
+    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "solver: delta is nan");
     o = quick(9);
-    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "option rule is 9");
+    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "solver: rule is 9");
     p.struct_size = 0;
     refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "struct_size");
     refuse(ctx, NULL, ok, 1, NULL, DFQ_E_INVALID, "problem is NULL");

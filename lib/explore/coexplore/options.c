@@ -1,6 +1,8 @@
 /* Defaults and ranges of a co-exploration's options. */
 #include <math.h>
 
+#include "base/check.h"
+
 #include "explore/coexplore/coexplore_priv.h"
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out)
@@ -24,20 +26,6 @@ void dfqi_coexplore_defaults(dfq_explorer_options *out)
                                   .hw_generator_learning_rate = 2e-3};
 }
 
-static dfq_status check_count(dfq_context *ctx, const char *name, int64_t v, int64_t lo, int64_t hi)
-{
-    if (v >= lo && v <= hi) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "explorer: option %s is %lld, it must lie in %lld..%lld",
-                     name, (long long)v, (long long)lo, (long long)hi);
-}
-
-static dfq_status check_number(dfq_context *ctx, const char *name, double v, double lo, double hi)
-{
-    if (v >= lo && v <= hi) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "explorer: option %s is %g, it must lie in %g..%g", name,
-                     v, lo, hi);
-}
-
 /* What the product rule takes logarithms of, networks tell only when they are trained. */
 static dfq_status check_rule(dfq_context *ctx, int32_t evaluator, int32_t rule)
 {
@@ -58,33 +46,38 @@ dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
 {
     static const int64_t many = 10000000;
     DFQI_TRY(dfqi_solver_check(ctx, solver));
-    DFQI_TRY(check_count(ctx, "fine_tune", o->fine_tune, 0, 1));
-    DFQI_TRY(check_count(ctx, "warmup_steps", o->warmup_steps, 0, many));
-    DFQI_TRY(check_count(ctx, "weight_steps", o->weight_steps, 0, 1000));
-    DFQI_TRY(check_count(ctx, "sampled_paths", o->sampled_paths, 2, DFQI_SAMPLED_PATHS_MAX));
-    DFQI_TRY(check_count(ctx, "solver_steps", o->solver_steps, 1, 1000));
-    DFQI_TRY(check_count(ctx, "train_steps", o->train_steps, 0, many));
-    DFQI_TRY(check_count(ctx, "batch", o->batch, 2, 4096));
-    DFQI_TRY(check_count(ctx, "max_shift", o->max_shift, 0, 1024));
-    DFQI_TRY(check_number(ctx, "held_out", o->held_out, 0.01, 0.9));
-    DFQI_TRY(check_number(ctx, "largest_share", o->largest_share, 0, 1));
-    DFQI_TRY(check_number(ctx, "learning_rate", o->learning_rate, 0, 1000));
-    DFQI_TRY(check_number(ctx, "search_learning_rate", o->search_learning_rate, 0, 1000));
-    DFQI_TRY(check_number(ctx, "train_learning_rate", o->train_learning_rate, 0, 1000));
-    if (o->weight_decay != -1.0) DFQI_TRY(check_number(ctx, "weight_decay", o->weight_decay, 0, 1));
-    DFQI_TRY(check_number(ctx, "smoothing", o->smoothing, 0, 0.9));
-    DFQI_TRY(check_number(ctx, "estimate_decay", o->estimate_decay, 0.5, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "fine_tune", o->fine_tune, 0, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "warmup_steps", o->warmup_steps, 0, many));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "weight_steps", o->weight_steps, 0, 1000));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "sampled_paths", o->sampled_paths, 2,
+                              DFQI_SAMPLED_PATHS_MAX));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "solver_steps", o->solver_steps, 1, 1000));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "train_steps", o->train_steps, 0, many));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "batch", o->batch, 2, 4096));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "max_shift", o->max_shift, 0, 1024));
+    DFQI_TRY(dfqi_check_real(ctx, "explorer", "held_out", o->held_out, 0.01, 0.9));
+    DFQI_TRY(dfqi_check_real(ctx, "explorer", "largest_share", o->largest_share, 0, 1));
+    DFQI_TRY(dfqi_check_real(ctx, "explorer", "learning_rate", o->learning_rate, 0, 1000));
     DFQI_TRY(
-        check_count(ctx, "evaluator", o->evaluator, DFQ_EVALUATOR_TABLES, DFQ_EVALUATOR_NETWORKS));
+        dfqi_check_real(ctx, "explorer", "search_learning_rate", o->search_learning_rate, 0, 1000));
+    DFQI_TRY(
+        dfqi_check_real(ctx, "explorer", "train_learning_rate", o->train_learning_rate, 0, 1000));
+    if (o->weight_decay != -1.0)
+        DFQI_TRY(dfqi_check_real(ctx, "explorer", "weight_decay", o->weight_decay, 0, 1));
+    DFQI_TRY(dfqi_check_real(ctx, "explorer", "smoothing", o->smoothing, 0, 0.9));
+    DFQI_TRY(dfqi_check_real(ctx, "explorer", "estimate_decay", o->estimate_decay, 0.5, 1));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "evaluator", o->evaluator, DFQ_EVALUATOR_TABLES,
+                              DFQ_EVALUATOR_NETWORKS));
     DFQI_TRY(check_rule(ctx, o->evaluator, solver->rule));
-    DFQI_TRY(check_count(ctx, "reserved", o->reserved, 0, 0));
-    DFQI_TRY(check_count(ctx, "evaluator_steps", o->evaluator_steps, 1, many));
-    DFQI_TRY(check_count(ctx, "hw_generator_steps", o->hw_generator_steps, 1, many));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "reserved", o->reserved, 0, 0));
+    DFQI_TRY(dfqi_check_whole(ctx, "explorer", "evaluator_steps", o->evaluator_steps, 1, many));
     DFQI_TRY(
-        check_number(ctx, "hw_generator_learning_rate", o->hw_generator_learning_rate, 0, 1e6));
+        dfqi_check_whole(ctx, "explorer", "hw_generator_steps", o->hw_generator_steps, 1, many));
+    DFQI_TRY(dfqi_check_real(ctx, "explorer", "hw_generator_learning_rate",
+                             o->hw_generator_learning_rate, 0, 1e6));
     for (int c = 0; c < 3; c++) {
-        DFQI_TRY(check_number(ctx, "mean", (double)o->mean[c], -10, 10));
-        DFQI_TRY(check_number(ctx, "std", (double)o->std[c], 1e-6, 10));
+        DFQI_TRY(dfqi_check_real(ctx, "explorer", "mean", (double)o->mean[c], -10, 10));
+        DFQI_TRY(dfqi_check_real(ctx, "explorer", "std", (double)o->std[c], 1e-6, 10));
     }
     return DFQ_OK;
 }
