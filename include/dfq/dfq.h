@@ -12,6 +12,7 @@
 #include <dfq/explorer.h>
 #include <dfq/graph.h>
 #include <dfq/image_set.h>
+#include <dfq/job.h>
 #include <dfq/quantizer.h>
 #include <dfq/solver.h>
 #include <dfq/status.h>

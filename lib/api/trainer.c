@@ -25,7 +25,8 @@ static dfq_trainer_options trainer_defaults(void)
                                  .beta1 = d.beta1,
                                  .beta2 = d.beta2,
                                  .eps = d.eps,
-                                 .weight_decay = d.weight_decay};
+                                 .weight_decay = d.weight_decay,
+                                 .seed = d.seed};
 }
 
 void dfq_trainer_options_init(dfq_trainer_options *options, size_t size)
@@ -49,7 +50,8 @@ dfq_status dfq_trainer_create(dfq_graph *graph, const dfq_trainer_options *optio
                               .beta1 = o.beta1,
                               .beta2 = o.beta2,
                               .eps = o.eps,
-                              .weight_decay = o.weight_decay};
+                              .weight_decay = o.weight_decay,
+                              .seed = o.seed};
     dfq_trainer *trainer = dfqi_calloc(graph->ctx, 1, sizeof *trainer);
     if (trainer == NULL) return DFQ_E_NOMEM;
     dfq_status status = dfqi_train_new(graph, &own, &trainer->t);
@@ -87,4 +89,48 @@ dfq_status dfq_trainer_step(dfq_trainer *trainer, const dfq_tensor *images,
     if (out_loss != NULL) *out_loss = loss;
     if (out_correct != NULL) *out_correct = correct;
     return DFQ_OK;
+}
+
+dfq_status dfq_trainer_run(dfq_trainer *trainer, const dfq_tensor *images, const dfq_tensor *labels)
+{
+    if (trainer == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = trainer->graph->ctx;
+    DFQI_NEED(ctx, images);
+    DFQI_NEED(ctx, labels);
+    DFQI_TRY(dfqi_model_check_images(trainer->graph, images, 0));
+    int64_t n = images->dims[0];
+    DFQI_TRY(dfqi_model_check_labels(trainer->graph, labels, n));
+    if (n > INT32_MAX)
+        return dfqi_fail(ctx, DFQ_E_SHAPE, "%lld images, the limit is %d", (long long)n, INT32_MAX);
+    return dfqi_train_run(trainer->t, dfqi_tensor_f32(images), labels->data, n);
+}
+
+dfq_status dfq_trainer_estimate(const dfq_trainer *trainer, dfq_job_cost *out_cost)
+{
+    dfqi_train_cost c;
+    if (trainer == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = trainer->graph->ctx;
+    DFQI_NEED(ctx, out_cost);
+    DFQI_TRY(dfqi_train_estimate(trainer->t, &c));
+    int64_t left = c.done < c.steps ? c.steps - c.done : 0;
+    const dfq_job_cost cost = {.bytes = dfqi_count_i64(c.bytes),
+                               .macs = dfqi_count_i64(c.macs * (double)left),
+                               .seconds_left = c.seconds_left,
+                               .units = c.steps,
+                               .done = c.done};
+    return dfqi_info_write(ctx, "dfq_job_cost", &cost, sizeof cost, out_cost);
+}
+
+dfq_status dfq_trainer_save_checkpoint(const dfq_trainer *trainer, const char *path)
+{
+    if (trainer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(trainer->graph->ctx, path);
+    return dfqi_train_save(trainer->t, path);
+}
+
+dfq_status dfq_trainer_load_checkpoint(dfq_trainer *trainer, const char *path)
+{
+    if (trainer == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(trainer->graph->ctx, path);
+    return dfqi_train_restore(trainer->t, path);
 }

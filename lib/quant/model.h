@@ -31,6 +31,10 @@ DFQI_CHECKED dfq_status dfqi_model_check_images(const dfqi_model *m, const dfq_t
 /* DFQ_E_SHAPE unless `labels` are I32 [n], DFQ_E_INVALID unless the network has all these classes. */
 DFQI_CHECKED dfq_status dfqi_model_check_labels(const dfqi_model *m, const dfq_tensor *labels,
                                                 int64_t n);
+/* Fingerprints: of names, shapes and quantizers with their scales, which training leaves alone; and of
+ * these and all parameters. */
+uint64_t dfqi_model_outline_hash(const dfqi_model *m);
+uint64_t dfqi_model_hash(const dfqi_model *m);
 
 /* DFQ_E_INVALID for a CNN whose ranges are not known yet. */
 DFQI_CHECKED dfq_status dfqi_model_ready(const dfqi_model *m);

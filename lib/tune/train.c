@@ -1,30 +1,15 @@
 /* Supervised training: one graph holds the forward pass, the mean cross-entropy and its gradient by
  * every parameter; a step runs it and lets AdamW move the parameters, which the graph reads where
  * they are. */
-#include "tune/train.h"
+#include "tune/train_priv.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
-
-#include "graph/exec.h"
+#include "base/progress.h"
 #include "graph/ops.h"
-#include "nn/optim.h"
-
-struct dfqi_train {
-    dfq_context *ctx;
-    dfqi_model *model; /* retained */
-    dfqi_train_options o;
-    int64_t done;
-    dfqi_graph *g;
-    dfqi_exec *e;
-    dfqi_id x, labels, logits, loss;
-    dfqi_id *grad;         /* [n_params] */
-    dfqi_moments *moments; /* [n_params] */
-    float *labels_f;       /* [batch] */
-};
 
 /* -- options ----------------------------------------------------------------------------------- */
 
@@ -255,6 +240,7 @@ static void update(dfqi_train *t)
 dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *labels,
                            float *out_loss, int32_t *out_correct)
 {
+    double start = dfqi_now();
     DFQI_TRY(read_labels(t, labels));
     dfqi_exec_bind(t->e, t->x, images);
     DFQI_TRY(dfqi_exec_run(t->e));
@@ -266,6 +252,8 @@ dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *la
             (long long)t->done, (double)loss);
     int32_t correct = count_correct(t, labels);
     update(t);
+    t->seconds += dfqi_now() - start;
+    t->timed++;
     *out_loss = loss;
     *out_correct = correct;
     return DFQ_OK;

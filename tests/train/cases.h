@@ -12,6 +12,7 @@ enum { DFQT_SIDE = 8, DFQT_PIXELS = 3 * DFQT_SIDE * DFQT_SIDE, DFQT_CLASSES = 3,
 TCase *dfqt_train_create_case(void);
 TCase *dfqt_train_job_case(void);
 TCase *dfqt_train_failure_case(void);
+TCase *dfqt_train_run_case(void);
 
 dfq_context *dfqt_context(int32_t threads);
 /* Options of a network of two blocks on 8 x 8 pixels, and of short training. */

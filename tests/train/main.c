@@ -8,5 +8,6 @@ int main(void)
     suite_add_tcase(s, dfqt_train_create_case());
     suite_add_tcase(s, dfqt_train_job_case());
     suite_add_tcase(s, dfqt_train_failure_case());
+    suite_add_tcase(s, dfqt_train_run_case());
     return dfqt_run(s);
 }

@@ -1,0 +1,28 @@
+/** @file dfq/job.h
+ *  What long jobs have in common: their cost. */
+#ifndef DFQ_JOB_H
+#define DFQ_JOB_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a job costs, and how far it is. Filled by dfq_trainer_estimate(), dfq_diagnosis_estimate(),
+ *  dfq_graph_quantize_estimate() and dfq_graph_evaluate_estimate(). Times are those of this machine as it
+ *  was while it was measured. */
+typedef struct dfq_job_cost {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t reserved;     /**< 0 */
+    int64_t bytes;        /**< memory at the peak, without networks and images */
+    int64_t macs;         /**< multiply-accumulates left; INT64_MAX stands for all larger numbers */
+    double seconds_left;  /**< to the end of the job; NaN: nothing was measured yet */
+    int64_t units;        /**< of the whole job: steps, batches of a pass or images */
+    int64_t done;         /**< units done */
+} dfq_job_cost;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

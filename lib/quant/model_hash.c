@@ -1,0 +1,45 @@
+/* Fingerprints of models, by which checkpoints know what they belong to. */
+#include <string.h>
+
+#include "base/hash.h"
+#include "quant/model.h"
+
+static uint64_t hash_floats(uint64_t hash, const dfq_tensor *t)
+{
+    if (!t) return dfqi_hash(hash, "none", 4);
+    return dfqi_hash(hash, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
+}
+
+static uint64_t hash_scheme(uint64_t hash, const dfqi_scheme *s)
+{
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        const dfqi_site *site = &s->sites[i];
+        hash = dfqi_hash(hash, site->name, strlen(site->name));
+        hash = dfqi_hash(hash, &site->kind, sizeof site->kind);
+        hash = dfqi_hash(hash, &site->bits, sizeof site->bits);
+        hash = dfqi_hash(hash, &site->qmin, sizeof site->qmin);
+        hash = dfqi_hash(hash, &site->qmax, sizeof site->qmax);
+        hash = hash_floats(hash, site->scale);
+        hash = hash_floats(hash, site->zero_point);
+    }
+    return hash;
+}
+
+uint64_t dfqi_model_outline_hash(const dfqi_model *m)
+{
+    const dfqi_arch *a = &m->net.arch;
+    uint64_t hash = dfqi_hash(DFQI_HASH_START, &a->family, sizeof a->family);
+    hash = dfqi_hash(hash, &a->image, sizeof a->image);
+    hash = dfqi_hash(hash, &a->vit.heads, sizeof a->vit.heads);
+    for (int32_t i = 0; i < m->net.n_params; i++) {
+        const dfqi_param *p = &m->net.params[i];
+        hash = dfqi_hash(hash, p->name, strlen(p->name));
+        hash = dfqi_hash(hash, p->tensor->dims, (size_t)p->tensor->rank * sizeof *p->tensor->dims);
+    }
+    return hash_scheme(hash, &m->scheme);
+}
+
+uint64_t dfqi_model_hash(const dfqi_model *m)
+{
+    return hash_scheme(dfqi_network_hash(&m->net), &m->scheme);
+}
