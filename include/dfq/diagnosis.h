@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <dfq/export.h>
+#include <dfq/job.h>
 #include <dfq/status.h>
 #include <dfq/types.h>
 
@@ -112,6 +113,23 @@ DFQ_CHECKED dfq_status dfq_diagnosis_step(dfq_diagnosis *diagnosis, int32_t *out
  *  @return ::DFQ_E_CANCELLED (between two steps: call again to go on), otherwise as
  *          dfq_diagnosis_step(). */
 DFQ_CHECKED dfq_status dfq_diagnosis_run(dfq_diagnosis *diagnosis);
+
+/** Memory, work and time of the job; units are batches of its passes, of which an eigenvalue that settles
+ *  early needs fewer. Time is known once a batch was run.
+ *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_diagnosis_estimate(const dfq_diagnosis *diagnosis,
+                                              dfq_job_cost *out_cost);
+
+/** Writes the job between two batches, about four floats for each weight; written beside and renamed.
+ *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_diagnosis_save_checkpoint(dfq_diagnosis *diagnosis, const char *path);
+
+/** Puts a job that was created with the same networks, images, labels and options where a checkpoint left
+ *  off; it ends with the same bits as one that was not interrupted. On failure it stays as it is.
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (no such checkpoint), ::DFQ_E_INVALID (made with other networks,
+ *          images, labels or options), ::DFQ_E_UNSUPPORTED (another version), ::DFQ_E_NUMERIC,
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_diagnosis_load_checkpoint(dfq_diagnosis *diagnosis, const char *path);
 
 /** What has been found so far.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */

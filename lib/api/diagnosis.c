@@ -87,6 +87,34 @@ dfq_status dfq_diagnosis_run(dfq_diagnosis *diagnosis)
     return dfqi_diagnosis_run(diagnosis->d);
 }
 
+dfq_status dfq_diagnosis_estimate(const dfq_diagnosis *diagnosis, dfq_job_cost *out_cost)
+{
+    dfqi_diagnosis_cost c;
+    if (diagnosis == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(diagnosis->ctx, out_cost);
+    DFQI_TRY(dfqi_diagnosis_estimate(diagnosis->d, &c));
+    const dfq_job_cost cost = {.bytes = dfqi_count_i64(c.bytes),
+                               .macs = dfqi_count_i64(c.macs),
+                               .seconds_left = c.seconds_left,
+                               .units = c.units,
+                               .done = c.done};
+    return dfqi_info_write(diagnosis->ctx, "dfq_job_cost", &cost, sizeof cost, out_cost);
+}
+
+dfq_status dfq_diagnosis_save_checkpoint(dfq_diagnosis *diagnosis, const char *path)
+{
+    if (diagnosis == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(diagnosis->ctx, path);
+    return dfqi_diagnosis_save(diagnosis->d, path);
+}
+
+dfq_status dfq_diagnosis_load_checkpoint(dfq_diagnosis *diagnosis, const char *path)
+{
+    if (diagnosis == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(diagnosis->ctx, path);
+    return dfqi_diagnosis_restore(diagnosis->d, path);
+}
+
 /* -- results ----------------------------------------------------------------------------------- */
 
 dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,

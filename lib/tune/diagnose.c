@@ -1,6 +1,6 @@
 /* The job: logits of both networks batch by batch, then the curvature of the loss on a copy of the
  * student whose quantized weights hold what their codes stand for. */
-#include "tune/diagnose.h"
+#include "tune/diagnose_priv.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,26 +9,7 @@
 #include "base/progress.h"
 #include "graph/ops.h"
 #include "quant/evaluate.h"
-#include "tune/codes.h"
 #include "tune/tune.h"
-
-struct dfqi_diagnosis {
-    dfq_context *ctx; /* the student's, retained by it */
-    dfqi_model *teacher, *student;
-    dfq_tensor *images, *labels;
-    dfqi_diagnose_options o;
-    dfqi_coded *coded;
-    int32_t n;
-    int64_t values, n_images, pixels, classes;
-    dfqi_agreement agreement;
-    int64_t judged; /* images whose logits are there */
-    /* made when work begins */
-    dfqi_network net; /* the copy */
-    dfqi_free_weight *weights;
-    float *logits, *classes_of; /* the teacher's [n, classes]; labels as floats [n] */
-    dfqi_loss_surface surface;
-    dfqi_loss_curvature curvature;
-};
 
 void dfqi_diagnose_defaults(dfqi_diagnose_options *o)
 {
@@ -201,35 +182,40 @@ static void dequantize(dfqi_diagnosis *d)
     }
 }
 
-static dfq_status allocate(dfqi_diagnosis *d)
+dfqi_loss_surface dfqi_diagnosis_surface_of(dfqi_diagnosis *d)
 {
     const dfqi_arch *a = &d->student->net.arch;
+    return (dfqi_loss_surface){.ctx = d->ctx,
+                               .forward = forward,
+                               .user = d,
+                               .n_weights = d->n,
+                               .weights = d->weights,
+                               .floats = d->values,
+                               .rank = 3,
+                               .dims = {a->channels, a->image, a->image},
+                               .n = d->n_images,
+                               .classes = d->classes,
+                               .images = dfqi_tensor_f32(d->images),
+                               .labels = d->classes_of,
+                               .teacher = d->logits,
+                               .temperature = d->o.temperature,
+                               .divide = d->o.divide,
+                               .batch = d->o.batch};
+}
+
+static dfq_status allocate(dfqi_diagnosis *d)
+{
     d->weights = dfqi_calloc(d->ctx, (size_t)d->n, sizeof *d->weights);
     d->logits = dfqi_calloc(d->ctx, (size_t)d->n_images, (size_t)d->classes * sizeof *d->logits);
     d->classes_of = dfqi_calloc(d->ctx, (size_t)d->n_images, sizeof *d->classes_of);
     if (!d->weights || !d->logits || !d->classes_of) return DFQ_E_NOMEM;
     DFQI_TRY(dfqi_network_clone(&d->student->net, &d->net));
     dequantize(d);
-    d->surface = (dfqi_loss_surface){.ctx = d->ctx,
-                                     .forward = forward,
-                                     .user = d,
-                                     .n_weights = d->n,
-                                     .weights = d->weights,
-                                     .floats = d->values,
-                                     .rank = 3,
-                                     .dims = {a->channels, a->image, a->image},
-                                     .n = d->n_images,
-                                     .classes = d->classes,
-                                     .images = dfqi_tensor_f32(d->images),
-                                     .labels = d->classes_of,
-                                     .teacher = d->logits,
-                                     .temperature = d->o.temperature,
-                                     .divide = d->o.divide,
-                                     .batch = d->o.batch};
+    d->surface = dfqi_diagnosis_surface_of(d);
     return dfqi_loss_curvature_init(&d->curvature, &d->surface, &d->o.curvature);
 }
 
-static dfq_status start(dfqi_diagnosis *d)
+dfq_status dfqi_diagnosis_start(dfqi_diagnosis *d)
 {
     if (d->curvature.l) return DFQ_OK;
     dfq_status status = allocate(d);
@@ -272,8 +258,12 @@ static dfq_status judge(dfqi_diagnosis *d)
 
 dfq_status dfqi_diagnosis_step(dfqi_diagnosis *d, int32_t *out_finished)
 {
-    DFQI_TRY(start(d));
+    double from = dfqi_now();
+    int kind = dfqi_diagnosis_kind(d);
+    DFQI_TRY(dfqi_diagnosis_start(d));
     DFQI_TRY(d->judged < d->n_images ? judge(d) : dfqi_loss_curvature_step(&d->curvature));
+    d->seconds[kind] += dfqi_now() - from;
+    d->timed[kind]++;
     *out_finished = d->curvature.stage == DFQI_LOSS_CURVATURE_DONE;
     return DFQ_OK;
 }
@@ -282,7 +272,7 @@ dfq_status dfqi_diagnosis_run(dfqi_diagnosis *d)
 {
     int32_t finished = 0;
     int64_t batch = d->o.batch;
-    DFQI_TRY(start(d));
+    DFQI_TRY(dfqi_diagnosis_start(d));
     int64_t judging = dfqi_loss_surface_batches(&d->surface);
     int64_t done = (d->judged + batch - 1) / batch + d->curvature.done;
     dfqi_stage stage = dfqi_stage_begin(d->ctx, "diagnose", (uint64_t)done,

@@ -38,6 +38,20 @@ DFQI_CHECKED dfq_status dfqi_diagnosis_step(dfqi_diagnosis *d, int32_t *out_fini
 /* Steps until the end, reporting stage "diagnose"; DFQ_E_CANCELLED leaves it between two steps. */
 DFQI_CHECKED dfq_status dfqi_diagnosis_run(dfqi_diagnosis *d);
 
+typedef struct dfqi_diagnosis_cost {
+    double bytes;        /* at the peak, without networks and images */
+    double macs;         /* left */
+    double seconds_left; /* NaN: no batch was timed yet */
+    int64_t units, done; /* batches of passes */
+} dfqi_diagnosis_cost;
+
+DFQI_CHECKED dfq_status dfqi_diagnosis_estimate(const dfqi_diagnosis *d, dfqi_diagnosis_cost *out);
+
+/* The job between two batches. Read by a job with the same networks, images, labels and options; on failure it
+ * is left as it is. */
+DFQI_CHECKED dfq_status dfqi_diagnosis_save(dfqi_diagnosis *d, const char *path);
+DFQI_CHECKED dfq_status dfqi_diagnosis_restore(dfqi_diagnosis *d, const char *path);
+
 int64_t dfqi_diagnosis_images(const dfqi_diagnosis *d);
 /* Counted so far; final from the first result of the curvature on. */
 dfqi_agreement dfqi_diagnosis_agreement(const dfqi_diagnosis *d);

@@ -36,6 +36,23 @@ static size_t plane_floats(const dfqi_loss_curvature_options *o)
     return (size_t)DFQI_SLOPES * (size_t)o->grid * (size_t)o->grid;
 }
 
+int64_t dfqi_loss_curvature_passes(const dfqi_loss_curvature_options *o, int stage)
+{
+    const int64_t passes[DFQI_LOSS_CURVATURE_DONE] = {
+        [DFQI_LOSS_CURVATURE_GRADIENTS] = 1,
+        [DFQI_LOSS_CURVATURE_HESSIAN] = 2 * (int64_t)o->probes,
+        [DFQI_LOSS_CURVATURE_POWER] = 2 * DFQI_SLOPES * (int64_t)o->power,
+        [DFQI_LOSS_CURVATURE_PLANE] = (int64_t)o->grid * o->grid};
+    return passes[stage];
+}
+
+int64_t dfqi_loss_curvature_floats(const dfqi_loss_curvature_options *o, int64_t n_weights,
+                                   int64_t floats)
+{
+    return (2 + DFQI_SLOPES) * floats + n_weights * DFQI_LOSS_CURVATURE_COLUMNS +
+           (int64_t)plane_floats(o);
+}
+
 dfq_status dfqi_loss_curvature_init(dfqi_loss_curvature *s, dfqi_loss_surface *l,
                                     const dfqi_loss_curvature_options *o)
 {
@@ -58,8 +75,8 @@ dfq_status dfqi_loss_curvature_init(dfqi_loss_curvature *s, dfqi_loss_surface *l
     if (!(own.size > 0)) own.size = 1;
     for (int k = 0; k < DFQI_SLOPES; k++)
         own.loss[k] = (dfqi_loss_curvature_loss){NAN, NAN, NAN, NAN, NAN, 0, 0};
-    own.total = dfqi_loss_surface_batches(l) *
-                (1 + 2 * o->probes + 2 * DFQI_SLOPES * o->power + (int64_t)o->grid * o->grid);
+    for (int k = 0; k < DFQI_LOSS_CURVATURE_DONE; k++)
+        own.total += dfqi_loss_surface_batches(l) * dfqi_loss_curvature_passes(o, k);
     *s = own;
     return DFQ_OK;
 }
@@ -126,41 +143,58 @@ static float coordinate(const dfqi_loss_curvature *s, int64_t i)
     return -1.0f + 2.0f * (float)i / (float)(s->o.grid - 1);
 }
 
-static dfq_status prepare(dfqi_loss_curvature *s)
+/* The graph that the stage's passes run. */
+static dfq_status open_stage(dfqi_loss_curvature *s)
 {
     dfqi_loss_surface *l = s->l;
     l->smooth = s->stage == DFQI_LOSS_CURVATURE_HESSIAN || s->stage == DFQI_LOSS_CURVATURE_POWER;
-    if (s->stage == DFQI_LOSS_CURVATURE_GRADIENTS)
-        return dfqi_loss_surface_open(l, DFQI_SLOPE_ALL, 1);
+    if (s->stage == DFQI_LOSS_CURVATURE_POWER) return dfqi_loss_surface_open(l, 1u << s->slope, 1);
+    return dfqi_loss_surface_open(l, DFQI_SLOPE_ALL, s->stage != DFQI_LOSS_CURVATURE_PLANE);
+}
+
+static dfq_status prepare(dfqi_loss_curvature *s)
+{
     if (s->stage == DFQI_LOSS_CURVATURE_HESSIAN && s->pass % 2 == 0) draw_signs(s, s->pass / 2);
     if (s->pass > 0) return DFQ_OK;
-    if (s->stage == DFQI_LOSS_CURVATURE_HESSIAN)
-        return dfqi_loss_surface_open(l, DFQI_SLOPE_ALL, 1);
+    DFQI_TRY(open_stage(s));
     if (s->stage == DFQI_LOSS_CURVATURE_POWER) {
-        DFQI_TRY(dfqi_loss_surface_open(l, 1u << s->slope, 1));
         dfqi_rng r = stream(s, START, s->slope);
-        dfqi_rng_fill_normal(&r, s->sums, (size_t)l->floats);
+        dfqi_rng_fill_normal(&r, s->sums, (size_t)s->l->floats);
         take_direction(s, s->sums);
     } else if (s->stage == DFQI_LOSS_CURVATURE_PLANE) {
-        DFQI_TRY(dfqi_loss_surface_open(l, DFQI_SLOPE_ALL, 0));
         draw_filters(s, DIRECTION_U, s->dir);
         draw_filters(s, DIRECTION_V, s->sums);
     }
     return DFQ_OK;
 }
 
+/* The weights go to where the pass looks at them. */
+static void move(dfqi_loss_curvature *s)
+{
+    if (s->stage == DFQI_LOSS_CURVATURE_PLANE)
+        dfqi_loss_surface_move(s->l, s->base, coordinate(s, s->pass % s->o.grid), s->dir,
+                               coordinate(s, s->pass / s->o.grid), s->sums);
+    else if (s->stage != DFQI_LOSS_CURVATURE_GRADIENTS)
+        dfqi_loss_surface_move(s->l, s->base, sign_of(s) * (float)s->step, s->dir, 0, NULL);
+}
+
 static dfq_status begin(dfqi_loss_curvature *s)
 {
     DFQI_TRY(prepare(s));
     memset(s->running, 0, sizeof s->running);
-    if (s->stage == DFQI_LOSS_CURVATURE_PLANE) {
-        dfqi_loss_surface_move(s->l, s->base, coordinate(s, s->pass % s->o.grid), s->dir,
-                               coordinate(s, s->pass / s->o.grid), s->sums);
-        return DFQ_OK;
-    }
-    if (sign_of(s) > 0) memset(s->sums, 0, (size_t)(DFQI_SLOPES * s->l->floats) * sizeof *s->sums);
-    if (s->stage != DFQI_LOSS_CURVATURE_GRADIENTS)
-        dfqi_loss_surface_move(s->l, s->base, sign_of(s) * (float)s->step, s->dir, 0, NULL);
+    if (s->stage != DFQI_LOSS_CURVATURE_PLANE && sign_of(s) > 0)
+        memset(s->sums, 0, (size_t)(DFQI_SLOPES * s->l->floats) * sizeof *s->sums);
+    move(s);
+    return DFQ_OK;
+}
+
+/* After a checkpoint was read: graph and weights as they were then. */
+static dfq_status resume(dfqi_loss_curvature *s)
+{
+    DFQI_TRY(open_stage(s));
+    dfqi_loss_surface_move(s->l, s->base, 0, s->base, 0, NULL);
+    if (s->batch > 0) move(s);
+    s->resumed = 0;
     return DFQ_OK;
 }
 
@@ -288,6 +322,7 @@ static dfq_status end(dfqi_loss_curvature *s)
 dfq_status dfqi_loss_curvature_step(dfqi_loss_curvature *s)
 {
     if (s->stage == DFQI_LOSS_CURVATURE_DONE) return DFQ_OK;
+    if (s->resumed) DFQI_TRY(resume(s));
     if (s->batch == 0) DFQI_TRY(begin(s));
     DFQI_TRY(dfqi_loss_surface_run(s->l, s->batch, s->running, sign_of(s), s->sums));
     s->done++;

@@ -60,7 +60,14 @@ typedef struct dfqi_loss_curvature {
     float *memory, *base, *dir, *sums; /* [floats], [floats], [DFQI_SLOPES][floats] */
     double size, step;                 /* |base|, and the factor of dir */
     double running[DFQI_SLOPES], squares[DFQI_SLOPES];
+    int32_t
+        resumed; /* 1: what is above was read from a checkpoint, graph and weights are not there yet */
 } dfqi_loss_curvature;
+
+/* Passes over all images that a stage takes, at most; and floats of a job. */
+int64_t dfqi_loss_curvature_passes(const dfqi_loss_curvature_options *o, int stage);
+int64_t dfqi_loss_curvature_floats(const dfqi_loss_curvature_options *o, int64_t n_weights,
+                                   int64_t floats);
 
 /* `l` is borrowed, and closed in the end; its weights' tensors are moved about. */
 DFQI_CHECKED dfq_status dfqi_loss_curvature_init(dfqi_loss_curvature *s, dfqi_loss_surface *l,

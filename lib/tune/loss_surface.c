@@ -57,23 +57,48 @@ static dfq_status build(dfqi_loss_surface *l, uint32_t mask, dfqi_id *weights)
     DFQI_TRY(l->forward(l->user, l->g, l->x, weights, &logits));
     build_losses(l, mask, logits);
     DFQI_TRY(dfqi_graph_status(l->g));
-    if (l->grad) DFQI_TRY(build_gradients(l, weights));
-    return dfqi_exec_new(l->g, &l->e);
+    return l->grad ? build_gradients(l, weights) : DFQ_OK;
+}
+
+/* All but the executor. */
+static dfq_status prepare(dfqi_loss_surface *l, uint32_t mask, int gradients)
+{
+    dfq_status status = DFQ_E_NOMEM;
+    size_t n = (size_t)l->n_weights;
+    dfqi_id *weights = dfqi_calloc(l->ctx, n, sizeof *weights);
+    l->counts = dfqi_calloc(l->ctx, (size_t)l->batch, sizeof *l->counts);
+    if (gradients) l->grad = dfqi_calloc(l->ctx, DFQI_SLOPES * n, sizeof *l->grad);
+    if (weights && l->counts && (!gradients || l->grad)) status = build(l, mask, weights);
+    dfqi_free(l->ctx, weights);
+    return status;
 }
 
 dfq_status dfqi_loss_surface_open(dfqi_loss_surface *l, uint32_t mask, int gradients)
 {
-    dfq_status status = DFQ_E_NOMEM;
-    size_t n = (size_t)l->n_weights;
     dfqi_loss_surface_close(l);
-    dfqi_id *weights = dfqi_calloc(l->ctx, n, sizeof *weights);
-    l->counts = dfqi_calloc(l->ctx, (size_t)l->batch, sizeof *l->counts);
-    if (gradients) l->grad = dfqi_calloc(l->ctx, DFQI_SLOPES * n, sizeof *l->grad);
-    if (!weights || !l->counts || (gradients && !l->grad)) goto out;
-    status = build(l, mask, weights);
-out:
-    dfqi_free(l->ctx, weights);
+    dfq_status status = prepare(l, mask, gradients);
+    if (status == DFQ_OK) status = dfqi_exec_new(l->g, &l->e);
     if (status != DFQ_OK) dfqi_loss_surface_close(l);
+    return status;
+}
+
+dfq_status dfqi_loss_surface_cost(const dfqi_loss_surface *l, uint32_t mask, int gradients,
+                                  double *out_bytes, double *out_macs)
+{
+    dfqi_loss_surface own = *l;
+    size_t bytes = 0;
+    own.g = NULL;
+    own.e = NULL;
+    own.counts = NULL;
+    own.grad = NULL;
+    own.n_slots = 0;
+    dfq_status status = prepare(&own, mask, gradients);
+    if (status == DFQ_OK) status = dfqi_exec_estimate(own.g, &bytes);
+    if (status == DFQ_OK) {
+        *out_bytes = (double)bytes;
+        *out_macs = dfqi_graph_macs(own.g);
+    }
+    dfqi_loss_surface_close(&own);
     return status;
 }
 

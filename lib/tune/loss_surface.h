@@ -63,6 +63,10 @@ typedef struct dfqi_loss_surface {
 DFQI_CHECKED dfq_status dfqi_loss_surface_open(dfqi_loss_surface *l, uint32_t mask, int gradients);
 void dfqi_loss_surface_close(dfqi_loss_surface *l); /* fine if nothing is open */
 
+/* Memory of such a graph's run, and its work for one batch; nothing is opened or closed. */
+DFQI_CHECKED dfq_status dfqi_loss_surface_cost(const dfqi_loss_surface *l, uint32_t mask,
+                                               int gradients, double *out_bytes, double *out_macs);
+
 int64_t dfqi_loss_surface_batches(const dfqi_loss_surface *l);
 /* Batch i: adds its part of the means to loss[slots], and `sign` times the gradients to
  * sums[slots][floats] (NULL without gradients). */

@@ -6,6 +6,7 @@
 
 TCase *dfqt_diagnose_api_case(void);
 TCase *dfqt_diagnose_failure_case(void);
+TCase *dfqt_diagnose_checkpoint_case(void);
 TCase *dfqt_codes_case(void);
 TCase *dfqt_diagnose_golden_case(void);
 TCase *dfqt_diagnose_job_case(void);

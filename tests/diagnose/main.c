@@ -10,6 +10,7 @@ int main(void)
     suite_add_tcase(s, dfqt_codes_case());
     suite_add_tcase(s, dfqt_diagnose_job_case());
     suite_add_tcase(s, dfqt_diagnose_failure_case());
+    suite_add_tcase(s, dfqt_diagnose_checkpoint_case());
     suite_add_tcase(s, dfqt_diagnose_api_case());
     return dfqt_run(s);
 }
