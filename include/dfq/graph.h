@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <dfq/export.h>
+#include <dfq/job.h>
 #include <dfq/quantizer.h>
 #include <dfq/status.h>
 #include <dfq/stream.h>
@@ -420,6 +421,14 @@ typedef struct dfq_accuracy {
 DFQ_CHECKED dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset,
                                           int64_t first, int64_t n, dfq_accuracy *out_accuracy);
 
+/** Memory, work and time of that, measured on the first eight of these images, which are judged
+ *  twice; units are images. The caller's progress function is not called meanwhile.
+ *  @param out_cost struct_size must be set
+ *  @return as dfq_graph_evaluate(). */
+DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
+                                                   const dfq_dataset *dataset, int64_t first,
+                                                   int64_t n, dfq_job_cost *out_cost);
+
 /* -- quantization ------------------------------------------------------------------------------- */
 
 /** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
@@ -448,6 +457,17 @@ DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tens
 DFQ_CHECKED dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
                                                const dfq_quantize_options *options,
                                                dfq_graph **out_graph);
+
+/** What dfq_graph_quantize() of so many images costs, about; units are images. It is begun on noise:
+ *  with two images, until the layers of one block are rounded (vision transformers), or with one
+ *  batch. `graph` stays as it is, log and progress of the caller stay silent.
+ *  @param n_images how many images there will be, 1 or more
+ *  @param options  as there, or NULL
+ *  @param out_cost struct_size must be set
+ *  @return as dfq_graph_quantize(). */
+DFQ_CHECKED dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
+                                                   const dfq_quantize_options *options,
+                                                   dfq_job_cost *out_cost);
 
 /** The layers with widths of their own as text, "head=w8a8,blocks.0.attn.qk=float": what they were
  *  quantized with, or what their file says; "" if there are none. Borrowed, never NULL. */

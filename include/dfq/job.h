@@ -1,4 +1,5 @@
 /** @file dfq/job.h
+ *  @ingroup stable
  *  What long jobs have in common: their cost. */
 #ifndef DFQ_JOB_H
 #define DFQ_JOB_H

@@ -20,6 +20,7 @@ TCase *dfqt_quantizer_case(void);
 TCase *dfqt_quantizer_model_case(void);
 TCase *dfqt_memory_case(void);
 TCase *dfqt_contents_case(void);
+TCase *dfqt_estimate_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 

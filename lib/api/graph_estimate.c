@@ -1,0 +1,64 @@
+/* dfq/graph.h: what calibration and evaluation cost. */
+#include <dfq/dataset.h>
+#include <dfq/graph.h>
+#include <dfq/quantizer.h>
+
+#include "api/api.h"
+#include "api/handles.h"
+#include "base/memory.h"
+#include "quant/estimate.h"
+
+static dfq_status write_cost(dfq_context *ctx, const dfqi_cost *c, int64_t n, dfq_job_cost *out)
+{
+    const dfq_job_cost cost = {.bytes = dfqi_count_i64(c->bytes),
+                               .macs = dfqi_count_i64(c->macs),
+                               .seconds_left = c->seconds,
+                               .units = n};
+    return dfqi_info_write(ctx, "dfq_job_cost", &cost, sizeof cost, out);
+}
+
+static dfq_status run(const dfqi_model *m, const dfq_tensor *images, void *user)
+{
+    dfq_graph *made = NULL;
+    dfq_status status = dfq_graph_quantize(m, images, user, &made);
+    dfq_graph_release(made);
+    return status;
+}
+
+dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
+                                       const dfq_quantize_options *options, dfq_job_cost *out_cost)
+{
+    dfq_quantize_options o;
+    dfqi_cost c;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_cost);
+    if (n_images < 1)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "n_images is %lld, must be 1 or more",
+                         (long long)n_images);
+    dfq_quantize_options_init(&o, sizeof o);
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
+    int vit = !dfqi_arch_is_cnn(&graph->net.arch), follows = o.act_grid == DFQ_ACT_GRID_MINMAX;
+    const dfqi_quantize_job job = {.run = run,
+                                   .user = &o,
+                                   .parity = vit && o.mode == DFQ_MODE_PARITY && !follows,
+                                   .sweeps = vit && o.mode == DFQ_MODE_IMPROVED};
+    DFQI_TRY(dfqi_quantize_estimate(graph, n_images, &job, &c));
+    return write_cost(graph->ctx, &c, n_images, out_cost);
+}
+
+dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph, const dfq_dataset *dataset,
+                                       int64_t first, int64_t n, dfq_job_cost *out_cost)
+{
+    dfqi_cost c;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, dataset);
+    DFQI_NEED(graph->ctx, out_cost);
+    int64_t count = dfqi_dataset_count(dataset->d);
+    if (n == 0) n = count - first;
+    if (first < 0 || n < 1 || first > count - n)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "%lld images from image %lld on, the data set has %lld", (long long)n,
+                         (long long)first, (long long)count);
+    DFQI_TRY(dfqi_evaluate_estimate(graph, dataset->d, first, n, &c));
+    return write_cost(graph->ctx, &c, n, out_cost);
+}

@@ -1,0 +1,33 @@
+/* What calibration and evaluation cost, measured on a few images. */
+#ifndef DFQI_QUANT_ESTIMATE_H
+#define DFQI_QUANT_ESTIMATE_H
+
+#include "quant/evaluate.h"
+
+typedef struct dfqi_cost {
+    double bytes; /* at the peak, without the network that is there and the images */
+    double macs;
+    double seconds;
+} dfqi_cost;
+
+/* Quantizes a network with `images` and throws away what that made. */
+typedef dfq_status (*dfqi_quantize_run)(const dfqi_model *m, const dfq_tensor *images, void *user);
+
+/* How a network is quantized. */
+typedef struct dfqi_quantize_job {
+    dfqi_quantize_run run; /* it may be stopped */
+    void *user;
+    int32_t parity; /* parity mode of a vision transformer with learned grids: 16 images in all */
+    int32_t
+        sweeps; /* ranges follow batches (0), or all images are swept over and weights rounded (1) */
+} dfqi_quantize_job;
+
+/* Of n images. Runs the job on noise, until the layers of one block are rounded: rounding takes as long
+ * for any number of images, but for a pass through half of either network for each layer. */
+DFQI_CHECKED dfq_status dfqi_quantize_estimate(const dfqi_model *m, int64_t n,
+                                               const dfqi_quantize_job *job, dfqi_cost *out);
+/* Of images first .. first + n - 1; judges a few of them. */
+DFQI_CHECKED dfq_status dfqi_evaluate_estimate(const dfqi_model *m, const dfqi_dataset *d,
+                                               int64_t first, int64_t n, dfqi_cost *out);
+
+#endif
