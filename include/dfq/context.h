@@ -51,6 +51,23 @@ typedef struct dfq_progress {
  *  returns ::DFQ_E_CANCELLED at a point from which it can be resumed. */
 typedef int32_t (*dfq_progress_fn)(const dfq_progress *progress, void *user);
 
+/** A piece of the library's work, see dfq_thread_pool. */
+typedef void (*dfq_task_fn)(void *arg, int32_t task);
+
+/** Threads of the host, for dfq_context_set_thread_pool(). Filled by hand: set everything to 0,
+ *  then struct_size and what is wanted. */
+typedef struct dfq_thread_pool {
+    uint32_t struct_size; /**< sizeof(dfq_thread_pool) of the caller */
+    int32_t threads;      /**< 1..256: most tasks that run at the same time */
+    /** Calls task(arg, i) once for each i of 0 .. n_tasks - 1 and returns when all calls have
+     *  returned. They may run on any threads, the calling one among them, at the same time or one
+     *  after the other, in any order. Called on the thread that is inside libdfq; a task calls it
+     *  no more. The threads need 128 KiB of stack.
+     *  @param n_tasks 1 .. threads */
+    void (*parallel_for)(int32_t n_tasks, dfq_task_fn task, void *arg, void *user);
+    void *user; /**< passed to parallel_for */
+} dfq_thread_pool;
+
 /** Options of dfq_context_create(). Fill with dfq_context_options_init() first. */
 typedef struct dfq_context_options {
     uint32_t struct_size;           /**< set by init */
@@ -61,6 +78,11 @@ typedef struct dfq_context_options {
     void *log_user;                 /**< passed to log */
     dfq_progress_fn progress;       /**< NULL: none */
     void *progress_user;            /**< passed to progress */
+    /** 0..256: dfq_context_set_threads() may go up to it at any time, and handles take scratch
+     *  memory for so many. 0: the same as `threads`. */
+    int32_t max_threads;
+    /** Stack of each thread that the library starts, KiB, 128..1048576; 0: 2048. */
+    int32_t stack_kib;
 } dfq_context_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_context_options) of the caller. */
@@ -82,6 +104,33 @@ DFQ_API const char *dfq_context_get_error(const dfq_context *context);
 /** Asks a running call to stop as soon as it can be resumed; it returns ::DFQ_E_CANCELLED. Stays in
  *  force for the next call if none is running. Any thread, also a signal handler. */
 DFQ_API void dfq_context_cancel(dfq_context *context);
+
+/** Sends later log lines to another function. @param log NULL: silent
+ *  @return ::DFQ_E_INVALID (no context). */
+DFQ_CHECKED dfq_status dfq_context_set_log(dfq_context *context, dfq_log_fn log, void *user);
+
+/** Sends later progress reports to another function, also from inside of the one there is.
+ *  @param progress NULL: none
+ *  @return ::DFQ_E_INVALID (no context). */
+DFQ_CHECKED dfq_status dfq_context_set_progress(dfq_context *context, dfq_progress_fn progress,
+                                                void *user);
+
+/** Changes how many threads work, from the next loop on; results keep their bits. Between calls, or
+ *  from inside of the progress function. Threads that are too many end.
+ *  @param threads 1..256; 0: one per core this process may use
+ *  @return ::DFQ_E_INVALID (out of range; more than max_threads while there are handles of this
+ *          context; the host's pool is in use; the library's threads are at work, as in a log
+ *          line), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_context_set_threads(dfq_context *context, int32_t threads);
+
+/** Lets threads of the host work in place of the library's own, which end. Results have the same
+ *  bits.
+ *  @param pool copied; its number of threads becomes the context's, under the conditions of
+ *              dfq_context_set_threads(). NULL: threads of the library, as many as before
+ *  @return ::DFQ_E_INVALID (as dfq_context_set_threads(); no parallel_for), ::DFQ_E_UNSUPPORTED (a
+ *          field this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_context_set_thread_pool(dfq_context *context,
+                                                   const dfq_thread_pool *pool);
 
 /** Number of threads that work for this context, the caller's among them. Where the system refuses
  *  to start as many, a warning is logged and fewer work. */

@@ -9,6 +9,8 @@
 #include "base/parallel.h"
 #include "base/text.h"
 
+enum { STACK_KIB = 2048 }; /* also holds the thread-local variables of all libraries of the host */
+
 static void *libc_alloc(size_t size, size_t align, void *user)
 {
     void *p = NULL;
@@ -22,6 +24,12 @@ static void libc_free(void *ptr, size_t size, size_t align, void *user)
     (void)align;
     (void)user;
     free(ptr);
+}
+
+static int32_t threads_of(int32_t wanted)
+{
+    int32_t n = wanted > 0 ? wanted : dfqi_cores();
+    return n < DFQI_THREADS_MAX ? n : DFQI_THREADS_MAX;
 }
 
 dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out)
@@ -41,10 +49,11 @@ dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out)
     ctx->log_user = o->log_user;
     ctx->progress = o->progress;
     ctx->progress_user = o->progress_user;
-    ctx->threads = o->threads > 0 ? o->threads : dfqi_cores();
-    if (ctx->threads > DFQI_THREADS_MAX) ctx->threads = DFQI_THREADS_MAX;
+    ctx->active = threads_of(o->threads);
+    ctx->threads = o->max_threads > ctx->active ? o->max_threads : ctx->active;
+    ctx->stack_bytes = (size_t)(o->stack_kib > 0 ? o->stack_kib : STACK_KIB) << 10;
     ctx->refs = 1;
-    if (dfqi_pool_create(ctx) != DFQ_OK) {
+    if (dfqi_pool_create(ctx, ctx->active, &ctx->pool) != DFQ_OK) {
         a->free(ctx, sizeof *ctx, DFQI_ALIGN, a->user);
         return DFQ_E_NOMEM;
     }
@@ -63,11 +72,56 @@ void dfqi_context_release(dfq_context *ctx)
 {
     dfq_allocator a;
     if (ctx == NULL || dfqi_ref_dec(&ctx->refs) > 0) return;
-    dfqi_pool_release(ctx);
+    dfqi_pool_release(ctx, ctx->pool);
     pthread_mutex_destroy(&ctx->error_lock);
     a = ctx->allocator;
     a.free(ctx, sizeof *ctx, DFQI_ALIGN, a.user);
 }
+
+/* -- threads ----------------------------------------------------------------------------------- */
+
+/* Scratch memory of handles has a part for each thread, and they are alive where somebody but the
+ * caller holds the context. */
+static dfq_status check_threads(dfq_context *ctx, int32_t n)
+{
+    if (ctx->looping) return dfqi_fail(ctx, DFQ_E_INVALID, "threads cannot change while they work");
+    if (n <= ctx->threads || ctx->refs == 1) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "%d threads: what was made with this context has memory for %d; set "
+                     "max_threads when it is created, or release all else first",
+                     (int)n, (int)ctx->threads);
+}
+
+/* Another count, and with it another pool: its threads begin with the next loop. */
+static dfq_status change_threads(dfq_context *ctx, int32_t n)
+{
+    dfqi_pool *pool;
+    if (n == ctx->active) return DFQ_OK;
+    DFQI_TRY(dfqi_pool_create(ctx, n, &pool));
+    dfqi_pool_release(ctx, ctx->pool);
+    ctx->pool = pool;
+    ctx->active = n;
+    if (n > ctx->threads) ctx->threads = n;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_context_set_threads(dfq_context *ctx, int32_t n)
+{
+    n = threads_of(n);
+    DFQI_TRY(check_threads(ctx, n));
+    return change_threads(ctx, n);
+}
+
+dfq_status dfqi_context_set_pool(dfq_context *ctx, const dfq_thread_pool *pool)
+{
+    DFQI_TRY(check_threads(ctx, pool ? pool->threads : ctx->active));
+    if (pool) DFQI_TRY(change_threads(ctx, pool->threads));
+    ctx->host_pool = pool ? *pool : (dfq_thread_pool){0};
+    if (pool) dfqi_pool_rest(ctx->pool);
+    return DFQ_OK;
+}
+
+/* -- texts ------------------------------------------------------------------------------------- */
 
 /* Length of `text` without a UTF-8 sequence that its end cuts off. */
 static size_t whole_length(const char *text, size_t length)

@@ -21,8 +21,12 @@ struct dfq_context {
     void *log_user;
     dfq_progress_fn progress;
     void *progress_user;
-    int32_t threads;
+    int32_t threads;              /* scratch memory of handles is for so many */
+    int32_t active;               /* so many work, at most `threads` */
+    size_t stack_bytes;           /* of threads of the pool */
     dfqi_pool *pool;              /* NULL: one thread */
+    dfq_thread_pool host_pool;    /* takes its place if it has a parallel_for */
+    bool looping;                 /* a loop that is called now is a nested one */
     int32_t refs;                 /* the caller's and one per live handle */
     volatile sig_atomic_t cancel; /* set by dfq_context_cancel(), cleared when reported */
     bool kernels_refused;         /* the warning of a kernel set that is not there was given */
@@ -34,6 +38,12 @@ struct dfq_context {
 DFQI_CHECKED dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out);
 dfq_context *dfqi_context_retain(dfq_context *ctx);
 void dfqi_context_release(dfq_context *ctx); /* NULL ok */
+
+/* n of 1..DFQI_THREADS_MAX; 0: as many as there are cores. DFQ_E_INVALID for more than handles have
+ * scratch memory for, and inside of a loop. */
+DFQI_CHECKED dfq_status dfqi_context_set_threads(dfq_context *ctx, int32_t n);
+/* A checked pool of full size; NULL: threads of the context's own again. */
+DFQI_CHECKED dfq_status dfqi_context_set_pool(dfq_context *ctx, const dfq_thread_pool *pool);
 
 /* Stores the detail text and returns `code`, so that a failing check reads
  * `return dfqi_fail(ctx, DFQ_E_SHAPE, "...", ...)`. One line, no trailing dot. Any thread. A macro,

@@ -15,7 +15,6 @@
 
 enum {
     SPIN_NS = 50000,
-    STACK_BYTES = 2 << 20, /* also holds the thread-local variables of all libraries of the host */
     LINE = 64,
     OPEN = 1, /* dfqi_pool.members: this bit, and MEMBER for each worker inside */
     MEMBER = 2
@@ -33,7 +32,6 @@ struct dfqi_pool {
     void *arg;
     int64_t n, chunk;
     fenv_t environment;
-    bool running; /* a loop that is called now is a nested one */
     bool started; /* the threads were asked for */
     int32_t n_workers, max_workers;
     uint32_t forks; /* see fork_count */
@@ -224,7 +222,7 @@ static void start(dfq_context *ctx, dfqi_pool *p)
     p->started = true;
     p->spin_ns = p->max_workers < dfqi_cores() ? SPIN_NS : 0;
     if (forks_are_counted && pthread_attr_init(&attributes) == 0) {
-        (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        (void)pthread_attr_setstacksize(&attributes, ctx->stack_bytes);
         block_signals(&mask);
         while (p->n_workers < p->max_workers) {
             worker *w = &p->workers[p->n_workers];
@@ -242,37 +240,55 @@ static void start(dfq_context *ctx, dfqi_pool *p)
                  (int)p->n_workers + 1, (int)p->max_workers + 1);
 }
 
-dfq_status dfqi_pool_create(dfq_context *ctx)
+dfq_status dfqi_pool_create(dfq_context *ctx, int32_t threads, dfqi_pool **out)
 {
-    const int32_t workers = ctx->threads - 1;
-    dfqi_pool *p;
-    if (workers < 1) return DFQ_OK;
-    pthread_once(&once, start_counting);
-    p = ctx->allocator.alloc(sizeof *p + (size_t)workers * sizeof(worker), DFQI_ALIGN,
-                             ctx->allocator.user);
-    if (p == NULL) return DFQ_E_NOMEM;
-    p->max_workers = workers;
-    reset(p);
-    ctx->pool = p;
+    const int32_t workers = threads - 1;
+    dfqi_pool *p = NULL;
+    if (workers > 0) {
+        pthread_once(&once, start_counting);
+        p = ctx->allocator.alloc(sizeof *p + (size_t)workers * sizeof(worker), DFQI_ALIGN,
+                                 ctx->allocator.user);
+        if (p == NULL) return DFQ_E_NOMEM;
+        p->max_workers = workers;
+        reset(p);
+    }
+    *out = p;
     return DFQ_OK;
 }
 
-void dfqi_pool_release(dfq_context *ctx)
+static bool is_of_parent(const dfqi_pool *p)
 {
-    dfqi_pool *p = ctx->pool;
+    return p->forks != __atomic_load_n(&fork_count, __ATOMIC_RELAXED);
+}
+
+static void finish(dfqi_pool *p)
+{
     int32_t i;
+    if (is_of_parent(p)) return;
+    __atomic_store_n(&p->stop, 1, __ATOMIC_RELEASE);
+    announce(p, p->n_workers);
+    for (i = 0; i < p->n_workers; i++) pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->left);
+    pthread_cond_destroy(&p->opened);
+    pthread_mutex_destroy(&p->lock);
+}
+
+void dfqi_pool_rest(dfqi_pool *p)
+{
     if (p == NULL) return;
-    if (p->forks == __atomic_load_n(&fork_count, __ATOMIC_RELAXED)) {
-        __atomic_store_n(&p->stop, 1, __ATOMIC_RELEASE);
-        announce(p, p->n_workers);
-        for (i = 0; i < p->n_workers; i++) pthread_join(p->workers[i].thread, NULL);
-        pthread_cond_destroy(&p->left);
-        pthread_cond_destroy(&p->opened);
-        pthread_mutex_destroy(&p->lock);
-    }
+    finish(p);
+    reset(p);
+}
+
+void dfqi_pool_release(dfq_context *ctx, dfqi_pool *p)
+{
+    if (p == NULL) return;
+    finish(p);
     ctx->allocator.free(p, sizeof *p + (size_t)p->max_workers * sizeof(worker), DFQI_ALIGN,
                         ctx->allocator.user);
 }
+
+/* -- loops ------------------------------------------------------------------------------------- */
 
 static void run_serially(int64_t n, dfqi_body body, void *arg)
 {
@@ -280,27 +296,20 @@ static void run_serially(int64_t n, dfqi_body body, void *arg)
     for (i = 0; i < n; i++) body(arg, i, 0);
 }
 
-void dfqi_parallel_for(dfq_context *ctx, int64_t n, dfqi_body body, void *arg)
+/* Bodies differ in cost, so hand out small pieces; long loops of tiny bodies get larger ones to
+ * keep the shared counter out of the way. */
+static int64_t piece(int64_t n, int32_t threads)
 {
-    dfqi_pool *p = ctx->pool;
-    if (n <= 1 || p == NULL) {
-        run_serially(n, body, arg);
-        return;
-    }
-    if (p->forks != __atomic_load_n(&fork_count, __ATOMIC_RELAXED)) reset(p);
-    if (!p->started) start(ctx, p);
-    if (p->running || p->n_workers == 0) {
-        run_serially(n, body, arg);
-        return;
-    }
-    p->running = true;
+    int64_t chunk = n / ((int64_t)threads * 16);
+    return chunk > 0 ? chunk : 1;
+}
+
+static void run_on_own(dfqi_pool *p, int64_t n, dfqi_body body, void *arg)
+{
     p->body = body;
     p->arg = arg;
     p->n = n;
-    /* Bodies differ in cost, so hand out small pieces; long loops of tiny bodies get larger ones to
-     * keep the shared counter out of the way. */
-    p->chunk = n / (((int64_t)p->n_workers + 1) * 16);
-    if (p->chunk < 1) p->chunk = 1;
+    p->chunk = piece(n, p->n_workers + 1);
     fegetenv(&p->environment);
     __atomic_store_n(&p->next, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&p->members, OPEN, __ATOMIC_RELEASE);
@@ -309,5 +318,62 @@ void dfqi_parallel_for(dfq_context *ctx, int64_t n, dfqi_body body, void *arg)
     work(p, 0);
     (void)__atomic_and_fetch(&p->members, ~(uint32_t)OPEN, __ATOMIC_ACQ_REL);
     wait_until_left(p);
-    p->running = false;
+}
+
+/* A loop on the threads of the host: each task takes pieces until none is left, so that all is done
+ * when the host has run any of them, in any order. */
+typedef struct host_loop {
+    dfqi_body body;
+    void *arg;
+    int64_t n, chunk, next;
+    fenv_t environment;
+} host_loop;
+
+static void run_task(void *arg, int32_t task)
+{
+    host_loop *l = arg;
+    fenv_t before;
+    fegetenv(&before);
+    fesetenv(&l->environment);
+    for (;;) {
+        int64_t i = __atomic_fetch_add(&l->next, l->chunk, __ATOMIC_RELAXED), end = i + l->chunk;
+        if (i >= l->n) break;
+        if (end > l->n) end = l->n;
+        for (; i < end; i++) l->body(l->arg, i, task);
+    }
+    fesetenv(&before);
+}
+
+static void run_on_host(const dfq_thread_pool *host, int64_t n, dfqi_body body, void *arg)
+{
+    host_loop l = {.body = body, .arg = arg, .n = n, .chunk = piece(n, host->threads)};
+    int64_t pieces = (n + l.chunk - 1) / l.chunk;
+    fegetenv(&l.environment);
+    host->parallel_for(pieces < host->threads ? (int32_t)pieces : host->threads, run_task, &l,
+                       host->user);
+    run_task(&l, 0); /* what is left by a host that ran no task */
+}
+
+void dfqi_parallel_for(dfq_context *ctx, int64_t n, dfqi_body body, void *arg)
+{
+    dfqi_pool *p = ctx->pool;
+    if (p != NULL && is_of_parent(p)) {
+        reset(p);
+        ctx->looping = false;
+    }
+    if (n <= 1 || p == NULL || ctx->looping) {
+        run_serially(n, body, arg);
+        return;
+    }
+    ctx->looping = true;
+    if (ctx->host_pool.parallel_for != NULL) {
+        run_on_host(&ctx->host_pool, n, body, arg);
+    } else {
+        if (!p->started) start(ctx, p);
+        if (p->n_workers > 0)
+            run_on_own(p, n, body, arg);
+        else
+            run_serially(n, body, arg);
+    }
+    ctx->looping = false;
 }

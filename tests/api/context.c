@@ -1,4 +1,4 @@
-/* Version, status names, options of any age, the context. */
+/* Version, status names, options of any age, the context and what changes of it. */
 #include <dfq/dfq.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,9 +136,192 @@ START_TEST(test_older_caller)
 }
 END_TEST
 
+/* -- what may change after creation ------------------------------------------------------------ */
+
+enum { IMAGES = 12, SIDE = 16, STEPS = 4 };
+
+#define OK(call) ck_assert_msg((call) == DFQ_OK, "%s", dfq_context_get_error(ctx))
+
+static void make_net(dfq_context *ctx, dfq_graph **out)
+{
+    dfq_vit_options o;
+    dfq_vit_options_init(&o, sizeof o);
+    o.image = SIDE;
+    o.patch = 4;
+    o.width = 16;
+    o.depth = 2;
+    o.heads = 2;
+    o.hidden = 32;
+    o.classes = 3;
+    OK(dfq_graph_create(ctx, &o, out));
+}
+
+static void make_images(dfq_context *ctx, dfq_tensor **out)
+{
+    const int64_t dims[4] = {IMAGES, 3, SIDE, SIDE};
+    OK(dfq_tensor_create(ctx, DFQ_DTYPE_F32, 4, dims, out));
+    float *x = dfq_tensor_get_data(*out);
+    for (int i = 0; i < IMAGES * 3 * SIDE * SIDE; i++) x[i] = (float)(i * 37 % 101) / 50.0f - 1.0f;
+}
+
+/* Threads and functions as the host wants them, while a network is quantized and tuned. */
+typedef struct host {
+    dfq_context *ctx;
+    int32_t reports[2]; /* by each of two progress functions */
+    int32_t changes;    /* of the number of threads, from inside of a report */
+    int32_t loops;      /* run by the host's pool */
+} host;
+
+static int32_t second_report(const dfq_progress *p, void *user)
+{
+    host *h = user;
+    (void)p;
+    h->reports[1]++;
+    return 0;
+}
+
+/* Takes another number of threads each time; hands over to the second. */
+static int32_t first_report(const dfq_progress *p, void *user)
+{
+    host *h = user;
+    h->reports[0]++;
+    if (h->changes > 0 && dfq_context_set_threads(h->ctx, 1 + h->reports[0] % 3) == DFQ_OK)
+        h->changes++;
+    if (strcmp(p->stage, "tune") == 0) (void)!dfq_context_set_progress(h->ctx, second_report, user);
+    return 0;
+}
+
+static void run_backwards(int32_t n, dfq_task_fn task, void *arg, void *user)
+{
+    host *h = user;
+    h->loops++;
+    while (n-- > 0) task(arg, n);
+}
+
+/* The bytes of a network that was quantized and tuned. */
+static dfq_tensor *job(dfq_context *ctx)
+{
+    dfq_graph *net, *low;
+    dfq_tensor *images, *out;
+    dfq_tuner *t;
+    dfq_quantize_options q;
+    dfq_tuner_options o;
+    dfq_quantize_options_init(&q, sizeof q);
+    dfq_tuner_options_init(&o, sizeof o);
+    o.steps = STEPS;
+    o.batch = 4;
+    make_net(ctx, &net);
+    make_images(ctx, &images);
+    OK(dfq_graph_quantize(net, images, &q, &low));
+    OK(dfq_tuner_create(net, low, images, &o, &t));
+    OK(dfq_tuner_run(t));
+    OK(dfq_graph_save_to_memory(low, 0, &out));
+    dfq_tuner_release(t);
+    dfq_tensor_release(images);
+    dfq_graph_release(low);
+    dfq_graph_release(net);
+    return out;
+}
+
+static dfq_context *with_threads(int32_t threads, int32_t max_threads)
+{
+    dfq_context_options o;
+    dfq_context *ctx = NULL;
+    dfq_context_options_init(&o, sizeof o);
+    o.threads = threads;
+    o.max_threads = max_threads;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
+    return ctx;
+}
+
+/* 0: the number of threads changes in the middle of jobs; 1: the host's threads work. */
+START_TEST(test_the_same_bits)
+{
+    dfq_context *plain = with_threads(1, 0), *ctx = with_threads(2, 3);
+    host h = {.ctx = ctx, .changes = _i == 0};
+    const dfq_thread_pool pool = {
+        .struct_size = sizeof pool, .threads = 3, .parallel_for = run_backwards, .user = &h};
+    dfq_tensor *want = job(plain);
+    OK(dfq_context_set_progress(ctx, first_report, &h));
+    if (_i == 1) {
+        OK(dfq_context_set_thread_pool(ctx, &pool));
+        ck_assert_int_eq(dfq_context_get_threads(ctx), 3);
+        ck_assert_int_eq(dfq_context_set_threads(ctx, 2), DFQ_E_INVALID);
+    }
+    dfq_tensor *have = job(ctx);
+    ck_assert_uint_eq(dfq_tensor_get_bytes(have), dfq_tensor_get_bytes(want));
+    ck_assert_mem_eq(dfq_tensor_get_data(have), dfq_tensor_get_data(want),
+                     dfq_tensor_get_bytes(want));
+    ck_assert(h.reports[0] > 0 && h.reports[1] > 0);
+    ck_assert_int_eq(h.loops > 10, _i == 1);
+    ck_assert_int_eq(h.changes > 2, _i == 0);
+    OK(dfq_context_set_progress(ctx, NULL, NULL));
+    OK(dfq_context_set_thread_pool(ctx, NULL));
+    int32_t reports = h.reports[1], loops = h.loops;
+    dfq_tensor_release(have);
+    have = job(ctx);
+    ck_assert_mem_eq(dfq_tensor_get_data(have), dfq_tensor_get_data(want),
+                     dfq_tensor_get_bytes(want));
+    ck_assert(h.reports[1] == reports && h.loops == loops);
+    dfq_tensor_release(have);
+    dfq_tensor_release(want);
+    dfq_context_release(ctx);
+    dfq_context_release(plain);
+}
+END_TEST
+
+START_TEST(test_changes_that_are_refused)
+{
+    dfq_context_options o;
+    dfq_context *ctx = with_threads(2, 4), *none = NULL;
+    dfq_thread_pool pool = {
+        .struct_size = sizeof pool, .threads = 2, .parallel_for = run_backwards};
+    dfq_graph *net;
+    static const int32_t bad[][3] = {
+        {4, 3, 0}, {1, 257, 0}, {1, -1, 0}, {1, 0, 127}, {1, 0, 1 << 21}};
+    ck_assert_int_eq(dfq_context_set_threads(ctx, 257), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_context_set_threads(ctx, -1), DFQ_E_INVALID);
+    make_net(ctx, &net);
+    OK(dfq_context_set_threads(ctx, 4));
+    ck_assert_int_eq(dfq_context_set_threads(ctx, 5), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "max_threads"));
+    pool.threads = 5;
+    ck_assert_int_eq(dfq_context_set_thread_pool(ctx, &pool), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_context_get_threads(ctx), 4);
+    dfq_graph_release(net);
+    OK(dfq_context_set_thread_pool(ctx, &pool));
+    ck_assert_int_eq(dfq_context_get_threads(ctx), 5);
+    pool.threads = 0;
+    ck_assert_int_eq(dfq_context_set_thread_pool(ctx, &pool), DFQ_E_INVALID);
+    pool.threads = 257;
+    ck_assert_int_eq(dfq_context_set_thread_pool(ctx, &pool), DFQ_E_INVALID);
+    pool.threads = 2;
+    pool.struct_size = 0;
+    ck_assert_int_eq(dfq_context_set_thread_pool(ctx, &pool), DFQ_E_INVALID);
+    pool.struct_size = sizeof pool;
+    pool.parallel_for = NULL;
+    ck_assert_int_eq(dfq_context_set_thread_pool(ctx, &pool), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_context_get_threads(ctx), 5);
+    dfq_context_release(ctx);
+    ck_assert_int_eq(dfq_context_set_log(NULL, NULL, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_context_set_progress(NULL, NULL, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_context_set_threads(NULL, 1), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_context_set_thread_pool(NULL, NULL), DFQ_E_INVALID);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        dfq_context_options_init(&o, sizeof o);
+        o.threads = bad[i][0];
+        o.max_threads = bad[i][1];
+        o.stack_kib = bad[i][2];
+        ck_assert_int_eq(dfq_context_create(&o, &none), DFQ_E_INVALID);
+    }
+    ck_assert_ptr_null(none);
+}
+END_TEST
+
 TCase *dfqt_api_context_case(void)
 {
     TCase *t = tcase_create("context");
+    tcase_set_timeout(t, 60);
     tcase_add_test(t, test_version);
     tcase_add_test(t, test_status_names);
     tcase_add_test(t, test_defaults);
@@ -146,5 +329,7 @@ TCase *dfqt_api_context_case(void)
     tcase_add_test(t, test_refused_options);
     tcase_add_test(t, test_newer_caller);
     tcase_add_test(t, test_older_caller);
+    tcase_add_loop_test(t, test_the_same_bits, 0, 2);
+    tcase_add_test(t, test_changes_that_are_refused);
     return t;
 }

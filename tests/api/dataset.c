@@ -81,10 +81,33 @@ START_TEST(test_options)
 }
 END_TEST
 
+static void keep_line(int32_t level, const char *line, void *user)
+{
+    ck_assert_int_eq(level, DFQ_LOG_WARNING);
+    snprintf(user, 128, "%s", line);
+}
+
+/* Fewer folders than classes are worth a line: it goes where the context says at that time. */
+START_TEST(test_log_changes)
+{
+    char lines[2][128] = {"", ""};
+    dfq_dataset *d;
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(dfq_context_set_log(ctx, i < 2 ? keep_line : NULL, lines[i % 2]), DFQ_OK);
+        ck_assert_int_eq(dfq_dataset_open(ctx, folder, 5, &d), DFQ_OK);
+        dfq_dataset_release(d);
+        ck_assert_int_eq(lines[0][0] != 0, i == 0);
+        ck_assert_int_eq(lines[1][0] != 0, i == 1);
+        lines[0][0] = lines[1][0] = 0;
+    }
+}
+END_TEST
+
 TCase *dfqt_api_dataset_case(void)
 {
     TCase *c = tcase_create("dataset");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_options);
+    tcase_add_test(c, test_log_changes);
     return c;
 }

@@ -10,6 +10,7 @@ TCase *dfqt_memory_case(void);
 TCase *dfqt_progress_case(void);
 TCase *dfqt_rng_case(void);
 TCase *dfqt_text_case(void);
+TCase *dfqt_thread_pool_case(void);
 TCase *dfqt_threads_case(void);
 
 #endif

@@ -11,6 +11,7 @@ int main(void)
     suite_add_tcase(s, dfqt_progress_case());
     suite_add_tcase(s, dfqt_rng_case());
     suite_add_tcase(s, dfqt_text_case());
+    suite_add_tcase(s, dfqt_thread_pool_case());
     suite_add_tcase(s, dfqt_threads_case());
     return dfqt_run(s);
 }
