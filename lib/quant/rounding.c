@@ -18,6 +18,7 @@
 #include "base/progress.h"
 #include "graph/exec.h"
 #include "quant/scheme_priv.h"
+#include "quant/second_moments.h"
 
 enum { STREAM = 4 };
 static const double damping = 0.01; /* of the mean diagonal, so that H can be inverted */
@@ -37,11 +38,12 @@ typedef struct layer {
     float *bias;          /* [O] the student's, or NULL */
     const float *col;     /* column factors or NULL */
     int64_t rows, cols;
-    float *h;              /* [K,K] sum of x^ x^T */
-    double *mean, *mean_q; /* [K] sums of x and x^ */
-    double *u;             /* [K,K] upper factor of the inverse of H, in rounding order */
-    double *work;          /* [K,K] */
-    int32_t *order;        /* [K] columns, largest H first */
+    float *h;                    /* [K,K] sum of x^ x^T */
+    dfqi_second_moments moments; /* adds them up in h */
+    double *mean, *mean_q;       /* [K] sums of x and x^ */
+    double *u;                   /* [K,K] upper factor of the inverse of H, in rounding order */
+    double *work;                /* [K,K] */
+    int32_t *order;              /* [K] columns, largest H first */
     double tokens;
 } layer;
 
@@ -72,7 +74,7 @@ static void add_moments(void *arg, int64_t i, int32_t thread)
     const float *x = dfqi_exec_data(j->teacher.e, j->teacher.pass.operand[site]);
     const float *q = dfqi_exec_data(j->student.e, j->student.pass.operand[site]);
     (void)thread;
-    if (i == 0) j->k->gemm(1, l->cols, l->cols, rows, q, l->cols, q, l->cols, 1, l->h, l->cols);
+    if (i == 0) dfqi_second_moments_add(j->k, &l->moments, q, rows);
     if (i == 1) add_sums(x, rows, l->cols, l->mean);
     if (i == 2) add_sums(q, rows, l->cols, l->mean_q);
     if (i == 2) l->tokens += (double)rows;
@@ -214,6 +216,8 @@ static dfq_status layer_init(job *j, const dfqi_network *teacher, const dfqi_net
     if (!l->h || !l->mean || !l->u || !l->order) return DFQ_E_NOMEM;
     l->mean_q = l->mean + n;
     l->work = l->u + n * n;
+    /* the factors come when the moments are there */
+    l->moments = (dfqi_second_moments){.cols = l->cols, .sum = l->h, .total = l->work};
     return DFQ_OK;
 }
 
@@ -230,6 +234,7 @@ static dfq_status collect(job *j, const dfqi_images *images)
         DFQI_TRY(dfqi_exec_run(j->student.e));
         dfqi_parallel_for(j->s->ctx, 3, add_moments, j);
     }
+    dfqi_second_moments_end(&j->l.moments);
     return DFQ_OK;
 }
 
