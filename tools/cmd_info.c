@@ -65,6 +65,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     json_close(&j, ']');
     json_properties(&j, g);
     if (i->quantized) {
+        json_text(&j, "layer_bits", dfq_graph_get_layer_config(g));
         json_open(&j, "quantizers", '[');
         for (int32_t k = 0; k < i->quantizers; k++) {
             dfq_quantizer_info q = {.struct_size = sizeof q};
@@ -96,9 +97,12 @@ static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
         kinds[q.kind]++;
         if (q.kind == DFQ_QUANTIZER_WEIGHT_MINMAX) first_last = q.bits;
     }
+    const char *own = dfq_graph_get_layer_config(g);
     printf("precision    weights %d bit", (int)i->weight_bits);
-    if (first_last && first_last != i->weight_bits) printf(" (first and last %d)", (int)first_last);
+    if (!*own && first_last && first_last != i->weight_bits)
+        printf(" (first and last %d)", (int)first_last);
     printf(", activations %d bit, mode %s\n", (int)i->act_bits, option_mode_name(i->mode));
+    if (*own) printf("layer bits   %s\n", own);
     printf("quantizers   %d: %d of weights, ", (int)i->quantizers,
            kinds[DFQ_QUANTIZER_WEIGHT] + kinds[DFQ_QUANTIZER_WEIGHT_MINMAX]);
     if (i->family == DFQ_FAMILY_VIT)

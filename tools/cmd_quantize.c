@@ -240,7 +240,7 @@ static int calibrate(struct quantize *q)
                                : dfq_graph_quantize(q->net, q->images, &o, &q->low);
     progress_end(&s->progress);
     if (status == DFQ_E_CANCELLED) return CODE_INTERRUPTED;
-    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+    return status == DFQ_OK ? CODE_DONE : recipe_fail(s, &q->full, status);
 }
 
 static dfq_status run_tuner(void *handle)

@@ -1,5 +1,6 @@
 /* dfq: the command-line program. Finds the verb and hands over. */
 #include "commands.h"
+#include "layer_config.h"
 
 static int run_verb(const struct options *o)
 {
@@ -27,5 +28,7 @@ int main(int argc, char **argv)
     session_occupy();
     int code = options_parse(argc, argv, &o);
     if (code == CODE_DONE) code = session_results(NULL, code);
-    return code < 0 ? run_verb(&o) : code;
+    if (code < 0) code = run_verb(&o);
+    layer_config_free(&o);
+    return code;
 }

@@ -185,6 +185,8 @@ static const struct field {
              {OPT_ACCEL, offsetof(struct options, accel)},
              {OPT_MAPPING, offsetof(struct options, mapping)},
              {OPT_ARCH, offsetof(struct options, arch)},
+             {OPT_LAYER_BITS, offsetof(struct options, layer_bits)},
+             {OPT_SKIP, offsetof(struct options, skip)},
              {OPT_TEST_DATA, offsetof(struct options, test_data)},
              {OPT_SUPERNET, offsetof(struct options, supernet)},
              {OPT_SAVE_SUPERNET, offsetof(struct options, save_supernet)},

@@ -8,6 +8,7 @@
 
 #include <dfq/dfq.h>
 
+#include "layer_config.h"
 #include "session.h"
 #include "text.h"
 
@@ -149,7 +150,8 @@ static int check_line(struct options *o, char *const *rest, int n)
         return option_wrong(o, "--resize and --crop say the same; give one");
     if (o->synth && o->real)
         return option_wrong(o, "--synth and --real exclude each other; give one");
-    return check_quantize(o);
+    int code = check_quantize(o);
+    return code < 0 ? layer_config_read(o) : code;
 }
 
 static int find_verb(const char *text)

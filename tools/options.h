@@ -22,6 +22,8 @@ enum option_id {
     OPT_OUT,
     OPT_BITS,
     OPT_FIRST_LAST_BITS,
+    OPT_LAYER_BITS,
+    OPT_SKIP,
     OPT_MODE,
     OPT_WEIGHT_GRID,
     OPT_ACT_GRID,
@@ -96,6 +98,9 @@ struct options {
     char given[OPT_COUNT]; /* is the option on the command line? */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
+    const char *layer_bits, *skip; /* texts, and what they say: */
+    const struct dfq_layer_config *layers;
+    int32_t n_layers;
     const char *test_data, *supernet, *save_supernet, *trajectory, *labels_from;
     int32_t weight_bits, act_bits; /* 2..8 */
     int64_t first_last_bits;       /* 0: weight_bits */

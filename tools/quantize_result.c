@@ -38,6 +38,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_text(&j, "name", dfq_graph_get_name(q->net));
     json_int(&j, "weight_bits", o->weight_bits);
     json_int(&j, "act_bits", o->act_bits);
+    json_text(&j, "layer_bits", dfq_graph_get_layer_config(q->low));
     json_text(&j, "mode", option_mode_name(o->mode));
     json_text(&j, "method", option_method_name(o->method));
     if (o->method == METHOD_AIT) print_ait(&j, q);

@@ -171,6 +171,8 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.first_last_bits = (int32_t)full->first_last_bits;
     q.weight_grid = full->weight_grid;
     q.act_grid = full->act_grid;
+    q.layers = full->layers;
+    q.n_layers = full->n_layers;
     return q;
 }
 
@@ -328,6 +330,12 @@ static dfq_status time_calibration(struct session *s, const dfq_graph *net,
     return status == DFQ_E_CANCELLED && !session_interrupted() ? DFQ_OK : status;
 }
 
+int recipe_fail(struct session *s, const struct options *full, dfq_status status)
+{
+    if (status != DFQ_E_INVALID || full->n_layers == 0) return session_fail(s, status, PHASE_WORK);
+    return session_error(s, CODE_USAGE, "--layer-bits, --skip: %s", dfq_context_get_error(s->ctx));
+}
+
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
                  const struct options *full, int64_t held, struct plan *plan)
 {
@@ -344,7 +352,7 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     s->mute = 0;
     probe_close(&p);
     if (session_interrupted()) return CODE_INTERRUPTED;
-    if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
+    if (status != DFQ_OK) return recipe_fail(s, full, status);
     if (judged < (double)n) judged = (double)n;
     plan->seconds[PLAN_DIAGNOSE] = diagnose_seconds(full, forward);
     if (!full->no_tune) plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps;

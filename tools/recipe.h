@@ -30,6 +30,9 @@ dfq_quantize_options recipe_quantize(const struct options *full);
 dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info);
 dfq_generator_options recipe_generator_options(const struct options *full);
 
+/* As session_fail() of work; where layers have widths of their own, a wrong name is wrong usage. */
+int recipe_fail(struct session *s, const struct options *full, dfq_status status);
+
 /* The share of codes that gradient inundation aims at in step i. */
 double recipe_target(const dfq_tuner_options *t, int64_t i);
 

@@ -234,6 +234,48 @@ class Results(Part):
             assert sum(o["macs"] for o in j["operations"]) == j["macs"] > 0, j
             assert j["operations"][-1]["output"] == [j["classes"]], j["operations"][-1]
 
+    def test_layer_bits(self):
+        """Layers with bits of their own and layers left float: in the file, in what info and cost tell."""
+        tiny.make_cnn(self.dir)
+        args = ["quantize", "tiny.safetensors", "-o", "q", "-f", "--no-tune", "--bits", "w3a4",
+                "--images", "2", "--iters", "1", "--json"]
+        r = self.works(*args, "--layer-bits", "blocks.*.mlp.fc1=w8a6,patch_embed.proj=w5",
+                       "--skip", "head,blocks.0.attn.qk")
+        text = "blocks.*.mlp.fc1=w8a6,patch_embed.proj=w5,head=float,blocks.0.attn.qk=float"
+        assert json.loads(r.out)["layer_bits"] == text, r
+        j = json.loads(self.works("info", "q", "-v", "--json").out)
+        assert (j["weight_bits"], j["layer_bits"]) == (3, text), j
+        bits = {q["name"]: q["bits"] for q in j["quantizers"]}
+        assert bits["blocks.1.mlp.fc1.weight"] == 8 and bits["blocks.0.mlp.fc1.input"] == 6, bits
+        assert bits["patch_embed.proj.weight"] == 5 and bits["blocks.0.mlp.fc2.weight"] == 3, bits
+        assert "head.weight" not in bits and "blocks.0.attn.qk.a" not in bits, bits
+        assert bits["blocks.1.attn.qk.a"] == 4, bits
+        layers = {l["name"]: l["bits"] for l in j["layers"]}
+        assert layers["head"] == 32 and layers["blocks.0.mlp.fc1"] == 8, layers
+        assert f"layer bits   {text}" in self.works("info", "q").out
+        cost = {}
+        for file in ("q", "plain"):
+            if file == "plain":
+                self.works(*args[:3], "plain", *args[4:])
+            cost[file] = json.loads(self.works("cost", file, "-a", "eyeriss-16x16", "-j").out)
+        assert cost["q"]["mj_per_image"] > cost["plain"]["mj_per_image"], cost
+        assert json.loads(self.works("info", "plain", "--json").out)["layer_bits"] == ""
+        self.works("quantize", "cnn.safetensors", "-o", "q", "-f", "--no-tune", "--bits", "w3a4",
+                   "--images", "2", "--real", "pictures", "--layer-bits", "*.relu=a8", "--skip", "conv1")
+        assert "layer bits   *.relu=a8,conv1=float" in self.works("info", "q").out
+
+    def test_layer_bits_refused(self):
+        def refuse(pattern, *args):
+            self.fails(USAGE, pattern, "quantize", "tiny.safetensors", "-o", "q", "--bits", "w4a4",
+                       "--no-tune", "--images", "2", "--iters", "1", *args)
+        for text in ("head", "head=", "head=w1", "head=w9a4", "head=w4a4x", "=w4", "head=w4,", ""):
+            refuse("--layer-bits", "--layer-bits", text)
+        refuse("--skip \"head,\" has an empty name", "--skip", "head,")
+        refuse("near it: head", "--layer-bits", "haed=w8a8")
+        refuse("near it: blocks.0.mlp.fc1", "--skip", "mlp.fc1")
+        refuse("takes act_bits alone", "--layer-bits", "blocks.0.attn.qk=w4a4")
+        assert "q" not in self.names()
+
     def test_layers(self):
         """What --verbose tells is what lies in the files, whatever the family and the widths."""
         tiny.make_cnn(self.dir)
@@ -1370,6 +1412,7 @@ class ResumeCnn(Stopping):
         code, err = self.interrupt(args, "tune 20 %")
         assert code == INTERRUPTED, err
         for name, value, was in (("--loss", "kl-ce", "ait"), ("--first-last-bits", "8", "4"),
+                                 ("--layer-bits", "fc=w8", "none"), ("--skip", "fc", "none"),
                                  ("--generator", "arc", "qimera")):
             self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,
                        "--resume", name, value)

@@ -245,6 +245,9 @@ static void fill_provenance(const struct quantize *q, struct page *p)
     if (o->first_last_bits)
         snprintf(new_row(p, "first and last weight"), PAGE_TEXT, "%d bits",
                  (int)o->first_last_bits);
+    if (o->n_layers)
+        snprintf(new_row(p, "layers of their own"), PAGE_TEXT, "%s",
+                 dfq_graph_get_layer_config(q->low));
     snprintf(new_row(p, "seed"), PAGE_TEXT, "%llu", (unsigned long long)o->seed);
     tell_images(q, p);
     if (!q->curves)
