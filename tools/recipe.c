@@ -304,30 +304,13 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
     return status;
 }
 
-/* Times a calibration of one or two images, until the layers of one block are rounded: rounding
- * takes as long for any number of images, but for a pass through half of either network for each
- * layer. Parity mode takes the first 16 images alone, once for each quantizer. */
-static dfq_status time_calibration(struct session *s, const dfq_graph *net,
-                                   const dfq_graph_info *info, const struct options *full,
-                                   double forward, double *out)
+static dfq_status time_calibration(const dfq_graph *net, const struct options *full, double *out)
 {
-    enum { SAMPLE = 2, PARITY = 16 };
-    int vit = info->family == DFQ_FAMILY_VIT, parity = vit && full->mode == DFQ_MODE_PARITY;
-    int64_t most = parity ? PARITY : SAMPLE, n = full->images < most ? full->images : most;
-    struct timing t = {vit && !parity ? "round" : "calibrate", vit ? info->depth : 1, 0, 0, 0};
     dfq_quantize_options q = recipe_quantize(full);
-    dfq_graph *student = NULL;
-    dfq_tensor *noise = NULL;
-    dfq_status status = recipe_noise(s->ctx, info, n, &noise);
-    s->timing = &t;
-    if (status == DFQ_OK) status = dfq_graph_quantize(net, noise, &q, &student);
-    s->timing = NULL;
-    dfq_graph_release(student);
-    dfq_tensor_release(noise);
-    double images = (double)full->images;
-    *out = t.calibrate * (parity ? 1 : images / (double)n);
-    *out += t.round + (double)t.layers * forward * images;
-    return status == DFQ_E_CANCELLED && !session_interrupted() ? DFQ_OK : status;
+    dfq_job_cost cost = {.struct_size = sizeof cost};
+    dfq_status status = dfq_graph_quantize_estimate(net, full->images, &q, &cost);
+    if (status == DFQ_OK) *out = cost.seconds_left;
+    return status;
 }
 
 int recipe_fail(struct session *s, const struct options *full, dfq_status status)
@@ -347,7 +330,7 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
     if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
     if (status == DFQ_OK && !recipe_with_generator(full))
-        status = time_calibration(s, net, info, full, forward, &plan->seconds[PLAN_CALIBRATE]);
+        status = time_calibration(net, full, &plan->seconds[PLAN_CALIBRATE]);
     if (status == DFQ_OK && !full->no_tune) status = time_step(s->ctx, net, info, full, &p, &cost);
     s->mute = 0;
     probe_close(&p);

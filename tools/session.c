@@ -62,23 +62,9 @@ static void on_log(int32_t level, const char *line, void *user)
             level == DFQ_LOG_WARNING ? "warning: " : "", line);
 }
 
-static int32_t time_stage(struct timing *t, const dfq_progress *p)
-{
-    double whole = p->done ? p->elapsed_s / (double)p->done * (double)p->total : 0;
-    if (strcmp(p->stage, "round") == 0) {
-        t->round = whole;
-        t->layers = p->total;
-    } else {
-        t->calibrate = whole;
-    }
-    return interrupted ||
-           (strcmp(p->stage, t->last) == 0 && p->done * (uint64_t)t->parts >= p->total);
-}
-
 static int32_t on_progress(const dfq_progress *p, void *user)
 {
     struct session *s = user;
-    if (s->timing) return time_stage(s->timing, p);
     progress_show(&s->progress, p->stage, p->done, p->total, p->loss);
     return (s->stop_between && p->done == p->total) ||
            (s->checkpoint_at > 0 && text_now() >= s->checkpoint_at);

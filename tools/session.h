@@ -22,24 +22,15 @@ enum {
 /* What was going on when a call failed: decides the exit code of an error of a file. */
 enum phase { PHASE_READ, PHASE_WORK, PHASE_WRITE };
 
-/* A calibration that goes on until enough of it is timed, and no further. */
-struct timing {
-    const char *last; /* the stage in which it stops, when one of `parts` is done */
-    int64_t parts;
-    double calibrate, round; /* seconds of the whole stages at this pace */
-    uint64_t layers;         /* units of `round` */
-};
-
 struct session {
     const struct options *o;
     dfq_context *ctx;
     struct progress progress;
     struct places places;
-    double start;          /* text_now() */
-    double checkpoint_at;  /* when a running stage shall stop for a checkpoint; 0: not */
-    int stop_between;      /* a running job shall stop after each stage but the last */
-    int mute;              /* log lines are dropped */
-    struct timing *timing; /* of a calibration that is measured; NULL: none is */
+    double start;         /* text_now() */
+    double checkpoint_at; /* when a running stage shall stop for a checkpoint; 0: not */
+    int stop_between;     /* a running job shall stop after each stage but the last */
+    int mute;             /* log lines are dropped */
 };
 
 /* Both print one line on failure. Returns an exit code. */
