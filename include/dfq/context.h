@@ -2,8 +2,8 @@
  *  @ingroup stable
  *  The context: allocator, thread count, log, progress and the text of the last error.
  *  A context and everything made from it serve one thread at a time; only dfq_context_cancel() may
- *  be called from any thread at any moment. A context outlives nothing it must not: each handle
- *  keeps its context alive, so the order of release calls is free. */
+ *  be called from any thread at any moment. Each handle keeps its context alive, so handles and
+ *  context may be released in any order. */
 #ifndef DFQ_CONTEXT_H
 #define DFQ_CONTEXT_H
 

@@ -137,7 +137,7 @@ DFQ_CHECKED dfq_status dfq_graph_load_with(dfq_context *context, const char *pat
  *  @param arch      architecture name, for example "deit_tiny_patch16_224", or NULL to take it from
  *                   the file's metadata, its tensors or its name
  *  @param out_graph one reference, to be given back with dfq_graph_release()
- *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a lie in the header, a
+ *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a header that contradicts the file, a
  *          missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite weights,
  *          variances that are not above zero), ::DFQ_E_UNSUPPORTED (dtype, architecture,
  *          a convolutional network without BatchNorm), ::DFQ_E_NOMEM. */

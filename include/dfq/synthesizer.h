@@ -1,41 +1,47 @@
 /** @file dfq/synthesizer.h
  *  @ingroup stable
- *  The synthetic-data generator: a job that makes images for data-free quantization. It needs a
- *  trained network and no image of its training set. By default it optimises random noise through
- *  the frozen network until the attention heads of the network agree on what they see (MimiQ, AAAI
- *  2025, arXiv 2407.20021); other kinds, see DFQ_SYNTHESIZER_*, have another objective or train a
- *  generator network and sample it.
+ *  The synthetic-data generator: a job that makes images for data-free quantization from a trained
+ *  network alone. No image of the training set is needed.
  *
- *  The objective of a batch x of B images with random classes y is
+ *  Use: dfq_synthesizer_create() with a float network, dfq_synthesizer_run(),
+ *  dfq_synthesizer_get_images(); then dfq_graph_quantize() and dfq_tuner_create() with the images.
+ *
+ *  **Vision transformers** (MimiQ, AAAI 2025, arXiv 2407.20021). A batch x of B images starts as
+ *  noise, with random classes y. The network f is frozen; the images are optimised:
  *
  *      L(x) = attention_weight * L_IH(x~) + class_weight * CE(f(x~), y) + tv_weight * TV(x)
  *
- *  x~ is x rolled by a few pixels, with a random colour offset and contrast per image and channel,
- *  new in every iteration. L_IH is the mean distance 1 - SSIM^2 (or 1 - |SSIM|) over blocks,
- *  images, patch queries and ordered pairs of heads, of the raw query-key products (class token
- *  left out, each row stretched to 0..1). CE is the mean cross-entropy, TV the sum of four
- *  Frobenius norms of neighbour differences over the batch, diagonal ones divided by sqrt(2). x
- *  starts as N(0,1), is moved by AdamW (0.9, 0.999) whose learning rate falls as half a cosine, and
- *  is clamped to the range of real pictures after each step. With `multi_scale`, x is the sum of
- *  planes of 1/1, 1/2, 1/4 ... of its side, interpolated bilinearly, in luminance and two colour
- *  differences; each starts as N(0,0.01) and is moved by an AdamW of its own, by less at fine
- *  scales and in colour, so that the energy is spread as in natural pictures.
+ *  - x~ is x, rolled by a few pixels, with a random colour offset and contrast per image and
+ *    channel, new in every iteration.
+ *  - L_IH, the inter-head loss, is the mean of 1 - SSIM^2 (or 1 - |SSIM|) over blocks, images,
+ *    patch queries and ordered pairs of heads. SSIM compares the raw query-key products of two heads
+ *    (without the class token, each row scaled to 0..1).
+ *  - CE is the mean cross-entropy.
+ *  - TV, total variation, is the sum of four Frobenius norms of neighbour differences over the
+ *    batch, diagonal ones divided by sqrt(2).
  *
- *  Of convolutional networks, kind BNS (ZeroQ, CVPR 2020, arXiv 2001.00281) has the statistics of
- *  BatchNorm inputs in the place of L_IH,
+ *  AdamW (0.9, 0.999) moves x; its learning rate falls as half a cosine. After each step x is clamped
+ *  to the range of real pictures.
  *
- *      L_BNS = mean over BatchNorms of (|m - m'|^2 + |v - v'|^2) / C,
+ *  With `multi_scale` an image is a sum of planes of 1/1, 1/2, 1/4 ... of its side, interpolated
+ *  bilinearly, in luminance and two colour differences. Each plane starts as N(0,0.01) and has an
+ *  AdamW of its own, which moves fine scales and colour less. So the energy is spread as in natural
+ *  pictures. Without it every pixel is moved by itself, as published.
  *
- *  m, v mean and biased variance of a batch per channel, m', v' the running ones, C channels. With
- *  class_weight 0 it needs no classes.
+ *  **Convolutional networks.** Kind BNS (ZeroQ, CVPR 2020, arXiv 2001.00281) replaces L_IH by
  *
- *  The kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
+ *      L_BNS = mean over BatchNorms of (|m - m'|^2 + |v - v'|^2) / C
+ *
+ *  m and v are mean and biased variance of the batch per channel, m' and v' the running statistics of
+ *  the network, C the number of channels. With class_weight 0 no classes are used.
+ *
+ *  Kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
  *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator network, noise and class in, image
  *  out, by CE + 0.1 L_BNS for `iterations` batches, and then sample it.
- *  dfq_tuner_create_with_generator() trains one beside a student.
+ *  dfq_tuner_create_with_generator() trains such a network beside a student.
  *
- *  Every batch depends on the seed and its own number alone. The same graph, options and build give
- *  the same bits at any thread count, also when a job was stopped and resumed. */
+ *  A batch depends on the seed and its own number alone. The same graph, options and build give the
+ *  same bits at any thread count, also when a job was stopped and resumed. */
 #ifndef DFQ_SYNTHESIZER_H
 #define DFQ_SYNTHESIZER_H
 

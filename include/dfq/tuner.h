@@ -1,41 +1,44 @@
 /** @file dfq/tuner.h
  *  @ingroup stable
- *  Fine-tuning of a fake-quantized network against its float teacher on synthetic images (MimiQ,
- *  AAAI 2025, arXiv 2407.20021). No labels, no image of the training set.
+ *  A tuner trains a fake-quantized network (the *student*) to give the same outputs as its float
+ *  original (the *teacher*). It needs no labels and no image of the training set.
  *
- *  A step looks at one batch x of B images through both networks and moves the student's weights,
- *  biases, norms, embeddings, quantization scales and zero points against the gradient of
+ *  Use: dfq_tuner_create() with synthetic images, dfq_tuner_run(), and the student is tuned in
+ *  place. A convolutional network has dfq_tuner_create_with_generator() in place of images.
+ *
+ *  **Loss.** One step computes both networks on a batch of B images x and moves the student's
+ *  weights, biases, norms, embeddings, scales and zero points against the gradient of
  *
  *      L = kl_weight * T^2 / B * sum_b KL(softmax(z_t / T) || softmax(z_s / T))
  *        + head_weight * mean over blocks, images, heads and channels of (1 - S)
- *        + label_weight / B * sum_b CE(z_s, y_b)        (with a generator that made x of class y)
+ *        + label_weight / B * sum_b CE(z_s, y_b)        (with a generator network: y is its class)
  *
- *  z_t, z_s are the logits of teacher and student, T the temperature. S is the structural
- *  similarity of teacher's and student's attention output (attention map times values) of one head
- *  and channel over the patch tokens, S = (2 cov + C) / (var_t + var_s + C), C = 0.03^2: head-wise
- *  structural attention distillation. Rounding passes gradients straight through; scales and zero
- *  points have LSQ's gradients.
+ *  z_t and z_s are the logits of teacher and student, T is the temperature. S compares the
+ *  attention output (attention map times values) of teacher and student, for one head and channel
+ *  over the patch tokens: S = (2 cov + C) / (var_t + var_s + C), C = 0.03^2 (structural similarity;
+ *  head-wise structural attention distillation, MimiQ, AAAI 2025, arXiv 2407.20021). Gradients pass
+ *  rounding straight through; scales and zero points have the gradients of LSQ (ICLR 2020).
  *
- *  With quantizers of mode ::DFQ_MODE_IMPROVED the optimiser moves the logarithm of a scale, so
- *  scales stay positive. With ::DFQ_MODE_PARITY it moves the scale itself, as published; a scale
- *  that would fall to 1e-8 or below is kept there, counted and logged as a warning.
+ *  **Scales.** In mode ::DFQ_MODE_IMPROVED the optimiser moves the logarithm of a scale, so scales
+ *  stay positive. In mode ::DFQ_MODE_PARITY it moves the scale itself, as published; a scale that
+ *  would fall to 1e-8 or below is kept there, counted, and logged as a warning.
  *
- *  With `crossing_target` rho > 0 (gradient inundation; AIT, CVPR 2022, arXiv 2203.17008) the
- *  update of each quantized weight is multiplied by the kappa >= 1 at which about rho of the
- *  weight's codes change, or by 1 if so many change already; moments, weight decay and the other
- *  parameters are not affected. rho falls with the learning rate, and kappa stays below 128 in the
- *  first `kappa_capped_steps` steps. A weight of which rho asks for less than half a code is left
- *  alone; with ::DFQ_MODE_PARITY one of its codes changes in every step, as published.
+ *  **Gradient inundation** (AIT, CVPR 2022, arXiv 2203.17008). A small update changes hardly any
+ *  code of a quantized weight. With `crossing_target` rho > 0 the update of each quantized weight is
+ *  multiplied by the least kappa >= 1 at which about a share rho of its codes changes. Moments,
+ *  weight decay and other parameters are not affected. rho falls with the learning rate; kappa stays
+ *  below 128 in the first `kappa_capped_steps` steps. A weight of which rho asks for less than half
+ *  a code is left alone; in mode ::DFQ_MODE_PARITY one of its codes changes in every step, as
+ *  published.
  *
- *  Every 8th image (more often if there are few: a batch at least) is held out. Every eval_every
- *  steps the divergence of the student's logits on them is measured (the first term of L), and the
- *  parameters with the smallest are the result.
+ *  **Result.** Every 8th image is held out (more often if there are few images: at least a batch).
+ *  Every `eval_every` steps the first term of L is measured on the held-out images. The parameters
+ *  with the smallest value are the result.
  *
- *  A convolutional network is tuned on images of a generator that each step trains beside it (GDFQ,
- *  ECCV 2020, arXiv 2003.03603; AIT): dfq_tuner_create_with_generator(). A step draws noise and
- *  classes, makes images, moves the generator towards images that the teacher takes for their class
- *  and whose statistics are those its BatchNorms saw in training, and then the student on the same
- *  images.
+ *  **Generator network** (GDFQ, ECCV 2020, arXiv 2003.03603; AIT). Each step draws noise and classes
+ *  and makes images of them. It trains the generator network towards images that the teacher assigns
+ *  to their class, and whose statistics equal those of the teacher's BatchNorms. Then it trains the
+ *  student on the same images. Nothing is held out; the last step is the result.
  *
  *  The same networks, images, options and build give the same bits at any thread count, also when a
  *  job was stopped and resumed. */
