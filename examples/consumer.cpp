@@ -21,7 +21,8 @@ template <typename T, void (*Release)(T *)> struct Give {
 using Context = std::unique_ptr<dfq_context, Give<dfq_context, dfq_context_release>>;
 using Graph = std::unique_ptr<dfq_graph, Give<dfq_graph, dfq_graph_release>>;
 using Tensor = std::unique_ptr<dfq_tensor, Give<dfq_tensor, dfq_tensor_release>>;
-using Synthesizer = std::unique_ptr<dfq_synthesizer, Give<dfq_synthesizer, dfq_synthesizer_release>>;
+using Synthesizer =
+    std::unique_ptr<dfq_synthesizer, Give<dfq_synthesizer, dfq_synthesizer_release>>;
 using Tuner = std::unique_ptr<dfq_tuner, Give<dfq_tuner, dfq_tuner_release>>;
 
 // Calls what writes a handle through its last argument, and keeps the handle.
@@ -53,8 +54,9 @@ void quantize(const char *in, const char *out, const int64_t *counts)
         make<Context>(nullptr, [](dfq_context **p) { return dfq_context_create(nullptr, p); });
     Graph net =
         make<Graph>(ctx, [&](dfq_graph **p) { return dfq_graph_load(ctx.get(), in, nullptr, p); });
-    Synthesizer synthesizer = make<Synthesizer>(
-        ctx, [&](dfq_synthesizer **p) { return dfq_synthesizer_create(net.get(), &images_how, p); });
+    Synthesizer synthesizer = make<Synthesizer>(ctx, [&](dfq_synthesizer **p) {
+        return dfq_synthesizer_create(net.get(), &images_how, p);
+    });
     check(ctx, dfq_synthesizer_run(synthesizer.get()));
     Tensor images = make<Tensor>(
         ctx, [&](dfq_tensor **p) { return dfq_synthesizer_get_images(synthesizer.get(), p); });

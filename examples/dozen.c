@@ -1,5 +1,5 @@
-/* dozen IN.safetensors OUT.safetensors: a vision transformer goes in, a 4-bit one comes out, without
- * data. The whole job in a dozen calls, with their checks.
+/* dozen IN.safetensors OUT.safetensors: a vision transformer goes in, a 4-bit one comes out,
+ * without data. The whole job in a dozen calls, with their checks.
  *
  * cc dozen.c $(pkg-config --cflags --libs dfq) -o dozen */
 #include <dfq/dfq.h>

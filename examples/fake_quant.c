@@ -1,7 +1,7 @@
-/* fake_quant: trains a layer with 3-bit weights and 4-bit inputs in a loop of one's own. The library
- * gives the fake-quant modules with their gradients, everything else is here: data, forward pass,
- * loss, optimiser. The layer y = W x learns what a float layer computes on correlated inputs; rounding
- * its weights loses much, training them as quantized wins most of it back.
+/* fake_quant: trains a layer with 3-bit weights and 4-bit inputs in a loop of one's own. The
+ * library gives the fake-quant modules with their gradients, everything else is here: data, forward
+ * pass, loss, optimiser. The layer y = W x learns what a float layer computes on correlated inputs;
+ * rounding its weights loses much, training them as quantized wins most of it back.
  *
  * cc fake_quant.c $(pkg-config --cflags --libs dfq) -o fake_quant */
 #include <dfq/dfq.h>
@@ -72,8 +72,8 @@ static float loss(const layer *l, const float *x, const float *w, float *grad_w)
     return sum;
 }
 
-/* Quantizers with scales from the data: of weights one for each row, which is trained then; of inputs
- * one scale and zero point, which stay. */
+/* Quantizers with scales from the data: of weights one for each row, which is trained then; of
+ * inputs one scale and zero point, which stay. */
 static dfq_status make_quantizers(layer *l)
 {
     dfq_quantizer_options o;

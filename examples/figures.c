@@ -1,7 +1,7 @@
 /* Draws the figures: every thing in a picture is a polygon (figures_shape.c) with a paint. Colours
- * and opacities are in 1/256. Polygons are filled from eight sample lines a pixel row with the exact
- * horizontal share, hence smooth edges. Order of painting: background, clutter, shadow, figure,
- * cover, light, grain. */
+ * and opacities are in 1/256. Polygons are filled from eight sample lines a pixel row with the
+ * exact horizontal share, hence smooth edges. Order of painting: background, clutter, shadow,
+ * figure, cover, light, grain. */
 #include "figures.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* inside MODEL.safetensors [PROBE]: looks into a network that lies in memory. Lists its layers with shapes,
- * work and bits, and tells the mean of each probe, or of one, on a grey picture. Works on float and
- * low-bit files alike.
+/* inside MODEL.safetensors [PROBE]: looks into a network that lies in memory. Lists its layers with
+ * shapes, work and bits, and tells the mean of each probe, or of one, on a grey picture. Works on
+ * float and low-bit files alike.
  *
  * cc inside.c $(pkg-config --cflags --libs dfq) -o inside */
 #include <dfq/dfq.h>

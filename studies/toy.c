@@ -1,6 +1,6 @@
-/* The toy study of hard constraints (studies/constraints.md): every rule on 18 instances, 3 limits of 6
- * problems, beside the exact optimum. Usage: study_toy [FOLDER]; with a folder, the trajectories of
- * the first instance are written there, one CSV for each rule. */
+/* The toy study of hard constraints (studies/constraints.md): every rule on 18 instances, 3 limits
+ * of 6 problems, beside the exact optimum. Usage: study_toy [FOLDER]; with a folder, the
+ * trajectories of the first instance are written there, one CSV for each rule. */
 #include <dfq/dfq.h>
 #include <math.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
 int ait_job_plan(struct quantize *q);
 
 /* Takes from a finished job of AIT what results and report need: crossings; and of a generator its
- * curves and images. The images of a job that had ended before this process are those it left in its
- * folder. */
+ * curves and images. The images of a job that had ended before this process are those it left in
+ * its folder. */
 int ait_job_take(struct quantize *q, dfq_tuner *t);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include <dfq/accelerator.h>
 
-/* The five lines that cost most, what the others cost together, and the total; all: each layer. Nonzero
- * without memory. */
+/* The five lines that cost most, what the others cost together, and the total; all: each layer.
+ * Nonzero without memory. */
 int cost_print_layers(const dfq_cost *cost, const dfq_cost_info *total, int all);
 /* One line of such a table. */
 void cost_print_row(const char *name, const dfq_cost_info *layer, const dfq_cost_info *total);

@@ -1,5 +1,5 @@
-/* dfq quantize --diagnose: what the job did to the network (dfq/diagnosis.h), for --json, the report
- * and people. */
+/* dfq quantize --diagnose: what the job did to the network (dfq/diagnosis.h), for --json, the
+ * report and people. */
 #ifndef DFQ_TOOLS_DIAGNOSE_H
 #define DFQ_TOOLS_DIAGNOSE_H
 
@@ -36,7 +36,8 @@ void diagnose_print(const struct diagnosis *d); /* to stdout */
 struct diagnose_page;
 struct report_diagnostics;
 
-/* What the report says of it: borrowed from the page, which borrows from `d`. NULL without memory. */
+/* What the report says of it: borrowed from the page, which borrows from `d`. NULL without
+ * memory. */
 struct diagnose_page *diagnose_page_make(const struct diagnosis *d);
 const struct report_diagnostics *diagnose_page_get(const struct diagnose_page *p);
 void diagnose_page_free(struct diagnose_page *p); /* NULL ok */

@@ -25,8 +25,8 @@ struct job {
     struct tally judged[2]; /* float and quantized, on s->o->data */
 };
 
-/* Checks room for the output, finds an interrupted job and compares its options. `defaults` has what was not
- * given on the command line filled in. Returns 0 or an exit code, after one line. */
+/* Checks room for the output, finds an interrupted job and compares its options. `defaults` has
+ * what was not given on the command line filled in. Returns 0 or an exit code, after one line. */
 int job_open(struct session *s, const struct options *defaults, double need, struct job *job);
 void job_close(struct job *job);
 

@@ -1,4 +1,5 @@
-/* "NAME=w8a8,NAME=w8" and "NAME,NAME": names are checked by the library, which knows the network. */
+/* "NAME=w8a8,NAME=w8" and "NAME,NAME": names are checked by the library, which knows the
+ * network. */
 #include "layer_config.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* The places of a run: every file and folder that the verb reads or writes, looked at once, before
- * the work. What is read is never written, --force or not; nothing is written twice; every output can
- * be made under the very name that will be renamed; and no other run writes it at the same time. */
+ * the work. What is read is never written, --force or not; nothing is written twice; every output
+ * can be made under the very name that will be renamed; and no other run writes it at the same
+ * time. */
 #ifndef DFQ_TOOLS_PLACES_H
 #define DFQ_TOOLS_PLACES_H
 
@@ -50,8 +51,8 @@ int places_open(struct session *s);
 /* Gives the locks back: nothing of them stays. */
 void places_close(struct session *s);
 
-/* Nothing is replaced without --force: but -o if `out_own`, and the others if `others_own`, since an
- * earlier part of this very job has made them. Returns 0 or an exit code, after one line. */
+/* Nothing is replaced without --force: but -o if `out_own`, and the others if `others_own`, since
+ * an earlier part of this very job has made them. Returns 0 or an exit code, after one line. */
 int places_unused(struct session *s, int out_own, int others_own);
 
 /* Are `need` bytes free for -o? Returns 0 or an exit code, after one line. */

@@ -54,8 +54,9 @@ double session_peak(void);
  * one of them, and with it what was meant for the terminal. */
 void session_occupy(void);
 
-/* Flushes stdout. Returns `code`, or CODE_OUTPUT after one line if the results could not be written.
- * Before the work it tells whether stdout was closed by whoever called. `verb`: NULL without one. */
+/* Flushes stdout. Returns `code`, or CODE_OUTPUT after one line if the results could not be
+ * written. Before the work it tells whether stdout was closed by whoever called. `verb`: NULL
+ * without one. */
 int session_results(const char *verb, int code);
 
 #endif

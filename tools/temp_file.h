@@ -1,5 +1,5 @@
-/* Files under a temporary name, renamed when they are complete, and parts of paths. Needs nothing of the
- * program. */
+/* Files under a temporary name, renamed when they are complete, and parts of paths. Needs nothing
+ * of the program. */
 #ifndef DFQ_TOOLS_TEMP_FILE_H
 #define DFQ_TOOLS_TEMP_FILE_H
 
@@ -24,8 +24,8 @@ struct temp_file {
 };
 int temp_file_open(const char *path, struct temp_file *b);
 
-/* Syncs, closes and renames; with an `error` (an errno value), or when that fails, removes. 0, or -1
- * with errno. */
+/* Syncs, closes and renames; with an `error` (an errno value), or when that fails, removes. 0, or
+ * -1 with errno. */
 int temp_file_close(struct temp_file *b, int error);
 
 #endif

@@ -20,8 +20,8 @@ char *text_threads(int n, char out[TEXT_SHORT]);
  * without memory. */
 char *text_command(int argc, char *const *argv, const char *more);
 
-/* Writes `text` with '?' for whatever would steer a terminal. All that comes from a command line or a
- * file, and is not known to be plain, goes to a terminal by this or by text_line(). */
+/* Writes `text` with '?' for whatever would steer a terminal. All that comes from a command line or
+ * a file, and is not known to be plain, goes to a terminal by this or by text_line(). */
 void text_put(FILE *f, const char *text);
 
 /* One line on stderr: `before` and what the format makes of `args`, by text_put(). */

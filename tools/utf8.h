@@ -16,8 +16,8 @@ static inline size_t utf8_length(const unsigned char *p)
     return n;
 }
 
-/* 1 if the sequence of n bytes at p steers a terminal: control characters (C0, C1, DEL), and marks that
- * change the direction of writing or end a line. */
+/* 1 if the sequence of n bytes at p steers a terminal: control characters (C0, C1, DEL), and marks
+ * that change the direction of writing or end a line. */
 static inline int utf8_steers(const unsigned char *p, size_t n)
 {
     if (n == 1) return p[0] < 0x20 || p[0] == 0x7F;

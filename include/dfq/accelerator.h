@@ -1,8 +1,8 @@
 /** @file dfq/accelerator.h
  *  @ingroup stable
- *  What a network costs on an accelerator: an array of processing elements with a register file each,
- *  a global buffer, DRAM. Access counts are exact for loop nests (the rules of Timeloop), mappings are
- *  searched within three dataflows; see docs/METHODS.md.
+ *  What a network costs on an accelerator: an array of processing elements with a register file
+ *  each, a global buffer, DRAM. Access counts are exact for loop nests (the rules of Timeloop),
+ *  mappings are searched within three dataflows; see docs/METHODS.md.
  *
  *  A description may stand for one accelerator or for all combinations of several values:
  *

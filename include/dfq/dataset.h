@@ -74,11 +74,10 @@ typedef struct dfq_dataset_source {
 typedef struct dfq_dataset_options {
     uint32_t struct_size; /**< set by dfq_dataset_options_init() */
     int32_t classes;      /**< labels must be below it; 0: not checked */
-    const char *
-        labels_from; /**< a file of labels, NULL: none. Rows `file,label` stand for labels.csv, rows
-                                  `folder,label` tell the classes of folders, each under such a heading;
-                                  without heading the first words of its lines name the folders in the
-                                  order of the classes, as lists of synsets do */
+    /** a file of labels, NULL: none. Rows `file,label` stand for labels.csv, rows `folder,label`
+     *  tell the classes of folders, each under such a heading; without heading the first words of
+     *  its lines name the folders in the order of the classes, as lists of synsets do */
+    const char *labels_from;
 } dfq_dataset_options;
 
 /** What a data set is, and what does not fit. Filled by dfq_dataset_get_info(). */

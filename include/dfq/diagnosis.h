@@ -1,9 +1,9 @@
 /** @file dfq/diagnosis.h
  *  @ingroup advanced
- *  The losses around a quantized network as it is, the analyses of AIT (CVPR 2022, arXiv 2203.17008):
- *  whether the gradients of KL divergence and cross-entropy point the same way, how curved either
- *  loss is (trace and largest eigenvalue of the Hessian), how it looks over a plane through the
- *  weights, and whether teacher and student agree. */
+ *  The losses around a quantized network as it is, the analyses of AIT (CVPR 2022, arXiv
+ *  2203.17008): whether the gradients of KL divergence and cross-entropy point the same way, how
+ *  curved either loss is (trace and largest eigenvalue of the Hessian), how it looks over a plane
+ *  through the weights, and whether teacher and student agree. */
 #ifndef DFQ_DIAGNOSIS_H
 #define DFQ_DIAGNOSIS_H
 
@@ -40,13 +40,12 @@ enum {
 /** Options of dfq_diagnosis_create(). Fill with dfq_diagnosis_options_init() first. */
 typedef struct dfq_diagnosis_options {
     uint32_t struct_size; /**< set by init */
-    int32_t
-        round_activations; /**< 1: losses, gradients and the plane are those of the student, which
-                                    rounds activations; 0: they stay float. In Hessians they
-                                    always do; 1 */
-    int64_t batch;         /**< images at a time, 1..4096; 16 */
-    uint64_t seed;         /**< of all directions; 0 */
-    float temperature;     /**< T, 0.001..1000; 20 (AIT's) */
+    /** 1: losses, gradients and the plane are those of the student, which rounds activations; 0:
+     *  they stay float. In Hessians they always do; 1 */
+    int32_t round_activations;
+    int64_t batch;             /**< images at a time, 1..4096; 16 */
+    uint64_t seed;             /**< of all directions; 0 */
+    float temperature;         /**< T, 0.001..1000; 20 (AIT's) */
     int32_t divide_by_classes; /**< 1: KL is divided by the number of classes, as AIT does; 1 */
     int32_t probes;            /**< random vectors of the trace, 0..10000; 10. 0 leaves it out */
     int32_t power_iterations;  /**< of each eigenvalue at most, 0..10000; 30. 0 leaves them out */
@@ -114,21 +113,23 @@ DFQ_CHECKED dfq_status dfq_diagnosis_step(dfq_diagnosis *diagnosis, int32_t *out
  *          dfq_diagnosis_step(). */
 DFQ_CHECKED dfq_status dfq_diagnosis_run(dfq_diagnosis *diagnosis);
 
-/** Memory, work and time of the job; units are batches of its passes, of which an eigenvalue that settles
- *  early needs fewer. Time is known once a batch was run.
+/** Memory, work and time of the job; units are batches of its passes, of which an eigenvalue that
+ *  settles early needs fewer. Time is known once a batch was run.
  *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_diagnosis_estimate(const dfq_diagnosis *diagnosis,
                                               dfq_job_cost *out_cost);
 
-/** Writes the job between two batches, about four floats for each weight; written beside and renamed.
+/** Writes the job between two batches, about four floats for each weight; written beside and
+ *  renamed.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_diagnosis_save_checkpoint(dfq_diagnosis *diagnosis, const char *path);
 
-/** Puts a job that was created with the same networks, images, labels and options where a checkpoint left
- *  off; it ends with the same bits as one that was not interrupted. On failure it stays as it is.
- *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (no such checkpoint), ::DFQ_E_INVALID (made with other networks,
- *          images, labels or options), ::DFQ_E_UNSUPPORTED (another version), ::DFQ_E_NUMERIC,
- *          ::DFQ_E_NOMEM. */
+/** Puts a job that was created with the same networks, images, labels and options where a
+ *  checkpoint left off; it ends with the same bits as one that was not interrupted. On failure it
+ *  stays as it is.
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (no such checkpoint), ::DFQ_E_INVALID (made with other
+ *          networks, images, labels or options), ::DFQ_E_UNSUPPORTED (another version),
+ *          ::DFQ_E_NUMERIC, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_diagnosis_load_checkpoint(dfq_diagnosis *diagnosis, const char *path);
 
 /** What has been found so far.

@@ -20,8 +20,8 @@
  *    steps derives choices, whose costs are exact;
  *  - "train": the derived network is trained by itself on all images for `train_steps`.
  *
- *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of the
- *  cost functions; its reference design is that of dfq_explorer_metric::reference.
+ *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of
+ *  the cost functions; its reference design is that of dfq_explorer_metric::reference.
  *
  *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
  *  description, so the verdict holds without any approximation. Metrics: latency, energy, area.
@@ -105,11 +105,10 @@ typedef struct dfq_explorer_options {
     double train_learning_rate;  /**< of the derived network; 0: `learning_rate` */
     double weight_decay; /**< of weights, 0..1; -1: 4e-5 for MBConv, 0.05 for vision transformers */
     double smoothing;    /**< of labels, 0..0.9; 0.1 */
-    double
-        estimate_decay; /**< of the estimates: weight of a round against the one after it, 0.5..1;
-                               0.995 */
-    float mean[3];      /**< of images in 0..1, by channel; ImageNet's */
-    float std[3];       /**< likewise */
+    /** of the estimates: weight of a round against the one after it, 0.5..1; 0.995 */
+    double estimate_decay;
+    float mean[3]; /**< of images in 0..1, by channel; ImageNet's */
+    float std[3];  /**< likewise */
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *supernet_path;
     /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
@@ -170,8 +169,8 @@ typedef struct dfq_explorer_metric {
      *  change. NaN with tables, or before EST is trained. */
     double evaluator_mean;
     double evaluator_p99; /**< see above */
-    double
-        evaluator_gap; /**< |EST - exact| / exact at the result of a search that is over; else NaN */
+    /** |EST - exact| / exact at the result of a search that is over; else NaN */
+    double evaluator_gap;
 } dfq_explorer_metric;
 
 /** What is left of a job, in seconds on this machine. Filled by dfq_explorer_estimate(). */

@@ -80,7 +80,8 @@ typedef struct dfq_load_options {
     int64_t heads;     /**< attention heads of a ViT or DeiT; 0: not said */
     int64_t image;     /**< side of the square input, pixels; 0: not said */
     double crop;       /**< the crop's share of the resized shorter side, above 0 to 1, as timm's
-                                crop_pct: the shorter side becomes floor(image / crop); 0: not said */
+                                crop_pct: the shorter side becomes floor(image / crop); 0: not
+                                said */
     int32_t resize;    /**< the shorter side before the crop, pixels; -1: no resizing; 0: not said.
                                 Not together with crop */
     int32_t stem;      /**< DFQ_STEM_*, of a ResNet; 0: not said */
@@ -137,9 +138,9 @@ DFQ_CHECKED dfq_status dfq_graph_load_with(dfq_context *context, const char *pat
  *  @param arch      architecture name, for example "deit_tiny_patch16_224", or NULL to take it from
  *                   the file's metadata, its tensors or its name
  *  @param out_graph one reference, to be given back with dfq_graph_release()
- *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a header that contradicts the file, a
- *          missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite weights,
- *          variances that are not above zero), ::DFQ_E_UNSUPPORTED (dtype, architecture,
+ *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a header that contradicts
+ *          the file, a missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite
+ *          weights, variances that are not above zero), ::DFQ_E_UNSUPPORTED (dtype, architecture,
  *          a convolutional network without BatchNorm), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *arch,
                                       dfq_graph **out_graph);
@@ -265,12 +266,12 @@ enum {
 typedef struct dfq_layer_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t kind;         /**< DFQ_LAYER_* */
-    int32_t
-        weight_bits; /**< of the second operand: 2..8 if quantized, 32 if not; 0: there is none */
+    /** of the second operand: 2..8 if quantized, 32 if not; 0: there is none */
+    int32_t weight_bits;
     int32_t input_bits; /**< of the first operand, likewise */
-    int32_t
-        output_bits; /**< as the result is written: the widest that a quantizer reads of it; 32 if
-                                 something reads it unrounded */
+    /** as the result is written: the widest that a quantizer reads of it; 32 if something reads it
+     *  unrounded */
+    int32_t output_bits;
     int32_t weight_rank; /**< number of axes, 0..4 */
     int32_t input_rank;  /**< likewise */
     int32_t output_rank; /**< likewise */
@@ -285,8 +286,8 @@ typedef struct dfq_layer_info {
                                  dfq_graph_info.macs */
     const char *name; /**< "blocks.0.attn.qkv"; what has none is called after the layer before it,
                              "blocks.0.attn.qk/softmax". Borrowed from the graph */
-    const char
-        *weight; /**< name of its weight, for dfq_graph_get_parameter(); "": none. Borrowed */
+    /** name of its weight, for dfq_graph_get_parameter(); "": none. Borrowed */
+    const char *weight;
 } dfq_layer_info;
 
 /** Number of layers: those that dfq_cost tells the cost of, in the same order. Normalisation,
@@ -366,7 +367,7 @@ DFQ_CHECKED dfq_status dfq_graph_get_head_similarity(const dfq_graph *graph,
                                                      const dfq_tensor *images,
                                                      dfq_tensor **out_similarity);
 
-/* -- a new network ------------------------------------------------------------------------------ */
+/* -- a new network ----------------------------------------------------------------------------- */
 
 /** A vision transformer to be made. Fill with dfq_vit_options_init() first. */
 typedef struct dfq_vit_options {
@@ -400,7 +401,7 @@ DFQ_API void dfq_vit_options_init(dfq_vit_options *options, size_t size);
 DFQ_CHECKED dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options,
                                         dfq_graph **out_graph);
 
-/* -- accuracy ----------------------------------------------------------------------------------- */
+/* -- accuracy ---------------------------------------------------------------------------------- */
 
 /** Counts of an evaluation. Divide by n for fractions. */
 typedef struct dfq_accuracy {
@@ -429,7 +430,7 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
                                                    const dfq_dataset *dataset, int64_t first,
                                                    int64_t n, dfq_job_cost *out_cost);
 
-/* -- quantization ------------------------------------------------------------------------------- */
+/* -- quantization ------------------------------------------------------------------------------ */
 
 /** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
  *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
@@ -437,8 +438,8 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
  *                (all of them with ::DFQ_ACT_GRID_MINMAX).
  *                NULL is allowed for a convolutional network: a tuner with a generator finds its
  *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
- *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the text
- *          has the nearest names), ::DFQ_E_SHAPE,
+ *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the
+ *          text has the nearest names), ::DFQ_E_SHAPE,
  *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
  *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
  *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
@@ -458,9 +459,9 @@ DFQ_CHECKED dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image
                                                const dfq_quantize_options *options,
                                                dfq_graph **out_graph);
 
-/** What dfq_graph_quantize() of so many images costs, about; units are images. It is begun on noise:
- *  with two images, until the layers of one block are rounded (vision transformers), or with one
- *  batch. `graph` stays as it is, log and progress of the caller stay silent.
+/** What dfq_graph_quantize() of so many images costs, about; units are images. It is begun on
+ *  noise: with two images, until the layers of one block are rounded (vision transformers), or with
+ *  one batch. `graph` stays as it is, log and progress of the caller stay silent.
  *  @param n_images how many images there will be, 1 or more
  *  @param options  as there, or NULL
  *  @param out_cost struct_size must be set
@@ -500,13 +501,14 @@ DFQ_CHECKED dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t
                                                  dfq_tensor_info *out_info);
 
 /** Number of the quantizer with this name, for dfq_graph_get_quantizer().
- *  @return ::DFQ_E_INVALID (NULL argument, not quantized, no such name: the text has the nearest). */
+ *  @return ::DFQ_E_INVALID (NULL argument, not quantized, no such name: the text has the
+ *          nearest). */
 DFQ_CHECKED dfq_status dfq_graph_find_quantizer(const dfq_graph *graph, const char *name,
                                                 int32_t *out_index);
 
-/** The quantizer with this name as a handle of its own. Scales and zero points are copies, as they are
- *  now: what a tuner does later changes the graph alone. Weights whose scales follow from the values
- *  get those of their values now. Gradients are as in tuning, LSQ's factor included.
+/** The quantizer with this name as a handle of its own. Scales and zero points are copies, as they
+ *  are now: what a tuner does later changes the graph alone. Weights whose scales follow from the
+ *  values get those of their values now. Gradients are as in tuning, LSQ's factor included.
  *  @param out_quantizer one reference, to be given back with dfq_quantizer_release()
  *  @return as dfq_graph_find_quantizer(); ::DFQ_E_INVALID (its range is not known yet),
  *          ::DFQ_E_NOMEM. */
@@ -516,7 +518,8 @@ DFQ_CHECKED dfq_status dfq_graph_get_quantizer_handle(const dfq_graph *graph, co
 /** A weight as the quantized graph computes with it: every value on its grid.
  *  @param name       of its quantizer, for example "blocks.0.attn.qkv.weight"
  *  @param out_weight F32, in the shape of the weight; one reference
- *  @return as dfq_graph_get_quantizer_handle(); ::DFQ_E_INVALID (the quantizer of an activation). */
+ *  @return as dfq_graph_get_quantizer_handle(); ::DFQ_E_INVALID (the quantizer of an
+ *          activation). */
 DFQ_CHECKED dfq_status dfq_graph_get_weight(const dfq_graph *graph, const char *name,
                                             dfq_tensor **out_weight);
 
@@ -526,7 +529,7 @@ DFQ_CHECKED dfq_status dfq_graph_get_weight(const dfq_graph *graph, const char *
 DFQ_CHECKED dfq_status dfq_graph_get_codes(const dfq_graph *graph, const char *name,
                                            dfq_tensor **out_codes);
 
-/* -- distance from the original ----------------------------------------------------------------- */
+/* -- distance from the original ---------------------------------------------------------------- */
 
 /** How far a quantized network is from its float original, end to end: signal-to-noise ratios in
  *  dB, a new F32 [n + 1]; the last is of the logits. n is the number of blocks of a vision

@@ -61,8 +61,8 @@ enum {
                              images' batches with factor 0.9; tuning leaves them */
 };
 
-/** Widths of a layer of its own, or none. A layer is a product or a ReLU, by its name in the graph: the
- *  name of its quantizers without the last part, "blocks.0.attn.qkv", "layer1.0.conv1",
+/** Widths of a layer of its own, or none. A layer is a product or a ReLU, by its name in the graph:
+ *  the name of its quantizers without the last part, "blocks.0.attn.qkv", "layer1.0.conv1",
  *  "layer1.0.relu". In a convolutional network weights belong to convolutions and activations to
  *  ReLUs. */
 typedef struct dfq_layer_config {
@@ -86,9 +86,8 @@ typedef struct dfq_quantize_options {
     int32_t weight_grid;     /**< DFQ_WEIGHT_GRID_*; default ::DFQ_WEIGHT_GRID_AUTO */
     int32_t act_grid;        /**< DFQ_ACT_GRID_*; default ::DFQ_ACT_GRID_AUTO */
     int32_t n_layers;        /**< number of elements of `layers`; default 0 */
-    const dfq_layer_config
-        *layers; /**< layers with widths of their own; later ones win; read during
-                                         the call. Default NULL */
+    /** layers with widths of their own; later ones win; read during the call. Default NULL */
+    const dfq_layer_config *layers;
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
@@ -161,15 +160,15 @@ DFQ_API void dfq_quantizer_options_init(dfq_quantizer_options *options, size_t s
 /** Creates a quantizer.
  *  @param context     where memory comes from and errors go; kept alive by the quantizer
  *  @param options     NULL: the defaults
- *  @param scales      F32, finite, above 0, in the shape that the granularity asks for; NULL: not known
- *                     yet, see dfq_quantizer_calibrate(). Weights without scales take them from each
- *                     tensor as it is (min-max), as in training.
+ *  @param scales      F32, finite, above 0, in the shape that the granularity asks for; NULL: not
+ *                     known yet, see dfq_quantizer_calibrate(). Weights without scales take them
+ *                     from each tensor as it is (min-max), as in training.
  *                     Of a logarithmic grid: the largest value
  *  @param zero_points F32, finite, as `scales`, rounded when used; NULL: 0. NULL of
  *                     ::DFQ_QUANTIZER_WEIGHT and ::DFQ_QUANTIZER_LOG
  *  @param out_quantizer one reference, to be given back with dfq_quantizer_release()
- *  @return ::DFQ_E_INVALID (NULL argument, an option out of range, zero points that the kind does not
- *          have), ::DFQ_E_UNSUPPORTED (an option that the kind does not have), ::DFQ_E_SHAPE,
+ *  @return ::DFQ_E_INVALID (NULL argument, an option out of range, zero points that the kind does
+ *          not have), ::DFQ_E_UNSUPPORTED (an option that the kind does not have), ::DFQ_E_SHAPE,
  *          ::DFQ_E_NUMERIC (scales, zero points), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_quantizer_create(dfq_context *context,
                                             const dfq_quantizer_options *options,
@@ -195,9 +194,9 @@ DFQ_CHECKED dfq_status dfq_quantizer_calibrate(dfq_quantizer *quantizer, const d
 DFQ_CHECKED dfq_status dfq_quantizer_set_scales(dfq_quantizer *quantizer, const dfq_tensor *scales,
                                                 const dfq_tensor *zero_points);
 
-/** Column factors c of a symmetric weight [O,..] with scales along axis 0: c x is quantized, and what
- *  comes out divided by c. In mode ::DFQ_MODE_IMPROVED a layer's weight takes the scales of its input
- *  into itself this way.
+/** Column factors c of a symmetric weight [O,..] with scales along axis 0: c x is quantized, and
+ *  what comes out divided by c. In mode ::DFQ_MODE_IMPROVED a layer's weight takes the scales of
+ *  its input into itself this way.
  *  @param factors F32 [K], finite, above 0, with K values in a row of the weight; NULL: none
  *  @return ::DFQ_E_INVALID, ::DFQ_E_UNSUPPORTED (another kind or granularity), ::DFQ_E_SHAPE,
  *          ::DFQ_E_NUMERIC. */
@@ -205,8 +204,8 @@ DFQ_CHECKED dfq_status dfq_quantizer_set_column_factors(dfq_quantizer *quantizer
                                                         const dfq_tensor *factors);
 
 /** Describes the quantizer: kind, bits, qmin and qmax, number and bounds of its scales and zero
- *  points (0 scales: not known, or from each tensor), the relative error of the last search, its name
- *  in the graph it came from ("" else; borrowed from the quantizer).
+ *  points (0 scales: not known, or from each tensor), the relative error of the last search, its
+ *  name in the graph it came from ("" else; borrowed from the quantizer).
  *  @return ::DFQ_E_INVALID if struct_size is not set. */
 DFQ_CHECKED dfq_status dfq_quantizer_get_info(const dfq_quantizer *quantizer,
                                               dfq_quantizer_info *out_info);
@@ -233,17 +232,18 @@ DFQ_CHECKED dfq_status dfq_quantizer_apply(const dfq_quantizer *quantizer, const
                                            dfq_tensor **out_y);
 
 /** Backward. x inside of its range (qmin <= x / s + round(z) <= qmax) passes its gradient on to the
- *  input, outside as DFQ_INPUT_GRADIENT_* says. The gradient of a scale is the sum over its values of
- *  grad_y (q - round(z) - x / s) inside and grad_y (Q - round(z)) outside, where Q is the code at
- *  that end, times scale_grad_factor (LSQ, Esser et al., ICLR 2020); that of a zero point the sum of
+ *  input, outside as DFQ_INPUT_GRADIENT_* says. The gradient of a scale is the sum over its values
+ *  of grad_y (q - round(z) - x / s) inside and grad_y (Q - round(z)) outside, where Q is the code
+ *  at that end, times scale_grad_factor (LSQ, Esser et al., ICLR 2020); that of a zero point the
+ *  sum of
  *  -s grad_y outside, times its factor. Column factors divide grad_y first.
  *  @param x      what dfq_quantizer_apply() got
  *  @param grad_y F32, like x
  *  @param out_grad_x          F32, like x; NULL: not wanted
  *  @param out_grad_scale      F32, like the scales; NULL: not wanted
  *  @param out_grad_zero_point F32, like the scales; NULL: not wanted
- *  @return as dfq_quantizer_apply(); ::DFQ_E_UNSUPPORTED (the gradient of scales that come from each
- *          tensor or are logarithmic, of zero points that the kind does not have). */
+ *  @return as dfq_quantizer_apply(); ::DFQ_E_UNSUPPORTED (the gradient of scales that come from
+ *          each tensor or are logarithmic, of zero points that the kind does not have). */
 DFQ_CHECKED dfq_status dfq_quantizer_backward(const dfq_quantizer *quantizer, const dfq_tensor *x,
                                               const dfq_tensor *grad_y, dfq_tensor **out_grad_x,
                                               dfq_tensor **out_grad_scale,

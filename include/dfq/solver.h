@@ -1,7 +1,7 @@
 /** @file dfq/solver.h
  *  @ingroup advanced
- *  Co-exploration: one choice for every cell of a network and every hardware parameter of an accelerator, with
- *  the least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
+ *  Co-exploration: one choice for every cell of a network and every hardware parameter of an
+ *  accelerator, with the least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
  *
  *  The choices of a group g have logits x and probabilities p = softmax(x / temperature). A step
  *  looks at the task loss and at the costs t_j of the mixture, and moves the logits:
@@ -64,7 +64,8 @@ enum {
                                      task losses above 0, costs and limits above 1 */
     DFQ_RULE_ALTERNATE = 8 /**< the network for the likeliest accelerator, with cost_weight; before
                                      every 100 steps 2000 of the accelerator's alone, each by the
-                                     cost of a drawn one times its probability (Auto-NBA, ICML 2021) */
+                                     cost of a drawn one times its probability (Auto-NBA, ICML
+                                     2021) */
 };
 
 /** What dfq_solver_options::cost_weight weighs: one number made of the costs t of the mixture. */
@@ -167,10 +168,9 @@ typedef struct dfq_solver_options {
     double cost_weight; /**< weight of cost_function in the loss, 0..1e9; 0. Not with the exact
                                rule */
     double penalty;     /**< of the rules that have one, 0..1e9; 1 */
-    int32_t
-        cost_function; /**< DFQ_COST_*; mean. The accelerator's own steps of ::DFQ_RULE_ALTERNATE
-                                go by it as well */
-    int32_t reserved;  /**< 0 */
+    /** DFQ_COST_*; mean. The accelerator's own steps of ::DFQ_RULE_ALTERNATE go by it as well */
+    int32_t cost_function;
+    int32_t reserved; /**< 0 */
 } dfq_solver_options;
 
 /** What a search has found. Filled by dfq_solver_get_result(). */

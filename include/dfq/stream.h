@@ -1,7 +1,8 @@
 /** @file dfq/stream.h
  *  @ingroup stable
- *  Readers and writers: how a program gives a file's bytes to libdfq, or takes them, without a file.
- *  Both structs are filled by hand: set everything to 0, then struct_size and what is wanted. */
+ *  Readers and writers: how a program gives a file's bytes to libdfq, or takes them, without a
+ *  file. Both structs are filled by hand: set everything to 0, then struct_size and what is
+ *  wanted. */
 #ifndef DFQ_STREAM_H
 #define DFQ_STREAM_H
 
@@ -19,17 +20,17 @@ typedef struct dfq_reader {
     uint32_t struct_size; /**< sizeof(dfq_reader) of the caller */
     int32_t reserved;     /**< 0 */
     uint64_t size;        /**< bytes there are */
-    const void
-        *data; /**< the bytes, borrowed while the call that takes the reader runs; NULL: `read`
-                               is asked for them */
+    /** the bytes, borrowed while the call that takes the reader runs; NULL: `read` is asked for
+     *  them */
+    const void *data;
     /** Copies bytes `offset` .. `offset` + `size` - 1 to `buffer`. They are within the reader's
      *  size. Called on the thread that is inside libdfq, with offsets that grow.
      *  @return 0 when all bytes are there; any other value ends the reading with ::DFQ_E_IO. */
     int32_t (*read)(uint64_t offset, void *buffer, size_t size, void *user);
     void *user; /**< passed to read */
-    const char
-        *name; /**< what error texts call it; of a shard the name that the index has for it. It
-                           may tell what a file's name would (an architecture). NULL: "memory" */
+    /** what error texts call it; of a shard the name that the index has for it. It may tell what a
+     *  file's name would (an architecture). NULL: "memory" */
+    const char *name;
 } dfq_reader;
 
 /** Where bytes are written, from the first to the last. */

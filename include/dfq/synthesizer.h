@@ -14,14 +14,14 @@
  *  - x~ is x, rolled by a few pixels, with a random colour offset and contrast per image and
  *    channel, new in every iteration.
  *  - L_IH, the inter-head loss, is the mean of 1 - SSIM^2 (or 1 - |SSIM|) over blocks, images,
- *    patch queries and ordered pairs of heads. SSIM compares the raw query-key products of two heads
- *    (without the class token, each row scaled to 0..1).
+ *    patch queries and ordered pairs of heads. SSIM compares the raw query-key products of two
+ *    heads (without the class token, each row scaled to 0..1).
  *  - CE is the mean cross-entropy.
  *  - TV, total variation, is the sum of four Frobenius norms of neighbour differences over the
  *    batch, diagonal ones divided by sqrt(2).
  *
- *  AdamW (0.9, 0.999) moves x; its learning rate falls as half a cosine. After each step x is clamped
- *  to the range of real pictures.
+ *  AdamW (0.9, 0.999) moves x; its learning rate falls as half a cosine. After each step x is
+ *  clamped to the range of real pictures.
  *
  *  With `multi_scale` an image is a sum of planes of 1/1, 1/2, 1/4 ... of its side, interpolated
  *  bilinearly, in luminance and two colour differences. Each plane starts as N(0,0.01) and has an
@@ -32,8 +32,8 @@
  *
  *      L_BNS = mean over BatchNorms of (|m - m'|^2 + |v - v'|^2) / C
  *
- *  m and v are mean and biased variance of the batch per channel, m' and v' the running statistics of
- *  the network, C the number of channels. With class_weight 0 no classes are used.
+ *  m and v are mean and biased variance of the batch per channel, m' and v' the running statistics
+ *  of the network, C the number of channels. With class_weight 0 no classes are used.
  *
  *  Kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
  *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator network, noise and class in, image

@@ -80,13 +80,13 @@ DFQ_CHECKED dfq_status dfq_trainer_step(dfq_trainer *trainer, const dfq_tensor *
                                         const dfq_tensor *labels, float *out_loss,
                                         int32_t *out_correct);
 
-/** Steps until options.steps are done, those of dfq_trainer_step() included. Each epoch takes all images once, in an
- *  order of its own, which is given by seed and step alone. Reports stage "train" after each step; its
- *  loss is that of the step.
+/** Steps until options.steps are done, those of dfq_trainer_step() included. Each epoch takes all
+ *  images once, in an order of its own, which is given by seed and step alone. Reports stage
+ *  "train" after each step; its loss is that of the step.
  *  @param images F32 [n,3,S,S], normalised with the graph's mean and std; n >= 1
  *  @param labels I32 [n], 0..classes - 1
- *  @return ::DFQ_E_CANCELLED (between two steps: call again with the same images to go on), otherwise as
- *          dfq_trainer_step(). */
+ *  @return ::DFQ_E_CANCELLED (between two steps: call again with the same images to go on),
+ *          otherwise as dfq_trainer_step(). */
 DFQ_CHECKED dfq_status dfq_trainer_run(dfq_trainer *trainer, const dfq_tensor *images,
                                        const dfq_tensor *labels);
 
@@ -94,15 +94,18 @@ DFQ_CHECKED dfq_status dfq_trainer_run(dfq_trainer *trainer, const dfq_tensor *i
  *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_trainer_estimate(const dfq_trainer *trainer, dfq_job_cost *out_cost);
 
-/** Writes the job between two steps: parameters, moments of the optimiser, steps done. Written beside and renamed.
+/** Writes the job between two steps: parameters, moments of the optimiser, steps done. Written
+ *  beside and renamed.
  *  @return ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_trainer_save_checkpoint(const dfq_trainer *trainer, const char *path);
 
-/** Puts a job that was created with the same options where a checkpoint left off. Its graph, of the same
- *  shapes and quantizers, gets the parameters of that moment; going on with the same images gives the same
- *  bits as a job that was not interrupted. On failure job and graph stay as they are.
- *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (no such checkpoint), ::DFQ_E_INVALID (other options, shapes or
- *          quantizers), ::DFQ_E_UNSUPPORTED (another version), ::DFQ_E_NUMERIC, ::DFQ_E_NOMEM. */
+/** Puts a job that was created with the same options where a checkpoint left off. Its graph, of the
+ *  same shapes and quantizers, gets the parameters of that moment; going on with the same images
+ *  gives the same bits as a job that was not interrupted. On failure job and graph stay as they
+ *  are.
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (no such checkpoint), ::DFQ_E_INVALID (other options, shapes
+ *          or quantizers), ::DFQ_E_UNSUPPORTED (another version), ::DFQ_E_NUMERIC,
+ *          ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_trainer_load_checkpoint(dfq_trainer *trainer, const char *path);
 
 #ifdef __cplusplus

@@ -24,21 +24,21 @@
  *  would fall to 1e-8 or below is kept there, counted, and logged as a warning.
  *
  *  **Gradient inundation** (AIT, CVPR 2022, arXiv 2203.17008). A small update changes hardly any
- *  code of a quantized weight. With `crossing_target` rho > 0 the update of each quantized weight is
- *  multiplied by the least kappa >= 1 at which about a share rho of its codes changes. Moments,
- *  weight decay and other parameters are not affected. rho falls with the learning rate; kappa stays
- *  below 128 in the first `kappa_capped_steps` steps. A weight of which rho asks for less than half
- *  a code is left alone; in mode ::DFQ_MODE_PARITY one of its codes changes in every step, as
- *  published.
+ *  code of a quantized weight. With `crossing_target` rho > 0 the update of each quantized weight
+ *  is multiplied by the least kappa >= 1 at which about a share rho of its codes changes. Moments,
+ *  weight decay and other parameters are not affected. rho falls with the learning rate; kappa
+ *  stays below 128 in the first `kappa_capped_steps` steps. A weight of which rho asks for less
+ *  than half a code is left alone; in mode ::DFQ_MODE_PARITY one of its codes changes in every
+ *  step, as published.
  *
  *  **Result.** Every 8th image is held out (more often if there are few images: at least a batch).
  *  Every `eval_every` steps the first term of L is measured on the held-out images. The parameters
  *  with the smallest value are the result.
  *
- *  **Generator network** (GDFQ, ECCV 2020, arXiv 2003.03603; AIT). Each step draws noise and classes
- *  and makes images of them. It trains the generator network towards images that the teacher assigns
- *  to their class, and whose statistics equal those of the teacher's BatchNorms. Then it trains the
- *  student on the same images. Nothing is held out; the last step is the result.
+ *  **Generator network** (GDFQ, ECCV 2020, arXiv 2003.03603; AIT). Each step draws noise and
+ *  classes and makes images of them. It trains the generator network towards images that the
+ *  teacher assigns to their class, and whose statistics equal those of the teacher's BatchNorms.
+ *  Then it trains the student on the same images. Nothing is held out; the last step is the result.
  *
  *  The same networks, images, options and build give the same bits at any thread count, also when a
  *  job was stopped and resumed. */

@@ -28,8 +28,8 @@ typedef struct dfqi_cost {
 /* Share of the array's products that were made. */
 double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_accel_config *t);
 
-/* A layer whose widths of 0 are the accelerator's float_bits. DFQ_E_INVALID if a quantized operand is
- * wider than its words; `name` is what the error calls the layer. */
+/* A layer whose widths of 0 are the accelerator's float_bits. DFQ_E_INVALID if a quantized operand
+ * is wider than its words; `name` is what the error calls the layer. */
 DFQI_CHECKED dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
                                            const dfqi_accel_config *t, dfqi_layer *out);
 
@@ -53,8 +53,8 @@ void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_prici
 /* The layer's bits are resolved, the mapping's levels those of the accelerator. */
 void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_mapping *m,
                        dfqi_cost *out);
-/* Softmax, residual sums and the like: no mapping. Lanes are the array's columns; elements come from
- * the buffer and go back to it. */
+/* Softmax, residual sums and the like: no mapping. Lanes are the array's columns; elements come
+ * from the buffer and go back to it. */
 void dfqi_cost_rows(const dfqi_layer *l, const dfqi_accel_config *t, const dfqi_pricing *p,
                     dfqi_cost *out);
 

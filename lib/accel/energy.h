@@ -23,7 +23,8 @@ typedef enum dfqi_pe {
 double dfqi_pe_rate(dfqi_pe pe, int32_t word_bits, int32_t w_bits, int32_t a_bits);
 double dfqi_pe_um2(dfqi_pe pe, int32_t word_bits);
 
-/* A register file of `words` words of `bits`: one access, and its area. A word alone is a register. */
+/* A register file of `words` words of `bits`: one access, and its area. A word alone is a
+ * register. */
 double dfqi_rf_pj(int64_t words, int32_t bits);
 double dfqi_rf_um2(int64_t words, int32_t bits);
 

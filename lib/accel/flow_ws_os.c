@@ -96,7 +96,8 @@ static void ws_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 
 /* -- output-stationary ------------------------------------------------------------------------- */
 
-/* Filters (or depthwise channels) along x and pixels along y; or columns along x and rows along y. */
+/* Filters (or depthwise channels) along x and pixels along y; or columns along x and rows along
+ * y. */
 static bool os_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim, x = h->t->pe_x, y = h->t->pe_y;
@@ -111,8 +112,8 @@ static bool os_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DI
     return i == 1 && dim[DFQI_DIM_Q] > 1 && h->out != DFQI_DIM_G;
 }
 
-/* The register file holds sums of several filters: inputs are used again; of several pixels: weights
- * are; or one sum at a time stays in its register. */
+/* The register file holds sums of several filters: inputs are used again; of several pixels:
+ * weights are; or one sum at a time stays in its register. */
 static void os_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
     int64_t room = capacity(h, DFQI_O);

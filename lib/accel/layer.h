@@ -56,8 +56,8 @@ typedef struct dfqi_layer_list {
     dfqi_layer *shapes;
 } dfqi_layer_list;
 
-/* 0: what a network's quantizers have. Else the widths of those that it would have, 8 in the first and
- * the last product. */
+/* 0: what a network's quantizers have. Else the widths of those that it would have, 8 in the first
+ * and the last product. */
 typedef struct dfqi_layer_bits {
     int32_t weight, act;
 } dfqi_layer_bits;

@@ -22,7 +22,8 @@ typedef struct dfqi_mapping {
     int32_t n_levels;
     int32_t fork;                  /* the first level that every element has for itself */
     int32_t diagonal;              /* 1: neighbouring elements that need the same inputs, because
-                                    * their windows overlap, get them by one read (row-stationary) */
+                                    * their windows overlap, get them by one read
+                                    * (row-stationary) */
     uint8_t keep[DFQI_LEVELS_MAX]; /* bits of dfqi_operand; what is not kept passes by */
     dfqi_nest time[DFQI_LEVELS_MAX];
     dfqi_nest space;

@@ -22,8 +22,8 @@ void dfqi_mapping_search_begin(const dfqi_mapping_search *h, dfqi_mapping *m);
 /* Costs a mapping and keeps it if it is the best so far. */
 void dfqi_mapping_search_try(dfqi_mapping_search *h, const dfqi_mapping *m);
 
-/* A dataflow has several ways to lay a layer out in space. Way `i`: the most steps of each dimension
- * that the array takes at a time. False behind the last way. */
+/* A dataflow has several ways to lay a layer out in space. Way `i`: the most steps of each
+ * dimension that the array takes at a time. False behind the last way. */
 typedef struct dfqi_flow {
     bool (*way)(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS]);
     /* Tries the mappings of h->tiling that take `unit`. */

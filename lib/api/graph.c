@@ -197,7 +197,7 @@ dfq_status dfq_graph_get_head_similarity(const dfq_graph *graph, const dfq_tenso
     return dfqi_head_similarity(graph, dfqi_tensor_f32(images), images->dims[0], out_similarity);
 }
 
-/* -- a new network ------------------------------------------------------------------------------- */
+/* -- a new network ----------------------------------------------------------------------------- */
 
 static const dfq_vit_options vit_defaults = {.image = 32,
                                              .patch = 4,
@@ -240,7 +240,7 @@ dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options
     return dfqi_train_create_model(context, &arch, o.seed, out_graph);
 }
 
-/* -- judging ------------------------------------------------------------------------------------- */
+/* -- judging ----------------------------------------------------------------------------------- */
 
 dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset, int64_t first,
                               int64_t n, dfq_accuracy *out_accuracy)

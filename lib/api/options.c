@@ -13,7 +13,8 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
 }
 
 /* Was `given` never filled by its init? Of what that makes nonzero nothing is there, or next to
- * nothing: some fields may be 0 on purpose, most of many are not. Words of 4 bytes stand for fields. */
+ * nothing: some fields may be 0 on purpose, most of many are not. Words of 4 bytes stand for
+ * fields. */
 static bool is_unfilled(const unsigned char *given, size_t size, const unsigned char *defaults)
 {
     enum { WORD = sizeof(uint32_t), MANY = 6 };

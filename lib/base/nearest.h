@@ -18,7 +18,8 @@ typedef struct dfqi_nearest {
 int32_t dfqi_edit_distance(const char *a, const char *b);
 
 dfqi_nearest dfqi_nearest_to(const char *name);
-/* Keeps `candidate` if it is among the nearest: by edit distance, those that contain the name first. */
+/* Keeps `candidate` if it is among the nearest: by edit distance, those that contain the name
+ * first. */
 void dfqi_nearest_add(dfqi_nearest *n, const char *candidate);
 /* "a, b, c" into out, nearest first; "" if nothing was added. Returns out. */
 char *dfqi_nearest_text(const dfqi_nearest *n, char *out, size_t cap);

@@ -1,5 +1,5 @@
-/* Texts: numbers are written and read with decimal points, whatever the locale of the host says, and
- * what a file brings in is made fit for a terminal. */
+/* Texts: numbers are written and read with decimal points, whatever the locale of the host says,
+ * and what a file brings in is made fit for a terminal. */
 #ifndef DFQI_BASE_TEXT_H
 #define DFQI_BASE_TEXT_H
 
@@ -7,7 +7,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* snprintf() and vsnprintf() with decimal points. All numbers with fractions are formatted by them. */
+/* snprintf() and vsnprintf() with decimal points. All numbers with fractions are formatted by
+ * them. */
 int dfqi_print(char *out, size_t size, const char *fmt, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
@@ -31,8 +32,8 @@ const char *dfqi_cause(int error, char out[DFQI_CAUSE_MAX]);
  * surrogates and values beyond U+10FFFF are none. */
 size_t dfqi_utf8_length(const unsigned char *s);
 
-/* Makes `text` fit for one line of a terminal, in place: control characters (C0, C1, DEL), marks that
- * change the direction of writing or end a line, and bytes that are no UTF-8 become '?'. */
+/* Makes `text` fit for one line of a terminal, in place: control characters (C0, C1, DEL), marks
+ * that change the direction of writing or end a line, and bytes that are no UTF-8 become '?'. */
 void dfqi_printable(char *text);
 
 #endif

@@ -6,8 +6,8 @@
 
 typedef struct dfqi_exec dfqi_exec;
 
-/* Memory for values that executors take in turns, so that it need not be got and zeroed by the system
- * for each graph anew; as large as the largest of them needed. */
+/* Memory for values that executors take in turns, so that it need not be got and zeroed by the
+ * system for each graph anew; as large as the largest of them needed. */
 typedef struct dfqi_workspace {
     float *base;
     size_t floats;
@@ -18,8 +18,8 @@ void dfqi_workspace_fini(dfq_context *ctx, dfqi_workspace *w);
 
 /* Plans `g` (which must be without error and outlive the executor) and allocates all it needs. */
 DFQI_CHECKED dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out);
-/* The same within `w`, which must outlive the executor; while another one has taken it, or with NULL,
- * in memory of its own. */
+/* The same within `w`, which must outlive the executor; while another one has taken it, or with
+ * NULL, in memory of its own. */
 DFQI_CHECKED dfq_status dfqi_exec_new_in(const dfqi_graph *g, dfqi_workspace *w, dfqi_exec **out);
 void dfqi_exec_free(dfqi_exec *e); /* NULL ok */
 /* Memory that dfqi_exec_new would allocate for `g`, in bytes, without doing so. */

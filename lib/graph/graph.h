@@ -101,8 +101,8 @@ DFQI_CHECKED dfq_status dfqi_graph_grad(dfqi_graph *g, int32_t n_seeds, const df
 
 /* Multiply-accumulates of one run (whole batch), by the cost rule of each op. */
 double dfqi_graph_macs(const dfqi_graph *g);
-/* The same of products alone (DFQI_OPF_PRODUCT): the figure that networks are told apart by. Work on
- * single elements and quantizers add nothing to it. */
+/* The same of products alone (DFQI_OPF_PRODUCT): the figure that networks are told apart by. Work
+ * on single elements and quantizers add nothing to it. */
 double dfqi_graph_products(const dfqi_graph *g);
 
 #endif

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-/* attr of conv, conv_dx and conv_dw: i = stride, pad, dilation, groups; conv_dx: Y, X of x; conv_dw:
- * 1 in BIAS_OF_X if the bias was added to x, for the gradient of conv_dx */
+/* attr of conv, conv_dx and conv_dw: i = stride, pad, dilation, groups; conv_dx: Y, X of x;
+ * conv_dw: 1 in BIAS_OF_X if the bias was added to x, for the gradient of conv_dx */
 enum { STRIDE, PAD, DILATION, GROUPS, IN_Y, IN_X, BIAS_OF_X = IN_Y, LIMIT = 64 };
 
 /* x[.,Y,X,C], w, y[.,Y',X',O] */
@@ -233,7 +233,7 @@ static double conv_dx_macs(const dfqi_graph *g, const dfqi_node *n)
     return macs_of(g, n->in[1], n->in[0]);
 }
 
-/* -- gradient to weight and bias: operands x, w, dy; outputs [parts, packed] and [parts,O] ------ */
+/* -- gradient to weight and bias: operands x, w, dy; outputs [parts, packed] and [parts,O] ----- */
 
 /* Filters of one block, and blocks that cover all of them. */
 enum { DW_FILTERS = 2 * DFQI_CONV_PANEL };

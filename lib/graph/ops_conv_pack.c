@@ -1,11 +1,11 @@
-/* Weights of convolutions in the order that kernels read: a node of its own, so that those of a frozen
- * network are packed once, and gradients of packed weights are unpacked. */
+/* Weights of convolutions in the order that kernels read: a node of its own, so that those of a
+ * frozen network are packed once, and gradients of packed weights are unpacked. */
 #include "graph/ops_priv.h"
 
 /* attr of both: i[0] is 1 for conv_dx, i[1] is 1 for Winograd's taps */
 enum { TRANS, TAPS_16 };
 
-/* -- packing: operand w ------------------------------------------------------------------------- */
+/* -- packing: operand w ------------------------------------------------------------------------ */
 
 /* Panels are of filters, or of channels; depthwise weights have one channel each. */
 static int64_t pack_columns(const dfqi_attr *a, const int64_t *w)
@@ -50,7 +50,7 @@ static void pack_run(const dfqi_run *r)
         r->k->conv_pack(trans, o, c, taps, from, next, to);
 }
 
-/* -- unpacking: operands packed, w --------------------------------------------------------------- */
+/* -- unpacking: operands packed, w ------------------------------------------------------------- */
 
 static dfq_status unpack_shape(dfqi_graph *g, dfqi_node *n)
 {

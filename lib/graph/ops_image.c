@@ -85,7 +85,7 @@ static void reshape_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
     if (want[0]) din[0] = dfqi_reshape(g, dout[0], x->rank - 1, x->dims + 1);
 }
 
-/* -- subsample and pad: attr i = stride, before, after; gradient: stride, before, Y, X, C of x --- */
+/* -- subsample and pad: attr i = stride, before, after; gradient: stride, before, Y, X, C of x - */
 
 static dfq_status subsample_shape(dfqi_graph *g, dfqi_node *n)
 {

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* -- patchify: attr i[0] patch; unpatchify: attr i[0] patch, i[1] channels, i[2] height, i[3] width -- */
+/* -- patchify: attr i[0] patch; unpatchify: attr i[0] patch, i[1] channels, i[2] height, i[3]
+ * width */
 
 static dfq_status patchify_shape(dfqi_graph *g, dfqi_node *n)
 {

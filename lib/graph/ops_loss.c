@@ -55,7 +55,8 @@ static void ce_dx_run(const dfqi_run *r)
     }
 }
 
-/* -- the same with a probability for each class: logits, targets; gradient: logits, targets, dloss */
+/* -- the same with a probability for each class: logits, targets; gradient: logits, targets,
+ * dloss */
 
 static dfq_status soft_ce_shape(dfqi_graph *g, dfqi_node *n)
 {

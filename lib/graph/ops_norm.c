@@ -1,8 +1,8 @@
 /* Batch normalisation of channels-last images, and the loss on its statistics.
  *
- * Statistics over the batch are taken image by image first and then combined in double, in the order
- * of images; so are the gradients of what all images share. What an image needs of the others is [C]
- * long, so feature maps are read in slices all the time. */
+ * Statistics over the batch are taken image by image first and then combined in double, in the
+ * order of images; so are the gradients of what all images share. What an image needs of the others
+ * is [C] long, so feature maps are read in slices all the time. */
 #include "graph/ops_priv.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ static int per_image(const dfqi_arg *a, int64_t c)
     return a->data && a->count > c;
 }
 
-/* -- moments: x[B,..,C] -> mean and sum of squared distances from it of each image, [B,2,C] ------ */
+/* -- moments: x[B,..,C] -> mean and sum of squared distances from it of each image, [B,2,C] ---- */
 
 static dfq_status moments_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -44,7 +44,7 @@ static void moments_run(const dfqi_run *r)
     }
 }
 
-/* -- statistics: operands x (for its gradient), moments; outputs mean[C], var[C] ----------------- */
+/* -- statistics: operands x (for its gradient), moments; outputs mean[C], var[C] --------------- */
 
 static dfq_status stats_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -107,7 +107,7 @@ static int64_t rows_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t ima
     return 3 * dfqi_value_last(dfqi_in(g, n, 0));
 }
 
-/* -- normalisation: operands x, mean, var, gamma, beta (the last two may be absent) ------------- */
+/* -- normalisation: operands x, mean, var, gamma, beta (the last two may be absent) ------------ */
 
 static dfq_status batchnorm_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -237,7 +237,7 @@ static void dstats_run(const dfqi_run *r)
     }
 }
 
-/* -- BNS: operands mean, var, want_mean, want_var; gradient: the same and dloss ------------------ */
+/* -- BNS: operands mean, var, want_mean, want_var; gradient: the same and dloss ---------------- */
 
 static dfq_status bns_shape(dfqi_graph *g, dfqi_node *n)
 {

@@ -11,7 +11,7 @@ static dfq_status image_shape(dfqi_graph *g, const dfqi_node *n)
     return DFQ_OK;
 }
 
-/* -- max pool: attr i = size, stride, pad; gradient: dy, x, y ----------------------------------- */
+/* -- max pool: attr i = size, stride, pad; gradient: dy, x, y ---------------------------------- */
 
 enum { SIZE, STRIDE, PAD, LIMIT = 64 };
 
@@ -128,7 +128,7 @@ static void max_pool_dx_run(const dfqi_run *r)
             }
 }
 
-/* -- mean pool; gradient: attr i = Y, X --------------------------------------------------------- */
+/* -- mean pool; gradient: attr i = Y, X -------------------------------------------------------- */
 
 static dfq_status mean_pool_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -174,7 +174,8 @@ static void mean_pool_dx_run(const dfqi_run *r)
 }
 
 /* -- upsample: attr i[0] 1: bilinear ------------------------------------------------------------
- * Pixel o of a line lies in pixel o / 2 of the smaller one, a quarter of it away from the centre. */
+ * Pixel o of a line lies in pixel o / 2 of the smaller one, a quarter of it away from the
+ * centre. */
 
 static const float NEAR = 0.75f, FAR = 0.25f;
 

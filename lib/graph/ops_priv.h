@@ -11,8 +11,8 @@ void dfqi_out(dfqi_graph *g, const dfqi_node *n, int32_t slot, int batched, int3
 /* Output `slot` has the shape of value v. */
 void dfqi_out_like(dfqi_graph *g, const dfqi_node *n, int32_t slot, dfqi_id v);
 const dfqi_value *dfqi_in(const dfqi_graph *g, const dfqi_node *n, int32_t slot);
-/* For builders that look at operands before they make a node, which checks them: false also once the
- * graph has failed. */
+/* For builders that look at operands before they make a node, which checks them: false also once
+ * the graph has failed. */
 bool dfqi_has_value(const dfqi_graph *g, dfqi_id v);
 /* DFQ_E_SHAPE naming the node, what was expected and the operand's shape. */
 DFQI_CHECKED dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,

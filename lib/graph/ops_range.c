@@ -6,7 +6,7 @@
 
 #include "kernel/row_grid.h"
 
-/* -- extremes: x[B,..] -> smallest and largest value of each image, [B,2] ----------------------- */
+/* -- extremes: x[B,..] -> smallest and largest value of each image, [B,2] ---------------------- */
 
 static dfq_status extremes_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -23,7 +23,8 @@ static void extremes_run(const dfqi_run *r)
 }
 
 /* -- track_range: extremes[B,2], state[3] -> step[1], zero[1], next state[3]; attr i[0] bits,
- * i[1] 1: as published -------------------------------------------------------------------------- */
+ * i[1] 1: as published
+ * -------------------------------------------------------------------------- */
 
 static dfq_status track_shape(dfqi_graph *g, dfqi_node *n)
 {

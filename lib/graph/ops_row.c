@@ -58,8 +58,9 @@ static void gelu_dx_run(const dfqi_run *r)
     r->k->gelu_bwd((size_t)r->out[0].count, r->in[0].data, r->in[1].data, r->out[0].data);
 }
 
-/* -- relu: attr f[0] cap; leaky_relu: attr f[0] slope. Gradients read outputs, which are above 0 (and
- * below the cap) where inputs are -------------------------------------------------------------- */
+/* -- relu: attr f[0] cap; leaky_relu: attr f[0] slope. Gradients read outputs, which are above 0
+ * (and below the cap) where inputs are
+ * -------------------------------------------------------------- */
 
 static dfq_status relu_shape(dfqi_graph *g, dfqi_node *n)
 {

@@ -12,7 +12,7 @@
 
 enum { TAPS = 3, SPREAD = 4 };
 
-/* -- filter: w[O,C,3,3] -> [C,O,4,4] ------------------------------------------------------------ */
+/* -- filter: w[O,C,3,3] -> [C,O,4,4] ----------------------------------------------------------- */
 
 static dfq_status up_filter_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -56,7 +56,7 @@ static void up_filter_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dou
     if (want[0]) din[0] = dfqi_make(g, DFQI_OP_UP_FILTER_DW, NULL, 1, dout);
 }
 
-/* -- its adjoint: df[C,O,4,4] -> [O,C,3,3] ------------------------------------------------------ */
+/* -- its adjoint: df[C,O,4,4] -> [O,C,3,3] ----------------------------------------------------- */
 
 static dfq_status up_filter_dw_shape(dfqi_graph *g, dfqi_node *n)
 {

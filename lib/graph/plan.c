@@ -251,8 +251,8 @@ static void find_scratch(planner *w)
     }
 }
 
-/* What the context's threads need together must be one block of memory; then dfqi_plan_bytes() cannot
- * overflow. */
+/* What the context's threads need together must be one block of memory; then dfqi_plan_bytes()
+ * cannot overflow. */
 static dfq_status check_sizes(const dfqi_plan *p, int64_t batch)
 {
     size_t threads = (size_t)p->ctx->threads, total;

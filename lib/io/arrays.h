@@ -1,5 +1,5 @@
-/* Checkpoints: named arrays and a few texts in a safetensors file. Jobs list what they hold once, and the
- * list serves both directions. */
+/* Checkpoints: named arrays and a few texts in a safetensors file. Jobs list what they hold once,
+ * and the list serves both directions. */
 #ifndef DFQI_IO_ARRAYS_H
 #define DFQI_IO_ARRAYS_H
 

@@ -134,7 +134,8 @@ static int by_number(const void *a, const void *b)
     return x != y ? (x > y) - (x < y) : strcmp(one, two);
 }
 
-/* Folders called by different whole numbers are sorted by them: 0, 1, 2, 10. Returns whether they are. */
+/* Folders called by different whole numbers are sorted by them: 0, 1, 2, 10. Returns whether they
+ * are. */
 static bool sort_numbers(const dfqi_dataset *d, dfqi_names *classes)
 {
     bool moved = false;

@@ -206,8 +206,8 @@ static int32_t cifar_record(const dfqi_dataset *d, int64_t size)
     return hundred ? DFQI_CIFAR100_RECORD : DFQI_CIFAR10_RECORD;
 }
 
-/* Image i with its label. Of CIFAR-100's two labels the fine one is meant, unless the network has as many
- * classes as there are coarse ones. */
+/* Image i with its label. Of CIFAR-100's two labels the fine one is meant, unless the network has
+ * as many classes as there are coarse ones. */
 static dfq_status add_record(dfqi_dataset *d, int64_t i, bool hundred)
 {
     enum { COARSE = 20 };

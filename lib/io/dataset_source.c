@@ -1,5 +1,5 @@
-/* Data sets whose images the caller has: in memory, or behind a function that is asked for a few at a
- * time. */
+/* Data sets whose images the caller has: in memory, or behind a function that is asked for a few at
+ * a time. */
 #include <stdio.h>
 #include <string.h>
 

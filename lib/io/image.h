@@ -27,9 +27,9 @@ DFQI_CHECKED dfq_status dfqi_image_write_png(dfq_context *ctx, const char *path,
  * fixed-point coefficients, rounded to 8 bits after each pass. */
 DFQI_CHECKED dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,
                                           dfqi_filter filter, dfqi_image *out);
-/* The evaluation transform: shorter side to `resize` (0: none, at most 16384), centre crop to `size`;
- * pictures smaller than the crop are refused. Nothing outside the crop is computed: any shape of a
- * picture will do. */
+/* The evaluation transform: shorter side to `resize` (0: none, at most 16384), centre crop to
+ * `size`; pictures smaller than the crop are refused. Nothing outside the crop is computed: any
+ * shape of a picture will do. */
 DFQI_CHECKED dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size,
                                        dfqi_filter filter, dfqi_image *out);
 /* [height,width,3] bytes -> normalised planes [3,height,width]: (v / 255 - mean) / std. */

@@ -1,4 +1,5 @@
-/* Images in a file are read by pread: a mapped file that somebody cuts short would end the process. */
+/* Images in a file are read by pread: a mapped file that somebody cuts short would end the
+ * process. */
 #define _XOPEN_SOURCE 700 /* pread, st_mtim */
 #include "io/images.h"
 
@@ -204,8 +205,8 @@ dfq_status dfqi_images_beside(const dfqi_images *images, const char *name, dfq_t
 
 /* -- spools ------------------------------------------------------------------------------------ */
 
-/* Unlinked at once: however a process ends, nothing is left. Its room is taken at once as well: a disk
- * that is too small shows before the work. */
+/* Unlinked at once: however a process ends, nothing is left. Its room is taken at once as well: a
+ * disk that is too small shows before the work. */
 static dfq_status make_spool(dfqi_images_file *file, const char *folder, uint64_t bytes)
 {
     file->path = dfqi_format(file->ctx, "%s/.dfq-images-XXXXXX", folder);

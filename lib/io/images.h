@@ -16,8 +16,8 @@ typedef struct dfqi_images {
     dfqi_images_file *file;
 } dfqi_images;
 
-/* Tensor `name` of a safetensors file, which stays open; nothing of it is read. `out_shape` gets type
- * and extents, without data, for the caller to check. */
+/* Tensor `name` of a safetensors file, which stays open; nothing of it is read. `out_shape` gets
+ * type and extents, without data, for the caller to check. */
 DFQI_CHECKED dfq_status dfqi_images_open(dfq_context *ctx, const char *path, const char *name,
                                          dfqi_images *out, dfq_tensor *out_shape);
 /* Another, small tensor of the same file, read whole. */
@@ -31,8 +31,8 @@ DFQI_CHECKED dfq_status dfqi_images_open_raw(dfq_context *ctx, const char *path,
  * and may be broken (DFQ_E_IO, DFQ_E_CORRUPT naming the picture). */
 DFQI_CHECKED dfq_status dfqi_images_decode(dfqi_dataset *d, const dfqi_preprocess *p, int64_t n,
                                            dfqi_images *out);
-/* Room for n images in a file without a name in `folder`, which is gone when it is closed; nothing is
- * in it yet. */
+/* Room for n images in a file without a name in `folder`, which is gone when it is closed; nothing
+ * is in it yet. */
 DFQI_CHECKED dfq_status dfqi_images_spool(dfq_context *ctx, const char *folder, int64_t n,
                                           int64_t pixels, dfqi_images *out);
 /* Images first .. first + n - 1 of a spool. */

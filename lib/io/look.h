@@ -7,8 +7,8 @@
 /* How many of the first bytes are enough. */
 enum { DFQI_LOOK_BYTES = 512 };
 
-/* `kind`: "a PNG picture", "an ONNX model"; NULL: no idea. `cure`: how somebody who wants the network
- * in it gets a file that is read. Static texts. */
+/* `kind`: "a PNG picture", "an ONNX model"; NULL: no idea. `cure`: how somebody who wants the
+ * network in it gets a file that is read. Static texts. */
 typedef struct dfqi_look {
     const char *kind, *cure;
 } dfqi_look;

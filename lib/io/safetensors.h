@@ -47,14 +47,14 @@ DFQI_CHECKED dfq_status dfqi_st_read_meta(dfq_context *ctx, const char *path,
 
 /* Does a name end as that of an index does, ".json"? */
 bool dfqi_st_is_index(const char *path);
-/* Reads the shards that an index (model.safetensors.index.json: "weight_map" from names to files) names;
- * they lie in its folder. Each tensor must be in its shard, and nothing else. Metadata are those of all
- * shards and what "metadata" of the index says in texts; no two may differ. Errors name the file, the
- * tensor and the cure. */
+/* Reads the shards that an index (model.safetensors.index.json: "weight_map" from names to files)
+ * names; they lie in its folder. Each tensor must be in its shard, and nothing else. Metadata are
+ * those of all shards and what "metadata" of the index says in texts; no two may differ. Errors
+ * name the file, the tensor and the cure. */
 DFQI_CHECKED dfq_status dfqi_st_read_index(dfq_context *ctx, const char *path,
                                            dfqi_safetensors *out);
-/* The same from sources, the shards being found by their names. index NULL: all tensors of all shards,
- * of which no two may have one name. */
+/* The same from sources, the shards being found by their names. index NULL: all tensors of all
+ * shards, of which no two may have one name. */
 DFQI_CHECKED dfq_status dfqi_st_read_shards(dfq_context *ctx, dfqi_source *index, int32_t n_shards,
                                             dfqi_source *shards, dfqi_safetensors *out);
 
@@ -62,8 +62,8 @@ void dfqi_st_fini(dfqi_safetensors *st);
 const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
 const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
 
-/* Where tensor `name` of an open file lies, nothing of it read: type and extents without data, and its
- * first byte. DFQ_E_CORRUPT if there is none; the header is checked as in reading all. */
+/* Where tensor `name` of an open file lies, nothing of it read: type and extents without data, and
+ * its first byte. DFQ_E_CORRUPT if there is none; the header is checked as in reading all. */
 DFQI_CHECKED dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE *f, uint64_t size,
                                        const char *name, dfq_tensor *out_shape,
                                        uint64_t *out_begin);
@@ -75,8 +75,8 @@ DFQI_CHECKED dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE 
 DFQI_CHECKED dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
                                       const dfqi_st_entry *entries, int64_t n_meta,
                                       const dfqi_st_meta *meta);
-/* The same to where the caller wants it: path or writer, the other one being NULL; both NULL: to `bytes`,
- * a new U8 tensor. */
+/* The same to where the caller wants it: path or writer, the other one being NULL; both NULL: to
+ * `bytes`, a new U8 tensor. */
 typedef struct dfqi_st_target {
     const char *path;
     const dfq_writer *writer;

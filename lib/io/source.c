@@ -1,4 +1,5 @@
-/* Sources of bytes. Sizes are checked by those who read formats: a source reads what it is asked for. */
+/* Sources of bytes. Sizes are checked by those who read formats: a source reads what it is asked
+ * for. */
 #include "io/source.h"
 
 #include <errno.h>

@@ -31,8 +31,8 @@ void dfqi_source_close(dfqi_source *s); /* of dfqi_source_open; the others need 
 DFQI_CHECKED dfq_status dfqi_source_read(dfqi_source *s, void *to, size_t n);
 /* Reading goes on at byte `at`, at most the size. */
 DFQI_CHECKED dfq_status dfqi_source_seek(dfqi_source *s, uint64_t at);
-/* All bytes from the first on, in one block with one more zero byte (dfqi_free it). DFQ_E_UNSUPPORTED for
- * more than `limit`. */
+/* All bytes from the first on, in one block with one more zero byte (dfqi_free it).
+ * DFQ_E_UNSUPPORTED for more than `limit`. */
 DFQI_CHECKED dfq_status dfqi_source_read_all(dfqi_source *s, size_t limit, char **out);
 
 #endif

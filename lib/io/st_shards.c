@@ -1,6 +1,6 @@
-/* Several safetensors as one: by an index, as Hugging Face lays out large models, or all of a list. The
- * index is hostile like the files: it names plain files of its folder, each tensor is looked for where
- * it says, and work grows as n log n with the number of tensors. */
+/* Several safetensors as one: by an index, as Hugging Face lays out large models, or all of a list.
+ * The index is hostile like the files: it names plain files of its folder, each tensor is looked
+ * for where it says, and work grows as n log n with the number of tensors. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,7 +142,8 @@ static dfq_status add_part(shards *s, const char *file, dfqi_safetensors *part)
     return DFQ_OK;
 }
 
-/* Texts of the index's "metadata"; its numbers (the size of all tensors) tell nothing of a network. */
+/* Texts of the index's "metadata"; its numbers (the size of all tensors) tell nothing of a
+ * network. */
 static dfq_status add_index_meta(shards *s)
 {
     dfqi_jnode root = dfqi_json_root(s->doc), object, node;

@@ -15,8 +15,8 @@ static inline float dfqi_code_uniform(float x, float scale, float zero_point, fl
 }
 
 /* max(rint(-2 log2(x / top)), 0), from qmax + 1 on the value is 0; x / top below FLT_MIN, negative
- * or NaN: qmax + 1. Without a logarithm: with u = m 2^e, m in [1, 2), it is -2 e minus the number of
- * the thresholds 2^(1/4), 2^(3/4) that m reaches. Exact, hence the same on every machine. */
+ * or NaN: qmax + 1. Without a logarithm: with u = m 2^e, m in [1, 2), it is -2 e minus the number
+ * of the thresholds 2^(1/4), 2^(3/4) that m reaches. Exact, hence the same on every machine. */
 static inline int dfqi_code_log(float x, float top, float qmax)
 {
     int e;

@@ -1,6 +1,6 @@
-/* Networks that a co-exploration derived from a search space: what is on a path is listed, named and
- * computed by the space's family (supernet_priv.h). Metadata hold the whole space, so that a file alone
- * makes the network. */
+/* Networks that a co-exploration derived from a search space: what is on a path is listed, named
+ * and computed by the space's family (supernet_priv.h). Metadata hold the whole space, so that a
+ * file alone makes the network. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

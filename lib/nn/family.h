@@ -23,11 +23,12 @@ typedef struct dfqi_family_row {
     const char *names[2]; /* how the architectures' names begin */
     /* Do the tensors of a file that tells no name look like it? */
     bool (*fits)(const dfqi_safetensors *st);
-    /* Fills `a`, of which family and name (maybe empty) are set, from names and shapes; what these do not
-     * tell is assumed. */
+    /* Fills `a`, of which family and name (maybe empty) are set, from names and shapes; what these
+     * do not tell is assumed. */
     DFQI_CHECKED dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
-    /* Sets what a known architecture's name tells of what was assumed, if the tensors agree with it.
-     * Returns false if the name is that of a network with other tensors. NULL: names tell nothing. */
+    /* Sets what a known architecture's name tells of what was assumed, if the tensors agree with
+     * it. Returns false if the name is that of a network with other tensors. NULL: names tell
+     * nothing. */
     bool (*name)(dfqi_arch *a, const char *name, int32_t source);
     /* When everything is said: do tensors and values fit together? NULL: always. */
     DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const char *path, const dfqi_arch *a);
@@ -63,7 +64,8 @@ DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
 /* What metadata say of properties, and what options do: the latter win. */
 DFQI_CHECKED dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path,
                                             dfqi_arch *a);
-/* Warns of keys in the metadata that mean nothing to such a network: another network's, or a mistake. */
+/* Warns of keys in the metadata that mean nothing to such a network: another network's, or a
+ * mistake. */
 void dfqi_prop_warn_unheard(const dfqi_safetensors *st, const char *path, const dfqi_arch *a);
 DFQI_CHECKED dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path,
                                                const dfq_load_options *o, dfqi_arch *a);
@@ -79,7 +81,8 @@ DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char 
                                          const dfq_tensor **out);
 /* mean and std of ImageNet's training images, which most networks are trained with */
 void dfqi_imagenet_statistics(dfqi_arch *a);
-/* The side of the shorter side before the crop: floor(image / crop), as timm and torchvision have it. */
+/* The side of the shorter side before the crop: floor(image / crop), as timm and torchvision have
+ * it. */
 int32_t dfqi_resize_of(int64_t image, double crop);
 
 #endif

@@ -90,7 +90,8 @@ static void take_file_name(const char *path, dfqi_arch *a)
     dfqi_printable(a->name);
 }
 
-/* `a` was told to be `name`, whose tensors are others: it is called what its tensors alone make it. */
+/* `a` was told to be `name`, whose tensors are others: it is called what its tensors alone make
+ * it. */
 static dfq_status drop_name(const dfqi_safetensors *st, const char *path, const char *name,
                             bool option, dfqi_arch *a)
 {

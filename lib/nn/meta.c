@@ -96,8 +96,8 @@ static bool hears(const dfqi_arch *a, dfqi_prop p)
     return !dfqi_arch_is_derived(a) || p == DFQI_PROP_EPS || p >= DFQI_PROP_MEAN;
 }
 
-/* Of a ViT, it is what positions and patches make: 4 x 9 positions are as many as 6 x 6, so that a file
- * or a caller may know better. */
+/* Of a ViT, it is what positions and patches make: 4 x 9 positions are as many as 6 x 6, so that a
+ * file or a caller may know better. */
 static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, dfqi_arch *a)
 {
     if (a->family == DFQI_FAMILY_VIT && image != a->image)

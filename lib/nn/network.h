@@ -45,7 +45,8 @@ typedef struct dfqi_cnn_arch {
                                  * zeros (option A) instead of being projected (option B) */
 } dfqi_cnn_arch;
 
-/* Everything about a network but its weights. Plain data. What belongs to another family is zero. */
+/* Everything about a network but its weights. Plain data. What belongs to another family is
+ * zero. */
 typedef struct dfqi_arch {
     dfqi_family family;
     char name[64];    /* "vit_tiny_patch16_224" */
@@ -136,11 +137,12 @@ void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id 
 /* A rewrite (graph.h) that changes nothing: with it a forward pass leaves nothing out. */
 dfqi_id dfqi_rewrite_nothing(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                              dfqi_id value, void *user);
-/* The forward graph of one image with what a graph leaves out because nobody reads it: for counting,
- * not for running. The caller frees it. */
+/* The forward graph of one image with what a graph leaves out because nobody reads it: for
+ * counting, not for running. The caller frees it. */
 DFQI_CHECKED dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out);
 /* Multiply-accumulates of one image through the products of the whole network, with what a graph
- * leaves out because nobody reads it. A float network and its quantized form have the same number. */
+ * leaves out because nobody reads it. A float network and its quantized form have the same
+ * number. */
 DFQI_CHECKED dfq_status dfqi_network_macs(const dfqi_network *net, double *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* SGD with Nesterov momentum, AdamW (Loshchilov and Hutter, 2019) and RMSProp, in torch's conventions;
- * decay is decoupled for all. */
+/* SGD with Nesterov momentum, AdamW (Loshchilov and Hutter, 2019) and RMSProp, in torch's
+ * conventions; decay is decoupled for all. */
 #include "nn/optim.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* What a network is apart from its tensors, property by property: its value as text, and what told it. */
+/* What a network is apart from its tensors, property by property: its value as text, and what told
+ * it. */
 #ifndef DFQI_NN_PROPERTY_H
 #define DFQI_NN_PROPERTY_H
 

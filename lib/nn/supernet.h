@@ -2,19 +2,19 @@
  * nothing but its shortcut where it may be left out. All paths through a choice share its weights;
  * a pass builds the graph of one path alone, so nothing else is computed or stored.
  *
- * MBConv family: a cell is an inverted bottleneck, and may be left out where the stride is 1 and the
- * widths agree. Every choice of every cell has weights of its own.
+ * MBConv family: a cell is an inverted bottleneck, and may be left out where the stride is 1 and
+ * the widths agree. Every choice of every cell has weights of its own.
  *
- * ViT family: a cell is a stage of pre-norm transformer blocks, and a choice is its width, its depth,
- * and the heads and MLP ratio of its blocks at once. A stage adds to tokens of one width, by which all
- * stages meet:
+ * ViT family: a cell is a stage of pre-norm transformer blocks, and a choice is its width, its
+ * depth, and the heads and MLP ratio of its blocks at once. A stage adds to tokens of one width, by
+ * which all stages meet:
  *
  *   x[N,D] -> x + leave(block(.. block(enter(norm(x))) ..)),   enter: D -> width, leave: width -> D
  *
  * So what a stage costs depends on its own choice alone: costs are exactly additive over cells. Two
- * cells for the width and for the blocks of a stage would not be: what a block costs is a product of
- * both. A stage has the weights of its largest choice, and any other uses the leading channels, heads
- * and blocks of it. A space of stages one block deep gives each block choices of its own. */
+ * cells for the width and for the blocks of a stage would not be: what a block costs is a product
+ * of both. A stage has the weights of its largest choice, and any other uses the leading channels,
+ * heads and blocks of it. A space of stages one block deep gives each block choices of its own. */
 #ifndef DFQI_NN_SUPERNET_H
 #define DFQI_NN_SUPERNET_H
 
@@ -85,7 +85,8 @@ DFQI_CHECKED dfq_status dfqi_supernet_macs(const dfqi_supernet *net, const int32
 /* Each cell's choice with the most of them. */
 void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path);
 /* Every choice takes over what it can of the weights of the path's choice in its cell: the channels
- * that matter most, the middle of the kernels. Choices that share their weights stay as they are. */
+ * that matter most, the middle of the kernels. Choices that share their weights stay as they
+ * are. */
 DFQI_CHECKED dfq_status dfqi_supernet_inherit(dfqi_supernet *net, const int32_t *path);
 /* The derived network of a path, made by dfqi_supernet_new, gets the weights that the path uses. */
 DFQI_CHECKED dfq_status dfqi_supernet_hand_down(const dfqi_supernet *net, dfqi_supernet *derived);
@@ -121,18 +122,18 @@ DFQI_CHECKED dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int3
                                             int64_t batch, dfqi_super_mode mode,
                                             dfqi_super_pass *out);
 void dfqi_super_pass_fini(dfqi_super_pass *p);
-/* The forward graph of one image along a path, for counting: its parameters are 0. out_span[cells] as in
- * a pass; what a cell's nodes are depends on its own choice alone, but for their numbers. The caller
- * frees the graph. */
+/* The forward graph of one image along a path, for counting: its parameters are 0. out_span[cells]
+ * as in a pass; what a cell's nodes are depends on its own choice alone, but for their numbers. The
+ * caller frees the graph. */
 DFQI_CHECKED dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_supernet_space *space,
                                          const int32_t *path, dfqi_graph **out,
                                          int32_t (*out_span)[2]);
-/* Copies what the pass uses of tensor k of a layer out of `whole`, which is laid out like the tensor,
- * to `part`, laid out like the gradient; back: the other way. */
+/* Copies what the pass uses of tensor k of a layer out of `whole`, which is laid out like the
+ * tensor, to `part`, laid out like the gradient; back: the other way. */
 void dfqi_super_pass_copy(const dfqi_super_pass *p, int32_t layer, int32_t k, float *whole,
                           float *part, int back);
-/* After a LOSS or TRAIN run: running = (1 - momentum) running + momentum (the batch's), variances over
- * n - 1 as torch keeps them. */
+/* After a LOSS or TRAIN run: running = (1 - momentum) running + momentum (the batch's), variances
+ * over n - 1 as torch keeps them. */
 void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum);
 /* After a TRAIN run: d loss / d gate of each cell, where the gate, 1, scales what the cell adds to
  * its shortcut; 0 for a cell left out, which adds nothing. */

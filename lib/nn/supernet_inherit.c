@@ -1,5 +1,6 @@
-/* MBConv: the other choices of a cell begin with the weights of one that has been trained. They then
- * speak the language that the rest of the network has learned, which random ones first have to. */
+/* MBConv: the other choices of a cell begin with the weights of one that has been trained. They
+ * then speak the language that the rest of the network has learned, which random ones first have
+ * to. */
 #include <math.h>
 #include <string.h>
 

@@ -186,9 +186,9 @@ void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum)
     }
 }
 
-/* What a cell adds is the output of its last layer, linear in two of that layer's tensors: gamma and
- * beta of a BatchNorm, weight and bias of a linear layer. A gate on the output scales both, so that
- * d/d gate = sum over both of <tensor, d/d tensor> at gate 1: no node of its own is needed. */
+/* What a cell adds is the output of its last layer, linear in two of that layer's tensors: gamma
+ * and beta of a BatchNorm, weight and bias of a linear layer. A gate on the output scales both, so
+ * that d/d gate = sum over both of <tensor, d/d tensor> at gate 1: no node of its own is needed. */
 void dfqi_super_pass_gates(const dfqi_super_pass *p, double *out)
 {
     for (int32_t c = 0; c < p->net->n_cells; c++) out[c] = 0;

@@ -30,7 +30,8 @@ typedef struct dfqi_super_row {
     int64_t (*cells)(const dfqi_supernet_space *s);
     /* Lists all layers; sets net->skips. Knows net->path. */
     void (*list)(dfqi_supernet *net, dfqi_super_list *l);
-    /* What dfqi_supernet_macs counts, by a formula: to compare choices in each step of a warm-up. */
+    /* What dfqi_supernet_macs counts, by a formula: to compare choices in each step of a
+     * warm-up. */
     double (*work)(const dfqi_supernet *net, const int32_t *path);
     /* From p->x to p->logits; sets p->span. */
     void (*forward)(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode);

@@ -1,5 +1,5 @@
-/* Search spaces of networks as plain data (supernet.h says what they stand for), and their descriptions
- * in JSON. */
+/* Search spaces of networks as plain data (supernet.h says what they stand for), and their
+ * descriptions in JSON. */
 #ifndef DFQI_NN_SUPERNET_SPACE_H
 #define DFQI_NN_SUPERNET_SPACE_H
 
@@ -50,7 +50,8 @@ typedef enum dfqi_super_family {
 
 /* Plain data. MBConv: a stem 3x3 -> `stem`, an MBConv 3x3 without expansion -> `first`, the stages,
  * 1x1 -> `head`, mean over the pixels, and a linear layer. ViT: patches with positions, n_stages
- * stages, LayerNorm, mean over the tokens, and a linear layer; n_choices is the product of the axes. */
+ * stages, LayerNorm, mean over the tokens, and a linear layer; n_choices is the product of the
+ * axes. */
 typedef struct dfqi_supernet_space {
     char name[DFQI_SUPERNET_SPACE_NAME];
     dfqi_super_family family;

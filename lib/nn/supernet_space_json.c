@@ -1,5 +1,5 @@
-/* Search spaces of networks in JSON. Unknown keys, missing ones and values out of range are refused,
- * each with one line that names the file and the key. */
+/* Search spaces of networks in JSON. Unknown keys, missing ones and values out of range are
+ * refused, each with one line that names the file and the key. */
 #include <stdio.h>
 #include <string.h>
 

@@ -25,7 +25,8 @@ const dfqi_supernet_space dfqi_super_vit_small = {.name = "cifar10-vit-small",
                                                           .heads = {2, {1, 2}},
                                                           .ratio = {2, {2, 3}}}};
 
-/* 196 tokens, at most twelve blocks; those of DeiT-Tiny are of width 192 with 3 heads and ratio 4. */
+/* 196 tokens, at most twelve blocks; those of DeiT-Tiny are of width 192 with 3 heads and ratio
+ * 4. */
 const dfqi_supernet_space dfqi_super_vit_tiny = {.name = "imagenet-vit-tiny",
                                                  .family = DFQI_SUPER_VIT,
                                                  .n_stages = 4,

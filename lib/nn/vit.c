@@ -142,8 +142,9 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
                             .raw_tap = taps->raw ? &taps->raw[i] : NULL,
                             .attn_tap = taps->attn ? &taps->attn[i] : NULL,
                             .head_tap = taps->head ? &taps->head[i] : NULL};
-        /* The head reads the class token alone, so that behind the last attention the others need not
-         * be computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count them.
+        /* The head reads the class token alone, so that behind the last attention the others need
+         * not be computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count
+         * them.
          */
         b.class_only = i + 1 == a->vit.depth && !g->rewrite;
         snprintf(name, sizeof name, "blocks.%d", (int)i);

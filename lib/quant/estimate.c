@@ -1,5 +1,5 @@
-/* Estimates by running a little of the work, with a progress function of our own in the place of the
- * caller's that takes the time and stops it. */
+/* Estimates by running a little of the work, with a progress function of our own in the place of
+ * the caller's that takes the time and stops it. */
 #include "quant/estimate.h"
 
 #include <math.h>

@@ -18,12 +18,12 @@ typedef struct dfqi_quantize_job {
     dfqi_quantize_run run; /* it may be stopped */
     void *user;
     int32_t parity; /* parity mode of a vision transformer with learned grids: 16 images in all */
-    int32_t
-        sweeps; /* ranges follow batches (0), or all images are swept over and weights rounded (1) */
+    /* ranges follow batches (0), or all images are swept over and weights rounded (1) */
+    int32_t sweeps;
 } dfqi_quantize_job;
 
-/* Of n images. Runs the job on noise, until the layers of one block are rounded: rounding takes as long
- * for any number of images, but for a pass through half of either network for each layer. */
+/* Of n images. Runs the job on noise, until the layers of one block are rounded: rounding takes as
+ * long for any number of images, but for a pass through half of either network for each layer. */
 DFQI_CHECKED dfq_status dfqi_quantize_estimate(const dfqi_model *m, int64_t n,
                                                const dfqi_quantize_job *job, dfqi_cost *out);
 /* Of images first .. first + n - 1; judges a few of them. */

@@ -14,7 +14,8 @@ typedef struct dfqi_accuracy {
 dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m);
 
 /* Runs images first..first+n-1 of the data set. predicted[n] receives the class of each image if it
- * is not NULL, -1 if it has none. Of equal logits the lower class wins. Reports progress ("eval"). */
+ * is not NULL, -1 if it has none. Of equal logits the lower class wins. Reports progress
+ * ("eval"). */
 DFQI_CHECKED dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t first,
                                       int64_t n, int32_t *predicted, dfqi_accuracy *out);
 

@@ -1,8 +1,8 @@
-/* Layers with widths of their own, and layers that stay float. A layer is a product or a ReLU by its
- * name in the graph: "blocks.0.attn.qkv" has the sites "blocks.0.attn.qkv.weight" and ".input".
+/* Layers with widths of their own, and layers that stay float. A layer is a product or a ReLU by
+ * its name in the graph: "blocks.0.attn.qkv" has the sites "blocks.0.attn.qkv.weight" and ".input".
  *
- * As text, in files and for people: "NAME=w8a8,NAME=w8,NAME=a8,NAME=float", in which a name may have
- * stars, each of which stands for any characters; later entries win. */
+ * As text, in files and for people: "NAME=w8a8,NAME=w8,NAME=a8,NAME=float", in which a name may
+ * have stars, each of which stands for any characters; later entries win. */
 #ifndef DFQI_QUANT_LAYERS_H
 #define DFQI_QUANT_LAYERS_H
 

@@ -24,23 +24,24 @@ DFQI_CHECKED dfq_status dfqi_model_new(dfqi_network *take_net, dfqi_scheme *take
 dfqi_model *dfqi_model_retain(const dfqi_model *m);
 void dfqi_model_release(dfqi_model *m); /* NULL ok */
 
-/* DFQ_E_SHAPE unless `images` are F32 [n,C,S,S] as the network takes them; n 0: any number from 1 on.
- * Only the shape is looked at. */
+/* DFQ_E_SHAPE unless `images` are F32 [n,C,S,S] as the network takes them; n 0: any number from 1
+ * on. Only the shape is looked at. */
 DFQI_CHECKED dfq_status dfqi_model_check_images(const dfqi_model *m, const dfq_tensor *images,
                                                 int64_t n);
-/* DFQ_E_SHAPE unless `labels` are I32 [n], DFQ_E_INVALID unless the network has all these classes. */
+/* DFQ_E_SHAPE unless `labels` are I32 [n], DFQ_E_INVALID unless the network has all these
+ * classes. */
 DFQI_CHECKED dfq_status dfqi_model_check_labels(const dfqi_model *m, const dfq_tensor *labels,
                                                 int64_t n);
-/* Fingerprints: of names, shapes and quantizers with their scales, which training leaves alone; and of
- * these and all parameters. */
+/* Fingerprints: of names, shapes and quantizers with their scales, which training leaves alone; and
+ * of these and all parameters. */
 uint64_t dfqi_model_outline_hash(const dfqi_model *m);
 uint64_t dfqi_model_hash(const dfqi_model *m);
 
 /* DFQ_E_INVALID for a CNN whose ranges are not known yet. */
 DFQI_CHECKED dfq_status dfqi_model_ready(const dfqi_model *m);
 
-/* A float model (nn/load.h) or a low-bit one (quant/file_priv.h) from the content of its file, which
- * error texts call `path`. o, of full size, may be NULL. */
+/* A float model (nn/load.h) or a low-bit one (quant/file_priv.h) from the content of its file,
+ * which error texts call `path`. o, of full size, may be NULL. */
 DFQI_CHECKED dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path,
                                         const dfq_load_options *o, dfqi_model **out);
 /* Reads such a file, or the shards of an index. */

@@ -162,7 +162,8 @@ static dfq_status run(const pass *p, const float *images, int64_t n, float *logi
     const dfqi_arch *a = &p->m->net.arch;
     int64_t pixels = a->channels * a->image * a->image;
     for (int64_t i = 0; i < n; i += p->batch) {
-        /* the last batch is moved back to be full: some images are computed twice, to the same bits */
+        /* the last batch is moved back to be full: some images are computed twice, to the same
+         * bits */
         int64_t first = i + p->batch <= n ? i : n - p->batch;
         dfqi_exec_bind(p->e, p->x, images + first * pixels);
         DFQI_TRY(dfqi_exec_run(p->e));

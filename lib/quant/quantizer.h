@@ -30,8 +30,8 @@ struct dfq_quantizer {
 };
 typedef struct dfq_quantizer dfqi_quantizer;
 
-/* How a tensor falls into parts: part p has grid p % groups, whose scales are `n_scales` in a row: one
- * for all of the part, or one for each column. */
+/* How a tensor falls into parts: part p has grid p % groups, whose scales are `n_scales` in a row:
+ * one for all of the part, or one for each column. */
 typedef struct dfqi_quantizer_parts {
     int64_t parts, groups, rows, cols, n_scales;
     int64_t count; /* of all values */
@@ -39,8 +39,8 @@ typedef struct dfqi_quantizer_parts {
         chunks_of_a_part; /* values that one body of a loop takes, whole rows if n_scales > 1 */
 } dfqi_quantizer_parts;
 
-/* A piece of work: values from .. from + n of the tensor, which lie in rows of `cols`, and their first
- * scale. */
+/* A piece of work: values from .. from + n of the tensor, which lie in rows of `cols`, and their
+ * first scale. */
 typedef struct dfqi_quantizer_chunk {
     int64_t from, n, rows, cols, scale;
 } dfqi_quantizer_chunk;
@@ -68,11 +68,12 @@ dfqi_quantizer_chunk dfqi_quantizer_chunk_at(const dfqi_quantizer_parts *p, int6
 DFQI_CHECKED dfq_status dfqi_quantizer_by_columns(const dfqi_quantizer *q, const dfq_tensor *x,
                                                   bool divide, dfq_tensor **out);
 
-/* -- what it does (quantizer_apply.c) ----------------------------------------------------------- */
+/* -- what it does (quantizer_apply.c) ---------------------------------------------------------- */
 
 DFQI_CHECKED dfq_status dfqi_quantizer_apply(const dfqi_quantizer *q, const dfq_tensor *x,
                                              dfq_tensor **out_y);
-/* Each out may be NULL. Of scales and zero points: DFQ_E_UNSUPPORTED where there is no such gradient. */
+/* Each out may be NULL. Of scales and zero points: DFQ_E_UNSUPPORTED where there is no such
+ * gradient. */
 DFQI_CHECKED dfq_status dfqi_quantizer_backward(const dfqi_quantizer *q, const dfq_tensor *x,
                                                 const dfq_tensor *dy, dfq_tensor **out_dx,
                                                 dfq_tensor **out_dscale, dfq_tensor **out_dzero);
@@ -83,7 +84,7 @@ DFQI_CHECKED dfq_status dfqi_quantizer_codes(const dfqi_quantizer *q, const dfq_
 DFQI_CHECKED dfq_status dfqi_quantizer_dequantize(const dfqi_quantizer *q, const dfq_tensor *codes,
                                                   dfq_tensor **out_x);
 
-/* -- scales (quantizer_calibrate.c) ------------------------------------------------------------- */
+/* -- scales (quantizer_calibrate.c) ------------------------------------------------------------ */
 
 /* Scales and zero points (NULL where the kind has none) that reach from the smallest to the largest
  * value of x; new tensors. */
@@ -95,7 +96,7 @@ DFQI_CHECKED dfq_status dfqi_quantizer_minmax(const dfqi_quantizer *q, const dfq
 DFQI_CHECKED dfq_status dfqi_quantizer_calibrate(dfqi_quantizer *q, const dfq_tensor *x,
                                                  int32_t method);
 
-/* -- of a model (quantizer_model.c) -------------------------------------------------------------- */
+/* -- of a model (quantizer_model.c) ------------------------------------------------------------ */
 
 /* Number of the site, or DFQ_E_INVALID naming the nearest names. */
 DFQI_CHECKED dfq_status dfqi_model_find_site(const dfqi_model *m, const char *name, int32_t *out);

@@ -1,5 +1,5 @@
-/* Scales of a quantizer from a tensor: from its smallest to its largest values, or by the search that
- * calibration of networks makes (search.c, weights.c). */
+/* Scales of a quantizer from a tensor: from its smallest to its largest values, or by the search
+ * that calibration of networks makes (search.c, weights.c). */
 #include <math.h>
 #include <string.h>
 
@@ -67,7 +67,7 @@ static dfq_status find_extremes(const dfqi_quantizer *q, const dfq_tensor *x,
     return DFQ_OK;
 }
 
-/* -- from the smallest to the largest ------------------------------------------------------------ */
+/* -- from the smallest to the largest ---------------------------------------------------------- */
 
 static dfq_status new_scales(const dfqi_quantizer *q, const dfqi_quantizer_parts *p,
                              dfq_tensor **out)

@@ -29,8 +29,8 @@ dfq_status dfqi_model_find_site(const dfqi_model *m, const char *name, int32_t *
                      dfqi_nearest_text(&near, text, sizeof text));
 }
 
-/* Of activations: one for all, for each channel of a linear layer's input, or of operands with heads
- * for each head, or each head and channel. */
+/* Of activations: one for all, for each channel of a linear layer's input, or of operands with
+ * heads for each head, or each head and channel. */
 static void set_granularity(const dfqi_model *m, const dfqi_site *site, dfq_quantizer_options *o)
 {
     int64_t n = site->scale ? dfqi_tensor_count(site->scale) : 1;

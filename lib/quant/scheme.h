@@ -41,7 +41,8 @@ typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
     DFQI_SITE_UNIFORM,    /* scale and zero point, codes qmin .. qmax */
     DFQI_SITE_LOG, /* base sqrt(2) below scale[0], codes 0 .. qmax; code qmax + 1, the last, is 0 */
-    DFQI_SITE_WEIGHT_MINMAX /* weight, from the smallest to the largest of each row; codes as WEIGHT */
+    DFQI_SITE_WEIGHT_MINMAX /* weight, from the smallest to the largest of each row; codes as
+                               WEIGHT */
 } dfqi_site_kind;
 
 typedef struct dfqi_site {
@@ -49,10 +50,10 @@ typedef struct dfqi_site {
     dfqi_site_kind kind;
     int32_t bits;
     float qmin, qmax;
-    int32_t
-        follows; /* weight: 1: the grid is that of the weights as they are (min-max). Its scale and
-                        zero_point are there only if the weights came from a file: these lie on the grid
-                        that they had before, and would give another one */
+    /* weight: 1: the grid is that of the weights as they are (min-max). Its scale and zero_point
+     * are there only if the weights came from a file: these lie on the grid that they had before,
+     * and would give another one */
+    int32_t follows;
     dfq_tensor *scale;      /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
     dfq_tensor *zero_point; /* UNIFORM: like scale; WEIGHT_MINMAX from a file: [O]; else NULL */
     dfq_tensor
@@ -69,8 +70,8 @@ typedef struct dfqi_scheme {
     int32_t first_last_bits; /* CNNs: of the weights of the first and the last layer */
     int32_t n_sites;
     dfqi_site *sites;
-    char
-        *layers; /* those with widths of their own and those left float, as text (layers.h); NULL */
+    /* those with widths of their own and those left float, as text (layers.h); NULL */
+    char *layers;
 } dfqi_scheme;
 
 typedef struct dfqi_widths {

@@ -1,6 +1,6 @@
 /* Second moments of many rows: sum of x x^T. Floats alone lose them: in a sum of a million equal
- * products each new one is rounded the same way, and what is lost is more than the damping that makes
- * the sum invertible. So a float sum is put into one of doubles now and then. Up to
+ * products each new one is rounded the same way, and what is lost is more than the damping that
+ * makes the sum invertible. So a float sum is put into one of doubles now and then. Up to
  * DFQI_MOMENTS_ROWS rows the result is the float sum. */
 #ifndef DFQI_QUANT_SECOND_MOMENTS_H
 #define DFQI_QUANT_SECOND_MOMENTS_H

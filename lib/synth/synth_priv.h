@@ -15,8 +15,8 @@ enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512, DFQI_KEPT_TEXT = 19 };
 /* What is not an option: MimiQ's way, and PSAQ-ViT's. */
 typedef struct dfqi_recipe {
     float beta1, beta2; /* of Adam */
-    int32_t
-        warm_ups; /* 1: in each half the learning rate rises over a fifth, then falls to the end */
+    /* 1: in each half the learning rate rises over a fifth, then falls to the end */
+    int32_t warm_ups;
     int32_t one_offset; /* 1: both axes roll by the same offset */
     float tv_diagonal;  /* weight of diagonal differences */
     /* If not 0: the loss is the distance of the augmented images' TV from a number in between,

@@ -8,8 +8,9 @@
 
 typedef struct dfqi_diagnose_options {
     int64_t batch; /* images at a time */
-    int32_t
-        round; /* 1: gradients and plane are those of the student, which rounds activations; 0: they stay float there too */
+    /* 1: gradients and plane are those of the student, which rounds activations; 0: they stay float
+     * there too */
+    int32_t round;
     int32_t divide;
     float temperature;
     dfqi_loss_curvature_options curvature;
@@ -47,8 +48,8 @@ typedef struct dfqi_diagnosis_cost {
 
 DFQI_CHECKED dfq_status dfqi_diagnosis_estimate(const dfqi_diagnosis *d, dfqi_diagnosis_cost *out);
 
-/* The job between two batches. Read by a job with the same networks, images, labels and options; on failure it
- * is left as it is. */
+/* The job between two batches. Read by a job with the same networks, images, labels and options; on
+ * failure it is left as it is. */
 DFQI_CHECKED dfq_status dfqi_diagnosis_save(dfqi_diagnosis *d, const char *path);
 DFQI_CHECKED dfq_status dfqi_diagnosis_restore(dfqi_diagnosis *d, const char *path);
 

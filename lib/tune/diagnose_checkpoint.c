@@ -1,5 +1,5 @@
-/* Checkpoints of a diagnosis: what it has found, and where it stands. The graph and the weights of the
- * copy are made again by the next batch. */
+/* Checkpoints of a diagnosis: what it has found, and where it stands. The graph and the weights of
+ * the copy are made again by the next batch. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* What a diagnosis costs: memory and work from the graphs that it will run, time from the batches that it
- * has run. Kinds of batches that have not come yet are as fast for their work as those that have. */
+/* What a diagnosis costs: memory and work from the graphs that it will run, time from the batches
+ * that it has run. Kinds of batches that have not come yet are as fast for their work as those that
+ * have. */
 #include <math.h>
 
 #include "graph/exec.h"

@@ -60,8 +60,8 @@ typedef struct dfqi_loss_curvature {
     float *memory, *base, *dir, *sums; /* [floats], [floats], [DFQI_SLOPES][floats] */
     double size, step;                 /* |base|, and the factor of dir */
     double running[DFQI_SLOPES], squares[DFQI_SLOPES];
-    int32_t
-        resumed; /* 1: what is above was read from a checkpoint, graph and weights are not there yet */
+    /* 1: what is above was read from a checkpoint, graph and weights are not there yet */
+    int32_t resumed;
 } dfqi_loss_curvature;
 
 /* Passes over all images that a stage takes, at most; and floats of a job. */

@@ -34,9 +34,9 @@ void dfqi_train_release(dfqi_train *t); /* NULL ok */
 DFQI_CHECKED dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *labels,
                                         float *out_loss, int32_t *out_correct);
 
-/* Steps until the schedule ends, on images[n][3][S][S] with labels[n], in an order that is new in every
- * epoch and a function of seed and step. Reports stage "train"; DFQ_E_CANCELLED leaves the job between
- * two steps. */
+/* Steps until the schedule ends, on images[n][3][S][S] with labels[n], in an order that is new in
+ * every epoch and a function of seed and step. Reports stage "train"; DFQ_E_CANCELLED leaves the
+ * job between two steps. */
 DFQI_CHECKED dfq_status dfqi_train_run(dfqi_train *t, const float *images, const int32_t *labels,
                                        int64_t n);
 
@@ -48,9 +48,9 @@ typedef struct dfqi_train_cost {
 
 DFQI_CHECKED dfq_status dfqi_train_estimate(const dfqi_train *t, dfqi_train_cost *out);
 
-/* The job between two steps: parameters, moments, steps done. Read by a job with the same options on a
- * network of the same shapes and quantizers, which it then has as they were; on failure it is left as it
- * is. */
+/* The job between two steps: parameters, moments, steps done. Read by a job with the same options
+ * on a network of the same shapes and quantizers, which it then has as they were; on failure it is
+ * left as it is. */
 DFQI_CHECKED dfq_status dfqi_train_save(const dfqi_train *t, const char *path);
 DFQI_CHECKED dfq_status dfqi_train_restore(dfqi_train *t, const char *path);
 

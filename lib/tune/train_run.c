@@ -15,8 +15,8 @@ enum { MARKS = 3, ORDER_STREAM = 1 };
 
 /* -- the order of images ----------------------------------------------------------------------- */
 
-/* Images of a run; epochs follow each other without a gap, so that a batch may have the end of one and
- * the beginning of the next. */
+/* Images of a run; epochs follow each other without a gap, so that a batch may have the end of one
+ * and the beginning of the next. */
 typedef struct run {
     dfqi_train *t;
     const float *images;

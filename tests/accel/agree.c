@@ -1,5 +1,5 @@
-/* One number of multiply-accumulates for a network, whoever tells it: the network itself (info), its
- * layers and their sum (cost), and the supernet it was derived from (explore). */
+/* One number of multiply-accumulates for a network, whoever tells it: the network itself (info),
+ * its layers and their sum (cost), and the supernet it was derived from (explore). */
 #include "accel/cases.h"
 #include "accel/nets.h"
 #include "accel/table.h"

@@ -27,7 +27,8 @@ enum { DRAM, GLB, ROW3, ROW4, ROW5, ROW6 };
 static const dfqi_layer strided = {.dim = {1, 1, 3, 32, 112, 112, 3, 3}, .stride = 2};
 static const dfqi_layer deep = {.dim = {1, 1, 128, 256, 56, 56, 3, 3}, .stride = 1};
 
-/* Eyeriss-like: DRAM, GLB (inputs and outputs), then in each element one memory for each operand. */
+/* Eyeriss-like: DRAM, GLB (inputs and outputs), then in each element one memory for each
+ * operand. */
 static dfqi_mapping eyeriss(const char *dram, const char *glb, const char *space, const char *w,
                             const char *o)
 {

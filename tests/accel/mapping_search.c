@@ -103,8 +103,8 @@ START_TEST(test_random_layers)
 }
 END_TEST
 
-/* A register file of few words is no reason to leave elements idle; one that does not hold a word of
- * each operand fits no rows. */
+/* A register file of few words is no reason to leave elements idle; one that does not hold a word
+ * of each operand fits no rows. */
 START_TEST(test_tiny_register_file)
 {
     dfq_context *ctx = dfqt_context(1);

@@ -95,7 +95,8 @@ START_TEST(test_options)
 }
 END_TEST
 
-/* Layers add up to the total, the total is what the table says, handles outlive what they came from. */
+/* Layers add up to the total, the total is what the table says, handles outlive what they came
+ * from. */
 START_TEST(test_costs)
 {
     dfq_cost_options o;

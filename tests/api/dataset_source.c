@@ -1,5 +1,5 @@
-/* Data sets of images that the caller has: the same bits as from a file, what is refused, and who may
- * free the images when. */
+/* Data sets of images that the caller has: the same bits as from a file, what is refused, and who
+ * may free the images when. */
 #include <dfq/dfq.h>
 
 #include <stdio.h>

@@ -1,5 +1,6 @@
-/* Layers with widths of their own, by the public interface and on real networks: what is asked for is
- * what the layers have, what the file says, what an accelerator is charged for, and what is tuned. */
+/* Layers with widths of their own, by the public interface and on real networks: what is asked for
+ * is what the layers have, what the file says, what an accelerator is charged for, and what is
+ * tuned. */
 #include <dfq/dfq.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -192,7 +192,8 @@ START_TEST(test_scales)
 }
 END_TEST
 
-/* Tensors that do not fit, gradients that are not there, NULL one by one; outputs stay as they were. */
+/* Tensors that do not fit, gradients that are not there, NULL one by one; outputs stay as they
+ * were. */
 START_TEST(test_tensors)
 {
     dfq_quantizer *q, *log, *weight, *axis;

@@ -162,8 +162,8 @@ END_TEST
 
 /* -- shards ------------------------------------------------------------------------------------ */
 
-/* The network's tensors in two files, alternately; made of the one file by its own header, whose offsets
- * are read here as text. */
+/* The network's tensors in two files, alternately; made of the one file by its own header, whose
+ * offsets are read here as text. */
 typedef struct shard {
     char *bytes;
     size_t size;

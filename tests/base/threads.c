@@ -99,8 +99,8 @@ START_TEST(test_failing_threads_leave_one_text)
 }
 END_TEST
 
-/* Short loops one after the other, also of fewer bodies than threads: workers enter, leave, come too
- * late and fall asleep in all orders. */
+/* Short loops one after the other, also of fewer bodies than threads: workers enter, leave, come
+ * too late and fall asleep in all orders. */
 START_TEST(test_many_loops)
 {
     job j;
@@ -156,8 +156,8 @@ static void see_mask(void *arg, int64_t i, int32_t thread)
     nanosleep(&pause, NULL); /* so that all threads get some */
 }
 
-/* Signals of the process go to the host's threads, with their handlers and stacks; a fault stays with
- * the thread that causes it, and the caller's mask is as it was. */
+/* Signals of the process go to the host's threads, with their handlers and stacks; a fault stays
+ * with the thread that causes it, and the caller's mask is as it was. */
 START_TEST(test_signals)
 {
     job j;

@@ -77,8 +77,8 @@ static int steps(const dfqt_pair *p, dfq_diagnosis *d, int n)
     return finished;
 }
 
-/* Stopped after any number of batches, in the middle of a pass too, and read into a fresh job; and into
- * one that is done. */
+/* Stopped after any number of batches, in the middle of a pass too, and read into a fresh job; and
+ * into one that is done. */
 START_TEST(test_resume)
 {
     dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_IMPROVED, N);

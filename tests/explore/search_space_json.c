@@ -1,4 +1,5 @@
-/* Search spaces in JSON: what the built-in ones are in a file, an example, and files that are wrong. */
+/* Search spaces in JSON: what the built-in ones are in a file, an example, and files that are
+ * wrong. */
 #include <dfq/dfq.h>
 #include <stdio.h>
 #include <stdlib.h>

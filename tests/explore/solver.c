@@ -487,8 +487,8 @@ START_TEST(bad_input)
 }
 END_TEST
 
-/* An array of limits of a newer caller, whose fields behind those known are 0 or not; and metrics that
- * there are not. */
+/* An array of limits of a newer caller, whose fields behind those known are 0 or not; and metrics
+ * that there are not. */
 START_TEST(limits_of_another_age)
 {
     dfqt_problem t;

@@ -5,12 +5,14 @@
 #include "io/safetensors.h"
 
 /* One F32 each, "a" and "b". */
-static const char one[] = "\x40\0\0\0\0\0\0\0"
-                          "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}          "
-                          "\0\0\0\0";
-static const char two[] = "\x40\0\0\0\0\0\0\0"
-                          "{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}          "
-                          "\0\0\0\0";
+static const char one[] =
+    "\x40\0\0\0\0\0\0\0"
+    "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}          "
+    "\0\0\0\0";
+static const char two[] =
+    "\x40\0\0\0\0\0\0\0"
+    "{\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}          "
+    "\0\0\0\0";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

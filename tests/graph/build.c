@@ -363,8 +363,8 @@ START_TEST(test_names)
 }
 END_TEST
 
-/* Costs of the products: two multiply-accumulates would be counted if gradients were. What a network
- * is sized by leaves out their gradients, packing and work on single elements. */
+/* Costs of the products: two multiply-accumulates would be counted if gradients were. What a
+ * network is sized by leaves out their gradients, packing and work on single elements. */
 START_TEST(test_macs)
 {
     rig r = dfqt_rig(1, 2, 1);

@@ -188,7 +188,8 @@ START_TEST(test_memory_by_threads)
 }
 END_TEST
 
-/* The largest batch that can be addressed, to a power of two; twice that is refused with the cause. */
+/* The largest batch that can be addressed, to a power of two; twice that is refused with the
+ * cause. */
 START_TEST(test_what_can_be_addressed)
 {
     dfq_context *ctx = dfqt_context(2);

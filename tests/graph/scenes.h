@@ -7,8 +7,8 @@
 typedef struct scene {
     const char *name;
     dfqi_op_kind op; /* the op whose gradient rule it checks */
-    int32_t
-        outputs; /* outputs of the node that a gradient comes in at; 0: a total, seeded with 1 */
+    /* outputs of the node that a gradient comes in at; 0: a total, seeded with 1 */
+    int32_t outputs;
     dfqi_id (*build)(rig *r);
 } scene;
 
@@ -19,7 +19,8 @@ extern const scene dfqt_surrogate[]; /* straight-through: checked against their 
 
 enum { SCENE_BATCH = 3 };
 
-/* For scenes of a rig `r`: operands with numbers of a good size, whose gradient is asked for or not.
+/* For scenes of a rig `r`: operands with numbers of a good size, whose gradient is asked for or
+ * not.
  */
 #define DIMS(...)                                                                                  \
     (const int64_t[])                                                                              \

@@ -128,8 +128,8 @@ static void *forward_on_thread(void *arg)
     return (void *)(intptr_t)forward(arg);
 }
 
-/* What a host of many threads gives each of them. One thread of ours: all work happens on it. Behind
- * its end lies enough that is no memory for the largest frame to be noticed. */
+/* What a host of many threads gives each of them. One thread of ours: all work happens on it.
+ * Behind its end lies enough that is no memory for the largest frame to be noticed. */
 START_TEST(test_small_stack)
 {
     const size_t bytes = 128 << 10, beyond = 1 << 20;

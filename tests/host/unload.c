@@ -1,5 +1,5 @@
-/* A host of plug-ins loads the library, uses two threads, and unloads it, again and again: it neither
- * ends nor grows, and no file is left open. Usage: unload LIBRARY */
+/* A host of plug-ins loads the library, uses two threads, and unloads it, again and again: it
+ * neither ends nor grows, and no file is left open. Usage: unload LIBRARY */
 #include <dfq/dfq.h>
 #include <dirent.h>
 #include <dlfcn.h>

@@ -1,4 +1,5 @@
-/* Tests of the floors that count bytes and lay out memory, with a size_t and pointers of 32 bits. */
+/* Tests of the floors that count bytes and lay out memory, with a size_t and pointers of 32
+ * bits. */
 #include <limits.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -288,8 +288,8 @@ START_TEST(test_fit_of_long_pictures)
 }
 END_TEST
 
-/* Two pixels of 16 bits, 12FF 0080 FEFF and 7F80 80FF FFFF, with a gamma of 1: the high bytes are what
- * Pillow shows, neither rounded nor corrected. */
+/* Two pixels of 16 bits, 12FF 0080 FEFF and 7F80 80FF FFFF, with a gamma of 1: the high bytes are
+ * what Pillow shows, neither rounded nor corrected. */
 START_TEST(test_sixteen_bits)
 {
     static const unsigned char png[] = {

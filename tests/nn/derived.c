@@ -1,5 +1,5 @@
-/* Derived networks in files: the metadata alone say what the network is, it computes the bits of the
- * path of its supernet, and files that are wrong are refused with a line. */
+/* Derived networks in files: the metadata alone say what the network is, it computes the bits of
+ * the path of its supernet, and files that are wrong are refused with a line. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Convolutional networks against PyTorch (tests/golden/cnn.py): names, logits, BatchNorm inputs; and
- * the real ResNet-20, where its weights are at hand. */
+/* Convolutional networks against PyTorch (tests/golden/cnn.py): names, logits, BatchNorm inputs;
+ * and the real ResNet-20, where its weights are at hand. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

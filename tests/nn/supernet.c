@@ -199,8 +199,8 @@ END_TEST
 
 /* -- evaluation -------------------------------------------------------------------------------- */
 
-/* With the statistics of the very batch, evaluation differs from training by n / (n - 1) alone: once
- * that is undone they agree. */
+/* With the statistics of the very batch, evaluation differs from training by n / (n - 1) alone:
+ * once that is undone they agree. */
 START_TEST(running_statistics_serve_evaluation)
 {
     dfq_context *ctx = dfqt_context(1);

@@ -72,8 +72,8 @@ static double far(const float *a, const float *b)
     return most;
 }
 
-/* Of the choices 5x5 by 4, makes all but what 3x3 by 2 has room for do nothing: the rims of kernels, and
- * every other inner channel. */
+/* Of the choices 5x5 by 4, makes all but what 3x3 by 2 has room for do nothing: the rims of
+ * kernels, and every other inner channel. */
 static void shrink(dfqi_supernet *net)
 {
     for (int32_t i = 0; i < net->n_layers; i++) {

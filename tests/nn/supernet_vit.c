@@ -1,5 +1,5 @@
-/* Supernets of vision transformers: sizes of the spaces, costs that add up, gradients of weights and
- * gates against differences, shared weights, derived networks, threads, refused allocations. */
+/* Supernets of vision transformers: sizes of the spaces, costs that add up, gradients of weights
+ * and gates against differences, shared weights, derived networks, threads, refused allocations. */
 #include <math.h>
 #include <string.h>
 
@@ -255,7 +255,8 @@ END_TEST
 
 /* -- shared weights ---------------------------------------------------------------------------- */
 
-/* A network of the path alone computes what the path in the supernet does, once it has its weights. */
+/* A network of the path alone computes what the path in the supernet does, once it has its
+ * weights. */
 START_TEST(derived_networks_are_their_path)
 {
     dfq_context *ctx = dfqt_context(1);

@@ -62,7 +62,8 @@ dfqi_arch dfqt_mobilenet(dfqi_keys keys)
     return a;
 }
 
-/* Weights have the variance of He's initialisation, so that activations neither vanish nor explode. */
+/* Weights have the variance of He's initialisation, so that activations neither vanish nor
+ * explode. */
 void dfqt_fill(dfqi_network *net)
 {
     for (int32_t p = 0; p < net->n_params; p++) {

@@ -39,8 +39,8 @@ dfq_status dfqt_quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_wi
 /* Logits of the images, [DFQT_IMAGES][DFQT_CLASSES]. */
 void dfqt_logits(const dfqi_model *m, float *z);
 
-/* A random network of each family, small but for MobileNetV2's width, whose classes are 3 (1000); random
- * images for it; its student in improved mode with 4 bits, of all but DFQI_FAMILY_STAGES. */
+/* A random network of each family, small but for MobileNetV2's width, whose classes are 3 (1000);
+ * random images for it; its student in improved mode with 4 bits, of all but DFQI_FAMILY_STAGES. */
 dfq_status dfqt_family_new(dfq_context *ctx, int family, dfq_graph **out);
 dfq_graph *dfqt_family(dfq_context *ctx, int family);
 dfq_tensor *dfqt_family_images(const dfq_graph *g, int64_t n);

@@ -260,8 +260,8 @@ START_TEST(test_attention)
 }
 END_TEST
 
-/* The first BatchNorm's input is the first convolution, channels first; what a unit leaves is no less
- * than zero. */
+/* The first BatchNorm's input is the first convolution, channels first; what a unit leaves is no
+ * less than zero. */
 START_TEST(test_batchnorm_input)
 {
     enum { SIDE = 8, CHANNELS = 8, Y = 2, X = 5 };

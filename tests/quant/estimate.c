@@ -30,7 +30,8 @@ static int32_t count(const dfq_progress *p, void *user)
     return 0;
 }
 
-/* Memory is that of the peak within a factor of two. Time is compared widely: the machine may be busy. */
+/* Memory is that of the peak within a factor of two. Time is compared widely: the machine may be
+ * busy. */
 START_TEST(test_quantize)
 {
     fail_alloc fa;

@@ -1,5 +1,5 @@
-/* Which answers are right: of equal logits the lower class wins, among the best five as well, and no
- * image is judged by another one's label. */
+/* Which answers are right: of equal logits the lower class wins, among the best five as well, and
+ * no image is judged by another one's label. */
 #include "quant/evaluate.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Layers with widths of their own: names with stars, the text of files, what is left when layers stay
- * float, and files that lie. */
+/* Layers with widths of their own: names with stars, the text of files, what is left when layers
+ * stay float, and files that lie. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +66,8 @@ static int32_t bits_of(const dfqi_model *m, const char *name)
     return site ? site->bits : 0;
 }
 
-/* In both modes: widths, what is float, inputs of weights that have moved; the file has them all. */
+/* In both modes: widths, what is float, inputs of weights that have moved; the file has them
+ * all. */
 START_TEST(test_scheme)
 {
     static const char text[] = "blocks.*.mlp.fc1=w8a7,blocks.0.attn.qkv=float,blocks.1.attn.av=a3,"

@@ -1,5 +1,5 @@
-/* One fake-quant module: against PyTorch (tests/golden), against the ops of quantized graphs, value by
- * value along any axis, and where its gradients are smooth against finite differences. */
+/* One fake-quant module: against PyTorch (tests/golden), against the ops of quantized graphs, value
+ * by value along any axis, and where its gradients are smooth against finite differences. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -331,8 +331,8 @@ START_TEST(test_log_op)
 }
 END_TEST
 
-/* Weights: 0 min-max, 1 learned, 2 with column factors, 3 LSQ's gradient, 4 asymmetric, 5 its scales
- * fixed. */
+/* Weights: 0 min-max, 1 learned, 2 with column factors, 3 LSQ's gradient, 4 asymmetric, 5 its
+ * scales fixed. */
 START_TEST(test_weight_op)
 {
     static const int64_t dims[4] = {70, 5, 3, 3}, rows = 70, cols = 45;
@@ -472,7 +472,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Every kind at width _i, found from a dense ramp: so many values and codes, no more and no less. */
+/* Every kind at width _i, found from a dense ramp: so many values and codes, no more and no
+ * less. */
 START_TEST(test_levels)
 {
     static const int32_t kinds[5] = {DFQ_QUANTIZER_WEIGHT, DFQ_QUANTIZER_UNIFORM,

@@ -88,7 +88,7 @@ void dfqt_logits(const dfqi_model *m, float *z)
     ck_assert_msg(dfqi_model_logits(m, x, DFQT_IMAGES, z) == DFQ_OK, "%s", m->ctx->error);
 }
 
-/* -- one of each family ------------------------------------------------------------------------- */
+/* -- one of each family ------------------------------------------------------------------------ */
 
 enum { SMALL = 8 };
 

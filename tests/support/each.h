@@ -4,8 +4,8 @@
 
 #include <check.h>
 
-/* Check writes to a file where each assertion is, which takes longer than most comparisons; this says
- * so of a failure alone. */
+/* Check writes to a file where each assertion is, which takes longer than most comparisons; this
+ * says so of a failure alone. */
 #define dfqt_each(expr, ...)                                                                       \
     do {                                                                                           \
         if (!(expr)) ck_abort_msg(__VA_ARGS__);                                                    \

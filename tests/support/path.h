@@ -21,7 +21,8 @@ static inline const char *dfqt_path(const char *variable, const char *name, char
     return buf;
 }
 
-/* A real model or picture. The test is skipped where it is absent, so ask before anything is held. */
+/* A real model or picture. The test is skipped where it is absent, so ask before anything is
+ * held. */
 static inline const char *dfqt_asset(const char *name, char *buf, size_t cap)
 {
     const char *folder = getenv("DFQ_TEST_ASSETS");

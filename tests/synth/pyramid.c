@@ -72,8 +72,8 @@ START_TEST(test_luminance)
 }
 END_TEST
 
-/* <add(d), g> = <weights d, split(g)>: colours are turned by an orthonormal matrix, and the gradient
- * of a scale is the adjoint of its interpolation. */
+/* <add(d), g> = <weights d, split(g)>: colours are turned by an orthonormal matrix, and the
+ * gradient of a scale is the adjoint of its interpolation. */
 START_TEST(test_adjoint)
 {
     static float d[PLANES * FLOATS], weighted[PLANES * FLOATS], split[PLANES * FLOATS];

@@ -54,7 +54,8 @@ static void check_same_file(dfq_context *ctx, const char *a, const char *b)
     dfqi_free(ctx, y);
 }
 
-/* Two jobs of kind _i side by side, the second with a spool; each goes on from the other's checkpoint. */
+/* Two jobs of kind _i side by side, the second with a spool; each goes on from the other's
+ * checkpoint. */
 START_TEST(test_the_same_as_from_memory)
 {
     static const dfqi_synth_kind kinds[] = {DFQI_SYNTH_ATTENTION, DFQI_SYNTH_NOISE,

@@ -383,8 +383,8 @@ START_TEST(nothing_is_fetched_and_bytes_repeat)
 }
 END_TEST
 
-/* The verdict stands above the numbers, the contents before the first heading, and each of them leads
- * somewhere. */
+/* The verdict stands above the numbers, the contents before the first heading, and each of them
+ * leads somewhere. */
 START_TEST(verdict_and_contents_come_first)
 {
     static const char *const said[] = {"Keeps <most> of it.", "To try: more."};

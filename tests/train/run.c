@@ -133,7 +133,8 @@ static void works(const scene *s, dfq_status status)
     ck_assert_msg(status == DFQ_OK, "%s", dfq_context_get_error(s->ctx));
 }
 
-/* Stopped after any step, stored, and read into a fresh job: the same bits, on any number of threads. */
+/* Stopped after any step, stored, and read into a fresh job: the same bits, on any number of
+ * threads. */
 START_TEST(test_resume)
 {
     scene whole, part, rest;
@@ -181,8 +182,8 @@ START_TEST(test_resume_quantized)
 }
 END_TEST
 
-/* An epoch takes every image once: a broken one is met in the first epoch, each at a step of its own, and
- * not in the order that they lie in. */
+/* An epoch takes every image once: a broken one is met in the first epoch, each at a step of its
+ * own, and not in the order that they lie in. */
 START_TEST(test_epochs)
 {
     enum { N = 8 };

@@ -195,8 +195,8 @@ static void count_clamps(int32_t level, const char *line, void *user)
     if (level == DFQ_LOG_WARNING && strstr(line, "zero or negative, first of")) ++*(int *)user;
 }
 
-/* Parity mode: scales pushed below zero are kept at 1e-8 and counted; one line tells of all of them,
- * in the first step alone. */
+/* Parity mode: scales pushed below zero are kept at 1e-8 and counted; one line tells of all of
+ * them, in the first step alone. */
 START_TEST(test_clamped_scales)
 {
     int warnings = 0;

@@ -1,5 +1,5 @@
-/* Nothing depends on memory that was never written: calibration, tuning, and jobs beside a generator
- * end at the same bits when memory holds NaN. */
+/* Nothing depends on memory that was never written: calibration, tuning, and jobs beside a
+ * generator end at the same bits when memory holds NaN. */
 #include <math.h>
 
 #include "quant/evaluate.h"

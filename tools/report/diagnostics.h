@@ -1,5 +1,5 @@
-/* What the report says of diagnostics: borrowed like everything in report.h, and left out where it is
- * absent (NULL, count 0, NaN). */
+/* What the report says of diagnostics: borrowed like everything in report.h, and left out where it
+ * is absent (NULL, count 0, NaN). */
 #ifndef DFQ_TOOLS_REPORT_DIAGNOSTICS_H
 #define DFQ_TOOLS_REPORT_DIAGNOSTICS_H
 
@@ -9,7 +9,8 @@
 
 struct report_chart;
 
-/* Losses over a square of -1..1 each way; value[j * side + i] at x = i, y = j from the lower left. */
+/* Losses over a square of -1..1 each way; value[j * side + i] at x = i, y = j from the lower
+ * left. */
 struct report_surface {
     const char *title;
     const float *value;

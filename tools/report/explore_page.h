@@ -21,8 +21,8 @@ struct explore_group {
     int32_t by;                 /* DFQ_CHOSEN_*: the step that chose it */
     const char *const *names;   /* [choices] "k3e6", ... */
     const float *probabilities; /* [choices] at the end */
-    const float
-        *effects; /* [choices] on the loss, against the mean; NULL for hardware parameters */
+    /* [choices] on the loss, against the mean; NULL for hardware parameters */
+    const float *effects;
 };
 
 /* A network on an accelerator, as the picture shows it. */

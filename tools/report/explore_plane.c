@@ -19,7 +19,8 @@ int plane_has(const struct plane *s, const struct explore_pair *q)
 static void find_range(const struct explore_page *p, struct plane_axis *a)
 {
     for (size_t i = 0; i < p->n_cloud; i++) axis_widen(&a->axis, plane_value(&p->cloud[i], a->of));
-    for (size_t i = 0; i < p->n_snapshots; i++) axis_widen(&a->axis, plane_value(&p->snapshots[i], a->of));
+    for (size_t i = 0; i < p->n_snapshots; i++)
+        axis_widen(&a->axis, plane_value(&p->snapshots[i], a->of));
     axis_widen(&a->axis, plane_value(&p->likeliest, a->of));
     axis_widen(&a->axis, plane_value(&p->result, a->of));
     if (a->of != PLANE_LOSS) {

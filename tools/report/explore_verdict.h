@@ -1,5 +1,5 @@
-/* What goes beside the verdict of a co-exploration: whether the network has learned anything, and which
- * steps of the search chose it. */
+/* What goes beside the verdict of a co-exploration: whether the network has learned anything, and
+ * which steps of the search chose it. */
 #ifndef DFQ_TOOLS_REPORT_EXPLORE_VERDICT_H
 #define DFQ_TOOLS_REPORT_EXPLORE_VERDICT_H
 
@@ -12,9 +12,10 @@ enum {
     EXPLORE_NOT_TOLD   /* so few images that guessing could have got it too */
 };
 
-/* `chance` is what naming one class for all images gets right, 0 to 1. At chance level are accuracies below
- * one and a half times that, or below a twentieth of the way from there to 1, whichever is less (14.5 % of 10
- * classes, 52.5 % of 2); not told from it are those within three standard errors. */
+/* `chance` is what naming one class for all images gets right, 0 to 1. At chance level are
+ * accuracies below one and a half times that, or below a twentieth of the way from there to 1,
+ * whichever is less (14.5 % of 10 classes, 52.5 % of 2); not told from it are those within three
+ * standard errors. */
 int explore_judge_chance(uint64_t n, uint64_t correct, double chance);
 /* "accuracy at chance level (11.8 %; one class for all images gets 10.0 %)", or nothing. */
 void explore_write_chance(FILE *f, const struct explore_page *p);

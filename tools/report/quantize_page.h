@@ -1,4 +1,5 @@
-/* The report page while it is filled; for quantize_page.c, quantize_curves.c and quantize_verdict.c. */
+/* The report page while it is filled; for quantize_page.c, quantize_curves.c and
+ * quantize_verdict.c. */
 #ifndef DFQ_TOOLS_REPORT_QUANTIZE_PAGE_H
 #define DFQ_TOOLS_REPORT_QUANTIZE_PAGE_H
 

@@ -1,4 +1,5 @@
-/* Cells carry the name of their column, which the style sheet shows where the head of the table is hidden. */
+/* Cells carry the name of their column, which the style sheet shows where the head of the table is
+ * hidden. */
 #include "report/table.h"
 
 struct table table_open(FILE *f, const struct table_column *columns, int n)

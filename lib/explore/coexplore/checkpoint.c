@@ -1,15 +1,17 @@
 /* Checkpoints of a co-exploration: safetensors with the solver's state (checkpoint.c) and
  *
- *   position              I64 [7]  stage, units done, whether paths were judged, whether the stage's
- *                                  optimiser exists, lengths of the three curves
+ *   position              I64 [7]  stage, units done, whether paths were judged, whether the
+ *                                  stage's optimiser exists, lengths of the three curves
  *   net.*, derived.*      F32      weights, by the names of nn/supernet_file.h
  *   momentum.*            F32      of what the stage trains
  *   losses.0 to .2        F32      curves
  *   effects               I64      the bits of the estimates' sums
  *   path                  I32      of the derived network
- *   networks              I64      with EST and GEN: steps done, whether finished, bits of their quality
+ *   networks              I64      with EST and GEN: steps done, whether finished, bits of their
+ *   quality
  *   evaluator.*           F32      arrays of EST, while it is trained its moments as well
- *   hw_generator.*        F32      likewise of GEN; parameters that explore moved are the solver's x
+ *   hw_generator.*        F32      likewise of GEN; parameters that explore moved are the solver's
+ *   x
  *
  * Metadata: dfq.explorer = format version, dfq.explorer.options and dfq.explorer.images (hashes).
  * Reading fills a second state, which takes the first one's place when all is well. */

@@ -13,8 +13,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Kendall's tau of estimates and truths, log2 both: pairs in the same order less those in the other,
- * over all. */
+/* Kendall's tau of estimates and truths, log2 both: pairs in the same order less those in the
+ * other, over all. */
 static double kendall(int64_t n, const double (*v)[2])
 {
     int64_t same = 0;

@@ -7,8 +7,9 @@
  *   trajectory  F32 [done, width]   if anything is done
  *   snapshots       I32 [snapshots, n_groups]  likeliest choices at each, if there was one
  *
- * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes). What
- * meets the limits is certified anew, and a search that had finished derives its result anew. */
+ * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes).
+ * What meets the limits is certified anew, and a search that had finished derives its result
+ * anew. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

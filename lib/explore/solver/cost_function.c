@@ -1,4 +1,5 @@
-/* What cost_weight weighs: one number made of all costs, after DANCE and HDX (docs/METHODS.md, Cost functions).
+/* What cost_weight weighs: one number made of all costs, after DANCE and HDX (docs/METHODS.md, Cost
+ * functions).
  *
  *   mean        1/n sum_j t_j / T_j     over the n limits
  *   reference   1/M sum_m t_m / r_m     over all M metrics, r: what a reference design costs

@@ -39,8 +39,8 @@ DFQI_CHECKED dfq_status dfqi_problem_costs(dfqi_problem *p, const double *x, dou
                                            double *gradients);
 DFQI_CHECKED dfq_status dfqi_problem_exact(const dfqi_problem *p, const int32_t *choice,
                                            double *costs);
-/* Of one choice for a step to go by: exact with tables, otherwise those of its one-hot mixture, since exact()
- * may take a caller long. */
+/* Of one choice for a step to go by: exact with tables, otherwise those of its one-hot mixture,
+ * since exact() may take a caller long. */
 DFQI_CHECKED dfq_status dfqi_problem_costs_at(dfqi_problem *p, const int32_t *choice,
                                               double *costs);
 /* Loss of a choice, with the gradient there: the change of the loss by each swap, to first

@@ -68,21 +68,21 @@ DFQI_CHECKED dfq_status dfqi_solver_get_snapshots(const dfqi_solver *s, dfq_tens
 DFQI_CHECKED dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path);
 DFQI_CHECKED dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path);
 
-/* -- for a job around a search ------------------------------------------------------------------- */
+/* -- for a job around a search ----------------------------------------------------------------- */
 
 const dfqi_domain *dfqi_solver_space(const dfqi_solver *s);
 int64_t dfqi_solver_done(const dfqi_solver *s); /* steps */
 bool dfqi_solver_is_finished(const dfqi_solver *s);
 double dfqi_solver_loss(const dfqi_solver *s); /* of the last step's mixture */
 
-/* The best choice [n_groups] so far, when finished the result; NULL: nothing is known yet. Its exact
- * costs [n_metrics], and whether they meet the limits. */
+/* The best choice [n_groups] so far, when finished the result; NULL: nothing is known yet. Its
+ * exact costs [n_metrics], and whether they meet the limits. */
 const int32_t *dfqi_solver_best(const dfqi_solver *s);
 const double *dfqi_solver_best_costs(const dfqi_solver *s);
 bool dfqi_solver_is_feasible(const dfqi_solver *s);
 
-/* The probabilities [total] before the next step, without noise. They are scratch of the search, as the
- * one-hot mixture of the best choice is. */
+/* The probabilities [total] before the next step, without noise. They are scratch of the search, as
+ * the one-hot mixture of the best choice is. */
 DFQI_CHECKED dfq_status dfqi_solver_mixture(dfqi_solver *s, const double **out);
 const double *dfqi_solver_best_mixture(dfqi_solver *s);
 

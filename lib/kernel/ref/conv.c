@@ -13,8 +13,8 @@ static int64_t packed_at(int64_t taps, int64_t rows, int64_t tap, int64_t row, i
     return ((column / 16 * taps + tap) * rows + row) * 16 + column % 16;
 }
 
-/* Winograd's 16 taps are G w G^T; R^T G = 1 for the R below. So w = R^T taps R, and R w R^T are taps
- * whose G^T taps G is w. Entries of R that are not 0: rows of tap i, and their sign. */
+/* Winograd's 16 taps are G w G^T; R^T G = 1 for the R below. So w = R^T taps R, and R w R^T are
+ * taps whose G^T taps G is w. Entries of R that are not 0: rows of tap i, and their sign. */
 static int64_t winograd_rows(int64_t i, int64_t *row)
 {
     row[0] = i == 2 ? 3 : i;

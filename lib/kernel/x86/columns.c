@@ -1,6 +1,6 @@
-/* Slots on the columns of images with channels last: what BatchNorm and its gradient stream. Rows are
- * taken in blocks that stay in the first cache; sums of a block are kept in registers, so memory is
- * read once and rounding grows with the number of blocks only. */
+/* Slots on the columns of images with channels last: what BatchNorm and its gradient stream. Rows
+ * are taken in blocks that stay in the first cache; sums of a block are kept in registers, so
+ * memory is read once and rounding grows with the number of blocks only. */
 #include "kernel/x86/isa.h"
 #include "kernel/x86/vec.h"
 

@@ -105,7 +105,7 @@ static void transform_out(const float *from, int64_t plane, int64_t columns, con
     }
 }
 
-/* -- forward, and the gradient to the input, which differs in weights and padding --------------- */
+/* -- forward, and the gradient to the input, which differs in weights and padding -------------- */
 
 typedef struct pass {
     images from;
@@ -212,7 +212,7 @@ void ISA(winograd_dx)(const dfqi_conv_shape *s, const float *dy, const float *pa
         scratch);
 }
 
-/* -- gradient to the taps ----------------------------------------------------------------------- */
+/* -- gradient to the taps ---------------------------------------------------------------------- */
 
 typedef struct sums {
     images x, dy; /* from the first channel and column on */

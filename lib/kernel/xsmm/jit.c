@@ -1,6 +1,6 @@
-/* libxsmm 1.17 has a front end that keeps its kernels itself. It needs 131 kB of the caller's stack,
- * opens a file in /tmp, keeps its descriptor and closes descriptor 0 at the end of the process:
- * nothing for a guest. So its generator alone is used, which writes code where it is told.
+/* libxsmm 1.17 has a front end that keeps its kernels itself. It needs 131 kB of the caller's
+ * stack, opens a file in /tmp, keeps its descriptor and closes descriptor 0 at the end of the
+ * process: nothing for a guest. So its generator alone is used, which writes code where it is told.
  *
  * Kernels sit in lists by the hash of their shape. Lists grow at their head and nothing is ever
  * taken out, so that looking takes no lock. A kernel's memory is a mapping of its own, written

@@ -1,5 +1,5 @@
-/* Machine code for products of small matrices, made by libxsmm's generator and kept until the end of
- * the process. */
+/* Machine code for products of small matrices, made by libxsmm's generator and kept until the end
+ * of the process. */
 #ifndef DFQI_KERNEL_XSMM_JIT_H
 #define DFQI_KERNEL_XSMM_JIT_H
 

@@ -1,5 +1,5 @@
-/* Matrix products on the kernels of libxsmm 1.17: C is cut into blocks of 24 rows by 64 columns, one
- * kernel call each over a chunk of k.
+/* Matrix products on the kernels of libxsmm 1.17: C is cut into blocks of 24 rows by 64 columns,
+ * one kernel call each over a chunk of k.
  *
  * libxsmm is column-major, so its "A" is our right-hand side and its "B" our left one; it knows the
  * transposed form of its B alone, which is what trans_a needs. Kernels are looked up once per
