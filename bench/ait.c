@@ -52,7 +52,8 @@ int main(int argc, char **argv)
     dfqi_generator_trainer_defaults(&h);
     h.kind = DFQI_GENERATOR_GDFQ; /* as the peer */
     h.batch = argc > 2 ? atoi(argv[2]) : 200;
-    dfqi_tune_ait(teacher->net.arch.classes, 1000, &o);
+    dfqi_tune_recipe(DFQ_RECIPE_AIT,
+                     &(dfqi_recipe_case){.classes = teacher->net.arch.classes, .steps = 1000}, &o);
     o.warmup_steps = o.range_steps = 1; /* the first iteration sets the ranges */
     must(dfqi_tune_new_with_generator(teacher, student, &h, &o, &t));
     must(dfqi_tune_estimate(t, &cost));

@@ -48,9 +48,9 @@ class Library:
         print(f'\r{p.stage.decode()} {100 * p.fraction:3.0f} %  ', end='', file=sys.stderr)
         return 0  # anything else would stop the job
 
-    def options(self, kind, name):
+    def options(self, kind, name, *args):
         o = kind()
-        getattr(self.c, f'dfq_{name}_options_init')(byref(o), c_size_t(ctypes.sizeof(o)))
+        getattr(self.c, f'dfq_{name}_options_init')(byref(o), c_size_t(ctypes.sizeof(o)), *args)
         return o
 
     def call(self, name, *args):
@@ -94,7 +94,7 @@ def main():
     dfq = Library()
     net = dfq.make('graph', 'graph_load', dfq.context, source, None)
     how = dfq.options(SynthesizerOptions, 'synthesizer')
-    tune = dfq.options(TunerOptions, 'tuner')
+    tune = dfq.options(TunerOptions, 'tuner', c_int32(0), None, c_int64(0))
     if len(sys.argv) == 5:
         how.images = int(sys.argv[3])
         how.iterations = tune.steps = int(sys.argv[4])

@@ -43,7 +43,8 @@ extern "C" {
     fn dfq_synthesizer_release(synthesizer: Raw);
     fn dfq_tensor_get_dims(tensor: Raw) -> *const i64;
     fn dfq_tensor_release(tensor: Raw);
-    fn dfq_tuner_options_init(options: *mut TunerOptions, size: usize);
+    fn dfq_tuner_options_init(options: *mut TunerOptions, size: usize, recipe: i32, graph: Raw,
+                              steps: i64);
     fn dfq_tuner_create(
         teacher: Raw, student: Raw, images: Raw, options: *const TunerOptions, out: *mut Raw,
     ) -> i32;
@@ -98,7 +99,7 @@ fn quantize(source: &str, out: &str, counts: &[i64]) -> Result<i64, String> {
     let mut tune_how = TunerOptions::default();
     unsafe {
         dfq_synthesizer_options_init(&mut images_how, std::mem::size_of::<SynthesizerOptions>());
-        dfq_tuner_options_init(&mut tune_how, std::mem::size_of::<TunerOptions>());
+        dfq_tuner_options_init(&mut tune_how, std::mem::size_of::<TunerOptions>(), 0, null_mut(), 0);
         if let [images, steps] = *counts {
             images_how.images = images;
             images_how.iterations = steps;

@@ -17,8 +17,8 @@ struct probe {
  * large networks a step takes minutes. */
 static dfq_status time_steps(const struct quantize *q, dfq_graph *student, struct probe *out)
 {
-    dfq_tuner_options o = recipe_tuner(&q->full, &q->info);
-    dfq_generator_options l = recipe_generator_options(&q->full);
+    dfq_tuner_options o = recipe_tuner(&q->full, q->net);
+    dfq_generator_options l = recipe_generator_options(&q->full, q->net);
     dfq_tuner_cost cost = {.struct_size = sizeof cost};
     dfq_tuner *t;
     double *const seconds[2] = {&out->idle, &out->step};
@@ -82,7 +82,7 @@ int ait_job_plan(struct quantize *q)
 {
     struct session *s = q->s;
     struct probe p = {0, 0, 0};
-    dfq_tuner_options t = recipe_tuner(&q->full, &q->info);
+    dfq_tuner_options t = recipe_tuner(&q->full, q->net);
     dfq_quantize_options o = recipe_quantize(&q->full);
     dfq_graph *student = NULL;
     dfq_tensor *noise = NULL;
@@ -115,7 +115,7 @@ int ait_job_plan(struct quantize *q)
  * a factor of two of the target, or at most one code where the target is less than one. */
 static double count_on_target(const struct quantize *q, const float *codes)
 {
-    dfq_tuner_options o = recipe_tuner(&q->full, &q->info);
+    dfq_tuner_options o = recipe_tuner(&q->full, q->net);
     const int64_t *dims = dfq_tensor_get_dims(q->crossed);
     const float *share = dfq_tensor_get_data(q->crossed);
     double n = 0, good = 0;
@@ -167,7 +167,7 @@ int ait_job_take(struct quantize *q, dfq_tuner *t)
     dfq_status status = q->with_generator ? take_images(q, t) : DFQ_OK;
     if (status == DFQ_OK && q->with_generator)
         status = dfq_tuner_get_generator_curves(t, &q->generator_losses);
-    if (status == DFQ_OK && recipe_tuner(&q->full, &q->info).crossing_target > 0)
+    if (status == DFQ_OK && recipe_tuner(&q->full, q->net).crossing_target > 0)
         status = take_crossings(q, t);
     return status == DFQ_OK ? CODE_DONE : session_fail(q->s, status, PHASE_WORK);
 }

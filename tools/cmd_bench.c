@@ -94,8 +94,8 @@ static dfq_status open_with_generator(struct bench *b, dfq_graph **student, dfq_
 {
     enum { STEPS = 20000 }; /* more than two seconds have */
     dfq_quantize_options q = recipe_quantize(&b->full);
-    dfq_generator_options l = recipe_generator_options(&b->full);
-    dfq_tuner_options o = recipe_tuner(&b->full, &b->info);
+    dfq_generator_options l = recipe_generator_options(&b->full, b->net);
+    dfq_tuner_options o = recipe_tuner(&b->full, b->net);
     int32_t finished;
     o.steps = STEPS;
     o.warmup_steps = o.range_steps = o.kappa_capped_steps = 1;
@@ -106,7 +106,7 @@ static dfq_status open_with_generator(struct bench *b, dfq_graph **student, dfq_
 
 static dfq_status open_tuner(struct bench *b, dfq_graph **student, dfq_tuner **t)
 {
-    dfq_tuner_options o = recipe_tuner(&b->full, &b->info);
+    dfq_tuner_options o = recipe_tuner(&b->full, b->net);
     o.steps = 1000000;
     o.eval_every = 0;
     dfq_status status = make_student(b, student);
@@ -186,7 +186,7 @@ int cmd_bench(struct session *s)
     struct bench b = {.s = s, .seconds = {NAN, NAN, NAN}};
     int code = model_load(s, DFQ_DECIDES_COST, &b.net, &b.info);
     if (code) return code;
-    b.full = recipe_fill(s->o, &b.info);
+    b.full = recipe_fill(s->o, b.net, &b.info);
     session_say(s, "about 10 s or three runs of each kind; other programs disturb");
     dfq_status status = measure(&b);
     if (status == DFQ_OK)

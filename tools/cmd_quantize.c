@@ -110,7 +110,7 @@ static int prepare(struct quantize *q)
     struct session *s = q->s;
     /* what stays float, ranges and names come on top; a small network is mostly that */
     double low = 1.2 * (double)q->info.parameters * (double)s->o->weight_bits / 8 + 65536;
-    int code = recipe_check(s, &q->full, &q->info);
+    int code = recipe_check(s, &q->full, q->net, &q->info);
     if (!code && q->info.quantized)
         code =
             session_error(s, CODE_INPUT, "%s is quantized already (w%da%d); give the float model",
@@ -156,9 +156,9 @@ static int plan(struct quantize *q)
     if (s->o->synth || s->o->real) {
         code = read_images(q);
         base = session_peak(); /* what is held of them is held already */
-        if (!code) code = recipe_check_images(s, &q->full, &q->info);
+        if (!code) code = recipe_check_images(s, &q->full, q->net);
     } else {
-        code = recipe_check_images(s, &q->full, &q->info);
+        code = recipe_check_images(s, &q->full, q->net);
         if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->synthesizer);
         if (!code)
             code = synthesis_measure(s, q->synthesizer, &q->plan.seconds[PLAN_SYNTH], &bytes);
@@ -286,8 +286,8 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
 
 static int tune(struct quantize *q)
 {
-    dfq_tuner_options o = recipe_tuner(&q->full, &q->info);
-    dfq_generator_options l = recipe_generator_options(&q->full);
+    dfq_tuner_options o = recipe_tuner(&q->full, q->net);
+    dfq_generator_options l = recipe_generator_options(&q->full, q->net);
     dfq_tuner *t;
     dfq_status status = DFQ_OK;
     if (q->full.diagnose > 0) status = code_changes_open(&q->diagnosis.changes, q->s, q->low);
@@ -364,7 +364,7 @@ int cmd_quantize(struct session *s)
     if (s->o->data || s->o->real) decides |= DFQ_DECIDES_PICTURES;
     int code = model_load(s, decides, &q.net, &q.info);
     if (code) return code;
-    q.full = recipe_fill(s->o, &q.info);
+    q.full = recipe_fill(s->o, q.net, &q.info);
     q.with_generator = recipe_with_generator(&q.full);
     code = prepare(&q);
     if (!code) code = q.with_generator ? ait_job_plan(&q) : plan(&q);

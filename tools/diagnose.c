@@ -24,7 +24,7 @@ double diagnose_seconds(const struct options *full, double forward)
 static dfq_status look(struct quantize *q, const dfq_tensor *images, const dfq_tensor *labels,
                        dfq_diagnosis **out)
 {
-    dfq_tuner_options t = recipe_tuner(&q->full, &q->info);
+    dfq_tuner_options t = recipe_tuner(&q->full, q->net);
     dfq_diagnosis_options o;
     dfq_diagnosis_options_init(&o, sizeof o);
     o.seed = q->full.seed;

@@ -87,11 +87,11 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     dfq_explorer_options e;
     dfq_explorer_options_init(&e, sizeof e);
     dfq_synthesizer_options_init(&g, sizeof g);
-    dfq_tuner_options_init(&t, sizeof t);
-    dfq_tuner_options_init_parity(&p, sizeof p);
-    dfq_tuner_options_init_ait(&a, sizeof a, 1, RECIPE_AIT_STEPS);
-    dfq_tuner_options_init_ait_parity(&ap, sizeof ap, 1, RECIPE_AIT_STEPS);
-    dfq_generator_options_init(&l, sizeof l);
+    dfq_tuner_options_init(&t, sizeof t, DFQ_RECIPE_MIMIQ, NULL, 0);
+    dfq_tuner_options_init(&p, sizeof p, DFQ_RECIPE_MIMIQ_PARITY, NULL, 0);
+    dfq_tuner_options_init(&a, sizeof a, DFQ_RECIPE_AIT, NULL, 0);
+    dfq_tuner_options_init(&ap, sizeof ap, DFQ_RECIPE_AIT_PARITY, NULL, 0);
+    dfq_generator_options_init(&l, sizeof l, DFQ_RECIPE_AIT, NULL);
     switch (id) {
     case OPT_MODE:
         fputs(" (improved)", f);

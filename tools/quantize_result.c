@@ -15,7 +15,7 @@ static double top1(const struct tally *t)
 static void print_ait(struct json *j, const struct quantize *q)
 {
     const struct options *o = &q->full;
-    dfq_tuner_options t = recipe_tuner(o, &q->info);
+    dfq_tuner_options t = recipe_tuner(o, q->net);
     json_int(j, "first_last_bits", o->first_last_bits ? o->first_last_bits : o->weight_bits);
     json_text(j, "generator", q->with_generator ? option_generator_name(o->generator) : NULL);
     json_text(j, "loss", o->no_tune ? NULL : option_loss_name(o->loss));

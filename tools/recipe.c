@@ -6,34 +6,18 @@
 #include "diagnose.h"
 #include "text.h"
 
-/* Images of a step are the library's for small pictures; these, AIT's, for ImageNet's. */
-enum { SMALL_SIDE = 64, AIT_BATCH_LARGE = 16 };
+static int32_t recipe_id(const struct options *o)
+{
+    int parity = o->mode == DFQ_MODE_PARITY;
+    if (o->method != METHOD_AIT) return parity ? DFQ_RECIPE_MIMIQ_PARITY : DFQ_RECIPE_MIMIQ;
+    if (o->loss == LOSS_KL_CE) return parity ? DFQ_RECIPE_GDFQ_PARITY : DFQ_RECIPE_GDFQ;
+    return parity ? DFQ_RECIPE_AIT_PARITY : DFQ_RECIPE_AIT;
+}
 
-/* KL + CE diverges at AIT's learning rate of 0.01, and is worse at 0.001 than at 1e-4. */
-static const float kl_ce_rate = 1e-4f;
-
-/* The share of codes to change, for ImageNet (AIT's); the library's is for small pictures. */
-static const float ait_share_large = 1e-4f;
-
-static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph_info *info)
+static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph *net)
 {
     dfq_tuner_options t;
-    if (o->method == METHOD_AIT) {
-        int64_t steps = o->steps < 0 ? RECIPE_AIT_STEPS : o->steps;
-        if (o->mode == DFQ_MODE_PARITY)
-            dfq_tuner_options_init_ait_parity(&t, sizeof t, info->classes, steps);
-        else
-            dfq_tuner_options_init_ait(&t, sizeof t, info->classes, steps);
-        if (o->loss == LOSS_KL_CE) t.learning_rate = kl_ce_rate;
-        if (info->image > SMALL_SIDE) {
-            t.batch = AIT_BATCH_LARGE;
-            t.crossing_target = ait_share_large;
-        }
-    } else if (o->mode == DFQ_MODE_PARITY) {
-        dfq_tuner_options_init_parity(&t, sizeof t);
-    } else {
-        dfq_tuner_options_init(&t, sizeof t);
-    }
+    dfq_tuner_options_init(&t, sizeof t, recipe_id(o), net, o->steps > 0 ? o->steps : 0);
     return t;
 }
 
@@ -46,13 +30,14 @@ static int64_t iterations(const struct options *full, const dfq_synthesizer_opti
                                                : RECIPE_MIMIQ_ITERS;
 }
 
-struct options recipe_fill(const struct options *o, const dfq_graph_info *info)
+struct options recipe_fill(const struct options *o, const dfq_graph *net,
+                           const dfq_graph_info *info)
 {
     struct options full = *o;
     dfq_synthesizer_options g;
     dfq_synthesizer_options_init(&g, sizeof g);
     if (o->method < 0) full.method = info->family == DFQ_FAMILY_VIT ? METHOD_MIMIQ : METHOD_AIT;
-    dfq_tuner_options t = base_recipe(&full, info);
+    dfq_tuner_options t = base_recipe(&full, net);
     if (o->kind == DFQ_SYNTHESIZER_AUTO)
         full.kind = info->batchnorms > 0 ? DFQ_SYNTHESIZER_BNS : DFQ_SYNTHESIZER_ATTENTION;
     int trained = full.kind >= DFQ_SYNTHESIZER_GDFQ;
@@ -92,17 +77,18 @@ static const struct {
                   {OPT_LOSS, FOR_GENERATOR}};
 
 /* A part of the steps only finds ranges. */
-static int check_steps(struct session *s, const struct options *full, const dfq_graph_info *info)
+static int check_steps(struct session *s, const struct options *full, const dfq_graph *net)
 {
     struct options enough = *full;
-    while (base_recipe(&enough, info).warmup_steps < 1) enough.steps++;
+    while (base_recipe(&enough, net).warmup_steps < 1) enough.steps++;
     if (enough.steps == full->steps) return CODE_DONE;
     return session_error(s, CODE_USAGE,
                          "--steps is %lld, which leaves none to find ranges; take %lld at least",
                          (long long)full->steps, (long long)enough.steps);
 }
 
-int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info)
+int recipe_check(struct session *s, const struct options *full, const dfq_graph *net,
+                 const dfq_graph_info *info)
 {
     int ait = full->method == METHOD_AIT, vit = info->family == DFQ_FAMILY_VIT;
     int use = !ait ? FOR_MIMIQ : recipe_with_generator(full) ? FOR_GENERATOR : FOR_SET;
@@ -133,12 +119,12 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph_
                                    "images are those of --kind, --synth or --real; leave it out",
                              name);
     }
-    return use == FOR_GENERATOR ? check_steps(s, full, info) : CODE_DONE;
+    return use == FOR_GENERATOR ? check_steps(s, full, net) : CODE_DONE;
 }
 
-int recipe_check_images(struct session *s, const struct options *full, const dfq_graph_info *info)
+int recipe_check_images(struct session *s, const struct options *full, const dfq_graph *net)
 {
-    if (full->no_tune || full->images > 1 || base_recipe(full, info).eval_every == 0)
+    if (full->no_tune || full->images > 1 || base_recipe(full, net).eval_every == 0)
         return CODE_DONE;
     return session_error(s, CODE_USAGE,
                          "there is one image, and tuning holds one out to judge itself; take 2 at "
@@ -176,45 +162,36 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     return q;
 }
 
-/* What differs from AIT's recipe: the steps of its warm-up alone, the loss of divergence and class,
- * or a set of images, for which no ranges have to be found. */
+/* What differs from AIT's recipe: the steps of its warm-up alone, or a set of images, for which no
+ * ranges have to be found. */
 static void vary_ait(const struct options *full, dfq_tuner_options *t)
 {
     if (full->no_tune) t->steps = t->warmup_steps;
-    t->crossing_target = (float)full->crossing_target;
-    if (full->no_tune || full->loss == LOSS_KL_CE) t->crossing_target = 0;
-    if (full->loss == LOSS_KL_CE) {
-        t->label_weight = 1;
-        t->clip_norm = 0;
-        t->weight_decay =
-            1e-3f; /* 1e-4 in a gradient with momentum 0.9, as the published generators have it */
-    }
+    t->crossing_target = full->no_tune ? 0 : (float)full->crossing_target;
     if (!recipe_with_generator(full)) t->warmup_steps = t->range_steps = 0;
 }
 
-dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info)
+dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph *net)
 {
-    dfq_tuner_options t = base_recipe(full, info);
+    dfq_tuner_options t = base_recipe(full, net);
     t.batch = full->batch;
     t.seed = full->seed;
     t.learning_rate = (float)full->lr;
     if (full->method == METHOD_AIT) {
         vary_ait(full, &t);
     } else {
-        t.steps = full->steps;
         t.head_weight = (float)full->gamma;
     }
     return t;
 }
 
-dfq_generator_options recipe_generator_options(const struct options *full)
+dfq_generator_options recipe_generator_options(const struct options *full, const dfq_graph *net)
 {
     dfq_generator_options l;
-    dfq_generator_options_init(&l, sizeof l);
+    dfq_generator_options_init(&l, sizeof l, recipe_id(full), net);
     l.kind = full->generator;
     l.batch = full->batch;
     l.seed = full->seed;
-    if (full->mode == DFQ_MODE_PARITY) l.bns_weight = 0.1f; /* as published */
     return l;
 }
 
@@ -289,7 +266,7 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
                             const struct options *full, struct probe *p, dfq_tuner_cost *cost)
 {
     dfq_quantize_options q = recipe_quantize(full);
-    dfq_tuner_options t = recipe_tuner(full, info);
+    dfq_tuner_options t = recipe_tuner(full, net);
     int32_t finished;
     dfq_status status = recipe_noise(ctx, info, 1, &p->one);
     q.mode = DFQ_MODE_PARITY;

@@ -5,21 +5,22 @@
 #include "options.h"
 #include "session.h"
 
-/* --steps of --method ait, --iters of kinds with a generator, --steps of exploring */
-enum { RECIPE_AIT_STEPS = 1000, RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_STEPS = 2000 };
+/* --iters of kinds with a generator, --steps of exploring */
+enum { RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_STEPS = 2000 };
 /* --iters of --mode parity: MimiQ's, and of kind pse PSAQ-ViT's; ZeroQ's of kind bns */
 enum { RECIPE_MIMIQ_ITERS = 2000, RECIPE_PSE_ITERS = 1000, RECIPE_BNS_ITERS = 500 };
 
 /* The same options with the defaults for a network where nothing was given. --images stays open
- * with
- * --synth: all of the folder. */
-struct options recipe_fill(const struct options *o, const dfq_graph_info *info);
+ * with --synth: all of the folder. */
+struct options recipe_fill(const struct options *o, const dfq_graph *net,
+                           const dfq_graph_info *info);
 
 /* Are there options that mean nothing to this network? Returns 0 or an exit code, after one
  * line. */
-int recipe_check(struct session *s, const struct options *full, const dfq_graph_info *info);
+int recipe_check(struct session *s, const struct options *full, const dfq_graph *net,
+                 const dfq_graph_info *info);
 /* The same of the images of a set, once their number is known. */
-int recipe_check_images(struct session *s, const struct options *full, const dfq_graph_info *info);
+int recipe_check_images(struct session *s, const struct options *full, const dfq_graph *net);
 
 /* Is the student tuned beside a generator, with no set of images? */
 int recipe_with_generator(const struct options *full);
@@ -27,8 +28,8 @@ int recipe_with_generator(const struct options *full);
 /* Options of the library; from what recipe_fill gave. */
 dfq_synthesizer_options recipe_synthesizer(const struct options *full);
 dfq_quantize_options recipe_quantize(const struct options *full);
-dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph_info *info);
-dfq_generator_options recipe_generator_options(const struct options *full);
+dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph *net);
+dfq_generator_options recipe_generator_options(const struct options *full, const dfq_graph *net);
 
 /* As session_fail() of work; where layers have widths of their own, a wrong name is wrong usage. */
 int recipe_fail(struct session *s, const struct options *full, dfq_status status);

@@ -94,8 +94,33 @@ enum {
     DFQ_TUNE_COUNT = 4  /**< number of columns */
 };
 
-/** Options of dfq_tuner_create(). Fill with dfq_tuner_options_init() or
- *  dfq_tuner_options_init_parity() first. Two defaults: of the former | of the latter. */
+/** Recipes: sets of options that belong together. */
+enum {
+    /** MimiQ's with improved quantizers (::DFQ_MODE_IMPROVED), for vision transformers: AdamW, a
+     *  cosine, mild augmentation. */
+    DFQ_RECIPE_MIMIQ = 0,
+    /** MimiQ's as published, for ::DFQ_MODE_PARITY. The paper's code leaves learning rate and
+     *  number of steps to its caller; it runs 200 epochs, lowering the learning rate at 50 and
+     *  100. */
+    DFQ_RECIPE_MIMIQ_PARITY = 1,
+    /** AIT's, for convolutional networks beside a generator: KL alone at temperature 20, divided by
+     *  the number of classes, gradient inundation, SGD. For some thousand steps: an idle warm-up of
+     *  a quarter of them, at most 800, then a cosine from learning rate 0.01. */
+    DFQ_RECIPE_AIT = 2,
+    /** AIT's as published, for ::DFQ_MODE_PARITY, its 80,000 steps scaled to those of the job. An
+     *  idle warm-up of a tenth of them, at most 800; learning rate 1e-4, which falls tenfold after
+     *  each quarter. */
+    DFQ_RECIPE_AIT_PARITY = 3,
+    /** As AIT, with the loss that generators were published with: KL and cross-entropy, learning
+     *  rate 1e-4, no inundation. */
+    DFQ_RECIPE_GDFQ = 4,
+    /** The same from AIT's as published. */
+    DFQ_RECIPE_GDFQ_PARITY = 5
+};
+
+/** Options of dfq_tuner_create(). Fill with dfq_tuner_options_init() first. Two defaults: of
+ *  ::DFQ_RECIPE_MIMIQ | of ::DFQ_RECIPE_MIMIQ_PARITY. For a set of images in place of a generator
+ *  AIT's recipes need warmup_steps and range_steps 0. */
 typedef struct dfq_tuner_options {
     uint32_t struct_size;  /**< set by init */
     int32_t optimizer;     /**< DFQ_OPTIMIZER_*; AdamW | SGD */
@@ -175,31 +200,26 @@ typedef struct dfq_tuner_cost {
     int64_t done;         /**< steps done */
 } dfq_tuner_cost;
 
-/** Writes defaults for quantizers of mode ::DFQ_MODE_IMPROVED: `size` must be
- *  sizeof(dfq_tuner_options) of the caller. */
-DFQ_API void dfq_tuner_options_init(dfq_tuner_options *options, size_t size);
+/** Writes the options of a recipe.
+ *  @param options what to fill; then change what you want
+ *  @param size    sizeof(dfq_tuner_options) of the caller
+ *  @param recipe  DFQ_RECIPE_*; any other number is taken for ::DFQ_RECIPE_MIMIQ
+ *  @param graph   the network that is to be tuned, teacher or student: the recipes of convolutional
+ *                 networks depend on its number of classes and its image size. NULL: 10 classes,
+ *                 small pictures
+ *  @param steps   of the whole job, which warm-up and milestones of AIT go by; 0: as many as the
+ *                 recipe has, 500 for MimiQ, 1000 for AIT */
+DFQ_API void dfq_tuner_options_init(dfq_tuner_options *options, size_t size, int32_t recipe,
+                                    const dfq_graph *graph, int64_t steps);
 
-/** Writes the recipe as published, for ::DFQ_MODE_PARITY. The paper's code leaves
- *  learning rate and number of steps to its caller; it runs 200 epochs, lowering the learning rate
- *  at 50 and 100. */
-DFQ_API void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size);
-
-/** Writes AIT's recipe for convolutional networks with a generator: KL alone at temperature 20,
- *  divided by the number of classes, gradient inundation, SGD. For some thousand steps: an idle
- *  warm-up of a quarter of them, at most 800, then a cosine from learning rate 0.01.
- *  @param classes of the network
- *  @param steps   of the whole job */
-DFQ_API void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size, int64_t classes,
-                                        int64_t steps);
-
-/** The same as published, for ::DFQ_MODE_PARITY: its 80,000 steps are scaled to `steps`. An idle
- *  warm-up of a tenth of them, at most 800; learning rate 1e-4, which falls tenfold after each
- *  quarter. */
-DFQ_API void dfq_tuner_options_init_ait_parity(dfq_tuner_options *options, size_t size,
-                                               int64_t classes, int64_t steps);
-
-/** Writes defaults: `size` must be sizeof(dfq_generator_options) of the caller. */
-DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t size);
+/** Writes defaults of the generator beside a student.
+ *  @param options what to fill; then change what you want
+ *  @param size    sizeof(dfq_generator_options) of the caller
+ *  @param recipe  DFQ_RECIPE_*; the parity ones weigh BatchNorm statistics as published, by 0.1
+ *  @param graph   the network that is to be tuned: its image size tells the batch, 200 for pictures
+ *                 of up to 64 pixels and 16 for larger ones. NULL: small pictures */
+DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t size, int32_t recipe,
+                                        const dfq_graph *graph);
 
 /** Prepares a job. Large memory is allocated only when work begins, so dfq_tuner_estimate() can be
  *  asked before.
@@ -230,8 +250,8 @@ DFQ_CHECKED dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph
  *  @param teacher a float convolutional network with BatchNorms
  *  @param student as for dfq_tuner_create(); with range_steps above 0 its ranges need not be known
  *                 yet
- *  @param generator NULL for defaults
- *  @param options NULL for AIT's recipe with 1000 steps
+ *  @param generator NULL for those of ::DFQ_RECIPE_AIT
+ *  @param options NULL for those of ::DFQ_RECIPE_AIT
  *  @return as dfq_tuner_create(); ::DFQ_E_UNSUPPORTED (no BatchNorm). */
 DFQ_CHECKED dfq_status dfq_tuner_create_with_generator(const dfq_graph *teacher, dfq_graph *student,
                                                        const dfq_generator_options *generator,

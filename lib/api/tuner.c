@@ -10,201 +10,132 @@ struct dfq_tuner {
     dfqi_tune *t;
 };
 
-static dfq_tuner_options public_options(const dfqi_tune_options *d)
+/* -- options ----------------------------------------------------------------------------------- */
+
+static dfqi_recipe_case case_of(const dfq_graph *graph, int64_t steps)
 {
-    return (dfq_tuner_options){.optimizer = (int32_t)d->optim,
-                               .steps = d->steps,
-                               .batch = d->batch,
-                               .seed = d->seed,
-                               .schedule = (int32_t)d->schedule,
-                               .warmup = (int32_t)d->warmup,
-                               .warmup_steps = d->warmup_steps,
-                               .milestones = {d->milestones[0], d->milestones[1], d->milestones[2]},
-                               .eval_every = d->eval_every,
-                               .learning_rate = d->learning_rate,
-                               .end_learning_rate = d->end_learning_rate,
-                               .milestone_factor = d->milestone_factor,
-                               .momentum = d->momentum,
-                               .beta1 = d->beta1,
-                               .beta2 = d->beta2,
-                               .eps = d->eps,
-                               .weight_decay = d->weight_decay,
-                               .weight_lr_mult = d->weight_lr_mult,
-                               .scale_lr_mult = d->scale_lr_mult,
-                               .zero_point_lr_mult = d->zero_point_lr_mult,
-                               .temperature = d->temperature,
-                               .kl_weight = d->kl_weight,
-                               .head_weight = d->head_weight,
-                               .augment = (int32_t)d->augment,
-                               .crossing_target = d->crossing_target,
-                               .kappa_capped_steps = d->kappa_capped_steps,
-                               .range_steps = d->range_steps,
-                               .label_weight = d->label_weight,
-                               .clip_norm = d->clip_norm};
+    enum { CLASSES = 10, IMAGE = 32 };
+    return (dfqi_recipe_case){.classes = graph ? graph->net.arch.classes : CLASSES,
+                              .image = graph ? graph->net.arch.image : IMAGE,
+                              .steps = steps};
 }
 
-static dfqi_tune_options own_options(const dfq_tuner_options *o)
+static dfq_tuner_options recipe_of(int32_t recipe, const dfq_graph *graph, int64_t steps)
 {
-    return (dfqi_tune_options){.optim = (dfqi_optim_kind)o->optimizer,
-                               .steps = o->steps,
-                               .batch = o->batch,
-                               .seed = o->seed,
-                               .schedule = (dfqi_schedule)o->schedule,
-                               .warmup = (dfqi_warmup)o->warmup,
-                               .warmup_steps = o->warmup_steps,
-                               .milestones = {o->milestones[0], o->milestones[1], o->milestones[2]},
-                               .eval_every = o->eval_every,
-                               .learning_rate = o->learning_rate,
-                               .end_learning_rate = o->end_learning_rate,
-                               .milestone_factor = o->milestone_factor,
-                               .momentum = o->momentum,
-                               .beta1 = o->beta1,
-                               .beta2 = o->beta2,
-                               .eps = o->eps,
-                               .weight_decay = o->weight_decay,
-                               .weight_lr_mult = o->weight_lr_mult,
-                               .scale_lr_mult = o->scale_lr_mult,
-                               .zero_point_lr_mult = o->zero_point_lr_mult,
-                               .temperature = o->temperature,
-                               .kl_weight = o->kl_weight,
-                               .head_weight = o->head_weight,
-                               .augment = (dfqi_augment_kind)o->augment,
-                               .crossing_target = o->crossing_target,
-                               .kappa_capped_steps = o->kappa_capped_steps,
-                               .range_steps = o->range_steps,
-                               .label_weight = o->label_weight,
-                               .clip_norm = o->clip_norm};
+    dfqi_recipe_case c = case_of(graph, steps);
+    dfq_tuner_options o;
+    dfqi_tune_recipe(recipe, &c, &o);
+    return o;
 }
 
-static dfq_tuner_options defaults(void)
+void dfq_tuner_options_init(dfq_tuner_options *options, size_t size, int32_t recipe,
+                            const dfq_graph *graph, int64_t steps)
 {
-    dfqi_tune_options d;
-    dfqi_tune_defaults(&d);
-    return public_options(&d);
+    dfq_tuner_options o = recipe_of(recipe, graph, steps);
+    dfqi_options_init(options, size, &o, sizeof o);
 }
 
-void dfq_tuner_options_init(dfq_tuner_options *options, size_t size)
+static dfq_generator_options generator_of(int32_t recipe, const dfq_graph *graph)
 {
-    dfq_tuner_options d = defaults();
-    dfqi_options_init(options, size, &d, sizeof d);
-}
-
-void dfq_tuner_options_init_parity(dfq_tuner_options *options, size_t size)
-{
-    dfqi_tune_options d;
-    dfqi_tune_parity(&d);
-    dfq_tuner_options own = public_options(&d);
-    dfqi_options_init(options, size, &own, sizeof own);
-}
-
-void dfq_tuner_options_init_ait(dfq_tuner_options *options, size_t size, int64_t classes,
-                                int64_t steps)
-{
-    dfqi_tune_options d;
-    dfqi_tune_ait(classes > 0 ? classes : 1, steps, &d);
-    dfq_tuner_options own = public_options(&d);
-    dfqi_options_init(options, size, &own, sizeof own);
-}
-
-void dfq_tuner_options_init_ait_parity(dfq_tuner_options *options, size_t size, int64_t classes,
-                                       int64_t steps)
-{
-    dfqi_tune_options d;
-    dfqi_tune_ait_parity(classes > 0 ? classes : 1, steps, &d);
-    dfq_tuner_options own = public_options(&d);
-    dfqi_options_init(options, size, &own, sizeof own);
-}
-
-static dfq_generator_options generator_defaults(void)
-{
+    int parity = recipe == DFQ_RECIPE_MIMIQ_PARITY || recipe == DFQ_RECIPE_AIT_PARITY ||
+                 recipe == DFQ_RECIPE_GDFQ_PARITY;
     dfqi_generator_options d;
     dfqi_generator_trainer_defaults(&d);
     return (dfq_generator_options){.kind = DFQ_GENERATOR_QIMERA,
-                                   .batch = d.batch,
+                                   .batch = recipe_of(DFQ_RECIPE_AIT, graph, 0).batch,
                                    .learning_rate = d.learning_rate,
-                                   .bns_weight = d.bns_weight};
+                                   .bns_weight = parity ? 0.1f : d.bns_weight};
 }
 
-void dfq_generator_options_init(dfq_generator_options *options, size_t size)
+void dfq_generator_options_init(dfq_generator_options *options, size_t size, int32_t recipe,
+                                const dfq_graph *graph)
 {
-    dfq_generator_options d = generator_defaults();
-    dfqi_options_init(options, size, &d, sizeof d);
+    dfq_generator_options o = generator_of(recipe, graph);
+    dfqi_options_init(options, size, &o, sizeof o);
 }
 
-/* Wraps a job; it is released on failure. */
-static dfq_status hand_out(dfq_context *ctx, dfqi_tune *take_t, dfq_tuner **out)
+static dfq_status read_generator(dfq_context *ctx, const dfq_generator_options *given,
+                                 const dfq_graph *teacher, dfqi_generator_options *out)
 {
+    static const dfqi_generator_kind kinds[] = {[DFQ_GENERATOR_GDFQ] = DFQI_GENERATOR_GDFQ,
+                                                [DFQ_GENERATOR_QIMERA] = DFQI_GENERATOR_QIMERA,
+                                                [DFQ_GENERATOR_ARC] = DFQI_GENERATOR_ARC};
+    dfq_generator_options g = generator_of(DFQ_RECIPE_AIT, teacher);
+    DFQI_TRY(dfqi_options_read(ctx, "dfq_generator_options", given, &g, sizeof g));
+    if (g.kind < DFQ_GENERATOR_GDFQ || g.kind > DFQ_GENERATOR_ARC)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "kind is %d, must be 0 (GDFQ), 1 (Qimera) or 2 (AutoReCon)", (int)g.kind);
+    dfqi_generator_trainer_defaults(out);
+    out->kind = kinds[g.kind];
+    out->batch = g.batch;
+    out->seed = g.seed;
+    out->learning_rate = g.learning_rate;
+    out->bns_weight = g.bns_weight;
+    return DFQ_OK;
+}
+
+/* -- jobs -------------------------------------------------------------------------------------- */
+
+/* Where a job's images come from: one of the three. */
+typedef struct origin {
+    const dfq_tensor *images;
+    dfq_image_set *set;
+    const dfqi_generator_options *generator;
+} origin;
+
+static dfq_status create(const dfq_graph *teacher, dfq_graph *student, origin from, int32_t recipe,
+                         const dfq_tuner_options *options, dfq_tuner **out_tuner)
+{
+    dfq_context *ctx = student->ctx;
+    dfq_tuner_options o = recipe_of(recipe, teacher, 0);
+    dfqi_tune *t = NULL;
+    DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
     dfq_tuner *tuner = dfqi_calloc(ctx, 1, sizeof *tuner);
-    if (tuner == NULL) {
-        dfqi_tune_release(take_t);
-        return DFQ_E_NOMEM;
+    if (tuner == NULL) return DFQ_E_NOMEM;
+    dfq_status status = from.generator
+                            ? dfqi_tune_new_with_generator(teacher, student, from.generator, &o, &t)
+                        : from.set ? dfqi_tune_new_from(teacher, student, from.set, &o, &t)
+                                   : dfqi_tune_new(teacher, student, from.images, &o, &t);
+    if (status != DFQ_OK) {
+        dfqi_free(ctx, tuner);
+        return status;
     }
-    *tuner = (dfq_tuner){.ctx = ctx, .t = take_t};
-    *out = tuner;
+    *tuner = (dfq_tuner){.ctx = ctx, .t = t};
+    *out_tuner = tuner;
     return DFQ_OK;
 }
 
 dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *student, const dfq_tensor *images,
                             const dfq_tuner_options *options, dfq_tuner **out_tuner)
 {
-    dfq_tuner_options o = defaults();
-    dfqi_tune *t;
     if (student == NULL) return DFQ_E_INVALID;
-    dfq_context *ctx = student->ctx;
-    DFQI_NEED(ctx, teacher);
-    DFQI_NEED(ctx, images);
-    DFQI_NEED(ctx, out_tuner);
-    DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
-    dfqi_tune_options own = own_options(&o);
-    DFQI_TRY(dfqi_tune_new(teacher, student, images, &own, &t));
-    return hand_out(ctx, t, out_tuner);
+    DFQI_NEED(student->ctx, teacher);
+    DFQI_NEED(student->ctx, images);
+    DFQI_NEED(student->ctx, out_tuner);
+    return create(teacher, student, (origin){.images = images}, DFQ_RECIPE_MIMIQ, options,
+                  out_tuner);
 }
 
 dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph *student, dfq_image_set *set,
                                  const dfq_tuner_options *options, dfq_tuner **out_tuner)
 {
-    dfq_tuner_options o = defaults();
-    dfqi_tune *t;
     if (student == NULL) return DFQ_E_INVALID;
-    dfq_context *ctx = student->ctx;
-    DFQI_NEED(ctx, teacher);
-    DFQI_NEED(ctx, set);
-    DFQI_NEED(ctx, out_tuner);
-    DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
-    dfqi_tune_options own = own_options(&o);
-    DFQI_TRY(dfqi_tune_new_from(teacher, student, set, &own, &t));
-    return hand_out(ctx, t, out_tuner);
+    DFQI_NEED(student->ctx, teacher);
+    DFQI_NEED(student->ctx, set);
+    DFQI_NEED(student->ctx, out_tuner);
+    return create(teacher, student, (origin){.set = set}, DFQ_RECIPE_MIMIQ, options, out_tuner);
 }
 
 dfq_status dfq_tuner_create_with_generator(const dfq_graph *teacher, dfq_graph *student,
                                            const dfq_generator_options *generator,
                                            const dfq_tuner_options *options, dfq_tuner **out_tuner)
 {
-    dfq_generator_options g = generator_defaults();
-    dfq_tuner_options o;
-    dfqi_tune *t;
+    dfqi_generator_options g;
     if (student == NULL) return DFQ_E_INVALID;
-    dfq_context *ctx = student->ctx;
-    DFQI_NEED(ctx, teacher);
-    DFQI_NEED(ctx, out_tuner);
-    dfq_tuner_options_init_ait(&o, sizeof o, teacher->net.arch.classes, 1000);
-    DFQI_TRY(dfqi_options_read(ctx, "dfq_generator_options", generator, &g, sizeof g));
-    DFQI_TRY(dfqi_options_read(ctx, "dfq_tuner_options", options, &o, sizeof o));
-    dfqi_tune_options own = own_options(&o);
-    dfqi_generator_options own_g;
-    dfqi_generator_trainer_defaults(&own_g);
-    if (g.kind < DFQ_GENERATOR_GDFQ || g.kind > DFQ_GENERATOR_ARC)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "kind is %d, must be 0 (GDFQ), 1 (Qimera) or 2 (AutoReCon)", (int)g.kind);
-    own_g.kind = g.kind == DFQ_GENERATOR_ARC      ? DFQI_GENERATOR_ARC
-                 : g.kind == DFQ_GENERATOR_QIMERA ? DFQI_GENERATOR_QIMERA
-                                                  : DFQI_GENERATOR_GDFQ;
-    own_g.batch = g.batch;
-    own_g.seed = g.seed;
-    own_g.learning_rate = g.learning_rate;
-    own_g.bns_weight = g.bns_weight;
-    DFQI_TRY(dfqi_tune_new_with_generator(teacher, student, &own_g, &own, &t));
-    return hand_out(ctx, t, out_tuner);
+    DFQI_NEED(student->ctx, teacher);
+    DFQI_NEED(student->ctx, out_tuner);
+    DFQI_TRY(read_generator(student->ctx, generator, teacher, &g));
+    return create(teacher, student, (origin){.generator = &g}, DFQ_RECIPE_AIT, options, out_tuner);
 }
 
 void dfq_tuner_release(dfq_tuner *tuner)

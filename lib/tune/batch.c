@@ -42,7 +42,7 @@ static dfq_status follow_ranges(dfqi_tune *t, const float *images)
 
 bool dfqi_tune_is_idle(const dfqi_tune *t)
 {
-    return t->generator && t->o.warmup == DFQI_WARMUP_IDLE && t->done < t->o.warmup_steps;
+    return t->generator && t->o.warmup == DFQ_WARMUP_IDLE && t->done < t->o.warmup_steps;
 }
 
 /* As in AIT's code images and the teacher's logits are those from before the generator's step. */

@@ -1,4 +1,4 @@
-/* Options: recipes, limits, the learning rate, and the text that a checkpoint compares. */
+/* Options: limits, the learning rate, and the text that a checkpoint compares. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -8,79 +8,6 @@
 #include "tune/tune_priv.h"
 
 enum { STEPS_MAX = 10 * 1000 * 1000, BATCH_MAX = 4096 };
-
-void dfqi_tune_defaults(dfqi_tune_options *o)
-{
-    *o = (dfqi_tune_options){.steps = 500,
-                             .batch = 16,
-                             .optim = DFQI_ADAMW,
-                             .schedule = DFQI_SCHEDULE_COSINE,
-                             .learning_rate = 1e-4f,
-                             .end_learning_rate = 0.0f,
-                             .milestone_factor = 0.1f,
-                             .momentum = 0.9f,
-                             .beta1 = 0.9f,
-                             .beta2 = 0.999f,
-                             .eps = 1e-8f,
-                             .weight_lr_mult = 1.0f,
-                             .scale_lr_mult = 10.0f,
-                             .zero_point_lr_mult = 10.0f,
-                             .temperature = 5.0f,
-                             .kl_weight = 1.0f,
-                             .head_weight = 10.0f,
-                             .augment = DFQI_AUGMENT_MILD,
-                             .eval_every = 50};
-}
-
-void dfqi_tune_parity(dfqi_tune_options *o)
-{
-    dfqi_tune_defaults(o);
-    o->optim = DFQI_SGD;
-    o->schedule = DFQI_SCHEDULE_MULTI_STEP;
-    o->warmup = DFQI_WARMUP_IDLE;
-    o->learning_rate = 1e-3f;
-    o->scale_lr_mult = o->zero_point_lr_mult = 1.0f;
-    o->augment = DFQI_AUGMENT_FULL;
-}
-
-static int64_t at_most(int64_t v, int64_t most)
-{
-    return v < most ? v : most;
-}
-
-/* Published: 400 epochs of 200 steps. So few steps need a generator that has learned for longer
- * before the student follows it, and a learning rate at which BatchNorms move too. (ResNet-20,
- * W4A4, 1000 images judged: 875 right after 700 of 1000 steps as published, 882 after the last of
- * 1500 with this learning rate and a warm-up of 400; one seed each. On 4000 real images, 200 steps:
- * 901 and 911.) */
-void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o)
-{
-    dfqi_tune_ait_parity(classes, steps, o);
-    o->schedule = DFQI_SCHEDULE_COSINE;
-    o->learning_rate = 1e-2f;
-    o->clip_norm = 10.0f / (float)classes; /* falls with the loss, which is divided by classes */
-    o->warmup_steps = o->range_steps = at_most(steps / 4, 800);
-}
-
-void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o)
-{
-    dfqi_tune_defaults(o);
-    o->optim = DFQI_SGD;
-    o->schedule = DFQI_SCHEDULE_MULTI_STEP;
-    o->warmup = DFQI_WARMUP_IDLE;
-    o->steps = steps;
-    o->batch = 200;
-    o->learning_rate = 1e-4f;
-    o->temperature = 20.0f;
-    o->kl_weight = 1.0f / (float)classes;
-    o->head_weight = 0;
-    o->crossing_target = 1e-3f;
-    o->warmup_steps = o->range_steps = at_most(steps / 10, 800); /* 4 epochs of 200 */
-    o->kappa_capped_steps = at_most(steps / 40, 200);            /* one */
-    for (int i = 0; i < DFQI_TUNE_MILESTONES; i++) o->milestones[i] = (i + 1) * steps / 4;
-    o->augment = DFQI_AUGMENT_NONE;
-    o->eval_every = 0;
-}
 
 static dfq_status check_optimiser(dfq_context *ctx, const dfqi_tune_options *o)
 {
@@ -106,11 +33,11 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
 {
     DFQI_TRY(dfqi_check_whole(ctx, "tune", "steps", o->steps, 1, STEPS_MAX));
     DFQI_TRY(dfqi_check_whole(ctx, "tune", "batch", o->batch, 1, BATCH_MAX));
-    DFQI_TRY(dfqi_check_whole(ctx, "tune", "optimizer", o->optim, DFQI_SGD, DFQI_RMSPROP));
-    DFQI_TRY(dfqi_check_whole(ctx, "tune", "schedule", o->schedule, DFQI_SCHEDULE_CONSTANT,
-                              DFQI_SCHEDULE_COSINE));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "optimizer", o->optimizer, DFQI_SGD, DFQI_RMSPROP));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "schedule", o->schedule, DFQ_SCHEDULE_CONSTANT,
+                              DFQ_SCHEDULE_COSINE));
     DFQI_TRY(
-        dfqi_check_whole(ctx, "tune", "warmup", o->warmup, DFQI_WARMUP_LINEAR, DFQI_WARMUP_IDLE));
+        dfqi_check_whole(ctx, "tune", "warmup", o->warmup, DFQ_WARMUP_LINEAR, DFQ_WARMUP_IDLE));
     DFQI_TRY(dfqi_check_whole(ctx, "tune", "warmup_steps", o->warmup_steps, 0, STEPS_MAX));
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++)
         DFQI_TRY(dfqi_check_whole(ctx, "tune", "milestones", o->milestones[i], 0, STEPS_MAX));
@@ -149,12 +76,12 @@ float dfqi_tune_milestone_factor(const dfqi_tune_options *o, int64_t step)
 
 float dfqi_tune_learning_rate(const dfqi_tune_options *o, int64_t step)
 {
-    int64_t ramp = o->warmup == DFQI_WARMUP_LINEAR ? o->warmup_steps : 0;
-    if (step < o->warmup_steps && o->warmup == DFQI_WARMUP_IDLE) return 0.0f;
+    int64_t ramp = o->warmup == DFQ_WARMUP_LINEAR ? o->warmup_steps : 0;
+    if (step < o->warmup_steps && o->warmup == DFQ_WARMUP_IDLE) return 0.0f;
     if (step < ramp) return o->learning_rate * (float)(step + 1) / (float)ramp;
-    if (o->schedule == DFQI_SCHEDULE_COSINE)
+    if (o->schedule == DFQ_SCHEDULE_COSINE)
         return dfqi_cosine(step, o->steps, ramp, o->learning_rate, o->end_learning_rate);
-    return o->schedule == DFQI_SCHEDULE_MULTI_STEP
+    return o->schedule == DFQ_SCHEDULE_MULTI_STEP
                ? o->learning_rate * dfqi_tune_milestone_factor(o, step)
                : o->learning_rate;
 }
@@ -171,7 +98,7 @@ void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])
                    "%" PRId64 " %" PRId64 " %" PRId64 "), warm-up %d of %" PRId64
                    ", factors %.9g %.9g %.9g, temperature %.9g, weights %.9g %.9g, augment %d, "
                    "evaluation every %" PRId64,
-                   o->steps, o->batch, o->seed, (int)o->optim, (double)o->momentum,
+                   o->steps, o->batch, o->seed, (int)o->optimizer, (double)o->momentum,
                    (double)o->beta1, (double)o->beta2, (double)o->eps, (double)o->weight_decay,
                    (double)o->learning_rate, (double)o->end_learning_rate, (int)o->schedule,
                    (double)o->milestone_factor, o->milestones[0], o->milestones[1],

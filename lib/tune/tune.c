@@ -128,7 +128,7 @@ dfq_status dfqi_tune_new_with_generator(const dfqi_model *teacher, dfqi_model *s
         return dfqi_fail(student->ctx, DFQ_E_INVALID,
                          "tune: a generator's images are neither held out nor augmented; set "
                          "eval_every and augment to 0");
-    if (o->range_steps > (o->warmup == DFQI_WARMUP_IDLE ? o->warmup_steps : 0))
+    if (o->range_steps > (o->warmup == DFQ_WARMUP_IDLE ? o->warmup_steps : 0))
         return dfqi_fail(
             student->ctx, DFQ_E_INVALID,
             "tune: ranges are followed for %lld steps, the idle warm-up must be as long",
@@ -186,7 +186,7 @@ void dfqi_tune_release(dfqi_tune *t)
 /* Hands out consecutive pieces of t->block; with base NULL it only counts. */
 static int64_t lay_out(dfqi_tune *t, float *base)
 {
-    int64_t n = 0, moments = dfqi_moments_floats(t->o.optim);
+    int64_t n = 0, moments = dfqi_moments_floats(t->o.optimizer);
     struct piece {
         float **at;
         int64_t floats;
@@ -206,7 +206,7 @@ static int64_t lay_out(dfqi_tune *t, float *base)
     for (int32_t i = 0; i < t->n_items; i++) {
         dfqi_item *item = &t->items[i];
         if (base) {
-            item->moments = dfqi_moments_at(t->o.optim, item->count, base + n);
+            item->moments = dfqi_moments_at(t->o.optimizer, item->count, base + n);
             item->best = base + n + moments * item->count;
         }
         n += (moments + 1) * item->count;
@@ -306,7 +306,7 @@ dfq_status dfqi_tune_iterate(dfqi_tune *t)
     DFQI_TRY(dfqi_exec_run(t->e));
     read_losses(t, losses);
     if (!isfinite(losses[DFQI_TUNE_TOTAL])) return diverged(t);
-    if (t->o.warmup == DFQI_WARMUP_LINEAR || t->done >= t->o.warmup_steps) {
+    if (t->o.warmup == DFQ_WARMUP_LINEAR || t->done >= t->o.warmup_steps) {
         double norm;
         if (dfqi_tune_check_grads(t, &norm) != DFQ_OK) return diverged(t);
         dfqi_tune_update(t, learning_rate, norm);

@@ -7,50 +7,18 @@
 #ifndef DFQI_TUNE_H
 #define DFQI_TUNE_H
 
+#include <dfq/tuner.h>
+
 #include "nn/inundation.h"
 #include "quant/model.h"
 #include "synth/generator_trainer.h"
 #include "synth/imageset.h"
 #include "tune/augment.h"
 
-typedef enum dfqi_schedule {
-    DFQI_SCHEDULE_CONSTANT = 0,
-    DFQI_SCHEDULE_MULTI_STEP, /* times `milestone_factor` at each milestone */
-    DFQI_SCHEDULE_COSINE      /* from learning rate to end_learning_rate */
-} dfqi_schedule;
-
-typedef enum dfqi_warmup {
-    DFQI_WARMUP_LINEAR = 0, /* the learning rate grows from 0 */
-    DFQI_WARMUP_IDLE        /* no parameter moves */
-} dfqi_warmup;
-
 enum { DFQI_TUNE_MILESTONES = 3 };
 
-typedef struct dfqi_tune_options {
-    int64_t steps;
-    int64_t batch; /* cut so that a batch can be held out */
-    uint64_t seed;
-    dfqi_optim_kind optim;
-    dfqi_schedule schedule;
-    dfqi_warmup warmup;
-    int64_t warmup_steps; /* steps of the warm-up */
-    float learning_rate, end_learning_rate, milestone_factor;
-    int64_t milestones[DFQI_TUNE_MILESTONES]; /* steps, 0: none; all 0: 1/4 and 1/2 of `steps` */
-    float momentum, beta1, beta2, eps, weight_decay;
-    float clip_norm; /* of all gradients, above which they are scaled down to it; 0: never */
-    /* factors on the learning rate of each kind of parameter */
-    float weight_lr_mult, scale_lr_mult, zero_point_lr_mult;
-    /* share of a weight's codes that a step changes at least, at the full learning rate: AIT's rho.
-     * 0: updates as they are */
-    float crossing_target;
-    /* steps after the warm-up in which kappa stays below 128; 0: one epoch of the images, none with
-     * a generator */
-    int64_t kappa_capped_steps;
-    int64_t range_steps; /* first steps in which activation ranges are tracked; with a generator */
-    float temperature, kl_weight, head_weight, label_weight;
-    dfqi_augment_kind augment;
-    int64_t eval_every; /* 0: nothing is held out, the last step is the result */
-} dfqi_tune_options;
+/* The public struct is the one that is used inside; its struct_size means nothing here. */
+typedef dfq_tuner_options dfqi_tune_options;
 
 /* Columns of the curves; NaN for a term that is not part of the loss. */
 enum { DFQI_TUNE_TOTAL, DFQI_TUNE_KL, DFQI_TUNE_HEAD, DFQI_TUNE_LABEL, DFQI_TUNE_LOSSES };
@@ -71,14 +39,14 @@ typedef struct dfqi_tune_cost {
 
 typedef struct dfqi_tune dfqi_tune;
 
-/* A recipe for improved quantizers: AdamW, cosine, mild augmentation. */
-void dfqi_tune_defaults(dfqi_tune_options *o);
-/* MimiQ's: SGD, multi-step, full augmentation. */
-void dfqi_tune_parity(dfqi_tune_options *o);
-/* AIT for a network of `classes` classes (docs/METHODS.md, Tuning): for some thousand steps; and as
- * published, its 80,000 steps scaled to `steps`. */
-void dfqi_tune_ait(int64_t classes, int64_t steps, dfqi_tune_options *o);
-void dfqi_tune_ait_parity(int64_t classes, int64_t steps, dfqi_tune_options *o);
+/* What a recipe depends on. */
+typedef struct dfqi_recipe_case {
+    int64_t classes, image; /* of the network */
+    int64_t steps;          /* of the job; 0: as many as the recipe has */
+} dfqi_recipe_case;
+
+/* DFQ_RECIPE_* for a network; `recipe` must be one of them. */
+void dfqi_tune_recipe(int32_t recipe, const dfqi_recipe_case *c, dfqi_tune_options *o);
 
 /* Checks and builds the graph; large blocks are allocated when work begins. All three are retained:
  * the float teacher, the quantized student, which is changed in place, and images[n][3][S][S]. */

@@ -14,8 +14,8 @@ static const float least_scale = 1e-8f;
 static int64_t updates(const dfqi_tune *t)
 {
     const dfqi_tune_options *o = &t->o;
-    return o->warmup == DFQI_WARMUP_IDLE && t->done >= o->warmup_steps ? t->done - o->warmup_steps
-                                                                       : t->done;
+    return o->warmup == DFQ_WARMUP_IDLE && t->done >= o->warmup_steps ? t->done - o->warmup_steps
+                                                                      : t->done;
 }
 
 static void move_log_scale(dfqi_tune *t, dfqi_item *item, const dfqi_optim_options *o,
@@ -54,7 +54,7 @@ static float factor_of(const dfqi_tune_options *o, dfqi_item_kind kind)
 static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
 {
     const dfqi_tune_options *o = &t->o;
-    return (dfqi_optim_options){.kind = o->optim,
+    return (dfqi_optim_options){.kind = o->optimizer,
                                 .scale = t->scale,
                                 .momentum = o->momentum,
                                 .beta1 = o->beta1,

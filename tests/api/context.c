@@ -207,7 +207,7 @@ static dfq_tensor *job(dfq_context *ctx)
     dfq_quantize_options q;
     dfq_tuner_options o;
     dfq_quantize_options_init(&q, sizeof q);
-    dfq_tuner_options_init(&o, sizeof o);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ, NULL, 0);
     o.steps = STEPS;
     o.batch = 4;
     make_net(ctx, &net);

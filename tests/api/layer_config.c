@@ -147,7 +147,7 @@ START_TEST(test_vit)
         if (strcmp(t.name, "head.weight") == 0) ck_assert(t.bits == 32 && t.bytes == t.float_bytes);
         if (strcmp(t.name, "blocks.1.mlp.fc1.weight") == 0) ck_assert_int_eq(t.bits, 8);
     }
-    dfq_tuner_options_init(&o, sizeof o);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ, NULL, 0);
     o.steps = 3;
     o.batch = 2;
     o.eval_every = 0;

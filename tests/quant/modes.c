@@ -160,7 +160,7 @@ START_TEST(test_tuned)
     ck_assert_int_eq(
         dfqi_tensor_new(s.ctx, DFQI_F32, 4, (int64_t[]){DFQT_IMAGES, 3, 16, 16}, &images), DFQ_OK);
     dfqt_images(dfqi_tensor_f32(images));
-    dfqi_tune_parity(&o);
+    dfqi_tune_recipe(DFQ_RECIPE_MIMIQ_PARITY, &(dfqi_recipe_case){.steps = 0}, &o);
     o.steps = 30;
     o.batch = DFQT_IMAGES;
     o.augment = DFQI_AUGMENT_NONE;

@@ -199,7 +199,7 @@ START_TEST(test_generators)
     dfqi_generator_trainer_defaults(&h);
     h.batch = 8;
     h.kind = (dfqi_generator_kind)(_i / 2 % 3);
-    dfqi_tune_ait(4, 8, &o);
+    dfqi_tune_recipe(DFQ_RECIPE_AIT, &(dfqi_recipe_case){.classes = 4, .steps = 8}, &o);
     o.warmup_steps = o.range_steps = 3;
     o.crossing_target = _i / 6 ? 0 : 0.05f;
     o.label_weight = _i / 6 ? 1 : 0;
@@ -223,7 +223,7 @@ START_TEST(test_images)
             quantize(&s, (dfqi_mode)(_i / 4), (dfqi_widths){4, 4, 0}, 1);
         else
             ck_assert_int_eq(dfqi_model_load(s.ctx, s.path, NULL, &s.student), DFQ_OK);
-        dfqi_tune_parity(&o);
+        dfqi_tune_recipe(DFQ_RECIPE_MIMIQ_PARITY, &(dfqi_recipe_case){.steps = 0}, &o);
         o.steps = 3;
         o.batch = 2;
         o.augment = DFQI_AUGMENT_NONE;

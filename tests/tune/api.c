@@ -9,7 +9,7 @@
 static dfq_tuner_options small_options(void)
 {
     dfq_tuner_options o;
-    dfq_tuner_options_init(&o, sizeof o);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ, NULL, 0);
     o.steps = 6;
     o.batch = 3;
     o.eval_every = 4;
@@ -83,7 +83,7 @@ START_TEST(test_bad_arguments)
         dfq_tuner_options o;
         uint64_t more;
     } newer;
-    dfq_tuner_options_init_parity(&o, sizeof o);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ_PARITY, NULL, 0);
     ck_assert_int_eq(o.optimizer, DFQ_OPTIMIZER_SGD);
     ck_assert_int_eq(o.schedule, DFQ_SCHEDULE_MULTI_STEP);
     ck_assert_int_eq(o.warmup, DFQ_WARMUP_IDLE);
@@ -95,7 +95,7 @@ START_TEST(test_bad_arguments)
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, NULL), DFQ_E_INVALID);
     o.steps = 0;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, &tuner), DFQ_E_INVALID);
-    dfq_tuner_options_init(&newer.o, sizeof newer);
+    dfq_tuner_options_init(&newer.o, sizeof newer, DFQ_RECIPE_MIMIQ, NULL, 0);
     newer.more = 1;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
                      DFQ_E_UNSUPPORTED);
@@ -103,7 +103,7 @@ START_TEST(test_bad_arguments)
     newer.o.crossing_target = 1;
     ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &newer.o, &tuner),
                      DFQ_E_INVALID);
-    dfq_generator_options_init(&generator, sizeof generator);
+    dfq_generator_options_init(&generator, sizeof generator, DFQ_RECIPE_AIT, NULL);
     generator.kind = 99;
     ck_assert_int_eq(
         dfq_tuner_create_with_generator(p.teacher, p.student, &generator, NULL, &tuner),
@@ -129,11 +129,65 @@ START_TEST(test_bad_arguments)
 }
 END_TEST
 
+/* A network of so many classes and pixels. */
+static dfq_graph *network(dfq_context *ctx, int64_t classes, int64_t image)
+{
+    dfq_vit_options v;
+    dfq_graph *g;
+    dfq_vit_options_init(&v, sizeof v);
+    v.image = image;
+    v.patch = image / 2;
+    v.width = v.hidden = 4;
+    v.depth = v.heads = 1;
+    v.classes = classes;
+    ck_assert_msg(dfq_graph_create(ctx, &v, &g) == DFQ_OK, "%s", dfq_context_get_error(ctx));
+    return g;
+}
+
+/* What AIT's recipes have depends on steps, classes and image size: AIT has other numbers for
+ * ImageNet. */
+START_TEST(test_recipes)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *small = network(ctx, 20, 64), *large = network(ctx, 20, 66);
+    dfq_tuner_options o;
+    dfq_generator_options g;
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_AIT, NULL, 0);
+    ck_assert(o.steps == 1000 && o.kl_weight == 0.1f && o.warmup_steps == 250);
+    ck_assert(o.range_steps == 250 && o.learning_rate == 0.01f && o.clip_norm == 1.0f);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_AIT, small, 8000);
+    ck_assert(o.steps == 8000 && o.kl_weight == 0.05f && o.warmup_steps == 800);
+    ck_assert(o.batch == 200 && o.crossing_target == 1e-3f && o.clip_norm == 0.5f);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_AIT_PARITY, large, 400);
+    ck_assert(o.batch == 16 && o.crossing_target == 1e-4f && o.clip_norm == 0);
+    ck_assert(o.warmup_steps == 40 && o.kappa_capped_steps == 10 && o.milestones[0] == 100);
+    ck_assert(o.learning_rate == 1e-4f && o.schedule == DFQ_SCHEDULE_MULTI_STEP);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_GDFQ, large, 400);
+    ck_assert(o.batch == 16 && o.crossing_target == 0 && o.label_weight == 1);
+    ck_assert(o.learning_rate == 1e-4f && o.clip_norm == 0 && o.weight_decay == 1e-3f);
+    ck_assert(o.schedule == DFQ_SCHEDULE_COSINE && o.kl_weight == 0.05f);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_GDFQ_PARITY, small, 400);
+    ck_assert(o.schedule == DFQ_SCHEDULE_MULTI_STEP && o.label_weight == 1 && o.batch == 200);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ, large, 70);
+    ck_assert(o.steps == 70 && o.batch == 16 && o.head_weight == 10 && o.crossing_target == 0);
+    dfq_tuner_options_init(&o, sizeof o, 99, NULL, 0);
+    ck_assert(o.steps == 500 && o.optimizer == DFQ_OPTIMIZER_ADAMW);
+    dfq_generator_options_init(&g, sizeof g, DFQ_RECIPE_AIT, small);
+    ck_assert(g.batch == 200 && g.bns_weight == 1 && g.kind == DFQ_GENERATOR_QIMERA);
+    dfq_generator_options_init(&g, sizeof g, DFQ_RECIPE_AIT_PARITY, large);
+    ck_assert(g.batch == 16 && g.bns_weight == 0.1f);
+    dfq_graph_release(small);
+    dfq_graph_release(large);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_api_case(void)
 {
     TCase *t = tcase_create("api");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_whole_life);
     tcase_add_test(t, test_bad_arguments);
+    tcase_add_test(t, test_recipes);
     return t;
 }

@@ -120,7 +120,7 @@ START_TEST(test_every_option_is_told)
     } fields[] = {FIELD(steps),
                   FIELD(batch),
                   FIELD(seed),
-                  FIELD(optim),
+                  FIELD(optimizer),
                   FIELD(schedule),
                   FIELD(warmup),
                   FIELD(warmup_steps),

@@ -30,8 +30,8 @@ START_TEST(test_options)
     REFUSE(steps, INT64_MAX);
     REFUSE(batch, 0);
     REFUSE(batch, 5000);
-    REFUSE(schedule, (dfqi_schedule)3);
-    REFUSE(warmup, (dfqi_warmup)2);
+    REFUSE(schedule, 3);
+    REFUSE(warmup, 2);
     REFUSE(warmup_steps, -1);
     REFUSE(augment, (dfqi_augment_kind)3);
     REFUSE(eval_every, -1);
@@ -55,7 +55,7 @@ START_TEST(test_options)
     o.milestones[1] = -1;
     refuse(&p, o, DFQ_E_INVALID, "milestones");
     o = dfqt_options(DFQI_MODE_PARITY);
-    o.optim = (dfqi_optim_kind)3;
+    o.optimizer = (dfqi_optim_kind)3;
     refuse(&p, o, DFQ_E_INVALID, "optimizer");
     o = dfqt_options(DFQI_MODE_PARITY);
     o.kl_weight = o.head_weight = 0;
@@ -162,7 +162,7 @@ START_TEST(test_not_finite_without_evaluations)
     dfqi_tune *t;
     uint64_t untuned = dfqt_bits(p.student);
     o.learning_rate = 1e3f;
-    o.schedule = DFQI_SCHEDULE_CONSTANT;
+    o.schedule = DFQ_SCHEDULE_CONSTANT;
     o.steps = 200;
     o.eval_every = 0;
     ck_assert_int_eq(dfqi_tune_new(p.teacher, p.student, p.images, &o, &t), DFQ_OK);

@@ -139,7 +139,7 @@ START_TEST(test_two_steps)
     compare_sites(&scheme, &st, "quant.");
     ck_assert_int_eq(dfqi_model_new(&net, NULL, &teacher), DFQ_OK);
     ck_assert_int_eq(dfqi_model_new(&copy, &scheme, &student), DFQ_OK);
-    dfqi_tune_parity(&o);
+    dfqi_tune_recipe(DFQ_RECIPE_MIMIQ_PARITY, &(dfqi_recipe_case){.steps = 0}, &o);
     o.steps = 100;
     o.batch = BATCH;
     o.eval_every = 0;

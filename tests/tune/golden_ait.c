@@ -79,7 +79,8 @@ START_TEST(test_two_steps)
                      DFQ_OK);
     memcpy(p.images->data, dfqt_golden_data(&st, "", "x") + 2 * BATCH * PIXELS,
            BATCH * PIXELS * sizeof(float));
-    dfqi_tune_ait_parity(CLASSES, 100, &o);
+    dfqi_tune_recipe(DFQ_RECIPE_AIT_PARITY, &(dfqi_recipe_case){.classes = CLASSES, .steps = 100},
+                     &o);
     o.batch = BATCH;
     o.warmup_steps = o.range_steps = 0;
     o.learning_rate = 1e-2f;

@@ -111,7 +111,7 @@ static void teardown(void)
 static dfq_tuner_options options(void)
 {
     dfq_tuner_options o;
-    dfq_tuner_options_init(&o, sizeof o);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ, NULL, 0);
     o.steps = 6;
     o.batch = 3;
     o.eval_every = 2;

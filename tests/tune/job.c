@@ -57,7 +57,7 @@ START_TEST(test_losses_fall)
     o.batch = 8;
     o.eval_every = 20;
     o.augment = DFQI_AUGMENT_NONE;
-    o.schedule = DFQI_SCHEDULE_COSINE;
+    o.schedule = DFQ_SCHEDULE_COSINE;
     if (!_i) o.learning_rate = 3e-3f;
     const float *images = dfqi_tensor_f32(p.images);
     ck_assert_int_eq(dfqi_layer_errors(p.teacher, p.student, images, 32, &before), DFQ_OK);
@@ -253,7 +253,7 @@ END_TEST
 START_TEST(test_rates)
 {
     dfqi_tune_options o;
-    dfqi_tune_parity(&o);
+    dfqi_tune_recipe(DFQ_RECIPE_MIMIQ_PARITY, &(dfqi_recipe_case){.steps = 0}, &o);
     o.steps = 200;
     o.learning_rate = 1;
     ck_assert_float_eq(dfqi_tune_learning_rate(&o, 49), 1);
@@ -264,11 +264,11 @@ START_TEST(test_rates)
     o.warmup_steps = 5;
     ck_assert_float_eq(dfqi_tune_learning_rate(&o, 4), 0);
     ck_assert_float_eq(dfqi_tune_learning_rate(&o, 5), 1);
-    o.warmup = DFQI_WARMUP_LINEAR;
+    o.warmup = DFQ_WARMUP_LINEAR;
     ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 1), 0.4f, 1e-6f);
-    o.schedule = DFQI_SCHEDULE_CONSTANT;
+    o.schedule = DFQ_SCHEDULE_CONSTANT;
     ck_assert_float_eq(dfqi_tune_learning_rate(&o, 150), 1);
-    o.schedule = DFQI_SCHEDULE_COSINE;
+    o.schedule = DFQ_SCHEDULE_COSINE;
     o.warmup_steps = 0;
     ck_assert_float_eq(dfqi_tune_learning_rate(&o, 0), 1);
     ck_assert_float_eq_tol(dfqi_tune_learning_rate(&o, 100), 0.5f, 1e-6f);
@@ -365,8 +365,8 @@ START_TEST(test_inundation)
     dfqi_tune_options o = dfqt_options(mode);
     dfq_tensor *rows;
     int32_t finished;
-    o.optim = DFQI_SGD;
-    o.schedule = DFQI_SCHEDULE_CONSTANT;
+    o.optimizer = DFQI_SGD;
+    o.schedule = DFQ_SCHEDULE_CONSTANT;
     o.scale_lr_mult = o.zero_point_lr_mult = 0;
     o.learning_rate = 1e-9f;
     o.crossing_target = 0.02f;

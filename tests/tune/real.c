@@ -30,7 +30,7 @@ START_TEST(test_vit_tiny)
     ck_assert_int_eq(
         dfqi_scheme_calibrate(&scheme, &teacher->net, &net, dfqi_tensor_f32(images), 2), DFQ_OK);
     ck_assert_int_eq(dfqi_model_new(&net, &scheme, &student), DFQ_OK);
-    dfqi_tune_parity(&o);
+    dfqi_tune_recipe(DFQ_RECIPE_MIMIQ_PARITY, &(dfqi_recipe_case){.steps = 0}, &o);
     o.steps = o.batch = 2;
     o.learning_rate = 1e-4f;
     ck_assert_msg(dfqi_tune_new(teacher, student, images, &o, &t) == DFQ_OK, "%s", ctx->error);

@@ -166,8 +166,8 @@ END_TEST
 static dfqi_tune_options descent(dfqi_mode mode)
 {
     dfqi_tune_options o = dfqt_options(mode);
-    o.optim = DFQI_SGD;
-    o.schedule = DFQI_SCHEDULE_CONSTANT;
+    o.optimizer = DFQI_SGD;
+    o.schedule = DFQ_SCHEDULE_CONSTANT;
     o.momentum = 0;
     o.warmup_steps = o.eval_every = 0;
     o.learning_rate = 1e-4f;
@@ -253,8 +253,8 @@ START_TEST(test_first_step_behind_an_idle_warm_up)
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     dfqi_tune_options o = descent(DFQI_MODE_PARITY);
     float farthest = 0;
-    o.optim = DFQI_ADAMW;
-    o.warmup = DFQI_WARMUP_IDLE;
+    o.optimizer = DFQI_ADAMW;
+    o.warmup = DFQ_WARMUP_IDLE;
     o.warmup_steps = 3;
     dfqi_tune *t = new_job(&p, &o);
     for (int i = 0; i < 3; i++) step(t);
@@ -281,7 +281,7 @@ START_TEST(test_cap_behind_an_idle_warm_up)
     o.learning_rate = 1e-9f;
     o.crossing_target = 0.02f;
     o.kappa_capped_steps = CAPPED;
-    o.warmup = DFQI_WARMUP_IDLE;
+    o.warmup = DFQ_WARMUP_IDLE;
     o.warmup_steps = WARM;
     dfqi_tune *t = new_job(&p, &o);
     for (int i = 0; i < WARM; i++) step(t);

@@ -136,10 +136,11 @@ void dfqt_pair_end(dfqt_pair *p)
 dfqi_tune_options dfqt_options(dfqi_mode mode)
 {
     dfqi_tune_options o;
-    dfqi_tune_defaults(&o);
+    dfqi_tune_recipe(DFQ_RECIPE_MIMIQ, &(dfqi_recipe_case){.steps = 0}, &o);
     o.scale_lr_mult = 10;
     o.zero_point_lr_mult = 100;
-    if (mode == DFQI_MODE_PARITY) dfqi_tune_parity(&o);
+    if (mode == DFQI_MODE_PARITY)
+        dfqi_tune_recipe(DFQ_RECIPE_MIMIQ_PARITY, &(dfqi_recipe_case){.steps = 0}, &o);
     o.steps = 12;
     o.batch = 3;
     o.seed = 5;

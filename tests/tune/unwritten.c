@@ -46,7 +46,7 @@ static uint64_t tuned_with_generator(dfq_context *ctx, dfqi_generator_kind kind)
     dfqi_generator_trainer_defaults(&h);
     h.kind = kind;
     h.batch = 2;
-    dfqi_tune_ait(4, 16, &o);
+    dfqi_tune_recipe(DFQ_RECIPE_AIT, &(dfqi_recipe_case){.classes = 4, .steps = 16}, &o);
     ck_assert_msg(dfqi_tune_new_with_generator(p.teacher, p.student, &h, &o, &t) == DFQ_OK, "%s",
                   ctx->error);
     ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", ctx->error);

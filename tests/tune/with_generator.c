@@ -26,7 +26,7 @@ static dfqi_generator_options host_options(void)
 static dfqi_tune_options options(void)
 {
     dfqi_tune_options o;
-    dfqi_tune_ait_parity(4, STEPS, &o);
+    dfqi_tune_recipe(DFQ_RECIPE_AIT_PARITY, &(dfqi_recipe_case){.classes = 4, .steps = STEPS}, &o);
     o.warmup_steps = o.range_steps = WARM;
     o.crossing_target = 0.02f;
     return o;

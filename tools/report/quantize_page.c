@@ -213,7 +213,7 @@ static void tell_mimiq(const struct quantize *q, struct page *p)
 static void tell_ait(const struct quantize *q, struct page *p)
 {
     const struct options *o = &q->full;
-    dfq_tuner_options t = recipe_tuner(o, &q->info);
+    dfq_tuner_options t = recipe_tuner(o, q->net);
     if (o->no_tune)
         snprintf(new_row(p, "tuning"), PAGE_TEXT, "none, ranges alone");
     else
