@@ -36,30 +36,6 @@ static uint64_t hash_tensor(uint64_t hash, const dfq_tensor *t)
     return dfqi_hash(hash, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
 }
 
-/* As hash_tensor of all images would give it. */
-static dfq_status hash_images(dfqi_tune *t)
-{
-    const dfqi_arch *a = &t->student->net.arch;
-    int64_t dims[4] = {t->source.n, a->channels, a->image, a->image};
-    uint64_t hash = dfqi_hash(DFQI_HASH_START, dims, sizeof dims);
-    const float *x;
-    for (int64_t i = 0; i < t->source.n; i++) {
-        DFQI_TRY(dfqi_images_at(&t->source, i, 1, &x));
-        hash = dfqi_hash(hash, x, (size_t)t->pixels * sizeof *x);
-    }
-    t->images_hash = hash;
-    return DFQ_OK;
-}
-
-static dfq_status hash_once(dfqi_tune *t)
-{
-    if (t->hashed) return DFQ_OK;
-    t->teacher_hash = dfqi_network_hash(&t->teacher->net);
-    DFQI_TRY(hash_images(t));
-    t->hashed = 1;
-    return DFQ_OK;
-}
-
 /* What of the student's quantizers tuning leaves alone. */
 static uint64_t hash_scheme(const dfqi_scheme *s)
 {
@@ -78,16 +54,13 @@ static uint64_t hash_scheme(const dfqi_scheme *s)
 
 static dfq_status make_meta(dfqi_tune *t, char text[META][DFQI_TUNE_TEXT])
 {
-    DFQI_TRY(hash_once(t));
+    if (!t->hashed) t->teacher_hash = dfqi_network_hash(&t->teacher->net);
+    t->hashed = 1;
     snprintf(text[0], DFQI_TUNE_TEXT, "%s", format_version);
     dfqi_tune_text(&t->o, text[1]);
     snprintf(text[2], DFQI_TUNE_TEXT, "%016" PRIx64, hash_scheme(&t->student->scheme));
     snprintf(text[3], DFQI_TUNE_TEXT, "%016" PRIx64, t->teacher_hash);
-    if (t->generator)
-        dfqi_generator_trainer_text(&t->generator_options, text[4], DFQI_TUNE_TEXT);
-    else
-        snprintf(text[4], DFQI_TUNE_TEXT, "%016" PRIx64, t->images_hash);
-    return DFQ_OK;
+    return t->source->text(t, text[4], DFQI_TUNE_TEXT);
 }
 
 /* -- tensors of an item ------------------------------------------------------------------------ */
@@ -107,31 +80,6 @@ static float *item_data(const dfqi_tune *t, const dfqi_item *item, int kind)
     default:
         return item->moments.v;
     }
-}
-
-/* What a generator adds, and inundation: array i, NULL data behind the last one. Ranges follow the
- * generator's own arrays, three for each site; sites without them are empty. */
-static dfqi_generator_array extra_at(const dfqi_tune *t, int32_t i)
-{
-    static const char *const ends[3] = {"range", "scale", "zero_point"};
-    const dfqi_scheme *s = &t->student->scheme;
-    int32_t arrays = t->generator ? dfqi_generator_trainer_arrays(t->generator) : 0, k = i - arrays;
-    dfqi_generator_array a = {.count = 0};
-    if (i < arrays) return dfqi_generator_trainer_array_at(t->generator, i);
-    const dfqi_site *site = &s->sites[k / 3];
-    if (!site->range) return a;
-    dfq_tensor *own[3] = {site->range, site->scale, site->zero_point};
-    snprintf(a.name, sizeof a.name, "site%" PRId32 ".%s", k / 3, ends[k % 3]);
-    a.data = dfqi_tensor_f32(own[k % 3]);
-    a.count = dfqi_tensor_count(own[k % 3]);
-    return a;
-}
-
-static int32_t extras(const dfqi_tune *t)
-{
-    return t->generator
-               ? dfqi_generator_trainer_arrays(t->generator) + 3 * t->student->scheme.n_sites
-               : 0;
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */
@@ -170,11 +118,11 @@ static dfq_status put_all(dfqi_tune *t, writer *w, int64_t state[STATE], int64_t
     if (t->done > 0 && t->o.crossing_target > 0)
         DFQI_TRY(
             put(w, "", "crossed", DFQI_F32, 2, (int64_t[]){t->done, t->n_quantized}, t->crossed));
-    if (t->done > 0 && t->generator)
+    if (t->done > 0 && t->source->n_curves > 0)
         DFQI_TRY(put(w, "", "generator_losses", DFQI_F32, 2,
-                     (int64_t[]){t->done, DFQI_GENERATOR_LOSSES}, t->generator_losses));
-    for (int32_t i = 0; i < extras(t); i++) {
-        dfqi_generator_array a = extra_at(t, i);
+                     (int64_t[]){t->done, t->source->n_curves}, t->source->curves(t)));
+    for (int32_t i = 0; i < t->source->count_arrays(t); i++) {
+        dfqi_generator_array a = t->source->array_at(t, i);
         if (a.data) DFQI_TRY(put(w, "", a.name, DFQI_F32, 1, &a.count, a.data));
     }
     for (int32_t i = 0; i < t->n_items; i++)
@@ -195,7 +143,7 @@ dfq_status dfqi_tune_save(dfqi_tune *t, const char *path)
     dfqi_st_meta meta[META];
     char keys[META][24];
     int64_t state[STATE] = {t->done, t->n_evals, t->best_step, t->clamped}, best_kl;
-    size_t most = (size_t)t->n_items * KINDS + (size_t)extras(t) + 6;
+    size_t most = (size_t)t->n_items * KINDS + (size_t)t->source->count_arrays(t) + 6;
     dfq_status status = DFQ_E_NOMEM;
     DFQI_TRY(dfqi_tune_start(t));
     memcpy(&best_kl, &t->best_kl, sizeof best_kl);
@@ -268,7 +216,7 @@ typedef struct content {
     double best_kl;
     const dfq_tensor *losses, *evals, *crossed, *generator_losses;
     const dfq_tensor **items;  /* [n_items][KINDS] */
-    const dfq_tensor **extras; /* [extras(t)] */
+    const dfq_tensor **extras; /* [t->source->count_arrays(t)] */
 } content;
 
 static dfq_status read_state(const dfqi_tune *t, const dfqi_safetensors *st, const char *path,
@@ -294,9 +242,9 @@ static dfq_status read_state(const dfqi_tune *t, const dfqi_safetensors *st, con
     if (done > 0 && t->o.crossing_target > 0)
         DFQI_TRY(find(st, path, "crossed", DFQI_F32, 2, (int64_t[]){done, t->n_quantized}, 0,
                       &c->crossed));
-    if (done > 0 && t->generator)
+    if (done > 0 && t->source->n_curves > 0)
         DFQI_TRY(find(st, path, "generator_losses", DFQI_F32, 2,
-                      (int64_t[]){done, DFQI_GENERATOR_LOSSES}, 0, &c->generator_losses));
+                      (int64_t[]){done, t->source->n_curves}, 0, &c->generator_losses));
     return DFQ_OK;
 }
 
@@ -321,8 +269,8 @@ static dfq_status read_item(const dfqi_tune *t, const dfqi_safetensors *st, cons
 static dfq_status read_extras(const dfqi_tune *t, const dfqi_safetensors *st, const char *path,
                               const dfq_tensor **out)
 {
-    for (int32_t i = 0; i < extras(t); i++) {
-        dfqi_generator_array a = extra_at(t, i);
+    for (int32_t i = 0; i < t->source->count_arrays(t); i++) {
+        dfqi_generator_array a = t->source->array_at(t, i);
         if (a.data) DFQI_TRY(find(st, path, a.name, DFQI_F32, 1, &a.count, 1, &out[i]));
     }
     return DFQ_OK;
@@ -344,10 +292,10 @@ static void take(dfqi_tune *t, const content *c)
     copy_rows(t->losses, c->losses);
     copy_rows(t->evals, c->evals);
     copy_rows(t->crossed, c->crossed);
-    copy_rows(t->generator_losses, c->generator_losses);
-    for (int32_t i = 0; i < extras(t); i++)
-        if (c->extras[i]) copy_rows(extra_at(t, i).data, c->extras[i]);
-    if (t->generator) dfqi_generator_trainer_resume(t->generator, t->done);
+    if (c->generator_losses) copy_rows(t->source->curves(t), c->generator_losses);
+    for (int32_t i = 0; i < t->source->count_arrays(t); i++)
+        if (c->extras[i]) copy_rows(t->source->array_at(t, i).data, c->extras[i]);
+    t->source->resume(t);
     for (int32_t i = 0; i < t->n_items; i++)
         for (int kind = 0; kind < KINDS; kind++) {
             float *data = item_data(t, &t->items[i], kind);
@@ -364,7 +312,7 @@ dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path)
     dfq_status status;
     DFQI_TRY(dfqi_st_read(t->ctx, path, &st));
     c.items = dfqi_calloc(t->ctx, (size_t)t->n_items * KINDS, sizeof(dfq_tensor *));
-    c.extras = dfqi_calloc(t->ctx, (size_t)extras(t) + 1, sizeof(dfq_tensor *));
+    c.extras = dfqi_calloc(t->ctx, (size_t)t->source->count_arrays(t) + 1, sizeof(dfq_tensor *));
     status = c.items && c.extras ? DFQ_OK : DFQ_E_NOMEM;
     if (status != DFQ_OK) goto out;
     DFQI_GOTO(check_meta(t, &st, path), out);

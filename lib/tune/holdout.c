@@ -49,7 +49,7 @@ static dfq_status need_finite(const dfqi_tune *t, const char *whose, const float
 }
 
 /* Logits of the held-out images. */
-static dfq_status held_logits(const dfqi_tune *t, const dfqi_model *m, float *out)
+static dfq_status held_logits(dfqi_tune *t, const dfqi_model *m, float *out)
 {
     int64_t classes = m->net.arch.classes, most = t->n_held < CHUNK ? t->n_held : CHUNK;
     size_t image = (size_t)t->pixels * sizeof(float);
@@ -60,7 +60,7 @@ static dfq_status held_logits(const dfqi_tune *t, const dfqi_model *m, float *ou
     for (int64_t i = 0; i < t->n_held && status == DFQ_OK; i += most) {
         int64_t n = i + most <= t->n_held ? most : t->n_held - i;
         for (int64_t k = 0; k < n && status == DFQ_OK; k++) {
-            status = dfqi_images_at(&t->source, dfqi_tune_held_image(t, i + k), 1, &x);
+            status = t->source->held_at(t, i + k, &x);
             if (status == DFQ_OK) memcpy(chunk + k * t->pixels, x, image);
         }
         if (status == DFQ_OK) status = dfqi_model_logits(m, chunk, n, out + i * classes);

@@ -44,13 +44,7 @@ static dfq_status build_forward(builder *b)
     const dfqi_arch *a = &net->arch;
     dfqi_graph *g = t->g;
     t->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
-    t->logits_in = t->labels_in = DFQI_NONE;
-    if (t->generator) {
-        t->logits_in = b->teacher.logits = dfqi_graph_input(g, "teacher", 1, 1, &a->classes);
-    } else {
-        dfqi_network_params(&t->teacher->net, g, 1, b->teacher_params);
-        dfqi_network_forward(&t->teacher->net, g, b->teacher_params, t->x, &b->teacher);
-    }
+    t->source->teacher(t, b->teacher_params, &b->teacher);
     dfqi_network_params(net, g, 0, b->params);
     DFQI_TRY(dfqi_quant_pass_begin(&b->pass, g, &t->student->scheme, 0));
     dfqi_network_forward(net, g, b->params, t->x, &b->student);
@@ -69,16 +63,6 @@ static dfqi_id head_sum(const builder *b)
     for (int64_t i = 1; i < b->t->student->net.arch.vit.depth; i++)
         sum = dfqi_add(g, sum, dfqi_head_ssim(g, b->teacher.head[i], b->student.head[i], 1));
     return sum;
-}
-
-/* Against classes, or a weight for each class where the generator mixes them. */
-static dfqi_id label_loss(dfqi_tune *t)
-{
-    int mixes = t->generator_options.kind == DFQI_GENERATOR_QIMERA;
-    t->labels_in = dfqi_graph_input(t->g, mixes ? "targets" : "labels", 1, mixes,
-                                    &t->student->net.arch.classes);
-    return mixes ? dfqi_soft_cross_entropy(t->g, t->student_logits, t->labels_in)
-                 : dfqi_cross_entropy(t->g, t->student_logits, t->labels_in);
 }
 
 static void build_loss(const builder *b)
@@ -101,7 +85,7 @@ static void build_loss(const builder *b)
     }
     if (o->label_weight > 0) {
         t->term[DFQI_TUNE_LABEL] = n;
-        term[n] = label_loss(t);
+        term[n] = t->source->label_loss(t);
         weight[n++] = o->label_weight;
     }
     t->total = dfqi_total(t->g, n, term, weight);

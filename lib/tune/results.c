@@ -62,8 +62,9 @@ dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out)
 
 dfq_status dfqi_tune_generator_curves(const dfqi_tune *t, dfq_tensor **out)
 {
-    if (!t->generator) return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: the job has no generator");
-    return table(t->ctx, t->generator_losses, t->done, DFQI_GENERATOR_LOSSES, out);
+    if (t->source->n_curves == 0)
+        return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: the job has no generator");
+    return table(t->ctx, t->e ? t->source->curves(t) : NULL, t->done, t->source->n_curves, out);
 }
 
 dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tensor **out_images,
@@ -72,7 +73,7 @@ dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tensor **out_image
     const dfqi_arch *a = &t->student->net.arch;
     int64_t dims[4] = {t->o.batch, a->channels, a->image, a->image};
     dfq_tensor *images, *labels;
-    if (!t->made.images)
+    if (!t->from_generator.made.images)
         return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: no generator has made images yet");
     DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 4, dims, &images));
     dfq_status status = dfqi_tensor_new(t->ctx, DFQI_I32, 1, dims, &labels);
@@ -80,8 +81,10 @@ dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tensor **out_image
         dfqi_tensor_release(images);
         return status;
     }
-    memcpy(images->data, t->made.images, (size_t)dfqi_tensor_count(images) * sizeof(float));
-    for (int64_t i = 0; i < dims[0]; i++) ((int32_t *)labels->data)[i] = (int32_t)t->made.labels[i];
+    memcpy(images->data, t->from_generator.made.images,
+           (size_t)dfqi_tensor_count(images) * sizeof(float));
+    for (int64_t i = 0; i < dims[0]; i++)
+        ((int32_t *)labels->data)[i] = (int32_t)t->from_generator.made.labels[i];
     *out_images = images;
     *out_labels = labels;
     return DFQ_OK;

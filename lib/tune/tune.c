@@ -8,8 +8,6 @@
 #include "base/progress.h"
 #include "tune/tune_priv.h"
 
-enum { HOLD_OUT = 8 };
-
 /* -- life -------------------------------------------------------------------------------------- */
 
 dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student)
@@ -24,32 +22,10 @@ dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *stu
     return dfqi_network_need_alike(ctx, &teacher->net, &student->net);
 }
 
-/* A batch at least is held out, and as many are left: the batch is cut if there are few images. */
-static dfq_status split_images(dfqi_tune *t)
-{
-    int64_t n = t->source.n, part = t->o.eval_every > 0 ? n / 2 : n;
-    if (part < 1)
-        return dfqi_fail(
-            t->ctx, DFQ_E_INVALID,
-            "tune: there is one image only, and to evaluate one is held out; give two at least, or "
-            "set eval_every to 0");
-    if (n > INT32_MAX)
-        return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: %lld images, the limit is %d", (long long)n,
-                         INT32_MAX);
-    if (t->o.batch > part) t->o.batch = part;
-    if (t->o.eval_every > 0) {
-        t->held = n / t->o.batch < HOLD_OUT ? n / t->o.batch : HOLD_OUT;
-        t->n_held = n / t->held;
-    }
-    t->n_train = n - t->n_held;
-    if (t->o.kappa_capped_steps == 0)
-        t->o.kappa_capped_steps = (t->n_train + t->o.batch - 1) / t->o.batch;
-    return DFQ_OK;
-}
-
 /* The job without its graph: everything is checked but the source of images. */
 static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
-                          const dfqi_tune_options *o, dfqi_tune **out)
+                          const dfqi_image_source *source, const dfqi_tune_options *o,
+                          dfqi_tune **out)
 {
     dfq_context *ctx = student->ctx;
     const dfqi_arch *a = &student->net.arch;
@@ -63,59 +39,45 @@ static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
     t->teacher = dfqi_model_retain(teacher);
     t->student = dfqi_model_retain(student);
     t->o = *o;
+    t->source = source;
     t->pixels = a->channels * a->image * a->image;
     t->best_kl = INFINITY;
-    t->epoch = -1;
     dfqi_arena_init(&t->names, ctx);
     *out = t;
     return DFQ_OK;
 }
 
-/* One of `images` and `set`; `shape` is that of all images. */
-static dfq_status make(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
-                       dfqi_imageset *set, const dfq_tensor *shape, const dfqi_tune_options *o,
-                       dfqi_tune **out)
+/* Finishes a job whose source has what it needs; takes it: on failure it is released. */
+static dfq_status build(dfqi_tune *t, dfqi_tune **out)
 {
-    dfqi_tune *t;
-    dfq_status status;
-    if (o->label_weight > 0 || o->range_steps > 0)
-        return dfqi_fail(student->ctx, DFQ_E_INVALID,
-                         "tune: label_weight and follow are for jobs with a generator, they are %g "
-                         "and %lld",
-                         (double)o->label_weight, (long long)o->range_steps);
-    DFQI_TRY(prepare(teacher, student, o, &t));
-    DFQI_GOTO(dfqi_model_check_images(student, shape, 0), fail);
-    DFQI_GOTO(dfqi_model_ready(student), fail);
-    if (set) {
-        t->set = dfqi_imageset_retain(set);
-        t->source = set->images;
-    } else {
-        t->images = dfqi_tensor_retain(images);
-        t->source = (dfqi_images){
-            .n = images->dims[0], .pixels = t->pixels, .memory = dfqi_tensor_f32(images)};
-    }
-    DFQI_GOTO(split_images(t), fail);
-    DFQI_GOTO(dfqi_tune_build(t), fail);
-    *out = t;
-    return DFQ_OK;
-fail:
-    dfqi_tune_release(t);
+    dfq_status status = t->source->check(t);
+    if (status == DFQ_OK) status = dfqi_tune_build(t);
+    if (status == DFQ_OK)
+        *out = t;
+    else
+        dfqi_tune_release(t);
     return status;
 }
 
 dfq_status dfqi_tune_new(const dfqi_model *teacher, dfqi_model *student, const dfq_tensor *images,
                          const dfqi_tune_options *o, dfqi_tune **out)
 {
-    return make(teacher, student, images, NULL, images, o, out);
+    dfqi_tune *t;
+    DFQI_TRY(prepare(teacher, student, &dfqi_source_set, o, &t));
+    t->from_set.images = dfqi_tensor_retain(images);
+    return build(t, out);
 }
 
 dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model *student, dfqi_imageset *set,
                               const dfqi_tune_options *o, dfqi_tune **out)
 {
+    dfqi_tune *t;
     if (set->ctx != student->ctx)
         return dfqi_fail(student->ctx, DFQ_E_INVALID,
                          "image set and student belong to different contexts");
-    return make(teacher, student, NULL, set, &set->shape, o, out);
+    DFQI_TRY(prepare(teacher, student, &dfqi_source_set, o, &t));
+    t->from_set.set = dfqi_imageset_retain(set);
+    return build(t, out);
 }
 
 dfq_status dfqi_tune_new_with_generator(const dfqi_model *teacher, dfqi_model *student,
@@ -123,27 +85,9 @@ dfq_status dfqi_tune_new_with_generator(const dfqi_model *teacher, dfqi_model *s
                                         const dfqi_tune_options *o, dfqi_tune **out)
 {
     dfqi_tune *t;
-    dfq_status status;
-    if (o->eval_every > 0 || o->augment != DFQI_AUGMENT_NONE)
-        return dfqi_fail(student->ctx, DFQ_E_INVALID,
-                         "tune: a generator's images are neither held out nor augmented; set "
-                         "eval_every and augment to 0");
-    if (o->range_steps > (o->warmup == DFQ_WARMUP_IDLE ? o->warmup_steps : 0))
-        return dfqi_fail(
-            student->ctx, DFQ_E_INVALID,
-            "tune: ranges are followed for %lld steps, the idle warm-up must be as long",
-            (long long)o->range_steps);
-    DFQI_TRY(prepare(teacher, student, o, &t));
-    t->generator_options = *generator;
-    t->o.batch = generator->batch;
-    if (o->range_steps == 0) DFQI_GOTO(dfqi_model_ready(student), fail);
-    DFQI_GOTO(dfqi_generator_trainer_new(t->teacher, generator, &t->generator), fail);
-    DFQI_GOTO(dfqi_tune_build(t), fail);
-    *out = t;
-    return DFQ_OK;
-fail:
-    dfqi_tune_release(t);
-    return status;
+    DFQI_TRY(prepare(teacher, student, &dfqi_source_generator, o, &t));
+    t->from_generator.o = *generator;
+    return build(t, out);
 }
 
 /* Back to before work began. */
@@ -151,15 +95,11 @@ static void stop(dfqi_tune *t)
 {
     dfqi_exec_free(t->e);
     dfqi_free(t->ctx, t->block);
-    dfqi_free(t->ctx, t->order);
-    dfqi_augment_fini(&t->augment);
     dfqi_inundation_fini(&t->inundation);
     dfqi_free(t->ctx, t->inundated);
-    dfqi_tracker_free(t->tracker);
+    t->source->stop(t);
     t->e = NULL;
-    t->tracker = NULL;
     t->block = NULL;
-    t->order = NULL;
     t->inundated = NULL;
 }
 
@@ -167,16 +107,12 @@ void dfqi_tune_release(dfqi_tune *t)
 {
     if (!t) return;
     dfqi_model *teacher = t->teacher, *student = t->student;
-    dfq_tensor *images = t->images;
-    dfqi_imageset *set = t->set;
     stop(t);
-    dfqi_generator_trainer_release(t->generator);
+    t->source->fini(t);
     dfqi_graph_free(t->g);
     dfqi_arena_fini(&t->names);
     dfqi_free(t->ctx, t->items);
     dfqi_free(t->ctx, t);
-    dfqi_tensor_release(images);
-    dfqi_imageset_release(set);
     dfqi_model_release(teacher);
     dfqi_model_release(student);
 }
@@ -186,16 +122,13 @@ void dfqi_tune_release(dfqi_tune *t)
 /* Hands out consecutive pieces of t->block; with base NULL it only counts. */
 static int64_t lay_out(dfqi_tune *t, float *base)
 {
-    int64_t n = 0, moments = dfqi_moments_floats(t->o.optimizer);
+    int64_t n = t->source->lay_out(t, base), moments = dfqi_moments_floats(t->o.optimizer);
     struct piece {
         float **at;
         int64_t floats;
-    } pieces[] = {{&t->picked, t->generator ? 0 : t->o.batch * t->pixels},
-                  {&t->batch, t->generator ? 0 : t->o.batch * t->pixels},
-                  {&t->targets, t->n_held * t->student->net.arch.classes},
+    } pieces[] = {{&t->targets, t->n_held * t->student->net.arch.classes},
                   {&t->losses, t->o.steps * DFQI_TUNE_LOSSES},
                   {&t->evals, 2 * dfqi_tune_evals_max(t)},
-                  {&t->generator_losses, t->generator ? t->o.steps * DFQI_GENERATOR_LOSSES : 0},
                   {&t->crossed, t->o.crossing_target > 0 ? t->o.steps * t->n_quantized : 0},
                   {&t->log_scale, t->scale_floats},
                   {&t->log_grad, t->scale_floats}};
@@ -216,21 +149,17 @@ static int64_t lay_out(dfqi_tune *t, float *base)
 
 static dfq_status allocate(dfqi_tune *t)
 {
-    const dfqi_arch *a = &t->student->net.arch;
     t->block = dfqi_calloc(t->ctx, (size_t)lay_out(t, NULL), sizeof *t->block);
-    t->order = dfqi_calloc(t->ctx, (size_t)t->n_train + 1, sizeof *t->order);
-    if (!t->block || !t->order) return DFQ_E_NOMEM;
+    if (!t->block) return DFQ_E_NOMEM;
     lay_out(t, t->block);
     for (int32_t i = 0; i < t->n_items; i++)
         memcpy(t->items[i].best, t->items[i].tensor->data,
                (size_t)t->items[i].count * sizeof(float));
     for (int64_t i = 0; t->o.crossing_target > 0 && i < t->o.steps * t->n_quantized; i++)
         t->crossed[i] = NAN;
-    DFQI_TRY(dfqi_augment_new(t->ctx, a->image, a->mean, a->std, &t->augment));
     DFQI_TRY(dfqi_tune_inundate(t));
     DFQI_TRY(dfqi_exec_new(t->g, &t->e));
-    if (!t->generator) dfqi_exec_bind(t->e, t->x, t->batch);
-    return DFQ_OK;
+    return t->source->start(t);
 }
 
 dfq_status dfqi_tune_start(dfqi_tune *t)
@@ -248,17 +177,10 @@ dfq_status dfqi_tune_estimate(const dfqi_tune *t, dfqi_tune_cost *out)
     dfqi_tune *count = (dfqi_tune *)(uintptr_t)t; /* without a base, nothing is written */
     size_t bytes;
     DFQI_TRY(dfqi_exec_estimate(t->g, &bytes));
-    c.bytes = (double)bytes + (double)lay_out(count, NULL) * (double)sizeof(float) +
-              (double)t->n_train * (double)sizeof *t->order +
-              dfqi_augment_bytes(t->ctx, t->student->net.arch.image);
+    c.bytes = (double)bytes + (double)lay_out(count, NULL) * (double)sizeof(float);
     if (t->o.crossing_target > 0) c.bytes += dfqi_inundation_bytes(t->ctx, t->largest);
     c.macs = dfqi_graph_macs(t->g);
-    if (t->generator) {
-        double own, macs;
-        DFQI_TRY(dfqi_generator_trainer_cost(t->generator, &own, &macs));
-        c.bytes += own;
-        c.macs += macs;
-    }
+    DFQI_TRY(t->source->cost(t, &c.bytes, &c.macs));
     c.seconds = t->timed > 0 ? t->seconds / (double)t->timed : NAN;
     c.seconds_left = t->done < t->o.steps ? c.seconds * (double)(t->o.steps - t->done) : 0.0;
     *out = c;
@@ -298,7 +220,7 @@ dfq_status dfqi_tune_iterate(dfqi_tune *t)
 {
     float *losses = t->losses + t->done * DFQI_TUNE_LOSSES,
           learning_rate = dfqi_tune_learning_rate(&t->o, t->done);
-    if (dfqi_tune_is_idle(t)) {
+    if (t->source->is_idle(t)) {
         for (int i = 0; i < DFQI_TUNE_LOSSES; i++) losses[i] = NAN;
         t->done++;
         return DFQ_OK;
@@ -334,7 +256,7 @@ dfq_status dfqi_tune_step(dfqi_tune *t, int32_t *out_finished)
     if (t->done < t->o.steps) {
         if (dfqi_tune_eval_due(t)) DFQI_TRY(dfqi_tune_evaluate(t));
         double start = dfqi_now();
-        DFQI_TRY(dfqi_tune_make_batch(t));
+        DFQI_TRY(t->source->next(t));
         DFQI_TRY(dfqi_tune_iterate(t));
         if (t->runs++ > 0) { /* the first run packs the teacher's weights */
             t->seconds += dfqi_now() - start;

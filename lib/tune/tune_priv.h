@@ -4,6 +4,7 @@
 
 #include "graph/exec.h"
 #include "quant/track.h"
+#include "tune/image_source_priv.h"
 #include "tune/tune.h"
 
 enum { DFQI_TUNE_TEXT = 832 };
@@ -26,15 +27,34 @@ typedef struct dfqi_item {
     float *best;          /* in t->block: the best, or the last while the best ones are shown */
 } dfqi_item;
 
+/* Images in memory or in a set, in random order. */
+typedef struct dfqi_set_state {
+    dfq_tensor *images;    /* NULL: in `set` */
+    dfqi_imageset *set;    /* NULL: in `images` */
+    dfqi_images all;       /* of either */
+    float *picked, *batch; /* images of a step: as they are, and augmented */
+    uint32_t *order;       /* permutation of the training images in `epoch` */
+    int64_t epoch;
+    dfqi_augment augment;
+    int32_t hashed;
+    uint64_t hash;
+} dfqi_set_state;
+
+typedef struct dfqi_generator_state {
+    dfqi_generator_options o;
+    dfqi_generator_trainer *trainer;
+    dfqi_generator_batch made;    /* by the last step of this process */
+    dfqi_id logits_in, labels_in; /* inputs; labels only if the loss has them */
+    float *losses;                /* [steps, DFQI_GENERATOR_LOSSES] */
+    dfqi_tracker *tracker;        /* while ranges are followed */
+} dfqi_generator_state;
+
 struct dfqi_tune {
     dfq_context *ctx; /* the student's, retained by it */
     dfqi_model *teacher, *student;
-    dfq_tensor *images; /* NULL: in `set` or from `generator` */
-    dfqi_imageset *set; /* NULL: in `images` or from `generator` */
-    dfqi_images source; /* of both; n 0: from `generator` */
-    dfqi_generator_trainer *generator;
-    dfqi_generator_options generator_options;
-    dfqi_generator_batch made; /* by the last step of this process */
+    const dfqi_image_source *source;
+    dfqi_set_state from_set;             /* of source_set.c alone */
+    dfqi_generator_state from_generator; /* of source_generator.c alone */
     dfqi_tune_options o;
     int64_t pixels; /* floats of an image */
     int64_t held;   /* every held-th image is held out; 0: none is */
@@ -44,7 +64,6 @@ struct dfqi_tune {
     dfqi_graph *g;
     dfqi_exec *e;
     dfqi_id x, total, parts;
-    dfqi_id logits_in, labels_in; /* inputs, with a generator; labels only if the loss has them */
     dfqi_id teacher_logits, student_logits;
     int32_t term[DFQI_TUNE_LOSSES]; /* index in `parts`, -1: absent */
     dfqi_arena names;
@@ -55,24 +74,20 @@ struct dfqi_tune {
     int64_t largest;                   /* floats of one of them */
 
     /* made when work begins */
-    float *block;          /* moments, best parameters, batch, targets, curves, scratch of steps */
-    float *picked, *batch; /* images of a step: as they are, and augmented */
-    float *targets;        /* the teacher's logits of the held-out images */
-    float *losses, *evals, *generator_losses, *crossed;
+    float *block;   /* moments, best parameters, batch, targets, curves, scratch of steps */
+    float *targets; /* the teacher's logits of the held-out images */
+    float *losses, *evals, *crossed;
     float *log_scale, *log_grad;
-    uint32_t *order; /* permutation of the training images in `epoch` */
-    dfqi_augment augment;
-    dfqi_tracker *tracker; /* while ranges are followed */
     dfqi_inundation inundation;
     dfqi_inundated *inundated; /* [n_quantized], NULL: no inundation */
     float scale;               /* of the running step's gradients */
 
     /* where the job stands */
-    int64_t done, n_evals, epoch, clamped, best_step;
+    int64_t done, n_evals, clamped, best_step;
     double best_kl;
     int32_t have_targets, shown, final, failed; /* shown: the student holds the best parameters */
     int32_t hashed;
-    uint64_t teacher_hash, images_hash;
+    uint64_t teacher_hash;
     double seconds; /* of `timed` steps of this process, the first one left out */
     int64_t timed, runs;
 };
@@ -99,17 +114,12 @@ DFQI_CHECKED dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_no
 void dfqi_tune_swap(dfqi_tune *t);
 
 /* holdout.c */
-int64_t dfqi_tune_train_image(const dfqi_tune *t, int64_t i); /* numbers in `source` */
+int64_t dfqi_tune_train_image(const dfqi_tune *t, int64_t i); /* numbers in the set */
 int64_t dfqi_tune_held_image(const dfqi_tune *t, int64_t i);
 int64_t dfqi_tune_evals_max(const dfqi_tune *t);
 bool dfqi_tune_eval_due(const dfqi_tune *t);
 /* Records the divergence on the held-out images; keeps the parameters if they are the best. */
 DFQI_CHECKED dfq_status dfqi_tune_evaluate(dfqi_tune *t);
-
-/* batch.c: the images of a step, bound to the graph's inputs, and the ranges they give. */
-DFQI_CHECKED dfq_status dfqi_tune_make_batch(dfqi_tune *t);
-/* The step trains the generator alone. */
-bool dfqi_tune_is_idle(const dfqi_tune *t);
 
 /* tune.c: allocates what work needs; and one step on the images that the inputs have. */
 DFQI_CHECKED dfq_status dfqi_tune_start(dfqi_tune *t);

@@ -145,7 +145,7 @@ START_TEST(test_two_steps)
     o.eval_every = 0;
     ck_assert_msg(dfqi_tune_new(teacher, student, x, &o, &t) == DFQ_OK, "%s", ctx->error);
     ck_assert_int_eq(dfqi_tune_start(t), DFQ_OK);
-    memcpy(t->batch, x->data, BATCH * 3 * 32 * 32 * sizeof(float));
+    memcpy(t->from_set.batch, x->data, BATCH * 3 * 32 * 32 * sizeof(float));
     for (int step = 1; step <= 2; step++) {
         ck_assert_msg(dfqi_tune_iterate(t) == DFQ_OK, "%s", ctx->error);
         compare_step(t, &st, step);

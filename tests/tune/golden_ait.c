@@ -88,7 +88,7 @@ START_TEST(test_two_steps)
     ck_assert_msg(dfqi_tune_new(p.teacher, p.student, p.images, &o, &t) == DFQ_OK, "%s",
                   p.ctx->error);
     ck_assert_int_eq(dfqi_tune_start(t), DFQ_OK);
-    memcpy(t->batch, p.images->data, BATCH * PIXELS * sizeof(float));
+    memcpy(t->from_set.batch, p.images->data, BATCH * PIXELS * sizeof(float));
     for (int step = 1; step <= 2; step++) {
         ck_assert_msg(dfqi_tune_iterate(t) == DFQ_OK, "%s", p.ctx->error);
         compare_step(t, &st, step);

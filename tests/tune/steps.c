@@ -63,8 +63,9 @@ END_TEST
 static int64_t picked(const dfqi_tune *t, int64_t i)
 {
     size_t bytes = PIXELS * sizeof(float);
-    for (int64_t k = 0; k < t->images->dims[0]; k++)
-        if (memcmp(t->picked + i * PIXELS, dfqi_tensor_f32(t->images) + k * PIXELS, bytes) == 0)
+    for (int64_t k = 0; k < t->from_set.images->dims[0]; k++)
+        if (memcmp(t->from_set.picked + i * PIXELS,
+                   dfqi_tensor_f32(t->from_set.images) + k * PIXELS, bytes) == 0)
             return k;
     ck_abort_msg("no image of the set");
     return -1;
@@ -112,10 +113,10 @@ START_TEST(test_augmented)
     for (int s = 0; s < 4; s++) {
         step(t);
         dfqi_augment_draw(o.augment, o.seed, s, arch->image, &draw);
-        dfqi_augment_apply(&own, &draw, 3, t->picked, want);
-        ck_assert_mem_eq(t->batch, want, sizeof want);
+        dfqi_augment_apply(&own, &draw, 3, t->from_set.picked, want);
+        ck_assert_mem_eq(t->from_set.batch, want, sizeof want);
         for (int i = 0; i < 3 * PIXELS; i += PIXELS)
-            plain += memcmp(want + i, t->picked + i, PIXELS * sizeof *want) == 0;
+            plain += memcmp(want + i, t->from_set.picked + i, PIXELS * sizeof *want) == 0;
     }
     ck_assert_int_eq(plain, o.augment == DFQI_AUGMENT_NONE ? 12 : 0);
     dfqi_augment_fini(&own);

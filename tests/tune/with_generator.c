@@ -76,9 +76,9 @@ END_TEST
 static uint64_t generator_bits(const dfqi_tune *t)
 {
     uint64_t hash = DFQI_HASH_START;
-    for (int32_t i = 0; i < dfqi_generator_trainer_arrays(t->generator);
+    for (int32_t i = 0; i < dfqi_generator_trainer_arrays(t->from_generator.trainer);
          i += 3) { /* moments follow */
-        dfqi_generator_array a = dfqi_generator_trainer_array_at(t->generator, i);
+        dfqi_generator_array a = dfqi_generator_trainer_array_at(t->from_generator.trainer, i);
         if (!strstr(a.name, "running"))
             hash = dfqi_hash(hash, a.data, (size_t)a.count * sizeof(float));
     }
