@@ -67,6 +67,7 @@ typedef struct found {
 static dfq_explorer *explorer_of(const study *s, double limit, int64_t seed,
                                  const dfq_solver_options *rule, const char *weights)
 {
+    dfq_accelerator *accel;
     dfq_explorer *e;
     dfq_explorer_options o;
     dfq_constraint c = {sizeof(dfq_constraint), DFQ_EXPLORE_LATENCY, limit};
@@ -77,7 +78,9 @@ static dfq_explorer *explorer_of(const study *s, double limit, int64_t seed,
     o.sampled_paths = 8;
     o.train_steps = 0;
     o.seed = weights ? (uint64_t)seed : 0;
-    must(s, dfq_explorer_create(s->ctx, s->space, s->accel, s->train, &c, 1, &o, rule, &e));
+    must(s, dfq_accelerator_load(s->ctx, s->accel, &accel));
+    must(s, dfq_explorer_create(s->ctx, s->space, accel, s->train, &c, 1, &o, rule, &e));
+    dfq_accelerator_release(accel);
     return e;
 }
 

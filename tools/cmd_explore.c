@@ -97,8 +97,12 @@ static int open_explorer(struct explore *x)
     dfq_solver_options so = explore_solver(o);
     progress_begin(&s->progress, NULL, 0, 0);
     x->opening = text_now();
-    dfq_status status = dfq_explorer_create(s->ctx, o->input, o->accel, x->learn, x->limits,
-                                            x->n_limits, &eo, &so, &x->e);
+    dfq_accelerator *accel = NULL;
+    dfq_status status = dfq_accelerator_load(s->ctx, o->accel, &accel);
+    if (status == DFQ_OK)
+        status = dfq_explorer_create(s->ctx, o->input, accel, x->learn, x->limits, x->n_limits, &eo,
+                                     &so, &x->e);
+    dfq_accelerator_release(accel);
     x->opening = text_now() - x->opening;
     progress_end(&s->progress);
     if (status == DFQ_OK && x->job.resumed && file_kind(x->job.explore) == FILE_REGULAR)

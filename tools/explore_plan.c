@@ -129,7 +129,7 @@ static words seconds(double s)
     return w;
 }
 
-static void say_plan(struct explore *x, const dfq_explorer_times *t)
+static void say_plan(struct explore *x, const dfq_explorer_needs *t)
 {
     const struct options *o = &x->full;
     double judge = x->test ? t->image * (double)dfq_dataset_get_count(x->test) : 0;
@@ -157,7 +157,7 @@ static void say_plan(struct explore *x, const dfq_explorer_times *t)
 /* A plan is not worth the job: without one it begins. */
 int explore_plan(struct explore *x)
 {
-    dfq_explorer_times t = {.struct_size = sizeof t};
+    dfq_explorer_needs t = {.struct_size = sizeof t};
     if (!x->told) say_limits(x);
     x->told = 1;
     if (explore_untrained(x)) return plan_networks(x);

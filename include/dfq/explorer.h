@@ -173,8 +173,9 @@ typedef struct dfq_explorer_metric {
     double evaluator_gap;
 } dfq_explorer_metric;
 
-/** What is left of a job, in seconds on this machine. Filled by dfq_explorer_estimate(). */
-typedef struct dfq_explorer_times {
+/** What the rest of a job needs: time, in seconds on this machine, and memory. Filled by
+ *  dfq_explorer_estimate(). */
+typedef struct dfq_explorer_needs {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
     double warmup;        /**< steps of the warm-up */
@@ -183,7 +184,50 @@ typedef struct dfq_explorer_times {
     double train;         /**< steps of the derived network */
     double recalibrate;   /**< of its statistics */
     double image;         /**< of dfq_explorer_evaluate(), for one image */
-} dfq_explorer_times;
+    double bytes;         /**< at most, beside what dfq_explorer_create() has taken */
+} dfq_explorer_needs;
+
+/** One cost that a cost model is asked for. Borrowed for the call. */
+typedef struct dfq_cost_query {
+    uint32_t struct_size;      /**< of what the library has filled in */
+    int32_t cell;              /**< of the network; -1: what all networks of the space share */
+    int32_t choice;            /**< of the cell; 0 for cell -1 */
+    int32_t reserved;          /**< 0 */
+    const char *choice_name;   /**< "k5e6", ...: as dfq_explorer_get_name(); "" for cell -1 */
+    const int32_t *hw_choices; /**< [n_hw_params] the accelerator: an alternative of each hardware
+                                    parameter */
+} dfq_cost_query;
+
+/** Costs of the caller's own: of an accelerator that the library does not model, or measured. The
+ *  accelerator is described by hardware parameters with some alternatives each; an accelerator is one
+ *  alternative of each of them. A network's cost in a metric is the sum over its cells, and what all
+ *  networks share; that is what dfq_problem::cost_table holds. */
+typedef struct dfq_cost_model {
+    uint32_t struct_size; /**< set by dfq_cost_model_init() */
+    int32_t n_hw_params;  /**< 1..64; with DANCE's networks at most 16 */
+    int32_t n_metrics;    /**< 1..::DFQ_METRICS_MAX */
+    int32_t reserved;     /**< 0 */
+    const int32_t
+        *alternatives; /**< [n_hw_params] 1 or more each; 16 million accelerators at most */
+    const char *const *hw_names; /**< [n_hw_params] cut at 47 bytes; NULL: "hw 0", ... */
+    const char *const
+        *metrics; /**< [n_metrics] 1 to 47 bytes, with the unit; NULL: "metric 0", ... */
+    /** Writes the costs [n_metrics] of one choice of one cell on one accelerator. Called once for each
+     *  of them while the job is created, on the thread that creates it. NULL with cost_table. */
+    dfq_status (*cost)(const dfq_cost_query *query, double *out_costs, void *user);
+    void *user; /**< passed to cost() */
+    /** [n_metrics][choices of all cells][accelerators], the last hardware parameter running fastest;
+     *  NULL: cost() is called. */
+    const double *cost_table;
+    /** With cost_table: [n_metrics][accelerators], what all networks share; NULL: zeros. */
+    const double *base_table;
+    /** [n_metrics] costs of a reference design, above 0, for ::DFQ_COST_REFERENCE and
+     *  ::DFQ_COST_EDAP; NULL: neither is possible. */
+    const double *reference;
+} dfq_cost_model;
+
+/** Writes zeros: `size` must be sizeof(dfq_cost_model) of the caller. */
+DFQ_API void dfq_cost_model_init(dfq_cost_model *model, size_t size);
 
 /** Writes defaults: `size` must be sizeof(dfq_explorer_options) of the caller. */
 DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t size);
@@ -193,7 +237,7 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *  @param space         name of a built-in space: cifar10-small, cifar10-full, cifar10-vit-small,
  *                       imagenet-vit-tiny; or, with a dot or a slash in it, the path of a
  *                       description in JSON (docs/CLI.md)
- *  @param accelerator   a preset's name or the path of a description, as dfq_accelerator_load()
+ *  @param accelerator   the accelerators to choose from; not needed after the call
  *  @param images        to learn from; not needed after the call
  *  @param constraints   [n_constraints], one or more, metrics DFQ_EXPLORE_*; copied
  *  @param options       NULL for defaults
@@ -201,16 +245,29 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *                       possible: losses are learned
  *  @param out_explorer  to be given back with dfq_explorer_release()
  *  @return ::DFQ_E_INVALID (an option out of range, a rule that is not possible, too few images, a
- *          limit that is not a number above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, description,
- *          images or weights: the text names the file), ::DFQ_E_SHAPE (weights of another space),
- *          ::DFQ_E_UNSUPPORTED (an option that this library does not know), ::DFQ_E_CANCELLED
- *          (while costs are tabulated), ::DFQ_E_NOMEM. */
+ *          limit that is not a number above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, images or
+ *          supernet: the text names the file), ::DFQ_E_SHAPE (a supernet of another space),
+ *          ::DFQ_E_UNSUPPORTED (an option that this library does not know), ::DFQ_E_CANCELLED (while
+ *          costs are tabulated), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *space,
-                                           const char *accelerator, const dfq_dataset *images,
+                                           const dfq_accelerator *accelerator,
+                                           const dfq_dataset *images,
                                            const dfq_constraint *constraints, int32_t n_constraints,
                                            const dfq_explorer_options *options,
                                            const dfq_solver_options *solver,
                                            dfq_explorer **out_explorer);
+
+/** The same with the caller's own cost model in place of the library's accelerators. Limits name its
+ *  metrics. dfq_explorer_get_accelerator() has nothing to tell then; the choices of the result name
+ *  the alternative of each hardware parameter.
+ *  @param costs  not needed after the call
+ *  @return as dfq_explorer_create(); also ::DFQ_E_INVALID (the text names the field of `costs`),
+ *          ::DFQ_E_NUMERIC (a cost is NaN or infinite: the text says where), or what cost()
+ *          returned. */
+DFQ_CHECKED dfq_status dfq_explorer_create_with_costs(
+    dfq_context *context, const char *space, const dfq_cost_model *costs, const dfq_dataset *images,
+    const dfq_constraint *constraints, int32_t n_constraints, const dfq_explorer_options *options,
+    const dfq_solver_options *solver, dfq_explorer **out_explorer);
 
 /** Ends a job. NULL is fine. */
 DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
@@ -231,15 +288,14 @@ DFQ_CHECKED dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_fi
  *          again to go on), otherwise as dfq_explorer_step(). */
 DFQ_CHECKED dfq_status dfq_explorer_run(dfq_explorer *explorer);
 
-/** Measures how long the rest of a job takes, before or between its steps: a copy of it with new
- *  weights, and with a few steps of each kind, goes through all stages. That takes about 20 steps
- *  of weights and room for a second supernet; the job stays as it is. Reports stage "estimate". Not
- *  in it: the tables, which are there, and the training of EST and GEN (estimate again when they
- *  are trained).
- *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_CANCELLED, ::DFQ_E_NUMERIC (a loss of
- *          the copy is NaN or infinite), ::DFQ_E_NOMEM. */
+/** Measures what the rest of a job takes, before or between its steps: a copy of it with new weights,
+ *  and with a few steps of each kind, goes through all stages. That takes about 20 steps of weights and
+ *  room for a second supernet; the job stays as it is. Reports stage "estimate". Not in it: the tables,
+ *  which are there, and the training of EST and GEN (estimate again when they are trained).
+ *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_CANCELLED, ::DFQ_E_NUMERIC (a loss of the
+ *          copy is NaN or infinite), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_estimate(const dfq_explorer *explorer,
-                                             dfq_explorer_times *out_times);
+                                             dfq_explorer_needs *out_needs);
 
 /** What is known so far; may be asked at any time.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "explore/coexplore/coexplore.h"
+#include "explore/coexplore/cost_model.h"
 #include "explore/coexplore/search_space.h"
 
 enum { NAME = 48 };
@@ -17,7 +18,10 @@ struct dfq_explorer {
     dfq_context *ctx; /* kept alive by the job */
     dfqi_search_space space;
     dfqi_search_space_costs costs;
+    bool custom;         /* the costs are a dfq_cost_model's */
     char (*names)[NAME]; /* of the groups, then of all choices */
+    char metric_names[DFQ_METRICS_MAX][NAME];
+    const char *metrics[DFQ_METRICS_MAX];
     dfqi_coexplore_tables tables;
     dfqi_coexplore *job;
 };
@@ -44,6 +48,8 @@ static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, ch
     int32_t at = group - e->costs.n_cells;
     if (at < 0) {
         dfqi_super_choice_name(&e->space.net, choice, out);
+    } else if (e->custom) {
+        snprintf(out, NAME, "%d", (int)choice);
     } else {
         double v = hw_params[at]->v[choice];
         const char *text = at == 3   ? dfqi_dataflow_name((int32_t)v)
@@ -56,74 +62,153 @@ static void name_choice(const dfq_explorer *e, int32_t group, int32_t choice, ch
     }
 }
 
-static dfq_status make_names(dfq_explorer *e)
+/* NULL `model`: the library's accelerators. */
+static void name_group(const dfq_explorer *e, const dfq_cost_model *model, int32_t group,
+                       char out[NAME])
 {
     static const char *const hw_params[] = {"pe_x",     "pe_y",    "rf_words",
                                             "dataflow", "pe_type", "glb_kb"};
+    int32_t at = group - e->costs.n_cells;
+    if (at < 0)
+        snprintf(out, NAME, "cell %d", (int)group);
+    else if (model == NULL)
+        snprintf(out, NAME, "%s", hw_params[at]);
+    else if (model->hw_names != NULL && model->hw_names[at] != NULL)
+        snprintf(out, NAME, "%s", model->hw_names[at]);
+    else
+        snprintf(out, NAME, "hw %d", (int)at);
+}
+
+static dfq_status make_names(dfq_explorer *e, const dfq_cost_model *model)
+{
     int32_t groups = count_groups(e), n = groups;
     for (int32_t g = 0; g < groups; g++) n += e->costs.choices[g];
     e->names = dfqi_calloc(e->ctx, (size_t)n, sizeof *e->names);
     if (e->names == NULL) return DFQ_E_NOMEM;
     n = groups;
     for (int32_t g = 0; g < groups; g++) {
-        if (g < e->costs.n_cells)
-            snprintf(e->names[g], NAME, "cell %d", (int)g);
-        else
-            snprintf(e->names[g], NAME, "%s", hw_params[g - e->costs.n_cells]);
+        name_group(e, model, g, e->names[g]);
         for (int32_t k = 0; k < e->costs.choices[g]; k++) name_choice(e, g, k, e->names[n++]);
+    }
+    for (int32_t m = 0; m < e->costs.n_metrics; m++) {
+        if (model == NULL)
+            snprintf(e->metric_names[m], NAME, "%s", dfqi_search_space_metrics[m]);
+        else if (model->metrics != NULL)
+            snprintf(e->metric_names[m], NAME, "%s", model->metrics[m]);
+        else
+            snprintf(e->metric_names[m], NAME, "metric %d", (int)m);
+        e->metrics[m] = e->metric_names[m];
     }
     return DFQ_OK;
 }
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static dfq_status start(dfq_explorer *e, const dfq_dataset *images,
-                        const dfq_constraint *constraints, int32_t n, const dfq_explorer_options *o,
-                        const dfq_solver_options *solver)
+void dfq_cost_model_init(dfq_cost_model *model, size_t size)
 {
-    DFQI_TRY(dfqi_search_space_costs_new(e->ctx, &e->space, &e->costs));
-    DFQI_TRY(make_names(e));
+    const dfq_cost_model d = {.struct_size = 0};
+    dfqi_options_init(model, size, &d, sizeof d);
+}
+
+/* What an explorer is made of, read and checked. */
+typedef struct request {
+    const char *space;
+    const dfq_accelerator *accelerator; /* NULL: the model */
+    const dfq_cost_model *model;
+    const dfq_dataset *images;
+    dfq_constraint limits[DFQ_METRICS_MAX];
+    int32_t n_limits;
+    dfq_explorer_options o;
+    dfq_solver_options so;
+} request;
+
+static dfq_status read_request(dfq_context *context, const dfq_constraint *constraints, int32_t n,
+                               const dfq_explorer_options *options,
+                               const dfq_solver_options *solver, request *r)
+{
+    dfqi_coexplore_defaults(&r->o);
+    dfqi_solver_defaults(&r->so);
+    r->n_limits = n;
+    DFQI_TRY(dfqi_options_read(context, "dfq_explorer_options", options, &r->o, sizeof r->o));
+    DFQI_TRY(dfqi_options_read(context, "dfq_solver_options", solver, &r->so, sizeof r->so));
+    DFQI_TRY(dfqi_constraints_read(context, constraints, n, r->limits));
+    return dfqi_coexplore_check(context, &r->o, &r->so); /* tables take a while */
+}
+
+static dfq_status start(dfq_explorer *e, const request *r)
+{
+    e->custom = r->model != NULL;
+    DFQI_TRY(dfqi_search_space_find(e->ctx, r->space, &e->space.net));
+    if (e->custom) {
+        DFQI_TRY(dfqi_cost_model_tabulate(e->ctx, &e->space.net, r->model, &e->costs));
+    } else {
+        e->space.accel = r->accelerator->space;
+        dfqi_accel_space_config(&e->space.accel, 0, &e->space.base);
+        DFQI_TRY(dfqi_search_space_costs_new(e->ctx, &e->space, &e->costs));
+    }
+    DFQI_TRY(make_names(e, r->model));
+    bool reference = !e->custom || r->model->reference != NULL;
     e->tables = (dfqi_coexplore_tables){.net = &e->space.net,
                                         .n_hw_params = e->costs.n_hw_params,
-                                        .n_metrics = DFQI_SEARCH_SPACE_METRICS,
-                                        .metrics = dfqi_search_space_metrics,
+                                        .n_metrics = e->costs.n_metrics,
+                                        .metrics = e->metrics,
                                         .choices = e->costs.choices,
                                         .cost = e->costs.cost,
                                         .base = e->costs.base,
-                                        .reference = e->costs.reference};
-    return dfqi_coexplore_new(e->ctx, &e->tables, images->d, constraints, n, o, solver, &e->job);
+                                        .reference = reference ? e->costs.reference : NULL,
+                                        .custom = e->custom};
+    return dfqi_coexplore_new(e->ctx, &e->tables, r->images->d, r->limits, r->n_limits, &r->o,
+                              &r->so, &e->job);
 }
 
-dfq_status dfq_explorer_create(dfq_context *context, const char *space, const char *accelerator,
-                               const dfq_dataset *images, const dfq_constraint *constraints,
-                               int32_t n_constraints, const dfq_explorer_options *options,
+static dfq_status create(dfq_context *context, const request *r, dfq_explorer **out)
+{
+    dfq_explorer *e = dfqi_calloc(context, 1, sizeof *e);
+    if (e == NULL) return DFQ_E_NOMEM;
+    e->ctx = dfqi_context_retain(context);
+    dfq_status status = start(e, r);
+    if (status == DFQ_OK)
+        *out = e;
+    else
+        dfq_explorer_release(e);
+    return status;
+}
+
+dfq_status dfq_explorer_create(dfq_context *context, const char *space,
+                               const dfq_accelerator *accelerator, const dfq_dataset *images,
+                               const dfq_constraint *constraints, int32_t n_constraints,
+                               const dfq_explorer_options *options,
                                const dfq_solver_options *solver, dfq_explorer **out_explorer)
 {
-    dfq_explorer_options o;
-    dfq_solver_options so;
-    dfq_constraint limits[DFQ_METRICS_MAX];
+    request r = {.space = space, .accelerator = accelerator, .images = images};
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, space);
     DFQI_NEED(context, accelerator);
     DFQI_NEED(context, images);
     DFQI_NEED(context, constraints);
     DFQI_NEED(context, out_explorer);
-    dfqi_coexplore_defaults(&o);
-    dfqi_solver_defaults(&so);
-    DFQI_TRY(dfqi_options_read(context, "dfq_explorer_options", options, &o, sizeof o));
-    DFQI_TRY(dfqi_options_read(context, "dfq_solver_options", solver, &so, sizeof so));
-    DFQI_TRY(dfqi_constraints_read(context, constraints, n_constraints, limits));
-    DFQI_TRY(dfqi_coexplore_check(context, &o, &so)); /* tables take a while */
-    dfq_explorer *e = dfqi_calloc(context, 1, sizeof *e);
-    if (e == NULL) return DFQ_E_NOMEM;
-    e->ctx = dfqi_context_retain(context);
-    dfq_status status = dfqi_search_space_read(context, space, accelerator, &e->space);
-    if (status == DFQ_OK) status = start(e, images, limits, n_constraints, &o, &so);
-    if (status == DFQ_OK)
-        *out_explorer = e;
-    else
-        dfq_explorer_release(e);
-    return status;
+    DFQI_TRY(read_request(context, constraints, n_constraints, options, solver, &r));
+    return create(context, &r, out_explorer);
+}
+
+dfq_status dfq_explorer_create_with_costs(dfq_context *context, const char *space,
+                                          const dfq_cost_model *costs, const dfq_dataset *images,
+                                          const dfq_constraint *constraints, int32_t n_constraints,
+                                          const dfq_explorer_options *options,
+                                          const dfq_solver_options *solver,
+                                          dfq_explorer **out_explorer)
+{
+    dfq_cost_model model = {.struct_size = 0};
+    request r = {.space = space, .model = &model, .images = images};
+    if (context == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(context, space);
+    DFQI_NEED(context, costs);
+    DFQI_NEED(context, images);
+    DFQI_NEED(context, constraints);
+    DFQI_NEED(context, out_explorer);
+    DFQI_TRY(dfqi_options_read(context, "dfq_cost_model", costs, &model, sizeof model));
+    DFQI_TRY(read_request(context, constraints, n_constraints, options, solver, &r));
+    return create(context, &r, out_explorer);
 }
 
 void dfq_explorer_release(dfq_explorer *explorer)
@@ -150,13 +235,13 @@ dfq_status dfq_explorer_run(dfq_explorer *explorer)
     return dfqi_coexplore_run(explorer->job);
 }
 
-dfq_status dfq_explorer_estimate(const dfq_explorer *explorer, dfq_explorer_times *out_times)
+dfq_status dfq_explorer_estimate(const dfq_explorer *explorer, dfq_explorer_needs *out_needs)
 {
-    dfq_explorer_times t;
+    dfq_explorer_needs t;
     if (explorer == NULL) return DFQ_E_INVALID;
-    DFQI_NEED(explorer->ctx, out_times);
+    DFQI_NEED(explorer->ctx, out_needs);
     DFQI_TRY(dfqi_coexplore_estimate(explorer->job, &t));
-    return dfqi_info_write(explorer->ctx, "dfq_explorer_times", &t, sizeof t, out_times);
+    return dfqi_info_write(explorer->ctx, "dfq_explorer_needs", &t, sizeof t, out_needs);
 }
 
 /* -- what is known ----------------------------------------------------------------------------- */
@@ -248,6 +333,10 @@ dfq_status dfq_explorer_get_accelerator(const dfq_explorer *explorer,
     dfqi_accel_config t;
     if (explorer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(explorer->ctx, out_config);
+    if (explorer->custom)
+        return dfqi_fail(explorer->ctx, DFQ_E_INVALID,
+                         "explorer: the costs are the caller's own, dfq_explorer_get_choice() has "
+                         "the accelerator");
     DFQI_TRY(dfqi_coexplore_result(explorer->job, &r));
     if (r.accelerator < 0)
         return dfqi_fail(explorer->ctx, DFQ_E_INVALID, "explorer: no accelerator is known yet");

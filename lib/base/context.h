@@ -31,6 +31,7 @@ struct dfq_context {
     volatile sig_atomic_t cancel; /* set by dfq_context_cancel(), cleared when reported */
     bool kernels_refused;         /* the warning of a kernel set that is not there was given */
     pthread_mutex_t error_lock;   /* bodies of one loop may fail at the same time */
+    struct dfqi_meter *meter;     /* counts what is allocated; NULL: nobody wants to know */
     char error[DFQI_ERROR_MAX];
 };
 

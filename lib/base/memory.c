@@ -17,6 +17,29 @@ static header *header_of(void *ptr)
     return (header *)ptr - 1;
 }
 
+static void count(dfq_context *ctx, int64_t bytes)
+{
+    dfqi_meter *m = ctx->meter;
+    if (m == NULL) return;
+    (void)pthread_mutex_lock(&m->lock);
+    m->live += bytes;
+    if (m->live > m->peak) m->peak = m->live;
+    (void)pthread_mutex_unlock(&m->lock);
+}
+
+void dfqi_meter_begin(dfq_context *ctx, dfqi_meter *out)
+{
+    out->live = out->peak = 0;
+    (void)pthread_mutex_init(&out->lock, NULL);
+    ctx->meter = out;
+}
+
+void dfqi_meter_end(dfq_context *ctx)
+{
+    if (ctx->meter != NULL) (void)pthread_mutex_destroy(&ctx->meter->lock);
+    ctx->meter = NULL;
+}
+
 void *dfqi_alloc(dfq_context *ctx, size_t size)
 {
     size_t total;
@@ -28,6 +51,7 @@ void *dfqi_alloc(dfq_context *ctx, size_t size)
         return NULL;
     }
     h->size = size;
+    count(ctx, (int64_t)total);
     return h + 1;
 }
 
@@ -60,6 +84,7 @@ void dfqi_free(dfq_context *ctx, void *ptr)
     header *h;
     if (ptr == NULL) return;
     h = header_of(ptr);
+    count(ctx, -(int64_t)(h->size + sizeof *h));
     ctx->allocator.free(h, h->size + sizeof *h, DFQI_ALIGN, ctx->allocator.user);
 }
 

@@ -29,6 +29,15 @@ bool dfqi_mul_i64(int64_t a, int64_t b, int64_t *out); /* both operands must be 
 /* A count without its fraction; INT64_MAX stands for all larger ones, 0 for what is no count. */
 int64_t dfqi_count_i64(double v);
 
+/* Counts the bytes that a context's blocks take, from begin to end; one meter at a time. Blocks
+ * from before that are freed meanwhile count below 0. The meter must stay where it is. */
+typedef struct dfqi_meter {
+    pthread_mutex_t lock; /* bodies of one loop may allocate at the same time */
+    int64_t live, peak;   /* now, and at most */
+} dfqi_meter;
+void dfqi_meter_begin(dfq_context *ctx, dfqi_meter *out);
+void dfqi_meter_end(dfq_context *ctx);
+
 /* An arena: many small blocks, one release. */
 typedef struct dfqi_arena {
     dfq_context *ctx;

@@ -6,6 +6,7 @@
 
 TCase *dfqt_api_accelerator_case(void);
 TCase *dfqt_api_context_case(void);
+TCase *dfqt_api_cost_model_case(void);
 TCase *dfqt_api_dataset_case(void);
 TCase *dfqt_api_dataset_source_case(void);
 TCase *dfqt_api_derived_case(void);

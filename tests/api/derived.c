@@ -95,7 +95,10 @@ static void begin(scene *s, int space)
     co.threads = 1; /* steps are too small for more */
     ck_assert_int_eq(dfq_context_create(&co, &s->ctx), DFQ_OK);
     OK(dfq_dataset_open(s->ctx, s->images, CLASSES, &s->data));
-    OK(dfq_explorer_create(s->ctx, s->space, s->accel, s->data, &limit, 1, &o, &so, &s->e));
+    dfq_accelerator *accel;
+    OK(dfq_accelerator_load(s->ctx, s->accel, &accel));
+    OK(dfq_explorer_create(s->ctx, s->space, accel, s->data, &limit, 1, &o, &so, &s->e));
+    dfq_accelerator_release(accel);
     OK(dfq_explorer_run(s->e));
     OK(dfq_explorer_save_network(s->e, s->file));
     OK(dfq_graph_load(s->ctx, s->file, NULL, &s->net));

@@ -5,63 +5,13 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "api/cases.h"
+#include "api/explorer_scene.h"
+#include "support/fail_alloc.h"
 
-enum { METRICS = 3, IMAGES = 40, RECORD = 3073 };
-enum { SPACE, ACCEL, PICTURES, CHECKPOINT, FILES };
-
-static const char space_json[] =
-    "{\"dfq_space\": 1, \"name\": \"three\", \"network\": \"mbconv\", \"image_px\": 32, "
-    "\"classes\": 2,"
-    " \"stem\": 8, \"first\": 8, \"head\": 16, \"stages\": [{\"width\": 8, \"cells\": 3, "
-    "\"stride\": 2}],"
-    " \"choices\": [{\"kernel\": 3, \"expand\": 1}, {\"kernel\": 5, \"expand\": 2}]}";
-static const char accel_json[] =
-    "{\"pe_x\": [8, 12], \"pe_y\": 8, \"rf_words\": [16, 64], \"dataflow\": [\"ws\", \"os\"],"
-    " \"pe_type\": \"fixed\", \"word_bits\": 16, \"psum_bits\": 16, \"glb_kb\": 108,"
-    " \"clock_mhz\": 200, \"dram_gb_per_s\": 3.2, \"glb_gb_per_s\": 25.6}";
-
-static dfq_context *context;
-static dfq_dataset *pictures;
-static char files[FILES][64];
-
-static void write_file(int which, const void *bytes, size_t size)
-{
-    FILE *f = fopen(files[which], "wb");
-    ck_assert_ptr_nonnull(f);
-    ck_assert_uint_eq(fwrite(bytes, 1, size, f), size);
-    fclose(f);
-}
-
-static void setup(void)
-{
-    static unsigned char records[IMAGES * RECORD];
-    for (int i = 0; i < FILES; i++) {
-        strcpy(files[i], "/tmp/dfq-explorer-XXXXXX");
-        int fd = mkstemp(files[i]);
-        ck_assert_int_ge(fd, 0);
-        close(fd);
-    }
-    for (int i = 0; i < IMAGES; i++)
-        for (int k = 0; k < RECORD; k++)
-            records[i * RECORD + k] = (unsigned char)(k == 0 ? i % 2 : (k * 7 + i * 31) % 251);
-    write_file(SPACE, space_json, sizeof space_json - 1);
-    write_file(ACCEL, accel_json, sizeof accel_json - 1);
-    write_file(PICTURES, records, sizeof records);
-    ck_assert_int_eq(dfq_context_create(NULL, &context), DFQ_OK);
-    ck_assert_int_eq(dfq_dataset_open(context, files[PICTURES], 2, &pictures), DFQ_OK);
-}
-
-static void teardown(void)
-{
-    dfq_dataset_release(pictures);
-    dfq_context_release(context);
-    for (int i = 0; i < FILES; i++) remove(files[i]);
-}
+enum { METRICS = 3, RECORD = 3073 };
 
 static dfq_explorer_options short_job(void)
 {
@@ -86,7 +36,8 @@ static dfq_status create(const dfq_explorer_options *o, dfq_explorer **out)
     dfq_solver_options s;
     dfq_solver_options_init(&s, sizeof s);
     s.steps = 4;
-    return dfq_explorer_create(context, files[SPACE], files[ACCEL], pictures, &area, 1, o, &s, out);
+    return dfq_explorer_create(scene.context, scene.files[SPACE], scene.accel, scene.pictures,
+                               &area, 1, o, &s, out);
 }
 
 static dfq_explorer_metric metric_of(const dfq_explorer *e, int32_t metric)
@@ -119,8 +70,8 @@ START_TEST(test_a_job_with_networks)
     ck_assert_int_eq(stage_of(e, DFQ_EXPLORE_HW_GENERATOR).total, 100);
     ck_assert(isnan(metric_of(e, 0).evaluator_mean) && isnan(metric_of(e, 0).evaluator_gap) &&
               isnan(r.hw_generator_accuracy));
-    ck_assert_int_eq(dfq_explorer_save_checkpoint(e, files[CHECKPOINT]), DFQ_OK);
-    ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(context));
+    ck_assert_int_eq(dfq_explorer_save_checkpoint(e, scene.files[CHECKPOINT]), DFQ_OK);
+    ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(scene.context));
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.verdict, DFQ_VERDICT_CERTIFIED);
     for (int m = 0; m < 2; m++) {
@@ -136,7 +87,7 @@ START_TEST(test_a_job_with_networks)
         ck_assert_int_eq(stage_of(e, k).done, stage_of(e, k).total);
     ck_assert(r.hw_generator_accuracy > 0 && r.hw_generator_regret >= 0);
     ck_assert_int_eq(create(&o, &again), DFQ_OK);
-    ck_assert_int_eq(dfq_explorer_load_checkpoint(again, files[CHECKPOINT]), DFQ_OK);
+    ck_assert_int_eq(dfq_explorer_load_checkpoint(again, scene.files[CHECKPOINT]), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_run(again), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_result(again, &s), DFQ_OK);
     ck_assert_int_eq(memcmp(&r, &s, sizeof r), 0);
@@ -169,23 +120,23 @@ START_TEST(test_pictures_of_the_caller)
     dfq_explorer_result r[2] = {{.struct_size = sizeof r[0]}, {.struct_size = sizeof r[0]}};
     dfq_dataset_source s = {.struct_size = sizeof s,
                             .pixels = DFQ_PIXELS_U8_NCHW,
-                            .count = IMAGES,
+                            .count = dfq_dataset_get_count(scene.pictures),
                             .height = 32,
                             .width = 32,
                             .classes = 2,
                             .read = read_records,
-                            .user = fopen(files[PICTURES], "rb")};
+                            .user = fopen(scene.files[PICTURES], "rb")};
     ck_assert_ptr_nonnull(s.user);
     o.evaluator = DFQ_EVALUATOR_TABLES;
     for (int k = 0; k < 2; k++) {
         dfq_explorer *e;
         ck_assert_int_eq(create(&o, &e), DFQ_OK);
-        dfq_dataset_release(pictures);
-        ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(context));
+        dfq_dataset_release(scene.pictures);
+        ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(scene.context));
         ck_assert_int_eq(dfq_explorer_get_result(e, &r[k]), DFQ_OK);
         dfq_explorer_release(e);
-        ck_assert_msg(dfq_dataset_create(context, &s, &pictures) == DFQ_OK, "%s",
-                      dfq_context_get_error(context));
+        ck_assert_msg(dfq_dataset_create(scene.context, &s, &scene.pictures) == DFQ_OK, "%s",
+                      dfq_context_get_error(scene.context));
     }
     ck_assert_int_eq(memcmp(&r[0], &r[1], sizeof r[0]), 0);
     fclose(s.user);
@@ -226,7 +177,8 @@ START_TEST(test_structs_of_other_ages)
     ck_assert_int_eq(dfq_explorer_get_stage(e, DFQ_EXPLORE_DONE, &g), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_stage(e, -1, &g), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_metric(e, 3, &m), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "metric is 3, must be 0 to 2"));
+    ck_assert_ptr_nonnull(
+        strstr(dfq_context_get_error(scene.context), "metric is 3, must be 0 to 2"));
     ck_assert_int_eq(dfq_explorer_get_metric(NULL, 0, &m), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_stage(NULL, 0, &g), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_metrics(NULL), 0);
@@ -247,8 +199,9 @@ START_TEST(test_too_few_steps)
     ck_assert_int_eq(create(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_run(e), DFQ_E_NUMERIC);
     ck_assert_ptr_nonnull(
-        strstr(dfq_context_get_error(context), "relative error of latency_ms is"));
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "train longer than 3 steps"));
+        strstr(dfq_context_get_error(scene.context), "relative error of latency_ms is"));
+    ck_assert_ptr_nonnull(
+        strstr(dfq_context_get_error(scene.context), "train longer than 3 steps"));
     dfq_explorer_release(e);
     o.evaluator_steps = 0;
     e = NULL;
@@ -272,11 +225,11 @@ START_TEST(test_rules_that_are_not_possible)
         s.rule = rules[i];
         if (s.rule != DFQ_RULE_EXACT)
             snprintf(said, sizeof said, "rule %d does not go with networks", (int)s.rule);
-        ck_assert_int_eq(dfq_explorer_create(context, "./nowhere.json", files[ACCEL], pictures,
-                                             &area, 1, &o, &s, &e),
+        ck_assert_int_eq(dfq_explorer_create(scene.context, "./nowhere.json", scene.accel,
+                                             scene.pictures, &area, 1, &o, &s, &e),
                          DFQ_E_INVALID);
-        ck_assert_msg(strstr(dfq_context_get_error(context), said) != NULL, "%s",
-                      dfq_context_get_error(context));
+        ck_assert_msg(strstr(dfq_context_get_error(scene.context), said) != NULL, "%s",
+                      dfq_context_get_error(scene.context));
     }
     ck_assert_ptr_null(e);
 }
@@ -327,7 +280,7 @@ START_TEST(test_estimate)
 {
     dfq_explorer_options o = short_job();
     dfq_explorer *e = NULL;
-    dfq_explorer_times t = {.struct_size = 0};
+    dfq_explorer_needs t = {.struct_size = 0};
     ck_assert_int_eq(create(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_estimate(NULL, &t), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_estimate(e, NULL), DFQ_E_INVALID);
@@ -341,6 +294,47 @@ START_TEST(test_estimate)
     ck_assert(t.warmup > 0 && t.explore > 0 && t.train > 0);
     ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
     dfq_explorer_release(e);
+}
+END_TEST
+
+/* What a job takes at its peak beside what its creation took, and what was said before. */
+START_TEST(test_estimate_of_memory)
+{
+    const dfq_constraint area = {sizeof area, DFQ_EXPLORE_AREA, 0.6};
+    dfq_explorer_options o = short_job();
+    dfq_solver_options s;
+    dfq_explorer_needs n = {.struct_size = sizeof n};
+    dfq_context_options co;
+    dfq_context *ctx;
+    dfq_dataset *d;
+    dfq_explorer *e;
+    fail_alloc fa;
+    dfq_allocator a = fail_alloc_init(&fa, -1);
+    dfq_context_options_init(&co, sizeof co);
+    dfq_solver_options_init(&s, sizeof s);
+    co.allocator = &a;
+    co.threads = 1;
+    o.evaluator = DFQ_EVALUATOR_TABLES;
+    o.batch = 16;
+    s.steps = 400;
+    ck_assert_int_eq(dfq_context_create(&co, &ctx), DFQ_OK);
+    ck_assert_int_eq(dfq_dataset_open(ctx, scene.files[PICTURES], 2, &d), DFQ_OK);
+    ck_assert_int_eq(
+        dfq_explorer_create(ctx, scene.files[SPACE], scene.accel, d, &area, 1, &o, &s, &e), DFQ_OK);
+    int64_t created = fa.live_bytes;
+    ck_assert_int_eq(dfq_explorer_estimate(e, &n), DFQ_OK);
+    ck_assert_int_eq(fa.live_bytes, created);
+    fa.peak_bytes = created;
+    ck_assert_int_eq(dfq_explorer_run(e), DFQ_OK);
+    double taken = (double)(fa.peak_bytes - created);
+    ck_assert_msg(n.bytes > 0.9 * taken && n.bytes < 1.5 * taken, "%g said, %g taken", n.bytes,
+                  taken);
+    ck_assert_int_eq(dfq_explorer_estimate(e, &n), DFQ_OK);
+    ck_assert_double_eq(n.bytes, 0); /* nothing is left to do */
+    dfq_explorer_release(e);
+    dfq_dataset_release(d);
+    dfq_context_release(ctx);
+    ck_assert_int_eq(fa.live_bytes, 0);
 }
 END_TEST
 
@@ -390,11 +384,12 @@ START_TEST(test_impossible_limits)
     dfq_explorer *e = NULL;
     dfq_explorer_result r = {.struct_size = sizeof r};
     double least[METRICS];
-    ck_assert_int_eq(dfq_explorer_create(context, files[SPACE], files[ACCEL], pictures, limits, 2,
-                                         NULL, NULL, &e),
+    ck_assert_int_eq(dfq_explorer_create(scene.context, scene.files[SPACE], scene.accel,
+                                         scene.pictures, limits, 2, NULL, NULL, &e),
                      DFQ_OK);
     ck_assert_int_eq(dfq_explorer_run(e), DFQ_E_INFEASIBLE);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "not even without it, least "));
+    ck_assert_ptr_nonnull(
+        strstr(dfq_context_get_error(scene.context), "not even without it, least "));
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
     ck_assert_int_eq(r.proved, 1);
     enumerate(e, least);
@@ -411,7 +406,7 @@ TCase *dfqt_api_explorer_case(void)
 {
     TCase *c = tcase_create("explorer");
     tcase_set_timeout(c, 120);
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, dfqt_scene_setup, dfqt_scene_teardown);
     tcase_add_test(c, test_a_job_with_networks);
     tcase_add_test(c, test_pictures_of_the_caller);
     tcase_add_test(c, test_structs_of_other_ages);
@@ -420,6 +415,7 @@ TCase *dfqt_api_explorer_case(void)
     tcase_add_test(c, test_chosen_by);
     tcase_add_test(c, test_reference_design);
     tcase_add_test(c, test_estimate);
+    tcase_add_test(c, test_estimate_of_memory);
     tcase_add_test(c, test_snapshots);
     tcase_add_test(c, test_impossible_limits);
     return c;

@@ -7,6 +7,7 @@ int main(void)
     Suite *s = suite_create("api");
     suite_add_tcase(s, dfqt_api_accelerator_case());
     suite_add_tcase(s, dfqt_api_context_case());
+    suite_add_tcase(s, dfqt_api_cost_model_case());
     suite_add_tcase(s, dfqt_api_dataset_case());
     suite_add_tcase(s, dfqt_api_dataset_source_case());
     suite_add_tcase(s, dfqt_api_derived_case());

@@ -118,8 +118,12 @@ static const dfq_constraint limit = {sizeof(dfq_constraint), 0, 1};
 static dfq_status explorer(scene *s, const void *o)
 {
     dfq_explorer *made = NULL;
-    dfq_status status = dfq_explorer_create(s->ctx, "cifar10-small", "hdx-space", s->data, &limit,
-                                            1, o, NULL, &made);
+    dfq_accelerator *accel = NULL;
+    dfq_status status = dfq_accelerator_load(s->ctx, "hdx-space", &accel);
+    if (status == DFQ_OK)
+        status =
+            dfq_explorer_create(s->ctx, "cifar10-small", accel, s->data, &limit, 1, o, NULL, &made);
+    dfq_accelerator_release(accel);
     dfq_explorer_release(made);
     return status;
 }

@@ -86,6 +86,32 @@ START_TEST(test_format)
 }
 END_TEST
 
+/* What is alive and what was at most, between begin and end alone. */
+START_TEST(test_meter)
+{
+    fail_alloc fa;
+    dfq_context *ctx = make(&fa);
+    dfqi_meter m;
+    void *before = dfqi_alloc(ctx, 500);
+    int64_t live = fa.live_bytes;
+    dfqi_meter_begin(ctx, &m);
+    void *a = dfqi_alloc(ctx, 1000), *b = dfqi_alloc(ctx, 100);
+    ck_assert_int_eq(m.live, fa.live_bytes - live);
+    int64_t most = m.live;
+    dfqi_free(ctx, a);
+    ck_assert_int_eq(m.live, fa.live_bytes - live);
+    ck_assert_int_eq(m.peak, most);
+    dfqi_free(ctx, before);
+    ck_assert_int_eq(m.live, fa.live_bytes - live);
+    dfqi_meter_end(ctx);
+    most = m.live;
+    dfqi_free(ctx, dfqi_alloc(ctx, 5000));
+    ck_assert_int_eq(m.live, most);
+    dfqi_free(ctx, b);
+    done(ctx, &fa);
+}
+END_TEST
+
 START_TEST(test_checked_sizes)
 {
     size_t s = 7;
@@ -177,6 +203,7 @@ TCase *dfqt_memory_case(void)
     tcase_add_test(t, test_calloc_is_zero_and_checked);
     tcase_add_test(t, test_refusal_keeps_the_old_block);
     tcase_add_test(t, test_format);
+    tcase_add_test(t, test_meter);
     tcase_add_test(t, test_checked_sizes);
     tcase_add_test(t, test_arena);
     tcase_add_test(t, test_detail_text);

@@ -21,9 +21,9 @@ static const dfqi_coexplore_pace pace = {.large = 1,
                                          .recalibrate = 8,
                                          .image = 9};
 
-static dfq_explorer_times left(const dfqi_coexplore *e)
+static dfq_explorer_needs left(const dfqi_coexplore *e)
 {
-    dfq_explorer_times t;
+    dfq_explorer_needs t;
     dfqi_coexplore_left(e, &pace, &t);
     ck_assert_double_eq(t.image, 9);
     return t;
@@ -43,7 +43,7 @@ START_TEST(every_step_counts_once)
     dfqt_scene_make(0, &s);
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
     for (int i = 0; i < UNITS; i++) {
-        dfq_explorer_times t = left(e);
+        dfq_explorer_needs t = left(e);
         int at = i - (int)s.o.warmup_steps, train = at - 11;
         ck_assert_double_eq(t.warmup, i > 6 ? 0 : i == 0 ? 501 : 100 * (6 - i));
         if (at >= 0 && at < 11)
@@ -56,7 +56,7 @@ START_TEST(every_step_counts_once)
         ck_assert_int_eq(dfqi_coexplore_step(e, &finished), DFQ_OK);
     }
     ck_assert_int_eq(finished, 1);
-    dfq_explorer_times t = left(e);
+    dfq_explorer_needs t = left(e);
     ck_assert(t.warmup == 0 && t.explore == 0 && t.derive == 0 && t.train == 0);
     ck_assert_double_eq(t.recalibrate, 0);
     dfqi_coexplore_release(e);
@@ -71,7 +71,7 @@ START_TEST(rules_and_sizes_count)
 {
     dfqt_scene s;
     dfqi_coexplore *e;
-    dfq_explorer_times t;
+    dfq_explorer_needs t;
     dfqi_coexplore_pace other = pace;
     dfq_context *ctx = dfqt_scene_context(1);
     dfqt_scene_make(0, &s);
@@ -102,7 +102,7 @@ START_TEST(measuring_leaves_no_trace)
         dfqi_coexplore *e;
         ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
         for (int i = 0; !finished; i++) {
-            dfq_explorer_times t;
+            dfq_explorer_needs t;
             if (asked && i % 4 == 0) {
                 ck_assert_msg(dfqi_coexplore_estimate(e, &t) == DFQ_OK, "%s",
                               dfq_context_get_error(ctx));
@@ -128,7 +128,7 @@ START_TEST(measuring_can_be_cancelled)
 {
     dfqt_scene s;
     dfqi_coexplore *e;
-    dfq_explorer_times t;
+    dfq_explorer_needs t;
     dfq_context *ctx = dfqt_scene_context(1);
     dfqt_scene_make(0, &s);
     ck_assert_int_eq(dfqt_scene_create(ctx, &s, &e), DFQ_OK);
@@ -152,7 +152,7 @@ static void measure_without(const dfqt_scene *s, int64_t refused, int64_t made[2
     dfq_context_options o;
     dfq_context *ctx = NULL;
     dfqi_coexplore *e;
-    dfq_explorer_times t;
+    dfq_explorer_needs t;
     dfq_context_options_init(&o, sizeof o);
     o.allocator = &a;
     o.threads = 1;

@@ -155,6 +155,7 @@ START_TEST(handles_tell_all_there_is)
     dfq_accelerator_config a = {.struct_size = sizeof a};
     dfq_accuracy acc = {.struct_size = sizeof acc};
     dfq_tensor *t;
+    dfq_accelerator *accel;
     dfq_constraint limit = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 3};
     write_file(file, accelerator_json, sizeof accelerator_json - 1);
     write_images(images);
@@ -165,9 +166,11 @@ START_TEST(handles_tell_all_there_is)
     o.sampled_paths = o.batch = 2;
     so.steps = 1;
     ck_assert_int_eq(dfq_dataset_open(ctx, images, 10, &d), DFQ_OK);
-    ck_assert_msg(dfq_explorer_create(ctx, "cifar10-small", file, d, &limit, 1, &o, &so, &e) ==
+    ck_assert_int_eq(dfq_accelerator_load(ctx, file, &accel), DFQ_OK);
+    ck_assert_msg(dfq_explorer_create(ctx, "cifar10-small", accel, d, &limit, 1, &o, &so, &e) ==
                       DFQ_OK,
                   "%s", dfq_context_get_error(ctx));
+    dfq_accelerator_release(accel); /* the job has copied it */
     ck_assert_int_eq(dfq_explorer_get_accelerator(e, &a), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_cells(e), 9);
     ck_assert_int_eq(dfq_explorer_get_groups(e), 15);

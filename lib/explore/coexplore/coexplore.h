@@ -56,7 +56,7 @@ DFQI_CHECKED dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_fini
 DFQI_CHECKED dfq_status dfqi_coexplore_run(dfqi_coexplore *e);
 
 /* What is left, measured. */
-DFQI_CHECKED dfq_status dfqi_coexplore_estimate(const dfqi_coexplore *e, dfq_explorer_times *out);
+DFQI_CHECKED dfq_status dfqi_coexplore_estimate(const dfqi_coexplore *e, dfq_explorer_needs *out);
 DFQI_CHECKED dfq_status dfqi_coexplore_result(const dfqi_coexplore *e, dfqi_coexplore_info *out);
 /* Exact costs of a choice. */
 DFQI_CHECKED dfq_status dfqi_coexplore_cost(const dfqi_coexplore *e, const int32_t *choice,

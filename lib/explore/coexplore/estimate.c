@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base/memory.h"
 #include "base/progress.h"
 
 /* Steps of the miniature: of a kind the second counts, the first makes kernels and buffers. */
@@ -155,13 +156,18 @@ dfq_status dfqi_coexplore_measure(const dfqi_coexplore *e, dfqi_coexplore_pace *
 {
     miniature m = {.done = 0};
     dfqi_coexplore_pace p = {.large = 0};
+    dfqi_meter meter;
+    dfqi_meter_begin(e->ctx, &meter);
     dfq_status status = make(e, &m.e);
+    int64_t state = meter.live;
     int64_t all = LARGE + PATHS + ROUNDS * (m.e.o.weight_steps + MOVES) + TRAIN;
     m.stage = dfqi_stage_begin(e->ctx, "estimate", 0, (uint64_t)all);
     if (status == DFQ_OK) status = warm_up(&m, &p);
     if (status == DFQ_OK) status = explore(&m, &p);
     if (status == DFQ_OK) status = train(&m, &p);
     release(&m.e);
+    dfqi_meter_end(e->ctx);
+    p.bytes = meter.peak - state;
     if (status == DFQ_OK) *out = p;
     return status;
 }
@@ -194,11 +200,23 @@ static double left_of_exploring(const dfqi_coexplore *e, const dfqi_coexplore_pa
            (double)starts * p->start;
 }
 
+/* Curves, trajectory and snapshots of the whole job; they grow by doubling. */
+static double bytes_of_records(const dfqi_coexplore *e)
+{
+    const dfqi_domain *d = dfqi_solver_space(e->s->solver);
+    double losses = 0, rows = (double)e->solver_o.steps, snapshots = 0;
+    for (int32_t i = 0; i < DFQI_EXPLORE_STAGES; i++) losses += (double)dfqi_coexplore_units(e, i);
+    if (e->solver_o.snapshot_every > 0) snapshots = ceil(rows / (double)e->solver_o.snapshot_every);
+    return 2 * (losses * sizeof(float) +
+                rows * (double)(1 + e->space.n_metrics + e->n_limits) * sizeof(float) +
+                snapshots * (double)d->n_groups * sizeof(int32_t));
+}
+
 void dfqi_coexplore_left(const dfqi_coexplore *e, const dfqi_coexplore_pace *p,
-                         dfq_explorer_times *out)
+                         dfq_explorer_needs *out)
 {
     int32_t stage = e->s->stage;
-    *out = (dfq_explorer_times){.image = p->image};
+    *out = (dfq_explorer_needs){.image = p->image};
     if (stage == DFQI_EXPLORE_STAGES) return;
     out->warmup = left_of_warm_up(e, p);
     out->explore = left_of_exploring(e, p);
@@ -206,9 +224,10 @@ void dfqi_coexplore_left(const dfqi_coexplore *e, const dfqi_coexplore_pace *p,
     out->train =
         (double)(e->o.train_steps - (stage == DFQ_EXPLORE_TRAIN ? e->s->at : 0)) * p->derived;
     out->recalibrate = p->recalibrate;
+    out->bytes = (double)p->bytes + bytes_of_records(e);
 }
 
-dfq_status dfqi_coexplore_estimate(const dfqi_coexplore *e, dfq_explorer_times *out)
+dfq_status dfqi_coexplore_estimate(const dfqi_coexplore *e, dfq_explorer_needs *out)
 {
     dfqi_coexplore_pace pace = {.large = 0};
     if (e->s->stage < DFQI_EXPLORE_STAGES) DFQI_TRY(dfqi_coexplore_measure(e, &pace));

@@ -12,12 +12,13 @@ typedef struct dfqi_coexplore_pace {
     double start;       /* what the solver's first step adds */
     double finish;      /* repair, local search, the derived network */
     double recalibrate, image;
+    int64_t bytes; /* beside the state of a job that begins, at most */
 } dfqi_coexplore_pace;
 
 /* Measured on a miniature of the job; e is as it was. */
 DFQI_CHECKED dfq_status dfqi_coexplore_measure(const dfqi_coexplore *e, dfqi_coexplore_pace *out);
 /* From where e stands. */
 void dfqi_coexplore_left(const dfqi_coexplore *e, const dfqi_coexplore_pace *pace,
-                         dfq_explorer_times *out);
+                         dfq_explorer_needs *out);
 
 #endif

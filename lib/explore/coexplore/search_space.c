@@ -10,22 +10,27 @@
 const char *const dfqi_search_space_metrics[DFQI_SEARCH_SPACE_METRICS] = {"latency_ms", "energy_mj",
                                                                           "area_mm2"};
 
-dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path, const char *accelerator,
-                                  dfqi_search_space *out)
+dfq_status dfqi_search_space_find(dfq_context *ctx, const char *space_path,
+                                  dfqi_supernet_space *out)
 {
     const dfqi_supernet_space *own = dfqi_supernet_space_known(space_path);
-    dfqi_search_space s;
-    memset(&s, 0, sizeof s);
-    if (own)
-        s.net = *own;
-    else if (strpbrk(space_path, "./"))
-        DFQI_TRY(dfqi_supernet_space_read(ctx, space_path, &s.net));
-    else
+    if (!own && strpbrk(space_path, "./")) return dfqi_supernet_space_read(ctx, space_path, out);
+    if (!own)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "there is no search space %s; %s, %s, %s and %s are known, names of files "
                          "have a dot or a slash",
                          space_path, dfqi_super_cifar_small.name, dfqi_super_cifar_full.name,
                          dfqi_super_vit_small.name, dfqi_super_vit_tiny.name);
+    *out = *own;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path, const char *accelerator,
+                                  dfqi_search_space *out)
+{
+    dfqi_search_space s;
+    memset(&s, 0, sizeof s);
+    DFQI_TRY(dfqi_search_space_find(ctx, space_path, &s.net));
     DFQI_TRY(dfqi_accel_space_load(ctx, accelerator, &s.accel));
     dfqi_accel_space_config(&s.accel, 0, &s.base);
     *out = s;

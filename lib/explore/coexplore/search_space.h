@@ -3,6 +3,8 @@
 #ifndef DFQI_EXPLORE_SEARCH_SPACE_H
 #define DFQI_EXPLORE_SEARCH_SPACE_H
 
+#include <dfq/solver.h>
+
 #include "accel/table.h"
 #include "nn/supernet.h"
 
@@ -17,6 +19,9 @@ typedef struct dfqi_search_space {
  * description. */
 DFQI_CHECKED dfq_status dfqi_search_space_read(dfq_context *ctx, const char *space_path,
                                                const char *accelerator, dfqi_search_space *out);
+/* The networks alone. */
+DFQI_CHECKED dfq_status dfqi_search_space_find(dfq_context *ctx, const char *space_path,
+                                               dfqi_supernet_space *out);
 
 enum { DFQI_SEARCH_SPACE_HW_PARAMS = 6, DFQI_SEARCH_SPACE_METRICS = 3 };
 
@@ -34,8 +39,7 @@ typedef struct dfqi_search_space_costs {
     int32_t n_cells, n_hw_params, n_metrics;
     int32_t *choices; /* cells', then pe_x, pe_y, rf_words, dataflow, pe_type, glb_kb */
     double *cost, *base;
-    double reference
-        [DFQI_SEARCH_SPACE_METRICS]; /* of the reference design; infinity: it does not fit */
+    double reference[DFQ_METRICS_MAX]; /* of the reference design; infinity: it does not fit */
 } dfqi_search_space_costs;
 
 DFQI_CHECKED dfq_status dfqi_search_space_costs_new(dfq_context *ctx, const dfqi_search_space *s,
