@@ -1,47 +1,56 @@
 /** @file dfq/explorer.h
  *  @ingroup advanced
- *  Co-exploration of a network and the accelerator it runs on: from a search space, labelled images
- *  and hard limits to one network and one accelerator that meet every limit (HDX, DAC 2022, arXiv
- *  2301.09312). dfq/solver.h is the rule that keeps to the limits; here is all that surrounds it.
+ *  Co-exploration: a search that finds a network and the accelerator that runs it, both at once,
+ *  so that the network classifies well and latency, energy and area stay within hard limits (HDX,
+ *  DAC 2022, arXiv 2301.09312). The caller gives a search space, a description of accelerators,
+ *  labelled images and the limits. The result is one trained network and one accelerator that meet
+ *  every limit. The search itself is that of dfq/solver.h, whose words are used here too.
  *
- *  A supernet holds every choice of every cell. A job has three stages:
+ *  Words:
  *
- *  - "warm-up": `warmup_steps` of the shared weights on the part of the images to train on. The
- *  first
- *    go along the largest choices. Then each other choice takes over what it can of their weights
- *    (the channels that matter most, the middle of the kernels), and each further step goes along
- *    one path drawn uniformly. Or none: weights saved after another job's warm-up are read;
- *  - "explore": rounds of `weight_steps` steps of the weights, along paths drawn from the solver's
- *    probabilities, and `solver_steps` steps of the solver, which cost little beside them. Before
- *    these, `sampled_paths` paths drawn alike are judged on one batch of the images held out. What
- *    a choice contributes to the loss is estimated from all paths judged so far, later ones
- *    weighing more: L(path) = b + sum of E[cell][choice], by ridge regression on the differences
- *    within each batch. The solver sees the loss b + sum p E and its gradient E. The last of its
- *    steps derives choices, whose costs are exact;
- *  - "train": the derived network is trained by itself on all images for `train_steps`.
+ *  - *search space*: the networks to choose from. A network is a row of *cells*, and each cell has
+ *    a few alternatives (a kernel size and an expansion, or the width and depth of a stage);
+ *  - *path*: one alternative of each cell, so one network of the space;
+ *  - *supernet*: one set of weights that all paths share. A path is judged with the shared
+ *    weights, without being trained by itself;
+ *  - *derived network*: the network of the result, with weights of its own.
  *
- *  Beside the limits, dfq_solver_options::cost_weight draws a search towards low costs by one of
- *  the cost functions; its reference design is that of dfq_explorer_metric::reference.
+ *  A job has three stages. A step of a stage trains weights on one batch, or is one of the solver:
  *
- *  The costs are dfq/accelerator.h's, tabulated for every choice on every accelerator of the
- *  description, so the verdict holds without any approximation. Metrics: latency, energy, area.
+ *  1. "warm-up" trains the supernet for `warmup_steps` steps. The first of them, `largest_share`
+ *     of all, train the path of largest alternatives. Then the other alternatives take over those
+ *     weights that they can use (the channels that matter most, the middle of the kernels), and
+ *     each step trains a path drawn at random. A supernet that another job has saved can be read
+ *     instead (`supernet_path`).
+ *  2. "explore" goes in rounds. A round trains the supernet for `weight_steps` steps, on paths
+ *     drawn by the solver's probabilities. Then it judges `sampled_paths` paths on one batch of
+ *     images that are held out from training. Then it does `solver_steps` steps of the solver.
+ *  3. "train" trains the derived network by itself, on all images, for `train_steps` steps.
  *
- *  What a step of the solver knows of costs comes from an evaluator: from these tables, or from two
- *  networks that learn them first (DANCE, DAC 2021, arXiv 2009.06237), which come before the
- *  stages:
+ *  The solver needs the loss of a mixture, which nobody can measure. It is estimated: L(path) = b
+ *  + sum over cells of E[cell][alternative], fitted to the losses of all judged paths by ridge
+ *  regression on the differences within each batch. Later rounds weigh more (`estimate_decay`).
+ *  The loss of mixture p is then b + sum of p E, and its gradient is E.
  *
- *  - "evaluator": EST learns the costs of (mixture, accelerator). On samples it has not seen its
- *  mean
- *    relative error must be 1 % at most. Then it gives costs and gradients to the solver, which
- *    keeps so far away from each limit as 99 % of the errors stay below;
- *  - "hw-generator": GEN learns which accelerator suits a mixture. Then it stands for the logits of
- *  the
- *    accelerator's hardware parameters, and its parameters are moved by the same rule.
+ *  The costs are those of dfq/accelerator.h, tabulated for every alternative of every cell on
+ *  every accelerator of the description. They are exact, and so is the verdict. A caller can give
+ *  costs of its own (dfq_explorer_create_with_costs()).
  *
- *  Derived choices, their repair and the verdict know the exact tables alone.
+ *  What a step of the solver knows of costs comes from these tables, or, if the options ask for
+ *  ::DFQ_EVALUATOR_NETWORKS, from two networks that learn them before the warm-up (DANCE, DAC
+ *  2021, arXiv 2009.06237):
+ *
+ *  - stage "evaluator" trains EST, which estimates the costs of a network on an accelerator. On
+ *    samples that it has not seen its mean relative error must be 1 % at most. The search keeps
+ *    away from each limit by what 99 % of the errors stay below;
+ *  - stage "hw-generator" trains GEN, which names the accelerator that suits a network. In the
+ *    search its output stands for the logits of the hardware parameters, and its weights are moved
+ *    in their place.
+ *
+ *  Derived choices, their repair and the verdict go by the exact tables all the same.
  *
  *  The same files, images, options and build give the same bits at any thread count, also when a
- *  job was stopped and resumed, and whether a warm-up was done or its weights were read. */
+ *  job was stopped and resumed, and whether a warm-up was done or its supernet was read. */
 #ifndef DFQ_EXPLORER_H
 #define DFQ_EXPLORER_H
 
@@ -97,7 +106,8 @@ typedef struct dfq_explorer_options {
     uint64_t seed;         /**< of weights, paths, batches and the split; 0 */
     double held_out;       /**< share of the images that the solver's loss is taken on, 0.01..0.9;
                                0.2 */
-    double largest_share;  /**< share of the warm-up along the largest choices, 0..1; 0.25 */
+    double largest_share;  /**< share of the warm-up on the path of largest alternatives, 0..1;
+                               0.25 */
     double learning_rate;  /**< of the weights in the warm-up, 0..1000; 0: 0.1 for MBConv, 1e-3 for
                                vision transformers. In each stage the rate falls as half a cosine
                                to 0 */
@@ -199,25 +209,26 @@ typedef struct dfq_cost_query {
 } dfq_cost_query;
 
 /** Costs of the caller's own: of an accelerator that the library does not model, or measured. The
- *  accelerator is described by hardware parameters with some alternatives each; an accelerator is one
- *  alternative of each of them. A network's cost in a metric is the sum over its cells, and what all
- *  networks share; that is what dfq_problem::cost_table holds. */
+ *  accelerator is described by hardware parameters with some alternatives each; an accelerator is
+ *  one alternative of each of them. A network's cost in a metric is the sum over its cells, and
+ *  what all networks share; that is what dfq_problem::cost_table holds. */
 typedef struct dfq_cost_model {
     uint32_t struct_size; /**< set by dfq_cost_model_init() */
     int32_t n_hw_params;  /**< 1..64; with DANCE's networks at most 16 */
     int32_t n_metrics;    /**< 1..::DFQ_METRICS_MAX */
     int32_t reserved;     /**< 0 */
-    const int32_t
-        *alternatives; /**< [n_hw_params] 1 or more each; 16 million accelerators at most */
+    /** [n_hw_params] 1 or more each; 16 million accelerators at most */
+    const int32_t *alternatives;
     const char *const *hw_names; /**< [n_hw_params] cut at 47 bytes; NULL: "hw 0", ... */
     const char *const
         *metrics; /**< [n_metrics] 1 to 47 bytes, with the unit; NULL: "metric 0", ... */
-    /** Writes the costs [n_metrics] of one choice of one cell on one accelerator. Called once for each
-     *  of them while the job is created, on the thread that creates it. NULL with cost_table. */
+    /** Writes the costs [n_metrics] of one choice of one cell on one accelerator. Called once for
+     *  each of them while the job is created, on the thread that creates it. NULL with
+     *  cost_table. */
     dfq_status (*cost)(const dfq_cost_query *query, double *out_costs, void *user);
     void *user; /**< passed to cost() */
-    /** [n_metrics][choices of all cells][accelerators], the last hardware parameter running fastest;
-     *  NULL: cost() is called. */
+    /** [n_metrics][choices of all cells][accelerators], the last hardware parameter running
+     *  fastest; NULL: cost() is called. */
     const double *cost_table;
     /** With cost_table: [n_metrics][accelerators], what all networks share; NULL: zeros. */
     const double *base_table;
@@ -247,8 +258,8 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *  @return ::DFQ_E_INVALID (an option out of range, a rule that is not possible, too few images, a
  *          limit that is not a number above 0), ::DFQ_E_IO or ::DFQ_E_CORRUPT (space, images or
  *          supernet: the text names the file), ::DFQ_E_SHAPE (a supernet of another space),
- *          ::DFQ_E_UNSUPPORTED (an option that this library does not know), ::DFQ_E_CANCELLED (while
- *          costs are tabulated), ::DFQ_E_NOMEM. */
+ *          ::DFQ_E_UNSUPPORTED (an option that this library does not know), ::DFQ_E_CANCELLED
+ *          (while costs are tabulated), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *space,
                                            const dfq_accelerator *accelerator,
                                            const dfq_dataset *images,
@@ -257,9 +268,9 @@ DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *spa
                                            const dfq_solver_options *solver,
                                            dfq_explorer **out_explorer);
 
-/** The same with the caller's own cost model in place of the library's accelerators. Limits name its
- *  metrics. dfq_explorer_get_accelerator() has nothing to tell then; the choices of the result name
- *  the alternative of each hardware parameter.
+/** The same with the caller's own cost model in place of the library's accelerators. Limits name
+ *  its metrics. dfq_explorer_get_accelerator() has nothing to tell then; the choices of the result
+ *  name the alternative of each hardware parameter.
  *  @param costs  not needed after the call
  *  @return as dfq_explorer_create(); also ::DFQ_E_INVALID (the text names the field of `costs`),
  *          ::DFQ_E_NUMERIC (a cost is NaN or infinite: the text says where), or what cost()
@@ -288,12 +299,13 @@ DFQ_CHECKED dfq_status dfq_explorer_step(dfq_explorer *explorer, int32_t *out_fi
  *          again to go on), otherwise as dfq_explorer_step(). */
 DFQ_CHECKED dfq_status dfq_explorer_run(dfq_explorer *explorer);
 
-/** Measures what the rest of a job takes, before or between its steps: a copy of it with new weights,
- *  and with a few steps of each kind, goes through all stages. That takes about 20 steps of weights and
- *  room for a second supernet; the job stays as it is. Reports stage "estimate". Not in it: the tables,
- *  which are there, and the training of EST and GEN (estimate again when they are trained).
- *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_CANCELLED, ::DFQ_E_NUMERIC (a loss of the
- *          copy is NaN or infinite), ::DFQ_E_NOMEM. */
+/** Measures what the rest of a job takes, before or between its steps: a copy of it with new
+ *  weights, and with a few steps of each kind, goes through all stages. That takes about 20 steps
+ *  of weights and room for a second supernet; the job stays as it is. Reports stage "estimate". Not
+ *  in it: the tables, which are there, and the training of EST and GEN (estimate again when they
+ *  are trained).
+ *  @return ::DFQ_E_INVALID (struct_size is not set), ::DFQ_E_CANCELLED, ::DFQ_E_NUMERIC (a loss of
+ *          the copy is NaN or infinite), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_estimate(const dfq_explorer *explorer,
                                              dfq_explorer_needs *out_needs);
 

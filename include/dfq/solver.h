@@ -1,34 +1,54 @@
 /** @file dfq/solver.h
  *  @ingroup advanced
- *  Co-exploration: one choice for every cell of a network and every hardware parameter of an
- *  accelerator, with the least task loss, under hard limits (HDX, DAC 2022, arXiv 2301.09312).
+ *  A search under hard limits: one alternative is chosen in each of many groups, so that a task
+ *  loss is small and every cost stays within its limit. It is the search of HDX (DAC 2022, arXiv
+ *  2301.09312), made to choose a network and the accelerator that runs it, at once. The problem is
+ *  the caller's, given as tables, as callbacks, or as a mix of both.
  *
- *  The choices of a group g have logits x and probabilities p = softmax(x / temperature). A step
- *  looks at the task loss and at the costs t_j of the mixture, and moves the logits:
+ *  Words:
  *
- *      x -= rate (g + m),    g = gradient of the loss,    c_j = gradient of t_j / T_j
- *      m = argmin |m|^2  subject to  c_j.(g + m) >= delta_j  for every limit T_j that is violated
+ *  - *group*: something to decide that has a few alternatives. The first groups belong to the
+ *    network and are called *cells* (which kernel size, which width). The others belong to the
+ *    accelerator and are called *hardware parameters* (how many processing elements, which buffer
+ *    size);
+ *  - *choice*: one alternative of each group, so one network on one accelerator. The choice of one
+ *    group is the alternative taken there;
+ *  - *mixture*: a probability p for each alternative, by which a search is differentiable. In a
+ *    group p = softmax(x / temperature); the numbers x are the *logits* that the search learns;
+ *  - *metric*: a kind of cost t, as latency. The cost of a mixture is the expected cost;
+ *  - *limit*: the largest value T that a metric may have. It is *violated* if t > T;
+ *  - *likeliest choice*: in each group the alternative of largest p. It is what a search ends
+ *    with.
  *
- *  m is 0 while the limits hold or are approached fast enough. For one violated limit it is (delta
- *  - g.c) / |c|^2 c; for several the quadratic programme is solved exactly. Each delta_j grows by
- *  the factor 1 + growth with every violating step and starts anew when the limit holds. With Adam
- *  the demand is c.P(g + m) >= delta, P the preconditioner, and m stays out of the moments (beta1 =
- *  0). The network's logits and the accelerator's are pulled apart from each other, or together
- *  with `joint`. Without Gumbel noise a limit counts as violated if the mixture exceeds it or its
- *  likeliest choices do; with callbacks costs() is therefore asked twice in a step, once without
- *  gradients. Where the last step still leaves likeliest choices that exceed a limit, up to a tenth
- *  more are done.
+ *  One step takes the gradient g of the task loss to the logits, and the gradients c_j of t_j /
+ *  T_j, and moves the logits by
  *
- *  After the last step the likeliest choices are costed by the exact model, repaired by the swaps
- *  that cost the least loss for what they gain, and improved as far as the limits allow. A result
- *  is *certified* if the exact costs of its choices meet every limit, and only then. Otherwise it
- *  is infeasible, with the tightest limits that could be met.
+ *      x -= learning_rate (g + m)
+ *      m = argmin |m|^2  subject to  c_j.(g + m) >= delta_j  for every violated limit j
  *
- *  The problem is the caller's: tables (losses and costs that are sums over cells), callbacks, or a
- *  mix of both. Other rules than the published one serve as baselines in the same frame.
+ *  (HDX, gradient manipulation). m is the *constraint gradient*: the smallest change of the
+ *  direction after which each violated cost falls by delta_j, to first order. For one limit it is
+ *  (delta - g.c) / |c|^2 c; for several the quadratic programme is solved exactly. m is 0 while
+ *  the limits hold, or while a cost falls fast enough by itself. delta_j grows by the factor 1 +
+ *  growth with every step that violates limit j, and starts anew when the limit holds.
  *
- *  The same problem, options and build give the same bits, also when a job was stopped and resumed,
- *  as long as the callbacks do. */
+ *  Details. The network's logits and the accelerator's each have an m of their own, or one
+ *  together (`joint`). With Adam the condition is c.P(g + m) >= delta, P being the preconditioner,
+ *  and m stays out of the moments (beta1 = 0). Without Gumbel noise a limit also counts as
+ *  violated if the likeliest choice violates it; with callbacks costs() is therefore asked twice
+ *  in a step, once without gradients. If the likeliest choice violates a limit after the last
+ *  step, up to a tenth more steps are done.
+ *
+ *  After the last step the likeliest choice is costed by the exact model. If it violates limits,
+ *  it is *repaired*: alternatives are swapped, each time the one that costs the least loss for
+ *  what it gains. Then a *local search* lowers the loss as far as the limits allow. The result is
+ *  *certified* if its exact costs meet every limit, and only then. Otherwise the search is
+ *  *infeasible*, and tells the tightest limits that could be met.
+ *
+ *  Rules of other papers serve as baselines in the same frame (DFQ_RULE_*).
+ *
+ *  The same problem, options and build give the same bits, also when a job was stopped and
+ *  resumed, as long as the callbacks do. */
 #ifndef DFQ_SOLVER_H
 #define DFQ_SOLVER_H
 
@@ -50,7 +70,7 @@ enum {
 
 /** How a step meets the limits. All but the last move logits or probabilities step by step. */
 enum {
-    DFQ_RULE_CONSTRAINT_GRADIENT = 0, /**< the pull above */
+    DFQ_RULE_CONSTRAINT_GRADIENT = 0, /**< the constraint gradient above (HDX) */
     DFQ_RULE_NONE = 1,                /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
     DFQ_RULE_PENALTY = 2,             /**< loss + penalty sum_j max(t_j / T_j - 1, 0) */
     DFQ_RULE_ABSOLUTE = 3,      /**< loss + penalty sum_j |t_j / T_j - 1| (TF-NAS, ECCV 2020) */
@@ -94,11 +114,12 @@ enum {
     DFQ_CHOSEN_EXACT = 4         /**< the exact method */
 };
 
-/** A search space with losses and costs. Vectors p hold the choices of group 0, then those of group
- *  1, ...: `total` numbers, of which the first `cells` belong to the network. Everything pointed to
- *  must stay as it is until the solver is released. A callback that does not return ::DFQ_OK ends
- *  the step with its status; one that gives a NaN or an infinity ends the search with
- *  ::DFQ_E_NUMERIC. Callbacks must not touch the solver; they run on the thread that called it. */
+/** A problem: groups of alternatives, a loss and costs. Vectors p hold the choices of group 0, then
+ *  those of group 1, ...: `total` numbers, of which the first `cells` belong to the network.
+ *  Everything pointed to must stay as it is until the solver is released. A callback that does not
+ *  return ::DFQ_OK ends the step with its status; one that gives a NaN or an infinity ends the
+ *  search with ::DFQ_E_NUMERIC. Callbacks must not touch the solver; they run on the thread that
+ *  called it. */
 typedef struct dfq_problem {
     uint32_t struct_size; /**< set by dfq_problem_init() */
     int32_t n_groups;     /**< cells and hardware parameters, 1..65536 */
@@ -143,26 +164,27 @@ typedef struct dfq_constraint {
 /** Options of dfq_solver_create(). Fill with dfq_solver_options_init() first. */
 typedef struct dfq_solver_options {
     uint32_t struct_size;   /**< set by init */
-    int32_t rule;           /**< DFQ_RULE_*; pull */
-    int64_t steps;          /**< 1..10 million, a pull may add a tenth; 2000 */
+    int32_t rule;           /**< DFQ_RULE_*; constraint gradient */
+    int64_t steps;          /**< 1..10 million, the constraint gradient may add a tenth; 2000 */
     int64_t snapshot_every; /**< steps between snapshots of the likeliest choices, the best of which
                                is kept if it meets the limits; 50. 0: none */
     uint64_t seed;          /**< of Gumbel noise; 0 */
     int32_t optimizer; /**< ::DFQ_OPTIMIZER_SGD (no momentum) or ::DFQ_OPTIMIZER_ADAMW (no decay,
                                beta1 = 0); AdamW */
     int32_t gumbel;    /**< 1: Gumbel noise on the logits; 0 */
-    int32_t joint;     /**< 1: network and accelerator are pulled together, each divided by the
-                             running root mean square of its gradient (with Adam: preconditioned as
-                             always); 0 */
-    int32_t strict;    /**< which violated limits change the direction of a step. 1: all whose cost
+    /** 1: network and accelerator have one constraint gradient together, each divided by the
+     *  running root mean square of its gradient (with Adam: preconditioned as always); 0: one each;
+     *  0 */
+    int32_t joint;
+    int32_t strict; /**< which violated limits change the direction of a step. 1: all whose cost
                              would not fall by delta or more; 0: as published, only those whose cost
                              would rise; 1 */
     double learning_rate;    /**< of the network's logits, above 0, up to 1e6; 0.02 */
     double hw_learning_rate; /**< of the accelerator's; 0.02 */
     double temperature;      /**< of the softmax at first, 1e-3..1e3; 1 */
     double end_temperature;  /**< at the last step, falling as a power; 1 */
-    double delta;            /**< the pull's first delta, above 0, up to 1e3; 1e-3 */
-    double growth;           /**< the pull's growth, 0..1; 0.01 */
+    double delta;            /**< the first delta, above 0, up to 1e3; 1e-3 */
+    double growth;           /**< its growth with each violating step, 0..1; 0.01 */
     double margin;      /**< share that the search keeps away from the limits, 0..0.9; the verdict
                                knows nothing of it; 0 */
     double cost_weight; /**< weight of cost_function in the loss, 0..1e9; 0. Not with the exact
