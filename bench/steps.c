@@ -49,11 +49,11 @@ static void open_network(bench *b, const char *path)
                    .image = 224,
                    .channels = 3,
                    .classes = 1000,
-                   .vit.patch = 16,
-                   .vit.width = 192,
-                   .vit.depth = 12,
-                   .vit.heads = 3,
-                   .vit.hidden = 768,
+                   .of.vit.patch = 16,
+                   .of.vit.width = 192,
+                   .of.vit.depth = 12,
+                   .of.vit.heads = 3,
+                   .of.vit.hidden = 768,
                    .eps = 1e-6f};
     if (path) {
         dfqi_safetensors st;
@@ -74,7 +74,7 @@ static void open_network(bench *b, const char *path)
                 w[k] = 0.03f * dfqi_rng_normal(&rng) + (norm ? 1.0f : 0.0f);
         }
     }
-    if (b->net.n_params > PARAMS_MAX || b->net.arch.vit.depth > DEPTH_MAX) {
+    if (b->net.n_params > PARAMS_MAX || b->net.arch.of.vit.depth > DEPTH_MAX) {
         fprintf(stderr, "bench_steps: at most %d blocks\n", DEPTH_MAX);
         exit(1);
     }
@@ -111,7 +111,7 @@ static void build_network(bench *b, int step, dfqi_id x, dfqi_taps *taps)
 
 static dfqi_id build_loss(bench *b, int step, const dfqi_taps *taps, dfqi_id labels, dfqi_id logits)
 {
-    int64_t depth = b->net.arch.vit.depth;
+    int64_t depth = b->net.arch.of.vit.depth;
     dfqi_graph *g = b->g;
     dfqi_id term[2];
     if (step == FAKE) {

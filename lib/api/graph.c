@@ -73,7 +73,7 @@ const char *dfq_graph_get_layer_config(const dfq_graph *graph)
 
 const char *dfq_graph_get_choices(const dfq_graph *graph)
 {
-    return graph != NULL ? graph->net.arch.choices : "";
+    return graph != NULL ? graph->net.arch.of.derived.choices : "";
 }
 
 dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
@@ -91,18 +91,18 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .image = a->image,
                            .channels = a->channels,
                            .classes = a->classes,
-                           .patch = a->vit.patch,
-                           .width = a->vit.width,
-                           .depth = a->vit.depth,
-                           .heads = a->vit.heads,
-                           .hidden = a->vit.hidden,
+                           .patch = a->of.vit.patch,
+                           .width = a->of.vit.width,
+                           .depth = a->of.vit.depth,
+                           .heads = a->of.vit.heads,
+                           .hidden = a->of.vit.hidden,
                            .parameters = dfqi_network_values(&graph->net),
                            .macs = dfqi_count_i64(macs),
                            .family = (int32_t)a->family,
                            .batchnorms = dfqi_arch_norms(a)};
     if (a->family == DFQI_FAMILY_STAGES) {
-        info.patch = a->space.vit.patch;
-        info.width = a->space.vit.tokens;
+        info.patch = a->of.derived.space.vit.patch;
+        info.width = a->of.derived.space.vit.tokens;
         info.depth = dfqi_derived_blocks(a);
     }
     memcpy(info.mean, a->mean, sizeof info.mean);
@@ -223,11 +223,11 @@ dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options
     DFQI_TRY(dfqi_options_read(context, "dfq_vit_options", options, &o, sizeof o));
     dfqi_arch arch = {.image = o.image,
                       .classes = o.classes,
-                      .vit.patch = o.patch,
-                      .vit.width = o.width,
-                      .vit.depth = o.depth,
-                      .vit.heads = o.heads,
-                      .vit.hidden = o.hidden};
+                      .of.vit.patch = o.patch,
+                      .of.vit.width = o.width,
+                      .of.vit.depth = o.depth,
+                      .of.vit.heads = o.heads,
+                      .of.vit.hidden = o.hidden};
     if (o.name != NULL) {
         size_t length = strlen(o.name);
         if (length < 1 || length >= sizeof arch.name)

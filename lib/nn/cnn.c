@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "graph/ops.h"
 
 enum { LAYER_PARAMS = 5 };
@@ -22,7 +23,7 @@ int32_t dfqi_arch_norms(const dfqi_arch *a)
 
 const char *dfqi_cnn_prefix(const dfqi_arch *a)
 {
-    return a->cnn.module ? "module." : "";
+    return a->of.cnn.module ? "module." : "";
 }
 
 static void layer_at(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
@@ -89,6 +90,24 @@ static void expect_one(const dfqi_arch *a, int32_t i, dfqi_expect *out)
 void dfqi_cnn_expect(const dfqi_arch *a, dfqi_expect *out)
 {
     for (int32_t i = 0, n = dfqi_cnn_count(a); i < n; i++) expect_one(a, i, &out[i]);
+}
+
+uint64_t dfqi_cnn_hash(uint64_t hash, const dfqi_arch *a)
+{
+    const dfqi_cnn_arch *c = &a->of.cnn;
+    hash = dfqi_hash(hash, &c->stride_first, sizeof c->stride_first);
+    return dfqi_hash(hash, &c->stem, sizeof c->stem);
+}
+
+/* By members: between them may be bytes that nobody set. */
+dfq_status dfqi_cnn_alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_arch *student)
+{
+    const dfqi_cnn_arch *a = &teacher->of.cnn, *b = &student->of.cnn;
+    return dfqi_need_same(
+        ctx, teacher, student,
+        a->width == b->width && memcmp(a->units, b->units, sizeof a->units) == 0 &&
+            a->small == b->small && a->stem == b->stem && a->bottleneck == b->bottleneck &&
+            a->stride_first == b->stride_first && a->padded == b->padded);
 }
 
 /* -- forward ----------------------------------------------------------------------------------- */

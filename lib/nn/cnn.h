@@ -45,6 +45,11 @@ void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
 int32_t dfqi_cnn_count(const dfqi_arch *a);
 void dfqi_cnn_expect(const dfqi_arch *a, dfqi_expect *out);
 
+/* For the families' rows. */
+uint64_t dfqi_cnn_hash(uint64_t hash, const dfqi_arch *a);
+DFQI_CHECKED dfq_status dfqi_cnn_alike(dfq_context *ctx, const dfqi_arch *teacher,
+                                       const dfqi_arch *student);
+
 /* -- forward passes ---------------------------------------------------------------------------- */
 
 typedef struct dfqi_cnn_pass {
@@ -65,7 +70,7 @@ dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x);
 
 /* -- loading ----------------------------------------------------------------------------------- */
 
-/* Sets a->cnn.module. */
+/* Sets a->of.cnn.module. */
 void dfqi_cnn_find_module(const dfqi_safetensors *st, dfqi_arch *a);
 /* Is there a tensor of this name behind the prefix? */
 bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fmt, ...)

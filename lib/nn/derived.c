@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "io/json.h"
 #include "nn/cnn.h"
 #include "nn/load.h"
@@ -29,14 +30,14 @@ void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfq
                        .classes = space->classes,
                        .eps = row->eps,
                        .resize = (int32_t)space->image,
-                       .space = *space};
+                       .of.derived.space = *space};
     snprintf(out->name, sizeof out->name, "%s", space->name);
-    memcpy(out->path, path, (size_t)row->cells(space) * sizeof *path);
+    memcpy(out->of.derived.path, path, (size_t)row->cells(space) * sizeof *path);
     for (int64_t c = 0, at = 0; c < row->cells(space); c++) {
         char name[DFQI_SUPER_CHOICE_NAME];
         dfqi_super_choice_name(space, path[c], name);
-        at += snprintf(out->choices + at, sizeof out->choices - (size_t)at, "%s%s", c ? " " : "",
-                       name);
+        at += snprintf(out->of.derived.choices + at, sizeof out->of.derived.choices - (size_t)at,
+                       "%s%s", c ? " " : "", name);
     }
 }
 
@@ -45,14 +46,14 @@ void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfq
 /* Lists it into `l`. */
 static void list_path(const dfqi_arch *a, dfqi_super_list *l, dfqi_supernet *outline)
 {
-    dfqi_super_outline(&a->space, a->path, outline);
-    dfqi_super_row_of(&a->space)->list(outline, l);
+    dfqi_super_outline(&a->of.derived.space, a->of.derived.path, outline);
+    dfqi_super_row_of(&a->of.derived.space)->list(outline, l);
 }
 
 static int32_t count(const dfqi_arch *a)
 {
     dfqi_supernet outline;
-    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->of.derived.path);
     list_path(a, &l, &outline);
     return l.tensors;
 }
@@ -74,7 +75,7 @@ static void expect_tensors(void *user, const dfqi_super_layer *l)
 static void expect(const dfqi_arch *a, dfqi_expect *out)
 {
     dfqi_supernet outline;
-    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->of.derived.path);
     l.each = expect_tensors;
     l.user = &out;
     list_path(a, &l, &outline);
@@ -84,7 +85,7 @@ static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, df
                     dfqi_taps *taps)
 {
     dfqi_supernet net;
-    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->of.derived.path);
     list_path(a, &l, &net);
     net.n_layers = l.n;
     net.layers = dfqi_arena_alloc(&g->names, (size_t)l.n * sizeof *net.layers);
@@ -98,9 +99,9 @@ static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, df
                          .logits = DFQI_NONE};
     p.taps = dfqi_arena_alloc(&g->names, (size_t)l.n * sizeof *p.taps);
     if (net.layers && p.taps) {
-        l = dfqi_super_list_make(net.layers, a->path);
-        dfqi_super_row_of(&a->space)->list(&net, &l);
-        dfqi_super_row_of(&a->space)->forward(&p, a->path, DFQI_SUPER_EVAL);
+        l = dfqi_super_list_make(net.layers, a->of.derived.path);
+        dfqi_super_row_of(&a->of.derived.space)->list(&net, &l);
+        dfqi_super_row_of(&a->of.derived.space)->forward(&p, a->of.derived.path, DFQI_SUPER_EVAL);
     } else if (g->status == DFQ_OK) {
         g->status = DFQ_E_NOMEM;
     }
@@ -110,7 +111,7 @@ static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, df
 int32_t dfqi_derived_norms(const dfqi_arch *a)
 {
     dfqi_supernet outline;
-    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->of.derived.path);
     if (a->family != DFQI_FAMILY_MBCONV) return 0;
     list_path(a, &l, &outline);
     return l.n - 1; /* all layers but the last are convolutions */
@@ -125,7 +126,7 @@ void dfqi_derived_head(const dfqi_arch *a, dfqi_cnn_head *out)
 {
     dfqi_supernet outline;
     dfqi_super_layer last = {.in = 0};
-    dfqi_super_list l = dfqi_super_list_make(NULL, a->path);
+    dfqi_super_list l = dfqi_super_list_make(NULL, a->of.derived.path);
     l.each = keep_layer;
     l.user = &last;
     list_path(a, &l, &outline);
@@ -136,9 +137,9 @@ void dfqi_derived_head(const dfqi_arch *a, dfqi_cnn_head *out)
 int64_t dfqi_derived_blocks(const dfqi_arch *a)
 {
     int64_t n = 0;
-    for (int32_t i = 0; i < a->space.n_stages && a->family == DFQI_FAMILY_STAGES; i++)
-        if (a->path[i] < a->space.n_choices)
-            n += dfqi_super_vit_choice(&a->space.vit, a->path[i]).depth;
+    for (int32_t i = 0; i < a->of.derived.space.n_stages && a->family == DFQI_FAMILY_STAGES; i++)
+        if (a->of.derived.path[i] < a->of.derived.space.n_choices)
+            n += dfqi_super_vit_choice(&a->of.derived.space.vit, a->of.derived.path[i]).depth;
     return n;
 }
 
@@ -218,10 +219,11 @@ dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
 {
     const char *const keys[DFQI_DERIVED_META] = {version_key, space_key, path_key};
     char path[4 * DFQI_SUPER_CELLS] = "", *space;
-    int32_t cells = (int32_t)dfqi_super_row_of(&a->space)->cells(&a->space);
+    int32_t cells = (int32_t)dfqi_super_row_of(&a->of.derived.space)->cells(&a->of.derived.space);
     for (int32_t c = 0, at = 0; c < cells; c++)
-        at += snprintf(path + at, sizeof path - (size_t)at, "%s%d", c ? " " : "", a->path[c]);
-    DFQI_TRY(dfqi_supernet_space_text(arena->ctx, &a->space, &space));
+        at += snprintf(path + at, sizeof path - (size_t)at, "%s%d", c ? " " : "",
+                       a->of.derived.path[c]);
+    DFQI_TRY(dfqi_supernet_space_text(arena->ctx, &a->of.derived.space, &space));
     const char *const values[DFQI_DERIVED_META] = {version, space, path};
     for (int32_t i = 0; i < DFQI_DERIVED_META; i++) {
         out[i].key = dfqi_arena_strdup(arena, keys[i]);
@@ -233,10 +235,51 @@ dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
     return DFQ_OK;
 }
 
+/* -- comparing --------------------------------------------------------------------------------- */
+
+/* What names and shapes of a derived network's parameters do not tell. */
+static uint64_t hash_derived(uint64_t hash, const dfqi_arch *a)
+{
+    const dfqi_supernet_space *s = &a->of.derived.space;
+    for (int32_t i = 0; i < s->n_stages && a->family == DFQI_FAMILY_MBCONV; i++)
+        hash = dfqi_hash(hash, &s->stages[i], sizeof s->stages[i]);
+    hash = dfqi_hash(hash, &s->vit.head, sizeof s->vit.head);
+    return dfqi_hash(hash, a->of.derived.path, sizeof a->of.derived.path);
+}
+
+/* Of a cell of a derived convolutional network: that of its depthwise layer. */
+static int64_t cell_stride(const dfqi_supernet_space *s, int64_t cell)
+{
+    int32_t i = 0;
+    for (; i + 1 < s->n_stages && cell >= s->stages[i].cells; i++) cell -= s->stages[i].cells;
+    return cell == 0 ? s->stages[i].stride : 1;
+}
+
+/* Tensors do not tell strides. */
+static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_arch *b)
+{
+    int64_t cells = 0;
+    if (a->family != DFQI_FAMILY_MBCONV) return DFQ_OK;
+    for (int32_t i = 0; i < a->of.derived.space.n_stages; i++)
+        cells += a->of.derived.space.stages[i].cells;
+    for (int64_t c = 0; c < cells; c++) {
+        int64_t mine = cell_stride(&a->of.derived.space, c),
+                its = cell_stride(&b->of.derived.space, c);
+        if (mine != its)
+            return dfqi_fail(ctx, DFQ_E_SHAPE,
+                             "the stride of cell %lld is %lld in the teacher %s, %lld in the "
+                             "student %s",
+                             (long long)c, (long long)mine, a->name, (long long)its, b->name);
+    }
+    return DFQ_OK;
+}
+
 const dfqi_family_row dfqi_family_derived = {.fits = fits,
                                              .find = find,
                                              .harmless = harmless,
                                              .describe = describe,
+                                             .hash = hash_derived,
+                                             .alike = same_strides,
                                              .count = count,
                                              .expect = expect,
                                              .forward = forward};

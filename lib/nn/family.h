@@ -36,6 +36,13 @@ typedef struct dfqi_family_row {
     bool (*harmless)(const char *name);
     /* "a 12-block vision transformer" */
     void (*describe)(const dfqi_arch *a, char *text, size_t size);
+    /* Goes on with a hash: what names and shapes of the parameters do not tell. NULL: they tell
+     * all. */
+    uint64_t (*hash)(uint64_t hash, const dfqi_arch *a);
+    /* DFQ_E_SHAPE where two architectures of the family, whose parameters have the same names and
+     * shapes, do not compute the same. NULL: they do. */
+    DFQI_CHECKED dfq_status (*alike)(dfq_context *ctx, const dfqi_arch *teacher,
+                                     const dfqi_arch *student);
     int32_t (*count)(const dfqi_arch *a);
     /* All parameters, out[count], in the order of use. */
     void (*expect)(const dfqi_arch *a, dfqi_expect *out);
@@ -50,6 +57,10 @@ const dfqi_family_row *dfqi_family_get(dfqi_family family);
  * expected[n_params], dfqi_free it. */
 DFQI_CHECKED dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *arch,
                                            dfqi_network *out, dfqi_expect **out_expected);
+
+/* DFQ_E_SHAPE with the text that they differ in their sizes, unless `same`. */
+DFQI_CHECKED dfq_status dfqi_need_same(dfq_context *ctx, const dfqi_arch *teacher,
+                                       const dfqi_arch *student, bool same);
 
 /* -- derived networks -------------------------------------------------------------------------- */
 
@@ -81,8 +92,8 @@ DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char 
                                          const dfq_tensor **out);
 /* mean and std of ImageNet's training images, which most networks are trained with */
 void dfqi_imagenet_statistics(dfqi_arch *a);
-/* The side of the shorter side before the crop: floor(image / crop), as timm and torchvision have
- * it. */
+/* The side of the shorter side before the crop: floor(image / crop), as timm and torchvision
+ * have it. */
 int32_t dfqi_resize_of(int64_t image, double crop);
 
 #endif

@@ -9,7 +9,7 @@
 void dfqi_cnn_find_module(const dfqi_safetensors *st, dfqi_arch *a)
 {
     for (int64_t i = 0; i < st->n_entries; i++)
-        if (strncmp(st->entries[i].name, "module.", 7) == 0) a->cnn.module = 1;
+        if (strncmp(st->entries[i].name, "module.", 7) == 0) a->of.cnn.module = 1;
 }
 
 bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fmt, ...)
@@ -76,8 +76,8 @@ dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t i
     a->eps = 1e-5f;
     a->image = image;
     /* ImageNet's are brought to 256 before the crop to 224; small ones are taken whole */
-    a->crop = a->cnn.small ? 1.0 : 0.875;
-    if (a->cnn.small && a->cnn.keys == DFQI_KEYS_PYTORCHCV)
+    a->crop = a->of.cnn.small ? 1.0 : 0.875;
+    if (a->of.cnn.small && a->of.cnn.keys == DFQI_KEYS_PYTORCHCV)
         cifar_statistics(a);
     else /* also akamaster's for CIFAR-10 */
         dfqi_imagenet_statistics(a);

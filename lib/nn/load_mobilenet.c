@@ -6,8 +6,8 @@
 static void find_keys(const dfqi_safetensors *st, dfqi_arch *a)
 {
     dfqi_cnn_find_module(st, a);
-    a->cnn.keys = dfqi_cnn_has(st, a, "features.init_block.conv.weight") ? DFQI_KEYS_PYTORCHCV
-                                                                         : DFQI_KEYS_TORCHVISION;
+    a->of.cnn.keys = dfqi_cnn_has(st, a, "features.init_block.conv.weight") ? DFQI_KEYS_PYTORCHCV
+                                                                            : DFQI_KEYS_TORCHVISION;
 }
 
 static bool fits(const dfqi_safetensors *st)
@@ -28,7 +28,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
 static void describe(const dfqi_arch *a, char *text, size_t size)
 {
     snprintf(text, size, "a MobileNetV2 of width 1 with names like %sfeatures.%s",
-             dfqi_cnn_prefix(a), a->cnn.keys == DFQI_KEYS_PYTORCHCV ? "stage1" : "1");
+             dfqi_cnn_prefix(a), a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "stage1" : "1");
 }
 
 const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
@@ -37,6 +37,8 @@ const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
                                                .name = dfqi_mobilenet_name,
                                                .harmless = dfqi_cnn_harmless,
                                                .describe = describe,
+                                               .hash = dfqi_cnn_hash,
+                                               .alike = dfqi_cnn_alike,
                                                .count = dfqi_cnn_count,
                                                .expect = dfqi_cnn_expect,
                                                .forward = dfqi_mobilenet_forward};

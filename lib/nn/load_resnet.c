@@ -11,7 +11,7 @@ static const char expected[] =
 static bool has_unit(const dfqi_safetensors *st, const dfqi_arch *a, int32_t stage, int32_t index)
 {
     static const char *const parts[2][2] = {{"conv1", "bn1"}, {"conv1.conv", "conv1.bn"}};
-    int cv = a->cnn.keys == DFQI_KEYS_PYTORCHCV;
+    int cv = a->of.cnn.keys == DFQI_KEYS_PYTORCHCV;
     for (int i = 0; i < 2; i++)
         if (dfqi_cnn_has(st, a,
                          cv ? "features.stage%d.unit%d.body.%s.weight" : "layer%d.%d.%s.weight",
@@ -23,7 +23,7 @@ static bool has_unit(const dfqi_safetensors *st, const dfqi_arch *a, int32_t sta
 static void find_units(const dfqi_safetensors *st, dfqi_arch *a)
 {
     enum { UNITS_MAX = 256 };
-    dfqi_cnn_arch *c = &a->cnn;
+    dfqi_cnn_arch *c = &a->of.cnn;
     for (int32_t s = 0; s < DFQI_STAGES && (s == 0 || c->units[s - 1] > 0); s++)
         while (c->units[s] < UNITS_MAX && has_unit(st, a, s, c->units[s])) c->units[s]++;
     c->bottleneck = c->keys == DFQI_KEYS_PYTORCHCV
@@ -38,11 +38,11 @@ static void find_keys(const dfqi_safetensors *st, dfqi_arch *a)
     dfqi_cnn_find_module(st, a);
     if (dfqi_cnn_has(st, a, "features.init_block.conv.weight") ||
         dfqi_cnn_has(st, a, "features.init_block.conv.conv.weight"))
-        a->cnn.keys = DFQI_KEYS_PYTORCHCV;
+        a->of.cnn.keys = DFQI_KEYS_PYTORCHCV;
     else if (dfqi_cnn_has(st, a, "linear.weight"))
-        a->cnn.keys = DFQI_KEYS_AKAMASTER;
+        a->of.cnn.keys = DFQI_KEYS_AKAMASTER;
     else
-        a->cnn.keys = DFQI_KEYS_TORCHVISION;
+        a->of.cnn.keys = DFQI_KEYS_TORCHVISION;
 }
 
 /* The first convolution tells the kind of images: 3x3 small ones, 7x7 those of ImageNet. */
@@ -50,14 +50,14 @@ static dfq_status find_stem(const dfqi_safetensors *st, const char *path, dfqi_a
 {
     const dfq_tensor *w;
     char name[DFQI_NAME_MAX], shape[96];
-    const char *conv = a->cnn.keys != DFQI_KEYS_PYTORCHCV ? "conv1.weight"
+    const char *conv = a->of.cnn.keys != DFQI_KEYS_PYTORCHCV ? "conv1.weight"
                        : dfqi_cnn_has(st, a, "features.init_block.conv.weight")
                            ? "features.init_block.conv.weight"
                            : "features.init_block.conv.conv.weight";
     snprintf(name, sizeof name, "%s%s", dfqi_cnn_prefix(a), conv);
     DFQI_TRY(dfqi_need_tensor(st, path, name, 4, expected, &w));
-    a->cnn.width = w->dims[0];
-    a->cnn.small = w->dims[2] == 3;
+    a->of.cnn.width = w->dims[0];
+    a->of.cnn.small = w->dims[2] == 3;
     if (w->dims[0] < 1 || w->dims[0] > 65536 || w->dims[1] != 3 ||
         (w->dims[2] != 3 && w->dims[2] != 7))
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
@@ -69,9 +69,9 @@ static dfq_status find_stem(const dfqi_safetensors *st, const char *path, dfqi_a
 static void name_it(dfqi_arch *a)
 {
     int32_t units = 0;
-    for (int32_t s = 0; s < DFQI_STAGES; s++) units += a->cnn.units[s];
-    snprintf(a->name, sizeof a->name, "resnet%d%s", 2 + units * (a->cnn.bottleneck ? 3 : 2),
-             a->cnn.small ? "_cifar" : "");
+    for (int32_t s = 0; s < DFQI_STAGES; s++) units += a->of.cnn.units[s];
+    snprintf(a->name, sizeof a->name, "resnet%d%s", 2 + units * (a->of.cnn.bottleneck ? 3 : 2),
+             a->of.cnn.small ? "_cifar" : "");
 }
 
 static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
@@ -79,19 +79,19 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     find_keys(st, a);
     DFQI_TRY(find_stem(st, path, a));
     find_units(st, a);
-    if (a->cnn.units[0] == 0)
+    if (a->of.cnn.units[0] == 0)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: there is no first unit (%s%s); %s", path,
                          dfqi_cnn_prefix(a),
-                         a->cnn.keys == DFQI_KEYS_PYTORCHCV
+                         a->of.cnn.keys == DFQI_KEYS_PYTORCHCV
                              ? "features.stage1.unit1.body.conv1.conv.weight"
                              : "layer1.0.conv1.weight",
                          expected);
     if (a->name[0] == '\0') name_it(a);
     /* pytorchcv's resnet50 has the stride in the first 1x1, its resnet50b and torchvision's in the
      * 3x3; the tensors are the same */
-    a->cnn.stride_first = a->cnn.keys == DFQI_KEYS_PYTORCHCV && a->cnn.bottleneck &&
-                          a->name[strlen(a->name) - 1] != 'b';
-    return dfqi_cnn_find(st, path, a->cnn.small ? 32 : 224, a);
+    a->of.cnn.stride_first = a->of.cnn.keys == DFQI_KEYS_PYTORCHCV && a->of.cnn.bottleneck &&
+                             a->name[strlen(a->name) - 1] != 'b';
+    return dfqi_cnn_find(st, path, a->of.cnn.small ? 32 : 224, a);
 }
 
 static bool fits(const dfqi_safetensors *st)
@@ -103,10 +103,10 @@ static bool fits(const dfqi_safetensors *st)
 
 static void describe(const dfqi_arch *a, char *text, size_t size)
 {
-    const int32_t *n = a->cnn.units;
+    const int32_t *n = a->of.cnn.units;
     snprintf(text, size, "a ResNet with %d + %d + %d + %d units and names like %s%s", n[0], n[1],
              n[2], n[3], dfqi_cnn_prefix(a),
-             a->cnn.keys == DFQI_KEYS_PYTORCHCV ? "features.stage1" : "layer1");
+             a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "features.stage1" : "layer1");
 }
 
 const dfqi_family_row dfqi_family_resnet = {.names = {"resnet"},
@@ -115,6 +115,8 @@ const dfqi_family_row dfqi_family_resnet = {.names = {"resnet"},
                                             .name = dfqi_resnet_name,
                                             .harmless = dfqi_cnn_harmless,
                                             .describe = describe,
+                                            .hash = dfqi_cnn_hash,
+                                            .alike = dfqi_cnn_alike,
                                             .count = dfqi_cnn_count,
                                             .expect = dfqi_cnn_expect,
                                             .forward = dfqi_resnet_forward};

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "nn/vit.h"
 
 static int64_t count_blocks(const dfqi_safetensors *st)
@@ -31,23 +32,23 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
     DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.mlp.fc1.weight", 2, timm, &fc1));
     DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.norm1.weight", 1, timm, &norm));
     DFQI_TRY(dfqi_need_tensor(st, path, "head.weight", 2, timm, &head));
-    a->vit.width = proj->dims[0];
+    a->of.vit.width = proj->dims[0];
     a->channels = proj->dims[1];
-    a->vit.patch = proj->dims[2];
-    a->vit.depth = count_blocks(st);
-    a->vit.hidden = fc1->dims[0];
+    a->of.vit.patch = proj->dims[2];
+    a->of.vit.depth = count_blocks(st);
+    a->of.vit.hidden = fc1->dims[0];
     a->classes = head->dims[0];
     int64_t side = square_root(pos->dims[1] - 1);
-    if (a->vit.width < 1 || a->vit.width > DFQI_EXTENT_MAX || a->vit.patch < 1 ||
-        a->vit.patch > 1024 || a->vit.hidden < 1 || a->vit.hidden > DFQI_EXTENT_MAX ||
+    if (a->of.vit.width < 1 || a->of.vit.width > DFQI_EXTENT_MAX || a->of.vit.patch < 1 ||
+        a->of.vit.patch > 1024 || a->of.vit.hidden < 1 || a->of.vit.hidden > DFQI_EXTENT_MAX ||
         a->classes < 1 || a->classes > DFQI_EXTENT_MAX || a->channels != 3 || side < 1 ||
         side > 1024)
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
                          "%s: width %lld, patch %lld, channels %lld, %lld positions do not make a "
                          "vision transformer on square colour images with one class token",
-                         path, (long long)a->vit.width, (long long)a->vit.patch,
+                         path, (long long)a->of.vit.width, (long long)a->of.vit.patch,
                          (long long)a->channels, (long long)pos->dims[1]);
-    a->image = side * a->vit.patch;
+    a->image = side * a->of.vit.patch;
     return DFQ_OK;
 }
 
@@ -61,18 +62,18 @@ static int64_t guess_heads(int64_t width)
 static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
     bool named = strcmp(a->name, "vit") != 0;
-    if (a->vit.heads == 0)
+    if (a->of.vit.heads == 0)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
                          "%s: its tensors%s%s do not tell how many attention heads share the width "
                          "of %lld; say it: --heads N, the metadata key \"heads\", or timm's name "
                          "of an architecture of this width, with patches of %lld",
                          path, named ? " and the name " : "", named ? a->name : "",
-                         (long long)a->vit.width, (long long)a->vit.patch);
-    if (a->vit.width % a->vit.heads)
+                         (long long)a->of.vit.width, (long long)a->of.vit.patch);
+    if (a->of.vit.width % a->of.vit.heads)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
                          "%s: width %lld and %lld heads do not fit; say the number of heads by "
                          "--heads or in the metadata key \"heads\"",
-                         path, (long long)a->vit.width, (long long)a->vit.heads);
+                         path, (long long)a->of.vit.width, (long long)a->of.vit.heads);
     return DFQ_OK;
 }
 
@@ -81,7 +82,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     DFQI_TRY(from_shapes(st, path, a));
     if (a->name[0] == '\0') snprintf(a->name, sizeof a->name, "vit");
     a->eps = 1e-6f;
-    a->vit.heads = guess_heads(a->vit.width);
+    a->of.vit.heads = guess_heads(a->of.vit.width);
     if (a->name[0] == 'd') /* DeiT was trained with ImageNet's statistics, ViT with 0.5 */
         dfqi_imagenet_statistics(a);
     else
@@ -105,7 +106,18 @@ static bool harmless(const char *name)
 
 static void describe(const dfqi_arch *a, char *text, size_t size)
 {
-    snprintf(text, size, "a %lld-block vision transformer", (long long)a->vit.depth);
+    snprintf(text, size, "a %lld-block vision transformer", (long long)a->of.vit.depth);
+}
+
+static uint64_t hash_heads(uint64_t hash, const dfqi_arch *a)
+{
+    return dfqi_hash(hash, &a->of.vit.heads, sizeof a->of.vit.heads);
+}
+
+static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_arch *student)
+{
+    const dfqi_vit_arch *a = &teacher->of.vit, *b = &student->of.vit;
+    return dfqi_need_same(ctx, teacher, student, memcmp(a, b, sizeof *a) == 0);
 }
 
 const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
@@ -115,6 +127,8 @@ const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .check = check,
                                          .harmless = harmless,
                                          .describe = describe,
+                                         .hash = hash_heads,
+                                         .alike = alike,
                                          .count = dfqi_vit_count,
                                          .expect = dfqi_vit_expect,
                                          .forward = dfqi_vit_forward};

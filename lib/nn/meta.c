@@ -105,7 +105,7 @@ static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, 
             ctx, DFQ_E_SHAPE,
             "%s: image is %lld, its pos_embed and patches of %lld make %lld; positions of "
             "another size, and images that are not square, are not supported",
-            path, (long long)image, (long long)a->vit.patch, (long long)a->image);
+            path, (long long)image, (long long)a->of.vit.patch, (long long)a->image);
     a->image = image;
     return DFQ_OK;
 }
@@ -113,8 +113,8 @@ static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, 
 /* What is usual has one form, so that networks compare by their bytes. */
 static void take_stem(int32_t stem, dfqi_arch *a)
 {
-    a->cnn.stem = 0;
-    if (stem != dfqi_resnet_stem(a)) a->cnn.stem = stem;
+    a->of.cnn.stem = 0;
+    if (stem != dfqi_resnet_stem(a)) a->of.cnn.stem = stem;
 }
 
 static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_prop p,
@@ -128,13 +128,13 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_
         DFQI_TRY(meta_int(st, path, key, vit ? 1 : IMAGE_MIN, vit ? INT32_MAX : IMAGE_MAX, &image));
         return take_image(st->ctx, path, image, a);
     case DFQI_PROP_HEADS:
-        return meta_int(st, path, key, 1, HEADS_MAX, &a->vit.heads);
+        return meta_int(st, path, key, 1, HEADS_MAX, &a->of.vit.heads);
     case DFQI_PROP_STEM:
         DFQI_TRY(meta_word(st, path, key, dfqi_stem_words, &word));
         take_stem(word + 1, a);
         return DFQ_OK;
     case DFQI_PROP_BOTTLENECK:
-        return meta_word(st, path, key, dfqi_bottleneck_words, &a->cnn.stride_first);
+        return meta_word(st, path, key, dfqi_bottleneck_words, &a->of.cnn.stride_first);
     case DFQI_PROP_ACTIVATION:
         return meta_word(st, path, key, (const char *[]){dfqi_activation_word(a), NULL}, &word);
     case DFQI_PROP_POOLING:
@@ -257,7 +257,7 @@ dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path, const dfq_
     if (o->heads != 0) {
         DFQI_TRY(need(ctx, path, a, DFQI_PROP_HEADS, o->heads > 0 && o->heads <= HEADS_MAX,
                       "1 to 4096"));
-        a->vit.heads = o->heads;
+        a->of.vit.heads = o->heads;
         a->source[DFQI_PROP_HEADS] = DFQ_SOURCE_OPTION;
     }
     if (o->image != 0) {

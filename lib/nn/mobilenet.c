@@ -37,8 +37,8 @@ static unit unit_at(const dfqi_arch *a, int32_t index)
     u.out = r->out;
     u.mid = u.in * r->expand;
     u.stride = i == 0 ? r->stride : 1;
-    u.convs = r->expand > 1 || a->cnn.keys == DFQI_KEYS_PYTORCHCV ? 3 : 2;
-    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV)
+    u.convs = r->expand > 1 || a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? 3 : 2;
+    if (a->of.cnn.keys == DFQI_KEYS_PYTORCHCV)
         snprintf(u.name, sizeof u.name, "%sfeatures.stage%d.unit%d", dfqi_cnn_prefix(a), r->stage,
                  r->before + i + 1);
     else
@@ -64,7 +64,7 @@ static void unit_layer(const dfqi_arch *a, const unit *u, int32_t k, dfqi_cnn_la
                           .kernel = left == 2 ? 3 : 1,
                           .stride = left == 2 ? u->stride : 1,
                           .depthwise = left == 2};
-    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV) {
+    if (a->of.cnn.keys == DFQI_KEYS_PYTORCHCV) {
         snprintf(l->conv, sizeof l->conv, "%s.conv%d.conv", u->name, k + 1);
         snprintf(l->norm, sizeof l->norm, "%s.conv%d.bn", u->name, k + 1);
     } else if (left > 1) {
@@ -83,7 +83,7 @@ static void end_layer(const dfqi_arch *a, int32_t last, dfqi_cnn_layer *l)
                           .out = last ? FEATURES : WIDTH,
                           .kernel = last ? 1 : 3,
                           .stride = last ? 1 : 2};
-    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV) {
+    if (a->of.cnn.keys == DFQI_KEYS_PYTORCHCV) {
         const char *block = last ? "final_block" : "init_block";
         snprintf(l->conv, sizeof l->conv, "%sfeatures.%s.conv", dfqi_cnn_prefix(a), block);
         snprintf(l->norm, sizeof l->norm, "%sfeatures.%s.bn", dfqi_cnn_prefix(a), block);
@@ -114,7 +114,7 @@ void dfqi_mobilenet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
 
 void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out)
 {
-    int32_t conv = a->cnn.keys == DFQI_KEYS_PYTORCHCV;
+    int32_t conv = a->of.cnn.keys == DFQI_KEYS_PYTORCHCV;
     *out = (dfqi_cnn_head){.in = FEATURES, .conv = conv, .bias = !conv};
     snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a),
              conv ? "output" : "classifier.1");

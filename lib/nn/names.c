@@ -101,14 +101,14 @@ bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
         const char *behind = at;
         if (!skip(&behind, sizes[i].word)) continue;
         sized = true;
-        if (sizes[i].width != a->vit.width) continue;
+        if (sizes[i].width != a->of.vit.width) continue;
         known = &sizes[i];
         at = behind;
     }
     if (!known) return !sized;
     if (!skip(&at, "patch")) return true;
-    if (number(&at) != a->vit.patch) return false;
-    a->vit.heads = known->heads;
+    if (number(&at) != a->of.vit.patch) return false;
+    a->of.vit.heads = known->heads;
     settle(a, DFQI_PROP_HEADS, source);
     settle(a, DFQI_PROP_ACTIVATION, source);
     settle(a, DFQI_PROP_EPS, source);
@@ -124,15 +124,15 @@ bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
 static int64_t layers_of(const dfqi_arch *a)
 {
     int64_t units = 0;
-    for (int s = 0; s < DFQI_STAGES; s++) units += a->cnn.units[s];
-    return 2 + units * (a->cnn.bottleneck ? 3 : 2);
+    for (int s = 0; s < DFQI_STAGES; s++) units += a->of.cnn.units[s];
+    return 2 + units * (a->of.cnn.bottleneck ? 3 : 2);
 }
 
 /* The keys of a repository that trained such networks tell what it normalised by; akamaster's are
  * others' too but for shortcuts without a projection. */
 static bool knows_statistics(const dfqi_arch *a)
 {
-    return !a->cnn.small || a->cnn.keys == DFQI_KEYS_PYTORCHCV || a->cnn.padded;
+    return !a->of.cnn.small || a->of.cnn.keys == DFQI_KEYS_PYTORCHCV || a->of.cnn.padded;
 }
 
 bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source)
@@ -140,10 +140,10 @@ bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source)
     const char *at = name;
     int64_t layers = skip(&at, "resnet") ? number(&at) : -1;
     if (layers != layers_of(a)) return layers < 0;
-    bool b = a->cnn.bottleneck && skip(&at, "b"); /* pytorchcv's, with the stride in the 3x3 */
-    bool cifar = skip(&at, "_cifar"), three = a->cnn.units[DFQI_STAGES - 1] == 0;
-    if (a->cnn.small != (cifar || three)) return true;
-    if (b) a->cnn.stride_first = 0;
+    bool b = a->of.cnn.bottleneck && skip(&at, "b"); /* pytorchcv's, with the stride in the 3x3 */
+    bool cifar = skip(&at, "_cifar"), three = a->of.cnn.units[DFQI_STAGES - 1] == 0;
+    if (a->of.cnn.small != (cifar || three)) return true;
+    if (b) a->of.cnn.stride_first = 0;
     for (int p = 0; p < DFQI_PROP_MEAN; p++) settle(a, (dfqi_prop)p, source);
     if (knows_statistics(a) && (cifar || *at == '\0' || strncmp(at, ".tv_", 4) == 0))
         settle_transform(a, source);

@@ -28,16 +28,6 @@ int dfqi_arch_is_cnn(const dfqi_arch *a)
     return a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_STAGES;
 }
 
-/* What names and shapes of a derived network's parameters do not tell. */
-static uint64_t hash_derived(uint64_t hash, const dfqi_arch *a)
-{
-    const dfqi_supernet_space *s = &a->space;
-    for (int32_t i = 0; i < s->n_stages && a->family == DFQI_FAMILY_MBCONV; i++)
-        hash = dfqi_hash(hash, &s->stages[i], sizeof s->stages[i]);
-    hash = dfqi_hash(hash, &s->vit.head, sizeof s->vit.head);
-    return dfqi_hash(hash, a->path, sizeof a->path);
-}
-
 void dfqi_network_fini(dfqi_network *net)
 {
     for (int32_t i = 0; i < net->n_params; i++) {
@@ -74,50 +64,33 @@ static bool same_params(const dfqi_network *a, const dfqi_network *b)
     return same;
 }
 
-/* Of a cell of a derived convolutional network: that of its depthwise layer. */
-static int64_t cell_stride(const dfqi_supernet_space *s, int64_t cell)
+dfq_status dfqi_need_same(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_arch *student,
+                          bool same)
 {
-    int32_t i = 0;
-    for (; i + 1 < s->n_stages && cell >= s->stages[i].cells; i++) cell -= s->stages[i].cells;
-    return cell == 0 ? s->stages[i].stride : 1;
-}
-
-/* Tensors do not tell strides; those of other families are in `cnn`. */
-static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_arch *b)
-{
-    int64_t cells = 0;
-    if (a->family != DFQI_FAMILY_MBCONV) return DFQ_OK;
-    for (int32_t i = 0; i < a->space.n_stages; i++) cells += a->space.stages[i].cells;
-    for (int64_t c = 0; c < cells; c++) {
-        int64_t mine = cell_stride(&a->space, c), its = cell_stride(&b->space, c);
-        if (mine != its)
-            return dfqi_fail(ctx, DFQ_E_SHAPE,
-                             "the stride of cell %lld is %lld in the teacher %s, %lld in the "
-                             "student %s",
-                             (long long)c, (long long)mine, a->name, (long long)its, b->name);
-    }
-    return DFQ_OK;
-}
-
-/* By members: between them may be bytes that nobody set. */
-static bool same_cnn(const dfqi_cnn_arch *a, const dfqi_cnn_arch *b)
-{
-    return a->width == b->width && memcmp(a->units, b->units, sizeof a->units) == 0 &&
-           a->small == b->small && a->stem == b->stem && a->bottleneck == b->bottleneck &&
-           a->stride_first == b->stride_first && a->padded == b->padded;
+    if (same) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_SHAPE, "the teacher %s and the student %s differ in their sizes",
+                     teacher->name, student->name);
 }
 
 dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
                                    const dfqi_network *student)
 {
     const dfqi_arch *a = &teacher->arch, *b = &student->arch;
-    if (a->family != b->family || a->image != b->image || a->channels != b->channels ||
-        a->classes != b->classes || memcmp(&a->vit, &b->vit, sizeof a->vit) != 0 ||
-        !same_cnn(&a->cnn, &b->cnn) || !same_params(teacher, student))
-        return dfqi_fail(ctx, DFQ_E_SHAPE,
-                         "the teacher %s and the student %s differ in their sizes", a->name,
-                         b->name);
-    return same_strides(ctx, a, b);
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    DFQI_TRY(dfqi_need_same(ctx, a, b,
+                            a->family == b->family && a->image == b->image &&
+                                a->channels == b->channels && a->classes == b->classes &&
+                                same_params(teacher, student)));
+    return row->alike ? row->alike(ctx, a, b) : DFQ_OK;
+}
+
+uint64_t dfqi_arch_hash(uint64_t hash, const dfqi_arch *a)
+{
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    hash = dfqi_hash(hash, &a->family, sizeof a->family);
+    hash = dfqi_hash(hash, &a->eps, sizeof a->eps);
+    hash = dfqi_hash(hash, &a->image, sizeof a->image);
+    return row->hash ? row->hash(hash, a) : hash;
 }
 
 uint64_t dfqi_network_hash(const dfqi_network *net)
@@ -125,14 +98,7 @@ uint64_t dfqi_network_hash(const dfqi_network *net)
     const dfqi_arch *a = &net->arch;
     uint64_t hash = dfqi_hash(DFQI_HASH_START, a->mean, sizeof a->mean);
     hash = dfqi_hash(hash, a->std, sizeof a->std);
-    hash = dfqi_hash(hash, &a->vit.heads, sizeof a->vit.heads);
-    hash = dfqi_hash(hash, &a->eps, sizeof a->eps);
-    if (a->family != DFQI_FAMILY_VIT) { /* what names and shapes of parameters do not tell */
-        hash = dfqi_hash(hash, &a->image, sizeof a->image);
-        hash = dfqi_hash(hash, &a->cnn.stride_first, sizeof a->cnn.stride_first);
-        hash = dfqi_hash(hash, &a->cnn.stem, sizeof a->cnn.stem);
-    }
-    if (dfqi_arch_is_derived(a)) hash = hash_derived(hash, a);
+    hash = dfqi_arch_hash(hash, a);
     for (int32_t i = 0; i < net->n_params; i++) {
         const dfq_tensor *t = net->params[i].tensor;
         hash = dfqi_hash(hash, net->params[i].name, strlen(net->params[i].name));

@@ -4,8 +4,8 @@
 
 #include "graph/graph.h"
 #include "io/image.h"
+#include "nn/family_arch.h"
 #include "nn/property.h"
-#include "nn/supernet_space.h"
 #include "tensor/tensor.h"
 
 typedef enum dfqi_family {
@@ -17,36 +17,7 @@ typedef enum dfqi_family {
     DFQI_FAMILY_COUNT
 } dfqi_family;
 
-typedef struct dfqi_vit_arch {
-    int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
-} dfqi_vit_arch;
-
-/* Whose parameter names a convolutional network has. */
-typedef enum dfqi_keys {
-    DFQI_KEYS_TORCHVISION = 0,
-    DFQI_KEYS_PYTORCHCV,
-    DFQI_KEYS_AKAMASTER
-} dfqi_keys;
-
-enum { DFQI_STAGES = 4 };
-
-typedef struct dfqi_cnn_arch {
-    dfqi_keys keys;
-    int32_t module; /* 1: every name begins with "module." (torch's DataParallel) */
-    /* ResNet; zero for MobileNetV2, which has one shape */
-    int64_t width;              /* channels behind the stem; twice as many in each further stage */
-    int32_t units[DFQI_STAGES]; /* of each stage; 0: there is no such stage */
-    int32_t small;              /* 1: the stem is 3x3, for small images; 0: 7x7 */
-    int32_t stem;               /* DFQ_STEM_*; 0: as usual, 3x3 with stride 1, 7x7 with stride 2 and
-                                 * pooling. Tensors do not tell */
-    int32_t bottleneck;         /* 1: units 1x1, 3x3, 1x1; 0: 3x3, 3x3 */
-    int32_t stride_first;       /* bottlenecks: the stride is in the first 1x1, not in the 3x3 */
-    int32_t padded;             /* shortcuts into a new stage drop pixels and pad channels with
-                                 * zeros (option A) instead of being projected (option B) */
-} dfqi_cnn_arch;
-
-/* Everything about a network but its weights. Plain data. What belongs to another family is
- * zero. */
+/* Everything about a network but its weights: what all families share. Plain data. */
 typedef struct dfqi_arch {
     dfqi_family family;
     char name[64];    /* "vit_tiny_patch16_224" */
@@ -59,11 +30,7 @@ typedef struct dfqi_arch {
     dfqi_filter filter; /* its resampling */
     double crop;        /* while a file is read: image / resize; 0: resize says it */
     uint8_t source[DFQI_PROP_COUNT]; /* DFQ_SOURCE_* */
-    dfqi_vit_arch vit;
-    dfqi_cnn_arch cnn;
-    dfqi_supernet_space space; /* derived networks: what is chosen from, and each cell's choice */
-    int32_t path[DFQI_SUPER_CELLS];
-    char choices[DFQI_SUPER_CELLS * DFQI_SUPER_CHOICE_NAME]; /* "k3e6 skip": the path in words */
+    dfqi_family_arch of;             /* what its family keeps */
 } dfqi_arch;
 
 typedef struct dfqi_param {
@@ -86,6 +53,8 @@ int64_t dfqi_network_values(const dfqi_network *net);
 /* Both must compute the same with the same weights: DFQ_E_SHAPE says where they differ. */
 DFQI_CHECKED dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
                                                 const dfqi_network *student);
+/* Goes on with a hash: what names and shapes of parameters do not tell of an architecture. */
+uint64_t dfqi_arch_hash(uint64_t hash, const dfqi_arch *a);
 /* A fingerprint of names, shapes and bits of all parameters and of the architecture. */
 uint64_t dfqi_network_hash(const dfqi_network *net);
 /* A deep copy: the student of a teacher. */

@@ -59,7 +59,7 @@ bool dfqi_prop_applies(const dfqi_arch *a, dfqi_prop p)
     case DFQI_PROP_STEM:
         return a->family == DFQI_FAMILY_RESNET;
     case DFQI_PROP_BOTTLENECK:
-        return a->family == DFQI_FAMILY_RESNET && a->cnn.bottleneck;
+        return a->family == DFQI_FAMILY_RESNET && a->of.cnn.bottleneck;
     default:
         return true;
     }
@@ -113,7 +113,8 @@ static void put_word(char *text, const char *word)
 
 const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_TEXT])
 {
-    int64_t patch = a->family == DFQI_FAMILY_STAGES ? a->space.vit.patch : a->vit.patch;
+    int64_t patch =
+        a->family == DFQI_FAMILY_STAGES ? a->of.derived.space.vit.patch : a->of.vit.patch;
     text[0] = '\0';
     switch (p) {
     case DFQI_PROP_IMAGE:
@@ -127,13 +128,13 @@ const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_
         put_square(text, a->image / patch);
         break;
     case DFQI_PROP_HEADS:
-        put_whole(text, a->vit.heads);
+        put_whole(text, a->of.vit.heads);
         break;
     case DFQI_PROP_STEM:
         put_word(text, dfqi_stem_words[dfqi_resnet_stem(a) - 1]);
         break;
     case DFQI_PROP_BOTTLENECK:
-        put_word(text, dfqi_bottleneck_words[a->cnn.stride_first != 0]);
+        put_word(text, dfqi_bottleneck_words[a->of.cnn.stride_first != 0]);
         break;
     case DFQI_PROP_ACTIVATION:
         put_word(text, dfqi_activation_word(a));

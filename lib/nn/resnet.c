@@ -17,7 +17,7 @@ typedef struct unit {
 
 static unit unit_at(const dfqi_arch *a, int32_t stage, int32_t index)
 {
-    const dfqi_cnn_arch *c = &a->cnn;
+    const dfqi_cnn_arch *c = &a->of.cnn;
     unit u = {.stage = stage,
               .index = index,
               .mid = c->width << stage,
@@ -36,7 +36,7 @@ static unit unit_at(const dfqi_arch *a, int32_t stage, int32_t index)
 /* "layer1.0"; returns text. */
 static const char *unit_name(const dfqi_arch *a, const unit *u, char text[UNIT_NAME_MAX])
 {
-    if (a->cnn.keys == DFQI_KEYS_PYTORCHCV)
+    if (a->of.cnn.keys == DFQI_KEYS_PYTORCHCV)
         snprintf(text, UNIT_NAME_MAX, "%sfeatures.stage%d.unit%d", dfqi_cnn_prefix(a), u->stage + 1,
                  u->index + 1);
     else
@@ -46,14 +46,14 @@ static const char *unit_name(const dfqi_arch *a, const unit *u, char text[UNIT_N
 
 static int32_t unit_layers(const dfqi_arch *a, const unit *u)
 {
-    return u->convs + (u->moves && !a->cnn.padded);
+    return u->convs + (u->moves && !a->of.cnn.padded);
 }
 
 int32_t dfqi_resnet_layers(const dfqi_arch *a)
 {
     int32_t n = 1;
     for (int32_t s = 0; s < DFQI_STAGES; s++)
-        for (int32_t i = 0; i < a->cnn.units[s]; i++) {
+        for (int32_t i = 0; i < a->of.cnn.units[s]; i++) {
             unit u = unit_at(a, s, i);
             n += unit_layers(a, &u);
         }
@@ -64,8 +64,8 @@ int32_t dfqi_resnet_layers(const dfqi_arch *a)
 
 int32_t dfqi_resnet_stem(const dfqi_arch *a)
 {
-    if (a->cnn.stem) return a->cnn.stem;
-    return a->cnn.small ? DFQ_STEM_STRIDE1 : DFQ_STEM_STRIDE2_POOL;
+    if (a->of.cnn.stem) return a->of.cnn.stem;
+    return a->of.cnn.small ? DFQ_STEM_STRIDE1 : DFQ_STEM_STRIDE2_POOL;
 }
 
 static int pools(const dfqi_arch *a)
@@ -76,7 +76,7 @@ static int pools(const dfqi_arch *a)
 
 static void stem(const dfqi_arch *a, dfqi_cnn_layer *l)
 {
-    const dfqi_cnn_arch *c = &a->cnn;
+    const dfqi_cnn_arch *c = &a->of.cnn;
     const char *block = c->small ? "features.init_block" : "features.init_block.conv";
     *l = (dfqi_cnn_layer){.in = a->channels,
                           .out = c->width,
@@ -100,14 +100,14 @@ static void shortcut(const dfqi_arch *a, const unit *u, dfqi_cnn_layer *l)
     char name[UNIT_NAME_MAX];
     *l = (dfqi_cnn_layer){.in = u->in, .out = u->out, .kernel = 1, .stride = u->stride};
     unit_name(a, u, name);
-    snprintf(l->conv, sizeof l->conv, "%s.%s", name, names[a->cnn.keys][0]);
-    snprintf(l->norm, sizeof l->norm, "%s.%s", name, names[a->cnn.keys][1]);
+    snprintf(l->conv, sizeof l->conv, "%s.%s", name, names[a->of.cnn.keys][0]);
+    snprintf(l->norm, sizeof l->norm, "%s.%s", name, names[a->of.cnn.keys][1]);
 }
 
 /* Convolution k of the residual path. */
 static void residual(const dfqi_arch *a, const unit *u, int32_t k, dfqi_cnn_layer *l)
 {
-    const dfqi_cnn_arch *c = &a->cnn;
+    const dfqi_cnn_arch *c = &a->of.cnn;
     char name[UNIT_NAME_MAX];
     int32_t strided = c->bottleneck && !c->stride_first ? 1 : 0;
     *l = (dfqi_cnn_layer){.in = k == 0 ? u->in : u->mid,
@@ -131,7 +131,7 @@ void dfqi_resnet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
         return;
     }
     for (int32_t s = 0; s < DFQI_STAGES; s++)
-        for (int32_t k = 0; k < a->cnn.units[s]; k++) {
+        for (int32_t k = 0; k < a->of.cnn.units[s]; k++) {
             unit u = unit_at(a, s, k);
             int32_t n = unit_layers(a, &u);
             if (i < n) {
@@ -151,9 +151,9 @@ void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out)
                                          [DFQI_KEYS_PYTORCHCV] = "output",
                                          [DFQI_KEYS_AKAMASTER] = "linear"};
     int32_t last = DFQI_STAGES - 1;
-    while (last > 0 && a->cnn.units[last] == 0) last--;
+    while (last > 0 && a->of.cnn.units[last] == 0) last--;
     *out = (dfqi_cnn_head){.in = unit_at(a, last, 0).out, .bias = 1};
-    snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a), names[a->cnn.keys]);
+    snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a), names[a->of.cnn.keys]);
 }
 
 /* -- forward ----------------------------------------------------------------------------------- */
@@ -163,7 +163,7 @@ static dfqi_id unit_forward(dfqi_cnn_pass *p, const unit *u, dfqi_id x)
     char name[DFQI_LAYER_MAX], of[UNIT_NAME_MAX];
     dfqi_id y = dfqi_cnn_conv(p, x);
     for (int32_t k = 1; k < u->convs; k++) y = dfqi_cnn_conv(p, dfqi_cnn_relu(p, y, INFINITY));
-    if (u->moves && p->a->cnn.padded) {
+    if (u->moves && p->a->of.cnn.padded) {
         int64_t more = u->out - u->in;
         x = dfqi_subsample_pad(p->g, x, u->stride, more / 2, more - more / 2);
     } else if (u->moves) {
@@ -182,7 +182,7 @@ void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *param
     x = dfqi_cnn_relu(&p, dfqi_cnn_conv(&p, dfqi_channels_last(g, x)), INFINITY);
     if (pools(a)) x = dfqi_max_pool(g, x, 3, 2, 1);
     for (int32_t s = 0; s < DFQI_STAGES; s++)
-        for (int32_t i = 0; i < a->cnn.units[s]; i++) {
+        for (int32_t i = 0; i < a->of.cnn.units[s]; i++) {
             unit u = unit_at(a, s, i);
             x = unit_forward(&p, &u, x);
         }

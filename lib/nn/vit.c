@@ -40,20 +40,20 @@ static const row tail_rows[TAIL_ROWS] = {
 
 static int64_t extent(const dfqi_arch *a, int8_t code)
 {
-    int64_t side = a->image / a->vit.patch;
+    int64_t side = a->image / a->of.vit.patch;
     switch (code) {
     case D:
-        return a->vit.width;
+        return a->of.vit.width;
     case T:
-        return 3 * a->vit.width;
+        return 3 * a->of.vit.width;
     case M:
-        return a->vit.hidden;
+        return a->of.vit.hidden;
     case C:
         return a->classes;
     case N:
         return side * side + 1;
     case PATCH:
-        return a->vit.patch;
+        return a->of.vit.patch;
     case CHANNELS:
         return a->channels;
     default:
@@ -63,12 +63,12 @@ static int64_t extent(const dfqi_arch *a, int8_t code)
 
 int32_t dfqi_vit_count(const dfqi_arch *a)
 {
-    return EMBED_ROWS + BLOCK_ROWS * (int32_t)a->vit.depth + TAIL_ROWS;
+    return EMBED_ROWS + BLOCK_ROWS * (int32_t)a->of.vit.depth + TAIL_ROWS;
 }
 
 static void expect_one(const dfqi_arch *a, int32_t i, dfqi_expect *out)
 {
-    int32_t in_blocks = i - EMBED_ROWS, blocks = BLOCK_ROWS * (int32_t)a->vit.depth;
+    int32_t in_blocks = i - EMBED_ROWS, blocks = BLOCK_ROWS * (int32_t)a->of.vit.depth;
     const row *r = i < EMBED_ROWS       ? &embed_rows[i]
                    : in_blocks < blocks ? &block_rows[in_blocks % BLOCK_ROWS]
                                         : &tail_rows[in_blocks - blocks];
@@ -130,14 +130,14 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
                       dfqi_taps *taps)
 {
     dfqi_id patches =
-        dfqi_linear(g, "patch_embed.proj", dfqi_patchify(g, x, a->vit.patch), p[2], p[3]);
+        dfqi_linear(g, "patch_embed.proj", dfqi_patchify(g, x, a->of.vit.patch), p[2], p[3]);
     x = dfqi_tokens(g, patches, p[0], p[1]);
     p += EMBED_ROWS;
-    for (int64_t i = 0; i < a->vit.depth; i++, p += BLOCK_ROWS) {
+    for (int64_t i = 0; i < a->of.vit.depth; i++, p += BLOCK_ROWS) {
         char name[32];
         dfqi_vit_block b = {.name = name,
-                            .heads = a->vit.heads,
-                            .head = a->vit.width / a->vit.heads,
+                            .heads = a->of.vit.heads,
+                            .head = a->of.vit.width / a->of.vit.heads,
                             .eps = a->eps,
                             .raw_tap = taps->raw ? &taps->raw[i] : NULL,
                             .attn_tap = taps->attn ? &taps->attn[i] : NULL,
@@ -146,11 +146,11 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
          * not be computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count
          * them.
          */
-        b.class_only = i + 1 == a->vit.depth && !g->rewrite;
+        b.class_only = i + 1 == a->of.vit.depth && !g->rewrite;
         snprintf(name, sizeof name, "blocks.%d", (int)i);
         x = dfqi_vit_block_forward(g, &b, p, x);
     }
-    if (g->rewrite || a->vit.depth == 0) x = dfqi_select_token(g, x, 0);
+    if (g->rewrite || a->of.vit.depth == 0) x = dfqi_select_token(g, x, 0);
     x = dfqi_layernorm(g, x, p[0], p[1], a->eps);
     taps->logits = dfqi_linear(g, "head", x, p[2], p[3]);
 }

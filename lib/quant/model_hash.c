@@ -27,10 +27,7 @@ static uint64_t hash_scheme(uint64_t hash, const dfqi_scheme *s)
 
 uint64_t dfqi_model_outline_hash(const dfqi_model *m)
 {
-    const dfqi_arch *a = &m->net.arch;
-    uint64_t hash = dfqi_hash(DFQI_HASH_START, &a->family, sizeof a->family);
-    hash = dfqi_hash(hash, &a->image, sizeof a->image);
-    hash = dfqi_hash(hash, &a->vit.heads, sizeof a->vit.heads);
+    uint64_t hash = dfqi_arch_hash(DFQI_HASH_START, &m->net.arch);
     for (int32_t i = 0; i < m->net.n_params; i++) {
         const dfqi_param *p = &m->net.params[i];
         hash = dfqi_hash(hash, p->name, strlen(p->name));

@@ -40,7 +40,7 @@ static void set_granularity(const dfqi_model *m, const dfqi_site *site, dfq_quan
     o->granularity = DFQ_GRANULARITY_AXIS;
     if (dfqi_site_is_weight(site)) return;
     if (n == 1) o->granularity = DFQ_GRANULARITY_TENSOR;
-    if (heads && n > m->net.arch.vit.heads) o->granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
+    if (heads && n > m->net.arch.of.vit.heads) o->granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
 }
 
 /* As the graph's op (pass.c): weights straight through, unless they are LSQ's. */
@@ -61,7 +61,7 @@ static void set_gradient(const dfqi_model *m, const dfqi_site *site, dfq_quantiz
 static dfq_status copy_scales(const dfqi_model *m, const dfq_tensor *t, bool heads,
                               dfq_tensor **out)
 {
-    int64_t n = dfqi_tensor_count(t), h = m->net.arch.vit.heads;
+    int64_t n = dfqi_tensor_count(t), h = m->net.arch.of.vit.heads;
     const int64_t dims[2] = {heads ? h : n, heads ? n / h : 1};
     DFQI_TRY(dfqi_tensor_new(m->ctx, DFQI_F32, heads ? 2 : 1, dims, out));
     memcpy((*out)->data, t->data, (size_t)n * sizeof(float));

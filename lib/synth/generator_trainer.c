@@ -54,14 +54,14 @@ static dfqi_arc_cells cells_for(const dfqi_arch *a)
     if (a->image <= SMALL_SIDE) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
     if (a->family == DFQI_FAMILY_MOBILENET || a->family == DFQI_FAMILY_MBCONV)
         return DFQI_ARC_MOBILENET;
-    return a->cnn.bottleneck ? DFQI_ARC_RESNET50 : DFQI_ARC_RESNET18;
+    return a->of.cnn.bottleneck ? DFQI_ARC_RESNET50 : DFQI_ARC_RESNET18;
 }
 
 /* 2 for CIFAR-10, 25 for CIFAR-100, 250 for ImageNet, but 100 with ResNet-50: AIT's runs at 4
  * bits. */
 static int64_t slots_for(const dfqi_arch *a)
 {
-    int64_t slots = a->classes / (a->cnn.bottleneck ? 10 : 4);
+    int64_t slots = a->classes / (a->of.cnn.bottleneck ? 10 : 4);
     return slots < 2 ? 2 : slots > 1000 ? 1000 : slots;
 }
 
@@ -99,7 +99,7 @@ static void take_embedding(dfqi_generator_trainer *h)
     char name[DFQI_NAME_MAX];
     dfqi_cnn_head head;
     if (h->o.kind != DFQI_GENERATOR_QIMERA) return;
-    if (a->image <= SMALL_SIDE ? a->classes <= 10 : !a->cnn.bottleneck) return;
+    if (a->image <= SMALL_SIDE ? a->classes <= 10 : !a->of.cnn.bottleneck) return;
     dfqi_cnn_head_of(a, &head);
     snprintf(name, sizeof name, "%s.weight", head.name);
     const dfq_tensor *from = dfqi_network_find(&h->model->net, name);

@@ -28,7 +28,7 @@ static void add_term(dfqi_synth *s, terms *t, int loss, dfqi_id id, float weight
 static dfq_status new_taps(const dfqi_synth *s, dfqi_taps *out)
 {
     const dfqi_arch *a = &s->model->net.arch;
-    size_t norms = (size_t)dfqi_arch_norms(a), depth = (size_t)a->vit.depth;
+    size_t norms = (size_t)dfqi_arch_norms(a), depth = (size_t)a->of.vit.depth;
     if (norms > 0) {
         out->norms = dfqi_calloc(s->ctx, norms, sizeof *out->norms);
         return out->norms ? DFQ_OK : DFQ_E_NOMEM;
@@ -67,7 +67,7 @@ static dfqi_id inter_head_sum(const dfqi_synth *s)
     dfqi_graph *g = s->main.g;
     const dfqi_id *raw = s->main.taps.raw;
     dfqi_id sum = dfqi_inter_head(g, raw[0], 1, s->o.distance);
-    for (int64_t i = 1; i < s->model->net.arch.vit.depth; i++)
+    for (int64_t i = 1; i < s->model->net.arch.of.vit.depth; i++)
         sum = dfqi_add(g, sum, dfqi_inter_head(g, raw[i], 1, s->o.distance));
     return sum;
 }
@@ -77,15 +77,15 @@ static dfq_status build_entropy(dfqi_synth *s)
 {
     const dfqi_arch *a = &s->model->net.arch;
     DFQI_TRY(build_pass(s, &s->view));
-    s->seed = dfqi_calloc(s->ctx, (size_t)a->vit.depth, sizeof *s->seed);
+    s->seed = dfqi_calloc(s->ctx, (size_t)a->of.vit.depth, sizeof *s->seed);
     if (!s->seed) return DFQ_E_NOMEM;
     s->pse = (dfqi_pse_shape){
-        .batch = s->o.batch, .heads = a->vit.heads, .d = a->vit.width / a->vit.heads};
+        .batch = s->o.batch, .heads = a->of.vit.heads, .d = a->of.vit.width / a->of.vit.heads};
     s->pse.tokens = dfqi_graph_value(s->view.g, s->view.taps.head[0])->dims[2];
-    for (int64_t i = 0; i < a->vit.depth; i++) {
+    for (int64_t i = 0; i < a->of.vit.depth; i++) {
         dfqi_graph_keep(s->view.g, s->view.taps.head[i]);
         s->seed[i] = dfqi_graph_input(s->main.g, "seed", 1, 3,
-                                      (int64_t[]){a->vit.heads, s->pse.tokens, s->pse.d});
+                                      (int64_t[]){a->of.vit.heads, s->pse.tokens, s->pse.d});
     }
     return dfqi_graph_status(s->main.g);
 }
@@ -94,7 +94,7 @@ static dfq_status build_entropy(dfqi_synth *s)
 static dfq_status build_gradient(dfqi_synth *s)
 {
     dfqi_graph *g = s->main.g;
-    size_t depth = (size_t)s->model->net.arch.vit.depth;
+    size_t depth = (size_t)s->model->net.arch.of.vit.depth;
     int32_t n = 0;
     dfqi_id *value = dfqi_calloc(s->ctx, 2 * (depth + 1), sizeof *value);
     if (!value) return DFQ_E_NOMEM;
@@ -131,7 +131,7 @@ dfq_status dfqi_objective_build(dfqi_synth *s)
     DFQI_TRY(build_pass(s, &s->main));
     dfqi_graph *g = s->main.g;
     bool norms = o->kind == DFQI_SYNTH_BNS;
-    s->layers = norms ? dfqi_arch_norms(&s->model->net.arch) : s->model->net.arch.vit.depth;
+    s->layers = norms ? dfqi_arch_norms(&s->model->net.arch) : s->model->net.arch.of.vit.depth;
     if ((norms || o->kind == DFQI_SYNTH_ATTENTION) && o->attention_weight > 0)
         add_term(s, &t, DFQI_SYNTH_INTER_HEAD,
                  norms ? dfqi_norm_distance(g, s->main.taps.norms, (int32_t)s->layers)
@@ -174,7 +174,7 @@ dfq_status dfqi_objective_start(dfqi_synth *s)
 {
     if (s->main.g) DFQI_TRY(start_pass(s, &s->main));
     if (s->view.g) DFQI_TRY(start_pass(s, &s->view));
-    for (int64_t i = 0; s->seed && i < s->model->net.arch.vit.depth; i++)
+    for (int64_t i = 0; s->seed && i < s->model->net.arch.of.vit.depth; i++)
         dfqi_exec_bind(s->main.e, s->seed[i], s->seeds + i * seed_floats(s));
     return DFQ_OK;
 }
@@ -243,7 +243,7 @@ static dfq_status run_entropy(dfqi_synth *s, double *out)
 {
     *out = 0;
     DFQI_TRY(dfqi_exec_run(s->view.e));
-    for (int64_t i = 0; i < s->model->net.arch.vit.depth; i++)
+    for (int64_t i = 0; i < s->model->net.arch.of.vit.depth; i++)
         *out += dfqi_pse(s->ctx, &s->pse, dfqi_exec_data(s->view.e, s->view.taps.head[i]),
                          s->o.attention_weight, s->seeds + i * seed_floats(s), s->pse_scratch);
     return DFQ_OK;

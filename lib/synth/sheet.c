@@ -113,27 +113,27 @@ static void add_raw_mean(const float *raw, int64_t tokens, double *map)
 static dfq_status attention_maps(const dfqi_model *m, const float *image, double *maps)
 {
     const dfqi_arch *a = &m->net.arch;
-    int64_t side = a->image / a->vit.patch, tokens = side * side + 1, n = tokens - 1;
+    int64_t side = a->image / a->of.vit.patch, tokens = side * side + 1, n = tokens - 1;
     dfqi_graph *g = NULL;
     dfqi_exec *e = NULL;
     dfqi_id x;
     dfqi_taps taps = {0};
     dfq_status status = DFQ_E_NOMEM;
-    taps.raw = dfqi_calloc(m->ctx, 2 * (size_t)a->vit.depth, sizeof *taps.raw);
+    taps.raw = dfqi_calloc(m->ctx, 2 * (size_t)a->of.vit.depth, sizeof *taps.raw);
     if (!taps.raw) goto out;
-    taps.attn = taps.raw + a->vit.depth;
+    taps.attn = taps.raw + a->of.vit.depth;
     DFQI_GOTO(dfqi_model_graph(m, 1, &g, &x, &taps), out);
     DFQI_GOTO(dfqi_exec_new(g, &e), out);
     dfqi_exec_bind(e, x, image);
     DFQI_GOTO(dfqi_exec_run(e), out);
-    const float *attn = dfqi_exec_data(e, taps.attn[a->vit.depth - 1]);
-    const float *raw = dfqi_exec_data(e, taps.raw[a->vit.depth - 1]);
-    for (int64_t h = 0; h < a->vit.heads; h++) {
-        double *mean = maps + (a->vit.heads + h) * n;
+    const float *attn = dfqi_exec_data(e, taps.attn[a->of.vit.depth - 1]);
+    const float *raw = dfqi_exec_data(e, taps.raw[a->of.vit.depth - 1]);
+    for (int64_t h = 0; h < a->of.vit.heads; h++) {
+        double *mean = maps + (a->of.vit.heads + h) * n;
         class_map(attn + h * tokens * tokens, tokens, maps + h * n);
         add_raw_mean(raw + h * tokens * tokens, tokens, mean);
         for (int64_t k = 0; k < n; k++)
-            maps[2 * a->vit.heads * n + k] += mean[k] / (double)a->vit.heads;
+            maps[2 * a->of.vit.heads * n + k] += mean[k] / (double)a->of.vit.heads;
     }
 out:
     dfqi_exec_free(e);
@@ -148,7 +148,7 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
     const dfqi_arch *a = &m->net.arch;
     DFQI_TRY(dfqi_arch_need_vit(m->ctx, a, "a picture of attention"));
     int32_t side = (int32_t)a->image;
-    int64_t grid = a->image / a->vit.patch, n = grid * grid, heads = a->vit.heads;
+    int64_t grid = a->image / a->of.vit.patch, n = grid * grid, heads = a->of.vit.heads;
     dfqi_image canvas = {.ctx = m->ctx}, tile = {.ctx = m->ctx}, im = {.ctx = m->ctx};
     dfq_status status = DFQ_E_NOMEM;
     double *maps = dfqi_calloc(m->ctx, (size_t)((2 * heads + 1) * n), sizeof *maps);

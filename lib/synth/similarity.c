@@ -79,26 +79,28 @@ dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_
     const dfqi_arch *a = &m->net.arch;
     DFQI_TRY(dfqi_arch_need_vit(ctx, a, "the similarity of attention heads"));
     int64_t chunk = n < CHUNK ? n : CHUNK, pixels = a->channels * a->image * a->image;
-    int64_t side = a->image / a->vit.patch;
+    int64_t side = a->image / a->of.vit.patch;
     dfqi_graph *g = NULL;
     dfqi_exec *e = NULL;
     dfqi_taps taps = {0};
     dfqi_id x;
     dfq_tensor *t = NULL;
-    job j = {
-        .taps = &taps, .depth = a->vit.depth, .heads = a->vit.heads, .tokens = side * side + 1};
+    job j = {.taps = &taps,
+             .depth = a->of.vit.depth,
+             .heads = a->of.vit.heads,
+             .tokens = side * side + 1};
     dfq_status status = DFQ_E_NOMEM;
     size_t rows = (size_t)ctx->threads * (size_t)(j.heads * (j.tokens + 2));
     double *floats = dfqi_calloc(ctx, rows + (size_t)(j.depth * (CHUNK + 1)), sizeof *floats);
     float *in = dfqi_alloc(ctx, (size_t)(chunk * pixels) * sizeof *in);
-    taps.raw = dfqi_calloc(ctx, (size_t)a->vit.depth, sizeof *taps.raw);
+    taps.raw = dfqi_calloc(ctx, (size_t)a->of.vit.depth, sizeof *taps.raw);
     if (!floats || !in || !taps.raw) goto out;
     j.rows = floats;
     j.sums = floats + rows;
     double *total = j.sums + CHUNK * j.depth;
     DFQI_GOTO(dfqi_model_graph(m, chunk, &g, &x, &taps), out);
     DFQI_GOTO(dfqi_exec_new(g, &e), out);
-    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, &a->vit.depth, &t), out);
+    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, &a->of.vit.depth, &t), out);
     j.e = e;
     dfqi_exec_bind(e, x, in);
     for (int64_t i = 0; i < n; i += chunk) {

@@ -130,7 +130,7 @@ static int64_t lay_out(dfqi_synth *s, float *base)
                   {&s->scales, dfqi_synth_scale_floats(s)},
                   {&s->moves, s->main.g ? dfqi_synth_scale_floats(s) : 0},
                   {&s->mirror, s->o.flip && s->main.g ? images : 0},
-                  {&s->seeds, s->seed ? seeds * s->model->net.arch.vit.depth : 0},
+                  {&s->seeds, s->seed ? seeds * s->model->net.arch.of.vit.depth : 0},
                   {&s->pse_scratch, entropy},
                   {&s->labels_f, b},
                   {&s->roll, 2},

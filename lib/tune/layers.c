@@ -56,7 +56,7 @@ static dfq_status init_relus(const dfqi_model *m, int64_t batch, side *s)
 
 static dfq_status init_blocks(const dfqi_model *m, int64_t batch, side *s)
 {
-    s->n = (int32_t)m->net.arch.vit.depth;
+    s->n = (int32_t)m->net.arch.of.vit.depth;
     s->at = dfqi_calloc(m->ctx, (size_t)s->n + 1, sizeof *s->at);
     if (!s->at) return DFQ_E_NOMEM;
     s->taps.head = s->at;

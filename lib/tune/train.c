@@ -57,23 +57,23 @@ static dfq_status check_name(dfq_context *ctx, const char *name)
 static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
 {
     DFQI_TRY(dfqi_check_whole(ctx, NULL, "image", a->image, 1, 1024));
-    DFQI_TRY(dfqi_check_whole(ctx, NULL, "patch", a->vit.patch, 1, a->image));
-    DFQI_TRY(dfqi_check_whole(ctx, NULL, "width", a->vit.width, 1, 65536));
-    DFQI_TRY(dfqi_check_whole(ctx, NULL, "depth", a->vit.depth, 1, 999));
-    DFQI_TRY(dfqi_check_whole(ctx, NULL, "heads", a->vit.heads, 1,
-                              a->vit.width < 4096 ? a->vit.width : 4096));
-    DFQI_TRY(dfqi_check_whole(ctx, NULL, "hidden", a->vit.hidden, 1, 65536));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "patch", a->of.vit.patch, 1, a->image));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "width", a->of.vit.width, 1, 65536));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "depth", a->of.vit.depth, 1, 999));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "heads", a->of.vit.heads, 1,
+                              a->of.vit.width < 4096 ? a->of.vit.width : 4096));
+    DFQI_TRY(dfqi_check_whole(ctx, NULL, "hidden", a->of.vit.hidden, 1, 65536));
     DFQI_TRY(dfqi_check_whole(ctx, NULL, "classes", a->classes, 2, 65536));
     for (int k = 0; k < 3; k++) {
         DFQI_TRY(dfqi_check_real(ctx, NULL, "mean", (double)a->mean[k], -10.0, 10.0));
         DFQI_TRY(dfqi_check_real(ctx, NULL, "std", (double)a->std[k], (double)1e-6f, 10.0));
     }
-    if (a->image % a->vit.patch)
+    if (a->image % a->of.vit.patch)
         return dfqi_fail(ctx, DFQ_E_INVALID, "image is %lld, must be a multiple of patch, %lld",
-                         (long long)a->image, (long long)a->vit.patch);
-    if (a->vit.width % a->vit.heads)
+                         (long long)a->image, (long long)a->of.vit.patch);
+    if (a->of.vit.width % a->of.vit.heads)
         return dfqi_fail(ctx, DFQ_E_INVALID, "width is %lld, must be a multiple of heads, %lld",
-                         (long long)a->vit.width, (long long)a->vit.heads);
+                         (long long)a->of.vit.width, (long long)a->of.vit.heads);
     return DFQ_OK;
 }
 
@@ -89,8 +89,8 @@ dfq_status dfqi_train_create_model(dfq_context *ctx, const dfqi_arch *arch, uint
     a.filter = DFQI_BICUBIC;
     DFQI_TRY(check_arch(ctx, &a));
     if (a.name[0] == '\0')
-        snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%d", (int)a.vit.width,
-                 (int)a.vit.depth, (int)a.vit.patch, (int)a.image);
+        snprintf(a.name, sizeof a.name, "vit_w%d_d%d_patch%d_%d", (int)a.of.vit.width,
+                 (int)a.of.vit.depth, (int)a.of.vit.patch, (int)a.image);
     DFQI_TRY(check_name(ctx, a.name));
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     dfqi_network_init(&net, seed);

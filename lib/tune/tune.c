@@ -196,7 +196,7 @@ static void read_losses(dfqi_tune *t, float *losses)
         losses[i] = t->term[i] >= 0 ? parts[t->term[i]] : NAN;
     losses[DFQI_TUNE_TOTAL] = *dfqi_exec_data(t->e, t->total);
     if (t->term[DFQI_TUNE_HEAD] >= 0)
-        losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.vit.depth;
+        losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.of.vit.depth;
 }
 
 /* The job is over; the student gets the best parameters there are. */

@@ -7,18 +7,21 @@ static const dfqi_arch vit = {
     .image = 16,
     .channels = 3,
     .classes = 5,
-    .vit = {.patch = 4, .width = 24, .depth = 2, .heads = 3, .hidden = 40},
+    .of.vit = {.patch = 4, .width = 24, .depth = 2, .heads = 3, .hidden = 40},
     .eps = 1e-6f,
     .name = "vit"};
 
-static const dfqi_arch resnet = {
-    .family = DFQI_FAMILY_RESNET,
-    .image = 32,
-    .channels = 3,
-    .classes = 10,
-    .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 16, .units = {1, 2, 1}, .small = 1, .padded = 1},
-    .eps = 1e-5f,
-    .name = "resnet"};
+static const dfqi_arch resnet = {.family = DFQI_FAMILY_RESNET,
+                                 .image = 32,
+                                 .channels = 3,
+                                 .classes = 10,
+                                 .of.cnn = {.keys = DFQI_KEYS_AKAMASTER,
+                                            .width = 16,
+                                            .units = {1, 2, 1},
+                                            .small = 1,
+                                            .padded = 1},
+                                 .eps = 1e-5f,
+                                 .name = "resnet"};
 
 /* With a projected shortcut, and the largest of windows behind the stem. */
 static const dfqi_arch bottlenecks = {
@@ -26,7 +29,7 @@ static const dfqi_arch bottlenecks = {
     .image = 64,
     .channels = 3,
     .classes = 10,
-    .cnn = {.keys = DFQI_KEYS_TORCHVISION, .width = 16, .units = {1, 1, 1, 1}, .bottleneck = 1},
+    .of.cnn = {.keys = DFQI_KEYS_TORCHVISION, .width = 16, .units = {1, 1, 1, 1}, .bottleneck = 1},
     .eps = 1e-5f,
     .name = "bottlenecks"};
 
@@ -34,7 +37,7 @@ static const dfqi_arch mobilenet = {.family = DFQI_FAMILY_MOBILENET,
                                     .image = 32,
                                     .channels = 3,
                                     .classes = 10,
-                                    .cnn = {.keys = DFQI_KEYS_TORCHVISION},
+                                    .of.cnn = {.keys = DFQI_KEYS_TORCHVISION},
                                     .eps = 1e-5f,
                                     .name = "mobilenet"};
 

@@ -23,7 +23,7 @@ static dfq_status make_vit(dfq_context *ctx, dfqi_model **out)
     dfqi_arch a = {.image = 16,
                    .channels = 3,
                    .classes = 5,
-                   .vit = {.patch = 4, .width = 24, .depth = 2, .heads = 3, .hidden = 40},
+                   .of.vit = {.patch = 4, .width = 24, .depth = 2, .heads = 3, .hidden = 40},
                    .eps = 1e-6f,
                    .name = "vit_random"};
     return make(ctx, &a, out);
@@ -35,11 +35,11 @@ static dfq_status make_resnet(dfq_context *ctx, dfqi_model **out)
                    .image = 32,
                    .channels = 3,
                    .classes = 10,
-                   .cnn = {.keys = DFQI_KEYS_AKAMASTER,
-                           .width = 16,
-                           .units = {1, 1, 1},
-                           .small = 1,
-                           .padded = 1},
+                   .of.cnn = {.keys = DFQI_KEYS_AKAMASTER,
+                              .width = 16,
+                              .units = {1, 1, 1},
+                              .small = 1,
+                              .padded = 1},
                    .eps = 1e-5f,
                    .name = "resnet8"};
     return make(ctx, &a, out);

@@ -128,7 +128,8 @@ static void logits_of_supernet(const dfqi_network *net, float out[LOGITS])
     dfqi_supernet super;
     dfqi_super_pass p;
     images(in);
-    ck_assert_int_eq(dfqi_supernet_new(net->ctx, &net->arch.space, net->arch.path, 1, &super),
+    ck_assert_int_eq(dfqi_supernet_new(net->ctx, &net->arch.of.derived.space,
+                                       net->arch.of.derived.path, 1, &super),
                      DFQ_OK);
     for (int32_t i = 0; i < super.n_layers; i++)
         for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++) {
@@ -139,8 +140,8 @@ static void logits_of_supernet(const dfqi_network *net, float out[LOGITS])
             ck_assert_msg(from != NULL, "%s", name);
             memcpy(t->data, from->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
         }
-    ck_assert_int_eq(dfqi_super_pass_new(&super, net->arch.path, BATCH, DFQI_SUPER_EVAL, &p),
-                     DFQ_OK);
+    ck_assert_int_eq(
+        dfqi_super_pass_new(&super, net->arch.of.derived.path, BATCH, DFQI_SUPER_EVAL, &p), DFQ_OK);
     dfqi_exec_bind(p.e, p.x, in);
     ck_assert_int_eq(dfqi_exec_run(p.e), DFQ_OK);
     memcpy(out, dfqi_exec_data(p.e, p.logits), LOGITS * sizeof *out);
@@ -160,8 +161,9 @@ START_TEST(a_file_alone_makes_the_network)
     ck_assert_msg(load(&s.f.st, &net) == DFQ_OK, "%s", s.ctx->error);
     ck_assert_str_eq(net.arch.name, spaces[family].name);
     ck_assert_int_eq(net.arch.family, family ? DFQI_FAMILY_STAGES : DFQI_FAMILY_MBCONV);
-    ck_assert_mem_eq(net.arch.path, s.source.arch.path, sizeof net.arch.path);
-    ck_assert_str_eq(net.arch.choices, words[_i]);
+    ck_assert_mem_eq(net.arch.of.derived.path, s.source.arch.of.derived.path,
+                     sizeof net.arch.of.derived.path);
+    ck_assert_str_eq(net.arch.of.derived.choices, words[_i]);
     ck_assert(net.arch.mean[2] == s.source.arch.mean[2] && net.arch.std[1] == 1.0f / 3);
     ck_assert(net.arch.resize == 8 && net.arch.eps == s.source.arch.eps);
     ck_assert(dfqi_network_hash(&net) == dfqi_network_hash(&s.source));

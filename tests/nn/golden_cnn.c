@@ -135,12 +135,12 @@ static const struct made {
 static dfqi_arch arch_of(const struct made *k)
 {
     dfqi_arch a = k->width ? dfqt_resnet(k->keys, k->width, 0, 0) : dfqt_mobilenet(k->keys);
-    a.cnn.small = k->small;
-    a.cnn.bottleneck = k->bottleneck;
-    a.cnn.stride_first = k->bottleneck && k->keys == DFQI_KEYS_PYTORCHCV;
-    a.cnn.padded = k->padded;
-    a.cnn.module = k->module;
-    memcpy(a.cnn.units, k->units, sizeof a.cnn.units);
+    a.of.cnn.small = k->small;
+    a.of.cnn.bottleneck = k->bottleneck;
+    a.of.cnn.stride_first = k->bottleneck && k->keys == DFQI_KEYS_PYTORCHCV;
+    a.of.cnn.padded = k->padded;
+    a.of.cnn.module = k->module;
+    memcpy(a.of.cnn.units, k->units, sizeof a.of.cnn.units);
     a.image = k->small ? 32 : 64;
     a.classes = 10;
     return a;

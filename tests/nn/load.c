@@ -61,8 +61,8 @@ START_TEST(test_good)
     dfqt_file_meta(&l.f, "mean", "0.1,0.2,0.3");
     dfqt_file_meta(&l.f, "resize", "248");
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
-    ck_assert(a.image == 16 && a.vit.patch == 4 && a.vit.width == 48 && a.vit.depth == 2 &&
-              a.vit.heads == 4 && a.vit.hidden == 96 && a.classes == 10 && a.resize == 248);
+    ck_assert(a.image == 16 && a.of.vit.patch == 4 && a.of.vit.width == 48 && a.of.vit.depth == 2 &&
+              a.of.vit.heads == 4 && a.of.vit.hidden == 96 && a.classes == 10 && a.resize == 248);
     ck_assert(a.eps == 1e-5f && a.mean[1] == 0.2f && a.std[2] == 0.5f);
     /* DeiT brings ImageNet's statistics; the caller's name wins */
     dfqt_file(&l.source, &l.f);
@@ -111,7 +111,7 @@ START_TEST(test_metadata_round_trip)
         ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
         ck_assert_str_eq(a.name, l.source.arch.name);
         ck_assert(a.eps == l.source.arch.eps && a.mean[1] == l.source.arch.mean[1]);
-        ck_assert(a.vit.heads == 3 && a.resize == 256 && a.image == 16);
+        ck_assert(a.of.vit.heads == 3 && a.resize == 256 && a.image == 16);
         ck_assert(a.filter == l.source.arch.filter);
         for (int p = 0; p < DFQI_PROP_COUNT; p++) /* nothing is left to guess */
             ck_assert_msg(p == DFQI_PROP_PATCH || !dfqi_prop_applies(&a, (dfqi_prop)p) ||

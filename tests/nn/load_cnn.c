@@ -98,10 +98,10 @@ static const struct kind {
 static dfqi_arch arch_of(const struct kind *k)
 {
     dfqi_arch a = k->mobile ? dfqt_mobilenet(k->keys) : dfqt_resnet(k->keys, 4, 0, 0);
-    a.cnn.module = k->module;
-    a.cnn.small = k->small;
-    a.cnn.bottleneck = k->bottleneck;
-    memcpy(a.cnn.units, k->units, sizeof a.cnn.units);
+    a.of.cnn.module = k->module;
+    a.of.cnn.small = k->small;
+    a.of.cnn.bottleneck = k->bottleneck;
+    memcpy(a.of.cnn.units, k->units, sizeof a.of.cnn.units);
     return a;
 }
 
@@ -111,11 +111,11 @@ START_TEST(test_kinds)
     dfqi_arch want = arch_of(k), a;
     loading l;
     begin(&l, &want);
-    want.cnn.stride_first = k->bottleneck && k->keys == DFQI_KEYS_PYTORCHCV;
+    want.of.cnn.stride_first = k->bottleneck && k->keys == DFQI_KEYS_PYTORCHCV;
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
     ck_assert_str_eq(a.name, k->name);
     ck_assert_int_eq(a.family, want.family);
-    ck_assert_mem_eq(&a.cnn, &want.cnn, sizeof a.cnn);
+    ck_assert_mem_eq(&a.of.cnn, &want.of.cnn, sizeof a.of.cnn);
     ck_assert_int_eq(a.classes, want.classes);
     ck_assert_int_eq(a.image, k->image);
     ck_assert_int_eq(a.resize, k->resize);
@@ -128,20 +128,20 @@ END_TEST
 START_TEST(test_variants)
 {
     dfqi_arch a, b = dfqt_resnet(DFQI_KEYS_AKAMASTER, 4, 3, 2);
-    b.cnn.padded = 0;
+    b.of.cnn.padded = 0;
     loading l;
     begin(&l, &b);
     dfq_tensor *counter = NULL;
     ck_assert_int_eq(dfqi_tensor_new(l.ctx, DFQI_I64, 0, NULL, &counter), DFQ_OK);
     add(&l, "layer1.0.bn1.num_batches_tracked", counter);
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
-    ck_assert_int_eq(a.cnn.padded, 0);
+    ck_assert_int_eq(a.of.cnn.padded, 0);
     dfqi_tensor_release(counter);
     end(&l);
     b = arch_of(&kinds[6]);
     begin(&l, &b);
     ck_assert_int_eq(load(&l, "resnet50b", &a), DFQ_OK);
-    ck_assert_int_eq(a.cnn.stride_first, 0);
+    ck_assert_int_eq(a.of.cnn.stride_first, 0);
     end(&l);
     b = arch_of(&kinds[2]);
     b.classes = 100;
@@ -163,8 +163,8 @@ START_TEST(test_metadata_round_trip)
     a.resize = 46;
     a.mean[1] = 1.0f / 3;
     a.filter = DFQI_BICUBIC;
-    a.cnn.stem = DFQ_STEM_STRIDE2;
-    a.cnn.bottleneck = a.cnn.stride_first = 1;
+    a.of.cnn.stem = DFQ_STEM_STRIDE2;
+    a.of.cnn.bottleneck = a.of.cnn.stride_first = 1;
     loading l;
     begin(&l, &a);
     dfqi_arena_init(&arena, l.ctx);
@@ -230,7 +230,7 @@ END_TEST
 START_TEST(test_doubled)
 {
     dfqi_arch a = dfqt_resnet(DFQI_KEYS_AKAMASTER, 4, 3, 2);
-    a.cnn.module = 1;
+    a.of.cnn.module = 1;
     loading l;
     begin(&l, &a);
     add(&l, "bn1.weight", l.source.params[1].tensor);

@@ -20,7 +20,7 @@ START_TEST(test_totals)
     dfqi_expect e[PARAMS];
     int64_t sum = 0;
     a.classes = 1000;
-    a.vit.hidden = 4 * a.vit.width;
+    a.of.vit.hidden = 4 * a.of.vit.width;
     ck_assert_int_eq(dfqi_vit_count(&a), PARAMS);
     dfqi_vit_expect(&a, e);
     for (int32_t i = 0; i < PARAMS; i++) {
@@ -61,9 +61,9 @@ START_TEST(test_cnn_totals)
         c->units[0] ? dfqt_resnet(c->keys, c->small ? 16 : 64, 0, 0) : dfqt_mobilenet(c->keys);
     dfqi_network net;
     int32_t fixed = 0;
-    memcpy(a.cnn.units, c->units, sizeof a.cnn.units);
-    a.cnn.small = c->small;
-    a.cnn.bottleneck = c->bottleneck;
+    memcpy(a.of.cnn.units, c->units, sizeof a.of.cnn.units);
+    a.of.cnn.small = c->small;
+    a.of.cnn.bottleneck = c->bottleneck;
     a.classes = c->classes;
     ck_assert_int_eq(dfqi_arch_norms(&a), c->norms);
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
@@ -113,7 +113,7 @@ START_TEST(test_macs)
     dfqi_network net;
     double macs, tokens = 197, width = 192, products = 196 * 768 * width + width * 1000;
     a.classes = 1000;
-    a.vit.hidden = 4 * a.vit.width;
+    a.of.vit.hidden = 4 * a.of.vit.width;
     products += 12 * (12 * tokens * width * width + 2 * tokens * tokens * width);
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
     ck_assert_int_eq(dfqi_network_macs(&net, &macs), DFQ_OK);

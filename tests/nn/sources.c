@@ -108,7 +108,7 @@ START_TEST(test_vit_names)
 {
     const struct named *n = &nameds[_i];
     dfqi_arch want = dfqt_arch(n->image, n->patch, n->width, 1, 1), a;
-    want.vit.hidden = 8;
+    want.of.vit.hidden = 8;
     loading l;
     begin(&l, &want);
     if (n->name) dfqt_file_meta(&l.f, "architecture", n->name);
@@ -118,7 +118,7 @@ START_TEST(test_vit_names)
         fails(&l, NULL, DFQ_E_CORRUPT, "--heads N, the metadata key \"heads\"");
     } else {
         works(&l, n->path ? n->path : "some.file", NULL, &a);
-        ck_assert_int_eq(a.vit.heads, n->heads);
+        ck_assert_int_eq(a.of.vit.heads, n->heads);
         ck_assert_int_eq(a.source[DFQI_PROP_HEADS], n->heads_from);
         ck_assert_int_eq(a.source[DFQI_PROP_EPS], n->heads_from);
         ck_assert_int_eq(a.source[DFQI_PROP_IMAGE], n->image_from);
@@ -162,10 +162,10 @@ START_TEST(test_resnet_names)
 {
     const struct resnet *r = &resnets[_i];
     dfqi_arch want = dfqt_resnet(r->keys, 4, 0, 0), a;
-    want.cnn.small = r->small;
-    want.cnn.bottleneck = r->bottleneck;
-    want.cnn.padded = r->padded;
-    memcpy(want.cnn.units, r->units, sizeof want.cnn.units);
+    want.of.cnn.small = r->small;
+    want.of.cnn.bottleneck = r->bottleneck;
+    want.of.cnn.padded = r->padded;
+    memcpy(want.of.cnn.units, r->units, sizeof want.of.cnn.units);
     loading l;
     begin(&l, &want);
     char path[64];
@@ -173,7 +173,7 @@ START_TEST(test_resnet_names)
     works(&l, path, NULL, &a); /* as the file's name */
     int32_t weaker = r->stem_from == NAME ? FILE_NAME : GUESS;
     ck_assert_int_eq(a.source[DFQI_PROP_STEM], weaker);
-    ck_assert_int_eq(a.cnn.stride_first, r->first);
+    ck_assert_int_eq(a.of.cnn.stride_first, r->first);
     dfqt_file_meta(&l.f, "architecture", r->name);
     l.ctx->log = on_log;
     warned[0] = '\0';
@@ -184,7 +184,7 @@ START_TEST(test_resnet_names)
     ck_assert_int_eq(a.source[DFQI_PROP_BOTTLENECK], r->bottleneck ? r->stem_from : 0);
     ck_assert_int_eq(a.source[DFQI_PROP_MEAN], r->mean_from);
     ck_assert_int_eq(a.source[DFQI_PROP_RESIZE], r->mean_from);
-    ck_assert_int_eq(a.cnn.stride_first, r->first);
+    ck_assert_int_eq(a.of.cnn.stride_first, r->first);
     ck_assert_int_eq(a.resize, r->small ? 32 : 256);
     ck_assert_int_eq(a.filter, DFQI_BILINEAR);
     end(&l);
@@ -247,7 +247,7 @@ START_TEST(test_order)
     dfqt_file_meta(&l.f, "interpolation", "bilinear");
     dfqt_file_meta(&l.f, "activation", "gelu");
     works(&l, "some.file", &o, &a);
-    ck_assert(a.vit.heads == 6 && a.mean[0] == 0.4f && a.std[0] == 0.229f && a.resize == 320);
+    ck_assert(a.of.vit.heads == 6 && a.mean[0] == 0.4f && a.std[0] == 0.229f && a.resize == 320);
     ck_assert(a.filter == DFQI_BILINEAR && a.crop <= 0);
     for (int p = 0; p < DFQI_PROP_COUNT; p++) {
         static const int said[] = {DFQI_PROP_HEADS, DFQI_PROP_MEAN, DFQI_PROP_RESIZE,
@@ -267,7 +267,7 @@ START_TEST(test_order)
     o.resize = -1;
     o.interpolation = DFQ_INTERPOLATION_BICUBIC;
     works(&l, "some.file", &o, &a);
-    ck_assert(a.vit.heads == 12 && a.mean[2] == 0.3f && a.std[2] == 3 && a.resize == 0);
+    ck_assert(a.of.vit.heads == 12 && a.mean[2] == 0.3f && a.std[2] == 3 && a.resize == 0);
     ck_assert(a.filter == DFQI_BICUBIC);
     ck_assert_int_eq(a.source[DFQI_PROP_HEADS], DFQ_SOURCE_OPTION);
     ck_assert_int_eq(a.source[DFQI_PROP_CROP], DFQ_SOURCE_OPTION);
@@ -331,7 +331,7 @@ START_TEST(test_bad_options)
     dfqi_arch a;
     const dfq_load_options good = {.stem = DFQ_STEM_STRIDE2, .image = 64};
     works(&l, "some.file", &good, &a);
-    ck_assert(a.cnn.stem == DFQ_STEM_STRIDE2 && a.image == 64 && a.resize == 64);
+    ck_assert(a.of.cnn.stem == DFQ_STEM_STRIDE2 && a.image == 64 && a.resize == 64);
     end(&l);
 }
 END_TEST
@@ -341,7 +341,7 @@ START_TEST(test_text)
 {
     dfqi_arch a = dfqt_resnet(DFQI_KEYS_PYTORCHCV, 4, 4, 1);
     char text[DFQI_PROP_TEXT];
-    a.cnn.bottleneck = a.cnn.stride_first = 1;
+    a.of.cnn.bottleneck = a.of.cnn.stride_first = 1;
     a.mean[0] = 0.485f;
     a.mean[1] = 1.0f / 3;
     ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_MEAN, text), "0.485,0.33333334,0.5");
@@ -349,7 +349,7 @@ START_TEST(test_text)
     ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_STEM, text), "stride1");
     ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_BOTTLENECK, text), "1x1");
     ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_ACTIVATION, text), "relu");
-    a.cnn.small = 0;
+    a.of.cnn.small = 0;
     ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_STEM, text), "stride2+pool");
     a = dfqt_arch(16, 4, 48, 1, 3);
     ck_assert_str_eq(dfqi_prop_text(&a, DFQI_PROP_GRID, text), "4 x 4");

@@ -91,9 +91,9 @@ START_TEST(test_stem)
     a.image = SIDE;
     a.classes = CLASSES;
     a.eps = 0;
-    a.cnn.small = _i < 5;
-    a.cnn.stem = stem;
-    if (stem == 0) stem = a.cnn.small ? DFQ_STEM_STRIDE1 : DFQ_STEM_STRIDE2_POOL;
+    a.of.cnn.small = _i < 5;
+    a.of.cnn.stem = stem;
+    if (stem == 0) stem = a.of.cnn.small ? DFQ_STEM_STRIDE1 : DFQ_STEM_STRIDE2_POOL;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
     fill(&net);
     for (int i = 0; i < 3 * SIDE * SIDE; i++) images[i] = (float)sin(0.7 * i);
@@ -104,7 +104,7 @@ START_TEST(test_stem)
     double mean[WIDTH];
     int64_t stride = stem >= DFQ_STEM_STRIDE2 ? 2 : 1, n = (SIDE + stride - 1) / stride;
     for (int64_t m = 0; m < WIDTH; m++) {
-        convolve(images, w, a.cnn.small ? 3 : 7, stride, m, map);
+        convolve(images, w, a.of.cnn.small ? 3 : 7, stride, m, map);
         mean[m] = mean_behind(map, n, stem % 2 == 0);
     }
     for (int c = 0; c < CLASSES; c++) {
@@ -124,7 +124,7 @@ START_TEST(test_stem_counts)
     dfqi_arch a = dfqt_resnet(DFQI_KEYS_TORCHVISION, WIDTH, 1, 1);
     dfqi_network one, two;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &one), DFQ_OK);
-    a.cnn.stem = DFQ_STEM_STRIDE2;
+    a.of.cnn.stem = DFQ_STEM_STRIDE2;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &two), DFQ_OK);
     ck_assert_int_eq(dfqi_network_need_alike(ctx, &one, &two), DFQ_E_SHAPE);
     ck_assert(dfqi_network_hash(&one) != dfqi_network_hash(&two));

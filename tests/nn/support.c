@@ -25,11 +25,11 @@ dfqi_arch dfqt_arch(int64_t image, int64_t patch, int64_t width, int64_t depth, 
                        .image = image,
                        .channels = 3,
                        .classes = 10,
-                       .vit.patch = patch,
-                       .vit.width = width,
-                       .vit.depth = depth,
-                       .vit.heads = heads,
-                       .vit.hidden = 2 * width,
+                       .of.vit.patch = patch,
+                       .of.vit.width = width,
+                       .of.vit.depth = depth,
+                       .of.vit.heads = heads,
+                       .of.vit.hidden = 2 * width,
                        .eps = 1e-6f,
                        .mean = {0.5f, 0.5f, 0.5f},
                        .std = {0.5f, 0.5f, 0.5f}};
@@ -45,9 +45,9 @@ dfqi_arch dfqt_resnet(dfqi_keys keys, int64_t width, int32_t stages, int32_t uni
                    .eps = 1e-5f,
                    .mean = {0.5f, 0.5f, 0.5f},
                    .std = {0.5f, 0.5f, 0.5f},
-                   .cnn = {.keys = keys, .width = width, .small = 1}};
-    a.cnn.padded = keys == DFQI_KEYS_AKAMASTER;
-    for (int32_t s = 0; s < stages; s++) a.cnn.units[s] = units;
+                   .of.cnn = {.keys = keys, .width = width, .small = 1}};
+    a.of.cnn.padded = keys == DFQI_KEYS_AKAMASTER;
+    for (int32_t s = 0; s < stages; s++) a.of.cnn.units[s] = units;
     return a;
 }
 
@@ -58,7 +58,7 @@ dfqi_arch dfqt_mobilenet(dfqi_keys keys)
     memcpy(a.name, "mobilenet_test", 15);
     a.image = 224;
     a.classes = 1000;
-    a.cnn.small = 0;
+    a.of.cnn.small = 0;
     return a;
 }
 

@@ -28,7 +28,8 @@ static dfq_status random_cnn(dfq_context *ctx, dfqi_model **out)
         .eps = 1e-5f,
         .mean = {0.5f, 0.5f, 0.5f},
         .std = {0.25f, 0.25f, 0.25f},
-        .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
+        .of.cnn = {
+            .keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
     dfqi_network net;
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     dfqi_network_init(&net, 5);

@@ -18,7 +18,7 @@ static dfqi_model *model_of(dfq_context *ctx, const float logits[CLASSES])
     dfqi_arch a = {.image = 32,
                    .channels = 3,
                    .classes = CLASSES,
-                   .vit = {.patch = 16, .width = 4, .depth = 1, .heads = 1, .hidden = 4},
+                   .of.vit = {.patch = 16, .width = 4, .depth = 1, .heads = 1, .hidden = 4},
                    .eps = 1e-6f,
                    .name = "vit_constant",
                    .mean = {0.5f, 0.5f, 0.5f},

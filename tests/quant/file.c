@@ -102,7 +102,7 @@ START_TEST(test_half)
     const float *b = dfqi_tensor_f32(dfqi_network_find(&r->net, "head.weight"));
     for (int i = 0; i < DFQT_CLASSES * 24; i++)
         ck_assert_float_eq(b[i], dfqi_half_to_float(dfqi_float_to_half(a[i])));
-    ck_assert_int_eq(r->net.arch.vit.heads, 3);
+    ck_assert_int_eq(r->net.arch.of.vit.heads, 3);
     dfqi_model_release(t);
     dfqi_model_release(r);
     dfqi_context_release(ctx);
@@ -122,12 +122,12 @@ START_TEST(test_convolutional)
                    .eps = 1e-5f,
                    .mean = {0.5f, 0.4f, 0.6f},
                    .std = {0.5f, 0.25f, 0.3f},
-                   .cnn = {.keys = DFQI_KEYS_AKAMASTER,
-                           .module = 1,
-                           .width = 4,
-                           .units = {1, 1, 1},
-                           .small = 1,
-                           .padded = 1}};
+                   .of.cnn = {.keys = DFQI_KEYS_AKAMASTER,
+                              .module = 1,
+                              .width = 4,
+                              .units = {1, 1, 1},
+                              .small = 1,
+                              .padded = 1}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_network net;
     dfqi_model *m, *r;

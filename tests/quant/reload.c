@@ -30,14 +30,14 @@ static dfqi_arch cnn_arch(dfqi_family family, const char *name, dfqi_keys keys, 
                    .eps = 1e-5f,
                    .mean = {0.5f, 0.5f, 0.5f},
                    .std = {0.25f, 0.25f, 0.25f},
-                   .cnn = {.keys = keys}};
+                   .of.cnn = {.keys = keys}};
     if (family == DFQI_FAMILY_RESNET) {
-        a.cnn.width = 8;
-        a.cnn.units[0] = a.cnn.units[1] = 1;
-        a.cnn.small = 1;
+        a.of.cnn.width = 8;
+        a.of.cnn.units[0] = a.of.cnn.units[1] = 1;
+        a.of.cnn.small = 1;
     }
     snprintf(a.name, sizeof a.name, "%s", name);
-    a.cnn.padded = keys == DFQI_KEYS_AKAMASTER;
+    a.of.cnn.padded = keys == DFQI_KEYS_AKAMASTER;
     return a;
 }
 

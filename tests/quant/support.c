@@ -32,11 +32,11 @@ dfq_status dfqt_teacher(dfq_context *ctx, dfqi_model **out)
     dfqi_arch a = {.image = 16,
                    .channels = 3,
                    .classes = DFQT_CLASSES,
-                   .vit.patch = 4,
-                   .vit.width = 24,
-                   .vit.depth = 2,
-                   .vit.heads = 3,
-                   .vit.hidden = 40,
+                   .of.vit.patch = 4,
+                   .of.vit.width = 24,
+                   .of.vit.depth = 2,
+                   .of.vit.heads = 3,
+                   .of.vit.hidden = 40,
                    .eps = 1e-6f,
                    .name = "vit_random",
                    .mean = {0.5f, 0.5f, 0.5f},
@@ -128,16 +128,16 @@ static dfqi_arch arch_of(int family)
                    .mean = {0.5f, 0.5f, 0.5f},
                    .std = {0.5f, 0.25f, 0.5f}};
     if (family == DFQI_FAMILY_VIT)
-        a.vit = (dfqi_vit_arch){.patch = 4, .width = 12, .depth = 2, .heads = 3, .hidden = 16};
+        a.of.vit = (dfqi_vit_arch){.patch = 4, .width = 12, .depth = 2, .heads = 3, .hidden = 16};
     if (family == DFQI_FAMILY_RESNET) {
         memcpy(a.name, "resnet_test", 12);
-        a.cnn = (dfqi_cnn_arch){
+        a.of.cnn = (dfqi_cnn_arch){
             .keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1};
     }
     if (family == DFQI_FAMILY_MOBILENET) {
         memcpy(a.name, "mobilenet_test", 15);
         a.image = 32;
-        a.cnn.keys = DFQI_KEYS_TORCHVISION;
+        a.of.cnn.keys = DFQI_KEYS_TORCHVISION;
         a.classes = 1000;
     }
     if (family >= DFQI_FAMILY_MBCONV) {

@@ -32,7 +32,8 @@ static dfqi_model *teacher(dfq_context *ctx, const dfqi_safetensors *st)
         .classes = CLASSES,
         .eps = 1e-5f,
         .std = {1, 1, 1},
-        .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
+        .of.cnn = {
+            .keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
     dfqi_network net;
     dfqi_model *m;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);

@@ -21,11 +21,11 @@ dfq_status dfqt_random_model(dfq_context *ctx, dfqi_model **out)
     dfqi_arch a = {.image = 16,
                    .channels = 3,
                    .classes = 6,
-                   .vit.patch = 4,
-                   .vit.width = 24,
-                   .vit.depth = 2,
-                   .vit.heads = 3,
-                   .vit.hidden = 32,
+                   .of.vit.patch = 4,
+                   .of.vit.width = 24,
+                   .of.vit.depth = 2,
+                   .of.vit.heads = 3,
+                   .of.vit.hidden = 32,
                    .eps = 1e-6f,
                    .name = "vit_random",
                    .mean = {0.5f, 0.4f, 0.6f},
@@ -57,7 +57,8 @@ dfq_status dfqt_random_cnn_of(dfq_context *ctx, int64_t classes, dfqi_model **ou
         .eps = 1e-5f,
         .mean = {0.5f, 0.5f, 0.5f},
         .std = {0.25f, 0.25f, 0.25f},
-        .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
+        .of.cnn = {
+            .keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
     dfqi_network net;
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     dfqi_network_init(&net, 5);

@@ -84,9 +84,9 @@ START_TEST(test_networks_and_images)
                      DFQ_OK);
     refuse(&q, o, DFQ_E_SHAPE, "[4,3,16,20]");
     dfqi_tensor_release(q.images);
-    p.teacher->net.arch.vit.hidden++;
+    p.teacher->net.arch.of.vit.hidden++;
     refuse(&p, o, DFQ_E_SHAPE, "differ");
-    p.teacher->net.arch.vit.hidden--;
+    p.teacher->net.arch.of.vit.hidden--;
     dfqt_pair other = dfqt_pair_new(1, DFQI_MODE_PARITY, 1);
     q = p;
     q.teacher = other.teacher;

@@ -34,11 +34,11 @@ dfq_status dfqt_pair_make(dfq_context *ctx, dfqi_mode mode, int64_t n, dfqt_pair
     dfqi_arch a = {.image = 16,
                    .channels = 3,
                    .classes = 6,
-                   .vit.patch = 4,
-                   .vit.width = 24,
-                   .vit.depth = 2,
-                   .vit.heads = 3,
-                   .vit.hidden = 32,
+                   .of.vit.patch = 4,
+                   .of.vit.width = 24,
+                   .of.vit.depth = 2,
+                   .of.vit.heads = 3,
+                   .of.vit.hidden = 32,
                    .eps = 1e-6f,
                    .name = "vit_random",
                    .mean = {0.5f, 0.4f, 0.6f},
@@ -82,7 +82,8 @@ dfq_status dfqt_cnn_pair_make(dfq_context *ctx, dfqt_pair *out)
         .eps = 1e-5f,
         .mean = {0.5f, 0.5f, 0.5f},
         .std = {0.25f, 0.25f, 0.25f},
-        .cnn = {.keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
+        .of.cnn = {
+            .keys = DFQI_KEYS_AKAMASTER, .width = 8, .units = {1, 1}, .small = 1, .padded = 1}};
     dfqt_pair p = {.ctx = ctx};
     dfqi_network net = {0}, copy = {0};
     dfqi_scheme scheme = {0};

@@ -1,0 +1,49 @@
+/* What each family of networks keeps of an architecture. Plain data; what belongs to another family
+ * is zero. */
+#ifndef DFQI_NN_FAMILY_ARCH_H
+#define DFQI_NN_FAMILY_ARCH_H
+
+#include "nn/supernet_space.h"
+
+typedef struct dfqi_vit_arch {
+    int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
+} dfqi_vit_arch;
+
+/* Whose parameter names a convolutional network has. */
+typedef enum dfqi_keys {
+    DFQI_KEYS_TORCHVISION = 0,
+    DFQI_KEYS_PYTORCHCV,
+    DFQI_KEYS_AKAMASTER
+} dfqi_keys;
+
+enum { DFQI_STAGES = 4 };
+
+typedef struct dfqi_cnn_arch {
+    dfqi_keys keys;
+    int32_t module; /* 1: every name begins with "module." (torch's DataParallel) */
+    /* ResNet; zero for MobileNetV2, which has one shape */
+    int64_t width;              /* channels behind the stem; twice as many in each further stage */
+    int32_t units[DFQI_STAGES]; /* of each stage; 0: there is no such stage */
+    int32_t small;              /* 1: the stem is 3x3, for small images; 0: 7x7 */
+    int32_t stem;               /* DFQ_STEM_*; 0: as usual, 3x3 with stride 1, 7x7 with stride 2 and
+                                 * pooling. Tensors do not tell */
+    int32_t bottleneck;         /* 1: units 1x1, 3x3, 1x1; 0: 3x3, 3x3 */
+    int32_t stride_first;       /* bottlenecks: the stride is in the first 1x1, not in the 3x3 */
+    int32_t padded;             /* shortcuts into a new stage drop pixels and pad channels with
+                                 * zeros (option A) instead of being projected (option B) */
+} dfqi_cnn_arch;
+
+/* A network of a search space: what is chosen from, and what was chosen. */
+typedef struct dfqi_derived_arch {
+    dfqi_supernet_space space;
+    int32_t path[DFQI_SUPER_CELLS];                          /* each cell's choice */
+    char choices[DFQI_SUPER_CELLS * DFQI_SUPER_CHOICE_NAME]; /* "k3e6 skip": the path in words */
+} dfqi_derived_arch;
+
+typedef struct dfqi_family_arch {
+    dfqi_vit_arch vit;
+    dfqi_cnn_arch cnn; /* ResNet, MobileNetV2 */
+    dfqi_derived_arch derived;
+} dfqi_family_arch;
+
+#endif
