@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds docs/MIGRATION.md to the tree: what a name became is there, and the old name is gone from
 public headers, the program's texts and the documents. Also: the names that docs/GLOSSARY.md,
-docs/ABI.md and docs/API.md quote are those of the headers. Usage: names.py [SOURCE_ROOT]"""
+docs/ABI.md and docs/API.md quote are those of the headers, and words that have gone stay away.
+Usage: names.py [SOURCE_ROOT]"""
 import pathlib
 import re
 import sys
@@ -29,6 +30,11 @@ texts = dict(headers, **read('docs/*.md'), **read('docs/howto/*.md'), **read('RE
              **{'tools/option_table.c': (root / 'tools/option_table.c').read_text()},
              **read('examples/*.[chpr]*'))
 texts.pop('docs/MIGRATION.md')
+# Words that have gone, and that no row of the table quotes as they stand.
+WORDS = re.compile(
+    r'(?<![a-zA-Z])(?:DFQ_LIVE_|DFQ_ACTS_|DFQ_WEIGHTS_|QUANTIZER_RANGED|RULE_PULL|create_live|'
+    r'dfq_generator_create|tuner_show|cost_try|get_looks|lenient|n_fields|field_rate|'
+    r'edge[_-]bits|--host\b|surveys?\b|landscapes?\b|dfqi_template|hunts?\b|shelf\b|badness|soften)')
 bad = []
 # formats of files have other words
 table = (root / 'docs/MIGRATION.md').read_text(encoding='utf-8').split('## Files')[0]
@@ -53,6 +59,11 @@ for name in sorted({n for row in rows for n in names(row[0])} - set(now)):
         for m in re.finditer(r'(?<![\w-])%s(?![\w-])' % re.escape(name), text):
             bad.append(f'{path}:{text.count(chr(10), 0, m.start()) + 1}: {name} has another name '
                        'now, see docs/MIGRATION.md')
+helped = dict(texts, **read('tools/help*.c'), **read('lib/*/*.h'))
+for path, text in helped.items():
+    for m in WORDS.finditer(text):
+        bad.append(f'{path}:{text.count(chr(10), 0, m.start()) + 1}: {m.group(0)} is an old word, '
+                   'see docs/MIGRATION.md and docs/GLOSSARY.md')
 for path in ('docs/GLOSSARY.md', 'docs/ABI.md', 'docs/API.md'):
     for name in names(texts[path]):
         if re.match('dfq_|DFQ_|--', name) and not is_there(name):
