@@ -93,20 +93,21 @@ class Quantizers:
         if not self.fused:
             return quant.weight(w, BITS)
         rows = w.detach().flatten(1)
-        step = (2 * rows.abs().amax(1)).clamp_min(1e-8) / (2 ** BITS - 1)
-        zero = torch.zeros(len(step), dtype=torch.int32)
-        return torch.fake_quantize_per_channel_affine(w, step, zero, 0, -2 ** (BITS - 1),
+        scale = (2 * rows.abs().amax(1)).clamp_min(1e-8) / (2 ** BITS - 1)
+        zero_point = torch.zeros(len(scale), dtype=torch.int32)
+        return torch.fake_quantize_per_channel_affine(w, scale, zero_point, 0, -2 ** (BITS - 1),
                                                       2 ** (BITS - 1) - 1)
 
     def act(self, name, x):
         if name not in self.scalars:
-            alpha, zero, *grid = quant.lsq_init(x, BITS)
-            self.scalars[name] = alpha.requires_grad_(), zero.requires_grad_()
+            scale, zero_point, *grid = quant.lsq_init(x, BITS)
+            self.scalars[name] = scale.requires_grad_(), zero_point.requires_grad_()
             self.grid[name] = grid
-        (alpha, zero), (lo, hi, g) = self.scalars[name], self.grid[name]
+        (scale, zero_point), (qmin, qmax, g) = self.scalars[name], self.grid[name]
         if self.fused:
-            return torch._fake_quantize_learnable_per_tensor_affine(x, alpha, zero, lo, hi, g)
-        return quant.LsqFunction.apply(x, alpha, zero, lo, hi, g)
+            return torch._fake_quantize_learnable_per_tensor_affine(x, scale, zero_point, qmin,
+                                                                    qmax, g)
+        return quant.LsqFunction.apply(x, scale, zero_point, qmin, qmax, g)
 
 
 def lsq(weights, n, compiled, fused=False):
