@@ -90,12 +90,13 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
 static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
 {
     int kinds[4] = {0, 0, 0, 0};
-    int32_t first_last = 0; /* bits of the first weight of a CNN, and of the last */
+    int32_t first_last = 0; /* bits of the first weight, and of the last */
     for (int32_t k = 0; k < i->quantizers; k++) {
         dfq_quantizer_info q = {.struct_size = sizeof q};
         if (dfq_graph_get_quantizer(g, k, &q) != DFQ_OK || q.kind < 0 || q.kind > 3) continue;
         kinds[q.kind]++;
-        if (q.kind == DFQ_QUANTIZER_WEIGHT_MINMAX) first_last = q.bits;
+        if (q.kind == DFQ_QUANTIZER_WEIGHT || q.kind == DFQ_QUANTIZER_WEIGHT_MINMAX)
+            first_last = q.bits;
     }
     const char *own = dfq_graph_get_layer_config(g);
     printf("precision    weights %d bit", (int)i->weight_bits);

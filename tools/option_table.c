@@ -26,7 +26,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH | COST,
                   "bits of weights and activations, 2..8"},
     [OPT_FIRST_LAST_BITS] = {0, "first-last-bits", "N", QUANTIZE,
-                             "bits of the first and last weight of a CNN"},
+                             "bits of the first and the last weight"},
     [OPT_LAYER_BITS] = {0, "layer-bits", "NAME=wXaY", QUANTIZE,
                         "bits of a layer of its own; several: with commas"},
     [OPT_SKIP] = {0, "skip", "NAME", QUANTIZE, "a layer that stays float; several: with commas"},

@@ -16,7 +16,6 @@ static void print_ait(struct json *j, const struct quantize *q)
 {
     const struct options *o = &q->full;
     dfq_tuner_options t = recipe_tuner(o, q->net);
-    json_int(j, "first_last_bits", o->first_last_bits ? o->first_last_bits : o->weight_bits);
     json_text(j, "generator", q->with_generator ? option_generator_name(o->generator) : NULL);
     json_text(j, "loss", o->no_tune ? NULL : option_loss_name(o->loss));
     json_int(j, "steps", q->curves ? t.steps : 0);
@@ -38,6 +37,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_text(&j, "name", dfq_graph_get_name(q->net));
     json_int(&j, "weight_bits", o->weight_bits);
     json_int(&j, "act_bits", o->act_bits);
+    json_int(&j, "first_last_bits", o->first_last_bits ? o->first_last_bits : o->weight_bits);
     json_text(&j, "layer_bits", dfq_graph_get_layer_config(q->low));
     json_text(&j, "mode", option_mode_name(o->mode));
     json_text(&j, "method", option_method_name(o->method));

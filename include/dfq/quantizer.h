@@ -81,8 +81,8 @@ typedef struct dfq_quantize_options {
     int32_t mode;            /**< DFQ_MODE_*; default ::DFQ_MODE_IMPROVED */
     int32_t weight_bits;     /**< 2..8; default 4 */
     int32_t act_bits;        /**< 2..8; default 4 */
-    int32_t first_last_bits; /**< of the weights of the first and the last layer of a convolutional
-                               network, 2..8; default 0: weight_bits */
+    int32_t first_last_bits; /**< of the weights of the first and the last layer, of a vision
+                               transformer patch embedding and head, 2..8; default 0: weight_bits */
     int32_t weight_grid;     /**< DFQ_WEIGHT_GRID_*; default ::DFQ_WEIGHT_GRID_AUTO */
     int32_t act_grid;        /**< DFQ_ACT_GRID_*; default ::DFQ_ACT_GRID_AUTO */
     int32_t n_layers;        /**< number of elements of `layers`; default 0 */

@@ -83,8 +83,7 @@ bool dfqi_site_is_map(const dfqi_site *site)
 typedef struct finder {
     dfqi_scheme *s;
     int32_t cap;
-    int first;    /* the next layer is the first one: its input, the image, stays float */
-    int32_t last; /* site of the last weight of a CNN */
+    int first; /* the next layer is the first one: its input, the image, stays float */
 } finder;
 
 static dfqi_site *add_site(dfqi_graph *g, finder *f)
@@ -179,12 +178,10 @@ static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, i
     if (!site) return value;
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
     site->kind = weight ? DFQI_SITE_WEIGHT_MINMAX : DFQI_SITE_UNIFORM;
-    site->bits = weight ? f->first ? f->s->first_last_bits : f->s->weight_bits : f->s->act_bits;
+    site->bits = weight ? f->s->weight_bits : f->s->act_bits;
     dfqi_site_set_codes(site, 1);
     if (weight) {
         site->follows = 1;
-        f->first = 0;
-        f->last = f->s->n_sites - 1;
         return value;
     }
     dfq_tensor **const all[3] = {&site->scale, &site->zero_point, &site->range};
@@ -200,6 +197,21 @@ static dfq_status check_width(dfq_context *ctx, const char *what, int32_t bits)
 {
     if (bits >= 2 && bits <= 8) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID, "%s have %d bits, they must have 2 to 8", what, bits);
+}
+
+/* The weights of the first and the last layer. */
+static void set_first_last(dfqi_scheme *s)
+{
+    int32_t ends[2] = {-1, -1};
+    for (int32_t i = 0; i < s->n_sites; i++) {
+        if (!dfqi_site_is_weight(&s->sites[i])) continue;
+        if (ends[0] < 0) ends[0] = i;
+        ends[1] = i;
+    }
+    for (int k = 0; k < 2 && ends[k] >= 0; k++) {
+        s->sites[ends[k]].bits = s->first_last_bits;
+        dfqi_site_set_codes(&s->sites[ends[k]], 1);
+    }
 }
 
 static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
@@ -221,10 +233,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
         dfqi_scheme_fini(&s);
         return status;
     }
-    if (cnn) {
-        s.sites[f.last].bits = s.first_last_bits;
-        dfqi_site_set_codes(&s.sites[f.last], 1);
-    }
+    set_first_last(&s);
     *out = s;
     return DFQ_OK;
 }
@@ -269,11 +278,6 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
     DFQI_TRY(check_width(ctx, "weights", widths.weight));
     DFQI_TRY(check_width(ctx, "activations", widths.act));
     DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.first_last));
-    if (!cnn && widths.first_last != widths.weight)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "a width of its own for the first and last layer is for convolutional "
-                         "networks; %s is none",
-                         net->arch.name);
     DFQI_TRY(choose_grids(net, mode, &grids));
     return outline(net, mode, widths, grids, out);
 }

@@ -67,7 +67,7 @@ typedef struct dfqi_scheme {
     dfqi_mode mode;
     dfqi_grids grids; /* AUTO only where the mode has its own */
     int32_t weight_bits, act_bits;
-    int32_t first_last_bits; /* CNNs: of the weights of the first and the last layer */
+    int32_t first_last_bits; /* of the weights of the first and the last layer */
     int32_t n_sites;
     dfqi_site *sites;
     /* those with widths of their own and those left float, as text (layers.h); NULL */

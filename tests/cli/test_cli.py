@@ -260,6 +260,12 @@ class Results(Part):
             cost[file] = json.loads(self.works("cost", file, "-a", "eyeriss-16x16", "-j").out)
         assert cost["q"]["mj_per_image"] > cost["plain"]["mj_per_image"], cost
         assert json.loads(self.works("info", "plain", "--json").out)["layer_bits"] == ""
+        r = self.works(*args, "--first-last-bits", "7")
+        assert json.loads(r.out)["first_last_bits"] == 7, r
+        j = json.loads(self.works("info", "q", "-v", "--json").out)
+        layers = {l["name"]: l["bits"] for l in j["layers"]}
+        assert (layers["patch_embed.proj"], layers["head"], layers["blocks.0.mlp.fc1"]) == (7, 7, 3)
+        assert "weights 3 bit (first and last 7)" in self.works("info", "q").out
         self.works("quantize", "cnn.safetensors", "-o", "q", "-f", "--no-tune", "--bits", "w3a4",
                    "--images", "2", "--real", "pictures", "--layer-bits", "*.relu=a8", "--skip", "conv1")
         assert "layer bits   *.relu=a8,conv1=float" in self.works("info", "q").out
@@ -875,8 +881,7 @@ class Cnn(Part):
         refuse("batch is 1, must be 2 to 4096", "--batch", "1")
         refuse("--method ait goes by the statistics of BatchNorms", "--method", "ait",
                model="tiny.safetensors")
-        for name, value in (("--generator", "gdfq"), ("--loss", "ait"), ("--first-last-bits", "8"),
-                            ("--crossing-target", "0")):
+        for name, value in (("--generator", "gdfq"), ("--loss", "ait"), ("--crossing-target", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
 
     def test_stem(self):

@@ -137,6 +137,31 @@ START_TEST(test_no_change)
 }
 END_TEST
 
+/* The first and the last weight of a transformer, and a layer that says otherwise. */
+START_TEST(test_first_last)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *t;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    for (int own = 0; own < 2; own++) {
+        dfqi_scheme s;
+        ck_assert_int_eq(dfqi_scheme_new(&t->net, (dfqi_mode)_i, (dfqi_widths){3, 4, 8}, &s),
+                         DFQ_OK);
+        if (own) ck_assert_int_eq(dfqi_scheme_configure_text(&s, "head=w5"), DFQ_OK);
+        for (int32_t i = 0; i < s.n_sites; i++) {
+            const dfqi_site *site = &s.sites[i];
+            int first = strcmp(site->name, "patch_embed.proj.weight") == 0;
+            int last = strcmp(site->name, "head.weight") == 0;
+            int want = !dfqi_site_is_weight(site) ? 4 : first ? 8 : last ? own ? 5 : 8 : 3;
+            ck_assert_msg(site->bits == want, "%s: %d bits", site->name, (int)site->bits);
+        }
+        dfqi_scheme_fini(&s);
+    }
+    dfqi_model_release(t);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 START_TEST(test_refused)
 {
     static const char *const texts[][2] = {
@@ -222,6 +247,7 @@ TCase *dfqt_layers_case(void)
     tcase_add_test(c, test_names);
     tcase_add_loop_test(c, test_scheme, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
     tcase_add_loop_test(c, test_no_change, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
+    tcase_add_loop_test(c, test_first_last, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
     tcase_add_test(c, test_refused);
     tcase_add_test(c, test_file_lies);
     tcase_add_test(c, test_out_of_memory);

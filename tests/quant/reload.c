@@ -168,7 +168,7 @@ START_TEST(test_widths)
     scene s = begin(_i);
     char what[64];
     for (int k = 0; k < 5 * 3 * 2 * 2; k += big ? 29 : 1) {
-        dfqi_widths w = {bits[k % 5], acts[k / 5 % 3], k / 15 % 2 && _i > 0 ? 8 : 0};
+        dfqi_widths w = {bits[k % 5], acts[k / 5 % 3], k / 15 % 2 ? 8 : 0};
         snprintf(what, sizeof what, "w%da%d, first and last %d, mode %d", w.weight, w.act,
                  w.first_last, k / 30);
         quantize(&s, (dfqi_mode)(k / 30), w, 1);
