@@ -162,6 +162,29 @@ START_TEST(test_first_last)
 }
 END_TEST
 
+/* Weights above 6 bits keep their values, whatever the others have: only these are rounded to follow
+ * the float network. */
+START_TEST(test_rounded)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *t, *m;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    ck_assert_msg(student(ctx, DFQI_MODE_IMPROVED, "head=w7,blocks.0.mlp.fc1=w6", &m) == DFQ_OK,
+                  "%s", ctx->error);
+    static const char *const names[3] = {"head.weight", "blocks.0.mlp.fc1.weight",
+                                         "blocks.1.mlp.fc2.weight"};
+    for (int i = 0; i < 3; i++) {
+        const dfq_tensor *a = dfqi_network_find(&t->net, names[i]);
+        const dfq_tensor *b = dfqi_network_find(&m->net, names[i]);
+        int same = memcmp(a->data, b->data, (size_t)dfqi_tensor_count(a) * sizeof(float)) == 0;
+        ck_assert_msg(same == (i == 0), "%s", names[i]);
+    }
+    dfqi_model_release(m);
+    dfqi_model_release(t);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 START_TEST(test_refused)
 {
     static const char *const texts[][2] = {
@@ -248,6 +271,7 @@ TCase *dfqt_layers_case(void)
     tcase_add_loop_test(c, test_scheme, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
     tcase_add_loop_test(c, test_no_change, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
     tcase_add_loop_test(c, test_first_last, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
+    tcase_add_test(c, test_rounded);
     tcase_add_test(c, test_refused);
     tcase_add_test(c, test_file_lies);
     tcase_add_test(c, test_out_of_memory);

@@ -373,6 +373,34 @@ START_TEST(test_weight_op)
 }
 END_TEST
 
+/* A gradient that is clipped passes through column factors as it is. */
+START_TEST(test_clipped_columns)
+{
+    const int64_t dims[2] = {3, 7};
+    dfq_quantizer_options o = options(DFQ_QUANTIZER_WEIGHT, 3, DFQ_GRANULARITY_AXIS, 0);
+    o.input_gradient = DFQ_INPUT_GRADIENT_CLIPPED;
+    dfq_tensor *w = random_tensor(2, dims, -1, 1), *dy = random_tensor(2, dims, -1, 1), *dx;
+    dfq_tensor *col = random_tensor(1, dims + 1, 0.5f, 3);
+    dfqi_quantizer *q = quantizer(o, random_tensor(1, dims, 0.2f, 0.3f), NULL);
+    int clipped = 0;
+    OK(dfqi_quantizer_set_columns(q, col));
+    OK(dfqi_quantizer_backward(q, w, dy, &dx, NULL, NULL));
+    for (int i = 0; i < 21; i++) {
+        float u =
+            dfqi_tensor_f32(w)[i] * dfqi_tensor_f32(col)[i % 7] / dfqi_tensor_f32(q->scales)[i / 7];
+        int inside = u >= -4 && u <= 3;
+        clipped += !inside;
+        ck_assert(dfqi_tensor_f32(dx)[i] == (inside ? dfqi_tensor_f32(dy)[i] : 0));
+    }
+    ck_assert(clipped > 2 && clipped < 18);
+    dfqi_tensor_release(w);
+    dfqi_tensor_release(dy);
+    dfqi_tensor_release(dx);
+    dfqi_tensor_release(col);
+    dfqi_quantizer_release(q);
+}
+END_TEST
+
 /* -- any axis ---------------------------------------------------------------------------------- */
 
 /* Along axis _i - 3 of [5,6,7] each slice by itself gives the same values, codes and gradients. */
@@ -640,6 +668,7 @@ TCase *dfqt_quantizer_case(void)
     tcase_add_loop_test(c, test_uniform_op, 0, 4);
     tcase_add_loop_test(c, test_log_op, 2, 9);
     tcase_add_loop_test(c, test_weight_op, 0, 6);
+    tcase_add_test(c, test_clipped_columns);
     tcase_add_loop_test(c, test_axis, -3, 3);
     tcase_add_loop_test(c, test_calibrate_axis, 0, 6);
     tcase_add_loop_test(c, test_levels, 2, 9);
