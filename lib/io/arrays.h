@@ -5,7 +5,7 @@
 
 #include "io/safetensors.h"
 
-enum { DFQI_ARRAY_NAME = 128, DFQI_ARRAYS_TEXT = 640 };
+enum { DFQI_ARRAY_NAME = 128, DFQI_ARRAYS_TEXT = 832 };
 
 /* An array of a job. Doubles are stored as their bits (I64), for safetensors here have no F64. */
 typedef struct dfqi_array {
