@@ -56,6 +56,7 @@
 #include <stdint.h>
 
 #include <dfq/export.h>
+#include <dfq/job.h>
 #include <dfq/status.h>
 #include <dfq/types.h>
 
@@ -261,6 +262,12 @@ DFQ_CHECKED dfq_status dfq_solver_step(dfq_solver *solver, int32_t *out_finished
  *          tightest; dfq_solver_get_result() has them all), ::DFQ_E_CANCELLED (between two steps:
  *          call again to go on), otherwise as dfq_solver_step(). */
 DFQ_CHECKED dfq_status dfq_solver_run(dfq_solver *solver);
+
+/** Memory and time of the job; units are steps, of which a search that settles may need fewer. The
+ *  work is the caller's, so that `macs` is 0. Time is known once a step was made; repair and local
+ *  search at the end are not in it.
+ *  @return ::DFQ_E_INVALID (struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_solver_estimate(const dfq_solver *solver, dfq_job_cost *out_cost);
 
 /** What is known so far; may be asked at any time.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */

@@ -89,6 +89,18 @@ dfq_status dfq_solver_run(dfq_solver *solver)
     return dfqi_solver_run(solver->s);
 }
 
+dfq_status dfq_solver_estimate(const dfq_solver *solver, dfq_job_cost *out_cost)
+{
+    if (solver == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(solver->ctx, out_cost);
+    const dfqi_solver_job c = dfqi_solver_job_cost(solver->s);
+    const dfq_job_cost cost = {.bytes = dfqi_count_i64(c.bytes),
+                               .seconds_left = c.seconds_left,
+                               .units = c.steps,
+                               .done = dfqi_solver_done(solver->s)};
+    return dfqi_info_write(solver->ctx, "dfq_job_cost", &cost, sizeof cost, out_cost);
+}
+
 dfq_status dfq_solver_get_result(const dfq_solver *solver, dfq_solver_result *out_result)
 {
     dfqi_solver_info r;

@@ -282,6 +282,36 @@ class Results(Part):
         refuse("takes act_bits alone", "--layer-bits", "blocks.0.attn.qk=w4a4")
         assert "q" not in self.names()
 
+    def test_shards(self):
+        """A model in two files with an index is that model; a missing one is named, with the cure."""
+        data = self.read("tiny.safetensors")
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8:8 + size])
+        meta = header.pop("__metadata__", {})
+        heads, bodies, where = [{"__metadata__": meta}, {"__metadata__": meta}], [b"", b""], {}
+        for i, (name, t) in enumerate(header.items()):
+            begin, end = t["data_offsets"]
+            k = i % 2
+            where[name] = f"tiny-{k}.safetensors"
+            heads[k][name] = {**t, "data_offsets": [len(bodies[k]), len(bodies[k]) + end - begin]}
+            bodies[k] += data[8 + size + begin:8 + size + end]
+        for k in range(2):
+            text = json.dumps(heads[k]).encode()
+            with open(self.path(f"tiny-{k}.safetensors"), "wb") as f:
+                f.write(len(text).to_bytes(8, "little") + text + bodies[k])
+        with open(self.path("tiny.safetensors.index.json"), "w", encoding="utf-8") as f:
+            json.dump({"metadata": {"total_size": 1}, "weight_map": where}, f)
+        told = [json.loads(self.works("info", f, "-j", "-v").out)
+                for f in ("tiny.safetensors", "tiny.safetensors.index.json")]
+        for j in told:
+            del j["file"], j["bytes"]
+        assert told[0] == told[1], told
+        os.remove(self.path("tiny-1.safetensors"))
+        self.fails(INPUT, r"tiny-1.safetensors: No such file.*shard of tensor .* fetch it",
+                   "info", "tiny.safetensors.index.json")
+        os.remove(self.path("tiny-0.safetensors"))
+        os.remove(self.path("tiny.safetensors.index.json"))
+
     def test_layers(self):
         """What --verbose tells is what lies in the files, whatever the family and the widths."""
         tiny.make_cnn(self.dir)

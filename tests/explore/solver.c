@@ -521,9 +521,23 @@ START_TEST(limits_of_another_age)
 }
 END_TEST
 
+/* What is left shrinks by a step with each step; a search with a tenth more of them has none left. */
+static void check_cost(const dfq_solver *s, int32_t finished, int32_t steps, int64_t bytes)
+{
+    dfq_job_cost c = {.struct_size = sizeof c};
+    ck_assert_int_eq(dfq_solver_estimate(s, &c), DFQ_OK);
+    ck_assert(c.done == steps && c.units == (steps < 30 ? 30 : steps) && c.macs == 0);
+    ck_assert(c.bytes >= bytes);
+    if (steps == 0)
+        ck_assert(isnan(c.seconds_left));
+    else
+        ck_assert(finished || steps >= 30 ? c.seconds_left == 0 : c.seconds_left > 0);
+}
+
 START_TEST(step_by_step)
 {
     dfqt_problem t;
+    dfq_job_cost cost = {.struct_size = 0};
     dfq_context *ctx = dfqt_explore_context();
     dfq_constraint limit = {sizeof(dfq_constraint), 0, 0};
     dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
@@ -539,7 +553,14 @@ START_TEST(step_by_step)
     ck_assert_int_eq(dfq_solver_get_choice(s, 0, &x), DFQ_E_INVALID);
     ck_assert_int_eq(result_of(s).verdict, DFQ_VERDICT_NONE);
     ck_assert(isnan(dfqt_metric(s, 0).cost));
-    for (; !finished; steps++) ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_estimate(s, &cost), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_solver_estimate(s, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_solver_estimate(NULL, &cost), DFQ_E_INVALID);
+    for (; !finished; steps++) {
+        check_cost(s, finished, steps, 30 * 4 + 10 * 8);
+        ck_assert_int_eq(dfq_solver_step(s, &finished), DFQ_OK);
+    }
+    check_cost(s, finished, steps, 30 * 4 + 10 * 8);
     ck_assert_int_ge(steps, 30); /* and a tenth while the likeliest choices exceed the limit */
     ck_assert_int_le(steps, 33);
     ck_assert(steps == 33 || result_of(s).raw_feasible);

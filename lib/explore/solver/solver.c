@@ -13,16 +13,23 @@ enum { VECTORS = 10 };
 
 /* -- life -------------------------------------------------------------------------------------- */
 
+/* Doubles of s->memory, once its length is known. */
+static size_t count_memory(const dfqi_solver *s)
+{
+    const dfqi_problem *p = s->problem;
+    size_t vectors = VECTORS + (size_t)p->n_limits;
+    return (size_t)s->length * vectors + (size_t)p->space.total * (size_t)p->given.n_metrics;
+}
+
 static dfq_status allocate(dfqi_solver *s)
 {
     const dfqi_problem *p = s->problem;
-    size_t total = (size_t)p->space.total, metrics = (size_t)p->given.n_metrics;
     s->n = s->hw_params.n > 0 ? p->space.cells + s->hw_params.n : p->space.total;
     s->length = s->n > p->space.total ? s->n : p->space.total;
     size_t n = (size_t)s->length, vectors = VECTORS + (size_t)p->n_limits;
     DFQI_TRY(dfqi_candidate_new(p, &s->best));
     DFQI_TRY(dfqi_candidate_new(p, &s->raw));
-    s->memory = dfqi_calloc(s->ctx, n * vectors + total * metrics, sizeof *s->memory);
+    s->memory = dfqi_calloc(s->ctx, count_memory(s), sizeof *s->memory);
     s->likeliest = dfqi_calloc(s->ctx, (size_t)p->space.n_groups, sizeof *s->likeliest);
     if (!s->memory || !s->likeliest) return DFQ_E_NOMEM;
     double **at[VECTORS] = {&s->x, &s->v, &s->p,     &s->noise,    &s->z,
@@ -239,8 +246,11 @@ dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished)
                          "that is not finite",
                          (long long)s->done);
     if (!s->finished) {
+        double start = dfqi_now();
         DFQI_TRY(explain(s, is_over(s, &over))); /* put back where it was to end */
         if (!over) DFQI_TRY(explain(s, iterate(s)));
+        s->seconds += dfqi_now() - start;
+        s->timed += !over;
         DFQI_TRY(explain(s, is_over(s, &over)));
         if (over) DFQI_TRY(explain(s, dfqi_solver_finish(s)));
         s->finished = over;
@@ -270,6 +280,17 @@ static dfq_status infeasible(const dfqi_solver *s)
     return dfqi_fail(s->ctx, DFQ_E_INFEASIBLE, "infeasible%s: no choice %s %s",
                      s->proved ? "" : " as far as was searched",
                      s->proved ? "meets" : "was found for", text);
+}
+
+dfqi_solver_job dfqi_solver_job_cost(const dfqi_solver *s)
+{
+    dfqi_solver_job c = {.steps = s->done < s->o.steps ? s->o.steps : s->done};
+    int64_t left = s->finished ? 0 : c.steps - s->done;
+    c.bytes = (double)count_memory(s) * (double)sizeof *s->memory +
+              (double)(c.steps * dfqi_solver_width(s)) * (double)sizeof *s->history;
+    if (left > 0)
+        c.seconds_left = s->timed > 0 ? s->seconds / (double)s->timed * (double)left : (double)NAN;
+    return c;
 }
 
 dfq_status dfqi_solver_run(dfqi_solver *s)

@@ -50,6 +50,14 @@ DFQI_CHECKED dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_opt
 DFQI_CHECKED dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished);
 DFQI_CHECKED dfq_status dfqi_solver_run(dfqi_solver *s);
 
+typedef struct dfqi_solver_job {
+    double bytes;        /* of all steps */
+    double seconds_left; /* as long as those that this process made; NaN: it has made none */
+    int64_t steps;
+} dfqi_solver_job;
+
+dfqi_solver_job dfqi_solver_job_cost(const dfqi_solver *s);
+
 /* What a search has found: costs by metric, tightest and least by limit. NaN: not known. */
 typedef struct dfqi_solver_info {
     dfq_solver_result result;

@@ -49,6 +49,9 @@ struct dfqi_solver {
     double *rows;      /* [n_limits][length] of t_j / T_j to x */
     int64_t length;    /* of all vectors: the larger of n and total */
     double loss, costs[DFQ_METRICS_MAX];
+
+    double seconds; /* of the steps of this process */
+    int64_t timed;
 };
 
 /* Columns of the trajectory. */
