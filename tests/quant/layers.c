@@ -162,8 +162,8 @@ START_TEST(test_first_last)
 }
 END_TEST
 
-/* Weights above 6 bits keep their values, whatever the others have: only these are rounded to follow
- * the float network. */
+/* Weights above 6 bits keep their values, whatever the others have: only these are rounded to
+ * follow the float network. */
 START_TEST(test_rounded)
 {
     dfq_context *ctx = dfqt_context(1);
