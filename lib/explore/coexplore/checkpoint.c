@@ -24,36 +24,24 @@
 #include "base/memory.h"
 #include "explore/coexplore/coexplore_priv.h"
 #include "explore/solver/solver_file.h"
-#include "io/json.h"
 #include "nn/supernet_file.h"
 
 enum { NETWORKS = sizeof(dfqi_networks_state) / sizeof(int64_t) };
-enum { POSITION = 7, META = 3, TEXT = 24, NAME = DFQI_SUPER_NAME + 16, MISC = 16 };
+enum { POSITION = 7, OWN = 3, MARKS = OWN + DFQI_SOLVER_MARKS, TEXT = 24 };
 
 /* "1" had no networks, and momenta where transformers have two moments. */
-static const char format_version[] = "3";
-static const char *const meta_names[META] = {"dfq.explorer", "dfq.explorer.options",
-                                             "dfq.explorer.images"};
-
-typedef struct part {
-    char name[NAME];
-    dfqi_dtype dtype;
-    int64_t count;
-    void *data;
-} part;
-
-/* Everything but the solver's, flat, in one order for writing and reading. */
+static const char format_version[] = "4";
+/* Everything but the solver's, in one order for writing and reading. */
 typedef struct parts {
-    part *v; /* owned by the caller */
-    int64_t n;
+    dfqi_arrays a;
     int64_t position[POSITION];
     dfqi_networks_state networks;
-    int64_t arrays; /* from here on those of the networks */
+    int64_t first; /* from here on the arrays of the networks */
 } parts;
 
 /* -- fingerprints ------------------------------------------------------------------------------ */
 
-static void make_meta(const dfqi_coexplore *e, char text[META][TEXT])
+static void make_marks(const dfqi_coexplore *e, dfqi_mark out[MARKS])
 {
     dfq_explorer_options o = e->o; /* no padding, so its bytes are its content */
     size_t pixels = (size_t)(3 * e->space.net->image * e->space.net->image);
@@ -62,151 +50,90 @@ static void make_meta(const dfqi_coexplore *e, char text[META][TEXT])
     uint64_t images = dfqi_hash(DFQI_HASH_START, e->labels, (size_t)e->all.n * sizeof *e->labels);
     options = dfqi_hash(options, &e->supernet_was_read, sizeof e->supernet_was_read);
     images = dfqi_hash(images, e->images, (size_t)e->all.n * pixels * sizeof *e->images);
-    snprintf(text[0], TEXT, "%s", format_version);
-    snprintf(text[1], TEXT, "%016" PRIx64, options);
-    snprintf(text[2], TEXT, "%016" PRIx64, images);
-}
-
-static dfq_status check_meta(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path)
-{
-    static const char *const what[META] = {"", "options", "images"};
-    char text[META][TEXT], show[DFQI_SHOW_MAX];
-    for (int32_t i = 0; i < META; i++)
-        if (!dfqi_st_meta_find(st, meta_names[i]))
-            return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of a co-exploration",
-                             path);
-    if (strcmp(dfqi_st_meta_find(st, meta_names[0]), format_version) != 0)
-        return dfqi_fail(e->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: checkpoint of version %.20s, this library knows %s; start the job "
-                         "anew",
-                         path, dfqi_show(dfqi_st_meta_find(st, meta_names[0]), show),
-                         format_version);
-    make_meta(e, text);
-    for (int32_t i = 1; i < META; i++)
-        if (strcmp(dfqi_st_meta_find(st, meta_names[i]), text[i]) != 0)
-            return dfqi_fail(e->ctx, DFQ_E_INVALID, "%s: made with other %s", path, what[i]);
-    return DFQ_OK;
+    out[0] = (dfqi_mark){.key = "dfq.explorer", .what = "format"};
+    out[1] = (dfqi_mark){.key = "dfq.explorer.options", .what = "options"};
+    out[2] = (dfqi_mark){.key = "dfq.explorer.images", .what = "images"};
+    snprintf(out[0].text, sizeof out->text, "%s", format_version);
+    snprintf(out[1].text, sizeof out->text, "%016" PRIx64, options);
+    snprintf(out[2].text, sizeof out->text, "%016" PRIx64, images);
+    dfqi_solver_marks(e->s->solver, out + OWN);
 }
 
 /* -- the tensors ------------------------------------------------------------------------------- */
-
-static void add(parts *p, const char *name, dfqi_dtype dtype, int64_t count, void *data)
-{
-    part *v = &p->v[p->n];
-    if (count < 1) return;
-    snprintf(v->name, sizeof v->name, "%s", name);
-    v->dtype = dtype;
-    v->count = count;
-    v->data = data;
-    p->n++;
-}
 
 static void add_net(parts *p, const char *prefix, const dfqi_supernet *net,
                     const dfqi_super_train *momenta)
 {
     for (int32_t i = 0; i < net->n_layers; i++)
         for (int32_t k = 0; k < DFQI_SUPER_TENSORS; k++) {
-            char name[DFQI_SUPER_NAME], full[NAME];
+            char name[DFQI_SUPER_NAME];
             const dfq_tensor *t = net->layers[i].t[k];
             void *data = t ? t->data : NULL;
             int64_t each = momenta ? dfqi_super_train_moments(momenta) : 1;
             if (t && momenta) data = dfqi_super_train_momentum(momenta, i, k);
             if (!data) continue;
             dfqi_super_tensor_name(&net->layers[i], k, name);
-            snprintf(full, sizeof full, "%s.%s", prefix, name);
-            add(p, full, DFQI_F32, each * dfqi_tensor_count(t), data);
+            dfqi_arrays_add(&p->a, prefix, name, DFQI_F32, each * dfqi_tensor_count(t), data, 0);
         }
 }
 
 static void add_network(parts *p, const char *prefix, int32_t n, const dfqi_mlp_array *arrays)
 {
     for (int32_t i = 0; i < n; i++) {
-        char name[NAME];
-        snprintf(name, sizeof name, "%s.%d", prefix, (int)i);
-        add(p, name, DFQI_F32, arrays[i].count, arrays[i].v);
+        char name[TEXT];
+        snprintf(name, sizeof name, "%d", (int)i);
+        dfqi_arrays_add(&p->a, prefix, name, DFQI_F32, arrays[i].count, arrays[i].v, 0);
     }
 }
 
 static void add_networks(parts *p, const dfqi_coexplore_state *s)
 {
     dfqi_mlp_array arrays[DFQI_MLP_ARRAYS];
-    p->arrays = p->n;
+    p->first = p->a.n;
     if (!s->est) return;
     dfqi_networks_note(s, &p->networks);
-    add(p, "networks", DFQI_I64, NETWORKS, &p->networks);
-    p->arrays = p->n;
-    add_network(p, "evaluator", dfqi_evaluator_arrays(s->est, arrays), arrays);
-    add_network(p, "hw_generator", dfqi_gen_arrays(s->gen, arrays), arrays);
+    dfqi_arrays_add(&p->a, "", "networks", DFQI_I64, NETWORKS, &p->networks, 0);
+    p->first = p->a.n;
+    add_network(p, "evaluator.", dfqi_evaluator_arrays(s->est, arrays), arrays);
+    add_network(p, "hw_generator.", dfqi_gen_arrays(s->gen, arrays), arrays);
 }
 
-static dfq_status list_parts(dfqi_coexplore_state *s, parts *p)
+static void list_parts(dfqi_coexplore_state *s, parts *p)
 {
-    size_t most = (size_t)(s->net.n_layers + s->derived.n_layers) * DFQI_SUPER_TENSORS * 2 + MISC +
-                  2 * DFQI_MLP_ARRAYS;
     const dfqi_supernet *trained = s->stage == DFQ_EXPLORE_TRAIN ? &s->derived : &s->net;
     const int64_t position[POSITION] = {s->stage,         s->at,          s->judged,
                                         s->train != NULL, s->losses[0].n, s->losses[1].n,
                                         s->losses[2].n};
-    p->v = dfqi_calloc(s->ctx, most, sizeof *p->v);
-    if (!p->v) return DFQ_E_NOMEM;
+    p->a = (dfqi_arrays){.ctx = s->ctx};
     memcpy(p->position, position, sizeof position);
-    add(p, "position", DFQI_I64, POSITION, p->position);
-    add_net(p, "net", &s->net, NULL);
-    if (s->train) add_net(p, "momentum", trained, s->train);
-    if (s->derived.layers) add_net(p, "derived", &s->derived, NULL);
-    if (s->derived.layers) add(p, "path", DFQI_I32, s->net.n_cells, s->path);
+    dfqi_arrays_add(&p->a, "", "position", DFQI_I64, POSITION, p->position, 0);
+    add_net(p, "net.", &s->net, NULL);
+    if (s->train) add_net(p, "momentum.", trained, s->train);
+    if (s->derived.layers) {
+        add_net(p, "derived.", &s->derived, NULL);
+        dfqi_arrays_add(&p->a, "", "path", DFQI_I32, s->net.n_cells, s->path, 0);
+    }
     for (int32_t i = 0; i < DFQI_EXPLORE_STAGES; i++) {
         char name[TEXT];
-        snprintf(name, sizeof name, "losses.%d", (int)i);
-        add(p, name, DFQI_F32, s->losses[i].n, s->losses[i].v);
+        snprintf(name, sizeof name, "%d", (int)i);
+        dfqi_arrays_add(&p->a, "losses.", name, DFQI_F32, s->losses[i].n, s->losses[i].v, 0);
     }
-    add(p, "effects", DFQI_I64, (int64_t)s->effects.size, s->effects.state);
+    dfqi_arrays_add(&p->a, "", "effects", DFQI_I64, (int64_t)s->effects.size, s->effects.state, 0);
     add_networks(p, s);
-    return DFQ_OK;
 }
 
 /* -- writing ----------------------------------------------------------------------------------- */
 
-static dfq_status write_parts(const dfqi_coexplore *e, const parts *p, const char *path)
-{
-    char text[META][TEXT], keys[META][TEXT];
-    dfqi_solver_file solver;
-    dfqi_st_meta meta[META + DFQI_SOLVER_META];
-    dfq_status status = DFQ_E_NOMEM;
-    dfqi_solver_pack(e->s->solver, &solver);
-    size_t n = (size_t)(p->n + solver.n);
-    dfqi_st_entry *entries = dfqi_calloc(e->ctx, n, sizeof *entries);
-    dfq_tensor *views = dfqi_calloc(e->ctx, n, sizeof *views); /* borrowed memory, never retained */
-    if (!entries || !views) goto out;
-    for (int64_t i = 0; i < p->n; i++) {
-        views[i] = (dfq_tensor){.ctx = e->ctx,
-                                .refs = 1,
-                                .dtype = p->v[i].dtype,
-                                .rank = 1,
-                                .dims = {p->v[i].count},
-                                .data = p->v[i].data};
-        entries[i] = (dfqi_st_entry){p->v[i].name, &views[i]};
-    }
-    memcpy(entries + p->n, solver.entries, (size_t)solver.n * sizeof *entries);
-    make_meta(e, text);
-    for (int32_t i = 0; i < META; i++) {
-        snprintf(keys[i], TEXT, "%s", meta_names[i]);
-        meta[i] = (dfqi_st_meta){keys[i], text[i]};
-    }
-    memcpy(meta + META, solver.meta, sizeof solver.meta);
-    status = dfqi_st_write(e->ctx, path, (int64_t)n, entries, META + DFQI_SOLVER_META, meta);
-out:
-    dfqi_free(e->ctx, entries);
-    dfqi_free(e->ctx, views);
-    return status;
-}
-
 dfq_status dfqi_coexplore_save(const dfqi_coexplore *e, const char *path)
 {
-    parts p = {.v = NULL};
-    dfq_status status = list_parts(e->s, &p);
-    if (status == DFQ_OK) status = write_parts(e, &p, path);
-    dfqi_free(e->ctx, p.v);
+    parts p;
+    int64_t state[DFQI_SOLVER_STATE];
+    dfqi_mark marks[MARKS];
+    list_parts(e->s, &p);
+    dfqi_solver_pack(e->s->solver, &p.a, state);
+    make_marks(e, marks);
+    dfq_status status = dfqi_arrays_write(&p.a, path, MARKS, marks);
+    dfqi_arrays_fini(&p.a);
     return status;
 }
 
@@ -280,25 +207,14 @@ static dfq_status read_path(const dfqi_coexplore *e, const dfqi_safetensors *st,
     return dfqi_supernet_new(e->ctx, e->space.net, s->path, 0, &s->derived);
 }
 
-static dfq_status copy_parts(const dfqi_safetensors *st, const char *path, const parts *p)
-{
-    for (int64_t i = 1; i < p->n; i++) { /* position was read */
-        const part *v = &p->v[i];
-        const void *from;
-        DFQI_TRY(find(st, path, v->name, v->dtype, v->count, &from));
-        memcpy(v->data, from, (size_t)v->count * dfqi_dtype_bytes(v->dtype));
-    }
-    return DFQ_OK;
-}
-
 static dfq_status check_arrays(const parts *p, dfq_context *ctx, const char *path)
 {
-    for (int64_t i = p->arrays; i < p->n; i++) {
-        const float *v = p->v[i].data;
-        for (int64_t k = 0; k < p->v[i].count; k++)
+    for (int64_t i = p->first; i < p->a.n; i++) {
+        const float *v = p->a.items[i].data;
+        for (int64_t k = 0; k < p->a.items[i].count; k++)
             if (!isfinite(v[k]))
                 return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: tensor %s holds %g at element %lld", path,
-                                 p->v[i].name, (double)v[k], (long long)k);
+                                 p->a.items[i].name, (double)v[k], (long long)k);
     }
     return DFQ_OK;
 }
@@ -335,9 +251,8 @@ static dfq_status restore_solver(dfqi_coexplore_state *s, const dfqi_safetensors
 static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path,
                        dfqi_coexplore_state *s)
 {
-    parts p = {.v = NULL};
+    parts p;
     const void *position;
-    DFQI_TRY(check_meta(e, st, path));
     DFQI_TRY(read_position(e, st, path, s));
     DFQI_TRY(read_networks(e, st, path, s));
     DFQI_TRY(read_path(e, st, path, s));
@@ -346,10 +261,11 @@ static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, cons
         DFQI_TRY(dfqi_coexplore_begin(e, s));
         dfqi_super_train_resume(s->train, s->losses[s->stage].n);
     }
-    dfq_status status = list_parts(s, &p);
-    if (status == DFQ_OK) status = copy_parts(st, path, &p);
+    list_parts(s, &p);
+    dfq_status status = dfqi_arrays_check(&p.a, st, path);
+    if (status == DFQ_OK) dfqi_arrays_take(&p.a, st);
     if (status == DFQ_OK) status = check_arrays(&p, s->ctx, path);
-    dfqi_free(e->ctx, p.v);
+    dfqi_arrays_fini(&p.a);
     if (status == DFQ_OK) status = check_finite(s, path);
     if (status == DFQ_OK && s->gen && dfqi_gen_state(s->gen).finished)
         status = dfqi_coexplore_attach(e, s);
@@ -360,7 +276,9 @@ dfq_status dfqi_coexplore_restore(dfqi_coexplore *e, const char *path)
 {
     dfqi_safetensors st;
     dfqi_coexplore_state *s;
-    DFQI_TRY(dfqi_st_read(e->ctx, path, &st));
+    dfqi_mark marks[MARKS];
+    make_marks(e, marks);
+    DFQI_TRY(dfqi_arrays_open(e->ctx, path, "a checkpoint of a co-exploration", MARKS, marks, &st));
     dfq_status status = dfqi_coexplore_state_new(e, &s);
     if (status == DFQ_OK) {
         status = fill(e, &st, path, s);

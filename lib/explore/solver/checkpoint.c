@@ -4,8 +4,8 @@
  *   x, v        I64 [n]             logits or parameters, second moments
  *   delta       I64 [8]             of the constraint gradient; square I64 [2] running mean squares
  *   best        I32 [n_groups]      that choice
- *   trajectory  F32 [done, width]   if anything is done
- *   snapshots       I32 [snapshots, n_groups]  likeliest choices at each, if there was one
+ *   trajectory  F32 [done x width]  if anything is done
+ *   snapshots       I32 [snapshots x n_groups]  likeliest choices at each, if there was one
  *
  * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes).
  * What meets the limits is certified anew, and a search that had finished derives its result
@@ -20,11 +20,9 @@
 #include "explore/solver/solver_file.h"
 #include "explore/solver/solver_priv.h"
 
-enum { STATE = 2, BEST = 5, TENSORS = DFQI_SOLVER_TENSORS, META = DFQI_SOLVER_META, TEXT = 24 };
+enum { STATE = DFQI_SOLVER_STATE, MARKS = DFQI_SOLVER_MARKS };
 
-static const char format_version[] = "3";
-static const char *const meta_names[META] = {"dfq.explore", "dfq.explore.options",
-                                             "dfq.explore.problem"};
+static const char format_version[] = "4";
 
 /* -- fingerprints ------------------------------------------------------------------------------ */
 
@@ -49,156 +47,120 @@ static uint64_t hash_problem(const dfqi_problem *p)
     return hash_doubles(hash, q->reference, (size_t)q->n_metrics);
 }
 
-static void make_meta(const dfqi_solver *s, char text[META][TEXT])
+void dfqi_solver_marks(const dfqi_solver *s, dfqi_mark out[MARKS])
 {
     dfq_solver_options o = s->o; /* no padding, so its bytes are its content */
     o.struct_size = 0;
-    snprintf(text[0], TEXT, "%s", format_version);
-    snprintf(text[1], TEXT, "%016" PRIx64, dfqi_hash(DFQI_HASH_START, &o, sizeof o));
-    snprintf(text[2], TEXT, "%016" PRIx64, hash_problem(s->problem));
+    out[0] = (dfqi_mark){.key = "dfq.explore", .what = "format of a search"};
+    out[1] = (dfqi_mark){.key = "dfq.explore.options", .what = "options"};
+    out[2] = (dfqi_mark){.key = "dfq.explore.problem", .what = "problem or limits"};
+    snprintf(out[0].text, sizeof out->text, "%s", format_version);
+    snprintf(out[1].text, sizeof out->text, "%016" PRIx64,
+             dfqi_hash(DFQI_HASH_START, &o, sizeof o));
+    snprintf(out[2].text, sizeof out->text, "%016" PRIx64, hash_problem(s->problem));
 }
 
-/* -- the tensors ------------------------------------------------------------------------------- */
+/* -- the arrays -------------------------------------------------------------------------------- */
 
-/* All of them, in one order for writing and reading. */
-typedef struct part {
-    const char *name;
-    dfqi_dtype dtype;
-    int32_t rank;
-    int64_t dims[2];
-    void *data;
-} part;
-
-static int32_t list_parts(const dfqi_solver *s, int64_t *state, part out[TENSORS])
+static void add(dfqi_arrays *a, const char *name, dfqi_dtype dtype, int64_t count, const void *data)
 {
-    const dfqi_domain *space = &s->problem->space;
-    part parts[TENSORS] = {
-        {"state", DFQI_I64, 1, {STATE}, state},
-        {"x", DFQI_I64, 1, {s->n}, s->x},
-        {"v", DFQI_I64, 1, {s->n}, s->v},
-        {"delta", DFQI_I64, 1, {DFQ_METRICS_MAX}, (void *)(uintptr_t)s->delta},
-        {"square", DFQI_I64, 1, {DFQI_BLOCKS}, (void *)(uintptr_t)s->square},
-        {"best", DFQI_I32, 1, {space->n_groups}, s->best.choice},
-        {"trajectory", DFQI_F32, 2, {state[0], dfqi_solver_width(s)}, s->history},
-        {"snapshots",
-         DFQI_I32,
-         2,
-         {dfqi_solver_count_snapshots(s, state[0]), space->n_groups},
-         s->snapshots}};
-    memcpy(out, parts, sizeof parts);
-    return TENSORS - (state[0] == 0) - (parts[TENSORS - 1].dims[0] == 0);
+    dfqi_arrays_add(a, "", name, dtype, count, (void *)(uintptr_t)data, 0);
 }
 
-void dfqi_solver_pack(const dfqi_solver *s, dfqi_solver_file *out)
+static void list_arrays(const dfqi_solver *s, int64_t state[STATE], dfqi_arrays *a)
 {
-    part parts[TENSORS];
-    out->state[0] = s->done;
-    out->state[1] = s->best.meets;
-    out->n = list_parts(s, out->state, parts);
-    make_meta(s, out->text);
-    for (int32_t i = 0; i < META; i++) {
-        snprintf(out->keys[i], TEXT, "%s", meta_names[i]);
-        out->meta[i] = (dfqi_st_meta){.key = out->keys[i], .value = out->text[i]};
-    }
-    for (int32_t i = 0; i < out->n; i++) {
-        snprintf(out->names[i], TEXT, "%s", parts[i].name);
-        out->tensors[i] = (dfq_tensor){.ctx = s->ctx,
-                                       .refs = 1,
-                                       .dtype = parts[i].dtype,
-                                       .rank = parts[i].rank,
-                                       .dims = {parts[i].dims[0], parts[i].dims[1]},
-                                       .data = parts[i].data};
-        out->entries[i] = (dfqi_st_entry){.name = out->names[i], .tensor = &out->tensors[i]};
-    }
+    int64_t groups = s->problem->space.n_groups;
+    add(a, "state", DFQI_I64, STATE, state);
+    add(a, "x", DFQI_I64, s->n, s->x);
+    add(a, "v", DFQI_I64, s->n, s->v);
+    add(a, "delta", DFQI_I64, DFQ_METRICS_MAX, s->delta);
+    add(a, "square", DFQI_I64, DFQI_BLOCKS, s->square);
+    add(a, "best", DFQI_I32, groups, s->best.choice);
+    add(a, "trajectory", DFQI_F32, state[0] * dfqi_solver_width(s), s->history);
+    add(a, "snapshots", DFQI_I32, dfqi_solver_count_snapshots(s, state[0]) * groups, s->snapshots);
+}
+
+void dfqi_solver_pack(const dfqi_solver *s, dfqi_arrays *a, int64_t state[STATE])
+{
+    state[0] = s->done;
+    state[1] = s->best.meets;
+    list_arrays(s, state, a);
 }
 
 dfq_status dfqi_solver_save(const dfqi_solver *s, const char *path)
 {
-    dfqi_solver_file f;
-    dfqi_solver_pack(s, &f);
-    return dfqi_st_write(s->ctx, path, f.n, f.entries, META, f.meta);
+    int64_t state[STATE];
+    dfqi_mark marks[MARKS];
+    dfqi_arrays a = {.ctx = s->ctx};
+    dfqi_solver_pack(s, &a, state);
+    dfqi_solver_marks(s, marks);
+    dfq_status status = dfqi_arrays_write(&a, path, MARKS, marks);
+    dfqi_arrays_fini(&a);
+    return status;
 }
 
-static dfq_status check_meta(const dfqi_solver *s, const dfqi_safetensors *st, const char *path)
+static dfq_status check_doubles(const dfqi_safetensors *st, const char *path, const char *name)
 {
-    static const char *const what[META] = {"", "options", "problem or limits"};
-    char text[META][TEXT];
-    make_meta(s, text);
-    for (int32_t i = 0; i < META; i++)
-        if (!dfqi_st_meta_find(st, meta_names[i]))
-            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: not a checkpoint of a search", path);
-    if (strcmp(dfqi_st_meta_find(st, meta_names[0]), format_version) != 0)
-        return dfqi_fail(s->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: checkpoint of version %.20s, this library knows %s", path,
-                         dfqi_st_meta_find(st, meta_names[0]), format_version);
-    for (int32_t i = 1; i < META; i++)
-        if (strcmp(dfqi_st_meta_find(st, meta_names[i]), text[i]) != 0)
-            return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: made with another %s", path, what[i]);
-    return DFQ_OK;
-}
-
-static dfq_status find(const dfqi_safetensors *st, const char *path, const part *p,
-                       const dfq_tensor **out)
-{
-    const dfq_tensor *t = dfqi_st_find(st, p->name);
-    if (!t || t->dtype != p->dtype || t->rank != p->rank ||
-        memcmp(t->dims, p->dims, (size_t)p->rank * sizeof *p->dims) != 0)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing or has the wrong shape",
-                         path, p->name);
-    *out = t;
-    return DFQ_OK;
-}
-
-static dfq_status check_doubles(const dfqi_safetensors *st, const char *path, const part *p,
-                                const dfq_tensor *t)
-{
-    for (int64_t i = 0; p->dtype == DFQI_I64 && i < p->dims[0]; i++) {
+    const dfq_tensor *t = dfqi_st_find(st, name);
+    for (int64_t i = 0; i < t->dims[0]; i++) {
         double v;
         memcpy(&v, (const int64_t *)t->data + i, sizeof v);
         if (!isfinite(v))
             return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds %g at element %lld", path,
-                             p->name, v, (long long)i);
+                             name, v, (long long)i);
     }
     return DFQ_OK;
 }
 
-/* Of best and snapshots. */
-static dfq_status check_choices(const dfqi_solver *s, const char *path, const part *p,
-                                const dfq_tensor *t)
+/* Of best and snapshots, which may not be there. */
+static dfq_status check_choices(const dfqi_solver *s, const dfqi_safetensors *st, const char *path,
+                                const char *name)
 {
-    const int32_t *choice = t->data, n = s->problem->space.n_groups;
-    for (int64_t i = 0; p->dtype == DFQI_I32 && i < dfqi_tensor_count(t); i++)
+    const dfq_tensor *t = dfqi_st_find(st, name);
+    const int32_t *choice = t ? t->data : NULL, n = s->problem->space.n_groups;
+    for (int64_t i = 0; t && i < t->dims[0]; i++)
         if (choice[i] < 0 || choice[i] >= s->problem->space.choices[i % n])
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds choice %d of group %d",
-                             path, p->name, (int)choice[i], (int)(i % n));
+                             path, name, (int)choice[i], (int)(i % n));
     return DFQ_OK;
 }
 
-static dfq_status read_parts(const dfqi_solver *s, const dfqi_safetensors *st, const char *path,
-                             int64_t state[STATE], const dfq_tensor *from[TENSORS])
+static dfq_status read_state(const dfqi_solver *s, const dfqi_safetensors *st, const char *path,
+                             int64_t state[STATE])
 {
-    part parts[TENSORS];
-    list_parts(s, state, parts);
-    DFQI_TRY(find(st, path, &parts[0], &from[0]));
-    memcpy(state, from[0]->data, STATE * sizeof *state);
-    if (state[0] < 0 || state[0] > dfqi_solver_last(s->o.steps) || state[1] < 0 || state[1] > 1)
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor state names step %lld of %lld", path,
-                         (long long)state[0], (long long)s->o.steps);
-    int32_t n = list_parts(s, state, parts);
-    for (int32_t i = 1; i < n; i++) {
-        DFQI_TRY(find(st, path, &parts[i], &from[i]));
-        DFQI_TRY(check_doubles(st, path, &parts[i], from[i]));
-        DFQI_TRY(check_choices(s, path, &parts[i], from[i]));
-    }
-    return DFQ_OK;
+    dfqi_arrays a = {.ctx = s->ctx};
+    add(&a, "state", DFQI_I64, STATE, state);
+    dfq_status status = dfqi_arrays_check(&a, st, path);
+    if (status == DFQ_OK) dfqi_arrays_take(&a, st);
+    dfqi_arrays_fini(&a);
+    if (status != DFQ_OK) return status;
+    if (state[0] >= 0 && state[0] <= dfqi_solver_last(s->o.steps) &&
+        (state[1] == 0 || state[1] == 1))
+        return DFQ_OK;
+    return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor state names step %lld of %lld", path,
+                     (long long)state[0], (long long)s->o.steps);
+}
+
+static dfq_status check_arrays(const dfqi_solver *s, const dfqi_safetensors *st, const char *path,
+                               int64_t state[STATE])
+{
+    static const char *const doubles[] = {"x", "v", "delta", "square"};
+    dfqi_arrays a = {.ctx = s->ctx};
+    list_arrays(s, state, &a);
+    dfq_status status = dfqi_arrays_check(&a, st, path);
+    dfqi_arrays_fini(&a);
+    for (int i = 0; i < 4 && status == DFQ_OK; i++) status = check_doubles(st, path, doubles[i]);
+    if (status == DFQ_OK) status = check_choices(s, st, path, "best");
+    return status == DFQ_OK ? check_choices(s, st, path, "snapshots") : status;
 }
 
 /* The choice that meets the limits, if there is one, costed by this search's exact model. */
 static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state,
-                          const dfq_tensor *choice, dfqi_candidate *out)
+                          const dfqi_safetensors *st, dfqi_candidate *out)
 {
     if (state[1] == 0) return DFQ_OK;
-    memcpy(out->choice, choice->data, (size_t)s->problem->space.n_groups * sizeof *out->choice);
+    memcpy(out->choice, dfqi_st_find(st, "best")->data,
+           (size_t)s->problem->space.n_groups * sizeof *out->choice);
     dfqi_candidate_stamp(s->problem, out, DFQ_CHOSEN_SNAPSHOT);
     DFQI_TRY(dfqi_candidate_evaluate(s->problem, out));
     if (out->meets) return DFQ_OK;
@@ -206,23 +168,28 @@ static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state
                      path);
 }
 
-/* Everything was checked; only the room for trajectory and snapshots can be missing. */
-static dfq_status take(dfqi_solver *s, int64_t state[STATE], const dfq_tensor *from[TENSORS],
-                       const dfqi_candidate *best)
+static dfq_status make_room(dfqi_solver *s, int64_t done)
 {
-    part parts[TENSORS];
-    if (state[0] > s->room) {
-        size_t size = (size_t)(state[0] * dfqi_solver_width(s)) * sizeof *s->history;
+    if (done > s->room) {
+        size_t size = (size_t)(done * dfqi_solver_width(s)) * sizeof *s->history;
         float *more = dfqi_realloc(s->ctx, s->history, size);
         if (!more) return DFQ_E_NOMEM;
         s->history = more;
-        s->room = state[0];
+        s->room = done;
     }
-    DFQI_TRY(dfqi_solver_reserve_snapshots(s, dfqi_solver_count_snapshots(s, state[0])));
-    int32_t n = list_parts(s, state, parts);
-    for (int32_t i = 1; i < n; i++)
-        memcpy(parts[i].data, from[i]->data,
-               (size_t)dfqi_tensor_count(from[i]) * dfqi_dtype_bytes(parts[i].dtype));
+    return dfqi_solver_reserve_snapshots(s, dfqi_solver_count_snapshots(s, done));
+}
+
+/* Everything was checked, and there is room: only the list can be refused. */
+static dfq_status take(dfqi_solver *s, const dfqi_safetensors *st, int64_t state[STATE],
+                       const dfqi_candidate *best)
+{
+    dfqi_arrays a = {.ctx = s->ctx};
+    list_arrays(s, state, &a);
+    dfq_status status = a.status;
+    if (status == DFQ_OK) dfqi_arrays_take(&a, st);
+    dfqi_arrays_fini(&a);
+    if (status != DFQ_OK) return status;
     s->done = state[0];
     dfqi_candidate_copy(s->problem, best, &s->best);
     s->finished = s->failed = s->proved = s->raw.known = s->raw.meets = false;
@@ -234,12 +201,12 @@ dfq_status dfqi_solver_unpack(dfqi_solver *s, const dfqi_safetensors *st, const 
 {
     dfqi_candidate best;
     int64_t state[STATE] = {0};
-    const dfq_tensor *from[TENSORS];
     dfq_status status = dfqi_candidate_new(s->problem, &best);
-    if (status == DFQ_OK) status = check_meta(s, st, path);
-    if (status == DFQ_OK) status = read_parts(s, st, path, state, from);
-    if (status == DFQ_OK) status = certify(s, path, state, from[BEST], &best);
-    if (status == DFQ_OK) status = take(s, state, from, &best);
+    if (status == DFQ_OK) status = read_state(s, st, path, state);
+    if (status == DFQ_OK) status = make_room(s, state[0]);
+    if (status == DFQ_OK) status = check_arrays(s, st, path, state);
+    if (status == DFQ_OK) status = certify(s, path, state, st, &best);
+    if (status == DFQ_OK) status = take(s, st, state, &best);
     dfqi_candidate_fini(s->problem, &best);
     return status;
 }
@@ -247,7 +214,9 @@ dfq_status dfqi_solver_unpack(dfqi_solver *s, const dfqi_safetensors *st, const 
 dfq_status dfqi_solver_restore(dfqi_solver *s, const char *path)
 {
     dfqi_safetensors st;
-    DFQI_TRY(dfqi_st_read(s->ctx, path, &st));
+    dfqi_mark marks[MARKS];
+    dfqi_solver_marks(s, marks);
+    DFQI_TRY(dfqi_arrays_open(s->ctx, path, "a checkpoint of a search", MARKS, marks, &st));
     dfq_status status = dfqi_solver_unpack(s, &st, path);
     dfqi_st_fini(&st);
     return status;
