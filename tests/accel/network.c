@@ -7,6 +7,7 @@
 #include "accel/mapping_text.h"
 #include "accel/table.h"
 #include "support/fail_alloc.h"
+#include "support/small_vit.h"
 
 static dfq_status make(dfq_context *ctx, const dfqi_arch *a, dfqi_model **out)
 {
@@ -20,12 +21,7 @@ static dfq_status make(dfq_context *ctx, const dfqi_arch *a, dfqi_model **out)
 
 static dfq_status make_vit(dfq_context *ctx, dfqi_model **out)
 {
-    dfqi_arch a = {.image = 16,
-                   .channels = 3,
-                   .classes = 5,
-                   .of.vit = {.patch = 4, .width = 24, .depth = 2, .heads = 3, .hidden = 40},
-                   .eps = 1e-6f,
-                   .name = "vit_random"};
+    dfqi_arch a = dfqt_small_vit(5, 40);
     return make(ctx, &a, out);
 }
 

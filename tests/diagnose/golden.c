@@ -9,23 +9,14 @@
 #include "support/suite.h"
 #include "tune/cases.h"
 #include "tune/diagnose.h"
+#include "support/small_vit.h"
 
 enum { WEIGHTS = 6, PROBES = 300 };
 
 static dfqi_network small_network(dfq_context *ctx, const dfqi_safetensors *st)
 {
-    dfqi_arch a = {.image = 8,
-                   .channels = 3,
-                   .classes = 4,
-                   .of.vit.patch = 4,
-                   .of.vit.width = 8,
-                   .of.vit.depth = 1,
-                   .of.vit.heads = 2,
-                   .of.vit.hidden = 12,
-                   .eps = 1e-6f,
-                   .name = "vit_small",
-                   .mean = {0.5f, 0.5f, 0.5f},
-                   .std = {0.5f, 0.5f, 0.5f}};
+    dfqi_arch a = dfqt_vit(
+        8, 4, (dfqi_vit_arch){.patch = 4, .width = 8, .depth = 1, .heads = 2, .hidden = 12});
     dfqi_network net;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
     for (int32_t i = 0; i < net.n_params; i++) {

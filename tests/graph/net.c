@@ -5,20 +5,9 @@
 
 #include "base/rng.h"
 #include "graph/ops.h"
+#include "support/small_vit.h"
 
-static const dfqi_arch arch = {.family = DFQI_FAMILY_VIT,
-                               .name = "vit_test",
-                               .image = 16,
-                               .channels = 3,
-                               .classes = 10,
-                               .of.vit.patch = 4,
-                               .of.vit.width = 24,
-                               .of.vit.depth = 2,
-                               .of.vit.heads = 3,
-                               .of.vit.hidden = 48,
-                               .eps = 1e-6f,
-                               .mean = {0.5f, 0.5f, 0.5f},
-                               .std = {0.5f, 0.5f, 0.5f}};
+enum { CLASSES = 10, IMAGE = 16 };
 
 static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                         dfqi_id value, void *user)
@@ -71,14 +60,15 @@ dfq_status dfqt_net_build(net *n, dfq_context *ctx, int64_t batch, int flags)
     dfqi_id raw[2];
     dfqi_taps taps = {.raw = raw};
     *n = (net){.ctx = ctx, .grid = {0.05f, -0.3f}};
+    const dfqi_arch arch = dfqt_small_vit(CLASSES, 48);
     DFQI_TRY(dfqi_network_new(ctx, &arch, &n->net));
     fill_weights(&n->net);
-    n->x = dfqi_calloc(ctx, (size_t)(batch * 3 * arch.image * arch.image), sizeof(float));
+    n->x = dfqi_calloc(ctx, (size_t)(batch * 3 * IMAGE * IMAGE), sizeof(float));
     n->labels = dfqi_calloc(ctx, (size_t)batch, sizeof(float));
     if (!n->x || !n->labels) return DFQ_E_NOMEM;
     DFQI_TRY(dfqi_graph_new(ctx, batch, &n->g));
     dfqi_graph *g = n->g;
-    n->x_id = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, arch.image, arch.image});
+    n->x_id = dfqi_graph_input(g, "x", 1, 3, (int64_t[]){3, IMAGE, IMAGE});
     n->labels_id = dfqi_graph_input(g, "labels", 1, 0, NULL);
     n->scale = dfqi_graph_input(g, "scale", 0, 1, (int64_t[]){1});
     n->zero_point = dfqi_graph_input(g, "zero_point", 0, 1, (int64_t[]){1});
@@ -119,10 +109,10 @@ void dfqt_net_fini(net *n)
 
 void dfqt_net_images(net *n, int64_t first)
 {
-    int64_t pixels = 3 * arch.image * arch.image;
+    int64_t pixels = 3 * IMAGE * IMAGE;
     for (int64_t b = 0; b < n->g->batch; b++) {
         dfqi_rng rng = dfqi_rng_make(9, (uint64_t)(first + b));
         for (int64_t i = 0; i < pixels; i++) n->x[b * pixels + i] = dfqi_rng_range(&rng, -1, 1);
-        n->labels[b] = (float)((first + b) % arch.classes);
+        n->labels[b] = (float)((first + b) % CLASSES);
     }
 }

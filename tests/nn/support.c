@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "support/formula.h"
+#include "support/small_vit.h"
 
 dfq_context *dfqt_context(int32_t threads)
 {
@@ -20,19 +21,10 @@ dfq_context *dfqt_context(int32_t threads)
 
 dfqi_arch dfqt_arch(int64_t image, int64_t patch, int64_t width, int64_t depth, int64_t heads)
 {
-    return (dfqi_arch){.family = DFQI_FAMILY_VIT,
-                       .name = "vit_test",
-                       .image = image,
-                       .channels = 3,
-                       .classes = 10,
-                       .of.vit.patch = patch,
-                       .of.vit.width = width,
-                       .of.vit.depth = depth,
-                       .of.vit.heads = heads,
-                       .of.vit.hidden = 2 * width,
-                       .eps = 1e-6f,
-                       .mean = {0.5f, 0.5f, 0.5f},
-                       .std = {0.5f, 0.5f, 0.5f}};
+    return dfqt_vit(
+        image, 10,
+        (dfqi_vit_arch){
+            .patch = patch, .width = width, .depth = depth, .heads = heads, .hidden = 2 * width});
 }
 
 dfqi_arch dfqt_resnet(dfqi_keys keys, int64_t width, int32_t stages, int32_t units)

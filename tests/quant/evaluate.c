@@ -9,20 +9,15 @@
 
 #include "io/file.h"
 #include "quant/cases.h"
+#include "support/small_vit.h"
 
 enum { CLASSES = 10, IMAGES = 20, RECORD = 3073 };
 
 /* A network that answers every image with these logits. */
 static dfqi_model *model_of(dfq_context *ctx, const float logits[CLASSES])
 {
-    dfqi_arch a = {.image = 32,
-                   .channels = 3,
-                   .classes = CLASSES,
-                   .of.vit = {.patch = 16, .width = 4, .depth = 1, .heads = 1, .hidden = 4},
-                   .eps = 1e-6f,
-                   .name = "vit_constant",
-                   .mean = {0.5f, 0.5f, 0.5f},
-                   .std = {0.5f, 0.5f, 0.5f}};
+    dfqi_arch a = dfqt_vit(
+        32, CLASSES, (dfqi_vit_arch){.patch = 16, .width = 4, .depth = 1, .heads = 1, .hidden = 4});
     dfqi_network net;
     dfqi_model *m;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "quant/cases.h"
 #include "quant/evaluate.h"
+#include "support/small_vit.h"
 
 dfq_context *dfqt_context(int32_t threads)
 {
@@ -29,18 +30,7 @@ static void fill(const dfqi_network *net)
 
 dfq_status dfqt_teacher(dfq_context *ctx, dfqi_model **out)
 {
-    dfqi_arch a = {.image = 16,
-                   .channels = 3,
-                   .classes = DFQT_CLASSES,
-                   .of.vit.patch = 4,
-                   .of.vit.width = 24,
-                   .of.vit.depth = 2,
-                   .of.vit.heads = 3,
-                   .of.vit.hidden = 40,
-                   .eps = 1e-6f,
-                   .name = "vit_random",
-                   .mean = {0.5f, 0.5f, 0.5f},
-                   .std = {0.5f, 0.5f, 0.5f}};
+    dfqi_arch a = dfqt_small_vit(DFQT_CLASSES, 40);
     dfqi_network net;
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     fill(&net);

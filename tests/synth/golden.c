@@ -7,23 +7,14 @@
 #include "support/suite.h"
 #include "synth/cases.h"
 #include "synth/synth_priv.h"
+#include "support/small_vit.h"
 
 enum { STEPS = 10, BATCH = 4, COUNT = BATCH * 3 * 32 * 32 };
 
 static dfqi_model *tiny_model(dfq_context *ctx, const char *path)
 {
-    dfqi_arch a = {.image = 32,
-                   .channels = 3,
-                   .classes = 10,
-                   .of.vit.patch = 8,
-                   .of.vit.width = 48,
-                   .of.vit.depth = 2,
-                   .of.vit.heads = 4,
-                   .of.vit.hidden = 96,
-                   .eps = 1e-6f,
-                   .name = "vit_tiny",
-                   .mean = {0.5f, 0.5f, 0.5f},
-                   .std = {0.5f, 0.5f, 0.5f}};
+    dfqi_arch a = dfqt_vit(
+        32, 10, (dfqi_vit_arch){.patch = 8, .width = 48, .depth = 2, .heads = 4, .hidden = 96});
     dfqi_safetensors st;
     dfqi_network net;
     dfqi_model *m;

@@ -7,6 +7,7 @@
 #include "support/suite.h"
 #include "tune/cases.h"
 #include "tune/tune_priv.h"
+#include "support/small_vit.h"
 
 enum { BATCH = 4, SITES = 17, CLASSES = 10 };
 
@@ -25,18 +26,9 @@ static void site_name(int i, char name[64])
 
 static dfqi_network tiny_network(dfq_context *ctx)
 {
-    dfqi_arch a = {.image = 32,
-                   .channels = 3,
-                   .classes = CLASSES,
-                   .of.vit.patch = 8,
-                   .of.vit.width = 48,
-                   .of.vit.depth = 2,
-                   .of.vit.heads = 4,
-                   .of.vit.hidden = 96,
-                   .eps = 1e-6f,
-                   .name = "vit_tiny",
-                   .mean = {0.5f, 0.5f, 0.5f},
-                   .std = {0.5f, 0.5f, 0.5f}};
+    dfqi_arch a =
+        dfqt_vit(32, CLASSES,
+                 (dfqi_vit_arch){.patch = 8, .width = 48, .depth = 2, .heads = 4, .hidden = 96});
     dfqi_safetensors st = dfqt_golden_read(ctx, "tiny_vit.safetensors");
     dfqi_network net;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);

@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "support/suite.h"
 #include "tune/cases.h"
+#include "support/small_vit.h"
 
 dfq_context *dfqt_context(int32_t threads)
 {
@@ -31,18 +32,9 @@ static void fill(dfqi_network *net)
 
 dfq_status dfqt_pair_make(dfq_context *ctx, dfqi_mode mode, int64_t n, dfqt_pair *out)
 {
-    dfqi_arch a = {.image = 16,
-                   .channels = 3,
-                   .classes = 6,
-                   .of.vit.patch = 4,
-                   .of.vit.width = 24,
-                   .of.vit.depth = 2,
-                   .of.vit.heads = 3,
-                   .of.vit.hidden = 32,
-                   .eps = 1e-6f,
-                   .name = "vit_random",
-                   .mean = {0.5f, 0.4f, 0.6f},
-                   .std = {0.5f, 0.25f, 0.3f}};
+    dfqi_arch a = dfqt_small_vit(6, 32);
+    memcpy(a.mean, (float[]){0.5f, 0.4f, 0.6f}, sizeof a.mean);
+    memcpy(a.std, (float[]){0.5f, 0.25f, 0.3f}, sizeof a.std);
     dfqt_pair p = {.ctx = ctx};
     dfqi_network net = {0}, copy = {0};
     dfqi_scheme scheme = {0};
