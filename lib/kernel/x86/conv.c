@@ -57,67 +57,16 @@ typedef struct tile {
         REPEAT_##P(END_##V)                                                                        \
     }
 
-typedef void (*tile_fn)(const tile *t);
-
-TILE(1, 1)
-TILE(2, 1)
-TILE(3, 1)
-TILE(4, 1)
-TILE(5, 1)
-TILE(6, 1)
-#if defined(__AVX512F__)
-TILE(7, 1)
-TILE(8, 1)
-TILE(9, 1)
-TILE(10, 1)
-TILE(11, 1)
-TILE(12, 1)
-TILE(13, 1)
-TILE(14, 1)
-TILE(15, 1)
-TILE(16, 1)
-TILE(1, 2)
-TILE(2, 2)
-TILE(3, 2)
-TILE(4, 2)
-TILE(5, 2)
-TILE(6, 2)
-TILE(7, 2)
-TILE(8, 2)
-TILE(9, 2)
-TILE(10, 2)
-TILE(11, 2)
-TILE(12, 2)
-#endif
-
-static const tile_fn tiles_1[] = {
-    tile_1_1,  tile_2_1,  tile_3_1,  tile_4_1,  tile_5_1,  tile_6_1,
-#if defined(__AVX512F__)
-    tile_7_1,  tile_8_1,  tile_9_1,  tile_10_1, tile_11_1, tile_12_1,
-    tile_13_1, tile_14_1, tile_15_1, tile_16_1,
-#endif
-};
-#if defined(__AVX512F__)
-static const tile_fn tiles_2[] = {
-    tile_1_2, tile_2_2, tile_3_2, tile_4_2,  tile_5_2,  tile_6_2,
-    tile_7_2, tile_8_2, tile_9_2, tile_10_2, tile_11_2, tile_12_2,
-};
-#endif
+#define TILE_ARGUMENT tile
+#include "kernel/x86/tile_table.h"
 
 /* In tiles of about the same size. */
 void ISA(conv_tiles)(const conv_walk *q, const conv_row *r, int64_t first)
 {
     const int64_t left = q->columns - first;
-    const tile_fn *tiles = tiles_1;
-    int64_t most = sizeof tiles_1 / sizeof *tiles_1;
-    int64_t panels = 1;
-#if defined(__AVX512F__)
-    if (left > VF) {
-        tiles = tiles_2;
-        most = sizeof tiles_2 / sizeof *tiles_2;
-        panels = 2;
-    }
-#endif
+    const int64_t panels = left > VF ? CONV_PANELS : 1;
+    int64_t most;
+    const tile_fn *tiles = tiles_of(panels, &most);
     const int64_t panel = q->y.kernel * q->x.kernel * q->depth * VF;
     tile t = {.row = r,
               .weights = q->weights + first / VF * panel,
