@@ -247,7 +247,7 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *  @param context       where memory comes from and errors go; kept alive
  *  @param space         name of a built-in space: cifar10-small, cifar10-full, cifar10-vit-small,
  *                       imagenet-vit-tiny; or, with a dot or a slash in it, the path of a
- *                       description in JSON (docs/CLI.md)
+ *                       description in JSON (docs/cli/explore.md)
  *  @param accelerator   the accelerators to choose from; not needed after the call
  *  @param images        to learn from; not needed after the call
  *  @param constraints   [n_constraints], one or more, metrics DFQ_EXPLORE_*; copied

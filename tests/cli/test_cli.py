@@ -114,7 +114,8 @@ class Usage(Part):
         root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
         for folder in ("tools", "lib", "docs"):
             for place, _, names in os.walk(os.path.join(root, folder)):
-                for name in (n for n in names if n.endswith(".c") or n == "CLI.md"):
+                pages = os.path.basename(place) == "cli"
+                for name in (n for n in names if n.endswith(".c") or n == "CLI.md" or (pages and n.endswith(".md"))):
                     with open(os.path.join(place, name), encoding="utf-8") as f:
                         text = f.read()
                     if name.endswith(".c"):
@@ -122,6 +123,20 @@ class Usage(Part):
                     text = re.sub(r"var\(--|\{--|;--", "", text)  # colours of the reports
                     told = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*(?<!-)", text))
                     assert told <= known, (name, told - known)
+
+    def test_pages_have_every_option(self):
+        """The page of a verb in docs/cli/ names all that `dfq VERB --help` lists, and is found from docs/CLI.md."""
+        docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
+        with open(os.path.join(docs, "CLI.md"), encoding="utf-8") as f:
+            index = f.read()
+        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "explore", "version"):
+            assert f"(cli/{verb}.md)" in index, verb
+            with open(os.path.join(docs, "cli", verb + ".md"), encoding="utf-8") as f:
+                page = f.read()
+            text = self.works(verb, "--help").out
+            options = re.findall(r"^  (?:-\w, |    )(--[a-z][a-z0-9-]*)", text, re.M)
+            told = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*(?<!-)", page))
+            assert len(options) > 1 and set(options) <= told, (verb, set(options) - told)
 
     def test_advice_has_numbers_that_work(self):
         tune = ("quantize", "tiny.safetensors", "--bits", "w4a4", "--iters", "1", "--steps", "1", "-o", "q")
