@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 /** What a job costs, and how far it is. Filled by dfq_trainer_estimate(), dfq_diagnosis_estimate(),
- *  dfq_solver_estimate(), dfq_graph_quantize_estimate() and dfq_graph_evaluate_estimate(). Times are
- *  those of this machine as it was while it was measured. */
+ *  dfq_solver_estimate(), dfq_graph_quantize_estimate() and dfq_graph_evaluate_estimate(). Times
+ *  are those of this machine as it was while it was measured. */
 typedef struct dfq_job_cost {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */

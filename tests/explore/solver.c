@@ -521,7 +521,7 @@ START_TEST(limits_of_another_age)
 }
 END_TEST
 
-/* What is left shrinks by a step with each step; a search with a tenth more of them has none left. */
+/* What is left shrinks by a step with each step; beyond the 30 that were asked for nothing is. */
 static void check_cost(const dfq_solver *s, int32_t finished, int32_t steps, int64_t bytes)
 {
     dfq_job_cost c = {.struct_size = sizeof c};
