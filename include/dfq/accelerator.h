@@ -59,7 +59,8 @@ typedef struct dfq_accelerator_config {
 DFQ_API const char *dfq_accelerator_preset_name(int32_t i);
 
 /** Reads a description.
- *  @param name            a preset's name, else the path of a JSON file (docs/cli/cost.md has its keys)
+ *  @param name            a preset's name, else the path of a JSON file (docs/cli/cost.md has its
+ *  keys)
  *  @param out_accelerator to be given back with dfq_accelerator_release()
  *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no JSON, an unknown key, a key without its
  *          unit, a value out of range: the text names it), ::DFQ_E_NOMEM. */
