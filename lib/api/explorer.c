@@ -137,17 +137,18 @@ static dfq_status read_request(dfq_context *context, const dfq_constraint *const
 
 static dfq_status start(dfq_explorer *e, const request *r)
 {
-    e->custom = r->model != NULL;
+    const dfq_cost_model *model = r->model;
+    e->custom = model != NULL;
     DFQI_TRY(dfqi_search_space_find(e->ctx, r->space, &e->space.net));
-    if (e->custom) {
-        DFQI_TRY(dfqi_cost_model_tabulate(e->ctx, &e->space.net, r->model, &e->costs));
+    if (model) {
+        DFQI_TRY(dfqi_cost_model_tabulate(e->ctx, &e->space.net, model, &e->costs));
     } else {
         e->space.accel = r->accelerator->space;
         dfqi_accel_space_config(&e->space.accel, 0, &e->space.base);
         DFQI_TRY(dfqi_search_space_costs_new(e->ctx, &e->space, &e->costs));
     }
-    DFQI_TRY(make_names(e, r->model));
-    bool reference = !e->custom || r->model->reference != NULL;
+    DFQI_TRY(make_names(e, model));
+    bool reference = !model || model->reference != NULL;
     e->tables = (dfqi_coexplore_tables){.net = &e->space.net,
                                         .n_hw_params = e->costs.n_hw_params,
                                         .n_metrics = e->costs.n_metrics,

@@ -83,12 +83,12 @@ static dfq_status index_all(dfqi_dataset *d)
     }
     for (int64_t i = 0; i < s->count && status == DFQ_OK; i += LABELS_AT_ONCE) {
         int64_t n = s->count - i < LABELS_AT_ONCE ? s->count - i : LABELS_AT_ONCE;
-        if (s->read) {
+        if (labels) {
             for (int64_t k = 0; k < n; k++) labels[k] = -1; /* what read leaves out is no label */
             status = ask(d, i, n, NULL, labels);
         }
         for (int64_t k = 0; k < n && status == DFQ_OK; k++)
-            status = add(d, i + k, s->read ? labels[k] : s->labels[i + k]);
+            status = add(d, i + k, labels ? labels[k] : s->labels[i + k]);
     }
     dfqi_free(d->ctx, labels);
     return status;

@@ -166,7 +166,7 @@ static dfq_status write_file(dfq_context *ctx, const dfqi_st_target *to, int64_t
                   out);
     }
     DFQI_GOTO(dfqi_out_commit(&f), out);
-    if (tensor) *to->bytes = tensor;
+    if (to->bytes) *to->bytes = tensor;
     tensor = NULL;
 out:
     dfqi_out_abandon(&f);

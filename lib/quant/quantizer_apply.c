@@ -126,7 +126,8 @@ static dfq_status add_sums(const work *w, int which, float factor, dfq_tensor **
 {
     const dfqi_quantizer_parts *p = &w->p;
     int64_t n = p->groups * p->n_scales;
-    if (factor == 0) factor = 1.0f / sqrtf((float)(p->count / n) * w->q->qmax);
+    int64_t values = p->count / n; /* of one scale */
+    if (factor == 0) factor = 1.0f / sqrtf((float)values * w->q->qmax);
     double *sum = dfqi_calloc(w->q->ctx, (size_t)n, sizeof *sum);
     if (!sum) return DFQ_E_NOMEM;
     for (int64_t i = 0; i < dfqi_quantizer_chunks(p); i++)

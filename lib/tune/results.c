@@ -19,7 +19,7 @@ static dfq_status table(dfq_context *ctx, const float *from, int64_t rows, int64
 {
     dfq_tensor *copy;
     DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, 2, (int64_t[]){rows, columns}, &copy));
-    if (rows > 0) memcpy(copy->data, from, (size_t)(rows * columns) * sizeof *from);
+    if (from) memcpy(copy->data, from, (size_t)(rows * columns) * sizeof *from);
     *out = copy;
     return DFQ_OK;
 }
