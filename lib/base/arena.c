@@ -1,4 +1,5 @@
-/* The arena: a list of blocks, the newest first; each hands out its bytes from front to back. */
+/* The arena is a list of blocks, newest first. Each block hands out its bytes from front to
+ * back. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -28,7 +29,7 @@ static struct dfqi_arena_block *add_block(dfqi_arena *a, size_t size)
     size_t head = align_up(sizeof(struct dfqi_arena_block));
     size_t cap = size;
     struct dfqi_arena_block *b;
-    /* What is larger than a block gets one of its own; SIZE_MAX makes the allocator say no. */
+    /* A request larger than a block gets a block of its own. With SIZE_MAX the allocator fails. */
     if (!dfqi_add_size(size, head, &cap)) cap = SIZE_MAX;
     if (cap < BLOCK_BYTES) cap = BLOCK_BYTES;
     b = dfqi_calloc(a->ctx, 1, cap);

@@ -1,5 +1,5 @@
-/* The context: life time, detail text, log lines. The struct sits in memory of its own allocator,
- * so it carries a copy of the callbacks that will free it. */
+/* The context: its lifetime, its error text and its log. The struct is allocated by its own
+ * allocator, so it holds a copy of the callbacks that free it. */
 #include "base/context.h"
 
 #include <stdlib.h>
@@ -80,8 +80,8 @@ void dfqi_context_release(dfq_context *ctx)
 
 /* -- threads ----------------------------------------------------------------------------------- */
 
-/* Scratch memory of handles has a part for each thread, and they are alive where somebody but the
- * caller holds the context. */
+/* Handles have scratch memory for each thread. There are live handles if the context has more than
+ * one reference. */
 static dfq_status check_threads(dfq_context *ctx, int32_t n)
 {
     if (ctx->looping) return dfqi_fail(ctx, DFQ_E_INVALID, "threads cannot change while they work");
@@ -92,7 +92,7 @@ static dfq_status check_threads(dfq_context *ctx, int32_t n)
                      (int)n, (int)ctx->threads);
 }
 
-/* Another count, and with it another pool: its threads begin with the next loop. */
+/* A new thread count needs a new pool; its threads start with the next loop. */
 static dfq_status change_threads(dfq_context *ctx, int32_t n)
 {
     dfqi_pool *pool;
@@ -135,8 +135,8 @@ static size_t whole_length(const char *text, size_t length)
     return length - lead < need ? lead : length;
 }
 
-/* Formats one line of at most DFQI_ERROR_MAX - 1 bytes. Names out of files may hold anything; what
- * would steer a terminal does not reach the host. */
+/* Formats one line of at most DFQI_ERROR_MAX - 1 bytes. Names from files may hold any bytes;
+ * terminal control characters are removed. */
 static void format_line(char *line, const char *fmt, va_list args)
 {
     int n = dfqi_vprint(line, DFQI_ERROR_MAX, fmt, args);

@@ -1,5 +1,6 @@
-/* What every call carries: allocator, error text, threads, log, progress, cancel flag.
- * The struct behind the public dfq_context. One thread at a time, except `cancel`. */
+/* The context, the struct behind the public dfq_context. Every call takes one. It holds the
+ * allocator, the error text, the threads, the log, the progress callback and the cancel flag. One
+ * thread may use it at a time; only `cancel` may be called from any thread. */
 #ifndef DFQI_BASE_CONTEXT_H
 #define DFQI_BASE_CONTEXT_H
 
@@ -21,17 +22,17 @@ struct dfq_context {
     void *log_user;
     dfq_progress_fn progress;
     void *progress_user;
-    int32_t threads;              /* scratch memory of handles is for so many */
-    int32_t active;               /* so many work, at most `threads` */
+    int32_t threads;              /* handles have scratch memory for this many */
+    int32_t active;               /* threads that work, at most `threads` */
     size_t stack_bytes;           /* of threads of the pool */
     dfqi_pool *pool;              /* NULL: one thread */
     dfq_thread_pool host_pool;    /* takes its place if it has a parallel_for */
     bool looping;                 /* a loop that is called now is a nested one */
     int32_t refs;                 /* the caller's and one per live handle */
     volatile sig_atomic_t cancel; /* set by dfq_context_cancel(), cleared when reported */
-    bool kernels_refused;         /* the warning of a kernel set that is not there was given */
+    bool kernels_refused;         /* the warning about a missing kernel set was given */
     pthread_mutex_t error_lock;   /* bodies of one loop may fail at the same time */
-    struct dfqi_meter *meter;     /* counts what is allocated; NULL: nobody wants to know */
+    struct dfqi_meter *meter;     /* counts allocated bytes; NULL: no counting */
     char error[DFQI_ERROR_MAX];
 };
 
@@ -40,10 +41,11 @@ DFQI_CHECKED dfq_status dfqi_context_create(const dfq_context_options *o, dfq_co
 dfq_context *dfqi_context_retain(dfq_context *ctx);
 void dfqi_context_release(dfq_context *ctx); /* NULL ok */
 
-/* n of 1..DFQI_THREADS_MAX; 0: as many as there are cores. DFQ_E_INVALID for more than handles have
- * scratch memory for, and inside of a loop. */
+/* n is 1..DFQI_THREADS_MAX; 0: the number of cores. DFQ_E_INVALID if live handles have scratch
+ * memory for fewer threads, and inside of a parallel loop. */
 DFQI_CHECKED dfq_status dfqi_context_set_threads(dfq_context *ctx, int32_t n);
-/* A checked pool of full size; NULL: threads of the context's own again. */
+/* Sets the host program's pool (checked, of full struct size); NULL: the context uses its own
+ * threads again. */
 DFQI_CHECKED dfq_status dfqi_context_set_pool(dfq_context *ctx, const dfq_thread_pool *pool);
 
 /* Stores the detail text and returns `code`, so that a failing check reads

@@ -1,6 +1,6 @@
-/* How many cores this process may use: its affinity mask knows of taskset, cpusets and batch
- * systems, the control groups of containers have quotas besides. What asks about cores are GNU
- * calls, hence the macro in this file alone. */
+/* Counts the cores that this process may use. The CPU affinity mask covers taskset, cpusets and
+ * batch systems; the quotas of control groups cover containers. The affinity calls are GNU
+ * extensions, so only this file defines _GNU_SOURCE. */
 #ifdef __linux__
 #define _GNU_SOURCE
 #include <sched.h>

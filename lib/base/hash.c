@@ -1,4 +1,4 @@
-/* FNV-1a over 32-bit words; see hash.h. */
+/* FNV-1a hash over 32-bit words (hash.h). */
 #include "base/hash.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* A fingerprint of bytes: FNV-1a over 32-bit words. It tells inputs apart, it resists nobody. */
+/* A fingerprint of bytes: the FNV-1a hash over 32-bit words. It tells inputs apart; it is not
+ * cryptographic. */
 #ifndef DFQI_BASE_HASH_H
 #define DFQI_BASE_HASH_H
 
@@ -7,7 +8,7 @@
 
 #define DFQI_HASH_START UINT64_C(0xCBF29CE484222325)
 
-/* Goes on from `hash`. */
+/* Continues from `hash`. */
 uint64_t dfqi_hash(uint64_t hash, const void *bytes, size_t size);
 
 #endif

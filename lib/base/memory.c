@@ -1,5 +1,6 @@
-/* Memory through the context's allocator. The public callbacks free by size, our callers free by
- * pointer alone; a header of one alignment unit in front of each block remembers the size. */
+/* Memory through the context's allocator. The allocator's `free` callback takes a size, but callers
+ * in the library pass a pointer alone. So a header in front of each block, one alignment unit long,
+ * stores the size. */
 #include "base/memory.h"
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* Memory through the context's allocator, sizes through checked arithmetic, and an arena for
- * parsers that free everything at once. */
+/* Memory: allocation through the context's allocator, overflow-checked size arithmetic, and an
+ * arena for parsers that free everything at once. */
 #ifndef DFQI_BASE_MEMORY_H
 #define DFQI_BASE_MEMORY_H
 
@@ -7,8 +7,8 @@
 
 #include "base/context.h"
 
-/* Blocks are aligned to DFQI_ALIGN and remember their size. NULL when the allocator says no; the
- * detail text then says how much was asked for. Size 0 gives a valid block. */
+/* Blocks are aligned to DFQI_ALIGN and store their size. Returns NULL if the allocator fails; the
+ * error text then gives the requested size. Size 0 gives a valid block. */
 void *dfqi_alloc(dfq_context *ctx, size_t size);
 void *dfqi_calloc(dfq_context *ctx, size_t count, size_t size); /* zeroed, product checked */
 /* Grows or shrinks; the old block stays valid on failure. `ptr` may be NULL. */
@@ -26,11 +26,11 @@ char *dfqi_format(dfq_context *ctx, const char *fmt, ...)
 bool dfqi_add_size(size_t a, size_t b, size_t *out);
 bool dfqi_mul_size(size_t a, size_t b, size_t *out);
 bool dfqi_mul_i64(int64_t a, int64_t b, int64_t *out); /* both operands must be >= 0 */
-/* A count without its fraction; INT64_MAX stands for all larger ones, 0 for what is no count. */
+/* The whole part of a count. Larger counts give INT64_MAX; negative numbers and NaN give 0. */
 int64_t dfqi_count_i64(double v);
 
-/* Counts the bytes that a context's blocks take, from begin to end; one meter at a time. Blocks
- * from before that are freed meanwhile count below 0. The meter must stay where it is. */
+/* Counts the bytes of a context's blocks between begin and end; one meter at a time. Freeing an
+ * older block counts negative. The meter must not move in memory. */
 typedef struct dfqi_meter {
     pthread_mutex_t lock; /* bodies of one loop may allocate at the same time */
     int64_t live, peak;   /* now, and at most */

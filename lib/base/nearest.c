@@ -1,4 +1,4 @@
-/* Edit distance (Levenshtein), one row of the table at a time. */
+/* Levenshtein edit distance, computed with one row of the table at a time. */
 #include "base/nearest.h"
 
 #include <stdio.h>

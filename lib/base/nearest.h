@@ -1,4 +1,4 @@
-/* Names that look like a wrong one, for error texts. */
+/* Finds the known names nearest to an unknown one, for error texts. */
 #ifndef DFQI_BASE_NEAREST_H
 #define DFQI_BASE_NEAREST_H
 

@@ -1,10 +1,10 @@
-/* The one parallel loop, on threads of the context's own. A waiting thread spins for some
- * microseconds, in which the next loop usually comes, and then sleeps: beside other work a spinning
- * thread would take the core from the one it waits for. Where both are on one core, as the system
- * puts them when all cores are busy, it sleeps at once.
+/* The parallel loop, on worker threads of the context. An idle worker spins for some microseconds,
+ * since the next loop often follows at once, and then sleeps: a thread that spins longer would take
+ * the core from other work. It sleeps at once if the thread it waits for is on the same core, which
+ * happens when all cores are busy.
  *
- * A loop is open while it has work. Workers enter an open loop, and the caller waits for those
- * inside alone: a worker that the system does not schedule holds up nobody. */
+ * A loop is open while it has work. Workers enter an open loop, and the caller waits only for the
+ * workers inside it. So a worker that the system does not schedule delays nobody. */
 #include "base/parallel.h"
 
 #include <fenv.h>
@@ -123,8 +123,9 @@ static bool enter(dfqi_pool *p)
     return false;
 }
 
-/* Whoever announces to sleep looks once more before it does, and whoever changes the word looks for
- * sleepers after that; in one order for all threads, so that one of the two notices. */
+/* A thread that is about to sleep announces it and then reads the word again. A thread that changes
+ * the word looks for sleepers afterwards. Both are sequentially consistent, so one of the two
+ * notices. */
 static void leave(dfqi_pool *p)
 {
     if (__atomic_sub_fetch(&p->members, MEMBER, __ATOMIC_SEQ_CST) != 0) return;
@@ -190,7 +191,8 @@ static void wait_until_left(dfqi_pool *p)
     }
 }
 
-/* As new, without threads. In a child process the lock may be in any state, so it is made anew. */
+/* Resets a pool to its new state, without threads. In a child process the lock may be in any state,
+ * so it is initialised again. */
 static void reset(dfqi_pool *p)
 {
     const int32_t max = p->max_workers;
@@ -204,7 +206,8 @@ static void reset(dfqi_pool *p)
     pthread_cond_init(&p->left, NULL);
 }
 
-/* Signals go to the host's threads, except those that a thread causes itself and a profiler's. */
+/* Workers block signals, so that they go to the host program's threads, except signals that a
+ * thread causes itself and a profiler's. */
 static void block_signals(sigset_t *before)
 {
     static const int open[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPROF};

@@ -1,6 +1,6 @@
-/* Threads. One primitive: run `body` for i = 0..n-1 on the context's threads. What a body computes
- * may depend on i alone, never on `thread` (which only selects scratch memory); so results do not
- * depend on the number of threads. */
+/* The parallel loop, the library's only threading primitive. It runs `body` for i = 0 .. n-1 on the
+ * context's threads. The result of a body may depend on i, but never on `thread`, which only
+ * selects scratch memory. So results do not depend on the number of threads. */
 #ifndef DFQI_BASE_PARALLEL_H
 #define DFQI_BASE_PARALLEL_H
 

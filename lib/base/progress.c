@@ -1,5 +1,5 @@
-/* Clock, progress reports, cancellation. Every report reaches the callback: how often to redraw is
- * the host's business, and work units are long compared with a call. */
+/* Clock, progress reports and cancellation. Every report reaches the callback; the host program
+ * decides how often to redraw. A unit of work takes long compared with a call. */
 #include "base/progress.h"
 
 #include <inttypes.h>
@@ -27,7 +27,8 @@ dfqi_stage dfqi_stage_begin(dfq_context *ctx, const char *name, uint64_t done, u
     return s;
 }
 
-/* Seconds to the end at the pace of this process; units of an earlier one took no time here. */
+/* Estimated seconds to the end, at the pace of this process. Units done before it began (resume) do
+ * not count. */
 static double time_left(const dfqi_stage *s, uint64_t done, double elapsed)
 {
     if (s->total == 0 || done <= s->first) return (double)NAN;
@@ -54,7 +55,8 @@ static int32_t call_host(const dfqi_stage *s, uint64_t done, double loss)
 dfq_status dfqi_stage_report(const dfqi_stage *s, uint64_t done, double loss)
 {
     int32_t stop = call_host(s, done, loss);
-    /* Taken in any case: a request beside the callback's own must not stop the next call. */
+    /* Always clears the flag: a request made besides the callback's own must not stop the next
+     * call. */
     if (dfqi_flag_take(&s->ctx->cancel)) stop = 1;
     if (stop == 0) return DFQ_OK;
     return dfqi_fail(s->ctx, DFQ_E_CANCELLED, "cancelled: %s stopped after %" PRIu64 " of %" PRIu64,

@@ -1,6 +1,7 @@
-/* Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC
- * 2011) and the distributions made of it. The counter's low half is the block number, its high half
- * the stream; the key is the seed. Word i of a sequence is word i % 4 of block i / 4. */
+/* The Philox4x32-10 generator (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1,
+ * 2, 3", SC 2011) and the distributions made from it. The key is the seed. The low half of the
+ * counter is the block number, the high half the stream. Word i of a sequence is word i % 4 of
+ * block i / 4. */
 #include "base/rng.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011). A number depends on
- * (seed, stream, index) alone, so any part of a run can be drawn again, in any order, on any
+/* Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011). A number depends only on
+ * (seed, stream, index). So any part of a run can be drawn again, in any order and on any
  * thread. */
 #ifndef DFQI_BASE_RNG_H
 #define DFQI_BASE_RNG_H

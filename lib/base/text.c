@@ -1,11 +1,11 @@
-/* Numbers with decimal points, and texts that steer no terminal. */
+/* Number formatting with decimal points, and removal of terminal control characters from texts. */
 #include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* "C" is built in: nothing is allocated where the C library is a common one. */
+/* "C" is built in; common C libraries allocate nothing for it. */
 locale_t dfqi_points_begin(void)
 {
     return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0));

@@ -1,5 +1,5 @@
-/* Texts: numbers are written and read with decimal points, whatever the locale of the host says,
- * and what a file brings in is made fit for a terminal. */
+/* Text helpers. Numbers are written and read with decimal points in any locale. Text from files is
+ * cleaned of control characters before it can reach a terminal. */
 #ifndef DFQI_BASE_TEXT_H
 #define DFQI_BASE_TEXT_H
 
@@ -24,7 +24,7 @@ double dfqi_parse_real(const char *text, char **end);
 locale_t dfqi_points_begin(void);
 void dfqi_points_end(locale_t before);
 
-/* What errno says, in English. */
+/* The text of an errno value, in English. */
 enum { DFQI_CAUSE_MAX = 128 };
 const char *dfqi_cause(int error, char out[DFQI_CAUSE_MAX]);
 
@@ -32,8 +32,9 @@ const char *dfqi_cause(int error, char out[DFQI_CAUSE_MAX]);
  * surrogates and values beyond U+10FFFF are none. */
 size_t dfqi_utf8_length(const unsigned char *s);
 
-/* Makes `text` fit for one line of a terminal, in place: control characters (C0, C1, DEL), marks
- * that change the direction of writing or end a line, and bytes that are no UTF-8 become '?'. */
+/* Replaces in place, by '?', everything that does not belong into one line of a terminal: control
+ * characters (C0, C1, DEL), marks that change the direction of writing or end a line, and invalid
+ * UTF-8. */
 void dfqi_printable(char *text);
 
 #endif

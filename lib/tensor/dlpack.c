@@ -1,5 +1,5 @@
-/* DLPack in and out. Both forms of the managed struct wrap the same plain tensor, so everything but
- * the wrapping is shared. */
+/* DLPack import and export. The versioned and the unversioned managed struct wrap the same plain
+ * tensor, so both share all code but the wrapping. */
 #include "tensor/dlpack.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
-/* Tensors across the border by DLPack. A mirror of the ABI of DLPack 1.x, so that neither the
- * build nor our users depend on somebody's copy of dlpack.h; the two tags are those of the
- * original. The layouts are frozen by their standard: extents and strides count elements, a NULL
- * `strides` means row-major. */
+/* DLPack exchange of tensors. The structs mirror the ABI of DLPack 1.x, so neither the build nor
+ * users of the library need a copy of dlpack.h; the two struct tags are those of the original. The
+ * DLPack standard freezes these layouts. Extents and strides count elements; `strides` NULL means
+ * row-major. */
 #ifndef DFQI_TENSOR_DLPACK_H
 #define DFQI_TENSOR_DLPACK_H
 

@@ -1,5 +1,5 @@
-/* Sixteen-bit floats. Integer arithmetic only, so the result depends neither on the rounding mode
- * of the host nor on flush-to-zero. */
+/* Conversion of 16-bit floats. It uses integer arithmetic only, so the result depends neither on
+ * the rounding mode nor on flush-to-zero. */
 #include <string.h>
 
 #include "tensor/tensor.h"

@@ -1,4 +1,4 @@
-/* Making, sharing and widening tensors. */
+/* Tensors: creation, reference counts, and conversion to float32. */
 #include "tensor/tensor.h"
 
 #include <inttypes.h>

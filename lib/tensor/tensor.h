@@ -1,5 +1,5 @@
-/* Dense row-major tensors with shared, reference-counted storage. The struct behind dfq_tensor.
- * Immutable once shared; whoever creates one may write it before handing it on. */
+/* Dense row-major tensors with reference-counted storage; the struct behind dfq_tensor. The creator
+ * of a tensor may write it until it shares it; a shared tensor is immutable. */
 #ifndef DFQI_TENSOR_H
 #define DFQI_TENSOR_H
 

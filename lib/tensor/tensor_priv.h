@@ -1,4 +1,4 @@
-/* Shared by tensor.c and dlpack.c. */
+/* Declarations shared by tensor.c and dlpack.c. */
 #ifndef DFQI_TENSOR_PRIV_H
 #define DFQI_TENSOR_PRIV_H
 
