@@ -1,4 +1,4 @@
-/* The executor: binds memory to the places of a plan and runs its steps. */
+/* The executor: it assigns memory to the values of a plan and runs the plan's steps. */
 #include "graph/exec.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* Runs a graph by its plan. One thread at a time; the context's threads work inside a run. */
+/* The executor runs a graph by its plan. One thread may use it at a time; a run uses all threads of
+ * the context. */
 #ifndef DFQI_GRAPH_EXEC_H
 #define DFQI_GRAPH_EXEC_H
 
@@ -6,8 +7,8 @@
 
 typedef struct dfqi_exec dfqi_exec;
 
-/* Memory for values that executors take in turns, so that it need not be got and zeroed by the
- * system for each graph anew; as large as the largest of them needed. */
+/* A workspace: memory for values that several executors use in turn, so that the system need not
+ * provide zeroed memory for each graph. It is as large as the largest executor needed. */
 typedef struct dfqi_workspace {
     float *base;
     size_t floats;
@@ -18,8 +19,8 @@ void dfqi_workspace_fini(dfq_context *ctx, dfqi_workspace *w);
 
 /* Plans `g` (which must be without error and outlive the executor) and allocates all it needs. */
 DFQI_CHECKED dfq_status dfqi_exec_new(const dfqi_graph *g, dfqi_exec **out);
-/* The same within `w`, which must outlive the executor; while another one has taken it, or with
- * NULL, in memory of its own. */
+/* dfqi_exec_new with the memory of `w`, which must outlive the executor. The executor allocates its
+ * own memory if `w` is NULL or another executor uses it. */
 DFQI_CHECKED dfq_status dfqi_exec_new_in(const dfqi_graph *g, dfqi_workspace *w, dfqi_exec **out);
 void dfqi_exec_free(dfqi_exec *e); /* NULL ok */
 /* Memory that dfqi_exec_new would allocate for `g`, in bytes, without doing so. */

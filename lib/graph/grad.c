@@ -1,4 +1,4 @@
-/* Reverse-mode differentiation: gradients are ordinary nodes appended to the graph. */
+/* Reverse-mode differentiation: the gradients are ordinary nodes, appended to the graph. */
 #include "graph/ops_priv.h"
 
 #include <string.h>
@@ -30,7 +30,7 @@ static void check_seed(dfqi_graph *g, dfqi_id value, dfqi_id grad)
                         dfqi_shape_text(v->rank, v->dims, want, sizeof want));
 }
 
-/* Adds `d` to what has flowed into value v so far. */
+/* Adds `d` to the gradient of value v. */
 static void accumulate(dfqi_graph *g, dfqi_id *grads, dfqi_id v, dfqi_id d)
 {
     if (d == DFQI_NONE) return;

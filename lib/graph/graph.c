@@ -1,4 +1,4 @@
-/* Graph construction: values, nodes, names, the sticky error. */
+/* Graph construction: values, nodes, names and the sticky error. */
 #include "graph/graph.h"
 
 #include <string.h>
@@ -222,7 +222,7 @@ int64_t dfqi_value_last(const dfqi_value *v)
     return v->rank ? v->dims[v->rank - 1] : 1;
 }
 
-/* Of nodes whose op has all of `flags`. */
+/* Sums over the nodes whose op has all of `flags`. */
 static double sum_macs(const dfqi_graph *g, uint32_t flags)
 {
     double sum = 0;

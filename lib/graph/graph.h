@@ -1,8 +1,10 @@
-/* The compute graph: values connected by nodes, in the order they were made (which is topological).
+/* The compute graph: values connected by nodes. Nodes are kept in the order of their creation,
+ * which is a topological order.
  *
- * A value is *batched* when its first extent is the batch: such values are computed image by image.
- * Building never fails half-way: the first error sticks to the graph, later calls return
- * DFQI_NONE, and dfqi_graph_status() tells at the end. So builders read like formulas. */
+ * A value is *batched* when its first extent is the batch; such values are computed image by image.
+ * A graph keeps its first error (a sticky error): later calls return DFQI_NONE, and
+ * dfqi_graph_status() returns the error at the end. So code that builds a graph needs no checks in
+ * between. */
 #ifndef DFQI_GRAPH_H
 #define DFQI_GRAPH_H
 
@@ -73,12 +75,13 @@ dfqi_id dfqi_graph_param(dfqi_graph *g, const char *name, const dfq_tensor *t, i
 /* A node; returns its first output. `name` may be NULL. */
 dfqi_id dfqi_graph_node(dfqi_graph *g, dfqi_op_kind op, const char *name, const dfqi_attr *attr,
                         int32_t n_in, const dfqi_id *in);
-/* The operand that a named product should use: `value`, or what the rewrite makes of it. */
+/* The operand that a named product should use: `value`, or the value that the rewrite returns for
+ * it. */
 dfqi_id dfqi_graph_operand(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                            dfqi_id value);
 /* The further outputs of the node that made `first`. */
 dfqi_id dfqi_graph_output(const dfqi_graph *g, dfqi_id first, int32_t slot);
-/* Gives a value a probe name; what reads it after a run keeps it. */
+/* Gives a value a probe name. To read the value after a run, keep it. */
 void dfqi_graph_probe(dfqi_graph *g, dfqi_id v, const char *fmt, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))
@@ -92,17 +95,17 @@ int64_t dfqi_value_count(const dfqi_value *v);  /* elements, whole batch */
 int64_t dfqi_value_stride(const dfqi_value *v); /* elements of one image; unbatched: all */
 int64_t dfqi_value_last(const dfqi_value *v);   /* last extent */
 
-/* Reverse mode: adds nodes computing d(sum_k <value_k, grad_k>)/d(wrt_i) and stores their ids;
- * DFQI_NONE where nothing flows. Only what lies between is differentiated: asking for the input's
- * gradient alone computes no weight gradient. */
+/* Reverse mode: adds nodes that compute d(sum_k <value_k, grad_k>)/d(wrt_i) and stores their ids;
+ * DFQI_NONE if the values do not depend on wrt_i. Only the nodes on paths from `wrt` to the values
+ * are differentiated: the input's gradient alone needs no weight gradient. */
 DFQI_CHECKED dfq_status dfqi_graph_grad(dfqi_graph *g, int32_t n_seeds, const dfqi_id *value,
                                         const dfqi_id *grad, int32_t n_wrt, const dfqi_id *wrt,
                                         dfqi_id *out);
 
 /* Multiply-accumulates of one run (whole batch), by the cost rule of each op. */
 double dfqi_graph_macs(const dfqi_graph *g);
-/* The same of products alone (DFQI_OPF_PRODUCT): the figure that networks are told apart by. Work
- * on single elements and quantizers add nothing to it. */
+/* Multiply-accumulates of products alone (DFQI_OPF_PRODUCT): the usual size of a network.
+ * Elementwise ops and quantizers do not count. */
 double dfqi_graph_products(const dfqi_graph *g);
 
 #endif

@@ -1,4 +1,4 @@
-/* The op table, gathered from the op files in the order of dfqi_op_kind. */
+/* The op table. Each op file defines its rows; the table has them in the order of dfqi_op_kind. */
 #include "graph/ops_priv.h"
 
 #include <string.h>

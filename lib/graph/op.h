@@ -1,4 +1,4 @@
-/* The op table: one row per op. Everything the graph knows of an op is in its row. */
+/* The op table, one row per op. A row holds everything that the graph knows about the op. */
 #ifndef DFQI_GRAPH_OP_H
 #define DFQI_GRAPH_OP_H
 
@@ -10,7 +10,7 @@ enum { DFQI_NONE = -1, DFQI_IN_MAX = 8, DFQI_OUT_MAX = 3, DFQI_ATTR_MAX = 6 };
 typedef struct dfqi_graph dfqi_graph;
 struct dfqi_node;
 
-/* Small constants of a node; what each means is said at the op's builder in ops.h. */
+/* Small constants of a node. The op's builder in ops.h says what each means. */
 typedef struct dfqi_attr {
     int64_t i[DFQI_ATTR_MAX];
     float f[DFQI_ATTR_MAX];
@@ -119,7 +119,7 @@ typedef enum dfqi_op_kind {
     DFQI_OP_COUNT
 } dfqi_op_kind;
 
-/* One operand as an op sees it while running: the images of its slice, or all of them. */
+/* One operand during a run: the images of the slice, or the whole batch. */
 typedef struct dfqi_arg {
     float *data; /* NULL: operand absent */
     int32_t rank;

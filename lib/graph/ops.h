@@ -1,5 +1,6 @@
-/* Builders, one per op: what it computes, shapes, attributes. B is the batch.
- * Gradient ops (…_dx, …_dw) are made by the gradient rules and have no builder here. */
+/* Graph builders, one per op. Each comment gives the formula, the shapes and the attributes; B
+ * is the batch. Gradient ops (…_dx, …_dw) have no builder: the gradient rules of their ops add
+ * them. */
 #ifndef DFQI_GRAPH_OPS_H
 #define DFQI_GRAPH_OPS_H
 
@@ -26,8 +27,8 @@ typedef struct dfqi_conv_attr {
 dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
                   const dfqi_conv_attr *a);
 
-/* The same of an image that was upsampled before: dfqi_conv(dfqi_upsample(x, 0), w, b) with stride
- * and pad 1, x[B,Y,X,C] w[O,C,3,3] + b[O] -> [B,2Y,2X,O], in fewer operations. */
+/* Nearest upsampling and a convolution in fewer operations: dfqi_conv(dfqi_upsample(x, 0), w, b)
+ * with stride and pad 1, x[B,Y,X,C] w[O,C,3,3] + b[O] -> [B,2Y,2X,O]. */
 dfqi_id dfqi_upsample_conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b);
 
 /* -- elementwise and rows ---------------------------------------------------------------------- */
@@ -57,8 +58,9 @@ dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
 dfqi_id dfqi_split_heads(dfqi_graph *g, dfqi_id x, int64_t heads, int64_t parts);
 /* o[B,H,N,d] -> [B,N,H*d]. */
 dfqi_id dfqi_join_heads(dfqi_graph *g, dfqi_id o);
-/* Of an unbatched x[R,C]: the first rows/groups rows of each of so many equal groups of rows, and
- * of these the first columns -> [rows,cols]; x[R] with cols 1 -> [rows]. */
+/* The leading part of an unbatched x[R,C] -> [rows,cols]: x has `groups` equal groups of rows, and
+ * the result has the first rows/groups rows of each group and their first cols columns. x[R] with
+ * cols 1 -> [rows]. */
 dfqi_id dfqi_leading(dfqi_graph *g, dfqi_id x, int64_t rows, int64_t cols, int64_t groups);
 /* Sum over the batch of elements first.. of x, shaped like the unbatched `like`, times `scale`. */
 dfqi_id dfqi_sum_batch(dfqi_graph *g, dfqi_id x, dfqi_id like, int64_t first, float scale);
@@ -71,10 +73,10 @@ dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shi
 
 dfqi_id dfqi_channels_last(dfqi_graph *g, dfqi_id x);  /* [B,C,Y,X] -> [B,Y,X,C] */
 dfqi_id dfqi_channels_first(dfqi_graph *g, dfqi_id x); /* [B,Y,X,C] -> [B,C,Y,X] */
-/* The elements of each image in other extents: dims[rank] behind the batch. */
+/* Reshapes each image to dims[rank]. */
 dfqi_id dfqi_reshape(dfqi_graph *g, dfqi_id x, int32_t rank, const int64_t *dims);
-/* Every stride-th pixel of x[B,Y,X,C], with channels of zeros `before` and `after`: the shortcut of
- * ResNets for small images, without parameters. */
+/* The parameter-free shortcut of ResNets for small images: every stride-th pixel of x[B,Y,X,C],
+ * padded with `before` and `after` channels of zeros. */
 dfqi_id dfqi_subsample_pad(dfqi_graph *g, dfqi_id x, int64_t stride, int64_t before, int64_t after);
 /* Rows of table[N,D]: index[B] or [B,K] (row numbers as floats, forced into 0 .. N - 1) -> [B,D] or
  * [B,K,D]. */
@@ -97,7 +99,7 @@ dfqi_id dfqi_batch_stats(dfqi_graph *g, dfqi_id x);
 dfqi_id dfqi_batchnorm(dfqi_graph *g, dfqi_id x, dfqi_id mean, dfqi_id var, dfqi_id gamma,
                        dfqi_id beta, float eps);
 /* mean_c (mean - want_mean)^2 + mean_c (var - want_var)^2 -> [1], all operands [C]; gradients to
- * mean and var (L_BNS of docs/METHODS.md, Tuning). */
+ * mean and var (L_BNS of docs/METHODS.md, Generators). */
 dfqi_id dfqi_bns(dfqi_graph *g, dfqi_id mean, dfqi_id var, dfqi_id want_mean, dfqi_id want_var);
 
 /* -- losses: one value per image, [B] ---------------------------------------------------------- */
@@ -130,8 +132,8 @@ dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
  * are multiplied by scale_grad_mult and zero_point_grad_mult. */
 dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin, float qmax,
                 float scale_grad_mult, float zero_point_grad_mult);
-/* The same with AIT's gradient: x's passes unchanged, also where x is clipped; scale and zero_point
- * get none. */
+/* dfqi_fq with AIT's gradient: the gradient of x passes unchanged, also where x is clipped; scale
+ * and zero_point get none. */
 dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin,
                          float qmax);
 /* Logarithmic grid base sqrt(2) below top[1], codes 0..qmax. */
@@ -141,18 +143,18 @@ dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax);
  * scale. */
 dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, int64_t bits,
                        float scale_grad_mult);
-/* Weights w[O,..] on asymmetric grids from the smallest to the largest of each row as they are now
- * (AIT), `bits` wide. */
-/* The same with LSQ's gradients to w too: none where it is clipped. */
+/* dfqi_fq_weight with LSQ's gradient to w, which is 0 where w is clipped. */
 dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits,
                            float scale_grad_mult);
+/* Weights w[O,..] on asymmetric grids, `bits` wide. Each grid goes from the smallest to the largest
+ * current value of its row (AIT). */
 dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
-/* The grid of x's range, followed over batches: state[3] is the moving average (factor 0.9) of the
- * smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros: nothing seen yet.
- * Outputs: scale[1] and zero_point[1] of codes -2^(bits-1) .. 2^(bits-1) - 1 after this batch, and
- * the state then. The average starts from the first batch; published: from 0, its wrong bias
- * correction fed back: it overshoots up to 3945 times and is right to 1e-4 after 200 batches. No
- * gradients. */
+/* The quantization grid of x's range, tracked over batches. state[3] holds the moving averages
+ * (factor 0.9) of the smallest and of the largest value of a batch, and 1 - 0.9^batches; zeros mean
+ * that no batch was seen. The outputs are scale[1] and zero_point[1] of codes -2^(bits-1) ..
+ * 2^(bits-1) - 1 after this batch, and the new state. The average starts from the first batch. With
+ * `published` it starts from 0, and a wrong bias correction is fed back: it overshoots up to 3945
+ * times and is right to 1e-4 after 200 batches. No gradients. */
 dfqi_id dfqi_track_range(dfqi_graph *g, dfqi_id x, dfqi_id state, int64_t bits, int published);
 
 #endif

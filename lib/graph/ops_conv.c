@@ -1,9 +1,10 @@
-/* Convolution of channels-last images with its gradients; with one filter for each channel it is
- * depthwise. Weights keep the shape they have in files, [O,C/groups,kh,kw], and are packed by a
- * node of their own (ops_conv_pack.c).
+/* Convolution of channels-last images and its gradients. It is depthwise when there is one filter
+ * for each channel. Weights keep the shape that files give them, [O,C/groups,kh,kw]; a separate
+ * node packs them (ops_conv_pack.c).
  *
- * The weight gradient sees the whole batch, as sums over parts of it whose number depends on shapes
- * alone; then the parts are added up in order. So sums have one order whatever the thread count. */
+ * The weight gradient reads the whole batch. It computes partial sums, whose number depends on the
+ * shapes alone, and adds them up in order. So the order of summation does not depend on the number
+ * of threads. */
 #include "graph/ops_priv.h"
 
 #include <string.h>
@@ -243,7 +244,7 @@ static int64_t filter_blocks(int64_t o)
     return (o + DW_FILTERS - 1) / DW_FILTERS;
 }
 
-/* Many filters make blocks enough: then there are few parts, for they take memory. */
+/* Many filters give enough blocks. Then there are few parts, since each part takes memory. */
 static int64_t part_count(int64_t batch, int64_t o)
 {
     enum { BLOCKS = 32 };
@@ -264,7 +265,7 @@ static dfq_status conv_dw_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-/* For each part: those of the filters, and one for the bias. */
+/* Each part has the blocks of the filters, and one for the bias. */
 static int64_t conv_dw_blocks(const dfqi_run *r)
 {
     int64_t o = r->in[1].dims[0];

@@ -1,5 +1,5 @@
-/* Weights of convolutions in the order that kernels read: a node of its own, so that those of a
- * frozen network are packed once, and gradients of packed weights are unpacked. */
+/* Packs convolution weights into the layout that the kernels read, and unpacks their gradients.
+ * Packing is a node of its own, so that a frozen network packs its weights once. */
 #include "graph/ops_priv.h"
 
 /* attr of both: i[0] is 1 for conv_dx, i[1] is 1 for Winograd's taps */

@@ -1,5 +1,5 @@
-/* Ops that move data of convolutional networks: where channels lie, other extents, the shortcut
- * without parameters, rows of tables. */
+/* Data movement for convolutional networks: channels-last and channels-first layout, reshape, the
+ * parameter-free ResNet shortcut (subsample and pad), and embedding (rows of a table). */
 #include "graph/ops_priv.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* Ops that move data: patches, tokens, heads, sums over the batch, and the image augmentations that
- * must be differentiated (roll, per-channel affine). */
+/* Data movement: patches, tokens, attention heads, sums over the batch, and the differentiable
+ * image augmentations (roll and per-channel affine). */
 #include "graph/ops_priv.h"
 
 #include <string.h>

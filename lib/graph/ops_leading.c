@@ -1,5 +1,6 @@
-/* The leading part of a weight, where networks of many sizes share one (supernets of vision
- * transformers): the first rows of each of its groups of rows, and of these the first columns. */
+/* The leading part of a weight. In supernets of vision transformers, networks of many sizes share
+ * one weight. An op takes the first rows of each group of rows, and the first columns of these
+ * rows. */
 #include "graph/ops_priv.h"
 
 #include <string.h>

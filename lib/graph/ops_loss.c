@@ -1,6 +1,6 @@
-/* Losses of logits, and what sums losses up: one value per image, means taken by `total`. Gradients
- * scale with the incoming value of each image, so a loss may be weighted, summed and averaged
- * freely. */
+/* Losses on logits, one value per image, and `total`, the weighted sum of the losses' means. The
+ * gradient of a loss is scaled by the incoming gradient of each image, so losses can be weighted,
+ * summed and averaged in any way. */
 #include "graph/ops_priv.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
-/* Batch normalisation of channels-last images, and the loss on its statistics.
+/* Batch normalisation of channels-last images, and the loss on its statistics (L_BNS).
  *
- * Statistics over the batch are taken image by image first and then combined in double, in the
- * order of images; so are the gradients of what all images share. What an image needs of the others
- * is [C] long, so feature maps are read in slices all the time. */
+ * Batch statistics are computed for each image first and then combined in double, in the order of
+ * images. The gradients of shared values are summed the same way. The data exchanged between
+ * images has length C, so feature maps are always processed in slices. */
 #include "graph/ops_priv.h"
 
 #include <math.h>
@@ -149,7 +149,7 @@ static void batchnorm_run(const dfqi_run *r)
     }
 }
 
-/* The gradient of gamma or beta: that of each image, or their sum. */
+/* The gradient of gamma or beta: one for each image, or the sum over images. */
 static dfqi_id affine_grad(dfqi_graph *g, dfqi_id of, dfqi_id own)
 {
     return of >= 0 && !g->values[of].batched ? dfqi_sum_batch(g, own, of, 0, 1.0f) : own;

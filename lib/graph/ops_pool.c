@@ -1,4 +1,4 @@
-/* Ops that change the resolution of channels-last images: pooling and upsampling. */
+/* Pooling and upsampling of channels-last images. */
 #include "graph/ops_priv.h"
 
 #include <math.h>
@@ -100,7 +100,7 @@ static dfq_status max_pool_dx_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-/* Where in the image the largest of a window was found: the first one, row by row. */
+/* Index in the image of a window's largest value: the first one, row by row. */
 static int64_t found_at(const window *w, int64_t width, int64_t c, const float *x, float largest)
 {
     for (int64_t py = w->y; py < w->end_y; py++)
@@ -247,7 +247,7 @@ static dfq_status upsample_dx_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-/* The adjoint of what line o took: dx[n entries a pixel] += its shares of dy. */
+/* The adjoint of upsampling line o: dx[n entries a pixel] += the shares of dy. */
 static void give_back(const dfqi_run *r, int64_t o, int64_t extent, int64_t n, const float *dy,
                       float *dx)
 {

@@ -1,6 +1,6 @@
 /* Matrix products: the linear layer with its three gradient forms, and the batched products of
- * attention. Inside a slice everything is serial; the weight gradient sees the whole batch and
- * splits its output rows over blocks, so sums have one order whatever the thread count. */
+ * attention. A slice is computed serially. The weight gradient reads the whole batch and splits its
+ * output rows into blocks. So the order of summation does not depend on the number of threads. */
 #include "graph/ops_priv.h"
 
 /* [O, rest..] as a matrix: rows O, columns K */

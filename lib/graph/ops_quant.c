@@ -1,5 +1,5 @@
-/* Fake quantization: quantize and dequantize in one op, gradients by the straight-through estimator
- * (MimiQ's, AIT's: docs/METHODS.md, Quantizers; LSQ, Esser et al., ICLR 2020). */
+/* Fake quantization: one op quantizes and dequantizes. Gradients use the straight-through estimator
+ * (MimiQ, AIT: docs/METHODS.md, Quantizers) or LSQ's rule (Esser et al., ICLR 2020). */
 #include "graph/ops_priv.h"
 
 #include <math.h>
@@ -8,8 +8,9 @@
  * scale_grad_mult, zero_point_grad_mult; i[0] 1: straight through everywhere, no gradient to scale
  * and zero_point ----------------------------------------------------------------------------- */
 
-/* How an operand falls into parts with a grid of their own. Values with heads, [B,H,N,d], have one
- * part for each head when there are H or H * d scales; everything else is one part an image. */
+/* How an operand is split into parts, each with its own grid. Values with heads, [B,H,N,d], have
+ * one part for each head when there are H or H * d scales. All other values have one part an
+ * image. */
 typedef struct fq_parts {
     int64_t parts, rows, cols, scales; /* scales: of one part, 1 or cols */
 } fq_parts;
@@ -93,7 +94,7 @@ static void fq_dx_run(const dfqi_run *r)
     for (int64_t i = 0; i < r->images * p.parts; i++) {
         dfqi_grid grid = grid_of(r, &p, i % p.parts);
         int64_t at = i * p.rows * p.cols, s = i * p.scales;
-        /* the kernel writes both sums or none; what nobody reads goes to scratch */
+        /* the kernel writes both sums or none; an unread sum goes to scratch memory */
         float *dscale = r->out[1].data ? r->out[1].data + s : r->scratch;
         float *dzero_point = r->out[2].data ? r->out[2].data + s : r->scratch + p.scales;
         r->k->fq_bwd(p.rows, p.cols, &grid, r->in[0].data + at, r->in[3].data + at,

@@ -1,5 +1,5 @@
-/* Ranges of activations followed over batches, and the grids they give (AIT; docs/METHODS.md,
- * Quantizers). */
+/* Activation ranges tracked over batches, and the quantization grids made from them (AIT;
+ * docs/METHODS.md, Quantizers). */
 #include "graph/ops_priv.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Elementwise ops and ops over rows (the last extent). */
+/* Elementwise ops, and ops over rows (the last extent). */
 #include "graph/ops_priv.h"
 
 #include <math.h>
@@ -169,7 +169,7 @@ static dfq_status layernorm_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-/* Where nobody reads the statistics they go to scratch. */
+/* Statistics that nobody reads go to scratch memory. */
 static int64_t layernorm_scratch(const dfqi_graph *g, const dfqi_node *n, int64_t images)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);

@@ -1,5 +1,5 @@
-/* Losses of structure: inter-head similarity, structural similarity of head outputs, total
- * variation. Gradients scale with the incoming value of each image. */
+/* Structural losses: inter-head similarity, structural similarity of head outputs, and total
+ * variation. The gradient of a loss is scaled by the incoming gradient of each image. */
 #include "graph/ops_priv.h"
 
 #include <math.h>

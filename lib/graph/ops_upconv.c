@@ -1,11 +1,11 @@
-/* A 3x3 convolution behind nearest upsampling, computed on the small image. Pixels 2i and 2i + 1
- * of the larger one are the same, so output 2i + p sums taps that meet the same pixel first: along
- * an axis it reads x[i - 1], x[i] (p = 0) or x[i], x[i + 1] (p = 1) by w0, w1 + w2 or w0 + w1, w2.
- * That is the transposed convolution of stride 2 with the 4x4 filter
+/* A 3x3 convolution after nearest upsampling, computed on the small image. Pixels 2i and 2i + 1 of
+ * the large image are equal, so taps that read the same small pixel are summed first. Along an
+ * axis, output 2i + p reads x[i - 1], x[i] with weights w0, w1 + w2 (p = 0), or x[i], x[i + 1] with
+ * w0 + w1, w2 (p = 1). This is the transposed convolution of stride 2 with the 4x4 filter
  *
  *   f_t = w_{2-t} + w_{3-t},  t = 0..3, along both axes (w_3 = w_-1 = 0)
  *
- * with 4 products for each 9 of the plain one, and no larger image is stored. */
+ * It needs 4 products for each 9 of the plain convolution, and the large image is never stored. */
 #include "graph/ops_priv.h"
 
 #include <string.h>

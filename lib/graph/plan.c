@@ -1,4 +1,4 @@
-/* Scheduling and memory planning; see plan.h for the idea. */
+/* Scheduling and memory planning (plan.h). */
 #include "graph/plan.h"
 
 #include <stdint.h>
@@ -56,8 +56,9 @@ static void mark_needed(planner *w)
     }
 }
 
-/* As soon as possible: a sliced node joins the segment of its operands unless one of them comes
- * from a whole node, which opens the next segment. `of` has the items of all nodes before i. */
+/* Schedules node i as early as possible. A sliced node joins the segment of its operands, unless an
+ * operand comes from a whole node; then it opens the next segment. `of` has the items of all nodes
+ * before i. */
 static item make_item(const planner *w, int32_t i, const item *of)
 {
     const dfqi_node *n = &w->g->nodes[i];
@@ -129,7 +130,7 @@ static bool is_local(const planner *w, dfqi_id id)
     return v->batched && !v->keep && w->p->steps[step].sliced;
 }
 
-/* Floats of so many images, a multiple of ALIGN_FLOATS; above MOST_FLOATS all counts are alike. */
+/* Floats of `images` images, at most MOST_FLOATS, rounded up to a multiple of ALIGN_FLOATS. */
 static size_t whole_lines(int64_t images, int64_t stride)
 {
     int64_t n;
@@ -198,9 +199,9 @@ static int by_size(const void *a, const void *b)
     return x->value < y->value ? -1 : x->value > y->value;
 }
 
-/* Largest first, each at the lowest offset where nothing alive at the same time lies.
- * placed[] is kept sorted by offset. Returns the size of the region, MOST_FLOATS if it
- * is too large to be one. */
+/* Places the largest value first, each at the lowest offset that is free during its lifetime.
+ * placed[] is kept sorted by offset. Returns the size of the region, MOST_FLOATS if it is too
+ * large. */
 static size_t place_all(planner *w, int32_t n_lives, dfqi_place_region region, int32_t *placed)
 {
     size_t end = 0;
@@ -251,8 +252,8 @@ static void find_scratch(planner *w)
     }
 }
 
-/* What the context's threads need together must be one block of memory; then dfqi_plan_bytes()
- * cannot overflow. */
+/* The memory of all the context's threads must fit into one block; then dfqi_plan_bytes() cannot
+ * overflow. */
 static dfq_status check_sizes(const dfqi_plan *p, int64_t batch)
 {
     size_t threads = (size_t)p->ctx->threads, total;

@@ -1,11 +1,13 @@
-/* The plan of a graph: what runs when, and where every value lives, known before anything runs.
+/* The plan of a graph: the order of its steps and the memory place of every value, computed before
+ * the first run.
  *
- * Nodes on batched values are *sliced*: a segment of them is run image by image (or a few images at
- * a time), each slice from its first node to its last on one thread, so that what lives only inside
- * a segment stays in that thread's cache and needs memory for one slice alone. Nodes that reduce
- * over the batch are *whole*: they run between segments, those that do not need each other side by
- * side, cut into blocks. Grouping and blocks depend on the graph only, so results do not depend on
- * the thread count. */
+ * Nodes on batched values are *sliced*. A segment of sliced nodes runs slice by slice (one or a few
+ * images each); one thread runs all nodes of a slice. So values used only inside the segment stay
+ * in that thread's cache and need memory for one slice only.
+ *
+ * Nodes that reduce over the batch are *whole*. They run between segments, cut into blocks;
+ * independent ones run side by side. Segments and blocks depend on the graph only, so results do
+ * not depend on the number of threads. */
 #ifndef DFQI_GRAPH_PLAN_H
 #define DFQI_GRAPH_PLAN_H
 
