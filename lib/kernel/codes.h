@@ -1,5 +1,5 @@
-/* The code of one value: the rule that all tables of kernels follow, for those who need the codes
- * themselves. A true division, rounding half to even. */
+/* Quantization codes of single values. All kernel tables follow these formulas, with true divisions
+ * and rounding half to even; other code calls them to get the codes themselves. */
 #ifndef DFQI_KERNEL_CODES_H
 #define DFQI_KERNEL_CODES_H
 
@@ -27,7 +27,7 @@ static inline int dfqi_code_log(float x, float top, float qmax)
     return q < 0 ? 0 : q > (int)qmax ? (int)qmax + 1 : q;
 }
 
-/* What code q of a logarithmic grid stands for: top 2^(-q/2), and 0 above qmax. */
+/* The value of code q on a logarithmic grid: top 2^(-q/2), and 0 above qmax. */
 static inline float dfqi_code_log_value(int q, float top, float qmax)
 {
     float half = q % 2 ? 1.41421356237310f : 1.0f; /* 2^(-q/2) = half * 2^-ceil(q/2) */

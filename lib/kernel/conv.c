@@ -1,5 +1,5 @@
-/* Sizes of packed weights and of scratch for convolutions, and which of them are done by Winograd's
- * algorithm: the same for every table. */
+/* Convolution sizes for all kernel tables: packed weights, scratch memory, and the choice of shapes
+ * for Winograd's algorithm. */
 #include "kernel/conv_axis.h"
 #include "kernel/kernel_priv.h"
 #include "kernel/winograd.h"

@@ -1,8 +1,9 @@
-/* The geometry of a convolution along one axis, the same for outputs (conv) and inputs (conv_dx):
- * positions to compute fall into runs, and each position of a run reads through the same taps.
+/* The geometry of a convolution along one axis, for outputs (conv) and inputs (conv_dx). The
+ * positions to compute are grouped into runs; all positions of a run use the same taps.
  *
- * Forward: y_i reads x[i stride + u dilation - pad], all in one run. Backward: x_i reads
- * y[(i + pad - u dilation) / stride] where that divides, so there are `stride` runs. */
+ * Forward: y_i reads x[i stride + u dilation - pad]; all positions are in one run. Backward: x_i
+ * reads y[(i + pad - u dilation) / stride] where the division is exact, so there are `stride`
+ * runs. */
 #ifndef DFQI_KERNEL_CONV_AXIS_H
 #define DFQI_KERNEL_CONV_AXIS_H
 

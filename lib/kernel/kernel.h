@@ -1,12 +1,14 @@
-/* The kernel table: number crunching on raw pointers, one thread, no allocation.
+/* The kernel table: compute functions on raw pointers. Each runs on one thread and allocates
+ * nothing.
  *
- * `ref/` fills every slot with plain C; `blis/`, `xsmm/` and `x86/` then override what this machine
- * can do better (dfqi_kernels_get). All matrices are row-major, leading dimensions count floats.
- * Output and input may not overlap unless a slot says so. A slot gives the same bits for a row (or
- * an image) whatever rows are computed beside it, so callers may slice work as they like.
+ * `ref/` fills every slot with plain C; `blis/`, `xsmm/` and `x86/` then replace the slots that
+ * they compute faster on this machine (dfqi_kernels_get). All matrices are row-major, and leading
+ * dimensions count floats. Outputs and inputs may not overlap unless a slot says so. The result of
+ * a row (or an image) has the same bits whatever rows are computed beside it, so callers may slice
+ * work as they like.
  *
- * Numbers: float32; sums run in float with 16 fixed lanes (or wider); rounding is half to even. NaN
- * passes through forward slots. Tables may differ in the last bits, except in fq, fq_log,
+ * Numbers are float32. Sums run in float with 16 fixed lanes (or wider); rounding is half to even.
+ * NaN passes through forward slots. Tables may differ in the last bits, except in fq, fq_log,
  * fq_weight, fq_weight_range, crossings and extremes. */
 #ifndef DFQI_KERNEL_H
 #define DFQI_KERNEL_H
@@ -43,9 +45,9 @@ size_t dfqi_conv_packed_floats(int64_t o, int64_t c, int64_t taps);
 /* Floats of scratch that each convolution slot needs for this shape. */
 size_t dfqi_conv_scratch(const dfqi_conv_shape *s);
 
-/* Winograd's F(2x2,3x3) for 3 x 3 taps, stride 1, dilation 1, channels and filters multiples of 16:
- * tiles of 2 x 2 outputs come from 16 products for each channel instead of 36, with weights of 16
- * taps. Does that pay for this shape? The same for every table. */
+/* Is Winograd's F(2x2,3x3) faster for this shape? It needs 3 x 3 taps, stride 1, dilation 1, and
+ * multiples of 16 channels and filters. A tile of 2 x 2 outputs then takes 16 products for each
+ * channel instead of 36, and weights have 16 taps. The answer is the same for every table. */
 int dfqi_winograd_pays(const dfqi_conv_shape *s);
 /* Floats of scratch that each winograd slot needs for this shape. */
 size_t dfqi_winograd_scratch(const dfqi_conv_shape *s);
@@ -68,7 +70,7 @@ typedef struct dfqi_weight_grid {
     const float *scale; /* [rows], or NULL: found from the weights themselves; not if asymmetric */
 } dfqi_weight_grid;
 
-/* How far apart two heads with similarity S are. */
+/* The distance of two heads with similarity S. */
 typedef enum dfqi_distance {
     DFQI_DISTANCE_SQUARE = 0,  /* 1 - S^2 */
     DFQI_DISTANCE_ABSOLUTE = 1 /* 1 - |S| */
@@ -100,7 +102,7 @@ typedef struct dfqi_kernels {
      * depthwise slots: c is 1, no trans. */
     void (*conv_pack)(int trans, int64_t o, int64_t c, int64_t taps, const float *w, int64_t next,
                       float *out);
-    /* Back from panels (no trans) to w[o, c, taps]. */
+    /* Unpacks panels (packed without trans) to w[o, c, taps]. */
     void (*conv_unpack)(int64_t o, int64_t c, int64_t taps, const float *packed, float *w);
     /* y[out_y, out_x, o] = convolution + bias[o] (NULL: 0). */
     void (*conv)(const dfqi_conv_shape *s, const float *x, const float *packed, const float *bias,
@@ -112,11 +114,12 @@ typedef struct dfqi_kernels {
      * over `images` images x and dy in order. */
     void (*conv_dw)(const dfqi_conv_shape *s, int64_t images, int64_t first, int64_t n,
                     const float *x, const float *dy, float *dw, float *scratch);
-    /* The same for shapes that Winograd's algorithm can do. Its 16 taps are G w G^T, row by row, of
-     * a filter's w[3,3], with trans of the backward one; panels are as those of conv_pack. */
+    /* Convolution by Winograd's algorithm. The 16 taps of a filter w[3,3] are G w G^T, row by row;
+     * with trans, w has its taps backwards. Panels are those of conv_pack. */
     void (*winograd_pack)(int trans, int64_t o, int64_t c, const float *w, int64_t next,
                           float *out);
-    /* Back to the gradient of w from that of the taps, G^T dw G (which is no inverse). */
+    /* The gradient of w from the gradient dw of the 16 taps: G^T dw G (not the inverse of
+     * packing). */
     void (*winograd_unpack)(int64_t o, int64_t c, const float *packed, float *w);
     void (*winograd)(const dfqi_conv_shape *s, const float *x, const float *packed,
                      const float *bias, float *y, float *scratch);
@@ -194,16 +197,16 @@ typedef struct dfqi_kernels {
      * (may be NULL). y may be w. */
     void (*fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                       const float *scale_in, float *y, float *scale_out);
-    /* Weights on a grid from the smallest a to the largest b of each row (AIT):
+    /* Weights on a grid from the smallest value a to the largest b of each row (AIT):
      * scale = max(b - a, 1e-8) / (2^bits - 1); zero_point = -(rint(a / scale) + 2^(bits-1));
-     * q = clamp(rint(w / scale + zero_point), -2^(bits-1), 2^(bits-1) - 1); y = (q - zero_point) *
-     * scale. scale_out and zero_point_out [rows] may be NULL. y may be w. As everywhere w is
-     * divided by the scale (ONNX); multiplied by 1 / scale, as published, a value within an ulp of
-     * a tie may get the code beside. */
+     * q = clamp(rint(w / scale + zero_point), -2^(bits-1), 2^(bits-1) - 1);
+     * y = (q - zero_point) * scale. scale_out and zero_point_out [rows] may be NULL. y may be w.
+     * All slots divide w by the scale, as ONNX does. The published code multiplies by 1 / scale;
+     * then a value within an ulp of a tie may get the next code. */
     void (*fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
                             float *scale_out, float *zero_point_out);
-    /* How many codes of w[rows, cols] and of w - alpha d differ, each with the grids that its own
-     * rows give. NaN differs from everything. */
+    /* Threshold crossings: the number of codes that differ between w[rows, cols] and w - alpha d,
+     * each with the grids of its own rows. NaN differs from everything. */
     int64_t (*crossings)(int64_t rows, int64_t cols, const dfqi_weight_grid *g, const float *w,
                          const float *d, float alpha);
     /* out[0] = min x, out[1] = max x, NaN left out; n 0: +inf, -inf. */

@@ -1,6 +1,7 @@
-/* What the folders of kernel/ offer to table.c: each function overwrites the slots it can do
- * better in a table that is already complete, and returns false (table untouched) where this build
- * or this machine cannot. All of them may be called more than once, by one thread at a time. */
+/* The functions by which the folders of kernel/ fill a table, for table.c. Each gets a complete
+ * table and overwrites the slots that it computes faster. It returns false, and leaves the table
+ * untouched, if this build or this machine lacks support. Each may be called more than once, by one
+ * thread at a time. */
 #ifndef DFQI_KERNEL_PRIV_H
 #define DFQI_KERNEL_PRIV_H
 
@@ -14,7 +15,8 @@ extern const dfqi_kernels dfqi_kernels_ref; /* complete: every other table start
 bool dfqi_kernels_use_xsmm(dfqi_kernels *t);
 bool dfqi_kernels_use_blis(dfqi_kernels *t);
 
-/* Everything but matrix products: packing, too. Used before the products, which take its pack. */
+/* All slots but the matrix products, including packing. It runs before the sources of products,
+ * which use its packing. */
 bool dfqi_kernels_use_avx2(dfqi_kernels *t);
 bool dfqi_kernels_use_avx512(dfqi_kernels *t);
 

@@ -1,4 +1,5 @@
-/* The grid of one row of weights from its extremes; for every table the same code. */
+/* The quantization grid of one row of weights, from the row's extremes. All tables share this
+ * code. */
 #ifndef DFQI_KERNEL_ROW_GRID_H
 #define DFQI_KERNEL_ROW_GRID_H
 

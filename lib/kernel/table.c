@@ -1,5 +1,6 @@
-/* The kernel tables of this machine: every usable vector level combined with every usable source of
- * matrix products, best first, the plain C table last. Built once per process. */
+/* The kernel tables of this machine, best first: each usable vector level is combined with each
+ * usable source of matrix products, and the plain C table is last. They are built once per
+ * process. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,7 @@ static dfqi_kernels tables[MAX_TABLES];
 static char names[MAX_TABLES][MAX_NAME];
 static int32_t n_tables;
 static const dfqi_kernels *chosen;
-static char refused[64]; /* what DFQ_KERNELS asked for in vain */
+static char refused[64]; /* the unknown or unusable name in DFQ_KERNELS */
 
 /* Appends ref + a + b; either part may be absent. */
 static bool append(const part *a, const part *b)

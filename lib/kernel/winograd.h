@@ -1,5 +1,6 @@
-/* Extents of Winograd's F(2x2,3x3) (Lavin and Gray, 2015): an output tile of 2 x 2 pixels is read
- * from 4 x 4 pixels. Some tiles at a time are transformed into scratch that stays in L2. */
+/* Block sizes of Winograd's F(2x2,3x3) algorithm (Lavin and Gray, 2015). An output tile of 2 x 2
+ * pixels is computed from 4 x 4 input pixels. Several tiles at a time are transformed into scratch
+ * memory that fits into the L2 cache. */
 #ifndef DFQI_KERNEL_WINOGRAD_H
 #define DFQI_KERNEL_WINOGRAD_H
 

@@ -1,5 +1,5 @@
-/* Matrix products on BLIS 0.9: one thread per call, because our own threads call in. The
- * small-matrix paths of BLIS are off, since they round a row differently depending on its
+/* Matrix products by BLIS 0.9, with one thread per call, because the library's own threads call it.
+ * The small-matrix paths of BLIS are switched off: with them, the rounding of a row depends on its
  * neighbours. */
 #include <pthread.h>
 #include <stdlib.h>
@@ -16,8 +16,9 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* The configuration must be named before the first use, and the environment is the only way in.
- * BLIS 0.9 takes new Intel CPUs for haswell and new AMD ones for generic, 2 and 6 times slower. */
+/* Sets the BLIS configuration before the first use, by the environment, which is the only way.
+ * BLIS 0.9 takes new Intel CPUs for haswell and new AMD CPUs for generic, which is 2 and 6 times
+ * slower. */
 static void start(void)
 {
 #if defined(__x86_64__)

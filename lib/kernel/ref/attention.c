@@ -30,7 +30,8 @@ static int64_t arg_extreme(int64_t n, const float *r, int sign)
     return best;
 }
 
-/* Row h of this query; everything but the vectors is cheap enough to be computed again. */
+/* Row h of this query. Only the vectors are kept; the scalars are cheap enough to be computed
+ * again. */
 static head_row head_row_make(int64_t p, const float *r, float *a, float *da)
 {
     head_row row = {a, da, 0.0, 0.0, 0.0};
@@ -66,7 +67,8 @@ static double pair(int64_t p, dfqi_distance kind, const head_row *i, const head_
     return distance;
 }
 
-/* From the gradient of the scaled row to that of the raw one; low and high ends get their share. */
+/* The gradient of the raw row from that of the scaled row. The smallest and the largest value,
+ * which define the scaling, get their share. */
 static void range_bwd(int64_t p, const head_row *row, const float *r, float *dr)
 {
     double weighted = 0.0;

@@ -1,6 +1,6 @@
-/* Convolution in plain C, straight from its definition: sums in double, no scratch. A depthwise
- * convolution is the same with one channel behind each filter, and so is Winograd's with the nine
- * taps that were packed as sixteen. */
+/* Convolution in plain C, by its definition: sums in double, no scratch memory. In the depthwise
+ * form each filter has one channel. The Winograd form recovers the nine taps from the sixteen packed
+ * ones and computes the same sums. */
 #include "kernel/ref/ref.h"
 
 #include <string.h>
@@ -38,7 +38,7 @@ static double tap_at(const dfqi_conv_shape *s, kind k, const float *packed, int6
     return sum;
 }
 
-/* Tap t of a gradient to its place among the 16. */
+/* The place of a gradient's tap t among the 16. */
 static void put_taps(float *packed, int64_t rows, int64_t t, int64_t row, int64_t column,
                      float value)
 {

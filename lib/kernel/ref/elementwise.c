@@ -1,4 +1,4 @@
-/* Elementwise slots in plain C. NaN passes through every one of them. */
+/* Elementwise slots in plain C. NaN passes through all of them. */
 #include "kernel/ref/ref.h"
 
 #include <math.h>

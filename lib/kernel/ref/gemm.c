@@ -1,4 +1,4 @@
-/* Matrix products in plain C: one row of C at a time, every element summed over k in order, so a
+/* Matrix products in plain C. Each row of C is computed on its own and summed over k in order, so a
  * row does not depend on its neighbours. */
 #include "kernel/ref/ref.h"
 

@@ -1,4 +1,4 @@
-/* Layout changes in plain C. */
+/* Transposition in plain C. */
 #include "kernel/ref/ref.h"
 
 void dfqi_ref_transpose(int64_t rows, int64_t cols, const float *in, int64_t ld_in, float *out,

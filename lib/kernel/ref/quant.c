@@ -1,5 +1,5 @@
-/* Fake quantization in plain C. Divisions are true divisions and rounding is half to even: codes
- * must not depend on which kernel ran. */
+/* Fake quantization in plain C, with true divisions and rounding half to even: codes must not
+ * depend on the kernel that computes them. */
 #include "kernel/ref/ref.h"
 
 #include <math.h>

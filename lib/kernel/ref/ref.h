@@ -1,5 +1,6 @@
-/* The plain C version of every slot: the meaning that all other kernels are tested against, and
- * what runs where nothing better is there. Sums run in double unless the order is given by k. */
+/* The plain C version of every slot. It is the reference that tests compare all other kernels with,
+ * and it runs on machines without a faster one. Sums run in double, except where kernel.h fixes the
+ * order of k. */
 #ifndef DFQI_KERNEL_REF_H
 #define DFQI_KERNEL_REF_H
 

@@ -1,5 +1,5 @@
-/* Weights on grids of their rows, in plain C. True divisions, rounding half to even: codes must not
- * depend on which kernel ran. */
+/* Per-row quantization of weights in plain C, with true divisions and rounding half to even: codes
+ * must not depend on the kernel that computes them. */
 #include "kernel/codes.h"
 #include "kernel/ref/ref.h"
 #include "kernel/row_grid.h"
@@ -51,7 +51,7 @@ void dfqi_ref_fq_weight_range(int64_t rows, int64_t cols, int bits, const float 
     }
 }
 
-/* One row on its way: v[c] = (w - alpha d)[c] s[c]. */
+/* One row after the step: v[c] = (w - alpha d)[c] s[c]. */
 typedef struct moved_row {
     const float *w, *d, *s;
     float alpha;

@@ -1,5 +1,5 @@
-/* The two structural-similarity losses of attention (MimiQ; kernel.h). Vectors hold floats, the few
- * numbers per head pair are doubles. */
+/* The two structural-similarity losses of attention (MimiQ; kernel.h). Vectors hold floats; the
+ * scalars of each head pair are doubles. */
 #include <math.h>
 #include <string.h>
 
@@ -135,7 +135,8 @@ static double distances(int64_t heads, int64_t p, dfqi_distance kind, const head
     return loss;
 }
 
-/* The gradient of raw row i, through the scaling to [0, 1]; the two ends get their share. */
+/* The gradient of raw row i through the scaling to [0, 1]. The smallest and the largest value,
+ * which define the scaling, get their share. */
 static void row_gradient(int64_t heads, int64_t p, const head_row *rows, const row_mix *m,
                          int64_t i, float *dr)
 {

@@ -1,4 +1,4 @@
-/* Blocks of 16 x 16 floats on their way through the registers. */
+/* Loading and transposing blocks of 16 x 16 floats in registers. */
 #ifndef DFQI_KERNEL_X86_BLOCK_H
 #define DFQI_KERNEL_X86_BLOCK_H
 

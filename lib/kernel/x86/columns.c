@@ -1,6 +1,6 @@
-/* Slots on the columns of images with channels last: what BatchNorm and its gradient stream. Rows
- * are taken in blocks that stay in the first cache; sums of a block are kept in registers, so
- * memory is read once and rounding grows with the number of blocks only. */
+/* Column-wise slots on channels-last images, for BatchNorm and its gradient. Rows are processed in
+ * blocks that fit into the L1 cache, and the sums of a block stay in registers. So memory is read
+ * once, and the rounding error grows only with the number of blocks. */
 #include "kernel/x86/isa.h"
 #include "kernel/x86/vec.h"
 

@@ -1,6 +1,6 @@
-/* Convolution and its gradient to the input: tiles of neighbouring pixels times one or two panels
- * of 16 columns stay in registers while the taps pass by. Each output sums over taps and channels
- * in one order, whatever the tile. */
+/* Convolution and its gradient to the input. The sums of a tile (neighbouring pixels times one or
+ * two panels of 16 columns) stay in registers during the loop over taps. Each output sums over taps
+ * and channels in one order, whatever the tile. */
 #include "kernel/x86/conv_tile.h"
 #include "kernel/x86/repeat.h"
 

@@ -1,6 +1,6 @@
-/* The weight gradient of a convolution: sums of outer products of pixels of x and dy. The sums of
- * some rows of weights and one or two panels of filters stay in registers while the pixels of a
- * band pass by; they are added up in the packed gradient band after band. */
+/* The weight gradient of a convolution: sums of outer products of pixels of x and dy. The sums of a
+ * tile (some rows of weights times one or two panels of filters) stay in registers during the loop
+ * over the pixels of a band. Each band is then added to the packed gradient. */
 #include "kernel/x86/conv_tile.h"
 #include "kernel/x86/repeat.h"
 

@@ -1,4 +1,4 @@
-/* Packing of convolution weights in blocks of 16 x 16: rows go where the layout puts them. */
+/* Packs convolution weights in blocks of 16 x 16 floats, and unpacks their gradients. */
 #include "kernel/x86/block.h"
 #include "kernel/x86/isa.h"
 #include "kernel/x86/winograd.h"

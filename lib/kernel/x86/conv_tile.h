@@ -1,5 +1,5 @@
 /* The register tiles of dense convolutions: products of pixels with weights (conv.c) and sums of
- * outer products (conv_dw.c). Winograd's algorithm uses them, too. */
+ * outer products (conv_dw.c). Winograd's algorithm also uses them. */
 #ifndef DFQI_KERNEL_X86_CONV_TILE_H
 #define DFQI_KERNEL_X86_CONV_TILE_H
 

@@ -1,7 +1,8 @@
-/* How the convolutions walk over an image: rows are copied with their zeros into scratch, a band at
- * a time that stays in L2 (none are copied where nothing is padded), and what an output row reads
- * becomes a list of spans: consecutive floats that meet consecutive rows of packed weights. Rows in
- * the padding above and below are left out; neighbouring taps of a row merge into one span. */
+/* The loop of the convolutions over an image. Rows are copied with their zero padding into scratch,
+ * in bands that fit into the L2 cache; without padding nothing is copied. The input of an output
+ * row is a list of spans: consecutive floats that are multiplied with consecutive rows of packed
+ * weights. Rows in the padding above and below are left out, and neighbouring taps of a row merge
+ * into one span. */
 #ifndef DFQI_KERNEL_X86_CONV_WALK_H
 #define DFQI_KERNEL_X86_CONV_WALK_H
 
@@ -28,8 +29,8 @@ typedef struct conv_band {
     int64_t first, next;
 } conv_band;
 
-/* A part of what a row reads, in floats from the beginning of its input row; `weight` counts rows
- * of weights. */
+/* A span of the input that a row reads, in floats from the beginning of its input row; `weight`
+ * counts rows of weights. */
 typedef struct conv_span {
     int64_t from, weight, length;
 } conv_span;

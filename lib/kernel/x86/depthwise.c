@@ -1,5 +1,6 @@
-/* Depthwise convolution, 16 channels at a time: the sums of neighbouring pixels stay in registers
- * while the taps pass by, and those of taps while the pixels do for the weight gradient. */
+/* Depthwise convolution, 16 channels at a time. The forward pass keeps the sums of neighbouring
+ * pixels in registers during the loop over taps. The weight gradient keeps the sums of taps in
+ * registers during the loop over pixels. */
 #include "kernel/x86/conv_walk.h"
 #include "kernel/x86/isa.h"
 #include "kernel/x86/repeat.h"

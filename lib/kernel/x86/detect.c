@@ -1,5 +1,5 @@
-/* Which of the vector kernels this CPU can run. Compiled without instruction-set flags, like every
- * file that may run on any x86. */
+/* Detects which vector kernels this CPU can run. This file is compiled without instruction-set
+ * flags, because it must run on any x86. */
 #include "kernel/kernel_priv.h"
 
 void dfqi_avx2_fill(dfqi_kernels *t);

@@ -1,4 +1,4 @@
-/* Elementwise slots. A lane's result does not depend on where in the vector it is computed. */
+/* Elementwise slots. The result for an element does not depend on its lane in the vector. */
 #include "kernel/x86/isa.h"
 #include "kernel/x86/vec.h"
 

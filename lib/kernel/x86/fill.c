@@ -1,4 +1,5 @@
-/* The table entries of one instruction set, and the loop that measures its peak. */
+/* Fills a table with the kernels of one instruction set, and measures the peak rate of fused
+ * multiply-adds. */
 #include "kernel/x86/isa.h"
 #include "kernel/x86/vec.h"
 

@@ -1,4 +1,5 @@
-/* A uniform grid for 16 elements. True divisions, rounding half to even, as in kernel/ref. */
+/* Uniform quantization of 16 elements, with true divisions and rounding half to even, as in
+ * kernel/ref. */
 #ifndef DFQI_KERNEL_X86_GRID_H
 #define DFQI_KERNEL_X86_GRID_H
 

@@ -1,5 +1,5 @@
-/* The vector kernels of one instruction set; DFQI_ISA (avx2, avx512) comes from the command line.
- */
+/* Declares the vector kernels of one instruction set. DFQI_ISA (avx2, avx512) comes from the
+ * command line of the compiler. */
 #ifndef DFQI_KERNEL_X86_ISA_H
 #define DFQI_KERNEL_X86_ISA_H
 

@@ -1,4 +1,4 @@
-/* Transposition in blocks of 16 x 16, and packing of right-hand sides. */
+/* Transposition in blocks of 16 x 16, and packing of the right-hand sides of matrix products. */
 #include "kernel/x86/block.h"
 #include "kernel/x86/isa.h"
 

@@ -1,4 +1,5 @@
-/* Fake quantization. Codes come out as in kernel/ref: true divisions, rounding half to even. */
+/* Fake quantization, with the same codes as in kernel/ref: true divisions, rounding half to
+ * even. */
 #include <float.h>
 #include <math.h>
 
@@ -53,7 +54,7 @@ static inline fq_slopes fq_bwd(const grid *g, vf x, vf dy)
                        vf_drop(in, vf_mul(g->scale, dy))};
 }
 
-/* Per tensor: lanes are emptied into double sums every few thousand elements. */
+/* Per-tensor scale: the lanes are added to double sums every few thousand elements. */
 static void fq_bwd_all(int64_t n, const dfqi_grid *g, const float *x, const float *dy, float *dx,
                        float *dscale, float *dzero_point)
 {

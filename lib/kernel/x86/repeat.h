@@ -1,5 +1,5 @@
-/* REPEAT_n(M) is M(0) .. M(n - 1): variables that stay in registers need names of their own; an
- * array in a loop lands in memory where a compiler does not unroll in time. */
+/* REPEAT_n(M) expands to M(0) .. M(n - 1). Variables that must stay in registers need separate
+ * names: a compiler that unrolls a loop too late puts an array into memory. */
 #ifndef DFQI_KERNEL_X86_REPEAT_H
 #define DFQI_KERNEL_X86_REPEAT_H
 

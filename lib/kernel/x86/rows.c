@@ -4,7 +4,7 @@
 #include "kernel/x86/isa.h"
 #include "kernel/x86/vec.h"
 
-/* The largest of scale * x. NaN is left out here; it reaches the sum, and so the whole row. */
+/* The largest value of scale * x. NaN is ignored here; the sum then carries it to the whole row. */
 static float scaled_max(int64_t cols, vf scale, const float *x)
 {
     vf top = vf_set(-INFINITY);
@@ -149,7 +149,7 @@ void ISA(layernorm_bwd)(int64_t rows, int64_t cols, const float *x, const float 
                           dx + r * cols, dgamma, dbeta);
 }
 
-/* Four rows at a time, added in pairs: less traffic on `out` and less rounding. */
+/* Four rows at a time, added in pairs: fewer accesses to `out` and less rounding. */
 static void add_rows4(int64_t cols, const float *x, float *out)
 {
 #define STEP(i, c)                                                                                 \

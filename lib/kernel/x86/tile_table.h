@@ -1,6 +1,7 @@
-/* The register tiles of a convolution and the table of them. A macro TILE(N, V) makes the function
- * tile_N_V, for N pixels or rows and V panels of columns. Define it, and TILE_ARGUMENT as the type
- * that tiles read, before including this. The registers limit N: there are 16, with AVX-512 32. */
+/* Makes the register tiles of a convolution and the table of them. The macro TILE(N, V) defines the
+ * function tile_N_V, for N pixels or rows and V panels of columns. Before including this file,
+ * define TILE, and TILE_ARGUMENT as the type that tiles read. The number of registers limits N: 16
+ * with AVX2, 32 with AVX-512. */
 #ifndef DFQI_KERNEL_X86_TILE_TABLE_H
 #define DFQI_KERNEL_X86_TILE_TABLE_H
 

@@ -1,6 +1,6 @@
-/* Sixteen floats, whatever the machine: one AVX-512 register or two AVX2 ones. Sums over lanes run
- * in one fixed order, so both give the same bits. This file is compiled once per instruction set,
- * with DFQI_ISA naming it. */
+/* A vector of sixteen floats: one AVX-512 register or two AVX2 registers. Sums over lanes run in
+ * one fixed order, so both give the same bits. This file is compiled once per instruction set,
+ * which DFQI_ISA names. */
 #ifndef DFQI_KERNEL_X86_VEC_H
 #define DFQI_KERNEL_X86_VEC_H
 

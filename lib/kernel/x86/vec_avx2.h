@@ -1,4 +1,4 @@
-/* The vector primitives on AVX2 and FMA: two registers side by side. */
+/* The vector primitives for AVX2 and FMA, on pairs of registers. */
 #ifndef DFQI_KERNEL_X86_VEC_AVX2_H
 #define DFQI_KERNEL_X86_VEC_AVX2_H
 

@@ -1,4 +1,4 @@
-/* The vector primitives on AVX-512 F, BW, DQ, VL. */
+/* The vector primitives for AVX-512 F, BW, DQ and VL. */
 #ifndef DFQI_KERNEL_X86_VEC_AVX512_H
 #define DFQI_KERNEL_X86_VEC_AVX512_H
 

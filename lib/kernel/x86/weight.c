@@ -1,4 +1,4 @@
-/* Weights on grids of their rows. Codes come out as in kernel/ref. */
+/* Per-row quantization of weights, with the same codes as in kernel/ref. */
 #include <math.h>
 
 #include "kernel/row_grid.h"
@@ -91,7 +91,7 @@ void ISA(fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, 
     }
 }
 
-/* One row on its way: v = (w - alpha d) s. */
+/* One row after the step: v = (w - alpha d) s. */
 typedef struct moved_row {
     const float *w, *d, *s;
     vf alpha;
@@ -116,7 +116,7 @@ static grid grid_of(int64_t cols, const dfqi_weight_grid *g, int64_t r, const mo
     return spread(&row);
 }
 
-/* Lanes count up to 2^20 codes each before they are emptied. */
+/* Each lane counts up to 2^20 codes before it is added to the total. */
 static int64_t row_crossings(int64_t cols, const grid *before, const moved_row *from,
                              const grid *after, const moved_row *to)
 {

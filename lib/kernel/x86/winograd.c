@@ -1,8 +1,11 @@
-/* Convolution by Winograd's F(2x2,3x3), and its gradients: tiles of 4 x 4 pixels become 16 planes
- * of transformed pixels, each meets its own tap as in a 1 x 1 convolution, and what comes out is
- * folded to tiles of 2 x 2. Pixels outside of an image are read from zeros. For the weight gradient
- * the planes of x meet those of dy; the sum over tiles stays in the space of the taps. Each sum has
- * one order, whatever columns are computed beside it. */
+/* Convolution by Winograd's F(2x2,3x3), and its gradients. Tiles of 4 x 4 pixels are transformed to
+ * 16 planes. Each plane is multiplied with its transformed tap as in a 1 x 1 convolution, and the
+ * products are transformed back to tiles of 2 x 2 outputs. Pixels outside of an image are read from
+ * zeros.
+ *
+ * For the weight gradient, the planes of x are multiplied with those of dy and summed over tiles;
+ * the result stays in the transformed space of the taps. Each sum has one order, whatever columns
+ * are computed beside it. */
 #include "kernel/winograd.h"
 #include "kernel/x86/conv_tile.h"
 #include "kernel/x86/winograd.h"

@@ -1,10 +1,10 @@
-/* libxsmm 1.17 has a front end that keeps its kernels itself. It needs 131 kB of the caller's
- * stack, opens a file in /tmp, keeps its descriptor and closes descriptor 0 at the end of the
- * process: nothing for a guest. So its generator alone is used, which writes code where it is told.
+/* Kernels by the code generator of libxsmm 1.17. The library's own front end is not used: it needs
+ * 131 kB of the caller's stack, opens a file in /tmp, keeps its descriptor, and closes descriptor 0
+ * at the end of the process. The generator alone writes code into a given buffer.
  *
- * Kernels sit in lists by the hash of their shape. Lists grow at their head and nothing is ever
- * taken out, so that looking takes no lock. A kernel's memory is a mapping of its own, written
- * first and executable, not writable, after that. */
+ * Kernels are kept in lists by the hash of their shape. Entries are added at the head and never
+ * removed, so a look-up takes no lock. Each kernel has a memory mapping of its own, which is first
+ * writable and then executable, never both. */
 #ifdef __linux__
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #endif
@@ -54,7 +54,7 @@ static const entry *find_from(const entry *e, const dfqi_xsmm_shape *shape)
     return e;
 }
 
-/* Bytes of code, 0 where libxsmm cannot. */
+/* Bytes of code; 0 if libxsmm has no kernel of this shape. */
 static size_t generate(const dfqi_xsmm_shape *s, void *code)
 {
     libxsmm_descriptor_blob blob;
@@ -103,7 +103,7 @@ dfqi_xsmm_kernel dfqi_xsmm_find(const dfqi_xsmm_shape *shape)
     return e ? code_of(e) : NULL;
 }
 
-/* A child process has the lists as they are between two changes, and a lock that is free. */
+/* Takes the lock around a fork, so that a child process gets consistent lists and a free lock. */
 static void before_fork(void)
 {
     pthread_mutex_lock(&lock);

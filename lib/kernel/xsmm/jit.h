@@ -1,5 +1,5 @@
-/* Machine code for products of small matrices, made by libxsmm's generator and kept until the end
- * of the process. */
+/* Machine code for products of small matrices. libxsmm's generator makes it; it is kept until the
+ * end of the process. */
 #ifndef DFQI_KERNEL_XSMM_JIT_H
 #define DFQI_KERNEL_XSMM_JIT_H
 
@@ -15,7 +15,8 @@ typedef struct dfqi_xsmm_shape {
 
 typedef void (*dfqi_xsmm_kernel)(const float *a, const float *b, float *c);
 
-/* False where no code can be run that was made at run time. Before the first look-up, once. */
+/* Call it once, before the first look-up. Returns false if the system refuses to run generated
+ * code. */
 bool dfqi_xsmm_start(void);
 
 /* The kernel of this shape, made at its first use; NULL: libxsmm has none, or no memory. Any

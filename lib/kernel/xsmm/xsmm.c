@@ -1,13 +1,12 @@
-/* Matrix products on the kernels of libxsmm 1.17: C is cut into blocks of 24 rows by 64 columns,
- * one kernel call each over a chunk of k.
+/* Matrix products on the kernels of libxsmm 1.17. C is cut into blocks of 24 rows by 64 columns;
+ * one kernel call computes one block over a chunk of k.
  *
- * libxsmm is column-major, so its "A" is our right-hand side and its "B" our left one; it knows the
- * transposed form of its B alone, which is what trans_a needs. Kernels are looked up once per
- * product, a handful.
+ * libxsmm is column-major, so its "A" is our right-hand side and its "B" our left one. It can read
+ * only its B transposed, and trans_a needs just that. A product looks up its few kernels once.
  *
- * Rows must not depend on the number of rows. libxsmm sums over k in order, except in blocks of at
- * most 16 columns by less than 12 rows, where it splits k over several accumulators. Such corners
- * are computed 32 columns wide, in scratch on the stack. */
+ * The result of a row must not depend on the number of rows. libxsmm sums over k in order, except
+ * in blocks of at most 16 columns and fewer than 12 rows, where it splits k over several
+ * accumulators. Such corners are computed 32 columns wide, in scratch memory on the stack. */
 #include <math.h>
 #include <string.h>
 
@@ -135,8 +134,8 @@ static void run_block(const product *p, const width_kernels *w, int64_t i, int64
         w->rest(b, a, c); /* there for such rows. NOLINT(clang-analyzer-core.CallAndMessage) */
 }
 
-/* What the kernels compute, to the same bits: one sum over k in order, each step rounded once. For
- * shapes that libxsmm does not know and where there is no memory for code; slow. */
+/* The slow fallback, for shapes that libxsmm does not know and when there is no memory for code. It
+ * gives the same bits as the kernels: one sum over k in order, each step rounded once. */
 static void run_plain(const product *p)
 {
     for (int64_t i = 0; i < p->m; i++)
@@ -151,7 +150,7 @@ static void run_plain(const product *p)
         }
 }
 
-/* Runs the product on kernels. False: one of them is not to be had, nothing was written. */
+/* Runs the product on kernels. Returns false, with nothing written, if a kernel is missing. */
 static bool run_kernels(const product *p)
 {
     const int64_t limit = INT32_MAX;
