@@ -1,4 +1,4 @@
-/* Checkpoints as lists of arrays. */
+/* Reading and writing checkpoints as lists of named arrays. */
 #include "io/arrays.h"
 
 #include <math.h>

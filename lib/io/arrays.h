@@ -1,5 +1,5 @@
-/* Checkpoints: named arrays and a few texts in a safetensors file. Jobs list what they hold once,
- * and the list serves both directions. */
+/* Checkpoints: named arrays and a few texts in a safetensors file. A job lists its arrays once; the
+ * list serves for writing and for reading. */
 #ifndef DFQI_IO_ARRAYS_H
 #define DFQI_IO_ARRAYS_H
 
@@ -16,14 +16,15 @@ typedef struct dfqi_array {
     int32_t finite; /* 1: of an F32, NaN and infinity are refused */
 } dfqi_array;
 
-/* What a checkpoint was made with: it fits a job that says the same. */
+/* An option that a checkpoint was made with. A job may resume only from a checkpoint with the same
+ * marks. */
 typedef struct dfqi_mark {
     const char *key;  /* "dfq.train.options" */
     const char *what; /* "options": for the error */
     char text[DFQI_ARRAYS_TEXT];
 } dfqi_mark;
 
-/* A list that grows; dfqi_arrays_fini frees it, the data stay the caller's. */
+/* A growing list of arrays. dfqi_arrays_fini frees it; the caller keeps the data. */
 typedef struct dfqi_arrays {
     dfq_context *ctx;
     int64_t n, room;
@@ -39,8 +40,8 @@ void dfqi_arrays_fini(dfqi_arrays *a);
 /* marks[0].text is the version of the format. */
 DFQI_CHECKED dfq_status dfqi_arrays_write(const dfqi_arrays *a, const char *path, int32_t n_marks,
                                           const dfqi_mark *marks);
-/* Opens a checkpoint: DFQ_E_CORRUPT if it is none of this job (`kind`: "a checkpoint of training"),
- * DFQ_E_UNSUPPORTED for another version, DFQ_E_INVALID for other marks. */
+/* Opens a checkpoint. DFQ_E_CORRUPT if it is not one of this kind of job (`kind`: "a checkpoint of
+ * training"), DFQ_E_UNSUPPORTED for another version, DFQ_E_INVALID for other marks. */
 DFQI_CHECKED dfq_status dfqi_arrays_open(dfq_context *ctx, const char *path, const char *kind,
                                          int32_t n_marks, const dfqi_mark *marks,
                                          dfqi_safetensors *out);

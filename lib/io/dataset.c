@@ -1,4 +1,4 @@
-/* Labelled pictures: opening, decoding one, decoding a batch in parallel. */
+/* Labelled images: opens a data set, decodes one image, and decodes a batch in parallel. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -236,7 +236,7 @@ static void load_body(void *arg, int64_t i, int32_t thread)
 {
     const batch *b = arg;
     worker *w = &b->workers[thread];
-    /* Only the lowest failure is told; what comes behind one need not be tried. */
+    /* Only the failure with the lowest index is reported, so images behind it are not tried. */
     if (w->status != DFQ_OK && i > w->failed) return;
     dfq_status status = load(b, &w->ctx, i);
     if (status != DFQ_OK) {

@@ -1,6 +1,6 @@
-/* Labelled images, one interface: a folder with labels.csv (file,label), a folder of class folders
- * (alphabetical order = label), a CIFAR-10 or CIFAR-100 binary file, or images that the caller
- * has. */
+/* Labelled images behind one interface. A data set is a folder with labels.csv (file,label), a
+ * folder of class folders (labels in alphabetical order), a CIFAR-10 or CIFAR-100 binary file, or
+ * images of the caller. */
 #ifndef DFQI_IO_DATASET_H
 #define DFQI_IO_DATASET_H
 
@@ -18,7 +18,7 @@ DFQI_CHECKED dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, in
  * "folder,label" rows, or the names of class folders, one a line, in the order of the classes. */
 DFQI_CHECKED dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t classes,
                                                const char *labels_from, dfqi_dataset **out);
-/* Of images that the caller has, in a struct of full size. */
+/* A data set of the caller's images; the struct has its full size. */
 DFQI_CHECKED dfq_status dfqi_dataset_create(dfq_context *ctx, const dfq_dataset_source *source,
                                             dfqi_dataset **out);
 /* What was found, and what was left out; warnings in the log say the same. */
@@ -26,7 +26,7 @@ typedef struct dfqi_dataset_counts {
     int32_t kind;     /* DFQ_DATASET_* */
     int64_t folders;  /* of classes */
     int64_t left_out; /* pictures in them that are neither PNG nor JPEG */
-    int64_t cropped;  /* pictures of which batches took the middle alone: larger, and not resized */
+    int64_t cropped;  /* larger images that were centre-cropped and not resized */
 } dfqi_dataset_counts;
 dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d);
 dfqi_dataset *dfqi_dataset_retain(dfqi_dataset *d);

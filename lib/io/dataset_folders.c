@@ -1,4 +1,5 @@
-/* The index of a data set of class folders: which class each is, and what does not fit is told. */
+/* The index of a data set of class folders: it assigns a label to each folder and reports files
+ * that are left out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static char *next_line(char **text)
     return line;
 }
 
-/* A picture or a model given by mistake shall not be read as names of folders. */
+/* An image or a model given by mistake must not be read as names of folders. */
 static dfq_status check_text(dfq_context *ctx, const char *path, const unsigned char *text,
                              size_t size)
 {
@@ -64,7 +65,7 @@ dfq_status dfqi_dataset_labels_are_csv(dfq_context *ctx, const char *path, bool 
     return status;
 }
 
-/* A whole number of at most nine digits and nothing else; -1: it is none. */
+/* The value of a whole number of at most nine digits; -1 for any other text. */
 static int64_t whole(const char *text)
 {
     int64_t v = 0;
@@ -214,7 +215,7 @@ out:
     return status;
 }
 
-/* A few classes of many are most likely not the first ones. */
+/* A subset of the classes most likely does not begin with the first ones. */
 static void warn_of_few(const dfqi_dataset *d, bool numbers)
 {
     if (d->counts.folders >= d->classes) return;
@@ -247,7 +248,8 @@ static void warn_of_beside(const dfqi_dataset *d, const beside *b, bool counted)
             d->path, (long long)b->empty, (long long)d->counts.folders, b->hollow);
 }
 
-/* Nothing was found; `l` may be about folders where the data set has labels of files. */
+/* Reports that nothing was found. `l` may list folders although the data set has labels of
+ * files. */
 static dfq_status fail_of_none(const dfqi_dataset *d, const labels *l)
 {
     if (!l->path)

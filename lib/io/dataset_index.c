@@ -1,4 +1,5 @@
-/* The index of a data set from rows of files, or from a CIFAR file, checked as hostile input. */
+/* The index of a data set from "file,label" rows or from a CIFAR file. The content is checked as
+ * untrusted input. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -59,7 +60,7 @@ static dfq_status bad_line(const dfqi_dataset *d, const csv_line *l, const char 
                      what, dfqi_show(value, show));
 }
 
-/* Neither absolute nor climbing: a list of names must not reach outside its folder. */
+/* Is the path relative and without ".."? A list of names must not reach outside its folder. */
 static bool stays_inside(const char *name)
 {
     if (name[0] == '/' || name[0] == '\0') return false;
@@ -113,7 +114,7 @@ static int by_name_and_line(const void *a, const void *b)
     return c ? c : (x->line > y->line) - (x->line < y->line);
 }
 
-/* Of all doubled names, reports the one whose second line comes first. */
+/* Reports the duplicate name whose second line comes first. */
 static dfq_status check_doubles(const dfqi_dataset *d, const char *csv, seen *s)
 {
     char show[DFQI_SHOW_MAX];
@@ -193,7 +194,8 @@ dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv)
     return status;
 }
 
-/* Which of the two a file of this size is; where both are possible, the network's classes tell. */
+/* CIFAR-10 or CIFAR-100, by the size of the file. If both are possible, the number of the network's
+ * classes decides. */
 static int32_t cifar_record(const dfqi_dataset *d, int64_t size)
 {
     bool ten = size % DFQI_CIFAR10_RECORD == 0, hundred = size % DFQI_CIFAR100_RECORD == 0;
@@ -206,8 +208,8 @@ static int32_t cifar_record(const dfqi_dataset *d, int64_t size)
     return hundred ? DFQI_CIFAR100_RECORD : DFQI_CIFAR10_RECORD;
 }
 
-/* Image i with its label. Of CIFAR-100's two labels the fine one is meant, unless the network has
- * as many classes as there are coarse ones. */
+/* Image i with its label. CIFAR-100 has a coarse and a fine label. The fine one is used, unless the
+ * network has as many classes as there are coarse labels. */
 static dfq_status add_record(dfqi_dataset *d, int64_t i, bool hundred)
 {
     enum { COARSE = 20 };

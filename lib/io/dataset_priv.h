@@ -1,4 +1,4 @@
-/* What the index readers (dataset_index.c) fill and dataset.c uses. */
+/* The struct of a data set, and the functions shared by the index readers and dataset.c. */
 #ifndef DFQI_IO_DATASET_PRIV_H
 #define DFQI_IO_DATASET_PRIV_H
 
@@ -8,7 +8,7 @@
 typedef struct dfqi_row {
     const char *name; /* in the arena; relative to `path` for folders */
     int32_t label;
-    int32_t cropped; /* 1: a batch took its middle alone */
+    int32_t cropped; /* 1: a batch used its centre crop only */
 } dfqi_row;
 
 struct dfqi_dataset {

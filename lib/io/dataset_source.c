@@ -1,5 +1,5 @@
-/* Data sets whose images the caller has: in memory, or behind a function that is asked for a few at
- * a time. */
+/* Data sets of the caller's images: in memory, or read through a callback, a few images at a
+ * time. */
 #include <stdio.h>
 #include <string.h>
 

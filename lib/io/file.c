@@ -1,5 +1,6 @@
-/* Reading whole files, and writing so that a reader sees the old file or the new one, never half of
- * one: the content goes to a temporary name in the same folder, which is synced and renamed. */
+/* Reads whole files, and replaces files atomically: content goes to a temporary file in the same
+ * folder, which is synced and renamed. So a reader sees the old file or the new one, never a
+ * part. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "io/file.h"
 
@@ -77,7 +78,7 @@ out:
     return status;
 }
 
-/* Follows a symbolic link, so that the link survives the renaming. */
+/* Resolves a symbolic link, so that renaming replaces its target and not the link. */
 static char *final_path(dfq_context *ctx, const char *path)
 {
     struct stat st;
@@ -144,7 +145,7 @@ dfq_status dfqi_out_open(dfq_context *ctx, const char *path, dfqi_out *out)
         if (fd < 0) status = dfqi_fail_errno(ctx, "write", path, errno);
     } else {
         status = create_temp(&o, &fd);
-        /* Best effort: a mode that cannot be set is no reason to lose the content. */
+        /* Best effort: a failure to set the mode must not lose the content. */
         if (fd >= 0 && exists && fchmod(fd, st.st_mode & 07777) != 0) errno = 0;
     }
     if (status == DFQ_OK) {

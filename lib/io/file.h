@@ -1,4 +1,4 @@
-/* Whole files in, whole files out. */
+/* Reading and writing of whole files. */
 #ifndef DFQI_IO_FILE_H
 #define DFQI_IO_FILE_H
 

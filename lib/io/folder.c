@@ -1,5 +1,5 @@
-/* Folders: make, ask, list. Listings are sorted, so that nothing depends on the file system's
- * order. */
+/* Folders: creates them, tests paths, lists entries. Lists are sorted, so results do not depend on
+ * the order of the file system. */
 #include "io/folder.h"
 
 #include <dirent.h>

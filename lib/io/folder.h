@@ -1,4 +1,4 @@
-/* Folders: make, ask, list. */
+/* Folders: creating them, testing paths, listing entries. */
 #ifndef DFQI_IO_FOLDER_H
 #define DFQI_IO_FOLDER_H
 

@@ -1,4 +1,5 @@
-/* Pictures in memory: life, reading by content, the evaluation transform, floats and back. */
+/* Images in memory: lifetime, decoding by content, the evaluation transform, and conversion to
+ * floats and back. */
 #include "io/image_priv.h"
 
 #include <math.h>
@@ -103,7 +104,8 @@ dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, df
             "it",
             (long long)new_w, (long long)new_h, (int)size, (int)size);
     if (!scaled) return centre_crop(in, size, out);
-    /* A long picture is much longer when resized: only what the crop takes of it is computed. */
+    /* An elongated image gets very long when resized, so only the pixels inside the crop are
+     * computed. */
     return dfqi_image_resize_part(in, middle(new_w, size), middle(new_h, size), filter, out);
 }
 

@@ -1,4 +1,5 @@
-/* 8-bit RGB pictures: PNG and JPEG in, PNG out, PIL-exact resampling. */
+/* 8-bit RGB images: PNG and JPEG decoding, PNG encoding, and resampling with the same bits as
+ * PIL. */
 #ifndef DFQI_IO_IMAGE_H
 #define DFQI_IO_IMAGE_H
 

@@ -1,5 +1,5 @@
-/* The decoders behind dfqi_image_decode. `out` is a fresh picture on DFQ_OK, untouched otherwise.
- */
+/* The decoders behind dfqi_image_decode. On DFQ_OK `out` is a new image; on failure it is
+ * unchanged. */
 #ifndef DFQI_IO_IMAGE_PRIV_H
 #define DFQI_IO_IMAGE_PRIV_H
 

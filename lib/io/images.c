@@ -1,5 +1,5 @@
-/* Images in a file are read by pread: a mapped file that somebody cuts short would end the
- * process. */
+/* Images in memory or in a file. Files are read by pread and not mapped, because access to a mapped
+ * file that another process truncates would end this process. */
 #define _XOPEN_SOURCE 700 /* pread, st_mtim */
 #include "io/images.h"
 
@@ -17,7 +17,7 @@
 struct dfqi_images_file {
     dfq_context *ctx; /* not retained: who holds the images holds the context */
     int32_t refs;
-    int32_t spool; /* nobody else can reach it */
+    int32_t spool; /* unnamed file: no other process can change it */
     FILE *f;
     char *path;
     uint64_t begin; /* of the images in the file */
@@ -121,7 +121,7 @@ void dfqi_images_close(dfqi_images *images)
     dfqi_free(file->ctx, file);
 }
 
-/* Asked behind the reading, so that what was read is what was opened. */
+/* Checked after reading, so that the bytes read are those of the file as opened. */
 static dfq_status check_unchanged(const dfqi_images_file *file)
 {
     struct stat st;
@@ -205,8 +205,8 @@ dfq_status dfqi_images_beside(const dfqi_images *images, const char *name, dfq_t
 
 /* -- spools ------------------------------------------------------------------------------------ */
 
-/* Unlinked at once: however a process ends, nothing is left. Its room is taken at once as well: a
- * disk that is too small shows before the work. */
+/* The file is unlinked at once, so that nothing remains however the process ends. Its space is
+ * reserved at once, so that a full disk is an error before the work begins. */
 static dfq_status make_spool(dfqi_images_file *file, const char *folder, uint64_t bytes)
 {
     file->path = dfqi_format(file->ctx, "%s/.dfq-images-XXXXXX", folder);

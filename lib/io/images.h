@@ -1,6 +1,5 @@
-/* Images of one size, read a few at a time: they lie in memory, stay in the file of a set, or are
- * decoded from the pictures of a data set each time, so that work on many images does not hold them
- * all. */
+/* Images of one size, read a few at a time. They lie in memory, stay in a file, or are decoded from
+ * a data set each time. So work on many images does not hold them all in memory. */
 #ifndef DFQI_IO_IMAGES_H
 #define DFQI_IO_IMAGES_H
 
@@ -31,20 +30,19 @@ DFQI_CHECKED dfq_status dfqi_images_open_raw(dfq_context *ctx, const char *path,
  * and may be broken (DFQ_E_IO, DFQ_E_CORRUPT naming the picture). */
 DFQI_CHECKED dfq_status dfqi_images_decode(dfqi_dataset *d, const dfqi_preprocess *p, int64_t n,
                                            dfqi_images *out);
-/* Room for n images in a file without a name in `folder`, which is gone when it is closed; nothing
- * is in it yet. */
+/* An empty spool: room for n images in an unnamed file in `folder`. Closing it deletes the file. */
 DFQI_CHECKED dfq_status dfqi_images_spool(dfq_context *ctx, const char *folder, int64_t n,
                                           int64_t pixels, dfqi_images *out);
 /* Images first .. first + n - 1 of a spool. */
 DFQI_CHECKED dfq_status dfqi_images_put(const dfqi_images *images, int64_t first, int64_t n,
                                         const float *x);
-/* One more that closes it. */
+/* Another handle of the same images; each handle is closed separately. */
 dfqi_images dfqi_images_share(const dfqi_images *images);
 void dfqi_images_close(dfqi_images *images); /* harmless for images in memory */
 
-/* Images first .. first + n - 1, valid until the next call; if not in memory, then in a buffer that
- * grows to the largest n. DFQ_E_IO if the file became shorter or was changed since it was
- * opened. */
+/* Images first .. first + n - 1, valid until the next call. Images that are not in memory are read
+ * into a buffer that grows to the largest n. DFQ_E_IO if the file was shortened or changed since it
+ * was opened. */
 DFQI_CHECKED dfq_status dfqi_images_at(const dfqi_images *images, int64_t first, int64_t n,
                                        const float **out);
 

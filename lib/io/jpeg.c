@@ -1,5 +1,6 @@
-/* JPEG through libjpeg-turbo: 8-bit grey or colour to RGB, the accurate integer DCT and smooth
- * upsampling, so that pixels equal Pillow's. Damage the library would only warn of is an error. */
+/* JPEG decoding by libjpeg-turbo: 8-bit grey or colour to RGB, with the accurate integer DCT and
+ * smooth upsampling, so that pixels equal Pillow's. Damage of which libjpeg only warns is an error
+ * here. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 /* A progressive file may repeat scans without end at a few bytes each. */
 enum { SCANS_MAX = 500, JPEG_MEMORY_MAX = 1 << 30 };
 
-/* All that must survive the jump. */
+/* The state that must survive longjmp. */
 typedef struct job {
     struct jpeg_decompress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -35,7 +36,7 @@ static void leave(j_common_ptr jpeg)
     longjmp(j->jump, 1);
 }
 
-/* Warnings that mean lost pixels stop; oddities of harmless markers do not. */
+/* Warnings that mean lost pixels are errors; those of harmless markers are ignored. */
 static void message(j_common_ptr jpeg, int level)
 {
     if (level >= 0) return;

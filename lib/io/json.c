@@ -1,6 +1,6 @@
-/* JSON documents over jansson: life, building, printing. Reading values is json_get.c.
- * jansson's allocator is process-wide, so it stays what the host program made it; only the texts we
- * hand out come from the context. */
+/* JSON documents over jansson: lifetime, building, printing. json_get.c reads values. The allocator
+ * of jansson is process-wide, so the library leaves it as the host program set it; only the texts
+ * that the library returns come from the context's allocator. */
 #include "io/json_priv.h"
 
 #include <math.h>
@@ -37,8 +37,8 @@ dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_json **out)
     return wrap(ctx, name, root, out);
 }
 
-/* jansson reads what is nested by recursion, up to 2048 levels, for which a host's thread need not
- * have the stack. Brackets in strings do not count. */
+/* Limits the nesting. jansson recurses up to 2048 levels, for which the stack of a host program's
+ * thread may be too small. Brackets in strings do not count. */
 static bool nested_too_deep(const char *text, size_t size)
 {
     int32_t depth = 0;

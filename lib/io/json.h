@@ -1,5 +1,5 @@
-/* JSON in and out, over jansson: nobody else in the library sees jansson. A document owns all its
- * nodes; a node is a small value that points into it. */
+/* Reading and writing JSON. No other part of the library uses jansson directly. A document owns all
+ * its nodes; a node is a small value that points into it. */
 #ifndef DFQI_IO_JSON_H
 #define DFQI_IO_JSON_H
 

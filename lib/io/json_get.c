@@ -1,5 +1,5 @@
-/* Typed reading of JSON values: every mismatch names document, key, what is there and what must be.
- */
+/* Typed reading of JSON values. The error of a mismatch names the document, the key, the value
+ * found and the value expected. */
 #include "io/json_priv.h"
 
 #include <math.h>

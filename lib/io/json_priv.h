@@ -1,4 +1,4 @@
-/* What json.c and json_get.c share. */
+/* Declarations shared by json.c and json_get.c. */
 #ifndef DFQI_IO_JSON_PRIV_H
 #define DFQI_IO_JSON_PRIV_H
 

@@ -1,5 +1,5 @@
-/* Files are known by their first bytes; ONNX, Core ML and TensorFlow, which have no mark, by their
- * first fields. */
+/* Recognises file formats by their first bytes. ONNX, Core ML and TensorFlow files have no
+ * signature; they are recognised by their first fields. */
 #include "io/look.h"
 
 #include <stdbool.h>
@@ -65,7 +65,7 @@ static const mark marks[] = {
      {"a program", PICTURE}},
 };
 
-/* Of texts the case of the first word does not count. */
+/* First words of texts, compared without regard to case. */
 static const mark words[] = {
     {0,
      "<!doctype",
@@ -96,7 +96,7 @@ static dfqi_look look_at_fields(const unsigned char *b, size_t size)
     if (size < 8 || b[0] != 0x08 || b[1] < 1 || b[1] > 31) return none;
     if (b[2] == 0x12 && b[1] == 1) return saved;
     if (b[2] == 0x12 && b[4] == 0x0A) return coreml;
-    /* the producer by name, or what follows where nobody says: the graph, the set of operators */
+    /* the producer's name, or else the fields that follow: the graph, the operator set */
     if (b[2] == 0x12 && b[3] > 0 && b[3] < 64 && is_letter(b[4])) return onnx;
     return b[2] == 0x3A || b[2] == 0x42 ? onnx : none;
 }

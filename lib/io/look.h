@@ -1,10 +1,10 @@
-/* What a file looks like that is not what was asked for. */
+/* Recognises the format of a file that is not of the expected one, for error texts. */
 #ifndef DFQI_IO_LOOK_H
 #define DFQI_IO_LOOK_H
 
 #include <stddef.h>
 
-/* How many of the first bytes are enough. */
+/* The number of first bytes that suffices. */
 enum { DFQI_LOOK_BYTES = 512 };
 
 /* `kind`: "a PNG picture", "an ONNX model"; NULL: no idea. `cure`: how somebody who wants the

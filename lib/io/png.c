@@ -1,6 +1,6 @@
-/* PNG through libpng's full interface. (Its simplified one applies the file's gamma and blends
- * alpha; Pillow and the networks trained behind it see the stored values.) Memory comes from the
- * context, so that its limit and its allocator count here as well. */
+/* PNG by libpng's full interface. The simplified interface applies the file's gamma and blends
+ * alpha, while Pillow, and the networks trained with it, use the stored values. Memory comes from
+ * the context, so that its limit and its allocator apply. */
 #include <setjmp.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #include "io/file.h"
 #include "io/image_priv.h"
 
-/* All that must survive the jump. */
+/* The state that must survive longjmp. */
 typedef struct job {
     png_structp png;
     png_infop info;

@@ -1,7 +1,7 @@
-/* Pillow's Image.resize (src/libImaging/Resample.c), bit for bit: two separable passes with the
- * filter stretched by the shrink factor, coefficients as 22-bit fixed-point numbers, sums rounded
- * and clipped to 8 bits after each pass. Bit-exactness matters because published accuracies were
- * measured behind that resampler. */
+/* Pillow's Image.resize (src/libImaging/Resample.c), bit for bit. It makes two separable passes
+ * with the filter stretched by the shrink factor. Coefficients are 22-bit fixed-point numbers; sums
+ * are rounded and clipped to 8 bits after each pass. Equal bits matter because published accuracies
+ * were measured with that resampler. */
 #include <math.h>
 #include <string.h>
 

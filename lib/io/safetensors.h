@@ -1,5 +1,5 @@
-/* The safetensors container: an 8-byte length, a JSON header, raw little-endian tensors.
- * Reading treats the file as hostile: every size, offset and shape is checked before use. */
+/* The safetensors format: an 8-byte length, a JSON header, and raw little-endian tensors. Files are
+ * untrusted: every size, offset and shape is checked before use. */
 #ifndef DFQI_IO_SAFETENSORS_H
 #define DFQI_IO_SAFETENSORS_H
 
@@ -36,7 +36,8 @@ DFQI_CHECKED dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const 
                                       size_t size, dfqi_safetensors *out);
 /* The same from any source, which is read from its first byte. */
 DFQI_CHECKED dfq_status dfqi_st_read_source(dfqi_source *s, dfqi_safetensors *out);
-/* All of a file but tensor `but`, if it is there: for what does not fit into memory. */
+/* Reads all tensors of a file except `but`, if there is one of that name: for a tensor that does
+ * not fit into memory. */
 DFQI_CHECKED dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
                                          dfqi_safetensors *out);
 /* Its metadata alone; no tensor is read. */
@@ -45,7 +46,7 @@ DFQI_CHECKED dfq_status dfqi_st_read_meta(dfq_context *ctx, const char *path,
 
 /* -- shards: several files as one (st_shards.c) ------------------------------------------------ */
 
-/* Does a name end as that of an index does, ".json"? */
+/* Is this the name of an index, ending in ".json"? */
 bool dfqi_st_is_index(const char *path);
 /* Reads the shards that an index (model.safetensors.index.json: "weight_map" from names to files)
  * names; they lie in its folder. Each tensor must be in its shard, and nothing else. Metadata are
@@ -62,8 +63,9 @@ void dfqi_st_fini(dfqi_safetensors *st);
 const dfq_tensor *dfqi_st_find(const dfqi_safetensors *st, const char *name); /* NULL: none */
 const char *dfqi_st_meta_find(const dfqi_safetensors *st, const char *key);   /* NULL: none */
 
-/* Where tensor `name` of an open file lies, nothing of it read: type and extents without data, and
- * its first byte. DFQ_E_CORRUPT if there is none; the header is checked as in reading all. */
+/* Locates tensor `name` in an open file without reading its data: type, extents, and the position
+ * of its first byte. DFQ_E_CORRUPT if there is no such tensor; the header is checked as for a full
+ * read. */
 DFQI_CHECKED dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE *f, uint64_t size,
                                        const char *name, dfq_tensor *out_shape,
                                        uint64_t *out_begin);
@@ -75,8 +77,8 @@ DFQI_CHECKED dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE 
 DFQI_CHECKED dfq_status dfqi_st_write(dfq_context *ctx, const char *path, int64_t n_entries,
                                       const dfqi_st_entry *entries, int64_t n_meta,
                                       const dfqi_st_meta *meta);
-/* The same to where the caller wants it: path or writer, the other one being NULL; both NULL: to
- * `bytes`, a new U8 tensor. */
+/* Writes to a path, to a writer, or to memory. One of `path` and `writer` is NULL; if both are, the
+ * content goes to `bytes`, a new U8 tensor. */
 typedef struct dfqi_st_target {
     const char *path;
     const dfq_writer *writer;

@@ -1,4 +1,4 @@
-/* Sources of bytes. Sizes are checked by those who read formats: a source reads what it is asked
+/* Sources of bytes. Readers of formats check sizes; a source only reads the bytes it is asked
  * for. */
 #include "io/source.h"
 

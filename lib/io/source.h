@@ -1,5 +1,5 @@
-/* Where bytes are read from: a file, a block of memory, or functions of the caller. One reader of a
- * format serves all three. */
+/* A source of bytes: a file, a block of memory, or callbacks of the caller. So a format needs one
+ * reader for all three. */
 #ifndef DFQI_IO_SOURCE_H
 #define DFQI_IO_SOURCE_H
 

@@ -1,5 +1,5 @@
-/* Reading safetensors. The header is parsed and every entry checked against the file's size before
- * the first tensor is allocated; then the tensors are read in file order. */
+/* Reading safetensors. The header is parsed, and every entry is checked against the size of the
+ * file, before the first tensor is allocated. Then the tensors are read in file order. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@
 enum { HEADER_MAX = 100 * 1000 * 1000 };
 static const char META_KEY[] = "__metadata__";
 
-/* What one member of the header says, checked. */
+/* One entry of the header, checked. */
 typedef struct item {
     const char *name; /* borrowed from the JSON document */
     dfqi_dtype dtype;
@@ -213,7 +213,7 @@ static dfq_status read_tensor(dfqi_source *s, const item *it, dfqi_st_entry *e)
     return dfqi_source_read(s, e->tensor->data, (size_t)(it->end - it->begin));
 }
 
-/* The header and what it says, sorted by offset; to be freed by the caller, also on failure. */
+/* The header and its entries, sorted by offset. The caller frees them, also on failure. */
 typedef struct header {
     dfqi_json *doc; /* has the names of items */
     item *items;

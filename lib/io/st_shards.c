@@ -1,6 +1,7 @@
-/* Several safetensors as one: by an index, as Hugging Face lays out large models, or all of a list.
- * The index is hostile like the files: it names plain files of its folder, each tensor is looked
- * for where it says, and work grows as n log n with the number of tensors. */
+/* Reads several safetensors files (shards) as one: by an index, as Hugging Face stores large
+ * models, or all files of a list. The index is untrusted: it may name only plain files of its
+ * folder, and each tensor must be in the file that the index says. Run time grows as n log n with
+ * the number of tensors. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +50,7 @@ static int by_tensor(const void *key, const void *member)
     return strcmp(key, ((const line *)member)->tensor);
 }
 
-/* What lies elsewhere is not part of the model that was asked for. */
+/* A file outside of the folder is not part of the model. */
 static dfq_status check_file(const shards *s, const char *tensor, const char *file)
 {
     char show[DFQI_SHOW_MAX], what[DFQI_SHOW_MAX];
@@ -110,7 +111,7 @@ static dfq_status check_meta(const shards *s, const char *file, const dfqi_st_me
     return DFQ_OK;
 }
 
-/* Moves what is new into the whole; part keeps the rest. */
+/* Moves new metadata of `part` into `whole`; `part` keeps the rest. */
 static dfq_status add_meta(shards *s, const char *file, dfqi_safetensors *part)
 {
     size_t n = (size_t)(s->all.n_meta + part->n_meta);
@@ -142,8 +143,8 @@ static dfq_status add_part(shards *s, const char *file, dfqi_safetensors *part)
     return DFQ_OK;
 }
 
-/* Texts of the index's "metadata"; its numbers (the size of all tensors) tell nothing of a
- * network. */
+/* Reads the texts of the index's "metadata". Its numbers (the size of all tensors) do not describe
+ * the network. */
 static dfq_status add_index_meta(shards *s)
 {
     dfqi_jnode root = dfqi_json_root(s->doc), object, node;

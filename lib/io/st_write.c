@@ -1,4 +1,4 @@
-/* Writing safetensors: the header is built in memory, the tensors stream to the file. */
+/* Writing safetensors: the header is built in memory, and the tensors are streamed to the file. */
 #include <stdlib.h>
 #include <string.h>
 
