@@ -1,13 +1,15 @@
-/* The generators that AutoReCon's search found, as AIT's code has them: three cells, each twice as
- * large as the one before. A cell has four vertices:
+/* The generator networks that AutoReCon's search found (docs/METHODS.md, Generators), as AIT's code
+ * has them: three cells, each with twice the resolution of the one before. A cell has four
+ * vertices:
  *
  *   v0 = up0(x), v1 = up1(x)
  *   v2 = c0(v0) + c1(v1)          + x0(P0) + x1(P1) + x2(P2)
  *   v3 = c2(v0) + c3(v1) + c4(v2) + x3(P0) + x4(P1) + x5(P2)
  *
- * P are v0 .. v2 of the cell before; the first cell has none. v3 goes on. Edges that the search
- * left empty are left out, with their parameters; the published tables of scales and shifts have
- * 1000 rows always, ours one for each class: neither changes an image. */
+ * P0 .. P2 are v0 .. v2 of the cell before; the first cell has none. v3 is the output of the cell.
+ * Edges that the search left empty, and their parameters, are left out. The published tables of
+ * scales and shifts always have 1000 rows; ours have one row for each class. Neither changes an
+ * image. */
 #include <stdio.h>
 
 #include "graph/ops.h"

@@ -1,4 +1,4 @@
-/* Convolutional networks: parameters and forward passes from their lists of layers. */
+/* Convolutional networks: parameters and forward passes, from lists of layers. */
 #include "nn/cnn.h"
 
 #include <stdio.h>
@@ -99,7 +99,7 @@ uint64_t dfqi_cnn_hash(uint64_t hash, const dfqi_arch *a)
     return dfqi_hash(hash, &c->stem, sizeof c->stem);
 }
 
-/* By members: between them may be bytes that nobody set. */
+/* Hashes member by member, because padding bytes are undefined. */
 dfq_status dfqi_cnn_alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_arch *student)
 {
     const dfqi_cnn_arch *a = &teacher->of.cnn, *b = &student->of.cnn;

@@ -1,5 +1,5 @@
-/* What convolutional networks share: they are lists of convolutions with a BatchNorm behind each,
- * and a classifier. Forward passes take the layers in the order of that list. */
+/* Common code of the convolutional families. A network is a list of convolutions, each followed by
+ * a BatchNorm, and a classifier. Forward passes use the layers in the order of that list. */
 #ifndef DFQI_NN_CNN_H
 #define DFQI_NN_CNN_H
 
@@ -21,7 +21,7 @@ typedef struct dfqi_cnn_head {
     int32_t bias;
 } dfqi_cnn_head;
 
-/* What every parameter's name begins with: "module." or nothing. */
+/* The prefix of every parameter's name: "module." or "". */
 const char *dfqi_cnn_prefix(const dfqi_arch *a);
 
 int32_t dfqi_resnet_layers(const dfqi_arch *a);
@@ -45,7 +45,7 @@ void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
 int32_t dfqi_cnn_count(const dfqi_arch *a);
 void dfqi_cnn_expect(const dfqi_arch *a, dfqi_expect *out);
 
-/* For the families' rows. */
+/* Functions for the rows of the family table. */
 uint64_t dfqi_cnn_hash(uint64_t hash, const dfqi_arch *a);
 DFQI_CHECKED dfq_status dfqi_cnn_alike(dfq_context *ctx, const dfqi_arch *teacher,
                                        const dfqi_arch *student);
@@ -78,10 +78,11 @@ bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fm
     __attribute__((format(printf, 3, 4)))
 #endif
     ;
-/* The rest of an architecture whose layers are known: classes, and what tensors do not tell. */
+/* Completes an architecture whose layers are known: the number of classes, and assumed values for
+ * the properties that tensors do not show. */
 DFQI_CHECKED dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t image,
                                       dfqi_arch *a);
-/* Counters of batches, which only training needs. */
+/* Is this tensor a counter of batches (num_batches_tracked), which only training needs? */
 bool dfqi_cnn_harmless(const char *name);
 
 #endif

@@ -1,6 +1,6 @@
-/* Networks that a co-exploration derived from a search space: what is on a path is listed, named
- * and computed by the space's family (supernet_priv.h). Metadata hold the whole space, so that a
- * file alone makes the network. */
+/* Derived networks: the result of a co-exploration, one path through a search space. The space's
+ * family (supernet_priv.h) lists, names and computes the layers of the path. Metadata hold the
+ * whole space, so the file alone defines the network. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,7 +237,7 @@ dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
 
 /* -- comparing --------------------------------------------------------------------------------- */
 
-/* What names and shapes of a derived network's parameters do not tell. */
+/* Hashes the properties of a derived network that its parameters' names and shapes do not show. */
 static uint64_t hash_derived(uint64_t hash, const dfqi_arch *a)
 {
     const dfqi_supernet_space *s = &a->of.derived.space;
@@ -247,7 +247,7 @@ static uint64_t hash_derived(uint64_t hash, const dfqi_arch *a)
     return dfqi_hash(hash, a->of.derived.path, sizeof a->of.derived.path);
 }
 
-/* Of a cell of a derived convolutional network: that of its depthwise layer. */
+/* The stride of a cell of a derived convolutional network: that of its depthwise layer. */
 static int64_t cell_stride(const dfqi_supernet_space *s, int64_t cell)
 {
     int32_t i = 0;
@@ -255,7 +255,7 @@ static int64_t cell_stride(const dfqi_supernet_space *s, int64_t cell)
     return cell == 0 ? s->stages[i].stride : 1;
 }
 
-/* Tensors do not tell strides. */
+/* Tensors do not show strides. */
 static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_arch *b)
 {
     int64_t cells = 0;

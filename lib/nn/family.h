@@ -1,4 +1,4 @@
-/* The families of architectures, one row each. What all of them share asks the table. */
+/* The table of network families, one row each. Common code calls a family through its row. */
 #ifndef DFQI_NN_FAMILY_H
 #define DFQI_NN_FAMILY_H
 
@@ -21,23 +21,23 @@ typedef struct dfqi_expect {
 
 typedef struct dfqi_family_row {
     const char *names[2]; /* how the architectures' names begin */
-    /* Do the tensors of a file that tells no name look like it? */
+    /* Do the tensors of a file without an architecture's name look like this family? */
     bool (*fits)(const dfqi_safetensors *st);
-    /* Fills `a`, of which family and name (maybe empty) are set, from names and shapes; what these
-     * do not tell is assumed. */
+    /* Fills `a`, whose family and name (maybe empty) are set, from names and shapes. Other
+     * properties get assumed values. */
     DFQI_CHECKED dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
-    /* Sets what a known architecture's name tells of what was assumed, if the tensors agree with
-     * it. Returns false if the name is that of a network with other tensors. NULL: names tell
-     * nothing. */
+    /* Replaces assumed properties by those known for the architecture's name, if the tensors agree
+     * with it. Returns false if the name belongs to a network with other tensors. NULL: names of
+     * this family say nothing. */
     bool (*name)(dfqi_arch *a, const char *name, int32_t source);
-    /* When everything is said: do tensors and values fit together? NULL: always. */
+    /* The final check: do tensors and properties fit together? NULL: always. */
     DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const char *path, const dfqi_arch *a);
-    /* A tensor of such files that the network does not need. */
+    /* Is this a tensor that such files contain but the network does not need? */
     bool (*harmless)(const char *name);
     /* "a 12-block vision transformer" */
     void (*describe)(const dfqi_arch *a, char *text, size_t size);
-    /* Goes on with a hash: what names and shapes of the parameters do not tell. NULL: they tell
-     * all. */
+    /* Continues a hash with the properties that names and shapes of the parameters do not show.
+     * NULL: there are none. */
     uint64_t (*hash)(uint64_t hash, const dfqi_arch *a);
     /* DFQ_E_SHAPE where two architectures of the family, whose parameters have the same names and
      * shapes, do not compute the same. NULL: they do. */
@@ -53,7 +53,7 @@ typedef struct dfqi_family_row {
 extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,
     dfqi_family_derived;
 const dfqi_family_row *dfqi_family_get(dfqi_family family);
-/* A network with all its parameters' names and none of their tensors, and what these are to be:
+/* A network with the names of all parameters but without tensors, and the tensors that it expects:
  * expected[n_params], dfqi_free it. */
 DFQI_CHECKED dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *arch,
                                            dfqi_network *out, dfqi_expect **out_expected);
@@ -65,14 +65,14 @@ DFQI_CHECKED dfq_status dfqi_need_same(dfq_context *ctx, const dfqi_arch *teache
 /* -- derived networks -------------------------------------------------------------------------- */
 
 int32_t dfqi_derived_norms(const dfqi_arch *a);
-/* What files say about the space and the path. */
+/* The metadata of the space and the path. */
 enum { DFQI_DERIVED_META = 3 };
 DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
                                           dfqi_st_meta out[DFQI_DERIVED_META]);
 
 /* -- for the rows' `find` ---------------------------------------------------------------------- */
 
-/* What metadata say of properties, and what options do: the latter win. */
+/* Sets properties from metadata and from options; options win. */
 DFQI_CHECKED dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path,
                                             dfqi_arch *a);
 /* Warns of keys in the metadata that mean nothing to such a network: another network's, or a
@@ -81,12 +81,12 @@ void dfqi_prop_warn_unheard(const dfqi_safetensors *st, const char *path, const 
 DFQI_CHECKED dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path,
                                                const dfq_load_options *o, dfqi_arch *a);
 /* For the rows' `name` (names.c). */
-/* How timm brings pictures to a ViT of this image. */
+/* timm's evaluation transform for a ViT of this image size. */
 void dfqi_vit_transform(dfqi_arch *a);
 bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source);
-/* The tensor `name` of the given rank; `expected` says in the error what would have it. */
+/* The tensor `name` of the given rank; the error text says that `expected` needs it. */
 DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path,
                                          const char *name, int32_t rank, const char *expected,
                                          const dfq_tensor **out);

@@ -1,5 +1,5 @@
-/* What each family of networks keeps of an architecture. Plain data; what belongs to another family
- * is zero. */
+/* The architecture parameters of each family, as plain data. The fields of other families are
+ * zero. */
 #ifndef DFQI_NN_FAMILY_ARCH_H
 #define DFQI_NN_FAMILY_ARCH_H
 
@@ -9,7 +9,7 @@ typedef struct dfqi_vit_arch {
     int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
 } dfqi_vit_arch;
 
-/* Whose parameter names a convolutional network has. */
+/* The code base whose parameter names a convolutional network has. */
 typedef enum dfqi_keys {
     DFQI_KEYS_TORCHVISION = 0,
     DFQI_KEYS_PYTORCHCV,
@@ -33,7 +33,7 @@ typedef struct dfqi_cnn_arch {
                                  * zeros (option A) instead of being projected (option B) */
 } dfqi_cnn_arch;
 
-/* A network of a search space: what is chosen from, and what was chosen. */
+/* A derived network: its search space and its path. */
 typedef struct dfqi_derived_arch {
     dfqi_supernet_space space;
     int32_t path[DFQI_SUPER_CELLS];                          /* each cell's choice */

@@ -1,5 +1,5 @@
-/* GDFQ's generator (docs/METHODS.md, Generators), and its stack of convolutions, which Qimera's has
- * too. */
+/* GDFQ's generator network (docs/METHODS.md, Generators), and its stack of convolutions, which
+ * Qimera's generator network also uses. */
 #include "graph/ops.h"
 #include "nn/generator_priv.h"
 

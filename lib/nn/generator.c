@@ -1,4 +1,4 @@
-/* Generators: parameters, the layers they are made of, and the interface of all kinds. */
+/* Generator networks: parameters, layers, and the interface to all kinds. */
 #include "nn/generator.h"
 
 #include <math.h>
@@ -85,7 +85,7 @@ dfqi_id dfqi_make_mixture(dfqi_maker *m, dfqi_id mix, dfqi_id x)
     return dfqi_reshape(m->g, dfqi_matmul_nn(m->g, "mixture", mix, x), 1, &width);
 }
 
-/* What the table says of each image. */
+/* Looks up the table row of each image. */
 static dfqi_id rows_of(dfqi_maker *m, dfqi_id table)
 {
     dfqi_id rows = dfqi_embed(m->g, table, m->in->labels);

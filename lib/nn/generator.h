@@ -1,10 +1,11 @@
-/* Generators of images for zero-shot quantization (docs/METHODS.md): noise and classes in, a batch
- * of normalised images out. BatchNorms use the statistics of the batch.
+/* Generator networks for zero-shot quantization (docs/METHODS.md, Generators). The inputs are noise
+ * and classes; the output is a batch of normalised images. BatchNorms use the statistics of the
+ * batch.
  *
- *   GDFQ    Xu et al., ECCV 2020. Small images: the class scales the noise by a learned embedding.
- *           Large ones: it chooses scale and shift of every BatchNorm.
- *   QIMERA  Choi et al., NeurIPS 2021. Noise around the class's embedding; an image may be of a
- *           mixture of `slots` classes. The rest is GDFQ's.
+ *   GDFQ    Xu et al., ECCV 2020. For small images, a learned embedding of the class scales the
+ *           noise. For large ones, the class selects scale and shift of every BatchNorm.
+ *   QIMERA  Choi et al., NeurIPS 2021. Noise is added to the embedding of the class; an image may
+ *           be of a mixture of `slots` classes. The rest is as in GDFQ.
  *   ARC     Zhu et al., IJCAI 2021: the cells that AutoReCon's search found. */
 #ifndef DFQI_NN_GENERATOR_H
 #define DFQI_NN_GENERATOR_H
@@ -20,7 +21,7 @@ typedef enum dfqi_generator_kind {
 /* The published width of the latent (QIMERA: that of the network's features); inputs of noise. */
 enum { DFQI_GENERATOR_LATENT = 100, DFQI_GENERATOR_NOISES = 3 };
 
-/* For which network AutoReCon's search found a generator. */
+/* The quantized network for which AutoReCon's search found the generator network. */
 typedef enum dfqi_arc_cells {
     DFQI_ARC_CIFAR10,
     DFQI_ARC_CIFAR100,
@@ -48,10 +49,11 @@ typedef struct dfqi_generator {
     dfqi_param *params;
 } dfqi_generator;
 
-/* What a pass is fed. QIMERA: noise is [B,slots,latent], labels [B,slots], and each image has
- * weights [B,slots] of its slots:
- *   a mixture a[slots]   mix = a, own = 0, norm_mix = a / slots (the published mean over slots)
- *   the class of slot 0  mix = 0, own = norm_mix = 1 0 0 ... */
+/* The inputs of a pass. QIMERA: noise is [B,slots,latent], labels are [B,slots], and each image has
+ * weights [B,slots] for its slots:
+ *
+ *     a mixture a[slots]   mix = a, own = 0, norm_mix = a / slots (the published mean over slots)
+ *     the class of slot 0  mix = 0, own = norm_mix = 1 0 0 ... */
 typedef struct dfqi_generator_inputs {
     dfqi_id noise[DFQI_GENERATOR_NOISES]; /* ~ N(0,1): [B,latent]; ARC [B,33], [B,33], [B,34] */
     dfqi_id labels;                       /* [B], class numbers as floats */

@@ -1,4 +1,4 @@
-/* Shared by the generators: lists of parameters, and layers that take them in that order. */
+/* Shared by the generator networks: lists of parameters, and layers that use them in that order. */
 #ifndef DFQI_NN_GENERATOR_PRIV_H
 #define DFQI_NN_GENERATOR_PRIV_H
 
@@ -6,7 +6,7 @@
 
 enum { DFQI_WEIGHT_NAME = 32 };
 
-/* How a parameter begins: torch's defaults. */
+/* Initial values of a parameter: torch's defaults. */
 typedef enum dfqi_weight_start {
     DFQI_START_UNIFORM, /* within 1 / sqrt(fan_in) */
     DFQI_START_NORMAL,
@@ -28,7 +28,7 @@ typedef struct dfqi_weights {
     dfqi_weight *rows; /* NULL: only counted */
 } dfqi_weights;
 
-/* Each adds what the layer of the same name takes: weight and bias, or scale and shift. */
+/* Each adds the parameters of the layer of the same name: weight and bias, or scale and shift. */
 void dfqi_list_embed(dfqi_weights *l, int64_t width);
 void dfqi_list_linear(dfqi_weights *l, const char *name, int64_t out, int64_t in);
 void dfqi_list_conv(dfqi_weights *l, const char *name, int64_t out, int64_t in, int64_t kernel);
@@ -59,7 +59,7 @@ dfqi_id dfqi_make_mixture(dfqi_maker *m, dfqi_id mix, dfqi_id x);
 #define DFQI_GENERATOR_WIDE_EPS 0.8f
 #define DFQI_GENERATOR_SLOPE    0.2f
 
-/* Behind the latent [B,D]: what GDFQ and QIMERA share. */
+/* The layers after the latent [B,D], common to GDFQ and QIMERA. */
 void dfqi_list_stack(dfqi_weights *l, int64_t latent);
 dfqi_id dfqi_make_stack(dfqi_maker *m, dfqi_id latent);
 

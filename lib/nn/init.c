@@ -1,4 +1,4 @@
-/* First values of a network's parameters. */
+/* Initial values of a network's parameters. */
 #include <math.h>
 #include <string.h>
 
@@ -11,9 +11,9 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
-/* Deviation of a weight's normal distribution before it is cut at two deviations: timm's for vision
- * transformers; for convolutional networks He's (ICCV 2015), which keeps the size of activations
- * behind ReLUs, divided by what the cut leaves of it. */
+/* Standard deviation of a weight's normal distribution before truncation at two deviations. Vision
+ * transformers use timm's. Convolutional networks use He's (ICCV 2015), which keeps the scale of
+ * activations after ReLUs, divided by the factor by which truncation reduces it. */
 static float deviation(dfqi_family family, const dfq_tensor *w)
 {
     if (family == DFQI_FAMILY_VIT) return 0.02f;

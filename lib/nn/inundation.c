@@ -1,6 +1,6 @@
-/* The search of AIT's released code: kappa is doubled until enough codes change, then bisected.
- * Weights are searched side by side, each by one thread: a search is many short passes over one
- * weight. */
+/* The search for kappa as in AIT's released code: kappa is doubled until enough codes change, and
+ * then bisected. Each thread searches for one weight at a time, because a search makes many short
+ * passes over one weight. */
 #include "nn/inundation.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* From the tensors of a file to a network: the family's row finds the architecture, every parameter
- * is checked. */
+/* Makes a network from the tensors of a file: the family's row finds the architecture, and every
+ * parameter is checked. */
 #include "nn/load.h"
 
 #include <math.h>
@@ -90,8 +90,8 @@ static void take_file_name(const char *path, dfqi_arch *a)
     dfqi_printable(a->name);
 }
 
-/* `a` was told to be `name`, whose tensors are others: it is called what its tensors alone make
- * it. */
+/* The caller or the file called the network `name`, which has other tensors: it gets the name that
+ * its tensors give. */
 static dfq_status drop_name(const dfqi_safetensors *st, const char *path, const char *name,
                             bool option, dfqi_arch *a)
 {
@@ -113,7 +113,7 @@ int32_t dfqi_resize_of(int64_t image, double crop)
     return side < 16384 ? (int32_t)side : 16384;
 }
 
-/* What a caller who looks at no property shall find in the log. */
+/* Warnings for callers who read no properties. */
 static void log_assumed(dfq_context *ctx, const char *path, const dfqi_arch *a)
 {
     char text[1280] = "", value[DFQI_PROP_TEXT];

@@ -1,22 +1,22 @@
-/* Networks from tensors: the architecture is found, every tensor is checked. */
+/* Loading networks: finds the architecture from the tensors, and checks every tensor. */
 #ifndef DFQI_NN_LOAD_H
 #define DFQI_NN_LOAD_H
 
 #include "io/safetensors.h"
 #include "nn/network.h"
 
-/* Finds the architecture of the tensors in `st`. What names and shapes do not tell comes from `o`
- * (of full size; NULL: nothing), from the metadata (keys: the names of properties, "architecture"
- * and "crop_pct"), from the architecture's name or else the file's (names.c), in this order; or it
- * is assumed, or refused. out->source tells which. */
+/* Finds the architecture of the tensors in `st`. Properties that names and shapes do not show come
+ * from `o` (of full size; NULL: nothing), from the metadata (keys: the names of properties,
+ * "architecture" and "crop_pct"), or from the architecture's name or else the file's (names.c), in
+ * this order. Otherwise they are assumed, or the file is refused. out->source tells which. */
 DFQI_CHECKED dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path,
                                        const dfq_load_options *o, dfqi_arch *out);
 /* Takes the parameters of `arch` out of `st`: each must be there once, with its shape and without
  * NaN or infinity; anything left over is refused unless its name is known to be harmless. */
 DFQI_CHECKED dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path,
                                           const dfqi_arch *arch, dfqi_network *out);
-/* Puts the values of `t` (F32, F16 or BF16) in the place of parameter `name`, which must have its
- * shape and may be no NaN, infinity, or variance of zero or below. On failure nothing changes. */
+/* Replaces the values of parameter `name` by those of `t` (F32, F16 or BF16). `t` must have the
+ * parameter's shape, no NaN or infinity, and variances above zero. On failure nothing changes. */
 DFQI_CHECKED dfq_status dfqi_network_set(dfqi_network *net, const char *name, const dfq_tensor *t);
 /* The metadata that describe `arch`, and their number; keys and values belong to `arena`. */
 enum { DFQI_ARCH_META = 13 };

@@ -1,4 +1,4 @@
-/* What all convolutional networks are asked when they are found in a file. */
+/* Loading convolutional networks: code that all families use to find the architecture. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

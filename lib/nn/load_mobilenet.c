@@ -1,4 +1,4 @@
-/* MobileNetV2 in files. */
+/* Loading MobileNetV2: finds the architecture from the tensors of a file. */
 #include <stdio.h>
 
 #include "nn/cnn.h"

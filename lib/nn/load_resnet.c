@@ -1,4 +1,4 @@
-/* ResNets in files: whose names, how many units, which kind. */
+/* Loading ResNets: finds the naming scheme, the number of units and their kind. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +7,8 @@
 static const char expected[] =
     "a ResNet with the names of torchvision, pytorchcv or akamaster is expected";
 
-/* By either of two tensors: where one is missing, it shall be named. */
+/* Either of two tensors shows that a unit exists, so that a later check can name the other one if
+ * it is missing. */
 static bool has_unit(const dfqi_safetensors *st, const dfqi_arch *a, int32_t stage, int32_t index)
 {
     static const char *const parts[2][2] = {{"conv1", "bn1"}, {"conv1.conv", "conv1.bn"}};
@@ -45,7 +46,7 @@ static void find_keys(const dfqi_safetensors *st, dfqi_arch *a)
         a->of.cnn.keys = DFQI_KEYS_TORCHVISION;
 }
 
-/* The first convolution tells the kind of images: 3x3 small ones, 7x7 those of ImageNet. */
+/* The first convolution tells the kind of images: 3x3 for small images, 7x7 for ImageNet. */
 static dfq_status find_stem(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
 {
     const dfq_tensor *w;

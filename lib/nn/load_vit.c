@@ -1,4 +1,4 @@
-/* Vision transformers in files: the architecture from shapes and metadata. */
+/* Loading vision transformers: finds the architecture from shapes and metadata. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

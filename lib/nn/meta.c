@@ -1,4 +1,4 @@
-/* What the metadata of a file say about a network, read and written. */
+/* Reads and writes the metadata that describe a network. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,15 +89,15 @@ static dfq_status meta_word(const dfqi_safetensors *st, const char *path, const 
 /* NORM: of mean and std, so that those of pixels of 0..255 do not pass */
 enum { IMAGE_MIN = 8, IMAGE_MAX = 1024, HEADS_MAX = 4096, RESIZE_MAX = 16384, NORM_MAX = 10 };
 
-/* Which of the properties in the metadata hold for it: a search space tells its own. */
+/* Is this property read from the metadata? A search space defines most of its own. */
 static bool hears(const dfqi_arch *a, dfqi_prop p)
 {
     if (!dfqi_prop_applies(a, p) || !dfqi_prop_decides(p)) return false;
     return !dfqi_arch_is_derived(a) || p == DFQI_PROP_EPS || p >= DFQI_PROP_MEAN;
 }
 
-/* Of a ViT, it is what positions and patches make: 4 x 9 positions are as many as 6 x 6, so that a
- * file or a caller may know better. */
+/* The image size of a ViT follows from its positions and patches. A file or a caller that states
+ * another size has a network that is not supported: 4 x 9 positions are as many as 6 x 6. */
 static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, dfqi_arch *a)
 {
     if (a->family == DFQI_FAMILY_VIT && image != a->image)
@@ -110,7 +110,7 @@ static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, 
     return DFQ_OK;
 }
 
-/* What is usual has one form, so that networks compare by their bytes. */
+/* The usual stem has one form, so that networks can be compared byte by byte. */
 static void take_stem(int32_t stem, dfqi_arch *a)
 {
     a->of.cnn.stem = 0;
@@ -203,7 +203,7 @@ dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path, dfq
     return DFQ_OK;
 }
 
-/* DFQ_E_INVALID for what the network does not have. */
+/* DFQ_E_INVALID for a property that the network does not have. */
 static dfq_status need(dfq_context *ctx, const char *path, const dfqi_arch *a, dfqi_prop p,
                        bool good, const char *range)
 {

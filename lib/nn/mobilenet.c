@@ -1,6 +1,6 @@
-/* MobileNetV2 of width 1 (Sandler et al., CVPR 2018), as torchvision and as pytorchcv write it:
- * pytorchcv's first unit has an expanding convolution (that does not expand), and its classifier is
- * a 1x1 convolution without bias. */
+/* MobileNetV2 of width 1 (Sandler et al., CVPR 2018), in the forms of torchvision and pytorchcv.
+ * pytorchcv's first unit has an expanding convolution with factor 1, and its classifier is a 1x1
+ * convolution without bias. */
 #include <stdio.h>
 
 #include "graph/ops.h"

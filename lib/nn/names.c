@@ -1,12 +1,13 @@
-/* What the names of known architectures tell: the number of heads, the stem, and the transform that
- * accuracies were published with. A name tells something only where the tensors agree with it. */
+/* Properties known from the name of an architecture: the number of heads, the stem, and the
+ * transform with which accuracies were published. A name counts only if the tensors agree with
+ * it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "nn/cnn.h"
 
-/* What was assumed comes from `source` now. */
+/* Marks an assumed property as coming from `source`. */
 static void settle(dfqi_arch *a, dfqi_prop p, int32_t source)
 {
     if (a->source[p] == DFQ_SOURCE_ASSUMED) a->source[p] = (uint8_t)source;
@@ -47,7 +48,7 @@ static const struct size {
              {"so150m_", 896, 14}, {"so400m_", 1152, 16}, {"little_", 320, 5},
              {"betwixt_", 640, 10}};
 
-/* What stands behind "_224", and the mean and std that such weights were trained with. */
+/* The name's ending after "_224", and the mean and std with which such weights were trained. */
 enum { HALF, IMAGENET, RAW };
 static const struct training {
     const char *tag;
@@ -128,8 +129,8 @@ static int64_t layers_of(const dfqi_arch *a)
     return 2 + units * (a->of.cnn.bottleneck ? 3 : 2);
 }
 
-/* The keys of a repository that trained such networks tell what it normalised by; akamaster's are
- * others' too but for shortcuts without a projection. */
+/* The parameter names identify the repository that trained a network, and so its normalisation.
+ * akamaster's names are used by others too, except for shortcuts without a projection. */
 static bool knows_statistics(const dfqi_arch *a)
 {
     return !a->of.cnn.small || a->of.cnn.keys == DFQI_KEYS_PYTORCHCV || a->of.cnn.padded;

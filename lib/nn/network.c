@@ -1,4 +1,4 @@
-/* Networks: parameters and their life. */
+/* Networks: parameters and lifetime. */
 #include "nn/network.h"
 
 #include <string.h>

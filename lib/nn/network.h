@@ -17,7 +17,7 @@ typedef enum dfqi_family {
     DFQI_FAMILY_COUNT
 } dfqi_family;
 
-/* Everything about a network but its weights: what all families share. Plain data. */
+/* The architecture of a network: the properties that all families share. Plain data. */
 typedef struct dfqi_arch {
     dfqi_family family;
     char name[64];    /* "vit_tiny_patch16_224" */
@@ -53,7 +53,8 @@ int64_t dfqi_network_values(const dfqi_network *net);
 /* Both must compute the same with the same weights: DFQ_E_SHAPE says where they differ. */
 DFQI_CHECKED dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
                                                 const dfqi_network *student);
-/* Goes on with a hash: what names and shapes of parameters do not tell of an architecture. */
+/* Continues a hash with the properties of an architecture that names and shapes of parameters do
+ * not show. */
 uint64_t dfqi_arch_hash(uint64_t hash, const dfqi_arch *a);
 /* A fingerprint of names, shapes and bits of all parameters and of the architecture. */
 uint64_t dfqi_network_hash(const dfqi_network *net);
@@ -62,7 +63,8 @@ DFQI_CHECKED dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network
 /* All tensors zero, in the order and shapes of the architecture. */
 DFQI_CHECKED dfq_status dfqi_network_new(dfq_context *ctx, const dfqi_arch *arch,
                                          dfqi_network *out);
-/* Random weights, norms that change nothing. Every parameter has a random stream of its own. */
+/* Random weights, and norms that are the identity. Every parameter has a random stream of its
+ * own. */
 void dfqi_network_init(dfqi_network *net, uint64_t seed);
 
 /* -- building graphs --------------------------------------------------------------------------- */
@@ -73,8 +75,8 @@ typedef struct dfqi_norm_tap {
     dfqi_id gamma, beta, mean, var;
 } dfqi_norm_tap;
 
-/* What a forward pass offers to look at. Arrays have one entry for each block of a vision
- * transformer, `norms` one for each BatchNorm of a convolutional network. */
+/* Intermediate values of a forward pass. Arrays have one entry for each block of a vision
+ * transformer; `norms` has one for each BatchNorm of a convolutional network. */
 typedef struct dfqi_taps {
     dfqi_id logits;
     dfqi_id *raw;  /* query-key products before scale and softmax [B,H,N,N] */
@@ -83,9 +85,9 @@ typedef struct dfqi_taps {
     dfqi_norm_tap *norms;
 } dfqi_taps;
 
-/* The network of a path through a space: all but the normalisation of its input. */
+/* The architecture of a path through a space, except the normalisation of its input. */
 void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfqi_arch *out);
-/* Is it one? */
+/* Is it a derived network? */
 int dfqi_arch_is_derived(const dfqi_arch *a);
 /* Is it a convolutional network? */
 int dfqi_arch_is_cnn(const dfqi_arch *a);
@@ -106,11 +108,11 @@ void dfqi_network_forward(const dfqi_network *net, dfqi_graph *g, const dfqi_id 
 /* A rewrite (graph.h) that changes nothing: with it a forward pass leaves nothing out. */
 dfqi_id dfqi_rewrite_nothing(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                              dfqi_id value, void *user);
-/* The forward graph of one image with what a graph leaves out because nobody reads it: for
- * counting, not for running. The caller frees it. */
+/* The forward graph of one image, including the nodes that a graph leaves out when nobody reads
+ * them: for counting, not for running. The caller frees it. */
 DFQI_CHECKED dfq_status dfqi_network_whole(const dfqi_network *net, dfqi_graph **out);
-/* Multiply-accumulates of one image through the products of the whole network, with what a graph
- * leaves out because nobody reads it. A float network and its quantized form have the same
+/* Multiply-accumulates of one image in the products of the whole network, including nodes that a
+ * graph leaves out when nobody reads them. A float network and its quantized form have the same
  * number. */
 DFQI_CHECKED dfq_status dfqi_network_macs(const dfqi_network *net, double *out);
 

@@ -1,5 +1,5 @@
-/* SGD with Nesterov momentum, AdamW (Loshchilov and Hutter, 2019) and RMSProp, in torch's
- * conventions; decay is decoupled for all. */
+/* SGD with Nesterov momentum, AdamW (Loshchilov and Hutter, 2019) and RMSProp, with torch's
+ * conventions. Weight decay is decoupled in all of them. */
 #include "nn/optim.h"
 
 #include <math.h>
@@ -87,7 +87,7 @@ static void rmsprop(const job *j, int64_t from, int64_t to)
     }
 }
 
-/* What the functions above subtract, before the rate. */
+/* The step direction: the value that the functions above subtract, before the learning rate. */
 static float direction(const job *j, int64_t i)
 {
     const dfqi_optim_options *o = j->o;

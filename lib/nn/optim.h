@@ -1,5 +1,6 @@
-/* Optimisers over flat parameter arrays. One interface: state per parameter is made once, `step`
- * applies a gradient. All of them are elementwise, so results do not depend on threads. */
+/* Optimisers over flat parameter arrays, behind one interface. The state of a parameter is made
+ * once; `step` applies a gradient. All are elementwise, so results do not depend on the number of
+ * threads. */
 #ifndef DFQI_NN_OPTIM_H
 #define DFQI_NN_OPTIM_H
 
@@ -36,7 +37,8 @@ void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s);
 /* One step on p[count] with gradient g[count]; t counts steps from 1. */
 void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
                      float lr, const float *g, float *p);
-/* What that step would subtract from p at rate 1 and without decay; the state stays as it is. */
+/* The direction of that step: the value it would subtract from p with learning rate 1 and without
+ * decay. The state does not change. */
 void dfqi_optim_direction(dfq_context *ctx, const dfqi_optim_options *o, const dfqi_moments *s,
                           int64_t t, const float *g, float *out);
 

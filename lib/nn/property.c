@@ -1,4 +1,4 @@
-/* The table of properties, and their values as text. */
+/* The table of network properties, and their values as text. */
 #include "nn/property.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What a network is apart from its tensors, property by property: its value as text, and what told
- * it. */
+/* Properties of a network that its tensors do not hold: for each its value as text, and the source
+ * of that value. */
 #ifndef DFQI_NN_PROPERTY_H
 #define DFQI_NN_PROPERTY_H
 
@@ -28,19 +28,19 @@ typedef enum dfqi_prop {
 
 struct dfqi_arch;
 
-/* The name of a property is the metadata key that says it, but for the crop's: "crop_pct". */
+/* The name of a property is its metadata key, except the crop's key: "crop_pct". */
 const char *dfqi_prop_name(dfqi_prop p);
 /* DFQ_DECIDES_*, or'ed. */
 int32_t dfqi_prop_decides(dfqi_prop p);
-/* Does the family have it? */
+/* Does the family have this property? */
 bool dfqi_prop_applies(const struct dfqi_arch *a, dfqi_prop p);
-/* Its value as metadata say it, with a decimal point in any locale. Returns `text`. */
+/* The property's value as metadata text, with a decimal point in any locale. Returns `text`. */
 enum { DFQI_PROP_TEXT = 64 };
 const char *dfqi_prop_text(const struct dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_TEXT]);
 /* Every property that applies comes from `source`, or only those that were assumed so far. */
 void dfqi_prop_from(struct dfqi_arch *a, int32_t source);
 
-/* Words of metadata, 0 .. their number - 1; NULL behind the last. */
+/* The words that metadata use for a value, by number; NULL after the last. */
 extern const char *const dfqi_interpolation_words[], *const dfqi_stem_words[],
                                                          *const dfqi_bottleneck_words[];
 /* "gelu", "relu", "relu6": the one that the family computes; "token", "avg": how it pools. */

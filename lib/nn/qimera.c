@@ -1,9 +1,9 @@
-/* Qimera's generator (docs/METHODS.md, Generators): noise around the embeddings of classes, and
- * mixtures of them.
+/* Qimera's generator network (docs/METHODS.md, Generators): noise is added to the embeddings of
+ * classes, and mixtures of them are made.
  *
- * The published BatchNorm works on transposed arrays: of an image of one class it standardises that
- * image's own values; in mixtures it standardises a slot over the whole batch. One graph has both,
- * and the inputs `mix` and `own` choose. */
+ * The published BatchNorm works on transposed arrays. For an image of one class it standardises the
+ * values of that image alone; for mixtures it standardises a slot over the whole batch. One graph
+ * has both, and the inputs `mix` and `own` select. */
 #include "graph/ops.h"
 #include "nn/generator_priv.h"
 

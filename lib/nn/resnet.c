@@ -1,4 +1,4 @@
-/* ResNets (He et al., CVPR 2016): for small images with three stages, for ImageNet with four. */
+/* ResNets (He et al., CVPR 2016): with three stages for small images, with four for ImageNet. */
 #include <math.h>
 #include <stdio.h>
 

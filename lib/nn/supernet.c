@@ -142,7 +142,7 @@ dfq_status dfqi_supernet_inherit(dfqi_supernet *net, const int32_t *path)
 
 /* -- parameters -------------------------------------------------------------------------------- */
 
-/* Norms change nothing at first. */
+/* Norms start as the identity. */
 static void draw(dfqi_super_layer *l, float gain, uint64_t seed, int32_t index)
 {
     dfqi_rng r = dfqi_rng_make(seed, (uint64_t)index);

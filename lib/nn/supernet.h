@@ -1,20 +1,21 @@
-/* Supernets for co-exploration: a stem, cells, a head. Each cell is one of its space's choices, or
- * nothing but its shortcut where it may be left out. All paths through a choice share its weights;
- * a pass builds the graph of one path alone, so nothing else is computed or stored.
+/* Supernets for co-exploration (docs/METHODS.md, With a supernet): a stem, cells, and a head. Each
+ * cell takes one of its choices, or only its shortcut if the cell may be left out. All paths
+ * through a choice share its weights. A pass builds the graph of one path, so nothing else is
+ * computed or stored.
  *
- * MBConv family: a cell is an inverted bottleneck, and may be left out where the stride is 1 and
- * the widths agree. Every choice of every cell has weights of its own.
+ * MBConv family: a cell is an inverted bottleneck. It may be left out if its stride is 1 and its
+ * input and output widths agree. Every choice of every cell has its own weights.
  *
- * ViT family: a cell is a stage of pre-norm transformer blocks, and a choice is its width, its
- * depth, and the heads and MLP ratio of its blocks at once. A stage adds to tokens of one width, by
- * which all stages meet:
+ * ViT family: a cell is a stage of pre-norm transformer blocks. A choice sets its width, its depth,
+ * and the heads and MLP ratio of its blocks. All stages add to tokens of one width D:
  *
  *   x[N,D] -> x + leave(block(.. block(enter(norm(x))) ..)),   enter: D -> width, leave: width -> D
  *
- * So what a stage costs depends on its own choice alone: costs are exactly additive over cells. Two
- * cells for the width and for the blocks of a stage would not be: what a block costs is a product
- * of both. A stage has the weights of its largest choice, and any other uses the leading channels,
- * heads and blocks of it. A space of stages one block deep gives each block choices of its own. */
+ * So the cost of a stage depends on its own choice alone, and costs are exactly additive over
+ * cells. (With separate cells for the width and the blocks of a stage they would not be, since the
+ * cost of a block is a product of both.) A stage stores the weights of its largest choice; other
+ * choices use their leading channels, heads and blocks. In a space of stages with depth 1 each
+ * block has choices of its own. */
 #ifndef DFQI_NN_SUPERNET_H
 #define DFQI_NN_SUPERNET_H
 
@@ -23,7 +24,7 @@
 
 enum { DFQI_SUPER_TENSORS = 5, DFQI_SUPER_NAME = 64 };
 
-/* What a layer's tensors are. */
+/* The kinds of layers, by their tensors. */
 typedef enum dfqi_super_kind {
     DFQI_SUPER_CONV,     /* weight, gamma, beta, running mean, running variance */
     DFQI_SUPER_LINEAR,   /* weight, bias */
@@ -58,18 +59,19 @@ typedef struct dfqi_supernet {
     dfqi_workspace *work; /* that passes take in turns */
 } dfqi_supernet;
 
-/* What all weights of the supernet of a space take, and how many layers it has. */
+/* The bytes of all weights of a space's supernet, and its number of layers. */
 double dfqi_super_bytes(const dfqi_supernet_space *space, int32_t *out_layers);
 
-/* With a `path` (a choice for each cell) only what is on it exists: the network that a search
- * derived, trained like any other. NULL: all. Weights are drawn at random, norms change nothing. */
+/* Makes a supernet. With a `path` (a choice for each cell) it has only the layers on the path: the
+ * derived network of a search, trained like any other. NULL: all layers. Weights are random, norms
+ * are the identity. */
 DFQI_CHECKED dfq_status dfqi_supernet_new(dfq_context *ctx, const dfqi_supernet_space *space,
                                           const int32_t *path, uint64_t seed, dfqi_supernet *out);
 void dfqi_supernet_fini(dfqi_supernet *net);
 int dfqi_supernet_on_path(const dfqi_super_layer *l, const int32_t *path);
 /* Choices of a cell, with that of leaving it out. */
 int32_t dfqi_supernet_choices(const dfqi_supernet *net, int32_t cell);
-/* What a layer is called; its tensors are "<name>.weight" and so on. */
+/* The name of a layer; its tensors are "<name>.weight" and so on. */
 void dfqi_super_layer_name(const dfqi_super_layer *l, char out[DFQI_SUPER_NAME]);
 /* How many tensors a layer has. */
 int32_t dfqi_super_layer_tensors(const dfqi_super_layer *l);
@@ -79,14 +81,14 @@ int32_t dfqi_super_layer_dims(const dfqi_super_layer *l, int32_t k, int64_t dims
 int32_t dfqi_super_layer_trained(const dfqi_super_layer *l);
 /* Is tensor k a weight, which decays, and no norm, bias or position? */
 int dfqi_super_layer_decays(const dfqi_super_layer *l, int32_t k);
-/* Multiply-accumulates of a path, for one image: of the products in its graph. */
+/* Multiply-accumulates of the products on a path, for one image. */
 DFQI_CHECKED dfq_status dfqi_supernet_macs(const dfqi_supernet *net, const int32_t *path,
                                            double *out);
-/* Each cell's choice with the most of them. */
+/* The choice with the most multiply-accumulates in each cell. */
 void dfqi_supernet_largest(const dfqi_supernet *net, int32_t *path);
-/* Every choice takes over what it can of the weights of the path's choice in its cell: the channels
- * that matter most, the middle of the kernels. Choices that share their weights stay as they
- * are. */
+/* Weight inheritance: every choice takes over weights of the path's choice in its cell, namely the
+ * most important channels and the middle of the kernels. Choices that share their weights do not
+ * change. */
 DFQI_CHECKED dfq_status dfqi_supernet_inherit(dfqi_supernet *net, const int32_t *path);
 /* The derived network of a path, made by dfqi_supernet_new, gets the weights that the path uses. */
 DFQI_CHECKED dfq_status dfqi_supernet_hand_down(const dfqi_supernet *net, dfqi_supernet *derived);
@@ -97,8 +99,8 @@ typedef enum dfqi_super_mode {
     DFQI_SUPER_TRAIN /* and gradients */
 } dfqi_super_mode;
 
-/* What a layer became in a pass; DFQI_NONE off the path. t: the tensors, or what of them the path
- * uses; gradients are shaped like these. */
+/* The values of a layer in a pass; DFQI_NONE off the path. t: the tensors, or the parts of them
+ * that the path uses; gradients have the same shapes. */
 typedef struct dfqi_super_tap {
     dfqi_id t[DFQI_SUPER_TENSORS], grad[3], mean, var;
     int64_t values; /* that a channel's statistics are taken over */
@@ -123,20 +125,20 @@ DFQI_CHECKED dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int3
                                             dfqi_super_pass *out);
 void dfqi_super_pass_fini(dfqi_super_pass *p);
 /* The forward graph of one image along a path, for counting: its parameters are 0. out_span[cells]
- * as in a pass; what a cell's nodes are depends on its own choice alone, but for their numbers. The
+ * is as in a pass. Apart from their ids, the nodes of a cell depend on its own choice alone. The
  * caller frees the graph. */
 DFQI_CHECKED dfq_status dfqi_super_graph(dfq_context *ctx, const dfqi_supernet_space *space,
                                          const int32_t *path, dfqi_graph **out,
                                          int32_t (*out_span)[2]);
-/* Copies what the pass uses of tensor k of a layer out of `whole`, which is laid out like the
- * tensor, to `part`, laid out like the gradient; back: the other way. */
+/* Copies the part of a layer's tensor k that the pass uses from `whole`, which has the tensor's
+ * layout, to `part`, which has the gradient's layout; back: the other way. */
 void dfqi_super_pass_copy(const dfqi_super_pass *p, int32_t layer, int32_t k, float *whole,
                           float *part, int back);
 /* After a LOSS or TRAIN run: running = (1 - momentum) running + momentum (the batch's), variances
  * over n - 1 as torch keeps them. */
 void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum);
-/* After a TRAIN run: d loss / d gate of each cell, where the gate, 1, scales what the cell adds to
- * its shortcut; 0 for a cell left out, which adds nothing. */
+/* After a TRAIN run: d loss / d gate of each cell. The gate has the value 1 and scales the output
+ * that a cell adds to its shortcut. The gradient is 0 for a cell that is left out. */
 void dfqi_super_pass_gates(const dfqi_super_pass *p, double *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Files of supernets: see supernet_file.h. */
+/* Reading and writing files of supernets (supernet_file.h). */
 #include "nn/supernet_file.h"
 
 #include <math.h>

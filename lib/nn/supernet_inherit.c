@@ -1,6 +1,6 @@
-/* MBConv: the other choices of a cell begin with the weights of one that has been trained. They
- * then speak the language that the rest of the network has learned, which random ones first have
- * to. */
+/* Weight inheritance in the MBConv family: the other choices of a cell start from the weights of a
+ * trained choice. They then fit the rest of the network, which randomly initialised weights have to
+ * learn first. */
 #include <math.h>
 #include <string.h>
 
@@ -25,8 +25,8 @@ static dfqi_super_layer *find(dfqi_supernet *net, int32_t cell, int32_t choice)
     return NULL;
 }
 
-/* Inner channels by what the projection makes of them, the largest first; few enough for a plain
- * sort. */
+/* Sorts inner channels by their weight in the projection, the largest first; they are few enough
+ * for a plain sort. */
 static void rank(const dfqi_super_layer *project, channel *out)
 {
     const float *w = dfqi_tensor_f32(project->t[0]);

@@ -1,4 +1,4 @@
-/* One path of a supernet as a graph, and what is read off it after a run. */
+/* A pass: the graph of one path of a supernet, and the values and gradients read after a run. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -186,9 +186,10 @@ void dfqi_super_pass_track(const dfqi_super_pass *p, float momentum)
     }
 }
 
-/* What a cell adds is the output of its last layer, linear in two of that layer's tensors: gamma
- * and beta of a BatchNorm, weight and bias of a linear layer. A gate on the output scales both, so
- * that d/d gate = sum over both of <tensor, d/d tensor> at gate 1: no node of its own is needed. */
+/* The gradient of a gate without a node of its own. A cell adds the output of its last layer to the
+ * shortcut. That output is linear in two tensors of the layer: gamma and beta of a BatchNorm, or
+ * weight and bias of a linear layer. A gate on the output scales both, so at gate 1 d/d gate = sum
+ * over both of <tensor, d/d tensor>. */
 void dfqi_super_pass_gates(const dfqi_super_pass *p, double *out)
 {
     for (int32_t c = 0; c < p->net->n_cells; c++) out[c] = 0;

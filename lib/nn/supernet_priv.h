@@ -1,10 +1,10 @@
-/* The families of supernets, one row each. What all of them share asks the table. */
+/* The table of supernet families, one row each. Common code calls a family through its row. */
 #ifndef DFQI_NN_SUPERNET_PRIV_H
 #define DFQI_NN_SUPERNET_PRIV_H
 
 #include "nn/supernet.h"
 
-/* Where a family lists its layers, in the order of use. */
+/* The list of a family's layers, in the order of use. */
 typedef struct dfqi_super_list {
     dfqi_super_layer *rows;      /* NULL: only counted */
     const int32_t *path;         /* layers off it are left out; NULL: none is */
@@ -21,17 +21,17 @@ dfqi_super_list dfqi_super_list_make(dfqi_super_layer *rows, const int32_t *path
 void dfqi_super_list_add(dfqi_super_list *l, const dfqi_super_layer *layer);
 
 typedef struct dfqi_super_row {
-    /* Of weights at first: drawn from N(0, gain / fan_in). */
+    /* The gain of initial weights, which are drawn from N(0, gain / fan_in). */
     float gain;
     float eps; /* of the norms */
-    /* What the family asks of a space; may be NULL. */
+    /* Checks a space for this family; may be NULL. */
     DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const dfqi_supernet_space *s);
     /* How many cells a space has. */
     int64_t (*cells)(const dfqi_supernet_space *s);
     /* Lists all layers; sets net->skips. Knows net->path. */
     void (*list)(dfqi_supernet *net, dfqi_super_list *l);
-    /* What dfqi_supernet_macs counts, by a formula: to compare choices in each step of a
-     * warm-up. */
+    /* The result of dfqi_supernet_macs by a formula, which is fast enough to compare choices in
+     * each step of a warm-up. */
     double (*work)(const dfqi_supernet *net, const int32_t *path);
     /* From p->x to p->logits; sets p->span. */
     void (*forward)(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mode);
@@ -47,7 +47,8 @@ void dfqi_super_outline(const dfqi_supernet_space *space, const int32_t *path, d
 /* dfqi_supernet_new, with all tensors 0. */
 DFQI_CHECKED dfq_status dfqi_super_make(dfq_context *ctx, const dfqi_supernet_space *space,
                                         const int32_t *path, dfqi_supernet *out);
-/* Adds what a path with `in` and `out` channels uses of layer i's tensors: p->taps[i].t. */
+/* Adds the parts of layer i's tensors that a path with `in` and `out` channels uses:
+ * p->taps[i].t. */
 void dfqi_super_params(dfqi_super_pass *p, int32_t i, int64_t in, int64_t out);
 
 /* MBConv: supernet_inherit.c. */

@@ -1,5 +1,5 @@
-/* Search spaces of networks as plain data (supernet.h says what they stand for), and their
- * descriptions in JSON. */
+/* Search spaces of networks as plain data (supernet.h explains the fields), and their description
+ * in JSON. */
 #ifndef DFQI_NN_SUPERNET_SPACE_H
 #define DFQI_NN_SUPERNET_SPACE_H
 
@@ -24,7 +24,7 @@ typedef struct dfqi_super_choice {
     int64_t kernel, expand;
 } dfqi_super_choice;
 
-/* What can be chosen: so many values, ascending. */
+/* One axis of choices: `n` ascending values. */
 typedef struct dfqi_super_axis {
     int32_t n;
     int64_t value[DFQI_SUPER_VALUES];
@@ -37,7 +37,8 @@ typedef struct dfqi_super_vit {
     dfqi_super_axis width, depth, heads, ratio;
 } dfqi_super_vit;
 
-/* A choice of a stage. Numbers of choices count ratios fastest, then heads, depths, widths. */
+/* A choice of a stage. In the numbering of choices, ratios vary fastest, then heads, depths,
+ * widths. */
 typedef struct dfqi_super_blocks {
     int64_t width, depth, heads, ratio;
 } dfqi_super_blocks;

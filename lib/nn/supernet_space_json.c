@@ -1,5 +1,5 @@
-/* Search spaces of networks in JSON. Unknown keys, missing ones and values out of range are
- * refused, each with one line that names the file and the key. */
+/* Search spaces of networks in JSON. Unknown keys, missing keys and values out of range are errors
+ * of one line each, which names the file and the key. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ const dfqi_supernet_space *dfqi_supernet_space_known(const char *name)
     return NULL;
 }
 
-/* What is read, and what error texts need. */
+/* The JSON node to read, with the context and the file name for error texts. */
 typedef struct reader {
     dfq_context *ctx;
     const char *file;
@@ -177,7 +177,7 @@ static dfq_status read_name(const reader *r, dfqi_supernet_space *s)
     return DFQ_OK;
 }
 
-/* Products of what is within its range can be too large. */
+/* Values within their ranges can still give a product that is too large. */
 static dfq_status check_size(const reader *r, const dfqi_supernet_space *s)
 {
     int32_t layers;
@@ -233,7 +233,7 @@ dfq_status dfqi_supernet_space_parse(dfq_context *ctx, const char *file, const c
     return status;
 }
 
-/* A name of a built-in space would say the wrong thing. */
+/* Refuses a description with the name of a built-in space. */
 dfq_status dfqi_supernet_space_read(dfq_context *ctx, const char *path, dfqi_supernet_space *out)
 {
     dfqi_json *doc;

@@ -1,4 +1,4 @@
-/* The vision transformer as a graph. Parameters come in the order of the table below: four of the
+/* The vision transformer as a graph. Parameters are in the order of the table below: four of the
  * embedding, twelve for each block, four of the head. */
 #include "nn/vit.h"
 
@@ -86,7 +86,7 @@ void dfqi_vit_expect(const dfqi_arch *a, dfqi_expect *out)
     for (int32_t i = 0, n = dfqi_vit_count(a); i < n; i++) expect_one(a, i, &out[i]);
 }
 
-/* What layers of a block are called. */
+/* The names of a block's layers. */
 static const char *named(const dfqi_vit_block *b, const char *what, char text[96])
 {
     snprintf(text, 96, "%s.%s", b->name, what);

@@ -1,5 +1,5 @@
-/* Vision transformers (ViT, DeiT) with timm's names and shapes, and the block that others build
- * theirs from. */
+/* Vision transformers (ViT, DeiT) with timm's names and shapes, and the transformer block, which
+ * other families use. */
 #ifndef DFQI_NN_VIT_H
 #define DFQI_NN_VIT_H
 
