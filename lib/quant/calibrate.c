@@ -1,14 +1,15 @@
-/* Ranges of the activation quantizers from images.
+/* Calibration: the scales and zero points of the activation quantizers, from images
+ * (docs/METHODS.md, Quantizers).
  *
- * Parity mode does as MimiQ: each quantizer is initialised from the first batch it sees, and what
- * it sees has passed the quantizers before it; so they are set one after the other. Its kind minmax
- * follows the extremes of batches (track.c).
+ * Parity mode follows MimiQ: a quantizer is initialised from the first batch of its operand, which
+ * has passed the quantizers before it. So the quantizers are initialised one after the other. The
+ * minmax kind tracks the min-max range over batches (track.c).
  *
- * Improved mode sweeps over all images three times: for ranges, for the best scale of each channel,
- * and for how much of the spread between channels the weights take over (fold.c). Then the weights
- * get their scales and are rounded (weights.c, rounding.c).
+ * Improved mode reads all images three times: for ranges, for the best scale of each channel, and
+ * for the share of the spread between channels that the weights take over (fold.c). Then the
+ * weights get their scales and are rounded (weights.c, rounding.c).
  *
- * Convolutional networks: ranges follow the extremes of batches (track.c). */
+ * Convolutional networks track the min-max range over batches (track.c). */
 #include <math.h>
 #include <string.h>
 
@@ -70,8 +71,8 @@ static void site_body(void *arg, int64_t i, int32_t thread)
         dfqi_stats_errors(&j->stats[i], site, &v, j->k);
 }
 
-/* One pass over the images for all sites. The last batch is moved back to be full: an image may be
- * seen twice, none is missed. */
+/* One pass over the images for all sites. The last batch starts earlier so that it is full: an
+ * image may be read twice, none is left out. */
 static dfq_status sweep(job *j, phase what, const dfqi_images *images)
 {
     int64_t batch = j->g->batch, n = images->n;
@@ -105,7 +106,7 @@ static dfq_status make_stats(job *j)
     return DFQ_OK;
 }
 
-/* NaN loses every comparison, so extremes do not show it; the sum of squares does. */
+/* NaN fails every comparison, so the extremes do not show it; the sum of squares does. */
 static dfq_status need_finite(const job *j)
 {
     for (int32_t i = 0; i < j->s->n_sites; i++)
@@ -117,7 +118,7 @@ static dfq_status need_finite(const job *j)
     return DFQ_OK;
 }
 
-/* Where no candidate had a finite error there is no grid. */
+/* There is no grid if no candidate had a finite error. */
 static dfq_status check_grids(const dfqi_scheme *s)
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
@@ -157,10 +158,10 @@ static dfq_status choose_folds(job *j, const dfqi_network *net, double **moments
     return DFQ_OK;
 }
 
-/* Synthetic images drive activations less far than real ones do, and some channels hardly at all.
- * So every range gets room, more of it where codes are plenty, by a factor 2^((bits - 4) / 4), 1.1
- * at least; and none stays below half of the mean of its operand. (ViT-Tiny, W8A8, 64 synthetic
- * images, 650 real ones judged: 527 right without least, 532 with it.) */
+/* Widens the ranges, because activations are smaller on synthetic images than on real ones, and in
+ * some channels close to 0. The factor is max(2^((bits - 4) / 4), 1.1). No scale stays below half
+ * of the mean scale of its operand. (ViT-Tiny, W8A8, 64 synthetic images, 650 real test images: 527
+ * right without this minimum, 532 with it.) */
 static void widen(dfqi_site *site)
 {
     if (site->kind != DFQI_SITE_UNIFORM) return;
@@ -170,7 +171,7 @@ static void widen(dfqi_site *site)
     int64_t n = dfqi_tensor_count(site->scale);
     for (int64_t i = 0; i < n; i++) mean += scale[i] / (float)n;
     for (int64_t i = 0; i < n; i++) {
-        float mid = (mid_code - zero_point[i]) * scale[i]; /* stays in the middle of the codes */
+        float mid = (mid_code - zero_point[i]) * scale[i]; /* the middle code keeps its value */
         scale[i] = factor * fmaxf(scale[i], 0.5f * mean);
         zero_point[i] = mid_code - mid / scale[i];
     }
@@ -232,7 +233,7 @@ static dfq_status parity_site(dfq_context *ctx, dfqi_site *site, const float *x,
     return DFQ_OK;
 }
 
-/* LSQ's start of a weight's scales (MimiQ): from the mean magnitude of the whole weight. */
+/* LSQ's initial scales of a weight (MimiQ): from the mean magnitude of the whole weight. */
 static dfq_status start_weights(dfqi_scheme *s, const dfqi_network *net)
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
@@ -279,7 +280,7 @@ static dfq_status follow_ranges(dfqi_scheme *s, const dfqi_network *net, const d
     dfq_status status = DFQ_OK;
     DFQI_TRY(dfqi_tracker_new(s, net, batch, &t));
     for (int64_t i = 0; status == DFQ_OK && i < n; i += batch) {
-        int64_t first = i + batch <= n ? i : n - batch; /* moved back to be full */
+        int64_t first = i + batch <= n ? i : n - batch; /* starts earlier so that it is full */
         status = dfqi_images_at(images, first, batch, &x);
         if (status == DFQ_OK) status = dfqi_tracker_add(t, x);
         if (status == DFQ_OK) status = dfqi_stage_report(&stage, (uint64_t)(first + batch), NAN);

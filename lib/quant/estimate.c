@@ -1,5 +1,5 @@
-/* Estimates by running a little of the work, with a progress function of our own in the place of
- * the caller's that takes the time and stops it. */
+/* Estimates of time and memory from a short run of the work. During the run, a progress callback of
+ * this file replaces the caller's; it measures the time and stops the work. */
 #include "quant/estimate.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ typedef struct watch {
     double calibrate, round; /* seconds of whole stages */
     uint64_t steps, layers;  /* units of both */
     int32_t enough;
-    dfq_progress_fn progress; /* the caller's, to be put back */
+    dfq_progress_fn progress; /* the caller's, restored afterwards */
     void *user;
     dfq_log_fn log;
 } watch;
@@ -38,7 +38,7 @@ static int32_t look(const dfq_progress *p, void *user)
     return w->enough;
 }
 
-/* What is learned of noise is nothing for the caller's log. */
+/* Results on noise must not appear in the caller's log. */
 static void watch_begin(dfq_context *ctx, watch *w)
 {
     w->progress = ctx->progress;
@@ -66,7 +66,7 @@ static dfq_status make_noise(const dfqi_model *m, int64_t n, dfq_tensor **out)
     return DFQ_OK;
 }
 
-/* Seconds of one image; the first run is for the memory. */
+/* Seconds of one image; the first run is a warm-up, in which the system provides the memory. */
 static dfq_status time_forward(const dfqi_model *m, const dfq_tensor *images, double *out)
 {
     int64_t n = images->dims[0];
@@ -83,7 +83,7 @@ static dfq_status time_forward(const dfqi_model *m, const dfq_tensor *images, do
 
 /* -- memory ------------------------------------------------------------------------------------ */
 
-/* Of a forward pass; `keep`: all operands of products can be read afterwards. */
+/* Bytes of a forward pass; `keep`: all operands of products can be read afterwards. */
 static dfq_status forward_bytes(const dfqi_model *m, int64_t batch, int keep, double *out)
 {
     dfqi_graph *g;
@@ -115,7 +115,7 @@ static double rounding_bytes(const dfqi_network *net)
     return widest * widest * (sizeof(float) + 2 * sizeof(double));
 }
 
-/* What is gathered of activations (search.h), which stays until weights are rounded. */
+/* Bytes of the statistics of activations (search.h), which are kept until weights are rounded. */
 static dfq_status stats_bytes(const dfqi_network *net, double *out)
 {
     const double each = 2 * sizeof(float) + 2 * sizeof(double) +
@@ -207,7 +207,7 @@ dfq_status dfqi_evaluate_estimate(const dfqi_model *m, const dfqi_dataset *d, in
     dfqi_cost c;
     double macs;
     dfq_status status = DFQ_OK;
-    for (int i = 0; i < 2 && status == DFQ_OK; i++) { /* the first run is for the memory */
+    for (int i = 0; i < 2 && status == DFQ_OK; i++) { /* the first run is a warm-up */
         watch_begin(m->ctx, &w);
         status = dfqi_evaluate(m, d, first, sample, NULL, &acc);
         watch_end(m->ctx, &w);

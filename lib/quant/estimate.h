@@ -1,4 +1,4 @@
-/* What calibration and evaluation cost, measured on a few images. */
+/* Estimates of the time and memory of calibration and evaluation, measured on a few images. */
 #ifndef DFQI_QUANT_ESTIMATE_H
 #define DFQI_QUANT_ESTIMATE_H
 
@@ -10,7 +10,7 @@ typedef struct dfqi_cost {
     double seconds;
 } dfqi_cost;
 
-/* Quantizes a network with `images` and throws away what that made. */
+/* Quantizes a network with `images` and discards the result. */
 typedef dfq_status (*dfqi_quantize_run)(const dfqi_model *m, const dfq_tensor *images, void *user);
 
 /* How a network is quantized. */
@@ -18,15 +18,17 @@ typedef struct dfqi_quantize_job {
     dfqi_quantize_run run; /* it may be stopped */
     void *user;
     int32_t parity; /* parity mode of a vision transformer with learned grids: 16 images in all */
-    /* ranges follow batches (0), or all images are swept over and weights rounded (1) */
+    /* 0: ranges are tracked over batches; 1: all images are read in sweeps and weights are
+     * rounded */
     int32_t sweeps;
 } dfqi_quantize_job;
 
-/* Of n images. Runs the job on noise, until the layers of one block are rounded: rounding takes as
- * long for any number of images, but for a pass through half of either network for each layer. */
+/* The cost of calibration with n images. It runs the job on noise until the layers of one block are
+ * rounded. The time of rounding does not depend on n, except for a pass through half of either
+ * network for each layer. */
 DFQI_CHECKED dfq_status dfqi_quantize_estimate(const dfqi_model *m, int64_t n,
                                                const dfqi_quantize_job *job, dfqi_cost *out);
-/* Of images first .. first + n - 1; judges a few of them. */
+/* The cost of evaluating images first .. first + n - 1, measured on a few of them. */
 DFQI_CHECKED dfq_status dfqi_evaluate_estimate(const dfqi_model *m, const dfqi_dataset *d,
                                                int64_t first, int64_t n, dfqi_cost *out);
 

@@ -1,4 +1,4 @@
-/* Forward passes over data sets and over images in memory. */
+/* Evaluation: forward passes over data sets and over images in memory. */
 #include "quant/evaluate.h"
 
 #include <math.h>
@@ -51,8 +51,8 @@ dfq_status dfqi_model_logits(const dfqi_model *m, const float *images, int64_t n
     DFQI_TRY(forward_init(m, n, &f));
     dfq_status status = DFQ_OK;
     for (int64_t i = 0; i < n && status == DFQ_OK; i += f.batch) {
-        /* the last batch is moved back to be full: some images are computed twice, to the same
-         * bits */
+        /* the last batch starts earlier so that it is full: some images are computed twice, to the
+         * same bits */
         int64_t first = i + f.batch <= n ? i : n - f.batch;
         dfqi_exec_bind(f.e, f.x, images + first * image);
         status = dfqi_exec_run(f.e);

@@ -10,7 +10,7 @@ typedef struct dfqi_accuracy {
     int64_t not_finite; /* images with a logit that is NaN or infinite: they count as wrong */
 } dfqi_accuracy;
 
-/* The preprocessing that belongs to a model. */
+/* The preprocessing of a model. */
 dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m);
 
 /* Runs images first..first+n-1 of the data set. predicted[n] receives the class of each image if it
@@ -19,8 +19,8 @@ dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m);
 DFQI_CHECKED dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t first,
                                       int64_t n, int32_t *predicted, dfqi_accuracy *out);
 
-/* The class with the largest logit, the lower one of equals; -1 if any logit is not finite: what a
- * network says beside NaN or infinity is no answer. */
+/* The class with the largest logit, the lower one of equals; -1 if any logit is not finite, since
+ * then the other logits mean nothing. */
 int32_t dfqi_best_class(const float *logits, int64_t classes);
 
 /* Logits[n][classes] of images[n][3][S][S] in memory. */

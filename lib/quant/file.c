@@ -1,4 +1,4 @@
-/* Writing of model files, float or low-bit (quant/file_priv.h). */
+/* Writing model files, float or low-bit (quant/file_priv.h). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -186,7 +186,7 @@ static dfq_status put_all(writer *w, const dfqi_model *m, int half)
     return DFQ_OK;
 }
 
-/* What differs from the mode's own grids. */
+/* The grids that differ from the mode's own, as metadata. */
 static int64_t grids_meta(dfqi_grids grids, dfqi_st_meta *meta)
 {
     static char weights[] = DFQI_META_WEIGHT_GRID, acts[] = DFQI_META_ACT_GRID;

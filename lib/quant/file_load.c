@@ -1,4 +1,4 @@
-/* Reading of model files, float or low-bit (quant/file_priv.h). Files are hostile. */
+/* Reading model files, float or low-bit (quant/file_priv.h). Files are untrusted input. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -217,7 +217,7 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
     return DFQ_OK;
 }
 
-/* What the codes of a weight are wide must be what its site is. */
+/* The width of a weight's codes must be that of its site. */
 static dfq_status check_bits(const dfqi_safetensors *st, const char *path, const dfqi_scheme *s,
                              const dfqi_site *site)
 {
@@ -231,7 +231,7 @@ static dfq_status check_bits(const dfqi_safetensors *st, const char *path, const
                      path, site->name, bits, site->bits);
 }
 
-/* Codes belong to weights that have quantizers. */
+/* Only weights with quantizers may have codes. */
 static dfq_status check_codes(const dfqi_safetensors *st, const char *path, const dfqi_scheme *s)
 {
     for (int64_t i = 0; i < st->n_entries; i++) {

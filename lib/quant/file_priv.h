@@ -1,24 +1,30 @@
-/* Model files. Float models are plain safetensors with the names they were read with. A low-bit
- * file is safetensors too. Its metadata are "dfq.format" (the number below), "dfq.mode",
- * "dfq.weight_bits", "dfq.act_bits", "dfq.first_last_bits" where the first and last layer of a CNN
- * have a width of their own, and in parity mode "dfq.weight_grid" (minmax-asym, lsq) and
- * "dfq.act_grid" (minmax) where the grids are not the mode's own, and "dfq.layers" (quant/layers.h)
- * where layers have widths of their own or stay float. Its tensors:
+/* Model files. A float model is a safetensors file with the tensor names it was read with. A
+ * low-bit model is a safetensors file with these metadata:
+ *
+ *   dfq.format            the number of the format, below
+ *   dfq.mode              parity or improved
+ *   dfq.weight_bits, dfq.act_bits   widths of weights and activations
+ *   dfq.first_last_bits   if the first and last layer of a CNN have a width of their own
+ *   dfq.weight_grid       parity mode: minmax-asym or lsq, if it is not the mode's own grid
+ *   dfq.act_grid          parity mode: minmax, if it is not the mode's own grid
+ *   dfq.layers            if layers have widths of their own or stay float (quant/layers.h)
+ *
+ * Its tensors:
  *
  *   W.codes       U8   codes + 2^(bits-1) of the weight W, row-major, `bits` each, lowest bits
  *                      first, without gaps
  *   W.shape       I64  shape of W
- *   W.bits        U8   [1], only where it is not dfq.weight_bits
+ *   W.bits        U8   [1], only if it differs from dfq.weight_bits
  *   W.scale       F32  [O] scale of each row; the weight is (code * scale[o] / column factor[k]),
  *                      where the column factors are the scales of the layer's input if it has one
  *                      for each channel
  *   W.zero_point  F32  [O], of asymmetric grids: the weight is ((code - zero_point[o]) * scale[o])
- *   S.scale, S.zero_point F32, S.range F32 [2]: an activation quantizer's scales, zero points
- *                      (absent for a logarithmic grid, whose last code, range[1] + 1, is 0) and
- *                      smallest and largest code; S is a site (quant/scheme.h)
- *   everything else as in a float model
+ *   S.scale, S.zero_point F32, S.range F32 [2]: scales, zero points (absent for a logarithmic grid,
+ *                      whose last code, range[1] + 1, is 0), and smallest and largest code of an
+ *                      activation quantizer; S is a site (quant/scheme.h)
+ *   other tensors      as in a float model
  *
- * Format 1, without "dfq.format", named the tensors .step and .zero; it is refused. */
+ * Format 1 has no "dfq.format" and named the tensors .step and .zero; it is refused. */
 #ifndef DFQI_QUANT_FILE_PRIV_H
 #define DFQI_QUANT_FILE_PRIV_H
 

@@ -1,11 +1,15 @@
-/* Sharing the spread of a linear layer's input channels between activations and weights.
+/* Folding: the spread of a linear layer's input channels is shared between activations and weights.
  *
- * With a scale s[c] for each input channel the activations lose least, but the weights are then
- * quantized as W diag(s), one scale a row, and channels with large s crowd out the others. One
- * common scale spares the weights and costs the activations. Between the two, s[c] = k S^(1-b)
- * n[c]^b, with n the best scales of the channels and S the largest of them; b and k are chosen by
- * the error at the layer's output. (The exponent is the idea of SmoothQuant, Xiao et al., ICML
- * 2023; the folding is RepQ-ViT's, Li et al., ICCV 2023.) */
+ * With a scale s[c] for each input channel the error of the activations is smallest. But the
+ * weights are then quantized as W diag(s), with one scale for each row, and channels with large s
+ * dominate the row. One common scale favours the weights and harms the activations. Between the two
+ * lies
+ *
+ *   s[c] = k S^(1-b) n[c]^b
+ *
+ * with the best scales n[c] of the channels and their maximum S; b and k are chosen by the error at
+ * the layer's output. (The exponent is the idea of SmoothQuant, Xiao et al., ICML 2023; the folding
+ * is that of RepQ-ViT, Li et al., ICCV 2023.) */
 #include <math.h>
 #include <string.h>
 

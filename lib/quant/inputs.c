@@ -1,4 +1,4 @@
-/* What callers give a network: images of its size and labels of its classes. */
+/* Checks of a caller's images and labels: the image size and the classes of the network. */
 #include "quant/model.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Widths of single layers: which sites a name means, and what is left when some are float. */
+/* Per-layer bit widths: finds the sites of a layer name, and removes the sites of layers that stay
+ * float. */
 #include "quant/layers.h"
 
 #include <stdio.h>
@@ -68,7 +69,8 @@ static dfq_status check_config(dfq_context *ctx, const dfq_layer_config *c)
     return DFQ_OK;
 }
 
-/* No site is called so. `weights` 0, 1: layers whose activations, weights have one; -1: any. */
+/* Reports that no site has this name. `weights` 0, 1: suggests layers whose activations, weights
+ * have a site; -1: any. */
 static dfq_status no_layer(const dfqi_scheme *s, const char *name, int weights, const char *what)
 {
     char text[320], show[DFQI_SHOW_MAX], layer[80];
@@ -82,7 +84,7 @@ static dfq_status no_layer(const dfqi_scheme *s, const char *name, int weights, 
                      dfqi_show(name, show), what, dfqi_nearest_text(&near, text, sizeof text));
 }
 
-/* Sets the widths of what matches, and marks what is skipped. */
+/* Sets the widths of matching sites, and marks sites that stay float. */
 static dfq_status apply(dfqi_scheme *s, const dfq_layer_config *c, uint8_t *skip)
 {
     int32_t found[2] = {0, 0}; /* activations, weights */
@@ -110,7 +112,7 @@ static dfq_status apply(dfqi_scheme *s, const dfq_layer_config *c, uint8_t *skip
 
 /* -- all of them ------------------------------------------------------------------------------- */
 
-/* Those that are left move up; inputs of weights are found anew. */
+/* Moves the remaining sites up and looks up the inputs of weights again. */
 static dfq_status remove_skipped(dfqi_scheme *s, const uint8_t *skip)
 {
     int32_t left = 0;

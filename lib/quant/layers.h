@@ -1,8 +1,8 @@
-/* Layers with widths of their own, and layers that stay float. A layer is a product or a ReLU by
- * its name in the graph: "blocks.0.attn.qkv" has the sites "blocks.0.attn.qkv.weight" and ".input".
+/* Per-layer bit widths, and layers that stay float. A layer is a product or a ReLU, named as in the
+ * graph: "blocks.0.attn.qkv" has the sites "blocks.0.attn.qkv.weight" and ".input".
  *
- * As text, in files and for people: "NAME=w8a8,NAME=w8,NAME=a8,NAME=float", in which a name may
- * have stars, each of which stands for any characters; later entries win. */
+ * As text, in files and for people, the format is "NAME=w8a8,NAME=w8,NAME=a8,NAME=float". A star in
+ * a name matches any characters. Later entries win. */
 #ifndef DFQI_QUANT_LAYERS_H
 #define DFQI_QUANT_LAYERS_H
 
@@ -10,11 +10,11 @@
 
 #include "quant/scheme.h"
 
-/* Gives a new scheme, which has no values yet, what `n` configurations say; they lie `stride` bytes
- * apart. DFQ_E_INVALID names the layers near one that is not there. */
+/* Applies `n` layer configurations, `stride` bytes apart, to a new scheme without values. For an
+ * unknown layer DFQ_E_INVALID names the nearest ones. */
 DFQI_CHECKED dfq_status dfqi_scheme_configure(dfqi_scheme *s, const dfq_layer_config *first,
                                               size_t stride, int32_t n);
-/* The same from a text; DFQ_E_INVALID where it is none. */
+/* The same from a text; DFQ_E_INVALID if it is malformed. */
 DFQI_CHECKED dfq_status dfqi_scheme_configure_text(dfqi_scheme *s, const char *text);
 
 /* Does a name match a pattern with stars? */

@@ -1,4 +1,4 @@
-/* Life of a model and its forward graph. */
+/* Models: lifetime, and the forward graph. */
 #include "quant/model.h"
 
 #include <string.h>

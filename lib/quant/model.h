@@ -1,4 +1,5 @@
-/* The struct behind the public dfq_graph: a network, and the quantizers it was given if any. */
+/* A model, the struct behind the public dfq_graph: a network, and its quantizers if it is
+ * quantized. */
 #ifndef DFQI_QUANT_MODEL_H
 #define DFQI_QUANT_MODEL_H
 
@@ -11,7 +12,7 @@ struct dfq_graph {
     dfqi_network net;
     int32_t quantized;  /* scheme is there */
     dfqi_scheme scheme; /* calibrated if quantized */
-    /* made when somebody asks; of the architecture and the widths, which stay */
+    /* made on first use, from the architecture and the widths, which do not change */
     struct dfqi_probe *probes;   /* quant/probe.h */
     struct dfqi_layer_row *rows; /* accel/layer_rows.h */
     int32_t n_probes, n_rows;
@@ -32,8 +33,8 @@ DFQI_CHECKED dfq_status dfqi_model_check_images(const dfqi_model *m, const dfq_t
  * classes. */
 DFQI_CHECKED dfq_status dfqi_model_check_labels(const dfqi_model *m, const dfq_tensor *labels,
                                                 int64_t n);
-/* Fingerprints: of names, shapes and quantizers with their scales, which training leaves alone; and
- * of these and all parameters. */
+/* Fingerprints: one of names, shapes and quantizers with their scales, which training does not
+ * change, and one of these and all parameters. */
 uint64_t dfqi_model_outline_hash(const dfqi_model *m);
 uint64_t dfqi_model_hash(const dfqi_model *m);
 
@@ -60,7 +61,8 @@ int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bit
  * taps (arrays in taps may be NULL). The caller frees the graph. */
 DFQI_CHECKED dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out,
                                          dfqi_id *out_x, dfqi_taps *taps);
-/* The same with everything that a network has, read or not; no arrays of taps. */
+/* The same graph with all nodes of the network, even those that nobody reads; without arrays of
+ * taps. */
 DFQI_CHECKED dfq_status dfqi_model_graph_whole(const dfqi_model *m, int64_t batch, dfqi_graph **out,
                                                dfqi_id *out_x, dfqi_id *out_logits);
 

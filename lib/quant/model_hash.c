@@ -1,4 +1,4 @@
-/* Fingerprints of models, by which checkpoints know what they belong to. */
+/* Fingerprints of models. A checkpoint stores one to recognise the model it belongs to. */
 #include <string.h>
 
 #include "base/hash.h"

@@ -1,4 +1,4 @@
-/* The pass that puts fake-quantizers between the operands of products. */
+/* The quantization pass: it inserts fake quantizers at the operands of products. */
 #include <math.h>
 #include <string.h>
 
@@ -25,7 +25,7 @@ static float lsq_grad_mult(double values, float qmax)
 static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
                                dfqi_id w)
 {
-    if (site->follows && site->scale && p->frozen) return w; /* from a file: what its codes mean */
+    if (site->follows && site->scale && p->frozen) return w; /* from a file: as decoded */
     if (site->kind == DFQI_SITE_WEIGHT_MINMAX) return dfqi_fq_weight_range(g, w, site->bits);
     const dfqi_value *v = dfqi_graph_value(g, w);
     double count = (double)dfqi_value_count(v), cols = count / (double)v->dims[0];
@@ -37,8 +37,8 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     return dfqi_fq_weight(g, w, col, p->scale[i], site->bits, lsq_grad_mult(cols, site->qmax));
 }
 
-/* From the smallest to the largest: AIT's quantizer of what leaves a ReLU, and MimiQ's of kind
- * minmax (docs/METHODS.md, Quantizers). */
+/* Min-max quantizers: AIT's on ReLU outputs, and MimiQ's of kind minmax (docs/METHODS.md,
+ * Quantizers). */
 static dfqi_id quantize_range(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
                               dfqi_id x)
 {

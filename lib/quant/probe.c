@@ -1,5 +1,5 @@
-/* The list of probes is read off a forward graph: nodes with the names of layers, and values that a
- * family named. */
+/* Probes. The list is read from a forward graph: nodes with the names of layers, and values named
+ * by the network's family. */
 #include "quant/probe.h"
 
 #include <stdio.h>
@@ -30,7 +30,7 @@ static int32_t kind_of(const dfqi_node *n, const char *value_name)
     }
 }
 
-/* Layers have names of their own; so have quantizers, which are no probes. */
+/* Named nodes are layers or quantizers; quantizers are not probes. */
 static bool names_layer(const dfqi_node *n)
 {
     return n->name && n->name[0] &&
@@ -162,8 +162,8 @@ static dfq_status run(const pass *p, const float *images, int64_t n, float *logi
     const dfqi_arch *a = &p->m->net.arch;
     int64_t pixels = a->channels * a->image * a->image;
     for (int64_t i = 0; i < n; i += p->batch) {
-        /* the last batch is moved back to be full: some images are computed twice, to the same
-         * bits */
+        /* the last batch starts earlier so that it is full: some images are computed twice, to
+         * the same bits */
         int64_t first = i + p->batch <= n ? i : n - p->batch;
         dfqi_exec_bind(p->e, p->x, images + first * pixels);
         DFQI_TRY(dfqi_exec_run(p->e));

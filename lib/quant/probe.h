@@ -1,6 +1,7 @@
-/* Named values of a network's forward pass, and a pass that gives them: query-key products, softmax
- * maps and attention outputs of each head, outputs of blocks and layers, inputs of BatchNorms.
- * Names are those of layers and blocks; a float network and its quantized form have the same. */
+/* Probes: named values of a network's forward pass, and a pass that computes them. They are
+ * query-key products, softmax maps and attention outputs of each head, outputs of blocks and
+ * layers, and inputs of BatchNorms. They are named after layers and blocks, so a float network and
+ * its quantized form have the same names. */
 #ifndef DFQI_QUANT_PROBE_H
 #define DFQI_QUANT_PROBE_H
 

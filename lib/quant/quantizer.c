@@ -1,4 +1,5 @@
-/* Life of a quantizer, its scales, and how tensors fall into parts with a grid of their own. */
+/* A quantizer: its lifetime, its scales, and the split of a tensor into parts, each with its own
+ * grid. */
 #include "quant/quantizer.h"
 
 #include <math.h>

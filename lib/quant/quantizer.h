@@ -1,10 +1,12 @@
-/* One fake-quant module, of its own or taken from a model: the struct behind dfq_quantizer. The
- * arithmetic is that of the kernels (kernel/kernel.h, fake quantization).
+/* A fake-quant module, stand-alone or taken from a model; the struct behind dfq_quantizer. It
+ * computes with the kernels (kernel/kernel.h, fake quantization).
  *
- * With scale s, zero point z and column factors c (1 where there are none):
+ * With scale s, zero point z and column factors c (1 if there are none):
+ *
  *   code     q = clamp(rint(c x / s + rint(z)), qmin, qmax)
  *   forward  y = (q - rint(z)) s / c
- * and of a logarithmic grid q = rint(-2 log2(x / s)), y = s 2^(-q/2), 0 above qmax. */
+ *
+ * On a logarithmic grid q = rint(-2 log2(x / s)), and y = s 2^(-q/2), or 0 above qmax. */
 #ifndef DFQI_QUANT_QUANTIZER_H
 #define DFQI_QUANT_QUANTIZER_H
 
@@ -30,8 +32,8 @@ struct dfq_quantizer {
 };
 typedef struct dfq_quantizer dfqi_quantizer;
 
-/* How a tensor falls into parts: part p has grid p % groups, whose scales are `n_scales` in a row:
- * one for all of the part, or one for each column. */
+/* The split of a tensor into parts. Part p has grid p % groups, which has `n_scales` consecutive
+ * scales: one for the whole part, or one for each column. */
 typedef struct dfqi_quantizer_parts {
     int64_t parts, groups, rows, cols, n_scales;
     int64_t count; /* of all values */
@@ -52,7 +54,7 @@ dfqi_quantizer *dfqi_quantizer_retain(const dfqi_quantizer *q);
 void dfqi_quantizer_release(dfqi_quantizer *q); /* NULL ok */
 
 bool dfqi_quantizer_is_weight(const dfqi_quantizer *q);
-/* Scales come from each tensor as it is: weights without scales of their own. */
+/* Are the scales computed from each tensor? True for weights without scales of their own. */
 bool dfqi_quantizer_follows(const dfqi_quantizer *q);
 /* Checks shapes and values, then holds on to the tensors. scales NULL: forgets both. */
 DFQI_CHECKED dfq_status dfqi_quantizer_set_scales(dfqi_quantizer *q, const dfq_tensor *scales,
@@ -72,7 +74,7 @@ DFQI_CHECKED dfq_status dfqi_quantizer_by_columns(const dfqi_quantizer *q, const
 
 DFQI_CHECKED dfq_status dfqi_quantizer_apply(const dfqi_quantizer *q, const dfq_tensor *x,
                                              dfq_tensor **out_y);
-/* Each out may be NULL. Of scales and zero points: DFQ_E_UNSUPPORTED where there is no such
+/* Each out may be NULL. DFQ_E_UNSUPPORTED if scales or zero points are asked for and have no
  * gradient. */
 DFQI_CHECKED dfq_status dfqi_quantizer_backward(const dfqi_quantizer *q, const dfq_tensor *x,
                                                 const dfq_tensor *dy, dfq_tensor **out_dx,
@@ -103,7 +105,7 @@ DFQI_CHECKED dfq_status dfqi_model_find_site(const dfqi_model *m, const char *na
 /* A quantizer with copies of the site's scales; those of weights are fixed at what they are now. */
 DFQI_CHECKED dfq_status dfqi_model_get_quantizer(const dfqi_model *m, int32_t site,
                                                  dfqi_quantizer **out);
-/* Codes of the weight that the site quantizes, and what they stand for; each may be NULL. */
+/* Codes of the weight that the site quantizes, and their values; each may be NULL. */
 DFQI_CHECKED dfq_status dfqi_model_get_codes(const dfqi_model *m, int32_t site,
                                              dfq_tensor **out_codes, dfq_tensor **out_values);
 

@@ -1,4 +1,4 @@
-/* Forward, backward, codes and values of a quantizer, by the kernels. */
+/* Applies a quantizer by the kernels: forward, backward, codes, and values of codes. */
 #include <math.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* Scales of a quantizer from a tensor: from its smallest to its largest values, or by the search
- * that calibration of networks makes (search.c, weights.c). */
+/* Calibrates a quantizer from a tensor: by its minimum and maximum, or by the error search that
+ * calibrates networks (search.c, weights.c). */
 #include <math.h>
 #include <string.h>
 

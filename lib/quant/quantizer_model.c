@@ -1,4 +1,4 @@
-/* The quantizers of a model as handles of their own, and the codes of its weights. */
+/* A model's quantizers as handles of their own, and the codes of its weights. */
 #include <math.h>
 #include <string.h>
 
@@ -29,8 +29,8 @@ dfq_status dfqi_model_find_site(const dfqi_model *m, const char *name, int32_t *
                      dfqi_nearest_text(&near, text, sizeof text));
 }
 
-/* Of activations: one for all, for each channel of a linear layer's input, or of operands with
- * heads for each head, or each head and channel. */
+/* The number of scales of activations: one for all values, one for each channel of a linear layer's
+ * input, or for operands with heads one for each head or for each head and channel. */
 static void set_granularity(const dfqi_model *m, const dfqi_site *site, dfq_quantizer_options *o)
 {
     int64_t n = site->scale ? dfqi_tensor_count(site->scale) : 1;
@@ -43,7 +43,7 @@ static void set_granularity(const dfqi_model *m, const dfqi_site *site, dfq_quan
     if (heads && n > m->net.arch.of.vit.heads) o->granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
 }
 
-/* As the graph's op (pass.c): weights straight through, unless they are LSQ's. */
+/* The gradients of the graph's op (pass.c): straight-through for weights, unless they are LSQ's. */
 static void set_gradient(const dfqi_model *m, const dfqi_site *site, dfq_quantizer_options *o)
 {
     bool lsq = m->scheme.grids.weight_grid == DFQI_WEIGHT_GRID_LSQ;
@@ -57,7 +57,7 @@ static void set_gradient(const dfqi_model *m, const dfqi_site *site, dfq_quantiz
     o->zero_point_grad_factor = m->scheme.mode == DFQI_MODE_PARITY ? 1.0f : 0.0f;
 }
 
-/* A copy of t, with heads as [H,d]: a tuner goes on to change the model's. */
+/* A copy of t, with heads as [H,d], because a tuner may still change the model's tensor. */
 static dfq_status copy_scales(const dfqi_model *m, const dfq_tensor *t, bool heads,
                               dfq_tensor **out)
 {

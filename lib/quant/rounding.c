@@ -1,15 +1,15 @@
-/* Second-order rounding of weights (optimal brain quantization in the column order of GPTQ, Frantar
- * et al., ICLR 2023): columns are rounded one after the other, and what rounding one column spoils
- * is repaired by the columns that are still float, as well as the inputs' second moments allow.
+/* Second-order rounding of weights: optimal brain quantization in the column order of GPTQ (Frantar
+ * et al., ICLR 2023). Columns are rounded one after the other. The error of each is compensated in
+ * the columns that are still float, by the second moments of the inputs.
  *
- * Layers are taken in network order. Each sees its input as the student delivers it, x^, after all
- * layers before it were rounded and with its own quantizer applied: H = E[x^ x^T]. Afterwards the
- * bias takes up the mean difference to the teacher's output, so that mean errors do not add up over
- * the depth. (Moving W to the least-squares answer for x^ before rounding was tried too. It shrinks
- * the weights, as noise in regressors does, and W4A4 fell from 45 % to 9 %.)
+ * Layers are rounded in network order. The input x^ of a layer is the student's: the layers before
+ * it are rounded, and its own quantizer is applied. So H = E[x^ x^T]. Afterwards the bias takes up
+ * the mean difference to the teacher's output, so that mean errors do not accumulate over layers.
+ * (Replacing W by the least-squares solution for x^ before rounding was worse: noise in the
+ * regressors shrinks the weights, and W4A4 fell from 45 % to 9 %.)
  *
- * A weight W[O,K] whose input has column factors s is rounded as V = W diag(s), whose input is x
- * / s. */
+ * If the input of a weight W[O,K] has column factors s, V = W diag(s) is rounded, with input
+ * x / s. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,7 +216,7 @@ static dfq_status layer_init(job *j, const dfqi_network *teacher, const dfqi_net
     if (!l->h || !l->mean || !l->u || !l->order) return DFQ_E_NOMEM;
     l->mean_q = l->mean + n;
     l->work = l->u + n * n;
-    /* the factors come when the moments are there */
+    /* the factors are computed after the moments */
     l->moments = (dfqi_second_moments){.cols = l->cols, .sum = l->h, .total = l->work};
     return DFQ_OK;
 }
@@ -226,7 +226,7 @@ static dfq_status collect(job *j, const dfqi_images *images)
     int64_t batch = j->teacher.g->batch, n = images->n;
     const float *x;
     for (int64_t i = 0; i < n; i += batch) {
-        /* the last batch is moved back to be full: some images count twice */
+        /* the last batch starts earlier so that it is full: some images count twice */
         DFQI_TRY(dfqi_images_at(images, i + batch <= n ? i : n - batch, batch, &x));
         dfqi_exec_bind(j->teacher.e, j->teacher.x, x);
         dfqi_exec_bind(j->student.e, j->student.x, x);
@@ -278,7 +278,7 @@ out:
     return status;
 }
 
-/* Above 6 bits the nearest code is good enough, and following synthetic inputs costs more. */
+/* Above 6 bits the nearest code is good enough, and fitting the synthetic inputs does more harm. */
 static bool is_rounded(const dfqi_site *site)
 {
     return site->kind == DFQI_SITE_WEIGHT && site->bits <= 6;

@@ -1,4 +1,5 @@
-/* Sites: found by building the network once and looking at the operands of its products. */
+/* Finds the quantization sites of a network: it builds the network once and visits the operands of
+ * its products. */
 #include "quant/scheme.h"
 
 #include <stdio.h>
@@ -121,7 +122,7 @@ void dfqi_site_set_codes(dfqi_site *site, int is_signed)
     site->qmax = (float)(is_signed ? half - 1 : 2 * half - 1);
 }
 
-/* What a site of a transformer keeps. */
+/* Allocates the tensors of a transformer's site. */
 static dfq_status site_tensors(dfqi_graph *g, dfqi_site *site, int64_t scales, bool ranges)
 {
     const int64_t three = 3;
@@ -167,7 +168,7 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     return value;
 }
 
-/* A CNN's: weights, and what leaves a ReLU. */
+/* Sites of a CNN: weights and ReLU outputs. */
 static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                              dfqi_id value, void *user)
 {

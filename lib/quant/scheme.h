@@ -1,11 +1,12 @@
-/* Which tensor of a network has which quantizer. A scheme is made for a network, calibrated on
- * images, used to build fake-quantized graphs, tuned, and stored with the network.
+/* A quantization scheme: the quantizer of each quantized tensor (site) of a network. A scheme is
+ * made for a network and calibrated on images. It is then used to build fake-quantized graphs,
+ * tuned, and stored with the network.
  *
- * Sites are named after the product they feed: "blocks.0.attn.qkv.weight",
- * "blocks.0.attn.qkv.input" for linear layers, "blocks.0.attn.qk.a" / ".b" and "blocks.0.attn.av.a"
- * / ".b" for the operands of the attention products (a: query or attention map, b: key or value). A
- * convolutional network is quantized as AIT does it, "layer1.0.conv1.weight" and
- * "layer1.0.relu.output": what leaves a ReLU, and nothing else between the layers. */
+ * Sites are named after the product that reads them. Linear layers have "blocks.0.attn.qkv.weight"
+ * and "blocks.0.attn.qkv.input". Attention products have "blocks.0.attn.qk.a" / ".b" (query, key)
+ * and "blocks.0.attn.av.a" / ".b" (attention map, value). Convolutional networks are quantized as
+ * in AIT: weights ("layer1.0.conv1.weight") and ReLU outputs ("layer1.0.relu.output") have sites,
+ * and other values between layers stay float. */
 #ifndef DFQI_QUANT_SCHEME_H
 #define DFQI_QUANT_SCHEME_H
 
@@ -50,9 +51,9 @@ typedef struct dfqi_site {
     dfqi_site_kind kind;
     int32_t bits;
     float qmin, qmax;
-    /* weight: 1: the grid is that of the weights as they are (min-max). Its scale and zero_point
-     * are there only if the weights came from a file: these lie on the grid that they had before,
-     * and would give another one */
+    /* weight: 1: the grid is computed from the current weights (min-max). scale and zero_point are
+     * set only if the weights came from a file: such weights lie on their old grid, and their
+     * min-max grid would differ from it */
     int32_t follows;
     dfq_tensor *scale;      /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
     dfq_tensor *zero_point; /* UNIFORM: like scale; WEIGHT_MINMAX from a file: [O]; else NULL */
@@ -91,11 +92,11 @@ DFQI_CHECKED dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode 
                                              dfqi_scheme *out);
 void dfqi_scheme_fini(dfqi_scheme *s);
 bool dfqi_site_is_weight(const dfqi_site *site);
-/* Grids that follow the weights do so from now on: before weights that came from a file change. */
+/* Makes min-max grids follow the weights from now on. Call it before weights from a file change. */
 void dfqi_scheme_loosen(dfqi_scheme *s);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */
-/* The site of operand `slot` of a named product, or of what leaves a ReLU (slot 0); -1 if it has
- * none, and stays float. Quantized graphs are made by this. */
+/* The site of operand `slot` of a named product, or of a ReLU output (slot 0); -1 if it has none
+ * and stays float. Quantized graphs are built with this function. */
 int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
 /* Fills every scale and zero point from the network's activations on images of [3][S][S]
@@ -117,7 +118,7 @@ typedef struct dfqi_quant_pass {
     const dfqi_scheme *scheme;
     int frozen;          /* scales and zero points are constants of the graph */
     int dry;             /* 1: leave the operands float, only note them (calibration) */
-    int track;           /* 1: ranges of a CNN's activations are followed by the graph (track.h) */
+    int track;           /* 1: the graph tracks the ranges of a CNN's activations (track.h) */
     dfqi_id *scale;      /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
     dfqi_id *zero_point; /* [n_sites] */
     dfqi_id *range;      /* [n_sites] with `track`: the new states */

@@ -1,4 +1,4 @@
-/* Shared by the files of quant/. */
+/* Declarations shared by the files of quant/. */
 #ifndef DFQI_QUANT_SCHEME_PRIV_H
 #define DFQI_QUANT_SCHEME_PRIV_H
 
@@ -17,17 +17,17 @@ void dfqi_site_fini(dfqi_site *site);
 /* An attention map: the first operand of the product with the values. */
 bool dfqi_site_is_map(const dfqi_site *site);
 
-/* The forward graph of a network with frozen parameters, logits kept, operands shown to
- * `rewrite`. */
+/* The forward graph of a network with frozen parameters. The logits are kept, and `rewrite` is
+ * called for the operands. */
 DFQI_CHECKED dfq_status dfqi_float_graph(const dfqi_network *net, int64_t batch,
                                          dfqi_rewrite rewrite, void *user, dfqi_graph **out,
                                          dfqi_id *out_x);
-/* The same under the quantization pass, for its operands: all of them are kept and the logits, or
- * only what site `keep_site` reads (-1: all). dry: nothing is quantized. */
+/* The same under the quantization pass, with its operands kept: all operands and the logits, or
+ * only the operand of site `keep_site` (-1: all). dry: nothing is quantized. */
 DFQI_CHECKED dfq_status dfqi_pass_graph(const dfqi_scheme *s, const dfqi_network *net,
                                         int64_t batch, int dry, int32_t keep_site,
                                         dfqi_quant_pass *pass, dfqi_graph **out, dfqi_id *out_x);
-/* The same for a CNN whose ranges are followed: pass->scale, zero_point and range are kept. */
+/* The same for a CNN whose ranges are tracked: pass->scale, zero_point and range are kept. */
 DFQI_CHECKED dfq_status dfqi_track_graph(const dfqi_scheme *s, const dfqi_network *net,
                                          int64_t batch, dfqi_quant_pass *pass, dfqi_graph **out,
                                          dfqi_id *out_x);

@@ -1,4 +1,4 @@
-/* Streaming statistics and the error search for activation grids. */
+/* Streaming statistics of activations, and the error search for their grids. */
 #include "quant/search.h"
 
 #include <float.h>

@@ -1,5 +1,5 @@
-/* Statistics of one quantizer's operand, and errors of candidate grids, both streamed: what is kept
- * does not grow with the number of images. */
+/* The error search for the grid of one quantizer. Statistics of the operand and errors of candidate
+ * grids are streamed, so memory does not grow with the number of images. */
 #ifndef DFQI_QUANT_SEARCH_H
 #define DFQI_QUANT_SEARCH_H
 
@@ -37,10 +37,10 @@ int64_t dfqi_stats_tile(int64_t cols, int64_t depth);
 
 /* Minimum, maximum and power of each scale's values. */
 void dfqi_stats_add(dfqi_stats *s, const dfqi_view *v);
-/* Candidates that shrink the range from both ends; clears the errors. */
+/* Makes candidates that shrink the range from both ends; clears the errors. */
 void dfqi_stats_shrink(dfqi_stats *s, const dfqi_site *site);
-/* Adds the squared error of every candidate: of the operand itself, or of the product with the
- * values for attention maps, whose small entries matter by their number. */
+/* Adds the squared error of every candidate: the error of the operand, or for attention maps the
+ * error of the product with the values, because their many small entries add up. */
 void dfqi_stats_errors(dfqi_stats *s, const dfqi_site *site, const dfqi_view *v,
                        const dfqi_kernels *k);
 /* The best scale and zero point for each scale; for maps the better of both kinds of grid. */
@@ -48,10 +48,11 @@ void dfqi_stats_choose(const dfqi_stats *s, dfqi_site *site);
 
 /* -- folding (fold.c) -------------------------------------------------------------------------- */
 
-/* How much of the spread of a linear layer's input channels its weights should take over.
- * Candidates mix the scales found for each channel with one common scale. */
+/* Makes the candidates of folding: mixtures of the scales found for each channel with one common
+ * scale. */
 void dfqi_fold_candidates(dfqi_stats *s, const dfqi_site *site);
-/* Chooses by the error at the layer's output: of the activations, and of the weights of `w`. */
+/* Chooses the candidate with the smallest error at the layer's output, which is the error of the
+ * activations and of the weight `w`. */
 DFQI_CHECKED dfq_status dfqi_fold_choose(dfqi_scheme *scheme, const dfqi_stats *s, dfqi_site *site,
                                          const dfq_tensor *w, int weight_bits);
 

@@ -1,4 +1,4 @@
-/* Second moments of many rows: see second_moments.h. */
+/* Sums of second moments (second_moments.h). */
 #include "quant/second_moments.h"
 
 #include <string.h>

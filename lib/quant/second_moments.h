@@ -1,6 +1,6 @@
-/* Second moments of many rows: sum of x x^T. Floats alone lose them: in a sum of a million equal
- * products each new one is rounded the same way, and what is lost is more than the damping that
- * makes the sum invertible. So a float sum is put into one of doubles now and then. Up to
+/* Second moments of many rows, the sum of x x^T. A sum in float alone is too inexact: over a
+ * million equal products, rounding errors of one sign add up to more than the damping that makes
+ * the sum invertible. So the float sum is added to a sum in double from time to time. Up to
  * DFQI_MOMENTS_ROWS rows the result is the float sum. */
 #ifndef DFQI_QUANT_SECOND_MOMENTS_H
 #define DFQI_QUANT_SECOND_MOMENTS_H
@@ -17,7 +17,7 @@ typedef struct dfqi_second_moments {
 
 void dfqi_second_moments_add(const dfqi_kernels *k, dfqi_second_moments *m, const float *x,
                              int64_t rows);
-/* All rows so far, in `sum`; nothing may be added behind it. */
+/* Finishes the sum of all rows, in `sum`; no rows may be added afterwards. */
 void dfqi_second_moments_end(dfqi_second_moments *m);
 
 #endif

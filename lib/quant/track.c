@@ -1,4 +1,5 @@
-/* One graph whose ranges are nodes: their new states are kept and copied back after a run. */
+/* Tracks ranges with one graph: the new states are nodes of the graph, and are copied back after a
+ * run. */
 #include "quant/track.h"
 
 #include <math.h>

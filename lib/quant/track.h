@@ -1,6 +1,6 @@
-/* Ranges of a CNN's activations, followed over batches of images by a forward pass through the
- * quantized network (AIT): each quantizer takes in what those before it let through, and has its
- * new range already when the same batch passes it. */
+/* Min-max ranges of a CNN's activations, tracked over batches of images by forward passes through
+ * the quantized network (AIT; docs/METHODS.md, Quantizers). The input of a quantizer has passed
+ * those before it, and a batch updates a range before it is quantized with it. */
 #ifndef DFQI_QUANT_TRACK_H
 #define DFQI_QUANT_TRACK_H
 
@@ -14,7 +14,7 @@ typedef struct dfqi_tracker dfqi_tracker;
 DFQI_CHECKED dfq_status dfqi_tracker_new(dfqi_scheme *s, const dfqi_network *net, int64_t batch,
                                          dfqi_tracker **out);
 void dfqi_tracker_free(dfqi_tracker *t); /* NULL ok */
-/* Takes in images[batch][3][S][S]: states, scales and zero points of the scheme. */
+/* Updates the states, scales and zero points of the scheme with images[batch][3][S][S]. */
 DFQI_CHECKED dfq_status dfqi_tracker_add(dfqi_tracker *t, const float *images);
 
 #endif

@@ -1,6 +1,6 @@
-/* Scales of the weight quantizers: for each row the range is shrunk until the squared error of the
- * row's output is least. The error of column c counts with the mean square of input c (the diagonal
- * of the Gauss-Newton Hessian), because that is what it costs at the output. */
+/* Scales of the weight quantizers. For each row the range is shrunk until the squared error of the
+ * row's output is smallest. The error of column c is weighted by the mean square of input c (the
+ * diagonal of the Gauss-Newton Hessian), which is its effect on the output. */
 #include <math.h>
 #include <string.h>
 
