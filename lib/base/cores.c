@@ -15,7 +15,7 @@
 
 enum { PATH_BYTES = 1024, TEXT_BYTES = 4096 };
 
-/* The begin of a small file as a string; false: there is none. */
+/* Reads the beginning of a small file as a string; false if there is no such file. */
 static bool read_text(const char *path, char text[TEXT_BYTES])
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -36,8 +36,8 @@ static bool read_file(const char *folder, const char *name, char text[TEXT_BYTES
     return n > 0 && n < PATH_BYTES && read_text(path, text);
 }
 
-/* The quota of one folder of control groups in cores, rounded up; 0: none. Version 2 has quota and
- * period in a file, the quota "max" where there is none; version 1 has two files and -1. */
+/* The quota of one control-group folder in cores, rounded up; 0: none. Version 2 has quota and
+ * period in one file, and "max" if there is no quota; version 1 has two files, and -1. */
 static int64_t quota_of(const char *folder)
 {
     char text[TEXT_BYTES];

@@ -8,7 +8,7 @@
 enum { DFQI_NEAREST = 3 };
 
 typedef struct dfqi_nearest {
-    const char *name; /* what was asked for */
+    const char *name; /* the unknown name */
     int32_t n;
     int32_t distance[DFQI_NEAREST];
     char names[DFQI_NEAREST][96];

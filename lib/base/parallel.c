@@ -164,7 +164,7 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
-/* Wakes `count` workers, if so many sleep, after the number of loops has been raised. */
+/* Wakes up to `count` sleeping workers, after the number of loops was increased. */
 static void announce(dfqi_pool *p, int64_t count)
 {
     (void)__atomic_add_fetch(&p->loops, 1, __ATOMIC_SEQ_CST);
@@ -354,7 +354,7 @@ static void run_on_host(const dfq_thread_pool *host, int64_t n, dfqi_body body, 
     fegetenv(&l.environment);
     host->parallel_for(pieces < host->threads ? (int32_t)pieces : host->threads, run_task, &l,
                        host->user);
-    run_task(&l, 0); /* what is left by a host that ran no task */
+    run_task(&l, 0); /* the work that is left if the host ran no task */
 }
 
 void dfqi_parallel_for(dfq_context *ctx, int64_t n, dfqi_body body, void *arg)

@@ -24,7 +24,7 @@ void dfqi_pool_rest(dfqi_pool *p);                      /* ends them; a later lo
  * groups. */
 int32_t dfqi_cores(void);
 
-/* Number of the core that the calling thread is on, -1 where the system does not tell. */
+/* The number of the core that runs the calling thread; -1 if unknown. */
 int32_t dfqi_this_core(void);
 
 /* Cores that the quotas of the process's control groups allow, rounded up; 0: there is no quota.

@@ -19,8 +19,8 @@ int dfqi_vprint(char *out, size_t size, const char *fmt, va_list args);
 /* strtod() with decimal points. */
 double dfqi_parse_real(const char *text, char **end);
 
-/* For calls of other libraries that print or read numbers: the thread's locale is "C" in between.
- * Pass what the first returns to the second. */
+/* For calls of other libraries that print or read numbers: the thread's locale is "C" between the
+ * two calls. Pass the result of the first to the second. */
 locale_t dfqi_points_begin(void);
 void dfqi_points_end(locale_t before);
 
@@ -28,8 +28,8 @@ void dfqi_points_end(locale_t before);
 enum { DFQI_CAUSE_MAX = 128 };
 const char *dfqi_cause(int error, char out[DFQI_CAUSE_MAX]);
 
-/* Bytes of the UTF-8 sequence at `s`, which ends with a zero; 0 if there is none. Overlong forms,
- * surrogates and values beyond U+10FFFF are none. */
+/* Bytes of the UTF-8 sequence at `s`, which is zero-ended; 0 if it is invalid. Overlong forms,
+ * surrogates and values beyond U+10FFFF are invalid. */
 size_t dfqi_utf8_length(const unsigned char *s);
 
 /* Replaces in place, by '?', everything that does not belong into one line of a terminal: control

@@ -190,7 +190,7 @@ static void run_slice(void *arg, int64_t i, int32_t thread)
     }
 }
 
-/* Block i of a group of whole nodes: the blocks of the nodes lie one behind the other. */
+/* Runs block i of a group of whole nodes, whose blocks are numbered consecutively. */
 static void run_block(void *arg, int64_t i, int32_t thread)
 {
     const loop *s = arg;

@@ -135,7 +135,7 @@ typedef struct dfqi_run {
     int64_t block; /* which piece of the work: 0 .. blocks - 1 */
     dfqi_arg in[DFQI_IN_MAX];
     dfqi_arg out[DFQI_OUT_MAX];
-    float *scratch; /* what the op's scratch rule asked for */
+    float *scratch; /* as large as the op's scratch rule says */
 } dfqi_run;
 
 enum {

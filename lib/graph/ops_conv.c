@@ -154,7 +154,7 @@ static void weight_grad(dfqi_graph *g, const dfqi_attr *a, const dfqi_id *from, 
     if (want[3]) din[3] = dfqi_make(g, DFQI_OP_SUM_PARTS, NULL, 1, &bias);
 }
 
-/* Operands as below; x: the extents of what it is the gradient to. */
+/* Operands as below; x: the extents of the gradient that is computed. */
 static dfqi_id make_dx(dfqi_graph *g, const dfqi_attr *conv, const int64_t *x, const dfqi_id *in)
 {
     dfqi_attr a = *conv;

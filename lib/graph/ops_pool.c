@@ -179,7 +179,7 @@ static void mean_pool_dx_run(const dfqi_run *r)
 
 static const float NEAR = 0.75f, FAR = 0.25f;
 
-/* The other neighbour of pixel o; at the edge there is none and it is o / 2 itself. */
+/* The second small pixel that pixel o reads; at the edge it is o / 2 itself. */
 static int64_t far_of(int64_t o, int64_t extent)
 {
     int64_t far = o % 2 ? o / 2 + 1 : o / 2 - 1;

@@ -11,10 +11,10 @@ void dfqi_out(dfqi_graph *g, const dfqi_node *n, int32_t slot, int batched, int3
 /* Output `slot` has the shape of value v. */
 void dfqi_out_like(dfqi_graph *g, const dfqi_node *n, int32_t slot, dfqi_id v);
 const dfqi_value *dfqi_in(const dfqi_graph *g, const dfqi_node *n, int32_t slot);
-/* For builders that look at operands before they make a node, which checks them: false also once
+/* For builders that read operands before they make a node, which checks them. It is also false if
  * the graph has failed. */
 bool dfqi_has_value(const dfqi_graph *g, dfqi_id v);
-/* DFQ_E_SHAPE naming the node, what was expected and the operand's shape. */
+/* DFQ_E_SHAPE naming the node, the expected shape and the operand's shape. */
 DFQI_CHECKED dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
                                        const char *expected);
 /* An operand with `count` elements that all images share. */
@@ -37,7 +37,7 @@ dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t
 /* w[O,C,kh,kw] in the order of conv's kernels; trans: of those to the input, winograd: as taps of
  * Winograd's tiles. */
 dfqi_id dfqi_conv_pack(dfqi_graph *g, dfqi_id w, bool trans, bool winograd);
-/* The gradient to w from that to what was packed without trans. */
+/* The gradient to w from the gradient to the packed weights (packed without trans). */
 dfqi_id dfqi_conv_unpack(dfqi_graph *g, dfqi_id packed, dfqi_id w, bool winograd);
 /* The transposed convolution in one group: the gradient to an x[B,y,x,C] of that of dy[B,Y,X,O] and
  * w[O,C,kh,kw], plus b[C]. b may be DFQI_NONE. */

@@ -35,8 +35,8 @@ static dfq_status track_shape(dfqi_graph *g, dfqi_node *n)
     return DFQ_OK;
 }
 
-/* The published average divides what it keeps by 1 - 0.9^batches, which would be right for an
- * average that starts at 0 if the quotient were not fed back. */
+/* The published average divides its state by 1 - 0.9^batches. This would be the right bias
+ * correction for an average that starts at 0, if the quotient were not fed back into the state. */
 static float follow(float mean, float seen, float now, int published, int first)
 {
     float next = 0.9f * mean + 0.1f * now;

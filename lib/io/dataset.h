@@ -21,7 +21,7 @@ DFQI_CHECKED dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *pat
 /* A data set of the caller's images; the struct has its full size. */
 DFQI_CHECKED dfq_status dfqi_dataset_create(dfq_context *ctx, const dfq_dataset_source *source,
                                             dfqi_dataset **out);
-/* What was found, and what was left out; warnings in the log say the same. */
+/* Counts of the items found and left out; warnings in the log report the same. */
 typedef struct dfqi_dataset_counts {
     int32_t kind;     /* DFQ_DATASET_* */
     int64_t folders;  /* of classes */

@@ -14,7 +14,7 @@
 
 enum { LABELS_MAX = 64 * 1024 * 1024, DIGITS_MAX = 9 };
 
-/* A file that tells which folder is which class. */
+/* A file that assigns folders to classes. */
 typedef struct labels {
     const char *path; /* NULL: there is none */
     dfqi_row *rows;
@@ -75,7 +75,8 @@ static int64_t whole(const char *text)
     return v;
 }
 
-/* "n01440764,0", or the name alone (what stands behind it, as in lists of synsets, are words). */
+/* A line "n01440764,0", or the name alone. Words after the name, as in lists of synsets, are
+ * ignored. */
 static dfq_status parse_row(dfqi_dataset *d, labels *l, char *line, bool csv)
 {
     char show[DFQI_SHOW_MAX], *comma = csv ? strchr(line, ',') : NULL;
@@ -155,7 +156,7 @@ static bool sort_numbers(const dfqi_dataset *d, dfqi_names *classes)
     return classes->count > 0;
 }
 
-/* What class folders hold beside pictures that are read, with the first example of each kind. */
+/* Files in class folders that are not read, with the first example of each kind. */
 enum { EXAMPLE = DFQI_SHOW_MAX * 2, DEPTH_MAX = 3 };
 
 typedef struct beside {

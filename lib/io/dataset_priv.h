@@ -45,7 +45,7 @@ enum { DFQI_CIFAR_SIDE = 32, DFQI_CIFAR_PIXELS = 1024 };
 /* Labels come before the pixels: one, or of CIFAR-100 the coarse and the fine one. */
 enum { DFQI_CIFAR10_RECORD = 3073, DFQI_CIFAR100_RECORD = 3074 };
 
-/* DFQ_E_SHAPE when the network knows fewer classes; `where` says which row it is. */
+/* DFQ_E_SHAPE if the network has fewer classes; `where` names the row. */
 DFQI_CHECKED dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where,
                                                  int64_t label);
 DFQI_CHECKED dfq_status dfqi_dataset_add(dfqi_dataset *d, const char *name, int32_t label);

@@ -16,9 +16,10 @@ DFQI_CHECKED dfq_status dfqi_file_open(dfq_context *ctx, const char *path, FILE 
 DFQI_CHECKED dfq_status dfqi_file_read(dfq_context *ctx, const char *path, size_t limit,
                                        unsigned char **out, size_t *out_size);
 
-/* Writing beside and renaming: open, fwrite to `f`, then commit or abandon. A full disk, a failed
- * write or a failed rename is DFQ_E_IO naming path and cause, and leaves nothing behind. A symbolic
- * link is followed, the mode of a replaced file is kept; a device or pipe is written directly. */
+/* Writes to a temporary file and renames it: open, fwrite to `f`, then commit or abandon. A full
+ * disk, a failed write or a failed rename is DFQ_E_IO naming path and cause, and leaves no file. A
+ * symbolic link is followed, and the mode of a replaced file is kept. A device or pipe is written
+ * directly. */
 typedef struct dfqi_out {
     dfq_context *ctx;
     FILE *f;

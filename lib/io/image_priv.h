@@ -22,8 +22,8 @@ typedef struct dfqi_span {
     int32_t full, first, count;
 } dfqi_span;
 
-/* Those columns and rows of dfqi_image_resize(), the same bits. The full size has no limit, since
- * it never exists. */
+/* Computes a part of dfqi_image_resize(): these columns and rows, with the same bits. The full size
+ * has no limit, since the full image is never stored. */
 DFQI_CHECKED dfq_status dfqi_image_resize_part(const dfqi_image *in, dfqi_span across,
                                                dfqi_span down, dfqi_filter filter, dfqi_image *out);
 

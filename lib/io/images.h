@@ -8,7 +8,7 @@
 
 typedef struct dfqi_images_file dfqi_images_file;
 
-/* Where images lie. A caller that has them in memory fills the first three. */
+/* The place of images. A caller that has them in memory fills the first three fields. */
 typedef struct dfqi_images {
     int64_t n, pixels;   /* images, floats of one */
     const float *memory; /* [n][pixels], or NULL: `file` has them */

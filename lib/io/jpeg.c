@@ -88,8 +88,8 @@ static dfq_status decode(job *j, const void *bytes, size_t size)
     return DFQ_OK;
 }
 
-/* In a function of its own: a jump leaves the locals of the function that called setjmp undefined.
- */
+/* A separate function, because longjmp leaves the locals of the function that called setjmp
+ * undefined. */
 static dfq_status decode_guarded(job *j, const void *bytes, size_t size)
 {
     if (setjmp(j->jump) != 0) return j->status;

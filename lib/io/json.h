@@ -25,10 +25,10 @@ DFQI_CHECKED dfq_status dfqi_json_read(dfq_context *ctx, const char *path, dfqi_
 void dfqi_json_release(dfqi_json *doc); /* NULL ok */
 dfqi_jnode dfqi_json_root(dfqi_json *doc);
 
-/* Building. In an object `key` is the member's name (an old member of that name is replaced), in an
- * array it is NULL and the value is appended. A failure sticks to the document and is reported by
- * dfqi_json_dump. Text that is no UTF-8 has its odd bytes replaced by '?'; a key that is none
- * fails. */
+/* Building. In an object `key` is the member's name (an old member of that name is replaced); in an
+ * array it is NULL and the value is appended. The document keeps a failure, and dfqi_json_dump
+ * returns it. In texts, invalid UTF-8 bytes are replaced by '?'; a key with invalid UTF-8 is a
+ * failure. */
 dfqi_jnode dfqi_json_put_object(dfqi_jnode at, const char *key);
 dfqi_jnode dfqi_json_put_array(dfqi_jnode at, const char *key);
 void dfqi_json_put_text(dfqi_jnode at, const char *key, const char *text); /* NULL: null */
@@ -43,9 +43,9 @@ void dfqi_json_put_bool(dfqi_jnode at, const char *key, bool v);
 DFQI_CHECKED dfq_status dfqi_json_dump(dfqi_json *doc, int32_t indent, bool sorted, char **out,
                                        size_t *out_size);
 
-/* Reading. With `key` the member of an object, without it the node itself. A missing member, a
- * wrong type or a value out of range is DFQ_E_CORRUPT and says what was expected; `out` is then
- * untouched. */
+/* Reading. With `key` they read the member of an object, without it the node itself. A missing
+ * member, a wrong type or a value out of range is DFQ_E_CORRUPT, and the error text says what was
+ * expected; `out` is then untouched. */
 DFQI_CHECKED dfq_status dfqi_json_get_int(dfqi_jnode at, const char *key, int64_t lo, int64_t hi,
                                           int64_t *out);
 DFQI_CHECKED dfq_status dfqi_json_get_real(dfqi_jnode at, const char *key, double lo, double hi,

@@ -103,12 +103,13 @@ static dfq_status decode(job *j)
                             (int32_t)png_get_image_height(png, j->info), &j->image));
     DFQI_TRY(take_rows(j));
     png_read_image(png, j->rows);
-    png_read_end(png, NULL); /* sees the end marker: a file cut behind its pixels is an error too */
+    png_read_end(png, NULL); /* reads the end marker: a file truncated after its pixels is an error
+                              * too */
     return j->status;
 }
 
-/* In a function of its own: a jump leaves the locals of the function that called setjmp undefined.
- */
+/* A separate function, because longjmp leaves the locals of the function that called setjmp
+ * undefined. */
 static dfq_status decode_guarded(job *j)
 {
     if (setjmp(png_jmpbuf(j->png)) != 0) return j->status;

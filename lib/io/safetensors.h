@@ -40,7 +40,7 @@ DFQI_CHECKED dfq_status dfqi_st_read_source(dfqi_source *s, dfqi_safetensors *ou
  * not fit into memory. */
 DFQI_CHECKED dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
                                          dfqi_safetensors *out);
-/* Its metadata alone; no tensor is read. */
+/* Reads the metadata alone and no tensor. */
 DFQI_CHECKED dfq_status dfqi_st_read_meta(dfq_context *ctx, const char *path,
                                           dfqi_safetensors *out);
 
@@ -48,14 +48,14 @@ DFQI_CHECKED dfq_status dfqi_st_read_meta(dfq_context *ctx, const char *path,
 
 /* Is this the name of an index, ending in ".json"? */
 bool dfqi_st_is_index(const char *path);
-/* Reads the shards that an index (model.safetensors.index.json: "weight_map" from names to files)
- * names; they lie in its folder. Each tensor must be in its shard, and nothing else. Metadata are
- * those of all shards and what "metadata" of the index says in texts; no two may differ. Errors
- * name the file, the tensor and the cure. */
+/* Reads the shards named by an index (model.safetensors.index.json: "weight_map" from names to
+ * files), which lie in its folder. Each shard must have exactly the tensors that the index says.
+ * The metadata are those of all shards and the texts in "metadata" of the index; no two may differ.
+ * Errors name the file, the tensor and the cure. */
 DFQI_CHECKED dfq_status dfqi_st_read_index(dfq_context *ctx, const char *path,
                                            dfqi_safetensors *out);
-/* The same from sources, the shards being found by their names. index NULL: all tensors of all
- * shards, of which no two may have one name. */
+/* The same from sources; shards are found by their names. index NULL: reads all tensors of all
+ * shards; no two may have the same name. */
 DFQI_CHECKED dfq_status dfqi_st_read_shards(dfq_context *ctx, dfqi_source *index, int32_t n_shards,
                                             dfqi_source *shards, dfqi_safetensors *out);
 

@@ -22,7 +22,7 @@ size_t dfqi_conv_scratch(const dfqi_conv_shape *s)
     return (size_t)(forward > back ? forward : back);
 }
 
-/* Tiles may be half outside: at least 3/4 of what they compute must be wanted. */
+/* Tiles may lie partly outside: at least 3/4 of their outputs must be used. */
 int dfqi_winograd_pays(const dfqi_conv_shape *s)
 {
     int64_t tiles = dfqi_winograd_tiles(s->out_y, s->out_x);

@@ -18,7 +18,7 @@ typedef struct dfqi_conv_axis {
     int back;
 } dfqi_conv_axis;
 
-/* One run; taps in the order of what they read. */
+/* One run; its taps are in the order of the positions they read. */
 typedef struct dfqi_conv_run {
     int64_t n; /* positions */
     int32_t n_taps;
@@ -78,7 +78,7 @@ static inline int64_t dfqi_conv_axis_n(const dfqi_conv_axis *a)
     return (a->to + a->runs - 1) / a->runs;
 }
 
-/* Zeros in front of and behind what is read, for a whole row. */
+/* The numbers of padding zeros before and after a row of the input. */
 static inline int64_t dfqi_conv_axis_before(const dfqi_conv_axis *a)
 {
     return a->lowest < 0 ? -a->lowest : 0;

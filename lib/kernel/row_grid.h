@@ -24,7 +24,8 @@ static inline dfqi_row_grid dfqi_row_grid_symmetric(int bits, float m)
     return g;
 }
 
-/* From the smallest value a to the largest b (AIT; its z is -zero_point here). */
+/* Asymmetric: the grid from the smallest value a to the largest b (AIT; its z is -zero_point
+ * here). */
 static inline dfqi_row_grid dfqi_row_grid_asymmetric(int bits, float a, float b)
 {
     dfqi_row_grid g = dfqi_row_grid_codes(bits);

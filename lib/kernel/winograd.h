@@ -33,8 +33,8 @@ static inline int64_t dfqi_winograd_parts(int64_t tiles, int64_t channels)
     return (tiles + most - 1) / most;
 }
 
-/* From one of the 16 planes [tiles, columns] to the next: no power of two, so that the planes of a
- * tile do not compete for one set of the cache. */
+/* Distance between two of the 16 planes [tiles, columns]. It is no power of two, so that the planes
+ * of a tile do not compete for one set of the cache. */
 static inline int64_t dfqi_winograd_plane(int64_t tiles, int64_t columns)
 {
     return tiles * columns + 16;

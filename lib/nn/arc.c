@@ -63,7 +63,7 @@ static conv_op op_of(const dfqi_generator_arch *a, int cell, int i)
     return (conv_op){text[1] - '0', text[0] == 'd' ? 2 : 1};
 }
 
-/* Of the edge into the cell: 'N', 'B' or '0'. */
+/* The upsampling of the edge into the cell: 'N', 'B' or '0'. */
 static char cross_of(const dfqi_generator_arch *a, int cell, int i)
 {
     return cell == 0 ? '0' : table[a->cells].cross[(cell - 1) * CROSSES + i];

@@ -25,7 +25,7 @@ typedef struct dfqi_cnn_head {
 const char *dfqi_cnn_prefix(const dfqi_arch *a);
 
 int32_t dfqi_resnet_layers(const dfqi_arch *a);
-/* DFQ_STEM_*: what is said, or as usual for the stem's kernel. */
+/* DFQ_STEM_*: the stem that the architecture states, or the usual one for the stem's kernel. */
 int32_t dfqi_resnet_stem(const dfqi_arch *a);
 void dfqi_resnet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
 void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out);
@@ -63,7 +63,7 @@ typedef struct dfqi_cnn_pass {
 
 /* The next layer on x[B,Y,X,C]. */
 dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x);
-/* ReLU behind that layer, named after it. */
+/* The ReLU after that layer, named after it. */
 dfqi_id dfqi_cnn_relu(dfqi_cnn_pass *p, dfqi_id x, float cap);
 /* Mean over positions, and the classifier: [B,classes]. */
 dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x);
@@ -72,7 +72,7 @@ dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x);
 
 /* Sets a->of.cnn.module. */
 void dfqi_cnn_find_module(const dfqi_safetensors *st, dfqi_arch *a);
-/* Is there a tensor of this name behind the prefix? */
+/* Is there a tensor with the prefix and this name? */
 bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fmt, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 3, 4)))

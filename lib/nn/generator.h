@@ -38,7 +38,7 @@ typedef struct dfqi_generator_arch {
     int64_t latent;       /* noise values of an image */
     int32_t conditional;  /* GDFQ and QIMERA: the form for large images */
     int64_t slots;        /* QIMERA: classes of a mixture */
-    int64_t reduced;      /* QIMERA: a linear layer brings the latent down to so many; 0: none */
+    int64_t reduced;      /* QIMERA: size of the latent after a linear layer; 0: no such layer */
     dfqi_arc_cells cells; /* ARC */
 } dfqi_generator_arch;
 

@@ -46,8 +46,8 @@ dfqi_id dfqi_make_linear(dfqi_maker *m, const char *name, dfqi_id x);
 /* Stride 1, as many pixels as before. */
 dfqi_id dfqi_make_conv(dfqi_maker *m, const char *name, dfqi_id x, int64_t kernel,
                        int64_t dilation);
-/* BatchNorm of x[B,Y,X,C] whose statistics are `mean` and the output behind it; scale and shift are
- * those of each image's class in the conditional form. */
+/* BatchNorm of x[B,Y,X,C] with the statistics `mean` and the output that follows it. In the
+ * conditional form each image has the scale and shift of its class. */
 dfqi_id dfqi_make_norm(dfqi_maker *m, dfqi_id x, dfqi_id mean, float eps);
 /* tanh, and BatchNorm without scale and shift: the end of every generator. [B,3,S,S]. */
 dfqi_id dfqi_make_image(dfqi_maker *m, dfqi_id x);

@@ -36,7 +36,7 @@ double dfqi_inundation_bytes(const dfq_context *ctx, int64_t largest)
 typedef struct search {
     const dfqi_kernels *k;
     const dfqi_inundated *at;
-    const float *move; /* what a step of rate 1 subtracts */
+    const float *move; /* the step at learning rate 1 */
     float lr;
     int capped;
     double aim; /* rho times the number of codes */
@@ -63,7 +63,7 @@ static bool moves(const search *s)
     return false;
 }
 
-/* The last midpoint is taken, on whichever side of rho it is. */
+/* Returns the last midpoint, which may lie on either side of rho. */
 static float bisect(const search *s, float lo, float hi, int64_t *changed)
 {
     float kappa = hi;

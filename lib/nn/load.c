@@ -150,7 +150,7 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
                          path, (int)a.resize, (long long)a.image, (long long)a.image);
     a.source[DFQI_PROP_CROP] = a.source[DFQI_PROP_IMAGE];
     if (dfqi_prop_applies(&a, DFQI_PROP_GRID)) a.source[DFQI_PROP_GRID] = a.source[DFQI_PROP_IMAGE];
-    /* told behind all that may fail, so that an error stands alone */
+    /* logged after all steps that may fail, so that an error stands alone */
     if (unfit) DFQI_TRY(drop_name(st, path, name, o && o->arch, &a));
     dfqi_prop_warn_unheard(st, path, &a);
     log_assumed(st->ctx, path, &a);

@@ -70,13 +70,13 @@ static void unit_layer(const dfqi_arch *a, const unit *u, int32_t k, dfqi_cnn_la
     } else if (left > 1) {
         snprintf(l->conv, sizeof l->conv, "%s.conv.%d.0", u->name, k);
         snprintf(l->norm, sizeof l->norm, "%s.conv.%d.1", u->name, k);
-    } else { /* no activation behind it, so no group of its own */
+    } else { /* no activation follows, so it has no group of its own */
         snprintf(l->conv, sizeof l->conv, "%s.conv.%d", u->name, k);
         snprintf(l->norm, sizeof l->norm, "%s.conv.%d", u->name, k + 1);
     }
 }
 
-/* The first layer and the one behind the units. */
+/* The first layer and the one after the units. */
 static void end_layer(const dfqi_arch *a, int32_t last, dfqi_cnn_layer *l)
 {
     *l = (dfqi_cnn_layer){.in = last ? rows[ROWS - 1].out : a->channels,

@@ -18,7 +18,7 @@ static void settle_transform(dfqi_arch *a, int32_t source)
     for (int p = DFQI_PROP_MEAN; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
 }
 
-/* Moves *text behind `begin`, if it begins so. */
+/* Moves *text past `begin`, if it begins with it. */
 static bool skip(const char **text, const char *begin)
 {
     size_t n = strlen(begin);
@@ -73,7 +73,7 @@ static void set_statistics(dfqi_arch *a, int kind)
     }
 }
 
-/* `tag`: what is behind patch and image in the name. */
+/* `tag`: the part of the name after patch and image. */
 static void name_transform(dfqi_arch *a, bool deit, const char *tag, int32_t source)
 {
     int kind = deit ? IMAGENET : HALF;

@@ -28,7 +28,7 @@ typedef struct dfqi_arch {
     float mean[3], std[3];
     int32_t resize;     /* evaluation transform: shorter side before the crop, 0 none */
     dfqi_filter filter; /* its resampling */
-    double crop;        /* while a file is read: image / resize; 0: resize says it */
+    double crop;        /* while a file is read: image / resize; 0: see resize */
     uint8_t source[DFQI_PROP_COUNT]; /* DFQ_SOURCE_* */
     dfqi_family_arch of;             /* what its family keeps */
 } dfqi_arch;
@@ -50,7 +50,8 @@ void dfqi_network_fini(dfqi_network *net);
 dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name); /* NULL: none */
 /* Parameters counted in elements, without running statistics. */
 int64_t dfqi_network_values(const dfqi_network *net);
-/* Both must compute the same with the same weights: DFQ_E_SHAPE says where they differ. */
+/* Two networks must compute the same with the same weights; the text of DFQ_E_SHAPE says where they
+ * differ. */
 DFQI_CHECKED dfq_status dfqi_network_need_alike(dfq_context *ctx, const dfqi_network *teacher,
                                                 const dfqi_network *student);
 /* Continues a hash with the properties of an architecture that names and shapes of parameters do

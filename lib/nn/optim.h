@@ -20,7 +20,7 @@ typedef struct dfqi_optim_options {
     float scale;             /* of the gradient, by clipping; 0: 1 */
 } dfqi_optim_options;
 
-/* State of one parameter array; two moments lie one behind the other. */
+/* State of one parameter array; its one or two moments are consecutive. */
 typedef struct dfqi_moments {
     int64_t count;
     float *m; /* SGD: velocity; AdamW: first moment; RMSProp: NULL */

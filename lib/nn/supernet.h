@@ -40,11 +40,11 @@ typedef struct dfqi_super_layer {
     int32_t choice; /* whose it is; -1: several use it */
     uint64_t uses;  /* bit k: choice k uses it */
     int32_t groups; /* of rows, in each of which choices use the leading ones: 3 for q, k, v */
-    int32_t role;   /* what the family knows it by */
-    int32_t index;  /* among the layers of its cell and choice, or before or behind the cells */
+    int32_t role;   /* the family's own id of the layer */
+    int32_t index;  /* among the layers of its cell and choice, or before or after the cells */
     uint8_t depthwise, relu;
-    uint8_t tail;                      /* of no cell, behind the cells */
-    uint8_t closes;                    /* its output is what the cell adds to its shortcut */
+    uint8_t tail;                      /* of no cell, after the cells */
+    uint8_t closes;                    /* the cell adds its output to the shortcut */
     dfq_tensor *t[DFQI_SUPER_TENSORS]; /* NULL: not in this network */
 } dfqi_super_layer;
 
@@ -117,7 +117,7 @@ typedef struct dfqi_super_pass {
     dfqi_norm_tap *norms;              /* the next BatchNorm's; NULL: not wanted */
     dfqi_id x, targets, logits, loss;  /* [B,3,S,S], [B,classes], [B,classes], mean loss [1] */
     dfqi_super_tap *taps;              /* [n_layers] */
-    int32_t span[DFQI_SUPER_CELLS][2]; /* a cell's nodes: first, one behind the last */
+    int32_t span[DFQI_SUPER_CELLS][2]; /* a cell's nodes: first, one past the last */
 } dfqi_super_pass;
 
 DFQI_CHECKED dfq_status dfqi_super_pass_new(const dfqi_supernet *net, const int32_t *path,

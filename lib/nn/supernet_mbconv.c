@@ -94,7 +94,7 @@ static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
     add_layer(&l, s->head, s->classes, 0, 1, 0, 0);
 }
 
-/* As convolutions and the linear layer alone count, those of stride s at their output. */
+/* Counts convolutions and the linear layer only; a convolution of stride s counts its outputs. */
 static double path_work(const dfqi_supernet *net, const int32_t *path)
 {
     double macs = 0, side = (double)net->space.image;
@@ -164,5 +164,5 @@ static void forward(dfqi_super_pass *p, const int32_t *path, dfqi_super_mode mod
 }
 
 const dfqi_super_row dfqi_super_row_mbconv = {
-    2.0f, /* behind ReLUs */
+    2.0f, /* after ReLUs */
     EPS,  NULL, count_cells, list_layers, path_work, forward, dfqi_super_inherit_mbconv};

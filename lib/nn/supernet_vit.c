@@ -177,7 +177,7 @@ static int64_t count_cells(const dfqi_supernet_space *s)
     return s->n_stages;
 }
 
-/* The choices with more than so many blocks. */
+/* The choices with more than `depth` blocks. */
 static uint64_t deeper(const dfqi_supernet_space *s, int64_t depth)
 {
     uint64_t uses = 0;
@@ -216,7 +216,7 @@ static void list_layers(dfqi_supernet *net, dfqi_super_list *to)
     add_layer(&l, HEAD, 0);
 }
 
-/* As products alone count. */
+/* Counts products only. */
 static double path_work(const dfqi_supernet *net, const int32_t *path)
 {
     const dfqi_supernet_space *s = &net->space;

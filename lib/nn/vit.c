@@ -142,10 +142,9 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
                             .raw_tap = taps->raw ? &taps->raw[i] : NULL,
                             .attn_tap = taps->attn ? &taps->attn[i] : NULL,
                             .head_tap = taps->head ? &taps->head[i] : NULL};
-        /* The head reads the class token alone, so that behind the last attention the others need
-         * not be computed. Quantizers (a rewrite) see all tokens: their ranges and gradients count
-         * them.
-         */
+        /* The head reads the class token alone, so after the last attention the other tokens need
+         * not be computed. With quantizers (a rewrite) all tokens are computed, since their ranges
+         * and gradients depend on them. */
         b.class_only = i + 1 == a->of.vit.depth && !g->rewrite;
         snprintf(name, sizeof name, "blocks.%d", (int)i);
         x = dfqi_vit_block_forward(g, &b, p, x);

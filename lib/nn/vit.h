@@ -19,7 +19,7 @@ typedef struct dfqi_vit_block {
     const char *name; /* its products are called "<name>.attn.qkv", .qk, .av, "<name>.mlp.fc1" .. */
     int64_t heads, head; /* their number, channels of one */
     float eps;
-    int32_t class_only;                     /* 1: behind the attention, token 0 alone */
+    int32_t class_only;                     /* 1: after the attention, token 0 alone */
     dfqi_id *raw_tap, *attn_tap, *head_tap; /* as in dfqi_taps; NULL: not wanted */
 } dfqi_vit_block;
 

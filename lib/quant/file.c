@@ -94,8 +94,7 @@ static void put_codes(const dfqi_site *site, int64_t r, int64_t cols, const floa
     }
 }
 
-/* codes, shape and grids of one weight, which are fixed at what they are now; `own` is the width of
- * most weights */
+/* Codes, shape and current grids of one weight; `own` is the width of most weights. */
 static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor *t,
                              const dfq_tensor *input_scale, int32_t own)
 {

@@ -13,7 +13,7 @@ enum { NAME_MAX_BYTES = 79, ENTRY = NAME_MAX_BYTES + 8 /* "=float," */ };
 
 bool dfqi_name_matches(const char *pattern, const char *name)
 {
-    const char *star = NULL, *retry = NULL; /* the last star, and where what it stands for ends */
+    const char *star = NULL, *retry = NULL; /* the last star, and the end of its match */
     while (*name) {
         if (*pattern == '*') {
             star = pattern++;
@@ -187,7 +187,7 @@ static bool read_setting(const char *text, const char *end, dfq_layer_config *c)
     return text == end && (c->weight_bits || c->act_bits);
 }
 
-/* One entry of the text, its name in `name`; *text moves behind it. */
+/* Reads one entry of the text, its name into `name`; *text moves past it. */
 static bool read_entry(const char **text, char name[NAME_MAX_BYTES + 1], dfq_layer_config *c)
 {
     const char *end = *text + strcspn(*text, ","), *mark = *text + strcspn(*text, "=");

@@ -99,7 +99,7 @@ typedef struct pass {
     int64_t batch;
 } pass;
 
-/* The value of a name, as its last node leaves it; DFQI_NONE: there is none. */
+/* The value of a name after its last node; DFQI_NONE if there is none. */
 static dfqi_id find(const dfqi_graph *g, const char *name)
 {
     for (int32_t i = 0; i < g->n_nodes; i++) {

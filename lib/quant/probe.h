@@ -19,9 +19,9 @@ typedef struct dfqi_probe {
 /* The list, in the order of computation; made once and kept by the model. */
 DFQI_CHECKED dfq_status dfqi_probes_of(const dfqi_model *m, int32_t *out_n,
                                        const dfqi_probe **out_probes);
-/* Runs images[n][3][S][S]: logits[n][classes] (NULL: not wanted), and for each of the names a new
- * F32 tensor [n, dims] in out[n_names]; out is set on success alone. DFQ_E_INVALID for a name that
- * is none. */
+/* Runs images[n][3][S][S]: fills logits[n][classes] (NULL: not wanted), and for each name makes a
+ * new F32 tensor [n, dims] in out[n_names]; out is set only on success. DFQ_E_INVALID for an
+ * unknown name. */
 DFQI_CHECKED dfq_status dfqi_probe_forward(const dfqi_model *m, const float *images, int64_t n,
                                            int32_t n_names, const char *const *names, float *logits,
                                            dfq_tensor **out);

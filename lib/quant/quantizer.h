@@ -23,7 +23,7 @@ struct dfq_quantizer {
     int32_t granularity, axis;    /* DFQ_GRANULARITY_* */
     int32_t input_gradient;       /* DFQ_INPUT_GRADIENT_*, never AUTO */
     float scale_grad_factor;      /* 0: LSQ's 1 / sqrt(N qmax) */
-    float zero_point_grad_factor; /* likewise */
+    float zero_point_grad_factor; /* 0: the same, for zero points */
     dfq_tensor *scales;           /* NULL: weights: from each tensor; else not known yet */
     dfq_tensor *zero_points;      /* NULL: 0 */
     dfq_tensor *column_factors;   /* weights, [K]; or NULL */
@@ -102,7 +102,7 @@ DFQI_CHECKED dfq_status dfqi_quantizer_calibrate(dfqi_quantizer *q, const dfq_te
 
 /* Number of the site, or DFQ_E_INVALID naming the nearest names. */
 DFQI_CHECKED dfq_status dfqi_model_find_site(const dfqi_model *m, const char *name, int32_t *out);
-/* A quantizer with copies of the site's scales; those of weights are fixed at what they are now. */
+/* A quantizer with copies of the site's scales. The scales of weights keep their current values. */
 DFQI_CHECKED dfq_status dfqi_model_get_quantizer(const dfqi_model *m, int32_t site,
                                                  dfqi_quantizer **out);
 /* Codes of the weight that the site quantizes, and their values; each may be NULL. */

@@ -7,7 +7,8 @@
 #include "kernel/kernel.h"
 #include "quant/quantizer.h"
 
-/* One call: the grids of this tensor, and what the bodies read and write. */
+/* The state of one call: the grids of the tensor, and the arrays that the loop bodies read and
+ * write. */
 typedef struct work {
     const dfqi_quantizer *q;
     const dfqi_kernels *k;

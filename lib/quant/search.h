@@ -25,7 +25,7 @@ typedef struct dfqi_stats {
 typedef struct dfqi_view {
     const float *x;
     int64_t parts, heads, rows, cols, scales;
-    const float *values; /* attention maps: what they are multiplied with, [parts][cols][depth] */
+    const float *values; /* attention maps: the other factor, [parts][cols][depth] */
     int64_t depth;
 } dfqi_view;
 

@@ -122,7 +122,8 @@ static void delete_unversioned(void *owner)
     if (dl->deleter != NULL) dl->deleter(dl);
 }
 
-/* From here on nothing can fail: the tensor takes the managed struct, or is done with it. */
+/* Nothing can fail from here on: the tensor takes over the managed struct, or the struct is
+ * deleted. */
 static void take_owner(dfq_tensor *t, bool borrowed, void (*deleter)(void *), void *owner)
 {
     if (!borrowed) {
@@ -137,7 +138,7 @@ dfq_status dfqi_tensor_import_dlpack(dfq_context *ctx, struct DLManagedTensorVer
                                      dfq_tensor **out)
 {
     bool borrowed;
-    /* Another major may lay out everything behind the version differently. */
+    /* Another major version may change the layout of all fields after the version. */
     if (dl->major != DFQI_DL_MAJOR)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "DLPack tensor of version %u.%u, expected %d.x",
                          (unsigned)dl->major, (unsigned)dl->minor, DFQI_DL_MAJOR);
@@ -157,7 +158,7 @@ dfq_status dfqi_tensor_import_dlpack_unversioned(dfq_context *ctx, struct DLMana
 
 /* -- export ------------------------------------------------------------------------------------ */
 
-/* What an export hands out, in one block with the shape it points to. */
+/* An exported struct, in one block with the shape it points to. */
 typedef struct dl_box {
     union {
         struct DLManagedTensor plain;

@@ -9,7 +9,7 @@ static inline int64_t at_most_16(int64_t n)
     return n < VF ? n : VF;
 }
 
-/* Loads r rows of c columns (both <= 16) and transposes; what is missing is 0. */
+/* Loads r rows of c columns (both <= 16) and transposes; missing elements are 0. */
 static inline void load_block(int64_t r, int64_t c, const float *in, int64_t ld_in, vf v[16])
 {
     if (r == VF && c == VF) {

@@ -14,7 +14,7 @@ typedef struct tile {
     float *out;
 } tile;
 
-/* What a tile does for pixel p, with one panel (sums a) or two (sums a and b). */
+/* The work of a tile for pixel p, with one panel (sums a) or two (sums a and b). */
 #define BEGIN_1(p) vf a##p = bias;
 #define BEGIN_2(p) vf a##p = bias, b##p = bias_b;
 #define STEP_1(p)  a##p = vf_fma(vf_set(x[(p)*step]), weight, a##p);
@@ -60,7 +60,7 @@ typedef struct tile {
 #define TILE_ARGUMENT tile
 #include "kernel/x86/tile_table.h"
 
-/* In tiles of about the same size. */
+/* Uses tiles of about the same size. */
 void ISA(conv_tiles)(const conv_walk *q, const conv_row *r, int64_t first)
 {
     const int64_t left = q->columns - first;

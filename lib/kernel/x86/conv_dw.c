@@ -4,7 +4,7 @@
 #include "kernel/x86/conv_tile.h"
 #include "kernel/x86/repeat.h"
 
-/* What a tile does for row q of weights, with one panel (sums a) or two (sums a and b). */
+/* The work of a tile for row q of weights, with one panel (sums a) or two (sums a and b). */
 #define BEGIN_1(q) vf a##q = vf_load(t->sum + (q)*VF);
 #define BEGIN_2(q) BEGIN_1(q) vf b##q = vf_load(t->sum + t->panel + (q)*VF);
 #define STEP_1(q)  a##q = vf_fma(vf_set(x[q]), d, a##q);
@@ -43,7 +43,7 @@
 #define TILE_ARGUMENT conv_sums
 #include "kernel/x86/tile_table.h"
 
-/* In tiles of about the same size. */
+/* Uses tiles of about the same size. */
 void ISA(conv_dw_tiles)(const conv_sums *whole, int panels, int64_t length)
 {
     int64_t most;

@@ -76,7 +76,7 @@ static inline conv_band conv_band_load(const conv_walk *q, int64_t j, int64_t n)
     return (conv_band){q->scratch, first, before + row + after};
 }
 
-/* Where the weights of a tap lie. */
+/* The position of a tap's weights. */
 static inline int64_t conv_tap(const conv_walk *q, const dfqi_conv_axis *a, int64_t tap)
 {
     return q->flipped ? a->kernel - 1 - tap : tap;

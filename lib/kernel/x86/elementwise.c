@@ -35,9 +35,9 @@ static inline vf horner(vf p, const float *c, int n, vf x)
     return p;
 }
 
-/* gelu(x) = max(x, 0) - u (1 - Phi(u)) with u = |x|: what is subtracted is even, at most 0.17 and 0
- * to float precision beyond 5.5, so it is approximated as u (5.5 - u) P(u - 2.25), P minimax of
- * degree 15. Error 1.6e-7 absolute and, for |x| < 1, 6e-7 relative. */
+/* gelu(x) = max(x, 0) - u (1 - Phi(u)) with u = |x|. The second term is even, at most 0.17, and 0
+ * to float precision beyond 5.5. It is approximated as u (5.5 - u) P(u - 2.25) with the minimax
+ * polynomial P of degree 15. Error 1.6e-7 absolute and, for |x| < 1, 6e-7 relative. */
 static inline vf gelu(vf x)
 {
     static const float c[16] = {

@@ -31,7 +31,7 @@ TILES_6(1)
 static const tile_fn tiles_1[] = {NAMES_6(1)};
 #endif
 
-/* The tiles of so many panels, by size from 1 to *most. */
+/* The tiles of `panels` panels, by size from 1 to *most. */
 static inline const tile_fn *tiles_of(int64_t panels, int64_t *most)
 {
 #if defined(__AVX512F__)

@@ -12,13 +12,13 @@
 
 enum { TAPS = DFQI_WINOGRAD_TAPS, WIDTH = DFQI_WINOGRAD_WIDTH };
 
-/* Images one behind the other. */
+/* Consecutive images. */
 typedef struct images {
     const float *at;
     int64_t y, x, c;
 } images;
 
-/* Where tile number t of images of y x x outputs begins. */
+/* The first output of tile number t, for images of y x x outputs. */
 typedef struct corner {
     int64_t image, y, x;
 } corner;
@@ -116,7 +116,7 @@ typedef struct pass {
     int64_t pad;
     const float *packed, *bias; /* bias NULL: 0 */
     float *out;
-    const float *zeros; /* and behind them, in scratch: */
+    const float *zeros; /* and after them, in scratch: */
     float *in, *products;
 } pass;
 
@@ -221,7 +221,7 @@ typedef struct sums {
     images x, dy; /* from the first channel and column on */
     int64_t pad;
     int64_t channels, columns;
-    const float *zeros; /* and behind them, in scratch: */
+    const float *zeros; /* and after them, in scratch: */
     float *in, *out;
     float *dw; /* of the first column and channel */
 } sums;

@@ -24,7 +24,8 @@ enum {
     L2_FLOATS = 160000, /* a packed right-hand side up to here stays in L2 between row blocks */
 };
 
-/* One product; `b` is the first block of 64 columns, the next one lies b_next floats behind. */
+/* One product. `b` is the first block of 64 columns; each further block starts b_next floats
+ * later. */
 typedef struct product {
     int trans_a;
     int64_t m, n, k;
