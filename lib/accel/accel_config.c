@@ -1,5 +1,5 @@
-/* Accelerator descriptions: combinations of values, prices of accesses, area (docs/METHODS.md,
- * Prices). */
+/* Accelerator descriptions: enumerates the combinations of their values, and computes access
+ * energies and area (docs/METHODS.md, Prices). */
 #include "accel/accel_config.h"
 
 static const char *const flow_names[DFQI_FLOW_COUNT] = {"ws", "os", "rs"};
@@ -40,7 +40,7 @@ static dfqi_prices prices_of(const dfqi_accel_config *t)
                          .dram_pj = DFQI_DRAM_PJ_PER_BIT * w};
 }
 
-/* The digit of `values` in *i, which loses it. */
+/* Splits the index of `values` off the mixed-radix number *i. */
 static double digit(const dfqi_values *values, int64_t *i)
 {
     double v = values->v[*i % values->n];

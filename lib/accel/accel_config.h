@@ -1,6 +1,6 @@
-/* Accelerators: an array of elements with a register file each, a global buffer, DRAM. One
- * description stands for one accelerator or, where fields have several values, for all their
- * combinations. */
+/* Accelerator descriptions. An accelerator is an array of processing elements, each with a register
+ * file, and a global buffer and DRAM. A description whose fields have several values stands for all
+ * combinations of them. */
 #ifndef DFQI_ACCEL_ACCEL_CONFIG_H
 #define DFQI_ACCEL_ACCEL_CONFIG_H
 

@@ -1,5 +1,5 @@
-/* Accelerator descriptions in JSON. Units are part of the keys' names; unknown keys, keys without
- * their unit and values out of range are refused. */
+/* Reads accelerator descriptions from JSON. Each key of a physical quantity ends with its unit.
+ * Unknown keys, keys without their unit, and values out of range are errors. */
 #include <stdio.h>
 #include <string.h>
 
@@ -18,7 +18,7 @@ typedef struct reader {
     dfqi_jnode at;
 } reader;
 
-/* A key that only lacks its unit is a slip of its own: says how it should read. */
+/* The error of a key that lacks its unit names the correct key. */
 static dfq_status check_keys(const reader *r, const char *const *keys)
 {
     void *iter = NULL;

@@ -1,4 +1,4 @@
-/* What presets.c and accel_config_json.c share. */
+/* Functions shared by presets.c and accel_config_json.c. */
 #ifndef DFQI_ACCEL_ACCEL_CONFIG_PRIV_H
 #define DFQI_ACCEL_ACCEL_CONFIG_PRIV_H
 

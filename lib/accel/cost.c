@@ -1,5 +1,5 @@
-/* Latency and energy of a mapping on an accelerator (docs/METHODS.md, Counting). Words are as wide
- * as their operand in DRAM; outputs under way are as wide as partial sums. */
+/* Latency and energy of a mapping on an accelerator (docs/METHODS.md, Counting). In DRAM and buffer
+ * a word has the width of its operand; partial sums of unfinished outputs have psum_bits. */
 #include "accel/cost.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* What a layer costs on one accelerator under a given mapping. */
+/* Cost of a layer on one accelerator under a given mapping: latency, energy by component,
+ * utilization. */
 #ifndef DFQI_ACCEL_COST_H
 #define DFQI_ACCEL_COST_H
 
@@ -25,7 +26,7 @@ typedef struct dfqi_cost {
     double total_pj;
 } dfqi_cost;
 
-/* Share of the array's products that were made. */
+/* MACs done, divided by those that the array could do in these cycles. */
 double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi_accel_config *t);
 
 /* A layer whose widths of 0 are the accelerator's float_bits. DFQ_E_INVALID if a quantized operand
@@ -33,11 +34,11 @@ double dfqi_cost_utilization(const dfqi_cost *c, const dfqi_layer *l, const dfqi
 DFQI_CHECKED dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_layer *l,
                                            const dfqi_accel_config *t, dfqi_layer *out);
 
-/* What the memories of an accelerator keep: DRAM, buffer, then what each element has. Fills
- * everything of `m` but its loops. */
+/* Sets the memory levels of `m`: DRAM, buffer, then register files and registers of an element,
+ * and which operands each level stores. Loops are left empty. */
 void dfqi_mapping_levels(const dfqi_accel_config *t, dfqi_mapping *m);
 
-/* Prices that depend on layer and accelerator alone: made once for many mappings. */
+/* Prices that depend on layer and accelerator alone: computed once for many mappings. */
 typedef struct dfqi_pricing {
     dfqi_level_cost level[DFQI_LEVELS_MAX];
     double bits[DFQI_OPERANDS];    /* in DRAM and buffer: sums are wider than outputs */

@@ -1,5 +1,5 @@
-/* Energies and areas of parts (docs/METHODS.md, Prices). The numbers of adder, multiplier, register
- * and comparator are those of a 32-bit part in a 40 to 45 nm process. */
+/* Energy and area of components (docs/METHODS.md, Prices). Adder, multiplier, register and
+ * comparator are scaled from 32-bit components in a 40 to 45 nm process. */
 #include "accel/energy.h"
 
 #include <math.h>

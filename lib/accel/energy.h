@@ -1,4 +1,4 @@
-/* What parts of an accelerator cost in a 45 nm class process: energy in pJ, area in um2
+/* Energy (pJ) and area (um2) of an accelerator's components in a 45 nm class process
  * (docs/METHODS.md, Prices). */
 #ifndef DFQI_ACCEL_ENERGY_H
 #define DFQI_ACCEL_ENERGY_H

@@ -1,11 +1,11 @@
-/* Row-stationary mappings as nn_dataflow makes them (docs/METHODS.md, Mappings). An element works
- * on a row: it has the taps of a filter row, slides over an input row, and makes an output row; so
- * the register file holds S words of a row where the loops see all of it. */
+/* Row-stationary mappings, generated as nn_dataflow does (docs/METHODS.md, Mappings). A processing
+ * element convolves one filter row with one input row and produces one output row, so its register
+ * file holds a window of S words of the input row. */
 #include "accel/mapping_search_priv.h"
 
-/* A column of elements takes all rows of a filter if it can. Output rows lie along x; what does not
- * fit goes on in free height, and only then later. What height remains is given to channels and
- * filters, `height` of them. Returns that, and fills the steps of P and R. */
+/* Maps filter rows to a column of elements (all of them if they fit) and output rows along x.
+ * Output rows that do not fit along x use free height first, then further passes. Sets the units of
+ * P and R. Returns the height that remains for channels and filters. */
 static int64_t lay_out(const dfqi_mapping_search *h, int64_t unit[DFQI_DIMS])
 {
     int64_t r = h->layer->dim[DFQI_DIM_R], p = h->layer->dim[DFQI_DIM_P];
@@ -18,7 +18,7 @@ static int64_t lay_out(const dfqi_mapping_search *h, int64_t unit[DFQI_DIMS])
     return height / stacked;
 }
 
-/* The ways: how many of the free rows go to channels, a divisor of their number. */
+/* Way i gives the i-th divisor of the free height to channels, the rest to filters. */
 static bool rs_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DIMS])
 {
     const int64_t *dim = h->layer->dim;
@@ -45,7 +45,8 @@ typedef struct element {
     int64_t loop[LOOPS]; /* what its register file holds of each loop */
 } element;
 
-/* Gives strips, then images what room channels and filters leave. False: there is none. */
+/* Fills the register file that channels and filters leave with strips, then images. False: no
+ * room. */
 static bool fill(const dfqi_mapping_search *h, const int64_t length[LOOPS], element *e)
 {
     const double *bits = h->pricing.rf_bits;

@@ -1,7 +1,7 @@
-/* Weight- and output-stationary mappings (docs/METHODS.md, Mappings). Elements have a register for
- * each operand; the register file keeps weights or sums, the other two operands stream past it.
- * Since they have one register, only the innermost loops give them reuse, and few mappings are
- * worth trying. */
+/* Weight-stationary and output-stationary mappings (docs/METHODS.md, Mappings). The register file
+ * of an element holds weights (or partial sums); the other two operands pass through one register
+ * each. The innermost loops alone can reuse the value of a single register, so few loop orders have
+ * to be tried. */
 #include "accel/mapping_search_priv.h"
 
 /* What is left of a tile's dimensions on the way inwards. */
@@ -70,8 +70,8 @@ static bool ws_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DI
     return i == 0;
 }
 
-/* The register file holds one tap of several filters, or taps and channels of one filter; or one
- * weight at a time is used. The first saves inputs, the second sums, the third reads of weights. */
+/* Three uses of the register file: one tap of several filters (fewer input reads), taps and
+ * channels of one filter (fewer partial sums), or one weight at a time (fewer weight reads). */
 static void ws_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
     int64_t room = capacity(h, DFQI_W);
@@ -112,8 +112,8 @@ static bool os_way(const dfqi_mapping_search *h, int32_t i, int64_t unit[DFQI_DI
     return i == 1 && dim[DFQI_DIM_Q] > 1 && h->out != DFQI_DIM_G;
 }
 
-/* The register file holds sums of several filters: inputs are used again; of several pixels:
- * weights are; or one sum at a time stays in its register. */
+/* Three uses of the register file: sums of several filters (inputs are reused), sums of several
+ * pixels (weights are reused), or one sum at a time in its register. */
 static void os_try(dfqi_mapping_search *h, const int64_t unit[DFQI_DIMS])
 {
     int64_t room = capacity(h, DFQI_O);

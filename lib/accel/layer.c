@@ -1,4 +1,4 @@
-/* The layer list of a network, read off the nodes of its forward graph. */
+/* Builds the layer list of a network from the nodes of its forward graph. */
 #include "accel/layer.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Layers as an accelerator sees them: loops over eight dimensions, and the list of a network's. */
+/* Layers as loop nests over eight dimensions, and the layer list of a network. */
 #ifndef DFQI_ACCEL_LAYER_H
 #define DFQI_ACCEL_LAYER_H
 

@@ -1,4 +1,5 @@
-/* Rows of layers, read off the nodes of the forward graph like the list of layer.c. */
+/* Builds the rows of layer_rows.h from the nodes of the forward graph, in the same order as
+ * layer.c. */
 #include "accel/layer_rows.h"
 
 #include <stdio.h>

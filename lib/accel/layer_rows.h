@@ -1,5 +1,5 @@
-/* The layers of a network as a reader of the network sees them: names, shapes as tensors have them,
- * work and widths. The list is that of layer.h, entry by entry. */
+/* The layers of a network as dfq_graph_get_layer() describes them: name, tensor shapes, MACs and
+ * bit widths. Row i belongs to entry i of the list of layer.h. */
 #ifndef DFQI_ACCEL_LAYER_ROWS_H
 #define DFQI_ACCEL_LAYER_ROWS_H
 

@@ -1,6 +1,6 @@
-/* Access counts of a mapping (docs/METHODS.md, Counting). Where trips divide a dimension these are
- * Timeloop's counts to the last digit. Where they do not, the loops in time idle at the edge, but
- * no word is moved that is not there: sizes are the layer's, not those of the padded loops. */
+/* Access counts of a mapping (docs/METHODS.md, Counting). If all loop trips divide their
+ * dimensions, the counts equal Timeloop's. Otherwise the last iteration idles in part, but only
+ * words that exist are moved: tile sizes are those of the layer, not of the padded loops. */
 #include "accel/mapping.h"
 
 #include <math.h>
@@ -78,7 +78,7 @@ double dfqi_mapping_tile(const dfqi_layer *l, const dfqi_mapping *m, int32_t lev
            ((e[DFQI_DIM_P] - 1) * u + e[DFQI_DIM_R]) * ((e[DFQI_DIM_Q] - 1) * u + e[DFQI_DIM_S]);
 }
 
-/* The level's view of the loops outside of it for one operand. */
+/* Loops outside of a level, as they affect the fills of one operand. */
 typedef struct outside {
     double repeats; /* trips of loops that do not address the operand and are not stripped */
     int slide;      /* dimension along which a tile moves on with overlap: P, Q, or -1 */
@@ -124,7 +124,7 @@ static double input_words(const dfqi_layer *l, const double extent[DFQI_DIMS], c
     for (int k = 0; k < 2; k++) {
         int at = DFQI_DIM_P + k, tap = DFQI_DIM_R + k;
         double tile = extent[at];
-        /* Halo credit: the next tile brings what is new alone, if it begins inside of this one. */
+        /* Overlapping tiles (halo): the next tile loads only inputs that this one does not have. */
         if (o->slide == at && space[at] == 1.0 && u * tile < (tile - 1) * u + extent[tap])
             tile *= o->trips;
         axis[k] = rows((double)l->dim[at], (double)l->dim[tap], u, tile, extent[tap]);

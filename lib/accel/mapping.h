@@ -1,6 +1,7 @@
-/* How a layer's loops are laid out over an accelerator's memories and elements, and how often each
- * memory is accessed then: Timeloop's rules (docs/METHODS.md, Counting). Memories are levels from
- * DRAM inwards; each has loops in time, and between two of them lie the loops in space. */
+/* A mapping assigns the loops of a layer to the memories and the array of an accelerator. From it
+ * follows how often each memory is accessed (Timeloop's rules; docs/METHODS.md, Counting). Memory
+ * levels are numbered from DRAM inwards. Each has temporal loops; the spatial loops lie between two
+ * levels. */
 #ifndef DFQI_ACCEL_MAPPING_H
 #define DFQI_ACCEL_MAPPING_H
 

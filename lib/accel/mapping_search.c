@@ -1,5 +1,6 @@
-/* Tilings are tried in the order of their DRAM traffic, until that alone, with what every mapping
- * pays, is worse than the best mapping found. */
+/* Mapping search. Tilings are tried in the order of their DRAM traffic. The search ends when a
+ * lower bound, the cost of that traffic plus what every mapping pays, exceeds the best cost
+ * found. */
 #include "accel/mapping_search.h"
 
 #include <math.h>
@@ -31,7 +32,7 @@ void dfqi_mapping_search_try(dfqi_mapping_search *h, const dfqi_mapping *m)
     }
 }
 
-/* What no mapping with this much DRAM traffic undercuts. */
+/* Lower bound of the score of all mappings with this much DRAM traffic. */
 static double bound(const dfqi_mapping_search *h, double dram_bits)
 {
     const dfqi_pricing *p = &h->pricing;

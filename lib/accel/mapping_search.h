@@ -1,5 +1,5 @@
-/* The best mapping of a layer on an accelerator, within the three templates of docs/METHODS.md,
- * Mappings. */
+/* Finds the best mapping of a layer on an accelerator among the mappings of its dataflow
+ * (docs/METHODS.md, Mappings). */
 #ifndef DFQI_ACCEL_MAPPING_SEARCH_H
 #define DFQI_ACCEL_MAPPING_SEARCH_H
 
@@ -7,14 +7,14 @@
 #include "accel/tiling.h"
 
 typedef enum dfqi_objective {
-    DFQI_LEAST_EDP = 0, /* energy times latency; not slower than on an array of which this one has a
-                         * multiple of the columns or rows, the rest of it then idles */
+    DFQI_LEAST_EDP = 0, /* energy times latency; not slower than the best mapping on a smaller array
+                         * that divides this one (the rest of the array would idle) */
     DFQI_LEAST_ENERGY   /* then latency; over the whole array */
 } dfqi_objective;
 
-/* What was found for a layer so far: tilings, and the best mappings on smaller arrays. One thread
- * at a time; for accelerators that differ in array, register file, dataflow, elements' kind and
- * buffer. */
+/* Search cache of a layer: its tilings, and the best mappings on smaller arrays. Valid for
+ * accelerators that differ in array, register file, dataflow, kind of element and buffer alone. Not
+ * thread-safe. */
 typedef struct dfqi_search_cache {
     dfqi_tiling_cache tiling_cache;
     int32_t n, room;

@@ -1,4 +1,4 @@
-/* A search under way, shared by the dataflows' templates. */
+/* State of a mapping search, shared with the dataflows (flow_rs.c, flow_ws_os.c). */
 #ifndef DFQI_ACCEL_MAPPING_SEARCH_PRIV_H
 #define DFQI_ACCEL_MAPPING_SEARCH_PRIV_H
 

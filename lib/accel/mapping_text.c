@@ -1,4 +1,4 @@
-/* Mappings as text, in and out, and whether one that was given fits an accelerator. */
+/* Formats and parses mappings as text, and checks that a given mapping fits an accelerator. */
 #include "accel/mapping_text.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Mappings as text: "DRAM M3 N4 | GLB C2 | SPACE P13 R3 | RF Q13 N4 S3". Loops are outermost first;
- * SPACE is the array. What is left out has no loops. */
+/* Mappings as text: "DRAM M3 N4 | GLB C2 | SPACE P13 R3 | RF Q13 N4 S3". Each level lists its
+ * loops, outermost first; SPACE lists the spatial loops. A level without loops may be left out. */
 #ifndef DFQI_ACCEL_MAPPING_TEXT_H
 #define DFQI_ACCEL_MAPPING_TEXT_H
 

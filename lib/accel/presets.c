@@ -1,4 +1,4 @@
-/* Accelerators that are known by name. */
+/* Built-in accelerator descriptions. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* A network on one accelerator, layer by layer. */
+/* Costs of a network on one accelerator, layer by layer. */
 #include <string.h>
 
 #include "accel/table.h"

@@ -1,5 +1,6 @@
-/* Tables: one task for each shape and each combination of what is not the array's size, so that the
- * tilings and the smaller arrays' mappings that its accelerators share are found once. */
+/* Cost tables. One parallel task handles one layer shape and one combination of all parameters but
+ * the array size: the accelerators of a task share their tilings and the mappings of smaller
+ * arrays. */
 #include "accel/table.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Costs of layers on many accelerators at once, and of a network on one. */
+/* Cost tables: costs of layer shapes on all accelerators of a description, and of a network on
+ * one. */
 #ifndef DFQI_ACCEL_TABLE_H
 #define DFQI_ACCEL_TABLE_H
 

@@ -1,5 +1,6 @@
-/* Tilings of the global buffer. Filter taps always stay together, and so do the pixels of a row
- * unless a row alone is too much. Groups other than depthwise channels go one by one. */
+/* Tilings of the global buffer. A tile always has all filter taps, and whole output rows unless one
+ * row does not fit. Groups are tiled one by one, except for the channels of a depthwise
+ * convolution. */
 #include "accel/tiling.h"
 
 #include <stdlib.h>
@@ -169,7 +170,8 @@ static bool inside(const dfqi_tiling *a, const dfqi_tiling *b)
     return true;
 }
 
-/* Drops what moves no less than a tiling that holds as much of everything. */
+/* Drops dominated tilings: another one has tiles as large in every dimension, and no more DRAM
+ * traffic. */
 static void prune(dfqi_tilings *s)
 {
     int32_t n = 0;

@@ -1,5 +1,5 @@
-/* How a layer may be cut into tiles that fit the global buffer, in whole units of what the array
- * takes at a time. Accelerators whose arrays take the same share the tilings. */
+/* Tilings: how a layer is cut into tiles that fit the global buffer. Tile sizes are multiples of
+ * the unit that the array processes at a time; accelerators with equal units share tilings. */
 #ifndef DFQI_ACCEL_TILING_H
 #define DFQI_ACCEL_TILING_H
 

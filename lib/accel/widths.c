@@ -1,5 +1,5 @@
-/* Widths, read off a graph without quantizers and the scheme that puts them there: the very table
- * that the quantization pass asks (quant/pass.c). */
+/* Determines bit widths from a graph without quantizers and the quantization scheme. It asks the
+ * same table as the quantization pass (quant/pass.c). */
 #include "accel/widths.h"
 
 /* Hands on values as they are, some of them or in another order. */

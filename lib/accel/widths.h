@@ -1,5 +1,6 @@
-/* How wide the values of a network are kept: what a quantizer rounds has its bits, from where it is
- * written to where it is read. A scheme says where the quantizers are (docs/METHODS.md, Widths). */
+/* Bit widths of the values of a network (docs/METHODS.md, Widths). A value that a quantizer rounds
+ * has the quantizer's bits wherever it is stored; all others are float. The scheme says which
+ * values are quantized. */
 #ifndef DFQI_ACCEL_WIDTHS_H
 #define DFQI_ACCEL_WIDTHS_H
 

@@ -1,16 +1,14 @@
-/* Checkpoints: safetensors with the labels of finished images, and, inside a batch, its images and
- * moments; of a generator its parameters and moments. The finished images lie in a file beside it
- * (checkpoint_images.c).
- *
- *   state   I64 [4]        batch, iteration, attempt, the generator's iterations
- *   losses  F32 [done,4]   if anything is done
+/* Checkpoints of a synthesis job: a safetensors file with
+ *   state   I64 [4]        batch, iteration, attempt, iterations of the generator network
+ *   losses  F32 [done,4]   if iterations are done
  *   labels  I32 [n]        of finished images, if there are any
- *   x       F32 [B,3,S,S]  if iteration > 0; m, v F32 [3 B, floats of a pyramid]
- *   generator.*  F32 [..]       of a generator
+ *   x       F32 [B,3,S,S]  images of the current batch, if iteration > 0
+ *   m, v    F32 [3 B, floats of a pyramid]  their AdamW moments, if iteration > 0
+ *   generator.*  F32 [..]  parameters and moments of the generator network, if there is one
  *
- * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (a hash of the weights),
- * dfq.synth.images (which file, and a hash of them).
- * Everything else follows from the options. */
+ * Metadata: dfq.synth = format version, dfq.synth.options, dfq.synth.model (hash of the weights),
+ * dfq.synth.images (name and hash of the file of finished images, checkpoint_images.c). All other
+ * state follows from the options. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

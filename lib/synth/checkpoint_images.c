@@ -1,11 +1,11 @@
-/* Finished images of a checkpoint lie in a file beside it, so that each is written once, however
- * many checkpoints follow: PATH.images-a or PATH.images-b, 64 bytes that tell what it is, then the
- * images as floats. A checkpoint names the file and has the fingerprint of the images it counts on;
- * what lies behind them in the file is of a later one that did not come about.
+/* The file of finished images beside a checkpoint. It is append-only, so each image is written once
+ * although there are many checkpoints. Its name is PATH.images-a or PATH.images-b; it has a header
+ * of 64 bytes, then the images as floats. The checkpoint stores the file's name, the number of its
+ * images and their hash; data behind them is left from a later checkpoint that was not completed.
  *
- * A job appends to the file that it began or was restored from. One that begins takes the name
- * which the checkpoint that is there does not use; only when its own has taken the other's place
- * does the other's file go. So there is a complete checkpoint at every moment. */
+ * A job appends to the file that it created or was restored from. A new job takes the name that the
+ * existing checkpoint does not use, and deletes the other file only after its own checkpoint has
+ * replaced the old one. So a complete checkpoint exists at every moment. */
 #define _XOPEN_SOURCE 700 /* pwrite, O_NOFOLLOW */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Everything random of a job. Each purpose has streams of its own, so that switching one
- * augmentation off does not change the numbers of another. */
+/* All random draws of a synthesis job. Each purpose has its own random stream, so disabling one
+ * augmentation does not change the random numbers of another. */
 #include <math.h>
 
 #include "base/rng.h"

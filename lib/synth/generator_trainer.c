@@ -1,4 +1,4 @@
-/* The generator's graph and its steps. */
+/* Graph and training steps of the generator network. */
 #include "synth/generator_trainer.h"
 
 #include <inttypes.h>

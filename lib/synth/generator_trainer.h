@@ -1,15 +1,13 @@
-/* A generator network trained against a frozen CNN (docs/METHODS.md, Tuning). Every
- * iteration draws noise and classes, makes a batch of images, and moves the generator towards
- * images that the CNN takes for their class and whose statistics at every BatchNorm are those it
- * saw in training:
+/* Trains a generator network against a frozen CNN f (docs/METHODS.md, Generators). An iteration
+ * draws noise and classes y, generates a batch of images x, and takes one Adam step on
  *
  *   L = CE(f(x), y) + bns_weight L_BNS,
  *   L_BNS = mean over BatchNorms of (|mean - running|^2 + |var - running|^2) / C
  *
- * In 40 % of the iterations, by chance, every image of Qimera's generator is of a mixture of
- * classes: y then has a weight for each class. All draws are keyed by (seed, iteration). One thread
- * at a time.
- */
+ * so that f classifies x as y, and the BatchNorm statistics of x match the running ones.
+ *
+ * Qimera's generator mixes classes in a random 40 % of the iterations; y then has a weight for each
+ * class. All draws are keyed by (seed, iteration). Not thread-safe. */
 #ifndef DFQI_SYNTH_GENERATOR_TRAINER_H
 #define DFQI_SYNTH_GENERATOR_TRAINER_H
 

@@ -1,5 +1,5 @@
-/* What a generator trainer draws (generator_trainer.h). Each purpose has streams of its own;
- * samples have others than steps. */
+/* Random draws of a generator trainer. Each purpose has its own stream; samples and training steps
+ * have different streams. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Shared by the files of the generator trainer: its state. */
+/* State of a generator trainer, shared by its source files. */
 #ifndef DFQI_SYNTH_GENERATOR_TRAINER_PRIV_H
 #define DFQI_SYNTH_GENERATOR_TRAINER_PRIV_H
 
@@ -32,13 +32,14 @@ struct dfqi_generator_trainer {
     int64_t done;
 };
 
-/* host_draw.c: memory, its place among the inputs, and the draws of step or sample `index`. */
+/* generator_trainer_draw.c: allocates the draws, binds them to the graph's inputs, and makes those
+ * of training step or sample `index`. */
 DFQI_CHECKED dfq_status dfqi_generator_trainer_draws_new(dfqi_generator_trainer *h);
 void dfqi_generator_trainer_draws_bind(dfqi_generator_trainer *h);
 void dfqi_generator_trainer_draw(dfqi_generator_trainer *h, int sample, int64_t index);
 
-/* generator_trainer.c: what a step consists of. A pass on the draws as they are, and Adam by its
- * gradients. */
+/* generator_trainer.c: the two parts of a step: a forward and backward pass on the current draws,
+ * and the Adam update. */
 DFQI_CHECKED dfq_status dfqi_generator_trainer_pass(dfqi_generator_trainer *h,
                                                     dfqi_generator_batch *out);
 void dfqi_generator_trainer_move(dfqi_generator_trainer *h, float learning_rate);

@@ -1,4 +1,4 @@
-/* Image sets: what makes one, and writing. */
+/* Image sets: creation from tensors, and writing to a folder. */
 #include "synth/imageset.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
-/* Sets of images on disk, and pictures of what a network sees in them.
- *
- * A set is a folder: 00000.png, 00001.png, ... with labels.csv (a data set that any tool can read),
- * images.safetensors (images F32 [n,3,S,S] normalised, labels I32 [n]: exact), contact.png. */
+/* Image sets on disk, and attention maps as pictures. A set is a folder with
+ *   00000.png, 00001.png, ...   pictures, and labels.csv, so that any tool can read the set
+ *   images.safetensors          the exact values: images F32 [n,3,S,S] normalised, labels I32 [n]
+ *   contact.png                 an overview */
 #ifndef DFQI_SYNTH_IMAGESET_H
 #define DFQI_SYNTH_IMAGESET_H
 

@@ -1,4 +1,4 @@
-/* Image sets: reading, from the file of exact values or from pictures. */
+/* Image sets: reading, from images.safetensors or from the pictures. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Distance of a batch from the running statistics. */
+/* Distance between BatchNorm statistics of a batch and the running statistics, as graph nodes. */
 #include "synth/norms.h"
 
 #include "graph/ops.h"

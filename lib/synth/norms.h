@@ -1,4 +1,4 @@
-/* Statistics that BatchNorms saw in training: how far those of a batch are from them. */
+/* L_BNS: the distance between the BatchNorm statistics of a batch and the running statistics. */
 #ifndef DFQI_SYNTH_NORMS_H
 #define DFQI_SYNTH_NORMS_H
 

@@ -1,8 +1,10 @@
-/* The objective as a graph (docs/METHODS.md, Synthetic images): L = a_ssim L_IH + a_cls CE + a_tv
- * TV, network frozen, differentiated by the images alone. The first two see the augmented images,
- * TV the bare ones; of kind PSE it is the distance of the augmented images' TV from a target
- * (PSAQ-ViT). Of kind BNS the distance from the statistics of BatchNorms stands in the place of
- * L_IH. */
+/* The loss of image optimisation as a graph (docs/METHODS.md, Synthetic images):
+ *
+ *   L = attention_weight L_IH(x~) + class_weight CE(f(x~), y) + tv_weight TV(x)
+ *
+ * x are the images, x~ their augmented copies. The network f is frozen; the gradient is that of x.
+ * Kind BNS has L_BNS in place of L_IH. Kind PSE (PSAQ-ViT) has the patch similarity entropy (pse.h)
+ * in its place, and |TV(x~) - v| in place of TV(x). */
 #include <math.h>
 #include <string.h>
 

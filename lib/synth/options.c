@@ -1,5 +1,5 @@
-/* Options: defaults (docs/METHODS.md, Synthetic images), limits, and the text that a checkpoint
- * compares. */
+/* Synthesis options: defaults (docs/METHODS.md, Synthetic images), range checks, and the text by
+ * which a checkpoint recognises them. */
 #include <inttypes.h>
 #include <math.h>
 

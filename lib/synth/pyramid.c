@@ -1,4 +1,4 @@
-/* Scales of images: bilinear interpolation by two, and its adjoint. */
+/* Pyramids of scales: bilinear upsampling by two, and its adjoint. */
 #include "synth/pyramid.h"
 
 #include <string.h>

@@ -1,10 +1,10 @@
-/* How images are moved: pixel by pixel, as MimiQ does, or as natural pictures vary.
+/* Multi-scale parametrisation of images. An image is a sum of planes with sides S, S/2, S/4, ...,
+ * upsampled bilinearly, in luminance and two colour differences. Each plane has its own AdamW; fine
+ * scales and colour move less.
  *
- * A natural picture has most of its energy in coarse structure and in luminance. Adaptive steps on
- * pixels have no such preference: they are as rough and as colourful as the noise they began with,
- * and ranges calibrated on such images do not fit real ones. So an image is written as the sum of
- * planes of side S, S/2, S/4 ..., the coarse ones interpolated up, in luminance and two colour
- * differences; each has an adaptive step of its own, smaller for fine scales and for colour. */
+ * Why: most energy of a natural picture is in coarse structure and luminance. AdamW on single
+ * pixels (MimiQ) has no such preference. Its images stay as rough and colourful as the initial
+ * noise, and activation ranges calibrated on them do not fit real images. */
 #ifndef DFQI_SYNTH_PYRAMID_H
 #define DFQI_SYNTH_PYRAMID_H
 

@@ -1,4 +1,4 @@
-/* What a job has to show: images, curves, cost, similarity. */
+/* Results of a synthesis job: images, loss curves, estimated cost, inter-head similarity. */
 #include <math.h>
 #include <string.h>
 

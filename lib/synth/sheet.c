@@ -1,4 +1,4 @@
-/* Contact sheets and attention sheets: pictures for people. */
+/* Draws contact sheets and sheets of attention maps. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Inter-head similarity, measured in double precision; the differentiated form is a kernel. */
+/* Inter-head similarity, computed in double precision. The differentiable version is a kernel. */
 #include "synth/similarity.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* How alike the heads of a network attend, S in docs/METHODS.md: the figure that synthesis
- * raises. */
+/* Inter-head similarity: the mean SSIM of the attention of two heads (docs/METHODS.md, Synthetic
+ * images). Synthesis raises it. */
 #ifndef DFQI_SYNTH_SIMILARITY_H
 #define DFQI_SYNTH_SIMILARITY_H
 

@@ -1,5 +1,5 @@
-/* The job: batches one after the other, each from noise, each by a fixed number of AdamW steps; or
- * a generator, trained once, and its samples. */
+/* The synthesis job. It optimises one batch of noise after the other by a fixed number of AdamW
+ * steps; or it trains a generator network once and then samples it. */
 #include "synth/synth.h"
 
 #include <math.h>

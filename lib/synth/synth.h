@@ -1,9 +1,9 @@
-/* Synthetic images for data-free quantization (docs/METHODS.md): batches of noise, optimised
- * through a frozen network until they look to it like the pictures it was trained on; or samples of
- * a generator that was trained to make such images (generator_trainer.h).
+/* Synthetic images for data-free quantization (docs/METHODS.md, Synthetic images). The job
+ * optimises batches of noise through a frozen network, or trains a generator network and samples it
+ * (generator_trainer.h).
  *
- * All random numbers are keyed by (seed, purpose, batch, attempt, iteration): any batch can be made
- * on its own, and a job that was stopped goes on with the same bits. */
+ * All random numbers are keyed by (seed, purpose, batch, attempt, iteration). So a batch does not
+ * depend on other batches, and a resumed job gives the same bits. */
 #ifndef DFQI_SYNTH_H
 #define DFQI_SYNTH_H
 
@@ -35,7 +35,7 @@ typedef struct dfqi_synth_options {
     int32_t roll_first, roll_second; /* largest offset in the first and second half, pixels */
     int32_t flip;                    /* 1: mirror the batch in every other iteration, by chance */
     int32_t jitter;                  /* 1: colour offset and colour jitter */
-    int32_t multi_scale;             /* 1: images are moved as pictures vary (pyramid.h) */
+    int32_t multi_scale;             /* 1: multi-scale parametrisation (pyramid.h) */
     dfqi_distance distance;          /* of heads */
 } dfqi_synth_options;
 
@@ -86,11 +86,11 @@ int64_t dfqi_synth_finished(const dfqi_synth *s);
  * the job when it is complete, copies before. DFQ_E_INVALID while there are none. */
 DFQI_CHECKED dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_images,
                                           dfq_tensor **out_labels);
-/* Finished images as they lie, valid while the job does nothing; with their shape and labels,
- * borrowed. */
+/* Finished images in place, with their shape and labels: borrowed, valid until the job's next
+ * call. */
 DFQI_CHECKED dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
                                                    dfq_tensor *out_shape, dfq_tensor *out_labels);
-/* They as a set, which outlives the job if they are in a spool: DFQ_E_INVALID if not. */
+/* The finished images of a spool as a set, which outlives the job. DFQ_E_INVALID without a spool. */
 DFQI_CHECKED dfq_status dfqi_synth_set(const dfqi_synth *s, dfqi_imageset **out);
 /* F32 [done, DFQI_SYNTH_LOSSES], batch after batch. */
 DFQI_CHECKED dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out);

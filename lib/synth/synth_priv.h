@@ -1,4 +1,4 @@
-/* Shared by the files of synth/: the state of a job. */
+/* State of a synthesis job, shared by the files of synth/. */
 #ifndef DFQI_SYNTH_PRIV_H
 #define DFQI_SYNTH_PRIV_H
 
@@ -12,7 +12,7 @@
 
 enum { DFQI_SYNTH_ATTEMPTS = 4, DFQI_OPTIONS_TEXT = 512, DFQI_KEPT_TEXT = 19 };
 
-/* What is not an option: MimiQ's way, and PSAQ-ViT's. */
+/* Settings without an option. They depend on the method: MimiQ or PSAQ-ViT. */
 typedef struct dfqi_recipe {
     float beta1, beta2; /* of Adam */
     /* 1: in each half the learning rate rises over a fifth, then falls to the end */

@@ -1,4 +1,4 @@
-/* Geometry and blur of the augmentation, and its random draws. */
+/* Augmentation: random draws, crop, mirror and blur. */
 #include "tune/augment.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Augmentation of a batch, one random draw for all of its images (as MimiQ does): random resized
- * crop, mirror, colour jitter, grayscale, Gaussian blur, in torchvision's definitions. */
+/* Augmentation of a batch: random resized crop, mirror, colour jitter, grayscale and Gaussian blur,
+ * as torchvision defines them. One random draw applies to all images of the batch, as in MimiQ. */
 #ifndef DFQI_TUNE_AUGMENT_H
 #define DFQI_TUNE_AUGMENT_H
 

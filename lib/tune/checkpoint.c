@@ -1,15 +1,16 @@
-/* Checkpoints: every array that tuning changes (io/arrays.h), all of rank 1.
+/* Checkpoints of a tuning job: every array that tuning changes (io/arrays.h), all of rank 1.
  *
  *   state    I64 [4]       steps done, evaluations, best step, clamped scales
  *   best_kl  I64 [1]       bits of a double
- *   losses   F32 [4 done]  if anything is done; evals F32 [2 evaluations] likewise
- *   now.*, best.*, m.*, v.* of each item (v with AdamW only)
- *   crossed  F32 [done weights]  with inundation
- *   generator.*, generator_losses F32 [3 done], siteN.range, .scale, .zero_point: with a generator,
- *            its state and the student's ranges
+ *   losses   F32 [4 done]  if steps are done
+ *   evals    F32 [2 evaluations]  if there are evaluations
+ *   now.*, best.*, m.*, v.*  of each parameter: current and best values, moments (v: AdamW only)
+ *   crossed  F32 [done weights]  with gradient inundation
+ *   generator.*, generator_losses F32 [3 done], siteN.range, .scale, .zero_point
+ *            with a generator network: its state, and the activation ranges of the student
  *
  * Metadata: dfq.tune = format version, dfq.tune.options, dfq.tune.quantizers, dfq.tune.teacher and
- * dfq.tune.images (hashes; of a generator its options). Everything else follows from the
+ * dfq.tune.images (hashes; with a generator network its options). All other state follows from the
  * options. */
 #include <inttypes.h>
 #include <math.h>

@@ -1,4 +1,5 @@
-/* Codes of weights and their changes. A weight is counted by one thread, so sums have one order. */
+/* Codes of quantized weights, and counts of their changes. One thread counts a whole weight, so
+ * that sums have a fixed order. */
 #include "tune/codes.h"
 
 #include <math.h>

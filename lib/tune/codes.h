@@ -1,5 +1,5 @@
-/* The codes of a network's quantized weights: what they are, how far weights are from the next one,
- * and how many of them tuning has changed (docs/METHODS.md, Diagnostics). */
+/* Codes of a network's quantized weights: their values, the distance of each weight from the
+ * nearest threshold, and threshold crossings during tuning (docs/METHODS.md, Diagnostics). */
 #ifndef DFQI_TUNE_CODES_H
 #define DFQI_TUNE_CODES_H
 

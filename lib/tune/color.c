@@ -1,5 +1,6 @@
-/* Colour operations of the augmentation, in torchvision's definitions for floats: brightness,
- * contrast and saturation blend with black, the mean gray and the gray image, hue turns in HSV. */
+/* Colour operations of the augmentation, as torchvision defines them for floats. Brightness,
+ * contrast and saturation blend the image with black, with its mean gray, and with its gray
+ * version. Hue is rotated in HSV. */
 #include <math.h>
 
 #include "tune/augment.h"

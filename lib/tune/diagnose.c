@@ -1,5 +1,6 @@
-/* The job: logits of both networks batch by batch, then the curvature of the loss on a copy of the
- * student whose quantized weights hold what their codes stand for. */
+/* The diagnosis job. It computes the logits of both networks batch by batch, then the curvature of
+ * the loss on a copy of the student. The quantized weights of the copy are free floats that start
+ * at the dequantized values. */
 #include "tune/diagnose_priv.h"
 
 #include <math.h>
@@ -119,7 +120,7 @@ void dfqi_diagnosis_release(dfqi_diagnosis *d)
 
 /* -- the copy ---------------------------------------------------------------------------------- */
 
-/* The student's pass, and what it must not do. */
+/* The student's forward pass on the copy, without the rounding that the options leave out. */
 typedef struct free_pass {
     dfqi_quant_pass pass;
     dfqi_rewrite inner;

@@ -1,5 +1,6 @@
-/* Diagnostics of a student beside its float teacher (docs/METHODS.md): agreement on given images,
- * and the curvature of its losses over its quantized weights. The student itself stays as it is. */
+/* Diagnosis of a student and its float teacher (docs/METHODS.md, Diagnostics): agreement on given
+ * images, and the curvature of the losses over the student's quantized weights. The student is not
+ * changed. */
 #ifndef DFQI_TUNE_DIAGNOSE_H
 #define DFQI_TUNE_DIAGNOSE_H
 

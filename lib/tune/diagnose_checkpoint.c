@@ -1,5 +1,5 @@
-/* Checkpoints of a diagnosis: what it has found, and where it stands. The graph and the weights of
- * the copy are made again by the next batch. */
+/* Checkpoints of a diagnosis: results so far and the position in its passes. The graph and the
+ * copy's weights are rebuilt by the next batch. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ enum {
     INTS = COUNTS + 6
 };
 
-/* What is no array of floats: numbers, and doubles as their bits. */
+/* Integers, and doubles as their bits. */
 typedef struct numbers {
     int64_t counts[INTS], reals[REALS];
 } numbers;

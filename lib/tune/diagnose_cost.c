@@ -1,6 +1,5 @@
-/* What a diagnosis costs: memory and work from the graphs that it will run, time from the batches
- * that it has run. Kinds of batches that have not come yet are as fast for their work as those that
- * have. */
+/* Cost estimate of a diagnosis. Memory and MACs come from its graphs, time from the batches that
+ * were run. Batches of a kind that was not run yet are assumed to need the same time per MAC. */
 #include <math.h>
 
 #include "graph/exec.h"

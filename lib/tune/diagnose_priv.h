@@ -1,4 +1,4 @@
-/* The job of a diagnosis, for diagnose.c and diagnose_checkpoint.c. */
+/* State of a diagnosis, shared by the diagnose*.c files. */
 #ifndef DFQI_TUNE_DIAGNOSE_PRIV_H
 #define DFQI_TUNE_DIAGNOSE_PRIV_H
 
@@ -38,7 +38,7 @@ struct dfqi_diagnosis {
 
 /* Allocates what work needs, once. */
 DFQI_CHECKED dfq_status dfqi_diagnosis_start(dfqi_diagnosis *d);
-/* Losses of d->net, as they are looked at. */
+/* The loss surface of d->net (loss_surface.h), not yet opened. */
 dfqi_loss_surface dfqi_diagnosis_surface_of(dfqi_diagnosis *d);
 /* The kind of the next batch. */
 int dfqi_diagnosis_kind(const dfqi_diagnosis *d);

@@ -1,4 +1,5 @@
-/* Which images are held out, and the choice of the best step by them. No label is looked at. */
+/* Held-out images: their selection, and the evaluations that choose the best step. No labels are
+ * used. */
 #include <math.h>
 #include <string.h>
 
@@ -34,8 +35,8 @@ bool dfqi_tune_eval_due(const dfqi_tune *t)
     return t->n_evals <= t->done / every;
 }
 
-/* What is not finite is no measure of anything: the teacher's logits, and the untuned student's.
- * Later steps that are not finite are never the best. */
+/* DFQ_E_NUMERIC if logits of the teacher or of the untuned student are not finite. A later step
+ * with such logits is never the best. */
 static dfq_status need_finite(const dfqi_tune *t, const char *whose, const float *logits)
 {
     int64_t classes = t->student->net.arch.classes;

@@ -1,9 +1,10 @@
-/* Where the images of a step come from: one interface, two implementations. A fixed set is taken in
- * random order, and a part of it may be held out (source_set.c). A generator network is trained
- * beside the student and makes new images in each step (source_generator.c).
+/* Image source: the interface by which a tuning job gets the images of a step. There are two
+ * implementations. source_set.c takes a fixed set in random order and may hold out a part of it.
+ * source_generator.c trains a generator network beside the student and makes new images in each
+ * step.
  *
- * A job calls its source through this table and nothing else; what a source keeps in the job is
- * touched by its own file alone. Another source is another row. */
+ * The job calls its source through this table alone. State that a source keeps in the job is
+ * accessed by its own file alone. A further source is a further table. */
 #ifndef DFQI_TUNE_IMAGE_SOURCE_PRIV_H
 #define DFQI_TUNE_IMAGE_SOURCE_PRIV_H
 
@@ -24,14 +25,14 @@ typedef struct dfqi_image_source {
     void (*stop)(dfqi_tune *t);
     /* Binds the images of step t->done, and what comes with them, to the inputs. */
     DFQI_CHECKED dfq_status (*next)(dfqi_tune *t);
-    /* Does the step leave the student alone, so that it need not be run? */
+    /* True if this step does not train the student, so its pass can be skipped. */
     bool (*is_idle)(const dfqi_tune *t);
     /* Image i of those that are held out. */
     DFQI_CHECKED dfq_status (*held_at)(dfqi_tune *t, int64_t i, const float **out);
 
-    /* For checkpoints: a text that must be the same where a job goes on; its state as arrays, of
-     * which some may be empty (data NULL); its curves [steps, n_curves] once work has begun, if it
-     * has any; and what is to be done once arrays and t->done have been read. */
+    /* For checkpoints: a text that a resumed job must have too; the state as arrays, some of which
+     * may be empty (data NULL); the curves [steps, n_curves] of a job that has begun, if any; and
+     * the work to be done after arrays and t->done were read. */
     DFQI_CHECKED dfq_status (*text)(dfqi_tune *t, char *text, size_t size);
     int32_t (*count_arrays)(const dfqi_tune *t);
     dfqi_generator_array (*array_at)(const dfqi_tune *t, int32_t i);

@@ -1,5 +1,5 @@
-/* How far quantization takes a network from its float original: block by block of a vision
- * transformer, at what leaves each ReLU of a convolutional network. */
+/* Quantization error by layer: the signal-to-noise ratio between student and teacher at the
+ * attention output of each block, or at each ReLU output of a convolutional network. */
 #include <math.h>
 
 #include "base/memory.h"
@@ -27,7 +27,7 @@ static void side_fini(dfq_context *ctx, side *s)
     dfqi_free(ctx, s->at);
 }
 
-/* What leaves each ReLU, behind its quantizer if there is one. `at` NULL: only counts. */
+/* Finds the output of each ReLU, or of the quantizer behind it. `at` NULL: only counts. */
 static int32_t find_relus(const dfqi_graph *g, dfqi_id *at)
 {
     int32_t n = 0;

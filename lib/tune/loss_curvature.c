@@ -1,5 +1,5 @@
-/* The passes that measure curvature, in order: gradients, pairs of shifted gradients, points of the
- * plane. */
+/* The passes that measure curvature, in order: gradients; pairs of gradients at shifted weights;
+ * points of the plane. */
 #include "tune/loss_curvature.h"
 
 #include <math.h>
@@ -168,7 +168,7 @@ static dfq_status prepare(dfqi_loss_curvature *s)
     return DFQ_OK;
 }
 
-/* The weights go to where the pass looks at them. */
+/* Sets the weights to the point at which the pass evaluates the losses. */
 static void move(dfqi_loss_curvature *s)
 {
     if (s->stage == DFQI_LOSS_CURVATURE_PLANE)

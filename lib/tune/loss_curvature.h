@@ -1,12 +1,14 @@
-/* The curvature of a loss surface at its weights: gradients and their angle, trace and largest
- * eigenvalue of the Hessian, losses over a plane through the weights (docs/METHODS.md,
- * Diagnostics).
+/* Curvature of a loss over the weights (docs/METHODS.md, Diagnostics): gradients and the angle
+ * between them, trace and largest eigenvalue of the Hessian H, losses over a plane through the
+ * weights w.
  *
- * Hessians are never formed: H v is a central difference of gradients, at 1e-4 |w| / |v|, without
- * any rounding: gradients that pass rounding straight through jump where a value crosses a step,
- * and the difference of two shows these jumps (small ViT, W4A4: trace 5077 +- 2294 instead of 94 +-
- * 6). Ten times the step bends over what is measured: an eigenvalue of 64.5 comes out as 55. All
- * random numbers are keyed by (seed, purpose), so results are the same bits at any thread count. */
+ * H is never formed. H v is a central difference of gradients at w +- h v, h = 1e-4 |w| / |v|, with
+ * all rounding off. Why off: straight-through gradients jump where a value crosses a rounding
+ * threshold, and the difference shows these jumps alone (small ViT, W4A4: trace 5077 +- 2294
+ * instead of 94 +- 6). Why 1e-4: with 1e-3 an eigenvalue of 64.5 comes out as 55.
+ *
+ * All random numbers are keyed by (seed, purpose); results are the same bits at any thread
+ * count. */
 #ifndef DFQI_TUNE_LOSS_CURVATURE_H
 #define DFQI_TUNE_LOSS_CURVATURE_H
 

@@ -1,4 +1,4 @@
-/* The graph of the losses, and its runs. */
+/* The graph of the losses, and its passes over the images. */
 #include "tune/loss_surface.h"
 
 #include <string.h>

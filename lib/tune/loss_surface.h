@@ -1,9 +1,7 @@
-/* Losses of a network as functions of its quantized weights, taken as free floats (rounding of
- * weights off): KL divergence from a teacher and cross-entropy, with their gradients, over a set of
- * images that may be larger than memory for their activations.
- *
- * Images are run a batch at a time; a pass over all batches gives means over all images, each image
- * counted once. */
+/* Losses of a network as functions of its quantized weights, which are free floats here (not
+ * rounded): KL divergence from a teacher and cross-entropy, with gradients, averaged over a set of
+ * images. A pass runs all images batch by batch and counts each once, so activations need memory
+ * for one batch. */
 #ifndef DFQI_TUNE_LOSS_SURFACE_H
 #define DFQI_TUNE_LOSS_SURFACE_H
 

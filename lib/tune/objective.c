@@ -1,10 +1,10 @@
-/* The objective as a graph (docs/METHODS.md, Tuning): teacher and student on one batch,
+/* The tuning loss as a graph, teacher and student on one batch (docs/METHODS.md, Tuning):
  *
  *   L = kl_weight T^2 KL(teacher || student) + head_weight mean over blocks of 1 - SSIM(heads)
- *     + label_weight CE(student, labels),
+ *     + label_weight CE(student, labels)
  *
- * differentiated by every parameter, scale and zero point of the student. With a generator the
- * teacher's logits and the labels are inputs. */
+ * with gradients of every parameter, scale and zero point of the student. With a generator network,
+ * the teacher's logits and the labels are inputs of the graph. */
 #include <stdio.h>
 #include <string.h>
 

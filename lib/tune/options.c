@@ -1,4 +1,5 @@
-/* Options: limits, the learning rate, and the text that a checkpoint compares. */
+/* Tuning options: range checks, the learning rate schedule, and the text by which a checkpoint
+ * recognises them. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

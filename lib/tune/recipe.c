@@ -1,4 +1,5 @@
-/* Recipes: how a student is tuned, as published and as it works best here. */
+/* Recipes: tuning options for each method, as published (parity) and as measured best here
+ * (improved). */
 #include "tune/tune.h"
 
 /* Pictures of up to so many pixels a side are small; AIT has other numbers for larger ones. */

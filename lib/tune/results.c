@@ -1,4 +1,4 @@
-/* What a job tells: curves, crossings, the best step. */
+/* Results of a tuning job: loss curves, threshold crossings, the best step. */
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* A generator network beside the student: each step trains it, and the student on what it made. */
+/* Image source with a generator network: each step trains it, then trains the student on its
+ * images. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

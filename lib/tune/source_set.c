@@ -1,4 +1,4 @@
-/* A fixed set of images: in random order, augmented, every k-th of them held out. */
+/* Image source with a fixed set: random order, augmentation, every k-th image held out. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Training and evaluation of supernets. The graph of a path is made anew for every step. */
+/* Training and evaluation of supernets. Each step builds the graph of its path. */
 #include "tune/super_train.h"
 
 #include <math.h>

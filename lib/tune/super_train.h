@@ -1,5 +1,5 @@
-/* Training of a supernet's weights, one path a step, and what single paths reach. A derived network
- * is trained the same way, by its own path in every step. */
+/* Trains the shared weights of a supernet, one path in each step, and evaluates single paths. A
+ * derived network is trained in the same way, with its own path in every step. */
 #ifndef DFQI_TUNE_SUPER_TRAIN_H
 #define DFQI_TUNE_SUPER_TRAIN_H
 

@@ -1,6 +1,5 @@
-/* Supervised training: one graph holds the forward pass, the mean cross-entropy and its gradient by
- * every parameter; a step runs it and lets AdamW move the parameters, which the graph reads where
- * they are. */
+/* Supervised training. One graph has the forward pass, the mean cross-entropy and its gradients. A
+ * step runs it, then AdamW updates the parameters in place. */
 #include "tune/train_priv.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* Training with labels: a new vision transformer, and AdamW on the cross-entropy of a network's
- * logits. A fake-quantized network is trained through its quantizers, which stay as they are. */
+/* Supervised training: initialisation of a new vision transformer, and AdamW on the cross-entropy
+ * of any network. A fake-quantized network is trained through its quantizers, whose scales stay
+ * fixed. */
 #ifndef DFQI_TUNE_TRAIN_H
 #define DFQI_TUNE_TRAIN_H
 

@@ -1,4 +1,4 @@
-/* The job of training, for train.c and train_run.c. */
+/* State of a training job, for train.c and train_run.c. */
 #ifndef DFQI_TUNE_TRAIN_PRIV_H
 #define DFQI_TUNE_TRAIN_PRIV_H
 

@@ -1,4 +1,4 @@
-/* A whole training: its order of images, its checkpoints, what it costs. */
+/* A complete training run: order of images, checkpoints, cost estimate. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

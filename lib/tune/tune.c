@@ -1,4 +1,4 @@
-/* The job: batches of training images in random order, one optimiser step each. */
+/* The tuning job: one optimiser step on each batch of images from its source. */
 #include "tune/tune.h"
 
 #include <math.h>

@@ -1,9 +1,10 @@
-/* Fine-tuning of a fake-quantized network against its float teacher on synthetic images
- * (docs/METHODS.md, Tuning): logits by KL divergence, attention outputs by structural similarity.
- * The images are given, or come from a generator that is trained beside the student.
+/* Tuning: trains a fake-quantized student to match its float teacher on synthetic images
+ * (docs/METHODS.md, Tuning). The loss compares logits by KL divergence and attention outputs by
+ * structural similarity. Images come from a set, or from a generator network trained beside the
+ * student.
  *
- * All random numbers are keyed by (seed, purpose, step), so a job that was stopped goes on with the
- * same bits. Some of the images are held out; by the divergence on them the best step is chosen. */
+ * All random numbers are keyed by (seed, purpose, step), so a resumed job gives the same bits. A
+ * part of a set is held out; the step with the smallest divergence on it is the result. */
 #ifndef DFQI_TUNE_H
 #define DFQI_TUNE_H
 

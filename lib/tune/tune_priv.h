@@ -1,4 +1,4 @@
-/* Shared by the files of tune/: the state of a job. */
+/* State of a tuning job, shared by the files of tune/. */
 #ifndef DFQI_TUNE_PRIV_H
 #define DFQI_TUNE_PRIV_H
 
@@ -97,7 +97,7 @@ DFQI_CHECKED dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_option
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT]);
 /* The learning rate of a step; 0: no parameter moves. */
 float dfqi_tune_learning_rate(const dfqi_tune_options *o, int64_t step);
-/* What the milestones passed leave of a learning rate. */
+/* The factor on the learning rate after the milestones passed so far. */
 float dfqi_tune_milestone_factor(const dfqi_tune_options *o, int64_t step);
 
 /* objective.c: graph and items */

@@ -1,8 +1,8 @@
-/* From gradients to parameters, with inundation of quantized weights where it is asked for.
+/* Updates parameters from their gradients, with gradient inundation of quantized weights if
+ * enabled.
  *
- * Improved mode moves the logarithm of a learned scale (its gradient is the scale times that of the
- * scale), so that a scale stays positive; parity mode moves the scale itself, as published, and
- * keeps it from vanishing. */
+ * Mode improved updates log(scale), with the gradient scale * dL/dscale, so a scale stays positive.
+ * Mode parity updates the scale itself, as published, and clamps it above zero. */
 #include <math.h>
 
 #include "base/memory.h"
