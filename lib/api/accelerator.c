@@ -1,4 +1,4 @@
-/* dfq/accelerator.h. */
+/* The functions of dfq/accelerator.h. */
 #include <dfq/accelerator.h>
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* What all public entry points share: options structs of any age and checked arguments. */
+/* Helpers of all public functions: options and info structs of older or newer callers, checks of
+ * arguments. */
 #ifndef DFQI_API_H
 #define DFQI_API_H
 
@@ -25,7 +26,7 @@ DFQI_CHECKED dfq_status dfqi_options_read(dfq_context *ctx, const char *what, co
 DFQI_CHECKED dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own,
                                         size_t own_size, void *out);
 
-/* Leaves a public function that got a NULL it cannot work with. */
+/* Returns DFQ_E_INVALID from a public function if a required argument is NULL. */
 #define DFQI_NEED(ctx, argument)                                                                   \
     do {                                                                                           \
         if ((argument) == NULL)                                                                    \

@@ -1,4 +1,4 @@
-/* dfq/context.h. */
+/* The functions of dfq/context.h. */
 #include <dfq/context.h>
 
 #include "api/api.h"
@@ -93,7 +93,7 @@ dfq_status dfq_context_set_thread_pool(dfq_context *context, const dfq_thread_po
 
 const char *dfq_context_get_kernels(const dfq_context *context)
 {
-    /* The choice may log a warning, which changes nothing of the context. */
+    /* Selecting the kernels may log a warning, which does not change the context. */
     dfq_context *ctx = (dfq_context *)context;
     return ctx != NULL ? dfqi_kernels_get(ctx)->name : "";
 }

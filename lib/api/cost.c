@@ -1,4 +1,4 @@
-/* dfq/cost.h. */
+/* The functions of dfq/cost.h. */
 #include <dfq/cost.h>
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* dfq/crossings.h. */
+/* The functions of dfq/crossings.h. */
 #include <dfq/crossings.h>
 
 #include "api/api.h"

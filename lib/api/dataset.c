@@ -1,4 +1,4 @@
-/* dfq/dataset.h. */
+/* The functions of dfq/dataset.h. */
 #include <dfq/dataset.h>
 
 #include "api/api.h"

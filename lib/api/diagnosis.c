@@ -1,4 +1,4 @@
-/* dfq/diagnosis.h. */
+/* The functions of dfq/diagnosis.h. */
 #include <dfq/diagnosis.h>
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* dfq/explorer.h. */
+/* The functions of dfq/explorer.h. */
 #include <dfq/explorer.h>
 
 #include <stdio.h>

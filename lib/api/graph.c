@@ -1,4 +1,4 @@
-/* dfq/graph.h, but for quantization and streams. */
+/* Functions of dfq/graph.h: loading, saving, info, forward pass, new networks, evaluation. */
 #include <dfq/graph.h>
 
 #include <string.h>

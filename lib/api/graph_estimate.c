@@ -1,4 +1,4 @@
-/* dfq/graph.h: what calibration and evaluation cost. */
+/* Functions of dfq/graph.h: cost estimates of calibration and evaluation. */
 #include <dfq/dataset.h>
 #include <dfq/graph.h>
 #include <dfq/quantizer.h>

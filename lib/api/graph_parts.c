@@ -1,4 +1,4 @@
-/* dfq/graph.h: parameters by name, layers, probes. */
+/* Functions of dfq/graph.h: parameters by name, layers, probes. */
 #include <dfq/graph.h>
 
 #include <string.h>

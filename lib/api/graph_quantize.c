@@ -1,4 +1,4 @@
-/* dfq/graph.h: quantization of a network, and its quantizers. */
+/* Functions of dfq/graph.h: quantization of a network, and access to its quantizers. */
 #include <dfq/graph.h>
 
 #include "api/api.h"

@@ -1,4 +1,5 @@
-/* dfq/graph.h: networks in memory, through readers and writers, and from several files. */
+/* Functions of dfq/graph.h: networks in memory, through readers and writers, and from several
+ * files. */
 #include <dfq/graph.h>
 
 #include "api/api.h"

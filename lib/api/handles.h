@@ -1,4 +1,4 @@
-/* Handles and structs that more than one file of this folder knows. */
+/* The structs behind public handles, and helpers that several files of this folder share. */
 #ifndef DFQI_API_HANDLES_H
 #define DFQI_API_HANDLES_H
 

@@ -1,4 +1,4 @@
-/* dfq/image_set.h. */
+/* The functions of dfq/image_set.h. */
 #include <dfq/image_set.h>
 
 #include "api/api.h"

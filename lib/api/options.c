@@ -1,4 +1,4 @@
-/* Options structs across versions: see api.h. */
+/* Options and info structs of older or newer callers (api.h). */
 #include "api/api.h"
 
 #include <string.h>
@@ -12,8 +12,8 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
     memcpy(options, &struct_size, sizeof struct_size);
 }
 
-/* Was `given` never filled by its init? Of what that makes nonzero nothing is there, or next to
- * nothing: some fields may be 0 on purpose, most of many are not. Words of 4 bytes stand for
+/* Detects a struct that was not filled by its init function: nearly all fields with a nonzero
+ * default are 0. (A caller may set a few of them to 0 on purpose.) Words of 4 bytes stand for
  * fields. */
 static bool is_unfilled(const unsigned char *given, size_t size, const unsigned char *defaults)
 {

@@ -1,4 +1,4 @@
-/* dfq/quantizer.h: a fake-quantization module. */
+/* The functions of dfq/quantizer.h on dfq_quantizer, a fake-quantization module. */
 #include <dfq/quantizer.h>
 
 #include <math.h>
@@ -27,7 +27,7 @@ static dfq_status check_factor(dfq_context *ctx, const char *what, float v)
                      (double)v);
 }
 
-/* What the kind does not have. */
+/* Refuses options that the kind does not have. */
 static dfq_status check_kind(dfq_context *ctx, const dfq_quantizer_options *o)
 {
     bool log = o->kind == DFQ_QUANTIZER_LOG, uniform = o->kind == DFQ_QUANTIZER_UNIFORM;

@@ -1,4 +1,4 @@
-/* dfq/solver.h. */
+/* The functions of dfq/solver.h. */
 #include <dfq/solver.h>
 
 #include "api/api.h"

@@ -1,4 +1,4 @@
-/* dfq/synthesizer.h. */
+/* The functions of dfq/synthesizer.h. */
 #include <dfq/synthesizer.h>
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* dfq/tensor.h. */
+/* The functions of dfq/tensor.h. */
 #include <dfq/tensor.h>
 
 #include "api/api.h"

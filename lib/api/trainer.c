@@ -1,4 +1,4 @@
-/* dfq/trainer.h. */
+/* The functions of dfq/trainer.h. */
 #include <dfq/trainer.h>
 
 #include <string.h>

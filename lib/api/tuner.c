@@ -1,4 +1,4 @@
-/* dfq/tuner.h. */
+/* The functions of dfq/tuner.h. */
 #include <dfq/tuner.h>
 
 #include "api/api.h"

@@ -1,4 +1,4 @@
-/* dfq/version.h and dfq/status.h. */
+/* The functions of dfq/version.h and dfq/status.h. */
 #include <dfq/status.h>
 #include <dfq/version.h>
 

@@ -120,7 +120,7 @@ void dfqi_diagnosis_release(dfqi_diagnosis *d)
 
 /* -- the copy ---------------------------------------------------------------------------------- */
 
-/* The student's forward pass on the copy, without the rounding that the options leave out. */
+/* The student's quantization pass, wrapped so that weights stay free floats. */
 typedef struct free_pass {
     dfqi_quant_pass pass;
     dfqi_rewrite inner;

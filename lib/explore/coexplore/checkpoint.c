@@ -1,20 +1,19 @@
-/* Checkpoints of a co-exploration: safetensors with the solver's state (checkpoint.c) and
+/* Checkpoints of a co-exploration: a safetensors file with the solver's state (solver/checkpoint.c)
+ * and
  *
- *   position              I64 [7]  stage, units done, whether paths were judged, whether the
- *                                  stage's optimiser exists, lengths of the three curves
- *   net.*, derived.*      F32      weights, by the names of nn/supernet_file.h
- *   momentum.*            F32      of what the stage trains
- *   losses.0 to .2        F32      curves
- *   effects               I64      the bits of the estimates' sums
- *   path                  I32      of the derived network
- *   networks              I64      with EST and GEN: steps done, whether finished, bits of their
- *   quality
- *   evaluator.*           F32      arrays of EST, while it is trained its moments as well
- *   hw_generator.*        F32      likewise of GEN; parameters that explore moved are the solver's
- *   x
+ *   position        I64 [7]  stage, units done, whether the round's paths were judged, whether the
+ *                            stage's optimiser exists, lengths of the three loss curves
+ *   net.*, derived.*   F32   weights, named as in nn/supernet_file.h
+ *   momentum.*      F32      optimiser moments of what the stage trains
+ *   losses.0 to .2  F32      loss curves
+ *   effects         I64      sums of the loss estimate, as bits of doubles
+ *   path            I32      of the derived network
+ *   networks        I64      with EST and GEN: steps done, whether finished, bits of their quality
+ *   evaluator.*     F32      EST: arrays, and moments while it is trained
+ *   hw_generator.*  F32      GEN: the same. Parameters that exploring moves are in the solver's x
  *
  * Metadata: dfq.explorer = format version, dfq.explorer.options and dfq.explorer.images (hashes).
- * Reading fills a second state, which takes the first one's place when all is well. */
+ * Reading fills a second state, which replaces the first one only if everything is valid. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

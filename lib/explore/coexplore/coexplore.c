@@ -1,4 +1,4 @@
-/* The life of a co-exploration, and of its state. */
+/* A co-exploration and its state: creation, release, set-up of stages. */
 #include "explore/coexplore/coexplore.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
-/* The job behind dfq_explorer: a supernet trained beside the solver. See dfq/explorer.h for what it
- * computes. */
+/* Co-exploration, the job behind dfq_explorer: trains a supernet beside the solver. dfq/explorer.h
+ * says what it computes. */
 #ifndef DFQI_EXPLORE_COEXPLORE_H
 #define DFQI_EXPLORE_COEXPLORE_H
 
@@ -42,7 +42,7 @@ typedef struct dfqi_coexplore_info {
 } dfqi_coexplore_info;
 
 void dfqi_coexplore_defaults(dfq_explorer_options *out);
-/* Ranges, and what does not go together: all that can be told before there are tables. */
+/* Checks ranges and combinations of options, as far as no tables are needed. */
 DFQI_CHECKED dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,
                                              const dfq_solver_options *solver);
 

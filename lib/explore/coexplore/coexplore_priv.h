@@ -1,4 +1,4 @@
-/* What the files of the co-exploration share. */
+/* State of a co-exploration, shared by the files of this folder. */
 #ifndef DFQI_EXPLORE_COEXPLORE_PRIV_H
 #define DFQI_EXPLORE_COEXPLORE_PRIV_H
 
@@ -67,7 +67,7 @@ uint64_t dfqi_coexplore_seed(const dfqi_coexplore *e, int32_t of);
 /* Normalised images in the order of the data set; to be freed by the caller, also on failure. */
 DFQI_CHECKED dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d,
                                             float **images, int32_t **labels, dfqi_super_data *out);
-/* All of e's, shuffled, in two parts. */
+/* All images of e, shuffled and split into training and held-out images. */
 DFQI_CHECKED dfq_status dfqi_coexplore_take(dfqi_coexplore *e, const dfqi_dataset *d);
 
 DFQI_CHECKED dfq_status dfqi_coexplore_state_new(dfqi_coexplore *e, dfqi_coexplore_state **out);
@@ -99,7 +99,7 @@ int64_t dfqi_networks_steps(const dfqi_coexplore *e, int32_t network);
 DFQI_CHECKED dfq_status dfqi_networks_step(dfqi_coexplore *e);
 /* All that are left, with progress. */
 DFQI_CHECKED dfq_status dfqi_networks_run(dfqi_coexplore *e);
-/* How far EST is off at the result of a search that is over. */
+/* Relative error of EST at the result of a finished search. */
 DFQI_CHECKED dfq_status dfqi_networks_measure(dfqi_coexplore_state *s);
 void dfqi_networks_result(const dfqi_coexplore *e, dfqi_coexplore_info *out);
 

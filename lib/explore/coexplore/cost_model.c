@@ -1,4 +1,5 @@
-/* Tables of the caller's own cost model, copied or asked for one cost after the other. */
+/* Builds cost tables from a caller's own cost model: copies its tables, or calls cost() for each
+ * entry. */
 #include "explore/coexplore/cost_model.h"
 
 #include <math.h>

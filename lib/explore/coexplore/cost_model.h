@@ -1,4 +1,4 @@
-/* The caller's own cost model as tables: see dfq_cost_model. */
+/* Cost tables from a caller's own cost model (dfq_cost_model). */
 #ifndef DFQI_EXPLORE_COST_MODEL_H
 #define DFQI_EXPLORE_COST_MODEL_H
 

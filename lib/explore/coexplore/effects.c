@@ -1,4 +1,4 @@
-/* Ridge regression of losses on choices: see effects.h. */
+/* Ridge regression of path losses on the paths' choices (effects.h). */
 #include "explore/coexplore/effects.h"
 
 #include <math.h>

@@ -1,8 +1,12 @@
-/* What each choice contributes to a loss that can only be measured path by path, with noise that
- * all paths of one round share (its batch). The model: loss = level + sum of e[cell][choice]. It is
- * fitted by ridge regression on the differences within rounds, older rounds weighing less. With few
- * rounds an unknown effect stays 0, the mean of its cell; with many the fit is that of least
- * squares, whatever else the paths chose. */
+/* Loss estimate: how much each choice adds to the loss. Losses can be measured for single paths
+ * only, and are noisy; all paths of a round share one batch, so their noise is correlated. The
+ * model
+ *
+ *   loss(path) = level + sum over cells of e[cell][choice]
+ *
+ * is fitted by ridge regression to the differences within rounds; older rounds weigh less. With few
+ * rounds an unseen effect is 0, the mean of its cell. With many, the fit approaches least
+ * squares. */
 #ifndef DFQI_EXPLORE_EFFECTS_H
 #define DFQI_EXPLORE_EFFECTS_H
 

@@ -1,5 +1,5 @@
-/* A miniature of the job, with the same space, tables, images, batch and rule, goes through all
- * stages in a few steps of each kind, whose times are taken. */
+/* Time and memory estimate. A copy of the job with the same space, tables, images, batch and rule
+ * runs a few steps of each kind, and these are timed. */
 #include "explore/coexplore/estimate_priv.h"
 
 #include <math.h>
@@ -7,10 +7,10 @@
 #include "base/memory.h"
 #include "base/progress.h"
 
-/* Steps of the miniature: of a kind the second counts, the first makes kernels and buffers. */
+/* Steps of the copy. The second step of a kind is timed; the first one allocates. */
 enum { LARGE = 2, PATHS = 4, WEIGHTS = 1, MOVES = 2, ROUNDS = 2, TRAIN = 3, IMAGES = 128 };
 
-/* The rule that steps the accelerator alone does so with its first step and after so many. */
+/* Rule "alternate" steps the accelerator at its first step and then every so many steps. */
 enum { ALTERNATE_EVERY = 100 };
 
 /* -- the miniature ----------------------------------------------------------------------------- */
@@ -62,8 +62,9 @@ static dfq_status steps(miniature *m, int64_t n, double *last)
     return DFQ_OK;
 }
 
-/* More work, less loss: searches that learn end with large networks. The effects are the shares of
- * the largest network's work that each choice saves. */
+/* Effects that stand for a learned loss: more MACs, less loss, so the search ends with a large
+ * network as real ones do. An effect is the share of the largest network's MACs that the choice
+ * saves. */
 static dfq_status prefer_work(dfqi_coexplore_state *s, double *all)
 {
     int32_t path[DFQI_SUPER_CELLS], i = 0;
@@ -96,8 +97,8 @@ static dfq_status average_work(dfqi_coexplore_state *s, double *out)
 
 /* -- the stages -------------------------------------------------------------------------------- */
 
-/* What a path of average work takes, by the pace of the fastest drawn: others may have made
- * kernels. */
+/* Time of a path of average MACs, at the speed of the fastest path drawn: the others may have
+ * included the creation of kernels. */
 static dfq_status warm_up(miniature *m, dfqi_coexplore_pace *p)
 {
     const dfqi_supernet *net = &m->e.s->net;

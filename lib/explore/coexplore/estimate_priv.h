@@ -1,4 +1,4 @@
-/* How long the rest of a co-exploration takes: see dfq_explorer_estimate(). */
+/* Estimate of the remaining time and memory of a co-exploration (dfq_explorer_estimate()). */
 #ifndef DFQI_EXPLORE_COEXPLORE_ESTIMATE_PRIV_H
 #define DFQI_EXPLORE_COEXPLORE_ESTIMATE_PRIV_H
 

@@ -1,4 +1,4 @@
-/* Networks that a co-exploration leaves behind. */
+/* Writes the derived network and the supernet to files. */
 #include <stdio.h>
 #include <string.h>
 

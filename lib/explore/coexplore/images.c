@@ -1,4 +1,5 @@
-/* The images of a co-exploration: decoded once, shuffled, one part held out. */
+/* Images of a co-exploration: decodes, shuffles and splits them into training and held-out
+ * images. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -30,7 +31,7 @@ dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d, f
     return DFQ_OK;
 }
 
-/* Folders list class by class, and parts should not. */
+/* Data sets may list images by class, so they are shuffled before the split. */
 static void shuffle(dfqi_coexplore *e, int64_t n, size_t pixels, float *spare)
 {
     dfqi_rng r = dfqi_rng_make(dfqi_coexplore_seed(e, DFQI_SEED_SPLIT), 0);

@@ -1,5 +1,5 @@
-/* DANCE's networks in a co-exploration (docs/METHODS.md): trained on the tables before all else, so
- * that an estimate that is not good enough is known before the supernet has cost anything. */
+/* DANCE's networks in a co-exploration (docs/METHODS.md, DANCE's networks). They are trained before
+ * the warm-up, so that a network that is not accurate enough fails before the long training. */
 #include <math.h>
 #include <stddef.h>
 
@@ -53,8 +53,8 @@ void dfqi_networks_fini(dfqi_coexplore_state *s)
 
 /* -- in a solver ------------------------------------------------------------------------------- */
 
-/* Gumbel noise: steps see single accelerators, which EST was trained on, and not the likeliest
- * alone. */
+/* With Gumbel noise EST gets sampled single accelerators, on which it was trained, and not always
+ * the likeliest one. */
 dfq_status dfqi_networks_solver(const dfqi_coexplore *e, const dfq_problem *tables,
                                 const dfqi_coexplore_state *s, dfqi_solver **out)
 {
@@ -102,7 +102,7 @@ int64_t dfqi_networks_steps(const dfqi_coexplore *e, int32_t network)
     return network == DFQI_EXPLORE_EST ? e->o.evaluator_steps : e->o.hw_generator_steps;
 }
 
-/* A trained evaluator that was not accepted says so again. */
+/* Each further call repeats the error of an EST that is not accurate enough. */
 dfq_status dfqi_networks_step(dfqi_coexplore *e)
 {
     dfqi_coexplore_state *s = e->s;

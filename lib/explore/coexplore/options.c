@@ -1,4 +1,4 @@
-/* Defaults and ranges of a co-exploration's options. */
+/* Defaults and range checks of a co-exploration's options. */
 #include <math.h>
 
 #include "base/check.h"
@@ -26,7 +26,7 @@ void dfqi_coexplore_defaults(dfq_explorer_options *out)
                                   .hw_generator_learning_rate = 2e-3};
 }
 
-/* What the product rule takes logarithms of, networks tell only when they are trained. */
+/* The product rule takes logarithms of costs, which untrained networks cannot check. */
 static dfq_status check_rule(dfq_context *ctx, int32_t evaluator, int32_t rule)
 {
     if (rule == DFQ_RULE_EXACT)

@@ -1,4 +1,4 @@
-/* What a co-exploration tells. */
+/* Results of a co-exploration: verdict, costs, choices, curves. */
 #include <math.h>
 #include <string.h>
 

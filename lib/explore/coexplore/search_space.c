@@ -1,5 +1,5 @@
-/* Costs of search spaces: equal layers are tabulated once, and a choice costs the sum of the layers
- * that the graph of a path has for it. */
+/* Cost tables of a search space. Equal layers are costed once. The cost of a choice is the sum over
+ * the layers that it adds to the graph of a path. */
 #include "explore/coexplore/search_space.h"
 
 #include <math.h>

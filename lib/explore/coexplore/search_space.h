@@ -1,5 +1,5 @@
-/* Search spaces of co-exploration: a network's choices and the accelerators', and what each choice
- * costs on each accelerator. */
+/* Search space of a co-exploration: the choices of the network and of the accelerator, and the cost
+ * of each network choice on each accelerator. */
 #ifndef DFQI_EXPLORE_SEARCH_SPACE_H
 #define DFQI_EXPLORE_SEARCH_SPACE_H
 

@@ -1,6 +1,6 @@
-/* The reference design of a search space, in whose costs the cost functions reckon
- * (docs/METHODS.md, Cost functions): every MBConv cell 5x5 with expansion 6, on 16 x 16 elements,
- * row-stationary, with 64 words and 108 KB, or what the space has next to that. */
+/* The reference design of a search space, the unit of two cost functions (docs/METHODS.md, Costs):
+ * every MBConv cell 5x5 with expansion 6, on 16 x 16 elements, row-stationary, with 64 words and
+ * 108 KB. Where the space lacks a value, the nearest one is taken. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
-/* The steps of a co-exploration: of the weights, of the solver, of the derived network. */
+/* The steps of a co-exploration: of the supernet's weights, of the solver, of the derived
+ * network. */
 #include <math.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@ enum { ROW = DFQI_SUPER_CHOICES + 1, CALIBRATE = 32 };
 
 static const char *const stage_names[DFQI_EXPLORE_STAGES] = {"warm-up", "explore", "train"};
 
-/* Of the sampled paths so many choose uniformly, so that what the probabilities have left is not
- * forgotten. */
+/* Share of uniform choices in sampled paths, so that choices of low probability are still
+ * measured. */
 static const double open_share = 0.1;
 
 /* -- the weights ------------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* The cost estimation network: its life, and what a search asks it. */
+/* The cost estimation network EST: creation, and its use in a search. */
 #include "explore/cost_networks/evaluator.h"
 
 #include <math.h>

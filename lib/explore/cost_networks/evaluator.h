@@ -1,10 +1,10 @@
-/* DANCE's cost estimation network, EST (arXiv 2009.06237; docs/METHODS.md): a second evaluator
- * beside the exact tables, learned from them. Input: the network's mixture and the accelerator,
- * one-hot. Output: log2 of each metric; a metric that the network's choices do not change is read
- * from the table.
+/* EST, DANCE's cost estimation network (arXiv 2009.06237; docs/METHODS.md, DANCE's networks). It is
+ * trained on the exact cost tables and takes their place in the steps of a search. Input: the
+ * mixture of the network, and the accelerator, one-hot. Output: log2 of each metric. A metric that
+ * does not depend on the network is read from the table.
  *
- * Its functions are callbacks of a dfq_problem: costs = dfqi_evaluator_costs, exact =
- * dfqi_evaluator_exact, user = the evaluator. */
+ * The functions have the signatures of dfq_problem's callbacks: costs = dfqi_evaluator_costs, exact
+ * = dfqi_evaluator_exact, user = the evaluator. */
 #ifndef DFQI_EXPLORE_EVALUATOR_H
 #define DFQI_EXPLORE_EVALUATOR_H
 

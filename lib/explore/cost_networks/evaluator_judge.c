@@ -1,4 +1,4 @@
-/* How good the cost estimation network is, on samples that no step has seen. */
+/* Accuracy of EST on samples that were not used for training. */
 #include <math.h>
 #include <stdlib.h>
 

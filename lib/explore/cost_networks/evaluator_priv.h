@@ -1,4 +1,4 @@
-/* What the files of the cost estimation network share. */
+/* State of EST, shared by the evaluator*.c files. */
 #ifndef DFQI_EXPLORE_EVALUATOR_PRIV_H
 #define DFQI_EXPLORE_EVALUATOR_PRIV_H
 

@@ -1,4 +1,4 @@
-/* Training of the cost estimation network, step by step, from samples of the tables. */
+/* Training of EST on samples of the cost tables. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* The hardware generation network: its life, and its part in a search. */
+/* The hardware generation network GEN: creation, and its use in a search. */
 #include "base/memory.h"
 #include "explore/cost_networks/hw_generator_priv.h"
 #include "graph/ops.h"

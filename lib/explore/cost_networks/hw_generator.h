@@ -1,9 +1,8 @@
-/* DANCE's hardware generation network, GEN (arXiv 2009.06237; docs/METHODS.md): from the network's
- * mixture to logits of each hardware parameter of the accelerator. It learns which accelerator is
- * the best for one fixed cost, the mean of the metrics, each over what it is on average, from
- * labels found by looking at all accelerators. In a search it stands for the hardware parameters'
- * logits (dfqi_solver_new_with), and its parameters are moved by the rule of the search like any
- * block. */
+/* GEN, DANCE's hardware generation network (arXiv 2009.06237; docs/METHODS.md, DANCE's networks).
+ * Input: the mixture of the network. Output: logits of each hardware parameter. Its labels are the
+ * best accelerators, found exhaustively, for one fixed cost: the mean over the metrics, each
+ * divided by its average. In a search its output replaces the logits of the hardware parameters
+ * (dfqi_solver_new_with), and the search updates GEN's parameters in their place. */
 #ifndef DFQI_EXPLORE_HW_GENERATOR_H
 #define DFQI_EXPLORE_HW_GENERATOR_H
 

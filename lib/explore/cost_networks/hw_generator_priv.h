@@ -1,4 +1,4 @@
-/* What the files of the hardware generation network share. */
+/* State of GEN, shared by the hw_generator*.c files. */
 #ifndef DFQI_EXPLORE_HW_GENERATOR_PRIV_H
 #define DFQI_EXPLORE_HW_GENERATOR_PRIV_H
 

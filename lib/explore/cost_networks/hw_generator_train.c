@@ -1,5 +1,4 @@
-/* Training of the hardware generation network, step by step: labels by looking at all
- * accelerators. */
+/* Training of GEN. The label of a sample is the best of all accelerators, found exhaustively. */
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/progress.h"
@@ -9,8 +8,8 @@
 
 enum { TRAIN_STREAM = 3, JUDGE_STREAM = 4 };
 
-/* Share of a label that goes to all choices: where a softmax is certain a search has no gradient to
- * go by. */
+/* Label smoothing: the share that goes to all choices. A saturated softmax would give a search no
+ * gradient. */
 static const float smoothing = 0.1f;
 
 /* Costs of a batch of networks on every accelerator: one product with the table. */

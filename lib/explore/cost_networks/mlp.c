@@ -1,4 +1,4 @@
-/* The residual perceptron of DANCE's networks as a graph: see mlp.h. */
+/* The residual perceptron of mlp.h as a graph, its training step, and its arrays. */
 #include "explore/cost_networks/mlp.h"
 
 #include <math.h>

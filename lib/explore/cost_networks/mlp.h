@@ -1,9 +1,8 @@
-/* The network that both networks of DANCE (arXiv 2009.06237; docs/METHODS.md) are: a residual
- * perceptron,
+/* The architecture of both networks of DANCE (arXiv 2009.06237; docs/METHODS.md, DANCE's networks),
+ * a residual perceptron:
  *
  *   x [B,in] -> Linear(in, width) -> blocks times x + Linear(width, width)(BatchNorm(ReLU(x)))
- *            -> one Linear(width, n) for each head
- */
+ *            -> one Linear(width, n) for each head */
 #ifndef DFQI_EXPLORE_MLP_H
 #define DFQI_EXPLORE_MLP_H
 

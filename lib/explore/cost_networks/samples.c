@@ -1,4 +1,4 @@
-/* Samples for DANCE's networks: see samples.h. */
+/* Draws the samples of samples.h and computes their exact costs. */
 #include "explore/cost_networks/samples.h"
 
 #include <math.h>

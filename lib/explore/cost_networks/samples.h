@@ -1,6 +1,6 @@
-/* Random networks and accelerators with their exact costs, to train and judge DANCE's networks on
- * (docs/METHODS.md): 70 % of the networks are mixtures, Dirichlet(0.3) in each cell, 30 % single
- * choices; accelerators are uniform. */
+/* Training samples for DANCE's networks (docs/METHODS.md, DANCE's networks): random networks and
+ * accelerators with their exact costs. 70 % of the networks are mixtures, Dirichlet(0.3) in each
+ * cell; 30 % are single choices. Accelerators are uniform. */
 #ifndef DFQI_EXPLORE_SAMPLES_H
 #define DFQI_EXPLORE_SAMPLES_H
 

@@ -1,4 +1,4 @@
-/* Tabulated costs and their multilinear extension: see additive.h. */
+/* The exact evaluator of additive.h. */
 #include "explore/solver/additive.h"
 
 #include <string.h>

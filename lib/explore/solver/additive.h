@@ -1,5 +1,5 @@
-/* The exact evaluator (docs/METHODS.md, Costs): costs are sums over the network's cells, tabulated
- * for every choice and every accelerator, so that nothing has to be learned or estimated. */
+/* The exact evaluator (docs/METHODS.md, Costs). The cost of a network is the sum over its cells of
+ * a table entry for each choice and accelerator, so nothing is learned or estimated. */
 #ifndef DFQI_EXPLORE_ADDITIVE_H
 #define DFQI_EXPLORE_ADDITIVE_H
 

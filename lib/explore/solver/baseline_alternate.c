@@ -1,9 +1,9 @@
-/* Alternating steps after Auto-NBA (Fu et al., ICML 2021): every 100 steps of the network the
- * accelerator makes 2000 of its own. A step draws an accelerator, one-hot by Gumbel noise, and its
- * loss is what that one costs times the probabilities of its hardware parameters' choices, which
- * are 1 forwards and straight through backwards. The published cost is that of the slowest of
- * several chunks that work side by side; here one accelerator does all layers, so it is the cost
- * function's. */
+/* Alternating search after Auto-NBA (Fu et al., ICML 2021; docs/METHODS.md, Baselines): before
+ * every 100 steps of the network, the accelerator takes 2000 steps of its own. Such a step draws a
+ * one-hot accelerator by Gumbel noise. Its loss is the cost of that accelerator times the
+ * probabilities of its choices, which are 1 in the forward pass and straight-through in the
+ * backward pass. Auto-NBA's cost is that of the slowest of several parallel chunks. Here one
+ * accelerator runs all layers, so the cost is the cost function. */
 #include <math.h>
 #include <string.h>
 

@@ -1,9 +1,9 @@
-/* Block-coordinate Frank-Wolfe (HardCoRe-NAS, Nayman et al., ICML 2021, arXiv 2102.11646). Costs
- * are linear in the cells' probabilities, and in those of each accelerator hardware parameter while
- * the rest is held: these are the blocks, one a step. A block moves towards the point of least
- * linearised loss within the limits, which is a relaxed knapsack: with one limit the mixture of two
- * networks. So the mixture meets the limits at every step. With several limits the point is that of
- * their Lagrangian, and the step is cut where one is reached. */
+/* Block-coordinate Frank-Wolfe (HardCoRe-NAS, Nayman et al., ICML 2021, arXiv 2102.11646;
+ * docs/METHODS.md, Baselines). A block is the cells, or one hardware parameter: costs are linear in
+ * its probabilities while the others are fixed. A step moves one block towards the point with the
+ * least linearised loss within the limits, so the mixture meets the limits at every step. Finding
+ * that point is a relaxed knapsack problem. With one limit it is a mixture of two networks; with
+ * several it comes from the Lagrangian, and the step is cut at the first limit. */
 #include <math.h>
 #include <string.h>
 
@@ -30,7 +30,7 @@ dfq_status dfqi_frank_wolfe_start(dfqi_solver *s)
     return status;
 }
 
-/* What a block looks like from the present point. */
+/* The linearised problem of a block at the current point, as a knapsack. */
 static dfqi_knapsack linearise(const dfqi_solver *s, const int32_t *first, int32_t n_groups)
 {
     const dfqi_problem *p = s->problem;
@@ -61,8 +61,7 @@ static void vertex(const dfqi_knapsack *k, const double *lambda, double factor, 
     }
 }
 
-/* The largest share of the way from `from` to `to` on which no limit is passed that `from`
- * keeps. */
+/* The largest step from `from` towards `to`, 0..1, that keeps all limits that `from` meets. */
 static double reach(const dfqi_knapsack *k, const double *from, const double *to)
 {
     double share = 1;
@@ -92,7 +91,8 @@ void dfqi_frank_wolfe_move(dfqi_solver *s)
     double lambda[DFQ_METRICS_MAX], *cheap = s->m, *dear = s->scale;
     double pace = 2.0 * blocks / ((double)s->done + 2.0 * blocks);
     if (dfqi_knapsack_bound(&k, lambda) == INFINITY) return;
-    /* On both sides of the price at which the limit is just met: the best point lies between. */
+    /* The vertices at prices just below and above the one at which the limit is met: the best point is
+ * a mixture of both. */
     vertex(&k, lambda, 1 + 1e-7, cheap);
     vertex(&k, lambda, 1 - 1e-7, dear);
     go(&k, reach(&k, cheap, dear), dear, cheap);

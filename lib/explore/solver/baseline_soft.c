@@ -1,6 +1,6 @@
-/* Rules that put the limits into the loss, which is how they differ from each other
- * (docs/METHODS.md, Baselines). All of them have a weight to be tuned. ProxylessNAS's other
- * regulariser, loss + w (t / T - 1), has DANCE's gradient. */
+/* Rules that put the limits into the loss as a weighted term (docs/METHODS.md, Baselines). They
+ * differ in that term; each has a weight to be tuned. ProxylessNAS's other regulariser, loss + w (t
+ * / T - 1), has the same gradient as DANCE's. */
 #include <math.h>
 
 #include "explore/solver/solver_priv.h"

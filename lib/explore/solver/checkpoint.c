@@ -1,15 +1,15 @@
-/* Checkpoints: safetensors with what a step changes. Doubles are stored as I64 with their bits.
+/* Checkpoints of a search: a safetensors file. Doubles are stored as I64 with their bits.
  *
  *   state       I64 [2]             steps done, whether a choice that meets the limits is known
  *   x, v        I64 [n]             logits or parameters, second moments
- *   delta       I64 [8]             of the constraint gradient; square I64 [2] running mean squares
- *   best        I32 [n_groups]      that choice
- *   trajectory  F32 [done x width]  if anything is done
- *   snapshots       I32 [snapshots x n_groups]  likeliest choices at each, if there was one
+ *   delta       I64 [8]             of the constraint gradient
+ *   square      I64 [2]             running mean squares of the gradients
+ *   best        I32 [n_groups]      the best choice that meets the limits
+ *   trajectory  F32 [done x width]  if steps are done
+ *   snapshots   I32 [snapshots x n_groups]  likeliest choices at each snapshot, if there are any
  *
  * Metadata: dfq.explore = format version, dfq.explore.options and dfq.explore.problem (hashes).
- * What meets the limits is certified anew, and a search that had finished derives its result
- * anew. */
+ * After reading, the best choice is certified again; a finished search derives its result again. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,10 @@
-/* The change m of least norm: m = sum of lam_j rows[j], where lam >= 0 solves the dual of the
- * quadratic programme min 1/2 m.Pm s.t. G P (g + m) >= delta (docs/METHODS.md, Constraint
- * gradient). There are few constraints: every active set is tried, and the one that meets the
- * optimality conditions is the solution. */
+/* Solves the quadratic programme of the constraint gradient (docs/METHODS.md, Constraint gradient):
+ *
+ *   m = sum_j lam_j rows[j],  lam >= 0 the solution of the dual of
+ *   min 1/2 m.Pm  subject to  G P (g + m) >= delta,  G with the rows[j]
+ *
+ * There are few constraints, so every active set is tried; the one that meets the optimality (KKT)
+ * conditions is the solution. */
 #include "explore/solver/constraint_gradient_priv.h"
 
 #include <math.h>
@@ -9,7 +12,7 @@
 
 enum { K = DFQI_ROWS_MAX };
 
-static const double row_min = 1e-12; /* squared norm of a gradient that says nothing */
+static const double row_min = 1e-12; /* squared norm below which a gradient counts as 0 */
 static const double delta_max = 1e12;
 
 static double dot(const dfqi_constraint_gradient *q, const double *a, const double *b)
@@ -78,7 +81,7 @@ static bool solve(const dual *d, uint32_t set, double lam[K])
     return true;
 }
 
-/* The conditions of Karush, Kuhn and Tucker: lam >= 0, and nobody is short of its demand. */
+/* The KKT conditions: lam >= 0, and every constraint falls by its delta. */
 static bool is_optimal(const dual *d, const double lam[K])
 {
     for (int32_t i = 0; i < d->n; i++) {

@@ -1,9 +1,9 @@
-/* What cost_weight weighs: one number made of all costs, after DANCE and HDX (docs/METHODS.md, Cost
- * functions).
+/* The cost function, one number made of the costs t that cost_weight adds to the loss, after DANCE
+ * and HDX (docs/METHODS.md, Costs):
  *
- *   mean        1/n sum_j t_j / T_j     over the n limits
- *   reference   1/M sum_m t_m / r_m     over all M metrics, r: what a reference design costs
- *   EDAP        prod_m t_m / r_m        of all metrics: energy, delay and area */
+ *   mean        1/n sum_j t_j / T_j     over the n limits T
+ *   reference   1/M sum_m t_m / r_m     over all M metrics, r: costs of a reference design
+ *   EDAP        prod_m t_m / r_m        over all metrics: energy, delay and area */
 #include <math.h>
 
 #include "explore/solver/solver_priv.h"

@@ -1,6 +1,6 @@
-/* Repair by single swaps. How a swap changes the loss is read from the gradient at the one-hot
- * point (exact for losses that are linear in each group, an estimate otherwise); its costs are
- * exact. */
+/* Repair of a choice by single swaps (docs/METHODS.md, Certification). The change of the loss by a
+ * swap comes from the gradient at the one-hot point. That is exact if the loss is linear in each
+ * group, otherwise an estimate. Costs are exact. */
 #include "explore/solver/derive_priv.h"
 
 #include <math.h>
@@ -73,8 +73,8 @@ typedef struct swap {
     double costs[DFQ_METRICS_MAX];
 } swap;
 
-/* `gradient` of the loss at f's one-hot point, NULL: the loss is forgotten. The best swap that
- * lowers the violation; group -1: none does. */
+/* Finds the best swap that lowers the violation; group -1: none does. `gradient`: of the loss at
+ * f's one-hot point; NULL: the loss is ignored. */
 static dfq_status find_repair(dfqi_problem *p, dfqi_candidate *f, int32_t aim,
                               const double *gradient, swap *best)
 {
@@ -186,7 +186,7 @@ dfq_status dfqi_descend(dfqi_problem *p, int32_t aim, dfqi_candidate *f)
     return DFQ_OK;
 }
 
-/* Descents that forget the loss: to the limits, and to each of them after the others. */
+/* Descents that ignore the loss: towards all limits, then towards each limit in turn. */
 static dfq_status search_harder(dfqi_problem *p, dfqi_candidate *f)
 {
     dfqi_candidate trial;

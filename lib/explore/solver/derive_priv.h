@@ -1,4 +1,4 @@
-/* From probabilities to one choice that meets the limits by the exact model (docs/METHODS.md,
+/* Derivation: from probabilities to one choice whose exact costs meet the limits (docs/METHODS.md,
  * Certification). */
 #ifndef DFQI_EXPLORE_DERIVE_PRIV_H
 #define DFQI_EXPLORE_DERIVE_PRIV_H
@@ -23,10 +23,10 @@ bool dfqi_candidate_same(const dfqi_problem *p, const dfqi_candidate *a, const d
 /* Costs and loss of f->choice. */
 DFQI_CHECKED dfq_status dfqi_candidate_evaluate(dfqi_problem *p, dfqi_candidate *f);
 
-/* Swaps single choices until the limits are met: each time the one with the least rise of the loss
- * for what it takes off the excess. Where no swap helps, other accelerators are tried, and then
- * descents that forget the loss. `f` holds evaluated choices; it is left at the nearest that was
- * found. */
+/* Repair: swaps single choices until the limits are met, each time the swap with the least increase
+ * of the loss per decrease of the violation. If no swap helps, it tries other accelerators, then
+ * descents that ignore the loss. `f` holds evaluated choices; it ends at the choice with the
+ * smallest violation. */
 DFQI_CHECKED dfq_status dfqi_repair(dfqi_problem *p, dfqi_candidate *f);
 
 /* Swaps single choices, and pairs of them, as long as the loss falls within the limits, the largest

@@ -1,5 +1,5 @@
-/* Categorical spaces: softmax and Gumbel-softmax (Jang et al., ICLR 2017) of logits, one-hot
- * choices. */
+/* Categorical search spaces: softmax and Gumbel-softmax (Jang et al., ICLR 2017) of logits, and
+ * one-hot choices. */
 #include "explore/solver/domain.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* The search space: groups of alternatives, one of which is to be chosen in each. The first groups
- * are the network's cells, the last `n_hw_params` the hardware parameters of the accelerator.
- * Vectors over the space hold the choices of group 0, then those of group 1, ... */
+/* The search space of a solver: groups of alternatives, one of which is chosen in each group. The
+ * first groups are the network's cells, the last `n_hw_params` are the accelerator's hardware
+ * parameters. A vector over the space has the entries of group 0, then those of group 1, ... */
 #ifndef DFQI_EXPLORE_DOMAIN_H
 #define DFQI_EXPLORE_DOMAIN_H
 

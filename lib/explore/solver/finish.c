@@ -1,5 +1,5 @@
-/* The end of a search: the likeliest choices, repaired, improved by local search and certified by
- * the exact model, or the tightest limits there are. */
+/* The end of a search: the likeliest choices are repaired, improved by local search, and certified
+ * with exact costs. If no choice meets the limits, the tightest possible limits are found. */
 #include <math.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ static void keep_better(dfqi_solver *s, const dfqi_candidate *f)
         dfqi_candidate_copy(s->problem, f, &s->best);
 }
 
-/* A loss that is learned beside the search is no longer what it was when the best was found. */
+/* The loss of the best choice is evaluated again: an estimated loss has changed since. */
 static dfq_status judge_best_again(dfqi_solver *s)
 {
     bool learned = s->problem->given.loss != NULL && !s->problem->given.loss_table;
@@ -79,7 +79,7 @@ static dfq_status search_locally(dfqi_solver *s, dfqi_candidate *f)
     return step(s, DFQ_CHOSEN_LOCAL_SEARCH, dfqi_local_search, f);
 }
 
-/* The optimum; without one, where there is none or the search was cut short, what repair finds. */
+/* The optimum. If there is none, or its search ran out of nodes, the result of repair. */
 static dfq_status solve_exactly(dfqi_solver *s)
 {
     dfqi_optimum o;
@@ -92,8 +92,8 @@ static dfq_status solve_exactly(dfqi_solver *s)
     return DFQ_OK;
 }
 
-/* Repairs the likeliest choices and improves them by local search, the best snapshot as well. Where
- * both come to the same choices, it is told how the likeliest did. */
+/* Repairs and improves both the likeliest choices and the best snapshot. If both end at the same
+ * choices, chosen_by is that of the likeliest. */
 static dfq_status improve(dfqi_solver *s, dfqi_candidate *f)
 {
     const dfqi_problem *p = s->problem;

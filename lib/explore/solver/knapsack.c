@@ -1,4 +1,4 @@
-/* Lagrangian bounds, and the choice between the two exact methods. */
+/* Lagrangian bounds, and the selection of one of the two exact methods. */
 #include "explore/solver/knapsack_priv.h"
 
 #include <math.h>
@@ -6,8 +6,8 @@
 
 enum { BISECTIONS = 48, ROUNDS = 6 };
 
-/* Lambda times limit reaches from the first to the second of these, in units of the spread of
- * losses: beyond it rounding errors are as large as what it could find. */
+/* Range of lambda times limit, in units of the spread of losses. Outside of it, rounding errors
+ * exceed what the search could gain. */
 static const double low_price = 1e-6, high_price = 1e9, rounding = 1e-12;
 
 /* min over the groups of loss + lambda.(cost - limit); `slope` gets the sum of cost j of the
@@ -32,7 +32,7 @@ static double dual(const dfqi_knapsack *k, const double *lambda, int32_t j, doub
     return sum;
 }
 
-/* The least sum of a cost: what no choice gets under. */
+/* The least sum of a cost over all choices. */
 static double least(const dfqi_knapsack *k, int32_t j)
 {
     double sum = k->base[j];
@@ -44,7 +44,7 @@ static double least(const dfqi_knapsack *k, int32_t j)
     return sum;
 }
 
-/* More than any choice loses; `spread` gets the difference to what the best would. */
+/* An upper bound of the loss of all choices; `spread` is its distance from the least loss. */
 static double worst(const dfqi_knapsack *k, double *spread)
 {
     double high = 0, low = 0;

@@ -1,6 +1,6 @@
-/* Several costs: depth-first branch and bound. Groups whose best choice stands out come first,
- * choices by their Lagrangian value; a branch ends where one of the costs, or the Lagrangian bound,
- * rules it out. */
+/* Multiple-choice knapsack with several costs: depth-first branch and bound. Groups whose best
+ * choice has the largest lead come first; choices are ordered by their Lagrangian value. A branch
+ * is pruned if a cost or the Lagrangian bound excludes it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* The multiple-choice knapsack: one choice in each group with the least loss, additive costs within
- * limits. Exact, by dynamic programming over undominated states for one cost and by branch and
- * bound for several; both are pruned with Lagrangian bounds. */
+/* The multiple-choice knapsack problem: one choice in each group with the least loss and additive
+ * costs within limits. It is solved exactly: by dynamic programming over undominated states for one
+ * cost, by branch and bound for several. Both prune with Lagrangian bounds. */
 #ifndef DFQI_EXPLORE_KNAPSACK_PRIV_H
 #define DFQI_EXPLORE_KNAPSACK_PRIV_H
 

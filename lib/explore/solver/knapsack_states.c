@@ -1,5 +1,5 @@
-/* One cost: dynamic programming over the undominated (cost, loss) states of the groups so far,
- * exact for real numbers where a table over a grid of costs is not. */
+/* Multiple-choice knapsack with one cost: dynamic programming over the undominated (cost, loss)
+ * states of the first groups. Unlike a table over a grid of costs, it is exact for real numbers. */
 #include <math.h>
 #include <stdlib.h>
 

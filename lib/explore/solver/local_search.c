@@ -1,7 +1,7 @@
-/* The local search: what the limits leave is spent on the loss, by single swaps, by exchanges (one
- * swap up, one down in another group) and by moves to another accelerator. Candidates are ranked by
- * the gradient at the one-hot point and, for exchanges, by the sum of the costs of both swaps; what
- * is taken is evaluated exactly first. */
+/* Local search: lowers the loss of a choice while the limits hold. Candidates are single swaps,
+ * exchanges (a swap that costs more with one in another group that costs less), and other
+ * accelerators. They are ranked by the gradient at the one-hot point, exchanges also by the sum of
+ * their cost changes. A candidate is evaluated exactly before it is accepted. */
 #include <math.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ typedef struct table {
     int32_t *group;   /* [total] */
     double *gradient; /* [total] of the loss */
     double *costs;    /* [total][n_metrics] exact costs after the swap */
-    bool *barred;     /* [total] did not hold what it promised */
+    bool *barred;     /* [total] swaps that were rejected after their exact evaluation */
 } table;
 
 typedef struct pair {
@@ -84,7 +84,7 @@ static pair find_best(const dfqi_problem *p, const dfqi_candidate *f, const tabl
     return best;
 }
 
-/* Whether the swaps do what was expected: then f has them. */
+/* Evaluates the swaps exactly and applies them to f if the loss falls within the limits. */
 static dfq_status attempt(dfqi_problem *p, const table *t, pair what, dfqi_candidate *f,
                           dfqi_candidate *trial, bool *taken)
 {
@@ -98,7 +98,8 @@ static dfq_status attempt(dfqi_problem *p, const table *t, pair what, dfqi_candi
     return DFQ_OK;
 }
 
-/* The loss falls with whatever is taken, and each swap can be barred once in between: this ends. */
+/* Terminates: every accepted swap lowers the loss, and between two of them each swap is rejected
+ * once at most. */
 static dfq_status improve(dfqi_problem *p, table *t, dfqi_candidate *f, dfqi_candidate *trial)
 {
     for (bool taken = true;;) {

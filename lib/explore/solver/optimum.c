@@ -1,5 +1,6 @@
-/* The optimum over networks and accelerators: for each accelerator the best network is a knapsack.
- * Accelerators come in the order of their bounds, and end where the bound passes what was found. */
+/* The optimum over networks and accelerators. For each accelerator the best network is a knapsack
+ * problem. Accelerators are visited in the order of their lower bounds, until the bound exceeds the
+ * best loss found. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

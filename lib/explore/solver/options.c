@@ -1,4 +1,4 @@
-/* Defaults and ranges of a search's options. */
+/* Defaults and range checks of a search's options. */
 #include <math.h>
 
 #include "base/check.h"

@@ -1,4 +1,4 @@
-/* Checks of a problem, and its numbers: see problem.h. */
+/* Checks of a problem, and access to its losses and costs (problem_priv.h). */
 #include "explore/solver/problem_priv.h"
 
 #include <math.h>
@@ -126,7 +126,7 @@ static dfq_status check_gradient(const dfqi_problem *p, const char *of, const do
     return DFQ_OK;
 }
 
-/* The library has no words for what went wrong in a callback. */
+/* A callback's own error has no text; this one names the callback. */
 static dfq_status pass_on(const dfqi_problem *p, const char *name, dfq_status status)
 {
     return dfqi_fail(p->ctx, status, "the problem's %s() returned %s", name,

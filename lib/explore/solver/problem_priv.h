@@ -1,5 +1,5 @@
-/* The caller's problem, checked: losses and costs from tables or callbacks behind one set of
- * functions, with every number that comes in held to be finite. */
+/* The caller's problem after its checks: losses and costs from tables or callbacks behind one set
+ * of functions, which refuse numbers that are not finite. */
 #ifndef DFQI_EXPLORE_PROBLEM_PRIV_H
 #define DFQI_EXPLORE_PROBLEM_PRIV_H
 
@@ -31,8 +31,8 @@ DFQI_CHECKED dfq_status dfqi_problem_new(dfq_context *ctx, const dfq_problem *gi
 void dfqi_problem_free(dfqi_problem *p); /* NULL ok */
 dfqi_metric_name dfqi_problem_metric(const dfqi_problem *p, int32_t metric);
 
-/* The outside's numbers. A status of a callback is passed on, NaN and infinity are DFQ_E_NUMERIC.
- * Gradients may be NULL. */
+/* Losses and costs of tables or callbacks. The status of a callback is passed on; NaN and infinity
+ * are DFQ_E_NUMERIC. Gradients may be NULL. */
 DFQI_CHECKED dfq_status dfqi_problem_loss(const dfqi_problem *p, const double *x, uint64_t step,
                                           double *loss, double *gradient);
 DFQI_CHECKED dfq_status dfqi_problem_costs(dfqi_problem *p, const double *x, double *costs,

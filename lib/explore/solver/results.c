@@ -1,4 +1,4 @@
-/* What a search tells. */
+/* Results of a search: choices, costs, probabilities, trajectory. */
 #include <math.h>
 #include <string.h>
 

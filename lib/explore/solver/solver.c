@@ -1,4 +1,4 @@
-/* The life of a search: steps, snapshots of the likeliest choices, the end. */
+/* The search: creation, steps, snapshots of the likeliest choices, release. */
 #include "explore/solver/solver.h"
 
 #include <math.h>
@@ -54,8 +54,8 @@ static dfq_status check_hw_params(dfq_context *ctx, const dfq_problem *problem,
                      (int)o->rule);
 }
 
-/* Costs that the rule cannot work with are told at once where tables have them, and not after hours
- * that a caller's loss may take to be learned. */
+/* With tables, costs that the rule cannot work with are an error at creation, not after hours of
+ * training. */
 static dfq_status check_rule(dfqi_solver *s)
 {
     if (s->o.rule != DFQ_RULE_PRODUCT || !s->problem->given.cost_table) return DFQ_OK;
@@ -140,8 +140,7 @@ double dfqi_solver_temperature(const dfqi_solver *s)
     return begin * pow(end / begin, fmin(at / (double)(s->o.steps - 1), 1));
 }
 
-/* The logits of all groups; those of the hardware parameters from the network's mixture, if
- * something makes them of it. */
+/* The logits of all groups. Those of the hardware parameters come from GEN if there is one. */
 static dfq_status make_logits(dfqi_solver *s, const double *noise)
 {
     const dfqi_domain *space = &s->problem->space;
@@ -212,7 +211,7 @@ static dfq_status iterate(dfqi_solver *s)
     return DFQ_OK;
 }
 
-/* Says where a search failed; numbers that are none end it. */
+/* Adds the step to an error text. NaN and infinity end the search. */
 static dfq_status explain(dfqi_solver *s, dfq_status status)
 {
     char text[DFQI_ERROR_MAX];
@@ -223,8 +222,8 @@ static dfq_status explain(dfqi_solver *s, dfq_status status)
                      (long long)s->o.steps, text);
 }
 
-/* A search by the constraint gradient that has not brought the likeliest choices within the limits
- * goes on for a while: as it ends, choices that tie at a limit take turns. */
+/* The constraint gradient takes further steps while the likeliest choices violate a limit: near
+ * the end, two choices that tie at a limit alternate. */
 static dfq_status is_over(dfqi_solver *s, bool *out)
 {
     double costs[DFQ_METRICS_MAX];

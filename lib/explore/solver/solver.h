@@ -1,4 +1,4 @@
-/* The search behind dfq_solver: see dfq/solver.h for what it computes. */
+/* The search behind dfq_solver. dfq/solver.h says what it computes. */
 #ifndef DFQI_EXPLORE_SOLVER_H
 #define DFQI_EXPLORE_SOLVER_H
 
@@ -10,8 +10,8 @@
 
 typedef struct dfqi_solver dfqi_solver;
 
-/* Accelerator hardware parameters whose logits a network makes of the mixture of the cells, with
- * parameters that the search moves in place of the logits: DANCE's GEN. */
+/* A network (DANCE's GEN) that computes the logits of the hardware parameters from the mixture of
+ * the cells. The search updates its parameters in place of the logits. */
 typedef struct dfqi_hw_params {
     int64_t n;           /* parameters */
     const double *start; /* [n] their first values; borrowed for creation alone */
@@ -22,8 +22,8 @@ typedef struct dfqi_hw_params {
     void *user;
 } dfqi_hw_params;
 
-/* Costs of the mixture that stand for those of the problem's tables while a search moves: DANCE's
- * EST. What is derived is costed by the tables, and so is the verdict. */
+/* Estimated costs of the mixture (DANCE's EST), which the steps of a search use in place of the
+ * problem's tables. Derived choices and the verdict have the tables' exact costs. */
 typedef struct dfqi_estimate {
     /* As dfq_problem::costs; NULL: the problem's. */
     DFQI_CHECKED dfq_status (*costs)(const double *p, double *costs, double *gradients, void *user);

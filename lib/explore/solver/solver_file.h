@@ -1,4 +1,4 @@
-/* The state of a solver as part of a safetensors file, its own or that of a larger job. */
+/* A solver's state as arrays of a safetensors file, its own or that of a larger job. */
 #ifndef DFQI_EXPLORE_SOLVER_FILE_H
 #define DFQI_EXPLORE_SOLVER_FILE_H
 

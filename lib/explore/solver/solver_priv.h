@@ -1,4 +1,4 @@
-/* What the files of the search share. */
+/* State of a search, shared by the files of this folder. */
 #ifndef DFQI_EXPLORE_SOLVER_PRIV_H
 #define DFQI_EXPLORE_SOLVER_PRIV_H
 
@@ -60,7 +60,7 @@ static inline int64_t dfqi_solver_width(const dfqi_solver *s)
     return 1 + s->problem->given.n_metrics + s->problem->n_limits;
 }
 
-/* Looks in the first `done` steps: one before every snapshot_every of them. */
+/* Number of snapshots in the first `done` steps: one before every snapshot_every of them. */
 static inline int64_t dfqi_solver_count_snapshots(const dfqi_solver *s, int64_t done)
 {
     int64_t every = s->o.snapshot_every;
@@ -85,7 +85,7 @@ DFQI_CHECKED dfq_status dfqi_cost_check(const dfqi_solver *s);
 /* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
 bool dfqi_rule_has_constraint_gradient(const dfqi_solver *s);
-/* Whether s->loss and s->costs, or the costs alone, are what the rule can work with. */
+/* Checks that the rule is defined for s->loss and s->costs, or for the costs alone. */
 DFQI_CHECKED dfq_status dfqi_rule_check(const dfqi_solver *s);
 DFQI_CHECKED dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
 
@@ -101,7 +101,8 @@ void dfqi_frank_wolfe_move(dfqi_solver *s);
 /* Auto-NBA: the accelerator's steps before the network's. */
 DFQI_CHECKED dfq_status dfqi_alternate_hw_params(dfqi_solver *s);
 
-/* Looks at the likeliest choices, and keeps them if they meet the limits with a smaller loss. */
+/* Takes a snapshot of the likeliest choices; they become the best choice if they meet the limits
+ * with a smaller loss. */
 DFQI_CHECKED dfq_status dfqi_solver_take_snapshot(dfqi_solver *s);
 /* The result. */
 DFQI_CHECKED dfq_status dfqi_solver_finish(dfqi_solver *s);

@@ -1,5 +1,5 @@
-/* One step of the logits: gradient by the rule, constraint gradient, optimiser (docs/METHODS.md,
- * Constraint gradient). */
+/* One step of the logits (docs/METHODS.md, Constraint gradient): gradient by the rule, constraint
+ * gradient, optimiser. */
 #include <math.h>
 #include <string.h>
 
@@ -9,8 +9,8 @@
 static const double beta2 = 0.999, eps = 1e-8; /* ProxylessNAS's Adam, beta1 = 0 */
 static const double square_decay = 0.99;
 
-/* The constraint gradient keeps logits within so many temperatures of a group's largest: a softmax
- * that is certain has no gradient to lead back. */
+/* The constraint gradient keeps logits within this many temperatures of the group's largest: the
+ * gradient of a saturated softmax vanishes, and the logit could not come back. */
 static const double reach = 10;
 
 typedef struct block {
@@ -147,7 +147,7 @@ dfq_status dfqi_solver_move(dfqi_solver *s)
     const dfqi_problem *p = s->problem;
     bool exceeded[DFQ_METRICS_MAX] = {false}, constrained = dfqi_rule_has_constraint_gradient(s);
     bool certain =
-        constrained && !s->o.gumbel; /* samples of Gumbel noise are nearly single choices already */
+        constrained && !s->o.gumbel; /* with Gumbel noise mixtures are nearly one-hot already */
     for (int32_t j = 0; j < p->n_limits; j++)
         exceeded[j] = s->costs[p->metric[j]] > dfqi_solver_limit(s, j);
     DFQI_TRY(make_gradients(s));
