@@ -1,4 +1,4 @@
-/* AIT's jobs: what they will take, what they leave. */
+/* AIT jobs: the plan of an AIT job (time, memory), and its results. */
 #include "ait_job.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* dfq bench: how fast the forward pass, an iteration of synthesis and a step of tuning are. A CNN
- * has no synthesis of its own: its step trains the generator as well (GDFQ + AIT). */
+/* dfq bench: speed of the forward pass, of an iteration of synthesis and of a step of tuning. A CNN
+ * has no separate synthesis: its step of tuning trains the generator network as well (GDFQ +
+ * AIT). */
 #include <math.h>
 
 #include "commands.h"
@@ -135,7 +136,7 @@ static dfq_status measure(struct bench *b)
     if (status != DFQ_OK) return status;
     status = best_of(b, forward_once, NULL, &b->seconds[FORWARD]);
     b->macs[FORWARD] = (double)b->info.macs * (double)b->full.batch;
-    /* what is low-bit already, or cannot be, has nothing else */
+    /* a network that is low-bit already or cannot be quantized has the forward pass alone */
     int whole = !b->info.quantized && b->info.family != DFQ_FAMILY_STAGES;
     if (status == DFQ_OK && whole && !recipe_with_generator(&b->full)) status = bench_synthesis(b);
     if (status == DFQ_OK && whole) status = bench_tuning(b);

@@ -1,5 +1,5 @@
-/* dfq eval: accuracy on labelled images. An interrupted run prints a token that holds its counts,
- * so that nothing has to lie around on disk: N-CORRECT-CORRECT5-NOTFINITE-FINGERPRINT. */
+/* dfq eval: accuracy on labelled images. An interrupted run leaves no file. It prints its counts as
+ * a token, N-CORRECT-CORRECT5-NOTFINITE-FINGERPRINT, from which a later run resumes. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "model.h"
 #include "text.h"
 
-/* What the counts of a token belong to: the model's bytes, its name, the data set, all labels. */
+/* Fingerprint of what the counts belong to: the model's bytes and name, the data set, all labels. */
 static int fingerprint(struct session *s, const dfq_dataset *d, uint64_t *out)
 {
     uint64_t h;

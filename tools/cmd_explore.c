@@ -1,6 +1,6 @@
-/* dfq explore: a search space, labelled images and hard limits go in, a network and the accelerator
- * it runs on come out. The stages are the library's (dfq/explorer.h); here is what surrounds
- * them. */
+/* dfq explore: finds a network and an accelerator within hard limits, from a search space and
+ * labelled images. The stages are in the library (dfq/explorer.h). This file has the plan,
+ * checkpoints, results and outputs around them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static int name_outputs(struct explore *x)
     return x->course[0] && x->course[1] ? CODE_DONE : session_fail(x->s, DFQ_E_NOMEM, PHASE_WORK);
 }
 
-/* What the images to judge on show, some of those to learn from must show as well. */
+/* Labels of the test images must be below the number of classes of the training images. */
 static int open_data(struct explore *x)
 {
     struct session *s = x->s;
@@ -133,7 +133,7 @@ static dfq_status save_job(void *handle, const char *path)
     return dfq_explorer_save_checkpoint(x->e, path);
 }
 
-/* A failure costs the file, not the job. */
+/* If the file cannot be written, the job goes on. */
 static void save_warm(struct explore *x, const dfq_explorer_result *r)
 {
     const char *path = x->s->o->save_supernet;
@@ -176,7 +176,7 @@ static int run_with(struct explore *x, dfq_status (*of)(void *handle))
     return code;
 }
 
-/* What is there when nothing meets the limits is told as well. */
+/* A search without a choice that meets the limits does not fail here: its results are printed. */
 static int run(struct explore *x)
 {
     if (explore_untrained(x)) {

@@ -1,4 +1,4 @@
-/* dfq info: what a model file holds. */
+/* dfq info: describes a model file. */
 #include "commands.h"
 #include "files.h"
 #include "json.h"

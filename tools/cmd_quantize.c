@@ -1,7 +1,8 @@
-/* dfq quantize: a float model goes in, a low-bit one comes out. Stages: judge the float network
- * (this also finds broken pictures before the long work), images, calibration, tuning, saving,
- * judging the result, report. A generator beside the student (ait_job.h) makes images and ranges
- * while it is tuned: then there is no stage of images, and nothing to calibrate on. */
+/* dfq quantize: makes a low-bit model from a float one. Stages: evaluation of the float network
+ * (also finds broken pictures before the long work), images, calibration, tuning, saving,
+ * evaluation of the result, report. With a generator network beside the student (ait_job.h), tuning
+ * makes the images and finds the activation ranges, so the stages of images and calibration are
+ * left out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +56,7 @@ static dfq_status read_first(struct quantize *q)
     return dfq_image_set_read(q->set, 0, n, &q->images, &q->labels);
 }
 
-/* Fewer images than asked for would pass in silence; the default takes what there is. */
+/* Fewer images than were asked for are an error; the default number takes what there is. */
 static int check_number(struct session *s, int64_t have)
 {
     if (s->o->images <= have) return CODE_DONE;
@@ -192,7 +193,7 @@ static dfq_status save_synthesizer(void *handle, const char *path)
     return dfq_synthesizer_save_checkpoint(handle, path);
 }
 
-/* On a device nothing is put down beside the output: then images are in memory. */
+/* If the output is a device, there is no folder to spool images to: they stay in memory. */
 static dfq_status take_made(struct quantize *q, const dfq_synthesizer *g)
 {
     if (!q->job.enabled) {
@@ -275,7 +276,7 @@ static int tune_with(struct quantize *q, dfq_tuner *t)
     progress_end(&s->progress);
     if (!code && q->full.method == METHOD_AIT) code = ait_job_take(q, t);
     if (code) return code;
-    /* Saving can fail, looking at the result can be interrupted: what is tuned must not be lost. */
+    /* Saving can fail and the evaluation can be interrupted: the tuned network must not be lost. */
     if (!q->job.saved) job_checkpoint(s, &q->job, save_tuner, t, q->job.tune);
     q->best.struct_size = sizeof q->best;
     status = dfq_tuner_get_best(t, &q->best);

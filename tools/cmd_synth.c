@@ -1,4 +1,4 @@
-/* dfq synth: images from a model alone. */
+/* dfq synth: makes a set of synthetic images from a model alone. */
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>

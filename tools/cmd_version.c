@@ -1,4 +1,4 @@
-/* dfq version */
+/* dfq version: version of the library and its kernels. */
 #include "commands.h"
 #include "json.h"
 #include "text.h"

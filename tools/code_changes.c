@@ -1,4 +1,4 @@
-/* Tuning step by step, with a count of codes after each. */
+/* Runs a tuner step by step and counts the changed codes after each step. */
 #include "code_changes.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Counts, while a network is tuned, which codes of its weights change. */
+/* Counts which codes of quantized weights change during tuning (dfq/crossings.h). */
 #ifndef DFQ_TOOLS_CODE_CHANGES_H
 #define DFQ_TOOLS_CODE_CHANGES_H
 

@@ -1,4 +1,4 @@
-/* The verbs. Each runs in an open session and returns an exit code. */
+/* The verbs of dfq. Each runs in an open session and returns an exit code. */
 #ifndef DFQ_TOOLS_COMMANDS_H
 #define DFQ_TOOLS_COMMANDS_H
 

@@ -1,5 +1,5 @@
-/* Layers of one shape whose names differ in numbers alone are one line, "blocks.0-11.mlp.fc1 x
- * 12". */
+/* Prints network costs as text. Layers of equal shape whose names differ in numbers only share a
+ * line: "blocks.0-11.mlp.fc1 x 12". */
 #include "cost_print.h"
 
 #include <ctype.h>

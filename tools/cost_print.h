@@ -1,4 +1,4 @@
-/* The costs of a network for people: within 80 columns, equal layers in one line. */
+/* Text output of network costs, within 80 columns; equal layers share a line. */
 #ifndef DFQ_TOOLS_COST_PRINT_H
 #define DFQ_TOOLS_COST_PRINT_H
 

@@ -1,4 +1,4 @@
-/* Runs the diagnoses and tells them. */
+/* Runs the diagnoses of `dfq quantize --diagnose` and prints their results. */
 #include "diagnose.h"
 
 #include <math.h>

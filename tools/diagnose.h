@@ -1,5 +1,5 @@
-/* dfq quantize --diagnose: what the job did to the network (dfq/diagnosis.h), for --json, the
- * report and people. */
+/* dfq quantize --diagnose: how quantization and tuning changed the network (dfq/diagnosis.h), for
+ * --json, for the report and as text. */
 #ifndef DFQ_TOOLS_DIAGNOSE_H
 #define DFQ_TOOLS_DIAGNOSE_H
 
@@ -20,8 +20,8 @@ struct diagnosis {
     int divided; /* the divergence is divided by the number of classes */
 };
 
-/* The finished network on --diagnose images, and on as many of --data. Returns 0 or an exit code,
- * after one line. */
+/* The finished network on --diagnose images, and on as many of --data. Returns 0 or an exit
+ * code, after one error line. */
 int diagnose_run(struct quantize *q);
 void diagnose_close(struct diagnosis *d);
 

@@ -1,5 +1,4 @@
-/* A co-exploration while it runs, as cmd_explore.c, explore_plan.c, explore_result.c and
- * explore_print.c share it. */
+/* State of a running `dfq explore`, shared by cmd_explore.c and the explore_*.c files. */
 #ifndef DFQ_TOOLS_EXPLORE_H
 #define DFQ_TOOLS_EXPLORE_H
 
@@ -53,7 +52,7 @@ void explore_limits(struct explore *x);
 dfq_explorer_options explore_options(const struct options *full);
 dfq_solver_options explore_solver(const struct options *full);
 /* Tells what the whole will take, measured beside the job; of EST and GEN by their first steps.
- * Returns 0 or an exit code, after one line. */
+ * Returns 0 or an exit code, after one error line. */
 int explore_plan(struct explore *x);
 /* Are EST and GEN to be trained first? Then the plan is for them alone. */
 int explore_untrained(const struct explore *x);
@@ -65,7 +64,7 @@ dfq_status explore_pairs(struct explore *x);
 
 /* -- explore_result.c -------------------------------------------------------------------------- */
 
-/* Fills x->page from a finished job. Returns 0 or an exit code, after one line. */
+/* Fills x->page from a finished job. Returns 0 or an exit code, after one error line. */
 int explore_collect(struct explore *x);
 void explore_forget(struct explore *x);
 
@@ -76,7 +75,7 @@ extern const char *const explore_metrics[EXPLORE_METRICS];
 
 /* Results on stdout. */
 void explore_print(const struct explore *x);
-/* Writes --trajectory. Returns 0 or an exit code, after one line. */
+/* Writes --trajectory. Returns 0 or an exit code, after one error line. */
 int explore_write_course(const struct explore *x);
 
 #endif

@@ -1,5 +1,5 @@
-/* The points of a co-exploration's picture: pairs of a network and an accelerator with their exact
- * costs and the losses that the judged paths let expect. */
+/* The points of the report's Pareto plots: pairs of a network and an accelerator, with exact costs
+ * and the loss estimated from the judged paths. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* From the command line to the options of a co-exploration, and what it will take. */
+/* Options of a co-exploration from the command line, and the plan: estimated time and memory. */
 #include <math.h>
 
 #include "explore.h"
@@ -38,7 +38,7 @@ dfq_explorer_options explore_options(const struct options *full)
     dfq_explorer_options_init(&e, sizeof e);
     e.warmup_steps = full->warmup_steps;
     e.train_steps = full->train_steps;
-    e.fine_tune = full->train_steps == 0; /* weights of chance are of no use to anybody */
+    e.fine_tune = full->train_steps == 0; /* untrained: starts with the supernet's weights */
     e.batch = full->batch;
     e.seed = full->seed;
     e.supernet_path = full->supernet;
@@ -154,7 +154,7 @@ static void say_plan(struct explore *x, const dfq_explorer_needs *t)
                 text_threads((int)dfq_context_get_threads(x->s->ctx), (char[TEXT_SHORT]){0}));
 }
 
-/* A plan is not worth the job: without one it begins. */
+/* If the estimate fails, the job starts without a plan. */
 int explore_plan(struct explore *x)
 {
     dfq_explorer_needs t = {.struct_size = sizeof t};

@@ -1,4 +1,4 @@
-/* What a co-exploration tells: on stdout, and its course in files. */
+/* Prints the results of a co-exploration, and writes its trajectory to files. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>

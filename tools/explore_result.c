@@ -1,4 +1,4 @@
-/* What a co-exploration has found, taken from the library and put into words. */
+/* Collects the results of a finished co-exploration from the library, for text and report. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>

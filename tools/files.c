@@ -1,4 +1,4 @@
-/* Files: what is there, reading, writing, removing. */
+/* File helpers: queries, reading, writing, removal. */
 #include "files.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* Files: what is there, reading, writing, removing. */
+/* File helpers: queries, reading, writing, removal. */
 #ifndef DFQ_TOOLS_FILES_H
 #define DFQ_TOOLS_FILES_H
 

@@ -1,4 +1,4 @@
-/* What an accelerator is made of. */
+/* Describes an accelerator as text and JSON. */
 #include "hardware.h"
 
 static const char *const flows[] = {"ws", "os", "rs"};

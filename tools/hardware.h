@@ -1,4 +1,4 @@
-/* An accelerator for people and as JSON. */
+/* Describes an accelerator as text and JSON. */
 #ifndef DFQ_TOOLS_HARDWARE_H
 #define DFQ_TOOLS_HARDWARE_H
 

@@ -1,4 +1,4 @@
-/* The help texts, made of the option table. */
+/* Prints the help texts, which are generated from the option table. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* Long jobs that can be stopped and go on. */
+/* Jobs that can be interrupted and resumed: the folder of checkpoints, and the run of a stage. */
 #include "job.h"
 
 #include <dirent.h>
@@ -122,7 +122,7 @@ static int compare(struct session *s, const struct job *job, const char *old)
 
 /* -- job.txt ----------------------------------------------------------------------------------- */
 
-/* What stands behind the options: "saved 1" and "judged K N CORRECT CORRECT5 NOTFINITE DATA". */
+/* Lines after the options: "saved 1" and "judged K N CORRECT CORRECT5 NOTFINITE DATA". */
 static void read_state(const struct options *o, struct job *job, const char *text)
 {
     for (; *text; text += strcspn(text, "\n") + (text[strcspn(text, "\n")] == '\n')) {
@@ -230,7 +230,7 @@ static int is_own(const char *name)
     return 0;
 }
 
-/* Removes what a job leaves, and the halves of files of one that was killed; nothing else. */
+/* Removes the files of a job, and temporary files of one that was killed; nothing else. */
 static void remove_own(const struct job *job)
 {
     struct dirent *e;

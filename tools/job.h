@@ -1,13 +1,14 @@
-/* A long job that can be stopped: the folder OUT.resume beside its output, with
+/* Jobs that can be interrupted and resumed. Their state is in the folder OUT.resume beside the
+ * output:
  *
- *   job.txt              the options that decide the result, and what was judged already
+ *   job.txt              the options that decide the result, and the evaluations done
  *   synth.safetensors    checkpoint of synthesis
  *   synth.safetensors.images-a or -b: its finished images
  *   tune.safetensors     checkpoint of tuning
  *   explore.safetensors  checkpoint of a co-exploration
- *   samples/             images of a generator that has done its work, for the report
+ *   samples/             images of a generator network whose tuning has ended, for the report
  *
- * The folder is made at the first checkpoint and removed at success. */
+ * The first checkpoint creates the folder; success removes it. */
 #ifndef DFQ_TOOLS_JOB_H
 #define DFQ_TOOLS_JOB_H
 
@@ -26,7 +27,8 @@ struct job {
 };
 
 /* Checks room for the output, finds an interrupted job and compares its options. `defaults` has
- * what was not given on the command line filled in. Returns 0 or an exit code, after one line. */
+ * what was not given on the command line filled in. Returns 0 or an exit code, after one error
+ * line. */
 int job_open(struct session *s, const struct options *defaults, double need, struct job *job);
 void job_close(struct job *job);
 
@@ -39,8 +41,8 @@ typedef dfq_status (*job_save)(void *handle, const char *path);
 void job_checkpoint(struct session *s, struct job *job, job_save save, void *handle,
                     const char *path);
 
-/* Runs a stage to its end, stopping for checkpoints. Returns 0 or an exit code, after one line;
- * CODE_INTERRUPTED after the last checkpoint, without a line. */
+/* Runs a stage to its end, stopping for checkpoints. Returns 0 or an exit code, after one error
+ * line; CODE_INTERRUPTED after the last checkpoint, without a line. */
 struct job_stage {
     dfq_status (*run)(void *handle);
     job_save save;
@@ -52,10 +54,10 @@ int job_run(struct session *s, struct job *job, const struct job_stage *stage);
 /* The line after an interruption: how to go on. Returns CODE_INTERRUPTED. */
 int job_say_how_to_go_on(struct session *s, const struct job *job);
 
-/* The line after a failure to write the output: nothing is lost. */
+/* Prints, after the output could not be written, that the job can be resumed. */
 void job_say_kept(struct session *s, const struct job *job);
 
-/* The job is done: its folder goes. */
+/* Removes the folder of a finished job. */
 void job_remove(struct job *job);
 
 #endif

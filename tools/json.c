@@ -1,4 +1,4 @@
-/* JSON for scripts: compact, one line. */
+/* JSON output: compact, on one line. */
 #include "json.h"
 
 #include <math.h>

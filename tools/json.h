@@ -1,5 +1,5 @@
-/* One line of JSON on a stream, written as it comes: no tree, no memory. Numbers that are not
- * finite become null, text is escaped and broken UTF-8 becomes U+FFFD. */
+/* JSON output on one line, written directly to a stream: no tree, no allocation. Numbers that are
+ * not finite become null. Text is escaped; invalid UTF-8 becomes U+FFFD. */
 #ifndef DFQ_TOOLS_JSON_H
 #define DFQ_TOOLS_JSON_H
 

@@ -1,4 +1,4 @@
-/* "NAME=w8a8,NAME=w8" and "NAME,NAME": names are checked by the library, which knows the
+/* Parses "NAME=w8a8,NAME=w8" and "NAME,NAME". The library checks the names, because it knows the
  * network. */
 #include "layer_config.h"
 

@@ -1,4 +1,4 @@
-/* Tensors of one layer stand together: weight and bias, or the four of a BatchNorm. */
+/* Groups tensors into layers: weight and bias, or the four tensors of a BatchNorm, are one line. */
 #include "layers.h"
 
 #include <stdio.h>

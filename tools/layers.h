@@ -1,4 +1,4 @@
-/* The layers of a network with their size, float and as they are: a line or an object for each. */
+/* Prints the layers of a network and their sizes, float and quantized, as text and JSON. */
 #ifndef DFQ_TOOLS_LAYERS_H
 #define DFQ_TOOLS_LAYERS_H
 

@@ -1,4 +1,4 @@
-/* dfq: the command-line program. Finds the verb and hands over. */
+/* dfq, the command-line program: finds the verb and calls its function. */
 #include "commands.h"
 #include "layer_config.h"
 

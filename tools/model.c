@@ -1,4 +1,4 @@
-/* Loading the model, judging it on labelled images. */
+/* Loads models, and evaluates them on labelled images. */
 #include "model.h"
 
 #include <stdio.h>
@@ -79,7 +79,7 @@ static int list(const dfq_graph *g, int32_t decides, int32_t source, char *text,
     return n;
 }
 
-/* A wrong guess must not pass for a result. */
+/* Warns of assumed properties: a wrong guess changes the result. */
 static void warn(struct session *s, const dfq_graph *g, int32_t decides)
 {
     char assumed[1024], by_file[1024];

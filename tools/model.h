@@ -1,17 +1,19 @@
-/* Loading the model, judging it on labelled images. */
+/* Loads models, and evaluates them on labelled images. */
 #ifndef DFQ_TOOLS_MODEL_H
 #define DFQ_TOOLS_MODEL_H
 
 #include "session.h"
 
-/* Loads s->o->input as the options say. Returns 0 or an exit code, after one line. `decides`: of
- * DFQ_DECIDES_*, what matters to the verb; one line on stderr warns of what was assumed of it. */
+/* Loads s->o->input as the options say. Returns 0 or an exit code, after one error line.
+ * `decides`: of DFQ_DECIDES_*, what matters to the verb; one line on stderr warns of what was
+ * assumed of it. */
 int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_graph_info *out_info);
 
 /* The options that say what the network is, as "name value" lines. To be freed; NULL: no memory. */
 char *model_describe(const struct options *o);
 
-/* Opens s->o->data for a network of so many classes. Returns 0 or an exit code, after one line. */
+/* Opens s->o->data for a network of so many classes. Returns 0 or an exit code, after one error
+ * line. */
 int model_open_data(struct session *s, int64_t classes, dfq_dataset **out);
 /* A line if the middle alone of pictures was judged. */
 void model_say_cropped(struct session *s, const dfq_dataset *d);

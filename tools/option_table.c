@@ -1,4 +1,4 @@
-/* The table of options, and the words that some of them take. */
+/* The table of options, and the names of enumerated values. */
 #include <dfq/dfq.h>
 
 #include "options.h"

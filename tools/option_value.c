@@ -1,4 +1,4 @@
-/* Values of options: read, checked, and put where they belong. */
+/* Parses and checks option values, and stores them in struct options. */
 #include "options.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* The command line: one table for all verbs. */
+/* Parses the command line by the option table. */
 #include "options.h"
 
 #include <getopt.h>

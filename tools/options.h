@@ -1,5 +1,5 @@
-/* The command line. One table names every option, what it means and which verbs have it; parsing
- * and help both come from it. */
+/* The command line. One table has every option, its meaning and its verbs; parser and help use
+ * it. */
 #ifndef DFQ_TOOLS_OPTIONS_H
 #define DFQ_TOOLS_OPTIONS_H
 

@@ -1,4 +1,5 @@
-/* One look at all inputs and outputs of a run: by device and inode, and by parent and name. */
+/* Checks all inputs and outputs of a run against each other. Files are compared by device and
+ * inode; files that do not exist yet by parent folder and name. */
 #include "places.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include "session.h"
 #include "text.h"
 
-/* What the options of all verbs stand for. An option that a verb does not have is not given. */
+/* The places of all options of all verbs. An option that the verb does not have is never given. */
 static const struct role {
     enum option_id id;
     const char *name, *end; /* end: behind what was given */

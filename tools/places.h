@@ -1,7 +1,8 @@
-/* The places of a run: every file and folder that the verb reads or writes, looked at once, before
- * the work. What is read is never written, --force or not; nothing is written twice; every output
- * can be made under the very name that will be renamed; and no other run writes it at the same
- * time. */
+/* Places: every file and folder that a run reads or writes, checked before the work starts.
+ *   - An input is never overwritten, even with --force.
+ *   - No output is written twice.
+ *   - Every output can be created under its final name.
+ *   - No other run writes it at the same time (lock files). */
 #ifndef DFQ_TOOLS_PLACES_H
 #define DFQ_TOOLS_PLACES_H
 
@@ -23,7 +24,7 @@ enum {
     PLACE_RESUME = 32  /* WRITES: the folder of checkpoints, under the lock of -o */
 };
 
-/* Which file: known only while there is one. */
+/* Identity of a file; unknown if it does not exist. */
 struct place_id {
     int there;
     dev_t device;
@@ -46,16 +47,17 @@ struct places {
     int n;
 };
 
-/* Looks, and takes the locks. Returns 0 or an exit code, after one line. */
+/* Checks all places and locks the outputs. Returns 0 or an exit code, after one error line. */
 int places_open(struct session *s);
-/* Gives the locks back: nothing of them stays. */
+/* Releases the locks and removes the lock files. */
 void places_close(struct session *s);
 
-/* Nothing is replaced without --force: but -o if `out_own`, and the others if `others_own`, since
- * an earlier part of this very job has made them. Returns 0 or an exit code, after one line. */
+/* Nothing is replaced without --force: but -o if `out_own`, and the others if `others_own`,
+ * since an earlier part of this very job has made them. Returns 0 or an exit code, after one
+ * error line. */
 int places_unused(struct session *s, int out_own, int others_own);
 
-/* Are `need` bytes free for -o? Returns 0 or an exit code, after one line. */
+/* Are `need` bytes free for -o? Returns 0 or an exit code, after one error line. */
 int places_room(struct session *s, double need);
 
 /* The same for one output just before it is written: has it come into being since? */
@@ -69,10 +71,10 @@ char *places_resume(const char *out);
 /* Fills `id`; the mode of what is there, or 0. */
 mode_t place_look(const char *path, struct place_id *id);
 int place_same(const struct place_id *a, const struct place_id *b);
-/* Looks at one output, and locks it. Returns 0 or an exit code, after one line. */
+/* Checks one output and locks it. Returns 0 or an exit code, after one error line. */
 int place_check(struct session *s, struct place *p);
 void place_unlock(struct place *p);
-/* Makes it as it will be made, and removes it. 0, or an errno value. */
+/* Creates the output as the run will do, and removes it. 0, or an errno value. */
 int place_try(const struct place *p, double need);
 
 #endif

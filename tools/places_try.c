@@ -1,4 +1,5 @@
-/* One output by itself: may it be what it is to become, does its folder take it, is it locked. */
+/* Checks of a single output: its type may be replaced, its folder is writable, no other run locks
+ * it. */
 #define _XOPEN_SOURCE 700 /* S_ISVTX */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +112,7 @@ static int refuse_write(struct session *s, const struct place *p, int error, con
 
 /* -- locks ------------------------------------------------------------------------------------- */
 
-/* Is the open file still the one of that name? */
+/* True if `path` still names the open file. */
 static int is_named(int fd, const char *path)
 {
     struct stat st;
@@ -166,14 +167,15 @@ static int take_lock(struct session *s, struct place *p)
 
 /* -- trying ------------------------------------------------------------------------------------ */
 
-/* Takes the room on the disk and gives it back. Disks that cannot reserve have to be believed. */
+/* Allocates the disk space and frees it again. File systems that cannot allocate count as having
+ * enough. */
 static int reserve(int fd, double need)
 {
     int error = posix_fallocate(fd, 0, (off_t)need);
     return error == EINVAL || error == EOPNOTSUPP || error == ENODEV ? 0 : error;
 }
 
-/* Makes a file as it will be made: under the name that is then renamed. 0, or an errno value. */
+/* Creates a file as the run will do, under a temporary name. 0, or an errno value. */
 static int try_file(const char *path, double need)
 {
     struct temp_file b;

@@ -1,4 +1,5 @@
-/* Progress on stderr. Time left is measured over the whole stage in this process. */
+/* Progress on stderr. The time left is extrapolated from the whole stage, as far as this process
+ * ran it. */
 #include "progress.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* How far a stage is: a bar that is redrawn on a terminal, one line per 10 % elsewhere. */
+/* Progress of a stage: a bar that is redrawn on a terminal, otherwise a line for every 10 %. */
 #ifndef DFQ_TOOLS_PROGRESS_H
 #define DFQ_TOOLS_PROGRESS_H
 

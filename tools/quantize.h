@@ -1,5 +1,5 @@
-/* A quantization job while it runs, as cmd_quantize.c, ait_job.c, quantize_result.c and the report
- * share it. */
+/* State of a running `dfq quantize`, shared by cmd_quantize.c, ait_job.c, quantize_result.c and the
+ * report. */
 #ifndef DFQ_TOOLS_QUANTIZE_H
 #define DFQ_TOOLS_QUANTIZE_H
 
@@ -36,10 +36,10 @@ struct quantize {
 /* The first n rows of a tensor (all if there are fewer): a new reference or a copy. */
 dfq_status quantize_head(dfq_context *ctx, const dfq_tensor *t, int64_t n, dfq_tensor **out);
 
-/* Tells results on stdout. */
+/* Prints the results on stdout. */
 void quantize_print(const struct quantize *q);
 
-/* Writes the report. Returns 0 or an exit code, after one line. */
+/* Writes the report. Returns 0 or an exit code, after one error line. */
 int page_write(const struct quantize *q);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a quantization job tells on stdout. */
+/* Prints the results of a quantization job. */
 #include <math.h>
 
 #include "files.h"

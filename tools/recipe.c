@@ -1,4 +1,4 @@
-/* Options of the library, and what a job will take. */
+/* Library options from command-line options, and the plan of a job: estimated time and memory. */
 #include "recipe.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* From the command line to the library's options. */
+/* Library options from command-line options, and the plan of a job. */
 #ifndef DFQ_TOOLS_RECIPE_H
 #define DFQ_TOOLS_RECIPE_H
 
@@ -15,8 +15,8 @@ enum { RECIPE_MIMIQ_ITERS = 2000, RECIPE_PSE_ITERS = 1000, RECIPE_BNS_ITERS = 50
 struct options recipe_fill(const struct options *o, const dfq_graph *net,
                            const dfq_graph_info *info);
 
-/* Are there options that mean nothing to this network? Returns 0 or an exit code, after one
- * line. */
+/* Refuses options that this network has no use for. Returns 0 or an exit code, after one
+ * error line. */
 int recipe_check(struct session *s, const struct options *full, const dfq_graph *net,
                  const dfq_graph_info *info);
 /* The same of the images of a set, once their number is known. */
@@ -55,8 +55,8 @@ double plan_total(const struct plan *p);
 double plan_after(const struct plan *p, int stage); /* seconds behind `stage` */
 
 /* Fills calibration, tuning and memory: times a forward pass of the float network, a part of a
- * calibration and a step of a throw-away tuning job, all on noise. `held` images will come to lie
- * in memory. Returns 0 or an exit code, after one line. */
+ * calibration and a step of a throw-away tuning job, all on noise. `held` images will come to
+ * lie in memory. Returns 0 or an exit code, after one error line. */
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,
                  const struct options *full, int64_t held, struct plan *p);
 

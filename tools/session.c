@@ -1,4 +1,4 @@
-/* Context, signals, error lines. */
+/* Sessions: context, signals, error lines. */
 #include "session.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static void catch_signals(void)
         if (sigaction(stop[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
             sigaction(stop[i], &a, NULL);
     }
-    /* A file that may not grow and a reader that has gone are errors of write(), not a death. */
+    /* SIGXFSZ and SIGPIPE are ignored: write() then fails with an error instead. */
     a.sa_handler = SIG_IGN;
     sigaction(SIGXFSZ, &a, NULL);
     sigaction(SIGPIPE, &a, NULL);
@@ -197,7 +197,7 @@ void session_occupy(void)
             _exit(CODE_OUTPUT); /* nowhere to say so */
 }
 
-/* Has who read stdout gone away, as "head" does when it has enough? */
+/* True if the reader of stdout has closed the pipe, as "head" does. */
 static int reader_has_gone(void)
 {
     struct pollfd p = {STDOUT_FILENO, POLLOUT, 0};

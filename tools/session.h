@@ -1,4 +1,4 @@
-/* What every verb needs: a context, exit codes, error lines, interruption. */
+/* Sessions. A session has what every verb needs: context, exit codes, error lines, interruption. */
 #ifndef DFQ_TOOLS_SESSION_H
 #define DFQ_TOOLS_SESSION_H
 
@@ -50,13 +50,12 @@ int session_interrupted(void);
 /* Peak memory of the process so far, bytes. */
 double session_peak(void);
 
-/* Before anything else: descriptors 0, 1 and 2 are taken, so that no file that is opened later gets
- * one of them, and with it what was meant for the terminal. */
+/* Called first: opens those of descriptors 0, 1 and 2 that are closed, so that no file opened later
+ * gets one of them and the output that is meant for the terminal. */
 void session_occupy(void);
 
-/* Flushes stdout. Returns `code`, or CODE_OUTPUT after one line if the results could not be
- * written. Before the work it tells whether stdout was closed by whoever called. `verb`: NULL
- * without one. */
+/* Flushes stdout. Returns `code`, or CODE_OUTPUT after one error line if the results could not be
+ * written. Called before the work too, to find out whether stdout is closed. `verb` may be NULL. */
 int session_results(const char *verb, int code);
 
 #endif

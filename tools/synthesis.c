@@ -1,4 +1,4 @@
-/* Synthesis as synth and quantize share it. */
+/* Synthesis jobs of `dfq synth` and `dfq quantize`. */
 #include "synthesis.h"
 
 #include <stdlib.h>

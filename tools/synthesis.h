@@ -1,4 +1,5 @@
-/* Synthesis as synth and quantize share it: create, go on, measure, run with checkpoints. */
+/* Synthesis jobs of `dfq synth` and `dfq quantize`: create, resume, measure, run with
+ * checkpoints. */
 #ifndef DFQ_TOOLS_SYNTHESIS_H
 #define DFQ_TOOLS_SYNTHESIS_H
 
@@ -7,7 +8,7 @@
 
 enum { SYNTHESIS_SHOWN = 64 }; /* images that similarity and pictures are made of */
 
-/* All return 0 or an exit code, after one line; CODE_INTERRUPTED without one. */
+/* All return 0 or an exit code, after one error line; CODE_INTERRUPTED without one. */
 int synthesis_open(struct session *s, const struct options *full, const dfq_graph *net,
                    struct job *job, dfq_synthesizer **out);
 int synthesis_measure(struct session *s, dfq_synthesizer *g, double *seconds, double *bytes);

@@ -1,4 +1,4 @@
-/* Written beside and renamed: nobody sees half of a file. */
+/* Writes a file under a temporary name and renames it, so that no incomplete file is visible. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include "temp_file.h"
 

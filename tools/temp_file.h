@@ -1,5 +1,5 @@
-/* Files under a temporary name, renamed when they are complete, and parts of paths. Needs nothing
- * of the program. */
+/* Temporary files that are renamed when complete, and helpers for paths. Independent of the rest of
+ * the program. */
 #ifndef DFQ_TOOLS_TEMP_FILE_H
 #define DFQ_TOOLS_TEMP_FILE_H
 

@@ -1,4 +1,4 @@
-/* Numbers and command lines for people. */
+/* Text output: numbers, times and command lines. */
 #include "text.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Numbers and command lines for people. */
+/* Text output: numbers, times and command lines. */
 #ifndef DFQ_TOOLS_TEXT_H
 #define DFQ_TOOLS_TEXT_H
 

@@ -1,4 +1,4 @@
-/* Lengths of UTF-8 sequences, and which of them may go to a terminal. */
+/* UTF-8: length of a sequence, and sequences that must not reach a terminal. */
 #ifndef DFQ_TOOLS_UTF8_H
 #define DFQ_TOOLS_UTF8_H
 

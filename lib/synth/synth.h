@@ -90,7 +90,8 @@ DFQI_CHECKED dfq_status dfqi_synth_images(const dfqi_synth *s, dfq_tensor **out_
  * call. */
 DFQI_CHECKED dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
                                                    dfq_tensor *out_shape, dfq_tensor *out_labels);
-/* The finished images of a spool as a set, which outlives the job. DFQ_E_INVALID without a spool. */
+/* The finished images of a spool as a set, which may outlive the job. DFQ_E_INVALID without a
+ * spool. */
 DFQI_CHECKED dfq_status dfqi_synth_set(const dfqi_synth *s, dfqi_imageset **out);
 /* F32 [done, DFQI_SYNTH_LOSSES], batch after batch. */
 DFQI_CHECKED dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out);

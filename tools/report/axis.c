@@ -1,4 +1,4 @@
-/* Axes of the charts: ranges, ticks, positions. */
+/* Axes of charts: ranges, ticks, positions. */
 #include "report/axis.h"
 
 #include <math.h>

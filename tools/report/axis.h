@@ -1,6 +1,5 @@
-/* Axes of the charts: the range of what is drawn, round numbers in it, and where values lie in the
- * drawing. An axis begins empty, is widened by values, and gets room by axis_pad() or
- * axis_round(). */
+/* Axes of charts: the range of the values, round numbers as ticks, and positions in the drawing. An
+ * axis starts empty; axis_widen() extends it by a value, axis_pad() or axis_round() adds a margin. */
 #ifndef DFQ_TOOLS_REPORT_AXIS_H
 #define DFQ_TOOLS_REPORT_AXIS_H
 

@@ -1,4 +1,4 @@
-/* Fills the diagnostics of the report. */
+/* Fills the diagnostics of the quantization report from the results of --diagnose. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Diagnostics on the report page: loss surfaces, curvature and gradients, codes that changed, and
- * every weight. */
+/* Writes the diagnostics section: loss surfaces, curvature and gradients, changed codes, a table of
+ * weights. */
 #include "report/diagnostics.h"
 
 #include <math.h>

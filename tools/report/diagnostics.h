@@ -1,5 +1,5 @@
-/* What the report says of diagnostics: borrowed like everything in report.h, and left out where it
- * is absent (NULL, count 0, NaN). */
+/* Data of the report's diagnostics section. Pointers are borrowed, as in report.h. What is absent
+ * (NULL, count 0, NaN) is left out. */
 #ifndef DFQ_TOOLS_REPORT_DIAGNOSTICS_H
 #define DFQ_TOOLS_REPORT_DIAGNOSTICS_H
 

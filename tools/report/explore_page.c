@@ -1,4 +1,4 @@
-/* The page of a co-exploration: cards, network, accelerator, picture, course. */
+/* Writes the report of a co-exploration: summary, network, accelerator, Pareto plots, curves. */
 #include "report/explore_page.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
-/* The page of a co-exploration: one HTML file that needs nothing else, as a report (report.h). The
- * caller fills `struct explore_page`; everything is borrowed until explore_page_write returns. What
- * is absent (NULL, count 0, NaN) is left out of the page, with its heading. Arrays of three are in
- * the order of DFQ_EXPLORE_LATENCY, DFQ_EXPLORE_ENERGY, DFQ_EXPLORE_AREA: ms and mJ of one image,
- * and mm2. */
+/* The report of a co-exploration: one self-contained HTML file, as in report.h. The caller fills
+ * `struct explore_page`; pointers are borrowed until explore_page_write returns. What is absent
+ * (NULL, count 0, NaN) is left out, with its heading. Arrays of three are in the order
+ * DFQ_EXPLORE_LATENCY (ms for one image), DFQ_EXPLORE_ENERGY (mJ for one image), DFQ_EXPLORE_AREA
+ * (mm2). */
 #ifndef DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
 #define DFQ_TOOLS_REPORT_EXPLORE_PAGE_H
 

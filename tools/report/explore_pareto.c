@@ -1,5 +1,5 @@
-/* The picture of a co-exploration: in each plane random pairs, what was looked at on the way, what
- * was found, the limits, and the front of all these points. */
+/* Pareto plots of a co-exploration. Each plane shows random pairs, the snapshots of the search, its
+ * result, the limits, and the Pareto front of all these points. */
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* Axes of the picture of a co-exploration. */
+/* Axes of the Pareto plots. */
 #include "report/explore_plane.h"
 
 const char *const plane_titles[PLANE_LOSS + 1] = {"Latency", "Energy", "Area", "Estimated loss"};

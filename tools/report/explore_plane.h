@@ -1,4 +1,4 @@
-/* The planes of a co-exploration's picture: what their axes show, and where values lie. */
+/* The planes of the Pareto plots: the quantities on their axes, and positions of values. */
 #ifndef DFQ_TOOLS_REPORT_EXPLORE_PLANE_H
 #define DFQ_TOOLS_REPORT_EXPLORE_PLANE_H
 

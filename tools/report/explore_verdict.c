@@ -1,4 +1,4 @@
-/* See explore_verdict.h. */
+/* Accuracy against chance, and the steps that made the choices (explore_verdict.h). */
 #include "report/explore_verdict.h"
 
 #include <math.h>

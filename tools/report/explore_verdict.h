@@ -1,5 +1,5 @@
-/* What goes beside the verdict of a co-exploration: whether the network has learned anything, and
- * which steps of the search chose it. */
+/* Two facts beside the verdict of a co-exploration: whether the network's accuracy is above chance,
+ * and which steps of the search made its choices. */
 #ifndef DFQ_TOOLS_REPORT_EXPLORE_VERDICT_H
 #define DFQ_TOOLS_REPORT_EXPLORE_VERDICT_H
 

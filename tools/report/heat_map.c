@@ -1,5 +1,5 @@
-/* The heat map of the report: cells in colours that go from dark to light, so that the order can be
- * seen in light, in dark and without colour; axes, and a scale with numbers. */
+/* Heat maps of the report: cells, axes, and a colour scale with numbers. Colours go from dark to
+ * light, so their order is visible in both themes and without colour. */
 #include <float.h>
 #include <math.h>
 

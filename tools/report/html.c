@@ -1,4 +1,4 @@
-/* Escaping, numbers and pictures of the report. */
+/* HTML output of reports: escaping, numbers, pictures, the page. */
 #include "report/html.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* The parts of a report page: escaped text, numbers, pictures and charts, appended to a stream.
- * Failures stay in the stream (ferror). */
+/* HTML output of reports, appended to a stream: escaped text, numbers, pictures, charts. Errors
+ * stay in the stream (ferror). */
 #ifndef DFQ_TOOLS_REPORT_HTML_H
 #define DFQ_TOOLS_REPORT_HTML_H
 

@@ -1,5 +1,5 @@
-/* The SVG charts of the report. They take their colours from the page's style sheet, so that they
- * follow light and dark. */
+/* Line and bar charts as SVG. Colours come from the page's style sheet, so they follow the light or
+ * dark theme. */
 #include <math.h>
 
 #include "report/axis.h"

@@ -1,5 +1,5 @@
-/* The curves of the report: synthesis, tuning, a generator beside the student, crossings of
- * codes. */
+/* Fills the curves of the quantization report: synthesis, tuning, generator network, threshold
+ * crossings. */
 #include <math.h>
 #include <stdlib.h>
 

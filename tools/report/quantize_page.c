@@ -1,4 +1,4 @@
-/* Fills the report of a quantization job (report.h) with what the library tells. */
+/* Fills the quantization report (report.h) from the results of a job. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

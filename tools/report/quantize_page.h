@@ -1,5 +1,4 @@
-/* The report page while it is filled; for quantize_page.c, quantize_curves.c and
- * quantize_verdict.c. */
+/* State of the quantization report while it is filled, for the quantize_*.c files. */
 #ifndef DFQ_TOOLS_REPORT_QUANTIZE_PAGE_H
 #define DFQ_TOOLS_REPORT_QUANTIZE_PAGE_H
 

@@ -1,4 +1,5 @@
-/* The first words of the report: what was kept, and what to try if that is too little. */
+/* The verdict of the quantization report: how much accuracy is kept, and what to try if it is too
+ * little. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

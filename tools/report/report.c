@@ -1,4 +1,5 @@
-/* Assembles the report page: head, cards, pictures, curves, layers, quantizers, provenance. */
+/* Writes the quantization report: title, summary, pictures, curves, layers, quantizers,
+ * provenance. */
 #include "report/report.h"
 
 #include <errno.h>

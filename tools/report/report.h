@@ -1,7 +1,7 @@
-/* The report of a quantization job: one HTML file that needs nothing else, neither scripts nor
- * network, readable in light and dark and on a phone. The caller fills `struct report`; everything
- * is borrowed until report_write returns. What is absent (NULL, count 0, NaN) is left out of the
- * page, with its heading. No clock is read: the same input gives the same bytes. */
+/* The report of a quantization job: one self-contained HTML file without scripts or network access,
+ * for light and dark themes and small screens. The caller fills `struct report`; pointers are
+ * borrowed until report_write returns. What is absent (NULL, count 0, NaN) is left out, with its
+ * heading. No clock is read: the same input gives the same bytes. */
 #ifndef DFQ_TOOLS_REPORT_REPORT_H
 #define DFQ_TOOLS_REPORT_REPORT_H
 

@@ -1,4 +1,5 @@
-/* The style sheet of the report, in pieces: C99 promises no string above 4095 bytes. */
+/* The style sheet of reports, in pieces: a C99 compiler need not support strings above 4095
+ * bytes. */
 #ifndef DFQ_TOOLS_REPORT_STYLE_H
 #define DFQ_TOOLS_REPORT_STYLE_H
 

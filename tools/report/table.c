@@ -1,5 +1,5 @@
-/* Cells carry the name of their column, which the style sheet shows where the head of the table is
- * hidden. */
+/* Writes tables. Each cell has the name of its column as an attribute; the style sheet shows it on
+ * narrow screens, where the table head is hidden. */
 #include "report/table.h"
 
 struct table table_open(FILE *f, const struct table_column *columns, int n)

@@ -1,5 +1,5 @@
-/* Tables of a report. A screen that is too narrow shows each row as a block: its first cell, and
- * below that the others with the names of their columns. */
+/* Tables of a report. On a narrow screen each row is shown as a block: its first cell, then the
+ * other cells with the names of their columns. */
 #ifndef DFQ_TOOLS_REPORT_TABLE_H
 #define DFQ_TOOLS_REPORT_TABLE_H
 

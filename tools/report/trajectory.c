@@ -1,6 +1,6 @@
-/* CSV, and an SVG with a panel for the loss, one for each cost, and one for the constraint
- * gradient's deltas. It brings its own colours, for light and dark, as it stands outside of any
- * page. */
+/* Writes the trajectory of a search as CSV, and as SVG with a panel for the loss, for each cost,
+ * and for the deltas of the constraint gradient. The SVG has its own colours for both themes,
+ * because it is not part of a page. */
 #include "report/trajectory.h"
 
 #include <math.h>

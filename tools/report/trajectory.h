@@ -1,5 +1,5 @@
-/* The course of a search for a network and an accelerator, as CSV and as a drawing with the limits
- * in it. Appended to a stream; failures stay in the stream (ferror). */
+/* The trajectory of a search as CSV and as SVG with the limits, appended to a stream. Errors stay
+ * in the stream (ferror). */
 #ifndef DFQ_TOOLS_REPORT_TRAJECTORY_H
 #define DFQ_TOOLS_REPORT_TRAJECTORY_H
 

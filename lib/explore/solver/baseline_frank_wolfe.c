@@ -91,8 +91,8 @@ void dfqi_frank_wolfe_move(dfqi_solver *s)
     double lambda[DFQ_METRICS_MAX], *cheap = s->m, *dear = s->scale;
     double pace = 2.0 * blocks / ((double)s->done + 2.0 * blocks);
     if (dfqi_knapsack_bound(&k, lambda) == INFINITY) return;
-    /* The vertices at prices just below and above the one at which the limit is met: the best point is
- * a mixture of both. */
+    /* The vertices at prices just below and above the one at which the limit is met: the best
+     * point is a mixture of both. */
     vertex(&k, lambda, 1 + 1e-7, cheap);
     vertex(&k, lambda, 1 - 1e-7, dear);
     go(&k, reach(&k, cheap, dear), dear, cheap);
