@@ -10,7 +10,7 @@
 #include "model.h"
 #include "text.h"
 
-/* Fingerprint of what the counts belong to: the model's bytes and name, the data set, all labels. */
+/* Fingerprint of what the counts belong to: model bytes and name, data set, all labels. */
 static int fingerprint(struct session *s, const dfq_dataset *d, uint64_t *out)
 {
     uint64_t h;

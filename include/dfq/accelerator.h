@@ -1,13 +1,13 @@
 /** @file dfq/accelerator.h
  *  @ingroup stable
- *  What a network costs on an accelerator: an array of processing elements with a register file
- *  each, a global buffer, DRAM. Access counts are exact for loop nests (the rules of Timeloop),
- *  mappings are searched within three dataflows; see docs/METHODS.md.
+ *  Accelerator descriptions. An accelerator is an array of processing elements with a register
+ *  file each, a global buffer and DRAM. Access counts are exact for loop nests (Timeloop's rules);
+ *  mappings are searched within one of three dataflows (docs/METHODS.md, Accelerators).
  *
  *  A description may stand for one accelerator or for all combinations of several values:
  *
- *  - dfq_cost (dfq/cost.h) is a network on one of them, layer by layer;
- *  - dfq_accelerator_tabulate() is a network on all of them. */
+ *  - dfq_cost (dfq/cost.h) has the costs of a network on one of them, layer by layer;
+ *  - dfq_accelerator_tabulate() computes those of a network on all of them. */
 #ifndef DFQ_ACCELERATOR_H
 #define DFQ_ACCELERATOR_H
 
@@ -23,14 +23,14 @@
 extern "C" {
 #endif
 
-/** What stays in the elements. */
+/** Dataflows: which operand stays in the processing elements, and what is spatial. */
 enum {
     DFQ_DATAFLOW_WS = 0, /**< weights: filters along x, channels along y */
     DFQ_DATAFLOW_OS = 1, /**< outputs: filters or columns along x, pixels along y */
     DFQ_DATAFLOW_RS = 2  /**< rows: output rows along x, filter rows along y */
 };
 
-/** What multiplies. */
+/** Kinds of processing elements (multipliers). */
 enum {
     DFQ_PE_FIXED = 0,  /**< one product a cycle, whatever the widths */
     DFQ_PE_FUSION = 1, /**< 2-bit bricks: twice as many products when an operand's width halves */
@@ -51,7 +51,7 @@ typedef struct dfq_accelerator_config {
     double glb_kb;        /**< global buffer */
     double clock_mhz;     /**< of the array and the buffer */
     double dram_gb_per_s; /**< bandwidth of DRAM, 1e9 bytes a second */
-    double glb_gb_per_s;  /**< likewise of the global buffer */
+    double glb_gb_per_s;  /**< bandwidth of the global buffer, 1e9 bytes a second */
     double area_mm2;      /**< elements and buffer at 45 nm, and 5 % for network and control */
 } dfq_accelerator_config;
 
@@ -67,7 +67,7 @@ DFQ_API const char *dfq_accelerator_preset_name(int32_t i);
 DFQ_CHECKED dfq_status dfq_accelerator_load(dfq_context *context, const char *name,
                                             dfq_accelerator **out_accelerator);
 
-/** The same from `size` bytes of JSON in memory. */
+/** As dfq_accelerator_load(), from `size` bytes of JSON in memory. */
 DFQ_CHECKED dfq_status dfq_accelerator_parse(dfq_context *context, const char *json, size_t size,
                                              dfq_accelerator **out_accelerator);
 
@@ -85,8 +85,9 @@ DFQ_API int64_t dfq_accelerator_get_count(const dfq_accelerator *accelerator);
 DFQ_CHECKED dfq_status dfq_accelerator_get_config(const dfq_accelerator *accelerator, int64_t i,
                                                   dfq_accelerator_config *out_config);
 
-/** A network on all accelerators of the description, on the context's threads; reports progress as
- *  stage "tabulate". Where a layer fits no mapping latency and energy are infinite.
+/** Computes the costs of a network on all accelerators of the description, on the context's
+ *  threads; reports progress as stage "tabulate". If a layer fits no mapping of an accelerator,
+ *  latency and energy are infinite.
  *  @param count   dfq_accelerator_get_count(): room in each of the arrays
  *  @param out_ms  latency of an image
  *  @param out_mj  its energy, mJ

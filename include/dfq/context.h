@@ -54,8 +54,8 @@ typedef int32_t (*dfq_progress_fn)(const dfq_progress *progress, void *user);
 /** A piece of the library's work, see dfq_thread_pool. */
 typedef void (*dfq_task_fn)(void *arg, int32_t task);
 
-/** Threads of the host, for dfq_context_set_thread_pool(). Filled by hand: set everything to 0,
- *  then struct_size and what is wanted. */
+/** The caller's thread pool, for dfq_context_set_thread_pool(). Filled by hand: set everything to
+ *  0, then struct_size and what is wanted. */
 typedef struct dfq_thread_pool {
     uint32_t struct_size; /**< sizeof(dfq_thread_pool) of the caller */
     int32_t threads;      /**< 1..256: most tasks that run at the same time */
@@ -119,11 +119,11 @@ DFQ_CHECKED dfq_status dfq_context_set_progress(dfq_context *context, dfq_progre
  *  from inside of the progress function. Threads that are too many end.
  *  @param threads 1..256; 0: one per core this process may use
  *  @return ::DFQ_E_INVALID (out of range; more than max_threads while there are handles of this
- *          context; the host's pool is in use; the library's threads are at work, as in a log
- *          line), ::DFQ_E_NOMEM. */
+ *          context; the caller's thread pool is in use; the library's threads are at work, as in a
+ *          log callback), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_context_set_threads(dfq_context *context, int32_t threads);
 
-/** Lets threads of the host work in place of the library's own, which end. Results have the same
+/** Replaces the library's threads, which end, by the caller's thread pool. Results have the same
  *  bits.
  *  @param pool copied; its number of threads becomes the context's, under the conditions of
  *              dfq_context_set_threads(). NULL: threads of the library, as many as before

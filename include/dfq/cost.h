@@ -1,8 +1,8 @@
 /** @file dfq/cost.h
  *  @ingroup stable
- *  What a network costs on an accelerator (dfq/accelerator.h): cycles, energy and area, layer by
- *  layer, under the mapping with the least product of energy and latency or under one of the
- *  caller's. See docs/METHODS.md. */
+ *  Cost of a network on an accelerator (dfq/accelerator.h): cycles, energy and area, layer by
+ *  layer. Each layer has the mapping with the least product of energy and latency, or one that the
+ *  caller gives. See docs/METHODS.md, Accelerators. */
 #ifndef DFQ_COST_H
 #define DFQ_COST_H
 
@@ -22,7 +22,7 @@ typedef struct dfq_cost_options {
     uint32_t struct_size; /**< set by init */
     int32_t weight_bits;  /**< 0: the network is costed with its own quantizers. 2..16: as if it had
                               quantizers of these widths, 8 in the first and the last layer */
-    int32_t act_bits;     /**< likewise of activations; both or none are 0 */
+    int32_t act_bits;     /**< widths of activations; 0 if and only if weight_bits is 0 */
     int32_t reserved;     /**< 0 */
     int64_t config; /**< which accelerator of the description; dfq_accelerator_tabulate() takes
                               all of them */
@@ -31,7 +31,7 @@ typedef struct dfq_cost_options {
 /** Defaults: the network's own quantizers, accelerator 0. `size`: sizeof(dfq_cost_options). */
 DFQ_API void dfq_cost_options_init(dfq_cost_options *options, size_t size);
 
-/** What kind of layer costs are of. */
+/** Kinds of layers in dfq_cost_info. */
 enum {
     DFQ_LAYER_PRODUCT = 0, /**< convolution, linear layer, batched product of attention */
     DFQ_LAYER_ROWS = 1,    /**< softmax, LayerNorm, GELU, residual sum: 8, 4, 4, 1 cycles for each
@@ -43,10 +43,10 @@ enum {
 typedef struct dfq_cost_info {
     uint32_t struct_size;  /**< bytes the caller has room for; set before the call */
     int32_t kind;          /**< DFQ_LAYER_* */
-    int32_t weight_bits;   /**< of the second operand as it is kept: what a quantizer rounds has its
-                               bits, all else float_bits; 0: there is none, or it is a total */
-    int32_t input_bits;    /**< likewise of the first operand */
-    int32_t output_bits;   /**< of the result: the widest that is read of it */
+    int32_t weight_bits;   /**< of the second operand in memory: the bits of its quantizer, or
+                               float_bits without one; 0: there is none, or it is a total */
+    int32_t input_bits;    /**< of the first operand in memory */
+    int32_t output_bits;   /**< of the result in memory: the widest that a reader needs */
     int32_t reserved;      /**< 0 */
     int64_t dims[8];       /**< G, N, C, M, P, Q, R, S: groups (or heads), images, channels and
                                 filters of a group, output rows and columns, filter rows and
@@ -54,22 +54,22 @@ typedef struct dfq_cost_info {
     int64_t stride;        /**< of a convolution, both ways; else 1 */
     double cycles;         /**< latency: the largest of the next three */
     double compute_cycles; /**< of the array */
-    double dram_cycles;    /**< until DRAM has moved what it must */
-    double glb_cycles;     /**< likewise the global buffer */
+    double dram_cycles;    /**< of the transfers of DRAM */
+    double glb_cycles;     /**< of the transfers of the global buffer */
     double ms;             /**< latency */
     double macs;           /**< multiply-accumulates */
     double dram_bytes;     /**< read from and written to DRAM */
-    double utilization;    /**< share of the products that the array could have made */
+    double utilization;    /**< macs / those that the array could do in these cycles */
     double mac_pj;         /**< multiply-accumulates */
     double rf_pj;          /**< register files and registers */
     double noc_pj;         /**< network between buffer and elements */
     double glb_pj;         /**< global buffer */
     double dram_pj;        /**< DRAM */
-    double static_pj;      /**< power that flows whatever is done, over the latency */
+    double static_pj;      /**< static power (leakage) times the latency */
     double total_pj;       /**< sum of the six */
     double area_mm2;       /**< of the accelerator */
     const char *name;      /**< of the layer, borrowed from the dfq_cost */
-    const char *mapping;   /**< likewise; see dfq_cost_evaluate_mapping(); NULL if there is none */
+    const char *mapping;   /**< as dfq_cost_evaluate_mapping() takes it, borrowed; NULL: none */
 } dfq_cost_info;
 
 /** Finds for each layer the mapping with the least product of energy and latency.

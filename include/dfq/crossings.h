@@ -1,8 +1,8 @@
 /** @file dfq/crossings.h
  *  @ingroup advanced
- *  Which codes of quantized weights change while a network is tuned. A dfq_crossings remembers the
- *  codes, and dfq_crossings_measure() compares: threshold crossings, as AIT (CVPR 2022, arXiv
- *  2203.17008) calls them. */
+ *  Threshold crossings (AIT, CVPR 2022, arXiv 2203.17008): which codes of quantized weights change
+ *  during tuning. A dfq_crossings stores the codes; dfq_crossings_measure() compares the current
+ *  codes with them. */
 #ifndef DFQ_CROSSINGS_H
 #define DFQ_CROSSINGS_H
 

@@ -1,10 +1,10 @@
 /** @file dfq/dataset.h
  *  @ingroup stable
- *  Labelled images. A data set is images that the caller has, a folder with
- *  labels.csv (`file,label`), a folder of class folders (alphabetical order is the label; of whole
- *  numbers their order), or a CIFAR-10 or CIFAR-100 binary file. What may not be meant is told in
- *  the log at DFQ_LOG_WARNING: fewer class folders than classes, pictures of other formats that are
- *  left out, an order by numbers. */
+ *  Labelled images. A data set is one of: images of the caller (in memory, or from a callback); a
+ *  folder with labels.csv (`file,label`); a folder with one folder per class, whose labels are
+ *  their positions in alphabetical order (numeric order if all names are whole numbers); a CIFAR-10
+ *  or CIFAR-100 binary file. Likely mistakes are logged at DFQ_LOG_WARNING: fewer class folders
+ *  than classes, pictures of unknown formats (left out), numeric order. */
 #ifndef DFQ_DATASET_H
 #define DFQ_DATASET_H
 
@@ -29,7 +29,7 @@ enum {
     DFQ_DATASET_CALLBACK = 5  /**< images that a function of the caller gives */
 };
 
-/** How pixels lie that the caller has. */
+/** Pixel layouts of the caller's images. */
 enum {
     /** uint8_t [n][height][width][3], red, green, blue: pictures, which are resized, cropped and
      *  normalised as those of files are. */
@@ -80,15 +80,15 @@ typedef struct dfq_dataset_options {
     const char *labels_from;
 } dfq_dataset_options;
 
-/** What a data set is, and what does not fit. Filled by dfq_dataset_get_info(). */
+/** Kind and counts of a data set. Filled by dfq_dataset_get_info(). */
 typedef struct dfq_dataset_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t kind;         /**< DFQ_DATASET_* */
     int64_t count;        /**< images */
     int64_t folders;      /**< class folders */
     int64_t left_out;     /**< pictures in class folders that are neither PNG nor JPEG */
-    int64_t cropped;      /**< images so far of which the middle alone was taken: larger than what
-                               the network wants, which says not to resize */
+    int64_t cropped;      /**< images so far that were cropped to their middle: they are larger
+                               than the network's input, and its metadata forbids resizing */
 } dfq_dataset_info;
 
 /** Fills `options` with the defaults. @param size sizeof *options */

@@ -1,9 +1,9 @@
 /** @file dfq/diagnosis.h
  *  @ingroup advanced
- *  The losses around a quantized network as it is, the analyses of AIT (CVPR 2022, arXiv
- *  2203.17008): whether the gradients of KL divergence and cross-entropy point the same way, how
- *  curved either loss is (trace and largest eigenvalue of the Hessian), how it looks over a plane
- *  through the weights, and whether teacher and student agree. */
+ *  Diagnosis of a quantized network by the analyses of AIT (CVPR 2022, arXiv 2203.17008). It
+ *  measures the angle between the gradients of KL divergence and cross-entropy; the curvature of
+ *  both losses (trace and largest eigenvalue of the Hessian); the losses over a plane through the
+ *  weights; and on how many images teacher and student agree. */
 #ifndef DFQ_DIAGNOSIS_H
 #define DFQ_DIAGNOSIS_H
 
@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-/** Losses that are looked at, means over the images. */
+/** The losses that are analysed, means over the images. */
 enum {
     DFQ_DIAGNOSIS_KL = 0,    /**< T^2 KL(softmax(z_t/T) || softmax(z_s/T)), divided by the number of
                                   classes if asked for: what AIT minimises */
@@ -40,8 +40,8 @@ enum {
 /** Options of dfq_diagnosis_create(). Fill with dfq_diagnosis_options_init() first. */
 typedef struct dfq_diagnosis_options {
     uint32_t struct_size; /**< set by init */
-    /** 1: losses, gradients and the plane are those of the student, which rounds activations; 0:
-     *  they stay float. In Hessians they always do; 1 */
+    /** 1: losses, gradients and the plane have rounded activations, as the student does; 0: float
+     *  activations. Hessians always have float activations; default 1 */
     int32_t round_activations;
     int64_t batch;             /**< images at a time, 1..4096; 16 */
     uint64_t seed;             /**< of all directions; 0 */
@@ -79,12 +79,12 @@ typedef struct dfq_diagnosis_result {
 /** Writes defaults: `size` must be sizeof(dfq_diagnosis_options) of the caller. */
 DFQ_API void dfq_diagnosis_options_init(dfq_diagnosis_options *options, size_t size);
 
-/** Prepares a job. What moves are the quantized weights: they begin as what their codes stand for
- *  and are then free floats, not rounded again; all else is constant. Gradients pass rounding of
- *  activations straight through. Hessians act by central differences of gradients at 1e-4 of the
- *  weights' norm, with activations left float: differences of gradients that jump at every rounding
- *  step show nothing else. Memory: about ten floats for each weight, and activations of one batch;
- *  made when work begins.
+/** Prepares a job. The losses are functions of the quantized weights: these start at their
+ *  dequantized values and are free floats, not rounded again; all else is constant. Gradients pass
+ *  the rounding of activations straight through. Products with the Hessian are central differences
+ *  of gradients at 1e-4 of the weights' norm, with float activations: gradients jump at every
+ *  rounding threshold, and their differences would show the jumps alone. Memory: about ten floats
+ *  for each weight and the activations of one batch, allocated when work begins.
  *  @param teacher       the float network; kept alive, must stay as it is
  *  @param student       the quantized one; kept alive and never changed; it must not be tuned
  *                       before the job ends
@@ -103,7 +103,7 @@ DFQ_CHECKED dfq_status dfq_diagnosis_create(const dfq_graph *teacher, const dfq_
 /** NULL is fine. */
 DFQ_API void dfq_diagnosis_release(dfq_diagnosis *diagnosis);
 
-/** One batch of images, of one of many passes.
+/** Runs one batch of one pass; a job has many passes over the images.
  *  @param out_finished 1: nothing is left to do; else 0
  *  @return ::DFQ_E_NUMERIC (a loss or a gradient is NaN or infinite), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_diagnosis_step(dfq_diagnosis *diagnosis, int32_t *out_finished);

@@ -36,18 +36,18 @@
  *  every accelerator of the description. They are exact, and so is the verdict. A caller can give
  *  costs of its own (dfq_explorer_create_with_costs()).
  *
- *  What a step of the solver knows of costs comes from these tables, or, if the options ask for
- *  ::DFQ_EVALUATOR_NETWORKS, from two networks that learn them before the warm-up (DANCE, DAC
- *  2021, arXiv 2009.06237):
+ *  A step of the solver takes costs from these tables. With the option ::DFQ_EVALUATOR_NETWORKS
+ *  it takes them from two networks instead, which are trained on the tables before the warm-up
+ *  (DANCE, DAC 2021, arXiv 2009.06237):
  *
- *  - stage "evaluator" trains EST, which estimates the costs of a network on an accelerator. On
- *    samples that it has not seen its mean relative error must be 1 % at most. The search keeps
- *    away from each limit by what 99 % of the errors stay below;
- *  - stage "hw-generator" trains GEN, which names the accelerator that suits a network. In the
- *    search its output stands for the logits of the hardware parameters, and its weights are moved
+ *  - stage "evaluator" trains EST, which estimates the costs of a network on an accelerator. Its
+ *    mean relative error on unseen samples must be 1 % at most. The 99 % quantile of the error is
+ *    a margin that the search keeps to each limit;
+ *  - stage "hw-generator" trains GEN, which names the best accelerator for a network. In the
+ *    search its output replaces the logits of the hardware parameters, and its weights are updated
  *    in their place.
  *
- *  Derived choices, their repair and the verdict go by the exact tables all the same.
+ *  Derived choices, their repair and the verdict use the exact tables in any case.
  *
  *  The same files, images, options and build give the same bits at any thread count, also when a
  *  job was stopped and resumed, and whether a warm-up was done or its supernet was read. */
@@ -75,7 +75,7 @@ enum {
     DFQ_EXPLORE_AREA = 2     /**< mm2 at 45 nm */
 };
 
-/** What tells a step of the solver the costs. */
+/** Evaluators: where a step of the solver gets costs from. */
 enum {
     DFQ_EVALUATOR_TABLES = 0,  /**< the exact tables */
     DFQ_EVALUATOR_NETWORKS = 1 /**< EST for costs, GEN for the accelerator */
@@ -111,14 +111,14 @@ typedef struct dfq_explorer_options {
     double learning_rate;  /**< of the weights in the warm-up, 0..1000; 0: 0.1 for MBConv, 1e-3 for
                                vision transformers. In each stage the rate falls as half a cosine
                                to 0 */
-    double search_learning_rate; /**< likewise while exploring; 0: a fifth of `learning_rate` */
+    double search_learning_rate; /**< of the weights while exploring; 0: `learning_rate` / 5 */
     double train_learning_rate;  /**< of the derived network; 0: `learning_rate` */
     double weight_decay; /**< of weights, 0..1; -1: 4e-5 for MBConv, 0.05 for vision transformers */
     double smoothing;    /**< of labels, 0..0.9; 0.1 */
     /** of the estimates: weight of a round against the one after it, 0.5..1; 0.995 */
     double estimate_decay;
-    float mean[3]; /**< of images in 0..1, by channel; ImageNet's */
-    float std[3];  /**< likewise */
+    float mean[3]; /**< mean of images in 0..1, by channel; default ImageNet's */
+    float std[3];  /**< their standard deviation; default ImageNet's */
     /** A supernet of the same space, saved by dfq_explorer_save_supernet(); NULL: warm up here. */
     const char *supernet_path;
     /** DFQ_EVALUATOR_*; tables. With networks the solver draws Gumbel noise whatever its options
@@ -129,7 +129,7 @@ typedef struct dfq_explorer_options {
     /** Training of EST, 1..10 million; 12000, which take some minutes. Spaces with more than 96
      *  choices in all take batches of 1024 for a network 256 wide, smaller ones 256 and 64. */
     int64_t evaluator_steps;
-    int64_t hw_generator_steps;        /**< likewise of GEN; 1000 */
+    int64_t hw_generator_steps;        /**< training of GEN, 1..10 million; 1000 */
     double hw_generator_learning_rate; /**< of GEN's parameters while exploring, 0..1e6; 0.002 */
 } dfq_explorer_options;
 
@@ -139,14 +139,14 @@ typedef struct dfq_explorer_result {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t stage;        /**< DFQ_EXPLORE_*: what the next step belongs to */
     int32_t verdict;      /**< DFQ_VERDICT_* */
-    int32_t proved;       /**< as dfq_solver_result */
-    int32_t raw_feasible; /**< likewise */
+    int32_t proved;       /**< as dfq_solver_result::proved */
+    int32_t raw_feasible; /**< as dfq_solver_result::raw_feasible */
     int32_t accelerator;  /**< index into the accelerators of the description; -1: none yet */
     double loss;          /**< estimated loss of the result in the supernet */
     double macs;          /**< multiply-accumulates of the derived network, an image */
-    /** Of unseen mixtures: the share for which GEN names the best accelerator, and by how much its
-     *  accelerators cost more than the best, on average, relative. Both before exploring; NaN with
-     *  tables. */
+    /** Accuracy of GEN on unseen mixtures: the share for which it names the best accelerator, and
+     *  (next field) the mean relative excess of its accelerator's cost over the best one's. Both
+     *  are measured before exploring; NaN with tables. */
     double hw_generator_accuracy;
     double hw_generator_regret; /**< see above */
 } dfq_explorer_result;
@@ -155,8 +155,8 @@ typedef struct dfq_explorer_result {
 typedef struct dfq_explorer_stage {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
-    int64_t done;         /**< steps done; of ::DFQ_EXPLORE_SEARCH the solver's */
-    int64_t total;        /**< likewise of the whole job; 0: the job has no such stage */
+    int64_t done;         /**< steps done; for ::DFQ_EXPLORE_SEARCH steps of the solver */
+    int64_t total;        /**< steps of the whole stage; 0: the job has no such stage */
 } dfq_explorer_stage;
 
 /** What is known of one metric. Filled by dfq_explorer_get_metric(). NaN: not known, or the metric
@@ -167,16 +167,16 @@ typedef struct dfq_explorer_metric {
     double limit;         /**< as given */
     double cost;          /**< exact, of the result */
     double raw_cost;      /**< exact, of the likeliest choices before repair */
-    double tightest;      /**< infeasible: as dfq_solver_metric */
-    double least;         /**< likewise */
-    /** Of the reference design, the unit of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv cells
-     *  5x5 with expansion 6 on 16 x 16 elements, row-stationary, 64 words and 108 KB, or what the
-     *  space has next to that; of transformers the middle choice of each stage. Infinity: it does
-     *  not fit. */
+    double tightest;      /**< infeasible: as dfq_solver_metric::tightest */
+    double least;         /**< infeasible: as dfq_solver_metric::least */
+    /** Cost of the reference design, the unit of ::DFQ_COST_REFERENCE and ::DFQ_COST_EDAP: MBConv
+     *  cells 5x5 with expansion 6 on 16 x 16 elements, row-stationary, 64 words and 108 KB, or the
+     *  nearest values that the space has; for transformers the middle choice of each stage.
+     *  Infinity: it does not fit. */
     double reference;
-    /** Relative errors of EST on samples that no step has seen: their mean, and what 99 % of them
-     *  stay below, which is the margin of the search. 0 for a metric that the network does not
-     *  change. NaN with tables, or before EST is trained. */
+    /** Mean relative error of EST on samples that were not used for training, and (next field) its
+     *  99 % quantile, which is the margin of the search. 0 for a metric that does not depend on the
+     *  network. NaN with tables, or before EST is trained. */
     double evaluator_mean;
     double evaluator_p99; /**< see above */
     /** |EST - exact| / exact at the result of a search that is over; else NaN */
@@ -268,9 +268,9 @@ DFQ_CHECKED dfq_status dfq_explorer_create(dfq_context *context, const char *spa
                                            const dfq_solver_options *solver,
                                            dfq_explorer **out_explorer);
 
-/** The same with the caller's own cost model in place of the library's accelerators. Limits name
- *  its metrics. dfq_explorer_get_accelerator() has nothing to tell then; the choices of the result
- *  name the alternative of each hardware parameter.
+/** As dfq_explorer_create(), with the caller's own cost model in place of the library's
+ *  accelerators. Limits refer to its metrics. dfq_explorer_get_accelerator() fails then; the
+ *  choices of the result have the alternative of each hardware parameter.
  *  @param costs  not needed after the call
  *  @return as dfq_explorer_create(); also ::DFQ_E_INVALID (the text names the field of `costs`),
  *          ::DFQ_E_NUMERIC (a cost is NaN or infinite: the text says where), or what cost()
@@ -369,8 +369,8 @@ DFQ_CHECKED dfq_status dfq_explorer_cost(const dfq_explorer *explorer, const int
 DFQ_CHECKED dfq_status dfq_explorer_get_probabilities(const dfq_explorer *explorer,
                                                       dfq_tensor **out_probabilities);
 
-/** What the judged paths tell: a new F32 [total of the cells], what each choice adds to the loss
- *  compared with the mean of its cell, in the order of the probabilities; 0 before the first.
+/** The loss estimate: a new F32 [choices of all cells], how much each choice adds to the loss
+ *  compared with the mean of its cell, in the order of the probabilities; 0 before the first round.
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_explorer_get_effects(const dfq_explorer *explorer,
                                                 dfq_tensor **out_effects);

@@ -7,7 +7,7 @@
 #if defined(__GNUC__)
 /** Marks a symbol that the shared library exports. */
 #define DFQ_API __attribute__((visibility("default")))
-/** An exported function whose ::dfq_status must be looked at. */
+/** An exported function whose returned ::dfq_status must be checked. */
 #define DFQ_CHECKED DFQ_API __attribute__((warn_unused_result))
 #else
 #define DFQ_API

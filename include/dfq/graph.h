@@ -26,8 +26,8 @@ enum {
     DFQ_FAMILY_VIT = 0,       /**< ViT, DeiT */
     DFQ_FAMILY_RESNET = 1,    /**< ResNet, for small images or for ImageNet */
     DFQ_FAMILY_MOBILENET = 2, /**< MobileNetV2 */
-    DFQ_FAMILY_MBCONV = 3,    /**< of inverted bottlenecks, which a co-exploration chose */
-    DFQ_FAMILY_STAGES = 4     /**< of stages of transformer blocks, likewise */
+    DFQ_FAMILY_MBCONV = 3,    /**< inverted bottlenecks, found by a co-exploration */
+    DFQ_FAMILY_STAGES = 4     /**< stages of transformer blocks, found by a co-exploration */
 };
 
 /** What a network is. Filled by dfq_graph_get_info(). */
@@ -35,8 +35,8 @@ typedef struct dfq_graph_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t quantized;    /**< 1: fake-quantized */
     int32_t mode;         /**< DFQ_MODE_*, if quantized */
-    int32_t weight_bits;  /**< 2..8 if quantized, else 32 */
-    int32_t act_bits;     /**< likewise */
+    int32_t weight_bits;  /**< of weights: 2..8 if quantized, else 32 */
+    int32_t act_bits;     /**< of activations: 2..8 if quantized, else 32 */
     int32_t quantizers;   /**< number of quantizers */
     int64_t image;        /**< side of the square input, pixels */
     int64_t channels;     /**< 3 */
@@ -76,7 +76,7 @@ typedef struct dfq_load_options {
     int32_t interpolation; /**< DFQ_INTERPOLATION_*; 0: not said */
     const char *arch; /**< architecture name, for example "deit_tiny_patch16_224"; NULL: not said */
     const float *mean; /**< three numbers of -10..10, for pixels of 0..1; NULL: not said */
-    const float *std;  /**< likewise, 1e-6..10 */
+    const float *std;  /**< three numbers of 1e-6..10, for pixels of 0..1; NULL: not said */
     int64_t heads;     /**< attention heads of a ViT or DeiT; 0: not said */
     int64_t image;     /**< side of the square input, pixels; 0: not said */
     double crop;       /**< the crop's share of the resized shorter side, above 0 to 1, as timm's
@@ -87,23 +87,23 @@ typedef struct dfq_load_options {
     int32_t stem;      /**< DFQ_STEM_*, of a ResNet; 0: not said */
 } dfq_load_options;
 
-/** What told a property of a network. */
+/** Sources of a network's property. */
 enum {
     DFQ_SOURCE_LIBRARY = 0,   /**< this library made the network */
     DFQ_SOURCE_TENSOR = 1,    /**< names and shapes of the tensors */
     DFQ_SOURCE_METADATA = 2,  /**< the file's metadata */
     DFQ_SOURCE_OPTION = 3,    /**< dfq_load_options */
     DFQ_SOURCE_NAME = 4,      /**< the architecture's name, which is known */
-    DFQ_SOURCE_FILE_NAME = 5, /**< the name of the file, which looks like one: a weaker hint */
+    DFQ_SOURCE_FILE_NAME = 5, /**< the file's name, if it is like an architecture's: a weak hint */
     DFQ_SOURCE_ASSUMED = 6    /**< nothing: the value is a guess */
 };
 
 /** What a wrong value of a property would change; or'ed. */
 enum {
-    DFQ_DECIDES_LOGITS = 1,   /**< what the network computes */
-    DFQ_DECIDES_INPUTS = 2,   /**< what pixels are to the network, made images too */
-    DFQ_DECIDES_PICTURES = 4, /**< which pixels of a picture are looked at */
-    DFQ_DECIDES_COST = 8      /**< how much there is to compute */
+    DFQ_DECIDES_LOGITS = 1,   /**< the logits of given inputs */
+    DFQ_DECIDES_INPUTS = 2,   /**< the normalisation of inputs, also of synthetic images */
+    DFQ_DECIDES_PICTURES = 4, /**< the resizing and cropping of pictures */
+    DFQ_DECIDES_COST = 8      /**< the amount of computation */
 };
 
 /** A property of a network. Filled by dfq_graph_get_property(). */
@@ -119,9 +119,9 @@ typedef struct dfq_property_info {
 /** Fills `options` with what is not said. @param size sizeof *options */
 DFQ_API void dfq_load_options_init(dfq_load_options *options, size_t size);
 
-/** Reads a network. What decides a result and is neither in tensors, metadata, options nor a known
- *  name is assumed where networks agree on it (dfq_graph_get_property() tells, and one line goes to
- *  the log at DFQ_LOG_INFO), and else refused.
+/** Reads a network. Properties come from tensors, metadata, options or a known architecture name.
+ *  If none of these has a property that affects results, a value on which networks commonly agree
+ *  is assumed (see dfq_graph_get_property(); one line at DFQ_LOG_INFO); otherwise the call fails.
  *  @param context   where memory comes from and errors go; kept alive by the graph
  *  @param path      a safetensors file, or the index of several (a name that ends in ".json", as
  *                   model.safetensors.index.json of Hugging Face: "weight_map" from names of
@@ -216,7 +216,7 @@ DFQ_CHECKED dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info
 /** Number of properties. */
 DFQ_API int32_t dfq_graph_get_property_count(const dfq_graph *graph);
 
-/** Property i: its value, and what told it. Those that the network does not have are left out.
+/** Property i: its value and its source. Properties that the network does not have are left out.
  *  @param out_info struct_size must be set
  *  @return ::DFQ_E_INVALID. */
 DFQ_CHECKED dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i,
@@ -268,20 +268,20 @@ typedef struct dfq_layer_info {
     int32_t kind;         /**< DFQ_LAYER_* */
     /** of the second operand: 2..8 if quantized, 32 if not; 0: there is none */
     int32_t weight_bits;
-    int32_t input_bits; /**< of the first operand, likewise */
+    int32_t input_bits; /**< of the first operand: 2..8 if quantized, else 32 */
     /** as the result is written: the widest that a quantizer reads of it; 32 if something reads it
      *  unrounded */
     int32_t output_bits;
-    int32_t weight_rank; /**< number of axes, 0..4 */
-    int32_t input_rank;  /**< likewise */
-    int32_t output_rank; /**< likewise */
+    int32_t weight_rank; /**< number of axes of weight_dims, 0..4 */
+    int32_t input_rank;  /**< number of axes of input_dims */
+    int32_t output_rank; /**< number of axes of output_dims */
     int64_t
         weight_dims[4];    /**< as the tensor is stored; of a matmul and a sum the second operand */
     int64_t input_dims[4]; /**< of the first operand */
     int64_t output_dims[4]; /**< of the result */
     int64_t stride;         /**< of a convolution along both axes; else 0 */
-    int64_t padding;        /**< zeros on each side, likewise */
-    int64_t groups;         /**< likewise: 1, or the channels of a depthwise one */
+    int64_t padding;        /**< of a convolution: zeros on each side; else 0 */
+    int64_t groups;         /**< of a convolution: 1, or its channels if depthwise; else 0 */
     int64_t macs;           /**< multiply-accumulates of a product; else 0. All layers together have
                                  dfq_graph_info.macs */
     const char *name; /**< "blocks.0.attn.qkv"; what has none is called after the layer before it,
@@ -335,9 +335,10 @@ DFQ_CHECKED dfq_status dfq_graph_get_probe_count(const dfq_graph *graph, int32_t
 DFQ_CHECKED dfq_status dfq_graph_get_probe(const dfq_graph *graph, int32_t i,
                                            dfq_probe_info *out_info);
 
-/** dfq_graph_forward() that also gives what lies on the way. Logits are the same bits. Of a
- *  quantized network a value is what its layer or block leaves, before a quantizer of what reads
- *  it; of a ReLU with a quantizer of its own the layer's probe is before it, the unit's behind it.
+/** dfq_graph_forward() that also returns values inside of the network. Logits have the same bits.
+ *  In a quantized network a probe has the output of its layer or block, before the quantizer of the
+ *  next layer's input. If a ReLU has a quantizer, the probe of the ReLU is before it, and the probe
+ *  of the residual unit is behind it.
  *  @param images     F32 [n,3,S,S], normalised
  *  @param names      n_names names of probes; may be NULL for 0
  *  @param out_logits F32 [n,classes], a new reference; NULL if not wanted
@@ -351,10 +352,10 @@ DFQ_CHECKED dfq_status dfq_graph_forward_with_probes(const dfq_graph *graph,
 
 /* -- attention --------------------------------------------------------------------------------- */
 
-/** Writes a PNG of what the last block looks at. Upper row: the image, then the class token's
- *  softmax map over patches for each head. Lower row: the raw query-key product for each key, mean
- *  over patch queries: of all heads together, then of each head. Every map is stretched to its own
- *  range, dark to bright.
+/** Writes a PNG of the attention maps of the last block. Upper row: the image, then the class
+ *  token's softmax map over patches for each head. Lower row: the raw query-key product for each
+ *  key, mean over patch queries: of all heads together, then of each head. Every map is stretched
+ *  to its own range, dark to bright.
  *  @param images F32 [n,3,S,S], normalised
  *  @param index  which image, 0..n - 1
  *  @return ::DFQ_E_SHAPE, ::DFQ_E_INVALID (index), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
@@ -422,8 +423,8 @@ typedef struct dfq_accuracy {
 DFQ_CHECKED dfq_status dfq_graph_evaluate(const dfq_graph *graph, const dfq_dataset *dataset,
                                           int64_t first, int64_t n, dfq_accuracy *out_accuracy);
 
-/** Memory, work and time of that, measured on the first eight of these images, which are judged
- *  twice; units are images. The caller's progress function is not called meanwhile.
+/** Memory, work and time of dfq_graph_evaluate(), measured on the first eight of its images, which
+ *  are evaluated twice; units are images. The caller's progress function is not called.
  *  @param out_cost struct_size must be set
  *  @return as dfq_graph_evaluate(). */
 DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
@@ -442,10 +443,9 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
  *          text has the nearest names), ::DFQ_E_SHAPE,
  *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
  *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
- *          docs/METHODS.md. Convolutional networks (AIT, CVPR 2022):
- *          weights from the smallest to the largest of each output channel as they are, what leaves
- *          a ReLU from the smallest to the largest of a batch, averaged over batches with factor
- *          0.9; mode parity averages as published. */
+ *          docs/METHODS.md, Quantizers. Convolutional networks (AIT, CVPR 2022): weights have the
+ *          min-max range of each output channel, ReLU outputs the min-max range over a batch,
+ *          averaged over batches with factor 0.9; mode parity averages as published. */
 DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
                                           const dfq_quantize_options *options,
                                           dfq_graph **out_graph);
@@ -459,9 +459,9 @@ DFQ_CHECKED dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image
                                                const dfq_quantize_options *options,
                                                dfq_graph **out_graph);
 
-/** What dfq_graph_quantize() of so many images costs, about; units are images. It is begun on
- *  noise: with two images, until the layers of one block are rounded (vision transformers), or with
- *  one batch. `graph` stays as it is, log and progress of the caller stay silent.
+/** Estimates the cost of dfq_graph_quantize() with n_images images; units are images. Measured on
+ *  noise: two images until the layers of one block are rounded (vision transformers), or one batch.
+ *  `graph` is not changed; the caller's log and progress functions are not called.
  *  @param n_images how many images there will be, 1 or more
  *  @param options  as there, or NULL
  *  @param out_cost struct_size must be set

@@ -20,10 +20,10 @@
 extern "C" {
 #endif
 
-/** Opens a set as dfq_image_set_save_tensors() writes it. Its images.safetensors is looked at once
- *  (type, shape, labels, every value finite) and stays open. Without that file the pictures of the
- *  folder are taken as dfq_image_set_load_tensors() does: each is decoded once here, so that a
- *  broken one shows before the work, and again whenever it is needed.
+/** Opens a set that dfq_image_set_save_tensors() wrote. Its images.safetensors is checked once
+ *  (type, shape, labels, every value finite) and stays open. Without that file the set consists of
+ *  the folder's pictures, as in dfq_image_set_load_tensors(). Each picture is decoded here once, so
+ *  that a broken one is found before the work, and again whenever it is needed.
  *  @param graph   whose image size and classes the set must have
  *  @param most    the first images only, at most this many; 0: all
  *  @param out_set to be given back with dfq_image_set_release(); keeps the context alive
@@ -31,8 +31,8 @@ extern "C" {
 DFQ_CHECKED dfq_status dfq_image_set_open(const dfq_graph *graph, const char *folder, int64_t most,
                                           dfq_image_set **out_set);
 
-/** Makes a set of the pictures of a data set, as dfq_dataset_get_batch() gives them. Each is
- *  decoded once here, so that a broken one shows before the work.
+/** Makes a set of the pictures of a data set, preprocessed as by dfq_dataset_get_batch(). Each is
+ *  decoded here once, so that a broken one is found before the work.
  *  @param graph   whose preprocessing is used
  *  @param dataset of the same context; the set keeps it
  *  @param most    the first images only, at most this many; 0: all

@@ -1,8 +1,8 @@
 /** @file dfq/quantizer.h
  *  @ingroup stable
- *  Kinds and options of fake quantization. dfq_graph_quantize() (dfq/graph.h) gives a float network
- *  quantizers whose scales fit its activations; tuning (dfq/tuner.h) then adapts weights and
- *  scales. */
+ *  Fake quantization: its kinds and options, and dfq_quantizer, a single fake-quantization module.
+ *  dfq_graph_quantize() (dfq/graph.h) inserts quantizers into a float network and calibrates their
+ *  scales; tuning (dfq/tuner.h) then trains weights and scales. */
 #ifndef DFQ_QUANTIZER_H
 #define DFQ_QUANTIZER_H
 
@@ -50,7 +50,7 @@ enum {
                                       ICLR 2020), which begins at 2 mean|W| / sqrt(2^(b-1) - 1) */
 };
 
-/** Grids of activations, likewise. */
+/** Grids of activations, in mode ::DFQ_MODE_PARITY of a vision transformer (MimiQ's). */
 enum {
     DFQ_ACT_GRID_AUTO =
         0, /**< what the mode has: parity ::DFQ_ACT_GRID_LSQ, improved a search, convolutional
@@ -67,8 +67,8 @@ enum {
  *  ReLUs. */
 typedef struct dfq_layer_config {
     uint32_t struct_size; /**< set by the caller to sizeof(dfq_layer_config), in each element */
-    int32_t weight_bits;  /**< 2..8; 0: as all the others */
-    int32_t act_bits;     /**< likewise */
+    int32_t weight_bits;  /**< 2..8; 0: the network's weight_bits */
+    int32_t act_bits;     /**< 2..8; 0: the network's act_bits */
     int32_t skip;         /**< 1: the layer's quantizers are left out, it computes in float; then no
                                bits. Default 0 */
     const char *name;     /**< up to 79 characters; each "*" stands for any characters:
@@ -151,7 +151,7 @@ typedef struct dfq_quantizer_options {
                                  logarithmic grid has identity alone */
     float scale_grad_factor;      /**< multiplies the gradient of scales; default 1; 0: LSQ's
                                   1 / sqrt(N qmax), where N values share a scale */
-    float zero_point_grad_factor; /**< of zero points, likewise; default 1 */
+    float zero_point_grad_factor; /**< of zero points, as scale_grad_factor; default 1 */
 } dfq_quantizer_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantizer_options) of the caller. */
@@ -194,9 +194,9 @@ DFQ_CHECKED dfq_status dfq_quantizer_calibrate(dfq_quantizer *quantizer, const d
 DFQ_CHECKED dfq_status dfq_quantizer_set_scales(dfq_quantizer *quantizer, const dfq_tensor *scales,
                                                 const dfq_tensor *zero_points);
 
-/** Column factors c of a symmetric weight [O,..] with scales along axis 0: c x is quantized, and
- *  what comes out divided by c. In mode ::DFQ_MODE_IMPROVED a layer's weight takes the scales of
- *  its input into itself this way.
+/** Sets column factors c of a symmetric weight [O,..] with scales along axis 0: c x is quantized,
+ *  and the result is divided by c. Mode ::DFQ_MODE_IMPROVED folds the scales of a layer's input
+ *  into its weight in this way.
  *  @param factors F32 [K], finite, above 0, with K values in a row of the weight; NULL: none
  *  @return ::DFQ_E_INVALID, ::DFQ_E_UNSUPPORTED (another kind or granularity), ::DFQ_E_SHAPE,
  *          ::DFQ_E_NUMERIC. */
@@ -255,7 +255,7 @@ DFQ_CHECKED dfq_status dfq_quantizer_backward(const dfq_quantizer *quantizer, co
 DFQ_CHECKED dfq_status dfq_quantizer_get_codes(const dfq_quantizer *quantizer, const dfq_tensor *x,
                                                dfq_tensor **out_codes);
 
-/** What codes stand for: the values that dfq_quantizer_apply() gives.
+/** Dequantizes codes: the result has the values that dfq_quantizer_apply() returns.
  *  @param codes I8, U8 or I32
  *  @param out_x F32, like codes; one reference
  *  @return ::DFQ_E_INVALID (NULL argument, no scales, a code below qmin or above the last one),

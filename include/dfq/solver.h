@@ -69,7 +69,8 @@ enum {
     DFQ_METRICS_MAX = 8 /**< metrics of a problem, limits of a search */
 };
 
-/** How a step meets the limits. All but the last move logits or probabilities step by step. */
+/** Rules: how a step meets the limits. All but ::DFQ_RULE_EXACT change logits or probabilities step
+ *  by step. */
 enum {
     DFQ_RULE_CONSTRAINT_GRADIENT = 0, /**< the constraint gradient above (HDX) */
     DFQ_RULE_NONE = 1,                /**< not at all: with cost_weight it is DANCE's (DAC 2021) */
@@ -89,7 +90,8 @@ enum {
                                      2021) */
 };
 
-/** What dfq_solver_options::cost_weight weighs: one number made of the costs t of the mixture. */
+/** Cost functions: one number made of the costs t of the mixture, which the loss has with weight
+ *  dfq_solver_options::cost_weight. */
 enum {
     DFQ_COST_MEAN = 0, /**< the mean of t_j / T_j over the limits; ours */
     DFQ_COST_REFERENCE =
@@ -106,12 +108,12 @@ enum {
     DFQ_VERDICT_INFEASIBLE = 2 /**< finished, and nothing meets the limits */
 };
 
-/** Which step chose what a result holds in a group. */
+/** Steps of a search, to tell which one made a choice of the result. */
 enum {
     DFQ_CHOSEN_LIKELIEST = 0,    /**< the rule: it is the likeliest choice after the last step */
     DFQ_CHOSEN_SNAPSHOT = 1,     /**< the rule: it was the likeliest choice at a snapshot before */
     DFQ_CHOSEN_REPAIR = 2,       /**< the repair, which moves choices until the limits are met */
-    DFQ_CHOSEN_LOCAL_SEARCH = 3, /**< the local search, which spends what the limits leave */
+    DFQ_CHOSEN_LOCAL_SEARCH = 3, /**< the local search, which lowers the loss within the limits */
     DFQ_CHOSEN_EXACT = 4         /**< the exact method */
 };
 
@@ -186,8 +188,8 @@ typedef struct dfq_solver_options {
     double end_temperature;  /**< at the last step, falling as a power; 1 */
     double delta;            /**< the first delta, above 0, up to 1e3; 1e-3 */
     double growth;           /**< its growth with each violating step, 0..1; 0.01 */
-    double margin;      /**< share that the search keeps away from the limits, 0..0.9; the verdict
-                               knows nothing of it; 0 */
+    double margin;      /**< the search uses limits lower by this share, 0..0.9; the verdict uses
+                               the limits as given; 0 */
     double cost_weight; /**< weight of cost_function in the loss, 0..1e9; 0. Not with the exact
                                rule */
     double penalty;     /**< of the rules that have one, 0..1e9; 1 */
@@ -200,8 +202,8 @@ typedef struct dfq_solver_options {
 typedef struct dfq_solver_result {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t verdict;      /**< DFQ_VERDICT_* */
-    int32_t proved; /**< 1: no choice at all is better (certified, by ::DFQ_RULE_EXACT), or none
-                               meets the limits (infeasible) */
+    int32_t proved;       /**< 1: it is proved that no choice is better (certified by
+                               ::DFQ_RULE_EXACT), or that none meets the limits (infeasible) */
     int32_t raw_feasible; /**< 1: the likeliest choices met the limits before repair */
     int64_t steps;        /**< steps done, with those that the constraint gradient has added */
     double loss;          /**< task loss of the result; NaN: there is none */
@@ -274,7 +276,7 @@ DFQ_CHECKED dfq_status dfq_solver_estimate(const dfq_solver *solver, dfq_job_cos
 DFQ_CHECKED dfq_status dfq_solver_get_result(const dfq_solver *solver,
                                              dfq_solver_result *out_result);
 
-/** The same of metric 0 .. n_metrics - 1.
+/** What a search has found of metric 0 .. n_metrics - 1.
  *  @return ::DFQ_E_INVALID (there is no such metric, struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_solver_get_metric(const dfq_solver *solver, int32_t metric,
                                              dfq_solver_metric *out_metric);
@@ -286,8 +288,8 @@ DFQ_CHECKED dfq_status dfq_solver_get_metric(const dfq_solver *solver, int32_t m
 DFQ_CHECKED dfq_status dfq_solver_get_choice(const dfq_solver *solver, int32_t raw,
                                              dfq_tensor **out_choice);
 
-/** Which step chose each group of the result, the last that changed it: a new I32 [n_groups] of
- *  DFQ_CHOSEN_*. Before the search is finished all choices are a snapshot's.
+/** For each group of the result, the last step that changed its choice: a new I32 [n_groups] of
+ *  DFQ_CHOSEN_*. Before the search is finished, all choices come from a snapshot.
  *  @return ::DFQ_E_INVALID (nothing is known yet), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_get_chosen_by(const dfq_solver *solver, dfq_tensor **out_steps);
 

@@ -1,8 +1,8 @@
 /** @file dfq/stream.h
  *  @ingroup stable
- *  Readers and writers: how a program gives a file's bytes to libdfq, or takes them, without a
- *  file. Both structs are filled by hand: set everything to 0, then struct_size and what is
- *  wanted. */
+ *  Readers and writers: a program passes the bytes of a file to libdfq, or gets them from it,
+ *  without a file. Both structs are filled by hand: set everything to 0, then struct_size and the
+ *  fields that are wanted. */
 #ifndef DFQ_STREAM_H
 #define DFQ_STREAM_H
 
@@ -19,7 +19,7 @@ extern "C" {
 typedef struct dfq_reader {
     uint32_t struct_size; /**< sizeof(dfq_reader) of the caller */
     int32_t reserved;     /**< 0 */
-    uint64_t size;        /**< bytes there are */
+    uint64_t size;        /**< number of bytes */
     /** the bytes, borrowed while the call that takes the reader runs; NULL: `read` is asked for
      *  them */
     const void *data;

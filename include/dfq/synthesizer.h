@@ -66,11 +66,11 @@ enum {
     DFQ_SYNTHESIZER_PSE = 3,   /**< PSAQ-ViT (ECCV 2022, arXiv 2203.02250), objective and schedule:
                                   see dfq_synthesizer_options */
     DFQ_SYNTHESIZER_BNS = 4,   /**< the objective with L_BNS for L_IH; needs BatchNorms */
-    DFQ_SYNTHESIZER_GDFQ = 5,  /**< samples of GDFQ's generator; needs BatchNorms */
+    DFQ_SYNTHESIZER_GDFQ = 5,  /**< samples of GDFQ's generator network; needs BatchNorms */
     DFQ_SYNTHESIZER_QIMERA =
         6,                  /**< of Qimera's; in 40 % of the batches images are of mixed classes,
                                    and labels are the largest of each */
-    DFQ_SYNTHESIZER_ARC = 7 /**< of the cells that AutoReCon found */
+    DFQ_SYNTHESIZER_ARC = 7 /**< samples of AutoReCon's generator network */
 };
 
 /** How L_IH measures the distance of two heads with similarity S. */
@@ -100,12 +100,13 @@ enum {
  *  0.9); in each half of the iterations the learning rate rises to 0.2 over a fifth, then falls to
  *  0 along a cosine. The paper's program takes batches of 32 and 1000 iterations.
  *
- *  Kind ::DFQ_SYNTHESIZER_BNS has no jitter, which would move the very statistics.
+ *  Kind ::DFQ_SYNTHESIZER_BNS has no colour jitter, which would change the statistics themselves.
  *
- *  The kinds with a generator look at kind, images, batch, iterations and seed alone. Adam (0.5,
- *  0.999), learning rate 1e-3, a tenth of it after each quarter. A batch is 2 images at least and
- *  not cut to `images`; published are 200 (CIFAR) and 16 (ImageNet), and 80,000 iterations beside a
- *  student. Images are as the generator makes them, normalised, not clamped. */
+ *  The kinds with a generator network use the options kind, images, batch, iterations and seed
+ *  alone. The optimiser is Adam (0.5, 0.999) with learning rate 1e-3, which falls to a tenth after
+ *  each quarter of the iterations. A batch has 2 images or more and is not cut to `images`. The
+ *  publications use batches of 200 (CIFAR) and 16 (ImageNet), and 80,000 iterations beside a
+ *  student. Images are the outputs of the generator network, normalised, not clamped. */
 typedef struct dfq_synthesizer_options {
     uint32_t struct_size; /**< set by init */
     int32_t kind;         /**< DFQ_SYNTHESIZER_*; default ::DFQ_SYNTHESIZER_AUTO */
@@ -116,8 +117,8 @@ typedef struct dfq_synthesizer_options {
                                (MimiQ's paper: 2000) */
     uint64_t seed;        /**< any number; default 0 */
     float attention_weight;  /**< of L_IH or L_BNS, 0..1e6, 0 leaves the term out; default 1 */
-    float class_weight;      /**< likewise; default 1 */
-    float tv_weight;         /**< likewise; default 2.5e-5 */
+    float class_weight;      /**< of CE, 0..1e6, 0 leaves the term out; default 1 */
+    float tv_weight;         /**< of TV, 0..1e6, 0 leaves the term out; default 2.5e-5 */
     float learning_rate;     /**< the first one, 0..1000; default 0.1 */
     float end_learning_rate; /**< what the cosine ends at; default 0.001 */
     float weight_decay;      /**< decoupled, 0..1; default 1e-6 */
@@ -125,8 +126,8 @@ typedef struct dfq_synthesizer_options {
     int32_t roll_second;     /**< in the second half; default 16 */
     int32_t flip;            /**< 1: the batch is mirrored in half of the iterations; default 0 */
     int32_t jitter;          /**< 1: colour offset and contrast; default 1 */
-    int32_t multi_scale;     /**< 1: images are sums of planes of several scales, which vary as
-                                 natural pictures do; 0: pixel by pixel, as published; default 1 */
+    int32_t multi_scale;     /**< 1: multi-scale parametrisation, see above; 0: each pixel is a
+                                 parameter, as published; default 1 */
     int32_t distance;        /**< DFQ_DISTANCE_*: of two heads; default ::DFQ_DISTANCE_SQUARE */
 } dfq_synthesizer_options;
 
@@ -207,10 +208,10 @@ DFQ_CHECKED dfq_status dfq_synthesizer_get_similarity(const dfq_synthesizer *syn
 DFQ_CHECKED dfq_status dfq_synthesizer_estimate(dfq_synthesizer *synthesizer, int32_t probe,
                                                 dfq_synthesizer_cost *out_cost);
 
-/** Finished images wait in a file rather than in memory, which then holds one batch however many
- *  images are made. The file has no name, takes its room at once (4 bytes a value), and is gone
- *  when the synthesizer and its sets are released or the process ends. Before the first step, and
- *  before dfq_synthesizer_load_checkpoint() and an estimate with `probe`.
+/** Keeps finished images in a file instead of in memory, so that memory for one batch is enough.
+ *  The file has no name, takes its disk space at once (4 bytes a value), and is removed when the
+ *  synthesizer and its sets are released or the process ends. Call it before the first step,
+ *  dfq_synthesizer_load_checkpoint() and an estimate with `probe`.
  *  @param folder where there is room for it
  *  @return ::DFQ_E_INVALID (work has begun), ::DFQ_E_IO, ::DFQ_E_NOMEM. Later steps may return
  *          ::DFQ_E_IO as well; the batch is then made again by the next one. */

@@ -91,7 +91,7 @@ DFQ_API size_t dfq_tensor_get_bytes(const dfq_tensor *tensor);
  *  @param dl on ::DFQ_OK it belongs to libdfq, which calls its deleter exactly once, no later than
  *            at the last release; on failure it still belongs to the caller
  *  @return ::DFQ_OK, ::DFQ_E_INVALID (NULL argument, elements without data), ::DFQ_E_UNSUPPORTED
- *          (another major version, of which only the version is looked at; not on the CPU; an
+ *          (another major version, of which only the version is read; not on the CPU; an
  *          element type without DFQ_DTYPE_*), ::DFQ_E_SHAPE (rank above ::DFQ_RANK_MAX, negative
  *          extent, too large), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tensor_import_dlpack(dfq_context *context,

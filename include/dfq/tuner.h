@@ -65,7 +65,7 @@ enum {
                                    network */
 };
 
-/** How the learning rate goes on after the warm-up. */
+/** Learning rate schedules, after the warm-up. */
 enum {
     DFQ_SCHEDULE_CONSTANT = 0,   /**< it stays */
     DFQ_SCHEDULE_MULTI_STEP = 1, /**< times `milestone_factor` at each milestone */
@@ -103,18 +103,18 @@ enum {
      *  number of steps to its caller; it runs 200 epochs, lowering the learning rate at 50 and
      *  100. */
     DFQ_RECIPE_MIMIQ_PARITY = 1,
-    /** AIT's, for convolutional networks beside a generator: KL alone at temperature 20, divided by
-     *  the number of classes, gradient inundation, SGD. For some thousand steps: an idle warm-up of
-     *  a quarter of them, at most 800, then a cosine from learning rate 0.01. */
+    /** AIT's, for convolutional networks with a generator network: KL alone at temperature 20,
+     *  divided by the number of classes, gradient inundation, SGD. Meant for some thousand steps:
+     *  an idle warm-up of a quarter of them, at most 800, then a cosine from learning rate 0.01. */
     DFQ_RECIPE_AIT = 2,
     /** AIT's as published, for ::DFQ_MODE_PARITY, its 80,000 steps scaled to those of the job. An
      *  idle warm-up of a tenth of them, at most 800; learning rate 1e-4, which falls tenfold after
      *  each quarter. */
     DFQ_RECIPE_AIT_PARITY = 3,
-    /** As AIT, with the loss that generators were published with: KL and cross-entropy, learning
-     *  rate 1e-4, no inundation. */
+    /** As ::DFQ_RECIPE_AIT with the loss of GDFQ and Qimera: KL and cross-entropy, learning rate
+     *  1e-4, no inundation. */
     DFQ_RECIPE_GDFQ = 4,
-    /** The same from AIT's as published. */
+    /** As ::DFQ_RECIPE_AIT_PARITY with that loss. */
     DFQ_RECIPE_GDFQ_PARITY = 5
 };
 
@@ -145,11 +145,11 @@ typedef struct dfq_tuner_options {
     float weight_decay;       /**< of weights, biases, norms and embeddings, 0..1; 0 */
     float weight_lr_mult;     /**< multiplies the learning rate of weights, biases, norms and
                                    embeddings; 1. 0: they stay */
-    float scale_lr_mult;      /**< likewise of quantizer scales; 10 | 1. 0: they stay */
-    float zero_point_lr_mult; /**< likewise of zero points; 10 | 1. 0: they stay */
+    float scale_lr_mult;      /**< multiplies that of quantizer scales; 10 | 1. 0: they stay */
+    float zero_point_lr_mult; /**< multiplies that of zero points; 10 | 1. 0: they stay */
     float temperature;        /**< T, 0.001..1000; 5 */
     float kl_weight;          /**< 0..1e6, 0 leaves the term out; 1 */
-    float head_weight;        /**< likewise; 10 */
+    float head_weight;        /**< 0..1e6, 0 leaves the term out; 10 */
     int32_t augment;          /**< DFQ_AUGMENT_*; mild | full */
     float crossing_target;    /**< rho of gradient inundation, 0..0.5; 0: off. AIT: 0.001 for small
                                    networks, 0.0001 for those of ImageNet */
@@ -236,8 +236,8 @@ DFQ_CHECKED dfq_status dfq_tuner_create(const dfq_graph *teacher, dfq_graph *stu
                                         const dfq_tensor *images, const dfq_tuner_options *options,
                                         dfq_tuner **out_tuner);
 
-/** The same with the images of a set, which are read for each step: memory does not grow with their
- *  number. Bits and checkpoints are those of the same images in a tensor.
+/** As dfq_tuner_create(), with the images of a set. They are read for each step, so memory does not
+ *  grow with their number. Bits and checkpoints are those of the same images in a tensor.
  *  @param set kept alive by the job; its file must stay as it is
  *  @return as dfq_tuner_create(); ::DFQ_E_INVALID (a set of another context). Steps and checkpoints
  *          may also return ::DFQ_E_IO, see dfq_image_set_read(). */
@@ -290,8 +290,8 @@ DFQ_CHECKED dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner,
  *  @return ::DFQ_E_INVALID (crossing_target is 0), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_crossings);
 
-/** The share of its codes that each step changed in each of those weights: a new F32 [done,
- *  weights]; NaN for steps that moved none.
+/** The share of codes that each step changed, for each quantized weight: a new F32 [done, weights];
+ *  NaN for steps that moved no weight.
  *  @return ::DFQ_E_INVALID (crossing_target is 0), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor **out_crossed);
 

@@ -1,5 +1,6 @@
 /* Axes of charts: the range of the values, round numbers as ticks, and positions in the drawing. An
- * axis starts empty; axis_widen() extends it by a value, axis_pad() or axis_round() adds a margin. */
+ * axis starts empty; axis_widen() extends it by a value, axis_pad() or axis_round() adds a
+ * margin. */
 #ifndef DFQ_TOOLS_REPORT_AXIS_H
 #define DFQ_TOOLS_REPORT_AXIS_H
 
