@@ -34,7 +34,7 @@ enum {
     /** uint8_t [n][height][width][3], red, green, blue: pictures, which are resized, cropped and
      *  normalised as those of files are. */
     DFQ_PIXELS_U8_NHWC = 0,
-    /** The same as uint8_t [n][3][height][width]. */
+    /** Pictures as ::DFQ_PIXELS_U8_NHWC, laid out as uint8_t [n][3][height][width]. */
     DFQ_PIXELS_U8_NCHW = 1,
     /** float [n][3][height][width], normalised, of the size that the network takes: used as they
      *  are. */
@@ -64,7 +64,8 @@ typedef struct dfq_dataset_source {
      *  @return 0; any other value ends the call that needed them with ::DFQ_E_IO. */
     int32_t (*read)(int64_t first, int64_t n, void *out_images, int32_t *out_labels, void *user);
     /** Called once when nothing uses the images any more: the data set has been given back, and so
-     *  have image sets made of it. NULL: nobody needs to know. Not with copies. */
+     *  have image sets made of it. May be NULL. Not used if images
+     *  are copied. */
     void (*release)(void *user);
     void *user;       /**< passed to both */
     const char *name; /**< what error texts call the data set; NULL: "memory". Copied */
@@ -74,9 +75,9 @@ typedef struct dfq_dataset_source {
 typedef struct dfq_dataset_options {
     uint32_t struct_size; /**< set by dfq_dataset_options_init() */
     int32_t classes;      /**< labels must be below it; 0: not checked */
-    /** a file of labels, NULL: none. Rows `file,label` stand for labels.csv, rows `folder,label`
-     *  tell the classes of folders, each under such a heading; without heading the first words of
-     *  its lines name the folders in the order of the classes, as lists of synsets do */
+    /** A file of labels; NULL: none. With the heading `file,label` it replaces labels.csv. With the
+     *  heading `folder,label` it gives the class of each folder. Without a heading, the first word
+     *  of line i is the folder of class i, as in lists of synsets. */
     const char *labels_from;
 } dfq_dataset_options;
 

@@ -25,8 +25,8 @@
 #include <dfq/version.h>
 
 /** @defgroup stable Stable
- *  What a program needs that quantizes a network, evaluates it, and takes the result apart. Within
- *  a soname these headers change by addition alone (docs/ABI.md). */
+ *  For programs that quantize a network, evaluate it, and access the result. Within a soname these
+ *  headers change by additions only (docs/ABI.md). */
 /** @defgroup advanced Advanced
  *  Research: constraints, co-exploration, training, diagnostics. Functions and constants keep their
  *  meaning; options grow faster, and defaults may move. */

@@ -54,7 +54,7 @@ typedef struct dfq_diagnosis_options {
     int32_t reserved;          /**< 0 */
 } dfq_diagnosis_options;
 
-/** What a job has found so far; NaN: not measured. Filled by dfq_diagnosis_get_result(). Arrays
+/** Results so far; NaN: not measured. Filled by dfq_diagnosis_get_result(). Arrays
  *  have an entry for each loss, DFQ_DIAGNOSIS_KL, _PLAIN, _CE. */
 typedef struct dfq_diagnosis_result {
     uint32_t struct_size;    /**< bytes the caller has room for; set before the call */
@@ -64,16 +64,16 @@ typedef struct dfq_diagnosis_result {
     int64_t agree;           /**< on how many teacher and student find the same class */
     int64_t teacher_correct; /**< on how many the teacher finds the label */
     int64_t student_correct; /**< on how many the student does */
-    double cosine;           /**< of the angle between the gradients of KL and CE, all weights one
-                                  behind the other */
-    double loss[3];          /**< at the weights */
+    double cosine;           /**< of the angle between the gradients of KL and CE, over all weights
+                                  together */
+    double loss[3];          /**< at the student's weights */
     double gradient_norm[3]; /**< Euclidean */
     double trace[3];         /**< of the Hessian, by Hutchinson: mean of v^T H v over random signs
                                   v */
     double trace_error[3];   /**< standard error of that mean; NaN with one probe */
     double eigenvalue[3];  /**< of the Hessian, the one of largest magnitude, by power iteration */
-    int32_t iterations[3]; /**< it took */
-    int32_t settled[3];    /**< 1: the last iteration changed it by 1 % at most */
+    int32_t iterations[3]; /**< power iterations done */
+    int32_t settled[3];    /**< 1: the last one changed the eigenvalue by 1 % at most */
 } dfq_diagnosis_result;
 
 /** Writes defaults: `size` must be sizeof(dfq_diagnosis_options) of the caller. */
@@ -132,12 +132,12 @@ DFQ_CHECKED dfq_status dfq_diagnosis_save_checkpoint(dfq_diagnosis *diagnosis, c
  *          ::DFQ_E_NUMERIC, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_diagnosis_load_checkpoint(dfq_diagnosis *diagnosis, const char *path);
 
-/** What has been found so far.
+/** The results so far.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,
                                                 dfq_diagnosis_result *out_result);
 
-/** The same for each quantized weight: a new F32 [weights, ::DFQ_DIAGNOSIS_COUNT], columns
+/** Results for each quantized weight: a new F32 [weights, ::DFQ_DIAGNOSIS_COUNT], columns
  *  DFQ_DIAGNOSIS_*; NaN: not measured.
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_diagnosis_get_weights(const dfq_diagnosis *diagnosis,

@@ -159,8 +159,8 @@ typedef struct dfq_explorer_stage {
     int64_t total;        /**< steps of the whole stage; 0: the job has no such stage */
 } dfq_explorer_stage;
 
-/** What is known of one metric. Filled by dfq_explorer_get_metric(). NaN: not known, or the metric
- *  has no limit. */
+/** Limit and costs of one metric. Filled by dfq_explorer_get_metric(). NaN: not known, or the
+ *  metric has no limit. */
 typedef struct dfq_explorer_metric {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
@@ -183,7 +183,7 @@ typedef struct dfq_explorer_metric {
     double evaluator_gap;
 } dfq_explorer_metric;
 
-/** What the rest of a job needs: time, in seconds on this machine, and memory. Filled by
+/** Estimate of the rest of a job: seconds on this machine, and memory. Filled by
  *  dfq_explorer_estimate(). */
 typedef struct dfq_explorer_needs {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
@@ -285,8 +285,9 @@ DFQ_API void dfq_explorer_release(dfq_explorer *explorer);
 
 /** One step of EST or GEN, of weights, of the solver with the paths it judges, or of the derived
  *  network.
- *  @param out_finished 1: nothing is left to do; else 0. A job whose limits nothing meets is
- *                      finished when the solver is; from the beginning, if the tables prove it
+ *  @param out_finished 1: nothing is left to do; else 0. If no choice meets the limits, the job is
+ *                      finished together with the solver; or at its first step, if the tables
+ *                      prove it
  *  @return ::DFQ_E_NUMERIC (a loss is NaN or infinite: the text names stage and step, the job is
  *          over and what was found so far is kept; or EST is less exact than 1 % after its last
  *          step: the text has the figure), ::DFQ_E_NOMEM (call again to try that step again). */
@@ -309,7 +310,7 @@ DFQ_CHECKED dfq_status dfq_explorer_run(dfq_explorer *explorer);
 DFQ_CHECKED dfq_status dfq_explorer_estimate(const dfq_explorer *explorer,
                                              dfq_explorer_needs *out_needs);
 
-/** What is known so far; may be asked at any time.
+/** The state and result of the job so far; may be called at any time.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_explorer_get_result(const dfq_explorer *explorer,
                                                dfq_explorer_result *out_result);
@@ -326,7 +327,7 @@ DFQ_API int32_t dfq_explorer_get_metrics(const dfq_explorer *explorer);
  *  there is none. */
 DFQ_API const char *dfq_explorer_get_metric_name(const dfq_explorer *explorer, int32_t metric);
 
-/** What is known of metric 0 .. dfq_explorer_get_metrics() - 1.
+/** Limit and costs of metric 0 .. dfq_explorer_get_metrics() - 1.
  *  @return ::DFQ_E_INVALID (there is no such metric, struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_explorer_get_metric(const dfq_explorer *explorer, int32_t metric,
                                                dfq_explorer_metric *out_metric);
@@ -356,7 +357,7 @@ DFQ_CHECKED dfq_status dfq_explorer_get_choice(const dfq_explorer *explorer, int
 DFQ_CHECKED dfq_status dfq_explorer_get_chosen_by(const dfq_explorer *explorer,
                                                   dfq_tensor **out_steps);
 
-/** Exact costs of any choice, whatever the job has found.
+/** Exact costs of any choice; independent of the state of the job.
  *  @param choice    [groups]
  *  @param n_metrics 1 .. dfq_explorer_get_metrics(): how many of them are wanted, the first
  *  @param out_costs [n_metrics]

@@ -30,7 +30,7 @@ enum {
     DFQ_FAMILY_STAGES = 4     /**< stages of transformer blocks, found by a co-exploration */
 };
 
-/** What a network is. Filled by dfq_graph_get_info(). */
+/** Description of a network. Filled by dfq_graph_get_info(). */
 typedef struct dfq_graph_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t quantized;    /**< 1: fake-quantized */
@@ -69,8 +69,8 @@ enum {
     DFQ_STEM_STRIDE2_POOL = 4 /**< as usual for ImageNet */
 };
 
-/** What a caller knows of a network that its file may not tell. A field that says something wins
- *  over metadata and name. */
+/** Properties of a network that its file may lack. A field that is set wins over metadata and
+ *  name. */
 typedef struct dfq_load_options {
     uint32_t struct_size;  /**< set by dfq_load_options_init() */
     int32_t interpolation; /**< DFQ_INTERPOLATION_*; 0: not said */
@@ -98,7 +98,7 @@ enum {
     DFQ_SOURCE_ASSUMED = 6    /**< nothing: the value is a guess */
 };
 
-/** What a wrong value of a property would change; or'ed. */
+/** Effects of a property: what a wrong value would change. Flags, combined by or. */
 enum {
     DFQ_DECIDES_LOGITS = 1,   /**< the logits of given inputs */
     DFQ_DECIDES_INPUTS = 2,   /**< the normalisation of inputs, also of synthetic images */
@@ -189,8 +189,8 @@ DFQ_CHECKED dfq_status dfq_graph_load_from_shards(dfq_context *context, const df
 DFQ_CHECKED dfq_status dfq_graph_save_to_memory(const dfq_graph *graph, int32_t half,
                                                 dfq_tensor **out_bytes);
 
-/** The same bytes through a function of the caller, from the first to the last. Where it fails,
- *  what it took so far is not a network.
+/** Writes the bytes of dfq_graph_save() through a function of the caller, from first to last. If it
+ *  fails, the bytes written so far are not a network.
  *  @return ::DFQ_E_INVALID, ::DFQ_E_IO (the writer failed), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_save_to_writer(const dfq_graph *graph, const dfq_writer *writer,
                                                 int32_t half);
@@ -290,9 +290,8 @@ typedef struct dfq_layer_info {
     const char *weight;
 } dfq_layer_info;
 
-/** Number of layers: those that dfq_cost tells the cost of, in the same order. Normalisation,
- *  activation and pooling of convolutional networks are no layers: they are folded into their
- *  neighbours.
+/** Number of layers: the same layers as in a dfq_cost, in the same order. Normalisation, activation
+ *  and pooling of convolutional networks are not layers: they are folded into their neighbours.
  *  @return ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_get_layer_count(const dfq_graph *graph, int32_t *out_count);
 
@@ -433,25 +432,28 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
 
 /* -- quantization ------------------------------------------------------------------------------ */
 
-/** Gives a float network quantizers, with ranges from `images` (synthetic ones, typically). The
- *  weights are copied; `graph` stays as it is. Long-running: reports progress ("calibrate").
+/** Quantizes a float network: inserts quantizers and calibrates their ranges on `images` (typically
+ *  synthetic). The weights are copied; `graph` is not changed. Long-running: reports progress
+ *  ("calibrate").
+ *
+ *  Vision transformers: mode parity is MimiQ's scheme, mode improved ours (docs/METHODS.md,
+ *  Quantizers). Convolutional networks (AIT, CVPR 2022): weights have the min-max range of each
+ *  output channel, ReLU outputs the min-max range over a batch, averaged over batches with factor
+ *  0.9; mode parity averages as published.
  *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16
  *                (all of them with ::DFQ_ACT_GRID_MINMAX).
- *                NULL is allowed for a convolutional network: a tuner with a generator finds its
- *                ranges, and until then it can be neither run nor saved (::DFQ_E_INVALID)
+ *                NULL is allowed for a convolutional network: a tuner with a generator network
+ *                finds its ranges; before, it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the
  *          text has the nearest names), ::DFQ_E_SHAPE,
  *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
- *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. Parity (MimiQ's scheme) and improved: see
- *          docs/METHODS.md, Quantizers. Convolutional networks (AIT, CVPR 2022): weights have the
- *          min-max range of each output channel, ReLU outputs the min-max range over a batch,
- *          averaged over batches with factor 0.9; mode parity averages as published. */
+ *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
                                           const dfq_quantize_options *options,
                                           dfq_graph **out_graph);
 
-/** The same with the images of a set, which are read a few at a time: memory does not grow with
- *  their number. Bits are those of the same images in a tensor.
+/** As dfq_graph_quantize(), with the images of a set. They are read a few at a time, so memory does
+ *  not grow with their number. Bits are those of the same images in a tensor.
  *  @param set its file must stay as it is until the call returns
  *  @return as dfq_graph_quantize(); ::DFQ_E_INVALID (a set of another context), ::DFQ_E_IO, see
  *          dfq_image_set_read(). */
@@ -479,7 +481,7 @@ DFQ_API const char *dfq_graph_get_layer_config(const dfq_graph *graph);
 DFQ_CHECKED dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i,
                                                dfq_quantizer_info *out_info);
 
-/** One tensor of a network's weights: what it takes in a float and in this network's file. Filled
+/** One tensor of a network's weights: its size in a float file and in this network's file. Filled
  *  by dfq_graph_get_tensor_info(). */
 typedef struct dfq_tensor_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */

@@ -1,6 +1,6 @@
 /** @file dfq/job.h
  *  @ingroup stable
- *  What long jobs have in common: their cost. */
+ *  Cost estimate of long jobs: memory, work and time. */
 #ifndef DFQ_JOB_H
 #define DFQ_JOB_H
 
@@ -10,9 +10,9 @@
 extern "C" {
 #endif
 
-/** What a job costs, and how far it is. Filled by dfq_trainer_estimate(), dfq_diagnosis_estimate(),
+/** Cost and progress of a job. Filled by dfq_trainer_estimate(), dfq_diagnosis_estimate(),
  *  dfq_solver_estimate(), dfq_graph_quantize_estimate() and dfq_graph_evaluate_estimate(). Times
- *  are those of this machine as it was while it was measured. */
+ *  hold for this machine under the load that it had during the measurement. */
 typedef struct dfq_job_cost {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */

@@ -61,10 +61,10 @@ enum {
                              images' batches with factor 0.9; tuning leaves them */
 };
 
-/** Widths of a layer of its own, or none. A layer is a product or a ReLU, by its name in the graph:
- *  the name of its quantizers without the last part, "blocks.0.attn.qkv", "layer1.0.conv1",
- *  "layer1.0.relu". In a convolutional network weights belong to convolutions and activations to
- *  ReLUs. */
+/** Bit widths of single layers, or layers that stay float. A layer is a product or a ReLU. Its name
+ *  is that of its quantizers without the last part: "blocks.0.attn.qkv", "layer1.0.conv1",
+ *  "layer1.0.relu". In a convolutional network, convolutions have weights and ReLUs have
+ *  activations. */
 typedef struct dfq_layer_config {
     uint32_t struct_size; /**< set by the caller to sizeof(dfq_layer_config), in each element */
     int32_t weight_bits;  /**< 2..8; 0: the network's weight_bits */
@@ -142,8 +142,8 @@ typedef struct dfq_quantizer_options {
     int32_t kind;         /**< DFQ_QUANTIZER_*; default ::DFQ_QUANTIZER_UNIFORM */
     int32_t bits;         /**< 2..8; default 4 */
     int32_t is_signed;    /**< of ::DFQ_QUANTIZER_UNIFORM: 1: codes -2^(bits-1) .. 2^(bits-1) - 1;
-                               0: codes 0 .. 2^bits - 1. Default 1. Weights are signed, logarithmic
-                               codes 0 .. 2^bits - 2 and one for zero, whatever this says */
+                               0: codes 0 .. 2^bits - 1. Default 1. Weights are always signed;
+                               logarithmic codes are 0 .. 2^bits - 2 and one for zero */
     int32_t granularity;  /**< DFQ_GRANULARITY_*; default ::DFQ_GRANULARITY_TENSOR. A logarithmic
                                grid has no other, weights have no ::DFQ_GRANULARITY_HEAD_CHANNEL */
     int32_t axis; /**< of ::DFQ_GRANULARITY_AXIS; below 0 from the last one, -1; default 0 */

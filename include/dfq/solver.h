@@ -41,9 +41,9 @@
  *
  *  After the last step the likeliest choice is costed by the exact model. If it violates limits,
  *  it is *repaired*: alternatives are swapped, each time the one that costs the least loss for
- *  what it gains. Then a *local search* lowers the loss as far as the limits allow. The result is
- *  *certified* if its exact costs meet every limit, and only then. Otherwise the search is
- *  *infeasible*, and tells the tightest limits that could be met.
+ *  what it takes off the violation. Then a *local search* lowers the loss as far as the limits
+ *  allow. The result is *certified* if and only if its exact costs meet every limit. Otherwise the
+ *  search is *infeasible*, and reports the tightest limits that could be met.
  *
  *  Rules of other papers serve as baselines in the same frame (DFQ_RULE_*).
  *
@@ -101,7 +101,7 @@ enum {
                                  area the energy-delay-area product, DANCE's other cost */
 };
 
-/** What a search has found. */
+/** Verdicts of a search. */
 enum {
     DFQ_VERDICT_NONE = 0,      /**< nothing that meets the limits yet */
     DFQ_VERDICT_CERTIFIED = 1, /**< the exact costs of the choices meet every limit */
@@ -198,7 +198,7 @@ typedef struct dfq_solver_options {
     int32_t reserved; /**< 0 */
 } dfq_solver_options;
 
-/** What a search has found. Filled by dfq_solver_get_result(). */
+/** Result of a search. Filled by dfq_solver_get_result(). */
 typedef struct dfq_solver_result {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t verdict;      /**< DFQ_VERDICT_* */
@@ -210,8 +210,8 @@ typedef struct dfq_solver_result {
     double raw_loss;      /**< of the likeliest choices before repair */
 } dfq_solver_result;
 
-/** What a search has found of one metric. Filled by dfq_solver_get_metric(). NaN: not known, or the
- *  metric has no limit. */
+/** Limit and costs of one metric. Filled by dfq_solver_get_metric(). NaN: not known, or the metric
+ *  has no limit. */
 typedef struct dfq_solver_metric {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
@@ -221,8 +221,8 @@ typedef struct dfq_solver_metric {
     /** Infeasible: the least limit that could be met while the others hold; infinity: not even
      *  without this one. Exact if dfq_solver_result::proved. */
     double tightest;
-    /** Infeasible: the least that any choice costs, whatever the other limits. Exact with
-     *  cost_table, otherwise what descents found. */
+    /** Infeasible: the least cost of any choice, regardless of the other limits. Exact with
+     *  cost_table, otherwise the least that descents found. */
     double least;
 } dfq_solver_metric;
 
@@ -271,12 +271,12 @@ DFQ_CHECKED dfq_status dfq_solver_run(dfq_solver *solver);
  *  @return ::DFQ_E_INVALID (struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_solver_estimate(const dfq_solver *solver, dfq_job_cost *out_cost);
 
-/** What is known so far; may be asked at any time.
+/** The result of the search so far; may be called at any time.
  *  @return ::DFQ_E_INVALID (struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_solver_get_result(const dfq_solver *solver,
                                              dfq_solver_result *out_result);
 
-/** What a search has found of metric 0 .. n_metrics - 1.
+/** Limit and costs of metric 0 .. n_metrics - 1.
  *  @return ::DFQ_E_INVALID (there is no such metric, struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_solver_get_metric(const dfq_solver *solver, int32_t metric,
                                              dfq_solver_metric *out_metric);

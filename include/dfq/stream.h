@@ -28,8 +28,8 @@ typedef struct dfq_reader {
      *  @return 0 when all bytes are there; any other value ends the reading with ::DFQ_E_IO. */
     int32_t (*read)(uint64_t offset, void *buffer, size_t size, void *user);
     void *user; /**< passed to read */
-    /** what error texts call it; of a shard the name that the index has for it. It may tell what a
-     *  file's name would (an architecture). NULL: "memory" */
+    /** Name in error texts; for a shard the name that it has in the index. Like a file's name, it
+     *  may contain the architecture's. NULL: "memory" */
     const char *name;
 } dfq_reader;
 

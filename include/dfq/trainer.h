@@ -2,8 +2,7 @@
  *  @ingroup advanced
  *  Supervised training from labelled images in memory, of a new vision transformer
  *  (dfq_graph_create()) or of a network that was loaded, float or fake-quantized. libdfq quantizes
- *  without data; this is for those who have data, and it is how the embedded example network came
- *  to be.
+ *  without data; a trainer is for callers who have data. It made the embedded example network.
  *
  *  Loss: mean over the batch of the cross-entropy of the logits with the labels. Optimiser: AdamW
  *  (Loshchilov and Hutter, 2019, arXiv 1711.05101), with a linear warm-up and then half a cosine:

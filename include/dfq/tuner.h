@@ -175,7 +175,7 @@ typedef struct dfq_generator_options {
                            publications have 0.1 */
 } dfq_generator_options;
 
-/** What a job has found. Filled by dfq_tuner_get_best(). */
+/** The best step and the last one. Filled by dfq_tuner_get_best(). */
 typedef struct dfq_tuner_best {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t reserved;     /**< 0 */
@@ -185,7 +185,7 @@ typedef struct dfq_tuner_best {
     double last_kl;       /**< held-out divergence at the last evaluation */
     int64_t train;        /**< images to learn from */
     int64_t held_out;     /**< images held out */
-    int64_t clamped;      /**< how often a learned scale was kept from vanishing */
+    int64_t clamped;      /**< how often a learned scale was clamped above zero */
 } dfq_tuner_best;
 
 /** What a job costs. Filled by dfq_tuner_estimate(). */
@@ -212,7 +212,7 @@ typedef struct dfq_tuner_cost {
 DFQ_API void dfq_tuner_options_init(dfq_tuner_options *options, size_t size, int32_t recipe,
                                     const dfq_graph *graph, int64_t steps);
 
-/** Writes defaults of the generator beside a student.
+/** Writes defaults of a generator network that is trained beside a student.
  *  @param options what to fill; then change what you want
  *  @param size    sizeof(dfq_generator_options) of the caller
  *  @param recipe  DFQ_RECIPE_*; the parity ones weigh BatchNorm statistics as published, by 0.1
@@ -245,8 +245,8 @@ DFQ_CHECKED dfq_status dfq_tuner_create_from(const dfq_graph *teacher, dfq_graph
                                              dfq_image_set *set, const dfq_tuner_options *options,
                                              dfq_tuner **out_tuner);
 
-/** Prepares a job with a generator in place of images. Its batch is the generator's; nothing can be
- *  held out, so eval_every and augment must be 0 and the last step is the result.
+/** Prepares a job with a generator network in place of images. The batch is that of `generator`.
+ *  Nothing can be held out, so eval_every and augment must be 0 and the last step is the result.
  *  @param teacher a float convolutional network with BatchNorms
  *  @param student as for dfq_tuner_create(); with range_steps above 0 its ranges need not be known
  *                 yet
