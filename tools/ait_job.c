@@ -140,7 +140,7 @@ static dfq_status take_crossings(struct quantize *q, const dfq_tuner *t)
     return status;
 }
 
-/* They stay readable when judging the result is interrupted. */
+/* Saved for the report, in case the evaluation of the result is interrupted. */
 static void keep_images(struct quantize *q)
 {
     int late = q->data || q->full.diagnose > 0; /* there is something left to interrupt */

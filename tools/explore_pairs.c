@@ -8,7 +8,7 @@
 
 enum { CLOUD = 1000 };
 
-/* The loss of a choice, above that of `level`; the effects of the network's cells add up. */
+/* The estimated loss of a choice above `level`: the sum of the effects of its cells. */
 static double sum_effects(const struct explore *x, const int32_t *choice)
 {
     const float *e = dfq_tensor_get_data(x->effects);

@@ -189,8 +189,8 @@ static void print_networks(const struct explore_page *p)
            100 * mean[1], 100 * p99[1], 100 * gap[1]);
 }
 
-/* With what a verdict on costs leaves open: whether the network has learned, and where it came
- * from. */
+/* The verdict, with two facts beside costs: whether accuracy is above chance, and which steps made
+ * the choices. */
 static void print_verdict(const struct explore_page *p)
 {
     if (p->verdict == DFQ_VERDICT_CERTIFIED) {
@@ -208,7 +208,7 @@ static void print_verdict(const struct explore_page *p)
     putchar('\n');
 }
 
-/* The likeliest choices are the rule, of which nothing is said. */
+/* The step that made a choice is printed unless it is the likeliest choice, the usual case. */
 static void print_cells(const struct explore_page *p)
 {
     for (int32_t g = 0; g < p->n_cells; g++) {

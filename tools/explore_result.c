@@ -144,7 +144,7 @@ static dfq_status take_tensors(struct explore *x)
     return DFQ_OK;
 }
 
-/* Of the images judged: naming the most frequent class for all of them. */
+/* Accuracy of naming the most frequent class for all evaluated images. */
 static void fill_chance(struct explore *x)
 {
     struct explore_page *p = &x->page;

@@ -246,7 +246,7 @@ static void remove_own(const struct job *job)
     rmdir(job->folder);
 }
 
-/* Does the folder hold anything, and anything that no job has left? */
+/* True if the folder is not empty; *foreign: it holds files that no job writes. */
 static int look_into(const char *folder, int *foreign)
 {
     struct dirent *e;

@@ -204,7 +204,7 @@ int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int
             t->correct += a.correct;
             t->correct5 += a.correct5;
             t->not_finite += a.not_finite;
-            /* What an interruption loses is at most a chunk of a second or two. */
+            /* An interruption loses one chunk, a second or two of work. */
             if (text_now() - start < 1 && chunk < 4096) chunk *= 2;
         }
     }

@@ -192,7 +192,7 @@ static int check_pair(struct session *s, const struct place *a, const struct pla
     return CODE_DONE;
 }
 
-/* A new folder cannot take the place of the one that somebody stands in. */
+/* A new folder cannot replace the current working directory. */
 static int check_name(struct session *s, const struct place *p)
 {
     const char *base = p->path ? path_base(p->path) : "";
@@ -255,7 +255,7 @@ int places_open(struct session *s)
     if (!code) code = check_pairs(s);
     for (int i = 0; i < s->places.n && !code; i++)
         if (is_output(&s->places.v[i])) code = place_check(s, &s->places.v[i]);
-    /* Whether a job that goes on has made them already is told by its folder. */
+    /* The folder of checkpoints tells whether a resumed job has written them already. */
     if (!code && !s->o->resume) code = places_unused(s, 0, 0);
     return code;
 }

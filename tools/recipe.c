@@ -59,7 +59,7 @@ int recipe_with_generator(const struct options *full)
            !option_given(full, OPT_KIND);
 }
 
-/* -- what does not belong together ------------------------------------------------------------- */
+/* -- conflicting options ----------------------------------------------------------------------- */
 
 enum { FOR_MIMIQ = 1, FOR_GENERATOR = 2, FOR_SET = 4 }; /* ait: beside a generator, or on a set */
 

@@ -153,7 +153,7 @@ static int code_of(dfq_status status, enum phase phase)
     }
 }
 
-/* By what the verb has an option for. */
+/* Names the verb's options that lower its memory. */
 static const char *memory_cure(enum verb verb)
 {
     int batch = option_table[OPT_BATCH].verbs >> verb & 1;

@@ -11,7 +11,7 @@ typedef struct dfqi_table {
     int32_t n_shapes;
     int64_t n_configs;
     double *cycles; /* [n_shapes][n_configs]; infinite where a layer fits no mapping */
-    double *pj;     /* likewise */
+    double *pj;     /* as cycles */
     double *mm2;    /* [n_configs] */
 } dfqi_table;
 

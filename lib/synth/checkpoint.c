@@ -283,7 +283,7 @@ dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)
     dfqi_safetensors st;
     content c = {0};
     dfq_status status;
-    /* finished images may be in other hands: a complete job hands out its own memory */
+    /* a complete job hands out its own memory, so others may hold the finished images */
     if (s->at == s->n_batches)
         return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: this job is complete, restore into a new one",
                          path);

@@ -108,7 +108,8 @@ static dfq_status check_finite(const dfqi_imageset *set, const char *folder)
     return DFQ_OK;
 }
 
-/* check: look at every value, or picture; who reads all of them at once need not. */
+/* check: reads every value or picture once, to find errors early; not needed by a caller that reads
+ * the whole set at once. */
 static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, bool check,
                        dfqi_imageset *set)
 {

@@ -282,7 +282,7 @@ static dfq_status redraw(dfqi_synth *s)
         draw_batch(s);
         return DFQ_OK;
     }
-    /* stays where a new call tries once more and fails again, rather than in a broken batch */
+    /* the state stays here, so that a further call tries again and fails again */
     s->iteration = 0;
     draw_batch(s);
     return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
@@ -293,7 +293,7 @@ static dfq_status redraw(dfqi_synth *s)
                      s->model->net.arch.name);
 }
 
-/* A batch that cannot be put away begins again: the same bits, once there is room. */
+/* If a finished batch cannot be written to the spool, it is made again, with the same bits. */
 static dfq_status finish_batch(dfqi_synth *s)
 {
     int64_t first = s->at * s->o.batch, left = s->o.images - first;

@@ -35,7 +35,7 @@ enum {
     DFQI_LOSS_CURVATURE_COSINE, /* of the gradients of KL and CE */
     DFQI_LOSS_CURVATURE_NORM,   /* of the gradients, DFQI_SLOPES columns */
     DFQI_LOSS_CURVATURE_TRACE =
-        DFQI_LOSS_CURVATURE_NORM + DFQI_SLOPES, /* of the weight's block, likewise */
+        DFQI_LOSS_CURVATURE_NORM + DFQI_SLOPES, /* of the weight's block, DFQI_SLOPES columns */
     DFQI_LOSS_CURVATURE_COLUMNS = DFQI_LOSS_CURVATURE_TRACE + DFQI_SLOPES
 };
 

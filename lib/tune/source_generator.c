@@ -77,7 +77,7 @@ static dfq_status track_ranges(dfqi_tune *t, const float *images)
     return dfqi_tracker_add(s->tracker, images);
 }
 
-/* As in AIT's code images and the teacher's logits are those from before the generator's step. */
+/* As in AIT's code, images and the teacher's logits were computed before the generator's step. */
 static dfq_status next(dfqi_tune *t)
 {
     dfqi_generator_state *s = &t->from_generator;

@@ -185,7 +185,7 @@ static dfq_status run_batch(dfqi_super_train *t, const dfqi_super_data *data, df
     return status;
 }
 
-/* A step of what the pass used of tensor k of layer i; the rest and its moments stay. */
+/* Updates the part of tensor k of layer i that the path uses; the rest and its moments stay. */
 static void step_tensor(dfqi_super_train *t, const dfqi_super_pass *p, int32_t i, int32_t k,
                         float learning_rate)
 {

@@ -26,7 +26,7 @@ typedef struct dfqi_super_options {
 } dfqi_super_options;
 
 void dfqi_super_defaults(dfqi_super_options *o);
-/* Those that suit the family: vision transformers learn by AdamW. */
+/* Defaults for the family: AdamW for vision transformers, SGD otherwise. */
 void dfqi_super_defaults_of(const dfqi_supernet_space *space, dfqi_super_options *o);
 
 /* Draws the path of a step: each cell's choice with probability softmax(logits[cell]), rows of
@@ -62,14 +62,13 @@ void dfqi_super_train_resume(dfqi_super_train *t, int64_t done);
 int64_t dfqi_super_train_moments(const dfqi_super_train *t);
 float *dfqi_super_train_momentum(const dfqi_super_train *t, int32_t layer, int32_t k);
 
-/* Running statistics that many paths have shared fit none of them (vision transformers have none):
- * these are the means over
- * `batches` batches, from the first image on. */
+/* Recomputes the running statistics of a path as means over `batches` batches, from the first image
+ * on: statistics that many paths shared fit none of them. (Vision transformers have none.) */
 DFQI_CHECKED dfq_status dfqi_super_recalibrate(dfqi_supernet *net, const int32_t *path,
                                                const dfqi_super_data *data, int64_t batch,
                                                int64_t batches);
-/* Right answers of a path, by running statistics; and images whose logits are not finite, which are
- * not right. */
+/* Number of images that a path classifies correctly, with running statistics; and number of images
+ * whose logits are not finite, which count as wrong. */
 DFQI_CHECKED dfq_status dfqi_super_evaluate(const dfqi_supernet *net, const int32_t *path,
                                             const dfqi_super_data *data, int64_t batch,
                                             int64_t *out_correct, int64_t *out_not_finite);

@@ -199,7 +199,7 @@ static void read_losses(dfqi_tune *t, float *losses)
         losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.of.vit.depth;
 }
 
-/* The job is over; the student gets the best parameters there are. */
+/* Ends a failed job: the student gets the best parameters so far. */
 static dfq_status diverged(dfqi_tune *t)
 {
     float total = *dfqi_exec_data(t->e, t->total);

@@ -18,7 +18,7 @@
 
 enum { DFQI_TUNE_MILESTONES = 3 };
 
-/* The public struct is the one that is used inside; its struct_size means nothing here. */
+/* The public struct is also the internal one; struct_size is not used here. */
 typedef dfq_tuner_options dfqi_tune_options;
 
 /* Columns of the curves; NaN for a term that is not part of the loss. */
@@ -28,7 +28,7 @@ typedef struct dfqi_tune_best {
     int64_t best_step, last_step; /* steps done; last_step: at the last evaluation */
     double best_kl, last_kl;      /* held-out divergence; NaN: not evaluated */
     int64_t train, held_out;      /* images */
-    int64_t clamped;              /* learned scales that were kept from vanishing, counted */
+    int64_t clamped;              /* how often a learned scale was clamped above zero */
 } dfqi_tune_best;
 
 typedef struct dfqi_tune_cost {

@@ -116,7 +116,7 @@ static void move_inundated(dfqi_tune *t, float learning_rate, float rho)
         crossed[i] = (float)t->inundated[i].changed / (float)t->inundated[i].moments->count;
 }
 
-/* Once a job: weights that are all zero would come up in each step, and results count them all. */
+/* Logged once per job: a weight that is all zero would be clamped in each step. All are counted. */
 static void warn_clamped(dfqi_tune *t, int64_t clamped, int64_t tensors, const char *first)
 {
     if (clamped > 0)

@@ -151,7 +151,7 @@ static int fill_quantizers(const struct quantize *q, struct page *p)
         to->site = one.name;
         to->kind = model_quantizer_kind(&one);
         to->bits = one.bits;
-        /* without scales of its own: from what the weight is at the moment */
+        /* no stored scales: computed from the current weight */
         to->scale_min = one.scales > 0 ? (double)one.scale_min : (double)NAN;
         to->scale_max = one.scales > 0 ? (double)one.scale_max : (double)NAN;
         to->zero_point_min = has_zero_point ? (double)one.zero_point_min : (double)NAN;

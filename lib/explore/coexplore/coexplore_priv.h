@@ -27,7 +27,7 @@ typedef struct dfqi_coexplore_state {
     int32_t path[DFQI_SUPER_CELLS];
     dfqi_super_train *train;     /* of the stage; NULL: it has not begun */
     dfqi_evaluator *est;         /* NULL: tables */
-    dfqi_gen *gen;               /* likewise */
+    dfqi_gen *gen;               /* NULL: tables */
     bool attached;               /* both are trained, and the solver has them */
     double gap[DFQ_METRICS_MAX]; /* of EST at the result; NaN */
     dfqi_effects effects;
