@@ -19,7 +19,7 @@ void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float
 {
     dfqi_rng r = stream(s, IMAGES, batch, attempt, 0);
     dfqi_rng_fill_normal(&r, scratch, (size_t)dfqi_synth_scale_floats(s));
-    if (s->pyramid.multi_scale) /* what is left of the noise in the end does not look natural */
+    if (s->pyramid.multi_scale) /* remaining noise would not look natural */
         for (int64_t i = 0; i < dfqi_synth_scale_floats(s); i++) scratch[i] *= 0.1f;
     dfqi_pyramid_add(s->ctx, &s->pyramid, s->o.batch, scratch, 0, x);
 }

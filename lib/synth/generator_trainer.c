@@ -48,7 +48,7 @@ void dfqi_generator_trainer_text(const dfqi_generator_options *o, char *text, si
 
 /* -- the network's generator ------------------------------------------------------------------- */
 
-/* For which networks AutoReCon's cells were found; others get those of the nearest. */
+/* The networks for which AutoReCon found cells; another network gets those of the nearest one. */
 static dfqi_arc_cells cells_for(const dfqi_arch *a)
 {
     if (a->image <= SMALL_SIDE) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
@@ -65,9 +65,9 @@ static int64_t slots_for(const dfqi_arch *a)
     return slots < 2 ? 2 : slots > 1000 ? 1000 : slots;
 }
 
-/* Qimera's noise is as wide as the network's features. The published runs have no layer that
- * reduces it, and 516 and 825 million parameters for MobileNetV2 and ResNet-50: here the layer
- * that the paper describes steps in. */
+/* Qimera's noise is as wide as the network's features. Without a reducing layer, as in the
+ * published runs, MobileNetV2 and ResNet-50 need 516 and 825 million parameters. Wide networks get
+ * the reducing layer that the paper describes. */
 static void set_latent(const dfqi_arch *a, dfqi_generator_arch *g)
 {
     dfqi_cnn_head head;

@@ -30,7 +30,7 @@ enum {
     DFQI_GENERATOR_LOSSES
 };
 
-/* What an iteration made; valid until the next one. */
+/* The batch of an iteration; valid until the next one. */
 typedef struct dfqi_generator_batch {
     const float *images;  /* [B,3,S,S], before the generator moved */
     const float *logits;  /* [B,classes] of the CNN */
@@ -57,8 +57,8 @@ void dfqi_generator_trainer_release(dfqi_generator_trainer *h); /* NULL ok */
  * finite: the generator is then as it was before. */
 DFQI_CHECKED dfq_status dfqi_generator_trainer_step(dfqi_generator_trainer *h, float learning_rate,
                                                     dfqi_generator_batch *out);
-/* Batch `index` of the generator as it is, which stays so; the draws are not those of any step.
- * DFQ_E_NUMERIC as above. */
+/* Samples batch `index` without training; the draws differ from those of all steps. DFQ_E_NUMERIC
+ * as above. */
 DFQI_CHECKED dfq_status dfqi_generator_trainer_sample(dfqi_generator_trainer *h, int64_t index,
                                                       dfqi_generator_batch *out);
 int64_t dfqi_generator_trainer_done(const dfqi_generator_trainer *h);

@@ -85,7 +85,7 @@ static void draw_mix(dfqi_rng *r, int64_t slots, float *mix)
     for (int64_t k = 0; k < slots; k++) mix[k] /= sum;
 }
 
-/* The first slot has the one class; the others have no part in anything. */
+/* The first slot has the class; the other slots have no effect. */
 static void draw_own(dfqi_generator_trainer *h, dfqi_rng *noise, dfqi_rng *labels)
 {
     dfqi_generator_draws *d = &h->draws;

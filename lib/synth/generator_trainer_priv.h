@@ -6,7 +6,7 @@
 #include "nn/optim.h"
 #include "synth/generator_trainer.h"
 
-/* What an iteration is made from; pieces of `block`. */
+/* Inputs of an iteration; pieces of `block`. */
 typedef struct dfqi_generator_draws {
     float *block;
     float *noise[DFQI_GENERATOR_NOISES];

@@ -26,13 +26,13 @@ typedef struct dfq_image_set dfqi_imageset;
 /* images F32 [n,3,S,S] of the model's size, labels I32 [n] in 0..classes - 1, or NULL. */
 DFQI_CHECKED dfq_status dfqi_imageset_check(const dfqi_model *m, const dfq_tensor *images,
                                             const dfq_tensor *labels);
-/* `images` have the shape `shape` (its data is not looked at), which dfqi_imageset_check accepts
+/* `images` have the shape of `shape` (its data is not used), which dfqi_imageset_check accepts
  * with the labels. DFQ_E_EXISTS if the folder holds a set already, unless `replace`. Reports stage
  * "save". */
 DFQI_CHECKED dfq_status dfqi_imageset_save_from(const dfqi_model *m, const dfqi_images *images,
                                                 const dfq_tensor *shape, const dfq_tensor *labels,
                                                 const char *folder, int replace);
-/* The same of images in memory. */
+/* Writes images in memory as a set. */
 DFQI_CHECKED dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
                                            const dfq_tensor *labels, const char *folder,
                                            int replace);
@@ -43,8 +43,7 @@ DFQI_CHECKED dfq_status dfqi_imageset_of(const dfqi_images *images, const dfq_te
 /* -- reading (imageset_read.c) ----------------------------------------------------------------- */
 
 /* From images.safetensors if there, else from the pictures by the network's preprocessing. The
- * first `most` images (0: all) are looked at, a few at a time: DFQ_E_NUMERIC if one is not
- * finite. */
+ * first `most` images (0: all) are checked, a few at a time: DFQ_E_NUMERIC if one is not finite. */
 DFQI_CHECKED dfq_status dfqi_imageset_open(const dfqi_model *m, const char *folder, int64_t most,
                                            dfqi_imageset **out);
 /* The first `most` images (0: all) of a data set, which is retained, by the network's

@@ -19,7 +19,7 @@ static int64_t at_most(int64_t n, int64_t limit)
 
 /* -- opening ----------------------------------------------------------------------------------- */
 
-/* Images are of the statistics or the attention of one network. */
+/* Images belong to one network: they were made from its statistics or attention. */
 static dfq_status warn_of_another(const dfqi_model *m, const char *path)
 {
     dfqi_safetensors st;
@@ -118,7 +118,7 @@ static dfq_status fill(const dfqi_model *m, const char *folder, int64_t most, bo
     bool there = dfqi_path_exists(exact);
     dfq_status status = there ? open_exact(m, exact, set) : open_pictures(m, folder, most, set);
     if (status == DFQ_OK) status = dfqi_imageset_check(m, &set->shape, set->labels);
-    if (status == DFQ_OK && most > 0) { /* labels are not in other hands yet */
+    if (status == DFQ_OK && most > 0) { /* nobody else has a reference to the labels yet */
         set->images.n = at_most(set->images.n, most);
         set->shape.dims[0] = set->labels->dims[0] = set->images.n;
     }
@@ -138,7 +138,7 @@ static dfqi_imageset *new_set(dfq_context *ctx)
     return set;
 }
 
-/* Hands out a set that is complete, gives back one that is not. */
+/* Returns the set on success, releases it on failure. */
 static dfq_status hand_out(dfqi_imageset *set, dfq_status status, dfqi_imageset **out)
 {
     if (status != DFQ_OK)

@@ -220,8 +220,8 @@ static void mirror(const dfqi_synth *s, const float *from, float *to)
         for (int64_t i = 0; i < width; i++) to[i] = from[width - 1 - i];
 }
 
-/* mirror(roll(x)) = roll the other way of mirror(x), and TV does not see the difference: so the
- * graph gets the mirrored images, and its gradient is mirrored back. */
+/* mirror(roll(x)) is mirror(x) rolled the other way, and TV is invariant under mirroring. So the
+ * graph gets mirrored images, and its gradient is mirrored back. */
 static void set_inputs(dfqi_synth *s, const dfqi_draws *d)
 {
     const float *x = s->x;

@@ -96,8 +96,8 @@ static void similarities(void *arg, int64_t b, int32_t thread)
     }
 }
 
-/* The points that a similarity is felt at: beyond REACH widths the Gaussian is nothing beside
- * floor_p. The points are usually further apart than that, so there are one or two. */
+/* The range of points to which a similarity contributes: beyond REACH widths the Gaussian is
+ * negligible against floor_p. Points are usually further apart than that, so it has one or two. */
 typedef struct near {
     int first, last;
 } near;
