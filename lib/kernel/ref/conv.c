@@ -1,6 +1,6 @@
 /* Convolution in plain C, by its definition: sums in double, no scratch memory. In the depthwise
- * form each filter has one channel. The Winograd form recovers the nine taps from the sixteen packed
- * ones and computes the same sums. */
+ * form each filter has one channel. The Winograd form recovers the nine taps from the sixteen
+ * packed ones and computes the same sums. */
 #include "kernel/ref/ref.h"
 
 #include <string.h>
