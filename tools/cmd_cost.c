@@ -167,19 +167,55 @@ static void print_json(const struct session *s, const struct result *r)
     putchar('\n');
 }
 
+struct range {
+    int32_t least, most;
+};
+
+static void widen(struct range *r, int32_t bits)
+{
+    if (r->most == 0 || bits < r->least) r->least = bits;
+    if (bits > r->most) r->most = bits;
+}
+
+/* "8" or "3..8" */
+static const char *range_text(const struct range *r, char out[16])
+{
+    if (r->least == r->most)
+        snprintf(out, 16, "%d", (int)r->most);
+    else
+        snprintf(out, 16, "%d..%d", (int)r->least, (int)r->most);
+    return out;
+}
+
+/* The widths of the quantizers, "w4a4", or the least and the most where they differ. */
+static void quantizer_widths(const struct result *r, char *out, size_t size)
+{
+    struct range weights = {0, 0}, acts = {0, 0};
+    char w[16], a[16];
+    for (int32_t k = 0; k < r->info.quantizers; k++) {
+        dfq_quantizer_info q = {.struct_size = sizeof q};
+        if (dfq_graph_get_quantizer(r->graph, k, &q) != DFQ_OK) continue;
+        int weight = q.kind == DFQ_QUANTIZER_WEIGHT || q.kind == DFQ_QUANTIZER_WEIGHT_MINMAX;
+        widen(weight ? &weights : &acts, q.bits);
+    }
+    int mixed = weights.least != weights.most || acts.least != acts.most;
+    snprintf(out, size, mixed ? "mixed (weights %s, activations %s bits)" : "w%sa%s",
+             range_text(&weights, w), range_text(&acts, a));
+}
+
 static void print_widths(const struct session *s, const struct result *r)
 {
-    char text[160];
+    char text[160], own[64];
     int bits = (int)r->hw.float_bits;
+    quantizer_widths(r, own, sizeof own);
     if (option_given(s->o, OPT_BITS))
         snprintf(text, sizeof text,
                  "as asked for, w%da%d, 8 bits in the first and the last layer; what no quantizer "
                  "rounds has %d",
                  (int)s->o->weight_bits, (int)s->o->act_bits, bits);
     else if (r->info.quantized)
-        snprintf(text, sizeof text,
-                 "of its quantizers, w%da%d; what no quantizer rounds has %d bits",
-                 (int)r->info.weight_bits, (int)r->info.act_bits, bits);
+        snprintf(text, sizeof text, "of its quantizers, %s; what no quantizer rounds has %d bits",
+                 own, bits);
     else
         snprintf(text, sizeof text, "no quantizers: %d bits", bits);
     cost_print_wrapped("widths", text);

@@ -726,6 +726,15 @@ class Cost(Part):
         assert bits["blocks.0.attn.proj/sum"] == (12, 12, 12), bits
         assert bits["head"] == (8, 8, 12), bits
 
+    def test_widths_that_differ(self):
+        """What is said of the widths is what the quantizers of the file have, not what was asked."""
+        for said, *args in (("w4a4",), ("mixed (weights 3..4, activations 4..6 bits)", "--layer-bits",
+                                        "blocks.0.mlp.fc1=w3a6"),
+                            ("mixed (weights 4..8, activations 4 bits)", "--first-last-bits", "8")):
+            self.works("quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK, *args)
+            out = " ".join(self.works("cost", "q", "-a", "eyeriss-16x16").out.split())
+            assert f"widths of its quantizers, {said}; what no" in out, out
+
     def test_the_best_of_many(self):
         self.write("many.json", pe_x=[4, 8], dataflow=["ws", "os", "rs"])
         best = self.cost("--accel", "many.json")
