@@ -77,8 +77,9 @@ static dfq_status check_marks(dfq_context *ctx, const char *path, const char *ki
     const char *version = dfqi_st_meta_find(st, marks[0].key);
     if (strcmp(version, marks[0].text) != 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "%s: checkpoint of version %s, this library knows %s", path,
-                         dfqi_show(version, show), marks[0].text);
+                         "%s: checkpoint of version %s, this library knows %s; start the job "
+                         "anew, or finish it with the library that wrote it",
+                         path, dfqi_show(version, show), marks[0].text);
     for (int32_t i = 1; i < n; i++) {
         const char *made = dfqi_st_meta_find(st, marks[i].key);
         if (strcmp(made, marks[i].text) != 0)

@@ -117,7 +117,7 @@ void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT])
                "kind %d, images %" PRId64 ", batch %" PRId64 ", iterations %" PRId64
                ", seed %" PRIu64 ", weights %.9g %.9g %.9g, learning rate %.9g to %.9g, decay "
                "%.9g, roll %d %d, flip %d, jitter %d, "
-               "natural %d, distance %d",
+               "multi-scale %d, distance %d",
                (int)o->kind, o->images, o->batch, o->iterations, o->seed,
                (double)o->attention_weight, (double)o->class_weight, (double)o->tv_weight,
                (double)o->learning_rate, (double)o->end_learning_rate, (double)o->weight_decay,

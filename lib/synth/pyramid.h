@@ -14,7 +14,7 @@
 typedef struct dfqi_pyramid {
     int64_t side;
     int32_t multi_scale;
-    int32_t scales; /* the side is halved down to 4 pixels or more; 1 if not natural */
+    int32_t scales; /* the side is halved down to 4 pixels or more; 1 if not multi_scale */
     int64_t floats; /* of one plane, all scales together */
 } dfqi_pyramid;
 

@@ -22,9 +22,14 @@ int64_t dfqi_synth_done(const dfqi_synth *s)
     return s->trained + s->at * s->per_batch + s->iteration;
 }
 
+int64_t dfqi_synth_images_in(const dfqi_synth *s, int64_t batches)
+{
+    return batches == s->n_batches ? s->o.images : batches * s->o.batch;
+}
+
 int64_t dfqi_synth_finished(const dfqi_synth *s)
 {
-    return s->at == s->n_batches ? s->o.images : s->at * s->o.batch;
+    return dfqi_synth_images_in(s, s->at);
 }
 
 /* The first n rows of t, sharing it if that is all. */

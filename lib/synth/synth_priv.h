@@ -94,7 +94,8 @@ struct dfqi_synth {
 /* options.c */
 const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind);
 /* Chooses the kind if it is AUTO. Kind PSE: puts the numbers of PSAQ-ViT in the place of the
- * options from tv_weight to natural; kind BNS: no jitter, which would move the very statistics. */
+ * options from tv_weight to multi_scale; kind BNS: no jitter, which would move the very
+ * statistics. */
 void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o);
 /* Whether images of a settled kind can be made of the network. */
 DFQI_CHECKED dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a,
@@ -132,6 +133,9 @@ void dfqi_kept_text(const dfqi_kept *k, char text[DFQI_KEPT_TEXT]);
 DFQI_CHECKED dfq_status dfqi_kept_open(const dfqi_synth *s, const dfqi_safetensors *st,
                                        const char *path, int64_t n, dfqi_images *out,
                                        dfqi_kept *out_kept);
+
+/* results.c: images of the first `batches` batches. */
+int64_t dfqi_synth_images_in(const dfqi_synth *s, int64_t batches);
 
 /* synth.c: images first .. first + n - 1 are finished. */
 DFQI_CHECKED dfq_status dfqi_synth_put(dfqi_synth *s, int64_t first, int64_t n, const float *x);

@@ -8,6 +8,7 @@
 
 TCase *dfqt_api_case(void);
 TCase *dfqt_checkpoint_case(void);
+TCase *dfqt_checkpoint_images_case(void);
 TCase *dfqt_cnn_case(void);
 TCase *dfqt_draw_case(void);
 TCase *dfqt_failure_case(void);

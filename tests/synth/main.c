@@ -9,6 +9,7 @@ int main(void)
     suite_add_tcase(s, dfqt_job_case());
     suite_add_tcase(s, dfqt_draw_case());
     suite_add_tcase(s, dfqt_checkpoint_case());
+    suite_add_tcase(s, dfqt_checkpoint_images_case());
     suite_add_tcase(s, dfqt_imageset_case());
     suite_add_tcase(s, dfqt_pse_case());
     suite_add_tcase(s, dfqt_pyramid_case());
