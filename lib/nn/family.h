@@ -19,6 +19,23 @@ typedef struct dfqi_expect {
     uint8_t positive; /* a variance: no entry may be zero or below */
 } dfqi_expect;
 
+/* What a part of a network does with the residual stream, for its rotation (nn/rotate.h). A linear
+ * layer has its bias behind its weight, a LayerNorm its beta behind its gamma. */
+typedef enum dfqi_stream_role {
+    DFQI_STREAM_ROWS,   /* `linear` is a tensor whose last axis are channels of the stream, and
+                           which is added to it: class token, positions, registers */
+    DFQI_STREAM_WRITER, /* `linear` adds to the stream */
+    DFQI_STREAM_READER, /* `linear` reads the stream behind the LayerNorm `norm` */
+    DFQI_STREAM_HEADS   /* `linear` makes queries, keys and values of `heads` heads, `projection`
+                           reads what attention makes of the values */
+} dfqi_stream_role;
+
+typedef struct dfqi_stream_part {
+    dfqi_stream_role role;
+    int32_t linear, norm, projection; /* indices of parameters */
+    int64_t heads;
+} dfqi_stream_part;
+
 typedef struct dfqi_family_row {
     const char *names[2]; /* how the architectures' names begin */
     /* Do the tensors of a file without an architecture's name look like this family? */
@@ -48,6 +65,9 @@ typedef struct dfqi_family_row {
     void (*expect)(const dfqi_arch *a, dfqi_expect *out);
     void (*forward)(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                     dfqi_taps *taps);
+    /* The parts that touch the residual stream, all of them, and its channels. Returns their
+     * number; out may be NULL. NULL: the stream of this family cannot be rotated. */
+    int32_t (*stream)(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
 } dfqi_family_row;
 
 extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,

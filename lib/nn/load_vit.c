@@ -131,4 +131,5 @@ const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .alike = alike,
                                          .count = dfqi_vit_count,
                                          .expect = dfqi_vit_expect,
-                                         .forward = dfqi_vit_forward};
+                                         .forward = dfqi_vit_forward,
+                                         .stream = dfqi_vit_stream};

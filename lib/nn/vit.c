@@ -86,6 +86,28 @@ void dfqi_vit_expect(const dfqi_arch *a, dfqi_expect *out)
     for (int32_t i = 0, n = dfqi_vit_count(a); i < n; i++) expect_one(a, i, &out[i]);
 }
 
+int32_t dfqi_vit_stream(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels)
+{
+    int32_t n = 0, depth = (int32_t)a->of.vit.depth, tail = EMBED_ROWS + depth * BLOCK_ROWS;
+    *out_channels = a->of.vit.width;
+    if (!out) return 4 + 5 * depth;
+    out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_ROWS, .linear = 0};
+    out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_ROWS, .linear = 1};
+    out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_WRITER, .linear = 2};
+    for (int32_t p = EMBED_ROWS; p < tail; p += BLOCK_ROWS) {
+        out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_READER, .norm = p, .linear = p + 2};
+        out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_HEADS,
+                                      .linear = p + 2,
+                                      .projection = p + 4,
+                                      .heads = a->of.vit.heads};
+        out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_WRITER, .linear = p + 4};
+        out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_READER, .norm = p + 6, .linear = p + 8};
+        out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_WRITER, .linear = p + 10};
+    }
+    out[n++] = (dfqi_stream_part){.role = DFQI_STREAM_READER, .norm = tail, .linear = tail + 2};
+    return n;
+}
+
 /* The names of a block's layers. */
 static const char *named(const dfqi_vit_block *b, const char *what, char text[96])
 {

@@ -10,6 +10,8 @@ int32_t dfqi_vit_count(const dfqi_arch *a);
 void dfqi_vit_expect(const dfqi_arch *a, dfqi_expect *out);
 void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                       dfqi_taps *taps);
+/* As in dfqi_family_row. */
+int32_t dfqi_vit_stream(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
 
 /* A block: x += proj(attention(norm(x))), x += fc2(gelu(fc1(norm(x)))). Parameters, [out,in] and
  * biases: norm1 2, qkv 2, proj 2, norm2 2, fc1 2, fc2 2. */

@@ -13,6 +13,7 @@ TCase *dfqt_load_case(void);
 TCase *dfqt_load_cnn_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_optim_case(void);
+TCase *dfqt_rotate_case(void);
 TCase *dfqt_sources_case(void);
 TCase *dfqt_stem_case(void);
 TCase *dfqt_supernet_case(void);
