@@ -7,6 +7,7 @@ const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
 {
     if (kind >= DFQI_OP_LEADING) return &dfqi_ops_leading[kind - DFQI_OP_LEADING];
     if (kind >= DFQI_OP_EXTREMES) return &dfqi_ops_range[kind - DFQI_OP_EXTREMES];
+    if (kind >= DFQI_OP_FQ_ROW) return &dfqi_ops_quant_row[kind - DFQI_OP_FQ_ROW];
     if (kind >= DFQI_OP_FQ) return &dfqi_ops_quant[kind - DFQI_OP_FQ];
     if (kind >= DFQI_OP_INTER_HEAD) return &dfqi_ops_structure[kind - DFQI_OP_INTER_HEAD];
     if (kind >= DFQI_OP_CROSS_ENTROPY) return &dfqi_ops_loss[kind - DFQI_OP_CROSS_ENTROPY];

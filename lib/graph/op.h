@@ -110,6 +110,9 @@ typedef enum dfqi_op_kind {
     DFQI_OP_FQ_LOG,
     DFQI_OP_FQ_WEIGHT,
     DFQI_OP_FQ_WEIGHT_SLOPES,
+    /* fake quantization on grids found at run time */
+    DFQI_OP_FQ_ROW,
+    DFQI_OP_FQ_ROW_DX,
     /* ranges */
     DFQI_OP_EXTREMES,
     DFQI_OP_TRACK_RANGE,

@@ -138,6 +138,11 @@ dfqi_id dfqi_fq_straight(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_p
                          float qmax);
 /* Logarithmic grid base sqrt(2) below top[1], codes 0..qmax. */
 dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax);
+/* x[B,..,C], each row of C values on a grid found from the row at run time; is_signed: symmetric,
+ * else from the smallest to the largest value with 0 among them (kernel.h, fq_row). */
+dfqi_id dfqi_fq_row(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
+/* x[B,..,N,C], each of the C columns over its N values. */
+dfqi_id dfqi_fq_column(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
 /* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned scales
  * scale[O] may be DFQI_NONE (min-max scales then). scale_grad_mult multiplies the gradient of
  * scale. */

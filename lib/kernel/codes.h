@@ -14,6 +14,14 @@ static inline float dfqi_code_uniform(float x, float scale, float zero_point, fl
     return q < qmin ? qmin : q > qmax ? qmax : q;
 }
 
+/* The code on the grid of a row: the zero point is added behind the rounding, as in ONNX's
+ * QuantizeLinear. */
+static inline float dfqi_code_row(float x, float scale, float zero_point, float qmin, float qmax)
+{
+    float q = rintf(x / scale) + zero_point;
+    return q < qmin ? qmin : q > qmax ? qmax : q;
+}
+
 /* max(rint(-2 log2(x / top)), 0), from qmax + 1 on the value is 0; x / top below FLT_MIN, negative
  * or NaN: qmax + 1. Without a logarithm: with u = m 2^e, m in [1, 2), it is -2 e minus the number
  * of the thresholds 2^(1/4), 2^(3/4) that m reaches. Exact, hence the same on every machine. */

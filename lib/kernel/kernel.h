@@ -9,7 +9,7 @@
  *
  * Numbers are float32. Sums run in float with 16 fixed lanes (or wider); rounding is half to even.
  * NaN passes through forward slots. Tables may differ in the last bits, except in fq, fq_log,
- * fq_weight, fq_weight_range, crossings and extremes. */
+ * fq_row, fq_weight, fq_weight_range, crossings and extremes. */
 #ifndef DFQI_KERNEL_H
 #define DFQI_KERNEL_H
 
@@ -191,6 +191,23 @@ typedef struct dfqi_kernels {
     /* Logarithmic grid with base 2^(1/2): q = rint(-2 log2(x / top)); q > qmax gives 0, q < 0 is 0;
      * y = top * 2^(-q/2). x >= 0; x / top below FLT_MIN gives 0. */
     void (*fq_log)(size_t n, float top, float qmax, const float *x, float *y);
+    /* Activations, each row of x[rows, cols] on a grid of its own, found from the row. With
+     * lo = min(0, min x) and hi = max(0, max x):
+     * unsigned: scale = (hi - lo) / (2^bits - 1), zero_point = rint(-lo / scale), codes 0 ..
+     * 2^bits - 1; signed: scale = max(-lo, hi) / Q, zero_point = 0, codes -Q .. Q with
+     * Q = 2^(bits-1) - 1. q = clamp(rint(x / scale) + zero_point), y = (q - zero_point) * scale.
+     * A row whose scale would be below FLT_MIN counts as zeros, scale 1. A row with NaN or an
+     * infinity, or whose range overflows, becomes NaN, and its scale is NaN. scale_out and
+     * zero_point_out [rows] may be NULL. y may be x. */
+    void (*fq_row)(int64_t rows, int64_t cols, int bits, int is_signed, const float *x, float *y,
+                   float *scale_out, float *zero_point_out);
+    /* Its gradient, straight through the rounding, and through the scale to the values that set it:
+     * dx = dy; with e = sum of dy (q - zero_point - x / scale) over the row, the largest value
+     * (first of equal ones, above 0) also gets e / (2^bits - 1), the smallest (below 0) minus that;
+     * signed: the one of largest magnitude gets e / Q with its sign (of x and -x, x > 0). A row of
+     * zeros or of NaN passes dy. dx may be dy. */
+    void (*fq_row_bwd)(int64_t rows, int64_t cols, int bits, int is_signed, const float *x,
+                       const float *dy, float *dx);
     /* Weights, per row r of w[rows, cols], optional per-column factor s[c] (NULL: 1):
      * v = w s; m = max |v|; scale = scale_in ? scale_in[r] : max(2 m, 1e-8) / (2^bits - 1);
      * y = clamp(rint(v / scale), -2^(bits-1), 2^(bits-1) - 1) * scale / s. scale_out[r] = scale

@@ -1,9 +1,11 @@
-/* The quantization grid of one row of weights, from the row's extremes. All tables share this
- * code. */
+/* The quantization grid of one row, of weights or of activations, from the row's extremes. All
+ * tables share this code. */
 #ifndef DFQI_KERNEL_ROW_GRID_H
 #define DFQI_KERNEL_ROW_GRID_H
 
+#include <float.h>
 #include <math.h>
+#include <stdint.h>
 
 typedef struct dfqi_row_grid {
     float scale, zero_point;
@@ -32,6 +34,47 @@ static inline dfqi_row_grid dfqi_row_grid_asymmetric(int bits, float a, float b)
     g.scale = fmaxf(b - a, 1e-8f) / (g.qmax - g.qmin);
     g.zero_point = -(rintf(a / g.scale) - g.qmin);
     return g;
+}
+
+/* A row of activations (fq_row), lo <= 0 <= hi being its extremes and 0. The scale of a row with an
+ * infinity or NaN, and of one whose range overflows, is NaN, hence all its values. A row whose
+ * scale would be below FLT_MIN counts as zeros: scale 1. */
+static inline dfqi_row_grid dfqi_row_grid_runtime(int bits, int is_signed, float lo, float hi,
+                                                  int finite)
+{
+    dfqi_row_grid g = {.qmax = ldexpf(1.0f, is_signed ? bits - 1 : bits) - 1.0f};
+    g.qmin = is_signed ? -g.qmax : 0.0f;
+    g.scale = (is_signed ? fmaxf(-lo, hi) : hi - lo) / g.qmax;
+    if (!finite || !(g.scale <= FLT_MAX)) g.scale = NAN;
+    if (g.scale < FLT_MIN) g.scale = 1.0f;
+    if (!is_signed) g.zero_point = rintf((0.0f - lo) / g.scale);
+    return g;
+}
+
+/* Does the grid follow the row's values? Not that of zeros. */
+static inline int dfqi_row_grid_follows(const dfqi_row_grid *g, int is_signed, float lo, float hi)
+{
+    float range = is_signed ? fmaxf(-lo, hi) : hi - lo;
+    return range / g->qmax >= FLT_MIN && g->scale <= FLT_MAX;
+}
+
+static inline void dfqi_row_add_first(int64_t cols, const float *x, float value, float slope,
+                                      float *dx)
+{
+    for (int64_t c = 0; c < cols; c++)
+        if (x[c] == value) {
+            dx[c] += slope;
+            return;
+        }
+}
+
+/* Adds to dx what fq_row_bwd gives the values that set the scale; slope: of the range. */
+static inline void dfqi_row_grid_bwd(int64_t cols, int is_signed, float lo, float hi, float slope,
+                                     const float *x, float *dx)
+{
+    int top = hi > 0.0f && (!is_signed || hi >= -lo);
+    if (top) dfqi_row_add_first(cols, x, hi, slope, dx);
+    if (lo < 0.0f && !(is_signed && top)) dfqi_row_add_first(cols, x, lo, -slope, dx);
 }
 
 #endif

@@ -1,4 +1,5 @@
-"""Golden data of the fake quantizers: weights, LSQ activations, their start, logarithmic grid."""
+"""Golden data of the fake quantizers: weights, LSQ activations, their start, logarithmic grid, grids
+of rows."""
 import torch
 
 import golden
@@ -93,9 +94,37 @@ def log_cases(bits, g):
     return {key + ".x": x, key + ".top": top, key + ".y": y}
 
 
+def row_cases(bits, g):
+    """Rows of both signs, above 0, below 0, of zeros, and with a range that is not centred; none
+    has two largest or two smallest values, so the gradient of amax is clear."""
+    x = torch.randn((6, 24), generator=g)
+    x[1] = x[1].abs() + 0.1
+    x[2] = -x[2].abs() - 0.1
+    x[3] = 0
+    x[4] = x[4] * 0.01 + 0.3
+    out = {}
+    for name, signed in (("row", False), ("row.signed", True)):
+        scale, _, _ = quant.row_grid(x, bits, signed)
+        v = x.double() / scale.double()
+        v = torch.where(v.abs() >= v.abs().amax(1, keepdim=True), v, off_ties(v))
+        case = (v * scale.double()).float()
+        dy = torch.randn(case.shape, generator=g)
+        leaf = case.double().requires_grad_()
+        y = quant.row(leaf, bits, signed)
+        y.backward(dy.double())
+        scale, zero_point, codes = quant.row_grid(case, bits, signed)
+        key = f"{name}{bits}"
+        out.update({key + ".x": case, key + ".dy": dy, key + ".y": y, key + ".dx": leaf.grad,
+                    key + ".scale": scale, key + ".zero_point": zero_point,
+                    key + ".codes": codes.int()})
+    return out
+
+
 g = golden.generator(SEED)
 out = {}
 for b in BITS:
     for case in (weights, lsq_cases, init_cases, log_cases):
         out.update(case(b, g))
+for b in BITS:
+    out.update(row_cases(b, g))
 golden.write("fake_quant.safetensors", out, seed=SEED)

@@ -75,6 +75,31 @@ def lsq_init(x, bits):
     return scale.reshape(1), zero_point.reshape(1), qmin, qmax, 1 / (x.numel() * qmax) ** 0.5
 
 
+def row_grid(x, bits, signed):
+    """(scale [rows,1], zero_point [rows,1], codes like x) of a grid for each row, from the row: from
+    its smallest to its largest value with 0 among them, or symmetric. In float32."""
+    x = x.detach().float()
+    lo, hi = x.amin(-1, keepdim=True).clamp_max(0), x.amax(-1, keepdim=True).clamp_min(0)
+    qmax = 2 ** (bits - 1) - 1 if signed else 2 ** bits - 1
+    scale = (torch.maximum(-lo, hi) if signed else hi - lo) / qmax
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    zero_point = torch.zeros_like(scale) if signed else (-lo / scale).round()
+    codes = ((x / scale).round() + zero_point).clamp(-qmax if signed else 0, qmax)
+    return scale, zero_point, codes
+
+
+def row(x, bits, signed):
+    """Fake-quantized rows. The error of rounding in codes is a constant for autograd, so the gradient
+    passes through the rounding, and through the scale to the row's extremes."""
+    _, zero_point, codes = row_grid(x, bits, signed)
+    lo, hi = x.amin(-1, keepdim=True).clamp_max(0), x.amax(-1, keepdim=True).clamp_min(0)
+    qmax = 2 ** (bits - 1) - 1 if signed else 2 ** bits - 1
+    scale = (torch.maximum(-lo, hi) if signed else hi - lo) / qmax
+    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    error = (codes.to(x.dtype) - zero_point.to(x.dtype) - x / scale).detach()
+    return x + scale * error
+
+
 def log_sqrt2(x, top, bits):
     """2^bits - 1 powers of 2^(1/2) from `top` down; what is too small becomes 0, the last value."""
     q = (-2 * (x / top).log2()).round().clamp_min(0)

@@ -32,7 +32,7 @@ static dfqi_id conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b, int64_t grou
 }
 
 /* Each line is one mistake. */
-enum { N_MISTAKES = 64, N_IMAGE_MISTAKES = 31 };
+enum { N_MISTAKES = 67, N_IMAGE_MISTAKES = 31 };
 
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
@@ -163,6 +163,12 @@ static dfqi_id mistake(dfqi_graph *g, int i)
         return dfqi_leading(g, W(6), 4, 2, 2);
     case 62:
         return dfqi_leading(g, X(6), 2, 6, 1);
+    case 63:
+        return dfqi_fq_row(g, W(2, 4, 6), 4, 0);
+    case 64:
+        return dfqi_fq_row(g, BARE, 4, 1);
+    case 65:
+        return dfqi_fq_column(g, X(6), 4, 1);
     default:
         return conv(g, X(40, 40, 3), W(5, 3, 17, 1), DFQI_NONE, 1);
     }

@@ -128,6 +128,62 @@ static void check_tracked(const rig *r, dfqi_id out)
     near("y", dfqi_exec_data(r->e, out), want, n);
 }
 
+/* One row or column of n values, `step` floats apart, in double: y, and the surrogate that the
+ * gradient is exact for. In it the errors of rounding, e = q - z - x / scale, are constants:
+ * sum of seed (x + scale(x) e). */
+typedef struct line {
+    const float *x, *seed;
+    int64_t n, step;
+    int is_signed;
+} line;
+
+static double line_scale(const line *l, double moved, int64_t at)
+{
+    double lo = 0, hi = 0;
+    for (int64_t i = 0; i < l->n; i++) {
+        double v = (double)l->x[i * l->step] + (i == at ? moved : 0);
+        lo = fmin(lo, v);
+        hi = fmax(hi, v);
+    }
+    return l->is_signed ? fmax(-lo, hi) / 3 : (hi - lo) / 7;
+}
+
+static double line_value(const line *l, int64_t i)
+{
+    double lo = 0, scale = line_scale(l, 0, 0);
+    for (int64_t k = 0; k < l->n; k++) lo = fmin(lo, (double)l->x[k * l->step]);
+    double z = l->is_signed ? 0 : rint(-lo / scale), q = rint((double)l->x[i * l->step] / scale);
+    return fmin(fmax(q + z, l->is_signed ? -3 : 0), l->is_signed ? 3 : 7) - z;
+}
+
+static double line_surrogate(const line *l, double moved, int64_t at)
+{
+    double sum = 0, scale = line_scale(l, 0, 0);
+    for (int64_t i = 0; i < l->n; i++) {
+        double e = line_value(l, i) - (double)l->x[i * l->step] / scale;
+        sum += (double)l->seed[i * l->step] *
+               ((double)l->x[i * l->step] + (i == at ? moved : 0) + line_scale(l, moved, at) * e);
+    }
+    return sum;
+}
+
+/* Forward against the formula, backward against differences of the surrogate. */
+static void check_row(const rig *r, dfqi_id out, const float *seed, const dfqi_attr *a)
+{
+    const dfqi_value *v = dfqi_graph_value(r->g, out);
+    int64_t cols = dfqi_value_last(v), rows = v->dims[v->rank - 2], count = dfqi_value_count(v);
+    const float *y = dfqi_exec_data(r->e, out), *dx = dfqi_exec_data(r->e, r->dwrt[0]);
+    int64_t n = a->i[2] ? rows : cols, step = a->i[2] ? cols : 1;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t at = a->i[2] ? i / cols % rows : i % cols, from = i - at * step;
+        line l = {r->data[0] + from, seed + from, n, step, (int)a->i[1]};
+        double want = line_value(&l, at) * line_scale(&l, 0, 0);
+        double slope = (line_surrogate(&l, 1e-5, at) - line_surrogate(&l, -1e-5, at)) / 2e-5;
+        near("y", y + i, &want, 1);
+        ck_assert_double_eq_tol((double)dx[i], slope, 1e-5);
+    }
+}
+
 static void check_log(const rig *r, dfqi_id out)
 {
     double want[64];
@@ -189,6 +245,8 @@ START_TEST(test_surrogate)
         check_straight(&r, out[0], seed);
     else if (s->op == DFQI_OP_FQ)
         check_fq(s, &r, dfqi_graph_value(r.g, r.input[0]), seed, out[0]);
+    else if (s->op == DFQI_OP_FQ_ROW)
+        check_row(&r, out[0], seed, a);
     else if (!(s->op == DFQI_OP_FQ_WEIGHT && a->i[2]))
         check_identity(&r, seed);
     if (s->op == DFQI_OP_TRACK_RANGE) check_tracked(&r, out[0]);

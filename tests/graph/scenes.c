@@ -397,6 +397,26 @@ static dfqi_id fq_weight_range(rig *r)
     return dfqi_fq_weight_range(r->g, WRT(0, 3, 67, 3, 2), 3);
 }
 
+static dfqi_id fq_row(rig *r)
+{
+    return dfqi_fq_row(r->g, WRT(1, 2, 5, 6), 3, 0);
+}
+
+static dfqi_id fq_row_signed(rig *r)
+{
+    return dfqi_fq_row(r->g, WRT(1, 3, 2, 5, 6), 3, 1);
+}
+
+static dfqi_id fq_column(rig *r)
+{
+    return dfqi_fq_column(r->g, WRT(1, 3, 2, 5, 6), 3, 1);
+}
+
+static dfqi_id fq_column_unsigned(rig *r)
+{
+    return dfqi_fq_column(r->g, WRT(1, 3, 2, 5, 6), 3, 0);
+}
+
 const scene dfqt_surrogate[] = {
     {"fq", DFQI_OP_FQ, 1, fq},
     {"fq, no zero point", DFQI_OP_FQ, 1, fq_symmetric},
@@ -407,6 +427,10 @@ const scene dfqt_surrogate[] = {
     {"fq, straight through", DFQI_OP_FQ, 1, fq_straight},
     {"fq_straight, range", DFQI_OP_TRACK_RANGE, 1, fq_tracked},
     {"fq_log", DFQI_OP_FQ_LOG, 1, fq_log},
+    {"fq_row", DFQI_OP_FQ_ROW, 1, fq_row},
+    {"fq_row, signed", DFQI_OP_FQ_ROW, 1, fq_row_signed},
+    {"fq_column", DFQI_OP_FQ_ROW, 1, fq_column},
+    {"fq_column, unsigned", DFQI_OP_FQ_ROW, 1, fq_column_unsigned},
     {"fq_weight", DFQI_OP_FQ_WEIGHT, 1, fq_weight},
     {"fq_weight, columns and scale", DFQI_OP_FQ_WEIGHT, 1, fq_weight_learned},
     {"fq_weight, scale", DFQI_OP_FQ_WEIGHT, 1, fq_weight_scale},

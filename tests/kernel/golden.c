@@ -159,6 +159,26 @@ static void log_golden(const dfqi_kernels *k, golden *s, const char *name, int b
     check_scaled(n, y, data(s, name, ".y"), 2e-7, name);
 }
 
+static void row_golden(const dfqi_kernels *k, golden *s, const char *name, int bits, int is_signed)
+{
+    const dfq_tensor *x = find(s, name, ".x");
+    int64_t rows = x->dims[0], cols = x->dims[1];
+    size_t n = (size_t)(rows * cols);
+    const int32_t *codes = find(s, name, ".codes")->data;
+    float *y = pool_take(&s->p, n, 0, 1), *dx = pool_take(&s->p, n, 0, 1);
+    float *scale = pool_take(&s->p, (size_t)rows, 0, 1),
+          *zero_point = pool_take(&s->p, (size_t)rows, 0, 1);
+    k->fq_row(rows, cols, bits, is_signed, x->data, y, scale, zero_point);
+    k->fq_row_bwd(rows, cols, bits, is_signed, x->data, data(s, name, ".dy"), dx);
+    check_scaled((size_t)rows, scale, data(s, name, ".scale"), 0, name);
+    check_scaled((size_t)rows, zero_point, data(s, name, ".zero_point"), 0, name);
+    for (size_t i = 0; i < n; i++)
+        ck_assert_float_eq(rintf(y[i] / scale[i / (size_t)cols]) + zero_point[i / (size_t)cols],
+                           (float)codes[i]);
+    check_scaled(n, y, data(s, name, ".y"), 1e-6, name);
+    check_scaled(n, dx, data(s, name, ".dx"), 1e-5, name);
+}
+
 START_TEST(test_fake_quant)
 {
     static const int bits[] = {2, 3, 4, 8};
@@ -177,6 +197,10 @@ START_TEST(test_fake_quant)
         }
         snprintf(name, sizeof name, "log%d", bits[b]);
         log_golden(table(_i), &s, name, bits[b]);
+        snprintf(name, sizeof name, "row%d", bits[b]);
+        row_golden(table(_i), &s, name, bits[b], 0);
+        snprintf(name, sizeof name, "row.signed%d", bits[b]);
+        row_golden(table(_i), &s, name, bits[b], 1);
         pool_end(&s.p);
     }
     golden_end(&s);

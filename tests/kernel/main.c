@@ -2,9 +2,9 @@
 #include "kernel/support.h"
 #include "support/suite.h"
 
-static const slot_test *const groups[] = {product_slots, conv_slots,   elementwise_slots,
-                                          row_slots,     column_slots, quant_slots,
-                                          weight_slots,  layout_slots, attention_slots};
+static const slot_test *const groups[] = {
+    product_slots, conv_slots,      elementwise_slots, row_slots,    column_slots,
+    quant_slots,   quant_row_slots, weight_slots,      layout_slots, attention_slots};
 enum { N_GROUPS = sizeof groups / sizeof groups[0] };
 
 static int n_slots(void)

@@ -57,7 +57,7 @@ typedef struct slot_test {
     }
 
 extern const slot_test product_slots[], conv_slots[], elementwise_slots[], row_slots[],
-    column_slots[], quant_slots[], weight_slots[], layout_slots[],
+    column_slots[], quant_slots[], quant_row_slots[], weight_slots[], layout_slots[],
     attention_slots[]; /* each ends with a NULL name */
 
 TCase *dfqt_gradients_case(void);

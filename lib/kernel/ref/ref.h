@@ -69,6 +69,10 @@ void dfqi_ref_fq(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x,
 void dfqi_ref_fq_bwd(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x,
                      const float *dy, float *dx, float *dscale, float *dzero_point);
 void dfqi_ref_fq_log(size_t n, float top, float qmax, const float *x, float *y);
+void dfqi_ref_fq_row(int64_t rows, int64_t cols, int bits, int is_signed, const float *x, float *y,
+                     float *scale_out, float *zero_point_out);
+void dfqi_ref_fq_row_bwd(int64_t rows, int64_t cols, int bits, int is_signed, const float *x,
+                         const float *dy, float *dx);
 void dfqi_ref_fq_weight(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                         const float *scale_in, float *y, float *scale_out);
 void dfqi_ref_fq_weight_range(int64_t rows, int64_t cols, int bits, const float *w, float *y,

@@ -40,6 +40,8 @@ void ISA(fill)(dfqi_kernels *t)
     t->fq = ISA(fq);
     t->fq_bwd = ISA(fq_bwd);
     t->fq_log = ISA(fq_log);
+    t->fq_row = ISA(fq_row);
+    t->fq_row_bwd = ISA(fq_row_bwd);
     t->fq_weight = ISA(fq_weight);
     t->fq_weight_range = ISA(fq_weight_range);
     t->crossings = ISA(crossings);

@@ -64,6 +64,10 @@ void ISA(fq)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, flo
 void ISA(fq_bwd)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, const float *dy,
                  float *dx, float *dscale, float *dzero_point);
 void ISA(fq_log)(size_t n, float top, float qmax, const float *x, float *y);
+void ISA(fq_row)(int64_t rows, int64_t cols, int bits, int is_signed, const float *x, float *y,
+                 float *scale_out, float *zero_point_out);
+void ISA(fq_row_bwd)(int64_t rows, int64_t cols, int bits, int is_signed, const float *x,
+                     const float *dy, float *dx);
 void ISA(fq_weight)(int64_t rows, int64_t cols, int bits, const float *w, const float *s,
                     const float *scale_in, float *y, float *scale_out);
 void ISA(fq_weight_range)(int64_t rows, int64_t cols, int bits, const float *w, float *y,
