@@ -129,7 +129,8 @@ static words seconds(double s)
     return w;
 }
 
-static void say_plan(struct explore *x, const dfq_explorer_needs *t)
+/* `memory`: bytes of the whole process. */
+static void say_plan(struct explore *x, const dfq_explorer_needs *t, double memory)
 {
     const struct options *o = &x->full;
     double judge = x->test ? t->image * (double)dfq_dataset_get_count(x->test) : 0;
@@ -150,7 +151,7 @@ static void say_plan(struct explore *x, const dfq_explorer_needs *t)
                 (long long)o->warmup_steps, seconds(t->warmup).text, (long long)o->steps,
                 seconds(t->explore).text, seconds(t->derive).text, (long long)o->train_steps,
                 seconds(t->train).text, seconds(t->recalibrate).text, test,
-                (long long)dfq_dataset_get_count(x->learn), text_bytes(session_peak(), bytes),
+                (long long)dfq_dataset_get_count(x->learn), text_bytes(memory, bytes),
                 text_threads((int)dfq_context_get_threads(x->s->ctx), (char[TEXT_SHORT]){0}));
 }
 
@@ -165,11 +166,12 @@ int explore_plan(struct explore *x)
         session_say(x->s, "nothing meets these limits, as the costs of all choices prove");
         return CODE_DONE;
     }
+    double held = session_peak(); /* without the copy of the job that the estimate works on */
     progress_begin(&x->s->progress, NULL, 0, 0);
     dfq_status status = dfq_explorer_estimate(x->e, &t);
     progress_end(&x->s->progress);
     if (status == DFQ_OK)
-        say_plan(x, &t);
+        say_plan(x, &t, fmax(held + t.bytes, session_peak()));
     else if (status == DFQ_E_CANCELLED)
         dfq_context_cancel(x->s->ctx); /* the job stops at its first step, and tells how to go on */
     else

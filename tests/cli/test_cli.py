@@ -1700,6 +1700,17 @@ class Explore(Stopping):
                          "--penalty", "0.5")
         assert r["rule"] == "product" and r["verdict"] == "certified", r
 
+    def test_plan(self):
+        """The memory of the plan is the whole job's, not what the process has taken so far: two
+        million steps leave records of some 100 MB."""
+        told = []
+        for steps in ("20", "2000000"):
+            code, err = self.interrupt([*self.BASE, *self.LIMITS, "--warmup-steps", "4", "--steps",
+                                        steps, "-t", "1", "-o", "n" + steps], "of memory")
+            assert code in (DONE, INTERRUPTED), err
+            told.append(float(re.search(r"([\d.]+) MB of memory", err).group(1)))
+        assert 50 < told[1] - told[0] < 200, told
+
     def test_without_training(self):
         r = self.explore("net", *self.LIMITS, "--train-steps", "0", "--warmup-steps", "0")
         assert r["steps"] == {"warmup": 0, "explore": 2, "train": 0} and r["file"] == "net", r
