@@ -10,6 +10,7 @@
 
 #include "explore/cost_networks/evaluator.h"
 #include "explore/cost_networks/hw_generator.h"
+#include "explore/solver/solver.h"
 #include "support/toy_problem.h"
 
 enum { SEEDS = 6, SHARES = 3, INSTANCES = SEEDS * SHARES, SWEEP = 12, MARGINS = 6 };

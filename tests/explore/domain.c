@@ -1,6 +1,6 @@
 /* Spaces: softmax and its gradient, Gumbel noise, one-hot codes; the tabulated evaluator against
  * plain sums and finite differences. */
-#include "explore/solver/domain.h"
+#include "explore/domain/domain.h"
 
 #include <math.h>
 

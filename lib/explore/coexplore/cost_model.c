@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "base/progress.h"
-#include "explore/solver/domain.h"
+#include "explore/domain/domain.h"
 
 enum { HW_MAX = 64, HW_NAME = 47 };
 

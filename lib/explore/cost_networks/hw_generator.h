@@ -6,8 +6,10 @@
 #ifndef DFQI_EXPLORE_HW_GENERATOR_H
 #define DFQI_EXPLORE_HW_GENERATOR_H
 
+#include <dfq/solver.h>
+
 #include "explore/cost_networks/mlp.h"
-#include "explore/solver/solver.h"
+#include "explore/domain/hw_params.h"
 
 typedef struct dfqi_gen dfqi_gen;
 

@@ -2,8 +2,8 @@
 #ifndef DFQI_EXPLORE_HW_GENERATOR_PRIV_H
 #define DFQI_EXPLORE_HW_GENERATOR_PRIV_H
 
-#include "explore/solver/domain.h"
 #include "explore/cost_networks/hw_generator.h"
+#include "explore/domain/domain.h"
 
 typedef struct dfqi_gen_training dfqi_gen_training;
 

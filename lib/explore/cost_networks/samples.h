@@ -5,7 +5,7 @@
 #define DFQI_EXPLORE_SAMPLES_H
 
 #include "base/rng.h"
-#include "explore/solver/additive.h"
+#include "explore/domain/additive.h"
 
 typedef struct dfqi_samples {
     const dfqi_domain *space; /* borrowed */

@@ -1,5 +1,5 @@
 /* The exact evaluator of additive.h. */
-#include "explore/solver/additive.h"
+#include "explore/domain/additive.h"
 
 #include <string.h>
 

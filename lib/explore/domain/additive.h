@@ -3,7 +3,7 @@
 #ifndef DFQI_EXPLORE_ADDITIVE_H
 #define DFQI_EXPLORE_ADDITIVE_H
 
-#include "explore/solver/domain.h"
+#include "explore/domain/domain.h"
 
 typedef struct dfqi_additive {
     const dfqi_domain *space; /* borrowed, as the tables are */

@@ -1,6 +1,6 @@
 /* Categorical search spaces: softmax and Gumbel-softmax (Jang et al., ICLR 2017) of logits, and
  * one-hot choices. */
-#include "explore/solver/domain.h"
+#include "explore/domain/domain.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include <dfq/solver.h>
 
-#include "explore/solver/additive.h"
+#include "explore/domain/additive.h"
 #include "explore/solver/solver.h"
 
 typedef struct dfqi_problem {

@@ -6,21 +6,10 @@
 #include <stdbool.h>
 
 #include "base/compiler.h"
-#include "explore/solver/domain.h"
+#include "explore/domain/domain.h"
+#include "explore/domain/hw_params.h"
 
 typedef struct dfqi_solver dfqi_solver;
-
-/* A network (DANCE's GEN) that computes the logits of the hardware parameters from the mixture of
- * the cells. The search updates its parameters in place of the logits. */
-typedef struct dfqi_hw_params {
-    int64_t n;           /* parameters */
-    const double *start; /* [n] their first values; borrowed for creation alone */
-    /* The logits [total - cells] of mixture p [cells] with parameters v [n]. */
-    DFQI_CHECKED dfq_status (*logits)(void *user, const double *p, const double *v, double *out);
-    /* Gradients to both from that to the logits, at the point of the last call of logits(). */
-    DFQI_CHECKED dfq_status (*gradient)(void *user, const double *dlogits, double *dp, double *dv);
-    void *user;
-} dfqi_hw_params;
 
 /* Estimated costs of the mixture (DANCE's EST), which the steps of a search use in place of the
  * problem's tables. Derived choices and the verdict have the tables' exact costs. */
