@@ -61,9 +61,9 @@ static float *gradient(study *s, int term, const float *x, const dfqi_draws *d, 
     const float *grad;
     memcpy(one->x, x, (size_t)(one->o.batch * one->pixels) * sizeof *x);
     must(s, dfqi_objective_run(one, d, losses, &grad));
-    dfqi_pyramid_split(s->ctx, &one->pyramid, one->o.batch, grad, one->scales);
+    dfqi_pyramid_split(s->ctx, &one->by_pixels.pyramid, one->o.batch, grad, one->by_pixels.scales);
     *loss = losses[DFQI_SYNTH_TOTAL];
-    return one->scales;
+    return one->by_pixels.scales;
 }
 
 static double dot(const float *a, const float *b, int64_t n)
@@ -76,10 +76,10 @@ static double dot(const float *a, const float *b, int64_t n)
 static void measure_shares(study *s, int quarter)
 {
     float *g[TERMS], loss;
-    int64_t n = dfqi_synth_scale_floats(s->main);
-    dfqi_draw_augment(s->main, &s->main->draws);
+    int64_t n = dfqi_pixels_scale_floats(s->main);
+    dfqi_draw_augment(s->main, &s->main->by_pixels.draws);
     for (int t = 0; t < TERMS; t++) {
-        g[t] = gradient(s, t, s->main->x, &s->main->draws, &loss);
+        g[t] = gradient(s, t, s->main->x, &s->main->by_pixels.draws, &loss);
         s->norms[quarter][t] = (double)weight_of(&s->o, t) * sqrt(dot(g[t], g[t], n));
     }
     s->cosine[quarter] = dot(g[0], g[1], n) / sqrt(dot(g[0], g[0], n) * dot(g[1], g[1], n));
@@ -102,7 +102,7 @@ static void make_images(study *s)
 static double clean(study *s, int term, const float *images)
 {
     dfqi_synth *one = s->one[term];
-    dfqi_draws d = one->draws;
+    dfqi_draws d = one->by_pixels.draws;
     int64_t batches = s->o.images / s->o.batch;
     double sum = 0;
     for (int64_t i = 0; i < 3 * s->o.batch; i++) {

@@ -54,15 +54,7 @@ static void list_all(const dfqi_synth *s, progress *p, dfqi_arrays *a)
     dfqi_arrays_add(a, "", "losses", DFQI_F32, done * DFQI_SYNTH_LOSSES, s->losses, 0);
     dfqi_arrays_add(a, "", "labels", DFQI_I32, dfqi_synth_images_in(s, p->at),
                     s->labels ? s->labels->data : NULL, 0);
-    if (p->iteration > 0) {
-        dfqi_arrays_add(a, "", "x", DFQI_F32, s->o.batch * s->pixels, s->x, 1);
-        dfqi_arrays_add(a, "", "m", DFQI_F32, s->moments.count, s->moments.m, 1);
-        dfqi_arrays_add(a, "", "v", DFQI_F32, s->moments.count, s->moments.v, 1);
-    }
-    for (int32_t i = 0; s->generator && i < dfqi_generator_trainer_arrays(s->generator); i++) {
-        dfqi_generator_array own = dfqi_generator_trainer_array_at(s->generator, i);
-        dfqi_arrays_add(a, "", own.name, DFQI_F32, own.count, own.data, 1);
-    }
+    s->maker->list(s, p->iteration, a);
 }
 
 static dfq_status write_state(const dfqi_synth *s, const char *path)
@@ -96,9 +88,8 @@ static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, co
     if (status == DFQ_OK) dfqi_arrays_take(&a, st);
     dfqi_arrays_fini(&a);
     DFQI_TRY(status);
-    int64_t training = s->generator ? s->o.iterations : 0;
-    bool trained =
-        out->trained >= 0 && out->trained <= training && (out->at == 0 || out->trained == training);
+    bool trained = out->trained >= 0 && out->trained <= s->training &&
+                   (out->at == 0 || out->trained == s->training);
     if (trained && out->at >= 0 && out->at <= s->n_batches && out->iteration >= 0 &&
         out->iteration < s->per_batch && (out->at < s->n_batches || out->iteration == 0) &&
         out->attempt >= 0 && out->attempt < DFQI_SYNTH_ATTEMPTS)
@@ -139,9 +130,7 @@ static void resume(dfqi_synth *s, const progress *p)
     s->iteration = p->iteration;
     s->attempt = p->attempt;
     s->trained = p->trained;
-    s->drawn = s->iteration > 0;
-    if (s->drawn) dfqi_draw_labels(s, s->at, s->attempt, s->labels_f);
-    if (s->generator) dfqi_generator_trainer_resume(s->generator, s->trained);
+    s->maker->resume(s);
 }
 
 dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)

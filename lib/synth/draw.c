@@ -18,10 +18,10 @@ static dfqi_rng stream(const dfqi_synth *s, uint64_t purpose, int64_t batch, int
 void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch, float *x)
 {
     dfqi_rng r = stream(s, IMAGES, batch, attempt, 0);
-    dfqi_rng_fill_normal(&r, scratch, (size_t)dfqi_synth_scale_floats(s));
-    if (s->pyramid.multi_scale) /* remaining noise would not look natural */
-        for (int64_t i = 0; i < dfqi_synth_scale_floats(s); i++) scratch[i] *= 0.1f;
-    dfqi_pyramid_add(s->ctx, &s->pyramid, s->o.batch, scratch, 0, x);
+    dfqi_rng_fill_normal(&r, scratch, (size_t)dfqi_pixels_scale_floats(s));
+    if (s->by_pixels.pyramid.multi_scale) /* remaining noise would not look natural */
+        for (int64_t i = 0; i < dfqi_pixels_scale_floats(s); i++) scratch[i] *= 0.1f;
+    dfqi_pyramid_add(s->ctx, &s->by_pixels.pyramid, s->o.batch, scratch, 0, x);
 }
 
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels)
@@ -54,7 +54,7 @@ void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out)
     dfqi_rng noise = stream(s, NOISE, s->at, s->attempt, t);
     dfqi_rng jitter = stream(s, JITTER, s->at, s->attempt, t);
     const dfqi_recipe *recipe = dfqi_recipe_of(s->o.kind);
-    int32_t most = t < dfqi_synth_first_half(s) ? s->o.roll_first : s->o.roll_second;
+    int32_t most = t < dfqi_pixels_first_half(s) ? s->o.roll_first : s->o.roll_second;
     float fade = 0.5f * (float)(total - 1 - t) / (float)total;
     out->roll[0] = offset(&roll, most);
     out->roll[1] = recipe->one_offset ? out->roll[0] : offset(&roll, most);

@@ -22,7 +22,7 @@ typedef struct terms {
 
 static void add_term(dfqi_synth *s, terms *t, int loss, dfqi_id id, float weight)
 {
-    s->term[loss] = t->n;
+    s->by_pixels.term[loss] = t->n;
     t->id[t->n] = id;
     t->weight[t->n++] = weight;
 }
@@ -66,8 +66,8 @@ static dfq_status build_pass(const dfqi_synth *s, dfqi_pass *p)
 /* Mean over blocks of the inter-head distance: the sum, to be weighted by 1 / depth. */
 static dfqi_id inter_head_sum(const dfqi_synth *s)
 {
-    dfqi_graph *g = s->main.g;
-    const dfqi_id *raw = s->main.taps.raw;
+    dfqi_graph *g = s->by_pixels.main.g;
+    const dfqi_id *raw = s->by_pixels.main.taps.raw;
     dfqi_id sum = dfqi_inter_head(g, raw[0], 1, s->o.distance);
     for (int64_t i = 1; i < s->model->net.arch.of.vit.depth; i++)
         sum = dfqi_add(g, sum, dfqi_inter_head(g, raw[i], 1, s->o.distance));
@@ -77,137 +77,152 @@ static dfqi_id inter_head_sum(const dfqi_synth *s)
 /* The graph that shows the head outputs, and the inputs for the gradient by them. */
 static dfq_status build_entropy(dfqi_synth *s)
 {
+    dfqi_pixel_maker *own = &s->by_pixels;
     const dfqi_arch *a = &s->model->net.arch;
-    DFQI_TRY(build_pass(s, &s->view));
-    s->seed = dfqi_calloc(s->ctx, (size_t)a->of.vit.depth, sizeof *s->seed);
-    if (!s->seed) return DFQ_E_NOMEM;
-    s->pse = (dfqi_pse_shape){
+    DFQI_TRY(build_pass(s, &own->view));
+    own->seed = dfqi_calloc(s->ctx, (size_t)a->of.vit.depth, sizeof *own->seed);
+    if (!own->seed) return DFQ_E_NOMEM;
+    own->pse = (dfqi_pse_shape){
         .batch = s->o.batch, .heads = a->of.vit.heads, .d = a->of.vit.width / a->of.vit.heads};
-    s->pse.tokens = dfqi_graph_value(s->view.g, s->view.taps.head[0])->dims[2];
+    own->pse.tokens = dfqi_graph_value(own->view.g, own->view.taps.head[0])->dims[2];
     for (int64_t i = 0; i < a->of.vit.depth; i++) {
-        dfqi_graph_keep(s->view.g, s->view.taps.head[i]);
-        s->seed[i] = dfqi_graph_input(s->main.g, "seed", 1, 3,
-                                      (int64_t[]){a->of.vit.heads, s->pse.tokens, s->pse.d});
+        dfqi_graph_keep(own->view.g, own->view.taps.head[i]);
+        own->seed[i] = dfqi_graph_input(own->main.g, "seed", 1, 3,
+                                        (int64_t[]){a->of.vit.heads, own->pse.tokens, own->pse.d});
     }
-    return dfqi_graph_status(s->main.g);
+    return dfqi_graph_status(own->main.g);
 }
 
 /* d(total) by the images, plus <head, seed> where the entropy sends its gradient in. */
 static dfq_status build_gradient(dfqi_synth *s)
 {
-    dfqi_graph *g = s->main.g;
+    dfqi_pixel_maker *own = &s->by_pixels;
+    dfqi_graph *g = own->main.g;
     size_t depth = (size_t)s->model->net.arch.of.vit.depth;
     int32_t n = 0;
     dfqi_id *value = dfqi_calloc(s->ctx, 2 * (depth + 1), sizeof *value);
     if (!value) return DFQ_E_NOMEM;
     dfqi_id *grad = value + depth + 1;
-    if (s->total != DFQI_NONE) {
-        value[n] = s->total;
-        grad[n++] = dfqi_fill(g, s->total, 1.0f);
+    if (own->total != DFQI_NONE) {
+        value[n] = own->total;
+        grad[n++] = dfqi_fill(g, own->total, 1.0f);
     }
-    for (size_t i = 0; s->seed && i < depth; i++, n++) {
-        value[n] = s->main.taps.head[i];
-        grad[n] = s->seed[i];
+    for (size_t i = 0; own->seed && i < depth; i++, n++) {
+        value[n] = own->main.taps.head[i];
+        grad[n] = own->seed[i];
     }
-    dfq_status status = dfqi_graph_grad(g, n, value, grad, 1, &s->main.x, &s->dx);
+    dfq_status status = dfqi_graph_grad(g, n, value, grad, 1, &own->main.x, &own->dx);
     dfqi_free(s->ctx, value);
     return status;
 }
 
 static dfqi_id variation(dfqi_synth *s)
 {
+    dfqi_pixel_maker *own = &s->by_pixels;
     const dfqi_recipe *r = dfqi_recipe_of(s->o.kind);
-    dfqi_graph *g = s->main.g;
-    if (r->tv_most == 0) return dfqi_tv(g, s->main.x, r->tv_diagonal, DFQI_NONE);
-    s->tv_target = dfqi_graph_input(g, "tv_target", 0, 1, (int64_t[]){1});
-    return dfqi_tv(g, s->main.seen, r->tv_diagonal, s->tv_target);
+    dfqi_graph *g = own->main.g;
+    if (r->tv_most == 0) return dfqi_tv(g, own->main.x, r->tv_diagonal, DFQI_NONE);
+    own->tv_target = dfqi_graph_input(g, "tv_target", 0, 1, (int64_t[]){1});
+    return dfqi_tv(g, own->main.seen, r->tv_diagonal, own->tv_target);
 }
 
 dfq_status dfqi_objective_build(dfqi_synth *s)
 {
+    dfqi_pixel_maker *own = &s->by_pixels;
     const dfqi_synth_options *o = &s->o;
     terms t = {0};
-    s->total = s->parts = s->dx = s->tv_target = DFQI_NONE;
-    for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) s->term[i] = -1;
-    if (o->kind == DFQI_SYNTH_NOISE || s->generator) return DFQ_OK;
-    DFQI_TRY(build_pass(s, &s->main));
-    dfqi_graph *g = s->main.g;
+    own->total = own->parts = own->dx = own->tv_target = DFQI_NONE;
+    for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) own->term[i] = -1;
+    DFQI_TRY(build_pass(s, &own->main));
+    dfqi_graph *g = own->main.g;
     bool norms = o->kind == DFQI_SYNTH_BNS;
-    s->layers = norms ? dfqi_arch_norms(&s->model->net.arch) : s->model->net.arch.of.vit.depth;
+    own->layers = norms ? dfqi_arch_norms(&s->model->net.arch) : s->model->net.arch.of.vit.depth;
     if ((norms || o->kind == DFQI_SYNTH_ATTENTION) && o->attention_weight > 0)
         add_term(s, &t, DFQI_SYNTH_INTER_HEAD,
-                 norms ? dfqi_norm_distance(g, s->main.taps.norms, (int32_t)s->layers)
+                 norms ? dfqi_norm_distance(g, own->main.taps.norms, (int32_t)own->layers)
                        : inter_head_sum(s),
-                 o->attention_weight / (float)s->layers);
+                 o->attention_weight / (float)own->layers);
     if (o->kind == DFQI_SYNTH_PSE && o->attention_weight > 0) DFQI_TRY(build_entropy(s));
     if (o->class_weight > 0)
         add_term(s, &t, DFQI_SYNTH_CLASS,
-                 dfqi_cross_entropy(g, s->main.taps.logits, s->main.labels), o->class_weight);
+                 dfqi_cross_entropy(g, own->main.taps.logits, own->main.labels), o->class_weight);
     if (o->tv_weight > 0) add_term(s, &t, DFQI_SYNTH_TV, variation(s), o->tv_weight);
     if (t.n > 0) {
-        s->total = dfqi_total(g, t.n, t.id, t.weight);
-        s->parts = dfqi_graph_output(g, s->total, 1);
-        dfqi_graph_keep(g, s->total);
-        dfqi_graph_keep(g, s->parts);
+        own->total = dfqi_total(g, t.n, t.id, t.weight);
+        own->parts = dfqi_graph_output(g, own->total, 1);
+        dfqi_graph_keep(g, own->total);
+        dfqi_graph_keep(g, own->parts);
     }
     DFQI_TRY(build_gradient(s));
-    dfqi_graph_keep(g, s->dx);
+    dfqi_graph_keep(g, own->dx);
     return dfqi_graph_status(g);
 }
 
 /* -- executors --------------------------------------------------------------------------------- */
 
-static dfq_status start_pass(dfqi_synth *s, dfqi_pass *p)
+static dfq_status start_pass(const dfqi_synth *s, dfqi_pass *p)
 {
+    const dfqi_pixel_maker *own = &s->by_pixels;
     DFQI_TRY(dfqi_exec_new(p->g, &p->e));
-    dfqi_exec_bind(p->e, p->roll, s->roll);
-    dfqi_exec_bind(p->e, p->scale, s->scale);
-    dfqi_exec_bind(p->e, p->shift, s->shift);
+    dfqi_exec_bind(p->e, p->roll, own->roll);
+    dfqi_exec_bind(p->e, p->scale, own->scale);
+    dfqi_exec_bind(p->e, p->shift, own->shift);
     dfqi_exec_bind(p->e, p->labels, s->labels_f);
     return DFQ_OK;
 }
 
+/* Of one block. */
 static int64_t seed_floats(const dfqi_synth *s)
 {
-    return s->pse.batch * s->pse.heads * s->pse.tokens * s->pse.d;
+    const dfqi_pse_shape *pse = &s->by_pixels.pse;
+    return pse->batch * pse->heads * pse->tokens * pse->d;
+}
+
+int64_t dfqi_objective_seeds(const dfqi_synth *s)
+{
+    return s->by_pixels.seed ? seed_floats(s) * s->model->net.arch.of.vit.depth : 0;
 }
 
 dfq_status dfqi_objective_start(dfqi_synth *s)
 {
-    if (s->main.g) DFQI_TRY(start_pass(s, &s->main));
-    if (s->view.g) DFQI_TRY(start_pass(s, &s->view));
-    for (int64_t i = 0; s->seed && i < s->model->net.arch.of.vit.depth; i++)
-        dfqi_exec_bind(s->main.e, s->seed[i], s->seeds + i * seed_floats(s));
+    dfqi_pixel_maker *own = &s->by_pixels;
+    DFQI_TRY(start_pass(s, &own->main));
+    if (own->view.g) DFQI_TRY(start_pass(s, &own->view));
+    for (int64_t i = 0; own->seed && i < s->model->net.arch.of.vit.depth; i++)
+        dfqi_exec_bind(own->main.e, own->seed[i], own->seeds + i * seed_floats(s));
     return DFQ_OK;
 }
 
 void dfqi_objective_stop(dfqi_synth *s)
 {
-    dfqi_exec_free(s->main.e);
-    dfqi_exec_free(s->view.e);
-    s->main.e = s->view.e = NULL;
+    dfqi_pixel_maker *own = &s->by_pixels;
+    dfqi_exec_free(own->main.e);
+    dfqi_exec_free(own->view.e);
+    own->main.e = own->view.e = NULL;
 }
 
 void dfqi_objective_fini(dfqi_synth *s)
 {
+    dfqi_pixel_maker *own = &s->by_pixels;
     dfqi_objective_stop(s);
-    dfqi_graph_free(s->main.g);
-    dfqi_graph_free(s->view.g);
-    dfqi_free(s->ctx, s->main.taps.raw);
-    dfqi_free(s->ctx, s->view.taps.raw);
-    dfqi_free(s->ctx, s->main.taps.norms);
-    dfqi_free(s->ctx, s->seed);
+    dfqi_graph_free(own->main.g);
+    dfqi_graph_free(own->view.g);
+    dfqi_free(s->ctx, own->main.taps.raw);
+    dfqi_free(s->ctx, own->view.taps.raw);
+    dfqi_free(s->ctx, own->main.taps.norms);
+    dfqi_free(s->ctx, own->seed);
 }
 
-dfq_status dfqi_objective_bytes(const dfqi_synth *s, double *out)
+dfq_status dfqi_objective_cost(const dfqi_synth *s, double *bytes, double *macs)
 {
-    size_t bytes = 0;
-    *out = 0;
-    if (s->main.g) DFQI_TRY(dfqi_exec_estimate(s->main.g, &bytes));
-    *out += (double)bytes;
-    bytes = 0;
-    if (s->view.g) DFQI_TRY(dfqi_exec_estimate(s->view.g, &bytes));
-    *out += (double)bytes;
+    const dfqi_graph *graphs[] = {s->by_pixels.main.g, s->by_pixels.view.g};
+    *bytes = *macs = 0;
+    for (int i = 0; i < 2 && graphs[i]; i++) {
+        size_t run;
+        DFQI_TRY(dfqi_exec_estimate(graphs[i], &run));
+        *bytes += (double)run;
+        *macs += dfqi_graph_macs(graphs[i]);
+    }
     return DFQ_OK;
 }
 
@@ -224,53 +239,56 @@ static void mirror(const dfqi_synth *s, const float *from, float *to)
  * graph gets mirrored images, and its gradient is mirrored back. */
 static void set_inputs(dfqi_synth *s, const dfqi_draws *d)
 {
+    dfqi_pixel_maker *own = &s->by_pixels;
     const float *x = s->x;
-    s->roll[0] = d->roll[0];
-    s->roll[1] = d->flip ? -d->roll[1] : d->roll[1];
+    own->roll[0] = d->roll[0];
+    own->roll[1] = d->flip ? -d->roll[1] : d->roll[1];
     for (int64_t i = 0; i < 3 * s->o.batch; i++) {
-        s->scale[i] = 1.0f / d->dev[i];
-        s->shift[i] = (d->offset[i] - d->mean[i]) / d->dev[i];
+        own->scale[i] = 1.0f / d->dev[i];
+        own->shift[i] = (d->offset[i] - d->mean[i]) / d->dev[i];
     }
     if (d->flip) {
-        mirror(s, s->x, s->mirror);
-        x = s->mirror;
+        mirror(s, s->x, own->mirror);
+        x = own->mirror;
     }
-    dfqi_exec_bind(s->main.e, s->main.x, x);
-    if (s->view.e) dfqi_exec_bind(s->view.e, s->view.x, x);
-    if (s->tv_target != DFQI_NONE) dfqi_exec_bind(s->main.e, s->tv_target, &d->tv_target);
+    dfqi_exec_bind(own->main.e, own->main.x, x);
+    if (own->view.e) dfqi_exec_bind(own->view.e, own->view.x, x);
+    if (own->tv_target != DFQI_NONE) dfqi_exec_bind(own->main.e, own->tv_target, &d->tv_target);
 }
 
 /* The entropy of all blocks; its gradient goes to the seeds. */
 static dfq_status run_entropy(dfqi_synth *s, double *out)
 {
+    dfqi_pixel_maker *own = &s->by_pixels;
     *out = 0;
-    DFQI_TRY(dfqi_exec_run(s->view.e));
+    DFQI_TRY(dfqi_exec_run(own->view.e));
     for (int64_t i = 0; i < s->model->net.arch.of.vit.depth; i++)
-        *out += dfqi_pse(s->ctx, &s->pse, dfqi_exec_data(s->view.e, s->view.taps.head[i]),
-                         s->o.attention_weight, s->seeds + i * seed_floats(s), s->pse_scratch);
+        *out += dfqi_pse(s->ctx, &own->pse, dfqi_exec_data(own->view.e, own->view.taps.head[i]),
+                         s->o.attention_weight, own->seeds + i * seed_floats(s), own->pse_scratch);
     return DFQ_OK;
 }
 
 dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d, float losses[DFQI_SYNTH_LOSSES],
                               const float **grad)
 {
+    dfqi_pixel_maker *own = &s->by_pixels;
     double entropy = 0;
     set_inputs(s, d);
-    if (s->seed) DFQI_TRY(run_entropy(s, &entropy));
-    DFQI_TRY(dfqi_exec_run(s->main.e));
-    const float *parts = s->parts != DFQI_NONE ? dfqi_exec_data(s->main.e, s->parts) : NULL;
+    if (own->seed) DFQI_TRY(run_entropy(s, &entropy));
+    DFQI_TRY(dfqi_exec_run(own->main.e));
+    const float *parts = own->parts != DFQI_NONE ? dfqi_exec_data(own->main.e, own->parts) : NULL;
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++)
-        losses[i] = parts && s->term[i] >= 0 ? parts[s->term[i]] : NAN;
-    losses[DFQI_SYNTH_TOTAL] = parts ? *dfqi_exec_data(s->main.e, s->total) : 0.0f;
-    losses[DFQI_SYNTH_INTER_HEAD] /= (float)s->layers;
-    if (s->seed) {
+        losses[i] = parts && own->term[i] >= 0 ? parts[own->term[i]] : NAN;
+    losses[DFQI_SYNTH_TOTAL] = parts ? *dfqi_exec_data(own->main.e, own->total) : 0.0f;
+    losses[DFQI_SYNTH_INTER_HEAD] /= (float)own->layers;
+    if (own->seed) {
         losses[DFQI_SYNTH_INTER_HEAD] = (float)entropy;
         losses[DFQI_SYNTH_TOTAL] += s->o.attention_weight * (float)entropy;
     }
-    *grad = dfqi_exec_data(s->main.e, s->dx);
+    *grad = dfqi_exec_data(own->main.e, own->dx);
     if (d->flip) {
-        mirror(s, *grad, s->mirror);
-        *grad = s->mirror;
+        mirror(s, *grad, own->mirror);
+        *grad = own->mirror;
     }
     return DFQ_OK;
 }

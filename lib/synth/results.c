@@ -14,7 +14,7 @@ const dfqi_model *dfqi_synth_model(const dfqi_synth *s)
 
 int64_t dfqi_synth_units(const dfqi_synth *s)
 {
-    return (s->generator ? s->o.iterations : 0) + s->n_batches * s->per_batch;
+    return s->training + s->n_batches * s->per_batch;
 }
 
 int64_t dfqi_synth_done(const dfqi_synth *s)
@@ -55,8 +55,7 @@ static dfq_status need_images(const dfqi_synth *s)
     return dfqi_fail(
         s->ctx, DFQ_E_INVALID,
         "synth: no batch is finished yet, %lld of %lld iterations up to the first are done",
-        (long long)dfqi_synth_done(s),
-        (long long)(s->per_batch + (s->generator ? s->o.iterations : 0)));
+        (long long)dfqi_synth_done(s), (long long)(s->per_batch + s->training));
 }
 
 dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
@@ -139,17 +138,10 @@ dfq_status dfqi_synth_losses(const dfqi_synth *s, dfq_tensor **out)
 /* Twice: the first run packs weights and touches fresh memory. */
 static dfq_status probe_seconds(dfqi_synth *s)
 {
-    float losses[DFQI_SYNTH_LOSSES];
-    const float *grad;
-    dfqi_generator_batch made;
     DFQI_TRY(dfqi_synth_start(s));
-    if (!s->generator) dfqi_draw_augment(s, &s->draws);
     for (; s->timed == 0; s->runs++) {
         double start = dfqi_now();
-        if (s->generator)
-            DFQI_TRY(dfqi_generator_trainer_sample(s->generator, 0, &made));
-        else
-            DFQI_TRY(dfqi_objective_run(s, &s->draws, losses, &grad));
+        DFQI_TRY(s->maker->pass(s));
         if (s->runs == 0) continue;
         s->seconds = dfqi_now() - start;
         s->timed = 1;
@@ -162,14 +154,10 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
     dfqi_synth_cost c;
     double left = (double)(dfqi_synth_units(s) - dfqi_synth_done(s));
     double images = s->finished.file ? 0 : (double)s->o.images * (double)s->pixels;
-    double moments = s->main.g ? 2 * (double)dfqi_synth_scale_floats(s) : 0;
-    DFQI_TRY(s->generator ? dfqi_generator_trainer_cost(s->generator, &c.bytes, &c.macs)
-                          : dfqi_objective_bytes(s, &c.bytes));
-    c.bytes += sizeof(float) * (images + moments + (double)dfqi_synth_block(s) +
+    bool works = s->maker->pass != NULL;
+    DFQI_TRY(s->maker->cost(s, &c.bytes, &c.macs));
+    c.bytes += sizeof(float) * (images + (double)dfqi_synth_block(s) +
                                 (double)dfqi_synth_units(s) * DFQI_SYNTH_LOSSES);
-    if (!s->generator) c.macs = s->main.g ? dfqi_graph_macs(s->main.g) : 0;
-    if (s->view.g) c.macs += dfqi_graph_macs(s->view.g);
-    bool works = s->main.g || s->generator;
     if (probe && s->timed == 0 && works && s->at < s->n_batches) DFQI_TRY(probe_seconds(s));
     c.seconds = s->timed > 0 ? s->seconds / (double)s->timed : works ? NAN : 0.0;
     c.seconds_left = left > 0 ? c.seconds * left : 0.0;
@@ -184,7 +172,7 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
 static dfq_status initial_images(const dfqi_synth *s, int64_t n, float **out)
 {
     int64_t batch = s->o.batch, batches = (n + batch - 1) / batch;
-    int64_t count = batches * batch * s->pixels, scales = dfqi_synth_scale_floats(s);
+    int64_t count = batches * batch * s->pixels, scales = dfqi_pixels_scale_floats(s);
     float *x = dfqi_alloc(s->ctx, (size_t)(count + scales) * sizeof *x);
     if (!x) return DFQ_E_NOMEM;
     for (int64_t i = 0; i < batches; i++)

@@ -6,6 +6,7 @@
 #include "io/images.h"
 #include "nn/optim.h"
 #include "synth/generator_trainer.h"
+#include "synth/image_maker_priv.h"
 #include "synth/pse.h"
 #include "synth/pyramid.h"
 #include "synth/synth.h"
@@ -51,18 +52,11 @@ typedef struct dfqi_kept {
     int32_t which; /* of the names */
 } dfqi_kept;
 
-struct dfqi_synth {
-    dfq_context *ctx; /* the model's, retained by it */
-    dfqi_model *model;
-    dfqi_synth_options o;
-    int64_t pixels;                    /* floats of one image */
-    int64_t n_batches, per_batch;      /* per_batch: units */
-    dfqi_generator_trainer *generator; /* of the kinds with a generator, else NULL */
-    dfqi_generator_options generator_options;
-    dfqi_images finished; /* all images: of the tensor, or a spool */
-    dfqi_kept kept;
-    float lo[3], hi[3];   /* clamp, by channel */
+/* Pixels that are optimised: of maker_pixels.c, objective.c and draw.c; maker_noise.c has the
+ * pyramid, the bounds and the scales. */
+typedef struct dfqi_pixel_maker {
     dfqi_pyramid pyramid; /* of one channel of an image */
+    float lo[3], hi[3];   /* clamp, by channel */
 
     /* objective: `main` has the losses and the gradient. The patch similarity entropy is computed
      * outside of the graph, from the heads that `view` shows; its gradient enters `main` by the
@@ -74,22 +68,51 @@ struct dfqi_synth {
     dfqi_id *seed;
     dfqi_pse_shape pse;
 
-    /* where the job stands: the generator's steps; `iteration` steps of batch `at` are done */
-    int64_t trained;
-    int64_t at, iteration, attempt;
-    int32_t drawn; /* x holds the current batch */
-
-    /* made when work begins */
-    float *floats; /* one block for all below */
-    float *x, *scales, *moves, *mirror, *labels_f, *roll, *scale, *shift, *seeds, *pse_scratch;
+    /* pieces of s->floats, and moments: made when work begins */
+    float *scales, *moves, *mirror, *roll, *scale, *shift, *seeds, *pse_scratch;
     dfqi_draws draws;
     dfqi_moments moments;
+    int32_t drawn; /* s->x holds the current batch */
+} dfqi_pixel_maker;
+
+/* A generator network: of maker_generator.c. */
+typedef struct dfqi_generator_maker {
+    dfqi_generator_options o;
+    dfqi_generator_trainer *trainer;
+} dfqi_generator_maker;
+
+struct dfqi_synth {
+    dfq_context *ctx; /* the model's, retained by it */
+    dfqi_model *model;
+    const dfqi_image_maker *maker;
+    dfqi_pixel_maker by_pixels;
+    dfqi_generator_maker by_generator;
+    dfqi_synth_options o;
+    int64_t pixels; /* floats of one image */
+    /* iterations: `training` before the first batch, then per_batch for each */
+    int64_t n_batches, per_batch, training;
+    dfqi_images finished; /* all images: of the tensor, or a spool */
+    dfqi_kept kept;
+
+    /* where the job stands: `trained` of `training`; `iteration` steps of batch `at` are done */
+    int64_t trained;
+    int64_t at, iteration, attempt;
+
+    /* made when work begins */
+    float *floats;               /* one block: x, labels_f and the maker's */
+    float *x, *labels_f;         /* the current batch */
     float *losses;               /* [units][DFQI_SYNTH_LOSSES] */
     dfq_tensor *images, *labels; /* images: NULL with a spool */
 
     double seconds; /* of `timed` iterations of this process, the first one left out */
     int64_t timed, runs;
 };
+
+/* A piece of s->floats. */
+typedef struct dfqi_piece {
+    float **at;
+    int64_t floats;
+} dfqi_piece;
 
 /* options.c */
 const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind);
@@ -104,7 +127,8 @@ DFQI_CHECKED dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_opti
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
 
 /* draw.c: everything random. `labels` as class numbers. */
-/* x[batch]: noise at every scale; scratch of dfqi_synth_scale_floats. */
+/* x[batch]: noise at every scale; scratch of
+ * dfqi_pixels_scale_floats. */
 void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch,
                       float *x);
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels);
@@ -115,7 +139,8 @@ DFQI_CHECKED dfq_status dfqi_objective_build(dfqi_synth *s);
 DFQI_CHECKED dfq_status dfqi_objective_start(dfqi_synth *s); /* executors */
 void dfqi_objective_stop(dfqi_synth *s);
 void dfqi_objective_fini(dfqi_synth *s);
-DFQI_CHECKED dfq_status dfqi_objective_bytes(const dfqi_synth *s, double *out);
+DFQI_CHECKED dfq_status dfqi_objective_cost(const dfqi_synth *s, double *bytes, double *macs);
+int64_t dfqi_objective_seeds(const dfqi_synth *s); /* floats of all seeds, 0: there are none */
 /* Losses and the gradient of s->x, by the draws. *grad is valid until the next evaluation. */
 DFQI_CHECKED dfq_status dfqi_objective_run(dfqi_synth *s, const dfqi_draws *d,
                                            float losses[DFQI_SYNTH_LOSSES], const float **grad);
@@ -139,13 +164,26 @@ int64_t dfqi_synth_images_in(const dfqi_synth *s, int64_t batches);
 
 /* synth.c: images first .. first + n - 1 are finished. */
 DFQI_CHECKED dfq_status dfqi_synth_put(dfqi_synth *s, int64_t first, int64_t n, const float *x);
-/* Allocates what work needs, draws the current batch; and one optimiser step with given
- * draws. *ok: 0 if x is not finite any more. */
+/* Allocates what work needs. */
 DFQI_CHECKED dfq_status dfqi_synth_start(dfqi_synth *s);
-DFQI_CHECKED dfq_status dfqi_synth_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
-float dfqi_synth_learning_rate(const dfqi_synth *s);  /* of the next step */
-int64_t dfqi_synth_first_half(const dfqi_synth *s);   /* iterations */
-int64_t dfqi_synth_block(const dfqi_synth *s);        /* floats of s->floats */
-int64_t dfqi_synth_scale_floats(const dfqi_synth *s); /* a batch at all scales */
+int64_t dfqi_synth_block(const dfqi_synth *s); /* floats of s->floats */
+/* For makers. Hands out consecutive pieces of a block from `base` on, and returns their floats;
+ * with base NULL it only counts. */
+int64_t dfqi_pieces_lay_out(size_t n, const dfqi_piece *pieces, float *base);
+float *dfqi_synth_current_losses(const dfqi_synth *s); /* of the running iteration */
+void dfqi_synth_count_time(dfqi_synth *s, double begin);
+/* s->x and s->labels_f are a finished batch. If it cannot be written to the spool, it has to be
+ * made again: iteration is 0. */
+DFQI_CHECKED dfq_status dfqi_synth_finish_batch(dfqi_synth *s);
+
+/* maker_pixels.c: pyramid and bounds; one optimiser step with given draws, *ok: 0 if x is not
+ * finite any more. */
+void dfqi_pixels_set_up(dfqi_synth *s, int32_t multi_scale);
+DFQI_CHECKED dfq_status dfqi_pixels_iterate(dfqi_synth *s, const dfqi_draws *d, int32_t *ok);
+/* Into the range of real pictures, channel by channel; 0 if there is a NaN. */
+int32_t dfqi_pixels_clamp(dfqi_synth *s);
+float dfqi_pixels_learning_rate(const dfqi_synth *s);  /* of the next step */
+int64_t dfqi_pixels_first_half(const dfqi_synth *s);   /* iterations */
+int64_t dfqi_pixels_scale_floats(const dfqi_synth *s); /* a batch at all scales */
 
 #endif

@@ -55,8 +55,9 @@ START_TEST(test_rolls)
             int half = t >= ITERATIONS / 2;
             r.s->at = k;
             r.s->iteration = t;
-            dfqi_draw_augment(r.s, &r.s->draws);
-            for (int i = 0; i < 2; i++) most[half] = fmaxf(most[half], fabsf(r.s->draws.roll[i]));
+            dfqi_draw_augment(r.s, &r.s->by_pixels.draws);
+            for (int i = 0; i < 2; i++)
+                most[half] = fmaxf(most[half], fabsf(r.s->by_pixels.draws.roll[i]));
         }
     ck_assert_float_eq(most[0], 2);
     ck_assert_float_eq(most[1], 4);
@@ -71,9 +72,9 @@ START_TEST(test_colours)
     rig r = start(1);
     double spread[2] = {0, 0};
     for (int64_t t = 0; t < ITERATIONS; t++) {
-        const dfqi_draws *d = &r.s->draws;
+        const dfqi_draws *d = &r.s->by_pixels.draws;
         r.s->iteration = t;
-        dfqi_draw_augment(r.s, &r.s->draws);
+        dfqi_draw_augment(r.s, &r.s->by_pixels.draws);
         for (int i = 0; i < 3 * BATCH; i++) {
             ck_assert(fabsf(d->mean[i]) <= 1 && fabsf(logf(d->dev[i])) <= 1.0001f);
             if (t == ITERATIONS - 1) ck_assert_float_eq(d->offset[i], 0);

@@ -82,7 +82,7 @@ static void compare_gradient(dfqi_synth *s, const dfqi_safetensors *st, const df
     for (int i = 0; i < COUNT; i++)
         ck_assert_msg(fabsf(grad[i] - want[i]) < limit, "gradient %d: %g, expected %g", i,
                       (double)grad[i], (double)want[i]);
-    if (s->seed)
+    if (s->by_pixels.seed)
         compare_loss(0, DFQI_SYNTH_INTER_HEAD, losses[DFQI_SYNTH_INTER_HEAD],
                      *data_of(st, "entropy"), 1e-4f);
 }
@@ -128,8 +128,8 @@ static void take_step(dfqi_synth *s, const scene *c, const dfqi_draws *d, int st
 {
     char name[16];
     int32_t ok = 0;
-    ck_assert_float_eq_tol(dfqi_synth_learning_rate(s), data_of(&c->st, "lr")[step], 1e-8f);
-    ck_assert_int_eq(dfqi_synth_iterate(s, d, &ok), DFQ_OK);
+    ck_assert_float_eq_tol(dfqi_pixels_learning_rate(s), data_of(&c->st, "lr")[step], 1e-8f);
+    ck_assert_int_eq(dfqi_pixels_iterate(s, d, &ok), DFQ_OK);
     ck_assert(ok);
     snprintf(name, sizeof name, "x%d", step + 1);
     if (dfqi_st_find(&c->st, name)) compare_images(s->x, data_of(&c->st, name), limit, name);

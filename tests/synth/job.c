@@ -166,14 +166,15 @@ START_TEST(test_draws_of_pse)
     ck_assert_int_eq(dfqi_synth_start(s), DFQ_OK);
     for (s->at = 0; s->at < 2; s->at++)
         for (s->iteration = 0; s->iteration < 200; s->iteration++) {
-            dfqi_draw_augment(s, &s->draws);
-            ck_assert(s->draws.roll[0] == s->draws.roll[1]);
-            ck_assert(fabsf(s->draws.roll[0]) <= (s->iteration < 100 ? 15 : 30));
-            far_ones += fabsf(s->draws.roll[0]) > 15;
-            mirrored += s->draws.flip;
-            ck_assert(s->draws.offset[0] == 0 && s->draws.mean[0] == 0 && s->draws.dev[0] == 1);
-            if (s->iteration == 0) target[s->at] = s->draws.tv_target;
-            ck_assert(s->draws.tv_target == target[s->at]);
+            dfqi_draw_augment(s, &s->by_pixels.draws);
+            ck_assert(s->by_pixels.draws.roll[0] == s->by_pixels.draws.roll[1]);
+            ck_assert(fabsf(s->by_pixels.draws.roll[0]) <= (s->iteration < 100 ? 15 : 30));
+            far_ones += fabsf(s->by_pixels.draws.roll[0]) > 15;
+            mirrored += s->by_pixels.draws.flip;
+            ck_assert(s->by_pixels.draws.offset[0] == 0 && s->by_pixels.draws.mean[0] == 0 &&
+                      s->by_pixels.draws.dev[0] == 1);
+            if (s->iteration == 0) target[s->at] = s->by_pixels.draws.tv_target;
+            ck_assert(s->by_pixels.draws.tv_target == target[s->at]);
         }
     ck_assert(far_ones > 50 && far_ones < 150 && mirrored > 150 && mirrored < 250);
     ck_assert(target[0] != target[1]);
