@@ -1,4 +1,6 @@
 /* dfq info: describes a model file. */
+#include <inttypes.h>
+
 #include "commands.h"
 #include "files.h"
 #include "json.h"
@@ -65,6 +67,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     json_close(&j, ']');
     json_properties(&j, g);
     if (i->quantized) {
+        json_int(&j, "rotation", (int64_t)i->rotation);
         json_text(&j, "layer_bits", dfq_graph_get_layer_config(g));
         json_open(&j, "quantizers", '[');
         for (int32_t k = 0; k < i->quantizers; k++) {
@@ -104,6 +107,7 @@ static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
         printf(" (first and last %d)", (int)first_last);
     printf(", activations %d bit, mode %s\n", (int)i->act_bits, option_mode_name(i->mode));
     if (*own) printf("layer bits   %s\n", own);
+    if (i->rotation) printf("rotation     residual stream, seed %" PRIu64 "\n", i->rotation);
     printf("quantizers   %d: %d of weights, ", (int)i->quantizers,
            kinds[DFQ_QUANTIZER_WEIGHT] + kinds[DFQ_QUANTIZER_WEIGHT_MINMAX]);
     if (i->family == DFQ_FAMILY_VIT)

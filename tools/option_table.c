@@ -34,6 +34,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_WEIGHT_GRID] = {0, "weight-grid", "WORD", QUANTIZE,
                          "parity: auto, minmax, minmax-asym or lsq"},
     [OPT_ACT_GRID] = {0, "act-grid", "WORD", QUANTIZE, "parity: auto, lsq or minmax"},
+    [OPT_ROTATE] = {0, "rotate", "WORD", QUANTIZE,
+                    "the residual stream of a transformer: auto, off or on"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
     [OPT_GENERATOR] = {0, "generator", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE,
@@ -116,6 +118,7 @@ const struct option_row option_table[OPT_COUNT] = {
 static const char *const mode_names[] = {"parity", "improved"};
 static const char *const weight_grid_names[] = {"auto", "minmax", "minmax-asym", "lsq"};
 static const char *const act_grid_names[] = {"auto", "lsq", "minmax"};
+static const char *const rotate_names[] = {"auto", "off", "on"};
 static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
                                          "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};
@@ -149,6 +152,11 @@ const char *option_weight_grid_name(int32_t weights)
 const char *option_act_grid_name(int32_t acts)
 {
     return act_grid_names[acts];
+}
+
+const char *option_rotate_name(int32_t rotate)
+{
+    return rotate_names[rotate];
 }
 
 const char *option_kind_name(int32_t kind)

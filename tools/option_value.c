@@ -227,6 +227,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_word(o, name, text, option_weight_grid_name, 4, &o->weight_grid);
     case OPT_ACT_GRID:
         return take_word(o, name, text, option_act_grid_name, 3, &o->act_grid);
+    case OPT_ROTATE:
+        return take_word(o, name, text, option_rotate_name, 3, &o->rotate);
     case OPT_FIRST_LAST_BITS:
         return take_whole(o, name, text, 2, 8, &o->first_last_bits);
     case OPT_METHOD:

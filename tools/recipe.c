@@ -152,6 +152,7 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.first_last_bits = (int32_t)full->first_last_bits;
     q.weight_grid = full->weight_grid;
     q.act_grid = full->act_grid;
+    q.rotate = full->rotate;
     q.layers = full->layers;
     q.n_layers = full->n_layers;
     return q;

@@ -55,6 +55,8 @@ typedef struct dfq_graph_info {
     float std[3];         /**< see mean */
     int32_t family;       /**< DFQ_FAMILY_* */
     int32_t batchnorms;   /**< BatchNorm layers, each behind a convolution; 0: none */
+    uint64_t rotation;    /**< seed by which its residual stream was rotated when it was quantized;
+                               0: it was not */
 } dfq_graph_info;
 
 /** How pictures are resampled. */
@@ -232,7 +234,8 @@ DFQ_CHECKED dfq_status dfq_graph_forward(const dfq_graph *graph, const dfq_tenso
 /* -- parameters -------------------------------------------------------------------------------- */
 
 /** Values of a parameter or running statistic. dfq_graph_get_tensor_info() lists the names. Of a
- *  quantized network these are the float weights that its quantizers round.
+ *  quantized network these are the float weights that its quantizers round; if it is rotated
+ *  (dfq_graph_info), they are not those of the float network it was made from.
  *  @param name       for example "blocks.0.attn.qkv.weight"
  *  @param out_values a new F32 of the parameter's shape: a copy, which later changes do not touch
  *  @return ::DFQ_E_INVALID (no such parameter), ::DFQ_E_NOMEM. */
@@ -446,7 +449,8 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
  *                finds its ranges; before, it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the
  *          text has the nearest names), ::DFQ_E_SHAPE,
- *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own),
+ *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own;
+ *          ::DFQ_ROTATE_ON for a network whose stream cannot be rotated),
  *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
                                           const dfq_quantize_options *options,

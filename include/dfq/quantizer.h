@@ -75,6 +75,16 @@ typedef struct dfq_layer_config {
                                "blocks.*.mlp.fc1" */
 } dfq_layer_config;
 
+/** Rotation of a vision transformer's residual stream before it is quantized: an orthogonal change
+ *  of basis that spreads a few large channels over all of them. The float network computes the
+ *  same, but its parameters are others (docs/METHODS.md, Rotation). Inputs of linear layers then
+ *  have one scale, not one for each channel. */
+enum {
+    DFQ_ROTATE_AUTO = 0, /**< off */
+    DFQ_ROTATE_OFF = 1,
+    DFQ_ROTATE_ON = 2 /**< ::DFQ_E_UNSUPPORTED for a network whose stream cannot be rotated */
+};
+
 /** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
 typedef struct dfq_quantize_options {
     uint32_t struct_size;    /**< set by init */
@@ -88,6 +98,8 @@ typedef struct dfq_quantize_options {
     int32_t n_layers;        /**< number of elements of `layers`; default 0 */
     /** layers with widths of their own; later ones win; read during the call. Default NULL */
     const dfq_layer_config *layers;
+    int32_t rotate;   /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
+    int32_t reserved; /**< 0 */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */

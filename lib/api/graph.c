@@ -99,7 +99,8 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .parameters = dfqi_network_values(&graph->net),
                            .macs = dfqi_count_i64(macs),
                            .family = (int32_t)a->family,
-                           .batchnorms = dfqi_arch_norms(a)};
+                           .batchnorms = dfqi_arch_norms(a),
+                           .rotation = graph->scheme.grids.rotation};
     if (a->family == DFQI_FAMILY_STAGES) {
         info.patch = a->of.derived.space.vit.patch;
         info.width = a->of.derived.space.vit.tokens;

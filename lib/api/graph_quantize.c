@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "nn/rotate.h"
 #include "quant/layers.h"
 #include "quant/model.h"
 #include "quant/quantizer.h"
@@ -33,36 +34,68 @@ static dfq_status configure(dfqi_scheme *scheme, const dfq_quantize_options *o)
     return dfqi_scheme_configure(scheme, o->layers, stride, o->n_layers);
 }
 
+static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
+{
+    if (o->mode != DFQ_MODE_PARITY && o->mode != DFQ_MODE_IMPROVED)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "mode is %d, must be 0 (parity) or 1 (improved)",
+                         o->mode);
+    if (o->weight_grid < DFQ_WEIGHT_GRID_AUTO || o->weight_grid > DFQ_WEIGHT_GRID_LSQ ||
+        o->act_grid < DFQ_ACT_GRID_AUTO || o->act_grid > DFQ_ACT_GRID_MINMAX)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "weight_grid is %d and act_grid %d, they must be 0 to 3 and 0 to 2",
+                         o->weight_grid, o->act_grid);
+    if (o->rotate < DFQ_ROTATE_AUTO || o->rotate > DFQ_ROTATE_ON || o->reserved != 0)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "rotate is %d and reserved %d, they must be 0 (auto), 1 (off) or 2 (on), "
+                         "and 0",
+                         o->rotate, o->reserved);
+    return DFQ_OK;
+}
+
+/* Both networks begin as `from`, or as `from` with a rotated stream. The teacher of calibration is
+ * in the same basis as the student; without rotation it is `from` itself. */
+typedef struct pair {
+    dfqi_network student, rotated;
+    const dfqi_network *teacher;
+} pair;
+
+static dfq_status pair_init(const dfqi_network *from, uint64_t rotation, pair *p)
+{
+    p->teacher = from;
+    DFQI_TRY(dfqi_network_clone(from, &p->student));
+    if (!rotation) return DFQ_OK;
+    DFQI_TRY(dfqi_network_rotate(&p->student, rotation));
+    p->teacher = &p->rotated;
+    return dfqi_network_clone(&p->student, &p->rotated);
+}
+
 /* images: NULL for a CNN whose ranges come later. */
 static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
                            const dfq_quantize_options *options, dfq_graph **out_graph)
 {
     dfq_quantize_options o = defaults;
-    dfqi_network net = {0};
+    pair nets = {.teacher = NULL};
     dfqi_scheme scheme = {0};
+    dfq_status status;
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     if (graph->quantized)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "%s is quantized already, a float network is needed",
                          graph->net.arch.name);
-    if (o.mode != DFQ_MODE_PARITY && o.mode != DFQ_MODE_IMPROVED)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "mode is %d, must be 0 (parity) or 1 (improved)", o.mode);
-    dfq_status status;
-    if (o.weight_grid < DFQ_WEIGHT_GRID_AUTO || o.weight_grid > DFQ_WEIGHT_GRID_LSQ ||
-        o.act_grid < DFQ_ACT_GRID_AUTO || o.act_grid > DFQ_ACT_GRID_MINMAX)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "weight_grid is %d and act_grid %d, they must be 0 to 3 and 0 to 2",
-                         o.weight_grid, o.act_grid);
+    DFQI_TRY(check(graph->ctx, &o));
     dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
-    dfqi_grids grids = {(dfqi_weight_grid_kind)o.weight_grid, (dfqi_act_grid_kind)o.act_grid};
+    dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
+                        .act_grid = (dfqi_act_grid_kind)o.act_grid,
+                        .rotation = o.rotate == DFQ_ROTATE_ON ? DFQI_ROTATION_SEED : 0};
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
     DFQI_GOTO(configure(&scheme, &o), out);
-    DFQI_GOTO(dfqi_network_clone(&graph->net, &net), out);
-    if (images) DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, &graph->net, &net, images), out);
-    status = dfqi_model_new(&net, &scheme, out_graph);
+    DFQI_GOTO(pair_init(&graph->net, grids.rotation, &nets), out);
+    if (images)
+        DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, nets.teacher, &nets.student, images), out);
+    status = dfqi_model_new(&nets.student, &scheme, out_graph);
 out:
-    dfqi_network_fini(&net);
+    dfqi_network_fini(&nets.student);
+    dfqi_network_fini(&nets.rotated);
     dfqi_scheme_fini(&scheme);
     return status;
 }

@@ -144,6 +144,7 @@ static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quan
     DFQI_TRY(forward_bytes(m, n < SWEEP ? n : SWEEP, 0, &plain));
     for (int32_t i = 0; i < m->net.n_params; i++)
         copy += (double)sizeof(float) * (double)dfqi_tensor_count(m->net.params[i].tensor);
+    if (job->rotated) copy *= 2;
     if (job->sweeps && !job->parity) DFQI_TRY(stats_bytes(&m->net, &stats));
     double round = job->sweeps && !job->parity ? 2 * plain + rounding_bytes(&m->net) : 0;
     *out = copy + stats + (kept > round ? kept : round);

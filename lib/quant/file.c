@@ -1,4 +1,5 @@
 /* Writing model files, float or low-bit (quant/file_priv.h). */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -204,7 +205,7 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
     dfqi_st_meta meta[DFQI_ARCH_META + 8];
     int64_t n_meta = 0;
-    char bits[3][8];
+    char bits[3][8], seed[24];
     dfq_status status = DFQ_E_NOMEM;
     DFQI_TRY(dfqi_model_ready(m));
     dfqi_arena_init(&w.names, ctx);
@@ -227,6 +228,9 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
         if (m->scheme.first_last_bits != m->scheme.weight_bits)
             meta[n_meta++] = (dfqi_st_meta){e_key, bits[2]};
         n_meta += grids_meta(m->scheme.grids, meta + n_meta);
+        static char r_key[] = DFQI_META_ROTATION;
+        snprintf(seed, sizeof seed, "%" PRIu64, m->scheme.grids.rotation);
+        if (m->scheme.grids.rotation) meta[n_meta++] = (dfqi_st_meta){r_key, seed};
         static char l_key[] = DFQI_META_LAYERS;
         if (m->scheme.layers) meta[n_meta++] = (dfqi_st_meta){l_key, m->scheme.layers};
     }

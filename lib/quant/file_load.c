@@ -1,10 +1,13 @@
 /* Reading model files, float or low-bit (quant/file_priv.h). Files are untrusted input. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "io/json.h"
 #include "io/safetensors.h"
 #include "nn/load.h"
+#include "nn/rotate.h"
 #include "quant/file_priv.h"
 #include "quant/layers.h"
 #include "quant/scheme_priv.h"
@@ -202,7 +205,7 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
 {
     const char *weights = dfqi_st_meta_find(st, DFQI_META_WEIGHT_GRID);
     const char *acts = dfqi_st_meta_find(st, DFQI_META_ACT_GRID);
-    *out = (dfqi_grids){DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO};
+    *out = (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_AUTO};
     if (weights && strcmp(weights, "minmax-asym") == 0)
         out->weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM;
     if (weights && strcmp(weights, "lsq") == 0) out->weight_grid = DFQI_WEIGHT_GRID_LSQ;
@@ -214,6 +217,29 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
             "%s: metadata dfq.weight_grid, dfq.act_grid name grids that are not known; they "
             "can be minmax-asym or lsq, and minmax",
             path);
+    return DFQ_OK;
+}
+
+/* The seed of a rotated stream. */
+static dfq_status read_rotation(const dfqi_safetensors *st, const char *path, const dfqi_arch *a,
+                                uint64_t *out)
+{
+    char show[DFQI_SHOW_MAX], again[24];
+    const char *text = dfqi_st_meta_find(st, DFQI_META_ROTATION);
+    *out = 0;
+    if (!text) return DFQ_OK;
+    for (const char *c = text; *c >= '0' && *c <= '9'; c++)
+        *out = 10 * *out + (uint64_t)(*c - '0'); /* wraps: then it reads back as another number */
+    snprintf(again, sizeof again, "%" PRIu64, *out);
+    if (*out == 0 || strcmp(again, text) != 0)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata %s is \"%.20s\", must be the seed of a rotation, 1 or more",
+                         path, DFQI_META_ROTATION, dfqi_show(text, show));
+    if (dfqi_arch_unrotatable(a))
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata %s, but its network has no stream "
+                         "that can be rotated: %s",
+                         path, DFQI_META_ROTATION, dfqi_arch_unrotatable(a));
     return DFQ_OK;
 }
 
@@ -266,6 +292,7 @@ static dfq_status read_scheme(const dfqi_safetensors *st, const char *path, cons
     dfqi_grids grids;
     dfq_status status;
     DFQI_TRY(read_grids(st, path, &grids));
+    DFQI_TRY(read_rotation(st, path, &net->arch, &grids.rotation));
     DFQI_TRY(dfqi_scheme_new_with(net, mode, widths, grids, &s));
     DFQI_GOTO(read_layers(st, path, &s), fail);
     DFQI_GOTO(check_codes(st, path, &s), fail);

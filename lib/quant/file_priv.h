@@ -7,6 +7,7 @@
  *   dfq.first_last_bits   if the first and last layer of a CNN have a width of their own
  *   dfq.weight_grid       parity mode: minmax-asym or lsq, if it is not the mode's own grid
  *   dfq.act_grid          parity mode: minmax, if it is not the mode's own grid
+ *   dfq.rotation          the seed, if the network's stream is rotated (nn/rotate.h)
  *   dfq.layers            if layers have widths of their own or stay float (quant/layers.h)
  *
  * Its tensors:
@@ -33,6 +34,7 @@
 #define DFQI_META_FORMAT      "dfq.format"
 #define DFQI_META_WEIGHT_GRID "dfq.weight_grid"
 #define DFQI_META_ACT_GRID    "dfq.act_grid"
+#define DFQI_META_ROTATION    "dfq.rotation"
 #define DFQI_META_LAYERS      "dfq.layers"
 #define DFQI_QUANT_FORMAT     "2"
 

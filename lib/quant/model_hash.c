@@ -12,6 +12,7 @@ static uint64_t hash_floats(uint64_t hash, const dfq_tensor *t)
 
 static uint64_t hash_scheme(uint64_t hash, const dfqi_scheme *s)
 {
+    if (s->grids.rotation) hash = dfqi_hash(hash, &s->grids.rotation, sizeof s->grids.rotation);
     for (int32_t i = 0; i < s->n_sites; i++) {
         const dfqi_site *site = &s->sites[i];
         hash = dfqi_hash(hash, site->name, strlen(site->name));

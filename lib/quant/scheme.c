@@ -109,7 +109,7 @@ static dfqi_site *add_site(dfqi_graph *g, finder *f)
 static int64_t scale_count(const dfqi_scheme *s, dfqi_op_kind op, int32_t slot, const dfqi_value *v)
 {
     if (s->mode == DFQI_MODE_PARITY) return 1;
-    if (op == DFQI_OP_LINEAR) return dfqi_value_last(v);
+    if (op == DFQI_OP_LINEAR) return s->grids.rotation ? 1 : dfqi_value_last(v);
     /* per head for query and key; value channels reach one output channel each, so they may have a
      * scale each: it folds into the projection */
     return op == DFQI_OP_MATMUL_NN && slot == 1 ? v->dims[1] * v->dims[3] : v->dims[1];
@@ -160,7 +160,7 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     if (weight) {
         char input[96];
         dfqi_site_name(op, name, 0, input, sizeof input);
-        site->input = s->mode == DFQI_MODE_IMPROVED ? find(s, input) : -1;
+        site->input = s->mode == DFQI_MODE_IMPROVED && !s->grids.rotation ? find(s, input) : -1;
         site->follows = s->mode == DFQI_MODE_PARITY && s->grids.weight_grid != DFQI_WEIGHT_GRID_LSQ;
     }
     dfq_status status = site_tensors(g, site, scales, s->grids.act_grid == DFQI_ACT_GRID_MINMAX);
@@ -242,7 +242,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
 dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                                dfqi_scheme *out)
 {
-    return outline(net, mode, widths, (dfqi_grids){DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO}, out);
+    return outline(net, mode, widths, (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_AUTO}, out);
 }
 
 /* The mode's own grids in place of AUTO, where there is a choice. */
@@ -266,7 +266,7 @@ dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths 
                            dfqi_scheme *out)
 {
     return dfqi_scheme_new_with(net, mode, widths,
-                                (dfqi_grids){DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO}, out);
+                                (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_AUTO}, out);
 }
 
 dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,

@@ -36,7 +36,12 @@ typedef enum dfqi_act_grid_kind {
 typedef struct dfqi_grids {
     dfqi_weight_grid_kind weight_grid;
     dfqi_act_grid_kind act_grid;
+    /* seed by which the network's stream is rotated (nn/rotate.h), so that the inputs of linear
+     * layers have one scale; 0: it is not */
+    uint64_t rotation;
 } dfqi_grids;
+
+enum { DFQI_ROTATION_SEED = 1 };
 
 typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */

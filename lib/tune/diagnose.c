@@ -69,13 +69,17 @@ dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *stude
     dfq_context *ctx = student->ctx;
     const dfqi_arch *a = &student->net.arch;
     DFQI_TRY(check_options(ctx, o));
-    DFQI_TRY(dfqi_tune_check_pair(teacher, student));
     DFQI_TRY(dfqi_model_ready(student));
     DFQI_TRY(check_images(student, images, labels));
+    dfqi_model *own;
+    DFQI_TRY(dfqi_tune_teacher(teacher, student, &own));
     dfqi_diagnosis *d = dfqi_calloc(ctx, 1, sizeof *d);
-    if (!d) return DFQ_E_NOMEM;
+    if (!d) {
+        dfqi_model_release(own);
+        return DFQ_E_NOMEM;
+    }
     d->ctx = ctx;
-    d->teacher = dfqi_model_retain(teacher);
+    d->teacher = own;
     d->student = dfqi_model_retain(student);
     d->images = dfqi_tensor_retain(images);
     d->labels = labels ? dfqi_tensor_retain(labels) : NULL;

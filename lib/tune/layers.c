@@ -113,8 +113,9 @@ dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *studen
     dfq_tensor *db = NULL;
     double *sums = NULL;
     dfq_status status;
-    DFQI_TRY(dfqi_tune_check_pair(teacher, student));
-    DFQI_GOTO(side_init(teacher, batch, &t), out);
+    dfqi_model *like = NULL;
+    DFQI_TRY(dfqi_tune_teacher(teacher, student, &like));
+    DFQI_GOTO(side_init(like, batch, &t), out);
     DFQI_GOTO(side_init(student, batch, &s), out);
     sums = dfqi_calloc(ctx, 2 * (size_t)t.n, sizeof *sums);
     if (!sums) {
@@ -132,6 +133,7 @@ dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *studen
 out:
     side_fini(ctx, &t);
     side_fini(ctx, &s);
+    dfqi_model_release(like);
     dfqi_free(ctx, sums);
     return status;
 }

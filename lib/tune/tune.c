@@ -6,11 +6,12 @@
 
 #include "base/memory.h"
 #include "base/progress.h"
+#include "nn/rotate.h"
 #include "tune/tune_priv.h"
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student)
+static dfq_status check_pair(const dfqi_model *teacher, const dfqi_model *student)
 {
     dfq_context *ctx = student->ctx;
     if (teacher->ctx != ctx)
@@ -22,6 +23,22 @@ dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *stu
     return dfqi_network_need_alike(ctx, &teacher->net, &student->net);
 }
 
+dfq_status dfqi_tune_teacher(const dfqi_model *teacher, const dfqi_model *student, dfqi_model **out)
+{
+    uint64_t rotation = student->scheme.grids.rotation;
+    dfqi_network net;
+    DFQI_TRY(check_pair(teacher, student));
+    if (!rotation) {
+        *out = dfqi_model_retain(teacher);
+        return DFQ_OK;
+    }
+    DFQI_TRY(dfqi_network_clone(&teacher->net, &net));
+    dfq_status status = dfqi_network_rotate(&net, rotation);
+    if (status == DFQ_OK) status = dfqi_model_new(&net, NULL, out);
+    dfqi_network_fini(&net);
+    return status;
+}
+
 /* The job without its graph: everything is checked but the source of images. */
 static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
                           const dfqi_image_source *source, const dfqi_tune_options *o,
@@ -30,13 +47,17 @@ static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
     dfq_context *ctx = student->ctx;
     const dfqi_arch *a = &student->net.arch;
     DFQI_TRY(dfqi_tune_check(ctx, o));
-    DFQI_TRY(dfqi_tune_check_pair(teacher, student));
+    dfqi_model *own;
     if (o->head_weight > 0)
         DFQI_TRY(dfqi_arch_need_vit(ctx, a, "a loss of attention heads (head_weight above 0)"));
+    DFQI_TRY(dfqi_tune_teacher(teacher, student, &own));
     dfqi_tune *t = dfqi_calloc(ctx, 1, sizeof *t);
-    if (!t) return DFQ_E_NOMEM;
+    if (!t) {
+        dfqi_model_release(own);
+        return DFQ_E_NOMEM;
+    }
     t->ctx = ctx;
-    t->teacher = dfqi_model_retain(teacher);
+    t->teacher = own;
     t->student = dfqi_model_retain(student);
     t->o = *o;
     t->source = source;

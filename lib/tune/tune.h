@@ -112,7 +112,10 @@ DFQI_CHECKED dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path);
 DFQI_CHECKED dfq_status dfqi_layer_errors(const dfqi_model *teacher, const dfqi_model *student,
                                           const float *images, int64_t n, dfq_tensor **out);
 
-/* A float teacher and its quantized student: one context, one architecture. */
-DFQI_CHECKED dfq_status dfqi_tune_check_pair(const dfqi_model *teacher, const dfqi_model *student);
+/* The float teacher in the basis of its quantized student: `teacher` itself, or a copy with the
+ * rotation of a rotated student (nn/rotate.h), so that heads, weights and layers can be compared.
+ * They must have one context and one architecture. One reference. */
+DFQI_CHECKED dfq_status dfqi_tune_teacher(const dfqi_model *teacher, const dfqi_model *student,
+                                          dfqi_model **out);
 
 #endif

@@ -608,6 +608,10 @@ class Results(Part):
                        *grid)
             info = json.loads(self.works("info", f"g{i}", "-j").out)
             assert info["mode"] == "parity" and self.read(f"g{i}") != plain, info
+        self.works("quantize", "tiny.safetensors", "-o", "r", *QUICK, "--rotate", "on")
+        assert json.loads(self.works("info", "r", "-j").out)["rotation"] == 1
+        assert "rotation     residual stream" in self.works("info", "r").out
+        assert "rotation" not in self.works("info", "0").out
         page = self.read("4.html").decode()
         assert "not data-free" in page and "no training image" not in page
         self.works("quantize", "tiny.safetensors", "-o", "n", "--no-tune", "--bits", "w8a8",
@@ -927,6 +931,9 @@ class Cnn(Part):
         refuse("--loss is for tuning, and --no-tune says not to tune", "--no-tune", "--loss", "kl-ce")
         refuse("--loss kl-ce has no gradient inundation", "--loss", "kl-ce", "--crossing-target", "0.1")
         refuse("--crossing-target is 0.6, must be", "--crossing-target", "0.6")
+        self.fails(INPUT, "cannot be rotated: it is a convolutional network", "quantize",
+                   "cnn.safetensors", "-o", "q", "--bits", "w4a4", "--rotate", "on")
+        refuse("--rotate is \"x\", must be auto, off or on", "--rotate", "x")
         refuse("--weight-grid is not for --method ait", "--mode", "parity", "--weight-grid", "lsq")
         refuse("--weight-grid and --act-grid are for --mode parity", "--act-grid", "minmax",
                model="tiny.safetensors")

@@ -12,6 +12,7 @@ TCase *dfqt_evaluate_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_cnn_case(void);
 TCase *dfqt_reload_case(void);
+TCase *dfqt_rotate_case(void);
 TCase *dfqt_levels_case(void);
 TCase *dfqt_parts_case(void);
 TCase *dfqt_modes_case(void);

@@ -60,8 +60,7 @@ END_TEST
 START_TEST(test_sizes)
 {
     dfq_context *ctx = dfqt_context(1);
-    dfqi_grids grids = {_i ? DFQI_WEIGHT_GRID_MINMAX_ASYM : DFQI_WEIGHT_GRID_AUTO,
-                        DFQI_ACT_GRID_AUTO};
+    dfqi_grids grids = {.weight_grid = _i ? DFQI_WEIGHT_GRID_MINMAX_ASYM : DFQI_WEIGHT_GRID_AUTO};
     dfqi_safetensors st;
     dfqi_model *t, *s;
     int quantized = 0;

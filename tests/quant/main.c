@@ -11,6 +11,7 @@ int main(void)
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_cnn_case());
     suite_add_tcase(s, dfqt_reload_case());
+    suite_add_tcase(s, dfqt_rotate_case());
     suite_add_tcase(s, dfqt_levels_case());
     suite_add_tcase(s, dfqt_parts_case());
     suite_add_tcase(s, dfqt_modes_case());

@@ -25,7 +25,8 @@ static scene begin(dfqi_weight_grid_kind weights, dfqi_act_grid_kind acts, int32
     scene s = {.ctx = dfqt_context(1)};
     ck_assert_int_eq(dfqt_teacher(s.ctx, &s.teacher), DFQ_OK);
     ck_assert_msg(dfqt_quantize_with(s.teacher, DFQI_MODE_PARITY, (dfqi_widths){bits, bits, 0},
-                                     (dfqi_grids){weights, acts}, &s.student) == DFQ_OK,
+                                     (dfqi_grids){.weight_grid = weights, .act_grid = acts},
+                                     &s.student) == DFQ_OK,
                   "%s", s.ctx->error);
     return s;
 }
@@ -185,7 +186,7 @@ START_TEST(test_refused)
     dfqi_model *t, *s;
     ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
     ck_assert_int_eq(dfqt_quantize_with(t, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0},
-                                        (dfqi_grids){DFQI_WEIGHT_GRID_LSQ, DFQI_ACT_GRID_AUTO}, &s),
+                                        (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_LSQ}, &s),
                      DFQ_E_UNSUPPORTED);
     ck_assert_str_eq(ctx->error, "grids of weights and activations can be chosen in mode parity of "
                                  "a vision transformer; mode improved has its own");

@@ -41,10 +41,11 @@ typedef struct setting {
 } setting;
 
 static const setting settings[] = {
-    {DFQI_MODE_IMPROVED, {DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO}},
-    {DFQI_MODE_PARITY, {DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO}},
-    {DFQI_MODE_PARITY, {DFQI_WEIGHT_GRID_LSQ, DFQI_ACT_GRID_LSQ}},
-    {DFQI_MODE_PARITY, {DFQI_WEIGHT_GRID_MINMAX_ASYM, DFQI_ACT_GRID_MINMAX}}};
+    {DFQI_MODE_IMPROVED, {.weight_grid = DFQI_WEIGHT_GRID_AUTO, .act_grid = DFQI_ACT_GRID_AUTO}},
+    {DFQI_MODE_PARITY, {.weight_grid = DFQI_WEIGHT_GRID_AUTO, .act_grid = DFQI_ACT_GRID_AUTO}},
+    {DFQI_MODE_PARITY, {.weight_grid = DFQI_WEIGHT_GRID_LSQ, .act_grid = DFQI_ACT_GRID_LSQ}},
+    {DFQI_MODE_PARITY,
+     {.weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM, .act_grid = DFQI_ACT_GRID_MINMAX}}};
 enum { SETTINGS = sizeof settings / sizeof *settings };
 
 /* The weight is what the file decodes to, bit by bit; so are its codes. */

@@ -50,7 +50,7 @@ dfq_status dfqt_quantize(const dfqi_model *teacher, dfqi_mode mode, int32_t weig
 {
     dfqi_widths widths = {weight_bits, act_bits, 0};
     return dfqt_quantize_with(teacher, mode, widths,
-                              (dfqi_grids){DFQI_WEIGHT_GRID_AUTO, DFQI_ACT_GRID_AUTO}, out);
+                              (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_AUTO}, out);
 }
 
 dfq_status dfqt_quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_widths widths,

@@ -17,6 +17,7 @@ TCase *dfqt_image_set_case(void);
 TCase *dfqt_job_case(void);
 TCase *dfqt_with_generator_case(void);
 TCase *dfqt_real_case(void);
+TCase *dfqt_rotated_case(void);
 TCase *dfqt_steps_case(void);
 TCase *dfqt_super_train_case(void);
 TCase *dfqt_super_vit_case(void);
