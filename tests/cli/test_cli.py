@@ -608,7 +608,10 @@ class Results(Part):
                        *grid)
             info = json.loads(self.works("info", f"g{i}", "-j").out)
             assert info["mode"] == "parity" and self.read(f"g{i}") != plain, info
-        self.works("quantize", "tiny.safetensors", "-o", "r", *QUICK, "--rotate", "on")
+        self.works("quantize", "tiny.safetensors", "-o", "r", *QUICK, "--rotate", "on", "-r",
+                   "r.html")
+        assert "<h2>Residual stream</h2>" in self.read("r.html").decode()
+        assert "Residual stream" not in self.read("0.html").decode()
         assert json.loads(self.works("info", "r", "-j").out)["rotation"] == 1
         assert "rotation     residual stream" in self.works("info", "r").out
         assert "rotation" not in self.works("info", "0").out

@@ -12,6 +12,7 @@
 #define STEPS  2000
 #define BLOCKS 12
 #define SITES  6
+#define STREAM 192
 
 static uint64_t state = 1;
 
@@ -220,6 +221,13 @@ int main(int argc, char **argv)
         r.synthetic = synthetic, r.n_synthetic = 2;
         r.attention = attention, r.n_attention = 4;
         r.similarity_before = before, r.similarity_after = after, r.n_similarity = BLOCKS;
+        double stream[2][STREAM];
+        for (int i = 0; i < STREAM; i++) {
+            stream[0][i] = i ? 2 * exp(-3.0 * i / STREAM) : 47;
+            stream[1][i] = 1.4 - 0.8 * i / STREAM + 0.6 * exp(-i);
+        }
+        r.stream_before = stream[0], r.stream_after = stream[1], r.n_stream = STREAM;
+        r.stream_block = "blocks.7";
         r.charts = charts, r.n_charts = 4;
         r.layers = layers, r.n_layers = BLOCKS * SITES;
         r.quantizers = quantizers, r.n_quantizers = 2 * BLOCKS * SITES;

@@ -227,6 +227,29 @@ START_TEST(values_that_are_no_numbers_do_no_harm)
 }
 END_TEST
 
+START_TEST(the_stream_of_a_rotated_network)
+{
+    const double before[3] = {47.25, 1, 0.2}, after[3] = {3.25, 1, 0.5}, nan[3] = {NAN, NAN, NAN};
+    struct report r;
+    report_init(&r);
+    r.stream_before = before, r.stream_after = after, r.n_stream = 3;
+    r.stream_block = "blocks.7";
+    char *page = write_and_read(&r);
+    expect(page, "<h2>Residual stream</h2>");
+    expect(page, "Channels behind blocks.7, over their mean");
+    expect(page, "47.2 \xe2\x86\x92 3.2");
+    free(page);
+    r.stream_after = nan;
+    page = write_and_read(&r);
+    refuse(page, "Residual stream");
+    free(page);
+    r.stream_after = NULL;
+    page = write_and_read(&r);
+    refuse(page, "Residual stream");
+    free(page);
+}
+END_TEST
+
 START_TEST(unnamed_series_are_faint_and_in_no_legend)
 {
     const double x[2] = {0, 1}, a[2] = {1, 2}, b[2] = {3, 4}, c[2] = {5, 6};
@@ -451,6 +474,7 @@ Suite *report_suite(void)
     tcase_add_test(c, cards_show_both_accuracies_and_sizes);
     tcase_add_test(c, values_that_are_no_numbers_do_no_harm);
     tcase_add_test(c, unnamed_series_are_faint_and_in_no_legend);
+    tcase_add_test(c, the_stream_of_a_rotated_network);
     tcase_add_test(c, long_curves_stay_small_and_keep_their_peaks);
     tcase_add_test(c, ticks_tell_neighbours_apart);
     tcase_add_test(c, cells_name_their_columns);

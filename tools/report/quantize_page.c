@@ -295,6 +295,7 @@ static void release(struct page *p)
     free(p->layers);
     free(p->layer_names);
     free(p->quantizers);
+    free(p->stream);
     free(p->command);
     diagnose_page_free(p->diagnosis);
     free(p);
@@ -318,6 +319,7 @@ int page_write(const struct quantize *q)
         if (p->diagnosis) p->r.diagnostics = diagnose_page_get(p->diagnosis);
     }
     dfq_status status = failed ? DFQ_E_NOMEM : draw(q, p);
+    if (status == DFQ_OK) status = page_stream_fill(q, p);
     int code = status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WRITE);
     if (!code) {
         fill_summary(q, p);

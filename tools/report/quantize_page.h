@@ -32,6 +32,8 @@ struct page {
     struct report_row rows[PAGE_ROWS];
     char values[PAGE_ROWS][PAGE_TEXT];
     struct report_file input;
+    double *stream; /* before and after rotation; NULL: not rotated */
+    char stream_block[PAGE_TEXT];
     char *command;
     struct diagnose_page *diagnosis; /* NULL: none */
 };
@@ -45,6 +47,9 @@ size_t page_curves_room(const struct quantize *q);
 double *page_numbers(struct page *p, size_t n);
 /* Fills the charts. 0, or -1 without memory. */
 int page_curves_fill(const struct quantize *q, struct page *p);
+
+/* Fills the channels of the residual stream of a rotated network. */
+dfq_status page_stream_fill(const struct quantize *q, struct page *p);
 
 /* Fills the verdict, once accuracies and layers are there. */
 void page_verdict_fill(const struct quantize *q, struct page *p);

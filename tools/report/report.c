@@ -204,6 +204,44 @@ static int write_similarity(FILE *f, const struct report *r)
     return 0;
 }
 
+static void stream_card(FILE *f, const struct report *r)
+{
+    fputs("<div class=\"card top\"><h3>Largest channel over the mean channel</h3><p class=\"big\">",
+          f);
+    html_number(f, "%.1f", r->stream_before[0]);
+    fputs(" \xe2\x86\x92 ", f);
+    html_number(f, "%.1f", r->stream_after[0]);
+    fputs("</p><p class=\"sub\">A grid for all channels reaches as far as the largest one, and the "
+          "others share the few codes near zero. Rotation mixes the channels, so that none stands "
+          "out; the float network computes the same.</p></div>\n",
+          f);
+}
+
+/* Channels by size, before and after. 0, or -1 without memory. */
+static int write_stream(FILE *f, const struct report *r)
+{
+    size_t n = r->n_stream;
+    if (!r->stream_before || !r->stream_after || n == 0) return 0;
+    if (!isfinite(r->stream_before[0]) || !isfinite(r->stream_after[0])) return 0;
+    double *place = malloc(n * sizeof *place);
+    char title[120];
+    if (!place) return -1;
+    for (size_t i = 0; i < n; i++) place[i] = (double)i + 1;
+    const struct report_series s[2] = {{"rotated", place, r->stream_after, n},
+                                       {"float", place, r->stream_before, n}};
+    snprintf(title, sizeof title, "Channels behind %.60s, over their mean", r->stream_block);
+    const struct report_chart c = {title, "channels, largest first", s, 2, 1};
+    section(f, "Residual stream",
+            "Root mean square of each channel over the tokens of some images, where the largest "
+            "stands out most, before and after rotation.");
+    fputs("<div class=\"grid\">\n", f);
+    html_line_chart(f, &c);
+    stream_card(f, r);
+    fputs("</div>\n", f);
+    free(place);
+    return 0;
+}
+
 static void write_charts(FILE *f, const struct report *r)
 {
     size_t good = 0;
@@ -315,6 +353,7 @@ static int write_page(FILE *f, const void *report)
     write_images(f, r->attention, r->n_attention, "Attention maps",
                  "Where each head looks; one column a head.");
     if (write_similarity(f, r)) return -1;
+    if (write_stream(f, r)) return -1;
     write_charts(f, r);
     write_layers(f, r);
     if (r->diagnostics) html_diagnostics(f, r->diagnostics);

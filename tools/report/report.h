@@ -76,6 +76,12 @@ struct report {
     const double *similarity_before, *similarity_after;
     size_t n_similarity;
 
+    /* Channels of the residual stream behind a block, before and after its rotation: root mean
+     * squares over their mean, largest first; NULL: it is not rotated. */
+    const double *stream_before, *stream_after;
+    size_t n_stream;
+    const char *stream_block;
+
     const struct report_chart *charts;
     size_t n_charts;
     const struct report_layer *layers; /* in network order */
