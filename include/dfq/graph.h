@@ -440,13 +440,15 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
  *  ("calibrate").
  *
  *  Vision transformers: mode parity is MimiQ's scheme, mode improved ours (docs/METHODS.md,
- *  Quantizers). Convolutional networks (AIT, CVPR 2022): weights have the min-max range of each
- *  output channel, ReLU outputs the min-max range over a batch, averaged over batches with factor
- *  0.9; mode parity averages as published.
+ *  Quantizers). Convolutional networks, mode parity (AIT, CVPR 2022): weights have the min-max
+ *  range of each output channel, ReLU outputs the min-max range over a batch, averaged over batches
+ *  as published. Mode improved folds BatchNorms into the weights; the ranges of weights and ReLU
+ *  outputs are found by error search and stay as they are until they are tuned.
  *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16
  *                (all of them with ::DFQ_ACT_GRID_MINMAX).
- *                NULL is allowed for a convolutional network: a tuner with a generator network
- *                finds its ranges; before, it can be neither run nor saved (::DFQ_E_INVALID)
+ *                NULL is allowed for a convolutional network, whose ranges are then those of AIT in
+ *                both modes (improved: averaged with factor 0.9): a tuner with a generator network
+ *                finds them; before, it can be neither run nor saved (::DFQ_E_INVALID)
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the
  *          text has the nearest names), ::DFQ_E_SHAPE,
  *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own;

@@ -42,6 +42,7 @@ dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
                                    .user = &o,
                                    .parity = vit && o.mode == DFQ_MODE_PARITY && !follows,
                                    .sweeps = vit && o.mode == DFQ_MODE_IMPROVED,
+                                   .samples = !vit && o.mode == DFQ_MODE_IMPROVED && !follows,
                                    .rotated = o.rotate == DFQ_ROTATE_ON};
     DFQI_TRY(dfqi_quantize_estimate(graph, n_images, &job, &c));
     return write_cost(graph->ctx, &c, n_images, out_cost);

@@ -69,6 +69,15 @@ static dfq_status pair_init(const dfqi_network *from, uint64_t rotation, pair *p
     return dfqi_network_clone(&p->student, &p->rotated);
 }
 
+/* Without images there are no static grids of a CNN: its ranges come later, from a generator. */
+static void choose_grids(const dfqi_images *images, const dfq_quantize_options *o,
+                         dfqi_grids *grids)
+{
+    if (images || o->mode == DFQ_MODE_PARITY || grids->weight_grid != DFQI_WEIGHT_GRID_AUTO) return;
+    grids->weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM;
+    grids->act_grid = DFQI_ACT_GRID_MINMAX;
+}
+
 /* images: NULL for a CNN whose ranges come later. */
 static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
                            const dfq_quantize_options *options, dfq_graph **out_graph)
@@ -87,6 +96,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
                         .act_grid = (dfqi_act_grid_kind)o.act_grid,
                         .rotation = o.rotate == DFQ_ROTATE_ON ? DFQI_ROTATION_SEED : 0};
+    choose_grids(images, &o, &grids);
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
     DFQI_GOTO(configure(&scheme, &o), out);
     DFQI_GOTO(pair_init(&graph->net, grids.rotation, &nets), out);

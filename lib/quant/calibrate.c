@@ -9,12 +9,14 @@
  * for the share of the spread between channels that the weights take over (fold.c). Then the
  * weights get their scales and are rounded (weights.c, rounding.c).
  *
- * Convolutional networks track the min-max range over batches (track.c). */
+ * Convolutional networks track the min-max range over batches (track.c), or in improved mode have
+ * static grids (cnn_grids.c). */
 #include <math.h>
 #include <string.h>
 
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "quant/cnn_grids.h"
 #include "quant/search.h"
 #include "quant/track.h"
 
@@ -298,7 +300,10 @@ dfq_status dfqi_scheme_calibrate_from(dfqi_scheme *s, const dfqi_network *teache
     dfq_status status;
     job j = {.s = s, .pass = &pass, .k = dfqi_kernels_get(s->ctx)};
     if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
-    if (dfqi_arch_is_cnn(&teacher->arch)) return follow_ranges(s, teacher, images);
+    if (dfqi_arch_is_cnn(&teacher->arch))
+        return s->mode == DFQI_MODE_PARITY || s->grids.act_grid == DFQI_ACT_GRID_MINMAX
+                   ? follow_ranges(s, teacher, images)
+                   : dfqi_calibrate_cnn(s, student, images);
     int is_parity = s->mode == DFQI_MODE_PARITY;
     if (is_parity) DFQI_TRY(start_weights(s, teacher));
     if (s->grids.act_grid == DFQI_ACT_GRID_MINMAX) return follow_ranges(s, teacher, images);

@@ -8,6 +8,7 @@
 #include "base/progress.h"
 #include "base/rng.h"
 #include "graph/exec.h"
+#include "quant/cnn_grids.h"
 #include "quant/search.h"
 
 enum { SAMPLE = 2, PARITY = 16, FOLLOW = 32, SWEEP = 4, JUDGED = 8, SWEEPS = 3 };
@@ -135,17 +136,35 @@ static dfq_status stats_bytes(const dfqi_network *net, double *out)
     return DFQ_OK;
 }
 
+/* Bytes of the samples that the search of a CNN's grids looks at (cnn_grids.h). */
+static dfq_status sample_bytes(const dfqi_network *net, int64_t n, double *out)
+{
+    dfqi_graph *g;
+    double floats = 0;
+    DFQI_TRY(dfqi_network_whole(net, &g));
+    for (int32_t i = 0; i < g->n_nodes; i++) {
+        if (g->nodes[i].op != DFQI_OP_RELU) continue;
+        double all = (double)n * (double)dfqi_value_stride(&g->values[g->nodes[i].out[0]]);
+        floats += all < DFQI_GRID_SAMPLE ? all : DFQI_GRID_SAMPLE;
+    }
+    dfqi_graph_free(g);
+    *out = (double)sizeof(float) * floats;
+    return DFQ_OK;
+}
+
 static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quantize_job *job,
                                  double *out)
 {
     double kept, plain, copy = 0, stats = 0;
-    int64_t most = job->parity ? PARITY : job->sweeps ? SWEEP : FOLLOW;
-    DFQI_TRY(forward_bytes(m, n < most ? n : most, job->parity || job->sweeps, &kept));
+    int keep = job->parity || job->sweeps || job->samples;
+    int64_t most = job->parity ? PARITY : keep ? SWEEP : FOLLOW;
+    DFQI_TRY(forward_bytes(m, n < most ? n : most, keep, &kept));
     DFQI_TRY(forward_bytes(m, n < SWEEP ? n : SWEEP, 0, &plain));
     for (int32_t i = 0; i < m->net.n_params; i++)
         copy += (double)sizeof(float) * (double)dfqi_tensor_count(m->net.params[i].tensor);
     if (job->rotated) copy *= 2;
     if (job->sweeps && !job->parity) DFQI_TRY(stats_bytes(&m->net, &stats));
+    if (job->samples) DFQI_TRY(sample_bytes(&m->net, n, &stats));
     double round = job->sweeps && !job->parity ? 2 * plain + rounding_bytes(&m->net) : 0;
     *out = copy + stats + (kept > round ? kept : round);
     return DFQ_OK;

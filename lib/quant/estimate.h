@@ -21,6 +21,7 @@ typedef struct dfqi_quantize_job {
     /* 0: ranges are tracked over batches; 1: all images are read in sweeps and weights are
      * rounded */
     int32_t sweeps;
+    int32_t samples; /* 1: the static grids of a CNN are searched */
     int32_t rotated; /* 1: the stream is rotated, for which the teacher is copied, too */
 } dfqi_quantize_job;
 

@@ -165,12 +165,26 @@ static dfq_status copy_of(const dfq_tensor *t, dfq_tensor **slot)
     return DFQ_OK;
 }
 
+/* Grids that begin at 0 or are symmetric have no zero point. Earlier versions had one for every
+ * grid of a CNN, and no word in the metadata that says so. */
+static dfq_status check_zero_point(const dfqi_safetensors *st, const char *path,
+                                   const dfqi_site *site)
+{
+    bool has = site->kind == DFQI_SITE_WEIGHT_MINMAX || site->zero_point;
+    if (has || !lookup(st, site->name, ".zero_point")) return DFQ_OK;
+    return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                     "%s: %s has zero points, the grids of mode improved have none; quantize the "
+                     "float network again",
+                     path, site->name);
+}
+
 static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_site *site)
 {
     const dfq_tensor *scale, *zero_point, *range;
     int64_t count = site->scale ? dfqi_tensor_count(site->scale) : 0;
     DFQI_TRY(need(st, path, site->name, ".scale", count, 1, &scale));
     DFQI_TRY(copy_of(scale, &site->scale));
+    DFQI_TRY(check_zero_point(st, path, site));
     if (site->kind == DFQI_SITE_WEIGHT) return DFQ_OK;
     if (site->kind == DFQI_SITE_WEIGHT_MINMAX) {
         DFQI_TRY(
@@ -197,6 +211,7 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
         site->zero_point = NULL;
         return DFQ_OK;
     }
+    if (!site->zero_point) return DFQ_OK;
     DFQI_TRY(need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0, &zero_point));
     return copy_of(zero_point, &site->zero_point);
 }

@@ -5,8 +5,8 @@
  *   dfq.mode              parity or improved
  *   dfq.weight_bits, dfq.act_bits   widths of weights and activations
  *   dfq.first_last_bits   if the first and last layer of a CNN have a width of their own
- *   dfq.weight_grid       parity mode: minmax-asym or lsq, if it is not the mode's own grid
- *   dfq.act_grid          parity mode: minmax, if it is not the mode's own grid
+ *   dfq.weight_grid       minmax-asym or lsq, if it is not the mode's own grid
+ *   dfq.act_grid          minmax, if it is not the mode's own grid
  *   dfq.rotation          the seed, if the network's stream is rotated (nn/rotate.h)
  *   dfq.layers            if layers have widths of their own or stay float (quant/layers.h)
  *
@@ -20,9 +20,9 @@
  *                      where the column factors are the scales of the layer's input if it has one
  *                      for each channel
  *   W.zero_point  F32  [O], of asymmetric grids: the weight is ((code - zero_point[o]) * scale[o])
- *   S.scale, S.zero_point F32, S.range F32 [2]: scales, zero points (absent for a logarithmic grid,
- *                      whose last code, range[1] + 1, is 0), and smallest and largest code of an
- *                      activation quantizer; S is a site (quant/scheme.h)
+ *   S.scale, S.zero_point F32, S.range F32 [2]: scales, zero points (absent where they are 0, and
+ *                      for a logarithmic grid, whose last code, range[1] + 1, is 0), and smallest
+ *                      and largest code of an activation quantizer; S is a site (quant/scheme.h)
  *   other tensors      as in a float model
  *
  * Format 1 has no "dfq.format" and named the tensors .step and .zero; it is refused. */

@@ -168,29 +168,39 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     return value;
 }
 
+/* Do the grids of a CNN follow weights and ranges (AIT), or are they static? */
+static bool follows(const dfqi_scheme *s)
+{
+    return s->mode == DFQI_MODE_PARITY || s->grids.act_grid == DFQI_ACT_GRID_MINMAX;
+}
+
+/* Allocates the tensors of a CNN's site; v is the value that it quantizes. */
+static dfq_status cnn_tensors(dfqi_graph *g, dfqi_site *site, const dfqi_value *v, bool ranges)
+{
+    bool weight = dfqi_site_is_weight(site);
+    const int64_t one = 1, three = 3, *scales = weight ? v->dims : &one;
+    if (!site->follows) DFQI_TRY(dfqi_tensor_new(g->ctx, DFQI_F32, 1, scales, &site->scale));
+    if (weight || !ranges) return DFQ_OK;
+    DFQI_TRY(dfqi_tensor_new(g->ctx, DFQI_F32, 1, &three, &site->range));
+    return dfqi_tensor_new(g->ctx, DFQI_F32, 1, &one, &site->zero_point);
+}
+
 /* Sites of a CNN: weights and ReLU outputs. */
 static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                              dfqi_id value, void *user)
 {
     finder *f = user;
-    int weight = op != DFQI_OP_RELU;
+    int weight = op != DFQI_OP_RELU, ranges = follows(f->s);
     if (weight && slot == 0) return value;
     dfqi_site *site = add_site(g, f);
     if (!site) return value;
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
-    site->kind = weight ? DFQI_SITE_WEIGHT_MINMAX : DFQI_SITE_UNIFORM;
+    site->kind = !weight ? DFQI_SITE_UNIFORM : ranges ? DFQI_SITE_WEIGHT_MINMAX : DFQI_SITE_WEIGHT;
     site->bits = weight ? f->s->weight_bits : f->s->act_bits;
-    dfqi_site_set_codes(site, 1);
-    if (weight) {
-        site->follows = 1;
-        return value;
-    }
-    dfq_tensor **const all[3] = {&site->scale, &site->zero_point, &site->range};
-    for (int i = 0; i < 3; i++) {
-        dfq_status status =
-            dfqi_tensor_new(g->ctx, DFQI_F32, 1, (int64_t[]){i == 2 ? 3 : 1}, all[i]);
-        if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;
-    }
+    dfqi_site_set_codes(site, weight || ranges);
+    site->follows = weight && ranges;
+    dfq_status status = cnn_tensors(g, site, dfqi_graph_value(g, value), ranges);
+    if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;
     return value;
 }
 
@@ -249,12 +259,16 @@ dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_wid
 static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_grids *grids)
 {
     int cnn = dfqi_arch_is_cnn(&net->arch);
+    bool own = grids->weight_grid == DFQI_WEIGHT_GRID_AUTO && grids->act_grid == DFQI_ACT_GRID_AUTO;
+    bool follow = grids->weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM &&
+                  grids->act_grid == DFQI_ACT_GRID_MINMAX;
+    if (cnn && mode == DFQI_MODE_IMPROVED && follow) return DFQ_OK;
     if (cnn || mode != DFQI_MODE_PARITY) {
-        if (grids->weight_grid == DFQI_WEIGHT_GRID_AUTO && grids->act_grid == DFQI_ACT_GRID_AUTO)
-            return DFQ_OK;
+        if (own) return DFQ_OK;
         return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
                          "grids of weights and activations can be chosen in mode parity of a "
-                         "vision transformer; %s has its own",
+                         "vision transformer%s; %s has its own",
+                         cnn ? ", or both minmax in mode improved of a CNN" : "",
                          cnn ? "a convolutional network" : "mode improved");
     }
     if (grids->weight_grid == DFQI_WEIGHT_GRID_AUTO) grids->weight_grid = DFQI_WEIGHT_GRID_MINMAX;

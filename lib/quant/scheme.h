@@ -6,7 +6,8 @@
  * and "blocks.0.attn.qkv.input". Attention products have "blocks.0.attn.qk.a" / ".b" (query, key)
  * and "blocks.0.attn.av.a" / ".b" (attention map, value). Convolutional networks are quantized as
  * in AIT: weights ("layer1.0.conv1.weight") and ReLU outputs ("layer1.0.relu.output") have sites,
- * and other values between layers stay float. */
+ * and other values between layers stay float. In improved mode their grids are static
+ * (cnn_grids.h). */
 #ifndef DFQI_QUANT_SCHEME_H
 #define DFQI_QUANT_SCHEME_H
 
@@ -16,10 +17,12 @@
 typedef enum dfqi_mode {
     DFQI_MODE_PARITY = 0,  /* MimiQ's published scheme; CNNs: ranges averaged as published */
     DFQI_MODE_IMPROVED = 1 /* searched scales, per-channel inputs, logarithmic or unsigned softmax;
-                              CNNs: ranges averaged */
+                              CNNs: BatchNorms folded, searched scales */
 } dfqi_mode;
 
-/* Grids of a vision transformer in parity mode; elsewhere AUTO, the mode's own. */
+/* Grids of a vision transformer in parity mode; elsewhere AUTO, the mode's own. In improved mode of
+ * a CNN MINMAX_ASYM and MINMAX together mean grids that follow, as in parity mode, with an average
+ * of ranges that does not overshoot. */
 typedef enum dfqi_weight_grid_kind {
     DFQI_WEIGHT_GRID_AUTO = 0, /* parity: MINMAX */
     DFQI_WEIGHT_GRID_MINMAX,
@@ -61,7 +64,8 @@ typedef struct dfqi_site {
      * min-max grid would differ from it */
     int32_t follows;
     dfq_tensor *scale;      /* WEIGHT: [O]; UNIFORM: [1], [C], [H] or [H*d]; LOG: [1], the top */
-    dfq_tensor *zero_point; /* UNIFORM: like scale; WEIGHT_MINMAX from a file: [O]; else NULL */
+    dfq_tensor *zero_point; /* UNIFORM: like scale, or NULL: 0; WEIGHT_MINMAX from a file: [O]; else
+                               NULL */
     dfq_tensor
         *range;    /* UNIFORM from smallest to largest: [3], state of dfqi_track_range; else NULL */
     int32_t input; /* WEIGHT: site whose per-channel scales multiply the columns, or -1 */

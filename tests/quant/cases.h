@@ -11,6 +11,7 @@ TCase *dfqt_file_case(void);
 TCase *dfqt_evaluate_case(void);
 TCase *dfqt_failure_case(void);
 TCase *dfqt_cnn_case(void);
+TCase *dfqt_cnn_grids_case(void);
 TCase *dfqt_reload_case(void);
 TCase *dfqt_rotate_case(void);
 TCase *dfqt_levels_case(void);

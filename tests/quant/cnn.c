@@ -1,5 +1,5 @@
-/* Quantizers of convolutional networks (AIT's): ranges that follow batches, weights from smallest
- * to largest, low-bit files. */
+/* Quantizers of convolutional networks: AIT's, whose ranges follow batches and whose weights are
+ * cut from smallest to largest, and low-bit files. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,15 +44,20 @@ static void make_images(float *x)
     for (int i = 0; i < IMAGES * PIXELS; i++) x[i] = dfqi_rng_range(&r, -2.0f, 2.0f);
 }
 
-static dfq_status quantize(const dfqi_model *teacher, dfqi_mode mode, dfqi_widths widths, int64_t n,
-                           dfqi_model **out)
+static const dfqi_grids own = {.weight_grid = DFQI_WEIGHT_GRID_AUTO,
+                               .act_grid = DFQI_ACT_GRID_AUTO},
+                        following = {.weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM,
+                                     .act_grid = DFQI_ACT_GRID_MINMAX};
+
+static dfq_status quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_grids grids,
+                                dfqi_widths widths, int64_t n, dfqi_model **out)
 {
     static float x[IMAGES * PIXELS];
     dfqi_scheme scheme = {0};
     dfqi_network net = {0};
     dfq_status status;
     make_images(x);
-    DFQI_GOTO(dfqi_scheme_new(&teacher->net, mode, widths, &scheme), out);
+    DFQI_GOTO(dfqi_scheme_new_with(&teacher->net, mode, widths, grids, &scheme), out);
     DFQI_GOTO(dfqi_network_clone(&teacher->net, &net), out);
     if (n > 0) DFQI_GOTO(dfqi_scheme_calibrate(&scheme, &teacher->net, &net, x, n), out);
     status = dfqi_model_new(&net, &scheme, out);
@@ -60,6 +65,12 @@ out:
     dfqi_scheme_fini(&scheme);
     dfqi_network_fini(&net);
     return status;
+}
+
+static dfq_status quantize(const dfqi_model *teacher, dfqi_mode mode, dfqi_widths widths, int64_t n,
+                           dfqi_model **out)
+{
+    return quantize_with(teacher, mode, own, widths, n, out);
 }
 
 static void logits(const dfqi_model *m, float *z)
@@ -71,36 +82,38 @@ static void logits(const dfqi_model *m, float *z)
 
 /* -- sites ------------------------------------------------------------------------------------- */
 
+/* _i 1: grids that follow. */
 START_TEST(test_sites)
 {
     static const struct {
         const char *name;
-        dfqi_site_kind kind;
+        int weight;
         int32_t bits;
-    } rows[] = {{"conv1.weight", DFQI_SITE_WEIGHT_MINMAX, 8},
-                {"conv1.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer1.0.conv1.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
-                {"layer1.0.conv1.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer1.0.conv2.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
-                {"layer1.0.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer2.0.conv1.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
-                {"layer2.0.conv1.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"layer2.0.conv2.weight", DFQI_SITE_WEIGHT_MINMAX, 3},
-                {"layer2.0.relu.output", DFQI_SITE_UNIFORM, 5},
-                {"linear.weight", DFQI_SITE_WEIGHT_MINMAX, 8}};
+    } rows[] = {{"conv1.weight", 1, 8},          {"conv1.relu.output", 0, 5},
+                {"layer1.0.conv1.weight", 1, 3}, {"layer1.0.conv1.relu.output", 0, 5},
+                {"layer1.0.conv2.weight", 1, 3}, {"layer1.0.relu.output", 0, 5},
+                {"layer2.0.conv1.weight", 1, 3}, {"layer2.0.conv1.relu.output", 0, 5},
+                {"layer2.0.conv2.weight", 1, 3}, {"layer2.0.relu.output", 0, 5},
+                {"linear.weight", 1, 8}};
+    static const dfqi_site_kind kinds[2][2] = {{DFQI_SITE_UNIFORM, DFQI_SITE_WEIGHT},
+                                               {DFQI_SITE_UNIFORM, DFQI_SITE_WEIGHT_MINMAX}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *t;
     dfqi_scheme s;
     ck_assert_int_eq(random_cnn(ctx, &t), DFQ_OK);
-    ck_assert_int_eq(dfqi_scheme_new(&t->net, DFQI_MODE_IMPROVED, (dfqi_widths){3, 5, 8}, &s),
+    ck_assert_int_eq(dfqi_scheme_new_with(&t->net, DFQI_MODE_IMPROVED, (dfqi_widths){3, 5, 8},
+                                          _i ? following : own, &s),
                      DFQ_OK);
     ck_assert_int_eq(s.n_sites, sizeof rows / sizeof *rows);
     for (int32_t i = 0; i < s.n_sites; i++) {
+        int is_signed = rows[i].weight || _i;
+        float codes = ldexpf(1, rows[i].bits), low = is_signed ? -codes / 2 : 0;
         ck_assert_str_eq(s.sites[i].name, rows[i].name);
-        ck_assert_int_eq(s.sites[i].kind, rows[i].kind);
+        ck_assert_int_eq(s.sites[i].kind, kinds[_i][rows[i].weight]);
         ck_assert_int_eq(s.sites[i].bits, rows[i].bits);
-        ck_assert(s.sites[i].qmin == -ldexpf(1, rows[i].bits - 1));
-        ck_assert(s.sites[i].qmax == ldexpf(1, rows[i].bits - 1) - 1);
+        ck_assert(s.sites[i].qmin == low && s.sites[i].qmax == low + codes - 1);
+        ck_assert_int_eq(s.sites[i].follows, rows[i].weight && _i);
+        ck_assert_int_eq(s.sites[i].zero_point != NULL, !rows[i].weight && _i);
     }
     dfqi_scheme_fini(&s);
     ck_assert_int_eq(dfqi_scheme_new(&t->net, DFQI_MODE_IMPROVED, (dfqi_widths){3, 5, 9}, &s),
@@ -221,8 +234,11 @@ START_TEST(test_calibrate)
     dfq_context *ctx = dfqt_context(2);
     dfqi_model *t, *one, *s;
     ck_assert_int_eq(random_cnn(ctx, &t), DFQ_OK);
-    ck_assert_int_eq(quantize(t, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, 32, &one), DFQ_OK);
-    ck_assert_int_eq(quantize(t, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, IMAGES, &s), DFQ_OK);
+    ck_assert_int_eq(
+        quantize_with(t, DFQI_MODE_IMPROVED, following, (dfqi_widths){4, 4, 0}, 32, &one), DFQ_OK);
+    ck_assert_int_eq(
+        quantize_with(t, DFQI_MODE_IMPROVED, following, (dfqi_widths){4, 4, 0}, IMAGES, &s),
+        DFQ_OK);
     for (int32_t i = 0; i < s->scheme.n_sites; i++) {
         const dfqi_site *a = &one->scheme.sites[i], *b = &s->scheme.sites[i];
         if (!a->range) continue;
@@ -293,9 +309,9 @@ START_TEST(test_round_trip)
     ck_assert_int_ge(fd, 0);
     close(fd);
     ck_assert_int_eq(random_cnn(ctx, &t), DFQ_OK);
-    ck_assert_int_eq(
-        quantize(t, DFQI_MODE_IMPROVED, (dfqi_widths){_i, 10 - _i, _i == 4 ? 8 : 0}, IMAGES, &s),
-        DFQ_OK);
+    ck_assert_int_eq(quantize_with(t, DFQI_MODE_IMPROVED, _i % 2 ? own : following,
+                                   (dfqi_widths){_i, 10 - _i, _i == 4 ? 8 : 0}, IMAGES, &s),
+                     DFQ_OK);
     ck_assert_msg(dfqi_model_save(s, path, 0) == DFQ_OK, "%s", ctx->error);
     ck_assert_msg(dfqi_model_load(ctx, path, NULL, &r) == DFQ_OK, "%s", ctx->error);
     ck_assert_int_eq(r->scheme.n_sites, s->scheme.n_sites);
@@ -320,7 +336,8 @@ START_TEST(test_not_ready)
     dfqi_model *t, *s;
     float z[CLASSES], x[PIXELS] = {0};
     ck_assert_int_eq(random_cnn(ctx, &t), DFQ_OK);
-    ck_assert_int_eq(quantize(t, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, 0, &s), DFQ_OK);
+    ck_assert_int_eq(quantize_with(t, DFQI_MODE_IMPROVED, following, (dfqi_widths){4, 4, 0}, 0, &s),
+                     DFQ_OK);
     ck_assert_int_eq(dfqi_model_logits(s, x, 1, z), DFQ_E_INVALID);
     ck_assert_str_eq(ctx->error, "resnet_random: the range of conv1.relu.output is not known; "
                                  "quantize with images, or tune with a generator first");
@@ -352,7 +369,7 @@ TCase *dfqt_cnn_case(void)
 {
     TCase *c = tcase_create("cnn");
     tcase_set_timeout(c, 120);
-    tcase_add_test(c, test_sites);
+    tcase_add_loop_test(c, test_sites, 0, 2);
     tcase_add_test(c, test_published);
     tcase_add_test(c, test_mean);
     tcase_add_test(c, test_grid);

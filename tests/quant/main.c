@@ -10,6 +10,7 @@ int main(void)
     suite_add_tcase(s, dfqt_evaluate_case());
     suite_add_tcase(s, dfqt_failure_case());
     suite_add_tcase(s, dfqt_cnn_case());
+    suite_add_tcase(s, dfqt_cnn_grids_case());
     suite_add_tcase(s, dfqt_reload_case());
     suite_add_tcase(s, dfqt_rotate_case());
     suite_add_tcase(s, dfqt_levels_case());

@@ -108,9 +108,13 @@ static void quantize(scene *s, dfqi_mode mode, dfqi_widths widths, int calibrate
 {
     dfqi_scheme scheme;
     dfqi_network net;
+    dfqi_grids grids = {.weight_grid = DFQI_WEIGHT_GRID_AUTO, .act_grid = DFQI_ACT_GRID_AUTO};
+    if (mode == DFQI_MODE_IMPROVED && !calibrate)
+        grids = (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM,
+                             .act_grid = DFQI_ACT_GRID_MINMAX};
     dfqi_model_release(s->student);
-    ck_assert_msg(dfqi_scheme_new(&s->teacher->net, mode, widths, &scheme) == DFQ_OK, "%s",
-                  s->ctx->error);
+    ck_assert_msg(dfqi_scheme_new_with(&s->teacher->net, mode, widths, grids, &scheme) == DFQ_OK,
+                  "%s", s->ctx->error);
     ck_assert_int_eq(dfqi_network_clone(&s->teacher->net, &net), DFQ_OK);
     if (calibrate)
         ck_assert_msg(dfqi_scheme_calibrate(&scheme, &s->teacher->net, &net,

@@ -82,7 +82,11 @@ dfq_status dfqt_cnn_pair_make(dfq_context *ctx, dfqt_pair *out)
     dfq_status status;
     DFQI_GOTO(dfqi_network_new(ctx, &a, &net), out);
     dfqi_network_init(&net, 5);
-    DFQI_GOTO(dfqi_scheme_new(&net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, &scheme), out);
+    DFQI_GOTO(dfqi_scheme_new_with(&net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0},
+                                   (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM,
+                                                .act_grid = DFQI_ACT_GRID_MINMAX},
+                                   &scheme),
+              out);
     DFQI_GOTO(dfqi_network_clone(&net, &copy), out);
     DFQI_GOTO(dfqi_model_new(&net, NULL, &p.teacher), out);
     DFQI_GOTO(dfqi_model_new(&copy, &scheme, &p.student), out);
