@@ -40,6 +40,8 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     json_text(&j, "name", dfq_graph_get_name(g));
     json_int(&j, "quantized", i->quantized);
     if (i->quantized) json_text(&j, "mode", option_mode_name(i->mode));
+    if (i->quantized) json_text(&j, "act_scale", option_act_scale_name(i->act_scale));
+    if (i->quantized) json_int(&j, "first_last_bits", i->first_last_bits);
     json_int(&j, "weight_bits", i->weight_bits);
     json_int(&j, "act_bits", i->act_bits);
     json_int(&j, "image", i->image);
@@ -92,25 +94,25 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
 
 static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
 {
-    int kinds[4] = {0, 0, 0, 0};
-    int32_t first_last = 0; /* bits of the first weight, and of the last */
+    int kinds[6] = {0, 0, 0, 0, 0, 0};
     for (int32_t k = 0; k < i->quantizers; k++) {
         dfq_quantizer_info q = {.struct_size = sizeof q};
-        if (dfq_graph_get_quantizer(g, k, &q) != DFQ_OK || q.kind < 0 || q.kind > 3) continue;
+        if (dfq_graph_get_quantizer(g, k, &q) != DFQ_OK || q.kind < 0 || q.kind > 5) continue;
         kinds[q.kind]++;
-        if (q.kind == DFQ_QUANTIZER_WEIGHT || q.kind == DFQ_QUANTIZER_WEIGHT_MINMAX)
-            first_last = q.bits;
     }
     const char *own = dfq_graph_get_layer_config(g);
     printf("precision    weights %d bit", (int)i->weight_bits);
-    if (!*own && first_last && first_last != i->weight_bits)
-        printf(" (first and last %d)", (int)first_last);
+    if (!*own && i->first_last_bits != i->weight_bits)
+        printf(" (first and last %d)", (int)i->first_last_bits);
     printf(", activations %d bit, mode %s\n", (int)i->act_bits, option_mode_name(i->mode));
     if (*own) printf("layer bits   %s\n", own);
     if (i->rotation) printf("rotation     residual stream, seed %" PRIu64 "\n", i->rotation);
     printf("quantizers   %d: %d of weights, ", (int)i->quantizers,
            kinds[DFQ_QUANTIZER_WEIGHT] + kinds[DFQ_QUANTIZER_WEIGHT_MINMAX]);
-    if (i->family == DFQ_FAMILY_VIT)
+    if (kinds[DFQ_QUANTIZER_ROW] > 0)
+        printf("%d of rows and %d of columns of activations, scales found at run time\n",
+               kinds[DFQ_QUANTIZER_ROW], kinds[DFQ_QUANTIZER_COLUMN]);
+    else if (i->family == DFQ_FAMILY_VIT)
         printf("%d uniform and %d logarithmic of activations\n", kinds[DFQ_QUANTIZER_UNIFORM],
                kinds[DFQ_QUANTIZER_LOG]);
     else

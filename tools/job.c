@@ -78,14 +78,14 @@ static char *describe(const struct options *o, uint64_t model)
             "verb quantize\nmodel %016" PRIx64 "\n%s--bits w%da%d\n--mode %s\n"
             "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--generator %s\n"
             "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %lld\n"
-            "--weight-grid %s\n--act-grid %s\n--crossing-target %.9g\n"
+            "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--crossing-target %.9g\n"
             "--layer-bits %s\n--skip %s\n--rotate %s\n",
             model, synth, (int)o->weight_bits, (int)o->act_bits, option_mode_name(o->mode),
             folder_or_none(o->synth), folder_or_none(o->real), o->no_tune ? "yes" : "no",
             option_method_name(o->method), option_generator_name(o->generator),
             option_loss_name(o->loss), (long long)o->steps, o->lr, o->gamma,
-            (long long)(o->first_last_bits ? o->first_last_bits : o->weight_bits),
-            option_weight_grid_name(o->weight_grid), option_act_grid_name(o->act_grid),
+            (long long)o->first_last_bits, option_weight_grid_name(o->weight_grid),
+            option_act_grid_name(o->act_grid), option_act_scale_name(o->act_scale),
             o->crossing_target, folder_or_none(o->layer_bits), folder_or_none(o->skip),
             option_rotate_name(o->rotate));
     free(synth);

@@ -122,12 +122,14 @@ int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_gr
 
 const char *model_quantizer_kind(const dfq_quantizer_info *q)
 {
-    static const char *const names[4][2] = {
+    static const char *const names[6][2] = {
         {"weight, per tensor", "weight, per channel"},
         {"activation, per tensor", "activation, per channel"},
         {"activation, logarithmic", "activation, logarithmic, per row"},
-        {"weight, per channel, live range", "weight, per channel, live range"}};
-    if (q->kind < 0 || q->kind > 3) return "unknown";
+        {"weight, per channel, live range", "weight, per channel, live range"},
+        {"activation, per row at run time", "activation, per row at run time"},
+        {"activation, per column at run time", "activation, per column at run time"}};
+    if (q->kind < 0 || q->kind > 5) return "unknown";
     return names[q->kind][q->scales > 1];
 }
 

@@ -36,6 +36,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_ACT_GRID] = {0, "act-grid", "WORD", QUANTIZE, "parity: auto, lsq or minmax"},
     [OPT_ROTATE] = {0, "rotate", "WORD", QUANTIZE,
                     "the residual stream of a transformer: auto, off or on"},
+    [OPT_ACT_SCALE] = {0, "act-scale", "WORD", QUANTIZE,
+                       "scales of activations: row (token, at run time) or tensor"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
     [OPT_GENERATOR] = {0, "generator", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE,
@@ -119,6 +121,7 @@ static const char *const mode_names[] = {"parity", "improved"};
 static const char *const weight_grid_names[] = {"auto", "minmax", "minmax-asym", "lsq"};
 static const char *const act_grid_names[] = {"auto", "lsq", "minmax"};
 static const char *const rotate_names[] = {"auto", "off", "on"};
+static const char *const act_scale_names[] = {"auto", "row", "tensor"};
 static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
                                          "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};
@@ -157,6 +160,11 @@ const char *option_act_grid_name(int32_t acts)
 const char *option_rotate_name(int32_t rotate)
 {
     return rotate_names[rotate];
+}
+
+const char *option_act_scale_name(int32_t act_scale)
+{
+    return act_scale_names[act_scale];
 }
 
 const char *option_kind_name(int32_t kind)

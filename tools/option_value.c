@@ -229,6 +229,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_word(o, name, text, option_act_grid_name, 3, &o->act_grid);
     case OPT_ROTATE:
         return take_word(o, name, text, option_rotate_name, 3, &o->rotate);
+    case OPT_ACT_SCALE:
+        return take_word(o, name, text, option_act_scale_name, 3, &o->act_scale);
     case OPT_FIRST_LAST_BITS:
         return take_whole(o, name, text, 2, 8, &o->first_last_bits);
     case OPT_METHOD:

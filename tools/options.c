@@ -72,6 +72,9 @@ static int check_quantize(const struct options *o)
         return option_wrong(
             o, "--weight-grid and --act-grid are for --mode parity; mode improved searches "
                "its own");
+    if (o->mode == DFQ_MODE_PARITY && o->act_scale == DFQ_ACT_SCALE_ROW)
+        return option_wrong(
+            o, "--act-scale row is for mode improved; parity has the published scales of tensors");
     return -1;
 }
 

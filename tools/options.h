@@ -28,6 +28,7 @@ enum option_id {
     OPT_WEIGHT_GRID,
     OPT_ACT_GRID,
     OPT_ROTATE,
+    OPT_ACT_SCALE,
     OPT_METHOD,
     OPT_GENERATOR,
     OPT_LOSS,
@@ -116,6 +117,7 @@ struct options {
     uint64_t seed;
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     int32_t rotate;                /* DFQ_ROTATE_* */
+    int32_t act_scale;             /* DFQ_ACT_SCALE_* */
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warmup_steps, train_steps;
@@ -150,6 +152,7 @@ const char *option_kind_name(int32_t kind);
 const char *option_weight_grid_name(int32_t weights);
 const char *option_act_grid_name(int32_t acts);
 const char *option_rotate_name(int32_t rotate);
+const char *option_act_scale_name(int32_t act_scale);
 const char *option_method_name(int32_t method);
 const char *option_generator_name(int32_t generator);
 const char *option_stem_name(int32_t stem);

@@ -29,6 +29,8 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     const struct options *o = &q->full;
     const struct tally *j0 = &q->job.judged[0], *j1 = &q->job.judged[1];
     struct json j = {stdout, 0};
+    dfq_graph_info low = {.struct_size = sizeof low};
+    if (dfq_graph_get_info(q->low, &low) != DFQ_OK) return;
     json_open(&j, NULL, '{');
     json_text(&j, "file", o->out);
     json_int(&j, "bytes", (int64_t)bytes);
@@ -37,9 +39,10 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_text(&j, "name", dfq_graph_get_name(q->net));
     json_int(&j, "weight_bits", o->weight_bits);
     json_int(&j, "act_bits", o->act_bits);
-    json_int(&j, "first_last_bits", o->first_last_bits ? o->first_last_bits : o->weight_bits);
+    json_int(&j, "first_last_bits", low.first_last_bits);
     json_text(&j, "layer_bits", dfq_graph_get_layer_config(q->low));
     json_text(&j, "mode", option_mode_name(o->mode));
+    json_text(&j, "act_scale", option_act_scale_name(low.act_scale));
     json_text(&j, "method", option_method_name(o->method));
     if (o->method == METHOD_AIT) print_ait(&j, q);
     if (!q->with_generator) json_int(&j, "images", o->images);

@@ -66,10 +66,15 @@ enum { FOR_MIMIQ = 1, FOR_GENERATOR = 2, FOR_SET = 4 }; /* ait: beside a generat
 static const struct {
     enum option_id id;
     int use;
-} particular[] = {{OPT_GAMMA, FOR_MIMIQ},           {OPT_WEIGHT_GRID, FOR_MIMIQ},
-                  {OPT_ACT_GRID, FOR_MIMIQ},        {OPT_CROSSING_TARGET, FOR_GENERATOR | FOR_SET},
-                  {OPT_ITERS, FOR_MIMIQ | FOR_SET}, {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
-                  {OPT_GENERATOR, FOR_GENERATOR},   {OPT_LOSS, FOR_GENERATOR}};
+} particular[] = {{OPT_GAMMA, FOR_MIMIQ},
+                  {OPT_WEIGHT_GRID, FOR_MIMIQ},
+                  {OPT_ACT_GRID, FOR_MIMIQ},
+                  {OPT_ACT_SCALE, FOR_MIMIQ},
+                  {OPT_CROSSING_TARGET, FOR_GENERATOR | FOR_SET},
+                  {OPT_ITERS, FOR_MIMIQ | FOR_SET},
+                  {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
+                  {OPT_GENERATOR, FOR_GENERATOR},
+                  {OPT_LOSS, FOR_GENERATOR}};
 
 /* A part of the steps only finds ranges. */
 static int check_steps(struct session *s, const struct options *full, const dfq_graph *net)
@@ -153,6 +158,7 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.weight_grid = full->weight_grid;
     q.act_grid = full->act_grid;
     q.rotate = full->rotate;
+    q.act_scale = full->act_scale;
     q.layers = full->layers;
     q.n_layers = full->n_layers;
     return q;

@@ -57,6 +57,10 @@ typedef struct dfq_graph_info {
     int32_t batchnorms;   /**< BatchNorm layers, each behind a convolution; 0: none */
     uint64_t rotation;    /**< seed by which its residual stream was rotated when it was quantized;
                                0: it was not */
+    int32_t act_scale;    /**< ::DFQ_ACT_SCALE_ROW or ::DFQ_ACT_SCALE_TENSOR if quantized, else 0 */
+    int32_t first_last_bits; /**< of the weights of the first and the last layer, where
+                                  dfq_graph_get_layer_config() says nothing else: 2..8 if quantized,
+                                  else 32 */
 } dfq_graph_info;
 
 /** How pictures are resampled. */

@@ -35,7 +35,27 @@ enum {
     DFQ_QUANTIZER_LOG = 2, /**< q = round(-2 log2(x / top)), base sqrt(2); above `qmax` 0:
                                     b bits are 2^b - 1 powers, and zero */
     DFQ_QUANTIZER_WEIGHT_MINMAX =
-        3 /**< weight, from the smallest to the largest of each output channel */
+        3, /**< weight, from the smallest to the largest of each output channel */
+    DFQ_QUANTIZER_ROW =
+        4, /**< activations, a scale and zero point for each row (the last axis: a token), found
+                from the row at run time. With lo = min(0, min x), hi = max(0, max x), unsigned:
+                scale = (hi - lo) / (2^b - 1), zero_point = round(-lo / scale),
+                q = clamp(round(x / scale) + zero_point, 0, 2^b - 1); signed: symmetric,
+                scale = max|x| / Q, codes -Q .. Q, Q = 2^(b-1) - 1. A row of zeros (or below
+                2^b 1.2e-38) has scale 1. A row that holds NaN or an infinity, or whose range
+                overflows, becomes NaN */
+    DFQ_QUANTIZER_COLUMN = 5 /**< the same for each index of the last axis, over the one before it:
+                                  values [B,H,N,d] for each image, head and channel over tokens */
+};
+
+/** Where the scales of activations come from, in mode ::DFQ_MODE_IMPROVED of a vision
+ *  transformer. */
+enum {
+    DFQ_ACT_SCALE_AUTO = 0,  /**< ::DFQ_ACT_SCALE_TENSOR */
+    DFQ_ACT_SCALE_ROW = 1,   /**< each token, at run time: inputs of linear layers, queries and
+                                 attention maps ::DFQ_QUANTIZER_ROW, keys the same but symmetric,
+                                 values ::DFQ_QUANTIZER_COLUMN, symmetric */
+    DFQ_ACT_SCALE_TENSOR = 2 /**< calibration on images: static scales */
 };
 
 /** Grids of weights, in mode ::DFQ_MODE_PARITY of a vision transformer (MimiQ's). */
@@ -92,14 +112,16 @@ typedef struct dfq_quantize_options {
     int32_t weight_bits;     /**< 2..8; default 4 */
     int32_t act_bits;        /**< 2..8; default 4 */
     int32_t first_last_bits; /**< of the weights of the first and the last layer, of a vision
-                               transformer patch embedding and head, 2..8; default 0: weight_bits */
+                               transformer patch embedding and head, 2..8; default 0: weight_bits,
+                               with ::DFQ_ACT_SCALE_ROW 8. There the head's input has the larger of
+                               these and act_bits; the image stays float */
     int32_t weight_grid;     /**< DFQ_WEIGHT_GRID_*; default ::DFQ_WEIGHT_GRID_AUTO */
     int32_t act_grid;        /**< DFQ_ACT_GRID_*; default ::DFQ_ACT_GRID_AUTO */
     int32_t n_layers;        /**< number of elements of `layers`; default 0 */
     /** layers with widths of their own; later ones win; read during the call. Default NULL */
     const dfq_layer_config *layers;
-    int32_t rotate;   /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
-    int32_t reserved; /**< 0 */
+    int32_t rotate;    /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
+    int32_t act_scale; /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */
@@ -110,7 +132,8 @@ typedef struct dfq_quantizer_info {
     uint32_t struct_size; /**< bytes the caller has room for; set before the call */
     int32_t kind;         /**< DFQ_QUANTIZER_* */
     int32_t bits;         /**< 2..8 */
-    int32_t scales;       /**< number of scales: 1, or one for each channel, head or row */
+    int32_t scales;       /**< number of scales: 1, or one for each channel, head or row; 0: found
+                               at run time */
     float qmin;           /**< smallest code */
     float qmax;           /**< largest code */
     float scale_min;      /**< smallest scale */
@@ -134,10 +157,17 @@ enum {
 
 /** Gradient of the input (straight-through estimator). */
 enum {
-    DFQ_INPUT_GRADIENT_AUTO = 0,    /**< ::DFQ_QUANTIZER_UNIFORM clipped, the others identity */
-    DFQ_INPUT_GRADIENT_CLIPPED = 1, /**< that of the output where x is inside of the range, else 0
+    DFQ_INPUT_GRADIENT_AUTO = 0,     /**< ::DFQ_QUANTIZER_UNIFORM clipped, ::DFQ_QUANTIZER_ROW and
+                                      ::DFQ_QUANTIZER_COLUMN range, the others identity */
+    DFQ_INPUT_GRADIENT_CLIPPED = 1,  /**< that of the output where x is inside of the range, else 0
                                          (LSQ) */
-    DFQ_INPUT_GRADIENT_IDENTITY = 2 /**< that of the output everywhere (MimiQ's weights, AIT) */
+    DFQ_INPUT_GRADIENT_IDENTITY = 2, /**< that of the output everywhere (MimiQ's weights, AIT) */
+    DFQ_INPUT_GRADIENT_RANGE =
+        3 /**< of ::DFQ_QUANTIZER_ROW and ::DFQ_QUANTIZER_COLUMN, their only one: identity, and
+                through the scale to the row's extremes. With e the sum of
+                grad_y (q - zero_point - x / scale) over the row, the largest value also gets
+                e / (2^b - 1), the smallest minus that; signed: the one of largest magnitude e / Q
+                with its sign */
 };
 
 /** How scales are found from a tensor. */
@@ -154,10 +184,12 @@ typedef struct dfq_quantizer_options {
     int32_t kind;         /**< DFQ_QUANTIZER_*; default ::DFQ_QUANTIZER_UNIFORM */
     int32_t bits;         /**< 2..8; default 4 */
     int32_t is_signed;    /**< of ::DFQ_QUANTIZER_UNIFORM: 1: codes -2^(bits-1) .. 2^(bits-1) - 1;
-                               0: codes 0 .. 2^bits - 1. Default 1. Weights are always signed;
-                               logarithmic codes are 0 .. 2^bits - 2 and one for zero */
-    int32_t granularity;  /**< DFQ_GRANULARITY_*; default ::DFQ_GRANULARITY_TENSOR. A logarithmic
-                               grid has no other, weights have no ::DFQ_GRANULARITY_HEAD_CHANNEL */
+                               0: codes 0 .. 2^bits - 1; of ::DFQ_QUANTIZER_ROW and
+                               ::DFQ_QUANTIZER_COLUMN: see there. Default 1. Weights are always
+                               signed; logarithmic codes are 0 .. 2^bits - 2 and one for zero */
+    int32_t granularity;  /**< DFQ_GRANULARITY_*; default ::DFQ_GRANULARITY_TENSOR. Grids that are
+                               logarithmic or found at run time have no other, weights have no
+                               ::DFQ_GRANULARITY_HEAD_CHANNEL */
     int32_t axis; /**< of ::DFQ_GRANULARITY_AXIS; below 0 from the last one, -1; default 0 */
     int32_t input_gradient;       /**< DFQ_INPUT_GRADIENT_*; default ::DFQ_INPUT_GRADIENT_AUTO. A
                                  logarithmic grid has identity alone */

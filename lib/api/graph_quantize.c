@@ -44,11 +44,12 @@ static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "weight_grid is %d and act_grid %d, they must be 0 to 3 and 0 to 2",
                          o->weight_grid, o->act_grid);
-    if (o->rotate < DFQ_ROTATE_AUTO || o->rotate > DFQ_ROTATE_ON || o->reserved != 0)
+    if (o->rotate < DFQ_ROTATE_AUTO || o->rotate > DFQ_ROTATE_ON)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "rotate is %d, must be 0 (auto), 1 (off) or 2 (on)",
+                         o->rotate);
+    if (o->act_scale < DFQ_ACT_SCALE_AUTO || o->act_scale > DFQ_ACT_SCALE_TENSOR)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "rotate is %d and reserved %d, they must be 0 (auto), 1 (off) or 2 (on), "
-                         "and 0",
-                         o->rotate, o->reserved);
+                         "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
     return DFQ_OK;
 }
 
@@ -96,6 +97,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
                         .act_grid = (dfqi_act_grid_kind)o.act_grid,
                         .rotation = o.rotate == DFQ_ROTATE_ON ? DFQI_ROTATION_SEED : 0};
+    if (o.act_scale == DFQ_ACT_SCALE_ROW) grids.act_scale = DFQI_ACT_SCALE_ROW;
     choose_grids(images, &o, &grids);
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
     DFQI_GOTO(configure(&scheme, &o), out);

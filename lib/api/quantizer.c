@@ -31,6 +31,16 @@ static dfq_status check_factor(dfq_context *ctx, const char *what, float v)
 static dfq_status check_kind(dfq_context *ctx, const dfq_quantizer_options *o)
 {
     bool log = o->kind == DFQ_QUANTIZER_LOG, uniform = o->kind == DFQ_QUANTIZER_UNIFORM;
+    bool runtime = o->kind == DFQ_QUANTIZER_ROW || o->kind == DFQ_QUANTIZER_COLUMN;
+    if (runtime && (o->granularity != DFQ_GRANULARITY_TENSOR || o->axis != 0))
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "kinds row and column say themselves which values share a grid; leave "
+                         "granularity and axis at 0");
+    if (o->input_gradient != DFQ_INPUT_GRADIENT_AUTO &&
+        runtime != (o->input_gradient == DFQ_INPUT_GRADIENT_RANGE))
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "input gradient range is that of kinds row and column, which have no "
+                         "other; take auto");
     if (log && o->granularity != DFQ_GRANULARITY_TENSOR)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "a logarithmic grid has one scale for the tensor");
     if (log && o->input_gradient == DFQ_INPUT_GRADIENT_CLIPPED)
@@ -46,7 +56,7 @@ static dfq_status check_kind(dfq_context *ctx, const dfq_quantizer_options *o)
 static dfq_status check_options(dfq_context *ctx, const dfq_quantizer_options *o)
 {
     DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "kind", o->kind, DFQ_QUANTIZER_WEIGHT,
-                              DFQ_QUANTIZER_WEIGHT_MINMAX));
+                              DFQ_QUANTIZER_COLUMN));
     DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "bits", o->bits, 2, 8));
     DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "is_signed", o->is_signed, 0, 1));
     DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "granularity", o->granularity,
@@ -54,7 +64,7 @@ static dfq_status check_options(dfq_context *ctx, const dfq_quantizer_options *o
     DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "axis", o->axis, -DFQ_RANK_MAX,
                               DFQ_RANK_MAX - 1));
     DFQI_TRY(dfqi_check_whole(ctx, "dfq_quantizer_options", "input_gradient", o->input_gradient,
-                              DFQ_INPUT_GRADIENT_AUTO, DFQ_INPUT_GRADIENT_IDENTITY));
+                              DFQ_INPUT_GRADIENT_AUTO, DFQ_INPUT_GRADIENT_RANGE));
     DFQI_TRY(check_factor(ctx, "scale_grad_factor", o->scale_grad_factor));
     DFQI_TRY(check_factor(ctx, "zero_point_grad_factor", o->zero_point_grad_factor));
     return check_kind(ctx, o);
@@ -161,10 +171,11 @@ dfq_status dfq_quantizer_get_scales(const dfq_quantizer *quantizer, dfq_tensor *
     if (quantizer == NULL) return DFQ_E_INVALID;
     DFQI_NEED(quantizer->ctx, out_scales);
     if (quantizer->scales == NULL)
-        return dfqi_fail(quantizer->ctx, DFQ_E_INVALID, "the quantizer has no scales yet%s",
-                         dfqi_quantizer_is_weight(quantizer)
-                             ? ": it takes them from each tensor; calibrate it to fix them"
-                             : "; calibrate it, or set them");
+        return dfqi_fail(quantizer->ctx, DFQ_E_INVALID, "the quantizer has no scales%s",
+                         dfqi_quantizer_is_runtime(quantizer) ? ": it finds them in each tensor"
+                         : dfqi_quantizer_is_weight(quantizer)
+                             ? " yet: it takes them from each tensor; calibrate it to fix them"
+                             : " yet; calibrate it, or set them");
     *out_scales = dfqi_tensor_retain(quantizer->scales);
     return DFQ_OK;
 }

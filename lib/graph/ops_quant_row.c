@@ -2,6 +2,7 @@
  * rows of an image and head (values). Gradients go straight through the rounding, and through the
  * scale to the values that set it (docs/METHODS.md, Grids of rows). */
 #include "graph/ops_priv.h"
+#include "kernel/fq_column.h"
 
 /* attr i[0] bits, i[1] 1: signed and symmetric, i[2] 1: grids of columns */
 
@@ -16,7 +17,7 @@ static dfq_status fq_row_shape(dfqi_graph *g, dfqi_node *n)
     return dfqi_shape_same(g, n);
 }
 
-/* An operand as parts of [rows, cols]; columns are turned into rows in scratch memory. */
+/* An operand as parts of [rows, cols]. */
 typedef struct row_parts {
     int64_t parts, rows, cols, count; /* count: values of a part */
 } row_parts;
@@ -35,14 +36,11 @@ static void fq_row_run(const dfqi_run *r)
     int bits = (int)r->attr->i[0], is_signed = (int)r->attr->i[1];
     for (int64_t i = 0; i < p.parts; i++) {
         const float *x = r->in[0].data + i * p.count;
-        float *y = r->out[0].data + i * p.count, *turned = r->scratch;
-        if (!r->attr->i[2]) {
+        float *y = r->out[0].data + i * p.count;
+        if (r->attr->i[2])
+            dfqi_fq_columns(r->k, p.rows, p.cols, bits, is_signed, x, y, NULL, NULL, r->scratch);
+        else
             r->k->fq_row(p.rows, p.cols, bits, is_signed, x, y, NULL, NULL);
-            continue;
-        }
-        r->k->transpose(p.rows, p.cols, x, p.cols, turned, p.rows);
-        r->k->fq_row(p.cols, p.rows, bits, is_signed, turned, turned, NULL, NULL);
-        r->k->transpose(p.cols, p.rows, turned, p.rows, y, p.cols);
     }
 }
 
@@ -72,16 +70,11 @@ static void fq_row_dx_run(const dfqi_run *r)
     int bits = (int)r->attr->i[0], is_signed = (int)r->attr->i[1];
     for (int64_t i = 0; i < p.parts; i++) {
         const float *x = r->in[0].data + i * p.count, *dy = r->in[1].data + i * p.count;
-        float *dx = r->out[0].data + i * p.count, *turned = r->scratch;
-        if (!r->attr->i[2]) {
+        float *dx = r->out[0].data + i * p.count;
+        if (r->attr->i[2])
+            dfqi_fq_columns_bwd(r->k, p.rows, p.cols, bits, is_signed, x, dy, dx, r->scratch);
+        else
             r->k->fq_row_bwd(p.rows, p.cols, bits, is_signed, x, dy, dx);
-            continue;
-        }
-        float *turned_dy = turned + p.count;
-        r->k->transpose(p.rows, p.cols, x, p.cols, turned, p.rows);
-        r->k->transpose(p.rows, p.cols, dy, p.cols, turned_dy, p.rows);
-        r->k->fq_row_bwd(p.cols, p.rows, bits, is_signed, turned, turned_dy, turned_dy);
-        r->k->transpose(p.cols, p.rows, turned_dy, p.rows, dx, p.cols);
     }
 }
 

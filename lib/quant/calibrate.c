@@ -9,6 +9,9 @@
  * for the share of the spread between channels that the weights take over (fold.c). Then the
  * weights get their scales and are rounded (weights.c, rounding.c).
  *
+ * Where activations have scales of rows, these are found at run time, and weights alone are
+ * calibrated.
+ *
  * Convolutional networks track the min-max range over batches (track.c), or in improved mode have
  * static grids (cnn_grids.c). */
 #include <math.h>
@@ -304,6 +307,10 @@ dfq_status dfqi_scheme_calibrate_from(dfqi_scheme *s, const dfqi_network *teache
         return s->mode == DFQI_MODE_PARITY || s->grids.act_grid == DFQI_ACT_GRID_MINMAX
                    ? follow_ranges(s, teacher, images)
                    : dfqi_calibrate_cnn(s, student, images);
+    if (s->grids.act_scale == DFQI_ACT_SCALE_ROW) {
+        DFQI_TRY(dfqi_calibrate_weights(s, teacher, NULL));
+        return dfqi_round_weights(s, teacher, student, images);
+    }
     int is_parity = s->mode == DFQI_MODE_PARITY;
     if (is_parity) DFQI_TRY(start_weights(s, teacher));
     if (s->grids.act_grid == DFQI_ACT_GRID_MINMAX) return follow_ranges(s, teacher, images);

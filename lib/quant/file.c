@@ -149,6 +149,7 @@ int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bit
 static dfq_status put_activation(writer *w, const dfqi_site *site)
 {
     dfq_tensor *range;
+    if (dfqi_site_is_runtime(site)) return DFQ_OK;
     DFQI_TRY(put(w, site->name, ".scale", dfqi_tensor_retain(site->scale)));
     if (site->zero_point)
         DFQI_TRY(put(w, site->name, ".zero_point", dfqi_tensor_retain(site->zero_point)));
@@ -190,12 +191,14 @@ static dfq_status put_all(writer *w, const dfqi_model *m, int half)
 static int64_t grids_meta(dfqi_grids grids, dfqi_st_meta *meta)
 {
     static char weights[] = DFQI_META_WEIGHT_GRID, acts[] = DFQI_META_ACT_GRID;
+    static char scale[] = DFQI_META_ACT_SCALE, row[] = "row";
     static char asym[] = "minmax-asym", lsq[] = "lsq", minmax[] = "minmax";
     int64_t n = 0;
     if (grids.weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM)
         meta[n++] = (dfqi_st_meta){weights, asym};
     if (grids.weight_grid == DFQI_WEIGHT_GRID_LSQ) meta[n++] = (dfqi_st_meta){weights, lsq};
     if (grids.act_grid == DFQI_ACT_GRID_MINMAX) meta[n++] = (dfqi_st_meta){acts, minmax};
+    if (grids.act_scale == DFQI_ACT_SCALE_ROW) meta[n++] = (dfqi_st_meta){scale, row};
     return n;
 }
 
@@ -203,7 +206,7 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
 {
     dfq_context *ctx = m->ctx;
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
-    dfqi_st_meta meta[DFQI_ARCH_META + 8];
+    dfqi_st_meta meta[DFQI_ARCH_META + 10];
     int64_t n_meta = 0;
     char bits[3][8], seed[24];
     dfq_status status = DFQ_E_NOMEM;
@@ -216,16 +219,18 @@ dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int
         static char mode_key[] = "dfq.mode", w_key[] = "dfq.weight_bits", a_key[] = "dfq.act_bits";
         static char e_key[] = "dfq.first_last_bits";
         static char parity[] = "parity", improved[] = "improved";
-        static char f_key[] = DFQI_META_FORMAT, format[] = DFQI_QUANT_FORMAT;
+        static char f_key[] = DFQI_META_FORMAT;
+        static char format[] = DFQI_QUANT_FORMAT, row_format[] = DFQI_QUANT_FORMAT_ROW;
+        int rows = m->scheme.grids.act_scale == DFQI_ACT_SCALE_ROW;
         snprintf(bits[0], sizeof bits[0], "%d", m->scheme.weight_bits);
         snprintf(bits[1], sizeof bits[1], "%d", m->scheme.act_bits);
-        meta[n_meta++] = (dfqi_st_meta){f_key, format};
+        meta[n_meta++] = (dfqi_st_meta){f_key, rows ? row_format : format};
         meta[n_meta++] =
             (dfqi_st_meta){mode_key, m->scheme.mode == DFQI_MODE_PARITY ? parity : improved};
         meta[n_meta++] = (dfqi_st_meta){w_key, bits[0]};
         meta[n_meta++] = (dfqi_st_meta){a_key, bits[1]};
         snprintf(bits[2], sizeof bits[2], "%d", m->scheme.first_last_bits);
-        if (m->scheme.first_last_bits != m->scheme.weight_bits)
+        if (rows || m->scheme.first_last_bits != m->scheme.weight_bits)
             meta[n_meta++] = (dfqi_st_meta){e_key, bits[2]};
         n_meta += grids_meta(m->scheme.grids, meta + n_meta);
         static char r_key[] = DFQI_META_ROTATION;

@@ -182,6 +182,13 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
 {
     const dfq_tensor *scale, *zero_point, *range;
     int64_t count = site->scale ? dfqi_tensor_count(site->scale) : 0;
+    if (dfqi_site_is_runtime(site)) {
+        if (!lookup(st, site->name, ".scale")) return DFQ_OK;
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor %s.scale is there, but metadata %s says that scales are found "
+                         "at run time",
+                         path, site->name, DFQI_META_ACT_SCALE);
+    }
     DFQI_TRY(need(st, path, site->name, ".scale", count, 1, &scale));
     DFQI_TRY(copy_of(scale, &site->scale));
     DFQI_TRY(check_zero_point(st, path, site));
@@ -220,7 +227,14 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
 {
     const char *weights = dfqi_st_meta_find(st, DFQI_META_WEIGHT_GRID);
     const char *acts = dfqi_st_meta_find(st, DFQI_META_ACT_GRID);
+    const char *scale = dfqi_st_meta_find(st, DFQI_META_ACT_SCALE);
     *out = (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_AUTO};
+    if (scale && strcmp(scale, "row") == 0) out->act_scale = DFQI_ACT_SCALE_ROW;
+    if (scale && out->act_scale != DFQI_ACT_SCALE_ROW)
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata %s is not known, it can be row; quantize the float network "
+                         "again",
+                         path, DFQI_META_ACT_SCALE);
     if (weights && strcmp(weights, "minmax-asym") == 0)
         out->weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM;
     if (weights && strcmp(weights, "lsq") == 0) out->weight_grid = DFQI_WEIGHT_GRID_LSQ;
@@ -327,9 +341,11 @@ static dfq_status check_format(const dfqi_safetensors *st, const char *path)
 {
     const char *format = dfqi_st_meta_find(st, DFQI_META_FORMAT);
     if (format && strcmp(format, DFQI_QUANT_FORMAT) == 0) return DFQ_OK;
+    if (format && strcmp(format, DFQI_QUANT_FORMAT_ROW) == 0) return DFQ_OK;
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                     "%s: quantized network of format %.8s, this library reads format "
-                     "" DFQI_QUANT_FORMAT "; quantize the float network again",
+                     "%s: quantized network of format %.8s, this library reads formats "
+                     "" DFQI_QUANT_FORMAT " and " DFQI_QUANT_FORMAT_ROW
+                     "; quantize the float network again",
                      path, format ? format : "1");
 }
 

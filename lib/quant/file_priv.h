@@ -4,9 +4,10 @@
  *   dfq.format            the number of the format, below
  *   dfq.mode              parity or improved
  *   dfq.weight_bits, dfq.act_bits   widths of weights and activations
- *   dfq.first_last_bits   if the first and last layer of a CNN have a width of their own
+ *   dfq.first_last_bits   if the first and last layer have a width of their own; always in format 3
  *   dfq.weight_grid       minmax-asym or lsq, if it is not the mode's own grid
  *   dfq.act_grid          minmax, if it is not the mode's own grid
+ *   dfq.act_scale         row: activations have grids found at run time, and no tensors here
  *   dfq.rotation          the seed, if the network's stream is rotated (nn/rotate.h)
  *   dfq.layers            if layers have widths of their own or stay float (quant/layers.h)
  *
@@ -25,7 +26,9 @@
  *                      and largest code of an activation quantizer; S is a site (quant/scheme.h)
  *   other tensors      as in a float model
  *
- * Format 1 has no "dfq.format" and named the tensors .step and .zero; it is refused. */
+ * Format 3 is format 2 with dfq.act_scale; other networks are written in format 2, which older
+ * libraries read. Format 1 has no "dfq.format" and named the tensors .step and .zero; it is
+ * refused. */
 #ifndef DFQI_QUANT_FILE_PRIV_H
 #define DFQI_QUANT_FILE_PRIV_H
 
@@ -36,7 +39,9 @@
 #define DFQI_META_ACT_GRID    "dfq.act_grid"
 #define DFQI_META_ROTATION    "dfq.rotation"
 #define DFQI_META_LAYERS      "dfq.layers"
+#define DFQI_META_ACT_SCALE   "dfq.act_scale"
 #define DFQI_QUANT_FORMAT     "2"
+#define DFQI_QUANT_FORMAT_ROW "3"
 
 /* Code i of a row of codes. */
 void dfqi_put_code(uint8_t *bytes, int64_t i, int bits, uint32_t code);

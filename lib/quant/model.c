@@ -43,7 +43,8 @@ dfq_status dfqi_model_ready(const dfqi_model *m)
 {
     for (int32_t i = 0; m->quantized && i < m->scheme.n_sites; i++) {
         const dfqi_site *site = &m->scheme.sites[i];
-        bool set = dfqi_site_is_weight(site) || *dfqi_tensor_f32(site->scale) > 0;
+        bool set = dfqi_site_is_weight(site) || dfqi_site_is_runtime(site) ||
+                   *dfqi_tensor_f32(site->scale) > 0;
         if (!set && dfqi_arch_is_cnn(&m->net.arch))
             return dfqi_fail(
                 m->ctx, DFQ_E_INVALID,

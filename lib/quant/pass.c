@@ -71,6 +71,8 @@ static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind 
     if (p->dry) return value;
     if (dfqi_site_is_weight(site)) return quantize_weight(p, g, site, i, value);
     if (site->range) return quantize_range(p, g, site, i, value);
+    if (site->kind == DFQI_SITE_ROW) return dfqi_fq_row(g, value, site->bits, site->qmin < 0);
+    if (site->kind == DFQI_SITE_COLUMN) return dfqi_fq_column(g, value, site->bits, site->qmin < 0);
     p->scale[i] =
         parameter(g, site, ".scale", site->scale, p->frozen || site->kind == DFQI_SITE_LOG);
     if (site->kind == DFQI_SITE_LOG) return dfqi_fq_log(g, value, p->scale[i], site->qmax);

@@ -31,8 +31,9 @@ dfq_status dfqi_quantizer_new(dfq_context *ctx, const dfq_quantizer_options *o,
     q->axis = o->axis;
     q->input_gradient = o->input_gradient;
     if (q->input_gradient == DFQ_INPUT_GRADIENT_AUTO)
-        q->input_gradient = site.kind == DFQI_SITE_UNIFORM ? DFQ_INPUT_GRADIENT_CLIPPED
-                                                           : DFQ_INPUT_GRADIENT_IDENTITY;
+        q->input_gradient = dfqi_site_is_runtime(&site)      ? DFQ_INPUT_GRADIENT_RANGE
+                            : site.kind == DFQI_SITE_UNIFORM ? DFQ_INPUT_GRADIENT_CLIPPED
+                                                             : DFQ_INPUT_GRADIENT_IDENTITY;
     q->scale_grad_factor = o->scale_grad_factor;
     q->zero_point_grad_factor = o->zero_point_grad_factor;
     q->error = -1;
@@ -62,6 +63,11 @@ void dfqi_quantizer_release(dfqi_quantizer *q)
 bool dfqi_quantizer_is_weight(const dfqi_quantizer *q)
 {
     return q->kind == DFQI_SITE_WEIGHT || q->kind == DFQI_SITE_WEIGHT_MINMAX;
+}
+
+bool dfqi_quantizer_is_runtime(const dfqi_quantizer *q)
+{
+    return q->kind == DFQI_SITE_ROW || q->kind == DFQI_SITE_COLUMN;
 }
 
 bool dfqi_quantizer_follows(const dfqi_quantizer *q)
@@ -122,6 +128,9 @@ dfq_status dfqi_quantizer_set_scales(dfqi_quantizer *q, const dfq_tensor *scales
 {
     if (zero_points && !scales)
         return dfqi_fail(q->ctx, DFQ_E_INVALID, "zero points without scales; give both");
+    if (scales && dfqi_quantizer_is_runtime(q))
+        return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
+                         "kinds row and column find their scales in each tensor; give NULL");
     if (scales) DFQI_TRY(check_scales(q, scales));
     if (zero_points) DFQI_TRY(check_zero_points(q, scales, zero_points));
     dfqi_tensor_release(q->scales);

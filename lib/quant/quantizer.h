@@ -6,7 +6,9 @@
  *   code     q = clamp(rint(c x / s + rint(z)), qmin, qmax)
  *   forward  y = (q - rint(z)) s / c
  *
- * On a logarithmic grid q = rint(-2 log2(x / s)), and y = s 2^(-q/2), or 0 above qmax. */
+ * On a logarithmic grid q = rint(-2 log2(x / s)), and y = s 2^(-q/2), or 0 above qmax.
+ *
+ * Kinds row and column find s and z from each row or column at run time (quantizer_rows.c). */
 #ifndef DFQI_QUANT_QUANTIZER_H
 #define DFQI_QUANT_QUANTIZER_H
 
@@ -24,11 +26,11 @@ struct dfq_quantizer {
     int32_t input_gradient;       /* DFQ_INPUT_GRADIENT_*, never AUTO */
     float scale_grad_factor;      /* 0: LSQ's 1 / sqrt(N qmax) */
     float zero_point_grad_factor; /* 0: the same, for zero points */
-    dfq_tensor *scales;           /* NULL: weights: from each tensor; else not known yet */
-    dfq_tensor *zero_points;      /* NULL: 0 */
-    dfq_tensor *column_factors;   /* weights, [K]; or NULL */
-    double error;                 /* of the last calibration; < 0: not measured */
-    char name[80];                /* of a model's site; else "" */
+    dfq_tensor *scales; /* NULL: weights, rows, columns: from each tensor; else not known yet */
+    dfq_tensor *zero_points;    /* NULL: 0 */
+    dfq_tensor *column_factors; /* weights, [K]; or NULL */
+    double error;               /* of the last calibration; < 0: not measured */
+    char name[80];              /* of a model's site; else "" */
 };
 typedef struct dfq_quantizer dfqi_quantizer;
 
@@ -54,6 +56,8 @@ dfqi_quantizer *dfqi_quantizer_retain(const dfqi_quantizer *q);
 void dfqi_quantizer_release(dfqi_quantizer *q); /* NULL ok */
 
 bool dfqi_quantizer_is_weight(const dfqi_quantizer *q);
+/* Kind row or column: grids found at run time. */
+bool dfqi_quantizer_is_runtime(const dfqi_quantizer *q);
 /* Are the scales computed from each tensor? True for weights without scales of their own. */
 bool dfqi_quantizer_follows(const dfqi_quantizer *q);
 /* Checks shapes and values, then holds on to the tensors. scales NULL: forgets both. */
@@ -85,6 +89,14 @@ DFQI_CHECKED dfq_status dfqi_quantizer_codes(const dfqi_quantizer *q, const dfq_
 /* codes: I8, U8 or I32. */
 DFQI_CHECKED dfq_status dfqi_quantizer_dequantize(const dfqi_quantizer *q, const dfq_tensor *codes,
                                                   dfq_tensor **out_x);
+
+/* The first three for kinds row and column. */
+DFQI_CHECKED dfq_status dfqi_quantizer_rows_apply(const dfqi_quantizer *q, const dfq_tensor *x,
+                                                  dfq_tensor **out_y);
+DFQI_CHECKED dfq_status dfqi_quantizer_rows_backward(const dfqi_quantizer *q, const dfq_tensor *x,
+                                                     const dfq_tensor *dy, dfq_tensor **out_dx);
+DFQI_CHECKED dfq_status dfqi_quantizer_rows_codes(const dfqi_quantizer *q, const dfq_tensor *x,
+                                                  dfq_tensor **out_codes);
 
 /* -- scales (quantizer_calibrate.c) ------------------------------------------------------------ */
 

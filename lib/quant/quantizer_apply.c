@@ -92,6 +92,7 @@ dfq_status dfqi_quantizer_apply(const dfqi_quantizer *q, const dfq_tensor *x, df
     work w;
     dfq_tensor *y = NULL, *back = NULL;
     dfq_status status;
+    if (dfqi_quantizer_is_runtime(q)) return dfqi_quantizer_rows_apply(q, x, out_y);
     DFQI_GOTO(begin(q, x, &w), out);
     DFQI_GOTO(dfqi_tensor_new(q->ctx, DFQI_F32, x->rank, x->dims, &y), out);
     w.y = dfqi_tensor_f32(y);
@@ -151,10 +152,13 @@ static dfq_status check_backward(const dfqi_quantizer *q, const dfq_tensor *x, c
         return dfqi_fail(q->ctx, DFQ_E_SHAPE, "the gradient is %s, the tensor %s: must be alike",
                          dfqi_shape_text(dy->rank, dy->dims, text[0], sizeof text[0]),
                          dfqi_shape_text(x->rank, x->dims, text[1], sizeof text[1]));
-    if ((want_scale || want_zero) && (q->kind == DFQI_SITE_LOG || dfqi_quantizer_follows(q)))
+    bool runtime = dfqi_quantizer_is_runtime(q);
+    if ((want_scale || want_zero) &&
+        (q->kind == DFQI_SITE_LOG || runtime || dfqi_quantizer_follows(q)))
         return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
                          "no gradient to the scales of %s; give NULL for it",
                          q->kind == DFQI_SITE_LOG ? "a logarithmic grid"
+                         : runtime                ? "rows and columns, found in each tensor"
                                                   : "weights that follow from each tensor");
     if (want_zero && (q->kind == DFQI_SITE_WEIGHT || q->kind == DFQI_SITE_LOG))
         return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
@@ -194,6 +198,8 @@ dfq_status dfqi_quantizer_backward(const dfqi_quantizer *q, const dfq_tensor *x,
     dfq_tensor *dx = NULL, *dscale = NULL, *dzero_point = NULL;
     dfq_status status;
     DFQI_TRY(check_backward(q, x, dy, out_dscale != NULL, out_dzero != NULL));
+    if (dfqi_quantizer_is_runtime(q))
+        return out_dx ? dfqi_quantizer_rows_backward(q, x, dy, out_dx) : DFQ_OK;
     DFQI_GOTO(begin(q, x, &w), out);
     if (out_dx) DFQI_GOTO(dfqi_tensor_new(q->ctx, DFQI_F32, x->rank, x->dims, &dx), out);
     DFQI_GOTO(run_backward(&w, dy, out_dscale || out_dzero, dx), out);
@@ -239,6 +245,7 @@ dfq_status dfqi_quantizer_codes(const dfqi_quantizer *q, const dfq_tensor *x,
     work w;
     dfq_tensor *codes = NULL;
     dfq_status status;
+    if (dfqi_quantizer_is_runtime(q)) return dfqi_quantizer_rows_codes(q, x, out_codes);
     DFQI_GOTO(begin(q, x, &w), out);
     DFQI_GOTO(dfqi_tensor_new(q->ctx, q->qmin < 0 ? DFQI_I8 : DFQI_U8, x->rank, x->dims, &codes),
               out);
@@ -292,6 +299,11 @@ dfq_status dfqi_quantizer_dequantize(const dfqi_quantizer *q, const dfq_tensor *
     if (codes->dtype != DFQI_I8 && codes->dtype != DFQI_U8 && codes->dtype != DFQI_I32)
         return dfqi_fail(q->ctx, DFQ_E_SHAPE, "codes are %s, must be I8, U8 or I32",
                          dfqi_dtype_name(codes->dtype));
+    if (dfqi_quantizer_is_runtime(q))
+        return dfqi_fail(
+            q->ctx, DFQ_E_UNSUPPORTED,
+            "codes of kinds row and column have no values without the tensor that their "
+            "scales came from; apply the quantizer to it");
     if (!q->scales) return need_scales(q);
     DFQI_TRY(dfqi_quantizer_split(q, codes, &w.p));
     w.scales = dfqi_tensor_retain(q->scales);

@@ -206,6 +206,10 @@ dfq_status dfqi_quantizer_calibrate(dfqi_quantizer *q, const dfq_tensor *x, int3
         .kind = q->kind, .bits = q->bits, .qmin = q->qmin, .qmax = q->qmax, .error = -1};
     dfq_status status;
     free_one.scales = NULL;
+    if (dfqi_quantizer_is_runtime(q))
+        return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
+                         "kinds row and column find their scales in each tensor: nothing to "
+                         "calibrate");
     if (x->dtype != DFQI_F32)
         return dfqi_fail(q->ctx, DFQ_E_SHAPE, "the tensor is %s, must be F32",
                          dfqi_dtype_name(x->dtype));

@@ -39,6 +39,7 @@ static void set_granularity(const dfqi_model *m, const dfqi_site *site, dfq_quan
     o->axis = dfqi_site_is_weight(site) ? 0 : heads ? 1 : -1;
     o->granularity = DFQ_GRANULARITY_AXIS;
     if (dfqi_site_is_weight(site)) return;
+    if (dfqi_site_is_runtime(site)) o->axis = 0;
     if (n == 1) o->granularity = DFQ_GRANULARITY_TENSOR;
     if (heads && n > m->net.arch.of.vit.heads) o->granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
 }
@@ -48,7 +49,9 @@ static void set_gradient(const dfqi_model *m, const dfqi_site *site, dfq_quantiz
 {
     bool lsq = m->scheme.grids.weight_grid == DFQI_WEIGHT_GRID_LSQ;
     bool clips = dfqi_site_is_weight(site) ? lsq : site->kind == DFQI_SITE_UNIFORM && !site->range;
-    o->input_gradient = clips ? DFQ_INPUT_GRADIENT_CLIPPED : DFQ_INPUT_GRADIENT_IDENTITY;
+    o->input_gradient = clips                        ? DFQ_INPUT_GRADIENT_CLIPPED
+                        : dfqi_site_is_runtime(site) ? DFQ_INPUT_GRADIENT_RANGE
+                                                     : DFQ_INPUT_GRADIENT_IDENTITY;
     o->scale_grad_factor = 0;               /* LSQ's, over the values of a scale */
     if (lsq && dfqi_site_is_weight(site)) { /* published: as if the tensor had one scale */
         const dfq_tensor *w = dfqi_network_find(&m->net, site->name);
@@ -108,6 +111,7 @@ static dfq_status give_scales(const dfqi_model *m, const dfqi_site *site, dfqi_q
     dfq_tensor *scales = NULL, *zero = NULL, *factors = NULL;
     bool heads = q->granularity == DFQ_GRANULARITY_HEAD_CHANNEL;
     dfq_status status;
+    if (dfqi_site_is_runtime(site)) return DFQ_OK;
     if (dfqi_site_is_weight(site)) {
         DFQI_GOTO(weight_scales(m, site, &scales, &zero), out);
         const dfq_tensor *w = dfqi_network_find(&m->net, site->name);

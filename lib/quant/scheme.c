@@ -7,6 +7,9 @@
 
 #include "quant/scheme_priv.h"
 
+/* Bits of the first and the last layer where scales are those of rows: 3 % of a network's size. */
+enum { FIRST_LAST = 8 };
+
 void dfqi_site_fini(dfqi_site *site)
 {
     dfqi_tensor_release(site->scale);
@@ -65,6 +68,11 @@ bool dfqi_site_is_weight(const dfqi_site *site)
     return site->kind == DFQI_SITE_WEIGHT || site->kind == DFQI_SITE_WEIGHT_MINMAX;
 }
 
+bool dfqi_site_is_runtime(const dfqi_site *site)
+{
+    return site->kind == DFQI_SITE_ROW || site->kind == DFQI_SITE_COLUMN;
+}
+
 void dfqi_site_set_log(dfqi_site *site)
 {
     site->kind = DFQI_SITE_LOG;
@@ -120,6 +128,7 @@ void dfqi_site_set_codes(dfqi_site *site, int is_signed)
     int32_t half = 1 << (site->bits - 1);
     site->qmin = is_signed ? (float)-half : 0.0f;
     site->qmax = (float)(is_signed ? half - 1 : 2 * half - 1);
+    if (is_signed && dfqi_site_is_runtime(site)) site->qmin = -site->qmax; /* symmetric */
 }
 
 /* Allocates the tensors of a transformer's site. */
@@ -136,6 +145,14 @@ static dfqi_site_kind weight_kind(const dfqi_scheme *s)
 {
     return s->grids.weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM ? DFQI_SITE_WEIGHT_MINMAX
                                                                 : DFQI_SITE_WEIGHT;
+}
+
+/* Keys and values are symmetric, so that their zero points add no sums to the integer products. */
+static void set_runtime(dfqi_site *site, dfqi_op_kind op, int32_t slot)
+{
+    int values = op == DFQI_OP_MATMUL_NN && slot == 1, keys = op == DFQI_OP_MATMUL_NT && slot == 1;
+    site->kind = values ? DFQI_SITE_COLUMN : DFQI_SITE_ROW;
+    dfqi_site_set_codes(site, keys || values);
 }
 
 static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
@@ -155,12 +172,18 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     site->kind = weight ? weight_kind(s) : DFQI_SITE_UNIFORM;
     site->bits = weight ? s->weight_bits : s->act_bits;
     dfqi_site_set_codes(site, weight || s->mode == DFQI_MODE_PARITY);
+    int runtime = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
+    if (!weight && runtime) {
+        set_runtime(site, op, slot);
+        return value;
+    }
     int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
     int64_t scales = weight ? v->dims[0] : softmax ? 1 : scale_count(s, op, slot, v);
     if (weight) {
         char input[96];
         dfqi_site_name(op, name, 0, input, sizeof input);
-        site->input = s->mode == DFQI_MODE_IMPROVED && !s->grids.rotation ? find(s, input) : -1;
+        int own = s->mode == DFQI_MODE_IMPROVED && !s->grids.rotation && !runtime;
+        site->input = own ? find(s, input) : -1;
         site->follows = s->mode == DFQI_MODE_PARITY && s->grids.weight_grid != DFQI_WEIGHT_GRID_LSQ;
     }
     dfq_status status = site_tensors(g, site, scales, s->grids.act_grid == DFQI_ACT_GRID_MINMAX);
@@ -210,7 +233,17 @@ static dfq_status check_width(dfq_context *ctx, const char *what, int32_t bits)
     return dfqi_fail(ctx, DFQ_E_INVALID, "%s have %d bits, they must have 2 to 8", what, bits);
 }
 
-/* The weights of the first and the last layer. */
+/* The input of the layer whose weight is given: its site with a grid found at run time, or NULL. */
+static dfqi_site *runtime_input(dfqi_scheme *s, const dfqi_site *weight)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%.*sinput", (int)(strlen(weight->name) - strlen("weight")),
+             weight->name);
+    int32_t i = find(s, name);
+    return i >= 0 && dfqi_site_is_runtime(&s->sites[i]) ? &s->sites[i] : NULL;
+}
+
+/* The weights of the first and the last layer. Scales of rows: and the input of the last one. */
 static void set_first_last(dfqi_scheme *s)
 {
     int32_t ends[2] = {-1, -1};
@@ -222,6 +255,10 @@ static void set_first_last(dfqi_scheme *s)
     for (int k = 0; k < 2 && ends[k] >= 0; k++) {
         s->sites[ends[k]].bits = s->first_last_bits;
         dfqi_site_set_codes(&s->sites[ends[k]], 1);
+        dfqi_site *input = runtime_input(s, &s->sites[ends[k]]);
+        if (!input || input->bits >= s->first_last_bits) continue;
+        input->bits = s->first_last_bits;
+        dfqi_site_set_codes(input, 0);
     }
 }
 
@@ -259,6 +296,11 @@ dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_wid
 static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_grids *grids)
 {
     int cnn = dfqi_arch_is_cnn(&net->arch);
+    if (grids->act_scale == DFQI_ACT_SCALE_ROW && (cnn || mode == DFQI_MODE_PARITY))
+        return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
+                         "scales of rows are for mode improved of a vision transformer; %s has "
+                         "those of tensors: leave act_scale at auto, or set it to tensor",
+                         cnn ? "a convolutional network" : "mode parity");
     bool own = grids->weight_grid == DFQI_WEIGHT_GRID_AUTO && grids->act_grid == DFQI_ACT_GRID_AUTO;
     bool follow = grids->weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM &&
                   grids->act_grid == DFQI_ACT_GRID_MINMAX;
@@ -288,7 +330,8 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
 {
     dfq_context *ctx = net->ctx;
     int cnn = dfqi_arch_is_cnn(&net->arch);
-    if (widths.first_last == 0) widths.first_last = widths.weight;
+    if (widths.first_last == 0)
+        widths.first_last = grids.act_scale == DFQI_ACT_SCALE_ROW ? FIRST_LAST : widths.weight;
     if (!cnn) DFQI_TRY(dfqi_arch_need_vit(ctx, &net->arch, "quantization"));
     DFQI_TRY(check_width(ctx, "weights", widths.weight));
     DFQI_TRY(check_width(ctx, "activations", widths.act));

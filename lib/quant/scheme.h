@@ -36,9 +36,16 @@ typedef enum dfqi_act_grid_kind {
     DFQI_ACT_GRID_MINMAX
 } dfqi_act_grid_kind;
 
+/* Where the scales of activations come from. */
+typedef enum dfqi_act_scale {
+    DFQI_ACT_SCALE_TENSOR = 0, /* calibration: static */
+    DFQI_ACT_SCALE_ROW         /* each row (token), at run time; improved mode of a transformer */
+} dfqi_act_scale;
+
 typedef struct dfqi_grids {
     dfqi_weight_grid_kind weight_grid;
     dfqi_act_grid_kind act_grid;
+    dfqi_act_scale act_scale;
     /* seed by which the network's stream is rotated (nn/rotate.h), so that the inputs of linear
      * layers have one scale; 0: it is not */
     uint64_t rotation;
@@ -50,8 +57,12 @@ typedef enum dfqi_site_kind {
     DFQI_SITE_WEIGHT = 0, /* symmetric per row, codes -2^(b-1) .. 2^(b-1) - 1 */
     DFQI_SITE_UNIFORM,    /* scale and zero point, codes qmin .. qmax */
     DFQI_SITE_LOG, /* base sqrt(2) below scale[0], codes 0 .. qmax; code qmax + 1, the last, is 0 */
-    DFQI_SITE_WEIGHT_MINMAX /* weight, from the smallest to the largest of each row; codes as
-                               WEIGHT */
+    DFQI_SITE_WEIGHT_MINMAX, /* weight, from the smallest to the largest of each row; codes as
+                                WEIGHT */
+    /* activations whose grids are found at run time; without scale and zero_point. Codes 0 .. 2^b -
+     * 1, or symmetric: -Q .. Q, Q = 2^(b-1) - 1 */
+    DFQI_SITE_ROW,   /* of each row (token) */
+    DFQI_SITE_COLUMN /* of each column over the rows of an image and head (values) */
 } dfqi_site_kind;
 
 typedef struct dfqi_site {
@@ -77,7 +88,9 @@ typedef struct dfqi_scheme {
     dfqi_mode mode;
     dfqi_grids grids; /* AUTO only where the mode has its own */
     int32_t weight_bits, act_bits;
-    int32_t first_last_bits; /* of the weights of the first and the last layer */
+    /* of the weights of the first and the last layer; scales of rows: also of the last layer's
+     * input, if that is more than act_bits */
+    int32_t first_last_bits;
     int32_t n_sites;
     dfqi_site *sites;
     /* those with widths of their own and those left float, as text (layers.h); NULL */
@@ -86,7 +99,7 @@ typedef struct dfqi_scheme {
 
 typedef struct dfqi_widths {
     int32_t weight, act; /* 2..8 */
-    int32_t first_last;  /* see dfqi_scheme; 0: like weight */
+    int32_t first_last;  /* see dfqi_scheme; 0: like weight, with scales of rows 8 */
 } dfqi_widths;
 
 /* The sites that a network has or would have, of any family and any widths: for counting. */
@@ -101,6 +114,8 @@ DFQI_CHECKED dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode 
                                              dfqi_scheme *out);
 void dfqi_scheme_fini(dfqi_scheme *s);
 bool dfqi_site_is_weight(const dfqi_site *site);
+/* Are its grids found at run time? */
+bool dfqi_site_is_runtime(const dfqi_site *site);
 /* Makes min-max grids follow the weights from now on. Call it before weights from a file change. */
 void dfqi_scheme_loosen(dfqi_scheme *s);
 const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NULL: none */

@@ -7,8 +7,8 @@
 /* "blocks.0.attn.qkv" and slot 0 of a linear layer -> "blocks.0.attn.qkv.input". */
 void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, size_t cap);
 
-/* Codes of a uniform grid or a weight, signed or from 0, and those of a logarithmic grid; by its
- * bits. */
+/* Codes of a uniform grid, a weight or a grid found at run time, signed or from 0, and those of a
+ * logarithmic grid; by its bits. */
 void dfqi_site_set_codes(dfqi_site *site, int is_signed);
 void dfqi_site_set_log(dfqi_site *site);
 
@@ -40,7 +40,8 @@ DFQI_CHECKED dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w
                                            double *out_error, double *out_power);
 
 /* Scales of the weights: error search per row, columns weighted by the mean square of the inputs
- * (moments[i] for site i, NULL: unweighted). */
+ * (moments[i] for site i, NULL: unweighted). `moments` is not read where no weight has an input
+ * site. */
 DFQI_CHECKED dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net,
                                                double *const *moments);
 

@@ -244,6 +244,48 @@ START_TEST(test_half_filled)
 }
 END_TEST
 
+/* Scales of rows: what the network says of itself, and what is refused. */
+START_TEST(test_act_scale)
+{
+    scene s = begin();
+    dfq_quantize_options o;
+    dfq_graph *low;
+    dfq_graph_info info = {.struct_size = sizeof info};
+    int kinds[6] = {0};
+    dfq_quantize_options_init(&o, sizeof o);
+    ck_assert(o.act_scale == DFQ_ACT_SCALE_AUTO);
+    o.act_scale = DFQ_ACT_SCALE_ROW;
+    ck_assert_int_eq(dfq_graph_quantize(s.net, s.images, &o, &low), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_get_info(low, &info), DFQ_OK);
+    ck_assert(info.act_scale == DFQ_ACT_SCALE_ROW && info.first_last_bits == 8);
+    for (int32_t i = 0; i < info.quantizers; i++) {
+        dfq_quantizer_info q = {.struct_size = sizeof q};
+        ck_assert_int_eq(dfq_graph_get_quantizer(low, i, &q), DFQ_OK);
+        ck_assert(q.kind >= 0 && q.kind < 6);
+        kinds[q.kind]++;
+        ck_assert(q.scales > 0 || q.kind >= DFQ_QUANTIZER_ROW);
+    }
+    /* one block: qkv, proj, fc1, fc2 and head; query, key and map; values */
+    ck_assert(kinds[DFQ_QUANTIZER_ROW] == 8 && kinds[DFQ_QUANTIZER_COLUMN] == 1);
+    ck_assert(kinds[DFQ_QUANTIZER_UNIFORM] + kinds[DFQ_QUANTIZER_LOG] == 0);
+    dfq_quantizer *q;
+    ck_assert_int_eq(dfq_graph_get_quantizer_handle(low, "blocks.0.attn.av.b", &q), DFQ_OK);
+    dfq_tensor *scales;
+    ck_assert_int_eq(dfq_quantizer_get_scales(q, &scales), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "finds them in each tensor"));
+    dfq_quantizer_release(q);
+    dfq_graph_release(low);
+    ck_assert_int_eq(dfq_graph_get_info(s.net, &info), DFQ_OK);
+    ck_assert(info.act_scale == 0 && info.first_last_bits == 32);
+    o.mode = DFQ_MODE_PARITY;
+    ck_assert_int_eq(quantize(&s, &o), DFQ_E_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "set it to tensor"));
+    o.act_scale = 3;
+    ck_assert_int_eq(quantize(&s, &o), DFQ_E_INVALID);
+    end(&s);
+}
+END_TEST
+
 /* Grids of parity mode: each pair makes a network, what is no grid or no choice is refused. */
 START_TEST(test_grids)
 {
@@ -273,5 +315,6 @@ TCase *dfqt_api_options_case(void)
     tcase_add_loop_test(tc, test_unfilled, 0, sizeof structs / sizeof structs[0]);
     tcase_add_test(tc, test_half_filled);
     tcase_add_test(tc, test_grids);
+    tcase_add_test(tc, test_act_scale);
     return tc;
 }

@@ -110,7 +110,7 @@ START_TEST(test_options)
         size_t at;
         int32_t value;
         const char *text;
-    } wrong[] = {{offsetof(dfq_quantizer_options, kind), 4, "kind is 4"},
+    } wrong[] = {{offsetof(dfq_quantizer_options, kind), 6, "kind is 6"},
                  {offsetof(dfq_quantizer_options, kind), -1, "kind is -1"},
                  {offsetof(dfq_quantizer_options, bits), 1, "bits is 1"},
                  {offsetof(dfq_quantizer_options, bits), 9, "bits is 9"},
@@ -118,7 +118,7 @@ START_TEST(test_options)
                  {offsetof(dfq_quantizer_options, granularity), 3, "granularity is 3"},
                  {offsetof(dfq_quantizer_options, axis), 6, "axis is 6"},
                  {offsetof(dfq_quantizer_options, axis), -7, "axis is -7"},
-                 {offsetof(dfq_quantizer_options, input_gradient), 3, "input_gradient is 3"}};
+                 {offsetof(dfq_quantizer_options, input_gradient), 4, "input_gradient is 4"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         dfq_quantizer_options o = options(DFQ_QUANTIZER_UNIFORM);
         memcpy((char *)&o + wrong[i].at, &wrong[i].value, sizeof wrong[i].value);
@@ -139,6 +139,12 @@ START_TEST(test_options)
     o = options(DFQ_QUANTIZER_WEIGHT);
     o.granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
     REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_UNSUPPORTED, "weights");
+    o = options(DFQ_QUANTIZER_UNIFORM);
+    o.input_gradient = DFQ_INPUT_GRADIENT_RANGE;
+    REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_UNSUPPORTED, "take auto");
+    o = options(DFQ_QUANTIZER_ROW);
+    o.granularity = DFQ_GRANULARITY_AXIS;
+    REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_UNSUPPORTED, "leave granularity");
     o = options(DFQ_QUANTIZER_UNIFORM);
     o.struct_size = 0;
     REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_INVALID, "struct_size");

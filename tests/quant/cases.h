@@ -24,6 +24,7 @@ TCase *dfqt_memory_case(void);
 TCase *dfqt_second_moments_case(void);
 TCase *dfqt_contents_case(void);
 TCase *dfqt_estimate_case(void);
+TCase *dfqt_row_case(void);
 
 enum { DFQT_IMAGES = 6, DFQT_IMAGE = 3 * 16 * 16, DFQT_CLASSES = 5 };
 
@@ -35,7 +36,7 @@ void dfqt_images(float *x);
 /* Its student, calibrated on the images. */
 dfq_status dfqt_quantize(const dfqi_model *teacher, dfqi_mode mode, int32_t weight_bits,
                          int32_t act_bits, dfqi_model **out);
-/* The same in parity mode with grids of MimiQ's other modes. */
+/* The same with grids of MimiQ's other modes, or with scales of rows. */
 dfq_status dfqt_quantize_with(const dfqi_model *teacher, dfqi_mode mode, dfqi_widths widths,
                               dfqi_grids grids, dfqi_model **out);
 /* Logits of the images, [DFQT_IMAGES][DFQT_CLASSES]. */

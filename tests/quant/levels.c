@@ -11,7 +11,7 @@
 #include "quant/file_priv.h"
 #include "quant/scheme_priv.h"
 
-enum { DENSE = 1 << 15, KINDS = DFQI_SITE_WEIGHT_MINMAX + 1 };
+enum { DENSE = 1 << 15, KINDS = DFQI_SITE_COLUMN + 1 };
 
 static const dfqi_kernels *reference(void)
 {
@@ -26,10 +26,12 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* 2^b; 8 bits of powers reach down to 2^-127, but below FLT_MIN everything is 0. */
-static int64_t expected(dfqi_site_kind kind, int bits)
+/* 2^b; 8 bits of powers reach down to 2^-127, but below FLT_MIN everything is 0; symmetric grids of
+ * rows have one less. */
+static int64_t expected(const dfqi_site *site, int bits)
 {
-    return kind == DFQI_SITE_LOG && bits == 8 ? 254 : 1 << bits;
+    if (dfqi_site_is_runtime(site) && site->qmin < 0) return (1 << bits) - 1;
+    return site->kind == DFQI_SITE_LOG && bits == 8 ? 254 : 1 << bits;
 }
 
 static int64_t distinct(float *y, int64_t n)
@@ -57,6 +59,8 @@ static int64_t values(const dfqi_site *site, const float *scale, const float *ze
         k->fq_log(DENSE, s, site->qmax, x, y);
     else if (site->kind == DFQI_SITE_UNIFORM)
         k->fq(1, DENSE, &grid, x, y);
+    else if (dfqi_site_is_runtime(site))
+        k->fq_row(1, DENSE, site->bits, site->qmin < 0, x, y, NULL, NULL);
     else if (site->kind == DFQI_SITE_WEIGHT)
         k->fq_weight(1, DENSE, site->bits, x, NULL, scale, y, NULL);
     else
@@ -73,10 +77,10 @@ START_TEST(test_kinds)
         site.qmin = -half;
         site.qmax = half - 1;
         if (kind == DFQI_SITE_LOG) dfqi_site_set_log(&site);
+        if (dfqi_site_is_runtime(&site)) dfqi_site_set_codes(&site, kind == DFQI_SITE_COLUMN);
         int64_t n = values(&site, kind == DFQI_SITE_WEIGHT_MINMAX ? NULL : &scale,
                            kind == DFQI_SITE_UNIFORM ? &zero_point : NULL);
-        ck_assert_msg(n == expected(site.kind, _i), "kind %d, %d bits: %d values", kind, _i,
-                      (int)n);
+        ck_assert_msg(n == expected(&site, _i), "kind %d, %d bits: %d values", kind, _i, (int)n);
         if (kind == DFQI_SITE_WEIGHT) ck_assert_int_le(values(&site, NULL, NULL), 1 << _i);
     }
 }
@@ -89,9 +93,9 @@ static void check_sites(const dfqi_model *m, int bits)
     for (int32_t i = 0; i < m->scheme.n_sites; i++) {
         const dfqi_site *site = &m->scheme.sites[i];
         if (dfqi_site_is_weight(site) && !site->scale) continue;
-        int64_t n = values(site, dfqi_tensor_f32(site->scale),
+        int64_t n = values(site, site->scale ? dfqi_tensor_f32(site->scale) : NULL,
                            site->zero_point ? dfqi_tensor_f32(site->zero_point) : NULL);
-        ck_assert_msg(n == expected(site->kind, bits), "%s: %d bits, %d values", site->name, bits,
+        ck_assert_msg(n == expected(site, site->bits), "%s: %d bits, %d values", site->name, bits,
                       (int)n);
         sites_of_kind[site->kind]++;
     }
@@ -131,8 +135,11 @@ START_TEST(test_network)
     close(fd);
     memset(sites_of_kind, 0, sizeof sites_of_kind);
     ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
-    for (int mode = DFQI_MODE_PARITY; mode <= DFQI_MODE_IMPROVED; mode++) {
-        ck_assert_int_eq(dfqt_quantize(t, (dfqi_mode)mode, _i, _i, &s), DFQ_OK);
+    for (int k = 0; k < 3; k++) { /* parity, improved, and improved with scales of rows */
+        dfqi_mode mode = k ? DFQI_MODE_IMPROVED : DFQI_MODE_PARITY;
+        dfqi_grids grids = {.act_scale = k == 2 ? DFQI_ACT_SCALE_ROW : DFQI_ACT_SCALE_TENSOR};
+        dfqi_widths widths = {_i, _i, _i};
+        ck_assert_int_eq(dfqt_quantize_with(t, mode, widths, grids, &s), DFQ_OK);
         check_sites(s, _i);
         ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
         check_codes(path, ctx, _i);
@@ -143,6 +150,8 @@ START_TEST(test_network)
     }
     ck_assert_int_gt(sites_of_kind[DFQI_SITE_UNIFORM], 0);
     ck_assert_int_gt(sites_of_kind[DFQI_SITE_WEIGHT], 0);
+    ck_assert_int_gt(sites_of_kind[DFQI_SITE_ROW], 0);
+    ck_assert_int_gt(sites_of_kind[DFQI_SITE_COLUMN], 0);
     if (_i == 3 || _i == 4) ck_assert_int_gt(sites_of_kind[DFQI_SITE_LOG], 0);
     remove(path);
     dfqi_model_release(t);

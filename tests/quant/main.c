@@ -23,5 +23,6 @@ int main(void)
     suite_add_tcase(s, dfqt_second_moments_case());
     suite_add_tcase(s, dfqt_contents_case());
     suite_add_tcase(s, dfqt_estimate_case());
+    suite_add_tcase(s, dfqt_row_case());
     return dfqt_run(s);
 }

@@ -41,8 +41,8 @@ typedef struct setting {
 } setting;
 
 static const setting settings[] = {
-    {DFQI_MODE_IMPROVED, {.weight_grid = DFQI_WEIGHT_GRID_AUTO, .act_grid = DFQI_ACT_GRID_AUTO}},
-    {DFQI_MODE_PARITY, {.weight_grid = DFQI_WEIGHT_GRID_AUTO, .act_grid = DFQI_ACT_GRID_AUTO}},
+    {DFQI_MODE_IMPROVED, {.weight_grid = DFQI_WEIGHT_GRID_AUTO}},
+    {DFQI_MODE_PARITY, {.weight_grid = DFQI_WEIGHT_GRID_AUTO}},
     {DFQI_MODE_PARITY, {.weight_grid = DFQI_WEIGHT_GRID_LSQ, .act_grid = DFQI_ACT_GRID_LSQ}},
     {DFQI_MODE_PARITY,
      {.weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM, .act_grid = DFQI_ACT_GRID_MINMAX}}};

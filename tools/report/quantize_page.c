@@ -242,9 +242,14 @@ static void fill_provenance(const struct quantize *q, struct page *p)
     snprintf(new_row(p, "threads"), PAGE_TEXT, "%d", (int)dfq_context_get_threads(q->s->ctx));
     snprintf(new_row(p, "architecture"), PAGE_TEXT, "%s", dfq_graph_get_name(q->net));
     snprintf(new_row(p, "method"), PAGE_TEXT, "%s", option_method_name(o->method));
-    if (o->first_last_bits)
+    dfq_graph_info low = {.struct_size = sizeof low};
+    if (dfq_graph_get_info(q->low, &low) == DFQ_OK) {
         snprintf(new_row(p, "first and last weight"), PAGE_TEXT, "%d bits",
-                 (int)o->first_last_bits);
+                 (int)low.first_last_bits);
+        snprintf(new_row(p, "scales of activations"), PAGE_TEXT, "%s",
+                 low.act_scale == DFQ_ACT_SCALE_ROW ? "of each row (token), at run time"
+                                                    : "of tensors, static");
+    }
     if (o->n_layers)
         snprintf(new_row(p, "layers of their own"), PAGE_TEXT, "%s",
                  dfq_graph_get_layer_config(q->low));
