@@ -100,7 +100,8 @@ typedef struct dfq_layer_config {
  *  same, but its parameters are others (docs/METHODS.md, Rotation). Inputs of linear layers then
  *  have one scale, not one for each channel. */
 enum {
-    DFQ_ROTATE_AUTO = 0, /**< off */
+    DFQ_ROTATE_AUTO = 0, /**< on with ::DFQ_ACT_SCALE_ROW, else off: scales for each channel and
+                              rotation are two cures for the same */
     DFQ_ROTATE_OFF = 1,
     DFQ_ROTATE_ON = 2 /**< ::DFQ_E_UNSUPPORTED for a network whose stream cannot be rotated */
 };

@@ -38,12 +38,13 @@ dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
     dfq_quantize_options_init(&o, sizeof o);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     int vit = !dfqi_arch_is_cnn(&graph->net.arch), follows = o.act_grid == DFQ_ACT_GRID_MINMAX;
+    int rows = o.rotate == DFQ_ROTATE_AUTO && o.act_scale == DFQ_ACT_SCALE_ROW;
     const dfqi_quantize_job job = {.run = run,
                                    .user = &o,
                                    .parity = vit && o.mode == DFQ_MODE_PARITY && !follows,
                                    .sweeps = vit && o.mode == DFQ_MODE_IMPROVED,
                                    .samples = !vit && o.mode == DFQ_MODE_IMPROVED && !follows,
-                                   .rotated = o.rotate == DFQ_ROTATE_ON};
+                                   .rotated = rows || o.rotate == DFQ_ROTATE_ON};
     DFQI_TRY(dfqi_quantize_estimate(graph, n_images, &job, &c));
     return write_cost(graph->ctx, &c, n_images, out_cost);
 }

@@ -70,6 +70,18 @@ static dfq_status pair_init(const dfqi_network *from, uint64_t rotation, pair *p
     return dfqi_network_clone(&p->student, &p->rotated);
 }
 
+/* The seed of the rotation, 0: none. Automatic: with scales of rows, where there is a stream. */
+static uint64_t choose_rotation(const dfq_graph *graph, int32_t rotate, dfqi_act_scale scale)
+{
+    const char *why = dfqi_arch_unrotatable(&graph->net.arch);
+    if (rotate == DFQ_ROTATE_ON) return DFQI_ROTATION_SEED;
+    if (rotate == DFQ_ROTATE_OFF || scale != DFQI_ACT_SCALE_ROW) return 0;
+    if (!why) return DFQI_ROTATION_SEED;
+    dfqi_log(graph->ctx, DFQ_LOG_WARNING, "%s is quantized without rotation: %s",
+             graph->net.arch.name, why);
+    return 0;
+}
+
 /* Without images there are no static grids of a CNN: its ranges come later, from a generator. */
 static void choose_grids(const dfqi_images *images, const dfq_quantize_options *o,
                          dfqi_grids *grids)
@@ -95,9 +107,9 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     DFQI_TRY(check(graph->ctx, &o));
     dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
     dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
-                        .act_grid = (dfqi_act_grid_kind)o.act_grid,
-                        .rotation = o.rotate == DFQ_ROTATE_ON ? DFQI_ROTATION_SEED : 0};
+                        .act_grid = (dfqi_act_grid_kind)o.act_grid};
     if (o.act_scale == DFQ_ACT_SCALE_ROW) grids.act_scale = DFQI_ACT_SCALE_ROW;
+    grids.rotation = choose_rotation(graph, o.rotate, grids.act_scale);
     choose_grids(images, &o, &grids);
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
     DFQI_GOTO(configure(&scheme, &o), out);

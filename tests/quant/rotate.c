@@ -63,7 +63,7 @@ static double error(const dfqi_model *a, const dfqi_model *b)
     return sum / power;
 }
 
-/* Both modes. Auto is off, and off is what it was. */
+/* Both modes. With static scales auto is off, and off is what it was. */
 START_TEST(test_computes_the_same)
 {
     scene s = begin(2);
@@ -88,6 +88,31 @@ START_TEST(test_computes_the_same)
     dfq_graph_release(on);
     dfq_graph_release(off);
     dfq_graph_release(automatic);
+    end(&s);
+}
+END_TEST
+
+/* Scales of rows: auto is on, and what is off is not rotated. */
+START_TEST(test_rows)
+{
+    static const int32_t rotate[3] = {DFQ_ROTATE_AUTO, DFQ_ROTATE_ON, DFQ_ROTATE_OFF};
+    scene s = begin(1);
+    float x[3][LOGITS];
+    for (int i = 0; i < 3; i++) {
+        dfq_quantize_options o;
+        dfq_graph *g;
+        dfq_quantize_options_init(&o, sizeof o);
+        o.weight_bits = o.act_bits = 8;
+        o.act_scale = DFQ_ACT_SCALE_ROW;
+        o.rotate = rotate[i];
+        ck_assert_int_eq(dfq_graph_quantize(s.t, s.images, &o, &g), DFQ_OK);
+        ck_assert_uint_eq(g->scheme.grids.rotation, i < 2 ? DFQI_ROTATION_SEED : 0);
+        ck_assert_double_lt(error(s.t, g), 0.01);
+        dfqt_logits(g, x[i]);
+        dfq_graph_release(g);
+    }
+    ck_assert_mem_eq(x[0], x[1], sizeof x[0]);
+    ck_assert_mem_ne(x[0], x[2], sizeof x[0]);
     end(&s);
 }
 END_TEST
@@ -231,6 +256,7 @@ TCase *dfqt_rotate_case(void)
     TCase *c = tcase_create("rotate");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_computes_the_same, DFQ_MODE_PARITY, DFQ_MODE_IMPROVED + 1);
+    tcase_add_test(c, test_rows);
     tcase_add_test(c, test_one_scale);
     tcase_add_test(c, test_file);
     tcase_add_loop_test(c, test_broken_file, 0, 3);
