@@ -35,7 +35,8 @@ DFQ_API void dfq_cost_options_init(dfq_cost_options *options, size_t size);
 enum {
     DFQ_LAYER_PRODUCT = 0, /**< convolution, linear layer, batched product of attention */
     DFQ_LAYER_ROWS = 1,    /**< softmax, LayerNorm, GELU, residual sum: 8, 4, 4, 1 cycles for each
-                                element, one lane for each column of the array */
+                                element, one lane for each column of the array; 2 more where the
+                                next layer's grids are found from its rows at run time */
     DFQ_LAYER_TOTAL = 2    /**< the sum of a network's layers */
 };
 
@@ -53,7 +54,8 @@ typedef struct dfq_cost_info {
                                 columns; for DFQ_LAYER_ROWS P is the number of elements */
     int64_t stride;        /**< of a convolution, both ways; else 1 */
     double cycles;         /**< latency: the largest of the next three */
-    double compute_cycles; /**< of the array */
+    double compute_cycles; /**< of the array, or of finding the grids of its results' rows if that
+                                takes longer */
     double dram_cycles;    /**< of the transfers of DRAM */
     double glb_cycles;     /**< of the transfers of the global buffer */
     double ms;             /**< latency */

@@ -49,7 +49,8 @@ void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_prici
 {
     const dfqi_prices *p = &t->price;
     int32_t w = multiplied(l, t, DFQI_W), a = multiplied(l, t, DFQI_I);
-    double word = t->word_bits, per_cycle = 8e3 / t->clock_mhz; /* bits a cycle of 1 GB/s */
+    double outputs = dfqi_layer_words(l, DFQI_O), word = t->word_bits,
+           per_cycle = 8e3 / t->clock_mhz; /* bits a cycle of 1 GB/s */
     *out = (dfqi_pricing){.bits = {l->bits[DFQI_W], l->bits[DFQI_I], t->psum_bits},
                           .rf_bits = {w, a, t->psum_bits}};
     for (int v = 0; v < DFQI_OPERANDS; v++) {
@@ -72,6 +73,7 @@ void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_prici
     out->dram_bits = t->dram_gb_per_s * per_cycle;
     out->glb_bits = t->glb_gb_per_s * per_cycle;
     out->output_bits = l->bits[DFQI_O];
+    out->lane_cycles = ceil(outputs * l->effort / t->pe_x);
 }
 
 static void total(const dfqi_pricing *p, dfqi_cost *c)
@@ -102,7 +104,7 @@ void dfqi_cost_mapping(const dfqi_layer *l, const dfqi_pricing *p, const dfqi_ma
     dram -= rest;
     out->macs = n.macs;
     out->dram_bytes = dram / 8;
-    out->compute_cycles = ceil(n.cycles / p->rate);
+    out->compute_cycles = fmax(ceil(n.cycles / p->rate), p->lane_cycles);
     out->dram_cycles = dram / p->dram_bits;
     out->glb_cycles = glb / p->glb_bits;
     out->pj[DFQI_PART_MAC] = n.macs * p->mac_pj;
@@ -118,7 +120,7 @@ void dfqi_cost_rows(const dfqi_layer *l, const dfqi_accel_config *t, const dfqi_
     double n = (double)l->dim[DFQI_DIM_P], word = t->word_bits;
     double read = n * (l->bits[DFQI_I] + l->bits[DFQI_W]), written = n * l->bits[DFQI_O];
     memset(out, 0, sizeof *out);
-    out->compute_cycles = ceil(n * l->effort / t->pe_x);
+    out->compute_cycles = p->lane_cycles;
     out->glb_cycles = (read + written) / p->glb_bits;
     out->pj[DFQI_PART_GLB] = (read * t->price.glb_read_pj + written * t->price.glb_write_pj) / word;
     total(p, out);

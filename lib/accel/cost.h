@@ -18,8 +18,9 @@ typedef enum dfqi_part {
 } dfqi_part;
 
 typedef struct dfqi_cost {
-    double cycles;         /* latency: the slowest of the next three */
-    double compute_cycles; /* of the array */
+    double cycles; /* latency: the slowest of the next three */
+    double
+        compute_cycles; /* of the array, or of its lanes (dfqi_layer.effort) if they take longer */
     double dram_cycles, glb_cycles;
     double macs, dram_bytes;
     double pj[DFQI_PARTS];
@@ -48,6 +49,7 @@ typedef struct dfqi_pricing {
     double rate;                       /* products of one element in a cycle */
     double dram_bits, glb_bits;        /* a cycle */
     double output_bits;
+    double lane_cycles; /* of dfqi_layer.effort, a lane for each column of the array */
 } dfqi_pricing;
 
 void dfqi_pricing_of(const dfqi_layer *l, const dfqi_accel_config *t, dfqi_pricing *out);

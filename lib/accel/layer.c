@@ -79,12 +79,16 @@ bool dfqi_layer_of_node(const dfqi_graph *g, const dfqi_node *n, dfqi_layer *l)
     }
 }
 
+/* Smallest and largest value of each row of the result, where grids are found from them. */
+enum { FIND_GRID = 2 };
+
 static void set_bits(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n, dfqi_layer *l)
 {
     bool second = l->kind == DFQI_LAYER_PRODUCT || l->sum;
     l->bits[DFQI_I] = dfqi_width_read(g, s, n, 0);
     l->bits[DFQI_W] = second ? dfqi_width_read(g, s, n, 1) : 0;
     l->bits[DFQI_O] = dfqi_width_written(g, s, n->out[0]);
+    if (dfqi_width_is_found(g, s, n->out[0])) l->effort += FIND_GRID;
 }
 
 /* -- the list ---------------------------------------------------------------------------------- */

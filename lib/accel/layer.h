@@ -22,14 +22,14 @@ typedef enum dfqi_operand { DFQI_W, DFQI_I, DFQI_O, DFQI_OPERANDS } dfqi_operand
 
 typedef enum dfqi_layer_kind {
     DFQI_LAYER_PRODUCT = 0, /* the loops above */
-    DFQI_LAYER_ROWS         /* softmax, LayerNorm, GELU, residual sum: `effort` cycles for each
-                             * element (P) */
+    DFQI_LAYER_ROWS         /* softmax, LayerNorm, GELU, residual sum: no products */
 } dfqi_layer_kind;
 
 /* Plain data without padding: equal bytes are equal shapes. */
 typedef struct dfqi_layer {
     int32_t kind;
-    int32_t effort;
+    int32_t effort; /* cycles of a lane for each value of the result; products have them beside
+                     * those of the array */
     int64_t dim[DFQI_DIMS];
     int64_t stride;
     int32_t bits[DFQI_OPERANDS]; /* as stored; 0: what no quantizer rounds, as wide as the

@@ -82,3 +82,21 @@ int32_t dfqi_width_written(const dfqi_graph *g, const dfqi_scheme *s, dfqi_id v)
         }
     return most;
 }
+
+static bool takes_found(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
+{
+    bool product = (dfqi_op_get(n->op)->flags & DFQI_OPF_PRODUCT) != 0;
+    int32_t i = product && slot < 2 ? dfqi_site_index(s, n->op, n->name, slot) : -1;
+    if (i >= 0) return dfqi_site_is_runtime(&s->sites[i]);
+    for (int32_t k = 0; k < n->n_out && moves(n->op); k++)
+        if (dfqi_width_is_found(g, s, n->out[k])) return true;
+    return false;
+}
+
+bool dfqi_width_is_found(const dfqi_graph *g, const dfqi_scheme *s, dfqi_id v)
+{
+    for (int32_t i = 0; i < g->n_nodes; i++)
+        for (int32_t slot = 0; slot < g->nodes[i].n_in; slot++)
+            if (g->nodes[i].in[slot] == v && takes_found(g, s, &g->nodes[i], slot)) return true;
+    return false;
+}

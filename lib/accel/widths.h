@@ -13,4 +13,7 @@ int32_t dfqi_width_read(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_no
  * unrounded, or nothing at all. */
 int32_t dfqi_width_written(const dfqi_graph *g, const dfqi_scheme *s, dfqi_id v);
 
+/* Is a value rounded, once it is written, to grids that are found from its rows at run time? */
+bool dfqi_width_is_found(const dfqi_graph *g, const dfqi_scheme *s, dfqi_id v);
+
 #endif

@@ -294,6 +294,50 @@ START_TEST(test_float_bits)
 }
 END_TEST
 
+/* Grids of rows: whatever is read through one has two comparisons a value more, beside the array
+ * of a product, and the rest is as with static grids. */
+START_TEST(test_row_grids)
+{
+    static const char *const found[] = {".qkv", ".av", "/softmax", "/gelu", "/norm"};
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m = dfqt_net(ctx, 1), *rows = dfqt_net(ctx, 1);
+    dfqi_accel_config t;
+    dfqi_report a, b;
+    int32_t slower = 0;
+    ck_assert(m->quantized && !dfqi_arch_is_cnn(&m->net.arch));
+    dfqi_scheme_fini(&rows->scheme);
+    ck_assert_int_eq(dfqi_scheme_new_with(&rows->net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 4},
+                                          (dfqi_grids){.act_scale = DFQI_ACT_SCALE_ROW},
+                                          &rows->scheme),
+                     DFQ_OK);
+    config_of(ctx, "eyeriss-16x16", 8, &t);
+    t.pe_x = 2; /* lanes */
+    ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){0}, &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_report_new(rows, &t, (dfqi_layer_bits){0}, &b), DFQ_OK);
+    ck_assert_int_eq(a.list.n_layers, b.list.n_layers);
+    for (int32_t i = 0; i < a.list.n_layers; i++) {
+        const char *name = a.list.layers[i].name;
+        int32_t s = a.list.layers[i].shape, r = b.list.layers[i].shape;
+        int more = 0;
+        for (int k = 0; k < 5; k++) more |= strstr(name, found[k]) != NULL;
+        ck_assert_msg(b.list.shapes[r].effort == a.list.shapes[s].effort + 2 * more, "%s", name);
+        ck_assert_msg(
+            memcmp(a.list.shapes[s].bits, b.list.shapes[r].bits, sizeof a.list.shapes[s].bits) == 0,
+            "%s", name);
+        double lanes = ceil(dfqi_layer_words(&b.list.shapes[r], DFQI_O) * 2 / 2);
+        if (more) ck_assert_double_ge(b.costs[r].compute_cycles, lanes);
+        slower += b.costs[r].cycles > a.costs[s].cycles;
+        ck_assert_double_ge(b.costs[r].cycles, a.costs[s].cycles);
+    }
+    ck_assert_int_ge(slower, 4);
+    dfqi_report_fini(&a);
+    dfqi_report_fini(&b);
+    dfqi_model_release(m);
+    dfqi_model_release(rows);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_widths_case(void)
 {
     TCase *c = tcase_create("widths");
@@ -303,5 +347,6 @@ TCase *dfqt_widths_case(void)
     tcase_add_test(c, test_rows);
     tcase_add_test(c, test_kept_wider_than_words);
     tcase_add_test(c, test_float_bits);
+    tcase_add_test(c, test_row_grids);
     return c;
 }
