@@ -43,7 +43,8 @@ void quantize(const char *in, const char *out, const int64_t *counts)
 {
     dfq_synthesizer_options images_how;
     dfq_tuner_options tune_how;
-    dfq_synthesizer_options_init(&images_how, sizeof images_how);
+    dfq_synthesizer_options_init(&images_how, sizeof images_how, DFQ_SYNTHESIZER_AUTO,
+                                 DFQ_MODE_IMPROVED, nullptr);
     dfq_tuner_options_init(&tune_how, sizeof tune_how, DFQ_RECIPE_MIMIQ, nullptr, 0);
     if (counts) {
         images_how.images = counts[0];

@@ -93,7 +93,8 @@ def main():
     source, out = (os.fsencode(a) for a in sys.argv[1:3])
     dfq = Library()
     net = dfq.make('graph', 'graph_load', dfq.context, source, None)
-    how = dfq.options(SynthesizerOptions, 'synthesizer')
+    auto, improved = c_int32(-1), c_int32(1)
+    how = dfq.options(SynthesizerOptions, 'synthesizer', auto, improved, net)
     tune = dfq.options(TunerOptions, 'tuner', c_int32(0), None, c_int64(0))
     if len(sys.argv) == 5:
         how.images = int(sys.argv[3])

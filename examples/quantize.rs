@@ -36,7 +36,8 @@ extern "C" {
     fn dfq_graph_quantize(g: Raw, images: Raw, options: *const c_void, out: *mut Raw) -> i32;
     fn dfq_graph_save(g: Raw, path: *const c_char, half: i32) -> i32;
     fn dfq_graph_release(g: Raw);
-    fn dfq_synthesizer_options_init(options: *mut SynthesizerOptions, size: usize);
+    fn dfq_synthesizer_options_init(options: *mut SynthesizerOptions, size: usize, kind: i32,
+                                    mode: i32, g: Raw);
     fn dfq_synthesizer_create(g: Raw, options: *const SynthesizerOptions, out: *mut Raw) -> i32;
     fn dfq_synthesizer_run(synthesizer: Raw) -> i32;
     fn dfq_synthesizer_get_images(synthesizer: Raw, out: *mut Raw) -> i32;
@@ -98,7 +99,8 @@ fn quantize(source: &str, out: &str, counts: &[i64]) -> Result<i64, String> {
     let mut images_how = SynthesizerOptions::default();
     let mut tune_how = TunerOptions::default();
     unsafe {
-        dfq_synthesizer_options_init(&mut images_how, std::mem::size_of::<SynthesizerOptions>());
+        dfq_synthesizer_options_init(&mut images_how, std::mem::size_of::<SynthesizerOptions>(),
+                                     -1, 1, null_mut()); // the network's kind, improved
         dfq_tuner_options_init(&mut tune_how, std::mem::size_of::<TunerOptions>(), 0, null_mut(), 0);
         if let [images, steps] = *counts {
             images_how.images = images;

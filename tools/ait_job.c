@@ -118,10 +118,11 @@ static double count_on_target(const struct quantize *q, const float *codes)
     dfq_tuner_options o = recipe_tuner(&q->full, q->net);
     const int64_t *dims = dfq_tensor_get_dims(q->crossed);
     const float *share = dfq_tensor_get_data(q->crossed);
+    const float *targets = dfq_tensor_get_data(q->crossing_targets);
     double n = 0, good = 0;
     for (int64_t i = o.warmup_steps + o.kappa_capped_steps; i < dims[0]; i++)
         for (int64_t w = 0; w < dims[1]; w++) {
-            double v = (double)share[i * dims[1] + w], target = recipe_target(&o, i);
+            double v = (double)share[i * dims[1] + w], target = (double)targets[i];
             double one = 1 / (double)codes[3 * w + 2];
             if (isnan(v)) continue;
             n++;
@@ -134,6 +135,7 @@ static dfq_status take_crossings(struct quantize *q, const dfq_tuner *t)
 {
     dfq_tensor *codes = NULL;
     dfq_status status = dfq_tuner_get_crossed(t, &q->crossed);
+    if (status == DFQ_OK) status = dfq_tuner_get_crossing_targets(t, &q->crossing_targets);
     if (status == DFQ_OK) status = dfq_tuner_get_crossings(t, &codes);
     if (status == DFQ_OK) q->on_target = count_on_target(q, dfq_tensor_get_data(codes));
     dfq_tensor_release(codes);

@@ -346,6 +346,7 @@ static void release(struct quantize *q)
     dfq_tensor_release(q->labels);
     dfq_tensor_release(q->generator_losses);
     dfq_tensor_release(q->crossed);
+    dfq_tensor_release(q->crossing_targets);
     dfq_tensor_release(q->losses);
     dfq_tensor_release(q->similarity[0]);
     dfq_tensor_release(q->similarity[1]);

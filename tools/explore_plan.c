@@ -2,7 +2,6 @@
 #include <math.h>
 
 #include "explore.h"
-#include "recipe.h"
 #include "text.h"
 
 enum { PROBES = 3 };
@@ -11,9 +10,11 @@ struct options explore_fill(const struct options *o)
 {
     struct options full = *o;
     dfq_explorer_options e;
+    dfq_solver_options s;
     dfq_explorer_options_init(&e, sizeof e);
+    dfq_solver_options_init(&s, sizeof s);
     if (o->warmup_steps < 0) full.warmup_steps = o->supernet ? 0 : e.warmup_steps;
-    if (o->steps < 0) full.steps = RECIPE_EXPLORE_STEPS;
+    if (o->steps < 0) full.steps = s.steps;
     if (o->train_steps < 0) full.train_steps = e.train_steps;
     if (o->batch < 0) full.batch = e.batch;
     if (o->evaluator_steps < 0) full.evaluator_steps = e.evaluator_steps;

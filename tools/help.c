@@ -5,7 +5,6 @@
 #include <dfq/dfq.h>
 
 #include "options.h"
-#include "recipe.h"
 
 static const char *const purpose[VERB_COUNT] = {
     [VERB_INFO] = "tell what a model file holds",
@@ -81,12 +80,16 @@ void help_program(FILE *f)
 /* Defaults come from the library, so that help cannot be wrong about them. */
 static void put_default(FILE *f, enum verb verb, enum option_id id)
 {
-    dfq_synthesizer_options g;
+    dfq_synthesizer_options g, gp, gg;
+    dfq_solver_options s;
     dfq_tuner_options t, p, a, ap;
     dfq_generator_options l;
     dfq_explorer_options e;
     dfq_explorer_options_init(&e, sizeof e);
-    dfq_synthesizer_options_init(&g, sizeof g);
+    dfq_solver_options_init(&s, sizeof s);
+    dfq_synthesizer_options_init(&g, sizeof g, DFQ_SYNTHESIZER_ATTENTION, DFQ_MODE_IMPROVED, NULL);
+    dfq_synthesizer_options_init(&gp, sizeof gp, DFQ_SYNTHESIZER_ATTENTION, DFQ_MODE_PARITY, NULL);
+    dfq_synthesizer_options_init(&gg, sizeof gg, DFQ_SYNTHESIZER_GDFQ, DFQ_MODE_IMPROVED, NULL);
     dfq_tuner_options_init(&t, sizeof t, DFQ_RECIPE_MIMIQ, NULL, 0);
     dfq_tuner_options_init(&p, sizeof p, DFQ_RECIPE_MIMIQ_PARITY, NULL, 0);
     dfq_tuner_options_init(&a, sizeof a, DFQ_RECIPE_AIT, NULL, 0);
@@ -106,8 +109,8 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
             fprintf(f, " (%lld)", (long long)g.images);
         break;
     case OPT_ITERS:
-        fprintf(f, " (%lld, parity %d", (long long)g.iterations, RECIPE_MIMIQ_ITERS);
-        if (verb == VERB_SYNTH) fprintf(f, "; of a generator %d", RECIPE_GENERATOR_ITERS);
+        fprintf(f, " (%lld, parity %lld", (long long)g.iterations, (long long)gp.iterations);
+        if (verb == VERB_SYNTH) fprintf(f, "; of a generator %lld", (long long)gg.iterations);
         fputs(")", f);
         break;
     case OPT_WARMUP_STEPS:
@@ -127,7 +130,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         break;
     case OPT_STEPS:
         if (verb == VERB_EXPLORE) {
-            fprintf(f, " (%d)", RECIPE_EXPLORE_STEPS);
+            fprintf(f, " (%lld)", (long long)s.steps);
             break;
         }
         fprintf(f, " (%lld; ait %lld)", (long long)t.steps, (long long)a.steps);

@@ -198,20 +198,20 @@ static int parse_verb(int argc, char **argv, struct options *o)
 static void set_defaults(struct options *o)
 {
     dfq_quantize_options q;
-    dfq_synthesizer_options g;
+    dfq_generator_options g;
     dfq_quantize_options_init(&q, sizeof q);
-    dfq_synthesizer_options_init(&g, sizeof g);
+    dfq_generator_options_init(&g, sizeof g, DFQ_RECIPE_AIT, NULL);
     o->weight_bits = q.weight_bits;
     o->act_bits = q.act_bits;
     o->mode = q.mode;
-    o->kind = g.kind;
+    o->kind = DFQ_SYNTHESIZER_AUTO;
+    o->generator = g.kind;
     o->images = o->iters = o->steps = o->batch = o->method = -1;
     o->warmup_steps = o->train_steps = o->evaluator_steps = o->config = -1;
     o->resize = o->stem = o->interpolation = -1;
     o->lr = o->gamma = o->crossing_target = o->penalty = o->cost_weight = o->crop = (double)NAN;
     o->fps = o->energy = o->area = (double)NAN;
     o->checkpoint = 120;
-    o->generator = DFQ_GENERATOR_QIMERA;
 }
 
 static int parse_options(int argc, char **argv, struct options *o)

@@ -25,7 +25,8 @@ struct quantize {
     dfq_tensor *losses;               /* of synthesis; NULL if images were read */
     dfq_tensor *similarity[2];        /* before and after; before may be NULL */
     dfq_tensor *curves, *evaluations; /* of tuning; NULL with --no-tune */
-    dfq_tensor *generator_losses, *crossed; /* of a generator; crossed NULL without inundation */
+    dfq_tensor *generator_losses;     /* of a generator */
+    dfq_tensor *crossed, *crossing_targets; /* NULL without inundation */
     double on_target;                       /* share of crossings as intended; NaN: not known */
     dfq_tensor *errors;                     /* [layers + 1] dB */
     dfq_tuner_best best;

@@ -21,31 +21,19 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph *n
     return t;
 }
 
-static int64_t iterations(const struct options *full, const dfq_synthesizer_options *g)
-{
-    if (full->kind >= DFQ_SYNTHESIZER_GDFQ) return RECIPE_GENERATOR_ITERS;
-    if (full->mode != DFQ_MODE_PARITY) return g->iterations;
-    return full->kind == DFQ_SYNTHESIZER_PSE   ? RECIPE_PSE_ITERS
-           : full->kind == DFQ_SYNTHESIZER_BNS ? RECIPE_BNS_ITERS
-                                               : RECIPE_MIMIQ_ITERS;
-}
-
 struct options recipe_fill(const struct options *o, const dfq_graph *net,
                            const dfq_graph_info *info)
 {
     struct options full = *o;
     dfq_synthesizer_options g;
-    dfq_synthesizer_options_init(&g, sizeof g);
     if (o->method < 0) full.method = info->family == DFQ_FAMILY_VIT ? METHOD_MIMIQ : METHOD_AIT;
     dfq_tuner_options t = base_recipe(&full, net);
-    if (o->kind == DFQ_SYNTHESIZER_AUTO)
-        full.kind = info->batchnorms > 0 ? DFQ_SYNTHESIZER_BNS : DFQ_SYNTHESIZER_ATTENTION;
-    int trained = full.kind >= DFQ_SYNTHESIZER_GDFQ;
+    dfq_synthesizer_options_init(&g, sizeof g, o->kind, o->mode, net);
+    full.kind = g.kind;
     if (o->images < 0 && !o->synth) full.images = g.images;
-    if (o->iters < 0) full.iters = iterations(&full, &g);
-    if (o->batch < 0)
-        full.batch =
-            full.method == METHOD_AIT && (trained || o->verb != VERB_SYNTH) ? t.batch : g.batch;
+    if (o->iters < 0) full.iters = g.iterations;
+    if (o->batch < 0) /* one for the images and for tuning with AIT */
+        full.batch = full.method == METHOD_AIT && o->verb != VERB_SYNTH ? t.batch : g.batch;
     if (o->steps < 0) full.steps = t.steps;
     if (isnan(o->lr)) full.lr = (double)t.learning_rate;
     if (isnan(o->gamma)) full.gamma = (double)t.head_weight;
@@ -137,13 +125,11 @@ int recipe_check_images(struct session *s, const struct options *full, const dfq
 dfq_synthesizer_options recipe_synthesizer(const struct options *full)
 {
     dfq_synthesizer_options g;
-    dfq_synthesizer_options_init(&g, sizeof g);
-    g.kind = full->kind;
+    dfq_synthesizer_options_init(&g, sizeof g, full->kind, full->mode, NULL);
     g.images = full->images;
     g.iterations = full->iters;
     g.batch = full->batch;
     g.seed = full->seed;
-    if (full->mode == DFQ_MODE_PARITY) g.multi_scale = 0; /* as published */
     return g;
 }
 
@@ -195,16 +181,6 @@ dfq_generator_options recipe_generator_options(const struct options *full, const
     l.batch = full->batch;
     l.seed = full->seed;
     return l;
-}
-
-double recipe_target(const dfq_tuner_options *t, int64_t i)
-{
-    double target = (double)t->crossing_target;
-    if (t->schedule == DFQ_SCHEDULE_COSINE)
-        return target * 0.5 * (1 + cos(acos(-1) * (double)i / (double)t->steps));
-    for (int k = 0; k < 3; k++)
-        if (t->milestones[k] > 0 && t->milestones[k] <= i) target *= (double)t->milestone_factor;
-    return target;
 }
 
 /* -- plan -------------------------------------------------------------------------------------- */

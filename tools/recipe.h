@@ -5,11 +5,6 @@
 #include "options.h"
 #include "session.h"
 
-/* --iters of kinds with a generator, --steps of exploring */
-enum { RECIPE_GENERATOR_ITERS = 1000, RECIPE_EXPLORE_STEPS = 2000 };
-/* --iters of --mode parity: MimiQ's, and of kind pse PSAQ-ViT's; ZeroQ's of kind bns */
-enum { RECIPE_MIMIQ_ITERS = 2000, RECIPE_PSE_ITERS = 1000, RECIPE_BNS_ITERS = 500 };
-
 /* The same options with the defaults for a network where nothing was given. --images stays open
  * with --synth: all of the folder. */
 struct options recipe_fill(const struct options *o, const dfq_graph *net,
@@ -33,9 +28,6 @@ dfq_generator_options recipe_generator_options(const struct options *full, const
 
 /* As session_fail() of work; where layers have widths of their own, a wrong name is wrong usage. */
 int recipe_fail(struct session *s, const struct options *full, dfq_status status);
-
-/* The share of codes that gradient inundation aims at in step i. */
-double recipe_target(const dfq_tuner_options *t, int64_t i);
 
 /* n images of uniform noise between -1 and 1, to measure with. */
 dfq_status recipe_noise(dfq_context *ctx, const dfq_graph_info *info, int64_t n, dfq_tensor **out);

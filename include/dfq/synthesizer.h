@@ -111,10 +111,10 @@ typedef struct dfq_synthesizer_options {
     uint32_t struct_size; /**< set by init */
     int32_t kind;         /**< DFQ_SYNTHESIZER_*; default ::DFQ_SYNTHESIZER_AUTO */
     int64_t images;       /**< images in all, 1..10 million; default 256 */
-    int64_t batch;        /**< images optimised together, 1..4096, cut to `images`; default 16. The
-                               last batch is computed whole and then cut */
-    int64_t iterations;   /**< steps of each batch, or of the generator, 1..1 million; default 100
-                               (MimiQ's paper: 2000) */
+    int64_t batch;        /**< images optimised together, 1..4096, cut to `images`; default 16, of a
+                               generator see init. The last batch is computed whole, then cut */
+    int64_t iterations;   /**< steps of each batch, or of the generator, 1..1 million; default 100,
+                               of a generator 1000; as published see init */
     uint64_t seed;        /**< any number; default 0 */
     float attention_weight;  /**< of L_IH or L_BNS, 0..1e6, 0 leaves the term out; default 1 */
     float class_weight;      /**< of CE, 0..1e6, 0 leaves the term out; default 1 */
@@ -127,7 +127,8 @@ typedef struct dfq_synthesizer_options {
     int32_t flip;            /**< 1: the batch is mirrored in half of the iterations; default 0 */
     int32_t jitter;          /**< 1: colour offset and contrast; default 1 */
     int32_t multi_scale;     /**< 1: multi-scale parametrisation, see above; 0: each pixel is a
-                                 parameter, as published; default 1 */
+                                 parameter, as published; default 1, in mode
+                                 ::DFQ_MODE_PARITY 0 */
     int32_t distance;        /**< DFQ_DISTANCE_*: of two heads; default ::DFQ_DISTANCE_SQUARE */
 } dfq_synthesizer_options;
 
@@ -145,8 +146,19 @@ typedef struct dfq_synthesizer_cost {
     int64_t images_done;  /**< images of finished batches */
 } dfq_synthesizer_cost;
 
-/** Writes defaults: `size` must be sizeof(dfq_synthesizer_options) of the caller. */
-DFQ_API void dfq_synthesizer_options_init(dfq_synthesizer_options *options, size_t size);
+/** Writes the defaults of a kind of images.
+ *  @param options what to fill; then change what you want
+ *  @param size    sizeof(dfq_synthesizer_options) of the caller
+ *  @param kind    DFQ_SYNTHESIZER_*, which `kind` becomes
+ *  @param mode    DFQ_MODE_*: with ::DFQ_MODE_PARITY iterations are those of the publication (2000,
+ *                 kind PSE 1000, kind BNS 500) and each pixel is a parameter. A generator network
+ *                 has 1000 iterations in both
+ *  @param graph   the network the images are for: ::DFQ_SYNTHESIZER_AUTO becomes the kind that it
+ *                 stands for, and a generator's batch is 200 for pictures of up to 64 pixels and 16
+ *                 for larger ones. NULL: ::DFQ_SYNTHESIZER_AUTO stays, with the iterations of
+ *                 ::DFQ_SYNTHESIZER_ATTENTION; small pictures */
+DFQ_API void dfq_synthesizer_options_init(dfq_synthesizer_options *options, size_t size,
+                                          int32_t kind, int32_t mode, const dfq_graph *graph);
 
 /** Prepares a job. Large memory is allocated only when work begins, so dfq_synthesizer_estimate()
  *  can be asked before.

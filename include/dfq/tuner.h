@@ -290,6 +290,13 @@ DFQ_CHECKED dfq_status dfq_tuner_get_evaluations(const dfq_tuner *tuner,
  *  @return ::DFQ_E_INVALID (crossing_target is 0), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_crossings);
 
+/** The share of codes that each step aimed at, the same for all weights: a new F32 [done]. It is
+ *  crossing_target in proportion to the learning rate of the step; 0 for steps that moved no
+ *  weight.
+ *  @return ::DFQ_E_INVALID (crossing_target is 0), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_tuner_get_crossing_targets(const dfq_tuner *tuner,
+                                                      dfq_tensor **out_targets);
+
 /** The share of codes that each step changed, for each quantized weight: a new F32 [done, weights];
  *  NaN for steps that moved no weight.
  *  @return ::DFQ_E_INVALID (crossing_target is 0), ::DFQ_E_NOMEM. */

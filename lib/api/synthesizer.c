@@ -1,4 +1,5 @@
 /* The functions of dfq/synthesizer.h. */
+#include <dfq/quantizer.h>
 #include <dfq/synthesizer.h>
 
 #include <string.h>
@@ -13,10 +14,11 @@ struct dfq_synthesizer {
     dfqi_synth *s;
 };
 
-static dfq_synthesizer_options defaults(void)
+static dfq_synthesizer_options recipe_of(int32_t kind, int32_t mode, const dfq_graph *graph)
 {
     dfqi_synth_options d;
-    dfqi_synth_defaults(&d);
+    dfqi_synth_recipe((dfqi_synth_kind)kind, mode == DFQ_MODE_PARITY,
+                      graph ? &graph->net.arch : NULL, &d);
     return (dfq_synthesizer_options){.kind = (int32_t)d.kind,
                                      .images = d.images,
                                      .batch = d.batch,
@@ -36,16 +38,17 @@ static dfq_synthesizer_options defaults(void)
                                      .distance = (int32_t)d.distance};
 }
 
-void dfq_synthesizer_options_init(dfq_synthesizer_options *options, size_t size)
+void dfq_synthesizer_options_init(dfq_synthesizer_options *options, size_t size, int32_t kind,
+                                  int32_t mode, const dfq_graph *graph)
 {
-    dfq_synthesizer_options d = defaults();
+    dfq_synthesizer_options d = recipe_of(kind, mode, graph);
     dfqi_options_init(options, size, &d, sizeof d);
 }
 
 dfq_status dfq_synthesizer_create(const dfq_graph *graph, const dfq_synthesizer_options *options,
                                   dfq_synthesizer **out_synthesizer)
 {
-    dfq_synthesizer_options o = defaults();
+    dfq_synthesizer_options o = recipe_of(DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED, NULL);
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_synthesizer);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_synthesizer_options", options, &o, sizeof o));

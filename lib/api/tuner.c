@@ -180,6 +180,13 @@ dfq_status dfq_tuner_get_crossings(const dfq_tuner *tuner, dfq_tensor **out_cros
     return dfqi_tune_crossings(tuner->t, out_crossings);
 }
 
+dfq_status dfq_tuner_get_crossing_targets(const dfq_tuner *tuner, dfq_tensor **out_targets)
+{
+    if (tuner == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(tuner->ctx, out_targets);
+    return dfqi_tune_crossing_targets(tuner->t, out_targets);
+}
+
 dfq_status dfq_tuner_get_crossed(const dfq_tuner *tuner, dfq_tensor **out_crossed)
 {
     if (tuner == NULL) return DFQ_E_INVALID;

@@ -13,7 +13,8 @@
 #include "synth/generator_trainer_priv.h"
 #include "synth/norms.h"
 
-enum { INIT = 1, SMALL_SIDE = 64, WIDEST = 1 << 25 }; /* WIDEST: ResNet-18 is below it */
+enum { INIT = 1, SMALL_SIDE = 64, BATCH_SMALL = 200, BATCH_LARGE = 16 };
+enum { WIDEST = 1 << 25 }; /* ResNet-18 is below it */
 
 /* -- options ----------------------------------------------------------------------------------- */
 
@@ -26,6 +27,11 @@ void dfqi_generator_trainer_defaults(dfqi_generator_options *o)
                                   .beta1 = 0.5f,
                                   .beta2 = 0.999f,
                                   .eps = 1e-8f};
+}
+
+int64_t dfqi_generator_trainer_batch(int64_t side)
+{
+    return side > SMALL_SIDE ? BATCH_LARGE : BATCH_SMALL;
 }
 
 float dfqi_generator_trainer_learning_rate(const dfqi_generator_options *o, int64_t step,

@@ -42,6 +42,8 @@ typedef struct dfqi_generator_batch {
 typedef struct dfqi_generator_trainer dfqi_generator_trainer;
 
 void dfqi_generator_trainer_defaults(dfqi_generator_options *o);
+/* Published batches: 200 for pictures of up to 64 pixels a side, 16 for larger ones. */
+int64_t dfqi_generator_trainer_batch(int64_t side);
 /* The learning rate of step 0 .. steps - 1: a tenth after each quarter. */
 float dfqi_generator_trainer_learning_rate(const dfqi_generator_options *o, int64_t step,
                                            int64_t steps);

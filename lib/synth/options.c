@@ -14,6 +14,10 @@ enum {
     ROLL_MAX = 4096
 };
 
+/* Iterations of the publications: MimiQ (and what shares its objective), PSAQ-ViT, ZeroQ. Those of
+ * a generator network are ours: it is not trained beside a student here. */
+enum { MIMIQ = 2000, PSAQ = 1000, ZEROQ = 500, GENERATOR = 1000 };
+
 void dfqi_synth_defaults(dfqi_synth_options *o)
 {
     *o = (dfqi_synth_options){.kind = DFQI_SYNTH_AUTO,
@@ -32,10 +36,34 @@ void dfqi_synth_defaults(dfqi_synth_options *o)
                               .multi_scale = 1};
 }
 
+static dfqi_synth_kind kind_for(const dfqi_arch *a, dfqi_synth_kind kind)
+{
+    if (kind != DFQI_SYNTH_AUTO) return kind;
+    return dfqi_arch_norms(a) > 0 ? DFQI_SYNTH_BNS : DFQI_SYNTH_ATTENTION;
+}
+
+static int64_t published(dfqi_synth_kind kind)
+{
+    return kind == DFQI_SYNTH_PSE ? PSAQ : kind == DFQI_SYNTH_BNS ? ZEROQ : MIMIQ;
+}
+
+void dfqi_synth_recipe(dfqi_synth_kind kind, int32_t parity, const dfqi_arch *a,
+                       dfqi_synth_options *o)
+{
+    dfqi_synth_defaults(o);
+    o->kind = a ? kind_for(a, kind) : kind;
+    if (parity) {
+        o->iterations = published(o->kind);
+        o->multi_scale = 0;
+    }
+    if (o->kind < DFQI_SYNTH_GDFQ) return;
+    o->iterations = GENERATOR;
+    o->batch = dfqi_generator_trainer_batch(a ? a->image : 0);
+}
+
 void dfqi_synth_settle(const dfqi_arch *a, dfqi_synth_options *o)
 {
-    if (o->kind == DFQI_SYNTH_AUTO)
-        o->kind = dfqi_arch_norms(a) > 0 ? DFQI_SYNTH_BNS : DFQI_SYNTH_ATTENTION;
+    o->kind = kind_for(a, o->kind);
     if (o->kind == DFQI_SYNTH_BNS) o->jitter = 0;
     if (o->kind != DFQI_SYNTH_PSE) return;
     o->tv_weight = 0.05f;

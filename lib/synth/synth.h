@@ -57,7 +57,11 @@ typedef struct dfqi_synth_cost {
 
 typedef struct dfqi_synth dfqi_synth;
 
-void dfqi_synth_defaults(dfqi_synth_options *o);
+void dfqi_synth_defaults(dfqi_synth_options *o); /* kind AUTO, mode improved */
+/* Those of a kind, improved or as published (parity: iterations, and no multi-scale). The network
+ * `a` tells what AUTO stands for and the batch of a generator; NULL: AUTO stays, small pictures. */
+void dfqi_synth_recipe(dfqi_synth_kind kind, int32_t parity, const dfqi_arch *a,
+                       dfqi_synth_options *o);
 
 /* Checks the options and builds the graphs; the large blocks are allocated when work begins. The
  * model is retained and must be a float one. */

@@ -87,6 +87,12 @@ float dfqi_tune_learning_rate(const dfqi_tune_options *o, int64_t step)
                : o->learning_rate;
 }
 
+float dfqi_tune_crossing_target(const dfqi_tune_options *o, int64_t step)
+{
+    float learning_rate = dfqi_tune_learning_rate(o, step);
+    return learning_rate > 0 ? o->crossing_target * fminf(learning_rate / o->learning_rate, 1) : 0;
+}
+
 /* -- text -------------------------------------------------------------------------------------- */
 
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT])

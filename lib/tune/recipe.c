@@ -3,7 +3,7 @@
 #include "tune/tune.h"
 
 /* Pictures of up to so many pixels a side are small; AIT has other numbers for larger ones. */
-enum { SMALL_SIDE = 64, AIT_STEPS = 1000, AIT_BATCH = 200, AIT_BATCH_LARGE = 16 };
+enum { SMALL_SIDE = 64, AIT_STEPS = 1000 };
 
 static void mimiq(dfqi_tune_options *o)
 {
@@ -54,7 +54,7 @@ static void ait_parity(const dfqi_recipe_case *c, dfqi_tune_options *o)
     o->schedule = DFQ_SCHEDULE_MULTI_STEP;
     o->warmup = DFQ_WARMUP_IDLE;
     o->steps = steps;
-    o->batch = large ? AIT_BATCH_LARGE : AIT_BATCH;
+    o->batch = dfqi_generator_trainer_batch(c->image);
     o->learning_rate = 1e-4f;
     o->temperature = 20.0f;
     o->kl_weight = 1.0f / (float)c->classes;

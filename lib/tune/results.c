@@ -34,12 +34,17 @@ dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out)
     return table(t->ctx, t->evals, t->n_evals, 2, out);
 }
 
+static dfq_status need_inundation(const dfqi_tune *t)
+{
+    if (t->o.crossing_target > 0) return DFQ_OK;
+    return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                     "tune: codes are counted with inundation only; set crossing_target, it is 0");
+}
+
 dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
 {
     dfq_tensor *rows;
-    if (!(t->o.crossing_target > 0))
-        return dfqi_fail(t->ctx, DFQ_E_INVALID,
-                         "tune: crossings are counted with inundation only; it is 0");
+    DFQI_TRY(need_inundation(t));
     DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 2, (int64_t[]){t->n_quantized, 3}, &rows));
     float *row = dfqi_tensor_f32(rows);
     for (int32_t i = 0, k = 0; i < t->n_items; i++) {
@@ -54,10 +59,19 @@ dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
 
 dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out)
 {
-    if (!(t->o.crossing_target > 0))
-        return dfqi_fail(t->ctx, DFQ_E_INVALID,
-                         "tune: crossings are counted with inundation only; it is 0");
+    DFQI_TRY(need_inundation(t));
     return table(t->ctx, t->crossed, t->done, t->n_quantized, out);
+}
+
+dfq_status dfqi_tune_crossing_targets(const dfqi_tune *t, dfq_tensor **out)
+{
+    dfq_tensor *targets;
+    DFQI_TRY(need_inundation(t));
+    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 1, &t->done, &targets));
+    for (int64_t i = 0; i < t->done; i++)
+        dfqi_tensor_f32(targets)[i] = dfqi_tune_crossing_target(&t->o, i);
+    *out = targets;
+    return DFQ_OK;
 }
 
 dfq_status dfqi_tune_generator_curves(const dfqi_tune *t, dfq_tensor **out)

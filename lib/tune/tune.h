@@ -84,6 +84,7 @@ DFQI_CHECKED dfq_status dfqi_tune_evals(const dfqi_tune *t, dfq_tensor **out);
 /* F32 [weights, 3]: kappa, codes changed (of the last step of this process; before it 0) and codes
  * of each quantized weight, in the order of the network's parameters. Only with inundation. */
 DFQI_CHECKED dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out);
+DFQI_CHECKED dfq_status dfqi_tune_crossing_targets(const dfqi_tune *t, dfq_tensor **out);
 /* Share of the codes that each step changed, F32 [done, weights]; NaN where it moved none. Only
  * with inundation. */
 DFQI_CHECKED dfq_status dfqi_tune_crossed(const dfqi_tune *t, dfq_tensor **out);

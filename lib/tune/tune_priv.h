@@ -97,6 +97,8 @@ DFQI_CHECKED dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_option
 void dfqi_tune_text(const dfqi_tune_options *o, char text[DFQI_TUNE_TEXT]);
 /* The learning rate of a step; 0: no parameter moves. */
 float dfqi_tune_learning_rate(const dfqi_tune_options *o, int64_t step);
+/* rho of a step, which falls together with the learning rate; 0: no code is pushed over. */
+float dfqi_tune_crossing_target(const dfqi_tune_options *o, int64_t step);
 /* The factor on the learning rate after the milestones passed so far. */
 float dfqi_tune_milestone_factor(const dfqi_tune_options *o, int64_t step);
 

@@ -99,7 +99,7 @@ dfq_status dfqi_tune_inundate(dfqi_tune *t)
     return dfqi_inundation_new(t->ctx, t->largest, &t->inundation);
 }
 
-/* rho falls together with the learning rate, and kappa has a cap during the first epoch (AIT). */
+/* kappa has a cap during the first epoch (AIT). */
 static void move_inundated(dfqi_tune *t, float learning_rate, float rho)
 {
     dfqi_optim_options own = options_of(t, DFQI_ITEM_WEIGHT);
@@ -133,8 +133,7 @@ void dfqi_tune_update(dfqi_tune *t, float learning_rate, double norm)
 {
     double clip = (double)t->o.clip_norm;
     t->scale = clip > 0 && norm > clip ? (float)(clip / norm) : 1;
-    float rho =
-        learning_rate > 0 ? t->o.crossing_target * fminf(learning_rate / t->o.learning_rate, 1) : 0;
+    float rho = dfqi_tune_crossing_target(&t->o, t->done);
     int inundate = rho > 0 && t->o.weight_lr_mult > 0;
     int64_t clamped = 0, tensors = 0;
     const char *first = NULL;

@@ -18,7 +18,7 @@ START_TEST(test_whole_life)
     dfq_tensor *x, *y, *losses, *before, *after, *sim, *x2, *y2;
     int32_t finished = -1;
     ck_assert_int_eq(dfqt_random_model(ctx, &g), DFQ_OK);
-    dfq_synthesizer_options_init(&o, sizeof o);
+    dfq_synthesizer_options_init(&o, sizeof o, DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED, NULL);
     ck_assert_int_eq(o.images, 256);
     ck_assert_int_eq(o.batch, 16);
     ck_assert_int_eq(o.iterations, 100);
@@ -84,13 +84,14 @@ START_TEST(test_bad_arguments)
     ck_assert_int_eq(dfqt_random_model(ctx, &g), DFQ_OK);
     ck_assert_int_eq(dfq_synthesizer_create(NULL, NULL, &synth), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_synthesizer_create(g, NULL, NULL), DFQ_E_INVALID);
-    dfq_synthesizer_options_init(&o, sizeof o);
+    dfq_synthesizer_options_init(&o, sizeof o, DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED, NULL);
     o.kind = 9;
     ck_assert_int_eq(dfq_synthesizer_create(g, &o, &synth), DFQ_E_INVALID);
-    dfq_synthesizer_options_init(&o, sizeof o);
+    dfq_synthesizer_options_init(&o, sizeof o, DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED, NULL);
     o.distance = -1;
     ck_assert_int_eq(dfq_synthesizer_create(g, &o, &synth), DFQ_E_INVALID);
-    dfq_synthesizer_options_init(&newer.o, sizeof newer);
+    dfq_synthesizer_options_init(&newer.o, sizeof newer, DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED,
+                                 NULL);
     newer.more = 1;
     ck_assert_int_eq(dfq_synthesizer_create(g, &newer.o, &synth), DFQ_E_UNSUPPORTED);
     ck_assert_ptr_null(synth);
@@ -111,11 +112,54 @@ START_TEST(test_bad_arguments)
 }
 END_TEST
 
+/* Defaults depend on kind, mode and network, as those of the program do. */
+START_TEST(test_recipes)
+{
+    enum { TRANSFORMER, SMALL, LARGE, NONE }; /* networks: of 16, 8 and 80 pixels */
+    static const struct {
+        int32_t kind, mode, network, made;
+        int64_t batch, iterations;
+        int32_t multi_scale;
+    } rows[] = {
+        {DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED, NONE, DFQ_SYNTHESIZER_AUTO, 16, 100, 1},
+        {DFQ_SYNTHESIZER_AUTO, DFQ_MODE_PARITY, NONE, DFQ_SYNTHESIZER_AUTO, 16, 2000, 0},
+        {DFQ_SYNTHESIZER_AUTO, DFQ_MODE_PARITY, TRANSFORMER, DFQ_SYNTHESIZER_ATTENTION, 16, 2000,
+         0},
+        {DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED, SMALL, DFQ_SYNTHESIZER_BNS, 16, 100, 1},
+        {DFQ_SYNTHESIZER_AUTO, DFQ_MODE_PARITY, LARGE, DFQ_SYNTHESIZER_BNS, 16, 500, 0},
+        {DFQ_SYNTHESIZER_PSE, DFQ_MODE_IMPROVED, TRANSFORMER, DFQ_SYNTHESIZER_PSE, 16, 100, 1},
+        {DFQ_SYNTHESIZER_PSE, DFQ_MODE_PARITY, TRANSFORMER, DFQ_SYNTHESIZER_PSE, 16, 1000, 0},
+        {DFQ_SYNTHESIZER_PRIOR, DFQ_MODE_PARITY, SMALL, DFQ_SYNTHESIZER_PRIOR, 16, 2000, 0},
+        {DFQ_SYNTHESIZER_GDFQ, DFQ_MODE_IMPROVED, SMALL, DFQ_SYNTHESIZER_GDFQ, 200, 1000, 1},
+        {DFQ_SYNTHESIZER_ARC, DFQ_MODE_PARITY, LARGE, DFQ_SYNTHESIZER_ARC, 16, 1000, 0},
+        {DFQ_SYNTHESIZER_QIMERA, DFQ_MODE_IMPROVED, NONE, DFQ_SYNTHESIZER_QIMERA, 200, 1000, 1}};
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *networks[4] = {NULL};
+    ck_assert_int_eq(dfqt_random_model(ctx, &networks[TRANSFORMER]), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &networks[SMALL]), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_cnn(ctx, &networks[LARGE]), DFQ_OK);
+    networks[LARGE]->net.arch.image = 80; /* of which options alone see anything */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dfq_synthesizer_options o;
+        dfq_synthesizer_options_init(&o, sizeof o, rows[i].kind, rows[i].mode,
+                                     networks[rows[i].network]);
+        ck_assert_msg(o.kind == rows[i].made && o.batch == rows[i].batch &&
+                          o.iterations == rows[i].iterations &&
+                          o.multi_scale == rows[i].multi_scale && o.images == 256,
+                      "row %d: kind %d, batch %d, %d iterations, multi-scale %d", (int)i,
+                      (int)o.kind, (int)o.batch, (int)o.iterations, (int)o.multi_scale);
+    }
+    for (int i = 0; i < 4; i++) dfq_graph_release(networks[i]);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_api_case(void)
 {
     TCase *t = tcase_create("api");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_whole_life);
     tcase_add_test(t, test_bad_arguments);
+    tcase_add_test(t, test_recipes);
     return t;
 }

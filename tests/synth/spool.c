@@ -116,7 +116,7 @@ START_TEST(test_sets)
     dfq_tensor *x, *y, *want, *want_y;
     char sub[2][128];
     ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
-    dfq_synthesizer_options_init(&o, sizeof o);
+    dfq_synthesizer_options_init(&o, sizeof o, DFQ_SYNTHESIZER_AUTO, DFQ_MODE_IMPROVED, NULL);
     o.images = DFQT_IMAGES;
     o.batch = 2;
     o.iterations = 2;

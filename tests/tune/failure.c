@@ -180,7 +180,7 @@ static dfq_status life(dfq_context *ctx, void *arg)
     dfqt_pair p;
     dfqi_tune *t = NULL;
     dfqi_tune_cost cost;
-    dfq_tensor *curves = NULL, *evals = NULL, *crossings = NULL, *db = NULL;
+    dfq_tensor *curves = NULL, *evals = NULL, *crossings = NULL, *targets = NULL, *db = NULL;
     dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
     dfq_status status;
     int32_t finished;
@@ -195,6 +195,7 @@ static dfq_status life(dfq_context *ctx, void *arg)
     DFQI_GOTO(dfqi_tune_curves(t, &curves), out);
     DFQI_GOTO(dfqi_tune_evals(t, &evals), out);
     DFQI_GOTO(dfqi_tune_crossings(t, &crossings), out);
+    DFQI_GOTO(dfqi_tune_crossing_targets(t, &targets), out);
     dfqi_tune_release(t);
     t = NULL;
     DFQI_GOTO(dfqi_tune_new(p.teacher, p.student, p.images, &o, &t), out);
@@ -205,6 +206,7 @@ out:
     dfqi_tensor_release(curves);
     dfqi_tensor_release(evals);
     dfqi_tensor_release(crossings);
+    dfqi_tensor_release(targets);
     dfqi_tensor_release(db);
     dfqi_tune_release(t);
     dfqt_pair_fini(&p);

@@ -148,6 +148,31 @@ START_TEST(test_crossings)
 }
 END_TEST
 
+/* What a step aims at falls with its learning rate: along the cosine, and at milestones; the idle
+ * warm-up aims at nothing. */
+START_TEST(test_crossing_targets)
+{
+    dfqt_pair p = dfqt_cnn_pair_new(1);
+    dfqi_tune_options o = options();
+    dfq_tensor *targets;
+    if (_i) o.schedule = DFQ_SCHEDULE_COSINE;
+    dfqi_tune *t = new_job(&p, &o);
+    ck_assert_int_eq(dfqi_tune_crossing_targets(t, &targets), DFQ_OK);
+    ck_assert(targets->rank == 1 && targets->dims[0] == 0);
+    dfqi_tensor_release(targets);
+    ck_assert_msg(dfqi_tune_run(t) == DFQ_OK, "%s", p.ctx->error);
+    ck_assert_int_eq(dfqi_tune_crossing_targets(t, &targets), DFQ_OK);
+    ck_assert_int_eq(targets->dims[0], STEPS);
+    for (int i = 0; i < STEPS; i++) { /* milestones are at each quarter, the first in the warm-up */
+        double want = 0.02 * (_i ? 0.5 * (1 + cos(acos(-1) * i / STEPS)) : pow(0.1, 4 * i / STEPS));
+        ck_assert_float_eq_tol(dfqi_tensor_f32(targets)[i], i < WARM ? 0 : (float)want, 1e-7f);
+    }
+    dfqi_tensor_release(targets);
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 /* The loss of the publications has the classes besides. */
 START_TEST(test_labels)
 {
@@ -167,6 +192,7 @@ START_TEST(test_labels)
     }
     dfq_tensor *crossed;
     ck_assert_int_eq(dfqi_tune_crossed(t, &crossed), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_tune_crossing_targets(t, &crossed), DFQ_E_INVALID);
     dfqi_tune_release(t);
     dfqt_pair_end(&p);
 }
@@ -370,6 +396,7 @@ TCase *dfqt_with_generator_case(void)
     tcase_add_test(c, test_warm_up);
     tcase_add_test(c, test_milestones);
     tcase_add_test(c, test_crossings);
+    tcase_add_loop_test(c, test_crossing_targets, 0, 2);
     tcase_add_loop_test(c, test_labels, DFQI_GENERATOR_GDFQ, DFQI_GENERATOR_ARC + 1);
     tcase_add_test(c, test_learns);
     tcase_add_test(c, test_threads);

@@ -99,7 +99,7 @@ static int add_crossings(const struct quantize *q, struct page *p)
     const float *share = dfq_tensor_get_data(q->crossed);
     int64_t rows = dims[0], n = dims[1], per = window_steps(rows);
     int64_t count = rows > 0 ? (rows + per - 1) / per : 0;
-    dfq_tuner_options o = recipe_tuner(&q->full, q->net);
+    const float *targets = dfq_tensor_get_data(q->crossing_targets);
     double *row = calloc((size_t)n + 1, sizeof *row);
     double *x = page_numbers(p, (size_t)count), *y = page_numbers(p, (size_t)((n + 2) * count));
     p->weights = calloc((size_t)n + 2, sizeof *p->weights);
@@ -116,7 +116,7 @@ static int add_crossings(const struct quantize *q, struct page *p)
         }
         x[k] = (double)(from + to - 1) / 2;
         y[n * count + k] = median(row, known);
-        y[(n + 1) * count + k] = known > 0 ? 100 * recipe_target(&o, from) : (double)NAN;
+        y[(n + 1) * count + k] = known > 0 ? 100 * (double)targets[from] : (double)NAN;
     }
     free(row);
     for (int64_t w = 0; w < n + 2; w++) {
