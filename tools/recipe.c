@@ -248,6 +248,7 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
     int32_t finished;
     dfq_status status = recipe_noise(ctx, info, 1, &p->one);
     q.mode = DFQ_MODE_PARITY;
+    q.act_scale = DFQ_ACT_SCALE_TENSOR;
     t.steps = 2;
     t.eval_every = 0;
     if (t.crossing_target == 0) t.learning_rate = 0;
