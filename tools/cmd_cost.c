@@ -214,8 +214,9 @@ static void print_widths(const struct session *s, const struct result *r)
                  "rounds has %d",
                  (int)s->o->weight_bits, (int)s->o->act_bits, bits);
     else if (r->info.quantized)
-        snprintf(text, sizeof text, "of its quantizers, %s; what no quantizer rounds has %d bits",
-                 own, bits);
+        snprintf(text, sizeof text, "of its quantizers, %s%s; what no quantizer rounds has %d bits",
+                 own, r->info.act_scale == DFQ_ACT_SCALE_ROW ? ", scales of rows at run time" : "",
+                 bits);
     else
         snprintf(text, sizeof text, "no quantizers: %d bits", bits);
     cost_print_wrapped("widths", text);

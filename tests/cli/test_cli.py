@@ -737,7 +737,9 @@ class Cost(Part):
         """What is said of the widths is what the quantizers of the file have, not what was asked."""
         for said, *args in (("w4a4",), ("mixed (weights 3..4, activations 4..6 bits)", "--layer-bits",
                                         "blocks.0.mlp.fc1=w3a6"),
-                            ("mixed (weights 4..8, activations 4 bits)", "--first-last-bits", "8")):
+                            ("mixed (weights 4..8, activations 4 bits)", "--first-last-bits", "8"),
+                            ("mixed (weights 4..8, activations 4..8 bits), scales of rows at run "
+                             "time", "--mode", "improved", "--act-scale", "row")):
             self.works("quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK, *args)
             out = " ".join(self.works("cost", "q", "-a", "eyeriss-16x16").out.split())
             assert f"widths of its quantizers, {said}; what no" in out, out
