@@ -79,7 +79,7 @@ static char *describe(const struct options *o, uint64_t model)
             "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--generator %s\n"
             "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %lld\n"
             "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--crossing-target %.9g\n"
-            "--layer-bits %s\n--skip %s\n--rotate %s\n",
+            "--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n",
             model, synth, (int)o->weight_bits, (int)o->act_bits, option_mode_name(o->mode),
             folder_or_none(o->synth), folder_or_none(o->real), o->no_tune ? "yes" : "no",
             option_method_name(o->method), option_generator_name(o->generator),
@@ -87,7 +87,7 @@ static char *describe(const struct options *o, uint64_t model)
             (long long)o->first_last_bits, option_weight_grid_name(o->weight_grid),
             option_act_grid_name(o->act_grid), option_act_scale_name(o->act_scale),
             o->crossing_target, folder_or_none(o->layer_bits), folder_or_none(o->skip),
-            option_rotate_name(o->rotate));
+            option_rotate_name(o->rotate), option_rounding_name(o->rounding));
     free(synth);
     return all;
 }

@@ -38,6 +38,8 @@ const struct option_row option_table[OPT_COUNT] = {
                     "the residual stream of a transformer: auto, off or on"},
     [OPT_ACT_SCALE] = {0, "act-scale", "WORD", QUANTIZE,
                        "scales of activations: row (token, at run time) or tensor"},
+    [OPT_ROUNDING] = {0, "rounding", "WORDS", QUANTIZE | BENCH,
+                      "parts of search,ridge,gptq,bias, or nearest"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
     [OPT_GENERATOR] = {0, "generator", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE,
@@ -122,6 +124,24 @@ static const char *const weight_grid_names[] = {"auto", "minmax", "minmax-asym",
 static const char *const act_grid_names[] = {"auto", "lsq", "minmax"};
 static const char *const rotate_names[] = {"auto", "off", "on"};
 static const char *const act_scale_names[] = {"auto", "row", "tensor"};
+/* by the sum of the parts; 0 has all */
+static const char *const rounding_names[] = {"search,ridge,gptq,bias",
+                                             "search",
+                                             "ridge",
+                                             "search,ridge",
+                                             "gptq",
+                                             "search,gptq",
+                                             "ridge,gptq",
+                                             "search,ridge,gptq",
+                                             "bias",
+                                             "search,bias",
+                                             "ridge,bias",
+                                             "search,ridge,bias",
+                                             "gptq,bias",
+                                             "search,gptq,bias",
+                                             "ridge,gptq,bias",
+                                             "search,ridge,gptq,bias",
+                                             "nearest"};
 static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
                                          "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};
@@ -150,6 +170,11 @@ const char *option_mode_name(int32_t mode)
 const char *option_weight_grid_name(int32_t weights)
 {
     return weight_grid_names[weights];
+}
+
+const char *option_rounding_name(int32_t parts)
+{
+    return rounding_names[parts];
 }
 
 const char *option_act_grid_name(int32_t acts)

@@ -209,6 +209,31 @@ const char *option_text(const struct options *o, enum option_id id)
     return text;
 }
 
+/* "ridge,gptq", in any order, or "nearest". */
+static int take_rounding(struct options *o, const char *text)
+{
+    static const char *const words[] = {"search", "ridge", "gptq", "bias"};
+    int32_t parts = 0;
+    if (strcmp(text, "nearest") == 0) {
+        o->rounding = DFQ_ROUNDING_NEAREST;
+        return 0;
+    }
+    for (const char *at = text;; at++) {
+        size_t n = strcspn(at, ",");
+        int32_t i = 0;
+        while (i < 4 && (strlen(words[i]) != n || strncmp(words[i], at, n) != 0)) i++;
+        if (i == 4)
+            return option_wrong(o,
+                                "--rounding is nearest, or some of search, ridge, gptq, bias with "
+                                "commas");
+        parts |= 1 << i;
+        at += n;
+        if (!*at) break;
+    }
+    o->rounding = parts;
+    return 0;
+}
+
 int option_take(struct options *o, enum option_id id, const char *text)
 {
     const char *name = option_table[id].name;
@@ -225,6 +250,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_word(o, name, text, option_mode_name, 2, &o->mode);
     case OPT_WEIGHT_GRID:
         return take_word(o, name, text, option_weight_grid_name, 4, &o->weight_grid);
+    case OPT_ROUNDING:
+        return take_rounding(o, text);
     case OPT_ACT_GRID:
         return take_word(o, name, text, option_act_grid_name, 3, &o->act_grid);
     case OPT_ROTATE:

@@ -29,6 +29,7 @@ enum option_id {
     OPT_ACT_GRID,
     OPT_ROTATE,
     OPT_ACT_SCALE,
+    OPT_ROUNDING,
     OPT_METHOD,
     OPT_GENERATOR,
     OPT_LOSS,
@@ -118,6 +119,7 @@ struct options {
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     int32_t rotate;                /* DFQ_ROTATE_* */
     int32_t act_scale;             /* DFQ_ACT_SCALE_* */
+    int32_t rounding;              /* DFQ_ROUNDING_* */
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warmup_steps, train_steps;
@@ -150,6 +152,8 @@ int options_parse(int argc, char **argv, struct options *out);
 const char *option_mode_name(int32_t mode);
 const char *option_kind_name(int32_t kind);
 const char *option_weight_grid_name(int32_t weights);
+/* "nearest", or "search,ridge,gptq,bias" with those that are in `parts`. */
+const char *option_rounding_name(int32_t parts);
 const char *option_act_grid_name(int32_t acts);
 const char *option_rotate_name(int32_t rotate);
 const char *option_act_scale_name(int32_t act_scale);

@@ -58,6 +58,8 @@ static const struct {
                   {OPT_WEIGHT_GRID, FOR_MIMIQ},
                   {OPT_ACT_GRID, FOR_MIMIQ},
                   {OPT_ACT_SCALE, FOR_MIMIQ},
+                  {OPT_ROUNDING, FOR_MIMIQ},
+                  {OPT_ACT_GRID, FOR_MIMIQ},
                   {OPT_CROSSING_TARGET, FOR_GENERATOR | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
@@ -145,6 +147,7 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.act_grid = full->act_grid;
     q.rotate = full->rotate;
     q.act_scale = full->act_scale;
+    q.rounding = full->rounding;
     q.layers = full->layers;
     q.n_layers = full->n_layers;
     return q;

@@ -81,6 +81,19 @@ enum {
                              images' batches with factor 0.9; tuning leaves them */
 };
 
+/** Parts of the rounding of weights in mode ::DFQ_MODE_IMPROVED, added up. Each can be left out, to
+ *  see what it is worth. */
+enum {
+    DFQ_ROUNDING_AUTO = 0,   /**< all of the following */
+    DFQ_ROUNDING_SEARCH = 1, /**< scales by error search, not from the largest magnitude */
+    DFQ_ROUNDING_RIDGE = 2,  /**< before rounding, weights undo what quantized inputs lost, by least
+                                   squares with a penalty chosen on held-out images */
+    DFQ_ROUNDING_GPTQ = 4,   /**< codes by second-order rounding, not the nearest */
+    DFQ_ROUNDING_BIAS = 8,   /**< biases take up the mean error of outputs */
+    DFQ_ROUNDING_NEAREST = 16 /**< none of these: nearest codes on grids from the largest magnitude;
+                                   alone */
+};
+
 /** Bit widths of single layers, or layers that stay float. A layer is a product or a ReLU. Its name
  *  is that of its quantizers without the last part: "blocks.0.attn.qkv", "layer1.0.conv1",
  *  "layer1.0.relu". In a convolutional network, convolutions have weights and ReLUs have
@@ -123,6 +136,9 @@ typedef struct dfq_quantize_options {
     const dfq_layer_config *layers;
     int32_t rotate;    /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
     int32_t act_scale; /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
+    int32_t rounding;  /**< DFQ_ROUNDING_*, in mode ::DFQ_MODE_IMPROVED; default
+                            ::DFQ_ROUNDING_AUTO */
+    int32_t reserved;  /**< 0 */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */

@@ -50,6 +50,8 @@ static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
     if (o->act_scale < DFQ_ACT_SCALE_AUTO || o->act_scale > DFQ_ACT_SCALE_TENSOR)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
+    if (o->reserved != 0)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "reserved is %d, must be 0", o->reserved);
     return DFQ_OK;
 }
 
@@ -91,6 +93,17 @@ static void choose_grids(const dfqi_images *images, const dfq_quantize_options *
     grids->act_grid = DFQI_ACT_GRID_MINMAX;
 }
 
+/* DFQI_ROUND_* of DFQ_ROUNDING_*. */
+static dfq_status read_rounding(dfq_context *ctx, int32_t parts, int32_t *out)
+{
+    if (parts < 0 || parts > DFQ_ROUNDING_NEAREST)
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "rounding is %d, must be a sum of 1, 2, 4 and 8, or 16 alone, or 0 for all", parts);
+    *out = parts == DFQ_ROUNDING_AUTO ? DFQI_ROUND_ALL : parts & DFQI_ROUND_ALL;
+    return DFQ_OK;
+}
+
 /* images: NULL for a CNN whose ranges come later. */
 static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
                            const dfq_quantize_options *options, dfq_graph **out_graph)
@@ -112,6 +125,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     grids.rotation = choose_rotation(graph, o.rotate, grids.act_scale);
     choose_grids(images, &o, &grids);
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
+    DFQI_GOTO(read_rounding(graph->ctx, o.rounding, &scheme.rounding), out);
     DFQI_GOTO(configure(&scheme, &o), out);
     DFQI_GOTO(pair_init(&graph->net, grids.rotation, &nets), out);
     if (images)

@@ -27,6 +27,10 @@ typedef struct dfqi_conv_attr {
 dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
                   const dfqi_conv_attr *a);
 
+/* The geometry of a convolution's node, and whether it is depthwise. */
+void dfqi_conv_node(const dfqi_graph *g, const struct dfqi_node *n, dfqi_conv_shape *out,
+                    int64_t *out_depthwise);
+
 /* Nearest upsampling and a convolution in fewer operations: dfqi_conv(dfqi_upsample(x, 0), w, b)
  * with stride and pad 1, x[B,Y,X,C] w[O,C,3,3] + b[O] -> [B,2Y,2X,O]. */
 dfqi_id dfqi_upsample_conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b);

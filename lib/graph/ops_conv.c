@@ -361,6 +361,14 @@ dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id
     return dfqi_graph_node(g, DFQI_OP_CONV, name, &attr, 4, (dfqi_id[]){x, w, packed, b});
 }
 
+void dfqi_conv_node(const dfqi_graph *g, const struct dfqi_node *n, dfqi_conv_shape *out,
+                    int64_t *out_depthwise)
+{
+    *out = shape_of(&n->attr, g->values[n->in[0]].dims, g->values[n->in[1]].dims,
+                    g->values[n->out[0]].dims);
+    *out_depthwise = n->attr.i[GROUPS] != 1;
+}
+
 dfqi_id dfqi_conv_transposed(dfqi_graph *g, dfqi_id dy, dfqi_id w, dfqi_id b,
                              const dfqi_conv_attr *a, int64_t y, int64_t x)
 {

@@ -94,6 +94,11 @@ typedef struct dfqi_kernels {
     void (*gemm_nt)(int64_t m, int64_t n, int64_t k, const float *a, int64_t lda, const float *b,
                     int64_t ldb, float *c, int64_t ldc, float *scratch);
 
+    /* C[m,n] = C - A[m,k] B[n,k]^T in double; an element of C does not depend on those beside it.
+     * For factoring and solving (quant/factor.h). */
+    void (*minus_nt)(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, const double *b,
+                     int64_t ldb, double *c, int64_t ldc);
+
     /* -- convolution: images are channels-last; see dfqi_conv_shape ------------------------ */
 
     /* Weights w[o, c, taps], `next` floats from one filter to the next, in panels of 16 filters,

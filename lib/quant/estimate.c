@@ -7,17 +7,20 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
-#include "graph/exec.h"
+#include "graph/walk.h"
 #include "quant/cnn_grids.h"
 #include "quant/search.h"
 
 enum { SAMPLE = 2, PARITY = 16, FOLLOW = 32, SWEEP = 4, JUDGED = 8, SWEEPS = 3 };
 
+/* Forward passes that the walk of rounding costs: two, and the moments take about as long. */
+enum { WALK = 4 };
+
 typedef struct watch {
     const char *last; /* the stage that ends the measurement, after 1 / parts of it */
     uint64_t parts;
     double calibrate, round; /* seconds of whole stages */
-    uint64_t steps, layers;  /* units of both */
+    uint64_t steps;          /* units of calibration */
     int32_t enough;
     dfq_progress_fn progress; /* the caller's, restored afterwards */
     void *user;
@@ -30,7 +33,6 @@ static int32_t look(const dfq_progress *p, void *user)
     double whole = p->done ? p->elapsed_s / (double)p->done * (double)p->total : 0;
     if (strcmp(p->stage, "round") == 0) {
         w->round = whole;
-        w->layers = p->total;
     } else {
         w->calibrate = whole;
         w->steps = p->total;
@@ -113,7 +115,30 @@ static double rounding_bytes(const dfqi_network *net)
         double cols = (double)dfqi_tensor_count(t) / (double)t->dims[0];
         if (t->rank >= 2 && t->dims[0] > 1 && cols > widest) widest = cols;
     }
-    return widest * widest * (sizeof(float) + 2 * sizeof(double));
+    return widest * widest * (sizeof(float) + 4 * sizeof(double));
+}
+
+/* What the walk of rounding keeps of n images, of teacher and student (rounding.h). */
+static dfq_status live_bytes(const dfqi_model *m, int64_t n, double *out)
+{
+    dfqi_graph *g;
+    dfqi_id x, logits, *stops;
+    dfqi_walk *walk = NULL;
+    int32_t layers = 0;
+    DFQI_TRY(dfqi_model_graph_whole(m, 1, &g, &x, &logits));
+    stops = dfqi_calloc(m->ctx, (size_t)g->n_nodes, sizeof *stops);
+    dfq_status status = stops ? DFQ_OK : DFQ_E_NOMEM;
+    for (int32_t i = 0; stops && i < g->n_nodes; i++)
+        if (g->nodes[i].op == DFQI_OP_LINEAR) stops[layers++] = g->nodes[i].in[0];
+    if (status == DFQ_OK) status = dfqi_walk_new(g, layers, stops, NULL, &walk);
+    if (status == DFQ_OK) {
+        double bytes = 2.0 * (double)n * sizeof(float) * (double)dfqi_walk_floats(walk);
+        *out = bytes < DFQI_ROUND_LIVE_BYTES ? bytes : DFQI_ROUND_LIVE_BYTES;
+    }
+    dfqi_walk_free(walk);
+    dfqi_free(m->ctx, stops);
+    dfqi_graph_free(g);
+    return status;
 }
 
 /* Bytes of the statistics of activations (search.h), which are kept until weights are rounded. */
@@ -155,7 +180,7 @@ static dfq_status sample_bytes(const dfqi_network *net, int64_t n, double *out)
 static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quantize_job *job,
                                  double *out)
 {
-    double kept, plain, copy = 0, stats = 0;
+    double kept, plain, copy = 0, stats = 0, live = 0;
     int keep = job->parity || job->sweeps || job->samples;
     int64_t most = job->parity ? PARITY : keep ? SWEEP : FOLLOW;
     DFQI_TRY(forward_bytes(m, n < most ? n : most, keep, &kept));
@@ -165,7 +190,8 @@ static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quan
     if (job->rotated) copy *= 2;
     if (job->sweeps && !job->parity) DFQI_TRY(stats_bytes(&m->net, &stats));
     if (job->samples) DFQI_TRY(sample_bytes(&m->net, n, &stats));
-    double round = job->sweeps && !job->parity ? 2 * plain + rounding_bytes(&m->net) : 0;
+    if (job->sweeps && !job->parity) DFQI_TRY(live_bytes(m, n, &live));
+    double round = live > 0 ? plain + live + rounding_bytes(&m->net) : 0;
     *out = copy + stats + (kept > round ? kept : round);
     return DFQ_OK;
 }
@@ -175,7 +201,7 @@ static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quan
 static void fill_cost(const watch *w, int64_t n, int64_t sample, const dfqi_quantize_job *job,
                       double forward, double macs, dfqi_cost *out)
 {
-    double images = (double)n, layers = (double)w->layers;
+    double images = (double)n;
     if (job->parity) { /* a pass for each quantizer, of 16 images */
         out->seconds = w->calibrate;
         out->macs = macs * (double)w->steps * (double)sample;
@@ -183,9 +209,8 @@ static void fill_cost(const watch *w, int64_t n, int64_t sample, const dfqi_quan
         out->seconds = w->calibrate * images / (double)sample;
         out->macs = macs * images;
     } else {
-        out->seconds =
-            w->calibrate * images / (double)sample + w->round + layers * forward * images;
-        out->macs = macs * images * (SWEEPS + layers);
+        out->seconds = w->calibrate * images / (double)sample + w->round + WALK * forward * images;
+        out->macs = macs * images * (SWEEPS + WALK);
     }
 }
 

@@ -26,8 +26,7 @@ typedef struct dfqi_quantize_job {
 } dfqi_quantize_job;
 
 /* The cost of calibration with n images. It runs the job on noise until the layers of one block are
- * rounded. The time of rounding does not depend on n, except for a pass through half of either
- * network for each layer. */
+ * rounded. The time of rounding does not depend on n, except for a walk through both networks. */
 DFQI_CHECKED dfq_status dfqi_quantize_estimate(const dfqi_model *m, int64_t n,
                                                const dfqi_quantize_job *job, dfqi_cost *out);
 /* The cost of evaluating images first .. first + n - 1, measured on a few of them. */

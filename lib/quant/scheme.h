@@ -83,10 +83,20 @@ typedef struct dfqi_site {
     double error;  /* relative squared error on the calibration images; <0: not measured */
 } dfqi_site;
 
+/* Parts of the rounding of weights in improved mode (rounding.c). */
+enum {
+    DFQI_ROUND_SEARCH = 1, /* scales by error search, not from the largest magnitude */
+    DFQI_ROUND_RIDGE = 2,  /* correction of weights for what inputs lost */
+    DFQI_ROUND_GPTQ = 4,   /* codes by second-order rounding, not the nearest */
+    DFQI_ROUND_BIAS = 8,   /* the bias takes up mean errors */
+    DFQI_ROUND_ALL = 15
+};
+
 typedef struct dfqi_scheme {
     dfq_context *ctx;
     dfqi_mode mode;
     dfqi_grids grids; /* AUTO only where the mode has its own */
+    int32_t rounding; /* DFQI_ROUND_*, for calibration; a new scheme has all */
     int32_t weight_bits, act_bits;
     /* of the weights of the first and the last layer; scales of rows: also of the last layer's
      * input, if that is more than act_bits */

@@ -51,6 +51,9 @@ void dfqi_weight_row_grid(const dfqi_kernels *k, const dfqi_site *site, int64_t 
                           const float *row, const float *col, float *y, float *scale,
                           float *zero_point);
 
+/* What rounding keeps of all images at most; of more images some are left out. */
+enum { DFQI_ROUND_LIVE_BYTES = 1 << 30 };
+
 /* Rounds the weights of `student` to their grids so that it follows `teacher` on the images
  * (improved mode, after the scales are found); its biases take up the mean error. Reports
  * progress ("round"). */

@@ -85,6 +85,20 @@ out:
     return status;
 }
 
+/* The scale of a row from its largest magnitude. */
+static dfq_status full_range(dfq_context *ctx, const dfqi_site *site, const dfq_tensor *w,
+                             const float *col)
+{
+    int64_t rows = w->dims[0], cols = dfqi_tensor_count(w) / rows;
+    const dfqi_kernels *k = dfqi_kernels_get(ctx);
+    float *y = dfqi_calloc(ctx, (size_t)(rows * cols), sizeof *y);
+    if (!y) return DFQ_E_NOMEM;
+    k->fq_weight(rows, cols, site->bits, dfqi_tensor_f32(w), col, NULL, y,
+                 dfqi_tensor_f32(site->scale));
+    dfqi_free(ctx, y);
+    return DFQ_OK;
+}
+
 dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, double *const *moments)
 {
     for (int32_t i = 0; i < s->n_sites; i++) {
@@ -94,10 +108,11 @@ dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, doubl
         const dfq_tensor *w = dfqi_network_find(net, site->name);
         if (!w) return dfqi_fail(s->ctx, DFQ_E_INTERNAL, "no parameter %s", site->name);
         int32_t in = site->input;
-        DFQI_TRY(dfqi_search_weight(
-            s->ctx, w, site->bits, in >= 0 ? dfqi_tensor_f32(s->sites[in].scale) : NULL,
-            in >= 0 ? moments[in] : NULL, dfqi_tensor_f32(site->scale), &error, &power));
+        const float *col = in >= 0 ? dfqi_tensor_f32(s->sites[in].scale) : NULL;
+        DFQI_TRY(dfqi_search_weight(s->ctx, w, site->bits, col, in >= 0 ? moments[in] : NULL,
+                                    dfqi_tensor_f32(site->scale), &error, &power));
         site->error = power > 0 ? error / power : 0;
+        if (!(s->rounding & DFQI_ROUND_SEARCH)) DFQI_TRY(full_range(s->ctx, site, w, col));
     }
     return DFQ_OK;
 }

@@ -12,5 +12,6 @@ TCase *dfqt_memory_case(void);
 TCase *dfqt_plan_case(void);
 TCase *dfqt_quant_case(void);
 TCase *dfqt_run_case(void);
+TCase *dfqt_walk_case(void);
 
 #endif

@@ -22,6 +22,7 @@ TCase *dfqt_quantizer_case(void);
 TCase *dfqt_quantizer_model_case(void);
 TCase *dfqt_memory_case(void);
 TCase *dfqt_second_moments_case(void);
+TCase *dfqt_rounding_case(void);
 TCase *dfqt_contents_case(void);
 TCase *dfqt_estimate_case(void);
 TCase *dfqt_row_case(void);

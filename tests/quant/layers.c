@@ -162,14 +162,14 @@ START_TEST(test_first_last)
 }
 END_TEST
 
-/* Weights above 6 bits keep their values, whatever the others have: only these are rounded to
- * follow the float network. */
+/* Weights of every width are rounded to follow the float network, all but those of a layer that
+ * stays float. */
 START_TEST(test_rounded)
 {
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *t, *m;
     ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
-    ck_assert_msg(student(ctx, DFQI_MODE_IMPROVED, "head=w7,blocks.0.mlp.fc1=w6", &m) == DFQ_OK,
+    ck_assert_msg(student(ctx, DFQI_MODE_IMPROVED, "head=float,blocks.0.mlp.fc1=w8", &m) == DFQ_OK,
                   "%s", ctx->error);
     static const char *const names[3] = {"head.weight", "blocks.0.mlp.fc1.weight",
                                          "blocks.1.mlp.fc2.weight"};

@@ -21,6 +21,7 @@ int main(void)
     suite_add_tcase(s, dfqt_quantizer_model_case());
     suite_add_tcase(s, dfqt_memory_case());
     suite_add_tcase(s, dfqt_second_moments_case());
+    suite_add_tcase(s, dfqt_rounding_case());
     suite_add_tcase(s, dfqt_contents_case());
     suite_add_tcase(s, dfqt_estimate_case());
     suite_add_tcase(s, dfqt_row_case());

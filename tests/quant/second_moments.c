@@ -1,59 +1,109 @@
-/* Second moments of so many rows that floats lose them. */
+/* Second moments of so many rows that floats lose them, and of two different sides. */
 #include "quant/second_moments.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "base/rng.h"
 #include "quant/cases.h"
+#include "support/fail_alloc.h"
 
-enum { COLS = 16, PIECE = 260 };
-
-static dfqi_second_moments fresh(void)
-{
-    static float sum[COLS * COLS];
-    static double total[COLS * COLS];
-    memset(sum, 0, sizeof sum);
-    memset(total, 0, sizeof total);
-    return (dfqi_second_moments){.cols = COLS, .sum = sum, .total = total};
-}
+enum { COLS = 70, PIECE = 260 }; /* two strips */
 
 /* Equal rows, as tokens that attention mixes evenly: 10,000 images of 65 tokens. */
 START_TEST(test_many_rows)
 {
     enum { PIECES = 2500 };
-    static float x[PIECE * COLS];
+    static float x[PIECE * COLS], y[PIECE * COLS];
     dfq_context *ctx = dfqt_context(1);
-    const dfqi_kernels *k = dfqi_kernels_get(ctx);
-    dfqi_second_moments m = fresh();
+    dfqi_input_moments m;
+    float *scratch = dfqi_calloc(ctx, dfqi_input_moments_scratch(ctx, COLS), sizeof *scratch);
     for (int i = 0; i < PIECE * COLS; i++) x[i] = 0.3f + 0.07f * (float)(i % COLS);
-    for (int i = 0; i < PIECES; i++) dfqi_second_moments_add(k, &m, x, PIECE);
-    dfqi_second_moments_end(&m);
-    for (int r = 0; r < COLS; r++)
+    for (int i = 0; i < PIECE * COLS; i++) y[i] = 0.2f - 0.01f * (float)(i % COLS);
+    ck_assert_int_eq(dfqi_input_moments_new(ctx, COLS, &m), DFQ_OK);
+    for (int i = 0; i < PIECES; i++) dfqi_input_moments_add(ctx, &m, PIECE, x, y, scratch);
+    ck_assert(dfqi_input_moments_end(&m));
+    ck_assert(m.rows == (double)PIECE * PIECES);
+    for (int r = 0; r < COLS; r++) {
+        ck_assert_double_eq_tol(m.student[r], (double)x[r] * m.rows, 1e-3 * m.rows);
+        ck_assert_double_eq_tol(m.teacher[r], (double)y[r] * m.rows, 1e-3 * m.rows);
         for (int c = 0; c < COLS; c++) {
-            double want = (double)x[r] * (double)x[c] * PIECE * PIECES;
-            double have = (double)m.sum[r * COLS + c];
-            ck_assert_msg(fabs(have - want) < 1e-3 * want, "%d,%d: %g, not %g", r, c, have, want);
+            double self = (double)x[r] * (double)x[c] * m.rows;
+            double cross = (double)x[r] * (double)y[c] * m.rows;
+            ck_assert_double_eq_tol(m.self[r * COLS + c], self, 1e-4 * fabs(self));
+            ck_assert_double_eq_tol(m.cross[r * COLS + c], cross, 1e-4 * fabs(cross) + 1e-3);
         }
+    }
+    dfqi_free(ctx, scratch);
+    dfqi_input_moments_fini(ctx, &m);
     dfqi_context_release(ctx);
 }
 END_TEST
 
-/* Few rows are what a float sum of them is: nothing that was made before changes. */
-START_TEST(test_few_rows)
+/* Against plain sums; the bits are those of any number of threads. */
+START_TEST(test_sums)
 {
-    static float x[PIECE * COLS], want[COLS * COLS];
-    dfq_context *ctx = dfqt_context(1);
-    const dfqi_kernels *k = dfqi_kernels_get(ctx);
-    dfqi_second_moments m = fresh();
-    memset(want, 0, sizeof want);
-    for (int i = 0; i < PIECE * COLS; i++) x[i] = (float)(i * 37 % 101) / 50.0f - 1.0f;
-    for (int i = 0; i < DFQI_MOMENTS_ROWS / PIECE; i++) {
-        k->gemm(1, COLS, COLS, PIECE, x, COLS, x, COLS, 1, want, COLS);
-        dfqi_second_moments_add(k, &m, x, PIECE);
+    static float x[2 * PIECE * COLS], y[2 * PIECE * COLS];
+    dfqi_input_moments m[3];
+    dfqi_rng r = dfqi_rng_make(4, 1);
+    for (int i = 0; i < 2 * PIECE * COLS; i++) x[i] = dfqi_rng_range(&r, -1, 1);
+    for (int i = 0; i < 2 * PIECE * COLS; i++) y[i] = dfqi_rng_range(&r, -1, 1);
+    for (int i = 0; i < 3; i++) {
+        dfq_context *ctx = dfqt_context(i + 1);
+        float *scratch = dfqi_calloc(ctx, dfqi_input_moments_scratch(ctx, COLS), sizeof *scratch);
+        ck_assert_int_eq(dfqi_input_moments_new(ctx, COLS, &m[i]), DFQ_OK);
+        dfqi_input_moments_add(ctx, &m[i], PIECE, x, y, scratch);
+        dfqi_input_moments_add(ctx, &m[i], PIECE, x + PIECE * COLS, y + PIECE * COLS, scratch);
+        ck_assert(dfqi_input_moments_end(&m[i]));
+        ck_assert_mem_eq(m[i].self, m[0].self, COLS * COLS * sizeof(double));
+        ck_assert_mem_eq(m[i].cross, m[0].cross, COLS * COLS * sizeof(double));
+        ck_assert_mem_eq(m[i].student, m[0].student, 2 * COLS * sizeof(double));
+        ck_assert(m[i].rows == 2 * PIECE);
+        for (int k = 0; k < COLS; k++) {
+            double sum = 0, cross = 0;
+            for (int t = 0; t < 2 * PIECE; t++) {
+                sum += (double)x[t * COLS + k] * (double)x[t * COLS + 3];
+                cross += (double)x[t * COLS + k] * (double)y[t * COLS + 3];
+            }
+            ck_assert_double_eq_tol(m[i].self[k * COLS + 3], sum, 1e-3);
+            ck_assert_double_eq_tol(m[i].cross[k * COLS + 3], cross, 1e-3);
+        }
+        dfqi_free(ctx, scratch);
+        if (i > 0) dfqi_input_moments_fini(ctx, &m[i]);
+        if (i > 0) dfqi_context_release(ctx);
     }
-    dfqi_second_moments_end(&m);
-    ck_assert_mem_eq(m.sum, want, sizeof want);
+}
+END_TEST
+
+START_TEST(test_not_finite)
+{
+    static float x[COLS];
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_input_moments m;
+    float *scratch = dfqi_calloc(ctx, dfqi_input_moments_scratch(ctx, COLS), sizeof *scratch);
+    x[11] = _i ? INFINITY : NAN;
+    ck_assert_int_eq(dfqi_input_moments_new(ctx, COLS, &m), DFQ_OK);
+    dfqi_input_moments_add(ctx, &m, 1, x, x, scratch);
+    ck_assert(!dfqi_input_moments_end(&m));
+    dfqi_free(ctx, scratch);
+    dfqi_input_moments_fini(ctx, &m);
     dfqi_context_release(ctx);
+}
+END_TEST
+
+static dfq_status life(dfq_context *ctx, void *arg)
+{
+    dfqi_input_moments m;
+    (void)arg;
+    DFQI_TRY(dfqi_input_moments_new(ctx, COLS, &m));
+    dfqi_input_moments_fini(ctx, &m);
+    return DFQ_OK;
+}
+
+START_TEST(test_memory)
+{
+    fail_alloc_sweep(life, NULL, 1);
 }
 END_TEST
 
@@ -61,6 +111,8 @@ TCase *dfqt_second_moments_case(void)
 {
     TCase *t = tcase_create("second_moments");
     tcase_add_test(t, test_many_rows);
-    tcase_add_test(t, test_few_rows);
+    tcase_add_test(t, test_sums);
+    tcase_add_loop_test(t, test_not_finite, 0, 2);
+    tcase_add_test(t, test_memory);
     return t;
 }

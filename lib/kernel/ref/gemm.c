@@ -57,3 +57,20 @@ void dfqi_ref_gemm_nt(int64_t m, int64_t n, int64_t k, const float *a, int64_t l
     dfqi_ref_pack(1, k, n, b, ldb, scratch);
     dfqi_ref_gemm_packed(m, n, k, a, lda, scratch, NULL, c, ldc);
 }
+
+void dfqi_ref_minus_nt(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
+                       const double *b, int64_t ldb, double *c, int64_t ldc)
+{
+    enum { LANES = 8 };
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            const double *x = a + i * lda, *y = b + j * ldb;
+            double sum[LANES] = {0};
+            int64_t p = 0;
+            for (; p + LANES <= k; p += LANES)
+                for (int64_t l = 0; l < LANES; l++) sum[l] += x[p + l] * y[p + l];
+            for (; p < k; p++) sum[0] += x[p] * y[p];
+            c[i * ldc + j] -=
+                ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
+        }
+}

@@ -8,6 +8,7 @@ const dfqi_kernels dfqi_kernels_ref = {
     .pack = dfqi_ref_pack,
     .gemm_packed = dfqi_ref_gemm_packed,
     .gemm_nt = dfqi_ref_gemm_nt,
+    .minus_nt = dfqi_ref_minus_nt,
     .conv_pack = dfqi_ref_conv_pack,
     .conv_unpack = dfqi_ref_conv_unpack,
     .conv = dfqi_ref_conv,

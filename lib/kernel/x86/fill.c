@@ -6,6 +6,7 @@
 void ISA(fill)(dfqi_kernels *t)
 {
     t->pack = ISA(pack);
+    t->minus_nt = ISA(minus_nt);
     t->conv_pack = ISA(conv_pack);
     t->conv_unpack = ISA(conv_unpack);
     t->conv = ISA(conv);

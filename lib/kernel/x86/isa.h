@@ -11,6 +11,9 @@
 
 void ISA(pack)(int trans, int64_t k, int64_t n, const float *b, int64_t ldb, float *out);
 
+void ISA(minus_nt)(int64_t m, int64_t n, int64_t k, const double *a, int64_t lda, const double *b,
+                   int64_t ldb, double *c, int64_t ldc);
+
 void ISA(conv_pack)(int trans, int64_t o, int64_t c, int64_t taps, const float *w, int64_t next,
                     float *out);
 void ISA(conv_unpack)(int64_t o, int64_t c, int64_t taps, const float *packed, float *w);
