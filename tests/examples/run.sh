@@ -11,6 +11,10 @@ python)
     python3 -c 'import ctypes' || exit 77
     set -- python3 "$examples/quantize.py"
     ;;
+julia)
+    command -v julia > /dev/null || exit 77
+    set -- julia "$examples/quantize.jl"
+    ;;
 rust)
     command -v rustc > /dev/null || exit 77
     rustc --edition 2021 -D warnings -L "$library" -l dfq -o "$4/rust" "$examples/quantize.rs"
