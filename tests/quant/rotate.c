@@ -92,6 +92,22 @@ START_TEST(test_computes_the_same)
 }
 END_TEST
 
+/* Weights of 4 bits are rounded towards the outputs of the float network in the same basis. */
+START_TEST(test_rounded)
+{
+    scene s = begin(1);
+    dfq_graph *on, *off;
+    ck_assert_int_eq(quantize(s.t, s.images, DFQ_MODE_IMPROVED, 4, DFQ_ROTATE_ON, &on), DFQ_OK);
+    ck_assert_int_eq(quantize(s.t, s.images, DFQ_MODE_IMPROVED, 4, DFQ_ROTATE_OFF, &off), DFQ_OK);
+    double turned = error(s.t, on), plain = error(s.t, off);
+    ck_assert_msg(turned < 0.06 && plain < 0.06, "errors of %g, %g without rotation", turned,
+                  plain);
+    dfq_graph_release(on);
+    dfq_graph_release(off);
+    end(&s);
+}
+END_TEST
+
 /* Scales of rows: auto is on, and what is off is not rotated. */
 START_TEST(test_rows)
 {
@@ -256,6 +272,7 @@ TCase *dfqt_rotate_case(void)
     TCase *c = tcase_create("rotate");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_computes_the_same, DFQ_MODE_PARITY, DFQ_MODE_IMPROVED + 1);
+    tcase_add_test(c, test_rounded);
     tcase_add_test(c, test_rows);
     tcase_add_test(c, test_one_scale);
     tcase_add_test(c, test_file);
