@@ -548,7 +548,8 @@ DFQ_CHECKED dfq_status dfq_graph_get_codes(const dfq_graph *graph, const char *n
  *  transformer: the attention outputs before the projection. It is the number of ReLUs of a
  *  convolutional network: what leaves them, quantized, in the order of their quantizers (those of
  *  kind ::DFQ_QUANTIZER_UNIFORM). 10 log10(sum float^2 / sum (student - float)^2) over all images,
- *  between -200 and 200.
+ *  between -200 and 200. A rotated student is compared with a copy of the teacher that is rotated
+ *  likewise.
  *  @param images F32 [n,3,S,S], normalised
  *  @return ::DFQ_E_INVALID, ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_get_layer_errors(const dfq_graph *teacher,

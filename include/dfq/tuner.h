@@ -223,7 +223,8 @@ DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t s
 
 /** Prepares a job. Large memory is allocated only when work begins, so dfq_tuner_estimate() can be
  *  asked before.
- *  @param teacher   the float network; kept alive by the job, must stay as it is
+ *  @param teacher   the float network; kept alive by the job, must stay as it is. If the student
+ *                   is rotated (dfq_graph_info.rotation) the job has a rotated copy of it instead
  *  @param student   the quantized one, made from the teacher by dfq_graph_quantize(); kept alive,
  *                   and changed in place by every step
  *  @param images    F32 [n,3,S,S], normalised; kept alive, must stay as they are

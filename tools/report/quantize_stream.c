@@ -41,7 +41,7 @@ static dfq_status probe(const dfq_graph *g, const dfq_tensor *images, int64_t fi
     const char **names = calloc((size_t)n, sizeof *names);
     dfq_status status = text && names ? DFQ_OK : DFQ_E_NOMEM;
     for (int32_t i = 0; i < n && status == DFQ_OK; i++) {
-        snprintf(text[i], sizeof text[i], "blocks.%lld", (long long)(first + i));
+        snprintf(text[i], sizeof text[i], "blocks.%lld", (long long)first + i);
         names[i] = text[i];
     }
     if (status == DFQ_OK) status = dfq_graph_forward_with_probes(g, images, names, n, NULL, out);
