@@ -115,7 +115,7 @@ static dfq_status put_weight(writer *w, const dfqi_site *site, const dfq_tensor 
     for (int64_t r = 0; r < rows; r++) {
         const float *row = dfqi_tensor_f32(t) + r * cols;
         float *s = dfqi_tensor_f32(scale) + r, z;
-        dfqi_weight_row_grid(dfqi_kernels_get(w->ctx), site, r, cols, row, col, y, s, &z);
+        dfqi_weight_row(dfqi_kernels_get(w->ctx), site, r, cols, row, col, y, s, &z);
         if (asymmetric) dfqi_tensor_f32(zero_point)[r] = z;
         put_codes(site, r, cols, row, col, *s, z, codes->data);
     }

@@ -98,8 +98,8 @@ static dfq_status weight_scales(const dfqi_model *m, const dfqi_site *site, dfq_
     if (!y) return DFQ_E_NOMEM;
     for (int64_t r = 0; r < rows; r++) {
         float z;
-        dfqi_weight_row_grid(dfqi_kernels_get(m->ctx), site, r, cols, dfqi_tensor_f32(w) + r * cols,
-                             col, y, dfqi_tensor_f32(*scales) + r, &z);
+        dfqi_weight_row(dfqi_kernels_get(m->ctx), site, r, cols, dfqi_tensor_f32(w) + r * cols, col,
+                        y, dfqi_tensor_f32(*scales) + r, &z);
         if (*zero) dfqi_tensor_f32(*zero)[r] = z;
     }
     dfqi_free(m->ctx, y);

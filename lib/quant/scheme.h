@@ -12,6 +12,7 @@
 #define DFQI_QUANT_SCHEME_H
 
 #include "io/images.h"
+#include "kernel/kernel.h"
 #include "nn/network.h"
 
 typedef enum dfqi_mode {
@@ -170,5 +171,10 @@ DFQI_CHECKED dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph 
                                               const dfqi_scheme *s, int frozen);
 void dfqi_quant_pass_end(dfqi_quant_pass *pass, dfqi_graph *g); /* uninstalls; ids stay */
 void dfqi_quant_pass_fini(dfqi_quant_pass *pass, dfq_context *ctx);
+
+/* Row r of a weight on its grid as it is now, row[cols] -> y[cols], with the grid's scale and zero
+ * point; col: column factors or NULL. */
+void dfqi_weight_row(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
+                     const float *row, const float *col, float *y, float *scale, float *zero_point);
 
 #endif

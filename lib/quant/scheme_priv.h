@@ -45,12 +45,6 @@ DFQI_CHECKED dfq_status dfqi_search_weight(dfq_context *ctx, const dfq_tensor *w
 DFQI_CHECKED dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net,
                                                double *const *moments);
 
-/* Scale and zero point of row r of a weight as they are now; row[cols], col: column factors or
- * NULL, y[cols] is scratch. */
-void dfqi_weight_row_grid(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
-                          const float *row, const float *col, float *y, float *scale,
-                          float *zero_point);
-
 /* What rounding keeps of all images at most; of more images some are left out. */
 enum { DFQI_ROUND_LIVE_BYTES = 1 << 30 };
 

@@ -117,17 +117,18 @@ dfq_status dfqi_calibrate_weights(dfqi_scheme *s, const dfqi_network *net, doubl
     return DFQ_OK;
 }
 
-void dfqi_weight_row_grid(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
-                          const float *row, const float *col, float *y, float *scale,
-                          float *zero_point)
+void dfqi_weight_row(const dfqi_kernels *k, const dfqi_site *site, int64_t r, int64_t cols,
+                     const float *row, const float *col, float *y, float *scale, float *zero_point)
 {
+    const float *own = site->scale ? dfqi_tensor_f32(site->scale) + r : NULL;
     *zero_point = 0;
-    if (site->scale) {
-        *scale = dfqi_tensor_f32(site->scale)[r];
+    if (site->kind == DFQI_SITE_WEIGHT) {
+        k->fq_weight(1, cols, site->bits, row, col, own, y, scale);
+    } else if (own) { /* from a file: on its grid already */
+        memcpy(y, row, (size_t)cols * sizeof *y);
+        *scale = *own;
         if (site->zero_point) *zero_point = dfqi_tensor_f32(site->zero_point)[r];
-    } else if (site->kind == DFQI_SITE_WEIGHT_MINMAX) {
-        k->fq_weight_range(1, cols, site->bits, row, y, scale, zero_point);
     } else {
-        k->fq_weight(1, cols, site->bits, row, col, NULL, y, scale);
+        k->fq_weight_range(1, cols, site->bits, row, y, scale, zero_point);
     }
 }

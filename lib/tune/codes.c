@@ -3,7 +3,6 @@
 #include "tune/codes.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
@@ -36,24 +35,6 @@ dfq_status dfqi_coded_list(const dfqi_model *m, dfqi_coded **out, int32_t *out_n
     *out_n = n;
     *values = at;
     return DFQ_OK;
-}
-
-void dfqi_coded_row(const dfqi_kernels *k, const dfqi_coded *w, int64_t r, float *y, float *scale,
-                    float *zero_point)
-{
-    const dfqi_site *site = w->site;
-    const float *row = dfqi_tensor_f32(w->tensor) + r * w->cols;
-    *zero_point = 0;
-    if (site->kind == DFQI_SITE_WEIGHT_MINMAX &&
-        site->scale) { /* from a file: on its grid already */
-        memcpy(y, row, (size_t)w->cols * sizeof *y);
-        *scale = dfqi_tensor_f32(site->scale)[r];
-        *zero_point = dfqi_tensor_f32(site->zero_point)[r];
-    } else if (site->kind == DFQI_SITE_WEIGHT_MINMAX)
-        k->fq_weight_range(1, w->cols, site->bits, row, y, scale, zero_point);
-    else
-        k->fq_weight(1, w->cols, site->bits, row, w->col,
-                     site->scale ? dfqi_tensor_f32(site->scale) + r : NULL, y, scale);
 }
 
 /* -- crossings --------------------------------------------------------------------------------- */
@@ -96,7 +77,7 @@ static void count_weight(void *arg, int64_t i, int32_t thread)
         const float *x = dfqi_tensor_f32(w->tensor) + r * w->cols;
         int8_t *first = c->first + w->at + r * w->cols, *last = c->last + w->at + r * w->cols;
         float scale, zero_point;
-        dfqi_coded_row(j->k, w, r, y, &scale, &zero_point);
+        dfqi_weight_row(j->k, w->site, r, w->cols, x, w->col, y, &scale, &zero_point);
         for (int64_t p = 0; p < w->cols; p++) {
             float v = w->col ? x[p] * w->col[p] : x[p];
             float u = v / scale + zero_point, q = fmaxf(qmin, fminf(qmax, rintf(u)));

@@ -20,10 +20,6 @@ typedef struct dfqi_coded {
  * their elements. */
 DFQI_CHECKED dfq_status dfqi_coded_list(const dfqi_model *m, dfqi_coded **out, int32_t *out_n,
                                         int64_t *values);
-/* The values that row r's codes stand for: y[cols], with the scale and the zero point of the
- * row. */
-void dfqi_coded_row(const dfqi_kernels *k, const dfqi_coded *w, int64_t r, float *y, float *scale,
-                    float *zero_point);
 
 typedef struct dfqi_crossings dfqi_crossings;
 

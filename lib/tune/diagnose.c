@@ -181,7 +181,8 @@ static void dequantize(dfqi_diagnosis *d)
         dfq_tensor *to = d->net.params[w->param].tensor;
         float scale, zero_point;
         for (int64_t r = 0; r < w->rows; r++)
-            dfqi_coded_row(k, w, r, dfqi_tensor_f32(to) + r * w->cols, &scale, &zero_point);
+            dfqi_weight_row(k, w->site, r, w->cols, dfqi_tensor_f32(w->tensor) + r * w->cols,
+                            w->col, dfqi_tensor_f32(to) + r * w->cols, &scale, &zero_point);
         d->weights[i] = (dfqi_free_weight){
             .tensor = to, .rows = w->rows, .count = w->rows * w->cols, .at = w->at};
     }
