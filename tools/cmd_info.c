@@ -2,7 +2,6 @@
 #include <inttypes.h>
 
 #include "commands.h"
-#include "files.h"
 #include "json.h"
 #include "layers.h"
 #include "model.h"
@@ -36,7 +35,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     struct json j = {stdout, 0};
     json_open(&j, NULL, '{');
     json_text(&j, "file", path);
-    json_int(&j, "bytes", (int64_t)file_size(path));
+    json_int(&j, "bytes", i->file_bytes);
     json_text(&j, "name", dfq_graph_get_name(g));
     json_int(&j, "quantized", i->quantized);
     if (i->quantized) json_text(&j, "mode", option_mode_name(i->mode));
@@ -135,7 +134,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     char a[TEXT_SHORT];
     fputs("file         ", stdout);
     text_put(stdout, path);
-    printf(", %s\n", text_bytes((double)file_size(path), a));
+    printf(", %s\n", text_bytes((double)i->file_bytes, a));
     printf("network      %s, %s\n", dfq_graph_get_name(g), family_name(i->family));
     printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
            (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],

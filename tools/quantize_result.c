@@ -35,7 +35,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     json_text(&j, "file", o->out);
     json_int(&j, "bytes", (int64_t)bytes);
     json_text(&j, "model", o->input);
-    json_int(&j, "model_bytes", (int64_t)file_size(o->input));
+    json_int(&j, "model_bytes", q->info.file_bytes);
     json_text(&j, "name", dfq_graph_get_name(q->net));
     json_int(&j, "weight_bits", o->weight_bits);
     json_int(&j, "act_bits", o->act_bits);
@@ -71,7 +71,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
 
 void quantize_print(const struct quantize *q)
 {
-    uint64_t bytes = file_size(q->s->o->out), full = file_size(q->s->o->input);
+    uint64_t bytes = file_size(q->s->o->out);
     char a[TEXT_SHORT], b[TEXT_SHORT], c[TEXT_SHORT];
     if (q->s->o->json) {
         print_json(q, bytes);
@@ -79,7 +79,7 @@ void quantize_print(const struct quantize *q)
     }
     text_put(stdout, q->s->o->out);
     printf(": %s", text_bytes((double)bytes, a));
-    if (bytes > 0) printf(" (%.1f times smaller)", (double)full / (double)bytes);
+    if (bytes > 0) printf(" (%.1f times smaller)", (double)q->info.file_bytes / (double)bytes);
     if (q->job.judged[1].n > 0)
         printf(", top-1 %.4f (float %.4f)", top1(&q->job.judged[1]), top1(&q->job.judged[0]));
     printf(", %s, peak memory %s\n", text_seconds(q->seconds, b), text_bytes(q->peak, c));

@@ -61,6 +61,8 @@ typedef struct dfq_graph_info {
     int32_t first_last_bits; /**< of the weights of the first and the last layer, where
                                   dfq_graph_get_layer_config() says nothing else: 2..8 if quantized,
                                   else 32 */
+    int64_t file_bytes; /**< size of the file, buffer or reader that it was read from, of shards
+                             the sum without their index; 0: it was not read, but made */
 } dfq_graph_info;
 
 /** How pictures are resampled. */

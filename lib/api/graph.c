@@ -100,6 +100,7 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .macs = dfqi_count_i64(macs),
                            .family = (int32_t)a->family,
                            .batchnorms = dfqi_arch_norms(a),
+                           .file_bytes = (int64_t)graph->bytes,
                            .rotation = graph->scheme.grids.rotation};
     int row = graph->scheme.grids.act_scale == DFQI_ACT_SCALE_ROW;
     if (graph->quantized) info.act_scale = row ? DFQ_ACT_SCALE_ROW : DFQ_ACT_SCALE_TENSOR;

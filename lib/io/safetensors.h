@@ -25,6 +25,7 @@ typedef struct dfqi_safetensors {
     dfqi_st_entry *entries;
     int64_t n_meta;
     dfqi_st_meta *meta;
+    uint64_t bytes; /* of the file, or of all shards together */
 } dfqi_safetensors;
 
 /* Limits: header 100 MB, rank 6, extents >= 0, no overlap, no unused byte. A dtype

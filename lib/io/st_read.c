@@ -251,7 +251,7 @@ static void header_fini(dfq_context *ctx, header *h)
 /* but: a tensor to leave out, or NULL. */
 static dfq_status read_all(dfqi_source *s, const char *but, dfqi_safetensors *out)
 {
-    dfqi_safetensors st = {s->ctx, 0, NULL, 0, NULL};
+    dfqi_safetensors st = {.ctx = s->ctx, .bytes = s->size};
     header h = {NULL, NULL, 0};
     dfq_status status;
     DFQI_GOTO(read_items(s, &h, &st), out);
@@ -270,7 +270,7 @@ static dfq_status read_all(dfqi_source *s, const char *but, dfqi_safetensors *ou
         DFQI_GOTO(read_tensor(s, &h.items[i], &st.entries[st.n_entries - 1]), out);
     }
     *out = st;
-    st = (dfqi_safetensors){s->ctx, 0, NULL, 0, NULL};
+    st = (dfqi_safetensors){.ctx = s->ctx};
 out:
     dfqi_st_fini(&st);
     header_fini(s->ctx, &h);
@@ -281,7 +281,7 @@ dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE *f, uint64_t 
                           const char *name, dfq_tensor *out_shape, uint64_t *out_begin)
 {
     dfqi_source s = dfqi_source_file(ctx, path, f, size);
-    dfqi_safetensors st = {ctx, 0, NULL, 0, NULL};
+    dfqi_safetensors st = {.ctx = ctx};
     header h = {NULL, NULL, 0};
     const item *it = NULL;
     dfq_status status;
@@ -319,7 +319,7 @@ dfq_status dfqi_st_read_but(dfq_context *ctx, const char *path, const char *but,
 dfq_status dfqi_st_read_meta(dfq_context *ctx, const char *path, dfqi_safetensors *out)
 {
     dfqi_source s;
-    dfqi_safetensors st = {ctx, 0, NULL, 0, NULL};
+    dfqi_safetensors st = {.ctx = ctx};
     header h = {NULL, NULL, 0};
     DFQI_TRY(dfqi_source_open(ctx, path, &s));
     dfq_status status = read_items(&s, &h, &st);

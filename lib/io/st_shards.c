@@ -139,6 +139,7 @@ static dfq_status add_part(shards *s, const char *file, dfqi_safetensors *part)
         memcpy(entries + s->all.n_entries, part->entries,
                (size_t)part->n_entries * sizeof *entries);
     s->all.n_entries += part->n_entries;
+    s->all.bytes += part->bytes;
     part->n_entries = 0;
     return DFQ_OK;
 }

@@ -388,6 +388,7 @@ dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const d
                               widths, &scheme),
                   out);
     status = dfqi_model_new(&net, mode ? &scheme : NULL, out);
+    if (status == DFQ_OK) (*out)->bytes = st->bytes;
 out:
     for (int64_t i = 0; i < view.n_entries; i++) dfqi_tensor_release(view.entries[i].tensor);
     dfqi_free(ctx, view.entries);

@@ -12,6 +12,7 @@ struct dfq_graph {
     dfqi_network net;
     int32_t quantized;  /* scheme is there */
     dfqi_scheme scheme; /* calibrated if quantized */
+    uint64_t bytes;     /* of the files it was read from; 0: of none */
     /* made on first use, from the architecture and the widths, which do not change */
     struct dfqi_probe *probes;   /* quant/probe.h */
     struct dfqi_layer_row *rows; /* accel/layer_rows.h */

@@ -228,6 +228,14 @@ static void put(const char *path, const void *data, size_t size)
     ck_assert(f != NULL && fwrite(data, 1, size, f) == size && fclose(f) == 0);
 }
 
+/* What info tells is the size of all that was read, without the index. */
+static void check_size(const dfq_graph *g, const shard parts[2])
+{
+    dfq_graph_info info = {.struct_size = sizeof info};
+    OK(dfq_graph_get_info(g, &info));
+    ck_assert_int_eq(info.file_bytes, parts ? (int64_t)(parts[0].size + parts[1].size) : 0);
+}
+
 static void check_disk(const shard parts[2], const char *index)
 {
     char folder[] = "/tmp/dfq_shards_XXXXXX", path[3][80];
@@ -241,6 +249,7 @@ static void check_disk(const shard parts[2], const char *index)
     put(path[2], index, strlen(index));
     OK(dfq_graph_load(ctx, path[2], NULL, &g));
     ck_assert(same(g, made));
+    check_size(g, parts);
     dfq_graph_release(g);
     g = NULL;
     remove(path[1]);
@@ -269,8 +278,10 @@ START_TEST(test_shards)
     for (int with = 0; with < 2; with++) {
         OK(dfq_graph_load_from_shards(ctx, with ? &map : NULL, list, 2, NULL, &g));
         ck_assert(same(g, made));
+        check_size(g, parts);
         dfq_graph_release(g);
     }
+    check_size(made, NULL);
     g = NULL;
     ck_assert_int_eq(dfq_graph_load_from_shards(ctx, &map, list, 1, NULL, &g), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_graph_load_from_shards(ctx, NULL, list, 1, NULL, &g), DFQ_E_CORRUPT);

@@ -318,6 +318,8 @@ class Results(Part):
             json.dump({"metadata": {"total_size": 1}, "weight_map": where}, f)
         told = [json.loads(self.works("info", f, "-j", "-v").out)
                 for f in ("tiny.safetensors", "tiny.safetensors.index.json")]
+        parts = sum(os.path.getsize(self.path(f"tiny-{k}.safetensors")) for k in range(2))
+        assert [j["bytes"] for j in told] == [8 + size + len(data[8 + size:]), parts], told
         for j in told:
             del j["file"], j["bytes"]
         assert told[0] == told[1], told

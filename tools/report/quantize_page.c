@@ -266,7 +266,7 @@ static void fill_provenance(const struct quantize *q, struct page *p)
     hash_row(p, "FNV-1a of the result", o->out);
     p->r.provenance = p->rows;
     p->input.name = o->input;
-    p->input.bytes = file_size(o->input);
+    p->input.bytes = (uint64_t)q->info.file_bytes;
     p->r.inputs = &p->input;
     p->r.n_inputs = 1;
 }
@@ -281,7 +281,7 @@ static void fill_summary(const struct quantize *q, struct page *p)
     p->r.mode = option_mode_name(q->full.mode);
     p->r.weight_bits = q->full.weight_bits;
     p->r.activation_bits = q->full.act_bits;
-    p->r.float_bytes = file_size(q->s->o->input);
+    p->r.float_bytes = (uint64_t)q->info.file_bytes;
     p->r.quantized_bytes = file_size(q->s->o->out);
     if (t[0].n > 0) p->r.float_accuracy = (double)t[0].correct / (double)t[0].n;
     if (t[1].n > 0) p->r.quantized_accuracy = (double)t[1].correct / (double)t[1].n;
