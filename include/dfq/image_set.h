@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include <dfq/export.h>
+#include <dfq/job.h>
 #include <dfq/status.h>
 #include <dfq/types.h>
 
@@ -78,6 +79,16 @@ DFQ_CHECKED dfq_status dfq_image_set_read(dfq_image_set *set, int64_t first, int
 DFQ_CHECKED dfq_status dfq_image_set_save_tensors(const dfq_graph *graph, const dfq_tensor *images,
                                                   const dfq_tensor *labels, const char *folder,
                                                   int32_t replace);
+
+/** Memory and disk that it takes to save n_images images as a set: by dfq_image_set_save_tensors(),
+ *  or by dfq_synthesizer_save(), where the images may lie in a file. Nothing is measured, so
+ *  `seconds_left` is NaN; units are images.
+ *  @param graph    whose image size they have
+ *  @param n_images how many, 1 or more
+ *  @param out_cost struct_size must be set
+ *  @return ::DFQ_E_INVALID. */
+DFQ_CHECKED dfq_status dfq_image_set_save_estimate(const dfq_graph *graph, int64_t n_images,
+                                                   dfq_job_cost *out_cost);
 
 /** Reads a whole set back into memory: exactly, from images.safetensors, or from the pictures of
  *  labels.csv or of class folders if that file is not there (values are then multiples of 1/255

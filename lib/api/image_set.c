@@ -1,8 +1,10 @@
 /* The functions of dfq/image_set.h. */
 #include <dfq/image_set.h>
+#include <math.h>
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/memory.h"
 #include "synth/imageset.h"
 
 static dfq_status check_most(const dfq_graph *graph, int64_t most)
@@ -77,4 +79,21 @@ dfq_status dfq_image_set_load_tensors(const dfq_graph *graph, const char *folder
     DFQI_NEED(graph->ctx, out_images);
     DFQI_NEED(graph->ctx, out_labels);
     return dfqi_imageset_load(graph, folder, out_images, out_labels);
+}
+
+dfq_status dfq_image_set_save_estimate(const dfq_graph *graph, int64_t n_images,
+                                       dfq_job_cost *out_cost)
+{
+    double bytes, file_bytes;
+    if (graph == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(graph->ctx, out_cost);
+    if (n_images < 1)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "n_images is %lld, must be 1 or more",
+                         (long long)n_images);
+    dfqi_imageset_save_cost(graph, n_images, &bytes, &file_bytes);
+    const dfq_job_cost cost = {.bytes = dfqi_count_i64(bytes),
+                               .seconds_left = NAN,
+                               .units = n_images,
+                               .file_bytes = dfqi_count_i64(file_bytes)};
+    return dfqi_info_write(graph->ctx, "dfq_job_cost", &cost, sizeof cost, out_cost);
 }

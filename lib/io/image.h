@@ -24,6 +24,10 @@ DFQI_CHECKED dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, co
 /* `text`, when not NULL, is a NULL-ended list of key, value pairs stored as tEXt. */
 DFQI_CHECKED dfq_status dfqi_image_write_png(dfq_context *ctx, const char *path,
                                              const dfqi_image *im, const char *const *text);
+/* Of a PNG of width x height pixels: its file at most, and the memory beside the pixels while it is
+ * written. */
+double dfqi_png_file_bytes(double width, double height);
+double dfqi_png_work_bytes(double width, double height);
 /* PIL's Image.resize: two passes, horizontal first, support scaled by the shrink factor, 22-bit
  * fixed-point coefficients, rounded to 8 bits after each pass. */
 DFQI_CHECKED dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,

@@ -197,3 +197,18 @@ dfq_status dfqi_image_write_png(dfq_context *ctx, const char *path, const dfqi_i
     dfqi_out_abandon(&j.out);
     return j.status;
 }
+
+/* What deflate cannot shrink grows by 5 bytes in 16 KiB, and each chunk of 8 KiB has 12 bytes of
+ * its own. */
+double dfqi_png_file_bytes(double width, double height)
+{
+    enum { FRAME = 128 };
+    return FRAME + height * (3 * width + 1) * (1 + 5.0 / 16384 + 12.0 / 8192);
+}
+
+/* The compressor, five rows for the choice of a filter, and a pointer to each row. */
+double dfqi_png_work_bytes(double width, double height)
+{
+    enum { COMPRESSOR = 288 * 1024, ROWS = 5 };
+    return COMPRESSOR + ROWS * (3 * width + 64) + height * (double)sizeof(void *);
+}

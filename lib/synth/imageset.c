@@ -175,3 +175,25 @@ dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
                        .memory = dfqi_tensor_f32(images)};
     return dfqi_imageset_save_from(m, &all, images, labels, folder, replace);
 }
+
+/* -- what it costs ----------------------------------------------------------------------------- */
+
+/* A chunk of images is read, and each thread has one of its pictures at work; the contact sheet is
+ * made afterwards, when the chunk's memory is still there. */
+void dfqi_imageset_save_cost(const dfqi_model *m, int64_t n, double *bytes, double *file_bytes)
+{
+    enum { HEADER = 1024, LINE = 32 };
+    double side = (double)m->net.arch.image, picture = 3 * side * side, all = (double)n;
+    int64_t columns, rows, threads = m->ctx->threads;
+    if (threads > CHUNK) threads = CHUNK;
+    if (threads > n) threads = n;
+    dfqi_contact_sheet_size(m, n, &columns, &rows);
+    double width = (double)columns, height = (double)rows;
+    double pictures = (double)threads * (picture + dfqi_png_work_bytes(side, side));
+    double write = dfqi_png_work_bytes(width, height), shrink = 2 * picture;
+    double sheet = 3 * width * height + (write > shrink ? write : shrink);
+    double read = (double)(n < CHUNK ? n : CHUNK) * picture * (double)sizeof(float);
+    *bytes = read + (pictures > sheet ? pictures : sheet);
+    *file_bytes = 2 * HEADER + all * (picture * (double)sizeof(float) + sizeof(int32_t) + LINE) +
+                  all * dfqi_png_file_bytes(side, side) + dfqi_png_file_bytes(width, height);
+}

@@ -36,6 +36,8 @@ DFQI_CHECKED dfq_status dfqi_imageset_save_from(const dfqi_model *m, const dfqi_
 DFQI_CHECKED dfq_status dfqi_imageset_save(const dfqi_model *m, const dfq_tensor *images,
                                            const dfq_tensor *labels, const char *folder,
                                            int replace);
+/* Memory and files that saving n images of a file takes. */
+void dfqi_imageset_save_cost(const dfqi_model *m, int64_t n, double *bytes, double *file_bytes);
 /* A set of images and labels that were never a folder; shares the images. */
 DFQI_CHECKED dfq_status dfqi_imageset_of(const dfqi_images *images, const dfq_tensor *shape,
                                          const dfq_tensor *labels, dfqi_imageset **out);
@@ -66,6 +68,8 @@ DFQI_CHECKED dfq_status dfqi_imageset_load(const dfqi_model *m, const char *fold
 /* The first images (256 at most) in a square of tiles no wider than 112 pixels. */
 DFQI_CHECKED dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfqi_images *images,
                                            const char *path);
+/* Width and height of that of n images. */
+void dfqi_contact_sheet_size(const dfqi_model *m, int64_t n, int64_t *width, int64_t *height);
 /* Last block, image `index`: above, the image and the class token's attention map of each head;
  * below, the mean raw query-key product over patch queries, of all heads and of each head. Maps
  * are stretched to their own range; patches are enlarged without smoothing. */

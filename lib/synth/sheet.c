@@ -8,10 +8,15 @@
 
 enum { GAP = 4, TILE_MAX = 112, TILES_MAX = 256 };
 
+static int64_t canvas_side(int64_t tiles, int32_t tile)
+{
+    return tiles * (tile + GAP) + GAP;
+}
+
 static dfq_status new_canvas(dfq_context *ctx, int64_t columns, int64_t rows, int32_t tile,
                              dfqi_image *out)
 {
-    int64_t width = columns * (tile + GAP) + GAP, height = rows * (tile + GAP) + GAP;
+    int64_t width = canvas_side(columns, tile), height = canvas_side(rows, tile);
     if (width > INT32_MAX || height > INT32_MAX)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "a sheet of %lld x %lld pixels is too large",
                          (long long)width, (long long)height);
@@ -45,14 +50,34 @@ static dfq_status picture(const dfqi_model *m, const float *x, int32_t side, dfq
     return status;
 }
 
+static int32_t tile_of(const dfqi_model *m)
+{
+    return m->net.arch.image < TILE_MAX ? (int32_t)m->net.arch.image : TILE_MAX;
+}
+
+/* Of a sheet of n images, as square as can be. */
+static int64_t columns_of(int64_t n)
+{
+    int64_t columns = 1;
+    while (columns * columns < n) columns++;
+    return columns;
+}
+
+void dfqi_contact_sheet_size(const dfqi_model *m, int64_t n, int64_t *width, int64_t *height)
+{
+    if (n > TILES_MAX) n = TILES_MAX;
+    int64_t columns = columns_of(n);
+    *width = canvas_side(columns, tile_of(m));
+    *height = canvas_side((n + columns - 1) / columns, tile_of(m));
+}
+
 dfq_status dfqi_contact_sheet(const dfqi_model *m, const dfqi_images *images, const char *path)
 {
-    int32_t tile = m->net.arch.image < TILE_MAX ? (int32_t)m->net.arch.image : TILE_MAX;
-    int64_t n = images->n < TILES_MAX ? images->n : TILES_MAX, columns = 1;
+    int32_t tile = tile_of(m);
+    int64_t n = images->n < TILES_MAX ? images->n : TILES_MAX, columns = columns_of(n);
     dfqi_image canvas, im;
     dfq_status status = DFQ_OK;
     const float *x;
-    while (columns * columns < n) columns++;
     DFQI_TRY(new_canvas(m->ctx, columns, (n + columns - 1) / columns, tile, &canvas));
     for (int64_t i = 0; i < n; i++) {
         DFQI_GOTO(dfqi_images_at(images, i, 1, &x), out);

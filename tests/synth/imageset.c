@@ -1,10 +1,14 @@
 /* Sets of images: there and back, exactly and through PNG; sheets. */
+#include <dfq/image_set.h>
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/rng.h"
 #include "io/dataset.h"
+#include "support/fail_alloc.h"
 #include "synth/cases.h"
 #include "synth/imageset.h"
 
@@ -158,11 +162,64 @@ START_TEST(test_attention_sheet)
 }
 END_TEST
 
+static int64_t bytes_in(const char *path)
+{
+    DIR *d = opendir(path);
+    int64_t bytes = 0;
+    ck_assert_ptr_nonnull(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        char file[512];
+        struct stat st;
+        snprintf(file, sizeof file, "%s/%s", path, e->d_name);
+        if (stat(file, &st) == 0 && S_ISREG(st.st_mode)) bytes += (int64_t)st.st_size;
+    }
+    closedir(d);
+    return bytes;
+}
+
+/* What it takes to save noise, which no PNG makes smaller, is what the estimate says. */
+START_TEST(test_cost)
+{
+    fail_alloc fa;
+    dfq_allocator a = fail_alloc_init(&fa, -1);
+    dfq_context_options o = {.struct_size = sizeof o, .threads = 1, .allocator = &a};
+    dfq_job_cost cost = {.struct_size = sizeof cost};
+    dfq_context *own;
+    dfqi_model *net;
+    dfqi_imageset *set;
+    ck_assert_int_eq(dfqi_imageset_save(m, images, labels, folder, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_context_create(&o, &own), DFQ_OK);
+    ck_assert_int_eq(dfqt_random_model(own, &net), DFQ_OK);
+    ck_assert_int_eq(dfq_image_set_save_estimate(net, 0, &cost), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_image_set_save_estimate(net, COUNT, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_image_set_save_estimate(net, COUNT, &cost), DFQ_OK);
+    ck_assert(cost.units == COUNT && cost.done == 0 && isnan(cost.seconds_left));
+    int64_t before = fa.peak_bytes = fa.live_bytes;
+    ck_assert_int_eq(dfqi_imageset_open(net, folder, 0, &set), DFQ_OK);
+    ck_assert_msg(dfqi_imageset_save_from(net, &set->images, &set->shape, set->labels,
+                                          inside("again"), 0) == DFQ_OK,
+                  "%s", own->error);
+    int64_t memory = fa.peak_bytes - before, files = bytes_in(inside("again"));
+    ck_assert_msg(memory <= cost.bytes && cost.bytes < memory + memory / 4, "%lld, estimated %lld",
+                  (long long)memory, (long long)cost.bytes);
+    ck_assert_msg(files <= cost.file_bytes && cost.file_bytes < files + files / 4,
+                  "%lld, estimated %lld", (long long)files, (long long)cost.file_bytes);
+    ck_assert_int_eq(files, bytes_in(folder));
+    ck_assert_int_eq(dfq_image_set_save_estimate(net, INT64_MAX, &cost), DFQ_OK);
+    ck_assert_int_eq(cost.file_bytes, INT64_MAX);
+    dfqt_remove(inside("again"));
+    dfqi_imageset_release(set);
+    dfqi_model_release(net);
+    dfqi_context_release(own);
+}
+END_TEST
+
 TCase *dfqt_imageset_case(void)
 {
     TCase *t = tcase_create("imageset");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_there_and_back);
+    tcase_add_test(t, test_cost);
     tcase_add_test(t, test_nothing_is_overwritten_unasked);
     tcase_add_test(t, test_another_networks);
     tcase_add_test(t, test_bad_sets);
