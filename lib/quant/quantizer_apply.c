@@ -72,6 +72,17 @@ static dfqi_grid grid_of(const work *w, const dfqi_quantizer_chunk *c)
                        w->q->qmax};
 }
 
+/* Column factors are taken out again: y / c in the place of y. */
+static dfq_status undo_columns(const dfqi_quantizer *q, dfq_tensor **y)
+{
+    dfq_tensor *back;
+    if (!q->column_factors) return DFQ_OK;
+    DFQI_TRY(dfqi_quantizer_by_columns(q, *y, true, &back));
+    dfqi_tensor_release(*y);
+    *y = back;
+    return DFQ_OK;
+}
+
 /* -- forward ----------------------------------------------------------------------------------- */
 
 static void apply_chunk(void *arg, int64_t i, int32_t thread)
@@ -90,18 +101,14 @@ static void apply_chunk(void *arg, int64_t i, int32_t thread)
 dfq_status dfqi_quantizer_apply(const dfqi_quantizer *q, const dfq_tensor *x, dfq_tensor **out_y)
 {
     work w;
-    dfq_tensor *y = NULL, *back = NULL;
+    dfq_tensor *y = NULL;
     dfq_status status;
     if (dfqi_quantizer_is_runtime(q)) return dfqi_quantizer_rows_apply(q, x, out_y);
     DFQI_GOTO(begin(q, x, &w), out);
     DFQI_GOTO(dfqi_tensor_new(q->ctx, DFQI_F32, x->rank, x->dims, &y), out);
     w.y = dfqi_tensor_f32(y);
     dfqi_parallel_for(q->ctx, dfqi_quantizer_chunks(&w.p), apply_chunk, &w);
-    if (q->column_factors) {
-        DFQI_GOTO(dfqi_quantizer_by_columns(q, y, true, &back), out);
-        dfqi_tensor_release(y);
-        y = back;
-    }
+    DFQI_GOTO(undo_columns(q, &y), out);
     *out_y = y;
     y = NULL;
 out:
@@ -294,7 +301,7 @@ dfq_status dfqi_quantizer_dequantize(const dfqi_quantizer *q, const dfq_tensor *
                                      dfq_tensor **out_x)
 {
     work w = {.q = q, .k = dfqi_kernels_get(q->ctx), .codes_in = codes};
-    dfq_tensor *x = NULL, *back = NULL;
+    dfq_tensor *x = NULL;
     dfq_status status;
     if (codes->dtype != DFQI_I8 && codes->dtype != DFQI_U8 && codes->dtype != DFQI_I32)
         return dfqi_fail(q->ctx, DFQ_E_SHAPE, "codes are %s, must be I8, U8 or I32",
@@ -316,11 +323,7 @@ dfq_status dfqi_quantizer_dequantize(const dfqi_quantizer *q, const dfq_tensor *
                            (double)(q->qmax + (float)(q->kind == DFQI_SITE_LOG)));
         goto out;
     }
-    if (q->column_factors) {
-        DFQI_GOTO(dfqi_quantizer_by_columns(q, x, true, &back), out);
-        dfqi_tensor_release(x);
-        x = back;
-    }
+    DFQI_GOTO(undo_columns(q, &x), out);
     *out_x = x;
     x = NULL;
 out:
