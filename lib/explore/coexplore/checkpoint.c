@@ -29,7 +29,7 @@ enum { NETWORKS = sizeof(dfqi_networks_state) / sizeof(int64_t) };
 enum { POSITION = 7, OWN = 3, MARKS = OWN + DFQI_SOLVER_MARKS, TEXT = 24 };
 
 /* "1" had no networks, and momenta where transformers have two moments. */
-static const char format_version[] = "4";
+static const char format_version[] = "5";
 /* Everything but the solver's, in one order for writing and reading. */
 typedef struct parts {
     dfqi_arrays a;

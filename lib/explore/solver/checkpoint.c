@@ -2,7 +2,7 @@
  *
  *   state       I64 [2]             steps done, whether a choice that meets the limits is known
  *   x, v        I64 [n]             logits or parameters, second moments
- *   delta       I64 [8]             of the constraint gradient
+ *   delta       I64 [n_limits]      of the constraint gradient
  *   square      I64 [2]             running mean squares of the gradients
  *   best        I32 [n_groups]      the best choice that meets the limits
  *   trajectory  F32 [done x width]  if steps are done
@@ -22,7 +22,7 @@
 
 enum { STATE = DFQI_SOLVER_STATE, MARKS = DFQI_SOLVER_MARKS };
 
-static const char format_version[] = "4";
+static const char format_version[] = "5";
 
 /* -- fingerprints ------------------------------------------------------------------------------ */
 
@@ -73,7 +73,7 @@ static void list_arrays(const dfqi_solver *s, int64_t state[STATE], dfqi_arrays 
     add(a, "state", DFQI_I64, STATE, state);
     add(a, "x", DFQI_I64, s->n, s->x);
     add(a, "v", DFQI_I64, s->n, s->v);
-    add(a, "delta", DFQI_I64, DFQ_METRICS_MAX, s->delta);
+    add(a, "delta", DFQI_I64, s->problem->n_limits, s->delta);
     add(a, "square", DFQI_I64, DFQI_BLOCKS, s->square);
     add(a, "best", DFQI_I32, groups, s->best.choice);
     add(a, "trajectory", DFQI_F32, state[0] * dfqi_solver_width(s), s->history);
