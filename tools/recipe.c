@@ -43,8 +43,9 @@ struct options recipe_fill(const struct options *o, const dfq_graph *net,
 
 int recipe_with_generator(const struct options *full)
 {
+    int asked = option_given(full, OPT_GENERATOR) || option_given(full, OPT_LOSS);
     return full->method == METHOD_AIT && !full->synth && !full->real &&
-           !option_given(full, OPT_KIND);
+           !option_given(full, OPT_KIND) && (full->mode == DFQ_MODE_PARITY || asked);
 }
 
 /* -- conflicting options ----------------------------------------------------------------------- */
