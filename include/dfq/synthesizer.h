@@ -33,7 +33,8 @@
  *      L_BNS = mean over BatchNorms of (|m - m'|^2 + |v - v'|^2) / C
  *
  *  m and v are mean and biased variance of the batch per channel, m' and v' the running statistics
- *  of the network, C the number of channels. With class_weight 0 no classes are used.
+ *  of the network, C the number of channels. CE weighs a tenth of class_weight; with 0 no classes
+ *  are used.
  *
  *  Kinds GDFQ (ECCV 2020, arXiv 2003.03603), QIMERA (NeurIPS 2021, arXiv 2111.02625) and ARC
  *  (AutoReCon, IJCAI 2021, arXiv 2105.12151) train a generator network, noise and class in, image

@@ -3,8 +3,8 @@
  *   L = attention_weight L_IH(x~) + class_weight CE(f(x~), y) + tv_weight TV(x)
  *
  * x are the images, x~ their augmented copies. The network f is frozen; the gradient is that of x.
- * Kind BNS has L_BNS in place of L_IH. Kind PSE (PSAQ-ViT) has the patch similarity entropy (pse.h)
- * in its place, and |TV(x~) - v| in place of TV(x). */
+ * Kind BNS has L_BNS in place of L_IH, and a tenth of the class weight. Kind PSE (PSAQ-ViT) has the
+ * patch similarity entropy (pse.h) in its place, and |TV(x~) - v| in place of TV(x). */
 #include <math.h>
 #include <string.h>
 
@@ -12,6 +12,11 @@
 #include "graph/ops.h"
 #include "synth/norms.h"
 #include "synth/synth_priv.h"
+
+/* With the whole weight images of kind BNS become so certain of their classes that they miss the
+ * statistics. (ResNet-20, 256 images of one seed, 100 iterations: the distance of statistics falls
+ * from 9.5 to 0.343 with the whole weight, to 0.108 with a tenth.) */
+static const float bns_class_share = 0.1f;
 
 /* The terms of the total, in the order of `parts`. */
 typedef struct terms {
@@ -145,7 +150,8 @@ dfq_status dfqi_objective_build(dfqi_synth *s)
     if (o->kind == DFQI_SYNTH_PSE && o->attention_weight > 0) DFQI_TRY(build_entropy(s));
     if (o->class_weight > 0)
         add_term(s, &t, DFQI_SYNTH_CLASS,
-                 dfqi_cross_entropy(g, own->main.taps.logits, own->main.labels), o->class_weight);
+                 dfqi_cross_entropy(g, own->main.taps.logits, own->main.labels),
+                 norms ? bns_class_share * o->class_weight : o->class_weight);
     if (o->tv_weight > 0) add_term(s, &t, DFQI_SYNTH_TV, variation(s), o->tv_weight);
     if (t.n > 0) {
         own->total = dfqi_total(g, t.n, t.id, t.weight);
