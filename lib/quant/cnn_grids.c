@@ -162,6 +162,7 @@ dfq_status dfqi_calibrate_cnn(dfqi_scheme *s, dfqi_network *student, const dfqi_
     dfq_context *ctx = s->ctx;
     dfqi_quant_pass pass = {0};
     dfqi_graph *g = NULL;
+    dfqi_network folded = {0};
     dfq_status status;
     int64_t batch = images->n < STREAM ? images->n : STREAM;
     job j = {.s = s, .k = dfqi_kernels_get(ctx), .pass = &pass};
@@ -173,11 +174,14 @@ dfq_status dfqi_calibrate_cnn(dfqi_scheme *s, dfqi_network *student, const dfqi_
     DFQI_GOTO(dfqi_exec_new(g, &j.e), out);
     DFQI_GOTO(collect(&j, images, &stage), out);
     DFQI_GOTO(search_activations(&j), out);
-    status = dfqi_calibrate_weights(s, student, NULL);
+    DFQI_GOTO(dfqi_calibrate_weights(s, student, NULL), out);
+    DFQI_GOTO(dfqi_network_clone(student, &folded), out);
+    status = dfqi_round_weights(s, &folded, student, images);
 out:
     dfqi_exec_free(j.e);
     dfqi_graph_free(g);
     dfqi_quant_pass_fini(&pass, ctx);
+    dfqi_network_fini(&folded);
     for (int32_t i = 0; j.samples && i < s->n_sites; i++) dfqi_free(ctx, j.samples[i].x);
     dfqi_free(ctx, j.samples);
     return status;

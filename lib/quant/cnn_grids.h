@@ -12,7 +12,7 @@ enum { DFQI_GRID_SAMPLE = 1 << 17 };
 /* Folds the BatchNorms of `student`, a copy of the float network, and sets all scales: those of
  * activations from the values that the float network has on the images. Of 60 fractions of the
  * largest value that with the least squared error on a sample is taken. DFQ_E_NUMERIC if values are
- * not finite. Reports progress ("calibrate"). */
+ * not finite. Weights are rounded then (rounding.c). Reports progress ("calibrate", "round"). */
 DFQI_CHECKED dfq_status dfqi_calibrate_cnn(dfqi_scheme *s, dfqi_network *student,
                                            const dfqi_images *images);
 

@@ -129,7 +129,8 @@ static dfq_status live_bytes(const dfqi_model *m, int64_t n, double *out)
     stops = dfqi_calloc(m->ctx, (size_t)g->n_nodes, sizeof *stops);
     dfq_status status = stops ? DFQ_OK : DFQ_E_NOMEM;
     for (int32_t i = 0; stops && i < g->n_nodes; i++)
-        if (g->nodes[i].op == DFQI_OP_LINEAR) stops[layers++] = g->nodes[i].in[0];
+        if (g->nodes[i].op == DFQI_OP_LINEAR || g->nodes[i].op == DFQI_OP_CONV)
+            stops[layers++] = g->nodes[i].in[0];
     if (status == DFQ_OK) status = dfqi_walk_new(g, layers, stops, NULL, &walk);
     if (status == DFQ_OK) {
         double bytes = 2.0 * (double)n * sizeof(float) * (double)dfqi_walk_floats(walk);
@@ -187,10 +188,10 @@ static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quan
     DFQI_TRY(forward_bytes(m, n < SWEEP ? n : SWEEP, 0, &plain));
     for (int32_t i = 0; i < m->net.n_params; i++)
         copy += (double)sizeof(float) * (double)dfqi_tensor_count(m->net.params[i].tensor);
-    if (job->rotated) copy *= 2;
+    if (job->rotated || job->samples) copy *= 2;
     if (job->sweeps && !job->parity) DFQI_TRY(stats_bytes(&m->net, &stats));
     if (job->samples) DFQI_TRY(sample_bytes(&m->net, n, &stats));
-    if (job->sweeps && !job->parity) DFQI_TRY(live_bytes(m, n, &live));
+    if ((job->sweeps && !job->parity) || job->samples) DFQI_TRY(live_bytes(m, n, &live));
     double round = live > 0 ? plain + live + rounding_bytes(&m->net) : 0;
     *out = copy + stats + (kept > round ? kept : round);
     return DFQ_OK;
@@ -205,9 +206,9 @@ static void fill_cost(const watch *w, int64_t n, int64_t sample, const dfqi_quan
     if (job->parity) { /* a pass for each quantizer, of 16 images */
         out->seconds = w->calibrate;
         out->macs = macs * (double)w->steps * (double)sample;
-    } else if (!job->sweeps) {
-        out->seconds = w->calibrate * images / (double)sample;
-        out->macs = macs * images;
+    } else if (!job->sweeps) { /* the moments of a convolution's patches take as long as the walk */
+        out->seconds = (w->calibrate + w->round) * images / (double)sample;
+        out->macs = macs * images * (job->samples ? 1 + WALK : 1);
     } else {
         out->seconds = w->calibrate * images / (double)sample + w->round + WALK * forward * images;
         out->macs = macs * images * (SWEEPS + WALK);
@@ -220,7 +221,7 @@ dfq_status dfqi_quantize_estimate(const dfqi_model *m, int64_t n, const dfqi_qua
     const dfqi_arch *a = &m->net.arch;
     int rounds = job->sweeps && !job->parity;
     int64_t most = job->parity ? PARITY : rounds ? SAMPLE : FOLLOW, sample = n < most ? n : most;
-    watch w = {.last = rounds ? "round" : "calibrate",
+    watch w = {.last = rounds || job->samples ? "round" : "calibrate",
                .parts = rounds || job->parity ? (uint64_t)a->of.vit.depth : 1};
     dfq_tensor *noise = NULL;
     double forward, macs;
