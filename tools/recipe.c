@@ -11,7 +11,8 @@ static int32_t recipe_id(const struct options *o)
     int parity = o->mode == DFQ_MODE_PARITY;
     if (o->method != METHOD_AIT) return parity ? DFQ_RECIPE_MIMIQ_PARITY : DFQ_RECIPE_MIMIQ;
     if (o->loss == LOSS_KL_CE) return parity ? DFQ_RECIPE_GDFQ_PARITY : DFQ_RECIPE_GDFQ;
-    return parity ? DFQ_RECIPE_AIT_PARITY : DFQ_RECIPE_AIT;
+    if (parity) return DFQ_RECIPE_AIT_PARITY;
+    return recipe_with_generator(o) ? DFQ_RECIPE_AIT : DFQ_RECIPE_AIT_SET;
 }
 
 static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph *net)
@@ -19,6 +20,15 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph *n
     dfq_tuner_options t;
     dfq_tuner_options_init(&t, sizeof t, recipe_id(o), net, o->steps > 0 ? o->steps : 0);
     return t;
+}
+
+/* A rounded CNN is not tuned on a set unless an option asks for it: on ResNet-20, W3A3, 256 images
+ * of one seed, 892 of 1000 were right before and 871 after 300 steps. */
+static int leaves_rounded(const struct options *o)
+{
+    return o->verb == VERB_QUANTIZE && recipe_id(o) == DFQ_RECIPE_AIT_SET &&
+           !option_given(o, OPT_STEPS) && !option_given(o, OPT_LR) &&
+           !option_given(o, OPT_CROSSING_TARGET);
 }
 
 struct options recipe_fill(const struct options *o, const dfq_graph *net,
@@ -38,6 +48,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph *net,
     if (isnan(o->lr)) full.lr = (double)t.learning_rate;
     if (isnan(o->gamma)) full.gamma = (double)t.head_weight;
     if (isnan(o->crossing_target)) full.crossing_target = (double)t.crossing_target;
+    if (leaves_rounded(&full)) full.no_tune = 1;
     return full;
 }
 
@@ -59,8 +70,7 @@ static const struct {
                   {OPT_WEIGHT_GRID, FOR_MIMIQ},
                   {OPT_ACT_GRID, FOR_MIMIQ},
                   {OPT_ACT_SCALE, FOR_MIMIQ},
-                  {OPT_ROUNDING, FOR_MIMIQ},
-                  {OPT_ACT_GRID, FOR_MIMIQ},
+                  {OPT_ROUNDING, FOR_MIMIQ | FOR_SET},
                   {OPT_CROSSING_TARGET, FOR_GENERATOR | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},

@@ -115,12 +115,16 @@ enum {
      *  1e-4, no inundation. */
     DFQ_RECIPE_GDFQ = 4,
     /** As ::DFQ_RECIPE_AIT_PARITY with that loss. */
-    DFQ_RECIPE_GDFQ_PARITY = 5
+    DFQ_RECIPE_GDFQ_PARITY = 5,
+    /** For convolutional networks on a set of images (::DFQ_MODE_IMPROVED): AIT's KL alone, AdamW
+     *  at 1e-4 with ten times that for scales, a cosine, mild augmentation, no inundation: rounding
+     *  has left codes whose neighbours are worse. */
+    DFQ_RECIPE_AIT_SET = 6
 };
 
 /** Options of dfq_tuner_create(). Fill with dfq_tuner_options_init() first. Two defaults: of
  *  ::DFQ_RECIPE_MIMIQ | of ::DFQ_RECIPE_MIMIQ_PARITY. For a set of images in place of a generator
- *  AIT's recipes need warmup_steps and range_steps 0. */
+ *  AIT's other recipes need warmup_steps and range_steps 0. */
 typedef struct dfq_tuner_options {
     uint32_t struct_size;  /**< set by init */
     int32_t optimizer;     /**< DFQ_OPTIMIZER_*; AdamW | SGD */

@@ -3,7 +3,7 @@
 #include "tune/tune.h"
 
 /* Pictures of up to so many pixels a side are small; AIT has other numbers for larger ones. */
-enum { SMALL_SIDE = 64, AIT_STEPS = 1000 };
+enum { SMALL_SIDE = 64, AIT_STEPS = 1000, SET_STEPS = 300, SET_BATCH = 64 };
 
 static void mimiq(dfqi_tune_options *o)
 {
@@ -80,6 +80,22 @@ static void ait(const dfqi_recipe_case *c, dfqi_tune_options *o)
     o->warmup_steps = o->range_steps = at_most(o->steps / 4, 800);
 }
 
+/* On a set, from weights that are rounded well. Inundation would move codes at random. */
+static void ait_set(const dfqi_recipe_case *c, dfqi_tune_options *o)
+{
+    ait(c, o);
+    o->optimizer = DFQ_OPTIMIZER_ADAMW;
+    o->learning_rate = 1e-4f;
+    o->steps = SET_STEPS;
+    o->batch = at_most(o->batch, SET_BATCH);
+    o->clip_norm = 0;
+    o->crossing_target = 0;
+    o->warmup_steps = o->range_steps = o->kappa_capped_steps = 0;
+    o->warmup = DFQ_WARMUP_LINEAR;
+    o->augment = DFQ_AUGMENT_MILD;
+    o->eval_every = 50;
+}
+
 /* What generators were published with: KL + CE. It diverges at AIT's learning rate of 0.01, and is
  * worse at 0.001 than at 1e-4. */
 static void kl_ce(dfqi_tune_options *o)
@@ -104,6 +120,9 @@ void dfqi_tune_recipe(int32_t recipe, const dfqi_recipe_case *c, dfqi_tune_optio
     case DFQ_RECIPE_AIT_PARITY:
     case DFQ_RECIPE_GDFQ_PARITY:
         ait_parity(c, o);
+        break;
+    case DFQ_RECIPE_AIT_SET:
+        ait_set(c, o);
         break;
     default:
         mimiq(o);

@@ -872,12 +872,13 @@ class Cnn(Part):
         assert abs(j["top1"] - j["float_top1"]) <= 0.1, j
 
     def test_sets_of_images(self):
-        real = self.quantize("a", *self.SET, "--real", "pictures", "-n", "16", "-r", "a.html")
+        inundate = ("--crossing-target", "0.02")
+        real = self.quantize("a", *self.SET, "--real", "pictures", "-n", "16", "-r", "a.html", *inundate)
         assert real["images"] == 16 and real["generator"] is None and real["crossed_on_target"] > 0, real
         page = self.read("a.html").decode()
         assert "not data-free" in page and "Share of its codes" in page
         assert "Synthetic images" not in page and "Error of each layer" in page
-        made = self.quantize("c", *self.SET, "--synth", "pictures", "-n", "16", "-r", "c.html")
+        made = self.quantize("c", *self.SET, "--synth", "pictures", "-n", "16", "-r", "c.html", *inundate)
         assert made["images"] == 16 and self.read("c") == self.read("a"), made
         assert "Synthetic images" in self.read("c.html").decode()
         bns = self.quantize("d", *self.SET, "--kind", "bns", "-n", "16", "--iters", "5", "-r", "d.html")

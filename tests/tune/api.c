@@ -168,6 +168,13 @@ START_TEST(test_recipes)
     ck_assert(o.schedule == DFQ_SCHEDULE_COSINE && o.kl_weight == 0.05f);
     dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_GDFQ_PARITY, small, 400);
     ck_assert(o.schedule == DFQ_SCHEDULE_MULTI_STEP && o.label_weight == 1 && o.batch == 200);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_AIT_SET, small, 0);
+    ck_assert(o.batch == 64 && o.steps == 300 && o.warmup_steps + o.range_steps == 0);
+    ck_assert(o.optimizer == DFQ_OPTIMIZER_ADAMW && o.learning_rate == 1e-4f && o.clip_norm == 0);
+    ck_assert(o.crossing_target == 0 && o.kl_weight == 0.05f && o.temperature == 20);
+    ck_assert(o.augment == DFQ_AUGMENT_MILD && o.eval_every == 50 && o.head_weight == 0);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_AIT_SET, large, 40);
+    ck_assert(o.batch == 16 && o.steps == 40);
     dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ, large, 70);
     ck_assert(o.steps == 70 && o.batch == 16 && o.head_weight == 10 && o.crossing_target == 0);
     dfq_tuner_options_init(&o, sizeof o, 99, NULL, 0);
