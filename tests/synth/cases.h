@@ -17,6 +17,7 @@ TCase *dfqt_golden_generator_case(void);
 TCase *dfqt_generator_trainer_case(void);
 TCase *dfqt_imageset_case(void);
 TCase *dfqt_job_case(void);
+TCase *dfqt_option_ranges_case(void);
 TCase *dfqt_pse_case(void);
 TCase *dfqt_pyramid_case(void);
 TCase *dfqt_real_case(void);

@@ -11,6 +11,7 @@ int main(void)
     suite_add_tcase(s, dfqt_checkpoint_case());
     suite_add_tcase(s, dfqt_checkpoint_images_case());
     suite_add_tcase(s, dfqt_imageset_case());
+    suite_add_tcase(s, dfqt_option_ranges_case());
     suite_add_tcase(s, dfqt_pse_case());
     suite_add_tcase(s, dfqt_pyramid_case());
     suite_add_tcase(s, dfqt_golden_generator_case());

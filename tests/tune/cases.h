@@ -16,6 +16,7 @@ TCase *dfqt_golden_ait_case(void);
 TCase *dfqt_image_set_case(void);
 TCase *dfqt_job_case(void);
 TCase *dfqt_with_generator_case(void);
+TCase *dfqt_option_ranges_case(void);
 TCase *dfqt_real_case(void);
 TCase *dfqt_rotated_case(void);
 TCase *dfqt_steps_case(void);

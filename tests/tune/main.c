@@ -20,6 +20,7 @@ int main(void)
     suite_add_tcase(s, dfqt_real_case());
     suite_add_tcase(s, dfqt_rotated_case());
     suite_add_tcase(s, dfqt_image_set_case());
+    suite_add_tcase(s, dfqt_option_ranges_case());
     suite_add_tcase(s, dfqt_unwritten_case());
     return dfqt_run(s);
 }
