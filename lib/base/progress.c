@@ -16,6 +16,12 @@ double dfqi_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+double dfqi_seconds_left(double seconds, int64_t timed, int64_t left)
+{
+    if (left <= 0) return 0;
+    return timed > 0 ? seconds / (double)timed * (double)left : (double)NAN;
+}
+
 dfqi_stage dfqi_stage_begin(dfq_context *ctx, const char *name, uint64_t done, uint64_t total)
 {
     dfqi_stage s;

@@ -6,6 +6,10 @@
 
 double dfqi_now(void); /* seconds, monotonic */
 
+/* Time of `left` units by the mean of the `timed` ones, which took `seconds`; 0 if none is left,
+ * NaN if none was timed. */
+double dfqi_seconds_left(double seconds, int64_t timed, int64_t left);
+
 /* One stage of work with a known number of units. */
 typedef struct dfqi_stage {
     dfq_context *ctx;

@@ -89,11 +89,9 @@ dfq_status dfqi_train_estimate(const dfqi_train *t, dfqi_train_cost *out)
     for (int32_t i = 0; i < t->model->net.n_params; i++) floats += 2 * (double)t->moments[i].count;
     *out = (dfqi_train_cost){.bytes = (double)bytes + floats * (double)sizeof(float),
                              .macs = dfqi_graph_macs(t->g),
-                             .seconds_left = 0,
+                             .seconds_left = dfqi_seconds_left(t->seconds, t->timed, left),
                              .steps = t->o.steps,
                              .done = t->done};
-    if (left > 0)
-        out->seconds_left = t->timed > 0 ? t->seconds / (double)t->timed * (double)left : NAN;
     return DFQ_OK;
 }
 

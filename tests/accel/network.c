@@ -221,6 +221,18 @@ START_TEST(test_fits_nothing)
     s.glb_kb.v[0] = 0.5;
     ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &l, "net", &t), DFQ_E_INFEASIBLE);
     ck_assert_msg(strstr(ctx->error, "fits no mapping") != NULL, "%s", ctx->error);
+    s.glb_kb.v[s.glb_kb.n++] = 512; /* here it fits, and the others cost infinity */
+    ck_assert_msg(dfqi_table_new(ctx, &s, 1, &l, "net", &t) == DFQ_OK, "%s", ctx->error);
+    int64_t fit = 0;
+    for (int64_t i = 0; i < t.n_configs; i++) {
+        dfqi_accel_config c;
+        dfqi_accel_space_config(&s, i, &c);
+        ck_assert(isfinite(t.cycles[i]) == isfinite(t.pj[i]));
+        ck_assert(isinf(t.cycles[i]) || c.glb_kb > 1);
+        fit += isfinite(t.cycles[i]) != 0;
+    }
+    ck_assert(fit > 0 && fit < t.n_configs);
+    dfqi_table_fini(&t);
     dfqi_context_release(ctx);
 }
 END_TEST

@@ -92,9 +92,19 @@ START_TEST(test_clock)
 }
 END_TEST
 
+START_TEST(test_seconds_left)
+{
+    ck_assert_double_eq(dfqi_seconds_left(6, 3, 5), 10);
+    ck_assert_double_eq(dfqi_seconds_left(6, 3, 0), 0);
+    ck_assert_double_eq(dfqi_seconds_left(0, 0, 0), 0);
+    ck_assert(isnan(dfqi_seconds_left(0, 0, 5)));
+}
+END_TEST
+
 TCase *dfqt_progress_case(void)
 {
     TCase *t = tcase_create("progress");
+    tcase_add_test(t, test_seconds_left);
     tcase_add_test(t, test_report);
     tcase_add_test(t, test_unknown_time);
     tcase_add_test(t, test_cancel);

@@ -209,6 +209,38 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Memory is that of the peak, beside networks and images, and in so small a network the lists of
+ * graphs. */
+START_TEST(test_estimate_of_memory)
+{
+    fail_alloc fa;
+    dfq_allocator a = fail_alloc_init(&fa, -1);
+    dfqt_pair p;
+    dfq_diagnosis_options o = small();
+    dfq_context_options co;
+    dfq_job_cost c = {.struct_size = sizeof c};
+    dfq_context *ctx;
+    dfq_diagnosis *d;
+    dfq_context_options_init(&co, sizeof co);
+    co.allocator = &a;
+    co.threads = 1;
+    o.batch = 1; /* so that vectors are a good part of it */
+    ck_assert_int_eq(dfq_context_create(&co, &ctx), DFQ_OK);
+    ck_assert_int_eq(dfqt_pair_make(ctx, DFQI_MODE_PARITY, N, &p), DFQ_OK);
+    int64_t before = fa.live_bytes;
+    ck_assert_int_eq(dfq_diagnosis_create(p.teacher, p.student, p.images, NULL, &o, &d), DFQ_OK);
+    ck_assert_int_eq(dfq_diagnosis_estimate(d, &c), DFQ_OK);
+    fa.peak_bytes = fa.live_bytes;
+    ck_assert_int_eq(dfq_diagnosis_run(d), DFQ_OK);
+    double taken = (double)(fa.peak_bytes - before);
+    ck_assert_msg((double)c.bytes > 0.6 * taken && (double)c.bytes < 1.5 * taken,
+                  "%g bytes said, %g taken", (double)c.bytes, taken);
+    dfq_diagnosis_release(d);
+    dfqt_pair_fini(&p);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 static dfq_status life(dfq_context *ctx, void *arg)
 {
     dfqt_pair p;
@@ -243,6 +275,7 @@ TCase *dfqt_diagnose_checkpoint_case(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_resume);
     tcase_add_test(c, test_estimate);
+    tcase_add_test(c, test_estimate_of_memory);
     tcase_add_test(c, test_refused);
     tcase_add_test(c, test_memory);
     tcase_set_timeout(c, 120);

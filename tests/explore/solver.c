@@ -534,6 +534,39 @@ static void check_cost(const dfq_solver *s, int32_t finished, int32_t steps, int
         ck_assert(finished || steps >= 30 ? c.seconds_left == 0 : c.seconds_left > 0);
 }
 
+static dfq_job_cost cost_of(dfq_context *ctx, const dfq_problem *p, const dfq_constraint *limit,
+                            dfq_solver_options o, int run)
+{
+    dfq_job_cost c = {.struct_size = sizeof c};
+    dfq_solver *s;
+    ck_assert_int_eq(dfq_solver_create(ctx, p, limit, 1, &o, &s), DFQ_OK);
+    if (run) ck_assert_int_eq(dfq_solver_run(s), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_estimate(s, &c), DFQ_OK);
+    dfq_solver_release(s);
+    return c;
+}
+
+/* A step leaves a row of loss, costs and deltas; the exact rule is finished after one step. */
+START_TEST(estimates)
+{
+    dfqt_problem t;
+    dfq_context *ctx = dfqt_explore_context();
+    dfq_constraint limit = {sizeof(dfq_constraint), 0, 0};
+    dfq_solver_options o = quick(DFQ_RULE_CONSTRAINT_GRADIENT), more = o;
+    dfqt_problem_make(1, &t);
+    limit.limit = dfqt_problem_quantile(&t, 0, 0.5);
+    o.steps = 30;
+    more.steps = 3000;
+    dfq_job_cost a = cost_of(ctx, &t.problem, &limit, o, 0);
+    dfq_job_cost b = cost_of(ctx, &t.problem, &limit, more, 0);
+    ck_assert_int_eq(b.bytes - a.bytes, 2970 * (1 + DFQT_METRICS + 1) * (int64_t)sizeof(float));
+    more.rule = DFQ_RULE_EXACT;
+    more.cost_weight = 0;
+    ck_assert_double_eq(cost_of(ctx, &t.problem, &limit, more, 1).seconds_left, 0);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 START_TEST(step_by_step)
 {
     dfqt_problem t;
@@ -591,5 +624,6 @@ TCase *dfqt_solver_case(void)
     tcase_add_test(c, bad_input);
     tcase_add_test(c, limits_of_another_age);
     tcase_add_test(c, step_by_step);
+    tcase_add_test(c, estimates);
     return c;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/progress.h"
@@ -30,8 +31,13 @@ static int32_t count(const dfq_progress *p, void *user)
     return 0;
 }
 
-/* Memory is that of the peak within a factor of two. Time is compared widely: the machine may be
- * busy. */
+static int near(double said, double taken)
+{
+    return said > 0.004 * taken && said < 50 * taken + 0.1;
+}
+
+/* Memory is that of the peak within a factor of two. Time is compared widely, and anew if it is far
+ * off: the machine may be busy while one of both is measured. */
 START_TEST(test_quantize)
 {
     fail_alloc fa;
@@ -45,14 +51,17 @@ START_TEST(test_quantize)
     dfq_context *ctx = NULL;
     dfq_quantize_options o = options(_i);
     dfq_job_cost few = {.struct_size = sizeof few}, c = few;
+    dfq_graph_info info = {.struct_size = sizeof info};
     dfq_graph *low;
     ck_assert_int_eq(dfqi_context_create(&co, &ctx), DFQ_OK);
     dfq_graph *g = dfqt_family(ctx, families[_i]);
+    ck_assert_int_eq(dfq_graph_get_info(g, &info), DFQ_OK);
     uint64_t hash = dfqi_model_hash(g);
     ck_assert_msg(dfq_graph_quantize_estimate(g, 2, &o, &few) == DFQ_OK, "%s", ctx->error);
     ck_assert_msg(dfq_graph_quantize_estimate(g, IMAGES, &o, &c) == DFQ_OK, "%s", ctx->error);
     ck_assert(dfqi_model_hash(g) == hash && reports == 0);
     ck_assert(c.units == IMAGES && c.done == 0 && c.macs > few.macs && c.bytes >= few.bytes);
+    ck_assert_int_ge(c.macs, (_i == 0 ? 3 : 1) * IMAGES * info.macs); /* improved: three passes */
     dfq_tensor *x = dfqt_family_images(g, IMAGES);
     int64_t before = fa.live_bytes;
     fa.peak_bytes = before;
@@ -62,10 +71,16 @@ START_TEST(test_quantize)
     ck_assert_int_gt(reports, 0);
     ck_assert_msg((double)c.bytes > 0.4 * peak && (double)c.bytes < 2.5 * peak, "%g bytes, %g",
                   (double)c.bytes, peak);
-    ck_assert_msg(c.seconds_left > 0.004 * seconds && c.seconds_left < 50 * seconds + 0.1,
-                  "%g s, %g", c.seconds_left, seconds);
-    dfq_tensor_release(x);
     dfq_graph_release(low);
+    for (int tries = 5; !near(c.seconds_left, seconds); tries--) {
+        ck_assert_msg(tries > 0, "%g s, %g", c.seconds_left, seconds);
+        ck_assert_int_eq(dfq_graph_quantize_estimate(g, IMAGES, &o, &c), DFQ_OK);
+        start = dfqi_now();
+        ck_assert_int_eq(dfq_graph_quantize(g, x, &o, &low), DFQ_OK);
+        seconds = dfqi_now() - start;
+        dfq_graph_release(low);
+    }
+    dfq_tensor_release(x);
     dfq_graph_release(g);
     dfq_context_release(ctx);
 }
@@ -97,6 +112,40 @@ static void write_images(const char *path)
     }
     fclose(f);
 }
+
+enum { SLOW_MS = 3, SLOW_SIDE = 8 };
+
+static int32_t read_slowly(int64_t first, int64_t n, void *images, int32_t *labels, void *user)
+{
+    const struct timespec pause = {0, n * SLOW_MS * 1000000};
+    (void)first, (void)user;
+    for (int64_t i = 0; labels != NULL && i < n; i++) labels[i] = 0;
+    if (images == NULL) return 0;
+    memset(images, 100, (size_t)(n * 3 * SLOW_SIDE * SLOW_SIDE));
+    nanosleep(&pause, NULL);
+    return 0;
+}
+
+/* A few images are timed, and the time said is that of all. */
+START_TEST(test_evaluate_slow_images)
+{
+    const dfq_dataset_source s = {.struct_size = sizeof s,
+                                  .count = 40,
+                                  .height = SLOW_SIDE,
+                                  .width = SLOW_SIDE,
+                                  .read = read_slowly};
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = dfqt_family(ctx, DFQI_FAMILY_RESNET);
+    dfq_job_cost c = {.struct_size = sizeof c};
+    dfq_dataset *d;
+    ck_assert_msg(dfq_dataset_create(ctx, &s, &d) == DFQ_OK, "%s", ctx->error);
+    ck_assert_msg(dfq_graph_evaluate_estimate(g, d, 0, 0, &c) == DFQ_OK, "%s", ctx->error);
+    ck_assert_double_ge(c.seconds_left, 40 * SLOW_MS * 0.999e-3);
+    dfq_dataset_release(d);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
 
 START_TEST(test_evaluate)
 {
@@ -159,6 +208,7 @@ TCase *dfqt_estimate_case(void)
     tcase_add_loop_test(c, test_quantize, 0, 3);
     tcase_add_test(c, test_cancel);
     tcase_add_test(c, test_evaluate);
+    tcase_add_test(c, test_evaluate_slow_images);
     tcase_add_test(c, test_memory);
     tcase_set_timeout(c, 60);
     return c;

@@ -308,6 +308,44 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* Memory is that of the peak, beside network and images. */
+START_TEST(test_estimate_of_memory)
+{
+    fail_alloc fa;
+    dfq_allocator a = fail_alloc_init(&fa, -1);
+    dfq_vit_options v = dfqt_vit();
+    dfq_trainer_options o = options();
+    dfq_context_options co;
+    dfq_job_cost c = {.struct_size = sizeof c};
+    dfq_context *ctx;
+    dfq_graph *g;
+    dfq_trainer *t;
+    dfq_tensor *x, *y;
+    dfq_context_options_init(&co, sizeof co);
+    co.allocator = &a;
+    co.threads = 1;
+    v.width = 64; /* so that moments are a good part of it, and the lists of a graph a small one */
+    v.hidden = 256;
+    o.batch = 1;
+    ck_assert_int_eq(dfq_context_create(&co, &ctx), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_create(ctx, &v, &g), DFQ_OK);
+    ck_assert_int_eq(make_data(ctx, &x, &y), DFQ_OK);
+    int64_t before = fa.live_bytes;
+    ck_assert_int_eq(dfq_trainer_create(g, &o, &t), DFQ_OK);
+    ck_assert_int_eq(dfq_trainer_estimate(t, &c), DFQ_OK);
+    fa.peak_bytes = fa.live_bytes;
+    ck_assert_int_eq(dfq_trainer_run(t, x, y), DFQ_OK);
+    double taken = (double)(fa.peak_bytes - before);
+    ck_assert_msg((double)c.bytes > 0.8 * taken && (double)c.bytes < 1.2 * taken,
+                  "%g bytes said, %g taken", (double)c.bytes, taken);
+    dfq_trainer_release(t);
+    dfq_tensor_release(x);
+    dfq_tensor_release(y);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 static dfq_status life(dfq_context *ctx, void *arg)
 {
     dfq_vit_options v = dfqt_vit();
@@ -343,6 +381,7 @@ END_TEST
 TCase *dfqt_train_run_case(void)
 {
     TCase *c = tcase_create("run");
+    tcase_add_test(c, test_estimate_of_memory);
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_resume);
     tcase_add_test(c, test_resume_quantized);

@@ -287,8 +287,7 @@ dfqi_solver_job dfqi_solver_job_cost(const dfqi_solver *s)
     int64_t left = s->finished ? 0 : c.steps - s->done;
     c.bytes = (double)count_memory(s) * (double)sizeof *s->memory +
               (double)(c.steps * dfqi_solver_width(s)) * (double)sizeof *s->history;
-    if (left > 0)
-        c.seconds_left = s->timed > 0 ? s->seconds / (double)s->timed * (double)left : (double)NAN;
+    c.seconds_left = dfqi_seconds_left(s->seconds, s->timed, left);
     return c;
 }
 
