@@ -39,7 +39,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_ACT_SCALE] = {0, "act-scale", "WORD", QUANTIZE,
                        "scales of activations: row (token, at run time) or tensor"},
     [OPT_ROUNDING] = {0, "rounding", "WORDS", QUANTIZE | BENCH,
-                      "parts of search,ridge,gptq,bias, or nearest"},
+                      "auto, nearest, or parts of search,ridge,gptq,bias"},
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq for transformers, ait for CNNs"},
     [OPT_GENERATOR] = {0, "generator", "WORD", QUANTIZE, "ait: generator gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE,
@@ -124,24 +124,13 @@ static const char *const weight_grid_names[] = {"auto", "minmax", "minmax-asym",
 static const char *const act_grid_names[] = {"auto", "lsq", "minmax"};
 static const char *const rotate_names[] = {"auto", "off", "on"};
 static const char *const act_scale_names[] = {"auto", "row", "tensor"};
-/* by the sum of the parts; 0 has all */
-static const char *const rounding_names[] = {"search,ridge,gptq,bias",
-                                             "search",
-                                             "ridge",
-                                             "search,ridge",
-                                             "gptq",
-                                             "search,gptq",
-                                             "ridge,gptq",
-                                             "search,ridge,gptq",
-                                             "bias",
-                                             "search,bias",
-                                             "ridge,bias",
-                                             "search,ridge,bias",
-                                             "gptq,bias",
-                                             "search,gptq,bias",
-                                             "ridge,gptq,bias",
-                                             "search,ridge,gptq,bias",
-                                             "nearest"};
+/* by the sum of the parts */
+static const char *const rounding_names[] = {
+    "auto",      "search",           "ridge",           "search,ridge",
+    "gptq",      "search,gptq",      "ridge,gptq",      "search,ridge,gptq",
+    "bias",      "search,bias",      "ridge,bias",      "search,ridge,bias",
+    "gptq,bias", "search,gptq,bias", "ridge,gptq,bias", "search,ridge,gptq,bias",
+    "nearest"};
 static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
                                          "bns",       "gdfq",  "qimera", "arc"};
 static const char *const method_names[] = {"mimiq", "ait"};

@@ -209,13 +209,13 @@ const char *option_text(const struct options *o, enum option_id id)
     return text;
 }
 
-/* "ridge,gptq", in any order, or "nearest". */
+/* "ridge,gptq", in any order, "nearest" or "auto". */
 static int take_rounding(struct options *o, const char *text)
 {
     static const char *const words[] = {"search", "ridge", "gptq", "bias"};
     int32_t parts = 0;
-    if (strcmp(text, "nearest") == 0) {
-        o->rounding = DFQ_ROUNDING_NEAREST;
+    if (strcmp(text, "nearest") == 0 || strcmp(text, "auto") == 0) {
+        o->rounding = *text == 'n' ? DFQ_ROUNDING_NEAREST : DFQ_ROUNDING_AUTO;
         return 0;
     }
     for (const char *at = text;; at++) {
@@ -224,8 +224,8 @@ static int take_rounding(struct options *o, const char *text)
         while (i < 4 && (strlen(words[i]) != n || strncmp(words[i], at, n) != 0)) i++;
         if (i == 4)
             return option_wrong(o,
-                                "--rounding is nearest, or some of search, ridge, gptq, bias with "
-                                "commas");
+                                "--rounding is auto, nearest, or some of search, ridge, gptq, bias "
+                                "with commas");
         parts |= 1 << i;
         at += n;
         if (!*at) break;

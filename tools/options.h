@@ -152,7 +152,7 @@ int options_parse(int argc, char **argv, struct options *out);
 const char *option_mode_name(int32_t mode);
 const char *option_kind_name(int32_t kind);
 const char *option_weight_grid_name(int32_t weights);
-/* "nearest", or "search,ridge,gptq,bias" with those that are in `parts`. */
+/* "auto", "nearest", or of "search,ridge,gptq,bias" those that are in `parts`. */
 const char *option_rounding_name(int32_t parts);
 const char *option_act_grid_name(int32_t acts);
 const char *option_rotate_name(int32_t rotate);

@@ -84,10 +84,11 @@ enum {
 /** Parts of the rounding of weights in mode ::DFQ_MODE_IMPROVED, added up. Each can be left out, to
  *  see what it is worth. */
 enum {
-    DFQ_ROUNDING_AUTO = 0,   /**< all of the following */
+    DFQ_ROUNDING_AUTO = 0,   /**< vision transformers search, ridge and GPTQ; convolutional networks
+                                   all of the following */
     DFQ_ROUNDING_SEARCH = 1, /**< scales by error search, not from the largest magnitude */
     DFQ_ROUNDING_RIDGE = 2,  /**< before rounding, weights undo what quantized inputs lost, by least
-                                   squares with a penalty chosen on held-out images */
+                                   squares with a penalty */
     DFQ_ROUNDING_GPTQ = 4,   /**< codes by second-order rounding, not the nearest */
     DFQ_ROUNDING_BIAS = 8,   /**< biases take up the mean error of outputs */
     DFQ_ROUNDING_NEAREST = 16 /**< none of these: nearest codes on grids from the largest magnitude;

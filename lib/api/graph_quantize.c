@@ -93,14 +93,14 @@ static void choose_grids(const dfqi_images *images, const dfq_quantize_options *
     grids->act_grid = DFQI_ACT_GRID_MINMAX;
 }
 
-/* DFQI_ROUND_* of DFQ_ROUNDING_*. */
-static dfq_status read_rounding(dfq_context *ctx, int32_t parts, int32_t *out)
+/* Takes over the parts of rounding; AUTO leaves those of the network's family. */
+static dfq_status take_rounding(int32_t parts, dfqi_scheme *scheme)
 {
     if (parts < 0 || parts > DFQ_ROUNDING_NEAREST)
         return dfqi_fail(
-            ctx, DFQ_E_INVALID,
-            "rounding is %d, must be a sum of 1, 2, 4 and 8, or 16 alone, or 0 for all", parts);
-    *out = parts == DFQ_ROUNDING_AUTO ? DFQI_ROUND_ALL : parts & DFQI_ROUND_ALL;
+            scheme->ctx, DFQ_E_INVALID,
+            "rounding is %d, must be a sum of 1, 2, 4 and 8, or 16 alone, or 0 for auto", parts);
+    if (parts != DFQ_ROUNDING_AUTO) scheme->rounding = parts & DFQI_ROUND_ALL;
     return DFQ_OK;
 }
 
@@ -125,7 +125,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     grids.rotation = choose_rotation(graph, o.rotate, grids.act_scale);
     choose_grids(images, &o, &grids);
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
-    DFQI_GOTO(read_rounding(graph->ctx, o.rounding, &scheme.rounding), out);
+    DFQI_GOTO(take_rounding(o.rounding, &scheme), out);
     DFQI_GOTO(configure(&scheme, &o), out);
     DFQI_GOTO(pair_init(&graph->net, grids.rotation, &nets), out);
     if (images)

@@ -6,7 +6,8 @@
  *
  * so D^T = (G + lambda)^-1 (C - G) W^T with G = X~^T X~ and C = X~^T X, both without the means of
  * their columns, and the bias moves by the mean of what is left: that is the solution in which the
- * bias is not penalised. Outputs are needed nowhere. Where there are fewer rows than inputs, or
+ * bias is not penalised. Where the bias stays as it is, the means are left in. Outputs are needed
+ * nowhere. Where there are fewer rows than inputs, or
  * inputs that never change, G is singular, and the penalty makes the system solvable.
  *
  * If the input has column factors s, V = W diag(s) is rounded, with inputs x~ / s; the penalty acts

@@ -26,7 +26,7 @@ typedef struct dfqi_round_layer {
     dfqi_site *site;
     const char *name;
     const float *teacher, *teacher_bias; /* [O,n], [O] or NULL */
-    float *w, *bias;                     /* the student's, bias NULL: none */
+    float *w, *bias;                     /* the student's, bias NULL: it stays */
     const float *col;         /* column factors [n] or NULL: V = W diag(col) is rounded */
     int64_t rows, n, systems; /* O, n; 1, or O of a depthwise convolution */
     dfqi_inputs_shape in;

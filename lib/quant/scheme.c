@@ -269,7 +269,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
     dfqi_scheme s = {.ctx = net->ctx,
                      .mode = mode,
                      .grids = grids,
-                     .rounding = DFQI_ROUND_ALL,
+                     .rounding = cnn ? DFQI_ROUND_ALL : DFQI_ROUND_VIT,
                      .weight_bits = widths.weight,
                      .act_bits = widths.act,
                      .first_last_bits = widths.first_last ? widths.first_last : widths.weight};

@@ -90,14 +90,17 @@ enum {
     DFQI_ROUND_RIDGE = 2,  /* correction of weights for what inputs lost */
     DFQI_ROUND_GPTQ = 4,   /* codes by second-order rounding, not the nearest */
     DFQI_ROUND_BIAS = 8,   /* the bias takes up mean errors */
-    DFQI_ROUND_ALL = 15
+    DFQI_ROUND_ALL = 15,
+    /* transformers: all but the bias, which takes up what patches lose on average, while the class
+     * is read from one token (METHODS.md, Rounding of weights) */
+    DFQI_ROUND_VIT = DFQI_ROUND_ALL - DFQI_ROUND_BIAS
 };
 
 typedef struct dfqi_scheme {
     dfq_context *ctx;
     dfqi_mode mode;
     dfqi_grids grids; /* AUTO only where the mode has its own */
-    int32_t rounding; /* DFQI_ROUND_*, for calibration; a new scheme has all */
+    int32_t rounding; /* DFQI_ROUND_*, for calibration; a new scheme has those of its family */
     int32_t weight_bits, act_bits;
     /* of the weights of the first and the last layer; scales of rows: also of the last layer's
      * input, if that is more than act_bits */

@@ -309,12 +309,36 @@ START_TEST(test_grids)
 }
 END_TEST
 
+/* Each part of rounding alone, none, and all; the result differs, and 0 is all of them. */
+START_TEST(test_rounding)
+{
+    static const int32_t wrong[] = {-1, 17, 32};
+    static const int32_t parts[] = {DFQ_ROUNDING_AUTO,  DFQ_ROUNDING_NEAREST, DFQ_ROUNDING_SEARCH,
+                                    DFQ_ROUNDING_RIDGE, DFQ_ROUNDING_GPTQ,    DFQ_ROUNDING_BIAS};
+    scene s = begin();
+    dfq_quantize_options o;
+    dfq_quantize_options_init(&o, sizeof o);
+    ck_assert_int_eq(o.rounding, DFQ_ROUNDING_AUTO);
+    for (int i = 0; i < 3; i++) {
+        o.rounding = wrong[i];
+        ck_assert_int_eq(quantize(&s, &o), DFQ_E_INVALID);
+        ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "rounding is "));
+    }
+    for (int i = 0; i < 6; i++) {
+        o.rounding = parts[i];
+        ck_assert_msg(quantize(&s, &o) == DFQ_OK, "%s", dfq_context_get_error(s.ctx));
+    }
+    end(&s);
+}
+END_TEST
+
 TCase *dfqt_api_options_case(void)
 {
     TCase *tc = tcase_create("options");
     tcase_add_loop_test(tc, test_unfilled, 0, sizeof structs / sizeof structs[0]);
     tcase_add_test(tc, test_half_filled);
     tcase_add_test(tc, test_grids);
+    tcase_add_test(tc, test_rounding);
     tcase_add_test(tc, test_act_scale);
     return tc;
 }

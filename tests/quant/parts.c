@@ -41,7 +41,7 @@ static void end(scene *s)
     dfqi_context_release(s->ctx);
 }
 
-static void quantize(scene *s, int32_t weight_bits, int32_t act_bits)
+static void quantize_with(scene *s, int32_t weight_bits, int32_t act_bits, int32_t rounding)
 {
     dfqi_scheme scheme;
     dfqi_network net;
@@ -49,9 +49,15 @@ static void quantize(scene *s, int32_t weight_bits, int32_t act_bits)
     dfqi_model_release(s->student);
     ck_assert_int_eq(dfqi_scheme_new(&s->teacher->net, DFQI_MODE_IMPROVED, widths, &scheme),
                      DFQ_OK);
+    scheme.rounding = rounding;
     ck_assert_int_eq(dfqi_network_clone(&s->teacher->net, &net), DFQ_OK);
     ck_assert_int_eq(dfqi_scheme_calibrate(&scheme, &s->teacher->net, &net, s->x, IMAGES), DFQ_OK);
     ck_assert_int_eq(dfqi_model_new(&net, &scheme, &s->student), DFQ_OK);
+}
+
+static void quantize(scene *s, int32_t weight_bits, int32_t act_bits)
+{
+    quantize_with(s, weight_bits, act_bits, DFQI_ROUND_ALL);
 }
 
 static float *weights(const dfqi_model *m, const char *name)
@@ -212,11 +218,45 @@ START_TEST(test_top)
 }
 END_TEST
 
+/* Mean squared distance of the logits from the teacher's. */
+static double distance(scene *s, int32_t rounding)
+{
+    float z[IMAGES * DFQT_CLASSES], q[IMAGES * DFQT_CLASSES];
+    double sum = 0;
+    quantize_with(s, 3, 3, rounding);
+    ck_assert_int_eq(dfqi_model_logits(s->teacher, s->x, IMAGES, z), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_logits(s->student, s->x, IMAGES, q), DFQ_OK);
+    for (int i = 0; i < IMAGES * DFQT_CLASSES; i++)
+        sum += (double)(z[i] - q[i]) * (double)(z[i] - q[i]) / (IMAGES * DFQT_CLASSES);
+    return sum;
+}
+
+/* The ridge correction and second-order codes bring the student nearer to the teacher, and so does
+ * all of rounding (rounding.c). */
+START_TEST(test_rounding)
+{
+    static const struct {
+        int32_t part;
+        double share;
+    } parts[] = {{DFQI_ROUND_RIDGE, 0.97}, {DFQI_ROUND_GPTQ, 0.9}, {DFQI_ROUND_ALL, 0.7}};
+    scene *s = begin();
+    double all = distance(s, DFQI_ROUND_VIT);
+    for (int i = 0; i < 3; i++) {
+        double without = distance(s, DFQI_ROUND_VIT & ~parts[i].part);
+
+        ck_assert_msg(all < parts[i].share * without, "distance %g, without part %d %g", all,
+                      (int)parts[i].part, without);
+    }
+    end(s);
+}
+END_TEST
+
 TCase *dfqt_parts_case(void)
 {
     TCase *c = tcase_create("parts");
     tcase_add_test(c, test_compensation);
     tcase_add_test(c, test_bias);
+    tcase_add_test(c, test_rounding);
     tcase_add_test(c, test_fold);
     tcase_add_test(c, test_least_range);
     tcase_add_test(c, test_top);
