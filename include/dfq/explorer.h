@@ -6,6 +6,11 @@
  *  labelled images and the limits. The result is one trained network and one accelerator that meet
  *  every limit. The search itself is that of dfq/solver.h, whose words are used here too.
  *
+ *  Use: dfq_accelerator_load() for the accelerators, dfq_dataset_open() for the images, and one
+ *  dfq_constraint for each limit. Then dfq_explorer_create(), dfq_explorer_run(),
+ *  dfq_explorer_get_choice(), dfq_explorer_get_accelerator() and dfq_explorer_save_network().
+ *  examples/coexplore.c is a whole program.
+ *
  *  Words:
  *
  *  - *search space*: the networks to choose from. A network is a row of *cells*, and each cell has
@@ -248,8 +253,10 @@ DFQ_API void dfq_explorer_options_init(dfq_explorer_options *options, size_t siz
  *  @param space         name of a built-in space: cifar10-small, cifar10-full, cifar10-vit-small,
  *                       imagenet-vit-tiny; or, with a dot or a slash in it, the path of a
  *                       description in JSON (docs/cli/explore.md)
- *  @param accelerator   the accelerators to choose from; not needed after the call
- *  @param images        to learn from; not needed after the call
+ *  @param accelerator   the accelerators to choose from, of dfq_accelerator_load(); not needed
+ *                       after the call
+ *  @param images        labelled images to learn from, of dfq_dataset_open() or
+ *                       dfq_dataset_create(); not needed after the call
  *  @param constraints   [n_constraints], one or more, metrics DFQ_EXPLORE_*; copied
  *  @param options       NULL for defaults
  *  @param solver        NULL for defaults; its steps are those of exploring. The exact rule is not
@@ -343,8 +350,10 @@ DFQ_API int32_t dfq_explorer_get_cells(const dfq_explorer *explorer);
 DFQ_API int32_t dfq_explorer_get_groups(const dfq_explorer *explorer);
 /** Choices of a group; 0 if there is no such group. */
 DFQ_API int32_t dfq_explorer_get_choices(const dfq_explorer *explorer, int32_t group);
-/** The name of a choice ("k5e6", "w192d2h3r4", "skip", "16", "ws"), or with choice -1 of its group
- *  ("cell 3", "pe_x"). Borrowed; NULL if there is none. */
+/** The name of a choice, or with choice -1 of its group ("cell 3", "pe_x"). "k5e6" is an MBConv
+ *  block with a kernel of 5 x 5 and expansion 6, "skip" no block; "w192d2h3r4" are 2 transformer
+ *  blocks of width 192 with 3 heads and MLP ratio 4; "16" and "ws" are values of hardware
+ *  parameters. Borrowed; NULL if there is none. */
 DFQ_API const char *dfq_explorer_get_name(const dfq_explorer *explorer, int32_t group,
                                           int32_t choice);
 

@@ -5,6 +5,11 @@
  *  2301.09312), made to choose a network and the accelerator that runs it, at once. The problem is
  *  the caller's, given as tables, as callbacks, or as a mix of both.
  *
+ *  Use: fill a dfq_problem, by tables if losses and costs of a choice are sums over its groups
+ *  (examples/tables.c), else by callbacks (examples/explore.c), and one dfq_constraint for each
+ *  limit. Then dfq_solver_create(), dfq_solver_run(), dfq_solver_get_result() and
+ *  dfq_solver_get_choice(), whose numbers are at dfq_tensor_get_data().
+ *
  *  Words:
  *
  *  - *group*: something to decide that has a few alternatives. The first groups belong to the
@@ -126,7 +131,8 @@ enum {
 typedef struct dfq_problem {
     uint32_t struct_size; /**< set by dfq_problem_init() */
     int32_t n_groups;     /**< cells and hardware parameters, 1..65536 */
-    int32_t n_hw_params;  /**< of these the last that describe the accelerator, 0..n_groups */
+    int32_t n_hw_params;  /**< of these the last that describe the accelerator, 0..n_groups; 0:
+                               there is one accelerator */
     int32_t n_metrics;    /**< costs, 1..::DFQ_METRICS_MAX */
     /** [n_groups] alternatives, 1 or more; a million in all. The hardware parameters multiply to 16
      *  million accelerators at most. */
@@ -146,9 +152,10 @@ typedef struct dfq_problem {
     void *user; /**< passed to all three */
     /** [total]: the loss is the sum of p times these; NULL: loss() is called. */
     const double *loss_table;
-    /** [n_metrics][cells][accelerators], the last hardware parameter running fastest: the cost of a
-     *  choice is the sum over its cells; NULL: costs() and exact() are called. Finite: what fits
-     *  nowhere costs more than any limit. */
+    /** [n_metrics][cells][accelerators]: the cost of each alternative of each cell, on each
+     *  accelerator (one alternative of each hardware parameter, the last one running fastest). The
+     *  cost of a choice is the sum over its cells; NULL: costs() and exact() are called. Finite:
+     *  what fits nowhere costs more than any limit. */
     const double *cost_table;
     /** [n_metrics][accelerators], added to the former; NULL: zeros. */
     const double *base_table;

@@ -127,7 +127,7 @@ enum {
  *  AIT's other recipes need warmup_steps and range_steps 0. */
 typedef struct dfq_tuner_options {
     uint32_t struct_size;  /**< set by init */
-    int32_t optimizer;     /**< DFQ_OPTIMIZER_*; AdamW | SGD */
+    int32_t optimizer;     /**< DFQ_OPTIMIZER_* of dfq/types.h; AdamW | SGD */
     int64_t steps;         /**< 1..10 million; 500 */
     int64_t batch;         /**< images of a step, 1..4096; 16. Cut to half of the images, or to all
                                 of them if eval_every is 0 */
@@ -142,10 +142,10 @@ typedef struct dfq_tuner_options {
     float learning_rate;   /**< 0..1000; 1e-4 | 1e-3 */
     float end_learning_rate;  /**< what the cosine ends at; 0 */
     float milestone_factor;   /**< of the learning rate at a milestone, 0..1; 0.1 */
-    float momentum;           /**< SGD, 0..1; 0.9 */
-    float beta1;              /**< AdamW, 0..1; 0.9 */
-    float beta2;              /**< AdamW and RMSProp, 0..1; 0.999 */
-    float eps;                /**< AdamW and RMSProp; 1e-8 */
+    float momentum;           /**< SGD, 0 to below 1; 0.9 */
+    float beta1;              /**< AdamW, 0 to below 1; 0.9 */
+    float beta2;              /**< AdamW and RMSProp, 0 to below 1; 0.999 */
+    float eps;                /**< AdamW and RMSProp, 1e-30..1; 1e-8 */
     float weight_decay;       /**< of weights, biases, norms and embeddings, 0..1; 0 */
     float weight_lr_mult;     /**< multiplies the learning rate of weights, biases, norms and
                                    embeddings; 1. 0: they stay */
@@ -231,8 +231,9 @@ DFQ_API void dfq_generator_options_init(dfq_generator_options *options, size_t s
  *                   is rotated (dfq_graph_info.rotation) the job has a rotated copy of it instead
  *  @param student   the quantized one, made from the teacher by dfq_graph_quantize(); kept alive,
  *                   and changed in place by every step
- *  @param images    F32 [n,3,S,S], normalised; kept alive, must stay as they are
- *  @param options   NULL for defaults
+ *  @param images    F32 [n,3,S,S], normalised with the network's mean and std, as those of
+ *                   dfq_synthesizer_get_images(); kept alive, must stay as they are
+ *  @param options   NULL for those of ::DFQ_RECIPE_MIMIQ
  *  @param out_tuner to be given back with dfq_tuner_release()
  *  @return ::DFQ_E_INVALID (an option out of range, teacher quantized, student not, different
  *          contexts), ::DFQ_E_SHAPE (images, or networks of different sizes), ::DFQ_E_UNSUPPORTED
