@@ -129,10 +129,13 @@ static void say_plan(const struct quantize *q)
     session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s, %lld tuning steps",
                 dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits,
                 option_mode_name(o->mode), (long long)o->images,
-                o->synth || o->real ? " of " : " of kind ",
-                o->synth  ? o->synth
-                : o->real ? o->real
-                          : option_kind_name(o->kind),
+                o->no_images          ? " of noise"
+                : o->synth || o->real ? " of "
+                                      : " of kind ",
+                o->no_images ? ""
+                : o->synth   ? o->synth
+                : o->real    ? o->real
+                             : option_kind_name(o->kind),
                 (long long)(o->no_tune ? 0 : o->steps));
     session_say(q->s,
                 "%s %s (synthesis %s, calibration %s, tuning %s, evaluation %s%s%s) and %s of "
@@ -158,6 +161,8 @@ static int plan(struct quantize *q)
         code = read_images(q);
         base = session_peak(); /* what is held of them is held already */
         if (!code) code = recipe_check_images(s, &q->full, q->net);
+    } else if (s->o->no_images) {
+        code = CODE_DONE;
     } else {
         code = recipe_check_images(s, &q->full, q->net);
         if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->synthesizer);
@@ -222,7 +227,7 @@ static int synthesise(struct quantize *q)
                                                     &q->similarity[1]);
         dfq_synthesizer_release(g);
         q->synthesizer = NULL;
-    } else if (q->info.family == DFQ_FAMILY_VIT) {
+    } else if (q->images && q->info.family == DFQ_FAMILY_VIT) {
         dfq_tensor *head = NULL;
         status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
         if (status == DFQ_OK)

@@ -62,7 +62,8 @@ static char *describe_explore(const struct options *o)
 static char *describe(const struct options *o, uint64_t model)
 {
     if (o->verb == VERB_EXPLORE) return describe_explore(o);
-    char *network = model_describe(o), *synth = NULL;
+    char *network = model_describe(o), *synth = NULL, ends[8] = "auto";
+    if (o->first_last_bits) snprintf(ends, sizeof ends, "%d", (int)o->first_last_bits);
     if (network)
         synth = text_format("%s--kind %s\n--images %lld\n--iters %lld\n--batch %lld\n"
                             "--seed %" PRIu64 "\n",
@@ -77,17 +78,17 @@ static char *describe(const struct options *o, uint64_t model)
         all = text_format(
             "verb quantize\nmodel %016" PRIx64 "\n%s--bits w%da%d\n--mode %s\n"
             "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--generator %s\n"
-            "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %lld\n"
+            "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %s\n"
             "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--crossing-target %.9g\n"
-            "--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n",
+            "--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n--no-images %s\n",
             model, synth, (int)o->weight_bits, (int)o->act_bits, option_mode_name(o->mode),
             folder_or_none(o->synth), folder_or_none(o->real), o->no_tune ? "yes" : "no",
             option_method_name(o->method), option_generator_name(o->generator),
-            option_loss_name(o->loss), (long long)o->steps, o->lr, o->gamma,
-            (long long)o->first_last_bits, option_weight_grid_name(o->weight_grid),
-            option_act_grid_name(o->act_grid), option_act_scale_name(o->act_scale),
-            o->crossing_target, folder_or_none(o->layer_bits), folder_or_none(o->skip),
-            option_rotate_name(o->rotate), option_rounding_name(o->rounding));
+            option_loss_name(o->loss), (long long)o->steps, o->lr, o->gamma, ends,
+            option_weight_grid_name(o->weight_grid), option_act_grid_name(o->act_grid),
+            option_act_scale_name(o->act_scale), o->crossing_target, folder_or_none(o->layer_bits),
+            folder_or_none(o->skip), option_rotate_name(o->rotate),
+            option_rounding_name(o->rounding), o->no_images ? "yes" : "no");
     free(synth);
     return all;
 }

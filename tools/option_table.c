@@ -55,6 +55,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_GAMMA] = {0, "gamma", "X", QUANTIZE, "tuning: weight of the attention distance"},
     [OPT_CROSSING_TARGET] = {0, "crossing-target", "X", QUANTIZE,
                              "ait: share of codes to change; 0: KL alone"},
+    [OPT_NO_IMAGES] = {0, "no-images", NULL, QUANTIZE,
+                       "transformers: rounds weights on noise; no synthesis, no tuning"},
     [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
     [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},

@@ -194,6 +194,7 @@ static const struct field {
              {OPT_LABELS_FROM, offsetof(struct options, labels_from)},
              {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
   switches[] = {{OPT_NO_TUNE, offsetof(struct options, no_tune)},
+                {OPT_NO_IMAGES, offsetof(struct options, no_images)},
                 {OPT_RESUME, offsetof(struct options, resume)},
                 {OPT_FORCE, offsetof(struct options, force)},
                 {OPT_JSON, offsetof(struct options, json)},

@@ -60,6 +60,21 @@ static int check_quantize(const struct options *o)
 {
     static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS,
                                             OPT_CROSSING_TARGET};
+    static const enum option_id imaging[] = {OPT_SYNTH, OPT_REAL, OPT_KIND, OPT_ITERS,
+                                             OPT_DIAGNOSE};
+    for (size_t i = 0; i < sizeof imaging / sizeof *imaging; i++)
+        if (o->no_images && option_given(o, imaging[i]))
+            return option_wrong(o, "--%s is for images, and --no-images makes none; leave one out",
+                                option_table[imaging[i]].name);
+    for (size_t i = 0; i < sizeof tuning / sizeof *tuning; i++)
+        if (o->no_images && option_given(o, tuning[i]))
+            return option_wrong(o,
+                                "--%s is for tuning, which needs images; leave it or --no-images "
+                                "out",
+                                option_table[tuning[i]].name);
+    if (o->no_images && (o->mode == DFQ_MODE_PARITY || o->act_scale == DFQ_ACT_SCALE_TENSOR))
+        return option_wrong(o, "--no-images is for scales of rows: leave --mode parity and "
+                               "--act-scale tensor out, their scales are found on images");
     for (size_t i = 0; i < sizeof tuning / sizeof *tuning; i++)
         if (o->no_tune && option_given(o, tuning[i]))
             return option_wrong(o,

@@ -43,6 +43,7 @@ enum option_id {
     OPT_GAMMA,
     OPT_CROSSING_TARGET,
     OPT_NO_TUNE,
+    OPT_NO_IMAGES,
     OPT_SYNTH,
     OPT_REAL,
     OPT_DATA,
@@ -131,7 +132,7 @@ struct options {
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
-    int no_tune, resume, force, json, quiet, all, verbose;
+    int no_tune, no_images, resume, force, json, quiet, all, verbose;
 };
 
 extern const char *const verb_names[VERB_COUNT];

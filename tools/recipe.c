@@ -31,6 +31,13 @@ static int leaves_rounded(const struct options *o)
            !option_given(o, OPT_CROSSING_TARGET);
 }
 
+static int64_t noise_images(void)
+{
+    dfq_quantize_options q;
+    dfq_quantize_options_init(&q, sizeof q);
+    return q.noise_images;
+}
+
 struct options recipe_fill(const struct options *o, const dfq_graph *net,
                            const dfq_graph_info *info)
 {
@@ -40,7 +47,8 @@ struct options recipe_fill(const struct options *o, const dfq_graph *net,
     dfq_tuner_options t = base_recipe(&full, net);
     dfq_synthesizer_options_init(&g, sizeof g, o->kind, o->mode, net);
     full.kind = g.kind;
-    if (o->images < 0 && !o->synth) full.images = g.images;
+    if (o->images < 0 && !o->synth) full.images = o->no_images ? noise_images() : g.images;
+    if (o->no_images) full.no_tune = 1;
     if (o->iters < 0) full.iters = g.iterations;
     if (o->batch < 0) /* one for the images and for tuning with AIT */
         full.batch = full.method == METHOD_AIT && o->verb != VERB_SYNTH ? t.batch : g.batch;
@@ -71,6 +79,7 @@ static const struct {
                   {OPT_ACT_GRID, FOR_MIMIQ},
                   {OPT_ACT_SCALE, FOR_MIMIQ},
                   {OPT_ROUNDING, FOR_MIMIQ | FOR_SET},
+                  {OPT_NO_IMAGES, FOR_MIMIQ},
                   {OPT_CROSSING_TARGET, FOR_GENERATOR | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
                   {OPT_IMAGES, FOR_MIMIQ | FOR_SET},
@@ -158,6 +167,8 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.act_grid = full->act_grid;
     q.rotate = full->rotate;
     q.act_scale = full->act_scale;
+    if (full->no_images) q.noise_images = (int32_t)full->images;
+    q.seed = full->seed;
     q.rounding = full->rounding;
     q.layers = full->layers;
     q.n_layers = full->n_layers;

@@ -51,7 +51,8 @@ enum {
 /** Where the scales of activations come from, in mode ::DFQ_MODE_IMPROVED of a vision
  *  transformer. */
 enum {
-    DFQ_ACT_SCALE_AUTO = 0,  /**< ::DFQ_ACT_SCALE_TENSOR */
+    DFQ_ACT_SCALE_AUTO = 0,  /**< ::DFQ_ACT_SCALE_ROW of a vision transformer in mode
+                                 ::DFQ_MODE_IMPROVED, else ::DFQ_ACT_SCALE_TENSOR */
     DFQ_ACT_SCALE_ROW = 1,   /**< each token, at run time: inputs of linear layers, queries and
                                  attention maps ::DFQ_QUANTIZER_ROW, keys the same but symmetric,
                                  values ::DFQ_QUANTIZER_COLUMN, symmetric */
@@ -128,18 +129,21 @@ typedef struct dfq_quantize_options {
     int32_t act_bits;        /**< 2..8; default 4 */
     int32_t first_last_bits; /**< of the weights of the first and the last layer, of a vision
                                transformer patch embedding and head, 2..8; default 0: weight_bits,
-                               with ::DFQ_ACT_SCALE_ROW 8. There the head's input has the larger of
+                               with scales of rows 8. There the head's input has the larger of
                                these and act_bits; the image stays float */
     int32_t weight_grid;     /**< DFQ_WEIGHT_GRID_*; default ::DFQ_WEIGHT_GRID_AUTO */
     int32_t act_grid;        /**< DFQ_ACT_GRID_*; default ::DFQ_ACT_GRID_AUTO */
     int32_t n_layers;        /**< number of elements of `layers`; default 0 */
     /** layers with widths of their own; later ones win; read during the call. Default NULL */
     const dfq_layer_config *layers;
-    int32_t rotate;    /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
-    int32_t act_scale; /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
-    int32_t rounding;  /**< DFQ_ROUNDING_*, in mode ::DFQ_MODE_IMPROVED; default
-                            ::DFQ_ROUNDING_AUTO */
-    int32_t reserved;  /**< 0 */
+    int32_t rotate;       /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
+    int32_t act_scale;    /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
+    int32_t rounding;     /**< DFQ_ROUNDING_*, in mode ::DFQ_MODE_IMPROVED; default
+                               ::DFQ_ROUNDING_AUTO. Without images that is
+                               ::DFQ_ROUNDING_SEARCH + ::DFQ_ROUNDING_GPTQ */
+    int32_t noise_images; /**< images of noise that are made where none are given, 1..65536; default
+                               64. See dfq_graph_quantize() */
+    uint64_t seed;        /**< of the noise, any number; default 0 */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/rng.h"
 #include "nn/rotate.h"
 #include "quant/layers.h"
 #include "quant/model.h"
@@ -10,7 +11,9 @@
 #include "synth/imageset.h"
 
 static const dfq_quantize_options defaults = {
-    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
+    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .noise_images = 64};
+
+enum { NOISE_STREAM = 0x6e6f6973 }; /* of random numbers: noise in place of images */
 
 void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
 {
@@ -50,8 +53,9 @@ static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
     if (o->act_scale < DFQ_ACT_SCALE_AUTO || o->act_scale > DFQ_ACT_SCALE_TENSOR)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
-    if (o->reserved != 0)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "reserved is %d, must be 0", o->reserved);
+    if (o->noise_images < 1 || o->noise_images > 65536)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "noise_images is %d, must be 1 to 65536",
+                         o->noise_images);
     return DFQ_OK;
 }
 
@@ -104,6 +108,12 @@ static dfq_status take_rounding(int32_t parts, dfqi_scheme *scheme)
     return DFQ_OK;
 }
 
+static bool has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o)
+{
+    bool fits = graph->net.arch.family == DFQI_FAMILY_VIT && o->mode == DFQ_MODE_IMPROVED;
+    return o->act_scale == DFQ_ACT_SCALE_ROW || (o->act_scale == DFQ_ACT_SCALE_AUTO && fits);
+}
+
 /* images: NULL for a CNN whose ranges come later. */
 static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
                            const dfq_quantize_options *options, dfq_graph **out_graph)
@@ -121,7 +131,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
     dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
                         .act_grid = (dfqi_act_grid_kind)o.act_grid};
-    if (o.act_scale == DFQ_ACT_SCALE_ROW) grids.act_scale = DFQI_ACT_SCALE_ROW;
+    if (has_row_scales(graph, &o)) grids.act_scale = DFQI_ACT_SCALE_ROW;
     grids.rotation = choose_rotation(graph, o.rotate, grids.act_scale);
     choose_grids(images, &o, &grids);
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
@@ -138,13 +148,42 @@ out:
     return status;
 }
 
+/* Of a transformer on noise: scales of rows need no images, and weights are rounded by the second
+ * moments of their inputs, which noise gives as well. Ridge correction and mean errors would be
+ * those of noise: with them ViT-Tiny, W4A4, has 264 of 650 right, without them 129 of the first
+ * 200. */
+static dfq_status quantize_without(const dfq_graph *graph, const dfq_quantize_options *options,
+                                   dfq_graph **out_graph)
+{
+    dfq_quantize_options o = defaults;
+    dfq_tensor *noise;
+    const dfqi_arch *a = &graph->net.arch;
+    if (a->family != DFQI_FAMILY_VIT) return quantize(graph, NULL, options, out_graph);
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
+    DFQI_TRY(check(graph->ctx, &o));
+    if (!has_row_scales(graph, &o))
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "images are NULL, but static scales are found on images; give some, or "
+                         "take mode improved with act_scale row");
+    DFQI_TRY(dfqi_tensor_new(graph->ctx, DFQI_F32, 4,
+                             (int64_t[]){o.noise_images, a->channels, a->image, a->image}, &noise));
+    dfqi_rng rng = dfqi_rng_make(o.seed, NOISE_STREAM);
+    dfqi_rng_fill_normal(&rng, dfqi_tensor_f32(noise), (size_t)dfqi_tensor_count(noise));
+    dfqi_images all = {.n = o.noise_images,
+                       .pixels = a->channels * a->image * a->image,
+                       .memory = dfqi_tensor_f32(noise)};
+    if (o.rounding == DFQ_ROUNDING_AUTO) o.rounding = DFQ_ROUNDING_SEARCH | DFQ_ROUNDING_GPTQ;
+    dfq_status status = quantize(graph, &all, &o, out_graph);
+    dfqi_tensor_release(noise);
+    return status;
+}
+
 dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
                               const dfq_quantize_options *options, dfq_graph **out_graph)
 {
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_graph);
-    if (graph->net.arch.family == DFQI_FAMILY_VIT) DFQI_NEED(graph->ctx, images);
-    if (images == NULL) return quantize(graph, NULL, options, out_graph);
+    if (images == NULL) return quantize_without(graph, options, out_graph);
     DFQI_TRY(dfqi_model_check_images(graph, images, 0));
     dfqi_images all = {.n = images->dims[0],
                        .pixels = dfqi_tensor_count(images) / images->dims[0],

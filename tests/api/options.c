@@ -280,8 +280,59 @@ START_TEST(test_act_scale)
     o.mode = DFQ_MODE_PARITY;
     ck_assert_int_eq(quantize(&s, &o), DFQ_E_UNSUPPORTED);
     ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "set it to tensor"));
+    o.mode = DFQ_MODE_IMPROVED;
+    o.act_scale = DFQ_ACT_SCALE_AUTO;
+    ck_assert_int_eq(dfq_graph_quantize(s.net, s.images, &o, &low), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_get_info(low, &info), DFQ_OK);
+    ck_assert(info.act_scale == DFQ_ACT_SCALE_ROW);
+    dfq_graph_release(low);
     o.act_scale = 3;
     ck_assert_int_eq(quantize(&s, &o), DFQ_E_INVALID);
+    end(&s);
+}
+END_TEST
+
+/* Logits of the network quantized without images; the caller frees them. */
+static dfq_tensor *without_images(const scene *s, const dfq_quantize_options *o)
+{
+    dfq_graph *low;
+    dfq_tensor *z;
+    ck_assert_msg(dfq_graph_quantize(s->net, NULL, o, &low) == DFQ_OK, "%s",
+                  dfq_context_get_error(s->ctx));
+    ck_assert_int_eq(dfq_graph_forward(low, s->images, &z), DFQ_OK);
+    dfq_graph_release(low);
+    return z;
+}
+
+/* Without images: the same bits for the same seed, others for another one or another number. */
+START_TEST(test_without_images)
+{
+    scene s = begin();
+    dfq_quantize_options o;
+    dfq_tensor *z[4];
+    dfq_graph *low;
+    dfq_quantize_options_init(&o, sizeof o);
+    ck_assert_int_eq(o.noise_images, 64);
+    z[0] = without_images(&s, NULL);
+    z[1] = without_images(&s, &o);
+    o.seed = 1;
+    z[2] = without_images(&s, &o);
+    o.seed = 0;
+    o.noise_images = 7;
+    z[3] = without_images(&s, &o);
+    size_t bytes = dfq_tensor_get_bytes(z[0]);
+    for (int i = 1; i < 4; i++)
+        ck_assert_int_eq(memcmp(dfq_tensor_get_data(z[0]), dfq_tensor_get_data(z[i]), bytes) == 0,
+                         i == 1);
+    for (int i = 0; i < 4; i++) dfq_tensor_release(z[i]);
+    o.act_scale = DFQ_ACT_SCALE_TENSOR;
+    ck_assert_int_eq(dfq_graph_quantize(s.net, NULL, &o, &low), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(
+        strstr(dfq_context_get_error(s.ctx), "static scales are found on images"));
+    o.act_scale = DFQ_ACT_SCALE_AUTO;
+    o.noise_images = 0;
+    ck_assert_int_eq(dfq_graph_quantize(s.net, NULL, &o, &low), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "noise_images is 0"));
     end(&s);
 }
 END_TEST
@@ -340,5 +391,6 @@ TCase *dfqt_api_options_case(void)
     tcase_add_test(tc, test_grids);
     tcase_add_test(tc, test_rounding);
     tcase_add_test(tc, test_act_scale);
+    tcase_add_test(tc, test_without_images);
     return tc;
 }

@@ -82,7 +82,7 @@ class Usage(Part):
             assert verb in text
             one = self.works(verb, "--help").out
             assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
-            assert len(one.splitlines()) < 60 and max(map(len, one.splitlines())) <= 80, one
+            assert len(one.splitlines()) < 70 and max(map(len, one.splitlines())) <= 80, one
             assert not re.search(r"\n {27}(?! )", one), one  # no text begins beside its column
             assert one == self.works("help", verb).out == self.works(verb, "-h").out
         assert "130 interrupted" in text and max(map(len, text.splitlines())) <= 80, text
@@ -360,12 +360,41 @@ class Results(Part):
                     self.works("info", model, "--json").out)["parameters"] + (
                     56 if model == "cnn.safetensors" else 0), told  # running statistics
             bits = {v["name"]: v["bits"] for v in layers}
-            assert set(bits.values()) == ({3, 32} if model[0] == "t" else {3, 7, 32}), bits
+            own = 7 if model[0] == "c" else 3 if args else 8 # scales of rows: first and last
+            assert set(bits.values()) == {3, own, 32}, bits
         for args in (["info", "q"], ["quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK]):
             lines = self.works(*args, "-v").out.splitlines()
             at = next(i for i, text in enumerate(lines) if text.startswith("layer "))
             assert lines[-1].startswith("total ") and max(map(len, lines[at:])) <= 80, lines
         assert "layer " not in self.works("info", "q").out
+
+    def test_no_images(self):
+        """A transformer in one call, without synthesis and tuning; the same bits each time."""
+        r = self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
+                       "--no-images", "--json", "--report", "r.html", "--data", "pictures")
+        j = json.loads(r.out)
+        assert j["act_scale"] == "row" and j["first_last_bits"] == 8 and j["images"] == 64, j
+        first = self.read("q")
+        self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
+                   "--no-images", "-t", "1")
+        assert self.read("q") == first
+        self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
+                   "--no-images", "--seed", "1", "-n", "16")
+        assert self.read("q") != first
+        assert b"none; weights rounded on 64 of noise" in self.read("r.html")
+        kinds = {q["kind"] for q in json.loads(self.works("info", "q", "--json").out)["quantizers"]}
+        assert kinds == {"weight, per channel", "activation, per row at run time",
+                         "activation, per column at run time"}, kinds
+        assert "scales found at run time" in self.works("info", "q").out
+        for wrong in (("--real", "pictures"), ("--steps", "9"), ("--act-scale", "tensor"),
+                      ("--mode", "parity"), ("--diagnose", "4")):
+            self.fails(USAGE, "--no-images", "quantize", "tiny.safetensors", "-o", "q2", "--bits",
+                       "w4a4", "--no-images", *wrong)
+        self.fails(USAGE, "--act-scale row is for mode improved", "quantize", "tiny.safetensors",
+                   "-o", "q2", "--bits", "w4a4", "--mode", "parity", "--act-scale", "row")
+        tiny.make_cnn(self.dir)
+        self.fails(USAGE, "--no-images is not for --method ait", "quantize", "cnn.safetensors",
+                   "-o", "q2", "--bits", "w4a4", "--no-images")
 
     def test_eval(self):
         r = self.works("eval", "tiny.safetensors", "--data", "pictures", "--json")
@@ -737,9 +766,12 @@ class Cost(Part):
 
     def test_widths_that_differ(self):
         """What is said of the widths is what the quantizers of the file have, not what was asked."""
-        for said, *args in (("w4a4",), ("mixed (weights 3..4, activations 4..6 bits)", "--layer-bits",
-                                        "blocks.0.mlp.fc1=w3a6"),
-                            ("mixed (weights 4..8, activations 4 bits)", "--first-last-bits", "8"),
+        static = "--act-scale", "tensor"
+        for said, *args in (("w4a4", *static),
+                            ("mixed (weights 3..4, activations 4..6 bits)", *static, "--layer-bits",
+                             "blocks.0.mlp.fc1=w3a6"),
+                            ("mixed (weights 4..8, activations 4 bits)", *static,
+                             "--first-last-bits", "8"),
                             ("mixed (weights 4..8, activations 4..8 bits), scales of rows at run "
                              "time", "--mode", "improved", "--act-scale", "row")):
             self.works("quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK, *args)
@@ -1311,7 +1343,7 @@ class Stopping(Part):
 class Resume(Stopping):
     def test_quantize(self):
         self.check_quantize([("synth 10 %", signal.SIGINT), ("synth 60 %", signal.SIGINT),
-                             ("calibrate ", signal.SIGINT), ("tune 20 %", signal.SIGINT),
+                             ("round ", signal.SIGINT), ("tune 20 %", signal.SIGINT),
                              ("tune 80 %", signal.SIGTERM), ("quantized 10 %", signal.SIGINT)])
 
     def test_parity(self):
@@ -1490,7 +1522,7 @@ class ResumeCnn(Stopping):
         args = ["quantize", self.MODEL, *self.LONG, "-o", "q"]
         code, err = self.interrupt(args, "tune 20 %")
         assert code == INTERRUPTED, err
-        for name, value, was in (("--loss", "kl-ce", "ait"), ("--first-last-bits", "8", "4"),
+        for name, value, was in (("--loss", "kl-ce", "ait"), ("--first-last-bits", "8", "auto"),
                                  ("--layer-bits", "fc=w8", "none"), ("--skip", "fc", "none"),
                                  ("--generator", "arc", "qimera")):
             self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,

@@ -72,7 +72,7 @@ static dfq_status draw(const struct quantize *q, struct page *p)
     if (mkdtemp(folder)) {
         /* the page says of these images that they come from the network alone */
         if (shown) status = draw_contact(q, folder, p);
-        if (status == DFQ_OK && vit) status = draw_attention(q, folder, p);
+        if (status == DFQ_OK && vit && q->images) status = draw_attention(q, folder, p);
         folder_remove(folder);
     }
     free(folder);
@@ -184,6 +184,11 @@ static void tell_images(const struct quantize *q, struct page *p)
     if (q->with_generator) {
         snprintf(new_row(p, "images"), PAGE_TEXT, "%lld new ones in each step, generator %s",
                  (long long)o->batch, option_generator_name(o->generator));
+        return;
+    }
+    if (o->no_images) {
+        snprintf(new_row(p, "images"), PAGE_TEXT, "none; weights rounded on %lld of noise",
+                 (long long)o->images);
         return;
     }
     snprintf(new_row(p, "images"), PAGE_TEXT, "%lld, %s %.60s", (long long)o->images,

@@ -69,7 +69,10 @@ static void say_cures(const struct quantize *q, struct page *p)
     const struct options *o = &q->full;
     char text[PAGE_SENTENCE - 1] = ""; /* room for the full stop */
     double done = (double)q->best.best_step / (double)(o->steps > 0 ? o->steps : 1);
-    if (o->no_tune) add(text, "tuning, which --no-tune left out");
+    if (o->no_images)
+        add(text, "images and tuning, which --no-images left out");
+    else if (o->no_tune)
+        add(text, "tuning, which --no-tune left out");
     if (o->mode == DFQ_MODE_PARITY) add(text, "--mode improved");
     if (o->method == METHOD_MIMIQ && q->curves && done > 0.9)
         add(text, "more --steps, the last were the best");
