@@ -73,8 +73,8 @@ static void warn_of_ranges(const struct quantize *q, const dfq_tuner_options *t)
     enum { SETTLED = 150 };
     if (q->full.mode == DFQ_MODE_PARITY && t->range_steps < SETTLED)
         session_error(q->s, 0,
-                      "warning: in mode parity the average of ranges is right after %d steps, the "
-                      "warm-up has %lld; take more --steps",
+                      "warning: the averaged ranges of mode parity need a warm-up of %d steps, "
+                      "this one has %lld; raise --steps",
                       (int)SETTLED, (long long)t->range_steps);
 }
 

@@ -188,7 +188,7 @@ int cmd_bench(struct session *s)
     int code = model_load(s, DFQ_DECIDES_COST, &b.net, &b.info);
     if (code) return code;
     b.full = recipe_fill(s->o, b.net, &b.info);
-    session_say(s, "about 10 s or three runs of each kind; other programs disturb");
+    session_say(s, "each kind is measured for about 10 s or three runs; stop other programs");
     dfq_status status = measure(&b);
     if (status == DFQ_OK)
         print_result(&b);

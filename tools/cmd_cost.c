@@ -27,9 +27,8 @@ static int check_config(struct session *s, const struct result *r)
 {
     int64_t n = dfq_accelerator_get_count(r->accel);
     if (s->o->config < n) return CODE_DONE;
-    return session_error(s, CODE_USAGE,
-                         "--config is %lld, %s stands for %lld accelerators, 0 to %lld",
-                         (long long)s->o->config, s->o->accel, (long long)n, (long long)n - 1);
+    return session_error(s, CODE_USAGE, "--config is %lld, must be 0 to %lld, an accelerator of %s",
+                         (long long)s->o->config, (long long)n - 1, s->o->accel);
 }
 
 /* Of several accelerators the one with the least product of energy and latency. */
@@ -54,10 +53,10 @@ static int try_mapping(struct session *s, struct result *r)
     const char *text = s->o->mapping, *colon = text ? strchr(text, ':') : NULL;
     if (!text) return CODE_DONE;
     if (!colon)
-        return session_error(s, CODE_USAGE,
-                             "--mapping is \"%s\", must look like \"LAYER: DRAM M3 | "
-                             "GLB C2 | SPACE P13 | RF Q13\"",
-                             text);
+        return session_error(
+            s, CODE_USAGE,
+            "--mapping is \"%s\", must be like \"LAYER: DRAM M3 | GLB C2 | SPACE P13 | RF Q13\"",
+            text);
     for (int32_t i = 0; i < dfq_cost_get_count(r->cost); i++) {
         dfq_cost_info layer = {.struct_size = sizeof layer};
         dfq_status status = dfq_cost_get_layer(r->cost, i, &layer);
@@ -69,12 +68,13 @@ static int try_mapping(struct session *s, struct result *r)
         r->has_own = 1;
         if (status != DFQ_E_INVALID || !layer.mapping || !*layer.mapping)
             return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
-        return session_error(s, CODE_USAGE,
-                             "--mapping of layer %s: %s; the search found one to begin from: \"%s: "
-                             "%s\"",
-                             layer.name, dfq_context_get_error(s->ctx), layer.name, layer.mapping);
+        return session_error(
+            s, CODE_USAGE,
+            "--mapping: layer %s: %s; begin with the mapping that the search found: \"%s: %s\"",
+            layer.name, dfq_context_get_error(s->ctx), layer.name, layer.mapping);
     }
-    return session_error(s, CODE_USAGE, "--mapping: there is no layer %.*s; --json names them all",
+    return session_error(s, CODE_USAGE,
+                         "--mapping: layer %.*s does not exist; --json lists all layers",
                          (int)(colon - text), text);
 }
 
@@ -235,7 +235,7 @@ static int print_text(struct session *s, const struct result *r)
                s->o->config < 0 ? ": the least energy x latency" : "");
     print_widths(s, r);
     if (cost_print_layers(r->cost, &r->total, s->o->all))
-        return session_error(s, CODE_FAILED, "not enough memory");
+        return session_error(s, CODE_FAILED, "out of memory");
     if (r->has_own) {
         printf("\nwith the given mapping:\n");
         cost_print_row(r->own.name, &r->own, &r->total);

@@ -15,7 +15,9 @@ static int fingerprint(struct session *s, const dfq_dataset *d, uint64_t *out)
 {
     uint64_t h;
     if (file_hash(s->o->input, &h) != 0)
-        return session_error(s, CODE_INPUT, "cannot read %s again", s->o->input);
+        return session_error(s, CODE_INPUT,
+                             "cannot read %s again: it is gone or was replaced by something else",
+                             s->o->input);
     char *network = model_describe(s->o);
     if (!network) return session_fail(s, DFQ_E_NOMEM, PHASE_READ);
     h = text_hash(h, network, strlen(network) + 1);
@@ -39,19 +41,18 @@ static int take_token(struct session *s, uint64_t print, int64_t count, struct t
     if (sscanf(text, "%" SCNd64 "-%" SCNd64 "-%" SCNd64 "-%" SCNd64 "-%16" SCNx64 "%c", &v.n,
                &v.correct, &v.correct5, &v.not_finite, &belongs, &tail) != 5 ||
         !tally_holds(&v))
-        return session_error(s, CODE_USAGE,
-                             "--resume-at %s is no token; copy what the interrupted run printed",
-                             text);
-    if (belongs != print)
         return session_error(
-            s, CODE_USAGE,
-            "--resume-at %s belongs to another model or --data, or to other options of the "
-            "network; leave it out to start anew",
+            s, CODE_USAGE, "--resume-at is %s, must be the token that the interrupted run printed",
             text);
+    if (belongs != print)
+        return session_error(s, CODE_USAGE,
+                             "--resume-at is %s, the token of another model, other --data or other "
+                             "options of the network; leave it out to start anew",
+                             text);
     if (v.n > count)
         return session_error(s, CODE_USAGE,
-                             "--resume-at %s: %lld images are done, only %lld asked "
-                             "for; raise --images",
+                             "--resume-at is %s, by which %lld images are done, and --images is "
+                             "%lld; raise --images",
                              text, (long long)v.n, (long long)count);
     *t = v;
     return CODE_DONE;
@@ -110,8 +111,8 @@ static int judge(struct session *s, const dfq_graph *g, const dfq_graph_info *in
     double seconds = 0;
     char a[TEXT_SHORT], b[TEXT_SHORT];
     if (s->o->images > count)
-        return session_error(s, CODE_USAGE, "--images is %lld, %s has %lld; take at most those",
-                             (long long)s->o->images, s->o->data, (long long)count);
+        return session_error(s, CODE_USAGE, "--images is %lld, must be at most %lld, those of %s",
+                             (long long)s->o->images, (long long)count, s->o->data);
     if (s->o->images > 0) count = s->o->images;
     int code = fingerprint(s, d, &print);
     if (!code) code = take_token(s, print, count, &t);

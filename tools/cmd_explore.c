@@ -70,8 +70,8 @@ static int check_warm(struct explore *x)
     x->warm_saved = begun && file_kind(path) == FILE_REGULAR;
     if (!begun || x->warm_saved) return CODE_DONE;
     return session_error(x->s, CODE_USAGE,
-                         "--save-supernet %s: the warm-up of this job is over and its weights were "
-                         "not kept; leave it out",
+                         "--save-supernet %s: the weights after the warm-up of this job were not "
+                         "kept; leave the option out",
                          path);
 }
 
@@ -85,7 +85,7 @@ static int check_accel(struct session *s)
         snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", name);
     }
     if (file_kind(s->o->accel) != FILE_NONE) return CODE_DONE;
-    return session_error(s, CODE_INPUT, "--accel %s: there is no such file, and the presets are %s",
+    return session_error(s, CODE_INPUT, "cannot read %s: there is no such file; presets: %s",
                          s->o->accel, all);
 }
 

@@ -60,9 +60,9 @@ static dfq_status read_first(struct quantize *q)
 static int check_number(struct session *s, int64_t have)
 {
     if (s->o->images <= have) return CODE_DONE;
-    return session_error(s, CODE_USAGE, "--images is %lld, %s has %lld; take at most those",
-                         (long long)s->o->images, s->o->synth ? s->o->synth : s->o->real,
-                         (long long)have);
+    return session_error(s, CODE_USAGE, "--images is %lld, must be at most %lld, those of %s",
+                         (long long)s->o->images, (long long)have,
+                         s->o->synth ? s->o->synth : s->o->real);
 }
 
 /* Pictures are decoded once and wait on the disk that the output goes to; where it is a device,
@@ -114,7 +114,7 @@ static int prepare(struct quantize *q)
     int code = recipe_check(s, &q->full, q->net, &q->info);
     if (!code && q->info.quantized)
         code =
-            session_error(s, CODE_INPUT, "%s is quantized already (w%da%d); give the float model",
+            session_error(s, CODE_INPUT, "%s is already quantized (w%da%d); give the float network",
                           s->o->input, (int)q->info.weight_bits, (int)q->info.act_bits);
     if (!code) code = job_open(s, &q->full, low, &q->job);
     if (!code) code = open_data(q);

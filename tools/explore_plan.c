@@ -109,7 +109,7 @@ static int plan_networks(struct explore *x)
     if (first)
         snprintf(then, sizeof then, ", then the hw-generator (%lld steps)", (long long)next.total);
     if (unit > 0) /* a step was left to time */
-        session_say(x->s, "%s %s to train the %s (%lld steps)%s; what the rest takes is told then",
+        session_say(x->s, "%s %s to train the %s (%lld steps)%s; an estimate of the rest follows",
                     x->job.resumed ? "still about" : "about",
                     text_seconds((double)(now.total - now.done) * unit, t),
                     first ? "evaluator" : "hw-generator", (long long)now.total, then);
@@ -164,7 +164,7 @@ int explore_plan(struct explore *x)
     x->told = 1;
     if (explore_untrained(x)) return plan_networks(x);
     if (x->hopeless) {
-        session_say(x->s, "nothing meets these limits, as the costs of all choices prove");
+        session_say(x->s, "no choice meets these limits, which the costs of all choices prove");
         return CODE_DONE;
     }
     double held = session_peak(); /* without the copy of the job that the estimate works on */
@@ -176,6 +176,6 @@ int explore_plan(struct explore *x)
     else if (status == DFQ_E_CANCELLED)
         dfq_context_cancel(x->s->ctx); /* the job stops at its first step, and tells how to go on */
     else
-        session_say(x->s, "no estimate of the time: %s", dfq_context_get_error(x->s->ctx));
+        session_say(x->s, "the time cannot be estimated: %s", dfq_context_get_error(x->s->ctx));
     return CODE_DONE;
 }

@@ -7,14 +7,14 @@
 #include "options.h"
 
 static const char *const purpose[VERB_COUNT] = {
-    [VERB_INFO] = "tell what a model file holds",
+    [VERB_INFO] = "print what a model file holds",
     [VERB_EVAL] = "measure the accuracy of a float or quantized model",
-    [VERB_SYNTH] = "make images from a model alone",
+    [VERB_SYNTH] = "make synthetic images from a model, without data",
     [VERB_QUANTIZE] = "quantize a model without data",
     [VERB_BENCH] = "measure speed: forward pass, synthesis, tuning",
-    [VERB_COST] = "tell latency and energy on an accelerator",
+    [VERB_COST] = "compute latency, energy and area on an accelerator",
     [VERB_EXPLORE] = "choose a network and its accelerator together",
-    [VERB_VERSION] = "tell version and kernels"};
+    [VERB_VERSION] = "print the version, the kernels and the number of threads"};
 
 static const char *const usage[VERB_COUNT] = {
     [VERB_INFO] = "MODEL.safetensors",
@@ -59,8 +59,8 @@ static void wrap(FILE *f, size_t at, size_t indent, const char *text)
 
 static void exit_codes(FILE *f)
 {
-    fputs("Exit codes: 0 done, 1 failure (memory, divergence), 2 usage, 3 bad input file,\n"
-          "4 no solution, 5 output cannot be written, 130 interrupted (can be resumed)\n",
+    fputs("Exit codes: 0 done, 1 failure (memory, divergence), 2 usage, 3 bad input file,\n4 no "
+          "solution, 5 output cannot be written, 130 interrupted (can be resumed)\n",
           f);
 }
 
@@ -71,8 +71,9 @@ void help_program(FILE *f)
     for (int i = 0; i < VERB_COUNT; i++) fprintf(f, "  %-9s %s\n", verb_names[i], purpose[i]);
     fputc('\n', f);
     wrap(f, 0, 0,
-         "dfq VERB --help tells the options. Results go to stdout, everything else to stderr. "
-         "Interrupting (Ctrl-C) a long job leaves a checkpoint and tells how to go on.");
+         "'dfq VERB --help' lists the options of a verb. Results go to stdout, everything else to "
+         "stderr. Ctrl-C stops a long job, leaves a checkpoint, and prints the command that goes "
+         "on.");
     fputc('\n', f);
     exit_codes(f);
 }
@@ -122,6 +123,9 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
     case OPT_COST_FUNCTION:
         fprintf(f, " (%s)", option_cost_name(DFQ_COST_MEAN));
         break;
+    case OPT_RULE:
+        fprintf(f, " (%s)", option_rule_name(DFQ_RULE_CONSTRAINT_GRADIENT));
+        break;
     case OPT_EVALUATOR:
         fprintf(f, " (%s)", option_evaluator_name(e.evaluator));
         break;
@@ -161,7 +165,7 @@ static void put_default(FILE *f, enum verb verb, enum option_id id)
         fprintf(f, " (%g)", (double)t.head_weight);
         break;
     case OPT_CONFIG:
-        fputs(" (the least energy x latency)", f);
+        fputs(" (that of least energy x latency)", f);
         break;
     case OPT_THREADS:
         fputs(" (one per core)", f);
@@ -216,10 +220,11 @@ void help_verb(FILE *f, enum verb verb)
     fprintf(f, "\nExample: %s\n", example[verb]);
     if (verb == VERB_EXPLORE)
         wrap(f, 0, 8,
-             "Spaces: cifar10-small, cifar10-full, cifar10-vit-small, imagenet-vit-tiny, or a "
-             "description in a file");
+             "Spaces: cifar10-small, cifar10-full, cifar10-vit-small, imagenet-vit-tiny, or a JSON "
+             "file");
     if (verb == VERB_COST || verb == VERB_EXPLORE) put_presets(f);
     if (option_table[OPT_RESUME].verbs >> verb & 1)
-        fputs("Ctrl-C stops; the same command with --resume goes on, to the same bits.\n", f);
+        fputs("Ctrl-C stops the job; the same command with --resume goes on, to the same bits.\n",
+              f);
     exit_codes(f);
 }

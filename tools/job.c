@@ -102,12 +102,12 @@ static int compare(struct session *s, const struct job *job, const char *old)
         if (n != m || memcmp(a, b, n) != 0) {
             if (strncmp(a, "model", name) == 0)
                 return session_error(s, CODE_USAGE,
-                                     "%s is not the model that %s was started with; take that one, "
+                                     "%s is not the model that %s was started with; give that one, "
                                      "or --force without --resume to start anew",
                                      s->o->input, job->folder);
             if (m < name || memcmp(a, b, name) != 0) break;
             return session_error(s, CODE_USAGE,
-                                 "%.*s is%.*s, %s was started with%.*s; take that, or --force "
+                                 "%.*s is%.*s, and %s was started with%.*s; give that, or --force "
                                  "without --resume to start anew",
                                  (int)name, a, (int)(n - name), a + name, job->folder,
                                  (int)(m - name), b + name);
@@ -116,10 +116,10 @@ static int compare(struct session *s, const struct job *job, const char *old)
         b += m + (b[m] == '\n');
     }
     if (!*a) return CODE_DONE;
-    return session_error(s, CODE_INPUT,
-                         "%s: damaged, or of another version; start anew with --force "
-                         "without --resume",
-                         job->text);
+    return session_error(
+        s, CODE_INPUT,
+        "%s: the file is damaged, or of another version; start anew with --force without --resume",
+        job->text);
 }
 
 /* -- job.txt ----------------------------------------------------------------------------------- */
@@ -155,14 +155,14 @@ static int read_job(struct session *s, struct job *job)
     int code;
     free(raw);
     if (!text || strncmp(text, first_line, n) != 0) {
-        code = session_error(s, CODE_INPUT,
-                             "%s: not what an interrupted run leaves; start anew with "
-                             "--force without --resume",
-                             job->text);
+        code = session_error(
+            s, CODE_INPUT,
+            "%s: the file is not of an interrupted run; start anew with --force without --resume",
+            job->text);
     } else if (!ends_with(text, last_line)) {
         code = session_error(s, CODE_INPUT,
-                             "%s: cut short, its last line is missing; put the whole file back, or "
-                             "start anew with --force without --resume",
+                             "%s: the file is cut short, its last line is missing; put the whole "
+                             "file back, or start anew with --force without --resume",
                              job->text);
     } else {
         code = compare(s, job, text + n);
@@ -196,7 +196,7 @@ int job_note(struct session *s, struct job *job)
     else
         failed = !all || file_write_text(job->text, all) != 0;
     if (failed)
-        session_error(s, 0, "warning: no checkpoint could be written to %s: %s", job->folder,
+        session_error(s, 0, "warning: cannot write a checkpoint to %s: %s", job->folder,
                       strerror(errno));
     else
         job->made = 1;
@@ -274,10 +274,10 @@ static int take_over(struct session *s, struct job *job)
         return code;
     }
     if (foreign && file_kind(job->text) == FILE_NONE)
-        return session_error(s, CODE_USAGE,
-                             "%s holds what no run has left there; move it, or choose another name "
-                             "for -o",
-                             job->folder);
+        return session_error(
+            s, CODE_USAGE,
+            "%s holds files that no run has left there; move them, or choose another name for -o",
+            job->folder);
     if (there && !s->o->force)
         return session_error(s, CODE_USAGE,
                              "%s is left from an interrupted run; add --resume to go "
@@ -285,7 +285,8 @@ static int take_over(struct session *s, struct job *job)
                              job->folder);
     if (there) remove_own(job);
     if (s->o->resume)
-        session_say(s, "nothing to resume at %s, starting from the beginning", job->folder);
+        session_say(s, "there is nothing to resume at %s; the run starts from the beginning",
+                    job->folder);
     return CODE_DONE;
 }
 
@@ -322,7 +323,8 @@ void job_checkpoint(struct session *s, struct job *job, job_save save, void *han
     dfq_status status = save(handle, path);
     job->kept = status == DFQ_OK;
     if (status != DFQ_OK)
-        session_error(s, 0, "warning: no checkpoint: %s", dfq_context_get_error(s->ctx));
+        session_error(s, 0, "warning: cannot write a checkpoint: %s",
+                      dfq_context_get_error(s->ctx));
 }
 
 int job_run(struct session *s, struct job *job, const struct job_stage *stage)
@@ -343,9 +345,10 @@ int job_say_how_to_go_on(struct session *s, const struct job *job)
 {
     const struct options *o = s->o;
     if (!job->made || !job->enabled)
-        return session_error(s, CODE_INTERRUPTED, "stopped; nothing was kept, start it again");
+        return session_error(s, CODE_INTERRUPTED,
+                             "stopped, and nothing was kept; start the run again");
     char *command = text_command(o->argc, o->argv, o->resume ? NULL : "--resume");
-    session_error(s, CODE_INTERRUPTED, "stopped, go on with: %s", command ? command : "--resume");
+    session_error(s, CODE_INTERRUPTED, "stopped; go on with: %s", command ? command : "--resume");
     free(command);
     return CODE_INTERRUPTED;
 }
@@ -355,7 +358,7 @@ void job_say_kept(struct session *s, const struct job *job)
     const struct options *o = s->o;
     if (!job->kept) return;
     char *command = text_command(o->argc, o->argv, o->resume ? NULL : "--resume");
-    session_error(s, 0, "what was done is kept in %s; once there is a place, go on with: %s",
+    session_error(s, 0, "the work so far is kept in %s; make room, then go on with: %s",
                   job->folder, command ? command : "--resume");
     free(command);
 }

@@ -19,11 +19,10 @@ static int32_t count(const char *text)
 
 static int wrong(const struct options *o, const char *entry, int n)
 {
-    return option_wrong(
-        o,
-        "--layer-bits \"%.*s\" must look like NAME=w8a8, NAME=w8 or NAME=a8, widths "
-        "of 2 to 8; several with commas between",
-        n, entry);
+    return option_wrong(o,
+                        "--layer-bits is \"%.*s\", must be NAME=w8a8, NAME=w8 or NAME=a8 with 2 to "
+                        "8 bits; separate several by commas",
+                        n, entry);
 }
 
 /* "w8a8", "w8" or "a8" up to `end`. */
@@ -46,12 +45,12 @@ static int read_text(struct options *o, const char *text, int skip, dfq_layer_co
         dfq_layer_config *c = &rows[o->n_layers];
         *c = (dfq_layer_config){.struct_size = sizeof *c, .skip = skip};
         if (name == 0 || (!skip && name == n)) {
-            if (skip) return option_wrong(o, "--skip \"%s\" has an empty name", o->skip);
+            if (skip) return option_wrong(o, "--skip is \"%s\", must have no empty name", o->skip);
             return wrong(o, text, n);
         }
         if (!skip && !read_bits(text + name + 1, text + n, c)) return wrong(o, text, n);
         c->name = text_format("%.*s", name, text);
-        if (!c->name) return option_wrong(o, "there is not enough memory for the names of layers");
+        if (!c->name) return option_wrong(o, "out of memory: the names of layers");
         o->n_layers++;
         text = text[n] ? text + n + 1 : NULL;
     }
@@ -63,7 +62,7 @@ int layer_config_read(struct options *o)
     int32_t n = count(o->layer_bits) + count(o->skip);
     if (n == 0) return -1;
     dfq_layer_config *rows = calloc((size_t)n, sizeof *rows);
-    if (!rows) return option_wrong(o, "there is not enough memory for the names of layers");
+    if (!rows) return option_wrong(o, "out of memory: the names of layers");
     o->layers = rows;
     int code = read_text(o, o->layer_bits, 0, rows);
     return code < 0 ? read_text(o, o->skip, 1, rows) : code;

@@ -89,15 +89,15 @@ static void warn(struct session *s, const dfq_graph *g, int32_t decides)
     /* what a network is called where nothing calls it otherwise; a ResNet's is of its layers */
     int nameless = b || strcmp(name, "vit") == 0 || strcmp(name, "mobilenetv2") == 0;
     if (a && (arch || !nameless))
-        session_error(
-            s, 0,
-            "warning: %s: what the name %s does not tell is assumed: %s; say otherwise by "
-            "these options or metadata keys, or by %s",
-            s->o->input, arch ? arch : name, assumed, arch ? "another name" : "--arch NAME");
+        session_error(s, 0,
+                      "warning: %s: name %s does not tell everything, assumed: %s; change it by "
+                      "these options or metadata keys, or by %s",
+                      s->o->input, arch ? arch : name, assumed,
+                      arch ? "another name" : "--arch NAME");
     else if (a || b)
         session_error(s, 0,
-                      "warning: %s does not tell its architecture; %s%s%s%s%s; say otherwise by "
-                      "these options or metadata keys, or by --arch NAME",
+                      "warning: %s does not tell its architecture; %s%s%s%s%s; change it by these "
+                      "options or metadata keys, or by --arch NAME",
                       s->o->input, a ? "assumed: " : "", assumed, a && b ? "; " : "",
                       b ? "by the file's name: " : "", by_file);
 }
@@ -153,11 +153,10 @@ void model_say_cropped(struct session *s, const dfq_dataset *d)
 {
     dfq_dataset_info info = {.struct_size = sizeof info};
     if (dfq_dataset_get_info(d, &info) == DFQ_OK && info.cropped > 0)
-        session_say(
-            s,
-            "%lld of %lld pictures are larger than the crop and were not resized: their middle "
-            "alone is looked at; --resize or --crop scale them first",
-            (long long)info.cropped, (long long)info.count);
+        session_say(s,
+                    "%lld of %lld pictures are larger than the crop and are not resized, so that "
+                    "only their middle counts; --resize or --crop scales them first",
+                    (long long)info.cropped, (long long)info.count);
 }
 
 int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, double *out_seconds)

@@ -90,17 +90,18 @@ static int take_bits(struct options *o, const char *text)
     const char *p = text;
     for (int i = 0; i < 2; i++) {
         if (*p != "wa"[i] || p[1] < '0' || p[1] > '9')
-            return option_wrong(
-                o, "--bits is %s, must look like w4a4: bits of weights and activations",
-                *text ? text : "empty");
+            return option_wrong(o,
+                                "--bits is %s, must be like w4a4: bits of weights and activations",
+                                *text ? text : "empty");
         v[i] = strtol(p + 1, &end, 10);
         p = end;
     }
-    if (*p) return option_wrong(o, "--bits is %s, must look like w4a4: nothing behind it", text);
+    if (*p) return option_wrong(o, "--bits is %s, must be like w4a4, with nothing after it", text);
     for (int i = 0; i < 2; i++)
         if (v[i] < 2 || v[i] > 8)
-            return option_wrong(o, "--bits %s: %s of %ld bit%s, must be 2 to 8; try w4a4", text,
-                                i ? "activations" : "weights", v[i], v[i] == 1 ? "" : "s");
+            return option_wrong(
+                o, "--bits is %s: %s have %ld bit%s, must have 2 to 8; for example w4a4", text,
+                i ? "activations" : "weights", v[i], v[i] == 1 ? "" : "s");
     o->weight_bits = (int32_t)v[0];
     o->act_bits = (int32_t)v[1];
     return 0;
@@ -164,9 +165,8 @@ static const char *rule_word(int32_t i)
 static int take_rule(struct options *o, const char *text)
 {
     if (strcmp(text, option_rule_name(DFQ_RULE_EXACT)) == 0)
-        return option_wrong(
-            o, "--rule exact needs losses that are known beforehand, and here they are "
-               "learned; take constraint-gradient");
+        return option_wrong(o, "--rule exact is for losses that are known beforehand, and here "
+                               "they are learned; take constraint-gradient");
     int code =
         take_word(o, option_table[OPT_RULE].name, text, rule_word, DFQ_RULE_ALTERNATE, &o->rule);
     if (o->rule >= DFQ_RULE_EXACT) o->rule++;

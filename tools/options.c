@@ -46,11 +46,12 @@ static int check_evaluator(const struct options *o)
 {
     if (o->evaluator != DFQ_EVALUATOR_NETWORKS && option_given(o, OPT_EVALUATOR_STEPS))
         return option_wrong(
-            o, "--evaluator-steps is for --evaluator networks; add it, or leave this out");
+            o, "--evaluator-steps is for --evaluator networks; add that, or leave it out");
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS &&
         (o->rule == DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_NETWORK_FIRST ||
          o->rule == DFQ_RULE_PRODUCT || o->rule == DFQ_RULE_ALTERNATE))
-        return option_wrong(o, "--evaluator networks is not for --rule %s; leave one out",
+        return option_wrong(o,
+                            "--evaluator networks and --rule %s exclude each other; leave one out",
                             option_rule_name(o->rule));
     return -1;
 }
@@ -77,16 +78,14 @@ static int check_quantize(const struct options *o)
                                "--act-scale tensor out, their scales are found on images");
     for (size_t i = 0; i < sizeof tuning / sizeof *tuning; i++)
         if (o->no_tune && option_given(o, tuning[i]))
-            return option_wrong(o,
-                                "--%s is for tuning, and --no-tune says not to tune; leave one out",
+            return option_wrong(o, "--%s and --no-tune exclude each other; leave one out",
                                 option_table[tuning[i]].name);
     if (o->loss == LOSS_KL_CE && option_given(o, OPT_CROSSING_TARGET))
         return option_wrong(o,
-                            "--loss kl-ce has no gradient inundation; leave --crossing-target out");
+                            "--loss kl-ce and --crossing-target exclude each other; leave one out");
     if (o->mode != DFQ_MODE_PARITY && (o->weight_grid != 0 || o->act_grid != 0))
         return option_wrong(
-            o, "--weight-grid and --act-grid are for --mode parity; mode improved searches "
-               "its own");
+            o, "--weight-grid and --act-grid are for --mode parity; add that, or leave them out");
     if (o->mode == DFQ_MODE_PARITY && o->act_scale == DFQ_ACT_SCALE_ROW)
         return option_wrong(
             o, "--act-scale row is for mode improved; parity has the published scales of tensors");
@@ -99,28 +98,30 @@ static int check_quantize(const struct options *o)
 static int check_explore(const struct options *o)
 {
     if (!o->accel)
-        return option_wrong(o, "--accel is missing: a JSON file, or a preset: hdx-space");
-    if (!(option_given(o, OPT_FPS) || option_given(o, OPT_ENERGY) || option_given(o, OPT_AREA)))
-        return option_wrong(o, "no limit given; add --fps, --energy-mj or --area-mm2, or several");
-    if (!o->data)
         return option_wrong(
-            o, "--data is missing: images to learn from, a folder with labels.csv, a folder "
-               "of class folders, or a CIFAR binary file");
+            o, "--accel is missing; give a JSON file or a preset, for example hdx-space");
+    if (!(option_given(o, OPT_FPS) || option_given(o, OPT_ENERGY) || option_given(o, OPT_AREA)))
+        return option_wrong(o,
+                            "a limit is missing; give --fps, --energy-mj, --area-mm2, or several");
+    if (!o->data)
+        return option_wrong(o, "--data is missing, the images to train on; give a folder with "
+                               "labels.csv, a folder of class folders, or a CIFAR binary file");
     if (o->supernet && (option_given(o, OPT_WARMUP_STEPS) || o->save_supernet))
-        return option_wrong(o, "--supernet leaves nothing to warm up; leave --%s out",
+        return option_wrong(o, "--supernet and --%s exclude each other; leave one out",
                             o->save_supernet ? "save-supernet" : "warmup-steps");
     if (o->save_supernet && o->warmup_steps == 0)
         return option_wrong(
-            o, "--warmup-steps 0 leaves no supernet to save; leave --save-supernet out");
+            o, "--warmup-steps 0 and --save-supernet exclude each other; leave one out");
     if (option_given(o, OPT_PENALTY) && o->rule != DFQ_RULE_PENALTY &&
         o->rule != DFQ_RULE_ABSOLUTE && o->rule != DFQ_RULE_PRODUCT)
         return option_wrong(o, "--penalty is not for --rule %s; leave it out",
                             option_rule_name(o->rule));
     if (option_given(o, OPT_COST_FUNCTION) && !(o->cost_weight > 0) &&
         o->rule != DFQ_RULE_ALTERNATE)
-        return option_wrong(o, "--cost-function weighs nothing without --cost-weight; add it");
+        return option_wrong(
+            o, "--cost-function is for --cost-weight above 0; add that, or leave it out");
     if (o->trajectory && !*o->trajectory)
-        return option_wrong(o, "--trajectory is empty: where shall the course go?");
+        return option_wrong(o, "--trajectory is empty; give the beginning of the file names");
     return check_evaluator(o);
 }
 
@@ -132,7 +133,7 @@ static int no_accelerator(const struct options *o)
         size_t at = strlen(all);
         snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", name);
     }
-    return option_wrong(o, "--accel is missing: a JSON file, or a preset: %s", all);
+    return option_wrong(o, "--accel is missing; give a JSON file or a preset: %s", all);
 }
 
 /* `rest` and `n`: what is no option. */
@@ -140,36 +141,36 @@ static int check_line(struct options *o, char *const *rest, int n)
 {
     const char *verb = verb_names[o->verb];
     if (o->verb == VERB_VERSION) {
-        if (n > 0) return option_wrong(o, "takes no file, got %s", rest[0]);
+        if (n > 0) return option_wrong(o, "version takes no file; leave %s out", rest[0]);
         return -1;
     }
     int explore = o->verb == VERB_EXPLORE;
     if (n < 1 && explore)
-        return option_wrong(o, "no search space given; for example dfq explore cifar10-small");
+        return option_wrong(o,
+                            "the search space is missing; for example dfq explore cifar10-small");
     if (n < 1)
-        return option_wrong(o, "no model given; usage: dfq %s MODEL.safetensors [options]", verb);
+        return option_wrong(o, "the model is missing; usage: dfq %s MODEL.safetensors [options]",
+                            verb);
     if (n > 1)
-        return option_wrong(o, "one %s at a time: %s and %s were given",
-                            explore ? "search space" : "model", rest[0], rest[1]);
+        return option_wrong(o, "give one %s, not %s and %s", explore ? "search space" : "model",
+                            rest[0], rest[1]);
     o->input = rest[0];
     if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS))
         return option_wrong(o, "--bits is missing; for example --bits w4a4");
     if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)
-        return option_wrong(o, "-o OUT is missing: where shall the result go?");
-    if (o->out && !*o->out) return option_wrong(o, "-o is empty: where shall the result go?");
+        return option_wrong(o, "-o OUT is missing; give the place of the result");
+    if (o->out && !*o->out) return option_wrong(o, "-o is empty; give the place of the result");
     if (o->verb == VERB_EVAL && !o->data)
-        return option_wrong(
-            o, "--data is missing: a folder with labels.csv, a folder of class folders, or "
-               "a CIFAR binary file");
+        return option_wrong(o, "--data is missing; give a folder with labels.csv, a folder of "
+                               "class folders, or a CIFAR binary file");
     if (explore) return check_explore(o);
     if (o->verb == VERB_COST && !o->accel) return no_accelerator(o);
     if (o->labels_from && !o->data)
-        return option_wrong(
-            o, "--labels-from tells the classes of --data; give that too, or leave it out");
+        return option_wrong(o, "--labels-from is for --data; add that, or leave it out");
     if (option_given(o, OPT_RESIZE) && option_given(o, OPT_CROP))
-        return option_wrong(o, "--resize and --crop say the same; give one");
+        return option_wrong(o, "--resize and --crop exclude each other; leave one out");
     if (o->synth && o->real)
-        return option_wrong(o, "--synth and --real exclude each other; give one");
+        return option_wrong(o, "--synth and --real exclude each other; leave one out");
     int code = check_quantize(o);
     return code < 0 ? layer_config_read(o) : code;
 }
@@ -186,7 +187,7 @@ static int parse_verb(int argc, char **argv, struct options *o)
 {
     const char *word = argc > 1 ? argv[1] : NULL;
     if (!word) {
-        fprintf(stderr, "dfq: no verb given; see dfq --help\n");
+        fprintf(stderr, "dfq: the verb is missing; see dfq --help\n");
         return CODE_USAGE;
     }
     if (strcmp(word, "--version") == 0) {
@@ -242,11 +243,13 @@ static int parse_options(int argc, char **argv, struct options *o)
     optind = 2;
     while ((c = getopt_long(argc, argv, letters, rows, NULL)) != -1) {
         const char *word = argv[optind - 1];
-        if (c == ':') return option_wrong(o, "%s needs a value; see dfq %s --help", word, verb);
+        if (c == ':')
+            return option_wrong(o, "the value of %s is missing; see dfq %s --help", word, verb);
         if (c == '?' && optopt && optopt < LONG_FIRST)
-            return option_wrong(o, "unknown option -%c; see dfq %s --help", optopt, verb);
+            return option_wrong(o, "option -%c is not known; see dfq %s --help", optopt, verb);
         if (c == '?')
-            return option_wrong(o, "unknown or unclear option %s; see dfq %s --help", word, verb);
+            return option_wrong(o, "option %s is not known or not clear; see dfq %s --help", word,
+                                verb);
         int id = find_option(c);
         if (id == OPT_HELP) {
             help_verb(stdout, o->verb);
@@ -269,7 +272,7 @@ int options_parse(int argc, char **argv, struct options *o)
     if (code >= 0) return code;
     /* getopt_long sorts what it reads; messages and reports shall have the line as it was typed. */
     char **sorted = calloc((size_t)argc + 1, sizeof *sorted);
-    if (!sorted) return option_wrong(o, "there is not enough memory");
+    if (!sorted) return option_wrong(o, "out of memory");
     memcpy(sorted, argv, (size_t)argc * sizeof *sorted);
     code = parse_options(argc, sorted, o);
     free(sorted);

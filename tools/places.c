@@ -182,8 +182,8 @@ static int check_pair(struct session *s, const struct place *a, const struct pla
         return refuse_pair(s, out, other, "is a file of");
     if ((out->what & PLACE_FOLDER) && !(out->what & PLACE_RESUME) && lies_in(other, out))
         return session_error(s, CODE_USAGE,
-                             "%s %s is the folder that holds %s, and a set of images becomes a "
-                             "folder by itself; give a new name, for example %s %s/images",
+                             "%s %s is the folder of %s, and a set of images must have a folder of "
+                             "its own; give a new name, for example %s %s/images",
                              out->name, out->text, other->text, out->name, out->text);
     if ((out->what & PLACE_FOLDER) && lies_in(other, out))
         return session_error(
@@ -199,11 +199,10 @@ static int check_name(struct session *s, const struct place *p)
     if (!(p->what & PLACE_FOLDER) || (p->what & PLACE_RESUME) ||
         (strcmp(base, ".") != 0 && strcmp(base, "..") != 0))
         return CODE_DONE;
-    return session_error(
-        s, CODE_USAGE,
-        "%s %s is a folder that is in use, and a set of images becomes a folder by "
-        "itself; give a new name, for example %s %s/images",
-        p->name, p->text, p->name, p->text);
+    return session_error(s, CODE_USAGE,
+                         "%s %s is a folder in use, and a set of images must have a folder of its "
+                         "own; give a new name, for example %s %s/images",
+                         p->name, p->text, p->name, p->text);
 }
 
 static int check_pairs(struct session *s)
@@ -267,9 +266,9 @@ int places_unused(struct session *s, int out_own, int others_own)
         const struct place *p = &s->places.v[i];
         if (!is_output(p) || (p->what & PLACE_RESUME) || !p->own.there) continue;
         if ((p == out ? out_own : others_own) || !(S_ISREG(p->mode) || S_ISDIR(p->mode))) continue;
-        return session_error(
-            s, CODE_USAGE, "%s is there already; add --force to replace it, or choose another name",
-            p->text);
+        return session_error(s, CODE_USAGE,
+                             "%s exists already; add --force to replace it, or choose another name",
+                             p->text);
     }
     return CODE_DONE;
 }
@@ -281,18 +280,18 @@ int places_room(struct session *s, double need)
     if (!out || (out->own.there && !S_ISREG(out->mode) && !S_ISDIR(out->mode))) return CODE_DONE;
     int error = place_try(out, need);
     if (!error) return CODE_DONE;
-    return session_error(s, CODE_OUTPUT,
-                         "cannot write %s: %s; about %s are needed; make room or choose another "
-                         "place",
-                         out->text, strerror(error), text_bytes(need, a));
+    return session_error(
+        s, CODE_OUTPUT,
+        "cannot write %s: %s, and about %s are needed; make room or choose another place",
+        out->text, strerror(error), text_bytes(need, a));
 }
 
 int places_appeared(struct session *s, enum option_id id)
 {
     const struct place *p = find(s, id);
     if (!p || s->o->force || p->own.there || file_kind(p->path) == FILE_NONE) return CODE_DONE;
-    return session_error(s, CODE_OUTPUT,
-                         "%s has come into being since this run began, and nothing is replaced "
-                         "without --force",
-                         p->text);
+    return session_error(
+        s, CODE_OUTPUT,
+        "%s exists since this run began; add --force to replace it, or choose another name",
+        p->text);
 }

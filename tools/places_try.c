@@ -44,14 +44,13 @@ static int check_kind(struct session *s, const struct place *p)
         if (!set)
             return session_error(
                 s, CODE_USAGE,
-                "%s %s is a folder with other files, and a set of images becomes a "
-                "folder by itself; give a new name, for example %s %s/images",
+                "%s %s is a folder with other files, and a set of images must have a folder of its "
+                "own; give a new name, for example %s %s/images",
                 what, p->text, what, p->text);
         if (p->own.there ? S_ISDIR(p->mode) : lstat(p->path, &st) != 0) return CODE_DONE;
         return session_error(s, CODE_USAGE,
-                             "%s %s must become a folder and is something else; "
-                             "choose another name",
-                             what, p->text);
+                             "%s %s must be a folder, and is a file; choose another name", what,
+                             p->text);
     }
     if (S_ISDIR(p->mode))
         return session_error(s, CODE_USAGE, "%s %s is a folder; choose another name", what,
@@ -60,8 +59,8 @@ static int check_kind(struct session *s, const struct place *p)
         return session_error(s, CODE_USAGE, "%s %s names no file; choose another name", what,
                              n ? p->text : "\"\"");
     if (p->own.there && !S_ISREG(p->mode) && !(p->what & PLACE_DEVICE))
-        return session_error(s, CODE_USAGE, "%s %s is no regular file; choose another name", what,
-                             p->text);
+        return session_error(s, CODE_USAGE, "%s %s is not a regular file; choose another name",
+                             what, p->text);
     return CODE_DONE;
 }
 
@@ -83,22 +82,22 @@ static int check_parent(struct session *s, const struct place *p)
     if (!job)
         code = session_fail(s, DFQ_E_NOMEM, PHASE_WORK);
     else if (file_kind(parent) != FILE_FOLDER)
-        code =
-            session_error(s, CODE_OUTPUT, "cannot write %s: there is no folder %s; make it first",
-                          p->text, parent);
+        code = session_error(s, CODE_OUTPUT,
+                             "cannot write %s: folder %s does not exist; make it first", p->text,
+                             parent);
     else if (access(parent, W_OK | X_OK) != 0)
         code = session_error(s, CODE_OUTPUT, "cannot write %s: folder %s: %s; choose another place",
                              p->text, parent, strerror(errno));
     else if (!may_replace(p, parent))
         code = session_error(s, CODE_OUTPUT,
-                             "cannot write %s: it belongs to another user, and %s lets nobody else "
-                             "replace it; choose another name",
+                             "cannot write %s: it belongs to another user, and folder %s lets "
+                             "nobody else replace it; choose another name",
                              p->text, parent);
     else if (n > 7 && strcmp(parent + n - 7, ".resume") == 0 && file_kind(job) != FILE_NONE)
-        code = session_error(s, CODE_USAGE,
-                             "cannot write %s: %s belongs to an interrupted run; choose another "
-                             "place",
-                             p->text, parent);
+        code = session_error(
+            s, CODE_USAGE,
+            "cannot write %s: folder %s belongs to an interrupted run; choose another place",
+            p->text, parent);
     free(parent);
     free(job);
     return code;
@@ -159,8 +158,7 @@ static int take_lock(struct session *s, struct place *p)
     p->lock_path = NULL;
     if (error == EWOULDBLOCK)
         return session_error(s, CODE_USAGE,
-                             "another run is writing %s at this moment; wait for it, or choose "
-                             "another name",
+                             "another run is writing %s; wait for it, or choose another name",
                              p->text);
     return refuse_write(s, p, error, "choose another place");
 }

@@ -92,9 +92,10 @@ static int check_steps(struct session *s, const struct options *full, const dfq_
     struct options enough = *full;
     while (base_recipe(&enough, net).warmup_steps < 1) enough.steps++;
     if (enough.steps == full->steps) return CODE_DONE;
-    return session_error(s, CODE_USAGE,
-                         "--steps is %lld, which leaves none to find ranges; take %lld at least",
-                         (long long)full->steps, (long long)enough.steps);
+    return session_error(
+        s, CODE_USAGE,
+        "--steps is %lld, must be %lld or more, so that some are left to find ranges",
+        (long long)full->steps, (long long)enough.steps);
 }
 
 int recipe_check(struct session *s, const struct options *full, const dfq_graph *net,
@@ -104,30 +105,31 @@ int recipe_check(struct session *s, const struct options *full, const dfq_graph 
     int use = !ait ? FOR_MIMIQ : recipe_with_generator(full) ? FOR_GENERATOR : FOR_SET;
     if (info->family == DFQ_FAMILY_STAGES)
         return session_error(s, CODE_INPUT,
-                             "%s is a vision transformer of a search space, whose stages no method "
-                             "quantizes yet; info, eval and cost know it",
+                             "%s is a vision transformer of a search space, which no method "
+                             "quantizes; only info, eval and cost read it",
                              s->o->input);
     if (ait && vit)
         return session_error(s, CODE_USAGE,
-                             "--method ait goes by the statistics of BatchNorms, a vision "
-                             "transformer has none; take --method mimiq");
+                             "--method ait needs BatchNorm, which a vision transformer does not "
+                             "have; take --method mimiq");
     if (!ait && !vit)
         return session_error(s, CODE_USAGE,
-                             "--method mimiq goes by attention heads, a convolutional network has "
-                             "none; take --method ait");
+                             "--method mimiq needs attention heads, which a convolutional network "
+                             "does not have; take --method ait");
     for (size_t i = 0; i < sizeof particular / sizeof *particular; i++) {
         const char *name = option_table[particular[i].id].name;
         if ((particular[i].use & use) || !option_given(full, particular[i].id)) continue;
         if (use == FOR_MIMIQ || particular[i].use == FOR_MIMIQ)
             return session_error(s, CODE_USAGE, "--%s is not for --method %s; leave it out", name,
                                  option_method_name(full->method));
-        return session_error(s, CODE_USAGE,
-                             use == FOR_GENERATOR
-                                 ? "--%s is for a set of images, here a generator makes "
-                                   "new ones in each step; give --batch and --steps"
-                                 : "--%s is for a generator beside the student, here the "
-                                   "images are those of --kind, --synth or --real; leave it out",
-                             name);
+        return session_error(
+            s, CODE_USAGE,
+            use == FOR_GENERATOR
+                ? "--%s is for a set of images, and here a generator makes new ones in each step; "
+                  "leave it out, or give --kind, --synth or --real"
+                : "--%s is for a generator, and here the images are those of --kind, --synth or "
+                  "--real; leave it out",
+            name);
     }
     return use == FOR_GENERATOR ? check_steps(s, full, net) : CODE_DONE;
 }
@@ -137,8 +139,8 @@ int recipe_check_images(struct session *s, const struct options *full, const dfq
     if (full->no_tune || full->images > 1 || base_recipe(full, net).eval_every == 0)
         return CODE_DONE;
     return session_error(s, CODE_USAGE,
-                         "there is one image, and tuning holds one out to judge itself; take 2 at "
-                         "least%s, or --no-tune",
+                         "there is 1 image, must be 2 or more, since tuning holds one out; give "
+                         "more%s, or --no-tune",
                          full->synth || full->real ? "" : " with --images");
 }
 
@@ -297,7 +299,8 @@ static dfq_status time_calibration(const dfq_graph *net, const struct options *f
 int recipe_fail(struct session *s, const struct options *full, dfq_status status)
 {
     if (status != DFQ_E_INVALID || full->n_layers == 0) return session_fail(s, status, PHASE_WORK);
-    return session_error(s, CODE_USAGE, "--layer-bits, --skip: %s", dfq_context_get_error(s->ctx));
+    return session_error(s, CODE_USAGE, "--layer-bits or --skip: %s",
+                         dfq_context_get_error(s->ctx));
 }
 
 int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *info,

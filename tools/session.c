@@ -88,7 +88,8 @@ int session_open(struct session *s, const struct options *o)
     dfq_status status = dfq_context_create(&c, &s->ctx);
     if (status != DFQ_OK) {
         s->ctx = NULL;
-        return session_error(s, CODE_FAILED, "cannot start: %s", dfq_status_name(status));
+        return session_error(s, CODE_FAILED, "the library cannot start: %s",
+                             dfq_status_name(status));
     }
     running = s->ctx;
     return CODE_DONE;
@@ -163,20 +164,28 @@ static const char *memory_cure(enum verb verb)
     return "; fewer --threads need less";
 }
 
+/* The library's "synth: ..." behind "dfq synth: " would say it twice. */
+static const char *without_verb(const struct session *s, const char *text)
+{
+    const char *verb = verb_names[s->o->verb];
+    size_t n = strlen(verb);
+    return strncmp(text, verb, n) == 0 && strncmp(text + n, ": ", 2) == 0 ? text + n + 2 : text;
+}
+
 int session_fail(struct session *s, dfq_status status, enum phase phase)
 {
     const char *text = dfq_context_get_error(s->ctx), *cure = "";
     int code = code_of(status, phase);
     if (status == DFQ_E_NOMEM) {
         cure = memory_cure(s->o->verb);
-        if (!strstr(text, "memory")) text = "there is not enough memory";
+        if (!strstr(text, "memory")) text = "out of memory";
     } else if (status == DFQ_E_CANCELLED) {
         text = "interrupted";
     } else if (!*text) {
         text = dfq_status_name(status);
     }
     if (code == CODE_OUTPUT) cure = "; make room or choose another place, then run it again";
-    return session_error(s, code, "%s%s", text, cure);
+    return session_error(s, code, "%s%s", without_verb(s, text), cure);
 }
 
 double session_peak(void)

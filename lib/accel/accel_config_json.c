@@ -29,7 +29,7 @@ static dfq_status check_keys(const reader *r, const char *const *keys)
         size_t n = strlen(key);
         for (const char *const *k = keys; *k; k++)
             if (strncmp(*k, key, n) == 0 && (*k)[n] == '_' && strcmp(key, "pe") != 0)
-                return dfqi_fail(r->ctx, DFQ_E_CORRUPT, "%s: \"%s\" has no unit, write \"%s\"",
+                return dfqi_fail(r->ctx, DFQ_E_CORRUPT, "%s: \"%s\" has no unit; write \"%s\"",
                                  r->name, dfqi_show(key, show), *k);
     }
     return dfqi_json_only(r->at, keys);
@@ -151,8 +151,9 @@ dfq_status dfqi_accel_space_read(dfq_context *ctx, const char *name, dfqi_json *
     s.priced = dfqi_json_has(r.at, "energy");
     if (s.priced) DFQI_TRY(get_prices(&r, &s.price));
     if (dfqi_accel_space_count(&s) > DFQI_CONFIGS_MAX)
-        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: stands for %lld accelerators, at most %d", name,
-                         (long long)dfqi_accel_space_count(&s), DFQI_CONFIGS_MAX);
+        return dfqi_fail(ctx, DFQ_E_CORRUPT,
+                         "%s: its lists make %lld accelerators, must be at most %d; shorten them",
+                         name, (long long)dfqi_accel_space_count(&s), DFQI_CONFIGS_MAX);
     *out = s;
     return DFQ_OK;
 }

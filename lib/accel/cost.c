@@ -11,9 +11,10 @@ dfq_status dfqi_layer_resolve(dfq_context *ctx, const char *name, const dfqi_lay
     dfqi_layer own = *l;
     for (int v = 0; v < DFQI_OPERANDS; v++) {
         if (own.bits[v] > t->word_bits)
-            return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "%s has operands of %d bits, the accelerator's words have %d", name,
-                             own.bits[v], t->word_bits);
+            return dfqi_fail(
+                ctx, DFQ_E_INVALID,
+                "%s: operands have %d bits, must be at most the accelerator's word_bits, %d", name,
+                own.bits[v], t->word_bits);
         bool there = v != DFQI_W || l->kind == DFQI_LAYER_PRODUCT || l->sum;
         if (own.bits[v] == 0 && there) own.bits[v] = t->float_bits;
     }

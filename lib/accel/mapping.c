@@ -38,12 +38,11 @@ dfq_status dfqi_mapping_check(dfq_context *ctx, const dfqi_layer *l, const dfqi_
     cover(m, 0, extent);
     for (int d = 0; d < DFQI_DIMS; d++)
         if (extent[d] < (double)l->dim[d])
-            return dfqi_fail(
-                ctx, DFQ_E_INVALID,
-                "the mapping covers %.0f of the %lld in dimension %c; the trips of its "
-                "loops over %c must multiply to %lld or more",
-                extent[d], (long long)l->dim[d], "GNCMPQRS"[d], "GNCMPQRS"[d],
-                (long long)l -> dim[d]);
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "mapping: the loops over %c cover %.0f of %lld; the product of their "
+                             "trips must be %lld or more",
+                             "GNCMPQRS"[d], extent[d], (long long)l -> dim[d],
+                             (long long)l -> dim[d]);
     return DFQ_OK;
 }
 

@@ -164,11 +164,11 @@ dfq_status dfqi_search_mapping(dfqi_search_cache *cache, const char *name,
         s = (solved){*t, h.best, h.mapping, h.score};
     }
     if (isinf(s.score))
-        return dfqi_fail(cache->tiling_cache.ctx, DFQ_E_INFEASIBLE,
-                         "%s fits no mapping: a global buffer of %g KB does not hold one filter of "
-                         "one channel with its inputs, or a register file of %lld words not one of "
-                         "each operand; make glb_kb or rf_words larger",
-                         name, t->glb_kb, (long long)t->rf_words);
+        return dfqi_fail(
+            cache->tiling_cache.ctx, DFQ_E_INFEASIBLE,
+            "%s: no mapping fits; glb_kb is %g and must hold one filter of one channel with its "
+            "inputs, rf_words is %lld and must hold one word of each operand; make them larger",
+            name, t->glb_kb, (long long)t->rf_words);
     *out = s.cost;
     if (mapping) *mapping = s.mapping;
     return DFQ_OK;

@@ -58,10 +58,10 @@ static dfq_status add_loop(dfq_context *ctx, const char *word, dfqi_nest *nest)
     if (!at || trips < 1 || trips > 1 << 24 || *end)
         return dfqi_fail(
             ctx, DFQ_E_INVALID,
-            "mapping: \"%s\" is no loop, write a dimension of %s and its trips, as M16", word,
-            letters);
+            "mapping: \"%s\" is not a loop; write a dimension of %s and its trips, for example M16",
+            word, letters);
     if (nest->n == DFQI_LOOPS_MAX)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "mapping: more than %d loops in one place",
+        return dfqi_fail(ctx, DFQ_E_INVALID, "mapping: one place has more than %d loops",
                          DFQI_LOOPS_MAX);
     dfqi_nest_add(nest, (dfqi_dim)(at - letters), trips);
     return DFQ_OK;
@@ -84,8 +84,8 @@ static dfq_status read_loops(dfq_context *ctx, const char *text, dfqi_mapping *m
         while (i < SECTIONS && strcmp(sections[i].name, word) != 0) i++;
         if (i == SECTIONS)
             return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "mapping: \"%s\" is no place, write DRAM, GLB, SPACE and RF in this "
-                             "order, with | between them",
+                             "mapping: \"%s\" is not a place; write DRAM, GLB, SPACE and RF in "
+                             "this order, with | between them",
                              word);
         nest = nest_of(m, i);
         next = i + 1;
@@ -123,15 +123,17 @@ static dfq_status check_fit(dfq_context *ctx, const dfqi_layer *l, const dfqi_ac
         glb += dfqi_mapping_tile(l, m, 1, (dfqi_operand)v) * p.bits[v];
     double rf = rf_bits(t, m, p.rf_bits);
     if (elements > t->pe_x * (double)t->pe_y)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "mapping: needs %.0f elements, there are %d x %d",
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "mapping: SPACE needs %.0f elements, the accelerator has %d x %d",
                          elements, t->pe_x, t->pe_y);
     if (rf > (double)t->rf_words * t->word_bits)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "mapping: needs register files of %.0f bits, they have %lld words of %d",
+                         "mapping: RF needs %.0f bits, a register file has %lld words of %d bits",
                          rf, (long long)t->rf_words, t->word_bits);
     if (glb > t->glb_kb * 8192)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "mapping: needs a global buffer of %.1f KB, it has %g",
-                         glb / 8192, t->glb_kb);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "mapping: GLB needs %.1f KB, the global buffer has %g KB", glb / 8192,
+                         t->glb_kb);
     return DFQ_OK;
 }
 

@@ -55,7 +55,7 @@ static dfq_status fail_of_name(dfq_context *ctx, const char *name)
         size_t at = strlen(all);
         snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", presets[i].name);
     }
-    return dfqi_fail(ctx, DFQ_E_IO, "cannot read %s: there is no such file; presets are %s", name,
+    return dfqi_fail(ctx, DFQ_E_IO, "cannot read %s: there is no such file; presets: %s", name,
                      all);
 }
 

@@ -66,7 +66,7 @@ static dfq_status fill_shape(filling *f, int64_t n_configs)
         if (!isinf(f->cycles[i])) return DFQ_OK;
     return dfqi_fail(
         f->ctx, DFQ_E_INFEASIBLE,
-        "%s: a layer fits no mapping on any accelerator of %s; make glb_kb or rf_words larger",
+        "%s: a layer has no mapping on any accelerator of %s; make glb_kb or rf_words larger",
         f->name, f->space->name);
 }
 
@@ -98,7 +98,7 @@ dfq_status dfqi_table_new(dfq_context *ctx, const dfqi_accel_space *space, int32
     size_t cells = 0;
     f.combinations = t.n_configs / space->pe_x.n / space->pe_y.n;
     if (!dfqi_mul_size((size_t)n_shapes, (size_t)t.n_configs, &cells))
-        return dfqi_fail(ctx, DFQ_E_NOMEM, "%s: too large a table", name);
+        return dfqi_fail(ctx, DFQ_E_NOMEM, "out of memory: the table of %s is too large", name);
     t.cycles = dfqi_calloc(ctx, cells, sizeof *t.cycles);
     t.pj = dfqi_calloc(ctx, cells, sizeof *t.pj);
     t.mm2 = dfqi_calloc(ctx, (size_t)t.n_configs, sizeof *t.mm2);

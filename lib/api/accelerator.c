@@ -7,6 +7,7 @@
 #include "accel/table.h"
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "base/memory.h"
 
 const char *dfq_accelerator_preset_name(int32_t i)
@@ -68,9 +69,9 @@ dfq_status dfqi_config_take(dfq_context *ctx, const dfq_accelerator *a, int64_t 
                             dfqi_accel_config *out)
 {
     int64_t n = dfqi_accel_space_count(&a->space);
-    if (i < 0 || i >= n)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "accelerator %lld of %s asked for, there are %lld",
-                         (long long)i, a->space.name, (long long)n);
+    char name[96];
+    snprintf(name, sizeof name, "accelerator of %s", a->space.name);
+    DFQI_TRY(dfqi_check_index(ctx, name, i, n));
     dfqi_accel_space_config(&a->space, i, out);
     return DFQ_OK;
 }
@@ -133,7 +134,8 @@ dfq_status dfq_accelerator_tabulate(const dfq_accelerator *accelerator, const df
     DFQI_NEED(graph->ctx, out_mm2);
     DFQI_TRY(dfqi_cost_options_take(graph->ctx, options, &o));
     if (count != dfqi_accel_space_count(&accelerator->space))
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "room for %lld accelerators, there are %lld",
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "count is %lld, must be %lld, the number of accelerators",
                          (long long)count, (long long)dfqi_accel_space_count(&accelerator->space));
     DFQI_TRY(dfqi_layers_of(graph, (dfqi_layer_bits){o.weight_bits, o.act_bits}, &list));
     dfq_status status = dfqi_table_new(graph->ctx, &accelerator->space, list.n_shapes, list.shapes,

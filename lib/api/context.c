@@ -70,11 +70,12 @@ dfq_status dfq_context_set_threads(dfq_context *context, int32_t threads)
 {
     if (context == NULL) return DFQ_E_INVALID;
     if (threads < 0 || threads > DFQI_THREADS_MAX)
-        return dfqi_fail(context, DFQ_E_INVALID, "%d threads asked for, must be 0 to %d",
-                         (int)threads, DFQI_THREADS_MAX);
+        return dfqi_fail(context, DFQ_E_INVALID, "threads is %d, must be 0 to %d", (int)threads,
+                         DFQI_THREADS_MAX);
     if (context->host_pool.parallel_for != NULL)
         return dfqi_fail(context, DFQ_E_INVALID,
-                         "the pool of the host says how many threads work: set another one");
+                         "threads cannot be set while the host's own thread pool is in use; change "
+                         "the pool instead");
     return dfqi_context_set_threads(context, threads);
 }
 
@@ -86,7 +87,7 @@ dfq_status dfq_context_set_thread_pool(dfq_context *context, const dfq_thread_po
     DFQI_TRY(dfqi_options_read(context, "dfq_thread_pool", pool, &own, sizeof own));
     DFQI_NEED(context, own.parallel_for);
     if (own.threads < 1 || own.threads > DFQI_THREADS_MAX)
-        return dfqi_fail(context, DFQ_E_INVALID, "a pool of %d threads, must be 1 to %d",
+        return dfqi_fail(context, DFQ_E_INVALID, "dfq_thread_pool: threads is %d, must be 1 to %d",
                          (int)own.threads, DFQI_THREADS_MAX);
     return dfqi_context_set_pool(context, &own);
 }

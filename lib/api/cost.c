@@ -7,6 +7,7 @@
 #include "accel/table.h"
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "base/memory.h"
 
 struct dfq_cost {
@@ -30,7 +31,7 @@ dfq_status dfqi_cost_options_take(dfq_context *ctx, const dfq_cost_options *give
     bool none = o.weight_bits == 0 && o.act_bits == 0;
     if (!none && (o.weight_bits < 2 || o.weight_bits > 16 || o.act_bits < 2 || o.act_bits > 16))
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "weight_bits is %d and act_bits %d, must be 2 to 16, or both 0",
+                         "weight_bits is %d and act_bits is %d, must be 2 to 16, or both 0",
                          o.weight_bits, o.act_bits);
     *out = o;
     return DFQ_OK;
@@ -123,9 +124,7 @@ static dfq_cost_info layer_info(const dfqi_report *r, int32_t i, const dfqi_cost
 
 static dfq_status check_layer(const dfq_cost *cost, int32_t i)
 {
-    if (i >= 0 && i < cost->report.list.n_layers) return DFQ_OK;
-    return dfqi_fail(cost->ctx, DFQ_E_INVALID, "layer %d asked for, there are %d", i,
-                     cost->report.list.n_layers);
+    return dfqi_check_index(cost->ctx, "layer", i, cost->report.list.n_layers);
 }
 
 dfq_status dfq_cost_get_layer(const dfq_cost *cost, int32_t i, dfq_cost_info *out_info)
@@ -169,8 +168,10 @@ dfq_status dfq_cost_evaluate_mapping(const dfq_cost *cost, int32_t i, const char
     dfqi_pricing p;
     dfqi_cost c;
     if (l->kind != DFQI_LAYER_PRODUCT)
-        return dfqi_fail(cost->ctx, DFQ_E_INVALID, "%s is no product, it takes no mapping",
-                         r->list.layers[i].name);
+        return dfqi_fail(
+            cost->ctx, DFQ_E_INVALID,
+            "layer %s is not a product and has no mapping; give a layer of kind product",
+            r->list.layers[i].name);
     DFQI_TRY(dfqi_mapping_parse(cost->ctx, mapping, l, &r->t, &m));
     dfqi_pricing_of(l, &r->t, &p);
     dfqi_cost_mapping(l, &p, &m, &c);

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "quant/evaluate.h"
 
 static const dfq_dataset_options defaults;
@@ -95,11 +96,8 @@ int32_t dfq_dataset_get_label(const dfq_dataset *dataset, int64_t i)
 /* The range first .. first + n - 1 lies in the data set. */
 dfq_status dfqi_dataset_range(const dfq_dataset *ds, int64_t first, int64_t n)
 {
-    int64_t count = dfqi_dataset_count(ds->d);
-    if (first >= 0 && n >= 1 && first < count && n <= count - first) return DFQ_OK;
-    return dfqi_fail(ds->ctx, DFQ_E_INVALID,
-                     "%lld images from %lld on asked for, the data set has %lld", (long long)n,
-                     (long long)first, (long long)count);
+    return dfqi_check_span(ds->ctx, "images of the data set", first, n, 1,
+                           dfqi_dataset_count(ds->d));
 }
 
 dfq_status dfq_dataset_get_batch(const dfq_dataset *dataset, const dfq_graph *graph, int64_t first,

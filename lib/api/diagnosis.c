@@ -181,7 +181,8 @@ dfq_status dfq_diagnosis_get_surface(const dfq_diagnosis *diagnosis, dfq_tensor 
     int64_t grid = dfqi_diagnosis_grid(diagnosis->d);
     const int64_t dims[3] = {DFQI_SLOPES, grid, grid};
     if (grid == 0)
-        return dfqi_fail(diagnosis->ctx, DFQ_E_INVALID,
-                         "diagnosis: there is no surface, the grid was 0");
+        return dfqi_fail(
+            diagnosis->ctx, DFQ_E_INVALID,
+            "diagnosis: the loss surface was not computed; set grid to an odd number from 3 on");
     return table(diagnosis->ctx, s ? s->surface : NULL, 3, dims, out_surface);
 }

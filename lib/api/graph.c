@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/handles.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "quant/evaluate.h"
 #include "quant/layers.h"
 #include "quant/model.h"
@@ -47,7 +48,8 @@ dfq_status dfq_graph_save(const dfq_graph *graph, const char *path, int32_t half
     DFQI_NEED(graph->ctx, path);
     if (half != 0 && graph->quantized)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "%s: a quantized network has its own widths, half must be 0", path);
+                         "%s: half must be 0 for a quantized network, which has its own widths",
+                         path);
     return dfqi_model_save(graph, path, half);
 }
 
@@ -129,10 +131,7 @@ dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i, dfq_propert
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_info);
     const dfqi_arch *a = &graph->net.arch;
-    int32_t count = dfq_graph_get_property_count(graph);
-    if (i < 0 || i >= count)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "property %d asked for, there are %d", i,
-                         count);
+    DFQI_TRY(dfqi_check_index(graph->ctx, "property", i, dfq_graph_get_property_count(graph)));
     for (int32_t left = i; left >= 0; left -= dfqi_prop_applies(a, (dfqi_prop)p)) p++;
     dfq_property_info info = {.source = a->source[p],
                               .decides = dfqi_prop_decides((dfqi_prop)p),
@@ -168,9 +167,7 @@ dfq_status dfq_graph_get_tensor_info(const dfq_graph *graph, int32_t i, dfq_tens
 {
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_info);
-    if (i < 0 || i >= graph->net.n_params)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "tensor %d asked for, there are %d", i,
-                         graph->net.n_params);
+    DFQI_TRY(dfqi_check_index(graph->ctx, "tensor", i, graph->net.n_params));
     const dfqi_param *p = &graph->net.params[i];
     int32_t bits;
     int64_t n = dfqi_tensor_count(p->tensor), bytes = dfqi_model_tensor_bytes(graph, i, &bits);
@@ -186,9 +183,7 @@ dfq_status dfq_graph_save_attention(const dfq_graph *graph, const dfq_tensor *im
     DFQI_NEED(graph->ctx, images);
     DFQI_NEED(graph->ctx, path);
     DFQI_TRY(dfqi_imageset_check(graph, images, NULL));
-    if (index < 0 || index >= images->dims[0])
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "image %lld asked for, there are %lld",
-                         (long long)index, (long long)images->dims[0]);
+    DFQI_TRY(dfqi_check_index(graph->ctx, "image", index, images->dims[0]));
     return dfqi_attention_sheet(graph, images, index, path);
 }
 
@@ -236,8 +231,9 @@ dfq_status dfq_graph_create(dfq_context *context, const dfq_vit_options *options
     if (o.name != NULL) {
         size_t length = strlen(o.name);
         if (length < 1 || length >= sizeof arch.name)
-            return dfqi_fail(context, DFQ_E_INVALID, "name has %zu characters, must have 1 to %zu",
-                             length, sizeof arch.name - 1);
+            return dfqi_fail(context, DFQ_E_INVALID,
+                             "the name has %zu characters, must have 1 to %zu", length,
+                             sizeof arch.name - 1);
         memcpy(arch.name, o.name, length + 1);
     }
     memcpy(arch.mean, o.mean, sizeof arch.mean);

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "base/memory.h"
 #include "quant/estimate.h"
 
@@ -58,10 +59,7 @@ dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph, const dfq_dataset
     DFQI_NEED(graph->ctx, out_cost);
     int64_t count = dfqi_dataset_count(dataset->d);
     if (n == 0) n = count - first;
-    if (first < 0 || n < 1 || first > count - n)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "%lld images from image %lld on, the data set has %lld", (long long)n,
-                         (long long)first, (long long)count);
+    DFQI_TRY(dfqi_check_span(graph->ctx, "images of the data set", first, n, 1, count));
     DFQI_TRY(dfqi_evaluate_estimate(graph, dataset->d, first, n, &c));
     return write_cost(graph->ctx, &c, n, out_cost);
 }

@@ -6,6 +6,7 @@
 #include "accel/layer_rows.h"
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "io/json.h"
 #include "nn/load.h"
 #include "quant/probe.h"
@@ -37,8 +38,8 @@ dfq_status dfq_graph_set_parameter(dfq_graph *graph, const char *name, const dfq
     DFQI_NEED(graph->ctx, values);
     if (graph->quantized)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "%s is quantized: its weights lie on grids that were made for them; set "
-                         "parameters of the float network and quantize it again",
+                         "%s is quantized, and its weights cannot be set; set those of the float "
+                         "network and quantize it again",
                          graph->net.arch.name);
     return dfqi_network_set(&graph->net, name, values);
 }
@@ -60,9 +61,7 @@ dfq_status dfq_graph_get_layer(const dfq_graph *graph, int32_t i, dfq_layer_info
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_info);
     DFQI_TRY(dfqi_layer_rows_of(graph, &n, &rows));
-    if (i < 0 || i >= n)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "layer %d asked for, there are %d", (int)i,
-                         (int)n);
+    DFQI_TRY(dfqi_check_index(graph->ctx, "layer", i, n));
     return dfqi_info_write(graph->ctx, "dfq_layer_info", &rows[i].info, sizeof rows[i].info,
                            out_info);
 }
@@ -84,9 +83,7 @@ dfq_status dfq_graph_get_probe(const dfq_graph *graph, int32_t i, dfq_probe_info
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_info);
     DFQI_TRY(dfqi_probes_of(graph, &n, &probes));
-    if (i < 0 || i >= n)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "probe %d asked for, there are %d", (int)i,
-                         (int)n);
+    DFQI_TRY(dfqi_check_index(graph->ctx, "probe", i, n));
     dfq_probe_info info = {.kind = probes[i].kind, .rank = probes[i].rank, .name = probes[i].name};
     memcpy(info.dims, probes[i].dims, sizeof info.dims);
     return dfqi_info_write(graph->ctx, "dfq_probe_info", &info, sizeof info, out_info);

@@ -3,6 +3,7 @@
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "base/rng.h"
 #include "nn/rotate.h"
 #include "quant/layers.h"
@@ -24,16 +25,15 @@ void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
 static dfq_status configure(dfqi_scheme *scheme, const dfq_quantize_options *o)
 {
     if (o->n_layers < 0 || (o->n_layers > 0 && o->layers == NULL))
-        return dfqi_fail(scheme->ctx, DFQ_E_INVALID, "n_layers is %d, layers %s", o->n_layers,
+        return dfqi_fail(scheme->ctx, DFQ_E_INVALID, "n_layers is %d, but layers %s", o->n_layers,
                          o->layers == NULL ? "is NULL" : "has none");
     if (o->n_layers == 0) return DFQ_OK;
     size_t stride = o->layers[0].struct_size;
     if (stride != sizeof *o->layers)
-        return dfqi_fail(
-            scheme->ctx, stride < sizeof *o->layers ? DFQ_E_INVALID : DFQ_E_UNSUPPORTED,
-            "dfq_layer_config has struct_size %u, this library knows %u: set it to its "
-            "size first",
-            o->layers[0].struct_size, (unsigned)sizeof *o->layers);
+        return dfqi_fail(scheme->ctx,
+                         stride < sizeof *o->layers ? DFQ_E_INVALID : DFQ_E_UNSUPPORTED,
+                         "dfq_layer_config: struct_size is %u, must be %u; set it first",
+                         o->layers[0].struct_size, (unsigned)sizeof *o->layers);
     return dfqi_scheme_configure(scheme, o->layers, stride, o->n_layers);
 }
 
@@ -45,7 +45,7 @@ static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
     if (o->weight_grid < DFQ_WEIGHT_GRID_AUTO || o->weight_grid > DFQ_WEIGHT_GRID_LSQ ||
         o->act_grid < DFQ_ACT_GRID_AUTO || o->act_grid > DFQ_ACT_GRID_MINMAX)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "weight_grid is %d and act_grid %d, they must be 0 to 3 and 0 to 2",
+                         "weight_grid is %d, must be 0 to 3, and act_grid is %d, must be 0 to 2",
                          o->weight_grid, o->act_grid);
     if (o->rotate < DFQ_ROTATE_AUTO || o->rotate > DFQ_ROTATE_ON)
         return dfqi_fail(ctx, DFQ_E_INVALID, "rotate is %d, must be 0 (auto), 1 (off) or 2 (on)",
@@ -125,8 +125,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     if (graph->quantized)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "%s is quantized already, a float network is needed",
-                         graph->net.arch.name);
+                         "%s is already quantized; give the float network", graph->net.arch.name);
     DFQI_TRY(check(graph->ctx, &o));
     dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
     dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
@@ -198,8 +197,9 @@ dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
     DFQI_NEED(graph->ctx, set);
     DFQI_NEED(graph->ctx, out_graph);
     if (set->ctx != graph->ctx)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "image set and network belong to different contexts");
+        return dfqi_fail(
+            graph->ctx, DFQ_E_INVALID,
+            "image set and network belong to different contexts; create both with one");
     DFQI_TRY(dfqi_model_check_images(graph, &set->shape, 0));
     return quantize(graph, &set->images, options, out_graph);
 }
@@ -208,9 +208,7 @@ dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quanti
 {
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_info);
-    if (i < 0 || i >= graph->scheme.n_sites)
-        return dfqi_fail(graph->ctx, DFQ_E_INVALID, "quantizer %d asked for, there are %d", i,
-                         graph->scheme.n_sites);
+    DFQI_TRY(dfqi_check_index(graph->ctx, "quantizer", i, graph->scheme.n_sites));
     const dfqi_site *site = &graph->scheme.sites[i];
     return dfqi_site_write(graph->ctx, site, site->name, out_info);
 }

@@ -15,9 +15,10 @@ static dfq_status read_reader(dfq_context *ctx, const dfq_reader *given, dfqi_so
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "dfq_reader.reserved is %d, must be 0",
                          (int)own.reserved);
     if (own.size > 0 && own.data == NULL && own.read == NULL)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "%s: a reader of %llu bytes with neither data nor a function; set one",
-                         own.name != NULL ? own.name : "memory", (unsigned long long)own.size);
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "%s: the reader of %llu bytes has neither data nor a function; set one of them",
+            own.name != NULL ? own.name : "memory", (unsigned long long)own.size);
     *out = dfqi_source_reader(ctx, &own);
     return DFQ_OK;
 }
@@ -98,7 +99,7 @@ static dfq_status check_half(const dfq_graph *graph, int32_t half)
 {
     if (half == 0 || !graph->quantized) return DFQ_OK;
     return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                     "%s: a quantized network has its own widths, half must be 0",
+                     "%s: half must be 0 for a quantized network, which has its own widths",
                      graph->net.arch.name);
 }
 
@@ -119,7 +120,7 @@ dfq_status dfq_graph_save_to_writer(const dfq_graph *graph, const dfq_writer *wr
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_writer", writer, &own, sizeof own));
     if (own.write == NULL || own.reserved != 0)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "dfq_writer: write must be a function and reserved 0");
+                         "dfq_writer: write must be a function, and reserved must be 0");
     DFQI_TRY(check_half(graph, half));
     const dfqi_st_target to = {.writer = &own};
     return dfqi_model_save_to(graph, &to, half);

@@ -4,13 +4,14 @@
 
 #include "api/api.h"
 #include "api/handles.h"
+#include "base/check.h"
 #include "base/memory.h"
 #include "synth/imageset.h"
 
 static dfq_status check_most(const dfq_graph *graph, int64_t most)
 {
     if (most >= 0) return DFQ_OK;
-    return dfqi_fail(graph->ctx, DFQ_E_INVALID, "%lld images asked for, must be 0 or more",
+    return dfqi_fail(graph->ctx, DFQ_E_INVALID, "image set: most is %lld, must be 0 or more",
                      (long long)most);
 }
 
@@ -34,7 +35,7 @@ dfq_status dfq_image_set_create_from_dataset(const dfq_graph *graph, const dfq_d
     DFQI_TRY(check_most(graph, most));
     if (dataset->ctx != graph->ctx)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
-                         "data set and network belong to different contexts");
+                         "data set and network belong to different contexts; create both with one");
     return dfqi_imageset_of_dataset(graph, dataset->d, most, spool, out_set);
 }
 
@@ -54,10 +55,7 @@ dfq_status dfq_image_set_read(dfq_image_set *set, int64_t first, int64_t n, dfq_
     if (set == NULL) return DFQ_E_INVALID;
     DFQI_NEED(set->ctx, out_images);
     DFQI_NEED(set->ctx, out_labels);
-    if (first < 0 || n < 1 || first > set->images.n - n)
-        return dfqi_fail(set->ctx, DFQ_E_INVALID,
-                         "%lld images from %lld on asked for, the set has %lld", (long long)n,
-                         (long long)first, (long long)set->images.n);
+    DFQI_TRY(dfqi_check_span(set->ctx, "images of the set", first, n, 1, set->images.n));
     return dfqi_imageset_take(set, first, n, out_images, out_labels);
 }
 

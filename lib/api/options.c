@@ -41,23 +41,23 @@ dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *giv
         memcpy(&size, given, sizeof size);
         if (size < sizeof size) {
             if (ctx == NULL) return DFQ_E_INVALID;
-            return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "%s has struct_size %u: fill it with %s_init first", what,
+            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: struct_size is %u; call %s_init first", what,
                              (unsigned)size, what);
         }
         for (i = own_size; i < size; i++) {
             if (bytes[i] == 0) continue;
             if (ctx == NULL) return DFQ_E_UNSUPPORTED;
             return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                             "%s sets an option at byte %zu, this library knows %zu bytes: use the "
-                             "libdfq of your headers",
+                             "%s: byte %zu is set, must be 0, since this library reads %zu bytes; "
+                             "use the libdfq that belongs to your headers",
                              what, i, own_size);
         }
         if (is_unfilled(given, size < own_size ? size : own_size, own)) {
             if (ctx == NULL) return DFQ_E_INVALID;
-            return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "%s: what %s_init sets is 0: call it first, then change what you want",
-                             what, what);
+            return dfqi_fail(
+                ctx, DFQ_E_INVALID,
+                "%s: fields that %s_init sets are 0; call it first, then change what you want",
+                what, what);
         }
         memcpy(own, given, size < own_size ? size : own_size);
     }
@@ -72,8 +72,9 @@ dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, 
 
     memcpy(&size, out, sizeof size);
     if (size < sizeof size)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "%s has struct_size %u: set it to its size first",
-                         what, (unsigned)size);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "%s: struct_size is %u; set it to sizeof the struct first", what,
+                         (unsigned)size);
     memset(out, 0, size);
     memcpy(out, own, size < own_size ? size : own_size);
     memcpy(out, &size, sizeof size);

@@ -23,7 +23,7 @@ static dfq_status check_factor(dfq_context *ctx, const char *what, float v)
 {
     if (v >= 0 && isfinite(v)) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "dfq_quantizer_options: %s is %g, must be 0 (LSQ's) or above", what,
+                     "dfq_quantizer_options: %s is %g, must be 0 (as LSQ scales it) or above", what,
                      (double)v);
 }
 
@@ -34,22 +34,25 @@ static dfq_status check_kind(dfq_context *ctx, const dfq_quantizer_options *o)
     bool runtime = o->kind == DFQ_QUANTIZER_ROW || o->kind == DFQ_QUANTIZER_COLUMN;
     if (runtime && (o->granularity != DFQ_GRANULARITY_TENSOR || o->axis != 0))
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "kinds row and column say themselves which values share a grid; leave "
-                         "granularity and axis at 0");
+                         "dfq_quantizer_options: kinds row and column fix which values share a "
+                         "grid; leave granularity and axis at 0");
     if (o->input_gradient != DFQ_INPUT_GRADIENT_AUTO &&
         runtime != (o->input_gradient == DFQ_INPUT_GRADIENT_RANGE))
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "input gradient range is that of kinds row and column, which have no "
-                         "other; take auto");
+                         "dfq_quantizer_options: input gradient range is for kinds row and column, "
+                         "which have no other; take auto");
     if (log && o->granularity != DFQ_GRANULARITY_TENSOR)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "a logarithmic grid has one scale for the tensor");
+        return dfqi_fail(
+            ctx, DFQ_E_UNSUPPORTED,
+            "dfq_quantizer_options: a logarithmic grid has one scale; set granularity to tensor");
     if (log && o->input_gradient == DFQ_INPUT_GRADIENT_CLIPPED)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "a logarithmic grid clips nothing; take input gradient identity");
+                         "dfq_quantizer_options: a logarithmic grid does not clip; set the input "
+                         "gradient to identity");
     if (!log && !uniform && o->granularity == DFQ_GRANULARITY_HEAD_CHANNEL)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "a scale for each head and channel is for kind uniform; weights have one "
-                         "for the tensor or for each index of an axis");
+                         "dfq_quantizer_options: granularity head-channel is for kind uniform; "
+                         "weights have one scale for the tensor, or one for each index of an axis");
     return DFQ_OK;
 }
 

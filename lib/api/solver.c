@@ -31,10 +31,10 @@ dfq_status dfqi_constraints_read(dfq_context *ctx, const dfq_constraint *given, 
     for (int32_t j = 0; n <= DFQ_METRICS_MAX && j < n; j++, at += given->struct_size) {
         const dfq_constraint *one = (const void *)at;
         if (one->struct_size < sizeof one->struct_size || one->struct_size != given->struct_size)
-            return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "limit %d has struct_size %u: set it to sizeof(dfq_constraint), alike "
-                             "in all",
-                             (int)j, (unsigned)one->struct_size);
+            return dfqi_fail(
+                ctx, DFQ_E_INVALID,
+                "limit %d: struct_size is %u; set it to sizeof(dfq_constraint) in every limit",
+                (int)j, (unsigned)one->struct_size);
         out[j] = (dfq_constraint){.struct_size = 0};
         DFQI_TRY(dfqi_options_read(ctx, "dfq_constraint", one, &out[j], sizeof out[j]));
     }

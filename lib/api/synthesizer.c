@@ -147,8 +147,8 @@ dfq_status dfq_synthesizer_get_similarity(const dfq_synthesizer *synthesizer, in
     DFQI_NEED(synthesizer->ctx, out_before);
     DFQI_NEED(synthesizer->ctx, out_after);
     if (n < 0)
-        return dfqi_fail(synthesizer->ctx, DFQ_E_INVALID,
-                         "%lld images asked for, must be 0 or more", (long long)n);
+        return dfqi_fail(synthesizer->ctx, DFQ_E_INVALID, "n is %lld, must be 0 or more",
+                         (long long)n);
     return dfqi_synth_similarity(synthesizer->s, n, out_before, out_after);
 }
 

@@ -101,7 +101,8 @@ dfq_status dfq_trainer_run(dfq_trainer *trainer, const dfq_tensor *images, const
     int64_t n = images->dims[0];
     DFQI_TRY(dfqi_model_check_labels(trainer->graph, labels, n));
     if (n > INT32_MAX)
-        return dfqi_fail(ctx, DFQ_E_SHAPE, "%lld images, the limit is %d", (long long)n, INT32_MAX);
+        return dfqi_fail(ctx, DFQ_E_SHAPE, "%lld images are given, must be at most %d",
+                         (long long)n, INT32_MAX);
     return dfqi_train_run(trainer->t, dfqi_tensor_f32(images), labels->data, n);
 }
 

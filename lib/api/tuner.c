@@ -64,7 +64,8 @@ static dfq_status read_generator(dfq_context *ctx, const dfq_generator_options *
     DFQI_TRY(dfqi_options_read(ctx, "dfq_generator_options", given, &g, sizeof g));
     if (g.kind < DFQ_GENERATOR_GDFQ || g.kind > DFQ_GENERATOR_ARC)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "kind is %d, must be 0 (GDFQ), 1 (Qimera) or 2 (AutoReCon)", (int)g.kind);
+                         "generator: kind is %d, must be 0 (GDFQ), 1 (Qimera) or 2 (AutoReCon)",
+                         (int)g.kind);
     dfqi_generator_trainer_defaults(out);
     out->kind = kinds[g.kind];
     out->batch = g.batch;

@@ -84,11 +84,12 @@ void dfqi_context_release(dfq_context *ctx)
  * one reference. */
 static dfq_status check_threads(dfq_context *ctx, int32_t n)
 {
-    if (ctx->looping) return dfqi_fail(ctx, DFQ_E_INVALID, "threads cannot change while they work");
+    if (ctx->looping)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "threads cannot change while a parallel loop runs");
     if (n <= ctx->threads || ctx->refs == 1) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "%d threads: what was made with this context has memory for %d; set "
-                     "max_threads when it is created, or release all else first",
+                     "threads is %d, must be at most %d while objects of this context exist; "
+                     "release them first, or set max_threads when the context is created",
                      (int)n, (int)ctx->threads);
 }
 

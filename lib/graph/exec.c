@@ -229,7 +229,7 @@ static dfq_status check_bound(const dfqi_exec *e)
             for (int32_t i = 0; i < n->n_in; i++)
                 if (n->in[i] >= 0 && e->plan.places[n->in[i]].region == DFQI_REGION_BOUND &&
                     !e->bound[n->in[i]])
-                    return dfqi_fail(e->ctx, DFQ_E_INTERNAL, "input %s is not bound",
+                    return dfqi_fail(e->ctx, DFQ_E_INTERNAL, "input %s of the graph is not bound",
                                      e->g->values[n->in[i]].name ? e->g->values[n->in[i]].name
                                                                  : "");
         }

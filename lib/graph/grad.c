@@ -24,7 +24,7 @@ static void check_seed(dfqi_graph *g, dfqi_id value, dfqi_id grad)
     const dfqi_value *v = &g->values[value], *d = &g->values[grad];
     char have[96], want[96];
     if (!dfqi_same_shape(v, d))
-        dfqi_graph_fail(g, DFQ_E_SHAPE, "the gradient seed of %s is %s, expected %s",
+        dfqi_graph_fail(g, DFQ_E_SHAPE, "the gradient seed of %s is %s, must be %s",
                         v->name ? v->name : "a value",
                         dfqi_shape_text(d->rank, d->dims, have, sizeof have),
                         dfqi_shape_text(v->rank, v->dims, want, sizeof want));
@@ -68,7 +68,7 @@ dfq_status dfqi_graph_grad(dfqi_graph *g, int32_t n_seeds, const dfqi_id *value,
 {
     for (int32_t i = 0; i < n_seeds && g->status == DFQ_OK; i++) check_seed(g, value[i], grad[i]);
     for (int32_t i = 0; i < n_wrt && g->status == DFQ_OK; i++)
-        if (wrt[i] < 0) dfqi_graph_fail(g, DFQ_E_INTERNAL, "gradient of no value asked for");
+        if (wrt[i] < 0) dfqi_graph_fail(g, DFQ_E_INTERNAL, "a gradient is requested for no value");
     if (g->status != DFQ_OK) return g->status;
     int32_t n_values = g->n_values;
     uint8_t *reach = dfqi_calloc(g->ctx, (size_t)n_values, 1);

@@ -8,7 +8,7 @@
 dfq_status dfqi_graph_new(dfq_context *ctx, int64_t batch, dfqi_graph **out)
 {
     if (batch < 1)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "batch is %lld, must be at least 1", (long long)batch);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "batch is %lld, must be 1 or more", (long long)batch);
     dfqi_graph *g = dfqi_calloc(ctx, 1, sizeof *g);
     if (!g) return DFQ_E_NOMEM;
     g->ctx = ctx;
@@ -88,8 +88,10 @@ static dfqi_id check_count(dfqi_graph *g, dfqi_id id)
     int64_t count = 1;
     for (int32_t i = 0; i < v->rank; i++) {
         if (v->dims[i] < 1 || !dfqi_mul_i64(count, v->dims[i], &count) || count > INT64_MAX / 8)
-            return dfqi_graph_fail(g, DFQ_E_SHAPE, "%s: extent %d is %lld or the product overflows",
-                                   v->name ? v->name : "value", i, (long long)v->dims[i]);
+            return dfqi_graph_fail(
+                g, DFQ_E_SHAPE,
+                "%s: extent %d is %lld, must be 0 or more with a product below 2^63",
+                v->name ? v->name : "value", i, (long long)v->dims[i]);
     }
     return id;
 }
@@ -98,7 +100,7 @@ dfqi_id dfqi_graph_input(dfqi_graph *g, const char *name, int batched, int32_t r
                          const int64_t *dims)
 {
     if (rank + (batched != 0) > DFQI_RANK_MAX)
-        return dfqi_graph_fail(g, DFQ_E_SHAPE, "input %s has rank %d, the limit is %d",
+        return dfqi_graph_fail(g, DFQ_E_SHAPE, "input %s: rank is %d, must be at most %d",
                                name ? name : "", rank, DFQI_RANK_MAX);
     dfqi_id id = new_value(g, DFQI_VALUE_INPUT, name);
     if (id == DFQI_NONE) return id;

@@ -53,7 +53,7 @@ dfq_status dfqi_bad_shape(const dfqi_graph *g, const dfqi_node *n, int32_t slot,
     char text[96];
     const dfqi_value *v = dfqi_in(g, n, slot);
     dfqi_shape_text(v->rank, v->dims, text, sizeof text);
-    return dfqi_fail(g->ctx, DFQ_E_SHAPE, "%s %s: operand %d is %s, expected %s",
+    return dfqi_fail(g->ctx, DFQ_E_SHAPE, "%s %s: operand %d is %s, must be %s",
                      dfqi_op_get(n->op)->name, n->name, slot, text, expected);
 }
 

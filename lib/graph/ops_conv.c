@@ -83,8 +83,8 @@ static dfq_status conv_check(const dfqi_graph *g, const dfqi_node *n, int64_t *d
     const int64_t *a = n->attr.i;
     if (!within(a[STRIDE], 1) || !within(a[PAD], 0) || !within(a[DILATION], 1))
         return dfqi_fail(g->ctx, DFQ_E_INVALID,
-                         "conv %s: stride %lld, pad %lld, dilation %lld: must be 1, 0, 1 at least "
-                         "and %d at most",
+                         "conv %s: stride is %lld, pad is %lld, dilation is %lld; must be at least "
+                         "1, 0 and 1, and at most %d",
                          n->name, (long long)a[STRIDE], (long long)a[PAD], (long long)a[DILATION],
                          LIMIT);
     if (!x->batched || x->rank != 4) return dfqi_bad_shape(g, n, 0, "[B,Y,X,C]");

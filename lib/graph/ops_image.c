@@ -93,8 +93,8 @@ static dfq_status subsample_shape(dfqi_graph *g, dfqi_node *n)
     const int64_t *a = n->attr.i;
     if (a[0] < 1 || a[1] < 0 || a[2] < 0 || a[1] > INT64_MAX / 8 || a[2] > INT64_MAX / 8)
         return dfqi_fail(g->ctx, DFQ_E_INVALID,
-                         "subsample_pad: stride %lld, channels %lld before and %lld after: must be "
-                         "1, 0, 0 at least and small",
+                         "subsample_pad: stride is %lld, must be 1 or more; %lld channels before "
+                         "and %lld after must be 0 or more",
                          (long long)a[0], (long long)a[1], (long long)a[2]);
     if (!x->batched || x->rank != 4) return dfqi_bad_shape(g, n, 0, "[B,Y,X,C]");
     int64_t dims[4] = {x->dims[0], (x->dims[1] - 1) / a[0] + 1, (x->dims[2] - 1) / a[0] + 1,

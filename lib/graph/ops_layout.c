@@ -164,9 +164,10 @@ static dfq_status split_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *x = dfqi_in(g, n, 0);
     int64_t h = n->attr.i[0], parts = n->attr.i[1];
     if (h < 1 || (parts != 1 && parts != 3))
-        return dfqi_fail(g->ctx, DFQ_E_SHAPE,
-                         "split_heads: %lld heads, %lld parts; parts are 1 or 3", (long long)h,
-                         (long long)parts);
+        return dfqi_fail(
+            g->ctx, DFQ_E_SHAPE,
+            "split_heads: heads is %lld, must be 1 or more; parts is %lld, must be 1 or 3",
+            (long long)h, (long long)parts);
     if (x->rank != 3 || !x->batched || x->dims[2] / parts % h || x->dims[2] % parts)
         return dfqi_bad_shape(g, n, 0, "[B,N,parts*H*d]");
     int64_t dims[4] = {x->dims[0], h, x->dims[1], x->dims[2] / (h * parts)};
@@ -222,7 +223,7 @@ static dfq_status join_shape(dfqi_graph *g, dfqi_node *n)
         if (n->in[i] >= 0 && !dfqi_same_shape(o, dfqi_in(g, n, i))) o = NULL;
     if (!o || o->rank != 4 || !o->batched)
         return dfqi_fail(g->ctx, DFQ_E_SHAPE,
-                         "join_heads: operands must all be the same [B,H,N,d]");
+                         "join_heads: all operands must have one shape [B,H,N,d]");
     n->attr.i[0] = o->dims[1];
     n->attr.i[1] = n->n_in;
     n->attr.i[2] = o->dims[3];

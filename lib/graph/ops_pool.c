@@ -21,8 +21,8 @@ static dfq_status max_pool_shape(dfqi_graph *g, dfqi_node *n)
     if (a[SIZE] < 1 || a[SIZE] > LIMIT || a[STRIDE] < 1 || a[STRIDE] > LIMIT || a[PAD] < 0 ||
         a[PAD] > a[SIZE] / 2)
         return dfqi_fail(g->ctx, DFQ_E_INVALID,
-                         "max_pool: size %lld, stride %lld, pad %lld: must be 1 to %d, 1 to %d, 0 "
-                         "to half the size",
+                         "max_pool: size is %lld, stride is %lld, pad is %lld; must be 1 to %d, 1 "
+                         "to %d, 0 to half the size",
                          (long long)a[SIZE], (long long)a[STRIDE], (long long)a[PAD], LIMIT, LIMIT);
     DFQI_TRY(image_shape(g, n));
     const dfqi_value *x = dfqi_in(g, n, 0);

@@ -132,8 +132,8 @@ static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *w = dfqi_in(g, n, 0);
     if (n->attr.i[0] < 2 || n->attr.i[0] > 8)
-        return dfqi_fail(g->ctx, DFQ_E_INVALID, "%s: weight width is %lld bits, must be 2 to 8",
-                         n->name, (long long)n->attr.i[0]);
+        return dfqi_fail(g->ctx, DFQ_E_INVALID, "%s: bits is %lld, must be 2 to 8", n->name,
+                         (long long)n->attr.i[0]);
     if (w->batched || w->rank < 2) return dfqi_bad_shape(g, n, 0, "unbatched [O,K]");
     if (n->in[1] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 1), dfqi_value_count(w) / w->dims[0]))
         return dfqi_bad_shape(g, n, 1, "one factor for each column of the weight");

@@ -261,11 +261,10 @@ static dfq_status check_sizes(const dfqi_plan *p, int64_t batch)
         dfqi_add_size(total, p->static_floats, &total) &&
         dfqi_add_size(total, p->global_floats, &total) && total < MOST_FLOATS)
         return DFQ_OK;
-    return dfqi_fail(
-        p->ctx, DFQ_E_NOMEM,
-        "a batch of %lld with %d threads needs more memory than the %.3g GB that can be "
-        "addressed",
-        (long long)batch, (int)threads, (double)MOST_FLOATS * sizeof(float) * 1e-9);
+    return dfqi_fail(p->ctx, DFQ_E_NOMEM,
+                     "out of memory: a batch of %lld with %d threads needs more than the %.3g GB "
+                     "that can be addressed",
+                     (long long)batch, (int)threads, (double)MOST_FLOATS * sizeof(float) * 1e-9);
 }
 
 dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)

@@ -73,17 +73,18 @@ static dfq_status check_marks(dfq_context *ctx, const char *path, const char *ki
     char show[DFQI_SHOW_MAX];
     for (int32_t i = 0; i < n; i++)
         if (!dfqi_st_meta_find(st, marks[i].key))
-            return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: not %s", path, kind);
+            return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the file is not %s", path, kind);
     const char *version = dfqi_st_meta_find(st, marks[0].key);
     if (strcmp(version, marks[0].text) != 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "%s: checkpoint of version %s, this library knows %s; start the job "
-                         "anew, or finish it with the library that wrote it",
+                         "%s: the checkpoint's version is %s, must be %s; start the job anew, or "
+                         "finish it with the library that wrote it",
                          path, dfqi_show(version, show), marks[0].text);
     for (int32_t i = 1; i < n; i++) {
         const char *made = dfqi_st_meta_find(st, marks[i].key);
         if (strcmp(made, marks[i].text) != 0)
-            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: made with other %s (%s), this job has: %s",
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "%s: the checkpoint was made with other %s (%s), this job has: %s",
                              path, marks[i].what, dfqi_show(made, show), marks[i].text);
     }
     return DFQ_OK;
@@ -107,11 +108,12 @@ static dfq_status check_one(const dfqi_array *a, const dfqi_safetensors *st, con
     const dfq_tensor *t = dfqi_st_find(st, a->name);
     if (!t || t->dtype != a->dtype || t->rank != 1 || t->dims[0] != a->count)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor %s is missing, or not %s [%lld]; the checkpoint is damaged",
+                         "%s: tensor %s is missing, or is not %s [%lld]; the checkpoint is damaged",
                          path, a->name, dfqi_dtype_name(a->dtype), (long long)a->count);
     for (int64_t i = 0; a->finite && i < a->count; i++)
         if (!isfinite(dfqi_tensor_f32(t)[i]))
-            return dfqi_fail(st->ctx, DFQ_E_NUMERIC, "%s: tensor %s holds %g at element %lld", path,
+            return dfqi_fail(st->ctx, DFQ_E_NUMERIC,
+                             "%s: tensor %s holds %g at element %lld, must be finite", path,
                              a->name, (double)dfqi_tensor_f32(t)[i], (long long)i);
     return DFQ_OK;
 }

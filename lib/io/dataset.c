@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/parallel.h"
 #include "io/dataset_priv.h"
 #include "io/file.h"
@@ -55,8 +56,8 @@ dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t cl
     if (!dfqi_path_is_file(d->path))
         status = labels_from ? index_by(d, labels_from) : index_folder(d);
     else if (labels_from)
-        status = dfqi_fail(ctx, DFQ_E_INVALID, "%s: a file has its own labels; leave %s out", path,
-                           labels_from);
+        status = dfqi_fail(ctx, DFQ_E_INVALID, "%s: the file has labels of its own; leave %s out",
+                           path, labels_from);
     else
         status = dfqi_dataset_index_cifar(d);
     if (status == DFQ_OK)
@@ -128,8 +129,10 @@ static dfq_status read_cifar(const dfqi_dataset *d, dfq_context *ctx, int64_t i,
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return dfqi_fail_errno(ctx, "read", d->path, errno);
         if (got == 0)
-            return dfqi_fail(ctx, DFQ_E_IO, "%s: became shorter, image %lld is gone", d->path,
-                             (long long)i);
+            return dfqi_fail(ctx, DFQ_E_IO,
+                             "%s: the file became shorter, and image %lld is gone; open it again "
+                             "when it is complete",
+                             d->path, (long long)i);
         have += (size_t)got;
     }
     dfqi_image im;
@@ -154,10 +157,7 @@ static dfq_status read_image(const dfqi_dataset *d, dfq_context *ctx, int64_t i,
 
 static dfq_status check_range(const dfqi_dataset *d, int64_t first, int64_t n)
 {
-    if (first < 0 || n < 0 || first > d->count || n > d->count - first)
-        return dfqi_fail(d->ctx, DFQ_E_INVALID, "%s: images %lld..%lld asked for, there are %lld",
-                         d->path, (long long)first, (long long)first + n - 1, (long long)d->count);
-    return DFQ_OK;
+    return dfqi_check_span(d->ctx, "images of the data set", first, n, 0, d->count);
 }
 
 /* For n images of a source that is asked for them. */
@@ -287,8 +287,9 @@ dfq_status dfqi_dataset_batch(const dfqi_dataset *d, int64_t first, int64_t n,
 {
     DFQI_TRY(check_range(d, first, n));
     if (p->size < 1 || p->resize < 0)
-        return dfqi_fail(d->ctx, DFQ_E_INVALID, "input of %d after resize to %d: must be positive",
-                         (int)p->size, (int)p->resize);
+        return dfqi_fail(d->ctx, DFQ_E_INVALID,
+                         "input is %d after a resize to %d, both must be 1 or more", (int)p->size,
+                         (int)p->resize);
     if (d->source) DFQI_TRY(dfqi_dataset_check_floats(d, p));
     dfq_status status = DFQ_E_NOMEM;
     int32_t threads = d->ctx->threads;

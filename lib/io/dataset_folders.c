@@ -46,9 +46,8 @@ static dfq_status check_text(dfq_context *ctx, const char *path, const unsigned 
     const char *kind = dfqi_file_look(text, size < DFQI_LOOK_BYTES ? size : DFQI_LOOK_BYTES).kind;
     return dfqi_fail(
         ctx, DFQ_E_CORRUPT,
-        "%s: byte %llu is 0x%02X, so it is no text%s%s; labels are a text file with the "
-        "first line \"folder,label\" or \"file,label\", or with the name of a class "
-        "folder on each line",
+        "%s: byte %llu is 0x%02X, which no text file has%s%s; give labels as text: the first line "
+        "\"folder,label\" or \"file,label\", or the name of a class folder on each line",
         path, (unsigned long long)i, text[i], kind ? ", it looks like " : "", kind ? kind : "");
 }
 
@@ -83,8 +82,8 @@ static dfq_status parse_row(dfqi_dataset *d, labels *l, char *line, bool csv)
     int64_t label = comma ? whole(comma + 1) : csv ? -1 : l->n;
     if (label < 0)
         return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
-                         "%s: must be a folder, one comma, a whole number; is \"%s\"", l->path,
-                         dfqi_show(line, show));
+                         "%s: the row is \"%s\", must be a folder, one comma, a whole number",
+                         l->path, dfqi_show(line, show));
     line[comma ? (size_t)(comma - line) : strcspn(line, " \t,")] = '\0';
     DFQI_TRY(dfqi_dataset_check_label(d, l->path, label));
     const char *name = dfqi_arena_strdup(&d->arena, line);
@@ -123,8 +122,9 @@ static dfq_status find_label(const dfqi_dataset *d, const labels *l, const char 
             *out = l->rows[i].label;
             return DFQ_OK;
         }
-    return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s: does not tell the class of the folder \"%s\"",
-                     l->path, dfqi_show(folder, show));
+    return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                     "%s: the class of folder \"%s\" is missing; add a row for it", l->path,
+                     dfqi_show(folder, show));
 }
 
 /* -- folders ----------------------------------------------------------------------------------- */
@@ -151,7 +151,8 @@ static bool sort_numbers(const dfqi_dataset *d, dfqi_names *classes)
         if (whole(classes->names[i - 1]) == whole(classes->names[i])) return false; /* 1 and 01 */
     if (moved)
         dfqi_log(d->ctx, DFQ_LOG_WARNING,
-                 "%s: its %lld class folders are called by numbers and sorted by them, not as text",
+                 "%s: the names of all %lld class folders are numbers; labels follow the numbers, "
+                 "not the alphabet",
                  d->path, (long long)classes->count);
     return classes->count > 0;
 }
@@ -220,12 +221,11 @@ out:
 static void warn_of_few(const dfqi_dataset *d, bool numbers)
 {
     if (d->counts.folders >= d->classes) return;
-    dfqi_log(
-        d->ctx, DFQ_LOG_WARNING,
-        "%s: %lld class folders, the network has %d classes: they are taken for %s; if that is "
-        "wrong, say which they are by labels (--labels-from FILE)",
-        d->path, (long long)d->counts.folders, (int)d->classes,
-        numbers ? "the classes of their numbers" : "its first classes, sorted by name");
+    dfqi_log(d->ctx, DFQ_LOG_WARNING,
+             "%s: there are %lld class folders, and the network has %d classes; they are taken for "
+             "%s; if that is wrong, name the classes by --labels-from FILE",
+             d->path, (long long)d->counts.folders, (int)d->classes,
+             numbers ? "the classes of their numbers" : "its first classes, sorted by name");
 }
 
 static void warn_of_beside(const dfqi_dataset *d, const beside *b, bool counted)
@@ -233,12 +233,13 @@ static void warn_of_beside(const dfqi_dataset *d, const beside *b, bool counted)
     long long others = d->counts.left_out, nested = b->nested;
     if (others > 0)
         dfqi_log(d->ctx, DFQ_LOG_WARNING,
-                 "%s: %lld picture%s left out, neither PNG nor JPEG: %s%s; convert them", d->path,
-                 others, others > 1 ? "s are" : " is", b->other, others > 1 ? " and others" : "");
+                 "%s: %lld picture%s left out, being neither PNG nor JPEG: %s%s; convert them",
+                 d->path, others, others > 1 ? "s are" : " is", b->other,
+                 others > 1 ? " and others" : "");
     if (nested > 0)
         dfqi_log(d->ctx, DFQ_LOG_WARNING,
-                 "%s: %lld picture%s left out, in folders within class folders: %s%s; move them "
-                 "into the class folder itself",
+                 "%s: %lld picture%s left out, lying in folders within class folders: %s%s; move "
+                 "them into the class folder itself",
                  d->path, nested, nested > 1 ? "s are" : " is", b->inner,
                  nested > 1 ? " and others" : "");
     if (b->empty > 0 && counted) /* each shifts the labels of those behind it */
@@ -255,12 +256,13 @@ static dfq_status fail_of_none(const dfqi_dataset *d, const labels *l)
 {
     if (!l->path)
         return dfqi_fail(d->ctx, DFQ_E_IO,
-                         "%s: neither labels.csv nor class folders with PNG or JPEG pictures",
+                         "%s: the folder has neither labels.csv nor class folders with PNG or JPEG "
+                         "pictures; give one that has",
                          d->path);
     return dfqi_fail(
         d->ctx, DFQ_E_IO,
-        "%s: no class folders with PNG or JPEG pictures, whose classes %s tells; leave "
-        "it out where labels.csv has them, or give rows of \"file,label\"",
+        "%s: the folder has no class folders with PNG or JPEG pictures, as %s names; leave that "
+        "file out where labels.csv has the labels, or give it rows of \"file,label\"",
         d->path, l->path);
 }
 

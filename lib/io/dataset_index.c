@@ -21,11 +21,10 @@ enum { CSV_MAX = 256 * 1024 * 1024 };
 dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where, int64_t label)
 {
     if (d->classes > 0 && label >= d->classes)
-        return dfqi_fail(
-            d->ctx, DFQ_E_SHAPE,
-            "%s: label %lld, the network knows the classes 0..%d; use the data set it was "
-            "trained for",
-            where, (long long)label, (int)d->classes - 1);
+        return dfqi_fail(d->ctx, DFQ_E_SHAPE,
+                         "%s: label is %lld, must be 0 to %d, a class of the network; use the data "
+                         "set it was trained for",
+                         where, (long long)label, (int)d->classes - 1);
     return DFQ_OK;
 }
 
@@ -124,9 +123,10 @@ static dfq_status check_doubles(const dfqi_dataset *d, const char *csv, seen *s)
         if (strcmp(s[i].name, s[i - 1].name) == 0 && (!worst || s[i].line < worst->line))
             worst = &s[i];
     if (!worst) return DFQ_OK;
-    return dfqi_fail(
-        d->ctx, DFQ_E_CORRUPT, "%s line %lld: the file \"%s\" is listed twice (line %lld)", csv,
-        (long long)worst->line, dfqi_show(worst->name, show), (long long)worst[-1].line);
+    return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                     "%s line %lld: file \"%s\" is listed twice, first on line %lld; remove one",
+                     csv, (long long)worst->line, dfqi_show(worst->name, show),
+                     (long long)worst[-1].line);
 }
 
 /* Cuts the next line off `*text` in place; false at the end. */
@@ -151,7 +151,10 @@ dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, 
     char *line = text;
     dfq_status status = DFQ_OK;
     if (memchr(text, '\0', size))
-        return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s: holds a zero byte, it is no text", csv);
+        return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                         "%s: the file holds a zero byte, which no text file has; give a text file "
+                         "with rows of \"file,label\"",
+                         csv);
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3; /* some editors' mark */
     if (!next_line(&text, &line) || strcmp(line, "file,label") != 0)
         return bad_line(d, &l, "must be \"file,label\", is", line);
@@ -174,7 +177,8 @@ dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, 
         names[d->count - 1] = (seen){d->rows[d->count - 1].name, l.number};
     }
     if (d->count == 0) {
-        status = dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s: lists no pictures", csv);
+        status = dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                           "%s: the file lists no pictures; add rows of \"file,label\"", csv);
         goto out;
     }
     status = check_doubles(d, csv, names);
@@ -202,7 +206,7 @@ static int32_t cifar_record(const dfqi_dataset *d, int64_t size)
     if (size == 0 || (!ten && !hundred)) return 0;
     if (ten && hundred && d->classes != 10 && d->classes != 20 && d->classes != 100)
         dfqi_log(d->ctx, DFQ_LOG_WARNING,
-                 "%s: its size is that of a CIFAR-10 and of a CIFAR-100 file; read as CIFAR-10",
+                 "%s: the size fits a CIFAR-10 and a CIFAR-100 file; it is read as CIFAR-10",
                  d->path);
     if (ten && hundred) hundred = d->classes == 20 || d->classes == 100;
     return hundred ? DFQI_CIFAR100_RECORD : DFQI_CIFAR10_RECORD;
@@ -219,11 +223,16 @@ static dfq_status add_record(dfqi_dataset *d, int64_t i, bool hundred)
     char name[32], where[DFQI_SHOW_MAX * 4];
     ssize_t got = pread(d->fd, &label, 1, (off_t)i * d->record + fine);
     if (got < 0) return dfqi_fail_errno(d->ctx, "read", d->path, errno);
-    if (got == 0) return dfqi_fail(d->ctx, DFQ_E_IO, "%s: became shorter while read", d->path);
+    if (got == 0)
+        return dfqi_fail(
+            d->ctx, DFQ_E_IO,
+            "%s: the file became shorter while it was read; read it again when it is complete",
+            d->path);
     if (label > most)
-        return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
-                         "%s image %lld: label %d, must be 0..%d; is it a CIFAR-%s binary file?",
-                         d->path, (long long)i, label, most, hundred ? "100" : "10");
+        return dfqi_fail(
+            d->ctx, DFQ_E_CORRUPT,
+            "%s: label of image %lld is %d, must be 0 to %d; give a CIFAR-%s binary file", d->path,
+            (long long)i, label, most, hundred ? "100" : "10");
     snprintf(where, sizeof where, "%s image %lld", d->path, (long long)i);
     DFQI_TRY(dfqi_dataset_check_label(d, where, label));
     snprintf(name, sizeof name, "image %lld", (long long)i);
@@ -242,8 +251,8 @@ dfq_status dfqi_dataset_index_cifar(dfqi_dataset *d)
         const char *kind = n > 0 ? dfqi_file_look(first, (size_t)n).kind : NULL;
         return dfqi_fail(
             d->ctx, DFQ_E_CORRUPT,
-            "%s: %lld bytes are no multiple of the %d of a CIFAR-10 record or the %d of a "
-            "CIFAR-100 record%s%s; give a folder of pictures or a CIFAR binary file",
+            "%s: the size of %lld bytes is not a multiple of %d (CIFAR-10 records) or %d "
+            "(CIFAR-100 records)%s%s; give a folder of pictures or a CIFAR binary file",
             d->path, (long long)st.st_size, DFQI_CIFAR10_RECORD, DFQI_CIFAR100_RECORD,
             kind ? ", it looks like " : "", kind ? kind : "");
     }

@@ -18,34 +18,32 @@ static dfq_status check(dfq_context *ctx, const dfq_dataset_source *s)
 {
     size_t all;
     if (s->pixels < DFQ_PIXELS_U8_NHWC || s->pixels > DFQ_PIXELS_F32_NCHW)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "dfq_dataset_source.pixels is %d, DFQ_PIXELS_* go from 0 to %d",
+        return dfqi_fail(ctx, DFQ_E_INVALID, "dfq_dataset_source: pixels is %d, must be 0 to %d",
                          (int)s->pixels, DFQ_PIXELS_F32_NCHW);
     if (s->count < 1 || s->height < 1 || s->width < 1 || s->height > SIDE_MAX ||
         s->width > SIDE_MAX || (int64_t)s->height * s->width > PIXELS_MAX)
-        return dfqi_fail(
-            ctx, DFQ_E_INVALID,
-            "dfq_dataset_source: %lld images of %d x %d; at least one, sides of 1 to %d "
-            "and at most %d pixels are possible",
-            (long long)s->count, (int)s->height, (int)s->width, SIDE_MAX, PIXELS_MAX);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "dfq_dataset_source: there are %lld images of %d x %d; must be 1 image or "
+                         "more, sides of 1 to %d and at most %d pixels",
+                         (long long)s->count, (int)s->height, (int)s->width, SIDE_MAX, PIXELS_MAX);
     if ((s->images != NULL) == (s->read != NULL))
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "dfq_dataset_source has %s images and read; set one of the two",
-                         s->images ? "both" : "neither");
+                         "dfq_dataset_source: images and read are both %s; set exactly one",
+                         s->images ? "set" : "NULL");
     if (s->images && !s->labels)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "dfq_dataset_source.labels is NULL, images need them");
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "dfq_dataset_source: labels is NULL; images need labels");
     if (s->read && s->borrow)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "dfq_dataset_source.borrow is set, but read has no images to borrow");
+                         "dfq_dataset_source: borrow is set, and images is NULL; leave borrow out");
     if (s->images && !s->borrow && s->release)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "dfq_dataset_source.release is set, but images are copied; set borrow, or "
-                         "leave it out");
+                         "dfq_dataset_source: release is set, and images are copied; set borrow, "
+                         "or leave release out");
     if (s->count > INT32_MAX || !dfqi_mul_size((size_t)s->count, dfqi_dataset_image_bytes(s), &all))
-        return dfqi_fail(
-            ctx, DFQ_E_INVALID,
-            "dfq_dataset_source: %lld images of %d x %d are more than can be addressed",
-            (long long)s->count, (int)s->height, (int)s->width);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "dfq_dataset_source: %lld images of %d x %d are too large to be addressed",
+                         (long long)s->count, (int)s->height, (int)s->width);
     return DFQ_OK;
 }
 
@@ -55,7 +53,7 @@ static dfq_status add(dfqi_dataset *d, int64_t i, int32_t label)
     snprintf(name, sizeof name, "image %lld", (long long)i);
     snprintf(where, sizeof where, "%.60s, %s", d->path, name);
     if (label < 0)
-        return dfqi_fail(d->ctx, DFQ_E_INVALID, "%s: label %d, must be 0 or more", where,
+        return dfqi_fail(d->ctx, DFQ_E_INVALID, "%s: label is %d, must be 0 or more", where,
                          (int)label);
     DFQI_TRY(dfqi_dataset_check_label(d, where, label));
     return dfqi_dataset_add(d, name, label);
@@ -67,8 +65,9 @@ static dfq_status ask(const dfqi_dataset *d, int64_t first, int64_t n, void *ima
     const dfq_dataset_source *s = d->source;
     int32_t answer = s->read(first, n, images, labels, s->user);
     if (answer == 0) return DFQ_OK;
-    return dfqi_fail(d->ctx, DFQ_E_IO, "%s: read of images %lld..%lld answers %d", d->path,
-                     (long long)first, (long long)(first + n - 1), (int)answer);
+    return dfqi_fail(d->ctx, DFQ_E_IO,
+                     "cannot read %s: the source's function returned %d for images %lld to %lld",
+                     d->path, (int)answer, (long long)first, (long long)(first + n - 1));
 }
 
 /* The labels of all images. */
@@ -166,8 +165,8 @@ dfq_status dfqi_dataset_raw_picture(const dfqi_dataset *d, dfq_context *ctx, con
     size_t plane = (size_t)s->height * (size_t)s->width;
     dfqi_image im;
     if (s->pixels == DFQ_PIXELS_F32_NCHW)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s: floats for the network are no picture",
-                         d->path);
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "%s: floats for the network are not a picture; give bytes", d->path);
     DFQI_TRY(dfqi_image_new(ctx, s->width, s->height, &im));
     if (s->pixels == DFQ_PIXELS_U8_NHWC)
         memcpy(im.rgb, bytes, 3 * plane);
@@ -184,7 +183,7 @@ dfq_status dfqi_dataset_check_floats(const dfqi_dataset *d, const dfqi_preproces
     if (s->pixels != DFQ_PIXELS_F32_NCHW || (s->height == p->size && s->width == p->size))
         return DFQ_OK;
     return dfqi_fail(d->ctx, DFQ_E_SHAPE,
-                     "%s: floats of %d x %d, the network takes %d x %d and they are used as they "
-                     "are; give bytes, which are resized",
+                     "%s: images of floats are %d x %d, must be %d x %d, the network's input; or "
+                     "give bytes, which are resized",
                      d->path, (int)s->height, (int)s->width, (int)p->size, (int)p->size);
 }

@@ -53,8 +53,9 @@ dfq_status dfqi_file_read(dfq_context *ctx, const char *path, size_t limit, unsi
     dfq_status status = DFQ_OK;
     DFQI_TRY(dfqi_file_open(ctx, path, &f, &size));
     if (size > limit || size >= SIZE_MAX) {
-        status = dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s: %llu bytes, more than the limit of %zu",
-                           path, (unsigned long long)size, limit);
+        status =
+            dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s: the file has %llu bytes, must be at most %zu",
+                      path, (unsigned long long)size, limit);
         goto out;
     }
     bytes = dfqi_alloc(ctx, (size_t)size + 1);
@@ -65,7 +66,10 @@ dfq_status dfqi_file_read(dfq_context *ctx, const char *path, size_t limit, unsi
     errno = 0;
     if (fread(bytes, 1, (size_t)size, f) != size) {
         status = ferror(f) ? dfqi_fail_errno(ctx, "read", path, errno)
-                           : dfqi_fail(ctx, DFQ_E_IO, "%s: became shorter while it was read", path);
+                           : dfqi_fail(ctx, DFQ_E_IO,
+                                       "%s: the file became shorter while it was read; read it "
+                                       "again when it is complete",
+                                       path);
         goto out;
     }
     bytes[size] = 0;

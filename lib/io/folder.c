@@ -41,7 +41,7 @@ static dfq_status make_one(dfq_context *ctx, const char *path)
 dfq_status dfqi_folder_make(dfq_context *ctx, const char *path)
 {
     if (path[0] == '\0')
-        return dfqi_fail(ctx, DFQ_E_INVALID, "cannot make a folder without a name");
+        return dfqi_fail(ctx, DFQ_E_INVALID, "cannot make the folder: its name is empty");
     char *p = dfqi_strdup(ctx, path);
     if (!p) return DFQ_E_NOMEM;
     dfq_status status = DFQ_OK;

@@ -14,13 +14,15 @@ enum { FILE_MAX = 512 * 1024 * 1024 };
 dfq_status dfqi_image_check(dfq_context *ctx, const char *name, int64_t width, int64_t height)
 {
     if (width < 1 || height < 1)
-        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: picture of %lld x %lld pixels", name,
-                         (long long)width, (long long)height);
+        return dfqi_fail(
+            ctx, DFQ_E_CORRUPT,
+            "%s: the picture is %lld x %lld pixels, must be 1 x 1 or more; the file is damaged",
+            name, (long long)width, (long long)height);
     if (width > DFQI_IMAGE_SIDE_MAX || height > DFQI_IMAGE_SIDE_MAX ||
         width * height > DFQI_IMAGE_PIXELS_MAX)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "%s: picture of %lld x %lld pixels, the limit is %d a side and %d in all; "
-                         "scale it down",
+                         "%s: the picture is %lld x %lld pixels, must be at most %d a side and %d "
+                         "in all; scale it down",
                          name, (long long)width, (long long)height, DFQI_IMAGE_SIDE_MAX,
                          DFQI_IMAGE_PIXELS_MAX);
     return DFQ_OK;
@@ -51,7 +53,7 @@ dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, const void *byt
         return dfqi_jpeg_decode(ctx, name, bytes, size, out);
     const char *kind = dfqi_file_look(bytes, size).kind;
     return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                     "%s: neither PNG nor JPEG%s%s; convert it to one of them", name,
+                     "%s: the file is neither PNG nor JPEG%s%s; convert it to one of them", name,
                      kind ? ", it looks like " : "", kind ? kind : "");
 }
 
@@ -90,7 +92,7 @@ dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, df
     enum { RESIZE_MAX = DFQI_IMAGE_SIDE_MAX }; /* times a side it stays below 2^31 */
     if (size < 1 || resize < 0 || resize > RESIZE_MAX)
         return dfqi_fail(in->ctx, DFQ_E_INVALID,
-                         "crop of %d after resize to %d: must be positive and at most %d",
+                         "crop is %d after a resize to %d, must be 1 or more, and both at most %d",
                          (int)size, (int)resize, RESIZE_MAX);
     int64_t w = in->width, h = in->height;
     bool scaled = resize != 0 && (w < h ? w : h) != resize;
@@ -100,8 +102,7 @@ dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, df
     if (new_w < size || new_h < size)
         return dfqi_fail(
             in->ctx, DFQ_E_SHAPE,
-            "picture of %lld x %lld pixels is smaller than the crop of %d x %d; resize "
-            "it",
+            "the picture is %lld x %lld pixels, must be at least the crop of %d x %d; resize it",
             (long long)new_w, (long long)new_h, (int)size, (int)size);
     if (!scaled) return centre_crop(in, size, out);
     /* An elongated image gets very long when resized, so only the pixels inside the crop are

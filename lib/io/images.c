@@ -81,8 +81,9 @@ dfq_status dfqi_images_open_raw(dfq_context *ctx, const char *path, uint64_t beg
     dfq_status status = open_file(images.file, path);
     uint64_t want = begin + (uint64_t)n * (uint64_t)pixels * sizeof(float);
     if (status == DFQ_OK && (uint64_t)images.file->size < want)
-        status = dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: %lld bytes, %lld images take %llu", path,
-                           (long long)images.file->size, (long long)n, (unsigned long long)want);
+        status = dfqi_fail(ctx, DFQ_E_CORRUPT,
+                           "%s: the file has %lld bytes, must have %llu for %lld images", path,
+                           (long long)images.file->size, (unsigned long long)want, (long long)n);
     images.file->begin = begin;
     if (status != DFQ_OK)
         dfqi_images_close(&images);
@@ -131,10 +132,10 @@ static dfq_status check_unchanged(const dfqi_images_file *file)
     if (st.st_size == file->size && st.st_mtim.tv_sec == file->written.tv_sec &&
         st.st_mtim.tv_nsec == file->written.tv_nsec)
         return DFQ_OK;
-    return dfqi_fail(file->ctx, DFQ_E_IO,
-                     "%s: was changed while it was in use; start again with a file that stays as "
-                     "it is",
-                     file->path);
+    return dfqi_fail(
+        file->ctx, DFQ_E_IO,
+        "%s: the file was changed while it was in use; start again with a file that stays as it is",
+        file->path);
 }
 
 static dfq_status read_at(const dfqi_images_file *file, uint64_t at, char *to, size_t left)
@@ -144,8 +145,10 @@ static dfq_status read_at(const dfqi_images_file *file, uint64_t at, char *to, s
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return dfqi_fail_errno(file->ctx, "read", file->path, errno);
         if (got == 0)
-            return dfqi_fail(file->ctx, DFQ_E_IO, "%s: became shorter while it was read",
-                             file->path);
+            return dfqi_fail(
+                file->ctx, DFQ_E_IO,
+                "%s: the file became shorter while it was read; read it again when it is complete",
+                file->path);
         to += got;
         at += (uint64_t)got;
         left -= (size_t)got;

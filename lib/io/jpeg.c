@@ -32,7 +32,7 @@ static void leave(j_common_ptr jpeg)
     char text[JMSG_LENGTH_MAX];
     jpeg->err->format_message(jpeg, text);
     j->status = jpeg->err->msg_code == JERR_OUT_OF_MEMORY ? DFQ_E_NOMEM : DFQ_E_CORRUPT;
-    (void)dfqi_fail(j->ctx, j->status, "%s: broken JPEG: %s", j->name, text);
+    (void)dfqi_fail(j->ctx, j->status, "%s: the JPEG file is damaged: %s", j->name, text);
     longjmp(j->jump, 1);
 }
 
@@ -54,8 +54,10 @@ static void count_scans(j_common_ptr jpeg)
 {
     job *j = jpeg->client_data;
     if (jpeg->is_decompressor && ((j_decompress_ptr)jpeg)->input_scan_number > SCANS_MAX) {
-        j->status = dfqi_fail(j->ctx, DFQ_E_UNSUPPORTED, "%s: JPEG of more than %d scans", j->name,
-                              SCANS_MAX);
+        j->status =
+            dfqi_fail(j->ctx, DFQ_E_UNSUPPORTED,
+                      "%s: the JPEG file has more than %d scans; save it again as an ordinary JPEG",
+                      j->name, SCANS_MAX);
         longjmp(j->jump, 1);
     }
 }
@@ -71,8 +73,8 @@ static dfq_status decode(job *j, const void *bytes, size_t size)
     if (jpeg->num_components != 1 && jpeg->num_components != 3)
         return dfqi_fail(
             j->ctx, DFQ_E_UNSUPPORTED,
-            "%s: JPEG of %d colour components (CMYK?), must be 1 or 3; convert it to RGB", j->name,
-            jpeg->num_components);
+            "%s: the JPEG file has %d colour components, must have 1 or 3; convert it to RGB",
+            j->name, jpeg->num_components);
     DFQI_TRY(dfqi_image_check(j->ctx, j->name, jpeg->image_width, jpeg->image_height));
     jpeg->out_color_space = JCS_RGB;
     jpeg->dct_method = JDCT_ISLOW;

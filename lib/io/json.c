@@ -33,7 +33,7 @@ static dfq_status wrap(dfq_context *ctx, const char *name, json_t *take_root, df
 dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_json **out)
 {
     json_t *root = json_object();
-    if (!root) return dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", name);
+    if (!root) return dfqi_fail(ctx, DFQ_E_NOMEM, "out of memory: the JSON of %s", name);
     return wrap(ctx, name, root, out);
 }
 
@@ -61,19 +61,21 @@ dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text,
     json_error_t e;
     char show[DFQI_SHOW_MAX];
     if (nested_too_deep(text, size))
-        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: JSON nested deeper than %d levels", name,
+        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the JSON is nested deeper than %d levels", name,
                          (int)NESTING_MAX);
     locale_t before = dfqi_points_begin();
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &e);
     dfqi_points_end(before);
     if (!root && json_error_code(&e) == json_error_out_of_memory)
-        return dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for JSON of %zu bytes", name, size);
+        return dfqi_fail(ctx, DFQ_E_NOMEM, "out of memory: %zu bytes of JSON of %s", size, name);
     if (!root) {
         const char *kind =
             size > 0 && !strchr("{[ \t\r\n\xEF", text[0]) ? dfqi_file_look(text, size).kind : NULL;
-        if (kind) return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: no JSON, it looks like %s", name, kind);
-        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: not valid JSON at line %d, column %d: %s", name,
-                         e.line, e.column, dfqi_show(e.text, show));
+        if (kind)
+            return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the file is not JSON, it looks like %s", name,
+                             kind);
+        return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the JSON is not valid at line %d, column %d: %s",
+                         name, e.line, e.column, dfqi_show(e.text, show));
     }
     if (!json_is_object(root)) {
         json_decref(root);
@@ -131,8 +133,9 @@ static dfqi_jnode put(dfqi_jnode at, const char *key, json_t *take_value)
     json_t *parent = at.value;
     if (key && !utf8_ok(key) && at.doc->status == DFQ_OK) {
         char show[DFQI_SHOW_MAX];
-        at.doc->status = dfqi_fail(at.doc->ctx, DFQ_E_INVALID, "%s: key \"%s\" is not UTF-8",
-                                   at.doc->name, dfqi_show(key, show));
+        at.doc->status =
+            dfqi_fail(at.doc->ctx, DFQ_E_INVALID, "%s: key \"%s\" is not UTF-8; rename it",
+                      at.doc->name, dfqi_show(key, show));
     }
     int rc = -1;
     if (at.doc->status == DFQ_OK && parent && take_value)
@@ -141,7 +144,7 @@ static dfqi_jnode put(dfqi_jnode at, const char *key, json_t *take_value)
         node.value = take_value;
     else if (at.doc->status == DFQ_OK)
         at.doc->status =
-            dfqi_fail(at.doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", at.doc->name);
+            dfqi_fail(at.doc->ctx, DFQ_E_NOMEM, "out of memory: the JSON of %s", at.doc->name);
     json_decref(take_value);
     return node;
 }
@@ -216,10 +219,10 @@ dfq_status dfqi_json_dump(dfqi_json *doc, int32_t indent, bool sorted, char **ou
     if (sorted) flags |= JSON_SORT_KEYS;
     size_t size = dump(doc, NULL, 0, flags);
     char *text = size ? dfqi_alloc(doc->ctx, size + 1) : NULL;
-    if (!text) return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", doc->name);
+    if (!text) return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "out of memory: the JSON of %s", doc->name);
     if (dump(doc, text, size, flags) != size) {
         dfqi_free(doc->ctx, text);
-        return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "%s: out of memory for JSON", doc->name);
+        return dfqi_fail(doc->ctx, DFQ_E_NOMEM, "out of memory: the JSON of %s", doc->name);
     }
     text[size] = '\0';
     *out = text;

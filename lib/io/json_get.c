@@ -82,7 +82,7 @@ dfq_status dfqi_json_get_int(dfqi_jnode at, const char *key, int64_t lo, int64_t
     if (!json_is_integer(v)) return mismatch(at, key, v, "an integer");
     int64_t n = json_integer_value(v);
     if (n < lo || n > hi)
-        return dfqi_fail(at.doc->ctx, DFQ_E_CORRUPT, "%s: %s is %lld, must be within %lld..%lld",
+        return dfqi_fail(at.doc->ctx, DFQ_E_CORRUPT, "%s: %s is %lld, must be %lld to %lld",
                          at.doc->name, place(at, key, where), (long long)n, (long long)lo,
                          (long long)hi);
     *out = n;
@@ -96,8 +96,8 @@ dfq_status dfqi_json_get_real(dfqi_jnode at, const char *key, double lo, double 
     if (!json_is_number(v)) return mismatch(at, key, v, "a number");
     double x = json_number_value(v);
     if (!(x >= lo && x <= hi))
-        return dfqi_fail(at.doc->ctx, DFQ_E_CORRUPT, "%s: %s is %g, must be within %g..%g",
-                         at.doc->name, place(at, key, where), x, lo, hi);
+        return dfqi_fail(at.doc->ctx, DFQ_E_CORRUPT, "%s: %s is %g, must be %g to %g", at.doc->name,
+                         place(at, key, where), x, lo, hi);
     *out = x;
     return DFQ_OK;
 }
@@ -162,8 +162,9 @@ dfq_status dfqi_json_only(dfqi_jnode object, const char *const *known)
         char where[PLACE_MAX], list[256] = "";
         for (size_t n = 0; *known && n < sizeof list; known++)
             n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", *known);
-        return dfqi_fail(object.doc->ctx, DFQ_E_CORRUPT, "%s: unknown key %s; known are: %s",
-                         object.doc->name, place(object, key, where), list);
+        return dfqi_fail(object.doc->ctx, DFQ_E_CORRUPT,
+                         "%s: key %s is not known; must be one of %s", object.doc->name,
+                         place(object, key, where), list);
     }
     return DFQ_OK;
 }

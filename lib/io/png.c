@@ -29,7 +29,8 @@ static void on_error(png_structp png, png_const_charp text)
     job *j = png_get_error_ptr(png);
     /* A failure of ours (memory, disk) was described where it happened. */
     if (j->status == DFQ_OK)
-        j->status = dfqi_fail(j->ctx, DFQ_E_CORRUPT, "%s: broken PNG: %s", j->name, text);
+        j->status =
+            dfqi_fail(j->ctx, DFQ_E_CORRUPT, "%s: the PNG file is damaged: %s", j->name, text);
     longjmp(png_jmpbuf(png), 1);
 }
 
@@ -98,7 +99,9 @@ static dfq_status decode(job *j)
     png_set_interlace_handling(png);
     png_read_update_info(png, j->info);
     if (png_get_channels(png, j->info) != 3 || png_get_bit_depth(png, j->info) != 8)
-        return dfqi_fail(j->ctx, DFQ_E_UNSUPPORTED, "%s: PNG of an unknown pixel format", j->name);
+        return dfqi_fail(j->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: the PNG file has an unknown pixel format; convert it to RGB",
+                         j->name);
     DFQI_TRY(dfqi_image_new(j->ctx, (int32_t)png_get_image_width(png, j->info),
                             (int32_t)png_get_image_height(png, j->info), &j->image));
     DFQI_TRY(take_rows(j));
@@ -129,7 +132,7 @@ dfq_status dfqi_png_decode(dfq_context *ctx, const char *name, const void *bytes
                                      take_memory, give_memory);
     j.info = j.png ? png_create_info_struct(j.png) : NULL;
     j.status = j.info ? decode_guarded(&j)
-                      : dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for PNG", name);
+                      : dfqi_fail(ctx, DFQ_E_NOMEM, "out of memory: the PNG file %s", name);
     png_destroy_read_struct(&j.png, &j.info, NULL);
     dfqi_free(ctx, j.rows);
     if (j.status == DFQ_OK)
@@ -145,7 +148,7 @@ static dfq_status put_text(job *j, const char *const *text)
         size_t length = strlen(text[0]);
         if (length < 1 || length > 79 || !text[1])
             return dfqi_fail(j->ctx, DFQ_E_INVALID,
-                             "%s: PNG text key \"%s\" must have 1..79 characters and a value",
+                             "%s: PNG text key \"%s\" must have 1 to 79 characters and a value",
                              j->name, text[0]);
         png_text t;
         memset(&t, 0, sizeof t);
@@ -190,7 +193,7 @@ dfq_status dfqi_image_write_png(dfq_context *ctx, const char *path, const dfqi_i
                                       take_memory, give_memory);
     j.info = j.png ? png_create_info_struct(j.png) : NULL;
     j.status = j.info ? encode_guarded(&j, text)
-                      : dfqi_fail(ctx, DFQ_E_NOMEM, "%s: out of memory for PNG", path);
+                      : dfqi_fail(ctx, DFQ_E_NOMEM, "out of memory: the PNG file %s", path);
     png_destroy_write_struct(&j.png, &j.info);
     dfqi_free(ctx, j.rows);
     if (j.status == DFQ_OK) return dfqi_out_commit(&j.out);

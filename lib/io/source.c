@@ -44,9 +44,11 @@ static dfq_status read_file(const dfqi_source *s, void *to, size_t n)
 {
     errno = 0;
     if (fread(to, 1, n, s->f) == n) return DFQ_OK;
-    return ferror(s->f)
-               ? dfqi_fail_errno(s->ctx, "read", s->name, errno)
-               : dfqi_fail(s->ctx, DFQ_E_IO, "%s: became shorter while it was read", s->name);
+    return ferror(s->f) ? dfqi_fail_errno(s->ctx, "read", s->name, errno)
+                        : dfqi_fail(s->ctx, DFQ_E_IO,
+                                    "%s: the file became shorter while it was read; read it again "
+                                    "when it is complete",
+                                    s->name);
 }
 
 static dfq_status read_callback(const dfqi_source *s, void *to, size_t n)
@@ -82,8 +84,9 @@ dfq_status dfqi_source_seek(dfqi_source *s, uint64_t at)
 dfq_status dfqi_source_read_all(dfqi_source *s, size_t limit, char **out)
 {
     if (s->size > limit)
-        return dfqi_fail(s->ctx, DFQ_E_UNSUPPORTED, "%s: %llu bytes, more than the limit of %zu",
-                         s->name, (unsigned long long)s->size, limit);
+        return dfqi_fail(s->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: the file has %llu bytes, must be at most %zu", s->name,
+                         (unsigned long long)s->size, limit);
     char *text = dfqi_alloc(s->ctx, (size_t)s->size + 1);
     if (!text) return DFQ_E_NOMEM;
     dfq_status status = dfqi_source_seek(s, 0);

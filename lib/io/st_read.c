@@ -42,7 +42,7 @@ static dfq_status read_shape(const dfqi_source *s, dfqi_jnode entry, item *it, i
     int64_t rank = dfqi_json_count(shape);
     if (rank > DFQI_RANK_MAX)
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor \"%s\" has %lld extents, the limit is %d", s->name,
+                         "%s: tensor \"%s\" has %lld extents, must have at most %d", s->name,
                          dfqi_show(it->name, show), (long long)rank, DFQI_RANK_MAX);
     /* Extents of 0 are left out of the product: they must not hide an overflow of the others. */
     int64_t bytes = (int64_t)dfqi_dtype_bytes(it->dtype);
@@ -57,7 +57,8 @@ static dfq_status read_shape(const dfqi_source *s, dfqi_jnode entry, item *it, i
             fits = fits && dfqi_mul_i64(bytes, it->dims[i], &bytes);
     }
     if (!fits)
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: the shape of tensor \"%s\" overflows 64 bits",
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: the shape of tensor \"%s\" overflows 64 bits; the file is damaged",
                          s->name, dfqi_show(it->name, show));
     it->rank = (int32_t)rank;
     *out_bytes = empty ? 0 : bytes;
@@ -75,34 +76,37 @@ static dfq_status read_item(const dfqi_source *s, const char *name, dfqi_jnode m
     int64_t limit = room < INT64_MAX ? (int64_t)room : INT64_MAX;
     it->name = name;
     if (name[0] == '\0')
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: a tensor has an empty name", s->name);
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: a tensor has an empty name; write the file again with names",
+                         s->name);
     DFQI_TRY(dfqi_json_get_object(member, NULL, &entry));
     DFQI_TRY(dfqi_json_get_text(entry, "dtype", &dtype));
     if (!dtype_find(dtype, &it->dtype))
-        return dfqi_fail(
-            s->ctx, DFQ_E_UNSUPPORTED,
-            "%s: tensor \"%s\" has dtype %s; supported are F32 F16 BF16 U8 I8 I32 I64, "
-            "convert it to one of them",
-            s->name, dfqi_show(name, show), dfqi_show(dtype, type));
+        return dfqi_fail(s->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: tensor \"%s\" is %s, must be F32, F16, BF16, U8, I8, I32 or I64; "
+                         "convert it to one of them",
+                         s->name, dfqi_show(name, show), dfqi_show(dtype, type));
     DFQI_TRY(read_shape(s, entry, it, &bytes));
     DFQI_TRY(dfqi_json_get_array(entry, "data_offsets", &offsets));
     if (dfqi_json_count(offsets) != 2)
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor \"%s\" has %lld data_offsets, must be 2", s->name,
-                         dfqi_show(name, show), (long long)dfqi_json_count(offsets));
+        return dfqi_fail(
+            s->ctx, DFQ_E_CORRUPT,
+            "%s: tensor \"%s\" has %lld data_offsets, must have 2; the file is damaged", s->name,
+            dfqi_show(name, show), (long long)dfqi_json_count(offsets));
     dfqi_jnode b = dfqi_json_at(offsets, 0), e = dfqi_json_at(offsets, 1);
     b.where = e.where = name;
     DFQI_TRY(dfqi_json_get_int(b, NULL, 0, INT64_MAX, &begin));
     DFQI_TRY(dfqi_json_get_int(e, NULL, 0, INT64_MAX, &end));
     if (begin > end || end > limit)
-        return dfqi_fail(
-            s->ctx, DFQ_E_CORRUPT,
-            "%s: tensor \"%s\" lies at bytes %lld..%lld of the data, but there are only "
-            "%lld; the file is cut short or damaged, fetch it again",
-            s->name, dfqi_show(name, show), (long long)begin, (long long)end, (long long)limit);
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor \"%s\" lies at bytes %lld to %lld of the data, which has only "
+                         "%lld; the file is cut short or damaged, fetch it again",
+                         s->name, dfqi_show(name, show), (long long)begin, (long long)end,
+                         (long long)limit);
     if (end - begin != bytes)
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor \"%s\" has %lld bytes of data, its shape and dtype need %lld",
+                         "%s: tensor \"%s\" has %lld bytes of data, must have %lld by its shape "
+                         "and dtype; the file is damaged, fetch it again",
                          s->name, dfqi_show(name, show), (long long)(end - begin),
                          (long long)bytes);
     it->begin = (uint64_t)begin;
@@ -127,7 +131,8 @@ static dfq_status check_cover(const dfqi_source *s, const item *items, int64_t n
     for (int64_t i = 0; i < n; i++) {
         if (items[i].begin < end)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: tensors \"%s\" and \"%s\" overlap at byte %llu of the data",
+                             "%s: tensors \"%s\" and \"%s\" overlap at byte %llu of the data; the "
+                             "file is damaged, fetch it again",
                              s->name, dfqi_show(items[i - 1].name, show),
                              dfqi_show(items[i].name, other), (unsigned long long)items[i].begin);
         if (items[i].begin > end)
@@ -161,15 +166,17 @@ static dfq_status read_header(dfqi_source *s, dfqi_json **out)
         dfqi_look look = dfqi_file_look(first, n_first);
         if (look.kind)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: not a safetensors file, it looks like %s; %s", s->name, look.kind,
-                             look.cure);
+                             "%s: the file is not safetensors, it looks like %s; %s", s->name,
+                             look.kind, look.cure);
         if (n_first < 9)
-            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: %llu bytes are too few for a safetensors file", s->name,
-                             (unsigned long long)s->size);
+            return dfqi_fail(
+                s->ctx, DFQ_E_CORRUPT,
+                "%s: the file has %llu bytes, which are too few for safetensors; fetch it again",
+                s->name, (unsigned long long)s->size);
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: not a safetensors file, or cut short: its first 8 bytes ask for a "
-                         "header of %llu bytes (file: %llu, limit: %d) that begins with {",
+                         "%s: the file is not safetensors, or is cut short: by its first 8 bytes "
+                         "the header has %llu bytes, which must begin with { and be at most those "
+                         "of the file, %llu, and %d; fetch it again",
                          s->name, (unsigned long long)length, (unsigned long long)s->size,
                          HEADER_MAX);
     }

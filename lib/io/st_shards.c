@@ -58,8 +58,8 @@ static dfq_status check_file(const shards *s, const char *tensor, const char *fi
         strcmp(file, "..") != 0)
         return DFQ_OK;
     return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                     "%s: tensor \"%s\" is said to lie in \"%s\", which is not the name of a file "
-                     "in the index's folder; shards must lie beside their index",
+                     "%s: tensor \"%s\" lies in \"%s\", which is not the name of a file in the "
+                     "index's folder; shards must lie beside their index",
                      s->name, dfqi_show(tensor, what), dfqi_show(file, show));
 }
 
@@ -72,8 +72,8 @@ static dfq_status read_lines(shards *s, const char *text, size_t size)
     dfqi_jnode root = dfqi_json_root(s->doc);
     if (!dfqi_json_has(root, "weight_map"))
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: JSON without \"weight_map\", so no index of shards; give the model's "
-                         ".safetensors file or its model.safetensors.index.json",
+                         "%s: \"weight_map\" is missing, so the JSON is not an index of shards; "
+                         "give the model's .safetensors file or its model.safetensors.index.json",
                          s->name);
     DFQI_TRY(dfqi_json_get_object(root, "weight_map", &s->map));
     s->lines = dfqi_calloc(s->ctx, (size_t)dfqi_json_count(s->map), sizeof *s->lines);
@@ -85,7 +85,8 @@ static dfq_status read_lines(shards *s, const char *text, size_t size)
         DFQI_TRY(check_file(s, key, l->file));
     }
     if (s->n == 0)
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: the \"weight_map\" names no tensor", s->name);
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: \"weight_map\" names no tensor; fetch the index again", s->name);
     if (s->n > 1) qsort(s->lines, (size_t)s->n, sizeof *s->lines, by_file);
     return DFQ_OK;
 }
@@ -98,15 +99,16 @@ static dfq_status check_meta(const shards *s, const char *file, const dfqi_st_me
     char key[DFQI_SHOW_MAX], one[DFQI_SHOW_MAX], other[DFQI_SHOW_MAX];
     const char *have = dfqi_st_meta_find(&s->all, m->key);
     if (have && strcmp(have, m->value) != 0)
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata \"%s\" is \"%s\", in another shard \"%s\"; the files are "
+                         "not of one model, fetch them again",
+                         file, dfqi_show(m->key, key), dfqi_show(m->value, one),
+                         dfqi_show(have, other));
+    if (!have && s->all.n_meta >= META_MAX)
         return dfqi_fail(
             s->ctx, DFQ_E_CORRUPT,
-            "%s: metadata \"%s\" is \"%s\", another shard says \"%s\"; these files are "
-            "not of one model, fetch them again",
-            file, dfqi_show(m->key, key), dfqi_show(m->value, one), dfqi_show(have, other));
-    if (!have && s->all.n_meta >= META_MAX)
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: shards with more than %d metadata in all; remove some of them", file,
-                         META_MAX);
+            "%s: the shards have more than %d metadata keys in all; remove some of them", file,
+            META_MAX);
     *out_new = !have;
     return DFQ_OK;
 }
@@ -190,21 +192,20 @@ static dfq_status check_lines(const shards *s, const char *file, line *lines, in
         }
         if (!dfqi_json_has(s->map, name))
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: tensor \"%s\" lies in %s and is not in the index; index and "
-                             "shards are not of one model, fetch them again",
+                             "%s: tensor \"%s\" lies in %s and is not in the index; the files are "
+                             "not of one model, fetch them again",
                              s->name, dfqi_show(name, show), file);
         DFQI_TRY(dfqi_json_get_text(s->map, name, &said));
-        return dfqi_fail(
-            s->ctx, DFQ_E_CORRUPT,
-            "%s: tensor \"%s\" lies in %s, the index says %s; index and shards are not "
-            "of one model, fetch them again",
-            s->name, dfqi_show(name, show), file, dfqi_show(said, other));
+        return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor \"%s\" lies in %s, by the index in %s; the files are not of "
+                         "one model, fetch them again",
+                         s->name, dfqi_show(name, show), file, dfqi_show(said, other));
     }
     for (int64_t i = 0; i < n; i++)
         if (!lines[i].seen)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: tensor \"%s\" is not in %s, where the index says it lies; fetch "
-                             "index and shards again",
+                             "%s: tensor \"%s\" is missing in %s, where it lies by the index; the "
+                             "files are not of one model, fetch them again",
                              s->name, dfqi_show(lines[i].tensor, show), file);
     return DFQ_OK;
 }
@@ -245,7 +246,7 @@ static dfq_status find_source(const shards *s, const line *l, dfqi_source **out)
             return DFQ_OK;
         }
     return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                     "%s: there is no reader for shard \"%s\", where tensor \"%s\" lies; add one "
+                     "%s: the reader of shard \"%s\" is missing, where tensor \"%s\" lies; add one "
                      "with that name",
                      s->name, dfqi_show(l->file, show), dfqi_show(l->tensor, what));
 }
@@ -334,11 +335,11 @@ static dfq_status check_doubles(shards *s)
     if (s->n > 1) qsort(s->lines, (size_t)s->n, sizeof *s->lines, by_name);
     for (int64_t i = 1; i < s->n; i++)
         if (strcmp(s->lines[i].tensor, s->lines[i - 1].tensor) == 0)
-            return dfqi_fail(
-                s->ctx, DFQ_E_CORRUPT,
-                "tensor \"%s\" lies in shards %s and %s; each tensor must be in one of "
-                "them",
-                dfqi_show(s->lines[i].tensor, show), s->lines[i - 1].file, s->lines[i].file);
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "tensor \"%s\" lies in shards %s and %s, must be in one alone; give "
+                             "the shards of one model",
+                             dfqi_show(s->lines[i].tensor, show), s->lines[i - 1].file,
+                             s->lines[i].file);
     return DFQ_OK;
 }
 

@@ -45,15 +45,17 @@ static dfq_status arrange(dfq_context *ctx, const char *path, int64_t n, const d
     if (n_meta > 1) qsort((void *)m, (size_t)n_meta, sizeof *m, by_key);
     for (int64_t i = 0; i < n; i++) {
         if (e[i]->name[0] == '\0' || strcmp(e[i]->name, "__metadata__") == 0)
-            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: \"%s\" cannot be the name of a tensor", path,
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "%s: \"%s\" cannot be the name of a tensor; choose another", path,
                              e[i]->name);
         if (i > 0 && strcmp(e[i]->name, e[i - 1]->name) == 0)
-            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: two tensors are called \"%s\"", path,
-                             dfqi_show(e[i]->name, show));
+            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: two tensors have the name \"%s\"; rename one",
+                             path, dfqi_show(e[i]->name, show));
     }
     for (int64_t i = 1; i < n_meta; i++)
         if (strcmp(m[i]->key, m[i - 1]->key) == 0)
-            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: two metadata keys are called \"%s\"", path,
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "%s: two metadata keys have the name \"%s\"; rename one", path,
                              dfqi_show(m[i]->key, show));
     if (n > 1) qsort((void *)e, (size_t)n, sizeof *e, by_size_and_name);
     return DFQ_OK;

@@ -108,9 +108,8 @@ const dfqi_kernels *dfqi_kernels_get(dfq_context *ctx)
     if (ctx && refused[0] && !ctx->kernels_refused) {
         ctx->kernels_refused = true;
         dfqi_log(ctx, DFQ_LOG_WARNING,
-                 "DFQ_KERNELS names '%s', which this machine or build lacks; "
-                 "using %s",
-                 refused, chosen->name);
+                 "DFQ_KERNELS is \"%s\", which this machine or build lacks; %s is used", refused,
+                 chosen->name);
     }
     return chosen;
 }

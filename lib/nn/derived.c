@@ -159,7 +159,9 @@ static dfq_status read_path(const dfqi_safetensors *st, const char *path,
     dfqi_supernet outline;
     dfqi_super_list l = dfqi_super_list_make(NULL, NULL);
     if (!text)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path, path_key);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata %s is missing; explore again to write the file anew", path,
+                         path_key);
     dfqi_super_outline(space, any, &outline);
     dfqi_super_row_of(space)->list(&outline, &l); /* which cells may be left out */
     for (int32_t c = 0; c < outline.n_cells; c++) {
@@ -168,7 +170,7 @@ static dfq_status read_path(const dfqi_safetensors *st, const char *path,
         long v = text[0] >= '0' && text[0] <= '9' ? strtol(text, &end, 10) : -1;
         if (v < 0 || v >= choices || *end != (c + 1 < outline.n_cells ? ' ' : '\0'))
             return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                             "%s: metadata %s must have a choice for each of the %d cells of %s; "
+                             "%s: metadata %s must have a choice for each of %d cells of space %s; "
                              "that of cell %d must be 0 to %d",
                              path, path_key, outline.n_cells, space->name, c, choices - 1);
         out[c] = (int32_t)v;
@@ -186,15 +188,17 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     int32_t choices[DFQI_SUPER_CELLS] = {0};
     if (!have)
         return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: a derived network of an earlier version, which wrote no description "
-                         "of its search space; explore again to write it anew",
+                         "%s: the derived network is of a version without a description of its "
+                         "search space; explore again to write the file anew",
                          path);
     if (strcmp(have, version) != 0)
-        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: metadata %s is \"%.20s\", this library knows version %s", path,
-                         version_key, dfqi_show(have, show), version);
+        return dfqi_fail(
+            st->ctx, DFQ_E_UNSUPPORTED,
+            "%s: metadata %s is \"%.20s\", must be %s; explore again to write the file anew", path,
+            version_key, dfqi_show(have, show), version);
     if (!text || !dfqi_st_meta_find(st, "mean") || !dfqi_st_meta_find(st, "std"))
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: metadata %s are missing", path,
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata %s is missing; explore again to write the file anew", path,
                          text ? "mean or std" : space_key);
     DFQI_TRY(dfqi_supernet_space_parse(st->ctx, path, text, &space));
     DFQI_TRY(read_path(st, path, &space, choices));
@@ -267,8 +271,8 @@ static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_
                 its = cell_stride(&b->of.derived.space, c);
         if (mine != its)
             return dfqi_fail(ctx, DFQ_E_SHAPE,
-                             "the stride of cell %lld is %lld in the teacher %s, %lld in the "
-                             "student %s",
+                             "the stride of cell %lld is %lld in the teacher %s and %lld in the "
+                             "student %s, must be the same",
                              (long long)c, (long long)mine, a->name, (long long)its, b->name);
     }
     return DFQ_OK;

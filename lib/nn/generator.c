@@ -125,9 +125,9 @@ static dfq_status check(dfq_context *ctx, const dfqi_generator_arch *a)
             ok && a->latent == DFQI_GENERATOR_LATENT && a->conditional && a->cells < DFQI_ARC_CELLS;
     if (ok) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                     "a generator for %lld classes of images of side %lld from %lld noise values: "
-                     "the side must be a multiple of %lld up to %d",
-                     (long long)a->classes, (long long)a->image, (long long)a->latent,
+                     "generator: classes is %lld and latent is %lld, must be 1 or more; the "
+                     "image's side is %lld, must be a multiple of %lld up to %d",
+                     (long long)a->classes, (long long)a->latent, (long long)a->image,
                      (long long)least, IMAGE_MAX);
 }
 

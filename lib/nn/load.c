@@ -17,11 +17,11 @@ dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path, const 
 {
     const dfq_tensor *t = dfqi_st_find(st, name);
     if (!t)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: there is no tensor %s; %s", path, name,
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing; %s", path, name,
                          expected);
     if (t->rank != rank)
-        return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s has rank %d, expected %d", path, name,
-                         t->rank, rank);
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s has rank %d, must have %d", path,
+                         name, t->rank, rank);
     *out = t;
     return DFQ_OK;
 }
@@ -57,14 +57,13 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
             path, name);
     const char *space = dfqi_st_meta_find(st, "dfq.supernet.space");
     if (space)
-        return dfqi_fail(
-            st->ctx, DFQ_E_UNSUPPORTED,
-            "%s: weights of the whole search space %.60s, which only a co-exploration reads; the "
-            "network that it derives is a file of its own",
-            path, space);
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: the file holds the supernet of space %.60s, which only an "
+                         "exploration reads; give the network that it derived, a file of its own",
+                         path, space);
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                     "%s: its tensors are those of no known architecture; there is neither "
-                     "patch_embed.proj.weight (vision transformers) nor conv1.weight, "
+                     "%s: the tensors are those of no known architecture; it must have "
+                     "patch_embed.proj.weight (vision transformers), or conv1.weight, "
                      "features.init_block.* or features.0.0.weight (ResNet, MobileNetV2)",
                      path);
 }
@@ -102,7 +101,7 @@ static dfq_status drop_name(const dfqi_safetensors *st, const char *path, const 
     memcpy(a->name, plain.name, sizeof a->name);
     row->describe(a, what, sizeof what);
     dfqi_log(st->ctx, DFQ_LOG_WARNING,
-             "%s: %s says \"%s\", which does not fit the tensors, those of %s", path,
+             "%s: %s is \"%s\", which does not fit the tensors, those of %s", path,
              option ? "the option arch" : "metadata architecture", dfqi_show(name, show), what);
     return DFQ_OK;
 }
@@ -145,8 +144,8 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
     a.crop = 0;
     if (a.source[DFQI_PROP_RESIZE] == DFQ_SOURCE_OPTION && a.resize > 0 && a.resize < a.image)
         return dfqi_fail(st->ctx, DFQ_E_INVALID,
-                         "%s: pictures resized to %d are smaller than the input of %lld; give "
-                         "--resize %lld or more, or --resize 0 for none",
+                         "%s: resize is %d, must be at least the input of %lld; give --resize %lld "
+                         "or more, or --resize 0 for none",
                          path, (int)a.resize, (long long)a.image, (long long)a.image);
     a.source[DFQI_PROP_CROP] = a.source[DFQI_PROP_IMAGE];
     if (dfqi_prop_applies(&a, DFQI_PROP_GRID)) a.source[DFQI_PROP_GRID] = a.source[DFQI_PROP_IMAGE];
@@ -166,11 +165,11 @@ static dfq_status check_values(dfq_context *ctx, const char *path, const dfqi_ex
     const float *v = dfqi_tensor_f32(t);
     for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
         if (!isfinite(v[i]) || (e->positive && v[i] <= 0.0f))
-            return dfqi_fail(ctx, DFQ_E_NUMERIC, "%s: tensor %s holds %g at element %lld%s", path,
-                             e->name, (double)v[i], (long long)i,
-                             e->positive ? ", a variance must be above zero; the file is damaged "
-                                           "or the network was never trained"
-                                         : "");
+            return dfqi_fail(ctx, DFQ_E_NUMERIC,
+                             "%s: tensor %s holds %g at element %lld, must be %s; the file is "
+                             "damaged or the network was never trained",
+                             path, e->name, (double)v[i], (long long)i,
+                             e->positive ? "above 0" : "finite");
     return DFQ_OK;
 }
 
@@ -180,11 +179,11 @@ static dfq_status convert(dfq_context *ctx, const char *path, const dfqi_expect 
 {
     char have[96], want[96];
     if (t->rank != e->rank || memcmp(t->dims, e->dims, (size_t)e->rank * sizeof *e->dims) != 0)
-        return dfqi_fail(ctx, DFQ_E_SHAPE, "%s: tensor %s is %s, expected %s", path, e->name,
+        return dfqi_fail(ctx, DFQ_E_SHAPE, "%s: tensor %s is %s, must be %s", path, e->name,
                          dfqi_shape_text(t->rank, t->dims, have, sizeof have),
                          dfqi_shape_text(e->rank, e->dims, want, sizeof want));
     if (t->dtype != DFQI_F32 && t->dtype != DFQI_F16 && t->dtype != DFQI_BF16)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s: tensor %s is %s, expected F32, F16 or BF16",
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s: tensor %s is %s, must be F32, F16 or BF16",
                          path, e->name, dfqi_dtype_name(t->dtype));
     DFQI_TRY(dfqi_tensor_to_f32(t, out));
     dfq_status status = check_values(ctx, path, e, *out);

@@ -39,12 +39,11 @@ static dfq_status check_norms(const dfqi_safetensors *st, const char *path)
         size_t n = strlen(st->entries[i].name);
         if (n > m && strcmp(st->entries[i].name + n - m, end) == 0) return DFQ_OK;
     }
-    return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                     "%s: a convolutional network without BatchNorm (no tensor ends in "
-                     "running_var): its statistics are what images are made from; give the weights "
-                     "from before BatchNorm was folded, or a vision transformer, which mimiq "
-                     "quantizes without",
-                     path);
+    return dfqi_fail(
+        st->ctx, DFQ_E_UNSUPPORTED,
+        "%s: no tensor ends in running_var, so this convolutional network has no BatchNorm, from "
+        "whose statistics images are made; give the weights from before BatchNorm was folded",
+        path);
 }
 
 /* CIFAR's own statistics, as the published runs have them. */
@@ -71,7 +70,7 @@ dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t i
     a->classes = w->dims[0];
     if (a->classes < 1 || a->classes > DFQI_EXTENT_MAX)
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
-                         "%s: %s has %lld rows, the classes: 1 to %d make sense", path, name,
+                         "%s: tensor %s has %lld rows, the classes, must have 1 to %d", path, name,
                          (long long)a->classes, DFQI_EXTENT_MAX);
     a->eps = 1e-5f;
     a->image = image;

@@ -62,7 +62,7 @@ static dfq_status find_stem(const dfqi_safetensors *st, const char *path, dfqi_a
     if (w->dims[0] < 1 || w->dims[0] > 65536 || w->dims[1] != 3 ||
         (w->dims[2] != 3 && w->dims[2] != 7))
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
-                         "%s: tensor %s is %s, expected [C,3,3,3] or [C,3,7,7]", path, name,
+                         "%s: tensor %s is %s, must be [C,3,3,3] or [C,3,7,7]", path, name,
                          dfqi_shape_text(4, w->dims, shape, sizeof shape));
     return DFQ_OK;
 }
@@ -81,12 +81,12 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     DFQI_TRY(find_stem(st, path, a));
     find_units(st, a);
     if (a->of.cnn.units[0] == 0)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: there is no first unit (%s%s); %s", path,
-                         dfqi_cnn_prefix(a),
-                         a->of.cnn.keys == DFQI_KEYS_PYTORCHCV
-                             ? "features.stage1.unit1.body.conv1.conv.weight"
-                             : "layer1.0.conv1.weight",
-                         expected);
+        return dfqi_fail(
+            st->ctx, DFQ_E_CORRUPT, "%s: tensor %s%s is missing, the first of the first unit; %s",
+            path, dfqi_cnn_prefix(a),
+            a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "features.stage1.unit1.body.conv1.conv.weight"
+                                                  : "layer1.0.conv1.weight",
+            expected);
     if (a->name[0] == '\0') name_it(a);
     /* pytorchcv's resnet50 has the stride in the first 1x1, its resnet50b and torchvision's in the
      * 3x3; the tensors are the same */

@@ -43,11 +43,12 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
         a->of.vit.patch > 1024 || a->of.vit.hidden < 1 || a->of.vit.hidden > DFQI_EXTENT_MAX ||
         a->classes < 1 || a->classes > DFQI_EXTENT_MAX || a->channels != 3 || side < 1 ||
         side > 1024)
-        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
-                         "%s: width %lld, patch %lld, channels %lld, %lld positions do not make a "
-                         "vision transformer on square colour images with one class token",
-                         path, (long long)a->of.vit.width, (long long)a->of.vit.patch,
-                         (long long)a->channels, (long long)pos->dims[1]);
+        return dfqi_fail(
+            st->ctx, DFQ_E_SHAPE,
+            "%s: by its tensors width is %lld, patch %lld, channels %lld and positions %lld, which "
+            "no vision transformer on square colour images with one class token has",
+            path, (long long)a->of.vit.width, (long long)a->of.vit.patch, (long long)a->channels,
+            (long long)pos->dims[1]);
     a->image = side * a->of.vit.patch;
     return DFQ_OK;
 }
@@ -64,15 +65,15 @@ static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
     bool named = strcmp(a->name, "vit") != 0;
     if (a->of.vit.heads == 0)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
-                         "%s: its tensors%s%s do not tell how many attention heads share the width "
-                         "of %lld; say it: --heads N, the metadata key \"heads\", or timm's name "
-                         "of an architecture of this width, with patches of %lld",
+                         "%s: the tensors%s%s do not tell the number of attention heads at a width "
+                         "of %lld; give it by --heads N, by the metadata key \"heads\", or by "
+                         "timm's name of an architecture of this width with patches of %lld",
                          path, named ? " and the name " : "", named ? a->name : "",
                          (long long)a->of.vit.width, (long long)a->of.vit.patch);
     if (a->of.vit.width % a->of.vit.heads)
         return dfqi_fail(ctx, DFQ_E_CORRUPT,
-                         "%s: width %lld and %lld heads do not fit; say the number of heads by "
-                         "--heads or in the metadata key \"heads\"",
+                         "%s: width is %lld, must be a multiple of heads, %lld; give the number of "
+                         "heads by --heads or by the metadata key \"heads\"",
                          path, (long long)a->of.vit.width, (long long)a->of.vit.heads);
     return DFQ_OK;
 }

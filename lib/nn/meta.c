@@ -33,7 +33,7 @@ static dfq_status meta_numbers(const dfqi_safetensors *st, const char *path, con
     if (!text) return DFQ_OK;
     if (!parse_numbers(text, n, lo, hi, v))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata %s is \"%.40s\", expected %d number%s from %g to %g%s", path,
+                         "%s: metadata %s is \"%.40s\", must be %d number%s from %g to %g%s", path,
                          key, dfqi_show(text, show), n, n > 1 ? "s" : "", lo, hi,
                          n > 1 ? " for pixels of 0..1, separated by commas" : "");
     memcpy(out, v, (size_t)n * sizeof *v);
@@ -59,7 +59,7 @@ static dfq_status meta_int(const dfqi_safetensors *st, const char *path, const c
     if (!text) return DFQ_OK;
     if (!parse_numbers(text, 1, (double)lo, (double)hi, &v) || v != floor(v))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata %s is \"%.40s\", expected a whole number from %lld to %lld",
+                         "%s: metadata %s is \"%.40s\", must be a whole number from %lld to %lld",
                          path, key, dfqi_show(text, show), (long long)lo, (long long)hi);
     *out = (int64_t)v;
     return DFQ_OK;
@@ -79,8 +79,8 @@ static dfq_status meta_word(const dfqi_safetensors *st, const char *path, const 
         *out = i;
         return DFQ_OK;
     }
-    return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED, "%s: metadata %s is \"%.40s\", supported: %s",
-                     path, key, dfqi_show(text, show), all);
+    return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED, "%s: metadata %s is \"%.40s\", must be %s", path,
+                     key, dfqi_show(text, show), all);
 }
 
 /* -- properties -------------------------------------------------------------------------------- */
@@ -101,11 +101,10 @@ static bool hears(const dfqi_arch *a, dfqi_prop p)
 static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, dfqi_arch *a)
 {
     if (a->family == DFQI_FAMILY_VIT && image != a->image)
-        return dfqi_fail(
-            ctx, DFQ_E_SHAPE,
-            "%s: image is %lld, its pos_embed and patches of %lld make %lld; positions of "
-            "another size, and images that are not square, are not supported",
-            path, (long long)image, (long long)a->of.vit.patch, (long long)a->image);
+        return dfqi_fail(ctx, DFQ_E_SHAPE,
+                         "%s: image is %lld, must be %lld by pos_embed and patches of %lld; other "
+                         "sizes and images that are not square are not supported",
+                         path, (long long)image, (long long)a->image, (long long)a->of.vit.patch);
     a->image = image;
     return DFQ_OK;
 }
@@ -178,8 +177,8 @@ void dfqi_prop_warn_unheard(const dfqi_safetensors *st, const char *path, const 
         dfqi_prop p = (dfqi_prop)i;
         const char *key = dfqi_prop_name(p);
         if (hears(a, p) || !dfqi_prop_decides(p) || !dfqi_st_meta_find(st, key)) continue;
-        dfqi_log(st->ctx, DFQ_LOG_WARNING, "%s: metadata %s is not for %s and decides nothing",
-                 path, key, what);
+        dfqi_log(st->ctx, DFQ_LOG_WARNING, "%s: metadata %s is not for %s and is ignored", path,
+                 key, what);
     }
 }
 
@@ -188,7 +187,8 @@ dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path, dfq
     static const char crop_key[] = "crop_pct"; /* timm's name of it */
     if (dfqi_st_meta_find(st, crop_key) && dfqi_st_meta_find(st, dfqi_prop_name(DFQI_PROP_RESIZE)))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata resize and %s say the same; leave one out", path, crop_key);
+                         "%s: metadata resize and %s exclude each other; leave one out", path,
+                         crop_key);
     if (dfqi_st_meta_find(st, crop_key)) {
         DFQI_TRY(meta_numbers(st, path, crop_key, 1, 0.01, 1.0, &a->crop));
         a->source[DFQI_PROP_RESIZE] = DFQ_SOURCE_METADATA;
@@ -236,8 +236,8 @@ static dfq_status take_resize(dfq_context *ctx, const char *path, const dfq_load
 {
     if (o->resize == 0 && !(o->crop < 0) && !(o->crop > 0)) return DFQ_OK;
     if (o->resize != 0 && o->crop > 0)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: resize and crop say the same; leave one out",
-                         path);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "%s: resize and crop exclude each other; leave one out", path);
     DFQI_TRY(need(ctx, path, a, DFQI_PROP_RESIZE,
                   o->resize != 0 ? o->resize >= -1 && o->resize <= RESIZE_MAX
                                  : o->crop >= 0.01 && o->crop <= 1,

@@ -17,7 +17,7 @@ const dfqi_family_row *dfqi_family_get(dfqi_family family)
 dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what)
 {
     if (a->family == DFQI_FAMILY_VIT) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s is a %s, %s needs a ViT or DeiT", a->name,
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s is a %s, must be a ViT or DeiT for %s", a->name,
                      dfqi_arch_is_cnn(a) ? "convolutional network"
                                          : "vision transformer of a search space",
                      what);
@@ -68,7 +68,8 @@ dfq_status dfqi_need_same(dfq_context *ctx, const dfqi_arch *teacher, const dfqi
                           bool same)
 {
     if (same) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_SHAPE, "the teacher %s and the student %s differ in their sizes",
+    return dfqi_fail(ctx, DFQ_E_SHAPE,
+                     "the teacher %s and the student %s have different sizes, must have the same",
                      teacher->name, student->name);
 }
 

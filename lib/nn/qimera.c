@@ -13,7 +13,7 @@ static dfqi_id constant(dfqi_graph *g, int64_t n, float value)
     dfq_tensor *t;
     if (dfqi_graph_status(g) != DFQ_OK) return DFQI_NONE;
     if (dfqi_tensor_new(g->ctx, DFQI_F32, 1, &n, &t) != DFQ_OK)
-        return dfqi_graph_fail(g, DFQ_E_NOMEM, "no memory for %lld numbers", (long long)n);
+        return dfqi_graph_fail(g, DFQ_E_NOMEM, "out of memory: %lld numbers", (long long)n);
     for (int64_t i = 0; i < n; i++) dfqi_tensor_f32(t)[i] = value;
     dfqi_id id = dfqi_graph_param(g, "constant", t, 1);
     dfqi_tensor_release(t);

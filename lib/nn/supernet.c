@@ -183,15 +183,15 @@ static dfq_status check_space(dfq_context *ctx, const dfqi_supernet_space *s, co
     const dfqi_super_row *row = dfqi_super_row_of(s);
     int64_t cells = row->cells(s);
     if (s->n_choices < 1 || s->n_choices > DFQI_SUPER_CHOICES)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %d choices, must be 1 to %d", s->name,
-                         s->n_choices, DFQI_SUPER_CHOICES);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s: there are %d choices, must be 1 to %d",
+                         s->name, s->n_choices, DFQI_SUPER_CHOICES);
     if (row->check) DFQI_TRY(row->check(ctx, s));
     if (cells > DFQI_SUPER_CELLS)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %lld cells, at most %d are possible",
+        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s: there are %lld cells, must be at most %d",
                          s->name, (long long)cells, DFQI_SUPER_CELLS);
     for (int64_t i = 0; path && i < cells; i++)
         if (path[i] < 0 || path[i] > s->n_choices)
-            return dfqi_fail(ctx, DFQ_E_INVALID, "choice of cell %lld is %d, must be 0 to %d",
+            return dfqi_fail(ctx, DFQ_E_INVALID, "the choice of cell %lld is %d, must be 0 to %d",
                              (long long)i, path[i], s->n_choices);
     return DFQ_OK;
 }

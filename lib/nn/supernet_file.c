@@ -84,19 +84,21 @@ static dfq_status check_tensor(const dfqi_safetensors *st, const char *file, con
     const dfq_tensor *t = dfqi_st_find(st, name);
     char have[96], need[96];
     if (!t)
-        return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s is missing; is it of another space?",
-                         file, name);
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
+                         "%s: tensor %s is missing; give a supernet of this space", file, name);
     if (t->dtype != DFQI_F32 || t->rank != want->rank ||
         memcmp(t->dims, want->dims, (size_t)want->rank * sizeof *want->dims) != 0)
-        return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s is %s %s, this space wants F32 %s",
+        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
+                         "%s: tensor %s is %s %s, must be F32 %s; give a supernet of this space",
                          file, name, dfqi_dtype_name(t->dtype),
                          dfqi_shape_text(t->rank, t->dims, have, sizeof have),
                          dfqi_shape_text(want->rank, want->dims, need, sizeof need));
     const float *v = t->data;
     for (int64_t i = 0; i < dfqi_tensor_count(t); i++)
         if (!isfinite(v[i]))
-            return dfqi_fail(st->ctx, DFQ_E_NUMERIC, "%s: tensor %s holds %g at element %lld", file,
-                             name, (double)v[i], (long long)i);
+            return dfqi_fail(st->ctx, DFQ_E_NUMERIC,
+                             "%s: tensor %s holds %g at element %lld, must be finite", file, name,
+                             (double)v[i], (long long)i);
     return DFQ_OK;
 }
 

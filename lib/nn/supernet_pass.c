@@ -65,12 +65,14 @@ static dfq_status check_path(const dfqi_supernet *net, const int32_t *path)
 {
     for (int32_t c = 0; c < net->n_cells; c++)
         if (path[c] < 0 || path[c] >= dfqi_supernet_choices(net, c))
-            return dfqi_fail(net->ctx, DFQ_E_INVALID, "choice of cell %d is %d, must be 0 to %d", c,
-                             path[c], dfqi_supernet_choices(net, c) - 1);
+            return dfqi_fail(net->ctx, DFQ_E_INVALID,
+                             "the choice of cell %d is %d, must be 0 to %d", c, path[c],
+                             dfqi_supernet_choices(net, c) - 1);
     for (int32_t c = 0; net->derived && c < net->n_cells; c++)
         if (path[c] != net->path[c])
             return dfqi_fail(net->ctx, DFQ_E_INVALID,
-                             "cell %d of this derived network has no choice %d; use its own path",
+                             "the choice of cell %d is %d, which this derived network does not "
+                             "have; use its own path",
                              c, path[c]);
     return DFQ_OK;
 }

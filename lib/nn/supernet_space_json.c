@@ -65,8 +65,8 @@ static dfq_status read_stages(const reader *r, dfqi_supernet_space *s)
     }
     if (cells > DFQI_SUPER_CELLS)
         return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
-                         "%s: \"cells\" of all \"stages\" make %lld, at most %d are possible",
-                         r->file, (long long)cells, DFQI_SUPER_CELLS);
+                         "%s: \"cells\" of all \"stages\" make %lld, must be at most %d", r->file,
+                         (long long)cells, DFQI_SUPER_CELLS);
     return DFQ_OK;
 }
 
@@ -80,8 +80,8 @@ static dfq_status check_choice(const reader *r, const dfqi_supernet_space *s, in
     for (int32_t k = 0; k < i; k++)
         if (s->choices[k].kernel == c->kernel && s->choices[k].expand == c->expand)
             return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
-                             "%s: \"choices\" has kernel %lld, expand %lld twice", r->file,
-                             (long long)c->kernel, (long long)c->expand);
+                             "%s: \"choices\" has kernel %lld with expand %lld twice; remove one",
+                             r->file, (long long)c->kernel, (long long)c->expand);
     return DFQ_OK;
 }
 
@@ -120,8 +120,8 @@ static dfq_status read_axis(const reader *r, const char *key, int64_t most, dfqi
     for (int32_t i = 0; i < a->n; i++) {
         DFQI_TRY(dfqi_json_get_int(dfqi_json_at(list, i), NULL, 1, most, &a->value[i]));
         if (i && a->value[i] <= a->value[i - 1])
-            return dfqi_fail(r->ctx, DFQ_E_CORRUPT, "%s: \"%s\" does not ascend at %lld", r->file,
-                             key, (long long)a->value[i]);
+            return dfqi_fail(r->ctx, DFQ_E_CORRUPT, "%s: \"%s\" must ascend, and does not at %lld",
+                             r->file, key, (long long)a->value[i]);
     }
     return DFQ_OK;
 }
@@ -137,7 +137,7 @@ static dfq_status read_axes(const reader *r, dfqi_supernet_space *s)
     if (s->n_choices > DFQI_SUPER_CHOICES)
         return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
                          "%s: \"width\", \"depth\", \"heads\" and \"ratio\" make %d choices of a "
-                         "stage, at most %d are possible",
+                         "stage, must be at most %d",
                          r->file, s->n_choices, DFQI_SUPER_CHOICES);
     return DFQ_OK;
 }
@@ -184,13 +184,13 @@ static dfq_status check_size(const reader *r, const dfqi_supernet_space *s)
     double gib = dfqi_super_bytes(s, &layers) / (1 << 30);
     if (layers > DFQI_SUPER_LAYERS)
         return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
-                         "%s: the supernet of space %s has %d layers, at most %d are possible; "
-                         "take fewer stages, choices or blocks",
+                         "%s: the supernet of space %s has %d layers, must have at most %d; take "
+                         "fewer stages, choices or blocks",
                          r->file, s->name, layers, DFQI_SUPER_LAYERS);
     if (gib > DFQI_SUPER_GIB)
         return dfqi_fail(r->ctx, DFQ_E_CORRUPT,
-                         "%s: the supernet of space %s has %.1f GiB of weights, at most %d are "
-                         "possible; take smaller widths, or fewer stages, choices or blocks",
+                         "%s: the supernet of space %s has %.1f GiB of weights, must have at most "
+                         "%d; take smaller widths, or fewer stages, choices or blocks",
                          r->file, s->name, gib, DFQI_SUPER_GIB);
     return DFQ_OK;
 }
@@ -202,9 +202,10 @@ static dfq_status read_space(const reader *r, dfqi_supernet_space *s)
     int64_t version;
     DFQI_TRY(dfqi_json_get_int(r->at, "dfq_space", 1, INT32_MAX, &version));
     if (version > VERSION)
-        return dfqi_fail(r->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: \"dfq_space\" is version %lld, this library knows %d", r->file,
-                         (long long)version, VERSION);
+        return dfqi_fail(
+            r->ctx, DFQ_E_UNSUPPORTED,
+            "%s: \"dfq_space\" is %lld, must be %d; write the description for this version",
+            r->file, (long long)version, VERSION);
     DFQI_TRY(read_name(r, s));
     DFQI_TRY(dfqi_json_get_text(r->at, "network", &network));
     DFQI_TRY(dfqi_json_get_int(r->at, "image_px", 1, IMAGE_MAX, &s->image));
@@ -244,7 +245,7 @@ dfq_status dfqi_supernet_space_read(dfq_context *ctx, const char *path, dfqi_sup
     dfqi_json_release(doc);
     if (status == DFQ_OK && dfqi_supernet_space_known(s.name))
         status = dfqi_fail(ctx, DFQ_E_CORRUPT,
-                           "%s: \"name\" is that of the built-in space %s; choose another", path,
+                           "%s: \"name\" is \"%s\", that of a built-in space; choose another", path,
                            s.name);
     if (status == DFQ_OK) *out = s;
     return status;

@@ -71,12 +71,12 @@ static dfq_status check_axis(dfq_context *ctx, const dfqi_supernet_space *s, con
                              const dfqi_super_axis *a)
 {
     if (a->n < 1 || a->n > DFQI_SUPER_VALUES)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %d values of %s, must be 1 to %d",
+        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s: there are %d values of %s, must be 1 to %d",
                          s->name, a->n, name, DFQI_SUPER_VALUES);
     for (int32_t i = 0; i < a->n; i++)
         if (a->value[i] < 1 || a->value[i] > VALUE_MAX || (i && a->value[i] <= a->value[i - 1]))
             return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "space %s: %s %lld, must be 1 to %d and larger than the one before",
+                             "space %s: %s is %lld, must be 1 to %d and larger than the one before",
                              s->name, name, (long long)a->value[i], VALUE_MAX);
     return DFQ_OK;
 }
@@ -86,21 +86,23 @@ static dfq_status check(dfq_context *ctx, const dfqi_supernet_space *s)
     const dfqi_super_vit *v = &s->vit;
     if (v->patch < 1 || s->image < 1 || s->image > VALUE_MAX || s->image % v->patch)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "space %s: images of %lld pixels do not divide into patches of %lld",
-                         s->name, (long long)s->image, (long long)v->patch);
+                         "space %s: image is %lld, must be a multiple of the patch, %lld", s->name,
+                         (long long)s->image, (long long)v->patch);
     if (s->n_stages < 1 || s->classes < 1 || s->classes > DFQI_EXTENT_MAX)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %d stages and %lld classes", s->name,
-                         s->n_stages, (long long)s->classes);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "space %s: there are %d stages and %lld classes, must be 1 or more",
+                         s->name, s->n_stages, (long long)s->classes);
     if (v->tokens < 1 || v->tokens > VALUE_MAX || v->head < 1 || v->head > VALUE_MAX)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "space %s: tokens of %lld and heads of %lld channels, must be 1 to %d",
+                         "space %s: tokens have %lld channels and heads %lld, must be 1 to %d",
                          s->name, (long long)v->tokens, (long long)v->head, VALUE_MAX);
     DFQI_TRY(check_axis(ctx, s, "width", &v->width));
     DFQI_TRY(check_axis(ctx, s, "depth", &v->depth));
     DFQI_TRY(check_axis(ctx, s, "heads", &v->heads));
     DFQI_TRY(check_axis(ctx, s, "ratio", &v->ratio));
     if (s->n_choices != dfqi_super_vit_choices(v))
-        return dfqi_fail(ctx, DFQ_E_INVALID, "space %s has %d choices, its axes make %d", s->name,
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "space %s: n_choices is %d, must be %d, the product of its axes", s->name,
                          s->n_choices, dfqi_super_vit_choices(v));
     return DFQ_OK;
 }

@@ -117,9 +117,10 @@ static dfq_status need_finite(const job *j)
     for (int32_t i = 0; i < j->s->n_sites; i++)
         for (int64_t c = 0; c < j->stats[i].n; c++)
             if (!isfinite(j->stats[i].square[c]))
-                return dfqi_fail(j->s->ctx, DFQ_E_NUMERIC,
-                                 "%s is not finite on these images; look at images and weights",
-                                 j->s->sites[i].name);
+                return dfqi_fail(
+                    j->s->ctx, DFQ_E_NUMERIC,
+                    "%s is not finite on these images; check the images and the weights",
+                    j->s->sites[i].name);
     return DFQ_OK;
 }
 
@@ -133,7 +134,8 @@ static dfq_status check_grids(const dfqi_scheme *s)
             float zero_point = site->zero_point ? dfqi_tensor_f32(site->zero_point)[c] : 0;
             if (!(scale > 0 && isfinite(scale) && isfinite(zero_point)))
                 return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
-                                 "%s: no scale has a finite error; values are too large",
+                                 "%s: no scale has a finite error; check the images and the "
+                                 "weights, the values are too large",
                                  site->name);
         }
     }
@@ -229,7 +231,7 @@ static dfq_status parity_site(dfq_context *ctx, dfqi_site *site, const float *x,
     }
     if (!isfinite(sum))
         return dfqi_fail(ctx, DFQ_E_NUMERIC,
-                         "%s is not finite on these images; look at images and weights",
+                         "%s is not finite on these images; check the images and the weights",
                          site->name);
     float scale = (float)(2.0 * sum / (double)n / sqrt((double)site->qmax));
     if (!(scale > 1e-8f)) scale = 1e-8f;
@@ -302,7 +304,9 @@ dfq_status dfqi_scheme_calibrate_from(dfqi_scheme *s, const dfqi_network *teache
     dfqi_quant_pass pass = {0};
     dfq_status status;
     job j = {.s = s, .pass = &pass, .k = dfqi_kernels_get(s->ctx)};
-    if (n < 1) return dfqi_fail(s->ctx, DFQ_E_INVALID, "calibration needs at least one image");
+    if (n < 1)
+        return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                         "calibration: there are 0 images, must be 1 or more");
     if (dfqi_arch_is_cnn(&teacher->arch))
         return s->mode == DFQI_MODE_PARITY || s->grids.act_grid == DFQI_ACT_GRID_MINMAX
                    ? follow_ranges(s, teacher, images)

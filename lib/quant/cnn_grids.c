@@ -131,7 +131,7 @@ static dfq_status search_activations(job *j)
     for (int32_t i = 0; i < j->s->n_sites; i++)
         if (!isfinite(j->samples[i].squares))
             return dfqi_fail(j->s->ctx, DFQ_E_NUMERIC,
-                             "%s is not finite on these images; look at images and weights",
+                             "%s is not finite on these images; check the images and the weights",
                              j->s->sites[i].name);
     dfqi_parallel_for(j->s->ctx, j->s->n_sites, search_site, j);
     return DFQ_OK;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/progress.h"
 #include "graph/exec.h"
 
@@ -100,10 +101,7 @@ dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t fir
     const dfqi_arch *a = &m->net.arch;
     dfqi_preprocess p = dfqi_model_preprocess(m);
     dfqi_accuracy acc = {0};
-    if (n < 1 || first < 0 || first + n > dfqi_dataset_count(d))
-        return dfqi_fail(ctx, DFQ_E_INVALID, "images %lld to %lld asked for, the data set has %lld",
-                         (long long)first, (long long)(first + n - 1),
-                         (long long)dfqi_dataset_count(d));
+    DFQI_TRY(dfqi_check_span(ctx, "images of the data set", first, n, 1, dfqi_dataset_count(d)));
     forward f;
     DFQI_TRY(forward_init(m, n, &f));
     dfq_status status = DFQ_E_NOMEM;

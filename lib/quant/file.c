@@ -57,7 +57,8 @@ static dfq_status put(writer *w, const char *name, const char *suffix, dfq_tenso
     char *copy = dfqi_arena_strdup(&w->names, text);
     if (!copy || w->n == w->cap) {
         dfqi_tensor_release(take_t);
-        return copy ? dfqi_fail(w->ctx, DFQ_E_INTERNAL, "too many tensors to write") : DFQ_E_NOMEM;
+        return copy ? dfqi_fail(w->ctx, DFQ_E_INTERNAL, "there are too many tensors to write")
+                    : DFQ_E_NOMEM;
     }
     w->entries[w->n++] = (dfqi_st_entry){.name = copy, .tensor = take_t};
     return DFQ_OK;

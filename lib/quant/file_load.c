@@ -35,8 +35,9 @@ static dfq_status need(const dfqi_safetensors *st, const char *path, const char 
     const float *v = dfqi_tensor_f32(t);
     for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
         if (!isfinite(v[i]) || (positive && !(v[i] > 0)))
-            return dfqi_fail(st->ctx, DFQ_E_NUMERIC, "%s: tensor %s%s holds %g at element %lld",
-                             path, name, suffix, (double)v[i], (long long)i);
+            return dfqi_fail(st->ctx, DFQ_E_NUMERIC,
+                             "%s: tensor %s%s holds %g at element %lld, must be finite", path, name,
+                             suffix, (double)v[i], (long long)i);
     *out = t;
     return DFQ_OK;
 }
@@ -47,13 +48,17 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, const
     const dfq_tensor *t = lookup(st, name, ".shape");
     *count = 1;
     if (!t || t->dtype != DFQI_I64 || t->rank != 1 || t->dims[0] < 2 || t->dims[0] > DFQI_RANK_MAX)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.shape is missing or malformed",
-                         path, name);
+        return dfqi_fail(
+            st->ctx, DFQ_E_CORRUPT,
+            "%s: tensor %s.shape is missing or misshapen; quantize the float network again", path,
+            name);
     *rank = (int32_t)t->dims[0];
     memcpy(dims, t->data, (size_t)*rank * sizeof *dims);
     for (int32_t i = 0; i < *rank; i++)
         if (dims[i] < 1 || !dfqi_mul_i64(*count, dims[i], count) || *count > INT64_MAX / 64)
-            return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.shape holds %lld at element %d",
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor %s.shape holds %lld at element %d, must be 1 or more; "
+                             "quantize the float network again",
                              path, name, (long long)dims[i], i);
     return DFQ_OK;
 }
@@ -66,8 +71,10 @@ static dfq_status read_bits(const dfqi_safetensors *st, const char *path, const 
     if (!t) return DFQ_OK;
     int own = t->dtype == DFQI_U8 && dfqi_tensor_count(t) == 1 ? *(const uint8_t *)t->data : -1;
     if (own < 2 || own > 8)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor %s.bits must be U8 with a width of 2 to 8", path, name);
+        return dfqi_fail(
+            st->ctx, DFQ_E_CORRUPT,
+            "%s: tensor %s.bits must be U8 and hold 2 to 8; quantize the float network again", path,
+            name);
     *bits = own;
     return DFQ_OK;
 }
@@ -87,9 +94,10 @@ static dfq_status decode(const dfqi_safetensors *st, const char *path, const cha
         DFQI_TRY(need(st, path, name, ".zero_point", dims[0], 0, &zero_point));
     if (codes->dtype != DFQI_U8 || dfqi_tensor_count(codes) != dfqi_code_bytes(count, bits))
         return dfqi_fail(st->ctx, DFQ_E_SHAPE,
-                         "%s: tensor %s.codes has %lld bytes, %lld codes of %d bits need %lld",
-                         path, name, (long long)dfqi_tensor_count(codes), (long long)count, bits,
-                         (long long)dfqi_code_bytes(count, bits));
+                         "%s: tensor %s.codes has %lld bytes, must have %lld for %lld codes of %d "
+                         "bits; quantize the float network again",
+                         path, name, (long long)dfqi_tensor_count(codes),
+                         (long long)dfqi_code_bytes(count, bits), (long long)count, bits);
     size_t stem = strlen(name) > 7 ? strlen(name) - 7 : 0; /* without ".weight" */
     snprintf(layer, sizeof layer, "%.*s.input", (int)(stem < 80 ? stem : 80), name);
     const dfq_tensor *input = NULL;
@@ -185,8 +193,8 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     if (dfqi_site_is_runtime(site)) {
         if (!lookup(st, site->name, ".scale")) return DFQ_OK;
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor %s.scale is there, but metadata %s says that scales are found "
-                         "at run time",
+                         "%s: tensor %s.scale must be missing, since metadata %s has scales found "
+                         "at run time; quantize the float network again",
                          path, site->name, DFQI_META_ACT_SCALE);
     }
     DFQI_TRY(need(st, path, site->name, ".scale", count, 1, &scale));
@@ -202,16 +210,18 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     site->qmin = dfqi_tensor_f32(range)[0];
     site->qmax = dfqi_tensor_f32(range)[1];
     if (!(site->qmin < site->qmax && site->qmin >= -256 && site->qmax <= 255))
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s.range is %g to %g", path,
-                         site->name, (double)site->qmin, (double)site->qmax);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor %s.range is %g to %g, which no quantizer has; quantize the "
+                         "float network again",
+                         path, site->name, (double)site->qmin, (double)site->qmax);
     int log = dfqi_site_is_map(site) && !lookup(st, site->name, ".zero_point");
     int values =
         (int)(site->qmax - site->qmin) + 1 + log; /* zero is a value of a logarithmic grid */
     if (values > 1 << site->bits)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor %s.range makes %d values, %d bits have %d; quantize the float "
-                         "network again",
-                         path, site->name, values, site->bits, 1 << site->bits);
+                         "%s: tensor %s.range makes %d values, must make %d for %d bits; quantize "
+                         "the float network again",
+                         path, site->name, values, 1 << site->bits, site->bits);
     if (log) {
         site->kind = DFQI_SITE_LOG;
         dfqi_tensor_release(site->zero_point);
@@ -232,20 +242,18 @@ static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_
     if (scale && strcmp(scale, "row") == 0) out->act_scale = DFQI_ACT_SCALE_ROW;
     if (scale && out->act_scale != DFQI_ACT_SCALE_ROW)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata %s is not known, it can be row; quantize the float network "
-                         "again",
-                         path, DFQI_META_ACT_SCALE);
+                         "%s: metadata %s must be row; quantize the float network again", path,
+                         DFQI_META_ACT_SCALE);
     if (weights && strcmp(weights, "minmax-asym") == 0)
         out->weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM;
     if (weights && strcmp(weights, "lsq") == 0) out->weight_grid = DFQI_WEIGHT_GRID_LSQ;
     if (acts && strcmp(acts, "minmax") == 0) out->act_grid = DFQI_ACT_GRID_MINMAX;
     if ((weights && out->weight_grid == DFQI_WEIGHT_GRID_AUTO) ||
         (acts && out->act_grid == DFQI_ACT_GRID_AUTO))
-        return dfqi_fail(
-            st->ctx, DFQ_E_CORRUPT,
-            "%s: metadata dfq.weight_grid, dfq.act_grid name grids that are not known; they "
-            "can be minmax-asym or lsq, and minmax",
-            path);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: metadata dfq.weight_grid must be minmax-asym or lsq, and "
+                         "dfq.act_grid minmax; quantize the float network again",
+                         path);
     return DFQ_OK;
 }
 
@@ -262,12 +270,13 @@ static dfq_status read_rotation(const dfqi_safetensors *st, const char *path, co
     snprintf(again, sizeof again, "%" PRIu64, *out);
     if (*out == 0 || strcmp(again, text) != 0)
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata %s is \"%.20s\", must be the seed of a rotation, 1 or more",
+                         "%s: metadata %s is \"%.20s\", must be the seed of a rotation, 1 or more; "
+                         "quantize the float network again",
                          path, DFQI_META_ROTATION, dfqi_show(text, show));
     if (dfqi_arch_unrotatable(a))
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                         "%s: metadata %s, but its network has no stream "
-                         "that can be rotated: %s",
+                         "%s: metadata %s is not for a network without a stream that can be "
+                         "rotated: %s; quantize the float network again",
                          path, DFQI_META_ROTATION, dfqi_arch_unrotatable(a));
     return DFQ_OK;
 }
@@ -281,8 +290,8 @@ static dfq_status check_bits(const dfqi_safetensors *st, const char *path, const
     DFQI_TRY(read_bits(st, path, site->name, &bits));
     if (bits == site->bits) return DFQ_OK;
     return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                     "%s: %s.codes have %d bits, the metadata say %d; quantize the float network "
-                     "again",
+                     "%s: tensor %s.codes has %d bits, must have %d by the metadata; quantize the "
+                     "float network again",
                      path, site->name, bits, site->bits);
 }
 
@@ -298,7 +307,9 @@ static dfq_status check_codes(const dfqi_safetensors *st, const char *path, cons
         const dfqi_site *site = dfqi_scheme_find(s, weight);
         if (!site || !dfqi_site_is_weight(site))
             return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                             "%s: tensor %.120s belongs to no quantized weight", path, name);
+                             "%s: tensor %.120s belongs to no quantized weight; quantize the float "
+                             "network again",
+                             path, name);
     }
     return DFQ_OK;
 }
@@ -343,9 +354,8 @@ static dfq_status check_format(const dfqi_safetensors *st, const char *path)
     if (format && strcmp(format, DFQI_QUANT_FORMAT) == 0) return DFQ_OK;
     if (format && strcmp(format, DFQI_QUANT_FORMAT_ROW) == 0) return DFQ_OK;
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
-                     "%s: quantized network of format %.8s, this library reads formats "
-                     "" DFQI_QUANT_FORMAT " and " DFQI_QUANT_FORMAT_ROW
-                     "; quantize the float network again",
+                     "%s: the quantized network's format is %.8s, must be " DFQI_QUANT_FORMAT
+                     " or " DFQI_QUANT_FORMAT_ROW "; quantize the float network again",
                      path, format ? format : "1");
 }
 
@@ -370,8 +380,8 @@ dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const d
                  !width_ok(widths.act) || (widths.first_last && !width_ok(widths.first_last)))) {
         status =
             dfqi_fail(ctx, DFQ_E_CORRUPT,
-                      "%s: metadata dfq.mode \"%.20s\", dfq.weight_bits, dfq.act_bits do not name "
-                      "a known mode with 2 to 8 bits",
+                      "%s: metadata dfq.mode is \"%.20s\", must be parity or improved, and "
+                      "dfq.weight_bits and dfq.act_bits 2 to 8; quantize the float network again",
                       path, mode);
         goto out;
     }

@@ -12,10 +12,11 @@ dfq_status dfqi_model_check_images(const dfqi_model *m, const dfq_tensor *images
         images->dims[2] == a->image && images->dims[3] == a->image)
         return DFQ_OK;
     if (n > 0) snprintf(count, sizeof count, "%lld", (long long)n);
-    return dfqi_fail(m->ctx, DFQ_E_SHAPE, "images are %s %s, %s wants F32 [%s,%lld,%lld,%lld]",
+    return dfqi_fail(m->ctx, DFQ_E_SHAPE,
+                     "images are %s %s, must be F32 [%s,%lld,%lld,%lld] for %s",
                      dfqi_dtype_name(images->dtype),
-                     dfqi_shape_text(images->rank, images->dims, text, sizeof text), a->name, count,
-                     (long long)a->channels, (long long)a->image, (long long)a->image);
+                     dfqi_shape_text(images->rank, images->dims, text, sizeof text), count,
+                     (long long)a->channels, (long long)a->image, (long long)a->image, a->name);
 }
 
 dfq_status dfqi_model_check_labels(const dfqi_model *m, const dfq_tensor *labels, int64_t n)
@@ -23,15 +24,15 @@ dfq_status dfqi_model_check_labels(const dfqi_model *m, const dfq_tensor *labels
     char text[96];
     const dfqi_arch *a = &m->net.arch;
     if (labels->dtype != DFQI_I32 || labels->rank != 1 || labels->dims[0] != n)
-        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "labels are %s %s, %lld images want I32 [%lld]",
-                         dfqi_dtype_name(labels->dtype),
-                         dfqi_shape_text(labels->rank, labels->dims, text, sizeof text),
-                         (long long)n, (long long)n);
+        return dfqi_fail(
+            m->ctx, DFQ_E_SHAPE, "labels are %s %s, must be I32 [%lld], one for each image",
+            dfqi_dtype_name(labels->dtype),
+            dfqi_shape_text(labels->rank, labels->dims, text, sizeof text), (long long)n);
     const int32_t *label = labels->data;
     for (int64_t i = 0; i < n; i++)
         if (label[i] < 0 || label[i] >= a->classes)
             return dfqi_fail(m->ctx, DFQ_E_INVALID,
-                             "label %lld is %d, %s has the classes 0 to %lld", (long long)i,
-                             (int)label[i], a->name, (long long)(a->classes - 1));
+                             "label %lld is %d, must be 0 to %lld, a class of %s", (long long)i,
+                             (int)label[i], (long long)(a->classes - 1), a->name);
     return DFQ_OK;
 }

@@ -46,7 +46,7 @@ static dfq_status check_width(dfq_context *ctx, const char *layer, const char *w
 {
     if (bits == 0 || (bits >= 2 && bits <= 8)) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "layer %s: %s is %d, must be 2 to 8, or 0 for that of the others", layer, what,
+                     "layer %s: %s is %d, must be 2 to 8, or 0 for the network's bits", layer, what,
                      bits);
 }
 
@@ -64,8 +64,7 @@ static dfq_status check_config(dfq_context *ctx, const dfq_layer_config *c)
     if (c->skip != 0 && c->skip != 1)
         return dfqi_fail(ctx, DFQ_E_INVALID, "layer %s: skip is %d, must be 0 or 1", show, c->skip);
     if ((c->skip != 0) == (c->weight_bits != 0 || c->act_bits != 0))
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "layer %s: give it bits, or skip it; one of them, not both", show);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "layer %s: set exactly one of bits and skip", show);
     return DFQ_OK;
 }
 
@@ -80,7 +79,7 @@ static dfq_status no_layer(const dfqi_scheme *s, const char *name, int weights, 
         layer_of(&s->sites[i], layer);
         dfqi_nearest_add(&near, layer);
     }
-    return dfqi_fail(s->ctx, DFQ_E_INVALID, "no layer \"%s\" %s; near it: %s",
+    return dfqi_fail(s->ctx, DFQ_E_INVALID, "layer \"%s\" %s; similar names: %s",
                      dfqi_show(name, show), what, dfqi_nearest_text(&near, text, sizeof text));
 }
 
@@ -102,11 +101,13 @@ static dfq_status apply(dfqi_scheme *s, const dfq_layer_config *c, uint8_t *skip
         site->bits = bits;
         dfqi_site_set_codes(site, site->qmin < 0);
     }
-    if (found[0] + found[1] == 0) return no_layer(s, c->name, -1, "has quantizers");
+    if (found[0] + found[1] == 0)
+        return no_layer(s, c->name, -1, "has no quantizers, or does not exist");
     if (c->weight_bits != 0 && found[1] == 0)
-        return no_layer(s, c->name, 1, "has a weight: it takes act_bits alone");
+        return no_layer(s, c->name, 1, "has no weight and takes act_bits alone");
     if (c->act_bits != 0 && found[0] == 0)
-        return no_layer(s, c->name, 0, "has activations to quantize: it takes weight_bits alone");
+        return no_layer(s, c->name, 0,
+                        "has no activations to quantize and takes weight_bits alone");
     return DFQ_OK;
 }
 
@@ -118,7 +119,8 @@ static dfq_status remove_skipped(dfqi_scheme *s, const uint8_t *skip)
     int32_t left = 0;
     for (int32_t i = 0; i < s->n_sites; i++) left += !skip[i];
     if (left == 0)
-        return dfqi_fail(s->ctx, DFQ_E_INVALID, "all layers are skipped: nothing to quantize");
+        return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                         "all layers are skipped, and nothing is left to quantize; skip fewer");
     int32_t *moved = dfqi_calloc(s->ctx, (size_t)s->n_sites, sizeof *moved);
     if (!moved) return DFQ_E_NOMEM;
     int32_t n = s->n_sites;
@@ -211,9 +213,10 @@ dfq_status dfqi_scheme_configure_text(dfqi_scheme *s, const char *text)
     if (!list || !names) goto out;
     for (int32_t i = 0; i < n; i++)
         if (!read_entry(&at, names[i], &list[i])) {
-            status = dfqi_fail(s->ctx, DFQ_E_INVALID,
-                               "layers \"%s\" are not NAME=w8a8 or NAME=float, one after the other",
-                               dfqi_show(text, show));
+            status =
+                dfqi_fail(s->ctx, DFQ_E_INVALID,
+                          "layers are \"%s\", must be NAME=w8a8 or NAME=float, separated by commas",
+                          dfqi_show(text, show));
             goto out;
         }
     status = dfqi_scheme_configure(s, list, sizeof *list, n);

@@ -46,11 +46,10 @@ dfq_status dfqi_model_ready(const dfqi_model *m)
         bool set = dfqi_site_is_weight(site) || dfqi_site_is_runtime(site) ||
                    *dfqi_tensor_f32(site->scale) > 0;
         if (!set && dfqi_arch_is_cnn(&m->net.arch))
-            return dfqi_fail(
-                m->ctx, DFQ_E_INVALID,
-                "%s: the range of %s is not known; quantize with images, or tune with a "
-                "generator first",
-                m->net.arch.name, site->name);
+            return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                             "%s: the range of %s is not known yet; quantize with images, or tune "
+                             "with a generator first",
+                             m->net.arch.name, site->name);
     }
     return DFQ_OK;
 }

@@ -121,7 +121,7 @@ static dfq_status prepare(pass *p, int64_t n, const char *const *names)
         p->ids[i] = names[i] ? find(p->g, names[i]) : DFQI_NONE;
         if (p->ids[i] == DFQI_NONE)
             return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "%s has no probe \"%s\"; dfq_graph_get_probe() names those it has",
+                             "%s has no probe \"%s\"; dfq_graph_get_probe() lists them",
                              p->m->net.arch.name, names[i] ? dfqi_show(names[i], show) : "NULL");
         dfqi_probe probe;
         int64_t dims[DFQI_RANK_MAX];

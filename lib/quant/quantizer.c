@@ -112,12 +112,13 @@ static dfq_status check_zero_points(const dfqi_quantizer *q, const dfq_tensor *s
 {
     char text[2][96];
     if (q->kind == DFQI_SITE_WEIGHT || q->kind == DFQI_SITE_LOG)
-        return dfqi_fail(q->ctx, DFQ_E_INVALID,
-                         "a %s grid has no zero points; give NULL, or take kind uniform",
-                         q->kind == DFQI_SITE_LOG ? "logarithmic" : "symmetric");
+        return dfqi_fail(
+            q->ctx, DFQ_E_INVALID,
+            "zero points must be NULL for a %s grid; leave them out, or take kind uniform",
+            q->kind == DFQI_SITE_LOG ? "logarithmic" : "symmetric");
     if (t->rank != scales->rank ||
         memcmp(t->dims, scales->dims, (size_t)t->rank * sizeof *t->dims) != 0)
-        return dfqi_fail(q->ctx, DFQ_E_SHAPE, "zero points are %s, must be as the scales: %s",
+        return dfqi_fail(q->ctx, DFQ_E_SHAPE, "zero points are %s, must be %s as the scales",
                          dfqi_shape_text(t->rank, t->dims, text[0], sizeof text[0]),
                          dfqi_shape_text(scales->rank, scales->dims, text[1], sizeof text[1]));
     return check_values(q, "zero points", t, false);
@@ -127,7 +128,7 @@ dfq_status dfqi_quantizer_set_scales(dfqi_quantizer *q, const dfq_tensor *scales
                                      const dfq_tensor *zero_points)
 {
     if (zero_points && !scales)
-        return dfqi_fail(q->ctx, DFQ_E_INVALID, "zero points without scales; give both");
+        return dfqi_fail(q->ctx, DFQ_E_INVALID, "zero points are given without scales; give both");
     if (scales && dfqi_quantizer_is_runtime(q))
         return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
                          "kinds row and column find their scales in each tensor; give NULL");
@@ -147,7 +148,7 @@ dfq_status dfqi_quantizer_set_columns(dfqi_quantizer *q, const dfq_tensor *facto
         if (q->kind != DFQI_SITE_WEIGHT || q->granularity != DFQ_GRANULARITY_AXIS || q->axis != 0)
             return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
                              "column factors are for symmetric weights with a scale for each index "
-                             "of axis 0");
+                             "of axis 0; leave them out");
         if (factors->rank != 1)
             return dfqi_fail(q->ctx, DFQ_E_SHAPE, "column factors have rank %d, must be [K]",
                              factors->rank);

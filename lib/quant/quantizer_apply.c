@@ -156,20 +156,20 @@ static dfq_status check_backward(const dfqi_quantizer *q, const dfq_tensor *x, c
     char text[2][96];
     DFQI_TRY(need_f32(q, "the gradient", dy));
     if (dy->rank != x->rank || memcmp(dy->dims, x->dims, (size_t)x->rank * sizeof *x->dims) != 0)
-        return dfqi_fail(q->ctx, DFQ_E_SHAPE, "the gradient is %s, the tensor %s: must be alike",
+        return dfqi_fail(q->ctx, DFQ_E_SHAPE, "the gradient is %s, must be %s as the tensor",
                          dfqi_shape_text(dy->rank, dy->dims, text[0], sizeof text[0]),
                          dfqi_shape_text(x->rank, x->dims, text[1], sizeof text[1]));
     bool runtime = dfqi_quantizer_is_runtime(q);
     if ((want_scale || want_zero) &&
         (q->kind == DFQI_SITE_LOG || runtime || dfqi_quantizer_follows(q)))
         return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
-                         "no gradient to the scales of %s; give NULL for it",
+                         "%s has no gradient of scales; give NULL for it",
                          q->kind == DFQI_SITE_LOG ? "a logarithmic grid"
                          : runtime                ? "rows and columns, found in each tensor"
                                                   : "weights that follow from each tensor");
     if (want_zero && (q->kind == DFQI_SITE_WEIGHT || q->kind == DFQI_SITE_LOG))
         return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
-                         "no gradient to zero points: a symmetric grid has none; give NULL for it");
+                         "a symmetric grid has no gradient of zero points; give NULL for it");
     return DFQ_OK;
 }
 
@@ -259,7 +259,8 @@ dfq_status dfqi_quantizer_codes(const dfqi_quantizer *q, const dfq_tensor *x,
     w.codes = codes->data;
     dfqi_parallel_for(q->ctx, dfqi_quantizer_chunks(&w.p), codes_chunk, &w);
     if (w.odd) {
-        status = dfqi_fail(q->ctx, DFQ_E_NUMERIC, "the tensor holds NaN, which has no code");
+        status = dfqi_fail(q->ctx, DFQ_E_NUMERIC,
+                           "the tensor holds NaN, which has no code; give finite values");
         goto out;
     }
     *out_codes = codes;
@@ -319,8 +320,8 @@ dfq_status dfqi_quantizer_dequantize(const dfqi_quantizer *q, const dfq_tensor *
     w.y = dfqi_tensor_f32(x);
     dfqi_parallel_for(q->ctx, dfqi_quantizer_chunks(&w.p), values_chunk, &w);
     if (w.odd) {
-        status = dfqi_fail(q->ctx, DFQ_E_INVALID, "codes lie outside of %g to %g", (double)q->qmin,
-                           (double)(q->qmax + (float)(q->kind == DFQI_SITE_LOG)));
+        status = dfqi_fail(q->ctx, DFQ_E_INVALID, "a code lies outside of %g to %g",
+                           (double)q->qmin, (double)(q->qmax + (float)(q->kind == DFQI_SITE_LOG)));
         goto out;
     }
     DFQI_GOTO(undo_columns(q, &x), out);

@@ -176,9 +176,9 @@ static dfq_status search(const dfqi_quantizer *q, const dfq_tensor *x,
 {
     bool weight = q->kind == DFQI_SITE_WEIGHT;
     if (!weight && q->kind != DFQI_SITE_UNIFORM)
-        return dfqi_fail(q->ctx, DFQ_E_UNSUPPORTED,
-                         "scales are searched for uniform grids and symmetric weights; take "
-                         "calibration by the smallest and largest value");
+        return dfqi_fail(
+            q->ctx, DFQ_E_UNSUPPORTED,
+            "method search is for uniform grids and symmetric weights; take method minmax");
     DFQI_TRY(new_scales(q, p, &site->scale));
     if (weight) return search_weight(q, x, p, site);
     DFQI_TRY(new_scales(q, p, &site->zero_point));
@@ -192,8 +192,9 @@ static dfq_status need_finite(const dfqi_quantizer *q, const dfq_tensor *x)
     const float *v = dfqi_tensor_f32(x);
     for (int64_t i = 0, n = dfqi_tensor_count(x); i < n; i++)
         if (!isfinite(v[i]))
-            return dfqi_fail(q->ctx, DFQ_E_NUMERIC, "the tensor holds %g at element %lld",
-                             (double)v[i], (long long)i);
+            return dfqi_fail(q->ctx, DFQ_E_NUMERIC,
+                             "the tensor holds %g at element %lld, must be finite", (double)v[i],
+                             (long long)i);
     return DFQ_OK;
 }
 

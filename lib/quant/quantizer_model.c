@@ -14,7 +14,8 @@ dfq_status dfqi_model_find_site(const dfqi_model *m, const char *name, int32_t *
     const dfqi_scheme *s = &m->scheme;
     char text[320], show[DFQI_SHOW_MAX];
     if (!m->quantized)
-        return dfqi_fail(m->ctx, DFQ_E_INVALID, "%s is not quantized: it has no quantizers",
+        return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                         "%s is not quantized and has no quantizers; quantize it first",
                          m->net.arch.name);
     dfqi_nearest near = dfqi_nearest_to(name);
     for (int32_t i = 0; i < s->n_sites; i++) {
@@ -24,7 +25,7 @@ dfq_status dfqi_model_find_site(const dfqi_model *m, const char *name, int32_t *
         }
         dfqi_nearest_add(&near, s->sites[i].name);
     }
-    return dfqi_fail(m->ctx, DFQ_E_INVALID, "%s has no quantizer \"%s\"; near it: %s",
+    return dfqi_fail(m->ctx, DFQ_E_INVALID, "%s has no quantizer \"%s\"; similar names: %s",
                      m->net.arch.name, dfqi_show(name, show),
                      dfqi_nearest_text(&near, text, sizeof text));
 }
@@ -75,7 +76,8 @@ static dfq_status need_weight(const dfqi_model *m, const dfqi_site *site, const 
 {
     *out = dfqi_network_find(&m->net, site->name);
     if (dfqi_site_is_weight(site) && *out) return DFQ_OK;
-    return dfqi_fail(m->ctx, DFQ_E_INVALID, "%s is no quantizer of a weight", site->name);
+    return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                     "%s does not quantize a weight; give a quantizer of a weight", site->name);
 }
 
 static const float *factors_of(const dfqi_model *m, const dfqi_site *site, int64_t cols)

@@ -230,7 +230,7 @@ static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, i
 static dfq_status check_width(dfq_context *ctx, const char *what, int32_t bits)
 {
     if (bits >= 2 && bits <= 8) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_INVALID, "%s have %d bits, they must have 2 to 8", what, bits);
+    return dfqi_fail(ctx, DFQ_E_INVALID, "%s have %d bits, must have 2 to 8", what, bits);
 }
 
 /* The input of the layer whose weight is given: its site with a grid found at run time, or NULL. */
@@ -299,8 +299,8 @@ static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_gri
     int cnn = dfqi_arch_is_cnn(&net->arch);
     if (grids->act_scale == DFQI_ACT_SCALE_ROW && (cnn || mode == DFQI_MODE_PARITY))
         return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
-                         "scales of rows are for mode improved of a vision transformer; %s has "
-                         "those of tensors: leave act_scale at auto, or set it to tensor",
+                         "act_scale row is for mode improved of a vision transformer, not for %s; "
+                         "set it to auto or tensor",
                          cnn ? "a convolutional network" : "mode parity");
     bool own = grids->weight_grid == DFQI_WEIGHT_GRID_AUTO && grids->act_grid == DFQI_ACT_GRID_AUTO;
     bool follow = grids->weight_grid == DFQI_WEIGHT_GRID_MINMAX_ASYM &&
@@ -309,8 +309,8 @@ static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_gri
     if (cnn || mode != DFQI_MODE_PARITY) {
         if (own) return DFQ_OK;
         return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
-                         "grids of weights and activations can be chosen in mode parity of a "
-                         "vision transformer%s; %s has its own",
+                         "grids of weights and activations are for mode parity of a vision "
+                         "transformer%s; %s has its own, leave them out",
                          cnn ? ", or both minmax in mode improved of a CNN" : "",
                          cnn ? "a convolutional network" : "mode improved");
     }

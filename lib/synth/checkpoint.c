@@ -94,9 +94,10 @@ static dfq_status read_state(const dfqi_synth *s, const dfqi_safetensors *st, co
         out->iteration < s->per_batch && (out->at < s->n_batches || out->iteration == 0) &&
         out->attempt >= 0 && out->attempt < DFQI_SYNTH_ATTEMPTS)
         return DFQ_OK;
-    return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                     "%s: tensor state names batch %lld of %lld, iteration %lld", path,
-                     (long long)out->at, (long long)s->n_batches, (long long)out->iteration);
+    return dfqi_fail(
+        s->ctx, DFQ_E_CORRUPT,
+        "%s: tensor state holds batch %lld of %lld and iteration %lld; the checkpoint is damaged",
+        path, (long long)out->at, (long long)s->n_batches, (long long)out->iteration);
 }
 
 /* After the arrays were checked; there are none while no batch is finished. */
@@ -106,7 +107,9 @@ static dfq_status check_labels(const dfqi_synth *s, const dfqi_safetensors *st, 
     const int32_t *y = n > 0 ? dfqi_st_find(st, "labels")->data : NULL;
     for (int64_t i = 0; i < n; i++)
         if (y[i] < 0 || y[i] >= s->model->net.arch.classes)
-            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor labels holds %d at element %lld",
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor labels holds %d at element %lld, which is no class; the "
+                             "checkpoint is damaged",
                              path, (int)y[i], (long long)i);
     return DFQ_OK;
 }
@@ -144,7 +147,7 @@ dfq_status dfqi_synth_restore(dfqi_synth *s, const char *path)
     dfq_status status;
     /* a complete job hands out its own memory, so others may hold the finished images */
     if (s->at == s->n_batches)
-        return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: this job is complete, restore into a new one",
+        return dfqi_fail(s->ctx, DFQ_E_INVALID, "%s: this job is complete; restore into a new one",
                          path);
     make_marks(s, marks);
     DFQI_TRY(

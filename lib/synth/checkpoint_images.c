@@ -118,7 +118,7 @@ static dfq_status begin(dfq_context *ctx, const char *name, int *out)
     int fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0 && errno == EEXIST)
         return dfqi_fail(ctx, DFQ_E_EXISTS,
-                         "%s is there and is no file of a checkpoint; move it, or choose another "
+                         "%s exists and is not a file of a checkpoint; move it, or choose another "
                          "name for the checkpoint",
                          name);
     if (fd < 0) return dfqi_fail_errno(ctx, "write", name, errno);
@@ -198,8 +198,8 @@ static dfq_status check(const dfqi_synth *s, const char *name, const dfqi_images
         DFQI_TRY(dfqi_images_at(images, i, 1, &x));
         for (int64_t k = 0; k < images->pixels; k++)
             if (!isfinite(x[k]))
-                return dfqi_fail(s->ctx, DFQ_E_NUMERIC, "%s: image %lld holds %g", name,
-                                 (long long)i, (double)x[k]);
+                return dfqi_fail(s->ctx, DFQ_E_NUMERIC, "%s: image %lld holds %g, must be finite",
+                                 name, (long long)i, (double)x[k]);
         *hash = dfqi_hash(*hash, x, (size_t)images->pixels * sizeof *x);
     }
     return DFQ_OK;
@@ -214,7 +214,9 @@ dfq_status dfqi_kept_open(const dfqi_synth *s, const dfqi_safetensors *st, const
     int32_t which;
     dfq_status status;
     if (!parse(st, &which, &want))
-        return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: does not name the file of its images", path);
+        return dfqi_fail(
+            s->ctx, DFQ_E_CORRUPT,
+            "%s: the file of its images is missing in the checkpoint, which is damaged", path);
     DFQI_TRY(init(s->ctx, path, &k));
     const char *name = k.name[which];
     k.which = which;
@@ -224,7 +226,8 @@ dfq_status dfqi_kept_open(const dfqi_synth *s, const dfqi_safetensors *st, const
     DFQI_GOTO(check(s, name, &images, &hash), out);
     if (!is_ours(name) || hash != want)
         status =
-            dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: damaged, or not the images of %s", name, path);
+            dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                      "%s: the file is damaged, or does not hold the images of %s", name, path);
 out:
     if (status != DFQ_OK) {
         dfqi_images_close(&images);

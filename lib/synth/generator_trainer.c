@@ -172,7 +172,7 @@ static dfq_status check(const dfqi_model *m, const dfqi_generator_options *o)
     if (m->quantized || dfqi_arch_norms(a) == 0)
         return dfqi_fail(m->ctx, DFQ_E_UNSUPPORTED,
                          "%s: a generator learns from the BatchNorms of a float convolutional "
-                         "network; for others make images with kind attention",
+                         "network; take kind attention for other networks",
                          a->name);
     if (o->batch < 2 || o->batch > 4096)
         return dfqi_fail(m->ctx, DFQ_E_INVALID, "generator: batch is %lld, must be 2 to 4096",

@@ -153,7 +153,7 @@ dfq_status dfqi_imageset_save_from(const dfqi_model *m, const dfqi_images *image
     if (there && !replace) {
         status =
             dfqi_fail(m->ctx, DFQ_E_EXISTS,
-                      "%s is there already; choose another folder or ask to replace it", there);
+                      "%s exists already; choose another folder or allow to replace it", there);
         goto out;
     }
     DFQI_GOTO(dfqi_folder_make(m->ctx, folder), out);

@@ -28,8 +28,8 @@ static dfq_status warn_of_another(const dfqi_model *m, const char *path)
     const char *of = dfqi_st_meta_find(&st, "architecture");
     if (of && strcmp(of, m->net.arch.name) != 0)
         dfqi_log(m->ctx, DFQ_LOG_WARNING,
-                 "%s: these images were made of the network %s, not of %s; make its own by dfq "
-                 "synth where that is not meant",
+                 "%s: these images were made from network %s, not from %s; make new ones by dfq "
+                 "synth if that is not intended",
                  path, dfqi_show(of, show), m->net.arch.name);
     dfqi_st_fini(&st);
     return DFQ_OK;
@@ -102,8 +102,8 @@ static dfq_status check_finite(const dfqi_imageset *set, const char *folder)
         for (int64_t k = 0; k < n * all->pixels; k++)
             if (!isfinite(x[k]))
                 return dfqi_fail(set->ctx, DFQ_E_NUMERIC,
-                                 "%s: tensor images holds %g at element %lld", folder, (double)x[k],
-                                 (long long)(i * all->pixels + k));
+                                 "%s: tensor images holds %g at element %lld, must be finite",
+                                 folder, (double)x[k], (long long)(i * all->pixels + k));
     }
     return DFQ_OK;
 }

@@ -85,13 +85,11 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
     if (heads && dfqi_arch_is_cnn(a))
         return dfqi_fail(
             ctx, DFQ_E_UNSUPPORTED,
-            "synth: %s has no attention heads; kinds bns, gdfq, qimera, arc, prior and "
-            "noise make images of it",
+            "synth: %s has no attention heads; take kind bns, gdfq, qimera, arc, prior or noise",
             a->name);
     if (o->kind >= DFQI_SYNTH_BNS && dfqi_arch_norms(a) == 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "synth: %s has no BatchNorm whose statistics could be met; kinds "
-                         "attention, pse, prior and noise make images of it",
+                         "synth: %s has no BatchNorm; take kind attention, pse, prior or noise",
                          a->name);
     return DFQ_OK;
 }
@@ -135,7 +133,7 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
     if (weighed && !first && o->class_weight == 0 && o->tv_weight == 0)
         return dfqi_fail(
             ctx, DFQ_E_INVALID,
-            "synth: all weights of the objective are 0; set one, or choose kind noise");
+            "synth: all weights of the objective are 0; set one above 0, or take kind noise");
     return DFQ_OK;
 }
 

@@ -52,10 +52,10 @@ static dfq_status head_of(const dfq_tensor *t, int64_t n, dfq_tensor **out)
 static dfq_status need_images(const dfqi_synth *s)
 {
     if (s->floats && s->at > 0) return DFQ_OK;
-    return dfqi_fail(
-        s->ctx, DFQ_E_INVALID,
-        "synth: no batch is finished yet, %lld of %lld iterations up to the first are done",
-        (long long)dfqi_synth_done(s), (long long)(s->per_batch + s->training));
+    return dfqi_fail(s->ctx, DFQ_E_INVALID,
+                     "synth: no batch is finished yet: %lld of %lld iterations up to the first are "
+                     "done; run the job further",
+                     (long long)dfqi_synth_done(s), (long long)(s->per_batch + s->training));
 }
 
 dfq_status dfqi_synth_finished_images(const dfqi_synth *s, dfqi_images *out_images,
@@ -81,7 +81,9 @@ dfq_status dfqi_synth_set(const dfqi_synth *s, dfqi_imageset **out)
     dfqi_images images;
     dfq_tensor shape, labels;
     if (!s->finished.file)
-        return dfqi_fail(s->ctx, DFQ_E_INVALID, "synth: images are in memory, not in a file");
+        return dfqi_fail(
+            s->ctx, DFQ_E_INVALID,
+            "synth: the images are in memory, not in a file; name a file before the work begins");
     DFQI_TRY(dfqi_synth_finished_images(s, &images, &shape, &labels));
     return dfqi_imageset_of(&images, &shape, &labels, out);
 }

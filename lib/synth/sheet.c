@@ -18,7 +18,8 @@ static dfq_status new_canvas(dfq_context *ctx, int64_t columns, int64_t rows, in
 {
     int64_t width = canvas_side(columns, tile), height = canvas_side(rows, tile);
     if (width > INT32_MAX || height > INT32_MAX)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "a sheet of %lld x %lld pixels is too large",
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "the sheet is %lld x %lld pixels, which is too large; take fewer images",
                          (long long)width, (long long)height);
     DFQI_TRY(dfqi_image_new(ctx, (int32_t)width, (int32_t)height, out));
     memset(out->rgb, 255, (size_t)width * (size_t)height * 3);

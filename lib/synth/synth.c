@@ -24,8 +24,8 @@ static dfq_status check_size(const dfqi_synth *s)
               dfqi_mul_i64(s->n_batches, s->per_batch, &losses) && losses <= INT64_MAX / 128;
     if (ok && s->model->net.arch.classes <= 1 << 24) return DFQ_OK; /* labels pass through floats */
     return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                     "synth: %lld images, %lld iterations and %lld classes are more than can be "
-                     "addressed",
+                     "synth: %lld images, %lld iterations and %lld classes are too many to be "
+                     "addressed; lower one",
                      (long long)s->o.images, (long long)s->o.iterations,
                      (long long)s->model->net.arch.classes);
 }
@@ -49,9 +49,7 @@ dfq_status dfqi_synth_new(const dfqi_model *m, const dfqi_synth_options *o, dfqi
     DFQI_TRY(dfqi_synth_check(ctx, o));
     dfqi_synth_settle(a, &own);
     if (m->quantized)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "synth: %s is quantized, images are made with the float "
-                         "network",
+        return dfqi_fail(ctx, DFQ_E_INVALID, "synth: %s is quantized; give the float network",
                          a->name);
     DFQI_TRY(dfqi_synth_fits(ctx, a, &own));
     dfqi_synth *s = dfqi_calloc(ctx, 1, sizeof *s);
@@ -137,8 +135,9 @@ static dfq_status allocate(dfqi_synth *s)
 dfq_status dfqi_synth_spool(dfqi_synth *s, const char *folder)
 {
     if (s->floats || s->finished.file)
-        return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                         "synth: where images wait is said once, before work begins");
+        return dfqi_fail(
+            s->ctx, DFQ_E_INVALID,
+            "synth: the file of images can be set once, and only before the work begins");
     return dfqi_images_spool(s->ctx, folder, s->o.images, s->pixels, &s->finished);
 }
 

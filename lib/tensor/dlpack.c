@@ -22,14 +22,16 @@ static dfq_status check_import(dfq_context *ctx, const dfqi_dl_tensor *d, dfqi_d
 {
     int i;
     if (d->device_type != DFQI_DL_CPU)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "DLPack tensor lies on device type %d: copy it to the CPU (1) first",
-                         (int)d->device_type);
+        return dfqi_fail(
+            ctx, DFQ_E_UNSUPPORTED,
+            "the DLPack tensor lies on device type %d, must be 1, the CPU; copy it there first",
+            (int)d->device_type);
     if (d->ndim < 0 || d->ndim > DFQI_RANK_MAX)
-        return dfqi_fail(ctx, DFQ_E_SHAPE, "DLPack tensor has rank %d, the limit is %d",
+        return dfqi_fail(ctx, DFQ_E_SHAPE, "the DLPack tensor has rank %d, must have 0 to %d",
                          (int)d->ndim, DFQI_RANK_MAX);
     if (d->ndim > 0 && d->shape == NULL)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "DLPack tensor of rank %d has no shape", (int)d->ndim);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "the DLPack tensor has rank %d and no shape",
+                         (int)d->ndim);
     for (i = 0; i < N_DL_TYPES; i++) {
         if (d->lanes == 1 && d->code == dl_types[i].code && d->bits == dl_types[i].bits) {
             *out_dtype = (dfqi_dtype)i;
@@ -37,8 +39,8 @@ static dfq_status check_import(dfq_context *ctx, const dfqi_dl_tensor *d, dfqi_d
         }
     }
     return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                     "DLPack type code %d with %d bits and %d lanes: give float 16/32, bfloat 16, "
-                     "uint 8 or int 8/32/64, one lane",
+                     "the DLPack tensor has type code %d, %d bits and %d lanes, must be float "
+                     "16/32, bfloat 16, uint 8 or int 8/32/64 with one lane",
                      d->code, d->bits, d->lanes);
 }
 
@@ -95,7 +97,7 @@ static dfq_status import_tensor(dfq_context *ctx, const dfqi_dl_tensor *d, bool 
     DFQI_TRY(dfqi_tensor_check_shape(ctx, dtype, d->ndim, d->shape, &bytes));
     data = d->data != NULL ? (char *)d->data + d->byte_offset : NULL;
     if (data == NULL && bytes > 0)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "DLPack tensor has %zu bytes but no data", bytes);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "the DLPack tensor has %zu bytes and no data", bytes);
     compact = is_compact(d);
     borrow = data != NULL && compact && (uintptr_t)data % dfqi_dtype_bytes(dtype) == 0;
     DFQI_TRY(dfqi_tensor_wrap(ctx, dtype, d->ndim, d->shape, borrow ? data : NULL, &t));
@@ -140,8 +142,9 @@ dfq_status dfqi_tensor_import_dlpack(dfq_context *ctx, struct DLManagedTensorVer
     bool borrowed;
     /* Another major version may change the layout of all fields after the version. */
     if (dl->major != DFQI_DL_MAJOR)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "DLPack tensor of version %u.%u, expected %d.x",
-                         (unsigned)dl->major, (unsigned)dl->minor, DFQI_DL_MAJOR);
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "the DLPack tensor's version is %u.%u, must be %d.x", (unsigned)dl->major,
+                         (unsigned)dl->minor, DFQI_DL_MAJOR);
     DFQI_TRY(import_tensor(ctx, &dl->dl_tensor, &borrowed, out));
     take_owner(*out, borrowed, delete_versioned, dl);
     return DFQ_OK;

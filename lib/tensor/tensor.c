@@ -65,19 +65,21 @@ dfq_status dfqi_tensor_check_shape(dfq_context *ctx, dfqi_dtype dtype, int32_t r
     int32_t i;
 
     if (!dtype_ok(dtype))
-        return dfqi_fail(ctx, DFQ_E_INVALID, "dtype %d is none of 0..%d", (int)dtype, N_DTYPES - 1);
+        return dfqi_fail(ctx, DFQ_E_INVALID, "dtype is %d, must be 0 to %d", (int)dtype,
+                         N_DTYPES - 1);
     if (rank < 0 || rank > DFQI_RANK_MAX)
-        return dfqi_fail(ctx, DFQ_E_SHAPE, "rank %d is outside 0..%d", (int)rank, DFQI_RANK_MAX);
+        return dfqi_fail(ctx, DFQ_E_SHAPE, "rank is %d, must be 0 to %d", (int)rank, DFQI_RANK_MAX);
     for (i = 0; i < rank; i++) {
         if (dims[i] < 0)
-            return dfqi_fail(ctx, DFQ_E_SHAPE, "shape %s has a negative extent",
+            return dfqi_fail(ctx, DFQ_E_SHAPE, "the shape is %s, must have extents of 0 or more",
                              dfqi_shape_text(rank, dims, text, sizeof text));
         if (dims[i] == 0) empty = true;
         if (!dfqi_mul_i64(n, dims[i] > 0 ? dims[i] : 1, &n)) break;
     }
     if (i < rank || !dfqi_mul_i64(n, (int64_t)dtypes[dtype].bytes, &n) ||
         (uint64_t)n > SIZE_MAX / 2)
-        return dfqi_fail(ctx, DFQ_E_SHAPE, "shape %s of %s has more bytes than can be addressed",
+        return dfqi_fail(ctx, DFQ_E_SHAPE,
+                         "the shape %s of %s has more bytes than can be addressed",
                          dfqi_shape_text(rank, dims, text, sizeof text), dtypes[dtype].name);
     *out_bytes = empty ? 0 : (size_t)n;
     return DFQ_OK;
@@ -148,7 +150,7 @@ dfq_status dfqi_tensor_to_f32(const dfq_tensor *t, dfq_tensor **out)
     }
     if (t->dtype != DFQI_F16 && t->dtype != DFQI_BF16)
         return dfqi_fail(t->ctx, DFQ_E_UNSUPPORTED,
-                         "%s does not convert to F32: give F32, F16 or BF16",
+                         "the tensor is %s, must be F32, F16 or BF16 to become F32",
                          dfqi_dtype_name(t->dtype));
     DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, t->rank, t->dims, &wide));
     x = wide->data;

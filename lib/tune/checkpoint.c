@@ -149,10 +149,11 @@ static dfq_status read_state(const dfqi_tune *t, const dfqi_safetensors *st, con
     int64_t done = s->n[0], evals = s->n[1], best = s->n[2], clamped = s->n[3];
     if (done < 0 || done > t->o.steps || evals < 0 || evals > dfqi_tune_evals_max(t) || best < 0 ||
         best > done || clamped < 0 || isnan(s->best_kl))
-        return dfqi_fail(
-            t->ctx, DFQ_E_CORRUPT,
-            "%s: tensor state names step %lld of %lld, %lld evaluations, best step %lld", path,
-            (long long)done, (long long)t->o.steps, (long long)evals, (long long)best);
+        return dfqi_fail(t->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor state holds step %lld of %lld, %lld evaluations and best step "
+                         "%lld; the checkpoint is damaged",
+                         path, (long long)done, (long long)t->o.steps, (long long)evals,
+                         (long long)best);
     return DFQ_OK;
 }
 
@@ -166,7 +167,9 @@ static dfq_status check_scales(const dfqi_tune *t, const dfqi_safetensors *st, c
             const float *scale = dfqi_tensor_f32(dfqi_st_find(st, name));
             for (int64_t k = 0; k < t->items[i].count; k++)
                 if (!(scale[k] > 0))
-                    return dfqi_fail(t->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds a scale of %g",
+                    return dfqi_fail(t->ctx, DFQ_E_CORRUPT,
+                                     "%s: tensor %s holds a scale of %g, must be above 0; the "
+                                     "checkpoint is damaged",
                                      path, name, (double)scale[k]);
         }
     return DFQ_OK;

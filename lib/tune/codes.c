@@ -108,7 +108,8 @@ dfq_status dfqi_crossings_new(const dfqi_model *student, dfqi_crossings **out)
     dfq_context *ctx = student->ctx;
     int64_t values;
     if (!student->quantized)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "%s is not quantized: it has no codes to count",
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "%s is not quantized and has no codes; give the quantized network",
                          student->net.arch.name);
     dfqi_crossings *c = dfqi_calloc(ctx, 1, sizeof *c);
     if (!c) return DFQ_E_NOMEM;

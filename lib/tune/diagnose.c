@@ -41,8 +41,8 @@ static dfq_status check_options(dfq_context *ctx, const dfqi_diagnose_options *o
                              (long long)ranges[i].most);
     if (o->curvature.grid == 1 || (o->curvature.grid > 0 && o->curvature.grid % 2 == 0))
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "diagnosis: grid is %d, must be 0 or odd from 3 on: the weights "
-                         "themselves are its centre",
+                         "diagnosis: grid is %d, must be 0, or odd from 3 on, so that the weights "
+                         "are its centre",
                          (int)o->curvature.grid);
     if (!(o->temperature >= 0.001f && o->temperature <= 1000.0f))
         return dfqi_fail(ctx, DFQ_E_INVALID, "diagnosis: temperature is %g, must be 0.001 to 1000",
@@ -55,7 +55,7 @@ static dfq_status check_images(const dfqi_model *m, const dfq_tensor *images,
 {
     DFQI_TRY(dfqi_model_check_images(m, images, 0));
     if (images->dims[0] > INT32_MAX)
-        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "diagnosis: %lld images, must be 1 to %d",
+        return dfqi_fail(m->ctx, DFQ_E_SHAPE, "diagnosis: there are %lld images, must be 1 to %d",
                          (long long)images->dims[0], INT32_MAX);
     return labels ? dfqi_model_check_labels(m, labels, images->dims[0]) : DFQ_OK;
 }
@@ -246,8 +246,8 @@ static dfq_status judge(dfqi_diagnosis *d)
         int32_t s = dfqi_best_class(own + i * d->classes, d->classes);
         if (t < 0) {
             status = dfqi_fail(d->ctx, DFQ_E_NUMERIC,
-                               "diagnosis: logits of the float network for image %lld are not "
-                               "finite; look at images and weights",
+                               "diagnosis: logits of the float network are not finite for image "
+                               "%lld; check the images and the weights",
                                (long long)(d->judged + i));
             break;
         }

@@ -170,16 +170,17 @@ static dfq_status check_content(const dfqi_diagnosis *d, const dfqi_safetensors 
     const int64_t *c = dfqi_st_find(st, "counts")->data;
     const float *classes = dfqi_tensor_f32(dfqi_st_find(st, "classes"));
     if (!is_place(d, c))
-        return dfqi_fail(
-            d->ctx, DFQ_E_CORRUPT,
-            "%s: tensor counts names stage %lld, pass %lld, batch %lld, which this job "
-            "does not have",
-            path, (long long)c[STAGE], (long long)c[PASS], (long long)c[BATCH]);
+        return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor counts holds stage %lld, pass %lld and batch %lld, which this "
+                         "job does not have; the checkpoint is damaged",
+                         path, (long long)c[STAGE], (long long)c[PASS], (long long)c[BATCH]);
     for (int64_t i = 0; i < d->n_images; i++)
         if (!(classes[i] >= 0 && classes[i] < (float)d->classes &&
               classes[i] == floorf(classes[i])))
-            return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s: tensor classes holds %g at element %lld",
-                             path, (double)classes[i], (long long)i);
+            return dfqi_fail(
+                d->ctx, DFQ_E_CORRUPT,
+                "%s: tensor classes holds %g at element %lld; the checkpoint is damaged", path,
+                (double)classes[i], (long long)i);
     return DFQ_OK;
 }
 

@@ -43,8 +43,8 @@ static dfq_status need_finite(const dfqi_tune *t, const char *whose, const float
     for (int64_t i = 0; i < t->n_held; i++)
         if (dfqi_best_class(logits + i * classes, classes) < 0)
             return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
-                             "tune: logits of the %s for image %lld, which is held out, are not "
-                             "finite; look at images and weights",
+                             "tune: logits of the %s are not finite for image %lld, which is held "
+                             "out; check the images and the weights",
                              whose, (long long)dfqi_tune_held_image(t, i));
     return DFQ_OK;
 }

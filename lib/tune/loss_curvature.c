@@ -231,8 +231,8 @@ static dfq_status end_gradients(dfqi_loss_curvature *s)
         s->loss[k].norm = sqrt(all[k]);
         if (!isfinite(s->running[k]) || !isfinite(all[k]))
             return dfqi_fail(l->ctx, DFQ_E_NUMERIC,
-                             "diagnosis: the %s is %g, the norm of its gradient %g; both must be "
-                             "finite, look at images and weights",
+                             "diagnosis: the %s is %g and the norm of its gradient %g, must be "
+                             "finite; check the images and the weights",
                              names[k], s->running[k], s->loss[k].norm);
     }
     s->cosine = cosine(product, all[DFQI_SLOPE_KL], all[DFQI_SLOPE_CE]);

@@ -56,8 +56,7 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
     DFQI_TRY(dfqi_check_whole(ctx, "tune", "range_steps", o->range_steps, 0, STEPS_MAX));
     if (o->kl_weight == 0 && o->head_weight == 0 && o->label_weight == 0)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "tune: kl_weight, head_weight and label_weight are 0, there is nothing to "
-                         "learn; set one");
+                         "tune: kl_weight, head_weight and label_weight are 0; set one above 0");
     return DFQ_OK;
 }
 

@@ -38,7 +38,8 @@ static dfq_status need_inundation(const dfqi_tune *t)
 {
     if (t->o.crossing_target > 0) return DFQ_OK;
     return dfqi_fail(t->ctx, DFQ_E_INVALID,
-                     "tune: codes are counted with inundation only; set crossing_target, it is 0");
+                     "tune: threshold crossings are counted with gradient inundation alone, which "
+                     "is off; set crossing_target");
 }
 
 dfq_status dfqi_tune_crossings(const dfqi_tune *t, dfq_tensor **out)
@@ -77,7 +78,8 @@ dfq_status dfqi_tune_crossing_targets(const dfqi_tune *t, dfq_tensor **out)
 dfq_status dfqi_tune_generator_curves(const dfqi_tune *t, dfq_tensor **out)
 {
     if (t->source->n_curves == 0)
-        return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: the job has no generator");
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: the job has no generator; create it with one");
     return table(t->ctx, t->e ? t->source->curves(t) : NULL, t->done, t->source->n_curves, out);
 }
 
@@ -88,7 +90,8 @@ dfq_status dfqi_tune_generator_images(const dfqi_tune *t, dfq_tensor **out_image
     int64_t dims[4] = {t->o.batch, a->channels, a->image, a->image};
     dfq_tensor *images, *labels;
     if (!t->from_generator.made.images)
-        return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: no generator has made images yet");
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: the generator has made no images yet; run the job first");
     DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, 4, dims, &images));
     dfq_status status = dfqi_tensor_new(t->ctx, DFQI_I32, 1, dims, &labels);
     if (status != DFQ_OK) {
@@ -121,7 +124,8 @@ dfq_status dfqi_tune_restore_parameters(dfqi_tune *t, int best)
 {
     if (!t->final)
         return dfqi_fail(t->ctx, DFQ_E_INVALID,
-                         "tune: %lld of %lld steps are done; best or last can be chosen at the end",
+                         "tune: %lld of %lld steps are done; run the job to its end before "
+                         "choosing best or last",
                          (long long)t->done, (long long)t->o.steps);
     if (t->o.eval_every > 0 && t->best_step != t->done && t->shown != (best != 0))
         dfqi_tune_swap(t);

@@ -14,13 +14,12 @@ static dfq_status check(dfqi_tune *t)
     dfqi_generator_state *s = &t->from_generator;
     if (o->eval_every > 0 || o->augment != DFQ_AUGMENT_NONE)
         return dfqi_fail(t->ctx, DFQ_E_INVALID,
-                         "tune: a generator's images are neither held out nor augmented; set "
+                         "tune: images of a generator are neither held out nor augmented; set "
                          "eval_every and augment to 0");
     if (o->range_steps > (o->warmup == DFQ_WARMUP_IDLE ? o->warmup_steps : 0))
-        return dfqi_fail(
-            t->ctx, DFQ_E_INVALID,
-            "tune: ranges are followed for %lld steps, the idle warm-up must be as long",
-            (long long)o->range_steps);
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: range_steps is %lld, must be the length of the idle warm-up",
+                         (long long)o->range_steps);
     if (o->range_steps == 0) DFQI_TRY(dfqi_model_ready(t->student));
     t->o.batch = s->o.batch;
     return dfqi_generator_trainer_new(t->teacher, &s->o, &s->trainer);
@@ -102,7 +101,7 @@ static dfq_status held_at(dfqi_tune *t, int64_t i, const float **out)
 {
     (void)i;
     (void)out;
-    return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: a generator holds no images out");
+    return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: a job with a generator holds no images out");
 }
 
 /* -- checkpoints ------------------------------------------------------------------------------- */

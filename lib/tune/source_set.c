@@ -15,13 +15,12 @@ static dfq_status split_images(dfqi_tune *t)
 {
     int64_t n = t->from_set.all.n, part = t->o.eval_every > 0 ? n / 2 : n;
     if (part < 1)
-        return dfqi_fail(
-            t->ctx, DFQ_E_INVALID,
-            "tune: there is one image only, and to evaluate one is held out; give two at least, or "
-            "set eval_every to 0");
+        return dfqi_fail(t->ctx, DFQ_E_INVALID,
+                         "tune: there is 1 image, must be 2 or more, since one is held out; give "
+                         "more, or set eval_every to 0");
     if (n > INT32_MAX)
-        return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: %lld images, the limit is %d", (long long)n,
-                         INT32_MAX);
+        return dfqi_fail(t->ctx, DFQ_E_INVALID, "tune: there are %lld images, must be at most %d",
+                         (long long)n, INT32_MAX);
     if (t->o.batch > part) t->o.batch = part;
     if (t->o.eval_every > 0) {
         t->held = n / t->o.batch < HOLD_OUT ? n / t->o.batch : HOLD_OUT;
@@ -39,8 +38,7 @@ static dfq_status check(dfqi_tune *t)
     if (t->o.label_weight > 0 || t->o.range_steps > 0)
         return dfqi_fail(
             t->ctx, DFQ_E_INVALID,
-            "tune: label_weight and range_steps are for jobs with a generator, they are "
-            "%g and %lld",
+            "tune: label_weight is %g and range_steps is %lld, must be 0 without a generator",
             (double)t->o.label_weight, (long long)t->o.range_steps);
     DFQI_TRY(dfqi_model_check_images(t->student, s->set ? &s->set->shape : s->images, 0));
     DFQI_TRY(dfqi_model_ready(t->student));

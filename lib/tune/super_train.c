@@ -174,10 +174,10 @@ static dfq_status run_batch(dfqi_super_train *t, const dfqi_super_data *data, df
     dfq_status status = dfqi_exec_run(p->e);
     float loss = status == DFQ_OK ? *dfqi_exec_data(p->e, p->loss) : 0.0f;
     if (!isfinite(loss))
-        status =
-            dfqi_fail(t->net->ctx, DFQ_E_NUMERIC,
-                      "the loss of step %lld is %g; check the images and the weights it began with",
-                      (long long)t->done, (double)loss);
+        status = dfqi_fail(t->net->ctx, DFQ_E_NUMERIC,
+                           "train: the loss of step %lld is %g; check the images and the weights, "
+                           "or lower the learning rate",
+                           (long long)t->done, (double)loss);
     if (status != DFQ_OK)
         dfqi_super_pass_fini(p);
     else

@@ -46,11 +46,10 @@ static dfq_status check_name(dfq_context *ctx, const char *name)
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
     if (strncmp(name, "vit", 3) == 0 && strspn(name, allowed) == strlen(name)) return DFQ_OK;
-    return dfqi_fail(
-        ctx, DFQ_E_INVALID,
-        "name is \"%.60s\", must begin with \"vit\" and hold letters, digits, '_', '.' "
-        "and '-' alone",
-        name);
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "name is \"%.60s\", must begin with \"vit\" and have letters, digits, '_', "
+                     "'.' and '-' alone",
+                     name);
 }
 
 static dfq_status check_arch(dfq_context *ctx, const dfqi_arch *a)
@@ -245,10 +244,10 @@ dfq_status dfqi_train_step(dfqi_train *t, const float *images, const int32_t *la
     DFQI_TRY(dfqi_exec_run(t->e));
     float loss = *dfqi_exec_data(t->e, t->loss);
     if (!isfinite(loss))
-        return dfqi_fail(
-            t->ctx, DFQ_E_NUMERIC,
-            "the loss of step %lld is %g; check the images and the weights it began with",
-            (long long)t->done, (double)loss);
+        return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
+                         "train: the loss of step %lld is %g; check the images and the weights, or "
+                         "lower the learning rate",
+                         (long long)t->done, (double)loss);
     int32_t correct = count_correct(t, labels);
     update(t);
     t->seconds += dfqi_now() - start;

@@ -151,8 +151,10 @@ dfq_status dfqi_train_restore(dfqi_train *t, const char *path)
     DFQI_GOTO(dfqi_arrays_check(&a, &st, path), out);
     done = *(const int64_t *)dfqi_st_find(&st, "done")->data;
     if (done < 0 || done > INT64_C(1) << 40) {
-        status = dfqi_fail(t->ctx, DFQ_E_CORRUPT, "%s: tensor done holds %lld steps", path,
-                           (long long)done);
+        status = dfqi_fail(t->ctx, DFQ_E_CORRUPT,
+                           "%s: tensor done holds %lld steps, which this job does not have; the "
+                           "checkpoint is damaged",
+                           path, (long long)done);
         goto out;
     }
     dfqi_arrays_take(&a, &st);

@@ -15,11 +15,13 @@ static dfq_status check_pair(const dfqi_model *teacher, const dfqi_model *studen
 {
     dfq_context *ctx = student->ctx;
     if (teacher->ctx != ctx)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "teacher and student belong to different contexts");
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "teacher and student belong to different contexts; create both with one");
     if (teacher->quantized || !student->quantized)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "the %s %s quantized, it must %s",
+        return dfqi_fail(ctx, DFQ_E_INVALID, "the %s %s quantized, must %s",
                          teacher->quantized ? "teacher" : "student",
-                         teacher->quantized ? "is" : "is not", teacher->quantized ? "not" : "be");
+                         teacher->quantized ? "is" : "is not",
+                         teacher->quantized ? "not be" : "be");
     return dfqi_network_need_alike(ctx, &teacher->net, &student->net);
 }
 
@@ -94,8 +96,9 @@ dfq_status dfqi_tune_new_from(const dfqi_model *teacher, dfqi_model *student, df
 {
     dfqi_tune *t;
     if (set->ctx != student->ctx)
-        return dfqi_fail(student->ctx, DFQ_E_INVALID,
-                         "image set and student belong to different contexts");
+        return dfqi_fail(
+            student->ctx, DFQ_E_INVALID,
+            "image set and student belong to different contexts; create both with one");
     DFQI_TRY(prepare(teacher, student, &dfqi_source_set, o, &t));
     t->from_set.set = dfqi_imageset_retain(set);
     return build(t, out);
@@ -271,7 +274,7 @@ dfq_status dfqi_tune_step(dfqi_tune *t, int32_t *out_finished)
 {
     if (t->failed)
         return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
-                         "tune: the job stopped at step %lld, which was not finite",
+                         "tune: the job has ended: step %lld was not finite; start anew",
                          (long long)t->done);
     DFQI_TRY(dfqi_tune_start(t));
     if (t->done < t->o.steps) {

@@ -121,8 +121,8 @@ static void warn_clamped(dfqi_tune *t, int64_t clamped, int64_t tensors, const c
 {
     if (clamped > 0)
         dfqi_log(t->ctx, t->clamped ? DFQ_LOG_DEBUG : DFQ_LOG_WARNING,
-                 "tune: step %lld would have made %lld quantizer scales of %lld tensors zero or "
-                 "negative, first of %s; they are kept at %g",
+                 "tune: step %lld would have made %lld scales of %lld tensors zero or negative, "
+                 "the first of %s; they stay at %g",
                  (long long)t->done, (long long)clamped, (long long)tensors, first,
                  (double)least_scale);
     t->clamped += clamped;

@@ -270,8 +270,7 @@ START_TEST(test_not_covered)
     ck_assert_int_eq(dfqi_mapping_check(ctx, &strided, &m), DFQ_E_INVALID);
     ck_assert_str_eq(
         ctx->error,
-        "the mapping covers 1 of the 3 in dimension S; the trips of its loops over S must "
-        "multiply to 3 or more");
+        "mapping: the loops over S cover 1 of 3; the product of their trips must be 3 or more");
     dfqi_context_release(ctx);
 }
 END_TEST

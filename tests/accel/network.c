@@ -204,7 +204,8 @@ START_TEST(test_widths)
     t.word_bits = 8;
     dfqi_report r;
     ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){16, 16}, &r), DFQ_E_INVALID);
-    ck_assert_str_eq(ctx->error, "conv1 has operands of 16 bits, the accelerator's words have 8");
+    ck_assert_str_eq(
+        ctx->error, "conv1: operands have 16 bits, must be at most the accelerator's word_bits, 8");
     dfqi_model_release(m);
     dfqi_context_release(ctx);
 }
@@ -220,7 +221,7 @@ START_TEST(test_fits_nothing)
     s.pe_x.n = s.pe_y.n = s.rf_words.n = 1;
     s.glb_kb.v[0] = 0.5;
     ck_assert_int_eq(dfqi_table_new(ctx, &s, 1, &l, "net", &t), DFQ_E_INFEASIBLE);
-    ck_assert_msg(strstr(ctx->error, "fits no mapping") != NULL, "%s", ctx->error);
+    ck_assert_msg(strstr(ctx->error, "no mapping fits") != NULL, "%s", ctx->error);
     s.glb_kb.v[s.glb_kb.n++] = 512; /* here it fits, and the others cost infinity */
     ck_assert_msg(dfqi_table_new(ctx, &s, 1, &l, "net", &t) == DFQ_OK, "%s", ctx->error);
     int64_t fit = 0;
@@ -277,17 +278,18 @@ END_TEST
 static const struct {
     const char *text, *error;
 } refused[] = {
-    {"", "covers 1 of the 16 in dimension C"},
-    {"DRAM C16 M32 P14 | GLB Q14 R3 S2", "covers 2 of the 3 in dimension S"},
-    {"DRAM C16 M32 P14 | GLB Q14 R3 S3 | SPACE M300", "needs 300 elements, there are 16 x 16"},
-    {"DRAM P14 Q14 | RF C16 M32 R3 S3", "register files of"},
+    {"", "over C cover 1 of 16"},
+    {"DRAM C16 M32 P14 | GLB Q14 R3 S2", "over S cover 2 of 3"},
+    {"DRAM C16 M32 P14 | GLB Q14 R3 S3 | SPACE M300",
+     "needs 300 elements, the accelerator has 16 x 16"},
+    {"DRAM P14 Q14 | RF C16 M32 R3 S3", "a register file has"},
     {"GLB C16 M32 P14 Q14 R3 S3", NULL},
-    {"L2 C16", "\"L2\" is no place"},
-    {"GLB C16 | DRAM M32", "\"DRAM\" is no place"},
-    {"GLB X16", "\"X16\" is no loop"},
-    {"GLB C0", "\"C0\" is no loop"},
-    {"GLB C16x", "\"C16x\" is no loop"},
-    {"GLB C", "\"C\" is no loop"},
+    {"L2 C16", "\"L2\" is not a place"},
+    {"GLB C16 | DRAM M32", "\"DRAM\" is not a place"},
+    {"GLB X16", "\"X16\" is not a loop"},
+    {"GLB C0", "\"C0\" is not a loop"},
+    {"GLB C16x", "\"C16x\" is not a loop"},
+    {"GLB C", "\"C\" is not a loop"},
     {"GLB C2 C2 C2 C2 C2 C2 C2 C2 C2 C2 C2", "more than 10 loops"},
 };
 
@@ -318,7 +320,7 @@ START_TEST(test_small_buffer)
     t.glb_kb = 4;
     ck_assert_int_eq(dfqi_mapping_parse(ctx, "GLB C16 M32 P14 Q14 R3 S3", &sample, &t, &m),
                      DFQ_E_INVALID);
-    ck_assert_str_eq(ctx->error, "mapping: needs a global buffer of 29.2 KB, it has 4");
+    ck_assert_str_eq(ctx->error, "mapping: GLB needs 29.2 KB, the global buffer has 4 KB");
     dfqi_context_release(ctx);
 }
 END_TEST

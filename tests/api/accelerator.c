@@ -41,7 +41,7 @@ START_TEST(test_description)
     ck_assert_int_eq(c.float_bits, 8);
     ck_assert(c.area_mm2 > 0.1 && c.area_mm2 < 1);
     ck_assert_int_eq(dfq_accelerator_get_config(accel, 2, &c), DFQ_E_INVALID);
-    ck_assert_str_eq(dfq_context_get_error(context), "accelerator 2 of two asked for, there are 2");
+    ck_assert_str_eq(dfq_context_get_error(context), "accelerator of two is 2, must be 0 to 1");
     c.struct_size = 0;
     ck_assert_int_eq(dfq_accelerator_get_config(accel, 0, &c), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_accelerator_get_count(NULL), 0);

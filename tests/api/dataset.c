@@ -73,7 +73,7 @@ START_TEST(test_options)
     dfq_dataset_release(d);
     o.classes = 3;
     ck_assert_int_eq(dfq_dataset_open_with(ctx, folder, &o, &d), DFQ_E_SHAPE);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "label 3"));
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "label is 3"));
     o.struct_size = 0;
     ck_assert_int_eq(dfq_dataset_open_with(ctx, folder, &o, &d), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_dataset_open_with(NULL, folder, NULL, &d), DFQ_E_INVALID);

@@ -221,7 +221,7 @@ START_TEST(test_rules_that_are_not_possible)
     dfq_explorer *e = NULL;
     dfq_solver_options_init(&s, sizeof s);
     for (int i = 0; i < 5; i++) {
-        char said[64] = "the exact rule needs losses";
+        char said[64] = "rule exact needs losses";
         s.rule = rules[i];
         if (s.rule != DFQ_RULE_EXACT)
             snprintf(said, sizeof said, "rule %d does not go with networks", (int)s.rule);

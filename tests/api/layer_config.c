@@ -216,19 +216,19 @@ START_TEST(test_refused)
     static const struct {
         dfq_layer_config c;
         const char *text;
-    } rows[] = {{{sizeof(dfq_layer_config), 8, 8, 0, "haed"}, "near it: head"},
-                {{sizeof(dfq_layer_config), 8, 8, 0, "mlp.fc1"}, "near it: blocks.0.mlp.fc1"},
+    } rows[] = {{{sizeof(dfq_layer_config), 8, 8, 0, "haed"}, "similar names: head"},
+                {{sizeof(dfq_layer_config), 8, 8, 0, "mlp.fc1"}, "similar names: blocks.0.mlp.fc1"},
                 {{sizeof(dfq_layer_config), 9, 8, 0, "head"}, "weight_bits is 9"},
                 {{sizeof(dfq_layer_config), 8, 1, 0, "head"}, "act_bits is 1"},
-                {{sizeof(dfq_layer_config), 0, 0, 0, "head"}, "give it bits, or skip it"},
-                {{sizeof(dfq_layer_config), 8, 0, 1, "head"}, "give it bits, or skip it"},
+                {{sizeof(dfq_layer_config), 0, 0, 0, "head"}, "exactly one of bits and skip"},
+                {{sizeof(dfq_layer_config), 8, 0, 1, "head"}, "exactly one of bits and skip"},
                 {{sizeof(dfq_layer_config), 0, 0, 2, "head"}, "skip is 2"},
                 {{sizeof(dfq_layer_config), 8, 8, 0, NULL}, "1 to 79"},
                 {{sizeof(dfq_layer_config), 8, 8, 0, ""}, "1 to 79"},
                 {{sizeof(dfq_layer_config), 8, 8, 0, "a=b"}, "without"},
                 {{sizeof(dfq_layer_config), 8, 8, 0, "blocks.0.attn.qk"}, "takes act_bits alone"},
                 {{0, 8, 8, 0, "head"}, "struct_size"},
-                {{sizeof(dfq_layer_config), 0, 0, 1, "*"}, "nothing to quantize"}};
+                {{sizeof(dfq_layer_config), 0, 0, 1, "*"}, "nothing is left to quantize"}};
     dfq_graph *g = embedded(), *low = NULL;
     dfq_tensor *images = noise(g, 1);
     dfq_quantize_options o;

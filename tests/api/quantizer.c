@@ -135,7 +135,7 @@ START_TEST(test_options)
     REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_UNSUPPORTED, "one scale");
     o = options(DFQ_QUANTIZER_LOG);
     o.input_gradient = DFQ_INPUT_GRADIENT_CLIPPED;
-    REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_UNSUPPORTED, "clips nothing");
+    REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_UNSUPPORTED, "does not clip");
     o = options(DFQ_QUANTIZER_WEIGHT);
     o.granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
     REFUSED(dfq_quantizer_create(ctx, &o, NULL, NULL, &q), DFQ_E_UNSUPPORTED, "weights");
@@ -224,13 +224,14 @@ START_TEST(test_tensors)
     REFUSED(dfq_quantizer_calibrate(q, x, 2), DFQ_E_INVALID, "method is 2");
     REFUSED(dfq_quantizer_calibrate(q, nan, 0), DFQ_E_NUMERIC, "element 0");
     REFUSED(dfq_quantizer_calibrate(q, codes, 0), DFQ_E_SHAPE, "I32");
-    REFUSED(dfq_quantizer_calibrate(log, x, DFQ_CALIBRATION_SEARCH), DFQ_E_UNSUPPORTED, "searched");
+    REFUSED(dfq_quantizer_calibrate(log, x, DFQ_CALIBRATION_SEARCH), DFQ_E_UNSUPPORTED,
+            "method search");
     REFUSED(dfq_quantizer_get_codes(q, nan, &t), DFQ_E_NUMERIC, "NaN");
     REFUSED(dfq_quantizer_dequantize(q, codes, &t), DFQ_E_INVALID, "outside of -8 to 7");
     REFUSED(dfq_quantizer_dequantize(q, x, &t), DFQ_E_SHAPE, "F32");
     ((int32_t *)dfq_tensor_get_data(codes))[1] = 7;
     REFUSED(dfq_quantizer_dequantize(weight, codes, &t), DFQ_E_INVALID, "no scales");
-    REFUSED(dfq_quantizer_backward(q, x, other, &t, NULL, NULL), DFQ_E_SHAPE, "must be alike");
+    REFUSED(dfq_quantizer_backward(q, x, other, &t, NULL, NULL), DFQ_E_SHAPE, "as the tensor");
     REFUSED(dfq_quantizer_backward(q, x, codes, &t, NULL, NULL), DFQ_E_SHAPE, "I32");
     REFUSED(dfq_quantizer_backward(log, x, x, NULL, &t, NULL), DFQ_E_UNSUPPORTED, "logarithmic");
     REFUSED(dfq_quantizer_backward(weight, x, x, NULL, &t, NULL), DFQ_E_UNSUPPORTED, "each tensor");
@@ -353,8 +354,8 @@ START_TEST(test_graph)
     q = NULL;
     i = -1;
     REFUSED(dfq_graph_find_quantizer(low, "blocks.0.attn.qvk.weight", &i), DFQ_E_INVALID,
-            "near it: blocks.0.attn.qkv.weight");
-    REFUSED(dfq_graph_get_quantizer_handle(low, "x", &q), DFQ_E_INVALID, "near it");
+            "similar names: blocks.0.attn.qkv.weight");
+    REFUSED(dfq_graph_get_quantizer_handle(low, "x", &q), DFQ_E_INVALID, "similar names");
     REFUSED(dfq_graph_get_weight(low, "head.input", &weight), DFQ_E_INVALID, "of a weight");
     REFUSED(dfq_graph_get_codes(low, "head.input", &codes), DFQ_E_INVALID, "of a weight");
     REFUSED(dfq_graph_get_codes(g, "head.weight", &codes), DFQ_E_INVALID, "not quantized");

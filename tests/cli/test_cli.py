@@ -95,14 +95,14 @@ class Usage(Part):
                                                                         "threads"}
 
     def test_wrong_words(self):
-        self.fails(USAGE, "no verb", quiet=False)
+        self.fails(USAGE, "the verb is missing", quiet=False)
         self.fails(USAGE, "no verb frob; see dfq --help", "frob", quiet=False)
-        self.fails(USAGE, "unknown.*--frob", "info", "tiny.safetensors", "--frob")
-        self.fails(USAGE, "unknown option -z", "info", "tiny.safetensors", "-z", quiet=False)
-        self.fails(USAGE, "unknown.*--bits", "info", "tiny.safetensors", "--bits", "w4a4")
-        self.fails(USAGE, "no model given", "info")
-        self.fails(USAGE, "one model at a time", "info", "a", "b")
-        self.fails(USAGE, "needs a value", "eval", "tiny.safetensors", "--data", quiet=False)
+        self.fails(USAGE, "option --frob.* is not known", "info", "tiny.safetensors", "--frob")
+        self.fails(USAGE, "option -z is not known", "info", "tiny.safetensors", "-z", quiet=False)
+        self.fails(USAGE, "option --bits.* is not known", "info", "tiny.safetensors", "--bits", "w4a4")
+        self.fails(USAGE, "the model is missing", "info")
+        self.fails(USAGE, "give one model, not", "info", "a", "b")
+        self.fails(USAGE, "the value of .* is missing", "eval", "tiny.safetensors", "--data", quiet=False)
         self.fails(USAGE, "--data is missing", "eval", "tiny.safetensors")
         self.fails(USAGE, "--bits is missing", "quantize", "tiny.safetensors", "-o", "q")
         self.fails(USAGE, "-o OUT is missing", "quantize", "tiny.safetensors", "--bits", "w4a4")
@@ -140,15 +140,15 @@ class Usage(Part):
 
     def test_advice_has_numbers_that_work(self):
         tune = ("quantize", "tiny.safetensors", "--bits", "w4a4", "--iters", "1", "--steps", "1", "-o", "q")
-        self.fails(USAGE, "one image, .*take 2 at least with --images, or --no-tune$", *tune, "-n", "1")
+        self.fails(USAGE, "there is 1 image, must be 2 or more, .*; give more with --images, or --no-tune$", *tune, "-n", "1")
         self.works(*tune, "-n", "2")
         tiny.make_cnn(self.dir)
         ait = ("quantize", "cnn.safetensors", "--bits", "w4a4", "--batch", "2", "--loss", "ait", "--mode")
         for mode in "improved", "parity":
             r = self.dfq(*ait, mode, "-o", mode, "-q", "--steps", "1")
-            least = re.search(r"take (\d+) at least", r.err)
+            least = re.search(r"must be (\d+) or more", r.err)
             assert r.code == USAGE and least, r
-            self.fails(USAGE, "leaves none", *ait, mode, "-o", mode, "--steps", str(int(least[1]) - 1))
+            self.fails(USAGE, "must be .* or more", *ait, mode, "-o", mode, "--steps", str(int(least[1]) - 1))
             self.works(*ait, mode, "-o", mode, "--steps", least[1])
 
     def test_memory_advice_goes_by_the_verb(self):
@@ -169,13 +169,13 @@ class Usage(Part):
     def test_wrong_values(self):
         def quantize(pattern, *args):
             self.fails(USAGE, pattern, "quantize", "tiny.safetensors", "-o", "q.safetensors", *args)
-        quantize("--bits w1a4: weights of 1 bit, must be 2 to 8", "--bits", "w1a4")
-        quantize("--bits w9a4: weights of 9 bits, must be 2 to 8", "--bits", "w9a4")
-        quantize("--bits w4a1: activations of 1 bit,", "--bits", "w4a1")
-        quantize("--bits w4a9: activations of 9 bits,", "--bits", "w4a9")
-        quantize("must be 2 to 8", "--bits", "w99999999999999999999a4")
+        quantize("--bits is w1a4: weights have 1 bit, must have 2 to 8", "--bits", "w1a4")
+        quantize("--bits is w9a4: weights have 9 bits, must have 2 to 8", "--bits", "w9a4")
+        quantize("--bits is w4a1: activations have 1 bit,", "--bits", "w4a1")
+        quantize("--bits is w4a9: activations have 9 bits,", "--bits", "w4a9")
+        quantize("must have 2 to 8", "--bits", "w99999999999999999999a4")
         for text in ("", "4", "w4", "w4a", "a4w4", "w4a4x", "w-4a4", "w 4a4"):
-            quantize("must look like w4a4", "--bits", text)
+            quantize("must be like w4a4", "--bits", text)
         for name in ("--images", "--iters", "--steps", "--batch", "--threads"):
             for value in ("0", "-1", "x", "3x", "", "99999999999999999999"):
                 quantize(f"{name} is .*must be a whole number from 1 to", "--bits", "w4a4",
@@ -190,7 +190,7 @@ class Usage(Part):
         quantize("--kind is \"x\", must be attention, .* qimera or arc", "--bits", "w4a4",
                  "--kind", "x")
         quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
-        quantize("--steps is for tuning, and --no-tune says not to tune; leave one out", "--bits", "w4a4",
+        quantize("--steps and --no-tune exclude each other; leave one out", "--bits", "w4a4",
                  "--no-tune", "--steps", "4")
 
 
@@ -291,9 +291,9 @@ class Results(Part):
                        "--no-tune", "--images", "2", "--iters", "1", *args)
         for text in ("head", "head=", "head=w1", "head=w9a4", "head=w4a4x", "=w4", "head=w4,", ""):
             refuse("--layer-bits", "--layer-bits", text)
-        refuse("--skip \"head,\" has an empty name", "--skip", "head,")
-        refuse("near it: head", "--layer-bits", "haed=w8a8")
-        refuse("near it: blocks.0.mlp.fc1", "--skip", "mlp.fc1")
+        refuse("--skip is \"head,\", must have no empty name", "--skip", "head,")
+        refuse("similar names: head", "--layer-bits", "haed=w8a8")
+        refuse("similar names: blocks.0.mlp.fc1", "--skip", "mlp.fc1")
         refuse("takes act_bits alone", "--layer-bits", "blocks.0.attn.qk=w4a4")
         assert "q" not in self.names()
 
@@ -472,9 +472,9 @@ class Results(Part):
     def test_names_that_do_not_fit(self):
         self.unsaid("m", heads="2")
         err = self.works("info", "m", "--arch", "vit_base_patch16_224", "-q").err
-        unfit = 'says "vit_base_patch16_224", which does not fit the tensors, those of a 2-block vision'
+        unfit = 'is "vit_base_patch16_224", which does not fit the tensors, those of a 2-block vision'
         assert f"the option arch {unfit}" in err and "or by another name" in err, err
-        assert "what the name vit_base_patch16_224 does not tell is assumed: --image 16" in err, err
+        assert "name vit_base_patch16_224 does not tell everything, assumed: --image 16" in err, err
         self.unsaid("m", heads="2", architecture="vit_base_patch16_224")
         r = self.works("info", "m", "-q")
         assert f"metadata architecture {unfit}" in r.err and "by --arch NAME" in r.err, r
@@ -482,26 +482,26 @@ class Results(Part):
         assert "network      vit, vision" in r.out and "vit_base" not in r.out, r
         self.unsaid("m", heads="2", architecture="vit_of_mine")
         r = self.works("info", "m", "-q")
-        assert "m: what the name vit_of_mine does not tell is assumed: --image 16" in r.err, r
+        assert "m: name vit_of_mine does not tell everything, assumed: --image 16" in r.err, r
         assert "fit" not in r.err and "network      vit_of_mine, vision" in r.out, r
 
     def test_broken_metadata(self):
         for value in ("abc", "2.5", "0"):
             self.unsaid("m", heads=value)
-            self.fails(INPUT, f'heads is "{value}", expected a whole number from 1 to', "info", "m")
+            self.fails(INPUT, f'heads is "{value}", must be a whole number from 1 to', "info", "m")
 
     def test_what_cannot_be_told(self):
         self.unsaid("m")
-        self.fails(INPUT, "its tensors do not tell how many attention heads .* --heads N", "info", "m")
+        self.fails(INPUT, "the tensors do not tell the number of attention heads .* --heads N", "info", "m")
         self.fails(INPUT, "tensors and the name vit_huge_patch14_224 do not tell .* patches of 4",
                    "info", "m", "--arch", "vit_huge_patch14_224")
         self.unsaid("m", heads="2")
-        self.fails(INPUT, "image is 36, its pos_embed and patches of 4 make 16", "info", "m",
+        self.fails(INPUT, "image is 36, must be 16 by pos_embed and patches of 4", "info", "m",
                    "--image", "36")
         self.fails(USAGE, "stem is not for vit", "info", "m", "--stem", "stride1")
-        self.fails(USAGE, "resized to 5 are smaller than the input of 16; give --resize 16 or more",
+        self.fails(USAGE, "resize is 5, must be at least the input of 16; give --resize 16 or more",
                    "eval", "m", "-d", "pictures", "--resize", "5")
-        self.fails(USAGE, "--resize and --crop say the same", "info", "m", "--resize", "16", "--crop",
+        self.fails(USAGE, "--resize and --crop exclude each other", "info", "m", "--resize", "16", "--crop",
                    "1")
         for name, value in (("--mean", "0.5"), ("--mean", "0.5,0.5,x"), ("--std", "0.5,0.5,0"),
                             ("--mean", "123.675,116.28,103.53"), ("--std", "58.4,57.1,57.4"),
@@ -799,11 +799,11 @@ class Cost(Part):
         slow = self.cost("--accel", "eyeriss-16x16", "--mapping",
                          "blocks.0.mlp.fc1: GLB C32 M64 P17")["own"]
         assert slow["cycles"] == 32 * 64 * 17 and slow["utilization"] < 0.01, slow
-        for text, error in (("fc1 GLB", "must look like"), ("fc9: GLB", "no layer fc9"),
-                            ("blocks.0.mlp.fc1: GLB C32", r'layer blocks\.0\.mlp\.fc1: .*covers 1 of the 64 in dimension M; '
-                             r'.*begin from: "blocks\.0\.mlp\.fc1: DRAM'),
-                            ("blocks.0.mlp.fc1: M3", 'layer blocks.0.mlp.fc1: .*"M3" is no place, write DRAM'),
-                            ("blocks.0.attn.qk/softmax: GLB", "takes no mapping")):
+        for text, error in (("fc1 GLB", "must be like"), ("fc9: GLB", "layer fc9 does not exist"),
+                            ("blocks.0.mlp.fc1: GLB C32", r'layer blocks\.0\.mlp\.fc1: .*over M cover 1 of 64; '
+                             r'.*begin with the mapping that the search found: "blocks\.0\.mlp\.fc1: DRAM'),
+                            ("blocks.0.mlp.fc1: M3", 'layer blocks.0.mlp.fc1: .*"M3" is not a place; write DRAM'),
+                            ("blocks.0.attn.qk/softmax: GLB", "has no mapping")):
             self.fails(USAGE, error, "cost", "tiny.safetensors", "--accel", "eyeriss-16x16",
                        "--mapping", text)
 
@@ -812,19 +812,19 @@ class Cost(Part):
             self.fails(code, error, "cost", "tiny.safetensors", "--accel", "a.json")
 
         self.fails(USAGE, "--accel is missing.* eyeriss-isca16, .*hdx-space$", "cost", "tiny.safetensors")
-        self.fails(INPUT, "cannot read nofile: there is no such file; presets are eyeriss-chip, .*hdx-space",
+        self.fails(INPUT, "cannot read nofile: there is no such file; presets: eyeriss-chip, .*hdx-space",
                    "cost", "tiny.safetensors", "-a", "nofile")
         bad(INPUT, "a.json")  # neither a preset nor a file
         self.write("a.json", pe_x=0)
-        bad(INPUT, '"pe_x" is 0, must be within')
+        bad(INPUT, '"pe_x" is 0, must be')
         self.write("a.json", glb_kb=None, glb=64)
-        bad(INPUT, '"glb" has no unit, write "glb_kb"')
+        bad(INPUT, '"glb" has no unit; write "glb_kb"')
         self.write("a.json", colour="red")
-        bad(INPUT, 'unknown key "colour"')
+        bad(INPUT, 'key "colour" is not known')
         self.write("a.json", float_bits=17)
-        bad(INPUT, '"float_bits" is 17, must be within 2..16')
+        bad(INPUT, '"float_bits" is 17, must be 2 to 16')
         self.write("a.json", word_bits=4)
-        self.fails(USAGE, "operands of 8 bits, the accelerator's words have 4", "cost",
+        self.fails(USAGE, "operands have 8 bits, must be at most the accelerator's word_bits, 4", "cost",
                    "tiny.safetensors", "--accel", "a.json", "--bits", "w4a4")
 
 
@@ -884,7 +884,7 @@ class Cnn(Part):
         page = self.read("b.html").decode()
         assert "divergence and class" in page and "Share of its codes" not in page
         r = self.works("quantize", "cnn.safetensors", "-o", "c", *self.FEW, "--mode", "parity")
-        assert "warning: in mode parity the average of ranges" in r.err, r
+        assert "warning: the averaged ranges of mode parity" in r.err, r
         files = [self.read(name) for name in "abc"]
         assert len(set(files)) == 3
 
@@ -953,27 +953,27 @@ class Cnn(Part):
         assert self.read("auto", "labels.csv") == self.read("bns", "labels.csv")
         assert "distance of BatchNorm statistics" in r.out, r.out
         self.quantize("q", *self.SET, "--synth", "bns")
-        self.fails(INPUT, "no attention heads; kinds bns, gdfq", "synth", "cnn.safetensors", "-o",
+        self.fails(INPUT, "no attention heads; take kind bns, gdfq", "synth", "cnn.safetensors", "-o",
                    "s", "--kind", "pse")
-        self.fails(INPUT, "no BatchNorm.*kinds attention, pse", "synth", "tiny.safetensors", "-o",
+        self.fails(INPUT, "no BatchNorm.*kind attention, pse", "synth", "tiny.safetensors", "-o",
                    "s", "--kind", "gdfq")
 
     def test_refusals(self):
         def refuse(pattern, *args, model="cnn.safetensors", code=USAGE):
             self.fails(code, pattern, "quantize", model, "-o", "q", "--bits", "w4a4", *args)
         refuse("--gamma is not for --method ait; leave it out", "--gamma", "3")
-        refuse("--iters is for a set of images, here a generator", "--iters", "3", "--generator", "gdfq")
-        refuse("--generator is for a generator beside the student", "--kind", "bns", "--generator", "gdfq")
-        refuse("--images is for a set of images, here a generator", "--images", "3", "--mode", "parity")
+        refuse("--iters is for a set of images, and here a generator", "--iters", "3", "--generator", "gdfq")
+        refuse("--generator is for a generator, and here", "--kind", "bns", "--generator", "gdfq")
+        refuse("--images is for a set of images, and here a generator", "--images", "3", "--mode", "parity")
         refuse("--generator is for a generator", "--real", "pictures", "--generator", "gdfq")
         refuse("--loss is for a generator", "--real", "pictures", "--loss", "ait")
-        refuse("--method mimiq goes by attention heads", "--method", "mimiq")
+        refuse("--method mimiq needs attention heads", "--method", "mimiq")
         refuse("--generator is \"x\", must be gdfq, qimera or arc", "--generator", "x")
         refuse("--loss is \"x\", must be ait or kl-ce", "--loss", "x")
         refuse("--method is \"x\", must be mimiq or ait", "--method", "x")
         refuse("--first-last-bits is 9, must be a whole number from 2 to 8", "--first-last-bits", "9")
-        refuse("--loss is for tuning, and --no-tune says not to tune", "--no-tune", "--loss", "kl-ce")
-        refuse("--loss kl-ce has no gradient inundation", "--loss", "kl-ce", "--crossing-target", "0.1")
+        refuse("--loss and --no-tune exclude each other", "--no-tune", "--loss", "kl-ce")
+        refuse("--loss kl-ce and --crossing-target exclude", "--loss", "kl-ce", "--crossing-target", "0.1")
         refuse("--crossing-target is 0.6, must be", "--crossing-target", "0.6")
         self.fails(INPUT, "cannot be rotated: it is a convolutional network", "quantize",
                    "cnn.safetensors", "-o", "q", "--bits", "w4a4", "--rotate", "on")
@@ -981,10 +981,10 @@ class Cnn(Part):
         refuse("--weight-grid is not for --method ait", "--mode", "parity", "--weight-grid", "lsq")
         refuse("--weight-grid and --act-grid are for --mode parity", "--act-grid", "minmax",
                model="tiny.safetensors")
-        refuse("--steps is 3, which leaves none to find ranges", "--steps", "3", "--loss", "ait")
-        refuse("--steps is 9, which leaves", "--steps", "9", "--mode", "parity")
+        refuse("--steps is 3, must be 4 or more", "--steps", "3", "--loss", "ait")
+        refuse("--steps is 9, must be 10 or more", "--steps", "9", "--mode", "parity")
         refuse("batch is 1, must be 2 to 4096", "--batch", "1", "--generator", "gdfq")
-        refuse("--method ait goes by the statistics of BatchNorms", "--method", "ait",
+        refuse("--method ait needs BatchNorm", "--method", "ait",
                model="tiny.safetensors")
         for name, value in (("--generator", "gdfq"), ("--loss", "ait"), ("--crossing-target", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
@@ -1016,15 +1016,15 @@ class Cnn(Part):
             self.fails(INPUT, pattern, "info", "bad.safetensors")
             self.fails(INPUT, pattern, "quantize", "bad.safetensors", "-o", "q", *self.FEW)
 
-        broken("without BatchNorm.*mimiq", without=["running_"])
+        broken("has no BatchNorm", without=["running_"])
         for value in (0.0, -1.0, float("nan")):
             broken(r"tensor layer1\.0\.bn2\.running_var",
                    weights={"layer1.0.bn2.running_var": ((4,), [1.0, value, 1.0, 1.0])})
-        broken(r"tensor linear.bias is \[6\], expected \[5\]",
+        broken(r"tensor linear.bias is \[6\], must be \[5\]",
                weights={"linear.bias": ((6,), [0.0] * 6)})
         broken(r"layer2\.0\.conv2\.weight", without=["layer2.0.conv2"])
         self.quantize("q", *self.FEW)
-        self.fails(INPUT, r"q is quantized already \(w4a4\)", "quantize", "q", "-o", "qq",
+        self.fails(INPUT, r"q is already quantized \(w4a4\)", "quantize", "q", "-o", "qq",
                    *self.FEW)
 
     def test_bench(self):
@@ -1062,8 +1062,8 @@ class Files(Part):
 
     def test_no_safetensors(self):
         for name, content, pattern in (
-                ("a.txt", b"hello", "5 bytes are too few"),
-                ("b.txt", b"hello, this is a text" * 9, "not a safetensors file"),
+                ("a.txt", b"hello", "5 bytes, which are too few"),
+                ("b.txt", b"hello, this is a text" * 9, "the file is not safetensors"),
                 ("c.pth", b"PK\3\4" + bytes(100), "zip archive.*save_file"),
                 ("d.png", self.read("pictures", "0.png"), "PNG picture")):
             with open(self.path(name), "wb") as f:
@@ -1073,11 +1073,11 @@ class Files(Part):
     def test_offsets(self):
         def far(header):
             header["head.weight"]["data_offsets"][1] += 1000000
-        self.broken("tensor \"head.weight\" lies at bytes .* but there are only", far)
+        self.broken("tensor \"head.weight\" lies at bytes .* which has only", far)
 
         def short(header):
             header["head.weight"]["data_offsets"][1] -= 4
-        self.broken("tensor \"head.weight\" has 636 bytes of data, its shape and dtype need 640",
+        self.broken("tensor \"head.weight\" has 636 bytes of data, must have 640",
                     short)
 
         def twice(header):
@@ -1095,7 +1095,7 @@ class Files(Part):
         self.broken("tensor blocks.1.mlp.fc2.weight", weights={"blocks.1.mlp.fc2.weight": None})
 
     def test_wrong_shape(self):
-        self.broken(r"tensor head.bias is \[6\], expected \[5\]",
+        self.broken(r"tensor head.bias is \[6\], must be \[5\]",
                     weights={"head.bias": ((6,), [0.0] * 6)})
 
     def test_weights_that_are_no_numbers(self):
@@ -1108,7 +1108,7 @@ class Files(Part):
     def test_quantized_twice(self):
         self.works("quantize", "tiny.safetensors", "-o", "q.safetensors", "--no-tune", "--kind",
                    "noise", "--images", "4", "--bits", "w4a4")
-        self.fails(INPUT, r"q\.safetensors is quantized already \(w4a4\)", "quantize",
+        self.fails(INPUT, r"q\.safetensors is already quantized \(w4a4\)", "quantize",
                    "q.safetensors", "-o", "qq", *QUICK)
         data = bytearray(self.read("q.safetensors"))
         with open(self.path("cut"), "wb") as f:
@@ -1148,7 +1148,7 @@ class Inputs(Part):
 
     def test_labels(self):
         self.csv(lambda lines: lines.__setitem__(3, "2.png,5"))
-        self.both(r"labels\.csv line 4: label 5, the network knows the classes 0\.\.4; use")
+        self.both(r"labels\.csv line 4: label is 5, must be 0 to 4, a class of the network; use")
         self.csv(lambda lines: lines.__setitem__(3, "2.png,-1"))
         self.both(r"labels\.csv line 4: the label must be a number from 0, is \"-1\"")
         self.csv(lambda lines: lines.__setitem__(3, "2.png"))
@@ -1167,33 +1167,33 @@ class Inputs(Part):
             err = self.works("eval", "tiny.safetensors", "-d", "d", "-q", *more).err
             assert re.search(pattern, err) and err.count("warning") == 1, err
         classes("d", ("n2", "n7"))
-        told("warning: d: 2 class folders, the network has 5 classes")
+        told("warning: d: there are 2 class folders, and the network has 5 classes")
         with open(self.path("l"), "w", encoding="ascii") as f:
             f.write("folder,label\nn7,4\nn2,1\n")
         r = self.works("eval", "tiny.safetensors", "-d", "d", "--labels-from", "l", "-q")
         assert r.err == "", r
-        self.fails(USAGE, "--labels-from tells the classes of --data", "quantize", "tiny.safetensors",
+        self.fails(USAGE, "--labels-from is for --data", "quantize", "tiny.safetensors",
                    "--bits", "w4a4", "-o", "q", "--labels-from", "l")
         classes("d", "abcde")
         os.rename(self.path("d", "e", "0.png"), self.path("d", "e", "0.webp"))
         err = self.works("eval", "tiny.safetensors", "-d", "d", "-q").err
-        assert "1 picture is left out, neither PNG nor JPEG: e/0.webp;" in err, err
+        assert "1 picture is left out, being neither PNG nor JPEG: e/0.webp;" in err, err
         for i in range(100):
             tiny.png(self.path("pictures", f"{i}.png"), 20, lambda x, y: (x, y, 0))
         r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30", "-t1")
         assert re.search("of memory with 1 thread$", r.err, re.M), r
-        assert "30 of 100 pictures are larger than the crop and were not resized" in r.err, r
+        assert "30 of 100 pictures are larger than the crop and are not resized" in r.err, r
         r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30", "--crop", "1")
         assert "larger" not in r.err, r
 
     def test_no_data(self):
         os.mkdir(self.path("empty"))
-        self.fails(INPUT, "empty: neither labels.csv nor class folders", "eval", "tiny.safetensors",
+        self.fails(INPUT, "empty: the folder has neither labels.csv nor class folders", "eval", "tiny.safetensors",
                    "-d", "empty")
         self.fails(INPUT, "nowhere", "eval", "tiny.safetensors", "-d", "nowhere")
         self.fails(INPUT, "tiny.safetensors.*CIFAR-10", "eval", "tiny.safetensors", "-d",
                    "tiny.safetensors")
-        self.fails(USAGE, "--images is 101, pictures has 100", "eval", "tiny.safetensors", "-d",
+        self.fails(USAGE, "--images is 101, must be at most 100, those of pictures", "eval", "tiny.safetensors", "-d",
                    "pictures", "-n", "101")
 
     def test_images_to_learn_from(self):
@@ -1202,7 +1202,7 @@ class Inputs(Part):
                        "nowhere", *QUICK)
         self.works("synth", "tiny.safetensors", "-o", "set", "-n", "2", "--iters", "1")
         for option, folder, have in (("--synth", "set", 2), ("--real", "pictures", 100)):
-            self.fails(USAGE, f"--images is 101, {folder} has {have}; take at most those", "quantize",
+            self.fails(USAGE, f"--images is 101, must be at most {have}, those of {folder}", "quantize",
                        "tiny.safetensors", "-o", "q", option, folder, "-n", "101", "--no-tune",
                        "--bits", "w4a4")
         os.mkdir(self.path("s"))
@@ -1218,11 +1218,11 @@ class Outputs(Part):
             with open(self.path(name), "w", encoding="ascii") as f:
                 f.write("mine")
         os.mkdir(self.path("s"))
-        self.fails(USAGE, "q is there already; add --force", "quantize", "tiny.safetensors", "-o",
+        self.fails(USAGE, "q exists already; add --force", "quantize", "tiny.safetensors", "-o",
                    "q", *QUICK)
-        self.fails(USAGE, "r.html is there already; add --force", "quantize", "tiny.safetensors",
+        self.fails(USAGE, "r.html exists already; add --force", "quantize", "tiny.safetensors",
                    "-o", "new", "-r", "r.html", *QUICK)
-        self.fails(USAGE, "s is there already", "synth", "tiny.safetensors", "-o", "s")
+        self.fails(USAGE, "s exists already", "synth", "tiny.safetensors", "-o", "s")
         assert self.read("q") == b"mine" and self.read("r.html") == b"mine"
         self.works("quantize", "tiny.safetensors", "-o", "q", "-r", "r.html", "--force", *QUICK)
         assert self.read("q") != b"mine" and self.read("r.html").startswith(b"<!DOCTYPE")
@@ -1230,13 +1230,13 @@ class Outputs(Part):
             self.works("synth", "tiny.safetensors", "-o", "s", "-f", "-n", "2", "--iters", "2")
 
     def test_places(self):
-        self.fails(OUTPUT, "there is no folder no/where", "quantize", "tiny.safetensors", "-o",
+        self.fails(OUTPUT, "folder no/where does not exist", "quantize", "tiny.safetensors", "-o",
                    "no/where/q", *QUICK)
-        self.fails(OUTPUT, "there is no folder no", "quantize", "tiny.safetensors", "-o", "q",
+        self.fails(OUTPUT, "folder no does not exist", "quantize", "tiny.safetensors", "-o", "q",
                    "--report", "no/r.html", *QUICK)
         self.fails(USAGE, "-o q is --report q, which this run writes too", "quantize", "tiny.safetensors", "-o", "q",
                    "--report", "q", *QUICK)
-        self.fails(USAGE, "--report /dev/null is no regular file", "quantize", "tiny.safetensors",
+        self.fails(USAGE, "--report /dev/null is not a regular file", "quantize", "tiny.safetensors",
                    "-o", "q", "--report", "/dev/null", *QUICK)
 
     def test_full_disk(self):
@@ -1702,7 +1702,7 @@ class Explore(Stopping):
         assert "no choice meets latency_ms" in r.err and "tightest" in r.err, r
         assert "verdict      infeasible" in r.out and "possible" in r.out, r
         r = self.dfq(*self.BASE, "-o", "net", "--fps", "1e6")
-        assert r.code == INFEASIBLE and "nothing meets these limits" in r.err, r
+        assert r.code == INFEASIBLE and "no choice meets these limits" in r.err, r
         assert "warm-up 10 %" not in r.err, r
 
     def test_limits_that_are_each_impossible(self):
@@ -1828,9 +1828,9 @@ class Explore(Stopping):
         wrong("-o net is --save-supernet net, which this run writes too", *full, "--save-supernet", "net")
         wrong("--trajectory is empty", *full, "--trajectory", "")
         wrong("no folder nowhere", *full, "--trajectory", "nowhere/x", code=OUTPUT)
-        wrong("unknown.*--bits", *full, "--bits", "w4a4")
+        wrong("option --bits.* is not known", *full, "--bits", "w4a4")
         wrong("-o a.json is --accel a.json, which this run reads", *full, "-o", "a.json")
-        wrong("tiny.safetensors is there already", *full, "-o", "tiny.safetensors")
+        wrong("tiny.safetensors exists already", *full, "-o", "tiny.safetensors")
 
     def test_labels(self):
         args = [*self.SHORT, *self.LIMITS, "-o", "net"]
@@ -1838,9 +1838,9 @@ class Explore(Stopping):
         with open(self.path("more", "labels.csv"), "a", encoding="ascii") as f:
             f.write("100.png,10\n")
         shutil.copy(self.path("more", "0.png"), self.path("more", "100.png"))
-        self.fails(INPUT, "has label 10, cifar10-small knows the classes 0..9", *args, "--data",
+        self.fails(INPUT, "label is 10, must be 0 to 9, a class of space cifar10-small", *args, "--data",
                    "more")
-        self.fails(INPUT, "label 10, the network knows the classes 0..4", *args, "--test-data",
+        self.fails(INPUT, "label is 10, must be 0 to 4", *args, "--test-data",
                    "more")
 
     def goes_on(self, space, family, *args):
@@ -1873,7 +1873,7 @@ class Explore(Stopping):
     def test_network_goes_on(self):
         info = self.goes_on("cifar10-small", "MBConv network of a search space")
         assert info["batchnorms"] > 10 and "patch" not in info, info
-        self.fails(USAGE, "--config is 8, a.json stands for 8 accelerators, 0 to 7", "cost", "net",
+        self.fails(USAGE, "--config is 8, must be 0 to 7, an accelerator of a.json", "cost", "net",
                    "--accel", "a.json", "--config", "8")
         q = json.loads(self.works("quantize", "net", "--bits", "w4a4", "-o", "q", "--steps", "10",
                                   "--batch", "4", "--data", "pictures", "--json").out)
@@ -1894,7 +1894,7 @@ class Explore(Stopping):
         assert info["patch"] == 4 and info["width"] == 64 and "heads" not in info, info
         self.fails(INPUT, "whose stages no method quantizes yet", "quantize", "net", "--bits",
                    "w4a4", "-o", "q")
-        self.fails(INPUT, "needs a ViT or DeiT", "synth", "net", "-o", "q")
+        self.fails(INPUT, "must be a ViT or DeiT", "synth", "net", "-o", "q")
         j = json.loads(self.works("bench", "net", "--batch", "2", "--json").out)
         assert j["forward"]["images_per_second"] > 1 and "tuning" not in j, j
 

@@ -124,10 +124,10 @@ class Places(Part):
                 (["-o", "q", "-r", "/proc/q"], "cannot write /proc/q", OUTPUT),
                 (["-o", "taken"], "holds what no run has left there", USAGE),
                 (["-o", "taken", "-f"], "holds what no run has left there", USAGE),
-                (["-o", "file", "-f"], "file.resume must become a folder", USAGE)):
+                (["-o", "file", "-f"], "file.resume must be a folder", USAGE)):
             self.refused(pattern, *quantize, *args, code=code)
         assert self.read("taken.resume", "diary") == b"mine"
-        self.refused("labels.csv must become a folder", "synth", "link", "-o",
+        self.refused("labels.csv must be a folder", "synth", "link", "-o",
                      self.path("pictures", "labels.csv"), "-f")
         self.refused("/proc/q", "synth", "tiny.safetensors", "-o", "/proc/q", code=OUTPUT)
         self.refused("x.resume: File name too long", "synth", "tiny.safetensors", "-o", "x" * 255,
@@ -162,7 +162,7 @@ class Places(Part):
         with open(self.path("s", "diary"), "w", encoding="ascii") as f:
             f.write("mine")
         first = self.read("s", "images.safetensors")
-        self.refused("s is there already", *few)
+        self.refused("s exists already", *few)
         limit = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh", self.program]
         p = subprocess.run([*limit, *few, "-f", "-n", "16"], cwd=self.dir, capture_output=True,
                            check=False)

@@ -122,7 +122,7 @@ START_TEST(test_bad_arguments)
     ck_assert_int_eq(dfq_diagnosis_get_result(d, NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_diagnosis_get_weights(d, NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_diagnosis_get_surface(d, &t), DFQ_E_INVALID); /* there is no grid */
-    ck_assert_ptr_nonnull(strstr(p.ctx->error, "no surface"));
+    ck_assert_ptr_nonnull(strstr(p.ctx->error, "loss surface was not computed"));
     ck_assert_ptr_null(dfq_diagnosis_get_name(d, 10));
     ck_assert_ptr_null(dfq_diagnosis_get_name(NULL, 0));
     ck_assert_ptr_null(t);

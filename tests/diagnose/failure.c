@@ -67,10 +67,10 @@ START_TEST(test_networks_and_images)
     ((int32_t *)labels->data)[1] = 6;
     refuse(&p, labels, o, DFQ_E_INVALID, "label 1 is 6");
     ((int32_t *)labels->data)[1] = -1;
-    refuse(&p, labels, o, DFQ_E_INVALID, "classes 0 to 5");
+    refuse(&p, labels, o, DFQ_E_INVALID, "must be 0 to 5, a class of");
     dfqi_tensor_release(labels);
     p.teacher->net.arch.classes++;
-    refuse(&p, NULL, o, DFQ_E_SHAPE, "differ");
+    refuse(&p, NULL, o, DFQ_E_SHAPE, "different sizes");
     p.teacher->net.arch.classes--;
     dfqt_pair other = dfqt_pair_new(1, DFQI_MODE_PARITY, 2);
     q = p;
@@ -92,7 +92,7 @@ START_TEST(test_not_finite)
     ck_assert_int_eq(dfqi_diagnosis_new(p.teacher, p.student, p.images, NULL, &o, &d), DFQ_OK);
     ck_assert_int_eq(dfqi_diagnosis_run(d), DFQ_E_NUMERIC);
     ck_assert_ptr_nonnull(
-        strstr(p.ctx->error, _i ? "float network for image 0" : "must be finite"));
+        strstr(p.ctx->error, _i ? "float network are not finite for image 0" : "must be finite"));
     ck_assert_int_eq(dfqi_diagnosis_run(d), DFQ_E_NUMERIC); /* and stays so */
     dfqi_diagnosis_release(d);
     dfqt_pair_end(&p);

@@ -291,7 +291,7 @@ START_TEST(checkpoints_of_another_layout_are_refused)
         ck_assert_int_eq(status, version == '5' ? DFQ_OK : DFQ_E_UNSUPPORTED);
         if (status == DFQ_OK) continue;
         char said[64];
-        snprintf(said, sizeof said, "of version %c, this library knows 5", version);
+        snprintf(said, sizeof said, "version is %c, must be 5", version);
         ck_assert_msg(strstr(dfq_context_get_error(ctx), said) != NULL, "%s",
                       dfq_context_get_error(ctx));
     }

@@ -152,13 +152,13 @@ START_TEST(what_is_refused)
     ck_assert_ptr_nonnull(strstr(ctx->error, "cost_function 2 needs the problem's reference"));
     t.problem.reference = nothing;
     ck_assert_int_eq(create(ctx, &t, DFQ_COST_REFERENCE, &o, &s), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(ctx->error, "the reference costs 0 of energy_mj"));
+    ck_assert_ptr_nonnull(strstr(ctx->error, "the reference's cost is 0 for energy_mj"));
     ck_assert_int_eq(create(ctx, &t, 3, &o, &s), DFQ_E_INVALID);
     ck_assert_ptr_nonnull(strstr(ctx->error, "solver: cost_function is 3, must be 0 to "));
     o.rule = DFQ_RULE_EXACT;
     o.cost_weight = 0.5;
     ck_assert_int_eq(create(ctx, &t, DFQ_COST_MEAN, &o, &s), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(ctx->error, "cost_weight is 0.5; leave it 0"));
+    ck_assert_ptr_nonnull(strstr(ctx->error, "cost_weight is 0.5, must be 0"));
     dfq_context_release(ctx);
 }
 END_TEST

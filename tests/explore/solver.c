@@ -442,27 +442,27 @@ START_TEST(bad_input)
     dfq_problem p;
     dfqt_problem_make(1, &t);
     p = t.problem;
-    refuse(ctx, &p, ok, 2, NULL, DFQ_E_INVALID, "latency_ms is limited twice, to 1 and 2");
-    refuse(ctx, &p, ok, 0, NULL, DFQ_E_INVALID, "0 limits");
+    refuse(ctx, &p, ok, 2, NULL, DFQ_E_INVALID, "latency_ms has two limits, 1 and 2");
+    refuse(ctx, &p, ok, 0, NULL, DFQ_E_INVALID, "n_constraints is 0");
     bad.limit = NAN;
-    refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "limit on latency_ms is nan");
+    refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "limit of latency_ms is nan");
     bad.limit = 0;
     refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "above 0");
     bad = (dfq_constraint){sizeof(dfq_constraint), 3, 1};
-    refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "metric 3");
+    refuse(ctx, &p, &bad, 1, NULL, DFQ_E_INVALID, "metric of limit 0 is 3");
     p.n_metrics = 9;
-    refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "9 metrics");
+    refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "n_metrics is 9");
     p = t.problem;
     p.choices = NULL;
     refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "choices");
     p = t.problem;
     p.loss_table = NULL;
-    refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "no loss");
+    refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "loss and loss_table are both NULL");
     o.rule = DFQ_RULE_EXACT;
-    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "exact rule");
+    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "rule exact");
     p = t.problem;
     p.cost_table = NULL;
-    refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "no cost_table");
+    refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "cost_table is NULL");
     p = t.problem;
     t.cost[12] = INFINITY;
     refuse(ctx, &p, ok, 1, NULL, DFQ_E_NUMERIC, "cost_table holds inf at element 12");
@@ -480,9 +480,9 @@ START_TEST(bad_input)
     refuse(ctx, NULL, ok, 1, NULL, DFQ_E_INVALID, "problem is NULL");
     bad = ok[0];
     bad.struct_size = 0;
-    refuse(ctx, &t.problem, &bad, 1, NULL, DFQ_E_INVALID, "limit 0 has struct_size 0");
+    refuse(ctx, &t.problem, &bad, 1, NULL, DFQ_E_INVALID, "limit 0: struct_size is 0");
     ok[1].struct_size++;
-    refuse(ctx, &t.problem, ok, 2, NULL, DFQ_E_INVALID, "limit 1 has struct_size 17");
+    refuse(ctx, &t.problem, ok, 2, NULL, DFQ_E_INVALID, "limit 1: struct_size is 17");
     dfq_context_release(ctx);
 }
 END_TEST
@@ -516,7 +516,7 @@ START_TEST(limits_of_another_age)
     ck_assert_int_eq(dfq_solver_get_metric(s, 0, &m), DFQ_E_INVALID);
     dfq_solver_release(s);
     limits[1].later = 1;
-    refuse(ctx, &t.problem, &limits[0].c, 2, NULL, DFQ_E_UNSUPPORTED, "dfq_constraint sets an");
+    refuse(ctx, &t.problem, &limits[0].c, 2, NULL, DFQ_E_UNSUPPORTED, "dfq_constraint: byte");
     dfq_context_release(ctx);
 }
 END_TEST

@@ -30,7 +30,7 @@ static void log_line(int32_t level, const char *line, void *user)
     scene *s = user;
     if (level != DFQ_LOG_WARNING) return;
     s->of_threads += strstr(line, "1 of 4 threads") != NULL;
-    s->of_kernels += strstr(line, "DFQ_KERNELS names 'no-such-kernels'") != NULL;
+    s->of_kernels += strstr(line, "DFQ_KERNELS is \"no-such-kernels\"") != NULL;
 }
 
 static void begin(scene *s, int32_t threads)

@@ -47,8 +47,8 @@ START_TEST(test_csv)
     io_works(dfqi_dataset_image(d, 0, &im));
     ck_assert_int_eq(im.rgb[0], 20);
     dfqi_image_fini(&im);
-    io_fails(dfqi_dataset_image(d, 2, &im), DFQ_E_INVALID, "there are 2");
-    io_fails(dfqi_dataset_image(d, -1, &im), DFQ_E_INVALID, "there are 2");
+    io_fails(dfqi_dataset_image(d, 2, &im), DFQ_E_INVALID, "together at most 2");
+    io_fails(dfqi_dataset_image(d, -1, &im), DFQ_E_INVALID, "together at most 2");
     dfqi_dataset_release(d);
     dfqi_dataset_release(NULL);
     io_works(open_csv("file,label\na.png,2147483647\n", 0)); /* 0 classes: any label */
@@ -76,8 +76,7 @@ static const struct csv_row {
     {"file,label\na.png,1.0\n", DFQ_E_CORRUPT, "is \"1.0\""},
     {"file,label\na.png,2147483648\n", DFQ_E_CORRUPT, "too large"},
     {"file,label\na.png,99999999999999999999999\n", DFQ_E_CORRUPT, "line 2"},
-    {"file,label\na.png,9\nb.png,10\n", DFQ_E_SHAPE,
-     "line 3: label 10, the network knows the classes 0..9"},
+    {"file,label\na.png,9\nb.png,10\n", DFQ_E_SHAPE, "line 3: label is 10, must be 0 to 9"},
     {"file,label\n,1\n", DFQ_E_CORRUPT, "inside the data set's folder, is \"\""},
     {"file,label\n/etc/passwd,1\n", DFQ_E_CORRUPT, "inside the data set's folder"},
     {"file,label\n../a.png,1\n", DFQ_E_CORRUPT, "inside the data set's folder"},
@@ -86,7 +85,7 @@ static const struct csv_row {
     {"file,label\nc.png,1\n", DFQ_E_IO, "line 2: there is no file \"c.png\""},
     {"file,label\nsub,1\n", DFQ_E_IO, "line 2: there is no file \"sub\""},
     {"file,label\na.png,1\nb.png,1\n\nb.png,2\na.png,1\n", DFQ_E_CORRUPT,
-     "line 5: the file \"b.png\" is listed twice (line 3)"},
+     "line 5: file \"b.png\" is listed twice, first on line 3"},
 };
 
 START_TEST(test_csv_errors)
@@ -126,7 +125,8 @@ START_TEST(test_folders)
     ck_assert_int_eq(dfqi_dataset_label(d, 0), 0);
     ck_assert_int_eq(dfqi_dataset_label(d, 2), 1);
     dfqi_dataset_release(d);
-    io_fails(dfqi_dataset_open(io_ctx, io_path(NULL), 2, &d), DFQ_E_SHAPE, "classes 0..1");
+    io_fails(dfqi_dataset_open(io_ctx, io_path(NULL), 2, &d), DFQ_E_SHAPE,
+             "must be 0 to 1, a class");
 }
 END_TEST
 
@@ -173,7 +173,8 @@ START_TEST(test_few_folders)
     put_classes(names, 2);
     io_works(open_warned(io_path(NULL), 5, NULL));
     ck_assert_int_eq(warnings, 1);
-    ck_assert_ptr_nonnull(strstr(warned, ": 2 class folders, the network has 5 classes"));
+    ck_assert_ptr_nonnull(
+        strstr(warned, ": there are 2 class folders, and the network has 5 classes"));
     ck_assert_int_eq(dfqi_dataset_get_counts(d).folders, 2);
     labels_are((int32_t[]){0, 1}, 2);
     for (int32_t classes = 0; classes <= 2; classes += 2) { /* nothing to say */
@@ -191,7 +192,7 @@ START_TEST(test_numbered_folders)
     put_classes(names, 4);
     io_works(open_warned(io_path(NULL), 4, NULL));
     ck_assert_int_eq(warnings, 1);
-    ck_assert_ptr_nonnull(strstr(warned, "sorted by them, not as text"));
+    ck_assert_ptr_nonnull(strstr(warned, "labels follow the numbers, not the alphabet"));
     ck_assert_str_eq(dfqi_dataset_name(d, 3), "10/p.png");
     labels_are((int32_t[]){0, 1, 2, 3}, 4);
     io_works(open_warned(io_path(NULL), 11, NULL));
@@ -216,7 +217,7 @@ START_TEST(test_left_out)
     io_works(open_warned(io_path(NULL), 2, NULL));
     ck_assert_int_eq(warnings, 1);
     ck_assert_ptr_nonnull(
-        strstr(warned, "2 pictures are left out, neither PNG nor JPEG: b/1.tiff and"));
+        strstr(warned, "2 pictures are left out, being neither PNG nor JPEG: b/1.tiff and"));
     ck_assert_int_eq(dfqi_dataset_get_counts(d).left_out, 2);
     labels_are((int32_t[]){0, 1}, 2);
 }
@@ -239,7 +240,7 @@ START_TEST(test_empty_and_nested)
     io_works(open_warned(io_path(NULL), 3, NULL));
     labels_are((int32_t[]){0, 1, 2}, 3);
     ck_assert_int_eq(warnings, 1);
-    ck_assert_ptr_nonnull(strstr(warned, "2 pictures are left out, in folders within class "
+    ck_assert_ptr_nonnull(strstr(warned, "2 pictures are left out, lying in folders within class "
                                          "folders: b/deep/q.jpg and others; move"));
 }
 END_TEST
@@ -250,7 +251,8 @@ START_TEST(test_labels_of_no_folders)
     snprintf(file, sizeof file, "%s.txt", io_path(NULL));
     io_put_text(io_path("labels.csv"), "file,label\np.png,0\n");
     io_put_text(file, "folder,label\nn07,3\n");
-    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_IO, "leave it out where labels.csv has");
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_IO,
+             "leave that file out where labels.csv has");
     ck_assert_int_eq(unlink(file), 0);
 }
 END_TEST
@@ -265,12 +267,12 @@ START_TEST(test_labels_from)
     io_works(open_warned(io_path(NULL), 10, file));
     ck_assert_int_eq(warnings, 0);
     labels_are((int32_t[]){9, 3}, 2);
-    io_fails(open_warned(io_path(NULL), 9, file), DFQ_E_SHAPE, "label 9");
+    io_fails(open_warned(io_path(NULL), 9, file), DFQ_E_SHAPE, "label is 9");
     io_put_text(file, "n01 tench, Tinca\nn02 goldfish\nn05\nn07\n");
     io_works(open_warned(io_path(NULL), 10, file));
     labels_are((int32_t[]){1, 3}, 2);
     io_put_text(file, "n01\nn02\n");
-    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT, "class of the folder \"n07\"");
+    io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT, "class of folder \"n07\"");
     io_put_text(file, "folder,label\nn07,x\n");
     io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT, "a whole number");
     io_put_text(file, "folder,label\nn07\n");
@@ -281,10 +283,10 @@ START_TEST(test_labels_from)
     io_put_text(file, "file,label\nn07/p.png,4\n");
     io_works(open_warned(io_path(NULL), 10, file));
     labels_are((int32_t[]){4}, 1);
-    io_fails(open_warned(file, 10, file), DFQ_E_INVALID, "has its own labels");
+    io_fails(open_warned(file, 10, file), DFQ_E_INVALID, "has labels of its own");
     io_put(file, "n01440764\n\x8E\x03", 12); /* bytes that are no text */
     io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT,
-             "byte 11 is 0x03, so it is no text; labels are a text file with the first line");
+             "byte 11 is 0x03, which no text file has; give labels as text: the first line");
     io_put(file, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
     io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT,
              "it looks like a PNG picture; labels");
@@ -321,9 +323,11 @@ START_TEST(test_cifar)
     ck_assert_int_eq(truncate(io_path("c.bin"), 3073 * 5), 0);
     io_fails(dfqi_dataset_image(d, 11, &im), DFQ_E_IO, "became shorter");
     dfqi_dataset_release(d);
-    io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 4, &d), DFQ_E_SHAPE, "image 4: label 4");
+    io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 4, &d), DFQ_E_SHAPE,
+             "image 4: label is 4");
     ck_assert_int_eq(truncate(io_path("c.bin"), 3072), 0);
-    io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 10, &d), DFQ_E_CORRUPT, "no multiple of");
+    io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 10, &d), DFQ_E_CORRUPT,
+             "not a multiple of");
     ck_assert_int_eq(truncate(io_path("c.bin"), 0), 0);
     io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 10, &d), DFQ_E_CORRUPT, "0 bytes");
     char bad[3073] = {10};
@@ -364,7 +368,7 @@ START_TEST(test_cifar100)
         dfqi_image_fini(&im);
         dfqi_dataset_release(d);
     }
-    io_fails(open_warned(io_path("c.bin"), 10, NULL), DFQ_E_SHAPE, "image 10: label 10");
+    io_fails(open_warned(io_path("c.bin"), 10, NULL), DFQ_E_SHAPE, "image 10: label is 10");
     /* as long as 3074 images of CIFAR-10: the classes tell, or it is told */
     put_cifar100(io_path("c.bin"), 3073);
     io_works(open_warned(io_path("c.bin"), 100, NULL));
@@ -403,12 +407,13 @@ START_TEST(test_batch)
     for (int i = 0; i < 18 * 48; i++)
         ck_assert_float_eq(out[i], (float)(10 * (i / 48 + 2)) / 255.0f);
     io_works(dfqi_dataset_batch(d, 20, 0, &plain, out));
-    io_fails(dfqi_dataset_batch(d, 3, 18, &plain, out), DFQ_E_INVALID, "3..20 asked for");
-    io_fails(dfqi_dataset_batch(d, -1, 2, &plain, out), DFQ_E_INVALID, "there are 20");
-    io_fails(dfqi_dataset_batch(d, 0, INT64_MAX, &plain, out), DFQ_E_INVALID, "there are 20");
+    io_fails(dfqi_dataset_batch(d, 3, 18, &plain, out), DFQ_E_INVALID, "first is 3 and n is 18");
+    io_fails(dfqi_dataset_batch(d, -1, 2, &plain, out), DFQ_E_INVALID, "together at most 20");
+    io_fails(dfqi_dataset_batch(d, 0, INT64_MAX, &plain, out), DFQ_E_INVALID,
+             "together at most 20");
     dfqi_preprocess p = plain;
     p.size = 0;
-    io_fails(dfqi_dataset_batch(d, 0, 1, &p, out), DFQ_E_INVALID, "positive");
+    io_fails(dfqi_dataset_batch(d, 0, 1, &p, out), DFQ_E_INVALID, "must be 1 or more");
     p.size = 4;
     p.resize = 8;
     io_works(dfqi_dataset_batch(d, 0, 18, &p, out));

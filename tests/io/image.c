@@ -59,9 +59,9 @@ START_TEST(test_write_errors)
     struct stat st;
     memset(longest, 'k', 80);
     io_works(pattern(io_ctx, 300, 300, &im));
-    io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, empty), DFQ_E_INVALID, "1..79");
+    io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, empty), DFQ_E_INVALID, "1 to 79");
     io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, lonely), DFQ_E_INVALID, "value");
-    io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, long_key), DFQ_E_INVALID, "1..79");
+    io_fails(dfqi_image_write_png(io_ctx, io_path("a"), &im, long_key), DFQ_E_INVALID, "1 to 79");
     io_fails(dfqi_image_write_png(io_ctx, io_path("no/a"), &im, NULL), DFQ_E_IO, "No such file");
     if (stat("/dev/full", &st) == 0)
         io_fails(dfqi_image_write_png(io_ctx, "/dev/full", &im, NULL), DFQ_E_IO, "No space left");
@@ -88,7 +88,7 @@ START_TEST(test_limits)
     dfqi_image im = {NULL, 0, 0, NULL}, small;
     io_works(pattern(io_ctx, 3, 2, &small));
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const char *part = i < 2 ? "pixels" : "the limit is 16384 a side and 100000000 in all";
+        const char *part = i < 2 ? "pixels" : "must be at most 16384 a side and 100000000 in all";
         dfq_status want = i < 2 ? DFQ_E_CORRUPT : DFQ_E_UNSUPPORTED;
         io_fails(dfqi_image_new(io_ctx, sizes[i][0], sizes[i][1], &im), want, part);
         io_fails(dfqi_image_resize(&small, sizes[i][0], sizes[i][1], DFQI_BICUBIC, &im), want,
@@ -125,11 +125,12 @@ START_TEST(test_huge_headers)
         put_be(png + 20, sizes[i][1]);
         put_be(png + 29, crc(png + 12, 17));
         io_fails(dfqi_image_decode(io_ctx, "x.png", png, n, &im), DFQ_E_UNSUPPORTED,
-                 "the limit is");
+                 "must be at most");
     }
     put_be(png + 16, 0);
     put_be(png + 29, crc(png + 12, 17));
-    io_fails(dfqi_image_decode(io_ctx, "x.png", png, n, &im), DFQ_E_CORRUPT, "x.png: broken PNG");
+    io_fails(dfqi_image_decode(io_ctx, "x.png", png, n, &im), DFQ_E_CORRUPT,
+             "x.png: the PNG file is damaged");
     free(png);
     unsigned char *jpeg = io_get(io_golden("jpeg_420.jpg"), &n);
     size_t at = 2;
@@ -240,7 +241,8 @@ START_TEST(test_jpeg_warnings)
     io_works(dfqi_image_decode(io_ctx, "odd", odd, n + 3, &im));
     dfqi_image_fini(&im);
     memcpy(jpeg + n - 150, "\xFF\xD0", 2);
-    io_fails(dfqi_image_decode(io_ctx, "bad", jpeg, n, &im), DFQ_E_CORRUPT, "bad: broken JPEG");
+    io_fails(dfqi_image_decode(io_ctx, "bad", jpeg, n, &im), DFQ_E_CORRUPT,
+             "bad: the JPEG file is damaged");
     free(odd);
     free(jpeg);
 }
@@ -255,10 +257,12 @@ START_TEST(test_fit)
     for (int32_t y = 0; y < 9; y++)
         ck_assert_mem_eq(out.rgb + y * 27, im.rgb + (y * 13 + 2) * 3, 27);
     dfqi_image_fini(&out);
-    io_fails(dfqi_image_fit(&im, 0, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE, "smaller than the crop");
-    io_fails(dfqi_image_fit(&im, 10, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE, "smaller than the crop");
-    io_fails(dfqi_image_fit(&im, 10, 0, DFQI_BICUBIC, &out), DFQ_E_INVALID, "positive");
-    io_fails(dfqi_image_fit(&im, -1, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "positive");
+    io_fails(dfqi_image_fit(&im, 0, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE,
+             "must be at least the crop");
+    io_fails(dfqi_image_fit(&im, 10, 11, DFQI_BICUBIC, &out), DFQ_E_SHAPE,
+             "must be at least the crop");
+    io_fails(dfqi_image_fit(&im, 10, 0, DFQI_BICUBIC, &out), DFQ_E_INVALID, "must be 1 or more");
+    io_fails(dfqi_image_fit(&im, -1, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "must be 1 or more");
     io_fails(dfqi_image_fit(&im, 16385, 4, DFQI_BICUBIC, &out), DFQ_E_INVALID, "at most 16384");
     dfqi_image_fini(&im);
 }

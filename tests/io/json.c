@@ -178,7 +178,7 @@ START_TEST(test_nesting)
         if (inner == 99)
             ck_assert_int_eq(status, DFQ_OK);
         else
-            io_fails(status, DFQ_E_CORRUPT, "r.json: JSON nested deeper than 100 levels");
+            io_fails(status, DFQ_E_CORRUPT, "r.json: the JSON is nested deeper than 100 levels");
         if (inner == 99) dfqi_json_release(doc);
     }
 }
@@ -214,15 +214,16 @@ START_TEST(test_get)
     ck_assert(dfqi_json_has(root, "i") && !dfqi_json_has(root, "n") && !dfqi_json_has(root, "q"));
     ck_assert_int_eq(dfqi_json_count(root), 7);
     io_works(dfqi_json_only(root, known));
-    io_fails(dfqi_json_only(root, few), DFQ_E_CORRUPT, "unknown key \"t\"; known are: i, r");
+    io_fails(dfqi_json_only(root, few), DFQ_E_CORRUPT,
+             "key \"t\" is not known; must be one of i, r");
 
     io_fails(dfqi_json_get_int(root, "q", 0, 9, &i), DFQ_E_CORRUPT,
              "r.json: \"q\" is missing, must be an integer");
     io_fails(dfqi_json_get_int(root, "r", 0, 9, &i), DFQ_E_CORRUPT, "is a fraction");
-    io_fails(dfqi_json_get_int(root, "i", 2, 8, &i), DFQ_E_CORRUPT, "is -3, must be within 2..8");
+    io_fails(dfqi_json_get_int(root, "i", 2, 8, &i), DFQ_E_CORRUPT, "is -3, must be 2 to 8");
     io_fails(dfqi_json_get_real(root, "t", 0, 9, &r), DFQ_E_CORRUPT,
              "is a string, must be a number");
-    io_fails(dfqi_json_get_real(root, "r", 3, 9, &r), DFQ_E_CORRUPT, "is 2.5, must be within 3..9");
+    io_fails(dfqi_json_get_real(root, "r", 3, 9, &r), DFQ_E_CORRUPT, "is 2.5, must be 3 to 9");
     io_fails(dfqi_json_get_text(root, "n", &t), DFQ_E_CORRUPT, "is null, must be a string");
     io_fails(dfqi_json_get_bool(root, "o", &b), DFQ_E_CORRUPT, "is an object");
     io_fails(dfqi_json_get_object(root, "l", &o), DFQ_E_CORRUPT, "is an array");
@@ -256,7 +257,7 @@ START_TEST(test_commas)
     ck_assert_str_eq(out, "{\"x\":0.25,\"y\":0.001,\"z\":0.1}");
     dfqi_free(io_ctx, out);
     io_fails(dfqi_json_get_real(root, "x", 0.5, 1.5, &x), DFQ_E_CORRUPT,
-             "0.25, must be within 0.5..1.5");
+             "0.25, must be 0.5 to 1.5");
     dfqi_json_release(doc);
 }
 END_TEST

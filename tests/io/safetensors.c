@@ -151,7 +151,8 @@ START_TEST(test_writer_refuses)
     struct stat st;
     io_works(make(io_ctx, e));
     e[1].name = e[0].name;
-    io_fails(dfqi_st_write(io_ctx, io_path("m"), N, e, 0, NULL), DFQ_E_INVALID, "called \"w\"");
+    io_fails(dfqi_st_write(io_ctx, io_path("m"), N, e, 0, NULL), DFQ_E_INVALID,
+             "two tensors have the name \"w\"");
     e[1].name = (char *)"";
     io_fails(dfqi_st_write(io_ctx, io_path("m"), N, e, 0, NULL), DFQ_E_INVALID, "name of a tensor");
     e[1].name = (char *)"__metadata__";
@@ -159,7 +160,8 @@ START_TEST(test_writer_refuses)
     e[1].name = (char *)"\xFF";
     io_fails(dfqi_st_write(io_ctx, io_path("m"), N, e, 0, NULL), DFQ_E_INVALID, "UTF-8");
     e[1].name = (char *)"b";
-    io_fails(dfqi_st_write(io_ctx, io_path("m"), N, e, 2, twice), DFQ_E_INVALID, "called \"z\"");
+    io_fails(dfqi_st_write(io_ctx, io_path("m"), N, e, 2, twice), DFQ_E_INVALID,
+             "two metadata keys have the name \"z\"");
     if (stat("/dev/full", &st) == 0)
         io_fails(dfqi_st_write(io_ctx, "/dev/full", N, e, 0, NULL), DFQ_E_IO, "No space left");
     ck_assert_int_eq(io_entries(), 0);

@@ -96,7 +96,7 @@ START_TEST(test_lies)
         {"{\"weight_map\": {\"a\": \"m-1.safetensors\", \"c\": \"m-2.safetensors\","
          " \"b\": \"m-2.safetensors\"}}",
          DFQ_E_CORRUPT,
-         {"m.index.json: tensor \"c\" lies in ", "m-1.safetensors, the index says m-2.safetensors",
+         {"m.index.json: tensor \"c\" lies in ", "m-1.safetensors, by the index in m-2.safetensors",
           "fetch"}},
         {"{\"weight_map\": {\"a\": \"m-1.safetensors\", \"b\": \"m-2.safetensors\"}}",
          DFQ_E_CORRUPT,
@@ -104,7 +104,7 @@ START_TEST(test_lies)
         {"{\"weight_map\": {\"a\": \"m-1.safetensors\", \"c\": \"m-1.safetensors\","
          " \"b\": \"m-2.safetensors\", \"d\": \"m-2.safetensors\"}}",
          DFQ_E_CORRUPT,
-         {"tensor \"d\" is not in", "m-2.safetensors", "where the index says"}},
+         {"tensor \"d\" is missing in", "m-2.safetensors", "where the index says"}},
         {"{\"weight_map\": {\"a\": \"../m-1.safetensors\"}}",
          DFQ_E_CORRUPT,
          {"tensor \"a\"", "\"../m-1.safetensors\"", "must lie beside their index"}},
@@ -183,7 +183,7 @@ START_TEST(test_memory_lies)
     dfqi_safetensors st;
     io_works(open_scene(io_ctx, &s, plain));
     io_fails(dfqi_st_read_shards(io_ctx, &s.index, 1, s.shards, &st), DFQ_E_INVALID,
-             "index: there is no reader for shard \"m-2.safetensors\", where tensor \"b\" lies");
+             "index: the reader of shard \"m-2.safetensors\" is missing, where tensor \"b\" lies");
     s.shards[1].name = "other";
     io_fails(dfqi_st_read_shards(io_ctx, &s.index, 2, s.shards, &st), DFQ_E_INVALID,
              "names no shard \"other\"");

@@ -258,23 +258,23 @@ static const struct wrong {
     dfq_status status;
     const char *text;
 } wrongs[] = {
-    {"dfq.derived", "2", DFQ_E_UNSUPPORTED, "dfq.derived is \"2\", this library knows version 1"},
-    {"dfq.derived", "1\n", DFQ_E_UNSUPPORTED, "this library knows version 1"},
-    {"dfq.derived.space", NULL, DFQ_E_CORRUPT, "metadata dfq.derived.space are missing"},
-    {"dfq.derived.path", NULL, DFQ_E_CORRUPT, "metadata dfq.derived.path are missing"},
-    {"mean", NULL, DFQ_E_CORRUPT, "metadata mean or std are missing"},
+    {"dfq.derived", "2", DFQ_E_UNSUPPORTED, "dfq.derived is \"2\", must be 1;"},
+    {"dfq.derived", "1\n", DFQ_E_UNSUPPORTED, "must be 1;"},
+    {"dfq.derived.space", NULL, DFQ_E_CORRUPT, "metadata dfq.derived.space is missing"},
+    {"dfq.derived.path", NULL, DFQ_E_CORRUPT, "metadata dfq.derived.path is missing"},
+    {"mean", NULL, DFQ_E_CORRUPT, "metadata mean or std is missing"},
     {"std", "0,1,1", DFQ_E_CORRUPT, "metadata std"},
     {"dfq.derived.path", "", DFQ_E_CORRUPT, "that of cell 0 must be 0 to 3"},
-    {"dfq.derived.path", "1 3", DFQ_E_CORRUPT, "each of the 3 cells"},
-    {"dfq.derived.path", "1 3 0 0", DFQ_E_CORRUPT, "each of the 3 cells"},
-    {"dfq.derived.path", "1 3 0 ", DFQ_E_CORRUPT, "each of the 3 cells"},
+    {"dfq.derived.path", "1 3", DFQ_E_CORRUPT, "each of 3 cells"},
+    {"dfq.derived.path", "1 3 0 0", DFQ_E_CORRUPT, "each of 3 cells"},
+    {"dfq.derived.path", "1 3 0 ", DFQ_E_CORRUPT, "each of 3 cells"},
     {"dfq.derived.path", "1 3 3", DFQ_E_CORRUPT, "that of cell 2 must be 0 to 2"},
     {"dfq.derived.path", "1 -3 0", DFQ_E_CORRUPT, "that of cell 1 must be 0 to 3"},
     {"dfq.derived.path", "1 99999999999999999999 0", DFQ_E_CORRUPT, "that of cell 1"},
     {"dfq.derived.path", "0 3 0", DFQ_E_CORRUPT, "cells.0.0.0.weight is missing"},
     {"dfq.derived.path", "1 1 0", DFQ_E_CORRUPT, "cells.1.1.0.weight is missing"},
     {"dfq.derived.space", "", DFQ_E_CORRUPT, "the file"},
-    {"dfq.derived.space", "{\"dfq_space\":2}", DFQ_E_UNSUPPORTED, "\"dfq_space\" is version 2"},
+    {"dfq.derived.space", "{\"dfq_space\":2}", DFQ_E_UNSUPPORTED, "\"dfq_space\" is 2, must be 1"},
     {"dfq.derived.space",
      "{\"dfq_space\":1,\"name\":\"x\",\"network\":\"mbconv\",\"image_px\":8,\"classes\":3,\"stem\":"
      "99999999,\"first\":4,\"head\":8,\"stages\":[{\"width\":4,\"cells\":2,\"stride\":1}],"
@@ -290,7 +290,7 @@ static const struct wrong {
      "{\"dfq_space\":1,\"name\":\"deep\",\"network\":\"vit\",\"image_px\":8,\"classes\":3,"
      "\"patch_px\":4,\"tokens\":1,\"head\":1,\"stages\":32,\"optional\":false,\"width\":[1],"
      "\"depth\":[43],\"heads\":[1],\"ratio\":[1]}",
-     DFQ_E_CORRUPT, "supernet of space deep has 8356 layers, at most 8192"},
+     DFQ_E_CORRUPT, "supernet of space deep has 8356 layers, must have at most 8192"},
 };
 
 static void set_meta(scene *s, const char *key, const char *value)
@@ -337,10 +337,10 @@ START_TEST(files_of_another_kind)
     s.meta[0] = (dfqi_st_meta){keys[0], tiny};
     s.meta[1] = (dfqi_st_meta){keys[1], path};
     ck_assert_int_eq(load(&s.f.st, &net), DFQ_E_UNSUPPORTED);
-    ck_assert_ptr_nonnull(strstr(s.ctx->error, "of an earlier version"));
+    ck_assert_ptr_nonnull(strstr(s.ctx->error, "of a version without a description"));
     s.f.st.n_meta = 1;
     ck_assert_int_eq(load(&s.f.st, &net), DFQ_E_UNSUPPORTED);
-    ck_assert_ptr_nonnull(strstr(s.ctx->error, "weights of the whole search space tiny"));
+    ck_assert_ptr_nonnull(strstr(s.ctx->error, "holds the supernet of space tiny"));
     end(&s);
 }
 END_TEST

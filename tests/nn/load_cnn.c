@@ -247,7 +247,7 @@ START_TEST(test_no_batchnorm)
     for (int64_t i = 0; i < l.f.st.n_entries; i++)
         if (l.f.entries[i].tensor->rank > 1) l.f.entries[n++] = l.f.entries[i];
     l.f.st.n_entries = n;
-    refused(&l, DFQ_E_UNSUPPORTED, "BatchNorm", "vision transformer");
+    refused(&l, DFQ_E_UNSUPPORTED, "BatchNorm", "before BatchNorm was folded");
     end(&l);
 }
 END_TEST
@@ -262,7 +262,7 @@ START_TEST(test_variance)
     for (int i = 0; i < 4; i++) {
         v[5] = bad[i];
         refused(&l, DFQ_E_NUMERIC, "layer2.1.bn2.running_var", text[i]);
-        refused(&l, DFQ_E_NUMERIC, "element 5", "variance must be above zero");
+        refused(&l, DFQ_E_NUMERIC, "element 5", "must be above 0");
     }
     v[5] = 1e-30f; /* dead channels are fine */
     dfqi_tensor_f32(dfqi_network_find(&l.source, "layer2.1.bn2.running_mean"))[5] = -1;
@@ -280,9 +280,9 @@ typedef struct wrong {
 } wrong;
 
 static const wrong wrongs[] = {
-    {"linear.bias", 1, {9}, "[9], expected [10]"}, /* classes do not match */
-    {"linear.weight", 2, {11, 16}, "linear.bias is [10], expected [11]"},
-    {"linear.weight", 2, {10, 15}, "[10,15], expected [10,16]"},
+    {"linear.bias", 1, {9}, "[9], must be [10]"}, /* classes do not match */
+    {"linear.weight", 2, {11, 16}, "linear.bias is [10], must be [11]"},
+    {"linear.weight", 2, {10, 15}, "[10,15], must be [10,16]"},
     {"linear.weight", 2, {0, 16}, "classes"},
     {"linear.weight", 1, {160}, "rank 1"},
     {"conv1.weight", 4, {4, 1, 3, 3}, "[4,1,3,3]"},
@@ -290,8 +290,8 @@ static const wrong wrongs[] = {
     {"conv1.weight", 4, {0, 3, 3, 3}, "[0,3,3,3]"},
     {"conv1.weight", 4, {INT64_C(1) << 40, 3, 3, 0}, "conv1.weight"},
     {"conv1.weight", 2, {4, 27}, "rank 2"},
-    {"layer2.0.conv1.weight", 4, {8, 8, 3, 3}, "expected [8,4,3,3]"},
-    {"layer2.0.bn1.running_var", 1, {4}, "[4], expected [8]"},
+    {"layer2.0.conv1.weight", 4, {8, 8, 3, 3}, "must be [8,4,3,3]"},
+    {"layer2.0.bn1.running_var", 1, {4}, "[4], must be [8]"},
 };
 
 START_TEST(test_wrong_tensor)

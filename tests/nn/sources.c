@@ -115,7 +115,7 @@ START_TEST(test_vit_names)
     l.ctx->log = on_log;
     warned[0] = '\0';
     if (n->heads == 0) {
-        fails(&l, NULL, DFQ_E_CORRUPT, "--heads N, the metadata key \"heads\"");
+        fails(&l, NULL, DFQ_E_CORRUPT, "--heads N, by the metadata key \"heads\"");
     } else {
         works(&l, n->path ? n->path : "some.file", NULL, &a);
         ck_assert_int_eq(a.of.vit.heads, n->heads);
@@ -221,13 +221,14 @@ START_TEST(test_keys_that_do_not_fit)
     ck_assert_str_eq(warned, "");
     dfqt_file_meta(&l.f, "stem", "stride2");
     works(&l, "some.file", NULL, &a);
-    ck_assert_str_eq(warned, "some.file: metadata stem is not for a 1-block vision transformer and "
-                             "decides nothing");
+    ck_assert_str_eq(
+        warned, "some.file: metadata stem is not for a 1-block vision transformer and is ignored");
     dfqt_file_meta(&l.f, "crop_pct", "0.9");
     works(&l, "some.file", NULL, &a);
     ck_assert_int_eq(a.resize, 248);
     dfqt_file_meta(&l.f, "resize", "256");
-    fails(&l, NULL, DFQ_E_CORRUPT, "metadata resize and crop_pct say the same; leave one out");
+    fails(&l, NULL, DFQ_E_CORRUPT,
+          "metadata resize and crop_pct exclude each other; leave one out");
     end(&l);
 }
 END_TEST
@@ -286,7 +287,7 @@ START_TEST(test_grid)
     dfq_load_options o = {.struct_size = sizeof o, .heads = 3, .image = 36};
     loading l;
     begin(&l, &want);
-    fails(&l, &o, DFQ_E_SHAPE, "image is 36, its pos_embed and patches of 4 make 24");
+    fails(&l, &o, DFQ_E_SHAPE, "image is 36, must be 24 by pos_embed and patches of 4");
     o.image = 24;
     works(&l, "some.file", &o, &a);
     ck_assert_int_eq(a.source[DFQI_PROP_GRID], DFQ_SOURCE_OPTION);
@@ -324,7 +325,7 @@ START_TEST(test_bad_options)
     begin(&l, &vit);
     for (size_t i = 0; i < sizeof vits / sizeof *vits; i++) fails(&l, &vits[i], DFQ_E_INVALID, "");
     const dfq_load_options five = {.heads = 5};
-    fails(&l, &five, DFQ_E_CORRUPT, "width 48 and 5 heads do not fit");
+    fails(&l, &five, DFQ_E_CORRUPT, "width is 48, must be a multiple of heads, 5");
     end(&l);
     begin(&l, &cnn);
     for (size_t i = 0; i < sizeof cnns / sizeof *cnns; i++) fails(&l, &cnns[i], DFQ_E_INVALID, "");

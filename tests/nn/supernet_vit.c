@@ -305,9 +305,15 @@ END_TEST
 START_TEST(spaces_that_make_no_network_are_refused)
 {
     enum { N = 9 };
-    static const char *const says[N] = {
-        "divide into patches", "channels",   "0 values of width", "ratio 0",  "larger than",
-        "axes make 16",        "17 choices", "choices, must",     "0 classes"};
+    static const char *const says[N] = {"multiple of the patch",
+                                        "channels",
+                                        "0 values of width",
+                                        "ratio is 0",
+                                        "larger than",
+                                        "must be 16",
+                                        "n_choices is 17",
+                                        "choices, must",
+                                        "0 classes"};
     dfq_context *ctx = dfqt_context(1);
     for (int i = 0; i < N; i++) {
         dfqi_supernet_space s = tiny;

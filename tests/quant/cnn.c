@@ -339,7 +339,7 @@ START_TEST(test_not_ready)
     ck_assert_int_eq(quantize_with(t, DFQI_MODE_IMPROVED, following, (dfqi_widths){4, 4, 0}, 0, &s),
                      DFQ_OK);
     ck_assert_int_eq(dfqi_model_logits(s, x, 1, z), DFQ_E_INVALID);
-    ck_assert_str_eq(ctx->error, "resnet_random: the range of conv1.relu.output is not known; "
+    ck_assert_str_eq(ctx->error, "resnet_random: the range of conv1.relu.output is not known yet; "
                                  "quantize with images, or tune with a generator first");
     ck_assert_int_eq(dfqi_model_save(s, "/tmp/dfq-never", 0), DFQ_E_INVALID);
     dfqi_model_release(t);

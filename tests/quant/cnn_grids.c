@@ -223,8 +223,8 @@ START_TEST(test_not_finite)
     scene a = begin(64, 4);
     dfqi_tensor_f32(a.x)[1234] = _i ? INFINITY : NAN;
     ck_assert_int_eq(calibrate(&a), DFQ_E_NUMERIC);
-    ck_assert_str_eq(a.ctx->error, "conv1.relu.output is not finite on these images; look at "
-                                   "images and weights");
+    ck_assert_str_eq(a.ctx->error, "conv1.relu.output is not finite on these images; check the "
+                                   "images and the weights");
     end(&a);
 }
 END_TEST

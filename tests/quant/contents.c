@@ -343,11 +343,11 @@ START_TEST(test_set_refused)
     dfq_graph *g[2];
     dfq_tensor *t = NULL;
     families(DFQI_FAMILY_RESNET, ctx, g);
-    refuse(g[0], "bn1.running_var", DFQI_F32, 8, 0.0f, DFQ_E_NUMERIC, "above zero");
+    refuse(g[0], "bn1.running_var", DFQI_F32, 8, 0.0f, DFQ_E_NUMERIC, "above 0");
     refuse(g[0], "bn1.weight", DFQI_F32, 8, NAN, DFQ_E_NUMERIC,
            "bn1.weight holds nan at element 7");
     refuse(g[0], "bn1.weight", DFQI_F32, 8, INFINITY, DFQ_E_NUMERIC, "bn1.weight holds inf");
-    refuse(g[0], "bn1.weight", DFQI_F32, 9, 0.0f, DFQ_E_SHAPE, "bn1.weight is [9], expected [8]");
+    refuse(g[0], "bn1.weight", DFQI_F32, 9, 0.0f, DFQ_E_SHAPE, "bn1.weight is [9], must be [8]");
     refuse(g[0], "bn1.weight", DFQI_I32, 8, 0.0f, DFQ_E_UNSUPPORTED, "bn1.weight is I32");
     refuse(g[0], "bn9.weight", DFQI_F32, 8, 0.0f, DFQ_E_INVALID, "no parameter \"bn9.weight\"");
     refuse(g[1], "bn1.weight", DFQI_F32, 8, 0.0f, DFQ_E_INVALID, "is quantized");

@@ -188,26 +188,26 @@ END_TEST
 START_TEST(test_refused)
 {
     static const char *const texts[][2] = {
-        {"", "are not NAME="},
-        {"head", "are not NAME="},
-        {"head=", "are not NAME="},
-        {"head=w", "are not NAME="},
-        {"head=w4a", "are not NAME="},
-        {"head=a4w4", "are not NAME="},
-        {"head=w4a4x", "are not NAME="},
-        {"head=w4,", "are not NAME="},
-        {"head=floats", "are not NAME="},
+        {"", "must be NAME="},
+        {"head", "must be NAME="},
+        {"head=", "must be NAME="},
+        {"head=w", "must be NAME="},
+        {"head=w4a", "must be NAME="},
+        {"head=a4w4", "must be NAME="},
+        {"head=w4a4x", "must be NAME="},
+        {"head=w4,", "must be NAME="},
+        {"head=floats", "must be NAME="},
         {"=w4", "1 to 79"},
         {"head=w9", "weight_bits is 9"},
         {"head=a1", "act_bits is 1"},
-        {"heat=w4", "no layer \"heat\" has quantizers; near it: head,"},
-        {"blocks.0.mlp.f1=w4", "near it: blocks.0.mlp.fc1,"},
-        {"blocks.7.*=w4", "no layer"},
+        {"heat=w4", "layer \"heat\" has no quantizers, or does not exist; similar names: head,"},
+        {"blocks.0.mlp.f1=w4", "similar names: blocks.0.mlp.fc1,"},
+        {"blocks.7.*=w4", "has no quantizers"},
         {"blocks.0.attn.qk=w4", "takes act_bits alone"},
         {"patch_embed.proj=w4a4", "takes weight_bits alone"},
-        {"*=float", "nothing to quantize"},
+        {"*=float", "nothing is left to quantize"},
         {"12345678901234567890123456789012345678901234567890123456789012345678901234567890=w4",
-         "are not NAME="}};
+         "must be NAME="}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *m = NULL;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -188,8 +188,8 @@ START_TEST(test_refused)
     ck_assert_int_eq(dfqt_quantize_with(t, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0},
                                         (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_LSQ}, &s),
                      DFQ_E_UNSUPPORTED);
-    ck_assert_str_eq(ctx->error, "grids of weights and activations can be chosen in mode parity of "
-                                 "a vision transformer; mode improved has its own");
+    ck_assert_str_eq(ctx->error, "grids of weights and activations are for mode parity of a vision "
+                                 "transformer; mode improved has its own, leave them out");
     dfqi_model_release(t);
     dfqi_context_release(ctx);
 }

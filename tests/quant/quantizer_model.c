@@ -172,7 +172,7 @@ START_TEST(test_names)
     int32_t i = -7;
     OK(dfqt_quantize(teacher, DFQI_MODE_IMPROVED, 4, 4, &m));
     ck_assert_int_eq(dfqi_model_find_site(m, "blocks.0.atn.qkv.weight", &i), DFQ_E_INVALID);
-    ck_assert_msg(strstr(ctx->error, "near it: blocks.0.attn.qkv.weight,") != NULL, "%s",
+    ck_assert_msg(strstr(ctx->error, "similar names: blocks.0.attn.qkv.weight,") != NULL, "%s",
                   ctx->error);
     ck_assert_int_eq(dfqi_model_find_site(m, "fc2", &i), DFQ_E_INVALID);
     ck_assert_msg(strstr(ctx->error, "blocks.0.mlp.fc2.") != NULL, "%s", ctx->error);

@@ -235,9 +235,9 @@ START_TEST(test_refused)
         dfqi_synth_kind kind;
         int vit;
         const char *says;
-    } rows[] = {{DFQI_SYNTH_ATTENTION, 0, "kinds bns, gdfq, qimera, arc, prior and noise"},
+    } rows[] = {{DFQI_SYNTH_ATTENTION, 0, "kind bns, gdfq, qimera, arc, prior or noise"},
                 {DFQI_SYNTH_PSE, 0, "no attention heads"},
-                {DFQI_SYNTH_BNS, 1, "kinds attention, pse, prior and noise"},
+                {DFQI_SYNTH_BNS, 1, "kind attention, pse, prior or noise"},
                 {DFQI_SYNTH_GDFQ, 1, "no BatchNorm"},
                 {DFQI_SYNTH_ARC, 1, "no BatchNorm"}};
     dfq_context *ctx = dfqt_context(1);

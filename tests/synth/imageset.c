@@ -97,12 +97,12 @@ START_TEST(test_another_networks)
     ck_assert_int_eq(dfqi_imageset_save(m, images, labels, folder, 0), DFQ_OK);
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(dfqi_imageset_load(m, folder, &x, &y), DFQ_OK);
-        ck_assert_int_eq(strstr(said, "made of the network ") != NULL, i);
+        ck_assert_int_eq(strstr(said, "made from network ") != NULL, i);
         dfqi_tensor_release(x);
         dfqi_tensor_release(y);
         snprintf(m->net.arch.name, sizeof m->net.arch.name, "another");
     }
-    ck_assert_ptr_nonnull(strstr(said, ", not of another;"));
+    ck_assert_ptr_nonnull(strstr(said, ", not from another;"));
 }
 END_TEST
 

@@ -133,7 +133,7 @@ START_TEST(test_steps)
     ck_assert_int_eq(dfq_trainer_step(t, x, y, NULL, NULL), DFQ_E_INVALID);
     label[3] = -1;
     ck_assert_int_eq(dfq_trainer_step(t, x, y, NULL, NULL), DFQ_E_INVALID);
-    ck_assert_msg(strstr(ctx->error, "has the classes 0 to 2") != NULL, "%s", ctx->error);
+    ck_assert_msg(strstr(ctx->error, "must be 0 to 2, a class of") != NULL, "%s", ctx->error);
     label[3] = kept;
     float *pixel = dfq_tensor_get_data(x), value = pixel[5];
     pixel[5] = NAN;

@@ -59,7 +59,7 @@ START_TEST(test_options)
     refuse(&p, o, DFQ_E_INVALID, "optimizer");
     o = dfqt_options(DFQI_MODE_PARITY);
     o.kl_weight = o.head_weight = 0;
-    refuse(&p, o, DFQ_E_INVALID, "nothing to learn");
+    refuse(&p, o, DFQ_E_INVALID, "set one above 0");
     dfqt_pair_end(&p);
 }
 END_TEST
@@ -69,7 +69,7 @@ START_TEST(test_networks_and_images)
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 1), q;
     dfqi_tune_options o = dfqt_options(DFQI_MODE_PARITY);
     dfq_tensor *db = NULL;
-    refuse(&p, o, DFQ_E_INVALID, "one image");
+    refuse(&p, o, DFQ_E_INVALID, "there is 1 image");
     q = p;
     q.teacher = p.student;
     refuse(&q, o, DFQ_E_INVALID, "teacher is quantized");
@@ -85,7 +85,7 @@ START_TEST(test_networks_and_images)
     refuse(&q, o, DFQ_E_SHAPE, "[4,3,16,20]");
     dfqi_tensor_release(q.images);
     p.teacher->net.arch.of.vit.hidden++;
-    refuse(&p, o, DFQ_E_SHAPE, "differ");
+    refuse(&p, o, DFQ_E_SHAPE, "different sizes");
     p.teacher->net.arch.of.vit.hidden--;
     dfqt_pair other = dfqt_pair_new(1, DFQI_MODE_PARITY, 1);
     q = p;
@@ -145,8 +145,9 @@ START_TEST(test_held_out_logits_are_not_finite)
         dfqi_tensor_f32(dfqi_network_find(&p.student->net, "head.bias"))[2] = INFINITY;
     for (int i = 0; i < 2; i++) { /* and stays so */
         ck_assert_int_eq(dfqi_tune_step(t, &finished), DFQ_E_NUMERIC);
-        ck_assert_msg(strstr(p.ctx->error, _i == 0 ? "float network for image" : "quantized"), "%s",
-                      p.ctx->error);
+        ck_assert_msg(
+            strstr(p.ctx->error, _i == 0 ? "float network are not finite for image" : "quantized"),
+            "%s", p.ctx->error);
     }
     ck_assert_int_eq(dfqi_tune_done(t), 0);
     dfqi_tune_release(t);

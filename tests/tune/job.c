@@ -192,7 +192,7 @@ END_TEST
 
 static void count_clamps(int32_t level, const char *line, void *user)
 {
-    if (level == DFQ_LOG_WARNING && strstr(line, "zero or negative, first of")) ++*(int *)user;
+    if (level == DFQ_LOG_WARNING && strstr(line, "zero or negative, the first of")) ++*(int *)user;
 }
 
 /* Parity mode: scales pushed below zero are kept at 1e-8 and counted; one line tells of all of

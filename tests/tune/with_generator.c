@@ -349,17 +349,17 @@ START_TEST(test_refusals)
     refuse(&p, &o, DFQ_E_INVALID, "augment");
     o = options();
     o.range_steps = WARM + 1;
-    refuse(&p, &o, DFQ_E_INVALID, "warm-up must be as long");
+    refuse(&p, &o, DFQ_E_INVALID, "must be the length of the idle warm-up");
     o = options();
     o.range_steps = 0;
-    refuse(&p, &o, DFQ_E_INVALID, "the range of conv1.relu.output is not known");
+    refuse(&p, &o, DFQ_E_INVALID, "the range of conv1.relu.output is not known yet");
     o = options();
     o.head_weight = 1;
     refuse(&p, &o, DFQ_E_UNSUPPORTED, "attention heads");
     o = options();
     refuse(&vit, &o, DFQ_E_UNSUPPORTED, "BatchNorms");
     o.kl_weight = 0;
-    refuse(&p, &o, DFQ_E_INVALID, "nothing to learn");
+    refuse(&p, &o, DFQ_E_INVALID, "set one above 0");
     dfqt_pair_end(&p);
     dfqt_pair_end(&vit);
 }

@@ -143,8 +143,9 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, const char 
 {
     const dfq_tensor *t = dfqi_st_find(st, name);
     if (!t || t->dtype != dtype || t->rank != 1 || t->dims[0] != count)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing or has the wrong shape",
-                         path, name);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor %s is missing or misshapen; the checkpoint is damaged", path,
+                         name);
     *out = t->data;
     return DFQ_OK;
 }
@@ -164,7 +165,9 @@ static dfq_status read_position(const dfqi_coexplore *e, const dfqi_safetensors 
     for (int32_t i = 0; i < DFQI_EXPLORE_STAGES && fine; i++)
         fine = at[4 + i] >= 0 && at[4 + i] <= dfqi_coexplore_units(e, i);
     if (!fine)
-        return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor position names step %lld of stage %lld",
+        return dfqi_fail(e->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor position holds step %lld of stage %lld, which this job does "
+                         "not have; the checkpoint is damaged",
                          path, (long long)at[1], (long long)at[0]);
     s->stage = (int32_t)at[0];
     s->at = at[1];
@@ -188,7 +191,9 @@ static dfq_status read_networks(const dfqi_coexplore *e, const dfqi_safetensors 
     DFQI_TRY(dfqi_networks_resume(e, &networks, path, s));
     if (networks.finished[DFQI_EXPLORE_GEN] || (s->stage == DFQ_EXPLORE_WARMUP && s->at == 0))
         return DFQ_OK;
-    return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: stage %d began before the networks were trained",
+    return dfqi_fail(e->ctx, DFQ_E_CORRUPT,
+                     "%s: tensor position holds stage %d before the cost networks were trained; "
+                     "the checkpoint is damaged",
                      path, (int)s->stage);
 }
 
@@ -201,7 +206,9 @@ static dfq_status read_path(const dfqi_coexplore *e, const dfqi_safetensors *st,
     memcpy(s->path, data, (size_t)s->net.n_cells * sizeof *s->path);
     for (int32_t c = 0; c < s->net.n_cells; c++)
         if (s->path[c] < 0 || s->path[c] >= dfqi_supernet_choices(&s->net, c))
-            return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor path holds choice %d of cell %d",
+            return dfqi_fail(e->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor path holds choice %d of cell %d, which the space does not "
+                             "have; the checkpoint is damaged",
                              path, (int)s->path[c], (int)c);
     return dfqi_supernet_new(e->ctx, e->space.net, s->path, 0, &s->derived);
 }
@@ -212,7 +219,8 @@ static dfq_status check_arrays(const parts *p, dfq_context *ctx, const char *pat
         const float *v = p->a.items[i].data;
         for (int64_t k = 0; k < p->a.items[i].count; k++)
             if (!isfinite(v[k]))
-                return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: tensor %s holds %g at element %lld", path,
+                return dfqi_fail(ctx, DFQ_E_CORRUPT,
+                                 "%s: tensor %s holds %g at element %lld, must be finite", path,
                                  p->a.items[i].name, (double)v[k], (long long)k);
     }
     return DFQ_OK;
@@ -222,8 +230,9 @@ static dfq_status check_finite(const dfqi_coexplore_state *s, const char *path)
 {
     for (size_t i = 0; i < s->effects.size; i++)
         if (!isfinite(s->effects.state[i]))
-            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor effects holds %g at element %zu",
-                             path, s->effects.state[i], i);
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor effects holds %g at element %zu, must be finite", path,
+                             s->effects.state[i], i);
     return DFQ_OK;
 }
 
@@ -243,8 +252,9 @@ static dfq_status restore_solver(dfqi_coexplore_state *s, const dfqi_safetensors
                                              (size_t)s->net.n_cells * sizeof *s->path) == 0);
     }
     if (fits) return DFQ_OK;
-    return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: the derived network is not that of the search",
-                     path);
+    return dfqi_fail(
+        s->ctx, DFQ_E_CORRUPT,
+        "%s: the derived network does not follow from the search; the checkpoint is damaged", path);
 }
 
 static dfq_status fill(const dfqi_coexplore *e, const dfqi_safetensors *st, const char *path,

@@ -63,9 +63,10 @@ static dfq_status check_cells(const dfqi_coexplore *e, const dfqi_supernet *net)
 {
     for (int32_t c = 0; c < net->n_cells; c++)
         if (e->space.choices[c] != dfqi_supernet_choices(net, c))
-            return dfqi_fail(e->ctx, DFQ_E_INVALID,
-                             "explorer: the tables have %d choices for cell %d, the network has %d",
-                             (int)e->space.choices[c], (int)c, (int)dfqi_supernet_choices(net, c));
+            return dfqi_fail(
+                e->ctx, DFQ_E_INVALID,
+                "explorer: the tables have %d choices of cell %d, must be %d as in the network",
+                (int)e->space.choices[c], (int)c, (int)dfqi_supernet_choices(net, c));
     return DFQ_OK;
 }
 
@@ -183,8 +184,8 @@ static dfq_status give_up(dfqi_coexplore *e)
 static dfq_status check_limits(dfqi_coexplore *e, const dfq_constraint *limits, int32_t n)
 {
     if (n < 1 || n > e->space.n_metrics)
-        return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: %d limits, 1 to %d are possible", (int)n,
-                         (int)e->space.n_metrics);
+        return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: n_constraints is %d, must be 1 to %d",
+                         (int)n, (int)e->space.n_metrics);
     memcpy(e->limits, limits, (size_t)n * sizeof *limits);
     e->n_limits = n;
     return DFQ_OK;

@@ -24,16 +24,15 @@ static dfq_status check(dfq_context *ctx, const dfq_cost_model *m)
                          (int)m->reserved);
     if (!m->alternatives) return dfqi_fail(ctx, DFQ_E_INVALID, "cost model: alternatives is NULL");
     if (!m->cost == !m->cost_table)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "cost model: give either cost or cost_table");
+        return dfqi_fail(ctx, DFQ_E_INVALID, "cost model: set exactly one of cost and cost_table");
     for (int32_t j = 0; m->metrics && j < m->n_metrics; j++)
         if (!m->metrics[j] || !m->metrics[j][0] || strlen(m->metrics[j]) > HW_NAME)
             return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "cost model: metric %d needs a name of 1 to %d bytes", (int)j,
+                             "cost model: the name of metric %d must have 1 to %d bytes", (int)j,
                              (int)HW_NAME);
     for (int32_t m_ = 0; m->reference && m_ < m->n_metrics; m_++)
         if (!(m->reference[m_] > 0 && isfinite(m->reference[m_])))
-            return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "cost model: reference of metric %d is %g, it must be above 0",
+            return dfqi_fail(ctx, DFQ_E_INVALID, "cost model: reference[%d] is %g, must be above 0",
                              (int)m_, m->reference[m_]);
     return DFQ_OK;
 }
@@ -73,7 +72,7 @@ static dfq_status ask(const inquiry *q, int32_t cell, int32_t choice, int32_t co
         if (!isfinite(costs[m]))
             return dfqi_fail(q->ctx, DFQ_E_NUMERIC,
                              "cost model: metric %d is %g for choice %d of cell %d on accelerator "
-                             "%d; what does not fit costs more than any limit",
+                             "%d, must be finite; give what does not fit a cost above every limit",
                              (int)m, costs[m], (int)choice, (int)cell, (int)config);
         to[config] = costs[m];
     }
@@ -116,7 +115,8 @@ static dfq_status fill(const dfqi_supernet_space *space, const dfq_cost_model *m
     dfq_status status = DFQ_OK;
     if (!dfqi_mul_size((size_t)d->configs, (size_t)m->n_metrics, &base) ||
         !dfqi_mul_size(base, (size_t)d->cells, &cost))
-        return dfqi_fail(c->ctx, DFQ_E_NOMEM, "cost model: the tables do not fit into memory");
+        return dfqi_fail(c->ctx, DFQ_E_NOMEM,
+                         "out of memory: the cost model's tables are too large");
     c->cost = dfqi_calloc(c->ctx, cost, sizeof *c->cost);
     c->base = dfqi_calloc(c->ctx, base, sizeof *c->base);
     int32_t *choice = dfqi_calloc(c->ctx, (size_t)d->n_groups, sizeof *choice);

@@ -22,9 +22,10 @@ dfq_status dfqi_coexplore_read(const dfqi_coexplore *e, const dfqi_dataset *d, f
         (*labels)[i] = dfqi_dataset_label(d, i);
         if ((*labels)[i] < 0 || (*labels)[i] >= e->space.net->classes)
             return dfqi_fail(e->ctx, DFQ_E_CORRUPT,
-                             "%s has label %d, %s knows the classes 0..%lld; use images of these",
-                             dfqi_dataset_name(d, i), (int)(*labels)[i], e->space.net->name,
-                             (long long)e->space.net->classes - 1);
+                             "%s: label is %d, must be 0 to %lld, a class of space %s; use images "
+                             "of these classes",
+                             dfqi_dataset_name(d, i), (int)(*labels)[i],
+                             (long long)e->space.net->classes - 1, e->space.net->name);
     }
     if (n > 0) DFQI_TRY(dfqi_dataset_batch(d, 0, n, &how, *images));
     *out = (dfqi_super_data){n, *images, *labels};
@@ -55,8 +56,8 @@ dfq_status dfqi_coexplore_take(dfqi_coexplore *e, const dfqi_dataset *d)
     int64_t held = (int64_t)((double)n * e->o.held_out);
     if (held < 1 || held == n || n > UINT32_MAX / 2)
         return dfqi_fail(e->ctx, DFQ_E_INVALID,
-                         "explorer: %lld of %lld images are held out, both parts must have some; "
-                         "give more images",
+                         "explorer: %lld of %lld images are held out, and both parts must have "
+                         "some; give more images",
                          (long long)held, (long long)n);
     DFQI_TRY(dfqi_coexplore_read(e, d, &e->images, &e->labels, &e->all));
     float *spare = dfqi_calloc(e->ctx, pixels, sizeof *spare);

@@ -185,8 +185,10 @@ dfq_status dfqi_networks_resume(const dfqi_coexplore *e, const dfqi_networks_sta
         fine = from->done[k] >= 0 && from->done[k] <= steps[k] &&
                (from->finished[k] == 0 || from->done[k] == steps[k]);
     if (!fine)
-        return dfqi_fail(e->ctx, DFQ_E_CORRUPT, "%s: tensor networks holds what no training leaves",
-                         path);
+        return dfqi_fail(
+            e->ctx, DFQ_E_CORRUPT,
+            "%s: tensor networks holds values that no training leaves; the checkpoint is damaged",
+            path);
     DFQI_TRY(dfqi_evaluator_resume(s->est, (dfqi_mlp_state){from->done[0], from->finished[0] != 0},
                                    &from->est));
     return dfqi_gen_resume(s->gen, (dfqi_mlp_state){from->done[1], from->finished[1] != 0},

@@ -30,15 +30,14 @@ void dfqi_coexplore_defaults(dfq_explorer_options *out)
 static dfq_status check_rule(dfq_context *ctx, int32_t evaluator, int32_t rule)
 {
     if (rule == DFQ_RULE_EXACT)
-        return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "explorer: the exact rule needs losses that are known beforehand; take "
-                         "another");
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "explorer: rule exact needs losses that are known beforehand; take another rule");
     if (evaluator != DFQ_EVALUATOR_NETWORKS || rule <= DFQ_RULE_ABSOLUTE) return DFQ_OK;
-    return dfqi_fail(
-        ctx, DFQ_E_INVALID,
-        "explorer: rule %d does not go with networks as evaluator; take constraint-gradient, none, "
-        "penalty or absolute, or tables",
-        (int)rule);
+    return dfqi_fail(ctx, DFQ_E_INVALID,
+                     "explorer: rule %d needs exact costs; set evaluator to tables, or take "
+                     "constraint-gradient, none, penalty or absolute",
+                     (int)rule);
 }
 
 dfq_status dfqi_coexplore_check(dfq_context *ctx, const dfq_explorer_options *o,

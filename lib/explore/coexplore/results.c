@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/memory.h"
 #include "explore/coexplore/coexplore_priv.h"
 #include "tensor/tensor.h"
@@ -78,9 +79,7 @@ dfq_status dfqi_coexplore_effects(const dfqi_coexplore *e, dfq_tensor **out)
 dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage, dfq_tensor **out)
 {
     dfq_tensor *t;
-    if (stage < 0 || stage >= DFQI_EXPLORE_STAGES)
-        return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: stage is %d, must be 0 to %d",
-                         (int)stage, (int)DFQI_EXPLORE_STAGES - 1);
+    DFQI_TRY(dfqi_check_index(e->ctx, "explorer: stage", stage, DFQI_EXPLORE_STAGES));
     const dfqi_curve *c = &e->s->losses[stage];
     DFQI_TRY(dfqi_tensor_new(e->ctx, DFQI_F32, 1, (int64_t[]){c->n}, &t));
     if (c->n > 0) memcpy(t->data, c->v, (size_t)c->n * sizeof *c->v);
@@ -91,7 +90,7 @@ dfq_status dfqi_coexplore_losses(const dfqi_coexplore *e, int32_t stage, dfq_ten
 dfq_status dfqi_coexplore_need_derived(const dfqi_coexplore *e)
 {
     if (e->s->stage == DFQI_EXPLORE_STAGES && e->s->derived.layers) return DFQ_OK;
-    return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: there is no derived network, %s",
+    return dfqi_fail(e->ctx, DFQ_E_INVALID, "explorer: there is no derived network: %s",
                      e->s->stage == DFQI_EXPLORE_STAGES ? "nothing meets the limits"
                                                         : "the job is not finished");
 }

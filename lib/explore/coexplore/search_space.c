@@ -17,8 +17,8 @@ dfq_status dfqi_search_space_find(dfq_context *ctx, const char *space_path,
     if (!own && strpbrk(space_path, "./")) return dfqi_supernet_space_read(ctx, space_path, out);
     if (!own)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "there is no search space %s; %s, %s, %s and %s are known, names of files "
-                         "have a dot or a slash",
+                         "search space \"%s\" is not known; built in are %s, %s, %s and %s, and "
+                         "the name of a file has a dot or a slash",
                          space_path, dfqi_super_cifar_small.name, dfqi_super_cifar_full.name,
                          dfqi_super_vit_small.name, dfqi_super_vit_tiny.name);
     *out = *own;

@@ -168,8 +168,8 @@ dfq_status dfqi_coexplore_step(dfqi_coexplore *e, int32_t *out_finished)
 {
     if (e->failed)
         return dfqi_fail(e->ctx, DFQ_E_NUMERIC,
-                         "explorer: the job stopped at step %lld of stage %s, where a loss was not "
-                         "finite",
+                         "explorer: the job has ended: a loss was not finite at step %lld of stage "
+                         "%s; start anew",
                          (long long)e->s->at, stage_names[e->s->stage]);
     if (dfqi_networks_next(e->s) < DFQI_EXPLORE_NETWORKS)
         DFQI_TRY(dfqi_networks_step(e));

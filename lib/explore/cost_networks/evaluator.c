@@ -15,7 +15,8 @@ static const double ln2 = 0.69314718055994530942;
 static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_options *o)
 {
     if (!p->cost_table || !p->choices || p->n_metrics < 1 || p->n_metrics > DFQ_METRICS_MAX)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "evaluator: it needs a cost_table to learn from");
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "evaluator: cost_table is NULL; give the table to learn from");
     return dfqi_mlp_check(ctx, "evaluator", o);
 }
 
@@ -35,8 +36,8 @@ static dfq_status check_metric(const dfqi_evaluator *e, int32_t metric)
         }
         if (!(least > 0 && isfinite(least)))
             return dfqi_fail(e->ctx, DFQ_E_INVALID,
-                             "evaluator: metric %d can be %g on accelerator %zu; its logarithm is "
-                             "learned, so costs must be above 0",
+                             "evaluator: metric %d is %g on accelerator %zu, must be above 0, "
+                             "since its logarithm is learned",
                              (int)metric, least, c);
     }
     return DFQ_OK;
@@ -56,7 +57,7 @@ static dfq_status list_metrics(dfqi_evaluator *e)
     }
     if (e->n_learned > 0) return DFQ_OK;
     return dfqi_fail(e->ctx, DFQ_E_INVALID,
-                     "evaluator: no metric depends on the network, there is nothing to learn");
+                     "evaluator: no metric depends on the network; use the tables");
 }
 
 static dfq_status build_one(dfqi_evaluator *e)

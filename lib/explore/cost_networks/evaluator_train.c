@@ -143,8 +143,8 @@ static dfq_status accept(const dfqi_evaluator *e)
         else
             snprintf(name, sizeof name, "metric %d", (int)m);
         return dfqi_fail(e->ctx, DFQ_E_NUMERIC,
-                         "evaluator: mean relative error of %s is %.3g %% on %lld held-out "
-                         "samples, %.3g %% is accepted; train longer than %lld steps",
+                         "evaluator: the mean relative error of %s is %.3g %% on %lld held-out "
+                         "samples, must be at most %.3g %%; train longer than %lld steps",
                          name, 100 * mean, (long long)e->o.held_out, 100 * accepted,
                          (long long)e->o.steps);
     }

@@ -9,10 +9,10 @@ static dfq_status check(dfq_context *ctx, const dfq_problem *p, const dfqi_mlp_o
 {
     if (!p->cost_table || !p->choices || p->n_metrics < 1 || p->n_metrics > DFQ_METRICS_MAX ||
         p->n_hw_params < 1 || p->n_hw_params > DFQI_MLP_HEADS)
-        return dfqi_fail(
-            ctx, DFQ_E_INVALID,
-            "hw-generator: it needs a cost_table and 1 to %d hardware parameters, there are %d",
-            (int)DFQI_MLP_HEADS, (int)p->n_hw_params);
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "hw-generator: the problem must have a cost_table and 1 to %d hardware "
+                         "parameters, it has %d",
+                         (int)DFQI_MLP_HEADS, (int)p->n_hw_params);
     return dfqi_mlp_check(ctx, "hw-generator", o);
 }
 

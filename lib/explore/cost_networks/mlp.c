@@ -27,8 +27,8 @@ dfq_status dfqi_mlp_check(dfq_context *ctx, const char *name, const dfqi_mlp_opt
         o->held_out % o->batch == 0)
         return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "%s: batch %lld, %lld steps, %lld held out; a batch has 2 to 65536 samples, "
-                     "there is a step at least, and whole batches are held out",
+                     "%s: batch is %lld, must be 2 to 65536; steps is %lld, must be 1 or more; "
+                     "held_out is %lld, must be a multiple of batch",
                      name, (long long)o->batch, (long long)o->steps, (long long)o->held_out);
 }
 
@@ -93,8 +93,8 @@ dfq_status dfqi_mlp_new(dfq_context *ctx, int32_t in, int32_t width, int32_t blo
     if (in < 1 || width < 1 || width > 65536 || blocks < 0 || blocks > DFQI_MLP_BLOCKS ||
         n_heads < 1 || n_heads > DFQI_MLP_HEADS)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "network of %d inputs, %d wide, %d blocks, %d heads; 1 or more inputs, 1 "
-                         "to 65536 wide, up to %d blocks and 1 to %d heads are possible",
+                         "network: inputs is %d, must be 1 or more; width is %d, must be 1 to "
+                         "65536; blocks is %d and heads is %d, must be at most %d and 1 to %d",
                          (int)in, (int)width, (int)blocks, (int)n_heads, (int)DFQI_MLP_BLOCKS,
                          (int)DFQI_MLP_HEADS);
     memcpy(m.heads, heads, (size_t)n_heads * sizeof *heads);
@@ -256,10 +256,10 @@ static dfq_status descend(const dfqi_mlp_job *j, dfqi_mlp_adam *a, double *loss)
     DFQI_TRY(dfqi_exec_run(j->pass->e));
     *loss = j->loss(j->user);
     if (!isfinite(*loss))
-        return dfqi_fail(
-            j->net->ctx, DFQ_E_NUMERIC,
-            "%s: the loss of step %lld is %g at a rate of %g; check the costs that it learns",
-            j->stage, (long long)a->done, *loss, (double)j->learning_rate);
+        return dfqi_fail(j->net->ctx, DFQ_E_NUMERIC,
+                         "%s: the loss of step %lld is %g at a learning rate of %g; check the "
+                         "costs that it learns",
+                         j->stage, (long long)a->done, *loss, (double)j->learning_rate);
     dfqi_mlp_adam_step(a, j->net, j->pass, rate);
     return DFQ_OK;
 }

@@ -56,7 +56,8 @@ dfq_status dfqi_samples_new(const dfqi_domain *space, int32_t n_metrics, const d
     size_t cells = (size_t)space->cells, configs = (size_t)space->configs, rows;
     s.n_pool = n < POOL_MAX ? (uint32_t)n : POOL_MAX;
     if (!dfqi_mul_size(configs * (size_t)n_metrics, cells, &rows))
-        return dfqi_fail(space->ctx, DFQ_E_INVALID, "evaluator: the table is too large");
+        return dfqi_fail(space->ctx, DFQ_E_INVALID,
+                         "evaluator: cost_table is too large to be addressed");
     s.rows = dfqi_calloc(space->ctx, rows, sizeof *s.rows);
     s.base = dfqi_calloc(space->ctx, configs * (size_t)n_metrics, sizeof *s.base);
     s.pool = dfqi_calloc(space->ctx, s.n_pool * cells, sizeof *s.pool);

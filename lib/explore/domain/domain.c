@@ -14,7 +14,7 @@ static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_domain *s
     int64_t total = 0, configs = 1;
     for (int32_t g = 0; g < s->n_groups; g++) {
         if (choices[g] < 1)
-            return dfqi_fail(ctx, DFQ_E_INVALID, "space: group %d has %d choices, 1 is the least",
+            return dfqi_fail(ctx, DFQ_E_INVALID, "space: choices[%d] is %d, must be 1 or more",
                              (int)g, (int)choices[g]);
         s->choices[g] = choices[g];
         s->first[g] = (int32_t)total;
@@ -22,8 +22,8 @@ static dfq_status count(dfq_context *ctx, const int32_t *choices, dfqi_domain *s
         if (g >= s->n_groups - s->n_hw_params) configs *= choices[g];
         if (total > TOTAL_MAX || configs > CONFIGS_MAX)
             return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "space: %lld choices and %lld accelerators up to group %d, the limits "
-                             "are %d and %d",
+                             "space: there are %lld choices and %lld accelerators up to group %d, "
+                             "must be at most %d and %d",
                              (long long)total, (long long)configs, (int)g, (int)TOTAL_MAX,
                              (int)CONFIGS_MAX);
     }
@@ -40,7 +40,7 @@ dfq_status dfqi_domain_new(dfq_context *ctx, int32_t n_groups, int32_t n_hw_para
     if (n_groups < 1 || n_groups > GROUPS_MAX || n_hw_params < 0 || n_hw_params > n_groups)
         return dfqi_fail(
             ctx, DFQ_E_INVALID,
-            "space: %d groups, %d of them hardware parameters; 1 to %d groups are possible",
+            "space: there are %d groups, %d of them hardware parameters; must be 1 to %d groups",
             (int)n_groups, (int)n_hw_params, (int)GROUPS_MAX);
     s.choices = dfqi_calloc(ctx, (size_t)n_groups, sizeof *s.choices);
     s.first = dfqi_calloc(ctx, (size_t)n_groups + 1, sizeof *s.first);

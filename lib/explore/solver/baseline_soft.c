@@ -19,8 +19,8 @@ dfq_status dfqi_rule_check_costs(const dfqi_solver *s)
     for (int32_t j = 0; j < p->n_limits; j++)
         if (!(s->costs[p->metric[j]] > 1 && dfqi_solver_limit(s, j) > 1))
             return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                             "the product rule takes logarithms, %s is %g and its limit %g; both "
-                             "must be above 1: take another unit or rule",
+                             "solver: rule product takes logarithms; %s is %g and its limit %g, "
+                             "both must be above 1; take another unit or rule",
                              dfqi_problem_metric(p, p->metric[j]).text, s->costs[p->metric[j]],
                              dfqi_solver_limit(s, j));
     return DFQ_OK;
@@ -30,8 +30,8 @@ dfq_status dfqi_rule_check(const dfqi_solver *s)
 {
     if (s->o.rule == DFQ_RULE_PRODUCT && !(s->loss > 0))
         return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                         "the product rule multiplies the task loss, which is %g; it must be above "
-                         "0",
+                         "solver: rule product multiplies the task loss, which is %g and must be "
+                         "above 0; take another rule",
                          s->loss);
     return dfqi_rule_check_costs(s);
 }

@@ -106,8 +106,9 @@ static dfq_status check_doubles(const dfqi_safetensors *st, const char *path, co
         double v;
         memcpy(&v, (const int64_t *)t->data + i, sizeof v);
         if (!isfinite(v))
-            return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds %g at element %lld", path,
-                             name, v, (long long)i);
+            return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor %s holds %g at element %lld, must be finite", path, name,
+                             v, (long long)i);
     }
     return DFQ_OK;
 }
@@ -120,7 +121,9 @@ static dfq_status check_choices(const dfqi_solver *s, const dfqi_safetensors *st
     const int32_t *choice = t ? t->data : NULL, n = s->problem->space.n_groups;
     for (int64_t i = 0; t && i < t->dims[0]; i++)
         if (choice[i] < 0 || choice[i] >= s->problem->space.choices[i % n])
-            return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor %s holds choice %d of group %d",
+            return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                             "%s: tensor %s holds choice %d of group %d, which the problem does "
+                             "not have; the checkpoint is damaged",
                              path, name, (int)choice[i], (int)(i % n));
     return DFQ_OK;
 }
@@ -137,7 +140,8 @@ static dfq_status read_state(const dfqi_solver *s, const dfqi_safetensors *st, c
     if (state[0] >= 0 && state[0] <= dfqi_solver_last(s->o.steps) &&
         (state[1] == 0 || state[1] == 1))
         return DFQ_OK;
-    return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor state names step %lld of %lld", path,
+    return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                     "%s: tensor state holds step %lld of %lld; the checkpoint is damaged", path,
                      (long long)state[0], (long long)s->o.steps);
 }
 
@@ -164,8 +168,9 @@ static dfq_status certify(dfqi_solver *s, const char *path, const int64_t *state
     dfqi_candidate_stamp(s->problem, out, DFQ_CHOSEN_SNAPSHOT);
     DFQI_TRY(dfqi_candidate_evaluate(s->problem, out));
     if (out->meets) return DFQ_OK;
-    return dfqi_fail(s->ctx, DFQ_E_CORRUPT, "%s: tensor best holds choices that exceed the limits",
-                     path);
+    return dfqi_fail(
+        s->ctx, DFQ_E_CORRUPT,
+        "%s: tensor best holds choices that exceed the limits; the checkpoint is damaged", path);
 }
 
 static dfq_status make_room(dfqi_solver *s, int64_t done)

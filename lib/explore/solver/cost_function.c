@@ -72,12 +72,12 @@ dfq_status dfqi_cost_check(const dfqi_solver *s)
     if (s->o.cost_function == DFQ_COST_MEAN) return DFQ_OK;
     if (!reference)
         return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                         "solver: cost_function %d needs the problem's reference",
+                         "solver: cost_function %d needs the problem's reference; set it",
                          (int)s->o.cost_function);
     for (int32_t m = 0; m < p->given.n_metrics; m++)
         if (!(reference[m] > 0 && isfinite(reference[m])))
             return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                             "solver: the reference costs %g of %s, it must be a number above 0",
+                             "solver: the reference's cost is %g for %s, must be above 0",
                              reference[m], dfqi_problem_metric(p, m).text);
     return DFQ_OK;
 }

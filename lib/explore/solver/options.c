@@ -47,7 +47,6 @@ dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o)
     if (o->rule != DFQ_RULE_EXACT || o->cost_weight == 0.0) return DFQ_OK;
     return dfqi_fail(
         ctx, DFQ_E_INVALID,
-        "solver: the exact rule knows no costs but the limits, cost_weight is %g; leave "
-        "it 0",
+        "solver: cost_weight is %g, must be 0 with rule exact, which minimises the loss alone",
         o->cost_weight);
 }

@@ -19,21 +19,23 @@ dfqi_metric_name dfqi_problem_metric(const dfqi_problem *p, int32_t metric)
 static dfq_status check_limits(dfqi_problem *p, const dfq_constraint *limits, int32_t n)
 {
     if (n < 1 || n > DFQ_METRICS_MAX)
-        return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: %d limits, 1 to %d are possible", (int)n,
-                         (int)DFQ_METRICS_MAX);
+        return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: n_constraints is %d, must be 1 to %d",
+                         (int)n, (int)DFQ_METRICS_MAX);
     for (int32_t j = 0; j < n; j++) {
         int32_t m = limits[j].metric;
         if (m < 0 || m >= p->given.n_metrics)
-            return dfqi_fail(p->ctx, DFQ_E_INVALID,
-                             "solver: limit %d is for metric %d, the problem has %d", (int)j,
-                             (int)m, (int)p->given.n_metrics);
+            return dfqi_fail(
+                p->ctx, DFQ_E_INVALID,
+                "solver: the metric of limit %d is %d, must be below %d, the number of metrics",
+                (int)j, (int)m, (int)p->given.n_metrics);
         if (!(limits[j].limit > 0 && isfinite(limits[j].limit)))
             return dfqi_fail(p->ctx, DFQ_E_INVALID,
-                             "solver: the limit on %s is %g, it must be a number above 0",
+                             "solver: the limit of %s is %g, must be above 0",
                              dfqi_problem_metric(p, m).text, limits[j].limit);
         for (int32_t i = 0; i < j; i++)
             if (p->metric[i] == m)
-                return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: %s is limited twice, to %g and %g",
+                return dfqi_fail(p->ctx, DFQ_E_INVALID,
+                                 "solver: %s has two limits, %g and %g; leave one out",
                                  dfqi_problem_metric(p, m).text, p->limit[i], limits[j].limit);
         p->metric[j] = m;
         p->limit[j] = limits[j].limit;
@@ -46,8 +48,8 @@ static dfq_status check_table(const dfqi_problem *p, const char *name, const dou
 {
     for (size_t i = 0; t && i < n; i++)
         if (!isfinite(t[i]))
-            return dfqi_fail(p->ctx, DFQ_E_NUMERIC, "solver: %s holds %g at element %zu", name,
-                             t[i], i);
+            return dfqi_fail(p->ctx, DFQ_E_NUMERIC,
+                             "solver: %s holds %g at element %zu, must be finite", name, t[i], i);
     return DFQ_OK;
 }
 
@@ -58,13 +60,14 @@ static dfq_status check_tables(dfqi_problem *p)
     size_t rows = (size_t)q->n_metrics * (size_t)s->configs; /* below 2^27 by the space's limits */
     size_t cells;
     if (!dfqi_mul_size(rows, (size_t)s->cells, &cells))
-        return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: cost_table is too large");
+        return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: cost_table is too large to be addressed");
     if (!q->loss && !q->loss_table)
         return dfqi_fail(p->ctx, DFQ_E_INVALID,
-                         "solver: the problem has no loss and no loss_table");
+                         "solver: loss and loss_table are both NULL; set one");
     if (!q->cost_table && (!q->costs || !q->exact))
         return dfqi_fail(p->ctx, DFQ_E_INVALID,
-                         "solver: the problem has no cost_table; it then needs costs and exact");
+                         "solver: cost_table is NULL, and costs or exact as well; set cost_table, "
+                         "or the two functions");
     DFQI_TRY(check_table(p, "loss_table", q->loss_table, (size_t)s->total));
     DFQI_TRY(check_table(p, "cost_table", q->cost_table, cells));
     DFQI_TRY(check_table(p, "base_table", q->base_table, rows));
@@ -76,10 +79,9 @@ static dfq_status fill(dfqi_problem *p, const dfq_constraint *limits, int32_t n_
 {
     const dfq_problem *q = &p->given;
     if (q->n_metrics < 1 || q->n_metrics > DFQ_METRICS_MAX)
-        return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: %d metrics, 1 to %d are possible",
+        return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: n_metrics is %d, must be 1 to %d",
                          (int)q->n_metrics, (int)DFQ_METRICS_MAX);
-    if (!q->choices)
-        return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: choices of the problem is NULL");
+    if (!q->choices) return dfqi_fail(p->ctx, DFQ_E_INVALID, "solver: choices is NULL");
     DFQI_TRY(check_limits(p, limits, n_limits));
     DFQI_TRY(dfqi_domain_new(p->ctx, q->n_groups, q->n_hw_params, q->choices, &p->space));
     DFQI_TRY(check_tables(p));
@@ -121,15 +123,16 @@ static dfq_status check_gradient(const dfqi_problem *p, const char *of, const do
         for (int32_t i = s->first[g]; i < s->first[g + 1]; i++)
             if (!isfinite(gradient[i]))
                 return dfqi_fail(p->ctx, DFQ_E_NUMERIC,
-                                 "the problem's gradient of %s is %g at group %d, choice %d", of,
-                                 gradient[i], (int)g, (int)(i - s->first[g]));
+                                 "solver: the problem's gradient of %s is %g at group %d, choice "
+                                 "%d, must be finite",
+                                 of, gradient[i], (int)g, (int)(i - s->first[g]));
     return DFQ_OK;
 }
 
 /* A callback's own error has no text; this one names the callback. */
 static dfq_status pass_on(const dfqi_problem *p, const char *name, dfq_status status)
 {
-    return dfqi_fail(p->ctx, status, "the problem's %s() returned %s", name,
+    return dfqi_fail(p->ctx, status, "solver: the problem's %s() returned %s", name,
                      dfq_status_name(status));
 }
 
@@ -146,7 +149,9 @@ dfq_status dfqi_problem_loss(const dfqi_problem *p, const double *x, uint64_t st
         sum += x[i] * table[i];
         if (gradient) gradient[i] = table[i];
     }
-    if (!isfinite(sum)) return dfqi_fail(p->ctx, DFQ_E_NUMERIC, "the problem's loss is %g", sum);
+    if (!isfinite(sum))
+        return dfqi_fail(p->ctx, DFQ_E_NUMERIC, "solver: the problem's loss is %g, must be finite",
+                         sum);
     DFQI_TRY(check_gradient(p, "the loss", gradient));
     *loss = sum;
     return DFQ_OK;
@@ -156,7 +161,8 @@ static dfq_status check_costs(const dfqi_problem *p, const char *kind, const dou
 {
     for (int32_t j = 0; j < p->given.n_metrics; j++)
         if (!isfinite(costs[j]))
-            return dfqi_fail(p->ctx, DFQ_E_NUMERIC, "the problem's %s %s is %g", kind,
+            return dfqi_fail(p->ctx, DFQ_E_NUMERIC,
+                             "solver: the problem's %s %s is %g, must be finite", kind,
                              dfqi_problem_metric(p, j).text, costs[j]);
     return DFQ_OK;
 }

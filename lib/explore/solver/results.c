@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "explore/solver/knapsack_priv.h"
 #include "explore/solver/solver_priv.h"
 #include "tensor/tensor.h"
@@ -33,9 +34,7 @@ dfq_status dfqi_solver_metric(const dfqi_solver *s, int32_t metric, dfq_solver_m
 {
     const dfqi_problem *p = s->problem;
     dfqi_solver_info info;
-    if (metric < 0 || metric >= p->given.n_metrics)
-        return dfqi_fail(s->ctx, DFQ_E_INVALID, "solver: metric is %d, must be 0 to %d",
-                         (int)metric, (int)p->given.n_metrics - 1);
+    DFQI_TRY(dfqi_check_index(s->ctx, "solver: metric", metric, p->given.n_metrics));
     dfqi_solver_result(s, &info);
     *out = (dfq_solver_metric){.limit = NAN,
                                .cost = info.costs[metric],
@@ -58,7 +57,7 @@ static dfq_status copy_groups(const dfqi_solver *s, const dfqi_candidate *f, con
     dfq_tensor *t;
     if (!f->known)
         return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                         "solver: after %lld of %lld steps nothing is known yet",
+                         "solver: there is no result after %lld of %lld steps; run the job further",
                          (long long)s->done, (long long)s->o.steps);
     DFQI_TRY(dfqi_tensor_new(s->ctx, DFQI_I32, 1, (int64_t[]){s->problem->space.n_groups}, &t));
     memcpy(t->data, from, (size_t)s->problem->space.n_groups * sizeof *from);

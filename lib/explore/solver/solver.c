@@ -46,11 +46,12 @@ static dfq_status check_hw_params(dfq_context *ctx, const dfq_problem *problem,
                                   const dfq_solver_options *o, const dfqi_hw_params *hw_params)
 {
     if (problem->n_hw_params < 1 || hw_params->n < 1)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "solver: %lld parameters for %d hardware parameters",
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "solver: the hardware generator has %lld parameters, the problem has %d",
                          (long long)hw_params->n, (int)problem->n_hw_params);
     if (o->rule < DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_PRODUCT) return DFQ_OK;
     return dfqi_fail(ctx, DFQ_E_INVALID,
-                     "solver: rule %d does not move a hardware generator's parameters",
+                     "solver: rule %d does not train a hardware generator; take another rule",
                      (int)o->rule);
 }
 
@@ -81,7 +82,7 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
     if (hw_params) DFQI_TRY(check_hw_params(ctx, problem, o, hw_params));
     if (o->rule == DFQ_RULE_EXACT && (!problem->loss_table || !problem->cost_table))
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "solver: the exact rule needs loss_table and cost_table");
+                         "solver: rule exact needs loss_table and cost_table; set both");
     dfqi_solver *s = dfqi_calloc(ctx, 1, sizeof *s);
     if (!s) return DFQ_E_NOMEM;
     s->ctx = dfqi_context_retain(ctx);
@@ -241,8 +242,8 @@ dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished)
     bool over;
     if (s->failed)
         return dfqi_fail(s->ctx, DFQ_E_NUMERIC,
-                         "solver: the search stopped at step %lld, where the problem gave a number "
-                         "that is not finite",
+                         "solver: the job has ended: the problem gave a number that is not finite "
+                         "at step %lld; start anew",
                          (long long)s->done);
     if (!s->finished) {
         double start = dfqi_now();
