@@ -329,7 +329,7 @@ START_TEST(test_refused)
                                {DFQ_E_INVALID, "pixels is 3", layout_3},
                                {DFQ_E_INVALID, "pixels is -1", layout_minus},
                                {DFQ_E_INVALID, "0 images", none},
-                               {DFQ_E_INVALID, "more than can be addressed", too_many},
+                               {DFQ_E_INVALID, "too large to be addressed", too_many},
                                {DFQ_E_INVALID, "0 x 32", flat},
                                {DFQ_E_INVALID, "32 x 16385", too_wide},
                                {DFQ_E_INVALID, "16384 x 16384", too_large},

@@ -224,7 +224,7 @@ START_TEST(test_rules_that_are_not_possible)
         char said[64] = "rule exact needs losses";
         s.rule = rules[i];
         if (s.rule != DFQ_RULE_EXACT)
-            snprintf(said, sizeof said, "rule %d does not go with networks", (int)s.rule);
+            snprintf(said, sizeof said, "rule %d needs exact costs", (int)s.rule);
         ck_assert_int_eq(dfq_explorer_create(scene.context, "./nowhere.json", scene.accel,
                                              scene.pictures, &area, 1, &o, &s, &e),
                          DFQ_E_INVALID);

@@ -279,7 +279,7 @@ START_TEST(test_act_scale)
     ck_assert(info.act_scale == 0 && info.first_last_bits == 32);
     o.mode = DFQ_MODE_PARITY;
     ck_assert_int_eq(quantize(&s, &o), DFQ_E_UNSUPPORTED);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "set it to tensor"));
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "set it to auto or tensor"));
     o.mode = DFQ_MODE_IMPROVED;
     o.act_scale = DFQ_ACT_SCALE_AUTO;
     ck_assert_int_eq(dfq_graph_quantize(s.net, s.images, &o, &low), DFQ_OK);
@@ -355,7 +355,7 @@ START_TEST(test_grids)
     o.act_grid = DFQ_ACT_GRID_AUTO;
     ck_assert_int_eq(quantize(&s, &o), DFQ_E_INVALID);
     ck_assert_str_eq(dfq_context_get_error(s.ctx),
-                     "weight_grid is 4 and act_grid 0, they must be 0 to 3 and 0 to 2");
+                     "weight_grid is 4, must be 0 to 3, and act_grid is 0, must be 0 to 2");
     end(&s);
 }
 END_TEST

@@ -289,7 +289,7 @@ START_TEST(test_labels_from)
              "byte 11 is 0x03, which no text file has; give labels as text: the first line");
     io_put(file, "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
     io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_CORRUPT,
-             "it looks like a PNG picture; labels");
+             "it looks like a PNG picture; give labels");
     ck_assert_int_eq(unlink(file), 0);
     io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_IO, "No such file");
 }
@@ -332,7 +332,7 @@ START_TEST(test_cifar)
     io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 10, &d), DFQ_E_CORRUPT, "0 bytes");
     char bad[3073] = {10};
     io_put(io_path("c.bin"), bad, sizeof bad);
-    io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 0, &d), DFQ_E_CORRUPT, "must be 0..9");
+    io_fails(dfqi_dataset_open(io_ctx, io_path("c.bin"), 0, &d), DFQ_E_CORRUPT, "must be 0 to 9");
     put_picture("p.png", 9, 9, 7);
     io_fails(dfqi_dataset_open(io_ctx, io_path("p.png"), 0, &d), DFQ_E_CORRUPT, "a PNG picture");
 }
@@ -418,7 +418,8 @@ START_TEST(test_batch)
     p.resize = 8;
     io_works(dfqi_dataset_batch(d, 0, 18, &p, out));
     p.resize = 3;
-    io_fails(dfqi_dataset_batch(d, 1, 9, &p, out), DFQ_E_SHAPE, "01.png: picture of 3 x 3 pixels");
+    io_fails(dfqi_dataset_batch(d, 1, 9, &p, out), DFQ_E_SHAPE,
+             "01.png: the picture is 3 x 3 pixels");
     dfqi_dataset_release(d);
 }
 END_TEST

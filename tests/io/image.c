@@ -140,7 +140,8 @@ START_TEST(test_huge_headers)
     memcpy(jpeg + at + 5, "\x40\0\x40\0", 4);
     io_fails(dfqi_image_decode(io_ctx, "x.jpg", jpeg, n, &im), DFQ_E_UNSUPPORTED, "16384 x 16384");
     memcpy(jpeg + at + 5, "\0\x20\0\0", 4);
-    io_fails(dfqi_image_decode(io_ctx, "x.jpg", jpeg, n, &im), DFQ_E_CORRUPT, "broken JPEG");
+    io_fails(dfqi_image_decode(io_ctx, "x.jpg", jpeg, n, &im), DFQ_E_CORRUPT,
+             "the JPEG file is damaged");
     free(jpeg);
 }
 END_TEST

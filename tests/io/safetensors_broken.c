@@ -135,9 +135,9 @@ START_TEST(test_other_files)
         {"{\"a\": 1}", 8, "plain JSON"},
         {"", 0, "0 bytes, which are too few"},
         {"abc", 3, "3 bytes, which are too few"},
-        {"\1\0\0\0\0\0\0\0{}", 10, "header of 1 bytes"},
-        {"\3\0\0\0\0\0\0\0{}", 10, "header of 3 bytes (file: 10"},
-        {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10, "header of 18446744073709551615"},
+        {"\1\0\0\0\0\0\0\0{}", 10, "the header has 1 bytes"},
+        {"\3\0\0\0\0\0\0\0{}", 10, "the header has 3 bytes"},
+        {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF{}", 10, "the header has 18446744073709551615"},
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         dfqi_safetensors st;

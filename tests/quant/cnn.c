@@ -119,7 +119,7 @@ START_TEST(test_sites)
     ck_assert_int_eq(dfqi_scheme_new(&t->net, DFQI_MODE_IMPROVED, (dfqi_widths){3, 5, 9}, &s),
                      DFQ_E_INVALID);
     ck_assert_str_eq(ctx->error,
-                     "weights of the first and last layer have 9 bits, they must have 2 to 8");
+                     "weights of the first and last layer have 9 bits, must have 2 to 8");
     dfqi_model_release(t);
     dfqi_context_release(ctx);
 }

@@ -168,7 +168,7 @@ START_TEST(test_other_format)
     ck_assert_int_eq(dfqi_st_write(ctx, path, st.n_entries, st.entries, st.n_meta, st.meta),
                      DFQ_OK);
     ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), DFQ_E_UNSUPPORTED);
-    ck_assert_msg(strstr(ctx->error, _i ? "of format 7" : "of format 1") != NULL &&
+    ck_assert_msg(strstr(ctx->error, _i ? "format is 7" : "format is 1") != NULL &&
                       strstr(ctx->error, "quantize the float network again") != NULL,
                   "%s", ctx->error);
     dfqi_st_fini(&st);

@@ -181,7 +181,7 @@ START_TEST(test_too_many)
         site->qmax += 1;
         ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
         ck_assert_int_eq(dfqi_model_load(ctx, path, NULL, &r), DFQ_E_CORRUPT);
-        ck_assert_msg(strstr(ctx->error, "17 values, 4 bits have 16") != NULL, "%s", ctx->error);
+        ck_assert_msg(strstr(ctx->error, "17 values, must make 16") != NULL, "%s", ctx->error);
         dfqi_model_release(s);
     }
     remove(path);

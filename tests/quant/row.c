@@ -171,8 +171,8 @@ static void spoil(dfq_context *ctx, const char *key, char *value, char *extra)
 START_TEST(test_broken_files)
 {
     static char column[] = "column", four[] = "4", scale[] = "head.input.scale";
-    static const char *const wants[] = {"dfq.act_scale is not known", "formats 2 and 3",
-                                        "head.input.scale is there"};
+    static const char *const wants[] = {"dfq.act_scale must be row", "must be 2 or 3",
+                                        "head.input.scale must be missing"};
     static const dfq_status statuses[] = {DFQ_E_CORRUPT, DFQ_E_UNSUPPORTED, DFQ_E_CORRUPT};
     dfq_context *ctx = dfqt_context(1);
     dfqi_model *s = student(ctx, (dfqi_widths){4, 4, 0}), *r;
