@@ -70,6 +70,7 @@ static dfq_graph *quantize(const dfq_graph *g, const dfq_tensor *images, int32_t
     dfq_quantize_options o;
     dfq_graph *low;
     dfq_quantize_options_init(&o, sizeof o);
+    o.act_scale = DFQ_ACT_SCALE_TENSOR; /* with scales of rows the head has 8 bits */
     o.mode = mode;
     o.layers = layers;
     o.n_layers = n;

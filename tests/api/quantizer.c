@@ -310,7 +310,10 @@ START_TEST(test_graph)
     dfq_quantizer *q = NULL, *input;
     dfq_tensor *images, *weight = NULL, *codes = NULL, *back, *factors, *scales;
     dfq_quantizer_info info = {.struct_size = sizeof info}, own = info;
+    dfq_quantize_options o;
     int32_t i = -1;
+    dfq_quantize_options_init(&o, sizeof o);
+    o.act_scale = DFQ_ACT_SCALE_TENSOR; /* scales to look at */
     dfq_vit_options_init(&v, sizeof v);
     v.image = 16;
     v.patch = 4;
@@ -321,7 +324,7 @@ START_TEST(test_graph)
     v.classes = 3;
     OK(dfq_graph_create(ctx, &v, &g));
     images = make(DFQ_DTYPE_F32, 4, (int64_t[]){2, 3, 16, 16}, -1, 1.0f / 768);
-    OK(dfq_graph_quantize(g, images, NULL, &low));
+    OK(dfq_graph_quantize(g, images, &o, &low));
     OK(dfq_graph_find_quantizer(low, "blocks.0.attn.qkv.weight", &i));
     OK(dfq_graph_get_quantizer(low, i, &info));
     OK(dfq_graph_get_quantizer_handle(low, "blocks.0.attn.qkv.weight", &q));

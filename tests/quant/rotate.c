@@ -22,6 +22,7 @@ static dfq_status quantize(const dfq_graph *t, const dfq_tensor *images, int32_t
 {
     dfq_quantize_options o;
     dfq_quantize_options_init(&o, sizeof o);
+    o.act_scale = DFQ_ACT_SCALE_TENSOR; /* test_rows has scales of rows */
     o.mode = mode;
     o.weight_bits = o.act_bits = bits;
     o.rotate = rotate;
