@@ -333,12 +333,12 @@ START_TEST(test_refused)
                                {DFQ_E_INVALID, "0 x 32", flat},
                                {DFQ_E_INVALID, "32 x 16385", too_wide},
                                {DFQ_E_INVALID, "16384 x 16384", too_large},
-                               {DFQ_E_INVALID, "neither images and read", no_images},
-                               {DFQ_E_INVALID, "both images and read", both},
+                               {DFQ_E_INVALID, "images and read are both NULL", no_images},
+                               {DFQ_E_INVALID, "images and read are both set", both},
                                {DFQ_E_INVALID, "labels is NULL", no_labels},
                                {DFQ_E_INVALID, "release is set", lost_release},
                                {DFQ_E_INVALID, "borrow is set", no_loan},
-                               {DFQ_E_SHAPE, "memory, image 2: label 2", few_classes}};
+                               {DFQ_E_SHAPE, "memory, image 2: label is 2", few_classes}};
     host h = {.layout = DFQ_PIXELS_U8_NHWC, .fails_at = -1};
     dfq_dataset *d = NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -305,12 +305,10 @@ END_TEST
 
 START_TEST(bad_input_is_named)
 {
-    static const char *const named[] = {"evaluator is 2",
-                                        "evaluator_steps is 0",
-                                        "hw_generator_steps is -1",
-                                        "hw_generator_learning_rate is -1",
-                                        "rule 4 does not go with networks",
-                                        "reserved is 1"};
+    static const char *const named[] = {
+        "evaluator is 2",           "evaluator_steps is 0",
+        "hw_generator_steps is -1", "hw_generator_learning_rate is -1",
+        "rule 4 needs exact costs", "reserved is 1"};
     dfqt_scene s;
     dfqi_coexplore *e = NULL;
     dfq_context *ctx = dfqt_scene_context(1);

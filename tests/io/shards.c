@@ -123,10 +123,10 @@ START_TEST(test_lies)
         {"{\"metadata\": {\"format\": \"tf\"}, \"weight_map\": {\"a\": \"m-1.safetensors\","
          " \"c\": \"m-1.safetensors\", \"b\": \"m-2.safetensors\"}}",
          DFQ_E_CORRUPT,
-         {"metadata \"format\" is \"tf\"", "another shard says \"pt\"", ""}},
+         {"metadata \"format\" is \"tf\"", "in another shard \"pt\"", ""}},
         {"{\"weight_map\": {\"a\": \"m.index.json\"}}",
          DFQ_E_CORRUPT,
-         {"m.index.json: not a safetensors file", "", ""}},
+         {"m.index.json: the file is not safetensors", "", ""}},
         {"{", DFQ_E_CORRUPT, {"m.index.json", "", ""}}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         dfqi_safetensors st;

@@ -197,8 +197,7 @@ START_TEST(test_other_versions)
         save_after(&o, 8);
         set_version(ctx, versions[i]);
         ck_assert_int_eq(dfqi_synth_restore(s, path), DFQ_E_UNSUPPORTED);
-        snprintf(said, sizeof said, "of version %s, this library knows 5; start the job anew",
-                 versions[i]);
+        snprintf(said, sizeof said, "version is %s, must be 5; start the job anew", versions[i]);
         ck_assert_msg(strstr(ctx->error, said) != NULL, "%s", ctx->error);
         ck_assert_int_eq(dfqi_synth_done(s), 0);
     }

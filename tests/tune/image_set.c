@@ -133,16 +133,16 @@ START_TEST(test_calibration_has_the_same_bits)
 {
     const int way = _i % WAYS;
     static const dfq_quantize_options all[] = {
-        {.mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4},
-        {.mode = DFQ_MODE_PARITY, .weight_bits = 4, .act_bits = 4},
-        {.mode = DFQ_MODE_PARITY,
-         .weight_bits = 4,
-         .act_bits = 4,
-         .act_grid = DFQ_ACT_GRID_MINMAX}};
+        {.mode = DFQ_MODE_IMPROVED, .act_scale = DFQ_ACT_SCALE_TENSOR},
+        {.mode = DFQ_MODE_PARITY},
+        {.mode = DFQ_MODE_PARITY, .act_grid = DFQ_ACT_GRID_MINMAX}};
     dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_IMPROVED, N);
-    dfq_quantize_options o = all[_i / WAYS];
+    dfq_quantize_options o;
     dfq_graph *a, *b;
-    o.struct_size = sizeof o;
+    dfq_quantize_options_init(&o, sizeof o);
+    o.mode = all[_i / WAYS].mode;
+    o.act_scale = all[_i / WAYS].act_scale;
+    o.act_grid = all[_i / WAYS].act_grid;
     write_for(way, &p);
     dfq_image_set *set = NULL;
     ck_assert_msg(open_by(way, p.teacher, 0, &set) == DFQ_OK, "%s", p.ctx->error);
@@ -331,15 +331,19 @@ END_TEST
 static dfq_status whole_job(dfqt_pair *p, int way)
 {
     dfq_tuner_options o = options();
+    dfq_quantize_options q;
     dfq_image_set *set = NULL;
     dfq_graph *low = NULL;
     dfq_tuner *t = NULL;
     dfq_tensor *x = NULL, *y = NULL;
     dfq_status status;
     o.steps = 1;
+    dfq_quantize_options_init(&q, sizeof q);
+    q.act_scale = DFQ_ACT_SCALE_TENSOR;
+    q.rounding = DFQ_ROUNDING_SEARCH; /* the walk of the others keeps values up to a bound */
     DFQI_GOTO(open_by(way, p->teacher, 0, &set), out);
     DFQI_GOTO(dfq_image_set_read(set, 1, 2, &x, &y), out);
-    DFQI_GOTO(dfq_graph_quantize_from(p->teacher, set, NULL, &low), out);
+    DFQI_GOTO(dfq_graph_quantize_from(p->teacher, set, &q, &low), out);
     DFQI_GOTO(dfq_tuner_create_from(p->teacher, low, set, &o, &t), out);
     DFQI_GOTO(dfq_tuner_run(t), out);
     status = dfq_tuner_save_checkpoint(t, "image_set.checkpoint");
