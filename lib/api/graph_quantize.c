@@ -11,10 +11,11 @@
 #include "quant/quantizer.h"
 #include "synth/imageset.h"
 
-static const dfq_quantize_options defaults = {
-    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .noise_images = 64};
+/* Noise in place of images: its stream of random numbers, and how many. */
+enum { NOISE_STREAM = 0x6e6f6973, NOISE_IMAGES = 64 };
 
-enum { NOISE_STREAM = 0x6e6f6973 }; /* of random numbers: noise in place of images */
+static const dfq_quantize_options defaults = {
+    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .noise_images = NOISE_IMAGES};
 
 void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
 {
@@ -53,8 +54,8 @@ static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
     if (o->act_scale < DFQ_ACT_SCALE_AUTO || o->act_scale > DFQ_ACT_SCALE_TENSOR)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
-    if (o->noise_images < 1 || o->noise_images > 65536)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "noise_images is %d, must be 1 to 65536",
+    if (o->noise_images < 0 || o->noise_images > 65536)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "noise_images is %d, must be 1 to 65536, or 0 for 64",
                          o->noise_images);
     return DFQ_OK;
 }
@@ -160,6 +161,7 @@ static dfq_status quantize_without(const dfq_graph *graph, const dfq_quantize_op
     if (a->family != DFQI_FAMILY_VIT) return quantize(graph, NULL, options, out_graph);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     DFQI_TRY(check(graph->ctx, &o));
+    if (o.noise_images == 0) o.noise_images = NOISE_IMAGES;
     if (!has_row_scales(graph, &o))
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "images are NULL, but static scales are found on images; give some, or "

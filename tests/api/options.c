@@ -330,9 +330,9 @@ START_TEST(test_without_images)
     ck_assert_ptr_nonnull(
         strstr(dfq_context_get_error(s.ctx), "static scales are found on images"));
     o.act_scale = DFQ_ACT_SCALE_AUTO;
-    o.noise_images = 0;
+    o.noise_images = -1;
     ck_assert_int_eq(dfq_graph_quantize(s.net, NULL, &o, &low), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "noise_images is 0"));
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "noise_images is -1"));
     end(&s);
 }
 END_TEST
