@@ -292,6 +292,7 @@ int places_appeared(struct session *s, enum option_id id)
     if (!p || s->o->force || p->own.there || file_kind(p->path) == FILE_NONE) return CODE_DONE;
     return session_error(
         s, CODE_OUTPUT,
-        "%s exists since this run began; add --force to replace it, or choose another name",
+        "%s exists since this run began, and what was done is kept; add --force to replace it, or "
+        "choose another name",
         p->text);
 }

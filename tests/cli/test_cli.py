@@ -1394,12 +1394,12 @@ class Resume(Stopping):
         code, err = self.interrupt(args, "synth 30 %")
         assert code == INTERRUPTED, err
         self.fails(USAGE, "q.resume is left from an interrupted run; add --resume", *args)
-        self.fails(USAGE, "--seed is 3, q.resume was started with 0", *args, "--resume", "--seed",
+        self.fails(USAGE, "--seed is 3, and q.resume was started with 0", *args, "--resume", "--seed",
                    "3")
-        self.fails(USAGE, "--bits is w4a8, q.resume was started with w4a4", *args, "--resume",
+        self.fails(USAGE, "--bits is w4a8, and q.resume was started with w4a4", *args, "--resume",
                    "--bits", "w4a8")
         for name, value in (("--mean", "0.5,0.5,0.25"), ("--heads", "4"), ("--crop", "0.5")):
-            self.fails(USAGE, f"{name} is {value}, q.resume was started with", *args, "--resume",
+            self.fails(USAGE, f"{name} is {value}, and q.resume was started with", *args, "--resume",
                        name, value)
         tiny.save(self.path("tiny.safetensors"), tiny.tensors(random.Random(8)))
         self.fails(USAGE, "tiny.safetensors is not the model", *args, "--resume")
@@ -1409,7 +1409,7 @@ class Resume(Stopping):
             with open(self.path("q.resume", "job.txt"), "wb") as f:
                 f.write(job[:n])
             if n % 40 == 0 or n > len(job) - 5 or job[n - 1:n] == b"\n":
-                self.fails(INPUT, "q.resume/job.txt: (cut short|not what an).* with --force without --resume",
+                self.fails(INPUT, "q.resume/job.txt: the file is (cut short|not of an).* with --force without --resume",
                            *args, "--resume")
         with open(self.path("q.resume", "job.txt"), "w", encoding="ascii") as f:
             f.write("nonsense")
@@ -1468,7 +1468,7 @@ class Resume(Stopping):
             assert last[key] == whole[key], (last, whole)
         token = command[-1]
         for other in (["-d", "./pictures"], ["-d", "pictures", "--resize", "20"]):
-            self.fails(USAGE, "belongs to another model or --data, or to other options", "eval",
+            self.fails(USAGE, "the token of another model, other --data or other options", "eval",
                        "tiny.safetensors", *other, "--resume-at", token)
         for bad in ("x", "1-2-3-4", "10-20-30-0123456789abcdef"):
             self.fails(USAGE, "--resume-at", *args, "--resume-at", bad)
@@ -1525,7 +1525,7 @@ class ResumeCnn(Stopping):
         for name, value, was in (("--loss", "kl-ce", "ait"), ("--first-last-bits", "8", "auto"),
                                  ("--layer-bits", "fc=w8", "none"), ("--skip", "fc", "none"),
                                  ("--generator", "arc", "qimera")):
-            self.fails(USAGE, f"{name} is {value}, q.resume was started with {was}", *args,
+            self.fails(USAGE, f"{name} is {value}, and q.resume was started with {was}", *args,
                        "--resume", name, value)
 
 
@@ -1665,7 +1665,7 @@ class Explore(Stopping):
         for seen in ("evaluator 30 %", "hw-generator 20 %"):
             code, err = self.interrupt(long, seen)
             assert code == INTERRUPTED and "go on with: " in err, err
-        self.fails(USAGE, "--evaluator is tables, again.resume was started with networks",
+        self.fails(USAGE, "--evaluator is tables, and again.resume was started with networks",
                    *[a for a in long if a not in ("--evaluator", "networks", "--evaluator-steps",
                                                   "4000")])
         r = self.works(*long, "--json")
@@ -1676,8 +1676,8 @@ class Explore(Stopping):
         args = self.small()
         r = self.dfq(*args, "-o", "net", "--evaluator-steps", "5", "-q")
         assert r.code == FAILED and len(r.err.splitlines()) == 1, r
-        assert re.search("evaluator: mean relative error of latency_ms is .* % on 8192 held-out "
-                         "samples, 1 % is accepted; train longer than 5 steps", r.err), r.err
+        assert re.search("evaluator: the mean relative error of latency_ms is .* % on 8192 "
+                         "held-out samples, must be at most 1 %; train longer than 5 steps", r.err), r.err
         assert "net" not in self.names(), self.names()
         page = self.explore("tables", *self.LIMITS)
         assert page["evaluator"] == "tables" and "networks" not in page, page
@@ -1724,8 +1724,8 @@ class Explore(Stopping):
         second = json.loads(self.works(*args, "-o", "b", "--supernet", "warm", "--json").out)
         assert self.read("a") == self.read("b") and first["cells"] == second["cells"]
         assert second["steps"]["warmup"] == 0, second
-        self.fails(INPUT, "weights of the whole search space cifar10-small", "info", "warm")
-        self.fails(INPUT, "this space wants", "explore", "cifar10-full", *args[2:], "-o", "c",
+        self.fails(INPUT, "the supernet of space cifar10-small", "info", "warm")
+        self.fails(INPUT, "must be F32 .*; give a supernet of this space", "explore", "cifar10-full", *args[2:], "-o", "c",
                    "--supernet", "warm")
 
     def test_rules(self):
@@ -1775,9 +1775,9 @@ class Explore(Stopping):
             extra = ["-o", "net", "--resume", "--save-supernet", "again"]
             code, err = self.interrupt([*args, *extra], seen)
             assert code == INTERRUPTED and "go on with: " in err, err
-        self.fails(USAGE, "--steps is 21, net.resume was started with 12", *args, "-o", "net",
+        self.fails(USAGE, "--steps is 21, and net.resume was started with 12", *args, "-o", "net",
                    "--resume", "--steps", "21")
-        self.fails(USAGE, "the warm-up of this job is over", *args, "-o", "net", "--resume",
+        self.fails(USAGE, "the weights after the warm-up of this job were not kept", *args, "-o", "net", "--resume",
                    "--save-supernet", "late")
         self.works(*args, "-o", "net", "--resume", "--save-supernet", "again", "-t", "1")
         assert self.read("net") == self.read("whole") and "net.resume" not in self.names()
@@ -1791,43 +1791,43 @@ class Explore(Stopping):
         def wrong(pattern, *args, code=USAGE):
             self.fails(code, pattern, "explore", *args)
         full = [*self.SHORT[1:], "-o", "net", *self.LIMITS]
-        wrong("no search space given")
-        wrong("one search space at a time", "a", "b")
+        wrong("the search space is missing")
+        wrong("give one search space, not a and b", "a", "b")
         wrong("-o OUT is missing", "cifar10-small")
         wrong("--accel is missing", "cifar10-small", "-o", "net")
-        wrong("no limit given; add --fps", "cifar10-small", "-o", "net", "--accel", "a.json")
+        wrong("a limit is missing; give --fps", "cifar10-small", "-o", "net", "--accel", "a.json")
         wrong("--data is missing", "cifar10-small", "-o", "net", "--accel", "a.json", "--fps", "9")
         for limit in ("--fps", "--energy-mj", "--area-mm2"):
             for value in ("0", "-1", "nan", "inf", "", "x"):
                 wrong(f"{limit} is .*must be a number", *full, limit, value)
-        wrong("no search space cifar100; cifar10-small", "cifar100", *full[1:])
-        wrong("--accel nowhere: there is no such file, and the presets are .*hdx-space", *full,
+        wrong("search space \"cifar100\" is not known; built in are cifar10-small", "cifar100", *full[1:])
+        wrong("cannot read nowhere: there is no such file; presets: .*hdx-space", *full,
               "--accel", "nowhere", code=INPUT)
         wrong("nowhere", *full, "--data", "nowhere", code=INPUT)
         wrong("nowhere", *full, "--test-data", "nowhere", code=INPUT)
         wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--supernet", "nowhere",
               code=INPUT)
-        wrong("--rule exact needs losses that are known beforehand", *full, "--rule", "exact")
+        wrong("--rule exact is for losses that are known beforehand", *full, "--rule", "exact")
         wrong("--rule is \"x\", must be constraint-gradient, .*, network-first, product or alternate", *full,
               "--rule", "x")
-        wrong("product rule takes logarithms, energy_mj is .* must be above 1", *full, "--rule",
+        wrong("rule product takes logarithms; energy_mj is .* must be above 1", *full, "--rule",
               "product")
         wrong("--penalty is not for --rule constraint-gradient", *full, "--penalty", "2")
         wrong("--cost-function is \"x\", must be mean, reference or edap", *full, "--cost-weight",
               "1", "--cost-function", "x")
-        wrong("--cost-function weighs nothing without --cost-weight; add it", *full,
+        wrong("--cost-function is for --cost-weight above 0; add that", *full,
               "--cost-function", "edap")
         wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")
         wrong("--evaluator-steps is for --evaluator networks", *full, "--evaluator-steps", "9")
         for rule in ("frank-wolfe", "network-first", "product", "alternate"):
-            wrong(f"--evaluator networks is not for --rule {rule}", *full, "--evaluator",
+            wrong(f"--evaluator networks and --rule {rule} exclude each other", *full, "--evaluator",
                   "networks", "--rule", rule)
-        wrong("--supernet leaves nothing to warm up", *full, "--supernet", "w")
-        wrong("--warmup-steps 0 leaves no supernet", *full, "--warmup-steps", "0", "--save-supernet", "w")
+        wrong("--supernet and --warmup-steps exclude each other", *full, "--supernet", "w")
+        wrong("--warmup-steps 0 and --save-supernet exclude each other", *full, "--warmup-steps", "0", "--save-supernet", "w")
         wrong("--batch is 1, must be a whole number from 2", *full, "--batch", "1")
         wrong("-o net is --save-supernet net, which this run writes too", *full, "--save-supernet", "net")
         wrong("--trajectory is empty", *full, "--trajectory", "")
-        wrong("no folder nowhere", *full, "--trajectory", "nowhere/x", code=OUTPUT)
+        wrong("folder nowhere does not exist", *full, "--trajectory", "nowhere/x", code=OUTPUT)
         wrong("option --bits.* is not known", *full, "--bits", "w4a4")
         wrong("-o a.json is --accel a.json, which this run reads", *full, "-o", "a.json")
         wrong("tiny.safetensors exists already", *full, "-o", "tiny.safetensors")
@@ -1892,7 +1892,7 @@ class Explore(Stopping):
         info = self.goes_on("cifar10-vit-small", "vision transformer of a search space",
                             "--fps", "300")
         assert info["patch"] == 4 and info["width"] == 64 and "heads" not in info, info
-        self.fails(INPUT, "whose stages no method quantizes yet", "quantize", "net", "--bits",
+        self.fails(INPUT, "which no method quantizes", "quantize", "net", "--bits",
                    "w4a4", "-o", "q")
         self.fails(INPUT, "must be a ViT or DeiT", "synth", "net", "-o", "q")
         j = json.loads(self.works("bench", "net", "--batch", "2", "--json").out)

@@ -65,14 +65,14 @@ class Places(Part):
         assert (self.read("pictures", "labels.csv"), self.read("pictures", "3.png")) == \
             (labels, picture)
         for out in ("pictures", "same", "sub/up/pictures"):
-            self.refused(f"-o {out} is a folder with other files, and a set of images becomes a "
-                         f"folder by itself; give a new name, for example -o {out}/images", "synth",
+            self.refused(f"-o {out} is a folder with other files, and a set of images must have a "
+                         f"folder of its own; give a new name, for example -o {out}/images", "synth",
                          "tiny.safetensors", "-f", "-o", out)
         for out in (".", "./.", "pictures/.."):
-            self.refused(f"-o {out} is a folder that is in use, and a set of images becomes a folder "
-                         f"by itself; give a new name, for example -o {out}/images", "synth",
+            self.refused(f"-o {out} is a folder in use, and a set of images must have a folder of its "
+                         f"own; give a new name, for example -o {out}/images", "synth",
                          "tiny.safetensors", "-f", "-o", out)
-        self.refused(f"-o {self.dir} is the folder that holds tiny.safetensors", "synth",
+        self.refused(f"-o {self.dir} is the folder of tiny.safetensors", "synth",
                      "tiny.safetensors", "-f", "-o", self.dir)
         assert self.read("pictures", "labels.csv") == labels
 
@@ -122,8 +122,8 @@ class Places(Part):
                 (["-o", "q", "-r", "x" * 256], "File name too long; choose a shorter", OUTPUT),
                 (["-o", "/proc/q"], "cannot write /proc/q", OUTPUT),
                 (["-o", "q", "-r", "/proc/q"], "cannot write /proc/q", OUTPUT),
-                (["-o", "taken"], "holds what no run has left there", USAGE),
-                (["-o", "taken", "-f"], "holds what no run has left there", USAGE),
+                (["-o", "taken"], "holds files that no run has left there", USAGE),
+                (["-o", "taken", "-f"], "holds files that no run has left there", USAGE),
                 (["-o", "file", "-f"], "file.resume must be a folder", USAGE)):
             self.refused(pattern, *quantize, *args, code=code)
         assert self.read("taken.resume", "diary") == b"mine"
@@ -167,7 +167,7 @@ class Places(Part):
         p = subprocess.run([*limit, *few, "-f", "-n", "16"], cwd=self.dir, capture_output=True,
                            check=False)
         assert p.returncode == OUTPUT and b"synth 50 %" not in p.stderr, p
-        assert b"File too large; about" in p.stderr, p
+        assert b"File too large, and about" in p.stderr, p
         assert self.read("s", "images.safetensors") == first
         self.works(*few, "-f", "-s", "1")
         assert self.read("s", "images.safetensors") != first and self.read("s", "diary") == b"mine"
@@ -282,7 +282,7 @@ class Locks(Stopping):
             f.write("mine")
         err = p.communicate(timeout=HANGS)[1].decode()
         assert p.returncode == OUTPUT and self.read("q") == b"mine", err
-        assert "q has come into being since" in err and "what was done is kept" in err, err
+        assert "q exists since this run began" in err and "what was done is kept" in err, err
         command = err.splitlines()[-1].split("go on with: ")[1].split()
         r = self.dfq(*command[1:], "--force")
         assert r.code == DONE and "tune 50 %" not in r.err, r
