@@ -466,8 +466,9 @@ DFQ_CHECKED dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tens
                                           const dfq_quantize_options *options,
                                           dfq_graph **out_graph);
 
-/** As dfq_graph_quantize(), with the images of a set. They are read a few at a time, so memory does
- *  not grow with their number. Bits are those of the same images in a tensor.
+/** As dfq_graph_quantize(), with the images of a set. They are read a few at a time. Memory grows
+ *  with their number by what rounding keeps (GPTQ, ridge and bias correction), up to 1 GiB: beyond,
+ *  rounding leaves images out and the log says so. Bits are those of the same images in a tensor.
  *  @param set its file must stay as it is until the call returns
  *  @return as dfq_graph_quantize(); ::DFQ_E_INVALID (a set of another context), ::DFQ_E_IO, see
  *          dfq_image_set_read(). */

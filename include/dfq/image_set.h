@@ -2,8 +2,8 @@
  *  @ingroup stable
  *  Sets of images on disk. A set is a folder that libdfq writes and reads back exactly. A set that
  *  is opened as a handle stays on disk: calibration and tuning read it a few images at a time, so
- *  that memory does not grow with their number. Results are the same bits as with the same images
- *  in a tensor.
+ *  that memory does not grow with their number; rounding of weights alone keeps what its layers
+ *  read, up to 1 GiB. Results are the same bits as with the same images in a tensor.
  *
  *  Calls on a set must come from one thread at a time, and not beside other calls on its
  *  context. */

@@ -138,7 +138,8 @@ const dfqi_site *dfqi_scheme_find(const dfqi_scheme *s, const char *name); /* NU
 int32_t dfqi_site_index(const dfqi_scheme *s, dfqi_op_kind op, const char *name, int32_t slot);
 
 /* Fills every scale and zero point from the network's activations on images of [3][S][S]
- * (normalised), a few at a time, so memory does not grow with n. Reports progress ("calibrate").
+ * (normalised), a few at a time. Memory grows with n only while weights are
+ * rounded, up to DFQI_ROUND_LIVE_BYTES. Reports progress ("calibrate").
  * Improved mode then moves the weights of `student`, a copy of `teacher`, to their grids
  * (rounding.c); parity mode leaves them. */
 DFQI_CHECKED dfq_status dfqi_scheme_calibrate_from(dfqi_scheme *s, const dfqi_network *teacher,
