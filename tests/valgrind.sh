@@ -32,7 +32,8 @@ few="--images 4 --batch 2 --iters 2"
     run synth cnn.safetensors $few -o cnnset
     run quantize tiny.safetensors --bits w4a4 $few --steps 2 --diagnose 2 --report r.html -o q
     run quantize tiny.safetensors --bits w4a4 $few --steps 2 --mode parity -o p
-    run quantize cnn.safetensors --bits w4a4 --batch 2 --steps 10 --report c.html -o c
+    run quantize cnn.safetensors --bits w4a4 $few --steps 2 --report c.html -o c
+    run quantize cnn.safetensors --bits w4a4 --generator qimera --batch 2 --steps 10 -o g
     run eval q --data pictures --images 4
     run eval c --data pictures --images 4
 }
