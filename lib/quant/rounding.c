@@ -197,7 +197,7 @@ static dfq_status round_layer(const job *j, dfqi_round_layer *l)
 static dfq_status visit(job *j, int32_t i)
 {
     char name[80];
-    dfqi_round_layer l;
+    dfqi_round_layer l = {.ctx = j->ctx};
     float *scratch = NULL;
     layer_name(&j->s->sites[j->sites[i]], name);
     dfq_status status = layer_init(j, i, name, &l);
@@ -232,12 +232,7 @@ dfq_status dfqi_round_weights(dfqi_scheme *s, const dfqi_network *teacher, dfqi_
 {
     dfq_context *ctx = s->ctx;
     dfq_status status = DFQ_E_NOMEM;
-    job j = {.s = s,
-             .ctx = ctx,
-
-             .teacher = teacher,
-             .student = student,
-             .images = images};
+    job j = {.s = s, .ctx = ctx, .teacher = teacher, .student = student, .images = images};
     j.penalty = dfqi_arch_is_cnn(&teacher->arch) ? cnn_penalty : vit_penalty;
     if (!(s->rounding & (DFQI_ROUND_RIDGE | DFQI_ROUND_GPTQ | DFQI_ROUND_BIAS))) return DFQ_OK;
     j.sites = dfqi_calloc(ctx, 2 * (size_t)s->n_sites, sizeof *j.sites);
