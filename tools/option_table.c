@@ -26,7 +26,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH | COST,
                   "bits of weights and activations, 2..8"},
     [OPT_FIRST_LAST_BITS] = {0, "first-last-bits", "N", QUANTIZE,
-                             "weight bits of first and last layer (as --bits)"},
+                             "bits of first and last weight (8; CNNs: as --bits)"},
     [OPT_LAYER_BITS] = {0, "layer-bits", "NAME=wXaY", QUANTIZE,
                         "bits of one layer, or of several: with commas"},
     [OPT_SKIP] = {0, "skip", "NAME", QUANTIZE, "layer that stays float, or several: with commas"},

@@ -142,7 +142,7 @@ static int take_property(struct options *o, enum option_id id, const char *text)
     case OPT_STEM:
         return take_word(o, name, text, option_stem_name, 4, &o->stem);
     case OPT_MEAN:
-        return take_three(o, name, text, -1000, o->mean);
+        return take_three(o, name, text, -10, o->mean);
     case OPT_STD:
         return take_three(o, name, text, 1e-6, o->std);
     case OPT_RESIZE:
@@ -225,8 +225,9 @@ static int take_rounding(struct options *o, const char *text)
         while (i < 4 && (strlen(words[i]) != n || strncmp(words[i], at, n) != 0)) i++;
         if (i == 4)
             return option_wrong(o,
-                                "--rounding is auto, nearest, or some of search, ridge, gptq, bias "
-                                "with commas");
+                                "--rounding is \"%s\", must be auto, nearest, or some of search, "
+                                "ridge, gptq and bias, separated by commas",
+                                text);
         parts |= 1 << i;
         at += n;
         if (!*at) break;

@@ -141,7 +141,7 @@ static int check_line(struct options *o, char *const *rest, int n)
 {
     const char *verb = verb_names[o->verb];
     if (o->verb == VERB_VERSION) {
-        if (n > 0) return option_wrong(o, "version takes no file; leave %s out", rest[0]);
+        if (n > 0) return option_wrong(o, "the verb takes no file; leave %s out", rest[0]);
         return -1;
     }
     int explore = o->verb == VERB_EXPLORE;
@@ -155,6 +155,8 @@ static int check_line(struct options *o, char *const *rest, int n)
         return option_wrong(o, "give one %s, not %s and %s", explore ? "search space" : "model",
                             rest[0], rest[1]);
     o->input = rest[0];
+    if (!*o->input)
+        return option_wrong(o, "the name of the %s is empty", explore ? "search space" : "model");
     if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS))
         return option_wrong(o, "--bits is missing; for example --bits w4a4");
     if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)

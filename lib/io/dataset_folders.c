@@ -222,9 +222,10 @@ static void warn_of_few(const dfqi_dataset *d, bool numbers)
 {
     if (d->counts.folders >= d->classes) return;
     dfqi_log(d->ctx, DFQ_LOG_WARNING,
-             "%s: there are %lld class folders, and the network has %d classes; they are taken for "
-             "%s; if that is wrong, name the classes by --labels-from FILE",
-             d->path, (long long)d->counts.folders, (int)d->classes,
+             "%s: there %s %lld class folder%s, and the network has %d classes; they are "
+             "taken for %s; if that is wrong, name the classes by --labels-from FILE",
+             d->path, d->counts.folders == 1 ? "is" : "are", (long long)d->counts.folders,
+             d->counts.folders == 1 ? "" : "s", (int)d->classes,
              numbers ? "the classes of their numbers" : "its first classes, sorted by name");
 }
 

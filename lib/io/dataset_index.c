@@ -51,12 +51,13 @@ typedef struct csv_line {
     char *name, *label;
 } csv_line;
 
+/* `what` is "VALUE", must be `want`. */
 static dfq_status bad_line(const dfqi_dataset *d, const csv_line *l, const char *what,
-                           const char *value)
+                           const char *value, const char *want)
 {
     char show[DFQI_SHOW_MAX];
-    return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s line %lld: %s \"%s\"", l->csv, (long long)l->number,
-                     what, dfqi_show(value, show));
+    return dfqi_fail(d->ctx, DFQ_E_CORRUPT, "%s line %lld: %s is \"%s\", must be %s", l->csv,
+                     (long long)l->number, what, dfqi_show(value, show), want);
 }
 
 /* Is the path relative and without ".."? A list of names must not reach outside its folder. */
@@ -74,16 +75,17 @@ static dfq_status parse_line(dfqi_dataset *d, const csv_line *l, bool check_file
 {
     int64_t label = 0;
     const char *p = l->label;
+    char show[DFQI_SHOW_MAX];
     if (*p < '0' || *p > '9')
-        return bad_line(d, l, "the label must be a number from 0, is", l->label);
+        return bad_line(d, l, "the label", l->label, "a whole number from 0 on");
     for (; *p; p++) {
         if (*p < '0' || *p > '9' || label > INT32_MAX)
-            return bad_line(d, l, "the label must be a number from 0, is", l->label);
+            return bad_line(d, l, "the label", l->label, "a whole number from 0 on");
         label = label * 10 + (*p - '0');
     }
-    if (label > INT32_MAX) return bad_line(d, l, "the label is too large:", l->label);
+    if (label > INT32_MAX) return bad_line(d, l, "the label", l->label, "at most 2147483647");
     if (!stays_inside(l->name))
-        return bad_line(d, l, "the file must lie inside the data set's folder, is", l->name);
+        return bad_line(d, l, "the file", l->name, "inside the data set's folder");
     char where[DFQI_SHOW_MAX * 4];
     snprintf(where, sizeof where, "%s line %lld", l->csv, (long long)l->number);
     DFQI_TRY(dfqi_dataset_check_label(d, where, label));
@@ -92,10 +94,9 @@ static dfq_status parse_line(dfqi_dataset *d, const csv_line *l, bool check_file
         if (!full) return DFQ_E_NOMEM;
         bool there = dfqi_path_is_file(full);
         dfqi_free(d->ctx, full);
-        if (!there) {
-            (void)bad_line(d, l, "there is no file", l->name);
-            return DFQ_E_IO;
-        }
+        if (!there)
+            return dfqi_fail(d->ctx, DFQ_E_IO, "%s: there is no file \"%s\"", where,
+                             dfqi_show(l->name, show));
     }
     return dfqi_dataset_add(d, l->name, (int32_t)label);
 }
@@ -157,7 +158,7 @@ dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, 
                          csv);
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3; /* some editors' mark */
     if (!next_line(&text, &line) || strcmp(line, "file,label") != 0)
-        return bad_line(d, &l, "must be \"file,label\", is", line);
+        return bad_line(d, &l, "the line", line, "\"file,label\"");
     /* Line numbers of the rows, for doubles: rows are as many as lines, blank ones apart. */
     int64_t lines = 1;
     for (const char *p = text; (p = strchr(p, '\n')); p++) lines++;
@@ -169,7 +170,7 @@ dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, 
         l.name = line;
         l.label = strchr(line, ',');
         if (!l.label || strchr(l.label + 1, ',') || strchr(line, '"')) {
-            status = bad_line(d, &l, "must be a file name, one comma, a label; is", line);
+            status = bad_line(d, &l, "the line", line, "a file name, one comma, a label");
             goto out;
         }
         *l.label++ = '\0';

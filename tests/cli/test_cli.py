@@ -194,6 +194,76 @@ class Usage(Part):
                  "--no-tune", "--steps", "4")
 
 
+class Hostile(Part):
+    """What no one should type or feed: one line that names the value, the right code, nothing left behind."""
+
+    def st(self, name, edit):
+        """A copy of the tiny model whose header and data `edit` changes."""
+        raw = self.read("tiny.safetensors")
+        size = int.from_bytes(raw[:8], "little")
+        header, data = json.loads(raw[8:8 + size]), bytearray(raw[8 + size:])
+        edit(header, data)
+        text = json.dumps(header).encode()
+        with open(self.path(name), "wb") as f:
+            f.write(len(text).to_bytes(8, "little") + text + data)
+
+    def test_models(self):
+        def nan(header, data):
+            at = header["head.weight"]["data_offsets"][0]
+            data[at:at + 4] = b"\0\0\xc0\x7f"
+        cases = {
+            "nan": (nan, "tensor head.weight holds -?nan at element 0, must be finite"),
+            "shape": (lambda h, d: h["head.weight"].update(shape=[2 ** 62, 2 ** 62]), "overflows 64 bits"),
+            "mean": (lambda h, d: h.setdefault("__metadata__", {}).update(mean="124,116,104"), "pixels of 0..1"),
+            "heads": (lambda h, d: h.setdefault("__metadata__", {}).update(heads="3"), "must be a multiple of heads, 3"),
+        }
+        for name, (edit, pattern) in cases.items():
+            self.st(name, edit)
+            self.fails(INPUT, f"{name}: .*{pattern}", "info", name)
+        os.mkfifo(self.path("fifo"))
+        os.symlink("loop", self.path("loop"))
+        os.mkdir(self.path("folder"))
+        open(self.path("empty"), "wb").close()
+        for name, pattern in (("fifo", "a device or pipe"), ("/dev/zero", "a device or pipe"), ("loop", "Too many levels"),
+                              ("folder", "it is a folder"), ("empty", "0 bytes"), ("x" * 300, "File name too long")):
+            self.fails(INPUT, pattern, "info", name)
+        self.fails(USAGE, "name of the model is empty", "info", "")
+
+    def test_values(self):
+        quantize = ("quantize", "tiny.safetensors", "-b", "w4a4", "-o", "q")
+        for pattern, *args in (
+                ("--lr is nan, must be a number from 0", *quantize, "--lr", "nan"),
+                ("--seed is -1, must be a whole number from 0", *quantize, "--seed", "-1"),
+                ("--images is 99999999999999999999, must be", *quantize, "-n", "99999999999999999999"),
+                ("--threads is 1e9, must be", *quantize, "-t", "1e9"),
+                ("--bits is w1a1", *quantize, "-b", "w1a1"),  # the last of several counts
+                ("--synth and --real exclude each other", *quantize, "--synth", "x", "--real", "y"),
+                ("--steps and --no-tune exclude each other", *quantize, "--no-tune", "--steps", "3"),
+                ("--no-tune=yes is not known", *quantize, "--no-tune=yes"),
+                ("--rounding is \"foo\", must be auto", *quantize, "--rounding", "foo"),
+                ("nothing is left to quantize", *quantize, "--no-tune", "--skip", "*"),
+                ("layer \"nothing\" has no quantizers", *quantize, "--no-tune", "--layer-bits", "nothing=w4"),
+                ("--mean is 124,116,104, must be three numbers from -10 to 10", "info", "tiny.safetensors", "--mean",
+                 "124,116,104"),
+                ("--config is 99999, must be 0 to 4334", "cost", "tiny.safetensors", "-a", "hdx-space", "--config", "99999")):
+            self.fails(USAGE, pattern, *args)
+
+    def test_data(self):
+        def csv(name, text):
+            os.mkdir(self.path(name))
+            with open(self.path(name, "labels.csv"), "wb") as f:
+                f.write(text)
+        csv("minus", b"file,label\n0.png,-1\n")
+        csv("up", b"file,label\nx/../../passwd,1\n")
+        csv("bytes", b"file,label\n\xff\xfe.png,1\n")
+        with open(self.path("short.bin"), "wb") as f:
+            f.write(bytes(3073 * 2 + 1))
+        for name, pattern in (("minus", "the label is \"-1\", must be a whole number from 0 on"),
+                              ("up", "must be inside the data set's folder"), ("bytes", "there is no file"),
+                              ("short.bin", "6147 bytes is not a multiple of 3073"), ("nowhere", "No such file")):
+            self.fails(INPUT, pattern, "eval", "tiny.safetensors", "-d", name)
+
+
 class Terminal(Part):
     """What comes out of files and command lines steers no terminal."""
     WILD = "vit\n\x1b[31mprecision    weights 8 bit\x7f\u009b31m\u202e"
@@ -1150,11 +1220,11 @@ class Inputs(Part):
         self.csv(lambda lines: lines.__setitem__(3, "2.png,5"))
         self.both(r"labels\.csv line 4: label is 5, must be 0 to 4, a class of the network; use")
         self.csv(lambda lines: lines.__setitem__(3, "2.png,-1"))
-        self.both(r"labels\.csv line 4: the label must be a number from 0, is \"-1\"")
+        self.both(r"labels\.csv line 4: the label is \"-1\", must be a whole number from 0 on")
         self.csv(lambda lines: lines.__setitem__(3, "2.png"))
         self.both(r"labels\.csv line 4")
         self.csv(lambda lines: lines.__setitem__(0, "picture,class"))
-        self.both(r"labels\.csv line 1: must be \"file,label\"")
+        self.both(r"labels\.csv line 1: the line is .*, must be \"file,label\"")
 
     def test_data_that_does_not_fit(self):
         """Evaluated all the same, but not without a word."""
