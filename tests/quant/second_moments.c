@@ -46,11 +46,12 @@ START_TEST(test_sums)
 {
     static float x[2 * PIECE * COLS], y[2 * PIECE * COLS];
     dfqi_input_moments m[3];
+    dfq_context *contexts[3];
     dfqi_rng r = dfqi_rng_make(4, 1);
     for (int i = 0; i < 2 * PIECE * COLS; i++) x[i] = dfqi_rng_range(&r, -1, 1);
     for (int i = 0; i < 2 * PIECE * COLS; i++) y[i] = dfqi_rng_range(&r, -1, 1);
     for (int i = 0; i < 3; i++) {
-        dfq_context *ctx = dfqt_context(i + 1);
+        dfq_context *ctx = contexts[i] = dfqt_context(i + 1);
         float *scratch = dfqi_calloc(ctx, dfqi_input_moments_scratch(ctx, COLS), sizeof *scratch);
         ck_assert_int_eq(dfqi_input_moments_new(ctx, COLS, &m[i]), DFQ_OK);
         dfqi_input_moments_add(ctx, &m[i], PIECE, x, y, scratch);
@@ -70,8 +71,10 @@ START_TEST(test_sums)
             ck_assert_double_eq_tol(m[i].cross[k * COLS + 3], cross, 1e-3);
         }
         dfqi_free(ctx, scratch);
-        if (i > 0) dfqi_input_moments_fini(ctx, &m[i]);
-        if (i > 0) dfqi_context_release(ctx);
+    }
+    for (int i = 0; i < 3; i++) {
+        dfqi_input_moments_fini(contexts[i], &m[i]);
+        dfqi_context_release(contexts[i]);
     }
 }
 END_TEST
