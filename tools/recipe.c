@@ -22,8 +22,8 @@ static dfq_tuner_options base_recipe(const struct options *o, const dfq_graph *n
     return t;
 }
 
-/* A rounded CNN is not tuned on a set unless an option asks for it: on ResNet-20, W3A3, 256 images
- * of one seed, 892 of 1000 were right before and 871 after 300 steps. */
+/* A rounded CNN is not tuned on a set unless an option asks for it: no trial gained surely
+ * (docs/METHODS.md, AIT). */
 static int leaves_rounded(const struct options *o)
 {
     return o->verb == VERB_QUANTIZE && recipe_id(o) == DFQ_RECIPE_AIT_SET &&

@@ -117,8 +117,8 @@ enum {
     /** As ::DFQ_RECIPE_AIT_PARITY with that loss. */
     DFQ_RECIPE_GDFQ_PARITY = 5,
     /** For convolutional networks on a set of images (::DFQ_MODE_IMPROVED): AIT's KL alone, AdamW
-     *  at 1e-4 with ten times that for scales, a cosine, mild augmentation, no inundation: rounding
-     *  has left codes whose neighbours are worse. */
+     *  at 1e-4 with ten times that for scales, a cosine, mild augmentation, no inundation. It has
+     *  not been shown to gain on a rounded network (docs/METHODS.md). */
     DFQ_RECIPE_AIT_SET = 6
 };
 
