@@ -2027,7 +2027,8 @@ class Assets(Part):
         j = json.loads(self.works("eval", model, "--data", data, "--json").out)
         assert (j["n"], j["correct"], j["correct5"]) == (1000, 915, 998), j
         j = json.loads(self.works("quantize", model, "--bits", "w4a4", "-o", "q", "--steps", "24",
-                                  "--batch", "32", "--lr", "1e-4", "--data", data, "--json").out)
+                                  "--images", "64", "--batch", "32", "--lr", "1e-4", "--data", data,
+                                  "--json").out)
         assert j["float_top1"] == 0.915 and j["top1"] > 0.6 and j["bytes"] < 180000, j
         return None
 
