@@ -38,7 +38,9 @@ enum {
     DFQ_PIXELS_U8_NCHW = 1,
     /** float [n][3][height][width], normalised, of the size that the network takes: used as they
      *  are. */
-    DFQ_PIXELS_F32_NCHW = 2
+    DFQ_PIXELS_F32_NCHW = 2,
+    /** float [n][height][width][3], normalised; for dfq_runtime_run() alone. */
+    DFQ_PIXELS_F32_NHWC = 3
 };
 
 /** Labelled images that the caller has: in memory (`images` and `labels`), or behind a function

@@ -14,6 +14,7 @@
 #include <dfq/image_set.h>
 #include <dfq/job.h>
 #include <dfq/quantizer.h>
+#include <dfq/runtime.h>
 #include <dfq/solver.h>
 #include <dfq/status.h>
 #include <dfq/stream.h>

@@ -22,6 +22,9 @@ typedef struct dfq_graph dfq_graph;
  *  Reference counted. */
 typedef struct dfq_quantizer dfq_quantizer;
 
+/** A network that only runs: packed weights, planned memory (dfq/runtime.h). */
+typedef struct dfq_runtime dfq_runtime;
+
 /** A set of images that stays in its file (dfq/image_set.h). */
 typedef struct dfq_image_set dfq_image_set;
 

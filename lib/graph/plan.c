@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/place.h"
+
 /* A slice's largest value should fit in a core's cache beside the weights of one layer. */
 enum { SLICE_FLOATS = 128 * 1024, ALIGN_FLOATS = DFQI_ALIGN / sizeof(float) };
 
@@ -19,13 +21,6 @@ typedef struct item {
     uint8_t once;  /* from frozen parameters: 0 sorts behind 1 */
 } item;
 
-typedef struct life {
-    dfqi_id value;
-    int32_t first, last; /* time of the producer and of the last reader */
-    size_t floats;
-    size_t offset;
-} life;
-
 typedef struct planner {
     const dfqi_graph *g;
     dfqi_plan *p;
@@ -35,7 +30,7 @@ typedef struct planner {
     int32_t n_items;
     int32_t *step_of; /* node -> step, -1 */
     int32_t *pos_of;  /* node -> position in order */
-    life *lives;
+    dfqi_life *lives; /* pool: the region */
 } planner;
 
 static bool is_sliced(const dfqi_graph *g, const dfqi_node *n)
@@ -159,14 +154,14 @@ static void find_lives(planner *w, int32_t *n_lives)
                                           : DFQI_REGION_GLOBAL;
         int32_t pos = w->pos_of[v->node];
         at[id] = *n_lives;
-        w->lives[(*n_lives)++] = (life){.value = id, .first = pos, .last = pos};
+        w->lives[(*n_lives)++] = (dfqi_life){.value = id, .first = pos, .last = pos};
     }
     for (int32_t k = 0; k < w->n_items; k++) {
         const dfqi_node *n = &g->nodes[p->order[k]];
         const dfqi_step *s = &p->steps[w->step_of[p->order[k]]];
         for (int32_t j = 0; j < n->n_in; j++) {
             if (n->in[j] < 0 || at[n->in[j]] < 0) continue;
-            life *l = &w->lives[at[n->in[j]]];
+            dfqi_life *l = &w->lives[at[n->in[j]]];
             if (w->step_of[g->values[n->in[j]].node] != w->step_of[p->order[k]]) {
                 if (p->places[n->in[j]].region == DFQI_REGION_LOCAL)
                     p->places[n->in[j]].region = DFQI_REGION_GLOBAL;
@@ -177,12 +172,17 @@ static void find_lives(planner *w, int32_t *n_lives)
         }
     }
     for (int32_t i = 0; i < *n_lives; i++) {
-        life *l = &w->lives[i];
+        dfqi_life *l = &w->lives[i];
         const dfqi_value *v = &g->values[l->value];
         dfqi_place_region region = p->places[l->value].region;
         int64_t images = v->batched ? (region == DFQI_REGION_LOCAL ? p->slice : g->batch) : 1;
-        l->floats = whole_lines(images, dfqi_value_stride(v));
+        l->pool = region;
+        l->size = whole_lines(images, dfqi_value_stride(v));
         if (v->keep) l->last = w->n_items;
+        if (region == DFQI_REGION_STATIC) { /* for all runs */
+            l->first = 0;
+            l->last = w->n_items;
+        }
         if (region == DFQI_REGION_GLOBAL) {
             /* slices of the producing segment run at different times */
             const dfqi_step *s = &p->steps[w->step_of[v->node]];
@@ -192,40 +192,13 @@ static void find_lives(planner *w, int32_t *n_lives)
     }
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const life *x = a, *y = b;
-    if (x->floats != y->floats) return x->floats > y->floats ? -1 : 1;
-    return x->value < y->value ? -1 : x->value > y->value;
-}
-
-/* Places the largest value first, each at the lowest offset that is free during its lifetime.
- * placed[] is kept sorted by offset. Returns the size of the region, MOST_FLOATS if it is too
- * large. */
+/* Places the values of a region. Returns its size, MOST_FLOATS if it is too large. */
 static size_t place_all(planner *w, int32_t n_lives, dfqi_place_region region, int32_t *placed)
 {
-    size_t end = 0;
-    int32_t n = 0;
-    for (int32_t i = 0; i < n_lives; i++) {
-        life *l = &w->lives[i];
-        if (w->p->places[l->value].region != region) continue;
-        size_t offset = 0;
-        for (int32_t k = 0; k < n; k++) {
-            const life *o = &w->lives[placed[k]];
-            bool meet =
-                region == DFQI_REGION_STATIC || (o->first <= l->last && l->first <= o->last);
-            if (!meet) continue;
-            if (offset + l->floats <= o->offset) break;
-            if (o->offset + o->floats > offset) offset = o->offset + o->floats;
-        }
-        if (offset + l->floats >= MOST_FLOATS) return MOST_FLOATS;
-        l->offset = offset;
-        w->p->places[l->value].offset = offset;
-        if (offset + l->floats > end) end = offset + l->floats;
-        int32_t k = n++;
-        for (; k > 0 && w->lives[placed[k - 1]].offset > offset; k--) placed[k] = placed[k - 1];
-        placed[k] = i;
-    }
+    size_t end = dfqi_lives_place(w->lives, n_lives, region, MOST_FLOATS, placed);
+    for (int32_t i = 0; i < n_lives; i++)
+        if (w->lives[i].pool == (int32_t)region)
+            w->p->places[w->lives[i].value].offset = w->lives[i].offset;
     return end;
 }
 
@@ -293,7 +266,7 @@ dfq_status dfqi_plan_make(const dfqi_graph *g, dfqi_plan *out)
     DFQI_GOTO(schedule(&w), out);
     find_lives(&w, &n_lives);
     find_scratch(&w);
-    qsort(w.lives, (size_t)n_lives, sizeof *w.lives, by_size);
+    dfqi_lives_sort(w.lives, n_lives);
     p.static_floats = place_all(&w, n_lives, DFQI_REGION_STATIC, placed);
     p.global_floats = place_all(&w, n_lives, DFQI_REGION_GLOBAL, placed);
     p.local_floats = place_all(&w, n_lives, DFQI_REGION_LOCAL, placed);

@@ -110,12 +110,17 @@ dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size, df
     return dfqi_image_resize_part(in, middle(new_w, size), middle(new_h, size), filter, out);
 }
 
+void dfqi_image_table(float mean, float std, float table[256])
+{
+    for (int v = 0; v < 256; v++) table[v] = ((float)v / 255.0f - mean) / std;
+}
+
 void dfqi_image_normalise(const dfqi_image *im, const float mean[3], const float std[3], float *out)
 {
     size_t n = (size_t)im->width * (size_t)im->height;
     for (size_t c = 0; c < 3; c++) {
         float table[256];
-        for (int v = 0; v < 256; v++) table[v] = ((float)v / 255.0f - mean[c]) / std[c];
+        dfqi_image_table(mean[c], std[c], table);
         for (size_t i = 0; i < n; i++) out[c * n + i] = table[im->rgb[3 * i + c]];
     }
 }

@@ -37,6 +37,8 @@ DFQI_CHECKED dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, i
  * shape of a picture will do. */
 DFQI_CHECKED dfq_status dfqi_image_fit(const dfqi_image *in, int32_t resize, int32_t size,
                                        dfqi_filter filter, dfqi_image *out);
+/* The normalised values of all bytes: (v / 255 - mean) / std. */
+void dfqi_image_table(float mean, float std, float table[256]);
 /* [height,width,3] bytes -> normalised planes [3,height,width]: (v / 255 - mean) / std. */
 void dfqi_image_normalise(const dfqi_image *im, const float mean[3], const float std[3],
                           float *out);

@@ -113,23 +113,29 @@ static dfqi_id find(const dfqi_graph *g, const char *name)
     return DFQI_NONE;
 }
 
+dfq_status dfqi_probe_find(const dfqi_model *m, const dfqi_graph *g, const char *name,
+                           dfqi_id *out_id, dfqi_probe *out)
+{
+    char show[DFQI_SHOW_MAX];
+    dfqi_id id = name ? find(g, name) : DFQI_NONE;
+    if (id == DFQI_NONE)
+        return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                         "%s has no probe \"%s\"; dfq_graph_get_probe() lists them",
+                         m->net.arch.name, name ? dfqi_show(name, show) : "NULL");
+    add(&m->net.arch, dfqi_graph_value(g, id), name, 0, out);
+    *out_id = id;
+    return DFQ_OK;
+}
+
 static dfq_status prepare(pass *p, int64_t n, const char *const *names)
 {
-    dfq_context *ctx = p->m->ctx;
-    char show[DFQI_SHOW_MAX];
     for (int32_t i = 0; i < p->n; i++) {
-        p->ids[i] = names[i] ? find(p->g, names[i]) : DFQI_NONE;
-        if (p->ids[i] == DFQI_NONE)
-            return dfqi_fail(ctx, DFQ_E_INVALID,
-                             "%s has no probe \"%s\"; dfq_graph_get_probe() lists them",
-                             p->m->net.arch.name, names[i] ? dfqi_show(names[i], show) : "NULL");
         dfqi_probe probe;
         int64_t dims[DFQI_RANK_MAX];
-        const dfqi_value *v = dfqi_graph_value(p->g, p->ids[i]);
-        add(&p->m->net.arch, v, names[i], 0, &probe);
+        DFQI_TRY(dfqi_probe_find(p->m, p->g, names[i], &p->ids[i], &probe));
         dims[0] = n;
         memcpy(dims + 1, probe.dims, (size_t)probe.rank * sizeof *dims);
-        DFQI_TRY(dfqi_tensor_new(ctx, DFQI_F32, v->rank, dims, &p->out[i]));
+        DFQI_TRY(dfqi_tensor_new(p->m->ctx, DFQI_F32, probe.rank + 1, dims, &p->out[i]));
         dfqi_graph_keep(p->g, p->ids[i]);
     }
     dfqi_graph_keep(p->g, p->logits);

@@ -136,15 +136,19 @@ static void take_owner(dfq_tensor *t, bool borrowed, void (*deleter)(void *), vo
     t->owner = owner;
 }
 
+/* Another major version may change the layout of all fields after the version. */
+static dfq_status check_version(dfq_context *ctx, const struct DLManagedTensorVersioned *dl)
+{
+    if (dl->major == DFQI_DL_MAJOR) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "the DLPack tensor's version is %u.%u, must be %d.x",
+                     (unsigned)dl->major, (unsigned)dl->minor, DFQI_DL_MAJOR);
+}
+
 dfq_status dfqi_tensor_import_dlpack(dfq_context *ctx, struct DLManagedTensorVersioned *dl,
                                      dfq_tensor **out)
 {
     bool borrowed;
-    /* Another major version may change the layout of all fields after the version. */
-    if (dl->major != DFQI_DL_MAJOR)
-        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "the DLPack tensor's version is %u.%u, must be %d.x", (unsigned)dl->major,
-                         (unsigned)dl->minor, DFQI_DL_MAJOR);
+    DFQI_TRY(check_version(ctx, dl));
     DFQI_TRY(import_tensor(ctx, &dl->dl_tensor, &borrowed, out));
     take_owner(*out, borrowed, delete_versioned, dl);
     return DFQ_OK;
@@ -156,6 +160,32 @@ dfq_status dfqi_tensor_import_dlpack_unversioned(dfq_context *ctx, struct DLMana
     bool borrowed;
     DFQI_TRY(import_tensor(ctx, &dl->dl_tensor, &borrowed, out));
     take_owner(*out, borrowed, delete_unversioned, dl);
+    return DFQ_OK;
+}
+
+dfq_status dfqi_dlpack_view(dfq_context *ctx, const struct DLManagedTensorVersioned *dl,
+                            dfqi_dl_view *out)
+{
+    const dfqi_dl_tensor *d = &dl->dl_tensor;
+    dfqi_dl_view v = {.rank = d->ndim};
+    int64_t next = 1;
+    size_t bytes;
+    DFQI_TRY(check_version(ctx, dl));
+    DFQI_TRY(check_import(ctx, d, &v.dtype));
+    DFQI_TRY(dfqi_tensor_check_shape(ctx, v.dtype, d->ndim, d->shape, &bytes));
+    const uintptr_t at = (uintptr_t)d->data + d->byte_offset;
+    if (d->data == NULL || at % dfqi_dtype_bytes(v.dtype) != 0)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "the DLPack tensor's data lies at address %zu, must be a multiple of %zu; "
+                         "copy it",
+                         d->data == NULL ? (size_t)0 : (size_t)at, dfqi_dtype_bytes(v.dtype));
+    v.data = (const char *)d->data + d->byte_offset;
+    for (int32_t i = d->ndim - 1; i >= 0; i--) {
+        v.dims[i] = d->shape[i];
+        v.strides[i] = d->strides ? d->strides[i] : next;
+        next *= d->shape[i];
+    }
+    *out = v;
     return DFQ_OK;
 }
 

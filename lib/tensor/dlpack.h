@@ -49,6 +49,18 @@ DFQI_CHECKED dfq_status dfqi_tensor_import_dlpack_unversioned(dfq_context *ctx,
                                                               struct DLManagedTensor *dl,
                                                               dfq_tensor **out);
 
+/* A tensor of another library that is looked at and not taken over. Strides count elements. */
+typedef struct dfqi_dl_view {
+    dfqi_dtype dtype;
+    int32_t rank;
+    int64_t dims[DFQI_RANK_MAX], strides[DFQI_RANK_MAX];
+    const void *data;
+} dfqi_dl_view;
+/* DFQ_E_INVALID also for memory that is not aligned to its element type. Allocates nothing. */
+DFQI_CHECKED dfq_status dfqi_dlpack_view(dfq_context *ctx,
+                                         const struct DLManagedTensorVersioned *dl,
+                                         dfqi_dl_view *out);
+
 /* A view that keeps `t` alive until its deleter runs, on whatever thread. */
 DFQI_CHECKED dfq_status dfqi_tensor_export_dlpack(const dfq_tensor *t,
                                                   struct DLManagedTensorVersioned **out);

@@ -105,6 +105,14 @@ static dfq_status load(scene *s, const void *o)
     return status;
 }
 
+static dfq_status runtime(scene *s, const void *o)
+{
+    dfq_runtime *made = NULL;
+    dfq_status status = dfq_runtime_create(s->net, o, &made);
+    dfq_runtime_release(made);
+    return status;
+}
+
 static dfq_status dataset(scene *s, const void *o)
 {
     dfq_dataset *made = NULL;
@@ -163,7 +171,8 @@ static const struct {
                ROW(dfq_generator_options, live, 0),    ROW(dfq_load_options, load, 1),
                ROW(dfq_quantize_options, quantize, 0), ROW(dfq_quantizer_options, quantizer, 0),
                ROW(dfq_solver_options, solver, 0),     ROW(dfq_trainer_options, trainer, 0),
-               ROW(dfq_tuner_options, tuner, 0),       ROW(dfq_vit_options, graph, 0)};
+               ROW(dfq_tuner_options, tuner, 0),       ROW(dfq_vit_options, graph, 0),
+               ROW(dfq_runtime_options, runtime, 0)};
 
 static scene begin(void)
 {

@@ -1,0 +1,155 @@
+/** @file dfq/runtime.h
+ *  @ingroup stable
+ *  Runtimes: networks that only run, float or quantized. Weights are packed and memory is planned
+ *  once; dfq_runtime_run() allocates nothing. Logits have the bits of dfq_graph_forward(), at any
+ *  number of threads and images.
+ *
+ *  A runtime serves one thread at a time, like its context. For a second thread make a second
+ *  context and a clone there: clones share the weights. */
+#ifndef DFQ_RUNTIME_H
+#define DFQ_RUNTIME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/dataset.h>
+#include <dfq/export.h>
+#include <dfq/graph.h>
+#include <dfq/status.h>
+#include <dfq/tensor.h>
+#include <dfq/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How a runtime is made. */
+typedef struct dfq_runtime_options {
+    uint32_t struct_size; /**< set by dfq_runtime_options_init() */
+    int32_t n_probes;     /**< names in `probes` */
+    int64_t batch;        /**< images of a run at most, 1 to 65536 (1) */
+    /** Names of values that can be read after a run (dfq_graph_get_probe()); NULL: none. They cost
+     *  memory for the whole batch, and time, as what is only read there must be computed. */
+    const char *const *probes;
+} dfq_runtime_options;
+
+/** Images for a run: n images of the size that the network takes, one behind the other. Filled by
+ *  dfq_runtime_input_init(), then `data`, `n` and `pixels` are set. */
+typedef struct dfq_runtime_input {
+    uint32_t struct_size; /**< set by dfq_runtime_input_init() */
+    int32_t pixels;       /**< DFQ_PIXELS_*: bytes of 0..255, which the runtime normalises by the
+                               network's mean and std, or floats that are normalised already */
+    const void *data;     /**< the first image; read during the run alone */
+    int64_t n;            /**< images, 1 to the runtime's batch */
+    int64_t height;       /**< must be the network's */
+    int64_t width;        /**< the same */
+    int64_t channels;     /**< the same */
+} dfq_runtime_input;
+
+/** Description of a runtime. Filled by dfq_runtime_get_info(). */
+typedef struct dfq_runtime_info {
+    uint32_t struct_size;  /**< bytes the caller has room for; set before the call */
+    int32_t quantized;     /**< 1: of a quantized network */
+    int64_t batch;         /**< images of a run, at most */
+    int64_t image;         /**< side of the square input, pixels */
+    int64_t channels;      /**< 3 */
+    int64_t classes;       /**< logits */
+    int64_t shared_bytes;  /**< weights and other constants, which clones share */
+    int64_t private_bytes; /**< memory for values of this runtime alone */
+} dfq_runtime_info;
+
+/** A result of the last run. Filled by dfq_runtime_get_output(). */
+typedef struct dfq_runtime_output {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t rank;         /**< 2 to 4 */
+    int64_t dims[4];      /**< extents, row-major; the first is the images of the last run, 0 before
+                               it. Images have channels first */
+    const float *data;    /**< borrowed: valid until the next run or the release */
+    const char *name;     /**< "logits", or that of the probe; borrowed from the runtime */
+} dfq_runtime_output;
+
+/** Fills `options` with the defaults. @param size sizeof *options */
+DFQ_API void dfq_runtime_options_init(dfq_runtime_options *options, size_t size);
+
+/** Makes a runtime of a network as it is now: later changes of the graph do not reach it, and the
+ *  graph may be given back.
+ *  @param graph       float or quantized; its context is the runtime's
+ *  @param options     NULL: the defaults
+ *  @param out_runtime to be given back with dfq_runtime_release()
+ *  @return ::DFQ_E_INVALID (an option, a name that is no probe, a quantized CNN without ranges),
+ *          ::DFQ_E_UNSUPPORTED (a field this library does not know), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_runtime_create(const dfq_graph *graph,
+                                          const dfq_runtime_options *options,
+                                          dfq_runtime **out_runtime);
+
+/** Makes a runtime straight from a file, without a graph that stays.
+ *  @param path    as in dfq_graph_load_with()
+ *  @param load    what the file may not tell, or NULL
+ *  @param options NULL: the defaults
+ *  @return as dfq_graph_load_with() and dfq_runtime_create(). */
+DFQ_CHECKED dfq_status dfq_runtime_load(dfq_context *context, const char *path,
+                                        const dfq_load_options *load,
+                                        const dfq_runtime_options *options,
+                                        dfq_runtime **out_runtime);
+
+/** Makes a runtime that shares the weights, with memory of its own. It may be called while
+ *  `runtime` is running in another thread.
+ *  @param context that of the clone: another one than the runtime's, to run beside it
+ *  @return ::DFQ_E_INVALID, ::DFQ_E_NOMEM. Errors are told by `context`. */
+DFQ_CHECKED dfq_status dfq_runtime_clone(const dfq_runtime *runtime, dfq_context *context,
+                                         dfq_runtime **out_runtime);
+
+/** Gives a runtime back; the last clone frees the weights. NULL is fine. */
+DFQ_API void dfq_runtime_release(dfq_runtime *runtime);
+
+/** Fills `out_info` as far as its struct_size allows. @return ::DFQ_E_INVALID. */
+DFQ_CHECKED dfq_status dfq_runtime_get_info(const dfq_runtime *runtime, dfq_runtime_info *out_info);
+
+/** Fills `input` with the sizes of the network, n = 1, bytes with channels last, no data.
+ *  @param size sizeof *input */
+DFQ_API void dfq_runtime_input_init(dfq_runtime_input *input, size_t size,
+                                    const dfq_runtime *runtime);
+
+/** Runs the network. Allocates nothing and waits for no lock; work is shared out to the threads of
+ *  the context.
+ *  @param input      the images
+ *  @param out_logits [n][classes], or NULL: dfq_runtime_get_output() has them
+ *  @param capacity   floats that out_logits has room for, at least n x classes
+ *  @return ::DFQ_OK, ::DFQ_E_INVALID (NULL, pixels of another kind), ::DFQ_E_SHAPE (other sizes
+ *          than the network's, n above the batch, too little room). */
+DFQ_CHECKED dfq_status dfq_runtime_run(dfq_runtime *runtime, const dfq_runtime_input *input,
+                                       float *out_logits, int64_t capacity);
+
+/** Runs the network on a tensor of another library, which is borrowed and read where it lies:
+ *  uint8 or float32 (normalised), in CPU memory, with any strides.
+ *  @param images   [n,3,S,S], or [n,S,S,3] if channels_last
+ *  @param channels_last 0 or 1
+ *  @return as dfq_runtime_run(); ::DFQ_E_UNSUPPORTED (another major version of DLPack, another
+ *          device or element type). */
+DFQ_CHECKED dfq_status dfq_runtime_run_dlpack(dfq_runtime *runtime,
+                                              const struct DLManagedTensorVersioned *images,
+                                              int32_t channels_last, float *out_logits,
+                                              int64_t capacity);
+
+/** Number of outputs: the logits and the probes. 0 for NULL. */
+DFQ_API int32_t dfq_runtime_get_output_count(const dfq_runtime *runtime);
+
+/** Output i of the last run: 0 the logits, then the probes in the order of the options.
+ *  @param out_output struct_size must be set
+ *  @return ::DFQ_E_INVALID. */
+DFQ_CHECKED dfq_status dfq_runtime_get_output(const dfq_runtime *runtime, int32_t i,
+                                              dfq_runtime_output *out_output);
+
+/** Reads a picture file (PNG, JPEG) as the network takes it: resized and cropped as its metadata
+ *  say, ready for ::DFQ_PIXELS_U8_NHWC.
+ *  @param out_pixels [S][S][3], red, green, blue
+ *  @param capacity   bytes that out_pixels has room for, at least S x S x 3
+ *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_UNSUPPORTED (no such picture), ::DFQ_E_SHAPE (too
+ *          small a picture, too little room), ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_runtime_read_picture(const dfq_runtime *runtime, const char *path,
+                                                uint8_t *out_pixels, size_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,291 @@
+/* Lowering: a forward graph becomes a program. Constants are what the graph computes from frozen
+ * parameters alone; each other node that an output needs becomes a step, unless it is part of the
+ * step of a later one. */
+#include <stdio.h>
+#include <string.h>
+
+#include "graph/ops.h"
+#include "quant/evaluate.h"
+#include "quant/probe.h"
+#include "runtime/program_priv.h"
+
+/* A slice's largest value should fit in a core's cache beside the weights of one layer. */
+enum { SLICE_FLOATS = 128 * 1024 };
+
+/* -- values and steps -------------------------------------------------------------------------- */
+
+int32_t dfqi_rt_value_of(dfqi_rt_builder *b, dfqi_id id, bool data)
+{
+    if (id < 0) return -1;
+    const dfqi_value *from = dfqi_graph_value(b->g, id);
+    int32_t i = b->value_of[id];
+    if (i < 0) {
+        i = b->value_of[id] = b->p->n_values++;
+        dfqi_rt_value *v = &b->p->values[i];
+        v->region = from->batched ? DFQI_RT_SLICE : DFQI_RT_NONE;
+        v->rank = from->rank;
+        memcpy(v->dims, from->dims, sizeof v->dims);
+        v->bytes = (size_t)dfqi_value_count(from) * sizeof(float);
+        v->id = id;
+    }
+    if (data && b->p->values[i].region == DFQI_RT_NONE) b->p->values[i].region = DFQI_RT_CONSTANT;
+    return i;
+}
+
+dfqi_rt_step *dfqi_rt_step_add(dfqi_rt_builder *b, const dfqi_node *n)
+{
+    dfqi_rt_step *s = &b->p->steps[b->p->n_steps++];
+    s->op = n->op;
+    s->attr = n->attr;
+    s->units = 1;
+    for (int32_t i = 0; i < DFQI_IN_MAX; i++) s->in[i] = -1;
+    for (int32_t i = 0; i < DFQI_OUT_MAX; i++) s->out[i] = -1;
+    return s;
+}
+
+const dfqi_node *dfqi_rt_sole(const dfqi_rt_builder *b, dfqi_id id, dfqi_op_kind op)
+{
+    const dfqi_value *v = dfqi_graph_value(b->g, id);
+    if (v->node < 0 || b->readers[id] != 1) return NULL;
+    const dfqi_node *n = &b->g->nodes[v->node];
+    return n->op == op ? n : NULL;
+}
+
+/* -- steps of single nodes --------------------------------------------------------------------- */
+
+/* Is operand i of such a node looked at for its extents only? A packed form of it is read. */
+static bool extents_only(dfqi_op_kind op, int32_t i)
+{
+    return (op == DFQI_OP_LINEAR || op == DFQI_OP_CONV) && i == 1;
+}
+
+/* Can a node be computed row by row (its operands seen as [rows, last extent])? */
+static bool goes_by_rows(const dfqi_graph *g, const dfqi_node *n)
+{
+    switch (n->op) {
+    case DFQI_OP_LINEAR:
+    case DFQI_OP_ADD:
+    case DFQI_OP_MUL:
+    case DFQI_OP_GELU:
+    case DFQI_OP_RELU:
+    case DFQI_OP_LEAKY_RELU:
+    case DFQI_OP_TANH:
+    case DFQI_OP_SOFTMAX:
+    case DFQI_OP_LAYERNORM:
+    case DFQI_OP_BATCHNORM:
+    case DFQI_OP_FQ_LOG:
+        return true;
+    case DFQI_OP_FQ: /* one scale, or one for each entry of the last extent */
+        return dfqi_value_count(dfqi_graph_value(g, n->in[1])) == 1 ||
+               dfqi_graph_value(g, n->in[0])->rank < 4;
+    case DFQI_OP_FQ_ROW:
+        return n->attr.i[2] == 0;
+    default:
+        return false;
+    }
+}
+
+/* Units of a node: its rows if all its values have the same number of them, else 1. */
+static int64_t units_of(const dfqi_graph *g, const dfqi_node *n)
+{
+    const dfqi_value *y = dfqi_graph_value(g, n->out[0]);
+    if (y->rank < 3 || !goes_by_rows(g, n)) return 1;
+    for (int32_t i = 0; i < n->n_in; i++) {
+        if (n->in[i] < 0) continue;
+        const dfqi_value *x = dfqi_graph_value(g, n->in[i]);
+        if (x->batched && (x->rank < 3 || x->dims[1] != y->dims[1])) return 1;
+    }
+    return y->dims[1];
+}
+
+static void add_node(dfqi_rt_builder *b, const dfqi_node *n)
+{
+    const dfqi_graph *g = b->g;
+    const dfqi_op *op = dfqi_op_get(n->op);
+    dfqi_rt_step *s = dfqi_rt_step_add(b, n);
+    s->run = dfqi_rt_run_op;
+    s->units = units_of(g, n);
+    s->n_in = n->n_in;
+    s->n_out = n->n_out;
+    for (int32_t i = 0; i < n->n_in; i++)
+        s->in[i] = dfqi_rt_value_of(b, n->in[i], !extents_only(n->op, i));
+    for (int32_t i = 0; i < n->n_out; i++)
+        if (i == 0 || b->readers[n->out[i]] > 0) s->out[i] = dfqi_rt_value_of(b, n->out[i], true);
+    if (op->scratch) s->scratch = (size_t)op->scratch(g, n, b->p->slice) * sizeof(float);
+    s->macs = op->macs ? op->macs(g, n) : (double)dfqi_value_count(dfqi_graph_value(g, n->out[0]));
+}
+
+/* What reads the image itself: [3,S,S] to patches, or to channels last. */
+static dfq_status add_reader(dfqi_rt_builder *b, const dfqi_node *n)
+{
+    if (n->op != DFQI_OP_PATCHIFY && n->op != DFQI_OP_CHANNELS_LAST)
+        return dfqi_fail(b->g->ctx, DFQ_E_INTERNAL, "the runtime cannot read images for %s",
+                         dfqi_op_get(n->op)->name);
+    dfqi_rt_step *s = dfqi_rt_step_add(b, n);
+    s->run = n->op == DFQI_OP_PATCHIFY ? dfqi_rt_run_patches : dfqi_rt_run_channels_last;
+    s->n_out = 1;
+    s->out[0] = dfqi_rt_value_of(b, n->out[0], true);
+    s->units = dfqi_graph_value(b->g, n->out[0])->dims[1];
+    return DFQ_OK;
+}
+
+static dfq_status add_steps(dfqi_rt_builder *b, dfqi_id x)
+{
+    dfqi_rt_attention_mark(b);
+    for (int32_t i = 0; i < b->g->n_nodes; i++) {
+        const dfqi_node *n = &b->g->nodes[i];
+        if (!b->needed[i] || b->taken[i] || dfqi_graph_value(b->g, n->out[0])->frozen) continue;
+        if (n->n_in > 0 && n->in[0] == x)
+            DFQI_TRY(add_reader(b, n));
+        else if (!dfqi_rt_attention_add(b, n))
+            add_node(b, n);
+    }
+    return DFQ_OK;
+}
+
+/* -- the whole --------------------------------------------------------------------------------- */
+
+/* Nodes that lead to an output, from the back. */
+static void mark_needed(dfqi_rt_builder *b, int32_t n_outputs, const dfqi_id *outputs)
+{
+    const dfqi_graph *g = b->g;
+    for (int32_t i = 0; i < n_outputs; i++) b->readers[outputs[i]]++;
+    for (int32_t i = g->n_nodes - 1; i >= 0; i--) {
+        const dfqi_node *n = &g->nodes[i];
+        for (int32_t k = 0; k < n->n_out; k++) b->needed[i] |= b->readers[n->out[k]] > 0;
+        for (int32_t k = 0; b->needed[i] && k < n->n_in; k++)
+            if (n->in[k] >= 0) b->readers[n->in[k]]++;
+    }
+}
+
+static int64_t slice_of(const dfqi_graph *g, int64_t batch)
+{
+    int64_t largest = 1;
+    for (int32_t v = 0; v < g->n_values; v++)
+        if (g->values[v].batched && dfqi_value_stride(&g->values[v]) > largest)
+            largest = dfqi_value_stride(&g->values[v]);
+    int64_t slice = SLICE_FLOATS / largest;
+    return slice < 1 ? 1 : slice > batch ? batch : slice;
+}
+
+/* Outputs are values that nothing else stands for: one that is asked for twice has two names. */
+static void add_outputs(dfqi_rt_builder *b, const dfqi_id *outputs)
+{
+    for (int32_t i = 0; i < b->p->n_outputs; i++) {
+        int32_t v = dfqi_rt_value_of(b, outputs[i], true);
+        b->p->values[v].region = DFQI_RT_OUTPUT;
+        b->p->outputs[i].value = v;
+    }
+}
+
+static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, dfqi_program *p)
+{
+    dfq_context *ctx = g->ctx;
+    dfqi_rt_builder b = {.g = g, .p = p};
+    dfq_status status = DFQ_E_NOMEM;
+    size_t values = (size_t)g->n_values + 1, nodes = (size_t)g->n_nodes + 1;
+    p->slice = slice_of(g, p->batch);
+    p->values = dfqi_calloc(ctx, values, sizeof *p->values);
+    p->steps = dfqi_calloc(ctx, nodes, sizeof *p->steps);
+    p->segments = dfqi_calloc(ctx, nodes, sizeof *p->segments);
+    b.value_of = dfqi_alloc(ctx, values * sizeof *b.value_of);
+    b.readers = dfqi_calloc(ctx, values, sizeof *b.readers);
+    b.needed = dfqi_calloc(ctx, nodes, 1);
+    b.taken = dfqi_calloc(ctx, nodes, 1);
+    if (!p->values || !p->steps || !p->segments || !b.value_of || !b.readers || !b.needed ||
+        !b.taken)
+        goto out;
+    memset(b.value_of, 0xff, values * sizeof *b.value_of);
+    mark_needed(&b, p->n_outputs, outputs);
+    DFQI_GOTO(add_steps(&b, x), out);
+    add_outputs(&b, outputs);
+    DFQI_GOTO(dfqi_rt_constants(&b), out);
+    status = dfqi_rt_plan(p);
+out:
+    dfqi_free(ctx, b.value_of);
+    dfqi_free(ctx, b.readers);
+    dfqi_free(ctx, b.needed);
+    dfqi_free(ctx, b.taken);
+    return status;
+}
+
+/* The values of the logits and of all probes; images with channels first. */
+static dfq_status find_outputs(const dfqi_model *m, const dfq_runtime_options *o, dfqi_graph *g,
+                               dfqi_program *p, dfqi_id *outputs)
+{
+    snprintf(p->outputs[0].name, sizeof p->outputs[0].name, "logits");
+    for (int32_t i = 0; i < o->n_probes; i++) {
+        dfqi_probe probe;
+        dfqi_id id;
+        DFQI_TRY(dfqi_probe_find(m, g, o->probes[i], &id, &probe));
+        memcpy(p->outputs[i + 1].name, probe.name, sizeof probe.name);
+        bool turned = dfqi_arch_is_cnn(&m->net.arch) && dfqi_graph_value(g, id)->rank == 4;
+        outputs[i + 1] = turned ? dfqi_channels_first(g, id) : id;
+    }
+    return dfqi_graph_status(g);
+}
+
+static void describe(const dfqi_model *m, dfqi_program *p)
+{
+    p->channels = m->net.arch.channels;
+    p->classes = m->net.arch.classes;
+    p->quantized = m->quantized;
+    p->preprocess = dfqi_model_preprocess(m);
+    for (int c = 0; c < 3; c++)
+        dfqi_image_table(p->preprocess.mean[c], p->preprocess.std[c], p->table[c]);
+}
+
+dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o, dfqi_program **out)
+{
+    dfq_context *ctx = m->ctx;
+    dfqi_graph *g = NULL;
+    dfqi_id x, *outputs = NULL;
+    dfqi_taps taps = {0};
+    dfq_status status = DFQ_E_NOMEM;
+    dfqi_program *p = dfqi_calloc(ctx, 1, sizeof *p);
+    if (!p) return status;
+    p->ctx = dfqi_context_retain(ctx);
+    p->refs = 1;
+    p->k = dfqi_kernels_get(ctx);
+    p->batch = o->batch;
+    p->n_outputs = 1 + o->n_probes;
+    describe(m, p);
+    p->outputs = dfqi_calloc(ctx, (size_t)p->n_outputs, sizeof *p->outputs);
+    outputs = dfqi_calloc(ctx, (size_t)p->n_outputs, sizeof *outputs);
+    if (!p->outputs || !outputs) goto out;
+    if (o->n_probes > 0)
+        status = dfqi_model_graph_whole(m, 1, &g, &x, &taps.logits);
+    else
+        status = dfqi_model_graph(m, 1, &g, &x, &taps);
+    if (status != DFQ_OK) goto out;
+    outputs[0] = taps.logits;
+    DFQI_GOTO(find_outputs(m, o, g, p, outputs), out);
+    status = lower(g, x, outputs, p);
+out:
+    dfqi_graph_free(g);
+    dfqi_free(ctx, outputs);
+    if (status == DFQ_OK)
+        *out = p;
+    else
+        dfqi_program_release(p);
+    return status;
+}
+
+dfqi_program *dfqi_program_retain(dfqi_program *p)
+{
+    dfqi_ref_inc(&p->refs);
+    return p;
+}
+
+void dfqi_program_release(dfqi_program *p)
+{
+    if (!p || dfqi_ref_dec(&p->refs) > 0) return;
+    dfq_context *ctx = p->ctx;
+    dfqi_free(ctx, p->values);
+    dfqi_free(ctx, p->steps);
+    dfqi_free(ctx, p->segments);
+    dfqi_free(ctx, p->outputs);
+    dfqi_free(ctx, p->constants);
+    dfqi_free(ctx, p);
+    dfqi_context_release(ctx);
+}

@@ -1,0 +1,44 @@
+/* Reads images: bytes or floats, in any layout. */
+#include "runtime/program_priv.h"
+
+void dfqi_rt_pixels(const dfqi_rt_frame *f, int64_t i, int64_t c, int64_t y, int64_t x, int64_t n,
+                    float *out, int64_t step)
+{
+    const dfqi_pixels *from = f->pixels;
+    const int64_t *stride = from->stride, next = stride[3];
+    const int64_t at = (f->first + i) * stride[0] + c * stride[1] + y * stride[2] + x * next;
+    if (from->bytes) {
+        const uint8_t *v = (const uint8_t *)from->data + at;
+        const float *table = f->p->table[c];
+        for (int64_t k = 0; k < n; k++) out[k * step] = table[v[k * next]];
+    } else {
+        const float *v = (const float *)from->data + at;
+        for (int64_t k = 0; k < n; k++) out[k * step] = v[k * next];
+    }
+}
+
+/* A unit is a patch, [C, size, size]. */
+void dfqi_rt_run_patches(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                         int64_t count)
+{
+    const int64_t size = s->attr.i[0], side = f->p->preprocess.size / size;
+    float *out = (float *)(void *)dfqi_rt_at(f, s->out[0], s->units, first);
+    for (int64_t u = first; u < first + count; u++) {
+        const int64_t image = u / s->units, patch = u % s->units;
+        for (int64_t c = 0; c < f->p->channels; c++)
+            for (int64_t y = 0; y < size; y++, out += size)
+                dfqi_rt_pixels(f, image, c, patch / side * size + y, patch % side * size, size, out,
+                               1);
+    }
+}
+
+/* A unit is a row of pixels, [X, C]. */
+void dfqi_rt_run_channels_last(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                               int64_t count)
+{
+    const int64_t side = f->p->preprocess.size, channels = f->p->channels;
+    float *out = (float *)(void *)dfqi_rt_at(f, s->out[0], s->units, first);
+    for (int64_t u = first; u < first + count; u++, out += side * channels)
+        for (int64_t c = 0; c < channels; c++)
+            dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, side, out + c, channels);
+}

@@ -1,0 +1,176 @@
+/* The plan of a program: steps that go block by block together, and the place of every value. */
+#include <stdint.h>
+
+#include "graph/place.h"
+#include "runtime/program_priv.h"
+
+/* A block's largest value, so that what one step of a segment writes is still in cache when the
+ * next one reads it. */
+enum { BLOCK_FLOATS = 256 * 1024 };
+
+enum { POOL_SLICE, POOL_BLOCK };
+
+static const size_t MOST = SIZE_MAX / 4;
+
+static void find_segments(dfqi_program *p)
+{
+    for (int32_t i = 0; i < p->n_steps; i++) {
+        const dfqi_rt_step *s = &p->steps[i];
+        dfqi_rt_segment *last = p->n_segments ? &p->segments[p->n_segments - 1] : NULL;
+        if (last && last->units == s->units && !last->divisible && !s->divisible)
+            last->count++;
+        else
+            p->segments[p->n_segments++] = (dfqi_rt_segment){
+                .first = i, .count = 1, .units = s->units, .divisible = s->divisible};
+    }
+}
+
+/* -- blocks ------------------------------------------------------------------------------------ */
+
+/* Bytes that a value takes for one unit of a step. */
+static size_t unit_bytes(const dfqi_program *p, int32_t value, int64_t units)
+{
+    const dfqi_rt_value *v = &p->values[value];
+    return v->region == DFQI_RT_CONSTANT || v->region == DFQI_RT_NONE ? 0
+                                                                      : v->bytes / (size_t)units;
+}
+
+/* Equal blocks whose largest value has at most BLOCK_FLOATS; single images as many as a slice
+ * has. */
+static void choose_block(const dfqi_program *p, dfqi_rt_segment *g)
+{
+    const int64_t total = p->slice * g->units;
+    size_t largest = sizeof(float);
+    for (int32_t i = g->first; i < g->first + g->count; i++) {
+        const dfqi_rt_step *s = &p->steps[i];
+        for (int32_t k = 0; k < s->n_in; k++)
+            if (s->in[k] >= 0 && unit_bytes(p, s->in[k], g->units) > largest)
+                largest = unit_bytes(p, s->in[k], g->units);
+        for (int32_t k = 0; k < s->n_out; k++)
+            if (s->out[k] >= 0 && unit_bytes(p, s->out[k], g->units) > largest)
+                largest = unit_bytes(p, s->out[k], g->units);
+    }
+    int64_t limit = (int64_t)(BLOCK_FLOATS * sizeof(float) / largest);
+    if (g->units == 1) limit = p->slice;
+    if (limit < 1 || g->divisible) limit = 1;
+    const int64_t blocks = (total + limit - 1) / limit;
+    g->block = (total + blocks - 1) / blocks;
+}
+
+/* -- lives ------------------------------------------------------------------------------------- */
+
+typedef struct span {
+    int32_t first_segment, last_segment, first_step, last_step;
+} span;
+
+static void widen(span *s, int32_t segment, int32_t step)
+{
+    if (s->first_segment < 0) {
+        s->first_segment = segment;
+        s->first_step = step;
+    }
+    s->last_segment = segment;
+    s->last_step = step;
+}
+
+static void find_spans(const dfqi_program *p, span *spans)
+{
+    for (int32_t v = 0; v < p->n_values; v++) spans[v] = (span){-1, -1, -1, -1};
+    for (int32_t g = 0; g < p->n_segments; g++)
+        for (int32_t i = p->segments[g].first; i < p->segments[g].first + p->segments[g].count;
+             i++) {
+            const dfqi_rt_step *s = &p->steps[i];
+            for (int32_t k = 0; k < s->n_in; k++)
+                if (s->in[k] >= 0) widen(&spans[s->in[k]], g, i);
+            for (int32_t k = 0; k < s->n_out; k++)
+                if (s->out[k] >= 0) widen(&spans[s->out[k]], g, i);
+        }
+}
+
+/* n times bytes in whole cache lines, MOST if that is too large. */
+static size_t lines(size_t n, size_t bytes)
+{
+    size_t size;
+    if (!dfqi_mul_size(n, bytes, &size) || size > MOST - DFQI_ALIGN) return MOST;
+    return (size + DFQI_ALIGN - 1) / DFQI_ALIGN * DFQI_ALIGN;
+}
+
+/* Values that one segment makes and reads go with the block, others with the slice. */
+static int32_t find_lives(dfqi_program *p, const span *spans, dfqi_life *lives)
+{
+    int32_t n = 0;
+    for (int32_t i = 0; i < p->n_values; i++) {
+        dfqi_rt_value *v = &p->values[i];
+        const span *s = &spans[i];
+        if (v->region != DFQI_RT_SLICE) continue;
+        if (s->first_segment == s->last_segment) v->region = DFQI_RT_BLOCK;
+        const dfqi_rt_segment *g = &p->segments[s->first_segment];
+        dfqi_life *l = &lives[n++];
+        if (v->region == DFQI_RT_BLOCK)
+            *l = (dfqi_life){i,
+                             POOL_BLOCK,
+                             s->first_step,
+                             s->last_step,
+                             lines((size_t)g->block, v->bytes / (size_t)g->units),
+                             0};
+        else
+            *l = (dfqi_life){
+                i, POOL_SLICE, s->first_segment, s->last_segment, lines((size_t)p->slice, v->bytes),
+                0};
+    }
+    return n;
+}
+
+static dfq_status place_outputs(dfqi_program *p)
+{
+    size_t end = 0;
+    for (int32_t i = 0; i < p->n_values; i++) {
+        dfqi_rt_value *v = &p->values[i];
+        if (v->region != DFQI_RT_OUTPUT) continue;
+        v->offset = end;
+        end += lines((size_t)p->batch, v->bytes);
+        if (end >= MOST) return DFQ_E_NOMEM;
+    }
+    p->output_bytes = end;
+    return DFQ_OK;
+}
+
+static dfq_status place_values(dfqi_program *p, const span *spans, dfqi_life *lives,
+                               int32_t *placed)
+{
+    const int32_t n = find_lives(p, spans, lives);
+    dfqi_lives_sort(lives, n);
+    p->slice_bytes = dfqi_lives_place(lives, n, POOL_SLICE, MOST, placed);
+    p->block_bytes = dfqi_lives_place(lives, n, POOL_BLOCK, MOST, placed);
+    for (int32_t i = 0; i < n; i++) p->values[lives[i].value].offset = lives[i].offset;
+    for (int32_t i = 0; i < p->n_steps; i++) {
+        const size_t scratch = lines(1, p->steps[i].scratch);
+        if (scratch > p->scratch_bytes) p->scratch_bytes = scratch;
+    }
+    dfq_status status = place_outputs(p);
+    if (status == DFQ_OK && p->slice_bytes < MOST && p->block_bytes < MOST &&
+        p->scratch_bytes < MOST)
+        return DFQ_OK;
+    return dfqi_fail(p->ctx, DFQ_E_NOMEM,
+                     "out of memory: a batch of %lld needs more than can be addressed",
+                     (long long)p->batch);
+}
+
+dfq_status dfqi_rt_plan(dfqi_program *p)
+{
+    dfq_status status = DFQ_E_NOMEM;
+    const size_t n = (size_t)p->n_values + 1;
+    span *spans = dfqi_calloc(p->ctx, n, sizeof *spans);
+    dfqi_life *lives = dfqi_calloc(p->ctx, n, sizeof *lives);
+    int32_t *placed = dfqi_calloc(p->ctx, n, sizeof *placed);
+    if (spans && lives && placed) {
+        find_segments(p);
+        for (int32_t g = 0; g < p->n_segments; g++) choose_block(p, &p->segments[g]);
+        find_spans(p, spans);
+        status = place_values(p, spans, lives, placed);
+    }
+    dfqi_free(p->ctx, spans);
+    dfqi_free(p->ctx, lives);
+    dfqi_free(p->ctx, placed);
+    return status;
+}

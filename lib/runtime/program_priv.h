@@ -1,0 +1,139 @@
+/* Programs: what a runtime does, as steps over values. */
+#ifndef DFQI_RUNTIME_PROGRAM_PRIV_H
+#define DFQI_RUNTIME_PROGRAM_PRIV_H
+
+#include "graph/graph.h"
+#include "io/dataset.h"
+#include "runtime/runtime.h"
+
+/* Where a value lies. */
+typedef enum dfqi_rt_region {
+    DFQI_RT_NONE,     /* nowhere: a constant of which the extents alone matter */
+    DFQI_RT_CONSTANT, /* in the program */
+    DFQI_RT_SLICE,    /* with the images that are computed together */
+    DFQI_RT_BLOCK,    /* with a thread, for one block of a segment */
+    DFQI_RT_OUTPUT    /* with the runtime, for the whole batch */
+} dfqi_rt_region;
+
+typedef struct dfqi_rt_value {
+    dfqi_rt_region region;
+    size_t offset; /* bytes into its region */
+    size_t bytes;  /* of one image; of a constant all */
+    int32_t rank;
+    int64_t dims[DFQI_RANK_MAX]; /* dims[0] is 1 if there is one for each image */
+    dfqi_id id;                  /* of the graph; DFQI_NONE once it is gone */
+} dfqi_rt_value;
+
+/* softmax(scale Q K^T) V for each head; in[0] is qkv[N, 3 H d], out[0] is [queries, H d]. */
+typedef struct dfqi_rt_attention {
+    int64_t heads, tokens, width; /* H, N, d */
+    int64_t first_query, queries; /* of the N */
+    float scale;
+} dfqi_rt_attention;
+
+typedef struct dfqi_rt_frame dfqi_rt_frame;
+
+/* Part of the work on a slice. It is done in units: a slice has images x units of them, and a unit
+ * of an operand or a result is the same share of its memory. */
+typedef struct dfqi_rt_step {
+    void (*run)(const struct dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count);
+    dfqi_op_kind op; /* what it counts as */
+    dfqi_attr attr;
+    int32_t n_in, n_out;
+    int32_t in[DFQI_IN_MAX], out[DFQI_OUT_MAX]; /* values, -1: absent */
+    int64_t units;                              /* of one image */
+    int64_t divisible; /* 1: a unit may be cut into that many chunks as one likes (frame) */
+    size_t scratch;    /* bytes */
+    double macs;       /* of one image */
+    dfqi_rt_attention attention;
+} dfqi_rt_step;
+
+/* Steps with the same units, done block by block: a block goes through all of them before the next
+ * one begins. */
+typedef struct dfqi_rt_segment {
+    int32_t first, count; /* steps */
+    int64_t units, block; /* of one image; of a block at most */
+    int64_t divisible;
+} dfqi_rt_segment;
+
+typedef struct dfqi_rt_output_row {
+    char name[96];
+    int32_t value;
+} dfqi_rt_output_row;
+
+typedef struct dfqi_program {
+    dfq_context *ctx; /* retained */
+    int32_t refs;     /* atomic */
+    const dfqi_kernels *k;
+    int32_t n_values, n_steps, n_segments, n_outputs;
+    dfqi_rt_value *values;
+    dfqi_rt_step *steps;
+    dfqi_rt_segment *segments;
+    dfqi_rt_output_row *outputs; /* 0: logits */
+    char *constants;
+    int64_t batch, slice; /* images of a run and of a slice, at most */
+    size_t constant_bytes, slice_bytes, block_bytes, scratch_bytes, output_bytes;
+    int64_t channels, classes;
+    int32_t quantized;
+    dfqi_preprocess preprocess;
+    float table[3][256]; /* normalised pixels */
+} dfqi_program;
+
+/* A program of one reference. */
+DFQI_CHECKED dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o,
+                                         dfqi_program **out);
+dfqi_program *dfqi_program_retain(dfqi_program *p); /* any thread */
+void dfqi_program_release(dfqi_program *p);         /* any thread; NULL ok */
+
+/* -- lowering: graph to steps ------------------------------------------------------------------ */
+
+typedef struct dfqi_rt_builder {
+    const dfqi_graph *g; /* of one image */
+    dfqi_program *p;
+    int32_t *value_of; /* of an id of the graph; -1: none yet */
+    int32_t *readers;  /* of an id: nodes that are needed, and 1 if it is an output */
+    uint8_t *needed;   /* of a node */
+    uint8_t *taken;    /* of a node: it is part of the step of a later node */
+} dfqi_rt_builder;
+
+/* The value of an id. `data`: its content is read. */
+int32_t dfqi_rt_value_of(dfqi_rt_builder *b, dfqi_id id, bool data);
+/* A new step of the node without its operands. */
+dfqi_rt_step *dfqi_rt_step_add(dfqi_rt_builder *b, const dfqi_node *n);
+/* The node that makes `id`, if it is of that kind and nobody else reads it; else NULL. */
+const dfqi_node *dfqi_rt_sole(const dfqi_rt_builder *b, dfqi_id id, dfqi_op_kind op);
+/* Adds steps of nodes that end in a node; they do nothing if the node does not fit. Each marks the
+ * nodes that it takes in dfqi_rt_attention_mark(), before any step is made. */
+void dfqi_rt_attention_mark(dfqi_rt_builder *b);
+bool dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n);
+
+/* Computes all constants, for which memory is taken here. */
+DFQI_CHECKED dfq_status dfqi_rt_constants(dfqi_rt_builder *b);
+/* Segments, and places of values. */
+DFQI_CHECKED dfq_status dfqi_rt_plan(dfqi_program *p);
+
+/* -- running ----------------------------------------------------------------------------------- */
+
+/* Where a thread is: its memory, and the images of its slice. */
+struct dfqi_rt_frame {
+    const dfqi_program *p;
+    const dfqi_pixels *pixels;
+    char *slice, *block, *scratch, *outputs;
+    int64_t first, images; /* of the batch */
+    int64_t chunks;        /* of a unit of divisible steps */
+};
+
+/* Unit `first` of a value of a step with so many units. */
+char *dfqi_rt_at(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t first);
+/* Pixels x .. x + n - 1 of row y and channel c of image i of the slice, normalised, each `step`
+ * floats behind the one before. */
+void dfqi_rt_pixels(const dfqi_rt_frame *f, int64_t i, int64_t c, int64_t y, int64_t x, int64_t n,
+                    float *out, int64_t step);
+
+void dfqi_rt_run_op(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count);
+void dfqi_rt_run_patches(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                         int64_t count);
+void dfqi_rt_run_channels_last(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                               int64_t count);
+
+#endif

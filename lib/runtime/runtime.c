@@ -1,0 +1,158 @@
+/* Runtimes: life, and what can be asked of them. */
+#include <string.h>
+
+#include "base/check.h"
+#include "io/image.h"
+#include "runtime/runtime_priv.h"
+
+enum { BATCH_MAX = 65536 };
+
+/* Takes the memory of a runtime in one block. */
+static dfq_status take_memory(dfqi_runtime *rt)
+{
+    const dfqi_program *p = rt->p;
+    const size_t threads = (size_t)rt->threads;
+    const size_t slices = p->batch < rt->threads ? 1 : threads;
+    size_t of_slices, of_blocks, total;
+    rt->thread_bytes = p->block_bytes + p->scratch_bytes;
+    if (!dfqi_mul_size(slices, p->slice_bytes, &of_slices) ||
+        !dfqi_mul_size(threads, rt->thread_bytes, &of_blocks) ||
+        !dfqi_add_size(of_slices, of_blocks, &total) ||
+        !dfqi_add_size(total, p->output_bytes, &total))
+        return dfqi_fail(rt->ctx, DFQ_E_NOMEM,
+                         "out of memory: %d threads need more than can be addressed",
+                         (int)rt->threads);
+    rt->memory = dfqi_alloc(rt->ctx, total);
+    if (!rt->memory) return DFQ_E_NOMEM;
+    rt->memory_bytes = total;
+    rt->outputs = rt->memory;
+    rt->slices = rt->outputs + p->output_bytes;
+    rt->blocks = rt->slices + of_slices;
+    return DFQ_OK;
+}
+
+/* Takes over a reference of the program, also on failure. */
+static dfq_status make(dfq_context *ctx, dfqi_program *take_program, dfqi_runtime **out)
+{
+    dfqi_runtime *rt = dfqi_calloc(ctx, 1, sizeof *rt);
+    if (!rt) {
+        dfqi_program_release(take_program);
+        return DFQ_E_NOMEM;
+    }
+    rt->ctx = dfqi_context_retain(ctx);
+    rt->p = take_program;
+    rt->threads = ctx->threads;
+    dfq_status status = take_memory(rt);
+    if (status == DFQ_OK)
+        *out = rt;
+    else
+        dfqi_runtime_free(rt);
+    return status;
+}
+
+/* Runs it on black images: kernels that are made for a shape are made then, and memory is there
+ * before the first run. */
+static dfq_status warm_up(dfqi_runtime *rt)
+{
+    static const uint8_t black = 0;
+    dfqi_pixels x = {.data = &black, .bytes = 1, .n = 1}; /* all strides are 0 */
+    dfq_status status = dfqi_runtime_run(rt, &x, NULL);
+    if (status == DFQ_OK && rt->threads > 1 && rt->p->batch >= rt->threads) {
+        x.n = rt->threads;
+        status = dfqi_runtime_run(rt, &x, NULL);
+    }
+    rt->n = 0;
+    return status;
+}
+
+dfq_status dfqi_runtime_new(const dfqi_model *m, const dfq_runtime_options *o, dfqi_runtime **out)
+{
+    dfqi_program *p;
+    dfqi_runtime *rt;
+    DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "batch", o->batch, 1, BATCH_MAX));
+    DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "n_probes", o->n_probes, 0, BATCH_MAX));
+    if (o->n_probes > 0 && !o->probes)
+        return dfqi_fail(m->ctx, DFQ_E_INVALID, "runtime: probes is NULL, must be %d names",
+                         (int)o->n_probes);
+    DFQI_TRY(dfqi_program_new(m, o, &p));
+    DFQI_TRY(make(m->ctx, p, &rt));
+    dfq_status status = warm_up(rt);
+    if (status == DFQ_OK)
+        *out = rt;
+    else
+        dfqi_runtime_free(rt);
+    return status;
+}
+
+dfq_status dfqi_runtime_clone(const dfqi_runtime *rt, dfq_context *ctx, dfqi_runtime **out)
+{
+    return make(ctx, dfqi_program_retain(rt->p), out);
+}
+
+void dfqi_runtime_free(dfqi_runtime *rt)
+{
+    if (!rt) return;
+    dfq_context *ctx = rt->ctx;
+    dfqi_program_release(rt->p);
+    dfqi_free(ctx, rt->memory);
+    dfqi_free(ctx, rt);
+    dfqi_context_release(ctx);
+}
+
+dfq_context *dfqi_runtime_context(const dfqi_runtime *rt)
+{
+    return rt->ctx;
+}
+
+void dfqi_runtime_info(const dfqi_runtime *rt, dfq_runtime_info *out)
+{
+    const dfqi_program *p = rt->p;
+    *out = (dfq_runtime_info){.quantized = p->quantized,
+                              .batch = p->batch,
+                              .image = p->preprocess.size,
+                              .channels = p->channels,
+                              .classes = p->classes,
+                              .shared_bytes = (int64_t)p->constant_bytes,
+                              .private_bytes = (int64_t)rt->memory_bytes};
+}
+
+int32_t dfqi_runtime_outputs(const dfqi_runtime *rt)
+{
+    return rt->p->n_outputs;
+}
+
+void dfqi_runtime_output(const dfqi_runtime *rt, int32_t i, dfq_runtime_output *out)
+{
+    const dfqi_rt_output_row *row = &rt->p->outputs[i];
+    const dfqi_rt_value *v = &rt->p->values[row->value];
+    *out = (dfq_runtime_output){.rank = v->rank,
+                                .data = (const float *)(const void *)(rt->outputs + v->offset),
+                                .name = row->name};
+    memcpy(out->dims, v->dims, sizeof out->dims);
+    out->dims[0] = rt->n;
+}
+
+void dfqi_pixels_init(const dfqi_runtime *rt, int32_t pixels, const void *data, int64_t n,
+                      dfqi_pixels *out)
+{
+    const int64_t side = rt->p->preprocess.size, c = rt->p->channels, plane = side * side;
+    const bool last = pixels == DFQ_PIXELS_U8_NHWC || pixels == DFQ_PIXELS_F32_NHWC;
+    *out = (dfqi_pixels){
+        .data = data,
+        .bytes = pixels == DFQ_PIXELS_U8_NHWC || pixels == DFQ_PIXELS_U8_NCHW,
+        .n = n,
+        .stride = {c * plane, last ? 1 : plane, last ? side * c : side, last ? c : 1}};
+}
+
+dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path, uint8_t *rgb)
+{
+    const dfqi_preprocess *p = &rt->p->preprocess;
+    dfqi_image whole, fitted;
+    DFQI_TRY(dfqi_image_read(rt->ctx, path, &whole));
+    dfq_status status = dfqi_image_fit(&whole, p->resize, p->size, p->filter, &fitted);
+    dfqi_image_fini(&whole);
+    if (status != DFQ_OK) return status;
+    memcpy(rgb, fitted.rgb, (size_t)p->size * (size_t)p->size * 3);
+    dfqi_image_fini(&fitted);
+    return DFQ_OK;
+}

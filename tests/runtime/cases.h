@@ -1,0 +1,36 @@
+/* The cases of the runtime suite, and what they share. */
+#ifndef DFQT_RUNTIME_CASES_H
+#define DFQT_RUNTIME_CASES_H
+
+#include <check.h>
+#include <dfq/runtime.h>
+
+#include "quant/cases.h"
+
+TCase *dfqt_bits_case(void);
+TCase *dfqt_input_case(void);
+TCase *dfqt_life_case(void);
+
+#define OK(ctx, call) ck_assert_msg((call) == DFQ_OK, "%s", dfq_context_get_error(ctx))
+
+/* A runtime for so many images, with n_probes names. */
+dfq_runtime *dfqt_runtime(const dfq_graph *g, int64_t batch, int32_t n_probes,
+                          const char *const *probes);
+/* Runs images first .. first + n - 1 of a tensor, normalised, into logits. */
+void dfqt_run_images(dfq_runtime *rt, const dfq_tensor *images, int64_t first, int64_t n,
+                     float *logits);
+/* The logits of the graph: a new tensor. */
+dfq_tensor *dfqt_forward(const dfq_graph *g, const dfq_tensor *images);
+
+/* Networks by number: DFQI_FAMILY_* are float; the others are quantized. */
+enum {
+    DFQT_LOW_RESNET = DFQI_FAMILY_COUNT,
+    DFQT_LOW_MBCONV,
+    DFQT_LOW_PARITY, /* a transformer, like the next */
+    DFQT_LOW_STATIC,
+    DFQT_LOW_ROW,
+    DFQT_NETWORKS
+};
+dfq_graph *dfqt_network(dfq_context *ctx, int i);
+
+#endif

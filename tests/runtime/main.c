@@ -1,0 +1,12 @@
+/* Tests of lib/runtime. */
+#include "runtime/cases.h"
+#include "support/suite.h"
+
+int main(void)
+{
+    Suite *s = suite_create("runtime");
+    suite_add_tcase(s, dfqt_bits_case());
+    suite_add_tcase(s, dfqt_input_case());
+    suite_add_tcase(s, dfqt_life_case());
+    return dfqt_run(s);
+}

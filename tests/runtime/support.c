@@ -1,0 +1,53 @@
+/* Networks, and runs of them. */
+#include "runtime/cases.h"
+
+dfq_runtime *dfqt_runtime(const dfq_graph *g, int64_t batch, int32_t n_probes,
+                          const char *const *probes)
+{
+    dfq_runtime_options o;
+    dfq_runtime *rt;
+    dfq_runtime_options_init(&o, sizeof o);
+    o.batch = batch;
+    o.n_probes = n_probes;
+    o.probes = probes;
+    OK(g->ctx, dfq_runtime_create(g, &o, &rt));
+    return rt;
+}
+
+void dfqt_run_images(dfq_runtime *rt, const dfq_tensor *images, int64_t first, int64_t n,
+                     float *logits)
+{
+    dfq_runtime_info info = {.struct_size = sizeof info};
+    dfq_runtime_input in;
+    dfq_runtime_input_init(&in, sizeof in, rt);
+    OK(images->ctx, dfq_runtime_get_info(rt, &info));
+    in.pixels = DFQ_PIXELS_F32_NCHW;
+    in.data = dfqi_tensor_f32(images) + first * info.channels * info.image * info.image;
+    in.n = n;
+    OK(images->ctx, dfq_runtime_run(rt, &in, logits, n * info.classes));
+}
+
+dfq_tensor *dfqt_forward(const dfq_graph *g, const dfq_tensor *images)
+{
+    dfq_tensor *z;
+    OK(g->ctx, dfq_graph_forward(g, images, &z));
+    return z;
+}
+
+dfq_graph *dfqt_network(dfq_context *ctx, int i)
+{
+    dfqi_mode mode = i == DFQT_LOW_PARITY ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED;
+    dfqi_grids grids = {.act_scale =
+                            i == DFQT_LOW_ROW ? DFQI_ACT_SCALE_ROW : DFQI_ACT_SCALE_TENSOR};
+    dfq_graph *net, *low;
+    if (i < DFQI_FAMILY_COUNT) return dfqt_family(ctx, i);
+    if (i == DFQT_LOW_RESNET || i == DFQT_LOW_MBCONV) {
+        net = dfqt_family(ctx, i == DFQT_LOW_RESNET ? DFQI_FAMILY_RESNET : DFQI_FAMILY_MBCONV);
+        low = dfqt_family_low(net);
+    } else {
+        OK(ctx, dfqt_teacher(ctx, &net));
+        OK(ctx, dfqt_quantize_with(net, mode, (dfqi_widths){4, 4, 0}, grids, &low));
+    }
+    dfqi_model_release(net);
+    return low;
+}
