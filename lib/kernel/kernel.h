@@ -257,8 +257,9 @@ typedef struct dfqi_kernels {
 } dfqi_kernels;
 
 /* The best table for this machine, or the one that DFQ_KERNELS names: by its name
- * ("avx2+libxsmm") or the best one with that part in its name ("ref", "blis", "avx2", ...). An
- * unknown or unusable name falls back to the best table with a warning in the log.
+ * ("avx2+libxsmm"), the best one with that part in its name ("ref", "blis", "avx2", ...), or the
+ * best one of the level of an integer table (int_kernel.h). An unknown or unusable name falls back
+ * to the best table with a warning in the log.
  * Chosen once per process; static memory, thread safe. */
 const dfqi_kernels *dfqi_kernels_get(dfq_context *ctx);
 /* All tables usable on this machine, best first, "ref" last; for tests and benchmarks. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/int_priv.h"
 #include "kernel/kernel_config.h"
 #include "kernel/kernel_priv.h"
 
@@ -82,7 +83,8 @@ static const dfqi_kernels *find(const char *wanted)
         if (strcmp(tables[i].name, wanted) == 0) return &tables[i];
     for (int32_t i = 0; i < n_tables; i++)
         if (length && names_part(tables[i].name, wanted, length)) return &tables[i];
-    return NULL;
+    const dfqi_int_kernels *integer = dfqi_int_kernels_find(wanted);
+    return integer && strcmp(integer->level, wanted) != 0 ? find(integer->level) : NULL;
 }
 
 static void build(void)

@@ -1,0 +1,40 @@
+/* Where the codes of a right operand lie (int_kernel.h, dfqi_int_matrix), and the grid of a row of
+ * codes. All tables share this code. */
+#ifndef DFQI_INT_LAYOUT_H
+#define DFQI_INT_LAYOUT_H
+
+#include "kernel/int_kernel.h"
+
+enum { DFQI_INT_BLOCK = DFQI_INT_PANEL * DFQI_INT_GROUP }; /* bytes of a group of a panel */
+
+static inline int64_t dfqi_int_groups(int64_t k)
+{
+    return (k + DFQI_INT_GROUP - 1) / DFQI_INT_GROUP;
+}
+
+/* Bytes of a span of a panel. */
+static inline int64_t dfqi_int_span_bytes(int64_t k, int nibbles)
+{
+    int64_t groups = dfqi_int_groups(k);
+    return (nibbles ? (groups + 1) / 2 : groups) * DFQI_INT_BLOCK;
+}
+
+static inline int64_t dfqi_int_panel_bytes(const dfqi_int_matrix *b)
+{
+    return b->spans * dfqi_int_span_bytes(b->k, b->nibbles);
+}
+
+/* The byte of code p of a span of row j; in nibbles *shift is 0 for the low half and 4 for the
+ * high one. */
+static inline int64_t dfqi_int_at(const dfqi_int_matrix *b, int64_t j, int64_t span, int64_t p,
+                                  int *shift)
+{
+    int64_t group = p / DFQI_INT_GROUP;
+    *shift = b->nibbles && group % 2 ? 4 : 0;
+    if (b->nibbles) group /= 2;
+    return j / DFQI_INT_PANEL * dfqi_int_panel_bytes(b) +
+           span * dfqi_int_span_bytes(b->k, b->nibbles) + group * DFQI_INT_BLOCK +
+           j % DFQI_INT_PANEL * DFQI_INT_GROUP + p % DFQI_INT_GROUP;
+}
+
+#endif

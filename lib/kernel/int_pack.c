@@ -1,0 +1,149 @@
+/* Packing of weights for the integer kernels, the same for all tables. */
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernel/conv_axis.h"
+#include "kernel/int_layout.h"
+
+int64_t dfqi_int_packed_bytes(int64_t n, int64_t spans, int64_t k, int bits)
+{
+    return (n + DFQI_INT_PANEL - 1) / DFQI_INT_PANEL * spans * dfqi_int_span_bytes(k, bits <= 4);
+}
+
+/* The codes of a row as they come: [channels][taps]. They are packed taps after taps, each as its
+ * channels and zeros up to `padded` codes. */
+typedef struct filter {
+    int64_t channels, taps;
+    int64_t padded;
+} filter;
+
+static dfq_status check_size(dfq_context *ctx, const char *layer, int64_t k, int bits)
+{
+    if (bits < 2 || bits > 8)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: weights have %d bits, must have 2 to 8", layer,
+                         bits);
+    if (k > DFQI_INT_K)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "%s: %lld products to a sum, must be at most %d to fit in 32 bits", layer,
+                         (long long)k, DFQI_INT_K);
+    return DFQ_OK;
+}
+
+static dfq_status check_codes(dfq_context *ctx, const char *layer, int64_t n, int64_t k, int bits,
+                              const int8_t *codes)
+{
+    int32_t half = 1 << (bits - 1);
+    for (int64_t i = 0; i < n * k; i++)
+        if (codes[i] < -half || codes[i] >= half)
+            return dfqi_fail(ctx, DFQ_E_INVALID,
+                             "%s: row %lld has the code %d, must be %d to %d with %d bits", layer,
+                             (long long)(i / k), codes[i], -half, half - 1, bits);
+    return DFQ_OK;
+}
+
+static void put(const dfqi_int_matrix *b, uint8_t *packed, int64_t j, int64_t span, int64_t p,
+                int8_t code)
+{
+    int shift;
+    uint8_t *at = packed + dfqi_int_at(b, j, span, p, &shift);
+    if (b->nibbles)
+        *at = (uint8_t)(*at | (code & 15) << shift);
+    else
+        *at = (uint8_t)code;
+}
+
+static dfq_status pack(dfq_context *ctx, const char *layer, const filter *f, int bits,
+                       const int8_t *codes, uint8_t *packed, int32_t *sum, const dfqi_int_matrix *b)
+{
+    const int64_t k = f->channels * f->taps;
+    DFQI_TRY(check_size(ctx, layer, k, bits));
+    DFQI_TRY(check_codes(ctx, layer, b->n, k, bits, codes));
+    memset(packed, 0, (size_t)dfqi_int_packed_bytes(b->n, b->spans, b->k, bits));
+    for (int64_t j = 0; j < b->n; j++) {
+        int32_t total = 0;
+        for (int64_t t = 0; t < f->taps; t++)
+            for (int64_t c = 0; c < f->channels; c++) {
+                int8_t code = codes[j * k + c * f->taps + t];
+                int64_t at = t * f->padded + c;
+                put(b, packed, j, at / b->k, at % b->k, code);
+                total += code;
+            }
+        if (sum) sum[j] = total;
+    }
+    return DFQ_OK;
+}
+
+dfq_status dfqi_int_pack(dfq_context *ctx, const char *layer, int64_t n, int64_t k, int bits,
+                         const int8_t *codes, const float *scale, uint8_t *packed, int32_t *sum,
+                         dfqi_int_matrix *b)
+{
+    const filter f = {k, 1, k};
+    *b = (dfqi_int_matrix){n, k, 1, bits <= 4, packed, scale, sum};
+    return pack(ctx, layer, &f, bits, codes, packed, sum, b);
+}
+
+int64_t dfqi_int_conv_spans(const dfqi_conv_shape *s)
+{
+    return s->dilation == 1 ? s->kernel_y : s->kernel_y * s->kernel_x;
+}
+
+int64_t dfqi_int_conv_span(const dfqi_conv_shape *s)
+{
+    return s->dilation == 1 ? s->kernel_x * dfqi_int_row(s->c) : dfqi_int_row(s->c);
+}
+
+dfq_status dfqi_int_pack_conv(dfq_context *ctx, const char *layer, const dfqi_conv_shape *s,
+                              int bits, const int8_t *codes, const float *scale, uint8_t *packed,
+                              int32_t *sum, dfqi_int_matrix *b)
+{
+    const filter f = {s->c, s->kernel_y * s->kernel_x, dfqi_int_row(s->c)};
+    *b = (dfqi_int_matrix){.n = s->o,
+                           .k = dfqi_int_conv_span(s),
+                           .spans = dfqi_int_conv_spans(s),
+                           .nibbles = bits <= 4,
+                           .codes = packed,
+                           .scale = scale,
+                           .sum = sum};
+    return pack(ctx, layer, &f, bits, codes, packed, sum, b);
+}
+
+int64_t dfqi_int_conv_scratch(const dfqi_conv_shape *s)
+{
+    const dfqi_conv_axis x = dfqi_conv_axis_x(0, s), y = dfqi_conv_axis_y(0, s);
+    const int64_t row = dfqi_conv_row(&x, dfqi_int_row(s->c));
+    return dfqi_conv_band_rows(&y, dfqi_conv_band(&y, row)) * row;
+}
+
+/* A depthwise filter is a matrix of one span of kernel_y codes for each column of taps. */
+static dfqi_int_matrix depthwise(const dfqi_conv_shape *s)
+{
+    return (dfqi_int_matrix){.n = s->c, .k = s->kernel_y, .spans = s->kernel_x};
+}
+
+int64_t dfqi_int_depthwise_bytes(const dfqi_conv_shape *s)
+{
+    return dfqi_int_packed_bytes(s->c, s->kernel_x, s->kernel_y, 8);
+}
+
+dfq_status dfqi_int_pack_depthwise(dfq_context *ctx, const char *layer, const dfqi_conv_shape *s,
+                                   int bits, const int8_t *codes, const float *scale,
+                                   uint8_t *packed, int32_t *sum, dfqi_int_matrix *b)
+{
+    const int64_t taps = s->kernel_y * s->kernel_x;
+    *b = depthwise(s);
+    b->codes = packed;
+    b->scale = scale;
+    b->sum = sum;
+    DFQI_TRY(check_size(ctx, layer, taps, bits));
+    DFQI_TRY(check_codes(ctx, layer, s->c, taps, bits, codes));
+    memset(packed, 0, (size_t)dfqi_int_depthwise_bytes(s));
+    for (int64_t i = 0; i < s->c; i++) {
+        int32_t total = 0;
+        for (int64_t t = 0; t < taps; t++) {
+            put(b, packed, i, t % s->kernel_x, t / s->kernel_x, codes[i * taps + t]);
+            total += codes[i * taps + t];
+        }
+        if (sum) sum[i] = total;
+    }
+    return DFQ_OK;
+}

@@ -1,0 +1,10 @@
+/* What the files of kernel/ share about integer tables. */
+#ifndef DFQI_INT_PRIV_H
+#define DFQI_INT_PRIV_H
+
+#include "kernel/int_kernel.h"
+
+/* The table of that name if this machine can run it, else NULL. */
+const dfqi_int_kernels *dfqi_int_kernels_find(const char *name);
+
+#endif

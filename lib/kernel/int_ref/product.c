@@ -1,0 +1,101 @@
+/* Products of codes in plain C, in the order of operations that int_kernel.h fixes. */
+#include <math.h>
+
+#include "kernel/codes.h"
+#include "kernel/int_layout.h"
+#include "kernel/int_ref/int_ref.h"
+
+/* c[j,p] of a span */
+static int32_t code_at(const dfqi_int_matrix *b, int64_t j, int64_t span, int64_t p)
+{
+    int shift;
+    uint32_t byte = b->codes[dfqi_int_at(b, j, span, p, &shift)];
+    if (!b->nibbles) return (int8_t)byte;
+    byte = byte >> shift & 15;
+    return (int32_t)(byte ^ 8) - 8;
+}
+
+static float added(const dfqi_int_output *o, int64_t i, int64_t j)
+{
+    if (o->add) return o->add[i * o->ld_add + j];
+    return (float)(o->add_codes[i * o->ld_add_codes + j] - o->add_zero_point) * o->add_scale;
+}
+
+/* Element (i, j) from its sum. Each value is stored in a variable, so that no two operations become
+ * one; this file is compiled without contraction as well. */
+static void finish(const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *o,
+                   int64_t i, int64_t j, int32_t sum)
+{
+    int64_t grid = a->one_grid ? 0 : i;
+    int32_t t = a->zero_point ? sum - a->zero_point[grid] * b->sum[j] : sum;
+    float y = (float)t * a->scale[grid];
+    y = y * b->scale[j];
+    if (o->bias) y = y + o->bias[j];
+    if (o->add || o->add_codes) y = y + added(o, i, j);
+    if (o->relu) y = y < 0.0f ? 0.0f : y > o->cap ? o->cap : y;
+    if (o->y) o->y[i * o->ld_y + j] = y;
+    if (o->q) dfqi_int_ref_quantize(1, 1, o->grid, &y, 1, o->q + i * o->ld_q + j, 1);
+}
+
+void dfqi_int_ref_product(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                          const dfqi_int_output *out)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < b->n; j++) {
+            const uint8_t *q = a->codes + i * a->ld;
+            int32_t sum = 0;
+            for (int64_t p = 0; p < b->k; p++) sum += q[p] * code_at(b, j, 0, p);
+            finish(a, b, out, i, j, sum);
+        }
+}
+
+/* The pixel that tap (u, v) of output pixel (y, x) reads; NULL: in the padding. */
+static const uint8_t *pixel(const dfqi_conv_shape *s, const dfqi_int_rows *a, int64_t y, int64_t x,
+                            int64_t u, int64_t v)
+{
+    int64_t iy = y * s->stride + u * s->dilation - s->pad;
+    int64_t ix = x * s->stride + v * s->dilation - s->pad;
+    if (iy < 0 || iy >= s->in_y || ix < 0 || ix >= s->in_x) return NULL;
+    return a->codes + (iy * s->in_x + ix) * a->ld;
+}
+
+static int32_t padding(const dfqi_int_rows *a)
+{
+    return a->zero_point ? a->zero_point[0] : 0;
+}
+
+void dfqi_int_ref_conv(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                       const dfqi_int_output *out, uint8_t *scratch)
+{
+    const int64_t taps = s->kernel_y * s->kernel_x, tap = dfqi_int_row(s->c);
+    (void)scratch;
+    for (int64_t i = 0; i < s->out_y * s->out_x; i++)
+        for (int64_t j = 0; j < s->o; j++) {
+            int32_t sum = 0;
+            for (int64_t t = 0; t < taps; t++) {
+                const uint8_t *q =
+                    pixel(s, a, i / s->out_x, i % s->out_x, t / s->kernel_x, t % s->kernel_x);
+                for (int64_t c = 0; c < s->c; c++) {
+                    int64_t p = t * tap + c;
+                    sum += (q ? q[c] : padding(a)) * code_at(b, j, p / b->k, p % b->k);
+                }
+            }
+            finish(a, b, out, i, j, sum);
+        }
+}
+
+void dfqi_int_ref_depthwise(const dfqi_conv_shape *s, const dfqi_int_rows *a,
+                            const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch)
+{
+    (void)scratch;
+    for (int64_t i = 0; i < s->out_y * s->out_x; i++)
+        for (int64_t j = 0; j < s->c; j++) {
+            int32_t sum = 0;
+            for (int64_t u = 0; u < s->kernel_y; u++)
+                for (int64_t v = 0; v < s->kernel_x; v++) {
+                    const uint8_t *q = pixel(s, a, i / s->out_x, i % s->out_x, u, v);
+                    sum += (q ? q[j] : padding(a)) * code_at(b, j, v, u);
+                }
+            finish(a, b, out, i, j, sum);
+        }
+}

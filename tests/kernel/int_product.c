@@ -1,0 +1,211 @@
+/* Packing and products. */
+#include "kernel/int_support.h"
+
+enum { ROUNDS = 200 };
+
+/* The random left operand q[m,k]. */
+static dfqi_int_rows take_rows(pages *p, int64_t m, int64_t k)
+{
+    int how = (int)draw(p, 0, 3); /* 0: all 255, 1: 4 bits */
+    dfqi_int_rows a = {.ld = dfqi_int_row(k) + draw(p, 0, 9)};
+    size_t bytes = (size_t)((m - 1) * a.ld + dfqi_int_row(k));
+    a.codes = take_bytes(p, bytes, how == 0 ? 255 : 0, how == 1 ? 15 : 255);
+    take_grids(p, &a, m);
+    return a;
+}
+
+/* Random weights codes[n,k], packed. */
+static dfqi_int_matrix take_matrix(dfq_context *ctx, pages *p, int64_t n, int64_t k, int bits,
+                                   const int8_t *codes)
+{
+    dfqi_int_matrix b;
+    uint8_t *packed = pages_take(p, (size_t)dfqi_int_packed_bytes(n, 1, k, bits), 1);
+    ck_assert_int_eq(dfqi_int_pack(ctx, "fc", n, k, bits, codes,
+                                   take_floats(p, (size_t)n, 1e-3f, 0.1f), packed,
+                                   take_ints(p, (size_t)n, 0, 0), &b),
+                     DFQ_OK);
+    return b;
+}
+
+static int64_t *sums_of(pages *p, int64_t m, int64_t n, int64_t k, const dfqi_int_rows *a,
+                        const int8_t *codes)
+{
+    int64_t *sums = pages_take(p, (size_t)(m * n) * sizeof *sums, sizeof *sums);
+    for (int64_t i = 0; i < m * n; i++) {
+        sums[i] = 0;
+        for (int64_t c = 0; c < k; c++)
+            sums[i] += a->codes[i / n * a->ld + c] * codes[i % n * k + c];
+    }
+    return sums;
+}
+
+static dfq_context *context(void)
+{
+    dfq_context *ctx;
+    ck_assert_int_eq(dfq_context_create(NULL, &ctx), DFQ_OK);
+    return ctx;
+}
+
+static void check_product(const dfqi_int_kernels *t, dfq_context *ctx, pages *p, int64_t m,
+                          int64_t n, int64_t k, int bits)
+{
+    const int8_t *codes = take_codes(p, (size_t)(n * k), bits);
+    dfqi_int_matrix b = take_matrix(ctx, p, n, k, bits, codes);
+    dfqi_int_rows a = take_rows(p, m, k);
+    target out = take_target(p, m, n);
+    wanted w = want_product(p, &out, &a, &b, m, sums_of(p, m, n, k, &a, codes));
+    char what[96];
+    snprintf(what, sizeof what, "%s: %d x %d x %d, %d bits", t->name, (int)m, (int)n, (int)k, bits);
+    out.out.grid = &out.grid;
+    t->product(m, &a, &b, &out.out);
+    check_target(&out, m, &w, what);
+    pages_end(p);
+}
+
+START_TEST(test_product)
+{
+    const dfqi_int_kernels *t = int_table(_i);
+    dfq_context *ctx = context();
+    pages p = pages_begin((uint64_t)_i);
+    for (int round = 0; round < ROUNDS; round++)
+        check_product(t, ctx, &p, draw(&p, 1, 70), draw(&p, 1, 70),
+                      draw(&p, 1, round % 8 ? 90 : 800), 2 + round % 7);
+    check_product(t, ctx, &p, 197, 80, 192, 8);
+    check_product(t, ctx, &p, 1, 1000, 192, 4);
+    check_product(t, ctx, &p, 3, 17, DFQI_INT_K, 8); /* the longest sums */
+    check_product(t, ctx, &p, 2, 5, DFQI_INT_K, 4);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* -128 times 255 as long as int32 holds it, and every extreme below. */
+START_TEST(test_extremes)
+{
+    static const int64_t lengths[] = {1, 3, 4, 5, 63, 64, 65, 260, DFQI_INT_K};
+    const dfqi_int_kernels *t = int_table(_i);
+    dfq_context *ctx = context();
+    pages p = pages_begin((uint64_t)_i);
+    for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+        for (int bits = 2; bits <= 8; bits++)
+            for (int high = 0; high < 4; high++) {
+                int64_t k = lengths[l], half = 1 << (bits - 1);
+                int8_t code = (int8_t)(high & 1 ? half - 1 : -half);
+                uint8_t q = high & 2 ? 255 : 0;
+                int8_t *codes = pages_take(&p, (size_t)k, 1);
+                memset(codes, code, (size_t)k);
+                dfqi_int_matrix b = take_matrix(ctx, &p, 1, k, bits, codes);
+                *(float *)(uintptr_t)b.scale = 1.0f;
+                float one = 1.0f, y;
+                int32_t zero = 255 - q;
+                dfqi_int_rows a = {take_bytes(&p, (size_t)dfqi_int_row(k), q, q), k, &one, &zero,
+                                   1};
+                dfqi_int_output out = {.y = &y, .ld_y = 1};
+                t->product(1, &a, &b, &out);
+                ck_assert_int_eq(b.sum[0], code * k);
+                ck_assert_float_eq(y, (float)((q - zero) * code * k));
+                pages_end(&p);
+            }
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Rows and columns have the same bits whatever is computed beside them. */
+START_TEST(test_slices)
+{
+    enum { M = 37, N = 53, K = 30 };
+    const dfqi_int_kernels *t = int_table(_i);
+    dfq_context *ctx = context();
+    pages p = pages_begin((uint64_t)_i);
+    for (int bits = 4; bits <= 8; bits += 4) {
+        float all[M * N], part[M * N];
+        dfqi_int_matrix b = take_matrix(ctx, &p, N, K, bits, take_codes(&p, N * K, bits));
+        dfqi_int_rows a = take_rows(&p, M, K);
+        dfqi_int_output out = {.y = all, .ld_y = N};
+        t->product(M, &a, &b, &out);
+        for (int64_t i = 0, m; i < M; i += m) {
+            m = draw(&p, 1, M - i);
+            dfqi_int_rows rows = a;
+            rows.codes += i * a.ld;
+            if (!a.one_grid) rows.scale += i;
+            if (!a.one_grid && a.zero_point) rows.zero_point += i;
+            for (int64_t j = 0, n; j < N; j += n) {
+                n = j + 16 * draw(&p, 1, 2) < N ? 16 : N - j;
+                dfqi_int_matrix columns = dfqi_int_matrix_part(&b, j, n);
+                out.y = part + i * N + j;
+                t->product(m, &rows, &columns, &out);
+            }
+        }
+        same_floats(M * N, part, all, t->name);
+        pages_end(&p);
+    }
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* A row or a column without a grid becomes NaN, no other. */
+START_TEST(test_nan)
+{
+    enum { M = 19, N = 35, K = 9 };
+    const dfqi_int_kernels *t = int_table(_i);
+    dfq_context *ctx = context();
+    pages p = pages_begin((uint64_t)_i);
+    float y[M * N], *scale = take_floats(&p, M, 0.5f, 1.0f);
+    dfqi_int_matrix b = take_matrix(ctx, &p, N, K, 8, take_codes(&p, N * K, 8));
+    dfqi_int_rows a = {take_bytes(&p, M * 12, 0, 255), 12, scale, take_ints(&p, M, 0, 255), 0};
+    dfqi_int_output out = {.y = y, .ld_y = N, .relu = 1, .cap = 6.0f};
+    scale[7] = NAN;
+    *(float *)(uintptr_t)&b.scale[20] = NAN;
+    t->product(M, &a, &b, &out);
+    for (int i = 0; i < M * N; i++)
+        ck_assert_msg((isnan(y[i]) != 0) == (i / N == 7 || i % N == 20), "%s: [%d,%d] is %g",
+                      t->name, i / N, i % N, (double)y[i]);
+    pages_end(&p);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_pack_refuses)
+{
+    dfq_context *ctx = context();
+    dfqi_int_matrix b;
+    int8_t codes[4] = {7, -8, 3, 8};
+    uint8_t packed[64];
+    float scale = 1.0f;
+    ck_assert_int_eq(dfqi_int_pack(ctx, "fc", 1, 4, 4, codes, &scale, packed, NULL, &b),
+                     DFQ_E_INVALID);
+    ck_assert_str_eq(dfq_context_get_error(ctx),
+                     "fc: row 0 has the code 8, must be -8 to 7 with 4 bits");
+    ck_assert_int_eq(dfqi_int_pack(ctx, "fc", 1, 3, 4, codes, &scale, packed, NULL, &b), DFQ_OK);
+    ck_assert_int_eq(dfqi_int_pack(ctx, "fc", 1, 3, 9, codes, &scale, packed, NULL, &b),
+                     DFQ_E_INVALID);
+    ck_assert_int_eq(
+        dfqi_int_pack(ctx, "fc", 1, DFQI_INT_K + 1, 8, codes, &scale, packed, NULL, &b),
+        DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "fc: 65794 products"));
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* 4-bit weights take half of the memory, and the rows are added up. */
+START_TEST(test_packed_size)
+{
+    ck_assert_int_eq(dfqi_int_packed_bytes(768, 1, 192, 8), 768 * 192);
+    ck_assert_int_eq(dfqi_int_packed_bytes(768, 1, 192, 5), 768 * 192);
+    ck_assert_int_eq(dfqi_int_packed_bytes(768, 1, 192, 4), 768 * 192 / 2);
+    ck_assert_int_eq(dfqi_int_packed_bytes(17, 1, 5, 8), 2 * 2 * 64);
+    ck_assert_int_eq(dfqi_int_packed_bytes(17, 3, 9, 2), 2 * 3 * 2 * 64);
+}
+END_TEST
+
+TCase *dfqt_int_product_case(void)
+{
+    TCase *c = tcase_create("product");
+    tcase_set_timeout(c, 60);
+    tcase_add_loop_test(c, test_product, 0, DFQT_INT_TABLES);
+    tcase_add_loop_test(c, test_extremes, 0, DFQT_INT_TABLES);
+    tcase_add_loop_test(c, test_slices, 0, DFQT_INT_TABLES);
+    tcase_add_loop_test(c, test_nan, 0, DFQT_INT_TABLES);
+    tcase_add_test(c, test_pack_refuses);
+    tcase_add_test(c, test_packed_size);
+    return c;
+}
