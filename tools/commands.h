@@ -6,6 +6,7 @@
 
 int cmd_info(struct session *s);
 int cmd_eval(struct session *s);
+int cmd_run(struct session *s);
 int cmd_synth(struct session *s);
 int cmd_quantize(struct session *s);
 int cmd_bench(struct session *s);

@@ -1,13 +1,12 @@
 /* dfq, the command-line program: finds the verb and calls its function. */
 #include "commands.h"
-#include "layer_config.h"
 
 static int run_verb(const struct options *o)
 {
     static int (*const run[VERB_COUNT])(struct session *) = {
-        [VERB_INFO] = cmd_info,         [VERB_EVAL] = cmd_eval,      [VERB_SYNTH] = cmd_synth,
-        [VERB_QUANTIZE] = cmd_quantize, [VERB_BENCH] = cmd_bench,    [VERB_COST] = cmd_cost,
-        [VERB_EXPLORE] = cmd_explore,   [VERB_VERSION] = cmd_version};
+        [VERB_INFO] = cmd_info,   [VERB_EVAL] = cmd_eval,         [VERB_RUN] = cmd_run,
+        [VERB_SYNTH] = cmd_synth, [VERB_QUANTIZE] = cmd_quantize, [VERB_BENCH] = cmd_bench,
+        [VERB_COST] = cmd_cost,   [VERB_EXPLORE] = cmd_explore,   [VERB_VERSION] = cmd_version};
     struct session s;
     int code = session_results(verb_names[o->verb], CODE_DONE);
     if (!code) code = session_open(&s, o);
@@ -29,6 +28,6 @@ int main(int argc, char **argv)
     int code = options_parse(argc, argv, &o);
     if (code == CODE_DONE) code = session_results(NULL, code);
     if (code < 0) code = run_verb(&o);
-    layer_config_free(&o);
+    options_free(&o);
     return code;
 }

@@ -54,16 +54,19 @@ char *model_describe(const struct options *o)
                        o->interpolation < 0 ? "none" : option_interpolation_name(o->interpolation));
 }
 
-/* Is there an option of this name? Properties without are said by metadata. */
-static int has_option(const char *name)
+/* Does the verb have an option for this property? Those without are said by metadata. */
+static int has_option(const struct options *o, const char *name)
 {
     for (int i = 0; i < OPT_COUNT; i++)
-        if (strcmp(option_table[i].name, name) == 0) return 1;
+        if (i != OPT_PICTURE && option_table[i].verbs >> o->verb & 1 &&
+            strcmp(option_table[i].name, name) == 0)
+            return 1;
     return 0;
 }
 
 /* "heads 3, mean 0.5,0.5,0.5": what matters and comes from `source`; how many. */
-static int list(const dfq_graph *g, int32_t decides, int32_t source, char *text, size_t size)
+static int list(const struct options *o, const dfq_graph *g, int32_t decides, int32_t source,
+                char *text, size_t size)
 {
     int n = 0;
     text[0] = '\0';
@@ -73,8 +76,8 @@ static int list(const dfq_graph *g, int32_t decides, int32_t source, char *text,
             !(p.decides & decides))
             continue;
         size_t at = strlen(text);
-        snprintf(text + at, size - at, "%s%s%s %s", n++ ? ", " : "", has_option(p.name) ? "--" : "",
-                 p.name, p.value);
+        snprintf(text + at, size - at, "%s%s%s %s", n++ ? ", " : "",
+                 has_option(o, p.name) ? "--" : "", p.name, p.value);
     }
     return n;
 }
@@ -84,8 +87,8 @@ static void warn(struct session *s, const dfq_graph *g, int32_t decides)
 {
     char assumed[1024], by_file[1024];
     const char *arch = s->o->arch, *name = dfq_graph_get_name(g);
-    int a = list(g, decides, DFQ_SOURCE_ASSUMED, assumed, sizeof assumed);
-    int b = list(g, decides, DFQ_SOURCE_FILE_NAME, by_file, sizeof by_file);
+    int a = list(s->o, g, decides, DFQ_SOURCE_ASSUMED, assumed, sizeof assumed);
+    int b = list(s->o, g, decides, DFQ_SOURCE_FILE_NAME, by_file, sizeof by_file);
     /* what a network is called where nothing calls it otherwise; a ResNet's is of its layers */
     int nameless = b || strcmp(name, "vit") == 0 || strcmp(name, "mobilenetv2") == 0;
     if (a && (arch || !nameless))

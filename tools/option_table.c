@@ -3,12 +3,13 @@
 
 #include "options.h"
 
-const char *const verb_names[VERB_COUNT] = {"info",  "eval", "synth",   "quantize",
+const char *const verb_names[VERB_COUNT] = {"info",  "eval", "run",     "synth",  "quantize",
                                             "bench", "cost", "explore", "version"};
 
 enum {
     INFO = 1 << VERB_INFO,
     EVAL = 1 << VERB_EVAL,
+    RUN = 1 << VERB_RUN,
     SYNTH = 1 << VERB_SYNTH,
     QUANTIZE = 1 << VERB_QUANTIZE,
     BENCH = 1 << VERB_BENCH,
@@ -16,7 +17,9 @@ enum {
     EXPLORE = 1 << VERB_EXPLORE,
     VERSION = 1 << VERB_VERSION,
     JOBS = SYNTH | QUANTIZE,
-    MODELS = INFO | EVAL | JOBS | BENCH | COST,
+    PICTURES = INFO | EVAL | RUN,              /* that look at pictures or how they are read */
+    SIZED = INFO | EVAL | JOBS | BENCH | COST, /* that may say the side of the input */
+    MODELS = SIZED | RUN,
     LONG = JOBS | EXPLORE, /* with something to write, to stop and to resume */
     ALL = MODELS | EXPLORE
 };
@@ -60,6 +63,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
     [OPT_DATA] = {'d', "data", "PATH", EVAL | QUANTIZE | EXPLORE,
                   "labelled images to evaluate, or to explore, on"},
+    [OPT_PICTURE] = {0, "image", "FILE", RUN, "a picture; further ones may follow"},
+    [OPT_LABELS] = {0, "labels", "FILE", RUN, "names of the classes, one a line"},
     [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE | EXPLORE, "write a report in one HTML file"},
     [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
                       "measure gradients, curvature, codes on N images"},
@@ -97,16 +102,16 @@ const struct option_row option_table[OPT_COUNT] = {
                         "write the course of the search, PREFIX.csv and PREFIX.svg"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell it"},
     [OPT_HEADS] = {0, "heads", "N", MODELS, "attention heads, if the file does not tell them"},
-    [OPT_IMAGE] = {0, "image", "N", MODELS, "side of the input, if the file does not tell it"},
+    [OPT_IMAGE] = {0, "image", "N", SIZED, "side of the input, if the file does not tell it"},
     [OPT_STEM] = {0, "stem", "WORD", MODELS,
                   "ResNet: stride1, stride1+pool, stride2 or stride2+pool"},
-    [OPT_MEAN] = {0, "mean", "R,G,B", INFO | EVAL | JOBS, "mean that normalises pixels of 0..1"},
-    [OPT_STD] = {0, "std", "R,G,B", INFO | EVAL | JOBS, "standard deviation that normalises them"},
-    [OPT_RESIZE] = {0, "resize", "N", INFO | EVAL | QUANTIZE,
+    [OPT_MEAN] = {0, "mean", "R,G,B", PICTURES | JOBS, "mean that normalises pixels of 0..1"},
+    [OPT_STD] = {0, "std", "R,G,B", PICTURES | JOBS, "standard deviation that normalises them"},
+    [OPT_RESIZE] = {0, "resize", "N", PICTURES | QUANTIZE,
                     "shorter side of pictures before the crop; 0: as is"},
-    [OPT_CROP] = {0, "crop", "X", INFO | EVAL | QUANTIZE,
+    [OPT_CROP] = {0, "crop", "X", PICTURES | QUANTIZE,
                   "share that the crop takes, as timm's crop_pct"},
-    [OPT_INTERPOLATION] = {0, "interpolation", "WORD", INFO | EVAL | QUANTIZE,
+    [OPT_INTERPOLATION] = {0, "interpolation", "WORD", PICTURES | QUANTIZE,
                            "for resizing: bilinear or bicubic"},
     [OPT_LABELS_FROM] = {0, "labels-from", "FILE", EVAL | QUANTIZE,
                          "classes of the folders or files of --data"},

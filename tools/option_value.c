@@ -181,6 +181,7 @@ static const struct field {
              {OPT_SYNTH, offsetof(struct options, synth)},
              {OPT_REAL, offsetof(struct options, real)},
              {OPT_DATA, offsetof(struct options, data)},
+             {OPT_LABELS, offsetof(struct options, labels)},
              {OPT_REPORT, offsetof(struct options, report)},
              {OPT_ACCEL, offsetof(struct options, accel)},
              {OPT_MAPPING, offsetof(struct options, mapping)},
@@ -248,6 +249,9 @@ int option_take(struct options *o, enum option_id id, const char *text)
     switch (id) {
     case OPT_BITS:
         return take_bits(o, text);
+    case OPT_PICTURE:
+        options_add_picture(o, text);
+        return 0;
     case OPT_MODE:
         return take_word(o, name, text, option_mode_name, 2, &o->mode);
     case OPT_WEIGHT_GRID:

@@ -151,6 +151,8 @@ static int check_line(struct options *o, char *const *rest, int n)
     if (n < 1)
         return option_wrong(o, "the model is missing; usage: dfq %s MODEL.safetensors [options]",
                             verb);
+    for (int i = 1; i < n && o->verb == VERB_RUN; i++) options_add_picture(o, rest[i]);
+    if (o->verb == VERB_RUN && n > 1) n = 1;
     if (n > 1)
         return option_wrong(o, "give one %s, not %s and %s", explore ? "search space" : "model",
                             rest[0], rest[1]);
@@ -162,6 +164,8 @@ static int check_line(struct options *o, char *const *rest, int n)
     if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)
         return option_wrong(o, "-o OUT is missing; give the place of the result");
     if (o->out && !*o->out) return option_wrong(o, "-o is empty; give the place of the result");
+    if (o->verb == VERB_RUN && o->n_pictures == 0)
+        return option_wrong(o, "--image is missing; give a PNG or JPEG picture, or several");
     if (o->verb == VERB_EVAL && !o->data)
         return option_wrong(o, "--data is missing; give a folder with labels.csv, a folder of "
                                "class folders, or a CIFAR binary file");
@@ -264,6 +268,17 @@ static int parse_options(int argc, char **argv, struct options *o)
     return check_line(o, argv + optind, argc - optind);
 }
 
+void options_add_picture(struct options *o, const char *text)
+{
+    o->pictures[o->n_pictures++] = text;
+}
+
+void options_free(struct options *o)
+{
+    layer_config_free(o);
+    free((void *)o->pictures);
+}
+
 int options_parse(int argc, char **argv, struct options *o)
 {
     memset(o, 0, sizeof *o);
@@ -274,7 +289,11 @@ int options_parse(int argc, char **argv, struct options *o)
     if (code >= 0) return code;
     /* getopt_long sorts what it reads; messages and reports shall have the line as it was typed. */
     char **sorted = calloc((size_t)argc + 1, sizeof *sorted);
-    if (!sorted) return option_wrong(o, "out of memory");
+    o->pictures = calloc((size_t)argc + 1, sizeof *o->pictures);
+    if (!sorted || !o->pictures) {
+        free(sorted);
+        return option_wrong(o, "out of memory");
+    }
     memcpy(sorted, argv, (size_t)argc * sizeof *sorted);
     code = parse_options(argc, sorted, o);
     free(sorted);

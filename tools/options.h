@@ -9,6 +9,7 @@
 enum verb {
     VERB_INFO,
     VERB_EVAL,
+    VERB_RUN,
     VERB_SYNTH,
     VERB_QUANTIZE,
     VERB_BENCH,
@@ -47,6 +48,8 @@ enum option_id {
     OPT_SYNTH,
     OPT_REAL,
     OPT_DATA,
+    OPT_PICTURE,
+    OPT_LABELS,
     OPT_REPORT,
     OPT_DIAGNOSE,
     OPT_ACCEL,
@@ -105,6 +108,9 @@ struct options {
     const char *layer_bits, *skip; /* texts, and what they say: */
     const struct dfq_layer_config *layers;
     int32_t n_layers;
+    const char **pictures; /* --image of run, and what follows the model */
+    int n_pictures;
+    const char *labels;
     const char *test_data, *supernet, *save_supernet, *trajectory, *labels_from;
     int32_t weight_bits, act_bits; /* 2..8 */
     int64_t first_last_bits;       /* 0: weight_bits */
@@ -148,6 +154,7 @@ const char *option_text(const struct options *o, enum option_id id);
 /* Reads the command line. Returns -1 to go on, or an exit code: help was printed to stdout (0), or
  * something is wrong and one line on stderr says what (2). */
 int options_parse(int argc, char **argv, struct options *out);
+void options_free(struct options *o);
 
 /* For words of the table: their names, as the command line has them. */
 const char *option_mode_name(int32_t mode);
@@ -171,6 +178,8 @@ const char *option_evaluator_name(int32_t evaluator);
 
 /* Says on stderr what is wrong; returns the exit code, 2. */
 int option_wrong(const struct options *o, const char *format, ...);
+/* One more picture of dfq run; there is room for as many as the line has words. */
+void options_add_picture(struct options *o, const char *text);
 /* Puts the value of an option where it belongs: 0, or option_wrong(). */
 int option_take(struct options *o, enum option_id id, const char *text);
 

@@ -151,7 +151,11 @@ dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path, uint8_
     DFQI_TRY(dfqi_image_read(rt->ctx, path, &whole));
     dfq_status status = dfqi_image_fit(&whole, p->resize, p->size, p->filter, &fitted);
     dfqi_image_fini(&whole);
-    if (status != DFQ_OK) return status;
+    if (status != DFQ_OK) { /* fit does not know the file's name */
+        char cause[DFQI_ERROR_MAX];
+        memcpy(cause, rt->ctx->error, sizeof cause);
+        return dfqi_fail(rt->ctx, status, "%s: %.800s", path, cause);
+    }
     memcpy(rgb, fitted.rgb, (size_t)p->size * (size_t)p->size * 3);
     dfqi_image_fini(&fitted);
     return DFQ_OK;

@@ -78,7 +78,7 @@ class Part:
 class Usage(Part):
     def test_help_of_everything(self):
         text = self.works("--help").out
-        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "explore", "version"):
+        for verb in ("info", "eval", "run", "synth", "quantize", "bench", "cost", "explore", "version"):
             assert verb in text
             one = self.works(verb, "--help").out
             assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
@@ -104,12 +104,13 @@ class Usage(Part):
         self.fails(USAGE, "give one model, not", "info", "a", "b")
         self.fails(USAGE, "the value of .* is missing", "eval", "tiny.safetensors", "--data", quiet=False)
         self.fails(USAGE, "--data is missing", "eval", "tiny.safetensors")
+        self.fails(USAGE, "--image is missing", "run", "tiny.safetensors")
         self.fails(USAGE, "--bits is missing", "quantize", "tiny.safetensors", "-o", "q")
         self.fails(USAGE, "-o OUT is missing", "quantize", "tiny.safetensors", "--bits", "w4a4")
 
     def test_advice_names_options_that_exist(self):
         known = set(re.findall(r"--[a-z][a-z-]*", self.works("--help").out)) | {"--version"}
-        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "explore", "version"):
+        for verb in ("info", "eval", "run", "synth", "quantize", "bench", "cost", "explore", "version"):
             known |= set(re.findall(r"--[a-z][a-z0-9-]*", self.works(verb, "--help").out))
         root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
         for folder in ("tools", "lib", "docs"):
@@ -129,7 +130,7 @@ class Usage(Part):
         docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
         with open(os.path.join(docs, "CLI.md"), encoding="utf-8") as f:
             index = f.read()
-        for verb in ("info", "eval", "synth", "quantize", "bench", "cost", "explore", "version"):
+        for verb in ("info", "eval", "run", "synth", "quantize", "bench", "cost", "explore", "version"):
             assert f"(cli/{verb}.md)" in index, verb
             with open(os.path.join(docs, "cli", verb + ".md"), encoding="utf-8") as f:
                 page = f.read()
@@ -479,6 +480,47 @@ class Results(Part):
                                     "-j").out)
         assert few["n"] == 13
 
+    def test_run(self):
+        """The classes of all pictures are right as often as eval says."""
+        files = [f"pictures/{i}.png" for i in range(100)]
+        names = ["a cat", "a dog", "house\x1b[2J", "", "e"]
+        with open(self.path("names.txt"), "w") as f:
+            f.write("\n".join(names) + "\n")
+        j = json.loads(self.works("run", "tiny.safetensors", "--image", *files, "--json").out)
+        assert j["file"] == "tiny.safetensors" and [i["file"] for i in j["images"]] == files, j
+        for image in j["images"]:
+            p = [c["probability"] for c in image["classes"]]
+            assert sorted(c["class"] for c in image["classes"]) == [0, 1, 2, 3, 4], image
+            assert p == sorted(p, reverse=True) and abs(sum(p) - 1) < 1e-4, image
+        right = sum(v["classes"][0]["class"] == i % 5 for i, v in enumerate(j["images"]))
+        assert right == json.loads(self.works("eval", "tiny.safetensors", "-d", "pictures",
+                                              "-j").out)["correct"]
+        one = json.loads(self.works("run", "tiny.safetensors", "--image", files[3], "--labels",
+                                    "names.txt", "-t", "1", "-j").out)["images"][0]["classes"]
+        assert [(c["class"], c["probability"]) for c in one] == \
+            [(c["class"], c["probability"]) for c in j["images"][3]["classes"]]
+        assert all(c["label"] == names[c["class"]] for c in one), one
+        text = self.works("run", "tiny.safetensors", "--image", files[3], files[4], "--labels",
+                          "names.txt").out.splitlines()
+        assert len(text) == 12 and text[0] == files[3] and text[6] == files[4], text
+        assert re.match(r" +\d+\.\d %  +\d", text[1]) and "\x1b" not in "".join(text), text
+        assert any("house?[2J" in line for line in text), text
+
+    def test_run_refused(self):
+        with open(self.path("few.txt"), "w") as f:
+            f.write("one\ntwo")
+        with open(self.path("broken.png"), "wb") as f:
+            f.write(self.read("pictures", "0.png")[:60])
+        good = ("run", "tiny.safetensors", "--image", "pictures/0.png")
+        self.fails(INPUT, r"few\.txt has 2 lines, must have 5", *good, "--labels", "few.txt")
+        self.fails(INPUT, r"none\.txt cannot be read", *good, "--labels", "none.txt")
+        self.fails(INPUT, r"broken\.png", *good, "broken.png", "-j")
+        self.fails(INPUT, r"none\.png", *good, "none.png")
+        tiny.png(self.path("small.png"), 15, lambda x, y: (x, y, 0))
+        self.fails(INPUT, r"small\.png: the picture is 15 x 15 pixels",
+                   "run", "tiny.safetensors", "--image", "small.png", "--resize", "0")
+        self.fails(INPUT, "none", "run", "none.safetensors", "--image", "pictures/0.png")
+
     def test_logits_that_are_not_finite(self):
         """Finite weights, logits that overflow: no image is right, by no rank, and it is said."""
         weights = tiny.tensors(random.Random(7))
@@ -491,6 +533,8 @@ class Results(Part):
         assert (j["n"], j["correct"], j["correct5"], j["not_finite"]) == (100, 0, 0, 100), j
         assert "warning: vit_test: 100 of 100 images have logits that are NaN" in r.err, r
         assert r.err.count("\n") == 1, r
+        self.fails(FAILED, r"pictures/0\.png: the network's logits are not finite", "run",
+                   "huge.safetensors", "--image", "pictures/0.png", "-j")
         text = self.works("eval", "huge.safetensors", "-d", "pictures", "-q")
         assert "top-1 0.0000 (0 of 100), top-5 0.0000" in text.out, text
         assert json.loads(self.works("eval", "tiny.safetensors", "-d", "pictures",

@@ -257,6 +257,8 @@ START_TEST(test_picture)
     OK(ctx, dfq_runtime_read_picture(rt, name, rgb, room));
     ck_assert(memcmp(rgb, fitted.rgb, room) == 0);
     refused(dfq_runtime_read_picture(rt, name, rgb, room - 1), DFQ_E_SHAPE, "room");
+    ck_assert_int_eq(truncate(name, 40), 0);
+    refused(dfq_runtime_read_picture(rt, name, rgb, room), DFQ_E_CORRUPT, name);
     refused(dfq_runtime_read_picture(rt, folder, rgb, room), DFQ_E_IO, folder);
     refused(dfq_runtime_read_picture(rt, NULL, rgb, room), DFQ_E_INVALID, "NULL");
     refused(dfq_runtime_read_picture(rt, name, NULL, room), DFQ_E_INVALID, "NULL");
