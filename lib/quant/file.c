@@ -203,43 +203,63 @@ static int64_t grids_meta(dfqi_grids grids, dfqi_st_meta *meta)
     return n;
 }
 
+/* The widths of a quantized network; texts[3] has room for them. */
+static int64_t widths_meta(const dfqi_scheme *s, char (*texts)[8], dfqi_st_meta *meta)
+{
+    static char w_key[] = "dfq.weight_bits", a_key[] = "dfq.act_bits";
+    static char e_key[] = "dfq.first_last_bits";
+    int64_t n = 0;
+    int rows = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
+    snprintf(texts[0], sizeof texts[0], "%d", s->weight_bits);
+    snprintf(texts[1], sizeof texts[1], "%d", s->act_bits);
+    snprintf(texts[2], sizeof texts[2], "%d", s->first_last_bits);
+    meta[n++] = (dfqi_st_meta){w_key, texts[0]};
+    meta[n++] = (dfqi_st_meta){a_key, texts[1]};
+    if (rows || s->first_last_bits != s->weight_bits) meta[n++] = (dfqi_st_meta){e_key, texts[2]};
+    return n;
+}
+
+dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta *meta,
+                           int64_t *out_n)
+{
+    static char f_key[] = DFQI_META_FORMAT, mode_key[] = "dfq.mode";
+    static char format[] = DFQI_QUANT_FORMAT, row_format[] = DFQI_QUANT_FORMAT_ROW;
+    static char parity[] = "parity", improved[] = "improved";
+    static char r_key[] = DFQI_META_ROTATION, l_key[] = DFQI_META_LAYERS;
+    enum { SEED = 24 };
+    const dfqi_scheme *s = &m->scheme;
+    int64_t n = 0;
+    DFQI_TRY(dfqi_arch_meta(&m->net.arch, arena, meta, &n));
+    if (m->quantized) {
+        int rows = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
+        char(*texts)[8] = dfqi_arena_alloc(arena, 3 * sizeof *texts);
+        char *seed = dfqi_arena_alloc(arena, SEED);
+        char *layers = s->layers ? dfqi_arena_strdup(arena, s->layers) : NULL;
+        if (!texts || !seed || (s->layers && !layers)) return DFQ_E_NOMEM;
+        meta[n++] = (dfqi_st_meta){f_key, rows ? row_format : format};
+        meta[n++] = (dfqi_st_meta){mode_key, s->mode == DFQI_MODE_PARITY ? parity : improved};
+        n += widths_meta(s, texts, meta + n);
+        n += grids_meta(s->grids, meta + n);
+        snprintf(seed, SEED, "%" PRIu64, s->grids.rotation);
+        if (s->grids.rotation) meta[n++] = (dfqi_st_meta){r_key, seed};
+        if (layers) meta[n++] = (dfqi_st_meta){l_key, layers};
+    }
+    *out_n = n;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int half)
 {
     dfq_context *ctx = m->ctx;
     writer w = {.ctx = ctx, .cap = m->net.n_params + 4 * (int64_t)m->scheme.n_sites};
-    dfqi_st_meta meta[DFQI_ARCH_META + 10];
+    dfqi_st_meta meta[DFQI_MODEL_META];
     int64_t n_meta = 0;
-    char bits[3][8], seed[24];
     dfq_status status = DFQ_E_NOMEM;
     DFQI_TRY(dfqi_model_ready(m));
     dfqi_arena_init(&w.names, ctx);
     w.entries = dfqi_calloc(ctx, (size_t)w.cap, sizeof *w.entries);
     if (!w.entries) goto out;
-    DFQI_GOTO(dfqi_arch_meta(&m->net.arch, &w.names, meta, &n_meta), out);
-    if (m->quantized) {
-        static char mode_key[] = "dfq.mode", w_key[] = "dfq.weight_bits", a_key[] = "dfq.act_bits";
-        static char e_key[] = "dfq.first_last_bits";
-        static char parity[] = "parity", improved[] = "improved";
-        static char f_key[] = DFQI_META_FORMAT;
-        static char format[] = DFQI_QUANT_FORMAT, row_format[] = DFQI_QUANT_FORMAT_ROW;
-        int rows = m->scheme.grids.act_scale == DFQI_ACT_SCALE_ROW;
-        snprintf(bits[0], sizeof bits[0], "%d", m->scheme.weight_bits);
-        snprintf(bits[1], sizeof bits[1], "%d", m->scheme.act_bits);
-        meta[n_meta++] = (dfqi_st_meta){f_key, rows ? row_format : format};
-        meta[n_meta++] =
-            (dfqi_st_meta){mode_key, m->scheme.mode == DFQI_MODE_PARITY ? parity : improved};
-        meta[n_meta++] = (dfqi_st_meta){w_key, bits[0]};
-        meta[n_meta++] = (dfqi_st_meta){a_key, bits[1]};
-        snprintf(bits[2], sizeof bits[2], "%d", m->scheme.first_last_bits);
-        if (rows || m->scheme.first_last_bits != m->scheme.weight_bits)
-            meta[n_meta++] = (dfqi_st_meta){e_key, bits[2]};
-        n_meta += grids_meta(m->scheme.grids, meta + n_meta);
-        static char r_key[] = DFQI_META_ROTATION;
-        snprintf(seed, sizeof seed, "%" PRIu64, m->scheme.grids.rotation);
-        if (m->scheme.grids.rotation) meta[n_meta++] = (dfqi_st_meta){r_key, seed};
-        static char l_key[] = DFQI_META_LAYERS;
-        if (m->scheme.layers) meta[n_meta++] = (dfqi_st_meta){l_key, m->scheme.layers};
-    }
+    DFQI_GOTO(dfqi_model_meta(m, &w.names, meta, &n_meta), out);
     DFQI_GOTO(put_all(&w, m, half && !m->quantized), out);
     status = dfqi_st_write_to(ctx, to, w.n, w.entries, n_meta, meta);
 out:

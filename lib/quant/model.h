@@ -4,6 +4,7 @@
 #define DFQI_QUANT_MODEL_H
 
 #include "io/safetensors.h"
+#include "nn/load.h"
 #include "quant/scheme.h"
 
 struct dfq_graph {
@@ -53,6 +54,12 @@ DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path,
  * half. */
 DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
 DFQI_CHECKED dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int half);
+
+/* The metadata of such a file: meta[DFQI_MODEL_META], and their number. Keys and values belong to
+ * `arena` or are static. */
+enum { DFQI_MODEL_META = DFQI_ARCH_META + 10 };
+DFQI_CHECKED dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta *meta,
+                                        int64_t *out_n);
 
 /* Bytes that parameter i takes in such a file, with its scales and zero points, and bits of a
  * value. */
