@@ -9,6 +9,7 @@ int cmd_eval(struct session *s);
 int cmd_run(struct session *s);
 int cmd_synth(struct session *s);
 int cmd_quantize(struct session *s);
+int cmd_export(struct session *s);
 int cmd_bench(struct session *s);
 int cmd_cost(struct session *s);
 int cmd_explore(struct session *s);

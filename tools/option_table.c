@@ -3,8 +3,8 @@
 
 #include "options.h"
 
-const char *const verb_names[VERB_COUNT] = {"info",  "eval", "run",     "synth",  "quantize",
-                                            "bench", "cost", "explore", "version"};
+const char *const verb_names[VERB_COUNT] = {"info",   "eval",  "run",  "synth",   "quantize",
+                                            "export", "bench", "cost", "explore", "version"};
 
 enum {
     INFO = 1 << VERB_INFO,
@@ -12,20 +12,23 @@ enum {
     RUN = 1 << VERB_RUN,
     SYNTH = 1 << VERB_SYNTH,
     QUANTIZE = 1 << VERB_QUANTIZE,
+    EXPORT = 1 << VERB_EXPORT,
     BENCH = 1 << VERB_BENCH,
     COST = 1 << VERB_COST,
     EXPLORE = 1 << VERB_EXPLORE,
     VERSION = 1 << VERB_VERSION,
     JOBS = SYNTH | QUANTIZE,
-    PICTURES = INFO | EVAL | RUN,              /* that look at pictures or how they are read */
-    SIZED = INFO | EVAL | JOBS | BENCH | COST, /* that may say the side of the input */
+    PICTURES = INFO | EVAL | RUN | EXPORT, /* that look at pictures or how they are read */
+    SIZED = INFO | EVAL | JOBS | EXPORT | BENCH | COST, /* that may say the side of the input */
     MODELS = SIZED | RUN,
-    LONG = JOBS | EXPLORE, /* with something to write, to stop and to resume */
+    LONG = JOBS | EXPLORE,   /* to be stopped and resumed */
+    WRITERS = LONG | EXPORT, /* with something to write */
     ALL = MODELS | EXPLORE
 };
 
 const struct option_row option_table[OPT_COUNT] = {
-    [OPT_OUT] = {'o', "output", "OUT", LONG, "place of the result; --force replaces what is there"},
+    [OPT_OUT] = {'o', "output", "OUT", WRITERS,
+                 "place of the result; --force replaces what is there"},
     [OPT_BITS] = {'b', "bits", "wXaY", QUANTIZE | BENCH | COST,
                   "bits of weights and activations, 2..8"},
     [OPT_FIRST_LAST_BITS] = {0, "first-last-bits", "N", QUANTIZE,
@@ -100,6 +103,7 @@ const struct option_row option_table[OPT_COUNT] = {
                            "write the supernet after the warm-up"},
     [OPT_TRAJECTORY] = {0, "trajectory", "PREFIX", EXPLORE,
                         "write the course of the search, PREFIX.csv and PREFIX.svg"},
+    [OPT_OPSET] = {0, "opset", "N", EXPORT, "operator set of the ONNX file, 17..25"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell it"},
     [OPT_HEADS] = {0, "heads", "N", MODELS, "attention heads, if the file does not tell them"},
     [OPT_IMAGE] = {0, "image", "N", SIZED, "side of the input, if the file does not tell it"},
@@ -120,7 +124,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_RESUME_AT] = {0, "resume-at", "TOKEN", EVAL,
                        "go on where an interrupted run stopped, which printed TOKEN"},
     [OPT_CHECKPOINT] = {0, "checkpoint", "SECONDS", LONG, "seconds between checkpoints"},
-    [OPT_FORCE] = {'f', "force", NULL, LONG, "replace what is there"},
+    [OPT_FORCE] = {'f', "force", NULL, WRITERS, "replace what is there"},
     [OPT_JSON] = {'j', "json", NULL, ALL | VERSION, "print the results as one line of JSON"},
     [OPT_QUIET] = {'q', "quiet", NULL, ALL, "print no plan and no progress to stderr"},
     [OPT_VERBOSE] = {'v', "verbose", NULL, INFO | QUANTIZE,

@@ -308,6 +308,8 @@ int option_take(struct options *o, enum option_id id, const char *text)
         return take_whole(o, name, text, o->verb == VERB_EXPLORE ? 2 : 1, 4096, &o->batch);
     case OPT_DIAGNOSE:
         return take_count(o, name, text, 100 * 1000, &o->diagnose);
+    case OPT_OPSET:
+        return take_whole(o, name, text, 17, 25, &o->opset);
     case OPT_SEED:
         return take_seed(o, text, &o->seed);
     case OPT_LR:

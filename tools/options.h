@@ -12,6 +12,7 @@ enum verb {
     VERB_RUN,
     VERB_SYNTH,
     VERB_QUANTIZE,
+    VERB_EXPORT,
     VERB_BENCH,
     VERB_COST,
     VERB_EXPLORE,
@@ -71,6 +72,7 @@ enum option_id {
     OPT_SUPERNET,
     OPT_SAVE_SUPERNET,
     OPT_TRAJECTORY,
+    OPT_OPSET,
     OPT_ARCH,
     OPT_HEADS,
     OPT_IMAGE,
@@ -130,6 +132,7 @@ struct options {
     double lr, gamma, crossing_target;
     double fps, energy, area; /* limits; NaN: none */
     int64_t warmup_steps, train_steps;
+    int64_t opset; /* of ONNX; 0: the library chooses */
     int64_t evaluator_steps;
     int32_t evaluator;           /* DFQ_EVALUATOR_* */
     int64_t config;              /* an accelerator of a description; -1: the best */

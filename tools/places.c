@@ -115,7 +115,9 @@ static int add(struct places *all, const struct options *o, const struct role *r
 {
     const char *text = option_text(o, r->id);
     struct place *p = &all->v[all->n];
-    if (!text || ((r->what & PLACE_RESUME) && file_kind(text) == FILE_OTHER)) return 0;
+    if (!text) return 0;
+    if ((r->what & PLACE_RESUME) && (o->verb == VERB_EXPORT || file_kind(text) == FILE_OTHER))
+        return 0; /* there is nothing to resume */
     memset(p, 0, sizeof *p);
     all->n++;
     p->id = r->id;

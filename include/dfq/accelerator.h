@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include <dfq/cost.h>
-#include <dfq/export.h>
+#include <dfq/visibility.h>
 #include <dfq/status.h>
 #include <dfq/types.h>
 

@@ -10,6 +10,7 @@
 #include <dfq/dataset.h>
 #include <dfq/diagnosis.h>
 #include <dfq/explorer.h>
+#include <dfq/export.h>
 #include <dfq/graph.h>
 #include <dfq/image_set.h>
 #include <dfq/job.h>
@@ -24,6 +25,7 @@
 #include <dfq/tuner.h>
 #include <dfq/types.h>
 #include <dfq/version.h>
+#include <dfq/visibility.h>
 
 /** @defgroup stable Stable
  *  For programs that quantize a network, evaluate it, and access the result. Within a soname these

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <dfq/export.h>
+#include <dfq/visibility.h>
 #include <dfq/job.h>
 #include <dfq/status.h>
 #include <dfq/types.h>

@@ -63,7 +63,7 @@
 #include <stdint.h>
 
 #include <dfq/accelerator.h>
-#include <dfq/export.h>
+#include <dfq/visibility.h>
 #include <dfq/graph.h>
 #include <dfq/solver.h>
 #include <dfq/status.h>

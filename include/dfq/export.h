@@ -1,17 +1,65 @@
 /** @file dfq/export.h
  *  @ingroup stable
- *  Visibility and checking attributes shared by all public headers. */
+ *  Networks for other engines: ONNX files of float and of quantized networks. docs/DEPLOY.md says
+ *  which form is for which engine. */
 #ifndef DFQ_EXPORT_H
 #define DFQ_EXPORT_H
 
-#if defined(__GNUC__)
-/** Marks a symbol that the shared library exports. */
-#define DFQ_API __attribute__((visibility("default")))
-/** An exported function whose returned ::dfq_status must be checked. */
-#define DFQ_CHECKED DFQ_API __attribute__((warn_unused_result))
-#else
-#define DFQ_API
-#define DFQ_CHECKED DFQ_API
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dfq/status.h>
+#include <dfq/stream.h>
+#include <dfq/types.h>
+#include <dfq/visibility.h>
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
+/** How an ONNX file is written. */
+typedef struct dfq_export_options {
+    uint32_t struct_size; /**< set by dfq_export_options_init() */
+    int32_t opset;        /**< operator set, 17 to 25; 0: 20, the first one with GELU as a node */
+} dfq_export_options;
+
+/** What was written. Filled by dfq_graph_export() and dfq_graph_export_to_memory(). */
+typedef struct dfq_export_info {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t opset;        /**< operator set of the file */
+    int32_t ir_version;   /**< version of the file format, which goes with the operator set */
+    int32_t reserved;     /**< 0 */
+    int64_t nodes;        /**< operators */
+    int64_t constants;    /**< weights and other constants */
+    int64_t bytes;        /**< of the file */
+} dfq_export_info;
+
+/** Fills `options` with the defaults. @param size sizeof *options */
+DFQ_API void dfq_export_options_init(dfq_export_options *options, size_t size);
+
+/** Writes a network as ONNX beside `path` and renames: nothing half-written is ever seen. The input
+ *  is "image", F32 [batch,3,S,S], normalised; the output is "logits", F32 [batch,classes]. The
+ *  metadata of the file have mean and std of the normalisation, the number of classes, and how the
+ *  network is quantized.
+ *  @param graph    float, or quantized
+ *  @param options  NULL: the defaults
+ *  @param out_info what was written, struct_size set; or NULL
+ *  @return ::DFQ_E_INVALID (an option out of its range), ::DFQ_E_UNSUPPORTED (the network has what
+ *          ONNX or the operator set has not, or the file would be larger than 2 GB), ::DFQ_E_IO,
+ *          ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_graph_export(const dfq_graph *graph, const char *path,
+                                        const dfq_export_options *options,
+                                        dfq_export_info *out_info);
+
+/** The bytes that dfq_graph_export() writes, in memory.
+ *  @param out_bytes a new U8 [size]
+ *  @return as dfq_graph_export(), but for ::DFQ_E_IO. */
+DFQ_CHECKED dfq_status dfq_graph_export_to_memory(const dfq_graph *graph,
+                                                  const dfq_export_options *options,
+                                                  dfq_tensor **out_bytes,
+                                                  dfq_export_info *out_info);
+
+#ifdef __cplusplus
+}
+#endif
 #endif

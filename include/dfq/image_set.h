@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include <dfq/export.h>
+#include <dfq/visibility.h>
 #include <dfq/job.h>
 #include <dfq/status.h>
 #include <dfq/types.h>

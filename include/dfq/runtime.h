@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include <dfq/dataset.h>
-#include <dfq/export.h>
+#include <dfq/visibility.h>
 #include <dfq/graph.h>
 #include <dfq/status.h>
 #include <dfq/tensor.h>

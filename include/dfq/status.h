@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include <dfq/export.h>
+#include <dfq/visibility.h>
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include <dfq/export.h>
+#include <dfq/visibility.h>
 
 /** Of these headers; the soname goes by it (docs/ABI.md). */
 #define DFQ_VERSION_MAJOR 0

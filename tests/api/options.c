@@ -113,6 +113,14 @@ static dfq_status runtime(scene *s, const void *o)
     return status;
 }
 
+static dfq_status export_network(scene *s, const void *o)
+{
+    dfq_tensor *made = NULL;
+    dfq_status status = dfq_graph_export_to_memory(s->net, o, &made, NULL);
+    dfq_tensor_release(made);
+    return status;
+}
+
 static dfq_status dataset(scene *s, const void *o)
 {
     dfq_dataset *made = NULL;
@@ -165,13 +173,21 @@ static const struct {
     size_t size;
     dfq_status (*call)(scene *s, const void *o);
     int zeros;
-} structs[] = {ROW(dfq_context_options, context, 1),   ROW(dfq_cost_options, costs, 1),
-               ROW(dfq_dataset_options, dataset, 1),   ROW(dfq_diagnosis_options, diagnosis, 0),
-               ROW(dfq_explorer_options, explorer, 0), ROW(dfq_synthesizer_options, synthesizer, 0),
-               ROW(dfq_generator_options, live, 0),    ROW(dfq_load_options, load, 1),
-               ROW(dfq_quantize_options, quantize, 0), ROW(dfq_quantizer_options, quantizer, 0),
-               ROW(dfq_solver_options, solver, 0),     ROW(dfq_trainer_options, trainer, 0),
-               ROW(dfq_tuner_options, tuner, 0),       ROW(dfq_vit_options, graph, 0),
+} structs[] = {ROW(dfq_context_options, context, 1),
+               ROW(dfq_cost_options, costs, 1),
+               ROW(dfq_dataset_options, dataset, 1),
+               ROW(dfq_diagnosis_options, diagnosis, 0),
+               ROW(dfq_export_options, export_network, 1),
+               ROW(dfq_explorer_options, explorer, 0),
+               ROW(dfq_synthesizer_options, synthesizer, 0),
+               ROW(dfq_generator_options, live, 0),
+               ROW(dfq_load_options, load, 1),
+               ROW(dfq_quantize_options, quantize, 0),
+               ROW(dfq_quantizer_options, quantizer, 0),
+               ROW(dfq_solver_options, solver, 0),
+               ROW(dfq_trainer_options, trainer, 0),
+               ROW(dfq_tuner_options, tuner, 0),
+               ROW(dfq_vit_options, graph, 0),
                ROW(dfq_runtime_options, runtime, 0)};
 
 static scene begin(void)

@@ -78,7 +78,8 @@ class Part:
 class Usage(Part):
     def test_help_of_everything(self):
         text = self.works("--help").out
-        for verb in ("info", "eval", "run", "synth", "quantize", "bench", "cost", "explore", "version"):
+        for verb in ("info", "eval", "run", "synth", "quantize", "export", "bench", "cost", "explore",
+                     "version"):
             assert verb in text
             one = self.works(verb, "--help").out
             assert one.startswith(f"dfq {verb}: ") and "Example: dfq " + verb in one
@@ -110,7 +111,8 @@ class Usage(Part):
 
     def test_advice_names_options_that_exist(self):
         known = set(re.findall(r"--[a-z][a-z-]*", self.works("--help").out)) | {"--version"}
-        for verb in ("info", "eval", "run", "synth", "quantize", "bench", "cost", "explore", "version"):
+        for verb in ("info", "eval", "run", "synth", "quantize", "export", "bench", "cost", "explore",
+                     "version"):
             known |= set(re.findall(r"--[a-z][a-z0-9-]*", self.works(verb, "--help").out))
         root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
         for folder in ("tools", "lib", "docs"):
@@ -319,6 +321,27 @@ class Results(Part):
             j = json.loads(self.works("info", file, "--json", "-v").out)
             assert sum(o["macs"] for o in j["operations"]) == j["macs"] > 0, j
             assert j["operations"][-1]["output"] == [j["classes"]], j["operations"][-1]
+
+    def test_export(self):
+        tiny.make_cnn(self.dir)
+        for file, name in (("tiny.safetensors", "vit_test"), ("cnn.safetensors", "resnet_test")):
+            j = json.loads(self.works("export", file, "-o", "net.onnx", "-f", "--json").out)
+            assert (j["name"], j["output"], j["opset"], j["ir_version"]) == (name, "net.onnx", 20, 9), j
+            assert j["bytes"] == os.path.getsize(self.path("net.onnx")) and j["nodes"] > 5, j
+            assert name.encode() in self.read("net.onnx")
+        text = self.works("export", "tiny.safetensors", "-o", "old.onnx", "--opset", "17").out
+        assert re.match(r"old.onnx: opset 17, \d+ operators, \S+ [kM]B\n$", text), text
+        self.works("export", "tiny.safetensors", "-o", "mean.onnx", "--mean", "0.25,0.5,0.75")
+        assert b"0.25,0.5,0.75" in self.read("mean.onnx")
+        self.fails(USAGE, "--opset is 16, must be a whole number from 17 to 25", "export",
+                   "tiny.safetensors", "-o", "net.onnx", "--opset", "16")
+        self.fails(USAGE, "net.onnx exists already; add --force", "export", "tiny.safetensors", "-o",
+                   "net.onnx")
+        self.fails(USAGE, "which this run reads", "export", "tiny.safetensors", "-o", "tiny.safetensors",
+                   "-f")
+        self.fails(OUTPUT, "folder no does not exist", "export", "tiny.safetensors", "-o", "no/net.onnx")
+        self.fails(OUTPUT, "cannot write /dev/full: No space left", "export", "tiny.safetensors", "-o",
+                   "/dev/full")
 
     def test_layer_bits(self):
         """Layers with bits of their own and layers left float: in the file, in what info and cost tell."""

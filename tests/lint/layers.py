@@ -24,6 +24,7 @@ WORDS = [(r'\b(?:stdout|stderr)\b', set(), 'the library does not print')]
 HEADERS = [
     (r'(?:libxsmm\w*|blis\w*|cblas)\.h', {'kernel'}),
     (r'(?:jansson|png|jpeglib|turbojpeg)\.h', {'io'}),
+    (r'(?:onnx\.pb-c|protobuf-c)\.h', {'exchange'}),
     (r'pthread\.h', {'base', 'kernel'}),
     (r'omp\.h', set()),
 ]

@@ -1,0 +1,147 @@
+/* Emitters of convolutional networks. Images have their channels first, as ONNX's convolutions read
+ * them. A BatchNorm that alone reads a convolution is folded into it. */
+#include <math.h>
+#include <string.h>
+
+#include "exchange/onnx_priv.h"
+
+/* operands of the op batchnorm */
+enum { MEAN = 1, VAR, GAMMA, BETA };
+
+/* -- convolution with its BatchNorm ------------------------------------------------------------ */
+
+/* y = gain x + shift for each channel. */
+static void gain_and_shift(const dfqi_onnx *e, const dfqi_node *norm, int64_t c, double *gain,
+                           double *shift)
+{
+    const float *mean = dfqi_onnx_param(e, norm, MEAN), *var = dfqi_onnx_param(e, norm, VAR);
+    const float *gamma = dfqi_onnx_param(e, norm, GAMMA), *beta = dfqi_onnx_param(e, norm, BETA);
+    *gain = (gamma ? (double)gamma[c] : 1.0) / sqrt((double)(var[c] + norm->attr.f[0]));
+    *shift = (beta ? (double)beta[c] : 0.0) - *gain * (double)mean[c];
+}
+
+/* The BatchNorm behind a convolution, if nobody else reads it and its values are constant. */
+static const dfqi_node *norm_behind(const dfqi_onnx *e, const dfqi_node *n)
+{
+    const dfqi_node *norm = dfqi_onnx_reader(e, n);
+    if (!norm || norm->op != DFQI_OP_BATCHNORM) return NULL;
+    for (int32_t i = MEAN; i <= BETA; i++)
+        if (norm->in[i] >= 0 && !dfqi_onnx_param(e, norm, i)) return NULL;
+    return norm;
+}
+
+/* Weight and bias of a float convolution, with the BatchNorm's factors in them. */
+static void float_operands(dfqi_onnx *e, const dfqi_node *n, const dfqi_node *norm, dfqi_ref *w,
+                           dfqi_ref *b)
+{
+    const dfqi_value *v = dfqi_onnx_shape(e, n, 1);
+    const float *from = dfqi_onnx_param(e, n, 1);
+    int64_t o = v->dims[0], k = dfqi_value_count(v) / o;
+    float *to = dfqi_onnx_floats(e, o * k), *bias = dfqi_onnx_floats(e, o);
+    if (!to || !bias) return;
+    for (int64_t r = 0; r < o; r++) {
+        double gain, shift;
+        gain_and_shift(e, norm, r, &gain, &shift);
+        for (int64_t i = 0; i < k; i++) to[r * k + i] = (float)(gain * (double)from[r * k + i]);
+        bias[r] = (float)shift;
+    }
+    *w = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight", n->name),
+                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, v->rank, v->dims, to);
+    *b = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.bias", n->name),
+                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &o, bias);
+}
+
+void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n)
+{
+    dfqi_conv_shape s;
+    int64_t depthwise;
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST), w = NULL, b = NULL;
+    const dfqi_node *norm = norm_behind(e, n);
+    dfqi_conv_node(e->g, n, &s, &depthwise);
+    if (norm) {
+        float_operands(e, n, norm, &w, &b);
+    } else {
+        w = dfqi_onnx_in(e, n, 1, DFQI_LAYOUT_SAME);
+        if (n->in[3] >= 0) b = dfqi_onnx_in(e, n, 3, DFQI_LAYOUT_SAME);
+    }
+    dfqi_ref y = dfqi_onnx_node(e, "Conv", b ? 3 : 2, (dfqi_ref[]){x, w, b});
+    dfqi_onnx_ints(e, "kernel_shape", 2, (int64_t[]){s.kernel_y, s.kernel_x});
+    dfqi_onnx_ints(e, "strides", 2, (int64_t[]){s.stride, s.stride});
+    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){s.pad, s.pad, s.pad, s.pad});
+    dfqi_onnx_ints(e, "dilations", 2, (int64_t[]){s.dilation, s.dilation});
+    dfqi_onnx_int(e, "group", depthwise ? s.c : 1);
+    dfqi_onnx_out(e, n, 0, y, DFQI_LAYOUT_CHANNELS_FIRST);
+    if (norm) dfqi_onnx_out(e, norm, 0, y, DFQI_LAYOUT_CHANNELS_FIRST);
+}
+
+/* One that was not folded: gamma and beta that are absent are 1 and 0. */
+void dfqi_emit_batchnorm(dfqi_onnx *e, const dfqi_node *n)
+{
+    if (e->values[n->out[0]].ref) return;
+    const dfqi_value *v = dfqi_onnx_shape(e, n, 0);
+    int64_t c = dfqi_value_last(v);
+    dfqi_layout layout = v->rank == 4 ? DFQI_LAYOUT_CHANNELS_FIRST : DFQI_LAYOUT_SAME;
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, layout);
+    float *gain = dfqi_onnx_floats(e, c), *shift = dfqi_onnx_floats(e, c);
+    for (int64_t i = 0; gain && shift && i < c; i++) {
+        double g, s;
+        gain_and_shift(e, n, i, &g, &s);
+        gain[i] = (float)g;
+        shift[i] = (float)s;
+    }
+    const int64_t dims[3] = {c, 1, 1};
+    int32_t rank = v->rank == 4 ? 3 : 1;
+    x = dfqi_onnx_binary(e, "Mul", x,
+                         dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.gain", e->label),
+                                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, rank, dims, gain));
+    x = dfqi_onnx_binary(e, "Add", x,
+                         dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.shift", e->label),
+                                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, rank, dims, shift));
+    dfqi_onnx_out(e, n, 0, x, layout);
+}
+
+/* -- layout ------------------------------------------------------------------------------------ */
+
+/* The image of the caller has its channels first already. */
+void dfqi_emit_channels(dfqi_onnx *e, const dfqi_node *n)
+{
+    dfqi_onnx_out(e, n, 0, dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME), DFQI_LAYOUT_CHANNELS_FIRST);
+}
+
+/* attr i: stride, channels of zeros before and after */
+void dfqi_emit_subsample_pad(dfqi_onnx *e, const dfqi_node *n)
+{
+    const int64_t *a = n->attr.i;
+    const dfqi_value *v = dfqi_onnx_shape(e, n, 0);
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST);
+    x = dfqi_onnx_node(e, "Slice", 5,
+                       (dfqi_ref[]){x, dfqi_onnx_list(e, 2, (int64_t[]){0, 0}),
+                                    dfqi_onnx_list(e, 2, (int64_t[]){v->dims[1], v->dims[2]}),
+                                    dfqi_onnx_list(e, 2, (int64_t[]){2, 3}),
+                                    dfqi_onnx_list(e, 2, (int64_t[]){a[0], a[0]})});
+    x = dfqi_onnx_binary(e, "Pad", x,
+                         dfqi_onnx_list(e, 8, (int64_t[]){0, a[1], 0, 0, 0, a[2], 0, 0}));
+    dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_CHANNELS_FIRST);
+}
+
+/* -- pooling ----------------------------------------------------------------------------------- */
+
+/* attr i: size, stride, pad */
+void dfqi_emit_max_pool(dfqi_onnx *e, const dfqi_node *n)
+{
+    const int64_t *a = n->attr.i;
+    dfqi_ref x = dfqi_onnx_unary(e, "MaxPool", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST));
+    dfqi_onnx_ints(e, "kernel_shape", 2, (int64_t[]){a[0], a[0]});
+    dfqi_onnx_ints(e, "strides", 2, (int64_t[]){a[1], a[1]});
+    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){a[2], a[2], a[2], a[2]});
+    dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_CHANNELS_FIRST);
+}
+
+void dfqi_emit_mean_pool(dfqi_onnx *e, const dfqi_node *n)
+{
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST);
+    x = dfqi_onnx_unary(e, "GlobalAveragePool", x);
+    x = dfqi_onnx_unary(e, "Flatten", x);
+    dfqi_onnx_int(e, "axis", 1);
+    dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_SAME);
+}

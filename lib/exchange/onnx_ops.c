@@ -1,0 +1,164 @@
+/* The table of emitters, access to the operands of nodes, and the ops that map one to one. */
+#include <math.h>
+#include <string.h>
+
+#include "exchange/onnx_priv.h"
+
+/* -- operands ---------------------------------------------------------------------------------- */
+
+const dfqi_value *dfqi_onnx_shape(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
+{
+    return dfqi_graph_value(e->g, n->in[slot]);
+}
+
+const float *dfqi_onnx_param(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
+{
+    if (n->in[slot] < 0) return NULL;
+    const dfqi_value *v = dfqi_graph_value(e->g, n->in[slot]);
+    return v->kind == DFQI_VALUE_PARAM ? dfqi_tensor_f32(v->tensor) : NULL;
+}
+
+/* A parameter as a constant, without a copy of its values. */
+static dfqi_ref constant_of(dfqi_onnx *e, const dfqi_value *v)
+{
+    char *name = v->name ? dfqi_onnx_text(e, "%s", v->name)
+                         : dfqi_onnx_text(e, "%s.parameter.%d", e->label, (int)e->serial++);
+    if (!name) return NULL;
+    return dfqi_onnx_tensor(e, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, v->rank, v->dims,
+                            dfqi_tensor_f32(v->tensor));
+}
+
+dfqi_ref dfqi_onnx_in_any(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout *out)
+{
+    *out = DFQI_LAYOUT_SAME;
+    if (e->status != DFQ_OK) return NULL;
+    dfqi_onnx_value *state = &e->values[n->in[slot]];
+    const dfqi_value *v = dfqi_graph_value(e->g, n->in[slot]);
+    if (!state->ref && v->kind == DFQI_VALUE_PARAM) state->ref = constant_of(e, v);
+    if (!state->ref)
+        dfqi_onnx_fail(e, DFQ_E_INTERNAL, "operand %d of %s was not written", (int)slot,
+                       dfqi_op_get(n->op)->name);
+    *out = state->layout;
+    return state->ref;
+}
+
+dfqi_ref dfqi_onnx_in(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout layout)
+{
+    static const int64_t first[4] = {0, 3, 1, 2}, last[4] = {0, 2, 3, 1}, swap[4] = {0, 2, 1, 3};
+    dfqi_layout has;
+    dfqi_ref x = dfqi_onnx_in_any(e, n, slot, &has);
+    if (!x || has == layout) return x;
+    if (has == DFQI_LAYOUT_CHANNELS_FIRST) x = dfqi_onnx_transpose(e, x, 4, last);
+    if (has == DFQI_LAYOUT_TOKENS_FIRST) x = dfqi_onnx_transpose(e, x, 4, swap);
+    if (layout == DFQI_LAYOUT_CHANNELS_FIRST) x = dfqi_onnx_transpose(e, x, 4, first);
+    if (layout == DFQI_LAYOUT_TOKENS_FIRST) x = dfqi_onnx_transpose(e, x, 4, swap);
+    return x;
+}
+
+void dfqi_onnx_out(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_ref ref, dfqi_layout layout)
+{
+    e->values[n->out[slot]].ref = ref;
+    e->values[n->out[slot]].layout = layout;
+}
+
+const dfqi_node *dfqi_onnx_reader(const dfqi_onnx *e, const dfqi_node *n)
+{
+    dfqi_id v = n->out[0];
+    if (e->values[v].readers != 1) return NULL;
+    for (const dfqi_node *r = n + 1; r < e->g->nodes + e->g->n_nodes; r++)
+        for (int32_t i = 0; i < r->n_in; i++)
+            if (r->in[i] == v) return r;
+    return NULL;
+}
+
+/* -- shorthands -------------------------------------------------------------------------------- */
+
+dfqi_ref dfqi_onnx_binary(dfqi_onnx *e, const char *type, dfqi_ref a, dfqi_ref b)
+{
+    return dfqi_onnx_node(e, type, 2, (dfqi_ref[]){a, b});
+}
+
+dfqi_ref dfqi_onnx_unary(dfqi_onnx *e, const char *type, dfqi_ref a)
+{
+    return dfqi_onnx_node(e, type, 1, &a);
+}
+
+dfqi_ref dfqi_onnx_transpose(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t *perm)
+{
+    x = dfqi_onnx_unary(e, "Transpose", x);
+    dfqi_onnx_ints(e, "perm", rank, perm);
+    return x;
+}
+
+dfqi_ref dfqi_onnx_reshape(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t *dims)
+{
+    return dfqi_onnx_binary(e, "Reshape", x, dfqi_onnx_list(e, rank, dims));
+}
+
+/* -- ops of one node --------------------------------------------------------------------------- */
+
+/* Both operands in the layout of the first. */
+static void emit_add(dfqi_onnx *e, const dfqi_node *n)
+{
+    dfqi_layout layout;
+    dfqi_ref a = dfqi_onnx_in_any(e, n, 0, &layout), b = dfqi_onnx_in(e, n, 1, layout);
+    dfqi_onnx_out(e, n, 0, dfqi_onnx_binary(e, "Add", a, b), layout);
+}
+
+static void emit_relu(dfqi_onnx *e, const dfqi_node *n)
+{
+    dfqi_layout layout;
+    dfqi_ref x = dfqi_onnx_in_any(e, n, 0, &layout);
+    float cap = n->attr.f[0];
+    if (isinf(cap))
+        x = dfqi_onnx_unary(e, "Relu", x);
+    else
+        x = dfqi_onnx_node(e, "Clip", 3,
+                           (dfqi_ref[]){x, dfqi_onnx_scalar(e, 0.0f), dfqi_onnx_scalar(e, cap)});
+    dfqi_onnx_out(e, n, 0, x, layout);
+}
+
+/* attr i: extents behind the batch, their number last */
+static void emit_reshape(dfqi_onnx *e, const dfqi_node *n)
+{
+    const dfqi_value *y = dfqi_graph_value(e->g, n->out[0]);
+    int64_t dims[DFQI_RANK_MAX] = {0}; /* 0: the batch, as it is */
+    memcpy(dims + 1, y->dims + 1, (size_t)(y->rank - 1) * sizeof *dims);
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME);
+    dfqi_onnx_out(e, n, 0, dfqi_onnx_reshape(e, x, y->rank, dims), DFQI_LAYOUT_SAME);
+}
+
+/* Weights are packed for the kernels of this library alone. */
+static void emit_nothing(dfqi_onnx *e, const dfqi_node *n)
+{
+    (void)e, (void)n;
+}
+
+dfqi_emit dfqi_onnx_emitter(dfqi_op_kind op)
+{
+    static const dfqi_emit table[DFQI_OP_COUNT] = {
+        [DFQI_OP_PACK] = emit_nothing,
+        [DFQI_OP_CONV_PACK] = emit_nothing,
+        [DFQI_OP_LINEAR] = dfqi_emit_linear,
+        [DFQI_OP_MATMUL_NT] = dfqi_emit_matmul,
+        [DFQI_OP_MATMUL_NN] = dfqi_emit_matmul,
+        [DFQI_OP_CONV] = dfqi_emit_conv,
+        [DFQI_OP_ADD] = emit_add,
+        [DFQI_OP_GELU] = dfqi_emit_gelu,
+        [DFQI_OP_RELU] = emit_relu,
+        [DFQI_OP_SOFTMAX] = dfqi_emit_softmax,
+        [DFQI_OP_LAYERNORM] = dfqi_emit_layernorm,
+        [DFQI_OP_PATCHIFY] = dfqi_emit_patchify,
+        [DFQI_OP_TOKENS] = dfqi_emit_tokens,
+        [DFQI_OP_SELECT_TOKEN] = dfqi_emit_select_token,
+        [DFQI_OP_SPLIT_HEADS] = dfqi_emit_split_heads,
+        [DFQI_OP_JOIN_HEADS] = dfqi_emit_join_heads,
+        [DFQI_OP_CHANNELS_LAST] = dfqi_emit_channels,
+        [DFQI_OP_RESHAPE] = emit_reshape,
+        [DFQI_OP_SUBSAMPLE_PAD] = dfqi_emit_subsample_pad,
+        [DFQI_OP_MAX_POOL] = dfqi_emit_max_pool,
+        [DFQI_OP_MEAN_POOL] = dfqi_emit_mean_pool,
+        [DFQI_OP_BATCHNORM] = dfqi_emit_batchnorm,
+    };
+    return table[op];
+}

@@ -1,0 +1,131 @@
+/* Declarations shared by the files of exchange/. */
+#ifndef DFQI_EXCHANGE_ONNX_PRIV_H
+#define DFQI_EXCHANGE_ONNX_PRIV_H
+
+#include <onnx.pb-c.h>
+
+#include "base/memory.h"
+#include "exchange/onnx.h"
+#include "graph/ops.h"
+
+/* The name of a value in the ONNX graph, in the arena. NULL: an error has happened. */
+typedef const char *dfqi_ref;
+
+/* How the axes of a value lie in the ONNX graph. */
+typedef enum dfqi_layout {
+    DFQI_LAYOUT_SAME = 0,       /* as in the graph */
+    DFQI_LAYOUT_CHANNELS_FIRST, /* [B,C,Y,X] where the graph has [B,Y,X,C] */
+    DFQI_LAYOUT_TOKENS_FIRST    /* [B,N,H,d] where the graph has [B,H,N,d] */
+} dfqi_layout;
+
+/* What is known of a value of the graph. */
+typedef struct dfqi_onnx_value {
+    dfqi_ref ref;    /* NULL: not written yet */
+    int32_t readers; /* nodes that read it and are needed */
+    dfqi_layout layout;
+    int32_t scaled; /* the softmax that reads it need not multiply any more */
+} dfqi_onnx_value;
+
+/* A conversion. It keeps its first error (sticky), so that emitters need no checks in between. */
+typedef struct dfqi_onnx {
+    dfq_context *ctx;
+    const dfqi_model *m;
+    const dfqi_graph *g;
+    dfqi_arena mem; /* of all messages; they are never freed one by one */
+    int32_t opset;
+    Onnx__GraphProto graph;
+    size_t cap_nodes, cap_initializers;
+    int64_t constant_bytes;
+    Onnx__NodeProto *last;   /* the node that attributes go to */
+    dfqi_onnx_value *values; /* [n_values] */
+    const char *label;       /* of the nodes that are made: the layer that they belong to */
+    int32_t serial;          /* makes names unique */
+    dfq_status status;
+} dfqi_onnx;
+
+/* Writes the ONNX nodes of one node and sets the refs of its outputs. */
+typedef void (*dfqi_emit)(dfqi_onnx *e, const dfqi_node *n);
+/* NULL: such an op cannot be written. */
+dfqi_emit dfqi_onnx_emitter(dfqi_op_kind op);
+
+/* Writes a graph of `m` with the input x. */
+DFQI_CHECKED dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_id x,
+                                              dfqi_id logits, const dfqi_onnx_options *o,
+                                              const dfqi_st_target *to, dfqi_onnx_info *out);
+
+/* -- messages (onnx_message.c) ----------------------------------------------------------------- */
+
+/* DFQ_OK, or records the status and returns NULL. */
+void *dfqi_onnx_alloc(dfqi_onnx *e, size_t count, size_t size);
+void dfqi_onnx_fail(dfqi_onnx *e, dfq_status code, const char *fmt, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 3, 4)))
+#endif
+    ;
+/* A formatted text in the arena. */
+char *dfqi_onnx_text(dfqi_onnx *e, const char *fmt, ...)
+#if defined(__GNUC__)
+    __attribute__((format(printf, 2, 3)))
+#endif
+    ;
+
+/* A node with one output; returns its name. Operands behind the last that is there may be NULL only
+ * where ONNX has them optional: they are written as "". */
+dfqi_ref dfqi_onnx_node(dfqi_onnx *e, const char *type, int32_t n_in, const dfqi_ref *in);
+/* The same with n_out outputs. */
+void dfqi_onnx_node_with(dfqi_onnx *e, const char *type, int32_t n_in, const dfqi_ref *in,
+                         int32_t n_out, dfqi_ref *out);
+/* Attributes of the node made last. */
+void dfqi_onnx_int(dfqi_onnx *e, const char *name, int64_t value);
+void dfqi_onnx_ints(dfqi_onnx *e, const char *name, int32_t n, const int64_t *values);
+void dfqi_onnx_float(dfqi_onnx *e, const char *name, float value);
+
+/* Constants. `data` must live until the file is written; that of the other calls is copied. Small
+ * ones with equal content are shared. */
+dfqi_ref dfqi_onnx_tensor(dfqi_onnx *e, const char *name, int32_t type, int32_t rank,
+                          const int64_t *dims, const void *data);
+dfqi_ref dfqi_onnx_scalar(dfqi_onnx *e, float value);
+dfqi_ref dfqi_onnx_index(dfqi_onnx *e, int64_t value);                   /* I64, no axes */
+dfqi_ref dfqi_onnx_list(dfqi_onnx *e, int32_t n, const int64_t *values); /* I64 [n] */
+/* F32 [n] in the arena, to be filled, and then made a constant; NULL after an error. */
+float *dfqi_onnx_floats(dfqi_onnx *e, int64_t n);
+
+/* -- values (onnx_ops.c) ----------------------------------------------------------------------- */
+
+/* Operand `slot` of a node in a layout; parameters become constants when they are first read. */
+dfqi_ref dfqi_onnx_in(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout layout);
+/* The same in the layout that it has. */
+dfqi_ref dfqi_onnx_in_any(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout *out);
+void dfqi_onnx_out(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_ref ref,
+                   dfqi_layout layout);
+const dfqi_value *dfqi_onnx_shape(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
+/* The node that reads output 0 of `n`, if it is the only one; else NULL. */
+const dfqi_node *dfqi_onnx_reader(const dfqi_onnx *e, const dfqi_node *n);
+/* The values of a parameter; NULL if the operand is none. */
+const float *dfqi_onnx_param(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
+
+dfqi_ref dfqi_onnx_binary(dfqi_onnx *e, const char *type, dfqi_ref a, dfqi_ref b);
+dfqi_ref dfqi_onnx_unary(dfqi_onnx *e, const char *type, dfqi_ref a);
+dfqi_ref dfqi_onnx_transpose(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t *perm);
+dfqi_ref dfqi_onnx_reshape(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t *dims);
+
+/* -- emitters ---------------------------------------------------------------------------------- */
+
+void dfqi_emit_linear(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_matmul(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_softmax(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_layernorm(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_gelu(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_patchify(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_tokens(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_select_token(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_split_heads(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_join_heads(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_batchnorm(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_channels(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_subsample_pad(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_max_pool(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_mean_pool(dfqi_onnx *e, const dfqi_node *n);
+
+#endif

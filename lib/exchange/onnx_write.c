@@ -1,0 +1,249 @@
+/* Walks the graph of a network and writes the file. */
+#include <stdio.h>
+#include <string.h>
+
+#include <dfq/version.h>
+
+#include "exchange/onnx_priv.h"
+#include "io/file.h"
+#include "nn/load.h"
+
+/* The version of the file format that came with an operator set. */
+static int32_t ir_version(int32_t opset)
+{
+    static const int8_t ir[DFQI_OPSET_MAX - DFQI_OPSET_MIN + 1] = {8, 8, 9, 9, 10, 10, 11, 12, 13};
+    return ir[opset - DFQI_OPSET_MIN];
+}
+
+/* -- the walk ---------------------------------------------------------------------------------- */
+
+static bool is_needed(const bool *needed, const dfqi_node *n)
+{
+    for (int32_t i = 0; i < n->n_out; i++)
+        if (needed[n->out[i]]) return true;
+    return false;
+}
+
+/* Emitters look at the operands by themselves, so what is only packed for kernels is no reader. */
+static void count_readers(dfqi_onnx *e, bool *needed, dfqi_id logits)
+{
+    needed[logits] = true;
+    for (const dfqi_node *n = e->g->nodes + e->g->n_nodes; n-- > e->g->nodes;) {
+        if (!is_needed(needed, n)) continue;
+        for (int32_t i = 0; i < n->n_in; i++) {
+            if (n->in[i] < 0) continue;
+            needed[n->in[i]] = true;
+            if (n->op != DFQI_OP_PACK && n->op != DFQI_OP_CONV_PACK) e->values[n->in[i]].readers++;
+        }
+    }
+}
+
+static void emit_all(dfqi_onnx *e, const bool *needed)
+{
+    for (int32_t i = 0; i < e->g->n_nodes && e->status == DFQ_OK; i++) {
+        const dfqi_node *n = &e->g->nodes[i];
+        dfqi_emit emit = dfqi_onnx_emitter(n->op);
+        if (!is_needed(needed, n)) continue;
+        if (n->name[0]) e->label = n->name;
+        if (emit)
+            emit(e, n);
+        else
+            dfqi_onnx_fail(e, DFQ_E_UNSUPPORTED, "%s: op %s behind %s cannot be written as ONNX",
+                           e->m->net.arch.name, dfqi_op_get(n->op)->name, e->label);
+    }
+}
+
+/* A float value as an input or output of the ONNX graph, its first axis free. */
+static Onnx__ValueInfoProto *describe(dfqi_onnx *e, const char *name, const dfqi_value *v)
+{
+    Onnx__ValueInfoProto *info = dfqi_onnx_alloc(e, 1, sizeof *info);
+    Onnx__TypeProto *type = dfqi_onnx_alloc(e, 1, sizeof *type);
+    Onnx__TypeProto__Tensor *tensor = dfqi_onnx_alloc(e, 1, sizeof *tensor);
+    Onnx__TensorShapeProto *shape = dfqi_onnx_alloc(e, 1, sizeof *shape);
+    size_t rank = (size_t)v->rank;
+    Onnx__TensorShapeProto__Dimension **dims = dfqi_onnx_alloc(e, rank, sizeof *dims),
+                                      *d = dfqi_onnx_alloc(e, rank, sizeof *d);
+    if (!info || !type || !tensor || !shape || !dims || !d) return NULL;
+    onnx__value_info_proto__init(info);
+    onnx__type_proto__init(type);
+    onnx__type_proto__tensor__init(tensor);
+    onnx__tensor_shape_proto__init(shape);
+    for (size_t i = 0; i < rank; i++) {
+        dims[i] = d + i;
+        onnx__tensor_shape_proto__dimension__init(d + i);
+        d[i].value_case = i ? ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE
+                            : ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+        if (i)
+            d[i].dim_value = v->dims[i];
+        else
+            d[i].dim_param = dfqi_onnx_text(e, "batch");
+    }
+    shape->n_dim = rank;
+    shape->dim = dims;
+    tensor->has_elem_type = 1;
+    tensor->elem_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tensor->shape = shape;
+    type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    type->tensor_type = tensor;
+    info->name = dfqi_onnx_text(e, "%s", name);
+    info->type = type;
+    return info;
+}
+
+/* The ONNX graph of one forward pass. Names of inputs and outputs are what a caller writes down, so
+ * the logits get one. */
+static void build(dfqi_onnx *e, dfqi_id x, dfqi_id logits, bool *needed)
+{
+    Onnx__GraphProto *p = &e->graph;
+    onnx__graph_proto__init(p);
+    p->name = dfqi_onnx_text(e, "%s", e->m->net.arch.name);
+    p->input = dfqi_onnx_alloc(e, 1, sizeof *p->input);
+    p->output = dfqi_onnx_alloc(e, 1, sizeof *p->output);
+    if (e->status != DFQ_OK) return;
+    p->input[0] = describe(e, "image", dfqi_graph_value(e->g, x));
+    p->output[0] = describe(e, "logits", dfqi_graph_value(e->g, logits));
+    if (e->status != DFQ_OK) return;
+    p->n_input = p->n_output = 1;
+    e->values[x].ref = p->input[0]->name;
+    count_readers(e, needed, logits);
+    emit_all(e, needed);
+    if (e->status == DFQ_OK) e->last->output[0] = p->output[0]->name;
+}
+
+/* -- the file ---------------------------------------------------------------------------------- */
+
+/* protobuf-c's function to write with; a failed write is remembered, later ones do nothing. */
+typedef struct sink {
+    ProtobufCBuffer base;
+    dfqi_out *out; /* or `to`, whose size is that of the message */
+    uint8_t *to;
+    dfq_status status;
+} sink;
+
+static void append(ProtobufCBuffer *buffer, size_t len, const uint8_t *data)
+{
+    sink *s = (sink *)buffer;
+    if (s->status != DFQ_OK || len == 0) return;
+    if (s->out) {
+        s->status = dfqi_out_write(s->out, data, len);
+    } else {
+        memcpy(s->to, data, len);
+        s->to += len;
+    }
+}
+
+static dfq_status pack(const Onnx__ModelProto *p, sink *s)
+{
+    s->base.append = append;
+    (void)onnx__model_proto__pack_to_buffer(p, &s->base);
+    return s->status;
+}
+
+static dfq_status write_message(dfq_context *ctx, const Onnx__ModelProto *p, size_t bytes,
+                                const dfqi_st_target *to)
+{
+    dfqi_out out;
+    sink s = {.status = DFQ_OK};
+    if (to->bytes) {
+        const int64_t n = (int64_t)bytes;
+        dfq_tensor *t;
+        DFQI_TRY(dfqi_tensor_new(ctx, DFQI_U8, 1, &n, &t));
+        s.to = t->data;
+        (void)pack(p, &s);
+        *to->bytes = t;
+        return DFQ_OK;
+    }
+    DFQI_TRY(to->path ? dfqi_out_open(ctx, to->path, &out) : dfqi_out_to(ctx, to->writer, &out));
+    s.out = &out;
+    dfq_status status = pack(p, &s);
+    if (status == DFQ_OK) return dfqi_out_commit(&out);
+    dfqi_out_abandon(&out);
+    return status;
+}
+
+/* What the network is, by the keys that safetensors files of this library have. */
+static void set_metadata(dfqi_onnx *e, Onnx__ModelProto *p)
+{
+    dfqi_st_meta meta[DFQI_MODEL_META];
+    int64_t n = 0;
+    if (e->status != DFQ_OK) return;
+    e->status = dfqi_model_meta(e->m, &e->mem, meta, &n);
+    Onnx__StringStringEntryProto *entry = dfqi_onnx_alloc(e, (size_t)n + 1, sizeof *entry);
+    p->metadata_props = dfqi_onnx_alloc(e, (size_t)n + 1, sizeof *p->metadata_props);
+    if (e->status != DFQ_OK) return;
+    for (int64_t i = 0; i <= n; i++) {
+        onnx__string_string_entry_proto__init(entry + i);
+        p->metadata_props[i] = entry + i;
+        entry[i].key = i < n ? meta[i].key : dfqi_onnx_text(e, "classes");
+        entry[i].value =
+            i < n ? meta[i].value : dfqi_onnx_text(e, "%lld", (long long)e->m->net.arch.classes);
+    }
+    p->n_metadata_props = (size_t)n + 1;
+}
+
+static dfq_status write_model(dfqi_onnx *e, const dfqi_st_target *to, dfqi_onnx_info *out)
+{
+    static char producer[] = "libdfq", none[] = "";
+    Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
+    Onnx__OperatorSetIdProto opset = ONNX__OPERATOR_SET_ID_PROTO__INIT, *opsets = &opset;
+    opset.domain = none;
+    opset.has_version = 1;
+    opset.version = e->opset;
+    model.has_ir_version = 1;
+    model.ir_version = ir_version(e->opset);
+    model.n_opset_import = 1;
+    model.opset_import = &opsets;
+    model.producer_name = producer;
+    model.producer_version =
+        dfqi_onnx_text(e, "%d.%d.%d", DFQ_VERSION_MAJOR, DFQ_VERSION_MINOR, DFQ_VERSION_PATCH);
+    model.graph = &e->graph;
+    set_metadata(e, &model);
+    if (e->status != DFQ_OK) return e->status;
+    size_t bytes = onnx__model_proto__get_packed_size(&model);
+    DFQI_TRY(write_message(e->ctx, &model, bytes, to));
+    *out = (dfqi_onnx_info){.opset = e->opset,
+                            .ir_version = (int32_t)model.ir_version,
+                            .nodes = (int64_t)e->graph.n_node,
+                            .initializers = (int64_t)e->graph.n_initializer,
+                            .bytes = (int64_t)bytes};
+    return DFQ_OK;
+}
+
+static dfq_status choose_opset(dfq_context *ctx, int32_t asked, int32_t *out)
+{
+    enum { OPSET = 20 }; /* has all that a network needs as single nodes */
+    if (asked != 0 && (asked < DFQI_OPSET_MIN || asked > DFQI_OPSET_MAX))
+        return dfqi_fail(ctx, DFQ_E_INVALID, "opset is %d, must be %d to %d", asked, DFQI_OPSET_MIN,
+                         DFQI_OPSET_MAX);
+    *out = asked ? asked : OPSET;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_id x,
+                                 dfqi_id logits, const dfqi_onnx_options *o,
+                                 const dfqi_st_target *to, dfqi_onnx_info *out)
+{
+    dfqi_onnx e = {.ctx = m->ctx, .m = m, .g = g, .label = "", .status = DFQ_OK};
+    size_t n = (size_t)g->n_values;
+    DFQI_TRY(choose_opset(m->ctx, o->opset, &e.opset));
+    dfqi_arena_init(&e.mem, m->ctx);
+    bool *needed = dfqi_onnx_alloc(&e, n, sizeof *needed);
+    e.values = dfqi_onnx_alloc(&e, n, sizeof *e.values);
+    if (e.status == DFQ_OK) build(&e, x, logits, needed);
+    dfq_status status = e.status;
+    if (status == DFQ_OK) status = write_model(&e, to, out);
+    dfqi_arena_fini(&e.mem);
+    return status;
+}
+
+dfq_status dfqi_onnx_write(const dfqi_model *m, const dfqi_onnx_options *o,
+                           const dfqi_st_target *to, dfqi_onnx_info *out)
+{
+    dfqi_graph *g = NULL;
+    dfqi_taps taps = {0};
+    dfqi_id x;
+    DFQI_TRY(dfqi_model_graph(m, 1, &g, &x, &taps));
+    dfq_status status = dfqi_onnx_write_graph(m, g, x, taps.logits, o, to, out);
+    dfqi_graph_free(g);
+    return status;
+}

@@ -1,0 +1,11 @@
+/* Tests of lib/exchange. */
+#include "exchange/cases.h"
+#include "support/suite.h"
+
+int main(void)
+{
+    Suite *s = suite_create("exchange");
+    suite_add_tcase(s, dfqt_float_case());
+    suite_add_tcase(s, dfqt_failure_case());
+    return dfqt_run(s);
+}
