@@ -52,7 +52,7 @@ def accuracy(a, images, bits):
     width, _, mode = bits.partition("-")
 
     def make():
-        output([dfq, "quantize", a.model, "--bits", width, "--mode", mode or "improved", "--no-tune",
+        output([dfq, "quantize", a.model, "--bits", width, "--mode", mode or "improved", "--no-tune", "--act-scale", "tensor",
                 "--synth", images, "-o", low, "-f", "-q", "-t", a.threads])
         some = ["-n", str(a.judged)] if a.judged else []
         return output([dfq, "eval", low, "-d", a.data, "-j", "-q", "-t", a.threads, *some,

@@ -129,7 +129,7 @@ static void say_plan(const struct quantize *q)
     session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s, %lld tuning steps",
                 dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits,
                 option_mode_name(o->mode), (long long)o->images,
-                o->no_images          ? " of noise"
+                o->no_images          ? " of dead leaves"
                 : o->synth || o->real ? " of "
                                       : " of kind ",
                 o->no_images ? ""

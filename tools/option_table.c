@@ -49,7 +49,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_GENERATOR] = {0, "generator", "WORD", QUANTIZE, "ait: network gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE, "ait: loss of tuning, ait or kl-ce"},
     [OPT_KIND] = {0, "kind", "WORD", JOBS,
-                  "attention, prior, noise, pse; CNNs: bns, gdfq, qimera, arc"},
+                  "attention, prior, noise, leaves, pse; CNNs: bns, gdfq, qimera, arc"},
     [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
     [OPT_ITERS] = {0, "iters", "N", JOBS, "iterations of each batch"},
     [OPT_STEPS] = {0, "steps", "N", QUANTIZE | EXPLORE, "steps of tuning or exploring"},
@@ -60,7 +60,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_CROSSING_TARGET] = {0, "crossing-target", "X", QUANTIZE,
                              "ait: share of codes to change; 0: KL alone"},
     [OPT_NO_IMAGES] = {0, "no-images", NULL, QUANTIZE,
-                       "transformers: rounds weights on noise; no synthesis, no tuning"},
+                       "transformers: rounds on drawn shapes; no synthesis, no tuning"},
     [OPT_NO_TUNE] = {0, "no-tune", NULL, QUANTIZE, "calibrate only"},
     [OPT_SYNTH] = {0, "synth", "DIR", QUANTIZE, "use images that 'dfq synth' made"},
     [OPT_REAL] = {0, "real", "DIR", QUANTIZE, "use real images: for comparison, not data-free"},
@@ -144,8 +144,8 @@ static const char *const rounding_names[] = {
     "bias",      "search,bias",      "ridge,bias",      "search,ridge,bias",
     "gptq,bias", "search,gptq,bias", "ridge,gptq,bias", "search,ridge,gptq,bias",
     "nearest"};
-static const char *const kind_names[] = {"attention", "prior", "noise",  "pse",
-                                         "bns",       "gdfq",  "qimera", "arc"};
+static const char *const kind_names[] = {"attention", "prior",  "noise", "pse",   "bns",
+                                         "gdfq",      "qimera", "arc",   "leaves"};
 static const char *const method_names[] = {"mimiq", "ait"};
 static const char *const generator_names[] = {"gdfq", "qimera", "arc"};
 static const char *const stem_names[] = {"stride1", "stride1+pool", "stride2", "stride2+pool"};
@@ -196,7 +196,7 @@ const char *option_act_scale_name(int32_t act_scale)
 
 const char *option_kind_name(int32_t kind)
 {
-    return kind < 0 ? "auto" : kind_names[kind & 7];
+    return kind < 0 ? "auto" : kind_names[kind];
 }
 
 const char *option_method_name(int32_t method)

@@ -273,7 +273,7 @@ int option_take(struct options *o, enum option_id id, const char *text)
     case OPT_LOSS:
         return take_word(o, name, text, option_loss_name, 2, &o->loss);
     case OPT_KIND:
-        return take_word(o, name, text, option_kind_name, 8, &o->kind);
+        return take_word(o, name, text, option_kind_name, 9, &o->kind);
     case OPT_RULE:
         return take_rule(o, text);
     case OPT_FPS:

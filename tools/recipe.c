@@ -31,11 +31,11 @@ static int leaves_rounded(const struct options *o)
            !option_given(o, OPT_CROSSING_TARGET);
 }
 
-static int64_t noise_images(void)
+static int64_t drawn_images(void)
 {
     dfq_quantize_options q;
     dfq_quantize_options_init(&q, sizeof q);
-    return q.noise_images;
+    return q.drawn_images;
 }
 
 struct options recipe_fill(const struct options *o, const dfq_graph *net,
@@ -47,7 +47,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph *net,
     dfq_tuner_options t = base_recipe(&full, net);
     dfq_synthesizer_options_init(&g, sizeof g, o->kind, o->mode, net);
     full.kind = g.kind;
-    if (o->images < 0 && !o->synth) full.images = o->no_images ? noise_images() : g.images;
+    if (o->images < 0 && !o->synth) full.images = o->no_images ? drawn_images() : g.images;
     if (o->no_images) full.no_tune = 1;
     if (o->iters < 0) full.iters = g.iterations;
     if (o->batch < 0) /* one for the images and for tuning with AIT */
@@ -169,7 +169,7 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.act_grid = full->act_grid;
     q.rotate = full->rotate;
     q.act_scale = full->act_scale;
-    if (full->no_images) q.noise_images = (int32_t)full->images;
+    if (full->no_images) q.drawn_images = (int32_t)full->images;
     q.seed = full->seed;
     q.rounding = full->rounding;
     q.layers = full->layers;

@@ -455,8 +455,8 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
  *                NULL is allowed for a convolutional network, whose ranges are then those of AIT in
  *                both modes (improved: averaged with factor 0.9): a tuner with a generator network
  *                finds them; before, it can be neither run nor saved (::DFQ_E_INVALID). It is also
- *                allowed with ::DFQ_ACT_SCALE_ROW, where images only round weights: `noise_images`
- *                images of normal random numbers take their place
+ *                allowed with ::DFQ_ACT_SCALE_ROW, where images only round weights: `drawn_images`
+ *                images of dead leaves (::DFQ_SYNTHESIZER_LEAVES) take their place
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the
  *          text has the nearest names), ::DFQ_E_SHAPE,
  *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own;

@@ -136,15 +136,13 @@ typedef struct dfq_quantize_options {
     int32_t n_layers;        /**< number of elements of `layers`; default 0 */
     /** layers with widths of their own; later ones win; read during the call. Default NULL */
     const dfq_layer_config *layers;
-    int32_t rotate;    /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
-    int32_t act_scale; /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
-    int32_t rounding;  /**< DFQ_ROUNDING_*, in mode ::DFQ_MODE_IMPROVED; default
-                               ::DFQ_ROUNDING_AUTO. Without images that is
-                               ::DFQ_ROUNDING_SEARCH + ::DFQ_ROUNDING_GPTQ */
-    int32_t
-        noise_images; /**< images of noise that are made where none are given, 1..65536; default,
-                               and 0: 64. See dfq_graph_quantize() */
-    uint64_t seed;    /**< of the noise, any number; default 0 */
+    int32_t rotate;       /**< DFQ_ROTATE_*; default ::DFQ_ROTATE_AUTO */
+    int32_t act_scale;    /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
+    int32_t rounding;     /**< DFQ_ROUNDING_*, in mode ::DFQ_MODE_IMPROVED; default
+                               ::DFQ_ROUNDING_AUTO */
+    int32_t drawn_images; /**< images of dead leaves that are drawn where none are given, 1..65536;
+                               default, and 0: 128. See dfq_graph_quantize() */
+    uint64_t seed;        /**< of drawn images, any number; default 0 */
 } dfq_quantize_options;
 
 /** Writes defaults: `size` must be sizeof(dfq_quantize_options) of the caller. */

@@ -69,9 +69,12 @@ enum {
     DFQ_SYNTHESIZER_BNS = 4,   /**< the objective with L_BNS for L_IH; needs BatchNorms */
     DFQ_SYNTHESIZER_GDFQ = 5,  /**< samples of GDFQ's generator network; needs BatchNorms */
     DFQ_SYNTHESIZER_QIMERA =
-        6,                  /**< of Qimera's; in 40 % of the batches images are of mixed classes,
+        6,                     /**< of Qimera's; in 40 % of the batches images are of mixed classes,
                                    and labels are the largest of each */
-    DFQ_SYNTHESIZER_ARC = 7 /**< samples of AutoReCon's generator network */
+    DFQ_SYNTHESIZER_ARC = 7,   /**< samples of AutoReCon's generator network */
+    DFQ_SYNTHESIZER_LEAVES = 8 /**< dead leaves: opaque shapes of many sizes with textures and
+                                  shading; nothing is optimised and no network is asked
+                                  (Baradad et al., NeurIPS 2021, arXiv 2106.05963) */
 };
 
 /** How L_IH measures the distance of two heads with similarity S. */

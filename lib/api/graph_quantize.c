@@ -10,12 +10,13 @@
 #include "quant/model.h"
 #include "quant/quantizer.h"
 #include "synth/imageset.h"
+#include "synth/leaves.h"
 
-/* Noise in place of images: its stream of random numbers, and how many. */
-enum { NOISE_STREAM = 0x6e6f6973, NOISE_IMAGES = 64 };
+/* Drawn images: their first stream of random numbers, and how many. */
+enum { DRAWN_STREAM = 0x6c656166, DRAWN_IMAGES = 128 };
 
 static const dfq_quantize_options defaults = {
-    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .noise_images = NOISE_IMAGES};
+    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .drawn_images = DRAWN_IMAGES};
 
 void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
 {
@@ -54,9 +55,9 @@ static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
     if (o->act_scale < DFQ_ACT_SCALE_AUTO || o->act_scale > DFQ_ACT_SCALE_TENSOR)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
-    if (o->noise_images < 0 || o->noise_images > 65536)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "noise_images is %d, must be 1 to 65536, or 0 for 64",
-                         o->noise_images);
+    if (o->drawn_images < 0 || o->drawn_images > 65536)
+        return dfqi_fail(ctx, DFQ_E_INVALID, "drawn_images is %d, must be 1 to 65536, or 0 for 128",
+                         o->drawn_images);
     return DFQ_OK;
 }
 
@@ -148,34 +149,44 @@ out:
     return status;
 }
 
-/* Of a transformer on noise: scales of rows need no images, and weights are rounded by the second
- * moments of their inputs, which noise gives as well. Ridge correction and mean errors would be
- * those of noise: with them ViT-Tiny, W4A4, has 264 of 650 right, without them 129 of the first
- * 200. */
+/* n images of dead leaves, on which weights are rounded nearly as well as on pictures
+ * (docs/METHODS.md, Rounding of weights). */
+static dfq_status draw_images(dfq_context *ctx, const dfqi_arch *a, int32_t n, uint64_t seed,
+                              dfq_tensor **out)
+{
+    size_t floats = (size_t)(dfqi_leaves_scratch(a->image) * ctx->threads);
+    float *scratch = dfqi_calloc(ctx, floats, sizeof *scratch);
+    dfq_status status = DFQ_E_NOMEM;
+    if (scratch)
+        status = dfqi_tensor_new(ctx, DFQI_F32, 4, (int64_t[]){n, 3, a->image, a->image}, out);
+    if (status == DFQ_OK)
+        dfqi_leaves_draw(ctx, a, dfqi_rng_make(seed, DRAWN_STREAM), n, scratch,
+                         dfqi_tensor_f32(*out));
+    dfqi_free(ctx, scratch);
+    return status;
+}
+
+/* Of a transformer: scales of rows need no images, so images that need no network round weights. */
 static dfq_status quantize_without(const dfq_graph *graph, const dfq_quantize_options *options,
                                    dfq_graph **out_graph)
 {
     dfq_quantize_options o = defaults;
-    dfq_tensor *noise;
+    dfq_tensor *drawn;
     const dfqi_arch *a = &graph->net.arch;
     if (a->family != DFQI_FAMILY_VIT) return quantize(graph, NULL, options, out_graph);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     DFQI_TRY(check(graph->ctx, &o));
-    if (o.noise_images == 0) o.noise_images = NOISE_IMAGES;
+    if (o.drawn_images == 0) o.drawn_images = DRAWN_IMAGES;
     if (!has_row_scales(graph, &o))
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "images are NULL, but static scales are found on images; give some, or "
                          "take mode improved with act_scale row");
-    DFQI_TRY(dfqi_tensor_new(graph->ctx, DFQI_F32, 4,
-                             (int64_t[]){o.noise_images, a->channels, a->image, a->image}, &noise));
-    dfqi_rng rng = dfqi_rng_make(o.seed, NOISE_STREAM);
-    dfqi_rng_fill_normal(&rng, dfqi_tensor_f32(noise), (size_t)dfqi_tensor_count(noise));
-    dfqi_images all = {.n = o.noise_images,
+    DFQI_TRY(draw_images(graph->ctx, a, o.drawn_images, o.seed, &drawn));
+    dfqi_images all = {.n = o.drawn_images,
                        .pixels = a->channels * a->image * a->image,
-                       .memory = dfqi_tensor_f32(noise)};
-    if (o.rounding == DFQ_ROUNDING_AUTO) o.rounding = DFQ_ROUNDING_SEARCH | DFQ_ROUNDING_GPTQ;
+                       .memory = dfqi_tensor_f32(drawn)};
     dfq_status status = quantize(graph, &all, &o, out_graph);
-    dfqi_tensor_release(noise);
+    dfqi_tensor_release(drawn);
     return status;
 }
 

@@ -15,8 +15,7 @@
 #include "quant/factor.h"
 #include "quant/rounding_priv.h"
 
-enum { BLOCK = 64, BODY = 32 };     /* columns; rows of a body of a parallel loop */
-static const double damping = 0.01; /* of the mean diagonal, so that H can be inverted */
+enum { BLOCK = 64, BODY = 32 }; /* columns; rows of a body of a parallel loop */
 
 typedef struct column {
     double power;
@@ -71,7 +70,7 @@ static void fill_u(void *arg, int64_t r, int32_t thread)
 
 /* False if H cannot be factored. Inputs that are always 0 leave H without an inverse: the damping
  * gives them one, 1 where all inputs are 0. */
-static bool make_u(job *j)
+static bool make_u(job *j, double damping)
 {
     int64_t n = j->n;
     double mean = 0;
@@ -156,7 +155,7 @@ static void job_fini(job *j)
     dfqi_free(ctx, j->scratch);
 }
 
-dfq_status dfqi_gptq(dfqi_round_layer *l)
+dfq_status dfqi_gptq(dfqi_round_layer *l, double damping)
 {
     job j;
     dfq_status status;
@@ -165,7 +164,7 @@ dfq_status dfqi_gptq(dfqi_round_layer *l)
         j.m = &l->moments[i];
         j.first = i;
         j.rows = l->systems > 1 ? 1 : l->rows;
-        if (!make_u(&j)) {
+        if (!make_u(&j, damping)) {
             status = dfqi_round_singular(l);
             goto out;
         }

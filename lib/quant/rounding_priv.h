@@ -56,9 +56,10 @@ DFQI_CHECKED dfq_status dfqi_ridge(dfqi_round_layer *l, double penalty);
 /* The scales of the weights as they are, by error search with the power of the inputs
  * (round_search.c). */
 DFQI_CHECKED dfq_status dfqi_round_search(dfqi_round_layer *l);
-/* Rounding with compensation (gptq.c), of the weights as they are. DFQ_E_NUMERIC for moments that
+/* Rounding with compensation (gptq.c), of the weights as they are. The diagonal of the moments is
+ * raised by `damping` times its mean, so that they can be inverted. DFQ_E_NUMERIC for moments that
  * cannot be factored. */
-DFQI_CHECKED dfq_status dfqi_gptq(dfqi_round_layer *l);
+DFQI_CHECKED dfq_status dfqi_gptq(dfqi_round_layer *l, double damping);
 /* The nearest codes instead. */
 void dfqi_round_nearest(dfqi_round_layer *l);
 /* The bias takes up the mean difference to the teacher's output. */

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/rng.h"
+#include "synth/leaves.h"
 #include "synth/synth_priv.h"
 
 enum { IMAGES = 1, LABELS, ROLL, FLIP, NOISE, JITTER, TARGET };
@@ -22,6 +23,13 @@ void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float
     if (s->by_pixels.pyramid.multi_scale) /* remaining noise would not look natural */
         for (int64_t i = 0; i < dfqi_pixels_scale_floats(s); i++) scratch[i] *= 0.1f;
     dfqi_pyramid_add(s->ctx, &s->by_pixels.pyramid, s->o.batch, scratch, 0, x);
+}
+
+/* An image has the place of an iteration in its stream. */
+void dfqi_draw_leaves(const dfqi_synth *s, int64_t batch, float *scratch, float *x)
+{
+    dfqi_leaves_draw(s->ctx, &s->model->net.arch, stream(s, IMAGES, batch, 0, 0), s->o.batch,
+                     scratch, x);
 }
 
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels)

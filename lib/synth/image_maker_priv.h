@@ -1,6 +1,7 @@
 /* Image maker: the interface by which a synthesis job makes its batches. There are three
- * implementations. maker_pixels.c optimises a batch of noise through the network. maker_noise.c
- * leaves the noise as it is. maker_generator.c trains a generator network and then samples it.
+ * implementations. maker_pixels.c optimises a batch of noise through the network. maker_drawn.c
+ * leaves the noise as it is, or draws dead leaves. maker_generator.c trains a generator network and
+ * then samples it.
  *
  * The job calls its maker through this table alone. State that a maker keeps in the job is accessed
  * by the files that its struct names. A further maker is a further table. */
@@ -33,6 +34,6 @@ typedef struct dfqi_image_maker {
     void (*fini)(dfqi_synth *s); /* last */
 } dfqi_image_maker;
 
-extern const dfqi_image_maker dfqi_maker_pixels, dfqi_maker_noise, dfqi_maker_generator;
+extern const dfqi_image_maker dfqi_maker_pixels, dfqi_maker_drawn, dfqi_maker_generator;
 
 #endif

@@ -56,7 +56,7 @@ void dfqi_synth_recipe(dfqi_synth_kind kind, int32_t parity, const dfqi_arch *a,
         o->iterations = published(o->kind);
         o->multi_scale = 0;
     }
-    if (o->kind < DFQI_SYNTH_GDFQ) return;
+    if (!dfqi_synth_generates(o->kind)) return;
     o->iterations = GENERATOR;
     o->batch = dfqi_generator_trainer_batch(a ? a->image : 0);
 }
@@ -85,11 +85,14 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
     if (heads && dfqi_arch_is_cnn(a))
         return dfqi_fail(
             ctx, DFQ_E_UNSUPPORTED,
-            "synth: %s has no attention heads; take kind bns, gdfq, qimera, arc, prior or noise",
+            "synth: %s has no attention heads; take kind bns, gdfq, qimera, arc, prior, noise or "
+            "leaves",
             a->name);
-    if (o->kind >= DFQI_SYNTH_BNS && dfqi_arch_norms(a) == 0)
+    bool norms = o->kind == DFQI_SYNTH_BNS || dfqi_synth_generates(o->kind);
+    if (norms && dfqi_arch_norms(a) == 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "synth: %s has no BatchNorm; take kind attention, pse, prior or noise",
+                         "synth: %s has no BatchNorm; take kind attention, pse, prior, noise or "
+                         "leaves",
                          a->name);
     return DFQ_OK;
 }
@@ -109,7 +112,7 @@ const dfqi_recipe *dfqi_recipe_of(dfqi_synth_kind kind)
 
 dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
 {
-    DFQI_TRY(dfqi_check_whole(ctx, "synth", "kind", o->kind, DFQI_SYNTH_AUTO, DFQI_SYNTH_ARC));
+    DFQI_TRY(dfqi_check_whole(ctx, "synth", "kind", o->kind, DFQI_SYNTH_AUTO, DFQI_SYNTH_LEAVES));
     DFQI_TRY(dfqi_check_whole(ctx, "synth", "images", o->images, 1, IMAGES_MAX));
     DFQI_TRY(dfqi_check_whole(ctx, "synth", "batch", o->batch, 1, BATCH_MAX));
     DFQI_TRY(dfqi_check_whole(ctx, "synth", "iterations", o->iterations, 1, ITERATIONS_MAX));
@@ -129,11 +132,11 @@ dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_options *o)
         dfqi_check_real(ctx, "synth", "end_learning_rate", (double)o->end_learning_rate, 0, 1e3));
     DFQI_TRY(dfqi_check_real(ctx, "synth", "weight_decay", (double)o->weight_decay, 0, 1));
     int first = o->kind != DFQI_SYNTH_PRIOR && o->attention_weight > 0;
-    int weighed = o->kind != DFQI_SYNTH_NOISE && o->kind < DFQI_SYNTH_GDFQ;
+    int weighed = !dfqi_synth_draws(o->kind) && !dfqi_synth_generates(o->kind);
     if (weighed && !first && o->class_weight == 0 && o->tv_weight == 0)
-        return dfqi_fail(
-            ctx, DFQ_E_INVALID,
-            "synth: all weights of the objective are 0; set one above 0, or take kind noise");
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "synth: all weights of the objective are 0; set one above 0, or take kind "
+                         "noise or leaves");
     return DFQ_OK;
 }
 

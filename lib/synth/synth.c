@@ -12,8 +12,8 @@
 
 static const dfqi_image_maker *maker_of(dfqi_synth_kind kind)
 {
-    if (kind >= DFQI_SYNTH_GDFQ) return &dfqi_maker_generator;
-    return kind == DFQI_SYNTH_NOISE ? &dfqi_maker_noise : &dfqi_maker_pixels;
+    if (dfqi_synth_generates(kind)) return &dfqi_maker_generator;
+    return dfqi_synth_draws(kind) ? &dfqi_maker_drawn : &dfqi_maker_pixels;
 }
 
 /* What all batches together hold must fit, so that later arithmetic needs no checks. */

@@ -20,7 +20,8 @@ typedef enum dfqi_synth_kind {
     DFQI_SYNTH_BNS = 4,       /* ZeroQ: statistics of BatchNorms + class prior + total variation */
     DFQI_SYNTH_GDFQ = 5,      /* samples of a generator; seed, batch and iterations alone count */
     DFQI_SYNTH_QIMERA = 6,
-    DFQI_SYNTH_ARC = 7
+    DFQI_SYNTH_ARC = 7,
+    DFQI_SYNTH_LEAVES = 8 /* dead leaves (leaves.h); nothing is optimised */
 } dfqi_synth_kind;
 
 typedef struct dfqi_synth_options {
@@ -38,6 +39,16 @@ typedef struct dfqi_synth_options {
     int32_t multi_scale;             /* 1: multi-scale parametrisation (pyramid.h) */
     dfqi_distance distance;          /* of heads */
 } dfqi_synth_options;
+
+/* Kinds by what makes them: a generator network, or a random draw alone. */
+static inline bool dfqi_synth_generates(dfqi_synth_kind kind)
+{
+    return kind >= DFQI_SYNTH_GDFQ && kind <= DFQI_SYNTH_ARC;
+}
+static inline bool dfqi_synth_draws(dfqi_synth_kind kind)
+{
+    return kind == DFQI_SYNTH_NOISE || kind == DFQI_SYNTH_LEAVES;
+}
 
 /* What a step reports; NaN for a term that is not part of the objective. */
 enum {

@@ -52,7 +52,7 @@ typedef struct dfqi_kept {
     int32_t which; /* of the names */
 } dfqi_kept;
 
-/* Pixels that are optimised: of maker_pixels.c, objective.c and draw.c; maker_noise.c has the
+/* Pixels that are optimised: of maker_pixels.c, objective.c and draw.c; maker_drawn.c has the
  * pyramid, the bounds and the scales. */
 typedef struct dfqi_pixel_maker {
     dfqi_pyramid pyramid; /* of one channel of an image */
@@ -131,6 +131,8 @@ void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
  * dfqi_pixels_scale_floats. */
 void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch,
                       float *x);
+/* x[batch]: dead leaves; scratch of dfqi_leaves_scratch() floats for each thread. */
+void dfqi_draw_leaves(const dfqi_synth *s, int64_t batch, float *scratch, float *x);
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels);
 void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out);
 

@@ -337,13 +337,13 @@ START_TEST(test_without_images)
     dfq_tensor *z[4];
     dfq_graph *low;
     dfq_quantize_options_init(&o, sizeof o);
-    ck_assert_int_eq(o.noise_images, 64);
+    ck_assert_int_eq(o.drawn_images, 128);
     z[0] = without_images(&s, NULL);
     z[1] = without_images(&s, &o);
     o.seed = 1;
     z[2] = without_images(&s, &o);
     o.seed = 0;
-    o.noise_images = 7;
+    o.drawn_images = 7;
     z[3] = without_images(&s, &o);
     size_t bytes = dfq_tensor_get_bytes(z[0]);
     for (int i = 1; i < 4; i++)
@@ -355,9 +355,9 @@ START_TEST(test_without_images)
     ck_assert_ptr_nonnull(
         strstr(dfq_context_get_error(s.ctx), "static scales are found on images"));
     o.act_scale = DFQ_ACT_SCALE_AUTO;
-    o.noise_images = -1;
+    o.drawn_images = -1;
     ck_assert_int_eq(dfq_graph_quantize(s.net, NULL, &o, &low), DFQ_E_INVALID);
-    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "noise_images is -1"));
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(s.ctx), "drawn_images is -1"));
     end(&s);
 }
 END_TEST

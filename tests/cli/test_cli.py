@@ -190,7 +190,7 @@ class Usage(Part):
                 quantize(f"{name} is .*must be a number from", "--bits", "w4a4", f"{name}={value}")
         quantize("--mode is \"best\", must be parity or improved", "--bits", "w4a4", "--mode",
                  "best")
-        quantize("--kind is \"x\", must be attention, .* qimera or arc", "--bits", "w4a4",
+        quantize("--kind is \"x\", must be attention, .* arc or leaves", "--bits", "w4a4",
                  "--kind", "x")
         quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
         quantize("--steps and --no-tune exclude each other; leave one out", "--bits", "w4a4",
@@ -467,7 +467,7 @@ class Results(Part):
         r = self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
                        "--no-images", "--json", "--report", "r.html", "--data", "pictures")
         j = json.loads(r.out)
-        assert j["act_scale"] == "row" and j["first_last_bits"] == 8 and j["images"] == 64, j
+        assert j["act_scale"] == "row" and j["first_last_bits"] == 8 and j["images"] == 128, j
         first = self.read("q")
         self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
                    "--no-images", "-t", "1")
@@ -475,7 +475,7 @@ class Results(Part):
         self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
                    "--no-images", "--seed", "1", "-n", "16")
         assert self.read("q") != first
-        assert b"none; weights rounded on 64 of noise" in self.read("r.html")
+        assert b"none; weights rounded on 128 of dead leaves" in self.read("r.html")
         kinds = {q["kind"] for q in json.loads(self.works("info", "q", "--json").out)["quantizers"]}
         assert kinds == {"weight, per channel", "activation, per row at run time",
                          "activation, per column at run time"}, kinds
@@ -1077,11 +1077,11 @@ class Cnn(Part):
     def test_synth(self):
         """Every kind of images there is for CNNs, at any number of threads; a set can be used."""
         few = ("-n", "6", "--iters", "5", "--batch", "4")
-        for kind in ("bns", "gdfq", "qimera", "arc", "prior", "noise"):
+        for kind in ("bns", "gdfq", "qimera", "arc", "prior", "noise", "leaves"):
             r = self.works("synth", "cnn.safetensors", "-o", kind, "--kind", kind, *few, "--json")
             j = json.loads(r.out)
             assert j["kind"] == kind and j["images"] == 6, j
-            known = kind not in ("prior", "noise")
+            known = kind not in ("prior", "noise", "leaves")
             assert (j["distance_after"] is not None) == known, j
             assert "contact.png" in os.listdir(self.path(kind))
             self.works("synth", "cnn.safetensors", "-o", "2", "--kind", kind, *few, "-t", "2", "-f")

@@ -174,7 +174,7 @@ START_TEST(test_golden)
         ck_assert_int_eq(dfqi_ridge(&r.l, 0.3), DFQ_OK);
         near(r.l.w, find(cases[_i], ".w"), 2e-5, "weight");
         near(r.l.bias, find(cases[_i], ".b"), 2e-5, "bias");
-        ck_assert_int_eq(dfqi_gptq(&r.l), DFQ_OK);
+        ck_assert_int_eq(dfqi_gptq(&r.l, 0.01), DFQ_OK);
         const int32_t *codes = find(cases[_i], ".codes")->data;
         for (int64_t i = 0; i < r.l.rows * r.l.n; i++) {
             float scale = dfqi_tensor_f32(r.site.scale)[i / r.l.n];
@@ -215,7 +215,7 @@ START_TEST(test_nearest)
         rig r = begin(1, cases[_i]);
         join(&r);
         if (second)
-            ck_assert_int_eq(dfqi_gptq(&r.l), DFQ_OK);
+            ck_assert_int_eq(dfqi_gptq(&r.l, 0.01), DFQ_OK);
         else
             dfqi_round_nearest(&r.l);
         error[second] = output_error(&r);
@@ -269,7 +269,7 @@ START_TEST(test_singular)
     for (int64_t i = 0; i < r.l.rows * r.l.n; i++)
         ck_assert_float_eq_tol(r.l.w[i], r.l.teacher[i], 1e-6f);
     ck_assert_int_eq(dfqi_round_search(&r.l), DFQ_OK);
-    ck_assert_int_eq(dfqi_gptq(&r.l), DFQ_OK);
+    ck_assert_int_eq(dfqi_gptq(&r.l, 0.01), DFQ_OK);
     for (int64_t i = 0; i < r.l.rows * r.l.n; i++) ck_assert(isfinite(r.l.w[i]));
     end(&r);
 }
@@ -280,7 +280,7 @@ START_TEST(test_infinite)
     rig r = begin(1, "plain");
     join(&r);
     r.m.self[5 * (r.l.n + 1)] = INFINITY;
-    ck_assert_int_eq(_i ? dfqi_ridge(&r.l, 1) : dfqi_gptq(&r.l), DFQ_E_NUMERIC);
+    ck_assert_int_eq(_i ? dfqi_ridge(&r.l, 1) : dfqi_gptq(&r.l, 0.01), DFQ_E_NUMERIC);
     ck_assert_ptr_nonnull(strstr(r.ctx->error, "layer: the second moments"));
     end(&r);
 }
@@ -303,7 +303,7 @@ static dfq_status life(dfq_context *ctx, void *arg)
     l.moments = &m;
     dfq_status status = dfqi_ridge(&l, 1);
     if (status == DFQ_OK) status = dfqi_round_search(&l);
-    if (status == DFQ_OK) status = dfqi_gptq(&l);
+    if (status == DFQ_OK) status = dfqi_gptq(&l, 0.01);
     dfqi_input_moments_fini(ctx, &m);
     return status;
 }

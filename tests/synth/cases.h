@@ -19,6 +19,7 @@ TCase *dfqt_imageset_case(void);
 TCase *dfqt_job_case(void);
 TCase *dfqt_option_ranges_case(void);
 TCase *dfqt_pse_case(void);
+TCase *dfqt_leaves_case(void);
 TCase *dfqt_pyramid_case(void);
 TCase *dfqt_real_case(void);
 TCase *dfqt_spool_case(void);

@@ -235,9 +235,9 @@ START_TEST(test_refused)
         dfqi_synth_kind kind;
         int vit;
         const char *says;
-    } rows[] = {{DFQI_SYNTH_ATTENTION, 0, "kind bns, gdfq, qimera, arc, prior or noise"},
+    } rows[] = {{DFQI_SYNTH_ATTENTION, 0, "kind bns, gdfq, qimera, arc, prior, noise or leaves"},
                 {DFQI_SYNTH_PSE, 0, "no attention heads"},
-                {DFQI_SYNTH_BNS, 1, "kind attention, pse, prior or noise"},
+                {DFQI_SYNTH_BNS, 1, "kind attention, pse, prior, noise or leaves"},
                 {DFQI_SYNTH_GDFQ, 1, "no BatchNorm"},
                 {DFQI_SYNTH_ARC, 1, "no BatchNorm"}};
     dfq_context *ctx = dfqt_context(1);
@@ -266,7 +266,7 @@ START_TEST(test_options_of_generators)
     o = options(DFQI_SYNTH_BNS);
     o.attention_weight = o.class_weight = o.tv_weight = 0;
     ck_assert_int_eq(dfqi_synth_new(j.m, &o, &s), DFQ_E_INVALID);
-    o = options((dfqi_synth_kind)8);
+    o = options((dfqi_synth_kind)(DFQI_SYNTH_LEAVES + 1));
     ck_assert_int_eq(dfqi_synth_new(j.m, &o, &s), DFQ_E_INVALID);
     close_job(&j);
 }

@@ -45,7 +45,7 @@ START_TEST(test_options)
     REFUSE(learning_rate, -0.1f);
     REFUSE(end_learning_rate, NAN);
     REFUSE(weight_decay, 2.0f);
-    REFUSE(kind, (dfqi_synth_kind)8);
+    REFUSE(kind, (dfqi_synth_kind)(DFQI_SYNTH_LEAVES + 1));
     REFUSE(kind, (dfqi_synth_kind)-2);
 #undef REFUSE
     o = dfqt_options();

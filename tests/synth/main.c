@@ -14,6 +14,7 @@ int main(void)
     suite_add_tcase(s, dfqt_option_ranges_case());
     suite_add_tcase(s, dfqt_pse_case());
     suite_add_tcase(s, dfqt_pyramid_case());
+    suite_add_tcase(s, dfqt_leaves_case());
     suite_add_tcase(s, dfqt_golden_generator_case());
     suite_add_tcase(s, dfqt_generator_trainer_case());
     suite_add_tcase(s, dfqt_cnn_case());

@@ -58,8 +58,8 @@ static void check_same_file(dfq_context *ctx, const char *a, const char *b)
  * checkpoint. */
 START_TEST(test_the_same_as_from_memory)
 {
-    static const dfqi_synth_kind kinds[] = {DFQI_SYNTH_ATTENTION, DFQI_SYNTH_NOISE,
-                                            DFQI_SYNTH_GDFQ};
+    static const dfqi_synth_kind kinds[] = {DFQI_SYNTH_ATTENTION, DFQI_SYNTH_NOISE, DFQI_SYNTH_GDFQ,
+                                            DFQI_SYNTH_LEAVES};
     dfq_context *ctx = dfqt_context(2);
     dfqi_synth_options o = dfqt_options();
     dfqi_model *m;
@@ -278,7 +278,7 @@ TCase *dfqt_spool_case(void)
     TCase *t = tcase_create("spool");
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
-    tcase_add_loop_test(t, test_the_same_as_from_memory, 0, 3);
+    tcase_add_loop_test(t, test_the_same_as_from_memory, 0, 4);
     tcase_add_test(t, test_sets);
     tcase_add_test(t, test_no_room);
     tcase_add_test(t, test_each_allocation_can_fail);

@@ -187,7 +187,7 @@ static void tell_images(const struct quantize *q, struct page *p)
         return;
     }
     if (o->no_images) {
-        snprintf(new_row(p, "images"), PAGE_TEXT, "none; weights rounded on %lld of noise",
+        snprintf(new_row(p, "images"), PAGE_TEXT, "none; weights rounded on %lld of dead leaves",
                  (long long)o->images);
         return;
     }
