@@ -1,8 +1,11 @@
 /** @file dfq/runtime.h
  *  @ingroup stable
  *  Runtimes: networks that only run, float or quantized. Weights are packed and memory is planned
- *  once; dfq_runtime_run() allocates nothing. Logits have the bits of dfq_graph_forward(), at any
- *  number of threads and images.
+ *  once; dfq_runtime_run() allocates nothing. Logits of a float network have the bits of
+ *  dfq_graph_forward(). A quantized one is computed on its codes, in integers, where its grids allow
+ *  that: logits differ from those of dfq_graph_forward(), which simulates it with floats, in the
+ *  last bits, and by what follows where a value lies between two codes. Bits depend neither on the
+ *  number of threads nor on that of images.
  *
  *  A runtime serves one thread at a time, like its context. For a second thread make a second
  *  context and a clone there: clones share the weights. */
@@ -56,6 +59,9 @@ typedef struct dfq_runtime_info {
     int64_t classes;       /**< logits */
     int64_t shared_bytes;  /**< weights and other constants, which clones share */
     int64_t private_bytes; /**< memory for values of this runtime alone */
+    int64_t macs;          /**< multiply-accumulates of one image in linear layers, convolutions and
+                                attention that are computed */
+    int64_t integer_macs;  /**< of them those on codes */
 } dfq_runtime_info;
 
 /** A result of the last run. Filled by dfq_runtime_get_output(). */

@@ -1,21 +1,42 @@
 /* Attention as one step for each head and some of the queries: the heads are read where the linear
  * layer in front leaves them, and results go where the layer behind reads them. Products, softmax
- * and bits are those of the graph's single ops. */
+ * and bits of floats are those of the graph's single ops. */
 #include "graph/ops.h"
 #include "runtime/program_priv.h"
 
 /* The nodes of an attention, from the back. */
 typedef struct pattern {
     const dfqi_node *split, *scores, *softmax, *values, *join, *select; /* select: or NULL */
+    const dfqi_node *quantizers[DFQI_RT_ATTENTION_OPERANDS];            /* all of them, or NULL */
 } pattern;
 
-/* Is `id` part `slot` of a split, read by one node alone? */
-static bool is_part(const dfqi_rt_builder *b, dfqi_id id, int32_t slot, const dfqi_node **split)
+/* The operand `which` before its quantizer on a grid of rows (of columns, if it is the values),
+ * which is noted. */
+static dfqi_id unquantized(const dfqi_rt_builder *b, dfqi_id id, int which, pattern *p)
+{
+    const dfqi_node *n = dfqi_rt_sole(b, id, DFQI_OP_FQ_ROW);
+    const bool is_signed = which == DFQI_RT_KEY || which == DFQI_RT_VALUES;
+    if (!n || (n->attr.i[1] != 0) != is_signed || (n->attr.i[2] != 0) != (which == DFQI_RT_VALUES))
+        return id;
+    p->quantizers[which] = n;
+    return n->in[0];
+}
+
+/* Is `id` part `slot` of the split, and read by one node alone? */
+static bool is_part(const dfqi_rt_builder *b, dfqi_id id, int32_t slot, pattern *p)
 {
     const dfqi_node *n = dfqi_rt_sole(b, id, DFQI_OP_SPLIT_HEADS);
-    if (!n || n->n_out != 3 || n->out[slot] != id || (*split && *split != n)) return false;
-    *split = n;
+    if (!n || n->n_out != 3 || n->out[slot] != id || (p->split && p->split != n)) return false;
+    p->split = n;
     return true;
+}
+
+/* All operands are floats, or all are codes. */
+static bool agree(const pattern *p)
+{
+    int32_t n = 0;
+    for (int i = 0; i < DFQI_RT_ATTENTION_OPERANDS; i++) n += p->quantizers[i] != NULL;
+    return n == 0 || n == DFQI_RT_ATTENTION_OPERANDS;
 }
 
 /* The attention that ends in node n, a join of heads or the selection of one of its tokens. */
@@ -28,46 +49,41 @@ static bool match(const dfqi_rt_builder *b, const dfqi_node *n, pattern *p)
     }
     if (!p->join || p->join->op != DFQI_OP_JOIN_HEADS) return false;
     p->values = dfqi_rt_sole(b, p->join->in[0], DFQI_OP_MATMUL_NN);
-    if (!p->values) return false;
-    p->softmax = dfqi_rt_sole(b, p->values->in[0], DFQI_OP_SOFTMAX);
-    if (!p->softmax || !is_part(b, p->values->in[1], 2, &p->split)) return false;
+    if (!p->values || !is_part(b, unquantized(b, p->values->in[1], DFQI_RT_VALUES, p), 2, p))
+        return false;
+    p->softmax = dfqi_rt_sole(b, unquantized(b, p->values->in[0], DFQI_RT_MAP, p), DFQI_OP_SOFTMAX);
+    if (!p->softmax) return false;
     p->scores = dfqi_rt_sole(b, p->softmax->in[0], DFQI_OP_MATMUL_NT);
-    return p->scores && is_part(b, p->scores->in[0], 0, &p->split) &&
-           is_part(b, p->scores->in[1], 1, &p->split);
+    return p->scores && is_part(b, unquantized(b, p->scores->in[0], DFQI_RT_QUERY, p), 0, p) &&
+           is_part(b, unquantized(b, p->scores->in[1], DFQI_RT_KEY, p), 1, p) && agree(p);
 }
 
-static void take(dfqi_rt_builder *b, const dfqi_node *n)
+bool dfqi_rt_attention_mark(dfqi_rt_builder *b, const dfqi_node *n)
 {
-    b->taken[n - b->g->nodes] = 1;
+    pattern p;
+    if (!match(b, n, &p)) return false;
+    dfqi_rt_take(b, p.split);
+    dfqi_rt_take(b, p.scores);
+    dfqi_rt_take(b, p.softmax);
+    dfqi_rt_take(b, p.values);
+    for (int i = 0; i < DFQI_RT_ATTENTION_OPERANDS; i++)
+        if (p.quantizers[i]) dfqi_rt_take(b, p.quantizers[i]);
+    if (p.select) dfqi_rt_take(b, p.join);
+    dfqi_rt_want(b, p.split->in[0], DFQI_RT_FLOATS);
+    return true;
 }
 
-void dfqi_rt_attention_mark(dfqi_rt_builder *b)
+/* Queries [first, first + count) of a head; qkv and y begin at its first channel. */
+static void run_floats(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const float *qkv,
+                       int64_t first, int64_t count, float *y)
 {
-    for (int32_t i = b->g->n_nodes - 1; i >= 0; i--) {
-        pattern p;
-        if (!b->needed[i] || b->taken[i] || !match(b, &b->g->nodes[i], &p)) continue;
-        take(b, p.split);
-        take(b, p.scores);
-        take(b, p.softmax);
-        take(b, p.values);
-        if (p.select) take(b, p.join);
-    }
-}
-
-/* Queries [first, first + count) of head h of image i. */
-static void run_head(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t i, int64_t h,
-                     int64_t first, int64_t count)
-{
-    const dfqi_rt_attention *a = &s->attention;
     const dfqi_kernels *k = f->p->k;
-    const int64_t d = a->width, n = a->tokens, wide = 3 * a->heads * d, out = a->heads * d;
-    const float *qkv = (const float *)(const void *)dfqi_rt_at(f, s->in[0], 1, i) + h * d;
-    float *y = (float *)(void *)dfqi_rt_at(f, s->out[0], 1, i) + first * out + h * d;
+    const int64_t d = a->width, n = a->tokens, out = a->heads * d, wide = 3 * out;
     float *packed = (float *)(void *)f->scratch, *map = packed + dfqi_packed_floats(d, n);
     k->gemm_nt(count, n, d, qkv + (a->first_query + first) * wide, wide, qkv + out, wide, map, n,
                packed);
     k->softmax(count, n, a->scale, map, map);
-    k->gemm(0, count, d, n, map, n, qkv + 2 * out, wide, 0, y, out);
+    k->gemm(0, count, d, n, map, n, qkv + 2 * out, wide, 0, y + first * out, out);
 }
 
 /* A unit is a head of an image, cut into chunks of queries. */
@@ -75,34 +91,47 @@ static void run(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, in
 {
     const dfqi_rt_attention *a = &s->attention;
     for (int64_t u = first; u < first + count; u++) {
-        int64_t head = u / f->chunks, c = u % f->chunks;
-        int64_t begin = a->queries * c / f->chunks, end = a->queries * (c + 1) / f->chunks;
-        if (begin < end) run_head(s, f, head / a->heads, head % a->heads, begin, end - begin);
+        const int64_t image = u / f->chunks / a->heads, c = u % f->chunks;
+        const int64_t begin = a->queries * c / f->chunks, end = a->queries * (c + 1) / f->chunks;
+        const int64_t channel = u / f->chunks % a->heads * a->width;
+        const float *qkv = dfqi_rt_at(f, s->in[0], 1, image);
+        float *y = dfqi_rt_at(f, s->out[0], 1, image);
+        if (begin < end)
+            (a->bits[0] ? dfqi_rt_attention_codes : run_floats)(a, f, qkv + channel, begin,
+                                                                end - begin, y + channel);
     }
 }
 
-bool dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
+static size_t scratch_of(const dfqi_rt_attention *a)
 {
-    pattern m;
-    if (!match(b, n, &m)) return false;
-    const dfqi_value *q = dfqi_graph_value(b->g, m.split->out[0]);
-    dfqi_rt_step *s = dfqi_rt_step_add(b, m.softmax);
+    if (a->bits[0]) return dfqi_rt_attention_codes_scratch(a);
+    return ((size_t)(a->queries * a->tokens) + dfqi_packed_floats(a->width, a->tokens)) *
+           sizeof(float);
+}
+
+void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
+{
+    pattern p;
+    match(b, n, &p);
+    const dfqi_value *q = dfqi_graph_value(b->g, p.split->out[0]);
+    dfqi_rt_step *s = dfqi_rt_step_add(b, p.softmax);
+    dfqi_rt_attention *a = &s->attention;
+    *a = (dfqi_rt_attention){.heads = q->dims[1],
+                             .tokens = q->dims[2],
+                             .width = q->dims[3],
+                             .first_query = p.select ? p.select->attr.i[0] : 0,
+                             .queries = p.select ? 1 : q->dims[2],
+                             .scale = p.softmax->attr.f[0]};
+    for (int i = 0; i < DFQI_RT_ATTENTION_OPERANDS && p.quantizers[i]; i++)
+        a->bits[i] = (int32_t)p.quantizers[i]->attr.i[0];
     s->run = run;
     s->n_in = s->n_out = 1;
-    s->in[0] = dfqi_rt_value_of(b, m.split->in[0], true);
+    s->in[0] = dfqi_rt_value_of(b, p.split->in[0], true);
     s->out[0] = dfqi_rt_value_of(b, n->out[0], true);
-    s->attention = (dfqi_rt_attention){.heads = q->dims[1],
-                                       .tokens = q->dims[2],
-                                       .width = q->dims[3],
-                                       .first_query = m.select ? m.select->attr.i[0] : 0,
-                                       .queries = m.select ? 1 : q->dims[2],
-                                       .scale = m.softmax->attr.f[0]};
-    s->units = q->dims[1];
-    s->divisible = s->attention.queries;
-    s->scratch =
-        ((size_t)(s->attention.queries * q->dims[2]) + dfqi_packed_floats(q->dims[3], q->dims[2])) *
-        sizeof(float);
-    s->macs = 2.0 * (double)q->dims[1] * (double)s->attention.queries * (double)q->dims[2] *
-              (double)q->dims[3];
-    return true;
+    s->units = a->heads;
+    s->divisible = a->queries;
+    s->scratch = scratch_of(a);
+    s->product = 1;
+    s->integer = a->bits[0] != 0;
+    s->macs = 2.0 * (double)a->heads * (double)a->queries * (double)a->tokens * (double)a->width;
 }

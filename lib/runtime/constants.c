@@ -80,8 +80,9 @@ dfq_status dfqi_rt_constants(dfqi_rt_builder *b)
     DFQI_TRY(place(b));
     for (int32_t i = 0; i < b->p->n_values; i++) {
         const dfqi_rt_value *v = &b->p->values[i];
-        if (v->region == DFQI_RT_CONSTANT)
+        if (v->region == DFQI_RT_CONSTANT && v->id >= 0)
             DFQI_TRY(compute(b->g, v->id, (float *)(void *)(b->p->constants + v->offset)));
     }
+    for (int32_t i = 0; i < b->n_weights; i++) DFQI_TRY(dfqi_rt_weight_compute(b, &b->weights[i]));
     return DFQ_OK;
 }

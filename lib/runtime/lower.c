@@ -32,6 +32,13 @@ int32_t dfqi_rt_value_of(dfqi_rt_builder *b, dfqi_id id, bool data)
     return i;
 }
 
+int32_t dfqi_rt_value_new(dfqi_rt_builder *b, dfqi_rt_region region, size_t bytes)
+{
+    b->p->values[b->p->n_values] =
+        (dfqi_rt_value){.region = region, .bytes = bytes, .id = DFQI_NONE};
+    return b->p->n_values++;
+}
+
 dfqi_rt_step *dfqi_rt_step_add(dfqi_rt_builder *b, const dfqi_node *n)
 {
     dfqi_rt_step *s = &b->p->steps[b->p->n_steps++];
@@ -111,6 +118,7 @@ static void add_node(dfqi_rt_builder *b, const dfqi_node *n)
         s->in[i] = dfqi_rt_value_of(b, n->in[i], !extents_only(n->op, i));
     for (int32_t i = 0; i < n->n_out; i++)
         if (i == 0 || b->readers[n->out[i]] > 0) s->out[i] = dfqi_rt_value_of(b, n->out[i], true);
+    s->product = (op->flags & DFQI_OPF_PRODUCT) != 0;
     if (op->scratch) s->scratch = (size_t)op->scratch(g, n, b->p->slice) * sizeof(float);
     s->macs = op->macs ? op->macs(g, n) : (double)dfqi_value_count(dfqi_graph_value(g, n->out[0]));
 }
@@ -129,16 +137,62 @@ static dfq_status add_reader(dfqi_rt_builder *b, const dfqi_node *n)
     return DFQ_OK;
 }
 
+/* -- what becomes of each node ----------------------------------------------------------------- */
+
+void dfqi_rt_take(dfqi_rt_builder *b, const dfqi_node *n)
+{
+    b->how[n - b->g->nodes] = DFQI_RT_TAKEN;
+}
+
+void dfqi_rt_want(dfqi_rt_builder *b, dfqi_id id, int32_t what)
+{
+    if (id >= 0) b->want[id] |= (uint8_t)what;
+}
+
+static dfqi_rt_how decide(dfqi_rt_builder *b, const dfqi_node *n)
+{
+    if (dfqi_rt_attention_mark(b, n)) return DFQI_RT_ATTENTION;
+    if (dfqi_rt_linear_mark(b, n)) return DFQI_RT_LINEAR;
+    if (dfqi_rt_quantize_mark(b, n)) return DFQI_RT_QUANTIZE;
+    for (int32_t k = 0; k < n->n_in; k++) dfqi_rt_want(b, n->in[k], DFQI_RT_FLOATS);
+    return DFQI_RT_PLAIN;
+}
+
+/* From the back, since it depends on what is wanted of a node. */
+static void decide_all(dfqi_rt_builder *b)
+{
+    for (int32_t i = b->g->n_nodes - 1; i >= 0; i--) {
+        const dfqi_node *n = &b->g->nodes[i];
+        if (b->needed[i] && b->how[i] != DFQI_RT_TAKEN &&
+            !dfqi_graph_value(b->g, n->out[0])->frozen)
+            b->how[i] = (uint8_t)decide(b, n);
+    }
+}
+
 static dfq_status add_steps(dfqi_rt_builder *b, dfqi_id x)
 {
-    dfqi_rt_attention_mark(b);
     for (int32_t i = 0; i < b->g->n_nodes; i++) {
         const dfqi_node *n = &b->g->nodes[i];
-        if (!b->needed[i] || b->taken[i] || dfqi_graph_value(b->g, n->out[0])->frozen) continue;
-        if (n->n_in > 0 && n->in[0] == x)
-            DFQI_TRY(add_reader(b, n));
-        else if (!dfqi_rt_attention_add(b, n))
-            add_node(b, n);
+        switch ((dfqi_rt_how)b->how[i]) {
+        case DFQI_RT_PLAIN:
+            if (n->n_in > 0 && n->in[0] == x)
+                DFQI_TRY(add_reader(b, n));
+            else
+                add_node(b, n);
+            break;
+        case DFQI_RT_ATTENTION:
+            dfqi_rt_attention_add(b, n);
+            break;
+        case DFQI_RT_QUANTIZE:
+            dfqi_rt_quantize_add(b, n);
+            if (b->want[n->out[0]] & DFQI_RT_FLOATS) add_node(b, n);
+            break;
+        case DFQI_RT_LINEAR:
+            dfqi_rt_linear_add(b, n);
+            break;
+        default:
+            break;
+        }
     }
     return DFQ_OK;
 }
@@ -149,7 +203,10 @@ static dfq_status add_steps(dfqi_rt_builder *b, dfqi_id x)
 static void mark_needed(dfqi_rt_builder *b, int32_t n_outputs, const dfqi_id *outputs)
 {
     const dfqi_graph *g = b->g;
-    for (int32_t i = 0; i < n_outputs; i++) b->readers[outputs[i]]++;
+    for (int32_t i = 0; i < n_outputs; i++) {
+        b->readers[outputs[i]]++;
+        dfqi_rt_want(b, outputs[i], DFQI_RT_FLOATS);
+    }
     for (int32_t i = g->n_nodes - 1; i >= 0; i--) {
         const dfqi_node *n = &g->nodes[i];
         for (int32_t k = 0; k < n->n_out; k++) b->needed[i] |= b->readers[n->out[k]] > 0;
@@ -185,18 +242,24 @@ static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, 
     dfq_status status = DFQ_E_NOMEM;
     size_t values = (size_t)g->n_values + 1, nodes = (size_t)g->n_nodes + 1;
     p->slice = slice_of(g, p->batch);
-    p->values = dfqi_calloc(ctx, values, sizeof *p->values);
+    /* an integer step has at most three values more for its codes, and three for its weights */
+    p->values = dfqi_calloc(ctx, values + 6 * nodes, sizeof *p->values);
     p->steps = dfqi_calloc(ctx, nodes, sizeof *p->steps);
     p->segments = dfqi_calloc(ctx, nodes, sizeof *p->segments);
     b.value_of = dfqi_alloc(ctx, values * sizeof *b.value_of);
     b.readers = dfqi_calloc(ctx, values, sizeof *b.readers);
+    b.codes_of = dfqi_alloc(ctx, values * sizeof *b.codes_of);
+    b.want = dfqi_calloc(ctx, values, 1);
     b.needed = dfqi_calloc(ctx, nodes, 1);
-    b.taken = dfqi_calloc(ctx, nodes, 1);
-    if (!p->values || !p->steps || !p->segments || !b.value_of || !b.readers || !b.needed ||
-        !b.taken)
+    b.how = dfqi_calloc(ctx, nodes, 1);
+    b.weights = dfqi_calloc(ctx, nodes, sizeof *b.weights);
+    if (!p->values || !p->steps || !p->segments || !b.value_of || !b.readers || !b.codes_of ||
+        !b.want || !b.needed || !b.how || !b.weights)
         goto out;
     memset(b.value_of, 0xff, values * sizeof *b.value_of);
+    memset(b.codes_of, 0xff, values * sizeof *b.codes_of);
     mark_needed(&b, p->n_outputs, outputs);
+    decide_all(&b);
     DFQI_GOTO(add_steps(&b, x), out);
     add_outputs(&b, outputs);
     DFQI_GOTO(dfqi_rt_constants(&b), out);
@@ -205,7 +268,10 @@ out:
     dfqi_free(ctx, b.value_of);
     dfqi_free(ctx, b.readers);
     dfqi_free(ctx, b.needed);
-    dfqi_free(ctx, b.taken);
+    dfqi_free(ctx, b.codes_of);
+    dfqi_free(ctx, b.want);
+    dfqi_free(ctx, b.how);
+    dfqi_free(ctx, b.weights);
     return status;
 }
 
@@ -247,6 +313,7 @@ dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o, d
     p->ctx = dfqi_context_retain(ctx);
     p->refs = 1;
     p->k = dfqi_kernels_get(ctx);
+    p->ik = dfqi_int_kernels_get(ctx);
     p->batch = o->batch;
     p->n_outputs = 1 + o->n_probes;
     describe(m, p);

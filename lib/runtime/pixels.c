@@ -22,7 +22,7 @@ void dfqi_rt_run_patches(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t 
                          int64_t count)
 {
     const int64_t size = s->attr.i[0], side = f->p->preprocess.size / size;
-    float *out = (float *)(void *)dfqi_rt_at(f, s->out[0], s->units, first);
+    float *out = dfqi_rt_at(f, s->out[0], s->units, first);
     for (int64_t u = first; u < first + count; u++) {
         const int64_t image = u / s->units, patch = u % s->units;
         for (int64_t c = 0; c < f->p->channels; c++)
@@ -37,7 +37,7 @@ void dfqi_rt_run_channels_last(const dfqi_rt_step *s, const dfqi_rt_frame *f, in
                                int64_t count)
 {
     const int64_t side = f->p->preprocess.size, channels = f->p->channels;
-    float *out = (float *)(void *)dfqi_rt_at(f, s->out[0], s->units, first);
+    float *out = dfqi_rt_at(f, s->out[0], s->units, first);
     for (int64_t u = first; u < first + count; u++, out += side * channels)
         for (int64_t c = 0; c < channels; c++)
             dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, side, out + c, channels);

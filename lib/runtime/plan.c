@@ -8,6 +8,9 @@
  * next one reads it. */
 enum { BLOCK_FLOATS = 256 * 1024 };
 
+/* Rows of a block of integer steps: weights are small there, and codes stay in L2. */
+enum { INTEGER_ROWS = 64 };
+
 enum { POOL_SLICE, POOL_BLOCK };
 
 static const size_t MOST = SIZE_MAX / 4;
@@ -41,8 +44,10 @@ static void choose_block(const dfqi_program *p, dfqi_rt_segment *g)
 {
     const int64_t total = p->slice * g->units;
     size_t largest = sizeof(float);
+    int32_t integer = 0;
     for (int32_t i = g->first; i < g->first + g->count; i++) {
         const dfqi_rt_step *s = &p->steps[i];
+        integer |= s->integer;
         for (int32_t k = 0; k < s->n_in; k++)
             if (s->in[k] >= 0 && unit_bytes(p, s->in[k], g->units) > largest)
                 largest = unit_bytes(p, s->in[k], g->units);
@@ -51,6 +56,7 @@ static void choose_block(const dfqi_program *p, dfqi_rt_segment *g)
                 largest = unit_bytes(p, s->out[k], g->units);
     }
     int64_t limit = (int64_t)(BLOCK_FLOATS * sizeof(float) / largest);
+    if (integer && limit > INTEGER_ROWS) limit = INTEGER_ROWS;
     if (g->units == 1) limit = p->slice;
     if (limit < 1 || g->divisible) limit = 1;
     const int64_t blocks = (total + limit - 1) / limit;

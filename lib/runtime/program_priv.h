@@ -4,6 +4,7 @@
 
 #include "graph/graph.h"
 #include "io/dataset.h"
+#include "kernel/int_kernel.h"
 #include "runtime/runtime.h"
 
 /* Where a value lies. */
@@ -21,15 +22,24 @@ typedef struct dfqi_rt_value {
     size_t bytes;  /* of one image; of a constant all */
     int32_t rank;
     int64_t dims[DFQI_RANK_MAX]; /* dims[0] is 1 if there is one for each image */
-    dfqi_id id;                  /* of the graph; DFQI_NONE once it is gone */
+    dfqi_id id;                  /* of the graph; DFQI_NONE: it has none, or the graph is gone */
 } dfqi_rt_value;
+
+enum { DFQI_RT_QUERY, DFQI_RT_KEY, DFQI_RT_MAP, DFQI_RT_VALUES, DFQI_RT_ATTENTION_OPERANDS };
 
 /* softmax(scale Q K^T) V for each head; in[0] is qkv[N, 3 H d], out[0] is [queries, H d]. */
 typedef struct dfqi_rt_attention {
     int64_t heads, tokens, width; /* H, N, d */
     int64_t first_query, queries; /* of the N */
     float scale;
+    int32_t bits[DFQI_RT_ATTENTION_OPERANDS]; /* of codes; 0: all are floats */
 } dfqi_rt_attention;
+
+/* The weights of an integer step, [n, k]. */
+typedef struct dfqi_rt_matrix {
+    int64_t n, k;
+    int32_t bits;
+} dfqi_rt_matrix;
 
 typedef struct dfqi_rt_frame dfqi_rt_frame;
 
@@ -42,9 +52,14 @@ typedef struct dfqi_rt_step {
     int32_t n_in, n_out;
     int32_t in[DFQI_IN_MAX], out[DFQI_OUT_MAX]; /* values, -1: absent */
     int64_t units;                              /* of one image */
-    int64_t divisible; /* 1: a unit may be cut into that many chunks as one likes (frame) */
-    size_t scratch;    /* bytes */
-    double macs;       /* of one image */
+    int64_t divisible;  /* 1: a unit may be cut into that many chunks as one likes (frame) */
+    size_t scratch;     /* bytes */
+    double macs;        /* of one image */
+    int32_t product;    /* 1: it multiplies weights or activations */
+    int32_t integer;    /* 1: codes of them */
+    int32_t bits;       /* of the codes it makes */
+    int64_t rows, cols; /* integer steps: rows of a unit, values of a row */
+    dfqi_rt_matrix weight;
     dfqi_rt_attention attention;
 } dfqi_rt_step;
 
@@ -65,6 +80,7 @@ typedef struct dfqi_program {
     dfq_context *ctx; /* retained */
     int32_t refs;     /* atomic */
     const dfqi_kernels *k;
+    const dfqi_int_kernels *ik;
     int32_t n_values, n_steps, n_segments, n_outputs;
     dfqi_rt_value *values;
     dfqi_rt_step *steps;
@@ -87,25 +103,70 @@ void dfqi_program_release(dfqi_program *p);         /* any thread; NULL ok */
 
 /* -- lowering: graph to steps ------------------------------------------------------------------ */
 
+/* What a node becomes. */
+typedef enum dfqi_rt_how {
+    DFQI_RT_NOTHING,   /* nobody needs it, or it is a constant */
+    DFQI_RT_TAKEN,     /* part of the step of a later node */
+    DFQI_RT_PLAIN,     /* the graph's op */
+    DFQI_RT_ATTENTION, /* the end of an attention */
+    DFQI_RT_QUANTIZE,  /* codes of rows, with a LayerNorm or a GELU in front */
+    DFQI_RT_LINEAR     /* a linear layer on codes, with what is added to it */
+} dfqi_rt_how;
+
+/* What is wanted of an id. */
+enum { DFQI_RT_FLOATS = 1, DFQI_RT_CODES = 2 };
+
+/* Constants of an integer step: codes, scales and sums are values value .. value + 2. */
+typedef struct dfqi_rt_weight {
+    const dfqi_node *fq;
+    dfqi_rt_matrix matrix;
+    int32_t value;
+} dfqi_rt_weight;
+
 typedef struct dfqi_rt_builder {
     const dfqi_graph *g; /* of one image */
     dfqi_program *p;
     int32_t *value_of; /* of an id of the graph; -1: none yet */
+    int32_t *codes_of; /* of an id: the first of three values, codes, scales and zero points */
     int32_t *readers;  /* of an id: nodes that are needed, and 1 if it is an output */
+    uint8_t *want;     /* of an id: DFQI_RT_FLOATS, DFQI_RT_CODES */
     uint8_t *needed;   /* of a node */
-    uint8_t *taken;    /* of a node: it is part of the step of a later node */
+    uint8_t *how;      /* of a node: dfqi_rt_how */
+    dfqi_rt_weight *weights;
+    int32_t n_weights;
 } dfqi_rt_builder;
 
 /* The value of an id. `data`: its content is read. */
 int32_t dfqi_rt_value_of(dfqi_rt_builder *b, dfqi_id id, bool data);
+/* A value that the graph does not have; bytes of one image, or of a constant. */
+int32_t dfqi_rt_value_new(dfqi_rt_builder *b, dfqi_rt_region region, size_t bytes);
 /* A new step of the node without its operands. */
 dfqi_rt_step *dfqi_rt_step_add(dfqi_rt_builder *b, const dfqi_node *n);
 /* The node that makes `id`, if it is of that kind and nobody else reads it; else NULL. */
 const dfqi_node *dfqi_rt_sole(const dfqi_rt_builder *b, dfqi_id id, dfqi_op_kind op);
-/* Adds steps of nodes that end in a node; they do nothing if the node does not fit. Each marks the
- * nodes that it takes in dfqi_rt_attention_mark(), before any step is made. */
-void dfqi_rt_attention_mark(dfqi_rt_builder *b);
-bool dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n);
+/* Node n is part of the step of a later one. */
+void dfqi_rt_take(dfqi_rt_builder *b, const dfqi_node *n);
+void dfqi_rt_want(dfqi_rt_builder *b, dfqi_id id, int32_t what); /* DFQI_NONE ok */
+
+/* Patterns. `mark`, called for nodes from the back: does node n end the pattern? Then the nodes in
+ * front that it has are taken, and what it needs is wanted. `add`, from the front: its step. */
+bool dfqi_rt_attention_mark(dfqi_rt_builder *b, const dfqi_node *n);
+void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n);
+bool dfqi_rt_quantize_mark(dfqi_rt_builder *b, const dfqi_node *n);
+void dfqi_rt_quantize_add(dfqi_rt_builder *b, const dfqi_node *n);
+bool dfqi_rt_linear_mark(dfqi_rt_builder *b, const dfqi_node *n);
+void dfqi_rt_linear_add(dfqi_rt_builder *b, const dfqi_node *n);
+
+/* Can the integer kernels use the weights that this node makes? */
+bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n);
+/* Their constants: the first of three values. */
+int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *n, dfqi_rt_matrix *out);
+DFQI_CHECKED dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight *w);
+
+/* Attention of one head on codes; qkv and y begin at its first channel. */
+size_t dfqi_rt_attention_codes_scratch(const dfqi_rt_attention *a);
+void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const float *qkv,
+                             int64_t first, int64_t count, float *y);
 
 /* Computes all constants, for which memory is taken here. */
 DFQI_CHECKED dfq_status dfqi_rt_constants(dfqi_rt_builder *b);
@@ -124,7 +185,7 @@ struct dfqi_rt_frame {
 };
 
 /* Unit `first` of a value of a step with so many units. */
-char *dfqi_rt_at(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t first);
+void *dfqi_rt_at(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t first);
 /* Pixels x .. x + n - 1 of row y and channel c of image i of the slice, normalised, each `step`
  * floats behind the one before. */
 void dfqi_rt_pixels(const dfqi_rt_frame *f, int64_t i, int64_t c, int64_t y, int64_t x, int64_t n,

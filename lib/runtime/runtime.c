@@ -107,7 +107,12 @@ dfq_context *dfqi_runtime_context(const dfqi_runtime *rt)
 void dfqi_runtime_info(const dfqi_runtime *rt, dfq_runtime_info *out)
 {
     const dfqi_program *p = rt->p;
-    *out = (dfq_runtime_info){.quantized = p->quantized,
+    double macs[2] = {0, 0}; /* of floats, of codes */
+    for (int32_t i = 0; i < p->n_steps; i++)
+        if (p->steps[i].product) macs[p->steps[i].integer] += p->steps[i].macs;
+    *out = (dfq_runtime_info){.macs = dfqi_count_i64(macs[0] + macs[1]),
+                              .integer_macs = dfqi_count_i64(macs[1]),
+                              .quantized = p->quantized,
                               .batch = p->batch,
                               .image = p->preprocess.size,
                               .channels = p->channels,

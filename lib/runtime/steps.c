@@ -3,7 +3,7 @@
 
 #include "runtime/program_priv.h"
 
-char *dfqi_rt_at(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t first)
+void *dfqi_rt_at(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t first)
 {
     const dfqi_rt_value *v = &f->p->values[value];
     const size_t unit = v->bytes / (size_t)units;
@@ -25,7 +25,7 @@ static void fill(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t f
                  dfqi_arg *a)
 {
     const dfqi_rt_value *v = &f->p->values[value];
-    a->data = (float *)(void *)dfqi_rt_at(f, value, units, first);
+    a->data = dfqi_rt_at(f, value, units, first);
     a->rank = v->rank;
     memcpy(a->dims, v->dims, sizeof a->dims);
     a->count = (int64_t)(v->bytes / sizeof(float));

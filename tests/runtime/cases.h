@@ -32,5 +32,7 @@ enum {
     DFQT_NETWORKS
 };
 dfq_graph *dfqt_network(dfq_context *ctx, int i);
+/* Share of the products that the runtime of a network does on codes, at least. */
+double dfqt_integer_share(int i);
 
 #endif

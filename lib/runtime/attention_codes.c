@@ -1,0 +1,77 @@
+/* Attention on codes: queries and maps on grids of rows, keys on signed grids of rows, values on
+ * signed grids of columns. Queries are done some at a time, so that scores stay in cache. */
+#include "runtime/program_priv.h"
+
+enum { QUERIES = 64 };
+
+/* Scratch memory of a head. Queries and maps are of QUERIES rows at most. */
+typedef struct memory {
+    uint8_t *keys, *values, *queries, *map;
+    float *key_scale, *value_scale, *query_scale, *map_scale, *scores;
+    int32_t *key_sum, *query_zero_point;
+} memory;
+
+/* `bytes` of whole cache lines at the end of *end, which goes behind them. */
+static void *carve(char **end, int64_t bytes)
+{
+    char *at = *end;
+    *end += ((size_t)bytes + DFQI_ALIGN - 1) / DFQI_ALIGN * DFQI_ALIGN;
+    return at;
+}
+
+/* Cuts up the memory at `base`; returns how much it is. */
+static size_t cut(const dfqi_rt_attention *a, char *base, memory *m)
+{
+    const int64_t n = a->tokens, d = a->width, word = sizeof(float);
+    const int64_t q = a->queries < QUERIES ? a->queries : QUERIES;
+    char *end = base;
+    m->keys = carve(&end, dfqi_int_packed_bytes(n, 1, d, 8));
+    m->key_scale = carve(&end, word * n);
+    m->key_sum = carve(&end, word * n);
+    m->values = carve(&end, dfqi_int_packed_bytes(d, 1, n, 8));
+    m->value_scale = carve(&end, word * d);
+    m->queries = carve(&end, q * dfqi_int_row(d));
+    m->query_scale = carve(&end, word * q);
+    m->query_zero_point = carve(&end, word * q);
+    m->scores = carve(&end, word * q * n);
+    m->map = carve(&end, q * dfqi_int_row(n));
+    m->map_scale = carve(&end, word * q);
+    return (size_t)(end - base);
+}
+
+size_t dfqi_rt_attention_codes_scratch(const dfqi_rt_attention *a)
+{
+    static char base[1];
+    memory m;
+    return cut(a, base, &m);
+}
+
+void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const float *qkv,
+                             int64_t first, int64_t count, float *y)
+{
+    const dfqi_int_kernels *k = f->p->ik;
+    const int64_t n = a->tokens, d = a->width, out = a->heads * d, wide = 3 * out;
+    memory m;
+    cut(a, f->scratch, &m);
+    const dfqi_int_matrix keys = {
+        .n = n, .k = d, .spans = 1, .codes = m.keys, .scale = m.key_scale, .sum = m.key_sum};
+    const dfqi_int_matrix values = {
+        .n = d, .k = n, .spans = 1, .codes = m.values, .scale = m.value_scale};
+    const dfqi_int_rows queries = {.codes = m.queries,
+                                   .ld = dfqi_int_row(d),
+                                   .scale = m.query_scale,
+                                   .zero_point = m.query_zero_point};
+    const dfqi_int_rows map = {.codes = m.map, .ld = dfqi_int_row(n), .scale = m.map_scale};
+    k->pack_rows(n, d, a->bits[DFQI_RT_KEY], qkv + out, wide, m.keys, m.key_scale, m.key_sum);
+    k->pack_columns(n, d, a->bits[DFQI_RT_VALUES], qkv + 2 * out, wide, m.values, m.value_scale,
+                    NULL);
+    for (int64_t i = first; i < first + count; i += QUERIES) {
+        const int64_t rows = first + count - i < QUERIES ? first + count - i : QUERIES;
+        k->quantize_rows(rows, d, a->bits[DFQI_RT_QUERY], qkv + (a->first_query + i) * wide, wide,
+                         m.queries, queries.ld, m.query_scale, m.query_zero_point);
+        k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = n});
+        k->softmax(rows, n, a->scale, m.scores, n, a->bits[DFQI_RT_MAP], m.map, map.ld,
+                   m.map_scale);
+        k->product(rows, &map, &values, &(dfqi_int_output){.y = y + i * out, .ld_y = out});
+    }
+}
