@@ -152,8 +152,9 @@ void dfqi_rt_want(dfqi_rt_builder *b, dfqi_id id, int32_t what)
 static dfqi_rt_how decide(dfqi_rt_builder *b, const dfqi_node *n)
 {
     if (dfqi_rt_attention_mark(b, n)) return DFQI_RT_ATTENTION;
-    if (dfqi_rt_linear_mark(b, n)) return DFQI_RT_LINEAR;
+    if (dfqi_rt_product_mark(b, n)) return DFQI_RT_PRODUCT;
     if (dfqi_rt_quantize_mark(b, n)) return DFQI_RT_QUANTIZE;
+    if (dfqi_rt_move_mark(b, n)) return DFQI_RT_MOVE;
     for (int32_t k = 0; k < n->n_in; k++) dfqi_rt_want(b, n->in[k], DFQI_RT_FLOATS);
     return DFQI_RT_PLAIN;
 }
@@ -183,12 +184,18 @@ static dfq_status add_steps(dfqi_rt_builder *b, dfqi_id x)
         case DFQI_RT_ATTENTION:
             dfqi_rt_attention_add(b, n);
             break;
+        case DFQI_RT_PRODUCT:
+            dfqi_rt_product_add(b, n);
+            if (n->op == DFQI_OP_FQ && b->want[n->out[0]] & DFQI_RT_FLOATS)
+                dfqi_rt_dequantize_add(b, n);
+            break;
         case DFQI_RT_QUANTIZE:
             dfqi_rt_quantize_add(b, n);
             if (b->want[n->out[0]] & DFQI_RT_FLOATS) add_node(b, n);
             break;
-        case DFQI_RT_LINEAR:
-            dfqi_rt_linear_add(b, n);
+        case DFQI_RT_MOVE:
+            dfqi_rt_move_add(b, n);
+            if (n->op != DFQI_OP_MEAN_POOL && b->want[n->out[0]] & DFQI_RT_FLOATS) add_node(b, n);
             break;
         default:
             break;
@@ -242,8 +249,8 @@ static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, 
     dfq_status status = DFQ_E_NOMEM;
     size_t values = (size_t)g->n_values + 1, nodes = (size_t)g->n_nodes + 1;
     p->slice = slice_of(g, p->batch);
-    /* an integer step has at most three values more for its codes, and three for its weights */
-    p->values = dfqi_calloc(ctx, values + 6 * nodes, sizeof *p->values);
+    /* a node has at most three values more for its codes, and four for its weights */
+    p->values = dfqi_calloc(ctx, values + 7 * nodes, sizeof *p->values);
     p->steps = dfqi_calloc(ctx, nodes, sizeof *p->steps);
     p->segments = dfqi_calloc(ctx, nodes, sizeof *p->segments);
     b.value_of = dfqi_alloc(ctx, values * sizeof *b.value_of);

@@ -35,12 +35,6 @@ typedef struct dfqi_rt_attention {
     int32_t bits[DFQI_RT_ATTENTION_OPERANDS]; /* of codes; 0: all are floats */
 } dfqi_rt_attention;
 
-/* The weights of an integer step, [n, k]. */
-typedef struct dfqi_rt_matrix {
-    int64_t n, k;
-    int32_t bits;
-} dfqi_rt_matrix;
-
 typedef struct dfqi_rt_frame dfqi_rt_frame;
 
 /* Part of the work on a slice. It is done in units: a slice has images x units of them, and a unit
@@ -52,14 +46,22 @@ typedef struct dfqi_rt_step {
     int32_t n_in, n_out;
     int32_t in[DFQI_IN_MAX], out[DFQI_OUT_MAX]; /* values, -1: absent */
     int64_t units;                              /* of one image */
-    int64_t divisible;  /* 1: a unit may be cut into that many chunks as one likes (frame) */
-    size_t scratch;     /* bytes */
-    double macs;        /* of one image */
-    int32_t product;    /* 1: it multiplies weights or activations */
-    int32_t integer;    /* 1: codes of them */
-    int32_t bits;       /* of the codes it makes */
-    int64_t rows, cols; /* integer steps: rows of a unit, values of a row */
-    dfqi_rt_matrix weight;
+    int64_t divisible; /* 1: a unit may be cut into that many chunks as one likes (frame) */
+    size_t scratch;    /* bytes */
+    double macs;       /* of one image */
+    int32_t product;   /* 1: it multiplies weights or activations */
+    int32_t integer;   /* 1: codes of them */
+    /* integer steps; rows of a unit, values of a row */
+    int64_t rows, cols;
+    int32_t bits; /* of the codes of rows that it makes */
+    /* the one static grid of its operand, of what is added (scale 0: floats), and of the result
+     * (grid.scale NULL: floats); zero points of operands are less qmin */
+    float scale, added_scale, grid_scale, grid_zero_point;
+    int32_t zero_point, added_zero_point;
+    dfqi_grid grid;
+    dfqi_int_matrix matrix;
+    dfqi_conv_shape shape;
+    int32_t depthwise, relu; /* relu: up to attr.f[0] */
     dfqi_rt_attention attention;
 } dfqi_rt_step;
 
@@ -109,29 +111,31 @@ typedef enum dfqi_rt_how {
     DFQI_RT_TAKEN,     /* part of the step of a later node */
     DFQI_RT_PLAIN,     /* the graph's op */
     DFQI_RT_ATTENTION, /* the end of an attention */
-    DFQI_RT_QUANTIZE,  /* codes of rows, with a LayerNorm or a GELU in front */
-    DFQI_RT_LINEAR     /* a linear layer on codes, with what is added to it */
+    DFQI_RT_PRODUCT,   /* the end of a linear layer or convolution on codes */
+    DFQI_RT_QUANTIZE,  /* codes, with a LayerNorm or a GELU in front */
+    DFQI_RT_MOVE       /* pooling of codes, and the like */
 } dfqi_rt_how;
 
 /* What is wanted of an id. */
 enum { DFQI_RT_FLOATS = 1, DFQI_RT_CODES = 2 };
 
-/* Constants of an integer step: codes, scales and sums are values value .. value + 2. */
+/* Constants of an integer step, which are values, and the nodes that they come from. */
 typedef struct dfqi_rt_weight {
-    const dfqi_node *fq;
-    dfqi_rt_matrix matrix;
-    int32_t value;
+    dfqi_rt_step *step;
+    const dfqi_node *base, *fq, *norm, *quantizer; /* norm: BatchNorm, or NULL */
+    int32_t bits;
+    int32_t codes, scale, sum, bias;
 } dfqi_rt_weight;
 
 typedef struct dfqi_rt_builder {
     const dfqi_graph *g; /* of one image */
     dfqi_program *p;
-    int32_t *value_of; /* of an id of the graph; -1: none yet */
-    int32_t *codes_of; /* of an id: the first of three values, codes, scales and zero points */
-    int32_t *readers;  /* of an id: nodes that are needed, and 1 if it is an output */
-    uint8_t *want;     /* of an id: DFQI_RT_FLOATS, DFQI_RT_CODES */
-    uint8_t *needed;   /* of a node */
-    uint8_t *how;      /* of a node: dfqi_rt_how */
+    int32_t *value_of;      /* of an id of the graph; -1: none yet */
+    int32_t (*codes_of)[3]; /* of an id: values of codes, and of grids of rows; -1: none */
+    int32_t *readers;       /* of an id: nodes that are needed, and 1 if it is an output */
+    uint8_t *want;          /* of an id: DFQI_RT_FLOATS, DFQI_RT_CODES */
+    uint8_t *needed;        /* of a node */
+    uint8_t *how;           /* of a node: dfqi_rt_how */
     dfqi_rt_weight *weights;
     int32_t n_weights;
 } dfqi_rt_builder;
@@ -152,15 +156,35 @@ void dfqi_rt_want(dfqi_rt_builder *b, dfqi_id id, int32_t what); /* DFQI_NONE ok
  * front that it has are taken, and what it needs is wanted. `add`, from the front: its step. */
 bool dfqi_rt_attention_mark(dfqi_rt_builder *b, const dfqi_node *n);
 void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n);
+bool dfqi_rt_product_mark(dfqi_rt_builder *b, const dfqi_node *n);
+void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n);
 bool dfqi_rt_quantize_mark(dfqi_rt_builder *b, const dfqi_node *n);
 void dfqi_rt_quantize_add(dfqi_rt_builder *b, const dfqi_node *n);
-bool dfqi_rt_linear_mark(dfqi_rt_builder *b, const dfqi_node *n);
-void dfqi_rt_linear_add(dfqi_rt_builder *b, const dfqi_node *n);
+bool dfqi_rt_move_mark(dfqi_rt_builder *b, const dfqi_node *n);
+void dfqi_rt_move_add(dfqi_rt_builder *b, const dfqi_node *n);
+/* Floats from the codes of a quantizer that has one grid. */
+void dfqi_rt_dequantize_add(dfqi_rt_builder *b, const dfqi_node *n);
 
-/* Can the integer kernels use the weights that this node makes? */
-bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n);
-/* Their constants: the first of three values. */
-int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *n, dfqi_rt_matrix *out);
+/* Does the node make unsigned codes of rows, or of a static grid, that fit in a byte? */
+bool dfqi_rt_is_quantizer(const dfqi_graph *g, const dfqi_node *n);
+/* The quantizer of the codes that `id` can have; NULL: it cannot have any. */
+const dfqi_node *dfqi_rt_quantizer_of(const dfqi_rt_builder *b, dfqi_id id);
+/* The same if it has one static grid for all values, and that grid. */
+const dfqi_node *dfqi_rt_one_grid_of(const dfqi_rt_builder *b, dfqi_id id);
+float dfqi_rt_grid_scale(const dfqi_rt_builder *b, const dfqi_node *n);
+/* The code of 0, less qmin, of channel i. */
+int32_t dfqi_rt_grid_zero_point(const dfqi_rt_builder *b, const dfqi_node *n, int64_t i);
+/* Sets units, rows and cols for work on rows of x. */
+void dfqi_rt_rows_of(const dfqi_value *x, dfqi_rt_step *s);
+/* A new value for the codes of `id`. */
+int32_t dfqi_rt_codes_new(dfqi_rt_builder *b, dfqi_id id);
+
+/* Can the integer kernels multiply codes of the quantizer with the weights that node n makes? */
+bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n, const dfqi_node *quantizer);
+/* Notes the constants of step s for a product and its BatchNorm (NULL: none). Returns the value of
+ * the bias, -1: none. The step's matrix is set when they are computed. */
+int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_node *norm,
+                          const dfqi_node *quantizer, dfqi_rt_step *s);
 DFQI_CHECKED dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight *w);
 
 /* Attention of one head on codes; qkv and y begin at its first channel. */

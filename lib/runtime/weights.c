@@ -1,69 +1,179 @@
-/* Weights of integer steps: codes packed for the kernels, scales, and sums of codes. */
+/* Weights of integer steps: codes packed for the kernels, scales, sums of codes, and biases. */
 #include <math.h>
 
+#include "graph/ops.h"
 #include "kernel/codes.h"
 #include "kernel/row_grid.h"
 #include "runtime/program_priv.h"
 
-/* operands of fq_weight: w, column factors, scales; attr i: bits, 1: asymmetric */
+/* Operands of fq_weight: w, column factors, scales; attr i: bits, 1: asymmetric. */
 enum { W, COL, SCALE };
-
-bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n)
-{
-    return n->op == DFQI_OP_FQ_WEIGHT && !n->attr.i[1] && n->in[COL] < 0 &&
-           dfqi_graph_value(b->g, n->in[W])->kind == DFQI_VALUE_PARAM;
-}
-
-int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *n, dfqi_rt_matrix *out)
-{
-    const dfqi_value *w = dfqi_graph_value(b->g, n->in[W]);
-    dfqi_rt_weight *to = &b->weights[b->n_weights++];
-    const int64_t rows = w->dims[0];
-    *out =
-        (dfqi_rt_matrix){.n = rows, .k = dfqi_value_count(w) / rows, .bits = (int32_t)n->attr.i[0]};
-    *to = (dfqi_rt_weight){.fq = n, .matrix = *out};
-    to->value = dfqi_rt_value_new(b, DFQI_RT_CONSTANT,
-                                  (size_t)dfqi_int_packed_bytes(out->n, 1, out->k, out->bits));
-    dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(float));
-    dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(int32_t));
-    return to->value;
-}
+/* Operands of batchnorm, attr f[0] eps. */
+enum { MEAN = 1, VAR, GAMMA, BETA };
 
 static const float *content(const dfqi_rt_builder *b, dfqi_id id)
 {
     return id < 0 ? NULL : dfqi_tensor_f32(dfqi_graph_value(b->g, id)->tensor);
 }
 
-static float largest(const float *w, int64_t n)
+static int64_t count_of(const dfqi_rt_builder *b, dfqi_id id)
 {
-    float m = 0.0f;
-    for (int64_t i = 0; i < n; i++) m = fmaxf(m, fabsf(w[i]));
-    return m;
+    return dfqi_value_count(dfqi_graph_value(b->g, id));
+}
+
+/* -- rows of codes ----------------------------------------------------------------------------- */
+
+static void extremes(const float *w, const float *col, int64_t n, float *lo, float *hi)
+{
+    *lo = INFINITY;
+    *hi = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        const float v = col ? w[i] * col[i] : w[i];
+        *lo = fminf(*lo, v);
+        *hi = fmaxf(*hi, v);
+    }
+}
+
+/* The grid of row r of the node's weight. */
+static dfqi_row_grid grid_of(const dfqi_rt_builder *b, const dfqi_node *n, int64_t r, int64_t cols)
+{
+    const float *w = content(b, n->in[W]) + r * cols, *col = content(b, n->in[COL]);
+    const float *scale = content(b, n->in[SCALE]);
+    const int bits = (int)n->attr.i[0];
+    float lo, hi;
+    extremes(w, col, cols, &lo, &hi);
+    if (n->attr.i[1]) return dfqi_row_grid_asymmetric(bits, lo, hi);
+    dfqi_row_grid g = dfqi_row_grid_symmetric(bits, fmaxf(-lo, hi));
+    if (scale) g.scale = scale[r];
+    return g;
+}
+
+/* The weight is scale times this number. */
+static float number_of(const dfqi_row_grid *g, float w, const float *col, int64_t i)
+{
+    const float v = col ? w * col[i] : w;
+    return dfqi_code_uniform(v, g->scale, g->zero_point, g->qmin, g->qmax) - g->zero_point;
+}
+
+/* Codes less zero points need more bits than codes, up to a byte. */
+static int bits_of(const dfqi_rt_builder *b, const dfqi_node *n)
+{
+    const int64_t rows = dfqi_graph_value(b->g, n->in[W])->dims[0];
+    const int64_t cols = count_of(b, n->in[W]) / rows;
+    int bits = (int)n->attr.i[0];
+    for (int64_t r = 0; r < rows && n->attr.i[1]; r++) {
+        const dfqi_row_grid g = grid_of(b, n, r, cols);
+        const float lo = g.qmin - g.zero_point, hi = g.qmax - g.zero_point;
+        while (bits < 9 && (lo < -ldexpf(1.0f, bits - 1) || hi >= ldexpf(1.0f, bits - 1))) bits++;
+    }
+    return bits;
+}
+
+bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n, const dfqi_node *quantizer)
+{
+    if (n->op != DFQI_OP_FQ_WEIGHT || dfqi_graph_value(b->g, n->in[W])->kind != DFQI_VALUE_PARAM)
+        return false;
+    const bool channels = quantizer->op == DFQI_OP_FQ && count_of(b, quantizer->in[1]) > 1;
+    const int64_t rows = dfqi_graph_value(b->g, n->in[W])->dims[0];
+    return n->in[COL] == (channels ? quantizer->in[1] : DFQI_NONE) &&
+           count_of(b, n->in[W]) / rows <= DFQI_INT_K && bits_of(b, n) <= 8;
+}
+
+/* -- constants --------------------------------------------------------------------------------- */
+
+int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_node *norm,
+                          const dfqi_node *quantizer, dfqi_rt_step *s)
+{
+    const dfqi_node *fq = &b->g->nodes[dfqi_graph_value(b->g, base->in[1])->node];
+    const int64_t rows = dfqi_graph_value(b->g, fq->in[W])->dims[0];
+    const int64_t cols = count_of(b, fq->in[W]) / rows;
+    dfqi_rt_weight *w = &b->weights[b->n_weights++];
+    *w = (dfqi_rt_weight){.step = s, .base = base, .fq = fq, .norm = norm, .quantizer = quantizer};
+    w->bits = bits_of(b, fq);
+    const int64_t bytes = base->op == DFQI_OP_LINEAR ? dfqi_int_packed_bytes(rows, 1, cols, w->bits)
+                          : s->depthwise
+                              ? dfqi_int_depthwise_bytes(&s->shape)
+                              : dfqi_int_packed_bytes(rows, dfqi_int_conv_spans(&s->shape),
+                                                      dfqi_int_conv_span(&s->shape), w->bits);
+    s->matrix.n = rows;
+    w->codes = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)bytes);
+    w->scale = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(float));
+    w->sum = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(int32_t));
+    if (!norm) return w->bias = dfqi_rt_value_of(b, base->in[3], true);
+    return w->bias = dfqi_rt_value_new(b, DFQI_RT_CONSTANT, (size_t)rows * sizeof(float));
+}
+
+static void *place_of(const dfqi_rt_builder *b, int32_t value)
+{
+    return b->p->constants + b->p->values[value].offset;
+}
+
+/* codes[rows, cols] and scales. A weight that is NaN makes its row NaN. */
+static void make_codes(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
+                       int8_t *codes, float *scale)
+{
+    const float *from = content(b, w->fq->in[W]), *col = content(b, w->fq->in[COL]);
+    for (int64_t r = 0; r < w->step->matrix.n; r++) {
+        const dfqi_row_grid g = grid_of(b, w->fq, r, cols);
+        scale[r] = g.scale;
+        for (int64_t i = 0; i < cols; i++) {
+            const float number = number_of(&g, from[r * cols + i], col, i);
+            codes[r * cols + i] = isnan(number) ? 0 : (int8_t)number;
+            if (isnan(number)) scale[r] = NAN;
+        }
+    }
+}
+
+/* BatchNorm is a factor and a bias for each filter. */
+static void add_norm(const dfqi_rt_builder *b, const dfqi_rt_weight *w, float *scale)
+{
+    const dfqi_node *n = w->norm;
+    const float *mean = content(b, n->in[MEAN]), *var = content(b, n->in[VAR]);
+    const float *gamma = content(b, n->in[GAMMA]), *beta = content(b, n->in[BETA]);
+    float *bias = place_of(b, w->bias);
+    for (int64_t i = 0; i < w->step->matrix.n; i++) {
+        const float factor = (gamma ? gamma[i] : 1.0f) / sqrtf(var[i] + n->attr.f[0]);
+        scale[i] *= factor;
+        bias[i] = (beta ? beta[i] : 0.0f) - mean[i] * factor;
+    }
+}
+
+/* Sums of codes times the zero point of their channel. */
+static void add_zero_points(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
+                            const int8_t *codes, int32_t *sum)
+{
+    for (int64_t r = 0; r < w->step->matrix.n; r++) {
+        sum[r] = 0;
+        for (int64_t i = 0; i < cols; i++)
+            sum[r] += codes[r * cols + i] * dfqi_rt_grid_zero_point(b, w->quantizer, i);
+    }
+}
+
+static dfq_status pack(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
+                       const int8_t *codes, const float *scale)
+{
+    dfq_context *ctx = b->p->ctx;
+    dfqi_rt_step *s = w->step;
+    const int64_t rows = s->matrix.n;
+    uint8_t *packed = place_of(b, w->codes);
+    int32_t *sum = place_of(b, w->sum);
+    if (w->base->op == DFQI_OP_LINEAR)
+        return dfqi_int_pack(ctx, w->base->name, rows, cols, w->bits, codes, scale, packed, sum,
+                             &s->matrix);
+    return (s->depthwise ? dfqi_int_pack_depthwise : dfqi_int_pack_conv)(
+        ctx, w->base->name, &s->shape, w->bits, codes, scale, packed, sum, &s->matrix);
 }
 
 dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight *w)
 {
-    const dfqi_program *p = b->p;
-    const dfqi_rt_matrix *m = &w->matrix;
-    const float *from = content(b, w->fq->in[W]), *given = content(b, w->fq->in[SCALE]);
-    float *scale = (float *)(void *)(p->constants + p->values[w->value + 1].offset);
-    int8_t *codes = dfqi_alloc(p->ctx, (size_t)(m->n * m->k));
-    dfqi_int_matrix packed;
+    const int64_t rows = w->step->matrix.n, cols = count_of(b, w->fq->in[W]) / rows;
+    float *scale = place_of(b, w->scale);
+    int8_t *codes = dfqi_alloc(b->p->ctx, (size_t)(rows * cols));
     if (!codes) return DFQ_E_NOMEM;
-    for (int64_t r = 0; r < m->n; r++) {
-        const float *row = from + r * m->k;
-        dfqi_row_grid g = dfqi_row_grid_symmetric(m->bits, given ? 0.0f : largest(row, m->k));
-        scale[r] = given ? given[r] : g.scale;
-        for (int64_t i = 0; i < m->k; i++) {
-            const float code = dfqi_code_uniform(row[i], scale[r], 0.0f, g.qmin, g.qmax);
-            codes[r * m->k + i] = isnan(code) ? 0 : (int8_t)code;
-            if (isnan(code)) scale[r] = NAN; /* makes the row's results NaN, as the weight does */
-        }
-    }
-    dfq_status status =
-        dfqi_int_pack(p->ctx, dfqi_graph_value(b->g, w->fq->in[W])->name, m->n, m->k, m->bits,
-                      codes, scale, (uint8_t *)p->constants + p->values[w->value].offset,
-                      (int32_t *)(void *)(p->constants + p->values[w->value + 2].offset), &packed);
-    dfqi_free(p->ctx, codes);
+    make_codes(b, w, cols, codes, scale);
+    if (w->norm) add_norm(b, w, scale);
+    dfq_status status = pack(b, w, cols, codes, scale);
+    if (w->fq->in[COL] >= 0) add_zero_points(b, w, cols, codes, place_of(b, w->sum));
+    dfqi_free(b->p->ctx, codes);
     return status;
 }

@@ -54,5 +54,10 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
 
 double dfqt_integer_share(int i)
 {
-    return i == DFQT_LOW_ROW ? 0.9 : 0;
+    static const double share[DFQT_NETWORKS] = {[DFQT_LOW_RESNET] = 0.9,
+                                                [DFQT_LOW_MBCONV] = 0.7,
+                                                [DFQT_LOW_PARITY] = 0.7,
+                                                [DFQT_LOW_STATIC] = 0.7,
+                                                [DFQT_LOW_ROW] = 0.9};
+    return share[i];
 }
