@@ -11,6 +11,7 @@ TCase *dfqt_knapsack_case(void);
 TCase *dfqt_derive_case(void);
 TCase *dfqt_chosen_case(void);
 TCase *dfqt_solver_case(void);
+TCase *dfqt_solver_step_case(void);
 TCase *dfqt_option_ranges_case(void);
 TCase *dfqt_baselines_case(void);
 TCase *dfqt_cost_function_case(void);

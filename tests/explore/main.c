@@ -11,6 +11,7 @@ int main(void)
     suite_add_tcase(s, dfqt_derive_case());
     suite_add_tcase(s, dfqt_chosen_case());
     suite_add_tcase(s, dfqt_solver_case());
+    suite_add_tcase(s, dfqt_solver_step_case());
     suite_add_tcase(s, dfqt_option_ranges_case());
     suite_add_tcase(s, dfqt_baselines_case());
     suite_add_tcase(s, dfqt_cost_function_case());

@@ -356,6 +356,26 @@ START_TEST(callbacks)
 }
 END_TEST
 
+/* Two limits of callbacks that are impossible each by itself: no value is possible for either while
+ * the other holds. */
+START_TEST(callbacks_without_a_way)
+{
+    outside o;
+    dfq_solver *s;
+    dfq_solver_options options = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
+    dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 0.1}, {sizeof(dfq_constraint), 2, 0.1}};
+    go_outside(1, &o);
+    ck_assert_int_eq(dfq_solver_create(o.ctx, &o.t.problem, limits, 2, &options, &s), DFQ_OK);
+    ck_assert_int_eq(dfq_solver_run(s), DFQ_E_INFEASIBLE);
+    for (int j = 0; j < 2; j++) {
+        dfq_solver_metric m = dfqt_metric(s, limits[j].metric);
+        ck_assert(isinf(m.tightest) && isfinite(m.least) && m.least > 0.1);
+    }
+    dfq_solver_release(s);
+    dfq_context_release(o.ctx);
+}
+END_TEST
+
 /* One clear line; what was found is kept, and the search is over. */
 START_TEST(nan_keeps_what_was_found)
 {
@@ -619,6 +639,7 @@ TCase *dfqt_solver_case(void)
     tcase_add_test(c, rules);
     tcase_add_test(c, frank_wolfe_stays_inside);
     tcase_add_test(c, callbacks);
+    tcase_add_test(c, callbacks_without_a_way);
     tcase_add_test(c, nan_keeps_what_was_found);
     tcase_add_test(c, interruptions);
     tcase_add_test(c, bad_input);
