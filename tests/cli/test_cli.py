@@ -128,18 +128,20 @@ class Usage(Part):
                     assert told <= known, (name, told - known)
 
     def test_pages_have_every_option(self):
-        """The page of a verb in docs/cli/ names all that `dfq VERB --help` lists, and is found from docs/CLI.md."""
+        """The tables of a verb's page in docs/cli/ have the options of `dfq VERB --help` and no others, long and
+        short; the page is found from docs/CLI.md."""
         docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
         with open(os.path.join(docs, "CLI.md"), encoding="utf-8") as f:
             index = f.read()
         for verb in ("info", "eval", "run", "synth", "quantize", "bench", "cost", "explore", "version"):
             assert f"(cli/{verb}.md)" in index, verb
             with open(os.path.join(docs, "cli", verb + ".md"), encoding="utf-8") as f:
-                page = f.read()
+                cells = [row.split("|")[1] for row in f if row.startswith("| `-")]
             text = self.works(verb, "--help").out
-            options = re.findall(r"^  (?:-\w, |    )(--[a-z][a-z0-9-]*)", text, re.M)
-            told = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*(?<!-)", page))
-            assert len(options) > 1 and set(options) <= told, (verb, set(options) - told)
+            listed = re.findall(r"^  (?:(-\w), |    )(--[a-z][a-z0-9-]*)", text, re.M)
+            options = {name for pair in listed for name in pair if name}
+            told = {name for cell in cells for name in re.findall(r"`(--?[a-z][a-z0-9-]*)", cell)}
+            assert len(options) > 1 and options == told, (verb, options ^ told)
 
     def test_advice_has_numbers_that_work(self):
         tune = ("quantize", "tiny.safetensors", "--bits", "w4a4", "--iters", "1", "--steps", "1", "-o", "q")
