@@ -245,10 +245,7 @@ int cmd_explore(struct session *s)
         int told = tell(&x);
         if (told) code = told;
     }
-    if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &x.job);
-    if (code == CODE_OUTPUT) job_say_kept(s, &x.job);
-    if (code == CODE_DONE || code == CODE_INFEASIBLE) job_remove(&x.job);
-    job_close(&x.job);
+    job_close(s, code, &x.job);
     if (!code) code = x.failed;
     release(&x);
     return code;

@@ -383,10 +383,7 @@ int cmd_quantize(struct session *s)
     if (!code) code = judge(&q, 1);
     if (!code) code = diagnose_run(&q);
     if (!code) code = finish(&q);
-    if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &q.job);
-    if (code == CODE_OUTPUT) job_say_kept(s, &q.job);
-    if (!code) job_remove(&q.job);
-    job_close(&q.job);
+    job_close(s, code, &q.job);
     release(&q);
     return code;
 }

@@ -179,10 +179,7 @@ int cmd_synth(struct session *s)
     /* values, pictures, and values once more while they are made */
     code = job_open(s, &full, 9.2 * set, &job);
     if (!code) code = run(s, &full, net, &info, &job);
-    if (code == CODE_INTERRUPTED) job_say_how_to_go_on(s, &job);
-    if (code == CODE_OUTPUT) job_say_kept(s, &job);
-    if (!code) job_remove(&job);
-    job_close(&job);
+    job_close(s, code, &job);
     dfq_graph_release(net);
     return code;
 }

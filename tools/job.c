@@ -15,18 +15,6 @@
 
 static const char first_line[] = "dfq job 1\n", last_line[] = "end\n";
 
-void job_close(struct job *job)
-{
-    free(job->folder);
-    free(job->text);
-    free(job->synth);
-    free(job->tune);
-    free(job->explore);
-    free(job->samples);
-    free(job->options);
-    memset(job, 0, sizeof *job);
-}
-
 /* -- options that decide the result ------------------------------------------------------------ */
 
 static const char *folder_or_none(const char *path)
@@ -308,12 +296,6 @@ int job_open(struct session *s, const struct options *defaults, double need, str
     return code ? code : places_room(s, need);
 }
 
-void job_remove(struct job *job)
-{
-    if (job->made) remove_own(job);
-    job->made = 0;
-}
-
 /* -- running ----------------------------------------------------------------------------------- */
 
 void job_checkpoint(struct session *s, struct job *job, job_save save, void *handle,
@@ -341,24 +323,33 @@ int job_run(struct session *s, struct job *job, const struct job_stage *stage)
     }
 }
 
-int job_say_how_to_go_on(struct session *s, const struct job *job)
+/* -- the end ----------------------------------------------------------------------------------- */
+
+static void say_how_to_go_on(struct session *s, int code, const struct job *job)
 {
     const struct options *o = s->o;
-    if (!job->made || !job->enabled)
-        return session_error(s, CODE_INTERRUPTED,
-                             "stopped, and nothing was kept; start the run again");
     char *command = text_command(o->argc, o->argv, o->resume ? NULL : "--resume");
-    session_error(s, CODE_INTERRUPTED, "stopped; go on with: %s", command ? command : "--resume");
+    const char *how = command ? command : "--resume";
+    if (code == CODE_OUTPUT && job->kept)
+        session_error(s, 0, "the work so far is kept in %s; make room, then go on with: %s",
+                      job->folder, how);
+    else if (code == CODE_INTERRUPTED && job->made && job->enabled)
+        session_error(s, code, "stopped; go on with: %s", how);
+    else if (code == CODE_INTERRUPTED)
+        session_error(s, code, "stopped, and nothing was kept; start the run again");
     free(command);
-    return CODE_INTERRUPTED;
 }
 
-void job_say_kept(struct session *s, const struct job *job)
+void job_close(struct session *s, int code, struct job *job)
 {
-    const struct options *o = s->o;
-    if (!job->kept) return;
-    char *command = text_command(o->argc, o->argv, o->resume ? NULL : "--resume");
-    session_error(s, 0, "the work so far is kept in %s; make room, then go on with: %s",
-                  job->folder, command ? command : "--resume");
-    free(command);
+    say_how_to_go_on(s, code, job);
+    if (job->made && (code == CODE_DONE || code == CODE_INFEASIBLE || s->diverged)) remove_own(job);
+    free(job->folder);
+    free(job->text);
+    free(job->synth);
+    free(job->tune);
+    free(job->explore);
+    free(job->samples);
+    free(job->options);
+    memset(job, 0, sizeof *job);
 }

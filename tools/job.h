@@ -8,7 +8,8 @@
  *   explore.safetensors  checkpoint of a co-exploration
  *   samples/             images of a generator network whose tuning has ended, for the report
  *
- * The first checkpoint creates the folder; success removes it. */
+ * The first checkpoint creates the folder. It is removed when nothing is left to go on with: after
+ * success, and after numbers that are not finite, which would come again. */
 #ifndef DFQ_TOOLS_JOB_H
 #define DFQ_TOOLS_JOB_H
 
@@ -30,7 +31,6 @@ struct job {
  * what was not given on the command line filled in. Returns 0 or an exit code, after one error
  * line. */
 int job_open(struct session *s, const struct options *defaults, double need, struct job *job);
-void job_close(struct job *job);
 
 /* Writes job.txt. 0, or -1 after a warning. */
 int job_note(struct session *s, struct job *job);
@@ -51,13 +51,7 @@ struct job_stage {
 };
 int job_run(struct session *s, struct job *job, const struct job_stage *stage);
 
-/* The line after an interruption: how to go on. Returns CODE_INTERRUPTED. */
-int job_say_how_to_go_on(struct session *s, const struct job *job);
-
-/* Prints, after the output could not be written, that the job can be resumed. */
-void job_say_kept(struct session *s, const struct job *job);
-
-/* Removes the folder of a finished job. */
-void job_remove(struct job *job);
+/* The end of a job with exit code `code`: says how to go on, or removes the folder. */
+void job_close(struct session *s, int code, struct job *job);
 
 #endif

@@ -176,6 +176,7 @@ int session_fail(struct session *s, dfq_status status, enum phase phase)
 {
     const char *text = dfq_context_get_error(s->ctx), *cure = "";
     int code = code_of(status, phase);
+    s->diverged = s->diverged || (status == DFQ_E_NUMERIC && phase == PHASE_WORK);
     if (status == DFQ_E_NOMEM) {
         cure = memory_cure(s->o->verb);
         if (!strstr(text, "memory")) text = "out of memory";

@@ -31,6 +31,7 @@ struct session {
     double checkpoint_at; /* when a running stage shall stop for a checkpoint; 0: not */
     int stop_between;     /* a running job shall stop after each stage but the last */
     int mute;             /* log lines are dropped */
+    int diverged;         /* work ended in numbers that are not finite */
 };
 
 /* Both print one line on failure. Returns an exit code. */

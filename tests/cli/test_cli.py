@@ -1528,6 +1528,14 @@ class Resume(Stopping):
         assert self.read("q") == self.read("whole")
         assert "synth 50 %" not in r.err, r
 
+    def test_diverged(self):
+        """Numbers that are not finite would come again: what is kept of such a job is in nobody's way."""
+        args = ["quantize", self.MODEL, *QUICK, "--steps", "200", "--mode", "parity", "-o", "q", "--lr"]
+        r = self.dfq(*args, "1000", "--report", "r.html")
+        assert r.code == FAILED and re.search("step .* is not finite, .*; lower the learning rate", r.err), r
+        assert "q" not in self.names() and "q.resume" not in self.names(), self.names()
+        self.works(*args, "1e-5")
+
     def test_other_options(self):
         args = ["quantize", "tiny.safetensors", *self.LONG, "-o", "q"]
         code, err = self.interrupt(args, "synth 30 %")
