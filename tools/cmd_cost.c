@@ -210,12 +210,13 @@ static void print_widths(const struct session *s, const struct result *r)
     quantizer_widths(r, own, sizeof own);
     if (option_given(s->o, OPT_BITS))
         snprintf(text, sizeof text,
-                 "as asked for, w%da%d, 8 bits in the first and the last layer; what no quantizer "
-                 "rounds has %d",
+                 "as given, w%da%d, 8 bits in the first and the last layer; values without "
+                 "a quantizer have %d",
                  (int)s->o->weight_bits, (int)s->o->act_bits, bits);
     else if (r->info.quantized)
-        snprintf(text, sizeof text, "of its quantizers, %s%s; what no quantizer rounds has %d bits",
-                 own, r->info.act_scale == DFQ_ACT_SCALE_ROW ? ", scales of rows at run time" : "",
+        snprintf(text, sizeof text,
+                 "of its quantizers, %s%s; values without a quantizer have %d bits", own,
+                 r->info.act_scale == DFQ_ACT_SCALE_ROW ? ", scales of rows at run time" : "",
                  bits);
     else
         snprintf(text, sizeof text, "no quantizers: %d bits", bits);

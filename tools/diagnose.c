@@ -196,12 +196,14 @@ void diagnose_print(const struct diagnosis *d)
     static const char *const names[DFQ_DIAGNOSIS_LOSSES] = {"KL", "KL, T = 1", "cross-entropy"};
     for (int v = 0; v < d->n_views; v++) {
         const dfq_diagnosis_result *r = &d->result[v];
-        printf("on %d %s images: %d agree, cosine of gradients %.3f\n", (int)r->images,
+        printf("%d %s images: same class for %d, cosine of gradients %.3f\n", (int)r->images,
                d->real[v] ? "real" : "synthetic", (int)r->agree, r->cosine);
         for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++)
             printf("  %-13s  loss %.4g, gradient %.4g, trace %.4g +- %.2g%s, eigenvalue %.4g%s\n",
                    names[k], r->loss[k], r->gradient_norm[k], r->trace[k], r->trace_error[k],
-                   report_within_error(r->trace[k], r->trace_error[k]) ? " (within its error)" : "",
-                   r->eigenvalue[k], r->settled[k] ? "" : " (not settled)");
+                   report_within_error(r->trace[k], r->trace_error[k])
+                       ? " (within its standard error)"
+                       : "",
+                   r->eigenvalue[k], r->settled[k] ? "" : " (not converged)");
     }
 }

@@ -166,11 +166,11 @@ static void print_cost(const struct explore_page *p, int m, const char *name, co
         if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->limits[m]);
     }
     if (!certified && isfinite(p->tightest[m])) {
-        printf("; possible, if all else stays: %.4g", p->tightest[m]);
+        printf("; least within the other limits: %.4g", p->tightest[m]);
         if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->tightest[m]);
     }
     if (!certified && isfinite(p->least[m])) {
-        printf("; least of any pair: %.4g", p->least[m]);
+        printf("; least of all choices: %.4g", p->least[m]);
         if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->least[m]);
     }
     putchar('\n');
@@ -185,7 +185,7 @@ static void print_networks(const struct explore_page *p)
         "evaluator    networks: latency %.2f %% off on average, 99 %% below %.2f %%, at the result "
         "%.2f %%\n",
         100 * mean[0], 100 * p99[0], 100 * gap[0]);
-    printf("             energy %.2f %%, %.2f %%, %.2f %%; the verdict is by the exact tables\n",
+    printf("             energy %.2f %%, %.2f %%, %.2f %%; the verdict uses exact tables\n",
            100 * mean[1], 100 * p99[1], 100 * gap[1]);
 }
 
@@ -201,7 +201,7 @@ static void print_verdict(const struct explore_page *p)
         }
         putchar('\n');
     } else {
-        puts("verdict      infeasible; the nearest that was found:");
+        puts("verdict      infeasible; the closest choices:");
     }
     fputs("chosen       ", stdout);
     explore_write_steps(stdout, p);

@@ -129,7 +129,7 @@ const char *model_quantizer_kind(const dfq_quantizer_info *q)
         {"weight, per tensor", "weight, per channel"},
         {"activation, per tensor", "activation, per channel"},
         {"activation, logarithmic", "activation, logarithmic, per row"},
-        {"weight, per channel, live range", "weight, per channel, live range"},
+        {"weight, per channel, min-max range", "weight, per channel, min-max range"},
         {"activation, per row at run time", "activation, per row at run time"},
         {"activation, per column at run time", "activation, per column at run time"}};
     if (q->kind < 0 || q->kind > 5) return "unknown";

@@ -179,7 +179,7 @@ static int check_pair(struct session *s, const struct place *a, const struct pla
     int device = S_ISCHR(out->mode) || S_ISFIFO(out->mode);
     if (!device && same_place(out, other)) return refuse_pair(s, out, other, "is");
     if ((other->what & (PLACE_TREE | PLACE_FOLDER)) && lies_in(out, other))
-        return refuse_pair(s, out, other, "lies in");
+        return refuse_pair(s, out, other, "is in");
     if ((other->what & PLACE_TREE) && holds(other, out))
         return refuse_pair(s, out, other, "is a file of");
     if ((out->what & PLACE_FOLDER) && !(out->what & PLACE_RESUME) && lies_in(other, out))
@@ -189,7 +189,7 @@ static int check_pair(struct session *s, const struct place *a, const struct pla
                              out->name, out->text, other->text, out->name, out->text);
     if ((out->what & PLACE_FOLDER) && lies_in(other, out))
         return session_error(
-            s, CODE_USAGE, "%s%s%s lies in %s, which this run writes; choose another place",
+            s, CODE_USAGE, "%s%s%s is in %s, which this run writes; choose another place",
             other->name ? other->name : "", other->name ? " " : "", other->text, out->text);
     return CODE_DONE;
 }

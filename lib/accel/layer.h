@@ -32,7 +32,7 @@ typedef struct dfqi_layer {
                      * those of the array */
     int64_t dim[DFQI_DIMS];
     int64_t stride;
-    int32_t bits[DFQI_OPERANDS]; /* as stored; 0: what no quantizer rounds, as wide as the
+    int32_t bits[DFQI_OPERANDS]; /* as stored; 0: without a quantizer, as wide as the
                                   * accelerator keeps it (dfqi_layer_resolve) */
     int32_t sum;                 /* rows: 1 if there is a second operand, W */
 } dfqi_layer;

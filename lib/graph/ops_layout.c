@@ -252,7 +252,7 @@ static dfq_status sum_batch_shape(dfqi_graph *g, dfqi_node *n)
     const dfqi_value *x = dfqi_in(g, n, 0), *like = dfqi_in(g, n, 1);
     if (!x->batched || n->attr.i[0] < 0 ||
         dfqi_value_count(like) > dfqi_value_stride(x) - n->attr.i[0])
-        return dfqi_bad_shape(g, n, 0, "batched, with the elements asked for in each image");
+        return dfqi_bad_shape(g, n, 0, "batched, with the given elements of each image");
     dfqi_out(g, n, 0, 0, like->rank, like->dims);
     return DFQ_OK;
 }

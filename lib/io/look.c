@@ -12,7 +12,7 @@
 #define ORIGINAL                                                                                   \
     "take the weights it was made from, out of the framework, with safetensors' save_file"
 #define UNPACK "unpack it first"
-#define WHOLE  "give the model's .safetensors file, which lies beside it"
+#define WHOLE  "give the model's .safetensors file, which is beside it"
 
 typedef struct mark {
     size_t at;

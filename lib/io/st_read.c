@@ -99,7 +99,7 @@ static dfq_status read_item(const dfqi_source *s, const char *name, dfqi_jnode m
     DFQI_TRY(dfqi_json_get_int(e, NULL, 0, INT64_MAX, &end));
     if (begin > end || end > limit)
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor \"%s\" lies at bytes %lld to %lld of the data, which has only "
+                         "%s: tensor \"%s\" is at bytes %lld to %lld of the data, which has only "
                          "%lld; the file is cut short or damaged, fetch it again",
                          s->name, dfqi_show(name, show), (long long)begin, (long long)end,
                          (long long)limit);

@@ -58,8 +58,8 @@ static dfq_status check_file(const shards *s, const char *tensor, const char *fi
         strcmp(file, "..") != 0)
         return DFQ_OK;
     return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                     "%s: tensor \"%s\" lies in \"%s\", which is not the name of a file in the "
-                     "index's folder; shards must lie beside their index",
+                     "%s: tensor \"%s\" is in \"%s\", which is not the name of a file in the "
+                     "index's folder; shards must be beside their index",
                      s->name, dfqi_show(tensor, what), dfqi_show(file, show));
 }
 
@@ -192,19 +192,19 @@ static dfq_status check_lines(const shards *s, const char *file, line *lines, in
         }
         if (!dfqi_json_has(s->map, name))
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: tensor \"%s\" lies in %s and is not in the index; the files are "
+                             "%s: tensor \"%s\" is in %s and is not in the index; the files are "
                              "not of one model, fetch them again",
                              s->name, dfqi_show(name, show), file);
         DFQI_TRY(dfqi_json_get_text(s->map, name, &said));
         return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                         "%s: tensor \"%s\" lies in %s, by the index in %s; the files are not of "
+                         "%s: tensor \"%s\" is in %s, by the index in %s; the files are not of "
                          "one model, fetch them again",
                          s->name, dfqi_show(name, show), file, dfqi_show(said, other));
     }
     for (int64_t i = 0; i < n; i++)
         if (!lines[i].seen)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "%s: tensor \"%s\" is missing in %s, where it lies by the index; the "
+                             "%s: tensor \"%s\" is missing in %s, where the index has it; the "
                              "files are not of one model, fetch them again",
                              s->name, dfqi_show(lines[i].tensor, show), file);
     return DFQ_OK;
@@ -246,7 +246,7 @@ static dfq_status find_source(const shards *s, const line *l, dfqi_source **out)
             return DFQ_OK;
         }
     return dfqi_fail(s->ctx, DFQ_E_INVALID,
-                     "%s: the reader of shard \"%s\" is missing, where tensor \"%s\" lies; add one "
+                     "%s: the reader of shard \"%s\" is missing, which has tensor \"%s\"; add one "
                      "with that name",
                      s->name, dfqi_show(l->file, show), dfqi_show(l->tensor, what));
 }
@@ -336,7 +336,7 @@ static dfq_status check_doubles(shards *s)
     for (int64_t i = 1; i < s->n; i++)
         if (strcmp(s->lines[i].tensor, s->lines[i - 1].tensor) == 0)
             return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
-                             "tensor \"%s\" lies in shards %s and %s, must be in one alone; give "
+                             "tensor \"%s\" is in shards %s and %s, must be in one alone; give "
                              "the shards of one model",
                              dfqi_show(s->lines[i].tensor, show), s->lines[i - 1].file,
                              s->lines[i].file);

@@ -56,7 +56,7 @@ dfq_status dfqi_tracker_add(dfqi_tracker *t, const float *images)
         const float *range = dfqi_exec_data(t->e, t->pass.range[i]);
         if (!isfinite(range[0]) || !isfinite(range[1]))
             return dfqi_fail(t->s->ctx, DFQ_E_NUMERIC,
-                             "%s: the values lie between %g and %g, must be finite; check the "
+                             "%s: the values are between %g and %g, must be finite; check the "
                              "images and the weights",
                              site->name, (double)range[0], (double)range[1]);
     }

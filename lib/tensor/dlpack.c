@@ -24,7 +24,7 @@ static dfq_status check_import(dfq_context *ctx, const dfqi_dl_tensor *d, dfqi_d
     if (d->device_type != DFQI_DL_CPU)
         return dfqi_fail(
             ctx, DFQ_E_UNSUPPORTED,
-            "the DLPack tensor lies on device type %d, must be 1, the CPU; copy it there first",
+            "the DLPack tensor is on device type %d, must be 1, the CPU; copy it there first",
             (int)d->device_type);
     if (d->ndim < 0 || d->ndim > DFQI_RANK_MAX)
         return dfqi_fail(ctx, DFQ_E_SHAPE, "the DLPack tensor has rank %d, must have 0 to %d",

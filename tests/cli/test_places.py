@@ -58,7 +58,7 @@ class Places(Part):
         os.symlink("pictures", self.path("same"))
         for option in ("--data", "--real"):
             for out in ("pictures/labels.csv", "pictures/3.png", "pictures/new", "same/new"):
-                self.refused(f"lies in {option} pictures, which this run reads", "quantize",
+                self.refused(f"is in {option} pictures, which this run reads", "quantize",
                              "tiny.safetensors", "-f", option, "pictures", "-o", out)
             self.refused(f"-o three is a file of {option} pictures", "quantize",
                          "tiny.safetensors", "-f", option, "pictures", "-o", "three")
@@ -151,7 +151,7 @@ class Places(Part):
         os.mkdir(self.path("q.resume"))
         shutil.copytree(self.path("pictures"), self.path("q.resume", "samples"))
         for option in ("--real", "--synth"):
-            self.refused(f"{option} q.resume/samples lies in q.resume, which this run writes",
+            self.refused(f"{option} q.resume/samples is in q.resume, which this run writes",
                          "quantize", "tiny.safetensors", "-o", "q", "-f", option,
                          "q.resume/samples")
         assert len(os.listdir(self.path("q.resume", "samples"))) == 101

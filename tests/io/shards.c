@@ -96,18 +96,18 @@ START_TEST(test_lies)
         {"{\"weight_map\": {\"a\": \"m-1.safetensors\", \"c\": \"m-2.safetensors\","
          " \"b\": \"m-2.safetensors\"}}",
          DFQ_E_CORRUPT,
-         {"m.index.json: tensor \"c\" lies in ", "m-1.safetensors, by the index in m-2.safetensors",
+         {"m.index.json: tensor \"c\" is in ", "m-1.safetensors, by the index in m-2.safetensors",
           "fetch"}},
         {"{\"weight_map\": {\"a\": \"m-1.safetensors\", \"b\": \"m-2.safetensors\"}}",
          DFQ_E_CORRUPT,
-         {"tensor \"c\" lies in", "m-1.safetensors", "not in the index"}},
+         {"tensor \"c\" is in", "m-1.safetensors", "not in the index"}},
         {"{\"weight_map\": {\"a\": \"m-1.safetensors\", \"c\": \"m-1.safetensors\","
          " \"b\": \"m-2.safetensors\", \"d\": \"m-2.safetensors\"}}",
          DFQ_E_CORRUPT,
-         {"tensor \"d\" is missing in", "m-2.safetensors", "where it lies by the index"}},
+         {"tensor \"d\" is missing in", "m-2.safetensors", "where the index has it"}},
         {"{\"weight_map\": {\"a\": \"../m-1.safetensors\"}}",
          DFQ_E_CORRUPT,
-         {"tensor \"a\"", "\"../m-1.safetensors\"", "must lie beside their index"}},
+         {"tensor \"a\"", "\"../m-1.safetensors\"", "must be beside their index"}},
         {"{\"weight_map\": {\"a\": \"/etc/passwd\"}}", DFQ_E_CORRUPT, {"/etc/passwd", "", ""}},
         {"{\"weight_map\": {\"a\": \"\"}}", DFQ_E_CORRUPT, {"tensor \"a\"", "", ""}},
         {"{\"weight_map\": {\"a\": \"..\"}}", DFQ_E_CORRUPT, {"tensor \"a\"", "", ""}},
@@ -185,14 +185,14 @@ START_TEST(test_memory_lies)
     dfqi_safetensors st;
     io_works(open_scene(io_ctx, &s, plain));
     io_fails(dfqi_st_read_shards(io_ctx, &s.index, 1, s.shards, &st), DFQ_E_INVALID,
-             "index: the reader of shard \"m-2.safetensors\" is missing, where tensor \"b\" lies");
+             "index: the reader of shard \"m-2.safetensors\" is missing, which has tensor \"b\"");
     s.shards[1].name = "other";
     io_fails(dfqi_st_read_shards(io_ctx, &s.index, 2, s.shards, &st), DFQ_E_INVALID,
              "names no shard \"other\"");
     s.shards[1] = s.shards[0];
     s.shards[0].at = s.shards[1].at = 0;
     io_fails(dfqi_st_read_shards(io_ctx, NULL, 2, s.shards, &st), DFQ_E_CORRUPT,
-             "tensor \"a\" lies in shards m-1.safetensors and m-1.safetensors");
+             "tensor \"a\" is in shards m-1.safetensors and m-1.safetensors");
     close_scene(&s);
     io_works(open_scene(io_ctx, &s, mixed));
     io_fails(dfqi_st_read_shards(io_ctx, NULL, 2, s.shards, &st), DFQ_E_CORRUPT,

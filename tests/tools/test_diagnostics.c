@@ -125,18 +125,18 @@ START_TEST(sections_tell_everything)
                                         ">1488 \xc2\xb1 170</td>",
                                         ">1.488</td>",
                                         ">176</td>",
-                                        ">4.5 (not settled)</td>",
+                                        ">4.5 (not converged)</td>",
                                         "<b>0.250</b>",
-                                        "agree on <b>7</b> of 8",
-                                        "on <b>6</b> by the float",
-                                        "labels are what the float network finds",
+                                        "same class for <b>7</b> of 8",
+                                        "the float network predicts the label of <b>6</b>",
+                                        "labels are the predictions of the float network",
                                         "w&amp;",
                                         ">0.1\xe2\x80\x89%</b>",
                                         ">2\xe2\x80\x89%</td>",
                                         ">64</td>",
                                         (">\xe2\x88\x92"
                                          "1</td>"),
-                                        "<h2>Codes that changed</h2>"};
+                                        "<h2>Changed codes</h2>"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_msg(strstr(text, parts[i]) != NULL, "the page lacks: %s", parts[i]);
     ck_assert_ptr_null(strstr(text, "nan"));
@@ -158,7 +158,7 @@ START_TEST(estimates_within_their_error)
         const struct report_view view = {"8 images", 8, 7, 6, 5, 1, 0.25, &loss, 1};
         struct report_diagnostics d = {.views = &view, .n_views = 1, .values = 1000};
         char *text = drawn(draw_all, &d);
-        ck_assert_int_eq(count(text, " (within its error)</td>"), rows[i].within);
+        ck_assert_int_eq(count(text, " (within its standard error)</td>"), rows[i].within);
         free(text);
     }
 }

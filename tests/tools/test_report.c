@@ -236,7 +236,7 @@ START_TEST(the_stream_of_a_rotated_network)
     r.stream_block = "blocks.7";
     char *page = write_and_read(&r);
     expect(page, "<h2>Residual stream</h2>");
-    expect(page, "Channels behind blocks.7, over their mean");
+    expect(page, "Channels after blocks.7, relative to their mean");
     expect(page, "47.2 \xe2\x86\x92 3.2");
     free(page);
     r.stream_after = nan;

@@ -93,7 +93,7 @@ static void fill_lines(const struct diagnosis *d, struct diagnose_page *p, doubl
 static void fill_codes(const struct diagnosis *d, struct diagnose_page *p, double *at)
 {
     static const char *const names[CODE_CHANGES_COLUMNS] = {
-        NULL, "a step, all weights", "a step, most in a weight", "since calibration",
+        NULL, "per step, all weights", "per step, largest of a tensor", "since calibration",
         "kappa, geometric mean"};
     size_t n = d->changes.n_rows;
     for (int c = 0; c < CODE_CHANGES_COLUMNS; c++)
@@ -104,9 +104,8 @@ static void fill_codes(const struct diagnosis *d, struct diagnose_page *p, doubl
         p->code_series[c == CODE_CHANGES_KAPPA]
                       [c == CODE_CHANGES_KAPPA ? 0 : c - CODE_CHANGES_NOW] = s;
     }
-    const struct report_chart changes = {"Share of codes that change, %", "step", p->code_series[0],
-                                         3, 1};
-    const struct report_chart kappa = {"Kappa: what inundation multiplied steps by", "step",
+    const struct report_chart changes = {"Changed codes, %", "step", p->code_series[0], 3, 1};
+    const struct report_chart kappa = {"Kappa: factor of gradient inundation", "step",
                                        p->code_series[1], 1, 1};
     p->codes[0] = changes;
     p->codes[1] = kappa;

@@ -30,9 +30,9 @@ static void write_surfaces(FILE *f, const struct report_diagnostics *d)
 {
     if (!d->n_surfaces) return;
     heading(f, "Loss surface",
-            "The losses where the quantized weights (the ring) are moved along two random "
-            "directions, each output channel by up to its own norm. A flat valley forgives changes "
-            "of the weights. Each map has a scale of its own.");
+            "Losses of the quantized network (ring) when its weights move along two random "
+            "directions, each output channel by at most its own norm. In a flat region, small "
+            "changes of the weights hardly change the loss. Each map has its own colour scale.");
     fputs("<div class=\"grid\">\n", f);
     for (size_t i = 0; i < d->n_surfaces; i++) html_heat_map(f, &d->surfaces[i]);
     for (size_t i = 0; i < d->n_lines; i++) html_line_chart(f, &d->lines[i]);
@@ -64,27 +64,27 @@ static void write_loss(struct table *t, const struct report_loss *l, double valu
     if (isfinite(l->trace_error)) {
         fputs(" \xc2\xb1 ", f);
         three_digits(f, l->trace_error);
-        if (report_within_error(l->trace, l->trace_error)) fputs(" (within its error)", f);
+        if (report_within_error(l->trace, l->trace_error)) fputs(" (within its standard error)", f);
     }
     number(t, l->trace / values);
     table_cell(t);
     three_digits(f, l->eigenvalue);
-    if (isfinite(l->eigenvalue) && !l->settled) fputs(" (not settled)", f);
+    if (isfinite(l->eigenvalue) && !l->settled) fputs(" (not converged)", f);
 }
 
 static void write_agreement(FILE *f, const struct report_view *v)
 {
     fputs("<p class=\"sub\">Cosine of the gradients of KL and cross-entropy: <b>", f);
     html_number(f, isnan(v->cosine) ? "\xe2\x80\x93" : "%.3f", v->cosine);
-    fprintf(f, "</b>. Float and quantized network agree on <b>%llu</b> of %llu images; ",
+    fprintf(f, "</b>. Both networks predict the same class for <b>%llu</b> of %llu images; ",
             (unsigned long long)v->agree, (unsigned long long)v->images);
     if (v->labelled)
         fprintf(f,
-                "the label is found on <b>%llu</b> by the float, on <b>%llu</b> by the quantized "
-                "one.</p>",
+                "the float network predicts the label of <b>%llu</b>, the quantized one of "
+                "<b>%llu</b>.</p>",
                 (unsigned long long)v->teacher_correct, (unsigned long long)v->student_correct);
     else
-        fputs("labels are what the float network finds.</p>", f);
+        fputs("the labels are the predictions of the float network.</p>", f);
 }
 
 static void write_view(FILE *f, const struct report_view *v, double values)
@@ -107,9 +107,9 @@ static void write_views(FILE *f, const struct report_diagnostics *d)
 {
     if (!d->n_views) return;
     heading(f, "Gradients and curvature",
-            "Of the losses over the quantized weights. Where the cosine is near or below zero, the "
-            "two losses pull apart. Trace: estimated with random vectors, with its standard error; "
-            "Hessians are those of float activations.");
+            "Derivatives of the losses with respect to the quantized weights. A cosine near or "
+            "below 0 means that the two losses conflict. Traces are estimated with random vectors "
+            "and have their standard error. Hessians are computed with float activations.");
     fputs("<div class=\"stack\">\n", f);
     for (size_t i = 0; i < d->n_views; i++) write_view(f, &d->views[i], d->values);
     fputs("</div>\n", f);
@@ -123,7 +123,7 @@ static void write_bars(FILE *f, const struct report_diagnostics *d)
     for (size_t i = 0; i < d->n_weights; i++)
         if (isfinite(d->weights[i].step)) top = fmax(top, d->weights[i].step);
     if (!(top > 0)) return;
-    fputs("<div class=\"card\"><h3>Codes of each weight that a step changes, mean of the steps</h3>"
+    fputs("<div class=\"card\"><h3>Changed codes of each weight tensor per step, mean</h3>"
           "<ol class=\"bars share\">\n",
           f);
     for (size_t i = 0; i < d->n_weights; i++) {
@@ -147,9 +147,9 @@ static void write_codes(FILE *f, const struct report_diagnostics *d)
     for (size_t i = 0; i < d->n_codes; i++) good += html_has_points(&d->codes[i]) != 0;
     if (!good) return;
     heading(
-        f, "Codes that changed",
-        "Small steps of tuning hardly ever move a weight from one code to the next; what changes "
-        "no code changes nothing.");
+        f, "Changed codes",
+        "A step of tuning changes a quantized weight only if it crosses the threshold between two "
+        "codes. Small steps rarely do.");
     fputs("<div class=\"stack\"><div class=\"grid\">\n", f);
     for (size_t i = 0; i < d->n_codes; i++) html_line_chart(f, &d->codes[i]);
     fputs("</div>\n", f);
@@ -180,8 +180,8 @@ static void write_weights(FILE *f, const struct report_diagnostics *d)
     static const struct table_column columns[] = {{"Weight", 0},
                                                   {"Values", 1},
                                                   {"cos(KL, CE)", 1},
-                                                  {"Changed a step", 1},
-                                                  {"Changed in the end", 1},
+                                                  {"Changed per step", 1},
+                                                  {"Changed at the end", 1},
                                                   {"Distance", 1},
                                                   {"Curvature KL", 1},
                                                   {"Curvature CE", 1},
@@ -191,9 +191,9 @@ static void write_weights(FILE *f, const struct report_diagnostics *d)
     if (!d->n_weights) return;
     heading(
         f, "Quantized weights",
-        "Distance: from the nearest value at which the code changes, in codes; 0.25 where "
-        "weights are evenly spread, 0.5 where they sit on the grid. Curvature: Hessian trace of "
-        "the weight's block, per value.");
+        "Distance: mean distance of the weights from the nearest threshold between two codes, in "
+        "scales; 0.25 for evenly spread weights, 0.5 for weights on the grid. Curvature: trace of "
+        "the tensor's block of the Hessian, per value.");
     fprintf(f, "<div class=\"card\"><details%s><summary>%zu weights</summary>",
             d->n_weights > 24 ? "" : " open", d->n_weights);
     struct table t = table_open(f, columns, kappa ? 9 : 8);

@@ -63,9 +63,9 @@ static void cost_card(FILE *f, const struct explore_page *p, int m)
         html_number(f, ", %.1f\xe2\x80\x89%% of it", p->costs[m] / p->limits[m] * 100);
     }
     if (p->verdict == DFQ_VERDICT_INFEASIBLE && isfinite(p->tightest[m]))
-        html_number(f, "; possible while the others hold: %.4g", p->tightest[m]);
+        html_number(f, "; least within the other limits: %.4g", p->tightest[m]);
     if (p->verdict == DFQ_VERDICT_INFEASIBLE && isfinite(p->least[m]))
-        html_number(f, "; least of any pair: %.4g", p->least[m]);
+        html_number(f, "; least of all choices: %.4g", p->least[m]);
     fputs("</p></div>\n", f);
 }
 
@@ -128,13 +128,13 @@ static void write_group(struct table *t, const struct explore_group *g)
 static void write_choices(FILE *f, const struct explore_page *p)
 {
     static const struct table_column columns[] = {
-        {"Group", 0},     {"Choice", 0},      {"In words", 0}, {"Likeliest", 0},
+        {"Group", 0},     {"Choice", 0},      {"Description", 0}, {"Likeliest", 0},
         {"Chosen by", 0}, {"Probability", 1}, {"Effect", 1}};
     section(
         f, "Network and accelerator",
-        "What was chosen, what was likeliest before repair, the step of the search that chose, the "
-        "probability of the choice at the end, and what it is estimated to add to the loss "
-        "compared with its cell's mean.");
+        "The choice of each group, the likeliest choice before repair, the step of the search that "
+        "made the choice, its probability at the end of the search, and its estimated effect on "
+        "the loss, relative to the mean of its cell.");
     fputs("<div class=\"card\">", f);
     struct table t = table_open(f, columns, 7);
     for (int32_t g = 0; g < p->n_groups; g++) write_group(&t, &p->groups[g]);
@@ -166,9 +166,9 @@ static void write_networks(FILE *f, const struct explore_page *p)
 {
     if (!isfinite(p->evaluator_mean[0])) return;
     section(f, "The evaluator",
-            "Networks gave the search its costs: their relative errors on samples they were not "
-            "trained on, and of what was found. By what 99 % stay below, the search kept away "
-            "from the limits. The verdict is by the exact costs.");
+            "Neural networks estimated the costs for the search. The table has their relative "
+            "errors on held-out samples and at the result. The search lowered each limit by the "
+            "error that 99 % of the samples stay below. The verdict uses exact costs.");
     fputs(
         "<div class=\"card scroll\"><table>\n<thead><tr><th>Metric</th><th class=\"num\">Mean</th>"
         "<th class=\"num\">99\xe2\x80\x89% below</th><th class=\"num\">At the result</th></tr>"
@@ -186,7 +186,7 @@ static void write_networks(FILE *f, const struct explore_page *p)
     }
     fputs("</tbody></table><p class=\"sub\">", f);
     html_number(
-        f, "The hardware generator named the best accelerator of %.1f\xe2\x80\x89%% of networks",
+        f, "The hardware generator found the best accelerator for %.1f\xe2\x80\x89%% of networks",
         100 * p->hw_generator_accuracy);
     html_number(f, "; its accelerators cost %.3f\xe2\x80\x89%% more than the best.",
                 100 * p->hw_generator_regret);
@@ -220,11 +220,11 @@ static int write_curves(FILE *f, const struct explore_page *p)
 {
     static const char *const mixture[] = {"Latency of the mixture, ms", "Energy of the mixture, mJ",
                                           "Area of the mixture, mm\xc2\xb2"};
-    static const char *const stages[] = {"Loss in the warm-up", "Loss of the weights, exploring",
-                                         "Loss in training"};
+    static const char *const stages[] = {"Training loss, warm-up", "Training loss, search",
+                                         "Training loss, final network"};
     int64_t width = 1 + EXPLORE_METRICS + p->n_limits, steps = p->trajectory_steps;
     int failed = 0;
-    section(f, "Course", "The number beside a name is the last value.");
+    section(f, "Curves", "The number beside a name is the last value.");
     fputs("<div class=\"grid\">\n", f);
     if (p->trajectory) {
         failed |= chart(f, "Loss of the mixture", "loss", p->trajectory, steps, width, (double)NAN);

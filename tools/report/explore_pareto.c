@@ -104,7 +104,7 @@ static void write_snapshots(FILE *f, const struct plane *s)
         html_number(f, "<g opacity=\"%.2f\">",
                     0.35 + 0.65 * (double)(i + 1) / (double)p->n_snapshots);
         dot(f, s, &p->snapshots[i], " r=\"3.5\" fill=\"var(--c4)\">");
-        tell(f, s, &p->snapshots[i], "on the way");
+        tell(f, s, &p->snapshots[i], "during the search");
         fputs("</circle></g>\n", f);
     }
 }
@@ -115,7 +115,7 @@ static void write_found(FILE *f, const struct plane *s)
     if (plane_has(s, &p->result)) {
         dot(f, s, &p->result, " r=\"6.5\" fill=\"var(--accent)\" stroke=\"var(--card)\">");
         tell(f, s, &p->result,
-             p->verdict == DFQ_VERDICT_CERTIFIED ? "certified result" : "nearest");
+             p->verdict == DFQ_VERDICT_CERTIFIED ? "certified result" : "closest");
         fputs("</circle>\n", f);
     }
     if (!plane_has(s, &p->likeliest)) return;
@@ -230,17 +230,18 @@ static void write_legend(FILE *f, const struct explore_page *p)
     int certified = p->verdict == DFQ_VERDICT_CERTIFIED;
     fputs("<p class=\"legend\">", f);
     entry(f, "<circle cx=\"9\" cy=\"7\" r=\"6\" fill=\"var(--accent)\"/>",
-          certified ? "certified result" : "nearest that was found");
+          certified ? "certified result" : "closest choices found");
     entry(f, "<path class=\"s3\" fill=\"none\" stroke-width=\"2\" d=\"M9 1l6 6l-6 6l-6-6z\"/>",
           "likeliest choices at the end, before repair");
     entry(f, "<circle cx=\"9\" cy=\"7\" r=\"3.5\" fill=\"var(--c4)\"/>",
-          "likeliest choices on the way, from pale to full");
-    entry(f, "<circle cx=\"9\" cy=\"7\" r=\"2\" fill=\"var(--soft)\"/>", "random pairs");
-    line_entry(f, "class=\"s2\"", "front of all points");
-    line_entry(f, EXPLORE_LIMIT, "limit, beyond it shaded");
+          "likeliest choices during the search, later ones darker");
+    entry(f, "<circle cx=\"9\" cy=\"7\" r=\"2\" fill=\"var(--soft)\"/>", "random choices");
+    line_entry(f, "class=\"s2\"", "Pareto front of all points");
+    line_entry(f, EXPLORE_LIMIT, "limit, violations shaded");
     if (!certified && any(p->tightest, p->limits))
-        line_entry(f, EXPLORE_TIGHTEST, "possible while the other limits hold");
-    if (!certified && any(p->least, p->tightest)) line_entry(f, EXPLORE_LEAST, "least of any pair");
+        line_entry(f, EXPLORE_TIGHTEST, "least within the other limits");
+    if (!certified && any(p->least, p->tightest))
+        line_entry(f, EXPLORE_LEAST, "least of all choices");
     fputs("</p>\n", f);
 }
 
@@ -249,9 +250,9 @@ int explore_pareto_write(FILE *f, const struct explore_page *p)
     int learned = isfinite(p->result.loss), failed = 0;
     if (!p->n_cloud) return 0;
     fprintf(f, "<h2>Trade-offs</h2>\n<p class=\"note\">%s</p>\n",
-            learned ? "Exact costs, and the losses in the supernet that exploring has taught to "
-                      "expect. The front of one plane knows nothing of limits in another."
-                    : "Exact costs; of losses nothing was learned.");
+            learned ? "Costs are exact; losses are the search's estimates from the supernet. The "
+                      "front of a chart ignores limits on metrics that the chart does not show."
+                    : "Costs are exact; the search made no estimates of losses.");
     write_legend(f, p);
     fputs("<div class=\"grid\">\n", f);
     for (int m = 0; m < EXPLORE_METRICS && learned; m++)

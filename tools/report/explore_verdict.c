@@ -16,7 +16,7 @@ void explore_write_chance(FILE *f, const struct explore_page *p)
 {
     static const char *const words[] = {[EXPLORE_AT_CHANCE] = "at chance level",
                                         [EXPLORE_NOT_TOLD] =
-                                            "not told from chance by these images"};
+                                            "not distinguishable from chance with these images"};
     if (p->accuracy_images == 0 || p->chance_level == EXPLORE_ABOVE_CHANCE) return;
     fprintf(f, "accuracy %s (%.1f %%; one class for all images gets %.1f %%)",
             words[p->chance_level], 100 * p->top1, 100 * p->chance);
@@ -73,9 +73,9 @@ static void write_origin(FILE *f, const struct explore_page *p)
     int32_t last = explore_last_step(p, 0, p->n_groups);
     fputs("<p class=\"note\">", f);
     if (p->verdict == DFQ_VERDICT_CERTIFIED && last == DFQ_CHOSEN_LIKELIEST) {
-        fputs("The likeliest choices met the limits by themselves.", f);
+        fputs("The likeliest choices met the limits without repair.", f);
     } else {
-        fputs("Which step of the search chose: ", f);
+        fputs("Choices by step of the search: ", f);
         explore_write_steps(f, p);
         fputs(p->raw_feasible ? "." : "; the likeliest choices exceeded a limit.", f);
     }
@@ -88,10 +88,10 @@ void explore_write_verdict(FILE *f, const struct explore_page *p)
     fprintf(f, "<h2>Verdict</h2>\n<p class=\"note\">%s</p>\n",
             certified ? "The exact costs of these choices meet every limit."
             : p->proved
-                ? "Nothing in the space meets the limits together; below is what came nearest."
-                : "Nothing that meets the limits was found; below is what came nearest.");
+                ? "No choices in the space meet all limits; the closest are shown below."
+                : "The search found no choices that meet all limits; the closest are shown below.");
     if (p->accuracy_images > 0 && p->chance_level != EXPLORE_ABOVE_CHANCE) {
-        fputs("<p class=\"note\">That says nothing of what the network has learned: ", f);
+        fputs("<p class=\"note\">The limits do not cover accuracy: ", f);
         explore_write_chance(f, p);
         fputs(".</p>\n", f);
     }

@@ -120,12 +120,12 @@ static int add_crossings(const struct quantize *q, struct page *p)
     }
     free(row);
     for (int64_t w = 0; w < n + 2; w++) {
-        const char *name = w < n ? NULL : w == n ? "median of the weights" : "target";
+        const char *name = w < n ? NULL : w == n ? "median of the tensors" : "target";
         const struct report_series one = {name, x, y + w * count, (size_t)count};
         p->weights[w] = one;
     }
     struct report_chart *c =
-        new_chart(p, "Share of its codes that a step changes in each weight, %", "step", 1);
+        new_chart(p, "Changed codes of each weight tensor per step, %", "step", 1);
     c->series = p->weights;
     c->n_series = (size_t)n + 2;
     keep_chart(p, c);

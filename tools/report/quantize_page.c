@@ -30,8 +30,8 @@ static dfq_status draw_contact(const struct quantize *q, const char *folder, str
     dfq_status status = set && path ? quantize_head(ctx, q->images, n, &head) : DFQ_E_NOMEM;
     if (status == DFQ_OK) status = dfq_tensor_create(ctx, DFQ_DTYPE_I32, 1, &n, &labels);
     if (status == DFQ_OK) status = dfq_image_set_save_tensors(q->net, head, labels, set, 1);
-    const char *caption = q->with_generator ? "What the generator made for the last step."
-                                            : "First images, in order.";
+    const char *caption = q->with_generator ? "Images of the generator network for the last step."
+                                            : "The first images.";
     if (status == DFQ_OK) (void)take_picture(&p->contact, path, NULL, caption);
     dfq_tensor_release(head);
     dfq_tensor_release(labels);
@@ -44,8 +44,8 @@ static dfq_status draw_contact(const struct quantize *q, const char *folder, str
 static dfq_status draw_attention(const struct quantize *q, const char *folder, struct page *p)
 {
     static const char caption[] =
-        "Last block. Above: the image, and where the class token of each head looks. Below: raw "
-        "query-key products, mean of the heads and each head.";
+        "Last block. Top: the image, and the attention of the class token in each head. Bottom: "
+        "query-key products before softmax, mean of the heads and each head.";
     int64_t n = dfq_tensor_get_dims(q->images)[0];
     char *path = text_format("%s/sheet.png", folder);
     dfq_status status = path ? DFQ_OK : DFQ_E_NOMEM;
@@ -182,7 +182,7 @@ static void tell_images(const struct quantize *q, struct page *p)
 {
     const struct options *o = &q->full;
     if (q->with_generator) {
-        snprintf(new_row(p, "images"), PAGE_TEXT, "%lld new ones in each step, generator %s",
+        snprintf(new_row(p, "images"), PAGE_TEXT, "%lld new images in each step, generator %s",
                  (long long)o->batch, option_generator_name(o->generator));
         return;
     }
@@ -220,23 +220,24 @@ static void tell_ait(const struct quantize *q, struct page *p)
     const struct options *o = &q->full;
     dfq_tuner_options t = recipe_tuner(o, q->net);
     if (o->no_tune)
-        snprintf(new_row(p, "tuning"), PAGE_TEXT, "none, ranges alone");
+        snprintf(new_row(p, "tuning"), PAGE_TEXT, "none, calibration only");
     else
         snprintf(new_row(p, "tuning"), PAGE_TEXT,
-                 "%lld steps, batches of %lld, learning rate %g; the last counts",
+                 "%lld steps, batches of %lld, learning rate %g; the last step is kept",
                  (long long)t.steps, (long long)o->batch, o->lr);
     if (q->with_generator)
         snprintf(new_row(p, "warm-up"), PAGE_TEXT, "%lld steps of the generator alone",
                  (long long)t.warmup_steps);
     if (!o->no_tune)
         snprintf(new_row(p, "loss"), PAGE_TEXT, "%s",
-                 o->loss == LOSS_KL_CE   ? "divergence and class"
-                 : t.crossing_target > 0 ? "divergence, gradient inundation"
-                                         : "divergence alone");
+                 o->loss == LOSS_KL_CE   ? "KL divergence and cross-entropy"
+                 : t.crossing_target > 0 ? "KL divergence, gradient inundation"
+                                         : "KL divergence");
     if (q->crossed && isfinite(q->on_target))
-        snprintf(new_row(p, "codes crossed"), PAGE_TEXT,
-                 "%.1f %% of weights and steps on target: within a factor of two, or one code",
-                 100 * q->on_target);
+        snprintf(
+            new_row(p, "threshold crossings"), PAGE_TEXT,
+            "within a factor of two, or one code, of the target in %.1f %% of weights and steps",
+            100 * q->on_target);
 }
 
 static void fill_provenance(const struct quantize *q, struct page *p)
@@ -252,12 +253,11 @@ static void fill_provenance(const struct quantize *q, struct page *p)
         snprintf(new_row(p, "first and last weight"), PAGE_TEXT, "%d bits",
                  (int)low.first_last_bits);
         snprintf(new_row(p, "scales of activations"), PAGE_TEXT, "%s",
-                 low.act_scale == DFQ_ACT_SCALE_ROW ? "of each row (token), at run time"
-                                                    : "of tensors, static");
+                 low.act_scale == DFQ_ACT_SCALE_ROW ? "per row (token), at run time"
+                                                    : "per tensor, static");
     }
     if (o->n_layers)
-        snprintf(new_row(p, "layers of their own"), PAGE_TEXT, "%s",
-                 dfq_graph_get_layer_config(q->low));
+        snprintf(new_row(p, "bits of layers"), PAGE_TEXT, "%s", dfq_graph_get_layer_config(q->low));
     snprintf(new_row(p, "seed"), PAGE_TEXT, "%llu", (unsigned long long)o->seed);
     tell_images(q, p);
     if (!q->curves)

@@ -35,7 +35,7 @@ static void say_accuracy(const struct quantize *q, struct page *p)
         snprintf(
             say(p), PAGE_SENTENCE,
             "The float network itself is no better than guessing on these images: %.1f\xc2\xa0%% "
-            "right of %.0f classes. Are they what it was trained for?",
+            "right of %.0f classes. Check that they belong to its task.",
             100 * a, classes);
         return;
     }
@@ -53,7 +53,7 @@ static void say_accuracy(const struct quantize *q, struct page *p)
              100 * b / a, 100 * b, 100 * a);
     if (fabs(a - b) <= unsure)
         snprintf(say(p), PAGE_SENTENCE,
-                 "The difference is within what %.0f images can tell (%.1f points).", n,
+                 "The difference is within the sampling error of %.0f images (%.1f points).", n,
                  100 * unsure);
 }
 
@@ -75,9 +75,9 @@ static void say_cures(const struct quantize *q, struct page *p)
         add(text, "tuning, which --no-tune left out");
     if (o->mode == DFQ_MODE_PARITY) add(text, "--mode improved");
     if (o->method == METHOD_MIMIQ && q->curves && done > 0.9)
-        add(text, "more --steps, the last were the best");
+        add(text, "more --steps (the last step was the best)");
     if (o->method == METHOD_MIMIQ && q->curves && done < 0.5 && !o->real)
-        add(text, "more --images, tuning was best early");
+        add(text, "more --images (the best step came early)");
     if (o->method == METHOD_AIT && !o->no_tune) add(text, "more --steps");
     if (o->method == METHOD_AIT && (o->first_last_bits ? o->first_last_bits : o->weight_bits) < 8)
         add(text, "--first-last-bits 8 for the first and the last layer");
@@ -95,7 +95,7 @@ static void say_weakest(struct page *p)
     }
     if (least)
         snprintf(say(p), PAGE_SENTENCE,
-                 "The largest error is that of %s (%.1f\xc2\xa0"
+                 "%s has the largest error (%.1f\xc2\xa0"
                  "dB).",
                  least->name, least->sqnr_db);
 }

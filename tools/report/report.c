@@ -169,9 +169,9 @@ static void similarity_card(FILE *f, const struct report *r)
         fputs(" \xe2\x86\x92 ", f);
         html_number(f, "%.3f", after);
     }
-    fputs("</p><p class=\"sub\">How alike the heads of a block attend, from 0 to 1: the structural "
-          "similarity of their attention maps, averaged over pairs of heads and over the images. "
-          "Real pictures have 0.52 on ViT-Tiny.</p></div>\n",
+    fputs("</p><p class=\"sub\">Structural similarity (0 to 1) of the attention maps of a "
+          "block's heads, averaged over pairs of heads and over the images. Real pictures have "
+          "0.52 on ViT-Tiny.</p></div>\n",
           f);
 }
 
@@ -194,7 +194,7 @@ static int write_similarity(FILE *f, const struct report *r)
     const struct report_chart c = {"Similarity of the heads' attention", "block", s, count, 0};
     if (html_has_points(&c)) {
         section(f, "Inter-head similarity",
-                "Of the images before and after synthesis, block by block.");
+                "Similarity in each block, for the images before and after synthesis.");
         fputs("<div class=\"grid\">\n", f);
         html_line_chart(f, &c);
         similarity_card(f, r);
@@ -206,14 +206,14 @@ static int write_similarity(FILE *f, const struct report *r)
 
 static void stream_card(FILE *f, const struct report *r)
 {
-    fputs("<div class=\"card top\"><h3>Largest channel over the mean channel</h3><p class=\"big\">",
+    fputs("<div class=\"card top\"><h3>Largest channel relative to the mean</h3><p class=\"big\">",
           f);
     html_number(f, "%.1f", r->stream_before[0]);
     fputs(" \xe2\x86\x92 ", f);
     html_number(f, "%.1f", r->stream_after[0]);
-    fputs("</p><p class=\"sub\">A grid for all channels reaches as far as the largest one, and the "
-          "others share the few codes near zero. Rotation mixes the channels, so that none stands "
-          "out; the float network computes the same.</p></div>\n",
+    fputs("</p><p class=\"sub\">All channels share a grid, so that a large channel leaves few "
+          "codes for the others. Rotation mixes the channels and removes such outliers; the float "
+          "network computes the same function.</p></div>\n",
           f);
 }
 
@@ -229,11 +229,11 @@ static int write_stream(FILE *f, const struct report *r)
     for (size_t i = 0; i < n; i++) place[i] = (double)i + 1;
     const struct report_series s[2] = {{"rotated", place, r->stream_after, n},
                                        {"float", place, r->stream_before, n}};
-    snprintf(title, sizeof title, "Channels behind %.60s, over their mean", r->stream_block);
+    snprintf(title, sizeof title, "Channels after %.60s, relative to their mean", r->stream_block);
     const struct report_chart c = {title, "channels, largest first", s, 2, 1};
     section(f, "Residual stream",
-            "Root mean square of each channel over the tokens of some images, where the largest "
-            "stands out most, before and after rotation.");
+            "Root mean square of each channel over the tokens of some images, before and after "
+            "rotation, in the block with the largest outlier.");
     fputs("<div class=\"grid\">\n", f);
     html_line_chart(f, &c);
     stream_card(f, r);
@@ -257,8 +257,8 @@ static void write_layers(FILE *f, const struct report *r)
 {
     if (!r->n_layers) return;
     section(f, "Error of each layer",
-            "Signal to quantization noise at the layer's output in dB, in network order; longer is "
-            "better. The weakest layers stand out.");
+            "Signal-to-quantization-noise ratio at the layer's output in dB, in network order. "
+            "Higher is better; the lowest layers are highlighted.");
     fputs("<div class=\"card\">", f);
     html_layer_bars(f, r->layers, r->n_layers);
     fputs("</div>\n", f);
@@ -279,11 +279,11 @@ static void range_cell(struct table *t, double lo, double hi)
 static void write_quantizers(FILE *f, const struct report *r)
 {
     static const struct table_column columns[] = {
-        {"Site", 0}, {"Kind", 0}, {"Bits", 1}, {"Scale", 1}, {"Zero point", 1}};
+        {"Quantizer", 0}, {"Kind", 0}, {"Bits", 1}, {"Scale", 1}, {"Zero point", 1}};
     if (!r->n_quantizers) return;
     section(f, "Quantizers",
-            "Where values are rounded, and how. The scale is the distance of two "
-            "neighbouring levels; per-channel quantizers show their range.");
+            "All quantizers of the network. The scale is the distance between neighbouring "
+            "values of the grid; per-channel quantizers show the range of their scales.");
     fputs("<div class=\"card\">", f);
     if (r->n_quantizers > 24)
         fprintf(f, "<details><summary>%zu quantizers</summary>", r->n_quantizers);
@@ -351,7 +351,7 @@ static int write_page(FILE *f, const void *report)
     write_images(f, r->synthetic, r->n_synthetic, "Synthetic images",
                  "Made from the network alone; no training image was used.");
     write_images(f, r->attention, r->n_attention, "Attention maps",
-                 "Where each head looks; one column a head.");
+                 "Attention of each head, one column per head.");
     if (write_similarity(f, r)) return -1;
     if (write_stream(f, r)) return -1;
     write_charts(f, r);
