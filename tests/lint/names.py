@@ -34,7 +34,8 @@ texts.pop('docs/MIGRATION.md')
 WORDS = re.compile(
     r'(?<![a-zA-Z])(?:DFQ_LIVE_|DFQ_ACTS_|DFQ_WEIGHTS_|QUANTIZER_RANGED|RULE_PULL|create_live|'
     r'dfq_generator_create|tuner_show|cost_try|get_looks|lenient|n_fields|field_rate|'
-    r'edge[_-]bits|--host\b|surveys?\b|landscapes?\b|dfqi_template|hunts?\b|shelf\b|badness|soften)')
+    r'edge[_-]bits|--host\b|surveys?\b|landscapes?\b|dfqi_template|hunts?\b|shelf\b|badness|soften|'
+    r'(?:step|zero|weight)_rate\b|dfq_evaluate\b|natural images)')
 bad = []
 # formats of files have other words
 table = (root / 'docs/MIGRATION.md').read_text(encoding='utf-8').split('## Files')[0]
