@@ -904,7 +904,7 @@ class Cost(Part):
         assert bits["head"] == (8, 8, 12), bits
 
     def test_widths_that_differ(self):
-        """What is said of the widths is what the quantizers of the file have, not what was asked."""
+        """What is said of the widths is what the quantizers of the file have, not what was given."""
         static = "--act-scale", "tensor"
         for said, *args in (("w4a4", *static),
                             ("mixed (weights 3..4, activations 4..6 bits)", *static, "--layer-bits",
@@ -915,7 +915,7 @@ class Cost(Part):
                              "time", "--mode", "improved", "--act-scale", "row")):
             self.works("quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK, *args)
             out = " ".join(self.works("cost", "q", "-a", "eyeriss-16x16").out.split())
-            assert f"widths of its quantizers, {said}; what no" in out, out
+            assert f"widths of its quantizers, {said}; values without" in out, out
 
     def test_the_best_of_many(self):
         self.write("many.json", pe_x=[4, 8], dataflow=["ws", "os", "rs"])
