@@ -2022,8 +2022,8 @@ class Explore(Stopping):
         assert info["batchnorms"] > 10 and "patch" not in info, info
         self.fails(USAGE, "--config is 8, must be 0 to 7, an accelerator of a.json", "cost", "net",
                    "--accel", "a.json", "--config", "8")
-        q = json.loads(self.works("quantize", "net", "--bits", "w4a4", "-o", "q", "--steps", "10",
-                                  "--batch", "4", "--data", "pictures", "--json").out)
+        q = json.loads(self.works("quantize", "net", "--bits", "w4a4", "-o", "q", "--steps", "10", "--images", "8",
+                                  "--iters", "2", "--batch", "4", "--data", "pictures", "--json").out)
         assert q["float_top1"] == json.loads(
             self.works("eval", "net", "--data", "pictures", "--json").out)["top1"], q
         j = json.loads(self.works("eval", "q", "--data", "pictures", "--json").out)
