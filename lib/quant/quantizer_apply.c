@@ -320,8 +320,8 @@ dfq_status dfqi_quantizer_dequantize(const dfqi_quantizer *q, const dfq_tensor *
     w.y = dfqi_tensor_f32(x);
     dfqi_parallel_for(q->ctx, dfqi_quantizer_chunks(&w.p), values_chunk, &w);
     if (w.odd) {
-        status = dfqi_fail(q->ctx, DFQ_E_INVALID, "a code is outside of %g to %g",
-                           (double)q->qmin, (double)(q->qmax + (float)(q->kind == DFQI_SITE_LOG)));
+        status = dfqi_fail(q->ctx, DFQ_E_INVALID, "a code is outside of %g to %g", (double)q->qmin,
+                           (double)(q->qmax + (float)(q->kind == DFQI_SITE_LOG)));
         goto out;
     }
     DFQI_GOTO(undo_columns(q, &x), out);

@@ -1505,7 +1505,7 @@ class Resume(Stopping):
             code, err = self.interrupt([*args, "--resume"], seen)
             assert code == INTERRUPTED and seen in err, err
         r = self.works(*args, "--resume")
-        assert self.read("q") == self.read("whole") and "on 8 synthetic images: " in r.out
+        assert self.read("q") == self.read("whole") and "8 synthetic images: " in r.out
         assert "q.resume" not in self.names()
 
     def test_stop_twice(self):

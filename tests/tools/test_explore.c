@@ -173,7 +173,8 @@ START_TEST(an_untrained_network_is_said_to_be_one)
                                               "accuracy at chance level (11.8 %; one class for all "
                                               "images gets 10.0 %)."));
     p.chance_level = EXPLORE_NOT_TOLD;
-    ck_assert_ptr_nonnull(strstr(verdict(&p), "accuracy not distinguishable from chance with these images"));
+    ck_assert_ptr_nonnull(
+        strstr(verdict(&p), "accuracy not distinguishable from chance with these images"));
     p.chance_level = EXPLORE_ABOVE_CHANCE;
     ck_assert_ptr_null(strstr(verdict(&p), "chance"));
 }
