@@ -99,8 +99,7 @@ static int run_some(struct run *r, int first, int n)
     for (int i = 0; i < n; i++)
         if (!find_best(r->logits + i * r->info.classes, r->info.classes, &r->results[first + i]))
             return session_error(r->s, CODE_FAILED,
-                                 "%s: the network's logits are not finite; look for weights that "
-                                 "are too large",
+                                 "%s: the network's logits are not finite; check its weights",
                                  files[i]);
     return CODE_DONE;
 }

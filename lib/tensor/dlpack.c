@@ -176,7 +176,7 @@ dfq_status dfqi_dlpack_view(dfq_context *ctx, const struct DLManagedTensorVersio
     const uintptr_t at = (uintptr_t)d->data + d->byte_offset;
     if (d->data == NULL || at % dfqi_dtype_bytes(v.dtype) != 0)
         return dfqi_fail(ctx, DFQ_E_INVALID,
-                         "the DLPack tensor's data lies at address %zu, must be a multiple of %zu; "
+                         "the DLPack tensor's data is at address %zu, must be a multiple of %zu; "
                          "copy it",
                          d->data == NULL ? (size_t)0 : (size_t)at, dfqi_dtype_bytes(v.dtype));
     v.data = (const char *)d->data + d->byte_offset;
