@@ -1,8 +1,9 @@
-/* Where the codes of a right operand lie (int_kernel.h, dfqi_int_matrix), and the grid of a row of
- * codes. All tables share this code. */
+/* Where the codes of a right operand lie (int_kernel.h, dfqi_int_matrix), and
+ * the grid of a row of codes. All tables share this code. */
 #ifndef DFQI_INT_LAYOUT_H
 #define DFQI_INT_LAYOUT_H
 
+#include "kernel/conv_axis.h"
 #include "kernel/int_kernel.h"
 
 enum { DFQI_INT_BLOCK = DFQI_INT_PANEL * DFQI_INT_GROUP }; /* bytes of a group of a panel */
@@ -24,8 +25,8 @@ static inline int64_t dfqi_int_panel_bytes(const dfqi_int_matrix *b)
     return b->spans * dfqi_int_span_bytes(b->k, b->nibbles);
 }
 
-/* The byte of code p of a span of row j; in nibbles *shift is 0 for the low half and 4 for the
- * high one. */
+/* The byte of code p of a span of row j; in nibbles *shift is 0 for the low
+ * half and 4 for the high one. */
 static inline int64_t dfqi_int_at(const dfqi_int_matrix *b, int64_t j, int64_t span, int64_t p,
                                   int *shift)
 {
@@ -35,6 +36,15 @@ static inline int64_t dfqi_int_at(const dfqi_int_matrix *b, int64_t j, int64_t s
     return j / DFQI_INT_PANEL * dfqi_int_panel_bytes(b) +
            span * dfqi_int_span_bytes(b->k, b->nibbles) + group * DFQI_INT_BLOCK +
            j % DFQI_INT_PANEL * DFQI_INT_GROUP + p % DFQI_INT_GROUP;
+}
+
+/* Bytes of the rows, with their padding, of which a convolution makes a copy at
+ * a time. */
+static inline int64_t dfqi_int_band_bytes(const dfqi_conv_shape *s)
+{
+    const dfqi_conv_axis x = dfqi_conv_axis_x(0, s), y = dfqi_conv_axis_y(0, s);
+    const int64_t row = dfqi_conv_row(&x, dfqi_int_row(s->c));
+    return dfqi_conv_band_rows(&y, dfqi_conv_band(&y, row)) * row;
 }
 
 #endif

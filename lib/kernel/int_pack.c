@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "kernel/conv_axis.h"
 #include "kernel/int_layout.h"
 
 int64_t dfqi_int_packed_bytes(int64_t n, int64_t spans, int64_t k, int bits)
@@ -10,8 +9,8 @@ int64_t dfqi_int_packed_bytes(int64_t n, int64_t spans, int64_t k, int bits)
     return (n + DFQI_INT_PANEL - 1) / DFQI_INT_PANEL * spans * dfqi_int_span_bytes(k, bits <= 4);
 }
 
-/* The codes of a row as they come: [channels][taps]. They are packed taps after taps, each as its
- * channels and zeros up to `padded` codes. */
+/* The codes of a row as they come: [channels][taps]. They are packed taps after
+ * taps, each as its channels and zeros up to `padded` codes. */
 typedef struct filter {
     int64_t channels, taps;
     int64_t padded;
@@ -107,14 +106,17 @@ dfq_status dfqi_int_pack_conv(dfq_context *ctx, const char *layer, const dfqi_co
     return pack(ctx, layer, &f, bits, codes, packed, sum, b);
 }
 
+/* Depthwise convolutions put the columns of taps of a row beside each other,
+ * behind the band. */
 int64_t dfqi_int_conv_scratch(const dfqi_conv_shape *s)
 {
-    const dfqi_conv_axis x = dfqi_conv_axis_x(0, s), y = dfqi_conv_axis_y(0, s);
-    const int64_t row = dfqi_conv_row(&x, dfqi_int_row(s->c));
-    return dfqi_conv_band_rows(&y, dfqi_conv_band(&y, row)) * row;
+    const dfqi_conv_axis x = dfqi_conv_axis_x(0, s);
+    return dfqi_int_band_bytes(s) +
+           dfqi_conv_row(&x, dfqi_int_groups(s->kernel_y) * DFQI_INT_BLOCK);
 }
 
-/* A depthwise filter is a matrix of one span of kernel_y codes for each column of taps. */
+/* A depthwise filter is a matrix of one span of kernel_y codes for each column
+ * of taps. */
 static dfqi_int_matrix depthwise(const dfqi_conv_shape *s)
 {
     return (dfqi_int_matrix){.n = s->c, .k = s->kernel_y, .spans = s->kernel_x};

@@ -1,11 +1,12 @@
-/* The integer kernel tables of this machine, best first, and the one that goes with the float
- * table. */
+/* The integer kernel tables of this machine, best first, and the one that goes
+ * with the float table. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernel/int_priv.h"
 #include "kernel/int_ref/int_ref.h"
+#include "kernel/kernel_config.h"
 
 enum { MAX_TABLES = 4 };
 
@@ -16,6 +17,9 @@ static const dfqi_int_kernels *chosen;
 
 static void build(void)
 {
+#if DFQI_HAVE_INT_X86
+    n_tables = dfqi_int_x86_tables(tables);
+#endif
     tables[n_tables++] = &dfqi_int_kernels_ref;
 }
 
@@ -35,8 +39,8 @@ const dfqi_int_kernels *dfqi_int_kernels_find(const char *name)
     return NULL;
 }
 
-/* The one that DFQ_KERNELS names, or the best that needs no more than the float table has. Names of
- * float tables begin with their vector level. */
+/* The one that DFQ_KERNELS names, or the best that needs no more than the float
+ * table has. Names of float tables begin with their vector level. */
 static void choose(void)
 {
     static const char *const levels[] = {"avx512", "avx2"}; /* best first */

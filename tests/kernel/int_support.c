@@ -2,36 +2,49 @@
 #define _DEFAULT_SOURCE
 #include "kernel/int_support.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "kernel/codes.h"
 #include "support/skip.h"
 
+static const char guard = 0x5a;
+
 pages pages_begin(uint64_t seed)
 {
-    pages p = {.rng = dfqi_rng_make(seed, 78)};
+    const char *loose = getenv("DFQT_LOOSE_PAGES");
+    pages p = {.rng = dfqi_rng_make(seed, 78), .loose = loose && *loose == '1' ? PAGES_LOOSE : 0};
     return p;
+}
+
+static size_t page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 void *pages_take(pages *p, size_t bytes, size_t align)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), used = (bytes + align + page - 1) / page * page;
+    size_t page = page_size(), used = (bytes + align + p->loose + page - 1) / page * page;
     ck_assert_int_lt(p->n, PAGES_MAX);
     char *base =
         mmap(NULL, used + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(base, MAP_FAILED);
     ck_assert_int_eq(mprotect(base + used, page, PROT_NONE), 0);
-    for (size_t i = 0; i < used; i++) base[i] = (char)dfqi_rng_below(&p->rng, 256);
+    for (size_t i = 0; i < used - p->loose; i++) base[i] = (char)dfqi_rng_below(&p->rng, 256);
+    memset(base + used - p->loose, guard, p->loose);
     p->base[p->n] = base;
     p->size[p->n++] = used + page;
-    return base + (used - bytes) / align * align;
+    return base + (used - p->loose - bytes) / align * align;
 }
 
 void pages_end(pages *p)
 {
     while (p->n > 0) {
         p->n--;
+        const char *end = p->base[p->n] + p->size[p->n] - page_size();
+        for (size_t i = 1; i <= p->loose; i++)
+            ck_assert_msg(end[-(ptrdiff_t)i] == guard, "wrote behind a buffer");
         munmap(p->base[p->n], p->size[p->n]);
     }
 }

@@ -1,0 +1,41 @@
+/* Convolutions of codes as products of matrices that are never written down: a
+ * row of the left operand is a pixel, its spans are the rows of taps. */
+#include "kernel/int_x86/conv_band.h"
+#include "kernel/int_x86/tile.h"
+
+static int is_product(const dfqi_conv_shape *s)
+{
+    return s->kernel_y * s->kernel_x == 1 && s->stride == 1 && s->pad == 0;
+}
+
+/* Where the spans of a pixel begin: its rows of taps, or single taps. */
+static void spans_of(const dfqi_conv_shape *s, const conv_band *band, int64_t pixel, int64_t *span)
+{
+    const int64_t of_row = dfqi_int_conv_spans(s) / s->kernel_y;
+    for (int64_t u = 0; u < s->kernel_y; u++)
+        for (int64_t v = 0; v < of_row; v++)
+            span[u * of_row + v] = (u * band->next + v * pixel) * s->dilation;
+}
+
+void INT_ISA(conv)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                   const dfqi_int_output *out, uint8_t *scratch)
+{
+    const conv_bands bands = conv_bands_make(s, a, scratch);
+    int64_t span[DFQI_CONV_KERNEL * DFQI_CONV_KERNEL];
+    tile_rows r = {.n = s->out_x, .step = s->stride * bands.pixel, .spans = b->spans, .span = span};
+    if (is_product(s)) {
+        INT_ISA(product)(s->out_y * s->out_x, a, b, out);
+        return;
+    }
+    for (int64_t y0 = 0; y0 < s->out_y; y0 += bands.rows) {
+        const int64_t rows = s->out_y - y0 < bands.rows ? s->out_y - y0 : bands.rows;
+        const conv_band band = conv_band_load(&bands, y0, rows);
+        spans_of(s, &band, bands.pixel, span);
+        for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL)
+            for (int64_t y = 0; y < rows; y++) {
+                r.x = band.at + y * s->stride * band.next;
+                r.number = (y0 + y) * s->out_x;
+                INT_ISA(tiles)(&r, a, b, out, j);
+            }
+    }
+}
