@@ -36,6 +36,7 @@ int cmd_export(struct session *s)
     if (code) return code;
     dfq_export_options_init(&o, sizeof o);
     o.opset = (int32_t)s->o->opset;
+    o.int4 = s->o->int4;
     code = places_appeared(s, OPT_OUT);
     if (!code) {
         dfq_status status = dfq_graph_export(g, s->o->out, &o, &done);

@@ -73,6 +73,7 @@ enum option_id {
     OPT_SAVE_SUPERNET,
     OPT_TRAJECTORY,
     OPT_OPSET,
+    OPT_INT4,
     OPT_ARCH,
     OPT_HEADS,
     OPT_IMAGE,
@@ -141,7 +142,7 @@ struct options {
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
-    int no_tune, no_images, resume, force, json, quiet, all, verbose;
+    int int4, no_tune, no_images, resume, force, json, quiet, all, verbose;
 };
 
 extern const char *const verb_names[VERB_COUNT];

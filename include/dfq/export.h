@@ -20,7 +20,11 @@ extern "C" {
 /** How an ONNX file is written. */
 typedef struct dfq_export_options {
     uint32_t struct_size; /**< set by dfq_export_options_init() */
-    int32_t opset;        /**< operator set, 17 to 25; 0: 20, the first one with GELU as a node */
+    /** operator set, 17 to 25; 0: 20, the first one with GELU as a node, and 21 with int4 */
+    int32_t opset;
+    int32_t int4; /**< 1: codes of up to 4 bits have the types int4 and uint4, operator set 21 and
+                          more; 0: codes of all widths are 8-bit, which engines compute with */
+    int32_t reserved; /**< 0 */
 } dfq_export_options;
 
 /** What was written. Filled by dfq_graph_export() and dfq_graph_export_to_memory(). */
@@ -44,9 +48,9 @@ DFQ_API void dfq_export_options_init(dfq_export_options *options, size_t size);
  *  @param graph    float, or quantized
  *  @param options  NULL: the defaults
  *  @param out_info what was written, struct_size set; or NULL
- *  @return ::DFQ_E_INVALID (an option out of its range), ::DFQ_E_UNSUPPORTED (the network has what
- *          ONNX or the operator set has not, or the file would be larger than 2 GB), ::DFQ_E_IO,
- *          ::DFQ_E_NOMEM. */
+ *  @return ::DFQ_E_INVALID (an option out of its range; int4, and nothing has up to 4 bits),
+ *          ::DFQ_E_UNSUPPORTED (the network has what ONNX or the operator set has not, or the file
+ *          would be larger than 2 GB), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_export(const dfq_graph *graph, const char *path,
                                         const dfq_export_options *options,
                                         dfq_export_info *out_info);

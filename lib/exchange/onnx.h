@@ -9,7 +9,8 @@
 enum { DFQI_OPSET_MIN = 17, DFQI_OPSET_MAX = 25 };
 
 typedef struct dfqi_onnx_options {
-    int32_t opset; /* 0: the oldest in which all that the network needs is one node */
+    int32_t opset; /* 0: 20, with int4 21 */
+    int32_t int4;  /* 1: codes of up to 4 bits have 4-bit types */
 } dfqi_onnx_options;
 
 /* What was written. */

@@ -30,46 +30,86 @@ static const dfqi_node *norm_behind(const dfqi_onnx *e, const dfqi_node *n)
     return norm;
 }
 
-/* Weight and bias of a float convolution, with the BatchNorm's factors in them. */
-static void float_operands(dfqi_onnx *e, const dfqi_node *n, const dfqi_node *norm, dfqi_ref *w,
-                           dfqi_ref *b)
+/* What the rows of a weight are multiplied by, and the bias: those of the BatchNorm behind it, else
+ * 1 and the convolution's own. */
+typedef struct factors {
+    double *gain;
+    float *bias;
+    bool positive; /* all gains are */
+} factors;
+
+static factors factors_of(dfqi_onnx *e, const dfqi_node *n, const dfqi_node *norm)
 {
-    const dfqi_value *v = dfqi_onnx_shape(e, n, 1);
-    const float *from = dfqi_onnx_param(e, n, 1);
-    int64_t o = v->dims[0], k = dfqi_value_count(v) / o;
-    float *to = dfqi_onnx_floats(e, o * k), *bias = dfqi_onnx_floats(e, o);
-    if (!to || !bias) return;
-    for (int64_t r = 0; r < o; r++) {
-        double gain, shift;
-        gain_and_shift(e, norm, r, &gain, &shift);
-        for (int64_t i = 0; i < k; i++) to[r * k + i] = (float)(gain * (double)from[r * k + i]);
-        bias[r] = (float)shift;
+    int64_t o = dfqi_onnx_shape(e, n, 1)->dims[0];
+    const float *own = n->in[3] >= 0 ? dfqi_onnx_param(e, n, 3) : NULL;
+    factors f = {dfqi_onnx_alloc(e, (size_t)o, sizeof *f.gain), dfqi_onnx_floats(e, o), true};
+    for (int64_t r = 0; f.gain && f.bias && r < o; r++) {
+        double shift = own ? (double)own[r] : 0.0, b = shift;
+        f.gain[r] = 1.0;
+        if (norm) gain_and_shift(e, norm, r, &f.gain[r], &shift);
+        f.bias[r] = (float)(norm ? shift + f.gain[r] * b : shift);
+        f.positive = f.positive && f.gain[r] > 0;
     }
-    *w = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight", n->name),
-                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, v->rank, v->dims, to);
-    *b = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.bias", n->name),
-                          ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &o, bias);
+    return f;
 }
 
+static dfqi_ref float_weight(dfqi_onnx *e, const dfqi_node *n, const factors *f)
+{
+    const dfqi_value *v = dfqi_onnx_shape(e, n, 1);
+    const float *from = dfqi_onnx_weight_floats(e, n);
+    int64_t count = dfqi_value_count(v), k = count / v->dims[0];
+    float *to = dfqi_onnx_floats(e, count);
+    if (!to || !from || !f->gain) return NULL;
+    for (int64_t i = 0; i < count; i++) to[i] = (float)(f->gain[i / k] * (double)from[i]);
+    return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight", n->name),
+                            ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, v->rank, v->dims, to);
+}
+
+static dfqi_ref coded_weight(dfqi_onnx *e, const dfqi_onnx_weight *w, const factors *f)
+{
+    for (int64_t r = 0; f->gain && r < w->rows; r++)
+        w->scales[r] = (float)((double)w->scales[r] * f->gain[r]);
+    return dfqi_onnx_weight_values(e, w, 0);
+}
+
+/* Engines round a bias to a multiple of both scales' product, which is coarse if codes have fewer
+ * than 8 bits: then it is added behind the convolution. */
+static dfqi_ref convolve(dfqi_onnx *e, dfqi_ref x, dfqi_ref w, dfqi_ref b, bool apart,
+                         const dfqi_conv_shape *s, int64_t groups)
+{
+    dfqi_ref y = dfqi_onnx_node(e, "Conv", b && !apart ? 3 : 2, (dfqi_ref[]){x, w, b});
+    dfqi_onnx_ints(e, "kernel_shape", 2, (int64_t[]){s->kernel_y, s->kernel_x});
+    dfqi_onnx_ints(e, "strides", 2, (int64_t[]){s->stride, s->stride});
+    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){s->pad, s->pad, s->pad, s->pad});
+    dfqi_onnx_ints(e, "dilations", 2, (int64_t[]){s->dilation, s->dilation});
+    dfqi_onnx_int(e, "group", groups);
+    return b && apart ? dfqi_onnx_binary(e, "Add", y, b) : y;
+}
+
+/* Integer convolutions of engines want one zero point for all filters, so weights on asymmetric
+ * grids are written as floats; and scales above 0, so a BatchNorm that turns a sign stays behind.
+ */
 void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n)
 {
     dfqi_conv_shape s;
     int64_t depthwise;
-    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST), w = NULL, b = NULL;
+    dfqi_onnx_weight w;
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST), b = NULL;
+    bool coded = dfqi_onnx_weight_get(e, n, &w) && !w.zeros && !w.factors;
     const dfqi_node *norm = norm_behind(e, n);
-    dfqi_conv_node(e->g, n, &s, &depthwise);
-    if (norm) {
-        float_operands(e, n, norm, &w, &b);
-    } else {
-        w = dfqi_onnx_in(e, n, 1, DFQI_LAYOUT_SAME);
-        if (n->in[3] >= 0) b = dfqi_onnx_in(e, n, 3, DFQI_LAYOUT_SAME);
+    factors f = factors_of(e, n, norm);
+    if (coded && !f.positive) {
+        norm = NULL;
+        f = factors_of(e, n, NULL);
     }
-    dfqi_ref y = dfqi_onnx_node(e, "Conv", b ? 3 : 2, (dfqi_ref[]){x, w, b});
-    dfqi_onnx_ints(e, "kernel_shape", 2, (int64_t[]){s.kernel_y, s.kernel_x});
-    dfqi_onnx_ints(e, "strides", 2, (int64_t[]){s.stride, s.stride});
-    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){s.pad, s.pad, s.pad, s.pad});
-    dfqi_onnx_ints(e, "dilations", 2, (int64_t[]){s.dilation, s.dilation});
-    dfqi_onnx_int(e, "group", depthwise ? s.c : 1);
+    dfqi_conv_node(e->g, n, &s, &depthwise);
+    dfqi_ref v = coded ? coded_weight(e, &w, &f) : float_weight(e, n, &f);
+    bool apart = coded && (w.bits < 8 || e->m->scheme.act_bits < 8);
+    if (norm || n->in[3] >= 0)
+        b = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.bias", n->name),
+                             ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, apart ? 3 : 1,
+                             (int64_t[]){s.o, 1, 1}, f.bias);
+    dfqi_ref y = convolve(e, x, v, b, apart, &s, depthwise ? s.c : 1);
     dfqi_onnx_out(e, n, 0, y, DFQI_LAYOUT_CHANNELS_FIRST);
     if (norm) dfqi_onnx_out(e, norm, 0, y, DFQI_LAYOUT_CHANNELS_FIRST);
 }

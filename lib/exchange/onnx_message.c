@@ -143,16 +143,19 @@ void dfqi_onnx_ints(dfqi_onnx *e, const char *name, int32_t n, const int64_t *va
 
 /* -- constants --------------------------------------------------------------------------------- */
 
-static int64_t type_bytes(int32_t type)
+static int64_t type_bits(int32_t type)
 {
     switch (type) {
     case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
     case ONNX__TENSOR_PROTO__DATA_TYPE__INT32:
-        return 4;
+        return 32;
     case ONNX__TENSOR_PROTO__DATA_TYPE__INT64:
-        return 8;
+        return 64;
+    case DFQI_ONNX_INT4:
+    case DFQI_ONNX_UINT4:
+        return 4;
     default:
-        return 1;
+        return 8;
     }
 }
 
@@ -162,9 +165,10 @@ static const int64_t constants_limit = INT32_MAX - (1 << 24);
 static int64_t bytes_of(dfqi_onnx *e, const char *name, int32_t type, int32_t rank,
                         const int64_t *dims)
 {
-    int64_t n = type_bytes(type);
+    int64_t n = type_bits(type);
     bool fits = true;
     for (int32_t i = 0; i < rank; i++) fits = fits && dfqi_mul_i64(n, dims[i], &n);
+    n = n / 8 + (n % 8 != 0);
     if (fits && n <= constants_limit - e->constant_bytes) return n;
     dfqi_onnx_fail(e, DFQ_E_UNSUPPORTED,
                    "%s: the weights up to this one take more than 2 GB, the most that an ONNX file "
@@ -234,6 +238,12 @@ dfqi_ref dfqi_onnx_list(dfqi_onnx *e, int32_t n, const int64_t *values)
 {
     return small_constant(e, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, 1, (int64_t[]){n},
                           (size_t)n * sizeof *values, values);
+}
+
+dfqi_ref dfqi_onnx_code(dfqi_onnx *e, int32_t type, int32_t value)
+{
+    const uint8_t byte = (uint8_t)(type_bits(type) == 4 ? value & 15 : value);
+    return small_constant(e, type, 0, NULL, 1, &byte);
 }
 
 float *dfqi_onnx_floats(dfqi_onnx *e, int64_t n)

@@ -11,6 +11,12 @@ const dfqi_value *dfqi_onnx_shape(const dfqi_onnx *e, const dfqi_node *n, int32_
     return dfqi_graph_value(e->g, n->in[slot]);
 }
 
+const dfqi_node *dfqi_onnx_maker(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
+{
+    int32_t node = dfqi_onnx_shape(e, n, slot)->node;
+    return node >= 0 ? &e->g->nodes[node] : NULL;
+}
+
 const float *dfqi_onnx_param(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
 {
     if (n->in[slot] < 0) return NULL;
@@ -35,6 +41,9 @@ dfqi_ref dfqi_onnx_in_any(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_l
     dfqi_onnx_value *state = &e->values[n->in[slot]];
     const dfqi_value *v = dfqi_graph_value(e->g, n->in[slot]);
     if (!state->ref && v->kind == DFQI_VALUE_PARAM) state->ref = constant_of(e, v);
+    if (!state->ref && state->grid)
+        state->ref = state->grid->codes ? dfqi_onnx_row_values(e, state->grid)
+                                        : dfqi_onnx_static_values(e, v, state->layout, state->grid);
     if (!state->ref)
         dfqi_onnx_fail(e, DFQ_E_INTERNAL, "operand %d of %s was not written", (int)slot,
                        dfqi_op_get(n->op)->name);
@@ -83,6 +92,28 @@ dfqi_ref dfqi_onnx_unary(dfqi_onnx *e, const char *type, dfqi_ref a)
     return dfqi_onnx_node(e, type, 1, &a);
 }
 
+dfqi_ref dfqi_onnx_cast(dfqi_onnx *e, dfqi_ref a, int32_t type)
+{
+    a = dfqi_onnx_unary(e, "Cast", a);
+    dfqi_onnx_int(e, "to", type);
+    return a;
+}
+
+dfqi_ref dfqi_onnx_reduce(dfqi_onnx *e, const char *type, dfqi_ref x, int64_t axis)
+{
+    enum {
+        AXES_OPERAND = 18
+    }; /* the operator set in which axes became an operand of all of them */
+    bool attribute = e->opset < AXES_OPERAND && strcmp(type, "ReduceSum") != 0;
+    if (attribute)
+        x = dfqi_onnx_unary(e, type, x);
+    else
+        x = dfqi_onnx_binary(e, type, x, dfqi_onnx_list(e, 1, &axis));
+    if (attribute) dfqi_onnx_ints(e, "axes", 1, &axis);
+    dfqi_onnx_int(e, "keepdims", 1);
+    return x;
+}
+
 dfqi_ref dfqi_onnx_transpose(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t *perm)
 {
     x = dfqi_onnx_unary(e, "Transpose", x);
@@ -128,7 +159,7 @@ static void emit_reshape(dfqi_onnx *e, const dfqi_node *n)
     dfqi_onnx_out(e, n, 0, dfqi_onnx_reshape(e, x, y->rank, dims), DFQI_LAYOUT_SAME);
 }
 
-/* Weights are packed for the kernels of this library alone. */
+/* Products write their weights themselves: the codes, and not what kernels read. */
 static void emit_nothing(dfqi_onnx *e, const dfqi_node *n)
 {
     (void)e, (void)n;
@@ -159,6 +190,10 @@ dfqi_emit dfqi_onnx_emitter(dfqi_op_kind op)
         [DFQI_OP_MAX_POOL] = dfqi_emit_max_pool,
         [DFQI_OP_MEAN_POOL] = dfqi_emit_mean_pool,
         [DFQI_OP_BATCHNORM] = dfqi_emit_batchnorm,
+        [DFQI_OP_FQ] = dfqi_emit_fq,
+        [DFQI_OP_FQ_LOG] = dfqi_emit_fq_log,
+        [DFQI_OP_FQ_WEIGHT] = emit_nothing,
+        [DFQI_OP_FQ_ROW] = dfqi_emit_fq_row,
     };
     return table[op];
 }

@@ -18,12 +18,30 @@ typedef enum dfqi_layout {
     DFQI_LAYOUT_TOKENS_FIRST    /* [B,N,H,d] where the graph has [B,H,N,d] */
 } dfqi_layout;
 
+/* Element types that the schema of older packages does not name. */
+enum { DFQI_ONNX_UINT4 = 21, DFQI_ONNX_INT4 = 22, DFQI_INT4_OPSET = 21, DFQI_INT4_BITS = 4 };
+
+/* A value on a grid whose real values are written only if somebody reads them. */
+typedef struct dfqi_onnx_grid {
+    /* found at run time: scale (codes - zero_point) */
+    dfqi_ref codes;      /* 8-bit; NULL: static */
+    dfqi_ref scale;      /* F32, one for each row or column */
+    dfqi_ref zero_point; /* I32; NULL: 0 */
+    /* static: scales (unit - zeros) */
+    dfqi_ref unit; /* F32, whole numbers, quantized with scale 1 */
+    int64_t n;     /* scales */
+    const float *scales;
+    const float *zeros; /* NULL: 0 */
+} dfqi_onnx_grid;
+
 /* What is known of a value of the graph. */
 typedef struct dfqi_onnx_value {
-    dfqi_ref ref;    /* NULL: not written yet */
+    dfqi_ref ref; /* NULL: not written yet */
+    const dfqi_onnx_grid *grid;
     int32_t readers; /* nodes that read it and are needed */
     dfqi_layout layout;
-    int32_t scaled; /* the softmax that reads it need not multiply any more */
+    bool scaled;  /* the softmax that reads it need not multiply any more */
+    bool divided; /* by the scales of the grid that reads it, and its zero points are added */
 } dfqi_onnx_value;
 
 /* A conversion. It keeps its first error (sticky), so that emitters need no checks in between. */
@@ -33,6 +51,7 @@ typedef struct dfqi_onnx {
     const dfqi_graph *g;
     dfqi_arena mem; /* of all messages; they are never freed one by one */
     int32_t opset;
+    bool int4;
     Onnx__GraphProto graph;
     size_t cap_nodes, cap_initializers;
     int64_t constant_bytes;
@@ -85,7 +104,8 @@ void dfqi_onnx_float(dfqi_onnx *e, const char *name, float value);
 dfqi_ref dfqi_onnx_tensor(dfqi_onnx *e, const char *name, int32_t type, int32_t rank,
                           const int64_t *dims, const void *data);
 dfqi_ref dfqi_onnx_scalar(dfqi_onnx *e, float value);
-dfqi_ref dfqi_onnx_index(dfqi_onnx *e, int64_t value);                   /* I64, no axes */
+dfqi_ref dfqi_onnx_index(dfqi_onnx *e, int64_t value);              /* I64, no axes */
+dfqi_ref dfqi_onnx_code(dfqi_onnx *e, int32_t type, int32_t value); /* of 4 or 8 bits, no axes */
 dfqi_ref dfqi_onnx_list(dfqi_onnx *e, int32_t n, const int64_t *values); /* I64 [n] */
 /* F32 [n] in the arena, to be filled, and then made a constant; NULL after an error. */
 float *dfqi_onnx_floats(dfqi_onnx *e, int64_t n);
@@ -101,13 +121,59 @@ void dfqi_onnx_out(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_ref ref,
 const dfqi_value *dfqi_onnx_shape(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
 /* The node that reads output 0 of `n`, if it is the only one; else NULL. */
 const dfqi_node *dfqi_onnx_reader(const dfqi_onnx *e, const dfqi_node *n);
+/* The node that made an operand; NULL: none did. */
+const dfqi_node *dfqi_onnx_maker(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
 /* The values of a parameter; NULL if the operand is none. */
 const float *dfqi_onnx_param(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
 
 dfqi_ref dfqi_onnx_binary(dfqi_onnx *e, const char *type, dfqi_ref a, dfqi_ref b);
 dfqi_ref dfqi_onnx_unary(dfqi_onnx *e, const char *type, dfqi_ref a);
+dfqi_ref dfqi_onnx_cast(dfqi_onnx *e, dfqi_ref a, int32_t type);
+/* ReduceMin and its kin over one axis, which stays with extent 1. */
+dfqi_ref dfqi_onnx_reduce(dfqi_onnx *e, const char *type, dfqi_ref x, int64_t axis);
 dfqi_ref dfqi_onnx_transpose(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t *perm);
 dfqi_ref dfqi_onnx_reshape(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t *dims);
+
+/* -- weights (onnx_codes.c) -------------------------------------------------------------------- */
+
+/* Codes of a weight of rows O and columns K: scale[o] (code - zero[o]), divided by the scales of
+ * the input's channels if it has factors. */
+typedef struct dfqi_onnx_weight {
+    const char *layer;
+    const dfqi_value *shape;
+    int64_t rows, cols;
+    int32_t bits;
+    int8_t *codes;
+    float *scales, *zeros; /* zeros NULL: 0 */
+    bool factors;
+} dfqi_onnx_weight;
+
+/* The codes of a layer's weight. False if it is float. */
+bool dfqi_onnx_weight_get(dfqi_onnx *e, const dfqi_node *n, dfqi_onnx_weight *out);
+/* Its values as the network computes with them, quantized or not. */
+const float *dfqi_onnx_weight_floats(dfqi_onnx *e, const dfqi_node *n);
+/* Constants: the codes, as they are or as [K,O]; the scales. */
+dfqi_ref dfqi_onnx_weight_codes(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed);
+dfqi_ref dfqi_onnx_weight_scales(dfqi_onnx *e, const dfqi_onnx_weight *w);
+/* scale code, by DequantizeLinear: of a weight without zero points. */
+dfqi_ref dfqi_onnx_weight_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed);
+
+/* -- grids (onnx_static.c, onnx_rows.c) -------------------------------------------------------- */
+
+/* A constant that broadcasts over value v: one number for each channel, or with heads [B,H,N,d] one
+ * for each head, or for each head and channel. */
+dfqi_ref dfqi_onnx_vector(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout, int64_t n,
+                          const float *data);
+/* The real values of a grid. */
+dfqi_ref dfqi_onnx_static_values(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout,
+                                 const dfqi_onnx_grid *g);
+dfqi_ref dfqi_onnx_row_values(dfqi_onnx *e, const dfqi_onnx_grid *g);
+/* x W^T without the bias, from codes. */
+dfqi_ref dfqi_onnx_row_linear(dfqi_onnx *e, const dfqi_onnx_grid *x, const dfqi_onnx_weight *w);
+/* factor a b, from codes; operands transposed by perm[4], NULL: as they are. b has no zero point.
+ */
+dfqi_ref dfqi_onnx_row_matmul(dfqi_onnx *e, const dfqi_onnx_grid *a, const int64_t *perm_a,
+                              const dfqi_onnx_grid *b, const int64_t *perm_b, float factor);
 
 /* -- emitters ---------------------------------------------------------------------------------- */
 
@@ -127,5 +193,8 @@ void dfqi_emit_channels(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_subsample_pad(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_max_pool(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_mean_pool(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_fq(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_fq_log(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_fq_row(dfqi_onnx *e, const dfqi_node *n);
 
 #endif

@@ -77,32 +77,6 @@ void dfqi_emit_join_heads(dfqi_onnx *e, const dfqi_node *n)
     dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_SAME);
 }
 
-/* -- attention --------------------------------------------------------------------------------- */
-
-/* The softmax behind the product of queries and keys multiplies by a constant. It is cheaper to
- * multiply the queries. */
-static dfqi_ref scale_queries(dfqi_onnx *e, const dfqi_node *n, dfqi_ref a)
-{
-    const dfqi_node *reader = dfqi_onnx_reader(e, n);
-    if (!reader || reader->op != DFQI_OP_SOFTMAX || reader->attr.f[0] == 1.0f) return a;
-    e->values[n->out[0]].scaled = 1;
-    return dfqi_onnx_binary(e, "Mul", a, dfqi_onnx_scalar(e, reader->attr.f[0]));
-}
-
-void dfqi_emit_matmul(dfqi_onnx *e, const dfqi_node *n)
-{
-    static const int64_t swap[4] = {0, 1, 3, 2}, turn[4] = {0, 2, 3, 1};
-    dfqi_layout layout;
-    dfqi_ref a = scale_queries(e, n, dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME)), b;
-    if (n->op == DFQI_OP_MATMUL_NT) {
-        b = dfqi_onnx_in_any(e, n, 1, &layout);
-        b = dfqi_onnx_transpose(e, b, 4, layout == DFQI_LAYOUT_TOKENS_FIRST ? turn : swap);
-    } else {
-        b = dfqi_onnx_in(e, n, 1, DFQI_LAYOUT_SAME);
-    }
-    dfqi_onnx_out(e, n, 0, dfqi_onnx_binary(e, "MatMul", a, b), DFQI_LAYOUT_SAME);
-}
-
 void dfqi_emit_softmax(dfqi_onnx *e, const dfqi_node *n)
 {
     dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME);
@@ -116,11 +90,35 @@ void dfqi_emit_softmax(dfqi_onnx *e, const dfqi_node *n)
 
 /* -- rows -------------------------------------------------------------------------------------- */
 
+/* A grid with a scale for each channel that alone reads the result divides by it: so gamma and beta
+ * do, and the zero points are part of beta. */
+static dfqi_ref divided(dfqi_onnx *e, const dfqi_node *fq, int64_t c, const float *v,
+                        const char *what)
+{
+    const float *s = dfqi_onnx_param(e, fq, 1);
+    const float *z = fq->in[2] >= 0 && *what == 'b' ? dfqi_onnx_param(e, fq, 2) : NULL;
+    float *y = dfqi_onnx_floats(e, c);
+    for (int64_t i = 0; y && i < c; i++)
+        y[i] = (float)((double)v[i] / (double)s[i] + (z ? (double)rintf(z[i]) : 0.0));
+    return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.norm.%s", e->label, what),
+                            ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &c, y);
+}
+
 void dfqi_emit_layernorm(dfqi_onnx *e, const dfqi_node *n)
 {
-    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME);
-    dfqi_ref gamma = dfqi_onnx_in(e, n, 1, DFQI_LAYOUT_SAME);
-    dfqi_ref beta = dfqi_onnx_in(e, n, 2, DFQI_LAYOUT_SAME);
+    const dfqi_node *reader = dfqi_onnx_reader(e, n);
+    int64_t c = dfqi_value_last(dfqi_onnx_shape(e, n, 0));
+    bool fold = reader && reader->op == DFQI_OP_FQ && c > 1 &&
+                dfqi_value_count(dfqi_onnx_shape(e, reader, 1)) == c;
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME), gamma, beta;
+    if (fold) {
+        gamma = divided(e, reader, c, dfqi_onnx_param(e, n, 1), "gamma");
+        beta = divided(e, reader, c, dfqi_onnx_param(e, n, 2), "beta");
+        e->values[n->out[0]].divided = 1;
+    } else {
+        gamma = dfqi_onnx_in(e, n, 1, DFQI_LAYOUT_SAME);
+        beta = dfqi_onnx_in(e, n, 2, DFQI_LAYOUT_SAME);
+    }
     x = dfqi_onnx_node(e, "LayerNormalization", 3, (dfqi_ref[]){x, gamma, beta});
     dfqi_onnx_int(e, "axis", -1);
     dfqi_onnx_float(e, "epsilon", n->attr.f[0]);

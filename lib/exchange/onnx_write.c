@@ -209,13 +209,19 @@ static dfq_status write_model(dfqi_onnx *e, const dfqi_st_target *to, dfqi_onnx_
     return DFQ_OK;
 }
 
-static dfq_status choose_opset(dfq_context *ctx, int32_t asked, int32_t *out)
+static dfq_status choose_opset(dfq_context *ctx, int32_t asked, bool int4, int32_t *out)
 {
-    enum { OPSET = 20 }; /* has all that a network needs as single nodes */
+    enum { OPSET = 20 }; /* has all that a float network needs as single nodes */
     if (asked != 0 && (asked < DFQI_OPSET_MIN || asked > DFQI_OPSET_MAX))
         return dfqi_fail(ctx, DFQ_E_INVALID, "opset is %d, must be %d to %d", asked, DFQI_OPSET_MIN,
                          DFQI_OPSET_MAX);
-    *out = asked ? asked : OPSET;
+    if (int4 && asked != 0 && asked < DFQI_INT4_OPSET)
+        return dfqi_fail(
+            ctx, DFQ_E_UNSUPPORTED,
+            "opset is %d, which has no 4-bit types; set it to %d or more, or leave int4 "
+            "out",
+            asked, DFQI_INT4_OPSET);
+    *out = asked ? asked : int4 ? DFQI_INT4_OPSET : OPSET;
     return DFQ_OK;
 }
 
@@ -223,9 +229,10 @@ dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_
                                  dfqi_id logits, const dfqi_onnx_options *o,
                                  const dfqi_st_target *to, dfqi_onnx_info *out)
 {
-    dfqi_onnx e = {.ctx = m->ctx, .m = m, .g = g, .label = "", .status = DFQ_OK};
+    dfqi_onnx e = {
+        .ctx = m->ctx, .m = m, .g = g, .int4 = o->int4 != 0, .label = "", .status = DFQ_OK};
     size_t n = (size_t)g->n_values;
-    DFQI_TRY(choose_opset(m->ctx, o->opset, &e.opset));
+    DFQI_TRY(choose_opset(m->ctx, o->opset, e.int4, &e.opset));
     dfqi_arena_init(&e.mem, m->ctx);
     bool *needed = dfqi_onnx_alloc(&e, n, sizeof *needed);
     e.values = dfqi_onnx_alloc(&e, n, sizeof *e.values);
@@ -236,12 +243,28 @@ dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_
     return status;
 }
 
+/* Is there anything that 4-bit types are for? */
+static dfq_status check_int4(const dfqi_model *m)
+{
+    const dfqi_scheme *s = &m->scheme;
+    if (!m->quantized)
+        return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                         "%s is float and has no codes of up to 4 bits; leave int4 out",
+                         m->net.arch.name);
+    for (int32_t i = 0; i < s->n_sites; i++)
+        if (s->sites[i].bits <= DFQI_INT4_BITS) return DFQ_OK;
+    return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                     "%s, w%da%d, has no codes of up to 4 bits; leave int4 out", m->net.arch.name,
+                     s->weight_bits, s->act_bits);
+}
+
 dfq_status dfqi_onnx_write(const dfqi_model *m, const dfqi_onnx_options *o,
                            const dfqi_st_target *to, dfqi_onnx_info *out)
 {
     dfqi_graph *g = NULL;
     dfqi_taps taps = {0};
     dfqi_id x;
+    if (o->int4) DFQI_TRY(check_int4(m));
     DFQI_TRY(dfqi_model_graph(m, 1, &g, &x, &taps));
     dfq_status status = dfqi_onnx_write_graph(m, g, x, taps.logits, o, to, out);
     dfqi_graph_free(g);

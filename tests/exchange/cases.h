@@ -8,6 +8,7 @@
 #include "exchange/onnx.h"
 
 TCase *dfqt_float_case(void);
+TCase *dfqt_quantized_case(void);
 TCase *dfqt_failure_case(void);
 
 /* The file of a network, read back and checked: values have one name each and are there before they

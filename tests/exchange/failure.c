@@ -28,6 +28,58 @@ START_TEST(test_out_of_memory)
 }
 END_TEST
 
+/* Of a quantized network, which is made once: each allocation of the export fails, and all memory
+ * that it took comes back. */
+static void sweep(dfqi_model *m, fail_alloc *fa, int32_t int4)
+{
+    const dfqi_onnx_options o = {.int4 = int4};
+    dfq_status status = DFQ_E_NOMEM;
+    for (int64_t n = 0; status == DFQ_E_NOMEM && n < 100000; n++) {
+        int64_t live = fa->live_blocks, end = fa->calls + n;
+        dfq_tensor *bytes = NULL;
+        dfqi_onnx_info info;
+        const dfqi_st_target to = {.bytes = &bytes};
+        fa->fail_at = end;
+        status = dfqi_onnx_write(m, &o, &to, &info);
+        ck_assert_int_eq(status, fa->calls > end ? DFQ_E_NOMEM : DFQ_OK);
+        fa->fail_at = -1;
+        dfq_tensor_release(bytes);
+        ck_assert_int_eq(fa->live_blocks, live);
+    }
+    ck_assert_int_eq(status, DFQ_OK);
+}
+
+START_TEST(test_out_of_memory_quantized)
+{
+    fail_alloc fa;
+    dfq_allocator a = fail_alloc_init(&fa, -1);
+    dfq_context_options o;
+    dfq_context *ctx;
+    dfqi_model *m, *low;
+    dfqi_grids grids = {.act_scale = _i == 1 ? DFQI_ACT_SCALE_ROW : DFQI_ACT_SCALE_TENSOR};
+    dfq_context_options_init(&o, sizeof o);
+    o.allocator = &a;
+    o.threads = 1;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
+    ck_assert_int_eq(dfqt_teacher(ctx, &m), DFQ_OK);
+    if (_i < 3)
+        ck_assert_int_eq(dfqt_quantize_with(m, _i < 2 ? DFQI_MODE_IMPROVED : DFQI_MODE_PARITY,
+                                            (dfqi_widths){4, 4, 0}, grids, &low),
+                         DFQ_OK);
+    dfqi_model_release(m);
+    if (_i == 3) {
+        m = dfqt_family(ctx, DFQI_FAMILY_RESNET);
+        low = dfqt_family_low(m);
+        dfqi_model_release(m);
+    }
+    sweep(low, &fa, 0);
+    sweep(low, &fa, 1);
+    dfqi_model_release(low);
+    dfq_context_release(ctx);
+    ck_assert_int_eq(fa.live_blocks, 0);
+}
+END_TEST
+
 START_TEST(test_opset_out_of_range)
 {
     static const int32_t wrong[] = {-1, 1, 16, 26};
@@ -118,6 +170,7 @@ TCase *dfqt_failure_case(void)
 {
     TCase *c = tcase_create("failure");
     tcase_add_loop_test(c, test_out_of_memory, 0, 2);
+    tcase_add_loop_test(c, test_out_of_memory_quantized, 0, 4);
     tcase_add_loop_test(c, test_opset_out_of_range, 0, 4);
     tcase_add_test(c, test_op_without_emitter);
     tcase_add_test(c, test_more_than_2_gb);

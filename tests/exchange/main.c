@@ -6,6 +6,7 @@ int main(void)
 {
     Suite *s = suite_create("exchange");
     suite_add_tcase(s, dfqt_float_case());
+    suite_add_tcase(s, dfqt_quantized_case());
     suite_add_tcase(s, dfqt_failure_case());
     return dfqt_run(s);
 }

@@ -1,0 +1,109 @@
+/* Weights as codes. */
+#include <string.h>
+
+#include "exchange/onnx_priv.h"
+#include "quant/quantizer.h"
+
+enum { FLOAT = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, INT8 = ONNX__TENSOR_PROTO__DATA_TYPE__INT8 };
+
+static int32_t type_of(const dfqi_onnx *e, const dfqi_onnx_weight *w)
+{
+    return e->int4 && w->bits <= DFQI_INT4_BITS ? DFQI_ONNX_INT4 : INT8;
+}
+
+static float *copy_floats(dfqi_onnx *e, const dfq_tensor *t)
+{
+    int64_t n = dfqi_tensor_count(t);
+    float *copy = dfqi_onnx_floats(e, n);
+    if (copy) memcpy(copy, dfqi_tensor_f32(t), (size_t)n * sizeof *copy);
+    return copy;
+}
+
+static void take(dfqi_onnx *e, const dfqi_quantizer *q, const dfq_tensor *w, dfqi_onnx_weight *out)
+{
+    dfq_tensor *codes;
+    if (e->status == DFQ_OK) e->status = dfqi_quantizer_codes(q, w, &codes);
+    if (e->status != DFQ_OK) return;
+    size_t n = (size_t)dfqi_tensor_count(codes);
+    int8_t *copy = dfqi_onnx_alloc(e, n, 1);
+    if (copy) memcpy(copy, codes->data, n);
+    out->codes = copy;
+    out->scales = copy_floats(e, q->scales);
+    out->zeros = q->zero_points ? copy_floats(e, q->zero_points) : NULL;
+    out->factors = q->column_factors != NULL;
+    dfqi_tensor_release(codes);
+}
+
+bool dfqi_onnx_weight_get(dfqi_onnx *e, const dfqi_node *n, dfqi_onnx_weight *out)
+{
+    const dfqi_value *v = dfqi_onnx_shape(e, n, 1);
+    int32_t site = e->m->quantized ? dfqi_site_index(&e->m->scheme, n->op, n->name, 1) : -1;
+    dfqi_quantizer *q = NULL;
+    if (site < 0 || e->status != DFQ_OK) return false;
+    *out = (dfqi_onnx_weight){.layer = n->name,
+                              .shape = v,
+                              .rows = v->dims[0],
+                              .cols = dfqi_value_count(v) / v->dims[0],
+                              .bits = e->m->scheme.sites[site].bits};
+    e->status = dfqi_model_get_quantizer(e->m, site, &q);
+    if (e->status != DFQ_OK) return false;
+    take(e, q, dfqi_network_find(&e->m->net, e->m->scheme.sites[site].name), out);
+    dfqi_quantizer_release(q);
+    return e->status == DFQ_OK;
+}
+
+const float *dfqi_onnx_weight_floats(dfqi_onnx *e, const dfqi_node *n)
+{
+    const float *w = dfqi_onnx_param(e, n, 1);
+    dfq_tensor *values;
+    if (w || e->status != DFQ_OK) return w;
+    int32_t site = dfqi_site_index(&e->m->scheme, n->op, n->name, 1);
+    e->status = dfqi_model_get_codes(e->m, site, NULL, &values);
+    if (e->status != DFQ_OK) return NULL;
+    w = copy_floats(e, values);
+    dfqi_tensor_release(values);
+    return w;
+}
+
+/* Row by row, or as MatMul reads them: [K,O]. */
+static int8_t *ordered(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed)
+{
+    if (!transposed) return w->codes;
+    int8_t *t = dfqi_onnx_alloc(e, (size_t)(w->rows * w->cols), 1);
+    for (int64_t k = 0; t && k < w->cols; k++)
+        for (int64_t o = 0; o < w->rows; o++) t[k * w->rows + o] = w->codes[o * w->cols + k];
+    return t;
+}
+
+/* Two codes a byte, the first in the lower half. */
+static int8_t *halved(dfqi_onnx *e, int64_t n, const int8_t *codes)
+{
+    uint8_t *p = dfqi_onnx_alloc(e, (size_t)(n + 1) / 2, 1);
+    for (int64_t i = 0; p && codes && i < n; i++)
+        p[i / 2] |= (uint8_t)((codes[i] & 15) << (i % 2 ? 4 : 0));
+    return (int8_t *)p;
+}
+
+dfqi_ref dfqi_onnx_weight_codes(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed)
+{
+    int32_t type = type_of(e, w), rank = transposed ? 2 : w->shape->rank;
+    const int64_t turned[2] = {w->cols, w->rows};
+    int8_t *codes = ordered(e, w, transposed);
+    if (type == DFQI_ONNX_INT4) codes = halved(e, w->rows * w->cols, codes);
+    return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.codes", w->layer), type, rank,
+                            transposed ? turned : w->shape->dims, codes);
+}
+
+dfqi_ref dfqi_onnx_weight_scales(dfqi_onnx *e, const dfqi_onnx_weight *w)
+{
+    return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.scale", w->layer), FLOAT, 1, &w->rows,
+                            w->scales);
+}
+
+dfqi_ref dfqi_onnx_weight_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed)
+{
+    dfqi_ref codes = dfqi_onnx_weight_codes(e, w, transposed);
+    dfqi_ref y = dfqi_onnx_binary(e, "DequantizeLinear", codes, dfqi_onnx_weight_scales(e, w));
+    dfqi_onnx_int(e, "axis", transposed ? 1 : 0);
+    return y;
+}

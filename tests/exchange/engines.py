@@ -1,0 +1,173 @@
+"""Exported networks in other engines: logits are those of the library, on the embedded network and on
+tiny ones. Prints TAP; skipped where Python lacks NumPy, onnx or all engines.
+
+usage: engines.py SOURCE_ROOT LIBRARY PROGRAM FIGURES
+
+A code that lies between two values falls to either side by the last bit of a sum, and changes what
+comes after. So most images must agree closely, and nearly all in their class."""
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+
+root, library, program, figures = sys.argv[1:5]
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.join(root, 'scripts'), os.path.join(root, 'tests', 'cli')]
+os.environ['DFQ_LIBRARY'] = library
+try:
+    import numpy
+    import onnx
+    import engines
+except ImportError as error:
+    print(f'1..0 # SKIP {error}; pip install numpy onnx onnxruntime openvino')
+    sys.exit(0)
+import tiny  # noqa: E402
+
+IMAGES = 32
+
+
+def have(name):
+    try:
+        __import__(name)
+        return True
+    except ImportError:
+        return False
+
+
+ENGINES = [name for name in engines.ENGINES if have(name)]
+
+
+class Scene:
+    """A folder with images of figures, the embedded network and a tiny one of each kind."""
+
+    def __init__(self, folder):
+        self.folder, self.dfq = folder, engines.Library()
+        self.figures = self.path('figures')
+        subprocess.run([figures, self.figures, str(IMAGES), '9'], check=True)
+        tiny.make(folder)
+        tiny.make_cnn(folder)
+        self.pictures = self.path('pictures')
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def embedded(self):
+        return os.path.join(root, 'examples', 'figures_vit.safetensors')
+
+    def quantize(self, source, *how):
+        out = self.path('low.safetensors')
+        subprocess.run([program, 'quantize', source, '-o', out, '-f', '-q', *how],
+                       check=True, stdout=subprocess.DEVNULL)
+        return out
+
+    def agree(self, path, data, median, same=0.9, opset=0, int4=0, only=ENGINES):
+        """The median over images of the largest difference, by the largest logit; and classes."""
+        net = engines.Network(self.dfq, path)
+        out = net.export(self.path('net.onnx'), opset, int4)
+        onnx.checker.check_model(onnx.load(out), full_check=True)
+        runs = {name: engines.ENGINES[name](out, 1) for name in only}
+        worst, classes, peak = {name: [] for name in runs}, {name: [] for name in runs}, 0
+        for x, z, _ in net.batches(data, IMAGES, 7):  # a last batch of another size
+            peak = max(peak, abs(z).max())
+            for name, run in runs.items():
+                y = run(x)
+                worst[name] += list(abs(y - z).max(1))
+                classes[name] += list(y.argmax(1) == z.argmax(1))
+        for name in runs:
+            far, alike = numpy.median(worst[name]) / peak, numpy.mean(classes[name])
+            print(f'# {name}: median {far:.2g}, largest {max(worst[name]) / peak:.2g} of the largest '
+                  f'logit, {alike:.0%} of the same class')
+            assert far <= median and alike >= same, (name, far, alike)
+
+
+# A value that is rounded otherwise in every image would be off by more than MEDIAN.
+FLOAT, MEDIAN = 1e-5, 5e-3
+
+
+def test_float(s):
+    s.agree(s.embedded(), s.figures, FLOAT, 1)
+
+
+def test_float_cnn(s):
+    s.agree(s.path('cnn.safetensors'), s.pictures, FLOAT, 1)
+
+
+def test_opsets(s):
+    for opset in range(17, 26):
+        s.agree(s.path('tiny.safetensors'), s.pictures, FLOAT, 1, opset)
+
+
+def test_rows_w8a8(s):
+    s.agree(s.quantize(s.embedded(), '-b', 'w8a8', '--no-images'), s.figures, MEDIAN)
+
+
+def test_rows_w4a4(s):
+    s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--no-images'), s.figures, MEDIAN)
+
+
+STATIC = ('--act-scale', 'tensor', '--images', '8', '--batch', '8', '--iters', '4', '--no-tune')
+
+
+def test_static_w8a8(s):
+    s.agree(s.quantize(s.embedded(), '-b', 'w8a8', *STATIC), s.figures, MEDIAN)
+
+
+def test_static_w4a4(s):
+    s.agree(s.quantize(s.embedded(), '-b', 'w4a4', *STATIC), s.figures, MEDIAN)
+
+
+def test_parity(s):
+    for grids in ((), ('--weight-grid', 'minmax-asym', '--act-grid', 'minmax')):
+        s.agree(s.quantize(s.path('tiny.safetensors'), '-b', 'w4a8', '--mode', 'parity', *grids,
+                           *STATIC[2:]), s.pictures, MEDIAN, 0.8)
+
+
+def test_rotated_and_mixed(s):
+    """One scale a tensor behind a rotation; widths of 3 and 5 bits; a layer left float."""
+    tiny_vit = s.path('tiny.safetensors')
+    s.agree(s.quantize(tiny_vit, '-b', 'w5a6', '--rotate', 'on', *STATIC), s.pictures, MEDIAN, 0.8)
+    s.agree(s.quantize(tiny_vit, '-b', 'w3a5', '--skip', 'blocks.0.mlp.fc1,blocks.1.attn.qk',
+                       *STATIC), s.pictures, MEDIAN, 0.8)
+
+
+def test_4_bit_types(s):
+    """OpenVINO takes uint4 for weights, not for activations."""
+    tiny_vit, ort = s.path('tiny.safetensors'), [name for name in ENGINES if name == 'onnxruntime']
+    s.agree(s.quantize(tiny_vit, '-b', 'w4a4', *STATIC), s.pictures, MEDIAN, 0.8, int4=1, only=ort)
+    s.agree(s.quantize(tiny_vit, '-b', 'w4a4', '--no-images'), s.pictures, MEDIAN, 0.8, int4=1)
+
+
+def test_cnn(s):
+    cnn = s.path('cnn.safetensors')
+    for bits in ('w8a8', 'w4a4'):
+        s.agree(s.quantize(cnn, '-b', bits, '--real', s.pictures, '--images', '16', '--no-tune'),
+                s.pictures, MEDIAN, 0.8)
+    s.agree(s.quantize(cnn, '-b', 'w4a4', '--mode', 'parity', '--steps', '12', '--batch', '4'),
+            s.pictures, MEDIAN, 0.8)
+
+
+def main():
+    tests = [(n, f) for n, f in globals().items() if n.startswith('test_') and (len(sys.argv) < 6 or n in sys.argv[5:])]
+    if not ENGINES:
+        print('1..0 # SKIP no engine; pip install onnxruntime openvino')
+        return 0
+    print(f'1..{len(tests)}')
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        scene = Scene(folder)
+        for i, (name, test) in enumerate(tests, 1):
+            try:
+                test(scene)
+                print(f'ok {i} - {name}')
+            except Exception:  # the next test shall run all the same
+                bad += 1
+                print(f'not ok {i} - {name}')
+                traceback.print_exc()
+            sys.stdout.flush()
+    print(f'{len(tests) - bad} passed, {bad} failed')
+    return bad > 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
