@@ -23,6 +23,7 @@ static int fingerprint(struct session *s, const dfq_dataset *d, uint64_t *out)
     h = text_hash(h, network, strlen(network) + 1);
     free(network);
     h = text_hash(h, s->o->data, strlen(s->o->data) + 1);
+    h = text_hash(h, &s->o->simulate, sizeof s->o->simulate);
     for (int64_t i = 0; i < dfq_dataset_get_count(d); i++) {
         int32_t label = dfq_dataset_get_label(d, i);
         h = text_hash(h, &label, sizeof label);
@@ -91,6 +92,7 @@ static void print_result(struct session *s, const dfq_graph *g, const dfq_graph_
         json_text(&j, "name", dfq_graph_get_name(g));
         json_int(&j, "weight_bits", info->weight_bits);
         json_int(&j, "act_bits", info->act_bits);
+        json_int(&j, "simulated", info->quantized && s->o->simulate);
         json_real(&j, "seconds", seconds);
         json_int(&j, "peak_bytes", (int64_t)session_peak());
         json_close(&j, '}');
@@ -102,7 +104,7 @@ static void print_result(struct session *s, const dfq_graph *g, const dfq_graph_
            text_bytes(session_peak(), b));
 }
 
-static int judge(struct session *s, const dfq_graph *g, const dfq_graph_info *info,
+static int judge(struct session *s, struct evaluated net, const dfq_graph_info *info,
                  const dfq_dataset *d)
 {
     int64_t count = dfq_dataset_get_count(d);
@@ -116,31 +118,46 @@ static int judge(struct session *s, const dfq_graph *g, const dfq_graph_info *in
     if (s->o->images > 0) count = s->o->images;
     int code = fingerprint(s, d, &print);
     if (!code) code = take_token(s, print, count, &t);
-    if (!code) code = model_measure(s, g, d, &seconds);
+    if (!code) code = model_measure(s, net, d, &seconds);
     if (code) return code;
     session_say(s, "%lld images, about %s and %s of memory with %s", (long long)count,
                 text_seconds(seconds * (double)(count - t.n), a), text_bytes(session_peak(), b),
                 text_threads((int)dfq_context_get_threads(s->ctx), (char[TEXT_SHORT]){0}));
-    code = model_judge(s, g, d, count, "eval", 0, &t);
+    code = model_judge(s, net, d, count, "eval", 0, &t);
     if (code == CODE_INTERRUPTED) say_how_to_go_on(s, &t, print);
-    if (!code) print_result(s, g, info, &t);
+    if (!code) print_result(s, net.graph, info, &t);
     return code;
+}
+
+/* A quantized network is judged as it runs, on its codes, unless --simulate says otherwise. */
+static int make_runtime(struct session *s, const dfq_graph *g, dfq_runtime **out)
+{
+    enum { BATCH = 8 };
+    dfq_runtime_options o;
+    if (s->o->simulate) return CODE_DONE;
+    dfq_runtime_options_init(&o, sizeof o);
+    o.batch = BATCH;
+    dfq_status status = dfq_runtime_create(g, &o, out);
+    return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
 }
 
 int cmd_eval(struct session *s)
 {
     dfq_graph *g;
+    dfq_runtime *rt = NULL;
     dfq_graph_info info;
     dfq_dataset *d;
     int32_t all = DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS | DFQ_DECIDES_PICTURES;
     int code = model_load(s, all, &g, &info);
     if (code) return code;
-    code = model_open_data(s, info.classes, &d);
+    code = make_runtime(s, g, &rt);
+    if (!code) code = model_open_data(s, info.classes, &d);
     if (!code) {
-        code = judge(s, g, &info, d);
+        code = judge(s, (struct evaluated){g, rt}, &info, d);
         model_say_cropped(s, d);
         dfq_dataset_release(d);
     }
+    dfq_runtime_release(rt);
     dfq_graph_release(g);
     return code;
 }

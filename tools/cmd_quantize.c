@@ -41,7 +41,7 @@ static int open_data(struct quantize *q)
     if (!s->o->data) return CODE_DONE;
     int code = model_open_data(s, q->info.classes, &q->data);
     if (code) return code;
-    code = model_measure(s, q->net, q->data, &seconds);
+    code = model_measure(s, (struct evaluated){.graph = q->net}, q->data, &seconds);
     int64_t n = dfq_dataset_get_count(q->data);
     q->plan.seconds[PLAN_FLOAT] = seconds * (double)(n - q->job.judged[0].n);
     q->plan.seconds[PLAN_LOW] = 1.5 * seconds * (double)(n - q->job.judged[1].n);
@@ -185,9 +185,10 @@ static int judge(struct quantize *q, int which)
 {
     static const char *const labels[2] = {"float", "quantized"};
     if (!q->data) return CODE_DONE;
-    int code = model_judge(q->s, which ? q->low : q->net, q->data, dfq_dataset_get_count(q->data),
-                           labels[which], plan_after(&q->plan, which ? PLAN_LOW : PLAN_FLOAT),
-                           &q->job.judged[which]);
+    const struct evaluated net = {.graph = which ? q->low : q->net};
+    int code =
+        model_judge(q->s, net, q->data, dfq_dataset_get_count(q->data), labels[which],
+                    plan_after(&q->plan, which ? PLAN_LOW : PLAN_FLOAT), &q->job.judged[which]);
     if (code == CODE_INTERRUPTED) (void)job_note(q->s, &q->job);
     if (!code && which == 0) model_say_cropped(q->s, q->data);
     return code;

@@ -162,15 +162,23 @@ void model_say_cropped(struct session *s, const dfq_dataset *d)
                     (long long)info.cropped, (long long)info.count);
 }
 
-int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, double *out_seconds)
+static dfq_status evaluate(struct evaluated net, const dfq_dataset *d, int64_t first, int64_t n,
+                           dfq_accuracy *out)
+{
+    return net.runtime ? dfq_runtime_evaluate(net.runtime, d, first, n, out)
+                       : dfq_graph_evaluate(net.graph, d, first, n, out);
+}
+
+int model_measure(struct session *s, struct evaluated net, const dfq_dataset *d,
+                  double *out_seconds)
 {
     enum { FEW = 8 };
     int64_t n = dfq_dataset_get_count(d);
     dfq_accuracy a = {.struct_size = sizeof a};
     if (n > FEW) n = FEW;
-    dfq_status status = dfq_graph_evaluate(g, d, 0, n, &a); /* packs weights, fills caches */
+    dfq_status status = evaluate(net, d, 0, n, &a); /* packs weights, fills caches */
     double start = text_now();
-    if (status == DFQ_OK) status = dfq_graph_evaluate(g, d, 0, n, &a);
+    if (status == DFQ_OK) status = evaluate(net, d, 0, n, &a);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     *out_seconds = (text_now() - start) / (double)n;
     return CODE_DONE;
@@ -185,7 +193,7 @@ void model_say_not_finite(struct session *s, const char *network, int64_t n, int
                       network, (long long)not_finite, (long long)n);
 }
 
-int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int64_t count,
+int model_judge(struct session *s, struct evaluated net, const dfq_dataset *d, int64_t count,
                 const char *label, double later, struct tally *t)
 {
     enum { FIRST_CHUNK = 64 };
@@ -198,7 +206,7 @@ int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int
         s->progress.base = (uint64_t)t->n;
         if (chunk > count - t->n) chunk = count - t->n;
         dfq_status status =
-            session_interrupted() ? DFQ_E_CANCELLED : dfq_graph_evaluate(g, d, t->n, chunk, &a);
+            session_interrupted() ? DFQ_E_CANCELLED : evaluate(net, d, t->n, chunk, &a);
         if (status == DFQ_E_CANCELLED) {
             code = CODE_INTERRUPTED;
         } else if (status != DFQ_OK) {
@@ -213,6 +221,6 @@ int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int
         }
     }
     progress_end(&s->progress);
-    if (!code) model_say_not_finite(s, dfq_graph_get_name(g), t->n, t->not_finite);
+    if (!code) model_say_not_finite(s, dfq_graph_get_name(net.graph), t->n, t->not_finite);
     return code;
 }

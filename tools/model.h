@@ -32,14 +32,21 @@ struct tally {
 /* Can these be counts of an evaluation? */
 int tally_holds(const struct tally *t);
 
+/* What is evaluated: the runtime, if there is one, else the graph. */
+struct evaluated {
+    const dfq_graph *graph;
+    dfq_runtime *runtime;
+};
+
 /* Seconds for one image, decoding included; measured on the first images. */
-int model_measure(struct session *s, const dfq_graph *g, const dfq_dataset *d, double *out_seconds);
+int model_measure(struct session *s, struct evaluated net, const dfq_dataset *d,
+                  double *out_seconds);
 
 /* A line on stderr if images have logits that are not finite. */
 void model_say_not_finite(struct session *s, const char *network, int64_t n, int64_t not_finite);
 
 /* Goes on from t->n to image `count`; t holds what was done also when interrupted. */
-int model_judge(struct session *s, const dfq_graph *g, const dfq_dataset *d, int64_t count,
+int model_judge(struct session *s, struct evaluated net, const dfq_dataset *d, int64_t count,
                 const char *label, double later, struct tally *t);
 
 #endif

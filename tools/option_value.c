@@ -202,6 +202,7 @@ static const struct field {
                 {OPT_JSON, offsetof(struct options, json)},
                 {OPT_QUIET, offsetof(struct options, quiet)},
                 {OPT_ALL, offsetof(struct options, all)},
+                {OPT_SIMULATE, offsetof(struct options, simulate)},
                 {OPT_VERBOSE, offsetof(struct options, verbose)}};
 
 const char *option_text(const struct options *o, enum option_id id)

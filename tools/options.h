@@ -51,6 +51,7 @@ enum option_id {
     OPT_DATA,
     OPT_PICTURE,
     OPT_LABELS,
+    OPT_SIMULATE,
     OPT_REPORT,
     OPT_DIAGNOSE,
     OPT_ACCEL,
@@ -142,7 +143,7 @@ struct options {
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
-    int int4, no_tune, no_images, resume, force, json, quiet, all, verbose;
+    int int4, no_tune, no_images, resume, force, json, quiet, all, verbose, simulate;
 };
 
 extern const char *const verb_names[VERB_COUNT];

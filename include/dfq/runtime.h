@@ -146,6 +146,14 @@ DFQ_API int32_t dfq_runtime_get_output_count(const dfq_runtime *runtime);
 DFQ_CHECKED dfq_status dfq_runtime_get_output(const dfq_runtime *runtime, int32_t i,
                                               dfq_runtime_output *out_output);
 
+/** Judges the runtime as dfq_graph_evaluate() judges a graph, which it simulates if it is quantized.
+ *  @param first       first image
+ *  @param n           images; 0: all from `first` on
+ *  @return ::DFQ_E_INVALID (range), ::DFQ_E_IO or ::DFQ_E_CORRUPT naming a picture,
+ *          ::DFQ_E_CANCELLED, ::DFQ_E_NOMEM. */
+DFQ_CHECKED dfq_status dfq_runtime_evaluate(dfq_runtime *runtime, const dfq_dataset *dataset,
+                                            int64_t first, int64_t n, dfq_accuracy *out_accuracy);
+
 /** Reads a picture file (PNG, JPEG) as the network takes it: resized and cropped as its metadata
  *  say, ready for ::DFQ_PIXELS_U8_NHWC.
  *  @param out_pixels [S][S][3], red, green, blue

@@ -2,6 +2,7 @@
 #include <dfq/runtime.h>
 
 #include "api/api.h"
+#include "api/handles.h"
 #include "base/check.h"
 #include "runtime/runtime.h"
 #include "tensor/dlpack.h"
@@ -155,6 +156,22 @@ dfq_status dfq_runtime_get_output(const dfq_runtime *runtime, int32_t i,
     DFQI_TRY(dfqi_check_index(ctx, "output", i, dfqi_runtime_outputs(runtime)));
     dfqi_runtime_output(runtime, i, &out);
     return dfqi_info_write(ctx, "dfq_runtime_output", &out, sizeof out, out_output);
+}
+
+dfq_status dfq_runtime_evaluate(dfq_runtime *runtime, const dfq_dataset *dataset, int64_t first,
+                                int64_t n, dfq_accuracy *out_accuracy)
+{
+    dfqi_accuracy acc;
+    if (runtime == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = dfqi_runtime_context(runtime);
+    DFQI_NEED(ctx, dataset);
+    DFQI_NEED(ctx, out_accuracy);
+    if (n == 0 && first >= 0) n = dfqi_dataset_count(dataset->d) - first;
+    DFQI_TRY(dfqi_dataset_range(dataset, first, n));
+    DFQI_TRY(dfqi_runtime_evaluate(runtime, dataset->d, first, n, &acc));
+    dfq_accuracy out = {
+        .n = acc.n, .correct = acc.correct, .correct5 = acc.correct5, .not_finite = acc.not_finite};
+    return dfqi_info_write(ctx, "dfq_accuracy", &out, sizeof out, out_accuracy);
 }
 
 dfq_status dfq_runtime_read_picture(const dfq_runtime *runtime, const char *path,

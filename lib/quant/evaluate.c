@@ -84,7 +84,7 @@ static int64_t rank_of(const float *z, int64_t classes, int64_t label)
     return rank;
 }
 
-static int32_t judge(const float *z, int64_t classes, int64_t label, dfqi_accuracy *acc)
+int32_t dfqi_judge(const float *z, int64_t classes, int64_t label, dfqi_accuracy *acc)
 {
     int32_t best = dfqi_best_class(z, classes);
     acc->n++;
@@ -116,7 +116,7 @@ dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t fir
         DFQI_GOTO(dfqi_exec_run(f.e), out);
         const float *z = dfqi_exec_data(f.e, f.taps.logits);
         for (int64_t k = 0; k < count; k++, z += a->classes) {
-            int32_t best = judge(z, a->classes, dfqi_dataset_label(d, first + i + k), &acc);
+            int32_t best = dfqi_judge(z, a->classes, dfqi_dataset_label(d, first + i + k), &acc);
             if (predicted) predicted[i + k] = best;
         }
         DFQI_GOTO(dfqi_stage_report(&stage, (uint64_t)acc.n, NAN), out);

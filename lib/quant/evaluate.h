@@ -10,6 +10,9 @@ typedef struct dfqi_accuracy {
     int64_t not_finite; /* images with a logit that is NaN or infinite: they count as wrong */
 } dfqi_accuracy;
 
+/* Counts an image with these logits. Returns its class as dfqi_best_class. */
+int32_t dfqi_judge(const float *logits, int64_t classes, int64_t label, dfqi_accuracy *acc);
+
 /* The preprocessing of a model. */
 dfqi_preprocess dfqi_model_preprocess(const dfqi_model *m);
 

@@ -12,7 +12,7 @@
 
 #include <dfq/runtime.h>
 
-#include "quant/model.h"
+#include "quant/evaluate.h"
 
 typedef struct dfq_runtime dfqi_runtime;
 
@@ -41,6 +41,9 @@ void dfqi_pixels_init(const dfqi_runtime *rt, int32_t pixels, const void *data, 
                       dfqi_pixels *out);
 /* logits[n][classes], or NULL. DFQ_E_SHAPE for fewer than 1 or more than the batch. */
 DFQI_CHECKED dfq_status dfqi_runtime_run(dfqi_runtime *rt, const dfqi_pixels *x, float *logits);
+/* Runs images first .. first + n - 1 of the data set. Reports progress ("eval"). */
+DFQI_CHECKED dfq_status dfqi_runtime_evaluate(dfqi_runtime *rt, const dfqi_dataset *d,
+                                              int64_t first, int64_t n, dfqi_accuracy *out);
 /* A picture file as the network takes it: resized and cropped, rgb[S][S][3]. */
 DFQI_CHECKED dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path,
                                              uint8_t *rgb);

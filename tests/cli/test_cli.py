@@ -505,6 +505,15 @@ class Results(Part):
                                     "-j").out)
         assert few["n"] == 13
 
+    def test_eval_simulated(self):
+        """On codes or on floats that stand for them: the same classes, and one token for each."""
+        self.works("quantize", "tiny.safetensors", "-b", "w4a4", "--no-images", "-o", "q")
+        args = ("eval", "q", "-d", "pictures", "-j")
+        run, simulated = (json.loads(self.works(*args, *more).out) for more in ((), ("--simulate",)))
+        assert (run["simulated"], simulated["simulated"]) == (0, 1)
+        assert abs(run["correct"] - simulated["correct"]) <= 1, (run, simulated)
+        self.fails(USAGE, "--simulate", "run", "q", "--image", "pictures/0.png", "--simulate")
+
     def test_run(self):
         """The classes of all pictures are right as often as eval says."""
         files = [f"pictures/{i}.png" for i in range(100)]
