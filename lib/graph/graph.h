@@ -54,6 +54,7 @@ struct dfqi_graph {
     dfqi_arena names;
     dfqi_rewrite rewrite; /* NULL: none */
     void *rewrite_user;
+    int32_t lean; /* 1: what no output reads need not be built, even where operands are rewritten */
     dfq_status status;
 };
 

@@ -155,6 +155,9 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
         dfqi_linear(g, "patch_embed.proj", dfqi_patchify(g, x, a->of.vit.patch), p[2], p[3]);
     x = dfqi_tokens(g, patches, p[0], p[1]);
     p += EMBED_ROWS;
+    /* The head reads the class token alone, so after the last attention the other tokens need not
+     * be computed. With quantizers (a rewrite) they are, where their ranges and gradients matter. */
+    const bool class_only = !g->rewrite || g->lean;
     for (int64_t i = 0; i < a->of.vit.depth; i++, p += BLOCK_ROWS) {
         char name[32];
         dfqi_vit_block b = {.name = name,
@@ -164,14 +167,11 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
                             .raw_tap = taps->raw ? &taps->raw[i] : NULL,
                             .attn_tap = taps->attn ? &taps->attn[i] : NULL,
                             .head_tap = taps->head ? &taps->head[i] : NULL};
-        /* The head reads the class token alone, so after the last attention the other tokens need
-         * not be computed. With quantizers (a rewrite) all tokens are computed, since their ranges
-         * and gradients depend on them. */
-        b.class_only = i + 1 == a->of.vit.depth && !g->rewrite;
+        b.class_only = i + 1 == a->of.vit.depth && class_only;
         snprintf(name, sizeof name, "blocks.%d", (int)i);
         x = dfqi_vit_block_forward(g, &b, p, x);
     }
-    if (g->rewrite || a->of.vit.depth == 0) x = dfqi_select_token(g, x, 0);
+    if (!class_only || a->of.vit.depth == 0) x = dfqi_select_token(g, x, 0);
     x = dfqi_layernorm(g, x, p[0], p[1], a->eps);
     taps->logits = dfqi_linear(g, "head", x, p[2], p[3]);
 }

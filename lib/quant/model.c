@@ -54,7 +54,9 @@ dfq_status dfqi_model_ready(const dfqi_model *m)
     return DFQ_OK;
 }
 
-static dfq_status build(const dfqi_model *m, int64_t batch, int whole, dfqi_graph **out,
+typedef enum extent { LEAN, NORMAL, WHOLE } extent;
+
+static dfq_status build(const dfqi_model *m, int64_t batch, extent how, dfqi_graph **out,
                         dfqi_id *out_x, dfqi_taps *taps)
 {
     dfq_context *ctx = m->ctx;
@@ -67,7 +69,8 @@ static dfq_status build(const dfqi_model *m, int64_t batch, int whole, dfqi_grap
     if (status != DFQ_OK) goto out;
     dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
     dfqi_network_params(&m->net, g, 1, ids);
-    if (whole) g->rewrite = dfqi_rewrite_nothing;
+    g->lean = how == LEAN;
+    if (how == WHOLE) g->rewrite = dfqi_rewrite_nothing;
     if (m->quantized) DFQI_GOTO(dfqi_quant_pass_begin(&pass, g, &m->scheme, 1), out);
     dfqi_network_forward(&m->net, g, ids, x, taps);
     if (m->quantized) dfqi_quant_pass_end(&pass, g);
@@ -94,14 +97,23 @@ out:
 dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out, dfqi_id *out_x,
                             dfqi_taps *taps)
 {
-    return build(m, batch, 0, out, out_x, taps);
+    return build(m, batch, NORMAL, out, out_x, taps);
+}
+
+dfq_status dfqi_model_graph_lean(const dfqi_model *m, int64_t batch, dfqi_graph **out,
+                                 dfqi_id *out_x, dfqi_id *out_logits)
+{
+    dfqi_taps taps = {0};
+    DFQI_TRY(build(m, batch, LEAN, out, out_x, &taps));
+    *out_logits = taps.logits;
+    return DFQ_OK;
 }
 
 dfq_status dfqi_model_graph_whole(const dfqi_model *m, int64_t batch, dfqi_graph **out,
                                   dfqi_id *out_x, dfqi_id *out_logits)
 {
     dfqi_taps taps = {0};
-    DFQI_TRY(build(m, batch, 1, out, out_x, &taps));
+    DFQI_TRY(build(m, batch, WHOLE, out, out_x, &taps));
     *out_logits = taps.logits;
     return DFQ_OK;
 }

@@ -74,4 +74,9 @@ DFQI_CHECKED dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfq
 DFQI_CHECKED dfq_status dfqi_model_graph_whole(const dfqi_model *m, int64_t batch, dfqi_graph **out,
                                                dfqi_id *out_x, dfqi_id *out_logits);
 
+/* dfqi_model_graph for outputs that are the logits alone: of a quantized network, too, what they do
+ * not depend on is left out. */
+DFQI_CHECKED dfq_status dfqi_model_graph_lean(const dfqi_model *m, int64_t batch, dfqi_graph **out,
+                                              dfqi_id *out_x, dfqi_id *out_logits);
+
 #endif

@@ -330,7 +330,7 @@ dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o, d
     if (o->n_probes > 0)
         status = dfqi_model_graph_whole(m, 1, &g, &x, &taps.logits);
     else
-        status = dfqi_model_graph(m, 1, &g, &x, &taps);
+        status = dfqi_model_graph_lean(m, 1, &g, &x, &taps.logits);
     if (status != DFQ_OK) goto out;
     outputs[0] = taps.logits;
     DFQI_GOTO(find_outputs(m, o, g, p, outputs), out);

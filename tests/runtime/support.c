@@ -56,8 +56,8 @@ double dfqt_integer_share(int i)
 {
     static const double share[DFQT_NETWORKS] = {[DFQT_LOW_RESNET] = 0.9,
                                                 [DFQT_LOW_MBCONV] = 0.7,
-                                                [DFQT_LOW_PARITY] = 0.7,
-                                                [DFQT_LOW_STATIC] = 0.7,
-                                                [DFQT_LOW_ROW] = 0.9};
+                                                [DFQT_LOW_PARITY] = 0.65,
+                                                [DFQT_LOW_STATIC] = 0.65,
+                                                [DFQT_LOW_ROW] = 0.85};
     return share[i];
 }
