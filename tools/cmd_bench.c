@@ -3,6 +3,7 @@
  * AIT). */
 #include <math.h>
 
+#include "bench_runtime.h"
 #include "commands.h"
 #include "json.h"
 #include "model.h"
@@ -187,6 +188,11 @@ int cmd_bench(struct session *s)
     struct bench b = {.s = s, .seconds = {NAN, NAN, NAN}};
     int code = model_load(s, DFQ_DECIDES_COST, &b.net, &b.info);
     if (code) return code;
+    if (s->o->runtime) {
+        code = bench_runtime(s, b.net);
+        dfq_graph_release(b.net);
+        return code;
+    }
     b.full = recipe_fill(s->o, b.net, &b.info);
     session_say(s, "each kind is measured for about 10 s or three runs; stop other programs");
     dfq_status status = measure(&b);

@@ -69,6 +69,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_PICTURE] = {0, "image", "FILE", RUN, "a picture; further ones may follow"},
     [OPT_LABELS] = {0, "labels", "FILE", RUN, "names of the classes, one a line"},
     [OPT_SIMULATE] = {0, "simulate", NULL, EVAL, "simulate codes by floats, as tuning does"},
+    [OPT_RUNTIME] = {0, "runtime", NULL, BENCH, "measure the network as it runs, and its parts"},
     [OPT_REPORT] = {'r', "report", "FILE", QUANTIZE | EXPLORE, "write a report in one HTML file"},
     [OPT_DIAGNOSE] = {0, "diagnose", "N", QUANTIZE,
                       "measure gradients, curvature, codes on N images"},

@@ -203,6 +203,7 @@ static const struct field {
                 {OPT_QUIET, offsetof(struct options, quiet)},
                 {OPT_ALL, offsetof(struct options, all)},
                 {OPT_SIMULATE, offsetof(struct options, simulate)},
+                {OPT_RUNTIME, offsetof(struct options, runtime)},
                 {OPT_VERBOSE, offsetof(struct options, verbose)}};
 
 const char *option_text(const struct options *o, enum option_id id)

@@ -52,6 +52,7 @@ enum option_id {
     OPT_PICTURE,
     OPT_LABELS,
     OPT_SIMULATE,
+    OPT_RUNTIME,
     OPT_REPORT,
     OPT_DIAGNOSE,
     OPT_ACCEL,
@@ -143,7 +144,7 @@ struct options {
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
-    int int4, no_tune, no_images, resume, force, json, quiet, all, verbose, simulate;
+    int int4, no_tune, no_images, resume, force, json, quiet, all, verbose, simulate, runtime;
 };
 
 extern const char *const verb_names[VERB_COUNT];

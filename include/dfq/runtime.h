@@ -34,6 +34,8 @@ typedef struct dfq_runtime_options {
     /** Names of values that can be read after a run (dfq_graph_get_probe()); NULL: none. They cost
      *  memory for the whole batch, and time, as what is only read there must be computed. */
     const char *const *probes;
+    int32_t profile;  /**< 1: runs measure the time of each kind of step (0) */
+    int32_t reserved; /**< 0 */
 } dfq_runtime_options;
 
 /** Images for a run: n images of the size that the network takes, one behind the other. Filled by
@@ -62,6 +64,7 @@ typedef struct dfq_runtime_info {
     int64_t macs;          /**< multiply-accumulates of one image in linear layers, convolutions and
                                 attention that are computed */
     int64_t integer_macs;  /**< of them those on codes */
+    const char *kernels;   /**< that multiply codes, for example "avx512vnni"; static text */
 } dfq_runtime_info;
 
 /** A result of the last run. Filled by dfq_runtime_get_output(). */
@@ -73,6 +76,15 @@ typedef struct dfq_runtime_output {
     const float *data;    /**< borrowed: valid until the next run or the release */
     const char *name;     /**< "logits", or that of the probe; borrowed from the runtime */
 } dfq_runtime_output;
+
+/** A kind of steps. Filled by dfq_runtime_get_part(). */
+typedef struct dfq_runtime_part {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t integer;      /**< 1: products are of codes */
+    int64_t macs;         /**< multiply-accumulates of one image; 0: no products */
+    double seconds;       /**< of all runs together, summed over threads; 0 without `profile` */
+    const char *name;     /**< "linear", "attention", "layernorm"; static text */
+} dfq_runtime_part;
 
 /** Fills `options` with the defaults. @param size sizeof *options */
 DFQ_API void dfq_runtime_options_init(dfq_runtime_options *options, size_t size);
@@ -146,7 +158,7 @@ DFQ_API int32_t dfq_runtime_get_output_count(const dfq_runtime *runtime);
 DFQ_CHECKED dfq_status dfq_runtime_get_output(const dfq_runtime *runtime, int32_t i,
                                               dfq_runtime_output *out_output);
 
-/** Judges the runtime as dfq_graph_evaluate() judges a graph, which it simulates if it is quantized.
+/** Judges the runtime as dfq_graph_evaluate() judges a graph, which simulates quantized networks.
  *  @param first       first image
  *  @param n           images; 0: all from `first` on
  *  @return ::DFQ_E_INVALID (range), ::DFQ_E_IO or ::DFQ_E_CORRUPT naming a picture,
@@ -162,6 +174,23 @@ DFQ_CHECKED dfq_status dfq_runtime_evaluate(dfq_runtime *runtime, const dfq_data
  *          small a picture, too little room), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_runtime_read_picture(const dfq_runtime *runtime, const char *path,
                                                 uint8_t *out_pixels, size_t capacity);
+
+/** Number of kinds of steps; 0 for NULL. */
+DFQ_API int32_t dfq_runtime_get_part_count(const dfq_runtime *runtime);
+
+/** Kind i of steps, in the order of their first use.
+ *  @param out_part struct_size must be set
+ *  @return ::DFQ_E_INVALID. */
+DFQ_CHECKED dfq_status dfq_runtime_get_part(const dfq_runtime *runtime, int32_t i,
+                                            dfq_runtime_part *out_part);
+
+/** Measures what the machine can do: operations a second (two for each multiply-accumulate) on
+ *  registers alone, by all threads of the runtime's context. It takes about a tenth of a second.
+ *  @param out_float   of floats; 0: not known
+ *  @param out_integer of codes, by the kernels in use; 0: not known
+ *  @return ::DFQ_E_INVALID. */
+DFQ_CHECKED dfq_status dfq_runtime_measure_peak(dfq_runtime *runtime, double *out_float,
+                                                double *out_integer);
 
 #ifdef __cplusplus
 }

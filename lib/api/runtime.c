@@ -158,6 +158,31 @@ dfq_status dfq_runtime_get_output(const dfq_runtime *runtime, int32_t i,
     return dfqi_info_write(ctx, "dfq_runtime_output", &out, sizeof out, out_output);
 }
 
+int32_t dfq_runtime_get_part_count(const dfq_runtime *runtime)
+{
+    return runtime != NULL ? dfqi_runtime_parts(runtime) : 0;
+}
+
+dfq_status dfq_runtime_get_part(const dfq_runtime *runtime, int32_t i, dfq_runtime_part *out_part)
+{
+    dfq_runtime_part part;
+    if (runtime == NULL) return DFQ_E_INVALID;
+    dfq_context *ctx = dfqi_runtime_context(runtime);
+    DFQI_NEED(ctx, out_part);
+    DFQI_TRY(dfqi_check_index(ctx, "part", i, dfqi_runtime_parts(runtime)));
+    dfqi_runtime_part(runtime, i, &part);
+    return dfqi_info_write(ctx, "dfq_runtime_part", &part, sizeof part, out_part);
+}
+
+dfq_status dfq_runtime_measure_peak(dfq_runtime *runtime, double *out_float, double *out_integer)
+{
+    if (runtime == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(dfqi_runtime_context(runtime), out_float);
+    DFQI_NEED(dfqi_runtime_context(runtime), out_integer);
+    dfqi_runtime_peak(runtime, out_float, out_integer);
+    return DFQ_OK;
+}
+
 dfq_status dfq_runtime_evaluate(dfq_runtime *runtime, const dfq_dataset *dataset, int64_t first,
                                 int64_t n, dfq_accuracy *out_accuracy)
 {

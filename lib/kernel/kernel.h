@@ -265,4 +265,8 @@ const dfqi_kernels *dfqi_kernels_get(dfq_context *ctx);
 /* All tables usable on this machine, best first, "ref" last; for tests and benchmarks. */
 int32_t dfqi_kernels_list(const dfqi_kernels **out, int32_t max);
 
+/* FP32 fused multiply-adds on registers alone, for about `rounds` * 1000 vector operations; returns
+ * the floating-point operations done (0 where there is no vector unit we know). For benchmarks. */
+double dfqi_fma_burst(int64_t rounds);
+
 #endif

@@ -20,8 +20,4 @@ bool dfqi_kernels_use_blis(dfqi_kernels *t);
 bool dfqi_kernels_use_avx2(dfqi_kernels *t);
 bool dfqi_kernels_use_avx512(dfqi_kernels *t);
 
-/* FP32 fused multiply-adds on registers alone, for about `rounds` * 1000 vector operations; returns
- * the floating-point operations done (0 where there is no vector unit we know). For benchmarks. */
-double dfqi_fma_burst(int64_t rounds);
-
 #endif

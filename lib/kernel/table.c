@@ -123,3 +123,11 @@ int32_t dfqi_kernels_list(const dfqi_kernels **out, int32_t max)
     for (int32_t i = 0; i < n; i++) out[i] = &tables[i];
     return n;
 }
+
+#if !DFQI_HAVE_X86
+double dfqi_fma_burst(int64_t rounds)
+{
+    (void)rounds;
+    return 0.0;
+}
+#endif

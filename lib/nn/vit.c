@@ -156,7 +156,7 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
     x = dfqi_tokens(g, patches, p[0], p[1]);
     p += EMBED_ROWS;
     /* The head reads the class token alone, so after the last attention the other tokens need not
-     * be computed. With quantizers (a rewrite) they are, where their ranges and gradients matter. */
+     * be computed. With quantizers (a rewrite) they are, where ranges and gradients matter. */
     const bool class_only = !g->rewrite || g->lean;
     for (int64_t i = 0; i < a->of.vit.depth; i++, p += BLOCK_ROWS) {
         char name[32];

@@ -131,6 +131,7 @@ void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
     s->units = a->heads;
     s->divisible = a->queries;
     s->scratch = scratch_of(a);
+    s->kind = "attention";
     s->product = 1;
     s->integer = a->bits[0] != 0;
     s->macs = 2.0 * (double)a->heads * (double)a->queries * (double)a->tokens * (double)a->width;

@@ -166,6 +166,7 @@ void dfqi_rt_quantize_add(dfqi_rt_builder *b, const dfqi_node *n)
     int32_t *codes = b->codes_of[n->out[0]];
     dfqi_rt_step *s = dfqi_rt_step_add(b, from);
     dfqi_rt_rows_of(x, s);
+    if (!maker) s->kind = "quantize";
     s->run = n->op == DFQI_OP_FQ              ? run_static
              : !maker                         ? run_rows
              : maker->op == DFQI_OP_LAYERNORM ? run_layernorm
@@ -289,6 +290,7 @@ void dfqi_rt_dequantize_add(dfqi_rt_builder *b, const dfqi_node *n)
     dfqi_rt_step *s = dfqi_rt_step_add(b, n);
     const dfqi_value *x = dfqi_graph_value(b->g, n->out[0]);
     dfqi_rt_rows_of(x, s);
+    s->kind = "dequantize";
     s->run = run_dequantize;
     s->n_in = s->n_out = 1;
     s->in[0] = b->codes_of[n->out[0]][0];

@@ -43,6 +43,7 @@ dfqi_rt_step *dfqi_rt_step_add(dfqi_rt_builder *b, const dfqi_node *n)
 {
     dfqi_rt_step *s = &b->p->steps[b->p->n_steps++];
     s->op = n->op;
+    s->kind = dfqi_op_get(n->op)->name;
     s->attr = n->attr;
     s->units = 1;
     for (int32_t i = 0; i < DFQI_IN_MAX; i++) s->in[i] = -1;
@@ -242,6 +243,19 @@ static void add_outputs(dfqi_rt_builder *b, const dfqi_id *outputs)
     }
 }
 
+static void find_parts(dfqi_program *p)
+{
+    for (int32_t i = 0; i < p->n_steps; i++) {
+        dfqi_rt_step *s = &p->steps[i];
+        while (s->part < p->n_parts && (strcmp(p->parts[s->part].kind, s->kind) != 0 ||
+                                        p->parts[s->part].integer != s->integer))
+            s->part++;
+        if (s->part == p->n_parts)
+            p->parts[p->n_parts++] = (dfqi_rt_part){.kind = s->kind, .integer = s->integer};
+        if (s->product) p->parts[s->part].macs += s->macs;
+    }
+}
+
 static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, dfqi_program *p)
 {
     dfq_context *ctx = g->ctx;
@@ -253,6 +267,7 @@ static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, 
     p->values = dfqi_calloc(ctx, values + 7 * nodes, sizeof *p->values);
     p->steps = dfqi_calloc(ctx, nodes, sizeof *p->steps);
     p->segments = dfqi_calloc(ctx, nodes, sizeof *p->segments);
+    p->parts = dfqi_calloc(ctx, nodes, sizeof *p->parts);
     b.value_of = dfqi_alloc(ctx, values * sizeof *b.value_of);
     b.readers = dfqi_calloc(ctx, values, sizeof *b.readers);
     b.codes_of = dfqi_alloc(ctx, values * sizeof *b.codes_of);
@@ -260,8 +275,8 @@ static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, 
     b.needed = dfqi_calloc(ctx, nodes, 1);
     b.how = dfqi_calloc(ctx, nodes, 1);
     b.weights = dfqi_calloc(ctx, nodes, sizeof *b.weights);
-    if (!p->values || !p->steps || !p->segments || !b.value_of || !b.readers || !b.codes_of ||
-        !b.want || !b.needed || !b.how || !b.weights)
+    if (!p->values || !p->steps || !p->segments || !p->parts || !b.value_of || !b.readers ||
+        !b.codes_of || !b.want || !b.needed || !b.how || !b.weights)
         goto out;
     memset(b.value_of, 0xff, values * sizeof *b.value_of);
     memset(b.codes_of, 0xff, values * sizeof *b.codes_of);
@@ -269,6 +284,7 @@ static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, 
     decide_all(&b);
     DFQI_GOTO(add_steps(&b, x), out);
     add_outputs(&b, outputs);
+    find_parts(p);
     DFQI_GOTO(dfqi_rt_constants(&b), out);
     status = dfqi_rt_plan(p);
 out:
@@ -358,6 +374,7 @@ void dfqi_program_release(dfqi_program *p)
     dfqi_free(ctx, p->values);
     dfqi_free(ctx, p->steps);
     dfqi_free(ctx, p->segments);
+    dfqi_free(ctx, p->parts);
     dfqi_free(ctx, p->outputs);
     dfqi_free(ctx, p->constants);
     dfqi_free(ctx, p);

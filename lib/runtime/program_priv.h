@@ -41,7 +41,9 @@ typedef struct dfqi_rt_frame dfqi_rt_frame;
  * of an operand or a result is the same share of its memory. */
 typedef struct dfqi_rt_step {
     void (*run)(const struct dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count);
-    dfqi_op_kind op; /* what it counts as */
+    dfqi_op_kind op;
+    const char *kind; /* what it counts as: the op's name, "attention", "quantize" */
+    int32_t part;     /* of the program, with others of that kind */
     dfqi_attr attr;
     int32_t n_in, n_out;
     int32_t in[DFQI_IN_MAX], out[DFQI_OUT_MAX]; /* values, -1: absent */
@@ -78,16 +80,24 @@ typedef struct dfqi_rt_output_row {
     int32_t value;
 } dfqi_rt_output_row;
 
+/* Steps of one kind, as one row of a profile. */
+typedef struct dfqi_rt_part {
+    const char *kind;
+    int32_t integer;
+    double macs; /* of products in one image */
+} dfqi_rt_part;
+
 typedef struct dfqi_program {
     dfq_context *ctx; /* retained */
     int32_t refs;     /* atomic */
     const dfqi_kernels *k;
     const dfqi_int_kernels *ik;
-    int32_t n_values, n_steps, n_segments, n_outputs;
+    int32_t n_values, n_steps, n_segments, n_outputs, n_parts;
     dfqi_rt_value *values;
     dfqi_rt_step *steps;
     dfqi_rt_segment *segments;
     dfqi_rt_output_row *outputs; /* 0: logits */
+    dfqi_rt_part *parts;         /* in the order of their first step */
     char *constants;
     int64_t batch, slice; /* images of a run and of a slice, at most */
     size_t constant_bytes, slice_bytes, block_bytes, scratch_bytes, output_bytes;
@@ -206,6 +216,7 @@ struct dfqi_rt_frame {
     char *slice, *block, *scratch, *outputs;
     int64_t first, images; /* of the batch */
     int64_t chunks;        /* of a unit of divisible steps */
+    double *seconds;       /* of each part, of this thread; NULL: not measured */
 };
 
 /* Unit `first` of a value of a step with so many units. */

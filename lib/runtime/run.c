@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
+#include "base/progress.h"
 #include "runtime/runtime_priv.h"
 
 /* What the bodies of the loops of a run share. */
@@ -17,13 +18,18 @@ static void use_thread(const dfqi_runtime *rt, int32_t thread, dfqi_rt_frame *f)
 {
     f->block = rt->blocks + (size_t)thread * rt->thread_bytes;
     f->scratch = f->block + rt->p->block_bytes;
+    f->seconds = rt->seconds ? rt->seconds + thread * rt->p->n_parts : NULL;
 }
 
 static void run_block(const dfqi_rt_segment *g, const dfqi_rt_frame *f, int64_t first,
                       int64_t count)
 {
-    for (int32_t i = g->first; i < g->first + g->count; i++)
-        f->p->steps[i].run(&f->p->steps[i], f, first, count);
+    for (int32_t i = g->first; i < g->first + g->count; i++) {
+        const dfqi_rt_step *s = &f->p->steps[i];
+        const double start = f->seconds ? dfqi_now() : 0;
+        s->run(s, f, first, count);
+        if (f->seconds) f->seconds[s->part] += dfqi_now() - start;
+    }
 }
 
 /* -- each thread its images -------------------------------------------------------------------- */

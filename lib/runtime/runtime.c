@@ -32,7 +32,8 @@ static dfq_status take_memory(dfqi_runtime *rt)
 }
 
 /* Takes over a reference of the program, also on failure. */
-static dfq_status make(dfq_context *ctx, dfqi_program *take_program, dfqi_runtime **out)
+static dfq_status make(dfq_context *ctx, dfqi_program *take_program, int profile,
+                       dfqi_runtime **out)
 {
     dfqi_runtime *rt = dfqi_calloc(ctx, 1, sizeof *rt);
     if (!rt) {
@@ -43,6 +44,11 @@ static dfq_status make(dfq_context *ctx, dfqi_program *take_program, dfqi_runtim
     rt->p = take_program;
     rt->threads = ctx->threads;
     dfq_status status = take_memory(rt);
+    if (status == DFQ_OK && profile) {
+        rt->seconds =
+            dfqi_calloc(ctx, (size_t)(rt->threads * take_program->n_parts), sizeof(double));
+        if (!rt->seconds) status = DFQ_E_NOMEM;
+    }
     if (status == DFQ_OK)
         *out = rt;
     else
@@ -55,13 +61,16 @@ static dfq_status make(dfq_context *ctx, dfqi_program *take_program, dfqi_runtim
 static dfq_status warm_up(dfqi_runtime *rt)
 {
     static const uint8_t black = 0;
+    const dfqi_program *p = rt->p;
     dfqi_pixels x = {.data = &black, .bytes = 1, .n = 1}; /* all strides are 0 */
     dfq_status status = dfqi_runtime_run(rt, &x, NULL);
-    if (status == DFQ_OK && rt->threads > 1 && rt->p->batch >= rt->threads) {
+    if (status == DFQ_OK && rt->threads > 1 && p->batch >= rt->threads) {
         x.n = rt->threads;
         status = dfqi_runtime_run(rt, &x, NULL);
     }
     rt->n = 0;
+    if (rt->seconds)
+        memset(rt->seconds, 0, (size_t)(rt->threads * p->n_parts) * sizeof *rt->seconds);
     return status;
 }
 
@@ -71,11 +80,12 @@ dfq_status dfqi_runtime_new(const dfqi_model *m, const dfq_runtime_options *o, d
     dfqi_runtime *rt;
     DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "batch", o->batch, 1, BATCH_MAX));
     DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "n_probes", o->n_probes, 0, BATCH_MAX));
+    DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "profile", o->profile, 0, 1));
     if (o->n_probes > 0 && !o->probes)
         return dfqi_fail(m->ctx, DFQ_E_INVALID, "runtime: probes is NULL, must be %d names",
                          (int)o->n_probes);
     DFQI_TRY(dfqi_program_new(m, o, &p));
-    DFQI_TRY(make(m->ctx, p, &rt));
+    DFQI_TRY(make(m->ctx, p, o->profile, &rt));
     dfq_status status = warm_up(rt);
     if (status == DFQ_OK)
         *out = rt;
@@ -86,7 +96,7 @@ dfq_status dfqi_runtime_new(const dfqi_model *m, const dfq_runtime_options *o, d
 
 dfq_status dfqi_runtime_clone(const dfqi_runtime *rt, dfq_context *ctx, dfqi_runtime **out)
 {
-    return make(ctx, dfqi_program_retain(rt->p), out);
+    return make(ctx, dfqi_program_retain(rt->p), rt->seconds != NULL, out);
 }
 
 void dfqi_runtime_free(dfqi_runtime *rt)
@@ -95,6 +105,7 @@ void dfqi_runtime_free(dfqi_runtime *rt)
     dfq_context *ctx = rt->ctx;
     dfqi_program_release(rt->p);
     dfqi_free(ctx, rt->memory);
+    dfqi_free(ctx, rt->seconds);
     dfqi_free(ctx, rt);
     dfqi_context_release(ctx);
 }
@@ -112,6 +123,7 @@ void dfqi_runtime_info(const dfqi_runtime *rt, dfq_runtime_info *out)
         if (p->steps[i].product) macs[p->steps[i].integer] += p->steps[i].macs;
     *out = (dfq_runtime_info){.macs = dfqi_count_i64(macs[0] + macs[1]),
                               .integer_macs = dfqi_count_i64(macs[1]),
+                              .kernels = p->ik->name,
                               .quantized = p->quantized,
                               .batch = p->batch,
                               .image = p->preprocess.size,

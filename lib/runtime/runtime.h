@@ -41,6 +41,11 @@ void dfqi_pixels_init(const dfqi_runtime *rt, int32_t pixels, const void *data, 
                       dfqi_pixels *out);
 /* logits[n][classes], or NULL. DFQ_E_SHAPE for fewer than 1 or more than the batch. */
 DFQI_CHECKED dfq_status dfqi_runtime_run(dfqi_runtime *rt, const dfqi_pixels *x, float *logits);
+int32_t dfqi_runtime_parts(const dfqi_runtime *rt);
+/* Kind i of steps, in range. */
+void dfqi_runtime_part(const dfqi_runtime *rt, int32_t i, dfq_runtime_part *out);
+/* Operations a second on registers alone, by all threads; 0: not known. */
+void dfqi_runtime_peak(dfqi_runtime *rt, double *out_float, double *out_integer);
 /* Runs images first .. first + n - 1 of the data set. Reports progress ("eval"). */
 DFQI_CHECKED dfq_status dfqi_runtime_evaluate(dfqi_runtime *rt, const dfqi_dataset *d,
                                               int64_t first, int64_t n, dfqi_accuracy *out);

@@ -14,6 +14,7 @@ struct dfq_runtime {
     char *slices; /* of each thread; of one if the batch is smaller than their number */
     char *blocks; /* of each thread: block and scratch */
     size_t thread_bytes, memory_bytes;
+    double *seconds; /* [threads][parts]; NULL: runs measure nothing */
 };
 
 #endif

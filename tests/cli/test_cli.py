@@ -555,6 +555,18 @@ class Results(Part):
                    "run", "tiny.safetensors", "--image", "small.png", "--resize", "0")
         self.fails(INPUT, "none", "run", "none.safetensors", "--image", "pictures/0.png")
 
+    def test_bench_runtime(self):
+        self.works("quantize", "tiny.safetensors", "-b", "w4a4", "--no-images", "-o", "q")
+        for net, integer in (("tiny.safetensors", 0), ("q", 1)):
+            j = json.loads(self.works("bench", net, "--runtime", "--batch", "2", "-t", "1", "-j").out)
+            assert j["batch"] == 2 and j["gops"] > 0 and j["first_seconds"] >= j["seconds"] > 0, j
+            assert (j["integer_macs"] > j["macs"] / 2) == integer and j["shared_bytes"] > 0, j
+            assert {"linear", "attention", "layernorm"} <= {p["name"] for p in j["parts"]}, j
+            assert sum(p["macs"] for p in j["parts"]) == j["macs"], j
+            assert 0 < sum(p["seconds"] for p in j["parts"]) <= j["seconds"] * 1.001, j
+            text = self.works("bench", net, "--runtime", "-t", "1").out
+            assert "img/s" in text and "shared by clones" in text and "\n  attention" in text, text
+
     def test_logits_that_are_not_finite(self):
         """Finite weights, logits that overflow: no image is right, by no rank, and it is said."""
         weights = tiny.tensors(random.Random(7))
