@@ -3,7 +3,7 @@
 
 usage: signatures.py ABI_TEXT EXAMPLES
 
-Reads the calls, structs and constants of quantize.rs, quantize.jl and quantize.py, and compares
+Reads the calls, structs and constants of these examples, and compares
 each with its prototype, layout or value in tests/abi/abi.txt. A struct of an example has the first
 fields of the library's, in order. So an example stays right where its language is not at hand to
 run it."""
@@ -15,7 +15,8 @@ import sys
 NUMBERS = {  # C: Rust, Julia, Python
     'int32_t': ('i32', 'Int32', 'c_int32'), 'uint32_t': ('u32', 'UInt32', 'c_uint32'),
     'int64_t': ('i64', 'Int64', 'c_int64'), 'uint64_t': ('u64', 'UInt64', 'c_uint64'),
-    'float': ('f32', 'Float32', 'c_float'), 'double': ('f64', 'Float64', 'c_double'),
+    'uint8_t': ('u8', 'UInt8', 'c_uint8'), 'float': ('f32', 'Float32', 'c_float'),
+    'double': ('f64', 'Float64', 'c_double'),
     'size_t': ('usize', 'Csize_t', 'c_size_t'), 'dfq_status': ('i32', 'Int32', 'c_int32'),
     'void': ('()', 'Cvoid', 'None')}
 RUST, JULIA, PYTHON = range(3)
@@ -166,7 +167,8 @@ def count(check, name, n, results):
 def main():
     abi, wrong = Abi(sys.argv[1]), []
     for name, read, least in (('quantize.rs', rust, 15), ('quantize.jl', julia, 15),
-                              ('quantize.py', python, 15)):
+                              ('quantize.py', python, 15), ('infer.rs', rust, 10),
+                              ('infer.py', python, 8)):
         check = Check(abi, pathlib.Path(sys.argv[2]) / name)
         read(check, check.path.read_text(encoding='utf-8'))
         if check.seen < least:
