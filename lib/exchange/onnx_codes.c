@@ -103,6 +103,7 @@ dfqi_ref dfqi_onnx_weight_scales(dfqi_onnx *e, const dfqi_onnx_weight *w)
 dfqi_ref dfqi_onnx_weight_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool transposed)
 {
     dfqi_ref codes = dfqi_onnx_weight_codes(e, w, transposed);
+    if (type_of(e, w) != INT8) codes = dfqi_onnx_cast(e, codes, INT8);
     dfqi_ref y = dfqi_onnx_binary(e, "DequantizeLinear", codes, dfqi_onnx_weight_scales(e, w));
     dfqi_onnx_int(e, "axis", transposed ? 1 : 0);
     return y;

@@ -229,11 +229,6 @@ dfqi_ref dfqi_onnx_scalar(dfqi_onnx *e, float value)
     return small_constant(e, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 0, NULL, sizeof value, &value);
 }
 
-dfqi_ref dfqi_onnx_index(dfqi_onnx *e, int64_t value)
-{
-    return small_constant(e, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, 0, NULL, sizeof value, &value);
-}
-
 dfqi_ref dfqi_onnx_list(dfqi_onnx *e, int32_t n, const int64_t *values)
 {
     return small_constant(e, ONNX__TENSOR_PROTO__DATA_TYPE__INT64, 1, (int64_t[]){n},

@@ -34,6 +34,19 @@ static dfqi_ref constant_of(dfqi_onnx *e, const dfqi_value *v)
                             dfqi_tensor_f32(v->tensor));
 }
 
+/* Does the node read one token of an operand that has all? */
+static bool selects(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
+{
+    return dfqi_graph_value(e->g, n->in[slot])->batched &&
+           e->values[n->in[slot]].token == DFQI_TOKEN_ALL &&
+           dfqi_onnx_token(e, n) != DFQI_TOKEN_ALL;
+}
+
+const dfqi_onnx_grid *dfqi_onnx_grid_of(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
+{
+    return selects(e, n, slot) ? NULL : e->values[n->in[slot]].grid;
+}
+
 dfqi_ref dfqi_onnx_in_any(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout *out)
 {
     *out = DFQI_LAYOUT_SAME;
@@ -42,26 +55,35 @@ dfqi_ref dfqi_onnx_in_any(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_l
     const dfqi_value *v = dfqi_graph_value(e->g, n->in[slot]);
     if (!state->ref && v->kind == DFQI_VALUE_PARAM) state->ref = constant_of(e, v);
     if (!state->ref && state->grid)
-        state->ref = state->grid->codes ? dfqi_onnx_row_values(e, state->grid)
+        state->ref = state->grid->scale ? dfqi_onnx_row_values(e, state->grid)
                                         : dfqi_onnx_static_values(e, v, state->layout, state->grid);
     if (!state->ref)
         dfqi_onnx_fail(e, DFQ_E_INTERNAL, "operand %d of %s was not written", (int)slot,
                        dfqi_op_get(n->op)->name);
     *out = state->layout;
-    return state->ref;
+    if (!state->ref || !selects(e, n, slot)) return state->ref;
+    int64_t token = dfqi_onnx_token(e, n);
+    dfqi_ref x = dfqi_onnx_binary(e, "Gather", state->ref, dfqi_onnx_list(e, 1, &token));
+    dfqi_onnx_int(e, "axis", 1);
+    return x;
 }
+
+/* Axes of [B,H,N,d] or [B,Y,X,C] in a layout. */
+static const int8_t axes_of[4][4] = {[DFQI_LAYOUT_SAME] = {0, 1, 2, 3},
+                                     [DFQI_LAYOUT_CHANNELS_FIRST] = {0, 3, 1, 2},
+                                     [DFQI_LAYOUT_TOKENS_FIRST] = {0, 2, 1, 3},
+                                     [DFQI_LAYOUT_KEYS] = {0, 1, 3, 2}};
 
 dfqi_ref dfqi_onnx_in(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout layout)
 {
-    static const int64_t first[4] = {0, 3, 1, 2}, last[4] = {0, 2, 3, 1}, swap[4] = {0, 2, 1, 3};
     dfqi_layout has;
     dfqi_ref x = dfqi_onnx_in_any(e, n, slot, &has);
+    int64_t perm[4];
     if (!x || has == layout) return x;
-    if (has == DFQI_LAYOUT_CHANNELS_FIRST) x = dfqi_onnx_transpose(e, x, 4, last);
-    if (has == DFQI_LAYOUT_TOKENS_FIRST) x = dfqi_onnx_transpose(e, x, 4, swap);
-    if (layout == DFQI_LAYOUT_CHANNELS_FIRST) x = dfqi_onnx_transpose(e, x, 4, first);
-    if (layout == DFQI_LAYOUT_TOKENS_FIRST) x = dfqi_onnx_transpose(e, x, 4, swap);
-    return x;
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 4; k++)
+            if (axes_of[has][k] == axes_of[layout][i]) perm[i] = k;
+    return dfqi_onnx_transpose(e, x, 4, perm);
 }
 
 void dfqi_onnx_out(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_ref ref, dfqi_layout layout)
@@ -70,14 +92,19 @@ void dfqi_onnx_out(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_ref ref,
     e->values[n->out[slot]].layout = layout;
 }
 
-const dfqi_node *dfqi_onnx_reader(const dfqi_onnx *e, const dfqi_node *n)
+const dfqi_node *dfqi_onnx_reader_of(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
 {
-    dfqi_id v = n->out[0];
+    dfqi_id v = n->out[slot];
     if (e->values[v].readers != 1) return NULL;
     for (const dfqi_node *r = n + 1; r < e->g->nodes + e->g->n_nodes; r++)
         for (int32_t i = 0; i < r->n_in; i++)
             if (r->in[i] == v) return r;
     return NULL;
+}
+
+const dfqi_node *dfqi_onnx_reader(const dfqi_onnx *e, const dfqi_node *n)
+{
+    return dfqi_onnx_reader_of(e, n, 0);
 }
 
 /* -- shorthands -------------------------------------------------------------------------------- */

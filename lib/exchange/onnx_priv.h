@@ -15,31 +15,36 @@ typedef const char *dfqi_ref;
 typedef enum dfqi_layout {
     DFQI_LAYOUT_SAME = 0,       /* as in the graph */
     DFQI_LAYOUT_CHANNELS_FIRST, /* [B,C,Y,X] where the graph has [B,Y,X,C] */
-    DFQI_LAYOUT_TOKENS_FIRST    /* [B,N,H,d] where the graph has [B,H,N,d] */
+    DFQI_LAYOUT_TOKENS_FIRST,   /* [B,N,H,d] where the graph has [B,H,N,d] */
+    DFQI_LAYOUT_KEYS            /* [B,H,d,N], as a product with queries reads it */
 } dfqi_layout;
 
 /* Element types that the schema of older packages does not name. */
 enum { DFQI_ONNX_UINT4 = 21, DFQI_ONNX_INT4 = 22, DFQI_INT4_OPSET = 21, DFQI_INT4_BITS = 4 };
 
-/* A value on a grid whose real values are written only if somebody reads them. */
+/* A value on a grid: whole numbers `unit`, F32, quantized with scale 1. Its real values are written
+ * only if somebody reads them. */
 typedef struct dfqi_onnx_grid {
-    /* found at run time: scale (codes - zero_point) */
-    dfqi_ref codes;      /* 8-bit; NULL: static */
-    dfqi_ref scale;      /* F32, one for each row or column */
-    dfqi_ref zero_point; /* I32; NULL: 0 */
+    dfqi_ref unit;
+    /* found at run time: scale (unit + least) */
+    dfqi_ref scale; /* F32, one for each row or column; NULL: static */
+    dfqi_ref least; /* F32, minus the zero points; NULL: 0 */
     /* static: scales (unit - zeros) */
-    dfqi_ref unit; /* F32, whole numbers, quantized with scale 1 */
-    int64_t n;     /* scales */
+    int64_t n; /* scales */
     const float *scales;
     const float *zeros; /* NULL: 0 */
 } dfqi_onnx_grid;
+
+enum { DFQI_TOKEN_ALL = -1 };
 
 /* What is known of a value of the graph. */
 typedef struct dfqi_onnx_value {
     dfqi_ref ref; /* NULL: not written yet */
     const dfqi_onnx_grid *grid;
-    int32_t readers; /* nodes that read it and are needed */
     dfqi_layout layout;
+    int32_t readers; /* nodes that read it and are needed */
+    int32_t token;   /* the one that is written, [B,1,D] in place of [B,N,D]; DFQI_TOKEN_ALL */
+    bool needed;
     bool scaled;  /* the softmax that reads it need not multiply any more */
     bool divided; /* by the scales of the grid that reads it, and its zero points are added */
 } dfqi_onnx_value;
@@ -66,6 +71,12 @@ typedef struct dfqi_onnx {
 typedef void (*dfqi_emit)(dfqi_onnx *e, const dfqi_node *n);
 /* NULL: such an op cannot be written. */
 dfqi_emit dfqi_onnx_emitter(dfqi_op_kind op);
+
+/* Writes all nodes that the logits need (onnx_walk.c). What is read of one token alone is computed
+ * for that one alone. */
+void dfqi_onnx_walk(dfqi_onnx *e, dfqi_id logits);
+/* The token of its operands that a node reads, or DFQI_TOKEN_ALL. */
+int32_t dfqi_onnx_token(const dfqi_onnx *e, const dfqi_node *n);
 
 /* Writes a graph of `m` with the input x. */
 DFQI_CHECKED dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_id x,
@@ -104,7 +115,6 @@ void dfqi_onnx_float(dfqi_onnx *e, const char *name, float value);
 dfqi_ref dfqi_onnx_tensor(dfqi_onnx *e, const char *name, int32_t type, int32_t rank,
                           const int64_t *dims, const void *data);
 dfqi_ref dfqi_onnx_scalar(dfqi_onnx *e, float value);
-dfqi_ref dfqi_onnx_index(dfqi_onnx *e, int64_t value);              /* I64, no axes */
 dfqi_ref dfqi_onnx_code(dfqi_onnx *e, int32_t type, int32_t value); /* of 4 or 8 bits, no axes */
 dfqi_ref dfqi_onnx_list(dfqi_onnx *e, int32_t n, const int64_t *values); /* I64 [n] */
 /* F32 [n] in the arena, to be filled, and then made a constant; NULL after an error. */
@@ -116,11 +126,14 @@ float *dfqi_onnx_floats(dfqi_onnx *e, int64_t n);
 dfqi_ref dfqi_onnx_in(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout layout);
 /* The same in the layout that it has. */
 dfqi_ref dfqi_onnx_in_any(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_layout *out);
+/* The grid of an operand; NULL: it has none, or the node reads one token of all that are there. */
+const dfqi_onnx_grid *dfqi_onnx_grid_of(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
 void dfqi_onnx_out(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_ref ref,
                    dfqi_layout layout);
 const dfqi_value *dfqi_onnx_shape(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
 /* The node that reads output 0 of `n`, if it is the only one; else NULL. */
 const dfqi_node *dfqi_onnx_reader(const dfqi_onnx *e, const dfqi_node *n);
+const dfqi_node *dfqi_onnx_reader_of(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
 /* The node that made an operand; NULL: none did. */
 const dfqi_node *dfqi_onnx_maker(const dfqi_onnx *e, const dfqi_node *n, int32_t slot);
 /* The values of a parameter; NULL if the operand is none. */
@@ -160,20 +173,34 @@ dfqi_ref dfqi_onnx_weight_values(dfqi_onnx *e, const dfqi_onnx_weight *w, bool t
 
 /* -- grids (onnx_static.c, onnx_rows.c) -------------------------------------------------------- */
 
+/* The layout in which a grid's node quantizes: that of the product which reads it, so that nothing
+ * stands between DequantizeLinear and MatMul. */
+dfqi_layout dfqi_onnx_grid_layout(const dfqi_onnx *e, const dfqi_node *fq);
+/* What the softmax behind a product multiplies by, which need not be done there any more; 1 if it
+ * is done already, or there is none. */
+float dfqi_onnx_take_factor(dfqi_onnx *e, const dfqi_node *n);
 /* A constant that broadcasts over value v: one number for each channel, or with heads [B,H,N,d] one
  * for each head, or for each head and channel. */
 dfqi_ref dfqi_onnx_vector(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout, int64_t n,
                           const float *data);
-/* The real values of a grid. */
+/* The static grid that alone reads output 0 of a node, if it has a scale for each channel. */
+const dfqi_node *dfqi_onnx_channel_grid(const dfqi_onnx *e, const dfqi_node *n);
+/* The rounded zero points of a static grid that are added before its rounding; NULL: none are. */
+float *dfqi_onnx_zeros(dfqi_onnx *e, const dfqi_node *fq, int64_t count);
+/* Scales and zero points of the grids that alone read the heads which are split off a linear layer,
+ * for each of its rows; 1 and 0 where there are none. False if there are none at all. From then on
+ * the layer divides and adds. */
+bool dfqi_onnx_heads_grids(dfqi_onnx *e, const dfqi_node *n, float *scale, float *shift);
+/* The codes of a static grid without their zero points, and the real values of both kinds. */
+dfqi_ref dfqi_onnx_whole_values(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout,
+                                const dfqi_onnx_grid *g);
 dfqi_ref dfqi_onnx_static_values(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout,
                                  const dfqi_onnx_grid *g);
 dfqi_ref dfqi_onnx_row_values(dfqi_onnx *e, const dfqi_onnx_grid *g);
 /* x W^T without the bias, from codes. */
 dfqi_ref dfqi_onnx_row_linear(dfqi_onnx *e, const dfqi_onnx_grid *x, const dfqi_onnx_weight *w);
-/* factor a b, from codes; operands transposed by perm[4], NULL: as they are. b has no zero point.
- */
-dfqi_ref dfqi_onnx_row_matmul(dfqi_onnx *e, const dfqi_onnx_grid *a, const int64_t *perm_a,
-                              const dfqi_onnx_grid *b, const int64_t *perm_b, float factor);
+/* x rounded to whole numbers that an 8-bit type with this zero point holds, as F32. */
+dfqi_ref dfqi_onnx_unit(dfqi_onnx *e, dfqi_ref x, int32_t type, int32_t zero_point);
 
 /* -- emitters ---------------------------------------------------------------------------------- */
 

@@ -1,10 +1,7 @@
-/* Products: linear layers, and those of attention. Operands are float, on static grids, or on grids
- * found at run time. */
+/* Linear layers. Operands are float, on static grids, or on grids found at run time. */
 #include <math.h>
 
 #include "exchange/onnx_priv.h"
-
-/* -- linear ------------------------------------------------------------------------------------ */
 
 /* x W^T with x = s_k (q_k - z_k) and W = s_o c / s_k, the column factors being the input's scales:
  * s_o sum q c - s_o sum z c. The second sum is part of the bias. */
@@ -21,7 +18,7 @@ static dfqi_ref channels_product(dfqi_onnx *e, const dfqi_onnx_grid *x, const df
 }
 
 /* A weight without codes, or whose columns have factors that the operand does not have. */
-static dfqi_ref float_weight(dfqi_onnx *e, const dfqi_node *n)
+static dfqi_ref float_weight(dfqi_onnx *e, const dfqi_node *n, const float *divisor)
 {
     const dfqi_value *v = dfqi_onnx_shape(e, n, 1);
     const float *w = dfqi_onnx_weight_floats(e, n);
@@ -30,7 +27,7 @@ static dfqi_ref float_weight(dfqi_onnx *e, const dfqi_node *n)
     float *t = dfqi_onnx_floats(e, o * k);
     if (!t || !w) return NULL;
     for (int64_t i = 0; i < k; i++)
-        for (int64_t j = 0; j < o; j++) t[i * o + j] = w[j * k + i];
+        for (int64_t j = 0; j < o; j++) t[i * o + j] = w[j * k + i] / (divisor ? divisor[j] : 1.0f);
     return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight", n->name),
                             ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 2, dims, t);
 }
@@ -78,17 +75,31 @@ static bool is_quantized(const dfqi_onnx *e, const dfqi_node *n)
     return maker && (maker->op == DFQI_OP_FQ || maker->op == DFQI_OP_FQ_ROW);
 }
 
+/* Queries, keys and values on static grids are divided by their scales here, where it is free. */
+static const float *divide_heads(dfqi_onnx *e, const dfqi_node *n, int64_t rows,
+                                 dfqi_onnx_weight *w, float *bias)
+{
+    float *divisor = dfqi_onnx_floats(e, rows), *shift = dfqi_onnx_floats(e, rows);
+    if (!divisor || !shift || !bias || !dfqi_onnx_heads_grids(e, n, divisor, shift)) return NULL;
+    for (int64_t o = 0; o < rows; o++) {
+        if (w) w->scales[o] /= divisor[o];
+        bias[o] = bias[o] / divisor[o] + shift[o];
+    }
+    return divisor;
+}
+
 void dfqi_emit_linear(dfqi_onnx *e, const dfqi_node *n)
 {
-    const dfqi_onnx_grid *x = e->values[n->in[0]].grid;
+    const dfqi_onnx_grid *x = dfqi_onnx_grid_of(e, n, 0);
     int64_t rows = dfqi_onnx_shape(e, n, 1)->dims[0];
     float *bias = copy_bias(e, n, rows);
     dfqi_onnx_weight w;
     bool coded = dfqi_onnx_weight_get(e, n, &w);
+    const float *divisor = divide_heads(e, n, rows, coded ? &w : NULL, bias);
     dfqi_ref y;
-    if (coded && w.factors && x && x->unit)
+    if (coded && w.factors && x && !x->scale)
         y = channels_product(e, x, &w, bias);
-    else if (coded && !w.factors && !w.zeros && x && x->codes)
+    else if (coded && !w.factors && !w.zeros && x && x->scale)
         y = dfqi_onnx_row_linear(e, x, &w);
     else if (coded && !w.factors && (w.zeros || !is_quantized(e, n)))
         y = mixed_product(e, n, &w);
@@ -97,84 +108,6 @@ void dfqi_emit_linear(dfqi_onnx *e, const dfqi_node *n)
                              dfqi_onnx_weight_values(e, &w, 1));
     else
         y = dfqi_onnx_binary(e, "MatMul", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
-                             float_weight(e, n));
+                             float_weight(e, n, divisor));
     dfqi_onnx_out(e, n, 0, add_bias(e, n, y, rows, bias), DFQI_LAYOUT_SAME);
-}
-
-/* -- attention --------------------------------------------------------------------------------- */
-
-static const int64_t swap[4] = {0, 1, 3, 2}, heads_first[4] = {0, 2, 1, 3}, turn[4] = {0, 2, 3, 1};
-
-/* How an operand has to be transposed for MatMul; NULL: not at all. */
-static const int64_t *permutation(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
-{
-    bool tokens_first = e->values[n->in[slot]].layout == DFQI_LAYOUT_TOKENS_FIRST;
-    if (slot == 1 && n->op == DFQI_OP_MATMUL_NT) return tokens_first ? turn : swap;
-    return tokens_first ? heads_first : NULL;
-}
-
-/* The whole numbers of a static grid whose scales can be multiplied to the product: those of a
- * head, or of the channels of the result. NULL: there are none. */
-static const dfqi_onnx_grid *unit_operand(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
-{
-    const dfqi_onnx_grid *g = e->values[n->in[slot]].grid;
-    bool channels = slot == 1 && n->op == DFQI_OP_MATMUL_NN;
-    if (!g || !g->unit || g->zeros) return NULL;
-    return channels || g->n == dfqi_onnx_shape(e, n, slot)->dims[1] ? g : NULL;
-}
-
-static dfqi_ref operand(dfqi_onnx *e, const dfqi_node *n, int32_t slot, const dfqi_onnx_grid *unit)
-{
-    const int64_t *perm = permutation(e, n, slot);
-    dfqi_layout layout;
-    dfqi_ref x = unit ? unit->unit : dfqi_onnx_in_any(e, n, slot, &layout);
-    return perm ? dfqi_onnx_transpose(e, x, 4, perm) : x;
-}
-
-/* The product of both operands' scales and of `factor`, for each head or each of its channels. */
-static dfqi_ref scales_of_product(dfqi_onnx *e, const dfqi_node *n, const dfqi_onnx_grid *a,
-                                  const dfqi_onnx_grid *b, float factor)
-{
-    const dfqi_value *y = dfqi_graph_value(e->g, n->out[0]);
-    int64_t heads = y->dims[1], count = b && b->n > heads ? b->n : heads;
-    float *s = dfqi_onnx_floats(e, count);
-    for (int64_t i = 0; s && i < count; i++) {
-        int64_t h = i / (count / heads);
-        s[i] = factor * (a ? a->scales[a->n == heads ? h : 0] : 1.0f);
-        if (b) s[i] *= b->scales[b->n == count ? i : h];
-    }
-    return dfqi_onnx_vector(e, y, DFQI_LAYOUT_SAME, count, s);
-}
-
-/* The softmax behind the product of queries and keys multiplies by a constant: done here, where
- * other factors are multiplied or it is cheaper. */
-static float take_factor(dfqi_onnx *e, const dfqi_node *n)
-{
-    const dfqi_node *reader = dfqi_onnx_reader(e, n);
-    if (!reader || reader->op != DFQI_OP_SOFTMAX) return 1.0f;
-    e->values[n->out[0]].scaled = 1;
-    return reader->attr.f[0];
-}
-
-static dfqi_ref float_product(dfqi_onnx *e, const dfqi_node *n, float factor)
-{
-    const dfqi_onnx_grid *ua = unit_operand(e, n, 0), *ub = unit_operand(e, n, 1);
-    dfqi_ref a = operand(e, n, 0, ua), b = operand(e, n, 1, ub);
-    if (!ua && !ub && factor != 1.0f)
-        a = dfqi_onnx_binary(e, "Mul", a, dfqi_onnx_scalar(e, factor));
-    dfqi_ref y = dfqi_onnx_binary(e, "MatMul", a, b);
-    if (!ua && !ub) return y;
-    return dfqi_onnx_binary(e, "Mul", y, scales_of_product(e, n, ua, ub, factor));
-}
-
-void dfqi_emit_matmul(dfqi_onnx *e, const dfqi_node *n)
-{
-    const dfqi_onnx_grid *a = e->values[n->in[0]].grid, *b = e->values[n->in[1]].grid;
-    float factor = take_factor(e, n);
-    dfqi_ref y;
-    if (a && b && a->codes && b->codes && !b->zero_point)
-        y = dfqi_onnx_row_matmul(e, a, permutation(e, n, 0), b, permutation(e, n, 1), factor);
-    else
-        y = float_product(e, n, factor);
-    dfqi_onnx_out(e, n, 0, y, DFQI_LAYOUT_SAME);
 }

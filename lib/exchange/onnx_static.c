@@ -8,12 +8,10 @@
 #include <math.h>
 
 #include "exchange/onnx_priv.h"
-#include "kernel/codes.h"
 
 enum {
     UINT8 = ONNX__TENSOR_PROTO__DATA_TYPE__UINT8,
     INT8 = ONNX__TENSOR_PROTO__DATA_TYPE__INT8,
-    INT64 = ONNX__TENSOR_PROTO__DATA_TYPE__INT64,
     FLOAT = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT
 };
 
@@ -38,6 +36,12 @@ static dfqi_ref quantize(dfqi_onnx *e, dfqi_ref x, dfqi_ref scale, const code_ty
     dfqi_ref z = dfqi_onnx_code(e, t->type, (int32_t)zero_point);
     x = dfqi_onnx_node(e, "QuantizeLinear", 3, (dfqi_ref[]){x, scale, z});
     return dfqi_onnx_node(e, "DequantizeLinear", 3, (dfqi_ref[]){x, scale, z});
+}
+
+dfqi_ref dfqi_onnx_unit(dfqi_onnx *e, dfqi_ref x, int32_t type, int32_t zero_point)
+{
+    const code_type t = {type, 0, 0};
+    return quantize(e, x, dfqi_onnx_scalar(e, 1.0f), &t, (float)zero_point);
 }
 
 static dfqi_ref clip(dfqi_onnx *e, dfqi_ref x, float lo, float hi)
@@ -81,13 +85,12 @@ static bool has_asymmetric_weights(const dfqi_onnx *e)
 dfqi_ref dfqi_onnx_vector(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout, int64_t n,
                           const float *data)
 {
-    int64_t heads = v->dims[1], tokens_first = layout == DFQI_LAYOUT_TOKENS_FIRST;
-    int64_t dims[3] = {heads, 1, n == heads ? 1 : n / heads};
+    int64_t heads = v->dims[1], channels = n / heads;
+    const int64_t rows[3] = {heads, 1, channels}, keys[3] = {heads, channels, 1};
     char *name = dfqi_onnx_text(e, "%s.vector.%d", e->label, (int)e->serial++);
     if (!name) return NULL;
     if (v->rank != 4) return dfqi_onnx_tensor(e, name, FLOAT, 1, &n, data);
-    if (tokens_first) dims[1] = dims[2];
-    return dfqi_onnx_tensor(e, name, FLOAT, tokens_first ? 2 : 3, dims, data);
+    return dfqi_onnx_tensor(e, name, FLOAT, 3, layout == DFQI_LAYOUT_KEYS ? keys : rows, data);
 }
 
 /* a[i] + sign round(z[i]), a NULL: 0 */
@@ -99,60 +102,86 @@ static float *rounded(dfqi_onnx *e, int64_t n, float first, float sign, const fl
 }
 
 /* Operands of attention: the zero point is taken off before the rounding, so that the product of
- * these whole numbers needs no correction. Signed bytes hold them up to 7 bits. */
-static dfqi_ref centered(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout, dfqi_ref x,
-                         int64_t n, const float *z, float qmin, float qmax)
+ * these whole numbers needs no correction. */
+static dfqi_ref centered(dfqi_onnx *e, const dfqi_node *fq, dfqi_layout layout, dfqi_ref x,
+                         int64_t n, int32_t offset)
 {
-    const code_type t = {INT8, -128, 127};
-    dfqi_ref lo = dfqi_onnx_vector(e, v, layout, n, rounded(e, n, qmin, -1.0f, z));
-    dfqi_ref hi = dfqi_onnx_vector(e, v, layout, n, rounded(e, n, qmax, -1.0f, z));
+    const dfqi_value *v = dfqi_onnx_shape(e, fq, 0);
+    const float *z = fq->in[2] >= 0 ? dfqi_onnx_param(e, fq, 2) : NULL;
+    dfqi_ref lo = dfqi_onnx_vector(e, v, layout, n, rounded(e, n, fq->attr.f[0], -1.0f, z));
+    dfqi_ref hi = dfqi_onnx_vector(e, v, layout, n, rounded(e, n, fq->attr.f[1], -1.0f, z));
     x = dfqi_onnx_binary(e, "Max", dfqi_onnx_binary(e, "Min", x, hi), lo);
-    return quantize(e, x, dfqi_onnx_scalar(e, 1.0f), &t, 0.0f);
+    return dfqi_onnx_unit(e, x, UINT8, offset);
 }
 
-/* Are all codes without their zero points in the range of signed bytes? */
-static bool fits_centered(int64_t n, const float *z, float qmin, float qmax)
+/* The zero point with which bytes hold the codes of all of a node's grids without their own zero
+ * points; -1: none does. Up to 7 bits that is possible. */
+static int32_t center(const dfqi_onnx *e, const dfqi_node *fq, int64_t n)
 {
-    bool fits = true;
+    const float *z = fq->in[2] >= 0 ? dfqi_onnx_param(e, fq, 2) : NULL;
+    float lo = 0, hi = 0;
+    if (dfqi_onnx_shape(e, fq, 0)->rank != 4 || e->int4) return -1;
     for (int64_t i = 0; i < n; i++) {
         float c = z ? rintf(z[i]) : 0.0f;
-        fits = fits && qmin - c >= -128.0f && qmax - c <= 127.0f;
+        lo = fminf(lo, fq->attr.f[0] - c);
+        hi = fmaxf(hi, fq->attr.f[1] - c);
     }
-    return fits;
+    return hi - lo <= 255.0f ? (int32_t)-lo : -1;
+}
+
+float *dfqi_onnx_zeros(dfqi_onnx *e, const dfqi_node *fq, int64_t count)
+{
+    const float *z = fq->in[2] >= 0 ? dfqi_onnx_param(e, fq, 2) : NULL;
+    bool any = false;
+    for (int64_t i = 0; z && i < count; i++) any = any || rintf(z[i]) != 0.0f;
+    return any && center(e, fq, count) < 0 ? rounded(e, count, 0.0f, 1.0f, z) : NULL;
+}
+
+const dfqi_node *dfqi_onnx_channel_grid(const dfqi_onnx *e, const dfqi_node *n)
+{
+    const dfqi_node *fq = dfqi_onnx_reader(e, n);
+    if (!fq || fq->op != DFQI_OP_FQ) return NULL;
+    int64_t count = dfqi_value_count(dfqi_onnx_shape(e, fq, 1));
+    return count > 1 && count == dfqi_value_last(dfqi_onnx_shape(e, fq, 0)) ? fq : NULL;
 }
 
 static void many_grids(dfqi_onnx *e, const dfqi_node *n, int64_t count, float qmin, float qmax)
 {
     const dfqi_value *v = dfqi_onnx_shape(e, n, 0);
     const float *scales = dfqi_onnx_param(e, n, 1);
-    const float *z = n->in[2] >= 0 ? dfqi_onnx_param(e, n, 2) : NULL;
     const code_type t = type_of(e, qmin, qmax);
-    dfqi_layout layout;
-    dfqi_ref x = dfqi_onnx_in_any(e, n, 0, &layout);
+    bool divided = e->values[n->in[0]].divided;
+    dfqi_layout layout = dfqi_onnx_grid_layout(e, n);
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, layout);
     dfqi_onnx_grid *g = dfqi_onnx_alloc(e, 1, sizeof *g);
     if (!g) return;
-    *g = (dfqi_onnx_grid){.scales = scales, .n = count};
-    bool divided = e->values[n->in[0]].divided;
+    *g = (dfqi_onnx_grid){.scales = scales, .n = count, .zeros = dfqi_onnx_zeros(e, n, count)};
     if (!divided) x = dfqi_onnx_binary(e, "Div", x, dfqi_onnx_vector(e, v, layout, count, scales));
-    if (v->rank == 4 && !e->int4 && fits_centered(count, z, qmin, qmax)) {
-        g->unit = centered(e, v, layout, x, count, z, qmin, qmax);
+    if (!divided && g->zeros)
+        x = dfqi_onnx_binary(e, "Add", x, dfqi_onnx_vector(e, v, layout, count, g->zeros));
+    int32_t offset = center(e, n, count);
+    if (offset >= 0) {
+        g->unit = centered(e, n, layout, x, count, offset);
     } else {
-        g->zeros = z ? rounded(e, count, 0.0f, 1.0f, z) : NULL;
-        if (z && !divided)
-            x = dfqi_onnx_binary(e, "Add", x, dfqi_onnx_vector(e, v, layout, count, g->zeros));
         if (qmin > t.lo || qmax < t.hi) x = clip(e, x, qmin, qmax);
-        g->unit = quantize(e, x, dfqi_onnx_scalar(e, 1.0f), &t, 0.0f);
+        g->unit = dfqi_onnx_unit(e, x, t.type, 0);
     }
     dfqi_onnx_out(e, n, 0, NULL, layout);
     e->values[n->out[0]].grid = g;
 }
 
+dfqi_ref dfqi_onnx_whole_values(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout,
+                                const dfqi_onnx_grid *g)
+{
+    if (!g->zeros) return g->unit;
+    return dfqi_onnx_binary(e, "Sub", g->unit, dfqi_onnx_vector(e, v, layout, g->n, g->zeros));
+}
+
 dfqi_ref dfqi_onnx_static_values(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout,
                                  const dfqi_onnx_grid *g)
 {
-    dfqi_ref x = g->unit;
-    if (g->zeros) x = dfqi_onnx_binary(e, "Sub", x, dfqi_onnx_vector(e, v, layout, g->n, g->zeros));
-    return dfqi_onnx_binary(e, "Mul", x, dfqi_onnx_vector(e, v, layout, g->n, g->scales));
+    return dfqi_onnx_binary(e, "Mul", dfqi_onnx_whole_values(e, v, layout, g),
+                            dfqi_onnx_vector(e, v, layout, g->n, g->scales));
 }
 
 /* attr f: smallest and largest code */
@@ -164,12 +193,12 @@ void dfqi_emit_fq(dfqi_onnx *e, const dfqi_node *n)
     int64_t count = dfqi_value_count(dfqi_onnx_shape(e, n, 1));
     const code_type t = type_of(e, qmin, qmax);
     float z = zeros ? rintf(zeros[0]) : 0.0f;
-    dfqi_layout layout;
     if (count > 1 || z < t.lo || z > t.hi) {
         many_grids(e, n, count, qmin, qmax);
         return;
     }
-    dfqi_ref x = dfqi_onnx_in_any(e, n, 0, &layout);
+    dfqi_layout layout = dfqi_onnx_grid_layout(e, n);
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, layout);
     bool plain = layout == DFQI_LAYOUT_CHANNELS_FIRST && has_asymmetric_weights(e);
     x = (plain ? plain_grid : one_grid)(e, x, scales[0], z, qmin, qmax);
     dfqi_onnx_out(e, n, 0, x, layout);
@@ -177,58 +206,21 @@ void dfqi_emit_fq(dfqi_onnx *e, const dfqi_node *n)
 
 /* -- logarithmic grids ------------------------------------------------------------------------- */
 
-/* The smallest u = x / top whose code is at most q: bisection over the floats. */
-static float threshold(int q, float qmax)
-{
-    union {
-        float f;
-        uint32_t bits;
-    } lo = {0.0f}, hi = {1.0f}, mid;
-    while (hi.bits - lo.bits > 1) {
-        mid.bits = lo.bits + (hi.bits - lo.bits) / 2;
-        if (dfqi_code_log(mid.f, 1.0f, qmax) <= q)
-            hi = mid;
-        else
-            lo = mid;
-    }
-    return hi.f;
-}
-
-/* The tables of a grid by code 0 .. qmax + 1, the last of which stands for 0: the code's value, the
- * smallest u that has it, and that of the code before. */
-static void log_tables(dfqi_onnx *e, float top, float qmax, dfqi_ref out[3])
-{
-    static const char *const names[3] = {"value", "from", "to"};
-    int64_t n = (int64_t)qmax + 2;
-    float *t[3];
-    for (int k = 0; k < 3; k++) t[k] = dfqi_onnx_floats(e, n);
-    if (e->status != DFQ_OK) return;
-    for (int q = 0; q < n; q++) {
-        t[0][q] = dfqi_code_log_value(q, top, qmax);
-        t[1][q] = q + 1 < n ? threshold(q, qmax) : -INFINITY;
-        t[2][q] = q ? t[1][q - 1] : INFINITY;
-    }
-    for (int k = 0; k < 3; k++)
-        out[k] = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.log.%s", e->label, names[k]), FLOAT, 1,
-                                  &n, t[k]);
-}
-
-/* The logarithm of an engine may be a last bit off, which matters at the borders between two codes
- * alone. So the code is corrected by comparing with exact borders. attr f: largest code */
+/* q = max(round(-2 log2(x / top)), 0); the value is top 2^(-q/2), and 0 above the largest code.
+ * attr f: that */
 void dfqi_emit_fq_log(dfqi_onnx *e, const dfqi_node *n)
 {
-    float qmax = n->attr.f[0], top = *dfqi_onnx_param(e, n, 1);
+    const double ln2 = 0.693147180559945309;
+    float qmax = n->attr.f[0];
+    double top = (double)*dfqi_onnx_param(e, n, 1);
     dfqi_layout layout;
-    dfqi_ref table[3] = {NULL}, x = dfqi_onnx_in_any(e, n, 0, &layout), q, low, high;
-    log_tables(e, top, qmax, table);
-    dfqi_ref u = dfqi_onnx_binary(e, "Div", x, dfqi_onnx_scalar(e, top));
-    q = dfqi_onnx_binary(e, "Mul", dfqi_onnx_unary(e, "Log", u),
-                         dfqi_onnx_scalar(e, -2.88539008177793f)); /* -2 / ln 2 */
-    q = clip(e, dfqi_onnx_unary(e, "Round", q), 0.0f, qmax + 1.0f);
-    q = dfqi_onnx_cast(e, q, INT64);
-    low = dfqi_onnx_binary(e, "Less", u, dfqi_onnx_binary(e, "Gather", table[1], q));
-    high = dfqi_onnx_binary(e, "GreaterOrEqual", u, dfqi_onnx_binary(e, "Gather", table[2], q));
-    q = dfqi_onnx_binary(e, "Add", q, dfqi_onnx_cast(e, low, INT64));
-    q = dfqi_onnx_binary(e, "Sub", q, dfqi_onnx_cast(e, high, INT64));
-    dfqi_onnx_out(e, n, 0, dfqi_onnx_binary(e, "Gather", table[0], q), layout);
+    dfqi_ref x = dfqi_onnx_in_any(e, n, 0, &layout), q, y;
+    q = dfqi_onnx_unary(e, "Log", dfqi_onnx_binary(e, "Div", x, dfqi_onnx_scalar(e, (float)top)));
+    q = dfqi_onnx_binary(e, "Mul", q, dfqi_onnx_scalar(e, (float)(-2.0 / ln2)));
+    q = dfqi_onnx_unary(e, "Relu", dfqi_onnx_unary(e, "Round", q));
+    y = dfqi_onnx_binary(e, "Mul", q, dfqi_onnx_scalar(e, (float)(-0.5 * ln2)));
+    y = dfqi_onnx_binary(e, "Mul", dfqi_onnx_unary(e, "Exp", y), dfqi_onnx_scalar(e, (float)top));
+    q = dfqi_onnx_binary(e, "Greater", q, dfqi_onnx_scalar(e, qmax));
+    y = dfqi_onnx_node(e, "Where", 3, (dfqi_ref[]){q, dfqi_onnx_scalar(e, 0.0f), y});
+    dfqi_onnx_out(e, n, 0, y, layout);
 }

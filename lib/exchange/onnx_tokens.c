@@ -42,11 +42,11 @@ void dfqi_emit_tokens(dfqi_onnx *e, const dfqi_node *n)
     dfqi_onnx_out(e, n, 0, dfqi_onnx_binary(e, "Add", x, at), DFQI_LAYOUT_SAME);
 }
 
+/* The operand is that token already: [B,1,D] -> [B,D]. */
 void dfqi_emit_select_token(dfqi_onnx *e, const dfqi_node *n)
 {
     dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME);
-    x = dfqi_onnx_binary(e, "Gather", x, dfqi_onnx_index(e, n->attr.i[0]));
-    dfqi_onnx_int(e, "axis", 1);
+    x = dfqi_onnx_reshape(e, x, 2, (int64_t[]){0, dfqi_value_last(dfqi_onnx_shape(e, n, 0))});
     dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_SAME);
 }
 
@@ -90,31 +90,28 @@ void dfqi_emit_softmax(dfqi_onnx *e, const dfqi_node *n)
 
 /* -- rows -------------------------------------------------------------------------------------- */
 
-/* A grid with a scale for each channel that alone reads the result divides by it: so gamma and beta
- * do, and the zero points are part of beta. */
+/* gamma and beta, divided by the scales of a grid, whose zero points are added to beta. */
 static dfqi_ref divided(dfqi_onnx *e, const dfqi_node *fq, int64_t c, const float *v,
-                        const char *what)
+                        const float *zeros, const char *what)
 {
     const float *s = dfqi_onnx_param(e, fq, 1);
-    const float *z = fq->in[2] >= 0 && *what == 'b' ? dfqi_onnx_param(e, fq, 2) : NULL;
     float *y = dfqi_onnx_floats(e, c);
     for (int64_t i = 0; y && i < c; i++)
-        y[i] = (float)((double)v[i] / (double)s[i] + (z ? (double)rintf(z[i]) : 0.0));
+        y[i] = (float)((double)v[i] / (double)s[i] + (zeros ? (double)zeros[i] : 0.0));
     return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.norm.%s", e->label, what),
                             ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &c, y);
 }
 
 void dfqi_emit_layernorm(dfqi_onnx *e, const dfqi_node *n)
 {
-    const dfqi_node *reader = dfqi_onnx_reader(e, n);
+    const dfqi_node *grid = dfqi_onnx_channel_grid(e, n);
     int64_t c = dfqi_value_last(dfqi_onnx_shape(e, n, 0));
-    bool fold = reader && reader->op == DFQI_OP_FQ && c > 1 &&
-                dfqi_value_count(dfqi_onnx_shape(e, reader, 1)) == c;
     dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME), gamma, beta;
-    if (fold) {
-        gamma = divided(e, reader, c, dfqi_onnx_param(e, n, 1), "gamma");
-        beta = divided(e, reader, c, dfqi_onnx_param(e, n, 2), "beta");
-        e->values[n->out[0]].divided = 1;
+    if (grid) {
+        const float *zeros = dfqi_onnx_zeros(e, grid, c);
+        gamma = divided(e, grid, c, dfqi_onnx_param(e, n, 1), NULL, "gamma");
+        beta = divided(e, grid, c, dfqi_onnx_param(e, n, 2), zeros, "beta");
+        e->values[n->out[0]].divided = true;
     } else {
         gamma = dfqi_onnx_in(e, n, 1, DFQI_LAYOUT_SAME);
         beta = dfqi_onnx_in(e, n, 2, DFQI_LAYOUT_SAME);

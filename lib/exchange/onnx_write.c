@@ -1,4 +1,4 @@
-/* Walks the graph of a network and writes the file. */
+/* Writes the file of a network. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,43 +15,7 @@ static int32_t ir_version(int32_t opset)
     return ir[opset - DFQI_OPSET_MIN];
 }
 
-/* -- the walk ---------------------------------------------------------------------------------- */
-
-static bool is_needed(const bool *needed, const dfqi_node *n)
-{
-    for (int32_t i = 0; i < n->n_out; i++)
-        if (needed[n->out[i]]) return true;
-    return false;
-}
-
-/* Emitters look at the operands by themselves, so what is only packed for kernels is no reader. */
-static void count_readers(dfqi_onnx *e, bool *needed, dfqi_id logits)
-{
-    needed[logits] = true;
-    for (const dfqi_node *n = e->g->nodes + e->g->n_nodes; n-- > e->g->nodes;) {
-        if (!is_needed(needed, n)) continue;
-        for (int32_t i = 0; i < n->n_in; i++) {
-            if (n->in[i] < 0) continue;
-            needed[n->in[i]] = true;
-            if (n->op != DFQI_OP_PACK && n->op != DFQI_OP_CONV_PACK) e->values[n->in[i]].readers++;
-        }
-    }
-}
-
-static void emit_all(dfqi_onnx *e, const bool *needed)
-{
-    for (int32_t i = 0; i < e->g->n_nodes && e->status == DFQ_OK; i++) {
-        const dfqi_node *n = &e->g->nodes[i];
-        dfqi_emit emit = dfqi_onnx_emitter(n->op);
-        if (!is_needed(needed, n)) continue;
-        if (n->name[0]) e->label = n->name;
-        if (emit)
-            emit(e, n);
-        else
-            dfqi_onnx_fail(e, DFQ_E_UNSUPPORTED, "%s: op %s behind %s cannot be written as ONNX",
-                           e->m->net.arch.name, dfqi_op_get(n->op)->name, e->label);
-    }
-}
+/* -- the graph --------------------------------------------------------------------------------- */
 
 /* A float value as an input or output of the ONNX graph, its first axis free. */
 static Onnx__ValueInfoProto *describe(dfqi_onnx *e, const char *name, const dfqi_value *v)
@@ -92,7 +56,7 @@ static Onnx__ValueInfoProto *describe(dfqi_onnx *e, const char *name, const dfqi
 
 /* The ONNX graph of one forward pass. Names of inputs and outputs are what a caller writes down, so
  * the logits get one. */
-static void build(dfqi_onnx *e, dfqi_id x, dfqi_id logits, bool *needed)
+static void build(dfqi_onnx *e, dfqi_id x, dfqi_id logits)
 {
     Onnx__GraphProto *p = &e->graph;
     onnx__graph_proto__init(p);
@@ -105,8 +69,7 @@ static void build(dfqi_onnx *e, dfqi_id x, dfqi_id logits, bool *needed)
     if (e->status != DFQ_OK) return;
     p->n_input = p->n_output = 1;
     e->values[x].ref = p->input[0]->name;
-    count_readers(e, needed, logits);
-    emit_all(e, needed);
+    dfqi_onnx_walk(e, logits);
     if (e->status == DFQ_OK) e->last->output[0] = p->output[0]->name;
 }
 
@@ -234,9 +197,8 @@ dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_
     size_t n = (size_t)g->n_values;
     DFQI_TRY(choose_opset(m->ctx, o->opset, e.int4, &e.opset));
     dfqi_arena_init(&e.mem, m->ctx);
-    bool *needed = dfqi_onnx_alloc(&e, n, sizeof *needed);
     e.values = dfqi_onnx_alloc(&e, n, sizeof *e.values);
-    if (e.status == DFQ_OK) build(&e, x, logits, needed);
+    if (e.status == DFQ_OK) build(&e, x, logits);
     dfq_status status = e.status;
     if (status == DFQ_OK) status = write_model(&e, to, out);
     dfqi_arena_fini(&e.mem);

@@ -1,11 +1,9 @@
 /* Quantized networks: codes, scales and types of the file are those of the network. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "exchange/cases.h"
 #include "exchange/onnx_priv.h"
-#include "kernel/codes.h"
 #include "quant/cases.h"
 #include "quant/quantizer.h"
 
@@ -101,6 +99,8 @@ START_TEST(test_static)
     ck_assert_int_eq(dfqt_count(p, "DequantizeLinear"), uniform + weights - 1);
     ck_assert_int_eq(dfqt_count(p, "Clip") > 0, bits == 4);
     ck_assert_int_eq(dfqt_count(p, "Max") > 0, bits == 4); /* heads, whose grids have own ends */
+    /* the input of fc2 alone is divided by scales of channels: elsewhere that is free */
+    ck_assert_int_eq(dfqt_count(p, "Div"), 2 + count_sites(DFQI_SITE_LOG));
     check_weight("patch_embed.proj");
     check_weight("blocks.1.mlp.fc2");
     ck_assert_str_eq(dfqt_meta(p, "dfq.mode"), "improved");
@@ -194,73 +194,75 @@ START_TEST(test_4_bit_types_refused)
 }
 END_TEST
 
-/* -- logarithmic grids ------------------------------------------------------------------------- */
-
-static const float *table(const char *layer, const char *what, int64_t n)
-{
-    char name[96];
-    snprintf(name, sizeof name, "%s.log.%s", layer, what);
-    const Onnx__TensorProto *t = constant(name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
-    ck_assert_int_eq(t->dims[0], n);
-    return (const float *)(const void *)t->raw_data.data;
-}
-
-/* The code that the operators find, from a logarithm that is `off` by something. */
-static int log_code(float u, float off, float qmax, const float *from, const float *to)
-{
-    float q = rintf(-2.88539008177793f * logf(u) + off);
-    int code = (int)(q < 0 ? 0 : q > qmax + 1 ? qmax + 1 : q);
-    return code + (u < from[code]) - (u >= to[code]);
-}
-
-/* At every border, on both sides of it, whichever way the logarithm errs. */
+/* A map on a logarithmic grid: plain operators. */
 START_TEST(test_log_grid)
 {
     quantize(DFQI_MODE_IMPROVED, 4, (dfqi_grids){.act_grid = DFQI_ACT_GRID_AUTO});
+    int before = count_sites(DFQI_SITE_LOG);
     dfqi_site *site = (dfqi_site *)(uintptr_t)site_named("blocks.0.attn.av.a");
     site->kind = DFQI_SITE_LOG;
     site->qmin = 0;
     site->qmax = 14;
-    *dfqi_tensor_f32(site->scale) = 0.75f;
     p = dfqt_export(student, &defaults);
-    const float *value = table("blocks.0.attn.qk", "value", 16);
-    const float *from = table("blocks.0.attn.qk", "from", 16);
-    const float *to = table("blocks.0.attn.qk", "to", 16);
-    for (int q = 0; q < 15; q++)
-        for (int k = -2; k <= 2; k++) {
-            float u = from[q];
-            for (int i = 0; i < abs(k); i++) u = nextafterf(u, k < 0 ? 0.0f : 1.0f);
-            for (int off = -1; off <= 1; off++)
-                ck_assert_int_eq(log_code(u, 1e-4f * (float)off, 14, from, to),
-                                 dfqi_code_log(u, 1.0f, 14));
-        }
-    for (int q = 0; q < 16; q++) ck_assert_float_eq(value[q], dfqi_code_log_value(q, 0.75f, 14));
-    ck_assert_float_eq(value[15], 0.0f);
+    int logs = count_sites(DFQI_SITE_LOG);
+    ck_assert_int_ge(logs, before > 0 ? before : 1);
+    ck_assert_int_eq(dfqt_count(p, "Log"), logs);
+    ck_assert_int_eq(dfqt_count(p, "Exp"), logs);
+    ck_assert_int_eq(dfqt_count(p, "Where"), logs);
 }
 END_TEST
 
 /* -- grids of rows ----------------------------------------------------------------------------- */
 
+/* Of each block the inputs of four layers, map and values; and the input of the head. */
 START_TEST(test_rows)
 {
     quantize(DFQI_MODE_IMPROVED, _i ? 4 : 8, rows);
     p = dfqt_export(student, &defaults);
-    ck_assert_int_eq(dfqt_count(p, "QuantizeLinear") + dfqt_count(p, "DequantizeLinear"), 0);
-    /* of two blocks six products each, and the head */
-    ck_assert_int_eq(dfqt_count(p, "MatMulInteger"), 13);
-    ck_assert_int_eq(dfqt_count(p, "MatMul"), 1);
+    ck_assert_int_eq(dfqt_count(p, "QuantizeLinear"), 13);
+    ck_assert_int_eq(dfqt_count(p, "DequantizeLinear"), 13 + 9); /* and weights, but the first */
     check_weight("patch_embed.proj");
     check_weight("blocks.0.attn.qkv");
     check_weight("head");
+    ck_assert_str_eq(dfqt_meta(p, "dfq.act_scale"), "row");
+}
+END_TEST
+
+/* Zero points of 8-bit codes multiply the sums of the weight's rows. Those of 4 bits are off
+ * already. */
+START_TEST(test_sums_of_rows)
+{
+    quantize(DFQI_MODE_IMPROVED, _i ? 4 : 8, rows);
+    p = dfqt_export(student, &defaults);
+    const Onnx__TensorProto *sums = dfqt_constant(p, "blocks.1.mlp.fc1.weight.sum");
+    ck_assert_int_eq(sums != NULL, !_i);
+    if (!sums) return;
     const Onnx__TensorProto *codes = constant("blocks.1.mlp.fc1.weight.codes", INT8),
-                            *sums = constant("blocks.1.mlp.fc1.weight.sum", INT32);
+                            *scale = dfqt_constant(p, "blocks.1.mlp.fc1.weight.scale");
     int64_t k = codes->dims[0], o = codes->dims[1];
     for (int64_t j = 0; j < o; j++) {
         int32_t sum = 0;
         for (int64_t i = 0; i < k; i++) sum += (int8_t)codes->raw_data.data[i * o + j];
-        ck_assert_int_eq(((const int32_t *)(const void *)sums->raw_data.data)[j], sum);
+        ck_assert_float_eq(((const float *)(const void *)sums->raw_data.data)[j],
+                           (float)sum * ((const float *)(const void *)scale->raw_data.data)[j]);
     }
-    ck_assert_str_eq(dfqt_meta(p, "dfq.act_scale"), "row");
+}
+END_TEST
+
+/* Behind the last attention the class token alone is computed: what joins there is gathered, the
+ * heads and the residual stream. */
+START_TEST(test_class_token_alone)
+{
+    quantize(DFQI_MODE_IMPROVED, 8, _i ? rows : (dfqi_grids){.act_grid = DFQI_ACT_GRID_AUTO});
+    p = dfqt_export(student, &defaults);
+    ck_assert_int_eq(dfqt_count(p, "Gather"), 2);
+    bool before = true;
+    for (size_t i = 0; i < p->graph->n_node; i++) {
+        const Onnx__NodeProto *n = p->graph->node[i];
+        if (strcmp(n->op_type, "Gather") == 0) before = false;
+        if (before) ck_assert_ptr_null(strstr(n->name, "blocks.1.attn.proj"));
+        if (strstr(n->name, "blocks.1.mlp.fc1")) ck_assert(!before);
+    }
 }
 END_TEST
 
@@ -317,6 +319,8 @@ TCase *dfqt_quantized_case(void)
     tcase_add_test(c, test_4_bit_types_refused);
     tcase_add_test(c, test_log_grid);
     tcase_add_loop_test(c, test_rows, 0, 2);
+    tcase_add_loop_test(c, test_sums_of_rows, 0, 2);
+    tcase_add_loop_test(c, test_class_token_alone, 0, 2);
     tcase_add_test(c, test_cnn);
     tcase_add_loop_test(c, test_families, 0, 3);
     return c;
