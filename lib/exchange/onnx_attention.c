@@ -19,13 +19,14 @@ dfqi_layout dfqi_onnx_grid_layout(const dfqi_onnx *e, const dfqi_node *fq)
 }
 
 /* The static grid of an operand whose scales can be multiplied to the other operand or the product:
- * those of a head, or of the channels of the result. NULL: there is none. */
+ * one, those of a head, or of the channels of the result. NULL: there is none. */
 static const dfqi_onnx_grid *whole_grid(const dfqi_onnx *e, const dfqi_node *n, int32_t slot)
 {
     const dfqi_onnx_grid *g = e->values[n->in[slot]].grid;
     bool channels = slot == 1 && n->op == DFQI_OP_MATMUL_NN;
     if (!g || g->scale || e->values[n->in[slot]].layout != layout_of(n, slot)) return NULL;
-    return channels || g->n == dfqi_onnx_shape(e, n, slot)->dims[1] ? g : NULL;
+    bool one = g->n == 1 || g->n == dfqi_onnx_shape(e, n, slot)->dims[1];
+    return channels || one ? g : NULL;
 }
 
 /* Codes without their zero points, or the real values where there are no such. */
@@ -52,8 +53,8 @@ static float *factors(dfqi_onnx *e, int64_t heads, int64_t count, const dfqi_onn
     float *s = dfqi_onnx_floats(e, count);
     for (int64_t i = 0; s && i < count; i++) {
         int64_t h = i / (count / heads);
-        s[i] = factor * (a ? a->scales[h] : 1.0f);
-        if (b) s[i] *= b->scales[b->n == count ? i : h];
+        s[i] = factor * (a ? a->scales[a->n == 1 ? 0 : h] : 1.0f);
+        if (b) s[i] *= b->scales[b->n == 1 ? 0 : b->n == count ? i : h];
         if (divisor) s[i] /= divisor[i];
     }
     return s;
@@ -90,13 +91,13 @@ static dfqi_ref mix(dfqi_onnx *e, const dfqi_node *n)
 {
     const dfqi_value *y = dfqi_graph_value(e->g, n->out[0]);
     int64_t heads = y->dims[1], count = heads * y->dims[3];
-    const dfqi_onnx_grid *gb = whole_grid(e, n, 1);
+    const dfqi_onnx_grid *ga = whole_grid(e, n, 0), *gb = whole_grid(e, n, 1);
     const dfqi_node *behind = grid_behind(e, n);
     dfqi_layout same = DFQI_LAYOUT_SAME;
-    dfqi_ref a = operand(e, n, 0, NULL), b = operand(e, n, 1, gb);
+    dfqi_ref a = operand(e, n, 0, ga), b = operand(e, n, 1, gb);
     dfqi_ref z = dfqi_onnx_binary(e, "MatMul", a, b);
-    if (!gb && !behind) return z;
-    float *s = factors(e, heads, count, NULL, gb, behind ? dfqi_onnx_param(e, behind, 1) : NULL, 1);
+    if (!ga && !gb && !behind) return z;
+    float *s = factors(e, heads, count, ga, gb, behind ? dfqi_onnx_param(e, behind, 1) : NULL, 1);
     z = dfqi_onnx_binary(e, "Mul", z, dfqi_onnx_vector(e, y, same, count, s));
     if (!behind) return z;
     e->values[behind->in[0]].divided = true;

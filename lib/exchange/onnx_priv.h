@@ -45,8 +45,9 @@ typedef struct dfqi_onnx_value {
     int32_t readers; /* nodes that read it and are needed */
     int32_t token;   /* the one that is written, [B,1,D] in place of [B,N,D]; DFQI_TOKEN_ALL */
     bool needed;
-    bool scaled;  /* the softmax that reads it need not multiply any more */
-    bool divided; /* by the scales of the grid that reads it, and its zero points are added */
+    bool logarithm; /* it is written as that: for a logarithmic grid, which alone reads it */
+    bool scaled;    /* the softmax that reads it need not multiply any more */
+    bool divided;   /* by the scales of the grid that reads it, and its zero points are added */
 } dfqi_onnx_value;
 
 /* A conversion. It keeps its first error (sticky), so that emitters need no checks in between. */

@@ -89,7 +89,7 @@ dfqi_ref dfqi_onnx_vector(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout,
     const int64_t rows[3] = {heads, 1, channels}, keys[3] = {heads, channels, 1};
     char *name = dfqi_onnx_text(e, "%s.vector.%d", e->label, (int)e->serial++);
     if (!name) return NULL;
-    if (v->rank != 4) return dfqi_onnx_tensor(e, name, FLOAT, 1, &n, data);
+    if (v->rank != 4 || n == 1) return dfqi_onnx_tensor(e, name, FLOAT, 1, &n, data);
     return dfqi_onnx_tensor(e, name, FLOAT, 3, layout == DFQI_LAYOUT_KEYS ? keys : rows, data);
 }
 
@@ -206,21 +206,26 @@ void dfqi_emit_fq(dfqi_onnx *e, const dfqi_node *n)
 
 /* -- logarithmic grids ------------------------------------------------------------------------- */
 
-/* q = max(round(-2 log2(x / top)), 0); the value is top 2^(-q/2), and 0 above the largest code.
- * attr f: that */
+/* q = max(round(-2 log2(x / top)), 0); the value is top 2^(-q/2), and 0 above the largest code. top
+ * is left to the product. attr f: the largest code */
 void dfqi_emit_fq_log(dfqi_onnx *e, const dfqi_node *n)
 {
     const double ln2 = 0.693147180559945309;
+    const float *top = dfqi_onnx_param(e, n, 1);
     float qmax = n->attr.f[0];
-    double top = (double)*dfqi_onnx_param(e, n, 1);
     dfqi_layout layout;
     dfqi_ref x = dfqi_onnx_in_any(e, n, 0, &layout), q, y;
-    q = dfqi_onnx_unary(e, "Log", dfqi_onnx_binary(e, "Div", x, dfqi_onnx_scalar(e, (float)top)));
-    q = dfqi_onnx_binary(e, "Mul", q, dfqi_onnx_scalar(e, (float)(-2.0 / ln2)));
+    dfqi_onnx_grid *g = dfqi_onnx_alloc(e, 1, sizeof *g);
+    if (!g) return;
+    if (!e->values[n->in[0]].logarithm) x = dfqi_onnx_unary(e, "Log", x);
+    q = dfqi_onnx_binary(e, "Mul", x, dfqi_onnx_scalar(e, (float)(-2.0 / ln2)));
+    q = dfqi_onnx_binary(e, "Add", q, dfqi_onnx_scalar(e, (float)(2.0 / ln2 * log((double)*top))));
     q = dfqi_onnx_unary(e, "Relu", dfqi_onnx_unary(e, "Round", q));
     y = dfqi_onnx_binary(e, "Mul", q, dfqi_onnx_scalar(e, (float)(-0.5 * ln2)));
-    y = dfqi_onnx_binary(e, "Mul", dfqi_onnx_unary(e, "Exp", y), dfqi_onnx_scalar(e, (float)top));
-    q = dfqi_onnx_binary(e, "Greater", q, dfqi_onnx_scalar(e, qmax));
-    y = dfqi_onnx_node(e, "Where", 3, (dfqi_ref[]){q, dfqi_onnx_scalar(e, 0.0f), y});
-    dfqi_onnx_out(e, n, 0, y, layout);
+    y = dfqi_onnx_unary(e, "ThresholdedRelu", dfqi_onnx_unary(e, "Exp", y));
+    dfqi_onnx_float(e, "alpha", (float)exp(-0.5 * ln2 * ((double)qmax + 0.5)));
+    *g = (dfqi_onnx_grid){.scales = top, .n = 1};
+    g->unit = y;
+    dfqi_onnx_out(e, n, 0, NULL, layout);
+    e->values[n->out[0]].grid = g;
 }

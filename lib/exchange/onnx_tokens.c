@@ -83,8 +83,11 @@ void dfqi_emit_softmax(dfqi_onnx *e, const dfqi_node *n)
     float scale = n->attr.f[0];
     if (scale != 1.0f && !e->values[n->in[0]].scaled)
         x = dfqi_onnx_binary(e, "Mul", x, dfqi_onnx_scalar(e, scale));
-    x = dfqi_onnx_unary(e, "Softmax", x);
+    const dfqi_node *reader = dfqi_onnx_reader(e, n);
+    bool logarithm = reader && reader->op == DFQI_OP_FQ_LOG;
+    x = dfqi_onnx_unary(e, logarithm ? "LogSoftmax" : "Softmax", x);
     dfqi_onnx_int(e, "axis", -1);
+    e->values[n->out[0]].logarithm = logarithm;
     dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_SAME);
 }
 

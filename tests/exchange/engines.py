@@ -83,6 +83,7 @@ class Scene:
 
 # A value that is rounded otherwise in every image would be off by more than MEDIAN.
 FLOAT, MEDIAN = 1e-5, 5e-3
+STATIC = ('--act-scale', 'tensor', '--images', '8', '--batch', '8', '--iters', '4', '--no-tune')
 
 
 def test_float(s):
@@ -98,15 +99,19 @@ def test_opsets(s):
         s.agree(s.path('tiny.safetensors'), s.pictures, FLOAT, 1, opset)
 
 
+def test_opsets_of_quantized(s):
+    for how in (STATIC, ('--no-images',)):
+        low = s.quantize(s.path('tiny.safetensors'), '-b', 'w6a6', *how)
+        for opset in (17, 18, 25):
+            s.agree(low, s.pictures, MEDIAN, 0.8, opset)
+
+
 def test_rows_w8a8(s):
     s.agree(s.quantize(s.embedded(), '-b', 'w8a8', '--no-images'), s.figures, MEDIAN)
 
 
 def test_rows_w4a4(s):
     s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--no-images'), s.figures, MEDIAN)
-
-
-STATIC = ('--act-scale', 'tensor', '--images', '8', '--batch', '8', '--iters', '4', '--no-tune')
 
 
 def test_static_w8a8(s):
