@@ -112,7 +112,7 @@ static size_t scratch_of(const dfqi_rt_attention *a)
 void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
 {
     pattern p;
-    match(b, n, &p);
+    if (!match(b, n, &p)) return; /* never: it was marked */
     const dfqi_value *q = dfqi_graph_value(b->g, p.split->out[0]);
     dfqi_rt_step *s = dfqi_rt_step_add(b, p.softmax);
     dfqi_rt_attention *a = &s->attention;

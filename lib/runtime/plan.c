@@ -19,12 +19,15 @@ static void find_segments(dfqi_program *p)
 {
     for (int32_t i = 0; i < p->n_steps; i++) {
         const dfqi_rt_step *s = &p->steps[i];
-        dfqi_rt_segment *last = p->n_segments ? &p->segments[p->n_segments - 1] : NULL;
-        if (last && last->units == s->units && !last->divisible && !s->divisible)
-            last->count++;
-        else
-            p->segments[p->n_segments++] = (dfqi_rt_segment){
-                .first = i, .count = 1, .units = s->units, .divisible = s->divisible};
+        dfqi_rt_segment *next = p->segments + p->n_segments;
+        if (p->n_segments > 0 && next[-1].units == s->units && !next[-1].divisible &&
+            !s->divisible) {
+            next[-1].count++;
+            continue;
+        }
+        *next =
+            (dfqi_rt_segment){.first = i, .count = 1, .units = s->units, .divisible = s->divisible};
+        p->n_segments++;
     }
 }
 

@@ -214,7 +214,7 @@ void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
 {
     chain c;
     int64_t depthwise = 0;
-    match(b, n, &c);
+    if (!match(b, n, &c)) return; /* never: it was marked */
     dfqi_rt_step *s = dfqi_rt_step_add(b, c.base);
     set_operand(b, &c, s);
     if (c.base->op == DFQI_OP_LINEAR) {
