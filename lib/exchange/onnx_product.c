@@ -1,17 +1,17 @@
 /* Linear layers. Operands are float, on static grids, or on grids found at run time. */
-#include <math.h>
-
 #include "exchange/onnx_priv.h"
 
 /* x W^T with x = s_k (q_k - z_k) and W = s_o c / s_k, the column factors being the input's scales:
- * s_o sum q c - s_o sum z c. The second sum is part of the bias. */
-static dfqi_ref channels_product(dfqi_onnx *e, const dfqi_onnx_grid *x, const dfqi_onnx_weight *w,
-                                 float *bias)
+ * s_o sum q c - s_o sum z c. The second sum is part of the bias. With one scale s and no factors
+ * s_o s takes the place of s_o. */
+static dfqi_ref static_product(dfqi_onnx *e, const dfqi_onnx_grid *x, const dfqi_onnx_weight *w,
+                               float *bias)
 {
-    for (int64_t o = 0; x->zeros && bias && o < w->rows; o++) {
+    for (int64_t o = 0; bias && o < w->rows; o++) {
         double sum = 0;
-        for (int64_t k = 0; k < w->cols; k++)
-            sum += (double)x->zeros[k] * w->codes[o * w->cols + k];
+        if (!w->factors) w->scales[o] *= x->scales[0];
+        for (int64_t k = 0; x->zeros && k < w->cols; k++)
+            sum += (double)x->zeros[x->n == 1 ? 0 : k] * w->codes[o * w->cols + k];
         bias[o] = (float)((double)bias[o] - sum * (double)w->scales[o]);
     }
     return dfqi_onnx_binary(e, "MatMul", x->unit, dfqi_onnx_weight_values(e, w, 1));
@@ -68,11 +68,24 @@ static dfqi_ref add_bias(dfqi_onnx *e, const dfqi_node *n, dfqi_ref y, int64_t r
                                              ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &rows, bias));
 }
 
-/* Is the operand a quantized one? */
-static bool is_quantized(const dfqi_onnx *e, const dfqi_node *n)
+/* Does the operand come from a DequantizeLinear? */
+static bool is_dequantized(const dfqi_onnx *e, const dfqi_node *n)
 {
     const dfqi_node *maker = dfqi_onnx_maker(e, n, 0);
-    return maker && (maker->op == DFQI_OP_FQ || maker->op == DFQI_OP_FQ_ROW);
+    return maker && maker->op == DFQI_OP_FQ && !e->values[n->in[0]].grid;
+}
+
+/* The product from codes of the weight, without the bias. */
+static dfqi_ref coded_product(dfqi_onnx *e, const dfqi_node *n, const dfqi_onnx_weight *w,
+                              float *bias)
+{
+    const dfqi_onnx_grid *x = dfqi_onnx_grid_of(e, n, 0);
+    if (x && !w->zeros && !x->scale && (x->n == 1 || w->factors))
+        return static_product(e, x, w, bias);
+    if (x && !w->zeros && x->scale) return dfqi_onnx_row_linear(e, x, w);
+    if (w->zeros || !is_dequantized(e, n)) return mixed_product(e, n, w);
+    return dfqi_onnx_binary(e, "MatMul", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
+                            dfqi_onnx_weight_values(e, w, 1));
 }
 
 /* Queries, keys and values on static grids are divided by their scales here, where it is free. */
@@ -97,15 +110,8 @@ void dfqi_emit_linear(dfqi_onnx *e, const dfqi_node *n)
     bool coded = dfqi_onnx_weight_get(e, n, &w);
     const float *divisor = divide_heads(e, n, rows, coded ? &w : NULL, bias);
     dfqi_ref y;
-    if (coded && w.factors && x && !x->scale)
-        y = channels_product(e, x, &w, bias);
-    else if (coded && !w.factors && !w.zeros && x && x->scale)
-        y = dfqi_onnx_row_linear(e, x, &w);
-    else if (coded && !w.factors && (w.zeros || !is_quantized(e, n)))
-        y = mixed_product(e, n, &w);
-    else if (coded && !w.factors)
-        y = dfqi_onnx_binary(e, "MatMul", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
-                             dfqi_onnx_weight_values(e, &w, 1));
+    if (coded && (!w.factors || (x && !x->scale)))
+        y = coded_product(e, n, &w, bias);
     else
         y = dfqi_onnx_binary(e, "MatMul", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
                              float_weight(e, n, divisor));

@@ -168,7 +168,7 @@ def main():
     abi, wrong = Abi(sys.argv[1]), []
     for name, read, least in (('quantize.rs', rust, 15), ('quantize.jl', julia, 15),
                               ('quantize.py', python, 15), ('infer.rs', rust, 10),
-                              ('infer.py', python, 8)):
+                              ('infer.py', python, 8), ('export.py', python, 7)):
         check = Check(abi, pathlib.Path(sys.argv[2]) / name)
         read(check, check.path.read_text(encoding='utf-8'))
         if check.seen < least:
