@@ -1,11 +1,11 @@
 /** @file dfq/runtime.h
  *  @ingroup stable
  *  Runtimes: networks that only run, float or quantized. Weights are packed and memory is planned
- *  once; dfq_runtime_run() allocates nothing. Logits of a float network have the bits of
- *  dfq_graph_forward(). A quantized one is computed on its codes, in integers, where its grids
- *  allow that: logits differ from those of dfq_graph_forward(), which simulates it with floats, in
- *  the last bits, and by what follows where a value lies between two codes. Bits depend neither on
- *  the number of threads nor on that of images.
+ *  once; dfq_runtime_run() allocates nothing. A quantized network is computed on its codes, in
+ *  integers, where its grids allow that. Logits of a float network, and of one with scales of rows,
+ *  have the bits of dfq_graph_forward(); with static scales, of which that rounds the sums, they
+ *  differ in the last bits, and by what follows where a value lies between two codes. Bits depend
+ *  neither on the number of threads nor on that of images.
  *
  *  A runtime serves one thread at a time, like its context. For a second thread make a second
  *  context and a clone there: clones share the weights. */

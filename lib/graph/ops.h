@@ -147,6 +147,12 @@ dfqi_id dfqi_fq_log(dfqi_graph *g, dfqi_id x, dfqi_id top, float qmax);
 dfqi_id dfqi_fq_row(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
 /* x[B,..,N,C], each of the C columns over its N values. */
 dfqi_id dfqi_fq_column(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed);
+/* The codes of dfqi_fq_row (of dfqi_fq_column if `columns`) less their zero points; output 1 has
+ * the scales. Products of such operands take the scales behind their sums, which are exact below
+ * 2^24. For graphs without gradients. */
+dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns);
+/* The same of dfqi_fq_weight without column factors. */
+dfqi_id dfqi_fq_weight_codes(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits);
 /* Weights w[O,..], symmetric per row, `bits` wide; column factors col[K] and learned scales
  * scale[O] may be DFQI_NONE (min-max scales then). scale_grad_mult multiplies the gradient of
  * scale. */

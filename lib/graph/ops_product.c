@@ -42,9 +42,42 @@ static void pack_run(const dfqi_run *r)
                r->out[0].data + first * k);
 }
 
+/* -- products of codes ------------------------------------------------------------------------- */
+
+/* y[rows,cols] = (y a[row]) b[col] + bias[col], rounded after each operation, as the integer
+ * kernels do it (kernel/int_kernel.h); bias may be NULL. */
+static void rescale(int64_t rows, int64_t cols, const float *a, const float *b, const float *bias,
+                    float *y)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++, y++) {
+            float v = *y * a[r];
+            v = v * b[c];
+            if (bias) v = v + bias[c];
+            *y = v;
+        }
+}
+
+/* The scales of a quantizer that gives codes; DFQI_NONE of any other value. */
+static dfqi_id scales_of(const dfqi_graph *g, dfqi_id id)
+{
+    const int32_t node = id < 0 ? -1 : g->values[id].node;
+    const dfqi_node *n = node < 0 ? NULL : &g->nodes[node];
+    if (!n || (n->op != DFQI_OP_FQ_ROW && n->op != DFQI_OP_FQ_WEIGHT)) return DFQI_NONE;
+    return n->attr.i[3] ? n->out[1] : DFQI_NONE;
+}
+
+/* Both operands of a product are codes, or none is. */
+static dfq_status check_scales(const dfqi_graph *g, const dfqi_node *n, int32_t first)
+{
+    if ((n->in[first] >= 0) == (n->in[first + 1] >= 0)) return DFQ_OK;
+    return dfqi_fail(g->ctx, DFQ_E_INTERNAL, "%s: one operand is codes, the other is values",
+                     n->name);
+}
+
 /* -- linear ------------------------------------------------------------------------------------ */
 
-/* operands: x, W, packed W, b */
+/* operands: x, W, packed W, b, scales of x and W if they are codes */
 static dfq_status linear_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0), *w = dfqi_in(g, n, 1);
@@ -54,15 +87,17 @@ static dfq_status linear_shape(dfqi_graph *g, dfqi_node *n)
         return dfqi_bad_shape(g, n, 3, "one bias for each row of the weight");
     dfqi_out_like(g, n, 0, n->in[0]);
     g->values[n->out[0]].dims[x->rank - 1] = rows_of(w);
-    return DFQ_OK;
+    return check_scales(g, n, 4);
 }
 
 static void linear_run(const dfqi_run *r)
 {
     int64_t k = r->in[0].dims[r->in[0].rank - 1];
     int64_t o = r->in[1].dims[0];
-    r->k->gemm_packed(r->in[0].count / k, o, k, r->in[0].data, k, r->in[2].data, r->in[3].data,
+    const float *scale = r->in[4].data, *bias = scale ? NULL : r->in[3].data;
+    r->k->gemm_packed(r->in[0].count / k, o, k, r->in[0].data, k, r->in[2].data, bias,
                       r->out[0].data, o);
+    if (scale) rescale(r->in[0].count / k, o, scale, r->in[5].data, r->in[3].data, r->out[0].data);
 }
 
 static double linear_macs(const dfqi_graph *g, const dfqi_node *n)
@@ -139,7 +174,7 @@ static double linear_dw_macs(const dfqi_graph *g, const dfqi_node *n)
     return (double)dfqi_value_count(dfqi_in(g, n, 0)) * (double)rows_of(dfqi_in(g, n, 2));
 }
 
-/* -- attention products: operands [B,H,.,.] ---------------------------------------------------- */
+/* -- attention products: operands [B,H,.,.], and their scales if they are codes ---------------- */
 
 static dfq_status matmul_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -154,7 +189,16 @@ static dfq_status matmul_shape(dfqi_graph *g, dfqi_node *n)
     int64_t dims[4] = {a->dims[0], a->dims[1], m,
                        n->op == DFQI_OP_MATMUL_NT ? b->dims[2] : b->dims[3]};
     dfqi_out(g, n, 0, 1, 4, dims);
-    return DFQ_OK;
+    return n->n_in > 2 ? check_scales(g, n, 2) : DFQ_OK;
+}
+
+/* Product i of a slice, [rows, cols]. */
+static void rescale_part(const dfqi_run *r, int64_t i)
+{
+    const int64_t rows = r->out[0].dims[2], cols = r->out[0].dims[3];
+    if (r->in[2].data)
+        rescale(rows, cols, r->in[2].data + i * rows, r->in[3].data + i * cols, NULL,
+                r->out[0].data + i * rows * cols);
 }
 
 static double matmul_macs(const dfqi_graph *g, const dfqi_node *n)
@@ -175,19 +219,23 @@ static int64_t matmul_nt_scratch(const dfqi_graph *g, const dfqi_node *n, int64_
 static void matmul_nt_run(const dfqi_run *r)
 {
     const int64_t *a = r->in[0].dims, *b = r->in[1].dims;
-    for (int64_t i = 0; i < a[0] * a[1]; i++)
+    for (int64_t i = 0; i < a[0] * a[1]; i++) {
         r->k->gemm_nt(a[2], b[2], a[3], r->in[0].data + i * a[2] * a[3], a[3],
                       r->in[1].data + i * b[2] * b[3], b[3], r->out[0].data + i * a[2] * b[2], b[2],
                       r->scratch);
+        rescale_part(r, i);
+    }
 }
 
 static void matmul_nn_run(const dfqi_run *r)
 {
     const int64_t *a = r->in[0].dims, *b = r->in[1].dims;
-    for (int64_t i = 0; i < a[0] * a[1]; i++)
+    for (int64_t i = 0; i < a[0] * a[1]; i++) {
         r->k->gemm(0, a[2], b[3], a[3], r->in[0].data + i * a[2] * a[3], a[3],
                    r->in[1].data + i * b[2] * b[3], b[3], 0, r->out[0].data + i * a[2] * b[3],
                    b[3]);
+        rescale_part(r, i);
+    }
 }
 
 static void matmul_tn_run(const dfqi_run *r)
@@ -222,14 +270,16 @@ dfqi_id dfqi_linear(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_
     x = dfqi_graph_operand(g, DFQI_OP_LINEAR, name, 0, x);
     w = dfqi_graph_operand(g, DFQI_OP_LINEAR, name, 1, w);
     dfqi_id packed = dfqi_make(g, DFQI_OP_PACK, NULL, 1, &w);
-    return dfqi_graph_node(g, DFQI_OP_LINEAR, name, NULL, 4, (dfqi_id[]){x, w, packed, b});
+    return dfqi_graph_node(g, DFQI_OP_LINEAR, name, NULL, 6,
+                           (dfqi_id[]){x, w, packed, b, scales_of(g, x), scales_of(g, w)});
 }
 
 static dfqi_id matmul(dfqi_graph *g, dfqi_op_kind op, const char *name, dfqi_id a, dfqi_id b)
 {
     a = dfqi_graph_operand(g, op, name, 0, a);
     b = dfqi_graph_operand(g, op, name, 1, b);
-    return dfqi_graph_node(g, op, name, NULL, 2, (dfqi_id[]){a, b});
+    return dfqi_graph_node(g, op, name, NULL, 4,
+                           (dfqi_id[]){a, b, scales_of(g, a), scales_of(g, b)});
 }
 
 dfqi_id dfqi_matmul_nt(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b)
@@ -244,14 +294,14 @@ dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b)
 
 const dfqi_op dfqi_ops_product[] = {
     {"pack", 1, 1, 1, 0, pack_shape, pack_run, NULL, NULL, NULL, pack_blocks},
-    {"linear", 3, 4, 1, DFQI_OPF_PRODUCT, linear_shape, linear_run, linear_grad, linear_macs, NULL,
+    {"linear", 3, 6, 1, DFQI_OPF_PRODUCT, linear_shape, linear_run, linear_grad, linear_macs, NULL,
      NULL},
     {"linear_dx", 2, 2, 1, 0, linear_dx_shape, linear_dx_run, NULL, linear_dx_macs, NULL, NULL},
     {"linear_dw", 3, 3, 2, DFQI_OPF_WHOLE, linear_dw_shape, linear_dw_run, NULL, linear_dw_macs,
      NULL, linear_dw_blocks},
-    {"matmul_nt", 2, 2, 1, DFQI_OPF_PRODUCT, matmul_shape, matmul_nt_run, matmul_nt_grad,
+    {"matmul_nt", 2, 4, 1, DFQI_OPF_PRODUCT, matmul_shape, matmul_nt_run, matmul_nt_grad,
      matmul_macs, matmul_nt_scratch, NULL},
-    {"matmul_nn", 2, 2, 1, DFQI_OPF_PRODUCT, matmul_shape, matmul_nn_run, matmul_nn_grad,
+    {"matmul_nn", 2, 4, 1, DFQI_OPF_PRODUCT, matmul_shape, matmul_nn_run, matmul_nn_grad,
      matmul_macs, NULL, NULL},
     {"matmul_tn", 2, 2, 1, 0, matmul_shape, matmul_tn_run, NULL, matmul_macs, NULL, NULL},
 };

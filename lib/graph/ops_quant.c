@@ -125,8 +125,8 @@ static void pass_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, co
 }
 
 /* -- weights: w, col (may be absent), scale (may be absent); attr i[0] bits, i[1] 1: from smallest
- * to largest, col and scale are absent; i[2] 1: no gradient where w is clipped; f[0]
- * scale_grad_mult ---------------------------------------------------------------------------- */
+ * to largest, col and scale are absent; i[2] 1: no gradient where w is clipped; i[3] 1: codes, not
+ * values; f[0] scale_grad_mult. Output 1: the scales [O] ------------------------------------- */
 
 static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -139,7 +139,9 @@ static dfq_status fq_weight_shape(dfqi_graph *g, dfqi_node *n)
         return dfqi_bad_shape(g, n, 1, "one factor for each column of the weight");
     if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), w->dims[0]))
         return dfqi_bad_shape(g, n, 2, "one scale for each row of the weight");
-    return dfqi_shape_same(g, n);
+    dfqi_out_like(g, n, 0, n->in[0]);
+    dfqi_out(g, n, 1, 0, 1, w->dims);
+    return DFQ_OK;
 }
 
 /* Work is cut into pieces of ROWS rows. */
@@ -162,12 +164,14 @@ static void fq_weight_run(const dfqi_run *r)
     int64_t rows = block_end(r) - i;
     int bits = (int)r->attr->i[0];
     const float *w = r->in[0].data + i * cols;
-    float *y = r->out[0].data + i * cols;
+    float *y = r->out[0].data + i * cols, *scale = r->out[1].data ? r->out[1].data + i : NULL;
     if (r->attr->i[1])
-        r->k->fq_weight_range(rows, cols, bits, w, y, NULL, NULL);
+        r->k->fq_weight_range(rows, cols, bits, w, y, scale, NULL);
     else
         r->k->fq_weight(rows, cols, bits, w, r->in[1].data,
-                        r->in[2].data ? r->in[2].data + i : NULL, y, NULL);
+                        r->in[2].data ? r->in[2].data + i : NULL, y, scale);
+    for (int64_t k = 0; r->attr->i[3] && k < rows * cols; k++)
+        y[k] = rintf(y[k] / scale[k / cols]); /* as in fq_row: whole numbers, rounded once */
 }
 
 /* Straight through to the weight, everywhere (MimiQ, AIT) or where it is not clipped (LSQ); LSQ to
@@ -249,6 +253,12 @@ dfqi_id dfqi_fq_weight(dfqi_graph *g, dfqi_id w, dfqi_id col, dfqi_id scale, int
     return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, col, scale});
 }
 
+dfqi_id dfqi_fq_weight_codes(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits)
+{
+    dfqi_attr a = {.i = {bits, 0, 0, 1}};
+    return dfqi_make(g, DFQI_OP_FQ_WEIGHT, &a, 3, (dfqi_id[]){w, DFQI_NONE, scale});
+}
+
 dfqi_id dfqi_fq_weight_lsq(dfqi_graph *g, dfqi_id w, dfqi_id scale, int64_t bits,
                            float scale_grad_mult)
 {
@@ -266,7 +276,7 @@ const dfqi_op dfqi_ops_quant[] = {
     {"fq", 2, 3, 1, 0, fq_shape, fq_run, fq_grad, NULL, NULL, NULL},
     {"fq_dx", 2, 4, 3, 0, fq_dx_shape, fq_dx_run, NULL, NULL, fq_dx_scratch, NULL},
     {"fq_log", 2, 2, 1, 0, fq_log_shape, fq_log_run, pass_grad, NULL, NULL, NULL},
-    {"fq_weight", 1, 3, 1, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL,
+    {"fq_weight", 1, 3, 2, 0, fq_weight_shape, fq_weight_run, fq_weight_grad, NULL, NULL,
      weight_blocks},
     {"fq_weight_slopes", 1, 4, 2, 0, fq_weight_slopes_shape, fq_weight_slopes_run, NULL, NULL, NULL,
      weight_blocks},

@@ -2,9 +2,14 @@
  * rows of an image and head (values). Gradients go straight through the rounding, and through the
  * scale to the values that set it (docs/METHODS.md, Grids of rows). */
 #include "graph/ops_priv.h"
+
+#include <math.h>
+
 #include "kernel/fq_column.h"
 
-/* attr i[0] bits, i[1] 1: signed and symmetric, i[2] 1: grids of columns */
+/* attr i[0] bits, i[1] 1: signed and symmetric, i[2] 1: grids of columns, i[3] 1: codes less zero
+ * points, not values. Output 1 has the scales, shaped like output 0 with an extent of 1 along the
+ * grids. */
 
 static dfq_status fq_row_shape(dfqi_graph *g, dfqi_node *n)
 {
@@ -14,7 +19,10 @@ static dfq_status fq_row_shape(dfqi_graph *g, dfqi_node *n)
                          (long long)n->attr.i[0]);
     if (!x->batched || x->rank < (n->attr.i[2] ? 3 : 2))
         return dfqi_bad_shape(g, n, 0, n->attr.i[2] ? "[B,..,N,C]" : "[B,..,C]");
-    return dfqi_shape_same(g, n);
+    dfqi_out_like(g, n, 0, n->in[0]);
+    dfqi_out_like(g, n, 1, n->in[0]);
+    g->values[n->out[1]].dims[x->rank - (n->attr.i[2] ? 2 : 1)] = 1;
+    return DFQ_OK;
 }
 
 /* An operand as parts of [rows, cols]. */
@@ -30,17 +38,28 @@ static row_parts parts_of(const dfqi_run *r)
     return (row_parts){x->count / (rows * cols), rows, cols, rows * cols};
 }
 
+/* Values to codes less zero points. Each value is a whole number times its scale, and rounded once:
+ * the nearest whole number of the quotient is it. */
+static void to_codes(const row_parts *p, int columns, const float *scale, float *y)
+{
+    for (int64_t r = 0; r < p->rows; r++)
+        for (int64_t c = 0; c < p->cols; c++)
+            y[r * p->cols + c] = rintf(y[r * p->cols + c] / scale[columns ? c : r]);
+}
+
 static void fq_row_run(const dfqi_run *r)
 {
     row_parts p = parts_of(r);
-    int bits = (int)r->attr->i[0], is_signed = (int)r->attr->i[1];
+    int bits = (int)r->attr->i[0], is_signed = (int)r->attr->i[1], columns = r->attr->i[2] != 0;
     for (int64_t i = 0; i < p.parts; i++) {
         const float *x = r->in[0].data + i * p.count;
         float *y = r->out[0].data + i * p.count;
-        if (r->attr->i[2])
-            dfqi_fq_columns(r->k, p.rows, p.cols, bits, is_signed, x, y, NULL, NULL, r->scratch);
+        float *scale = r->out[1].data ? r->out[1].data + i * (columns ? p.cols : p.rows) : NULL;
+        if (columns)
+            dfqi_fq_columns(r->k, p.rows, p.cols, bits, is_signed, x, y, scale, NULL, r->scratch);
         else
-            r->k->fq_row(p.rows, p.cols, bits, is_signed, x, y, NULL, NULL);
+            r->k->fq_row(p.rows, p.cols, bits, is_signed, x, y, scale, NULL);
+        if (r->attr->i[3]) to_codes(&p, columns, scale, y);
     }
 }
 
@@ -86,23 +105,28 @@ static int64_t fq_row_dx_scratch(const dfqi_graph *g, const dfqi_node *n, int64_
 
 /* -- builders ---------------------------------------------------------------------------------- */
 
-static dfqi_id make(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns)
+static dfqi_id make(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns, int codes)
 {
-    dfqi_attr a = {.i = {bits, is_signed != 0, columns}};
+    dfqi_attr a = {.i = {bits, is_signed != 0, columns, codes}};
     return dfqi_make(g, DFQI_OP_FQ_ROW, &a, 1, &x);
 }
 
 dfqi_id dfqi_fq_row(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed)
 {
-    return make(g, x, bits, is_signed, 0);
+    return make(g, x, bits, is_signed, 0, 0);
 }
 
 dfqi_id dfqi_fq_column(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed)
 {
-    return make(g, x, bits, is_signed, 1);
+    return make(g, x, bits, is_signed, 1, 0);
+}
+
+dfqi_id dfqi_fq_row_codes(dfqi_graph *g, dfqi_id x, int64_t bits, int is_signed, int columns)
+{
+    return make(g, x, bits, is_signed, columns, 1);
 }
 
 const dfqi_op dfqi_ops_quant_row[] = {
-    {"fq_row", 1, 1, 1, 0, fq_row_shape, fq_row_run, fq_row_grad, NULL, fq_row_scratch, NULL},
+    {"fq_row", 1, 1, 2, 0, fq_row_shape, fq_row_run, fq_row_grad, NULL, fq_row_scratch, NULL},
     {"fq_row_dx", 2, 2, 1, 0, dfqi_shape_same, fq_row_dx_run, NULL, NULL, fq_row_dx_scratch, NULL},
 };

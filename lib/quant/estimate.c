@@ -92,7 +92,7 @@ static dfq_status forward_bytes(const dfqi_model *m, int64_t batch, int keep, do
     dfqi_graph *g;
     dfqi_id x, logits;
     size_t bytes = 0;
-    DFQI_TRY(dfqi_model_graph_whole(m, batch, &g, &x, &logits));
+    DFQI_TRY(dfqi_model_graph_with(m, batch, DFQI_GRAPH_WHOLE, &g, &x, &logits));
     for (int32_t i = 0; keep && i < g->n_nodes; i++) {
         const dfqi_node *n = &g->nodes[i];
         if (!(dfqi_op_get(n->op)->flags & DFQI_OPF_PRODUCT)) continue;
@@ -125,7 +125,7 @@ static dfq_status live_bytes(const dfqi_model *m, int64_t n, double *out)
     dfqi_id x, logits, *stops;
     dfqi_walk *walk = NULL;
     int32_t layers = 0;
-    DFQI_TRY(dfqi_model_graph_whole(m, 1, &g, &x, &logits));
+    DFQI_TRY(dfqi_model_graph_with(m, 1, DFQI_GRAPH_WHOLE, &g, &x, &logits));
     stops = dfqi_calloc(m->ctx, (size_t)g->n_nodes, sizeof *stops);
     dfq_status status = stops ? DFQ_OK : DFQ_E_NOMEM;
     for (int32_t i = 0; stops && i < g->n_nodes; i++)

@@ -14,8 +14,7 @@ enum { EVAL_BATCH = 8 };
 typedef struct forward {
     dfqi_graph *g;
     dfqi_exec *e;
-    dfqi_id x;
-    dfqi_taps taps;
+    dfqi_id x, logits;
     int64_t batch;
 } forward;
 
@@ -29,7 +28,7 @@ static void forward_fini(forward *f)
 static dfq_status forward_init(const dfqi_model *m, int64_t n, forward *f)
 {
     *f = (forward){.batch = n < EVAL_BATCH ? n : EVAL_BATCH};
-    DFQI_TRY(dfqi_model_graph(m, f->batch, &f->g, &f->x, &f->taps));
+    DFQI_TRY(dfqi_model_graph_with(m, f->batch, DFQI_GRAPH_EXACT, &f->g, &f->x, &f->logits));
     dfq_status status = dfqi_exec_new(f->g, &f->e);
     if (status != DFQ_OK) forward_fini(f);
     return status;
@@ -58,7 +57,7 @@ dfq_status dfqi_model_logits(const dfqi_model *m, const float *images, int64_t n
         dfqi_exec_bind(f.e, f.x, images + first * image);
         status = dfqi_exec_run(f.e);
         if (status == DFQ_OK)
-            memcpy(logits + first * a->classes, dfqi_exec_data(f.e, f.taps.logits),
+            memcpy(logits + first * a->classes, dfqi_exec_data(f.e, f.logits),
                    (size_t)(f.batch * a->classes) * sizeof *logits);
     }
     forward_fini(&f);
@@ -114,7 +113,7 @@ dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t fir
         int64_t count = i + f.batch <= n ? f.batch : n - i; /* the rest of the batch is stale */
         DFQI_GOTO(dfqi_dataset_batch(d, first + i, count, &p, images), out);
         DFQI_GOTO(dfqi_exec_run(f.e), out);
-        const float *z = dfqi_exec_data(f.e, f.taps.logits);
+        const float *z = dfqi_exec_data(f.e, f.logits);
         for (int64_t k = 0; k < count; k++, z += a->classes) {
             int32_t best = dfqi_judge(z, a->classes, dfqi_dataset_label(d, first + i + k), &acc);
             if (predicted) predicted[i + k] = best;

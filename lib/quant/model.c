@@ -54,9 +54,7 @@ dfq_status dfqi_model_ready(const dfqi_model *m)
     return DFQ_OK;
 }
 
-typedef enum extent { LEAN, NORMAL, WHOLE } extent;
-
-static dfq_status build(const dfqi_model *m, int64_t batch, extent how, dfqi_graph **out,
+static dfq_status build(const dfqi_model *m, int64_t batch, int32_t flags, dfqi_graph **out,
                         dfqi_id *out_x, dfqi_taps *taps)
 {
     dfq_context *ctx = m->ctx;
@@ -69,9 +67,10 @@ static dfq_status build(const dfqi_model *m, int64_t batch, extent how, dfqi_gra
     if (status != DFQ_OK) goto out;
     dfqi_id x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
     dfqi_network_params(&m->net, g, 1, ids);
-    g->lean = how == LEAN;
-    if (how == WHOLE) g->rewrite = dfqi_rewrite_nothing;
+    g->lean = (flags & DFQI_GRAPH_LEAN) != 0;
+    if (flags & DFQI_GRAPH_WHOLE) g->rewrite = dfqi_rewrite_nothing;
     if (m->quantized) DFQI_GOTO(dfqi_quant_pass_begin(&pass, g, &m->scheme, 1), out);
+    pass.exact = (flags & DFQI_GRAPH_EXACT) != 0;
     dfqi_network_forward(&m->net, g, ids, x, taps);
     if (m->quantized) dfqi_quant_pass_end(&pass, g);
     dfqi_graph_keep(g, taps->logits);
@@ -97,23 +96,14 @@ out:
 dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out, dfqi_id *out_x,
                             dfqi_taps *taps)
 {
-    return build(m, batch, NORMAL, out, out_x, taps);
+    return build(m, batch, 0, out, out_x, taps);
 }
 
-dfq_status dfqi_model_graph_lean(const dfqi_model *m, int64_t batch, dfqi_graph **out,
-                                 dfqi_id *out_x, dfqi_id *out_logits)
+dfq_status dfqi_model_graph_with(const dfqi_model *m, int64_t batch, int32_t flags,
+                                 dfqi_graph **out, dfqi_id *out_x, dfqi_id *out_logits)
 {
     dfqi_taps taps = {0};
-    DFQI_TRY(build(m, batch, LEAN, out, out_x, &taps));
-    *out_logits = taps.logits;
-    return DFQ_OK;
-}
-
-dfq_status dfqi_model_graph_whole(const dfqi_model *m, int64_t batch, dfqi_graph **out,
-                                  dfqi_id *out_x, dfqi_id *out_logits)
-{
-    dfqi_taps taps = {0};
-    DFQI_TRY(build(m, batch, WHOLE, out, out_x, &taps));
+    DFQI_TRY(build(m, batch, flags, out, out_x, &taps));
     *out_logits = taps.logits;
     return DFQ_OK;
 }

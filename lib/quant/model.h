@@ -69,14 +69,14 @@ int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bit
  * taps (arrays in taps may be NULL). The caller frees the graph. */
 DFQI_CHECKED dfq_status dfqi_model_graph(const dfqi_model *m, int64_t batch, dfqi_graph **out,
                                          dfqi_id *out_x, dfqi_taps *taps);
-/* The same graph with all nodes of the network, even those that nobody reads; without arrays of
- * taps. */
-DFQI_CHECKED dfq_status dfqi_model_graph_whole(const dfqi_model *m, int64_t batch, dfqi_graph **out,
-                                               dfqi_id *out_x, dfqi_id *out_logits);
-
-/* dfqi_model_graph for outputs that are the logits alone: of a quantized network, too, what they do
- * not depend on is left out. */
-DFQI_CHECKED dfq_status dfqi_model_graph_lean(const dfqi_model *m, int64_t batch, dfqi_graph **out,
-                                              dfqi_id *out_x, dfqi_id *out_logits);
+/* The same graph, for some of its values alone: flags below. */
+enum {
+    DFQI_GRAPH_LEAN = 1,  /* the logits; of a quantized network, too, the rest is left out */
+    DFQI_GRAPH_WHOLE = 2, /* all nodes of the network are there, even those that nobody reads */
+    DFQI_GRAPH_EXACT = 4  /* products on grids of rows sum codes: the bits of the runtime */
+};
+DFQI_CHECKED dfq_status dfqi_model_graph_with(const dfqi_model *m, int64_t batch, int32_t flags,
+                                              dfqi_graph **out, dfqi_id *out_x,
+                                              dfqi_id *out_logits);
 
 #endif

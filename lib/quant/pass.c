@@ -22,8 +22,19 @@ static float lsq_grad_mult(double values, float qmax)
     return (float)(1.0 / sqrt(values * qmax));
 }
 
+/* Are both operands of a product codes of grids of rows, whose sums are whole numbers? `slot` has
+ * such a site. */
+static bool sums_codes(const dfqi_quant_pass *p, dfqi_op_kind op, const char *name, int32_t slot)
+{
+    const int32_t other = p->exact ? dfqi_site_index(p->scheme, op, name, 1 - slot) : -1;
+    if (other < 0) return false;
+    const dfqi_site *site = &p->scheme->sites[other];
+    return dfqi_site_is_runtime(site) ||
+           (site->kind == DFQI_SITE_WEIGHT && site->input < 0 && !(site->follows && site->scale));
+}
+
 static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_site *site, int32_t i,
-                               dfqi_id w)
+                               dfqi_id w, bool codes)
 {
     if (site->follows && site->scale && p->frozen) return w; /* from a file: as decoded */
     if (site->kind == DFQI_SITE_WEIGHT_MINMAX) return dfqi_fq_weight_range(g, w, site->bits);
@@ -31,6 +42,7 @@ static dfqi_id quantize_weight(dfqi_quant_pass *p, dfqi_graph *g, const dfqi_sit
     double count = (double)dfqi_value_count(v), cols = count / (double)v->dims[0];
     dfqi_id col = site->input >= 0 ? p->scale[site->input] : DFQI_NONE;
     if (!site->follows) p->scale[i] = parameter(g, site, ".scale", site->scale, p->frozen);
+    if (codes) return dfqi_fq_weight_codes(g, w, p->scale[i], site->bits);
     if (p->scheme->grids.weight_grid ==
         DFQI_WEIGHT_GRID_LSQ) /* published: as if the tensor had one scale */
         return dfqi_fq_weight_lsq(g, w, p->scale[i], site->bits, lsq_grad_mult(count, site->qmax));
@@ -69,7 +81,11 @@ static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind 
     if (p->keep_operands && (p->keep_site < 0 || p->keep_site == i))
         dfqi_graph_keep(g, p->operand[i]);
     if (p->dry) return value;
-    if (dfqi_site_is_weight(site)) return quantize_weight(p, g, site, i, value);
+    const bool codes = sums_codes(p, op, name, slot);
+    if (dfqi_site_is_weight(site)) return quantize_weight(p, g, site, i, value, codes);
+    if (dfqi_site_is_runtime(site) && codes)
+        return dfqi_fq_row_codes(g, value, site->bits, site->qmin < 0,
+                                 site->kind == DFQI_SITE_COLUMN);
     if (site->range) return quantize_range(p, g, site, i, value);
     if (site->kind == DFQI_SITE_ROW) return dfqi_fq_row(g, value, site->bits, site->qmin < 0);
     if (site->kind == DFQI_SITE_COLUMN) return dfqi_fq_column(g, value, site->bits, site->qmin < 0);

@@ -190,7 +190,9 @@ dfq_status dfqi_probe_forward(const dfqi_model *m, const float *images, int64_t 
     p.ids = dfqi_calloc(ctx, (size_t)n_names + 1, sizeof *p.ids);
     p.out = dfqi_calloc(ctx, (size_t)n_names + 1, sizeof(dfq_tensor *));
     if (!p.ids || !p.out) goto out;
-    DFQI_GOTO(dfqi_model_graph_whole(m, p.batch, &p.g, &p.x, &p.logits), out);
+    DFQI_GOTO(dfqi_model_graph_with(m, p.batch, DFQI_GRAPH_WHOLE | DFQI_GRAPH_EXACT, &p.g, &p.x,
+                                    &p.logits),
+              out);
     DFQI_GOTO(prepare(&p, n, names), out);
     DFQI_GOTO(run(&p, images, n, logits), out);
     for (int32_t i = 0; i < n_names; i++) {

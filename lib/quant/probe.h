@@ -19,7 +19,7 @@ typedef struct dfqi_probe {
 /* The list, in the order of computation; made once and kept by the model. */
 DFQI_CHECKED dfq_status dfqi_probes_of(const dfqi_model *m, int32_t *out_n,
                                        const dfqi_probe **out_probes);
-/* The value of a probe in a whole graph of the model (dfqi_model_graph_whole), and its name and
+/* The value of a probe in a whole graph of the model (DFQI_GRAPH_WHOLE), and its name and
  * extents. DFQ_E_INVALID for an unknown name. */
 DFQI_CHECKED dfq_status dfqi_probe_find(const dfqi_model *m, const dfqi_graph *g, const char *name,
                                         dfqi_id *out_id, dfqi_probe *out);

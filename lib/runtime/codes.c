@@ -20,13 +20,24 @@ static bool is_row_quantizer(const dfqi_node *n)
     return n->op == DFQI_OP_FQ_ROW && !n->attr.i[1] && !n->attr.i[2];
 }
 
+bool dfqi_rt_zero_points_within(const dfqi_graph *g, const dfqi_node *n, float lo, float hi)
+{
+    const dfqi_value *z = n->in[2] < 0 ? NULL : dfqi_graph_value(g, n->in[2]);
+    for (int64_t i = 0; i < (z ? dfqi_value_count(z) : 1); i++) {
+        const float code = (z ? rintf(dfqi_tensor_f32(z->tensor)[i]) : 0.0f) - n->attr.f[0];
+        if (!(code >= lo && code <= hi)) return false;
+    }
+    return true;
+}
+
 /* A static grid of codes that fit in a byte, one for all or one for each entry of a row? */
 static bool is_static_quantizer(const dfqi_graph *g, const dfqi_node *n)
 {
     if (n->op != DFQI_OP_FQ || n->attr.f[1] - n->attr.f[0] > 255.0f) return false;
     const dfqi_value *x = dfqi_graph_value(g, n->in[0]);
     const int64_t scales = dfqi_value_count(dfqi_graph_value(g, n->in[1]));
-    return scales == 1 || (scales == dfqi_value_last(x) && x->rank < 4);
+    if (scales == 1) return dfqi_rt_zero_points_within(g, n, 0.0f, 255.0f);
+    return scales == dfqi_value_last(x) && x->rank < 4;
 }
 
 /* Does it move codes of one grid, or the largest of them, where it moves floats? */

@@ -24,18 +24,31 @@ static dfq_status operand(const dfqi_graph *g, dfqi_id id, dfqi_arg *a, float **
     return compute(g, id, *own);
 }
 
-/* Runs a frozen node; its first output goes to `out`, others are not computed. */
-static dfq_status run_node(const dfqi_graph *g, const dfqi_node *n, float *out)
+/* A result of a frozen node, in memory of its own unless there is some. */
+static dfq_status result(const dfqi_graph *g, dfqi_id id, float *data, dfqi_arg *a, float **own)
+{
+    const dfqi_value *v = dfqi_graph_value(g, id);
+    *a = (dfqi_arg){.data = data, .rank = v->rank, .count = dfqi_value_count(v)};
+    memcpy(a->dims, v->dims, sizeof a->dims);
+    if (data) return DFQ_OK;
+    a->data = *own = dfqi_calloc(g->ctx, (size_t)a->count, sizeof **own);
+    return a->data ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+/* Runs a frozen node; output `id` goes to `out`. */
+static dfq_status run_node(const dfqi_graph *g, const dfqi_node *n, dfqi_id id, float *out)
 {
     const dfqi_op *op = dfqi_op_get(n->op);
     dfqi_run r = {.k = dfqi_kernels_get(g->ctx), .attr = &n->attr, .images = 1, .batch = g->batch};
-    float *own[DFQI_IN_MAX + 1] = {NULL};
+    float *own[DFQI_IN_MAX + 1 + DFQI_OUT_MAX] = {NULL};
     dfq_status status = DFQ_OK;
     for (int32_t i = 0; i < n->n_in; i++)
         if (n->in[i] >= 0) DFQI_GOTO(operand(g, n->in[i], &r.in[i], &own[i]), out);
-    const dfqi_value *y = dfqi_graph_value(g, n->out[0]);
-    r.out[0] = (dfqi_arg){.data = out, .rank = y->rank, .count = dfqi_value_count(y)};
-    memcpy(r.out[0].dims, y->dims, sizeof r.out[0].dims);
+    for (int32_t i = 0; i < n->n_out; i++)
+        if (i == 0 || n->out[i] == id)
+            DFQI_GOTO(result(g, n->out[i], n->out[i] == id ? out : NULL, &r.out[i],
+                             &own[DFQI_IN_MAX + 1 + i]),
+                      out);
     if (op->scratch) {
         status = DFQ_E_NOMEM;
         r.scratch = own[DFQI_IN_MAX] =
@@ -46,14 +59,14 @@ static dfq_status run_node(const dfqi_graph *g, const dfqi_node *n, float *out)
     for (r.block = 0; r.block < blocks; r.block++) op->run(&r);
     status = DFQ_OK;
 out:
-    for (int32_t i = 0; i <= DFQI_IN_MAX; i++) dfqi_free(g->ctx, own[i]);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) dfqi_free(g->ctx, own[i]);
     return status;
 }
 
 static dfq_status compute(const dfqi_graph *g, dfqi_id id, float *out)
 {
     const dfqi_value *v = dfqi_graph_value(g, id);
-    if (v->kind == DFQI_VALUE_NODE) return run_node(g, &g->nodes[v->node], out);
+    if (v->kind == DFQI_VALUE_NODE) return run_node(g, &g->nodes[v->node], id, out);
     memcpy(out, dfqi_tensor_f32(v->tensor), (size_t)dfqi_value_count(v) * sizeof *out);
     return DFQ_OK;
 }

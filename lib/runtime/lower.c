@@ -329,7 +329,6 @@ dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o, d
     dfq_context *ctx = m->ctx;
     dfqi_graph *g = NULL;
     dfqi_id x, *outputs = NULL;
-    dfqi_taps taps = {0};
     dfq_status status = DFQ_E_NOMEM;
     dfqi_program *p = dfqi_calloc(ctx, 1, sizeof *p);
     if (!p) return status;
@@ -343,12 +342,8 @@ dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o, d
     p->outputs = dfqi_calloc(ctx, (size_t)p->n_outputs, sizeof *p->outputs);
     outputs = dfqi_calloc(ctx, (size_t)p->n_outputs, sizeof *outputs);
     if (!p->outputs || !outputs) goto out;
-    if (o->n_probes > 0)
-        status = dfqi_model_graph_whole(m, 1, &g, &x, &taps.logits);
-    else
-        status = dfqi_model_graph_lean(m, 1, &g, &x, &taps.logits);
-    if (status != DFQ_OK) goto out;
-    outputs[0] = taps.logits;
+    const int32_t flags = o->n_probes > 0 ? DFQI_GRAPH_WHOLE : DFQI_GRAPH_LEAN;
+    DFQI_GOTO(dfqi_model_graph_with(m, 1, flags | DFQI_GRAPH_EXACT, &g, &x, &outputs[0]), out);
     DFQI_GOTO(find_outputs(m, o, g, p, outputs), out);
     status = lower(g, x, outputs, p);
 out:

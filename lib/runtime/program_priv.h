@@ -181,6 +181,8 @@ bool dfqi_rt_is_quantizer(const dfqi_graph *g, const dfqi_node *n);
 const dfqi_node *dfqi_rt_quantizer_of(const dfqi_rt_builder *b, dfqi_id id);
 /* The same if it has one static grid for all values, and that grid. */
 const dfqi_node *dfqi_rt_one_grid_of(const dfqi_rt_builder *b, dfqi_id id);
+/* Are all zero points of a static grid, less qmin, in that range? */
+bool dfqi_rt_zero_points_within(const dfqi_graph *g, const dfqi_node *n, float lo, float hi);
 float dfqi_rt_grid_scale(const dfqi_rt_builder *b, const dfqi_node *n);
 /* The code of 0, less qmin, of channel i. */
 int32_t dfqi_rt_grid_zero_point(const dfqi_rt_builder *b, const dfqi_node *n, int64_t i);

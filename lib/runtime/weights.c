@@ -40,8 +40,8 @@ static dfqi_row_grid grid_of(const dfqi_rt_builder *b, const dfqi_node *n, int64
     const float *w = content(b, n->in[W]) + r * cols, *col = content(b, n->in[COL]);
     const float *scale = content(b, n->in[SCALE]);
     const int bits = (int)n->attr.i[0];
-    float lo, hi;
-    extremes(w, col, cols, &lo, &hi);
+    float lo = 0.0f, hi = 0.0f;
+    if (!scale) extremes(w, col, cols, &lo, &hi);
     if (n->attr.i[1]) return dfqi_row_grid_asymmetric(bits, lo, hi);
     dfqi_row_grid g = dfqi_row_grid_symmetric(bits, fmaxf(-lo, hi));
     if (scale) g.scale = scale[r];
@@ -74,9 +74,13 @@ bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n, const dfq
     if (n->op != DFQI_OP_FQ_WEIGHT || dfqi_graph_value(b->g, n->in[W])->kind != DFQI_VALUE_PARAM)
         return false;
     const bool channels = quantizer->op == DFQI_OP_FQ && count_of(b, quantizer->in[1]) > 1;
-    const int64_t rows = dfqi_graph_value(b->g, n->in[W])->dims[0];
-    return n->in[COL] == (channels ? quantizer->in[1] : DFQI_NONE) &&
-           count_of(b, n->in[W]) / rows <= DFQI_INT_K && bits_of(b, n) <= 8;
+    const int64_t cols = count_of(b, n->in[W]) / dfqi_graph_value(b->g, n->in[W])->dims[0];
+    if (n->in[COL] != (channels ? quantizer->in[1] : DFQI_NONE) || cols > DFQI_INT_K ||
+        bits_of(b, n) > 8)
+        return false;
+    /* sums of codes times codes, and of codes times zero points, fit in 32 bits together */
+    const float most = (float)(INT32_MAX / (128 * cols)) - 255.0f;
+    return !channels || dfqi_rt_zero_points_within(b->g, quantizer, -most, most);
 }
 
 /* -- constants --------------------------------------------------------------------------------- */

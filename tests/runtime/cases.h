@@ -10,6 +10,7 @@
 TCase *dfqt_bits_case(void);
 TCase *dfqt_input_case(void);
 TCase *dfqt_life_case(void);
+TCase *dfqt_real_case(void);
 
 #define OK(ctx, call) ck_assert_msg((call) == DFQ_OK, "%s", dfq_context_get_error(ctx))
 
@@ -34,5 +35,7 @@ enum {
 dfq_graph *dfqt_network(dfq_context *ctx, int i);
 /* Share of the products that the runtime of a network does on codes, at least. */
 double dfqt_integer_share(int i);
+/* Has it the bits of the graph? Then both sum floats, or both sum codes. */
+int dfqt_is_exact(int i);
 
 #endif

@@ -8,5 +8,6 @@ int main(void)
     suite_add_tcase(s, dfqt_bits_case());
     suite_add_tcase(s, dfqt_input_case());
     suite_add_tcase(s, dfqt_life_case());
+    suite_add_tcase(s, dfqt_real_case());
     return dfqt_run(s);
 }

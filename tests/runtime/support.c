@@ -61,3 +61,8 @@ double dfqt_integer_share(int i)
                                                 [DFQT_LOW_ROW] = 0.85};
     return share[i];
 }
+
+int dfqt_is_exact(int i)
+{
+    return i < DFQI_FAMILY_COUNT || i == DFQT_LOW_ROW;
+}
