@@ -40,8 +40,9 @@ static int read_labels(struct run *r)
     char *bytes = file_read(path, &size);
     if (!bytes)
         return session_error(r->s, CODE_INPUT, "%s cannot be read; give a file of names", path);
-    r->text = realloc(bytes, size + 1);
-    if (!r->text) free(bytes);
+    r->text = malloc(size + 1);
+    if (r->text) memcpy(r->text, bytes, size);
+    free(bytes);
     r->labels = calloc((size_t)r->info.classes, sizeof *r->labels);
     if (!r->text || !r->labels) return session_error(r->s, CODE_FAILED, "out of memory");
     r->text[size] = '\0';

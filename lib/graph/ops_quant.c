@@ -170,7 +170,7 @@ static void fq_weight_run(const dfqi_run *r)
     else
         r->k->fq_weight(rows, cols, bits, w, r->in[1].data,
                         r->in[2].data ? r->in[2].data + i : NULL, y, scale);
-    for (int64_t k = 0; r->attr->i[3] && k < rows * cols; k++)
+    for (int64_t k = 0; r->attr->i[3] && scale && k < rows * cols; k++)
         y[k] = rintf(y[k] / scale[k / cols]); /* as in fq_row: whole numbers, rounded once */
 }
 

@@ -42,7 +42,7 @@ static row_parts parts_of(const dfqi_run *r)
  * the nearest whole number of the quotient is it. */
 static void to_codes(const row_parts *p, int columns, const float *scale, float *y)
 {
-    for (int64_t r = 0; r < p->rows; r++)
+    for (int64_t r = 0; scale && r < p->rows; r++)
         for (int64_t c = 0; c < p->cols; c++)
             y[r * p->cols + c] = rintf(y[r * p->cols + c] / scale[columns ? c : r]);
 }

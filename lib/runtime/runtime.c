@@ -46,7 +46,7 @@ static dfq_status make(dfq_context *ctx, dfqi_program *take_program, int profile
     dfq_status status = take_memory(rt);
     if (status == DFQ_OK && profile) {
         rt->seconds =
-            dfqi_calloc(ctx, (size_t)(rt->threads * take_program->n_parts), sizeof(double));
+            dfqi_calloc(ctx, (size_t)rt->threads * (size_t)take_program->n_parts, sizeof(double));
         if (!rt->seconds) status = DFQ_E_NOMEM;
     }
     if (status == DFQ_OK)
