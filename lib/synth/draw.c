@@ -16,20 +16,28 @@ static dfqi_rng stream(const dfqi_synth *s, uint64_t purpose, int64_t batch, int
                                         (uint64_t)batch << 24 | (uint64_t)iteration);
 }
 
-void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch, float *x)
+int64_t dfqi_draw_scratch(const dfqi_synth *s)
 {
-    dfqi_rng r = stream(s, IMAGES, batch, attempt, 0);
+    if (s->o.kind != DFQI_SYNTH_LEAVES) return dfqi_pixels_scale_floats(s);
+    return s->ctx->threads * dfqi_leaves_scratch(s->model->net.arch.image);
+}
+
+static void draw_noise(const dfqi_synth *s, dfqi_rng r, float *scratch, float *x)
+{
     dfqi_rng_fill_normal(&r, scratch, (size_t)dfqi_pixels_scale_floats(s));
     if (s->by_pixels.pyramid.multi_scale) /* remaining noise would not look natural */
         for (int64_t i = 0; i < dfqi_pixels_scale_floats(s); i++) scratch[i] *= 0.1f;
     dfqi_pyramid_add(s->ctx, &s->by_pixels.pyramid, s->o.batch, scratch, 0, x);
 }
 
-/* An image has the place of an iteration in its stream. */
-void dfqi_draw_leaves(const dfqi_synth *s, int64_t batch, float *scratch, float *x)
+/* In the stream of dead leaves an image has the place of an iteration. */
+void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch, float *x)
 {
-    dfqi_leaves_draw(s->ctx, &s->model->net.arch, stream(s, IMAGES, batch, 0, 0), s->o.batch,
-                     scratch, x);
+    dfqi_rng r = stream(s, IMAGES, batch, attempt, 0);
+    if (s->o.kind == DFQI_SYNTH_LEAVES)
+        dfqi_leaves_draw(s->ctx, &s->model->net.arch, r, s->o.batch, scratch, x);
+    else
+        draw_noise(s, r, scratch, x);
 }
 
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels)

@@ -2,7 +2,6 @@
  * leaves. */
 #include <math.h>
 
-#include "synth/leaves.h"
 #include "synth/synth_priv.h"
 
 static void plan(dfqi_synth *s)
@@ -19,10 +18,7 @@ static dfq_status build(dfqi_synth *s)
 
 static int64_t lay_out(dfqi_synth *s, float *base)
 {
-    int64_t leaves = s->ctx->threads * dfqi_leaves_scratch(s->model->net.arch.image);
-    const dfqi_piece pieces[] = {{&s->by_pixels.scales, s->o.kind == DFQI_SYNTH_LEAVES
-                                                            ? leaves
-                                                            : dfqi_pixels_scale_floats(s)}};
+    const dfqi_piece pieces[] = {{&s->by_pixels.scales, dfqi_draw_scratch(s)}};
     return dfqi_pieces_lay_out(1, pieces, base);
 }
 
@@ -41,10 +37,7 @@ static dfq_status step(dfqi_synth *s)
 {
     float *losses = dfqi_synth_current_losses(s);
     for (int i = 0; i < DFQI_SYNTH_LOSSES; i++) losses[i] = NAN;
-    if (s->o.kind == DFQI_SYNTH_LEAVES)
-        dfqi_draw_leaves(s, s->at, s->by_pixels.scales, s->x);
-    else
-        dfqi_draw_images(s, s->at, s->attempt, s->by_pixels.scales, s->x);
+    dfqi_draw_images(s, s->at, s->attempt, s->by_pixels.scales, s->x);
     dfqi_draw_labels(s, s->at, s->attempt, s->labels_f);
     (void)dfqi_pixels_clamp(s);
     return dfqi_synth_finish_batch(s);

@@ -174,8 +174,8 @@ dfq_status dfqi_synth_estimate(dfqi_synth *s, int probe, dfqi_synth_cost *out)
 static dfq_status initial_images(const dfqi_synth *s, int64_t n, float **out)
 {
     int64_t batch = s->o.batch, batches = (n + batch - 1) / batch;
-    int64_t count = batches * batch * s->pixels, scales = dfqi_pixels_scale_floats(s);
-    float *x = dfqi_alloc(s->ctx, (size_t)(count + scales) * sizeof *x);
+    int64_t count = batches * batch * s->pixels, scratch = dfqi_draw_scratch(s);
+    float *x = dfqi_alloc(s->ctx, (size_t)(count + scratch) * sizeof *x);
     if (!x) return DFQ_E_NOMEM;
     for (int64_t i = 0; i < batches; i++)
         dfqi_draw_images(s, i, 0, x + count, x + i * batch * s->pixels);

@@ -127,12 +127,11 @@ DFQI_CHECKED dfq_status dfqi_synth_check(dfq_context *ctx, const dfqi_synth_opti
 void dfqi_synth_text(const dfqi_synth_options *o, char text[DFQI_OPTIONS_TEXT]);
 
 /* draw.c: everything random. `labels` as class numbers. */
-/* x[batch]: noise at every scale; scratch of
- * dfqi_pixels_scale_floats. */
+/* x[batch] as it begins: dead leaves, or noise at every scale; scratch of dfqi_draw_scratch()
+ * floats, which is dfqi_pixels_scale_floats() of noise. */
+int64_t dfqi_draw_scratch(const dfqi_synth *s);
 void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float *scratch,
                       float *x);
-/* x[batch]: dead leaves; scratch of dfqi_leaves_scratch() floats for each thread. */
-void dfqi_draw_leaves(const dfqi_synth *s, int64_t batch, float *scratch, float *x);
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels);
 void dfqi_draw_augment(const dfqi_synth *s, dfqi_draws *out);
 

@@ -123,6 +123,29 @@ START_TEST(test_edges)
 }
 END_TEST
 
+/* Leaves are finished as they are drawn, so similarity has the same bits before and after. */
+START_TEST(test_similarity)
+{
+    dfq_context *ctx = dfqt_context(2);
+    dfqi_synth_options o = dfqt_options();
+    dfqi_model *m;
+    dfqi_synth *s;
+    dfq_tensor *before, *after;
+    int32_t finished = 0;
+    o.kind = DFQI_SYNTH_LEAVES;
+    ck_assert_int_eq(dfqt_random_model(ctx, &m), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_new(m, &o, &s), DFQ_OK);
+    while (!finished) ck_assert_int_eq(dfqi_synth_step(s, &finished), DFQ_OK);
+    ck_assert_int_eq(dfqi_synth_similarity(s, 0, &before, &after), DFQ_OK);
+    ck_assert_int_eq(memcmp(before->data, after->data, (size_t)dfqi_tensor_count(before) * 4), 0);
+    dfqi_tensor_release(before);
+    dfqi_tensor_release(after);
+    dfqi_synth_release(s);
+    dfqi_model_release(m);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_leaves_case(void)
 {
     TCase *c = tcase_create("leaves");
@@ -130,5 +153,6 @@ TCase *dfqt_leaves_case(void)
     tcase_add_test(c, test_range);
     tcase_add_test(c, test_correlation);
     tcase_add_test(c, test_edges);
+    tcase_add_test(c, test_similarity);
     return c;
 }
