@@ -86,6 +86,7 @@ static int find(struct session *s, struct result *r)
         o.weight_bits = s->o->weight_bits;
         o.act_bits = s->o->act_bits;
     }
+    o.act_scale = s->o->act_scale;
     dfq_status status = dfq_accelerator_load(s->ctx, s->o->accel, &r->accel);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
     int code = check_config(s, r);
@@ -203,20 +204,27 @@ static void quantizer_widths(const struct result *r, char *out, size_t size)
              range_text(&weights, w), range_text(&acts, a));
 }
 
+/* Has the network scales of rows, its own or those it is costed with? */
+static int has_row_scales(const struct session *s, const struct result *r)
+{
+    if (!option_given(s->o, OPT_BITS)) return r->info.act_scale == DFQ_ACT_SCALE_ROW;
+    return s->o->act_scale != DFQ_ACT_SCALE_TENSOR && r->info.family == DFQ_FAMILY_VIT;
+}
+
 static void print_widths(const struct session *s, const struct result *r)
 {
-    char text[160], own[64];
+    const char *scales = has_row_scales(s, r) ? ", scales of rows at run time" : "";
+    char text[192], own[64];
     int bits = (int)r->hw.float_bits;
     quantizer_widths(r, own, sizeof own);
     if (option_given(s->o, OPT_BITS))
         snprintf(text, sizeof text,
-                 "as given, w%da%d, 8 bits in the first and the last layer; values without "
+                 "as given, w%da%d, 8 bits in the first and the last layer%s; values without "
                  "a quantizer have %d",
-                 (int)s->o->weight_bits, (int)s->o->act_bits, bits);
+                 (int)s->o->weight_bits, (int)s->o->act_bits, scales, bits);
     else if (r->info.quantized)
         snprintf(text, sizeof text,
-                 "of its quantizers, %s%s; values without a quantizer have %d bits", own,
-                 r->info.act_scale == DFQ_ACT_SCALE_ROW ? ", scales of rows at run time" : "",
+                 "of its quantizers, %s%s; values without a quantizer have %d bits", own, scales,
                  bits);
     else
         snprintf(text, sizeof text, "no quantizers: %d bits", bits);

@@ -41,7 +41,7 @@ const struct option_row option_table[OPT_COUNT] = {
                          "parity: auto, minmax, minmax-asym or lsq"},
     [OPT_ACT_GRID] = {0, "act-grid", "WORD", QUANTIZE, "parity: auto, lsq or minmax"},
     [OPT_ROTATE] = {0, "rotate", "WORD", QUANTIZE, "rotate the residual stream: auto, off or on"},
-    [OPT_ACT_SCALE] = {0, "act-scale", "WORD", QUANTIZE,
+    [OPT_ACT_SCALE] = {0, "act-scale", "WORD", QUANTIZE | COST,
                        "scales of activations: auto, row or tensor"},
     [OPT_ROUNDING] = {0, "rounding", "WORDS", QUANTIZE | BENCH,
                       "auto, nearest, or parts of search,ridge,gptq,bias"},

@@ -171,6 +171,8 @@ static int check_line(struct options *o, char *const *rest, int n)
                                "class folders, or a CIFAR binary file");
     if (explore) return check_explore(o);
     if (o->verb == VERB_COST && !o->accel) return no_accelerator(o);
+    if (o->verb == VERB_COST && option_given(o, OPT_ACT_SCALE) && !option_given(o, OPT_BITS))
+        return option_wrong(o, "--act-scale is for --bits; add that, or leave it out");
     if (o->labels_from && !o->data)
         return option_wrong(o, "--labels-from is for --data; add that, or leave it out");
     if (option_given(o, OPT_RESIZE) && option_given(o, OPT_CROP))

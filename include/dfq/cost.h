@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <dfq/quantizer.h>
 #include <dfq/visibility.h>
 #include <dfq/status.h>
 #include <dfq/types.h>
@@ -23,7 +24,9 @@ typedef struct dfq_cost_options {
     int32_t weight_bits;  /**< 0: the network is costed with its own quantizers. 2..16: as if it had
                               quantizers of these widths, 8 in the first and the last layer */
     int32_t act_bits;     /**< widths of activations; 0 if and only if weight_bits is 0 */
-    int32_t reserved;     /**< 0 */
+    int32_t act_scale;    /**< of quantizers of these widths: DFQ_ACT_SCALE_*, chosen as by
+                              dfq_graph_quantize() with ::DFQ_ACT_SCALE_AUTO, the default. Only
+                              ::DFQ_ACT_SCALE_AUTO with weight_bits 0 */
     int64_t config; /**< which accelerator of the description; dfq_accelerator_tabulate() takes
                               all of them */
 } dfq_cost_options;
@@ -77,7 +80,8 @@ typedef struct dfq_cost_info {
 /** Finds for each layer the mapping with the least product of energy and latency.
  *  @param options  NULL: defaults
  *  @param out_cost to be given back with dfq_cost_release()
- *  @return ::DFQ_E_INVALID (widths, config, operands wider than the accelerator's word),
+ *  @return ::DFQ_E_INVALID (widths, act_scale, config, operands wider than the accelerator's
+ *          word), ::DFQ_E_UNSUPPORTED (::DFQ_ACT_SCALE_ROW of what is no vision transformer),
  *          ::DFQ_E_INFEASIBLE (a layer fits no mapping; the text names it), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_cost_create(const dfq_accelerator *accelerator, const dfq_graph *graph,
                                        const dfq_cost_options *options, dfq_cost **out_cost);

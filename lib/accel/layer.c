@@ -163,8 +163,9 @@ dfq_status dfqi_layers_of(const dfqi_model *m, dfqi_layer_bits bits, dfqi_layer_
     DFQI_TRY(dfqi_network_whole(&m->net, &g));
     dfq_status status = DFQ_OK;
     if (bits.act)
-        status = dfqi_scheme_outline(&m->net, DFQI_MODE_IMPROVED,
-                                     (dfqi_widths){bits.weight, bits.act, 0}, &asked);
+        status =
+            dfqi_scheme_outline(&m->net, DFQI_MODE_IMPROVED,
+                                (dfqi_widths){bits.weight, bits.act, 0}, bits.act_scale, &asked);
     if (status == DFQ_OK && bits.act) widen_ends(g, &asked);
     if (status == DFQ_OK) status = list_nodes(g, own ? &m->scheme : &asked, &list);
     dfqi_scheme_fini(&asked);

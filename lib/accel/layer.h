@@ -57,9 +57,10 @@ typedef struct dfqi_layer_list {
 } dfqi_layer_list;
 
 /* 0: what a network's quantizers have. Else the widths of those that it would have, 8 in the first
- * and the last product. */
+ * and the last product, and where their scales come from. */
 typedef struct dfqi_layer_bits {
     int32_t weight, act;
+    dfqi_act_scale act_scale;
 } dfqi_layer_bits;
 
 /* What a node of a graph is, without quantizers; false: it is no layer. */

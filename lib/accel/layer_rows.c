@@ -88,7 +88,7 @@ static dfq_status make(const dfqi_model *m, dfqi_layer_row **out, int32_t *out_n
     dfqi_layer_row *rows = NULL;
     int32_t n = 0;
     dfq_status status;
-    DFQI_TRY(dfqi_layers_of(m, (dfqi_layer_bits){0, 0}, &list));
+    DFQI_TRY(dfqi_layers_of(m, (dfqi_layer_bits){0}, &list));
     DFQI_GOTO(dfqi_network_whole(&m->net, &g), out);
     rows = dfqi_calloc(m->ctx, (size_t)list.n_layers, sizeof *rows);
     if (!rows) {

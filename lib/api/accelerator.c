@@ -127,17 +127,18 @@ dfq_status dfq_accelerator_tabulate(const dfq_accelerator *accelerator, const df
     dfqi_layer_list list;
     dfqi_table table;
     dfq_cost_options o;
+    dfqi_layer_bits bits;
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, accelerator);
     DFQI_NEED(graph->ctx, out_ms);
     DFQI_NEED(graph->ctx, out_mj);
     DFQI_NEED(graph->ctx, out_mm2);
-    DFQI_TRY(dfqi_cost_options_take(graph->ctx, options, &o));
+    DFQI_TRY(dfqi_cost_options_take(graph, options, &o, &bits));
     if (count != dfqi_accel_space_count(&accelerator->space))
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "count is %lld, must be %lld, the number of accelerators",
                          (long long)count, (long long)dfqi_accel_space_count(&accelerator->space));
-    DFQI_TRY(dfqi_layers_of(graph, (dfqi_layer_bits){o.weight_bits, o.act_bits}, &list));
+    DFQI_TRY(dfqi_layers_of(graph, bits, &list));
     dfq_status status = dfqi_table_new(graph->ctx, &accelerator->space, list.n_shapes, list.shapes,
                                        graph->net.arch.name, &table);
     if (status == DFQ_OK) {

@@ -23,17 +23,44 @@ void dfq_cost_options_init(dfq_cost_options *options, size_t size)
     dfqi_options_init(options, size, &defaults, sizeof defaults);
 }
 
-dfq_status dfqi_cost_options_take(dfq_context *ctx, const dfq_cost_options *given,
-                                  dfq_cost_options *out)
+/* AUTO: as dfq_graph_quantize() would choose. */
+static dfq_status take_act_scale(const dfq_graph *graph, const dfq_cost_options *o,
+                                 dfqi_act_scale *out)
 {
+    bool fits = dfqi_scheme_fits_rows(&graph->net.arch, DFQI_MODE_IMPROVED);
+    *out = DFQI_ACT_SCALE_TENSOR;
+    if (o->act_scale < DFQ_ACT_SCALE_AUTO || o->act_scale > DFQ_ACT_SCALE_TENSOR)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
+    if (o->act_scale != DFQ_ACT_SCALE_AUTO && o->weight_bits == 0)
+        return dfqi_fail(graph->ctx, DFQ_E_INVALID,
+                         "act_scale is %d without weight_bits and act_bits; set them, or leave "
+                         "act_scale 0 (auto)",
+                         o->act_scale);
+    if (o->act_scale == DFQ_ACT_SCALE_ROW && !fits)
+        return dfqi_fail(graph->ctx, DFQ_E_UNSUPPORTED,
+                         "act_scale row is for a vision transformer, not for %s; set it to auto "
+                         "or tensor",
+                         graph->net.arch.name);
+    if (fits && o->act_scale != DFQ_ACT_SCALE_TENSOR) *out = DFQI_ACT_SCALE_ROW;
+    return DFQ_OK;
+}
+
+dfq_status dfqi_cost_options_take(const dfq_graph *graph, const dfq_cost_options *given,
+                                  dfq_cost_options *out, dfqi_layer_bits *out_bits)
+{
+    dfq_context *ctx = graph->ctx;
     dfq_cost_options o = defaults;
+    dfqi_act_scale act_scale;
     DFQI_TRY(dfqi_options_read(ctx, "dfq_cost_options", given, &o, sizeof o));
     bool none = o.weight_bits == 0 && o.act_bits == 0;
     if (!none && (o.weight_bits < 2 || o.weight_bits > 16 || o.act_bits < 2 || o.act_bits > 16))
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "weight_bits is %d and act_bits is %d, must be 2 to 16, or both 0",
                          o.weight_bits, o.act_bits);
+    DFQI_TRY(take_act_scale(graph, &o, &act_scale));
     *out = o;
+    *out_bits = (dfqi_layer_bits){o.weight_bits, o.act_bits, act_scale};
     return DFQ_OK;
 }
 
@@ -42,14 +69,14 @@ dfq_status dfq_cost_create(const dfq_accelerator *accelerator, const dfq_graph *
 {
     dfqi_accel_config t;
     dfq_cost_options o;
+    dfqi_layer_bits bits;
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, accelerator);
     DFQI_NEED(graph->ctx, out_cost);
-    DFQI_TRY(dfqi_cost_options_take(graph->ctx, options, &o));
+    DFQI_TRY(dfqi_cost_options_take(graph, options, &o, &bits));
     DFQI_TRY(dfqi_config_take(graph->ctx, accelerator, o.config, &t));
     dfq_cost *c = dfqi_calloc(graph->ctx, 1, sizeof *c);
     if (c == NULL) return DFQ_E_NOMEM;
-    dfqi_layer_bits bits = {o.weight_bits, o.act_bits};
     dfq_status status = dfqi_report_new(graph, &t, bits, &c->report);
     if (status == DFQ_OK) {
         size_t n = (size_t)c->report.list.n_shapes;

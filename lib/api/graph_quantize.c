@@ -112,7 +112,7 @@ static dfq_status take_rounding(int32_t parts, dfqi_scheme *scheme)
 
 static bool has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o)
 {
-    bool fits = graph->net.arch.family == DFQI_FAMILY_VIT && o->mode == DFQ_MODE_IMPROVED;
+    bool fits = dfqi_scheme_fits_rows(&graph->net.arch, (dfqi_mode)o->mode);
     return o->act_scale == DFQ_ACT_SCALE_ROW || (o->act_scale == DFQ_ACT_SCALE_AUTO && fits);
 }
 

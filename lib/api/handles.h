@@ -3,11 +3,13 @@
 #define DFQI_API_HANDLES_H
 
 #include <dfq/accelerator.h>
+#include <dfq/cost.h>
 #include <dfq/dataset.h>
 #include <dfq/solver.h>
 #include <dfq/quantizer.h>
 
 #include "accel/accel_config.h"
+#include "accel/layer.h"
 #include "io/dataset.h"
 #include "quant/scheme.h"
 
@@ -37,9 +39,10 @@ DFQI_CHECKED dfq_status dfqi_constraints_read(dfq_context *ctx, const dfq_constr
 /* Accelerator i of a description; DFQ_E_INVALID if there is none. */
 DFQI_CHECKED dfq_status dfqi_config_take(dfq_context *ctx, const dfq_accelerator *a, int64_t i,
                                          dfqi_accel_config *out);
-/* Options of costs, checked. */
-DFQI_CHECKED dfq_status dfqi_cost_options_take(dfq_context *ctx, const dfq_cost_options *given,
-                                               dfq_cost_options *out);
+/* Options of costs, checked, and the quantizers that they ask for. */
+DFQI_CHECKED dfq_status dfqi_cost_options_take(const dfq_graph *graph,
+                                               const dfq_cost_options *given, dfq_cost_options *out,
+                                               dfqi_layer_bits *out_bits);
 /* DFQ_E_INVALID unless images first .. first + n - 1 are in the data set. */
 DFQI_CHECKED dfq_status dfqi_dataset_range(const dfq_dataset *ds, int64_t first, int64_t n);
 

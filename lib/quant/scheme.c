@@ -287,17 +287,22 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
     return DFQ_OK;
 }
 
-dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
-                               dfqi_scheme *out)
+bool dfqi_scheme_fits_rows(const dfqi_arch *a, dfqi_mode mode)
 {
-    return outline(net, mode, widths, (dfqi_grids){.weight_grid = DFQI_WEIGHT_GRID_AUTO}, out);
+    return a->family == DFQI_FAMILY_VIT && mode == DFQI_MODE_IMPROVED;
+}
+
+dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
+                               dfqi_act_scale act_scale, dfqi_scheme *out)
+{
+    return outline(net, mode, widths, (dfqi_grids){.act_scale = act_scale}, out);
 }
 
 /* The mode's own grids in place of AUTO, where there is a choice. */
 static dfq_status choose_grids(const dfqi_network *net, dfqi_mode mode, dfqi_grids *grids)
 {
     int cnn = dfqi_arch_is_cnn(&net->arch);
-    if (grids->act_scale == DFQI_ACT_SCALE_ROW && (cnn || mode == DFQI_MODE_PARITY))
+    if (grids->act_scale == DFQI_ACT_SCALE_ROW && !dfqi_scheme_fits_rows(&net->arch, mode))
         return dfqi_fail(net->ctx, DFQ_E_UNSUPPORTED,
                          "act_scale row is for mode improved of a vision transformer, not for %s; "
                          "set it to auto or tensor",

@@ -116,9 +116,12 @@ typedef struct dfqi_widths {
     int32_t first_last;  /* see dfqi_scheme; 0: like weight, with scales of rows 8 */
 } dfqi_widths;
 
+/* Can activations have scales of rows? */
+bool dfqi_scheme_fits_rows(const dfqi_arch *a, dfqi_mode mode);
 /* The sites that a network has or would have, of any family and any widths: for counting. */
 DFQI_CHECKED dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode,
-                                            dfqi_widths widths, dfqi_scheme *out);
+                                            dfqi_widths widths, dfqi_act_scale act_scale,
+                                            dfqi_scheme *out);
 /* The sites of `net`, without values yet. */
 DFQI_CHECKED dfq_status dfqi_scheme_new(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
                                         dfqi_scheme *out);

@@ -75,7 +75,7 @@ START_TEST(test_vit_layers)
     dfqi_layer_list l;
     double macs = 0;
     ck_assert_int_eq(make_vit(ctx, &m), DFQ_OK);
-    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 6}, &l), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){.weight = 4, .act = 6}, &l), DFQ_OK);
     /* embedding, head, final norm; per block 4 linear layers, 2 products, softmax, GELU, 2 norms, 2
      * sums */
     ck_assert_int_eq(l.n_layers, 3 + 2 * 12);
@@ -116,7 +116,7 @@ START_TEST(test_resnet_layers)
     is_rows(layer(&l, "layer1.0.conv2/sum"), 1, 32 * 32 * 16, 0, 0, 0);
     dfqi_layer_list_fini(&l);
     /* what leaves a ReLU is quantized, the sum before it and the pooled features are not */
-    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){3, 5}, &l), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){.weight = 3, .act = 5}, &l), DFQ_OK);
     is(layer(&l, "conv1"), (int64_t[]){1, 1, 3, 16, 32, 32, 3, 3}, 1, 8, 0, 5);
     is(layer(&l, "layer2.0.conv1"), (int64_t[]){1, 1, 16, 32, 16, 16, 3, 3}, 2, 3, 5, 5);
     is(layer(&l, "layer2.0.conv2"), (int64_t[]){1, 1, 32, 32, 16, 16, 3, 3}, 1, 3, 5, 0);
@@ -147,7 +147,7 @@ START_TEST(test_table)
     dfqi_accel_space s;
     dfqi_table a, b;
     ck_assert_int_eq((_i ? make_vit : make_resnet)(ctx, &m), DFQ_OK);
-    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4}, &l), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){.weight = 4, .act = 4}, &l), DFQ_OK);
     small_space(ctx, &s);
     ck_assert_int_eq(dfqi_table_new(ctx, &s, l.n_shapes, l.shapes, "net", &a), DFQ_OK);
     ck_assert_int_eq(dfqi_table_new(one, &s, l.n_shapes, l.shapes, "net", &b), DFQ_OK);
@@ -160,7 +160,8 @@ START_TEST(test_table)
         dfqi_report r;
         double cycles = 0, pj = 0;
         dfqi_accel_space_config(&s, k, &t);
-        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){4, 4}, &r), DFQ_OK);
+        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){.weight = 4, .act = 4}, &r),
+                         DFQ_OK);
         for (int32_t i = 0; i < l.n_layers; i++) {
             cycles += a.cycles[l.layers[i].shape * a.n_configs + k];
             pj += a.pj[l.layers[i].shape * a.n_configs + k];
@@ -192,8 +193,10 @@ START_TEST(test_widths)
     for (int pe = 0; pe < DFQI_PE_COUNT; pe++) {
         dfqi_report wide, narrow;
         t.pe = pe;
-        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){16, 16}, &wide), DFQ_OK);
-        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){4, 4}, &narrow), DFQ_OK);
+        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){.weight = 16, .act = 16}, &wide),
+                         DFQ_OK);
+        ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){.weight = 4, .act = 4}, &narrow),
+                         DFQ_OK);
         ck_assert_double_lt(narrow.total.dram_bytes, wide.total.dram_bytes / 2);
         ck_assert_double_lt(narrow.total.total_pj, wide.total.total_pj / 2);
         if (pe != DFQI_PE_FIXED)
@@ -203,7 +206,8 @@ START_TEST(test_widths)
     }
     t.word_bits = 8;
     dfqi_report r;
-    ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){16, 16}, &r), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqi_report_new(m, &t, (dfqi_layer_bits){.weight = 16, .act = 16}, &r),
+                     DFQ_E_INVALID);
     ck_assert_str_eq(
         ctx->error, "conv1: operands have 16 bits, must be at most the accelerator's word_bits, 8");
     dfqi_model_release(m);

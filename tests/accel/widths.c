@@ -128,7 +128,7 @@ START_TEST(test_asked)
         if (!strcmp(q->scheme.sites[i].name, "conv1.weight") ||
             !strcmp(q->scheme.sites[i].name, "linear.weight"))
             q->scheme.sites[i].bits = 8;
-    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4}, &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){.weight = 4, .act = 4}, &a), DFQ_OK);
     ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){0}, &b), DFQ_OK);
     ck_assert_int_eq(a.n_layers, b.n_layers);
     ck_assert_int_eq(a.n_shapes, b.n_shapes);
@@ -138,10 +138,34 @@ START_TEST(test_asked)
     dfqi_layer_list_fini(&b);
     /* of a quantized network they take the place of its own; wider ones than quantizers have,
      * too */
-    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){12, 16}, &b), DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){.weight = 12, .act = 16}, &b), DFQ_OK);
     ck_assert_int_eq(b.shapes[b.layers[1].shape].bits[DFQI_W], 12);
     ck_assert_int_eq(b.shapes[b.layers[1].shape].bits[DFQI_I], 16);
     dfqi_layer_list_fini(&b);
+    dfqi_model_release(m);
+    dfqi_model_release(q);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* So are scales asked for: those of rows are those of the network that would have them. */
+START_TEST(test_asked_rows)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *m = dfqt_net(ctx, 0), *q = dfqt_net(ctx, 1); /* ViT */
+    dfqi_layer_list asked, own;
+    dfqi_scheme_fini(&q->scheme);
+    ck_assert_int_eq(dfqi_scheme_new_with(&q->net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0},
+                                          (dfqi_grids){.act_scale = DFQI_ACT_SCALE_ROW},
+                                          &q->scheme),
+                     DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(m, (dfqi_layer_bits){4, 4, DFQI_ACT_SCALE_ROW}, &asked),
+                     DFQ_OK);
+    ck_assert_int_eq(dfqi_layers_of(q, (dfqi_layer_bits){0}, &own), DFQ_OK);
+    ck_assert_int_eq(asked.n_shapes, own.n_shapes);
+    ck_assert_mem_eq(asked.shapes, own.shapes, (size_t)own.n_shapes * sizeof *own.shapes);
+    dfqi_layer_list_fini(&asked);
+    dfqi_layer_list_fini(&own);
     dfqi_model_release(m);
     dfqi_model_release(q);
     dfq_context_release(ctx);
@@ -343,6 +367,7 @@ TCase *dfqt_widths_case(void)
     TCase *c = tcase_create("widths");
     tcase_add_loop_test(c, test_quantized_graph, 0, DFQT_NETS);
     tcase_add_test(c, test_asked);
+    tcase_add_test(c, test_asked_rows);
     tcase_add_test(c, test_several_readers);
     tcase_add_test(c, test_rows);
     tcase_add_test(c, test_kept_wider_than_words);

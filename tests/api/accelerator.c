@@ -92,6 +92,14 @@ START_TEST(test_options)
     o.known.config = 2;
     ck_assert_int_eq(dfq_cost_create(accel, graph, &o.known, &c), DFQ_E_INVALID);
     ck_assert_ptr_null(c);
+    o.known.config = 0;
+    o.known.act_scale = 3;
+    ck_assert_int_eq(dfq_cost_create(accel, graph, &o.known, &c), DFQ_E_INVALID);
+    o.known.act_scale = DFQ_ACT_SCALE_ROW;
+    o.known.weight_bits = o.known.act_bits = 0;
+    ck_assert_int_eq(dfq_cost_create(accel, graph, &o.known, &c), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(context), "act_scale is 1 without"));
+    ck_assert_ptr_null(c);
 }
 END_TEST
 

@@ -924,6 +924,25 @@ class Cost(Part):
         assert bits["blocks.0.attn.proj/sum"] == (12, 12, 12), bits
         assert bits["head"] == (8, 8, 12), bits
 
+    def test_act_scale(self):
+        """Rows' grids are found at run time, and that is counted; the default is quantize's."""
+        bits = "--accel", "eyeriss-16x16", "--bits", "w4a4"
+        cost = {scale: self.cost(*bits, "--act-scale", scale)["layers"]
+                for scale in ("auto", "row", "tensor")}
+        assert cost["auto"] == cost["row"] == self.cost(*bits)["layers"]
+        slower = {r["name"] for r, t in zip(cost["row"], cost["tensor"])
+                  if r["compute_cycles"] > t["compute_cycles"]}
+        assert "blocks.0.attn.qk/softmax" in slower and "blocks.0.attn.qk" not in slower, slower
+        for scale, said in (("row", 1), ("tensor", 0)):
+            out = " ".join(self.works("cost", "tiny.safetensors", *bits, "--act-scale", scale)
+                           .out.split())
+            assert ("scales of rows at run time" in out) == said, out
+        self.works("quantize", "tiny.safetensors", "-o", "q", "-f", *QUICK)
+        own = json.loads(self.works("cost", "q", "--json", *bits[:2]).out)["layers"]
+        assert [x["cycles"] for x in own] == [x["cycles"] for x in cost["row"]]
+        self.fails(USAGE, "--act-scale is for --bits", "cost", "tiny.safetensors", *bits[:2],
+                   "--act-scale", "row")
+
     def test_widths_that_differ(self):
         """What is said of the widths is what the quantizers of the file have, not what was given."""
         static = "--act-scale", "tensor"

@@ -56,7 +56,7 @@ static void check_layers(const dfq_graph *g)
     int32_t n;
     works(g, dfq_graph_get_info(g, &info));
     works(g, dfq_graph_get_layer_count(g, &n));
-    works(g, dfqi_layers_of(g, (dfqi_layer_bits){0, 0}, &list));
+    works(g, dfqi_layers_of(g, (dfqi_layer_bits){0}, &list));
     ck_assert_int_eq(n, list.n_layers);
     for (int32_t i = 0; i < n; i++) {
         dfq_layer_info l = {.struct_size = sizeof l};
