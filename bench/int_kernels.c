@@ -148,6 +148,7 @@ static void run_layernorm(const dfqi_int_kernels *t, const job *j)
                  zeros, scratch);
 }
 
+/* In place; what is above 6 stays as it is, so that no call sees other values. */
 static void run_gelu(const dfqi_int_kernels *t, const job *j)
 {
     t->gelu(j->m, j->n, y, j->n, j->bits, codes2, dfqi_int_row(j->n), scratch, zeros);
@@ -351,7 +352,7 @@ static void fill(void)
     codes2 = take(BYTES);
     weights = take(BYTES);
     bytes = take(BYTES);
-    for (int i = 0; i < FLOATS; i++) x[i] = y[i] = dfqi_rng_range(&rng, -1.0f, 1.0f);
+    for (int i = 0; i < FLOATS; i++) x[i] = dfqi_rng_range(&rng, -1.0f, 1.0f), y[i] = 7.0f + x[i];
     for (int i = 0; i < 4096; i++) scales[i] = 0.01f, zeros[i] = 100, sums[i] = i;
     for (int i = 0; i < BYTES; i++)
         codes[i] = weights[i] = (uint8_t)dfqi_rng_below(&rng, 256), codes2[i] = 0;

@@ -31,11 +31,14 @@ void INT_ISA(conv)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_
         const int64_t rows = s->out_y - y0 < bands.rows ? s->out_y - y0 : bands.rows;
         const conv_band band = conv_band_load(&bands, y0, rows);
         spans_of(s, &band, bands.pixel, span);
-        for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL)
+        for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL) {
+            tile_panels panels;
+            tile_panels_at(a, b, out, j, &panels);
             for (int64_t y = 0; y < rows; y++) {
                 r.x = band.at + y * s->stride * band.next;
                 r.number = (y0 + y) * s->out_x;
-                INT_ISA(tiles)(&r, a, b, out, j);
+                INT_ISA(tiles)(&panels, &r);
             }
+        }
     }
 }

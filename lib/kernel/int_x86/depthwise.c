@@ -51,15 +51,14 @@ static void sum_pixel(const dw_row *r, int64_t i, int32_t *sums)
     vi_store(sums, sum);
 }
 
-static void depthwise_row(const dw_row *r, int64_t y, int64_t first, const dfqi_int_rows *a,
-                          const dfqi_int_matrix *b, const dfqi_int_output *out)
+static void depthwise_row(const dw_row *r, int64_t y, const finish_columns *columns)
 {
     int32_t sums[RUN * VF];
     for (int64_t g = 0; g < r->groups; g++) make_columns(r, g);
     for (int64_t i = 0; i < r->s->out_x; i += RUN) {
         const int64_t n = r->s->out_x - i < RUN ? r->s->out_x - i : RUN;
         for (int64_t k = 0; k < n; k++) sum_pixel(r, i + k, sums + k * VF);
-        INT_ISA(finish)(sums, VF, n, y * r->s->out_x + i, first, a, b, out);
+        INT_ISA(finish)(columns, sums, VF, n, y * r->s->out_x + i);
     }
 }
 
@@ -74,11 +73,13 @@ void INT_ISA(depthwise)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const 
         const int64_t rows = s->out_y - y0 < bands.rows ? s->out_y - y0 : bands.rows;
         const conv_band band = conv_band_load(&bands, y0, rows);
         for (int64_t j = 0; j < s->c; j += VF) {
+            finish_columns columns;
+            INT_ISA(finish_columns)(a, b, out, j, &columns);
             r.n = s->c - j < VF ? s->c - j : VF;
             r.taps = b->codes + j / VF * dfqi_int_panel_bytes(b);
             for (int64_t y = 0; y < rows; y++) {
                 r.band = (conv_band){band.at + y * s->stride * band.next + j, band.next};
-                depthwise_row(&r, y0 + y, j, a, b, out);
+                depthwise_row(&r, y0 + y, &columns);
             }
         }
     }

@@ -1,110 +1,119 @@
 /* Sums become outputs, in the order of float operations that int_kernel.h fixes. */
-#include <math.h>
-
-#include "kernel/int_x86/tile.h"
-
-/* Sixteen columns of some rows, and where their results go. */
-typedef struct columns {
-    int64_t lanes; /* how many columns there are */
-    vf scale, bias;
-    vi sum;
-    const float *row_scale; /* of the first row */
-    const int32_t *zero_point;
-    int64_t scale_step, zero_point_step; /* 1, or 0: one for all rows */
-    const float *add;
-    const uint8_t *add_codes;
-    float *y;
-    uint8_t *q;
-    grid_static grid;
-} columns;
+#include "kernel/int_x86/finish.h"
 
 /* Copies of loops for the usual cases need arguments that are constants. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-ALWAYS_INLINE vf scaled(const columns *c, const int32_t *sums, int64_t k)
+/* A bias of -0 leaves every float as it is. */
+void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                             const dfqi_int_output *out, int64_t first, finish_columns *c)
 {
-    const vi zero_point = vi_set(c->zero_point[k * c->zero_point_step]);
-    const vf t = vi_to_float(vi_sub(vi_load(sums), vi_mul(zero_point, c->sum)));
-    const vf y = vf_mul(vf_mul(t, vf_set(c->row_scale[k * c->scale_step])), c->scale);
-    return vf_add(y, c->bias);
+    static const int32_t zero = 0;
+    c->first = first;
+    c->lanes = b->n - first < VF ? b->n - first : VF;
+    c->factors.scale = vf_load_tail(b->scale + first, c->lanes);
+    c->factors.sum = a->zero_point ? vi_load_tail(b->sum + first, c->lanes) : vi_set(0);
+    c->factors.bias = out->bias ? vf_load_tail(out->bias + first, c->lanes) : vf_set(-0.0f);
+    c->out = out;
+    c->row_scale = a->scale;
+    c->scale_step = !a->one_grid;
+    c->row_zero_point = a->zero_point ? a->zero_point : &zero;
+    c->zero_point_step = a->zero_point && !a->one_grid;
+    const int floats = out->y && !out->q && !out->relu && !out->add_codes;
+    c->kind = c->lanes < VF ? FINISH_TAIL
+              : !floats     ? FINISH_ANY
+              : out->add    ? FINISH_FLOATS_ADD
+                            : FINISH_FLOATS;
+    if (out->q) c->coder = static_coder_of(out->grid);
 }
 
-/* Floats alone, with or without others to add. */
-ALWAYS_INLINE void finish_floats(const columns *c, const dfqi_int_output *o, int has_add,
-                                 int64_t lanes, const int32_t *sums, int64_t ld, int64_t rows)
+/* What changes from row to row. */
+typedef struct rows_of {
+    const int32_t *sums, *zero_point;
+    const float *scale;
+    int64_t ld, scale_step, zero_point_step;
+} rows_of;
+
+ALWAYS_INLINE vf next_row(const finish_factors *f, rows_of *r)
 {
-    for (int64_t k = 0; k < rows; k++) {
-        vf y = scaled(c, sums + k * ld, k);
-        if (has_add) y = vf_add(y, vf_load_tail(c->add + k * o->ld_add, lanes));
-        vf_store_tail(c->y + k * o->ld_y, lanes, y);
+    const vf y = finish_scaled(f, vi_load(r->sums), vi_set(*r->zero_point), vf_set(*r->scale));
+    r->sums += r->ld;
+    r->zero_point += r->zero_point_step;
+    r->scale += r->scale_step;
+    return y;
+}
+
+/* Loops work on copies of what they read: stores to memory do not spoil those. */
+ALWAYS_INLINE void finish_floats(const finish_columns *from, rows_of r, int64_t rows, int64_t row,
+                                 int has_add)
+{
+    const finish_columns c = *from;
+    const int64_t ld_y = c.out->ld_y, ld_add = c.out->ld_add;
+    const float *add = has_add ? c.out->add + row * ld_add + c.first : NULL;
+    float *y = c.out->y + row * ld_y + c.first;
+    for (float *end = y + rows * ld_y; y != end; y += ld_y) {
+        vf v = next_row(&c.factors, &r);
+        if (has_add) v = vf_add(v, vf_load(add));
+        if (has_add) add += ld_add;
+        vf_store(y, v);
     }
 }
 
-ALWAYS_INLINE vf added_codes(const columns *c, const dfqi_int_output *o, int64_t lanes, int64_t k)
+ALWAYS_INLINE vf added_codes(const dfqi_int_output *o, int64_t at, int64_t lanes)
 {
-    const vi code = vi_load_codes(c->add_codes + k * o->ld_add_codes, lanes);
+    const vi code = vi_load_codes(o->add_codes + at, lanes);
     return vf_mul(vi_to_float(vi_sub(code, vi_set(o->add_zero_point))), vf_set(o->add_scale));
 }
 
-/* All that there may be. */
-ALWAYS_INLINE void finish_any(const columns *c, const dfqi_int_output *o, int64_t lanes,
-                              const int32_t *sums, int64_t ld, int64_t rows)
+/* Row i with all that there may be but codes. */
+ALWAYS_INLINE vf finished(const finish_columns *c, const dfqi_int_output *o, rows_of *r, int64_t i,
+                          int64_t lanes)
 {
-    for (int64_t k = 0; k < rows; k++) {
-        vf y = scaled(c, sums + k * ld, k);
-        if (c->add) y = vf_add(y, vf_load_tail(c->add + k * o->ld_add, lanes));
-        if (c->add_codes) y = vf_add(y, added_codes(c, o, lanes, k));
-        if (o->relu) y = vf_min(vf_set(o->cap), vf_max(vf_set(0.0f), y));
-        if (c->y) vf_store_tail(c->y + k * o->ld_y, lanes, y);
-        if (c->q)
-            codes_store_tail(c->q + k * o->ld_q, lanes, vf_to_codes(grid_static_code(&c->grid, y)));
+    vf y = next_row(&c->factors, r);
+    if (o->add) y = vf_add(y, vf_load_tail(o->add + i * o->ld_add + c->first, lanes));
+    if (o->add_codes) y = vf_add(y, added_codes(o, i * o->ld_add_codes + c->first, lanes));
+    if (o->relu) y = vf_min(vf_set(o->cap), vf_max(vf_set(0.0f), y));
+    if (o->y) vf_store_tail(o->y + i * o->ld_y + c->first, lanes, y);
+    return y;
+}
+
+/* Codes of four rows at a time. */
+ALWAYS_INLINE void finish_any(const finish_columns *from, rows_of r, int64_t rows, int64_t row,
+                              int64_t lanes)
+{
+    const finish_columns c = *from;
+    const dfqi_int_output o = *c.out;
+    for (int64_t k = 0; k < rows; k += 4) {
+        vf y[4];
+        for (int i = 0; i < 4; i++)
+            y[i] = k + i < rows ? finished(&c, &o, &r, row + k + i, lanes) : vf_set(0.0f);
+        if (!o.q) continue;
+        const v64 codes = static_code(&c.coder, y);
+        for (int i = 0; i < 4 && k + i < rows; i++)
+            v64_store_part(o.q + (row + k + i) * o.ld_q + c.first, lanes, codes, i);
     }
 }
 
-/* What all columns of some rows share. */
-static columns columns_of(const dfqi_int_rows *a, const dfqi_int_output *o, int64_t row)
+void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
+                     int64_t row)
 {
-    static const int32_t zero = 0;
-    const int64_t grid = a->one_grid ? 0 : row;
-    columns c = {.row_scale = a->scale + grid, .scale_step = !a->one_grid};
-    c.zero_point = a->zero_point ? a->zero_point + grid : &zero;
-    c.zero_point_step = a->zero_point && !a->one_grid;
-    if (!o->q) return c;
-    const dfqi_grid *g = o->grid;
-    c.grid =
-        (grid_static){vf_set(g->scale[0]), vf_set(g->zero_point ? rintf(g->zero_point[0]) : 0.0f),
-                      vf_set(g->qmin), vf_set(g->qmax)};
-    return c;
-}
-
-/* Columns from j on. A bias of -0 leaves every float as it is. */
-static void columns_at(columns *c, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                       const dfqi_int_output *o, int64_t row, int64_t j)
-{
-    c->lanes = b->n - j < VF ? b->n - j : VF;
-    c->scale = vf_load_tail(b->scale + j, c->lanes);
-    c->sum = a->zero_point ? vi_load_tail(b->sum + j, c->lanes) : vi_set(0);
-    c->bias = o->bias ? vf_load_tail(o->bias + j, c->lanes) : vf_set(-0.0f);
-    c->add = o->add ? o->add + row * o->ld_add + j : NULL;
-    c->add_codes = o->add_codes ? o->add_codes + row * o->ld_add_codes + j : NULL;
-    c->y = o->y ? o->y + row * o->ld_y + j : NULL;
-    c->q = o->q ? o->q + row * o->ld_q + j : NULL;
-}
-
-void INT_ISA(finish)(const int32_t *sums, int64_t ld, int64_t rows, int64_t row, int64_t first,
-                     const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out)
-{
-    columns c = columns_of(a, out, row);
-    const int floats = out->y && !out->q && !out->relu && !out->add_codes;
-    for (int64_t j = first; j < first + ld && j < b->n; j += VF, sums += VF) {
-        columns_at(&c, a, b, out, row, j);
-        if (floats && c.lanes == VF && !out->add)
-            finish_floats(&c, out, 0, VF, sums, ld, rows);
-        else if (floats && c.lanes == VF)
-            finish_floats(&c, out, 1, VF, sums, ld, rows);
-        else if (c.lanes == VF)
-            finish_any(&c, out, VF, sums, ld, rows);
-        else
-            finish_any(&c, out, c.lanes, sums, ld, rows);
+    const rows_of r = {.sums = sums,
+                       .zero_point = c->row_zero_point + row * c->zero_point_step,
+                       .scale = c->row_scale + row * c->scale_step,
+                       .ld = ld,
+                       .scale_step = c->scale_step,
+                       .zero_point_step = c->zero_point_step};
+    switch (c->kind) {
+    case FINISH_FLOATS:
+        finish_floats(c, r, rows, row, 0);
+        return;
+    case FINISH_FLOATS_ADD:
+        finish_floats(c, r, rows, row, 1);
+        return;
+    case FINISH_ANY:
+        finish_any(c, r, rows, row, VF);
+        return;
+    case FINISH_TAIL:
+        finish_any(c, r, rows, row, c->lanes);
     }
 }

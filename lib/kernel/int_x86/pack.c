@@ -2,8 +2,8 @@
 #include <math.h>
 
 #include "kernel/int_layout.h"
+#include "kernel/int_x86/grids.h"
 #include "kernel/int_x86/isa.h"
-#include "kernel/int_x86/row_codes.h"
 
 enum { CHUNK = 64 }; /* codes of a row that are turned at once: a register */
 
@@ -40,17 +40,18 @@ static void pack_panel(int64_t n, int64_t cols, int bits, const float *x, int64_
                        uint8_t *codes, float *scale)
 {
     uint8_t rows[VF][CHUNK] __attribute__((aligned(64)));
-    row_grid g[VF];
+    row_coder coders[VF];
     for (int64_t j = 0; j < n; j++) {
-        g[j] = row_grid_of(row_ends_of(cols, x + j * ldx), bits, 1);
-        scale[j] = g[j].at.scale;
+        const dfqi_row_grid g = row_grid_of(row_ends_of(cols, x + j * ldx), bits, 1);
+        coders[j] = row_coder_of(&g);
+        scale[j] = g.scale;
     }
     memset(rows, 0, sizeof rows);
     for (int64_t c = 0; c < cols; c += CHUNK, codes += CHUNK / DFQI_INT_GROUP * DFQI_INT_BLOCK) {
         const int64_t count = least(cols - c, CHUNK);
         for (int64_t j = 0; j < n; j++) {
             if (count < CHUNK) memset(rows[j], 0, CHUNK);
-            row_codes(&g[j], count, x + j * ldx + c, rows[j]);
+            row_codes(&coders[j], count, x + j * ldx + c, rows[j]);
         }
         turn(rows[0], dfqi_int_groups(count), codes);
     }
@@ -67,25 +68,29 @@ void INT_ISA(pack_rows)(int64_t rows, int64_t cols, int bits, const float *x, in
     }
 }
 
-/* Grids of sixteen columns, of which n exist; their scales are stored. */
-static row_grid column_grids(int64_t rows, int64_t n, int bits, const float *x, int64_t ldx,
-                             float *scale)
+/* What codes sixteen columns, of which n exist; their scales are stored. */
+static row_coder column_coder(int64_t rows, int64_t n, int bits, const float *x, int64_t ldx,
+                              float *scale)
 {
     float lo[VF], hi[VF], odd[VF], scales[VF];
     row_ends e = row_ends_begin();
+    row_coder coder = {0};
+    int fast = 1;
     for (int64_t r = 0; r < rows; r++) row_ends_add(&e, vf_load_tail(x + r * ldx, n));
     vf_store(lo, e.lo);
     vf_store(hi, e.hi);
     vf_store(odd, e.odd);
-    row_grid all = {0};
     for (int j = 0; j < VF; j++) {
-        dfqi_row_grid g = dfqi_row_grid_runtime(bits, 1, lo[j], hi[j], odd[j] == 0.0f);
-        if (j == 0) all = row_grid_set(g);
+        const dfqi_row_grid g = dfqi_row_grid_runtime(bits, 1, lo[j], hi[j], odd[j] == 0.0f);
+        if (j == 0) coder = row_coder_of(&g);
+        fast &= grid_is_ordinary(g.scale, 0.0f);
         scales[j] = g.scale;
     }
     memcpy(scale, scales, (size_t)n * sizeof *scale);
-    all.scale = vf_load(scales);
-    return all;
+    coder.scale = vf_load(scales);
+    coder.inverse = vf_div(vf_set(1.0f), coder.scale);
+    coder.far = vf_set(fast ? grid_far : -1.0f);
+    return coder;
 }
 
 void INT_ISA(pack_columns)(int64_t rows, int64_t cols, int bits, const float *x, int64_t ldx,
@@ -94,14 +99,16 @@ void INT_ISA(pack_columns)(int64_t rows, int64_t cols, int bits, const float *x,
     const int64_t groups = dfqi_int_groups(rows);
     for (int64_t j = 0; j < cols; j += DFQI_INT_PANEL, codes += groups * DFQI_INT_BLOCK) {
         const int64_t n = least(cols - j, DFQI_INT_PANEL);
-        const row_grid g = column_grids(rows, n, bits, x + j, ldx, scale + j);
+        const row_coder coder = column_coder(rows, n, bits, x + j, ldx, scale + j);
         for (int64_t r = 0; r < rows; r += DFQI_INT_GROUP) {
-            __m128i c[DFQI_INT_GROUP];
-            for (int64_t i = 0; i < DFQI_INT_GROUP; i++) {
-                const vf v = r + i < rows ? vf_load_tail(x + (r + i) * ldx + j, n) : vf_set(0.0f);
-                c[i] = r + i < rows ? vf_to_codes(row_code(&g, v)) : _mm_setzero_si128();
-            }
-            codes_store_group(c, codes + r / DFQI_INT_GROUP * DFQI_INT_BLOCK);
+            vf v[DFQI_INT_GROUP];
+            vi q[DFQI_INT_GROUP];
+            for (int64_t i = 0; i < DFQI_INT_GROUP; i++)
+                v[i] = r + i < rows ? vf_load_tail(x + (r + i) * ldx + j, n) : vf_set(0.0f);
+            row_round(&coder, v, q);
+            for (int64_t i = 0; i < DFQI_INT_GROUP; i++)
+                q[i] = r + i < rows ? vi_max(q[i], vi_set(-coder.limit)) : vi_set(0);
+            vi_store((int32_t *)(void *)(codes + r / DFQI_INT_GROUP * DFQI_INT_BLOCK), vi_bytes(q));
         }
         if (sum) panel_sums(groups, codes, n, sum + j);
     }

@@ -6,6 +6,9 @@ void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *
 {
     const int64_t span = 0;
     const tile_rows rows = {.x = a->codes, .n = m, .step = a->ld, .spans = 1, .span = &span};
-    for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL)
-        INT_ISA(tiles)(&rows, a, b, out, j);
+    for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL) {
+        tile_panels panels;
+        tile_panels_at(a, b, out, j, &panels);
+        INT_ISA(tiles)(&panels, &rows);
+    }
 }

@@ -1,38 +1,65 @@
-/* Codes of floats, with the same bits as in int_ref/: true divisions, rounding
- * half to even. */
-#include <math.h>
-
-#include "kernel/int_layout.h"
+/* Codes of floats, with the same bits as in int_ref/: those of true divisions, with rounding half
+ * to even. */
+#include "kernel/int_x86/grids.h"
 #include "kernel/int_x86/isa.h"
-#include "kernel/int_x86/row_codes.h"
+
+/* Rows whose extremes are found before the first one gets its codes: what waits for the extremes of
+ * a row need not wait for those of the others. */
+enum { TOGETHER = 8 };
 
 void INT_ISA(quantize_rows)(int64_t rows, int64_t cols, int bits, const float *x, int64_t ldx,
                             uint8_t *q, int64_t ldq, float *scale, int32_t *zero_point)
 {
-    for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
-        const row_grid g = row_grid_of(row_ends_of(cols, x), bits, 0);
-        scale[r] = g.at.scale;
-        zero_point[r] = row_zero_point(&g);
-        row_codes(&g, cols, x, q);
+    dfqi_row_grid g[TOGETHER];
+    for (int64_t r = 0; r < rows; r += TOGETHER) {
+        const int64_t n = rows - r < TOGETHER ? rows - r : TOGETHER;
+        for (int64_t i = 0; i < n; i++) {
+            g[i] = row_grid_of(row_ends_of(cols, x + (r + i) * ldx), bits, 0);
+            scale[r + i] = g[i].scale;
+            zero_point[r + i] = row_zero_point(&g[i]);
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const row_coder coder = row_coder_of(&g[i]);
+            row_codes(&coder, cols, x + (r + i) * ldx, q + (r + i) * ldq);
+        }
+    }
+}
+
+/* A grid for each column. */
+static void quantize_columns(int64_t cols, const dfqi_grid *g, const float *x, uint8_t *q)
+{
+    const vf most = vf_set(1024.0f); /* above all codes, and fits in 32 bits */
+    for (int64_t at = 0; at < cols; at += 64) {
+        vi n[4];
+        for (int64_t k = 0; k < 4; k++) {
+            const int64_t i = at + k * VF, c = cols - i;
+            n[k] = vi_set(0);
+            if (c <= 0) continue;
+            vf v = vf_div(vf_load_tail(x + i, c), vf_load_tail(g->scale + i, c));
+            if (g->zero_point) v = vf_add(v, vf_round(vf_load_tail(g->zero_point + i, c)));
+            n[k] = vi_round(vf_min(most, v));
+        }
+        const v64 codes = v64_pack(n, -(int)g->qmin, 0);
+        v64_store(q + at, cols - at, v64_min(codes, (int)(g->qmax - g->qmin)));
     }
 }
 
 void INT_ISA(quantize)(int64_t rows, int64_t cols, const dfqi_grid *g, const float *x, int64_t ldx,
                        uint8_t *q, int64_t ldq)
 {
-    const int each = g->n_scales > 1;
-    grid_static all = {vf_set(g->scale[0]), vf_set(g->zero_point ? rintf(g->zero_point[0]) : 0.0f),
-                       vf_set(g->qmin), vf_set(g->qmax)};
+    const static_coder coder = static_coder_of(g);
     for (int64_t r = 0; r < rows; r++, x += ldx, q += ldq) {
-#define STEP(i, c)                                                                                 \
-    do {                                                                                           \
-        if (each) all.scale = vf_load_tail(g->scale + (i), c);                                     \
-        if (each && g->zero_point)                                                                 \
-            all.zero_point = vf_round(vf_load_tail(g->zero_point + (i), c));                       \
-        const vf code = grid_static_code(&all, vf_load_tail(x + (i), c));                          \
-        codes_store_tail(q + (i), c, vf_to_codes(code));                                           \
-    } while (0)
-        VF_LOOP(cols, STEP);
-#undef STEP
+        if (g->n_scales > 1) {
+            quantize_columns(cols, g, x, q);
+            continue;
+        }
+        for (int64_t at = 0; at < cols; at += 64) {
+            vf v[4];
+            for (int64_t k = 0; k < 4; k++) {
+                const int64_t i = at + k * VF;
+                v[k] = i < cols ? vf_load_tail(x + i, cols - i) : vf_set(0.0f);
+            }
+            v64_store(q + at, cols - at, static_code(&coder, v));
+        }
     }
 }

@@ -4,6 +4,16 @@
 #include "kernel/int_x86/tile.h"
 #include "kernel/x86/repeat.h"
 
+/* Where a tile's floats go, if that is all there is to do; y NULL: it is not. */
+typedef struct tile_floats {
+    const finish_columns *columns; /* of each panel */
+    const int32_t *zero_point;     /* of each row */
+    const float *scale;
+    const float *add; /* NULL: nothing */
+    float *y;
+    int64_t ld_add, ld_y;
+} tile_floats;
+
 typedef struct tile {
     const tile_rows *rows;
     const uint8_t *x; /* the first row */
@@ -12,6 +22,7 @@ typedef struct tile {
     int64_t groups;   /* of a span */
     int nibbles;
     int32_t *sums; /* [rows][TILE_PANELS * 16] */
+    tile_floats floats;
 } tile;
 
 static inline int32_t load_group(const uint8_t *x)
@@ -32,28 +43,66 @@ static inline int32_t load_group(const uint8_t *x)
 #define TILE_ARGUMENT tile
 #include "kernel/x86/tile_table.h"
 
-/* Uses tiles of about the same size. */
-void INT_ISA(tiles)(const tile_rows *r, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                    const dfqi_int_output *out, int64_t first)
+/* Grids of the rows of a tile; one for all rows is repeated. */
+typedef struct tile_grids {
+    int32_t zero_point[TILE_ROWS];
+    float scale[TILE_ROWS];
+} tile_grids;
+
+static tile_floats floats_of(const tile_panels *p, const tile_rows *r, tile_grids *g)
 {
-    int32_t sums[TILE_ROWS * TILE_PANELS * DFQI_INT_PANEL] __attribute__((aligned(64)));
-    const int64_t panels = b->n - first > DFQI_INT_PANEL ? TILE_PANELS : 1;
+    const finish_columns *c = p->columns;
+    const dfqi_int_output *o = c->out;
+    for (int64_t k = 0; k < p->n; k++)
+        if (c[k].kind > FINISH_FLOATS_ADD) return (tile_floats){.y = NULL};
+    for (int i = 0; i < TILE_ROWS; i++) {
+        g->zero_point[i] = *c->row_zero_point;
+        g->scale[i] = *c->row_scale;
+    }
+    return (tile_floats){.columns = c,
+                         .zero_point =
+                             c->zero_point_step ? c->row_zero_point + r->number : g->zero_point,
+                         .scale = c->scale_step ? c->row_scale + r->number : g->scale,
+                         .add = o->add ? o->add + r->number * o->ld_add + c->first : NULL,
+                         .y = o->y + r->number * o->ld_y + c->first,
+                         .ld_add = o->ld_add,
+                         .ld_y = o->ld_y};
+}
+
+/* To the next tile. */
+static void advance(const finish_columns *c, tile_floats *f, int64_t rows)
+{
+    f->zero_point += rows * c->zero_point_step;
+    f->scale += rows * c->scale_step;
+    if (f->add) f->add += rows * f->ld_add;
+    f->y += rows * f->ld_y;
+}
+
+/* Uses tiles of about the same size. */
+void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
+{
+    enum { LD = TILE_PANELS * DFQI_INT_PANEL };
+    int32_t sums[TILE_ROWS * LD] __attribute__((aligned(64)));
+    tile_grids grids;
+    const dfqi_int_matrix *b = p->b;
     int64_t most;
-    const tile_fn *tiles = tiles_of(panels, &most);
+    const tile_fn *tiles = tiles_of(p->n, &most);
     tile t = {.rows = r,
               .x = r->x,
-              .w = b->codes + first / DFQI_INT_PANEL * dfqi_int_panel_bytes(b),
+              .w = b->codes + p->first / DFQI_INT_PANEL * dfqi_int_panel_bytes(b),
               .panel = dfqi_int_panel_bytes(b),
               .groups = dfqi_int_groups(b->k),
               .nibbles = b->nibbles,
               .sums = sums};
-    const int64_t n = (r->n + most - 1) / most;
+    if (TILE_MAKES_FLOATS) t.floats = floats_of(p, r, &grids);
+    const int64_t n = (r->n + most - 1) / most, rows = r->n / n, more = r->n % n;
     for (int64_t i = 0, at = 0; i < n; i++) {
-        const int64_t end = (i + 1) * r->n / n;
-        tiles[end - at - 1](&t);
-        INT_ISA(finish)
-        (sums, TILE_PANELS * DFQI_INT_PANEL, end - at, r->number + at, first, a, b, out);
-        t.x += (end - at) * r->step;
-        at = end;
+        const int64_t count = rows + (i < more);
+        tiles[count - 1](&t);
+        for (int64_t k = 0; k < p->n && !t.floats.y; k++)
+            INT_ISA(finish)(&p->columns[k], sums + k * DFQI_INT_PANEL, LD, count, r->number + at);
+        if (t.floats.y) advance(p->columns, &t.floats, count);
+        t.x += count * r->step;
+        at += count;
     }
 }

@@ -3,13 +3,12 @@
 #define DFQI_INT_X86_TILE_H
 
 #include "kernel/int_layout.h"
-#include "kernel/int_x86/isa.h"
-#include "kernel/int_x86/vec_int.h"
+#include "kernel/int_x86/finish.h"
 
 #if defined(__AVX512F__)
-enum { TILE_PANELS = 2, TILE_ROWS = 16 }; /* of a tile, at most */
+enum { TILE_PANELS = 2, TILE_ROWS = 16, TILE_MAKES_FLOATS = 1 }; /* of a tile, at most */
 #else
-enum { TILE_PANELS = 1, TILE_ROWS = 6 };
+enum { TILE_PANELS = 1, TILE_ROWS = 6, TILE_MAKES_FLOATS = 0 };
 #endif
 
 /* Where a run of rows of the left operand lies: pixels of a row of an image, or
@@ -22,13 +21,25 @@ typedef struct tile_rows {
     int64_t number;      /* of the first row, in grids and outputs */
 } tile_rows;
 
-/* Computes the rows of b that lie in panels first/16 .. (TILE_PANELS of them,
- * as far as there are), for all rows of r. */
-void INT_ISA(tiles)(const tile_rows *r, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                    const dfqi_int_output *out, int64_t first);
+/* Panels of the right operand, up to TILE_PANELS, and what becomes of their sums. */
+typedef struct tile_panels {
+    const dfqi_int_matrix *b;
+    int64_t first, n; /* the first column, panels */
+    finish_columns columns[TILE_PANELS];
+} tile_panels;
 
-/* The sums of `rows` rows, sums[i][j], become outputs from (row, first) on. */
-void INT_ISA(finish)(const int32_t *sums, int64_t ld, int64_t rows, int64_t row, int64_t first,
-                     const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out);
+/* The panels from column `first` on, a multiple of 16. */
+static inline void tile_panels_at(const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                                  const dfqi_int_output *out, int64_t first, tile_panels *p)
+{
+    p->b = b;
+    p->first = first;
+    p->n = b->n - first > DFQI_INT_PANEL ? TILE_PANELS : 1;
+    for (int64_t i = 0; i < p->n; i++)
+        INT_ISA(finish_columns)(a, b, out, first + i * DFQI_INT_PANEL, &p->columns[i]);
+}
+
+/* All rows of r times these panels. */
+void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r);
 
 #endif

@@ -14,6 +14,15 @@ static inline wide low_nibbles(wide w)
     return high_nibbles(_mm512_slli_epi16(w, 4));
 }
 
+/* Row p of a tile becomes floats while its sums are in registers: those of a panel. */
+static inline __attribute__((always_inline)) void
+put_floats(const tile_floats *o, const finish_factors *f, int64_t p, int64_t at, wide sums)
+{
+    vf y = finish_scaled(f, sums, vi_set(o->zero_point[p]), vf_set(o->scale[p]));
+    if (o->add) y = vf_add(y, vf_load(o->add + p * o->ld_add + at));
+    vf_store(o->y + p * o->ld_y + at, y);
+}
+
 static inline wide whole_bytes(wide w)
 {
     return w;
@@ -28,7 +37,10 @@ static inline wide whole_bytes(wide w)
 #define BEGIN_1(p) wide a##p = _mm512_setzero_si512();
 #define BEGIN_2(p) wide a##p = _mm512_setzero_si512(), b##p = a##p;
 #define STEP_1(p)                                                                                  \
-    a##p = _mm512_dpbusd_epi32(a##p, _mm512_set1_epi32(load_group(x + (p)*step)), weight);
+    {                                                                                              \
+        const wide one = _mm512_set1_epi32(load_group(x + (p)*step));                              \
+        DOT(a##p, one, weight);                                                                    \
+    }
 #define STEP_2(p)                                                                                  \
     {                                                                                              \
         const wide one = _mm512_set1_epi32(load_group(x + (p)*step));                              \
@@ -39,6 +51,13 @@ static inline wide whole_bytes(wide w)
 #define END_2(p)                                                                                   \
     END_1(p)                                                                                       \
     _mm512_storeu_si512(t->sums + (p)*32 + 16, _mm512_srai_epi32(b##p, shift));
+#define FLOATS_1(p) put_floats(&o, &f, p, 0, _mm512_srai_epi32(a##p, shift));
+#define FLOATS_2(p)                                                                                \
+    FLOATS_1(p)                                                                                    \
+    put_floats(&o, &f_b, p, VF, _mm512_srai_epi32(b##p, shift));
+/* Copies, which stores to memory do not spoil. */
+#define FACTORS_1      const finish_factors f = o.columns[0].factors;
+#define FACTORS_2      FACTORS_1 const finish_factors f_b = o.columns[1].factors;
 #define WEIGHT_1(part) const wide weight = part(_mm512_loadu_si512(w));
 #define WEIGHT_2(part)                                                                             \
     WEIGHT_1(part)                                                                                 \
@@ -50,12 +69,17 @@ static inline wide whole_bytes(wide w)
     const int64_t step = t->rows->step, panel = t->panel;                                          \
     const uint8_t *w = t->w;                                                                       \
     (void)panel;                                                                                   \
-    REPEAT_##P(BEGIN_##V);                                                                         \
-    for (int64_t s = 0; s < t->rows->spans; s++) {                                                 \
+    REPEAT_##P(BEGIN_##V) for (int64_t s = 0; s < t->rows->spans; s++)                             \
+    {                                                                                              \
         const uint8_t *x = t->x + t->rows->span[s];                                                \
         LOOP                                                                                       \
     }                                                                                              \
-    REPEAT_##P(END_##V)
+    if (t->floats.y) {                                                                             \
+        const tile_floats o = t->floats;                                                           \
+        FACTORS_##V REPEAT_##P(FLOATS_##V)                                                         \
+    } else {                                                                                       \
+        REPEAT_##P(END_##V)                                                                        \
+    }
 #define BYTES(P, V)                                                                                \
     for (const uint8_t *end = w + t->groups * DFQI_INT_BLOCK; w < end;                             \
          w += DFQI_INT_BLOCK, x += DFQI_INT_GROUP) {                                               \

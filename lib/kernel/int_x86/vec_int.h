@@ -45,6 +45,21 @@ static inline vi vi_mul(vi a, vi b)
     return _mm512_mullo_epi32(a, b);
 }
 
+static inline vi vi_max(vi a, vi b)
+{
+    return _mm512_max_epi32(a, b);
+}
+
+/* The low bytes of four lanes beside each other. */
+static inline vi vi_bytes(const vi n[4])
+{
+    const __m512i low = _mm512_set1_epi32(255);
+    const __m512i a = _mm512_and_si512(n[0], low), b = _mm512_and_si512(n[1], low);
+    const __m512i c = _mm512_and_si512(n[2], low);
+    return _mm512_or_si512(_mm512_or_si512(a, _mm512_slli_epi32(b, 8)),
+                           _mm512_or_si512(_mm512_slli_epi32(c, 16), _mm512_slli_epi32(n[3], 24)));
+}
+
 static inline vf vi_to_float(vi a)
 {
     return _mm512_cvtepi32_ps(a);
@@ -56,15 +71,62 @@ static inline vi vi_load_codes(const uint8_t *p, int64_t n)
     return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vm_first(n), p));
 }
 
-/* The low bytes of whole numbers in -128 .. 255. */
-static inline __m128i vf_to_codes(vf x)
+static inline vi vi_round(vf a) /* half to even; NaN and what does not fit: INT32_MIN */
 {
-    return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));
+    return _mm512_cvtps_epi32(a);
 }
 
-static inline void codes_store_n(uint8_t *p, int64_t n, __m128i codes)
+/* a less the nearest whole number */
+static inline vf vf_off(vf a)
 {
-    _mm_mask_storeu_epi8(p, vm_first(n), codes);
+    return _mm512_reduce_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/* Four vectors of codes. */
+typedef __m512i v64;
+
+/* The bytes of n + offset, clamped to 0 .. 255 (is_signed: -128 .. 127); small numbers. */
+static inline v64 v64_pack(const vi n[4], int offset, int is_signed)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i by = _mm512_set1_epi16((int16_t)offset);
+    const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(n[0], n[1]), by);
+    const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(n[2], n[3]), by);
+    return _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(a, b)
+                                                     : _mm512_packus_epi16(a, b));
+}
+
+/* At most `most`, unsigned. */
+static inline v64 v64_min(v64 a, int most)
+{
+    return _mm512_min_epu8(a, _mm512_set1_epi8((char)most));
+}
+
+/* At least `least`, signed. */
+static inline v64 v64_max(v64 a, int least)
+{
+    return _mm512_max_epi8(a, _mm512_set1_epi8((char)least));
+}
+
+static inline void v64_store(uint8_t *p, int64_t n, v64 a) /* the first n, at most 64 */
+{
+    if (n >= 64)
+        _mm512_storeu_si512(p, a);
+    else
+        _mm512_mask_storeu_epi8(p, _cvtu64_mask64(~(~0ull << n)), a);
+}
+
+/* Vector i, its first n codes. */
+static inline void v64_store_part(uint8_t *p, int64_t n, v64 a, int i)
+{
+    const __m128i part = i == 0   ? _mm512_castsi512_si128(a)
+                         : i == 1 ? _mm512_extracti32x4_epi32(a, 1)
+                         : i == 2 ? _mm512_extracti32x4_epi32(a, 2)
+                                  : _mm512_extracti32x4_epi32(a, 3);
+    if (n >= VF)
+        _mm_storeu_si128((__m128i *)(void *)p, part);
+    else
+        _mm_mask_storeu_epi8(p, vm_first(n), part);
 }
 #else
 typedef struct vi {
@@ -110,6 +172,27 @@ static inline vi vi_mul(vi a, vi b)
     return (vi){_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)};
 }
 
+static inline vi vi_max(vi a, vi b)
+{
+    return (vi){_mm256_max_epi32(a.a, b.a), _mm256_max_epi32(a.b, b.b)};
+}
+
+static inline __m256i half_bytes(__m256i n, __m256i m, __m256i k, __m256i l)
+{
+    const __m256i low = _mm256_set1_epi32(255);
+    n = _mm256_and_si256(n, low);
+    m = _mm256_slli_epi32(_mm256_and_si256(m, low), 8);
+    k = _mm256_slli_epi32(_mm256_and_si256(k, low), 16);
+    l = _mm256_slli_epi32(l, 24);
+    return _mm256_or_si256(_mm256_or_si256(n, m), _mm256_or_si256(k, l));
+}
+
+static inline vi vi_bytes(const vi n[4])
+{
+    return (vi){half_bytes(n[0].a, n[1].a, n[2].a, n[3].a),
+                half_bytes(n[0].b, n[1].b, n[2].b, n[3].b)};
+}
+
 static inline vf vi_to_float(vi a)
 {
     return (vf){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)};
@@ -123,21 +206,65 @@ static inline vi vi_load_codes(const uint8_t *p, int64_t n)
     return (vi){_mm256_cvtepu8_epi32(codes), _mm256_cvtepu8_epi32(_mm_srli_si128(codes, 8))};
 }
 
-static inline __m128i vf_to_codes(vf x)
+static inline vi vi_round(vf a)
 {
-    const __m256i low = _mm256_set1_epi32(255);
-    __m256i a = _mm256_and_si256(_mm256_cvtps_epi32(x.a), low);
-    __m256i b = _mm256_and_si256(_mm256_cvtps_epi32(x.b), low);
-    __m256i half = _mm256_packus_epi32(a, b); /* a0-3 b0-3 a4-7 b4-7 */
-    half = _mm256_permute4x64_epi64(half, 0xd8);
-    return _mm_packus_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    return (vi){_mm256_cvtps_epi32(a.a), _mm256_cvtps_epi32(a.b)};
 }
 
-static inline void codes_store_n(uint8_t *p, int64_t n, __m128i codes)
+static inline vf vf_off(vf a)
 {
+    return vf_sub(a, vf_round(a));
+}
+
+typedef struct v64 {
+    __m256i a, b; /* codes 0..31, 32..63 */
+} v64;
+
+static inline __m256i half_pack(vi n, vi m, int offset, int is_signed)
+{
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i by = _mm256_set1_epi16((int16_t)offset);
+    const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(n.a, n.b), by);
+    const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(m.a, m.b), by);
+    return _mm256_permutevar8x32_epi32(
+        is_signed ? _mm256_packs_epi16(a, b) : _mm256_packus_epi16(a, b), order);
+}
+
+static inline v64 v64_pack(const vi n[4], int offset, int is_signed)
+{
+    return (v64){half_pack(n[0], n[1], offset, is_signed),
+                 half_pack(n[2], n[3], offset, is_signed)};
+}
+
+static inline v64 v64_min(v64 a, int most)
+{
+    const __m256i m = _mm256_set1_epi8((char)most);
+    return (v64){_mm256_min_epu8(a.a, m), _mm256_min_epu8(a.b, m)};
+}
+
+static inline v64 v64_max(v64 a, int least)
+{
+    const __m256i m = _mm256_set1_epi8((char)least);
+    return (v64){_mm256_max_epi8(a.a, m), _mm256_max_epi8(a.b, m)};
+}
+
+static inline void v64_store(uint8_t *p, int64_t n, v64 a)
+{
+    uint8_t bytes[64];
+    uint8_t *to = n >= 64 ? p : bytes;
+    _mm256_storeu_si256((__m256i *)(void *)to, a.a);
+    _mm256_storeu_si256((__m256i *)(void *)(to + 32), a.b);
+    if (n < 64) memcpy(p, bytes, (size_t)n);
+}
+
+static inline void v64_store_part(uint8_t *p, int64_t n, v64 a, int i)
+{
+    const __m256i half = i < 2 ? a.a : a.b;
     uint8_t bytes[16];
-    _mm_storeu_si128((__m128i *)(void *)bytes, codes);
-    memcpy(p, bytes, (size_t)n);
+    uint8_t *to = n >= VF ? p : bytes;
+    _mm_storeu_si128((__m128i *)(void *)to,
+                     i % 2 ? _mm256_extracti128_si256(half, 1) : _mm256_castsi256_si128(half));
+    if (n < VF) memcpy(p, bytes, (size_t)n);
 }
 #endif
 
@@ -184,25 +311,6 @@ static inline void codes_store_group(const __m128i c[4], uint8_t *out)
 static inline vi vi_load_tail(const int32_t *p, int64_t n)
 {
     return n >= VF ? vi_load(p) : vi_load_n(p, n);
-}
-
-static inline void codes_store_tail(uint8_t *p, int64_t n, __m128i codes)
-{
-    if (n >= VF)
-        _mm_storeu_si128((__m128i *)(void *)p, codes);
-    else
-        codes_store_n(p, n, codes);
-}
-
-/* A uniform grid, for whole codes from 0 on: code - qmin. NaN gets 0. */
-typedef struct grid_static {
-    vf scale, zero_point, qmin, qmax;
-} grid_static;
-
-static inline vf grid_static_code(const grid_static *g, vf x)
-{
-    vf code = vf_round(vf_add(vf_div(x, g->scale), g->zero_point));
-    return vf_sub(vf_min(vf_max(code, g->qmin), g->qmax), g->qmin);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* Elementwise slots. The result for an element does not depend on its lane in the vector. */
+#include "kernel/x86/float_rows.h"
 #include "kernel/x86/isa.h"
-#include "kernel/x86/vec.h"
 
 void ISA(add)(size_t n, const float *a, const float *b, float *y)
 {
@@ -27,30 +27,6 @@ void ISA(scale)(size_t n, float alpha, const float *x, float *y)
 #undef STEP
 }
 
-/* Goes on with a polynomial whose higher part, divided by x^n, is p: adds c[0..n-1]. Loops of more
- * than 16 steps would not be unrolled. */
-static inline vf horner(vf p, const float *c, int n, vf x)
-{
-    for (int i = n - 1; i >= 0; i--) p = vf_fma(p, x, vf_set(c[i]));
-    return p;
-}
-
-/* gelu(x) = max(x, 0) - u (1 - Phi(u)) with u = |x|. The second term is even, at most 0.17, and 0
- * to float precision beyond 5.5. It is approximated as u (5.5 - u) P(u - 2.25) with the minimax
- * polynomial P of degree 15. Error 1.6e-7 absolute and, for |x| < 1, 6e-7 relative. */
-static inline vf gelu(vf x)
-{
-    static const float c[16] = {
-        3.761373693e-03f,  -8.608618751e-03f, 8.338012733e-03f,  -4.047451541e-03f,
-        6.430840585e-04f,  3.410821664e-04f,  -2.004841081e-04f, 1.852890091e-05f,
-        1.597790651e-05f,  -5.063011940e-06f, -3.243054039e-07f, 3.803818629e-07f,
-        -3.486611533e-08f, -1.069117950e-08f, 2.166378854e-09f,  -8.609463836e-11f};
-    const vf end = vf_set(5.5f);
-    vf u = vf_min(end, vf_abs(x));
-    vf p = horner(vf_set(c[15]), c, 15, vf_sub(u, vf_set(2.25f)));
-    return vf_fnma(vf_mul(u, vf_sub(end, u)), p, vf_max(vf_set(0.0f), x));
-}
-
 /* The slope is d for x < 0 and 1 - d else, where d = 1 - Phi(u) - u phi(u), u = |x|, is
  * approximated as (5.8 - u) P(u - 2.25), P minimax of degree 18. Error 3e-7. */
 static inline vf gelu_slope(vf x)
@@ -64,13 +40,13 @@ static inline vf gelu_slope(vf x)
     const vf end = vf_set(5.8f);
     vf u = vf_min(end, vf_abs(x));
     vf v = vf_sub(u, vf_set(2.25f));
-    vf d = vf_mul(vf_sub(end, u), horner(horner(vf_set(c[18]), c + 9, 9, v), c, 9, v));
+    vf d = vf_mul(vf_sub(end, u), vf_horner(vf_horner(vf_set(c[18]), c + 9, 9, v), c, 9, v));
     return vf_select(vf_lt(x, vf_set(0.0f)), d, vf_sub(vf_set(1.0f), d));
 }
 
 void ISA(gelu)(size_t n, const float *x, float *y)
 {
-#define STEP(i, c) vf_store_tail(y + (i), c, gelu(vf_load_tail(x + (i), c)))
+#define STEP(i, c) vf_store_tail(y + (i), c, vf_gelu(vf_load_tail(x + (i), c)))
     VF_LOOP((int64_t)n, STEP);
 #undef STEP
 }

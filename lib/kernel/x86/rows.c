@@ -1,37 +1,14 @@
 /* Row-wise slots (softmax, LayerNorm) and column reductions. */
 #include <math.h>
 
+#include "kernel/x86/float_rows.h"
 #include "kernel/x86/isa.h"
-#include "kernel/x86/vec.h"
-
-/* The largest value of scale * x. NaN is ignored here; the sum then carries it to the whole row. */
-static float scaled_max(int64_t cols, vf scale, const float *x)
-{
-    vf top = vf_set(-INFINITY);
-#define STEP(i, c)                                                                                 \
-    do {                                                                                           \
-        vf v = vf_mul(scale, vf_load_tail(x + (i), c));                                            \
-        top = vf_max((c) < VF ? vf_select(vm_first(c), v, top) : v, top);                          \
-    } while (0)
-    VF_LOOP(cols, STEP);
-#undef STEP
-    return vf_largest(top);
-}
 
 static void softmax_row(int64_t cols, float scale, const float *x, float *p)
 {
     const vf s = vf_set(scale);
-    const vf top = vf_set(scaled_max(cols, s, x));
-    vf sum = vf_set(0.0f);
-#define STEP(i, c)                                                                                 \
-    do {                                                                                           \
-        vf e = vf_exp(vf_sub(vf_mul(s, vf_load_tail(x + (i), c)), top));                           \
-        vf_store_tail(p + (i), c, e);                                                              \
-        sum = vf_add(sum, (c) < VF ? vf_keep(vm_first(c), e) : e);                                 \
-    } while (0)
-    VF_LOOP(cols, STEP);
-#undef STEP
-    const vf inv = vf_set(1.0f / vf_sum(sum));
+    const vf top = vf_set(row_scaled_max(cols, s, x));
+    const vf inv = vf_set(1.0f / vf_sum(row_scaled_exp(cols, s, top, x, p)));
 #define STEP(i, c) vf_store_tail(p + (i), c, vf_mul(inv, vf_load_tail(p + (i), c)))
     VF_LOOP(cols, STEP);
 #undef STEP
@@ -61,42 +38,18 @@ void ISA(softmax_bwd)(int64_t rows, int64_t cols, float scale, const float *p, c
     }
 }
 
-static float row_mean(int64_t cols, const float *x)
-{
-    vf sum = vf_set(0.0f);
-#define STEP(i, c) sum = vf_add(sum, vf_load_tail(x + (i), c))
-    VF_LOOP(cols, STEP);
-#undef STEP
-    return vf_sum(sum) / (float)cols;
-}
-
-static float row_variance(int64_t cols, const float *x, float mean)
-{
-    const vf m = vf_set(mean);
-    vf sum = vf_set(0.0f);
-#define STEP(i, c)                                                                                 \
-    do {                                                                                           \
-        vf d = vf_sub(vf_load_tail(x + (i), c), m);                                                \
-        if ((c) < VF) d = vf_keep(vm_first(c), d);                                                 \
-        sum = vf_fma(d, d, sum);                                                                   \
-    } while (0)
-    VF_LOOP(cols, STEP);
-#undef STEP
-    return vf_sum(sum) / (float)cols;
-}
-
 void ISA(layernorm)(int64_t rows, int64_t cols, float eps, const float *x, const float *gamma,
                     const float *beta, float *y, float *stats)
 {
     for (int64_t r = 0; r < rows; r++, x += cols, y += cols) {
         const float mean = row_mean(cols, x);
-        const float rstd = 1.0f / sqrtf(row_variance(cols, x, mean) + eps);
+        const float rstd = row_rstd(cols, eps, x, mean);
         const vf m = vf_set(mean);
         const vf s = vf_set(rstd);
 #define STEP(i, c)                                                                                 \
     vf_store_tail(y + (i), c,                                                                      \
-                  vf_fma(vf_mul(vf_sub(vf_load_tail(x + (i), c), m), s),                           \
-                         vf_load_tail(gamma + (i), c), vf_load_tail(beta + (i), c)))
+                  row_normalized(m, s, vf_load_tail(x + (i), c), vf_load_tail(gamma + (i), c),     \
+                                 vf_load_tail(beta + (i), c)))
         VF_LOOP(cols, STEP);
 #undef STEP
         stats[2 * r] = mean;

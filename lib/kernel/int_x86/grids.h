@@ -1,0 +1,154 @@
+/* Codes of sixteen floats.
+ *
+ * A code is the rounded quotient of a division. Multiplying by the reciprocal gives it as well,
+ * unless the quotient is near a tie; then the division is done. The product is wrong by less than
+ * 1.5 * 2^-23 of itself, its sum with a zero point by less than 2^-13 where both are below 2^9, and
+ * "near" is 2^-12. Where that does not hold, `near` is below 0, and each division is done. */
+#ifndef DFQI_INT_X86_GRIDS_H
+#define DFQI_INT_X86_GRIDS_H
+
+#include <math.h>
+
+#include "kernel/int_x86/vec_int.h"
+#include "kernel/kernel.h"
+#include "kernel/row_grid.h"
+
+static inline int grid_is_ordinary(float scale, float zero_point)
+{
+    return scale > 0x1p-100f && scale < 0x1p100f && fabsf(zero_point) <= 256.0f;
+}
+
+static const float grid_far = 0.5f - 0x1p-12f;
+
+/* Is one of 64 numbers near a tie? NaN is not. (vf_max gives its second operand for NaN.) */
+static inline int grid_is_near(const vf v[4], vf far)
+{
+    vf most = vf_abs(vf_off(v[0]));
+    for (int i = 1; i < 4; i++) most = vf_max(vf_abs(vf_off(v[i])), most);
+    return vm_bits(vf_le(far, most)) != 0;
+}
+
+/* -- grids of rows ----------------------------------------------------------------------------- */
+
+/* The extremes of a row with 0 among them; odd: 0, or NaN where a value is not finite. */
+typedef struct row_ends {
+    vf lo, hi, odd;
+} row_ends;
+
+static inline row_ends row_ends_begin(void)
+{
+    return (row_ends){vf_set(0.0f), vf_set(0.0f), vf_set(0.0f)};
+}
+
+/* Lanes behind the end of the row hold 0. */
+static inline void row_ends_add(row_ends *e, vf v)
+{
+    e->lo = vf_min(v, e->lo);
+    e->hi = vf_max(v, e->hi);
+    e->odd = vf_fma(v, vf_set(0.0f), e->odd);
+}
+
+static inline row_ends row_ends_of(int64_t cols, const float *x)
+{
+    row_ends e = row_ends_begin();
+#define STEP(i, c) row_ends_add(&e, vf_load_tail(x + (i), c))
+    VF_LOOP(cols, STEP);
+#undef STEP
+    return e;
+}
+
+static inline dfqi_row_grid row_grid_of(row_ends e, int bits, int is_signed)
+{
+    return dfqi_row_grid_runtime(bits, is_signed, vf_smallest(e.lo), vf_largest(e.hi),
+                                 vm_bits(vf_nan(e.odd)) == 0);
+}
+
+static inline int32_t row_zero_point(const dfqi_row_grid *g)
+{
+    return g->scale == g->scale ? (int32_t)g->zero_point : 0;
+}
+
+typedef struct row_coder {
+    vf scale, inverse, far;
+    int zero_point, is_signed, limit; /* codes: up to limit, signed: from -limit on */
+} row_coder;
+
+static inline row_coder row_coder_of(const dfqi_row_grid *g)
+{
+    const int fast = grid_is_ordinary(g->scale, g->zero_point);
+    return (row_coder){vf_set(g->scale),  vf_set(1.0f / g->scale), vf_set(fast ? grid_far : -1.0f),
+                       row_zero_point(g), g->qmin < 0.0f,          (int)g->qmax};
+}
+
+/* The rounded quotients of 64 numbers. */
+static inline void row_round(const row_coder *g, const vf x[4], vi n[4])
+{
+    vf v[4];
+    for (int i = 0; i < 4; i++) v[i] = vf_mul(x[i], g->inverse);
+    if (grid_is_near(v, g->far))
+        for (int i = 0; i < 4; i++) v[i] = vf_div(x[i], g->scale);
+    for (int i = 0; i < 4; i++) n[i] = vi_round(v[i]);
+}
+
+/* NaN gets the smallest code. */
+static inline v64 row_code(const row_coder *g, const vf x[4])
+{
+    vi n[4];
+    row_round(g, x, n);
+    const v64 codes = v64_pack(n, g->zero_point, g->is_signed);
+    /* a quotient is at most 1/2 over the ends of its grid */
+    return g->is_signed ? v64_max(codes, -g->limit) : v64_min(codes, g->limit);
+}
+
+/* Codes of a row, 64 at a time: VALUE(i, count) is the vector of values from i on, of which
+ * `count` exist. */
+#define ROW_CODES(coder, cols, q, VALUE)                                                           \
+    for (int64_t codes_at = 0; codes_at < (cols); codes_at += 64) {                                \
+        vf codes_x[4];                                                                             \
+        for (int codes_v = 0; codes_v < 4; codes_v++) {                                            \
+            const int64_t codes_i = codes_at + codes_v * VF, codes_n = (cols)-codes_i;             \
+            codes_x[codes_v] = codes_n > 0 ? VALUE(codes_i, codes_n) : vf_set(0.0f);               \
+        }                                                                                          \
+        v64_store((q) + codes_at, (cols)-codes_at, row_code(coder, codes_x));                      \
+    }
+
+static inline void row_codes(const row_coder *g, int64_t cols, const float *x, uint8_t *q)
+{
+#define VALUE(i, count) vf_load_tail(x + (i), count)
+    ROW_CODES(g, cols, q, VALUE)
+#undef VALUE
+}
+
+/* -- static grids ------------------------------------------------------------------------------ */
+
+typedef struct static_coder {
+    vf scale, inverse, far, zero_point, most;
+    int offset, limit; /* -qmin, the largest code less qmin */
+} static_coder;
+
+static inline static_coder static_coder_of(const dfqi_grid *g)
+{
+    const float zero_point = g->zero_point ? rintf(g->zero_point[0]) : 0.0f;
+    const int fast = grid_is_ordinary(g->scale[0], zero_point);
+    return (static_coder){.scale = vf_set(g->scale[0]),
+                          .inverse = vf_set(1.0f / g->scale[0]),
+                          .far = vf_set(fast ? grid_far : -1.0f),
+                          .zero_point = vf_set(zero_point),
+                          .most = vf_set(1024.0f),
+                          .offset = -(int)g->qmin,
+                          .limit = (int)(g->qmax - g->qmin)};
+}
+
+/* Codes less qmin; NaN gets 0. Whole numbers must fit in 32 bits, those above all codes are cut. */
+static inline v64 static_code(const static_coder *g, const vf x[4])
+{
+    vf v[4];
+    vi n[4];
+    for (int i = 0; i < 4; i++) v[i] = vf_fma(x[i], g->inverse, g->zero_point);
+    if (grid_is_near(v, g->far))
+        for (int i = 0; i < 4; i++) v[i] = vf_add(vf_div(x[i], g->scale), g->zero_point);
+    for (int i = 0; i < 4; i++) n[i] = vi_round(vf_min(g->most, v[i]));
+    return v64_min(v64_pack(n, g->offset, 0), g->limit);
+}
+
+#endif
