@@ -12,111 +12,6 @@
 #include "quant/layers.h"
 #include "quant/scheme_priv.h"
 
-/* -- reading ----------------------------------------------------------------------------------- */
-
-static const dfq_tensor *lookup(const dfqi_safetensors *st, const char *name, const char *suffix)
-{
-    char text[200];
-    snprintf(text, sizeof text, "%.*s%s", 150, name, suffix);
-    return dfqi_st_find(st, text);
-}
-
-/* An F32 tensor name + suffix with `count` elements (0: any), all finite and, if asked,
- * positive. */
-static dfq_status need(const dfqi_safetensors *st, const char *path, const char *name,
-                       const char *suffix, int64_t count, int positive, const dfq_tensor **out)
-{
-    const dfq_tensor *t = lookup(st, name, suffix);
-    if (!t)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s%s is missing", path, name, suffix);
-    if (t->dtype != DFQI_F32 || (count > 0 && dfqi_tensor_count(t) != count))
-        return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s%s must be F32 with %lld elements",
-                         path, name, suffix, (long long)count);
-    const float *v = dfqi_tensor_f32(t);
-    for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
-        if (!isfinite(v[i]) || (positive && !(v[i] > 0)))
-            return dfqi_fail(st->ctx, DFQ_E_NUMERIC,
-                             "%s: tensor %s%s holds %g at element %lld, must be finite", path, name,
-                             suffix, (double)v[i], (long long)i);
-    *out = t;
-    return DFQ_OK;
-}
-
-static dfq_status read_shape(const dfqi_safetensors *st, const char *path, const char *name,
-                             int32_t *rank, int64_t *dims, int64_t *count)
-{
-    const dfq_tensor *t = lookup(st, name, ".shape");
-    *count = 1;
-    if (!t || t->dtype != DFQI_I64 || t->rank != 1 || t->dims[0] < 2 || t->dims[0] > DFQI_RANK_MAX)
-        return dfqi_fail(
-            st->ctx, DFQ_E_CORRUPT,
-            "%s: tensor %s.shape is missing or misshapen; quantize the float network again", path,
-            name);
-    *rank = (int32_t)t->dims[0];
-    memcpy(dims, t->data, (size_t)*rank * sizeof *dims);
-    for (int32_t i = 0; i < *rank; i++)
-        if (dims[i] < 1 || !dfqi_mul_i64(*count, dims[i], count) || *count > INT64_MAX / 64)
-            return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
-                             "%s: tensor %s.shape holds %lld at element %d, must be 1 or more; "
-                             "quantize the float network again",
-                             path, name, (long long)dims[i], i);
-    return DFQ_OK;
-}
-
-/* The width of name.codes: `bits` unless name.bits says otherwise. */
-static dfq_status read_bits(const dfqi_safetensors *st, const char *path, const char *name,
-                            int *bits)
-{
-    const dfq_tensor *t = lookup(st, name, ".bits");
-    if (!t) return DFQ_OK;
-    int own = t->dtype == DFQI_U8 && dfqi_tensor_count(t) == 1 ? *(const uint8_t *)t->data : -1;
-    if (own < 2 || own > 8)
-        return dfqi_fail(
-            st->ctx, DFQ_E_CORRUPT,
-            "%s: tensor %s.bits must be U8 and hold 2 to 8; quantize the float network again", path,
-            name);
-    *bits = own;
-    return DFQ_OK;
-}
-
-/* The float weight of name.codes, most of which are `bits` wide. */
-static dfq_status decode(const dfqi_safetensors *st, const char *path, const char *name, int bits,
-                         dfq_tensor **out)
-{
-    char layer[96];
-    int64_t dims[DFQI_RANK_MAX], count;
-    int32_t rank;
-    const dfq_tensor *codes = lookup(st, name, ".codes"), *scale, *zero_point = NULL;
-    DFQI_TRY(read_bits(st, path, name, &bits));
-    DFQI_TRY(read_shape(st, path, name, &rank, dims, &count));
-    DFQI_TRY(need(st, path, name, ".scale", dims[0], 1, &scale));
-    if (lookup(st, name, ".zero_point"))
-        DFQI_TRY(need(st, path, name, ".zero_point", dims[0], 0, &zero_point));
-    if (codes->dtype != DFQI_U8 || dfqi_tensor_count(codes) != dfqi_code_bytes(count, bits))
-        return dfqi_fail(st->ctx, DFQ_E_SHAPE,
-                         "%s: tensor %s.codes has %lld bytes, must have %lld for %lld codes of %d "
-                         "bits; quantize the float network again",
-                         path, name, (long long)dfqi_tensor_count(codes),
-                         (long long)dfqi_code_bytes(count, bits), (long long)count, bits);
-    size_t stem = strlen(name) > 7 ? strlen(name) - 7 : 0; /* without ".weight" */
-    snprintf(layer, sizeof layer, "%.*s.input", (int)(stem < 80 ? stem : 80), name);
-    const dfq_tensor *input = NULL;
-    if (lookup(st, layer, ".scale")) DFQI_TRY(need(st, path, layer, ".scale", 0, 1, &input));
-    int64_t cols = count / dims[0];
-    const float *col = dfqi_column_factors(input, cols);
-    dfq_tensor *t;
-    DFQI_TRY(dfqi_tensor_new(st->ctx, DFQI_F32, rank, dims, &t));
-    float *w = dfqi_tensor_f32(t);
-    for (int64_t i = 0; i < count; i++) {
-        float q = (float)((int32_t)dfqi_get_code(codes->data, i, bits) - (1 << (bits - 1)));
-        if (zero_point) q -= dfqi_tensor_f32(zero_point)[i / cols];
-        w[i] = q * dfqi_tensor_f32(scale)[i / cols];
-        if (col) w[i] /= col[i % cols];
-    }
-    *out = t;
-    return DFQ_OK;
-}
-
 static int meta_int(const dfqi_safetensors *st, const char *key)
 {
     const char *text = dfqi_st_meta_find(st, key);
@@ -136,7 +31,7 @@ static bool ends_with(const char *text, const char *end)
 
 /* The float view of a low-bit file: decoded weights and the plain tensors, without quantizers.
  * view->entries[i].name is borrowed from st, or made here in `names`. */
-static dfq_status float_view(const dfqi_safetensors *st, const char *path, int bits,
+static dfq_status float_view(const dfqi_safetensors *st, const char *path, int bits, bool lazy,
                              dfqi_arena *names, dfqi_safetensors *view)
 {
     static const char *const quant[] = {".scale", ".zero_point", ".range", ".shape", ".bits"};
@@ -153,7 +48,7 @@ static dfq_status float_view(const dfqi_safetensors *st, const char *path, int b
             to->name = dfqi_arena_strdup(names, e->name);
             if (!to->name) return DFQ_E_NOMEM;
             to->name[strlen(to->name) - 6] = '\0';
-            DFQI_TRY(decode(st, path, to->name, bits, &to->tensor));
+            DFQI_TRY(dfqi_file_decode(st, path, to->name, bits, lazy, &to->tensor));
         } else {
             to->name = e->name;
             to->tensor = dfqi_tensor_retain(e->tensor);
@@ -179,7 +74,7 @@ static dfq_status check_zero_point(const dfqi_safetensors *st, const char *path,
                                    const dfqi_site *site)
 {
     bool has = site->kind == DFQI_SITE_WEIGHT_MINMAX || site->zero_point;
-    if (has || !lookup(st, site->name, ".zero_point")) return DFQ_OK;
+    if (has || !dfqi_file_find(st, site->name, ".zero_point")) return DFQ_OK;
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                      "%s: %s has zero points, the grids of mode improved have none; quantize the "
                      "float network again",
@@ -191,22 +86,22 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     const dfq_tensor *scale, *zero_point, *range;
     int64_t count = site->scale ? dfqi_tensor_count(site->scale) : 0;
     if (dfqi_site_is_runtime(site)) {
-        if (!lookup(st, site->name, ".scale")) return DFQ_OK;
+        if (!dfqi_file_find(st, site->name, ".scale")) return DFQ_OK;
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                          "%s: tensor %s.scale must be missing, since metadata %s has scales found "
                          "at run time; quantize the float network again",
                          path, site->name, DFQI_META_ACT_SCALE);
     }
-    DFQI_TRY(need(st, path, site->name, ".scale", count, 1, &scale));
+    DFQI_TRY(dfqi_file_need(st, path, site->name, ".scale", count, 1, &scale));
     DFQI_TRY(copy_of(scale, &site->scale));
     DFQI_TRY(check_zero_point(st, path, site));
     if (site->kind == DFQI_SITE_WEIGHT) return DFQ_OK;
     if (site->kind == DFQI_SITE_WEIGHT_MINMAX) {
-        DFQI_TRY(
-            need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0, &zero_point));
+        DFQI_TRY(dfqi_file_need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0,
+                                &zero_point));
         return copy_of(zero_point, &site->zero_point);
     }
-    DFQI_TRY(need(st, path, site->name, ".range", 2, 0, &range));
+    DFQI_TRY(dfqi_file_need(st, path, site->name, ".range", 2, 0, &range));
     site->qmin = dfqi_tensor_f32(range)[0];
     site->qmax = dfqi_tensor_f32(range)[1];
     if (!(site->qmin < site->qmax && site->qmin >= -256 && site->qmax <= 255))
@@ -214,7 +109,7 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
                          "%s: tensor %s.range is %g to %g, which no quantizer has; quantize the "
                          "float network again",
                          path, site->name, (double)site->qmin, (double)site->qmax);
-    int log = dfqi_site_is_map(site) && !lookup(st, site->name, ".zero_point");
+    int log = dfqi_site_is_map(site) && !dfqi_file_find(st, site->name, ".zero_point");
     int values =
         (int)(site->qmax - site->qmin) + 1 + log; /* zero is a value of a logarithmic grid */
     if (values > 1 << site->bits)
@@ -229,7 +124,8 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
         return DFQ_OK;
     }
     if (!site->zero_point) return DFQ_OK;
-    DFQI_TRY(need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0, &zero_point));
+    DFQI_TRY(dfqi_file_need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0,
+                            &zero_point));
     return copy_of(zero_point, &site->zero_point);
 }
 
@@ -287,7 +183,7 @@ static dfq_status check_bits(const dfqi_safetensors *st, const char *path, const
 {
     int bits = s->weight_bits;
     if (!dfqi_site_is_weight(site)) return DFQ_OK;
-    DFQI_TRY(read_bits(st, path, site->name, &bits));
+    DFQI_TRY(dfqi_file_bits(st, path, site->name, &bits));
     if (bits == site->bits) return DFQ_OK;
     return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
                      "%s: tensor %s.codes has %d bits, must have %d by the metadata; quantize the "
@@ -359,8 +255,8 @@ static dfq_status check_format(const dfqi_safetensors *st, const char *path)
                      path, format ? format : "1");
 }
 
-dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const dfq_load_options *o,
-                           dfqi_model **out)
+static dfq_status model_from(const dfqi_safetensors *st, const char *path,
+                             const dfq_load_options *o, bool lazy, dfqi_model **out)
 {
     dfq_context *ctx = st->ctx;
     dfqi_safetensors view = {.ctx = ctx};
@@ -388,7 +284,7 @@ dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const d
     view.n_meta = st->n_meta;
     view.meta = st->meta;
     if (mode) {
-        DFQI_GOTO(float_view(st, path, widths.weight, &names, &view), out);
+        DFQI_GOTO(float_view(st, path, widths.weight, lazy, &names, &view), out);
     }
     const dfqi_safetensors *from = mode ? &view : st;
     DFQI_GOTO(dfqi_arch_find(from, path, o, &arch), out);
@@ -408,13 +304,31 @@ out:
     return status;
 }
 
-dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const dfq_load_options *o,
+dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *path, const dfq_load_options *o,
                            dfqi_model **out)
+{
+    return model_from(st, path, o, false, out);
+}
+
+static dfq_status model_load(dfq_context *ctx, const char *path, const dfq_load_options *o,
+                             bool lazy, dfqi_model **out)
 {
     dfqi_safetensors st;
     DFQI_TRY(dfqi_st_is_index(path) ? dfqi_st_read_index(ctx, path, &st)
                                     : dfqi_st_read(ctx, path, &st));
-    dfq_status status = dfqi_model_from(&st, path, o, out);
+    dfq_status status = model_from(&st, path, o, lazy, out);
     dfqi_st_fini(&st);
     return status;
+}
+
+dfq_status dfqi_model_load(dfq_context *ctx, const char *path, const dfq_load_options *o,
+                           dfqi_model **out)
+{
+    return model_load(ctx, path, o, false, out);
+}
+
+dfq_status dfqi_model_load_lazily(dfq_context *ctx, const char *path, const dfq_load_options *o,
+                                  dfqi_model **out)
+{
+    return model_load(ctx, path, o, true, out);
 }

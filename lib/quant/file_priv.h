@@ -50,4 +50,20 @@ int64_t dfqi_code_bytes(int64_t count, int bits);
 /* Column factors of a weight: the input's scales when there is one for each column. */
 const float *dfqi_column_factors(const dfq_tensor *input_scale, int64_t cols);
 
+/* -- tensors of a file, NULL: there is none ---------------------------------------------------- */
+
+const dfq_tensor *dfqi_file_find(const dfqi_safetensors *st, const char *name, const char *suffix);
+/* An F32 tensor name + suffix with `count` elements (0: any), all finite and, if asked,
+ * positive. */
+DFQI_CHECKED dfq_status dfqi_file_need(const dfqi_safetensors *st, const char *path,
+                                       const char *name, const char *suffix, int64_t count,
+                                       int positive, const dfq_tensor **out);
+/* The width of name.codes: *bits unless name.bits says otherwise. */
+DFQI_CHECKED dfq_status dfqi_file_bits(const dfqi_safetensors *st, const char *path,
+                                       const char *name, int *bits);
+/* The float weight of name.codes, most of which are `bits` wide. lazy: its values are made when
+ * they are asked for (dfqi_tensor_new_filled), unless they may not be finite. */
+DFQI_CHECKED dfq_status dfqi_file_decode(const dfqi_safetensors *st, const char *path,
+                                         const char *name, int bits, bool lazy, dfq_tensor **out);
+
 #endif

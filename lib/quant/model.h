@@ -50,6 +50,10 @@ DFQI_CHECKED dfq_status dfqi_model_from(const dfqi_safetensors *st, const char *
 /* Reads such a file, or the shards of an index. */
 DFQI_CHECKED dfq_status dfqi_model_load(dfq_context *ctx, const char *path,
                                         const dfq_load_options *o, dfqi_model **out);
+/* The same for who compiles the model and gives it back: coded weights are no floats in memory, and
+ * only dfqi_tensor_read() has their values. */
+DFQI_CHECKED dfq_status dfqi_model_load_lazily(dfq_context *ctx, const char *path,
+                                               const dfq_load_options *o, dfqi_model **out);
 /* Low-bit if quantized: codes at their real width, scales and zero points; else F32, or F16 if
  * half. */
 DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);

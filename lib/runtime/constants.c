@@ -14,7 +14,7 @@ static dfq_status operand(const dfqi_graph *g, dfqi_id id, dfqi_arg *a, float **
     a->rank = v->rank;
     memcpy(a->dims, v->dims, sizeof a->dims);
     a->count = dfqi_value_count(v);
-    if (v->kind == DFQI_VALUE_PARAM) {
+    if (v->kind == DFQI_VALUE_PARAM && !v->tensor->fill) {
         a->data = dfqi_tensor_f32(v->tensor); /* read only */
         return DFQ_OK;
     }
@@ -67,7 +67,7 @@ static dfq_status compute(const dfqi_graph *g, dfqi_id id, float *out)
 {
     const dfqi_value *v = dfqi_graph_value(g, id);
     if (v->kind == DFQI_VALUE_NODE) return run_node(g, &g->nodes[v->node], id, out);
-    memcpy(out, dfqi_tensor_f32(v->tensor), (size_t)dfqi_value_count(v) * sizeof *out);
+    dfqi_tensor_read(v->tensor, out);
     return DFQ_OK;
 }
 

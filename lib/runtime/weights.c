@@ -34,14 +34,15 @@ static void extremes(const float *w, const float *col, int64_t n, float *lo, flo
     }
 }
 
-/* The grid of row r of the node's weight. */
-static dfqi_row_grid grid_of(const dfqi_rt_builder *b, const dfqi_node *n, int64_t r, int64_t cols)
+/* The grid of row r of the node's weight, w[rows, cols]. */
+static dfqi_row_grid grid_of(const dfqi_rt_builder *b, const dfqi_node *n, const float *w,
+                             int64_t r, int64_t cols)
 {
-    const float *w = content(b, n->in[W]) + r * cols, *col = content(b, n->in[COL]);
+    const float *col = content(b, n->in[COL]);
     const float *scale = content(b, n->in[SCALE]);
     const int bits = (int)n->attr.i[0];
     float lo = 0.0f, hi = 0.0f;
-    if (!scale) extremes(w, col, cols, &lo, &hi);
+    if (!scale) extremes(w + r * cols, col, cols, &lo, &hi);
     if (n->attr.i[1]) return dfqi_row_grid_asymmetric(bits, lo, hi);
     dfqi_row_grid g = dfqi_row_grid_symmetric(bits, fmaxf(-lo, hi));
     if (scale) g.scale = scale[r];
@@ -62,7 +63,7 @@ static int bits_of(const dfqi_rt_builder *b, const dfqi_node *n)
     const int64_t cols = count_of(b, n->in[W]) / rows;
     int bits = (int)n->attr.i[0];
     for (int64_t r = 0; r < rows && n->attr.i[1]; r++) {
-        const dfqi_row_grid g = grid_of(b, n, r, cols);
+        const dfqi_row_grid g = grid_of(b, n, content(b, n->in[W]), r, cols);
         const float lo = g.qmin - g.zero_point, hi = g.qmax - g.zero_point;
         while (bits < 9 && (lo < -ldexpf(1.0f, bits - 1) || hi >= ldexpf(1.0f, bits - 1))) bits++;
     }
@@ -74,6 +75,8 @@ bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n, const dfq
     if (n->op != DFQI_OP_FQ_WEIGHT || dfqi_graph_value(b->g, n->in[W])->kind != DFQI_VALUE_PARAM)
         return false;
     const bool channels = quantizer->op == DFQI_OP_FQ && count_of(b, quantizer->in[1]) > 1;
+    /* asymmetric grids are looked at before they are used (bits_of) */
+    if (n->attr.i[1] && dfqi_graph_value(b->g, n->in[W])->tensor->fill) return false;
     const int64_t cols = count_of(b, n->in[W]) / dfqi_graph_value(b->g, n->in[W])->dims[0];
     if (n->in[COL] != (channels ? quantizer->in[1] : DFQI_NONE) || cols > DFQI_INT_K ||
         bits_of(b, n) > 8)
@@ -113,12 +116,12 @@ static void *place_of(const dfqi_rt_builder *b, int32_t value)
 }
 
 /* codes[rows, cols] and scales. A weight that is NaN makes its row NaN. */
-static void make_codes(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_t cols,
-                       int8_t *codes, float *scale)
+static void make_codes(const dfqi_rt_builder *b, const dfqi_rt_weight *w, const float *from,
+                       int64_t cols, int8_t *codes, float *scale)
 {
-    const float *from = content(b, w->fq->in[W]), *col = content(b, w->fq->in[COL]);
+    const float *col = content(b, w->fq->in[COL]);
     for (int64_t r = 0; r < w->step->matrix.n; r++) {
-        const dfqi_row_grid g = grid_of(b, w->fq, r, cols);
+        const dfqi_row_grid g = grid_of(b, w->fq, from, r, cols);
         scale[r] = g.scale;
         for (int64_t i = 0; i < cols; i++) {
             const float number = number_of(&g, from[r * cols + i], col, i);
@@ -172,12 +175,18 @@ dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight
 {
     const int64_t rows = w->step->matrix.n, cols = count_of(b, w->fq->in[W]) / rows;
     float *scale = place_of(b, w->scale);
+    const dfq_tensor *t = dfqi_graph_value(b->g, w->fq->in[W])->tensor;
+    dfq_status status = DFQ_E_NOMEM;
     int8_t *codes = dfqi_alloc(b->p->ctx, (size_t)(rows * cols));
-    if (!codes) return DFQ_E_NOMEM;
-    make_codes(b, w, cols, codes, scale);
+    float *own = t->fill ? dfqi_alloc(b->p->ctx, (size_t)(rows * cols) * sizeof *own) : NULL;
+    if (!codes || (t->fill && !own)) goto out;
+    if (own) dfqi_tensor_read(t, own);
+    make_codes(b, w, own ? own : dfqi_tensor_f32(t), cols, codes, scale);
     if (w->norm) add_norm(b, w, scale);
-    dfq_status status = pack(b, w, cols, codes, scale);
+    status = pack(b, w, cols, codes, scale);
     if (w->fq->in[COL] >= 0) add_zero_points(b, w, cols, codes, place_of(b, w->sum));
+out:
     dfqi_free(b->p->ctx, codes);
+    dfqi_free(b->p->ctx, own);
     return status;
 }

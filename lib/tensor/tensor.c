@@ -116,6 +116,27 @@ dfq_status dfqi_tensor_new(dfq_context *ctx, dfqi_dtype dtype, int32_t rank, con
     return dfqi_tensor_wrap(ctx, dtype, rank, dims, NULL, out);
 }
 
+dfq_status dfqi_tensor_new_filled(dfq_context *ctx, int32_t rank, const int64_t *dims,
+                                  void (*fill)(const void *owner, float *out),
+                                  void (*deleter)(void *owner), void *take_owner, dfq_tensor **out)
+{
+    static float none;
+    DFQI_TRY(dfqi_tensor_wrap(ctx, DFQI_F32, rank, dims, &none, out));
+    (*out)->data = NULL;
+    (*out)->fill = fill;
+    (*out)->deleter = deleter;
+    (*out)->owner = take_owner;
+    return DFQ_OK;
+}
+
+void dfqi_tensor_read(const dfq_tensor *t, float *out)
+{
+    if (t->fill)
+        t->fill(t->owner, out);
+    else
+        memcpy(out, t->data, (size_t)dfqi_tensor_count(t) * sizeof *out);
+}
+
 dfq_tensor *dfqi_tensor_retain(const dfq_tensor *t)
 {
     /* The count is no part of the value that const protects. */

@@ -29,6 +29,8 @@ struct dfq_tensor {
     void *data;                   /* contiguous, DFQI_ALIGN aligned when owned */
     void (*deleter)(void *owner); /* for imported memory; NULL: data is ours */
     void *owner;
+    /* of a tensor whose values are made when they are asked for: all of them; else NULL */
+    void (*fill)(const void *owner, float *out);
 };
 
 size_t dfqi_dtype_bytes(dfqi_dtype t);
@@ -40,6 +42,15 @@ float *dfqi_tensor_f32(const dfq_tensor *t); /* data of an F32 tensor */
 /* A new tensor, zeroed. Fails with DFQ_E_SHAPE on a bad rank, a negative extent or an overflow. */
 DFQI_CHECKED dfq_status dfqi_tensor_new(dfq_context *ctx, dfqi_dtype dtype, int32_t rank,
                                         const int64_t *dims, dfq_tensor **out);
+/* An F32 tensor without data, whose values `fill` makes. Few functions know such tensors: the
+ * loader of a runtime makes them, so that weights need not lie in memory as floats. On DFQ_OK it
+ * takes over `owner`, which `deleter` frees. */
+DFQI_CHECKED dfq_status dfqi_tensor_new_filled(dfq_context *ctx, int32_t rank, const int64_t *dims,
+                                               void (*fill)(const void *owner, float *out),
+                                               void (*deleter)(void *owner), void *take_owner,
+                                               dfq_tensor **out);
+/* The values of an F32 tensor, in memory or not. */
+void dfqi_tensor_read(const dfq_tensor *t, float *out);
 dfq_tensor *dfqi_tensor_retain(const dfq_tensor *t);
 void dfqi_tensor_release(dfq_tensor *t); /* NULL ok */
 /* F16, BF16 or F32 -> a new F32 tensor (or a retained one when it is F32 already). */

@@ -1,0 +1,183 @@
+/* Runtimes straight from files: the bits of a graph that was loaded before, less memory, and what
+ * is refused. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/safetensors.h"
+#include "runtime/cases.h"
+#include "support/fail_alloc.h"
+
+enum { IMAGES = 3 };
+
+static char folder[32], path[64];
+
+static void setup(void)
+{
+    snprintf(folder, sizeof folder, "/tmp/dfq_rt_XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/net", folder);
+}
+
+static void teardown(void)
+{
+    unlink(path);
+    rmdir(folder);
+}
+
+/* A quantized network from its file, with codes that become floats first and with such that do not,
+ * and a float one. */
+START_TEST(test_load)
+{
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *made = dfqt_network(ctx, _i), *g;
+    dfq_tensor *x = dfqt_family_images(made, IMAGES);
+    dfq_runtime_options o;
+    dfq_runtime *rt, *from;
+    static float logits[2][IMAGES * 1000];
+    OK(ctx, dfq_graph_save(made, path, 0));
+    OK(ctx, dfq_graph_load(ctx, path, NULL, &g));
+    dfq_runtime_options_init(&o, sizeof o);
+    o.batch = IMAGES;
+    OK(ctx, dfq_runtime_create(g, &o, &rt));
+    OK(ctx, dfq_runtime_load(ctx, path, NULL, &o, &from));
+    dfqt_run_images(rt, x, 0, IMAGES, logits[0]);
+    dfqt_run_images(from, x, 0, IMAGES, logits[1]);
+    ck_assert(memcmp(logits[0], logits[1], sizeof logits[0]) == 0);
+    dfq_runtime_release(rt);
+    dfq_runtime_release(from);
+    dfqi_tensor_release(x);
+    dfqi_model_release(g);
+    dfqi_model_release(made);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* A transformer whose weights are most of what it is, with 4 bits. */
+static void save_large(void)
+{
+    dfq_vit_options v;
+    dfq_quantize_options q;
+    dfq_graph *g, *low;
+    dfq_context *ctx = dfqt_context(1);
+    dfq_vit_options_init(&v, sizeof v);
+    v.image = 16;
+    v.width = 192;
+    v.depth = 4;
+    v.heads = 3;
+    v.hidden = 768;
+    dfq_quantize_options_init(&q, sizeof q);
+    q.rounding = DFQ_ROUNDING_NEAREST;
+    OK(ctx, dfq_graph_create(ctx, &v, &g));
+    OK(ctx, dfq_graph_quantize(g, NULL, &q, &low));
+    OK(ctx, dfq_graph_save(low, path, 0));
+    dfq_graph_release(g);
+    dfq_graph_release(low);
+    dfqi_context_release(ctx);
+}
+
+/* While it loads, the file, the packed weights and one layer are in memory, never all weights as
+ * floats. */
+START_TEST(test_memory_of_load)
+{
+    fail_alloc fa;
+    dfq_allocator a = fail_alloc_init(&fa, -1);
+    dfq_context_options o;
+    dfq_context *ctx;
+    dfq_runtime *rt;
+    dfq_runtime_info info = {.struct_size = sizeof info};
+    dfq_graph *g;
+    save_large();
+    dfq_context_options_init(&o, sizeof o);
+    o.allocator = &a;
+    o.threads = 1;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
+    OK(ctx, dfq_graph_load(ctx, path, NULL, &g));
+    const int64_t floats = 4 * dfqi_network_values(&g->net);
+    ck_assert_int_gt(fa.peak_bytes, floats);
+    dfq_graph_release(g);
+    fa.peak_bytes = 0;
+    OK(ctx, dfq_runtime_load(ctx, path, NULL, NULL, &rt));
+    OK(ctx, dfq_runtime_get_info(rt, &info));
+    ck_assert_int_lt(info.shared_bytes, floats / 4);
+    ck_assert_int_lt(fa.peak_bytes, floats * 3 / 4);
+    dfq_runtime_release(rt);
+    dfqi_context_release(ctx);
+    ck_assert_int_eq(fa.live_bytes, 0);
+}
+END_TEST
+
+static dfq_status scenario(dfq_context *ctx, void *arg)
+{
+    dfq_runtime *rt = NULL;
+    (void)arg;
+    dfq_status status = dfq_runtime_load(ctx, path, NULL, NULL, &rt);
+    dfq_runtime_release(rt);
+    return status;
+}
+
+START_TEST(test_out_of_memory)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = dfqt_network(ctx, _i);
+    OK(ctx, dfq_graph_save(g, path, 0));
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+    fail_alloc_sweep(scenario, NULL, 1);
+}
+END_TEST
+
+/* Writes the file anew with another value of a tensor's first element. */
+static void spoil(dfq_context *ctx, const char *name, float value)
+{
+    dfqi_safetensors st;
+    OK(ctx, dfqi_st_read(ctx, path, &st));
+    for (int64_t i = 0; i < st.n_entries; i++)
+        if (strcmp(st.entries[i].name, name) == 0) *dfqi_tensor_f32(st.entries[i].tensor) = value;
+    unlink(path);
+    OK(ctx, dfqi_st_write(ctx, path, st.n_entries, st.entries, st.n_meta, st.meta));
+    dfqi_st_fini(&st);
+}
+
+static void refused(dfq_context *ctx, dfq_status status, const char *words)
+{
+    dfq_runtime *rt = NULL;
+    ck_assert_int_eq(dfq_runtime_load(ctx, path, NULL, NULL, &rt), status);
+    ck_assert_msg(strstr(ctx->error, words) != NULL && strstr(ctx->error, path) != NULL, "%s",
+                  ctx->error);
+    ck_assert_ptr_null(rt);
+}
+
+/* Scales that are 0, negative, not finite, or make weights that are not; a file that ends early. */
+START_TEST(test_damaged)
+{
+    static const float bad[] = {0.0f, -1.0f, NAN, INFINITY, 3e38f};
+    const char *name = "blocks.0.mlp.fc1.weight.scale";
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = dfqt_network(ctx, DFQT_LOW_ROW);
+    OK(ctx, dfq_graph_save(g, path, 0));
+    if (_i < (int)(sizeof bad / sizeof *bad)) {
+        spoil(ctx, name, bad[_i]);
+        refused(ctx, DFQ_E_NUMERIC, "blocks.0.mlp.fc1.weight");
+    } else {
+        ck_assert_int_eq(truncate(path, 6000), 0);
+        refused(ctx, DFQ_E_CORRUPT, "net");
+    }
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+TCase *dfqt_runtime_file_case(void)
+{
+    TCase *c = tcase_create("file");
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_loop_test(c, test_load, 0, DFQT_NETWORKS);
+    tcase_add_test(c, test_memory_of_load);
+    tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_RESNET, DFQT_LOW_RESNET + 1);
+    tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_ROW, DFQT_LOW_ROW + 1);
+    tcase_add_loop_test(c, test_damaged, 0, 6);
+    return c;
+}
