@@ -117,6 +117,24 @@ START_TEST(test_fold_resnet20)
 }
 END_TEST
 
+/* Networks that are quantized on images have folded norms. */
+START_TEST(test_quantized_are_folded)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *m = dfqt_family(ctx, _i);
+    fill_norms(&m->net);
+    dfq_graph *low = dfqt_family_low(m);
+    for (int32_t i = 0; i < dfqi_arch_norms(&low->net.arch); i++) {
+        const dfqi_param *p = low->net.params + 5 * i;
+        for (int64_t r = 0; r < p[0].tensor->dims[0]; r++)
+            ck_assert(dfqi_tensor_f32(p[1].tensor)[r] == 1 && dfqi_tensor_f32(p[3].tensor)[r] == 0);
+    }
+    dfqi_model_release(low);
+    dfqi_model_release(m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 /* -- search ------------------------------------------------------------------------------------ */
 
 typedef struct scene {
@@ -234,6 +252,7 @@ TCase *dfqt_cnn_grids_case(void)
     TCase *c = tcase_create("cnn_grids");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_fold, DFQI_FAMILY_RESNET, DFQI_FAMILY_MBCONV + 1);
+    tcase_add_loop_test(c, test_quantized_are_folded, DFQI_FAMILY_RESNET, DFQI_FAMILY_MBCONV + 1);
     tcase_add_test(c, test_bias);
     tcase_add_test(c, test_fold_resnet20);
     tcase_add_loop_test(c, test_activation, 0, 4);
