@@ -147,13 +147,26 @@ int64_t dfqi_model_tensor_bytes(const dfqi_model *m, int32_t i, int32_t *out_bit
            t->dims[0] * f32 * (site->kind == DFQI_SITE_WEIGHT_MINMAX ? 2 : 1);
 }
 
+dfq_status dfqi_whole_zero_points(const dfq_tensor *t, dfq_tensor **out)
+{
+    dfq_tensor *whole;
+    DFQI_TRY(dfqi_tensor_new(t->ctx, DFQI_F32, t->rank, t->dims, &whole));
+    const float *from = dfqi_tensor_f32(t);
+    for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
+        dfqi_tensor_f32(whole)[i] = rintf(from[i]) + 0.0f; /* no -0 */
+    *out = whole;
+    return DFQ_OK;
+}
+
 static dfq_status put_activation(writer *w, const dfqi_site *site)
 {
-    dfq_tensor *range;
+    dfq_tensor *range, *zero_point;
     if (dfqi_site_is_runtime(site)) return DFQ_OK;
     DFQI_TRY(put(w, site->name, ".scale", dfqi_tensor_retain(site->scale)));
-    if (site->zero_point)
-        DFQI_TRY(put(w, site->name, ".zero_point", dfqi_tensor_retain(site->zero_point)));
+    if (site->zero_point) {
+        DFQI_TRY(dfqi_whole_zero_points(site->zero_point, &zero_point));
+        DFQI_TRY(put(w, site->name, ".zero_point", zero_point));
+    }
     DFQI_TRY(dfqi_tensor_new(w->ctx, DFQI_F32, 1, (int64_t[]){2}, &range));
     dfqi_tensor_f32(range)[0] = site->qmin;
     dfqi_tensor_f32(range)[1] = site->qmax;

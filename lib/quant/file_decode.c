@@ -25,8 +25,9 @@ dfq_status dfqi_file_need(const dfqi_safetensors *st, const char *path, const ch
     for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
         if (!isfinite(v[i]) || (positive && !(v[i] > 0)))
             return dfqi_fail(st->ctx, DFQ_E_NUMERIC,
-                             "%s: tensor %s%s holds %g at element %lld, must be finite", path, name,
-                             suffix, (double)v[i], (long long)i);
+                             "%s: tensor %s%s holds %g at element %lld, must be %sfinite", path,
+                             name, suffix, (double)v[i], (long long)i,
+                             positive ? "above 0 and " : "");
     *out = t;
     return DFQ_OK;
 }

@@ -126,7 +126,9 @@ static dfq_status read_site(const dfqi_safetensors *st, const char *path, dfqi_s
     if (!site->zero_point) return DFQ_OK;
     DFQI_TRY(dfqi_file_need(st, path, site->name, ".zero_point", dfqi_tensor_count(scale), 0,
                             &zero_point));
-    return copy_of(zero_point, &site->zero_point);
+    dfqi_tensor_release(site->zero_point);
+    site->zero_point = NULL;
+    return dfqi_whole_zero_points(zero_point, &site->zero_point);
 }
 
 static dfq_status read_grids(const dfqi_safetensors *st, const char *path, dfqi_grids *out)

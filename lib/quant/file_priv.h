@@ -21,10 +21,13 @@
  *                      where the column factors are the scales of the layer's input if it has one
  *                      for each channel
  *   W.zero_point  F32  [O], of asymmetric grids: the weight is ((code - zero_point[o]) * scale[o])
- *   S.scale, S.zero_point F32, S.range F32 [2]: scales, zero points (absent where they are 0, and
- *                      for a logarithmic grid, whose last code, range[1] + 1, is 0), and smallest
- *                      and largest code of an activation quantizer; S is a site (quant/scheme.h)
+ *   S.scale, S.zero_point F32, S.range F32 [2]: scales, whole zero points (absent where they are
+ *                      0, and for a logarithmic grid, whose last code, range[1] + 1, is 0), and
+ *                      smallest and largest code of an activation quantizer; S is a site
+ *                      (quant/scheme.h)
  *   other tensors      as in a float model
+ *
+ * docs/FORMAT.md is the page for those who read it from outside.
  *
  * Format 3 is format 2 with dfq.act_scale; other networks are written in format 2, which older
  * libraries read. Format 1 has no "dfq.format" and named the tensors .step and .zero; it is
@@ -47,6 +50,8 @@
 void dfqi_put_code(uint8_t *bytes, int64_t i, int bits, uint32_t code);
 uint32_t dfqi_get_code(const uint8_t *bytes, int64_t i, int bits);
 int64_t dfqi_code_bytes(int64_t count, int bits);
+/* A copy as kernels take them, rounded half to even: learned zero points have fractions. */
+DFQI_CHECKED dfq_status dfqi_whole_zero_points(const dfq_tensor *t, dfq_tensor **out);
 /* Column factors of a weight: the input's scales when there is one for each column. */
 const float *dfqi_column_factors(const dfq_tensor *input_scale, int64_t cols);
 

@@ -1,4 +1,5 @@
 /* Low-bit files: what is read is what was written; what is broken is refused. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +179,46 @@ START_TEST(test_other_format)
 }
 END_TEST
 
+/* Zero points are whole in the file. A file of before, with fractions, is the same network. */
+START_TEST(test_zero_points_are_whole)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *t, *s, *r;
+    dfqi_safetensors st;
+    float z[LOGITS], q[LOGITS];
+    int points = 0;
+    ck_assert_int_eq(dfqt_teacher(ctx, &t), DFQ_OK);
+    ck_assert_int_eq(dfqt_quantize(t, (dfqi_mode)_i, 4, 4, &s), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_save(s, path, 0), DFQ_OK);
+    ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
+    for (int64_t i = 0; i < st.n_entries; i++) {
+        if (!strstr(st.entries[i].name, ".zero_point")) continue;
+        float *v = st.entries[i].tensor->data;
+        for (int64_t k = 0; k < dfqi_tensor_count(st.entries[i].tensor); k++, points++) {
+            ck_assert(v[k] == rintf(v[k]) && !(v[k] == 0 && signbit(v[k])));
+            v[k] += points % 2 ? 0.4f : -0.3f;
+        }
+    }
+    ck_assert_int_gt(points, 10);
+    ck_assert_int_eq(dfqi_st_write(ctx, path, st.n_entries, st.entries, st.n_meta, st.meta),
+                     DFQ_OK);
+    ck_assert_msg(dfqi_model_load(ctx, path, NULL, &r) == DFQ_OK, "%s", ctx->error);
+    for (int32_t i = 0; i < r->scheme.n_sites; i++) {
+        const dfq_tensor *p = r->scheme.sites[i].zero_point;
+        for (int64_t k = 0; p && k < dfqi_tensor_count(p); k++)
+            ck_assert_float_eq(dfqi_tensor_f32(p)[k], rintf(dfqi_tensor_f32(p)[k]));
+    }
+    dfqt_logits(s, z);
+    dfqt_logits(r, q);
+    ck_assert_mem_eq(z, q, sizeof z);
+    dfqi_st_fini(&st);
+    dfqi_model_release(t);
+    dfqi_model_release(s);
+    dfqi_model_release(r);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 /* Cut at many lengths and with single bits flipped: an error with a text or a model, never a
  * crash. */
 START_TEST(test_hostile)
@@ -220,6 +261,7 @@ TCase *dfqt_file_case(void)
     tcase_add_test(c, test_half);
     tcase_add_loop_test(c, test_convolutional, 0, 2);
     tcase_add_loop_test(c, test_other_format, 0, 2);
+    tcase_add_loop_test(c, test_zero_points_are_whole, DFQI_MODE_PARITY, DFQI_MODE_IMPROVED + 1);
     tcase_add_test(c, test_hostile);
     return c;
 }
