@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
-"""peers_int8.py FLOAT.safetensors DATA [LOW.safetensors...]: speed of exported networks in other
-engines, beside that of ONNX Runtime's own quantizer.
+"""peers_int8.py VIT.safetensors IMAGES RESNET20.safetensors CIFAR: the runtime beside ONNX Runtime
+and OpenVINO, all in one run.
 
-Exports the float network and each low-bit one, lets ONNX Runtime quantize the exported float network
-(QDQ, int8, per channel, calibrated on images of DATA), and runs all files in ONNX Runtime and
-OpenVINO. In each round every kind takes a turn, so that what else the machine does meets all of
-them; the median of the rounds counts. One line of JSON for each kind, with the versions in a first
-line. DFQ_LIBRARY names the shared library. Measure on an otherwise idle machine."""
+Networks: the two files, ResNet-50 and MobileNetV2 with random weights; float (the transformer) and
+quantized. A peer's integer network is the faster one of two: of ONNX Runtime's own quantizer (QDQ, int8,
+per channel, calibrated on some of the images) and, for static scales, of `dfq export`. In each round
+every kind takes a turn, so that what else the machine does meets all of them; the median of the
+rounds counts. Sizes of batches are fixed in all engines. Standard output: versions, a line of JSON
+for each kind, and Markdown tables. DFQ_LIBRARY names the shared library; Python needs numpy, onnx,
+onnxruntime and openvino. Measure on an otherwise idle machine; it takes some eight minutes."""
 import argparse
+import ctypes
 import importlib.metadata
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,87 +25,146 @@ import numpy
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'scripts'))
 import engines  # noqa: E402
+import peer_networks as networks  # noqa: E402
+import peer_tables as tables  # noqa: E402
+
+BATCHES = 1, 8
+TURN = 0.04  # seconds of a turn, at least
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    p.add_argument('float')
-    p.add_argument('data')
-    p.add_argument('low', nargs='*')
-    p.add_argument('--batch', default='1,8', help='comma list of batch sizes')
+    for name in ('vit', 'images', 'resnet20', 'cifar'):
+        p.add_argument(name)
     p.add_argument('--threads', default='1,2', help='comma list of thread counts')
-    p.add_argument('--rounds', type=int, default=15)
-    p.add_argument('--calibrate', type=int, default=32, help="images for ONNX Runtime's quantizer")
-    p.add_argument('--resize', type=int, default=0,
-                   help='shorter side of pictures; -1: pictures as they are; 0: as the network says')
-    p.add_argument('--engines', default=','.join(engines.ENGINES))
+    p.add_argument('--rounds', type=int, default=9)
+    p.add_argument('--calibrate', type=int, default=8, help='images that scales come from')
+    p.add_argument('--only', default='', help='networks, comma list of ' + ', '.join(NETWORKS))
     return p.parse_args()
 
 
-def quantize_static(source, out, pixels):
-    """The file that ONNX Runtime's quantizer makes of a float one."""
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+class Job:
+    """The kinds of one network: files, and what runs them."""
 
-    class Reader(quantization.CalibrationDataReader):
-        def __init__(self):
-            self.rest = iter(pixels)
+    def __init__(self, o, dfq, folder, name, path, data):
+        self.o, self.dfq, self.name = o, dfq, name
+        self.at = lambda kind: os.path.join(folder, f'{name}-{kind}')
+        self.net = engines.Network(dfq, path)
+        self.own = {}    # kind of arithmetic -> file of the library
+        self.peers = {}  # the same -> ONNX files
+        data = dfq.make('dataset', 'dataset_open', dfq.context, os.fsencode(data), ctypes.c_int32(0))
+        self.images = dfq.make('tensor', 'dataset_get_batch', data, self.net.graph, ctypes.c_int64(0),
+                               ctypes.c_int64(max(o.calibrate, *BATCHES)))
+        self.pixels = numpy.array(dfq.floats(self.images))
 
-        def get_next(self):
-            x = next(self.rest, None)
-            return None if x is None else {'image': x[None]}
+    def quantize(self, kind, bits, act_scale=networks.ACT_SCALE_AUTO):
+        return networks.quantized(self.dfq, self.net, self.at(kind), bits, self.images, act_scale)
 
-    quant_pre_process(source, out + '.pre')
-    quantization.quantize_static(out + '.pre', out, Reader(), per_channel=True,
-                                 quant_format=quantization.QuantFormat.QDQ,
-                                 activation_type=quantization.QuantType.QUInt8,
-                                 weight_type=quantization.QuantType.QInt8)
-    return out
+    def float(self):
+        self.own['float'] = self.net.path
+        self.peers['float'] = [self.net.export(self.at('float.onnx'))]
+
+    def int8(self, static):
+        """What the peers run where the library has 8 bits or less; static: a file to export."""
+        source = self.net.export(self.at('source.onnx'))
+        low = engines.Network(self.dfq, static).export(self.at('export.onnx'))
+        self.peers['int8'] = [
+            networks.quantize_static(source, self.at('ort.onnx'), self.pixels[:self.o.calibrate]), low]
+
+    def kinds(self, threads):
+        """(engine, arithmetic, file, batch) -> what runs it."""
+        made = {}
+        for batch in BATCHES:
+            for kind, path in self.own.items():
+                made['libdfq', kind, '', batch] = engines.Runtime(self.dfq, path, threads, batch)
+            for engine, load in engines.ENGINES.items():
+                for kind, paths in self.peers.items():
+                    for path in paths:
+                        which = os.path.basename(path).split('-')[-1]
+                        made[engine, kind, which, batch] = load(path, threads, batch)
+        return made
 
 
-def files(o, folder, dfq, pixels):
-    """Name -> ONNX file."""
-    net = engines.Network(dfq, o.float, o.resize)
-    made = {'float': net.export(os.path.join(folder, 'float.onnx'))}
-    made['onnxruntime quantizer'] = quantize_static(made['float'], os.path.join(folder, 'ort.onnx'),
-                                                    pixels)
-    for i, path in enumerate(o.low):
-        low = engines.Network(dfq, path, o.resize)
-        made[os.path.basename(path)] = low.export(os.path.join(folder, f'{i}.onnx'))
-    return made
+def vit(o, dfq, folder):
+    job = Job(o, dfq, folder, 'vit', o.vit, o.images)
+    job.float()
+    for w, a in (8, 8), (4, 8), (4, 4):
+        job.own[f'w{w}a{a}'] = job.quantize(f'w{w}a{a}', (w, a))
+    job.int8(job.quantize('static', (8, 8), networks.ACT_SCALE_TENSOR))
+    return job
 
 
-def measure(kinds, rounds):
-    """Seconds of each kind, by round; the first round warms up."""
+def cnn(o, dfq, folder, name, path, data):
+    job = Job(o, dfq, folder, name, path, data)
+    job.own['w8a8'] = job.quantize('w8a8', (8, 8))
+    job.int8(job.own['w8a8'])
+    return job
+
+
+NETWORKS = {
+    'vit': vit,
+    'resnet20': lambda o, dfq, at: cnn(o, dfq, at, 'resnet20', o.resnet20, o.cifar),
+    'resnet50': lambda o, dfq, at: cnn(o, dfq, at, 'resnet50', networks.resnet50().save(
+        os.path.join(at, 'resnet50')), o.images),
+    'mobilenetv2': lambda o, dfq, at: cnn(o, dfq, at, 'mobilenetv2', networks.mobilenet_v2().save(
+        os.path.join(at, 'mobilenetv2')), o.images),
+}
+
+
+def turn(run, x):
+    """Seconds of the fastest of some runs behind one that warms up."""
+    time.sleep(0.01)  # idle threads of the engine before spin for a while
+    run(x)
+    best, begin = float('inf'), time.perf_counter()
+    while True:
+        start = time.perf_counter()
+        run(x)
+        end = time.perf_counter()
+        best = min(best, end - start)
+        if end - begin > TURN:
+            return best
+
+
+def measure(jobs, threads, rounds):
+    """(network, engine, arithmetic, file, batch) -> median seconds."""
+    kinds = {(job.name, *key): (run, numpy.ascontiguousarray(job.pixels[:key[-1]]))
+             for job in jobs for key, run in job.kinds(threads).items()}
     seconds = {key: [] for key in kinds}
-    for _ in range(rounds + 1):
+    for _ in range(rounds):
         for key, (run, x) in kinds.items():
-            begin = time.perf_counter()
-            run(x)
-            seconds[key].append(time.perf_counter() - begin)
-    return {key: statistics.median(s[1:]) for key, s in seconds.items()}
+            seconds[key].append(turn(run, x))
+    return {key: statistics.median(s) for key, s in seconds.items()}
+
+
+def first_call(path, threads):
+    """Loading, first call and memory, in a process of its own."""
+    child = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'first_call.py')
+    out = subprocess.run([sys.executable, child, path, str(threads)], check=True,
+                         capture_output=True, text=True)
+    return json.loads(out.stdout)
 
 
 def main():
     o = arguments()
     dfq = engines.Library()
-    most = max(o.calibrate, *map(int, o.batch.split(',')))
-    pixels = next(engines.Network(dfq, o.float, o.resize).batches(o.data, most, most))[0]
-    print(json.dumps({name: importlib.metadata.version(name) for name in o.engines.split(',')}))
+    print(json.dumps({name: importlib.metadata.version(name) for name in engines.ENGINES}))
+    all_threads = [int(t) for t in o.threads.split(',')]
     with tempfile.TemporaryDirectory() as folder:
-        made = files(o, folder, dfq, pixels[:o.calibrate])
-        for threads in map(int, o.threads.split(',')):
-            kinds = {}
-            for engine in o.engines.split(','):
-                for name, path in made.items():
-                    run = engines.ENGINES[engine](path, threads)
-                    for batch in map(int, o.batch.split(',')):
-                        x = numpy.ascontiguousarray(pixels[:batch])
-                        kinds[engine, name, batch] = run, x
-            for (engine, name, batch), s in measure(kinds, o.rounds).items():
-                print(json.dumps({'engine': engine, 'file': name, 'batch': batch, 'threads': threads,
-                                  'ms': round(1e3 * s, 3), 'img_per_s': round(batch / s, 1)}),
+        jobs = [make(o, dfq, folder) for name, make in NETWORKS.items()
+                if not o.only or name in o.only.split(',')]
+        found, peaks, first = {}, {}, {}
+        for threads in all_threads:
+            for (*key, batch), s in measure(jobs, threads, o.rounds).items():
+                found[(*key, batch, threads)] = batch / s
+                print(json.dumps(dict(zip(('network', 'engine', 'arithmetic', 'file', 'batch',
+                                           'threads'), (*key, batch, threads)),
+                                      ms=round(1e3 * s, 3), img_per_s=round(batch / s, 1))),
                       flush=True)
+            for job in jobs:
+                for kind, path in job.own.items():
+                    first[job.name, kind, threads] = first_call(path, threads)
+            peaks[threads] = engines.Runtime(dfq, jobs[0].own['w8a8'], threads, 1).peak()
+    tables.show(found, peaks, first, all_threads)
 
 
 if __name__ == '__main__':

@@ -1,5 +1,6 @@
 """Other engines that run ONNX files, and what the library computes on the same pixels. For tests and
 benchmarks; needs NumPy, and of the engines what is at hand. DFQ_LIBRARY names the shared library."""
+import copy
 import ctypes
 import os
 import sys
@@ -8,7 +9,8 @@ import numpy
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'examples'))
-from quantize import Library, struct  # noqa: E402
+from infer import F32_NCHW, RuntimeInput, RuntimeOptions  # noqa: E402
+from quantize import ContextOptions, Library, struct  # noqa: E402
 
 LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', ctypes.c_char_p),
                      ('mean', ctypes.c_void_p), ('std', ctypes.c_void_p),
@@ -18,23 +20,59 @@ LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', 
 ExportOptions = struct('ExportOptions', ('opset', ctypes.c_int32), ('int4', ctypes.c_int32))
 
 
-def onnxruntime_run(path, threads):
+def onnxruntime_run(path, threads, batch=None):
+    """batch: the extent of all inputs; None: any."""
     import onnxruntime
     how = onnxruntime.SessionOptions()
     how.intra_op_num_threads = threads
     how.log_severity_level = 3
+    if batch:
+        how.add_free_dimension_override_by_name('batch', batch)
     session = onnxruntime.InferenceSession(path, how, providers=['CPUExecutionProvider'])
     return lambda x: session.run(None, {'image': x})[0]
 
 
-def openvino_run(path, threads):
+def openvino_run(path, threads, batch=None):
     import openvino
     how = {'INFERENCE_NUM_THREADS': threads, 'INFERENCE_PRECISION_HINT': 'f32'}
-    model = openvino.Core().compile_model(path, 'CPU', how)
+    core = openvino.Core()
+    model = core.read_model(path)
+    if batch:
+        model.reshape([batch, *list(model.input(0).partial_shape)[1:]])
+    model = core.compile_model(model, 'CPU', how)
     return lambda x: model(x)[0]
 
 
 ENGINES = {'onnxruntime': onnxruntime_run, 'openvino': openvino_run}
+
+
+class Runtime:
+    """A network as the library runs it: of float pixels that are normalised."""
+
+    def __init__(self, dfq, path, threads, batch):
+        self.dfq = dfq = copy.copy(dfq)  # with a context that has so many threads
+        how = dfq.options(ContextOptions, 'context')
+        how.threads = threads
+        dfq.context = dfq.make('context', 'context_create', ctypes.byref(how))
+        run = dfq.options(RuntimeOptions, 'runtime')
+        run.batch = batch
+        self.handle = dfq.make('runtime', 'runtime_load', dfq.context, os.fsencode(path), None,
+                               ctypes.byref(run))
+        self.input = RuntimeInput()
+        dfq.c.dfq_runtime_input_init(ctypes.byref(self.input),
+                                     ctypes.c_size_t(ctypes.sizeof(self.input)), self.handle)
+        self.input.n, self.input.pixels = batch, F32_NCHW
+
+    def __call__(self, x):
+        """x: contiguous float32 [batch,3,S,S]. The logits stay in the library."""
+        self.input.data = x.ctypes.data
+        self.dfq.call('runtime_run', self.handle, ctypes.byref(self.input), None, ctypes.c_int64(0))
+
+    def peak(self):
+        """Operations a second of the machine: (of floats, of codes)."""
+        peak = ctypes.c_double(), ctypes.c_double()
+        self.dfq.call('runtime_measure_peak', self.handle, *map(ctypes.byref, peak))
+        return tuple(p.value for p in peak)
 
 
 class Network:
