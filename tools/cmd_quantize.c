@@ -169,7 +169,8 @@ static int plan(struct quantize *q)
         if (!code)
             code = synthesis_measure(s, q->synthesizer, &q->plan.seconds[PLAN_SYNTH], &bytes);
     }
-    int64_t held = q->synthesizer && !q->job.enabled ? q->full.images : 0;
+    int spooled = q->synthesizer && q->job.enabled;
+    int64_t held = (q->synthesizer || s->o->no_images) && !spooled ? q->full.images : 0;
     if (!code) code = plan_measure(s, q->net, &q->info, &q->full, held, &q->plan);
     if (code) return code;
     q->plan.bytes += base;

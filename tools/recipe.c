@@ -287,13 +287,16 @@ static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_gr
     return status;
 }
 
-static dfq_status time_calibration(const dfq_graph *net, const struct options *full, double *out)
+static dfq_status calibration_cost(const dfq_graph *net, const struct options *full,
+                                   dfq_job_cost *cost)
 {
     dfq_quantize_options q = recipe_quantize(full);
-    dfq_job_cost cost = {.struct_size = sizeof cost};
-    dfq_status status = dfq_graph_quantize_estimate(net, full->images, &q, &cost);
-    if (status == DFQ_OK) *out = cost.seconds_left;
-    return status;
+    return dfq_graph_quantize_estimate(net, full->images, &q, cost);
+}
+
+static double larger(double a, double b)
+{
+    return a > b ? a : b;
 }
 
 int recipe_fail(struct session *s, const struct options *full, dfq_status status)
@@ -308,25 +311,27 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
 {
     struct probe p = {NULL, NULL, NULL, NULL};
     dfq_tuner_cost cost = {.struct_size = sizeof cost, .seconds = 0};
+    dfq_job_cost calibration = {.struct_size = sizeof calibration};
     int64_t images = full->images, n = full->batch < images ? full->batch : images;
     double forward = 0, judged = (double)images / 8;
     s->mute = 1;
     dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
     if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
     if (status == DFQ_OK && !recipe_with_generator(full))
-        status = time_calibration(net, full, &plan->seconds[PLAN_CALIBRATE]);
+        status = calibration_cost(net, full, &calibration);
     if (status == DFQ_OK && !full->no_tune) status = time_step(s->ctx, net, info, full, &p, &cost);
     s->mute = 0;
     probe_close(&p);
     if (session_interrupted()) return CODE_INTERRUPTED;
     if (status != DFQ_OK) return recipe_fail(s, full, status);
-    if (judged < (double)n) judged = (double)n;
+    judged = larger(judged, (double)n);
+    plan->seconds[PLAN_CALIBRATE] = calibration.seconds_left;
     plan->seconds[PLAN_DIAGNOSE] = diagnose_seconds(full, forward);
     if (!full->no_tune) plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps;
     if (!full->no_tune && full->method == METHOD_MIMIQ) /* evaluations */
         plan->seconds[PLAN_TUNE] += 1.5 * forward * judged * ((double)full->steps / 50 + 1);
     double pixels = 3 * (double)info->image * (double)info->image;
-    double kept = 4 * ((double)held * pixels + 2 * (double)info->parameters);
-    if (kept + (double)cost.bytes > plan->bytes) plan->bytes = kept + (double)cost.bytes;
+    double kept = 4 * (double)held * pixels, networks = 8 * (double)info->parameters;
+    plan->bytes = larger(kept + (double)calibration.bytes, kept + networks + (double)cost.bytes);
     return CODE_DONE;
 }

@@ -39,13 +39,17 @@ dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
     dfq_quantize_options_init(&o, sizeof o);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     int vit = !dfqi_arch_is_cnn(&graph->net.arch), follows = o.act_grid == DFQ_ACT_GRID_MINMAX;
-    int rows = o.rotate == DFQ_ROTATE_AUTO && o.act_scale == DFQ_ACT_SCALE_ROW;
-    const dfqi_quantize_job job = {.run = run,
-                                   .user = &o,
-                                   .parity = vit && o.mode == DFQ_MODE_PARITY && !follows,
-                                   .sweeps = vit && o.mode == DFQ_MODE_IMPROVED,
-                                   .samples = !vit && o.mode == DFQ_MODE_IMPROVED && !follows,
-                                   .rotated = rows || o.rotate == DFQ_ROTATE_ON};
+    const int32_t walking = DFQ_ROUNDING_RIDGE | DFQ_ROUNDING_GPTQ | DFQ_ROUNDING_BIAS;
+    int rows = dfqi_has_row_scales(graph, &o);
+    const dfqi_quantize_job job = {
+        .run = run,
+        .user = &o,
+        .parity = vit && o.mode == DFQ_MODE_PARITY && !follows,
+        .sweeps = vit && o.mode == DFQ_MODE_IMPROVED,
+        .samples = !vit && o.mode == DFQ_MODE_IMPROVED && !follows,
+        .rotated = (rows && o.rotate == DFQ_ROTATE_AUTO) || o.rotate == DFQ_ROTATE_ON,
+        .rows = rows,
+        .walks = o.rounding == DFQ_ROUNDING_AUTO || (o.rounding & walking) != 0};
     DFQI_TRY(dfqi_quantize_estimate(graph, n_images, &job, &c));
     return write_cost(graph->ctx, &c, n_images, out_cost);
 }

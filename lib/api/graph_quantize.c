@@ -110,7 +110,7 @@ static dfq_status take_rounding(int32_t parts, dfqi_scheme *scheme)
     return DFQ_OK;
 }
 
-static bool has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o)
+bool dfqi_has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o)
 {
     bool fits = dfqi_scheme_fits_rows(&graph->net.arch, (dfqi_mode)o->mode);
     return o->act_scale == DFQ_ACT_SCALE_ROW || (o->act_scale == DFQ_ACT_SCALE_AUTO && fits);
@@ -132,7 +132,7 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
     dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
     dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
                         .act_grid = (dfqi_act_grid_kind)o.act_grid};
-    if (has_row_scales(graph, &o)) grids.act_scale = DFQI_ACT_SCALE_ROW;
+    if (dfqi_has_row_scales(graph, &o)) grids.act_scale = DFQI_ACT_SCALE_ROW;
     grids.rotation = choose_rotation(graph, o.rotate, grids.act_scale);
     choose_grids(images, &o, &grids);
     DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
@@ -177,7 +177,7 @@ static dfq_status quantize_without(const dfq_graph *graph, const dfq_quantize_op
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     DFQI_TRY(check(graph->ctx, &o));
     if (o.drawn_images == 0) o.drawn_images = DRAWN_IMAGES;
-    if (!has_row_scales(graph, &o))
+    if (!dfqi_has_row_scales(graph, &o))
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "images are NULL, but static scales are found on images; give some, or "
                          "take mode improved with act_scale row");

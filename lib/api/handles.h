@@ -31,6 +31,9 @@ DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_con
 DFQI_CHECKED dfq_status dfqi_site_write(dfq_context *ctx, const dfqi_site *site, const char *name,
                                         dfq_quantizer_info *out);
 
+/* True if a network gets scales of rows, found at run time, by these options. */
+bool dfqi_has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o);
+
 /* Limits of any age: an array whose elements have the struct_size of the first. `out` has room for
  * DFQ_METRICS_MAX; of a number that is not possible nothing is read. */
 DFQI_CHECKED dfq_status dfqi_constraints_read(dfq_context *ctx, const dfq_constraint *given,

@@ -20,6 +20,7 @@ typedef struct watch {
     const char *last; /* the stage that ends the measurement, after 1 / parts of it */
     uint64_t parts;
     double calibrate, round; /* seconds of whole stages */
+    double all;              /* seconds of the run, also where it has no stages */
     uint64_t steps;          /* units of calibration */
     int32_t enough;
     dfq_progress_fn progress; /* the caller's, restored afterwards */
@@ -178,20 +179,25 @@ static dfq_status sample_bytes(const dfqi_network *net, int64_t n, double *out)
     return DFQ_OK;
 }
 
+static bool walks(const dfqi_quantize_job *job)
+{
+    return job->walks && ((job->sweeps && !job->parity) || job->samples);
+}
+
 static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quantize_job *job,
                                  double *out)
 {
-    double kept, plain, copy = 0, stats = 0, live = 0;
-    int keep = job->parity || job->sweeps || job->samples;
+    double kept = 0, plain, copy = 0, stats = 0, live = 0;
+    int sweeps = job->sweeps && !job->rows, keep = job->parity || sweeps || job->samples;
     int64_t most = job->parity ? PARITY : keep ? SWEEP : FOLLOW;
-    DFQI_TRY(forward_bytes(m, n < most ? n : most, keep, &kept));
+    if (!job->rows) DFQI_TRY(forward_bytes(m, n < most ? n : most, keep, &kept));
     DFQI_TRY(forward_bytes(m, n < SWEEP ? n : SWEEP, 0, &plain));
     for (int32_t i = 0; i < m->net.n_params; i++)
         copy += (double)sizeof(float) * (double)dfqi_tensor_count(m->net.params[i].tensor);
     if (job->rotated || job->samples) copy *= 2;
-    if (job->sweeps && !job->parity) DFQI_TRY(stats_bytes(&m->net, &stats));
+    if (sweeps && !job->parity) DFQI_TRY(stats_bytes(&m->net, &stats));
     if (job->samples) DFQI_TRY(sample_bytes(&m->net, n, &stats));
-    if ((job->sweeps && !job->parity) || job->samples) DFQI_TRY(live_bytes(m, n, &live));
+    if (walks(job)) DFQI_TRY(live_bytes(m, n, &live));
     double round = live > 0 ? plain + live + rounding_bytes(&m->net) : 0;
     *out = copy + stats + (kept > round ? kept : round);
     return DFQ_OK;
@@ -202,16 +208,17 @@ static dfq_status quantize_bytes(const dfqi_model *m, int64_t n, const dfqi_quan
 static void fill_cost(const watch *w, int64_t n, int64_t sample, const dfqi_quantize_job *job,
                       double forward, double macs, dfqi_cost *out)
 {
-    double images = (double)n;
+    double images = (double)n, walked = walks(job) ? WALK * images : 0;
     if (job->parity) { /* a pass for each quantizer, of 16 images */
         out->seconds = w->calibrate;
         out->macs = macs * (double)w->steps * (double)sample;
     } else if (!job->sweeps) { /* the moments of a convolution's patches take as long as the walk */
         out->seconds = (w->calibrate + w->round) * images / (double)sample;
-        out->macs = macs * images * (job->samples ? 1 + WALK : 1);
+        out->macs = macs * (images + walked);
     } else {
-        out->seconds = w->calibrate * images / (double)sample + w->round + WALK * forward * images;
-        out->macs = macs * images * (SWEEPS + WALK);
+        out->seconds = w->calibrate * images / (double)sample + w->round + forward * walked;
+        out->macs = macs * (images * SWEEPS + walked);
+        if (out->seconds == 0) out->seconds = w->all;
     }
 }
 
@@ -229,7 +236,9 @@ dfq_status dfqi_quantize_estimate(const dfqi_model *m, int64_t n, const dfqi_qua
     dfq_status status;
     DFQI_GOTO(make_noise(m, sample, &noise), out);
     watch_begin(m->ctx, &w);
+    w.all = dfqi_now();
     status = job->run(m, noise, job->user);
+    w.all = dfqi_now() - w.all;
     watch_end(m->ctx, &w);
     if (status == DFQ_E_CANCELLED && w.enough) status = DFQ_OK;
     if (status != DFQ_OK) goto out;

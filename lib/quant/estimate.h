@@ -23,6 +23,8 @@ typedef struct dfqi_quantize_job {
     int32_t sweeps;
     int32_t samples; /* 1: the static grids of a CNN are searched */
     int32_t rotated; /* 1: the stream is rotated, for which the teacher is copied, too */
+    int32_t rows;    /* 1: scales of activations are found at run time */
+    int32_t walks;   /* 1: rounding walks through both networks; 0: nearest codes */
 } dfqi_quantize_job;
 
 /* The cost of calibration with n images. It runs the job on noise until the layers of one block are

@@ -2112,6 +2112,16 @@ class Embedded(Part):
         assert json.loads(self.works("info", "q", "--json").out)["quantized"] == 1
         return None
 
+    def test_memory_of_the_plan(self):
+        """What is told before the work is what the process takes, and grows with the images."""
+        model = os.path.join(os.environ["DFQ_TEST_EXAMPLES"], "figures_vit.safetensors")
+        for n, more in ((16, ()), (256, ()), (256, ("--rounding", "nearest"))):
+            r = self.works("quantize", model, "--bits", "w4a4", "-o", "q", "-f", "-j", "--no-images", "-n", str(n),
+                           *more)
+            told = 1e6 * float(re.search(r" and ([\d.]+) MB of memory", r.err).group(1))
+            taken = json.loads(r.out)["peak_bytes"]
+            assert taken / 1.5 < told < 1.5 * taken, (n, more, told, taken)
+
 
 class Assets(Part):
     """The real model, where it is."""

@@ -14,13 +14,15 @@
 
 enum { IMAGES = 48 };
 
-static const int families[] = {DFQI_FAMILY_VIT, DFQI_FAMILY_VIT, DFQI_FAMILY_RESNET};
+static const int families[] = {DFQI_FAMILY_VIT, DFQI_FAMILY_VIT, DFQI_FAMILY_RESNET,
+                               DFQI_FAMILY_VIT};
 
 static dfq_quantize_options options(int which)
 {
     dfq_quantize_options o;
     dfq_quantize_options_init(&o, sizeof o);
     if (which == 1) o.mode = DFQ_MODE_PARITY;
+    if (which == 3) o.rounding = DFQ_ROUNDING_NEAREST;
     return o;
 }
 
@@ -68,8 +70,9 @@ START_TEST(test_quantize)
     double start = dfqi_now();
     ck_assert_msg(dfq_graph_quantize(g, x, &o, &low) == DFQ_OK, "%s", ctx->error);
     double seconds = dfqi_now() - start, peak = (double)(fa.peak_bytes - before);
-    ck_assert_int_gt(reports, 0);
-    ck_assert_msg((double)c.bytes > 0.4 * peak && (double)c.bytes < 2.5 * peak, "%g bytes, %g",
+    ck_assert((_i == 3) == (reports == 0));           /* nearest codes on grids of rows: no stage */
+    double least = _i == 3 ? 0.3 * peak : 0.4 * peak; /* little: names and graphs show */
+    ck_assert_msg((double)c.bytes > least && (double)c.bytes < 2.5 * peak, "%g bytes, %g",
                   (double)c.bytes, peak);
     dfq_graph_release(low);
     for (int tries = 5; !near(c.seconds_left, seconds); tries--) {
@@ -205,7 +208,7 @@ END_TEST
 TCase *dfqt_estimate_case(void)
 {
     TCase *c = tcase_create("estimate");
-    tcase_add_loop_test(c, test_quantize, 0, 3);
+    tcase_add_loop_test(c, test_quantize, 0, 4);
     tcase_add_test(c, test_cancel);
     tcase_add_test(c, test_evaluate);
     tcase_add_test(c, test_evaluate_slow_images);
