@@ -13,12 +13,17 @@
 #include "synthesis.h"
 #include "text.h"
 
-dfq_status quantize_head(dfq_context *ctx, const dfq_tensor *t, int64_t n, dfq_tensor **out)
+enum { LEAVES_SHOWN = 16 };
+
+dfq_status quantize_slice(dfq_context *ctx, const dfq_tensor *t, int64_t first, int64_t n,
+                          dfq_tensor **out)
 {
     const int64_t *dims = dfq_tensor_get_dims(t);
+    const char *data = dfq_tensor_get_data(t);
     int64_t part[DFQ_RANK_MAX];
     dfq_tensor *copy;
-    if (n >= dims[0]) {
+    if (n > dims[0] - first) n = dims[0] - first;
+    if (n == dims[0]) {
         *out = dfq_tensor_retain(t);
         return DFQ_OK;
     }
@@ -27,7 +32,8 @@ dfq_status quantize_head(dfq_context *ctx, const dfq_tensor *t, int64_t n, dfq_t
     dfq_status status =
         dfq_tensor_create(ctx, dfq_tensor_get_dtype(t), dfq_tensor_get_rank(t), part, &copy);
     if (status != DFQ_OK) return status;
-    memcpy(dfq_tensor_get_data(copy), dfq_tensor_get_data(t), dfq_tensor_get_bytes(copy));
+    size_t row = dfq_tensor_get_bytes(copy) / (size_t)n;
+    memcpy(dfq_tensor_get_data(copy), data + (size_t)first * row, dfq_tensor_get_bytes(copy));
     *out = copy;
     return DFQ_OK;
 }
@@ -48,64 +54,6 @@ static int open_data(struct quantize *q)
     return code;
 }
 
-/* What pictures and diagnosis show of a set; calibration and tuning read it themselves. */
-static dfq_status read_first(struct quantize *q)
-{
-    int64_t n = q->full.diagnose > SYNTHESIS_SHOWN ? q->full.diagnose : SYNTHESIS_SHOWN;
-    if (q->full.images < n) n = q->full.images;
-    return dfq_image_set_read(q->set, 0, n, &q->images, &q->labels);
-}
-
-/* Fewer images than were asked for are an error; the default number takes what there is. */
-static int check_number(struct session *s, int64_t have)
-{
-    if (s->o->images <= have) return CODE_DONE;
-    return session_error(s, CODE_USAGE, "--images is %lld, must be at most %lld, those of %s",
-                         (long long)s->o->images, (long long)have,
-                         s->o->synth ? s->o->synth : s->o->real);
-}
-
-/* Pictures are decoded once and wait on the disk that the output goes to; where it is a device,
- * they are decoded whenever they are needed. Their labels mean nothing here. */
-static dfq_status read_real(struct quantize *q)
-{
-    struct session *s = q->s;
-    dfq_dataset *d;
-    char *folder = q->job.enabled ? synthesis_folder(s) : NULL;
-    dfq_status status =
-        q->job.enabled && !folder ? DFQ_E_NOMEM : dfq_dataset_open(s->ctx, s->o->real, 0, &d);
-    if (status != DFQ_OK) goto out;
-    status = dfq_image_set_create_from_dataset(q->net, d, q->full.images, folder, &q->set);
-    if (status == DFQ_OK) {
-        q->full.images = dfq_image_set_get_count(q->set);
-        status = read_first(q);
-        dfq_tensor_release(q->labels);
-        q->labels = NULL;
-    }
-    if (status == DFQ_OK) model_say_cropped(s, d);
-    dfq_dataset_release(d);
-out:
-    free(folder);
-    return status;
-}
-
-/* Images that need no synthesis. */
-static int read_images(struct quantize *q)
-{
-    struct session *s = q->s;
-    dfq_status status;
-    if (s->o->synth) {
-        int64_t most = q->full.images < 0 ? 0 : q->full.images;
-        status = dfq_image_set_open(q->net, s->o->synth, most, &q->set);
-        if (status == DFQ_OK) q->full.images = dfq_image_set_get_count(q->set);
-        if (status == DFQ_OK) status = read_first(q);
-    } else {
-        status = read_real(q);
-    }
-    if (status != DFQ_OK) return session_fail(s, status, PHASE_READ);
-    return check_number(s, q->full.images);
-}
-
 static int prepare(struct quantize *q)
 {
     struct session *s = q->s;
@@ -119,65 +67,6 @@ static int prepare(struct quantize *q)
     if (!code) code = job_open(s, &q->full, low, &q->job);
     if (!code) code = open_data(q);
     return code;
-}
-
-static void say_plan(const struct quantize *q)
-{
-    const struct options *o = &q->full;
-    char t[6][TEXT_SHORT], bytes[TEXT_SHORT];
-    const double *sec = q->plan.seconds;
-    session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s, %lld tuning steps",
-                dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits,
-                option_mode_name(o->mode), (long long)o->images,
-                o->no_images          ? " of dead leaves"
-                : o->synth || o->real ? " of "
-                                      : " of kind ",
-                o->no_images ? ""
-                : o->synth   ? o->synth
-                : o->real    ? o->real
-                             : option_kind_name(o->kind),
-                (long long)(o->no_tune ? 0 : o->steps));
-    session_say(q->s,
-                "%s %s (synthesis %s, calibration %s, tuning %s, evaluation %s%s%s) and %s of "
-                "memory with %s",
-                q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), t[0]),
-                text_seconds(sec[PLAN_SYNTH], t[1]), text_seconds(sec[PLAN_CALIBRATE], t[2]),
-                text_seconds(sec[PLAN_TUNE], t[3]),
-                text_seconds(sec[PLAN_FLOAT] + sec[PLAN_LOW], t[4]),
-                o->diagnose > 0 ? ", diagnosis " : "",
-                o->diagnose > 0 ? text_seconds(sec[PLAN_DIAGNOSE], t[5]) : "",
-                text_bytes(q->plan.bytes, bytes),
-                text_threads((int)dfq_context_get_threads(q->s->ctx), (char[TEXT_SHORT]){0}));
-}
-
-/* Opens what gives the images and tells what the job will take. */
-static int plan(struct quantize *q)
-{
-    struct session *s = q->s;
-    double bytes = 0, base = session_peak();
-    int code;
-    q->plan.bytes = 0;
-    if (s->o->synth || s->o->real) {
-        code = read_images(q);
-        base = session_peak(); /* what is held of them is held already */
-        if (!code) code = recipe_check_images(s, &q->full, q->net);
-    } else if (s->o->no_images) {
-        code = CODE_DONE;
-    } else {
-        code = recipe_check_images(s, &q->full, q->net);
-        if (!code) code = synthesis_open(s, &q->full, q->net, &q->job, &q->synthesizer);
-        if (!code)
-            code = synthesis_measure(s, q->synthesizer, &q->plan.seconds[PLAN_SYNTH], &bytes);
-    }
-    int spooled = q->synthesizer && q->job.enabled;
-    int64_t held = (q->synthesizer || s->o->no_images) && !spooled ? q->full.images : 0;
-    if (!code) code = plan_measure(s, q->net, &q->info, &q->full, held, &q->plan);
-    if (code) return code;
-    q->plan.bytes += base;
-    if (base + bytes > q->plan.bytes) q->plan.bytes = base + bytes;
-    if (session_peak() > q->plan.bytes) q->plan.bytes = session_peak();
-    say_plan(q);
-    return CODE_DONE;
 }
 
 /* -- work -------------------------------------------------------------------------------------- */
@@ -208,7 +97,7 @@ static dfq_status take_made(struct quantize *q, const dfq_synthesizer *g)
         return status == DFQ_OK ? dfq_synthesizer_get_labels(g, &q->labels) : status;
     }
     dfq_status status = dfq_synthesizer_get_set(g, &q->set);
-    return status == DFQ_OK ? read_first(q) : status;
+    return status == DFQ_OK ? quantize_read_first(q) : status;
 }
 
 /* Makes images and takes what the report needs, so that the memory of synthesis can go. */
@@ -231,12 +120,28 @@ static int synthesise(struct quantize *q)
         q->synthesizer = NULL;
     } else if (q->images && q->info.family == DFQ_FAMILY_VIT) {
         dfq_tensor *head = NULL;
-        status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
+        status = quantize_slice(s->ctx, q->images, 0, SYNTHESIS_SHOWN, &head);
         if (status == DFQ_OK)
             status = dfq_graph_get_head_similarity(q->net, head, &q->similarity[1]);
         dfq_tensor_release(head);
     }
     return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
+}
+
+/* What the report shows a network that was quantized without images. */
+static dfq_status draw_leaves(struct quantize *q)
+{
+    dfq_synthesizer_options o;
+    dfq_synthesizer *leaves;
+    dfq_synthesizer_options_init(&o, sizeof o, DFQ_SYNTHESIZER_LEAVES, q->full.mode, NULL);
+    o.images = LEAVES_SHOWN;
+    o.seed = q->full.seed + 1; /* other ones than those that weights are rounded on */
+    dfq_status status = dfq_synthesizer_create(q->net, &o, &leaves);
+    if (status != DFQ_OK) return status;
+    status = dfq_synthesizer_run(leaves);
+    if (status == DFQ_OK) status = dfq_synthesizer_get_images(leaves, &q->images);
+    dfq_synthesizer_release(leaves);
+    return status;
 }
 
 static int calibrate(struct quantize *q)
@@ -246,6 +151,7 @@ static int calibrate(struct quantize *q)
     progress_begin(&s->progress, NULL, 0, plan_after(&q->plan, PLAN_CALIBRATE));
     dfq_status status = q->set ? dfq_graph_quantize_from(q->net, q->set, &o, &q->low)
                                : dfq_graph_quantize(q->net, q->images, &o, &q->low);
+    if (status == DFQ_OK && q->full.no_images && q->full.report) status = draw_leaves(q);
     progress_end(&s->progress);
     if (status == DFQ_E_CANCELLED) return CODE_INTERRUPTED;
     return status == DFQ_OK ? CODE_DONE : recipe_fail(s, &q->full, status);
@@ -331,7 +237,7 @@ static int finish(struct quantize *q)
     if (s->o->report) {
         dfq_tensor *head = NULL;
         dfq_status status = DFQ_OK;
-        if (q->images) status = quantize_head(s->ctx, q->images, SYNTHESIS_SHOWN, &head);
+        if (q->images) status = quantize_slice(s->ctx, q->images, 0, SYNTHESIS_SHOWN, &head);
         if (head) status = dfq_graph_get_layer_errors(q->net, q->low, head, &q->errors);
         dfq_tensor_release(head);
         if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
@@ -376,7 +282,7 @@ int cmd_quantize(struct session *s)
     q.full = recipe_fill(s->o, q.net, &q.info);
     q.with_generator = recipe_with_generator(&q.full);
     code = prepare(&q);
-    if (!code) code = q.with_generator ? ait_job_plan(&q) : plan(&q);
+    if (!code) code = q.with_generator ? ait_job_plan(&q) : quantize_plan(&q);
     if (!code) code = judge(&q, 0);
     if (!code && !q.with_generator) code = synthesise(&q);
     if (!code) code = calibrate(&q);
@@ -384,6 +290,7 @@ int cmd_quantize(struct session *s)
     if (!code) code = save(&q);
     if (!code) code = judge(&q, 1);
     if (!code) code = diagnose_run(&q);
+    if (!code) code = parts_run(&q);
     if (!code) code = finish(&q);
     job_close(s, code, &q.job);
     release(&q);

@@ -59,9 +59,9 @@ static dfq_status look_at_tuning(struct quantize *q)
 {
     dfq_tensor *images = NULL, *labels = NULL;
     dfq_context *ctx = q->s->ctx;
-    dfq_status status = quantize_head(ctx, q->images, q->full.diagnose, &images);
+    dfq_status status = quantize_slice(ctx, q->images, 0, q->full.diagnose, &images);
     if (status == DFQ_OK && q->labels)
-        status = quantize_head(ctx, q->labels, q->full.diagnose, &labels);
+        status = quantize_slice(ctx, q->labels, 0, q->full.diagnose, &labels);
     if (status == DFQ_OK) status = add_view(q, images, labels, q->s->o->real != NULL);
     dfq_tensor_release(images);
     dfq_tensor_release(labels);

@@ -1,10 +1,11 @@
-/* State of a running `dfq quantize`, shared by cmd_quantize.c, ait_job.c, quantize_result.c and the
- * report. */
+/* State of a running `dfq quantize`, shared by cmd_quantize.c, quantize_plan.c, ait_job.c,
+ * quantize_result.c, parts.c and the report. */
 #ifndef DFQ_TOOLS_QUANTIZE_H
 #define DFQ_TOOLS_QUANTIZE_H
 
 #include "diagnose.h"
 #include "job.h"
+#include "parts.h"
 #include "recipe.h"
 #include "session.h"
 
@@ -31,11 +32,20 @@ struct quantize {
     dfq_tensor *errors;                     /* [layers + 1] dB */
     dfq_tuner_best best;
     struct diagnosis diagnosis; /* with --diagnose */
+    struct parts parts;         /* with --report */
     double seconds, peak;       /* of the whole job, filled before results are told */
 };
 
-/* The first n rows of a tensor (all if there are fewer): a new reference or a copy. */
-dfq_status quantize_head(dfq_context *ctx, const dfq_tensor *t, int64_t n, dfq_tensor **out);
+/* Up to n rows of a tensor from `first` on: a new reference to all of them, or a copy. */
+dfq_status quantize_slice(dfq_context *ctx, const dfq_tensor *t, int64_t first, int64_t n,
+                          dfq_tensor **out);
+
+/* Opens what gives the images and tells what the job will take. Returns 0 or an exit code, after
+ * one error line. */
+int quantize_plan(struct quantize *q);
+
+/* Reads of q->set what pictures and diagnosis show; calibration and tuning read the set itself. */
+dfq_status quantize_read_first(struct quantize *q);
 
 /* Prints the results on stdout. */
 void quantize_print(const struct quantize *q);

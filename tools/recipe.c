@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "diagnose.h"
+#include "parts.h"
 #include "text.h"
 
 static int32_t recipe_id(const struct options *o)
@@ -319,6 +320,7 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
     if (status == DFQ_OK && !recipe_with_generator(full))
         status = calibration_cost(net, full, &calibration);
+    if (status == DFQ_OK) status = parts_estimate(net, info, full, &plan->seconds[PLAN_PARTS]);
     if (status == DFQ_OK && !full->no_tune) status = time_step(s->ctx, net, info, full, &p, &cost);
     s->mute = 0;
     probe_close(&p);

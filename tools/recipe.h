@@ -36,7 +36,16 @@ dfq_status recipe_noise(dfq_context *ctx, const dfq_graph_info *info, int64_t n,
 dfq_status recipe_time_forward(const dfq_graph *net, const dfq_tensor *images, double *out_seconds);
 
 /* What a job will take. Seconds by stage, in order. */
-enum { PLAN_FLOAT, PLAN_SYNTH, PLAN_CALIBRATE, PLAN_TUNE, PLAN_LOW, PLAN_DIAGNOSE, PLAN_COUNT };
+enum {
+    PLAN_FLOAT,
+    PLAN_SYNTH,
+    PLAN_CALIBRATE,
+    PLAN_TUNE,
+    PLAN_LOW,
+    PLAN_DIAGNOSE,
+    PLAN_PARTS,
+    PLAN_COUNT
+};
 
 struct plan {
     double seconds[PLAN_COUNT];

@@ -477,7 +477,16 @@ class Results(Part):
         self.works("quantize", "tiny.safetensors", "-o", "q", "-f", "--bits", "w4a4",
                    "--no-images", "--seed", "1", "-n", "16")
         assert self.read("q") != first
-        assert b"none; weights rounded on 128 of dead leaves" in self.read("r.html")
+        page = self.read("r.html")
+        assert b"none; weights rounded on 128 of dead leaves" in page
+        assert re.search(r", report [\d.]+ s\) and ", r.err), r.err
+        for text in (b"Dead leaves, drawn without the network", b"Error of each layer",
+                     b"Residual stream"):
+            assert text in page, text
+        gains = page[page.index(b"<h2>What each part gains"):].decode().split("</table>")[0]
+        parts = re.findall(r"(rotation|ridge correction|search of scales|GPTQ|bias correction)<",
+                           gains)
+        assert parts == ["rotation", "ridge correction", "search of scales", "GPTQ"], gains
         kinds = {q["kind"] for q in json.loads(self.works("info", "q", "--json").out)["quantizers"]}
         assert kinds == {"weight, per channel", "activation, per row at run time",
                          "activation, per column at run time"}, kinds

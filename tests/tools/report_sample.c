@@ -230,6 +230,12 @@ int main(int argc, char **argv)
         r.stream_block = "blocks.7";
         r.charts = charts, r.n_charts = 4;
         r.layers = layers, r.n_layers = BLOCKS * SITES;
+        static const struct report_part parts[] = {{"rotation", 12.1, 4.2},
+                                                   {"ridge correction", 12.1, 9.8},
+                                                   {"search of scales", 12.1, 11.9},
+                                                   {"GPTQ", 12.1, 8.4},
+                                                   {"tuning", 14.6, 12.1}};
+        r.parts = parts, r.n_parts = 5;
         r.quantizers = quantizers, r.n_quantizers = 2 * BLOCKS * SITES;
         r.command = "dfq quantize --weights 4 --activations 8 --seed 42 --report report.html -o "
                     "vit_figures_32.dfq vit_figures_32.safetensors";

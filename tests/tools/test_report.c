@@ -250,6 +250,27 @@ START_TEST(the_stream_of_a_rotated_network)
 }
 END_TEST
 
+START_TEST(the_gain_of_each_part)
+{
+    const struct report_part parts[2] = {{"rotation", 12.25, 8.5}, {"GPTQ", 12.25, 13}};
+    struct report r;
+    report_init(&r);
+    char *page = write_and_read(&r);
+    refuse(page, "What each part gains");
+    free(page);
+    r.parts = parts, r.n_parts = 2;
+    page = write_and_read(&r);
+    expect(page, "<h2>What each part gains</h2>");
+    expect(page, ">rotation<");
+    expect(page, ">8.5<");
+    expect(page, ">12.2<");
+    expect(page, "+3.8<");
+    expect(page, "\xe2\x88\x92"
+                 "0.8<");
+    free(page);
+}
+END_TEST
+
 START_TEST(unnamed_series_are_faint_and_in_no_legend)
 {
     const double x[2] = {0, 1}, a[2] = {1, 2}, b[2] = {3, 4}, c[2] = {5, 6};
@@ -475,6 +496,7 @@ Suite *report_suite(void)
     tcase_add_test(c, values_that_are_no_numbers_do_no_harm);
     tcase_add_test(c, unnamed_series_are_faint_and_in_no_legend);
     tcase_add_test(c, the_stream_of_a_rotated_network);
+    tcase_add_test(c, the_gain_of_each_part);
     tcase_add_test(c, long_curves_stay_small_and_keep_their_peaks);
     tcase_add_test(c, ticks_tell_neighbours_apart);
     tcase_add_test(c, cells_name_their_columns);

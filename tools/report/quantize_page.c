@@ -27,11 +27,12 @@ static dfq_status draw_contact(const struct quantize *q, const char *folder, str
     int64_t n = dfq_tensor_get_dims(q->images)[0];
     if (n > SYNTHESIS_SHOWN) n = SYNTHESIS_SHOWN;
     char *set = text_format("%s/set", folder), *path = text_format("%s/set/contact.png", folder);
-    dfq_status status = set && path ? quantize_head(ctx, q->images, n, &head) : DFQ_E_NOMEM;
+    dfq_status status = set && path ? quantize_slice(ctx, q->images, 0, n, &head) : DFQ_E_NOMEM;
     if (status == DFQ_OK) status = dfq_tensor_create(ctx, DFQ_DTYPE_I32, 1, &n, &labels);
     if (status == DFQ_OK) status = dfq_image_set_save_tensors(q->net, head, labels, set, 1);
-    const char *caption = q->with_generator ? "Images of the generator network for the last step."
-                                            : "The first images.";
+    const char *caption = q->with_generator   ? "Images of the generator network for the last step."
+                          : q->full.no_images ? "Dead leaves, drawn without the network."
+                                              : "The first images.";
     if (status == DFQ_OK) (void)take_picture(&p->contact, path, NULL, caption);
     dfq_tensor_release(head);
     dfq_tensor_release(labels);
@@ -135,6 +136,14 @@ static int fill_layers(const struct quantize *q, struct page *p)
     p->r.layers = p->layers;
     p->r.n_layers = n;
     return 0;
+}
+
+static void fill_parts(const struct quantize *q, struct page *p)
+{
+    for (int i = 0; i < q->parts.n; i++)
+        p->parts[i] = (struct report_part){q->parts.name[i], q->parts.with[i], q->parts.without[i]};
+    p->r.parts = p->parts;
+    p->r.n_parts = (size_t)q->parts.n;
 }
 
 static int fill_quantizers(const struct quantize *q, struct page *p)
@@ -333,6 +342,7 @@ int page_write(const struct quantize *q)
     int code = status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WRITE);
     if (!code) {
         fill_summary(q, p);
+        fill_parts(q, p);
         page_verdict_fill(q, p);
         p->r.similarity_before = fill_similarity(p, q->similarity[0]);
         p->r.similarity_after = fill_similarity(p, q->similarity[1]);

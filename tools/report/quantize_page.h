@@ -25,6 +25,7 @@ struct page {
     struct report_chart charts[PAGE_CHARTS];
     struct report_series series[PAGE_CHARTS][4];
     struct report_layer *layers;
+    struct report_part parts[PARTS_MAX];
     char (*layer_names)[PAGE_TEXT];
     struct report_quantizer *quantizers;
     const char *verdict[PAGE_SENTENCES];

@@ -81,7 +81,7 @@ dfq_status page_stream_fill(const struct quantize *q, struct page *p)
     if (status != DFQ_OK || !low.rotation || !q->images || q->info.depth < 1) return status;
     p->stream = calloc(2 * channels, sizeof *p->stream);
     if (!p->stream) return DFQ_E_NOMEM;
-    status = quantize_head(q->s->ctx, q->images, STREAM_IMAGES, &images);
+    status = quantize_slice(q->s->ctx, q->images, 0, STREAM_IMAGES, &images);
     if (status == DFQ_OK) status = measure_before(q, images, p, &block);
     if (status == DFQ_OK) status = probe(q->low, images, block, 1, &after);
     if (status == DFQ_OK) {

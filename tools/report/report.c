@@ -1,5 +1,4 @@
-/* Writes the quantization report: title, summary, pictures, curves, layers, quantizers,
- * provenance. */
+/* Writes the quantization report, section by section. */
 #include "report/report.h"
 
 #include <errno.h>
@@ -264,6 +263,30 @@ static void write_layers(FILE *f, const struct report *r)
     fputs("</div>\n", f);
 }
 
+static void write_parts(FILE *f, const struct report *r)
+{
+    static const struct table_column columns[] = {
+        {"Part", 0}, {"Without", 1}, {"With it", 1}, {"Gain", 1}};
+    if (!r->n_parts) return;
+    section(f, "What each part gains",
+            "The network quantized again on a few images, without one of the parts: "
+            "signal-to-quantization-noise ratio of the logits in dB, on some other images.");
+    fputs("<div class=\"card\">", f);
+    struct table t = table_open(f, columns, 4);
+    for (const struct report_part *p = r->parts; p < r->parts + r->n_parts; p++) {
+        const double db[3] = {p->without_db, p->with_db, p->with_db - p->without_db};
+        table_row(&t);
+        table_cell(&t);
+        html_text(f, p->name);
+        for (int k = 0; k < 3; k++) {
+            table_cell(&t);
+            html_number(f, k < 2 ? "%.1f" : "%+.1f", db[k]);
+        }
+    }
+    table_close(&t);
+    fputs("</div>\n", f);
+}
+
 static void range_cell(struct table *t, double lo, double hi)
 {
     table_cell(t);
@@ -356,6 +379,7 @@ static int write_page(FILE *f, const void *report)
     if (write_stream(f, r)) return -1;
     write_charts(f, r);
     write_layers(f, r);
+    write_parts(f, r);
     if (r->diagnostics) html_diagnostics(f, r->diagnostics);
     write_quantizers(f, r);
     write_provenance(f, r);

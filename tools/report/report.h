@@ -36,6 +36,11 @@ struct report_chart {
     int log_y;
 };
 
+struct report_part {
+    const char *name;
+    double with_db, without_db; /* signal to quantization noise of the logits */
+};
+
 struct report_layer {
     const char *name;
     double sqnr_db; /* signal to quantization noise */
@@ -86,6 +91,8 @@ struct report {
     size_t n_charts;
     const struct report_layer *layers; /* in network order */
     size_t n_layers;
+    const struct report_part *parts; /* of the quantization */
+    size_t n_parts;
     const struct report_quantizer *quantizers;
     size_t n_quantizers;
     const struct report_diagnostics *diagnostics; /* NULL: none */
