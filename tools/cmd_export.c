@@ -22,8 +22,9 @@ static void print_result(const struct session *s, const dfq_graph *g, const dfq_
         putchar('\n');
         return;
     }
-    printf("%s: opset %d, %lld operators, %s\n", s->o->out, (int)done->opset,
-           (long long)done->nodes, text_bytes((double)done->bytes, bytes));
+    text_put(stdout, s->o->out);
+    printf(": opset %d, %lld operators, %s\n", (int)done->opset, (long long)done->nodes,
+           text_bytes((double)done->bytes, bytes));
 }
 
 int cmd_export(struct session *s)

@@ -1,4 +1,5 @@
 /* dfq run: classes of pictures. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +40,8 @@ static int read_labels(struct run *r)
     if (!path) return CODE_DONE;
     char *bytes = file_read(path, &size);
     if (!bytes)
-        return session_error(r->s, CODE_INPUT, "%s cannot be read; give a file of names", path);
+        return session_error(r->s, CODE_INPUT, "cannot read %s: %s; give a file of names", path,
+                             strerror(errno));
     r->text = malloc(size + 1);
     if (r->text) memcpy(r->text, bytes, size);
     free(bytes);

@@ -30,13 +30,16 @@ uint64_t file_size(const char *path)
 void *file_read(const char *path, size_t *size)
 {
     size_t want = (size_t)file_size(path), have = 0;
+    errno = 0;
     FILE *f = fopen(path, "rb");
     char *bytes = f && want > 0 ? malloc(want) : NULL;
     if (bytes) have = fread(bytes, 1, want, f);
+    int error = want > 0 && have == want ? 0 : errno ? errno : ENODATA;
     if (f) fclose(f);
-    *size = have == want ? want : 0;
-    if (*size > 0) return bytes;
+    *size = error ? 0 : want;
+    if (!error) return bytes;
     free(bytes);
+    errno = error;
     return NULL;
 }
 

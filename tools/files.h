@@ -11,7 +11,8 @@ enum file_kind { FILE_NONE, FILE_REGULAR, FILE_FOLDER, FILE_OTHER /* a device or
 enum file_kind file_kind(const char *path);
 uint64_t file_size(const char *path); /* 0 if there is none */
 
-/* A whole file in new memory; NULL with *size 0 if it cannot be read. */
+/* A whole file in new memory; NULL with *size 0 and errno if it cannot be read, or
+ * holds nothing. */
 void *file_read(const char *path, size_t *size);
 
 /* Fingerprint of a file's bytes; 0, or -1 if it cannot be read. */

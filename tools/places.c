@@ -25,6 +25,7 @@ static const struct role {
              {OPT_ACCEL, "--accel", "", PLACE_READS},
              {OPT_SUPERNET, "--supernet", "", PLACE_READS},
              {OPT_LABELS_FROM, "--labels-from", "", PLACE_READS},
+             {OPT_LABELS, "--labels", "", PLACE_READS},
              {OPT_OUT, "-o", "", PLACE_WRITES | PLACE_DEVICE},
              {OPT_OUT, "-o", ".resume", PLACE_WRITES | PLACE_FOLDER | PLACE_RESUME},
              {OPT_REPORT, "--report", "", PLACE_WRITES},
@@ -109,6 +110,38 @@ static int holds(const struct place *folder, const struct place *p)
     return s.found;
 }
 
+/* Is there a file beside `in` that is `out` and has the name `file`, of n bytes? */
+static int is_beside(const struct place *in, const char *file, size_t n, const struct place *out)
+{
+    struct place_id one = {0};
+    char *folder = path_folder(in->path);
+    char *path = folder ? text_format("%s/%.*s", folder, (int)n, file) : NULL;
+    if (path) place_look(path, &one);
+    free(path);
+    free(folder);
+    return place_same(&one, &out->own);
+}
+
+/* Does `in` name `out` in quotes? An index of a model in several files names them so, and they lie
+ * beside it. */
+static int names(const struct place *in, const struct place *out)
+{
+    static const char end[] = ".json";
+    size_t n = in->path ? strlen(in->path) : 0, size;
+    int found = 0;
+    if (in->id != OPT_COUNT || n < sizeof end || !S_ISREG(in->mode) || !out->own.there) return 0;
+    if (strcmp(in->path + n - strlen(end), end) != 0) return 0;
+    char *text = file_read(in->path, &size);
+    for (size_t i = 0, begin = 0; text && i < size && !found; i++) {
+        if (text[i] == '\\') i++;
+        if (i >= size || text[i] != '"') continue;
+        if (begin > 0) found = is_beside(in, text + begin, i - begin, out);
+        begin = begin > 0 ? 0 : i + 1;
+    }
+    free(text);
+    return found;
+}
+
 /* -- gathering --------------------------------------------------------------------------------- */
 
 static int add(struct places *all, const struct options *o, const struct role *r)
@@ -180,7 +213,7 @@ static int check_pair(struct session *s, const struct place *a, const struct pla
     if (!device && same_place(out, other)) return refuse_pair(s, out, other, "is");
     if ((other->what & (PLACE_TREE | PLACE_FOLDER)) && lies_in(out, other))
         return refuse_pair(s, out, other, "is in");
-    if ((other->what & PLACE_TREE) && holds(other, out))
+    if (((other->what & PLACE_TREE) && holds(other, out)) || names(other, out))
         return refuse_pair(s, out, other, "is a file of");
     if ((out->what & PLACE_FOLDER) && !(out->what & PLACE_RESUME) && lies_in(other, out))
         return session_error(s, CODE_USAGE,

@@ -133,7 +133,8 @@ class Usage(Part):
         docs = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
         with open(os.path.join(docs, "CLI.md"), encoding="utf-8") as f:
             index = f.read()
-        for verb in ("info", "eval", "run", "synth", "quantize", "bench", "cost", "explore", "version"):
+        for verb in ("info", "eval", "run", "synth", "quantize", "export", "bench", "cost", "explore",
+                     "version"):
             assert f"(cli/{verb}.md)" in index, verb
             with open(os.path.join(docs, "cli", verb + ".md"), encoding="utf-8") as f:
                 cells = [row.split("|")[1] for row in f if row.startswith("| `-")]
@@ -309,6 +310,18 @@ class Terminal(Part):
         self.plain("info", "--\x1b[31m", code=USAGE)
         assert "?[31m.safe" in self.plain("quantize", "ti\nny\x1b[31m", *QUICK, "-o", "\x1b[31m.safe").out
 
+    def test_every_verb(self):
+        """Names of networks, files and pictures, in whatever a verb prints."""
+        shutil.copy(self.path("pictures", "0.png"), self.path("0\x1b[31m.png"))
+        shutil.copy(self.path("wild.safetensors"), self.path("wild\x1b[31m"))
+        for args in (["info", "-v"], ["eval", "-d", "pictures"], ["run", "--image", "0\x1b[31m.png"],
+                     ["synth", "-n", "2", "--iters", "1", "-f", "-o", "s\x1b[31m"],
+                     ["quantize", *QUICK, "-v", "-f", "-o", "q\x1b[31m", "-r", "r\x1b[31m"],
+                     ["export", "-f", "-o", "o\x1b[31m"], ["bench", "--batch", "2"], ["bench", "--runtime"],
+                     ["cost", "-a", "eyeriss-16x16", "--all"]):
+            self.plain(args[0], "wild\x1b[31m", *args[1:])
+            self.plain(args[0], "none\x1b[31m", *args[1:], "-q", code=INPUT)
+
 
 class Results(Part):
     def test_info(self):
@@ -395,27 +408,11 @@ class Results(Part):
 
     def test_shards(self):
         """A model in two files with an index is that model; a missing one is named, with the cure."""
-        data = self.read("tiny.safetensors")
-        size = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8:8 + size])
-        meta = header.pop("__metadata__", {})
-        heads, bodies, where = [{"__metadata__": meta}, {"__metadata__": meta}], [b"", b""], {}
-        for i, (name, t) in enumerate(header.items()):
-            begin, end = t["data_offsets"]
-            k = i % 2
-            where[name] = f"tiny-{k}.safetensors"
-            heads[k][name] = {**t, "data_offsets": [len(bodies[k]), len(bodies[k]) + end - begin]}
-            bodies[k] += data[8 + size + begin:8 + size + end]
-        for k in range(2):
-            text = json.dumps(heads[k]).encode()
-            with open(self.path(f"tiny-{k}.safetensors"), "wb") as f:
-                f.write(len(text).to_bytes(8, "little") + text + bodies[k])
-        with open(self.path("tiny.safetensors.index.json"), "w", encoding="utf-8") as f:
-            json.dump({"metadata": {"total_size": 1}, "weight_map": where}, f)
+        tiny.make_shards(self.dir)
         told = [json.loads(self.works("info", f, "-j", "-v").out)
                 for f in ("tiny.safetensors", "tiny.safetensors.index.json")]
         parts = sum(os.path.getsize(self.path(f"tiny-{k}.safetensors")) for k in range(2))
-        assert [j["bytes"] for j in told] == [8 + size + len(data[8 + size:]), parts], told
+        assert [j["bytes"] for j in told] == [os.path.getsize(self.path("tiny.safetensors")), parts], told
         for j in told:
             del j["file"], j["bytes"]
         assert told[0] == told[1], told
@@ -556,7 +553,7 @@ class Results(Part):
             f.write(self.read("pictures", "0.png")[:60])
         good = ("run", "tiny.safetensors", "--image", "pictures/0.png")
         self.fails(INPUT, r"few\.txt has 2 lines, must have 5", *good, "--labels", "few.txt")
-        self.fails(INPUT, r"none\.txt cannot be read", *good, "--labels", "none.txt")
+        self.fails(INPUT, r"cannot read none\.txt: No such file", *good, "--labels", "none.txt")
         self.fails(INPUT, r"broken\.png", *good, "broken.png", "-j")
         self.fails(INPUT, r"none\.png", *good, "none.png")
         tiny.png(self.path("small.png"), 15, lambda x, y: (x, y, 0))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import test_cli
+import tiny
 from test_cli import DONE, HANGS, INTERRUPTED, OUTPUT, QUICK, USAGE, Part, Stopping
 
 
@@ -75,6 +76,20 @@ class Places(Part):
         self.refused(f"-o {self.dir} is the folder of tiny.safetensors", "synth",
                      "tiny.safetensors", "-f", "-o", self.dir)
         assert self.read("pictures", "labels.csv") == labels
+
+    def test_shards_are_inputs(self):
+        """Of a model in several files each is read, not the index alone."""
+        tiny.make_shards(self.dir)
+        before = [self.read(f"tiny-{k}.safetensors") for k in range(2)]
+        os.symlink("tiny-0.safetensors", self.path("soft"))
+        os.link(self.path("tiny-1.safetensors"), self.path("hard-1"))
+        index = "sub/up/tiny.safetensors.index.json"
+        for out in ("tiny-0.safetensors", "sub/../tiny-1.safetensors", "soft", "hard-1"):
+            for verb, *args in (["export"], ["quantize", *QUICK], ["synth"]):
+                self.fails(USAGE, f"-o {out} is a file of {index}, which this run reads", verb, index, *args, "-o", out, "-f")
+            self.refused("--report .* is a file of", "quantize", index, "-o", "q", "-f", "--report", out)
+        assert before == [self.read(f"tiny-{k}.safetensors") for k in range(2)]
+        self.works("export", index, "-o", "tiny-2.safetensors")
 
     def test_every_option_that_names_a_file(self):
         """An option that is new must be in the table of places too."""
@@ -209,13 +224,19 @@ class Streams(Part):
         assert "synth" not in err and self.names() == before, (err, self.names())
         code, _, err = self.run_shell("1<pictures/0.png")
         assert code == OUTPUT and "synth" not in err and self.names() == before, err
-        for args in (["--help"], ["help", "quantize"], ["version"], ["info", "tiny.safetensors"],
-                     ["eval", "tiny.safetensors", "-d", "pictures"]):
+        model = "tiny.safetensors"
+        for args in (["--help"], ["help", "quantize"], ["version"], ["info", model],
+                     ["eval", model, "-d", "pictures"], ["run", model, "--image", "pictures/0.png"],
+                     ["export", model, "-o", "n.onnx"], ["bench", model, "--runtime"],
+                     ["cost", model, "-a", "eyeriss-16x16"]):
             p = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", self.program, *args],
                                cwd=self.dir, capture_output=True, check=False)
             assert p.returncode == OUTPUT and p.stderr.count(b"\n") == 1, p
+            assert self.names() == before, args
             with open("/dev/full", "wb") as full:
                 assert self.dfq(*args, stdout=full).code == OUTPUT, args
+            if args[0] == "export":
+                os.unlink(self.path("n.onnx"))
 
     def test_closed_stdin_and_stderr(self):
         code, out, err = self.run_shell("")

@@ -124,6 +124,28 @@ def make(folder):
     pictures(os.path.join(folder, "pictures"), 100, rng)
 
 
+def make_shards(folder):
+    """The tiny model once more, in two files with an index."""
+    with open(os.path.join(folder, "tiny.safetensors"), "rb") as f:
+        data = f.read()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    meta = header.pop("__metadata__", {})
+    heads, bodies, where = [{"__metadata__": meta}, {"__metadata__": meta}], [b"", b""], {}
+    for i, (name, t) in enumerate(header.items()):
+        begin, end = t["data_offsets"]
+        k = i % 2
+        where[name] = f"tiny-{k}.safetensors"
+        heads[k][name] = {**t, "data_offsets": [len(bodies[k]), len(bodies[k]) + end - begin]}
+        bodies[k] += data[8 + size + begin:8 + size + end]
+    for k in range(2):
+        text = json.dumps(heads[k]).encode()
+        with open(os.path.join(folder, f"tiny-{k}.safetensors"), "wb") as f:
+            f.write(struct.pack("<Q", len(text)) + text + bodies[k])
+    with open(os.path.join(folder, "tiny.safetensors.index.json"), "w", encoding="utf-8") as f:
+        json.dump({"metadata": {"total_size": 1}, "weight_map": where}, f)
+
+
 def make_cnn(folder):
     save(os.path.join(folder, "cnn.safetensors"), cnn(random.Random(9)), CNN)
 
