@@ -20,7 +20,9 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     c->row_zero_point = a->zero_point ? a->zero_point : &zero;
     c->zero_point_step = a->zero_point && !a->one_grid;
     const int floats = out->y && !out->q && !out->relu && !out->add_codes;
+    const int codes = out->q && !out->y && !out->add && a->one_grid;
     c->kind = c->lanes < VF ? FINISH_TAIL
+              : codes       ? FINISH_CODES
               : !floats     ? FINISH_ANY
               : out->add    ? FINISH_FLOATS_ADD
                             : FINISH_FLOATS;
@@ -59,9 +61,9 @@ ALWAYS_INLINE void finish_floats(const finish_columns *from, rows_of r, int64_t 
     }
 }
 
-ALWAYS_INLINE vf added_codes(const dfqi_int_output *o, int64_t at, int64_t lanes)
+ALWAYS_INLINE vf added_codes(const dfqi_int_output *o, const uint8_t *codes, int64_t lanes)
 {
-    const vi code = vi_load_codes(o->add_codes + at, lanes);
+    const vi code = lanes < VF ? vi_load_codes_n(codes, lanes) : vi_load_codes(codes);
     return vf_mul(vi_to_float(vi_sub(code, vi_set(o->add_zero_point))), vf_set(o->add_scale));
 }
 
@@ -71,7 +73,8 @@ ALWAYS_INLINE vf finished(const finish_columns *c, const dfqi_int_output *o, row
 {
     vf y = next_row(&c->factors, r);
     if (o->add) y = vf_add(y, vf_load_tail(o->add + i * o->ld_add + c->first, lanes));
-    if (o->add_codes) y = vf_add(y, added_codes(o, i * o->ld_add_codes + c->first, lanes));
+    if (o->add_codes)
+        y = vf_add(y, added_codes(o, o->add_codes + i * o->ld_add_codes + c->first, lanes));
     if (o->relu) y = vf_min(vf_set(o->cap), vf_max(vf_set(0.0f), y));
     if (o->y) vf_store_tail(o->y + i * o->ld_y + c->first, lanes, y);
     return y;
@@ -94,6 +97,51 @@ ALWAYS_INLINE void finish_any(const finish_columns *from, rows_of r, int64_t row
     }
 }
 
+/* Four vectors at a time: rows of one panel, or half as many of two. A last one may be made twice. */
+ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
+                            int64_t row, int panels, int has_add)
+{
+    const dfqi_int_output *o = c->out;
+    const finish_factors f[2] = {c[0].factors, c[panels - 1].factors};
+    const static_coder coder = c->coder;
+    const vf scale = vf_set(*c->row_scale), cap = vf_set(o->relu ? o->cap : INFINITY);
+    const vf low = vf_set(o->relu ? 0.0f : -INFINITY);
+    const vi zero_point = vi_set(*c->row_zero_point);
+    const int64_t ld_q = o->ld_q, ld_add = o->ld_add_codes, n = 4 / panels;
+    uint8_t *q = o->q + row * ld_q + c->first;
+    const uint8_t *add = has_add ? o->add_codes + row * ld_add + c->first : NULL;
+    for (int64_t k = 0; k < rows; k += n) {
+        vf y[4];
+        for (int i = 0; i < 4; i++) {
+            const int64_t r = k + i / panels < rows ? k + i / panels : rows - 1;
+            const int at = i % panels * VF;
+            y[i] = finish_scaled(&f[i % panels], vi_load(sums + r * ld + at), zero_point, scale);
+            if (has_add) y[i] = vf_add(y[i], added_codes(o, add + r * ld_add + at, VF));
+            y[i] = vf_min(cap, vf_max(low, y[i]));
+        }
+        const v64 codes = static_code(&coder, y);
+        for (int i = 0; i < n && k + i < rows; i++)
+            if (panels == 2)
+                v64_store_two(q + (k + i) * ld_q, codes, i);
+            else
+                v64_store_part(q + (k + i) * ld_q, VF, codes, i);
+    }
+}
+
+void INT_ISA(finish_codes)(const finish_columns *c, int64_t panels, const int32_t *sums, int64_t ld,
+                           int64_t rows, int64_t row)
+{
+    const int add = c->out->add_codes != NULL;
+    if (panels == 2 && add)
+        codes_of(c, sums, ld, rows, row, 2, 1);
+    else if (panels == 2)
+        codes_of(c, sums, ld, rows, row, 2, 0);
+    else if (add)
+        codes_of(c, sums, ld, rows, row, 1, 1);
+    else
+        codes_of(c, sums, ld, rows, row, 1, 0);
+}
+
 void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
                      int64_t row)
 {
@@ -109,6 +157,9 @@ void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, i
         return;
     case FINISH_FLOATS_ADD:
         finish_floats(c, r, rows, row, 1);
+        return;
+    case FINISH_CODES:
+        INT_ISA(finish_codes)(c, 1, sums, ld, rows, row);
         return;
     case FINISH_ANY:
         finish_any(c, r, rows, row, VF);

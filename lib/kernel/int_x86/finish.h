@@ -8,6 +8,7 @@
 typedef enum finish_kind {
     FINISH_FLOATS,     /* sixteen floats */
     FINISH_FLOATS_ADD, /* to which others are added */
+    FINISH_CODES,      /* sixteen codes from rows of one grid; codes may be added */
     FINISH_ANY,        /* all that there may be, sixteen columns */
     FINISH_TAIL        /* fewer columns */
 } finish_kind;
@@ -42,5 +43,8 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
 /* Rows row .. of them, from sums[rows][ld]. */
 void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
                      int64_t row);
+/* The same for panels of columns that lie beside each other, c[panels], all of kind FINISH_CODES. */
+void INT_ISA(finish_codes)(const finish_columns *c, int64_t panels, const int32_t *sums, int64_t ld,
+                           int64_t rows, int64_t row);
 
 #endif

@@ -78,10 +78,21 @@ static void advance(const finish_columns *c, tile_floats *f, int64_t rows)
     f->y += rows * f->ld_y;
 }
 
+enum { LD = TILE_PANELS * DFQI_INT_PANEL }; /* of the sums of a tile */
+
+static void finish_panels(const tile_panels *p, const int32_t *sums, int64_t rows, int64_t row)
+{
+    if (p->columns[0].kind == FINISH_CODES && p->columns[p->n - 1].kind == FINISH_CODES) {
+        INT_ISA(finish_codes)(p->columns, p->n, sums, LD, rows, row);
+        return;
+    }
+    for (int64_t k = 0; k < p->n; k++)
+        INT_ISA(finish)(&p->columns[k], sums + k * DFQI_INT_PANEL, LD, rows, row);
+}
+
 /* Uses tiles of about the same size. */
 void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
 {
-    enum { LD = TILE_PANELS * DFQI_INT_PANEL };
     int32_t sums[TILE_ROWS * LD] __attribute__((aligned(64)));
     tile_grids grids;
     const dfqi_int_matrix *b = p->b;
@@ -99,9 +110,10 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
     for (int64_t i = 0, at = 0; i < n; i++) {
         const int64_t count = rows + (i < more);
         tiles[count - 1](&t);
-        for (int64_t k = 0; k < p->n && !t.floats.y; k++)
-            INT_ISA(finish)(&p->columns[k], sums + k * DFQI_INT_PANEL, LD, count, r->number + at);
-        if (t.floats.y) advance(p->columns, &t.floats, count);
+        if (t.floats.y)
+            advance(p->columns, &t.floats, count);
+        else
+            finish_panels(p, sums, count, r->number + at);
         t.x += count * r->step;
         at += count;
     }

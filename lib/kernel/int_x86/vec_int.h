@@ -65,8 +65,13 @@ static inline vf vi_to_float(vi a)
     return _mm512_cvtepi32_ps(a);
 }
 
-/* Sixteen codes in bytes, of which the last ones are 0. */
-static inline vi vi_load_codes(const uint8_t *p, int64_t n)
+/* Sixteen codes in bytes; n: all others are 0. */
+static inline vi vi_load_codes(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+
+static inline vi vi_load_codes_n(const uint8_t *p, int64_t n)
 {
     return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(vm_first(n), p));
 }
@@ -127,6 +132,13 @@ static inline void v64_store_part(uint8_t *p, int64_t n, v64 a, int i)
         _mm_storeu_si128((__m128i *)(void *)p, part);
     else
         _mm_mask_storeu_epi8(p, vm_first(n), part);
+}
+
+/* Vectors 2 i and 2 i + 1. */
+static inline void v64_store_two(uint8_t *p, v64 a, int i)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p,
+                        i ? _mm512_extracti64x4_epi64(a, 1) : _mm512_castsi512_si256(a));
 }
 #else
 typedef struct vi {
@@ -198,12 +210,17 @@ static inline vf vi_to_float(vi a)
     return (vf){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)};
 }
 
-static inline vi vi_load_codes(const uint8_t *p, int64_t n)
+static inline vi vi_load_codes(const uint8_t *p)
+{
+    const __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (vi){_mm256_cvtepu8_epi32(codes), _mm256_cvtepu8_epi32(_mm_srli_si128(codes, 8))};
+}
+
+static inline vi vi_load_codes_n(const uint8_t *p, int64_t n)
 {
     uint8_t bytes[16] = {0};
     memcpy(bytes, p, (size_t)n);
-    __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    return (vi){_mm256_cvtepu8_epi32(codes), _mm256_cvtepu8_epi32(_mm_srli_si128(codes, 8))};
+    return vi_load_codes(bytes);
 }
 
 static inline vi vi_round(vf a)
@@ -265,6 +282,11 @@ static inline void v64_store_part(uint8_t *p, int64_t n, v64 a, int i)
     _mm_storeu_si128((__m128i *)(void *)to,
                      i % 2 ? _mm256_extracti128_si256(half, 1) : _mm256_castsi256_si128(half));
     if (n < VF) memcpy(p, bytes, (size_t)n);
+}
+
+static inline void v64_store_two(uint8_t *p, v64 a, int i)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, i ? a.b : a.a);
 }
 #endif
 
