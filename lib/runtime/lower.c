@@ -223,14 +223,27 @@ static void mark_needed(dfqi_rt_builder *b, int32_t n_outputs, const dfqi_id *ou
     }
 }
 
-static int64_t slice_of(const dfqi_graph *g, int64_t batch)
+/* Images that stay in cache. */
+static int64_t near_of(const dfqi_graph *g, int64_t batch)
 {
     int64_t largest = 1;
     for (int32_t v = 0; v < g->n_values; v++)
         if (g->values[v].batched && dfqi_value_stride(&g->values[v]) > largest)
             largest = dfqi_value_stride(&g->values[v]);
-    int64_t slice = SLICE_FLOATS / largest;
-    return slice < 1 ? 1 : slice > batch ? batch : slice;
+    int64_t near = SLICE_FLOATS / largest;
+    return near < 1 ? 1 : near > batch ? batch : near;
+}
+
+/* More where layers have so many weights that reading them for each image costs time. */
+static int64_t slice_of(const dfqi_graph *g, int64_t batch, int64_t near)
+{
+    enum { MANY_WEIGHTS = 4 * 1024 * 1024, IMAGES = 4 };
+    int64_t weights = 0;
+    for (int32_t i = 0; i < g->n_nodes; i++)
+        if (g->nodes[i].op == DFQI_OP_CONV)
+            weights += dfqi_value_count(dfqi_graph_value(g, g->nodes[i].in[1]));
+    const int64_t slice = weights < MANY_WEIGHTS || near > IMAGES ? near : IMAGES;
+    return slice < batch ? slice : batch;
 }
 
 /* Outputs are values that nothing else stands for: one that is asked for twice has two names. */
@@ -262,7 +275,8 @@ static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, 
     dfqi_rt_builder b = {.g = g, .p = p};
     dfq_status status = DFQ_E_NOMEM;
     size_t values = (size_t)g->n_values + 1, nodes = (size_t)g->n_nodes + 1;
-    p->slice = slice_of(g, p->batch);
+    p->near = near_of(g, p->batch);
+    p->slice = slice_of(g, p->batch, p->near);
     /* a node has at most three values more for its codes, and four for its weights */
     p->values = dfqi_calloc(ctx, values + 7 * nodes, sizeof *p->values);
     p->steps = dfqi_calloc(ctx, nodes, sizeof *p->steps);

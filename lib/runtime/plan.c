@@ -31,6 +31,42 @@ static void find_segments(dfqi_program *p)
     }
 }
 
+/* -- groups ------------------------------------------------------------------------------------ */
+
+/* Bytes of the constants of a step. */
+static size_t weight_bytes(const dfqi_program *p, const dfqi_rt_step *s)
+{
+    const dfqi_int_matrix *m = &s->matrix;
+    if (s->integer && m->codes)
+        return (size_t)dfqi_int_packed_bytes(m->n, m->spans, m->k, m->nibbles ? 4 : 8);
+    size_t bytes = 0;
+    for (int32_t k = 0; k < s->n_in; k++)
+        if (s->in[k] >= 0 && p->values[s->in[k]].region == DFQI_RT_CONSTANT)
+            bytes += p->values[s->in[k]].bytes;
+    return bytes;
+}
+
+/* The segments between two heavy ones are a group, through which some images go together: their
+ * values stay in cache. All images of a slice go through a heavy segment together: its weights,
+ * which do not stay there, are read once. */
+static void find_groups(dfqi_program *p)
+{
+    enum { HEAVY = 256 * 1024 };
+    int32_t end = p->n_segments;
+    for (int32_t i = 0; i < p->n_segments; i++) {
+        dfqi_rt_segment *g = &p->segments[i];
+        size_t bytes = 0;
+        for (int32_t k = g->first; k < g->first + g->count; k++)
+            bytes += weight_bytes(p, &p->steps[k]);
+        g->heavy = g->units == 1 && bytes >= HEAVY && p->slice > p->near;
+    }
+    for (int32_t i = p->n_segments - 1; i >= 0; i--) {
+        if (p->segments[i].heavy) end = i + 1;
+        p->segments[i].group_end = end;
+        if (p->segments[i].heavy) end = i;
+    }
+}
+
 /* -- blocks ------------------------------------------------------------------------------------ */
 
 /* Bytes that a value takes for one unit of a step. */
@@ -45,7 +81,7 @@ static size_t unit_bytes(const dfqi_program *p, int32_t value, int64_t units)
  * has. */
 static void choose_block(const dfqi_program *p, dfqi_rt_segment *g)
 {
-    const int64_t total = p->slice * g->units;
+    const int64_t images = g->heavy ? p->slice : p->near, total = images * g->units;
     size_t largest = sizeof(float);
     int32_t integer = 0;
     for (int32_t i = g->first; i < g->first + g->count; i++) {
@@ -60,8 +96,8 @@ static void choose_block(const dfqi_program *p, dfqi_rt_segment *g)
     }
     int64_t limit = (int64_t)(BLOCK_FLOATS * sizeof(float) / largest);
     if (integer && limit > INTEGER_ROWS) limit = INTEGER_ROWS;
-    if (g->units == 1) limit = p->slice;
-    if (limit < 1 || g->divisible) limit = 1;
+    if (g->units == 1) limit = images;
+    if (limit < 1 || (g->divisible && !g->heavy)) limit = 1;
     const int64_t blocks = (total + limit - 1) / limit;
     g->block = (total + blocks - 1) / blocks;
 }
@@ -104,7 +140,25 @@ static size_t lines(size_t n, size_t bytes)
     return (size + DFQI_ALIGN - 1) / DFQI_ALIGN * DFQI_ALIGN;
 }
 
-/* Values that one segment makes and reads go with the block, others with the slice. */
+/* While images go through a group one after the other, all values of the others that come from
+ * elsewhere or go there live. */
+static dfqi_life life_in_slice(dfqi_program *p, int32_t value, int32_t first, int32_t last)
+{
+    dfqi_rt_value *v = &p->values[value];
+    const dfqi_rt_segment *g = p->segments;
+    if (g[first].group_end == g[last].group_end && p->slice > p->near) {
+        v->region = DFQI_RT_GROUP;
+        return (dfqi_life){value, POOL_SLICE, first, last, lines((size_t)p->near, v->bytes), 0};
+    }
+    if (p->slice > p->near) {
+        while (first > 0 && g[first - 1].group_end == g[first].group_end) first--;
+        last = g[last].group_end - 1;
+    }
+    return (dfqi_life){value, POOL_SLICE, first, last, lines((size_t)p->slice, v->bytes), 0};
+}
+
+/* Values that one segment makes and reads go with the block, those of one group with its images,
+ * others with the slice. */
 static int32_t find_lives(dfqi_program *p, const span *spans, dfqi_life *lives)
 {
     int32_t n = 0;
@@ -123,9 +177,7 @@ static int32_t find_lives(dfqi_program *p, const span *spans, dfqi_life *lives)
                              lines((size_t)g->block, v->bytes / (size_t)g->units),
                              0};
         else
-            *l = (dfqi_life){
-                i, POOL_SLICE, s->first_segment, s->last_segment, lines((size_t)p->slice, v->bytes),
-                0};
+            *l = life_in_slice(p, i, s->first_segment, s->last_segment);
     }
     return n;
 }
@@ -174,6 +226,7 @@ dfq_status dfqi_rt_plan(dfqi_program *p)
     int32_t *placed = dfqi_calloc(p->ctx, n, sizeof *placed);
     if (spans && lives && placed) {
         find_segments(p);
+        find_groups(p);
         for (int32_t g = 0; g < p->n_segments; g++) choose_block(p, &p->segments[g]);
         find_spans(p, spans);
         status = place_values(p, spans, lives, placed);

@@ -156,9 +156,30 @@ static void run_filters(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t i
 }
 
 /* A unit is an image, cut into chunks of panels of filters. */
+/* Several images: filters in parts that stay in cache, for all images. */
+static void run_images(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count)
+{
+    enum { PART = 4 * DFQI_INT_PANEL };
+    const dfqi_conv_shape *c = &s->shape;
+    const int64_t filters = s->matrix.n;
+    if (c->kernel_y * c->kernel_x == 1 && c->stride == 1 && c->pad == 0) { /* rows are pixels */
+        const dfqi_int_rows a = operand(s, f, 1, first);
+        const dfqi_int_output o = output(s, f, 1, first);
+        f->p->ik->product(count * c->out_y * c->out_x, &a, &s->matrix, &o);
+        return;
+    }
+    for (int64_t from = 0; from < filters; from += PART)
+        for (int64_t u = first; u < first + count; u++)
+            run_filters(s, f, u, from, filters - from < PART ? filters - from : PART);
+}
+
 static void run_conv(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count)
 {
     const int64_t panels = s->divisible, filters = s->matrix.n;
+    if (f->chunks == 1 && count > 1) {
+        run_images(s, f, first, count);
+        return;
+    }
     for (int64_t u = first; u < first + count; u++) {
         const int64_t c = u % f->chunks;
         const int64_t from = panels * c / f->chunks * DFQI_INT_PANEL;

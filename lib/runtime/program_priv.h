@@ -12,6 +12,7 @@ typedef enum dfqi_rt_region {
     DFQI_RT_NONE,     /* nowhere: a constant of which the extents alone matter */
     DFQI_RT_CONSTANT, /* in the program */
     DFQI_RT_SLICE,    /* with the images that are computed together */
+    DFQI_RT_GROUP,    /* the same, for images that go through a group of segments together */
     DFQI_RT_BLOCK,    /* with a thread, for one block of a segment */
     DFQI_RT_OUTPUT    /* with the runtime, for the whole batch */
 } dfqi_rt_region;
@@ -71,6 +72,8 @@ typedef struct dfqi_rt_step {
  * one begins. */
 typedef struct dfqi_rt_segment {
     int32_t first, count; /* steps */
+    int32_t group_end;    /* the first segment behind its group (plan.c) */
+    int32_t heavy;        /* 1: its weights are many; a group of its own */
     int64_t units, block; /* of one image; of a block at most */
     int64_t divisible;
 } dfqi_rt_segment;
@@ -100,6 +103,7 @@ typedef struct dfqi_program {
     dfqi_rt_part *parts;         /* in the order of their first step */
     char *constants;
     int64_t batch, slice; /* images of a run and of a slice, at most */
+    int64_t near;         /* of a slice that go through a group of segments before the next ones */
     size_t constant_bytes, slice_bytes, block_bytes, scratch_bytes, output_bytes;
     int64_t channels, classes;
     int32_t quantized;
@@ -217,6 +221,7 @@ struct dfqi_rt_frame {
     const dfqi_pixels *pixels;
     char *slice, *block, *scratch, *outputs;
     int64_t first, images; /* of the batch */
+    int64_t base;          /* the first image of the slice that goes through a group now */
     int64_t chunks;        /* of a unit of divisible steps */
     double *seconds;       /* of each part, of this thread; NULL: not measured */
 };

@@ -34,6 +34,18 @@ static void run_block(const dfqi_rt_segment *g, const dfqi_rt_frame *f, int64_t 
 
 /* -- each thread its images -------------------------------------------------------------------- */
 
+/* Images of the slice through a group of segments. */
+static void run_group(const dfqi_rt_segment *group, dfqi_rt_frame *f, int64_t image, int64_t count)
+{
+    const dfqi_rt_segment *end = f->p->segments + group->group_end;
+    f->base = image;
+    for (const dfqi_rt_segment *g = group; g < end; g++) {
+        const int64_t begin = image * g->units, total = count * g->units;
+        for (int64_t at = 0; at < total; at += g->block)
+            run_block(g, f, begin + at, total - at < g->block ? total - at : g->block);
+    }
+}
+
 static void run_piece(void *arg, int64_t i, int32_t thread)
 {
     const call *c = arg;
@@ -43,10 +55,10 @@ static void run_piece(void *arg, int64_t i, int32_t thread)
     f.slice = c->rt->slices + (size_t)thread * p->slice_bytes;
     f.first = i * c->piece;
     f.images = c->images - f.first < c->piece ? c->images - f.first : c->piece;
-    for (const dfqi_rt_segment *g = p->segments; g < p->segments + p->n_segments; g++) {
-        const int64_t total = f.images * g->units;
-        for (int64_t at = 0; at < total; at += g->block)
-            run_block(g, &f, at, total - at < g->block ? total - at : g->block);
+    for (int32_t k = 0; k < p->n_segments; k = p->segments[k].group_end) {
+        const int64_t n = p->segments[k].heavy ? f.images : p->near;
+        for (int64_t at = 0; at < f.images; at += n)
+            run_group(&p->segments[k], &f, at, f.images - at < n ? f.images - at : n);
     }
 }
 
@@ -117,8 +129,8 @@ dfq_status dfqi_runtime_run(dfqi_runtime *rt, const dfqi_pixels *x, float *logit
         c.piece = c.images / threads < p->slice ? c.images / threads : p->slice;
         dfqi_parallel_for(rt->ctx, (c.images + c.piece - 1) / c.piece, run_piece, &c);
     }
-    for (int64_t i = c.images; i < x->n; i += p->slice)
-        run_together(&c, i, x->n - i < p->slice ? x->n - i : p->slice, threads);
+    for (int64_t i = c.images; i < x->n; i += p->near)
+        run_together(&c, i, x->n - i < p->near ? x->n - i : p->near, threads);
     rt->n = x->n;
     if (logits)
         memcpy(logits, rt->outputs + p->values[p->outputs[0].value].offset,

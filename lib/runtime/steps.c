@@ -12,6 +12,8 @@ void *dfqi_rt_at(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t f
         return f->p->constants + v->offset;
     case DFQI_RT_SLICE:
         return f->slice + v->offset + (size_t)first * unit;
+    case DFQI_RT_GROUP:
+        return f->slice + v->offset + (size_t)(first - f->base * units) * unit;
     case DFQI_RT_BLOCK: /* holds the units of the block alone */
         return f->block + v->offset;
     case DFQI_RT_OUTPUT:

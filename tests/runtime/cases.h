@@ -8,6 +8,7 @@
 #include "quant/cases.h"
 
 TCase *dfqt_bits_case(void);
+TCase *dfqt_groups_case(void);
 TCase *dfqt_input_case(void);
 TCase *dfqt_life_case(void);
 TCase *dfqt_runtime_file_case(void);

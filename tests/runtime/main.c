@@ -6,6 +6,7 @@ int main(void)
 {
     Suite *s = suite_create("runtime");
     suite_add_tcase(s, dfqt_bits_case());
+    suite_add_tcase(s, dfqt_groups_case());
     suite_add_tcase(s, dfqt_input_case());
     suite_add_tcase(s, dfqt_life_case());
     suite_add_tcase(s, dfqt_runtime_file_case());

@@ -97,7 +97,7 @@ ALWAYS_INLINE void finish_any(const finish_columns *from, rows_of r, int64_t row
     }
 }
 
-/* Four vectors at a time: rows of one panel, or half as many of two. A last one may be made twice. */
+/* Four vectors at a time: rows of one panel, or half as many of two. The last may be made twice. */
 ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
                             int64_t row, int panels, int has_add)
 {

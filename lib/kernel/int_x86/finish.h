@@ -43,7 +43,7 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
 /* Rows row .. of them, from sums[rows][ld]. */
 void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
                      int64_t row);
-/* The same for panels of columns that lie beside each other, c[panels], all of kind FINISH_CODES. */
+/* The same for panels that lie beside each other, c[panels], all of kind FINISH_CODES. */
 void INT_ISA(finish_codes)(const finish_columns *c, int64_t panels, const int32_t *sums, int64_t ld,
                            int64_t rows, int64_t row);
 
