@@ -269,10 +269,11 @@ static void find_parts(dfqi_program *p)
     }
 }
 
-static dfq_status lower(const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs, dfqi_program *p)
+static dfq_status lower(const dfqi_model *m, const dfqi_graph *g, dfqi_id x, const dfqi_id *outputs,
+                        dfqi_program *p)
 {
     dfq_context *ctx = g->ctx;
-    dfqi_rt_builder b = {.g = g, .p = p};
+    dfqi_rt_builder b = {.g = g, .scheme = m->quantized ? &m->scheme : NULL, .p = p};
     dfq_status status = DFQ_E_NOMEM;
     size_t values = (size_t)g->n_values + 1, nodes = (size_t)g->n_nodes + 1;
     p->near = near_of(g, p->batch);
@@ -359,7 +360,7 @@ dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o, d
     const int32_t flags = o->n_probes > 0 ? DFQI_GRAPH_WHOLE : DFQI_GRAPH_LEAN;
     DFQI_GOTO(dfqi_model_graph_with(m, 1, flags | DFQI_GRAPH_EXACT, &g, &x, &outputs[0]), out);
     DFQI_GOTO(find_outputs(m, o, g, p, outputs), out);
-    status = lower(g, x, outputs, p);
+    status = lower(m, g, x, outputs, p);
 out:
     dfqi_graph_free(g);
     dfqi_free(ctx, outputs);

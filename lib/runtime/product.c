@@ -27,10 +27,9 @@ static const dfqi_node *sole(const dfqi_rt_builder *b, dfqi_id id)
 static bool fits(const dfqi_rt_builder *b, const dfqi_node *n)
 {
     if (n->op != DFQI_OP_LINEAR && n->op != DFQI_OP_CONV) return false;
-    const int32_t w = dfqi_graph_value(b->g, n->in[1])->node;
     const dfqi_node *q = n->op == DFQI_OP_CONV ? dfqi_rt_one_grid_of(b, n->in[0])
                                                : dfqi_rt_quantizer_of(b, n->in[0]);
-    return q && w >= 0 && dfqi_rt_weight_fits(b, &b->g->nodes[w], q);
+    return q && dfqi_rt_weight_fits(b, n, q);
 }
 
 /* A product at the end of which `n` stands: itself, or its BatchNorm. */

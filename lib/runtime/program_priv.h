@@ -133,16 +133,26 @@ typedef enum dfqi_rt_how {
 /* What is wanted of an id. */
 enum { DFQI_RT_FLOATS = 1, DFQI_RT_CODES = 2 };
 
+/* Where the codes of a weight come from: fq_weight, or a parameter that a file has decoded. */
+typedef struct dfqi_rt_source {
+    dfqi_id w, col;                  /* values, and column factors or DFQI_NONE */
+    const float *scale, *zero_point; /* of each row; NULL: from its values */
+    int32_t bits;
+    bool asymmetric;
+} dfqi_rt_source;
+
 /* Constants of an integer step, which are values, and the nodes that they come from. */
 typedef struct dfqi_rt_weight {
     dfqi_rt_step *step;
-    const dfqi_node *base, *fq, *norm, *quantizer; /* norm: BatchNorm, or NULL */
+    const dfqi_node *base, *norm, *quantizer; /* norm: BatchNorm, or NULL */
+    dfqi_rt_source from;
     int32_t bits;
     int32_t codes, scale, sum, bias;
 } dfqi_rt_weight;
 
 typedef struct dfqi_rt_builder {
-    const dfqi_graph *g; /* of one image */
+    const dfqi_graph *g;       /* of one image */
+    const dfqi_scheme *scheme; /* NULL: of a float network */
     dfqi_program *p;
     int32_t *value_of;      /* of an id of the graph; -1: none yet */
     int32_t (*codes_of)[3]; /* of an id: values of codes, and of grids of rows; -1: none */
@@ -195,8 +205,11 @@ void dfqi_rt_rows_of(const dfqi_value *x, dfqi_rt_step *s);
 /* A new value for the codes of `id`. */
 int32_t dfqi_rt_codes_new(dfqi_rt_builder *b, dfqi_id id);
 
-/* Can the integer kernels multiply codes of the quantizer with the weights that node n makes? */
-bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n, const dfqi_node *quantizer);
+/* False if the product `base` has a weight without codes. */
+bool dfqi_rt_source_of(const dfqi_rt_builder *b, const dfqi_node *base, dfqi_rt_source *out);
+/* Can the integer kernels multiply codes of the quantizer with the weights of `base`? */
+bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *base,
+                         const dfqi_node *quantizer);
 /* Notes the constants of step s for a product and its BatchNorm (NULL: none). Returns the value of
  * the bias, -1: none. The step's matrix is set when they are computed. */
 int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_node *norm,

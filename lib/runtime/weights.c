@@ -34,18 +34,47 @@ static void extremes(const float *w, const float *col, int64_t n, float *lo, flo
     }
 }
 
-/* The grid of row r of the node's weight, w[rows, cols]. */
-static dfqi_row_grid grid_of(const dfqi_rt_builder *b, const dfqi_node *n, const float *w,
+bool dfqi_rt_source_of(const dfqi_rt_builder *b, const dfqi_node *base, dfqi_rt_source *out)
+{
+    const dfqi_value *v = dfqi_graph_value(b->g, base->in[1]);
+    const dfqi_node *fq = v->node < 0 ? NULL : &b->g->nodes[v->node];
+    if (fq) {
+        if (fq->op != DFQI_OP_FQ_WEIGHT) return false;
+        *out = (dfqi_rt_source){.w = fq->in[W],
+                                .col = fq->in[COL],
+                                .scale = content(b, fq->in[SCALE]),
+                                .bits = (int32_t)fq->attr.i[0],
+                                .asymmetric = fq->attr.i[1] != 0};
+        return dfqi_graph_value(b->g, out->w)->kind == DFQI_VALUE_PARAM;
+    }
+    const int32_t i = b->scheme ? dfqi_site_index(b->scheme, base->op, base->name, 1) : -1;
+    if (i < 0 || v->kind != DFQI_VALUE_PARAM) return false;
+    const dfqi_site *site = &b->scheme->sites[i];
+    if (!site->follows || !site->scale) return false;
+    *out = (dfqi_rt_source){.w = base->in[1],
+                            .col = DFQI_NONE,
+                            .scale = dfqi_tensor_f32(site->scale),
+                            .bits = site->bits,
+                            .asymmetric = site->zero_point != NULL};
+    if (site->zero_point) out->zero_point = dfqi_tensor_f32(site->zero_point);
+    return true;
+}
+
+/* The grid of row r of the weight w[rows, cols]. */
+static dfqi_row_grid grid_of(const dfqi_rt_builder *b, const dfqi_rt_source *s, const float *w,
                              int64_t r, int64_t cols)
 {
-    const float *col = content(b, n->in[COL]);
-    const float *scale = content(b, n->in[SCALE]);
-    const int bits = (int)n->attr.i[0];
     float lo = 0.0f, hi = 0.0f;
-    if (!scale) extremes(w + r * cols, col, cols, &lo, &hi);
-    if (n->attr.i[1]) return dfqi_row_grid_asymmetric(bits, lo, hi);
-    dfqi_row_grid g = dfqi_row_grid_symmetric(bits, fmaxf(-lo, hi));
-    if (scale) g.scale = scale[r];
+    if (s->zero_point) {
+        dfqi_row_grid g = dfqi_row_grid_codes(s->bits);
+        g.scale = s->scale[r];
+        g.zero_point = s->zero_point[r];
+        return g;
+    }
+    if (!s->scale) extremes(w + r * cols, content(b, s->col), cols, &lo, &hi);
+    if (s->asymmetric) return dfqi_row_grid_asymmetric(s->bits, lo, hi);
+    dfqi_row_grid g = dfqi_row_grid_symmetric(s->bits, fmaxf(-lo, hi));
+    if (s->scale) g.scale = s->scale[r];
     return g;
 }
 
@@ -57,29 +86,28 @@ static float number_of(const dfqi_row_grid *g, float w, const float *col, int64_
 }
 
 /* Codes less zero points need more bits than codes, up to a byte. */
-static int bits_of(const dfqi_rt_builder *b, const dfqi_node *n)
+static int bits_of(const dfqi_rt_builder *b, const dfqi_rt_source *s)
 {
-    const int64_t rows = dfqi_graph_value(b->g, n->in[W])->dims[0];
-    const int64_t cols = count_of(b, n->in[W]) / rows;
-    int bits = (int)n->attr.i[0];
-    for (int64_t r = 0; r < rows && n->attr.i[1]; r++) {
-        const dfqi_row_grid g = grid_of(b, n, content(b, n->in[W]), r, cols);
+    const dfqi_value *v = dfqi_graph_value(b->g, s->w);
+    const float *w = s->zero_point ? NULL : content(b, s->w);
+    int bits = s->bits;
+    for (int64_t r = 0; r < v->dims[0] && s->asymmetric; r++) {
+        const dfqi_row_grid g = grid_of(b, s, w, r, dfqi_value_count(v) / v->dims[0]);
         const float lo = g.qmin - g.zero_point, hi = g.qmax - g.zero_point;
         while (bits < 9 && (lo < -ldexpf(1.0f, bits - 1) || hi >= ldexpf(1.0f, bits - 1))) bits++;
     }
     return bits;
 }
 
-bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n, const dfqi_node *quantizer)
+bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *base,
+                         const dfqi_node *quantizer)
 {
-    if (n->op != DFQI_OP_FQ_WEIGHT || dfqi_graph_value(b->g, n->in[W])->kind != DFQI_VALUE_PARAM)
-        return false;
+    dfqi_rt_source s;
+    if (!dfqi_rt_source_of(b, base, &s)) return false;
     const bool channels = quantizer->op == DFQI_OP_FQ && count_of(b, quantizer->in[1]) > 1;
-    /* asymmetric grids are looked at before they are used (bits_of) */
-    if (n->attr.i[1] && dfqi_graph_value(b->g, n->in[W])->tensor->fill) return false;
-    const int64_t cols = count_of(b, n->in[W]) / dfqi_graph_value(b->g, n->in[W])->dims[0];
-    if (n->in[COL] != (channels ? quantizer->in[1] : DFQI_NONE) || cols > DFQI_INT_K ||
-        bits_of(b, n) > 8)
+    const int64_t cols = count_of(b, s.w) / dfqi_graph_value(b->g, s.w)->dims[0];
+    if (s.col != (channels ? quantizer->in[1] : DFQI_NONE) || cols > DFQI_INT_K ||
+        bits_of(b, &s) > 8)
         return false;
     /* sums of codes times codes, and of codes times zero points, fit in 32 bits together */
     const float most = (float)(INT32_MAX / (128 * cols)) - 255.0f;
@@ -91,12 +119,12 @@ bool dfqi_rt_weight_fits(const dfqi_rt_builder *b, const dfqi_node *n, const dfq
 int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_node *norm,
                           const dfqi_node *quantizer, dfqi_rt_step *s)
 {
-    const dfqi_node *fq = &b->g->nodes[dfqi_graph_value(b->g, base->in[1])->node];
-    const int64_t rows = dfqi_graph_value(b->g, fq->in[W])->dims[0];
-    const int64_t cols = count_of(b, fq->in[W]) / rows;
     dfqi_rt_weight *w = &b->weights[b->n_weights++];
-    *w = (dfqi_rt_weight){.step = s, .base = base, .fq = fq, .norm = norm, .quantizer = quantizer};
-    w->bits = bits_of(b, fq);
+    *w = (dfqi_rt_weight){.step = s, .base = base, .norm = norm, .quantizer = quantizer};
+    (void)dfqi_rt_source_of(b, base, &w->from); /* it fits */
+    const int64_t rows = dfqi_graph_value(b->g, w->from.w)->dims[0];
+    const int64_t cols = count_of(b, w->from.w) / rows;
+    w->bits = bits_of(b, &w->from);
     const int64_t bytes = base->op == DFQI_OP_LINEAR ? dfqi_int_packed_bytes(rows, 1, cols, w->bits)
                           : s->depthwise
                               ? dfqi_int_depthwise_bytes(&s->shape)
@@ -119,9 +147,9 @@ static void *place_of(const dfqi_rt_builder *b, int32_t value)
 static void make_codes(const dfqi_rt_builder *b, const dfqi_rt_weight *w, const float *from,
                        int64_t cols, int8_t *codes, float *scale)
 {
-    const float *col = content(b, w->fq->in[COL]);
+    const float *col = content(b, w->from.col);
     for (int64_t r = 0; r < w->step->matrix.n; r++) {
-        const dfqi_row_grid g = grid_of(b, w->fq, from, r, cols);
+        const dfqi_row_grid g = grid_of(b, &w->from, from, r, cols);
         scale[r] = g.scale;
         for (int64_t i = 0; i < cols; i++) {
             const float number = number_of(&g, from[r * cols + i], col, i);
@@ -173,9 +201,9 @@ static dfq_status pack(const dfqi_rt_builder *b, const dfqi_rt_weight *w, int64_
 
 dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight *w)
 {
-    const int64_t rows = w->step->matrix.n, cols = count_of(b, w->fq->in[W]) / rows;
+    const int64_t rows = w->step->matrix.n, cols = count_of(b, w->from.w) / rows;
     float *scale = place_of(b, w->scale);
-    const dfq_tensor *t = dfqi_graph_value(b->g, w->fq->in[W])->tensor;
+    const dfq_tensor *t = dfqi_graph_value(b->g, w->from.w)->tensor;
     dfq_status status = DFQ_E_NOMEM;
     int8_t *codes = dfqi_alloc(b->p->ctx, (size_t)(rows * cols));
     float *own = t->fill ? dfqi_alloc(b->p->ctx, (size_t)(rows * cols) * sizeof *own) : NULL;
@@ -184,7 +212,7 @@ dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight
     make_codes(b, w, own ? own : dfqi_tensor_f32(t), cols, codes, scale);
     if (w->norm) add_norm(b, w, scale);
     status = pack(b, w, cols, codes, scale);
-    if (w->fq->in[COL] >= 0) add_zero_points(b, w, cols, codes, place_of(b, w->sum));
+    if (w->from.col >= 0) add_zero_points(b, w, cols, codes, place_of(b, w->sum));
 out:
     dfqi_free(b->p->ctx, codes);
     dfqi_free(b->p->ctx, own);

@@ -29,6 +29,8 @@ dfq_tensor *dfqt_forward(const dfq_graph *g, const dfq_tensor *images);
 enum {
     DFQT_LOW_RESNET = DFQI_FAMILY_COUNT,
     DFQT_LOW_MBCONV,
+    DFQT_LOW_WIDE,   /* a ResNet of several panels of filters, which threads share */
+    DFQT_LOW_RANGES, /* the same on asymmetric grids that follow the weights */
     DFQT_LOW_PARITY, /* a transformer, like the next */
     DFQT_LOW_STATIC,
     DFQT_LOW_ROW,

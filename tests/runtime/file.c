@@ -28,15 +28,17 @@ static void teardown(void)
 }
 
 /* A quantized network from its file, with codes that become floats first and with such that do not,
- * and a float one. */
+ * and a float one: they have the bits of the network that was saved, and as many products on
+ * codes. */
 START_TEST(test_load)
 {
     dfq_context *ctx = dfqt_context(2);
     dfq_graph *made = dfqt_network(ctx, _i), *g;
     dfq_tensor *x = dfqt_family_images(made, IMAGES);
     dfq_runtime_options o;
-    dfq_runtime *rt, *from;
-    static float logits[2][IMAGES * 1000];
+    dfq_runtime *rt, *from, *before;
+    dfq_runtime_info info = {.struct_size = sizeof info};
+    static float logits[3][IMAGES * 1000];
     OK(ctx, dfq_graph_save(made, path, 0));
     OK(ctx, dfq_graph_load(ctx, path, NULL, &g));
     dfq_runtime_options_init(&o, sizeof o);
@@ -46,6 +48,12 @@ START_TEST(test_load)
     dfqt_run_images(rt, x, 0, IMAGES, logits[0]);
     dfqt_run_images(from, x, 0, IMAGES, logits[1]);
     ck_assert(memcmp(logits[0], logits[1], sizeof logits[0]) == 0);
+    OK(ctx, dfq_runtime_create(made, &o, &before));
+    dfqt_run_images(before, x, 0, IMAGES, logits[2]);
+    ck_assert(memcmp(logits[0], logits[2], sizeof logits[0]) == 0);
+    OK(ctx, dfq_runtime_get_info(from, &info));
+    ck_assert_double_ge((double)info.integer_macs, dfqt_integer_share(_i) * (double)info.macs);
+    dfq_runtime_release(before);
     dfq_runtime_release(rt);
     dfq_runtime_release(from);
     dfqi_tensor_release(x);

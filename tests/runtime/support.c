@@ -34,6 +34,38 @@ dfq_tensor *dfqt_forward(const dfq_graph *g, const dfq_tensor *images)
     return z;
 }
 
+static void make_wide(dfq_context *ctx, dfq_graph **out)
+{
+    dfqi_arch a = {
+        .family = DFQI_FAMILY_RESNET,
+        .name = "resnet_wide",
+        .image = 8,
+        .channels = 3,
+        .classes = 3,
+        .eps = 1e-5f,
+        .std = {0.5f, 0.25f, 0.5f},
+        .of.cnn = {
+            .keys = DFQI_KEYS_AKAMASTER, .width = 40, .units = {2, 1}, .small = 1, .padded = 1}};
+    dfqi_network net;
+    OK(ctx, dfqi_network_new(ctx, &a, &net));
+    dfqi_network_init(&net, 6);
+    OK(ctx, dfqi_model_new(&net, NULL, out));
+    dfqi_network_fini(&net);
+}
+
+/* A convolutional network on the grids of a mode. */
+static dfq_graph *quantize_cnn(const dfq_graph *net, int32_t mode)
+{
+    dfq_tensor *x = dfqt_family_images(net, 4);
+    dfq_quantize_options o;
+    dfq_graph *low;
+    dfq_quantize_options_init(&o, sizeof o);
+    o.mode = mode;
+    OK(net->ctx, dfq_graph_quantize(net, x, &o, &low));
+    dfq_tensor_release(x);
+    return low;
+}
+
 dfq_graph *dfqt_network(dfq_context *ctx, int i)
 {
     dfqi_mode mode = i == DFQT_LOW_PARITY ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED;
@@ -44,6 +76,9 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
     if (i == DFQT_LOW_RESNET || i == DFQT_LOW_MBCONV) {
         net = dfqt_family(ctx, i == DFQT_LOW_RESNET ? DFQI_FAMILY_RESNET : DFQI_FAMILY_MBCONV);
         low = dfqt_family_low(net);
+    } else if (i == DFQT_LOW_WIDE || i == DFQT_LOW_RANGES) {
+        make_wide(ctx, &net);
+        low = quantize_cnn(net, i == DFQT_LOW_WIDE ? DFQ_MODE_IMPROVED : DFQ_MODE_PARITY);
     } else {
         OK(ctx, dfqt_teacher(ctx, &net));
         OK(ctx, dfqt_quantize_with(net, mode, (dfqi_widths){4, 4, 0}, grids, &low));
@@ -54,11 +89,10 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
 
 double dfqt_integer_share(int i)
 {
-    static const double share[DFQT_NETWORKS] = {[DFQT_LOW_RESNET] = 0.9,
-                                                [DFQT_LOW_MBCONV] = 0.7,
-                                                [DFQT_LOW_PARITY] = 0.65,
-                                                [DFQT_LOW_STATIC] = 0.65,
-                                                [DFQT_LOW_ROW] = 0.85};
+    static const double share[DFQT_NETWORKS] = {
+        [DFQT_LOW_RESNET] = 0.9, [DFQT_LOW_MBCONV] = 0.7,  [DFQT_LOW_WIDE] = 0.9,
+        [DFQT_LOW_RANGES] = 0.9, [DFQT_LOW_PARITY] = 0.65, [DFQT_LOW_STATIC] = 0.65,
+        [DFQT_LOW_ROW] = 0.85};
     return share[i];
 }
 
