@@ -46,6 +46,11 @@ static dfq_status add_view(struct quantize *q, const dfq_tensor *images, const d
     dfq_status status = look(q, images, labels, &one);
     r->struct_size = sizeof *r;
     if (status == DFQ_OK) status = dfq_diagnosis_get_result(one, r);
+    for (int32_t k = 0; k < DFQ_DIAGNOSIS_LOSSES && status == DFQ_OK; k++) {
+        dfq_diagnosis_loss *l = &d->loss[d->n_views][k];
+        l->struct_size = sizeof *l;
+        status = dfq_diagnosis_get_loss(one, k, l);
+    }
     if (status == DFQ_OK && d->n_views == 0) status = dfq_diagnosis_get_weights(one, &d->weights);
     if (status == DFQ_OK && d->n_views == 0) status = dfq_diagnosis_get_surface(one, &d->surface);
     dfq_diagnosis_release(one);
@@ -125,14 +130,15 @@ static void json_view(struct json *j, const struct diagnosis *d, int v)
     json_real(j, "cosine", r->cosine);
     for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++) {
         json_open(j, loss_names[k], '{');
-        json_real(j, "loss", r->loss[k]);
-        json_real(j, "gradient_norm", r->gradient_norm[k]);
-        json_real(j, "trace", r->trace[k]);
-        json_real(j, "trace_error", r->trace_error[k]);
-        json_int(j, "trace_within_error", report_within_error(r->trace[k], r->trace_error[k]));
-        json_real(j, "eigenvalue", r->eigenvalue[k]);
-        json_int(j, "iterations", r->iterations[k]);
-        json_int(j, "settled", r->settled[k]);
+        const dfq_diagnosis_loss *l = &d->loss[v][k];
+        json_real(j, "loss", l->loss);
+        json_real(j, "gradient_norm", l->gradient_norm);
+        json_real(j, "trace", l->trace);
+        json_real(j, "trace_error", l->trace_error);
+        json_int(j, "trace_within_error", report_within_error(l->trace, l->trace_error));
+        json_real(j, "eigenvalue", l->eigenvalue);
+        json_int(j, "iterations", l->iterations);
+        json_int(j, "settled", l->settled);
         json_close(j, '}');
     }
     json_close(j, '}');
@@ -198,12 +204,13 @@ void diagnose_print(const struct diagnosis *d)
         const dfq_diagnosis_result *r = &d->result[v];
         printf("%d %s images: same class for %d, cosine of gradients %.3f\n", (int)r->images,
                d->real[v] ? "real" : "synthetic", (int)r->agree, r->cosine);
-        for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++)
+        for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++) {
+            const dfq_diagnosis_loss *l = &d->loss[v][k];
             printf("  %-13s  loss %.4g, gradient %.4g, trace %.4g +- %.2g%s, eigenvalue %.4g%s\n",
-                   names[k], r->loss[k], r->gradient_norm[k], r->trace[k], r->trace_error[k],
-                   report_within_error(r->trace[k], r->trace_error[k])
-                       ? " (within its standard error)"
-                       : "",
-                   r->eigenvalue[k], r->settled[k] ? "" : " (not converged)");
+                   names[k], l->loss, l->gradient_norm, l->trace, l->trace_error,
+                   report_within_error(l->trace, l->trace_error) ? " (within its standard error)"
+                                                                 : "",
+                   l->eigenvalue, l->settled ? "" : " (not converged)");
+        }
     }
 }

@@ -15,6 +15,7 @@ struct diagnosis {
     int n_views;
     int real[DIAGNOSE_VIEWS], labelled[DIAGNOSE_VIEWS];
     dfq_diagnosis_result result[DIAGNOSE_VIEWS];
+    dfq_diagnosis_loss loss[DIAGNOSE_VIEWS][DFQ_DIAGNOSIS_LOSSES];
     dfq_tensor *weights, *surface; /* of the first view */
     double temperature;
     int divided; /* the divergence is divided by the number of classes */

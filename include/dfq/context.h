@@ -19,8 +19,10 @@ extern "C" {
 #endif
 
 /** Memory callbacks. They may be called from the library's worker threads as well, so they must be
- *  thread safe. */
+ *  thread safe. Filled by hand: set everything to 0, then struct_size and the callbacks. */
 typedef struct dfq_allocator {
+    uint32_t struct_size; /**< sizeof(dfq_allocator) of the caller */
+    int32_t reserved;     /**< 0 */
     /** Returns `size` bytes aligned to `align` (a power of two), or NULL. */
     void *(*alloc)(size_t size, size_t align, void *user);
     /** Takes back what alloc gave, with the same size and alignment. `ptr` is never NULL. */
@@ -88,7 +90,9 @@ typedef struct dfq_context_options {
 /** Writes defaults: `size` must be sizeof(dfq_context_options) of the caller. */
 DFQ_API void dfq_context_options_init(dfq_context_options *options, size_t size);
 
-/** Creates a context. `options` may be NULL for defaults.
+/** Creates a context.
+ *  @param options     NULL for defaults
+ *  @param out_context to be given back with dfq_context_release()
  *  @return ::DFQ_OK, ::DFQ_E_INVALID (thread count out of range, half an allocator),
  *          ::DFQ_E_UNSUPPORTED (an option this library does not know), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_context_create(const dfq_context_options *options,

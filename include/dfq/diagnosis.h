@@ -54,27 +54,33 @@ typedef struct dfq_diagnosis_options {
     int32_t reserved;          /**< 0 */
 } dfq_diagnosis_options;
 
-/** Results so far; NaN: not measured. Filled by dfq_diagnosis_get_result(). Arrays
- *  have an entry for each loss, DFQ_DIAGNOSIS_KL, _PLAIN, _CE. */
+/** Results so far, of all losses together. Filled by dfq_diagnosis_get_result(). NaN: not
+ *  measured. */
 typedef struct dfq_diagnosis_result {
     uint32_t struct_size;    /**< bytes the caller has room for; set before the call */
     int32_t weights;         /**< quantized weight tensors */
-    int64_t values;          /**< their elements together: trace / values is the mean curvature */
+    int64_t values;          /**< their elements together */
     int64_t images;          /**< how many were given */
     int64_t agree;           /**< on how many teacher and student find the same class */
     int64_t teacher_correct; /**< on how many the teacher finds the label */
     int64_t student_correct; /**< on how many the student does */
     double cosine;           /**< of the angle between the gradients of KL and CE, over all weights
                                   together */
-    double loss[3];          /**< at the student's weights */
-    double gradient_norm[3]; /**< Euclidean */
-    double trace[3];         /**< of the Hessian, by Hutchinson: mean of v^T H v over random signs
-                                  v */
-    double trace_error[3];   /**< standard error of that mean; NaN with one probe */
-    double eigenvalue[3];  /**< of the Hessian, the one of largest magnitude, by power iteration */
-    int32_t iterations[3]; /**< power iterations done */
-    int32_t settled[3];    /**< 1: the last one changed the eigenvalue by 1 % at most */
 } dfq_diagnosis_result;
+
+/** Results of one loss so far. Filled by dfq_diagnosis_get_loss(). NaN: not measured. */
+typedef struct dfq_diagnosis_loss {
+    uint32_t struct_size; /**< bytes the caller has room for; set before the call */
+    int32_t settled;      /**< 1: the last power iteration changed the eigenvalue by 1 % at most */
+    double loss;          /**< at the student's weights */
+    double gradient_norm; /**< Euclidean */
+    double trace;         /**< of the Hessian, by Hutchinson: mean of v^T H v over random signs v.
+                               Divided by dfq_diagnosis_result::values it is the mean curvature */
+    double trace_error;   /**< standard error of that mean; NaN with one probe */
+    double eigenvalue;    /**< of the Hessian, the one of largest magnitude, by power iteration */
+    int32_t iterations;   /**< power iterations done */
+    int32_t reserved;     /**< 0 */
+} dfq_diagnosis_loss;
 
 /** Writes defaults: `size` must be sizeof(dfq_diagnosis_options) of the caller. */
 DFQ_API void dfq_diagnosis_options_init(dfq_diagnosis_options *options, size_t size);
@@ -136,6 +142,11 @@ DFQ_CHECKED dfq_status dfq_diagnosis_load_checkpoint(dfq_diagnosis *diagnosis, c
  *  @return ::DFQ_E_INVALID (struct_size is not set). */
 DFQ_CHECKED dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,
                                                 dfq_diagnosis_result *out_result);
+
+/** The results of loss 0 .. ::DFQ_DIAGNOSIS_LOSSES - 1 (DFQ_DIAGNOSIS_KL, _PLAIN, _CE) so far.
+ *  @return ::DFQ_E_INVALID (there is no such loss, struct_size is not set). */
+DFQ_CHECKED dfq_status dfq_diagnosis_get_loss(const dfq_diagnosis *diagnosis, int32_t loss,
+                                              dfq_diagnosis_loss *out_loss);
 
 /** Results for each quantized weight: a new F32 [weights, ::DFQ_DIAGNOSIS_COUNT], columns
  *  DFQ_DIAGNOSIS_*; NaN: not measured.

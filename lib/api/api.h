@@ -21,6 +21,10 @@ void dfqi_options_init(void *options, size_t size, const void *defaults, size_t 
 DFQI_CHECKED dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given,
                                           void *own, size_t own_size);
 
+/* The same for structs that callers fill by hand, from zeros, and that are not NULL. */
+DFQI_CHECKED dfq_status dfqi_struct_read(dfq_context *ctx, const char *what, const void *given,
+                                         void *own, size_t own_size);
+
 /* The last act of functions that fill an info struct (struct_size first, set by the caller): as
  * much of `own` as the caller has room for. A struct_size too small to be one is DFQ_E_INVALID. */
 DFQI_CHECKED dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own,

@@ -17,6 +17,7 @@ void dfq_context_options_init(dfq_context_options *options, size_t size)
 dfq_status dfq_context_create(const dfq_context_options *options, dfq_context **out_context)
 {
     dfq_context_options o = defaults;
+    dfq_allocator allocator = {.struct_size = sizeof allocator};
 
     if (out_context == NULL) return DFQ_E_INVALID;
     DFQI_TRY(dfqi_options_read(NULL, "dfq_context_options", options, &o, sizeof o));
@@ -25,8 +26,12 @@ dfq_status dfq_context_create(const dfq_context_options *options, dfq_context **
     if (o.max_threads > 0 && o.max_threads < o.threads) return DFQ_E_INVALID;
     if (o.stack_kib != 0 && (o.stack_kib < STACK_MIN || o.stack_kib > STACK_MAX))
         return DFQ_E_INVALID;
-    if (o.allocator != NULL && (o.allocator->alloc == NULL || o.allocator->free == NULL))
-        return DFQ_E_INVALID;
+    if (o.allocator != NULL) {
+        DFQI_TRY(
+            dfqi_struct_read(NULL, "dfq_allocator", o.allocator, &allocator, sizeof allocator));
+        if (allocator.alloc == NULL || allocator.free == NULL) return DFQ_E_INVALID;
+        o.allocator = &allocator;
+    }
     return dfqi_context_create(&o, out_context);
 }
 
@@ -74,7 +79,7 @@ dfq_status dfq_context_set_threads(dfq_context *context, int32_t threads)
                          DFQI_THREADS_MAX);
     if (context->host_pool.parallel_for != NULL)
         return dfqi_fail(context, DFQ_E_INVALID,
-                         "threads cannot be set while the host's own thread pool is in use; change "
+                         "threads cannot be set while the caller's thread pool is in use; change "
                          "the pool instead");
     return dfqi_context_set_threads(context, threads);
 }
@@ -84,7 +89,7 @@ dfq_status dfq_context_set_thread_pool(dfq_context *context, const dfq_thread_po
     dfq_thread_pool own = {.struct_size = sizeof own};
     if (context == NULL) return DFQ_E_INVALID;
     if (pool == NULL) return dfqi_context_set_pool(context, NULL);
-    DFQI_TRY(dfqi_options_read(context, "dfq_thread_pool", pool, &own, sizeof own));
+    DFQI_TRY(dfqi_struct_read(context, "dfq_thread_pool", pool, &own, sizeof own));
     DFQI_NEED(context, own.parallel_for);
     if (own.threads < 1 || own.threads > DFQI_THREADS_MAX)
         return dfqi_fail(context, DFQ_E_INVALID, "dfq_thread_pool: threads is %d, must be 1 to %d",

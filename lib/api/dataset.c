@@ -47,7 +47,7 @@ dfq_status dfq_dataset_create(dfq_context *context, const dfq_dataset_source *so
     if (context == NULL) return DFQ_E_INVALID;
     DFQI_NEED(context, source);
     DFQI_NEED(context, out_dataset);
-    DFQI_TRY(dfqi_options_read(context, "dfq_dataset_source", source, &own, sizeof own));
+    DFQI_TRY(dfqi_struct_read(context, "dfq_dataset_source", source, &own, sizeof own));
     dfq_dataset *ds = dfqi_calloc(context, 1, sizeof *ds);
     if (ds == NULL) return DFQ_E_NOMEM;
     dfq_status status = dfqi_dataset_create(context, &own, &ds->d);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "base/check.h"
 #include "base/memory.h"
 #include "tune/diagnose.h"
 
@@ -132,18 +133,26 @@ dfq_status dfq_diagnosis_get_result(const dfq_diagnosis *diagnosis,
                                 .teacher_correct = a.teacher,
                                 .student_correct = a.student,
                                 .cosine = s ? s->cosine : (double)NAN};
-    for (int k = 0; k < DFQI_SLOPES; k++) {
-        dfqi_loss_curvature_loss none = {NAN, NAN, NAN, NAN, NAN, 0, 0};
-        const dfqi_loss_curvature_loss *l = s ? &s->loss[k] : &none;
-        out.loss[k] = l->loss;
-        out.gradient_norm[k] = l->norm;
-        out.trace[k] = l->trace;
-        out.trace_error[k] = l->trace_error;
-        out.eigenvalue[k] = l->eigenvalue;
-        out.iterations[k] = l->iterations;
-        out.settled[k] = l->settled;
-    }
     return dfqi_info_write(diagnosis->ctx, "dfq_diagnosis_result", &out, sizeof out, out_result);
+}
+
+dfq_status dfq_diagnosis_get_loss(const dfq_diagnosis *diagnosis, int32_t loss,
+                                  dfq_diagnosis_loss *out_loss)
+{
+    static const dfqi_loss_curvature_loss none = {NAN, NAN, NAN, NAN, NAN, 0, 0};
+    if (diagnosis == NULL) return DFQ_E_INVALID;
+    DFQI_NEED(diagnosis->ctx, out_loss);
+    DFQI_TRY(dfqi_check_index(diagnosis->ctx, "loss", loss, DFQI_SLOPES));
+    const dfqi_loss_curvature *s = dfqi_diagnosis_curvature(diagnosis->d);
+    const dfqi_loss_curvature_loss *l = s ? &s->loss[loss] : &none;
+    dfq_diagnosis_loss out = {.settled = l->settled,
+                              .loss = l->loss,
+                              .gradient_norm = l->norm,
+                              .trace = l->trace,
+                              .trace_error = l->trace_error,
+                              .eigenvalue = l->eigenvalue,
+                              .iterations = l->iterations};
+    return dfqi_info_write(diagnosis->ctx, "dfq_diagnosis_loss", &out, sizeof out, out_loss);
 }
 
 const char *dfq_diagnosis_get_name(const dfq_diagnosis *diagnosis, int32_t i)

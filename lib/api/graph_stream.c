@@ -10,7 +10,7 @@
 static dfq_status read_reader(dfq_context *ctx, const dfq_reader *given, dfqi_source *out)
 {
     dfq_reader own = {.struct_size = sizeof own};
-    DFQI_TRY(dfqi_options_read(ctx, "dfq_reader", given, &own, sizeof own));
+    DFQI_TRY(dfqi_struct_read(ctx, "dfq_reader", given, &own, sizeof own));
     if (own.reserved != 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "dfq_reader.reserved is %d, must be 0",
                          (int)own.reserved);
@@ -117,7 +117,7 @@ dfq_status dfq_graph_save_to_writer(const dfq_graph *graph, const dfq_writer *wr
     dfq_writer own = {.struct_size = sizeof own};
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, writer);
-    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_writer", writer, &own, sizeof own));
+    DFQI_TRY(dfqi_struct_read(graph->ctx, "dfq_writer", writer, &own, sizeof own));
     if (own.write == NULL || own.reserved != 0)
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "dfq_writer: write must be a function, and reserved must be 0");

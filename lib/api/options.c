@@ -29,40 +29,52 @@ static bool is_unfilled(const unsigned char *given, size_t size, const unsigned 
     return set > 0 && (zero == set || (set >= MANY && zero > set * 2 / 3));
 }
 
+dfq_status dfqi_struct_read(dfq_context *ctx, const char *what, const void *given, void *own,
+                            size_t own_size)
+{
+    const unsigned char *bytes = given;
+    uint32_t size, own_struct_size = (uint32_t)own_size;
+    memcpy(&size, given, sizeof size);
+    if (size < sizeof size) {
+        if (ctx == NULL) return DFQ_E_INVALID;
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: struct_size is %u, must be sizeof(%s)", what,
+                         (unsigned)size, what);
+    }
+    for (size_t i = own_size; i < size; i++) {
+        if (bytes[i] == 0) continue;
+        if (ctx == NULL) return DFQ_E_UNSUPPORTED;
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "%s: byte %zu is set, must be 0, since this library reads %zu bytes; "
+                         "use the libdfq that belongs to your headers",
+                         what, i, own_size);
+    }
+    memcpy(own, given, size < own_size ? size : own_size);
+    memcpy(own, &own_struct_size, sizeof own_struct_size);
+    return DFQ_OK;
+}
+
 dfq_status dfqi_options_read(dfq_context *ctx, const char *what, const void *given, void *own,
                              size_t own_size)
 {
-    const unsigned char *bytes = given;
-    uint32_t size;
-    uint32_t own_struct_size = (uint32_t)own_size;
-    size_t i;
-
-    if (given != NULL) {
-        memcpy(&size, given, sizeof size);
-        if (size < sizeof size) {
-            if (ctx == NULL) return DFQ_E_INVALID;
-            return dfqi_fail(ctx, DFQ_E_INVALID, "%s: struct_size is %u; call %s_init first", what,
-                             (unsigned)size, what);
-        }
-        for (i = own_size; i < size; i++) {
-            if (bytes[i] == 0) continue;
-            if (ctx == NULL) return DFQ_E_UNSUPPORTED;
-            return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                             "%s: byte %zu is set, must be 0, since this library reads %zu bytes; "
-                             "use the libdfq that belongs to your headers",
-                             what, i, own_size);
-        }
-        if (is_unfilled(given, size < own_size ? size : own_size, own)) {
-            if (ctx == NULL) return DFQ_E_INVALID;
-            return dfqi_fail(
-                ctx, DFQ_E_INVALID,
-                "%s: fields that %s_init sets are 0; call it first, then change what you want",
-                what, what);
-        }
-        memcpy(own, given, size < own_size ? size : own_size);
+    uint32_t size, own_struct_size = (uint32_t)own_size;
+    if (given == NULL) {
+        memcpy(own, &own_struct_size, sizeof own_struct_size);
+        return DFQ_OK;
     }
-    memcpy(own, &own_struct_size, sizeof own_struct_size);
-    return DFQ_OK;
+    memcpy(&size, given, sizeof size);
+    if (size < sizeof size) {
+        if (ctx == NULL) return DFQ_E_INVALID;
+        return dfqi_fail(ctx, DFQ_E_INVALID, "%s: struct_size is %u; call %s_init first", what,
+                         (unsigned)size, what);
+    }
+    if (is_unfilled(given, size < own_size ? size : own_size, own)) {
+        if (ctx == NULL) return DFQ_E_INVALID;
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "%s: fields that %s_init sets are 0; call it first, then change what you want", what,
+            what);
+    }
+    return dfqi_struct_read(ctx, what, given, own, own_size);
 }
 
 dfq_status dfqi_info_write(dfq_context *ctx, const char *what, const void *own, size_t own_size,

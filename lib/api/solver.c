@@ -36,7 +36,7 @@ dfq_status dfqi_constraints_read(dfq_context *ctx, const dfq_constraint *given, 
                 "limit %d: struct_size is %u; set it to sizeof(dfq_constraint) in every limit",
                 (int)j, (unsigned)one->struct_size);
         out[j] = (dfq_constraint){.struct_size = 0};
-        DFQI_TRY(dfqi_options_read(ctx, "dfq_constraint", one, &out[j], sizeof out[j]));
+        DFQI_TRY(dfqi_struct_read(ctx, "dfq_constraint", one, &out[j], sizeof out[j]));
     }
     return DFQ_OK;
 }

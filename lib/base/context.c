@@ -34,7 +34,7 @@ static int32_t threads_of(int32_t wanted)
 
 dfq_status dfqi_context_create(const dfq_context_options *o, dfq_context **out)
 {
-    static const dfq_allocator libc_allocator = {libc_alloc, libc_free, NULL};
+    static const dfq_allocator libc_allocator = {.alloc = libc_alloc, .free = libc_free};
     static const dfq_context_options defaults = {0};
     const dfq_allocator *a;
     dfq_context *ctx;

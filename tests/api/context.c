@@ -88,7 +88,34 @@ START_TEST(test_refused_options)
     o.allocator = &half;
     ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_E_INVALID);
     half = fail_alloc_init(&fa, 0);
+    half.struct_size = 0;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_E_INVALID);
+    ck_assert_int_eq(fa.calls, 0);
+    half = fail_alloc_init(&fa, 0);
     ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_E_NOMEM);
+    ck_assert_ptr_null(ctx);
+}
+END_TEST
+
+/* An allocator with a field that this library does not know. */
+START_TEST(test_newer_allocator)
+{
+    fail_alloc fa;
+    struct {
+        dfq_allocator known;
+        uint64_t later;
+    } a = {.known = fail_alloc_init(&fa, -1)};
+    dfq_context_options o;
+    dfq_context *ctx = NULL;
+    dfq_context_options_init(&o, sizeof o);
+    o.allocator = &a.known;
+    a.known.struct_size = sizeof a;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_OK);
+    dfq_context_release(ctx);
+    ck_assert(fa.calls > 0 && fa.live_bytes == 0);
+    a.later = 1;
+    ctx = NULL;
+    ck_assert_int_eq(dfq_context_create(&o, &ctx), DFQ_E_UNSUPPORTED);
     ck_assert_ptr_null(ctx);
 }
 END_TEST
@@ -327,6 +354,7 @@ TCase *dfqt_api_context_case(void)
     tcase_add_test(t, test_defaults);
     tcase_add_test(t, test_null);
     tcase_add_test(t, test_refused_options);
+    tcase_add_test(t, test_newer_allocator);
     tcase_add_test(t, test_newer_caller);
     tcase_add_test(t, test_older_caller);
     tcase_add_loop_test(t, test_the_same_bits, 0, 2);

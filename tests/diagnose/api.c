@@ -17,6 +17,13 @@ static dfq_diagnosis_options small_options(void)
     return o;
 }
 
+static dfq_diagnosis_loss loss_of(const dfq_diagnosis *d, int32_t loss)
+{
+    dfq_diagnosis_loss l = {.struct_size = sizeof l};
+    ck_assert_int_eq(dfq_diagnosis_get_loss(d, loss, &l), DFQ_OK);
+    return l;
+}
+
 START_TEST(test_whole_life)
 {
     dfqt_pair p = dfqt_pair_new(2, DFQI_MODE_IMPROVED, 5);
@@ -32,7 +39,7 @@ START_TEST(test_whole_life)
     ck_assert_int_eq(dfq_tensor_get_dims(rows)[1], DFQ_CROSSED_COUNT);
     ck_assert_int_eq(dfq_diagnosis_create(p.teacher, p.student, p.images, NULL, &o, &d), DFQ_OK);
     ck_assert_int_eq(dfq_diagnosis_get_result(d, &r), DFQ_OK);
-    ck_assert(isnan(r.cosine) && isnan(r.loss[0]) && r.agree == 0 && r.images == 5);
+    ck_assert(isnan(r.cosine) && isnan(loss_of(d, 0).loss) && r.agree == 0 && r.images == 5);
     ck_assert_int_eq(dfq_diagnosis_get_surface(d, &surface), DFQ_OK);
     ck_assert(isnan(*(float *)dfq_tensor_get_data(surface)));
     dfq_tensor_release(surface);
@@ -42,9 +49,11 @@ START_TEST(test_whole_life)
     ck_assert_int_eq(dfq_diagnosis_step(d, &finished), DFQ_OK);
     ck_assert_int_eq(finished, 1);
     ck_assert_int_eq(dfq_diagnosis_get_result(d, &r), DFQ_OK);
-    ck_assert(fabs(r.cosine) <= 1 && r.loss[DFQ_DIAGNOSIS_KL] > 0 && r.teacher_correct == 5);
-    ck_assert(isfinite(r.trace[DFQ_DIAGNOSIS_CE]) && r.trace_error[DFQ_DIAGNOSIS_CE] > 0);
-    ck_assert(isfinite(r.eigenvalue[2]) && r.iterations[2] <= 2 && r.weights == 10);
+    ck_assert(fabs(r.cosine) <= 1 && r.teacher_correct == 5 && r.weights == 10);
+    ck_assert(loss_of(d, DFQ_DIAGNOSIS_KL).loss > 0);
+    const dfq_diagnosis_loss ce = loss_of(d, DFQ_DIAGNOSIS_CE);
+    ck_assert(isfinite(ce.trace) && ce.trace_error > 0);
+    ck_assert(isfinite(ce.eigenvalue) && ce.iterations > 0 && ce.iterations <= 2);
     ck_assert_int_eq(dfq_diagnosis_get_weights(d, &weights), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(weights)[0], r.weights);
     ck_assert_int_eq(dfq_tensor_get_dims(weights)[1], DFQ_DIAGNOSIS_COUNT);
@@ -57,8 +66,8 @@ START_TEST(test_whole_life)
         trace += (double)w[DFQ_DIAGNOSIS_TRACE + DFQ_DIAGNOSIS_CE];
         ck_assert_str_eq(dfq_diagnosis_get_name(d, i), dfq_crossings_get_name(crossings, i));
     }
-    ck_assert(fabs(sqrt(square) - r.gradient_norm[2]) < 1e-5 * r.gradient_norm[2]);
-    ck_assert(fabs(trace - r.trace[2]) < 1e-4 * (fabs(trace) + 1));
+    ck_assert(fabs(sqrt(square) - ce.gradient_norm) < 1e-5 * ce.gradient_norm);
+    ck_assert(fabs(trace - ce.trace) < 1e-4 * (fabs(trace) + 1));
     ck_assert_int_eq(dfq_diagnosis_get_surface(d, &surface), DFQ_OK);
     ck_assert_int_eq(dfq_tensor_get_dims(surface)[0], DFQ_DIAGNOSIS_LOSSES);
     ck_assert_int_eq(dfq_tensor_get_dims(surface)[2], 3);
@@ -78,6 +87,7 @@ START_TEST(test_bad_arguments)
     dfq_diagnosis *d = NULL;
     dfq_tensor *t = NULL;
     dfq_diagnosis_result r = {.struct_size = 0};
+    dfq_diagnosis_loss loss = {.struct_size = sizeof loss}, unset = {.struct_size = 0};
     dfq_diagnosis_options o = small_options();
     int32_t finished;
     struct {
@@ -120,6 +130,12 @@ START_TEST(test_bad_arguments)
     ck_assert_int_eq(dfq_diagnosis_run(NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_diagnosis_get_result(d, &r), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_diagnosis_get_result(d, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_diagnosis_get_loss(d, 0, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_diagnosis_get_loss(NULL, 0, &loss), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_diagnosis_get_loss(d, 0, &unset), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_diagnosis_get_loss(d, -1, &loss), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_diagnosis_get_loss(d, DFQ_DIAGNOSIS_LOSSES, &loss), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(p.ctx->error, "loss is 3, must be 0 to 2"));
     ck_assert_int_eq(dfq_diagnosis_get_weights(d, NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_diagnosis_get_surface(d, &t), DFQ_E_INVALID); /* there is no grid */
     ck_assert_ptr_nonnull(strstr(p.ctx->error, "loss surface was not computed"));

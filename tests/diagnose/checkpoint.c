@@ -63,6 +63,11 @@ static uint64_t bits_of(const dfqt_pair *p, const dfq_diagnosis *d)
     works(p, dfq_diagnosis_get_weights(d, &weights));
     works(p, dfq_diagnosis_get_surface(d, &surface));
     uint64_t hash = dfqi_hash(DFQI_HASH_START, &r, sizeof r);
+    for (int32_t k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++) {
+        dfq_diagnosis_loss l = {.struct_size = sizeof l};
+        works(p, dfq_diagnosis_get_loss(d, k, &l));
+        hash = dfqi_hash(hash, &l, sizeof l);
+    }
     hash = dfqi_hash(hash, dfq_tensor_get_data(weights), dfq_tensor_get_bytes(weights));
     hash = dfqi_hash(hash, dfq_tensor_get_data(surface), dfq_tensor_get_bytes(surface));
     dfq_tensor_release(weights);

@@ -28,7 +28,7 @@ static inline void target_free(void *ptr, size_t size, size_t align, void *user)
 
 static inline dfq_context *target_context(void)
 {
-    const dfq_allocator a = {target_alloc, target_free, NULL};
+    const dfq_allocator a = {.alloc = target_alloc, .free = target_free};
     dfq_context_options o = {0};
     dfq_context *ctx = NULL;
     o.struct_size = sizeof o;

@@ -41,7 +41,7 @@ static inline void fail_alloc_put(void *ptr, size_t size, size_t align, void *us
 /* `fa` must outlive the context that uses the allocator. */
 static inline dfq_allocator fail_alloc_init(fail_alloc *fa, int64_t fail_at)
 {
-    dfq_allocator a;
+    dfq_allocator a = {.struct_size = sizeof a};
     fa->fail_at = fail_at;
     fa->calls = 0;
     fa->live_bytes = 0;

@@ -26,7 +26,8 @@ static inline void nan_alloc_put(void *ptr, size_t size, size_t align, void *use
 
 static inline dfq_context *nan_alloc_context(int32_t threads)
 {
-    static const dfq_allocator a = {nan_alloc_get, nan_alloc_put, NULL};
+    static const dfq_allocator a = {
+        .struct_size = sizeof a, .alloc = nan_alloc_get, .free = nan_alloc_put};
     dfq_context_options o;
     dfq_context *ctx = NULL;
     dfq_context_options_init(&o, sizeof o);

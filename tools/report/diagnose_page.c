@@ -30,9 +30,10 @@ static void fill_views(const struct diagnosis *d, struct diagnose_page *p)
         snprintf(p->names[v], TEXT, "%lld %s images", (long long)r->images,
                  d->real[v] ? "real" : "synthetic");
         for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++) {
-            const struct report_loss one = {names[k],     r->loss[k],        r->gradient_norm[k],
-                                            r->trace[k],  r->trace_error[k], r->eigenvalue[k],
-                                            r->settled[k]};
+            const dfq_diagnosis_loss *l = &d->loss[v][k];
+            const struct report_loss one = {names[k],  l->loss,        l->gradient_norm,
+                                            l->trace,  l->trace_error, l->eigenvalue,
+                                            l->settled};
             p->losses[v][k] = one;
         }
         const struct report_view view = {p->names[v],
