@@ -9,7 +9,7 @@
 
 #include "base/progress.h"
 #include "base/rng.h"
-#include "kernel/kernel_priv.h"
+#include "kernel/tables.h"
 
 enum {
     TOKENS = 197,

@@ -85,103 +85,84 @@ void help_program(FILE *f)
 }
 
 /* Defaults come from the library, so that help cannot be wrong about them. */
-static void put_default(FILE *f, enum verb verb, enum option_id id)
+static void put_explore_default(FILE *f, enum option_id id)
 {
-    dfq_synthesizer_options g, gp, gg;
     dfq_solver_options s;
-    dfq_tuner_options t, p, a, ap;
-    dfq_generator_options l;
     dfq_explorer_options e;
     dfq_explorer_options_init(&e, sizeof e);
     dfq_solver_options_init(&s, sizeof s);
+    const struct {
+        enum option_id id;
+        int64_t value;
+    } wholes[] = {{OPT_WARMUP_STEPS, e.warmup_steps},
+                  {OPT_TRAIN_STEPS, e.train_steps},
+                  {OPT_EVALUATOR_STEPS, e.evaluator_steps},
+                  {OPT_STEPS, s.steps},
+                  {OPT_BATCH, e.batch}};
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++)
+        if (wholes[i].id == id) fprintf(f, " (%lld)", (long long)wholes[i].value);
+    if (id == OPT_COST_FUNCTION) fprintf(f, " (%s)", option_cost_name(DFQ_COST_MEAN));
+    if (id == OPT_RULE) fprintf(f, " (%s)", option_rule_name(DFQ_RULE_CONSTRAINT_GRADIENT));
+    if (id == OPT_EVALUATOR) fprintf(f, " (%s)", option_evaluator_name(e.evaluator));
+}
+
+static void put_images_default(FILE *f, enum verb verb, enum option_id id)
+{
+    dfq_synthesizer_options g, gp, gg;
+    dfq_generator_options l;
     dfq_synthesizer_options_init(&g, sizeof g, DFQ_SYNTHESIZER_ATTENTION, DFQ_MODE_IMPROVED, NULL);
     dfq_synthesizer_options_init(&gp, sizeof gp, DFQ_SYNTHESIZER_ATTENTION, DFQ_MODE_PARITY, NULL);
     dfq_synthesizer_options_init(&gg, sizeof gg, DFQ_SYNTHESIZER_GDFQ, DFQ_MODE_IMPROVED, NULL);
+    dfq_generator_options_init(&l, sizeof l, DFQ_RECIPE_AIT, NULL);
+    if (id == OPT_IMAGES && verb == VERB_EVAL) fputs(" (all)", f);
+    if (id == OPT_IMAGES && verb != VERB_EVAL) fprintf(f, " (%lld)", (long long)g.images);
+    if (id == OPT_ITERS) {
+        fprintf(f, " (%lld, parity %lld", (long long)g.iterations, (long long)gp.iterations);
+        if (verb == VERB_SYNTH) fprintf(f, "; of a generator %lld", (long long)gg.iterations);
+        fputs(")", f);
+    }
+    if (id == OPT_BATCH) {
+        fprintf(f, " (%lld", (long long)g.batch);
+        fprintf(f, verb == VERB_SYNTH ? "; of a generator %lld)" : "; ait %lld)",
+                (long long)l.batch);
+    }
+    if (id == OPT_GENERATOR) fprintf(f, " (%s)", option_generator_name(l.kind));
+}
+
+static void put_tuning_default(FILE *f, enum option_id id)
+{
+    dfq_tuner_options t, p, a, ap;
     dfq_tuner_options_init(&t, sizeof t, DFQ_RECIPE_MIMIQ, NULL, 0);
     dfq_tuner_options_init(&p, sizeof p, DFQ_RECIPE_MIMIQ_PARITY, NULL, 0);
     dfq_tuner_options_init(&a, sizeof a, DFQ_RECIPE_AIT, NULL, 0);
     dfq_tuner_options_init(&ap, sizeof ap, DFQ_RECIPE_AIT_PARITY, NULL, 0);
-    dfq_generator_options_init(&l, sizeof l, DFQ_RECIPE_AIT, NULL);
-    switch (id) {
-    case OPT_MODE:
-        fputs(" (improved)", f);
-        break;
-    case OPT_KIND:
-        fputs(" (attention; CNNs bns)", f);
-        break;
-    case OPT_IMAGES:
-        if (verb == VERB_EVAL)
-            fputs(" (all)", f);
-        else
-            fprintf(f, " (%lld)", (long long)g.images);
-        break;
-    case OPT_ITERS:
-        fprintf(f, " (%lld, parity %lld", (long long)g.iterations, (long long)gp.iterations);
-        if (verb == VERB_SYNTH) fprintf(f, "; of a generator %lld", (long long)gg.iterations);
-        fputs(")", f);
-        break;
-    case OPT_WARMUP_STEPS:
-        fprintf(f, " (%lld)", (long long)e.warmup_steps);
-        break;
-    case OPT_TRAIN_STEPS:
-        fprintf(f, " (%lld)", (long long)e.train_steps);
-        break;
-    case OPT_COST_FUNCTION:
-        fprintf(f, " (%s)", option_cost_name(DFQ_COST_MEAN));
-        break;
-    case OPT_RULE:
-        fprintf(f, " (%s)", option_rule_name(DFQ_RULE_CONSTRAINT_GRADIENT));
-        break;
-    case OPT_EVALUATOR:
-        fprintf(f, " (%s)", option_evaluator_name(e.evaluator));
-        break;
-    case OPT_EVALUATOR_STEPS:
-        fprintf(f, " (%lld)", (long long)e.evaluator_steps);
-        break;
-    case OPT_STEPS:
-        if (verb == VERB_EXPLORE) {
-            fprintf(f, " (%lld)", (long long)s.steps);
-            break;
-        }
-        fprintf(f, " (%lld; ait %lld)", (long long)t.steps, (long long)a.steps);
-        break;
-    case OPT_BATCH:
-        if (verb == VERB_EXPLORE) {
-            fprintf(f, " (%lld)", (long long)e.batch);
-            break;
-        }
-        fprintf(f, " (%lld", (long long)g.batch);
-        fprintf(f, verb == VERB_SYNTH ? "; of a generator %lld" : "; ait %lld", (long long)l.batch);
-        fputs(")", f);
-        break;
-    case OPT_GENERATOR:
-        fprintf(f, " (%s)", option_generator_name(l.kind));
-        break;
-    case OPT_LOSS:
-        fprintf(f, " (%s)", option_loss_name(LOSS_AIT));
-        break;
-    case OPT_SEED:
-        fputs(" (0)", f);
-        break;
-    case OPT_LR:
+    if (id == OPT_STEPS) fprintf(f, " (%lld; ait %lld)", (long long)t.steps, (long long)a.steps);
+    if (id == OPT_LR)
         fprintf(f, " (%g, parity %g; ait %g, parity %g)", (double)t.learning_rate,
                 (double)p.learning_rate, (double)a.learning_rate, (double)ap.learning_rate);
-        break;
-    case OPT_GAMMA:
-        fprintf(f, " (%g)", (double)t.head_weight);
-        break;
-    case OPT_CONFIG:
-        fputs(" (that of least energy x latency)", f);
-        break;
-    case OPT_THREADS:
-        fputs(" (one per core)", f);
-        break;
-    case OPT_CHECKPOINT:
-        fputs(" (120)", f);
-        break;
-    default:
-        break;
+    if (id == OPT_GAMMA) fprintf(f, " (%g)", (double)t.head_weight);
+}
+
+static void put_default(FILE *f, enum verb verb, enum option_id id)
+{
+    static const struct {
+        enum option_id id;
+        const char *text;
+    } texts[] = {{OPT_MODE, " (improved)"},
+                 {OPT_KIND, " (attention; CNNs bns)"},
+                 {OPT_SEED, " (0)"},
+                 {OPT_CONFIG, " (that of least energy x latency)"},
+                 {OPT_THREADS, " (one per core)"},
+                 {OPT_CHECKPOINT, " (120)"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].id == id) fputs(texts[i].text, f);
+    if (id == OPT_LOSS) fprintf(f, " (%s)", option_loss_name(LOSS_AIT));
+    if (verb == VERB_EXPLORE) {
+        put_explore_default(f, id);
+        return;
     }
+    put_images_default(f, verb, id);
+    put_tuning_default(f, id);
 }
 
 static void put_presets(FILE *f)

@@ -51,12 +51,6 @@ static int take_whole(const struct options *o, const char *name, const char *tex
     return 0;
 }
 
-static int take_count(const struct options *o, const char *name, const char *text, int64_t most,
-                      int64_t *out)
-{
-    return take_whole(o, name, text, 1, most, out);
-}
-
 static int take_seed(const struct options *o, const char *text, uint64_t *out)
 {
     char *end;
@@ -128,32 +122,6 @@ static int take_three(const struct options *o, const char *name, const char *tex
                             name, *text ? text : "empty", least, MOST);
     for (n = 0; n < 3; n++) out[n] = (float)v[n];
     return 0;
-}
-
-/* What a file may not tell of its network. */
-static int take_property(struct options *o, enum option_id id, const char *text)
-{
-    const char *name = option_table[id].name;
-    switch (id) {
-    case OPT_HEADS:
-        return take_count(o, name, text, 4096, &o->heads);
-    case OPT_IMAGE:
-        return take_count(o, name, text, 16384, &o->image);
-    case OPT_STEM:
-        return take_word(o, name, text, option_stem_name, 4, &o->stem);
-    case OPT_MEAN:
-        return take_three(o, name, text, -10, o->mean);
-    case OPT_STD:
-        return take_three(o, name, text, 1e-6, o->std);
-    case OPT_RESIZE:
-        return take_whole(o, name, text, 0, 16384, &o->resize);
-    case OPT_CROP:
-        return take_number(o, name, text, 0.01, 1, &o->crop);
-    case OPT_INTERPOLATION:
-        return take_word(o, name, text, option_interpolation_name, 2, &o->interpolation);
-    default:
-        return 0;
-    }
 }
 
 /* All rules but the exact one, which needs losses that are known beforehand. */
@@ -240,94 +208,113 @@ static int take_rounding(struct options *o, const char *text)
     return 0;
 }
 
-int option_take(struct options *o, enum option_id id, const char *text)
+/* Words, whole numbers and numbers: where they go, and what they may be. */
+static const struct word_field {
+    enum option_id id;
+    size_t at;
+    const char *(*word)(int32_t);
+    int n;
+} words[] = {
+    {OPT_MODE, offsetof(struct options, mode), option_mode_name, 2},
+    {OPT_WEIGHT_GRID, offsetof(struct options, weight_grid), option_weight_grid_name, 4},
+    {OPT_ACT_GRID, offsetof(struct options, act_grid), option_act_grid_name, 3},
+    {OPT_ROTATE, offsetof(struct options, rotate), option_rotate_name, 3},
+    {OPT_ACT_SCALE, offsetof(struct options, act_scale), option_act_scale_name, 3},
+    {OPT_METHOD, offsetof(struct options, method), option_method_name, 2},
+    {OPT_GENERATOR, offsetof(struct options, generator), option_generator_name, 3},
+    {OPT_LOSS, offsetof(struct options, loss), option_loss_name, 2},
+    {OPT_KIND, offsetof(struct options, kind), option_kind_name, 9},
+    {OPT_COST_FUNCTION, offsetof(struct options, cost_function), option_cost_name, 3},
+    {OPT_EVALUATOR, offsetof(struct options, evaluator), option_evaluator_name, 2},
+    {OPT_STEM, offsetof(struct options, stem), option_stem_name, 4},
+    {OPT_INTERPOLATION, offsetof(struct options, interpolation), option_interpolation_name, 2}};
+
+enum { MILLION = 1000 * 1000 };
+
+static const struct whole_field {
+    enum option_id id;
+    size_t at;
+    int64_t least, most;
+} wholes[] = {{OPT_FIRST_LAST_BITS, offsetof(struct options, first_last_bits), 2, 8},
+              {OPT_WARMUP_STEPS, offsetof(struct options, warmup_steps), 0, 10 * MILLION},
+              {OPT_TRAIN_STEPS, offsetof(struct options, train_steps), 0, 10 * MILLION},
+              {OPT_CONFIG, offsetof(struct options, config), 0, INT32_MAX},
+              {OPT_EVALUATOR_STEPS, offsetof(struct options, evaluator_steps), 1, 10 * MILLION},
+              {OPT_IMAGES, offsetof(struct options, images), 1, 10 * MILLION},
+              {OPT_ITERS, offsetof(struct options, iters), 1, MILLION},
+              {OPT_STEPS, offsetof(struct options, steps), 1, 10 * MILLION},
+              {OPT_DIAGNOSE, offsetof(struct options, diagnose), 1, 100 * 1000},
+              {OPT_OPSET, offsetof(struct options, opset), 17, 25},
+              {OPT_HEADS, offsetof(struct options, heads), 1, 4096},
+              {OPT_IMAGE, offsetof(struct options, image), 1, 16384},
+              {OPT_RESIZE, offsetof(struct options, resize), 0, 16384}};
+
+static const struct number_field {
+    enum option_id id;
+    size_t at;
+    double least, most;
+} numbers[] = {{OPT_FPS, offsetof(struct options, fps), 1e-6, 1e9},
+               {OPT_ENERGY, offsetof(struct options, energy), 1e-6, 1e9},
+               {OPT_AREA, offsetof(struct options, area), 1e-6, 1e9},
+               {OPT_PENALTY, offsetof(struct options, penalty), 0, 1e9},
+               {OPT_COST_WEIGHT, offsetof(struct options, cost_weight), 0, 1e9},
+               {OPT_LR, offsetof(struct options, lr), 0, 1000},
+               {OPT_GAMMA, offsetof(struct options, gamma), 0, 1e6},
+               {OPT_CROSSING_TARGET, offsetof(struct options, crossing_target), 0, 0.5},
+               {OPT_CHECKPOINT, offsetof(struct options, checkpoint), 0.01, 1e6},
+               {OPT_CROP, offsetof(struct options, crop), 0.01, 1}};
+
+/* Options of the tables above; others are left alone. */
+static int take_listed(struct options *o, enum option_id id, const char *text)
 {
     const char *name = option_table[id].name;
     char *base = (char *)o;
-    int64_t threads = 0;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].id == id) memcpy(base + texts[i].at, &text, sizeof text);
     for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
         if (switches[i].id == id) memcpy(base + switches[i].at, &(int){1}, sizeof(int));
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (words[i].id == id)
+            return take_word(o, name, text, words[i].word, words[i].n,
+                             (int32_t *)(void *)(base + words[i].at));
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++)
+        if (wholes[i].id == id)
+            return take_whole(o, name, text, wholes[i].least, wholes[i].most,
+                              (int64_t *)(void *)(base + wholes[i].at));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].id == id)
+            return take_number(o, name, text, numbers[i].least, numbers[i].most,
+                               (double *)(void *)(base + numbers[i].at));
+    return 0;
+}
+
+int option_take(struct options *o, enum option_id id, const char *text)
+{
+    const char *name = option_table[id].name;
+    int64_t threads = 0;
     switch (id) {
     case OPT_BITS:
         return take_bits(o, text);
     case OPT_PICTURE:
         options_add_picture(o, text);
         return 0;
-    case OPT_MODE:
-        return take_word(o, name, text, option_mode_name, 2, &o->mode);
-    case OPT_WEIGHT_GRID:
-        return take_word(o, name, text, option_weight_grid_name, 4, &o->weight_grid);
     case OPT_ROUNDING:
         return take_rounding(o, text);
-    case OPT_ACT_GRID:
-        return take_word(o, name, text, option_act_grid_name, 3, &o->act_grid);
-    case OPT_ROTATE:
-        return take_word(o, name, text, option_rotate_name, 3, &o->rotate);
-    case OPT_ACT_SCALE:
-        return take_word(o, name, text, option_act_scale_name, 3, &o->act_scale);
-    case OPT_FIRST_LAST_BITS:
-        return take_whole(o, name, text, 2, 8, &o->first_last_bits);
-    case OPT_METHOD:
-        return take_word(o, name, text, option_method_name, 2, &o->method);
-    case OPT_GENERATOR:
-        return take_word(o, name, text, option_generator_name, 3, &o->generator);
-    case OPT_LOSS:
-        return take_word(o, name, text, option_loss_name, 2, &o->loss);
-    case OPT_KIND:
-        return take_word(o, name, text, option_kind_name, 9, &o->kind);
     case OPT_RULE:
         return take_rule(o, text);
-    case OPT_FPS:
-        return take_number(o, name, text, 1e-6, 1e9, &o->fps);
-    case OPT_ENERGY:
-        return take_number(o, name, text, 1e-6, 1e9, &o->energy);
-    case OPT_AREA:
-        return take_number(o, name, text, 1e-6, 1e9, &o->area);
-    case OPT_PENALTY:
-        return take_number(o, name, text, 0, 1e9, &o->penalty);
-    case OPT_COST_WEIGHT:
-        return take_number(o, name, text, 0, 1e9, &o->cost_weight);
-    case OPT_WARMUP_STEPS:
-        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->warmup_steps);
-    case OPT_TRAIN_STEPS:
-        return take_whole(o, name, text, 0, 10 * 1000 * 1000, &o->train_steps);
-    case OPT_CONFIG:
-        return take_whole(o, name, text, 0, INT32_MAX, &o->config);
-    case OPT_COST_FUNCTION:
-        return take_word(o, name, text, option_cost_name, 3, &o->cost_function);
-    case OPT_EVALUATOR:
-        return take_word(o, name, text, option_evaluator_name, 2, &o->evaluator);
-    case OPT_EVALUATOR_STEPS:
-        return take_count(o, name, text, 10 * 1000 * 1000, &o->evaluator_steps);
-    case OPT_IMAGES:
-        return take_count(o, name, text, 10 * 1000 * 1000, &o->images);
-    case OPT_ITERS:
-        return take_count(o, name, text, 1000 * 1000, &o->iters);
-    case OPT_STEPS:
-        return take_count(o, name, text, 10 * 1000 * 1000, &o->steps);
     case OPT_BATCH:
         return take_whole(o, name, text, o->verb == VERB_EXPLORE ? 2 : 1, 4096, &o->batch);
-    case OPT_DIAGNOSE:
-        return take_count(o, name, text, 100 * 1000, &o->diagnose);
-    case OPT_OPSET:
-        return take_whole(o, name, text, 17, 25, &o->opset);
     case OPT_SEED:
         return take_seed(o, text, &o->seed);
-    case OPT_LR:
-        return take_number(o, name, text, 0, 1000, &o->lr);
-    case OPT_GAMMA:
-        return take_number(o, name, text, 0, 1e6, &o->gamma);
-    case OPT_CROSSING_TARGET:
-        return take_number(o, name, text, 0, 0.5, &o->crossing_target);
-    case OPT_CHECKPOINT:
-        return take_number(o, name, text, 0.01, 1e6, &o->checkpoint);
+    case OPT_MEAN:
+        return take_three(o, name, text, -10, o->mean);
+    case OPT_STD:
+        return take_three(o, name, text, 1e-6, o->std);
     case OPT_THREADS:
-        if (take_count(o, name, text, 256, &threads)) return CODE_USAGE;
+        if (take_whole(o, name, text, 1, 256, &threads)) return CODE_USAGE;
         o->threads = (int32_t)threads;
         return 0;
     default:
-        return take_property(o, id, text);
+        return take_listed(o, id, text);
     }
 }

@@ -1,7 +1,7 @@
 /* Convolution sizes for all kernel tables: packed weights, scratch memory, and the choice of shapes
  * for Winograd's algorithm. */
 #include "kernel/conv_axis.h"
-#include "kernel/kernel_priv.h"
+#include "kernel/tables.h"
 #include "kernel/winograd.h"
 
 size_t dfqi_conv_packed_floats(int64_t o, int64_t c, int64_t taps)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/int_priv.h"
+#include "kernel/int_tables.h"
 #include "kernel/int_ref/int_ref.h"
 #include "kernel/kernel_config.h"
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernel/int_priv.h"
+#include "kernel/int_tables.h"
 #include "kernel/kernel_config.h"
-#include "kernel/kernel_priv.h"
+#include "kernel/tables.h"
 
 typedef struct part {
     const char *name;

@@ -57,7 +57,7 @@ def code_only(text):
                   flags=re.S)
 
 
-def check_file(path, folder, table):
+def check_file(path, place, folder, table):
     """Yields (line, complaint)."""
     text = path.read_text(encoding='utf-8')
     for number, line in enumerate(text.splitlines(), 1):
@@ -66,12 +66,14 @@ def check_file(path, folder, table):
             continue
         kind, name = match.groups()
         target = home(name, table)
+        if '..' in name.split('/'):
+            yield number, f'{name}: write the path below lib/'
+        if name.endswith('_priv.h') and name.rpartition('/')[0] != place:
+            yield number, f'{name} is for its own folder alone'
         if kind == '"' and target is not None and target != folder:
             level, also = table[folder]
             if table[target][0] >= level and target not in also:
                 yield number, f'{folder}/ may not see {name}'
-            elif name.endswith('_priv.h'):
-                yield number, f'{name} is private to {target}/'
         for pattern, allowed in HEADERS:
             if re.fullmatch(pattern, name.split('/')[-1]) and folder not in allowed:
                 yield number, f'<{name}> belongs to {", ".join(sorted(allowed))}'
@@ -135,7 +137,8 @@ def main():
             print(f'{name}: its folder is not in the floors table')
             bad += 1
             continue
-        for number, complaint in check_file(path, folder, table):
+        place = path.parent.relative_to(root / 'lib').as_posix()
+        for number, complaint in check_file(path, place, folder, table):
             print(f'{name}:{number}: {complaint}')
             bad += 1
     for path, number, complaint in [*lost_documents(root), *lost_files(root)]:

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "kernel/kernel_config.h"
-#include "kernel/kernel_priv.h"
+#include "kernel/tables.h"
 #include "kernel/ref/ref.h"
 
 #if DFQI_BLIS_SUBDIR

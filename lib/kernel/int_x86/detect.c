@@ -2,7 +2,7 @@
  * instruction-set flags, because it must run on any x86. */
 #include <cpuid.h>
 
-#include "kernel/int_priv.h"
+#include "kernel/int_tables.h"
 
 extern const dfqi_int_kernels dfqi_int_avx2_kernels, dfqi_int_avxvnni_kernels,
     dfqi_int_avx512vnni_kernels;

@@ -1,5 +1,5 @@
 /* The table of the plain C kernels, and the size of a packed matrix. */
-#include "kernel/kernel_priv.h"
+#include "kernel/tables.h"
 #include "kernel/ref/ref.h"
 
 const dfqi_kernels dfqi_kernels_ref = {

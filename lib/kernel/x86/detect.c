@@ -1,6 +1,6 @@
 /* Detects which vector kernels this CPU can run. This file is compiled without instruction-set
  * flags, because it must run on any x86. */
-#include "kernel/kernel_priv.h"
+#include "kernel/tables.h"
 
 void dfqi_avx2_fill(dfqi_kernels *t);
 void dfqi_avx512_fill(dfqi_kernels *t);

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "kernel/kernel_priv.h"
+#include "kernel/tables.h"
 #include "kernel/ref/ref.h"
 #include "kernel/xsmm/jit.h"
 

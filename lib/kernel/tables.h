@@ -2,8 +2,8 @@
  * table and overwrites the slots that it computes faster. It returns false, and leaves the table
  * untouched, if this build or this machine lacks support. Each may be called more than once, by one
  * thread at a time. */
-#ifndef DFQI_KERNEL_PRIV_H
-#define DFQI_KERNEL_PRIV_H
+#ifndef DFQI_KERNEL_TABLES_H
+#define DFQI_KERNEL_TABLES_H
 
 #include <stdbool.h>
 

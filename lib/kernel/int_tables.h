@@ -1,6 +1,6 @@
 /* What the files of kernel/ share about integer tables. */
-#ifndef DFQI_INT_PRIV_H
-#define DFQI_INT_PRIV_H
+#ifndef DFQI_INT_TABLES_H
+#define DFQI_INT_TABLES_H
 
 #include "kernel/int_kernel.h"
 
