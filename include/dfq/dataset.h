@@ -97,8 +97,9 @@ typedef struct dfq_dataset_info {
 /** Fills `options` with the defaults. @param size sizeof *options */
 DFQ_API void dfq_dataset_options_init(dfq_dataset_options *options, size_t size);
 
-/** Opens a data set; pictures are decoded only when they are asked for.
- *  @param options NULL: the defaults
+/** Opens a data set; pictures are decoded only when they are needed.
+ *  @param options     NULL: the defaults
+ *  @param out_dataset to be given back with dfq_dataset_release()
  *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (names file and line), ::DFQ_E_SHAPE (a label that the
  *          network does not know), ::DFQ_E_INVALID, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_dataset_open_with(dfq_context *context, const char *path,
@@ -109,13 +110,15 @@ DFQ_CHECKED dfq_status dfq_dataset_open_with(dfq_context *context, const char *p
 DFQ_CHECKED dfq_status dfq_dataset_get_info(const dfq_dataset *dataset, dfq_dataset_info *out_info);
 
 /** dfq_dataset_open_with() without a file of labels.
- *  @param classes labels must be below it; 0: not checked
+ *  @param classes     labels must be below it; 0: not checked
+ *  @param out_dataset to be given back with dfq_dataset_release()
  *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT (names file and line), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_dataset_open(dfq_context *context, const char *path, int32_t classes,
                                         dfq_dataset **out_dataset);
 
 /** Makes a data set of images that the caller has, for evaluation, calibration
  *  (dfq_image_set_create_from_dataset()), training and exploring. Labels are read and checked here.
+ *  @param out_dataset to be given back with dfq_dataset_release()
  *  @return ::DFQ_E_INVALID (counts, sizes, neither or both of `images` and `read`, a negative
  *          label), ::DFQ_E_SHAPE (a label that is not below `classes`), ::DFQ_E_IO (`read` fails),
  *          ::DFQ_E_UNSUPPORTED (a field this library does not know), ::DFQ_E_NOMEM. `release` is

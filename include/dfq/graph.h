@@ -203,10 +203,10 @@ DFQ_CHECKED dfq_status dfq_graph_save_to_memory(const dfq_graph *graph, int32_t 
 DFQ_CHECKED dfq_status dfq_graph_save_to_writer(const dfq_graph *graph, const dfq_writer *writer,
                                                 int32_t half);
 
-/** One more reference. NULL gives NULL. */
+/** Another reference to the same graph; returns `graph`. NULL gives NULL. */
 DFQ_API dfq_graph *dfq_graph_retain(const dfq_graph *graph);
 
-/** Gives a reference back. NULL is fine. */
+/** Gives one reference back; the last one frees the network. NULL is fine. */
 DFQ_API void dfq_graph_release(dfq_graph *graph);
 
 /** Architecture name, for example "vit_tiny_patch16_224". Borrowed from the graph. */
@@ -457,6 +457,9 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
  *                finds them; before, it can be neither run nor saved (::DFQ_E_INVALID). It is also
  *                allowed with ::DFQ_ACT_SCALE_ROW, where images only round weights: `drawn_images`
  *                images of dead leaves (::DFQ_SYNTHESIZER_LEAVES) take their place
+ *  @param options   NULL for defaults
+ *  @param out_graph the quantized network: one reference, to be given back with
+ *                   dfq_graph_release()
  *  @return ::DFQ_E_INVALID (widths; the graph is quantized already; a layer that is not there: the
  *          text has the nearest names), ::DFQ_E_SHAPE,
  *          ::DFQ_E_UNSUPPORTED (weight_grid or act_grid, where the mode has its own;

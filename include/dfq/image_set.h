@@ -93,6 +93,8 @@ DFQ_CHECKED dfq_status dfq_image_set_save_estimate(const dfq_graph *graph, int64
 /** Reads a whole set back into memory: exactly, from images.safetensors, or from the pictures of
  *  labels.csv or of class folders if that file is not there (values are then multiples of 1/255
  *  before the normalisation; larger pictures are cropped to the middle).
+ *  @param out_images a new F32 [n,3,S,S], normalised
+ *  @param out_labels a new I32 [n]
  *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_SHAPE (not the network's image size),
  *          ::DFQ_E_INVALID (labels), ::DFQ_E_NUMERIC, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_image_set_load_tensors(const dfq_graph *graph, const char *folder,

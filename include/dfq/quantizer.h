@@ -254,8 +254,10 @@ DFQ_API void dfq_quantizer_release(dfq_quantizer *quantizer);
 DFQ_CHECKED dfq_status dfq_quantizer_calibrate(dfq_quantizer *quantizer, const dfq_tensor *x,
                                                int32_t method);
 
-/** Replaces scales and zero points, as after a step of one's optimiser; see dfq_quantizer_create().
- *  @param scales NULL (and zero_points NULL): forgets both */
+/** Replaces scales and zero points, as after a step of one's optimiser.
+ *  @param scales      F32, as in dfq_quantizer_create(); NULL (and zero_points NULL): forgets both
+ *  @param zero_points F32, in the shape of the scales; NULL: 0
+ *  @return as dfq_quantizer_create(). */
 DFQ_CHECKED dfq_status dfq_quantizer_set_scales(dfq_quantizer *quantizer, const dfq_tensor *scales,
                                                 const dfq_tensor *zero_points);
 
@@ -280,12 +282,14 @@ DFQ_CHECKED dfq_status dfq_quantizer_get_info(const dfq_quantizer *quantizer,
 DFQ_CHECKED dfq_status dfq_quantizer_get_scales(const dfq_quantizer *quantizer,
                                                 dfq_tensor **out_scales);
 
-/** The zero points, F32, in the shape of the scales; zeros where the quantizer has none.
+/** The zero points, F32, in the shape of the scales, shared; zeros where the quantizer has none.
  *  @return ::DFQ_E_INVALID (no scales), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_quantizer_get_zero_points(const dfq_quantizer *quantizer,
                                                      dfq_tensor **out_zero_points);
 
-/** The column factors, F32 [K]; NULL where there are none. */
+/** The column factors, F32 [K], shared: give the reference back, change nothing.
+ *  @param out_factors NULL where there are none
+ *  @return ::DFQ_E_INVALID (NULL argument). */
 DFQ_CHECKED dfq_status dfq_quantizer_get_column_factors(const dfq_quantizer *quantizer,
                                                         dfq_tensor **out_factors);
 
@@ -327,8 +331,6 @@ DFQ_CHECKED dfq_status dfq_quantizer_get_codes(const dfq_quantizer *quantizer, c
  *          ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_quantizer_dequantize(const dfq_quantizer *quantizer,
                                                 const dfq_tensor *codes, dfq_tensor **out_x);
-
-/* -- the quantizers of a graph ----------------------------------------------------------------- */
 
 #ifdef __cplusplus
 }

@@ -112,7 +112,8 @@ DFQ_CHECKED dfq_status dfq_runtime_load(dfq_context *context, const char *path,
 
 /** Makes a runtime that shares the weights, with memory of its own. It may be called while
  *  `runtime` is running in another thread.
- *  @param context that of the clone: another one than the runtime's, to run beside it
+ *  @param context     that of the clone: another one than the runtime's, to run beside it
+ *  @param out_runtime to be given back with dfq_runtime_release()
  *  @return ::DFQ_E_INVALID, ::DFQ_E_NOMEM. Errors are told by `context`. */
 DFQ_CHECKED dfq_status dfq_runtime_clone(const dfq_runtime *runtime, dfq_context *context,
                                          dfq_runtime **out_runtime);

@@ -201,15 +201,16 @@ DFQ_CHECKED dfq_status dfq_synthesizer_get_images(const dfq_synthesizer *synthes
 DFQ_CHECKED dfq_status dfq_synthesizer_get_labels(const dfq_synthesizer *synthesizer,
                                                   dfq_tensor **out_labels);
 
-/** The curves: F32 [done, ::DFQ_LOSS_COUNT], one row for each iteration done (columns DFQ_LOSS_*),
- *  as it was before the step, batch after batch. NaN for terms that are not in the objective.
+/** The curves: a new F32 [done, ::DFQ_LOSS_COUNT], one row for each iteration done (columns
+ *  DFQ_LOSS_*), as it was before the step, batch after batch. NaN for terms that are not in the
+ *  objective.
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_synthesizer_get_losses(const dfq_synthesizer *synthesizer,
                                                   dfq_tensor **out_losses);
 
 /** How alike the heads attend: per block, the mean SSIM over patch queries and pairs of different
- *  heads, F32 [depth], between -1 and 1, of the first `n` finished images as they were drawn and as
- *  they are. One forward pass each.
+ *  heads, a new F32 [depth], between -1 and 1. It is measured on the first `n` finished images, as
+ *  they were drawn and as they are. One forward pass each.
  *  @param n at most this many images; 0: all that are finished
  *  @return ::DFQ_E_INVALID (n < 0, no batch is finished), ::DFQ_E_UNSUPPORTED (a convolutional
  *          network), ::DFQ_E_NOMEM. */
@@ -239,7 +240,10 @@ DFQ_CHECKED dfq_status dfq_synthesizer_spool(dfq_synthesizer *synthesizer, const
 DFQ_CHECKED dfq_status dfq_synthesizer_get_set(const dfq_synthesizer *synthesizer,
                                                dfq_image_set **out_set);
 
-/** Writes the finished images as a set, see dfq_image_set_save_tensors(). */
+/** Writes the finished images as a set.
+ *  @param folder  made if it is not there
+ *  @param replace 0: a folder that holds a set already is left alone
+ *  @return as dfq_image_set_save_tensors(); ::DFQ_E_INVALID (no batch is finished). */
 DFQ_CHECKED dfq_status dfq_synthesizer_save(const dfq_synthesizer *synthesizer, const char *folder,
                                             int32_t replace);
 

@@ -90,6 +90,7 @@ DFQ_API size_t dfq_tensor_get_bytes(const dfq_tensor *tensor);
  *  owner must not change it any more. Anything else is copied; strides may be negative or zero.
  *  @param dl on ::DFQ_OK it belongs to libdfq, which calls its deleter exactly once, no later than
  *            at the last release; on failure it still belongs to the caller
+ *  @param out_tensor one reference, to be given back with dfq_tensor_release()
  *  @return ::DFQ_OK, ::DFQ_E_INVALID (NULL argument, elements without data), ::DFQ_E_UNSUPPORTED
  *          (another major version, of which only the version is read; not on the CPU; an
  *          element type without DFQ_DTYPE_*), ::DFQ_E_SHAPE (rank above ::DFQ_RANK_MAX, negative

@@ -3,7 +3,8 @@
  *  All handles, and what several nouns share. The calls of a handle are in the header of its noun.
  *
  *  A handle belongs to the context it was made with, keeps it alive, and is given back by its
- *  dfq_*_release(). Calls on handles of one context come from one thread at a time. */
+ *  dfq_*_release(). Calls on handles of one context come from one thread at a time. Functions that
+ *  take no handle (dfq_*_init(), dfq_version(), names of constants) may be called by any thread. */
 #ifndef DFQ_TYPES_H
 #define DFQ_TYPES_H
 

@@ -11,6 +11,7 @@ TCase *dfqt_api_dataset_case(void);
 TCase *dfqt_api_dataset_source_case(void);
 TCase *dfqt_api_derived_case(void);
 TCase *dfqt_api_explorer_case(void);
+TCase *dfqt_api_explorer_told_case(void);
 TCase *dfqt_api_options_case(void);
 TCase *dfqt_api_layer_config_case(void);
 TCase *dfqt_api_quantizer_case(void);

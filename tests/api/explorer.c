@@ -13,33 +13,6 @@
 
 enum { METRICS = 3, RECORD = 3073 };
 
-static dfq_explorer_options short_job(void)
-{
-    dfq_explorer_options o;
-    dfq_explorer_options_init(&o, sizeof o);
-    ck_assert_int_eq(o.evaluator, DFQ_EVALUATOR_TABLES);
-    ck_assert_int_eq(o.evaluator_steps, 12000);
-    ck_assert_int_eq(o.hw_generator_steps, 1000);
-    o.warmup_steps = o.train_steps = 2;
-    o.weight_steps = 1;
-    o.sampled_paths = 2;
-    o.batch = 4;
-    o.evaluator = DFQ_EVALUATOR_NETWORKS;
-    o.evaluator_steps = 4000;
-    o.hw_generator_steps = 100;
-    return o;
-}
-
-static dfq_status create(const dfq_explorer_options *o, dfq_explorer **out)
-{
-    const dfq_constraint area = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 0.6};
-    dfq_solver_options s;
-    dfq_solver_options_init(&s, sizeof s);
-    s.steps = 4;
-    return dfq_explorer_create(scene.context, scene.files[SPACE], scene.accel, scene.pictures,
-                               &area, 1, o, &s, out);
-}
-
 static dfq_explorer_metric metric_of(const dfq_explorer *e, int32_t metric)
 {
     dfq_explorer_metric m = {.struct_size = sizeof m};
@@ -56,11 +29,11 @@ static dfq_explorer_stage stage_of(const dfq_explorer *e, int32_t stage)
 
 START_TEST(test_a_job_with_networks)
 {
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_explorer *e = NULL, *again = NULL;
     dfq_explorer_result r = {.struct_size = sizeof r}, s = {.struct_size = sizeof s};
     int32_t finished = 1;
-    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
     for (int i = 0; i < 10; i++) ck_assert_int_eq(dfq_explorer_step(e, &finished), DFQ_OK);
     ck_assert_int_eq(finished, 0);
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
@@ -86,7 +59,7 @@ START_TEST(test_a_job_with_networks)
     for (int32_t k = DFQ_EXPLORE_WARMUP; k <= DFQ_EXPLORE_HW_GENERATOR; k++)
         ck_assert_int_eq(stage_of(e, k).done, stage_of(e, k).total);
     ck_assert(r.hw_generator_accuracy > 0 && r.hw_generator_regret >= 0);
-    ck_assert_int_eq(create(&o, &again), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &again), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_load_checkpoint(again, scene.files[CHECKPOINT]), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_run(again), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_result(again, &s), DFQ_OK);
@@ -116,7 +89,7 @@ static int32_t read_records(int64_t first, int64_t n, void *images, int32_t *lab
 
 START_TEST(test_pictures_of_the_caller)
 {
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_explorer_result r[2] = {{.struct_size = sizeof r[0]}, {.struct_size = sizeof r[0]}};
     dfq_dataset_source s = {.struct_size = sizeof s,
                             .pixels = DFQ_PIXELS_U8_NCHW,
@@ -130,7 +103,7 @@ START_TEST(test_pictures_of_the_caller)
     o.evaluator = DFQ_EVALUATOR_TABLES;
     for (int k = 0; k < 2; k++) {
         dfq_explorer *e;
-        ck_assert_int_eq(create(&o, &e), DFQ_OK);
+        ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
         dfq_dataset_release(scene.pictures);
         ck_assert_msg(dfq_explorer_run(e) == DFQ_OK, "%s", dfq_context_get_error(scene.context));
         ck_assert_int_eq(dfq_explorer_get_result(e, &r[k]), DFQ_OK);
@@ -146,18 +119,18 @@ END_TEST
 /* Programs that were compiled before there was an evaluator. */
 START_TEST(test_structs_of_other_ages)
 {
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     struct {
         dfq_explorer_options o;
         int64_t later;
-    } newer = {.o = short_job()};
+    } newer = {.o = dfqt_short_job()};
     dfq_explorer_result r, full;
     dfq_explorer_metric m;
     dfq_explorer_stage g;
     dfq_explorer *e = NULL;
     memset(&full, 0x55, sizeof full);
     o.struct_size = (uint32_t)offsetof(dfq_explorer_options, evaluator);
-    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
     memset(&r, 0x55, sizeof r);
     r.struct_size = (uint32_t)offsetof(dfq_explorer_result, loss);
     ck_assert_int_eq(dfq_explorer_get_result(e, &r), DFQ_OK);
@@ -186,17 +159,17 @@ START_TEST(test_structs_of_other_ages)
     newer.o.struct_size = sizeof newer;
     newer.later = 1;
     e = NULL;
-    ck_assert_int_eq(create(&newer.o, &e), DFQ_E_UNSUPPORTED);
+    ck_assert_int_eq(dfqt_create_explorer(&newer.o, &e), DFQ_E_UNSUPPORTED);
     ck_assert_ptr_null(e);
 }
 END_TEST
 
 START_TEST(test_too_few_steps)
 {
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_explorer *e = NULL;
     o.evaluator_steps = 3;
-    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_run(e), DFQ_E_NUMERIC);
     ck_assert_ptr_nonnull(
         strstr(dfq_context_get_error(scene.context), "relative error of latency_ms is"));
@@ -205,7 +178,7 @@ START_TEST(test_too_few_steps)
     dfq_explorer_release(e);
     o.evaluator_steps = 0;
     e = NULL;
-    ck_assert_int_eq(create(&o, &e), DFQ_E_INVALID);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_E_INVALID);
     ck_assert_ptr_null(e);
 }
 END_TEST
@@ -216,7 +189,7 @@ START_TEST(test_rules_that_are_not_possible)
     static const int32_t rules[] = {DFQ_RULE_FRANK_WOLFE, DFQ_RULE_NETWORK_FIRST, DFQ_RULE_PRODUCT,
                                     DFQ_RULE_ALTERNATE, DFQ_RULE_EXACT};
     const dfq_constraint area = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 0.6};
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_solver_options s;
     dfq_explorer *e = NULL;
     dfq_solver_options_init(&s, sizeof s);
@@ -238,11 +211,11 @@ END_TEST
 /* Before the end nothing is known of the result; then each group has a step. */
 START_TEST(test_chosen_by)
 {
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_explorer *e = NULL;
     dfq_tensor *by;
     o.evaluator = DFQ_EVALUATOR_TABLES;
-    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_chosen_by(NULL, &by), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_chosen_by(e, NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_chosen_by(e, &by), DFQ_E_INVALID);
@@ -262,11 +235,11 @@ END_TEST
 START_TEST(test_reference_design)
 {
     static const int32_t choice[] = {1, 1, 1, 1, 0, 1, 0, 0, 0};
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_explorer *e = NULL;
     double costs[METRICS];
     o.evaluator = DFQ_EVALUATOR_TABLES;
-    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_groups(e), sizeof choice / sizeof *choice);
     ck_assert_int_eq(dfq_explorer_cost(e, choice, METRICS, costs), DFQ_OK);
     for (int m = 0; m < METRICS; m++)
@@ -278,10 +251,10 @@ END_TEST
 /* With networks, before and after they are trained. */
 START_TEST(test_estimate)
 {
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_explorer *e = NULL;
     dfq_explorer_needs t = {.struct_size = 0};
-    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_estimate(NULL, &t), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_estimate(e, NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_estimate(e, &t), DFQ_E_INVALID);
@@ -301,7 +274,7 @@ END_TEST
 START_TEST(test_estimate_of_memory)
 {
     const dfq_constraint area = {sizeof area, DFQ_EXPLORE_AREA, 0.6};
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_solver_options s;
     dfq_explorer_needs n = {.struct_size = sizeof n};
     dfq_context_options co;
@@ -341,12 +314,12 @@ END_TEST
 /* One for every snapshot_every steps begun; the explorer can cost each. */
 START_TEST(test_snapshots)
 {
-    dfq_explorer_options o = short_job();
+    dfq_explorer_options o = dfqt_short_job();
     dfq_explorer *e = NULL;
     dfq_tensor *snapshots;
     double costs[METRICS];
     o.evaluator = DFQ_EVALUATOR_TABLES;
-    ck_assert_int_eq(create(&o, &e), DFQ_OK);
+    ck_assert_int_eq(dfqt_create_explorer(&o, &e), DFQ_OK);
     ck_assert_int_eq(dfq_explorer_get_snapshots(NULL, &snapshots), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_snapshots(e, NULL), DFQ_E_INVALID);
     ck_assert_int_eq(dfq_explorer_get_snapshots(e, &snapshots), DFQ_OK);

@@ -58,3 +58,30 @@ void dfqt_scene_teardown(void)
     dfq_context_release(scene.context);
     for (int i = 0; i < FILES; i++) remove(scene.files[i]);
 }
+
+dfq_explorer_options dfqt_short_job(void)
+{
+    dfq_explorer_options o;
+    dfq_explorer_options_init(&o, sizeof o);
+    ck_assert_int_eq(o.evaluator, DFQ_EVALUATOR_TABLES);
+    ck_assert_int_eq(o.evaluator_steps, 12000);
+    ck_assert_int_eq(o.hw_generator_steps, 1000);
+    o.warmup_steps = o.train_steps = 2;
+    o.weight_steps = 1;
+    o.sampled_paths = 2;
+    o.batch = 4;
+    o.evaluator = DFQ_EVALUATOR_NETWORKS;
+    o.evaluator_steps = 4000;
+    o.hw_generator_steps = 100;
+    return o;
+}
+
+dfq_status dfqt_create_explorer(const dfq_explorer_options *o, dfq_explorer **out)
+{
+    const dfq_constraint area = {sizeof(dfq_constraint), DFQ_EXPLORE_AREA, 0.6};
+    dfq_solver_options s;
+    dfq_solver_options_init(&s, sizeof s);
+    s.steps = 4;
+    return dfq_explorer_create(scene.context, scene.files[SPACE], scene.accel, scene.pictures,
+                               &area, 1, o, &s, out);
+}

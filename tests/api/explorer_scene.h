@@ -18,4 +18,9 @@ extern dfqt_scene scene;
 void dfqt_scene_setup(void);
 void dfqt_scene_teardown(void);
 
+/* A job of few steps, with networks of 4000 and 100 steps as evaluators. */
+dfq_explorer_options dfqt_short_job(void);
+/* A job whose area is limited to 0.6 mm2, with four steps of the solver. */
+dfq_status dfqt_create_explorer(const dfq_explorer_options *o, dfq_explorer **out);
+
 #endif

@@ -100,6 +100,17 @@ START_TEST(test_made_here)
 }
 END_TEST
 
+/* A graph lives until its last reference is given back. */
+START_TEST(test_references)
+{
+    ck_assert_ptr_null(dfq_graph_retain(NULL));
+    ck_assert_ptr_eq(dfq_graph_retain(made), made);
+    dfq_graph_release(made);
+    ck_assert_str_eq(dfq_graph_get_name(made), "vit_w24_d1_patch4_16");
+    OK(dfq_graph_save(made, file, 1));
+}
+END_TEST
+
 START_TEST(test_refused)
 {
     dfq_property_info p = {.struct_size = sizeof p}, none = {.struct_size = 0};
@@ -129,6 +140,7 @@ TCase *dfqt_api_graph_case(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_options);
     tcase_add_test(c, test_made_here);
+    tcase_add_test(c, test_references);
     tcase_add_test(c, test_refused);
     return c;
 }

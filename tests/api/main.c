@@ -12,6 +12,7 @@ int main(void)
     suite_add_tcase(s, dfqt_api_dataset_source_case());
     suite_add_tcase(s, dfqt_api_derived_case());
     suite_add_tcase(s, dfqt_api_explorer_case());
+    suite_add_tcase(s, dfqt_api_explorer_told_case());
     suite_add_tcase(s, dfqt_api_options_case());
     suite_add_tcase(s, dfqt_api_layer_config_case());
     suite_add_tcase(s, dfqt_api_quantizer_case());

@@ -26,10 +26,13 @@ def names(text):
 headers = read('include/dfq/*.h')
 public = '\n'.join(headers.values())
 options = set(re.findall(r'"([a-z][a-z-]+)"', (root / 'tools/option_table.c').read_text()))
-texts = dict(headers, **read('docs/*.md'), **read('docs/howto/*.md'), **read('README.md'),
+texts = dict(headers, **read('docs/**/*.md'), **read('README.md'),
              **{'tools/option_table.c': (root / 'tools/option_table.c').read_text()},
-             **read('examples/*.[chpr]*'))
+             **read('examples/*.[chpr]*'), **read('examples/*.jl'))
 texts.pop('docs/MIGRATION.md')
+# Words that fields and parameters of public headers had, whose meanings have other names now.
+IDENTIFIERS = set('host live lo hi zero rate warm moves looks memory capped follow rho pull lenient '
+                  'fill badness found soften arm fields notes natural'.split())
 # Words that have gone, and that no row of the table quotes as they stand.
 WORDS = re.compile(
     r'(?<![a-zA-Z])(?:DFQ_LIVE_|DFQ_ACTS_|DFQ_WEIGHTS_|QUANTIZER_RANGED|RULE_PULL|create_live|'
@@ -60,7 +63,12 @@ for name in sorted({n for row in rows for n in names(row[0])} - set(now)):
         for m in re.finditer(r'(?<![\w-])%s(?![\w-])' % re.escape(name), text):
             bad.append(f'{path}:{text.count(chr(10), 0, m.start()) + 1}: {name} has another name '
                        'now, see docs/MIGRATION.md')
-helped = dict(texts, **read('tools/help*.c'), **read('lib/*/*.h'))
+for path, text in headers.items():
+    code = re.sub(r'/\*.*?\*/', ' ', text, flags=re.S)
+    bad += [f'{path}: {word} is an old name, see docs/MIGRATION.md'
+            for word in sorted(set(re.findall(r'\w+', code)) & IDENTIFIERS)]
+helped = dict(texts, **read('CONTRIBUTING.md'), **read('[bst]*/*.md'), **read('tools/**/*.[ch]'),
+              **read('lib/**/*.[ch]'))
 for path, text in helped.items():
     for m in WORDS.finditer(text):
         bad.append(f'{path}:{text.count(chr(10), 0, m.start()) + 1}: {m.group(0)} is an old word, '

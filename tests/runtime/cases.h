@@ -13,6 +13,7 @@ TCase *dfqt_input_case(void);
 TCase *dfqt_life_case(void);
 TCase *dfqt_runtime_file_case(void);
 TCase *dfqt_real_case(void);
+TCase *dfqt_told_case(void);
 
 #define OK(ctx, call) ck_assert_msg((call) == DFQ_OK, "%s", dfq_context_get_error(ctx))
 

@@ -11,5 +11,6 @@ int main(void)
     suite_add_tcase(s, dfqt_life_case());
     suite_add_tcase(s, dfqt_runtime_file_case());
     suite_add_tcase(s, dfqt_real_case());
+    suite_add_tcase(s, dfqt_told_case());
     return dfqt_run(s);
 }

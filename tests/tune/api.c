@@ -69,6 +69,72 @@ START_TEST(test_whole_life)
 }
 END_TEST
 
+static void released(dfq_tensor *t, int64_t rows, int64_t columns)
+{
+    ck_assert_int_eq(dfq_tensor_get_dims(t)[0], rows);
+    if (columns) ck_assert_int_eq(dfq_tensor_get_dims(t)[1], columns);
+    dfq_tensor_release(t);
+}
+
+/* What a job with a generator network tells; one without has neither curves nor images of it. */
+START_TEST(test_generator)
+{
+    enum { STEPS = 6, WARM = 2, BATCH = 8 };
+    dfqt_pair p = dfqt_cnn_pair_new(1);
+    dfq_tuner *tuner;
+    dfq_tuner_options o;
+    dfq_generator_options g;
+    dfq_tensor *t = NULL, *labels = NULL;
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_AIT_PARITY, p.teacher, STEPS);
+    dfq_generator_options_init(&g, sizeof g, DFQ_RECIPE_AIT_PARITY, p.teacher);
+    o.warmup_steps = o.range_steps = WARM;
+    g.batch = BATCH;
+    ck_assert_msg(dfq_tuner_create_with_generator(p.teacher, p.student, &g, &o, &tuner) == DFQ_OK,
+                  "%s", p.ctx->error);
+    ck_assert_int_eq(dfq_tuner_get_generator_images(tuner, &t, &labels), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_generator_images(tuner, &t, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_generator_curves(tuner, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_crossed(tuner, NULL), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_crossing_targets(tuner, NULL), DFQ_E_INVALID);
+    ck_assert_msg(dfq_tuner_run(tuner) == DFQ_OK, "%s", p.ctx->error);
+    ck_assert_int_eq(dfq_tuner_get_crossing_targets(tuner, &t), DFQ_OK);
+    for (int i = 0; i < STEPS; i++)
+        ck_assert_int_eq(((float *)dfq_tensor_get_data(t))[i] > 0, i >= WARM);
+    released(t, STEPS, 0);
+    ck_assert_int_eq(dfq_tuner_get_crossed(tuner, &t), DFQ_OK);
+    released(t, STEPS, 6);
+    ck_assert_int_eq(dfq_tuner_get_generator_curves(tuner, &t), DFQ_OK);
+    released(t, STEPS, 3);
+    ck_assert_int_eq(dfq_tuner_get_generator_images(tuner, &t, &labels), DFQ_OK);
+    released(t, BATCH, 3);
+    released(labels, BATCH, 0);
+    dfq_tuner_release(tuner);
+    ck_assert_int_eq(dfq_tuner_get_crossed(NULL, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_crossing_targets(NULL, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_generator_curves(NULL, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_generator_images(NULL, &t, &labels), DFQ_E_INVALID);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
+/* A job on images has no generator network, and without a target no crossings. */
+START_TEST(test_no_generator)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 8);
+    dfq_tuner_options o = small_options();
+    dfq_tuner *tuner;
+    dfq_tensor *t = NULL, *labels = NULL;
+    ck_assert_int_eq(dfq_tuner_create(p.teacher, p.student, p.images, &o, &tuner), DFQ_OK);
+    ck_assert_int_eq(dfq_tuner_get_crossed(tuner, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_crossing_targets(tuner, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_generator_curves(tuner, &t), DFQ_E_INVALID);
+    ck_assert_int_eq(dfq_tuner_get_generator_images(tuner, &t, &labels), DFQ_E_INVALID);
+    ck_assert(t == NULL && labels == NULL && p.ctx->error[0] != '\0');
+    dfq_tuner_release(tuner);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 START_TEST(test_bad_arguments)
 {
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 8);
@@ -194,6 +260,8 @@ TCase *dfqt_api_case(void)
     TCase *t = tcase_create("api");
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_whole_life);
+    tcase_add_test(t, test_generator);
+    tcase_add_test(t, test_no_generator);
     tcase_add_test(t, test_bad_arguments);
     tcase_add_test(t, test_recipes);
     return t;
