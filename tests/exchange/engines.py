@@ -6,6 +6,7 @@ usage: engines.py SOURCE_ROOT LIBRARY PROGRAM FIGURES
 A code that lies between two values falls to either side by the last bit of a sum, and changes what
 comes after. So most images must agree closely, and nearly all in their class."""
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,17 @@ def test_rows_w8a8(s):
 
 def test_rows_w4a4(s):
     s.agree(s.quantize(s.embedded(), '-b', 'w4a4', '--no-images'), s.figures, MEDIAN)
+
+
+def test_rows_of_zeros(s):
+    """Keys and values that are 0 for every image have a scale all the same."""
+    weights = tiny.tensors(random.Random(7))
+    shape, values = weights['blocks.0.attn.qkv.weight']
+    third = len(values) // 3
+    weights['blocks.0.attn.qkv.weight'] = (shape, values[:third] + [0.0] * (2 * third))
+    tiny.save(s.path('zeros.safetensors'), weights)
+    for bits in ('w4a4', 'w8a8'):
+        s.agree(s.quantize(s.path('zeros.safetensors'), '-b', bits, '--no-images'), s.pictures, MEDIAN, 0.8)
 
 
 def test_static_w8a8(s):

@@ -228,6 +228,9 @@ START_TEST(test_rows)
     check_weight("blocks.0.attn.qkv");
     check_weight("head");
     ck_assert_str_eq(dfqt_meta(p, "dfq.act_scale"), "row");
+    /* no range is 0, but of maps; queries are clipped, with fewer than 8 bits others, too */
+    int sites = count_sites(DFQI_SITE_ROW) + count_sites(DFQI_SITE_COLUMN), maps = 2, queries = 2;
+    if (!_i) ck_assert_int_eq(dfqt_count(p, "Max"), sites - maps + queries);
 }
 END_TEST
 

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "quant/cases.h"
+#include "quant/rounding_priv.h"
 #include "support/fail_alloc.h"
 
 enum { COLS = 70, PIECE = 260 }; /* two strips */
@@ -95,6 +96,41 @@ START_TEST(test_not_finite)
 }
 END_TEST
 
+/* One position of four of a convolution, another one from image to image, is taken: together all are
+ * seen. Image i is 1 at the positions that are its own. */
+START_TEST(test_positions)
+{
+    enum { SIDE = 4, POSITIONS = SIDE * SIDE, EVERY = 4 };
+    static float x[EVERY * POSITIONS];
+    dfq_context *ctx = dfqt_context(2);
+    dfqi_input_moments m;
+    dfqi_round_layer l = {.ctx = ctx, .rows = 1, .n = 1, .systems = 1, .moments = &m};
+    l.in = (dfqi_inputs_shape){.conv = {.in_y = SIDE,
+                                        .in_x = SIDE,
+                                        .c = 1,
+                                        .out_y = SIDE,
+                                        .out_x = SIDE,
+                                        .o = 1,
+                                        .kernel_y = 1,
+                                        .kernel_x = 1,
+                                        .stride = 1,
+                                        .dilation = 1},
+                               .image = POSITIONS,
+                               .rows = POSITIONS,
+                               .every = EVERY,
+                               .depthwise = _i};
+    float *scratch = dfqi_calloc(ctx, dfqi_round_scratch(&l), sizeof *scratch);
+    for (int i = 0; i < EVERY * POSITIONS; i++) x[i] = i % EVERY == i / POSITIONS;
+    ck_assert_int_eq(dfqi_input_moments_new(ctx, 1, &m), DFQ_OK);
+    dfqi_round_add(&l, 0, 3, x, x, scratch);
+    dfqi_round_add(&l, 3, 1, x + 3 * POSITIONS, x + 3 * POSITIONS, scratch);
+    ck_assert(m.rows == POSITIONS && m.student[0] == POSITIONS && m.self[0] == POSITIONS);
+    dfqi_free(ctx, scratch);
+    dfqi_input_moments_fini(ctx, &m);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 static dfq_status life(dfq_context *ctx, void *arg)
 {
     dfqi_input_moments m;
@@ -116,6 +152,7 @@ TCase *dfqt_second_moments_case(void)
     tcase_add_test(t, test_many_rows);
     tcase_add_test(t, test_sums);
     tcase_add_loop_test(t, test_not_finite, 0, 2);
+    tcase_add_loop_test(t, test_positions, 0, 2);
     tcase_add_test(t, test_memory);
     return t;
 }

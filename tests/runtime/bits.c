@@ -122,11 +122,39 @@ START_TEST(test_probes)
 }
 END_TEST
 
+/* Codes of 0 that no byte holds, as of grids whose ranges begin above 0: such grids stay floats. */
+START_TEST(test_zero_points)
+{
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = dfqt_network(ctx, DFQT_LOW_RANGES);
+    dfq_tensor *x = dfqt_family_images(g, IMAGES);
+    static float logits[IMAGES * 1000];
+    int changed = 0;
+    for (int32_t i = 0; i < g->scheme.n_sites; i++) {
+        const dfqi_site *site = &g->scheme.sites[i];
+        if (dfqi_site_is_weight(site) || !site->zero_point) continue;
+        dfqi_tensor_f32(site->zero_point)[0] = _i ? site->qmax + 250.0f : site->qmin - 2.0f;
+        changed++;
+    }
+    ck_assert_int_gt(changed, 3);
+    dfq_tensor *z = dfqt_forward(g, x);
+    dfq_runtime *rt = dfqt_runtime(g, IMAGES, 0, NULL);
+    dfqt_run_images(rt, x, 0, IMAGES, logits);
+    near(logits, dfqi_tensor_f32(z), IMAGES * z->dims[1], "zero points", IMAGES);
+    dfq_runtime_release(rt);
+    dfqi_tensor_release(x);
+    dfqi_tensor_release(z);
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_bits_case(void)
 {
     TCase *c = tcase_create("bits");
     tcase_add_loop_test(c, test_logits, 0, 3 * DFQT_NETWORKS);
     tcase_add_loop_test(c, test_threads, 0, DFQT_NETWORKS);
     tcase_add_loop_test(c, test_probes, 0, DFQT_NETWORKS);
+    tcase_add_loop_test(c, test_zero_points, 0, 2);
     return c;
 }

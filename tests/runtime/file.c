@@ -1,5 +1,6 @@
-/* Runtimes straight from files: the bits of a graph that was loaded before, less memory, and what
- * is refused. */
+/* Runtimes straight from files: the bits of a graph that was loaded before, less memory, what is
+ * refused; and data sets. */
+#include <dfq/dataset.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,12 +179,60 @@ START_TEST(test_damaged)
 }
 END_TEST
 
+enum { JUDGED = 11 };
+
+static int32_t read_pattern(int64_t first, int64_t n, void *images, int32_t *labels, void *user)
+{
+    const dfqi_arch *a = user;
+    const int64_t bytes = 3 * a->image * a->image;
+    for (int64_t i = 0; labels && i < n; i++) labels[i] = (int32_t)((first + i) % a->classes);
+    for (int64_t k = 0; images && k < n * bytes; k++)
+        ((uint8_t *)images)[k] = (uint8_t)((first * bytes + k) * 2654435761u >> 11);
+    return 0;
+}
+
+/* The accuracy of a runtime is that of the graph, of some images as of all. */
+START_TEST(test_evaluate)
+{
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = dfqt_network(ctx, _i ? DFQT_LOW_ROW : DFQI_FAMILY_RESNET);
+    const int64_t side = g->net.arch.image;
+    int64_t rights = 0;
+    const dfq_dataset_source source = {.struct_size = sizeof source,
+                                       .count = JUDGED,
+                                       .height = (int32_t)side,
+                                       .width = (int32_t)side,
+                                       .read = read_pattern,
+                                       .user = &g->net.arch};
+    dfq_dataset *d;
+    dfq_runtime *rt = dfqt_runtime(g, 4, 0, NULL);
+    OK(ctx, dfq_dataset_create(ctx, &source, &d));
+    for (int64_t first = 0; first < JUDGED; first += 3)
+        for (int64_t n = 1; first + n <= JUDGED; n += 2) {
+            dfq_accuracy of_graph = {.struct_size = sizeof of_graph}, own = of_graph;
+            OK(ctx, dfq_graph_evaluate(g, d, first, n, &of_graph));
+            OK(ctx, dfq_runtime_evaluate(rt, d, first, n, &own));
+            ck_assert_msg(own.n == n && own.correct == of_graph.correct &&
+                              own.correct5 == of_graph.correct5,
+                          "images %d to %d: %d right, not %d", (int)first, (int)(first + n),
+                          (int)own.correct, (int)of_graph.correct);
+            rights += own.correct;
+        }
+    ck_assert_int_gt(rights, 0);
+    dfq_runtime_release(rt);
+    dfq_dataset_release(d);
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_runtime_file_case(void)
 {
     TCase *c = tcase_create("file");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_loop_test(c, test_load, 0, DFQT_NETWORKS);
     tcase_add_test(c, test_memory_of_load);
+    tcase_add_loop_test(c, test_evaluate, 0, 2);
     tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_RESNET, DFQT_LOW_RESNET + 1);
     tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_ROW, DFQT_LOW_ROW + 1);
     tcase_add_loop_test(c, test_damaged, 0, 6);

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/progress.h"
 #include "runtime/cases.h"
 #include "support/fail_alloc.h"
 #include "support/nan_alloc.h"
@@ -171,6 +172,47 @@ START_TEST(test_memory)
 }
 END_TEST
 
+/* Of all parts of a runtime that measures them. */
+static double seconds_of(const dfq_runtime *rt)
+{
+    double sum = 0;
+    ck_assert_int_gt(dfq_runtime_get_part_count(rt), 3);
+    for (int32_t i = 0; i < dfq_runtime_get_part_count(rt); i++) {
+        dfq_runtime_part part = {.struct_size = sizeof part};
+        ck_assert_int_eq(dfq_runtime_get_part(rt, i, &part), DFQ_OK);
+        sum += part.seconds;
+    }
+    return sum;
+}
+
+/* Runs are measured, and not the making of the runtime or of its clone. */
+START_TEST(test_profile)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = dfqt_network(ctx, networks[_i]);
+    dfq_tensor *x = dfqt_family_images(g, IMAGES);
+    float logits[IMAGES * 5];
+    dfq_runtime_options o;
+    dfq_runtime *rt, *clone;
+    dfq_runtime_options_init(&o, sizeof o);
+    o.batch = IMAGES;
+    o.profile = 1;
+    OK(ctx, dfq_runtime_create(g, &o, &rt));
+    ck_assert(seconds_of(rt) == 0);
+    double begin = dfqi_now();
+    for (int k = 0; k < 3; k++) dfqt_run_images(rt, x, 0, IMAGES, logits);
+    double took = dfqi_now() - begin, measured = seconds_of(rt);
+    ck_assert_msg(measured > 0 && measured <= took, "%g s of %g", measured, took);
+    OK(ctx, dfq_runtime_clone(rt, ctx, &clone));
+    ck_assert(seconds_of(clone) == 0);
+    dfq_runtime_release(rt);
+    dfq_runtime_release(clone);
+    dfqi_tensor_release(x);
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_life_case(void)
 {
     TCase *c = tcase_create("life");
@@ -179,5 +221,6 @@ TCase *dfqt_life_case(void)
     tcase_add_loop_test(c, test_unwritten, 0, SOME);
     tcase_add_loop_test(c, test_clones, 0, SOME);
     tcase_add_test(c, test_memory);
+    tcase_add_loop_test(c, test_profile, 0, SOME);
     return c;
 }
