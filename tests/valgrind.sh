@@ -1,5 +1,5 @@
 #!/bin/sh
-# Synthesis, quantization and evaluation of tiny networks under valgrind: nothing that was never written
+# Synthesis, quantization, evaluation, runs and exports of tiny networks under valgrind: nothing that was never written
 # is read, and no access misses its block. With the plain kernels, since valgrind knows no AVX-512.
 # The last line is "N passed, N failed". Usage: sh tests/valgrind.sh [BUILD_DIR]
 set -u
@@ -36,6 +36,12 @@ few="--images 4 --batch 2 --iters 2"
     run quantize cnn.safetensors --bits w4a4 --generator qimera --batch 2 --steps 10 -o g
     run eval q --data pictures --images 4
     run eval c --data pictures --images 4
+    run eval q --data pictures --images 4 --simulate
+    run quantize tiny.safetensors --bits w4a4 --no-images --images 4 -o n
+    for net in n p c g; do
+        run run $net --image pictures/0.png pictures/1.png
+        run export $net -o $net.onnx
+    done
 }
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

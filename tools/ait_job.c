@@ -87,14 +87,13 @@ int ait_job_plan(struct quantize *q)
     dfq_graph *student = NULL;
     dfq_tensor *noise = NULL;
     double base = session_peak(), forward = 0;
-    s->mute = 1;
-    dfq_status status = dfq_graph_quantize(q->net, NULL, &o, &student);
+    int64_t few = q->full.diagnose > 0 ? q->full.batch : 1;
+    dfq_status status = recipe_noise(s->ctx, &q->info, few, &noise);
+    if (status == DFQ_OK) status = recipe_time_forward(q->net, noise, &forward);
+    dfq_tensor_release(noise);
+    s->mute = 1; /* warnings of quantization come again, that of threads has come above */
+    if (status == DFQ_OK) status = dfq_graph_quantize(q->net, NULL, &o, &student);
     if (status == DFQ_OK) status = time_steps(q, student, &p);
-    if (status == DFQ_OK && q->full.diagnose > 0) {
-        status = recipe_noise(s->ctx, &q->info, q->full.batch, &noise);
-        if (status == DFQ_OK) status = recipe_time_forward(q->net, noise, &forward);
-        dfq_tensor_release(noise);
-    }
     s->mute = 0;
     dfq_graph_release(student);
     if (session_interrupted()) return CODE_INTERRUPTED;

@@ -315,9 +315,9 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     dfq_job_cost calibration = {.struct_size = sizeof calibration};
     int64_t images = full->images, n = full->batch < images ? full->batch : images;
     double forward = 0, judged = (double)images / 8;
-    s->mute = 1;
     dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
     if (status == DFQ_OK) status = recipe_time_forward(net, p.noise, &forward);
+    s->mute = 1; /* warnings of quantization come again, that of threads has come above */
     if (status == DFQ_OK && !recipe_with_generator(full))
         status = calibration_cost(net, full, &calibration);
     if (status == DFQ_OK) status = parts_estimate(net, info, full, &plan->seconds[PLAN_PARTS]);

@@ -96,7 +96,7 @@ START_TEST(test_not_finite)
 }
 END_TEST
 
-/* One position of four of a convolution, another one from image to image, is taken: together all are
+/* Of a convolution one position in four is taken, from image to image another one: together all are
  * seen. Image i is 1 at the positions that are its own. */
 START_TEST(test_positions)
 {
