@@ -168,7 +168,7 @@ DFQ_CHECKED dfq_status dfq_runtime_evaluate(dfq_runtime *runtime, const dfq_data
                                             int64_t first, int64_t n, dfq_accuracy *out_accuracy);
 
 /** Reads a picture file (PNG, JPEG) as the network takes it: resized and cropped as its metadata
- *  say, ready for ::DFQ_PIXELS_U8_NHWC.
+ *  say, ready for ::DFQ_PIXELS_U8_NHWC. The log warns of a picture whose middle alone counts.
  *  @param out_pixels [S][S][3], red, green, blue
  *  @param capacity   bytes that out_pixels has room for, at least S x S x 3
  *  @return ::DFQ_E_IO, ::DFQ_E_CORRUPT, ::DFQ_E_UNSUPPORTED (no such picture), ::DFQ_E_SHAPE (too

@@ -166,6 +166,11 @@ dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path, uint8_
     const dfqi_preprocess *p = &rt->p->preprocess;
     dfqi_image whole, fitted;
     DFQI_TRY(dfqi_image_read(rt->ctx, path, &whole));
+    if (p->resize == 0 && (whole.width > p->size || whole.height > p->size))
+        dfqi_log(rt->ctx, DFQ_LOG_WARNING,
+                 "%s: the picture is %d x %d pixels and is not resized, so that only the middle "
+                 "%d x %d count; --resize or --crop scales it first",
+                 path, whole.width, whole.height, p->size, p->size);
     dfq_status status = dfqi_image_fit(&whole, p->resize, p->size, p->filter, &fitted);
     dfqi_image_fini(&whole);
     if (status != DFQ_OK) { /* fit does not know the file's name */

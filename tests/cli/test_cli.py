@@ -157,6 +157,32 @@ class Usage(Part):
             self.fails(USAGE, "must be .* or more", *ait, mode, "-o", mode, "--steps", str(int(least[1]) - 1))
             self.works(*ait, mode, "-o", mode, "--steps", least[1])
 
+    def test_threads_that_are_refused(self):
+        """Every verb goes on with those there are, to the same results, and says so once."""
+        if os.geteuid() != 0:
+            return "needs root, to become a user of few processes"
+
+        def one_process():
+            resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+            os.setuid(61000 + os.getpid() % 4000)
+        os.chmod(self.dir, 0o777)
+        tiny.make_cnn(self.dir)
+        few = ("-b", "w4a4", "--batch", "2", "-o")
+        for name, args in (("a", ["quantize", "tiny.safetensors", "--no-images", "-n", "4", *few]),
+                           ("b", ["quantize", "tiny.safetensors", "-n", "4", "--iters", "1", "--no-tune", *few]),
+                           ("c", ["quantize", "cnn.safetensors", "--generator", "gdfq", "--loss", "kl-ce",
+                                  "--steps", "10", *few]),
+                           ("d", ["synth", "tiny.safetensors", "-n", "4", "--iters", "1", "-o"]),
+                           (None, ["eval", "tiny.safetensors", "-d", "pictures"]),
+                           (None, ["run", "tiny.safetensors", "--image", "pictures/0.png"])):
+            out = [self.dfq(*args, *([name + str(k)] if name else []), "-t", "4",
+                            preexec=one_process if k else None) for k in range(2)]
+            assert out[0].code == out[1].code == DONE, out
+            assert [r.err.count("only 1 of 4 threads can run") for r in out] == [0, 1], out
+            if name and name != "d":
+                assert self.read(name + "0") == self.read(name + "1"), args
+        return None
+
     def test_memory_advice_goes_by_the_verb(self):
         def little():
             resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
@@ -545,6 +571,11 @@ class Results(Part):
         assert len(text) == 12 and text[0] == files[3] and text[6] == files[4], text
         assert re.match(r" +\d+\.\d %  +\d", text[1]) and "\x1b" not in "".join(text), text
         assert any("house?[2J" in line for line in text), text
+        tiny.png(self.path("large.png"), 20, lambda x, y: (x, y, 0))
+        err = self.works("run", "tiny.safetensors", "--image", "large.png", files[0]).err
+        assert re.search(r"warning: large\.png: .*20 x 20 .*only the middle 16 x 16 count", err), err
+        assert err.count("warning") == 1, err
+        assert self.works("run", "tiny.safetensors", "--image", "large.png", "--resize", "16").err == ""
 
     def test_run_refused(self):
         with open(self.path("few.txt"), "w") as f:

@@ -1,6 +1,6 @@
-/* The shared library inside of somebody's process: a network is asked for its logits after a fork,
- * on a thread with a small stack, and where no threads can be made. Each answer is compared bit by
- * bit with that of an ordinary call. */
+/* The shared library inside of somebody's process: a network, and the runtime of a quantized one,
+ * are asked for their logits after a fork, on a thread with a small stack, and where no threads can
+ * be made. Each answer is compared bit by bit with that of an ordinary call. */
 #include <dfq/dfq.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -16,9 +16,10 @@ enum { IMAGES = 8, CLASSES = 7, HANGS_AFTER_S = 60 };
 
 typedef struct scene {
     dfq_context *ctx;
-    dfq_graph *graph;
-    float logits[IMAGES * CLASSES];
-    int32_t of_threads, of_kernels; /* warnings */
+    dfq_graph *graph, *low;
+    dfq_runtime *runtime;              /* of `low` */
+    float logits[3][IMAGES * CLASSES]; /* of the graph, of the runtime, and of a new one */
+    int32_t of_threads, of_kernels;    /* warnings */
 } scene;
 
 /* Each choice of kernels in a process of its own, which Check's fork is. */
@@ -33,9 +34,18 @@ static void log_line(int32_t level, const char *line, void *user)
     s->of_kernels += strstr(line, "DFQ_KERNELS is \"no-such-kernels\"") != NULL;
 }
 
+static dfq_status make_runtime(const scene *s, dfq_runtime **out)
+{
+    dfq_runtime_options o;
+    dfq_runtime_options_init(&o, sizeof o);
+    o.batch = IMAGES;
+    return dfq_runtime_create(s->low, &o, out);
+}
+
 static void begin(scene *s, int32_t threads)
 {
     dfq_context_options o;
+    dfq_quantize_options q;
     dfq_vit_options v;
     memset(s, 0, sizeof *s);
     dfq_context_options_init(&o, sizeof o);
@@ -50,6 +60,34 @@ static void begin(scene *s, int32_t threads)
     v.hidden = 200;
     v.classes = CLASSES;
     ck_assert_int_eq(dfq_graph_create(s->ctx, &v, &s->graph), DFQ_OK);
+    dfq_quantize_options_init(&q, sizeof q);
+    q.drawn_images = 2;
+    ck_assert_int_eq(dfq_graph_quantize(s->graph, NULL, &q, &s->low), DFQ_OK);
+    ck_assert_int_eq(make_runtime(s, &s->runtime), DFQ_OK);
+}
+
+static dfq_status run(dfq_runtime *runtime, const float *pixels, float *logits)
+{
+    dfq_runtime_input in;
+    dfq_runtime_input_init(&in, sizeof in, runtime);
+    in.pixels = DFQ_PIXELS_F32_NCHW;
+    in.data = pixels;
+    in.n = IMAGES;
+    return dfq_runtime_run(runtime, &in, logits, IMAGES * CLASSES);
+}
+
+/* The kernels of a new runtime are made on the thread that asks for it; so is an ONNX file. */
+static dfq_status run_both(scene *s, const float *pixels)
+{
+    dfq_runtime *own = NULL;
+    dfq_tensor *file = NULL;
+    dfq_status status = run(s->runtime, pixels, s->logits[1]);
+    if (status == DFQ_OK) status = make_runtime(s, &own);
+    if (status == DFQ_OK) status = run(own, pixels, s->logits[2]);
+    if (status == DFQ_OK) status = dfq_graph_export_to_memory(s->low, NULL, &file, NULL);
+    dfq_tensor_release(file);
+    dfq_runtime_release(own);
+    return status;
 }
 
 static dfq_status forward(scene *s)
@@ -63,7 +101,8 @@ static dfq_status forward(scene *s)
         for (i = 0; i < IMAGES * 3 * 32 * 32; i++) pixel[i] = (float)(i * 37 % 101) / 50.0f - 1.0f;
         status = dfq_graph_forward(s->graph, x, &y);
     }
-    if (status == DFQ_OK) memcpy(s->logits, dfq_tensor_get_data(y), sizeof s->logits);
+    if (status == DFQ_OK) memcpy(s->logits[0], dfq_tensor_get_data(y), sizeof s->logits[0]);
+    if (status == DFQ_OK) status = run_both(s, dfq_tensor_get_data(x));
     dfq_tensor_release(x);
     dfq_tensor_release(y);
     return status;
@@ -71,6 +110,8 @@ static dfq_status forward(scene *s)
 
 static void end(scene *s)
 {
+    dfq_runtime_release(s->runtime);
+    dfq_graph_release(s->low);
     dfq_graph_release(s->graph);
     dfq_context_release(s->ctx);
 }

@@ -162,6 +162,18 @@ START_TEST(test_memory)
     ck_assert_int_ge(fa.live_bytes - before, one.private_bytes);
     ck_assert_int_lt(fa.live_bytes - before, one.private_bytes + 4096);
     ck_assert_int_lt(many.private_bytes, one.private_bytes * 8 + 100 * 4096);
+    dfq_context *three = dfqt_context(3);
+    dfq_runtime *wide, *narrow; /* as many threads as their contexts have */
+    dfq_runtime_info of_three = {.struct_size = sizeof of_three}, again = of_three;
+    OK(three, dfq_runtime_clone(rt, three, &wide));
+    OK(other, dfq_runtime_clone(wide, other, &narrow));
+    OK(three, dfq_runtime_get_info(wide, &of_three));
+    OK(other, dfq_runtime_get_info(narrow, &again));
+    ck_assert_int_gt(of_three.private_bytes, one.private_bytes);
+    ck_assert_int_eq(again.private_bytes, one.private_bytes);
+    dfq_runtime_release(wide);
+    dfq_runtime_release(narrow);
+    dfqi_context_release(three);
     dfq_runtime_release(rt);
     dfq_runtime_release(big);
     dfq_runtime_release(clone);
