@@ -58,7 +58,7 @@ static void open_network(bench *b, const char *path)
     if (path) {
         dfqi_safetensors st;
         must(b, dfqi_st_read(b->ctx, path, &st));
-        must(b, dfqi_arch_find(&st, path, NULL, &a));
+        must(b, dfqi_arch_find(&st, path, NULL, NULL, &a));
         dfqi_network net;
         must(b, dfqi_network_take(&st, path, &a, &net));
         must(b, dfqi_network_clone(&net, &b->net)); /* training writes */

@@ -31,12 +31,12 @@ static void json_properties(struct json *j, const dfq_graph *g)
 
 static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct options *o)
 {
-    const char *path = o->input;
     struct json j = {stdout, 0};
     json_open(&j, NULL, '{');
-    json_text(&j, "file", path);
+    json_text(&j, "file", o->input);
     json_int(&j, "bytes", i->file_bytes);
     json_text(&j, "name", dfq_graph_get_name(g));
+    json_text(&j, "naming", dfq_graph_get_naming(g));
     json_int(&j, "quantized", i->quantized);
     if (i->quantized) json_text(&j, "mode", option_mode_name(i->mode));
     if (i->quantized) json_text(&j, "act_scale", option_act_scale_name(i->act_scale));
@@ -136,6 +136,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     text_put(stdout, path);
     printf(", %s\n", text_bytes((double)i->file_bytes, a));
     printf("network      %s, %s\n", dfq_graph_get_name(g), family_name(i->family));
+    if (*dfq_graph_get_naming(g)) printf("names        those of %s\n", dfq_graph_get_naming(g));
     printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
            (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],
            (double)i->std[0], (double)i->std[1], (double)i->std[2]);

@@ -65,6 +65,12 @@ typedef struct dfq_graph_info {
                              the sum without their index; 0: it was not read, but made */
 } dfq_graph_info;
 
+/** Whose names the tensors of a network's file had: "timm", "torchvision", "transformers",
+ *  "pytorchcv" or "akamaster". Parameters of vision transformers have timm's here, whatever the
+ *  file had. Static text; "" for NULL, and for a vision transformer that was made, derived or
+ *  quantized. */
+DFQ_API const char *dfq_graph_get_naming(const dfq_graph *graph);
+
 /** How pictures are resampled. */
 enum { DFQ_INTERPOLATION_BILINEAR = 1, DFQ_INTERPOLATION_BICUBIC = 2 };
 

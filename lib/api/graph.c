@@ -68,6 +68,11 @@ const char *dfq_graph_get_name(const dfq_graph *graph)
     return graph != NULL ? graph->net.arch.name : "";
 }
 
+const char *dfq_graph_get_naming(const dfq_graph *graph)
+{
+    return graph != NULL ? dfqi_naming_word(graph->naming, &graph->net.arch) : "";
+}
+
 const char *dfq_graph_get_layer_config(const dfq_graph *graph)
 {
     return graph != NULL && graph->scheme.layers != NULL ? graph->scheme.layers : "";

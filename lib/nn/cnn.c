@@ -21,11 +21,6 @@ int32_t dfqi_arch_norms(const dfqi_arch *a)
     }
 }
 
-const char *dfqi_cnn_prefix(const dfqi_arch *a)
-{
-    return a->of.cnn.module ? "module." : "";
-}
-
 static void layer_at(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
 {
     if (a->family == DFQI_FAMILY_RESNET)

@@ -21,9 +21,6 @@ typedef struct dfqi_cnn_head {
     int32_t bias;
 } dfqi_cnn_head;
 
-/* The prefix of every parameter's name: "module." or "". */
-const char *dfqi_cnn_prefix(const dfqi_arch *a);
-
 int32_t dfqi_resnet_layers(const dfqi_arch *a);
 /* DFQ_STEM_*: the stem that the architecture states, or the usual one for the stem's kernel. */
 int32_t dfqi_resnet_stem(const dfqi_arch *a);
@@ -70,19 +67,15 @@ dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x);
 
 /* -- loading ----------------------------------------------------------------------------------- */
 
-/* Sets a->of.cnn.module. */
-void dfqi_cnn_find_module(const dfqi_safetensors *st, dfqi_arch *a);
-/* Is there a tensor with the prefix and this name? */
-bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fmt, ...)
+/* Is there a tensor with this name? */
+bool dfqi_cnn_has(const dfqi_safetensors *st, const char *fmt, ...)
 #if defined(__GNUC__)
-    __attribute__((format(printf, 3, 4)))
+    __attribute__((format(printf, 2, 3)))
 #endif
     ;
 /* Completes an architecture whose layers are known: the number of classes, and assumed values for
  * the properties that tensors do not show. */
 DFQI_CHECKED dfq_status dfqi_cnn_find(const dfqi_safetensors *st, const char *path, int64_t image,
                                       dfqi_arch *a);
-/* Is this tensor a counter of batches (num_batches_tracked), which only training needs? */
-bool dfqi_cnn_harmless(const char *name);
 
 #endif

@@ -207,12 +207,6 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     return DFQ_OK;
 }
 
-static bool harmless(const char *name)
-{
-    (void)name;
-    return false;
-}
-
 static void describe(const dfqi_arch *a, char *text, size_t size)
 {
     snprintf(text, size, "a network of the search space %s", a->name);
@@ -280,7 +274,6 @@ static dfq_status same_strides(dfq_context *ctx, const dfqi_arch *a, const dfqi_
 
 const dfqi_family_row dfqi_family_derived = {.fits = fits,
                                              .find = find,
-                                             .harmless = harmless,
                                              .describe = describe,
                                              .hash = hash_derived,
                                              .alike = same_strides,

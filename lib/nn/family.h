@@ -49,8 +49,6 @@ typedef struct dfqi_family_row {
     bool (*name)(dfqi_arch *a, const char *name, int32_t source);
     /* The final check: do tensors and properties fit together? NULL: always. */
     DFQI_CHECKED dfq_status (*check)(dfq_context *ctx, const char *path, const dfqi_arch *a);
-    /* Is this a tensor that such files contain but the network does not need? */
-    bool (*harmless)(const char *name);
     /* "a 12-block vision transformer" */
     void (*describe)(const dfqi_arch *a, char *text, size_t size);
     /* Continues a hash with the properties that names and shapes of the parameters do not show.

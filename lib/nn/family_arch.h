@@ -19,10 +19,9 @@ typedef enum dfqi_keys {
 enum { DFQI_STAGES = 4 };
 
 typedef struct dfqi_cnn_arch {
-    dfqi_keys keys;
-    int32_t module; /* 1: every name begins with "module." (torch's DataParallel) */
     /* ResNet; zero for MobileNetV2, which has one shape */
-    int64_t width;              /* output channels of the stem; they double in each further stage */
+    int64_t width; /* output channels of the stem; they double in each further stage */
+    dfqi_keys keys;
     int32_t units[DFQI_STAGES]; /* of each stage; 0: there is no such stage */
     int32_t small;              /* 1: the stem is 3x3, for small images; 0: 7x7 */
     int32_t stem;               /* DFQ_STEM_*; 0: as usual, 3x3 with stride 1, 7x7 with stride 2 and

@@ -125,8 +125,8 @@ static void log_assumed(dfq_context *ctx, const char *path, const dfqi_arch *a)
     if (at) dfqi_log(ctx, DFQ_LOG_INFO, "%s: assumed %s", path, text);
 }
 
-dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const dfq_load_options *o,
-                          dfqi_arch *out)
+dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const dfqi_naming *naming,
+                          const dfq_load_options *o, dfqi_arch *out)
 {
     dfqi_arch a = {.channels = 3};
     const char *name = o && o->arch ? o->arch : dfqi_st_meta_find(st, "architecture");
@@ -135,6 +135,7 @@ dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const df
     if (name) snprintf(a.name, sizeof a.name, "%s", name);
     dfqi_printable(a.name);
     DFQI_TRY(row->find(st, path, &a));
+    dfqi_naming_assume(naming, &a);
     if (row->name && !name) take_file_name(path, &a);
     bool unfit = row->name && name && !row->name(&a, name, DFQ_SOURCE_NAME);
     DFQI_TRY(dfqi_prop_read_meta(st, path, &a));
@@ -231,7 +232,7 @@ static dfq_status check_leftover(const dfqi_safetensors *st, const char *path,
     char what[96];
     for (int64_t i = 0; i < st->n_entries; i++) {
         const char *name = st->entries[i].name;
-        if (dfqi_network_find(net, name) || row->harmless(name)) continue;
+        if (dfqi_network_find(net, name)) continue;
         row->describe(&net->arch, what, sizeof what);
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %.80s does not belong to %s", path,
                          name, what);

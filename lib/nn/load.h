@@ -3,16 +3,19 @@
 #define DFQI_NN_LOAD_H
 
 #include "io/safetensors.h"
+#include "nn/naming.h"
 #include "nn/network.h"
 
 /* Finds the architecture of the tensors in `st`. Properties that names and shapes do not show come
  * from `o` (of full size; NULL: nothing), from the metadata (keys: the names of properties,
  * "architecture" and "crop_pct"), or from the architecture's name or else the file's (names.c), in
- * this order. Otherwise they are assumed, or the file is refused. out->source tells which. */
+ * this order. Otherwise they are assumed, by `naming` (NULL: nothing) too, or the file is refused.
+ * out->source tells which. */
 DFQI_CHECKED dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path,
-                                       const dfq_load_options *o, dfqi_arch *out);
+                                       const dfqi_naming *naming, const dfq_load_options *o,
+                                       dfqi_arch *out);
 /* Takes the parameters of `arch` out of `st`: each must be there once, with its shape and without
- * NaN or infinity; anything left over is refused unless its name is known to be harmless. */
+ * NaN or infinity; anything left over is refused. */
 DFQI_CHECKED dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path,
                                           const dfqi_arch *arch, dfqi_network *out);
 /* Replaces the values of parameter `name` by those of `t` (F32, F16 or BF16). `t` must have the

@@ -6,28 +6,14 @@
 #include "base/text.h"
 #include "nn/cnn.h"
 
-void dfqi_cnn_find_module(const dfqi_safetensors *st, dfqi_arch *a)
+bool dfqi_cnn_has(const dfqi_safetensors *st, const char *fmt, ...)
 {
-    for (int64_t i = 0; i < st->n_entries; i++)
-        if (strncmp(st->entries[i].name, "module.", 7) == 0) a->of.cnn.module = 1;
-}
-
-bool dfqi_cnn_has(const dfqi_safetensors *st, const dfqi_arch *a, const char *fmt, ...)
-{
-    char name[DFQI_LAYER_MAX], full[DFQI_NAME_MAX];
+    char name[DFQI_NAME_MAX];
     va_list args;
     va_start(args, fmt);
     dfqi_vprint(name, sizeof name, fmt, args);
     va_end(args);
-    snprintf(full, sizeof full, "%s%s", dfqi_cnn_prefix(a), name);
-    return dfqi_st_find(st, full) != NULL;
-}
-
-bool dfqi_cnn_harmless(const char *name)
-{
-    static const char end[] = ".num_batches_tracked";
-    size_t n = strlen(name), m = sizeof end - 1;
-    return n > m && strcmp(name + n - m, end) == 0;
+    return dfqi_st_find(st, name) != NULL;
 }
 
 /* Without running statistics anywhere there is no BatchNorm: it was left out or folded away. */

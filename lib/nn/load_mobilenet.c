@@ -5,17 +5,16 @@
 
 static void find_keys(const dfqi_safetensors *st, dfqi_arch *a)
 {
-    dfqi_cnn_find_module(st, a);
-    a->of.cnn.keys = dfqi_cnn_has(st, a, "features.init_block.conv.weight") ? DFQI_KEYS_PYTORCHCV
-                                                                            : DFQI_KEYS_TORCHVISION;
+    a->of.cnn.keys = dfqi_cnn_has(st, "features.init_block.conv.weight") ? DFQI_KEYS_PYTORCHCV
+                                                                         : DFQI_KEYS_TORCHVISION;
 }
 
 static bool fits(const dfqi_safetensors *st)
 {
     dfqi_arch a = {.family = DFQI_FAMILY_MOBILENET};
     find_keys(st, &a);
-    return dfqi_cnn_has(st, &a, "features.0.0.weight") ||
-           dfqi_cnn_has(st, &a, "features.stage1.unit1.conv2.conv.weight");
+    return dfqi_cnn_has(st, "features.0.0.weight") ||
+           dfqi_cnn_has(st, "features.stage1.unit1.conv2.conv.weight");
 }
 
 static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
@@ -27,15 +26,14 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
 
 static void describe(const dfqi_arch *a, char *text, size_t size)
 {
-    snprintf(text, size, "a MobileNetV2 of width 1 with names like %sfeatures.%s",
-             dfqi_cnn_prefix(a), a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "stage1" : "1");
+    snprintf(text, size, "a MobileNetV2 of width 1 with names like features.%s",
+             a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "stage1" : "1");
 }
 
 const dfqi_family_row dfqi_family_mobilenet = {.names = {"mobilenet"},
                                                .fits = fits,
                                                .find = find,
                                                .name = dfqi_mobilenet_name,
-                                               .harmless = dfqi_cnn_harmless,
                                                .describe = describe,
                                                .hash = dfqi_cnn_hash,
                                                .alike = dfqi_cnn_alike,

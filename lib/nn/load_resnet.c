@@ -14,8 +14,7 @@ static bool has_unit(const dfqi_safetensors *st, const dfqi_arch *a, int32_t sta
     static const char *const parts[2][2] = {{"conv1", "bn1"}, {"conv1.conv", "conv1.bn"}};
     int cv = a->of.cnn.keys == DFQI_KEYS_PYTORCHCV;
     for (int i = 0; i < 2; i++)
-        if (dfqi_cnn_has(st, a,
-                         cv ? "features.stage%d.unit%d.body.%s.weight" : "layer%d.%d.%s.weight",
+        if (dfqi_cnn_has(st, cv ? "features.stage%d.unit%d.body.%s.weight" : "layer%d.%d.%s.weight",
                          stage + 1, index + cv, parts[cv][i]))
             return true;
     return false;
@@ -28,19 +27,17 @@ static void find_units(const dfqi_safetensors *st, dfqi_arch *a)
     for (int32_t s = 0; s < DFQI_STAGES && (s == 0 || c->units[s - 1] > 0); s++)
         while (c->units[s] < UNITS_MAX && has_unit(st, a, s, c->units[s])) c->units[s]++;
     c->bottleneck = c->keys == DFQI_KEYS_PYTORCHCV
-                        ? dfqi_cnn_has(st, a, "features.stage1.unit1.body.conv3.conv.weight")
-                        : dfqi_cnn_has(st, a, "layer1.0.conv3.weight");
-    c->padded =
-        c->keys == DFQI_KEYS_AKAMASTER && !dfqi_cnn_has(st, a, "layer2.0.shortcut.0.weight");
+                        ? dfqi_cnn_has(st, "features.stage1.unit1.body.conv3.conv.weight")
+                        : dfqi_cnn_has(st, "layer1.0.conv3.weight");
+    c->padded = c->keys == DFQI_KEYS_AKAMASTER && !dfqi_cnn_has(st, "layer2.0.shortcut.0.weight");
 }
 
 static void find_keys(const dfqi_safetensors *st, dfqi_arch *a)
 {
-    dfqi_cnn_find_module(st, a);
-    if (dfqi_cnn_has(st, a, "features.init_block.conv.weight") ||
-        dfqi_cnn_has(st, a, "features.init_block.conv.conv.weight"))
+    if (dfqi_cnn_has(st, "features.init_block.conv.weight") ||
+        dfqi_cnn_has(st, "features.init_block.conv.conv.weight"))
         a->of.cnn.keys = DFQI_KEYS_PYTORCHCV;
-    else if (dfqi_cnn_has(st, a, "linear.weight"))
+    else if (dfqi_cnn_has(st, "linear.weight"))
         a->of.cnn.keys = DFQI_KEYS_AKAMASTER;
     else
         a->of.cnn.keys = DFQI_KEYS_TORCHVISION;
@@ -52,10 +49,10 @@ static dfq_status find_stem(const dfqi_safetensors *st, const char *path, dfqi_a
     const dfq_tensor *w;
     char name[DFQI_NAME_MAX], shape[96];
     const char *conv = a->of.cnn.keys != DFQI_KEYS_PYTORCHCV ? "conv1.weight"
-                       : dfqi_cnn_has(st, a, "features.init_block.conv.weight")
+                       : dfqi_cnn_has(st, "features.init_block.conv.weight")
                            ? "features.init_block.conv.weight"
                            : "features.init_block.conv.conv.weight";
-    snprintf(name, sizeof name, "%s%s", dfqi_cnn_prefix(a), conv);
+    snprintf(name, sizeof name, "%s", conv);
     DFQI_TRY(dfqi_need_tensor(st, path, name, 4, expected, &w));
     a->of.cnn.width = w->dims[0];
     a->of.cnn.small = w->dims[2] == 3;
@@ -81,12 +78,12 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     DFQI_TRY(find_stem(st, path, a));
     find_units(st, a);
     if (a->of.cnn.units[0] == 0)
-        return dfqi_fail(
-            st->ctx, DFQ_E_CORRUPT, "%s: tensor %s%s is missing, the first of the first unit; %s",
-            path, dfqi_cnn_prefix(a),
-            a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "features.stage1.unit1.body.conv1.conv.weight"
-                                                  : "layer1.0.conv1.weight",
-            expected);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor %s is missing, the first of the first unit; %s", path,
+                         a->of.cnn.keys == DFQI_KEYS_PYTORCHCV
+                             ? "features.stage1.unit1.body.conv1.conv.weight"
+                             : "layer1.0.conv1.weight",
+                         expected);
     if (a->name[0] == '\0') name_it(a);
     /* pytorchcv's resnet50 has the stride in the first 1x1, its resnet50b and torchvision's in the
      * 3x3; the tensors are the same */
@@ -99,22 +96,20 @@ static bool fits(const dfqi_safetensors *st)
 {
     dfqi_arch a = {.family = DFQI_FAMILY_RESNET};
     find_keys(st, &a);
-    return dfqi_cnn_has(st, &a, "conv1.weight") || has_unit(st, &a, 0, 0);
+    return dfqi_cnn_has(st, "conv1.weight") || has_unit(st, &a, 0, 0);
 }
 
 static void describe(const dfqi_arch *a, char *text, size_t size)
 {
     const int32_t *n = a->of.cnn.units;
-    snprintf(text, size, "a ResNet with %d + %d + %d + %d units and names like %s%s", n[0], n[1],
-             n[2], n[3], dfqi_cnn_prefix(a),
-             a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "features.stage1" : "layer1");
+    snprintf(text, size, "a ResNet with %d + %d + %d + %d units and names like %s", n[0], n[1],
+             n[2], n[3], a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? "features.stage1" : "layer1");
 }
 
 const dfqi_family_row dfqi_family_resnet = {.names = {"resnet"},
                                             .fits = fits,
                                             .find = find,
                                             .name = dfqi_resnet_name,
-                                            .harmless = dfqi_cnn_harmless,
                                             .describe = describe,
                                             .hash = dfqi_cnn_hash,
                                             .alike = dfqi_cnn_alike,

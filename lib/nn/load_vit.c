@@ -99,12 +99,6 @@ static bool fits(const dfqi_safetensors *st)
     return dfqi_st_find(st, "patch_embed.proj.weight") || dfqi_st_find(st, "pos_embed");
 }
 
-/* pre_logits: an unused layer in old ViT files */
-static bool harmless(const char *name)
-{
-    return strncmp(name, "pre_logits.", 11) == 0;
-}
-
 static void describe(const dfqi_arch *a, char *text, size_t size)
 {
     snprintf(text, size, "a %lld-block vision transformer", (long long)a->of.vit.depth);
@@ -126,7 +120,6 @@ const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .find = find,
                                          .name = dfqi_vit_name,
                                          .check = check,
-                                         .harmless = harmless,
                                          .describe = describe,
                                          .hash = hash_heads,
                                          .alike = alike,

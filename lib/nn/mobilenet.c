@@ -39,10 +39,9 @@ static unit unit_at(const dfqi_arch *a, int32_t index)
     u.stride = i == 0 ? r->stride : 1;
     u.convs = r->expand > 1 || a->of.cnn.keys == DFQI_KEYS_PYTORCHCV ? 3 : 2;
     if (a->of.cnn.keys == DFQI_KEYS_PYTORCHCV)
-        snprintf(u.name, sizeof u.name, "%sfeatures.stage%d.unit%d", dfqi_cnn_prefix(a), r->stage,
-                 r->before + i + 1);
+        snprintf(u.name, sizeof u.name, "features.stage%d.unit%d", r->stage, r->before + i + 1);
     else
-        snprintf(u.name, sizeof u.name, "%sfeatures.%d", dfqi_cnn_prefix(a), index + 1);
+        snprintf(u.name, sizeof u.name, "features.%d", index + 1);
     return u;
 }
 
@@ -85,13 +84,11 @@ static void end_layer(const dfqi_arch *a, int32_t last, dfqi_cnn_layer *l)
                           .stride = last ? 1 : 2};
     if (a->of.cnn.keys == DFQI_KEYS_PYTORCHCV) {
         const char *block = last ? "final_block" : "init_block";
-        snprintf(l->conv, sizeof l->conv, "%sfeatures.%s.conv", dfqi_cnn_prefix(a), block);
-        snprintf(l->norm, sizeof l->norm, "%sfeatures.%s.bn", dfqi_cnn_prefix(a), block);
+        snprintf(l->conv, sizeof l->conv, "features.%s.conv", block);
+        snprintf(l->norm, sizeof l->norm, "features.%s.bn", block);
     } else {
-        snprintf(l->conv, sizeof l->conv, "%sfeatures.%d.0", dfqi_cnn_prefix(a),
-                 last ? UNITS + 1 : 0);
-        snprintf(l->norm, sizeof l->norm, "%sfeatures.%d.1", dfqi_cnn_prefix(a),
-                 last ? UNITS + 1 : 0);
+        snprintf(l->conv, sizeof l->conv, "features.%d.0", last ? UNITS + 1 : 0);
+        snprintf(l->norm, sizeof l->norm, "features.%d.1", last ? UNITS + 1 : 0);
     }
 }
 
@@ -116,8 +113,7 @@ void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out)
 {
     int32_t conv = a->of.cnn.keys == DFQI_KEYS_PYTORCHCV;
     *out = (dfqi_cnn_head){.in = FEATURES, .conv = conv, .bias = !conv};
-    snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a),
-             conv ? "output" : "classifier.1");
+    snprintf(out->name, sizeof out->name, "%s", conv ? "output" : "classifier.1");
 }
 
 /* -- forward ----------------------------------------------------------------------------------- */

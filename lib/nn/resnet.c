@@ -37,10 +37,9 @@ static unit unit_at(const dfqi_arch *a, int32_t stage, int32_t index)
 static const char *unit_name(const dfqi_arch *a, const unit *u, char text[UNIT_NAME_MAX])
 {
     if (a->of.cnn.keys == DFQI_KEYS_PYTORCHCV)
-        snprintf(text, UNIT_NAME_MAX, "%sfeatures.stage%d.unit%d", dfqi_cnn_prefix(a), u->stage + 1,
-                 u->index + 1);
+        snprintf(text, UNIT_NAME_MAX, "features.stage%d.unit%d", u->stage + 1, u->index + 1);
     else
-        snprintf(text, UNIT_NAME_MAX, "%slayer%d.%d", dfqi_cnn_prefix(a), u->stage + 1, u->index);
+        snprintf(text, UNIT_NAME_MAX, "layer%d.%d", u->stage + 1, u->index);
     return text;
 }
 
@@ -83,11 +82,11 @@ static void stem(const dfqi_arch *a, dfqi_cnn_layer *l)
                           .kernel = c->small ? 3 : 7,
                           .stride = dfqi_resnet_stem(a) >= DFQ_STEM_STRIDE2 ? 2 : 1};
     if (c->keys == DFQI_KEYS_PYTORCHCV) {
-        snprintf(l->conv, sizeof l->conv, "%s%s.conv", dfqi_cnn_prefix(a), block);
-        snprintf(l->norm, sizeof l->norm, "%s%s.bn", dfqi_cnn_prefix(a), block);
+        snprintf(l->conv, sizeof l->conv, "%s.conv", block);
+        snprintf(l->norm, sizeof l->norm, "%s.bn", block);
     } else {
-        snprintf(l->conv, sizeof l->conv, "%sconv1", dfqi_cnn_prefix(a));
-        snprintf(l->norm, sizeof l->norm, "%sbn1", dfqi_cnn_prefix(a));
+        snprintf(l->conv, sizeof l->conv, "conv1");
+        snprintf(l->norm, sizeof l->norm, "bn1");
     }
 }
 
@@ -153,7 +152,7 @@ void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out)
     int32_t last = DFQI_STAGES - 1;
     while (last > 0 && a->of.cnn.units[last] == 0) last--;
     *out = (dfqi_cnn_head){.in = unit_at(a, last, 0).out, .bias = 1};
-    snprintf(out->name, sizeof out->name, "%s%s", dfqi_cnn_prefix(a), names[a->of.cnn.keys]);
+    snprintf(out->name, sizeof out->name, "%s", names[a->of.cnn.keys]);
 }
 
 /* -- forward ----------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include "io/json.h"
 #include "io/safetensors.h"
+#include "nn/config.h"
 #include "nn/load.h"
 #include "nn/rotate.h"
 #include "quant/file_priv.h"
@@ -261,7 +262,9 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
                              const dfq_load_options *o, bool lazy, dfqi_model **out)
 {
     dfq_context *ctx = st->ctx;
-    dfqi_safetensors view = {.ctx = ctx};
+    dfqi_safetensors plain = {.ctx = ctx},
+                     view = {.ctx = ctx, .n_meta = st->n_meta, .meta = st->meta};
+    const dfqi_naming *naming = NULL;
     dfqi_network net = {0};
     dfqi_scheme scheme = {0};
     dfqi_arch arch;
@@ -283,23 +286,23 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
                       path, mode);
         goto out;
     }
-    view.n_meta = st->n_meta;
-    view.meta = st->meta;
-    if (mode) {
-        DFQI_GOTO(float_view(st, path, widths.weight, lazy, &names, &view), out);
-    }
-    const dfqi_safetensors *from = mode ? &view : st;
-    DFQI_GOTO(dfqi_arch_find(from, path, o, &arch), out);
+    DFQI_GOTO(dfqi_naming_apply(st, path, &names, &plain, &naming), out);
+    if (mode) DFQI_GOTO(float_view(&plain, path, widths.weight, lazy, &names, &view), out);
+    const dfqi_safetensors *from = mode ? &view : &plain;
+    DFQI_GOTO(dfqi_arch_find(from, path, naming, o, &arch), out);
     DFQI_GOTO(dfqi_network_take(from, path, &arch, &net), out);
     if (mode)
-        DFQI_GOTO(read_scheme(st, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,
+        DFQI_GOTO(read_scheme(&plain, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,
                               widths, &scheme),
                   out);
     status = dfqi_model_new(&net, mode ? &scheme : NULL, out);
-    if (status == DFQ_OK) (*out)->bytes = st->bytes;
+    if (status == DFQ_OK) {
+        (*out)->bytes = st->bytes;
+        (*out)->naming = naming;
+    }
 out:
-    for (int64_t i = 0; i < view.n_entries; i++) dfqi_tensor_release(view.entries[i].tensor);
-    dfqi_free(ctx, view.entries);
+    dfqi_naming_view_fini(&view);
+    dfqi_naming_view_fini(&plain);
     dfqi_network_fini(&net);
     dfqi_scheme_fini(&scheme);
     dfqi_arena_fini(&names);
@@ -318,7 +321,8 @@ static dfq_status model_load(dfq_context *ctx, const char *path, const dfq_load_
     dfqi_safetensors st;
     DFQI_TRY(dfqi_st_is_index(path) ? dfqi_st_read_index(ctx, path, &st)
                                     : dfqi_st_read(ctx, path, &st));
-    dfq_status status = model_from(&st, path, o, lazy, out);
+    dfq_status status = dfqi_config_add(path, &st);
+    if (status == DFQ_OK) status = model_from(&st, path, o, lazy, out);
     dfqi_st_fini(&st);
     return status;
 }

@@ -11,9 +11,10 @@ struct dfq_graph {
     dfq_context *ctx; /* retained */
     int32_t refs;
     dfqi_network net;
-    int32_t quantized;  /* scheme is there */
-    dfqi_scheme scheme; /* calibrated if quantized */
-    uint64_t bytes;     /* of the files it was read from; 0: of none */
+    int32_t quantized;         /* scheme is there */
+    dfqi_scheme scheme;        /* calibrated if quantized */
+    uint64_t bytes;            /* of the files it was read from; 0: of none */
+    const dfqi_naming *naming; /* whose names that file had; NULL: see nn/naming.h */
     /* made on first use, from the architecture and the widths, which do not change */
     struct dfqi_probe *probes;   /* quant/probe.h */
     struct dfqi_layer_row *rows; /* accel/layer_rows.h */

@@ -74,6 +74,8 @@ START_TEST(test_options)
         OK(dfq_graph_get_info(have, &info));
         ck_assert(info.heads == 3 && info.mean[2] == 0.75f && info.std[2] == 4);
         ck_assert_str_eq(dfq_graph_get_name(have), "vit_mine");
+        ck_assert_str_eq(dfq_graph_get_naming(have), "timm");
+        ck_assert_str_eq(dfq_graph_get_naming(NULL), "");
         static const char *const want[][2] = {{"heads", "3"},
                                               {"mean", "0.25,0.5,0.75"},
                                               {"std", "1,2,4"},

@@ -420,6 +420,88 @@ class Results(Part):
                    "--images", "2", "--real", "pictures", "--layer-bits", "*.relu=a8", "--skip", "conv1")
         assert "layer bits   *.relu=a8,conv1=float" in self.works("info", "q").out
 
+    # timm's names as transformers stores them; queries, keys and values are apart
+    STORED = (("cls_token", "vit.embeddings.cls_token"),
+              ("pos_embed", "vit.embeddings.position_embeddings"),
+              ("patch_embed.proj", "vit.embeddings.patch_embeddings.projection"),
+              ("blocks.", "vit.encoder.layer."), (".norm1", ".layernorm_before"),
+              (".norm2", ".layernorm_after"), (".attn.proj", ".attention.output.dense"),
+              (".mlp.fc1", ".intermediate.dense"), (".mlp.fc2", ".output.dense"))
+
+    def hugging_face(self, folder, config, preprocessor):
+        """The tiny network as transformers would store it, without metadata."""
+        os.makedirs(self.path(folder), exist_ok=True)
+        out = {}
+        for name, (shape, values) in tiny.tensors(random.Random(3)).items():
+            for old, new in self.STORED:
+                name = name.replace(old, new)
+            if name.startswith(("norm.", "head.")):
+                name = name.replace("norm.", "vit.layernorm.").replace("head.", "classifier.")
+            if ".attn.qkv" not in name:
+                out[name] = shape, values
+                continue
+            n = len(values) // 3
+            for k, part in enumerate(("query", "key", "value")):
+                own = name.replace(".attn.qkv", ".attention.attention." + part)
+                out[own] = (shape[0] // 3, *shape[1:]), values[k * n:(k + 1) * n]
+        tiny.save(self.path(folder, "model.safetensors"), out, {"format": "pt"})
+        for file, content in (("config.json", config), ("preprocessor_config.json", preprocessor)):
+            with open(self.path(folder, file), "w", encoding="utf-8") as f:
+                json.dump(content, f)
+        return folder + "/model.safetensors"
+
+    VIT_CONFIG = {"model_type": "vit", "num_attention_heads": 2, "layer_norm_eps": 1e-6,
+                  "hidden_act": "gelu", "image_size": 16, "hidden_size": 32}
+    PREPROCESSOR = {"do_normalize": True, "do_resize": True, "image_mean": [0.5, 0.4, 0.3],
+                    "image_std": [0.25, 0.5, 0.5], "resample": 3,
+                    "size": {"height": 20, "width": 20}}
+
+    def test_hugging_face(self):
+        """Names of transformers and the configuration beside the file: the same network."""
+        file = self.hugging_face("hf", self.VIT_CONFIG, self.PREPROCESSOR)
+        r = self.works("info", file, "--json")
+        j = json.loads(r.out)
+        have = {k: (p["value"], p["source"]) for k, p in j["properties"].items()}
+        assert j["naming"] == "transformers", j
+        assert have["heads"] == ("2", "metadata") and have["image"][0] == "16", have
+        assert have["mean"] == ("0.5,0.4,0.3", "metadata") and have["std"][0] == "0.25,0.5,0.5", have
+        assert have["resize"] == ("20", "metadata") and have["interpolation"][0] == "bicubic", have
+        assert "names        those of transformers" in self.works("info", file).out
+        said = "--mean", "0.5,0.4,0.3", "--std", "0.25,0.5,0.5", "--resize", "20"
+        tiny.save(self.path("same.safetensors"), tiny.tensors(random.Random(3)))
+        bits = "--bits", "w4a4", "--no-images", "-f", "-o"
+        self.works("quantize", file, *bits, "a")
+        self.works("quantize", "same.safetensors", *said, *bits, "b")
+        a, b = (json.loads(self.works("eval", q, "--data", "pictures", "--json").out)
+                for q in ("a", "b"))
+        assert a["correct"] == b["correct"] and a["n"] == b["n"], (a, b)
+
+    def test_configurations(self):
+        """Those of timm, and what is wrong in one."""
+        os.makedirs(self.path("timm"))
+        tiny.save(self.path("timm", "model.safetensors"), tiny.tensors(random.Random(3)), {})
+        with open(self.path("timm", "config.json"), "w", encoding="utf-8") as f:
+            json.dump({"architecture": "vit_test", "pretrained_cfg": {
+                "mean": [0.1, 0.2, 0.3], "std": [1, 1, 1], "crop_pct": 0.8, "input_size": [3, 16, 16],
+                "interpolation": "bilinear"}}, f)
+        j = json.loads(self.works("info", "timm/model.safetensors", "--heads", "2", "--json").out)
+        have = {k: p["value"] for k, p in j["properties"].items()}
+        assert (j["name"], j["naming"]) == ("vit_test", "timm"), j
+        assert have["mean"] == "0.1,0.2,0.3" and have["resize"] == "20", have
+        for change, error in (({"hidden_act": "gelu_new"}, 'activation is "gelu_new", must be gelu'),
+                              ({"layer_norm_eps": "small"}, "config.json.*layer_norm_eps"),
+                              ({"num_attention_heads": 0}, 'heads is "0", must be')):
+            file = self.hugging_face("bad", {**self.VIT_CONFIG, **change}, self.PREPROCESSOR)
+            self.fails(INPUT, error, "info", file)
+        for change, error in (({"image_mean": [1]}, "image_mean has 1 numbers, must be 3"),
+                              ({"resample": 1}, 'interpolation is "lanczos", must be bilinear'),
+                              ({"size": {"depth": 3}}, "preprocessor_config.json.*height")):
+            file = self.hugging_face("bad", self.VIT_CONFIG, {**self.PREPROCESSOR, **change})
+            self.fails(INPUT, error, "info", file)
+        with open(self.path("bad", "config.json"), "w", encoding="utf-8") as f:
+            f.write("{")
+        self.fails(INPUT, "bad/config.json", "info", "bad/model.safetensors")
+
     def test_layer_bits_refused(self):
         def refuse(pattern, *args):
             self.fails(USAGE, pattern, "quantize", "tiny.safetensors", "-o", "q", "--bits", "w4a4",

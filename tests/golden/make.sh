@@ -35,6 +35,11 @@ for topic in conv images inter_head head_ssim fake_quant tune_step synth_steps p
     super_mbconv; do
     "$python" "$here/make_$topic.py"
 done
+if "$python" -c 'import transformers' 2> /dev/null; then
+    "$python" "$here/make_naming.py"
+else
+    echo "make.sh: $python has no transformers: naming_*.safetensors not rebuilt" >&2
+fi
 if [ $pillow = yes ]; then
     "$python" "$here/make_io.py"
 fi

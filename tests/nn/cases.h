@@ -11,6 +11,7 @@ TCase *dfqt_inundation_case(void);
 TCase *dfqt_derived_case(void);
 TCase *dfqt_load_case(void);
 TCase *dfqt_load_cnn_case(void);
+TCase *dfqt_naming_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_optim_case(void);
 TCase *dfqt_rotate_case(void);

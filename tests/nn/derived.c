@@ -83,7 +83,7 @@ static void end(scene *s)
 static dfq_status load(const dfqi_safetensors *st, dfqi_network *out)
 {
     dfqi_arch a;
-    DFQI_TRY(dfqi_arch_find(st, "the file", NULL, &a));
+    DFQI_TRY(dfqi_arch_find(st, "the file", NULL, NULL, &a));
     return dfqi_network_take(st, "the file", &a, out);
 }
 
@@ -330,9 +330,9 @@ START_TEST(files_of_another_kind)
     dfqi_arch a;
     begin(&s, 0, 0);
     dfq_load_options o = {.struct_size = sizeof o, .arch = "mbconv"};
-    ck_assert_int_eq(dfqi_arch_find(&s.f.st, "the file", &o, &a), DFQ_E_UNSUPPORTED);
+    ck_assert_int_eq(dfqi_arch_find(&s.f.st, "the file", NULL, &o, &a), DFQ_E_UNSUPPORTED);
     o.arch = "resnet20";
-    ck_assert_int_ne(dfqi_arch_find(&s.f.st, "the file", &o, &a), DFQ_OK);
+    ck_assert_int_ne(dfqi_arch_find(&s.f.st, "the file", NULL, &o, &a), DFQ_OK);
     s.f.st.n_meta = 2;
     s.meta[0] = (dfqi_st_meta){keys[0], tiny};
     s.meta[1] = (dfqi_st_meta){keys[1], path};

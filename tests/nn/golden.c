@@ -54,8 +54,7 @@ static void tiny_network(const dfqi_safetensors *st, dfqi_network *out)
         if (!other) f.entries[f.st.n_entries++] = st->entries[i];
     }
     dfqt_file_meta(&f, "heads", "4");
-    ck_assert_msg(dfqi_arch_find(&f.st, "tiny", NULL, &a) == DFQ_OK, "%s", st->ctx->error);
-    ck_assert_msg(dfqi_network_take(&f.st, "tiny", &a, out) == DFQ_OK, "%s", st->ctx->error);
+    ck_assert_msg(dfqt_take(&f.st, "tiny", NULL, &a, out) == DFQ_OK, "%s", st->ctx->error);
 }
 
 typedef struct tiny {
@@ -196,8 +195,7 @@ static void real_begin(real *r, int64_t batch)
     dfqi_safetensors st =
         read_file(r->ctx, "DFQ_TEST_ASSETS", "models/vit_tiny_patch16_224.safetensors");
     r->want = read_file(r->ctx, "DFQ_TEST_GOLDEN", "real_vit.safetensors");
-    ck_assert_msg(dfqi_arch_find(&st, "real", NULL, &a) == DFQ_OK, "%s", r->ctx->error);
-    ck_assert_msg(dfqi_network_take(&st, "real", &a, &r->net) == DFQ_OK, "%s", r->ctx->error);
+    ck_assert_msg(dfqt_take(&st, "real", NULL, &a, &r->net) == DFQ_OK, "%s", r->ctx->error);
     dfqi_st_fini(&st);
     ck_assert_int_eq(dfqi_network_values(&r->net), 5717416);
     ck_assert_int_eq(dfqi_graph_new(r->ctx, batch, &r->g), DFQ_OK);

@@ -35,8 +35,7 @@ static dfq_status load(loading *l, const char *name, dfqi_arch *arch)
 {
     dfqi_network net;
     const dfq_load_options o = {.struct_size = sizeof o, .arch = name};
-    DFQI_TRY(dfqi_arch_find(&l->f.st, "some.file", &o, arch));
-    DFQI_TRY(dfqi_network_take(&l->f.st, "some.file", arch, &net));
+    DFQI_TRY(dfqt_take(&l->f.st, "some.file", &o, arch, &net));
     dfqi_network_fini(&net);
     return DFQ_OK;
 }
@@ -235,7 +234,7 @@ START_TEST(test_half)
     dfq_tensor *t = tensor(l.ctx, DFQI_F16, 1, dims);
     ((uint16_t *)t->data)[3] = dfqi_float_to_half(0.25f);
     entry(&l, "norm.bias")->tensor = t;
-    ck_assert_int_eq(dfqi_arch_find(&l.f.st, "f", NULL, &a), DFQ_OK);
+    ck_assert_int_eq(dfqi_arch_find(&l.f.st, "f", NULL, NULL, &a), DFQ_OK);
     ck_assert_int_eq(dfqi_network_take(&l.f.st, "f", &a, &net), DFQ_OK);
     ck_assert(dfqi_tensor_f32(dfqi_network_find(&net, "norm.bias"))[3] == 0.25f);
     dfqi_network_fini(&net);
@@ -310,8 +309,7 @@ static dfq_status take(dfq_context *ctx, void *arg)
     dfqt_file(d->net, &f);
     f.st.ctx = ctx;
     dfqt_file_meta(&f, "heads", "3");
-    DFQI_TRY(dfqi_arch_find(&f.st, "f", NULL, &a));
-    DFQI_TRY(dfqi_network_take(&f.st, "f", &a, &net));
+    DFQI_TRY(dfqt_take(&f.st, "f", NULL, &a, &net));
     dfqi_network_fini(&net);
     return DFQ_OK;
 }

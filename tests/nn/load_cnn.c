@@ -13,6 +13,7 @@ typedef struct loading {
     dfq_context *ctx;
     dfqi_network source;
     file f;
+    char names[304][112]; /* with a prefix */
 } loading;
 
 static void begin(loading *l, const dfqi_arch *a)
@@ -21,6 +22,15 @@ static void begin(loading *l, const dfqi_arch *a)
     ck_assert_int_eq(dfqi_network_new(l->ctx, a, &l->source), DFQ_OK);
     dfqt_fill(&l->source);
     dfqt_file(&l->source, &l->f);
+}
+
+/* As torch's DataParallel and torch.compile name the tensors of what they wrap. */
+static void wrap(loading *l, const char *prefix)
+{
+    for (int64_t i = 0; i < l->f.st.n_entries; i++) {
+        snprintf(l->names[i], sizeof l->names[i], "%s%s", prefix, l->f.entries[i].name);
+        l->f.entries[i].name = l->names[i];
+    }
 }
 
 static void begin_small(loading *l, dfqi_keys keys)
@@ -39,8 +49,7 @@ static dfq_status load(loading *l, const char *name, dfqi_arch *arch)
 {
     dfqi_network net;
     const dfq_load_options o = {.struct_size = sizeof o, .arch = name};
-    DFQI_TRY(dfqi_arch_find(&l->f.st, "some.file", &o, arch));
-    DFQI_TRY(dfqi_network_take(&l->f.st, "some.file", arch, &net));
+    DFQI_TRY(dfqt_take(&l->f.st, "some.file", &o, arch, &net));
     ck_assert_int_eq(net.n_params, l->source.n_params);
     for (int32_t i = 0; i < net.n_params; i++) {
         ck_assert_str_eq(net.params[i].name, l->source.params[i].name);
@@ -98,7 +107,6 @@ static const struct kind {
 static dfqi_arch arch_of(const struct kind *k)
 {
     dfqi_arch a = k->mobile ? dfqt_mobilenet(k->keys) : dfqt_resnet(k->keys, 4, 0, 0);
-    a.of.cnn.module = k->module;
     a.of.cnn.small = k->small;
     a.of.cnn.bottleneck = k->bottleneck;
     memcpy(a.of.cnn.units, k->units, sizeof a.of.cnn.units);
@@ -111,6 +119,7 @@ START_TEST(test_kinds)
     dfqi_arch want = arch_of(k), a;
     loading l;
     begin(&l, &want);
+    if (k->module) wrap(&l, "module._orig_mod.");
     want.of.cnn.stride_first = k->bottleneck && k->keys == DFQI_KEYS_PYTORCHCV;
     ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
     ck_assert_str_eq(a.name, k->name);
@@ -230,11 +239,12 @@ END_TEST
 START_TEST(test_doubled)
 {
     dfqi_arch a = dfqt_resnet(DFQI_KEYS_AKAMASTER, 4, 3, 2);
-    a.of.cnn.module = 1;
     loading l;
     begin(&l, &a);
+    wrap(&l, "module.");
     add(&l, "bn1.weight", l.source.params[1].tensor);
-    refused(&l, DFQ_E_CORRUPT, "tensor bn1.weight does not belong", "module.");
+    refused(&l, DFQ_E_CORRUPT, "tensor bn1.weight is bn1.weight, which another tensor is already",
+            "two networks");
     end(&l);
 }
 END_TEST
@@ -335,8 +345,7 @@ static dfq_status take(dfq_context *ctx, void *arg)
     dfqi_network net;
     dfqi_arch a;
     l->f.st.ctx = ctx;
-    DFQI_TRY(dfqi_arch_find(&l->f.st, "f", NULL, &a));
-    DFQI_TRY(dfqi_network_take(&l->f.st, "f", &a, &net));
+    DFQI_TRY(dfqt_take(&l->f.st, "f", NULL, &a, &net));
     dfqi_network_fini(&net);
     return DFQ_OK;
 }

@@ -200,8 +200,7 @@ static void load(dfq_context *ctx, const char *path, dfqi_network *out)
     dfqi_safetensors st;
     dfqi_arch a;
     ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
-    ck_assert_int_eq(dfqi_arch_find(&st, path, NULL, &a), DFQ_OK);
-    ck_assert_int_eq(dfqi_network_take(&st, path, &a, out), DFQ_OK);
+    ck_assert_int_eq(dfqt_take(&st, path, NULL, &a, out), DFQ_OK);
     dfqi_st_fini(&st);
 }
 

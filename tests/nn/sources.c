@@ -28,14 +28,14 @@ static void end(loading *l)
 
 static void works(loading *l, const char *path, const dfq_load_options *o, dfqi_arch *a)
 {
-    dfq_status status = dfqi_arch_find(&l->f.st, path, o, a);
+    dfq_status status = dfqi_arch_find(&l->f.st, path, NULL, o, a);
     ck_assert_msg(status == DFQ_OK, "%s", l->ctx->error);
 }
 
 static void fails(loading *l, const dfq_load_options *o, dfq_status code, const char *part)
 {
     dfqi_arch a;
-    ck_assert_int_eq(dfqi_arch_find(&l->f.st, "some.file", o, &a), code);
+    ck_assert_int_eq(dfqi_arch_find(&l->f.st, "some.file", NULL, o, &a), code);
     ck_assert_msg(strstr(l->ctx->error, "some.file: ") && strstr(l->ctx->error, part) &&
                       !strchr(l->ctx->error, '\n'),
                   "expected %s in: %s", part, l->ctx->error);

@@ -86,3 +86,18 @@ void dfqt_file_meta(file *f, const char *key, const char *value)
 {
     f->meta[f->st.n_meta++] = (dfqi_st_meta){(char *)(uintptr_t)key, (char *)(uintptr_t)value};
 }
+
+dfq_status dfqt_take(const dfqi_safetensors *st, const char *path, const dfq_load_options *o,
+                     dfqi_arch *arch, dfqi_network *out)
+{
+    dfqi_safetensors view = {.ctx = st->ctx};
+    const dfqi_naming *naming;
+    dfqi_arena names;
+    dfqi_arena_init(&names, st->ctx);
+    dfq_status status = dfqi_naming_apply(st, path, &names, &view, &naming);
+    if (status == DFQ_OK) status = dfqi_arch_find(&view, path, naming, o, arch);
+    if (status == DFQ_OK) status = dfqi_network_take(&view, path, arch, out);
+    dfqi_naming_view_fini(&view);
+    dfqi_arena_fini(&names);
+    return status;
+}

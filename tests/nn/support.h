@@ -21,5 +21,8 @@ typedef struct file {
 } file;
 void dfqt_file(const dfqi_network *net, file *out);
 void dfqt_file_meta(file *f, const char *key, const char *value);
+/* Loads a network as dfqi_model_load() does; o may be NULL. */
+DFQI_CHECKED dfq_status dfqt_take(const dfqi_safetensors *st, const char *path,
+                                  const dfq_load_options *o, dfqi_arch *arch, dfqi_network *out);
 
 #endif

@@ -114,26 +114,23 @@ END_TEST
 START_TEST(test_convolutional)
 {
     static const float tiny = 1e-30f;
-    dfqi_arch a = {.family = DFQI_FAMILY_RESNET,
-                   .name = "resnet_test",
-                   .image = 24,
-                   .channels = 3,
-                   .classes = 7,
-                   .eps = 1e-5f,
-                   .mean = {0.5f, 0.4f, 0.6f},
-                   .std = {0.5f, 0.25f, 0.3f},
-                   .of.cnn = {.keys = DFQI_KEYS_AKAMASTER,
-                              .module = 1,
-                              .width = 4,
-                              .units = {1, 1, 1},
-                              .small = 1,
-                              .padded = 1}};
+    dfqi_arch a = {
+        .family = DFQI_FAMILY_RESNET,
+        .name = "resnet_test",
+        .image = 24,
+        .channels = 3,
+        .classes = 7,
+        .eps = 1e-5f,
+        .mean = {0.5f, 0.4f, 0.6f},
+        .std = {0.5f, 0.25f, 0.3f},
+        .of.cnn = {
+            .keys = DFQI_KEYS_AKAMASTER, .width = 4, .units = {1, 1, 1}, .small = 1, .padded = 1}};
     dfq_context *ctx = dfqt_context(1);
     dfqi_network net;
     dfqi_model *m, *r;
     ck_assert_int_eq(dfqi_network_new(ctx, &a, &net), DFQ_OK);
     dfqi_network_init(&net, 3);
-    dfqi_tensor_f32(dfqi_network_find(&net, "module.bn1.running_var"))[1] = tiny;
+    dfqi_tensor_f32(dfqi_network_find(&net, "bn1.running_var"))[1] = tiny;
     ck_assert_int_eq(dfqi_model_new(&net, NULL, &m), DFQ_OK);
     ck_assert_int_eq(dfqi_model_save(m, path, _i), DFQ_OK);
     ck_assert_msg(dfqi_model_load(ctx, path, NULL, &r) == DFQ_OK, "%s", ctx->error);
@@ -141,7 +138,7 @@ START_TEST(test_convolutional)
     ck_assert_mem_eq(&r->net.arch, &a, sizeof a);
     ck_assert_int_eq(r->net.n_params, m->net.n_params);
     if (_i == 0) ck_assert_uint_eq(dfqi_network_hash(&r->net), dfqi_network_hash(&m->net));
-    ck_assert(dfqi_tensor_f32(dfqi_network_find(&r->net, "module.bn1.running_var"))[1] == tiny);
+    ck_assert(dfqi_tensor_f32(dfqi_network_find(&r->net, "bn1.running_var"))[1] == tiny);
     dfqi_model_release(m);
     dfqi_model_release(r);
     dfqi_context_release(ctx);

@@ -1,0 +1,187 @@
+/* Reads config.json of transformers and of timm, and preprocessor_config.json, as metadata. */
+#include "nn/config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/text.h"
+#include "io/folder.h"
+#include "io/json.h"
+
+enum { VALUE_MAX = 128 };
+
+/* -- metadata ---------------------------------------------------------------------------------- */
+
+static dfq_status add(dfqi_safetensors *st, const char *key, const char *value)
+{
+    if (dfqi_st_meta_find(st, key)) return DFQ_OK;
+    size_t n = (size_t)st->n_meta + 1;
+    dfqi_st_meta *meta = dfqi_realloc(st->ctx, st->meta, n * sizeof *meta);
+    if (!meta) return DFQ_E_NOMEM;
+    st->meta = meta;
+    meta[n - 1].key = dfqi_strdup(st->ctx, key);
+    meta[n - 1].value = dfqi_strdup(st->ctx, value);
+    st->n_meta++; /* also of half an entry, which dfqi_st_fini() frees */
+    return meta[n - 1].key && meta[n - 1].value ? DFQ_OK : DFQ_E_NOMEM;
+}
+
+static dfq_status add_int(dfqi_safetensors *st, const char *key, int64_t v)
+{
+    char text[VALUE_MAX];
+    dfqi_print(text, sizeof text, "%lld", (long long)v);
+    return add(st, key, text);
+}
+
+/* Member `from`, if there is one, as metadata `key`. */
+static dfq_status take_int(dfqi_safetensors *st, dfqi_jnode at, const char *from, const char *key)
+{
+    int64_t v;
+    if (!dfqi_json_has(at, from)) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_int(at, from, 0, INT32_MAX, &v));
+    return add_int(st, key, v);
+}
+
+static dfq_status take_real(dfqi_safetensors *st, dfqi_jnode at, const char *from, const char *key)
+{
+    char text[VALUE_MAX];
+    double v;
+    if (!dfqi_json_has(at, from)) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_real(at, from, 0, 1, &v));
+    dfqi_print(text, sizeof text, "%.9g", v);
+    return add(st, key, text);
+}
+
+static dfq_status take_text(dfqi_safetensors *st, dfqi_jnode at, const char *from, const char *key)
+{
+    const char *v;
+    if (!dfqi_json_has(at, from)) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_text(at, from, &v));
+    return add(st, key, v);
+}
+
+/* Three numbers, one for each colour. */
+static dfq_status take_colours(dfqi_safetensors *st, dfqi_jnode at, const char *from,
+                               const char *key)
+{
+    dfqi_jnode list;
+    char text[VALUE_MAX];
+    double v[3];
+    if (!dfqi_json_has(at, from)) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_array(at, from, &list));
+    if (dfqi_json_count(list) != 3)
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "configuration: %s has %lld numbers, must be 3", from,
+                         (long long)dfqi_json_count(list));
+    for (int c = 0; c < 3; c++)
+        DFQI_TRY(dfqi_json_get_real(dfqi_json_at(list, c), NULL, -10, 10, &v[c]));
+    dfqi_print(text, sizeof text, "%.9g,%.9g,%.9g", v[0], v[1], v[2]);
+    return add(st, key, text);
+}
+
+/* -- the files --------------------------------------------------------------------------------- */
+
+/* timm's "pretrained_cfg" */
+static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
+{
+    dfqi_jnode c = root, size;
+    int64_t image;
+    DFQI_TRY(take_text(st, root, "architecture", "architecture"));
+    if (dfqi_json_has(root, "pretrained_cfg"))
+        DFQI_TRY(dfqi_json_get_object(root, "pretrained_cfg", &c));
+    DFQI_TRY(take_colours(st, c, "mean", "mean"));
+    DFQI_TRY(take_colours(st, c, "std", "std"));
+    DFQI_TRY(take_real(st, c, "crop_pct", "crop_pct"));
+    DFQI_TRY(take_text(st, c, "interpolation", "interpolation"));
+    if (!dfqi_json_has(c, "input_size")) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_array(c, "input_size", &size));
+    if (dfqi_json_count(size) < 3) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_int(dfqi_json_at(size, 2), NULL, 1, INT32_MAX, &image));
+    return add_int(st, "image", image);
+}
+
+static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
+{
+    DFQI_TRY(take_int(st, root, "num_attention_heads", "heads"));
+    DFQI_TRY(take_real(st, root, "layer_norm_eps", "eps"));
+    DFQI_TRY(take_text(st, root, "hidden_act", "activation"));
+    return take_int(st, root, "image_size", "image");
+}
+
+/* A number, or the sides, or the shorter side. */
+static dfq_status read_side(dfqi_jnode at, const char *key, int64_t *out)
+{
+    static const char *const sides[] = {"shortest_edge", "height"};
+    dfqi_jnode size;
+    dfq_status status = dfqi_json_get_object(at, key, &size);
+    if (status != DFQ_OK) return dfqi_json_get_int(at, key, 1, INT32_MAX, out);
+    return dfqi_json_get_int(size, sides[!dfqi_json_has(size, sides[0])], 1, INT32_MAX, out);
+}
+
+static dfq_status flag(dfqi_jnode at, const char *key, bool *out)
+{
+    return dfqi_json_has(at, key) ? dfqi_json_get_bool(at, key, out) : DFQ_OK;
+}
+
+static dfq_status read_preprocessor(dfqi_safetensors *st, dfqi_jnode root)
+{
+    static const char *const filters[] = {"nearest", "lanczos", "bilinear",
+                                          "bicubic", "box",     "hamming"};
+    bool resize = true, normalize = true;
+    int64_t side = 0, filter;
+    DFQI_TRY(flag(root, "do_resize", &resize));
+    DFQI_TRY(flag(root, "do_normalize", &normalize));
+    if (normalize) {
+        DFQI_TRY(take_colours(st, root, "image_mean", "mean"));
+        DFQI_TRY(take_colours(st, root, "image_std", "std"));
+    } else {
+        DFQI_TRY(add(st, "mean", "0,0,0"));
+        DFQI_TRY(add(st, "std", "1,1,1"));
+    }
+    if (resize && dfqi_json_has(root, "size")) DFQI_TRY(read_side(root, "size", &side));
+    if (!resize || side > 0) DFQI_TRY(add_int(st, "resize", side));
+    if (!dfqi_json_has(root, "resample")) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_int(root, "resample", 0, 5, &filter)); /* Pillow's numbers */
+    return add(st, "interpolation", filters[filter]);
+}
+
+/* "folder/model.safetensors" -> the bytes of "folder/"; -1: another name. */
+static int folder_of(const char *path)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    for (int k = 0; k < 2; k++)
+        if (strcmp(base, names[k]) == 0) return (int)(base - path);
+    return -1;
+}
+
+static dfq_status read_one(dfqi_safetensors *st, const char *path, int folder, int which)
+{
+    static const char *const names[] = {"config.json", "preprocessor_config.json"};
+    dfqi_json *doc = NULL;
+    char *own = dfqi_format(st->ctx, "%.*s%s", folder, path, names[which]);
+    if (!own) return DFQ_E_NOMEM;
+    dfq_status status = DFQ_OK;
+    if (dfqi_path_is_file(own)) {
+        status = dfqi_json_read(st->ctx, own, &doc);
+        if (status == DFQ_OK) {
+            dfqi_jnode root = dfqi_json_root(doc);
+            status = which                               ? read_preprocessor(st, root)
+                     : dfqi_json_has(root, "model_type") ? read_transformers(st, root)
+                                                         : read_timm(st, root);
+        }
+        if (status == DFQ_OK) dfqi_log(st->ctx, DFQ_LOG_INFO, "%s is read as well", own);
+    }
+    dfqi_json_release(doc);
+    dfqi_free(st->ctx, own);
+    return status;
+}
+
+dfq_status dfqi_config_add(const char *path, dfqi_safetensors *st)
+{
+    int folder = folder_of(path);
+    if (folder < 0) return DFQ_OK;
+    DFQI_TRY(read_one(st, path, folder, 0));
+    return read_one(st, path, folder, 1);
+}
