@@ -1,7 +1,7 @@
 #!/bin/sh
 # The examples of inference tell the classes that dfq run tells, of two pictures with several
-# figures, and what goes wrong in one line. Python and Rust are left out where they are not at hand,
-# and where the library has a sanitizer that their programs do not load.
+# figures, and what goes wrong in one line. Python, Rust and Julia are left out where they are not
+# at hand, and where the library has a sanitizer that their programs do not load.
 # Usage: infer.sh EXAMPLES OUT LIBRARY_FOLDER FIGURES DFQ INFER_C INFER_CPP
 set -eu
 examples=$1 out=$2/infer library=$3
@@ -31,6 +31,7 @@ check C++ "$7"
 if nm -D "$library/libdfq.so" | grep -q "__asan_\|__ubsan_\|__tsan_"; then exit 0; fi
 export LD_LIBRARY_PATH="$library" DFQ_LIBRARY="$library/libdfq.so"
 if python3 -c 'import ctypes'; then check Python python3 "$examples/infer.py"; fi
+if command -v julia > /dev/null; then check Julia julia "$examples/infer.jl"; fi
 if command -v rustc > /dev/null; then
     rustc --edition 2021 -D warnings -L "$library" -l dfq -o "$out/rust" "$examples/infer.rs"
     check Rust "$out/rust"
