@@ -66,6 +66,11 @@ def main():
     declared = len(re.findall(r'\bDFQ_(?:API|CHECKED)\s+\w[^;{]*\bdfq_\w+\s*\(', public))
     if count != declared or not count:
         bad.append(f'{declared} functions are declared, {count} were read')
+    nouns = (root / 'docs/ARCHITECTURE.md').read_text(encoding='utf-8')
+    for handle in re.findall(r'^typedef struct (dfq_\w+) \1;', headers[root / 'include/dfq/types.h'],
+                             re.M):
+        if f'`{handle}`' not in nouns:
+            bad.append(f'docs/ARCHITECTURE.md: does not tell what {handle} is inside')
     pages = [p for p in [*root.glob('*.md'), *(root / 'docs').rglob('*.md'), *headers]
              if p.name not in ('CHANGELOG.md', 'MIGRATION.md')]  # they tell of what was
     for path in pages:
