@@ -49,8 +49,8 @@ DFQ_API void dfq_export_options_init(dfq_export_options *options, size_t size);
  *  @param options  NULL: the defaults
  *  @param out_info what was written, struct_size set; or NULL
  *  @return ::DFQ_E_INVALID (an option out of its range; int4, and nothing has up to 4 bits),
- *          ::DFQ_E_UNSUPPORTED (the network has what ONNX or the operator set has not, or the file
- *          would be larger than 2 GB), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
+ *          ::DFQ_E_UNSUPPORTED (an op of the network has no form in ONNX or in this operator set,
+ *          or the file would be larger than 2 GB), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_export(const dfq_graph *graph, const char *path,
                                         const dfq_export_options *options,
                                         dfq_export_info *out_info);

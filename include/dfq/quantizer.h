@@ -116,7 +116,7 @@ typedef struct dfq_layer_config {
  *  have one scale, not one for each channel. */
 enum {
     DFQ_ROTATE_AUTO = 0, /**< on with ::DFQ_ACT_SCALE_ROW, else off: scales for each channel and
-                              rotation are two cures for the same */
+                              rotation are two remedies for the same error */
     DFQ_ROTATE_OFF = 1,
     DFQ_ROTATE_ON = 2 /**< ::DFQ_E_UNSUPPORTED for a network whose stream cannot be rotated */
 };

@@ -1,11 +1,17 @@
 /** @file dfq/runtime.h
  *  @ingroup stable
- *  Runtimes: networks that only run, float or quantized. Weights are packed and memory is planned
- *  once; dfq_runtime_run() allocates nothing. A quantized network is computed on its codes, in
- *  integers, where its grids allow that. Logits of a float network, and of one with scales of rows,
- *  have the bits of dfq_graph_forward(); with static scales, of which that rounds the sums, they
- *  differ in the last bits, and by what follows where a value lies between two codes. Bits depend
- *  neither on the number of threads nor on that of images.
+ *  A runtime is a network that only runs, float or quantized. Weights are packed and memory is
+ *  planned once; dfq_runtime_run() allocates nothing. A quantized network is computed on its codes,
+ *  in integers, where its grids allow that.
+ *
+ *  Use: dfq_runtime_load(), dfq_runtime_input_init(), dfq_runtime_run(). A whole program is
+ *  examples/infer.c.
+ *
+ *  Logits of a float network, and of a network with scales of rows, have the bits of
+ *  dfq_graph_forward(). With static scales they differ from it in the last bits, because sums of
+ *  integers are exact and sums of floats are not. A value that lies between two codes may then get
+ *  the other code, which changes what follows. Bits depend neither on the number of threads nor on
+ *  the number of images.
  *
  *  A runtime serves one thread at a time, like its context. For a second thread make a second
  *  context and a clone there: clones share the weights. */

@@ -90,7 +90,9 @@ dfq_status dfq_context_set_thread_pool(dfq_context *context, const dfq_thread_po
     if (context == NULL) return DFQ_E_INVALID;
     if (pool == NULL) return dfqi_context_set_pool(context, NULL);
     DFQI_TRY(dfqi_struct_read(context, "dfq_thread_pool", pool, &own, sizeof own));
-    DFQI_NEED(context, own.parallel_for);
+    if (own.parallel_for == NULL)
+        return dfqi_fail(context, DFQ_E_INVALID,
+                         "dfq_thread_pool: parallel_for is NULL, must be a function");
     if (own.threads < 1 || own.threads > DFQI_THREADS_MAX)
         return dfqi_fail(context, DFQ_E_INVALID, "dfq_thread_pool: threads is %d, must be 1 to %d",
                          (int)own.threads, DFQI_THREADS_MAX);

@@ -328,6 +328,12 @@ START_TEST(test_changes_that_are_refused)
     pool.struct_size = sizeof pool;
     pool.parallel_for = NULL;
     ck_assert_int_eq(dfq_context_set_thread_pool(ctx, &pool), DFQ_E_INVALID);
+    ck_assert_str_eq(dfq_context_get_error(ctx),
+                     "dfq_thread_pool: parallel_for is NULL, must be a function");
+    pool.struct_size = 0;
+    ck_assert_int_eq(dfq_context_set_thread_pool(ctx, &pool), DFQ_E_INVALID);
+    ck_assert_str_eq(dfq_context_get_error(ctx),
+                     "dfq_thread_pool: struct_size is 0, must be sizeof(dfq_thread_pool)");
     ck_assert_int_eq(dfq_context_get_threads(ctx), 5);
     dfq_context_release(ctx);
     ck_assert_int_eq(dfq_context_set_log(NULL, NULL, NULL), DFQ_E_INVALID);
