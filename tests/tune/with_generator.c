@@ -14,7 +14,7 @@
 
 enum { STEPS = 24, WARM = 8 };
 
-static dfqi_generator_options host_options(void)
+static dfqi_generator_options generator_options(void)
 {
     dfqi_generator_options h;
     dfqi_generator_trainer_defaults(&h);
@@ -34,7 +34,7 @@ static dfqi_tune_options options(void)
 
 static dfqi_tune *new_job(const dfqt_pair *p, const dfqi_tune_options *o)
 {
-    dfqi_generator_options h = host_options();
+    dfqi_generator_options h = generator_options();
     dfqi_tune *t;
     ck_assert_msg(dfqi_tune_new_with_generator(p->teacher, p->student, &h, o, &t) == DFQ_OK, "%s",
                   p->ctx->error);
@@ -178,7 +178,7 @@ START_TEST(test_labels)
 {
     dfqt_pair p = dfqt_cnn_pair_new(1);
     dfqi_tune_options o = options();
-    dfqi_generator_options h = host_options();
+    dfqi_generator_options h = generator_options();
     dfqi_tune *t;
     o.label_weight = 1;
     o.crossing_target = 0;
@@ -332,7 +332,7 @@ END_TEST
 static void refuse(const dfqt_pair *p, const dfqi_tune_options *o, dfq_status code,
                    const char *text)
 {
-    dfqi_generator_options h = host_options();
+    dfqi_generator_options h = generator_options();
     dfqi_tune *t;
     ck_assert_int_eq(dfqi_tune_new_with_generator(p->teacher, p->student, &h, o, &t), code);
     ck_assert_msg(strstr(p->ctx->error, text) != NULL, "%s", p->ctx->error);
@@ -368,7 +368,7 @@ END_TEST
 static dfq_status life(dfq_context *ctx, void *user)
 {
     dfqt_pair p;
-    dfqi_generator_options h = host_options();
+    dfqi_generator_options h = generator_options();
     dfqi_tune_options o = options();
     dfqi_tune *t = NULL;
     (void)user;
