@@ -11,32 +11,18 @@ enum { LAYER_PARAMS = 5 };
 
 int32_t dfqi_arch_norms(const dfqi_arch *a)
 {
-    switch (a->family) {
-    case DFQI_FAMILY_RESNET:
-        return dfqi_resnet_layers(a);
-    case DFQI_FAMILY_MOBILENET:
-        return dfqi_mobilenet_layers(a);
-    default:
-        return dfqi_arch_is_derived(a) ? dfqi_derived_norms(a) : 0;
-    }
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    return row->norms ? row->norms(a) : 0;
 }
 
 static void layer_at(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out)
 {
-    if (a->family == DFQI_FAMILY_RESNET)
-        dfqi_resnet_layer(a, i, out);
-    else
-        dfqi_mobilenet_layer(a, i, out);
+    dfqi_family_get(a->family)->layer(a, i, out);
 }
 
 void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out)
 {
-    if (a->family == DFQI_FAMILY_RESNET)
-        dfqi_resnet_head(a, out);
-    else if (a->family == DFQI_FAMILY_MBCONV)
-        dfqi_derived_head(a, out);
-    else
-        dfqi_mobilenet_head(a, out);
+    dfqi_family_get(a->family)->head(a, out);
 }
 
 /* -- parameters -------------------------------------------------------------------------------- */

@@ -21,20 +21,19 @@ typedef struct dfqi_cnn_head {
     int32_t bias;
 } dfqi_cnn_head;
 
-int32_t dfqi_resnet_layers(const dfqi_arch *a);
+/* Norms, layers, classifier and forward pass of the families whose rows are in load_*.c. */
+int32_t dfqi_resnet_norms(const dfqi_arch *a);
 /* DFQ_STEM_*: the stem that the architecture states, or the usual one for the stem's kernel. */
 int32_t dfqi_resnet_stem(const dfqi_arch *a);
 void dfqi_resnet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
 void dfqi_resnet_head(const dfqi_arch *a, dfqi_cnn_head *out);
 void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                          dfqi_taps *taps);
-int32_t dfqi_mobilenet_layers(const dfqi_arch *a);
+int32_t dfqi_mobilenet_norms(const dfqi_arch *a);
 void dfqi_mobilenet_layer(const dfqi_arch *a, int32_t i, dfqi_cnn_layer *out);
 void dfqi_mobilenet_head(const dfqi_arch *a, dfqi_cnn_head *out);
 void dfqi_mobilenet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                             dfqi_taps *taps);
-
-void dfqi_derived_head(const dfqi_arch *a, dfqi_cnn_head *out);
 
 void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
 

@@ -108,7 +108,7 @@ static void forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, df
     taps->logits = p.logits;
 }
 
-int32_t dfqi_derived_norms(const dfqi_arch *a)
+static int32_t norms(const dfqi_arch *a)
 {
     dfqi_supernet outline;
     dfqi_super_list l = dfqi_super_list_make(NULL, a->of.derived.path);
@@ -122,7 +122,7 @@ static void keep_layer(void *user, const dfqi_super_layer *l)
     *(dfqi_super_layer *)user = *l;
 }
 
-void dfqi_derived_head(const dfqi_arch *a, dfqi_cnn_head *out)
+static void head(const dfqi_arch *a, dfqi_cnn_head *out)
 {
     dfqi_supernet outline;
     dfqi_super_layer last = {.in = 0};
@@ -277,6 +277,8 @@ const dfqi_family_row dfqi_family_derived = {.fits = fits,
                                              .describe = describe,
                                              .hash = hash_derived,
                                              .alike = same_strides,
+                                             .norms = norms,
+                                             .head = head,
                                              .count = count,
                                              .expect = expect,
                                              .forward = forward};

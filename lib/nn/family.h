@@ -36,6 +36,9 @@ typedef struct dfqi_stream_part {
     int64_t heads;
 } dfqi_stream_part;
 
+struct dfqi_cnn_layer;
+struct dfqi_cnn_head;
+
 typedef struct dfqi_family_row {
     const char *names[2]; /* how the architectures' names begin */
     /* Do the tensors of a file without an architecture's name look like this family? */
@@ -58,6 +61,12 @@ typedef struct dfqi_family_row {
      * shapes, do not compute the same. NULL: they do. */
     DFQI_CHECKED dfq_status (*alike)(dfq_context *ctx, const dfqi_arch *teacher,
                                      const dfqi_arch *student);
+    /* Of convolutional families: the number of convolutions with a BatchNorm behind them (norms
+     * NULL: none), each of them, and the classifier (nn/cnn.h). `layer` is NULL where `count`,
+     * `expect` and `forward` do not go by the list. */
+    int32_t (*norms)(const dfqi_arch *a);
+    void (*layer)(const dfqi_arch *a, int32_t i, struct dfqi_cnn_layer *out);
+    void (*head)(const dfqi_arch *a, struct dfqi_cnn_head *out);
     int32_t (*count)(const dfqi_arch *a);
     /* All parameters, out[count], in the order of use. */
     void (*expect)(const dfqi_arch *a, dfqi_expect *out);
@@ -82,7 +91,6 @@ DFQI_CHECKED dfq_status dfqi_need_same(dfq_context *ctx, const dfqi_arch *teache
 
 /* -- derived networks -------------------------------------------------------------------------- */
 
-int32_t dfqi_derived_norms(const dfqi_arch *a);
 /* The metadata of the space and the path. */
 enum { DFQI_DERIVED_META = 3 };
 DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,

@@ -45,7 +45,7 @@ static unit unit_at(const dfqi_arch *a, int32_t index)
     return u;
 }
 
-int32_t dfqi_mobilenet_layers(const dfqi_arch *a)
+int32_t dfqi_mobilenet_norms(const dfqi_arch *a)
 {
     int32_t n = 2;
     for (int32_t i = 0; i < UNITS; i++) n += unit_at(a, i).convs;

@@ -48,7 +48,7 @@ static int32_t unit_layers(const dfqi_arch *a, const unit *u)
     return u->convs + (u->moves && !a->of.cnn.padded);
 }
 
-int32_t dfqi_resnet_layers(const dfqi_arch *a)
+int32_t dfqi_resnet_norms(const dfqi_arch *a)
 {
     int32_t n = 1;
     for (int32_t s = 0; s < DFQI_STAGES; s++)
