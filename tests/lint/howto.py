@@ -1,12 +1,27 @@
 #!/usr/bin/env python3
-"""The diffs of docs/howto/ apply to the sources as they are: all lines that a hunk takes for granted
-lie there together. A page that begins on another page's change names it: <!-- after PAGE -->.
+"""The diffs of docs/howto/ apply to the sources as they are: the lines that a hunk takes for granted
+lie there together, but for two at most at either end, as the program patch has it. A page that begins on another page's change names it: <!-- after PAGE -->.
 Usage: howto.py [SOURCE_ROOT]"""
 import pathlib
 import re
 import sys
 
+FUZZ = 2
 root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else '.')
+
+
+def change(text, lines):
+    """The text with a hunk applied, None if it does not fit."""
+    for fuzz in range(FUZZ + 1):
+        some = lines
+        for _ in range(fuzz):
+            some = some[some[0][0] == ' ':]
+            some = some[:len(some) - (some[-1][0] == ' ')]
+        have = '\n'.join(line[1:] for line in some if line[0] != '+')
+        want = '\n'.join(line[1:] for line in some if line[0] != '-')
+        if have in text:
+            return text.replace(have, want, 1)
+    return None
 
 
 def apply(page, tree, bad):
@@ -24,12 +39,11 @@ def apply(page, tree, bad):
                 source = root / path
                 tree[path] = source.read_text(encoding='utf-8') if source.exists() else ''
             for head, body in re.findall(r'^(@@ .*)\n((?:[ +\-].*\n|\n)+)', hunks, re.M):
-                lines = [line or ' ' for line in body.splitlines()]
-                have = '\n'.join(line[1:] for line in lines if line[0] != '+')
-                want = '\n'.join(line[1:] for line in lines if line[0] != '-')
-                if have not in tree[path]:
+                changed = change(tree[path], [line or ' ' for line in body.splitlines()])
+                if changed is None:
                     bad.append(f'docs/howto/{page}: {path} {head[:40]} does not apply')
-                tree[path] = tree[path].replace(have, want, 1)
+                else:
+                    tree[path] = changed
 
 
 def main():
