@@ -110,9 +110,10 @@ dfq_status dfqi_int_pack_conv(dfq_context *ctx, const char *layer, const dfqi_co
  * behind the band. */
 int64_t dfqi_int_conv_scratch(const dfqi_conv_shape *s)
 {
+    enum { PANELS = 4 }; /* of a depthwise convolution, whose columns are made together */
     const dfqi_conv_axis x = dfqi_conv_axis_x(0, s);
     return dfqi_int_band_bytes(s) +
-           dfqi_conv_row(&x, dfqi_int_groups(s->kernel_y) * DFQI_INT_BLOCK);
+           dfqi_conv_row(&x, PANELS * dfqi_int_groups(s->kernel_y) * DFQI_INT_BLOCK);
 }
 
 /* A depthwise filter is a matrix of one span of kernel_y codes for each column

@@ -103,6 +103,7 @@ static void check_convs(const dfqi_int_kernels *t, int depthwise)
     static const dfqi_conv_shape real[] = {{112, 30, 3, 56, 15, 20, 7, 7, 2, 3, 1},
                                            {32, 32, 16, 32, 32, 16, 3, 3, 1, 1, 1},
                                            {7, 7, 96, 7, 7, 40, 3, 3, 1, 1, 1},
+                                           {15, 15, 80, 8, 8, 70, 3, 3, 2, 1, 1},
                                            {14, 14, 64, 7, 7, 33, 1, 1, 2, 0, 1}};
     for (size_t i = 0; i < sizeof real / sizeof *real; i++)
         for (int bits = 4; bits <= 8; bits += 4) check_conv(t, ctx, &p, &real[i], bits, depthwise);

@@ -115,6 +115,30 @@ START_TEST(test_ties)
 }
 END_TEST
 
+/* Values beside ties of a static grid that are quantized together with NaN. */
+START_TEST(test_ties_beside_nan)
+{
+    enum { N = 64, LANES = 16 };
+    const dfqi_int_kernels *t = int_table(_i);
+    pages p = pages_begin((uint64_t)_i);
+    for (int round = 0; round < 2000; round++) {
+        const int nan = round / 2 % 4 * LANES;
+        const float scale = dfqi_rng_range(&p.rng, 0.001f, 0.3f);
+        const dfqi_grid g = {.scale = &scale, .n_scales = 1, .qmax = 255.0f};
+        float x[N];
+        uint8_t q[N];
+        for (int i = 0; i < N; i++) {
+            const float tie = (float)(((double)draw(&p, 0, 254) + 0.5) * scale);
+            x[i] = i >= nan && i < nan + LANES ? NAN : nextafterf(tie, i % 2 ? 0.0f : INFINITY);
+        }
+        t->quantize(1, N, &g, x, N, q, N);
+        for (int i = 0; i < N; i++)
+            dfqt_each(q[i] == (isnan(x[i]) ? 0.0f : fminf(rintf(x[i] / scale), 255.0f)),
+                      "%s: %.9g / %.9g became %d", t->name, (double)x[i], (double)scale, q[i]);
+    }
+}
+END_TEST
+
 START_TEST(test_quantize)
 {
     const dfqi_int_kernels *t = int_table(_i);
@@ -194,6 +218,7 @@ TCase *dfqt_int_quantize_case(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_quantize_rows, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_ties, 0, DFQT_INT_TABLES);
+    tcase_add_loop_test(c, test_ties_beside_nan, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_quantize, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_operands, 0, DFQT_INT_TABLES);
     return c;

@@ -62,9 +62,19 @@ static void depthwise_row(const dw_row *r, int64_t y, const finish_columns *colu
     }
 }
 
+#if defined(__AVX512VNNI__)
+#include "kernel/int_x86/depthwise_vnni512.h"
+#endif
+
 void INT_ISA(depthwise)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                         const dfqi_int_output *out, uint8_t *scratch)
 {
+#if defined(__AVX512VNNI__)
+    if (dw_fits(s, out)) {
+        dw_image(s, a, b, out, scratch);
+        return;
+    }
+#endif
     const conv_bands bands = conv_bands_make(s, a, scratch);
     dw_row r = {.s = s, .pixel = bands.pixel, .groups = dfqi_int_groups(s->kernel_y)};
     r.width = bands.before + s->in_x + bands.after;

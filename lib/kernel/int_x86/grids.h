@@ -20,12 +20,12 @@ static inline int grid_is_ordinary(float scale, float zero_point)
 
 static const float grid_far = 0.5f - 0x1p-12f;
 
-/* Is one of 64 numbers near a tie? NaN is not. (vf_max gives its second operand for NaN.) */
+/* Is one of 64 numbers near a tie? NaN is not. */
 static inline int grid_is_near(const vf v[4], vf far)
 {
-    vf most = vf_abs(vf_off(v[0]));
-    for (int i = 1; i < 4; i++) most = vf_max(vf_abs(vf_off(v[i])), most);
-    return vm_bits(vf_le(far, most)) != 0;
+    const vf a = vf_largest_off(vf_off(v[0]), vf_off(v[1]));
+    const vf b = vf_largest_off(vf_off(v[2]), vf_off(v[3]));
+    return vm_bits(vf_le(far, vf_largest_off(a, b))) != 0;
 }
 
 /* -- grids of rows ----------------------------------------------------------------------------- */
@@ -139,16 +139,32 @@ static inline static_coder static_coder_of(const dfqi_grid *g)
                           .limit = (int)(g->qmax - g->qmin)};
 }
 
-/* Codes less qmin; NaN gets 0. Whole numbers must fit in 32 bits, those above all codes are cut. */
-static inline v64 static_code(const static_coder *g, const vf x[4])
+/* Whole numbers must fit in 32 bits, those above all codes are cut. */
+static inline void static_round(const static_coder *g, const vf x[4], vi n[4])
 {
     vf v[4];
-    vi n[4];
     for (int i = 0; i < 4; i++) v[i] = vf_fma(x[i], g->inverse, g->zero_point);
     if (grid_is_near(v, g->far))
         for (int i = 0; i < 4; i++) v[i] = vf_add(vf_div(x[i], g->scale), g->zero_point);
     for (int i = 0; i < 4; i++) n[i] = vi_round(vf_min(g->most, v[i]));
+}
+
+/* Codes less qmin; NaN gets 0. */
+static inline v64 static_code(const static_coder *g, const vf x[4])
+{
+    vi n[4];
+    static_round(g, x, n);
     return v64_min(v64_pack(n, g->offset, 0), g->limit);
 }
+
+#if defined(__AVX512F__)
+/* The same in the order of v64_pack_lanes. */
+static inline v64 static_code_lanes(const static_coder *g, const vf x[4])
+{
+    vi n[4];
+    static_round(g, x, n);
+    return v64_min(v64_pack_lanes(n, g->offset, 0), g->limit);
+}
+#endif
 
 #endif

@@ -87,18 +87,30 @@ static inline vf vf_off(vf a)
     return _mm512_reduce_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+/* The larger magnitude; that of the other where one is NaN. */
+static inline vf vf_largest_off(vf a, vf b)
+{
+    return _mm512_range_ps(a, b, 0xb);
+}
+
 /* Four vectors of codes. */
 typedef __m512i v64;
 
-/* The bytes of n + offset, clamped to 0 .. 255 (is_signed: -128 .. 127); small numbers. */
-static inline v64 v64_pack(const vi n[4], int offset, int is_signed)
+/* The bytes of n + offset, clamped to 0 .. 255 (is_signed: -128 .. 127); small numbers. Each 128
+ * bits of the result have those of the four vectors. */
+static inline v64 v64_pack_lanes(const vi n[4], int offset, int is_signed)
 {
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     const __m512i by = _mm512_set1_epi16((int16_t)offset);
     const __m512i a = _mm512_adds_epi16(_mm512_packs_epi32(n[0], n[1]), by);
     const __m512i b = _mm512_adds_epi16(_mm512_packs_epi32(n[2], n[3]), by);
-    return _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(a, b)
-                                                     : _mm512_packus_epi16(a, b));
+    return is_signed ? _mm512_packs_epi16(a, b) : _mm512_packus_epi16(a, b);
+}
+
+/* The same, one vector behind the other. */
+static inline v64 v64_pack(const vi n[4], int offset, int is_signed)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_epi32(order, v64_pack_lanes(n, offset, is_signed));
 }
 
 /* At most `most`, unsigned. */
@@ -231,6 +243,11 @@ static inline vi vi_round(vf a)
 static inline vf vf_off(vf a)
 {
     return vf_sub(a, vf_round(a));
+}
+
+static inline vf vf_largest_off(vf a, vf b)
+{
+    return vf_max(vf_abs(a), vf_max(vf_abs(b), vf_set(0.0f))); /* vf_max: for NaN the second one */
 }
 
 typedef struct v64 {
