@@ -455,7 +455,8 @@ DFQ_CHECKED dfq_status dfq_graph_evaluate_estimate(const dfq_graph *graph,
  *  Quantizers). Convolutional networks, mode parity (AIT, CVPR 2022): weights have the min-max
  *  range of each output channel, ReLU outputs the min-max range over a batch, averaged over batches
  *  as published. Mode improved folds BatchNorms into the weights; the ranges of weights and ReLU
- *  outputs are found by error search and stay as they are until they are tuned.
+ *  outputs, and of inputs of convolutions that no ReLU made, are found by error search and stay
+ *  as they are until they are tuned.
  *  @param images F32 [n,3,S,S], normalised; parity mode of a vision transformer reads the first 16
  *                (all of them with ::DFQ_ACT_GRID_MINMAX).
  *                NULL is allowed for a convolutional network, whose ranges are then those of AIT in

@@ -25,7 +25,7 @@ typedef struct sample {
     float *x;       /* [n] some of the values, at random places */
     int64_t n;      /* so far */
     int64_t each;   /* values that one image gives */
-    float largest;  /* of all values, also of those that x lacks */
+    float largest;  /* magnitude of all values, also of those that x lacks */
     double squares; /* sum over all values, so that none that is not finite is missed */
     double power;   /* sum of squares over x */
 } sample;
@@ -50,7 +50,7 @@ static void add_image(const job *j, sample *s, int64_t image, const float *x, in
     dfqi_rng rng = dfqi_rng_make(0, (uint64_t)image);
     float ends[2];
     j->k->extremes((size_t)count, x, ends);
-    s->largest = fmaxf(s->largest, ends[1]);
+    s->largest = fmaxf(s->largest, fmaxf(-ends[0], ends[1]));
     for (int64_t i = 0; i < count; i++) s->squares += (double)x[i] * x[i];
     for (int64_t i = 0; i < s->each; i++) {
         float v = x[s->each < count ? dfqi_rng_below(&rng, (uint32_t)count) : i];

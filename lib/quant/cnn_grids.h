@@ -1,6 +1,6 @@
 /* Grids of a convolutional network in improved mode. They are static: a step for each row of a
  * weight, symmetric about 0, and one for each ReLU output, whose codes are unsigned and whose zero
- * point is 0. */
+ * point is 0. Inputs of convolutions that no ReLU made (scheme.c) have signed codes. */
 #ifndef DFQI_QUANT_CNN_GRIDS_H
 #define DFQI_QUANT_CNN_GRIDS_H
 

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "graph/walk.h"
 #include "quant/cnn_grids.h"
+#include "quant/scheme_priv.h"
 #include "quant/search.h"
 
 enum { SAMPLE = 2, PARITY = 16, FOLLOW = 32, SWEEP = 4, JUDGED = 8, SWEEPS = 3 };
@@ -170,8 +171,11 @@ static dfq_status sample_bytes(const dfqi_network *net, int64_t n, double *out)
     double floats = 0;
     DFQI_TRY(dfqi_network_whole(net, &g));
     for (int32_t i = 0; i < g->n_nodes; i++) {
-        if (g->nodes[i].op != DFQI_OP_RELU) continue;
-        double all = (double)n * (double)dfqi_value_stride(&g->values[g->nodes[i].out[0]]);
+        const dfqi_node *node = &g->nodes[i];
+        const bool input = node->op == DFQI_OP_CONV && !dfqi_has_codes(g, node->in[0]);
+        if (node->op != DFQI_OP_RELU && !input) continue;
+        const dfqi_id value = input ? node->in[0] : node->out[0];
+        double all = (double)n * (double)dfqi_value_stride(&g->values[value]);
         floats += all < DFQI_GRID_SAMPLE ? all : DFQI_GRID_SAMPLE;
     }
     dfqi_graph_free(g);

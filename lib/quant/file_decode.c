@@ -17,7 +17,9 @@ dfq_status dfqi_file_need(const dfqi_safetensors *st, const char *path, const ch
 {
     const dfq_tensor *t = dfqi_file_find(st, name, suffix);
     if (!t)
-        return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %s%s is missing", path, name, suffix);
+        return dfqi_fail(st->ctx, DFQ_E_CORRUPT,
+                         "%s: tensor %s%s is missing; quantize the float network again", path, name,
+                         suffix);
     if (t->dtype != DFQI_F32 || (count > 0 && dfqi_tensor_count(t) != count))
         return dfqi_fail(st->ctx, DFQ_E_SHAPE, "%s: tensor %s%s must be F32 with %lld elements",
                          path, name, suffix, (long long)count);

@@ -208,19 +208,31 @@ static dfq_status cnn_tensors(dfqi_graph *g, dfqi_site *site, const dfqi_value *
     return dfqi_tensor_new(g->ctx, DFQI_F32, 1, &one, &site->zero_point);
 }
 
-/* Sites of a CNN: weights and ReLU outputs. */
+bool dfqi_has_codes(const dfqi_graph *g, dfqi_id value)
+{
+    int32_t node = dfqi_graph_value(g, value)->node;
+    while (node >= 0 &&
+           (g->nodes[node].op == DFQI_OP_MAX_POOL || g->nodes[node].op == DFQI_OP_SUBSAMPLE_PAD))
+        node = dfqi_graph_value(g, g->nodes[node].in[0])->node;
+    return node < 0 || g->nodes[node].op == DFQI_OP_RELU ||
+           g->nodes[node].op == DFQI_OP_CHANNELS_LAST;
+}
+
+/* Sites of a CNN: weights, ReLU outputs and, with static grids, inputs of convolutions that no ReLU
+ * made (inverted residuals). */
 static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                              dfqi_id value, void *user)
 {
     finder *f = user;
-    int weight = op != DFQI_OP_RELU, ranges = follows(f->s);
-    if (weight && slot == 0) return value;
+    const bool input = op != DFQI_OP_RELU && slot == 0, ranges = follows(f->s);
+    const bool weight = op != DFQI_OP_RELU && !input;
+    if (input && (ranges || op != DFQI_OP_CONV || dfqi_has_codes(g, value))) return value;
     dfqi_site *site = add_site(g, f);
     if (!site) return value;
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
     site->kind = !weight ? DFQI_SITE_UNIFORM : ranges ? DFQI_SITE_WEIGHT_MINMAX : DFQI_SITE_WEIGHT;
     site->bits = weight ? f->s->weight_bits : f->s->act_bits;
-    dfqi_site_set_codes(site, weight || ranges);
+    dfqi_site_set_codes(site, weight || ranges || input);
     site->follows = weight && ranges;
     dfq_status status = cnn_tensors(g, site, dfqi_graph_value(g, value), ranges);
     if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;

@@ -14,6 +14,9 @@ void dfqi_site_set_log(dfqi_site *site);
 
 void dfqi_site_fini(dfqi_site *site);
 
+/* Is a CNN's value the image, or what a ReLU made, whose output has a site? */
+bool dfqi_has_codes(const dfqi_graph *g, dfqi_id value);
+
 /* An attention map: the first operand of the product with the values. */
 bool dfqi_site_is_map(const dfqi_site *site);
 

@@ -82,6 +82,31 @@ static void logits(const dfqi_model *m, float *z)
 
 /* -- sites ------------------------------------------------------------------------------------- */
 
+/* Inverted residuals hand on values that no ReLU made: with static grids the convolution that reads
+ * them has a quantizer of its own, those that read ReLU outputs or the image do not. Grids that
+ * follow (_i 1) are as published. */
+START_TEST(test_input_sites)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfqi_model *t;
+    dfqi_scheme s;
+    int32_t inputs = 0;
+    ck_assert_int_eq(dfqt_family_new(ctx, DFQI_FAMILY_MOBILENET, &t), DFQ_OK);
+    ck_assert_int_eq(dfqi_scheme_new_with(&t->net, DFQI_MODE_IMPROVED, (dfqi_widths){3, 5, 8},
+                                          _i ? following : own, &s),
+                     DFQ_OK);
+    for (int32_t i = 0; i < s.n_sites; i++) inputs += strstr(s.sites[i].name, ".input") != NULL;
+    ck_assert_int_eq(inputs, _i ? 0 : 17); /* 16 units that expand, and the last convolution */
+    const dfqi_site *site = dfqi_scheme_find(&s, "features.2.conv.0.0.input");
+    ck_assert_int_eq(site != NULL, !_i);
+    ck_assert(_i || (site->kind == DFQI_SITE_UNIFORM && site->bits == 5 && site->qmin == -16 &&
+                     site->qmax == 15 && dfqi_tensor_count(site->scale) == 1));
+    dfqi_scheme_fini(&s);
+    dfqi_model_release(t);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 /* _i 1: grids that follow. */
 START_TEST(test_sites)
 {
@@ -369,6 +394,7 @@ TCase *dfqt_cnn_case(void)
 {
     TCase *c = tcase_create("cnn");
     tcase_set_timeout(c, 120);
+    tcase_add_loop_test(c, test_input_sites, 0, 2);
     tcase_add_loop_test(c, test_sites, 0, 2);
     tcase_add_test(c, test_published);
     tcase_add_test(c, test_mean);

@@ -90,7 +90,7 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
 double dfqt_integer_share(int i)
 {
     static const double share[DFQT_NETWORKS] = {
-        [DFQT_LOW_RESNET] = 0.9, [DFQT_LOW_MBCONV] = 0.7,  [DFQT_LOW_WIDE] = 0.9,
+        [DFQT_LOW_RESNET] = 0.9, [DFQT_LOW_MBCONV] = 0.85, [DFQT_LOW_WIDE] = 0.9,
         [DFQT_LOW_RANGES] = 0.9, [DFQT_LOW_PARITY] = 0.65, [DFQT_LOW_STATIC] = 0.65,
         [DFQT_LOW_ROW] = 0.85};
     return share[i];
