@@ -165,7 +165,7 @@ static int check_line(struct options *o, char *const *rest, int n)
         return option_wrong(o, "-o OUT is missing; give the place of the result");
     if (o->out && !*o->out) return option_wrong(o, "-o is empty; give the place of the result");
     if (o->verb == VERB_RUN && o->n_pictures == 0)
-        return option_wrong(o, "--image is missing; give a PNG or JPEG picture, or several");
+        return option_wrong(o, "--image is missing; give a PNG, JPEG or WebP picture, or several");
     if (o->verb == VERB_EVAL && !o->data)
         return option_wrong(o, "--data is missing; give a folder with labels.csv, a folder of "
                                "class folders, or a CIFAR binary file");

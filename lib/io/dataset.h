@@ -25,7 +25,7 @@ DFQI_CHECKED dfq_status dfqi_dataset_create(dfq_context *ctx, const dfq_dataset_
 typedef struct dfqi_dataset_counts {
     int32_t kind;     /* DFQ_DATASET_* */
     int64_t folders;  /* of classes */
-    int64_t left_out; /* pictures in them that are neither PNG nor JPEG */
+    int64_t left_out; /* pictures in them that are neither PNG, JPEG nor WebP */
     int64_t cropped;  /* larger images that were centre-cropped and not resized */
 } dfqi_dataset_counts;
 dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d);

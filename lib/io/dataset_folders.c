@@ -233,10 +233,11 @@ static void warn_of_beside(const dfqi_dataset *d, const beside *b, bool counted)
 {
     long long others = d->counts.left_out, nested = b->nested;
     if (others > 0)
-        dfqi_log(d->ctx, DFQ_LOG_WARNING,
-                 "%s: %lld picture%s left out, being neither PNG nor JPEG: %s%s; convert them",
-                 d->path, others, others > 1 ? "s are" : " is", b->other,
-                 others > 1 ? " and others" : "");
+        dfqi_log(
+            d->ctx, DFQ_LOG_WARNING,
+            "%s: %lld picture%s left out, being neither PNG, JPEG nor WebP: %s%s; convert them",
+            d->path, others, others > 1 ? "s are" : " is", b->other,
+            others > 1 ? " and others" : "");
     if (nested > 0)
         dfqi_log(d->ctx, DFQ_LOG_WARNING,
                  "%s: %lld picture%s left out, lying in folders within class folders: %s%s; move "
@@ -244,11 +245,11 @@ static void warn_of_beside(const dfqi_dataset *d, const beside *b, bool counted)
                  d->path, nested, nested > 1 ? "s are" : " is", b->inner,
                  nested > 1 ? " and others" : "");
     if (b->empty > 0 && counted) /* each shifts the labels of those behind it */
-        dfqi_log(
-            d->ctx, DFQ_LOG_WARNING,
-            "%s: %lld of %lld class folders have no PNG or JPEG pictures, for example %s; they "
-            "count as classes",
-            d->path, (long long)b->empty, (long long)d->counts.folders, b->hollow);
+        dfqi_log(d->ctx, DFQ_LOG_WARNING,
+                 "%s: %lld of %lld class folders have no PNG, JPEG or WebP pictures, for example "
+                 "%s; they "
+                 "count as classes",
+                 d->path, (long long)b->empty, (long long)d->counts.folders, b->hollow);
 }
 
 /* Reports that nothing was found. `l` may list folders although the data set has labels of
@@ -256,15 +257,16 @@ static void warn_of_beside(const dfqi_dataset *d, const beside *b, bool counted)
 static dfq_status fail_of_none(const dfqi_dataset *d, const labels *l)
 {
     if (!l->path)
-        return dfqi_fail(d->ctx, DFQ_E_IO,
-                         "%s: the folder has neither labels.csv nor class folders with PNG or JPEG "
-                         "pictures; give one that has",
-                         d->path);
-    return dfqi_fail(
-        d->ctx, DFQ_E_IO,
-        "%s: the folder has no class folders with PNG or JPEG pictures, as %s names; leave that "
-        "file out where labels.csv has the labels, or give it rows of \"file,label\"",
-        d->path, l->path);
+        return dfqi_fail(
+            d->ctx, DFQ_E_IO,
+            "%s: the folder has neither labels.csv nor class folders with PNG, JPEG or WebP "
+            "pictures; give one that has",
+            d->path);
+    return dfqi_fail(d->ctx, DFQ_E_IO,
+                     "%s: the folder has no class folders with PNG, JPEG or WebP pictures, as %s "
+                     "names; leave that "
+                     "file out where labels.csv has the labels, or give it rows of \"file,label\"",
+                     d->path, l->path);
 }
 
 static dfq_status add_all(dfqi_dataset *d, dfqi_names *classes, const labels *l)

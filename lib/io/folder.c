@@ -62,9 +62,17 @@ static bool ends_with(const char *name, const char *ending)
     return n > e && strcasecmp(name + n - e, ending) == 0;
 }
 
+static bool is_picture(const char *name)
+{
+    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (ends_with(name, endings[i])) return true;
+    return false;
+}
+
 static bool is_other_picture(const char *name)
 {
-    static const char *const endings[] = {".webp", ".bmp",  ".gif", ".tif", ".tiff",
+    static const char *const endings[] = {".bmp",  ".gif",  ".tif", ".tiff",
                                           ".heic", ".avif", ".jp2", ".ppm"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
         if (ends_with(name, endings[i])) return true;
@@ -79,7 +87,7 @@ static dfq_status wanted(dfq_context *ctx, const char *path, const char *name, d
     if (what == DFQI_LIST_PNG) {
         *out = ends_with(name, ".png");
     } else if (what == DFQI_LIST_PICTURES) {
-        *out = ends_with(name, ".png") || ends_with(name, ".jpg") || ends_with(name, ".jpeg");
+        *out = is_picture(name);
     } else if (what == DFQI_LIST_OTHERS) {
         *out = is_other_picture(name);
     } else {

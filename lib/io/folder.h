@@ -19,7 +19,7 @@ typedef struct dfqi_names {
 typedef enum dfqi_listing {
     DFQI_LIST_PNG,
     DFQI_LIST_PICTURES,
-    DFQI_LIST_OTHERS, /* pictures that are not read: WebP, BMP, GIF, TIFF and the like */
+    DFQI_LIST_OTHERS, /* pictures that are not read: BMP, GIF, TIFF and the like */
     DFQI_LIST_FOLDERS
 } dfqi_listing;
 

@@ -51,10 +51,13 @@ dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, const void *byt
         return dfqi_png_decode(ctx, name, bytes, size, out);
     if (size >= 3 && memcmp(bytes, "\xFF\xD8\xFF", 3) == 0)
         return dfqi_jpeg_decode(ctx, name, bytes, size, out);
+    if (size >= 12 && memcmp(bytes, "RIFF", 4) == 0 &&
+        memcmp((const char *)bytes + 8, "WEBP", 4) == 0)
+        return dfqi_webp_decode(ctx, name, bytes, size, out);
     const char *kind = dfqi_file_look(bytes, size).kind;
     return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                     "%s: the file is neither PNG nor JPEG%s%s; convert it to one of them", name,
-                     kind ? ", it looks like " : "", kind ? kind : "");
+                     "%s: the file is neither PNG, JPEG nor WebP%s%s; convert it to one of them",
+                     name, kind ? ", it looks like " : "", kind ? kind : "");
 }
 
 dfq_status dfqi_image_read(dfq_context *ctx, const char *path, dfqi_image *out)

@@ -1,4 +1,4 @@
-/* 8-bit RGB images: PNG and JPEG decoding, PNG encoding, and resampling with the same bits as
+/* 8-bit RGB images: PNG, JPEG and WebP decoding, PNG encoding, and resampling with the same bits as
  * PIL. */
 #ifndef DFQI_IO_IMAGE_H
 #define DFQI_IO_IMAGE_H
@@ -16,8 +16,8 @@ typedef enum dfqi_filter { DFQI_BILINEAR = 0, DFQI_BICUBIC = 1 } dfqi_filter;
 DFQI_CHECKED dfq_status dfqi_image_new(dfq_context *ctx, int32_t width, int32_t height,
                                        dfqi_image *out);
 void dfqi_image_fini(dfqi_image *im);
-/* Recognises the format by content, not by name. Grey and palette become RGB, alpha is dropped,
- * CMYK is refused. Limits: 16384 pixels a side, 100 million in all. */
+/* Recognises the format by content, not by name. Grey, palette and CMYK become RGB, alpha is
+ * dropped; pixels equal Pillow's. Limits: 16384 pixels a side, 100 million in all. */
 DFQI_CHECKED dfq_status dfqi_image_read(dfq_context *ctx, const char *path, dfqi_image *out);
 DFQI_CHECKED dfq_status dfqi_image_decode(dfq_context *ctx, const char *name, const void *bytes,
                                           size_t size, dfqi_image *out);

@@ -15,6 +15,8 @@ DFQI_CHECKED dfq_status dfqi_png_decode(dfq_context *ctx, const char *name, cons
                                         size_t size, dfqi_image *out);
 DFQI_CHECKED dfq_status dfqi_jpeg_decode(dfq_context *ctx, const char *name, const void *bytes,
                                          size_t size, dfqi_image *out);
+DFQI_CHECKED dfq_status dfqi_webp_decode(dfq_context *ctx, const char *name, const void *bytes,
+                                         size_t size, dfqi_image *out);
 
 /* Along one axis: the picture is resized to `full` pixels, of which `count` from `first` on are
  * computed. */

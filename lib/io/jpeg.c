@@ -1,6 +1,6 @@
-/* JPEG decoding by libjpeg-turbo: 8-bit grey or colour to RGB, with the accurate integer DCT and
- * smooth upsampling, so that pixels equal Pillow's. Damage of which libjpeg only warns is an error
- * here. */
+/* JPEG decoding by libjpeg-turbo: 8-bit grey, colour or print colours (CMYK, YCCK) to RGB, with the
+ * accurate integer DCT and smooth upsampling, so that pixels equal Pillow's. Damage of which
+ * libjpeg only warns is an error here. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +23,7 @@ typedef struct job {
     dfq_context *ctx;
     const char *name;
     dfqi_image image;
+    uint8_t *inks; /* a row of CMYK; NULL: there is none */
     dfq_status status;
 } job;
 
@@ -62,6 +63,34 @@ static void count_scans(j_common_ptr jpeg)
     }
 }
 
+/* v * w / 255, rounded as Pillow does */
+static int scaled(int v, int w)
+{
+    int t = v * w + 128;
+    return ((t >> 8) + t) >> 8;
+}
+
+/* Adobe's programs store inks inverted. */
+static void from_inks(const uint8_t *inks, bool inverted, size_t n, uint8_t *rgb)
+{
+    for (size_t i = 0; i < 4 * n; i += 4, rgb += 3) {
+        int light = inverted ? inks[i + 3] : 255 - inks[i + 3];
+        for (size_t c = 0; c < 3; c++) {
+            int ink = inverted ? 255 - inks[i + c] : inks[i + c];
+            rgb[c] = (uint8_t)(light - scaled(ink, light));
+        }
+    }
+}
+
+static void read_row(job *j)
+{
+    struct jpeg_decompress_struct *jpeg = &j->jpeg;
+    uint8_t *rgb = j->image.rgb + (size_t)jpeg->output_scanline * jpeg->output_width * 3;
+    JSAMPROW row = j->inks ? j->inks : rgb;
+    jpeg_read_scanlines(jpeg, &row, 1);
+    if (j->inks) from_inks(j->inks, jpeg->saw_Adobe_marker, jpeg->output_width, rgb);
+}
+
 static dfq_status decode(job *j, const void *bytes, size_t size)
 {
     struct jpeg_decompress_struct *jpeg = &j->jpeg;
@@ -70,22 +99,23 @@ static dfq_status decode(job *j, const void *bytes, size_t size)
     jpeg->mem->max_memory_to_use = JPEG_MEMORY_MAX;
     jpeg_mem_src(jpeg, bytes, (unsigned long)size);
     jpeg_read_header(jpeg, TRUE);
-    if (jpeg->num_components != 1 && jpeg->num_components != 3)
+    if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
         return dfqi_fail(
             j->ctx, DFQ_E_UNSUPPORTED,
-            "%s: the JPEG file has %d colour components, must have 1 or 3; convert it to RGB",
+            "%s: the JPEG file has %d colour components, must have 1, 3 or 4; convert it to RGB",
             j->name, jpeg->num_components);
     DFQI_TRY(dfqi_image_check(j->ctx, j->name, jpeg->image_width, jpeg->image_height));
-    jpeg->out_color_space = JCS_RGB;
+    jpeg->out_color_space = jpeg->num_components == 4 ? JCS_CMYK : JCS_RGB;
     jpeg->dct_method = JDCT_ISLOW;
     jpeg->do_fancy_upsampling = TRUE;
     DFQI_TRY(
         dfqi_image_new(j->ctx, (int32_t)jpeg->image_width, (int32_t)jpeg->image_height, &j->image));
-    jpeg_start_decompress(jpeg);
-    while (jpeg->output_scanline < jpeg->output_height) {
-        JSAMPROW row = j->image.rgb + (size_t)jpeg->output_scanline * jpeg->output_width * 3;
-        jpeg_read_scanlines(jpeg, &row, 1);
+    if (jpeg->num_components == 4) {
+        j->inks = dfqi_calloc(j->ctx, jpeg->image_width, 4);
+        if (!j->inks) return DFQ_E_NOMEM;
     }
+    jpeg_start_decompress(jpeg);
+    while (jpeg->output_scanline < jpeg->output_height) read_row(j);
     jpeg_finish_decompress(jpeg);
     return DFQ_OK;
 }
@@ -111,6 +141,7 @@ dfq_status dfqi_jpeg_decode(dfq_context *ctx, const char *name, const void *byte
     j.progress.progress_monitor = count_scans;
     j.jpeg.client_data = &j;
     j.status = decode_guarded(&j, bytes, size);
+    dfqi_free(ctx, j.inks);
     jpeg_destroy_decompress(&j.jpeg); /* fine on a struct that was never created, being zeroed */
     if (j.status == DFQ_OK)
         *out = j.image;

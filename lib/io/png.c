@@ -83,6 +83,31 @@ static dfq_status take_rows(job *j)
     return DFQ_OK;
 }
 
+/* 16-bit grey as Pillow's conversion to RGB has it, and so the networks that were trained with it:
+ * what is above 255 is white. A row grows, so it is converted from its end. */
+static void clip_grey(png_structp png, png_row_infop row, png_bytep data)
+{
+    (void)png;
+    for (size_t i = row->width; i-- > 0;) {
+        png_byte v = data[2 * i] ? 255 : data[2 * i + 1];
+        data[3 * i] = data[3 * i + 1] = data[3 * i + 2] = v;
+    }
+}
+
+static void set_format(png_structp png, png_infop info)
+{
+    bool grey = png_get_color_type(png, info) == PNG_COLOR_TYPE_GRAY;
+    if (grey && png_get_bit_depth(png, info) == 16) {
+        png_set_read_user_transform_fn(png, clip_grey);
+        png_set_user_transform_info(png, NULL, 8, 3);
+        return;
+    }
+    png_set_strip_16(png);
+    png_set_expand(png); /* palette, 1, 2 and 4 bits, transparency chunk */
+    png_set_gray_to_rgb(png);
+    png_set_strip_alpha(png);
+}
+
 static dfq_status decode(job *j)
 {
     png_structp png = j->png;
@@ -92,10 +117,7 @@ static dfq_status decode(job *j)
     png_read_info(png, j->info);
     DFQI_TRY(dfqi_image_check(j->ctx, j->name, png_get_image_width(png, j->info),
                               png_get_image_height(png, j->info)));
-    png_set_strip_16(png);
-    png_set_expand(png); /* palette, 1, 2 and 4 bits, transparency chunk */
-    png_set_gray_to_rgb(png);
-    png_set_strip_alpha(png);
+    set_format(png, j->info);
     png_set_interlace_handling(png);
     png_read_update_info(png, j->info);
     if (png_get_channels(png, j->info) != 3 || png_get_bit_depth(png, j->info) != 8)

@@ -1473,9 +1473,9 @@ class Inputs(Part):
         self.fails(USAGE, "--labels-from is for --data", "quantize", "tiny.safetensors",
                    "--bits", "w4a4", "-o", "q", "--labels-from", "l")
         classes("d", "abcde")
-        os.rename(self.path("d", "e", "0.png"), self.path("d", "e", "0.webp"))
+        os.rename(self.path("d", "e", "0.png"), self.path("d", "e", "0.bmp"))
         err = self.works("eval", "tiny.safetensors", "-d", "d", "-q").err
-        assert "1 picture is left out, being neither PNG nor JPEG: e/0.webp;" in err, err
+        assert "1 picture is left out, being neither PNG, JPEG nor WebP: e/0.bmp;" in err, err
         for i in range(100):
             tiny.png(self.path("pictures", f"{i}.png"), 20, lambda x, y: (x, y, 0))
         r = self.works("eval", "tiny.safetensors", "-d", "pictures", "-n", "30", "-t1")

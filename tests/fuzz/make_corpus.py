@@ -74,6 +74,8 @@ def main():
     put("image", "rgb.jpg", picture("RGB", "JPEG", quality=50))
     put("image", "progressive.jpg", picture("RGB", "JPEG", progressive=True, quality=50))
     put("image", "grey.jpg", picture("L", "JPEG", quality=50))
+    put("image", "lossy.webp", picture("RGB", "WEBP", quality=50))
+    put("image", "lossless.webp", picture("RGBA", "WEBP", lossless=True))
     put("image", "cmyk.jpg", picture("CMYK", "JPEG", quality=50))
     put("image", "cut.jpg", picture("RGB", "JPEG", quality=50)[:-9])
 

@@ -20,7 +20,7 @@ for target; do
         -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -I"$root/lib" -I"$root/include" -I"$root/tests" "$here/$target.c" \
         "$root"/lib/base/*.c "$root"/lib/tensor/*.c "$root"/lib/io/*.c \
-        $(pkg-config --cflags --libs jansson libpng libjpeg) -lm -o "$out/fuzz_$target"; then
+        $(pkg-config --cflags --libs jansson libpng libjpeg libwebp) -lm -o "$out/fuzz_$target"; then
         echo "$target: does not build"
         failed=$((failed + 1))
         continue

@@ -8,6 +8,7 @@ stored as PNG, which loses nothing:
   fit_<resize>_<size>_<f>    shorter side to <resize>, centre crop (torchvision, timm)
   jpeg_<kind>.jpg, .png      a JPEG and the pixels Pillow reads from it
   png_<kind>.png, _rgb.png   a PNG of another pixel format and its colour channels
+  webp_<kind>.webp, .png     a WebP and the pixels Pillow reads from it
 """
 import pathlib
 
@@ -61,7 +62,11 @@ def main():
         pic.save(OUT / f"jpeg_{name}.jpg", **options)
     pic.convert("L").save(OUT / "jpeg_grey.jpg", quality=85)
     pic.convert("CMYK").save(OUT / "jpeg_cmyk.jpg", quality=50)
-    for name in [*kinds, "grey"]:
+    # the same planes, called luma, chroma and black by Adobe's marker
+    inks = bytearray((OUT / "jpeg_cmyk.jpg").read_bytes())
+    inks[inks.index(b"Adobe") + 11] = 2
+    (OUT / "jpeg_ycck.jpg").write_bytes(inks)
+    for name in [*kinds, "grey", "cmyk", "ycck"]:
         save(Image.open(OUT / f"jpeg_{name}.jpg").convert("RGB"), f"jpeg_{name}")
 
     small = pic.crop((0, 0, 24, 20))
@@ -76,6 +81,17 @@ def main():
     for name, im in forms.items():
         save(im, f"png_{name}")
         save(im.convert("RGB"), f"png_{name}_rgb")
+    # values below and above 255, which are clipped
+    deep = Image.fromarray((np.asarray(grey).astype(np.uint16) * 3))
+    save(deep, "png_grey16")
+    save(Image.open(OUT / "png_grey16.png").convert("RGB"), "png_grey16_rgb")
+
+    forms = {"lossy": (pic, dict(quality=70)), "lossless": (small, dict(lossless=True)),
+             "alpha": (rgba, dict(lossless=True, exact=True))}
+    for name, (im, options) in forms.items():
+        im.save(OUT / f"webp_{name}.webp", **options)
+        save(Image.open(OUT / f"webp_{name}.webp").convert("RGB"), f"webp_{name}")
+    grey.save(OUT / "webp_moving.webp", save_all=True, append_images=[small], lossless=True)
 
 
 if __name__ == "__main__":

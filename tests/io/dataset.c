@@ -201,7 +201,8 @@ START_TEST(test_numbered_folders)
     io_works(dfqi_folder_make(io_ctx, io_path("x"))); /* no number: as text */
     io_works(open_warned(io_path(NULL), 5, NULL));
     ck_assert_int_eq(warnings, 1);
-    ck_assert_ptr_nonnull(strstr(warned, "1 of 5 class folders have no PNG or JPEG pictures"));
+    ck_assert_ptr_nonnull(
+        strstr(warned, "1 of 5 class folders have no PNG, JPEG or WebP pictures"));
     ck_assert_str_eq(dfqi_dataset_name(d, 2), "10/p.png");
     labels_are((int32_t[]){0, 1, 2, 3}, 4);
 }
@@ -211,13 +212,13 @@ START_TEST(test_left_out)
 {
     static const char *const names[] = {"a", "b"};
     put_classes(names, 2);
-    io_put_text(io_path("b/2.WebP"), "");
+    io_put_text(io_path("b/2.BMP"), "");
     io_put_text(io_path("b/1.tiff"), "");
     io_put_text(io_path("a/notes.txt"), "");
     io_works(open_warned(io_path(NULL), 2, NULL));
     ck_assert_int_eq(warnings, 1);
     ck_assert_ptr_nonnull(
-        strstr(warned, "2 pictures are left out, being neither PNG nor JPEG: b/1.tiff and"));
+        strstr(warned, "2 pictures are left out, being neither PNG, JPEG nor WebP: b/1.tiff and"));
     ck_assert_int_eq(dfqi_dataset_get_counts(d).left_out, 2);
     labels_are((int32_t[]){0, 1}, 2);
 }
@@ -233,8 +234,9 @@ START_TEST(test_empty_and_nested)
     io_works(open_warned(io_path(NULL), 3, NULL));
     labels_are((int32_t[]){0, 2}, 2);
     ck_assert_int_eq(warnings, 2);
-    ck_assert_ptr_nonnull(strstr(warned, "1 of 3 class folders have no PNG or JPEG pictures, for "
-                                         "example b; they count as classes"));
+    ck_assert_ptr_nonnull(strstr(warned,
+                                 "1 of 3 class folders have no PNG, JPEG or WebP pictures, for "
+                                 "example b; they count as classes"));
     io_put_text(io_path("b/p.png"), "");
     io_put_text(io_path("b/deep/q.jpg"), "");
     io_works(open_warned(io_path(NULL), 3, NULL));

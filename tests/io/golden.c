@@ -74,7 +74,7 @@ END_TEST
 
 START_TEST(test_jpeg)
 {
-    static const char *const kinds[] = {"420", "444", "progressive", "grey"};
+    static const char *const kinds[] = {"420", "444", "progressive", "grey", "cmyk", "ycck"};
     char in[64], want[64];
     dfqi_image im;
     snprintf(in, sizeof in, "jpeg_%s.jpg", kinds[_i]);
@@ -86,11 +86,24 @@ END_TEST
 
 START_TEST(test_png)
 {
-    static const char *const kinds[] = {"rgba", "grey", "grey_alpha", "palette", "bilevel"};
+    static const char *const kinds[] = {"rgba",    "grey",    "grey_alpha",
+                                        "palette", "bilevel", "grey16"};
     char in[64], want[64];
     dfqi_image im;
     snprintf(in, sizeof in, "png_%s.png", kinds[_i]);
     snprintf(want, sizeof want, "png_%s_rgb.png", kinds[_i]);
+    load(in, &im);
+    check(&im, want);
+}
+END_TEST
+
+START_TEST(test_webp)
+{
+    static const char *const kinds[] = {"lossy", "lossless", "alpha"};
+    char in[64], want[64];
+    dfqi_image im;
+    snprintf(in, sizeof in, "webp_%s.webp", kinds[_i]);
+    snprintf(want, sizeof want, "webp_%s.png", kinds[_i]);
     load(in, &im);
     check(&im, want);
 }
@@ -101,7 +114,8 @@ TCase *dfqt_golden_case(void)
     TCase *tc = io_case("golden");
     tcase_add_loop_test(tc, test_resize, 0, 2);
     tcase_add_loop_test(tc, test_fit, 0, 2);
-    tcase_add_loop_test(tc, test_jpeg, 0, 4);
-    tcase_add_loop_test(tc, test_png, 0, 5);
+    tcase_add_loop_test(tc, test_jpeg, 0, 6);
+    tcase_add_loop_test(tc, test_png, 0, 6);
+    tcase_add_loop_test(tc, test_webp, 0, 3);
     return tc;
 }
