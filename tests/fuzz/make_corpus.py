@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Makes the hand-picked part of tests/fuzz/corpus/ (needs Pillow); inputs that once failed are added
-to the same folders by hand, named after what they broke."""
+"""make_corpus.py [PROGRAM]: makes the hand-picked part of tests/fuzz/corpus/ (needs Pillow; networks are
+quantized by PROGRAM, dfq). Inputs that once failed are added to the same folders by hand, named after
+what they broke."""
 import io
 import json
 import pathlib
 import struct
+import subprocess
+import sys
+import tempfile
 
 from PIL import Image
 
@@ -32,6 +36,28 @@ def picture(mode, kind, **options):
     out = io.BytesIO()
     im.convert(mode).save(out, kind, **options)
     return out.getvalue()
+
+
+def networks(program):
+    """A transformer and a convolutional network as small as they can be, float and low-bit."""
+    sys.path.insert(0, str(CORPUS.parents[1] / "cli"))
+    import tiny
+    tiny.WIDTH, tiny.DEPTH, tiny.HIDDEN = 8, 1, 8
+    with tempfile.TemporaryDirectory() as folder:
+        tiny.make(folder)
+        tiny.make_cnn(folder)
+        few = ["--no-tune", "--images", "2", "--iters", "1"]
+        for name, source, *how in (
+                ("row", "tiny", "--bits", "w4a4", "--no-images"),
+                ("static", "tiny", "--bits", "w8a8", "--act-scale", "tensor", *few),
+                ("parity", "tiny", "--bits", "w4a8", "--mode", "parity", *few),
+                ("low_cnn", "cnn", "--bits", "w4a4", *few)):
+            out = f"{folder}/out"
+            subprocess.run([program, "quantize", f"{folder}/{source}.safetensors", "-o", out, "-f", "-q",
+                            *how], check=True)
+            put("network", name, pathlib.Path(out).read_bytes())
+        for source in ("tiny", "cnn"):
+            put("network", "float_" + source, pathlib.Path(f"{folder}/{source}.safetensors").read_bytes())
 
 
 def index(weight_map, **more):
@@ -85,6 +111,9 @@ def main():
     put("labels", "climb", b"file,label\na/../../b.png,1\n")
     put("labels", "range", b"file,label\na.png,10\n")
     put("labels", "zero", b"file,label\na\0.png,1\n")
+
+    if len(sys.argv) > 1:
+        networks(sys.argv[1])
 
 
 if __name__ == "__main__":

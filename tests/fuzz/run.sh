@@ -1,11 +1,12 @@
 #!/bin/sh
 # Fuzzes each target for SECONDS with clang's libFuzzer, AddressSanitizer and UBSan.
 # Usage: tests/fuzz/run.sh [SECONDS=30] [TARGET...]    CC=clang-14 picks the compiler.
-# Inputs that failed are left in $FUZZ_OUT (default: fuzz-out in the current folder).
+# Inputs that failed are left in $FUZZ_OUT (default: fuzz-out in the current folder). The target
+# `network` wants the whole library, which takes minutes to build.
 set -u
 seconds=${1:-30}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- safetensors index image labels
+[ $# -gt 0 ] || set -- safetensors index image labels network
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 root=$(cd "$here/../.." && pwd) || exit 2
 out=${FUZZ_OUT:-fuzz-out}
@@ -14,13 +15,40 @@ mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
 passed=0
 failed=0
-for target; do
+
+# build TARGET LINKED...: with the sources or libraries that it needs.
+build() {
+    source=$here/$1.c
+    fuzzer=$out/fuzz_$1
+    shift
     # shellcheck disable=SC2046 # pkg-config prints words
-    if ! "$cc" -std=c99 -g -O1 -D_POSIX_C_SOURCE=200809L -pthread \
+    "$cc" -std=c99 -g -O1 -D_POSIX_C_SOURCE=200809L -pthread \
         -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-        -I"$root/lib" -I"$root/include" -I"$root/tests" "$here/$target.c" \
-        "$root"/lib/base/*.c "$root"/lib/tensor/*.c "$root"/lib/io/*.c \
-        $(pkg-config --cflags --libs jansson libpng libjpeg libwebp) -lm -o "$out/fuzz_$target"; then
+        -I"$root/lib" -I"$root/include" -I"$root/tests" "$source" "$@" \
+        $(pkg-config --cflags --libs jansson libpng libjpeg libwebp) -lm -o "$fuzzer"
+}
+
+# The whole library, in $out/library.
+build_library() {
+    [ -f "$out/library/build.ninja" ] ||
+        CC=$cc meson setup "$out/library" "$root" --buildtype=debugoptimized -Db_lundef=false \
+            -Db_sanitize=address,undefined \
+            -Dc_args="-fsanitize=fuzzer-no-link -fno-sanitize-recover=all" > "$out/library.log" || return 1
+    ninja -C "$out/library" lib/libdfq.a >> "$out/library.log"
+}
+
+build_target() {
+    if [ "$1" = network ]; then
+        # shellcheck disable=SC2046 # pkg-config prints words
+        build_library && build "$1" "$out/library/lib/libdfq.a" -lxsmm -lxsmmnoblas -lblis \
+            -ldl $(pkg-config --libs libprotobuf-c)
+    else
+        build "$1" "$root"/lib/base/*.c "$root"/lib/tensor/*.c "$root"/lib/io/*.c
+    fi
+}
+
+for target; do
+    if ! build_target "$target"; then
         echo "$target: does not build"
         failed=$((failed + 1))
         continue

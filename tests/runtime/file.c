@@ -179,6 +179,52 @@ START_TEST(test_damaged)
 }
 END_TEST
 
+/* Writes the file anew without a tensor, or with another first byte of it. */
+static void tamper(dfq_context *ctx, const char *name, int byte)
+{
+    dfqi_safetensors st;
+    int64_t at = 0;
+    OK(ctx, dfqi_st_read(ctx, path, &st));
+    while (at < st.n_entries && strcmp(st.entries[at].name, name) != 0) at++;
+    ck_assert_msg(at < st.n_entries, "no %s", name);
+    if (byte >= 0) *(uint8_t *)st.entries[at].tensor->data = (uint8_t)byte;
+    const dfqi_st_entry entry = st.entries[at];
+    for (int64_t i = at; byte < 0 && i + 1 < st.n_entries; i++) st.entries[i] = st.entries[i + 1];
+    unlink(path);
+    OK(ctx, dfqi_st_write(ctx, path, st.n_entries - (byte < 0), st.entries, st.n_meta, st.meta));
+    if (byte < 0) st.entries[st.n_entries - 1] = entry; /* freed like the others */
+    dfqi_st_fini(&st);
+}
+
+/* Files whose parts contradict each other: one line has file, tensor and cure. */
+START_TEST(test_contradicting)
+{
+    static const struct {
+        int network;
+        const char *name;
+        int byte; /* -1: the tensor is left out */
+        dfq_status status;
+    } rows[] = {{DFQT_LOW_ROW, "blocks.0.mlp.fc1.weight.scale", -1, DFQ_E_CORRUPT},
+                {DFQT_LOW_ROW, "blocks.0.mlp.fc1.weight.shape", -1, DFQ_E_CORRUPT},
+                {DFQT_LOW_ROW, "blocks.0.mlp.fc1.weight.shape", 0, DFQ_E_CORRUPT},
+                {DFQT_LOW_ROW, "blocks.0.mlp.fc1.weight.shape", 200, DFQ_E_SHAPE},
+                {DFQT_LOW_ROW, "head.weight.bits", 9, DFQ_E_CORRUPT},
+                {DFQT_LOW_ROW, "head.weight.bits", 7, DFQ_E_SHAPE},
+                {DFQT_LOW_RESNET, "conv1.relu.output.scale", -1, DFQ_E_CORRUPT}};
+    dfq_context *ctx = dfqt_context(1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        dfq_graph *g = dfqt_network(ctx, rows[i].network);
+        unlink(path);
+        OK(ctx, dfq_graph_save(g, path, 0));
+        tamper(ctx, rows[i].name, rows[i].byte);
+        refused(ctx, rows[i].status, rows[i].byte < 0 ? rows[i].name : "weight");
+        ck_assert_ptr_null(strchr(ctx->error, '\n'));
+        dfqi_model_release(g);
+    }
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 enum { JUDGED = 11 };
 
 static int32_t read_pattern(int64_t first, int64_t n, void *images, int32_t *labels, void *user)
@@ -235,6 +281,7 @@ TCase *dfqt_runtime_file_case(void)
     tcase_add_loop_test(c, test_evaluate, 0, 2);
     tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_RESNET, DFQT_LOW_RESNET + 1);
     tcase_add_loop_test(c, test_out_of_memory, DFQT_LOW_ROW, DFQT_LOW_ROW + 1);
+    tcase_add_test(c, test_contradicting);
     tcase_add_loop_test(c, test_damaged, 0, 6);
     return c;
 }

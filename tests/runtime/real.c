@@ -1,5 +1,5 @@
-/* Real networks, where their files are there: the runtime has the bits of the graph, or tells the
- * same classes. */
+/* Real networks, the embedded one and others where their files are there: the runtime has the bits
+ * of the graph, or tells the same classes. */
 #include <string.h>
 
 #include "quant/evaluate.h"
@@ -59,6 +59,51 @@ START_TEST(test_vit_tiny)
 }
 END_TEST
 
+/* Of two sets of logits, how many images have another class. */
+static int32_t other_classes(const float *a, const float *b, int64_t images, int64_t classes)
+{
+    int32_t differ = 0;
+    for (int64_t i = 0; i < images; i++)
+        differ +=
+            dfqi_best_class(a + i * classes, classes) != dfqi_best_class(b + i * classes, classes);
+    return differ;
+}
+
+/* The embedded network with grids of rows and static ones (_i 1), 4 and 8 bits: every bit, or the
+ * classes. Its images are noise, so that the classes of some lie close together. */
+START_TEST(test_embedded)
+{
+    enum { IMAGES = 24, CLASSES = 10 };
+    char model[400];
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "../../examples/figures_vit.safetensors",
+                                    model, sizeof model));
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = load(ctx, model), *low;
+    dfq_tensor *x = dfqt_family_images(g, IMAGES);
+    ck_assert_int_eq(g->net.arch.classes, CLASSES);
+    for (int32_t bits = 4; bits <= 8; bits += 4) {
+        dfq_quantize_options o;
+        dfq_quantize_options_init(&o, sizeof o);
+        o.weight_bits = o.act_bits = bits;
+        o.act_scale = _i ? DFQ_ACT_SCALE_TENSOR : DFQ_ACT_SCALE_ROW;
+        o.rounding = DFQ_ROUNDING_NEAREST;
+        OK(ctx, dfq_graph_quantize(g, x, &o, &low));
+        dfq_tensor *z = dfqt_forward(low, x);
+        dfq_runtime *rt = dfqt_runtime(low, IMAGES, 0, NULL);
+        static float logits[IMAGES * CLASSES];
+        dfqt_run_images(rt, x, 0, IMAGES, logits);
+        ck_assert(_i || memcmp(logits, z->data, sizeof logits) == 0);
+        ck_assert_int_le(other_classes(logits, dfqi_tensor_f32(z), IMAGES, CLASSES), 1);
+        dfq_runtime_release(rt);
+        dfqi_tensor_release(z);
+        dfqi_model_release(low);
+    }
+    dfqi_tensor_release(x);
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 /* ResNet-20 with static grids of 4 and 8 bits: the classes of 200 images, but for one. */
 START_TEST(test_resnet20)
 {
@@ -78,11 +123,7 @@ START_TEST(test_resnet20)
     dfq_runtime *rt = dfqt_runtime(low, IMAGES, 0, NULL);
     static float logits[IMAGES * CLASSES];
     dfqt_run_images(rt, x, 0, IMAGES, logits);
-    int32_t differ = 0;
-    for (int64_t i = 0; i < IMAGES; i++)
-        differ += dfqi_best_class(logits + i * CLASSES, CLASSES) !=
-                  dfqi_best_class(dfqi_tensor_f32(z) + i * CLASSES, CLASSES);
-    ck_assert_int_le(differ, 1);
+    ck_assert_int_le(other_classes(logits, dfqi_tensor_f32(z), IMAGES, CLASSES), 1);
     dfq_runtime_release(rt);
     dfqi_tensor_release(some);
     dfqi_tensor_release(x);
@@ -97,6 +138,7 @@ TCase *dfqt_real_case(void)
 {
     TCase *c = tcase_create("real");
     tcase_add_loop_test(c, test_vit_tiny, 0, 2);
+    tcase_add_loop_test(c, test_embedded, 0, 2);
     tcase_add_loop_test(c, test_resnet20, 4, 5);
     tcase_add_loop_test(c, test_resnet20, 8, 9);
     return c;
