@@ -29,8 +29,9 @@ typedef struct dfqi_safetensors {
 } dfqi_safetensors;
 
 /* Limits: header 100 MB, rank 6, extents >= 0, no overlap, no unused byte. A dtype
- * other than those of dfqi_dtype is DFQ_E_UNSUPPORTED, other breaches are DFQ_E_CORRUPT. Each
- * tensor is read straight into its own memory. */
+ * that is not in st_types.h is DFQ_E_UNSUPPORTED, other breaches are DFQ_E_CORRUPT. Types beside
+ * those of dfqi_dtype are converted, F64 and F8 to F32; others are read straight into the tensor's
+ * memory. */
 DFQI_CHECKED dfq_status dfqi_st_read(dfq_context *ctx, const char *path, dfqi_safetensors *out);
 /* The same from memory; `name` is what error texts call it. */
 DFQI_CHECKED dfq_status dfqi_st_parse(dfq_context *ctx, const char *name, const void *bytes,

@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "io/look.h"
 #include "io/safetensors.h"
+#include "io/st_types.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors data is little-endian and is copied as it is"
@@ -18,21 +19,11 @@ static const char META_KEY[] = "__metadata__";
 /* One entry of the header, checked. */
 typedef struct item {
     const char *name; /* borrowed from the JSON document */
-    dfqi_dtype dtype;
+    const dfqi_st_type *type;
     int32_t rank;
     int64_t dims[DFQI_RANK_MAX];
     uint64_t begin, end; /* relative to the end of the header */
 } item;
-
-static bool dtype_find(const char *name, dfqi_dtype *out)
-{
-    for (int t = DFQI_F32; t <= DFQI_I64; t++)
-        if (strcmp(name, dfqi_dtype_name((dfqi_dtype)t)) == 0) {
-            *out = (dfqi_dtype)t;
-            return true;
-        }
-    return false;
-}
 
 static dfq_status read_shape(const dfqi_source *s, dfqi_jnode entry, item *it, int64_t *out_bytes)
 {
@@ -45,7 +36,7 @@ static dfq_status read_shape(const dfqi_source *s, dfqi_jnode entry, item *it, i
                          "%s: tensor \"%s\" has %lld extents, must have at most %d", s->name,
                          dfqi_show(it->name, show), (long long)rank, DFQI_RANK_MAX);
     /* Extents of 0 are left out of the product: they must not hide an overflow of the others. */
-    int64_t bytes = (int64_t)dfqi_dtype_bytes(it->dtype);
+    int64_t bytes = (int64_t)it->type->bytes;
     bool fits = true, empty = false;
     for (int32_t i = 0; i < rank; i++) {
         dfqi_jnode d = dfqi_json_at(shape, i);
@@ -81,10 +72,11 @@ static dfq_status read_item(const dfqi_source *s, const char *name, dfqi_jnode m
                          s->name);
     DFQI_TRY(dfqi_json_get_object(member, NULL, &entry));
     DFQI_TRY(dfqi_json_get_text(entry, "dtype", &dtype));
-    if (!dtype_find(dtype, &it->dtype))
+    it->type = dfqi_st_type_find(dtype);
+    if (!it->type)
         return dfqi_fail(s->ctx, DFQ_E_UNSUPPORTED,
-                         "%s: tensor \"%s\" is %s, must be F32, F16, BF16, U8, I8, I32 or I64; "
-                         "convert it to one of them",
+                         "%s: tensor \"%s\" is %s, must be a float of 8 to 64 bits, an integer or "
+                         "BOOL; convert it to one of them",
                          s->name, dfqi_show(name, show), dfqi_show(dtype, type));
     DFQI_TRY(read_shape(s, entry, it, &bytes));
     DFQI_TRY(dfqi_json_get_array(entry, "data_offsets", &offsets));
@@ -216,8 +208,15 @@ static dfq_status read_tensor(dfqi_source *s, const item *it, dfqi_st_entry *e)
 {
     e->name = dfqi_strdup(s->ctx, it->name);
     if (!e->name) return DFQ_E_NOMEM;
-    DFQI_TRY(dfqi_tensor_new(s->ctx, it->dtype, it->rank, it->dims, &e->tensor));
-    return dfqi_source_read(s, e->tensor->data, (size_t)(it->end - it->begin));
+    DFQI_TRY(dfqi_tensor_new(s->ctx, it->type->dtype, it->rank, it->dims, &e->tensor));
+    const size_t bytes = (size_t)(it->end - it->begin);
+    if (!it->type->convert) return dfqi_source_read(s, e->tensor->data, bytes);
+    unsigned char *stored = dfqi_alloc(s->ctx, bytes);
+    if (!stored) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_source_read(s, stored, bytes);
+    if (status == DFQ_OK) it->type->convert(stored, bytes / it->type->bytes, e->tensor->data);
+    dfqi_free(s->ctx, stored);
+    return status;
 }
 
 /* The header and its entries, sorted by offset. The caller frees them, also on failure. */
@@ -299,7 +298,12 @@ dfq_status dfqi_st_locate(dfq_context *ctx, const char *path, FILE *f, uint64_t 
         status = dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: tensor %s is missing", path, name);
         goto out;
     }
-    *out_shape = (dfq_tensor){.ctx = ctx, .refs = 1, .dtype = it->dtype, .rank = it->rank};
+    if (it->type->convert) {
+        status = dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s: tensor %s is %s, must be %s; convert it",
+                           path, name, it->type->name, dfqi_dtype_name(it->type->dtype));
+        goto out;
+    }
+    *out_shape = (dfq_tensor){.ctx = ctx, .refs = 1, .dtype = it->type->dtype, .rank = it->rank};
     memcpy(out_shape->dims, it->dims, sizeof it->dims);
     *out_begin = s.at + it->begin;
 out:

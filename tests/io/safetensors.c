@@ -116,6 +116,54 @@ START_TEST(test_handwritten)
 }
 END_TEST
 
+/* Types that the library has no tensors of are read as the next that holds their values; of 8-bit
+ * floats PyTorch has these values. */
+START_TEST(test_other_types)
+{
+    static const struct other {
+        const char *type;
+        unsigned char bytes[16];
+        size_t size; /* of an element */
+        dfqi_dtype dtype;
+        double want[2];
+    } others[] = {
+        {"F64", {0, 0, 0, 0, 0, 0, 0xF8, 0xBF, 0, 0, 0, 0, 0, 0, 0, 0x40}, 8, DFQI_F32, {-1.5, 2}},
+        {"F8_E4M3", {0x7E, 0xB9}, 1, DFQI_F32, {448, -1.125}},
+        {"F8_E4M3", {0x01, 0x38}, 1, DFQI_F32, {0.001953125, 1}},
+        {"F8_E5M2", {0x01, 0xB9}, 1, DFQI_F32, {1.52587890625e-05, -0.625}},
+        {"BOOL", {1, 0}, 1, DFQI_U8, {1, 0}},
+        {"I16", {0xFE, 0xFF, 0x01, 0x02}, 2, DFQI_I32, {-2, 513}},
+        {"U16", {0xFE, 0xFF, 0x01, 0x02}, 2, DFQI_I32, {65534, 513}},
+        {"U32", {0xFE, 0xFF, 0xFF, 0xFF, 7, 0, 0, 0}, 4, DFQI_I64, {4294967294.0, 7}},
+        {"U64",
+         {0, 0, 0, 0, 0, 0, 0, 0x80, 7, 0, 0, 0, 0, 0, 0, 0},
+         8,
+         DFQI_I64,
+         {9223372036854775807.0, 7}}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const struct other *o = &others[i];
+        unsigned char file[160] = {0};
+        dfqi_safetensors st;
+        int n = snprintf((char *)file + 8, sizeof file - 8,
+                         "{\"w\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,%d]}}",
+                         o->type, (int)(2 * o->size));
+        file[0] = (unsigned char)n;
+        memcpy(file + 8 + n, o->bytes, 2 * o->size);
+        io_works(dfqi_st_parse(io_ctx, "m", file, 8 + (size_t)n + 2 * o->size, &st));
+        const dfq_tensor *t = st.entries[0].tensor;
+        ck_assert_int_eq(t->dtype, o->dtype);
+        for (int k = 0; k < 2; k++) {
+            double have = t->dtype == DFQI_F32   ? (double)((float *)t->data)[k]
+                          : t->dtype == DFQI_I32 ? ((int32_t *)t->data)[k]
+                          : t->dtype == DFQI_I64 ? (double)((int64_t *)t->data)[k]
+                                                 : ((uint8_t *)t->data)[k];
+            ck_assert_msg(have == o->want[k], "%s: %g, must be %g", o->type, have, o->want[k]);
+        }
+        dfqi_st_fini(&st);
+    }
+}
+END_TEST
+
 /* The order of tensors in the header does not matter, only that of their offsets. */
 START_TEST(test_order)
 {
@@ -200,6 +248,7 @@ TCase *dfqt_safetensors_case(void)
     tcase_add_test(tc, test_empty);
     tcase_add_test(tc, test_handwritten);
     tcase_add_test(tc, test_order);
+    tcase_add_test(tc, test_other_types);
     tcase_add_test(tc, test_writer_refuses);
     tcase_add_test(tc, test_memory);
     return tc;

@@ -28,7 +28,8 @@ static const struct rule {
     dfq_status status;
     const char *part;
 } rules[] = {
-    {ONE("\"F64\"", "[2]", "[0,16]"), 16, DFQ_E_UNSUPPORTED, "\"w\" is F64, must be F32"},
+    {ONE("\"C64\"", "[2]", "[0,16]"), 16, DFQ_E_UNSUPPORTED, "\"w\" is C64, must be a float"},
+    {ONE("\"F64\"", "[2]", "[0,8]"), 8, DFQ_E_CORRUPT, "has 8 bytes of data, must have 16"},
     {ONE("\"F8\"", "[2]", "[0,2]"), 2, DFQ_E_UNSUPPORTED, "F8"},
     {ONE("4", "[2]", "[0,8]"), 8, DFQ_E_CORRUPT, "\"dtype\" of \"w\" is an integer"},
     {ONE("\"F32\"", "[2]", "[0,7]"), 8, DFQ_E_CORRUPT,
