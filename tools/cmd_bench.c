@@ -193,6 +193,14 @@ int cmd_bench(struct session *s)
         dfq_graph_release(b.net);
         return code;
     }
+    if (b.info.quantized && (option_given(s->o, OPT_BITS) || option_given(s->o, OPT_MODE) ||
+                             option_given(s->o, OPT_ROUNDING))) {
+        dfq_graph_release(b.net);
+        return session_error(s, CODE_USAGE,
+                             "%s is quantized, and --bits, --mode and --rounding are for a step of "
+                             "tuning of a float network; leave them out",
+                             s->o->input);
+    }
     b.full = recipe_fill(s->o, b.net, &b.info);
     session_say(s, "each kind is measured for about 10 s or three runs; stop other programs");
     dfq_status status = measure(&b);

@@ -56,13 +56,28 @@ static int check_evaluator(const struct options *o)
     return -1;
 }
 
+/* What `dfq bench` measures with a step of tuning alone. */
+static int check_bench(const struct options *o)
+{
+    static const enum option_id tuning[] = {OPT_BITS, OPT_MODE, OPT_ROUNDING};
+    for (size_t i = 0; i < sizeof tuning / sizeof *tuning; i++)
+        if (o->runtime && option_given(o, tuning[i]))
+            return option_wrong(o,
+                                "--%s is for the step of tuning, and --runtime measures the "
+                                "network as it is; leave one out",
+                                option_table[tuning[i]].name);
+    return -1;
+}
+
+enum { DRAWN_MOST = 65536 }; /* dfq_quantize_options.drawn_images */
+
 /* What must not be together on a line of "dfq quantize". */
 static int check_quantize(const struct options *o)
 {
     static const enum option_id tuning[] = {OPT_STEPS, OPT_LR, OPT_GAMMA, OPT_LOSS,
                                             OPT_CROSSING_TARGET};
-    static const enum option_id imaging[] = {OPT_SYNTH, OPT_REAL, OPT_KIND, OPT_ITERS,
-                                             OPT_DIAGNOSE};
+    static const enum option_id imaging[] = {OPT_SYNTH, OPT_REAL,  OPT_KIND,
+                                             OPT_ITERS, OPT_BATCH, OPT_DIAGNOSE};
     for (size_t i = 0; i < sizeof imaging / sizeof *imaging; i++)
         if (o->no_images && option_given(o, imaging[i]))
             return option_wrong(o, "--%s is for images, and --no-images makes none; leave one out",
@@ -73,6 +88,9 @@ static int check_quantize(const struct options *o)
                                 "--%s is for tuning, which needs images; leave it or --no-images "
                                 "out",
                                 option_table[tuning[i]].name);
+    if (o->no_images && o->images > DRAWN_MOST)
+        return option_wrong(o, "--images is %lld, must be at most %d with --no-images",
+                            (long long)o->images, (int)DRAWN_MOST);
     if (o->no_images && (o->mode == DFQ_MODE_PARITY || o->act_scale == DFQ_ACT_SCALE_TENSOR))
         return option_wrong(o, "--no-images is for scales of rows: leave --mode parity and "
                                "--act-scale tensor out, their scales are found on images");
@@ -179,7 +197,7 @@ static int check_line(struct options *o, char *const *rest, int n)
         return option_wrong(o, "--resize and --crop exclude each other; leave one out");
     if (o->synth && o->real)
         return option_wrong(o, "--synth and --real exclude each other; leave one out");
-    int code = check_quantize(o);
+    int code = o->verb == VERB_BENCH ? check_bench(o) : check_quantize(o);
     return code < 0 ? layer_config_read(o) : code;
 }
 

@@ -596,7 +596,8 @@ class Results(Part):
         assert kinds == {"weight, per channel", "activation, per row at run time",
                          "activation, per column at run time"}, kinds
         assert "scales found at run time" in self.works("info", "q").out
-        for wrong in (("--real", "pictures"), ("--steps", "9"), ("--act-scale", "tensor"),
+        for wrong in (("--real", "pictures"), ("--steps", "9"), ("--act-scale", "tensor"), ("--batch", "4"),
+                      ("--images", "65537"),
                       ("--mode", "parity"), ("--diagnose", "4")):
             self.fails(USAGE, "--no-images", "quantize", "tiny.safetensors", "-o", "q2", "--bits",
                        "w4a4", "--no-images", *wrong)
@@ -676,6 +677,10 @@ class Results(Part):
 
     def test_bench_runtime(self):
         self.works("quantize", "tiny.safetensors", "-b", "w4a4", "--no-images", "-o", "q")
+        for option in (("--bits", "w3a3"), ("--mode", "parity"), ("--rounding", "nearest")):
+            self.fails(USAGE, f"{option[0]} is for the step of tuning, and --runtime", "bench", "q",
+                       "--runtime", *option)
+            self.fails(USAGE, "q is quantized, and --bits, --mode and --rounding", "bench", "q", *option)
         for net, integer in (("tiny.safetensors", 0), ("q", 1)):
             j = json.loads(self.works("bench", net, "--runtime", "--batch", "2", "-t", "1", "-j").out)
             assert j["batch"] == 2 and j["gops"] > 0 and j["first_seconds"] >= j["seconds"] > 0, j
