@@ -78,6 +78,12 @@ static int check_quantize(const struct options *o)
                                             OPT_CROSSING_TARGET};
     static const enum option_id imaging[] = {OPT_SYNTH, OPT_REAL,  OPT_KIND,
                                              OPT_ITERS, OPT_BATCH, OPT_DIAGNOSE};
+    static const enum option_id making[] = {OPT_KIND, OPT_ITERS};
+    for (size_t i = 0; i < sizeof making / sizeof *making; i++)
+        if ((o->synth || o->real) && option_given(o, making[i]))
+            return option_wrong(o,
+                                "--%s is for images to be made, and --%s takes some; leave one out",
+                                option_table[making[i]].name, o->synth ? "synth" : "real");
     for (size_t i = 0; i < sizeof imaging / sizeof *imaging; i++)
         if (o->no_images && option_given(o, imaging[i]))
             return option_wrong(o, "--%s is for images, and --no-images makes none; leave one out",

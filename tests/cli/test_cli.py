@@ -19,6 +19,7 @@ import tiny
 HANGS = 1200  # seconds after which a run counts as hanging, however busy the machine is
 DONE, FAILED, USAGE, INPUT, INFEASIBLE, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 QUICK = ("--images", "8", "--batch", "4", "--iters", "6", "--steps", "6", "--bits", "w4a4")
+GIVEN = QUICK[:4] + QUICK[6:]  # of images that are there
 
 
 class Run:
@@ -914,8 +915,8 @@ class Results(Part):
     def test_modes_and_kinds(self):
         for i, extra in enumerate((["--mode", "parity"], ["--kind", "prior"], ["--kind", "noise"],
                                    ["--kind", "pse"], ["--real", "pictures"])):
-            self.works("quantize", "tiny.safetensors", "-o", f"{i}", "-r", f"{i}.html", *QUICK,
-                       *extra)
+            self.works("quantize", "tiny.safetensors", "-o", f"{i}", "-r", f"{i}.html",
+                       *(GIVEN if extra[0] == "--real" else QUICK), *extra)
         plain = self.read("0")
         for i, grid in enumerate((["--weight-grid", "lsq"], ["--weight-grid", "minmax-asym"],
                                   ["--act-grid", "minmax"])):
@@ -941,7 +942,7 @@ class Results(Part):
         assert json.loads(r.out)["images"] == 8
         names = sorted(os.listdir(self.path("s")))
         assert "labels.csv" in names and "contact.png" in names and "00007.png" in names
-        self.works("quantize", "tiny.safetensors", "-o", "a", "--synth", "s", *QUICK[2:])
+        self.works("quantize", "tiny.safetensors", "-o", "a", "--synth", "s", *GIVEN[2:])
         self.works("quantize", "tiny.safetensors", "-o", "b", *QUICK)
         assert self.read("a") == self.read("b")
 
@@ -1502,7 +1503,7 @@ class Inputs(Part):
     def test_images_to_learn_from(self):
         for option in ("--synth", "--real"):
             self.fails(INPUT, "nowhere", "quantize", "tiny.safetensors", "-o", "q", option,
-                       "nowhere", *QUICK)
+                       "nowhere", *GIVEN)
         self.works("synth", "tiny.safetensors", "-o", "set", "-n", "2", "--iters", "1")
         for option, folder, have in (("--synth", "set", 2), ("--real", "pictures", 100)):
             self.fails(USAGE, f"--images is 101, must be at most {have}, those of {folder}", "quantize",
@@ -1512,7 +1513,11 @@ class Inputs(Part):
         weights = {"images": ((2, 3, 16, 16), [float("nan")] * 1536)}
         tiny.save(self.path("s", "images.safetensors"), weights)
         self.fails(INPUT, "images.safetensors", "quantize", "tiny.safetensors", "-o", "q",
-                   "--synth", "s", *QUICK)
+                   "--synth", "s", *GIVEN)
+        for option in ("--synth", "--real"):
+            for unread in (("--kind", "prior"), ("--iters", "3")):
+                self.fails(USAGE, f"{unread[0]} is for images to be made, and {option} takes some", "quantize",
+                           "tiny.safetensors", "-o", "q", option, "pictures", *GIVEN, *unread)
 
 
 class Outputs(Part):

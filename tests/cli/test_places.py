@@ -10,7 +10,7 @@ import sys
 
 import test_cli
 import tiny
-from test_cli import DONE, HANGS, INTERRUPTED, OUTPUT, QUICK, USAGE, Part, Stopping
+from test_cli import DONE, GIVEN, HANGS, INTERRUPTED, OUTPUT, QUICK, USAGE, Part, Stopping
 
 
 class Places(Part):
@@ -24,7 +24,7 @@ class Places(Part):
         os.symlink("..", self.path("sub", "up"))
 
     def refused(self, pattern, *args, code=USAGE):
-        self.fails(code, pattern, *args, *(QUICK if args[0] == "quantize" else []))
+        self.fails(code, pattern, *args, *(GIVEN if args[0] == "quantize" else []))
 
     def test_one_file_in_two_spellings(self):
         for other in ("q", "./q", "sub/../q", "sub/up/q", os.path.join(self.dir, "q")):
@@ -96,7 +96,7 @@ class Places(Part):
         for name in ("thing", "thing.json"):
             shutil.copy(self.path("tiny.safetensors"), self.path(name))
         os.mkdir(self.path("x"))
-        needs = {"quantize": ["tiny.safetensors", *QUICK],
+        needs = {"quantize": ["tiny.safetensors", *GIVEN],
                  "synth": ["tiny.safetensors"],
                  "explore": ["cifar10-small", "--fps", "1", "--data", "pictures", "--accel",
                              "hdx-space"]}
