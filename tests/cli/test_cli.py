@@ -2241,8 +2241,27 @@ class Embedded(Part):
         assert json.loads(self.works("info", "q", "--json").out)["quantized"] == 1
         return None
 
+    def takes_more(self):
+        """Sanitizers keep memory of their own."""
+        def little():
+            resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+        return self.dfq("version", preexec=little).code != DONE
+
+    def test_memory_is_its_own(self):
+        """Not that of the process which started it, with which the system's count begins."""
+        if self.takes_more():
+            return "this build takes memory of its own"
+        model = os.path.join(os.environ["DFQ_TEST_EXAMPLES"], "figures_vit.safetensors")
+        ballast = b"x" * (300 << 20)
+        r = self.works("eval", model, "-d", "pictures", "-j", "--resize", "32")
+        told = float(re.search(r" and ([\d.]+) MB of memory", r.err).group(1))
+        assert len(ballast) > 3e8 and told < 150 and json.loads(r.out)["peak_bytes"] < 150e6, r
+        return None
+
     def test_memory_of_the_plan(self):
         """What is told before the work is what the process takes, and grows with the images."""
+        if self.takes_more():
+            return "this build takes memory of its own"
         model = os.path.join(os.environ["DFQ_TEST_EXAMPLES"], "figures_vit.safetensors")
         for n, more in ((16, ()), (256, ()), (256, ("--rounding", "nearest"))):
             r = self.works("quantize", model, "--bits", "w4a4", "-o", "q", "-f", "-j", "--no-images", "-n", str(n),
@@ -2250,6 +2269,7 @@ class Embedded(Part):
             told = 1e6 * float(re.search(r" and ([\d.]+) MB of memory", r.err).group(1))
             taken = json.loads(r.out)["peak_bytes"]
             assert taken / 1.5 < told < 1.5 * taken, (n, more, told, taken)
+        return None
 
 
 class Assets(Part):
