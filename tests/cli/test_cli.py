@@ -75,6 +75,12 @@ class Part:
         assert r.code == DONE, r
         return r
 
+    def is_sanitized(self):
+        """Sanitizers take memory and threads of their own."""
+        def little():
+            resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+        return self.dfq("version", preexec=little).code != DONE
+
 
 class Usage(Part):
     def test_help_of_everything(self):
@@ -160,8 +166,8 @@ class Usage(Part):
 
     def test_threads_that_are_refused(self):
         """Every verb goes on with those there are, to the same results, and says so once."""
-        if os.geteuid() != 0:
-            return "needs root, to become a user of few processes"
+        if os.geteuid() != 0 or self.is_sanitized():
+            return "needs root, to become a user of few processes, and no sanitizer"
 
         def one_process():
             resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
@@ -169,7 +175,7 @@ class Usage(Part):
         os.chmod(self.dir, 0o777)
         tiny.make_cnn(self.dir)
         few = ("-b", "w4a4", "--batch", "2", "-o")
-        for name, args in (("a", ["quantize", "tiny.safetensors", "--no-images", "-n", "4", *few]),
+        for name, args in (("a", ["quantize", "tiny.safetensors", "--no-images", "-n", "4", "-b", "w4a4", "-o"]),
                            ("b", ["quantize", "tiny.safetensors", "-n", "4", "--iters", "1", "--no-tune", *few]),
                            ("c", ["quantize", "cnn.safetensors", "--generator", "gdfq", "--loss", "kl-ce",
                                   "--steps", "10", *few]),
@@ -2241,15 +2247,9 @@ class Embedded(Part):
         assert json.loads(self.works("info", "q", "--json").out)["quantized"] == 1
         return None
 
-    def takes_more(self):
-        """Sanitizers keep memory of their own."""
-        def little():
-            resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
-        return self.dfq("version", preexec=little).code != DONE
-
     def test_memory_is_its_own(self):
         """Not that of the process which started it, with which the system's count begins."""
-        if self.takes_more():
+        if self.is_sanitized():
             return "this build takes memory of its own"
         model = os.path.join(os.environ["DFQ_TEST_EXAMPLES"], "figures_vit.safetensors")
         ballast = b"x" * (300 << 20)
@@ -2260,7 +2260,7 @@ class Embedded(Part):
 
     def test_memory_of_the_plan(self):
         """What is told before the work is what the process takes, and grows with the images."""
-        if self.takes_more():
+        if self.is_sanitized():
             return "this build takes memory of its own"
         model = os.path.join(os.environ["DFQ_TEST_EXAMPLES"], "figures_vit.safetensors")
         for n, more in ((16, ()), (256, ()), (256, ("--rounding", "nearest"))):
