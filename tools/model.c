@@ -24,6 +24,7 @@ static dfq_load_options said(const struct options *o)
     l.std = option_given(o, OPT_STD) ? o->std : NULL;
     l.heads = o->heads;
     l.image = o->image;
+    l.image_size = o->image_size;
     l.crop = option_given(o, OPT_CROP) ? o->crop : 0;
     l.resize = o->resize == 0 ? -1 : o->resize < 0 ? 0 : (int32_t)o->resize;
     l.stem = o->stem + 1;
@@ -46,12 +47,13 @@ char *model_describe(const struct options *o)
     three(o, OPT_MEAN, o->mean, mean);
     three(o, OPT_STD, o->std, std);
     if (option_given(o, OPT_CROP)) snprintf(crop, sizeof crop, "%.17g", o->crop);
-    return text_format("--arch %s\n--heads %lld\n--image %lld\n--stem %s\n--mean %s\n--std %s\n"
-                       "--resize %lld\n--crop %s\n--interpolation %s\n",
-                       o->arch ? o->arch : "none", (long long)o->heads, (long long)o->image,
-                       o->stem < 0 ? "none" : option_stem_name(o->stem), mean, std,
-                       (long long)o->resize, crop,
-                       o->interpolation < 0 ? "none" : option_interpolation_name(o->interpolation));
+    return text_format(
+        "--arch %s\n--heads %lld\n--image %lld\n--image-size %lld\n--stem %s\n--mean %s\n--std %s\n"
+        "--resize %lld\n--crop %s\n--interpolation %s\n",
+        o->arch ? o->arch : "none", (long long)o->heads, (long long)o->image,
+        (long long)o->image_size, o->stem < 0 ? "none" : option_stem_name(o->stem), mean, std,
+        (long long)o->resize, crop,
+        o->interpolation < 0 ? "none" : option_interpolation_name(o->interpolation));
 }
 
 /* Does the verb have an option for this property? Those without are said by metadata. */

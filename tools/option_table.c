@@ -110,6 +110,8 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell it"},
     [OPT_HEADS] = {0, "heads", "N", MODELS, "attention heads, if the file does not tell them"},
     [OPT_IMAGE] = {0, "image", "N", SIZED, "side of the input, if the file does not tell it"},
+    [OPT_IMAGE_SIZE] = {0, "image-size", "N", SIZED,
+                        "another side for a ViT: positions are interpolated"},
     [OPT_STEM] = {0, "stem", "WORD", MODELS,
                   "ResNet: stride1, stride1+pool, stride2 or stride2+pool"},
     [OPT_MEAN] = {0, "mean", "R,G,B", PICTURES | JOBS, "mean that normalises pixels of 0..1"},

@@ -247,6 +247,7 @@ static const struct whole_field {
               {OPT_OPSET, offsetof(struct options, opset), 17, 25},
               {OPT_HEADS, offsetof(struct options, heads), 1, 4096},
               {OPT_IMAGE, offsetof(struct options, image), 1, 16384},
+              {OPT_IMAGE_SIZE, offsetof(struct options, image_size), 1, 4096},
               {OPT_RESIZE, offsetof(struct options, resize), 0, 16384}};
 
 static const struct number_field {

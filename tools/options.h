@@ -79,6 +79,7 @@ enum option_id {
     OPT_ARCH,
     OPT_HEADS,
     OPT_IMAGE,
+    OPT_IMAGE_SIZE,
     OPT_STEM,
     OPT_MEAN,
     OPT_STD,
@@ -122,11 +123,12 @@ struct options {
     int32_t mode, kind, generator; /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_GENERATOR_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
-    int64_t heads, image, resize; /* of the network; 0: not said, of resize -1 */
-    int32_t stem, interpolation;  /* from 0; -1: not said */
-    double crop;                  /* NaN: not said */
-    float mean[3], std[3];        /* if given */
-    int64_t diagnose;             /* images to look at; 0: none */
+    int64_t heads, image, image_size; /* of the network; 0: not said */
+    int64_t resize;                   /* -1: not said */
+    int32_t stem, interpolation;      /* from 0; -1: not said */
+    double crop;                      /* NaN: not said */
+    float mean[3], std[3];            /* if given */
+    int64_t diagnose;                 /* images to look at; 0: none */
     uint64_t seed;
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     int32_t rotate;                /* DFQ_ROTATE_* */

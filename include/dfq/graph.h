@@ -89,16 +89,20 @@ typedef struct dfq_load_options {
     uint32_t struct_size;  /**< set by dfq_load_options_init() */
     int32_t interpolation; /**< DFQ_INTERPOLATION_*; 0: not said */
     const char *arch; /**< architecture name, for example "deit_tiny_patch16_224"; NULL: not said */
-    const float *mean; /**< three numbers of -10..10, for pixels of 0..1; NULL: not said */
-    const float *std;  /**< three numbers of 1e-6..10, for pixels of 0..1; NULL: not said */
-    int64_t heads;     /**< attention heads of a ViT or DeiT; 0: not said */
-    int64_t image;     /**< side of the square input, pixels; 0: not said */
-    double crop;       /**< the crop's share of the resized shorter side, above 0 to 1, as timm's
+    const float *mean;  /**< three numbers of -10..10, for pixels of 0..1; NULL: not said */
+    const float *std;   /**< three numbers of 1e-6..10, for pixels of 0..1; NULL: not said */
+    int64_t heads;      /**< attention heads of a ViT or DeiT; 0: not said */
+    int64_t image;      /**< side of the square input, pixels; 0: not said */
+    double crop;        /**< the crop's share of the resized shorter side, above 0 to 1, as timm's
                                 crop_pct: the shorter side becomes floor(image / crop); 0: not
                                 said */
-    int32_t resize;    /**< the shorter side before the crop, pixels; -1: no resizing; 0: not said.
+    int32_t resize;     /**< the shorter side before the crop, pixels; -1: no resizing; 0: not said.
                                 Not together with crop */
-    int32_t stem;      /**< DFQ_STEM_*, of a ResNet; 0: not said */
+    int32_t stem;       /**< DFQ_STEM_*, of a ResNet; 0: not said */
+    int64_t image_size; /**< side that a float ViT's or DeiT's input gets in place of its own, a
+                                multiple of the patch up to 4096: its position embeddings are
+                                interpolated, bicubic with antialias, as timm does it. 0: as it
+                                is */
 } dfq_load_options;
 
 /** Sources of a network's property. */

@@ -32,6 +32,10 @@ double dfqi_png_work_bytes(double width, double height);
  * fixed-point coefficients, rounded to 8 bits after each pass. */
 DFQI_CHECKED dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height,
                                           dfqi_filter filter, dfqi_image *out);
+/* The same filters on floats: in [side,side,channels] -> out [to,to,channels]. */
+DFQI_CHECKED dfq_status dfqi_grid_resize(dfq_context *ctx, const float *in, int32_t side,
+                                         size_t channels, int32_t to, dfqi_filter filter,
+                                         float *out);
 /* The evaluation transform: shorter side to `resize` (0: none, at most 16384), centre crop to
  * `size`; pictures smaller than the crop are refused. Nothing outside the crop is computed: any
  * shape of a picture will do. */

@@ -192,3 +192,40 @@ dfq_status dfqi_image_resize(const dfqi_image *in, int32_t width, int32_t height
     return dfqi_image_resize_part(in, (dfqi_span){width, 0, width}, (dfqi_span){height, 0, height},
                                   filter, out);
 }
+
+/* -- grids of floats --------------------------------------------------------------------------- */
+
+/* One axis: in[outer][n][inner] -> out[outer][t->n][inner]. */
+static void pass_floats(const taps *t, size_t outer, size_t n_in, size_t n_out, size_t inner,
+                        const float *in, float *out)
+{
+    const double unit = 1.0 / (1 << PRECISION_BITS);
+    for (size_t o = 0; o < outer; o++)
+        for (size_t i = 0; i < n_out; i++) {
+            const int32_t *w = t->weight + i * (size_t)t->cap;
+            const float *from = in + (o * n_in + (size_t)t->first[i]) * inner;
+            float *to = out + (o * n_out + i) * inner;
+            for (size_t c = 0; c < inner; c++) {
+                double sum = 0;
+                for (size_t k = 0; k < (size_t)t->count[i]; k++)
+                    sum += (double)from[k * inner + c] * w[k] * unit;
+                to[c] = (float)sum;
+            }
+        }
+}
+
+dfq_status dfqi_grid_resize(dfq_context *ctx, const float *in, int32_t side, size_t channels,
+                            int32_t to, dfqi_filter filter, float *out)
+{
+    taps t;
+    size_t a = (size_t)side, b = (size_t)to;
+    DFQI_TRY(taps_new(ctx, side, (dfqi_span){to, 0, to}, filter, &t));
+    float *wide = dfqi_calloc(ctx, a * b, channels * sizeof *wide);
+    if (wide) {
+        pass_floats(&t, a, a, b, channels, in, wide);
+        pass_floats(&t, 1, a, b, b * channels, wide, out);
+    }
+    dfqi_free(ctx, wide);
+    taps_fini(&t);
+    return wide ? DFQ_OK : DFQ_E_NOMEM;
+}

@@ -87,7 +87,14 @@ static dfq_status meta_word(const dfqi_safetensors *st, const char *path, const 
 
 /* image: of convolutional networks */
 /* NORM: of mean and std, so that those of pixels of 0..255 do not pass */
-enum { IMAGE_MIN = 8, IMAGE_MAX = 1024, HEADS_MAX = 4096, RESIZE_MAX = 16384, NORM_MAX = 10 };
+enum {
+    IMAGE_MIN = 8,
+    IMAGE_MAX = 1024,
+    HEADS_MAX = 4096,
+    RESIZE_MAX = 16384,
+    NORM_MAX = 10,
+    IMAGE_SIZE_MAX = 4096
+};
 
 /* Is this property read from the metadata? A search space defines most of its own. */
 static bool hears(const dfqi_arch *a, dfqi_prop p)
@@ -106,6 +113,28 @@ static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, 
                          "sizes and images that are not square are not supported",
                          path, (long long)image, (long long)a->image, (long long)a->of.vit.patch);
     a->image = image;
+    return DFQ_OK;
+}
+
+/* Positions are interpolated to the new grid (positions.c). A resizing that the file states is that
+ * of the old image. */
+static dfq_status take_image_size(dfq_context *ctx, const char *path, int64_t size, dfqi_arch *a)
+{
+    if (size == 0) return DFQ_OK;
+    if (a->family != DFQI_FAMILY_VIT)
+        return dfqi_fail(
+            ctx, DFQ_E_INVALID,
+            "%s: image_size is for vision transformers; %.63s takes images of any size "
+            "by --image",
+            path, a->name);
+    if (size < 1 || size > IMAGE_SIZE_MAX || size % a->of.vit.patch != 0)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "%s: image_size is %lld, must be a multiple of the patch, %lld, up to %d",
+                         path, (long long)size, (long long)a->of.vit.patch, IMAGE_SIZE_MAX);
+    if (a->crop <= 0 && a->source[DFQI_PROP_RESIZE] != DFQ_SOURCE_OPTION)
+        a->resize = (int32_t)((double)a->resize * (double)size / (double)a->image);
+    a->image = size;
+    a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
     return DFQ_OK;
 }
 
@@ -268,6 +297,7 @@ dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path, const dfq_
         DFQI_TRY(take_image(ctx, path, o->image, a));
         a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
     }
+    DFQI_TRY(take_image_size(ctx, path, o->image_size, a));
     if (o->interpolation != 0) {
         DFQI_TRY(need(ctx, path, a, DFQI_PROP_INTERPOLATION,
                       o->interpolation == DFQ_INTERPOLATION_BILINEAR ||

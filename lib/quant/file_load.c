@@ -8,6 +8,7 @@
 #include "io/safetensors.h"
 #include "nn/config.h"
 #include "nn/load.h"
+#include "nn/positions.h"
 #include "nn/rotate.h"
 #include "quant/file_priv.h"
 #include "quant/layers.h"
@@ -258,6 +259,17 @@ static dfq_status check_format(const dfqi_safetensors *st, const char *path)
                      path, format ? format : "1");
 }
 
+/* Quantizers were calibrated on the old grid. */
+static dfq_status fit_image(dfqi_safetensors *st, const char *path, bool quantized,
+                            const dfqi_arch *arch)
+{
+    if (!quantized) return dfqi_positions_fit(st, arch);
+    return dfqi_fail(st->ctx, DFQ_E_INVALID,
+                     "%s: image_size is for float networks, and this one is quantized; quantize "
+                     "the float network at that size",
+                     path);
+}
+
 static dfq_status model_from(const dfqi_safetensors *st, const char *path,
                              const dfq_load_options *o, bool lazy, dfqi_model **out)
 {
@@ -290,6 +302,7 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
     if (mode) DFQI_GOTO(float_view(&plain, path, widths.weight, lazy, &names, &view), out);
     const dfqi_safetensors *from = mode ? &view : &plain;
     DFQI_GOTO(dfqi_arch_find(from, path, naming, o, &arch), out);
+    if (o && o->image_size) DFQI_GOTO(fit_image(&plain, path, mode != NULL, &arch), out);
     DFQI_GOTO(dfqi_network_take(from, path, &arch, &net), out);
     if (mode)
         DFQI_GOTO(read_scheme(&plain, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,

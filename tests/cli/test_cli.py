@@ -483,6 +483,26 @@ class Results(Part):
                 for q in ("a", "b"))
         assert a["correct"] == b["correct"] and a["n"] == b["n"], (a, b)
 
+    def test_image_size(self):
+        """Another side: positions are interpolated, and the result is a network of that side."""
+        image = "--image-size", "32"
+        j = json.loads(self.works("info", "tiny.safetensors", *image, "--json").out)
+        p = {k: (v["value"], v["source"]) for k, v in j["properties"].items()}
+        assert j["image"] == 32 and p["image"] == ("32", "option") and p["grid"][0] == "8 x 8", p
+        self.works("quantize", "tiny.safetensors", *image, "--bits", "w8a8", "--no-images", "-f",
+                   "-o", "large")
+        assert json.loads(self.works("info", "large", "--json").out)["image"] == 32
+        data = "--data", "pictures", "--resize", "32", "--json"
+        accuracy = [json.loads(self.works("eval", *args, *data).out)["correct"]
+                    for args in (("tiny.safetensors", *image), ("large",))]
+        assert abs(accuracy[0] - accuracy[1]) <= 8, accuracy
+        tiny.make_cnn(self.dir)
+        for error, *args in (("image_size is 30, must be a multiple of the patch, 4",
+                              "tiny.safetensors", "--image-size", "30"),
+                             ("image_size is for vision transformers", "cnn.safetensors", *image),
+                             ("image_size is for float networks", "large", "--image-size", "16")):
+            self.fails(USAGE, error, "info", *args)
+
     def test_configurations(self):
         """Those of timm, and what is wrong in one."""
         os.makedirs(self.path("timm"))

@@ -31,7 +31,7 @@ else
     "$python" "$here/make_cnn.py"
 fi
 for topic in conv images inter_head head_ssim fake_quant tune_step synth_steps psaq_steps \
-    augment inundation rounding generator generator_step ait_step diagnose super_vit \
+    augment inundation positions rounding generator generator_step ait_step diagnose super_vit \
     super_mbconv; do
     "$python" "$here/make_$topic.py"
 done

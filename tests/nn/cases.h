@@ -14,6 +14,7 @@ TCase *dfqt_load_cnn_case(void);
 TCase *dfqt_naming_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_optim_case(void);
+TCase *dfqt_positions_case(void);
 TCase *dfqt_rotate_case(void);
 TCase *dfqt_sources_case(void);
 TCase *dfqt_stem_case(void);

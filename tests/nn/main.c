@@ -14,6 +14,7 @@ int main(void)
     suite_add_tcase(s, dfqt_supernet_hand_case());
     suite_add_tcase(s, dfqt_supernet_vit_case());
     suite_add_tcase(s, dfqt_derived_case());
+    suite_add_tcase(s, dfqt_positions_case());
     suite_add_tcase(s, dfqt_rotate_case());
     suite_add_tcase(s, dfqt_load_case());
     suite_add_tcase(s, dfqt_load_cnn_case());
