@@ -8,8 +8,9 @@
  * next one reads it. */
 enum { BLOCK_FLOATS = 256 * 1024 };
 
-/* Rows of a block of integer steps: weights are small there, and codes stay in L2. */
-enum { INTEGER_ROWS = 64 };
+/* Rows of a block of integer steps: weights are small there, and codes stay in L2. The 197 rows of
+ * an image are two blocks, of whole tiles. */
+enum { INTEGER_ROWS = 100 };
 
 enum { POOL_SLICE, POOL_BLOCK };
 
