@@ -11,7 +11,7 @@ typedef struct dw_block {
     __m512i taps[DW_TAPS][DW_VECTORS]; /* of each column of taps */
     vf scale[DW_VECTORS], bias[DW_VECTORS];
     vi start[DW_VECTORS]; /* of sums: less the zero point times the sum of codes */
-    vf row_scale, low, cap;
+    vf row_scale;
     static_coder coder;
     __mmask64 channels; /* which exist */
 } dw_block;
@@ -20,7 +20,7 @@ typedef struct dw_block {
 static int dw_fits(const dfqi_conv_shape *s, const dfqi_int_output *out)
 {
     return s->kernel_y == DW_TAPS && s->kernel_x == DW_TAPS && s->dilation == 1 && out->q &&
-           !out->y && !out->add && !out->add_codes;
+           !out->y && !out->add && !out->add_codes && (!out->relu || static_takes_relu(out->grid));
 }
 
 /* 64 numbers of 32 bits, in the order of the vectors. */
@@ -60,9 +60,8 @@ static void dw_block_make(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     dw_order(start, w->start);
     dw_taps(b, first, n, w);
     w->row_scale = vf_set(a->scale[0]);
-    w->low = vf_set(out->relu ? 0.0f : -INFINITY);
-    w->cap = vf_set(out->relu ? out->cap : INFINITY);
     w->coder = static_coder_of(out->grid);
+    if (out->relu) static_take_relu(&w->coder, out->grid, out->cap);
     w->channels = n < DW_CHANNELS ? _cvtu64_mask64(~(~0ull << n)) : _cvtu64_mask64(~0ull);
 }
 
@@ -99,7 +98,6 @@ static void dw_results(const dw_block *from, const uint8_t *columns, int64_t ste
                     w.taps[v][k]);
             y[k] = vf_mul(vi_to_float(sum), w.row_scale);
             y[k] = vf_add(vf_mul(y[k], w.scale[k]), w.bias[k]);
-            y[k] = vf_min(w.cap, vf_max(w.low, y[k]));
         }
         _mm512_mask_storeu_epi8(q, w.channels, static_code_lanes(&w.coder, y));
     }

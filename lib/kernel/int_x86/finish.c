@@ -20,13 +20,15 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     c->row_zero_point = a->zero_point ? a->zero_point : &zero;
     c->zero_point_step = a->zero_point && !a->one_grid;
     const int floats = out->y && !out->q && !out->relu && !out->add_codes;
-    const int codes = out->q && !out->y && !out->add && a->one_grid;
+    const int codes = out->q && !out->y && !out->add && a->one_grid &&
+                      (!out->relu || static_takes_relu(out->grid));
     c->kind = c->lanes < VF ? FINISH_TAIL
               : codes       ? FINISH_CODES
               : !floats     ? FINISH_ANY
               : out->add    ? FINISH_FLOATS_ADD
                             : FINISH_FLOATS;
     if (out->q) c->coder = static_coder_of(out->grid);
+    if (codes && out->relu) static_take_relu(&c->coder, out->grid, out->cap);
 }
 
 /* What changes from row to row. */
@@ -104,8 +106,7 @@ ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_
     const dfqi_int_output *o = c->out;
     const finish_factors f[2] = {c[0].factors, c[panels - 1].factors};
     const static_coder coder = c->coder;
-    const vf scale = vf_set(*c->row_scale), cap = vf_set(o->relu ? o->cap : INFINITY);
-    const vf low = vf_set(o->relu ? 0.0f : -INFINITY);
+    const vf scale = vf_set(*c->row_scale);
     const vi zero_point = vi_set(*c->row_zero_point);
     const int64_t ld_q = o->ld_q, ld_add = o->ld_add_codes, n = 4 / panels;
     uint8_t *q = o->q + row * ld_q + c->first;
@@ -117,7 +118,6 @@ ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_
             const int at = i % panels * VF;
             y[i] = finish_scaled(&f[i % panels], vi_load(sums + r * ld + at), zero_point, scale);
             if (has_add) y[i] = vf_add(y[i], added_codes(o, add + r * ld_add + at, VF));
-            y[i] = vf_min(cap, vf_max(low, y[i]));
         }
         const v64 codes = static_code(&coder, y);
         for (int i = 0; i < n && k + i < rows; i++)

@@ -139,6 +139,19 @@ static inline static_coder static_coder_of(const dfqi_grid *g)
                           .limit = (int)(g->qmax - g->qmin)};
 }
 
+/* A ReLU in front of the grid can be done on codes where 0 has the smallest one: rounding keeps the
+ * order of numbers. */
+static inline int static_takes_relu(const dfqi_grid *g)
+{
+    return g->qmin == 0.0f && (!g->zero_point || rintf(g->zero_point[0]) == 0.0f);
+}
+
+static inline void static_take_relu(static_coder *c, const dfqi_grid *g, float cap)
+{
+    const float most = rintf(cap / g->scale[0]);
+    if (most < (float)c->limit) c->limit = (int)most;
+}
+
 /* Whole numbers must fit in 32 bits, those above all codes are cut. */
 static inline void static_round(const static_coder *g, const vf x[4], vi n[4])
 {
