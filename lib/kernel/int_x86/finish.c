@@ -20,7 +20,7 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     c->row_zero_point = a->zero_point ? a->zero_point : &zero;
     c->zero_point_step = a->zero_point && !a->one_grid;
     const int floats = out->y && !out->q && !out->relu && !out->add_codes;
-    const int codes = out->q && !out->y && !out->add && a->one_grid &&
+    const int codes = out->q && !out->y && !(out->add && out->add_codes) && a->one_grid &&
                       (!out->relu || static_takes_relu(out->grid));
     c->kind = c->lanes < VF ? FINISH_TAIL
               : codes       ? FINISH_CODES
@@ -99,25 +99,32 @@ ALWAYS_INLINE void finish_any(const finish_columns *from, rows_of r, int64_t row
     }
 }
 
+typedef enum added_kind { ADDED_NOTHING, ADDED_CODES, ADDED_FLOATS } added_kind;
+
 /* Four vectors at a time: rows of one panel, or half as many of two. The last may be made twice. */
 ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
-                            int64_t row, int panels, int has_add)
+                            int64_t row, int panels, added_kind added)
 {
     const dfqi_int_output *o = c->out;
     const finish_factors f[2] = {c[0].factors, c[panels - 1].factors};
     const static_coder coder = c->coder;
     const vf scale = vf_set(*c->row_scale);
     const vi zero_point = vi_set(*c->row_zero_point);
-    const int64_t ld_q = o->ld_q, ld_add = o->ld_add_codes, n = 4 / panels;
+    const int64_t ld_q = o->ld_q, n = 4 / panels;
+    const int64_t ld_add = added == ADDED_FLOATS ? o->ld_add : o->ld_add_codes;
+    const int64_t first = row * ld_add + c->first;
     uint8_t *q = o->q + row * ld_q + c->first;
-    const uint8_t *add = has_add ? o->add_codes + row * ld_add + c->first : NULL;
+    const uint8_t *codes_add = added == ADDED_CODES ? o->add_codes + first : NULL;
+    const float *add = added == ADDED_FLOATS ? o->add + first : NULL;
     for (int64_t k = 0; k < rows; k += n) {
         vf y[4];
         for (int i = 0; i < 4; i++) {
             const int64_t r = k + i / panels < rows ? k + i / panels : rows - 1;
             const int at = i % panels * VF;
             y[i] = finish_scaled(&f[i % panels], vi_load(sums + r * ld + at), zero_point, scale);
-            if (has_add) y[i] = vf_add(y[i], added_codes(o, add + r * ld_add + at, VF));
+            if (added == ADDED_FLOATS) y[i] = vf_add(y[i], vf_load(add + r * ld_add + at));
+            if (added == ADDED_CODES)
+                y[i] = vf_add(y[i], added_codes(o, codes_add + r * ld_add + at, VF));
         }
         const v64 codes = static_code(&coder, y);
         for (int i = 0; i < n && k + i < rows; i++)
@@ -128,18 +135,32 @@ ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_
     }
 }
 
+/* The kind becomes a constant. */
+ALWAYS_INLINE void codes_by_kind(const finish_columns *c, const int32_t *sums, int64_t ld,
+                                 int64_t rows, int64_t row, int panels, added_kind added)
+{
+    switch (added) {
+    case ADDED_FLOATS:
+        codes_of(c, sums, ld, rows, row, panels, ADDED_FLOATS);
+        return;
+    case ADDED_CODES:
+        codes_of(c, sums, ld, rows, row, panels, ADDED_CODES);
+        return;
+    case ADDED_NOTHING:
+        codes_of(c, sums, ld, rows, row, panels, ADDED_NOTHING);
+    }
+}
+
 void INT_ISA(finish_codes)(const finish_columns *c, int64_t panels, const int32_t *sums, int64_t ld,
                            int64_t rows, int64_t row)
 {
-    const int add = c->out->add_codes != NULL;
-    if (panels == 2 && add)
-        codes_of(c, sums, ld, rows, row, 2, 1);
-    else if (panels == 2)
-        codes_of(c, sums, ld, rows, row, 2, 0);
-    else if (add)
-        codes_of(c, sums, ld, rows, row, 1, 1);
+    const added_kind added = c->out->add         ? ADDED_FLOATS
+                             : c->out->add_codes ? ADDED_CODES
+                                                 : ADDED_NOTHING;
+    if (panels == 2)
+        codes_by_kind(c, sums, ld, rows, row, 2, added);
     else
-        codes_of(c, sums, ld, rows, row, 1, 0);
+        codes_by_kind(c, sums, ld, rows, row, 1, added);
 }
 
 void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,

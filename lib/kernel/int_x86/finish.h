@@ -8,10 +8,10 @@
 typedef enum finish_kind {
     FINISH_FLOATS,     /* sixteen floats */
     FINISH_FLOATS_ADD, /* to which others are added */
-    FINISH_CODES,      /* sixteen codes from rows of one grid; codes may be added. The coder has the
-                          ReLU */
-    FINISH_ANY,        /* all that there may be, sixteen columns */
-    FINISH_TAIL        /* fewer columns */
+    FINISH_CODES, /* sixteen codes from rows of one grid; codes or floats may be added. The coder
+                          has the ReLU */
+    FINISH_ANY,   /* all that there may be, sixteen columns */
+    FINISH_TAIL   /* fewer columns */
 } finish_kind;
 
 /* What turns sums into floats. */
