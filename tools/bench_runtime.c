@@ -88,7 +88,8 @@ static void print_part(const struct bench *b, const dfq_runtime_part *p)
     const double macs = (double)p->macs * (double)b->batch;
     printf("  %-14s %-8s %6.1f %%  %8.3f ms", p->name, p->integer ? "codes" : "floats",
            100 * p->seconds / b->best, 1e3 * p->seconds);
-    if (p->macs > 0) printf("  %8.1f GOPS a thread", 2e-9 * macs / p->seconds);
+    const double threads = dfq_context_get_threads(b->s->ctx); /* which take so long each */
+    if (p->macs > 0) printf("  %8.1f GOPS a thread", 2e-9 * macs / (threads * p->seconds));
     putchar('\n');
 }
 

@@ -717,6 +717,11 @@ class Results(Part):
             assert 0 < sum(p["seconds"] for p in j["parts"]) <= j["seconds"] * 1.001, j
             text = self.works("bench", net, "--runtime", "-t", "1").out
             assert "img/s" in text and "shared by clones" in text and "\n  attention" in text, text
+            macs = sum(p["macs"] for p in j["parts"] if p["name"] == "linear" and p["integer"] == integer)
+            text = self.works("bench", net, "--runtime", "--batch", "512", "-t", "2").out
+            kind = "codes" if integer else "floats"
+            ms, gops = re.search(rf"  linear +{kind} .* ([\d.]+) ms +([\d.]+) GOPS a thread", text).groups()
+            assert 0.9 < 2 * float(ms) * float(gops) * 1e6 / (2 * macs * 512) < 1.1, (macs, text)
 
     def test_logits_that_are_not_finite(self):
         """Finite weights, logits that overflow: no image is right, by no rank, and it is said."""
