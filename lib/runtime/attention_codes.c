@@ -11,39 +11,38 @@ typedef struct memory {
     int32_t *key_sum, *query_zero_point;
 } memory;
 
-/* `bytes` of whole cache lines at the end of *end, which goes behind them. */
-static void *carve(char **end, int64_t bytes)
+/* `bytes` of whole cache lines, *at behind `base`; *at goes behind them. */
+static void *carve(char *base, size_t *at, int64_t bytes)
 {
-    char *at = *end;
-    *end += ((size_t)bytes + DFQI_ALIGN - 1) / DFQI_ALIGN * DFQI_ALIGN;
-    return at;
+    char *block = base ? base + *at : NULL;
+    *at += ((size_t)bytes + DFQI_ALIGN - 1) / DFQI_ALIGN * DFQI_ALIGN;
+    return block;
 }
 
-/* Cuts up the memory at `base`; returns how much it is. */
+/* Cuts up the memory at `base`, if it is not NULL; returns how much it is. */
 static size_t cut(const dfqi_rt_attention *a, char *base, memory *m)
 {
     const int64_t n = a->tokens, d = a->width, word = sizeof(float);
     const int64_t q = a->queries < QUERIES ? a->queries : QUERIES;
-    char *end = base;
-    m->keys = carve(&end, dfqi_int_packed_bytes(n, 1, d, 8));
-    m->key_scale = carve(&end, word * n);
-    m->key_sum = carve(&end, word * n);
-    m->values = carve(&end, dfqi_int_packed_bytes(d, 1, n, 8));
-    m->value_scale = carve(&end, word * d);
-    m->queries = carve(&end, q * dfqi_int_row(d));
-    m->query_scale = carve(&end, word * q);
-    m->query_zero_point = carve(&end, word * q);
-    m->scores = carve(&end, word * q * n);
-    m->map = carve(&end, q * dfqi_int_row(n));
-    m->map_scale = carve(&end, word * q);
-    return (size_t)(end - base);
+    size_t at = 0;
+    m->keys = carve(base, &at, dfqi_int_packed_bytes(n, 1, d, 8));
+    m->key_scale = carve(base, &at, word * n);
+    m->key_sum = carve(base, &at, word * n);
+    m->values = carve(base, &at, dfqi_int_packed_bytes(d, 1, n, 8));
+    m->value_scale = carve(base, &at, word * d);
+    m->queries = carve(base, &at, q * dfqi_int_row(d));
+    m->query_scale = carve(base, &at, word * q);
+    m->query_zero_point = carve(base, &at, word * q);
+    m->scores = carve(base, &at, word * q * n);
+    m->map = carve(base, &at, q * dfqi_int_row(n));
+    m->map_scale = carve(base, &at, word * q);
+    return at;
 }
 
 size_t dfqi_rt_attention_codes_scratch(const dfqi_rt_attention *a)
 {
-    static char base[1];
     memory m;
-    return cut(a, base, &m);
+    return cut(a, NULL, &m);
 }
 
 void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const float *qkv,
