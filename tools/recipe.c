@@ -10,7 +10,9 @@
 static int32_t recipe_id(const struct options *o)
 {
     int parity = o->mode == DFQ_MODE_PARITY;
-    if (o->method != METHOD_AIT) return parity ? DFQ_RECIPE_MIMIQ_PARITY : DFQ_RECIPE_MIMIQ;
+    if (o->method != METHOD_AIT && parity) return DFQ_RECIPE_MIMIQ_PARITY;
+    if (o->method != METHOD_AIT)
+        return o->act_scale == DFQ_ACT_SCALE_TENSOR ? DFQ_RECIPE_MIMIQ : DFQ_RECIPE_MIMIQ_ROWS;
     if (o->loss == LOSS_KL_CE) return parity ? DFQ_RECIPE_GDFQ_PARITY : DFQ_RECIPE_GDFQ;
     if (parity) return DFQ_RECIPE_AIT_PARITY;
     return recipe_with_generator(o) ? DFQ_RECIPE_AIT : DFQ_RECIPE_AIT_SET;
@@ -32,13 +34,6 @@ static int leaves_rounded(const struct options *o)
            !option_given(o, OPT_CROSSING_TARGET);
 }
 
-static int64_t drawn_images(void)
-{
-    dfq_quantize_options q;
-    dfq_quantize_options_init(&q, sizeof q);
-    return q.drawn_images;
-}
-
 struct options recipe_fill(const struct options *o, const dfq_graph *net,
                            const dfq_graph_info *info)
 {
@@ -48,7 +43,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph *net,
     dfq_tuner_options t = base_recipe(&full, net);
     dfq_synthesizer_options_init(&g, sizeof g, o->kind, o->mode, net);
     full.kind = g.kind;
-    if (o->images < 0 && !o->synth) full.images = o->no_images ? drawn_images() : g.images;
+    if (o->images < 0 && !o->synth) full.images = o->no_images ? DFQ_DRAWN_IMAGES : g.images;
     if (o->no_images) full.no_tune = 1;
     if (o->iters < 0) full.iters = g.iterations;
     if (o->batch < 0) /* one for the images and for tuning with AIT */
@@ -171,6 +166,8 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.rotate = full->rotate;
     q.act_scale = full->act_scale;
     if (full->no_images) q.drawn_images = (int32_t)full->images;
+    else if (full->method == METHOD_MIMIQ) /* images round worse alone than together with these */
+        q.drawn_images = DFQ_DRAWN_IMAGES;
     q.seed = full->seed;
     q.rounding = full->rounding;
     q.layers = full->layers;

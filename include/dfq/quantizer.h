@@ -121,6 +121,9 @@ enum {
     DFQ_ROTATE_ON = 2 /**< ::DFQ_E_UNSUPPORTED for a network whose stream cannot be rotated */
 };
 
+/** Images of dead leaves that round the weights of a transformer where no images are given. */
+enum { DFQ_DRAWN_IMAGES = 128 };
+
 /** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
 typedef struct dfq_quantize_options {
     uint32_t struct_size;    /**< set by init */
@@ -140,8 +143,9 @@ typedef struct dfq_quantize_options {
     int32_t act_scale;    /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
     int32_t rounding;     /**< DFQ_ROUNDING_*, in mode ::DFQ_MODE_IMPROVED; default
                                ::DFQ_ROUNDING_AUTO */
-    int32_t drawn_images; /**< images of dead leaves that are drawn where none are given, 1..65536;
-                               default, and 0: 128. See dfq_graph_quantize() */
+    int32_t drawn_images; /**< images of dead leaves that are drawn to round weights on, 0..65536, with
+                               scales of rows; beside images that are given. Default 0: none
+                               beside them, ::DFQ_DRAWN_IMAGES where none are given */
     uint64_t seed;        /**< of drawn images, any number; default 0 */
 } dfq_quantize_options;
 

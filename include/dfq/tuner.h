@@ -78,11 +78,14 @@ enum {
     DFQ_WARMUP_IDLE = 1    /**< losses are computed, no parameter moves (MimiQ's release) */
 };
 
-/** Augmentations; one random draw for each batch. */
+/** Augmentations; one random draw for each batch, and one for each image where it is said. */
 enum {
     DFQ_AUGMENT_NONE = 0, /**< images as they are */
     DFQ_AUGMENT_MILD = 1, /**< crop of 0.5..1 of the area, mirror */
-    DFQ_AUGMENT_FULL = 2  /**< crop of 0.08..1, mirror, colour jitter, grayscale, Gaussian blur */
+    DFQ_AUGMENT_FULL = 2, /**< crop of 0.08..1, mirror, colour jitter, grayscale, Gaussian blur */
+    DFQ_AUGMENT_SYNTHETIC = 3 /**< as MILD; then each image gets a saturation of 0..1, contrast and
+                                   brightness, and every second a part out of focus;
+                                   a quarter of each batch is new images of dead leaves */
 };
 
 /** Columns of dfq_tuner_get_curves(). */
@@ -119,7 +122,11 @@ enum {
     /** For convolutional networks on a set of images (::DFQ_MODE_IMPROVED): AIT's KL alone, AdamW
      *  at 1e-4 with ten times that for scales, a cosine, mild augmentation, no inundation. It has
      *  not been shown to gain on a rounded network (docs/METHODS.md). */
-    DFQ_RECIPE_AIT_SET = 6
+    DFQ_RECIPE_AIT_SET = 6,
+    /** ::DFQ_RECIPE_MIMIQ for students with scales of rows: codes of weights stay
+     *  (weight_lr_mult 0), biases and norms move at a learning rate of 1e-3, scales at half of it,
+     *  augmentation ::DFQ_AUGMENT_SYNTHETIC. */
+    DFQ_RECIPE_MIMIQ_ROWS = 7
 };
 
 /** Options of dfq_tuner_create(). Fill with dfq_tuner_options_init() first. Two defaults: of
@@ -139,7 +146,7 @@ typedef struct dfq_tuner_options {
                                 and 1/2 */
     int64_t eval_every;    /**< steps between evaluations; 50. 0: nothing is held out, the last
                                 step is the result */
-    float learning_rate;   /**< 0..1000; 1e-4 | 1e-3 */
+    float learning_rate;   /**< 0..1000; of biases, norms and embeddings; 1e-4 | 1e-3 */
     float end_learning_rate;  /**< what the cosine ends at; 0 */
     float milestone_factor;   /**< of the learning rate at a milestone, 0..1; 0.1 */
     float momentum;           /**< SGD, 0 to below 1; 0.9 */
@@ -147,8 +154,8 @@ typedef struct dfq_tuner_options {
     float beta2;              /**< AdamW and RMSProp, 0 to below 1; 0.999 */
     float eps;                /**< AdamW and RMSProp, 1e-30..1; 1e-8 */
     float weight_decay;       /**< of weights, biases, norms and embeddings, 0..1; 0 */
-    float weight_lr_mult;     /**< multiplies the learning rate of weights, biases, norms and
-                                   embeddings; 1. 0: they stay */
+    float weight_lr_mult;     /**< multiplies that of weights of linear layers and convolutions,
+                                   0..1e6; 1. 0: they stay, and cost no gradients */
     float scale_lr_mult;      /**< multiplies that of quantizer scales; 10 | 1. 0: they stay */
     float zero_point_lr_mult; /**< multiplies that of zero points; 10 | 1. 0: they stay */
     float temperature;        /**< T, 0.001..1000; 5 */

@@ -1,5 +1,6 @@
 /* Functions of dfq/graph.h: quantization of a network, and access to its quantizers. */
 #include <dfq/graph.h>
+#include <string.h>
 
 #include "api/api.h"
 #include "api/handles.h"
@@ -12,11 +13,11 @@
 #include "synth/imageset.h"
 #include "synth/leaves.h"
 
-/* Drawn images: their first stream of random numbers, and how many. */
-enum { DRAWN_STREAM = 0x6c656166, DRAWN_IMAGES = 128 };
+/* The first stream of random numbers of drawn images, and how many given ones join them at most. */
+enum { DRAWN_STREAM = 0x6c656166, GIVEN_IMAGES = 256 };
 
 static const dfq_quantize_options defaults = {
-    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4, .drawn_images = DRAWN_IMAGES};
+    .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
 
 void dfq_quantize_options_init(dfq_quantize_options *options, size_t size)
 {
@@ -56,7 +57,7 @@ static dfq_status check(dfq_context *ctx, const dfq_quantize_options *o)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "act_scale is %d, must be 0 (auto), 1 (row) or 2 (tensor)", o->act_scale);
     if (o->drawn_images < 0 || o->drawn_images > 65536)
-        return dfqi_fail(ctx, DFQ_E_INVALID, "drawn_images is %d, must be 1 to 65536, or 0 for 128",
+        return dfqi_fail(ctx, DFQ_E_INVALID, "drawn_images is %d, must be 0 to 65536",
                          o->drawn_images);
     return DFQ_OK;
 }
@@ -149,21 +150,66 @@ out:
     return status;
 }
 
-/* n images of dead leaves, on which weights are rounded nearly as well as on pictures
- * (docs/METHODS.md, Rounding of weights). */
-static dfq_status draw_images(dfq_context *ctx, const dfqi_arch *a, int32_t n, uint64_t seed,
-                              dfq_tensor **out)
+/* Copies n of the given images, spread over them. */
+static dfq_status copy_given(const dfqi_images *given, int64_t n, float *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float *x;
+        DFQI_TRY(dfqi_images_at(given, i * given->n / n, 1, &x));
+        memcpy(out + i * given->pixels, x, (size_t)given->pixels * sizeof *x);
+    }
+    return DFQ_OK;
+}
+
+/* Behind n of the images given, which may be none, `drawn` images of dead leaves, on which weights
+ * are rounded nearly as well as on pictures (docs/METHODS.md, Rounding of weights). */
+static dfq_status draw_images(dfq_context *ctx, const dfqi_arch *a, const dfqi_images *given,
+                              int64_t n, int32_t drawn, uint64_t seed, dfq_tensor **out)
 {
     size_t floats = (size_t)(dfqi_leaves_scratch(a->image) * ctx->threads);
+    int64_t dims[4] = {n + drawn, 3, a->image, a->image};
+    dfq_tensor *all = NULL;
     float *scratch = dfqi_calloc(ctx, floats, sizeof *scratch);
     dfq_status status = DFQ_E_NOMEM;
-    if (scratch)
-        status = dfqi_tensor_new(ctx, DFQI_F32, 4, (int64_t[]){n, 3, a->image, a->image}, out);
+    if (scratch) status = dfqi_tensor_new(ctx, DFQI_F32, 4, dims, &all);
+    if (status == DFQ_OK && n > 0) status = copy_given(given, n, dfqi_tensor_f32(all));
     if (status == DFQ_OK)
-        dfqi_leaves_draw(ctx, a, dfqi_rng_make(seed, DRAWN_STREAM), n, scratch,
-                         dfqi_tensor_f32(*out));
+        dfqi_leaves_draw(ctx, a, dfqi_rng_make(seed, DRAWN_STREAM), drawn, scratch,
+                         dfqi_tensor_f32(all) + n * 3 * a->image * a->image);
     dfqi_free(ctx, scratch);
+    if (status == DFQ_OK)
+        *out = all;
+    else
+        dfqi_tensor_release(all);
     return status;
+}
+
+/* Weights are rounded on drawn images, together with those given. */
+static dfq_status quantize_drawn(const dfq_graph *graph, const dfqi_images *given,
+                                 const dfq_quantize_options *o, dfq_graph **out_graph)
+{
+    const dfqi_arch *a = &graph->net.arch;
+    int64_t n = given && given->n > GIVEN_IMAGES ? GIVEN_IMAGES : given ? given->n : 0;
+    dfq_tensor *all;
+    DFQI_TRY(draw_images(graph->ctx, a, given, n, o->drawn_images, o->seed, &all));
+    dfqi_images images = {.n = all->dims[0],
+                          .pixels = a->channels * a->image * a->image,
+                          .memory = dfqi_tensor_f32(all)};
+    dfq_status status = quantize(graph, &images, o, out_graph);
+    dfqi_tensor_release(all);
+    return status;
+}
+
+/* Scales of rows: the images given, or with `drawn_images` dead leaves beside them. */
+static dfq_status quantize_with(const dfq_graph *graph, const dfqi_images *given,
+                                const dfq_quantize_options *options, dfq_graph **out_graph)
+{
+    dfq_quantize_options o = defaults;
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
+    DFQI_TRY(check(graph->ctx, &o));
+    return o.drawn_images > 0 && dfqi_has_row_scales(graph, &o)
+               ? quantize_drawn(graph, given, &o, out_graph)
+               : quantize(graph, given, options, out_graph);
 }
 
 /* Of a transformer: scales of rows need no images, so images that need no network round weights. */
@@ -171,23 +217,15 @@ static dfq_status quantize_without(const dfq_graph *graph, const dfq_quantize_op
                                    dfq_graph **out_graph)
 {
     dfq_quantize_options o = defaults;
-    dfq_tensor *drawn;
-    const dfqi_arch *a = &graph->net.arch;
-    if (a->family != DFQI_FAMILY_VIT) return quantize(graph, NULL, options, out_graph);
+    if (graph->net.arch.family != DFQI_FAMILY_VIT) return quantize(graph, NULL, options, out_graph);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     DFQI_TRY(check(graph->ctx, &o));
-    if (o.drawn_images == 0) o.drawn_images = DRAWN_IMAGES;
+    if (o.drawn_images == 0) o.drawn_images = DFQ_DRAWN_IMAGES;
     if (!dfqi_has_row_scales(graph, &o))
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "images are NULL, but static scales are found on images; give some, or "
                          "take mode improved with act_scale row");
-    DFQI_TRY(draw_images(graph->ctx, a, o.drawn_images, o.seed, &drawn));
-    dfqi_images all = {.n = o.drawn_images,
-                       .pixels = a->channels * a->image * a->image,
-                       .memory = dfqi_tensor_f32(drawn)};
-    dfq_status status = quantize(graph, &all, &o, out_graph);
-    dfqi_tensor_release(drawn);
-    return status;
+    return quantize_drawn(graph, NULL, &o, out_graph);
 }
 
 dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
@@ -200,7 +238,7 @@ dfq_status dfq_graph_quantize(const dfq_graph *graph, const dfq_tensor *images,
     dfqi_images all = {.n = images->dims[0],
                        .pixels = dfqi_tensor_count(images) / images->dims[0],
                        .memory = dfqi_tensor_f32(images)};
-    return quantize(graph, &all, options, out_graph);
+    return quantize_with(graph, &all, options, out_graph);
 }
 
 dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
@@ -214,7 +252,7 @@ dfq_status dfq_graph_quantize_from(const dfq_graph *graph, dfq_image_set *set,
             graph->ctx, DFQ_E_INVALID,
             "image set and network belong to different contexts; create both with one");
     DFQI_TRY(dfqi_model_check_images(graph, &set->shape, 0));
-    return quantize(graph, &set->images, options, out_graph);
+    return quantize_with(graph, &set->images, options, out_graph);
 }
 
 dfq_status dfq_graph_get_quantizer(const dfq_graph *graph, int32_t i, dfq_quantizer_info *out_info)

@@ -8,7 +8,8 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 
-enum { AUGMENT_STREAM = 9, CROP_TRIES = 10, BLOCK = 16 };
+enum { AUGMENT_STREAM = 9, OWN_STREAM = 10, CROP_TRIES = 10, BLOCK = 16 };
+enum { MOST_IMAGES = 1 << 16 /* of a batch: streams of their own */ };
 
 typedef struct job {
     const dfqi_augment *a;
@@ -57,11 +58,16 @@ void dfqi_augment_draw(dfqi_augment_kind kind, uint64_t seed, int64_t step, int6
         dfqi_rng_permute(&r, d.order, 4);
         for (int i = 0; i < 3; i++) d.color[i] = dfqi_rng_range(&r, 0.2f, 1.8f);
         d.color[DFQI_COLOR_HUE] = dfqi_rng_range(&r, -0.2f, 0.2f);
-        draw_crop(&r, side, kind == DFQI_AUGMENT_MILD ? 0.5f : 0.08f, &d);
+        draw_crop(&r, side, kind == DFQI_AUGMENT_FULL ? 0.08f : 0.5f, &d);
     }
-    if (kind == DFQI_AUGMENT_MILD) {
+    if (kind == DFQI_AUGMENT_MILD || kind == DFQI_AUGMENT_SYNTHETIC) {
         d.jitter = d.gray = 0;
         d.sigma = 0;
+    }
+    if (kind == DFQI_AUGMENT_SYNTHETIC) {
+        d.each = 1;
+        d.sigma = (float)side / 224 * expf(dfqi_rng_range(&r, 0, 1.8f)); /* 1 to 6 of 224 pixels */
+        d.own = dfqi_rng_make(seed, (uint64_t)OWN_STREAM << 60 | (uint64_t)step * MOST_IMAGES);
     }
     *out = d;
 }
@@ -74,11 +80,11 @@ static int64_t blur_radius(int64_t side)
     return (int64_t)(0.1 * (double)side) / 2;
 }
 
-/* A plane with margins above and below, and a row with both of its own. */
+/* A plane with margins above and below, a row with both of its own, and two planes. */
 static int64_t scratch_floats(int64_t side)
 {
     int64_t padded = side + 2 * blur_radius(side);
-    return padded * side + padded;
+    return padded * side + padded + 2 * side * side;
 }
 
 /* Floats and 32-bit integers together. */
@@ -209,6 +215,53 @@ static void blur_plane(const job *j, float *x, float *plane, float *row)
         weigh(j->a->kernel, taps, plane + y * side, side, side, x + y * side);
 }
 
+/* -- colours and focus of each image ----------------------------------------------------------- */
+
+void dfqi_augment_focus(dfqi_rng *r, int64_t side, float *share)
+{
+    enum { WAVES = 4 };
+    float along[WAVES], across[WAVES], phase[WAVES], turn = 6.2831853f / (float)side;
+    for (int k = 0; k < WAVES; k++) {
+        along[k] = turn * dfqi_rng_range(r, -1.5f, 1.5f);
+        across[k] = turn * dfqi_rng_range(r, -1.5f, 1.5f);
+        phase[k] = dfqi_rng_range(r, 0, 6.2831853f);
+    }
+    float deviation = sqrtf(0.5f * WAVES), cut = deviation * dfqi_rng_range(r, -1.3f, 0);
+    for (int64_t y = 0; y < side; y++)
+        for (int64_t x = 0; x < side; x++) {
+            float wave = 0;
+            for (int k = 0; k < WAVES; k++)
+                wave += cosf(along[k] * (float)y + across[k] * (float)x + phase[k]);
+            share[y * side + x] = 1 / (1 + expf(8 * (cut - wave) / deviation));
+        }
+}
+
+/* Optimised images have colours far apart and detail everywhere, photographs have not. (ViT-Tiny,
+ * W4A4, 96 images: the cosine between the gradient of the KL loss on them and on 256 photographs is
+ * 0.35 for images of kind attention, 0.41 at half the saturation, 0.45 at a random one, 0.48 with
+ * parts out of focus too, 0.55 for other photographs.) */
+static void vary_image(const job *j, int64_t i, float *out, float *scratch)
+{
+    const dfqi_augment *a = j->a;
+    int64_t side = a->side, pixels = side * side;
+    float *row = scratch + pixels + 2 * a->radius * side, *share = row + side + 2 * a->radius;
+    float *sharp = share + pixels;
+    dfqi_rng r = dfqi_rng_make(j->d->own.seed, j->d->own.stream + (uint64_t)i);
+    dfqi_draw colors = {.order = {DFQI_COLOR_SATURATION, DFQI_COLOR_CONTRAST,
+                                  DFQI_COLOR_BRIGHTNESS, DFQI_COLOR_HUE}};
+    colors.color[DFQI_COLOR_SATURATION] = dfqi_rng_uniform(&r);
+    colors.color[DFQI_COLOR_CONTRAST] = dfqi_rng_range(&r, 0.6f, 1.1f);
+    colors.color[DFQI_COLOR_BRIGHTNESS] = dfqi_rng_range(&r, 0.6f, 1.4f);
+    dfqi_color_jitter(&colors, a->mean, a->std, pixels, out);
+    if (dfqi_rng_below(&r, 2) == 0) return;
+    dfqi_augment_focus(&r, side, share);
+    for (int64_t c = 0; c < 3; c++, out += pixels) {
+        memcpy(sharp, out, (size_t)pixels * sizeof *out);
+        blur_plane(j, out, scratch, row);
+        for (int64_t k = 0; k < pixels; k++) out[k] += share[k] * (sharp[k] - out[k]);
+    }
+}
+
 /* -- images ------------------------------------------------------------------------------------ */
 
 static void one_image(void *arg, int64_t i, int32_t thread)
@@ -227,6 +280,10 @@ static void one_image(void *arg, int64_t i, int32_t thread)
         for (int c = 0; c < 3; c++) crop_plane(a, d, in + c * pixels, out + c * pixels, row);
     if (d->jitter) dfqi_color_jitter(d, a->mean, a->std, pixels, out);
     if (d->gray) dfqi_color_gray(pixels, out);
+    if (d->each) {
+        vary_image(j, i, out, plane);
+        return;
+    }
     for (int c = 0; j->radius > 0 && c < 3; c++) blur_plane(j, out + c * pixels, plane, row);
 }
 

@@ -1,14 +1,17 @@
 /* Augmentation of a batch: random resized crop, mirror, colour jitter, grayscale and Gaussian blur,
- * as torchvision defines them. One random draw applies to all images of the batch, as in MimiQ. */
+ * as torchvision defines them. One random draw applies to all images of the batch, as in MimiQ.
+ * Kind SYNTHETIC changes colours and focus of every image by a draw of its own. */
 #ifndef DFQI_TUNE_AUGMENT_H
 #define DFQI_TUNE_AUGMENT_H
 
 #include "base/context.h"
+#include "base/rng.h"
 
 typedef enum dfqi_augment_kind {
     DFQI_AUGMENT_NONE = 0,
     DFQI_AUGMENT_MILD, /* crop of 0.5 to 1 of the area, mirror */
-    DFQI_AUGMENT_FULL  /* crop of 0.08 to 1, mirror, colours, grayscale, blur */
+    DFQI_AUGMENT_FULL, /* crop of 0.08 to 1, mirror, colours, grayscale, blur */
+    DFQI_AUGMENT_SYNTHETIC /* as MILD, then each image paler, and half of them blurred in part */
 } dfqi_augment_kind;
 
 enum { DFQI_COLOR_BRIGHTNESS, DFQI_COLOR_CONTRAST, DFQI_COLOR_SATURATION, DFQI_COLOR_HUE };
@@ -20,6 +23,8 @@ typedef struct dfqi_draw {
     uint32_t order[4]; /* of DFQI_COLOR_*, if jitter */
     float color[4];    /* factor of each, by DFQI_COLOR_*; hue: offset in turns */
     float sigma;       /* blur, pixels; 0: none */
+    int32_t each;      /* each image has colours by `own`, and the blur in a part of it or not */
+    dfqi_rng own;      /* image i has the stream i behind it */
 } dfqi_draw;
 
 /* The draw of a step. */
@@ -43,6 +48,10 @@ DFQI_CHECKED dfq_status dfqi_augment_new(dfq_context *ctx, int64_t side, const f
 void dfqi_augment_fini(dfqi_augment *a);
 /* Bytes that dfqi_augment_new allocates. */
 double dfqi_augment_bytes(const dfq_context *ctx, int64_t side);
+
+/* How sharp each pixel of an image is, 0..1: a few waves of about its size, cut where 50 to 90 % of
+ * the image lie above. */
+void dfqi_augment_focus(dfqi_rng *r, int64_t side, float *share);
 
 /* out[i] = augmented images[i], i < n. */
 void dfqi_augment_apply(dfqi_augment *a, const dfqi_draw *d, int64_t n, const float *images,

@@ -37,6 +37,25 @@ static dfq_status builder_init(dfqi_tune *t, builder *b)
     return DFQ_OK;
 }
 
+/* The weight of a linear layer or a convolution, quantized or not. */
+static bool is_layer_weight(const dfqi_param *p)
+{
+    const char *dot = strrchr(p->name, '.');
+    return p->tensor->rank > 1 && dot && strcmp(dot, ".weight") == 0;
+}
+
+/* Parameters that no step moves need no gradient either. */
+static void add_params(const builder *b)
+{
+    const dfqi_network *net = &b->t->student->net;
+    bool held = b->t->o.weight_lr_mult == 0;
+    for (int32_t i = 0; i < net->n_params; i++) {
+        const dfqi_param *p = &net->params[i];
+        b->params[i] = dfqi_graph_param(b->t->g, p->name, p->tensor,
+                                        p->fixed || (held && is_layer_weight(p)));
+    }
+}
+
 static dfq_status build_forward(builder *b)
 {
     dfqi_tune *t = b->t;
@@ -45,7 +64,7 @@ static dfq_status build_forward(builder *b)
     dfqi_graph *g = t->g;
     t->x = dfqi_graph_input(g, "image", 1, 3, (int64_t[]){a->channels, a->image, a->image});
     t->source->teacher(t, b->teacher_params, &b->teacher);
-    dfqi_network_params(net, g, 0, b->params);
+    add_params(b);
     DFQI_TRY(dfqi_quant_pass_begin(&b->pass, g, &t->student->scheme, 0));
     dfqi_network_forward(net, g, b->params, t->x, &b->student);
     dfqi_quant_pass_end(&b->pass, g);
@@ -97,7 +116,7 @@ static void build_loss(const builder *b)
 /* -- items ------------------------------------------------------------------------------------- */
 
 static dfq_status add_item(builder *b, dfqi_item_kind kind, const char *name, const char *what,
-                           dfq_tensor *tensor, const dfqi_site *site, dfqi_id id)
+                           dfq_tensor *tensor, const dfqi_site *site, bool of_layer, dfqi_id id)
 {
     dfqi_tune *t = b->t;
     size_t size = strlen(name) + strlen(what) + 1;
@@ -110,7 +129,8 @@ static dfq_status add_item(builder *b, dfqi_item_kind kind, const char *name, co
                                          .name = text,
                                          .tensor = tensor,
                                          .count = dfqi_tensor_count(tensor),
-                                         .site = site};
+                                         .site = site,
+                                         .of_layer = of_layer};
     return DFQ_OK;
 }
 
@@ -119,16 +139,16 @@ static dfq_status list_items(builder *b)
     const dfqi_network *net = &b->t->student->net;
     const dfqi_scheme *s = &b->t->student->scheme;
     for (int32_t i = 0; i < net->n_params; i++) {
-        const char *name = net->params[i].name;
-        DFQI_TRY(add_item(b, DFQI_ITEM_WEIGHT, name, "", net->params[i].tensor,
-                          dfqi_scheme_find(s, name), b->params[i]));
+        const dfqi_param *p = &net->params[i];
+        DFQI_TRY(add_item(b, DFQI_ITEM_WEIGHT, p->name, "", p->tensor,
+                          dfqi_scheme_find(s, p->name), is_layer_weight(p), b->params[i]));
     }
     for (int32_t i = 0; i < s->n_sites; i++) {
         const dfqi_site *site = &s->sites[i];
         DFQI_TRY(add_item(b, DFQI_ITEM_SCALE, site->name, ".scale", site->scale, NULL,
-                          b->pass.scale[i]));
+                          false, b->pass.scale[i]));
         DFQI_TRY(add_item(b, DFQI_ITEM_ZERO_POINT, site->name, ".zero_point", site->zero_point,
-                          NULL, b->pass.zero_point[i]));
+                          NULL, false, b->pass.zero_point[i]));
     }
     return DFQ_OK;
 }

@@ -22,6 +22,7 @@ typedef struct dfqi_item {
     dfq_tensor *tensor; /* the student's */
     int64_t count;
     const dfqi_site *site; /* the student's, of a quantized weight; else NULL */
+    bool of_layer;         /* the weight of a layer, quantized or not */
     dfqi_id grad;
     dfqi_moments moments; /* in t->block */
     float *best;          /* in t->block: the best, or the last while the best ones are shown */
@@ -36,6 +37,7 @@ typedef struct dfqi_set_state {
     uint32_t *order;       /* permutation of the training images in `epoch` */
     int64_t epoch;
     dfqi_augment augment;
+    float *leaves; /* scratch of dead leaves; NULL: the augmentation has none */
     int32_t hashed;
     uint64_t hash;
 } dfqi_set_state;

@@ -44,11 +44,13 @@ static int64_t clamp_scales(dfqi_item *item)
     return n;
 }
 
-static float factor_of(const dfqi_tune_options *o, dfqi_item_kind kind)
+/* Biases, norms and embeddings move by the learning rate itself. */
+static float factor_of(const dfqi_tune_options *o, const dfqi_item *item)
 {
-    return kind == DFQI_ITEM_WEIGHT  ? o->weight_lr_mult
-           : kind == DFQI_ITEM_SCALE ? o->scale_lr_mult
-                                     : o->zero_point_lr_mult;
+    return item->kind == DFQI_ITEM_SCALE        ? o->scale_lr_mult
+           : item->kind == DFQI_ITEM_ZERO_POINT ? o->zero_point_lr_mult
+           : item->of_layer                     ? o->weight_lr_mult
+                                                : 1;
 }
 
 static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
@@ -66,8 +68,8 @@ static dfqi_optim_options options_of(const dfqi_tune *t, dfqi_item_kind kind)
 static void move(dfqi_tune *t, dfqi_item *item, float learning_rate)
 {
     dfqi_optim_options own = options_of(t, item->kind);
-    if (factor_of(&t->o, item->kind) == 0) return; /* held */
-    learning_rate *= factor_of(&t->o, item->kind);
+    if (factor_of(&t->o, item) == 0) return; /* held */
+    learning_rate *= factor_of(&t->o, item);
     if (item->kind == DFQI_ITEM_SCALE && t->student->scheme.mode == DFQI_MODE_IMPROVED)
         move_log_scale(t, item, &own, learning_rate);
     else
@@ -166,7 +168,7 @@ dfq_status dfqi_tune_check_grads(const dfqi_tune *t, double *out_norm)
     double sum = 0;
     for (int32_t i = 0; i < t->n_items; i++) {
         double own = squares(dfqi_exec_data(t->e, t->items[i].grad), t->items[i].count);
-        if (factor_of(&t->o, t->items[i].kind) != 0) sum += own;
+        if (factor_of(&t->o, &t->items[i]) != 0) sum += own;
         if (!isfinite(own))
             return dfqi_fail(t->ctx, DFQ_E_NUMERIC,
                              "tune: step %lld is not finite, the gradient of %s first; lower the "

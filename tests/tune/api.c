@@ -243,6 +243,10 @@ START_TEST(test_recipes)
     ck_assert(o.batch == 16 && o.steps == 40);
     dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ, large, 70);
     ck_assert(o.steps == 70 && o.batch == 16 && o.head_weight == 10 && o.crossing_target == 0);
+    ck_assert(o.weight_lr_mult == 1 && o.augment == DFQ_AUGMENT_MILD && o.learning_rate == 1e-4f);
+    dfq_tuner_options_init(&o, sizeof o, DFQ_RECIPE_MIMIQ_ROWS, large, 70);
+    ck_assert(o.steps == 70 && o.weight_lr_mult == 0 && o.augment == DFQ_AUGMENT_SYNTHETIC);
+    ck_assert(o.learning_rate == 1e-3f && o.scale_lr_mult == 0.5f && o.head_weight == 10);
     dfq_tuner_options_init(&o, sizeof o, 99, NULL, 0);
     ck_assert(o.steps == 500 && o.optimizer == DFQ_OPTIMIZER_ADAMW);
     dfq_generator_options_init(&g, sizeof g, DFQ_RECIPE_AIT, small);

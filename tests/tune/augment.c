@@ -22,7 +22,13 @@ static dfqi_draw read_draw(const dfqi_safetensors *st, int i)
     const int32_t *crop = (const int32_t *)find(st, "crop")->data + 4 * i;
     const int32_t *flags = (const int32_t *)find(st, "flags")->data + 3 * i;
     const int32_t *order = (const int32_t *)find(st, "order")->data + 4 * i;
-    dfqi_draw d = {crop[0], crop[1], crop[2], crop[3], flags[0], flags[1], flags[2], {0}, {0}, 0};
+    dfqi_draw d = {.top = crop[0],
+                   .left = crop[1],
+                   .height = crop[2],
+                   .width = crop[3],
+                   .mirror = flags[0],
+                   .jitter = flags[1],
+                   .gray = flags[2]};
     for (int k = 0; k < 4; k++) {
         d.order[k] = (uint32_t)order[k];
         d.color[k] = dfqi_tensor_f32(find(st, "factors"))[4 * i + k];
@@ -152,7 +158,7 @@ START_TEST(test_draws)
         first += d.order[0];
         dfqi_augment_draw(DFQI_AUGMENT_MILD, 9, i, 224, &d);
         area = (double)(d.height * d.width) / (224.0 * 224.0);
-        ck_assert(area > 0.49 && !d.jitter && !d.gray && d.sigma == 0);
+        ck_assert(!d.each && area > 0.49 && !d.jitter && !d.gray && d.sigma == 0);
     }
     ck_assert_double_eq_tol(mirror / N, 0.5, 0.03);
     ck_assert_double_eq_tol(jitter / N, 0.8, 0.03);
@@ -167,6 +173,70 @@ START_TEST(test_draws)
     dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, 3, 224, &none);
     dfqi_augment_draw(DFQI_AUGMENT_FULL, 9, 3, 224, &again);
     ck_assert_mem_eq(&none, &again, sizeof none);
+}
+END_TEST
+
+/* Each image has colours and focus of its own: of one image many times, all copies differ, none is
+ * more colourful, and half of them have lost detail in a part. */
+START_TEST(test_synthetic)
+{
+    enum { N = 64, PLANE = SIDE * SIDE };
+    static float x[N * PIXELS], y[N * PIXELS], again[N * PIXELS];
+    const float half[3] = {0.5f, 0.5f, 0.5f};
+    dfqi_augment a;
+    dfqi_draw d;
+    dfq_context *ctx = dfqt_context(2);
+    int soft = 0;
+    for (int i = 0; i < N * PIXELS; i++) x[i] = (float)(i % PIXELS * 37 % 101) / 50 - 1;
+    ck_assert_int_eq(dfqi_augment_new(ctx, SIDE, half, half, &a), DFQ_OK);
+    dfqi_augment_draw(DFQI_AUGMENT_SYNTHETIC, 9, 5, SIDE, &d);
+    ck_assert(d.each && !d.jitter && !d.gray && d.height * d.width > 0.49 * SIDE * SIDE);
+    ck_assert(d.sigma >= SIDE / 224.0f && d.sigma < 6.1f * SIDE / 224);
+    d.top = d.left = d.mirror = 0;
+    d.height = d.width = SIDE;
+    d.sigma = 2;
+    dfqi_augment_apply(&a, &d, N, x, y);
+    dfqi_augment_apply(&a, &d, N, x, again);
+    ck_assert_mem_eq(y, again, sizeof y);
+    for (int i = 0; i < N; i++) {
+        const float *at = y + i * PIXELS;
+        double color[2] = {0, 0}, detail[2] = {0, 0};
+        for (int k = 0; k + 1 < PLANE; k++) {
+            color[0] += fabs((double)x[k] - (double)x[k + PLANE]);
+            color[1] += fabs((double)at[k] - (double)at[k + PLANE]);
+            detail[0] = fmax(detail[0], fabs((double)at[k] - (double)at[k + 1]));
+        }
+        ck_assert(color[1] < 1.55 * color[0]); /* contrast 1.1, brightness 1.4 */
+        for (int k = 0; k < i; k++) ck_assert(memcmp(at, y + k * PIXELS, sizeof x / N) != 0);
+        float few = 0; /* pairs of neighbours that are nearly alike */
+        for (int k = 0; k + 1 < PLANE; k++)
+            few += fabs((double)at[k] - (double)at[k + 1]) < 0.05 * detail[0];
+        soft += few > 0.1f * PLANE;
+    }
+    ck_assert_int_ge(soft, N / 4);
+    ck_assert_int_le(soft, 3 * N / 4);
+    dfqi_augment_fini(&a);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+/* Shares, most of them near 0 or 1, over half of an image sharp. */
+START_TEST(test_focus)
+{
+    enum { N = 200 };
+    static float share[SIDE * SIDE];
+    double sum = 0, edge = 0;
+    for (int i = 0; i < N; i++) {
+        dfqi_rng r = dfqi_rng_make(3, (uint64_t)i);
+        dfqi_augment_focus(&r, SIDE, share);
+        for (int k = 0; k < SIDE * SIDE; k++) {
+            ck_assert(share[k] >= 0 && share[k] <= 1);
+            sum += (double)share[k];
+            edge += share[k] > 0.1f && share[k] < 0.9f;
+        }
+    }
+    ck_assert_double_eq_tol(sum / (N * SIDE * SIDE), 0.7, 0.08);
+    ck_assert_double_lt(edge / (N * SIDE * SIDE), 0.35);
 }
 END_TEST
 
@@ -188,6 +258,8 @@ TCase *dfqt_augment_case(void)
     tcase_add_test(t, test_blur);
     tcase_add_test(t, test_kernel_sizes);
     tcase_add_test(t, test_draws);
+    tcase_add_test(t, test_synthetic);
+    tcase_add_test(t, test_focus);
     tcase_add_test(t, test_odd_colours);
     return t;
 }

@@ -33,7 +33,7 @@ START_TEST(test_options)
     REFUSE(schedule, 3);
     REFUSE(warmup, 2);
     REFUSE(warmup_steps, -1);
-    REFUSE(augment, (dfqi_augment_kind)3);
+    REFUSE(augment, (dfqi_augment_kind)4);
     REFUSE(eval_every, -1);
     REFUSE(learning_rate, -1.0f);
     REFUSE(end_learning_rate, NAN);

@@ -22,7 +22,7 @@ START_TEST(test_ranges)
                                ROW(warmup, DFQT_I32, 0, DFQ_WARMUP_IDLE),
                                ROW(warmup_steps, DFQT_I64, 0, many),
                                ROW(milestones, DFQT_I64, 0, many),
-                               ROW(augment, DFQT_I32, 0, DFQ_AUGMENT_FULL),
+                               ROW(augment, DFQT_I32, 0, DFQ_AUGMENT_SYNTHETIC),
                                ROW(eval_every, DFQT_I64, 0, many),
                                ROW(learning_rate, DFQT_F32, 0, 1000),
                                ROW(end_learning_rate, DFQT_F32, 0, 1000),

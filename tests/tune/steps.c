@@ -125,6 +125,37 @@ START_TEST(test_augmented)
 }
 END_TEST
 
+static bool in_set(const dfqi_tune *t, int64_t i)
+{
+    const float *x = dfqi_tensor_f32(t->from_set.images);
+    for (int64_t k = 0; k < t->from_set.images->dims[0]; k++)
+        if (memcmp(t->from_set.picked + i * PIXELS, x + k * PIXELS, PIXELS * sizeof *x) == 0)
+            return true;
+    return false;
+}
+
+/* A quarter of each batch is new dead leaves if images are synthetic, none otherwise. */
+START_TEST(test_leaves_beside)
+{
+    dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_IMPROVED, 16);
+    dfqi_tune_options o = dfqt_options(DFQI_MODE_IMPROVED);
+    float last[PIXELS] = {0};
+    o.augment = (dfqi_augment_kind)_i;
+    o.batch = 8;
+    o.eval_every = 0;
+    dfqi_tune *t = new_job(&p, &o);
+    int64_t kept = _i == DFQI_AUGMENT_SYNTHETIC ? 6 : 8;
+    for (int s = 0; s < 3; s++) {
+        step(t);
+        for (int64_t i = 0; i < 8; i++) ck_assert_int_eq(in_set(t, i), i < kept);
+        ck_assert(memcmp(last, t->from_set.picked + 7 * PIXELS, sizeof last) != 0);
+        memcpy(last, t->from_set.picked + 7 * PIXELS, sizeof last);
+    }
+    dfqi_tune_release(t);
+    dfqt_pair_end(&p);
+}
+END_TEST
+
 /* -- evaluation -------------------------------------------------------------------------------- */
 
 static void softmax(const float *z, double t, double *out)
@@ -229,15 +260,15 @@ START_TEST(test_norm)
     dfqt_pair p = dfqt_pair_new(1, DFQI_MODE_PARITY, 10);
     dfqi_tune_options o = descent(DFQI_MODE_PARITY);
     double sum = 0, norm = 0;
-    if (_i == 1) o.weight_lr_mult = 0; /* then scales and zero points count alone */
+    if (_i == 1) o.weight_lr_mult = 0;
     if (_i == 2) o.weight_lr_mult = o.scale_lr_mult = 0;
     dfqi_tune *t = new_job(&p, &o);
     step(t);
     for (int32_t i = 0; i < t->n_items; i++) {
         const dfqi_item *item = &t->items[i];
         const float *grad = dfqi_exec_data(t->e, item->grad);
-        int moves = _i == 0 || item->kind == DFQI_ITEM_ZERO_POINT ||
-                    (_i == 1 && item->kind == DFQI_ITEM_SCALE);
+        int moves = item->kind == DFQI_ITEM_SCALE ? _i < 2 : 1;
+        ck_assert_int_eq(_i > 0 && item->of_layer, 0); /* no gradients of what is held */
         for (int64_t k = 0; moves && k < item->count; k++) sum += (double)grad[k] * (double)grad[k];
     }
     ck_assert_int_eq(dfqi_tune_check_grads(t, &norm), DFQ_OK);
@@ -303,9 +334,10 @@ TCase *dfqt_steps_case(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_held_out_images_are_not_learned_from);
     tcase_add_test(t, test_order);
-    tcase_add_loop_test(t, test_augmented, DFQI_AUGMENT_NONE, DFQI_AUGMENT_FULL + 1);
+    tcase_add_loop_test(t, test_augmented, DFQI_AUGMENT_NONE, DFQI_AUGMENT_SYNTHETIC + 1);
     tcase_add_loop_test(t, test_divergence, 0, 2);
     tcase_add_loop_test(t, test_how_parameters_move, 0, 2);
+    tcase_add_loop_test(t, test_leaves_beside, DFQI_AUGMENT_MILD, DFQI_AUGMENT_SYNTHETIC + 1);
     tcase_add_loop_test(t, test_norm, 0, 3);
     tcase_add_test(t, test_first_step_behind_an_idle_warm_up);
     tcase_add_test(t, test_cap_behind_an_idle_warm_up);
