@@ -131,15 +131,17 @@ static void put_images_default(FILE *f, enum verb verb, enum option_id id)
 
 static void put_tuning_default(FILE *f, enum option_id id)
 {
-    dfq_tuner_options t, p, a, ap;
+    dfq_tuner_options r, t, p, a, ap;
+    dfq_tuner_options_init(&r, sizeof r, DFQ_RECIPE_MIMIQ_ROWS, NULL, 0);
     dfq_tuner_options_init(&t, sizeof t, DFQ_RECIPE_MIMIQ, NULL, 0);
     dfq_tuner_options_init(&p, sizeof p, DFQ_RECIPE_MIMIQ_PARITY, NULL, 0);
     dfq_tuner_options_init(&a, sizeof a, DFQ_RECIPE_AIT, NULL, 0);
     dfq_tuner_options_init(&ap, sizeof ap, DFQ_RECIPE_AIT_PARITY, NULL, 0);
     if (id == OPT_STEPS) fprintf(f, " (%lld; ait %lld)", (long long)t.steps, (long long)a.steps);
     if (id == OPT_LR)
-        fprintf(f, " (%g, parity %g; ait %g, parity %g)", (double)t.learning_rate,
-                (double)p.learning_rate, (double)a.learning_rate, (double)ap.learning_rate);
+        fprintf(f, " (%g, tensor scales %g, parity %g; ait %g, parity %g)", (double)r.learning_rate,
+                (double)t.learning_rate, (double)p.learning_rate, (double)a.learning_rate,
+                (double)ap.learning_rate);
     if (id == OPT_GAMMA) fprintf(f, " (%g)", (double)t.head_weight);
 }
 

@@ -165,7 +165,8 @@ dfq_quantize_options recipe_quantize(const struct options *full)
     q.act_grid = full->act_grid;
     q.rotate = full->rotate;
     q.act_scale = full->act_scale;
-    if (full->no_images) q.drawn_images = (int32_t)full->images;
+    if (full->no_images)
+        q.drawn_images = (int32_t)full->images;
     else if (full->method == METHOD_MIMIQ) /* images round worse alone than together with these */
         q.drawn_images = DFQ_DRAWN_IMAGES;
     q.seed = full->seed;

@@ -143,9 +143,9 @@ typedef struct dfq_quantize_options {
     int32_t act_scale;    /**< DFQ_ACT_SCALE_*; default ::DFQ_ACT_SCALE_AUTO */
     int32_t rounding;     /**< DFQ_ROUNDING_*, in mode ::DFQ_MODE_IMPROVED; default
                                ::DFQ_ROUNDING_AUTO */
-    int32_t drawn_images; /**< images of dead leaves that are drawn to round weights on, 0..65536, with
-                               scales of rows; beside images that are given. Default 0: none
-                               beside them, ::DFQ_DRAWN_IMAGES where none are given */
+    int32_t drawn_images; /**< images of dead leaves that round weights, 0..65536, with scales of
+                               rows; beside images that are given. Default 0: none beside them,
+                               ::DFQ_DRAWN_IMAGES where none are given */
     uint64_t seed;        /**< of drawn images, any number; default 0 */
 } dfq_quantize_options;
 

@@ -247,8 +247,8 @@ static void vary_image(const job *j, int64_t i, float *out, float *scratch)
     float *row = scratch + pixels + 2 * a->radius * side, *share = row + side + 2 * a->radius;
     float *sharp = share + pixels;
     dfqi_rng r = dfqi_rng_make(j->d->own.seed, j->d->own.stream + (uint64_t)i);
-    dfqi_draw colors = {.order = {DFQI_COLOR_SATURATION, DFQI_COLOR_CONTRAST,
-                                  DFQI_COLOR_BRIGHTNESS, DFQI_COLOR_HUE}};
+    dfqi_draw colors = {.order = {DFQI_COLOR_SATURATION, DFQI_COLOR_CONTRAST, DFQI_COLOR_BRIGHTNESS,
+                                  DFQI_COLOR_HUE}};
     colors.color[DFQI_COLOR_SATURATION] = dfqi_rng_uniform(&r);
     colors.color[DFQI_COLOR_CONTRAST] = dfqi_rng_range(&r, 0.6f, 1.1f);
     colors.color[DFQI_COLOR_BRIGHTNESS] = dfqi_rng_range(&r, 0.6f, 1.4f);

@@ -9,8 +9,8 @@
 
 typedef enum dfqi_augment_kind {
     DFQI_AUGMENT_NONE = 0,
-    DFQI_AUGMENT_MILD, /* crop of 0.5 to 1 of the area, mirror */
-    DFQI_AUGMENT_FULL, /* crop of 0.08 to 1, mirror, colours, grayscale, blur */
+    DFQI_AUGMENT_MILD,     /* crop of 0.5 to 1 of the area, mirror */
+    DFQI_AUGMENT_FULL,     /* crop of 0.08 to 1, mirror, colours, grayscale, blur */
     DFQI_AUGMENT_SYNTHETIC /* as MILD, then each image paler, and half of them blurred in part */
 } dfqi_augment_kind;
 

@@ -51,8 +51,8 @@ static void add_params(const builder *b)
     bool held = b->t->o.weight_lr_mult == 0;
     for (int32_t i = 0; i < net->n_params; i++) {
         const dfqi_param *p = &net->params[i];
-        b->params[i] = dfqi_graph_param(b->t->g, p->name, p->tensor,
-                                        p->fixed || (held && is_layer_weight(p)));
+        b->params[i] =
+            dfqi_graph_param(b->t->g, p->name, p->tensor, p->fixed || (held && is_layer_weight(p)));
     }
 }
 
@@ -140,13 +140,13 @@ static dfq_status list_items(builder *b)
     const dfqi_scheme *s = &b->t->student->scheme;
     for (int32_t i = 0; i < net->n_params; i++) {
         const dfqi_param *p = &net->params[i];
-        DFQI_TRY(add_item(b, DFQI_ITEM_WEIGHT, p->name, "", p->tensor,
-                          dfqi_scheme_find(s, p->name), is_layer_weight(p), b->params[i]));
+        DFQI_TRY(add_item(b, DFQI_ITEM_WEIGHT, p->name, "", p->tensor, dfqi_scheme_find(s, p->name),
+                          is_layer_weight(p), b->params[i]));
     }
     for (int32_t i = 0; i < s->n_sites; i++) {
         const dfqi_site *site = &s->sites[i];
-        DFQI_TRY(add_item(b, DFQI_ITEM_SCALE, site->name, ".scale", site->scale, NULL,
-                          false, b->pass.scale[i]));
+        DFQI_TRY(add_item(b, DFQI_ITEM_SCALE, site->name, ".scale", site->scale, NULL, false,
+                          b->pass.scale[i]));
         DFQI_TRY(add_item(b, DFQI_ITEM_ZERO_POINT, site->name, ".zero_point", site->zero_point,
                           NULL, false, b->pass.zero_point[i]));
     }

@@ -42,9 +42,8 @@ dfq_status dfqi_tune_check(dfq_context *ctx, const dfqi_tune_options *o)
     DFQI_TRY(dfqi_check_whole(ctx, "tune", "warmup_steps", o->warmup_steps, 0, STEPS_MAX));
     for (int i = 0; i < DFQI_TUNE_MILESTONES; i++)
         DFQI_TRY(dfqi_check_whole(ctx, "tune", "milestones", o->milestones[i], 0, STEPS_MAX));
-    DFQI_TRY(
-        dfqi_check_whole(ctx, "tune", "augment", o->augment, DFQI_AUGMENT_NONE,
-                                DFQI_AUGMENT_SYNTHETIC));
+    DFQI_TRY(dfqi_check_whole(ctx, "tune", "augment", o->augment, DFQI_AUGMENT_NONE,
+                              DFQI_AUGMENT_SYNTHETIC));
     DFQI_TRY(dfqi_check_whole(ctx, "tune", "eval_every", o->eval_every, 0, STEPS_MAX));
     DFQI_TRY(check_optimiser(ctx, o));
     DFQI_TRY(

@@ -29,10 +29,10 @@ static void mimiq(dfqi_tune_options *o)
 }
 
 /* Codes of weights stay as rounding left them: what tuning has to learn is what biases, norms and
- * the scales of rows can undo. (ViT-Tiny, W4A4 with scales of rows, KL from the float network on 650
- * pictures, 0.44 untuned, synthetic images: weights, biases and norms at 5e-5 0.42 after 100 steps,
- * biases and norms alone at 1e-3 0.37 after 80, at 4e-3 0.43, weights at 5e-5 beside them 0.39. On
- * real pictures weights help: what they learn from synthetic ones does not carry over.) */
+ * the scales of rows can undo. (ViT-Tiny, W4A4 with scales of rows, KL from the float network on
+ * 650 pictures, 0.44 untuned, synthetic images: weights, biases and norms at 5e-5 0.42 after 100
+ * steps, biases and norms alone at 1e-3 0.37 after 80, at 4e-3 0.43, weights at 5e-5 beside them
+ * 0.39. On real pictures weights help: what synthetic ones teach them does not carry over.) */
 static void mimiq_rows(dfqi_tune_options *o)
 {
     mimiq(o);

@@ -362,6 +362,34 @@ START_TEST(test_without_images)
 }
 END_TEST
 
+/* Drawn images join those that are given, by their seed and number; static scales have none. */
+START_TEST(test_drawn_beside_given)
+{
+    scene s = begin();
+    dfq_quantize_options o;
+    dfq_tensor *z[6];
+    dfq_quantize_options_init(&o, sizeof o);
+    for (int i = 0; i < 6; i++) {
+        dfq_graph *low;
+        o.drawn_images = (int[]){0, 5, 5, 5, 0, 5}[i];
+        o.seed = i == 3;
+        o.act_scale = i < 4 ? DFQ_ACT_SCALE_ROW : DFQ_ACT_SCALE_TENSOR;
+        ck_assert_msg(dfq_graph_quantize(s.net, s.images, &o, &low) == DFQ_OK, "%s",
+                      dfq_context_get_error(s.ctx));
+        ck_assert_int_eq(dfq_graph_forward(low, s.images, &z[i]), DFQ_OK);
+        dfq_graph_release(low);
+    }
+    size_t bytes = dfq_tensor_get_bytes(z[0]);
+    static const int pairs[][3] = {{0, 1, 0}, {1, 2, 1}, {2, 3, 0}, {4, 5, 1}};
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(memcmp(dfq_tensor_get_data(z[pairs[i][0]]),
+                                dfq_tensor_get_data(z[pairs[i][1]]), bytes) == 0,
+                         pairs[i][2]);
+    for (int i = 0; i < 6; i++) dfq_tensor_release(z[i]);
+    end(&s);
+}
+END_TEST
+
 /* Grids of parity mode: each pair makes a network, what is no grid or no choice is refused. */
 START_TEST(test_grids)
 {
@@ -417,5 +445,6 @@ TCase *dfqt_api_options_case(void)
     tcase_add_test(tc, test_rounding);
     tcase_add_test(tc, test_act_scale);
     tcase_add_test(tc, test_without_images);
+    tcase_add_test(tc, test_drawn_beside_given);
     return tc;
 }
