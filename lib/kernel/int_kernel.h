@@ -38,7 +38,8 @@ static inline int64_t dfqi_int_row(int64_t k)
 /* A left operand q[m,k], or an image [y,x,k] of m pixels. */
 typedef struct dfqi_int_rows {
     const uint8_t *codes;
-    int64_t ld; /* bytes from a row to the next; from a pixel to the next: dfqi_int_row(k) */
+    int64_t ld; /* bytes from a row to the next; from a pixel to the next: dfqi_int_row(k), or more
+                   for a depthwise convolution of some channels */
     const float *scale;
     const int32_t *zero_point; /* NULL: 0 */
     int one_grid;              /* 1: scale and zero_point have one entry for all rows; 0: [m] */

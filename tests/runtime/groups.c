@@ -98,10 +98,33 @@ START_TEST(test_groups)
 }
 END_TEST
 
+/* One image, whose convolutions threads share: those of MobileNetV2 have many channels. */
+START_TEST(test_one_image)
+{
+    static float logits[2][1000];
+    dfq_context *ctx = dfqt_context(3);
+    dfq_graph *net = dfqt_family(ctx, DFQI_FAMILY_MOBILENET);
+    dfq_tensor *x = dfqt_family_images(net, 2);
+    dfq_graph *g = quantized(net, x);
+    dfq_runtime *rt = dfqt_runtime(g, 1, 0, NULL);
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        OK(ctx, dfq_context_set_threads(ctx, threads));
+        dfqt_run_images(rt, x, 1, 1, logits[threads > 1]);
+        ck_assert(threads == 1 || memcmp(logits[1], logits[0], sizeof logits[0]) == 0);
+    }
+    dfq_runtime_release(rt);
+    dfqi_model_release(g);
+    dfqi_model_release(net);
+    dfqi_tensor_release(x);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_groups_case(void)
 {
     TCase *c = tcase_create("groups");
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_groups, 0, 4);
+    tcase_add_test(c, test_one_image);
     return c;
 }

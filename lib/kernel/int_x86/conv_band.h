@@ -12,7 +12,7 @@
 typedef struct conv_bands {
     const dfqi_conv_shape *s;
     const dfqi_int_rows *image;
-    int64_t pixel;         /* bytes */
+    int64_t pixel; /* bytes; of the image `ld`, which has more channels if threads share them */
     int64_t before, after; /* pixels of padding beside a row */
     int64_t rows;          /* of the output that a band is enough for */
     int pads;              /* 0: nothing is copied */
@@ -29,7 +29,8 @@ static inline conv_bands conv_bands_make(const dfqi_conv_shape *s, const dfqi_in
                                          uint8_t *scratch)
 {
     const dfqi_conv_axis x = dfqi_conv_axis_x(0, s), y = dfqi_conv_axis_y(0, s);
-    conv_bands b = {.s = s, .image = image, .pixel = dfqi_int_row(s->c), .scratch = scratch};
+    conv_bands b = {.s = s, .image = image, .scratch = scratch};
+    b.pixel = s->pad > 0 ? dfqi_int_row(s->c) : image->ld;
     b.before = dfqi_conv_axis_before(&x);
     b.after = dfqi_conv_axis_after(&x);
     b.pads = s->pad > 0;
@@ -46,13 +47,19 @@ static inline conv_band conv_band_load(const conv_bands *b, int64_t first, int64
     const int64_t from = first * s->stride - s->pad;
     const int64_t rows = (n - 1) * s->stride + (s->kernel_y - 1) * s->dilation + 1;
     const int zero = b->image->zero_point ? b->image->zero_point[0] : 0;
+    const int64_t ld = b->image->ld, image_row = s->in_x * ld;
     if (!b->pads) return (conv_band){b->image->codes + from * row, row};
     for (int64_t i = 0; i < rows; i++) {
         uint8_t *to = b->scratch + i * next;
         const int inside = from + i >= 0 && from + i < s->in_y;
         memset(to, zero, (size_t)(inside ? before : next));
         if (!inside) continue;
-        memcpy(to + before, b->image->codes + (from + i) * row, (size_t)row);
+        const uint8_t *x = b->image->codes + (from + i) * image_row;
+        if (ld == b->pixel)
+            memcpy(to + before, x, (size_t)row);
+        else
+            for (int64_t p = 0; p < s->in_x; p++)
+                memcpy(to + before + p * b->pixel, x + p * ld, (size_t)s->c);
         memset(to + before + row, zero, (size_t)after);
     }
     return (conv_band){b->scratch, next};
