@@ -29,7 +29,9 @@ import peer_networks as networks  # noqa: E402
 import peer_tables as tables  # noqa: E402
 
 BATCHES = 1, 8
-TURN = 0.04  # seconds of a turn, at least
+TURN = 0.04   # seconds of a turn, at least
+PAUSE = 0.25  # before another engine's turn: idle threads of OpenVINO spin for over a tenth of a second
+WARM = 0.15   # seconds of work behind a pause: until the system has given each thread its core
 
 
 def arguments():
@@ -111,10 +113,12 @@ NETWORKS = {
 }
 
 
-def turn(run, x):
-    """Seconds of the fastest of some runs behind one that warms up."""
-    time.sleep(0.01)  # idle threads of the engine before spin for a while
+def turn(run, x, warm):
+    """Seconds of the fastest of some runs behind such that warm up, for `warm` seconds and one run."""
+    begin = time.perf_counter()
     run(x)
+    while time.perf_counter() - begin < warm:
+        run(x)
     best, begin = float('inf'), time.perf_counter()
     while True:
         start = time.perf_counter()
@@ -130,9 +134,13 @@ def measure(jobs, threads, rounds):
     kinds = {(job.name, *key): (run, numpy.ascontiguousarray(job.pixels[:key[-1]]))
              for job in jobs for key, run in job.kinds(threads).items()}
     seconds = {key: [] for key in kinds}
+    before = None
     for _ in range(rounds):
         for key, (run, x) in kinds.items():
-            seconds[key].append(turn(run, x))
+            another = key[1] != before
+            time.sleep(PAUSE if another else 0)
+            seconds[key].append(turn(run, x, WARM if another else 0))
+            before = key[1]
     return {key: statistics.median(s) for key, s in seconds.items()}
 
 
@@ -163,7 +171,8 @@ def main():
             for job in jobs:
                 for kind, path in job.own.items():
                     first[job.name, kind, threads] = first_call(path, threads)
-            peaks[threads] = engines.Runtime(dfq, jobs[0].own['w8a8'], threads, 1).peak()
+            net = engines.Runtime(dfq, jobs[0].own['w8a8'], threads, 1)
+            peaks[threads] = [max(p) for p in zip(*(net.peak() for _ in range(5)))]
     tables.show(found, peaks, first, all_threads)
 
 
