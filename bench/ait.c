@@ -23,7 +23,11 @@ static dfqi_model *student_of(const dfqi_model *teacher)
     dfqi_scheme scheme;
     dfqi_network net;
     dfqi_model *student;
-    must(dfqi_scheme_new(&teacher->net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, &scheme));
+    /* grids that follow, as a student without images has them */
+    const dfqi_grids grids = {.weight_grid = DFQI_WEIGHT_GRID_MINMAX_ASYM,
+                              .act_grid = DFQI_ACT_GRID_MINMAX};
+    must(dfqi_scheme_new_with(&teacher->net, DFQI_MODE_IMPROVED, (dfqi_widths){4, 4, 0}, grids,
+                              &scheme));
     must(dfqi_network_clone(&teacher->net, &net));
     must(dfqi_model_new(&net, &scheme, &student));
     return student;
