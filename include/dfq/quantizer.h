@@ -121,8 +121,11 @@ enum {
     DFQ_ROTATE_ON = 2 /**< ::DFQ_E_UNSUPPORTED for a network whose stream cannot be rotated */
 };
 
-/** Images of dead leaves that round the weights of a transformer where no images are given. */
-enum { DFQ_DRAWN_IMAGES = 128 };
+/** Numbers that options take where they are 0. */
+enum {
+    DFQ_DRAWN_IMAGES = 128 /**< images of dead leaves that round the weights of a transformer where
+                                no images are given */
+};
 
 /** Options of dfq_graph_quantize(). Fill with dfq_quantize_options_init() first. */
 typedef struct dfq_quantize_options {
