@@ -55,6 +55,7 @@ dfq_status parts_estimate(const dfq_graph *net, const dfq_graph_info *info,
     struct variant all[PARTS_MAX];
     dfq_quantize_options o = recipe_quantize(full);
     dfq_job_cost cost = {.struct_size = sizeof cost};
+    o.drawn_images = full->no_images ? 0 : ROUNDED;
     *out = 0;
     if (!applies(full)) return DFQ_OK;
     dfq_status status = dfq_graph_quantize_estimate(net, ROUNDED, &o, &cost);

@@ -290,6 +290,7 @@ static dfq_status calibration_cost(const dfq_graph *net, const struct options *f
                                    dfq_job_cost *cost)
 {
     dfq_quantize_options q = recipe_quantize(full);
+    if (full->no_images) q.drawn_images = 0; /* they are all that there are */
     return dfq_graph_quantize_estimate(net, full->images, &q, cost);
 }
 

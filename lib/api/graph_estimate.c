@@ -26,11 +26,25 @@ static dfq_status run(const dfqi_model *m, const dfq_tensor *images, void *user)
     return status;
 }
 
+/* Drawn images join those that are given, in a copy of both; the measurement goes without them. */
+static int64_t take_drawn(const dfq_graph *graph, int64_t n_images, dfq_quantize_options *o,
+                          double *out_bytes)
+{
+    const int64_t side = graph->net.arch.image, drawn = o->drawn_images;
+    *out_bytes = 0;
+    o->drawn_images = 0;
+    if (drawn <= 0 || !dfqi_has_row_scales(graph, o)) return n_images;
+    int64_t n = drawn + (n_images < DFQI_GIVEN_IMAGES ? n_images : DFQI_GIVEN_IMAGES);
+    *out_bytes = (double)sizeof(float) * (double)n * 3 * (double)side * (double)side;
+    return n;
+}
+
 dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
                                        const dfq_quantize_options *options, dfq_job_cost *out_cost)
 {
     dfq_quantize_options o;
     dfqi_cost c;
+    double copy;
     if (graph == NULL) return DFQ_E_INVALID;
     DFQI_NEED(graph->ctx, out_cost);
     if (n_images < 1)
@@ -41,6 +55,7 @@ dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
     int vit = !dfqi_arch_is_cnn(&graph->net.arch), follows = o.act_grid == DFQ_ACT_GRID_MINMAX;
     const int32_t walking = DFQ_ROUNDING_RIDGE | DFQ_ROUNDING_GPTQ | DFQ_ROUNDING_BIAS;
     int rows = dfqi_has_row_scales(graph, &o);
+    int64_t rounded = take_drawn(graph, n_images, &o, &copy);
     const dfqi_quantize_job job = {
         .run = run,
         .user = &o,
@@ -50,7 +65,8 @@ dfq_status dfq_graph_quantize_estimate(const dfq_graph *graph, int64_t n_images,
         .rotated = (rows && o.rotate == DFQ_ROTATE_AUTO) || o.rotate == DFQ_ROTATE_ON,
         .rows = rows,
         .walks = o.rounding == DFQ_ROUNDING_AUTO || (o.rounding & walking) != 0};
-    DFQI_TRY(dfqi_quantize_estimate(graph, n_images, &job, &c));
+    DFQI_TRY(dfqi_quantize_estimate(graph, rounded, &job, &c));
+    c.bytes += copy;
     return write_cost(graph->ctx, &c, n_images, out_cost);
 }
 

@@ -13,8 +13,7 @@
 #include "synth/imageset.h"
 #include "synth/leaves.h"
 
-/* The first stream of random numbers of drawn images, and how many given ones join them at most. */
-enum { DRAWN_STREAM = 0x6c656166, GIVEN_IMAGES = 256 };
+enum { DRAWN_STREAM = 0x6c656166 }; /* the first stream of random numbers of drawn images */
 
 static const dfq_quantize_options defaults = {
     .mode = DFQ_MODE_IMPROVED, .weight_bits = 4, .act_bits = 4};
@@ -189,7 +188,7 @@ static dfq_status quantize_drawn(const dfq_graph *graph, const dfqi_images *give
                                  const dfq_quantize_options *o, dfq_graph **out_graph)
 {
     const dfqi_arch *a = &graph->net.arch;
-    int64_t n = given && given->n > GIVEN_IMAGES ? GIVEN_IMAGES : given ? given->n : 0;
+    int64_t n = given && given->n > DFQI_GIVEN_IMAGES ? DFQI_GIVEN_IMAGES : given ? given->n : 0;
     dfq_tensor *all;
     DFQI_TRY(draw_images(graph->ctx, a, given, n, o->drawn_images, o->seed, &all));
     dfqi_images images = {.n = all->dims[0],

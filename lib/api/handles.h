@@ -33,6 +33,8 @@ DFQI_CHECKED dfq_status dfqi_site_write(dfq_context *ctx, const dfqi_site *site,
 
 /* True if a network gets scales of rows, found at run time, by these options. */
 bool dfqi_has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o);
+/* How many of the images given join drawn ones at most. */
+enum { DFQI_GIVEN_IMAGES = 256 };
 
 /* Limits of any age: an array whose elements have the struct_size of the first. `out` has room for
  * DFQ_METRICS_MAX; of a number that is not possible nothing is read. */

@@ -15,7 +15,7 @@
 enum { IMAGES = 48 };
 
 static const int families[] = {DFQI_FAMILY_VIT, DFQI_FAMILY_VIT, DFQI_FAMILY_RESNET,
-                               DFQI_FAMILY_VIT};
+                               DFQI_FAMILY_VIT, DFQI_FAMILY_VIT};
 
 static dfq_quantize_options options(int which)
 {
@@ -23,6 +23,7 @@ static dfq_quantize_options options(int which)
     dfq_quantize_options_init(&o, sizeof o);
     if (which == 1) o.mode = DFQ_MODE_PARITY;
     if (which == 3) o.rounding = DFQ_ROUNDING_NEAREST;
+    if (which == 4) o.drawn_images = 5 * IMAGES; /* join those that are given */
     return o;
 }
 
@@ -208,7 +209,7 @@ END_TEST
 TCase *dfqt_estimate_case(void)
 {
     TCase *c = tcase_create("estimate");
-    tcase_add_loop_test(c, test_quantize, 0, 4);
+    tcase_add_loop_test(c, test_quantize, 0, 5);
     tcase_add_test(c, test_cancel);
     tcase_add_test(c, test_evaluate);
     tcase_add_test(c, test_evaluate_slow_images);
