@@ -58,7 +58,7 @@ def compare(o, net, runs):
 
 def main():
     o = arguments()
-    net = engines.Network(engines.Library(), o.net, o.resize)
+    net = engines.Network(engines.Library(), o.net, resize=o.resize)
     with tempfile.TemporaryDirectory() as folder:
         files = o.onnx or [net.export(os.path.join(folder, 'net.onnx'), o.opset, o.int4)]
         runs = {}

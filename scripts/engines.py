@@ -16,7 +16,7 @@ LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', 
                      ('mean', ctypes.c_void_p), ('std', ctypes.c_void_p),
                      ('heads', ctypes.c_int64), ('image', ctypes.c_int64),
                      ('crop', ctypes.c_double), ('resize', ctypes.c_int32),
-                     ('stem', ctypes.c_int32))
+                     ('stem', ctypes.c_int32), ('image_size', ctypes.c_int64))
 ExportOptions = struct('ExportOptions', ('opset', ctypes.c_int32), ('int4', ctypes.c_int32))
 
 
@@ -78,9 +78,11 @@ class Runtime:
 class Network:
     """A network of the library: its logits, its ONNX file."""
 
-    def __init__(self, dfq, path, resize=0):
+    def __init__(self, dfq, path, **how):
+        """how: fields of LoadOptions."""
         load = dfq.options(LoadOptions, 'load')
-        load.resize = resize
+        for field, value in how.items():
+            setattr(load, field, value)
         self.dfq, self.path = dfq, path
         self.graph = dfq.make('graph', 'graph_load_with', dfq.context, os.fsencode(path),
                               ctypes.byref(load))

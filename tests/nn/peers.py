@@ -1,0 +1,197 @@
+"""Networks of timm, torchvision and transformers with random weights: the library loads the files that
+they write and gives their logits, or says why it does not load them. Prints TAP, one line for each
+network of ENTRIES; skipped where Python lacks torch, safetensors or the libraries. Nothing is
+downloaded.
+
+usage: peers.py SOURCE_ROOT LIBRARY [PART]     PART: only networks whose line has this text"""
+import ctypes
+import os
+import sys
+import tempfile
+import time
+import traceback
+
+root, library, *part = sys.argv[1:]
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(root, 'scripts'))
+os.environ['DFQ_LIBRARY'] = library
+os.environ['HF_HUB_OFFLINE'] = '1'
+try:
+    import numpy
+    import torch
+    import timm
+    import torchvision
+    import transformers
+    from safetensors.torch import save_file
+    import engines
+    transformers.utils.logging.disable_progress_bar()
+except ImportError as error:
+    print(f'1..0 # SKIP {error}; pip install numpy torch timm torchvision transformers safetensors')
+    sys.exit(0)
+
+IMAGES, BAR = 2, 1e-4  # of the largest logit
+
+
+class Entry:
+    """A network, the options of reading its file, and what is expected.
+
+    name: what timm and torchvision call it; of transformers a class, whose configuration `make` has.
+    make: further arguments of the maker; `depth` keeps networks small.
+    load: fields of dfq_load_options.
+    refused: a part of the error; None: it loads and its logits agree.
+    drop: what the file shall not have: 'config'."""
+
+    def __init__(self, source, name, make=None, load=None, refused=None, drop=()):
+        self.source, self.name, self.make, self.load = source, name, make or {}, load or {}
+        self.refused, self.drop = refused, drop
+
+    def __str__(self):
+        how = ' '.join(f'{k}={v}' for k, v in {**self.make, **self.load}.items())
+        return f'{self.source} {self.name}{" " + how if how else ""}'
+
+    def load_options(self):
+        return {k: v.encode() if isinstance(v, str) else v for k, v in self.load.items()}
+
+
+# -- the list --------------------------------------------------------------------------------------
+
+TINY = {'hidden_size': 48, 'intermediate_size': 96, 'num_hidden_layers': 2, 'num_attention_heads': 3,
+        'image_size': 32, 'patch_size': 8, 'num_labels': 10}
+
+
+def vision_transformers():
+    two = {'depth': 2}
+    yield Entry('timm', 'vit_tiny_patch16_224')
+    yield Entry('timm', 'vit_tiny_patch16_224', drop=('config',))
+    yield Entry('timm', 'vit_small_patch32_224', two)
+    yield Entry('timm', 'vit_base_patch8_224', two)
+    yield Entry('timm', 'vit_base_patch16_384', two)
+    yield Entry('timm', 'vit_large_patch16_224', two)
+    yield Entry('timm', 'vit_huge_patch14_224', {**two, 'num_classes': 10})
+    yield Entry('timm', 'deit_small_patch16_224', two)
+    yield Entry('torchvision', 'vit_b_32')
+    yield Entry('transformers', 'ViTForImageClassification', TINY)
+    yield Entry('transformers', 'DeiTForImageClassification', TINY,
+                refused='positions 18')
+
+
+ENTRIES = list(vision_transformers())
+
+
+# -- making them -----------------------------------------------------------------------------------
+
+def randomise(network):
+    """Values at which a wrong order of channels, a norm or a scale left out shows."""
+    draw = torch.Generator().manual_seed(7)
+    for key, t in network.state_dict().items():
+        if not t.is_floating_point():
+            continue
+        noise = torch.randn(t.shape, generator=draw)
+        if key.endswith('running_var'):
+            value = 1 + 0.5 * noise.abs()
+        elif t.dim() == 1 or t.numel() == max(t.shape):  # norms, biases, running means, LayerScale
+            value = (1 if key.endswith(('weight', 'gamma', 'lambda1', 'scale')) else 0) + 0.2 * noise
+        elif key.endswith('weight') and 'embed' not in key.rsplit('.', 2)[0][-6:]:
+            value = noise * (t.shape[0] / t.numel()) ** 0.5
+        else:  # tokens, positions, tables
+            value = 0.3 * noise
+        t.copy_(value)
+
+
+def make(entry):
+    """The network and the shape of its images."""
+    if entry.source == 'timm':
+        network = timm.create_model(entry.name, pretrained=False, **entry.make)
+        size = entry.make.get('img_size') or network.pretrained_cfg['input_size'][1:]
+    elif entry.source == 'torchvision':
+        network = torchvision.models.get_model(entry.name, weights=None, **entry.make)
+        size = entry.make.get('image_size', 224)
+    else:
+        kind = getattr(transformers, entry.name)
+        network = kind(kind.config_class(**entry.make))
+        size = network.config.image_size
+    size = entry.load.get('image_size') or entry.load.get('image') or size
+    return network.eval(), (size, size) if isinstance(size, int) else tuple(size)
+
+
+def save(entry, network, folder):
+    """Writes the network as its own library does. Returns the file."""
+    path = os.path.join(folder, 'model.safetensors')
+    if entry.source == 'timm':
+        timm.models.save_for_hf(network, folder, safe_serialization=True)
+    elif entry.source == 'transformers':
+        network.save_pretrained(folder)
+    else:
+        path = os.path.join(folder, 'net.safetensors')
+        save_file(network.state_dict(), path)
+    if 'config' in entry.drop:
+        os.remove(os.path.join(folder, 'config.json'))
+    return path
+
+
+def logits_of(entry, network, x):
+    sized = entry.load.get('image_size')
+    if sized:
+        network.set_input_size(sized)
+    y = network(torch.from_numpy(x))
+    return getattr(y, 'logits', y).numpy()
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+def tensor(dfq, x):
+    """A tensor of the library with the values of x."""
+    shape = (ctypes.c_int64 * x.ndim)(*x.shape)
+    t = dfq.make('tensor', 'tensor_create', dfq.context, ctypes.c_int32(0), ctypes.c_int32(x.ndim),
+                 shape)
+    numpy.asarray(dfq.floats(t))[...] = x
+    return t
+
+
+def check(dfq, entry):
+    """What the line says of the network; an AssertionError if it is not as expected."""
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        network, size = make(entry)
+        randomise(network)
+        path = save(entry, network, folder)
+        try:
+            net = engines.Network(dfq, path, **entry.load_options())
+        except RuntimeError as error:
+            text = str(error).replace(folder + os.sep, '')
+            assert entry.refused and entry.refused in text, f'refused: {text}'
+            return f'refused as it should be: {text}'
+        assert not entry.refused, f'loaded, must be refused by "{entry.refused}"'
+        x = numpy.random.default_rng(3).standard_normal((IMAGES, 3, *size), dtype=numpy.float32)
+        want = logits_of(entry, network, x)
+        z = dfq.make('tensor', 'graph_forward', net.graph, tensor(dfq, x))
+        have = numpy.array(dfq.floats(z))
+        assert have.shape == want.shape, f'logits {have.shape}, must be {want.shape}'
+        far = abs(have - want).max() / abs(want).max()
+        assert far < BAR, f'logits differ by {far:.2g} of the largest'
+        return f'logits differ by {far:.1g} of the largest'
+
+
+def main():
+    dfq = engines.Library()
+    entries = [e for e in ENTRIES if not part or part[0] in str(e)]
+    failed = loads = 0
+    print(f'1..{len(entries)}')
+    for i, entry in enumerate(entries, 1):
+        begin = time.monotonic()
+        try:
+            said, word = check(dfq, entry), 'ok'
+            loads += not entry.refused
+        except AssertionError as error:
+            said, word = str(error), 'not ok'
+        except Exception:  # of the other libraries
+            said, word = traceback.format_exc().strip().replace('\n', ' | '), 'not ok'
+        failed += word != 'ok'
+        took = time.monotonic() - begin
+        print(f'{word} {i} - {entry}: {said} ({took:.1f} s)'.replace('#', '\\#'), flush=True)
+    print(f'# {loads} of {len(entries)} load with the logits of the original')
+    print(f'# {len(entries) - failed} passed, {failed} failed')
+    return failed != 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
