@@ -26,7 +26,7 @@ size_t dfqi_packed_floats(int64_t k, int64_t n);
 
 /* A convolution of one image x[in_y, in_x, c] with o filters of kernel_y x kernel_x taps, padded
  * with zeros: y[i,j] = sum over taps of w[tap] x[i stride + u dilation - pad, j stride + v dilation
- * - pad]. */
+ * - pad]. Padding behind the image is as much as out_y and out_x need. */
 typedef struct dfqi_conv_shape {
     int64_t in_y, in_x, c;
     int64_t out_y, out_x, o;

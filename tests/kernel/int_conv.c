@@ -13,8 +13,10 @@ static dfqi_conv_shape take_shape(pages *p, int pooling)
     s.dilation = draw(p, 0, 4) || pooling ? 1 : draw(p, 2, 3);
     int64_t least = s.kernel_y < s.kernel_x ? s.kernel_y : s.kernel_x;
     s.pad = draw(p, 0, 1) ? least / 2 : 0;
-    int64_t reach_y = (s.kernel_y - 1) * s.dilation + 1 - 2 * s.pad;
-    int64_t reach_x = (s.kernel_x - 1) * s.dilation + 1 - 2 * s.pad;
+    /* padding behind the image beyond that before it */
+    int64_t more = least > 2 * s.pad && !draw(p, 0, 2) ? least - 2 * s.pad - 1 : 0;
+    int64_t reach_y = (s.kernel_y - 1) * s.dilation + 1 - 2 * s.pad - more;
+    int64_t reach_x = (s.kernel_x - 1) * s.dilation + 1 - 2 * s.pad - more;
     if (s.in_y < reach_y) s.in_y = reach_y;
     if (s.in_x < reach_x) s.in_x = reach_x;
     s.out_y = (s.in_y - reach_y) / s.stride + 1;

@@ -15,7 +15,7 @@ typedef struct conv_bands {
     int64_t pixel; /* bytes; of the image `ld`, which has more channels if threads share them */
     int64_t before, after; /* pixels of padding beside a row */
     int64_t rows;          /* of the output that a band is enough for */
-    int pads;              /* 0: nothing is copied */
+    int pads;              /* 0: there is no padding, and nothing is copied */
     uint8_t *scratch;
 } conv_bands;
 
@@ -30,10 +30,10 @@ static inline conv_bands conv_bands_make(const dfqi_conv_shape *s, const dfqi_in
 {
     const dfqi_conv_axis x = dfqi_conv_axis_x(0, s), y = dfqi_conv_axis_y(0, s);
     conv_bands b = {.s = s, .image = image, .scratch = scratch};
-    b.pixel = s->pad > 0 ? dfqi_int_row(s->c) : image->ld;
     b.before = dfqi_conv_axis_before(&x);
     b.after = dfqi_conv_axis_after(&x);
-    b.pads = s->pad > 0;
+    b.pads = s->pad > 0 || b.after > 0 || dfqi_conv_axis_after(&y) > 0;
+    b.pixel = b.pads ? dfqi_int_row(s->c) : image->ld;
     b.rows = b.pads ? dfqi_conv_band(&y, dfqi_conv_row(&x, b.pixel)) : s->out_y;
     return b;
 }
