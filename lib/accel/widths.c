@@ -23,7 +23,7 @@ static bool moves(dfqi_op_kind op)
 /* Is done on the way out of the layer before. */
 static bool folds(dfqi_op_kind op)
 {
-    return op == DFQI_OP_BATCHNORM || op == DFQI_OP_RELU;
+    return op == DFQI_OP_BATCHNORM || dfqi_op_activates(op);
 }
 
 static int32_t bits_at(const dfqi_scheme *s, const dfqi_node *n, int32_t slot)
@@ -44,7 +44,7 @@ int32_t dfqi_width_read(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_no
     int32_t bits = operand_bits(s, n, slot), from = g->values[n->in[slot]].node;
     while (bits == 0 && from >= 0) {
         const dfqi_node *source = &g->nodes[from];
-        if (source->op == DFQI_OP_RELU) return bits_at(s, source, 0);
+        if (dfqi_op_activates(source->op)) return bits_at(s, source, 0);
         if (!moves(source->op)) return 0;
         from = g->values[source->in[0]].node;
     }
@@ -66,7 +66,7 @@ static int32_t widest_output(const dfqi_graph *g, const dfqi_scheme *s, const df
 static int32_t taken_bits(const dfqi_graph *g, const dfqi_scheme *s, const dfqi_node *n,
                           int32_t slot)
 {
-    int32_t bits = n->op == DFQI_OP_RELU ? bits_at(s, n, 0) : operand_bits(s, n, slot);
+    int32_t bits = dfqi_op_activates(n->op) ? bits_at(s, n, 0) : operand_bits(s, n, slot);
     return bits == 0 && (moves(n->op) || folds(n->op)) ? widest_output(g, s, n) : bits;
 }
 

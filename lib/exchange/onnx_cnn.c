@@ -75,12 +75,12 @@ static dfqi_ref coded_weight(dfqi_onnx *e, const dfqi_onnx_weight *w, const fact
 /* Engines round a bias to a multiple of both scales' product, which is coarse if codes have fewer
  * than 8 bits: then it is added behind the convolution. */
 static dfqi_ref convolve(dfqi_onnx *e, dfqi_ref x, dfqi_ref w, dfqi_ref b, bool apart,
-                         const dfqi_conv_shape *s, int64_t groups)
+                         const dfqi_conv_shape *s, int64_t more, int64_t groups)
 {
     dfqi_ref y = dfqi_onnx_node(e, "Conv", b && !apart ? 3 : 2, (dfqi_ref[]){x, w, b});
     dfqi_onnx_ints(e, "kernel_shape", 2, (int64_t[]){s->kernel_y, s->kernel_x});
     dfqi_onnx_ints(e, "strides", 2, (int64_t[]){s->stride, s->stride});
-    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){s->pad, s->pad, s->pad, s->pad});
+    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){s->pad, s->pad, s->pad + more, s->pad + more});
     dfqi_onnx_ints(e, "dilations", 2, (int64_t[]){s->dilation, s->dilation});
     dfqi_onnx_int(e, "group", groups);
     return b && apart ? dfqi_onnx_binary(e, "Add", y, b) : y;
@@ -92,7 +92,7 @@ static dfqi_ref convolve(dfqi_onnx *e, dfqi_ref x, dfqi_ref w, dfqi_ref b, bool 
 void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n)
 {
     dfqi_conv_shape s;
-    int64_t depthwise;
+    int64_t groups;
     dfqi_onnx_weight w;
     dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST), b = NULL;
     bool coded = dfqi_onnx_weight_get(e, n, &w) && !w.zeros && !w.factors;
@@ -102,14 +102,14 @@ void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n)
         norm = NULL;
         f = factors_of(e, n, NULL);
     }
-    dfqi_conv_node(e->g, n, &s, &depthwise);
+    dfqi_conv_node(e->g, n, &s, &groups);
     dfqi_ref v = coded ? coded_weight(e, &w, &f) : float_weight(e, n, &f);
     bool apart = coded && (w.bits < 8 || e->m->scheme.act_bits < 8);
     if (norm || n->in[3] >= 0)
         b = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.bias", n->name),
                              ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, apart ? 3 : 1,
                              (int64_t[]){s.o, 1, 1}, f.bias);
-    dfqi_ref y = convolve(e, x, v, b, apart, &s, depthwise ? s.c : 1);
+    dfqi_ref y = convolve(e, x, v, b, apart, &s, dfqi_conv_more(n), groups);
     dfqi_onnx_out(e, n, 0, y, DFQI_LAYOUT_CHANNELS_FIRST);
     if (norm) dfqi_onnx_out(e, norm, 0, y, DFQI_LAYOUT_CHANNELS_FIRST);
 }
@@ -166,14 +166,17 @@ void dfqi_emit_subsample_pad(dfqi_onnx *e, const dfqi_node *n)
 
 /* -- pooling ----------------------------------------------------------------------------------- */
 
-/* attr i: size, stride, pad */
-void dfqi_emit_max_pool(dfqi_onnx *e, const dfqi_node *n)
+/* attr i: size, stride, pad, more, count_pad */
+void dfqi_emit_pool(dfqi_onnx *e, const dfqi_node *n)
 {
-    const int64_t *a = n->attr.i;
-    dfqi_ref x = dfqi_onnx_unary(e, "MaxPool", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST));
+    const int64_t *a = n->attr.i, end = a[2] + a[3];
+    const bool mean = n->op == DFQI_OP_AVG_POOL;
+    dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_CHANNELS_FIRST);
+    x = dfqi_onnx_unary(e, mean ? "AveragePool" : "MaxPool", x);
     dfqi_onnx_ints(e, "kernel_shape", 2, (int64_t[]){a[0], a[0]});
     dfqi_onnx_ints(e, "strides", 2, (int64_t[]){a[1], a[1]});
-    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){a[2], a[2], a[2], a[2]});
+    dfqi_onnx_ints(e, "pads", 4, (int64_t[]){a[2], a[2], end, end});
+    if (mean) dfqi_onnx_int(e, "count_include_pad", a[4]);
     dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_CHANNELS_FIRST);
 }
 

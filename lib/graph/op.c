@@ -5,6 +5,8 @@
 
 const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
 {
+    if (kind >= DFQI_OP_AVG_POOL) return &dfqi_ops_part[kind - DFQI_OP_AVG_POOL];
+    if (kind >= DFQI_OP_ACTIVATION) return &dfqi_ops_activation[kind - DFQI_OP_ACTIVATION];
     if (kind >= DFQI_OP_LEADING) return &dfqi_ops_leading[kind - DFQI_OP_LEADING];
     if (kind >= DFQI_OP_EXTREMES) return &dfqi_ops_range[kind - DFQI_OP_EXTREMES];
     if (kind >= DFQI_OP_FQ_ROW) return &dfqi_ops_quant_row[kind - DFQI_OP_FQ_ROW];
@@ -17,6 +19,7 @@ const dfqi_op *dfqi_op_get(dfqi_op_kind kind)
     if (kind >= DFQI_OP_PATCHIFY) return &dfqi_ops_layout[kind - DFQI_OP_PATCHIFY];
     if (kind >= DFQI_OP_ADD) return &dfqi_ops_row[kind - DFQI_OP_ADD];
     if (kind >= DFQI_OP_UP_FILTER) return &dfqi_ops_upconv[kind - DFQI_OP_UP_FILTER];
+    if (kind >= DFQI_OP_CONV_DW) return &dfqi_ops_conv_dw[kind - DFQI_OP_CONV_DW];
     if (kind >= DFQI_OP_CONV) return &dfqi_ops_conv[kind - DFQI_OP_CONV];
     if (kind >= DFQI_OP_CONV_PACK) return &dfqi_ops_conv_pack[kind - DFQI_OP_CONV_PACK];
     return &dfqi_ops_product[kind - DFQI_OP_PACK];

@@ -2,10 +2,12 @@
 #ifndef DFQI_GRAPH_OP_H
 #define DFQI_GRAPH_OP_H
 
+#include <stdbool.h>
+
 #include "kernel/kernel.h"
 
 typedef int32_t dfqi_id; /* a value of a graph */
-enum { DFQI_NONE = -1, DFQI_IN_MAX = 8, DFQI_OUT_MAX = 3, DFQI_ATTR_MAX = 6 };
+enum { DFQI_NONE = -1, DFQI_IN_MAX = 8, DFQI_OUT_MAX = 3, DFQI_ATTR_MAX = 8 };
 
 typedef struct dfqi_graph dfqi_graph;
 struct dfqi_node;
@@ -28,10 +30,10 @@ typedef enum dfqi_op_kind {
     /* convolution */
     DFQI_OP_CONV_PACK,
     DFQI_OP_CONV_UNPACK,
+    DFQI_OP_SUM_PARTS,
     DFQI_OP_CONV,
     DFQI_OP_CONV_DX,
     DFQI_OP_CONV_DW,
-    DFQI_OP_SUM_PARTS,
     /* convolution of an upsampled image */
     DFQI_OP_UP_FILTER,
     DFQI_OP_UP_FILTER_DW,
@@ -119,8 +121,26 @@ typedef enum dfqi_op_kind {
     /* parts of weights */
     DFQI_OP_LEADING,
     DFQI_OP_LEADING_DX,
+    /* smooth activations, and gates of channels */
+    DFQI_OP_ACTIVATION,
+    DFQI_OP_ACTIVATION_DX,
+    DFQI_OP_GATE,
+    DFQI_OP_GATE_DS,
+    /* parts of images: windows, borders and channels */
+    DFQI_OP_AVG_POOL,
+    DFQI_OP_AVG_POOL_DX,
+    DFQI_OP_PAD_IMAGE,
+    DFQI_OP_CONCAT,
+    DFQI_OP_CHANNELS,
+    DFQI_OP_CHANNELS_DX,
     DFQI_OP_COUNT
 } dfqi_op_kind;
+
+/* Is it what quantizers of activations follow: dfqi_relu or dfqi_activation? */
+static inline bool dfqi_op_activates(dfqi_op_kind op)
+{
+    return op == DFQI_OP_RELU || op == DFQI_OP_ACTIVATION;
+}
 
 /* One operand during a run: the images of the slice, or the whole batch. */
 typedef struct dfqi_arg {

@@ -18,18 +18,24 @@ dfqi_id dfqi_matmul_nn(dfqi_graph *g, const char *name, dfqi_id a, dfqi_id b);
 
 typedef struct dfqi_conv_attr {
     int64_t stride, pad, dilation; /* along both axes: 1..64, 0..64, 1..64 */
-    int64_t groups;                /* 1, or as many as there are channels and filters */
+    int64_t groups;                /* of channels and of filters: 1 or more, a divisor of both */
+    int64_t more; /* rows and columns of padding behind the image beyond `pad`, as TensorFlow's
+                       SAME has them: 0 to dilation (kernel - 1) */
 } dfqi_conv_attr;
 
 /* Convolution of channels-last images: x[B,Y,X,C] w[O,C/groups,kh,kw] + b[O] -> [B,Y',X',O], with
- * Y' = floor((Y + 2 pad - dilation (kh - 1) - 1) / stride) + 1; kh and kw are at most 16. b may be
- * DFQI_NONE. Slots: 0 x, 1 w. */
+ * Y' = floor((Y + 2 pad + more - dilation (kh - 1) - 1) / stride) + 1; kh and kw are at most
+ * 16. b may be DFQI_NONE. Slots: 0 x, 1 w. */
 dfqi_id dfqi_conv(dfqi_graph *g, const char *name, dfqi_id x, dfqi_id w, dfqi_id b,
                   const dfqi_conv_attr *a);
 
-/* The geometry of a convolution's node, and whether it is depthwise. */
+/* The geometry of a convolution's node, and its groups. */
 void dfqi_conv_node(const dfqi_graph *g, const struct dfqi_node *n, dfqi_conv_shape *out,
-                    int64_t *out_depthwise);
+                    int64_t *out_groups);
+/* Is it depthwise: has each channel one filter? */
+bool dfqi_conv_is_depthwise(const dfqi_conv_shape *s, int64_t groups);
+/* Its attribute `more`. */
+int64_t dfqi_conv_more(const struct dfqi_node *n);
 
 /* Nearest upsampling and a convolution in fewer operations: dfqi_conv(dfqi_upsample(x, 0), w, b)
  * with stride and pad 1, x[B,Y,X,C] w[O,C,3,3] + b[O] -> [B,2Y,2X,O]. */
@@ -48,6 +54,19 @@ dfqi_id dfqi_layernorm(dfqi_graph *g, dfqi_id x, dfqi_id gamma, dfqi_id beta, fl
 dfqi_id dfqi_relu(dfqi_graph *g, const char *name, dfqi_id x, float cap);
 dfqi_id dfqi_leaky_relu(dfqi_graph *g, dfqi_id x, float slope); /* slope > 0 */
 dfqi_id dfqi_tanh(dfqi_graph *g, dfqi_id x);
+
+typedef enum dfqi_activation_kind {
+    DFQI_ACTIVATION_SIGMOID = 0,
+    DFQI_ACTIVATION_SILU,         /* x sigmoid(x) */
+    DFQI_ACTIVATION_HARD_SIGMOID, /* min(max(x + 3, 0), 6) / 6 */
+    DFQI_ACTIVATION_HARD_SWISH,   /* x times that */
+    DFQI_ACTIVATION_COUNT
+} dfqi_activation_kind;
+
+/* One of these of every element. `name` as of dfqi_relu. */
+dfqi_id dfqi_activation(dfqi_graph *g, const char *name, dfqi_id x, dfqi_activation_kind kind);
+/* x[B,..,C] times s[B,C], one factor for each channel of an image (squeeze-and-excite). */
+dfqi_id dfqi_gate(dfqi_graph *g, dfqi_id x, dfqi_id s);
 
 /* -- layout ------------------------------------------------------------------------------------ */
 
@@ -85,13 +104,30 @@ dfqi_id dfqi_subsample_pad(dfqi_graph *g, dfqi_id x, int64_t stride, int64_t bef
 /* Rows of table[N,D]: index[B] or [B,K] (row numbers as floats, forced into 0 .. N - 1) -> [B,D] or
  * [B,K,D]. */
 dfqi_id dfqi_embed(dfqi_graph *g, dfqi_id table, dfqi_id index);
+typedef struct dfqi_pool_attr {
+    int64_t size, stride, pad; /* along both axes; size and stride at most 64, pad half the size */
+    int64_t more;      /* of padding behind the image beyond `pad`; pad + more are below the size */
+    int64_t count_pad; /* of dfqi_avg_pool: 1: `pad` on both sides counts as zeros */
+} dfqi_pool_attr;
+
 /* Largest of each size x size window of x[B,Y,X,C], padded by -infinity: [B,Y',X',C] with
- * Y' = floor((Y + 2 pad - size) / stride) + 1; pad is at most size / 2, size and stride 64. The
- * gradient goes to the first largest, row by row. */
-dfqi_id dfqi_max_pool(dfqi_graph *g, dfqi_id x, int64_t size, int64_t stride, int64_t pad);
+ * Y' = floor((Y + 2 pad + more - size) / stride) + 1. The gradient goes to the first largest, row
+ * by row. */
+dfqi_id dfqi_max_pool(dfqi_graph *g, dfqi_id x, const dfqi_pool_attr *a);
+/* The mean of each such window: of the pixels in the image, or, with count_pad, of those in the
+ * image and in `pad`. */
+dfqi_id dfqi_avg_pool(dfqi_graph *g, dfqi_id x, const dfqi_pool_attr *a);
 dfqi_id dfqi_mean_pool(dfqi_graph *g, dfqi_id x); /* [B,Y,X,C] -> [B,C], over all pixels */
 /* [B,Y,X,C] -> [B,2Y,2X,C]: nearest pixels, or bilinear between pixel centres. */
 dfqi_id dfqi_upsample(dfqi_graph *g, dfqi_id x, int bilinear);
+
+/* x[B,Y,X,C] with rows and columns of zeros around it, `border` = above, before, below, behind;
+ * what is below 0 cuts off. Each is -65536 to 65536. */
+dfqi_id dfqi_pad_image(dfqi_graph *g, dfqi_id x, const int64_t border[4]);
+/* a[B,..,C] and b[B,..,D] -> [B,..,C+D]. */
+dfqi_id dfqi_concat(dfqi_graph *g, dfqi_id a, dfqi_id b);
+/* Channels first .. first + count of x[B,..,C]. */
+dfqi_id dfqi_channels(dfqi_graph *g, dfqi_id x, int64_t first, int64_t count);
 
 /* -- batch normalisation ----------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /* Pooling and upsampling of channels-last images. */
-#include "graph/ops_priv.h"
+#include "graph/ops_window_priv.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,53 +11,49 @@ static dfq_status image_shape(dfqi_graph *g, const dfqi_node *n)
     return DFQ_OK;
 }
 
-/* -- max pool: attr i = size, stride, pad; gradient: dy, x, y ---------------------------------- */
+/* -- windows ----------------------------------------------------------------------------------- */
 
-enum { SIZE, STRIDE, PAD, LIMIT = 64 };
+enum { LIMIT = 64 };
 
-static dfq_status max_pool_shape(dfqi_graph *g, dfqi_node *n)
+dfq_status dfqi_window_shape(dfqi_graph *g, dfqi_node *n)
 {
     const int64_t *a = n->attr.i;
-    if (a[SIZE] < 1 || a[SIZE] > LIMIT || a[STRIDE] < 1 || a[STRIDE] > LIMIT || a[PAD] < 0 ||
-        a[PAD] > a[SIZE] / 2)
+    const char *op = dfqi_op_get(n->op)->name;
+    if (a[POOL_SIZE] < 1 || a[POOL_SIZE] > LIMIT || a[POOL_STRIDE] < 1 || a[POOL_STRIDE] > LIMIT ||
+        a[POOL_PAD] < 0 || a[POOL_PAD] > a[POOL_SIZE] / 2)
         return dfqi_fail(g->ctx, DFQ_E_INVALID,
-                         "max_pool: size is %lld, stride is %lld, pad is %lld; must be 1 to %d, 1 "
-                         "to %d, 0 to half the size",
-                         (long long)a[SIZE], (long long)a[STRIDE], (long long)a[PAD], LIMIT, LIMIT);
+                         "%s: size is %lld, stride is %lld, pad is %lld; must be 1 to %d, 1 to %d, "
+                         "0 to half the size",
+                         op, (long long)a[POOL_SIZE], (long long)a[POOL_STRIDE],
+                         (long long)a[POOL_PAD], LIMIT, LIMIT);
+    if (a[POOL_MORE] < 0 || a[POOL_PAD] + a[POOL_MORE] >= a[POOL_SIZE] ||
+        (a[POOL_MORE] && a[POOL_COUNT_PAD]))
+        return dfqi_fail(g->ctx, DFQ_E_INVALID,
+                         "%s: padding behind the image is %lld more than before it, must be 0 to "
+                         "%lld%s",
+                         op, (long long)a[POOL_MORE], (long long)(a[POOL_SIZE] - 1 - a[POOL_PAD]),
+                         a[POOL_COUNT_PAD] ? ", and 0 where padding counts" : "");
     DFQI_TRY(image_shape(g, n));
     const dfqi_value *x = dfqi_in(g, n, 0);
     int64_t dims[4] = {x->dims[0], 0, 0, x->dims[3]};
     for (int i = 1; i < 3; i++) {
-        int64_t room = x->dims[i] + 2 * a[PAD] - a[SIZE];
+        int64_t room = x->dims[i] + 2 * a[POOL_PAD] + a[POOL_MORE] - a[POOL_SIZE];
         if (room < 0) return dfqi_bad_shape(g, n, 0, "an image no smaller than the window");
-        dims[i] = room / a[STRIDE] + 1;
+        dims[i] = room / a[POOL_STRIDE] + 1;
     }
     dfqi_out(g, n, 0, 1, 4, dims);
     return DFQ_OK;
 }
 
-/* The part of a window that lies inside of an image. */
-typedef struct window {
-    int64_t y, x, end_y, end_x;
-} window;
-
-static void clip(const int64_t *a, int64_t at, int64_t extent, int64_t *first, int64_t *end)
+dfqi_attr dfqi_window_attr(const dfqi_pool_attr *a)
 {
-    int64_t from = at * a[STRIDE] - a[PAD];
-    *first = from < 0 ? 0 : from;
-    *end = from + a[SIZE] < extent ? from + a[SIZE] : extent;
+    return (dfqi_attr){.i = {a->size, a->stride, a->pad, a->more, a->count_pad}};
 }
 
-static window window_at(const int64_t *a, const int64_t *x, int64_t oy, int64_t ox)
-{
-    window w;
-    clip(a, oy, x[1], &w.y, &w.end_y);
-    clip(a, ox, x[2], &w.x, &w.end_x);
-    return w;
-}
+/* -- max pool; gradient: dy, x, y -------------------------------------------------------------- */
 
 /* One window of an image x of `width` pixels a row. NaN is larger than everything. */
-static void largest(const window *w, int64_t width, int64_t c, const float *x, float *y)
+static void largest(const dfqi_window *w, int64_t width, int64_t c, const float *x, float *y)
 {
     for (int64_t i = 0; i < c; i++) y[i] = -INFINITY;
     for (int64_t py = w->y; py < w->end_y; py++)
@@ -75,7 +71,7 @@ static void max_pool_run(const dfqi_run *r)
     for (int64_t b = 0; b < r->images; b++)
         for (int64_t oy = 0; oy < y[1]; oy++)
             for (int64_t ox = 0; ox < y[2]; ox++, to += y[3]) {
-                const window w = window_at(r->attr->i, x, oy, ox);
+                const dfqi_window w = dfqi_window_at(r->attr->i, x, oy, ox);
                 largest(&w, x[2], x[3], r->in[0].data + b * x[1] * x[2] * x[3], to);
             }
 }
@@ -83,7 +79,7 @@ static void max_pool_run(const dfqi_run *r)
 static double max_pool_macs(const dfqi_graph *g, const dfqi_node *n)
 {
     const dfqi_value *y = &g->values[n->op == DFQI_OP_MAX_POOL ? n->out[0] : n->in[0]];
-    return (double)dfqi_value_count(y) * (double)(n->attr.i[SIZE] * n->attr.i[SIZE]);
+    return (double)dfqi_value_count(y) * (double)(n->attr.i[POOL_SIZE] * n->attr.i[POOL_SIZE]);
 }
 
 static void max_pool_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
@@ -101,7 +97,8 @@ static dfq_status max_pool_dx_shape(dfqi_graph *g, dfqi_node *n)
 }
 
 /* Index in the image of a window's largest value: the first one, row by row. */
-static int64_t found_at(const window *w, int64_t width, int64_t c, const float *x, float largest)
+static int64_t found_at(const dfqi_window *w, int64_t width, int64_t c, const float *x,
+                        float largest)
 {
     for (int64_t py = w->y; py < w->end_y; py++)
         for (int64_t px = w->x; px < w->end_x; px++)
@@ -117,7 +114,7 @@ static void max_pool_dx_run(const dfqi_run *r)
     for (int64_t b = 0; b < r->images; b++)
         for (int64_t oy = 0; oy < y[1]; oy++)
             for (int64_t ox = 0; ox < y[2]; ox++) {
-                const window w = window_at(r->attr->i, x, oy, ox);
+                const dfqi_window w = dfqi_window_at(r->attr->i, x, oy, ox);
                 int64_t image = b * x[1] * x[2] * x[3];
                 for (int64_t i = 0; i < x[3]; i++, at++) {
                     int64_t channel = image + i;
@@ -277,10 +274,10 @@ static void upsample_dx_run(const dfqi_run *r)
 
 /* -- builders ---------------------------------------------------------------------------------- */
 
-dfqi_id dfqi_max_pool(dfqi_graph *g, dfqi_id x, int64_t size, int64_t stride, int64_t pad)
+dfqi_id dfqi_max_pool(dfqi_graph *g, dfqi_id x, const dfqi_pool_attr *a)
 {
-    dfqi_attr a = {.i = {size, stride, pad}};
-    return dfqi_make(g, DFQI_OP_MAX_POOL, &a, 1, &x);
+    const dfqi_attr attr = dfqi_window_attr(a);
+    return dfqi_make(g, DFQI_OP_MAX_POOL, &attr, 1, &x);
 }
 
 dfqi_id dfqi_mean_pool(dfqi_graph *g, dfqi_id x)
@@ -295,7 +292,7 @@ dfqi_id dfqi_upsample(dfqi_graph *g, dfqi_id x, int bilinear)
 }
 
 const dfqi_op dfqi_ops_pool[] = {
-    {"max_pool", 1, 1, 1, 0, max_pool_shape, max_pool_run, max_pool_grad, max_pool_macs, NULL,
+    {"max_pool", 1, 1, 1, 0, dfqi_window_shape, max_pool_run, max_pool_grad, max_pool_macs, NULL,
      NULL},
     {"max_pool_dx", 3, 3, 1, 0, max_pool_dx_shape, max_pool_dx_run, NULL, max_pool_macs, NULL,
      NULL},

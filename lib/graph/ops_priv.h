@@ -35,18 +35,18 @@ dfqi_id dfqi_make(dfqi_graph *g, dfqi_op_kind op, const dfqi_attr *attr, int32_t
 /* -- convolution ------------------------------------------------------------------------------- */
 
 /* w[O,C,kh,kw] in the order of conv's kernels; trans: of those to the input, winograd: as taps of
- * Winograd's tiles. */
-dfqi_id dfqi_conv_pack(dfqi_graph *g, dfqi_id w, bool trans, bool winograd);
+ * Winograd's tiles. With groups above 1 each group of filters is packed by itself. */
+dfqi_id dfqi_conv_pack(dfqi_graph *g, dfqi_id w, bool trans, bool winograd, int64_t groups);
 /* The gradient to w from the gradient to the packed weights (packed without trans). */
-dfqi_id dfqi_conv_unpack(dfqi_graph *g, dfqi_id packed, dfqi_id w, bool winograd);
+dfqi_id dfqi_conv_unpack(dfqi_graph *g, dfqi_id packed, dfqi_id w, bool winograd, int64_t groups);
 /* The transposed convolution in one group: the gradient to an x[B,y,x,C] of that of dy[B,Y,X,O] and
  * w[O,C,kh,kw], plus b[C]. b may be DFQI_NONE. */
 dfqi_id dfqi_conv_transposed(dfqi_graph *g, dfqi_id dy, dfqi_id w, dfqi_id b,
                              const dfqi_conv_attr *a, int64_t y, int64_t x);
 
-extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv_pack[], dfqi_ops_conv[], dfqi_ops_upconv[],
-    dfqi_ops_row[], dfqi_ops_layout[], dfqi_ops_image[], dfqi_ops_pool[], dfqi_ops_norm[],
-    dfqi_ops_loss[], dfqi_ops_structure[], dfqi_ops_quant[], dfqi_ops_quant_row[], dfqi_ops_range[],
-    dfqi_ops_leading[];
+extern const dfqi_op dfqi_ops_product[], dfqi_ops_conv_pack[], dfqi_ops_conv[], dfqi_ops_conv_dw[],
+    dfqi_ops_upconv[], dfqi_ops_row[], dfqi_ops_layout[], dfqi_ops_image[], dfqi_ops_pool[],
+    dfqi_ops_norm[], dfqi_ops_loss[], dfqi_ops_structure[], dfqi_ops_quant[], dfqi_ops_quant_row[],
+    dfqi_ops_range[], dfqi_ops_leading[], dfqi_ops_activation[], dfqi_ops_part[];
 
 #endif

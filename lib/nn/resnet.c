@@ -179,7 +179,7 @@ void dfqi_resnet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *param
 {
     dfqi_cnn_pass p = {.a = a, .g = g, .params = params, .taps = taps};
     x = dfqi_cnn_relu(&p, dfqi_cnn_conv(&p, dfqi_channels_last(g, x)), INFINITY);
-    if (pools(a)) x = dfqi_max_pool(g, x, 3, 2, 1);
+    if (pools(a)) x = dfqi_max_pool(g, x, &(dfqi_pool_attr){.size = 3, .stride = 2, .pad = 1});
     for (int32_t s = 0; s < DFQI_STAGES; s++)
         for (int32_t i = 0; i < a->of.cnn.units[s]; i++) {
             unit u = unit_at(a, s, i);

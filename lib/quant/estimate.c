@@ -173,7 +173,7 @@ static dfq_status sample_bytes(const dfqi_network *net, int64_t n, double *out)
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const dfqi_node *node = &g->nodes[i];
         const bool input = node->op == DFQI_OP_CONV && !dfqi_has_codes(g, node->in[0]);
-        if (node->op != DFQI_OP_RELU && !input) continue;
+        if (!dfqi_op_activates(node->op) && !input) continue;
         const dfqi_id value = input ? node->in[0] : node->out[0];
         double all = (double)n * (double)dfqi_value_stride(&g->values[value]);
         floats += all < DFQI_GRID_SAMPLE ? all : DFQI_GRID_SAMPLE;

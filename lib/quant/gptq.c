@@ -162,8 +162,8 @@ dfq_status dfqi_gptq(dfqi_round_layer *l, double damping)
     DFQI_GOTO(job_init(&j, l), out);
     for (int64_t i = 0; i < l->systems; i++) {
         j.m = &l->moments[i];
-        j.first = i;
-        j.rows = l->systems > 1 ? 1 : l->rows;
+        j.rows = dfqi_round_rows(l);
+        j.first = i * j.rows;
         if (!make_u(&j, damping)) {
             status = dfqi_round_singular(l);
             goto out;
@@ -197,7 +197,7 @@ void dfqi_round_nearest(dfqi_round_layer *l)
 void dfqi_round_bias(dfqi_round_layer *l)
 {
     for (int64_t r = 0; l->bias && r < l->rows; r++) {
-        const dfqi_input_moments *m = &l->moments[l->systems > 1 ? r : 0];
+        const dfqi_input_moments *m = dfqi_round_moments(l, r);
         const float *t = l->teacher + r * l->n, *w = l->w + r * l->n;
         double sum = 0;
         for (int64_t c = 0; c < l->n; c++)

@@ -34,7 +34,7 @@ static int32_t kind_of(const dfqi_node *n, const char *value_name)
 static bool names_layer(const dfqi_node *n)
 {
     return n->name && n->name[0] &&
-           (dfqi_op_get(n->op)->flags & DFQI_OPF_PRODUCT || n->op == DFQI_OP_RELU);
+           (dfqi_op_get(n->op)->flags & DFQI_OPF_PRODUCT || dfqi_op_activates(n->op));
 }
 
 /* Images with channels last are turned around. */

@@ -110,7 +110,7 @@ static dfq_status job_init(job *j, dfqi_round_layer *l)
 {
     size_t n = (size_t)l->n;
     *j = (job){.l = l, .k = dfqi_kernels_get(l->ctx), .n = l->n};
-    j->rows = l->systems > 1 ? 1 : l->rows;
+    j->rows = dfqi_round_rows(l);
     DFQI_TRY(dfqi_factor_new(l->ctx, l->n, &j->factor));
     j->a = dfqi_calloc(l->ctx, n * n, sizeof *j->a);
     j->w = dfqi_calloc(l->ctx, 2 * (size_t)j->rows * n, sizeof *j->w);
@@ -126,7 +126,7 @@ dfq_status dfqi_ridge(dfqi_round_layer *l, double penalty)
     DFQI_GOTO(job_init(&j, l), out);
     for (int64_t i = 0; i < l->systems; i++) {
         j.m = &l->moments[i];
-        j.first = i;
+        j.first = i * j.rows;
         if (!solve(&j, penalty)) {
             status = dfqi_round_singular(l);
             goto out;

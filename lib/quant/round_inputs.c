@@ -20,10 +20,10 @@ dfqi_inputs_shape dfqi_round_inputs(const dfqi_graph *g, int32_t node, int64_t n
 {
     const dfqi_node *at = &g->nodes[node];
     const dfqi_value *x = dfqi_graph_value(g, at->in[0]);
-    dfqi_inputs_shape s = {.image = dfqi_value_stride(x), .every = 1};
+    dfqi_inputs_shape s = {.image = dfqi_value_stride(x), .every = 1, .groups = 1};
     s.rows = s.image / dfqi_value_last(x);
     if (at->op == DFQI_OP_CONV) {
-        dfqi_conv_node(g, at, &s.conv, &s.depthwise);
+        dfqi_conv_node(g, at, &s.conv, &s.groups);
         s.rows = s.conv.out_y * s.conv.out_x;
         s.every = (s.rows * n + limit - 1) / limit;
     }
@@ -35,10 +35,11 @@ dfqi_inputs_shape dfqi_round_inputs(const dfqi_graph *g, int32_t node, int64_t n
 /* Rows of patches: one for each position that is taken. */
 typedef struct gather {
     const dfqi_round_layer *l;
-    const float *from[2];        /* one image, of student and teacher */
-    float *to[2];                /* [rows][cols] */
-    int64_t first, rows;         /* of the positions that are taken */
-    int64_t offset;              /* the first position of the image that is taken */
+    const float *from[2]; /* one image, of student and teacher */
+    float *to[2];         /* [rows][cols] */
+    int64_t first, rows;  /* of the positions that are taken */
+    int64_t offset;       /* the first position of the image that is taken */
+    int64_t group;
     dfqi_input_moments *moments; /* depthwise: [channels] */
     float *scratch;              /* depthwise: [threads][2][PIECE][taps] */
 } gather;
@@ -55,7 +56,8 @@ static void fill_patches(void *arg, int64_t i, int32_t thread)
 {
     const gather *p = arg;
     const dfqi_conv_shape *s = &p->l->in.conv;
-    int64_t taps = s->kernel_y * s->kernel_x, n = s->c * taps, end = (i + 1) * PER_BODY;
+    int64_t channels = s->c / p->l->in.groups, taps = s->kernel_y * s->kernel_x;
+    int64_t n = channels * taps, end = (i + 1) * PER_BODY;
     (void)thread;
     for (int64_t r = i * PER_BODY; r < end && r < p->rows; r++)
         for (int side = 0; side < 2; side++)
@@ -63,7 +65,8 @@ static void fill_patches(void *arg, int64_t i, int32_t thread)
                 int64_t at = p->offset + (p->first + r) * p->l->in.every;
                 const float *from = place(s, p->from[side], at, t);
                 float *to = p->to[side] + r * n + t;
-                for (int64_t c = 0; c < s->c; c++) to[c * taps] = from ? from[c] : 0.0f;
+                if (from) from += p->group * channels;
+                for (int64_t c = 0; c < channels; c++) to[c * taps] = from ? from[c] : 0.0f;
             }
 }
 
@@ -102,7 +105,7 @@ static void add_patches(dfqi_round_layer *l, int64_t image, gather *p, float *sc
     int64_t all = (l->in.rows - p->offset + l->in.every - 1) / l->in.every;
     for (p->first = 0; p->first < all; p->first += PIECE) {
         p->rows = all - p->first < PIECE ? all - p->first : PIECE;
-        if (l->in.depthwise) {
+        if (dfqi_conv_is_depthwise(&l->in.conv, l->in.groups)) {
             p->moments = l->moments;
             p->scratch = scratch;
             dfqi_parallel_for(l->ctx, l->systems, add_channel, p);
@@ -110,9 +113,11 @@ static void add_patches(dfqi_round_layer *l, int64_t image, gather *p, float *sc
         }
         p->to[0] = scratch;
         p->to[1] = scratch + PIECE * l->n;
-        dfqi_parallel_for(l->ctx, (p->rows + PER_BODY - 1) / PER_BODY, fill_patches, p);
-        dfqi_input_moments_add(l->ctx, l->moments, p->rows, p->to[0], p->to[1],
-                               p->to[1] + PIECE * l->n);
+        for (p->group = 0; p->group < l->in.groups; p->group++) {
+            dfqi_parallel_for(l->ctx, (p->rows + PER_BODY - 1) / PER_BODY, fill_patches, p);
+            dfqi_input_moments_add(l->ctx, &l->moments[p->group], p->rows, p->to[0], p->to[1],
+                                   p->to[1] + PIECE * l->n);
+        }
     }
 }
 
@@ -120,7 +125,8 @@ static void add_patches(dfqi_round_layer *l, int64_t image, gather *p, float *sc
 
 size_t dfqi_round_scratch(const dfqi_round_layer *l)
 {
-    if (l->in.depthwise) return (size_t)(l->ctx->threads * 2 * PIECE * l->n);
+    if (dfqi_conv_is_depthwise(&l->in.conv, l->in.groups))
+        return (size_t)(l->ctx->threads * 2 * PIECE * l->n);
     return dfqi_input_moments_scratch(l->ctx, l->n) +
            (l->in.conv.kernel_y ? 2 * PIECE * (size_t)l->n : 0);
 }

@@ -18,7 +18,7 @@ static void search_row(void *arg, int64_t r, int32_t thread)
 {
     const job *j = arg;
     const dfqi_round_layer *l = j->l;
-    const dfqi_input_moments *m = &l->moments[l->systems > 1 ? r : 0];
+    const dfqi_input_moments *m = dfqi_round_moments(l, r);
     const float *w = l->w + r * l->n;
     float top = 0, best = 1e-8f;
     (void)thread;

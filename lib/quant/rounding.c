@@ -173,7 +173,7 @@ static dfq_status layer_init(job *j, int32_t i, const char *name, dfqi_round_lay
     l->bias = w && (j->s->rounding & DFQI_ROUND_BIAS) ? dfqi_tensor_f32(w) : NULL;
     if (site->input >= 0) l->col = dfqi_tensor_f32(j->s->sites[site->input].scale);
     l->in = dfqi_round_inputs(j->of_student.g, j->nodes[i], j->used, MOST_ROWS);
-    l->systems = l->in.depthwise ? l->rows : 1;
+    l->systems = l->in.groups;
     return moments_init(l);
 }
 

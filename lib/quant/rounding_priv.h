@@ -1,9 +1,10 @@
 /* Rounding of one layer (rounding.c walks over all of them). Weights W[O,n] act on inputs x~ of the
  * student; what they should yield are the outputs that the teacher's weights have on its inputs x.
  *
- * A layer is one system of linear equations, whose moments all rows of weights share. A depthwise
- * convolution has one for each of its channels, with one row. Inputs of a convolution are the
- * patches that its kernel sees, in the order of a filter's weights. */
+ * A layer is one system of linear equations, whose moments all rows of weights share. A convolution
+ * in groups has one for each of them, with the group's rows; a depthwise one has one row in each.
+ * Inputs of a convolution are the patches that its kernel sees, in the order of a filter's
+ * weights. */
 #ifndef DFQI_QUANT_ROUNDING_PRIV_H
 #define DFQI_QUANT_ROUNDING_PRIV_H
 
@@ -18,7 +19,7 @@ typedef struct dfqi_inputs_shape {
     int64_t image;        /* floats of one image's inputs */
     int64_t rows;         /* rows (tokens, positions) of one image */
     int64_t every;        /* of which one in so many is taken, to keep to the limit */
-    int64_t depthwise;
+    int64_t groups;
 } dfqi_inputs_shape;
 
 typedef struct dfqi_round_layer {
@@ -28,10 +29,21 @@ typedef struct dfqi_round_layer {
     const float *teacher, *teacher_bias; /* [O,n], [O] or NULL */
     float *w, *bias;                     /* the student's, bias NULL: it stays */
     const float *col;         /* column factors [n] or NULL: V = W diag(col) is rounded */
-    int64_t rows, n, systems; /* O, n; 1, or O of a depthwise convolution */
+    int64_t rows, n, systems; /* O, n, groups */
     dfqi_inputs_shape in;
     dfqi_input_moments *moments; /* [systems] */
 } dfqi_round_layer;
+
+/* Rows of each system, and the moments of row r. */
+static inline int64_t dfqi_round_rows(const dfqi_round_layer *l)
+{
+    return l->rows / l->systems;
+}
+
+static inline const dfqi_input_moments *dfqi_round_moments(const dfqi_round_layer *l, int64_t r)
+{
+    return &l->moments[r / dfqi_round_rows(l)];
+}
 
 /* -- inputs (round_inputs.c) ------------------------------------------------------------------- */
 

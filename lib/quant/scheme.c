@@ -60,7 +60,7 @@ void dfqi_site_name(dfqi_op_kind op, const char *name, int32_t slot, char *out, 
 {
     static const char *const layer[2] = {"input", "weight"}, *const matmul[2] = {"a", "b"};
     const char *end = op == DFQI_OP_LINEAR || op == DFQI_OP_CONV ? layer[slot] : matmul[slot];
-    snprintf(out, cap, "%s.%s", name, op == DFQI_OP_RELU ? "output" : end);
+    snprintf(out, cap, "%s.%s", name, dfqi_op_activates(op) ? "output" : end);
 }
 
 bool dfqi_site_is_weight(const dfqi_site *site)
@@ -214,25 +214,25 @@ bool dfqi_has_codes(const dfqi_graph *g, dfqi_id value)
     while (node >= 0 &&
            (g->nodes[node].op == DFQI_OP_MAX_POOL || g->nodes[node].op == DFQI_OP_SUBSAMPLE_PAD))
         node = dfqi_graph_value(g, g->nodes[node].in[0])->node;
-    return node < 0 || g->nodes[node].op == DFQI_OP_RELU ||
+    return node < 0 || dfqi_op_activates(g->nodes[node].op) ||
            g->nodes[node].op == DFQI_OP_CHANNELS_LAST;
 }
 
-/* Sites of a CNN: weights, ReLU outputs and, with static grids, inputs of convolutions that no ReLU
- * made (inverted residuals). */
+/* Sites of a CNN: weights, outputs of activations and, with static grids, inputs of convolutions
+ * that no activation made (inverted residuals). Smooth activations have values below 0. */
 static dfqi_id find_cnn_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                              dfqi_id value, void *user)
 {
     finder *f = user;
-    const bool input = op != DFQI_OP_RELU && slot == 0, ranges = follows(f->s);
-    const bool weight = op != DFQI_OP_RELU && !input;
+    const bool input = !dfqi_op_activates(op) && slot == 0, ranges = follows(f->s);
+    const bool weight = !dfqi_op_activates(op) && !input;
     if (input && (ranges || op != DFQI_OP_CONV || dfqi_has_codes(g, value))) return value;
     dfqi_site *site = add_site(g, f);
     if (!site) return value;
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
     site->kind = !weight ? DFQI_SITE_UNIFORM : ranges ? DFQI_SITE_WEIGHT_MINMAX : DFQI_SITE_WEIGHT;
     site->bits = weight ? f->s->weight_bits : f->s->act_bits;
-    dfqi_site_set_codes(site, weight || ranges || input);
+    dfqi_site_set_codes(site, weight || ranges || op != DFQI_OP_RELU);
     site->follows = weight && ranges;
     dfq_status status = cnn_tensors(g, site, dfqi_graph_value(g, value), ranges);
     if (status != DFQ_OK && g->status == DFQ_OK) g->status = status;

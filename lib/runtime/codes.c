@@ -290,7 +290,7 @@ void dfqi_rt_move_add(dfqi_rt_builder *b, const dfqi_node *n)
     if (n->op == DFQI_OP_MAX_POOL) {
         s->shape.kernel_y = s->shape.kernel_x = n->attr.i[0];
         s->shape.stride = n->attr.i[1];
-        s->shape.pad = n->attr.i[2];
+        s->shape.pad = n->attr.i[2]; /* what is padded more behind the image is in out_y, out_x */
         s->shape.dilation = 1;
     }
     s->out[0] = dfqi_rt_codes_new(b, n->out[0]);

@@ -23,10 +23,20 @@ static const dfqi_node *sole(const dfqi_rt_builder *b, dfqi_id id)
     return node < 0 || b->readers[id] != 1 ? NULL : &b->g->nodes[node];
 }
 
+/* Kernels have all channels in one group, or each in its own. */
+static bool groups_fit(const dfqi_rt_builder *b, const dfqi_node *n)
+{
+    dfqi_conv_shape s;
+    int64_t groups;
+    if (n->op != DFQI_OP_CONV) return true;
+    dfqi_conv_node(b->g, n, &s, &groups);
+    return groups == 1 || dfqi_conv_is_depthwise(&s, groups);
+}
+
 /* Have activations and weights codes that the kernels take? */
 static bool fits(const dfqi_rt_builder *b, const dfqi_node *n)
 {
-    if (n->op != DFQI_OP_LINEAR && n->op != DFQI_OP_CONV) return false;
+    if ((n->op != DFQI_OP_LINEAR && n->op != DFQI_OP_CONV) || !groups_fit(b, n)) return false;
     const dfqi_node *q = n->op == DFQI_OP_CONV ? dfqi_rt_one_grid_of(b, n->in[0])
                                                : dfqi_rt_quantizer_of(b, n->in[0]);
     return q && dfqi_rt_weight_fits(b, n, q);
@@ -233,7 +243,7 @@ static void set_output(dfqi_rt_builder *b, const chain *c, const dfqi_node *n, d
 void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
 {
     chain c;
-    int64_t depthwise = 0;
+    int64_t groups;
     if (!match(b, n, &c)) return; /* never: it was marked */
     dfqi_rt_step *s = dfqi_rt_step_add(b, c.base);
     set_operand(b, &c, s);
@@ -241,8 +251,8 @@ void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
         dfqi_rt_rows_of(dfqi_graph_value(b->g, c.base->in[0]), s);
         s->run = run_linear;
     } else {
-        dfqi_conv_node(b->g, c.base, &s->shape, &depthwise);
-        s->depthwise = depthwise != 0;
+        dfqi_conv_node(b->g, c.base, &s->shape, &groups);
+        s->depthwise = groups != 1;
         s->run = run_conv;
         s->divisible = (s->shape.o + DFQI_INT_PANEL - 1) / DFQI_INT_PANEL;
         s->scratch = (size_t)dfqi_int_conv_scratch(&s->shape);

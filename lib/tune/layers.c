@@ -35,7 +35,7 @@ static int32_t find_relus(const dfqi_graph *g, dfqi_id *at)
     for (int32_t i = 0; i < g->n_nodes; i++) {
         const dfqi_node *node = &g->nodes[i];
         bool quantizer = node->op == DFQI_OP_FQ && node->in[0] == last;
-        if (node->op != DFQI_OP_RELU && !quantizer) continue;
+        if (!dfqi_op_activates(node->op) && !quantizer) continue;
         last = node->out[0];
         n += !quantizer;
         if (at) at[n - 1] = last;

@@ -28,11 +28,11 @@ static dfqi_id shared_value(dfqi_graph *g, int32_t rank, const int64_t *dims)
 
 static dfqi_id conv(dfqi_graph *g, dfqi_id x, dfqi_id w, dfqi_id b, int64_t groups)
 {
-    return dfqi_conv(g, "conv", x, w, b, &(dfqi_conv_attr){1, 0, 1, groups});
+    return dfqi_conv(g, "conv", x, w, b, &(dfqi_conv_attr){1, 0, 1, groups, 0});
 }
 
 /* Each line is one mistake. */
-enum { N_MISTAKES = 67, N_IMAGE_MISTAKES = 31 };
+enum { N_MISTAKES = 67, N_IMAGE_MISTAKES = 38 };
 
 static dfqi_id mistake(dfqi_graph *g, int i)
 {
@@ -146,9 +146,9 @@ static dfqi_id mistake(dfqi_graph *g, int i)
     case 53:
         return conv(g, X(6, 6, 3), W(5, 4, 1, 1), DFQI_NONE, 1);
     case 54:
-        return conv(g, X(6, 6, 4), W(4, 2, 1, 1), DFQI_NONE, 2);
+        return conv(g, X(6, 6, 4), W(5, 2, 1, 1), DFQI_NONE, 2);
     case 55:
-        return conv(g, X(6, 6, 4), W(8, 1, 1, 1), DFQI_NONE, 4);
+        return conv(g, X(6, 6, 4), W(8, 2, 1, 1), DFQI_NONE, 4);
     case 56:
         return conv(g, X(6, 6, 3), W(5, 3, 7, 1), DFQI_NONE, 1);
     case 57:
@@ -216,9 +216,9 @@ static dfqi_id image_mistake(dfqi_graph *g, int i)
     case 15:
         return dfqi_embed(g, W(4, 5), W(2));
     case 16:
-        return dfqi_max_pool(g, X(4, 5), 3, 2, 1);
+        return dfqi_max_pool(g, X(4, 5), &(dfqi_pool_attr){3, 2, 1, 0, 0});
     case 17:
-        return dfqi_max_pool(g, X(4, 4, 3), 7, 2, 1);
+        return dfqi_max_pool(g, X(4, 4, 3), &(dfqi_pool_attr){7, 2, 1, 0, 0});
     case 18:
         return dfqi_mean_pool(g, X(4, 5));
     case 19:
@@ -243,6 +243,20 @@ static dfqi_id image_mistake(dfqi_graph *g, int i)
         return dfqi_upsample_conv(g, X(4, 5, 3), W(6, 3, 3, 3), W(3));
     case 29:
         return dfqi_upsample_conv(g, X(4, 5), W(6, 5, 3, 3), DFQI_NONE);
+    case 30:
+        return dfqi_gate(g, X(4, 5, 3), X(4));
+    case 31:
+        return dfqi_gate(g, X(4, 5, 3), W(3));
+    case 32:
+        return dfqi_avg_pool(g, X(4, 4, 3), &(dfqi_pool_attr){.size = 7, .stride = 2});
+    case 33:
+        return dfqi_pad_image(g, X(4, 4, 3), (int64_t[]){-2, 0, -2, 0});
+    case 34:
+        return dfqi_concat(g, X(4, 4, 3), X(4, 5, 3));
+    case 35:
+        return dfqi_channels(g, X(4, 4, 3), 1, 3);
+    case 36:
+        return conv(g, X(6, 6, 4), W(4, 4, 1, 1), DFQI_NONE, 0);
     default:
         return dfqi_soft_cross_entropy(g, X(10), BARE);
     }
@@ -300,11 +314,13 @@ START_TEST(test_wrong_calls)
     ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
     dfqt_rig_fini(&r);
 
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         r = dfqt_rig(1, 2, 1);
         g = r.g;
-        dfqi_conv_attr a = {i != 0, i == 1 ? -1 : 0, i == 2 ? 65 : 1, 1};
-        ck_assert_int_eq(dfqi_conv(g, "conv", X(6, 6, 3), W(5, 3, 1, 1), DFQI_NONE, &a), DFQI_NONE);
+        dfqi_conv_attr a = {.stride = i != 0, .pad = i == 1 ? -1 : 0, .dilation = i == 2 ? 65 : 1};
+        a.groups = 1;
+        a.more = i == 3 ? -1 : i == 4 ? 3 : 0;
+        ck_assert_int_eq(dfqi_conv(g, "conv", X(6, 6, 3), W(5, 3, 3, 3), DFQI_NONE, &a), DFQI_NONE);
         ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
         dfqt_rig_fini(&r);
     }
@@ -340,7 +356,7 @@ END_TEST
 /* Attributes out of range. */
 START_TEST(test_wrong_attributes)
 {
-    enum { N = 9 };
+    enum { N = 14 };
     for (int i = 0; i < N; i++) {
         rig r = dfqt_rig(1, 2, 1);
         dfqi_graph *g = r.g;
@@ -348,7 +364,18 @@ START_TEST(test_wrong_attributes)
         dfqi_relu(g, "act", x, i == 0 ? 0.0f : 6.0f);
         dfqi_leaky_relu(g, x, i == 1 ? NAN : 0.2f);
         dfqi_subsample_pad(g, x, i == 2 ? 0 : 1, i == 3 ? -1 : 0, i == 4 ? INT64_MAX : 0);
-        dfqi_id last = dfqi_max_pool(g, x, i == 5 ? 0 : i == 6 ? 65 : 3, i != 7, i == 8 ? 2 : 0);
+        dfqi_activation(g, "act", x, i == 9 ? DFQI_ACTIVATION_COUNT : DFQI_ACTIVATION_SILU);
+        dfqi_pad_image(g, x, (int64_t[]){1, i == 10 ? 1 << 20 : 1, 1, 1});
+        const dfqi_pool_attr a = {.size = i == 5   ? 0
+                                          : i == 6 ? 65
+                                                   : 3,
+                                  .stride = i != 7,
+                                  .pad = i == 8 ? 2 : 0,
+                                  .more = i == 11   ? -1
+                                          : i == 12 ? 3
+                                                    : i == 13,
+                                  .count_pad = i == 13};
+        dfqi_id last = dfqi_max_pool(g, x, &a);
         ck_assert_msg(last == DFQI_NONE, "attribute %d is taken", i);
         ck_assert_int_eq(dfqi_graph_status(g), DFQ_E_INVALID);
         ck_assert_msg(strstr(r.ctx->error, "must be"), "%s", r.ctx->error);
@@ -385,7 +412,7 @@ START_TEST(test_macs)
     dfqi_matmul_nt(g, "qk", q, k);
     ck_assert(dfqi_graph_macs(g) - before == 2 * 2 * 4 * 6 * 5);
     before = dfqi_graph_macs(g);
-    dfqi_conv(g, "conv", X(8, 6, 3), W(16, 3, 3, 3), DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 1});
+    dfqi_conv(g, "conv", X(8, 6, 3), W(16, 3, 3, 3), DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 1, 0});
     ck_assert(dfqi_graph_macs(g) - before == 2 * 4 * 3 * 16 * 27 + 16 * 27);
     ck_assert(dfqi_graph_products(g) == forward + 2 * 2 * 4 * 6 * 5 + 2 * 4 * 3 * 16 * 27);
     before = dfqi_graph_products(g);

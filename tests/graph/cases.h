@@ -7,6 +7,7 @@
 TCase *dfqt_build_case(void);
 TCase *dfqt_conv_case(void);
 TCase *dfqt_gradients_case(void);
+TCase *dfqt_image_ops_case(void);
 TCase *dfqt_images_case(void);
 TCase *dfqt_memory_case(void);
 TCase *dfqt_plan_case(void);

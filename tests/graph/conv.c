@@ -12,7 +12,7 @@ START_TEST(test_golden)
     golden st = dfqt_golden("conv.safetensors");
     rig r = dfqt_rig(1, dfqt_golden_tensor(&st, name, "x")->dims[0], 1);
     const int32_t *a = dfqt_golden_tensor(&st, name, "attr")->data;
-    dfqi_conv_attr attr = {a[0], a[1], a[2], a[3]};
+    dfqi_conv_attr attr = {a[0], a[1], a[2], a[3], 0};
     dfqi_id in[3] = {dfqt_golden_input(&r, &st, name, "x", 1),
                      dfqt_golden_input(&r, &st, name, "w", 0),
                      dfqt_golden_input(&r, &st, name, "b", 0)};
@@ -45,9 +45,9 @@ START_TEST(test_threads)
                            dfqt_input(&r, 0, 1, (int64_t[]){48}, -1, 1),
                            dfqt_input(&r, 0, 4, (int64_t[]){48, 1, 3, 3}, -1, 1),
                            dfqt_input(&r, 0, 4, (int64_t[]){48, 48, 3, 3}, -1, 1)};
-        dfqi_id y = dfqi_conv(r.g, "a", in[0], in[1], in[2], &(dfqi_conv_attr){1, 1, 1, 1});
-        y = dfqi_conv(r.g, "b", y, in[4], DFQI_NONE, &(dfqi_conv_attr){1, 1, 1, 1});
-        y = dfqi_conv(r.g, "c", y, in[3], DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 48});
+        dfqi_id y = dfqi_conv(r.g, "a", in[0], in[1], in[2], &(dfqi_conv_attr){1, 1, 1, 1, 0});
+        y = dfqi_conv(r.g, "b", y, in[4], DFQI_NONE, &(dfqi_conv_attr){1, 1, 1, 1, 0});
+        y = dfqi_conv(r.g, "c", y, in[3], DFQI_NONE, &(dfqi_conv_attr){2, 1, 1, 48, 0});
         dfqi_id dy = dfqt_seed(&r, y), d[WRT];
         ck_assert_int_eq(dfqi_graph_grad(r.g, 1, &y, &dy, WRT, in, d), DFQ_OK);
         const dfqi_id kept[KEPT] = {y, d[0], d[1], d[2], d[3], d[4]};

@@ -101,7 +101,7 @@ START_TEST(test_resample)
     rig r = dfqt_rig(1, 2, 1);
     dfqi_id x = dfqt_golden_input(&r, &f, name, "x", 1);
     dfqi_id y = _i < 2    ? dfqi_upsample(r.g, x, _i)
-                : _i == 2 ? dfqi_max_pool(r.g, x, 3, 2, 1)
+                : _i == 2 ? dfqi_max_pool(r.g, x, &(dfqi_pool_attr){3, 2, 1, 0, 0})
                           : dfqi_mean_pool(r.g, x);
     check_case(&r, &f, name, y, 1, &x, norm_grads);
     dfqt_rig_fini(&r);
@@ -113,7 +113,7 @@ END_TEST
 START_TEST(test_upsample_conv)
 {
     static const int64_t x_dims[] = {5, 3, 20}, w_dims[] = {7, 20, 3, 3}, b_dims[] = {7};
-    const dfqi_conv_attr same = {1, 1, 1, 1};
+    const dfqi_conv_attr same = {1, 1, 1, 1, 0};
     rig r = dfqt_rig(1, 2, 3);
     dfqi_id x = dfqt_input(&r, 1, 3, x_dims, -1, 1), w = dfqt_input(&r, 0, 4, w_dims, -1, 1),
             b = dfqt_input(&r, 0, 1, b_dims, -1, 1);
@@ -149,7 +149,7 @@ START_TEST(test_max_pool_nan)
 {
     rig r = dfqt_rig(1, 1, 1);
     dfqi_id x = dfqt_input(&r, 1, 3, (int64_t[]){2, 4, 1}, -1, 1);
-    dfqi_id y = dfqi_max_pool(r.g, x, 2, 2, 0);
+    dfqi_id y = dfqi_max_pool(r.g, x, &(dfqi_pool_attr){2, 2, 0, 0, 0});
     dfqt_data(&r, x)[0] = NAN;
     dfqi_graph_keep(r.g, y);
     dfqt_start(&r);
@@ -201,7 +201,7 @@ static dfqi_id normalised(dfqi_graph *g, dfqi_id x, dfqi_id gamma, dfqi_id beta,
 
 static dfqi_id generator(dfqi_graph *g, const dfqi_id *in, dfqi_id index)
 {
-    const dfqi_conv_attr same = {1, 1, 1, 1};
+    const dfqi_conv_attr same = {1, 1, 1, 1, 0};
     dfqi_id x = dfqi_mul(g, dfqi_embed(g, in[GEN_TABLE], index), in[GEN_Z]);
     x = dfqi_linear(g, "project", x, in[GEN_W], in[GEN_B]);
     x = dfqi_channels_last(g, dfqi_reshape(g, x, 3, (int64_t[]){5, 3, 4}));

@@ -9,6 +9,7 @@ int main(void)
     suite_add_tcase(s, dfqt_gradients_case());
     suite_add_tcase(s, dfqt_conv_case());
     suite_add_tcase(s, dfqt_images_case());
+    suite_add_tcase(s, dfqt_image_ops_case());
     suite_add_tcase(s, dfqt_quant_case());
     suite_add_tcase(s, dfqt_plan_case());
     suite_add_tcase(s, dfqt_run_case());

@@ -53,33 +53,71 @@ static dfqi_id conv_with(rig *r, dfqi_id x, dfqi_id w, dfqi_id b, dfqi_conv_attr
 static dfqi_id conv(rig *r)
 {
     dfqi_id x = WRT(1, 3, 5, 6, 3), w = WRT(0, 4, 4, 3, 3, 2), b = WRT(0, 1, 4);
-    return conv_with(r, x, w, b, (dfqi_conv_attr){1, 1, 1, 1});
+    return conv_with(r, x, w, b, (dfqi_conv_attr){1, 1, 1, 1, 0});
 }
 
 /* More filters than one block has; some rows and columns are read by nobody. */
 static dfqi_id conv_stride(rig *r)
 {
     dfqi_id x = WRT(1, 3, 6, 4, 2), w = WRT(0, 4, 35, 2, 1, 2);
-    return conv_with(r, x, w, DFQI_NONE, (dfqi_conv_attr){2, 0, 1, 1});
+    return conv_with(r, x, w, DFQI_NONE, (dfqi_conv_attr){2, 0, 1, 1, 0});
 }
 
 static dfqi_id conv_dilated(rig *r)
 {
     dfqi_id x = WRT(1, 3, 6, 5, 2), w = WRT(0, 4, 3, 2, 3, 3), b = WRT(0, 1, 3);
-    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 3, 2, 1});
+    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 3, 2, 1, 0});
 }
 
 /* By Winograd's algorithm, with half a tile at the end of a column. */
 static dfqi_id conv_tiles(rig *r)
 {
     dfqi_id x = WRT(1, 3, 5, 8, 32), w = WRT(0, 4, 48, 32, 3, 3), b = WRT(0, 1, 48);
-    return conv_with(r, x, w, b, (dfqi_conv_attr){1, 1, 1, 1});
+    return conv_with(r, x, w, b, (dfqi_conv_attr){1, 1, 1, 1, 0});
 }
 
 static dfqi_id conv_depthwise(rig *r)
 {
     dfqi_id x = WRT(1, 3, 5, 6, 3), w = WRT(0, 4, 3, 1, 3, 2), b = WRT(0, 1, 3);
-    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 1, 1, 3});
+    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 1, 1, 3, 0});
+}
+
+/* As TensorFlow pads: one row and column more behind the image than before it. */
+static dfqi_id conv_same(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 6, 8, 3), w = WRT(0, 4, 4, 3, 3, 3), b = WRT(0, 1, 4);
+    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 0, 1, 1, 1});
+}
+
+static dfqi_id conv_same_tiles(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 5, 7, 16), w = WRT(0, 4, 16, 16, 3, 3);
+    return conv_with(r, x, w, DFQI_NONE, (dfqi_conv_attr){1, 0, 1, 1, 2});
+}
+
+static dfqi_id conv_same_depthwise(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 6, 8, 3), w = WRT(0, 4, 3, 1, 5, 5), b = WRT(0, 1, 3);
+    return conv_with(r, x, w, b, (dfqi_conv_attr){2, 1, 1, 3, 1});
+}
+
+static dfqi_id conv_groups(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 5, 6, 6), w = WRT(0, 4, 9, 2, 3, 2), b = WRT(0, 1, 9);
+    return conv_with(r, x, w, b, (dfqi_conv_attr){1, 1, 1, 3, 0});
+}
+
+/* Groups of more filters than a panel has; and two filters for each channel. */
+static dfqi_id conv_groups_wide(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 4, 4, 6), w = WRT(0, 4, 70, 3, 3, 3);
+    return conv_with(r, x, w, DFQI_NONE, (dfqi_conv_attr){2, 1, 1, 2, 0});
+}
+
+static dfqi_id conv_multiplied(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 5, 4, 3), w = WRT(0, 4, 6, 1, 3, 3);
+    return conv_with(r, x, w, DFQI_NONE, (dfqi_conv_attr){1, 1, 1, 3, 0});
 }
 
 /* -- elementwise and rows ---------------------------------------------------------------------- */
@@ -275,6 +313,12 @@ const scene dfqt_smooth[] = {
     {"conv, dilated", DFQI_OP_CONV, 1, conv_dilated},
     {"conv, tiles", DFQI_OP_CONV, 1, conv_tiles},
     {"conv, depthwise", DFQI_OP_CONV, 1, conv_depthwise},
+    {"conv, SAME", DFQI_OP_CONV, 1, conv_same},
+    {"conv, SAME, tiles", DFQI_OP_CONV, 1, conv_same_tiles},
+    {"conv, SAME, depthwise", DFQI_OP_CONV, 1, conv_same_depthwise},
+    {"conv, groups", DFQI_OP_CONV, 1, conv_groups},
+    {"conv, wide groups", DFQI_OP_CONV, 1, conv_groups_wide},
+    {"conv, two filters a channel", DFQI_OP_CONV, 1, conv_multiplied},
     {"add", DFQI_OP_ADD, 1, add},
     {"add, one operand", DFQI_OP_ADD, 1, add_twice},
     {"gelu", DFQI_OP_GELU, 1, gelu},

@@ -48,6 +48,44 @@ static dfqi_id hyperbolic(rig *r)
     return dfqi_tanh(r->g, WRT(1, 2, 4, 5));
 }
 
+/* Values on both sides of the bends of the hard ones, and none near them. */
+static dfqi_id activation_of(rig *r, dfqi_activation_kind kind)
+{
+    dfqi_id id = WRT(1, 2, 4, 5);
+    float *x = dfqt_data(r, id);
+    for (int64_t i = 0; i < dfqt_count(r, id); i++) {
+        x[i] *= 5;
+        if (fabsf(fabsf(x[i]) - 3) < 0.05f) x[i] += 0.1f;
+    }
+    return dfqi_activation(r->g, "act", id, kind);
+}
+
+static dfqi_id sigmoid(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_SIGMOID);
+}
+
+static dfqi_id silu(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_SILU);
+}
+
+static dfqi_id hard_sigmoid(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_HARD_SIGMOID);
+}
+
+static dfqi_id hard_swish(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_HARD_SWISH);
+}
+
+static dfqi_id gate(rig *r)
+{
+    dfqi_id x = WRT(1, 3, 2, 3, 5), s = WRT(1, 1, 5);
+    return dfqi_gate(r->g, x, s);
+}
+
 /* -- images ------------------------------------------------------------------------------------ */
 
 static dfqi_id channels_last(rig *r)
@@ -88,24 +126,69 @@ static dfqi_id embed_several(rig *r)
 }
 
 /* Values that lie apart: which one is the largest does not change nearby. */
-static dfqi_id max_pool_of(rig *r, int64_t size, int64_t stride, int64_t pad)
+static dfqi_id max_pool_of(rig *r, const dfqi_pool_attr *a)
 {
     enum { ALL = SCENE_BATCH * 5 * 6 * 2 };
     dfqi_id x = WRT(1, 3, 5, 6, 2);
     uint32_t order[ALL];
     dfqi_rng_permute(&r->rng, order, ALL);
     for (int i = 0; i < ALL; i++) dfqt_data(r, x)[i] = 0.1f * (float)order[i] - 9;
-    return dfqi_max_pool(r->g, x, size, stride, pad);
+    return dfqi_max_pool(r->g, x, a);
 }
 
 static dfqi_id max_pool(rig *r)
 {
-    return max_pool_of(r, 3, 2, 1);
+    return max_pool_of(r, &(dfqi_pool_attr){.size = 3, .stride = 2, .pad = 1});
 }
 
 static dfqi_id max_pool_even(rig *r)
 {
-    return max_pool_of(r, 2, 1, 0);
+    return max_pool_of(r, &(dfqi_pool_attr){.size = 2, .stride = 1});
+}
+
+static dfqi_id max_pool_behind(rig *r)
+{
+    return max_pool_of(r, &(dfqi_pool_attr){.size = 3, .stride = 2, .more = 1});
+}
+
+static dfqi_id avg_pool(rig *r)
+{
+    return dfqi_avg_pool(r->g, WRT(1, 3, 5, 6, 2),
+                         &(dfqi_pool_attr){.size = 3, .stride = 2, .pad = 1});
+}
+
+static dfqi_id avg_pool_counted(rig *r)
+{
+    const dfqi_pool_attr a = {.size = 3, .stride = 1, .pad = 1, .count_pad = 1};
+    return dfqi_avg_pool(r->g, WRT(1, 3, 5, 6, 2), &a);
+}
+
+/* The last windows reach over the image's end. */
+static dfqi_id avg_pool_behind(rig *r)
+{
+    return dfqi_avg_pool(r->g, WRT(1, 3, 5, 6, 2),
+                         &(dfqi_pool_attr){.size = 2, .stride = 2, .more = 1});
+}
+
+static dfqi_id pad_image(rig *r)
+{
+    return dfqi_pad_image(r->g, WRT(1, 3, 4, 5, 2), (int64_t[]){1, 2, 3, 0});
+}
+
+static dfqi_id pad_and_cut(rig *r)
+{
+    return dfqi_pad_image(r->g, WRT(1, 3, 4, 5, 2), (int64_t[]){-1, 2, 1, -2});
+}
+
+static dfqi_id concat(rig *r)
+{
+    dfqi_id a = WRT(1, 3, 3, 4, 2), b = WRT(1, 3, 3, 4, 5);
+    return dfqi_concat(r->g, a, b);
+}
+
+static dfqi_id channels(rig *r)
+{
+    return dfqi_channels(r->g, WRT(1, 2, 3, 7), 2, 3);
 }
 
 static dfqi_id mean_pool(rig *r)
@@ -215,6 +298,11 @@ const scene dfqt_images[] = {
     {"relu, capped", DFQI_OP_RELU, 1, relu_capped},
     {"leaky_relu", DFQI_OP_LEAKY_RELU, 1, leaky_relu},
     {"tanh", DFQI_OP_TANH, 1, hyperbolic},
+    {"sigmoid", DFQI_OP_ACTIVATION, 1, sigmoid},
+    {"silu", DFQI_OP_ACTIVATION, 1, silu},
+    {"hard_sigmoid", DFQI_OP_ACTIVATION, 1, hard_sigmoid},
+    {"hard_swish", DFQI_OP_ACTIVATION, 1, hard_swish},
+    {"gate", DFQI_OP_GATE, 1, gate},
     {"channels_last", DFQI_OP_CHANNELS_LAST, 1, channels_last},
     {"channels_first", DFQI_OP_CHANNELS_FIRST, 1, channels_first},
     {"reshape", DFQI_OP_RESHAPE, 1, reshape},
@@ -223,6 +311,14 @@ const scene dfqt_images[] = {
     {"embed, several rows", DFQI_OP_EMBED, 1, embed_several},
     {"max_pool", DFQI_OP_MAX_POOL, 1, max_pool},
     {"max_pool, even size", DFQI_OP_MAX_POOL, 1, max_pool_even},
+    {"max_pool, behind", DFQI_OP_MAX_POOL, 1, max_pool_behind},
+    {"avg_pool", DFQI_OP_AVG_POOL, 1, avg_pool},
+    {"avg_pool, counted", DFQI_OP_AVG_POOL, 1, avg_pool_counted},
+    {"avg_pool, behind", DFQI_OP_AVG_POOL, 1, avg_pool_behind},
+    {"pad_image", DFQI_OP_PAD_IMAGE, 1, pad_image},
+    {"pad_image, cut", DFQI_OP_PAD_IMAGE, 1, pad_and_cut},
+    {"concat", DFQI_OP_CONCAT, 1, concat},
+    {"channels", DFQI_OP_CHANNELS, 1, channels},
     {"mean_pool", DFQI_OP_MEAN_POOL, 1, mean_pool},
     {"upsample, nearest", DFQI_OP_UPSAMPLE, 1, upsample_nearest},
     {"upsample, bilinear", DFQI_OP_UPSAMPLE, 1, upsample_bilinear},

@@ -100,33 +100,49 @@ END_TEST
  * seen. Image i is 1 at the positions that are its own. */
 START_TEST(test_positions)
 {
-    enum { SIDE = 4, POSITIONS = SIDE * SIDE, EVERY = 4 };
-    static float x[EVERY * POSITIONS];
+    enum {
+        SIDE = 4,
+        POSITIONS = SIDE * SIDE,
+        EVERY = 4,
+        CHANNELS = 4,
+        IMAGE = POSITIONS * CHANNELS
+    };
+    static const int64_t channels_of[] = {1, 2, 4}, groups_of[] = {1, 2, 2};
+    static float x[EVERY * IMAGE];
+    const int64_t channels = channels_of[_i], groups = groups_of[_i], image = POSITIONS * channels;
     dfq_context *ctx = dfqt_context(2);
-    dfqi_input_moments m;
-    dfqi_round_layer l = {.ctx = ctx, .rows = 1, .n = 1, .systems = 1, .moments = &m};
+    dfqi_input_moments m[2];
+    dfqi_round_layer l = {
+        .ctx = ctx, .rows = channels, .n = channels / groups, .systems = groups, .moments = m};
     l.in = (dfqi_inputs_shape){.conv = {.in_y = SIDE,
                                         .in_x = SIDE,
-                                        .c = 1,
+                                        .c = channels,
                                         .out_y = SIDE,
                                         .out_x = SIDE,
-                                        .o = 1,
+                                        .o = channels,
                                         .kernel_y = 1,
                                         .kernel_x = 1,
                                         .stride = 1,
                                         .dilation = 1},
-                               .image = POSITIONS,
+                               .image = image,
                                .rows = POSITIONS,
                                .every = EVERY,
-                               .depthwise = _i};
+                               .groups = groups};
     float *scratch = dfqi_calloc(ctx, dfqi_round_scratch(&l), sizeof *scratch);
-    for (int i = 0; i < EVERY * POSITIONS; i++) x[i] = i % EVERY == i / POSITIONS;
-    ck_assert_int_eq(dfqi_input_moments_new(ctx, 1, &m), DFQ_OK);
+    for (int64_t i = 0; i < EVERY * image; i++) /* channel c holds c + 1 */
+        x[i] = i / channels % EVERY == i / image ? (float)(i % channels + 1) : 0.0f;
+    for (int64_t k = 0; k < groups; k++)
+        ck_assert_int_eq(dfqi_input_moments_new(ctx, l.n, &m[k]), DFQ_OK);
     dfqi_round_add(&l, 0, 3, x, x, scratch);
-    dfqi_round_add(&l, 3, 1, x + 3 * POSITIONS, x + 3 * POSITIONS, scratch);
-    ck_assert(m.rows == POSITIONS && m.student[0] == POSITIONS && m.self[0] == POSITIONS);
+    dfqi_round_add(&l, 3, 1, x + 3 * image, x + 3 * image, scratch);
+    for (int64_t c = 0; c < channels; c++) {
+        const dfqi_input_moments *of = dfqi_round_moments(&l, c);
+        const int64_t at = c % l.n, v = c + 1;
+        ck_assert(of->rows == POSITIONS && of->student[at] == (double)(v * POSITIONS));
+        ck_assert(of->self[at * (l.n + 1)] == (double)(v * v * POSITIONS));
+    }
     dfqi_free(ctx, scratch);
-    dfqi_input_moments_fini(ctx, &m);
+    for (int64_t k = 0; k < groups; k++) dfqi_input_moments_fini(ctx, &m[k]);
     dfqi_context_release(ctx);
 }
 END_TEST
@@ -152,7 +168,7 @@ TCase *dfqt_second_moments_case(void)
     tcase_add_test(t, test_many_rows);
     tcase_add_test(t, test_sums);
     tcase_add_loop_test(t, test_not_finite, 0, 2);
-    tcase_add_loop_test(t, test_positions, 0, 2);
+    tcase_add_loop_test(t, test_positions, 0, 3);
     tcase_add_test(t, test_memory);
     return t;
 }
