@@ -197,6 +197,49 @@ START_TEST(test_packed_size)
 }
 END_TEST
 
+/* Codes of which most lie so near to a tie that roundings on the way decide: sums are odd multiples
+ * of one number, which is half a step of the grid, or some steps more. */
+static void check_ties(const dfqi_int_kernels *t, dfq_context *ctx, pages *p)
+{
+    const int64_t m = draw(p, 1, 30), n = draw(p, 1, 70), k = 8, once = draw(p, 1, 25);
+    int8_t *ones = pages_take(p, (size_t)(n * k), 1);
+    memset(ones, 1, (size_t)(n * k));
+    dfqi_int_matrix b = take_matrix(ctx, p, n, k, 8, ones);
+    uint8_t *codes = take_bytes(p, (size_t)(m * k), 0, 0);
+    for (int64_t i = 0; i < m; i++)
+        memset(codes + i * k, (int)(once * (1 + 2 * draw(p, 0, 4))), (size_t)k);
+    float *scales = take_floats(p, 3, 0.01f, 1.0f); /* of a, of the grid, of what is added */
+    float *of_b = (float *)(uintptr_t)b.scale, *bias = take_floats(p, (size_t)n, 0.0f, 0.0f);
+    const float zero_point = (float)draw(p, -3, 9);
+    for (int64_t j = 0; j < n; j++) {
+        of_b[j] = ((float)draw(p, 0, 20) + 0.5f) * scales[1] / ((float)(once * k) * scales[0]);
+        bias[j] = (float)draw(p, -30, 30) * scales[1];
+    }
+    scales[2] = 3.0f * scales[1];
+    const dfqi_int_rows a = {.codes = codes, .ld = k, .scale = scales, .one_grid = 1};
+    target out = {.grid = {scales + 1, &zero_point, 1, 0.0f, 255.0f}};
+    out.out = (dfqi_int_output){.q = take_bytes(p, (size_t)(m * n), 0, 20), .ld_q = n};
+    if (draw(p, 0, 2)) out.out.bias = bias;
+    if (draw(p, 0, 1)) out.out.add_codes = out.out.q;
+    out.out.ld_add_codes = n;
+    out.out.add_scale = scales[2];
+    out.out.add_zero_point = (int32_t)draw(p, 0, 20);
+    wanted w = want_product(p, &out, &a, &b, m, sums_of(p, m, n, k, &a, ones));
+    out.out.grid = &out.grid;
+    t->product(m, &a, &b, &out.out);
+    check_target(&out, m, &w, t->name);
+    pages_end(p);
+}
+
+START_TEST(test_ties)
+{
+    dfq_context *ctx = context();
+    pages p = pages_begin((uint64_t)_i);
+    for (int round = 0; round < ROUNDS; round++) check_ties(int_table(_i), ctx, &p);
+    dfq_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_int_product_case(void)
 {
     TCase *c = tcase_create("product");
@@ -204,6 +247,7 @@ TCase *dfqt_int_product_case(void)
     tcase_add_loop_test(c, test_product, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_extremes, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_slices, 0, DFQT_INT_TABLES);
+    tcase_add_loop_test(c, test_ties, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_nan, 0, DFQT_INT_TABLES);
     tcase_add_test(c, test_pack_refuses);
     tcase_add_test(c, test_packed_size);

@@ -4,6 +4,34 @@
 /* Copies of loops for the usual cases need arguments that are constants. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
+/* The factors of one multiplication and addition, and how far its results may be off: each of the
+ * roundings, here and in the order of int_kernel.h, is of a number that is at most `sum`, `bias`,
+ * `added` or a code, in units of the grid. Codes clamped to the ends of the grid do not count. */
+static finish_coder coder_of(const dfqi_int_rows *a, const finish_columns *c)
+{
+    const dfqi_int_output *o = c->out;
+    const float inverse = 1.0f / o->grid->scale[0], code = 257.0f;
+    const float zero_point = o->grid->zero_point ? rintf(o->grid->zero_point[0]) : 0.0f;
+    const float added = o->add_codes ? o->add_scale * inverse : 0.0f;
+    const float add_zero_point = added * (float)o->add_zero_point;
+    const vf scale = vf_mul(vf_set(a->scale[0]), c->factors.scale);
+    const vf factor = vf_mul(scale, vf_set(inverse));
+    const vf bias = vf_mul(c->factors.bias, vf_set(inverse));
+    const float offset = zero_point - o->grid->qmin - add_zero_point;
+    const float of_bias = vf_largest(vf_abs(bias)), of_added = 255.0f * added + add_zero_point;
+    const float of_sum = code + of_bias + of_added + fabsf(zero_point);
+    const float off = 0x1p-24f * (8.0f * of_sum + 6.0f * (of_bias + of_added) + 4.0f * code +
+                                  4.0f * (fabsf(zero_point) + fabsf(o->grid->qmin)));
+    const float least = vf_smallest(scale), most = vf_largest(factor);
+    const int ordinary = grid_is_ordinary(o->grid->scale[0], zero_point) && least > 0x1p-80f &&
+                         vf_smallest(factor) > 0x1p-80f && most < 0.25f && off < 0x1p-8f;
+    return (finish_coder){.scale = factor,
+                          .bias = vf_add(bias, vf_set(offset)),
+                          .far = vf_set(0.5f - off),
+                          .added = added,
+                          .usable = ordinary && !o->add};
+}
+
 /* A bias of -0 leaves every float as it is. */
 void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
                              const dfqi_int_output *out, int64_t first, finish_columns *c)
@@ -29,6 +57,7 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
                             : FINISH_FLOATS;
     if (out->q) c->coder = static_coder_of(out->grid);
     if (codes && out->relu) static_take_relu(&c->coder, out->grid, out->cap);
+    if (c->kind == FINISH_CODES) c->fast = coder_of(a, c);
 }
 
 /* What changes from row to row. */
@@ -101,6 +130,16 @@ ALWAYS_INLINE void finish_any(const finish_columns *from, rows_of r, int64_t row
 
 typedef enum added_kind { ADDED_NOTHING, ADDED_CODES, ADDED_FLOATS } added_kind;
 
+/* Four vectors of codes. */
+ALWAYS_INLINE void store_codes(uint8_t *q, int64_t ld_q, int64_t rows, int panels, v64 codes)
+{
+    for (int i = 0; i < 4 / panels && i < rows; i++)
+        if (panels == 2)
+            v64_store_two(q + i * ld_q, codes, i);
+        else
+            v64_store_part(q + i * ld_q, VF, codes, i);
+}
+
 /* Four vectors at a time: rows of one panel, or half as many of two. The last may be made twice. */
 ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,
                             int64_t row, int panels, added_kind added)
@@ -126,41 +165,94 @@ ALWAYS_INLINE void codes_of(const finish_columns *c, const int32_t *sums, int64_
             if (added == ADDED_CODES)
                 y[i] = vf_add(y[i], added_codes(o, codes_add + r * ld_add + at, VF));
         }
-        const v64 codes = static_code(&coder, y);
-        for (int i = 0; i < n && k + i < rows; i++)
-            if (panels == 2)
-                v64_store_two(q + (k + i) * ld_q, codes, i);
-            else
-                v64_store_part(q + (k + i) * ld_q, VF, codes, i);
+        store_codes(q + k * ld_q, ld_q, rows - k, panels, static_code(&coder, y));
     }
 }
 
-/* The kind becomes a constant. */
-ALWAYS_INLINE void codes_by_kind(const finish_columns *c, const int32_t *sums, int64_t ld,
-                                 int64_t rows, int64_t row, int panels, added_kind added)
+/* Number of panels and kind become constants. */
+static __attribute__((noinline)) void codes_exact(const finish_columns *c, const int32_t *sums,
+                                                  int64_t ld, int64_t rows, int64_t row, int panels)
 {
-    switch (added) {
-    case ADDED_FLOATS:
-        codes_of(c, sums, ld, rows, row, panels, ADDED_FLOATS);
-        return;
-    case ADDED_CODES:
-        codes_of(c, sums, ld, rows, row, panels, ADDED_CODES);
-        return;
-    case ADDED_NOTHING:
-        codes_of(c, sums, ld, rows, row, panels, ADDED_NOTHING);
+    const int two = panels == 2;
+    if (c->out->add)
+        two ? codes_of(c, sums, ld, rows, row, 2, ADDED_FLOATS)
+            : codes_of(c, sums, ld, rows, row, 1, ADDED_FLOATS);
+    else if (c->out->add_codes)
+        two ? codes_of(c, sums, ld, rows, row, 2, ADDED_CODES)
+            : codes_of(c, sums, ld, rows, row, 1, ADDED_CODES);
+    else
+        two ? codes_of(c, sums, ld, rows, row, 2, ADDED_NOTHING)
+            : codes_of(c, sums, ld, rows, row, 1, ADDED_NOTHING);
+}
+
+/* What codes of all rows of some panels share; the rows that a group of four vectors has. */
+typedef struct fast_codes {
+    vf scale[2], bias[2], far, added;
+    vi zeros[2];
+    int limit;
+} fast_codes;
+
+/* Four vectors of codes by multiplication and addition alone, of which the last may be twice the
+ * same. False if one comes near to a tie. */
+ALWAYS_INLINE int fast_group(const fast_codes *f, const int32_t *sums, int64_t ld,
+                             const uint8_t *add, int64_t ld_add, int64_t rows, int panels,
+                             v64 *out)
+{
+    vf v[4];
+    vi codes[4];
+    for (int i = 0; i < 4; i++) {
+        const int k = i % panels;
+        const int64_t r = i / panels < rows ? i / panels : rows - 1;
+        const vi sum = vi_sub(vi_load(sums + r * ld + k * VF), f->zeros[k]);
+        v[i] = vf_fma(vi_to_float(sum), f->scale[k], f->bias[k]);
+        if (add)
+            v[i] = vf_fma(vi_to_float(vi_load_codes(add + r * ld_add + k * VF)), f->added, v[i]);
+    }
+    if (grid_is_near(v, f->far)) return 0;
+    for (int i = 0; i < 4; i++) codes[i] = vi_round(v[i]);
+    *out = v64_min(v64_pack(codes, 0, 0), f->limit);
+    return 1;
+}
+
+ALWAYS_INLINE void codes_fast(const finish_columns *c, const int32_t *sums, int64_t ld,
+                              int64_t rows, int64_t row, int panels, int has_added)
+{
+    const int last = panels - 1, n = 4 / panels;
+    const int64_t ld_q = c->out->ld_q, ld_add = c->out->ld_add_codes;
+    const vi zero_point = vi_set(*c->row_zero_point);
+    const fast_codes f = {.scale = {c->fast.scale, c[last].fast.scale},
+                          .bias = {c->fast.bias, c[last].fast.bias},
+                          .far = vf_min(c->fast.far, c[last].fast.far),
+                          .added = vf_set(c->fast.added),
+                          .zeros = {vi_mul(zero_point, c->factors.sum),
+                                    vi_mul(zero_point, c[last].factors.sum)},
+                          .limit = c->coder.limit};
+    uint8_t *q = c->out->q + row * ld_q + c->first;
+    const uint8_t *add = has_added ? c->out->add_codes + row * ld_add + c->first : NULL;
+    for (; rows > 0; rows -= n, row += n) {
+        const int64_t now = rows < n ? rows : n;
+        v64 codes;
+        if (rows >= n ? fast_group(&f, sums, ld, add, ld_add, n, panels, &codes)
+                      : fast_group(&f, sums, ld, add, ld_add, now, panels, &codes))
+            store_codes(q, ld_q, now, panels, codes);
+        else
+            codes_exact(c, sums, ld, now, row, panels);
+        sums += n * ld;
+        q += n * ld_q;
+        if (has_added) add += n * ld_add;
     }
 }
 
 void INT_ISA(finish_codes)(const finish_columns *c, int64_t panels, const int32_t *sums, int64_t ld,
                            int64_t rows, int64_t row)
 {
-    const added_kind added = c->out->add         ? ADDED_FLOATS
-                             : c->out->add_codes ? ADDED_CODES
-                                                 : ADDED_NOTHING;
-    if (panels == 2)
-        codes_by_kind(c, sums, ld, rows, row, 2, added);
+    const int two = panels == 2;
+    if (!c[0].fast.usable || !c[panels - 1].fast.usable)
+        codes_exact(c, sums, ld, rows, row, (int)panels);
+    else if (c->out->add_codes)
+        two ? codes_fast(c, sums, ld, rows, row, 2, 1) : codes_fast(c, sums, ld, rows, row, 1, 1);
     else
-        codes_by_kind(c, sums, ld, rows, row, 1, added);
+        two ? codes_fast(c, sums, ld, rows, row, 2, 0) : codes_fast(c, sums, ld, rows, row, 1, 0);
 }
 
 void INT_ISA(finish)(const finish_columns *c, const int32_t *sums, int64_t ld, int64_t rows,

@@ -27,8 +27,18 @@ static inline vf finish_scaled(const finish_factors *f, vi sums, vi zero_point, 
     return vf_add(vf_mul(vf_mul(t, scale), f->scale), f->bias);
 }
 
+/* Codes by one multiplication and addition: the sum times `scale`, plus `bias`, and plus the added
+ * code times `added`. Where that comes nearer to a tie than `far`, the code may be another one than
+ * that of the order of operations of int_kernel.h, which is gone through then. */
+typedef struct finish_coder {
+    vf scale, bias, far;
+    float added;
+    int usable;
+} finish_coder;
+
 typedef struct finish_columns {
     finish_factors factors;
+    finish_coder fast;
     static_coder coder; /* if there are codes to write */
     finish_kind kind;
     int64_t first, lanes; /* the first column, and how many there are */
