@@ -124,6 +124,44 @@ START_TEST(test_depthwise)
 }
 END_TEST
 
+/* Sums of all pixels are half a step of the grid, or some steps more, as nearly as floats are. */
+START_TEST(test_depthwise_ties)
+{
+    enum { SIDE = 6, TAPS = 9 };
+    const dfqi_int_kernels *t = int_table(_i);
+    dfq_context *ctx;
+    ck_assert_int_eq(dfq_context_create(NULL, &ctx), DFQ_OK);
+    pages p = pages_begin((uint64_t)_i);
+    for (int round = 0; round < ROUNDS; round++) {
+        const int64_t c = draw(&p, 1, 90), stride = draw(&p, 1, 2), out = SIDE / stride;
+        const dfqi_conv_shape s = {SIDE + 2, SIDE + 2, c, out, out, c, 3, 3, stride, 0, 1};
+        const int32_t code = (int32_t)draw(&p, 1, 255);
+        int8_t *ones = pages_take(&p, (size_t)(c * TAPS), 1);
+        float *scales = take_floats(&p, 2, 0.01f, 1.0f), *of_b = take_floats(&p, (size_t)c, 0, 0);
+        uint8_t *packed = pages_take(&p, (size_t)dfqi_int_depthwise_bytes(&s), 1);
+        dfqi_int_matrix b;
+        memset(ones, 1, (size_t)(c * TAPS));
+        for (int64_t j = 0; j < c; j++)
+            of_b[j] =
+                ((float)draw(&p, 0, 99) + 0.5f) * scales[1] / ((float)(TAPS * code) * *scales);
+        ck_assert_int_eq(dfqi_int_pack_depthwise(ctx, "conv", &s, 8, ones, of_b, packed,
+                                                 take_ints(&p, (size_t)c, 0, 0), &b),
+                         DFQ_OK);
+        const size_t pixels = (size_t)(s.in_y * s.in_x * dfqi_int_row(c));
+        const dfqi_int_rows a = {take_bytes(&p, pixels, code, code), dfqi_int_row(c), scales, NULL,
+                                 1};
+        target to = {.grid = {scales + 1, NULL, 1, 0.0f, 255.0f}};
+        to.out = (dfqi_int_output){.q = take_bytes(&p, (size_t)(out * out * c), 0, 0), .ld_q = c};
+        wanted w = want_product(&p, &to, &a, &b, out * out, sums_of(&p, &s, &a, ones, 1));
+        to.out.grid = &to.grid;
+        t->depthwise(&s, &a, &b, &to.out, pages_take(&p, (size_t)dfqi_int_conv_scratch(&s), 1));
+        check_target(&to, out * out, &w, t->name);
+        pages_end(&p);
+    }
+    dfq_context_release(ctx);
+}
+END_TEST
+
 START_TEST(test_max_pool)
 {
     const dfqi_int_kernels *t = int_table(_i);
@@ -181,6 +219,7 @@ TCase *dfqt_int_conv_case(void)
     tcase_set_timeout(c, 60);
     tcase_add_loop_test(c, test_conv, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_depthwise, 0, DFQT_INT_TABLES);
+    tcase_add_loop_test(c, test_depthwise_ties, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_max_pool, 0, DFQT_INT_TABLES);
     tcase_add_loop_test(c, test_mean, 0, DFQT_INT_TABLES);
     return c;

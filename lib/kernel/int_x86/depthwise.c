@@ -71,7 +71,7 @@ void INT_ISA(depthwise)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const 
 {
 #if defined(__AVX512VNNI__)
     if (dw_fits(s, out)) {
-        dw_image(s, a, b, out, scratch);
+        dw_image(s, a, b, out);
         return;
     }
 #endif

@@ -1,37 +1,6 @@
 /* Sums become outputs, in the order of float operations that int_kernel.h fixes. */
 #include "kernel/int_x86/finish.h"
 
-/* Copies of loops for the usual cases need arguments that are constants. */
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
-/* The factors of one multiplication and addition, and how far its results may be off: each of the
- * roundings, here and in the order of int_kernel.h, is of a number that is at most `sum`, `bias`,
- * `added` or a code, in units of the grid. Codes clamped to the ends of the grid do not count. */
-static finish_coder coder_of(const dfqi_int_rows *a, const finish_columns *c)
-{
-    const dfqi_int_output *o = c->out;
-    const float inverse = 1.0f / o->grid->scale[0], code = 257.0f;
-    const float zero_point = o->grid->zero_point ? rintf(o->grid->zero_point[0]) : 0.0f;
-    const float added = o->add_codes ? o->add_scale * inverse : 0.0f;
-    const float add_zero_point = added * (float)o->add_zero_point;
-    const vf scale = vf_mul(vf_set(a->scale[0]), c->factors.scale);
-    const vf factor = vf_mul(scale, vf_set(inverse));
-    const vf bias = vf_mul(c->factors.bias, vf_set(inverse));
-    const float offset = zero_point - o->grid->qmin - add_zero_point;
-    const float of_bias = vf_largest(vf_abs(bias)), of_added = 255.0f * added + add_zero_point;
-    const float of_sum = code + of_bias + of_added + fabsf(zero_point);
-    const float off = 0x1p-24f * (8.0f * of_sum + 6.0f * (of_bias + of_added) + 4.0f * code +
-                                  4.0f * (fabsf(zero_point) + fabsf(o->grid->qmin)));
-    const float least = vf_smallest(scale), most = vf_largest(factor);
-    const int ordinary = grid_is_ordinary(o->grid->scale[0], zero_point) && least > 0x1p-80f &&
-                         vf_smallest(factor) > 0x1p-80f && most < 0.25f && off < 0x1p-8f;
-    return (finish_coder){.scale = factor,
-                          .bias = vf_add(bias, vf_set(offset)),
-                          .far = vf_set(0.5f - off),
-                          .added = added,
-                          .usable = ordinary && !o->add};
-}
-
 /* A bias of -0 leaves every float as it is. */
 void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
                              const dfqi_int_output *out, int64_t first, finish_columns *c)
@@ -57,7 +26,7 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
                             : FINISH_FLOATS;
     if (out->q) c->coder = static_coder_of(out->grid);
     if (codes && out->relu) static_take_relu(&c->coder, out->grid, out->cap);
-    if (c->kind == FINISH_CODES) c->fast = coder_of(a, c);
+    if (c->kind == FINISH_CODES) c->fast = finish_coder_of(a->scale[0], &c->factors, out);
 }
 
 /* What changes from row to row. */
@@ -195,8 +164,7 @@ typedef struct fast_codes {
 /* Four vectors of codes by multiplication and addition alone, of which the last may be twice the
  * same. False if one comes near to a tie. */
 ALWAYS_INLINE int fast_group(const fast_codes *f, const int32_t *sums, int64_t ld,
-                             const uint8_t *add, int64_t ld_add, int64_t rows, int panels,
-                             v64 *out)
+                             const uint8_t *add, int64_t ld_add, int64_t rows, int panels, v64 *out)
 {
     vf v[4];
     vi codes[4];
@@ -220,13 +188,13 @@ ALWAYS_INLINE void codes_fast(const finish_columns *c, const int32_t *sums, int6
     const int last = panels - 1, n = 4 / panels;
     const int64_t ld_q = c->out->ld_q, ld_add = c->out->ld_add_codes;
     const vi zero_point = vi_set(*c->row_zero_point);
-    const fast_codes f = {.scale = {c->fast.scale, c[last].fast.scale},
-                          .bias = {c->fast.bias, c[last].fast.bias},
-                          .far = vf_min(c->fast.far, c[last].fast.far),
-                          .added = vf_set(c->fast.added),
-                          .zeros = {vi_mul(zero_point, c->factors.sum),
-                                    vi_mul(zero_point, c[last].factors.sum)},
-                          .limit = c->coder.limit};
+    const fast_codes f = {
+        .scale = {c->fast.scale, c[last].fast.scale},
+        .bias = {c->fast.bias, c[last].fast.bias},
+        .far = vf_min(c->fast.far, c[last].fast.far),
+        .added = vf_set(c->fast.added),
+        .zeros = {vi_mul(zero_point, c->factors.sum), vi_mul(zero_point, c[last].factors.sum)},
+        .limit = c->coder.limit};
     uint8_t *q = c->out->q + row * ld_q + c->first;
     const uint8_t *add = has_added ? c->out->add_codes + row * ld_add + c->first : NULL;
     for (; rows > 0; rows -= n, row += n) {

@@ -5,6 +5,9 @@
 #include "kernel/int_x86/grids.h"
 #include "kernel/int_x86/isa.h"
 
+/* Copies of loops for the usual cases need arguments that are constants. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 typedef enum finish_kind {
     FINISH_FLOATS,     /* sixteen floats */
     FINISH_FLOATS_ADD, /* to which others are added */
@@ -35,6 +38,34 @@ typedef struct finish_coder {
     float added;
     int usable;
 } finish_coder;
+
+/* The factors of one multiplication and addition, and how far its results may be off: each of the
+ * roundings, here and in the order of int_kernel.h, is of a number that is at most `sum`, `bias`,
+ * `added` or a code, in units of the grid. Codes clamped to the ends of the grid do not count. */
+static inline finish_coder finish_coder_of(float row_scale, const finish_factors *f,
+                                           const dfqi_int_output *o)
+{
+    const float inverse = 1.0f / o->grid->scale[0], code = 257.0f;
+    const float zero_point = o->grid->zero_point ? rintf(o->grid->zero_point[0]) : 0.0f;
+    const float added = o->add_codes ? o->add_scale * inverse : 0.0f;
+    const float add_zero_point = added * (float)o->add_zero_point;
+    const vf scale = vf_mul(vf_set(row_scale), f->scale);
+    const vf factor = vf_mul(scale, vf_set(inverse));
+    const vf bias = vf_mul(f->bias, vf_set(inverse));
+    const float offset = zero_point - o->grid->qmin - add_zero_point;
+    const float of_bias = vf_largest(vf_abs(bias)), of_added = 255.0f * added + add_zero_point;
+    const float of_sum = code + of_bias + of_added + fabsf(zero_point);
+    const float off = 0x1p-24f * (8.0f * of_sum + 6.0f * (of_bias + of_added) + 4.0f * code +
+                                  4.0f * (fabsf(zero_point) + fabsf(o->grid->qmin)));
+    const float least = vf_smallest(scale), most = vf_largest(factor);
+    const int ordinary = grid_is_ordinary(o->grid->scale[0], zero_point) && least > 0x1p-80f &&
+                         vf_smallest(factor) > 0x1p-80f && most < 0.25f && off < 0x1p-8f;
+    return (finish_coder){.scale = factor,
+                          .bias = vf_add(bias, vf_set(offset)),
+                          .far = vf_set(0.5f - off),
+                          .added = added,
+                          .usable = ordinary && !o->add};
+}
 
 typedef struct finish_columns {
     finish_factors factors;
