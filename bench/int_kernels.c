@@ -107,7 +107,7 @@ static void run_conv(const dfqi_int_kernels *t, const job *j)
                                  .q = codes2,
                                  .ld_q = s.o,
                                  .grid = &grid};
-    t->conv(&s, &a, &b, &out, bytes);
+    t->conv(&s, 0, s.out_y, &a, &b, &out, bytes);
 }
 
 static void run_depthwise(const dfqi_int_kernels *t, const job *j)
@@ -117,7 +117,7 @@ static void run_depthwise(const dfqi_int_kernels *t, const job *j)
     const dfqi_int_matrix b = {s.c, j->kernel, j->kernel, 0, weights, scales, sums};
     const dfqi_int_output out = {
         .bias = scales, .relu = 1, .cap = 6.0f, .q = codes2, .ld_q = s.c, .grid = &grid};
-    t->depthwise(&s, &a, &b, &out, bytes);
+    t->depthwise(&s, 0, s.out_y, &a, &b, &out, bytes);
 }
 
 /* -- rows -------------------------------------------------------------------------------------- */

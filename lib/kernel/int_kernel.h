@@ -128,14 +128,14 @@ typedef struct dfqi_int_kernels {
      * keep what they hand on in the L2 cache. */
     void (*product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                     const dfqi_int_output *out);
-    /* A convolution of one image a[in_y,in_x,c] with b packed by dfqi_int_pack_conv; the padding is
-     * the zero point (one_grid is 1). Rows of `out` are pixels. scratch: dfqi_int_conv_scratch
-     * bytes. */
-    void (*conv)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                 const dfqi_int_output *out, uint8_t *scratch);
+    /* A convolution of one image a[in_y,in_x,c] with b packed by dfqi_int_pack_conv: rows first ..
+     * first + rows - 1 of the output. The padding is the zero point (one_grid is 1). Rows of `out`
+     * are pixels, from the image's first one on. scratch: dfqi_int_conv_scratch bytes. */
+    void (*conv)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const dfqi_int_rows *a,
+                 const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
     /* The same with one filter for each channel, b packed by dfqi_int_pack_depthwise. */
-    void (*depthwise)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                      const dfqi_int_output *out, uint8_t *scratch);
+    void (*depthwise)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const dfqi_int_rows *a,
+                      const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
 
     /* -- pooling of codes, pixels ldx and ldq bytes apart ------------------------------------ */
 

@@ -130,6 +130,7 @@ void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
     s->out[0] = dfqi_rt_value_of(b, n->out[0], true);
     s->units = a->heads;
     s->divisible = a->queries;
+    s->parts = 2; /* each packs keys and values of its head */
     s->scratch = scratch_of(a);
     s->kind = "attention";
     s->product = 1;

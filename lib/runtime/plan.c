@@ -26,8 +26,11 @@ static void find_segments(dfqi_program *p)
             next[-1].count++;
             continue;
         }
-        *next =
-            (dfqi_rt_segment){.first = i, .count = 1, .units = s->units, .divisible = s->divisible};
+        *next = (dfqi_rt_segment){.first = i,
+                                  .count = 1,
+                                  .units = s->units,
+                                  .divisible = s->divisible,
+                                  .parts = s->parts};
         p->n_segments++;
     }
 }

@@ -139,32 +139,35 @@ static void run_linear(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t fi
     f->p->ik->product(count * s->rows, &a, &s->matrix, &o);
 }
 
-/* Filters [from, from + n) of one image: those columns of what is added and of the result. */
-static void run_filters(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t image, int64_t from,
-                        int64_t n)
+/* Part of an image: rows of the output, and filters. */
+typedef struct part {
+    int64_t row, rows, filter, filters;
+} part;
+
+/* Filters: those columns of what is added and of the result. */
+static void run_part(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t image, part p)
 {
     dfqi_conv_shape shape = s->shape;
     dfqi_int_rows a = operand(s, f, 1, image);
     dfqi_int_output o = output(s, f, 1, image);
-    dfqi_int_matrix w = dfqi_int_matrix_part(&s->matrix, from, n);
-    shape.o = n;
-    if (o.bias) o.bias += from;
-    if (o.add) o.add += from;
-    if (o.add_codes) o.add_codes += from;
-    if (o.y) o.y += from;
-    if (o.q) o.q += from;
+    dfqi_int_matrix w = dfqi_int_matrix_part(&s->matrix, p.filter, p.filters);
+    shape.o = p.filters;
+    if (o.bias) o.bias += p.filter;
+    if (o.add) o.add += p.filter;
+    if (o.add_codes) o.add_codes += p.filter;
+    if (o.y) o.y += p.filter;
+    if (o.q) o.q += p.filter;
     if (!s->depthwise) {
-        f->p->ik->conv(&shape, &a, &w, &o, (uint8_t *)f->scratch);
+        f->p->ik->conv(&shape, p.row, p.rows, &a, &w, &o, (uint8_t *)f->scratch);
         return;
     }
-    shape.c = from;
+    shape.c = p.filter;
     w.codes = s->matrix.codes + dfqi_int_depthwise_bytes(&shape);
-    shape.c = n;
-    a.codes += from;
-    f->p->ik->depthwise(&shape, &a, &w, &o, (uint8_t *)f->scratch);
+    shape.c = p.filters;
+    a.codes += p.filter;
+    f->p->ik->depthwise(&shape, p.row, p.rows, &a, &w, &o, (uint8_t *)f->scratch);
 }
 
-/* A unit is an image, cut into chunks of panels of filters. */
 /* Several images: filters in parts that stay in cache, for all images. */
 static void run_images(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count)
 {
@@ -177,24 +180,46 @@ static void run_images(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t fi
         f->p->ik->product(count * c->out_y * c->out_x, &a, &s->matrix, &o);
         return;
     }
-    for (int64_t from = 0; from < filters; from += PART)
-        for (int64_t u = first; u < first + count; u++)
-            run_filters(s, f, u, from, filters - from < PART ? filters - from : PART);
+    for (int64_t from = 0; from < filters; from += PART) {
+        const part p = {0, c->out_y, from, filters - from < PART ? filters - from : PART};
+        for (int64_t u = first; u < first + count; u++) run_part(s, f, u, p);
+    }
 }
 
+/* Kernels compute two rows of the output or two panels of filters together, depthwise ones four. */
+enum { ROWS = 2, FILTERS = 2 * DFQI_INT_PANEL, DEPTHWISE = 4 * DFQI_INT_PANEL };
+
+static int64_t filters_together(const dfqi_rt_step *s)
+{
+    return s->depthwise ? DEPTHWISE : FILTERS;
+}
+
+/* Threads share the rows of an image if its codes are more than those of the filters, which each of
+ * them reads; else the filters. */
+static int32_t goes_by_rows(const dfqi_rt_step *s)
+{
+    const dfqi_conv_shape *c = &s->shape;
+    const int64_t weights = c->kernel_y * c->kernel_x * c->o * (s->depthwise ? 1 : c->c);
+    return c->in_y * c->in_x * c->c + c->out_y * c->out_x * c->o > weights &&
+           (!s->depthwise || c->o < 4 * DEPTHWISE);
+}
+
+/* A unit is an image, cut into chunks. */
 static void run_conv(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count)
 {
-    const int64_t panels = s->divisible, filters = s->matrix.n;
+    const int64_t filters = s->matrix.n, rows = s->shape.out_y;
+    const int64_t each = s->by_rows ? ROWS : filters_together(s), all = s->by_rows ? rows : filters;
     if (f->chunks == 1 && count > 1) {
         run_images(s, f, first, count);
         return;
     }
     for (int64_t u = first; u < first + count; u++) {
         const int64_t c = u % f->chunks;
-        const int64_t from = panels * c / f->chunks * DFQI_INT_PANEL;
-        int64_t end = panels * (c + 1) / f->chunks * DFQI_INT_PANEL;
-        if (end > filters) end = filters;
-        if (from < end) run_filters(s, f, u / f->chunks, from, end - from);
+        const int64_t from = s->divisible * c / f->chunks * each;
+        const int64_t end = c + 1 < f->chunks ? s->divisible * (c + 1) / f->chunks * each : all;
+        const part by_rows = {from, end - from, 0, filters},
+                   by_filters = {0, rows, from, end - from};
+        if (from < end) run_part(s, f, u / f->chunks, s->by_rows ? by_rows : by_filters);
     }
 }
 
@@ -254,7 +279,10 @@ void dfqi_rt_product_add(dfqi_rt_builder *b, const dfqi_node *n)
         dfqi_conv_node(b->g, c.base, &s->shape, &groups);
         s->depthwise = groups != 1;
         s->run = run_conv;
-        s->divisible = (s->shape.o + DFQI_INT_PANEL - 1) / DFQI_INT_PANEL;
+        s->by_rows = goes_by_rows(s);
+        s->divisible = s->by_rows ? s->shape.out_y / ROWS : s->shape.o / filters_together(s);
+        if (s->divisible < 1) s->divisible = 1;
+        s->parts = 1; /* so that a thread finds the rows that it made in its cache */
         s->scratch = (size_t)dfqi_int_conv_scratch(&s->shape);
     }
     s->n_in = OPERANDS;

@@ -49,7 +49,8 @@ typedef struct dfqi_rt_step {
     int32_t n_in, n_out;
     int32_t in[DFQI_IN_MAX], out[DFQI_OUT_MAX]; /* values, -1: absent */
     int64_t units;                              /* of one image */
-    int64_t divisible; /* 1: a unit may be cut into that many chunks as one likes (frame) */
+    int64_t divisible; /* 1 or more: a unit may be cut into up to that many chunks (frame) */
+    int64_t parts;     /* of a divisible step, for each thread: more if they differ in cost */
     size_t scratch;    /* bytes */
     double macs;       /* of one image */
     int32_t product;   /* 1: it multiplies weights or activations */
@@ -64,18 +65,19 @@ typedef struct dfqi_rt_step {
     dfqi_grid grid;
     dfqi_int_matrix matrix;
     dfqi_conv_shape shape;
-    int32_t depthwise, relu; /* relu: up to attr.f[0] */
+    int32_t depthwise, by_rows; /* by_rows: an image is cut by rows, else by filters */
+    int32_t relu;               /* up to attr.f[0] */
     dfqi_rt_attention attention;
 } dfqi_rt_step;
 
 /* Steps with the same units, done block by block: a block goes through all of them before the next
  * one begins. */
 typedef struct dfqi_rt_segment {
-    int32_t first, count; /* steps */
-    int32_t group_end;    /* the first segment behind its group (plan.c) */
-    int32_t heavy;        /* 1: its weights are many; a group of its own */
-    int64_t units, block; /* of one image; of a block at most */
-    int64_t divisible;
+    int32_t first, count;     /* steps */
+    int32_t group_end;        /* the first segment behind its group (plan.c) */
+    int32_t heavy;            /* 1: its weights are many; a group of its own */
+    int64_t units, block;     /* of one image; of a block at most */
+    int64_t divisible, parts; /* of its one step */
 } dfqi_rt_segment;
 
 typedef struct dfqi_rt_output_row {

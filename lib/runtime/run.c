@@ -86,7 +86,6 @@ static int64_t share(const dfqi_rt_segment *g, int64_t total, int64_t threads)
 
 static void run_together(call *c, int64_t first, int64_t images, int32_t threads)
 {
-    enum { PARTS = 4 }; /* of a divisible step, for each thread: they differ in cost */
     const dfqi_program *p = c->rt->p;
     c->frame.slice = c->rt->slices;
     c->frame.first = first;
@@ -96,7 +95,7 @@ static void run_together(call *c, int64_t first, int64_t images, int32_t threads
         c->total = images * g->units;
         c->frame.chunks = 1;
         if (g->divisible && threads > 1) {
-            c->frame.chunks = (PARTS * threads + c->total - 1) / c->total;
+            c->frame.chunks = (g->parts * threads + c->total - 1) / c->total;
             if (c->frame.chunks > g->divisible) c->frame.chunks = g->divisible;
             c->total *= c->frame.chunks;
         }

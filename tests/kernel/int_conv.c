@@ -86,7 +86,10 @@ static void check_conv(const dfqi_int_kernels *t, dfq_context *ctx, pages *p,
              t->name, depthwise ? "depthwise" : "conv", (int)s->in_y, (int)s->in_x, (int)s->c,
              (int)s->kernel_y, (int)s->kernel_x, (int)s->stride, (int)s->pad, bits);
     out.out.grid = &out.grid;
-    (depthwise ? t->depthwise : t->conv)(s, &a, &b, &out.out, scratch);
+    const int64_t first = draw(p, 0, s->out_y); /* in two parts, of which one may be empty */
+    for (int part = 0; part < 2; part++)
+        (depthwise ? t->depthwise : t->conv)(s, part ? first : 0, part ? s->out_y - first : first,
+                                             &a, &b, &out.out, scratch);
     check_target(&out, m, &w, what);
     pages_end(p);
 }
@@ -154,7 +157,8 @@ START_TEST(test_depthwise_ties)
         to.out = (dfqi_int_output){.q = take_bytes(&p, (size_t)(out * out * c), 0, 0), .ld_q = c};
         wanted w = want_product(&p, &to, &a, &b, out * out, sums_of(&p, &s, &a, ones, 1));
         to.out.grid = &to.grid;
-        t->depthwise(&s, &a, &b, &to.out, pages_take(&p, (size_t)dfqi_int_conv_scratch(&s), 1));
+        t->depthwise(&s, 0, out, &a, &b, &to.out,
+                     pages_take(&p, (size_t)dfqi_int_conv_scratch(&s), 1));
         check_target(&to, out * out, &w, t->name);
         pages_end(&p);
     }

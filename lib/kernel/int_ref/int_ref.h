@@ -23,10 +23,12 @@ void dfqi_int_ref_softmax(int64_t rows, int64_t cols, float factor, float *x, in
 
 void dfqi_int_ref_product(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
                           const dfqi_int_output *out);
-void dfqi_int_ref_conv(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                       const dfqi_int_output *out, uint8_t *scratch);
-void dfqi_int_ref_depthwise(const dfqi_conv_shape *s, const dfqi_int_rows *a,
-                            const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch);
+void dfqi_int_ref_conv(const dfqi_conv_shape *s, int64_t first, int64_t rows,
+                       const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out,
+                       uint8_t *scratch);
+void dfqi_int_ref_depthwise(const dfqi_conv_shape *s, int64_t first, int64_t rows,
+                            const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                            const dfqi_int_output *out, uint8_t *scratch);
 
 void dfqi_int_ref_max_pool(const dfqi_conv_shape *s, const uint8_t *x, int64_t ldx, uint8_t *q,
                            int64_t ldq);

@@ -64,12 +64,13 @@ static int32_t padding(const dfqi_int_rows *a)
     return a->zero_point ? a->zero_point[0] : 0;
 }
 
-void dfqi_int_ref_conv(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                       const dfqi_int_output *out, uint8_t *scratch)
+void dfqi_int_ref_conv(const dfqi_conv_shape *s, int64_t first, int64_t rows,
+                       const dfqi_int_rows *a, const dfqi_int_matrix *b, const dfqi_int_output *out,
+                       uint8_t *scratch)
 {
     const int64_t taps = s->kernel_y * s->kernel_x, tap = dfqi_int_row(s->c);
     (void)scratch;
-    for (int64_t i = 0; i < s->out_y * s->out_x; i++)
+    for (int64_t i = first * s->out_x; i < (first + rows) * s->out_x; i++)
         for (int64_t j = 0; j < s->o; j++) {
             int32_t sum = 0;
             for (int64_t t = 0; t < taps; t++) {
@@ -84,11 +85,12 @@ void dfqi_int_ref_conv(const dfqi_conv_shape *s, const dfqi_int_rows *a, const d
         }
 }
 
-void dfqi_int_ref_depthwise(const dfqi_conv_shape *s, const dfqi_int_rows *a,
-                            const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch)
+void dfqi_int_ref_depthwise(const dfqi_conv_shape *s, int64_t first, int64_t rows,
+                            const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                            const dfqi_int_output *out, uint8_t *scratch)
 {
     (void)scratch;
-    for (int64_t i = 0; i < s->out_y * s->out_x; i++)
+    for (int64_t i = first * s->out_x; i < (first + rows) * s->out_x; i++)
         for (int64_t j = 0; j < s->c; j++) {
             int32_t sum = 0;
             for (int64_t u = 0; u < s->kernel_y; u++)

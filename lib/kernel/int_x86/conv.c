@@ -17,24 +17,24 @@ static void spans_of(const dfqi_conv_shape *s, const conv_band *band, int64_t pi
             span[u * of_row + v] = (u * band->next + v * pixel) * s->dilation;
 }
 
-void INT_ISA(conv)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                   const dfqi_int_output *out, uint8_t *scratch)
+void INT_ISA(conv)(const dfqi_conv_shape *s, int64_t first, int64_t rows, const dfqi_int_rows *a,
+                   const dfqi_int_matrix *b, const dfqi_int_output *out, uint8_t *scratch)
 {
     const conv_bands bands = conv_bands_make(s, a, scratch);
     int64_t span[DFQI_CONV_KERNEL * DFQI_CONV_KERNEL];
     tile_rows r = {.n = s->out_x, .step = s->stride * bands.pixel, .spans = b->spans, .span = span};
     if (is_product(s)) {
-        INT_ISA(product)(s->out_y * s->out_x, a, b, out);
+        INT_ISA(product_rows)(first * s->out_x, rows * s->out_x, a, b, out);
         return;
     }
-    for (int64_t y0 = 0; y0 < s->out_y; y0 += bands.rows) {
-        const int64_t rows = s->out_y - y0 < bands.rows ? s->out_y - y0 : bands.rows;
-        const conv_band band = conv_band_load(&bands, y0, rows);
+    for (int64_t y0 = first; y0 < first + rows; y0 += bands.rows) {
+        const int64_t n = first + rows - y0 < bands.rows ? first + rows - y0 : bands.rows;
+        const conv_band band = conv_band_load(&bands, y0, n);
         spans_of(s, &band, bands.pixel, span);
         for (int64_t j = 0; j < b->n; j += TILE_PANELS * DFQI_INT_PANEL) {
             tile_panels panels;
             tile_panels_at(a, b, out, j, &panels);
-            for (int64_t y = 0; y < rows; y++) {
+            for (int64_t y = 0; y < n; y++) {
                 r.x = band.at + y * s->stride * band.next;
                 r.number = (y0 + y) * s->out_x;
                 INT_ISA(tiles)(&panels, &r);

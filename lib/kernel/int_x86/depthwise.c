@@ -66,12 +66,13 @@ static void depthwise_row(const dw_row *r, int64_t y, const finish_columns *colu
 #include "kernel/int_x86/depthwise_vnni512.h"
 #endif
 
-void INT_ISA(depthwise)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+void INT_ISA(depthwise)(const dfqi_conv_shape *s, int64_t first, int64_t rows,
+                        const dfqi_int_rows *a, const dfqi_int_matrix *b,
                         const dfqi_int_output *out, uint8_t *scratch)
 {
 #if defined(__AVX512VNNI__)
-    if (dw_fits(s, out)) {
-        dw_image(s, a, b, out);
+    if (dw_fits(s, rows, out)) {
+        dw_image(s, first, rows, a, b, out);
         return;
     }
 #endif
@@ -79,15 +80,15 @@ void INT_ISA(depthwise)(const dfqi_conv_shape *s, const dfqi_int_rows *a, const 
     dw_row r = {.s = s, .pixel = bands.pixel, .groups = dfqi_int_groups(s->kernel_y)};
     r.width = bands.before + s->in_x + bands.after;
     r.columns = scratch + dfqi_int_band_bytes(s);
-    for (int64_t y0 = 0; y0 < s->out_y; y0 += bands.rows) {
-        const int64_t rows = s->out_y - y0 < bands.rows ? s->out_y - y0 : bands.rows;
-        const conv_band band = conv_band_load(&bands, y0, rows);
+    for (int64_t y0 = first; y0 < first + rows; y0 += bands.rows) {
+        const int64_t n = first + rows - y0 < bands.rows ? first + rows - y0 : bands.rows;
+        const conv_band band = conv_band_load(&bands, y0, n);
         for (int64_t j = 0; j < s->c; j += VF) {
             finish_columns columns;
             INT_ISA(finish_columns)(a, b, out, j, &columns);
             r.n = s->c - j < VF ? s->c - j : VF;
             r.taps = b->codes + j / VF * dfqi_int_panel_bytes(b);
-            for (int64_t y = 0; y < rows; y++) {
+            for (int64_t y = 0; y < n; y++) {
                 r.band = (conv_band){band.at + y * s->stride * band.next + j, band.next};
                 depthwise_row(&r, y0 + y, &columns);
             }

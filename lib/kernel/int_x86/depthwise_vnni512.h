@@ -34,10 +34,10 @@ typedef struct dw_output {
 } dw_output;
 
 /* Are the results codes alone, and is there room for two rows? */
-static int dw_fits(const dfqi_conv_shape *s, const dfqi_int_output *out)
+static int dw_fits(const dfqi_conv_shape *s, int64_t rows, const dfqi_int_output *out)
 {
     return s->kernel_y == DW_TAPS && s->kernel_x == DW_TAPS && s->dilation == 1 && s->stride <= 2 &&
-           (s->stride == 2 || s->out_y >= 2) && out->q && !out->y && !out->add && !out->add_codes &&
+           (s->stride == 2 || rows >= 2) && out->q && !out->y && !out->add && !out->add_codes &&
            (!out->relu || static_takes_relu(out->grid));
 }
 
@@ -234,39 +234,47 @@ static int64_t dw_width(int64_t n, int64_t pixels)
     return n > 32 || pixels < 2 ? 64 : n > 16 || pixels < 4 ? 32 : 16;
 }
 
-/* n channels from `first` on. Rows and streams that do not fill the image are shifted into it: what
- * they share with others is computed again. */
-static void dw_channels(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                        const dfqi_int_output *out, int64_t first, int64_t n)
+/* Which part of the output is computed. */
+typedef struct dw_part {
+    int64_t row, rows, channel, channels;
+} dw_part;
+
+/* Rows and streams that do not fill a part are shifted into it: what they share with others is
+ * computed again. */
+static void dw_channels(const dfqi_conv_shape *s, const dw_part *part, const dfqi_int_rows *a,
+                        const dfqi_int_matrix *b, const dfqi_int_output *out)
 {
-    const int64_t width = dw_width(n, s->out_x), streams = DW_BYTES / width, rows = 3 - s->stride;
+    const int64_t width = dw_width(part->channels, s->out_x), streams = DW_BYTES / width;
+    const int64_t rows = 3 - s->stride, last = part->row + part->rows - rows;
     uint8_t outside[DW_BYTES];
     dw_block w;
     dw_rows in = {.width = s->in_x, .outside = outside};
     dw_output to = {.ld = out->ld_q, .n = (s->out_x + streams - 1) / streams};
     memset(outside, a->zero_point ? a->zero_point[0] : 0, sizeof outside);
-    dw_block_make(a, b, out, first, n, width, &w);
+    dw_block_make(a, b, out, part->channel, part->channels, width, &w);
     for (int64_t i = 0; i < streams; i++)
         to.first[i] = i * to.n < s->out_x - to.n ? i * to.n : s->out_x - to.n;
-    for (int64_t y = 0; y < s->out_y; y += rows) {
-        const int64_t y0 = y < s->out_y - rows ? y : s->out_y - rows;
+    for (int64_t y = part->row; y < part->row + part->rows; y += rows) {
+        const int64_t y0 = y < last ? y : last;
         for (int64_t r = 0; r < 4; r++) {
             const int64_t at = y0 * s->stride + r - s->pad;
             const int inside = at >= 0 && at < s->in_y;
-            in.row[r] = inside ? a->codes + at * s->in_x * a->ld + first : outside;
+            in.row[r] = inside ? a->codes + at * s->in_x * a->ld + part->channel : outside;
             in.step[r] = inside ? a->ld : 0;
         }
         for (int64_t r = 0; r < rows; r++)
-            to.q[r] = out->q + (y0 + r) * s->out_x * out->ld_q + first;
+            to.q[r] = out->q + (y0 + r) * s->out_x * out->ld_q + part->channel;
         dw_line_of(&w, &in, &to, s->pad, s->stride, streams);
     }
 }
 
-static void dw_image(const dfqi_conv_shape *s, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                     const dfqi_int_output *out)
+static void dw_image(const dfqi_conv_shape *s, int64_t first, int64_t rows, const dfqi_int_rows *a,
+                     const dfqi_int_matrix *b, const dfqi_int_output *out)
 {
-    for (int64_t j = 0; j < s->c; j += DW_BYTES)
-        dw_channels(s, a, b, out, j, s->c - j < DW_BYTES ? s->c - j : DW_BYTES);
+    for (int64_t j = 0; j < s->c; j += DW_BYTES) {
+        const dw_part part = {first, rows, j, s->c - j < DW_BYTES ? s->c - j : DW_BYTES};
+        dw_channels(s, &part, a, b, out);
+    }
 }
 
 #endif

@@ -13,13 +13,13 @@ static int64_t rows_of_block(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     return rows > LEAST ? rows : LEAST;
 }
 
-void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
-                      const dfqi_int_output *out)
+void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
+                           const dfqi_int_matrix *b, const dfqi_int_output *out)
 {
-    const int64_t span = 0, block = rows_of_block(a, b, out);
-    for (int64_t i = 0; i < m; i += block) {
+    const int64_t span = 0, block = rows_of_block(a, b, out), end = first + m;
+    for (int64_t i = first; i < end; i += block) {
         const tile_rows rows = {.x = a->codes + i * a->ld,
-                                .n = m - i < block ? m - i : block,
+                                .n = end - i < block ? end - i : block,
                                 .step = a->ld,
                                 .spans = 1,
                                 .span = &span,
@@ -30,4 +30,10 @@ void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *
             INT_ISA(tiles)(&panels, &rows);
         }
     }
+}
+
+void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,
+                      const dfqi_int_output *out)
+{
+    INT_ISA(product_rows)(0, m, a, b, out);
 }

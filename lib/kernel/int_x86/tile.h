@@ -39,6 +39,10 @@ static inline void tile_panels_at(const dfqi_int_rows *a, const dfqi_int_matrix 
         INT_ISA(finish_columns)(a, b, out, first + i * DFQI_INT_PANEL, &p->columns[i]);
 }
 
+/* Rows first .. first + m - 1 of a product. */
+void INT_ISA(product_rows)(int64_t first, int64_t m, const dfqi_int_rows *a,
+                           const dfqi_int_matrix *b, const dfqi_int_output *out);
+
 /* All rows of r times these panels. */
 void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r);
 
