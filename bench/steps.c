@@ -120,9 +120,10 @@ static dfqi_id build_loss(bench *b, int step, const dfqi_taps *taps, dfqi_id lab
     }
     term[0] = dfqi_cross_entropy(g, taps->logits, labels);
     if (step == TRAIN) return dfqi_total(g, 1, term, (float[]){1.0f});
-    term[1] = dfqi_inter_head(g, taps->raw[0], 1, DFQI_DISTANCE_SQUARE);
+    term[1] = dfqi_inter_head(g, taps->raw[0], 1, 1, DFQI_DISTANCE_SQUARE);
     for (int64_t i = 1; i < depth; i++)
-        term[1] = dfqi_add(g, term[1], dfqi_inter_head(g, taps->raw[i], 1, DFQI_DISTANCE_SQUARE));
+        term[1] =
+            dfqi_add(g, term[1], dfqi_inter_head(g, taps->raw[i], 1, 1, DFQI_DISTANCE_SQUARE));
     return dfqi_total(g, 2, term, (float[]){1.0f, 1.0f / (float)depth});
 }
 

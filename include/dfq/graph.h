@@ -27,7 +27,8 @@ enum {
     DFQ_FAMILY_RESNET = 1,    /**< ResNet, for small images or for ImageNet */
     DFQ_FAMILY_MOBILENET = 2, /**< MobileNetV2 */
     DFQ_FAMILY_MBCONV = 3,    /**< inverted bottlenecks, found by a co-exploration */
-    DFQ_FAMILY_STAGES = 4     /**< stages of transformer blocks, found by a co-exploration */
+    DFQ_FAMILY_STAGES = 4,    /**< stages of transformer blocks, found by a co-exploration */
+    DFQ_FAMILY_SWIN = 5       /**< Swin, of version 1 */
 };
 
 /** Description of a network. Filled by dfq_graph_get_info(). */

@@ -216,7 +216,7 @@ static dfq_status quantize_without(const dfq_graph *graph, const dfq_quantize_op
                                    dfq_graph **out_graph)
 {
     dfq_quantize_options o = defaults;
-    if (graph->net.arch.family != DFQI_FAMILY_VIT) return quantize(graph, NULL, options, out_graph);
+    if (dfqi_arch_blocks(&graph->net.arch) == 0) return quantize(graph, NULL, options, out_graph);
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
     DFQI_TRY(check(graph->ctx, &o));
     if (o.drawn_images == 0) o.drawn_images = DFQ_DRAWN_IMAGES;

@@ -63,6 +63,7 @@ static float *factors(dfqi_onnx *e, int64_t heads, int64_t count, const dfqi_onn
 float dfqi_onnx_take_factor(dfqi_onnx *e, const dfqi_node *n)
 {
     const dfqi_node *reader = dfqi_onnx_reader(e, n);
+    if (reader && reader->op == DFQI_OP_WINDOW_BIAS) reader = dfqi_onnx_reader(e, reader);
     if (!reader || reader->op != DFQI_OP_SOFTMAX || e->values[n->out[0]].scaled) return 1.0f;
     e->values[n->out[0]].scaled = true;
     return reader->attr.f[0];

@@ -211,6 +211,11 @@ dfqi_emit dfqi_onnx_emitter(dfqi_op_kind op)
         [DFQI_OP_SELECT_TOKEN] = dfqi_emit_select_token,
         [DFQI_OP_SPLIT_HEADS] = dfqi_emit_split_heads,
         [DFQI_OP_JOIN_HEADS] = dfqi_emit_join_heads,
+        [DFQI_OP_WINDOWS] = dfqi_emit_move_tokens,
+        [DFQI_OP_UNWINDOW] = dfqi_emit_move_tokens,
+        [DFQI_OP_MERGE] = dfqi_emit_move_tokens,
+        [DFQI_OP_RELATIVE_BIAS] = emit_nothing, /* window_bias writes it */
+        [DFQI_OP_WINDOW_BIAS] = dfqi_emit_window_bias,
         [DFQI_OP_CHANNELS_LAST] = dfqi_emit_channels,
         [DFQI_OP_RESHAPE] = emit_reshape,
         [DFQI_OP_SUBSAMPLE_PAD] = dfqi_emit_subsample_pad,

@@ -79,6 +79,9 @@ void dfqi_onnx_walk(dfqi_onnx *e, dfqi_id logits);
 /* The token of its operands that a node reads, or DFQI_TOKEN_ALL. */
 int32_t dfqi_onnx_token(const dfqi_onnx *e, const dfqi_node *n);
 
+/* Values [B,W*H,N,d] of the heads of windows become [B*W,H,N,d], which is how they are written; the
+ * graph does not run any more. */
+void dfqi_onnx_windows_as_images(dfqi_graph *g);
 /* Writes a graph of `m` with the input x. */
 DFQI_CHECKED dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_id x,
                                               dfqi_id logits, const dfqi_onnx_options *o,
@@ -215,6 +218,8 @@ void dfqi_emit_tokens(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_select_token(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_split_heads(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_join_heads(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_move_tokens(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_window_bias(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_batchnorm(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_channels(dfqi_onnx *e, const dfqi_node *n);

@@ -57,7 +57,7 @@ void dfqi_emit_split_heads(dfqi_onnx *e, const dfqi_node *n)
     const dfqi_value *y = dfqi_graph_value(e->g, n->out[0]);
     int64_t width = y->dims[1] * y->dims[3];
     const int64_t sizes[3] = {width, width, width},
-                  dims[4] = {0, y->dims[2], y->dims[1], y->dims[3]};
+                  dims[4] = {n->attr.i[3] > 1 ? -1 : 0, y->dims[2], y->dims[1], y->dims[3]};
     dfqi_ref part[3], x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME);
     part[0] = x;
     if (n->n_out > 1) {
@@ -73,7 +73,8 @@ void dfqi_emit_join_heads(dfqi_onnx *e, const dfqi_node *n)
 {
     const dfqi_value *y = dfqi_graph_value(e->g, n->out[0]);
     dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_TOKENS_FIRST);
-    x = dfqi_onnx_reshape(e, x, 3, (int64_t[]){0, y->dims[1], y->dims[2]});
+    int64_t images = n->attr.i[3] > 1 ? -1 : 0;
+    x = dfqi_onnx_reshape(e, x, 3, (int64_t[]){images, y->dims[1], y->dims[2]});
     dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_SAME);
 }
 

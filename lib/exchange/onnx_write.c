@@ -228,6 +228,7 @@ dfq_status dfqi_onnx_write(const dfqi_model *m, const dfqi_onnx_options *o,
     dfqi_id x;
     if (o->int4) DFQI_TRY(check_int4(m));
     DFQI_TRY(dfqi_model_graph(m, 1, &g, &x, &taps));
+    dfqi_onnx_windows_as_images(g);
     dfq_status status = dfqi_onnx_write_graph(m, g, x, taps.logits, o, to, out);
     dfqi_graph_free(g);
     return status;

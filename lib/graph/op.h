@@ -59,8 +59,6 @@ typedef enum dfqi_op_kind {
     DFQI_OP_DROP_TOKEN,
     DFQI_OP_SELECT_TOKEN,
     DFQI_OP_SCATTER_TOKEN,
-    DFQI_OP_SPLIT_HEADS,
-    DFQI_OP_JOIN_HEADS,
     DFQI_OP_SUM_BATCH,
     DFQI_OP_ROLL,
     DFQI_OP_CHANNEL_AFFINE,
@@ -133,6 +131,18 @@ typedef enum dfqi_op_kind {
     DFQI_OP_CONCAT,
     DFQI_OP_CHANNELS,
     DFQI_OP_CHANNELS_DX,
+    /* heads */
+    DFQI_OP_SPLIT_HEADS,
+    DFQI_OP_JOIN_HEADS,
+    /* windows of a map of tokens */
+    DFQI_OP_WINDOWS,
+    DFQI_OP_UNWINDOW,
+    DFQI_OP_MERGE,
+    DFQI_OP_UNMERGE,
+    DFQI_OP_RELATIVE_BIAS,
+    DFQI_OP_RELATIVE_BIAS_DX,
+    DFQI_OP_WINDOW_BIAS,
+    DFQI_OP_WINDOW_SUM,
     DFQI_OP_COUNT
 } dfqi_op_kind;
 

@@ -81,6 +81,11 @@ dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
 dfqi_id dfqi_split_heads(dfqi_graph *g, dfqi_id x, int64_t heads, int64_t parts);
 /* o[B,H,N,d] -> [B,N,H*d]. */
 dfqi_id dfqi_join_heads(dfqi_graph *g, dfqi_id o);
+/* The same for the heads of each of W windows: x[B,W*N,parts*H*d] <-> [B,W*H,N,d], the heads of the
+ * first window first. */
+dfqi_id dfqi_split_window_heads(dfqi_graph *g, dfqi_id x, int64_t windows, int64_t heads,
+                                int64_t parts);
+dfqi_id dfqi_join_window_heads(dfqi_graph *g, dfqi_id o, int64_t windows);
 /* The leading part of an unbatched x[R,C] -> [rows,cols]: x has `groups` equal groups of rows, and
  * the result has the first rows/groups rows of each group and their first cols columns. x[R] with
  * cols 1 -> [rows]. */
@@ -91,6 +96,32 @@ dfqi_id dfqi_sum_batch(dfqi_graph *g, dfqi_id x, dfqi_id like, int64_t first, fl
 dfqi_id dfqi_roll(dfqi_graph *g, dfqi_id x, dfqi_id offsets);
 /* x[B,C,Y,X] * scale[B,C] + shift[B,C]. */
 dfqi_id dfqi_channel_affine(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id shift);
+
+/* -- windows of a map of tokens ---------------------------------------------------------------- */
+
+/* A map of height x width tokens, cut into windows of side x side row by row after it was rolled by
+ * `shift` to the left and up. Where windows stick out, the map is padded by zeros at its right and
+ * lower end: after it was rolled, or with pad_first before. */
+typedef struct dfqi_windowing {
+    int64_t height, width, side, shift, pad_first;
+} dfqi_windowing;
+
+int64_t dfqi_window_count(const dfqi_windowing *w);
+/* x[B,height*width,C] -> [B,windows*side^2,C], window after window; and back, without padding. */
+dfqi_id dfqi_windows(dfqi_graph *g, dfqi_id x, const dfqi_windowing *w);
+dfqi_id dfqi_unwindow(dfqi_graph *g, dfqi_id x, const dfqi_windowing *w);
+/* Squares of 2 x 2 tokens as one: x[B,height*width,C] -> [B,ceil(height/2)*ceil(width/2),4*C],
+ * parts in the order (0,0), (1,0), (0,1), (1,1) of (row, column); zeros outside of the map. */
+dfqi_id dfqi_merge(dfqi_graph *g, dfqi_id x, int64_t height, int64_t width);
+/* A table of biases by relative position, [(2*side-1)^2,H], times `factor`, for each pair of tokens
+ * of a window: [H,side^2,side^2]. */
+dfqi_id dfqi_relative_bias(dfqi_graph *g, dfqi_id table, int64_t side, float factor);
+/* raw[B,windows*H,n,n] + bias[H,n,n], n = side^2, plus `mask` where query and key of a window come
+ * from different ends of the map, which the shift made neighbours. */
+dfqi_id dfqi_window_bias(dfqi_graph *g, dfqi_id raw, dfqi_id bias, const dfqi_windowing *w,
+                         float mask);
+/* Adds the mask of a window_bias node to the scores y[rows,n] of queries first.. of a window. */
+void dfqi_window_mask(const dfqi_attr *attr, int64_t window, int64_t first, int64_t rows, float *y);
 
 /* -- images: feature maps are channels-last, [B,Y,X,C] ----------------------------------------- */
 
@@ -150,9 +181,11 @@ dfqi_id dfqi_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id labels);
 dfqi_id dfqi_soft_cross_entropy(dfqi_graph *g, dfqi_id logits, dfqi_id targets);
 /* T^2 KL(softmax(teacher/T) || softmax(student/T)), gradient to the student. */
 dfqi_id dfqi_kl(dfqi_graph *g, dfqi_id student, dfqi_id teacher, float temperature);
-/* Mean distance over queries and ordered head pairs of raw products r[B,H,N,N], the first `drop`
- * tokens left out (L_IH of docs/METHODS.md, Synthetic images). */
-dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop, dfqi_distance distance);
+/* Mean distance over queries and ordered pairs of heads of one window of raw products
+ * r[B,windows*H,N,N], the first `drop` tokens left out (L_IH of docs/METHODS.md, Synthetic
+ * images). */
+dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t windows, int64_t drop,
+                        dfqi_distance distance);
 /* 1 - mean structural similarity of teacher and student head outputs [B,H,N,d] (docs/METHODS.md,
  * Tuning). */
 dfqi_id dfqi_head_ssim(dfqi_graph *g, dfqi_id teacher, dfqi_id student, int64_t drop);
@@ -167,7 +200,9 @@ dfqi_id dfqi_fill(dfqi_graph *g, dfqi_id like, float value);
 
 /* -- fake quantization (straight-through gradients; docs/METHODS.md, Quantizers) -------------- */
 
-/* x on the grid of scale: [1], or [C] one for each channel; for x[B,H,N,d] [1], [H] or [H*d].
+/* Heads of one window of x[B,W*H,N,d]: W is that of the split that made x, else 1. */
+int64_t dfqi_heads_of(const dfqi_graph *g, const dfqi_value *x);
+/* x on the grid of scale: [1], or [C] one for each channel; for x[B,W*H,N,d] [1], [H] or [H*d].
  * zero_point is like scale, or DFQI_NONE. Codes qmin..qmax. The gradients of scale and zero_point
  * are multiplied by scale_grad_mult and zero_point_grad_mult. */
 dfqi_id dfqi_fq(dfqi_graph *g, dfqi_id x, dfqi_id scale, dfqi_id zero_point, float qmin, float qmax,

@@ -157,94 +157,6 @@ static void scatter_run(const dfqi_run *r)
                (size_t)d * sizeof(float));
 }
 
-/* -- heads: attr i[0] heads, i[1] parts -------------------------------------------------------- */
-
-static dfq_status split_shape(dfqi_graph *g, dfqi_node *n)
-{
-    const dfqi_value *x = dfqi_in(g, n, 0);
-    int64_t h = n->attr.i[0], parts = n->attr.i[1];
-    if (h < 1 || (parts != 1 && parts != 3))
-        return dfqi_fail(
-            g->ctx, DFQ_E_SHAPE,
-            "split_heads: heads is %lld, must be 1 or more; parts is %lld, must be 1 or 3",
-            (long long)h, (long long)parts);
-    if (x->rank != 3 || !x->batched || x->dims[2] / parts % h || x->dims[2] % parts)
-        return dfqi_bad_shape(g, n, 0, "[B,N,parts*H*d]");
-    int64_t dims[4] = {x->dims[0], h, x->dims[1], x->dims[2] / (h * parts)};
-    n->n_out = (int32_t)parts;
-    for (int32_t i = 0; i < n->n_out; i++) dfqi_out(g, n, i, 1, 4, dims);
-    return DFQ_OK;
-}
-
-/* rows[N, stride] columns at..at+d  <->  head[N, d] */
-static void move_head(int64_t n, int64_t d, float *rows, int64_t stride, float *head, int back)
-{
-    for (int64_t i = 0; i < n; i++)
-        memcpy(back ? rows + i * stride : head + i * d, back ? head + i * d : rows + i * stride,
-               (size_t)d * sizeof(float));
-}
-
-/* wide[B,N,parts*H*d] <-> part[k][B,H,N,d]; absent parts read as zero. */
-static void move_heads(int64_t images, const int64_t *head_dims, int64_t parts, float *wide,
-                       const dfqi_arg *part, int back)
-{
-    int64_t h = head_dims[1], n = head_dims[2], d = head_dims[3], stride = parts * h * d;
-    for (int64_t b = 0; b < images; b++)
-        for (int64_t k = 0; k < parts; k++)
-            for (int64_t i = 0; i < h; i++) {
-                float *rows = wide + b * n * stride + (k * h + i) * d;
-                if (part[k].data)
-                    move_head(n, d, rows, stride, part[k].data + (b * h + i) * n * d, back);
-                else if (back)
-                    for (int64_t t = 0; t < n; t++)
-                        memset(rows + t * stride, 0, (size_t)d * sizeof(float));
-            }
-}
-
-static void split_run(const dfqi_run *r)
-{
-    int64_t h = r->attr->i[0], parts = r->attr->i[1];
-    int64_t dims[4] = {0, h, r->in[0].dims[1], r->in[0].dims[2] / (h * parts)};
-    move_heads(r->images, dims, parts, r->in[0].data, r->out, 0);
-}
-
-static void split_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
-                       dfqi_id *din)
-{
-    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_JOIN_HEADS, &n->attr, (int32_t)n->attr.i[1], dout);
-}
-
-static dfq_status join_shape(dfqi_graph *g, dfqi_node *n)
-{
-    const dfqi_value *o = NULL;
-    for (int32_t i = 0; i < n->n_in; i++)
-        if (n->in[i] >= 0) o = dfqi_in(g, n, i);
-    for (int32_t i = 0; o && i < n->n_in; i++)
-        if (n->in[i] >= 0 && !dfqi_same_shape(o, dfqi_in(g, n, i))) o = NULL;
-    if (!o || o->rank != 4 || !o->batched)
-        return dfqi_fail(g->ctx, DFQ_E_SHAPE,
-                         "join_heads: all operands must have one shape [B,H,N,d]");
-    n->attr.i[0] = o->dims[1];
-    n->attr.i[1] = n->n_in;
-    n->attr.i[2] = o->dims[3];
-    dfqi_out(g, n, 0, 1, 3, (int64_t[]){o->dims[0], o->dims[2], n->n_in * o->dims[1] * o->dims[3]});
-    return DFQ_OK;
-}
-
-static void join_run(const dfqi_run *r)
-{
-    int64_t dims[4] = {0, r->attr->i[0], r->out[0].dims[1], r->attr->i[2]};
-    move_heads(r->images, dims, r->attr->i[1], r->out[0].data, r->in, 1);
-}
-
-static void join_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
-                      dfqi_id *din)
-{
-    dfqi_id first = dfqi_split_heads(g, dout[0], n->attr.i[0], n->attr.i[1]);
-    for (int32_t i = 0; i < n->n_in; i++)
-        if (want[i]) din[i] = dfqi_graph_output(g, first, i);
-}
-
 /* -- sum over the batch: operands x, like; attr i[0] first element, f[0] scale ----------------- */
 
 static dfq_status sum_batch_shape(dfqi_graph *g, dfqi_node *n)
@@ -354,17 +266,6 @@ dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index)
     return dfqi_make(g, DFQI_OP_SELECT_TOKEN, &a, 1, &x);
 }
 
-dfqi_id dfqi_split_heads(dfqi_graph *g, dfqi_id x, int64_t heads, int64_t parts)
-{
-    dfqi_attr a = {.i = {heads, parts}};
-    return dfqi_make(g, DFQI_OP_SPLIT_HEADS, &a, 1, &x);
-}
-
-dfqi_id dfqi_join_heads(dfqi_graph *g, dfqi_id o)
-{
-    return dfqi_make(g, DFQI_OP_JOIN_HEADS, NULL, 1, &o);
-}
-
 dfqi_id dfqi_sum_batch(dfqi_graph *g, dfqi_id x, dfqi_id like, int64_t first, float scale)
 {
     dfqi_attr a = {.i = {first}, .f = {scale}};
@@ -389,8 +290,6 @@ const dfqi_op dfqi_ops_layout[] = {
     {"drop_token", 1, 1, 1, 0, drop_token_shape, drop_token_run, NULL, NULL, NULL, NULL},
     {"select_token", 1, 1, 1, 0, select_shape, select_run, select_grad, NULL, NULL, NULL},
     {"scatter_token", 1, 1, 1, 0, scatter_shape, scatter_run, NULL, NULL, NULL, NULL},
-    {"split_heads", 1, 1, 3, 0, split_shape, split_run, split_grad, NULL, NULL, NULL},
-    {"join_heads", 0, 3, 1, 0, join_shape, join_run, join_grad, NULL, NULL, NULL},
     {"sum_batch", 2, 2, 1, DFQI_OPF_WHOLE, sum_batch_shape, sum_batch_run, NULL, NULL, NULL, NULL},
     {"roll", 2, 2, 1, 0, roll_shape, roll_run, roll_grad, NULL, NULL, NULL},
     {"channel_affine", 2, 3, 1, 0, affine_shape, affine_run, affine_grad, NULL, NULL, NULL},

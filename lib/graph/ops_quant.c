@@ -8,18 +8,26 @@
  * scale_grad_mult, zero_point_grad_mult; i[0] 1: straight through everywhere, no gradient to scale
  * and zero_point ----------------------------------------------------------------------------- */
 
-/* How an operand is split into parts, each with its own grid. Values with heads, [B,H,N,d], have
- * one part for each head when there are H or H * d scales. All other values have one part an
- * image. */
+/* How an operand is split into parts, each with its own grid. Values with heads, [B,W*H,N,d], have
+ * one part for each head of each window when there are H or H * d scales, and all windows have the
+ * same grids. All other values have one part an image. attr i[1]: H. */
 typedef struct fq_parts {
     int64_t parts, rows, cols, scales; /* scales: of one part, 1 or cols */
+    int64_t heads;                     /* parts with grids of their own */
 } fq_parts;
+
+int64_t dfqi_heads_of(const dfqi_graph *g, const dfqi_value *x)
+{
+    const dfqi_node *n = x->node < 0 ? NULL : &g->nodes[x->node];
+    return n && n->op == DFQI_OP_SPLIT_HEADS ? x->dims[1] / n->attr.i[3] : x->dims[1];
+}
 
 static dfq_status fq_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     int64_t scales = dfqi_value_count(dfqi_in(g, n, 1));
-    int64_t heads = x->rank == 4 ? x->dims[1] : 1;
+    int64_t heads = x->rank == 4 ? dfqi_heads_of(g, x) : 1;
+    n->attr.i[1] = heads;
     if (!x->batched || x->rank < 2) return dfqi_bad_shape(g, n, 0, "[B,..,C]");
     if (dfqi_in(g, n, 1)->batched ||
         (scales != 1 && scales != heads && scales != heads * dfqi_value_last(x)))
@@ -34,8 +42,8 @@ static fq_parts parts_of(const dfqi_run *r)
     const dfqi_arg *x = &r->in[0];
     int64_t scales = r->in[1].count, cols = x->dims[x->rank - 1];
     if (x->rank != 4 || scales == 1)
-        return (fq_parts){1, x->count / r->images / cols, cols, scales};
-    return (fq_parts){x->dims[1], x->dims[2], cols, scales / x->dims[1]};
+        return (fq_parts){1, x->count / r->images / cols, cols, scales, 1};
+    return (fq_parts){x->dims[1], x->dims[2], cols, scales / r->attr->i[1], r->attr->i[1]};
 }
 
 static dfqi_grid grid_of(const dfqi_run *r, const fq_parts *p, int64_t part)
@@ -51,7 +59,7 @@ static void fq_run(const dfqi_run *r)
 {
     fq_parts p = parts_of(r);
     for (int64_t i = 0; i < r->images * p.parts; i++) {
-        dfqi_grid grid = grid_of(r, &p, i % p.parts);
+        dfqi_grid grid = grid_of(r, &p, i % p.heads);
         int64_t at = i * p.rows * p.cols;
         r->k->fq(p.rows, p.cols, &grid, r->in[0].data + at, r->out[0].data + at);
     }
@@ -92,13 +100,20 @@ static void fq_dx_run(const dfqi_run *r)
     fq_parts p = parts_of(r);
     int sums = r->out[1].data || r->out[2].data;
     for (int64_t i = 0; i < r->images * p.parts; i++) {
-        dfqi_grid grid = grid_of(r, &p, i % p.parts);
-        int64_t at = i * p.rows * p.cols, s = i * p.scales;
-        /* the kernel writes both sums or none; an unread sum goes to scratch memory */
-        float *dscale = r->out[1].data ? r->out[1].data + s : r->scratch;
-        float *dzero_point = r->out[2].data ? r->out[2].data + s : r->scratch + p.scales;
+        dfqi_grid grid = grid_of(r, &p, i % p.heads);
+        int64_t at = i * p.rows * p.cols, window = i % p.parts / p.heads;
+        int64_t s = (i / p.parts * p.heads + i % p.heads) * p.scales;
+        float *to[2] = {r->out[1].data ? r->out[1].data + s : NULL,
+                        r->out[2].data ? r->out[2].data + s : NULL};
+        /* the kernel writes both sums or none; an unread sum, and one that is to be added to those
+         * of the windows before, goes to scratch memory */
+        float *own[2] = {r->scratch, r->scratch + p.scales};
+        for (int k = 0; k < 2; k++)
+            if (to[k] && window == 0) own[k] = to[k];
         r->k->fq_bwd(p.rows, p.cols, &grid, r->in[0].data + at, r->in[3].data + at,
-                     r->out[0].data + at, sums ? dscale : NULL, sums ? dzero_point : NULL);
+                     r->out[0].data + at, sums ? own[0] : NULL, sums ? own[1] : NULL);
+        for (int k = 0; k < 2; k++)
+            if (to[k] && window > 0) r->k->axpy((size_t)p.scales, 1.0f, own[k], to[k]);
     }
 }
 

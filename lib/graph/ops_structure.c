@@ -5,13 +5,15 @@
 #include <math.h>
 #include <string.h>
 
-/* -- inter-head similarity: r[B,H,N,N]; attr i = dropped, distance; gradient: r, dloss --------- */
+/* -- inter-head similarity: r[B,windows H,N,N]; attr i = dropped, distance, windows; gradient: r,
+ * dloss ---------------------------------------------------------------------------------------- */
 
 static dfq_status inter_head_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *r = dfqi_in(g, n, 0);
-    if (r->rank != 4 || r->dims[2] != r->dims[3] || n->attr.i[0] < 0 || r->dims[2] <= n->attr.i[0])
-        return dfqi_bad_shape(g, n, 0, "raw query-key products [B,H,N,N]");
+    if (r->rank != 4 || r->dims[2] != r->dims[3] || n->attr.i[0] < 0 ||
+        r->dims[2] <= n->attr.i[0] || n->attr.i[2] < 1 || r->dims[1] % n->attr.i[2])
+        return dfqi_bad_shape(g, n, 0, "raw query-key products [B,windows*H,N,N]");
     return dfqi_shape_per_image(g, n);
 }
 
@@ -19,22 +21,24 @@ static int64_t inter_head_scratch(const dfqi_graph *g, const dfqi_node *n, int64
 {
     const dfqi_value *r = dfqi_in(g, n, 0);
     (void)images;
-    return 3 * r->dims[1] * r->dims[2];
+    return 3 * r->dims[1] / n->attr.i[2] * r->dims[2];
 }
 
 static double inter_head_norm(const dfqi_run *r)
 {
-    const int64_t *d = r->in[0].dims;
-    return 1.0 / ((double)(d[2] - r->attr->i[0]) * (double)d[1] * (double)d[1]);
+    const int64_t *d = r->in[0].dims, windows = r->attr->i[2];
+    return 1.0 / ((double)(d[2] - r->attr->i[0]) * (double)d[1] * (double)d[1] / (double)windows);
 }
 
 static void inter_head_run(const dfqi_run *r)
 {
-    const int64_t *d = r->in[0].dims;
-    int64_t image = d[1] * d[2] * d[3];
+    const int64_t *d = r->in[0].dims, windows = r->attr->i[2], h = d[1] / windows;
+    int64_t size = h * d[2] * d[3];
     for (int64_t b = 0; b < r->images; b++) {
-        double sum = r->k->inter_head(d[1], d[2], r->attr->i[0], (dfqi_distance)r->attr->i[1],
-                                      r->in[0].data + b * image, 0, NULL, r->scratch);
+        double sum = 0;
+        for (int64_t w = b * windows; w < (b + 1) * windows; w++)
+            sum += r->k->inter_head(h, d[2], r->attr->i[0], (dfqi_distance)r->attr->i[1],
+                                    r->in[0].data + w * size, 0, NULL, r->scratch);
         r->out[0].data[b] = (float)(inter_head_norm(r) * sum);
     }
 }
@@ -48,12 +52,13 @@ static void inter_head_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *do
 
 static void inter_head_dx_run(const dfqi_run *r)
 {
-    const int64_t *d = r->in[0].dims;
-    int64_t image = d[1] * d[2] * d[3];
-    for (int64_t b = 0; b < r->images; b++)
-        r->k->inter_head(d[1], d[2], r->attr->i[0], (dfqi_distance)r->attr->i[1],
-                         r->in[0].data + b * image, (float)(r->in[1].data[b] * inter_head_norm(r)),
-                         r->out[0].data + b * image, r->scratch);
+    const int64_t *d = r->in[0].dims, windows = r->attr->i[2], h = d[1] / windows;
+    int64_t size = h * d[2] * d[3];
+    for (int64_t w = 0; w < r->images * windows; w++)
+        r->k->inter_head(h, d[2], r->attr->i[0], (dfqi_distance)r->attr->i[1],
+                         r->in[0].data + w * size,
+                         (float)(r->in[1].data[w / windows] * inter_head_norm(r)),
+                         r->out[0].data + w * size, r->scratch);
 }
 
 /* -- head-wise structural distance: t, s [B,H,N,d]; attr i[0] dropped; gradient: t, s, dloss --- */
@@ -219,9 +224,10 @@ static void tv_dx_run(const dfqi_run *r)
 
 /* -- builders ---------------------------------------------------------------------------------- */
 
-dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t drop, dfqi_distance distance)
+dfqi_id dfqi_inter_head(dfqi_graph *g, dfqi_id r, int64_t windows, int64_t drop,
+                        dfqi_distance distance)
 {
-    dfqi_attr a = {.i = {drop, distance}};
+    dfqi_attr a = {.i = {drop, distance, windows}};
     return dfqi_make(g, DFQI_OP_INTER_HEAD, &a, 1, &r);
 }
 

@@ -43,6 +43,8 @@ typedef struct dfqi_family_row {
     const char *names[2]; /* how the architectures' names begin */
     /* Do the tensors of a file without an architecture's name look like this family? */
     bool (*fits)(const dfqi_safetensors *st);
+    /* Is a tensor of this name of no use, though files may have it? NULL: none is. */
+    bool (*needless)(const char *name);
     /* Fills `a`, whose family and name (maybe empty) are set, from names and shapes. Other
      * properties get assumed values. */
     DFQI_CHECKED dfq_status (*find)(const dfqi_safetensors *st, const char *path, dfqi_arch *a);
@@ -72,13 +74,16 @@ typedef struct dfqi_family_row {
     void (*expect)(const dfqi_arch *a, dfqi_expect *out);
     void (*forward)(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                     dfqi_taps *taps);
+    /* Blocks with attention, and the attention of one of them. NULL: losses cannot look at it. */
+    int64_t (*blocks)(const dfqi_arch *a);
+    void (*attention)(const dfqi_arch *a, int64_t block, dfqi_attention *out);
     /* The parts that touch the residual stream, all of them, and its channels. Returns their
      * number; out may be NULL. NULL: the stream of this family cannot be rotated. */
     int32_t (*stream)(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
 } dfqi_family_row;
 
 extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,
-    dfqi_family_derived;
+    dfqi_family_derived, dfqi_family_swin;
 const dfqi_family_row *dfqi_family_get(dfqi_family family);
 /* A network with the names of all parameters but without tensors, and the tensors that it expects:
  * expected[n_params], dfqi_free it. */
@@ -112,6 +117,7 @@ void dfqi_vit_transform(dfqi_arch *a);
 bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source);
+bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source);
 /* The tensor `name` of the given rank; the error text says that `expected` needs it. */
 DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path,
                                          const char *name, int32_t rank, const char *expected,

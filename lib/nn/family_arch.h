@@ -9,6 +9,17 @@ typedef struct dfqi_vit_arch {
     int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
 } dfqi_vit_arch;
 
+enum { DFQI_SWIN_STAGES = 8, DFQI_SWIN_DEPTH = 256, DFQI_SWIN_WINDOW = 64 };
+
+/* Channels and hidden channels double in each further stage, and tokens become a quarter. */
+typedef struct dfqi_swin_arch {
+    int64_t patch, width, hidden; /* of stage 0; hidden: inner width of the MLP */
+    int32_t stages;
+    int32_t depth[DFQI_SWIN_STAGES], heads[DFQI_SWIN_STAGES];
+    int32_t window[DFQI_SWIN_STAGES]; /* tokens along its side */
+    int32_t pad_first;                /* 1: a map is padded before it is rolled, not after */
+} dfqi_swin_arch;
+
 /* The code base whose parameter names a convolutional network has. */
 typedef enum dfqi_keys {
     DFQI_KEYS_TORCHVISION = 0,
@@ -41,6 +52,7 @@ typedef struct dfqi_derived_arch {
 
 typedef struct dfqi_family_arch {
     dfqi_vit_arch vit;
+    dfqi_swin_arch swin;
     dfqi_cnn_arch cnn; /* ResNet, MobileNetV2 */
     dfqi_derived_arch derived;
 } dfqi_family_arch;

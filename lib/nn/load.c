@@ -52,7 +52,7 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
     if (name)
         return dfqi_fail(
             st->ctx, DFQ_E_UNSUPPORTED,
-            "%s: architecture \"%.60s\" is not known; names begin with vit, deit, resnet "
+            "%s: architecture \"%.60s\" is not known; names begin with vit, deit, swin, resnet "
             "or mobilenet",
             path, name);
     const char *space = dfqi_st_meta_find(st, "dfq.supernet.space");
@@ -232,7 +232,7 @@ static dfq_status check_leftover(const dfqi_safetensors *st, const char *path,
     char what[96];
     for (int64_t i = 0; i < st->n_entries; i++) {
         const char *name = st->entries[i].name;
-        if (dfqi_network_find(net, name)) continue;
+        if (dfqi_network_find(net, name) || (row->needless && row->needless(name))) continue;
         row->describe(&net->arch, what, sizeof what);
         return dfqi_fail(st->ctx, DFQ_E_CORRUPT, "%s: tensor %.80s does not belong to %s", path,
                          name, what);

@@ -22,7 +22,7 @@ DFQI_CHECKED dfq_status dfqi_network_take(const dfqi_safetensors *st, const char
  * parameter's shape, no NaN or infinity, and variances above zero. On failure nothing changes. */
 DFQI_CHECKED dfq_status dfqi_network_set(dfqi_network *net, const char *name, const dfq_tensor *t);
 /* The metadata that describe `arch`, and their number; keys and values belong to `arena`. */
-enum { DFQI_ARCH_META = 13 };
+enum { DFQI_ARCH_META = 14 };
 DFQI_CHECKED dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,
                                        dfqi_st_meta out[DFQI_ARCH_META], int64_t *out_n);
 

@@ -96,6 +96,7 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
 
 static bool fits(const dfqi_safetensors *st)
 {
+    if (dfqi_family_swin.fits(st)) return false; /* which embeds patches as well */
     return dfqi_st_find(st, "patch_embed.proj.weight") || dfqi_st_find(st, "pos_embed");
 }
 
@@ -115,6 +116,23 @@ static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_a
     return dfqi_need_same(ctx, teacher, student, memcmp(a, b, sizeof *a) == 0);
 }
 
+static int64_t blocks(const dfqi_arch *a)
+{
+    return a->of.vit.depth;
+}
+
+static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
+{
+    const dfqi_vit_arch *v = &a->of.vit;
+    const int64_t side = a->image / v->patch;
+    (void)block; /* all are alike */
+    *out = (dfqi_attention){.heads = v->heads,
+                            .windows = 1,
+                            .tokens = side * side + 1,
+                            .width = v->width / v->heads,
+                            .drop = 1};
+}
+
 const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .fits = fits,
                                          .find = find,
@@ -126,4 +144,6 @@ const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .count = dfqi_vit_count,
                                          .expect = dfqi_vit_expect,
                                          .forward = dfqi_vit_forward,
+                                         .blocks = blocks,
+                                         .attention = attention,
                                          .stream = dfqi_vit_stream};

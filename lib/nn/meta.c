@@ -121,16 +121,16 @@ static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, 
 static dfq_status take_image_size(dfq_context *ctx, const char *path, int64_t size, dfqi_arch *a)
 {
     if (size == 0) return DFQ_OK;
-    if (a->family != DFQI_FAMILY_VIT)
+    if (a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_SWIN)
         return dfqi_fail(
             ctx, DFQ_E_INVALID,
             "%s: image_size is for vision transformers; %.63s takes images of any size "
             "by --image",
             path, a->name);
-    if (size < 1 || size > IMAGE_SIZE_MAX || size % a->of.vit.patch != 0)
+    if (size < 1 || size > IMAGE_SIZE_MAX || size % dfqi_arch_patch(a) != 0)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "%s: image_size is %lld, must be a multiple of the patch, %lld, up to %d",
-                         path, (long long)size, (long long)a->of.vit.patch, IMAGE_SIZE_MAX);
+                         path, (long long)size, (long long)dfqi_arch_patch(a), IMAGE_SIZE_MAX);
     if (a->crop <= 0 && a->source[DFQI_PROP_RESIZE] != DFQ_SOURCE_OPTION)
         a->resize = (int32_t)((double)a->resize * (double)size / (double)a->image);
     a->image = size;
@@ -163,6 +163,8 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_
         return DFQ_OK;
     case DFQI_PROP_BOTTLENECK:
         return meta_word(st, path, key, dfqi_bottleneck_words, &a->of.cnn.stride_first);
+    case DFQI_PROP_PADDING:
+        return meta_word(st, path, key, dfqi_padding_words, &a->of.swin.pad_first);
     case DFQI_PROP_ACTIVATION:
         return meta_word(st, path, key, (const char *[]){dfqi_activation_word(a), NULL}, &word);
     case DFQI_PROP_POOLING:

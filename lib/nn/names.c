@@ -119,6 +119,35 @@ bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
     return true;
 }
 
+/* timm's "swin_tiny_patch4_window7_224", the same with hyphens in transformers, and torchvision's
+ * "swin_t". */
+bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source)
+{
+    static const char *const words[] = {"tiny", "small", "base", "large"};
+    const char *at = name;
+    char begin[16];
+    if (strcmp(name, "swin_t") == 0 || strcmp(name, "swin_s") == 0 || strcmp(name, "swin_b") == 0) {
+        for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
+        return true;
+    }
+    for (int i = 0; i < 4 && at == name; i++)
+        for (int k = 0; k < 2 && at == name; k++) {
+            snprintf(begin, sizeof begin, "swin%c%s%c", "_-"[k], words[i], "_-"[k]);
+            (void)skip(&at, begin);
+        }
+    if (at == name || !skip(&at, "patch")) return true;
+    int64_t patch = number(&at), window = -1, image = -1;
+    if (*at++ && skip(&at, "window")) window = number(&at);
+    if (window > 0 && *at++) image = number(&at);
+    if (patch != a->of.swin.patch || window != a->of.swin.window[0]) return false;
+    if (image > 0 && image <= 4096 && a->source[DFQI_PROP_IMAGE] == DFQ_SOURCE_ASSUMED) {
+        a->image = image;
+        dfqi_vit_transform(a);
+    }
+    for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
+    return true;
+}
+
 /* -- convolutional networks -------------------------------------------------------------------- */
 
 /* Convolutions on the residual paths, the first, and the classifier. */

@@ -6,15 +6,11 @@
 
 #include "io/json.h"
 #include "nn/family.h"
+#include "nn/naming_priv.h"
 
 /* -- the table --------------------------------------------------------------------------------- */
 
-/* '#' stands for the number of a block, '*' at the end for the rest of a name. In `to`, a digit
- * behind '@' says that the tensor is a part of one: queries, keys or values. NULL: no network needs
- * it. */
-typedef struct dfqi_naming_pattern {
-    const char *from, *to;
-} pattern;
+typedef dfqi_naming_pattern pattern;
 
 static const pattern of_timm[] = {{"cls_token", "cls_token"},
                                   {"pos_embed", "pos_embed"},
@@ -77,12 +73,12 @@ static const dfqi_naming namings[] = {
 
 /* What training programs and wrappers put in front of names. */
 static const char *const prefixes[] = {"module.",  "model.", "_orig_mod.", "backbone.",
-                                       "encoder.", "vit.",   "deit."};
+                                       "encoder.", "vit.",   "deit.",      "swin."};
 enum { PREFIXES = sizeof prefixes / sizeof *prefixes, NAMINGS = sizeof namings / sizeof *namings };
 
 /* -- matching ---------------------------------------------------------------------------------- */
 
-enum { NAME_MAX_BYTES = 256, PARTS = 3 };
+enum { NAME_MAX_BYTES = 256, PARTS = 3, NUMBERS = 2 };
 
 /* The name without one prefix; NULL: it has none. */
 static const char *behind_prefix(const char *name)
@@ -100,9 +96,11 @@ static const char *behind_digits(const char *text)
     return text;
 }
 
-/* Does `name` match `from`? Then *number and *rest are what '#' and '*' stand for. */
-static bool matches(const char *from, const char *name, const char **number, const char **rest)
+/* Does `name` match `from`? Then number[] and *rest are what '#' and '*' stand for. */
+static bool matches(const char *from, const char *name, const char *number[NUMBERS],
+                    const char **rest)
 {
+    int n = 0;
     for (; *from; from++) {
         if (*from == '*') {
             *rest = name;
@@ -110,8 +108,8 @@ static bool matches(const char *from, const char *name, const char **number, con
         }
         if (*from == '#') {
             const char *end = behind_digits(name);
-            if (end == name) return false;
-            *number = name;
+            if (end == name || n == NUMBERS) return false;
+            number[n++] = name;
             name = end;
             continue;
         }
@@ -120,15 +118,29 @@ static bool matches(const char *from, const char *name, const char **number, con
     return *name == '\0';
 }
 
+/* What `to`, which begins with '#', has in place of it and of a sign behind it. *to goes behind
+ * these. */
+static void put_number(const char **to, const char *digits, char text[16])
+{
+    int64_t v = 0;
+    for (int i = 0; i < 9 && digits[i] >= '0' && digits[i] <= '9'; i++)
+        v = v * 10 + (digits[i] - '0');
+    const char sign = (*to)[1];
+    if (sign == '+' || sign == '/') ++*to;
+    snprintf(text, 16, "%lld", (long long)(sign == '+' ? v + 1 : sign == '/' ? v / 2 : v));
+}
+
 /* `to` with what '#' and '*' stand for. */
-static void fill(const char *to, const char *number, const char *rest, char out[NAME_MAX_BYTES])
+static void fill(const char *to, const char *const number[NUMBERS], const char *rest,
+                 char out[NAME_MAX_BYTES])
 {
     size_t at = 0;
+    int k = 0;
     for (; *to && at + 1 < NAME_MAX_BYTES; to++) {
-        const char *from = *to == '#' ? number : *to == '*' ? rest : to;
-        size_t n = *to == '#'   ? (size_t)(behind_digits(number) - number)
-                   : *to == '*' ? strlen(rest)
-                                : 1;
+        char text[16];
+        const char *from = *to == '#' ? text : *to == '*' ? rest : to;
+        if (*to == '#') put_number(&to, number[k++], text);
+        size_t n = from == to ? 1 : strlen(from);
         if (n > NAME_MAX_BYTES - 1 - at) n = NAME_MAX_BYTES - 1 - at;
         memcpy(out + at, from, n);
         at += n;
@@ -142,8 +154,8 @@ static const pattern *translate(const dfqi_naming *naming, const char *name,
 {
     for (; name; name = behind_prefix(name))
         for (const pattern *p = naming->patterns; p->from; p++) {
-            const char *number = "", *rest = "";
-            if (!matches(p->from, name, &number, &rest)) continue;
+            const char *number[NUMBERS] = {"", ""}, *rest = "";
+            if (!matches(p->from, name, number, &rest)) continue;
             if (p->to) fill(p->to, number, rest, out);
             return p;
         }
@@ -295,6 +307,8 @@ dfq_status dfqi_naming_apply(const dfqi_safetensors *st, const char *path, dfqi_
 {
     dfqi_safetensors view = {.ctx = st->ctx, .n_meta = st->n_meta, .meta = st->meta};
     const dfqi_naming *naming = NULL;
+    for (int k = 0; k < DFQI_NAMINGS_SWIN && !naming; k++)
+        if (has_mark(st, &dfqi_namings_swin[k])) naming = &dfqi_namings_swin[k];
     for (int k = 0; k < NAMINGS && !naming; k++)
         if (has_mark(st, &namings[k])) naming = &namings[k];
     view.entries = dfqi_calloc(st->ctx, (size_t)st->n_entries, sizeof *view.entries);
@@ -319,11 +333,14 @@ void dfqi_naming_view_fini(dfqi_safetensors *view)
 
 void dfqi_naming_assume(const dfqi_naming *naming, dfqi_arch *a)
 {
-    if (!naming || a->family != DFQI_FAMILY_VIT) return;
+    if (!naming || (a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_SWIN)) return;
     a->eps = naming->eps;
     if (naming->imagenet) dfqi_imagenet_statistics(a);
     if (naming->crop > 0) a->crop = naming->crop;
     if (naming->bilinear) a->filter = DFQI_BILINEAR;
+    if (a->family != DFQI_FAMILY_SWIN) return;
+    a->of.swin.pad_first = naming->pad_first;
+    a->source[DFQI_PROP_PADDING] = DFQ_SOURCE_TENSOR; /* names tell the library */
 }
 
 const char *dfqi_naming_word(const dfqi_naming *naming, const dfqi_arch *a)

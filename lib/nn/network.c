@@ -9,23 +9,41 @@
 const dfqi_family_row *dfqi_family_get(dfqi_family family)
 {
     static const dfqi_family_row *const rows[DFQI_FAMILY_COUNT] = {
-        &dfqi_family_vit, &dfqi_family_resnet, &dfqi_family_mobilenet, &dfqi_family_derived,
-        &dfqi_family_derived};
+        &dfqi_family_vit,     &dfqi_family_resnet,  &dfqi_family_mobilenet,
+        &dfqi_family_derived, &dfqi_family_derived, &dfqi_family_swin};
     return rows[family];
 }
 
-dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what)
+dfq_status dfqi_arch_need_attention(dfq_context *ctx, const dfqi_arch *a, const char *what)
 {
-    if (a->family == DFQI_FAMILY_VIT) return DFQ_OK;
-    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s is a %s, must be a ViT or DeiT for %s", a->name,
-                     dfqi_arch_is_cnn(a) ? "convolutional network"
-                                         : "vision transformer of a search space",
-                     what);
+    if (dfqi_family_get(a->family)->attention) return DFQ_OK;
+    return dfqi_fail(
+        ctx, DFQ_E_UNSUPPORTED, "%s is a %s, must be a ViT, DeiT or Swin for %s", a->name,
+        dfqi_arch_is_cnn(a) ? "convolutional network" : "vision transformer of a search space",
+        what);
+}
+
+int64_t dfqi_arch_blocks(const dfqi_arch *a)
+{
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    return row->blocks ? row->blocks(a) : 0;
+}
+
+void dfqi_arch_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
+{
+    dfqi_family_get(a->family)->attention(a, block, out);
+}
+
+int64_t dfqi_arch_patch(const dfqi_arch *a)
+{
+    if (a->family == DFQI_FAMILY_SWIN) return a->of.swin.patch;
+    return a->family == DFQI_FAMILY_STAGES ? a->of.derived.space.vit.patch : a->of.vit.patch;
 }
 
 int dfqi_arch_is_cnn(const dfqi_arch *a)
 {
-    return a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_STAGES;
+    return a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_STAGES &&
+           a->family != DFQI_FAMILY_SWIN;
 }
 
 void dfqi_network_fini(dfqi_network *net)

@@ -14,6 +14,7 @@ typedef enum dfqi_family {
     DFQI_FAMILY_MOBILENET,
     DFQI_FAMILY_MBCONV, /* derived from a search space, like the next */
     DFQI_FAMILY_STAGES, /* stages of transformer blocks */
+    DFQI_FAMILY_SWIN,
     DFQI_FAMILY_COUNT
 } dfqi_family;
 
@@ -76,13 +77,20 @@ typedef struct dfqi_norm_tap {
     dfqi_id gamma, beta, mean, var;
 } dfqi_norm_tap;
 
-/* Intermediate values of a forward pass. Arrays have one entry for each block of a vision
- * transformer; `norms` has one for each BatchNorm of a convolutional network. */
+/* The attention of a block. */
+typedef struct dfqi_attention {
+    int64_t heads, windows; /* H heads in each of W windows, which are 1 in a ViT or DeiT */
+    int64_t tokens, width;  /* N of a window, d channels of a head */
+    int64_t drop;           /* leading tokens that are no patches of the image: a class token */
+} dfqi_attention;
+
+/* Intermediate values of a forward pass. Arrays have one entry for each block with attention
+ * (dfqi_arch_blocks()); `norms` has one for each BatchNorm of a convolutional network. */
 typedef struct dfqi_taps {
     dfqi_id logits;
-    dfqi_id *raw;  /* query-key products before scale and softmax [B,H,N,N] */
-    dfqi_id *attn; /* softmax maps [B,H,N,N] */
-    dfqi_id *head; /* attention outputs before the projection [B,H,N,d] */
+    dfqi_id *raw;  /* query-key products before scale, bias and softmax [B,W*H,N,N] */
+    dfqi_id *attn; /* softmax maps [B,W*H,N,N] */
+    dfqi_id *head; /* attention outputs before the projection [B,W*H,N,d] */
     dfqi_norm_tap *norms;
 } dfqi_taps;
 
@@ -92,8 +100,14 @@ void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfq
 int dfqi_arch_is_derived(const dfqi_arch *a);
 /* Is it a convolutional network? */
 int dfqi_arch_is_cnn(const dfqi_arch *a);
-/* DFQ_E_UNSUPPORTED for another family; `what` asks for a vision transformer. */
-DFQI_CHECKED dfq_status dfqi_arch_need_vit(dfq_context *ctx, const dfqi_arch *a, const char *what);
+/* DFQ_E_UNSUPPORTED for a network without attention that losses may look at; `what` asks for it. */
+DFQI_CHECKED dfq_status dfqi_arch_need_attention(dfq_context *ctx, const dfqi_arch *a,
+                                                 const char *what);
+/* Blocks with such an attention; 0 for other families than ViT, DeiT and Swin. */
+int64_t dfqi_arch_blocks(const dfqi_arch *a);
+void dfqi_arch_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out);
+/* Side of a patch in pixels; 0 for convolutional networks. */
+int64_t dfqi_arch_patch(const dfqi_arch *a);
 /* Transformer blocks of all stages of a derived vision transformer. */
 int64_t dfqi_derived_blocks(const dfqi_arch *a);
 /* Number of BatchNorms; 0 for vision transformers. */

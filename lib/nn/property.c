@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "nn/cnn.h"
+#include "nn/swin.h"
 
 enum {
     LOGITS = DFQ_DECIDES_LOGITS,
@@ -27,6 +28,7 @@ static const struct row {
     [DFQI_PROP_ACTIVATION] = {"activation", LOGITS},
     [DFQI_PROP_EPS] = {"eps", LOGITS},
     [DFQI_PROP_POOLING] = {"pooling", LOGITS},
+    [DFQI_PROP_PADDING] = {"padding", LOGITS},
     [DFQI_PROP_MEAN] = {"mean", INPUTS},
     [DFQI_PROP_STD] = {"std", INPUTS},
     [DFQI_PROP_RESIZE] = {"resize", PICTURES},
@@ -36,6 +38,7 @@ static const struct row {
 
 const char *const dfqi_interpolation_words[] = {"bilinear", "bicubic", NULL};
 const char *const dfqi_stem_words[] = {"stride1", "stride1+pool", "stride2", "stride2+pool", NULL};
+const char *const dfqi_padding_words[] = {"after_shift", "before_shift", NULL};
 const char *const dfqi_bottleneck_words[] = {"3x3", "1x1", NULL};
 
 const char *dfqi_prop_name(dfqi_prop p)
@@ -56,6 +59,8 @@ bool dfqi_prop_applies(const dfqi_arch *a, dfqi_prop p)
     case DFQI_PROP_PATCH:
     case DFQI_PROP_GRID:
         return !dfqi_arch_is_cnn(a);
+    case DFQI_PROP_PADDING:
+        return a->family == DFQI_FAMILY_SWIN && dfqi_swin_pads(a);
     case DFQI_PROP_STEM:
         return a->family == DFQI_FAMILY_RESNET;
     case DFQI_PROP_BOTTLENECK:
@@ -79,7 +84,7 @@ const char *dfqi_activation_word(const dfqi_arch *a)
 
 const char *dfqi_pooling_word(const dfqi_arch *a)
 {
-    return dfqi_arch_is_cnn(a) ? "avg" : "token";
+    return a->family == DFQI_FAMILY_SWIN || dfqi_arch_is_cnn(a) ? "avg" : "token";
 }
 
 /* n numbers, each in the fewest digits from six on that are the same float again. */
@@ -113,8 +118,7 @@ static void put_word(char *text, const char *word)
 
 const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_TEXT])
 {
-    int64_t patch =
-        a->family == DFQI_FAMILY_STAGES ? a->of.derived.space.vit.patch : a->of.vit.patch;
+    int64_t patch = dfqi_arch_patch(a);
     text[0] = '\0';
     switch (p) {
     case DFQI_PROP_IMAGE:
@@ -144,6 +148,9 @@ const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_
         break;
     case DFQI_PROP_POOLING:
         put_word(text, dfqi_pooling_word(a));
+        break;
+    case DFQI_PROP_PADDING:
+        put_word(text, dfqi_padding_words[a->of.swin.pad_first != 0]);
         break;
     case DFQI_PROP_MEAN:
         put_numbers(text, 3, a->mean);

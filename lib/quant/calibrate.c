@@ -19,6 +19,7 @@
 
 #include "base/parallel.h"
 #include "base/progress.h"
+#include "graph/ops.h"
 #include "quant/cnn_grids.h"
 #include "quant/search.h"
 #include "quant/track.h"
@@ -45,8 +46,8 @@ static dfqi_view view_of(const job *j, int32_t i)
     dfqi_id id = j->pass->operand[i];
     const dfqi_value *v = dfqi_graph_value(j->g, id);
     dfqi_view w = {.x = dfqi_exec_data(j->e, id), .cols = dfqi_value_last(v)};
-    w.heads = v->rank == 4 ? v->dims[1] : 1;
-    w.parts = v->dims[0] * w.heads;
+    w.heads = v->rank == 4 ? dfqi_heads_of(j->g, v) : 1;
+    w.parts = v->rank == 4 ? v->dims[0] * v->dims[1] : v->dims[0];
     w.rows = dfqi_value_count(v) / w.cols / w.parts;
     w.scales = j->stats[i].n == 1 ? 1 : j->stats[i].n / w.heads;
     if (dfqi_site_is_map(&j->s->sites[i])) { /* the values are the next site's operand */

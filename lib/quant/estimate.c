@@ -233,7 +233,7 @@ dfq_status dfqi_quantize_estimate(const dfqi_model *m, int64_t n, const dfqi_qua
     int rounds = job->sweeps && !job->parity;
     int64_t most = job->parity ? PARITY : rounds ? SAMPLE : FOLLOW, sample = n < most ? n : most;
     watch w = {.last = rounds || job->samples ? "round" : "calibrate",
-               .parts = rounds || job->parity ? (uint64_t)a->of.vit.depth : 1};
+               .parts = rounds || job->parity ? (uint64_t)dfqi_arch_blocks(a) : 1};
     dfq_tensor *noise = NULL;
     double forward, macs;
     dfqi_cost c;

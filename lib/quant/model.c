@@ -74,7 +74,7 @@ static dfq_status build(const dfqi_model *m, int64_t batch, int32_t flags, dfqi_
     dfqi_network_forward(&m->net, g, ids, x, taps);
     if (m->quantized) dfqi_quant_pass_end(&pass, g);
     dfqi_graph_keep(g, taps->logits);
-    for (int64_t i = 0; i < a->of.vit.depth; i++) {
+    for (int64_t i = 0; i < dfqi_arch_blocks(a); i++) {
         if (taps->raw) dfqi_graph_keep(g, taps->raw[i]);
         if (taps->attn) dfqi_graph_keep(g, taps->attn[i]);
         if (taps->head) dfqi_graph_keep(g, taps->head[i]);

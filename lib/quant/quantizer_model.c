@@ -32,17 +32,15 @@ dfq_status dfqi_model_find_site(const dfqi_model *m, const char *name, int32_t *
 
 /* The number of scales of activations: one for all values, one for each channel of a linear layer's
  * input, or for operands with heads one for each head or for each head and channel. */
-static void set_granularity(const dfqi_model *m, const dfqi_site *site, dfq_quantizer_options *o)
+static void set_granularity(const dfqi_site *site, dfq_quantizer_options *o)
 {
     int64_t n = site->scale ? dfqi_tensor_count(site->scale) : 1;
-    size_t length = strlen(site->name);
-    bool heads = length > 2 && site->name[length - 2] == '.';
-    o->axis = dfqi_site_is_weight(site) ? 0 : heads ? 1 : -1;
+    o->axis = dfqi_site_is_weight(site) ? 0 : site->heads ? 1 : -1;
     o->granularity = DFQ_GRANULARITY_AXIS;
     if (dfqi_site_is_weight(site)) return;
     if (dfqi_site_is_runtime(site)) o->axis = 0;
     if (n == 1) o->granularity = DFQ_GRANULARITY_TENSOR;
-    if (heads && n > m->net.arch.of.vit.heads) o->granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
+    if (site->heads && n > site->heads) o->granularity = DFQ_GRANULARITY_HEAD_CHANNEL;
 }
 
 /* The gradients of the graph's op (pass.c): straight-through for weights, unless they are LSQ's. */
@@ -61,12 +59,13 @@ static void set_gradient(const dfqi_model *m, const dfqi_site *site, dfq_quantiz
     o->zero_point_grad_factor = m->scheme.mode == DFQI_MODE_PARITY ? 1.0f : 0.0f;
 }
 
-/* A copy of t, with heads as [H,d], because a tuner may still change the model's tensor. */
-static dfq_status copy_scales(const dfqi_model *m, const dfq_tensor *t, bool heads,
+/* A copy of t, with heads (0: none) as [H,d], because a tuner may still change the model's
+ * tensor. */
+static dfq_status copy_scales(const dfqi_model *m, const dfq_tensor *t, int64_t heads,
                               dfq_tensor **out)
 {
-    int64_t n = dfqi_tensor_count(t), h = m->net.arch.of.vit.heads;
-    const int64_t dims[2] = {heads ? h : n, heads ? n / h : 1};
+    int64_t n = dfqi_tensor_count(t);
+    const int64_t dims[2] = {heads ? heads : n, heads ? n / heads : 1};
     DFQI_TRY(dfqi_tensor_new(m->ctx, DFQI_F32, heads ? 2 : 1, dims, out));
     memcpy((*out)->data, t->data, (size_t)n * sizeof(float));
     return DFQ_OK;
@@ -111,7 +110,7 @@ static dfq_status weight_scales(const dfqi_model *m, const dfqi_site *site, dfq_
 static dfq_status give_scales(const dfqi_model *m, const dfqi_site *site, dfqi_quantizer *q)
 {
     dfq_tensor *scales = NULL, *zero = NULL, *factors = NULL;
-    bool heads = q->granularity == DFQ_GRANULARITY_HEAD_CHANNEL;
+    int64_t heads = q->granularity == DFQ_GRANULARITY_HEAD_CHANNEL ? site->heads : 0;
     dfq_status status;
     if (dfqi_site_is_runtime(site)) return DFQ_OK;
     if (dfqi_site_is_weight(site)) {
@@ -119,7 +118,7 @@ static dfq_status give_scales(const dfqi_model *m, const dfqi_site *site, dfqi_q
         const dfq_tensor *w = dfqi_network_find(&m->net, site->name);
         if (factors_of(m, site, dfqi_tensor_count(w) / w->dims[0])) {
             const dfq_tensor *input = m->scheme.sites[site->input].scale;
-            DFQI_GOTO(copy_scales(m, input, false, &factors), out);
+            DFQI_GOTO(copy_scales(m, input, 0, &factors), out);
             DFQI_GOTO(dfqi_quantizer_set_columns(q, factors), out);
         }
     } else {
@@ -141,7 +140,7 @@ dfq_status dfqi_model_get_quantizer(const dfqi_model *m, int32_t i, dfqi_quantiz
         .kind = (int32_t)site->kind, .bits = site->bits, .is_signed = site->qmin < 0};
     dfqi_quantizer *q;
     DFQI_TRY(dfqi_model_ready(m));
-    set_granularity(m, site, &o);
+    set_granularity(site, &o);
     set_gradient(m, site, &o);
     DFQI_TRY(dfqi_quantizer_new(m->ctx, &o, &q));
     memcpy(q->name, site->name, sizeof q->name);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/ops.h"
 #include "quant/scheme_priv.h"
 
 /* Bits of the first and the last layer where scales are those of rows: 3 % of a network's size. */
@@ -114,13 +115,15 @@ static dfqi_site *add_site(dfqi_graph *g, finder *f)
     return site;
 }
 
-static int64_t scale_count(const dfqi_scheme *s, dfqi_op_kind op, int32_t slot, const dfqi_value *v)
+static int64_t scale_count(const dfqi_graph *g, const dfqi_scheme *s, dfqi_op_kind op, int32_t slot,
+                           const dfqi_value *v)
 {
     if (s->mode == DFQI_MODE_PARITY) return 1;
     if (op == DFQI_OP_LINEAR) return s->grids.rotation ? 1 : dfqi_value_last(v);
     /* per head for query and key; value channels reach one output channel each, so they may have a
      * scale each: it folds into the projection */
-    return op == DFQI_OP_MATMUL_NN && slot == 1 ? v->dims[1] * v->dims[3] : v->dims[1];
+    int64_t heads = dfqi_heads_of(g, v);
+    return op == DFQI_OP_MATMUL_NN && slot == 1 ? heads * v->dims[3] : heads;
 }
 
 void dfqi_site_set_codes(dfqi_site *site, int is_signed)
@@ -169,6 +172,7 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
     if (!site) return value;
     const dfqi_value *v = dfqi_graph_value(g, value);
     dfqi_site_name(op, name, slot, site->name, sizeof site->name);
+    if (op != DFQI_OP_LINEAR) site->heads = dfqi_heads_of(g, v);
     site->kind = weight ? weight_kind(s) : DFQI_SITE_UNIFORM;
     site->bits = weight ? s->weight_bits : s->act_bits;
     dfqi_site_set_codes(site, weight || s->mode == DFQI_MODE_PARITY);
@@ -178,7 +182,7 @@ static dfqi_id find_site(dfqi_graph *g, dfqi_op_kind op, const char *name, int32
         return value;
     }
     int softmax = op == DFQI_OP_MATMUL_NN && slot == 0;
-    int64_t scales = weight ? v->dims[0] : softmax ? 1 : scale_count(s, op, slot, v);
+    int64_t scales = weight ? v->dims[0] : softmax ? 1 : scale_count(g, s, op, slot, v);
     if (weight) {
         char input[96];
         dfqi_site_name(op, name, 0, input, sizeof input);
@@ -301,7 +305,7 @@ static dfq_status outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths w
 
 bool dfqi_scheme_fits_rows(const dfqi_arch *a, dfqi_mode mode)
 {
-    return a->family == DFQI_FAMILY_VIT && mode == DFQI_MODE_IMPROVED;
+    return dfqi_arch_blocks(a) > 0 && mode == DFQI_MODE_IMPROVED;
 }
 
 dfq_status dfqi_scheme_outline(const dfqi_network *net, dfqi_mode mode, dfqi_widths widths,
@@ -350,7 +354,7 @@ dfq_status dfqi_scheme_new_with(const dfqi_network *net, dfqi_mode mode, dfqi_wi
     int cnn = dfqi_arch_is_cnn(&net->arch);
     if (widths.first_last == 0)
         widths.first_last = grids.act_scale == DFQI_ACT_SCALE_ROW ? FIRST_LAST : widths.weight;
-    if (!cnn) DFQI_TRY(dfqi_arch_need_vit(ctx, &net->arch, "quantization"));
+    if (!cnn) DFQI_TRY(dfqi_arch_need_attention(ctx, &net->arch, "quantization"));
     DFQI_TRY(check_width(ctx, "weights", widths.weight));
     DFQI_TRY(check_width(ctx, "activations", widths.act));
     DFQI_TRY(check_width(ctx, "weights of the first and last layer", widths.first_last));

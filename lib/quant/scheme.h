@@ -80,6 +80,7 @@ typedef struct dfqi_site {
                                NULL */
     dfq_tensor
         *range;    /* UNIFORM from smallest to largest: [3], state of dfqi_track_range; else NULL */
+    int64_t heads; /* operands with heads: those of one window; else 0 */
     int32_t input; /* WEIGHT: site whose per-channel scales multiply the columns, or -1 */
     double error;  /* relative squared error on the calibration images; <0: not measured */
 } dfqi_site;

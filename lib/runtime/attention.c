@@ -6,8 +6,9 @@
 
 /* The nodes of an attention, from the back. */
 typedef struct pattern {
-    const dfqi_node *split, *scores, *softmax, *values, *join, *select; /* select: or NULL */
-    const dfqi_node *quantizers[DFQI_RT_ATTENTION_OPERANDS];            /* all of them, or NULL */
+    const dfqi_node *split, *scores, *softmax, *values, *join;
+    const dfqi_node *select, *bias;                          /* or NULL */
+    const dfqi_node *quantizers[DFQI_RT_ATTENTION_OPERANDS]; /* all of them, or NULL */
 } pattern;
 
 /* The operand `which` before its quantizer on a grid of rows (of columns, if it is the values),
@@ -53,7 +54,8 @@ static bool match(const dfqi_rt_builder *b, const dfqi_node *n, pattern *p)
         return false;
     p->softmax = dfqi_rt_sole(b, unquantized(b, p->values->in[0], DFQI_RT_MAP, p), DFQI_OP_SOFTMAX);
     if (!p->softmax) return false;
-    p->scores = dfqi_rt_sole(b, p->softmax->in[0], DFQI_OP_MATMUL_NT);
+    p->bias = dfqi_rt_sole(b, p->softmax->in[0], DFQI_OP_WINDOW_BIAS);
+    p->scores = dfqi_rt_sole(b, (p->bias ? p->bias : p->softmax)->in[0], DFQI_OP_MATMUL_NT);
     return p->scores && is_part(b, unquantized(b, p->scores->in[0], DFQI_RT_QUERY, p), 0, p) &&
            is_part(b, unquantized(b, p->scores->in[1], DFQI_RT_KEY, p), 1, p) && agree(p);
 }
@@ -65,6 +67,7 @@ bool dfqi_rt_attention_mark(dfqi_rt_builder *b, const dfqi_node *n)
     dfqi_rt_take(b, p.split);
     dfqi_rt_take(b, p.scores);
     dfqi_rt_take(b, p.softmax);
+    if (p.bias) dfqi_rt_take(b, p.bias);
     dfqi_rt_take(b, p.values);
     for (int i = 0; i < DFQI_RT_ATTENTION_OPERANDS; i++)
         if (p.quantizers[i]) dfqi_rt_take(b, p.quantizers[i]);
@@ -73,32 +76,55 @@ bool dfqi_rt_attention_mark(dfqi_rt_builder *b, const dfqi_node *n)
     return true;
 }
 
-/* Queries [first, first + count) of a head; qkv and y begin at its first channel. */
-static void run_floats(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const float *qkv,
-                       int64_t first, int64_t count, float *y)
+void dfqi_rt_attention_bias(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
+                            const dfqi_rt_head *h, int64_t first, int64_t count, float *scores)
 {
+    const int64_t n = a->tokens;
+    if (!h->bias) return;
+    f->p->k->add((size_t)(count * n), scores, h->bias + first * n, scores);
+    dfqi_window_mask(h->mask, h->window, first, count, scores);
+}
+
+/* Queries [first, first + count) of a head. */
+static void run_floats(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const dfqi_rt_head *h,
+                       int64_t first, int64_t count)
+{
+    const float *qkv = h->qkv;
     const dfqi_kernels *k = f->p->k;
     const int64_t d = a->width, n = a->tokens, out = a->heads * d, wide = 3 * out;
     float *packed = (float *)(void *)f->scratch, *map = packed + dfqi_packed_floats(d, n);
     k->gemm_nt(count, n, d, qkv + (a->first_query + first) * wide, wide, qkv + out, wide, map, n,
                packed);
+    dfqi_rt_attention_bias(a, f, h, first, count, map);
     k->softmax(count, n, a->scale, map, map);
-    k->gemm(0, count, d, n, map, n, qkv + 2 * out, wide, 0, y + first * out, out);
+    k->gemm(0, count, d, n, map, n, qkv + 2 * out, wide, 0, h->y + first * out, out);
+}
+
+/* Head i of an image, its windows one after the other. */
+static dfqi_rt_head head_of(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t image, int64_t i)
+{
+    const dfqi_rt_attention *a = &s->attention;
+    const int64_t h = i % a->heads, channels = a->heads * a->width, area = a->tokens * a->tokens;
+    dfqi_rt_head out = {.window = i / a->heads, .mask = &s->attr};
+    out.qkv = (const float *)dfqi_rt_at(f, s->in[0], 1, image) +
+              out.window * a->tokens * 3 * channels + h * a->width;
+    out.y = (float *)dfqi_rt_at(f, s->out[0], 1, image) + out.window * a->queries * channels +
+            h * a->width;
+    if (s->n_in > 1) out.bias = (const float *)dfqi_rt_at(f, s->in[1], 1, 0) + h * area;
+    return out;
 }
 
 /* A unit is a head of an image, cut into chunks of queries. */
 static void run(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count)
 {
     const dfqi_rt_attention *a = &s->attention;
+    const int64_t heads = a->heads * a->windows;
     for (int64_t u = first; u < first + count; u++) {
-        const int64_t image = u / f->chunks / a->heads, c = u % f->chunks;
+        const int64_t c = u % f->chunks, i = u / f->chunks;
         const int64_t begin = a->queries * c / f->chunks, end = a->queries * (c + 1) / f->chunks;
-        const int64_t channel = u / f->chunks % a->heads * a->width;
-        const float *qkv = dfqi_rt_at(f, s->in[0], 1, image);
-        float *y = dfqi_rt_at(f, s->out[0], 1, image);
+        const dfqi_rt_head h = head_of(s, f, i / heads, i % heads);
         if (begin < end)
-            (a->bits[0] ? dfqi_rt_attention_codes : run_floats)(a, f, qkv + channel, begin,
-                                                                end - begin, y + channel);
+            (a->bits[0] ? dfqi_rt_attention_codes : run_floats)(a, f, &h, begin, end - begin);
     }
 }
 
@@ -116,7 +142,8 @@ void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
     const dfqi_value *q = dfqi_graph_value(b->g, p.split->out[0]);
     dfqi_rt_step *s = dfqi_rt_step_add(b, p.softmax);
     dfqi_rt_attention *a = &s->attention;
-    *a = (dfqi_rt_attention){.heads = q->dims[1],
+    *a = (dfqi_rt_attention){.heads = dfqi_heads_of(b->g, q),
+                             .windows = p.split->attr.i[3],
                              .tokens = q->dims[2],
                              .width = q->dims[3],
                              .first_query = p.select ? p.select->attr.i[0] : 0,
@@ -127,13 +154,17 @@ void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
     s->run = run;
     s->n_in = s->n_out = 1;
     s->in[0] = dfqi_rt_value_of(b, p.split->in[0], true);
+    if (p.bias) {
+        s->attr = p.bias->attr;
+        s->in[s->n_in++] = dfqi_rt_value_of(b, p.bias->in[1], true);
+    }
     s->out[0] = dfqi_rt_value_of(b, n->out[0], true);
-    s->units = a->heads;
+    s->units = a->windows * a->heads;
     s->divisible = a->queries;
     s->parts = 2; /* each packs keys and values of its head */
     s->scratch = scratch_of(a);
     s->kind = "attention";
     s->product = 1;
     s->integer = a->bits[0] != 0;
-    s->macs = 2.0 * (double)a->heads * (double)a->queries * (double)a->tokens * (double)a->width;
+    s->macs = 2.0 * (double)s->units * (double)a->queries * (double)a->tokens * (double)a->width;
 }

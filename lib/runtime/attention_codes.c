@@ -45,9 +45,10 @@ size_t dfqi_rt_attention_codes_scratch(const dfqi_rt_attention *a)
     return cut(a, NULL, &m);
 }
 
-void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const float *qkv,
-                             int64_t first, int64_t count, float *y)
+void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
+                             const dfqi_rt_head *h, int64_t first, int64_t count)
 {
+    const float *qkv = h->qkv;
     const dfqi_int_kernels *k = f->p->ik;
     const int64_t n = a->tokens, d = a->width, out = a->heads * d, wide = 3 * out;
     memory m;
@@ -69,8 +70,9 @@ void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
         k->quantize_rows(rows, d, a->bits[DFQI_RT_QUERY], qkv + (a->first_query + i) * wide, wide,
                          m.queries, queries.ld, m.query_scale, m.query_zero_point);
         k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = n});
+        dfqi_rt_attention_bias(a, f, h, i, rows, m.scores);
         k->softmax(rows, n, a->scale, m.scores, n, a->bits[DFQI_RT_MAP], m.map, map.ld,
                    m.map_scale);
-        k->product(rows, &map, &values, &(dfqi_int_output){.y = y + i * out, .ld_y = out});
+        k->product(rows, &map, &values, &(dfqi_int_output){.y = h->y + i * out, .ld_y = out});
     }
 }

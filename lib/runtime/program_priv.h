@@ -28,15 +28,26 @@ typedef struct dfqi_rt_value {
 
 enum { DFQI_RT_QUERY, DFQI_RT_KEY, DFQI_RT_MAP, DFQI_RT_VALUES, DFQI_RT_ATTENTION_OPERANDS };
 
-/* softmax(scale Q K^T) V for each head; in[0] is qkv[N, 3 H d], out[0] is [queries, H d]. */
+/* softmax(scale (Q K^T + bias)) V for each head of each window; in[0] is qkv[W N, 3 H d], in[1] the
+ * bias [H,N,N] or absent, out[0] is [W queries, H d]. */
 typedef struct dfqi_rt_attention {
     int64_t heads, tokens, width; /* H, N, d */
+    int64_t windows;              /* W */
     int64_t first_query, queries; /* of the N */
     float scale;
     int32_t bits[DFQI_RT_ATTENTION_OPERANDS]; /* of codes; 0: all are floats */
 } dfqi_rt_attention;
 
 typedef struct dfqi_rt_frame dfqi_rt_frame;
+
+/* A head of a window. */
+typedef struct dfqi_rt_head {
+    const float *qkv; /* its first channel of the first token */
+    float *y;
+    const float *bias; /* [N,N], or NULL */
+    int64_t window;
+    const dfqi_attr *mask; /* of the window_bias node */
+} dfqi_rt_head;
 
 /* Part of the work on a slice. It is done in units: a slice has images x units of them, and a unit
  * of an operand or a result is the same share of its memory. */
@@ -218,10 +229,13 @@ int32_t dfqi_rt_weight_of(dfqi_rt_builder *b, const dfqi_node *base, const dfqi_
                           const dfqi_node *quantizer, dfqi_rt_step *s);
 DFQI_CHECKED dfq_status dfqi_rt_weight_compute(const dfqi_rt_builder *b, const dfqi_rt_weight *w);
 
-/* Attention of one head on codes; qkv and y begin at its first channel. */
+/* Queries [first, first + count) of one head on codes. */
 size_t dfqi_rt_attention_codes_scratch(const dfqi_rt_attention *a);
-void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f, const float *qkv,
-                             int64_t first, int64_t count, float *y);
+void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
+                             const dfqi_rt_head *h, int64_t first, int64_t count);
+/* Adds bias and mask to the scores[count, N] of queries first... */
+void dfqi_rt_attention_bias(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
+                            const dfqi_rt_head *h, int64_t first, int64_t count, float *scores);
 
 /* Computes all constants, for which memory is taken here. */
 DFQI_CHECKED dfq_status dfqi_rt_constants(dfqi_rt_builder *b);

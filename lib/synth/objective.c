@@ -35,7 +35,7 @@ static void add_term(dfqi_synth *s, terms *t, int loss, dfqi_id id, float weight
 static dfq_status new_taps(const dfqi_synth *s, dfqi_taps *out)
 {
     const dfqi_arch *a = &s->model->net.arch;
-    size_t norms = (size_t)dfqi_arch_norms(a), depth = (size_t)a->of.vit.depth;
+    size_t norms = (size_t)dfqi_arch_norms(a), depth = (size_t)dfqi_arch_blocks(a);
     if (norms > 0) {
         out->norms = dfqi_calloc(s->ctx, norms, sizeof *out->norms);
         return out->norms ? DFQ_OK : DFQ_E_NOMEM;
@@ -73,9 +73,14 @@ static dfqi_id inter_head_sum(const dfqi_synth *s)
 {
     dfqi_graph *g = s->by_pixels.main.g;
     const dfqi_id *raw = s->by_pixels.main.taps.raw;
-    dfqi_id sum = dfqi_inter_head(g, raw[0], 1, s->o.distance);
-    for (int64_t i = 1; i < s->model->net.arch.of.vit.depth; i++)
-        sum = dfqi_add(g, sum, dfqi_inter_head(g, raw[i], 1, s->o.distance));
+    const dfqi_arch *a = &s->model->net.arch;
+    dfqi_id sum = DFQI_NONE;
+    for (int64_t i = 0; i < dfqi_arch_blocks(a); i++) {
+        dfqi_attention t;
+        dfqi_arch_attention(a, i, &t);
+        dfqi_id one = dfqi_inter_head(g, raw[i], t.windows, t.drop, s->o.distance);
+        sum = i ? dfqi_add(g, sum, one) : one;
+    }
     return sum;
 }
 
@@ -85,12 +90,12 @@ static dfq_status build_entropy(dfqi_synth *s)
     dfqi_pixel_maker *own = &s->by_pixels;
     const dfqi_arch *a = &s->model->net.arch;
     DFQI_TRY(build_pass(s, &own->view));
-    own->seed = dfqi_calloc(s->ctx, (size_t)a->of.vit.depth, sizeof *own->seed);
+    own->seed = dfqi_calloc(s->ctx, (size_t)dfqi_arch_blocks(a), sizeof *own->seed);
     if (!own->seed) return DFQ_E_NOMEM;
     own->pse = (dfqi_pse_shape){
         .batch = s->o.batch, .heads = a->of.vit.heads, .d = a->of.vit.width / a->of.vit.heads};
     own->pse.tokens = dfqi_graph_value(own->view.g, own->view.taps.head[0])->dims[2];
-    for (int64_t i = 0; i < a->of.vit.depth; i++) {
+    for (int64_t i = 0; i < dfqi_arch_blocks(a); i++) {
         dfqi_graph_keep(own->view.g, own->view.taps.head[i]);
         own->seed[i] = dfqi_graph_input(own->main.g, "seed", 1, 3,
                                         (int64_t[]){a->of.vit.heads, own->pse.tokens, own->pse.d});
@@ -103,7 +108,7 @@ static dfq_status build_gradient(dfqi_synth *s)
 {
     dfqi_pixel_maker *own = &s->by_pixels;
     dfqi_graph *g = own->main.g;
-    size_t depth = (size_t)s->model->net.arch.of.vit.depth;
+    size_t depth = (size_t)dfqi_arch_blocks(&s->model->net.arch);
     int32_t n = 0;
     dfqi_id *value = dfqi_calloc(s->ctx, 2 * (depth + 1), sizeof *value);
     if (!value) return DFQ_E_NOMEM;
@@ -141,7 +146,8 @@ dfq_status dfqi_objective_build(dfqi_synth *s)
     DFQI_TRY(build_pass(s, &own->main));
     dfqi_graph *g = own->main.g;
     bool norms = o->kind == DFQI_SYNTH_BNS;
-    own->layers = norms ? dfqi_arch_norms(&s->model->net.arch) : s->model->net.arch.of.vit.depth;
+    own->layers =
+        norms ? dfqi_arch_norms(&s->model->net.arch) : dfqi_arch_blocks(&s->model->net.arch);
     if ((norms || o->kind == DFQI_SYNTH_ATTENTION) && o->attention_weight > 0)
         add_term(s, &t, DFQI_SYNTH_INTER_HEAD,
                  norms ? dfqi_norm_distance(g, own->main.taps.norms, (int32_t)own->layers)
@@ -186,7 +192,7 @@ static int64_t seed_floats(const dfqi_synth *s)
 
 int64_t dfqi_objective_seeds(const dfqi_synth *s)
 {
-    return s->by_pixels.seed ? seed_floats(s) * s->model->net.arch.of.vit.depth : 0;
+    return s->by_pixels.seed ? seed_floats(s) * dfqi_arch_blocks(&s->model->net.arch) : 0;
 }
 
 dfq_status dfqi_objective_start(dfqi_synth *s)
@@ -194,7 +200,7 @@ dfq_status dfqi_objective_start(dfqi_synth *s)
     dfqi_pixel_maker *own = &s->by_pixels;
     DFQI_TRY(start_pass(s, &own->main));
     if (own->view.g) DFQI_TRY(start_pass(s, &own->view));
-    for (int64_t i = 0; own->seed && i < s->model->net.arch.of.vit.depth; i++)
+    for (int64_t i = 0; own->seed && i < dfqi_arch_blocks(&s->model->net.arch); i++)
         dfqi_exec_bind(own->main.e, own->seed[i], own->seeds + i * seed_floats(s));
     return DFQ_OK;
 }
@@ -268,7 +274,7 @@ static dfq_status run_entropy(dfqi_synth *s, double *out)
     dfqi_pixel_maker *own = &s->by_pixels;
     *out = 0;
     DFQI_TRY(dfqi_exec_run(own->view.e));
-    for (int64_t i = 0; i < s->model->net.arch.of.vit.depth; i++)
+    for (int64_t i = 0; i < dfqi_arch_blocks(&s->model->net.arch); i++)
         *out += dfqi_pse(s->ctx, &own->pse, dfqi_exec_data(own->view.e, own->view.taps.head[i]),
                          s->o.attention_weight, own->seeds + i * seed_floats(s), own->pse_scratch);
     return DFQ_OK;

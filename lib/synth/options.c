@@ -81,13 +81,19 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "synth: %s has %lld input channels, must be 3",
                          a->name, (long long)a->channels);
     bool heads = o->kind == DFQI_SYNTH_ATTENTION || o->kind == DFQI_SYNTH_PSE;
-    if (heads && !dfqi_arch_is_cnn(a)) DFQI_TRY(dfqi_arch_need_vit(ctx, a, "synth by its heads"));
+    if (heads && !dfqi_arch_is_cnn(a))
+        DFQI_TRY(dfqi_arch_need_attention(ctx, a, "synth by its heads"));
     if (heads && dfqi_arch_is_cnn(a))
         return dfqi_fail(
             ctx, DFQ_E_UNSUPPORTED,
             "synth: %s has no attention heads; take kind bns, gdfq, qimera, arc, prior, noise or "
             "leaves",
             a->name);
+    if (o->kind == DFQI_SYNTH_PSE && a->family != DFQI_FAMILY_VIT)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "synth: kind pse compares all patches of a block, and %s has them in "
+                         "windows; take kind attention",
+                         a->name);
     bool norms = o->kind == DFQI_SYNTH_BNS || dfqi_synth_generates(o->kind);
     if (norms && dfqi_arch_norms(a) == 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,

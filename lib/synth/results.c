@@ -190,7 +190,7 @@ dfq_status dfqi_synth_similarity(const dfqi_synth *s, int64_t n, dfq_tensor **ou
     const float *made;
     dfq_tensor *before = NULL, *after = NULL;
     dfq_status status;
-    DFQI_TRY(dfqi_arch_need_vit(s->ctx, &s->model->net.arch, "similarity of heads"));
+    DFQI_TRY(dfqi_arch_need_attention(s->ctx, &s->model->net.arch, "similarity of heads"));
     DFQI_TRY(need_images(s));
     if (n <= 0 || n > dfqi_synth_finished(s)) n = dfqi_synth_finished(s);
     DFQI_GOTO(initial_images(s, n, &drawn), out);

@@ -172,7 +172,11 @@ dfq_status dfqi_attention_sheet(const dfqi_model *m, const dfq_tensor *images, i
                                 const char *path)
 {
     const dfqi_arch *a = &m->net.arch;
-    DFQI_TRY(dfqi_arch_need_vit(m->ctx, a, "a picture of attention"));
+    if (a->family != DFQI_FAMILY_VIT)
+        return dfqi_fail(m->ctx, DFQ_E_UNSUPPORTED,
+                         "%s has no class token, whose attention a picture shows; must be a ViT or "
+                         "DeiT",
+                         a->name);
     int32_t side = (int32_t)a->image;
     int64_t grid = a->image / a->of.vit.patch, n = grid * grid, heads = a->of.vit.heads;
     dfqi_image canvas = {.ctx = m->ctx}, tile = {.ctx = m->ctx}, im = {.ctx = m->ctx};

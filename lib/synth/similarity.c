@@ -14,9 +14,10 @@ static const double c1 = 0.01 * 0.01, c2 = 0.03 * 0.03;
 typedef struct job {
     const dfqi_exec *e;
     const dfqi_taps *taps;
-    int64_t depth, heads, tokens;
-    double *rows; /* [threads][heads][tokens] and mean, variance */
-    double *sums; /* [CHUNK][depth] */
+    int64_t depth, room;
+    const dfqi_attention *blocks; /* [depth] */
+    double *rows;                 /* [threads][room]: heads x tokens, and mean, variance */
+    double *sums;                 /* [CHUNK][depth] */
 } job;
 
 /* One row of raw products, stretched to 0..1. */
@@ -45,22 +46,33 @@ static double ssim(const double *a, const double *b, int64_t n, double ma, doubl
     return (2 * ma * mb + c1) * (2 * cov + c2) / ((ma * ma + mb * mb + c1) * (va + vb + c2));
 }
 
-/* Item i: block i % depth of image i / depth. */
-static void measure(void *arg, int64_t item, int32_t thread)
+/* The sum over queries and pairs of heads of one window, whose raw products are r[H,N,N]. */
+static double window_sum(const dfqi_attention *t, const float *r, double *a)
 {
-    const job *j = arg;
-    int64_t h = j->heads, n = j->tokens, p = n - 1, image = item / j->depth;
-    double *a = j->rows + (int64_t)thread * h * (n + 2), *mean = a + h * n, *var = mean + h;
-    const float *r = dfqi_exec_data(j->e, j->taps->raw[item % j->depth]) + image * h * n * n;
-    double sum = 0;
-    for (int64_t q = 1; q < n; q++) {
+    int64_t h = t->heads, n = t->tokens, p = n - t->drop;
+    double *mean = a + h * n, *var = mean + h, sum = 0;
+    for (int64_t q = t->drop; q < n; q++) {
         for (int64_t i = 0; i < h; i++)
-            stretch(r + (i * n + q) * n + 1, p, a + i * n, &mean[i], &var[i]);
+            stretch(r + (i * n + q) * n + t->drop, p, a + i * n, &mean[i], &var[i]);
         for (int64_t i = 0; i < h; i++)
             for (int64_t k = i + 1; k < h; k++)
                 sum += ssim(a + i * n, a + k * n, p, mean[i], mean[k], var[i], var[k]);
     }
-    j->sums[item] = h > 1 ? 2 * sum / ((double)p * (double)(h * (h - 1))) : 1.0;
+    return sum;
+}
+
+/* Item i: block i % depth of image i / depth. */
+static void measure(void *arg, int64_t item, int32_t thread)
+{
+    const job *j = arg;
+    const dfqi_attention *t = &j->blocks[item % j->depth];
+    int64_t h = t->heads, window = h * t->tokens * t->tokens;
+    const float *r =
+        dfqi_exec_data(j->e, j->taps->raw[item % j->depth]) + item / j->depth * t->windows * window;
+    double sum = 0, pairs = (double)(h * (h - 1)) * (double)(t->windows * (t->tokens - t->drop));
+    for (int64_t w = 0; w < t->windows; w++)
+        sum += window_sum(t, r + w * window, j->rows + thread * j->room);
+    j->sums[item] = h > 1 ? 2 * sum / pairs : 1.0;
 }
 
 /* Runs `count` images and adds their similarities to total[depth]. */
@@ -72,35 +84,46 @@ static dfq_status add_chunk(dfq_context *ctx, dfqi_exec *e, job *j, int64_t coun
     return DFQ_OK;
 }
 
+/* The attention of all blocks; returns the doubles that a thread needs for the largest of them. */
+static int64_t list_blocks(const dfqi_arch *a, dfqi_attention *blocks)
+{
+    int64_t most = 0;
+    for (int64_t i = 0; i < dfqi_arch_blocks(a); i++) {
+        dfqi_arch_attention(a, i, &blocks[i]);
+        int64_t room = blocks[i].heads * (blocks[i].tokens + 2);
+        if (room > most) most = room;
+    }
+    return most;
+}
+
 dfq_status dfqi_head_similarity(const dfqi_model *m, const float *images, int64_t n,
                                 dfq_tensor **out)
 {
     dfq_context *ctx = m->ctx;
     const dfqi_arch *a = &m->net.arch;
-    DFQI_TRY(dfqi_arch_need_vit(ctx, a, "the similarity of attention heads"));
+    DFQI_TRY(dfqi_arch_need_attention(ctx, a, "the similarity of attention heads"));
     int64_t chunk = n < CHUNK ? n : CHUNK, pixels = a->channels * a->image * a->image;
-    int64_t side = a->image / a->of.vit.patch;
     dfqi_graph *g = NULL;
     dfqi_exec *e = NULL;
     dfqi_taps taps = {0};
     dfqi_id x;
     dfq_tensor *t = NULL;
-    job j = {.taps = &taps,
-             .depth = a->of.vit.depth,
-             .heads = a->of.vit.heads,
-             .tokens = side * side + 1};
+    job j = {.taps = &taps, .depth = dfqi_arch_blocks(a)};
     dfq_status status = DFQ_E_NOMEM;
-    size_t rows = (size_t)ctx->threads * (size_t)(j.heads * (j.tokens + 2));
+    dfqi_attention *blocks = dfqi_calloc(ctx, (size_t)j.depth, sizeof *blocks);
+    j.room = blocks ? list_blocks(a, blocks) : 0;
+    size_t rows = (size_t)ctx->threads * (size_t)j.room;
     double *floats = dfqi_calloc(ctx, rows + (size_t)(j.depth * (CHUNK + 1)), sizeof *floats);
     float *in = dfqi_alloc(ctx, (size_t)(chunk * pixels) * sizeof *in);
-    taps.raw = dfqi_calloc(ctx, (size_t)a->of.vit.depth, sizeof *taps.raw);
-    if (!floats || !in || !taps.raw) goto out;
+    taps.raw = dfqi_calloc(ctx, (size_t)j.depth, sizeof *taps.raw);
+    if (!blocks || !floats || !in || !taps.raw) goto out;
+    j.blocks = blocks;
     j.rows = floats;
     j.sums = floats + rows;
     double *total = j.sums + CHUNK * j.depth;
     DFQI_GOTO(dfqi_model_graph(m, chunk, &g, &x, &taps), out);
     DFQI_GOTO(dfqi_exec_new(g, &e), out);
-    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, &a->of.vit.depth, &t), out);
+    DFQI_GOTO(dfqi_tensor_new(ctx, DFQI_F32, 1, &j.depth, &t), out);
     j.e = e;
     dfqi_exec_bind(e, x, in);
     for (int64_t i = 0; i < n; i += chunk) {
@@ -116,6 +139,7 @@ out:
     dfqi_exec_free(e);
     dfqi_graph_free(g);
     dfqi_free(ctx, taps.raw);
+    dfqi_free(ctx, blocks);
     dfqi_free(ctx, in);
     dfqi_free(ctx, floats);
     return status;

@@ -56,7 +56,7 @@ static dfq_status init_relus(const dfqi_model *m, int64_t batch, side *s)
 
 static dfq_status init_blocks(const dfqi_model *m, int64_t batch, side *s)
 {
-    s->n = (int32_t)m->net.arch.of.vit.depth;
+    s->n = (int32_t)dfqi_arch_blocks(&m->net.arch);
     s->at = dfqi_calloc(m->ctx, (size_t)s->n + 1, sizeof *s->at);
     if (!s->at) return DFQ_E_NOMEM;
     s->taps.head = s->at;
@@ -65,7 +65,7 @@ static dfq_status init_blocks(const dfqi_model *m, int64_t batch, side *s)
 
 static dfq_status side_init(const dfqi_model *m, int64_t batch, side *s)
 {
-    if (m->net.arch.family == DFQI_FAMILY_VIT)
+    if (dfqi_arch_blocks(&m->net.arch) > 0)
         DFQI_TRY(init_blocks(m, batch, s));
     else
         DFQI_TRY(init_relus(m, batch, s));

@@ -24,7 +24,7 @@ typedef struct builder {
 static dfq_status builder_init(dfqi_tune *t, builder *b)
 {
     size_t params = (size_t)t->student->net.n_params, sites = (size_t)t->student->scheme.n_sites;
-    size_t depth = (size_t)t->student->net.arch.of.vit.depth, items = params + 2 * sites;
+    size_t depth = (size_t)dfqi_arch_blocks(&t->student->net.arch), items = params + 2 * sites;
     *b = (builder){.t = t};
     b->memory = dfqi_calloc(t->ctx, 2 * params + 2 * items + 2 * depth, sizeof *b->memory);
     if (!b->memory) return DFQ_E_NOMEM;
@@ -78,9 +78,14 @@ static dfq_status build_forward(builder *b)
 static dfqi_id head_sum(const builder *b)
 {
     dfqi_graph *g = b->t->g;
-    dfqi_id sum = dfqi_head_ssim(g, b->teacher.head[0], b->student.head[0], 1);
-    for (int64_t i = 1; i < b->t->student->net.arch.of.vit.depth; i++)
-        sum = dfqi_add(g, sum, dfqi_head_ssim(g, b->teacher.head[i], b->student.head[i], 1));
+    const dfqi_arch *a = &b->t->student->net.arch;
+    dfqi_id sum = DFQI_NONE;
+    for (int64_t i = 0; i < dfqi_arch_blocks(a); i++) {
+        dfqi_attention at;
+        dfqi_arch_attention(a, i, &at);
+        dfqi_id one = dfqi_head_ssim(g, b->teacher.head[i], b->student.head[i], at.drop);
+        sum = i ? dfqi_add(g, sum, one) : one;
+    }
     return sum;
 }
 
@@ -100,7 +105,7 @@ static void build_loss(const builder *b)
     if (o->head_weight > 0) {
         t->term[DFQI_TUNE_HEAD] = n;
         term[n] = head_sum(b);
-        weight[n++] = o->head_weight / (float)t->student->net.arch.of.vit.depth;
+        weight[n++] = o->head_weight / (float)dfqi_arch_blocks(&t->student->net.arch);
     }
     if (o->label_weight > 0) {
         t->term[DFQI_TUNE_LABEL] = n;

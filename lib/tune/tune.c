@@ -51,7 +51,8 @@ static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
     DFQI_TRY(dfqi_tune_check(ctx, o));
     dfqi_model *own;
     if (o->head_weight > 0)
-        DFQI_TRY(dfqi_arch_need_vit(ctx, a, "a loss of attention heads (head_weight above 0)"));
+        DFQI_TRY(
+            dfqi_arch_need_attention(ctx, a, "a loss of attention heads (head_weight above 0)"));
     DFQI_TRY(dfqi_tune_teacher(teacher, student, &own));
     dfqi_tune *t = dfqi_calloc(ctx, 1, sizeof *t);
     if (!t) {
@@ -220,7 +221,7 @@ static void read_losses(dfqi_tune *t, float *losses)
         losses[i] = t->term[i] >= 0 ? parts[t->term[i]] : NAN;
     losses[DFQI_TUNE_TOTAL] = *dfqi_exec_data(t->e, t->total);
     if (t->term[DFQI_TUNE_HEAD] >= 0)
-        losses[DFQI_TUNE_HEAD] /= (float)t->student->net.arch.of.vit.depth;
+        losses[DFQI_TUNE_HEAD] /= (float)dfqi_arch_blocks(&t->student->net.arch);
 }
 
 /* Ends a failed job: the student gets the best parameters so far. */

@@ -40,6 +40,11 @@ if "$python" -c 'import transformers' 2> /dev/null; then
 else
     echo "make.sh: $python has no transformers: naming_*.safetensors not rebuilt" >&2
 fi
+if "$python" -c 'import timm, torchvision, transformers' 2> /dev/null; then
+    "$python" "$here/make_swin.py"
+else
+    echo "make.sh: $python lacks timm, torchvision or transformers: swin_*.safetensors not rebuilt" >&2
+fi
 if [ $pillow = yes ]; then
     "$python" "$here/make_io.py"
 fi

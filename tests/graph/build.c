@@ -118,9 +118,9 @@ static dfqi_id mistake(dfqi_graph *g, int i)
     case 39:
         return dfqi_kl(g, X(10), X(11), 1);
     case 40:
-        return dfqi_inter_head(g, X(3, 4, 5), 1, DFQI_DISTANCE_SQUARE);
+        return dfqi_inter_head(g, X(3, 4, 5), 1, 1, DFQI_DISTANCE_SQUARE);
     case 41:
-        return dfqi_inter_head(g, X(3, 4, 4), 4, DFQI_DISTANCE_SQUARE);
+        return dfqi_inter_head(g, X(3, 4, 4), 1, 4, DFQI_DISTANCE_SQUARE);
     case 42:
         return dfqi_head_ssim(g, X(3, 4, 5), X(3, 5, 4), 1);
     case 43:

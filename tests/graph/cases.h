@@ -14,5 +14,6 @@ TCase *dfqt_plan_case(void);
 TCase *dfqt_quant_case(void);
 TCase *dfqt_run_case(void);
 TCase *dfqt_walk_case(void);
+TCase *dfqt_windows_case(void);
 
 #endif

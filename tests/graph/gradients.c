@@ -61,10 +61,14 @@ static void check_input(rig *r, const scene *s, int32_t i, int32_t n, const dfqi
 /* Scene i of the lists checked against differences, NULL behind the last one. */
 static const scene *smooth_scene(int i)
 {
-    int n = 0;
-    while (dfqt_smooth[n].name) n++;
-    const scene *s = i < n ? dfqt_smooth + i : dfqt_images + (i - n);
-    return s->name ? s : NULL;
+    const scene *const lists[] = {dfqt_smooth, dfqt_images, dfqt_windows};
+    for (int k = 0; k < 3; k++) {
+        int n = 0;
+        while (lists[k][n].name) n++;
+        if (i < n) return lists[k] + i;
+        i -= n;
+    }
+    return NULL;
 }
 
 START_TEST(test_difference)
@@ -89,7 +93,7 @@ END_TEST
 START_TEST(test_every_op_has_a_scene)
 {
     int seen[DFQI_OP_COUNT] = {0}, checked[DFQI_OP_COUNT] = {0};
-    const scene *const lists[] = {dfqt_smooth, dfqt_images, dfqt_surrogate};
+    const scene *const lists[] = {dfqt_smooth, dfqt_images, dfqt_windows, dfqt_surrogate};
     for (size_t list = 0; list < sizeof lists / sizeof *lists; list++)
         for (const scene *s = lists[list]; s->name; s++) {
             rig r = dfqt_rig(1, SCENE_BATCH, 1);

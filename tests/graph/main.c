@@ -15,5 +15,6 @@ int main(void)
     suite_add_tcase(s, dfqt_run_case());
     suite_add_tcase(s, dfqt_memory_case());
     suite_add_tcase(s, dfqt_walk_case());
+    suite_add_tcase(s, dfqt_windows_case());
     return dfqt_run(s);
 }

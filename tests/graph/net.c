@@ -34,8 +34,8 @@ static void add_losses(net *n, const dfqi_taps *taps, int flags)
 {
     dfqi_graph *g = n->g;
     dfqi_id ce = dfqi_cross_entropy(g, taps->logits, n->labels_id);
-    dfqi_id ih = dfqi_add(g, dfqi_inter_head(g, taps->raw[0], 1, DFQI_DISTANCE_SQUARE),
-                          dfqi_inter_head(g, taps->raw[1], 1, DFQI_DISTANCE_SQUARE));
+    dfqi_id ih = dfqi_add(g, dfqi_inter_head(g, taps->raw[0], 1, 1, DFQI_DISTANCE_SQUARE),
+                          dfqi_inter_head(g, taps->raw[1], 1, 1, DFQI_DISTANCE_SQUARE));
     dfqi_id value[2] = {ce, ih}, wrt[NET_PARAMS_MAX + 2];
     int32_t n_seeds = 2, n_wrt = 0;
     dfqi_id seed[2];

@@ -255,17 +255,17 @@ static dfqi_id apart(rig *r, int64_t heads, int64_t n)
 
 static dfqi_id inter_head(rig *r)
 {
-    return dfqi_inter_head(r->g, apart(r, 3, 5), 1, DFQI_DISTANCE_SQUARE);
+    return dfqi_inter_head(r->g, apart(r, 3, 5), 1, 1, DFQI_DISTANCE_SQUARE);
 }
 
 static dfqi_id inter_head_absolute(rig *r)
 {
-    return dfqi_inter_head(r->g, apart(r, 3, 5), 1, DFQI_DISTANCE_ABSOLUTE);
+    return dfqi_inter_head(r->g, apart(r, 3, 5), 1, 1, DFQI_DISTANCE_ABSOLUTE);
 }
 
 static dfqi_id inter_head_all(rig *r)
 {
-    return dfqi_inter_head(r->g, apart(r, 2, 4), 0, DFQI_DISTANCE_SQUARE);
+    return dfqi_inter_head(r->g, apart(r, 2, 4), 1, 0, DFQI_DISTANCE_SQUARE);
 }
 
 static dfqi_id head_ssim(rig *r)

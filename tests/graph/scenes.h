@@ -15,6 +15,7 @@ typedef struct scene {
 /* Lists end with a NULL name. */
 extern const scene dfqt_smooth[];    /* checked against differences */
 extern const scene dfqt_images[];    /* the same, of convolutional networks */
+extern const scene dfqt_windows[];   /* the same, of windows of tokens */
 extern const scene dfqt_surrogate[]; /* straight-through: checked against their formulas */
 
 enum { SCENE_BATCH = 3 };

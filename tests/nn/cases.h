@@ -21,5 +21,6 @@ TCase *dfqt_stem_case(void);
 TCase *dfqt_supernet_case(void);
 TCase *dfqt_supernet_hand_case(void);
 TCase *dfqt_supernet_vit_case(void);
+TCase *dfqt_swin_case(void);
 
 #endif

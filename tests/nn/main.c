@@ -13,6 +13,7 @@ int main(void)
     suite_add_tcase(s, dfqt_supernet_case());
     suite_add_tcase(s, dfqt_supernet_hand_case());
     suite_add_tcase(s, dfqt_supernet_vit_case());
+    suite_add_tcase(s, dfqt_swin_case());
     suite_add_tcase(s, dfqt_derived_case());
     suite_add_tcase(s, dfqt_positions_case());
     suite_add_tcase(s, dfqt_rotate_case());

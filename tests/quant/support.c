@@ -130,7 +130,18 @@ static dfqi_arch arch_of(int family)
         a.of.cnn.keys = DFQI_KEYS_TORCHVISION;
         a.classes = 1000;
     }
-    if (family >= DFQI_FAMILY_MBCONV) {
+    if (family == DFQI_FAMILY_SWIN) { /* 5 x 5 tokens in padded windows of 3, then a window */
+        memcpy(a.name, "swin_test", 10);
+        a.image = 20;
+        a.of.swin = (dfqi_swin_arch){.patch = 4,
+                                     .width = 6,
+                                     .hidden = 8,
+                                     .stages = 2,
+                                     .depth = {2, 1},
+                                     .heads = {2, 3},
+                                     .window = {3, 3}};
+    }
+    if (family == DFQI_FAMILY_MBCONV || family == DFQI_FAMILY_STAGES) {
         dfqi_arch_derive(family == DFQI_FAMILY_MBCONV ? &mbconv : &stages,
                          family == DFQI_FAMILY_MBCONV ? (int32_t[]){1, 2, 0} : (int32_t[]){3, 8, 5},
                          &a);
