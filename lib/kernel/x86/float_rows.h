@@ -87,8 +87,16 @@ static inline vf vf_gelu(vf x)
         -3.486611533e-08f, -1.069117950e-08f, 2.166378854e-09f,  -8.609463836e-11f};
     const vf end = vf_set(5.5f);
     vf u = vf_min(end, vf_abs(x));
-    vf p = vf_horner(vf_set(c[15]), c, 15, vf_sub(u, vf_set(2.25f)));
-    return vf_fnma(vf_mul(u, vf_sub(end, u)), p, vf_max(vf_set(0.0f), x));
+    const vf v = vf_sub(u, vf_set(2.25f)), v2 = vf_mul(v, v), v4 = vf_mul(v2, v2);
+    vf p[4]; /* c[k] + c[k + 4] v^4 + ..: shorter chains than one */
+    for (int k = 0; k < 4; k++) {
+        p[k] = vf_fma(vf_set(c[12 + k]), v4, vf_set(c[8 + k]));
+        p[k] = vf_fma(p[k], v4, vf_set(c[4 + k]));
+        p[k] = vf_fma(p[k], v4, vf_set(c[k]));
+    }
+    return vf_fnma(vf_mul(u, vf_sub(end, u)),
+                   vf_fma(vf_fma(p[3], v, p[2]), v2, vf_fma(p[1], v, p[0])),
+                   vf_max(vf_set(0.0f), x));
 }
 
 #endif
