@@ -57,15 +57,19 @@ static float *copy_bias(dfqi_onnx *e, const dfqi_node *n, int64_t rows)
     return copy;
 }
 
-static dfqi_ref add_bias(dfqi_onnx *e, const dfqi_node *n, dfqi_ref y, int64_t rows,
-                         const float *bias)
+/* From a product of static codes the negative bias is subtracted: ONNX Runtime makes a Gemm of
+ * MatMul and Add before it looks for codes, and computes that in floats. */
+static dfqi_ref add_bias(dfqi_onnx *e, const dfqi_node *n, dfqi_ref y, int64_t rows, bool codes,
+                         float *bias)
 {
     bool any = n->in[3] >= 0;
     for (int64_t i = 0; bias && i < rows; i++) any = any || bias[i] != 0.0f;
     if (!any) return y;
-    return dfqi_onnx_binary(e, "Add", y,
-                            dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.bias", n->name),
-                                             ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &rows, bias));
+    for (int64_t i = 0; codes && bias && i < rows; i++) bias[i] = -bias[i];
+    return dfqi_onnx_binary(
+        e, codes ? "Sub" : "Add", y,
+        dfqi_onnx_tensor(e, dfqi_onnx_text(e, codes ? "%s.negative_bias" : "%s.bias", n->name),
+                         ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &rows, bias));
 }
 
 /* Does the operand come from a DequantizeLinear? */
@@ -115,5 +119,6 @@ void dfqi_emit_linear(dfqi_onnx *e, const dfqi_node *n)
     else
         y = dfqi_onnx_binary(e, "MatMul", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
                              float_weight(e, n, divisor));
-    dfqi_onnx_out(e, n, 0, add_bias(e, n, y, rows, bias), DFQI_LAYOUT_SAME);
+    bool codes = coded && ((x && !x->scale) || is_dequantized(e, n));
+    dfqi_onnx_out(e, n, 0, add_bias(e, n, y, rows, codes, bias), DFQI_LAYOUT_SAME);
 }
