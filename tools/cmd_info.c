@@ -9,10 +9,14 @@
 
 static const char *family_name(int32_t family)
 {
-    static const char *const names[] = {"vision transformer", "ResNet", "MobileNetV2",
+    static const char *const names[] = {"vision transformer",
+                                        "ResNet",
+                                        "MobileNetV2",
                                         "MBConv network of a search space",
-                                        "vision transformer of a search space"};
-    return family >= 0 && family < 5 ? names[family] : "unknown";
+                                        "vision transformer of a search space",
+                                        "Swin transformer",
+                                        "network of inverted residuals"};
+    return family >= 0 && family < (int)(sizeof names / sizeof *names) ? names[family] : "unknown";
 }
 
 static void json_properties(struct json *j, const dfq_graph *g)

@@ -1,8 +1,9 @@
 /** @file dfq/graph.h
  *  @ingroup stable
  *  A network with its weights: float, or fake-quantized with its quantizers. Files are safetensors;
- *  float ones with the names of timm (ViT, DeiT), torchvision or pytorchcv (ResNet, MobileNetV2) or
- *  akamaster (ResNet for CIFAR), or what dfq_explorer_save_network() wrote; low-bit ones as libdfq
+ *  float ones with the names of timm (ViT, DeiT, EfficientNet, MobileNet), torchvision (ResNet,
+ *  EfficientNet, MobileNet), pytorchcv (ResNet, MobileNetV2), efficientnet-pytorch or akamaster
+ *  (ResNet for CIFAR), or what dfq_explorer_save_network() wrote; low-bit ones as libdfq
  *  writes them. */
 #ifndef DFQ_GRAPH_H
 #define DFQ_GRAPH_H
@@ -23,12 +24,13 @@ extern "C" {
 
 /** Families of networks. */
 enum {
-    DFQ_FAMILY_VIT = 0,       /**< ViT, DeiT */
-    DFQ_FAMILY_RESNET = 1,    /**< ResNet, for small images or for ImageNet */
-    DFQ_FAMILY_MOBILENET = 2, /**< MobileNetV2 */
-    DFQ_FAMILY_MBCONV = 3,    /**< inverted bottlenecks, found by a co-exploration */
-    DFQ_FAMILY_STAGES = 4,    /**< stages of transformer blocks, found by a co-exploration */
-    DFQ_FAMILY_SWIN = 5       /**< Swin, of version 1 */
+    DFQ_FAMILY_VIT = 0,         /**< ViT, DeiT */
+    DFQ_FAMILY_RESNET = 1,      /**< ResNet, for small images or for ImageNet */
+    DFQ_FAMILY_MOBILENET = 2,   /**< MobileNetV2 */
+    DFQ_FAMILY_MBCONV = 3,      /**< inverted bottlenecks, found by a co-exploration */
+    DFQ_FAMILY_STAGES = 4,      /**< stages of transformer blocks, found by a co-exploration */
+    DFQ_FAMILY_SWIN = 5,        /**< Swin, of version 1 */
+    DFQ_FAMILY_EFFICIENTNET = 6 /**< EfficientNet and -Lite, MobileNetV3, other MobileNetV2 */
 };
 
 /** Description of a network. Filled by dfq_graph_get_info(). */
@@ -67,9 +69,9 @@ typedef struct dfq_graph_info {
 } dfq_graph_info;
 
 /** Whose names the tensors of a network's file had: "timm", "torchvision", "transformers",
- *  "pytorchcv" or "akamaster". Parameters of vision transformers have timm's here, whatever the
- *  file had. Static text; "" for NULL, and for a vision transformer that was made, derived or
- *  quantized. */
+ *  "pytorchcv", "efficientnet-pytorch" or "akamaster". Parameters of vision transformers have
+ *  timm's here, whatever the file had. Static text; "" for NULL, and for a vision transformer that
+ *  was made, derived or quantized. */
 DFQ_API const char *dfq_graph_get_naming(const dfq_graph *graph);
 
 /** How pictures are resampled. */
@@ -159,7 +161,7 @@ DFQ_CHECKED dfq_status dfq_graph_load_with(dfq_context *context, const char *pat
  *  @param out_graph one reference, to be given back with dfq_graph_release()
  *  @return ::DFQ_E_IO (cannot be read), ::DFQ_E_CORRUPT (no safetensors, a header that contradicts
  *          the file, a missing or unknown tensor), ::DFQ_E_SHAPE, ::DFQ_E_NUMERIC (NaN or infinite
- *          weights, variances that are not above zero), ::DFQ_E_UNSUPPORTED (dtype, architecture,
+ *          weights, variances below zero or all zero), ::DFQ_E_UNSUPPORTED (dtype, architecture,
  *          a convolutional network without BatchNorm), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *arch,
                                       dfq_graph **out_graph);
@@ -264,7 +266,7 @@ DFQ_CHECKED dfq_status dfq_graph_get_parameter(const dfq_graph *graph, const cha
  *  @param values F32, F16 or BF16 of the parameter's shape; copied
  *  @return ::DFQ_E_INVALID (no such parameter; a quantized network, whose grids were made for its
  *          weights), ::DFQ_E_SHAPE, ::DFQ_E_UNSUPPORTED (another dtype), ::DFQ_E_NUMERIC (NaN,
- *          infinity, a variance that is not above zero), ::DFQ_E_NOMEM. */
+ *          infinity, variances below zero or all zero), ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_set_parameter(dfq_graph *graph, const char *name,
                                                const dfq_tensor *values);
 

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "graph/ops.h"
 
-enum { LAYER_PARAMS = 5 };
+enum { LAYER_PARAMS = 5, BIASED_PARAMS = 2 };
 
 int32_t dfqi_arch_norms(const dfqi_arch *a)
 {
@@ -25,13 +24,30 @@ void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out)
     dfqi_family_get(a->family)->head(a, out);
 }
 
+static int32_t biased_of(const dfqi_arch *a)
+{
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    return row->biased ? row->biased(a) : 0;
+}
+
 /* -- parameters -------------------------------------------------------------------------------- */
+
+/* Where the parameters of layers with a bias begin, and those of the classifier. */
+static int32_t first_biased(const dfqi_arch *a)
+{
+    return LAYER_PARAMS * dfqi_arch_norms(a);
+}
+
+static int32_t first_of_head(const dfqi_arch *a)
+{
+    return first_biased(a) + BIASED_PARAMS * biased_of(a);
+}
 
 int32_t dfqi_cnn_count(const dfqi_arch *a)
 {
     dfqi_cnn_head h;
     dfqi_cnn_head_of(a, &h);
-    return LAYER_PARAMS * dfqi_arch_norms(a) + 1 + h.bias;
+    return first_of_head(a) + 1 + h.bias;
 }
 
 static void put_name(dfqi_expect *e, const char *layer, const char *end)
@@ -48,15 +64,29 @@ static void expect_head(const dfqi_arch *a, int32_t i, dfqi_expect *out)
     memcpy(out->dims, (int64_t[4]){a->classes, h.in, 1, 1}, (size_t)out->rank * sizeof *out->dims);
 }
 
+static void expect_biased(const dfqi_arch *a, int32_t i, dfqi_expect *out)
+{
+    const int32_t bias = i % BIASED_PARAMS;
+    dfqi_cnn_layer l;
+    dfqi_family_get(a->family)->biased_layer(a, i / BIASED_PARAMS, &l);
+    put_name(out, l.conv, bias ? "bias" : "weight");
+    out->rank = bias ? 1 : l.linear ? 2 : 4;
+    memcpy(out->dims, (int64_t[4]){l.out, l.in, 1, 1}, (size_t)out->rank * sizeof *out->dims);
+}
+
 static void expect_one(const dfqi_arch *a, int32_t i, dfqi_expect *out)
 {
     static const char *const ends[LAYER_PARAMS] = {"weight", "weight", "bias", "running_mean",
                                                    "running_var"};
-    int32_t layers = dfqi_arch_norms(a), which = i % LAYER_PARAMS;
+    int32_t which = i % LAYER_PARAMS;
     dfqi_cnn_layer l;
     memset(out, 0, sizeof *out);
-    if (i >= LAYER_PARAMS * layers) {
-        expect_head(a, i - LAYER_PARAMS * layers, out);
+    if (i >= first_of_head(a)) {
+        expect_head(a, i - first_of_head(a), out);
+        return;
+    }
+    if (i >= first_biased(a)) {
+        expect_biased(a, i - first_biased(a), out);
         return;
     }
     layer_at(a, i / LAYER_PARAMS, &l);
@@ -65,7 +95,7 @@ static void expect_one(const dfqi_arch *a, int32_t i, dfqi_expect *out)
     memcpy(out->dims, (int64_t[4]){l.out, l.depthwise ? 1 : l.in, l.kernel, l.kernel},
            (size_t)out->rank * sizeof *out->dims);
     out->fixed = which >= 3;
-    out->positive = which == 4;
+    out->variance = which == 4;
 }
 
 void dfqi_cnn_expect(const dfqi_arch *a, dfqi_expect *out)
@@ -93,6 +123,19 @@ dfq_status dfqi_cnn_alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi
 
 /* -- forward ----------------------------------------------------------------------------------- */
 
+/* TensorFlow's SAME: of x[B,Y,X,C] every stride-th pixel is the middle of a window, and what is
+ * missing at both ends is divided, the odd one behind the image. Images are square. */
+static void pad_same(const dfqi_graph *g, dfqi_id x, const dfqi_cnn_layer *l, dfqi_conv_attr *attr)
+{
+    if (x < 0) return;
+    const int64_t side = dfqi_graph_value(g, x)->dims[1];
+    const int64_t last = (side + l->stride - 1) / l->stride - 1;
+    int64_t missing = last * l->stride + l->kernel - side;
+    if (missing < 0) missing = 0;
+    attr->pad = missing / 2;
+    attr->more = missing % 2;
+}
+
 dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x)
 {
     const dfqi_id *w = p->params + LAYER_PARAMS * p->next;
@@ -102,6 +145,7 @@ dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x)
                            .pad = l->kernel / 2,
                            .dilation = 1,
                            .groups = l->depthwise ? l->in : 1};
+    if (l->same) pad_same(p->g, x, l, &attr);
     x = dfqi_conv(p->g, l->conv, x, w[0], DFQI_NONE, &attr);
     dfqi_graph_probe(p->g, x, "%s.input", l->norm);
     if (p->taps->norms) p->taps->norms[p->next] = (dfqi_norm_tap){x, w[1], w[2], w[3], w[4]};
@@ -116,10 +160,30 @@ dfqi_id dfqi_cnn_relu(dfqi_cnn_pass *p, dfqi_id x, float cap)
     return dfqi_relu(p->g, name, x, cap);
 }
 
-dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x)
+dfqi_id dfqi_cnn_activation(dfqi_cnn_pass *p, dfqi_id x, dfqi_activation_kind kind)
+{
+    char name[DFQI_NAME_MAX];
+    snprintf(name, sizeof name, "%s.act", p->layer.conv);
+    return dfqi_activation(p->g, name, x, kind);
+}
+
+dfqi_id dfqi_cnn_biased(dfqi_cnn_pass *p, dfqi_id x)
+{
+    const dfqi_id *w = p->params + first_biased(p->a) + BIASED_PARAMS * p->next_biased;
+    dfqi_cnn_layer l;
+    dfqi_family_get(p->a->family)->biased_layer(p->a, p->next_biased++, &l);
+    return dfqi_linear(p->g, l.conv, x, w[0], w[1]);
+}
+
+dfqi_id dfqi_cnn_head_on(dfqi_cnn_pass *p, dfqi_id x)
 {
     dfqi_cnn_head h;
     dfqi_cnn_head_of(p->a, &h);
-    const dfqi_id *w = p->params + LAYER_PARAMS * p->next;
-    return dfqi_linear(p->g, h.name, dfqi_mean_pool(p->g, x), w[0], h.bias ? w[1] : DFQI_NONE);
+    const dfqi_id *w = p->params + first_of_head(p->a);
+    return dfqi_linear(p->g, h.name, x, w[0], h.bias ? w[1] : DFQI_NONE);
+}
+
+dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x)
+{
+    return dfqi_cnn_head_on(p, dfqi_mean_pool(p->g, x));
 }

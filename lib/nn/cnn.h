@@ -3,14 +3,18 @@
 #ifndef DFQI_NN_CNN_H
 #define DFQI_NN_CNN_H
 
+#include "graph/ops.h"
 #include "nn/family.h"
 
-/* A convolution without bias and its BatchNorm; it pads by half its kernel. */
+/* A convolution without bias and its BatchNorm; it pads by half its kernel. Or a layer with a bias,
+ * of which `conv`, `in`, `out` and `linear` alone count. */
 typedef struct dfqi_cnn_layer {
     char conv[DFQI_LAYER_MAX]; /* names of the parameters before the last dot */
     char norm[DFQI_LAYER_MAX];
     int64_t in, out, kernel, stride;
     int32_t depthwise;
+    int32_t same;   /* 1: padded as TensorFlow's SAME */
+    int32_t linear; /* with a bias: its weight has two axes, not those of a 1x1 convolution */
 } dfqi_cnn_layer;
 
 /* The classifier on averaged features. */
@@ -37,7 +41,8 @@ void dfqi_mobilenet_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *pa
 
 void dfqi_cnn_head_of(const dfqi_arch *a, dfqi_cnn_head *out);
 
-/* Parameters: five of each layer (weight, then gamma, beta, mean, variance), then the head's. */
+/* Parameters: five of each layer (weight, then gamma, beta, mean, variance), two of each layer with
+ * a bias, then the head's. */
 int32_t dfqi_cnn_count(const dfqi_arch *a);
 void dfqi_cnn_expect(const dfqi_arch *a, dfqi_expect *out);
 
@@ -54,6 +59,7 @@ typedef struct dfqi_cnn_pass {
     const dfqi_id *params;
     dfqi_taps *taps;
     int32_t next;         /* layer */
+    int32_t next_biased;  /* layer with a bias */
     dfqi_cnn_layer layer; /* the last one taken */
 } dfqi_cnn_pass;
 
@@ -61,6 +67,12 @@ typedef struct dfqi_cnn_pass {
 dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x);
 /* The ReLU after that layer, named after it. */
 dfqi_id dfqi_cnn_relu(dfqi_cnn_pass *p, dfqi_id x, float cap);
+/* The next layer with a bias on x[B,C]: [B,out]. */
+dfqi_id dfqi_cnn_biased(dfqi_cnn_pass *p, dfqi_id x);
+/* An activation with a curve after the last layer of a convolution, named "<layer>.act". */
+dfqi_id dfqi_cnn_activation(dfqi_cnn_pass *p, dfqi_id x, dfqi_activation_kind kind);
+/* The classifier on x[B,C]: [B,classes]. */
+dfqi_id dfqi_cnn_head_on(dfqi_cnn_pass *p, dfqi_id x);
 /* Mean over positions, and the classifier: [B,classes]. */
 dfqi_id dfqi_cnn_classify(dfqi_cnn_pass *p, dfqi_id x);
 

@@ -68,7 +68,7 @@ static void expect_tensors(void *user, const dfqi_super_layer *l)
         dfqi_super_tensor_name(l, k, e->name);
         e->rank = dfqi_super_layer_dims(l, k, e->dims);
         e->fixed = l->kind == DFQI_SUPER_CONV && k >= 3;
-        e->positive = l->kind == DFQI_SUPER_CONV && k == 4;
+        e->variance = l->kind == DFQI_SUPER_CONV && k == 4;
     }
 }
 

@@ -16,7 +16,7 @@ typedef struct dfqi_expect {
     int32_t rank;
     int64_t dims[4];
     uint8_t fixed;    /* a statistic: never trained */
-    uint8_t positive; /* a variance: no entry may be zero or below */
+    uint8_t variance; /* no entry may be below 0; that of a dead channel is 0 */
 } dfqi_expect;
 
 /* What a part of a network does with the residual stream, for its rotation (nn/rotate.h). A linear
@@ -40,7 +40,7 @@ struct dfqi_cnn_layer;
 struct dfqi_cnn_head;
 
 typedef struct dfqi_family_row {
-    const char *names[2]; /* how the architectures' names begin */
+    const char *names[6]; /* how the architectures' names begin, NULL behind the last */
     /* Do the tensors of a file without an architecture's name look like this family? */
     bool (*fits)(const dfqi_safetensors *st);
     /* Is a tensor of this name of no use, though files may have it? NULL: none is. */
@@ -69,6 +69,10 @@ typedef struct dfqi_family_row {
     int32_t (*norms)(const dfqi_arch *a);
     void (*layer)(const dfqi_arch *a, int32_t i, struct dfqi_cnn_layer *out);
     void (*head)(const dfqi_arch *a, struct dfqi_cnn_head *out);
+    /* Layers with a bias in place of a BatchNorm (squeeze-and-excite), behind those with one in the
+     * list of parameters; NULL: there are none. */
+    int32_t (*biased)(const dfqi_arch *a);
+    void (*biased_layer)(const dfqi_arch *a, int32_t i, struct dfqi_cnn_layer *out);
     int32_t (*count)(const dfqi_arch *a);
     /* All parameters, out[count], in the order of use. */
     void (*expect)(const dfqi_arch *a, dfqi_expect *out);
@@ -83,7 +87,7 @@ typedef struct dfqi_family_row {
 } dfqi_family_row;
 
 extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,
-    dfqi_family_derived, dfqi_family_swin;
+    dfqi_family_derived, dfqi_family_swin, dfqi_family_efficientnet;
 const dfqi_family_row *dfqi_family_get(dfqi_family family);
 /* A network with the names of all parameters but without tensors, and the tensors that it expects:
  * expected[n_params], dfqi_free it. */
@@ -118,6 +122,7 @@ bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source);
 bool dfqi_swin_name(dfqi_arch *a, const char *name, int32_t source);
+bool dfqi_inverted_name(dfqi_arch *a, const char *name, int32_t source);
 /* The tensor `name` of the given rank; the error text says that `expected` needs it. */
 DFQI_CHECKED dfq_status dfqi_need_tensor(const dfqi_safetensors *st, const char *path,
                                          const char *name, int32_t rank, const char *expected,

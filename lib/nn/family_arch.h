@@ -43,6 +43,44 @@ typedef struct dfqi_cnn_arch {
                                  * zeros (option A) instead of being projected (option B) */
 } dfqi_cnn_arch;
 
+/* Code bases of networks of inverted residuals. */
+typedef enum dfqi_inverted_keys {
+    DFQI_INVERTED_TIMM = 0,   /* conv_stem, blocks.1.0.conv_pw */
+    DFQI_INVERTED_LUKEMELAS,  /* _conv_stem, _blocks.3._expand_conv: efficientnet-pytorch */
+    DFQI_INVERTED_TORCHVISION /* features.1.0.block.0.0, or features.3.block.0.0 without stages */
+} dfqi_inverted_keys;
+
+/* What is known of a family of such networks by the kernels of its stages (inverted_form.c). */
+typedef enum dfqi_inverted_form {
+    DFQI_INVERTED_EFFICIENTNET = 0,
+    DFQI_INVERTED_LITE,
+    DFQI_INVERTED_MOBILENETV2,
+    DFQI_INVERTED_MOBILENETV3_LARGE,
+    DFQI_INVERTED_MOBILENETV3_SMALL,
+    DFQI_INVERTED_FORMS
+} dfqi_inverted_form;
+
+enum { DFQI_INVERTED_BLOCKS = 96, DFQI_INVERTED_STAGES = 7 };
+
+/* 1x1 convolution that expands, depthwise convolution, squeeze-and-excite, 1x1 that projects. */
+typedef struct dfqi_inverted_block {
+    int16_t in, mid, out, squeeze; /* channels; squeeze 0: no squeeze-and-excite */
+    int8_t kernel, stride, expands, stage;
+    int8_t unit;   /* in its stage, from 0 */
+    int8_t curved; /* 1: the form's activation; 0: ReLU */
+} dfqi_inverted_block;
+
+typedef struct dfqi_inverted_arch {
+    dfqi_inverted_keys keys;
+    dfqi_inverted_form form;
+    int32_t staged;                 /* names have numbers of stages */
+    int32_t same;                   /* 1: padded as TensorFlow's SAME; 0: by half the kernel */
+    int32_t stem, features, hidden; /* channels: of the first and last convolution, of the
+                                           linear layer before the classifier (0: none) */
+    int32_t n_blocks;
+    dfqi_inverted_block blocks[DFQI_INVERTED_BLOCKS];
+} dfqi_inverted_arch;
+
 /* A derived network: its search space and its path. */
 typedef struct dfqi_derived_arch {
     dfqi_supernet_space space;
@@ -53,7 +91,8 @@ typedef struct dfqi_derived_arch {
 typedef struct dfqi_family_arch {
     dfqi_vit_arch vit;
     dfqi_swin_arch swin;
-    dfqi_cnn_arch cnn; /* ResNet, MobileNetV2 */
+    dfqi_cnn_arch cnn; /* ResNet, MobileNetV2 of width 1 */
+    dfqi_inverted_arch inverted;
     dfqi_derived_arch derived;
 } dfqi_family_arch;
 

@@ -34,7 +34,7 @@ void dfqi_imagenet_statistics(dfqi_arch *a)
 
 static bool is_named_so(const dfqi_family_row *row, const char *name)
 {
-    for (int k = 0; k < 2 && row->names[k]; k++)
+    for (int k = 0; row->names[k]; k++)
         if (strncmp(name, row->names[k], strlen(row->names[k])) == 0) return true;
     return false;
 }
@@ -43,17 +43,25 @@ static bool is_named_so(const dfqi_family_row *row, const char *name)
 static dfq_status find_family(const dfqi_safetensors *st, const char *path, const char *name,
                               dfqi_family *out)
 {
+    int named =
+        DFQI_FAMILY_COUNT; /* the first that is named so; the tensors choose among several */
+    for (int f = DFQI_FAMILY_COUNT - 1; f >= 0; f--)
+        if (name && is_named_so(dfqi_family_get((dfqi_family)f), name)) named = f;
     for (int f = 0; f < DFQI_FAMILY_COUNT; f++) {
         const dfqi_family_row *row = dfqi_family_get((dfqi_family)f);
-        if (name ? !is_named_so(row, name) : !row->fits(st)) continue;
+        if ((name && !is_named_so(row, name)) || !row->fits(st)) continue;
         *out = (dfqi_family)f;
+        return DFQ_OK;
+    }
+    if (named < DFQI_FAMILY_COUNT) {
+        *out = (dfqi_family)named;
         return DFQ_OK;
     }
     if (name)
         return dfqi_fail(
             st->ctx, DFQ_E_UNSUPPORTED,
-            "%s: architecture \"%.60s\" is not known; names begin with vit, deit, swin, resnet "
-            "or mobilenet",
+            "%s: architecture \"%.60s\" is not known; names begin with vit, deit, swin, resnet, "
+            "mobilenet or efficientnet",
             path, name);
     const char *space = dfqi_st_meta_find(st, "dfq.supernet.space");
     if (space)
@@ -64,7 +72,8 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                      "%s: the tensors are those of no known architecture; it must have "
                      "patch_embed.proj.weight (vision transformers), or conv1.weight, "
-                     "features.init_block.* or features.0.0.weight (ResNet, MobileNetV2)",
+                     "features.init_block.* or features.0.0.weight (ResNet, MobileNetV2), or "
+                     "conv_stem.weight (EfficientNet, MobileNetV3)",
                      path);
 }
 
@@ -165,14 +174,22 @@ static dfq_status check_values(dfq_context *ctx, const char *path, const dfqi_ex
 {
     const float *v = dfqi_tensor_f32(t);
     if (t->fill) return DFQ_OK; /* who made it has looked */
-    for (int64_t i = 0, n = dfqi_tensor_count(t); i < n; i++)
-        if (!isfinite(v[i]) || (e->positive && v[i] <= 0.0f))
+    const int64_t n = dfqi_tensor_count(t);
+    int64_t zeros = 0;
+    for (int64_t i = 0; i < n; i++) {
+        zeros += v[i] == 0.0f;
+        if (!isfinite(v[i]) || (e->variance && v[i] < 0.0f))
             return dfqi_fail(ctx, DFQ_E_NUMERIC,
                              "%s: tensor %s holds %g at element %lld, must be %s; the file is "
                              "damaged or the network was never trained",
                              path, e->name, (double)v[i], (long long)i,
-                             e->positive ? "above 0" : "finite");
-    return DFQ_OK;
+                             e->variance ? "finite and not below 0" : "finite");
+    }
+    if (!e->variance || zeros < n) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_NUMERIC,
+                     "%s: tensor %s holds 0 everywhere, must have a variance above 0; the network "
+                     "was never trained",
+                     path, e->name);
 }
 
 /* Is `t` what parameter e must be? *out is then the same as F32, one reference. */

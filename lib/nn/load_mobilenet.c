@@ -13,7 +13,9 @@ static bool fits(const dfqi_safetensors *st)
 {
     dfqi_arch a = {.family = DFQI_FAMILY_MOBILENET};
     find_keys(st, &a);
-    return dfqi_cnn_has(st, "features.0.0.weight") ||
+    return (dfqi_cnn_has(st, "features.0.0.weight") && /* not torchvision's later networks */
+            !dfqi_cnn_has(st, "features.1.block.0.0.weight") &&
+            !dfqi_cnn_has(st, "features.1.0.block.0.0.weight")) ||
            dfqi_cnn_has(st, "features.stage1.unit1.conv2.conv.weight");
 }
 

@@ -165,6 +165,8 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_
         return meta_word(st, path, key, dfqi_bottleneck_words, &a->of.cnn.stride_first);
     case DFQI_PROP_PADDING:
         return meta_word(st, path, key, dfqi_padding_words, &a->of.swin.pad_first);
+    case DFQI_PROP_CONV_PADDING:
+        return meta_word(st, path, key, dfqi_conv_padding_words, &a->of.inverted.same);
     case DFQI_PROP_ACTIVATION:
         return meta_word(st, path, key, (const char *[]){dfqi_activation_word(a), NULL}, &word);
     case DFQI_PROP_POOLING:

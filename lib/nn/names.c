@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/cnn.h"
+#include "nn/inverted.h"
 
 /* Marks an assumed property as coming from `source`. */
 static void settle(dfqi_arch *a, dfqi_prop p, int32_t source)
@@ -185,5 +185,53 @@ bool dfqi_mobilenet_name(dfqi_arch *a, const char *name, int32_t source)
     if (strcmp(name, "mobilenetv2") == 0 || strcmp(name, "mobilenet_v2") == 0 ||
         strcmp(name, "mobilenetv2_w1") == 0)
         for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
+    return true;
+}
+
+/* The size in the name of an EfficientNet, or the form of a MobileNet; false if the tensors have
+ * another. *at is moved past it. */
+static bool is_inverted(const dfqi_arch *a, const char **at)
+{
+    const dfqi_inverted_form form = a->of.inverted.form;
+    const bool efficient = form <= DFQI_INVERTED_LITE;
+    const char *const kind = form == DFQI_INVERTED_LITE ? "lite" : "b";
+    if (!efficient) return skip(at, dfqi_inverted_form_of(a)->name);
+    if (!skip(at, "efficientnet_") && !skip(at, "efficientnet-")) return false;
+    return skip(at, kind) && number(at) == dfqi_inverted_size(a);
+}
+
+/* mean and std of timm's weights, as far as their tag tells: half of those from TensorFlow and of
+ * some recipes, none of Alibaba's. */
+static void name_statistics(dfqi_arch *a, bool tf, const char *name, int32_t source)
+{
+    const bool half = strstr(name, ".ap_") || strstr(name, ".ra4_") || strstr(name, "_pruned") ||
+                      (tf && a->of.inverted.form != DFQI_INVERTED_EFFICIENTNET);
+    if (half) set_statistics(a, HALF);
+    if (strstr(name, ".miil_")) set_statistics(a, RAW);
+    settle_transform(a, source);
+}
+
+/* timm's names: those that begin with "tf_", and pruned ones, have TensorFlow's padding and eps;
+ * the names of torchvision and of efficientnet-pytorch say nothing of it. */
+bool dfqi_inverted_name(dfqi_arch *a, const char *name, int32_t source)
+{
+    dfqi_inverted_arch *c = &a->of.inverted;
+    const char *at = name;
+    const bool tf = skip(&at, "tf_"), pruned = strstr(at, "_pruned") != NULL;
+    if (strcmp(at, "efficientnet") == 0 || strncmp(at, "tinynet_", 8) == 0) {
+        ;
+    } else if (!pruned && !is_inverted(a, &at)) {
+        return strncmp(at, "efficientnet", 12) != 0 && strncmp(at, "mobilenetv", 10) != 0;
+    }
+    if (c->keys != DFQI_INVERTED_TIMM) {
+        for (int p = 0; p < DFQI_PROP_COUNT; p++) settle(a, (dfqi_prop)p, source);
+        return true;
+    }
+    if (a->source[DFQI_PROP_CONV_PADDING] == DFQ_SOURCE_ASSUMED) {
+        c->same = tf || pruned;
+        a->eps = c->same ? 1e-3f : 1e-5f;
+    }
+    for (int p = 0; p < DFQI_PROP_MEAN; p++) settle(a, (dfqi_prop)p, source);
+    name_statistics(a, tf, name, source);
     return true;
 }

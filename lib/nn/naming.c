@@ -349,6 +349,10 @@ const char *dfqi_naming_word(const dfqi_naming *naming, const dfqi_arch *a)
                                        [DFQI_KEYS_PYTORCHCV] = "pytorchcv",
                                        [DFQI_KEYS_AKAMASTER] = "akamaster"};
     if (naming) return naming->name;
+    static const char *const inverted[] = {[DFQI_INVERTED_TIMM] = "timm",
+                                           [DFQI_INVERTED_LUKEMELAS] = "efficientnet-pytorch",
+                                           [DFQI_INVERTED_TORCHVISION] = "torchvision"};
+    if (a->family == DFQI_FAMILY_EFFICIENTNET) return inverted[a->of.inverted.keys];
     bool cnn = a->family == DFQI_FAMILY_RESNET || a->family == DFQI_FAMILY_MOBILENET;
     return cnn ? keys[a->of.cnn.keys] : "";
 }

@@ -9,8 +9,14 @@
 const dfqi_family_row *dfqi_family_get(dfqi_family family)
 {
     static const dfqi_family_row *const rows[DFQI_FAMILY_COUNT] = {
-        &dfqi_family_vit,     &dfqi_family_resnet,  &dfqi_family_mobilenet,
-        &dfqi_family_derived, &dfqi_family_derived, &dfqi_family_swin};
+        [DFQI_FAMILY_VIT] = &dfqi_family_vit,
+        [DFQI_FAMILY_RESNET] = &dfqi_family_resnet,
+        [DFQI_FAMILY_MOBILENET] = &dfqi_family_mobilenet,
+        [DFQI_FAMILY_MBCONV] = &dfqi_family_derived,
+        [DFQI_FAMILY_STAGES] = &dfqi_family_derived,
+        [DFQI_FAMILY_SWIN] = &dfqi_family_swin,
+        [DFQI_FAMILY_EFFICIENTNET] = &dfqi_family_efficientnet,
+    };
     return rows[family];
 }
 

@@ -15,6 +15,7 @@ typedef enum dfqi_family {
     DFQI_FAMILY_MBCONV, /* derived from a search space, like the next */
     DFQI_FAMILY_STAGES, /* stages of transformer blocks */
     DFQI_FAMILY_SWIN,
+    DFQI_FAMILY_EFFICIENTNET, /* and MobileNetV2, V3: inverted residuals found from tensors */
     DFQI_FAMILY_COUNT
 } dfqi_family;
 

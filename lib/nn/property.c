@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "nn/cnn.h"
+#include "nn/inverted.h"
 #include "nn/swin.h"
 
 enum {
@@ -29,6 +29,7 @@ static const struct row {
     [DFQI_PROP_EPS] = {"eps", LOGITS},
     [DFQI_PROP_POOLING] = {"pooling", LOGITS},
     [DFQI_PROP_PADDING] = {"padding", LOGITS},
+    [DFQI_PROP_CONV_PADDING] = {"conv_padding", LOGITS},
     [DFQI_PROP_MEAN] = {"mean", INPUTS},
     [DFQI_PROP_STD] = {"std", INPUTS},
     [DFQI_PROP_RESIZE] = {"resize", PICTURES},
@@ -39,6 +40,7 @@ static const struct row {
 const char *const dfqi_interpolation_words[] = {"bilinear", "bicubic", NULL};
 const char *const dfqi_stem_words[] = {"stride1", "stride1+pool", "stride2", "stride2+pool", NULL};
 const char *const dfqi_padding_words[] = {"after_shift", "before_shift", NULL};
+const char *const dfqi_conv_padding_words[] = {"symmetric", "same", NULL};
 const char *const dfqi_bottleneck_words[] = {"3x3", "1x1", NULL};
 
 const char *dfqi_prop_name(dfqi_prop p)
@@ -63,6 +65,8 @@ bool dfqi_prop_applies(const dfqi_arch *a, dfqi_prop p)
         return a->family == DFQI_FAMILY_SWIN && dfqi_swin_pads(a);
     case DFQI_PROP_STEM:
         return a->family == DFQI_FAMILY_RESNET;
+    case DFQI_PROP_CONV_PADDING:
+        return a->family == DFQI_FAMILY_EFFICIENTNET;
     case DFQI_PROP_BOTTLENECK:
         return a->family == DFQI_FAMILY_RESNET && a->of.cnn.bottleneck;
     default:
@@ -79,6 +83,7 @@ void dfqi_prop_from(dfqi_arch *a, int32_t source)
 const char *dfqi_activation_word(const dfqi_arch *a)
 {
     if (!dfqi_arch_is_cnn(a)) return "gelu";
+    if (a->family == DFQI_FAMILY_EFFICIENTNET) return dfqi_inverted_form_of(a)->word;
     return a->family == DFQI_FAMILY_RESNET ? "relu" : "relu6";
 }
 
@@ -151,6 +156,9 @@ const char *dfqi_prop_text(const dfqi_arch *a, dfqi_prop p, char text[DFQI_PROP_
         break;
     case DFQI_PROP_PADDING:
         put_word(text, dfqi_padding_words[a->of.swin.pad_first != 0]);
+        break;
+    case DFQI_PROP_CONV_PADDING:
+        put_word(text, dfqi_conv_padding_words[a->of.inverted.same != 0]);
         break;
     case DFQI_PROP_MEAN:
         put_numbers(text, 3, a->mean);

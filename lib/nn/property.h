@@ -19,6 +19,7 @@ typedef enum dfqi_prop {
     DFQI_PROP_EPS,
     DFQI_PROP_POOLING,
     DFQI_PROP_PADDING,
+    DFQI_PROP_CONV_PADDING,
     DFQI_PROP_MEAN,
     DFQI_PROP_STD,
     DFQI_PROP_RESIZE,
@@ -43,7 +44,8 @@ void dfqi_prop_from(struct dfqi_arch *a, int32_t source);
 
 /* The words that metadata use for a value, by number; NULL after the last. */
 extern const char *const dfqi_interpolation_words[],
-    *const dfqi_stem_words[], *const dfqi_padding_words[], *const dfqi_bottleneck_words[];
+    *const dfqi_stem_words[], *const dfqi_padding_words[], *const dfqi_conv_padding_words[],
+                                                               *const dfqi_bottleneck_words[];
 /* "gelu", "relu", "relu6": the one that the family computes; "token", "avg": how it pools. */
 const char *dfqi_activation_word(const struct dfqi_arch *a);
 const char *dfqi_pooling_word(const struct dfqi_arch *a);

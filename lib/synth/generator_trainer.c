@@ -58,7 +58,8 @@ void dfqi_generator_trainer_text(const dfqi_generator_options *o, char *text, si
 static dfqi_arc_cells cells_for(const dfqi_arch *a)
 {
     if (a->image <= SMALL_SIDE) return a->classes <= 10 ? DFQI_ARC_CIFAR10 : DFQI_ARC_CIFAR100;
-    if (a->family == DFQI_FAMILY_MOBILENET || a->family == DFQI_FAMILY_MBCONV)
+    if (a->family == DFQI_FAMILY_MOBILENET || a->family == DFQI_FAMILY_MBCONV ||
+        a->family == DFQI_FAMILY_EFFICIENTNET)
         return DFQI_ARC_MOBILENET;
     return a->of.cnn.bottleneck ? DFQI_ARC_RESNET50 : DFQI_ARC_RESNET18;
 }

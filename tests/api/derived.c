@@ -288,7 +288,7 @@ START_TEST(test_quantized)
         ck_assert_int_eq(status, DFQ_E_UNSUPPORTED);
         ck_assert_ptr_null(low);
         ck_assert_ptr_nonnull(
-            strstr(dfq_context_get_error(s->ctx), "must be a ViT or DeiT for quantization"));
+            strstr(dfq_context_get_error(s->ctx), "must be a ViT, DeiT or Swin for quantization"));
         end(s);
         return;
     }

@@ -1352,9 +1352,9 @@ class Cnn(Part):
             self.fails(INPUT, pattern, "quantize", "bad.safetensors", "-o", "q", *self.FEW)
 
         broken("has no BatchNorm", without=["running_"])
-        for value in (0.0, -1.0, float("nan")):
+        for values in ([0.0] * 4, [1.0, -1.0, 1.0, 1.0], [1.0, float("nan"), 1.0, 1.0]):
             broken(r"tensor layer1\.0\.bn2\.running_var",
-                   weights={"layer1.0.bn2.running_var": ((4,), [1.0, value, 1.0, 1.0])})
+                   weights={"layer1.0.bn2.running_var": ((4,), values)})
         broken(r"tensor linear.bias is \[6\], must be \[5\]",
                weights={"linear.bias": ((6,), [0.0] * 6)})
         broken(r"layer2\.0\.conv2\.weight", without=["layer2.0.conv2"])
@@ -2241,7 +2241,7 @@ class Explore(Stopping):
         assert info["patch"] == 4 and info["width"] == 64 and "heads" not in info, info
         self.fails(INPUT, "which no method quantizes", "quantize", "net", "--bits",
                    "w4a4", "-o", "q")
-        self.fails(INPUT, "must be a ViT or DeiT", "synth", "net", "-o", "q")
+        self.fails(INPUT, "must be a ViT, DeiT or Swin", "synth", "net", "-o", "q")
         j = json.loads(self.works("bench", "net", "--batch", "2", "--json").out)
         assert j["forward"]["images_per_second"] > 1 and "tuning" not in j, j
 

@@ -16,7 +16,8 @@ START_TEST(test_families)
     Onnx__ModelProto *p = dfqt_export(g, &defaults);
     int cnn = dfqi_arch_is_cnn(&g->net.arch), norms = dfqi_arch_norms(&g->net.arch);
     ck_assert_int_eq(dfqt_count(p, "Conv"), norms);
-    ck_assert_int_eq(dfqt_count(p, "Mul") > 0, !cnn); /* the scale of attention */
+    /* the scale of attention; gates of channels */
+    ck_assert_int_eq(dfqt_count(p, "Mul") > 0, !cnn || _i == DFQI_FAMILY_EFFICIENTNET);
     ck_assert_int_eq(dfqt_count(p, "Gelu") > 0, !cnn);
     ck_assert_int_eq(dfqt_count(p, "LayerNormalization") > 0, !cnn);
     const Onnx__TensorShapeProto *in = p->graph->input[0]->type->tensor_type->shape,

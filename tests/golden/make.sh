@@ -30,7 +30,7 @@ else
     echo "make.sh: no $weights or no $images: real_resnet20.safetensors not rebuilt" >&2
     "$python" "$here/make_cnn.py"
 fi
-for topic in conv images image_ops inter_head head_ssim fake_quant tune_step synth_steps psaq_steps \
+for topic in conv images image_ops inverted inter_head head_ssim fake_quant tune_step synth_steps psaq_steps \
     augment inundation positions rounding generator generator_step ait_step diagnose super_vit \
     super_mbconv; do
     "$python" "$here/make_$topic.py"

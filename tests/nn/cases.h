@@ -8,6 +8,7 @@ TCase *dfqt_generator_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_golden_cnn_case(void);
 TCase *dfqt_inundation_case(void);
+TCase *dfqt_inverted_case(void);
 TCase *dfqt_derived_case(void);
 TCase *dfqt_load_case(void);
 TCase *dfqt_load_cnn_case(void);

@@ -358,7 +358,7 @@ START_TEST(tensors_that_are_wrong)
     dfqi_tensor_f32(last->tensor)[1] = 0;
     if (_i == 0) {
         ck_assert_str_eq(s.f.entries[4].name, "stem.0.norm.running_var");
-        dfqi_tensor_f32(s.f.entries[4].tensor)[0] = 0;
+        dfqi_tensor_f32(s.f.entries[4].tensor)[0] = -1;
         ck_assert_int_eq(load(&s.f.st, &net), DFQ_E_NUMERIC);
         dfqi_tensor_f32(s.f.entries[4].tensor)[0] = 1;
     }

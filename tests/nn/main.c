@@ -19,6 +19,7 @@ int main(void)
     suite_add_tcase(s, dfqt_rotate_case());
     suite_add_tcase(s, dfqt_load_case());
     suite_add_tcase(s, dfqt_load_cnn_case());
+    suite_add_tcase(s, dfqt_inverted_case());
     suite_add_tcase(s, dfqt_sources_case());
     suite_add_tcase(s, dfqt_stem_case());
     suite_add_tcase(s, dfqt_golden_case());

@@ -75,7 +75,32 @@ def vision_transformers():
                 refused='positions 18')
 
 
-ENTRIES = list(vision_transformers())
+def inverted_residuals():
+    bare = {'drop': ('config',)}
+    yield Entry('timm', 'efficientnet_b0')
+    yield Entry('timm', 'efficientnet_b2')
+    yield Entry('timm', 'tf_efficientnet_b0')
+    yield Entry('timm', 'tf_efficientnet_b3')
+    yield Entry('timm', 'efficientnet_lite0')
+    yield Entry('timm', 'tf_efficientnet_lite2')
+    yield Entry('timm', 'efficientnet_b0', refused="TensorFlow's padding", **bare)
+    yield Entry('timm', 'tf_efficientnet_b0', load={'arch': 'tf_efficientnet_b0'}, **bare)
+    yield Entry('timm', 'mobilenetv2_100')
+    yield Entry('timm', 'mobilenetv2_050', **bare)
+    yield Entry('timm', 'mobilenetv2_120d')
+    yield Entry('timm', 'mobilenetv3_large_100')
+    yield Entry('timm', 'tf_mobilenetv3_large_075')
+    yield Entry('timm', 'mobilenetv3_small_100')
+    yield Entry('timm', 'tinynet_a')
+    yield Entry('timm', 'mnasnet_100', refused='tensors do not tell its strides', **bare)
+    yield Entry('torchvision', 'efficientnet_b0')
+    yield Entry('torchvision', 'efficientnet_b5', load={'image': 224})
+    yield Entry('torchvision', 'mobilenet_v2')
+    yield Entry('torchvision', 'mobilenet_v3_large')
+    yield Entry('torchvision', 'mobilenet_v3_small')
+
+
+ENTRIES = [*vision_transformers(), *inverted_residuals()]
 
 
 # -- making them -----------------------------------------------------------------------------------

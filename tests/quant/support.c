@@ -82,6 +82,32 @@ void dfqt_logits(const dfqi_model *m, float *z)
 
 enum { SMALL = 8 };
 
+/* A small MobileNetV3: both activations, squeeze-and-excite, TensorFlow's padding. */
+static void inverted(dfqi_arch *a)
+{
+    static const int8_t kernels[] = {3, 3, 5, 5, 5}, strides[] = {2, 2, 2, 1, 2};
+    dfqi_inverted_arch *c = &a->of.inverted;
+    memcpy(a->name, "mobilenetv3_small", 18);
+    a->image = 32;
+    *c = (dfqi_inverted_arch){.form = DFQI_INVERTED_MOBILENETV3_SMALL,
+                              .staged = 1,
+                              .same = 1,
+                              .stem = 8,
+                              .features = 16,
+                              .hidden = 12,
+                              .n_blocks = 5};
+    for (int8_t s = 0; s < c->n_blocks; s++)
+        c->blocks[s] = (dfqi_inverted_block){.in = 8,
+                                             .mid = s ? 16 : 8,
+                                             .out = 8,
+                                             .squeeze = s == 1 ? 0 : 4,
+                                             .kernel = kernels[s],
+                                             .stride = strides[s],
+                                             .expands = s > 0,
+                                             .stage = s,
+                                             .curved = s > 1};
+}
+
 static dfqi_arch arch_of(int family)
 {
     static const dfqi_supernet_space mbconv = {.name = "tiny",
@@ -141,6 +167,7 @@ static dfqi_arch arch_of(int family)
                                      .heads = {2, 3},
                                      .window = {3, 3}};
     }
+    if (family == DFQI_FAMILY_EFFICIENTNET) inverted(&a);
     if (family == DFQI_FAMILY_MBCONV || family == DFQI_FAMILY_STAGES) {
         dfqi_arch_derive(family == DFQI_FAMILY_MBCONV ? &mbconv : &stages,
                          family == DFQI_FAMILY_MBCONV ? (int32_t[]){1, 2, 0} : (int32_t[]){3, 8, 5},
