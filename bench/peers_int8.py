@@ -69,7 +69,7 @@ class Job:
     def int8(self, static):
         """What the peers run where the library has 8 bits or less; static: a file to export."""
         source = self.net.export(self.at('source.onnx'))
-        low = engines.Network(self.dfq, static).export(self.at('export.onnx'))
+        low = engines.Network(self.dfq, static).export(self.at('export.onnx'), integer=self.name != 'vit')
         self.peers['int8'] = [
             networks.quantize_static(source, self.at('ort.onnx'), self.pixels[:self.o.calibrate]), low]
 

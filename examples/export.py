@@ -10,7 +10,7 @@ from ctypes import byref, c_int32, c_int64
 
 from quantize import Library, struct
 
-ExportOptions = struct('ExportOptions', ('opset', c_int32), ('int4', c_int32), ('reserved', c_int32))
+ExportOptions = struct('ExportOptions', ('opset', c_int32), ('int4', c_int32), ('integer', c_int32))
 ExportInfo = struct('ExportInfo', ('opset', c_int32), ('ir_version', c_int32), ('reserved', c_int32),
                     ('nodes', c_int64), ('constants', c_int64), ('bytes', c_int64))
 

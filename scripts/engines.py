@@ -17,7 +17,8 @@ LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', 
                      ('heads', ctypes.c_int64), ('image', ctypes.c_int64),
                      ('crop', ctypes.c_double), ('resize', ctypes.c_int32),
                      ('stem', ctypes.c_int32), ('image_size', ctypes.c_int64))
-ExportOptions = struct('ExportOptions', ('opset', ctypes.c_int32), ('int4', ctypes.c_int32))
+ExportOptions = struct('ExportOptions', ('opset', ctypes.c_int32), ('int4', ctypes.c_int32),
+                       ('integer', ctypes.c_int32))
 
 
 def onnxruntime_run(path, threads, batch=None):
@@ -87,9 +88,9 @@ class Network:
         self.graph = dfq.make('graph', 'graph_load_with', dfq.context, os.fsencode(path),
                               ctypes.byref(load))
 
-    def export(self, path, opset=0, int4=0):
+    def export(self, path, opset=0, int4=0, integer=0):
         how = self.dfq.options(ExportOptions, 'export')
-        how.opset, how.int4 = opset, int4
+        how.opset, how.int4, how.integer = opset, int4, integer
         self.dfq.call('graph_export', self.graph, os.fsencode(path), ctypes.byref(how), None)
         return path
 

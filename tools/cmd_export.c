@@ -38,6 +38,7 @@ int cmd_export(struct session *s)
     dfq_export_options_init(&o, sizeof o);
     o.opset = (int32_t)s->o->opset;
     o.int4 = s->o->int4;
+    o.integer = s->o->integer;
     code = places_appeared(s, OPT_OUT);
     if (!code) {
         dfq_status status = dfq_graph_export(g, s->o->out, &o, &done);

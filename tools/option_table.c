@@ -107,6 +107,7 @@ const struct option_row option_table[OPT_COUNT] = {
                         "write the course of the search, PREFIX.csv and PREFIX.svg"},
     [OPT_OPSET] = {0, "opset", "N", EXPORT, "operator set of the ONNX file, 17..25"},
     [OPT_INT4] = {0, "int4", NULL, EXPORT, "4-bit types for codes of up to 4 bits (opset 21)"},
+    [OPT_INTEGER] = {0, "integer", NULL, EXPORT, "a CNN of 8 bits in integers from end to end"},
     [OPT_ARCH] = {0, "arch", "NAME", MODELS, "architecture, if the file does not tell it"},
     [OPT_HEADS] = {0, "heads", "N", MODELS, "attention heads, if the file does not tell them"},
     [OPT_IMAGE] = {0, "image", "N", SIZED, "side of the input, if the file does not tell it"},

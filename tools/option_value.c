@@ -163,6 +163,7 @@ static const struct field {
              {OPT_LABELS_FROM, offsetof(struct options, labels_from)},
              {OPT_RESUME_AT, offsetof(struct options, resume_at)}},
   switches[] = {{OPT_INT4, offsetof(struct options, int4)},
+                {OPT_INTEGER, offsetof(struct options, integer)},
                 {OPT_NO_TUNE, offsetof(struct options, no_tune)},
                 {OPT_NO_IMAGES, offsetof(struct options, no_images)},
                 {OPT_RESUME, offsetof(struct options, resume)},

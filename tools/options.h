@@ -76,6 +76,7 @@ enum option_id {
     OPT_TRAJECTORY,
     OPT_OPSET,
     OPT_INT4,
+    OPT_INTEGER,
     OPT_ARCH,
     OPT_HEADS,
     OPT_IMAGE,
@@ -146,7 +147,8 @@ struct options {
     int32_t rule;                /* DFQ_RULE_*, never the exact one */
     double checkpoint;           /* seconds between checkpoints */
     int32_t threads;
-    int int4, no_tune, no_images, resume, force, json, quiet, all, verbose, simulate, runtime;
+    int int4, integer, no_tune, no_images, resume, force, json, quiet, all, verbose, simulate,
+        runtime;
 };
 
 extern const char *const verb_names[VERB_COUNT];

@@ -24,7 +24,10 @@ typedef struct dfq_export_options {
     int32_t opset;
     int32_t int4; /**< 1: codes of up to 4 bits have the types int4 and uint4, operator set 21 and
                           more; 0: codes of all widths are 8-bit, which engines compute with */
-    int32_t reserved; /**< 0 */
+    /** 1: a convolutional network of 8 bits is computed in integers from end to end, as fast as
+     *  engines can: the image, values that residual sums add as floats, and means in front of the
+     *  classifier are rounded to 8 bits once more; 0: they are floats, as the network has them */
+    int32_t integer;
 } dfq_export_options;
 
 /** What was written. Filled by dfq_graph_export() and dfq_graph_export_to_memory(). */
@@ -48,7 +51,8 @@ DFQ_API void dfq_export_options_init(dfq_export_options *options, size_t size);
  *  @param graph    float, or quantized
  *  @param options  NULL: the defaults
  *  @param out_info what was written, struct_size set; or NULL
- *  @return ::DFQ_E_INVALID (an option out of its range; int4, and nothing has up to 4 bits),
+ *  @return ::DFQ_E_INVALID (an option out of its range; int4, and nothing has up to 4 bits;
+ *          integer, and it is no convolutional network of 8 bits),
  *          ::DFQ_E_UNSUPPORTED (an op of the network has no form in ONNX or in this operator set,
  *          or the file would be larger than 2 GB), ::DFQ_E_IO, ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_graph_export(const dfq_graph *graph, const char *path,

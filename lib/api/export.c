@@ -28,10 +28,7 @@ static dfq_status export_to(const dfq_graph *graph, const dfqi_st_target *to,
     dfqi_onnx_info done;
     DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_export_options", options, &o, sizeof o));
     DFQI_TRY(check_info(graph, out_info));
-    if (o.reserved != 0)
-        return dfqi_fail(graph->ctx, DFQ_E_UNSUPPORTED,
-                         "dfq_export_options.reserved is %d, must be 0", (int)o.reserved);
-    const dfqi_onnx_options own = {.opset = o.opset, .int4 = o.int4};
+    const dfqi_onnx_options own = {.opset = o.opset, .int4 = o.int4, .integer = o.integer};
     DFQI_TRY(dfqi_onnx_write(graph, &own, to, &done));
     if (out_info == NULL) return DFQ_OK;
     const dfq_export_info info = {.opset = done.opset,

@@ -9,8 +9,9 @@
 enum { DFQI_OPSET_MIN = 17, DFQI_OPSET_MAX = 25 };
 
 typedef struct dfqi_onnx_options {
-    int32_t opset; /* 0: 20, with int4 21 */
-    int32_t int4;  /* 1: codes of up to 4 bits have 4-bit types */
+    int32_t opset;   /* 0: 20, with int4 21 */
+    int32_t int4;    /* 1: codes of up to 4 bits have 4-bit types */
+    int32_t integer; /* 1: a convolutional network computes in integers from end to end */
 } dfqi_onnx_options;
 
 /* What was written. */

@@ -102,6 +102,9 @@ void dfqi_emit_conv(dfqi_onnx *e, const dfqi_node *n)
         norm = NULL;
         f = factors_of(e, n, NULL);
     }
+    const dfqi_node *maker = dfqi_onnx_maker(e, n, 0);
+    if (e->integer && coded && maker && maker->op == DFQI_OP_CHANNELS_LAST)
+        x = dfqi_onnx_image_codes(e, x);
     dfqi_conv_node(e->g, n, &s, &groups);
     dfqi_ref v = coded ? coded_weight(e, &w, &f) : float_weight(e, n, &f);
     bool apart = coded && (w.bits < 8 || e->m->scheme.act_bits < 8);

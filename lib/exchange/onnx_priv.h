@@ -57,7 +57,7 @@ typedef struct dfqi_onnx {
     const dfqi_graph *g;
     dfqi_arena mem; /* of all messages; they are never freed one by one */
     int32_t opset;
-    bool int4;
+    bool int4, integer;
     Onnx__GraphProto graph;
     size_t cap_nodes, cap_initializers;
     int64_t constant_bytes;
@@ -201,8 +201,16 @@ dfqi_ref dfqi_onnx_whole_values(dfqi_onnx *e, const dfqi_value *v, dfqi_layout l
 dfqi_ref dfqi_onnx_static_values(dfqi_onnx *e, const dfqi_value *v, dfqi_layout layout,
                                  const dfqi_onnx_grid *g);
 dfqi_ref dfqi_onnx_row_values(dfqi_onnx *e, const dfqi_onnx_grid *g);
+/* The rows of x on unsigned grids of 8 bits. */
+dfqi_onnx_grid *dfqi_onnx_row_codes(dfqi_onnx *e, dfqi_ref x);
 /* x W^T without the bias, from codes. */
 dfqi_ref dfqi_onnx_row_linear(dfqi_onnx *e, const dfqi_onnx_grid *x, const dfqi_onnx_weight *w);
+/* x on a grid whose codes fit in 8 bits, by QuantizeLinear and DequantizeLinear; and on the grid of
+ * an op with one scale. */
+dfqi_ref dfqi_onnx_one_grid(dfqi_onnx *e, dfqi_ref x, float scale, float zero_point, float qmin,
+                            float qmax);
+dfqi_ref dfqi_onnx_image_codes(dfqi_onnx *e, dfqi_ref x); /* from black to white */
+dfqi_ref dfqi_onnx_same_grid(dfqi_onnx *e, const dfqi_node *fq, dfqi_ref x);
 /* x rounded to whole numbers that an 8-bit type with this zero point holds, as F32. */
 dfqi_ref dfqi_onnx_unit(dfqi_onnx *e, dfqi_ref x, int32_t type, int32_t zero_point);
 
@@ -210,6 +218,7 @@ dfqi_ref dfqi_onnx_unit(dfqi_onnx *e, dfqi_ref x, int32_t type, int32_t zero_poi
 
 void dfqi_emit_linear(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_matmul(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_add(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_softmax(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_layernorm(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_gelu(dfqi_onnx *e, const dfqi_node *n);

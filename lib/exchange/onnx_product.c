@@ -80,10 +80,9 @@ static bool is_dequantized(const dfqi_onnx *e, const dfqi_node *n)
 }
 
 /* The product from codes of the weight, without the bias. */
-static dfqi_ref coded_product(dfqi_onnx *e, const dfqi_node *n, const dfqi_onnx_weight *w,
-                              float *bias)
+static dfqi_ref coded_product(dfqi_onnx *e, const dfqi_node *n, const dfqi_onnx_grid *x,
+                              const dfqi_onnx_weight *w, float *bias)
 {
-    const dfqi_onnx_grid *x = dfqi_onnx_grid_of(e, n, 0);
     if (x && !w->zeros && !x->scale && (x->n == 1 || w->factors))
         return static_product(e, x, w, bias);
     if (x && !w->zeros && x->scale) return dfqi_onnx_row_linear(e, x, w);
@@ -112,10 +111,13 @@ void dfqi_emit_linear(dfqi_onnx *e, const dfqi_node *n)
     float *bias = copy_bias(e, n, rows);
     dfqi_onnx_weight w;
     bool coded = dfqi_onnx_weight_get(e, n, &w);
+    const dfqi_node *maker = dfqi_onnx_maker(e, n, 0);
+    if (e->integer && coded && !w.zeros && maker && maker->op == DFQI_OP_MEAN_POOL)
+        x = dfqi_onnx_row_codes(e, dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME));
     const float *divisor = divide_heads(e, n, rows, coded ? &w : NULL, bias);
     dfqi_ref y;
     if (coded && (!w.factors || (x && !x->scale)))
-        y = coded_product(e, n, &w, bias);
+        y = coded_product(e, n, x, &w, bias);
     else
         y = dfqi_onnx_binary(e, "MatMul", dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
                              float_weight(e, n, divisor));

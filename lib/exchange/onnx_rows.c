@@ -94,6 +94,13 @@ static dfqi_onnx_grid *whole_numbers(dfqi_onnx *e, dfqi_ref x, const row_grid *r
     return g;
 }
 
+dfqi_onnx_grid *dfqi_onnx_row_codes(dfqi_onnx *e, dfqi_ref x)
+{
+    enum { QMAX = 255 };
+    const row_grid r = asymmetric(e, x, -1, QMAX);
+    return whole_numbers(e, x, &r, QMAX, false);
+}
+
 /* attr i: bits, 1: symmetric, 1: columns */
 void dfqi_emit_fq_row(dfqi_onnx *e, const dfqi_node *n)
 {
@@ -120,7 +127,7 @@ dfqi_ref dfqi_onnx_row_values(dfqi_onnx *e, const dfqi_onnx_grid *g)
     return dfqi_onnx_binary(e, "Mul", x, g->scale);
 }
 
-/* s (sum q c s_o - z sum c s_o) */
+/* s (sum q c s_o - z sum c s_o). Subtracted, as a bias is (onnx_product.c): `least` is -z. */
 dfqi_ref dfqi_onnx_row_linear(dfqi_onnx *e, const dfqi_onnx_grid *x, const dfqi_onnx_weight *w)
 {
     dfqi_ref y = dfqi_onnx_binary(e, "MatMul", x->unit, dfqi_onnx_weight_values(e, w, 1));
@@ -129,11 +136,11 @@ dfqi_ref dfqi_onnx_row_linear(dfqi_onnx *e, const dfqi_onnx_grid *x, const dfqi_
         for (int64_t o = 0; sum && o < w->rows; o++) {
             int32_t all = 0;
             for (int64_t k = 0; k < w->cols; k++) all += w->codes[o * w->cols + k];
-            sum[o] = w->scales[o] * (float)all;
+            sum[o] = -w->scales[o] * (float)all;
         }
-        dfqi_ref sums = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.sum", w->layer), FLOAT, 1,
-                                         &w->rows, sum);
-        y = dfqi_onnx_binary(e, "Add", y, dfqi_onnx_binary(e, "Mul", x->least, sums));
+        dfqi_ref sums = dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.weight.negative_sum", w->layer),
+                                         FLOAT, 1, &w->rows, sum);
+        y = dfqi_onnx_binary(e, "Sub", y, dfqi_onnx_binary(e, "Mul", x->least, sums));
     }
     return dfqi_onnx_binary(e, "Mul", y, x->scale);
 }

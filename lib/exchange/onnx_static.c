@@ -52,13 +52,26 @@ static dfqi_ref clip(dfqi_onnx *e, dfqi_ref x, float lo, float hi)
 
 /* -- one scale --------------------------------------------------------------------------------- */
 
-static dfqi_ref one_grid(dfqi_onnx *e, dfqi_ref x, float scale, float zero_point, float qmin,
-                         float qmax)
+dfqi_ref dfqi_onnx_one_grid(dfqi_onnx *e, dfqi_ref x, float scale, float zero_point, float qmin,
+                            float qmax)
 {
     code_type t = type_of(e, qmin, qmax);
+    if (t.type == INT8) { /* as UINT8: ONNX Runtime convolves no others */
+        t = (code_type){UINT8, 0, 255};
+        zero_point += 128;
+        qmin += 128;
+        qmax += 128;
+    }
     if (qmin > t.lo || qmax < t.hi)
         x = clip(e, x, (qmin - zero_point) * scale, (qmax - zero_point) * scale);
     return quantize(e, x, dfqi_onnx_scalar(e, scale), &t, zero_point);
+}
+
+dfqi_ref dfqi_onnx_same_grid(dfqi_onnx *e, const dfqi_node *fq, dfqi_ref x)
+{
+    const float *zeros = fq->in[2] >= 0 ? dfqi_onnx_param(e, fq, 2) : NULL;
+    return dfqi_onnx_one_grid(e, x, *dfqi_onnx_param(e, fq, 1), zeros ? rintf(*zeros) : 0.0f,
+                              fq->attr.f[0], fq->attr.f[1]);
 }
 
 /* The same by plain operators: where QuantizeLinear would make engines round float weights, which
@@ -200,7 +213,7 @@ void dfqi_emit_fq(dfqi_onnx *e, const dfqi_node *n)
     dfqi_layout layout = dfqi_onnx_grid_layout(e, n);
     dfqi_ref x = dfqi_onnx_in(e, n, 0, layout);
     bool plain = layout == DFQI_LAYOUT_CHANNELS_FIRST && has_asymmetric_weights(e);
-    x = (plain ? plain_grid : one_grid)(e, x, scales[0], z, qmin, qmax);
+    x = (plain ? plain_grid : dfqi_onnx_one_grid)(e, x, scales[0], z, qmin, qmax);
     dfqi_onnx_out(e, n, 0, x, layout);
 }
 

@@ -192,8 +192,13 @@ dfq_status dfqi_onnx_write_graph(const dfqi_model *m, const dfqi_graph *g, dfqi_
                                  dfqi_id logits, const dfqi_onnx_options *o,
                                  const dfqi_st_target *to, dfqi_onnx_info *out)
 {
-    dfqi_onnx e = {
-        .ctx = m->ctx, .m = m, .g = g, .int4 = o->int4 != 0, .label = "", .status = DFQ_OK};
+    dfqi_onnx e = {.ctx = m->ctx,
+                   .m = m,
+                   .g = g,
+                   .int4 = o->int4 != 0,
+                   .integer = o->integer != 0,
+                   .label = "",
+                   .status = DFQ_OK};
     size_t n = (size_t)g->n_values;
     DFQI_TRY(choose_opset(m->ctx, o->opset, e.int4, &e.opset));
     dfqi_arena_init(&e.mem, m->ctx);
@@ -220,6 +225,17 @@ static dfq_status check_int4(const dfqi_model *m)
                      s->weight_bits, s->act_bits);
 }
 
+/* Can all of it be computed in integers? */
+static dfq_status check_integer(const dfqi_model *m)
+{
+    if (m->quantized && dfqi_arch_is_cnn(&m->net.arch) && m->scheme.weight_bits == 8 &&
+        m->scheme.act_bits == 8)
+        return DFQ_OK;
+    return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                     "integer is for convolutional networks of 8 bits, %s is none; leave it out",
+                     m->net.arch.name);
+}
+
 dfq_status dfqi_onnx_write(const dfqi_model *m, const dfqi_onnx_options *o,
                            const dfqi_st_target *to, dfqi_onnx_info *out)
 {
@@ -227,6 +243,7 @@ dfq_status dfqi_onnx_write(const dfqi_model *m, const dfqi_onnx_options *o,
     dfqi_taps taps = {0};
     dfqi_id x;
     if (o->int4) DFQI_TRY(check_int4(m));
+    if (o->integer) DFQI_TRY(check_integer(m));
     DFQI_TRY(dfqi_model_graph(m, 1, &g, &x, &taps));
     dfqi_onnx_windows_as_images(g);
     dfq_status status = dfqi_onnx_write_graph(m, g, x, taps.logits, o, to, out);

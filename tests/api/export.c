@@ -74,6 +74,12 @@ START_TEST(test_arguments)
     ck_assert_int_eq(dfq_graph_export_to_memory(net, NULL, &bytes, &info), DFQ_E_INVALID);
     ck_assert_msg(strstr(dfq_context_get_error(ctx), "struct_size"), "%s",
                   dfq_context_get_error(ctx));
+    dfq_export_options o;
+    dfq_export_options_init(&o, sizeof o);
+    o.integer = 1;
+    ck_assert_int_eq(dfq_graph_export_to_memory(net, &o, &bytes, NULL), DFQ_E_INVALID);
+    ck_assert_msg(strstr(dfq_context_get_error(ctx), "integer is for convolutional"), "%s",
+                  dfq_context_get_error(ctx));
     ck_assert_ptr_null(bytes);
 }
 END_TEST

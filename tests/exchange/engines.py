@@ -62,10 +62,10 @@ class Scene:
                        check=True, stdout=subprocess.DEVNULL)
         return out
 
-    def agree(self, path, data, median, same=0.9, opset=0, int4=0, only=ENGINES):
+    def agree(self, path, data, median, same=0.9, opset=0, int4=0, only=ENGINES, integer=0):
         """The median over images of the largest difference, by the largest logit; and classes."""
         net = engines.Network(self.dfq, path)
-        out = net.export(self.path('net.onnx'), opset, int4)
+        out = net.export(self.path('net.onnx'), opset, int4, integer)
         onnx.checker.check_model(onnx.load(out), full_check=True)
         runs = {name: engines.ENGINES[name](out, 1) for name in only}
         worst, classes, peak = {name: [] for name in runs}, {name: [] for name in runs}, 0
@@ -132,6 +132,11 @@ def test_static_w8a8(s):
 
 def test_static_w4a4(s):
     s.agree(s.quantize(s.embedded(), '-b', 'w4a4', *STATIC), s.figures, MEDIAN)
+
+
+def test_integer_cnn(s):
+    """The image and sums are rounded once more."""
+    s.agree(s.quantize(s.path('cnn.safetensors'), '-b', 'w8a8', *STATIC[2:]), s.pictures, 0.03, 0.8, integer=1)
 
 
 def test_parity(s):

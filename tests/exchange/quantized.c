@@ -243,7 +243,7 @@ START_TEST(test_sums_of_rows)
 {
     quantize(DFQI_MODE_IMPROVED, _i ? 4 : 8, rows);
     p = dfqt_export(student, &defaults);
-    const Onnx__TensorProto *sums = dfqt_constant(p, "blocks.1.mlp.fc1.weight.sum");
+    const Onnx__TensorProto *sums = dfqt_constant(p, "blocks.1.mlp.fc1.weight.negative_sum");
     ck_assert_int_eq(sums != NULL, !_i);
     if (!sums) return;
     const Onnx__TensorProto *codes = constant("blocks.1.mlp.fc1.weight.codes", INT8),
@@ -253,7 +253,7 @@ START_TEST(test_sums_of_rows)
         int32_t sum = 0;
         for (int64_t i = 0; i < k; i++) sum += (int8_t)codes->raw_data.data[i * o + j];
         ck_assert_float_eq(((const float *)(const void *)sums->raw_data.data)[j],
-                           (float)sum * ((const float *)(const void *)scale->raw_data.data)[j]);
+                           (float)-sum * ((const float *)(const void *)scale->raw_data.data)[j]);
     }
 }
 END_TEST
@@ -302,6 +302,38 @@ START_TEST(test_cnn)
 }
 END_TEST
 
+/* Is there a node of this type that reads an operand which no DequantizeLinear made? */
+static bool reads_floats(const char *type)
+{
+    for (size_t i = 0; i < p->graph->n_node; i++) {
+        const Onnx__NodeProto *n = p->graph->node[i], *maker = NULL;
+        if (strcmp(n->op_type, type) != 0) continue;
+        for (size_t k = 0; k < (strcmp(type, "Add") ? 1 : n->n_input); k++) {
+            for (size_t j = 0; j < i; j++)
+                if (strcmp(p->graph->node[j]->output[0], n->input[k]) == 0)
+                    maker = p->graph->node[j];
+            if (!maker || strcmp(maker->op_type, "DequantizeLinear") != 0) return true;
+        }
+    }
+    return false;
+}
+
+/* On demand nothing is float but the bias of the classifier. */
+START_TEST(test_integer)
+{
+    const dfqi_onnx_options o = {.integer = 1};
+    dfq_graph *g = dfqt_family(ctx, _i ? DFQI_FAMILY_MBCONV : DFQI_FAMILY_RESNET);
+    student = dfqt_family_low(g);
+    dfq_graph_release(g);
+    student->scheme.weight_bits = student->scheme.act_bits = 8;
+    p = dfqt_export(student, &defaults);
+    ck_assert(reads_floats("Conv") && reads_floats("MatMul"));
+    onnx__model_proto__free_unpacked(p, NULL);
+    p = dfqt_export(student, &o);
+    ck_assert(!reads_floats("Conv") && !reads_floats("MatMul"));
+}
+END_TEST
+
 /* What is quantized of a family has its emitters. (MobileNetV2 is large, and like the last.) */
 START_TEST(test_families)
 {
@@ -331,6 +363,7 @@ TCase *dfqt_quantized_case(void)
     tcase_add_loop_test(c, test_sums_of_rows, 0, 2);
     tcase_add_loop_test(c, test_class_token_alone, 0, 2);
     tcase_add_test(c, test_cnn);
+    tcase_add_loop_test(c, test_integer, 0, 2);
     tcase_add_loop_test(c, test_families, 0, 3);
     return c;
 }
