@@ -8,6 +8,7 @@ static bool moves(dfqi_op_kind op)
     switch (op) {
     case DFQI_OP_PATCHIFY:
     case DFQI_OP_SELECT_TOKEN:
+    case DFQI_OP_DROP_TOKENS:
     case DFQI_OP_SPLIT_HEADS:
     case DFQI_OP_JOIN_HEADS:
     case DFQI_OP_CHANNELS_LAST:

@@ -9,6 +9,19 @@ static dfqi_ref hard_sigmoid(dfqi_onnx *e, dfqi_ref x)
     return x;
 }
 
+/* The curve is written out: the attribute of Gelu that asks for it came late. */
+static dfqi_ref gelu_tanh(dfqi_onnx *e, dfqi_ref x)
+{
+    dfqi_ref y = dfqi_onnx_binary(e, "Mul", x, x);
+    y = dfqi_onnx_binary(e, "Mul", y, dfqi_onnx_scalar(e, 0.044715f));
+    y = dfqi_onnx_binary(e, "Add", y, dfqi_onnx_scalar(e, 1.0f));
+    y = dfqi_onnx_binary(e, "Mul", y, x);
+    y = dfqi_onnx_binary(e, "Mul", y, dfqi_onnx_scalar(e, 0.797884560802865356f));
+    y = dfqi_onnx_binary(e, "Add", dfqi_onnx_unary(e, "Tanh", y), dfqi_onnx_scalar(e, 1.0f));
+    y = dfqi_onnx_binary(e, "Mul", y, x);
+    return dfqi_onnx_binary(e, "Mul", y, dfqi_onnx_scalar(e, 0.5f));
+}
+
 /* attr i[0] which. HardSwish is an operator of its own since operator set 14, older than ours. */
 void dfqi_emit_activation(dfqi_onnx *e, const dfqi_node *n)
 {
@@ -23,6 +36,13 @@ void dfqi_emit_activation(dfqi_onnx *e, const dfqi_node *n)
         break;
     case DFQI_ACTIVATION_HARD_SIGMOID:
         y = hard_sigmoid(e, x);
+        break;
+    case DFQI_ACTIVATION_QUICK_GELU:
+        y = dfqi_onnx_binary(e, "Mul", x, dfqi_onnx_scalar(e, 1.702f));
+        y = dfqi_onnx_binary(e, "Mul", x, dfqi_onnx_unary(e, "Sigmoid", y));
+        break;
+    case DFQI_ACTIVATION_GELU_TANH:
+        y = gelu_tanh(e, x);
         break;
     case DFQI_ACTIVATION_HARD_SWISH:
     case DFQI_ACTIVATION_COUNT:

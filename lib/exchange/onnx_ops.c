@@ -156,6 +156,13 @@ dfqi_ref dfqi_onnx_reshape(dfqi_onnx *e, dfqi_ref x, int32_t rank, const int64_t
 /* -- ops of one node --------------------------------------------------------------------------- */
 
 /* Both operands in the layout of the first. */
+static void emit_mul(dfqi_onnx *e, const dfqi_node *n)
+{
+    dfqi_layout layout;
+    dfqi_ref a = dfqi_onnx_in_any(e, n, 0, &layout), b = dfqi_onnx_in(e, n, 1, layout);
+    dfqi_onnx_out(e, n, 0, dfqi_onnx_binary(e, "Mul", a, b), layout);
+}
+
 static void emit_relu(dfqi_onnx *e, const dfqi_node *n)
 {
     dfqi_layout layout;
@@ -195,6 +202,7 @@ dfqi_emit dfqi_onnx_emitter(dfqi_op_kind op)
         [DFQI_OP_MATMUL_NN] = dfqi_emit_matmul,
         [DFQI_OP_CONV] = dfqi_emit_conv,
         [DFQI_OP_ADD] = dfqi_emit_add,
+        [DFQI_OP_MUL] = emit_mul,
         [DFQI_OP_GELU] = dfqi_emit_gelu,
         [DFQI_OP_RELU] = emit_relu,
         [DFQI_OP_SOFTMAX] = dfqi_emit_softmax,
@@ -202,6 +210,7 @@ dfqi_emit dfqi_onnx_emitter(dfqi_op_kind op)
         [DFQI_OP_PATCHIFY] = dfqi_emit_patchify,
         [DFQI_OP_TOKENS] = dfqi_emit_tokens,
         [DFQI_OP_SELECT_TOKEN] = dfqi_emit_select_token,
+        [DFQI_OP_DROP_TOKENS] = dfqi_emit_drop_tokens,
         [DFQI_OP_SPLIT_HEADS] = dfqi_emit_split_heads,
         [DFQI_OP_JOIN_HEADS] = dfqi_emit_join_heads,
         [DFQI_OP_WINDOWS] = dfqi_emit_move_tokens,

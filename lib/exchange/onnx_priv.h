@@ -225,6 +225,7 @@ void dfqi_emit_gelu(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_patchify(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_tokens(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_select_token(dfqi_onnx *e, const dfqi_node *n);
+void dfqi_emit_drop_tokens(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_split_heads(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_join_heads(dfqi_onnx *e, const dfqi_node *n);
 void dfqi_emit_move_tokens(dfqi_onnx *e, const dfqi_node *n);

@@ -19,20 +19,20 @@ void dfqi_emit_patchify(dfqi_onnx *e, const dfqi_node *n)
     dfqi_onnx_out(e, n, 0, r, DFQI_LAYOUT_SAME);
 }
 
-/* The class token takes the place of a row of zeros that is padded, so that its copies need not
- * know the batch; its position is added to it beforehand, as the op does. */
+/* The class token and what follows it take the place of rows of zeros that are padded, so that
+ * their copies need not know the batch; their positions are added beforehand, as the op does. */
 void dfqi_emit_tokens(dfqi_onnx *e, const dfqi_node *n)
 {
-    static const int64_t pads[6] = {0, 1, 0, 0, 0, 0};
     const dfqi_value *y = dfqi_graph_value(e->g, n->out[0]);
     int64_t count = y->dims[1] * y->dims[2], d = y->dims[2];
+    const int64_t pads[6] = {0, y->dims[1] - dfqi_onnx_shape(e, n, 0)->dims[1], 0, 0, 0, 0};
     dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME), at;
     if (n->in[2] >= 0) {
         const float *pos = dfqi_onnx_param(e, n, 1), *cls = dfqi_onnx_param(e, n, 2);
         float *sum = dfqi_onnx_floats(e, count);
         if (!sum) return;
         memcpy(sum, pos, (size_t)count * sizeof *sum);
-        for (int64_t i = 0; i < d; i++) sum[i] = cls[i] + pos[i];
+        for (int64_t i = 0; i < pads[1] * d; i++) sum[i] = cls[i] + pos[i];
         x = dfqi_onnx_binary(e, "Pad", x, dfqi_onnx_list(e, 6, pads));
         at = dfqi_onnx_tensor(e, "cls_token+pos_embed", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 3,
                               (int64_t[]){1, y->dims[1], d}, sum);
@@ -48,6 +48,15 @@ void dfqi_emit_select_token(dfqi_onnx *e, const dfqi_node *n)
     dfqi_ref x = dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME);
     x = dfqi_onnx_reshape(e, x, 2, (int64_t[]){0, dfqi_value_last(dfqi_onnx_shape(e, n, 0))});
     dfqi_onnx_out(e, n, 0, x, DFQI_LAYOUT_SAME);
+}
+
+void dfqi_emit_drop_tokens(dfqi_onnx *e, const dfqi_node *n)
+{
+    const int64_t axis = 1;
+    const dfqi_ref in[4] = {dfqi_onnx_in(e, n, 0, DFQI_LAYOUT_SAME),
+                            dfqi_onnx_list(e, 1, &n->attr.i[0]),
+                            dfqi_onnx_list(e, 1, &n->attr.i[1]), dfqi_onnx_list(e, 1, &axis)};
+    dfqi_onnx_out(e, n, 0, dfqi_onnx_node(e, "Slice", 4, in), DFQI_LAYOUT_SAME);
 }
 
 /* Heads stay behind the tokens until a product needs them in front, so that keys are transposed

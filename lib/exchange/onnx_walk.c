@@ -16,7 +16,11 @@ static bool is_by_token(const dfqi_onnx *e, const dfqi_node *n)
     case DFQI_OP_LINEAR:
     case DFQI_OP_ADD:
     case DFQI_OP_LAYERNORM:
+    case DFQI_OP_MUL:
     case DFQI_OP_GELU:
+    case DFQI_OP_RELU:
+    case DFQI_OP_ACTIVATION:
+    case DFQI_OP_CHANNELS:
     case DFQI_OP_FQ:
         return true;
     case DFQI_OP_FQ_ROW:

@@ -60,6 +60,8 @@ typedef enum dfqi_activation_kind {
     DFQI_ACTIVATION_SILU,         /* x sigmoid(x) */
     DFQI_ACTIVATION_HARD_SIGMOID, /* min(max(x + 3, 0), 6) / 6 */
     DFQI_ACTIVATION_HARD_SWISH,   /* x times that */
+    DFQI_ACTIVATION_QUICK_GELU,   /* x sigmoid(1.702 x) */
+    DFQI_ACTIVATION_GELU_TANH,    /* x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2 */
     DFQI_ACTIVATION_COUNT
 } dfqi_activation_kind;
 
@@ -72,11 +74,13 @@ dfqi_id dfqi_gate(dfqi_graph *g, dfqi_id x, dfqi_id s);
 
 /* x[B,C,Y,X] -> [B, (Y/p)(X/p), C p p], patches row-major, inside a patch C, y, x. */
 dfqi_id dfqi_patchify(dfqi_graph *g, dfqi_id x, int64_t patch);
-/* patches[B,P,D], cls[1,1,D], pos[1,P+1,D] -> [B,P+1,D]: class token first, positions added. cls
- * may be DFQI_NONE: patches[B,P,D], pos[1,P,D] -> [B,P,D]. */
+/* patches[B,P,D], cls[1,R,D], pos[1,R+P,D] -> [B,R+P,D]: class token and what follows it first,
+ * positions added. cls may be DFQI_NONE: patches[B,P,D], pos[1,P,D] -> [B,P,D]. */
 dfqi_id dfqi_tokens(dfqi_graph *g, dfqi_id patches, dfqi_id cls, dfqi_id pos);
 /* x[B,N,D] -> [B,D], token `index`. */
 dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index);
+/* x[B,N,D] -> [B,N-first,D], without its first tokens. */
+dfqi_id dfqi_drop_tokens(dfqi_graph *g, dfqi_id x, int64_t first);
 /* x[B,N,parts*H*d] -> parts outputs [B,H,N,d]; parts is 1 or 3 (q, k, v). */
 dfqi_id dfqi_split_heads(dfqi_graph *g, dfqi_id x, int64_t heads, int64_t parts);
 /* o[B,H,N,d] -> [B,N,H*d]. */

@@ -48,6 +48,32 @@ static float hard_swish_slope(float x)
     return x <= -3.0f ? 0.0f : x >= 3.0f ? 1.0f : x / 3.0f + 0.5f;
 }
 
+static const float quick = 1.702f;
+
+static float quick_gelu(float x)
+{
+    return x * sigmoid(quick * x);
+}
+
+static float quick_gelu_slope(float x)
+{
+    const float s = sigmoid(quick * x);
+    return s * (1.0f + quick * x * (1.0f - s));
+}
+
+static const float root = 0.797884560802865356f /* sqrt(2/pi) */, cubic = 0.044715f;
+
+static float gelu_tanh(float x)
+{
+    return 0.5f * x * (1.0f + tanhf(root * (x + cubic * x * x * x)));
+}
+
+static float gelu_tanh_slope(float x)
+{
+    const float t = tanhf(root * (x + cubic * x * x * x));
+    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * root * (1.0f + 3.0f * cubic * x * x);
+}
+
 static const struct row {
     float (*value)(float x);
     float (*slope)(float x);
@@ -56,6 +82,8 @@ static const struct row {
     [DFQI_ACTIVATION_SILU] = {silu, silu_slope},
     [DFQI_ACTIVATION_HARD_SIGMOID] = {hard_sigmoid, hard_sigmoid_slope},
     [DFQI_ACTIVATION_HARD_SWISH] = {hard_swish, hard_swish_slope},
+    [DFQI_ACTIVATION_QUICK_GELU] = {quick_gelu, quick_gelu_slope},
+    [DFQI_ACTIVATION_GELU_TANH] = {gelu_tanh, gelu_tanh_slope},
 };
 
 static dfq_status activation_shape(dfqi_graph *g, dfqi_node *n)

@@ -70,22 +70,28 @@ static dfq_status tokens_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
     if (x->rank != 3 || !x->batched) return dfqi_bad_shape(g, n, 0, "[B,P,D]");
-    int64_t dims[3] = {x->dims[0], x->dims[1] + (n->in[2] >= 0), x->dims[2]};
+    int64_t dims[3] = {x->dims[0], x->dims[1], x->dims[2]};
+    if (n->in[2] >= 0) {
+        const dfqi_value *cls = dfqi_in(g, n, 2);
+        if (cls->rank != 3 || !dfqi_is_shared(cls, cls->dims[1] * dims[2]))
+            return dfqi_bad_shape(g, n, 2, "[1,R,D]");
+        dims[1] += cls->dims[1];
+    }
     if (!dfqi_is_shared(dfqi_in(g, n, 1), dims[1] * dims[2]))
         return dfqi_bad_shape(g, n, 1,
-                              "[1,P+1,D], one position for each patch and the class token, if any");
-    if (n->in[2] >= 0 && !dfqi_is_shared(dfqi_in(g, n, 2), dims[2]))
-        return dfqi_bad_shape(g, n, 2, "[1,1,D]");
+                              "[1,R+P,D], one position for each token in front of the "
+                              "patches and for each patch");
     dfqi_out(g, n, 0, 1, 3, dims);
     return DFQ_OK;
 }
 
 static void tokens_run(const dfqi_run *r)
 {
-    int64_t d = r->out[0].dims[2], n = r->out[0].dims[1], first = r->in[2].data ? d : 0;
+    int64_t d = r->out[0].dims[2], n = r->out[0].dims[1];
+    int64_t first = r->in[2].data ? r->in[2].count : 0;
     for (int64_t b = 0; b < r->images; b++) {
         float *y = r->out[0].data + b * n * d;
-        if (first) r->k->add((size_t)d, r->in[2].data, r->in[1].data, y);
+        if (first) r->k->add((size_t)first, r->in[2].data, r->in[1].data, y);
         r->k->add((size_t)(n * d - first), r->in[0].data + b * (n * d - first),
                   r->in[1].data + first, y + first);
     }
@@ -94,25 +100,37 @@ static void tokens_run(const dfqi_run *r)
 static void tokens_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
                         dfqi_id *din)
 {
-    if (want[0]) din[0] = n->in[2] >= 0 ? dfqi_make(g, DFQI_OP_DROP_TOKEN, NULL, 1, dout) : dout[0];
+    if (want[0])
+        din[0] = n->in[2] >= 0 ? dfqi_drop_tokens(g, dout[0], dfqi_in(g, n, 2)->dims[1]) : dout[0];
     if (want[1]) din[1] = dfqi_sum_batch(g, dout[0], n->in[1], 0, 1.0f);
     if (want[2]) din[2] = dfqi_sum_batch(g, dout[0], n->in[2], 0, 1.0f);
 }
 
-/* x[B,N,D] without token 0 */
-static dfq_status drop_token_shape(dfqi_graph *g, dfqi_node *n)
+/* -- without the first tokens: attr i[0] their number, i[1] that of all ------------------------ */
+
+static dfq_status drop_tokens_shape(dfqi_graph *g, dfqi_node *n)
 {
+    const dfqi_value *x = dfqi_in(g, n, 0);
+    if (x->rank != 3 || !x->batched || n->attr.i[0] < 1 || n->attr.i[0] >= x->dims[1])
+        return dfqi_bad_shape(g, n, 0, "[B,N,D] with more tokens than are left out");
+    n->attr.i[1] = x->dims[1];
     dfqi_out_like(g, n, 0, n->in[0]);
-    g->values[n->out[0]].dims[1] -= 1;
+    g->values[n->out[0]].dims[1] -= n->attr.i[0];
     return DFQ_OK;
 }
 
-static void drop_token_run(const dfqi_run *r)
+static void drop_tokens_run(const dfqi_run *r)
 {
-    int64_t n = r->in[0].dims[1], d = r->in[0].dims[2];
+    int64_t n = r->in[0].dims[1], d = r->in[0].dims[2], first = r->attr->i[0];
     for (int64_t b = 0; b < r->images; b++)
-        memcpy(r->out[0].data + b * (n - 1) * d, r->in[0].data + (b * n + 1) * d,
-               (size_t)((n - 1) * d) * sizeof(float));
+        memcpy(r->out[0].data + b * (n - first) * d, r->in[0].data + (b * n + first) * d,
+               (size_t)((n - first) * d) * sizeof(float));
+}
+
+static void scatter_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout,
+                         const uint8_t *want, dfqi_id *din)
+{
+    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_SCATTER_TOKEN, &n->attr, 1, dout);
 }
 
 /* -- one token: attr i[0] index, i[1] number of tokens ----------------------------------------- */
@@ -135,26 +153,21 @@ static void select_run(const dfqi_run *r)
                (size_t)d * sizeof(float));
 }
 
-static void select_grad(dfqi_graph *g, const dfqi_node *n, const dfqi_id *dout, const uint8_t *want,
-                        dfqi_id *din)
-{
-    if (want[0]) din[0] = dfqi_make(g, DFQI_OP_SCATTER_TOKEN, &n->attr, 1, dout);
-}
-
+/* x[B,D] or x[B,M,D] as tokens from `index` on; the others are 0. */
 static dfq_status scatter_shape(dfqi_graph *g, dfqi_node *n)
 {
     const dfqi_value *x = dfqi_in(g, n, 0);
-    dfqi_out(g, n, 0, 1, 3, (int64_t[]){x->dims[0], n->attr.i[1], x->dims[1]});
+    dfqi_out(g, n, 0, 1, 3, (int64_t[]){x->dims[0], n->attr.i[1], dfqi_value_last(x)});
     return DFQ_OK;
 }
 
 static void scatter_run(const dfqi_run *r)
 {
-    int64_t n = r->out[0].dims[1], d = r->out[0].dims[2];
+    int64_t n = r->out[0].dims[1], d = r->out[0].dims[2], floats = r->in[0].count / r->images;
     memset(r->out[0].data, 0, (size_t)r->out[0].count * sizeof(float));
     for (int64_t b = 0; b < r->images; b++)
-        memcpy(r->out[0].data + (b * n + r->attr->i[0]) * d, r->in[0].data + b * d,
-               (size_t)d * sizeof(float));
+        memcpy(r->out[0].data + (b * n + r->attr->i[0]) * d, r->in[0].data + b * floats,
+               (size_t)floats * sizeof(float));
 }
 
 /* -- sum over the batch: operands x, like; attr i[0] first element, f[0] scale ----------------- */
@@ -266,6 +279,12 @@ dfqi_id dfqi_select_token(dfqi_graph *g, dfqi_id x, int64_t index)
     return dfqi_make(g, DFQI_OP_SELECT_TOKEN, &a, 1, &x);
 }
 
+dfqi_id dfqi_drop_tokens(dfqi_graph *g, dfqi_id x, int64_t first)
+{
+    dfqi_attr a = {.i = {first}};
+    return dfqi_make(g, DFQI_OP_DROP_TOKENS, &a, 1, &x);
+}
+
 dfqi_id dfqi_sum_batch(dfqi_graph *g, dfqi_id x, dfqi_id like, int64_t first, float scale)
 {
     dfqi_attr a = {.i = {first}, .f = {scale}};
@@ -287,8 +306,8 @@ const dfqi_op dfqi_ops_layout[] = {
     {"patchify", 1, 1, 1, 0, patchify_shape, patchify_run, patchify_grad, NULL, NULL, NULL},
     {"unpatchify", 1, 1, 1, 0, unpatchify_shape, unpatchify_run, NULL, NULL, NULL, NULL},
     {"tokens", 2, 3, 1, 0, tokens_shape, tokens_run, tokens_grad, NULL, NULL, NULL},
-    {"drop_token", 1, 1, 1, 0, drop_token_shape, drop_token_run, NULL, NULL, NULL, NULL},
-    {"select_token", 1, 1, 1, 0, select_shape, select_run, select_grad, NULL, NULL, NULL},
+    {"drop_tokens", 1, 1, 1, 0, drop_tokens_shape, drop_tokens_run, scatter_grad, NULL, NULL, NULL},
+    {"select_token", 1, 1, 1, 0, select_shape, select_run, scatter_grad, NULL, NULL, NULL},
     {"scatter_token", 1, 1, 1, 0, scatter_shape, scatter_run, NULL, NULL, NULL, NULL},
     {"sum_batch", 2, 2, 1, DFQI_OPF_WHOLE, sum_batch_shape, sum_batch_run, NULL, NULL, NULL, NULL},
     {"roll", 2, 2, 1, 0, roll_shape, roll_run, roll_grad, NULL, NULL, NULL},

@@ -28,8 +28,9 @@ static int32_t quantizer_bits(const dfqi_node *n)
 static bool passes(dfqi_op_kind op)
 {
     return op == DFQI_OP_SPLIT_HEADS || op == DFQI_OP_JOIN_HEADS || op == DFQI_OP_SELECT_TOKEN ||
-           op == DFQI_OP_RESHAPE || op == DFQI_OP_MAX_POOL || op == DFQI_OP_SUBSAMPLE_PAD ||
-           op == DFQI_OP_BATCHNORM || op == DFQI_OP_RELU || op == DFQI_OP_FQ;
+           op == DFQI_OP_DROP_TOKENS || op == DFQI_OP_RESHAPE || op == DFQI_OP_MAX_POOL ||
+           op == DFQI_OP_SUBSAMPLE_PAD || op == DFQI_OP_BATCHNORM || op == DFQI_OP_RELU ||
+           op == DFQI_OP_FQ;
 }
 
 /* The node that an operand's values were computed by, -1: none; and the quantizer on the way. */

@@ -170,6 +170,17 @@ static dfqi_id tokens_alone(rig *r)
     return dfqi_tokens(r->g, x, DFQI_NONE, pos);
 }
 
+static dfqi_id tokens_three(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 4, 5), cls = WRT(0, 3, 1, 3, 5), pos = WRT(0, 3, 1, 7, 5);
+    return dfqi_tokens(r->g, x, cls, pos);
+}
+
+static dfqi_id drop_tokens(rig *r)
+{
+    return dfqi_drop_tokens(r->g, WRT(1, 2, 5, 4), 2);
+}
+
 static dfqi_id select_token(rig *r)
 {
     return dfqi_select_token(r->g, WRT(1, 2, 4, 5), 2);
@@ -327,6 +338,8 @@ const scene dfqt_smooth[] = {
     {"patchify", DFQI_OP_PATCHIFY, 1, patchify},
     {"tokens", DFQI_OP_TOKENS, 1, tokens},
     {"tokens, no class token", DFQI_OP_TOKENS, 1, tokens_alone},
+    {"tokens, three in front", DFQI_OP_TOKENS, 1, tokens_three},
+    {"drop_tokens", DFQI_OP_DROP_TOKENS, 1, drop_tokens},
     {"select_token", DFQI_OP_SELECT_TOKEN, 1, select_token},
     {"split_heads", DFQI_OP_SPLIT_HEADS, 3, split_heads},
     {"split_heads, one part", DFQI_OP_SPLIT_HEADS, 1, split_one},

@@ -60,6 +60,16 @@ static dfqi_id activation_of(rig *r, dfqi_activation_kind kind)
     return dfqi_activation(r->g, "act", id, kind);
 }
 
+static dfqi_id quick_gelu(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_QUICK_GELU);
+}
+
+static dfqi_id gelu_tanh(rig *r)
+{
+    return activation_of(r, DFQI_ACTIVATION_GELU_TANH);
+}
+
 static dfqi_id sigmoid(rig *r)
 {
     return activation_of(r, DFQI_ACTIVATION_SIGMOID);
@@ -298,6 +308,8 @@ const scene dfqt_images[] = {
     {"relu, capped", DFQI_OP_RELU, 1, relu_capped},
     {"leaky_relu", DFQI_OP_LEAKY_RELU, 1, leaky_relu},
     {"tanh", DFQI_OP_TANH, 1, hyperbolic},
+    {"quick_gelu", DFQI_OP_ACTIVATION, 1, quick_gelu},
+    {"gelu_tanh", DFQI_OP_ACTIVATION, 1, gelu_tanh},
     {"sigmoid", DFQI_OP_ACTIVATION, 1, sigmoid},
     {"silu", DFQI_OP_ACTIVATION, 1, silu},
     {"hard_sigmoid", DFQI_OP_ACTIVATION, 1, hard_sigmoid},
