@@ -16,7 +16,8 @@ LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', 
                      ('mean', ctypes.c_void_p), ('std', ctypes.c_void_p),
                      ('heads', ctypes.c_int64), ('image', ctypes.c_int64),
                      ('crop', ctypes.c_double), ('resize', ctypes.c_int32),
-                     ('stem', ctypes.c_int32), ('image_size', ctypes.c_int64))
+                     ('stem', ctypes.c_int32), ('image_size', ctypes.c_int64),
+                     ('activation', ctypes.c_int32), ('pooling', ctypes.c_int32))
 ExportOptions = struct('ExportOptions', ('opset', ctypes.c_int32), ('int4', ctypes.c_int32),
                        ('integer', ctypes.c_int32))
 

@@ -29,6 +29,8 @@ static dfq_load_options said(const struct options *o)
     l.resize = o->resize == 0 ? -1 : o->resize < 0 ? 0 : (int32_t)o->resize;
     l.stem = o->stem + 1;
     l.interpolation = o->interpolation + 1;
+    l.activation = o->activation + 1;
+    l.pooling = o->pooling + 1;
     return l;
 }
 
@@ -49,11 +51,13 @@ char *model_describe(const struct options *o)
     if (option_given(o, OPT_CROP)) snprintf(crop, sizeof crop, "%.17g", o->crop);
     return text_format(
         "--arch %s\n--heads %lld\n--image %lld\n--image-size %lld\n--stem %s\n--mean %s\n--std %s\n"
-        "--resize %lld\n--crop %s\n--interpolation %s\n",
+        "--resize %lld\n--crop %s\n--interpolation %s\n--activation %s\n--pooling %s\n",
         o->arch ? o->arch : "none", (long long)o->heads, (long long)o->image,
         (long long)o->image_size, o->stem < 0 ? "none" : option_stem_name(o->stem), mean, std,
         (long long)o->resize, crop,
-        o->interpolation < 0 ? "none" : option_interpolation_name(o->interpolation));
+        o->interpolation < 0 ? "none" : option_interpolation_name(o->interpolation),
+        o->activation < 0 ? "none" : option_activation_name(o->activation),
+        o->pooling < 0 ? "none" : option_pooling_name(o->pooling));
 }
 
 /* Does the verb have an option for this property? Those without are said by metadata. */

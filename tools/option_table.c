@@ -115,6 +115,9 @@ const struct option_row option_table[OPT_COUNT] = {
                         "another side for a ViT: positions are interpolated"},
     [OPT_STEM] = {0, "stem", "WORD", MODELS,
                   "ResNet: stride1, stride1+pool, stride2 or stride2+pool"},
+    [OPT_ACTIVATION] = {0, "activation", "WORD", MODELS,
+                        "ViT: gelu, quick_gelu, gelu_tanh, relu or silu"},
+    [OPT_POOLING] = {0, "pooling", "WORD", MODELS, "ViT: token or avg, what the head reads"},
     [OPT_MEAN] = {0, "mean", "R,G,B", PICTURES | JOBS, "mean that normalises pixels of 0..1"},
     [OPT_STD] = {0, "std", "R,G,B", PICTURES | JOBS, "standard deviation that normalises them"},
     [OPT_RESIZE] = {0, "resize", "N", PICTURES | QUANTIZE,
@@ -155,6 +158,8 @@ static const char *const kind_names[] = {"attention", "prior",  "noise", "pse", 
 static const char *const method_names[] = {"mimiq", "ait"};
 static const char *const generator_names[] = {"gdfq", "qimera", "arc"};
 static const char *const stem_names[] = {"stride1", "stride1+pool", "stride2", "stride2+pool"};
+static const char *const activation_names[] = {"gelu", "quick_gelu", "gelu_tanh", "relu", "silu"};
+static const char *const pooling_names[] = {"token", "avg"};
 static const char *const interpolation_names[] = {"bilinear", "bicubic"};
 static const char *const loss_names[] = {"ait", "kl-ce"};
 static const char *const rule_names[] = {[DFQ_RULE_CONSTRAINT_GRADIENT] = "constraint-gradient",
@@ -218,6 +223,16 @@ const char *option_generator_name(int32_t generator)
 const char *option_stem_name(int32_t stem)
 {
     return stem_names[stem];
+}
+
+const char *option_activation_name(int32_t activation)
+{
+    return activation_names[activation];
+}
+
+const char *option_pooling_name(int32_t pooling)
+{
+    return pooling_names[pooling];
 }
 
 const char *option_interpolation_name(int32_t interpolation)

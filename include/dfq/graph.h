@@ -86,6 +86,21 @@ enum {
     DFQ_STEM_STRIDE2_POOL = 4 /**< as usual for ImageNet */
 };
 
+/** Activations of the MLP of a vision transformer. */
+enum {
+    DFQ_ACTIVATION_GELU = 1,
+    DFQ_ACTIVATION_QUICK_GELU = 2, /**< x sigmoid(1.702 x), as OpenAI's CLIP has it */
+    DFQ_ACTIVATION_GELU_TANH = 3,  /**< the approximation of GELU by tanh */
+    DFQ_ACTIVATION_RELU = 4,
+    DFQ_ACTIVATION_SILU = 5
+};
+
+/** What the head of a vision transformer reads. */
+enum {
+    DFQ_POOLING_TOKEN = 1, /**< the class token */
+    DFQ_POOLING_AVG = 2    /**< the mean of the tokens of patches */
+};
+
 /** Properties of a network that its file may lack. A field that is set wins over metadata and
  *  name. */
 typedef struct dfq_load_options {
@@ -106,6 +121,8 @@ typedef struct dfq_load_options {
                                 multiple of the patch up to 4096: its position embeddings are
                                 interpolated, bicubic with antialias, as timm does it. 0: as it
                                 is */
+    int32_t activation; /**< DFQ_ACTIVATION_*, of a ViT or DeiT; 0: not said */
+    int32_t pooling;    /**< DFQ_POOLING_*, of a ViT or DeiT with one head; 0: not said */
 } dfq_load_options;
 
 /** Sources of a network's property. */

@@ -88,6 +88,7 @@ static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
     dfqi_jnode c = root, size;
     int64_t image;
     DFQI_TRY(take_text(st, root, "architecture", "architecture"));
+    DFQI_TRY(take_text(st, root, "global_pool", "pooling"));
     if (dfqi_json_has(root, "pretrained_cfg"))
         DFQI_TRY(dfqi_json_get_object(root, "pretrained_cfg", &c));
     DFQI_TRY(take_colours(st, c, "mean", "mean"));
@@ -101,11 +102,20 @@ static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
     return add_int(st, "image", image);
 }
 
+static dfq_status flag(dfqi_jnode at, const char *key, bool *out)
+{
+    return dfqi_json_has(at, key) ? dfqi_json_get_bool(at, key, out) : DFQ_OK;
+}
+
 static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
 {
+    bool gated = false;
     DFQI_TRY(take_int(st, root, "num_attention_heads", "heads"));
     DFQI_TRY(take_real(st, root, "layer_norm_eps", "eps"));
-    DFQI_TRY(take_text(st, root, "hidden_act", "activation"));
+    DFQI_TRY(
+        flag(root, "use_swiglu_ffn", &gated)); /* whose gates have an activation of their own */
+    DFQI_TRY(gated ? add(st, "activation", "silu")
+                   : take_text(st, root, "hidden_act", "activation"));
     return take_int(st, root, "image_size", "image");
 }
 
@@ -117,11 +127,6 @@ static dfq_status read_side(dfqi_jnode at, const char *key, int64_t *out)
     dfq_status status = dfqi_json_get_object(at, key, &size);
     if (status != DFQ_OK) return dfqi_json_get_int(at, key, 1, INT32_MAX, out);
     return dfqi_json_get_int(size, sides[!dfqi_json_has(size, sides[0])], 1, INT32_MAX, out);
-}
-
-static dfq_status flag(dfqi_jnode at, const char *key, bool *out)
-{
-    return dfqi_json_has(at, key) ? dfqi_json_get_bool(at, key, out) : DFQ_OK;
 }
 
 static dfq_status read_preprocessor(dfqi_safetensors *st, dfqi_jnode root)

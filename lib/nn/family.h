@@ -34,6 +34,7 @@ typedef struct dfqi_stream_part {
     dfqi_stream_role role;
     int32_t linear, norm, projection; /* indices of parameters */
     int64_t heads;
+    int32_t values_only; /* heads: their queries and keys stay as they are */
 } dfqi_stream_part;
 
 struct dfqi_cnn_layer;

@@ -5,8 +5,40 @@
 
 #include "nn/supernet_space.h"
 
+/* What the heads read. Logits are the sum of two heads. */
+typedef enum dfqi_vit_pooling {
+    DFQI_VIT_TOKEN = 0,       /* the class token */
+    DFQI_VIT_AVG,             /* the mean of the patches' tokens */
+    DFQI_VIT_TOKEN_DISTILLED, /* two heads: the class token, the token behind it */
+    DFQI_VIT_TOKEN_AVG,       /* two heads: the class token, the mean */
+    DFQI_VIT_POOLINGS
+} dfqi_vit_pooling;
+
+/* Of the MLP; of a gated one, that of the gates. */
+typedef enum dfqi_vit_activation {
+    DFQI_VIT_GELU = 0,
+    DFQI_VIT_QUICK_GELU,
+    DFQI_VIT_GELU_TANH,
+    DFQI_VIT_RELU,
+    DFQI_VIT_SILU,
+    DFQI_VIT_ACTIVATIONS
+} dfqi_vit_activation;
+
+/* What some vision transformers have and others do not. */
+enum {
+    DFQI_VIT_NO_CLASS = 1, /* no class token */
+    DFQI_VIT_NORM_PRE = 2, /* a norm in front of the blocks, as CLIP's */
+    DFQI_VIT_QK_NORM = 4,  /* norms of queries and of keys, one for all heads */
+    DFQI_VIT_GATED = 8,    /* SwiGLU: fc1 makes gates and values, whose products fc2 reads */
+    DFQI_VIT_FC_NORM = 16  /* the last norm is called fc_norm: behind a mean, if there is one */
+};
+
 typedef struct dfqi_vit_arch {
     int64_t patch, width, depth, heads, hidden; /* hidden: inner width of the MLP */
+    int64_t registers; /* tokens between class token and patches: distillation, registers */
+    dfqi_vit_pooling pooling;
+    dfqi_vit_activation activation;
+    uint32_t parts; /* DFQI_VIT_*, or'ed */
 } dfqi_vit_arch;
 
 enum { DFQI_SWIN_STAGES = 8, DFQI_SWIN_DEPTH = 256, DFQI_SWIN_WINDOW = 64 };

@@ -24,31 +24,65 @@ static int64_t square_root(int64_t n)
 
 static const char timm[] = "a ViT or DeiT with timm's names is expected";
 
+/* What tensors that only some networks have tell: tokens, norms, heads. */
+static void from_parts(const dfqi_safetensors *st, dfqi_arch *a)
+{
+    static const struct {
+        const char *name;
+        uint32_t part;
+    } parts[] = {{"norm_pre.weight", DFQI_VIT_NORM_PRE},
+                 {"fc_norm.weight", DFQI_VIT_FC_NORM},
+                 {"blocks.0.attn.q_norm.weight", DFQI_VIT_QK_NORM}};
+    dfqi_vit_arch *v = &a->of.vit;
+    const dfq_tensor *cls = dfqi_st_find(st, "cls_token"), *reg = dfqi_st_find(st, "reg_token");
+    const dfq_tensor *q = dfqi_st_find(st, "blocks.0.attn.q_norm.weight");
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+        if (dfqi_st_find(st, parts[k].name)) v->parts |= parts[k].part;
+    if (!cls) v->parts |= DFQI_VIT_NO_CLASS;
+    if (cls && cls->rank == 3 && cls->dims[1] > 0) v->registers = cls->dims[1] - 1;
+    if (!cls && reg && reg->rank == 3) v->registers = reg->dims[1];
+    if (q && q->rank == 1 && q->dims[0] > 0 && v->width % q->dims[0] == 0)
+        v->heads = v->width / q->dims[0];
+    if (dfqi_st_find(st, "head_dist.weight"))
+        v->pooling = DFQI_VIT_TOKEN_DISTILLED;
+    else if (dfqi_st_find(st, "head_avg.weight"))
+        v->pooling = DFQI_VIT_TOKEN_AVG;
+    else if (!cls || (v->parts & DFQI_VIT_FC_NORM))
+        v->pooling = DFQI_VIT_AVG;
+}
+
 static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
 {
-    const dfq_tensor *proj, *pos, *fc1, *norm, *head;
+    const dfq_tensor *proj, *pos, *fc1, *fc2, *norm, *head;
     DFQI_TRY(dfqi_need_tensor(st, path, "patch_embed.proj.weight", 4, timm, &proj));
     DFQI_TRY(dfqi_need_tensor(st, path, "pos_embed", 3, timm, &pos));
     DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.mlp.fc1.weight", 2, timm, &fc1));
+    DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.mlp.fc2.weight", 2, timm, &fc2));
     DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.norm1.weight", 1, timm, &norm));
     DFQI_TRY(dfqi_need_tensor(st, path, "head.weight", 2, timm, &head));
     a->of.vit.width = proj->dims[0];
     a->channels = proj->dims[1];
     a->of.vit.patch = proj->dims[2];
     a->of.vit.depth = count_blocks(st);
-    a->of.vit.hidden = fc1->dims[0];
+    a->of.vit.hidden = fc2->dims[1];
+    if (fc1->dims[0] == 2 * fc2->dims[1]) { /* SwiGLU */
+        a->of.vit.parts |= DFQI_VIT_GATED;
+        a->of.vit.activation = DFQI_VIT_SILU;
+    }
     a->classes = head->dims[0];
-    int64_t side = square_root(pos->dims[1] - 1);
+    from_parts(st, a);
+    int64_t prefix = dfqi_vit_prefix(a), side = square_root(pos->dims[1] - prefix);
     if (a->of.vit.width < 1 || a->of.vit.width > DFQI_EXTENT_MAX || a->of.vit.patch < 1 ||
         a->of.vit.patch > 1024 || a->of.vit.hidden < 1 || a->of.vit.hidden > DFQI_EXTENT_MAX ||
         a->classes < 1 || a->classes > DFQI_EXTENT_MAX || a->channels != 3 || side < 1 ||
         side > 1024)
         return dfqi_fail(
             st->ctx, DFQ_E_SHAPE,
-            "%s: by its tensors width is %lld, patch %lld, channels %lld and positions %lld, which "
-            "no vision transformer on square colour images with one class token has",
+            "%s: by its tensors width is %lld, patch %lld, channels %lld and positions %lld with "
+            "%lld tokens in front of the patches, which no vision transformer on square colour "
+            "images has",
             path, (long long)a->of.vit.width, (long long)a->of.vit.patch, (long long)a->channels,
-            (long long)pos->dims[1]);
+            (long long)pos->dims[1], (long long)prefix);
     a->image = side * a->of.vit.patch;
     return DFQ_OK;
 }
@@ -75,6 +109,10 @@ static dfq_status check(dfq_context *ctx, const char *path, const dfqi_arch *a)
                          "%s: width is %lld, must be a multiple of heads, %lld; give the number of "
                          "heads by --heads or by the metadata key \"heads\"",
                          path, (long long)a->of.vit.width, (long long)a->of.vit.heads);
+    if ((a->of.vit.parts & DFQI_VIT_NO_CLASS) && a->of.vit.pooling != DFQI_VIT_AVG)
+        return dfqi_fail(ctx, DFQ_E_CORRUPT,
+                         "%s: pooling is %s, must be avg, since there is no class token", path,
+                         dfqi_pooling_word(a));
     return DFQ_OK;
 }
 
@@ -82,8 +120,9 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
 {
     DFQI_TRY(from_shapes(st, path, a));
     if (a->name[0] == '\0') snprintf(a->name, sizeof a->name, "vit");
-    a->eps = 1e-6f;
-    a->of.vit.heads = guess_heads(a->of.vit.width);
+    a->eps = a->of.vit.parts & DFQI_VIT_NORM_PRE ? 1e-5f : 1e-6f; /* as CLIP has it */
+    const bool heads_told = a->of.vit.heads > 0;
+    if (!heads_told) a->of.vit.heads = guess_heads(a->of.vit.width);
     if (a->name[0] == 'd') /* DeiT was trained with ImageNet's statistics, ViT with 0.5 */
         dfqi_imagenet_statistics(a);
     else
@@ -91,6 +130,9 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
     dfqi_vit_transform(a);
     dfqi_prop_from(a, DFQ_SOURCE_ASSUMED);
     a->source[DFQI_PROP_PATCH] = DFQ_SOURCE_TENSOR;
+    if (heads_told) a->source[DFQI_PROP_HEADS] = DFQ_SOURCE_TENSOR;
+    if ((a->of.vit.parts & DFQI_VIT_NO_CLASS) || a->of.vit.pooling > DFQI_VIT_AVG)
+        a->source[DFQI_PROP_POOLING] = DFQ_SOURCE_TENSOR;
     return DFQ_OK;
 }
 
@@ -105,9 +147,14 @@ static void describe(const dfqi_arch *a, char *text, size_t size)
     snprintf(text, size, "a %lld-block vision transformer", (long long)a->of.vit.depth);
 }
 
-static uint64_t hash_heads(uint64_t hash, const dfqi_arch *a)
+static uint64_t hash_told(uint64_t hash, const dfqi_arch *a)
 {
-    return dfqi_hash(hash, &a->of.vit.heads, sizeof a->of.vit.heads);
+    const dfqi_vit_arch *v = &a->of.vit;
+    hash = dfqi_hash(hash, &v->heads, sizeof v->heads);
+    if (v->pooling != DFQI_VIT_TOKEN) hash = dfqi_hash(hash, &v->pooling, sizeof v->pooling);
+    if (v->activation != DFQI_VIT_GELU)
+        hash = dfqi_hash(hash, &v->activation, sizeof v->activation);
+    return hash;
 }
 
 static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_arch *student)
@@ -124,13 +171,13 @@ static int64_t blocks(const dfqi_arch *a)
 static void attention(const dfqi_arch *a, int64_t block, dfqi_attention *out)
 {
     const dfqi_vit_arch *v = &a->of.vit;
-    const int64_t side = a->image / v->patch;
+    const int64_t side = a->image / v->patch, prefix = dfqi_vit_prefix(a);
     (void)block; /* all are alike */
     *out = (dfqi_attention){.heads = v->heads,
                             .windows = 1,
-                            .tokens = side * side + 1,
+                            .tokens = side * side + prefix,
                             .width = v->width / v->heads,
-                            .drop = 1};
+                            .drop = prefix};
 }
 
 const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
@@ -139,7 +186,7 @@ const dfqi_family_row dfqi_family_vit = {.names = {"vit", "deit"},
                                          .name = dfqi_vit_name,
                                          .check = check,
                                          .describe = describe,
-                                         .hash = hash_heads,
+                                         .hash = hash_told,
                                          .alike = alike,
                                          .count = dfqi_vit_count,
                                          .expect = dfqi_vit_expect,

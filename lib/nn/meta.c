@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "nn/cnn.h"
 #include "nn/load.h"
+#include "nn/meta_priv.h"
 
 /* -- numbers in metadata ----------------------------------------------------------------------- */
 
@@ -66,8 +67,8 @@ static dfq_status meta_int(const dfqi_safetensors *st, const char *path, const c
 }
 
 /* One of `words`; *out is its number. */
-static dfq_status meta_word(const dfqi_safetensors *st, const char *path, const char *key,
-                            const char *const *words, int32_t *out)
+dfq_status dfqi_meta_word(const dfqi_safetensors *st, const char *path, const char *key,
+                          const char *const *words, int32_t *out)
 {
     const char *text = dfqi_st_meta_find(st, key);
     char all[96] = "", show[DFQI_SHOW_MAX];
@@ -158,19 +159,23 @@ static dfq_status read_shape(const dfqi_safetensors *st, const char *path, dfqi_
     case DFQI_PROP_HEADS:
         return meta_int(st, path, key, 1, HEADS_MAX, &a->of.vit.heads);
     case DFQI_PROP_STEM:
-        DFQI_TRY(meta_word(st, path, key, dfqi_stem_words, &word));
+        DFQI_TRY(dfqi_meta_word(st, path, key, dfqi_stem_words, &word));
         take_stem(word + 1, a);
         return DFQ_OK;
     case DFQI_PROP_BOTTLENECK:
-        return meta_word(st, path, key, dfqi_bottleneck_words, &a->of.cnn.stride_first);
+        return dfqi_meta_word(st, path, key, dfqi_bottleneck_words, &a->of.cnn.stride_first);
     case DFQI_PROP_PADDING:
-        return meta_word(st, path, key, dfqi_padding_words, &a->of.swin.pad_first);
+        return dfqi_meta_word(st, path, key, dfqi_padding_words, &a->of.swin.pad_first);
     case DFQI_PROP_CONV_PADDING:
-        return meta_word(st, path, key, dfqi_conv_padding_words, &a->of.inverted.same);
+        return dfqi_meta_word(st, path, key, dfqi_conv_padding_words, &a->of.inverted.same);
     case DFQI_PROP_ACTIVATION:
-        return meta_word(st, path, key, (const char *[]){dfqi_activation_word(a), NULL}, &word);
+        if (vit) return dfqi_meta_activation(st, path, key, a);
+        return dfqi_meta_word(st, path, key, (const char *[]){dfqi_activation_word(a), NULL},
+                              &word);
     case DFQI_PROP_POOLING:
-        return meta_word(st, path, key, (const char *[]){dfqi_pooling_word(a), NULL}, &word);
+        return vit ? dfqi_meta_pooling(st, path, key, a)
+                   : dfqi_meta_word(st, path, key, (const char *[]){dfqi_pooling_word(a), NULL},
+                                    &word);
     default:
         return DFQ_OK;
     }
@@ -194,7 +199,7 @@ static dfq_status read_values(const dfqi_safetensors *st, const char *path, dfqi
         a->crop = 0;
         return DFQ_OK;
     case DFQI_PROP_INTERPOLATION:
-        DFQI_TRY(meta_word(st, path, key, dfqi_interpolation_words, &word));
+        DFQI_TRY(dfqi_meta_word(st, path, key, dfqi_interpolation_words, &word));
         a->filter = (dfqi_filter)word;
         return DFQ_OK;
     default:
@@ -237,8 +242,8 @@ dfq_status dfqi_prop_read_meta(const dfqi_safetensors *st, const char *path, dfq
 }
 
 /* DFQ_E_INVALID for a property that the network does not have. */
-static dfq_status need(dfq_context *ctx, const char *path, const dfqi_arch *a, dfqi_prop p,
-                       bool good, const char *range)
+dfq_status dfqi_prop_need(dfq_context *ctx, const char *path, const dfqi_arch *a, dfqi_prop p,
+                          bool good, const char *range)
 {
     const char *name = dfqi_prop_name(p);
     if (!hears(a, p))
@@ -256,9 +261,9 @@ static dfq_status take_numbers(dfq_context *ctx, const char *path, dfqi_prop p, 
     bool good = true;
     if (!v) return DFQ_OK;
     for (int i = 0; i < 3; i++) good &= (double)v[i] >= least && v[i] <= NORM_MAX;
-    DFQI_TRY(need(ctx, path, a, p, good,
-                  p == DFQI_PROP_MEAN ? "-10 to 10 for pixels of 0..1"
-                                      : "1e-6 to 10 for pixels of 0..1"));
+    DFQI_TRY(dfqi_prop_need(ctx, path, a, p, good,
+                            p == DFQI_PROP_MEAN ? "-10 to 10 for pixels of 0..1"
+                                                : "1e-6 to 10 for pixels of 0..1"));
     memcpy(p == DFQI_PROP_MEAN ? a->mean : a->std, v, 3 * sizeof *v);
     a->source[p] = DFQ_SOURCE_OPTION;
     return DFQ_OK;
@@ -271,10 +276,10 @@ static dfq_status take_resize(dfq_context *ctx, const char *path, const dfq_load
     if (o->resize != 0 && o->crop > 0)
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "%s: resize and crop exclude each other; leave one out", path);
-    DFQI_TRY(need(ctx, path, a, DFQI_PROP_RESIZE,
-                  o->resize != 0 ? o->resize >= -1 && o->resize <= RESIZE_MAX
-                                 : o->crop >= 0.01 && o->crop <= 1,
-                  "-1 (none) to 16384 pixels, or a crop of 0.01 to 1"));
+    DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_RESIZE,
+                            o->resize != 0 ? o->resize >= -1 && o->resize <= RESIZE_MAX
+                                           : o->crop >= 0.01 && o->crop <= 1,
+                            "-1 (none) to 16384 pixels, or a crop of 0.01 to 1"));
     a->resize = o->resize > 0 ? o->resize : 0;
     a->crop = o->resize != 0 ? 0 : o->crop;
     a->source[DFQI_PROP_RESIZE] = DFQ_SOURCE_OPTION;
@@ -288,32 +293,33 @@ dfq_status dfqi_prop_read_options(dfq_context *ctx, const char *path, const dfq_
     DFQI_TRY(take_numbers(ctx, path, DFQI_PROP_STD, o->std, 1e-6, a));
     DFQI_TRY(take_resize(ctx, path, o, a));
     if (o->heads != 0) {
-        DFQI_TRY(need(ctx, path, a, DFQI_PROP_HEADS, o->heads > 0 && o->heads <= HEADS_MAX,
-                      "1 to 4096"));
+        DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_HEADS,
+                                o->heads > 0 && o->heads <= HEADS_MAX, "1 to 4096"));
         a->of.vit.heads = o->heads;
         a->source[DFQI_PROP_HEADS] = DFQ_SOURCE_OPTION;
     }
     if (o->image != 0) {
-        DFQI_TRY(
-            need(ctx, path, a, DFQI_PROP_IMAGE,
-                 a->family == DFQI_FAMILY_VIT || (o->image >= IMAGE_MIN && o->image <= IMAGE_MAX),
-                 "8 to 1024"));
+        DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_IMAGE,
+                                a->family == DFQI_FAMILY_VIT ||
+                                    (o->image >= IMAGE_MIN && o->image <= IMAGE_MAX),
+                                "8 to 1024"));
         DFQI_TRY(take_image(ctx, path, o->image, a));
         a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
     }
     DFQI_TRY(take_image_size(ctx, path, o->image_size, a));
     if (o->interpolation != 0) {
-        DFQI_TRY(need(ctx, path, a, DFQI_PROP_INTERPOLATION,
-                      o->interpolation == DFQ_INTERPOLATION_BILINEAR ||
-                          o->interpolation == DFQ_INTERPOLATION_BICUBIC,
-                      "1 (bilinear) or 2 (bicubic)"));
+        DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_INTERPOLATION,
+                                o->interpolation == DFQ_INTERPOLATION_BILINEAR ||
+                                    o->interpolation == DFQ_INTERPOLATION_BICUBIC,
+                                "1 (bilinear) or 2 (bicubic)"));
         a->filter = (dfqi_filter)(o->interpolation - 1);
         a->source[DFQI_PROP_INTERPOLATION] = DFQ_SOURCE_OPTION;
     }
+    DFQI_TRY(dfqi_vit_take_told(ctx, path, o, a));
     if (o->stem != 0) {
-        DFQI_TRY(need(ctx, path, a, DFQI_PROP_STEM,
-                      o->stem >= DFQ_STEM_STRIDE1 && o->stem <= DFQ_STEM_STRIDE2_POOL,
-                      "1 to 4, DFQ_STEM_*"));
+        DFQI_TRY(dfqi_prop_need(ctx, path, a, DFQI_PROP_STEM,
+                                o->stem >= DFQ_STEM_STRIDE1 && o->stem <= DFQ_STEM_STRIDE2_POOL,
+                                "1 to 4, DFQ_STEM_*"));
         take_stem(o->stem, a);
         a->source[DFQI_PROP_STEM] = DFQ_SOURCE_OPTION;
     }

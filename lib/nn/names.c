@@ -42,11 +42,12 @@ static int64_t number(const char **text)
 static const struct size {
     const char *word;
     int64_t width, heads;
-} sizes[] = {{"tiny_", 192, 3},    {"small_", 384, 6},    {"small_", 768, 8},
-             {"medium_", 512, 8},  {"base_", 768, 12},    {"large_", 1024, 16},
-             {"huge_", 1280, 16},  {"giant_", 1408, 16},  {"gigantic_", 1664, 16},
-             {"so150m_", 896, 14}, {"so400m_", 1152, 16}, {"little_", 320, 5},
-             {"betwixt_", 640, 10}};
+} sizes[] = {{"tiny_", 192, 3},       {"small_", 384, 6},    {"small_", 768, 8},
+             {"medium_", 512, 8},     {"base_", 768, 12},    {"large_", 1024, 16},
+             {"huge_", 1280, 16},     {"giant_", 1408, 16},  {"gigantic_", 1664, 16},
+             {"so150m_", 896, 14},    {"so400m_", 1152, 16}, {"little_", 320, 5},
+             {"betwixt_", 640, 10},   {"base_", 896, 14},    {"giant_", 1536, 24},
+             {"giantopt_", 1536, 16}, {"mediumd_", 512, 8},  {"so150m2_", 832, 13}};
 
 /* The name's ending after "_224", and the mean and std with which such weights were trained. */
 enum { HALF, IMAGENET, RAW };
@@ -91,31 +92,78 @@ static void name_transform(dfqi_arch *a, bool deit, const char *tag, int32_t sou
     settle_transform(a, source);
 }
 
+/* What stands between patch and image in a name. */
+enum { GAP = 1, CLIP = 2, QUICK = 4, SIGLIP = 8, DINOV2 = 16 };
+static const struct infix {
+    const char *word;
+    uint32_t says;
+} infixes[] = {{"_plus", 0},    {"_reg1", 0},          {"_reg4", 0},        {"_gap", GAP},
+               {"_clip", CLIP}, {"_quickgelu", QUICK}, {"_siglip", SIGLIP}, {"_dinov2", DINOV2}};
+
+static uint32_t skip_infixes(const char **text)
+{
+    uint32_t says = 0;
+    for (size_t i = 0; i < sizeof infixes / sizeof *infixes; i++) {
+        size_t n = strlen(infixes[i].word);
+        if (strncmp(*text, infixes[i].word, n) != 0 || ((*text)[n] != '_' && (*text)[n] != '\0'))
+            continue;
+        says |= infixes[i].says;
+        *text += n;
+        i = (size_t)-1; /* from the first again: the order varies */
+    }
+    return says;
+}
+
+/* What a network of that name computes. The activation of SigLIP's varies with the size. */
+static void name_parts(dfqi_arch *a, uint32_t says, int32_t source)
+{
+    static const float mean[] = {0.48145466f, 0.4578275f, 0.40821073f};
+    static const float std[] = {0.26862954f, 0.26130258f, 0.27577711f};
+    dfqi_vit_arch *v = &a->of.vit;
+    if (says & QUICK) v->activation = DFQI_VIT_QUICK_GELU;
+    if (!(says & SIGLIP)) settle(a, DFQI_PROP_ACTIVATION, source);
+    if (says & CLIP) {
+        a->eps = 1e-5f;
+        memcpy(a->mean, mean, sizeof mean);
+        memcpy(a->std, std, sizeof std);
+    }
+    settle(a, DFQI_PROP_EPS, source);
+    if ((says & GAP) && v->pooling == DFQI_VIT_TOKEN) v->pooling = DFQI_VIT_AVG;
+    if ((says & GAP) || !(v->parts & DFQI_VIT_FC_NORM)) settle(a, DFQI_PROP_POOLING, source);
+}
+
+/* The size that a name begins with and that has the network's width; *at is then behind it. *sized:
+ * it begins with some size. */
+static const struct size *find_size(const char **at, int64_t width, bool *sized)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *behind = *at;
+        if (!skip(&behind, sizes[i].word)) continue;
+        *sized = true;
+        if (sizes[i].width != width) continue;
+        *at = behind;
+        return &sizes[i];
+    }
+    return NULL;
+}
+
 bool dfqi_vit_name(dfqi_arch *a, const char *name, int32_t source)
 {
     const char *at = name;
-    bool deit = skip(&at, "vit_deit_") || skip(&at, "deit_");
+    bool deit = skip(&at, "vit_deit_") || skip(&at, "deit_") || skip(&at, "deit3_"), sized = false;
     if (!deit && !skip(&at, "vit_")) return true;
-    const struct size *known = NULL;
-    bool sized = false;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes && !known; i++) {
-        const char *behind = at;
-        if (!skip(&behind, sizes[i].word)) continue;
-        sized = true;
-        if (sizes[i].width != a->of.vit.width) continue;
-        known = &sizes[i];
-        at = behind;
-    }
+    const struct size *known = find_size(&at, a->of.vit.width, &sized);
     if (!known) return !sized;
+    (void)skip(&at, "distilled_");
     if (!skip(&at, "patch")) return true;
     if (number(&at) != a->of.vit.patch) return false;
-    a->of.vit.heads = known->heads;
+    const bool jepa = strncmp(at, "_gap_", 5) == 0 && known->width == 768; /* I-JEPA's */
+    uint32_t says = skip_infixes(&at);
+    a->of.vit.heads = jepa ? 16 : known->heads;
     settle(a, DFQI_PROP_HEADS, source);
-    settle(a, DFQI_PROP_ACTIVATION, source);
-    settle(a, DFQI_PROP_EPS, source);
-    settle(a, DFQI_PROP_POOLING, source);
+    name_parts(a, says, source);
     if (skip(&at, "_") && number(&at) == a->image) settle(a, DFQI_PROP_IMAGE, source);
-    name_transform(a, deit, at, source);
+    if (!(says & CLIP)) name_transform(a, deit || (says & DINOV2) != 0, at, source);
     return true;
 }
 

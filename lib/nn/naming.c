@@ -14,7 +14,11 @@ typedef dfqi_naming_pattern pattern;
 
 static const pattern of_timm[] = {{"cls_token", "cls_token"},
                                   {"pos_embed", "pos_embed"},
+                                  {"register_tokens", "reg_token"}, /* DINOv2's own */
+                                  {"mask_token", NULL},
                                   {"patch_embed.*", "patch_embed.*"},
+                                  {"blocks.#.mlp.w12.*", "blocks.#.mlp.fc1.*"},
+                                  {"blocks.#.mlp.w3.*", "blocks.#.mlp.fc2.*"},
                                   {"blocks.#.*", "blocks.#.*"},
                                   {"norm.*", "norm.*"},
                                   {"head.*", "head.*"},
@@ -39,6 +43,9 @@ static const pattern of_torchvision[] = {
 
 static const pattern of_transformers[] = {
     {"embeddings.cls_token", "cls_token"},
+    {"embeddings.distillation_token", "dist_token"},
+    {"embeddings.register_tokens", "reg_token"},
+    {"embeddings.mask_token", NULL},
     {"embeddings.position_embeddings", "pos_embed"},
     {"embeddings.patch_embeddings.projection.*", "patch_embed.proj.*"},
     {"encoder.layer.#.layernorm_before.*", "blocks.#.norm1.*"},
@@ -49,8 +56,17 @@ static const pattern of_transformers[] = {
     {"encoder.layer.#.layernorm_after.*", "blocks.#.norm2.*"},
     {"encoder.layer.#.intermediate.dense.*", "blocks.#.mlp.fc1.*"},
     {"encoder.layer.#.output.dense.*", "blocks.#.mlp.fc2.*"},
+    {"encoder.layer.#.norm1.*", "blocks.#.norm1.*"}, /* DINOv2 */
+    {"encoder.layer.#.norm2.*", "blocks.#.norm2.*"},
+    {"encoder.layer.#.layer_scale1.lambda1", "blocks.#.ls1.gamma"},
+    {"encoder.layer.#.layer_scale2.lambda1", "blocks.#.ls2.gamma"},
+    {"encoder.layer.#.mlp.weights_in.*", "blocks.#.mlp.fc1.*"},
+    {"encoder.layer.#.mlp.weights_out.*", "blocks.#.mlp.fc2.*"},
+    {"encoder.layer.#.mlp.*", "blocks.#.mlp.*"},
     {"layernorm.*", "norm.*"},
     {"classifier.*", "head.*"},
+    {"cls_classifier.*", "head.*"}, /* DeiT's */
+    {"distillation_classifier.*", "head_dist.*"},
     {"pooler.*", NULL},
     {NULL, NULL}};
 
@@ -72,8 +88,10 @@ static const dfqi_naming namings[] = {
 };
 
 /* What training programs and wrappers put in front of names. */
-static const char *const prefixes[] = {"module.",  "model.", "_orig_mod.", "backbone.",
-                                       "encoder.", "vit.",   "deit.",      "swin."};
+static const char *const prefixes[] = {"module.",   "model.",   "_orig_mod.",
+                                       "backbone.", "encoder.", "vit.",
+                                       "deit.",     "dinov2.",  "dinov2_with_registers.",
+                                       "swin."};
 enum { PREFIXES = sizeof prefixes / sizeof *prefixes, NAMINGS = sizeof namings / sizeof *namings };
 
 /* -- matching ---------------------------------------------------------------------------------- */
@@ -334,7 +352,7 @@ void dfqi_naming_view_fini(dfqi_safetensors *view)
 void dfqi_naming_assume(const dfqi_naming *naming, dfqi_arch *a)
 {
     if (!naming || (a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_SWIN)) return;
-    a->eps = naming->eps;
+    if (!(a->of.vit.parts & DFQI_VIT_NORM_PRE)) a->eps = naming->eps;
     if (naming->imagenet) dfqi_imagenet_statistics(a);
     if (naming->crop > 0) a->crop = naming->crop;
     if (naming->bilinear) a->filter = DFQI_BILINEAR;

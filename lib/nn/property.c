@@ -43,6 +43,10 @@ const char *const dfqi_padding_words[] = {"after_shift", "before_shift", NULL};
 const char *const dfqi_conv_padding_words[] = {"symmetric", "same", NULL};
 const char *const dfqi_bottleneck_words[] = {"3x3", "1x1", NULL};
 
+const char *const dfqi_vit_activation_words[] = {"gelu", "quick_gelu", "gelu_tanh",
+                                                 "relu", "silu",       NULL};
+const char *const dfqi_vit_pooling_words[] = {"token", "avg", "token+distilled", "token+avg", NULL};
+
 const char *dfqi_prop_name(dfqi_prop p)
 {
     return rows[p].name;
@@ -82,14 +86,15 @@ void dfqi_prop_from(dfqi_arch *a, int32_t source)
 
 const char *dfqi_activation_word(const dfqi_arch *a)
 {
-    if (!dfqi_arch_is_cnn(a)) return "gelu";
+    if (!dfqi_arch_is_cnn(a)) return dfqi_vit_activation_words[a->of.vit.activation];
     if (a->family == DFQI_FAMILY_EFFICIENTNET) return dfqi_inverted_form_of(a)->word;
     return a->family == DFQI_FAMILY_RESNET ? "relu" : "relu6";
 }
 
 const char *dfqi_pooling_word(const dfqi_arch *a)
 {
-    return a->family == DFQI_FAMILY_SWIN || dfqi_arch_is_cnn(a) ? "avg" : "token";
+    if (a->family == DFQI_FAMILY_SWIN || dfqi_arch_is_cnn(a)) return "avg";
+    return dfqi_vit_pooling_words[a->of.vit.pooling];
 }
 
 /* n numbers, each in the fewest digits from six on that are the same float again. */

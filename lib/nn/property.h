@@ -44,8 +44,11 @@ void dfqi_prop_from(struct dfqi_arch *a, int32_t source);
 
 /* The words that metadata use for a value, by number; NULL after the last. */
 extern const char *const dfqi_interpolation_words[],
-    *const dfqi_stem_words[], *const dfqi_padding_words[], *const dfqi_conv_padding_words[],
-                                                               *const dfqi_bottleneck_words[];
+    *const dfqi_stem_words[], *const dfqi_padding_words[],
+                                  *const dfqi_conv_padding_words[],
+                                      *const dfqi_bottleneck_words[],
+                                          *const dfqi_vit_pooling_words[],
+                                              *const dfqi_vit_activation_words[];
 /* "gelu", "relu", "relu6": the one that the family computes; "token", "avg": how it pools. */
 const char *dfqi_activation_word(const struct dfqi_arch *a);
 const char *dfqi_pooling_word(const struct dfqi_arch *a);

@@ -131,8 +131,10 @@ static dfq_status turn_head(job *j, const dfqi_stream_part *p, int64_t head, dfq
     dfq_status status;
     DFQI_GOTO(dfqi_orthogonal_head(ctx, n, rng, &a), out);
     DFQI_GOTO(dfqi_orthogonal_head(ctx, n, rng, &b), out);
-    turn_outputs(j, &a, p->linear, head * n);
-    turn_outputs(j, &a, p->linear, channels + head * n);
+    if (!p->values_only) {
+        turn_outputs(j, &a, p->linear, head * n);
+        turn_outputs(j, &a, p->linear, channels + head * n);
+    }
     turn_outputs(j, &b, p->linear, 2 * channels + head * n);
     turn_inputs(j, &b, p->projection, head * n);
 out:
@@ -160,6 +162,8 @@ static dfq_status rotate(job *j, const dfqi_stream_part *parts, int32_t n, int64
 
 const char *dfqi_arch_unrotatable(const dfqi_arch *a)
 {
+    if (a->family == DFQI_FAMILY_VIT && (a->of.vit.parts & DFQI_VIT_NORM_PRE))
+        return "its first norm has a factor for each channel of the stream";
     if (dfqi_family_get(a->family)->stream) return NULL;
     return dfqi_arch_is_cnn(a) ? "it is a convolutional network"
                                : "its stages project into streams of their own";

@@ -9,6 +9,7 @@
 #include "nn/config.h"
 #include "nn/load.h"
 #include "nn/positions.h"
+#include "nn/vit_forms.h"
 #include "nn/rotate.h"
 #include "quant/file_priv.h"
 #include "quant/layers.h"
@@ -299,6 +300,7 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
         goto out;
     }
     DFQI_GOTO(dfqi_naming_apply(st, path, &names, &plain, &naming), out);
+    if (!mode) DFQI_GOTO(dfqi_vit_unify(&plain, &names, path), out);
     if (mode) DFQI_GOTO(float_view(&plain, path, widths.weight, lazy, &names, &view), out);
     const dfqi_safetensors *from = mode ? &view : &plain;
     DFQI_GOTO(dfqi_arch_find(from, path, naming, o, &arch), out);

@@ -94,6 +94,12 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
                          "synth: kind pse compares all patches of a block, and %s has them in "
                          "windows; take kind attention",
                          a->name);
+    if (o->kind == DFQI_SYNTH_PSE &&
+        (a->of.vit.registers > 0 || (a->of.vit.parts & DFQI_VIT_NO_CLASS)))
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "synth: kind pse leaves out the class token, and %s has other tokens in "
+                         "front of its patches; take kind attention",
+                         a->name);
     bool norms = o->kind == DFQI_SYNTH_BNS || dfqi_synth_generates(o->kind);
     if (norms && dfqi_arch_norms(a) == 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,

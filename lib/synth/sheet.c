@@ -121,25 +121,26 @@ static void draw_map(const double *map, int64_t side, dfqi_image *tile)
         }
 }
 
-/* The class token's map over patches: row 0 without its first entry. */
-static void class_map(const float *attn, int64_t tokens, double *map)
+/* Adds the mean over queries from `first` to `end` of an attention's products x[N,N], per key of
+ * the patches, in front of which are t->drop tokens. */
+static void add_mean(const dfqi_attention *t, const float *x, int64_t first, int64_t end,
+                     double *map)
 {
-    for (int64_t k = 1; k < tokens; k++) map[k - 1] = attn[k];
+    for (int64_t q = first; q < end; q++)
+        for (int64_t k = t->drop; k < t->tokens; k++)
+            map[k - t->drop] += x[q * t->tokens + k] / (double)(end - first);
 }
 
-/* Adds the mean over patch queries of raw products, per key. */
-static void add_raw_mean(const float *raw, int64_t tokens, double *map)
-{
-    for (int64_t q = 1; q < tokens; q++)
-        for (int64_t k = 1; k < tokens; k++)
-            map[k - 1] += raw[q * tokens + k] / (double)(tokens - 1);
-}
-
-/* maps: the class maps of H heads, the raw means of H heads, their mean. */
+/* maps: of H heads the class token's over patches (the mean of all patches' where there is no class
+ * token), the raw means of H heads, their mean. */
 static dfq_status attention_maps(const dfqi_model *m, const float *image, double *maps)
 {
     const dfqi_arch *a = &m->net.arch;
-    int64_t side = a->image / a->of.vit.patch, tokens = side * side + 1, n = tokens - 1;
+    const int64_t last = a->of.vit.depth - 1;
+    dfqi_attention t;
+    dfqi_arch_attention(a, last, &t);
+    int64_t n = t.tokens - t.drop, square = t.tokens * t.tokens;
+    const bool patches = (a->of.vit.parts & DFQI_VIT_NO_CLASS) != 0;
     dfqi_graph *g = NULL;
     dfqi_exec *e = NULL;
     dfqi_id x;
@@ -152,12 +153,12 @@ static dfq_status attention_maps(const dfqi_model *m, const float *image, double
     DFQI_GOTO(dfqi_exec_new(g, &e), out);
     dfqi_exec_bind(e, x, image);
     DFQI_GOTO(dfqi_exec_run(e), out);
-    const float *attn = dfqi_exec_data(e, taps.attn[a->of.vit.depth - 1]);
-    const float *raw = dfqi_exec_data(e, taps.raw[a->of.vit.depth - 1]);
+    const float *attn = dfqi_exec_data(e, taps.attn[last]);
+    const float *raw = dfqi_exec_data(e, taps.raw[last]);
     for (int64_t h = 0; h < a->of.vit.heads; h++) {
         double *mean = maps + (a->of.vit.heads + h) * n;
-        class_map(attn + h * tokens * tokens, tokens, maps + h * n);
-        add_raw_mean(raw + h * tokens * tokens, tokens, mean);
+        add_mean(&t, attn + h * square, patches ? t.drop : 0, patches ? t.tokens : 1, maps + h * n);
+        add_mean(&t, raw + h * square, t.drop, t.tokens, mean);
         for (int64_t k = 0; k < n; k++)
             maps[2 * a->of.vit.heads * n + k] += mean[k] / (double)a->of.vit.heads;
     }

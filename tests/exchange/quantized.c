@@ -337,7 +337,8 @@ END_TEST
 /* What is quantized of a family has its emitters. (MobileNetV2 is large, and like the last.) */
 START_TEST(test_families)
 {
-    static const int families[] = {DFQI_FAMILY_VIT, DFQI_FAMILY_RESNET, DFQI_FAMILY_MBCONV};
+    static const int families[] = {DFQI_FAMILY_VIT, DFQI_FAMILY_RESNET, DFQI_FAMILY_MBCONV,
+                                   DFQT_VIT_HEADS,  DFQT_VIT_MEAN,      DFQT_VIT_NORMS};
     dfq_graph *g = dfqt_family(ctx, families[_i]);
     student = dfqt_family_low(g);
     dfq_graph_release(g);
@@ -364,6 +365,6 @@ TCase *dfqt_quantized_case(void)
     tcase_add_loop_test(c, test_class_token_alone, 0, 2);
     tcase_add_test(c, test_cnn);
     tcase_add_loop_test(c, test_integer, 0, 2);
-    tcase_add_loop_test(c, test_families, 0, 3);
+    tcase_add_loop_test(c, test_families, 0, 6);
     return c;
 }

@@ -42,8 +42,9 @@ else
 fi
 if "$python" -c 'import timm, torchvision, transformers' 2> /dev/null; then
     "$python" "$here/make_swin.py"
+    "$python" "$here/make_vit_forms.py"
 else
-    echo "make.sh: $python lacks timm, torchvision or transformers: swin_*.safetensors not rebuilt" >&2
+    echo "make.sh: $python lacks timm, torchvision or transformers: swin_*, vit_forms.safetensors not rebuilt" >&2
 fi
 if [ $pillow = yes ]; then
     "$python" "$here/make_io.py"

@@ -13,6 +13,7 @@ TCase *dfqt_derived_case(void);
 TCase *dfqt_load_case(void);
 TCase *dfqt_load_cnn_case(void);
 TCase *dfqt_naming_case(void);
+TCase *dfqt_vit_forms_case(void);
 TCase *dfqt_network_case(void);
 TCase *dfqt_optim_case(void);
 TCase *dfqt_positions_case(void);

@@ -5,6 +5,7 @@
 int main(void)
 {
     Suite *s = suite_create("nn");
+    suite_add_tcase(s, dfqt_vit_forms_case());
     suite_add_tcase(s, dfqt_naming_case());
     suite_add_tcase(s, dfqt_network_case());
     suite_add_tcase(s, dfqt_optim_case());

@@ -69,10 +69,47 @@ def vision_transformers():
     yield Entry('timm', 'vit_large_patch16_224', two)
     yield Entry('timm', 'vit_huge_patch14_224', {**two, 'num_classes': 10})
     yield Entry('timm', 'deit_small_patch16_224', two)
+    yield Entry('timm', 'deit_tiny_distilled_patch16_224', two)
+    yield Entry('timm', 'deit3_small_patch16_224', two)
+    yield Entry('timm', 'vit_medium_patch16_gap_256', two)
+    yield Entry('timm', 'vit_medium_patch16_reg4_gap_256', two)
+    yield Entry('timm', 'vit_base_patch16_gap_224', two)
+    yield Entry('timm', 'vit_base_patch16_clip_224', two)
+    yield Entry('timm', 'vit_betwixt_patch16_reg1_gap_256', two)
+    yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'global_pool': 'avg'})
+    yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'fc_norm': True})
+    yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'qkv_bias': False, 'qk_norm': True})
+    yield Entry('timm', 'vit_small_patch14_reg4_dinov2', {**two, 'num_classes': 10, 'img_size': 112})
+    yield Entry('timm', 'vit_base_patch32_clip_quickgelu_224', two)
+    yield Entry('timm', 'vit_base_patch16_plus_240', two)
+    yield Entry('timm', 'vit_giant_patch14_dinov2', {'depth': 1, 'num_classes': 10, 'img_size': 56})
+    yield Entry('timm', 'vit_base_patch32_siglip_gap_256', {**two, 'num_classes': 10},
+                load={'activation': 3})  # GELU's approximation by tanh
+    yield Entry('timm', 'vit_tiny_patch16_224', two, load={'image_size': 160})
+    yield Entry('timm', 'deit_tiny_distilled_patch16_224', two, load={'image_size': 256})
+    yield Entry('timm', 'vit_small_patch14_reg4_dinov2', {**two, 'num_classes': 10, 'img_size': 112},
+                load={'image_size': 168})
     yield Entry('torchvision', 'vit_b_32')
     yield Entry('transformers', 'ViTForImageClassification', TINY)
-    yield Entry('transformers', 'DeiTForImageClassification', TINY,
-                refused='positions 18')
+    yield Entry('transformers', 'DeiTForImageClassification', TINY)
+    yield Entry('transformers', 'DeiTForImageClassificationWithTeacher', TINY)
+    dino = {**TINY, 'layerscale_value': 0.5}
+    yield Entry('transformers', 'Dinov2ForImageClassification', dino)
+    yield Entry('transformers', 'Dinov2ForImageClassification', {**dino, 'use_swiglu_ffn': True})
+    yield Entry('transformers', 'Dinov2WithRegistersForImageClassification', dino)
+    for act in ('quick_gelu', 'gelu_pytorch_tanh', 'relu', 'silu'):
+        yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'hidden_act': act})
+    yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'qkv_bias': False})
+    yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'hidden_act': 'mish'},
+                refused='activation is "mish"')
+    yield Entry('timm', 'vit_base_patch16_siglip_224', {**two, 'num_classes': 10}, refused='attn_pool')
+    yield Entry('timm', 'vit_small_patch16_rope_ape_224', two, refused='EVA')
+    yield Entry('timm', 'beit_base_patch16_224', two, refused='BEiT')
+    yield Entry('timm', 'vit_base_patch16_rpn_224', two, refused='rpn')
+    yield Entry('timm', 'vit_small_patch16_18x2_224', two, refused='parallel')
+    yield Entry('timm', 'vit_base_patch16_xp_224', two, refused='parallel')
+    yield Entry('timm', 'test_vit4', {}, refused='RMSNorm')
+    yield Entry('timm', 'vit_base_r50_s16_384', two, refused='hybrid')
 
 
 def inverted_residuals():

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "nn/naming.h"
+#include "nn/vit_forms.h"
 #include "support/formula.h"
 #include "support/small_vit.h"
 
@@ -95,6 +97,7 @@ dfq_status dfqt_take(const dfqi_safetensors *st, const char *path, const dfq_loa
     dfqi_arena names;
     dfqi_arena_init(&names, st->ctx);
     dfq_status status = dfqi_naming_apply(st, path, &names, &view, &naming);
+    if (status == DFQ_OK) status = dfqi_vit_unify(&view, &names, path);
     if (status == DFQ_OK) status = dfqi_arch_find(&view, path, naming, o, arch);
     if (status == DFQ_OK) status = dfqi_network_take(&view, path, arch, out);
     dfqi_naming_view_fini(&view);

@@ -45,6 +45,13 @@ void dfqt_logits(const dfqi_model *m, float *z);
 
 /* A random network of each family, small but for MobileNetV2's width, whose classes are 3 (1000);
  * random images for it; its student in improved mode with 4 bits, of all but DFQI_FAMILY_STAGES. */
+/* Beside DFQI_FAMILY_*: forms of vision transformers. */
+enum {
+    DFQT_VIT_HEADS = 100, /* class token, distillation token and two heads */
+    DFQT_VIT_MEAN,        /* registers, a mean, fc_norm, SwiGLU */
+    DFQT_VIT_NORMS,       /* norms in front and of queries and keys, two heads, QuickGELU */
+    DFQT_VIT_END
+};
 dfq_status dfqt_family_new(dfq_context *ctx, int family, dfq_graph **out);
 dfq_graph *dfqt_family(dfq_context *ctx, int family);
 dfq_tensor *dfqt_family_images(const dfq_graph *g, int64_t n);

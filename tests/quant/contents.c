@@ -441,9 +441,11 @@ TCase *dfqt_contents_case(void)
 {
     TCase *c = tcase_create("contents");
     tcase_add_loop_test(c, test_layers, 0, DFQI_FAMILY_COUNT);
+    tcase_add_loop_test(c, test_layers, DFQT_VIT_HEADS, DFQT_VIT_END);
     tcase_add_test(c, test_layers_of_vit);
     tcase_add_test(c, test_layers_of_resnet);
     tcase_add_loop_test(c, test_probes, 0, DFQI_FAMILY_COUNT);
+    tcase_add_loop_test(c, test_probes, DFQT_VIT_HEADS, DFQT_VIT_END);
     tcase_add_test(c, test_attention);
     tcase_add_test(c, test_batchnorm_input);
     tcase_add_test(c, test_set);

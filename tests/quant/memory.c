@@ -74,6 +74,7 @@ TCase *dfqt_memory_case(void)
 {
     TCase *c = tcase_create("memory");
     tcase_add_loop_test(c, test_families, 0, DFQI_FAMILY_COUNT);
+    tcase_add_loop_test(c, test_families, DFQT_VIT_HEADS, DFQT_VIT_END);
     tcase_set_timeout(c, 60);
     return c;
 }

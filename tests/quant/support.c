@@ -108,8 +108,21 @@ static void inverted(dfqi_arch *a)
                                              .curved = s > 1};
 }
 
-static dfqi_arch arch_of(int family)
+static const dfqi_vit_arch vits[] = {
+    {.registers = 1, .pooling = DFQI_VIT_TOKEN_DISTILLED},
+    {.registers = 2,
+     .pooling = DFQI_VIT_AVG,
+     .activation = DFQI_VIT_SILU,
+     .parts = DFQI_VIT_NO_CLASS | DFQI_VIT_FC_NORM | DFQI_VIT_GATED},
+    {.registers = 1,
+     .pooling = DFQI_VIT_TOKEN_AVG,
+     .activation = DFQI_VIT_QUICK_GELU,
+     .parts = DFQI_VIT_NORM_PRE | DFQI_VIT_QK_NORM},
+};
+
+static dfqi_arch arch_of(int number)
 {
+    const int family = number >= DFQT_VIT_HEADS ? DFQI_FAMILY_VIT : number;
     static const dfqi_supernet_space mbconv = {.name = "tiny",
                                                .family = DFQI_SUPER_MBCONV,
                                                .image = SMALL,
@@ -143,8 +156,14 @@ static dfqi_arch arch_of(int family)
                    .eps = family == DFQI_FAMILY_VIT ? 1e-6f : 1e-5f,
                    .mean = {0.5f, 0.5f, 0.5f},
                    .std = {0.5f, 0.25f, 0.5f}};
-    if (family == DFQI_FAMILY_VIT)
-        a.of.vit = (dfqi_vit_arch){.patch = 4, .width = 12, .depth = 2, .heads = 3, .hidden = 16};
+    if (number >= DFQT_VIT_HEADS) a.of.vit = vits[number - DFQT_VIT_HEADS];
+    if (family == DFQI_FAMILY_VIT) {
+        a.of.vit.patch = 4;
+        a.of.vit.width = 12;
+        a.of.vit.depth = 2;
+        a.of.vit.heads = 3;
+        a.of.vit.hidden = 16;
+    }
     if (family == DFQI_FAMILY_RESNET) {
         memcpy(a.name, "resnet_test", 12);
         a.of.cnn = (dfqi_cnn_arch){

@@ -35,7 +35,10 @@ enum {
     DFQT_LOW_PARITY, /* a transformer, like the next */
     DFQT_LOW_STATIC,
     DFQT_LOW_ROW,
-    DFQT_LOW_SWIN, /* on grids of rows, like the one before */
+    DFQT_LOW_SWIN, /* on grids of rows, like the one before and those behind */
+    DFQT_LOW_VIT_HEADS,
+    DFQT_LOW_VIT_MEAN,
+    DFQT_LOW_VIT_NORMS,
     DFQT_NETWORKS
 };
 dfq_graph *dfqt_network(dfq_context *ctx, int i);

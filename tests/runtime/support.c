@@ -76,8 +76,9 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
     if (i == DFQT_LOW_RESNET || i == DFQT_LOW_MBCONV) {
         net = dfqt_family(ctx, i == DFQT_LOW_RESNET ? DFQI_FAMILY_RESNET : DFQI_FAMILY_MBCONV);
         low = dfqt_family_low(net);
-    } else if (i == DFQT_LOW_SWIN) {
-        net = dfqt_family(ctx, DFQI_FAMILY_SWIN);
+    } else if (i >= DFQT_LOW_SWIN) {
+        net = dfqt_family(ctx, i == DFQT_LOW_SWIN ? DFQI_FAMILY_SWIN
+                                                  : DFQT_VIT_HEADS + i - DFQT_LOW_VIT_HEADS);
         low = quantize_cnn(net, DFQ_MODE_IMPROVED);
     } else if (i == DFQT_LOW_WIDE || i == DFQT_LOW_RANGES) {
         make_wide(ctx, &net);
@@ -93,13 +94,14 @@ dfq_graph *dfqt_network(dfq_context *ctx, int i)
 double dfqt_integer_share(int i)
 {
     static const double share[DFQT_NETWORKS] = {
-        [DFQT_LOW_RESNET] = 0.9, [DFQT_LOW_MBCONV] = 0.85, [DFQT_LOW_WIDE] = 0.9,
-        [DFQT_LOW_RANGES] = 0.9, [DFQT_LOW_PARITY] = 0.65, [DFQT_LOW_STATIC] = 0.65,
-        [DFQT_LOW_ROW] = 0.85,   [DFQT_LOW_SWIN] = 0.8};
+        [DFQT_LOW_RESNET] = 0.9,   [DFQT_LOW_MBCONV] = 0.85,  [DFQT_LOW_WIDE] = 0.9,
+        [DFQT_LOW_RANGES] = 0.9,   [DFQT_LOW_PARITY] = 0.65,  [DFQT_LOW_STATIC] = 0.65,
+        [DFQT_LOW_ROW] = 0.85,     [DFQT_LOW_SWIN] = 0.8,     [DFQT_LOW_VIT_HEADS] = 0.8,
+        [DFQT_LOW_VIT_MEAN] = 0.8, [DFQT_LOW_VIT_NORMS] = 0.6};
     return share[i];
 }
 
 int dfqt_is_exact(int i)
 {
-    return i < DFQI_FAMILY_COUNT || i == DFQT_LOW_ROW || i == DFQT_LOW_SWIN;
+    return i < DFQI_FAMILY_COUNT || i == DFQT_LOW_ROW || i >= DFQT_LOW_SWIN;
 }
