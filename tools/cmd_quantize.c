@@ -1,8 +1,8 @@
 /* dfq quantize: makes a low-bit model from a float one. Stages: evaluation of the float network
- * (also finds broken pictures before the long work), images, calibration, tuning, saving,
- * evaluation of the result, report. With a generator network beside the student (ait_job.h), tuning
- * makes the images and finds the activation ranges, so the stages of images and calibration are
- * left out. */
+ * (also finds broken pictures before the long work), images, calibration, reconstruction, tuning,
+ * saving, evaluation of the result, report. With a generator network beside the student
+ * (ait_job.h), tuning makes the images and finds the activation ranges, so the stages of images and
+ * calibration are left out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,6 +266,7 @@ static void release(struct quantize *q)
     dfq_tensor_release(q->curves);
     dfq_tensor_release(q->evaluations);
     dfq_tensor_release(q->errors);
+    dfq_tensor_release(q->unit_errors);
     dfq_graph_release(q->low);
     dfq_graph_release(q->net);
 }
@@ -286,6 +287,7 @@ int cmd_quantize(struct session *s)
     if (!code) code = judge(&q, 0);
     if (!code && !q.with_generator) code = synthesise(&q);
     if (!code) code = calibrate(&q);
+    if (!code) code = reconstruct_run(&q);
     if (!code) code = tune(&q);
     if (!code) code = save(&q);
     if (!code) code = judge(&q, 1);

@@ -68,7 +68,8 @@ static char *describe(const struct options *o, uint64_t model)
             "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--generator %s\n"
             "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %s\n"
             "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--crossing-target %.9g\n"
-            "--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n--no-images %s\n",
+            "--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n--no-images %s\n"
+            "--reconstruct %lld\n",
             model, synth, (int)o->weight_bits, (int)o->act_bits, option_mode_name(o->mode),
             folder_or_none(o->synth), folder_or_none(o->real), o->no_tune ? "yes" : "no",
             option_method_name(o->method), option_generator_name(o->generator),
@@ -76,7 +77,8 @@ static char *describe(const struct options *o, uint64_t model)
             option_weight_grid_name(o->weight_grid), option_act_grid_name(o->act_grid),
             option_act_scale_name(o->act_scale), o->crossing_target, folder_or_none(o->layer_bits),
             folder_or_none(o->skip), option_rotate_name(o->rotate),
-            option_rounding_name(o->rounding), o->no_images ? "yes" : "no");
+            option_rounding_name(o->rounding), o->no_images ? "yes" : "no",
+            (long long)o->reconstruct);
     free(synth);
     return all;
 }
@@ -201,16 +203,18 @@ static int make_paths(const struct options *o, struct job *job)
     if (!job->folder) return -1;
     job->text = text_format("%s/job.txt", job->folder);
     job->synth = text_format("%s/synth.safetensors", job->folder);
+    job->reconstruct = text_format("%s/reconstruct.safetensors", job->folder);
     job->tune = text_format("%s/tune.safetensors", job->folder);
     job->explore = text_format("%s/explore.safetensors", job->folder);
     job->samples = text_format("%s/samples", job->folder);
+    if (!job->reconstruct) return -1;
     return job->text && job->synth && job->tune && job->explore && job->samples ? 0 : -1;
 }
 
 static int is_own(const char *name)
 {
-    static const char *const own[] = {"job.txt", "synth.safetensors", "tune.safetensors",
-                                      "explore.safetensors"};
+    static const char *const own[] = {"job.txt", "synth.safetensors", "reconstruct.safetensors",
+                                      "tune.safetensors", "explore.safetensors"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         size_t n = strlen(own[i]);
         if (strncmp(name, own[i], n) == 0 && (!name[n] || strncmp(name + n, ".tmp", 4) == 0 ||
@@ -347,6 +351,7 @@ void job_close(struct session *s, int code, struct job *job)
     free(job->folder);
     free(job->text);
     free(job->synth);
+    free(job->reconstruct);
     free(job->tune);
     free(job->explore);
     free(job->samples);

@@ -4,6 +4,7 @@
  *   job.txt              the options that decide the result, and the evaluations done
  *   synth.safetensors    checkpoint of synthesis
  *   synth.safetensors.images-a or -b: its finished images
+ *   reconstruct.safetensors  checkpoint of reconstruction
  *   tune.safetensors     checkpoint of tuning
  *   explore.safetensors  checkpoint of a co-exploration
  *   samples/             images of a generator network whose tuning has ended, for the report
@@ -17,9 +18,9 @@
 #include "session.h"
 
 struct job {
-    char *folder, *text, *synth, *tune, *explore, *samples; /* paths */
-    char *options;                                          /* "name value" lines */
-    int resumed;                                            /* something was read */
+    char *folder, *text, *synth, *reconstruct, *tune, *explore, *samples; /* paths */
+    char *options;                                                        /* "name value" lines */
+    int resumed;                                                          /* something was read */
     int made;               /* the folder is there, and it is this job's */
     int kept;               /* the last checkpoint was written */
     int enabled;            /* 0: the output is a device, nothing is kept */

@@ -52,6 +52,7 @@ const struct option_row option_table[OPT_COUNT] = {
                   "attention, prior, noise, leaves, pse; CNNs: bns, gdfq, qimera, arc"},
     [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
     [OPT_ITERS] = {0, "iters", "N", JOBS, "iterations of each batch"},
+    [OPT_RECONSTRUCT] = {0, "reconstruct", "N", QUANTIZE, "steps of reconstruction of each unit"},
     [OPT_STEPS] = {0, "steps", "N", QUANTIZE | EXPLORE, "steps of tuning or exploring"},
     [OPT_BATCH] = {0, "batch", "N", LONG | BENCH, "images computed together"},
     [OPT_SEED] = {'s', "seed", "N", LONG, "seed of all random numbers"},

@@ -94,6 +94,10 @@ static int check_quantize(const struct options *o)
                                 "--%s is for tuning, which needs images; leave it or --no-images "
                                 "out",
                                 option_table[tuning[i]].name);
+    if (o->no_images && o->reconstruct > 0)
+        return option_wrong(o, "--reconstruct needs images; leave it or --no-images out");
+    if (o->mode == DFQ_MODE_PARITY && o->reconstruct > 0)
+        return option_wrong(o, "--reconstruct is for --mode improved; parity is as published");
     if (o->no_images && o->images > DRAWN_MOST)
         return option_wrong(o, "--images is %lld, must be at most %d with --no-images",
                             (long long)o->images, (int)DRAWN_MOST);

@@ -38,6 +38,7 @@ enum option_id {
     OPT_KIND,
     OPT_IMAGES,
     OPT_ITERS,
+    OPT_RECONSTRUCT,
     OPT_STEPS,
     OPT_BATCH,
     OPT_SEED,
@@ -126,6 +127,7 @@ struct options {
     int32_t mode, kind, generator; /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_GENERATOR_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
+    int64_t reconstruct;                              /* steps of each unit; 0: none */
     int64_t heads, image, image_size;                 /* of the network; 0: not said */
     int64_t resize;                                   /* -1: not said */
     int32_t stem, interpolation, activation, pooling; /* from 0; -1: not said */

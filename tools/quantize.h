@@ -1,5 +1,5 @@
-/* State of a running `dfq quantize`, shared by cmd_quantize.c, quantize_plan.c, ait_job.c,
- * quantize_result.c, parts.c and the report. */
+/* State of a running `dfq quantize`, shared by cmd_quantize.c, quantize_plan.c, reconstruct.c,
+ * ait_job.c, quantize_result.c, parts.c and the report. */
 #ifndef DFQ_TOOLS_QUANTIZE_H
 #define DFQ_TOOLS_QUANTIZE_H
 
@@ -30,6 +30,7 @@ struct quantize {
     dfq_tensor *crossed, *crossing_targets; /* NULL without inundation */
     double on_target;                       /* share of crossings as intended; NaN: not known */
     dfq_tensor *errors;                     /* [layers + 1] dB */
+    dfq_tensor *unit_errors;                /* of reconstruction, before and after; or NULL */
     dfq_tuner_best best;
     struct diagnosis diagnosis; /* with --diagnose */
     struct parts parts;         /* with --report */
@@ -46,6 +47,9 @@ int quantize_plan(struct quantize *q);
 
 /* Reads of q->set what pictures and diagnosis show; calibration and tuning read the set itself. */
 dfq_status quantize_read_first(struct quantize *q);
+
+/* Reconstructs q->low, if asked for. Returns 0 or an exit code, after one error line. */
+int reconstruct_run(struct quantize *q);
 
 /* Prints the results on stdout. */
 void quantize_print(const struct quantize *q);

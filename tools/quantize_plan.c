@@ -70,9 +70,13 @@ static int read_images(struct quantize *q)
 static void say_plan(const struct quantize *q)
 {
     const struct options *o = &q->full;
-    char t[7][TEXT_SHORT], bytes[TEXT_SHORT];
+    char t[8][TEXT_SHORT], bytes[TEXT_SHORT];
     const double *sec = q->plan.seconds;
-    session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s, %lld tuning steps",
+    char units[2 * TEXT_SHORT] = "";
+    if (o->reconstruct > 0)
+        snprintf(units, sizeof units, ", %lld steps of reconstruction a unit",
+                 (long long)o->reconstruct);
+    session_say(q->s, "%s to w%da%d, mode %s; %lld images%s%s%s, %lld tuning steps",
                 dfq_graph_get_name(q->net), (int)o->weight_bits, (int)o->act_bits,
                 option_mode_name(o->mode), (long long)o->images,
                 o->no_images          ? " of dead leaves"
@@ -82,12 +86,14 @@ static void say_plan(const struct quantize *q)
                 : o->synth   ? o->synth
                 : o->real    ? o->real
                              : option_kind_name(o->kind),
-                (long long)(o->no_tune ? 0 : o->steps));
+                units, (long long)(o->no_tune ? 0 : o->steps));
     session_say(q->s,
-                "%s %s (synthesis %s, calibration %s, tuning %s, evaluation %s%s%s%s%s) and %s of "
-                "memory with %s",
+                "%s %s (synthesis %s, calibration %s%s%s, tuning %s, evaluation %s%s%s%s%s) and %s "
+                "of memory with %s",
                 q->job.resumed ? "at most" : "about", text_seconds(plan_total(&q->plan), t[0]),
                 text_seconds(sec[PLAN_SYNTH], t[1]), text_seconds(sec[PLAN_CALIBRATE], t[2]),
+                o->reconstruct > 0 ? ", reconstruction " : "",
+                o->reconstruct > 0 ? text_seconds(sec[PLAN_RECONSTRUCT], t[7]) : "",
                 text_seconds(sec[PLAN_TUNE], t[3]),
                 text_seconds(sec[PLAN_FLOAT] + sec[PLAN_LOW], t[4]),
                 o->diagnose > 0 ? ", diagnosis " : "",

@@ -56,6 +56,7 @@ static void print_json(const struct quantize *q, uint64_t bytes)
         json_real(&j, "float_top5", (double)j0->correct5 / (double)j0->n);
         json_int(&j, "float_not_finite", j0->not_finite);
     }
+    if (o->reconstruct > 0) json_int(&j, "reconstruct", o->reconstruct);
     if (q->curves && o->method == METHOD_MIMIQ) {
         json_int(&j, "best_step", q->best.best_step);
         json_real(&j, "best_kl", q->best.best_kl);

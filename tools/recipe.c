@@ -75,6 +75,7 @@ static const struct {
                   {OPT_ACT_GRID, FOR_MIMIQ},
                   {OPT_ACT_SCALE, FOR_MIMIQ},
                   {OPT_ROUNDING, FOR_MIMIQ | FOR_SET},
+                  {OPT_RECONSTRUCT, FOR_MIMIQ | FOR_SET},
                   {OPT_NO_IMAGES, FOR_MIMIQ},
                   {OPT_CROSSING_TARGET, FOR_GENERATOR | FOR_SET},
                   {OPT_ITERS, FOR_MIMIQ | FOR_SET},
@@ -199,6 +200,15 @@ dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph *net)
     return t;
 }
 
+dfq_reconstructor_options recipe_reconstructor(const struct options *full, const dfq_graph *net)
+{
+    dfq_reconstructor_options r;
+    dfq_reconstructor_options_init(&r, sizeof r, net);
+    r.steps = full->reconstruct;
+    r.seed = full->seed;
+    return r;
+}
+
 dfq_generator_options recipe_generator_options(const struct options *full, const dfq_graph *net)
 {
     dfq_generator_options l;
@@ -266,20 +276,25 @@ dfq_status recipe_time_forward(const dfq_graph *net, const dfq_tensor *images, d
 }
 
 /* The student has parity's quantizers set by one image: quick to make, and as slow to tune. */
-static dfq_status time_step(dfq_context *ctx, const dfq_graph *net, const dfq_graph_info *info,
-                            const struct options *full, struct probe *p, dfq_tuner_cost *cost)
+static dfq_status make_student(dfq_context *ctx, const dfq_graph *net, const dfq_graph_info *info,
+                               const struct options *full, struct probe *p)
 {
     dfq_quantize_options q = recipe_quantize(full);
-    dfq_tuner_options t = recipe_tuner(full, net);
-    int32_t finished;
     dfq_status status = recipe_noise(ctx, info, 1, &p->one);
     q.mode = DFQ_MODE_PARITY;
     q.act_scale = DFQ_ACT_SCALE_TENSOR;
+    return status == DFQ_OK ? dfq_graph_quantize(net, p->one, &q, &p->student) : status;
+}
+
+static dfq_status time_step(const dfq_graph *net, const struct options *full, struct probe *p,
+                            dfq_tuner_cost *cost)
+{
+    dfq_tuner_options t = recipe_tuner(full, net);
+    int32_t finished;
     t.steps = 2;
     t.eval_every = 0;
     if (t.crossing_target == 0) t.learning_rate = 0;
-    if (status == DFQ_OK) status = dfq_graph_quantize(net, p->one, &q, &p->student);
-    if (status == DFQ_OK) status = dfq_tuner_create(net, p->student, p->noise, &t, &p->tuner);
+    dfq_status status = dfq_tuner_create(net, p->student, p->noise, &t, &p->tuner);
     for (int i = 0; i < 2 && status == DFQ_OK && !session_interrupted(); i++)
         status = dfq_tuner_step(p->tuner, &finished);
     if (status == DFQ_OK) status = dfq_tuner_estimate(p->tuner, cost);
@@ -292,6 +307,21 @@ static dfq_status calibration_cost(const dfq_graph *net, const struct options *f
     dfq_quantize_options q = recipe_quantize(full);
     if (full->no_images) q.drawn_images = 0; /* they are all that there are */
     return dfq_graph_quantize_estimate(net, full->images, &q, cost);
+}
+
+/* Steps of reconstruction by their operations; `forward`: seconds of a forward pass. */
+static dfq_status reconstruct_cost(const dfq_graph *net, const dfq_graph_info *info,
+                                   const struct options *full, double forward,
+                                   const struct probe *p, dfq_job_cost *cost)
+{
+    dfq_reconstructor_options o = recipe_reconstructor(full, net);
+    dfq_reconstructor *r;
+    dfq_status status = dfq_reconstructor_create(net, p->student, p->noise, &o, &r);
+    if (status != DFQ_OK) return status;
+    status = dfq_reconstructor_estimate(r, cost);
+    cost->seconds_left = (double)cost->macs * forward / (double)info->macs;
+    dfq_reconstructor_release(r);
+    return status;
 }
 
 static double larger(double a, double b)
@@ -312,6 +342,7 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     struct probe p = {NULL, NULL, NULL, NULL};
     dfq_tuner_cost cost = {.struct_size = sizeof cost, .seconds = 0};
     dfq_job_cost calibration = {.struct_size = sizeof calibration};
+    dfq_job_cost units = {.struct_size = sizeof units};
     int64_t images = full->images, n = full->batch < images ? full->batch : images;
     double forward = 0, judged = (double)images / 8;
     dfq_status status = recipe_noise(s->ctx, info, n, &p.noise);
@@ -320,13 +351,18 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     if (status == DFQ_OK && !recipe_with_generator(full))
         status = calibration_cost(net, full, &calibration);
     if (status == DFQ_OK) status = parts_estimate(net, info, full, &plan->seconds[PLAN_PARTS]);
-    if (status == DFQ_OK && !full->no_tune) status = time_step(s->ctx, net, info, full, &p, &cost);
+    if (status == DFQ_OK && (!full->no_tune || full->reconstruct > 0))
+        status = make_student(s->ctx, net, info, full, &p);
+    if (status == DFQ_OK && full->reconstruct > 0)
+        status = reconstruct_cost(net, info, full, forward, &p, &units);
+    if (status == DFQ_OK && !full->no_tune) status = time_step(net, full, &p, &cost);
     s->mute = 0;
     probe_close(&p);
     if (session_interrupted()) return CODE_INTERRUPTED;
     if (status != DFQ_OK) return recipe_fail(s, full, status);
     judged = larger(judged, (double)n);
     plan->seconds[PLAN_CALIBRATE] = calibration.seconds_left;
+    plan->seconds[PLAN_RECONSTRUCT] = units.seconds_left;
     plan->seconds[PLAN_DIAGNOSE] = diagnose_seconds(full, forward);
     if (!full->no_tune) plan->seconds[PLAN_TUNE] = cost.seconds * (double)full->steps;
     if (!full->no_tune && full->method == METHOD_MIMIQ) /* evaluations */
@@ -334,5 +370,6 @@ int plan_measure(struct session *s, const dfq_graph *net, const dfq_graph_info *
     double pixels = 3 * (double)info->image * (double)info->image;
     double kept = 4 * (double)held * pixels, networks = 8 * (double)info->parameters;
     plan->bytes = larger(kept + (double)calibration.bytes, kept + networks + (double)cost.bytes);
+    plan->bytes = larger(plan->bytes, kept + networks + (double)units.bytes);
     return CODE_DONE;
 }

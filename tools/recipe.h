@@ -24,6 +24,7 @@ int recipe_with_generator(const struct options *full);
 dfq_synthesizer_options recipe_synthesizer(const struct options *full);
 dfq_quantize_options recipe_quantize(const struct options *full);
 dfq_tuner_options recipe_tuner(const struct options *full, const dfq_graph *net);
+dfq_reconstructor_options recipe_reconstructor(const struct options *full, const dfq_graph *net);
 dfq_generator_options recipe_generator_options(const struct options *full, const dfq_graph *net);
 
 /* As session_fail() of work; where layers have widths of their own, a wrong name is wrong usage. */
@@ -40,6 +41,7 @@ enum {
     PLAN_FLOAT,
     PLAN_SYNTH,
     PLAN_CALIBRATE,
+    PLAN_RECONSTRUCT,
     PLAN_TUNE,
     PLAN_LOW,
     PLAN_DIAGNOSE,

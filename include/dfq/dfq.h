@@ -15,6 +15,7 @@
 #include <dfq/image_set.h>
 #include <dfq/job.h>
 #include <dfq/quantizer.h>
+#include <dfq/reconstructor.h>
 #include <dfq/runtime.h>
 #include <dfq/solver.h>
 #include <dfq/status.h>

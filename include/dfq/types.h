@@ -16,7 +16,7 @@ typedef struct dfq_context dfq_context;
 typedef struct dfq_tensor dfq_tensor;
 
 /** A network with its weights, float or fake-quantized (dfq/graph.h). Reference counted. Only a
- *  dfq_tuner and a dfq_trainer change one. */
+ *  dfq_reconstructor, a dfq_tuner and a dfq_trainer change one. */
 typedef struct dfq_graph dfq_graph;
 
 /** A fake-quantization module: values to codes and back, with gradients (dfq/quantizer.h).
@@ -37,6 +37,9 @@ typedef struct dfq_synthesizer dfq_synthesizer;
 
 /** A job that tunes a quantized network without labels (dfq/tuner.h). */
 typedef struct dfq_tuner dfq_tuner;
+
+/** A job that reconstructs a quantized network unit by unit (dfq/reconstructor.h). */
+typedef struct dfq_reconstructor dfq_reconstructor;
 
 /** A job of supervised training (dfq/trainer.h). */
 typedef struct dfq_trainer dfq_trainer;

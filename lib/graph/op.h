@@ -143,6 +143,11 @@ typedef enum dfqi_op_kind {
     DFQI_OP_RELATIVE_BIAS_DX,
     DFQI_OP_WINDOW_BIAS,
     DFQI_OP_WINDOW_SUM,
+    /* reconstruction */
+    DFQI_OP_DROP,
+    DFQI_OP_DROP_DX,
+    DFQI_OP_SQUARED_ERROR,
+    DFQI_OP_SQUARED_ERROR_DX,
     DFQI_OP_COUNT
 } dfqi_op_kind;
 

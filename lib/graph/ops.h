@@ -247,4 +247,14 @@ dfqi_id dfqi_fq_weight_range(dfqi_graph *g, dfqi_id w, int64_t bits);
  * times and is right to 1e-4 after 200 batches. No gradients. */
 dfqi_id dfqi_track_range(dfqi_graph *g, dfqi_id x, dfqi_id state, int64_t bits, int published);
 
+/* -- reconstruction ---------------------------------------------------------------------------- */
+
+/* x where a random bit says so, else q: the quantized x. Half of the bits are set; they depend on
+ * the image's key, a whole number below 2^24, on the stream and on the place. A negative key
+ * drops nothing: q. */
+dfqi_id dfqi_drop(dfqi_graph *g, dfqi_id x, dfqi_id q, dfqi_id keys, int64_t stream);
+/* Mean of weights * (a - b)^2 over the values of an image: a and b [B,..] -> [B]. weights are [1],
+ * or one for each value. Gradient to a. */
+dfqi_id dfqi_squared_error(dfqi_graph *g, dfqi_id a, dfqi_id b, dfqi_id weights);
+
 #endif

@@ -147,6 +147,18 @@ void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments
     dfqi_parallel_for(ctx, (s->count + CHUNK - 1) / CHUNK, step_chunk, &j);
 }
 
+void dfqi_optim_step_log(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
+                         float lr, const float *g, float *p, float *scratch)
+{
+    float *by = scratch + s->count;
+    for (int64_t i = 0; i < s->count; i++) {
+        scratch[i] = g[i] * p[i];
+        by[i] = 0;
+    }
+    dfqi_optim_step(ctx, o, s, t, lr, scratch, by);
+    for (int64_t i = 0; i < s->count; i++) p[i] *= expf(by[i]);
+}
+
 void dfqi_optim_direction(dfq_context *ctx, const dfqi_optim_options *o, const dfqi_moments *s,
                           int64_t t, const float *g, float *out)
 {

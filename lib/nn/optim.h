@@ -37,8 +37,12 @@ void dfqi_moments_fini(dfq_context *ctx, dfqi_moments *s);
 /* One step on p[count] with gradient g[count]; t counts steps from 1. */
 void dfqi_optim_step(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
                      float lr, const float *g, float *p);
-/* The direction of that step: the value it would subtract from p with learning rate 1 and without
- * decay. The state does not change. */
+/* One step on the logarithms of p, which are above zero; g is the gradient with respect to p.
+ * scratch[2 count]. */
+void dfqi_optim_step_log(dfq_context *ctx, const dfqi_optim_options *o, dfqi_moments *s, int64_t t,
+                         float lr, const float *g, float *p, float *scratch);
+/* The direction of dfqi_optim_step: the value it would subtract from p with learning rate 1 and
+ * without decay. The state does not change. */
 void dfqi_optim_direction(dfq_context *ctx, const dfqi_optim_options *o, const dfqi_moments *s,
                           int64_t t, const float *g, float *out);
 

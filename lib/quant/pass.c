@@ -105,7 +105,10 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
                         dfqi_id value, void *user)
 {
     dfqi_quant_pass *p = user;
+    dfqi_id exact = value;
     value = quantize_operand(p, g, op, name, slot, value);
+    if (p->keys >= 0 && value != exact && dfqi_graph_value(g, value)->batched)
+        value = dfqi_drop(g, exact, value, p->keys, p->dropped++);
     if (slot == 0) p->input = value;
     return value;
 }
@@ -113,7 +116,7 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
 dfq_status dfqi_quant_pass_begin(dfqi_quant_pass *pass, dfqi_graph *g, const dfqi_scheme *s,
                                  int frozen)
 {
-    dfqi_quant_pass p = {.scheme = s, .frozen = frozen, .keep_site = -1};
+    dfqi_quant_pass p = {.scheme = s, .frozen = frozen, .keep_site = -1, .keys = DFQI_NONE};
     size_t n = (size_t)s->n_sites;
     p.scale = dfqi_calloc(g->ctx, 4 * n, sizeof *p.scale);
     if (!p.scale) return DFQ_E_NOMEM;

@@ -171,6 +171,10 @@ typedef struct dfqi_quant_pass {
         *operand;  /* [n_sites] out: the operands before their quantizer; for weights the input of
                          their layer behind its quantizer. Kept readable if keep_operands */
     dfqi_id input; /* the quantized input of the layer being built */
+    /* activations are quantized at random (graph/ops.h, dfqi_drop) by the keys of the images;
+     * DFQI_NONE: always. Streams are numbered in the order of the operands */
+    dfqi_id keys;
+    int64_t dropped;
     int keep_operands;
     int32_t keep_site; /* of the operands this one alone, or -1: all */
 } dfqi_quant_pass;

@@ -34,8 +34,7 @@ static uint64_t hash_tensor(uint64_t hash, const dfq_tensor *t)
     return dfqi_hash(hash, t->data, (size_t)dfqi_tensor_count(t) * sizeof(float));
 }
 
-/* What of the student's quantizers tuning leaves alone. */
-static uint64_t hash_scheme(const dfqi_scheme *s)
+uint64_t dfqi_tune_hash_scheme(const dfqi_scheme *s)
 {
     uint64_t hash = dfqi_hash(DFQI_HASH_START, &s->mode, sizeof s->mode);
     for (int32_t i = 0; i < s->n_sites; i++) {
@@ -62,7 +61,8 @@ static dfq_status make_marks(dfqi_tune *t, dfqi_mark marks[MARKS])
     memcpy(marks, names, sizeof names);
     snprintf(marks[0].text, sizeof marks[0].text, "%s", format_version);
     dfqi_tune_text(&t->o, marks[1].text);
-    snprintf(marks[2].text, sizeof marks[2].text, "%016" PRIx64, hash_scheme(&t->student->scheme));
+    snprintf(marks[2].text, sizeof marks[2].text, "%016" PRIx64,
+             dfqi_tune_hash_scheme(&t->student->scheme));
     snprintf(marks[3].text, sizeof marks[3].text, "%016" PRIx64, t->teacher_hash);
     return t->source->text(t, marks[4].text, sizeof marks[4].text);
 }

@@ -155,8 +155,7 @@ static int64_t lay_out(dfqi_tune *t, float *base)
                   {&t->losses, t->o.steps * DFQI_TUNE_LOSSES},
                   {&t->evals, 2 * dfqi_tune_evals_max(t)},
                   {&t->crossed, t->o.crossing_target > 0 ? t->o.steps * t->n_quantized : 0},
-                  {&t->log_scale, t->scale_floats},
-                  {&t->log_grad, t->scale_floats}};
+                  {&t->log_scratch, 2 * t->scale_floats}};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         if (base) *pieces[i].at = base + n;
         n += (pieces[i].floats + 15) / 16 * 16;

@@ -105,6 +105,9 @@ DFQI_CHECKED dfq_status dfqi_tune_save(dfqi_tune *t, const char *path);
 /* On failure the job is as it was. */
 DFQI_CHECKED dfq_status dfqi_tune_restore(dfqi_tune *t, const char *path);
 
+/* A fingerprint of what of the student's quantizers tuning and reconstruction leave alone. */
+uint64_t dfqi_tune_hash_scheme(const dfqi_scheme *s);
+
 /* -- diagnostics (layers.c) -------------------------------------------------------------------- */
 
 /* Signal-to-quantization-noise ratios in dB, F32 [depth + 1]: head outputs of each block, then the

@@ -79,7 +79,7 @@ struct dfqi_tune {
     float *block;   /* moments, best parameters, batch, targets, curves, scratch of steps */
     float *targets; /* the teacher's logits of the held-out images */
     float *losses, *evals, *crossed;
-    float *log_scale, *log_grad;
+    float *log_scratch; /* [2 scale_floats] */
     dfqi_inundation inundation;
     dfqi_inundated *inundated; /* [n_quantized], NULL: no inundation */
     float scale;               /* of the running step's gradients */

@@ -18,20 +18,6 @@ static int64_t updates(const dfqi_tune *t)
                                                                       : t->done;
 }
 
-static void move_log_scale(dfqi_tune *t, dfqi_item *item, const dfqi_optim_options *o,
-                           float learning_rate)
-{
-    const float *grad = dfqi_exec_data(t->e, item->grad);
-    float *scale = dfqi_tensor_f32(item->tensor);
-    for (int64_t i = 0; i < item->count; i++) {
-        t->log_grad[i] = grad[i] * scale[i];
-        t->log_scale[i] = 0;
-    }
-    dfqi_optim_step(t->ctx, o, &item->moments, updates(t) + 1, learning_rate, t->log_grad,
-                    t->log_scale);
-    for (int64_t i = 0; i < item->count; i++) scale[i] *= expf(t->log_scale[i]);
-}
-
 static int64_t clamp_scales(dfqi_item *item)
 {
     float *scale = dfqi_tensor_f32(item->tensor);
@@ -71,7 +57,9 @@ static void move(dfqi_tune *t, dfqi_item *item, float learning_rate)
     if (factor_of(&t->o, item) == 0) return; /* held */
     learning_rate *= factor_of(&t->o, item);
     if (item->kind == DFQI_ITEM_SCALE && t->student->scheme.mode == DFQI_MODE_IMPROVED)
-        move_log_scale(t, item, &own, learning_rate);
+        dfqi_optim_step_log(t->ctx, &own, &item->moments, updates(t) + 1, learning_rate,
+                            dfqi_exec_data(t->e, item->grad), dfqi_tensor_f32(item->tensor),
+                            t->log_scratch);
     else
         dfqi_optim_step(t->ctx, &own, &item->moments, updates(t) + 1, learning_rate,
                         dfqi_exec_data(t->e, item->grad), dfqi_tensor_f32(item->tensor));

@@ -52,6 +52,14 @@ static dfq_status tuner(scene *s, const void *o)
     return status;
 }
 
+static dfq_status reconstructor(scene *s, const void *o)
+{
+    dfq_reconstructor *made = NULL;
+    dfq_status status = dfq_reconstructor_create(s->net, s->low, s->images, o, &made);
+    dfq_reconstructor_release(made);
+    return status;
+}
+
 static dfq_status live(scene *s, const void *o)
 {
     dfq_tuner *made = NULL;
@@ -184,6 +192,7 @@ static const struct {
                ROW(dfq_load_options, load, 1),
                ROW(dfq_quantize_options, quantize, 0),
                ROW(dfq_quantizer_options, quantizer, 0),
+               ROW(dfq_reconstructor_options, reconstructor, 0),
                ROW(dfq_solver_options, solver, 0),
                ROW(dfq_trainer_options, trainer, 0),
                ROW(dfq_tuner_options, tuner, 0),

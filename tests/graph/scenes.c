@@ -244,6 +244,25 @@ static dfqi_id soft_cross_entropy(rig *r)
     return dfqi_soft_cross_entropy(r->g, z, dfqt_input(r, 1, 1, DIMS(7), 0, 1));
 }
 
+/* Keys of images: the first drops nothing. */
+static dfqi_id drop(rig *r)
+{
+    dfqi_id x = WRT(1, 2, 5, 13), q = WRT(1, 2, 5, 13);
+    return dfqi_drop(r->g, x, q, dfqt_input(r, 1, 1, DIMS(1), -9e6f, 9e6f), 3);
+}
+
+static dfqi_id squared_error(rig *r)
+{
+    dfqi_id a = WRT(1, 2, 4, 5), b = CONST(1, 2, 4, 5);
+    return dfqi_squared_error(r->g, a, b, CONST(0, 1, 20));
+}
+
+static dfqi_id squared_error_one(rig *r)
+{
+    dfqi_id a = WRT(1, 1, 7), b = CONST(1, 1, 7);
+    return dfqi_squared_error(r->g, a, b, CONST(0, 1, 1));
+}
+
 static dfqi_id kl(rig *r)
 {
     dfqi_id s = WRT(1, 1, 7), t = CONST(1, 1, 7);
@@ -351,6 +370,9 @@ const scene dfqt_smooth[] = {
     {"cross_entropy", DFQI_OP_CROSS_ENTROPY, 1, cross_entropy},
     {"soft_cross_entropy", DFQI_OP_SOFT_CROSS_ENTROPY, 1, soft_cross_entropy},
     {"kl", DFQI_OP_KL, 1, kl},
+    {"drop", DFQI_OP_DROP, 1, drop},
+    {"squared_error", DFQI_OP_SQUARED_ERROR, 1, squared_error},
+    {"squared_error, one weight", DFQI_OP_SQUARED_ERROR, 1, squared_error_one},
     {"inter_head", DFQI_OP_INTER_HEAD, 1, inter_head},
     {"inter_head, absolute", DFQI_OP_INTER_HEAD, 1, inter_head_absolute},
     {"inter_head, all tokens", DFQI_OP_INTER_HEAD, 1, inter_head_all},

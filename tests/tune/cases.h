@@ -18,6 +18,7 @@ TCase *dfqt_job_case(void);
 TCase *dfqt_with_generator_case(void);
 TCase *dfqt_option_ranges_case(void);
 TCase *dfqt_real_case(void);
+TCase *dfqt_reconstruct_case(void);
 TCase *dfqt_rotated_case(void);
 TCase *dfqt_steps_case(void);
 TCase *dfqt_super_train_case(void);

@@ -18,6 +18,7 @@ int main(void)
     suite_add_tcase(s, dfqt_super_vit_case());
     suite_add_tcase(s, dfqt_super_mbconv_case());
     suite_add_tcase(s, dfqt_real_case());
+    suite_add_tcase(s, dfqt_reconstruct_case());
     suite_add_tcase(s, dfqt_rotated_case());
     suite_add_tcase(s, dfqt_image_set_case());
     suite_add_tcase(s, dfqt_option_ranges_case());

@@ -249,9 +249,24 @@ static void tell_ait(const struct quantize *q, struct page *p)
             100 * q->on_target);
 }
 
+/* Errors of units, in percent of the power of what they should give. */
+static void tell_reconstruction(const struct quantize *q, struct page *p)
+{
+    const float *e = dfq_tensor_get_data(q->unit_errors);
+    int64_t n = dfq_tensor_get_dims(q->unit_errors)[0];
+    char text[PAGE_TEXT];
+    int at = snprintf(text, sizeof text, "%lld steps a unit; error before and after, in %%:",
+                      (long long)q->full.reconstruct);
+    for (int64_t i = 0; i < n && at < PAGE_TEXT - 32; i++)
+        at += snprintf(text + at, sizeof text - (size_t)at, " %.2g %.2g%s", 100 * (double)e[4 * i],
+                       100 * (double)e[4 * i + 1], i + 1 < n ? "," : "");
+    snprintf(new_row(p, "reconstruction"), PAGE_TEXT, "%s", text);
+}
+
 static void fill_provenance(const struct quantize *q, struct page *p)
 {
     const struct options *o = &q->full;
+    if (q->unit_errors) tell_reconstruction(q, p);
     snprintf(new_row(p, "dfq"), PAGE_TEXT, "%s", dfq_version_text());
     snprintf(new_row(p, "kernels"), PAGE_TEXT, "%s", dfq_context_get_kernels(q->s->ctx));
     snprintf(new_row(p, "threads"), PAGE_TEXT, "%d", (int)dfq_context_get_threads(q->s->ctx));
