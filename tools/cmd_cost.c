@@ -208,7 +208,7 @@ static void quantizer_widths(const struct result *r, char *out, size_t size)
 static int has_row_scales(const struct session *s, const struct result *r)
 {
     if (!option_given(s->o, OPT_BITS)) return r->info.act_scale == DFQ_ACT_SCALE_ROW;
-    return s->o->act_scale != DFQ_ACT_SCALE_TENSOR && r->info.family == DFQ_FAMILY_VIT;
+    return s->o->act_scale != DFQ_ACT_SCALE_TENSOR && model_has_heads(&r->info);
 }
 
 static void print_widths(const struct session *s, const struct result *r)

@@ -33,6 +33,25 @@ static void json_properties(struct json *j, const dfq_graph *g)
     json_close(j, '}');
 }
 
+static void json_sizes(struct json *j, const dfq_graph_info *i)
+{
+    if (i->patch > 0) {
+        json_int(j, "patch", i->patch);
+        json_int(j, "width", i->width);
+        json_int(j, "depth", i->depth);
+    }
+    if (i->stages > 0) {
+        json_int(j, "stages", i->stages);
+        json_int(j, "window", i->window);
+    }
+    if (i->heads > 0) {
+        json_int(j, "heads", i->heads);
+        json_int(j, "hidden", i->hidden);
+    } else if (i->family != DFQ_FAMILY_STAGES) {
+        json_int(j, "batchnorms", i->batchnorms);
+    }
+}
+
 static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct options *o)
 {
     struct json j = {stdout, 0};
@@ -50,17 +69,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     json_int(&j, "image", i->image);
     json_int(&j, "classes", i->classes);
     json_text(&j, "family", family_name(i->family));
-    if (i->family == DFQ_FAMILY_VIT || i->family == DFQ_FAMILY_STAGES) {
-        json_int(&j, "patch", i->patch);
-        json_int(&j, "width", i->width);
-        json_int(&j, "depth", i->depth);
-    }
-    if (i->family == DFQ_FAMILY_VIT) {
-        json_int(&j, "heads", i->heads);
-        json_int(&j, "hidden", i->hidden);
-    } else if (i->family != DFQ_FAMILY_STAGES) {
-        json_int(&j, "batchnorms", i->batchnorms);
-    }
+    json_sizes(&j, i);
     if (dfq_graph_get_choices(g)[0]) json_text(&j, "cells", dfq_graph_get_choices(g));
     json_int(&j, "parameters", i->parameters);
     json_int(&j, "macs", i->macs);
@@ -115,7 +124,7 @@ static void print_quantizers(const dfq_graph *g, const dfq_graph_info *i)
     if (kinds[DFQ_QUANTIZER_ROW] > 0)
         printf("%d of rows and %d of columns of activations, scales found at run time\n",
                kinds[DFQ_QUANTIZER_ROW], kinds[DFQ_QUANTIZER_COLUMN]);
-    else if (i->family == DFQ_FAMILY_VIT)
+    else if (model_has_heads(i))
         printf("%d uniform and %d logarithmic of activations\n", kinds[DFQ_QUANTIZER_UNIFORM],
                kinds[DFQ_QUANTIZER_LOG]);
     else
@@ -148,6 +157,11 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
         printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
                (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
                (long long)i->patch);
+    else if (i->family == DFQ_FAMILY_SWIN)
+        printf("blocks       %lld in %lld stages, the first of width %lld, %lld heads, MLP %lld; "
+               "windows of %lld, patches of %lld\n",
+               (long long)i->depth, (long long)i->stages, (long long)i->width, (long long)i->heads,
+               (long long)i->hidden, (long long)i->window, (long long)i->patch);
     else if (i->family == DFQ_FAMILY_STAGES)
         printf("blocks       %lld, tokens of width %lld between the stages; patches of %lld\n",
                (long long)i->depth, (long long)i->width, (long long)i->patch);

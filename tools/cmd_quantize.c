@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "files.h"
 #include "ait_job.h"
+#include "model.h"
 #include "quantize.h"
 #include "synthesis.h"
 #include "text.h"
@@ -113,12 +114,12 @@ static int synthesise(struct quantize *q)
             job_checkpoint(s, &q->job, save_synthesizer, g, q->job.synth);
         status = take_made(q, g);
         if (status == DFQ_OK) status = dfq_synthesizer_get_losses(g, &q->losses);
-        if (status == DFQ_OK && q->info.family == DFQ_FAMILY_VIT)
+        if (status == DFQ_OK && model_has_heads(&q->info))
             status = dfq_synthesizer_get_similarity(g, SYNTHESIS_SHOWN, &q->similarity[0],
                                                     &q->similarity[1]);
         dfq_synthesizer_release(g);
         q->synthesizer = NULL;
-    } else if (q->images && q->info.family == DFQ_FAMILY_VIT) {
+    } else if (q->images && model_has_heads(&q->info)) {
         dfq_tensor *head = NULL;
         status = quantize_slice(s->ctx, q->images, 0, SYNTHESIS_SHOWN, &head);
         if (status == DFQ_OK)

@@ -8,6 +8,11 @@
 
 /* -- what the network is ----------------------------------------------------------------------- */
 
+int model_has_heads(const dfq_graph_info *info)
+{
+    return info->family == DFQ_FAMILY_VIT || info->family == DFQ_FAMILY_SWIN;
+}
+
 const char *model_source_name(int32_t source)
 {
     static const char *const names[] = {"library", "tensors",   "metadata", "option",

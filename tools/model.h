@@ -18,6 +18,9 @@ int model_open_data(struct session *s, int64_t classes, dfq_dataset **out);
 /* A line if the middle alone of pictures was judged. */
 void model_say_cropped(struct session *s, const dfq_dataset *d);
 
+/* Has the network attention heads for losses to look at? */
+int model_has_heads(const dfq_graph_info *info);
+
 /* "the metadata" and the like, of DFQ_SOURCE_*. Static text. */
 const char *model_source_name(int32_t source);
 

@@ -1,6 +1,7 @@
 /* What each part of a quantization is worth: the network is quantized without it, on some of the
  * images, and the error of its logits is measured on others. With --no-images the former are drawn
  * by the library, and the latter are all that the report has. */
+#include "model.h"
 #include "parts.h"
 
 #include <math.h>
@@ -27,7 +28,7 @@ static int32_t rounding_parts(const struct options *full, const dfq_graph_info *
     int32_t vit = DFQ_ROUNDING_SEARCH | DFQ_ROUNDING_RIDGE | DFQ_ROUNDING_GPTQ;
     if (full->rounding == DFQ_ROUNDING_NEAREST) return 0;
     if (full->rounding != DFQ_ROUNDING_AUTO) return full->rounding;
-    return info->family == DFQ_FAMILY_VIT ? vit : vit | DFQ_ROUNDING_BIAS;
+    return model_has_heads(info) ? vit : vit | DFQ_ROUNDING_BIAS;
 }
 
 /* The whole, and without each part in the order in which the library applies them. */

@@ -1,4 +1,5 @@
 /* Library options from command-line options, and the plan of a job: estimated time and memory. */
+#include "model.h"
 #include "recipe.h"
 
 #include <math.h>
@@ -39,7 +40,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph *net,
 {
     struct options full = *o;
     dfq_synthesizer_options g;
-    if (o->method < 0) full.method = info->family == DFQ_FAMILY_VIT ? METHOD_MIMIQ : METHOD_AIT;
+    if (o->method < 0) full.method = model_has_heads(info) ? METHOD_MIMIQ : METHOD_AIT;
     dfq_tuner_options t = base_recipe(&full, net);
     dfq_synthesizer_options_init(&g, sizeof g, o->kind, o->mode, net);
     full.kind = g.kind;
@@ -98,7 +99,7 @@ static int check_steps(struct session *s, const struct options *full, const dfq_
 int recipe_check(struct session *s, const struct options *full, const dfq_graph *net,
                  const dfq_graph_info *info)
 {
-    int ait = full->method == METHOD_AIT, vit = info->family == DFQ_FAMILY_VIT;
+    int ait = full->method == METHOD_AIT, vit = model_has_heads(info);
     int use = !ait ? FOR_MIMIQ : recipe_with_generator(full) ? FOR_GENERATOR : FOR_SET;
     if (info->family == DFQ_FAMILY_STAGES)
         return session_error(s, CODE_INPUT,

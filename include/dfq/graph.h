@@ -1,10 +1,10 @@
 /** @file dfq/graph.h
  *  @ingroup stable
  *  A network with its weights: float, or fake-quantized with its quantizers. Files are safetensors;
- *  float ones with the names of timm (ViT, DeiT, EfficientNet, MobileNet), torchvision (ResNet,
- *  EfficientNet, MobileNet), pytorchcv (ResNet, MobileNetV2), efficientnet-pytorch or akamaster
- *  (ResNet for CIFAR), or what dfq_explorer_save_network() wrote; low-bit ones as libdfq
- *  writes them. */
+ *  float ones with the names of timm (ViT, DeiT, Swin, EfficientNet, MobileNet), torchvision (ViT,
+ *  Swin, ResNet, EfficientNet, MobileNet), transformers (ViT, DeiT, Swin), pytorchcv (ResNet,
+ *  MobileNetV2), efficientnet-pytorch or akamaster (ResNet for CIFAR), or what
+ *  dfq_explorer_save_network() wrote; low-bit ones as libdfq writes them. */
 #ifndef DFQ_GRAPH_H
 #define DFQ_GRAPH_H
 
@@ -45,10 +45,13 @@ typedef struct dfq_graph_info {
     int64_t channels;     /**< 3 */
     int64_t classes;      /**< logits */
     int64_t patch;        /**< side of a patch, pixels; vision transformers, else 0 */
-    int64_t width;        /**< channels of a token (between stages); vision transformers, else 0 */
+    int64_t width;        /**< channels of a token (between stages; Swin: in the first stage, they
+                               double in each further one); vision transformers, else 0 */
     int64_t depth;        /**< blocks (of all stages); vision transformers, else 0 */
-    int64_t heads;        /**< attention heads of a block; ViT and DeiT, else 0 */
-    int64_t hidden;       /**< inner width of the MLP; ViT and DeiT, else 0 */
+    int64_t heads;        /**< attention heads of a block (of the first stage); ViT, DeiT and Swin,
+                               else 0 */
+    int64_t hidden;       /**< inner width of the MLP (of the first stage); ViT, DeiT and Swin, else
+                               0 */
     int64_t parameters;   /**< weights, biases and norms without running statistics, in values */
     int64_t macs;         /**< multiply-accumulates of one image through the convolutions, linear
                                layers and products of attention, at most INT64_MAX; the same
@@ -66,6 +69,8 @@ typedef struct dfq_graph_info {
                                   else 32 */
     int64_t file_bytes; /**< size of the file, buffer or reader that it was read from, of shards
                              the sum without their index; 0: it was not read, but made */
+    int64_t stages;     /**< of a Swin transformer: 1..8; else 0 */
+    int64_t window;     /**< side of a window of its first stage, tokens; else 0 */
 } dfq_graph_info;
 
 /** Whose names the tensors of a network's file had: "timm", "torchvision", "transformers",
@@ -117,10 +122,11 @@ typedef struct dfq_load_options {
     int32_t resize;     /**< the shorter side before the crop, pixels; -1: no resizing; 0: not said.
                                 Not together with crop */
     int32_t stem;       /**< DFQ_STEM_*, of a ResNet; 0: not said */
-    int64_t image_size; /**< side that a float ViT's or DeiT's input gets in place of its own, a
-                                multiple of the patch up to 4096: its position embeddings are
-                                interpolated, bicubic with antialias, as timm does it. 0: as it
-                                is */
+    int64_t image_size; /**< side that a float ViT's, DeiT's or Swin's input gets in place of its
+                                own, a multiple of the patch up to 4096: its position embeddings
+                                are interpolated, bicubic with antialias, as timm does it; windows
+                                of Swin keep their share of the map, and their tables of biases
+                                are interpolated. 0: as it is */
     int32_t activation; /**< DFQ_ACTIVATION_*, of a ViT or DeiT; 0: not said */
     int32_t pooling;    /**< DFQ_POOLING_*, of a ViT or DeiT with one head; 0: not said */
 } dfq_load_options;

@@ -15,6 +15,9 @@ static bool moves(dfqi_op_kind op)
     case DFQI_OP_RESHAPE:
     case DFQI_OP_SUBSAMPLE_PAD:
     case DFQI_OP_MAX_POOL:
+    case DFQI_OP_WINDOWS:
+    case DFQI_OP_UNWINDOW:
+    case DFQI_OP_MERGE:
         return true;
     default:
         return false;

@@ -117,6 +117,15 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
         info.width = a->of.derived.space.vit.tokens;
         info.depth = dfqi_derived_blocks(a);
     }
+    if (a->family == DFQI_FAMILY_SWIN) {
+        info.patch = a->of.swin.patch;
+        info.width = a->of.swin.width;
+        info.depth = dfqi_arch_blocks(a);
+        info.heads = a->of.swin.heads[0];
+        info.hidden = a->of.swin.hidden;
+        info.stages = a->of.swin.stages;
+        info.window = a->of.swin.window[0];
+    }
     memcpy(info.mean, a->mean, sizeof info.mean);
     memcpy(info.std, a->std, sizeof info.std);
     return dfqi_info_write(graph->ctx, "dfq_graph_info", &info, sizeof info, out_info);

@@ -35,6 +35,11 @@ typedef struct dfqi_stream_part {
     int32_t linear, norm, projection; /* indices of parameters */
     int64_t heads;
     int32_t values_only; /* heads: their queries and keys stay as they are */
+    /* Where each stage has a stream: its number, and its channels; 0: all of the network. */
+    int32_t stream;
+    int64_t channels;
+    int64_t repeats; /* a reader of so many tokens one behind another; 0: of one */
+    int32_t bare;    /* 1: `linear` has no bias, or a reader's must stay as it is */
 } dfqi_stream_part;
 
 struct dfqi_cnn_layer;
@@ -82,8 +87,9 @@ typedef struct dfqi_family_row {
     /* Blocks with attention, and the attention of one of them. NULL: losses cannot look at it. */
     int64_t (*blocks)(const dfqi_arch *a);
     void (*attention)(const dfqi_arch *a, int64_t block, dfqi_attention *out);
-    /* The parts that touch the residual stream, all of them, and its channels. Returns their
-     * number; out may be NULL. NULL: the stream of this family cannot be rotated. */
+    /* The parts that touch the residual stream, all of them, and its channels (those of the widest,
+     * where there are several). Returns their number; out may be NULL. NULL: the stream of this
+     * family cannot be rotated. */
     int32_t (*stream)(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
 } dfqi_family_row;
 

@@ -187,4 +187,5 @@ const dfqi_family_row dfqi_family_swin = {.names = {"swin_", "swin-"},
                                           .expect = dfqi_swin_expect,
                                           .forward = dfqi_swin_forward,
                                           .blocks = dfqi_swin_blocks,
-                                          .attention = dfqi_swin_attention};
+                                          .attention = dfqi_swin_attention,
+                                          .stream = dfqi_swin_stream};

@@ -8,6 +8,7 @@
 #include "nn/cnn.h"
 #include "nn/load.h"
 #include "nn/meta_priv.h"
+#include "nn/swin.h"
 
 /* -- numbers in metadata ----------------------------------------------------------------------- */
 
@@ -134,6 +135,7 @@ static dfq_status take_image_size(dfq_context *ctx, const char *path, int64_t si
                          path, (long long)size, (long long)dfqi_arch_patch(a), IMAGE_SIZE_MAX);
     if (a->crop <= 0 && a->source[DFQI_PROP_RESIZE] != DFQ_SOURCE_OPTION)
         a->resize = (int32_t)((double)a->resize * (double)size / (double)a->image);
+    if (a->family == DFQI_FAMILY_SWIN) dfqi_swin_resize(a, size);
     a->image = size;
     a->source[DFQI_PROP_IMAGE] = DFQ_SOURCE_OPTION;
     return DFQ_OK;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/swin.h"
 #include "nn/vit.h"
 
 static int64_t whole_root(int64_t n)
@@ -37,6 +38,7 @@ static dfq_status resample(const dfq_tensor *t, int64_t prefix, int64_t from, in
 
 dfq_status dfqi_positions_fit(dfqi_safetensors *view, const dfqi_arch *arch)
 {
+    if (arch->family == DFQI_FAMILY_SWIN) return dfqi_swin_fit(view, arch);
     if (arch->family != DFQI_FAMILY_VIT) return DFQ_OK;
     int64_t prefix = dfqi_vit_prefix(arch), to = arch->image / arch->of.vit.patch;
     for (int64_t i = 0; i < view->n_entries; i++) {

@@ -20,12 +20,19 @@ bool dfqi_swin_pads(const dfqi_arch *a);
  * stage 0 lacks. */
 int32_t dfqi_swin_at(const dfqi_arch *a, int32_t s, int32_t j);
 
+/* Another image size: windows keep their share of the map. */
+void dfqi_swin_resize(dfqi_arch *a, int64_t image);
+/* Interpolates the tables of biases of `view` whose windows are not those of the architecture. What
+ * is no table of square windows stays, for the loader to refuse. */
+DFQI_CHECKED dfq_status dfqi_swin_fit(dfqi_safetensors *view, const dfqi_arch *a);
+
 /* As in dfqi_family_row. */
 int32_t dfqi_swin_count(const dfqi_arch *a);
 void dfqi_swin_expect(const dfqi_arch *a, dfqi_expect *out);
 void dfqi_swin_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *params, dfqi_id x,
                        dfqi_taps *taps);
 int64_t dfqi_swin_blocks(const dfqi_arch *a);
+int32_t dfqi_swin_stream(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels);
 void dfqi_swin_attention(const dfqi_arch *a, int64_t block, dfqi_attention *out);
 
 #endif

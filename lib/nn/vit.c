@@ -174,16 +174,18 @@ static void stream_block(const dfqi_arch *a, int32_t *next, dfqi_stream_part *ou
 {
     int32_t at[DFQI_VIT_BLOCK_MAX];
     place(a, block_rows, DFQI_VIT_BLOCK_MAX, next, at);
-    add_part(out, n, (dfqi_stream_part){DFQI_STREAM_READER, at[QKV], at[NORM1], 0, 0, 0});
+    add_part(out, n,
+             (dfqi_stream_part){.role = DFQI_STREAM_READER, .linear = at[QKV], .norm = at[NORM1]});
     add_part(out, n,
              (dfqi_stream_part){.role = DFQI_STREAM_HEADS,
                                 .linear = at[QKV],
                                 .projection = at[PROJ],
                                 .heads = a->of.vit.heads,
                                 .values_only = at[Q_NORM] >= 0});
-    add_part(out, n, (dfqi_stream_part){DFQI_STREAM_WRITER, at[PROJ], 0, 0, 0, 0});
-    add_part(out, n, (dfqi_stream_part){DFQI_STREAM_READER, at[FC1], at[NORM2], 0, 0, 0});
-    add_part(out, n, (dfqi_stream_part){DFQI_STREAM_WRITER, at[FC2], 0, 0, 0, 0});
+    add_part(out, n, (dfqi_stream_part){.role = DFQI_STREAM_WRITER, .linear = at[PROJ]});
+    add_part(out, n,
+             (dfqi_stream_part){.role = DFQI_STREAM_READER, .linear = at[FC1], .norm = at[NORM2]});
+    add_part(out, n, (dfqi_stream_part){.role = DFQI_STREAM_WRITER, .linear = at[FC2]});
 }
 
 int32_t dfqi_vit_stream(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_channels)
@@ -192,14 +194,16 @@ int32_t dfqi_vit_stream(const dfqi_arch *a, dfqi_stream_part *out, int64_t *out_
     *out_channels = a->of.vit.width;
     place(a, embed_rows, EMBED_ROWS, &next, at);
     for (int i = TOKENS; i <= POSITIONS; i++)
-        if (at[i] >= 0) add_part(out, &n, (dfqi_stream_part){DFQI_STREAM_ROWS, at[i], 0, 0, 0, 0});
-    add_part(out, &n, (dfqi_stream_part){DFQI_STREAM_WRITER, at[EMBED], 0, 0, 0, 0});
+        if (at[i] >= 0)
+            add_part(out, &n, (dfqi_stream_part){.role = DFQI_STREAM_ROWS, .linear = at[i]});
+    add_part(out, &n, (dfqi_stream_part){.role = DFQI_STREAM_WRITER, .linear = at[EMBED]});
     for (int64_t i = 0; i < a->of.vit.depth; i++) stream_block(a, &next, out, &n);
     place(a, tail_rows, TAIL_ROWS, &next, at);
     int32_t norm = at[LAST] >= 0 ? at[LAST] : at[FC_LAST];
     for (int i = HEAD1; i <= HEAD_AVG; i += 2)
         if (at[i] >= 0)
-            add_part(out, &n, (dfqi_stream_part){DFQI_STREAM_READER, at[i], norm, 0, 0, 0});
+            add_part(out, &n,
+                     (dfqi_stream_part){.role = DFQI_STREAM_READER, .linear = at[i], .norm = norm});
     return n;
 }
 

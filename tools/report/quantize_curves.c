@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "model.h"
 #include "report/quantize_page.h"
 
 static const char statistics[] = "distance of BatchNorm statistics";
@@ -154,7 +155,7 @@ static void fill_synthesis(const struct quantize *q, struct page *p)
     add_series(p, c, "class", q->losses, DFQ_LOSS_CLASS, batches, 0);
     if (q->full.kind == DFQ_SYNTHESIZER_ATTENTION)
         add_series(p, c, "head distance", q->losses, DFQ_LOSS_ATTENTION, batches, 0);
-    if (q->info.family != DFQ_FAMILY_VIT)
+    if (!model_has_heads(&q->info))
         add_series(p, c, statistics, q->losses, DFQ_LOSS_ATTENTION, batches, 0);
     keep_chart(p, c);
     if (pse) {

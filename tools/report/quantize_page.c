@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "files.h"
+#include "model.h"
 #include "report/quantize_page.h"
 #include "synthesis.h"
 #include "text.h"
@@ -101,14 +102,23 @@ size_t page_count(const dfq_tensor *t)
 
 /* -- tables ------------------------------------------------------------------------------------ */
 
+/* "blocks.0.attn" of "blocks.0.attn.av.b", the i-th quantizer of values. */
+static void name_attention(const dfq_graph *low, size_t i, char out[PAGE_TEXT])
+{
+    dfq_quantizer_info one = {.struct_size = sizeof one};
+    for (int32_t k = 0; dfq_graph_get_quantizer(low, k, &one) == DFQ_OK; k++) {
+        const char *end = strstr(one.name, ".av.b");
+        if (end && i-- == 0) snprintf(out, PAGE_TEXT, "%.*s", (int)(end - one.name), one.name);
+    }
+}
+
 /* Names what dfq_graph_get_layer_errors measures at i = 0 .. n - 1. */
 static void name_layer(const struct quantize *q, size_t i, size_t n, char out[PAGE_TEXT])
 {
     size_t relus = 0;
     snprintf(out, PAGE_TEXT, "logits");
-    if (i + 1 < n && q->info.family == DFQ_FAMILY_VIT)
-        snprintf(out, PAGE_TEXT, "blocks.%zu.attn", i);
-    if (i + 1 == n || q->info.family == DFQ_FAMILY_VIT) return;
+    if (i + 1 < n && model_has_heads(&q->info)) name_attention(q->low, i, out);
+    if (i + 1 == n || model_has_heads(&q->info)) return;
     for (int32_t k = 0;; k++) {
         dfq_quantizer_info one = {.struct_size = sizeof one};
         if (dfq_graph_get_quantizer(q->low, k, &one) != DFQ_OK) return;

@@ -78,7 +78,9 @@ dfq_status page_stream_fill(const struct quantize *q, struct page *p)
     size_t channels = (size_t)q->info.width;
     int64_t block = 0;
     dfq_status status = dfq_graph_get_info(q->low, &low);
-    if (status != DFQ_OK || !low.rotation || !q->images || q->info.depth < 1) return status;
+    /* stages of Swin have streams of their own, of several widths */
+    if (status != DFQ_OK || !low.rotation || !q->images || q->info.depth < 1 || q->info.stages > 0)
+        return status;
     p->stream = calloc(2 * channels, sizeof *p->stream);
     if (!p->stream) return DFQ_E_NOMEM;
     status = quantize_slice(q->s->ctx, q->images, 0, STREAM_IMAGES, &images);
