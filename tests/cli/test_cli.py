@@ -231,6 +231,10 @@ class Usage(Part):
         quantize("exclude", "--bits", "w4a4", "--synth", "a", "--real", "b")
         quantize("--steps and --no-tune exclude each other; leave one out", "--bits", "w4a4",
                  "--no-tune", "--steps", "4")
+        quantize("--reconstruct needs images; leave it or --no-images out", "--bits", "w4a4",
+                 "--no-images", "--reconstruct", "4")
+        quantize("--reconstruct is for --mode improved; parity is as published", "--bits", "w4a4",
+                 "--mode", "parity", "--reconstruct", "4")
 
 
 class Hostile(Part):
@@ -1687,6 +1691,17 @@ class Resume(Stopping):
 
     def test_parity(self):
         self.check_quantize([("tune 40 %", signal.SIGINT)], ("--mode", "parity"))
+
+    def test_reconstruct(self):
+        """Stopped inside a unit and behind all of them; the report tells what they gained."""
+        own = ("--reconstruct", "150")
+        self.check_quantize([("reconstruct 30 %", signal.SIGINT), ("tune 20 %", signal.SIGINT)], own)
+        r = self.works("quantize", self.MODEL, *self.LONG, "-o", "without")
+        assert self.read("without") != self.read("whole") and "reconstruct" not in r.err
+        few = ("-n", "4", "--iters", "2", "-b", "w4a4", "--no-tune", "-o", "few", "-r", "r.html")
+        r = self.works("quantize", self.MODEL, *few, *own, "--json")
+        assert json.loads(r.out)["reconstruct"] == 150
+        assert "150 steps a unit; error before and after" in self.read("r.html").decode()
 
     def test_report_after_resume(self):
         args = ["quantize", "tiny.safetensors", *self.LONG, "-r", "r.html", "-o", "q"]
