@@ -4,7 +4,9 @@ and OpenVINO, all in one run.
 
 Networks: the two files, ResNet-50 and MobileNetV2 with random weights; float (the transformer) and
 quantized. A peer's integer network is the faster one of two: of ONNX Runtime's own quantizer (QDQ, int8,
-per channel, calibrated on some of the images) and, for static scales, of `dfq export`. In each round
+per channel, calibrated on some of the images) and, for static scales, of `dfq export`, of
+convolutional networks with --integer. Quantized networks of the library round images to 8 bits, as
+the peers' do. In each round
 every kind takes a turn, so that what else the machine does meets all of them; the median of the
 rounds counts. Sizes of batches are fixed in all engines. Standard output: versions, a line of JSON
 for each kind, and Markdown tables. DFQ_LIBRARY names the shared library; Python needs numpy, onnx,
@@ -78,7 +80,8 @@ class Job:
         made = {}
         for batch in BATCHES:
             for kind, path in self.own.items():
-                made['libdfq', kind, '', batch] = engines.Runtime(self.dfq, path, threads, batch)
+                made['libdfq', kind, '', batch] = engines.Runtime(self.dfq, path, threads, batch,
+                                                                       kind != 'float')
             for engine, load in engines.ENGINES.items():
                 for kind, paths in self.peers.items():
                     for path in paths:

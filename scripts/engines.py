@@ -9,7 +9,7 @@ import numpy
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'examples'))
-from infer import F32_NCHW, RuntimeInput, RuntimeOptions  # noqa: E402
+from infer import F32_NCHW, RuntimeInput  # noqa: E402
 from quantize import ContextOptions, Library, struct  # noqa: E402
 
 LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', ctypes.c_char_p),
@@ -18,6 +18,9 @@ LoadOptions = struct('LoadOptions', ('interpolation', ctypes.c_int32), ('arch', 
                      ('crop', ctypes.c_double), ('resize', ctypes.c_int32),
                      ('stem', ctypes.c_int32), ('image_size', ctypes.c_int64),
                      ('activation', ctypes.c_int32), ('pooling', ctypes.c_int32))
+RuntimeOptions = struct('RuntimeOptions', ('n_probes', ctypes.c_int32), ('batch', ctypes.c_int64),
+                        ('probes', ctypes.c_void_p), ('profile', ctypes.c_int32),
+                        ('integer', ctypes.c_int32))
 ExportOptions = struct('ExportOptions', ('opset', ctypes.c_int32), ('int4', ctypes.c_int32),
                        ('integer', ctypes.c_int32))
 
@@ -49,15 +52,16 @@ ENGINES = {'onnxruntime': onnxruntime_run, 'openvino': openvino_run}
 
 
 class Runtime:
-    """A network as the library runs it: of float pixels that are normalised."""
+    """A network as the library runs it: of float pixels that are normalised. integer: which it
+    rounds to 8 bits, as engines do."""
 
-    def __init__(self, dfq, path, threads, batch):
+    def __init__(self, dfq, path, threads, batch, integer=0):
         self.dfq = dfq = copy.copy(dfq)  # with a context that has so many threads
         how = dfq.options(ContextOptions, 'context')
         how.threads = threads
         dfq.context = dfq.make('context', 'context_create', ctypes.byref(how))
         run = dfq.options(RuntimeOptions, 'runtime')
-        run.batch = batch
+        run.batch, run.integer = batch, integer
         self.handle = dfq.make('runtime', 'runtime_load', dfq.context, os.fsencode(path), None,
                                ctypes.byref(run))
         self.input = RuntimeInput()

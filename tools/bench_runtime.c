@@ -161,6 +161,7 @@ int bench_runtime(struct session *s, const dfq_graph *net)
     dfq_runtime_options o;
     dfq_runtime_options_init(&o, sizeof o);
     o.profile = 1;
+    o.integer = s->o->integer;
     o.batch = b.batch = s->o->batch > 0 ? s->o->batch : 1;
     dfq_status status = dfq_runtime_create(net, &o, &b.rt);
     if (status == DFQ_OK) status = dfq_runtime_get_info(b.rt, &b.info);

@@ -186,6 +186,8 @@ static void print_result(const struct bench *b)
 int cmd_bench(struct session *s)
 {
     struct bench b = {.s = s, .seconds = {NAN, NAN, NAN}};
+    if (s->o->integer && !s->o->runtime)
+        return session_error(s, CODE_USAGE, "--integer is for the runtime; add --runtime");
     int code = model_load(s, DFQ_DECIDES_COST, &b.net, &b.info);
     if (code) return code;
     if (s->o->runtime) {

@@ -24,6 +24,7 @@ static int fingerprint(struct session *s, const dfq_dataset *d, uint64_t *out)
     free(network);
     h = text_hash(h, s->o->data, strlen(s->o->data) + 1);
     h = text_hash(h, &s->o->simulate, sizeof s->o->simulate);
+    h = text_hash(h, &s->o->integer, sizeof s->o->integer);
     for (int64_t i = 0; i < dfq_dataset_get_count(d); i++) {
         int32_t label = dfq_dataset_get_label(d, i);
         h = text_hash(h, &label, sizeof label);
@@ -134,9 +135,14 @@ static int make_runtime(struct session *s, const dfq_graph *g, dfq_runtime **out
 {
     enum { BATCH = 8 };
     dfq_runtime_options o;
+    if (s->o->simulate && s->o->integer)
+        return session_error(s, CODE_USAGE,
+                             "--integer is for the runtime, which --simulate leaves out; give one "
+                             "of them");
     if (s->o->simulate) return CODE_DONE;
     dfq_runtime_options_init(&o, sizeof o);
     o.batch = BATCH;
+    o.integer = s->o->integer;
     dfq_status status = dfq_runtime_create(g, &o, out);
     return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_WORK);
 }

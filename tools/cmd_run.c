@@ -172,6 +172,7 @@ static int make_runtime(struct run *r)
     if (code) return code;
     dfq_runtime_options_init(&o, sizeof o);
     o.batch = r->s->o->n_pictures < BATCH ? r->s->o->n_pictures : BATCH;
+    o.integer = r->s->o->integer;
     dfq_status status = dfq_runtime_create(g, &o, &r->rt);
     dfq_graph_release(g);
     r->info.struct_size = sizeof r->info;

@@ -40,8 +40,11 @@ typedef struct dfq_runtime_options {
     /** Names of values that can be read after a run (dfq_graph_get_probe()); NULL: none. They cost
      *  memory for the whole batch, and time, as what is only read there must be computed. */
     const char *const *probes;
-    int32_t profile;  /**< 1: runs measure the time of each kind of step (0) */
-    int32_t reserved; /**< 0 */
+    int32_t profile; /**< 1: runs measure the time of each kind of step (0) */
+    /** 1: images of a quantized network are rounded to 8 bits, from black to white, so that its
+     *  first layer is computed in integers as well; faster, and no more the very numbers of
+     *  dfq_graph_forward(); 0: it reads floats (0) */
+    int32_t integer;
 } dfq_runtime_options;
 
 /** Images for a run: n images of the size that the network takes, one behind the other. Filled by

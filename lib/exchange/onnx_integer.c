@@ -79,13 +79,8 @@ static dfqi_ref code(dfqi_onnx *e, const dfqi_node *n, int32_t slot, dfqi_ref x,
 dfqi_ref dfqi_onnx_image_codes(dfqi_onnx *e, dfqi_ref x)
 {
     const dfqi_preprocess p = dfqi_model_preprocess(e->m);
-    reach r = {INFINITY, -INFINITY};
-    for (int c = 0; c < 3; c++) {
-        r.lo = fminf(r.lo, -p.mean[c] / p.std[c]);
-        r.hi = fmaxf(r.hi, (1.0f - p.mean[c]) / p.std[c]);
-    }
-    const float scale = (r.hi - r.lo) / CODES;
-    return dfqi_onnx_one_grid(e, x, scale, rintf(-r.lo / scale), 0.0f, CODES);
+    const dfqi_image_grid g = dfqi_image_grid_of(&p);
+    return dfqi_onnx_one_grid(e, x, g.scale, g.zero_point, 0.0f, g.qmax);
 }
 
 void dfqi_emit_add(dfqi_onnx *e, const dfqi_node *n)

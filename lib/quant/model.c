@@ -1,5 +1,5 @@
 /* Models: lifetime, and the forward graph. */
-#include "quant/model.h"
+#include "quant/evaluate.h"
 
 #include <string.h>
 
@@ -71,6 +71,10 @@ static dfq_status build(const dfqi_model *m, int64_t batch, int32_t flags, dfqi_
     if (flags & DFQI_GRAPH_WHOLE) g->rewrite = dfqi_rewrite_nothing;
     if (m->quantized) DFQI_GOTO(dfqi_quant_pass_begin(&pass, g, &m->scheme, 1), out);
     pass.exact = (flags & DFQI_GRAPH_EXACT) != 0;
+    if (flags & DFQI_GRAPH_IMAGE_CODES) {
+        const dfqi_preprocess p = dfqi_model_preprocess(m);
+        pass.image = dfqi_image_grid_of(&p);
+    }
     dfqi_network_forward(&m->net, g, ids, x, taps);
     if (m->quantized) dfqi_quant_pass_end(&pass, g);
     dfqi_graph_keep(g, taps->logits);

@@ -106,6 +106,8 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
 {
     dfqi_quant_pass *p = user;
     dfqi_id exact = value;
+    if (slot == 0 && p->image.qmax > 0 && dfqi_reads_image(g, value))
+        return p->input = dfqi_image_grid_fq(g, value, &p->image);
     value = quantize_operand(p, g, op, name, slot, value);
     if (p->keys >= 0 && value != exact && dfqi_graph_value(g, value)->batched)
         value = dfqi_drop(g, exact, value, p->keys, p->dropped++);

@@ -14,6 +14,7 @@
 #include "io/images.h"
 #include "kernel/kernel.h"
 #include "nn/network.h"
+#include "quant/image_grid.h"
 
 typedef enum dfqi_mode {
     DFQI_MODE_PARITY = 0,  /* MimiQ's published scheme; CNNs: ranges averaged as published */
@@ -159,14 +160,15 @@ DFQI_CHECKED dfq_status dfqi_scheme_calibrate(dfqi_scheme *s, const dfqi_network
 /* The pass: while it is installed, products built in `g` get quantized operands. */
 typedef struct dfqi_quant_pass {
     const dfqi_scheme *scheme;
-    int frozen;     /* scales and zero points are constants of the graph */
-    int exact;      /* 1: products on grids of rows sum codes, exactly: the bits of the runtime;
+    int frozen; /* scales and zero points are constants of the graph */
+    int exact;  /* 1: products on grids of rows sum codes, exactly: the bits of the runtime;
                             frozen, without gradients */
-    int dry;        /* 1: leave the operands float, only note them (calibration) */
-    int track;      /* 1: the graph tracks the ranges of a CNN's activations (track.h) */
-    dfqi_id *scale; /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
-    dfqi_id *zero_point; /* [n_sites] */
-    dfqi_id *range;      /* [n_sites] with `track`: the new states */
+    int dry;    /* 1: leave the operands float, only note them (calibration) */
+    dfqi_image_grid image; /* of the first layer's input */
+    int track;             /* 1: the graph tracks the ranges of a CNN's activations (track.h) */
+    dfqi_id *scale;        /* [n_sites] out: parameter ids, DFQI_NONE where a site has none */
+    dfqi_id *zero_point;   /* [n_sites] */
+    dfqi_id *range;        /* [n_sites] with `track`: the new states */
     dfqi_id
         *operand;  /* [n_sites] out: the operands before their quantizer; for weights the input of
                          their layer behind its quantizer. Kept readable if keep_operands */

@@ -123,13 +123,18 @@ static void run_gelu(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t firs
                    to.q, to.ld, to.scale, to.zero_point);
 }
 
+dfqi_grid dfqi_rt_static_grid(const dfqi_rt_step *s, const dfqi_rt_frame *f)
+{
+    return (dfqi_grid){.scale = dfqi_rt_at(f, s->in[1], 1, 0),
+                       .zero_point = s->in[2] < 0 ? NULL : dfqi_rt_at(f, s->in[2], 1, 0),
+                       .n_scales = (int64_t)(f->p->values[s->in[1]].bytes / sizeof(float)),
+                       .qmin = s->attr.f[0],
+                       .qmax = s->attr.f[1]};
+}
+
 static void run_static(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count)
 {
-    const dfqi_grid grid = {.scale = dfqi_rt_at(f, s->in[1], 1, 0),
-                            .zero_point = s->in[2] < 0 ? NULL : dfqi_rt_at(f, s->in[2], 1, 0),
-                            .n_scales = (int64_t)(f->p->values[s->in[1]].bytes / sizeof(float)),
-                            .qmin = s->attr.f[0],
-                            .qmax = s->attr.f[1]};
+    const dfqi_grid grid = dfqi_rt_static_grid(s, f);
     f->p->ik->quantize(count * s->rows, s->cols, &grid, dfqi_rt_at(f, s->in[0], s->units, first),
                        s->cols, dfqi_rt_at(f, s->out[0], s->units, first), dfqi_int_row(s->cols));
 }
@@ -145,10 +150,22 @@ static const dfqi_node *maker_of(const dfqi_rt_builder *b, const dfqi_node *n)
     return gelu && b->readers[gelu->in[0]] == 1 ? gelu : NULL;
 }
 
+/* Does it make codes of an image with its channels last, which nobody else reads? */
+static bool quantizes_image(const dfqi_rt_builder *b, const dfqi_node *n)
+{
+    const dfqi_node *maker = dfqi_rt_sole(b, n->in[0], DFQI_OP_CHANNELS_LAST);
+    return maker && n->op == DFQI_OP_FQ && b->want[n->out[0]] == DFQI_RT_CODES &&
+           dfqi_graph_value(b->g, maker->in[0])->kind == DFQI_VALUE_INPUT;
+}
+
 bool dfqi_rt_quantize_mark(dfqi_rt_builder *b, const dfqi_node *n)
 {
     if (!dfqi_rt_is_quantizer(b->g, n) || !(b->want[n->out[0]] & DFQI_RT_CODES)) return false;
     const dfqi_node *maker = maker_of(b, n);
+    if (quantizes_image(b, n)) {
+        dfqi_rt_take(b, producer(b, n->in[0]));
+        return true;
+    }
     if (maker) dfqi_rt_take(b, maker);
     dfqi_rt_want(b, maker ? maker->in[0] : n->in[0], DFQI_RT_FLOATS);
     return true;
@@ -185,7 +202,12 @@ void dfqi_rt_quantize_add(dfqi_rt_builder *b, const dfqi_node *n)
     s->bits = (int32_t)n->attr.i[0];
     s->scratch = (size_t)s->cols * sizeof(float);
     s->n_in = from->n_in;
-    for (int32_t i = 0; i < s->n_in; i++) s->in[i] = dfqi_rt_value_of(b, from->in[i], true);
+    const bool image = quantizes_image(b, n);
+    if (image) {
+        s->run = dfqi_rt_run_image_codes;
+        s->scratch = (size_t)(s->rows * s->cols) * (sizeof(float) + 1);
+    }
+    for (int32_t i = image; i < s->n_in; i++) s->in[i] = dfqi_rt_value_of(b, from->in[i], true);
     s->n_out = 1;
     s->out[0] = dfqi_rt_codes_new(b, n->out[0]);
     s->macs = (double)dfqi_value_count(x);

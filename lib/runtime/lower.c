@@ -360,8 +360,9 @@ dfq_status dfqi_program_new(const dfqi_model *m, const dfq_runtime_options *o, d
     p->outputs = dfqi_calloc(ctx, (size_t)p->n_outputs, sizeof *p->outputs);
     outputs = dfqi_calloc(ctx, (size_t)p->n_outputs, sizeof *outputs);
     if (!p->outputs || !outputs) goto out;
-    const int32_t flags = o->n_probes > 0 ? DFQI_GRAPH_WHOLE : DFQI_GRAPH_LEAN;
-    DFQI_GOTO(dfqi_model_graph_with(m, 1, flags | DFQI_GRAPH_EXACT, &g, &x, &outputs[0]), out);
+    const int32_t flags = (o->n_probes > 0 ? DFQI_GRAPH_WHOLE : DFQI_GRAPH_LEAN) |
+                          (o->integer ? DFQI_GRAPH_IMAGE_CODES : 0) | DFQI_GRAPH_EXACT;
+    DFQI_GOTO(dfqi_model_graph_with(m, 1, flags, &g, &x, &outputs[0]), out);
     DFQI_GOTO(find_outputs(m, o, g, p, outputs), out);
     status = lower(m, g, x, outputs, p);
 out:

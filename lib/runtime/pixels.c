@@ -42,3 +42,32 @@ void dfqi_rt_run_channels_last(const dfqi_rt_step *s, const dfqi_rt_frame *f, in
         for (int64_t c = 0; c < channels; c++)
             dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, side, out + c, channels);
 }
+
+/* Three planes of codes become pixels. */
+static void interleave(int64_t n, const uint8_t *planes, uint8_t *pixels)
+{
+    const uint8_t *r = planes, *g = planes + n, *b = planes + 2 * n;
+    for (int64_t i = 0; i < n; i++) {
+        pixels[4 * i] = r[i];
+        pixels[4 * i + 1] = g[i];
+        pixels[4 * i + 2] = b[i];
+        pixels[4 * i + 3] = 0;
+    }
+}
+
+/* A unit is a row of pixels, as above. Scratch memory: a row of each channel, and its codes. */
+void dfqi_rt_run_image_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                             int64_t count)
+{
+    const int64_t side = f->p->preprocess.size, channels = f->p->channels;
+    const dfqi_grid grid = dfqi_rt_static_grid(s, f);
+    float *floats = (float *)(void *)f->scratch;
+    uint8_t *codes = (uint8_t *)(floats + channels * side);
+    uint8_t *out = dfqi_rt_at(f, s->out[0], s->units, first);
+    for (int64_t u = first; u < first + count; u++, out += side * dfqi_int_row(channels)) {
+        for (int64_t c = 0; c < channels; c++)
+            dfqi_rt_pixels(f, u / s->units, c, u % s->units, 0, side, floats + c * side, 1);
+        f->p->ik->quantize(channels, side, &grid, floats, side, codes, side);
+        interleave(side, codes, out);
+    }
+}

@@ -262,9 +262,14 @@ void *dfqi_rt_at(const dfqi_rt_frame *f, int32_t value, int64_t units, int64_t f
 void dfqi_rt_pixels(const dfqi_rt_frame *f, int64_t i, int64_t c, int64_t y, int64_t x, int64_t n,
                     float *out, int64_t step);
 
+/* The static grid of a step whose operands 1 and 2 are scales and zero points. */
+dfqi_grid dfqi_rt_static_grid(const dfqi_rt_step *s, const dfqi_rt_frame *f);
 void dfqi_rt_run_op(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first, int64_t count);
 void dfqi_rt_run_patches(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                          int64_t count);
+/* Its result is codes on the grid in[1], in[2]; attr as of fq. */
+void dfqi_rt_run_image_codes(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
+                             int64_t count);
 void dfqi_rt_run_channels_last(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t first,
                                int64_t count);
 

@@ -81,6 +81,11 @@ dfq_status dfqi_runtime_new(const dfqi_model *m, const dfq_runtime_options *o, d
     DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "batch", o->batch, 1, BATCH_MAX));
     DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "n_probes", o->n_probes, 0, BATCH_MAX));
     DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "profile", o->profile, 0, 1));
+    DFQI_TRY(dfqi_check_whole(m->ctx, "runtime", "integer", o->integer, 0, 1));
+    if (o->integer && !m->quantized)
+        return dfqi_fail(m->ctx, DFQ_E_INVALID,
+                         "runtime: integer is for quantized networks, %s is float; leave it out",
+                         m->net.arch.name);
     if (o->n_probes > 0 && !o->probes)
         return dfqi_fail(m->ctx, DFQ_E_INVALID, "runtime: probes is NULL, must be %d names",
                          (int)o->n_probes);

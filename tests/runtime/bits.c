@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "quant/evaluate.h"
+#include "quant/image_grid.h"
 #include "quant/probe.h"
 #include "runtime/cases.h"
 
@@ -149,6 +151,73 @@ START_TEST(test_zero_points)
 }
 END_TEST
 
+static dfq_runtime *integer_runtime(const dfq_graph *g)
+{
+    dfq_runtime_options o;
+    dfq_runtime *rt;
+    dfq_runtime_options_init(&o, sizeof o);
+    o.batch = IMAGES;
+    o.integer = 1;
+    OK(g->ctx, dfq_runtime_create(g, &o, &rt));
+    return rt;
+}
+
+static double integer_macs(const dfq_runtime *rt)
+{
+    dfq_runtime_info info = {.struct_size = sizeof info};
+    ck_assert_int_eq(dfq_runtime_get_info(rt, &info), DFQ_OK);
+    return (double)info.integer_macs;
+}
+
+/* Images that lie on the grid give what a first layer in floats makes of them, others what their
+ * rounded selves give; on any threads. */
+START_TEST(test_integer)
+{
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = dfqt_network(ctx, DFQI_FAMILY_COUNT + _i);
+    dfq_tensor *x = dfqt_family_images(g, IMAGES), *on_grid = dfqt_family_images(g, IMAGES);
+    const dfqi_preprocess p = dfqi_model_preprocess(g);
+    const dfqi_image_grid grid = dfqi_image_grid_of(&p);
+    static float logits[4][IMAGES * 1000];
+    float *v = dfqi_tensor_f32(on_grid);
+    for (int64_t i = 0; i < dfqi_tensor_count(x); i++) {
+        const float q = rintf(v[i] / grid.scale + grid.zero_point);
+        v[i] = (fminf(fmaxf(q, 0.0f), grid.qmax) - grid.zero_point) * grid.scale;
+    }
+    dfq_runtime *rt = dfqt_runtime(g, IMAGES, 0, NULL), *integer = integer_runtime(g);
+    ck_assert(integer_macs(integer) > integer_macs(rt));
+    dfqt_run_images(rt, on_grid, 0, IMAGES, logits[0]);
+    dfqt_run_images(integer, on_grid, 0, IMAGES, logits[1]);
+    dfqt_run_images(integer, x, 0, IMAGES, logits[2]);
+    dfqt_run_images(integer, x, 0, 1, logits[3]);
+    const int64_t classes = g->net.arch.classes;
+    near(logits[1], logits[0], IMAGES * classes, g->net.arch.name, IMAGES);
+    same(logits[2], logits[1], IMAGES * classes, g->net.arch.name, IMAGES);
+    same(logits[3], logits[2], classes, g->net.arch.name, 1);
+    dfq_runtime_release(rt);
+    dfq_runtime_release(integer);
+    dfqi_tensor_release(x);
+    dfqi_tensor_release(on_grid);
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_integer_refused)
+{
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = dfqt_network(ctx, DFQI_FAMILY_VIT);
+    dfq_runtime_options o;
+    dfq_runtime *rt;
+    dfq_runtime_options_init(&o, sizeof o);
+    o.integer = 1;
+    ck_assert_int_eq(dfq_runtime_create(g, &o, &rt), DFQ_E_INVALID);
+    ck_assert_ptr_nonnull(strstr(dfq_context_get_error(ctx), "integer is for quantized networks"));
+    dfqi_model_release(g);
+    dfqi_context_release(ctx);
+}
+END_TEST
+
 TCase *dfqt_bits_case(void)
 {
     TCase *c = tcase_create("bits");
@@ -156,5 +225,7 @@ TCase *dfqt_bits_case(void)
     tcase_add_loop_test(c, test_threads, 0, DFQT_NETWORKS);
     tcase_add_loop_test(c, test_probes, 0, DFQT_NETWORKS);
     tcase_add_loop_test(c, test_zero_points, 0, 2);
+    tcase_add_test(c, test_integer_refused);
+    tcase_add_loop_test(c, test_integer, 0, DFQT_NETWORKS - DFQI_FAMILY_COUNT);
     return c;
 }
