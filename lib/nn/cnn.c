@@ -30,6 +30,11 @@ static int32_t biased_of(const dfqi_arch *a)
     return row->biased ? row->biased(a) : 0;
 }
 
+int64_t dfqi_cnn_groups(const dfqi_cnn_layer *l)
+{
+    return l->depthwise ? l->in : l->groups ? l->groups : 1;
+}
+
 /* -- parameters -------------------------------------------------------------------------------- */
 
 /* Where the parameters of layers with a bias begin, and those of the classifier. */
@@ -92,7 +97,7 @@ static void expect_one(const dfqi_arch *a, int32_t i, dfqi_expect *out)
     layer_at(a, i / LAYER_PARAMS, &l);
     put_name(out, which == 0 ? l.conv : l.norm, ends[which]);
     out->rank = which == 0 ? 4 : 1;
-    memcpy(out->dims, (int64_t[4]){l.out, l.depthwise ? 1 : l.in, l.kernel, l.kernel},
+    memcpy(out->dims, (int64_t[4]){l.out, l.in / dfqi_cnn_groups(&l), l.kernel, l.kernel},
            (size_t)out->rank * sizeof *out->dims);
     out->fixed = which >= 3;
     out->variance = which == 4;
@@ -118,7 +123,9 @@ dfq_status dfqi_cnn_alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi
         ctx, teacher, student,
         a->width == b->width && memcmp(a->units, b->units, sizeof a->units) == 0 &&
             a->small == b->small && a->stem == b->stem && a->bottleneck == b->bottleneck &&
-            a->stride_first == b->stride_first && a->padded == b->padded);
+            a->stride_first == b->stride_first && a->padded == b->padded &&
+            a->planes == b->planes && a->inner == b->inner && a->groups == b->groups &&
+            memcmp(a->deep, b->deep, sizeof a->deep) == 0 && a->averaged == b->averaged);
 }
 
 /* -- forward ----------------------------------------------------------------------------------- */
@@ -141,10 +148,8 @@ dfqi_id dfqi_cnn_conv(dfqi_cnn_pass *p, dfqi_id x)
     const dfqi_id *w = p->params + LAYER_PARAMS * p->next;
     layer_at(p->a, p->next, &p->layer);
     const dfqi_cnn_layer *l = &p->layer;
-    dfqi_conv_attr attr = {.stride = l->stride,
-                           .pad = l->kernel / 2,
-                           .dilation = 1,
-                           .groups = l->depthwise ? l->in : 1};
+    dfqi_conv_attr attr = {
+        .stride = l->stride, .pad = l->kernel / 2, .dilation = 1, .groups = dfqi_cnn_groups(l)};
     if (l->same) pad_same(p->g, x, l, &attr);
     x = dfqi_conv(p->g, l->conv, x, w[0], DFQI_NONE, &attr);
     dfqi_graph_probe(p->g, x, "%s.input", l->norm);

@@ -13,6 +13,7 @@ typedef struct dfqi_cnn_layer {
     char norm[DFQI_LAYER_MAX];
     int64_t in, out, kernel, stride;
     int32_t depthwise;
+    int64_t groups; /* of channels; 0: 1, or depthwise */
     int32_t same;   /* 1: padded as TensorFlow's SAME */
     int32_t linear; /* with a bias: its weight has two axes, not those of a 1x1 convolution */
 } dfqi_cnn_layer;
@@ -24,6 +25,9 @@ typedef struct dfqi_cnn_head {
     int32_t conv; /* 1: its weight is that of a 1x1 convolution */
     int32_t bias;
 } dfqi_cnn_head;
+
+/* Groups of the layer's convolution. */
+int64_t dfqi_cnn_groups(const dfqi_cnn_layer *l);
 
 /* Norms, layers, classifier and forward pass of the families whose rows are in load_*.c. */
 int32_t dfqi_resnet_norms(const dfqi_arch *a);

@@ -71,7 +71,12 @@ typedef struct dfqi_cnn_arch {
                                  * pooling. Tensors do not tell */
     int32_t bottleneck;         /* 1: units 1x1, 3x3, 1x1; 0: 3x3, 3x3 */
     int32_t stride_first;       /* bottlenecks: the stride is in the first 1x1, not in the 3x3 */
-    int32_t padded;             /* shortcuts into a new stage drop pixels and pad channels with
+    int32_t planes;   /* channels of the first stage before bottlenecks widen; 0: as `width` */
+    int32_t inner;    /* channels inside of its bottlenecks (wide ResNet, ResNeXt); 0: as planes */
+    int32_t groups;   /* of bottlenecks' 3x3 (ResNeXt); 0: 1 */
+    int32_t deep[2];  /* the stem is three 3x3 in place of 7x7: channels of the first two; 0: not */
+    int32_t averaged; /* 1: shortcuts into a new stage average 2x2 pixels and have no stride */
+    int32_t padded;   /* shortcuts into a new stage drop pixels and pad channels with
                                  * zeros (option A) instead of being projected (option B) */
 } dfqi_cnn_arch;
 

@@ -216,7 +216,8 @@ static bool knows_statistics(const dfqi_arch *a)
 bool dfqi_resnet_name(dfqi_arch *a, const char *name, int32_t source)
 {
     const char *at = name;
-    int64_t layers = skip(&at, "resnet") ? number(&at) : -1;
+    (void)(skip(&at, "tv_") || skip(&at, "wide_"));
+    int64_t layers = skip(&at, "resnet") || skip(&at, "resnext") ? number(&at) : -1;
     if (layers != layers_of(a)) return layers < 0;
     bool b = a->of.cnn.bottleneck && skip(&at, "b"); /* pytorchcv's, with the stride in the 3x3 */
     bool cifar = skip(&at, "_cifar"), three = a->of.cnn.units[DFQI_STAGES - 1] == 0;

@@ -49,24 +49,35 @@ def akamaster(get, x, units=(3, 3, 3), width=16, classes=10, option="A", prefix=
     return p.head(x, prefix + "linear", classes), p.bns
 
 
-def torchvision_resnet(get, x, units, bottleneck, width=64, classes=1000):
+def torchvision_resnet(get, x, units, bottleneck, width=64, classes=1000, inner=1, groups=1,
+                       deep=(), averaged=False):
+    """inner: how much wider bottlenecks are inside; groups: of their 3x3; deep: channels of the
+    first two convolutions of a stem of three; averaged: shortcuts average before they project."""
     p = Pass(get)
-    x = F.relu(p.conv_bn(x, "conv1", "bn1", width, 7, 2))
+    for i, channels in enumerate(deep):
+        x = F.relu(p.conv_bn(x, f"conv1.{3 * i}", f"conv1.{3 * i + 1}", channels, 3, 2 - i))
+    if deep:
+        x = F.relu(p.conv_bn(x, "conv1.6", "bn1", width, 3))
+    else:
+        x = F.relu(p.conv_bn(x, "conv1", "bn1", width, 7, 2))
     x = F.max_pool2d(x, 3, 2, 1)
     for s, n in enumerate(units):
-        mid = width * 2 ** s
-        out = mid * (4 if bottleneck else 1)
+        mid = width * 2 ** s * inner
+        out = width * 2 ** s * (4 if bottleneck else 1)
         for u in range(n):
             name = f"layer{s + 1}.{u}."
             stride = 2 if s > 0 and u == 0 else 1
             if bottleneck:
                 y = F.relu(p.conv_bn(x, name + "conv1", name + "bn1", mid, 1))
-                y = F.relu(p.conv_bn(y, name + "conv2", name + "bn2", mid, 3, stride))
+                y = F.relu(p.conv_bn(y, name + "conv2", name + "bn2", mid, 3, stride, groups))
                 y = p.conv_bn(y, name + "conv3", name + "bn3", out, 1)
             else:
                 y = F.relu(p.conv_bn(x, name + "conv1", name + "bn1", mid, 3, stride))
                 y = p.conv_bn(y, name + "conv2", name + "bn2", out, 3)
-            if stride != 1 or x.shape[1] != out:
+            if averaged and x.shape[1] != out:
+                x = F.avg_pool2d(x, 2, 2, 0, True, False) if stride != 1 else x
+                x = p.conv_bn(x, name + "downsample.1", name + "downsample.2", out, 1)
+            elif stride != 1 or x.shape[1] != out:
                 x = p.conv_bn(x, name + "downsample.0", name + "downsample.1", out, 1, stride)
             x = F.relu(x + y)
     return p.head(x, "fc", classes), p.bns

@@ -49,6 +49,10 @@ def formula_networks():
         "bottleneck_cv": (64, lambda g, x: cnn.pytorchcv_resnet(g, x, (1, 2, 1, 1), True, 4, 10)),
         "basic_tv": (64, lambda g, x: cnn.torchvision_resnet(g, x, (1, 2, 1, 2), False, 8, 10)),
         "bottleneck_tv": (64, lambda g, x: cnn.torchvision_resnet(g, x, (1, 2, 1, 1), True, 4, 10)),
+        "grouped_tv": (64, lambda g, x: cnn.torchvision_resnet(g, x, (1, 2, 1, 1), True, 4, 10, 2,
+                                                               4)),
+        "deep_d": (64, lambda g, x: cnn.torchvision_resnet(g, x, (1, 2, 1, 1), True, 8, 10,
+                                                           deep=(4, 6), averaged=True)),
         "mobile_tv": (64, lambda g, x: cnn.torchvision_mobilenet(g, x, 10)),
         "mobile_cv": (64, lambda g, x: cnn.pytorchcv_mobilenet(g, x, 10)),
     }

@@ -119,17 +119,20 @@ static const struct made {
     int32_t units[DFQI_STAGES]; /* none: MobileNetV2 */
     int64_t width;
     int32_t small, bottleneck, padded;
+    int32_t inner, groups, deep[2], averaged;
 } cases[] = {
-    {"akamaster_a", DFQI_KEYS_AKAMASTER, {2, 2, 2}, 4, 1, 0, 1},
-    {"akamaster_b", DFQI_KEYS_AKAMASTER, {2, 2, 2}, 4, 1, 0, 0},
-    {"module", DFQI_KEYS_AKAMASTER, {1, 1, 1}, 4, 1, 0, 1},
-    {"cifar", DFQI_KEYS_PYTORCHCV, {2, 2, 2}, 4, 1, 0, 0},
-    {"basic_cv", DFQI_KEYS_PYTORCHCV, {1, 2, 1, 2}, 8, 0, 0, 0},
-    {"bottleneck_cv", DFQI_KEYS_PYTORCHCV, {1, 2, 1, 1}, 4, 0, 1, 0},
-    {"basic_tv", DFQI_KEYS_TORCHVISION, {1, 2, 1, 2}, 8, 0, 0, 0},
-    {"bottleneck_tv", DFQI_KEYS_TORCHVISION, {1, 2, 1, 1}, 4, 0, 1, 0},
-    {"mobile_tv", DFQI_KEYS_TORCHVISION, {0}, 0, 0, 0, 0},
-    {"mobile_cv", DFQI_KEYS_PYTORCHCV, {0}, 0, 0, 0, 0},
+    {"akamaster_a", DFQI_KEYS_AKAMASTER, {2, 2, 2}, 4, 1, 0, 1, 0, 0, {0}, 0},
+    {"akamaster_b", DFQI_KEYS_AKAMASTER, {2, 2, 2}, 4, 1, 0, 0, 0, 0, {0}, 0},
+    {"module", DFQI_KEYS_AKAMASTER, {1, 1, 1}, 4, 1, 0, 1, 0, 0, {0}, 0},
+    {"cifar", DFQI_KEYS_PYTORCHCV, {2, 2, 2}, 4, 1, 0, 0, 0, 0, {0}, 0},
+    {"basic_cv", DFQI_KEYS_PYTORCHCV, {1, 2, 1, 2}, 8, 0, 0, 0, 0, 0, {0}, 0},
+    {"bottleneck_cv", DFQI_KEYS_PYTORCHCV, {1, 2, 1, 1}, 4, 0, 1, 0, 0, 0, {0}, 0},
+    {"basic_tv", DFQI_KEYS_TORCHVISION, {1, 2, 1, 2}, 8, 0, 0, 0, 0, 0, {0}, 0},
+    {"bottleneck_tv", DFQI_KEYS_TORCHVISION, {1, 2, 1, 1}, 4, 0, 1, 0, 0, 0, {0}, 0},
+    {"grouped_tv", DFQI_KEYS_TORCHVISION, {1, 2, 1, 1}, 4, 0, 1, 0, 8, 4, {0}, 0},
+    {"deep_d", DFQI_KEYS_TORCHVISION, {1, 2, 1, 1}, 8, 0, 1, 0, 0, 0, {4, 6}, 1},
+    {"mobile_tv", DFQI_KEYS_TORCHVISION, {0}, 0, 0, 0, 0, 0, 0, {0}, 0},
+    {"mobile_cv", DFQI_KEYS_PYTORCHCV, {0}, 0, 0, 0, 0, 0, 0, {0}, 0},
 };
 
 static dfqi_arch arch_of(const struct made *k)
@@ -139,6 +142,10 @@ static dfqi_arch arch_of(const struct made *k)
     a.of.cnn.bottleneck = k->bottleneck;
     a.of.cnn.stride_first = k->bottleneck && k->keys == DFQI_KEYS_PYTORCHCV;
     a.of.cnn.padded = k->padded;
+    a.of.cnn.inner = k->inner;
+    a.of.cnn.groups = k->groups;
+    a.of.cnn.averaged = k->averaged;
+    memcpy(a.of.cnn.deep, k->deep, sizeof a.of.cnn.deep);
     memcpy(a.of.cnn.units, k->units, sizeof a.of.cnn.units);
     a.image = k->small ? 32 : 64;
     a.classes = 10;

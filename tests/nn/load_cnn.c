@@ -133,6 +133,32 @@ START_TEST(test_kinds)
 }
 END_TEST
 
+/* ResNeXt, wide and D: widths and groups from shapes, averages from names. */
+START_TEST(test_widths)
+{
+    static const struct {
+        const char *name;
+        int32_t inner, groups, deep[2], averaged, planes;
+    } cases[] = {{"resnext50_4x2d", 8, 4, {0, 0}, 0, 0},
+                 {"wide_resnet50_2", 8, 0, {0, 0}, 0, 0},
+                 {"resnet50d", 0, 0, {3, 5}, 1, 0},
+                 {"resnet50c", 0, 0, {3, 5}, 0, 2}};
+    dfqi_arch a, b = arch_of(&kinds[5]);
+    loading l;
+    b.of.cnn.inner = cases[_i].inner;
+    b.of.cnn.groups = cases[_i].groups;
+    b.of.cnn.averaged = cases[_i].averaged;
+    b.of.cnn.planes = cases[_i].planes;
+    memcpy(b.of.cnn.deep, cases[_i].deep, sizeof b.of.cnn.deep);
+    begin(&l, &b);
+    ck_assert_msg(load(&l, NULL, &a) == DFQ_OK, "%s", l.ctx->error);
+    ck_assert_str_eq(a.name, cases[_i].name);
+    ck_assert_mem_eq(&a.of.cnn, &b.of.cnn, sizeof a.of.cnn);
+    ck_assert_int_eq(load(&l, "resnetaa50", &a), DFQ_E_UNSUPPORTED);
+    end(&l);
+}
+END_TEST
+
 /* akamaster's option B, ResNet-50 with the stride in the 3x3, CIFAR-100's statistics, counters */
 START_TEST(test_variants)
 {
@@ -366,6 +392,7 @@ TCase *dfqt_load_cnn_case(void)
 {
     TCase *c = tcase_create("load_cnn");
     tcase_add_loop_test(c, test_kinds, 0, sizeof kinds / sizeof kinds[0]);
+    tcase_add_loop_test(c, test_widths, 0, 4);
     tcase_add_test(c, test_variants);
     tcase_add_test(c, test_metadata_round_trip);
     tcase_add_loop_test(c, test_missing, 0, 3);

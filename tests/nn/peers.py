@@ -137,7 +137,26 @@ def inverted_residuals():
     yield Entry('torchvision', 'mobilenet_v3_small')
 
 
-ENTRIES = [*vision_transformers(), *inverted_residuals()]
+def residual_networks():
+    yield Entry('timm', 'resnet18')
+    yield Entry('timm', 'resnet50d')
+    yield Entry('timm', 'resnet18d', drop=('config',))
+    yield Entry('timm', 'resnet26t')
+    yield Entry('timm', 'resnet10t')
+    yield Entry('timm', 'resnet50c')
+    yield Entry('timm', 'resnet50s')
+    yield Entry('timm', 'resnext50_32x4d')
+    yield Entry('timm', 'resnext50d_32x4d')
+    yield Entry('timm', 'wide_resnet50_2')
+    yield Entry('timm', 'resnetaa50', refused='export it to ONNX')
+    yield Entry('timm', 'seresnet50', refused='does not belong to a ResNet', drop=('config',))
+    yield Entry('timm', 'resnet50_gn', refused='no BatchNorm')
+    yield Entry('torchvision', 'resnet50')
+    yield Entry('torchvision', 'resnext50_32x4d')
+    yield Entry('torchvision', 'wide_resnet50_2')
+
+
+ENTRIES = [*vision_transformers(), *inverted_residuals(), *residual_networks()]
 
 
 # -- making them -----------------------------------------------------------------------------------
