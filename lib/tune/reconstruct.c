@@ -148,12 +148,23 @@ dfq_status dfqi_reconstruct_new(const dfqi_model *teacher, dfqi_model *student,
     return status;
 }
 
+/* Inputs and target of a unit. */
 static void drop_kept(dfqi_reconstruct *r)
 {
     if (r->xs != r->x) dfqi_free(r->ctx, r->xs);
     dfqi_free(r->ctx, r->x);
     dfqi_free(r->ctx, r->z);
     r->x = r->xs = r->z = NULL;
+}
+
+/* Back to before work began. */
+static void stop(dfqi_reconstruct *r)
+{
+    drop_kept(r);
+    dfqi_free(r->ctx, r->order);
+    dfqi_free(r->ctx, r->f);
+    r->order = NULL;
+    r->f = NULL;
 }
 
 void dfqi_reconstruct_release(dfqi_reconstruct *r)
@@ -167,10 +178,8 @@ void dfqi_reconstruct_release(dfqi_reconstruct *r)
     dfqi_graph_free(r->teacher_graph);
     dfqi_graph_free(r->student_graph);
     dfqi_network_fini(&r->folded);
-    drop_kept(r);
+    stop(r);
     dfqi_free(ctx, r->units);
-    dfqi_free(ctx, r->f);
-    dfqi_free(ctx, r->order);
     dfqi_free(ctx, r->errors);
     dfqi_tensor_release(r->images);
     dfqi_imageset_release(r->set);
@@ -250,7 +259,7 @@ static dfq_status measure(dfqi_reconstruct *r, const float *made, float *unit, f
     return DFQ_OK;
 }
 
-static dfq_status begin_unit(dfqi_reconstruct *r)
+static dfq_status prepare_unit(dfqi_reconstruct *r)
 {
     const dfqi_unit *u = &r->units[r->unit];
     float *made, *e = r->errors + DFQI_UNIT_ERRORS * r->unit;
@@ -264,6 +273,17 @@ static dfq_status begin_unit(dfqi_reconstruct *r)
     DFQI_TRY(dfqi_unit_build(r, r->unit, &r->job));
     DFQI_TRY(dfqi_unit_start(r));
     return dfqi_unit_leave_middle(r);
+}
+
+/* After a failure the unit can begin again. */
+static dfq_status begin_unit(dfqi_reconstruct *r)
+{
+    dfq_status status = prepare_unit(r);
+    if (status == DFQ_OK) return DFQ_OK;
+    if (r->step == 0) dfqi_unit_fini(r, &r->job);
+    dfqi_free(r->ctx, r->z);
+    r->z = NULL;
+    return status;
 }
 
 static double share(float after, float before)
@@ -311,7 +331,11 @@ dfq_status dfqi_reconstruct_step(dfqi_reconstruct *r, int32_t *out_finished)
                          "reconstruct: the job has ended: unit %d was not finite; start anew",
                          (int)r->unit);
     if (r->unit < r->n_units) {
-        if (!r->x) DFQI_TRY(start(r));
+        dfq_status status = r->x ? DFQ_OK : start(r);
+        if (status != DFQ_OK) {
+            stop(r);
+            return status;
+        }
         if (!r->z) DFQI_TRY(begin_unit(r));
         double begin = dfqi_now();
         if (r->step < r->o.steps) DFQI_TRY(dfqi_unit_step(r));
@@ -323,7 +347,7 @@ dfq_status dfqi_reconstruct_step(dfqi_reconstruct *r, int32_t *out_finished)
     return DFQ_OK;
 }
 
-static int64_t steps_done(const dfqi_reconstruct *r)
+int64_t dfqi_reconstruct_done(const dfqi_reconstruct *r)
 {
     return r->unit * r->o.steps + r->step;
 }
@@ -331,49 +355,12 @@ static int64_t steps_done(const dfqi_reconstruct *r)
 dfq_status dfqi_reconstruct_run(dfqi_reconstruct *r)
 {
     int32_t finished = r->unit == r->n_units;
-    dfqi_stage stage = dfqi_stage_begin(r->ctx, "reconstruct", (uint64_t)steps_done(r),
+    dfqi_stage stage = dfqi_stage_begin(r->ctx, "reconstruct", (uint64_t)dfqi_reconstruct_done(r),
                                         (uint64_t)(r->n_units * r->o.steps));
     while (!finished) {
         DFQI_TRY(dfqi_reconstruct_step(r, &finished));
-        dfq_status status = dfqi_stage_report(&stage, (uint64_t)steps_done(r), r->loss);
+        dfq_status status = dfqi_stage_report(&stage, (uint64_t)dfqi_reconstruct_done(r), r->loss);
         if (status != DFQ_OK && !finished) return status;
     }
-    return DFQ_OK;
-}
-
-/* -- results ----------------------------------------------------------------------------------- */
-
-dfq_status dfqi_reconstruct_errors(const dfqi_reconstruct *r, dfq_tensor **out)
-{
-    dfq_tensor *copy;
-    DFQI_TRY(dfqi_tensor_new(r->ctx, DFQI_F32, 2, (int64_t[]){r->unit, DFQI_UNIT_ERRORS}, &copy));
-    memcpy(copy->data, r->errors, DFQI_UNIT_ERRORS * (size_t)r->unit * sizeof *r->errors);
-    *out = copy;
-    return DFQ_OK;
-}
-
-dfq_status dfqi_reconstruct_estimate(const dfqi_reconstruct *r, dfqi_reconstruct_cost *out)
-{
-    dfqi_reconstruct_cost c = {.steps = r->n_units * r->o.steps, .done = steps_done(r)};
-    double most = 0;
-    for (int32_t i = 0; i < r->n_units; i++) {
-        const dfqi_unit *u = &r->units[i];
-        dfqi_unit_job j;
-        size_t bytes;
-        DFQI_TRY(dfqi_unit_build(r, i, &j));
-        dfq_status status = dfqi_exec_estimate(j.g, &bytes);
-        double floats = (double)dfqi_unit_floats(r, i, &j);
-        floats += (double)r->o.views *
-                  ((i ? 2.0 : 1.0) * (double)dfqi_floats_of(r->teacher_graph, u->teacher_in) +
-                   2.0 * (double)dfqi_floats_of(r->teacher_graph, u->teacher_out));
-        int64_t left = i < r->unit ? 0 : i > r->unit ? r->o.steps : r->o.steps - r->step;
-        c.macs += (double)left * dfqi_graph_macs(j.g);
-        dfqi_unit_fini(r, &j);
-        DFQI_TRY(status);
-        most = fmax(most, (double)bytes + floats * (double)sizeof(float));
-    }
-    c.bytes = most;
-    c.seconds_left = dfqi_seconds_left(r->seconds, r->timed, c.steps - c.done);
-    *out = c;
     return DFQ_OK;
 }

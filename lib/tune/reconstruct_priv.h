@@ -72,6 +72,9 @@ struct dfqi_reconstruct {
     uint64_t teacher_hash, images_hash;
 };
 
+/* Steps done, of all units. */
+int64_t dfqi_reconstruct_done(const dfqi_reconstruct *r);
+
 /* reconstruct_views.c: draws r->x, the views, from the images; and their number for which memory
  * suffices. */
 DFQI_CHECKED dfq_status dfqi_reconstruct_views(dfqi_reconstruct *r);
