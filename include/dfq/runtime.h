@@ -41,9 +41,10 @@ typedef struct dfq_runtime_options {
      *  memory for the whole batch, and time, as what is only read there must be computed. */
     const char *const *probes;
     int32_t profile; /**< 1: runs measure the time of each kind of step (0) */
-    /** 1: images of a quantized network are rounded to 8 bits, from black to white, so that its
-     *  first layer is computed in integers as well; faster, and no more the very numbers of
-     *  dfq_graph_forward(); 0: it reads floats (0) */
+    /** 1: images of a quantized network are rounded to 8 bits, from black to white, and means in
+     *  front of a classifier on a grid of their own, so that the first and the last layer are
+     *  computed in integers as well; faster, and no more the very numbers of dfq_graph_forward();
+     *  0: they read floats (0) */
     int32_t integer;
 } dfq_runtime_options;
 

@@ -35,10 +35,21 @@ dfqi_id dfqi_image_grid_fq(dfqi_graph *g, dfqi_id x, const dfqi_image_grid *grid
     return dfqi_fq(g, x, scale, zero_point, 0.0f, grid->qmax, 1.0f, 1.0f);
 }
 
-bool dfqi_reads_image(const dfqi_graph *g, dfqi_id value)
+static const dfqi_node *maker(const dfqi_graph *g, dfqi_id value)
 {
     const int32_t node = value < 0 ? -1 : dfqi_graph_value(g, value)->node;
-    const dfqi_node *n = node < 0 ? NULL : &g->nodes[node];
+    return node < 0 ? NULL : &g->nodes[node];
+}
+
+bool dfqi_reads_image(const dfqi_graph *g, dfqi_id value)
+{
+    const dfqi_node *n = maker(g, value);
     return n && (n->op == DFQI_OP_PATCHIFY || n->op == DFQI_OP_CHANNELS_LAST) &&
            dfqi_graph_value(g, n->in[0])->kind == DFQI_VALUE_INPUT;
+}
+
+bool dfqi_is_mean(const dfqi_graph *g, dfqi_id value)
+{
+    const dfqi_node *n = maker(g, value);
+    return n && n->op == DFQI_OP_MEAN_POOL;
 }

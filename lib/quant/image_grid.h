@@ -1,5 +1,5 @@
 /* The grid of an image that is rounded to 8 bits, for runtimes and engines that compute the first
- * layer in integers. */
+ * and the last layer in integers. */
 #ifndef DFQI_QUANT_IMAGE_GRID_H
 #define DFQI_QUANT_IMAGE_GRID_H
 
@@ -16,5 +16,7 @@ dfqi_image_grid dfqi_image_grid_of(const dfqi_preprocess *p);
 dfqi_id dfqi_image_grid_fq(dfqi_graph *g, dfqi_id x, const dfqi_image_grid *grid);
 /* Is the value the image, as patches or with its channels last? */
 bool dfqi_reads_image(const dfqi_graph *g, dfqi_id value);
+/* Is it the means of channels over all pixels? */
+bool dfqi_is_mean(const dfqi_graph *g, dfqi_id value);
 
 #endif

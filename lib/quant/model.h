@@ -79,7 +79,8 @@ enum {
     DFQI_GRAPH_LEAN = 1,  /* the logits; of a quantized network, too, the rest is left out */
     DFQI_GRAPH_WHOLE = 2, /* all nodes of the network are there, even those that nobody reads */
     DFQI_GRAPH_EXACT = 4, /* products on grids of rows sum codes: the bits of the runtime */
-    DFQI_GRAPH_IMAGE_CODES = 8 /* the image of a quantized network is rounded to 8 bits */
+    DFQI_GRAPH_IMAGE_CODES = 8 /* the image of a quantized network is rounded to 8 bits, and
+                                  the means in front of a classifier */
 };
 DFQI_CHECKED dfq_status dfqi_model_graph_with(const dfqi_model *m, int64_t batch, int32_t flags,
                                               dfqi_graph **out, dfqi_id *out_x,

@@ -101,6 +101,9 @@ static dfqi_id quantize_operand(dfqi_quant_pass *p, dfqi_graph *g, dfqi_op_kind 
                    zero_point_grad_mult);
 }
 
+/* Of the means in front of a classifier, where the image is rounded as well. */
+enum { MEAN_BITS = 8 };
+
 static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_t slot,
                         dfqi_id value, void *user)
 {
@@ -108,6 +111,9 @@ static dfqi_id quantize(dfqi_graph *g, dfqi_op_kind op, const char *name, int32_
     dfqi_id exact = value;
     if (slot == 0 && p->image.qmax > 0 && dfqi_reads_image(g, value))
         return p->input = dfqi_image_grid_fq(g, value, &p->image);
+    if (slot == 0 && p->image.qmax > 0 && dfqi_is_mean(g, value) &&
+        dfqi_site_index(p->scheme, op, name, slot) < 0)
+        return p->input = dfqi_fq_row(g, value, MEAN_BITS, 0);
     value = quantize_operand(p, g, op, name, slot, value);
     if (p->keys >= 0 && value != exact && dfqi_graph_value(g, value)->batched)
         value = dfqi_drop(g, exact, value, p->keys, p->dropped++);
