@@ -169,7 +169,10 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
         printf("layers       %d convolutions with BatchNorm, and the classifier\n",
                (int)i->batchnorms);
     if (dfq_graph_get_choices(g)[0]) printf("cells        %s\n", dfq_graph_get_choices(g));
-    printf("classes      %lld\n", (long long)i->classes);
+    if (i->classes > 0)
+        printf("classes      %lld\n", (long long)i->classes);
+    else
+        printf("outputs      %lld features, no head\n", (long long)i->width);
     printf("parameters   %.4g million\n", (double)i->parameters * 1e-6);
     printf("forward      %.4g GMAC an image\n", (double)i->macs * 1e-9);
     if (i->quantized)

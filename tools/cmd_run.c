@@ -170,6 +170,10 @@ static int make_runtime(struct run *r)
     int code =
         model_load(r->s, DFQ_DECIDES_LOGITS | DFQ_DECIDES_INPUTS | DFQ_DECIDES_PICTURES, &g, &info);
     if (code) return code;
+    if ((code = model_need_classes(r->s, info.classes))) {
+        dfq_graph_release(g);
+        return code;
+    }
     dfq_runtime_options_init(&o, sizeof o);
     o.batch = r->s->o->n_pictures < BATCH ? r->s->o->n_pictures : BATCH;
     o.integer = r->s->o->integer;

@@ -153,8 +153,19 @@ int tally_holds(const struct tally *t)
            t->not_finite <= t->n && t->correct5 <= t->n - t->not_finite;
 }
 
+int model_need_classes(struct session *s, int64_t classes)
+{
+    if (classes > 0) return CODE_DONE;
+    return session_error(s, CODE_INPUT,
+                         "%s: the network has no head, its outputs are features; only a network "
+                         "with classes can be judged",
+                         s->o->input);
+}
+
 int model_open_data(struct session *s, int64_t classes, dfq_dataset **out)
 {
+    int code = model_need_classes(s, classes);
+    if (code) return code;
     dfq_dataset_options o;
     dfq_dataset_options_init(&o, sizeof o);
     o.classes = (int32_t)classes;

@@ -12,6 +12,8 @@ int model_load(struct session *s, int32_t decides, dfq_graph **out_graph, dfq_gr
 /* The options that say what the network is, as "name value" lines. To be freed; NULL: no memory. */
 char *model_describe(const struct options *o);
 
+/* CODE_INPUT, after one error line, for a network that has no classes. */
+int model_need_classes(struct session *s, int64_t classes);
 /* Opens s->o->data for a network of so many classes. Returns 0 or an exit code, after one error
  * line. */
 int model_open_data(struct session *s, int64_t classes, dfq_dataset **out);

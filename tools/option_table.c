@@ -48,6 +48,7 @@ const struct option_row option_table[OPT_COUNT] = {
     [OPT_METHOD] = {0, "method", "WORD", QUANTIZE, "mimiq or ait (transformers mimiq, CNNs ait)"},
     [OPT_GENERATOR] = {0, "generator", "WORD", QUANTIZE, "ait: network gdfq, qimera or arc"},
     [OPT_LOSS] = {0, "loss", "WORD", QUANTIZE, "ait: loss of tuning, ait or kl-ce"},
+    [OPT_CLASSES] = {0, "classes", "none", JOBS, "images of no classes: by attention alone"},
     [OPT_KIND] = {0, "kind", "WORD", JOBS,
                   "attention, prior, noise, leaves, pse; CNNs: bns, gdfq, qimera, arc"},
     [OPT_IMAGES] = {'n', "images", "N", JOBS | EVAL, "number of images"},
@@ -225,6 +226,11 @@ const char *option_generator_name(int32_t generator)
 const char *option_stem_name(int32_t stem)
 {
     return stem_names[stem];
+}
+
+const char *option_classes_name(int32_t classes)
+{
+    return classes == 0 ? "none" : "";
 }
 
 const char *option_activation_name(int32_t activation)

@@ -228,6 +228,7 @@ static const struct word_field {
     {OPT_COST_FUNCTION, offsetof(struct options, cost_function), option_cost_name, 3},
     {OPT_EVALUATOR, offsetof(struct options, evaluator), option_evaluator_name, 2},
     {OPT_STEM, offsetof(struct options, stem), option_stem_name, 4},
+    {OPT_CLASSES, offsetof(struct options, classes), option_classes_name, 1},
     {OPT_ACTIVATION, offsetof(struct options, activation), option_activation_name, 5},
     {OPT_POOLING, offsetof(struct options, pooling), option_pooling_name, 2},
     {OPT_INTERPOLATION, offsetof(struct options, interpolation), option_interpolation_name, 2}};

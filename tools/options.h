@@ -36,6 +36,7 @@ enum option_id {
     OPT_GENERATOR,
     OPT_LOSS,
     OPT_KIND,
+    OPT_CLASSES,
     OPT_IMAGES,
     OPT_ITERS,
     OPT_RECONSTRUCT,
@@ -127,13 +128,13 @@ struct options {
     int32_t mode, kind, generator; /* DFQ_MODE_*, DFQ_SYNTHESIZER_*, DFQ_GENERATOR_* */
     int32_t method, loss;          /* METHOD_*, -1: by the network; LOSS_* */
     int64_t images, iters, steps, batch;
-    int64_t reconstruct;                              /* steps of each unit; 0: none */
-    int64_t heads, image, image_size;                 /* of the network; 0: not said */
-    int64_t resize;                                   /* -1: not said */
-    int32_t stem, interpolation, activation, pooling; /* from 0; -1: not said */
-    double crop;                                      /* NaN: not said */
-    float mean[3], std[3];                            /* if given */
-    int64_t diagnose;                                 /* images to look at; 0: none */
+    int64_t reconstruct;                                       /* steps of each unit; 0: none */
+    int64_t heads, image, image_size;                          /* of the network; 0: not said */
+    int64_t resize;                                            /* -1: not said */
+    int32_t stem, interpolation, activation, pooling, classes; /* from 0; -1: not said */
+    double crop;                                               /* NaN: not said */
+    float mean[3], std[3];                                     /* if given */
+    int64_t diagnose;                                          /* images to look at; 0: none */
     uint64_t seed;
     int32_t weight_grid, act_grid; /* DFQ_WEIGHT_GRID_*, DFQ_ACT_GRID_* */
     int32_t rotate;                /* DFQ_ROTATE_* */
@@ -182,6 +183,7 @@ const char *option_act_scale_name(int32_t act_scale);
 const char *option_method_name(int32_t method);
 const char *option_generator_name(int32_t generator);
 const char *option_stem_name(int32_t stem);
+const char *option_classes_name(int32_t classes);
 const char *option_activation_name(int32_t activation);
 const char *option_pooling_name(int32_t pooling);
 const char *option_interpolation_name(int32_t interpolation);

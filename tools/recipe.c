@@ -44,6 +44,7 @@ struct options recipe_fill(const struct options *o, const dfq_graph *net,
     dfq_tuner_options t = base_recipe(&full, net);
     dfq_synthesizer_options_init(&g, sizeof g, o->kind, o->mode, net);
     full.kind = g.kind;
+    if (info->classes == 0) full.classes = 0; /* none */
     if (o->images < 0 && !o->synth) full.images = o->no_images ? DFQ_DRAWN_IMAGES : g.images;
     if (o->no_images) full.no_tune = 1;
     if (o->iters < 0) full.iters = g.iterations;
@@ -149,6 +150,7 @@ dfq_synthesizer_options recipe_synthesizer(const struct options *full)
     dfq_synthesizer_options g;
     dfq_synthesizer_options_init(&g, sizeof g, full->kind, full->mode, NULL);
     g.images = full->images;
+    if (full->classes == 0) g.class_weight = 0;
     g.iterations = full->iters;
     g.batch = full->batch;
     g.seed = full->seed;

@@ -43,7 +43,7 @@ typedef struct dfq_graph_info {
     int32_t quantizers;   /**< number of quantizers */
     int64_t image;        /**< side of the square input, pixels */
     int64_t channels;     /**< 3 */
-    int64_t classes;      /**< logits */
+    int64_t classes;      /**< logits; 0: there is no head, and outputs are `width` features */
     int64_t patch;        /**< side of a patch, pixels; vision transformers, else 0 */
     int64_t width;        /**< channels of a token (between stages; Swin: in the first stage, they
                                double in each further one); vision transformers, else 0 */
@@ -266,7 +266,7 @@ DFQ_API int32_t dfq_graph_get_property_count(const dfq_graph *graph);
 DFQ_CHECKED dfq_status dfq_graph_get_property(const dfq_graph *graph, int32_t i,
                                               dfq_property_info *out_info);
 
-/** Logits of images in memory.
+/** Logits of images in memory, or features [n,width] of a network without a head.
  *  @param images     F32 [n,3,S,S], normalised, S the network's image size, n >= 1
  *  @param out_logits F32 [n,classes], a new reference
  *  @return ::DFQ_E_SHAPE, ::DFQ_E_NOMEM. Results do not depend on n or on the thread count. */

@@ -68,7 +68,7 @@ typedef struct dfq_runtime_info {
     int64_t batch;         /**< images of a run, at most */
     int64_t image;         /**< side of the square input, pixels */
     int64_t channels;      /**< 3 */
-    int64_t classes;       /**< logits */
+    int64_t classes;       /**< outputs: logits, or features of a network without a head */
     int64_t shared_bytes;  /**< weights and other constants, which clones share */
     int64_t private_bytes; /**< memory for values of this runtime alone */
     int64_t macs;          /**< multiply-accumulates of one image in linear layers, convolutions and

@@ -97,7 +97,7 @@ dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)
                            .quantizers = graph->scheme.n_sites,
                            .image = a->image,
                            .channels = a->channels,
-                           .classes = a->classes,
+                           .classes = dfqi_arch_is_backbone(a) ? 0 : a->classes,
                            .patch = a->of.vit.patch,
                            .width = a->of.vit.width,
                            .depth = a->of.vit.depth,

@@ -111,8 +111,8 @@ static dfqi_ref divided(dfqi_onnx *e, const dfqi_node *fq, int64_t c, const floa
     float *y = dfqi_onnx_floats(e, c);
     for (int64_t i = 0; y && i < c; i++)
         y[i] = (float)((double)v[i] / (double)s[i] + (zeros ? (double)zeros[i] : 0.0));
-    return dfqi_onnx_tensor(e, dfqi_onnx_text(e, "%s.norm.%s", e->label, what),
-                            ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &c, y);
+    char *name = dfqi_onnx_text(e, "%s.norm.%s.%d", e->label, what, (int)e->serial++);
+    return dfqi_onnx_tensor(e, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 1, &c, y);
 }
 
 void dfqi_emit_layernorm(dfqi_onnx *e, const dfqi_node *n)

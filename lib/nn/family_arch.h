@@ -30,7 +30,8 @@ enum {
     DFQI_VIT_NORM_PRE = 2, /* a norm in front of the blocks, as CLIP's */
     DFQI_VIT_QK_NORM = 4,  /* norms of queries and of keys, one for all heads */
     DFQI_VIT_GATED = 8,    /* SwiGLU: fc1 makes gates and values, whose products fc2 reads */
-    DFQI_VIT_FC_NORM = 16  /* the last norm is called fc_norm: behind a mean, if there is one */
+    DFQI_VIT_FC_NORM = 16, /* the last norm is called fc_norm: behind a mean, if there is one */
+    DFQI_VIT_NO_HEAD = 32  /* a backbone: in place of logits features, what a head would read */
 };
 
 typedef struct dfqi_vit_arch {

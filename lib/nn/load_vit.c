@@ -53,13 +53,14 @@ static void from_parts(const dfqi_safetensors *st, dfqi_arch *a)
 
 static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi_arch *a)
 {
-    const dfq_tensor *proj, *pos, *fc1, *fc2, *norm, *head;
+    const dfq_tensor *proj, *pos, *fc1, *fc2, *norm, *head = NULL;
     DFQI_TRY(dfqi_need_tensor(st, path, "patch_embed.proj.weight", 4, timm, &proj));
     DFQI_TRY(dfqi_need_tensor(st, path, "pos_embed", 3, timm, &pos));
     DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.mlp.fc1.weight", 2, timm, &fc1));
     DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.mlp.fc2.weight", 2, timm, &fc2));
     DFQI_TRY(dfqi_need_tensor(st, path, "blocks.0.norm1.weight", 1, timm, &norm));
-    DFQI_TRY(dfqi_need_tensor(st, path, "head.weight", 2, timm, &head));
+    const bool headless = !dfqi_st_find(st, "head.weight") && !dfqi_st_find(st, "head.bias");
+    if (!headless) DFQI_TRY(dfqi_need_tensor(st, path, "head.weight", 2, timm, &head));
     a->of.vit.width = proj->dims[0];
     a->channels = proj->dims[1];
     a->of.vit.patch = proj->dims[2];
@@ -69,7 +70,8 @@ static dfq_status from_shapes(const dfqi_safetensors *st, const char *path, dfqi
         a->of.vit.parts |= DFQI_VIT_GATED;
         a->of.vit.activation = DFQI_VIT_SILU;
     }
-    a->classes = head->dims[0];
+    a->classes = headless ? a->of.vit.width : head->dims[0]; /* outputs */
+    if (headless) a->of.vit.parts |= DFQI_VIT_NO_HEAD;
     from_parts(st, a);
     int64_t prefix = dfqi_vit_prefix(a), side = square_root(pos->dims[1] - prefix);
     if (a->of.vit.width < 1 || a->of.vit.width > DFQI_EXTENT_MAX || a->of.vit.patch < 1 ||

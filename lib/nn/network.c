@@ -46,6 +46,20 @@ int64_t dfqi_arch_patch(const dfqi_arch *a)
     return a->family == DFQI_FAMILY_STAGES ? a->of.derived.space.vit.patch : a->of.vit.patch;
 }
 
+int dfqi_arch_is_backbone(const dfqi_arch *a)
+{
+    return a->family == DFQI_FAMILY_VIT && (a->of.vit.parts & DFQI_VIT_NO_HEAD) != 0;
+}
+
+dfq_status dfqi_arch_need_classes(dfq_context *ctx, const dfqi_arch *a, const char *what)
+{
+    if (!dfqi_arch_is_backbone(a)) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                     "%s has no head and so no classes, its outputs are features; it must have a "
+                     "head for %s",
+                     a->name, what);
+}
+
 int dfqi_arch_is_cnn(const dfqi_arch *a)
 {
     return a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_STAGES &&

@@ -25,8 +25,8 @@ typedef struct dfqi_arch {
     char name[64];    /* "vit_tiny_patch16_224" */
     int64_t image;    /* side of the square input */
     int64_t channels; /* 3 */
-    int64_t classes;
-    float eps; /* of the norms */
+    int64_t classes;  /* outputs: logits, or features of a backbone */
+    float eps;        /* of the norms */
     float mean[3], std[3];
     int32_t resize;     /* evaluation transform: shorter side before the crop, 0 none */
     dfqi_filter filter; /* its resampling */
@@ -99,6 +99,11 @@ typedef struct dfqi_taps {
 void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfqi_arch *out);
 /* Is it a derived network? */
 int dfqi_arch_is_derived(const dfqi_arch *a);
+/* Is it a network without a head, whose outputs are features? arch.classes is their number. */
+int dfqi_arch_is_backbone(const dfqi_arch *a);
+/* DFQ_E_UNSUPPORTED for such a network; `what` asks for classes. */
+DFQI_CHECKED dfq_status dfqi_arch_need_classes(dfq_context *ctx, const dfqi_arch *a,
+                                               const char *what);
 /* Is it a convolutional network? */
 int dfqi_arch_is_cnn(const dfqi_arch *a);
 /* DFQ_E_UNSUPPORTED for a network without attention that losses may look at; `what` asks for it. */

@@ -220,6 +220,7 @@ const char *dfqi_arch_unrotatable(const dfqi_arch *a)
 {
     if (a->family == DFQI_FAMILY_VIT && (a->of.vit.parts & DFQI_VIT_NORM_PRE))
         return "its first norm has a factor for each channel of the stream";
+    if (dfqi_arch_is_backbone(a)) return "its outputs are features of the stream";
     if (dfqi_family_get(a->family)->stream) return NULL;
     return dfqi_arch_is_cnn(a) ? "it is a convolutional network"
                                : "its stages project into streams of their own";

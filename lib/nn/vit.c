@@ -13,7 +13,14 @@
 enum { D = 1, T, M, C, N, R, HEAD, PATCH, CHANNELS };
 
 /* What a row needs: DFQI_VIT_* of the architecture, or what follows from it. */
-enum { CLASS = 1 << 16, ALONE = 1 << 17, NORM = 1 << 18, DISTILLED = 1 << 19, MEAN = 1 << 20 };
+enum {
+    CLASS = 1 << 16,
+    ALONE = 1 << 17,
+    NORM = 1 << 18,
+    DISTILLED = 1 << 19,
+    MEAN = 1 << 20,
+    LOGITS = 1 << 21
+};
 
 typedef struct row {
     const char *name;
@@ -63,8 +70,8 @@ static const row tail_rows[TAIL_ROWS] = {
     {"norm.bias", 1, {D}, NORM},
     {"fc_norm.weight", 1, {D}, DFQI_VIT_FC_NORM},
     {"fc_norm.bias", 1, {D}, DFQI_VIT_FC_NORM},
-    {"head.weight", 2, {C, D}, 0},
-    {"head.bias", 1, {C}, 0},
+    {"head.weight", 2, {C, D}, LOGITS},
+    {"head.bias", 1, {C}, LOGITS},
     {"head_dist.weight", 2, {C, D}, DISTILLED},
     {"head_dist.bias", 1, {C}, DISTILLED},
     {"head_avg.weight", 2, {C, D}, MEAN},
@@ -107,6 +114,7 @@ static uint32_t has(const dfqi_arch *a)
 {
     uint32_t parts = a->of.vit.parts;
     if (!(parts & DFQI_VIT_FC_NORM)) parts |= NORM;
+    if (!(parts & DFQI_VIT_NO_HEAD)) parts |= LOGITS;
     if (!(parts & DFQI_VIT_NO_CLASS))
         parts |= CLASS;
     else if (a->of.vit.registers > 0)
@@ -356,6 +364,8 @@ void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_
     }
     take(a, tail_rows, TAIL_ROWS, &next, p, t);
     pool(a, g, t, x, class_only && a->of.vit.depth > 0, read);
+    taps->logits = read[0];
+    if (t[HEAD1] == DFQI_NONE) return;
     x = dfqi_linear(g, "head", read[0], t[HEAD1], t[HEAD1 + 1]);
     if (t[HEAD_DIST] != DFQI_NONE)
         x = dfqi_add(g, x, dfqi_linear(g, "head_dist", read[1], t[HEAD_DIST], t[HEAD_DIST + 1]));

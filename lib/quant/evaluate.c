@@ -100,6 +100,7 @@ dfq_status dfqi_evaluate(const dfqi_model *m, const dfqi_dataset *d, int64_t fir
     const dfqi_arch *a = &m->net.arch;
     dfqi_preprocess p = dfqi_model_preprocess(m);
     dfqi_accuracy acc = {0};
+    DFQI_TRY(dfqi_arch_need_classes(ctx, a, "an evaluation"));
     DFQI_TRY(dfqi_check_span(ctx, "images of the data set", first, n, 1, dfqi_dataset_count(d)));
     forward f;
     DFQI_TRY(forward_init(m, n, &f));

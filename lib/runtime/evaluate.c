@@ -25,6 +25,10 @@ dfq_status dfqi_runtime_evaluate(dfqi_runtime *rt, const dfqi_dataset *d, int64_
     const int64_t batch = n < p->batch ? n : p->batch;
     dfqi_accuracy acc = {0};
     dfq_status status = DFQ_E_NOMEM;
+    if (p->backbone)
+        return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
+                         "the network has no head and so no classes, its outputs are features; it "
+                         "must have a head for an evaluation");
     DFQI_TRY(dfqi_check_span(ctx, "images of the data set", first, n, 1, dfqi_dataset_count(d)));
     dfqi_stage stage = dfqi_stage_begin(ctx, "eval", 0, (uint64_t)n);
     float *images = dfqi_calloc(ctx, (size_t)batch, (size_t)image * sizeof *images);

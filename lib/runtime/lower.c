@@ -337,6 +337,7 @@ static void describe(const dfqi_model *m, dfqi_program *p)
     p->channels = m->net.arch.channels;
     p->classes = m->net.arch.classes;
     p->quantized = m->quantized;
+    p->backbone = dfqi_arch_is_backbone(&m->net.arch);
     p->preprocess = dfqi_model_preprocess(m);
     for (int c = 0; c < 3; c++)
         dfqi_image_table(p->preprocess.mean[c], p->preprocess.std[c], p->table[c]);

@@ -119,6 +119,7 @@ typedef struct dfqi_program {
     int64_t near;         /* of a slice that go through a group of segments before the next ones */
     size_t constant_bytes, slice_bytes, block_bytes, scratch_bytes, output_bytes;
     int64_t channels, classes;
+    int32_t backbone; /* outputs are features */
     int32_t quantized;
     dfqi_preprocess preprocess;
     float table[3][256]; /* normalised pixels */

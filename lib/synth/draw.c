@@ -43,7 +43,8 @@ void dfqi_draw_images(const dfqi_synth *s, int64_t batch, int64_t attempt, float
 void dfqi_draw_labels(const dfqi_synth *s, int64_t batch, int64_t attempt, float *labels)
 {
     dfqi_rng r = stream(s, LABELS, batch, attempt, 0);
-    uint32_t classes = (uint32_t)s->model->net.arch.classes;
+    const dfqi_arch *a = &s->model->net.arch;
+    uint32_t classes = dfqi_arch_is_backbone(a) ? 1 : (uint32_t)a->classes;
     for (int64_t i = 0; i < s->o.batch; i++) labels[i] = (float)dfqi_rng_below(&r, classes);
 }
 

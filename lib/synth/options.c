@@ -52,6 +52,7 @@ void dfqi_synth_recipe(dfqi_synth_kind kind, int32_t parity, const dfqi_arch *a,
 {
     dfqi_synth_defaults(o);
     o->kind = a ? kind_for(a, kind) : kind;
+    if (a && dfqi_arch_is_backbone(a)) o->class_weight = 0;
     if (parity) {
         o->iterations = published(o->kind);
         o->multi_scale = 0;
@@ -94,6 +95,8 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
                          "synth: kind pse compares all patches of a block, and %s has them in "
                          "windows; take kind attention",
                          a->name);
+    if (o->class_weight > 0 && !dfqi_synth_draws(o->kind))
+        DFQI_TRY(dfqi_arch_need_classes(ctx, a, "images of classes (class_weight is above 0)"));
     if (o->kind == DFQI_SYNTH_PSE &&
         (a->of.vit.registers > 0 || (a->of.vit.parts & DFQI_VIT_NO_CLASS)))
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,

@@ -70,6 +70,7 @@ dfq_status dfqi_diagnosis_new(const dfqi_model *teacher, const dfqi_model *stude
     const dfqi_arch *a = &student->net.arch;
     DFQI_TRY(check_options(ctx, o));
     DFQI_TRY(dfqi_model_ready(student));
+    DFQI_TRY(dfqi_arch_need_classes(ctx, a, "a diagnosis"));
     DFQI_TRY(check_images(student, images, labels));
     dfqi_model *own;
     DFQI_TRY(dfqi_tune_teacher(teacher, student, &own));

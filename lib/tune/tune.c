@@ -41,6 +41,10 @@ dfq_status dfqi_tune_teacher(const dfqi_model *teacher, const dfqi_model *studen
     return status;
 }
 
+/* Of features, which are no logits: at a high temperature the loss is half the variance of
+ * differences d, T^2 KL -> sum (d - mean d)^2 / (2 C). */
+enum { FEATURES = 100 };
+
 /* The job without its graph: everything is checked but the source of images. */
 static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
                           const dfqi_image_source *source, const dfqi_tune_options *o,
@@ -63,6 +67,7 @@ static dfq_status prepare(const dfqi_model *teacher, dfqi_model *student,
     t->teacher = own;
     t->student = dfqi_model_retain(student);
     t->o = *o;
+    if (dfqi_arch_is_backbone(a)) t->o.temperature = FEATURES;
     t->source = source;
     t->pixels = a->channels * a->image * a->image;
     t->best_kl = INFINITY;

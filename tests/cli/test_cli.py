@@ -1328,6 +1328,19 @@ class Cnn(Part):
         for name, value in (("--generator", "gdfq"), ("--loss", "ait"), ("--crossing-target", "0")):
             refuse(f"{name} is not for --method mimiq", name, value, model="tiny.safetensors")
 
+    def test_backbone(self):
+        """A network without a head: images by attention alone, distilled on features, not judged."""
+        weights = tiny.tensors(random.Random(3))
+        del weights["head.weight"], weights["head.bias"]
+        tiny.save(self.path("m.safetensors"), weights, {"heads": "2"})
+        how = ("--images", "4", "--batch", "4", "--iters", "2")
+        assert "features, no head" in self.works("info", "m.safetensors").out
+        self.works("synth", "m.safetensors", "--kind", "attention", "--classes", "none", "-o", "s", *how)
+        self.works("quantize", "m.safetensors", "-b", "w4a4", "-o", "low", "--steps", "2", *how)
+        self.fails(INPUT, "has no head, its outputs are features", "eval", "low", "-d", "pictures")
+        self.fails(INPUT, "has no head, its outputs are features", "run", "low", "--image",
+                   "pictures/0.png")
+
     def test_stem(self):
         macs = set()
         for stem in ("stride1", "stride1+pool", "stride2", "stride2+pool"):

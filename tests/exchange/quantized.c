@@ -350,6 +350,21 @@ START_TEST(test_families)
 }
 END_TEST
 
+/* Two norms with the same parameters have scales of their own. (dfqt_export looks at the names.) */
+START_TEST(test_two_heads)
+{
+    dfq_quantize_options o;
+    dfq_graph *g = dfqt_family(ctx, DFQT_VIT_HEADS);
+    dfq_tensor *x = dfqt_family_images(g, 4);
+    dfq_quantize_options_init(&o, sizeof o);
+    o.act_scale = DFQ_ACT_SCALE_TENSOR;
+    ck_assert_msg(dfq_graph_quantize(g, x, &o, &student) == DFQ_OK, "%s", ctx->error);
+    p = dfqt_export(student, &defaults);
+    dfq_tensor_release(x);
+    dfq_graph_release(g);
+}
+END_TEST
+
 TCase *dfqt_quantized_case(void)
 {
     TCase *c = tcase_create("quantized");
@@ -366,5 +381,6 @@ TCase *dfqt_quantized_case(void)
     tcase_add_test(c, test_cnn);
     tcase_add_loop_test(c, test_integer, 0, 2);
     tcase_add_loop_test(c, test_families, 0, 6);
+    tcase_add_test(c, test_two_heads);
     return c;
 }

@@ -18,7 +18,7 @@ WIDTH, DEPTH, HEADS, IMAGE, PATCH, CLASSES, IMAGES = 12, 2, 3, 12, 4, 5, 3
 
 def timm(kind=VisionTransformer, **how):
     return kind(img_size=IMAGE, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS,
-                mlp_ratio=2, num_classes=CLASSES, **how)
+                mlp_ratio=2, **{"num_classes": CLASSES, **how})
 
 
 def dinov2():
@@ -37,6 +37,7 @@ FORMS = {
     "prenorm": timm(pre_norm=True, qk_norm=True),
     "gated": timm(mlp_layer=SwiGLUPacked, act_layer="silu", init_values=1.0),
     "quick": timm(act_layer="quick_gelu"),
+    "backbone": timm(num_classes=0),
     "dinov2": dinov2(),
 }
 

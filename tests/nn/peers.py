@@ -80,6 +80,8 @@ def vision_transformers():
     yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'fc_norm': True})
     yield Entry('timm', 'vit_tiny_patch16_224', {**two, 'qkv_bias': False, 'qk_norm': True})
     yield Entry('timm', 'vit_small_patch14_reg4_dinov2', {**two, 'num_classes': 10, 'img_size': 112})
+    yield Entry('timm', 'vit_small_patch14_dinov2', {**two, 'img_size': 70})
+    yield Entry('timm', 'vit_huge_patch14_gap_224', {'depth': 1})
     yield Entry('timm', 'vit_base_patch32_clip_quickgelu_224', two)
     yield Entry('timm', 'vit_base_patch16_plus_240', two)
     yield Entry('timm', 'vit_giant_patch14_dinov2', {'depth': 1, 'num_classes': 10, 'img_size': 56})
@@ -96,6 +98,7 @@ def vision_transformers():
     dino = {**TINY, 'layerscale_value': 0.5}
     yield Entry('transformers', 'Dinov2ForImageClassification', dino)
     yield Entry('transformers', 'Dinov2ForImageClassification', {**dino, 'use_swiglu_ffn': True})
+    yield Entry('transformers', 'Dinov2Model', dino)
     yield Entry('transformers', 'Dinov2WithRegistersForImageClassification', dino)
     for act in ('quick_gelu', 'gelu_pytorch_tanh', 'relu', 'silu'):
         yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'hidden_act': act})
@@ -215,7 +218,8 @@ def logits_of(entry, network, x):
     if sized:
         network.set_input_size(sized)
     y = network(torch.from_numpy(x))
-    return getattr(y, 'logits', y).numpy()
+    y = getattr(y, 'logits', getattr(y, 'pooler_output', y))
+    return y.numpy()
 
 
 # -- comparing -------------------------------------------------------------------------------------
