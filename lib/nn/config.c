@@ -107,6 +107,27 @@ static dfq_status flag(dfqi_jnode at, const char *key, bool *out)
     return dfqi_json_has(at, key) ? dfqi_json_get_bool(at, key, out) : DFQ_OK;
 }
 
+/* A number, or two that are the same. */
+static dfq_status take_image(dfqi_safetensors *st, dfqi_jnode root)
+{
+    static const char key[] = "image_size";
+    dfqi_jnode pair;
+    int64_t side[2];
+    if (!dfqi_json_has(root, key) || dfqi_json_get_array(root, key, &pair) != DFQ_OK)
+        return take_int(st, root, key, "image");
+    if (dfqi_json_count(pair) != 2)
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "configuration: %s has %lld numbers, must be one or two", key,
+                         (long long)dfqi_json_count(pair));
+    for (int i = 0; i < 2; i++)
+        DFQI_TRY(dfqi_json_get_int(dfqi_json_at(pair, i), NULL, 1, INT32_MAX, &side[i]));
+    if (side[0] != side[1])
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "configuration: %s is %lld x %lld, must be a square", key,
+                         (long long)side[0], (long long)side[1]);
+    return add_int(st, "image", side[0]);
+}
+
 static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
 {
     bool gated = false;
@@ -116,7 +137,7 @@ static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
         flag(root, "use_swiglu_ffn", &gated)); /* whose gates have an activation of their own */
     DFQI_TRY(gated ? add(st, "activation", "silu")
                    : take_text(st, root, "hidden_act", "activation"));
-    return take_int(st, root, "image_size", "image");
+    return take_image(st, root);
 }
 
 /* A number, or the sides, or the shorter side. */

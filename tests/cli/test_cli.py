@@ -519,7 +519,8 @@ class Results(Part):
         have = {k: p["value"] for k, p in j["properties"].items()}
         assert (j["name"], j["naming"]) == ("vit_test", "timm"), j
         assert have["mean"] == "0.1,0.2,0.3" and have["resize"] == "20", have
-        for change, error in (({"hidden_act": "gelu_new"}, 'activation is "gelu_new", must be gelu'),
+        for change, error in (({"hidden_act": "mish"}, 'activation is "mish", must be gelu'),
+                              ({"image_size": [16, 24]}, "image_size is 16 x 24, must be a square"),
                               ({"layer_norm_eps": "small"}, "config.json.*layer_norm_eps"),
                               ({"num_attention_heads": 0}, 'heads is "0", must be')):
             file = self.hugging_face("bad", {**self.VIT_CONFIG, **change}, self.PREPROCESSOR)

@@ -39,14 +39,16 @@ class Entry:
     make: further arguments of the maker; `depth` keeps networks small.
     load: fields of dfq_load_options.
     refused: a part of the error; None: it loads and its logits agree.
-    drop: what the file shall not have: 'config'."""
+    drop: what the file shall not have: 'config'.
+    shard: bytes of a file, of transformers: several files and their index."""
 
-    def __init__(self, source, name, make=None, load=None, refused=None, drop=()):
+    def __init__(self, source, name, make=None, load=None, refused=None, drop=(), shard=None):
         self.source, self.name, self.make, self.load = source, name, make or {}, load or {}
-        self.refused, self.drop = refused, drop
+        self.refused, self.drop, self.shard = refused, drop, shard
 
     def __str__(self):
-        how = ' '.join(f'{k}={v}' for k, v in {**self.make, **self.load}.items())
+        how = ' '.join(f'{k}={v}' for k, v in {**self.make, **self.load}.items()) + (
+            f' in files of {self.shard}' if self.shard else '')
         return f'{self.source} {self.name}{" " + how if how else ""}'
 
     def load_options(self):
@@ -103,6 +105,9 @@ def vision_transformers():
     for act in ('quick_gelu', 'gelu_pytorch_tanh', 'relu', 'silu'):
         yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'hidden_act': act})
     yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'qkv_bias': False})
+    yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'image_size': [32, 32]}, shard=50000)
+    yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'image_size': [32, 48]},
+                refused='image_size is 32 x 48')
     yield Entry('transformers', 'ViTForImageClassification', {**TINY, 'hidden_act': 'mish'},
                 refused='activation is "mish"')
     yield Entry('timm', 'vit_base_patch16_siglip_224', {**two, 'num_classes': 10}, refused='attn_pool')
@@ -204,7 +209,8 @@ def save(entry, network, folder):
     if entry.source == 'timm':
         timm.models.save_for_hf(network, folder, safe_serialization=True)
     elif entry.source == 'transformers':
-        network.save_pretrained(folder)
+        network.save_pretrained(folder, **({'max_shard_size': entry.shard} if entry.shard else {}))
+        path += '.index.json' if entry.shard else ''
     else:
         path = os.path.join(folder, 'net.safetensors')
         save_file(network.state_dict(), path)
