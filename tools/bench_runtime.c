@@ -98,7 +98,7 @@ static void json_part(struct json *j, const dfq_runtime_part *p)
     json_open(j, NULL, '{');
     json_text(j, "name", p->name);
     json_int(j, "integer", p->integer);
-    json_real(j, "seconds", p->seconds);
+    json_fraction(j, "seconds", p->seconds);
     json_int(j, "macs", p->macs);
     json_close(j, '}');
 }
@@ -111,13 +111,13 @@ static void json_head(struct json *j, const struct bench *b, double share)
     json_text(j, "integer_kernels", b->info.kernels);
     json_int(j, "threads", dfq_context_get_threads(b->s->ctx));
     json_int(j, "batch", b->batch);
-    json_real(j, "images_per_second", (double)b->batch / b->best);
-    json_real(j, "seconds", b->best);
-    json_real(j, "first_seconds", b->first);
-    json_real(j, "gops", 2e-9 * (double)b->info.macs * (double)b->batch / b->best);
-    json_real(j, "peak_share", share);
-    json_real(j, "float_peak_gops", 1e-9 * b->float_peak);
-    json_real(j, "integer_peak_gops", 1e-9 * b->integer_peak);
+    json_fraction(j, "images_per_second", (double)b->batch / b->best);
+    json_fraction(j, "seconds", b->best);
+    json_fraction(j, "first_seconds", b->first);
+    json_fraction(j, "gops", 2e-9 * (double)b->info.macs * (double)b->batch / b->best);
+    json_fraction(j, "peak_share", share);
+    json_fraction(j, "float_peak_gops", 1e-9 * b->float_peak);
+    json_fraction(j, "integer_peak_gops", 1e-9 * b->integer_peak);
     json_int(j, "macs", b->info.macs);
     json_int(j, "integer_macs", b->info.integer_macs);
     json_int(j, "shared_bytes", b->info.shared_bytes);

@@ -167,9 +167,9 @@ static void print_result(const struct bench *b)
         if (isnan(t)) continue;
         if (json) {
             json_open(&j, names[k], '{');
-            json_real(&j, "images_per_second", batch / t);
-            json_real(&j, "seconds", t);
-            json_real(&j, "gflops", gflops);
+            json_fraction(&j, "images_per_second", batch / t);
+            json_fraction(&j, "seconds", t);
+            json_fraction(&j, "gflops", gflops);
             if (b->bytes[k] > 0) json_int(&j, "bytes", (int64_t)b->bytes[k]);
             json_close(&j, '}');
         } else {

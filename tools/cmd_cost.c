@@ -122,21 +122,21 @@ static void json_cost(struct json *j, const char *member, const dfq_cost_info *c
         json_text(j, "mapping", c->mapping);
     }
     json_count(j, "macs", c->macs);
-    json_real(j, "cycles", c->cycles);
-    json_real(j, "compute_cycles", c->compute_cycles);
-    json_real(j, "dram_cycles", c->dram_cycles);
-    json_real(j, "glb_cycles", c->glb_cycles);
-    json_real(j, "ms", c->ms);
-    json_real(j, "utilization", c->utilization);
-    json_real(j, "dram_bytes", c->dram_bytes);
+    json_fraction(j, "cycles", c->cycles);
+    json_fraction(j, "compute_cycles", c->compute_cycles);
+    json_fraction(j, "dram_cycles", c->dram_cycles);
+    json_fraction(j, "glb_cycles", c->glb_cycles);
+    json_fraction(j, "ms", c->ms);
+    json_fraction(j, "utilization", c->utilization);
+    json_fraction(j, "dram_bytes", c->dram_bytes);
     json_open(j, "energy_pj", '{');
-    json_real(j, "mac", c->mac_pj);
-    json_real(j, "rf", c->rf_pj);
-    json_real(j, "noc", c->noc_pj);
-    json_real(j, "glb", c->glb_pj);
-    json_real(j, "dram", c->dram_pj);
-    json_real(j, "static", c->static_pj);
-    json_real(j, "total", c->total_pj);
+    json_fraction(j, "mac", c->mac_pj);
+    json_fraction(j, "rf", c->rf_pj);
+    json_fraction(j, "noc", c->noc_pj);
+    json_fraction(j, "glb", c->glb_pj);
+    json_fraction(j, "dram", c->dram_pj);
+    json_fraction(j, "static", c->static_pj);
+    json_fraction(j, "total", c->total_pj);
     json_close(j, '}');
     json_close(j, '}');
 }
@@ -161,9 +161,9 @@ static void print_json(const struct session *s, const struct result *r)
     json_close(&j, ']');
     if (r->has_own) json_cost(&j, "own", &r->own);
     json_cost(&j, "total", &r->total);
-    json_real(&j, "images_per_s", 1e3 / r->total.ms);
-    json_real(&j, "mj_per_image", r->total.total_pj * 1e-9);
-    json_real(&j, "area_mm2", r->total.area_mm2);
+    json_fraction(&j, "images_per_s", 1e3 / r->total.ms);
+    json_fraction(&j, "mj_per_image", r->total.total_pj * 1e-9);
+    json_fraction(&j, "area_mm2", r->total.area_mm2);
     json_close(&j, '}');
     putchar('\n');
 }

@@ -84,8 +84,8 @@ static void print_result(struct session *s, const dfq_graph *g, const dfq_graph_
         json_open(&j, NULL, '{');
         json_int(&j, "n", t->n);
         json_int(&j, "correct", t->correct);
-        json_real(&j, "top1", top1);
-        json_real(&j, "top5", top5);
+        json_fraction(&j, "top1", top1);
+        json_fraction(&j, "top5", top5);
         json_int(&j, "correct5", t->correct5);
         json_int(&j, "not_finite", t->not_finite);
         json_text(&j, "file", s->o->input);
@@ -94,7 +94,7 @@ static void print_result(struct session *s, const dfq_graph *g, const dfq_graph_
         json_int(&j, "weight_bits", info->weight_bits);
         json_int(&j, "act_bits", info->act_bits);
         json_int(&j, "simulated", info->quantized && s->o->simulate);
-        json_real(&j, "seconds", seconds);
+        json_fraction(&j, "seconds", seconds);
         json_int(&j, "peak_bytes", (int64_t)session_peak());
         json_close(&j, '}');
         putchar('\n');

@@ -15,7 +15,8 @@ static const char *family_name(int32_t family)
                                         "MBConv network of a search space",
                                         "vision transformer of a search space",
                                         "Swin transformer",
-                                        "network of inverted residuals"};
+                                        "network of inverted residuals",
+                                        "network of an ONNX file"};
     return family >= 0 && family < (int)(sizeof names / sizeof *names) ? names[family] : "unknown";
 }
 
@@ -69,15 +70,16 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     json_int(&j, "image", i->image);
     json_int(&j, "classes", i->classes);
     json_text(&j, "family", family_name(i->family));
+    if (dfq_graph_get_structure(g)[0]) json_text(&j, "structure", dfq_graph_get_structure(g));
     json_sizes(&j, i);
     if (dfq_graph_get_choices(g)[0]) json_text(&j, "cells", dfq_graph_get_choices(g));
     json_int(&j, "parameters", i->parameters);
     json_int(&j, "macs", i->macs);
     json_open(&j, "mean", '[');
-    for (int k = 0; k < 3; k++) json_real(&j, NULL, (double)i->mean[k]);
+    for (int k = 0; k < 3; k++) json_fraction(&j, NULL, (double)i->mean[k]);
     json_close(&j, ']');
     json_open(&j, "std", '[');
-    for (int k = 0; k < 3; k++) json_real(&j, NULL, (double)i->std[k]);
+    for (int k = 0; k < 3; k++) json_fraction(&j, NULL, (double)i->std[k]);
     json_close(&j, ']');
     json_properties(&j, g);
     if (i->quantized) {
@@ -92,8 +94,8 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
             json_text(&j, "kind", model_quantizer_kind(&q));
             json_int(&j, "bits", q.bits);
             json_int(&j, "scales", q.scales);
-            json_real(&j, "scale_min", (double)q.scale_min);
-            json_real(&j, "scale_max", (double)q.scale_max);
+            json_fraction(&j, "scale_min", (double)q.scale_min);
+            json_fraction(&j, "scale_max", (double)q.scale_max);
             json_close(&j, '}');
         }
         json_close(&j, ']');
@@ -153,7 +155,8 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
            (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],
            (double)i->std[0], (double)i->std[1], (double)i->std[2]);
-    if (i->family == DFQ_FAMILY_VIT)
+    if (*dfq_graph_get_structure(g)) printf("structure    %s\n", dfq_graph_get_structure(g));
+    if (i->heads > 0)
         printf("blocks       %lld of width %lld, %lld heads, MLP %lld; patches of %lld\n",
                (long long)i->depth, (long long)i->width, (long long)i->heads, (long long)i->hidden,
                (long long)i->patch);
@@ -165,7 +168,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     else if (i->family == DFQ_FAMILY_STAGES)
         printf("blocks       %lld, tokens of width %lld between the stages; patches of %lld\n",
                (long long)i->depth, (long long)i->width, (long long)i->patch);
-    else
+    else if (i->family != DFQ_FAMILY_IMPORTED)
         printf("layers       %d convolutions with BatchNorm, and the classifier\n",
                (int)i->batchnorms);
     if (dfq_graph_get_choices(g)[0]) printf("cells        %s\n", dfq_graph_get_choices(g));

@@ -151,7 +151,7 @@ static void print_json(const struct run *r)
             json_open(&j, NULL, '{');
             json_int(&j, "class", b->classes[k]);
             if (r->labels) json_text(&j, "label", r->labels[b->classes[k]]);
-            json_real(&j, "probability", b->probabilities[k]);
+            json_fraction(&j, "probability", b->probabilities[k]);
             json_close(&j, '}');
         }
         json_close(&j, ']');

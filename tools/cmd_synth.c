@@ -113,10 +113,10 @@ static void print_json(const struct session *s, const struct options *full, cons
     json_text(&j, "mode", option_mode_name(full->mode));
     json_int(&j, "iterations", full->iters);
     snprintf(name, sizeof name, "%s_before", v->name);
-    json_real(&j, name, v->before);
+    json_fraction(&j, name, v->before);
     snprintf(name, sizeof name, "%s_after", v->name);
-    json_real(&j, name, v->after);
-    json_real(&j, "seconds", seconds);
+    json_fraction(&j, name, v->after);
+    json_fraction(&j, "seconds", seconds);
     json_int(&j, "peak_bytes", (int64_t)session_peak());
     json_close(&j, '}');
     putchar('\n');

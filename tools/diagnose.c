@@ -127,16 +127,16 @@ static void json_view(struct json *j, const struct diagnosis *d, int v)
         json_int(j, "float_correct", r->teacher_correct);
         json_int(j, "correct", r->student_correct);
     }
-    json_real(j, "cosine", r->cosine);
+    json_fraction(j, "cosine", r->cosine);
     for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++) {
         json_open(j, loss_names[k], '{');
         const dfq_diagnosis_loss *l = &d->loss[v][k];
-        json_real(j, "loss", l->loss);
-        json_real(j, "gradient_norm", l->gradient_norm);
-        json_real(j, "trace", l->trace);
-        json_real(j, "trace_error", l->trace_error);
+        json_fraction(j, "loss", l->loss);
+        json_fraction(j, "gradient_norm", l->gradient_norm);
+        json_fraction(j, "trace", l->trace);
+        json_fraction(j, "trace_error", l->trace_error);
         json_int(j, "trace_within_error", report_within_error(l->trace, l->trace_error));
-        json_real(j, "eigenvalue", l->eigenvalue);
+        json_fraction(j, "eigenvalue", l->eigenvalue);
         json_int(j, "iterations", l->iterations);
         json_int(j, "settled", l->settled);
         json_close(j, '}');
@@ -152,16 +152,16 @@ static void json_weights(struct json *j, const struct diagnosis *d)
         const struct code_changes_weight *w = &d->changes.weights[i];
         json_open(j, NULL, '{');
         json_text(j, "name", w->name);
-        json_real(j, "values", w->codes);
-        json_real(j, "changed_per_step", w->step);
-        json_real(j, "changed", w->ever);
-        json_real(j, "distance", w->distance);
-        json_real(j, "kappa", w->kappa);
-        json_real(j, "cosine", (double)row[DFQ_DIAGNOSIS_COSINE]);
+        json_fraction(j, "values", w->codes);
+        json_fraction(j, "changed_per_step", w->step);
+        json_fraction(j, "changed", w->ever);
+        json_fraction(j, "distance", w->distance);
+        json_fraction(j, "kappa", w->kappa);
+        json_fraction(j, "cosine", (double)row[DFQ_DIAGNOSIS_COSINE]);
         for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++) {
             json_open(j, loss_names[k], '{');
-            json_real(j, "gradient_norm", (double)row[DFQ_DIAGNOSIS_NORM + k]);
-            json_real(j, "trace", (double)row[DFQ_DIAGNOSIS_TRACE + k]);
+            json_fraction(j, "gradient_norm", (double)row[DFQ_DIAGNOSIS_NORM + k]);
+            json_fraction(j, "trace", (double)row[DFQ_DIAGNOSIS_TRACE + k]);
             json_close(j, '}');
         }
         json_close(j, '}');
@@ -177,7 +177,7 @@ static void json_surface(struct json *j, const dfq_tensor *t)
     json_int(j, "side", side);
     for (int k = 0; k < DFQ_DIAGNOSIS_LOSSES; k++) {
         json_open(j, loss_names[k], '[');
-        for (int64_t i = 0; i < side * side; i++) json_real(j, NULL, (double)*v++);
+        for (int64_t i = 0; i < side * side; i++) json_fraction(j, NULL, (double)*v++);
         json_close(j, ']');
     }
     json_close(j, '}');
@@ -186,7 +186,7 @@ static void json_surface(struct json *j, const dfq_tensor *t)
 void diagnose_json(struct json *j, const struct diagnosis *d)
 {
     json_open(j, "diagnosis", '{');
-    json_real(j, "temperature", d->temperature);
+    json_fraction(j, "temperature", d->temperature);
     json_int(j, "divided_by_classes", d->divided);
     json_int(j, "values", d->result[0].values);
     json_open(j, "views", '[');

@@ -25,10 +25,10 @@ static double fps(double latency)
 static void json_costs(struct json *j, const char *name, const double *v)
 {
     json_open(j, name, '{');
-    json_real(j, explore_metrics[DFQ_EXPLORE_LATENCY], v[DFQ_EXPLORE_LATENCY]);
-    json_real(j, "fps", fps(v[DFQ_EXPLORE_LATENCY]));
-    json_real(j, explore_metrics[DFQ_EXPLORE_ENERGY], v[DFQ_EXPLORE_ENERGY]);
-    json_real(j, explore_metrics[DFQ_EXPLORE_AREA], v[DFQ_EXPLORE_AREA]);
+    json_fraction(j, explore_metrics[DFQ_EXPLORE_LATENCY], v[DFQ_EXPLORE_LATENCY]);
+    json_fraction(j, "fps", fps(v[DFQ_EXPLORE_LATENCY]));
+    json_fraction(j, explore_metrics[DFQ_EXPLORE_ENERGY], v[DFQ_EXPLORE_ENERGY]);
+    json_fraction(j, explore_metrics[DFQ_EXPLORE_AREA], v[DFQ_EXPLORE_AREA]);
     json_close(j, '}');
 }
 
@@ -51,14 +51,14 @@ static void json_cells(struct json *j, const struct explore_page *p)
 static void json_errors(struct json *j, const char *name, const double *v)
 {
     json_open(j, name, '{');
-    for (int m = 0; m < EXPLORE_METRICS; m++) json_real(j, explore_metrics[m], v[m]);
+    for (int m = 0; m < EXPLORE_METRICS; m++) json_fraction(j, explore_metrics[m], v[m]);
     json_close(j, '}');
 }
 
 static void json_cost_function(struct json *j, const struct explore *x)
 {
     const struct explore_page *p = &x->page;
-    json_real(j, "cost_weight", p->cost_weight);
+    json_fraction(j, "cost_weight", p->cost_weight);
     json_text(j, "cost_function", p->cost_function);
     if (x->full.cost_function != DFQ_COST_MEAN) json_costs(j, "reference", p->reference);
 }
@@ -73,8 +73,8 @@ static void json_networks(struct json *j, const struct explore *x)
     json_errors(j, "mean_error", p->evaluator_mean);
     json_errors(j, "p99_error", p->evaluator_p99);
     json_errors(j, "gap", p->evaluator_gap);
-    json_real(j, "hw_generator_accuracy", p->hw_generator_accuracy);
-    json_real(j, "hw_generator_regret", p->hw_generator_regret);
+    json_fraction(j, "hw_generator_accuracy", p->hw_generator_accuracy);
+    json_fraction(j, "hw_generator_regret", p->hw_generator_regret);
     json_int(j, "evaluator_steps", x->full.evaluator_steps);
     json_close(j, '}');
 }
@@ -135,16 +135,16 @@ static void print_json(const struct explore *x)
         json_costs(&j, "least", p->least);
     }
     json_count(&j, "macs", p->macs);
-    json_real(&j, "loss", p->loss);
+    json_fraction(&j, "loss", p->loss);
     if (p->accuracy_images > 0) {
         json_int(&j, "n", (int64_t)p->accuracy_images);
         json_int(&j, "not_finite", x->accuracy.not_finite);
-        json_real(&j, "top1", p->top1);
-        json_real(&j, "chance", p->chance);
-        json_real(&j, "above_chance", above_chance(p));
+        json_fraction(&j, "top1", p->top1);
+        json_fraction(&j, "chance", p->chance);
+        json_fraction(&j, "above_chance", above_chance(p));
     }
     json_options(&j, x);
-    json_real(&j, "seconds", p->seconds);
+    json_fraction(&j, "seconds", p->seconds);
     json_int(&j, "peak_bytes", (int64_t)p->peak_bytes);
     json_text(&j, "trajectory", x->course[0]);
     json_text(&j, "report", x->s->o->report);

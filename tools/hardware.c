@@ -25,9 +25,9 @@ void hardware_json(struct json *j, const dfq_accelerator_config *hw)
     json_int(j, "word_bits", hw->word_bits);
     json_int(j, "psum_bits", hw->psum_bits);
     json_int(j, "float_bits", hw->float_bits);
-    json_real(j, "glb_kb", hw->glb_kb);
-    json_real(j, "clock_mhz", hw->clock_mhz);
-    json_real(j, "dram_gb_per_s", hw->dram_gb_per_s);
-    json_real(j, "glb_gb_per_s", hw->glb_gb_per_s);
-    json_real(j, "area_mm2", hw->area_mm2);
+    json_fraction(j, "glb_kb", hw->glb_kb);
+    json_fraction(j, "clock_mhz", hw->clock_mhz);
+    json_fraction(j, "dram_gb_per_s", hw->dram_gb_per_s);
+    json_fraction(j, "glb_gb_per_s", hw->glb_gb_per_s);
+    json_fraction(j, "area_mm2", hw->area_mm2);
 }

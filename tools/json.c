@@ -76,7 +76,7 @@ static void put_number(struct json *j, const char *name, int digits, double valu
         fputs("null", j->f);
 }
 
-void json_real(struct json *j, const char *name, double value)
+void json_fraction(struct json *j, const char *name, double value)
 {
     put_number(j, name, 6, value);
 }

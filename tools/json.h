@@ -16,7 +16,7 @@ void json_open(struct json *j, const char *name, char bracket);     /* '{' or '[
 void json_close(struct json *j, char bracket);                      /* '}' or ']' */
 void json_text(struct json *j, const char *name, const char *text); /* NULL: null */
 void json_int(struct json *j, const char *name, int64_t value);
-void json_real(struct json *j, const char *name, double value);  /* six digits */
-void json_count(struct json *j, const char *name, double value); /* all of a whole number's */
+void json_fraction(struct json *j, const char *name, double value); /* six digits */
+void json_count(struct json *j, const char *name, double value);    /* all of a whole number's */
 
 #endif

@@ -10,7 +10,8 @@
 
 int model_has_heads(const dfq_graph_info *info)
 {
-    return info->family == DFQ_FAMILY_VIT || info->family == DFQ_FAMILY_SWIN;
+    return info->family == DFQ_FAMILY_VIT || info->family == DFQ_FAMILY_SWIN ||
+           (info->family == DFQ_FAMILY_IMPORTED && info->depth > 0);
 }
 
 const char *model_source_name(int32_t source)

@@ -21,7 +21,7 @@ static void print_ait(struct json *j, const struct quantize *q)
     json_int(j, "steps", q->curves ? t.steps : 0);
     json_int(j, "warmup_steps", q->curves ? t.warmup_steps : 0);
     json_int(j, "batch", o->batch);
-    if (q->crossed) json_real(j, "crossed_on_target", q->on_target);
+    if (q->crossed) json_fraction(j, "crossed_on_target", q->on_target);
 }
 
 static void print_json(const struct quantize *q, uint64_t bytes)
@@ -49,19 +49,19 @@ static void print_json(const struct quantize *q, uint64_t bytes)
     if (j1->n > 0) {
         json_int(&j, "n", j1->n);
         json_int(&j, "correct", j1->correct);
-        json_real(&j, "top1", top1(j1));
-        json_real(&j, "top5", (double)j1->correct5 / (double)j1->n);
+        json_fraction(&j, "top1", top1(j1));
+        json_fraction(&j, "top5", (double)j1->correct5 / (double)j1->n);
         json_int(&j, "not_finite", j1->not_finite);
-        json_real(&j, "float_top1", top1(j0));
-        json_real(&j, "float_top5", (double)j0->correct5 / (double)j0->n);
+        json_fraction(&j, "float_top1", top1(j0));
+        json_fraction(&j, "float_top5", (double)j0->correct5 / (double)j0->n);
         json_int(&j, "float_not_finite", j0->not_finite);
     }
     if (o->reconstruct > 0) json_int(&j, "reconstruct", o->reconstruct);
     if (q->curves && o->method == METHOD_MIMIQ) {
         json_int(&j, "best_step", q->best.best_step);
-        json_real(&j, "best_kl", q->best.best_kl);
+        json_fraction(&j, "best_kl", q->best.best_kl);
     }
-    json_real(&j, "seconds", q->seconds);
+    json_fraction(&j, "seconds", q->seconds);
     json_int(&j, "peak_bytes", (int64_t)q->peak);
     json_text(&j, "report", o->report);
     if (q->diagnosis.n_views > 0) diagnose_json(&j, &q->diagnosis);

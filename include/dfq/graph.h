@@ -24,13 +24,15 @@ extern "C" {
 
 /** Families of networks. */
 enum {
-    DFQ_FAMILY_VIT = 0,         /**< ViT, DeiT */
-    DFQ_FAMILY_RESNET = 1,      /**< ResNet, for small images or for ImageNet */
-    DFQ_FAMILY_MOBILENET = 2,   /**< MobileNetV2 */
-    DFQ_FAMILY_MBCONV = 3,      /**< inverted bottlenecks, found by a co-exploration */
-    DFQ_FAMILY_STAGES = 4,      /**< stages of transformer blocks, found by a co-exploration */
-    DFQ_FAMILY_SWIN = 5,        /**< Swin, of version 1 */
-    DFQ_FAMILY_EFFICIENTNET = 6 /**< EfficientNet and -Lite, MobileNetV3, other MobileNetV2 */
+    DFQ_FAMILY_VIT = 0,          /**< ViT, DeiT */
+    DFQ_FAMILY_RESNET = 1,       /**< ResNet, for small images or for ImageNet */
+    DFQ_FAMILY_MOBILENET = 2,    /**< MobileNetV2 */
+    DFQ_FAMILY_MBCONV = 3,       /**< inverted bottlenecks, found by a co-exploration */
+    DFQ_FAMILY_STAGES = 4,       /**< stages of transformer blocks, found by a co-exploration */
+    DFQ_FAMILY_SWIN = 5,         /**< Swin, of version 1 */
+    DFQ_FAMILY_EFFICIENTNET = 6, /**< EfficientNet and -Lite, MobileNetV3, other MobileNetV2 */
+    DFQ_FAMILY_IMPORTED = 7      /**< any network, from an ONNX file; one with blocks of a vision
+                                     transformer has their sizes in dfq_graph_info */
 };
 
 /** Description of a network. Filled by dfq_graph_get_info(). */
@@ -78,6 +80,12 @@ typedef struct dfq_graph_info {
  *  timm's here, whatever the file had. Static text; "" for NULL, and for a vision transformer that
  *  was made, derived or quantized. */
 DFQ_API const char *dfq_graph_get_naming(const dfq_graph *graph);
+
+/** What was recognised in an imported network: "20 convolutions (20 with BatchNorm, which zero-shot
+ *  methods need), 1 linear layer" or "38 linear layers, 25 LayerNorms, 12 attention layers of 3
+ *  heads". Borrowed text, which lives as long as the graph; "" for NULL and for networks of other
+ *  families. */
+DFQ_API const char *dfq_graph_get_structure(const dfq_graph *graph);
 
 /** How pictures are resampled. */
 enum { DFQ_INTERPOLATION_BILINEAR = 1, DFQ_INTERPOLATION_BICUBIC = 2 };
@@ -169,7 +177,9 @@ DFQ_API void dfq_load_options_init(dfq_load_options *options, size_t size);
  *  @param context   where memory comes from and errors go; kept alive by the graph
  *  @param path      a safetensors file, or the index of several (a name that ends in ".json", as
  *                   model.safetensors.index.json of Hugging Face: "weight_map" from names of
- *                   tensors to files beside the index)
+ *                   tensors to files beside the index), or an ONNX file (".onnx"): a float
+ *                   classifier as PyTorch's exporters write it; what is not understood is
+ *                   ::DFQ_E_UNSUPPORTED, and the text names the node
  *  @param options   what the file may not tell, or NULL
  *  @param out_graph one reference, to be given back with dfq_graph_release()
  *  @return as dfq_graph_load(); ::DFQ_E_INVALID for an option that the network cannot have. */
@@ -196,7 +206,7 @@ DFQ_CHECKED dfq_status dfq_graph_load(dfq_context *context, const char *path, co
 DFQ_CHECKED dfq_status dfq_graph_save(const dfq_graph *graph, const char *path, int32_t half);
 
 /** Reads a network that lies in memory: dfq_graph_load_with() of the same bytes in a file.
- *  @param data      a whole safetensors file; borrowed, not needed after the call
+ *  @param data      a whole safetensors or ONNX file; borrowed, not needed after the call
  *  @param size      its bytes
  *  @param options   what the file may not tell, or NULL
  *  @param out_graph one reference, to be given back with dfq_graph_release()

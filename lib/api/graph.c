@@ -7,6 +7,7 @@
 #include "api/handles.h"
 #include "api/handles.h"
 #include "base/check.h"
+#include "exchange/import.h"
 #include "quant/evaluate.h"
 #include "quant/layers.h"
 #include "quant/model.h"
@@ -21,6 +22,13 @@ void dfq_load_options_init(dfq_load_options *options, size_t size)
     dfqi_options_init(options, size, &nothing_said, sizeof nothing_said);
 }
 
+static dfq_status load(dfq_context *ctx, const char *path, const dfq_load_options *o,
+                       dfq_graph **out_graph)
+{
+    return dfqi_import_is_onnx(path) ? dfqi_import_load(ctx, path, o, out_graph)
+                                     : dfqi_model_load(ctx, path, o, out_graph);
+}
+
 dfq_status dfq_graph_load_with(dfq_context *context, const char *path,
                                const dfq_load_options *options, dfq_graph **out_graph)
 {
@@ -29,7 +37,7 @@ dfq_status dfq_graph_load_with(dfq_context *context, const char *path,
     DFQI_NEED(context, path);
     DFQI_NEED(context, out_graph);
     DFQI_TRY(dfqi_options_read(context, "dfq_load_options", options, &o, sizeof o));
-    return dfqi_model_load(context, path, &o, out_graph);
+    return load(context, path, &o, out_graph);
 }
 
 dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *arch,
@@ -39,7 +47,7 @@ dfq_status dfq_graph_load(dfq_context *context, const char *path, const char *ar
     DFQI_NEED(context, path);
     DFQI_NEED(context, out_graph);
     const dfq_load_options o = {.struct_size = sizeof o, .arch = arch};
-    return dfqi_model_load(context, path, &o, out_graph);
+    return load(context, path, &o, out_graph);
 }
 
 dfq_status dfq_graph_save(const dfq_graph *graph, const char *path, int32_t half)
@@ -71,6 +79,11 @@ const char *dfq_graph_get_name(const dfq_graph *graph)
 const char *dfq_graph_get_naming(const dfq_graph *graph)
 {
     return graph != NULL ? dfqi_naming_word(graph->naming, &graph->net.arch) : "";
+}
+
+const char *dfq_graph_get_structure(const dfq_graph *graph)
+{
+    return graph != NULL ? dfqi_arch_structure(&graph->net.arch) : "";
 }
 
 const char *dfq_graph_get_layer_config(const dfq_graph *graph)

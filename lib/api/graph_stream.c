@@ -4,6 +4,7 @@
 
 #include "api/api.h"
 #include "base/memory.h"
+#include "exchange/import.h"
 #include "io/safetensors.h"
 #include "quant/model.h"
 
@@ -36,7 +37,10 @@ static dfq_status load(dfq_context *ctx, dfqi_source *index, int32_t n_shards, d
 {
     dfqi_safetensors st;
     dfq_load_options o;
+    bool onnx = false;
     DFQI_TRY(read_options(ctx, options, &o));
+    if (index == NULL && n_shards == 1) DFQI_TRY(dfqi_import_looks_so(shards, &onnx));
+    if (onnx) return dfqi_import_from(shards, NULL, &o, out_graph);
     DFQI_TRY(index != NULL || n_shards > 1 ? dfqi_st_read_shards(ctx, index, n_shards, shards, &st)
                                            : dfqi_st_read_source(shards, &st));
     dfq_status status = dfqi_model_from(&st, name, &o, out_graph);

@@ -2,6 +2,7 @@
 #include <dfq/runtime.h>
 
 #include "api/api.h"
+#include "exchange/import.h"
 #include "api/handles.h"
 #include "base/check.h"
 #include "runtime/runtime.h"
@@ -35,7 +36,8 @@ dfq_status dfq_runtime_load(dfq_context *context, const char *path, const dfq_lo
     DFQI_NEED(context, out_runtime);
     DFQI_TRY(dfqi_options_read(context, "dfq_load_options", load, &l, sizeof l));
     DFQI_TRY(dfqi_options_read(context, "dfq_runtime_options", options, &o, sizeof o));
-    DFQI_TRY(dfqi_model_load_lazily(context, path, &l, &m));
+    DFQI_TRY(dfqi_import_is_onnx(path) ? dfqi_import_load(context, path, &l, &m)
+                                       : dfqi_model_load_lazily(context, path, &l, &m));
     dfq_status status = dfqi_runtime_new(m, &o, out_runtime);
     dfqi_model_release(m);
     return status;

@@ -94,7 +94,7 @@ typedef struct dfqi_family_row {
 } dfqi_family_row;
 
 extern const dfqi_family_row dfqi_family_vit, dfqi_family_resnet, dfqi_family_mobilenet,
-    dfqi_family_derived, dfqi_family_swin, dfqi_family_efficientnet;
+    dfqi_family_derived, dfqi_family_swin, dfqi_family_efficientnet, dfqi_family_imported;
 const dfqi_family_row *dfqi_family_get(dfqi_family family);
 /* A network with the names of all parameters but without tensors, and the tensors that it expects:
  * expected[n_params], dfqi_free it. */
@@ -111,6 +111,14 @@ DFQI_CHECKED dfq_status dfqi_need_same(dfq_context *ctx, const dfqi_arch *teache
 enum { DFQI_DERIVED_META = 3 };
 DFQI_CHECKED dfq_status dfqi_derived_meta(const dfqi_arch *a, dfqi_arena *arena,
                                           dfqi_st_meta out[DFQI_DERIVED_META]);
+
+/* -- imported networks ------------------------------------------------------------------------- */
+
+/* Do the metadata of a file have a structure? */
+bool dfqi_imported_fits(const dfqi_safetensors *st);
+/* The metadata of the structure. */
+DFQI_CHECKED dfq_status dfqi_imported_meta(const dfqi_arch *a, dfqi_arena *arena,
+                                           dfqi_st_meta *out);
 
 /* -- for the rows' `find` ---------------------------------------------------------------------- */
 

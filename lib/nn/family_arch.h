@@ -126,12 +126,19 @@ typedef struct dfqi_derived_arch {
     char choices[DFQI_SUPER_CELLS * DFQI_SUPER_CHOICE_NAME]; /* "k3e6 skip": the path in words */
 } dfqi_derived_arch;
 
+/* An imported network. The network that has this architecture holds a reference to the structure; a
+ * vision transformer among them has its sizes in `vit` too. */
+typedef struct dfqi_imported_arch {
+    struct dfqi_structure *structure; /* structure.h */
+} dfqi_imported_arch;
+
 typedef struct dfqi_family_arch {
     dfqi_vit_arch vit;
     dfqi_swin_arch swin;
     dfqi_cnn_arch cnn; /* ResNet, MobileNetV2 of width 1 */
     dfqi_inverted_arch inverted;
     dfqi_derived_arch derived;
+    dfqi_imported_arch imported;
 } dfqi_family_arch;
 
 #endif

@@ -47,6 +47,10 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
         DFQI_FAMILY_COUNT; /* the first that is named so; the tensors choose among several */
     for (int f = DFQI_FAMILY_COUNT - 1; f >= 0; f--)
         if (name && is_named_so(dfqi_family_get((dfqi_family)f), name)) named = f;
+    if (dfqi_imported_fits(st)) { /* whatever its name is */
+        *out = DFQI_FAMILY_IMPORTED;
+        return DFQ_OK;
+    }
     for (int f = 0; f < DFQI_FAMILY_COUNT; f++) {
         const dfqi_family_row *row = dfqi_family_get((dfqi_family)f);
         if ((name && !is_named_so(row, name)) || !row->fits(st)) continue;
@@ -134,37 +138,49 @@ static void log_assumed(dfq_context *ctx, const char *path, const dfqi_arch *a)
     if (at) dfqi_log(ctx, DFQ_LOG_INFO, "%s: assumed %s", path, text);
 }
 
+/* Fills *a, also on failure. */
+static dfq_status find_arch(const dfqi_safetensors *st, const char *path, const dfqi_naming *naming,
+                            const dfq_load_options *o, dfqi_arch *a)
+{
+    const char *name = o && o->arch ? o->arch : dfqi_st_meta_find(st, "architecture");
+    DFQI_TRY(find_family(st, path, name, &a->family));
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    if (name) snprintf(a->name, sizeof a->name, "%s", name);
+    dfqi_printable(a->name);
+    DFQI_TRY(row->find(st, path, a));
+    dfqi_naming_assume(naming, a);
+    if (row->name && !name) take_file_name(path, a);
+    bool unfit = row->name && name && !row->name(a, name, DFQ_SOURCE_NAME);
+    DFQI_TRY(dfqi_prop_read_meta(st, path, a));
+    if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, a));
+    if (row->check) DFQI_TRY(row->check(st->ctx, path, a));
+    if (a->crop > 0) a->resize = dfqi_resize_of(a->image, a->crop);
+    a->crop = 0;
+    if (a->source[DFQI_PROP_RESIZE] == DFQ_SOURCE_OPTION && a->resize > 0 && a->resize < a->image)
+        return dfqi_fail(st->ctx, DFQ_E_INVALID,
+                         "%s: resize is %d, must be at least the input of %lld; give --resize %lld "
+                         "or more, or --resize 0 for none",
+                         path, (int)a->resize, (long long)a->image, (long long)a->image);
+    a->source[DFQI_PROP_CROP] = a->source[DFQI_PROP_IMAGE];
+    if (dfqi_prop_applies(a, DFQI_PROP_GRID))
+        a->source[DFQI_PROP_GRID] = a->source[DFQI_PROP_IMAGE];
+    /* logged after all steps that may fail, so that an error stands alone */
+    if (unfit) DFQI_TRY(drop_name(st, path, name, o && o->arch, a));
+    dfqi_prop_warn_unheard(st, path, a);
+    log_assumed(st->ctx, path, a);
+    return DFQ_OK;
+}
+
 dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path, const dfqi_naming *naming,
                           const dfq_load_options *o, dfqi_arch *out)
 {
     dfqi_arch a = {.channels = 3};
-    const char *name = o && o->arch ? o->arch : dfqi_st_meta_find(st, "architecture");
-    DFQI_TRY(find_family(st, path, name, &a.family));
-    const dfqi_family_row *row = dfqi_family_get(a.family);
-    if (name) snprintf(a.name, sizeof a.name, "%s", name);
-    dfqi_printable(a.name);
-    DFQI_TRY(row->find(st, path, &a));
-    dfqi_naming_assume(naming, &a);
-    if (row->name && !name) take_file_name(path, &a);
-    bool unfit = row->name && name && !row->name(&a, name, DFQ_SOURCE_NAME);
-    DFQI_TRY(dfqi_prop_read_meta(st, path, &a));
-    if (o) DFQI_TRY(dfqi_prop_read_options(st->ctx, path, o, &a));
-    if (row->check) DFQI_TRY(row->check(st->ctx, path, &a));
-    if (a.crop > 0) a.resize = dfqi_resize_of(a.image, a.crop);
-    a.crop = 0;
-    if (a.source[DFQI_PROP_RESIZE] == DFQ_SOURCE_OPTION && a.resize > 0 && a.resize < a.image)
-        return dfqi_fail(st->ctx, DFQ_E_INVALID,
-                         "%s: resize is %d, must be at least the input of %lld; give --resize %lld "
-                         "or more, or --resize 0 for none",
-                         path, (int)a.resize, (long long)a.image, (long long)a.image);
-    a.source[DFQI_PROP_CROP] = a.source[DFQI_PROP_IMAGE];
-    if (dfqi_prop_applies(&a, DFQI_PROP_GRID)) a.source[DFQI_PROP_GRID] = a.source[DFQI_PROP_IMAGE];
-    /* logged after all steps that may fail, so that an error stands alone */
-    if (unfit) DFQI_TRY(drop_name(st, path, name, o && o->arch, &a));
-    dfqi_prop_warn_unheard(st, path, &a);
-    log_assumed(st->ctx, path, &a);
-    *out = a;
-    return DFQ_OK;
+    dfq_status status = find_arch(st, path, naming, o, &a);
+    if (status == DFQ_OK)
+        *out = a;
+    else
+        dfqi_arch_fini(&a);
+    return status;
 }
 
 /* -- parameters -------------------------------------------------------------------------------- */

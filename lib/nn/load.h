@@ -10,7 +10,7 @@
  * from `o` (of full size; NULL: nothing), from the metadata (keys: the names of properties,
  * "architecture" and "crop_pct"), or from the architecture's name or else the file's (names.c), in
  * this order. Otherwise they are assumed, by `naming` (NULL: nothing) too, or the file is refused.
- * out->source tells which. */
+ * out->source tells which. The caller calls dfqi_arch_fini(). */
 DFQI_CHECKED dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *path,
                                        const dfqi_naming *naming, const dfq_load_options *o,
                                        dfqi_arch *out);

@@ -102,6 +102,8 @@ enum {
 static bool hears(const dfqi_arch *a, dfqi_prop p)
 {
     if (!dfqi_prop_applies(a, p) || !dfqi_prop_decides(p)) return false;
+    if (a->family == DFQI_FAMILY_IMPORTED)
+        return p >= DFQI_PROP_MEAN; /* the structure has the rest */
     return !dfqi_arch_is_derived(a) || p == DFQI_PROP_EPS || p >= DFQI_PROP_MEAN;
 }
 
@@ -123,6 +125,11 @@ static dfq_status take_image(dfq_context *ctx, const char *path, int64_t image, 
 static dfq_status take_image_size(dfq_context *ctx, const char *path, int64_t size, dfqi_arch *a)
 {
     if (size == 0) return DFQ_OK;
+    if (a->family == DFQI_FAMILY_IMPORTED)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "%s: image_size is %lld, but an imported network has the size of its ONNX "
+                         "file, %lld; export it at another size",
+                         path, (long long)size, (long long)a->image);
     if (a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_SWIN)
         return dfqi_fail(
             ctx, DFQ_E_INVALID,
@@ -349,6 +356,7 @@ dfq_status dfqi_arch_meta(const dfqi_arch *a, dfqi_arena *arena, dfqi_st_meta ou
         if (hears(a, p))
             DFQI_TRY(put(arena, dfqi_prop_name(p), dfqi_prop_text(a, p, text), &out[n++]));
     }
+    if (a->family == DFQI_FAMILY_IMPORTED) DFQI_TRY(dfqi_imported_meta(a, arena, &out[n++]));
     if (dfqi_arch_is_derived(a)) {
         DFQI_TRY(dfqi_derived_meta(a, arena, out + n));
         n += DFQI_DERIVED_META;

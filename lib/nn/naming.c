@@ -297,6 +297,7 @@ static dfq_status fill_view(const dfqi_safetensors *st, const char *path, const 
     char show[DFQI_SHOW_MAX];
     const char *unneeded = NULL;
     int left_out = 0;
+    const bool imported = dfqi_imported_fits(st); /* the structure names its tensors as they are */
     for (int64_t i = 0; i < st->n_entries; i++) {
         const dfqi_st_entry *e = &st->entries[i];
         char name[NAME_MAX_BYTES];
@@ -307,7 +308,8 @@ static dfq_status fill_view(const dfqi_safetensors *st, const char *path, const 
             left_out++;
             continue;
         }
-        DFQI_TRY(add(view, names, path, p ? name : behind_prefixes(e->name), e->name, e->tensor));
+        const char *own = imported ? e->name : behind_prefixes(e->name);
+        DFQI_TRY(add(view, names, path, p ? name : own, e->name, e->tensor));
     }
     for (int64_t i = view->n_entries - 1; i >= 0; i--) {
         size_t n = i < view->n_entries ? strlen(view->entries[i].name) : 0;
@@ -325,9 +327,10 @@ dfq_status dfqi_naming_apply(const dfqi_safetensors *st, const char *path, dfqi_
 {
     dfqi_safetensors view = {.ctx = st->ctx, .n_meta = st->n_meta, .meta = st->meta};
     const dfqi_naming *naming = NULL;
-    for (int k = 0; k < DFQI_NAMINGS_SWIN && !naming; k++)
+    const bool imported = dfqi_imported_fits(st);
+    for (int k = 0; k < DFQI_NAMINGS_SWIN && !naming && !imported; k++)
         if (has_mark(st, &dfqi_namings_swin[k])) naming = &dfqi_namings_swin[k];
-    for (int k = 0; k < NAMINGS && !naming; k++)
+    for (int k = 0; k < NAMINGS && !naming && !imported; k++)
         if (has_mark(st, &namings[k])) naming = &namings[k];
     view.entries = dfqi_calloc(st->ctx, (size_t)st->n_entries, sizeof *view.entries);
     if (!view.entries) return DFQ_E_NOMEM;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "nn/family.h"
+#include "nn/structure.h"
 
 const dfqi_family_row *dfqi_family_get(dfqi_family family)
 {
@@ -16,17 +16,21 @@ const dfqi_family_row *dfqi_family_get(dfqi_family family)
         [DFQI_FAMILY_STAGES] = &dfqi_family_derived,
         [DFQI_FAMILY_SWIN] = &dfqi_family_swin,
         [DFQI_FAMILY_EFFICIENTNET] = &dfqi_family_efficientnet,
+        [DFQI_FAMILY_IMPORTED] = &dfqi_family_imported,
     };
     return rows[family];
 }
 
 dfq_status dfqi_arch_need_attention(dfq_context *ctx, const dfqi_arch *a, const char *what)
 {
-    if (dfqi_family_get(a->family)->attention) return DFQ_OK;
-    return dfqi_fail(
-        ctx, DFQ_E_UNSUPPORTED, "%s is a %s, must be a ViT, DeiT or Swin for %s", a->name,
-        dfqi_arch_is_cnn(a) ? "convolutional network" : "vision transformer of a search space",
-        what);
+    if (dfqi_arch_blocks(a) > 0) return DFQ_OK;
+    return dfqi_fail(ctx, DFQ_E_UNSUPPORTED, "%s is a %s, must be a ViT, DeiT or Swin for %s",
+                     a->name,
+                     dfqi_arch_is_cnn(a) ? "convolutional network"
+                     : a->family == DFQI_FAMILY_IMPORTED
+                         ? "network with attention that is laid out in another way"
+                         : "vision transformer of a search space",
+                     what);
 }
 
 int64_t dfqi_arch_blocks(const dfqi_arch *a)
@@ -62,12 +66,20 @@ dfq_status dfqi_arch_need_classes(dfq_context *ctx, const dfqi_arch *a, const ch
 
 int dfqi_arch_is_cnn(const dfqi_arch *a)
 {
+    if (a->family == DFQI_FAMILY_IMPORTED) return a->of.imported.structure->facts.products == 0;
     return a->family != DFQI_FAMILY_VIT && a->family != DFQI_FAMILY_STAGES &&
            a->family != DFQI_FAMILY_SWIN;
 }
 
+void dfqi_arch_fini(dfqi_arch *a)
+{
+    dfqi_structure_release(a->of.imported.structure);
+    a->of.imported.structure = NULL;
+}
+
 void dfqi_network_fini(dfqi_network *net)
 {
+    dfqi_arch_fini(&net->arch);
     for (int32_t i = 0; i < net->n_params; i++) {
         dfqi_free(net->ctx, net->params[i].name);
         dfqi_tensor_release(net->params[i].tensor);
@@ -154,6 +166,7 @@ dfq_status dfqi_network_begin(dfq_context *ctx, const dfqi_arch *arch, dfqi_netw
     const dfqi_family_row *row = dfqi_family_get(arch->family);
     int32_t n = row->count(arch);
     dfqi_expect *e = dfqi_calloc(ctx, (size_t)n, sizeof *e);
+    (void)dfqi_structure_retain(arch->of.imported.structure);
     net.params = dfqi_calloc(ctx, (size_t)n, sizeof *net.params);
     if (!e || !net.params) goto fail;
     row->expect(arch, e);

@@ -16,6 +16,7 @@ typedef enum dfqi_family {
     DFQI_FAMILY_STAGES, /* stages of transformer blocks */
     DFQI_FAMILY_SWIN,
     DFQI_FAMILY_EFFICIENTNET, /* and MobileNetV2, V3: inverted residuals found from tensors */
+    DFQI_FAMILY_IMPORTED,     /* of an ONNX file */
     DFQI_FAMILY_COUNT
 } dfqi_family;
 
@@ -48,6 +49,9 @@ typedef struct dfqi_network {
     dfqi_param *params; /* in the order of use */
 } dfqi_network;
 
+/* Drops what dfqi_arch_find() put into an architecture. Those of networks and copies of them borrow
+ * it. */
+void dfqi_arch_fini(dfqi_arch *a);
 void dfqi_network_fini(dfqi_network *net);
 dfq_tensor *dfqi_network_find(const dfqi_network *net, const char *name); /* NULL: none */
 /* Parameters counted in elements, without running statistics. */
@@ -97,6 +101,8 @@ typedef struct dfqi_taps {
 
 /* The architecture of a path through a space, except the normalisation of its input. */
 void dfqi_arch_derive(const dfqi_supernet_space *space, const int32_t *path, dfqi_arch *out);
+/* What was recognised in an imported network; "": it is none. */
+const char *dfqi_arch_structure(const dfqi_arch *a);
 /* Is it a derived network? */
 int dfqi_arch_is_derived(const dfqi_arch *a);
 /* Is it a network without a head, whose outputs are features? arch.classes is their number. */

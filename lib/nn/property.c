@@ -59,6 +59,8 @@ int32_t dfqi_prop_decides(dfqi_prop p)
 
 bool dfqi_prop_applies(const dfqi_arch *a, dfqi_prop p)
 {
+    if (a->family == DFQI_FAMILY_IMPORTED) /* the structure has the others */
+        return p == DFQI_PROP_IMAGE || p >= DFQI_PROP_MEAN;
     switch (p) {
     case DFQI_PROP_HEADS:
         return a->family == DFQI_FAMILY_VIT;

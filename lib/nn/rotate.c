@@ -218,12 +218,16 @@ static dfq_status rotate(job *j, const dfqi_stream_part *parts, int32_t n, int64
 
 const char *dfqi_arch_unrotatable(const dfqi_arch *a)
 {
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    int64_t channels;
     if (a->family == DFQI_FAMILY_VIT && (a->of.vit.parts & DFQI_VIT_NORM_PRE))
         return "its first norm has a factor for each channel of the stream";
     if (dfqi_arch_is_backbone(a)) return "its outputs are features of the stream";
-    if (dfqi_family_get(a->family)->stream) return NULL;
+    if (row->stream && row->stream(a, NULL, &channels) > 0) return NULL;
     return dfqi_arch_is_cnn(a) ? "it is a convolutional network"
-                               : "its stages project into streams of their own";
+           : a->family == DFQI_FAMILY_IMPORTED
+               ? "no residual stream of LayerNorms and linear layers was recognised in it"
+               : "its stages project into streams of their own";
 }
 
 dfq_status dfqi_network_rotate(dfqi_network *net, uint64_t seed)

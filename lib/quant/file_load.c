@@ -280,7 +280,7 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
     const dfqi_naming *naming = NULL;
     dfqi_network net = {0};
     dfqi_scheme scheme = {0};
-    dfqi_arch arch;
+    dfqi_arch arch = {.channels = 0};
     dfqi_arena names;
     dfq_status status;
     dfqi_arena_init(&names, ctx);
@@ -318,6 +318,7 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
 out:
     dfqi_naming_view_fini(&view);
     dfqi_naming_view_fini(&plain);
+    dfqi_arch_fini(&arch);
     dfqi_network_fini(&net);
     dfqi_scheme_fini(&scheme);
     dfqi_arena_fini(&names);

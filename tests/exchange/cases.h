@@ -10,6 +10,7 @@
 TCase *dfqt_float_case(void);
 TCase *dfqt_quantized_case(void);
 TCase *dfqt_failure_case(void);
+TCase *dfqt_import_case(void);
 
 /* The file of a network, read back and checked: values have one name each and are there before they
  * are read, all are read, the output is "logits". Free it with onnx__model_proto__free_unpacked. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make_corpus.py [PROGRAM]: makes the hand-picked part of tests/fuzz/corpus/ (needs Pillow; networks are
+"""make_corpus.py [PROGRAM]: makes the hand-picked part of tests/fuzz/corpus/ (needs Pillow and onnx; networks are
 quantized by PROGRAM, dfq). Inputs that once failed are added to the same folders by hand, named after
 what they broke."""
 import io
@@ -77,7 +77,101 @@ def put_indices():
     put("index", "none", b"{}")
 
 
+def onnx_files():
+    """Small graphs: a network that is read, and each thing that is refused."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+    import numpy
+
+    def node(op, inputs, outputs, **attributes):
+        return helper.make_node(op, inputs, outputs, name='n', **attributes)
+
+    def info(name, shape):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    def constant(name, value):
+        return numpy_helper.from_array(numpy.asarray(value), name)
+
+    ones = numpy.ones((2, 3), numpy.float32)
+    head = [node('GlobalAveragePool', ['x'], ['p']), node('Flatten', ['p'], ['f']),
+            node('Gemm', ['f', 'w'], ['y'], transB=1)]
+
+    def graph(name, nodes=head, weights=(), image=(1, 3, 8, 8), outputs=('y',), opset=18, more=()):
+        g = helper.make_graph(list(nodes), 'g', [info('x', image), *more],
+                              [info(y, None) for y in outputs], [constant('w', ones), *weights])
+        model = helper.make_model(g, opset_imports=[helper.make_opsetid('', opset)])
+        put('onnx', name, model.SerializeToString())
+        return model
+
+    def int64(name, *values):
+        return constant(name, numpy.array(values, numpy.int64))
+
+    whole = graph('good').SerializeToString()
+    put('onnx', 'truncated', whole[:-9])
+    put('onnx', 'deep', deep(40))
+    graph('batch', image=('b', 3, 8, 8))
+    graph('batch_of_8', image=(8, 3, 8, 8))
+    graph('any_size', image=(1, 3, 'h', 'w'))
+    graph('not_square', image=(1, 3, 8, 16))
+    graph('grey', image=(1, 1, 8, 8))
+    graph('two_outputs', outputs=('y', 'f'))
+    graph('two_inputs', more=[info('z', (1, 3, 8, 8))])
+    graph('old_opset', opset=9)
+    graph('unknown', [node('Einsum', ['x'], ['f'], equation='abcd->ab'), head[2]])
+    graph('other_domain', [helper.make_node('Mine', ['x'], ['f'], name='n', domain='me'), head[2]])
+    graph('cycle', [node('Add', ['x', 'b'], ['a']), node('Relu', ['a'], ['b']),
+                    node('GlobalAveragePool', ['b'], ['p']), *head[1:]])
+    graph('twice', [*head, node('Relu', ['x'], ['p'])])
+    inner = helper.make_graph([node('Relu', ['x'], ['r'])], 'inner', [], [info('r', None)])
+    graph('if', [node('If', ['w'], ['p'], then_branch=inner, else_branch=inner), *head[1:]])
+    graph('shape_of_2_64', [*head[:2], node('Reshape', ['f', 's'], ['r']), node('Gemm', ['r', 'w'], ['y'])],
+          [int64('s', 2 ** 33, 2 ** 33)])
+    graph('fill_of_2_60', [node('ConstantOfShape', ['s'], ['c']), node('Add', ['x', 'c'], ['a']),
+                           node('GlobalAveragePool', ['a'], ['p']), *head[1:]], [int64('s', 2 ** 60)])
+    graph('divides_by_0', [node('Div', ['s', 'z'], ['d']), node('Reshape', ['f', 'd'], ['y'])],
+          [int64('s', 1), int64('z', 0)])
+    graph('index', [*head[:2], node('Gather', ['f', 's'], ['y'], axis=1)], [int64('s', 9)])
+    graph('axis', [node('Softmax', ['x'], ['y'], axis=7)])
+    graph('two_sizes', [head[0], head[1], node('MatMul', ['f', 'w'], ['y'])])
+    graph('no_image', [node('Relu', ['w'], ['y'])])
+    graph('image_alone', [node('Relu', ['x'], ['y'])])
+    for name, place in (('outside', '../w'), ('absolute', '/etc/passwd'), ('missing', 'none.bin')):
+        model = graph('external_' + name)
+        w = model.graph.initializer[0]
+        w.ClearField('raw_data')
+        w.data_location = TensorProto.EXTERNAL
+        w.external_data.add(key='location', value=place)
+        put('onnx', 'external_' + name, model.SerializeToString())
+    model = graph('bytes')
+    model.graph.initializer[0].raw_data = b'1234'
+    put('onnx', 'bytes', model.SerializeToString())
+    model = graph('text')
+    model.graph.initializer[0].data_type = TensorProto.STRING
+    put('onnx', 'text', model.SerializeToString())
+    for name in ('cnn_norms', 'vit_pieces'):
+        path = CORPUS.parents[1] / 'golden' / f'import_{name}.onnx'
+        put('onnx', name, path.read_bytes())
+
+
+def deep(n):
+    """Graphs in attributes of nodes of graphs: field 7 of the model, 1, 5 and 6 of what is inside."""
+    data = b''
+    for i in range(n):
+        for field in (6, 5, 1):
+            data = bytes([field << 3 | 2]) + varint(len(data)) + data
+    return b'\x08\x08' + bytes([7 << 3 | 2]) + varint(len(data)) + data
+
+
+def varint(n):
+    out = b''
+    while n > 127:
+        out += bytes([n & 127 | 128])
+        n >>= 7
+    return out + bytes([n])
+
+
 def main():
+    onnx_files()
     put_indices()
     two = {"__metadata__": {"format": "pt"}, "a": tensor("F32", [2, 1], 0, 8),
            "b": tensor("I64", [], 8, 16)}

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Fuzzes each target for SECONDS with clang's libFuzzer, AddressSanitizer and UBSan.
 # Usage: tests/fuzz/run.sh [SECONDS=30] [TARGET...]    CC=clang-14 picks the compiler.
-# Inputs that failed are left in $FUZZ_OUT (default: fuzz-out in the current folder). The target
-# `network` wants the whole library, which takes minutes to build.
+# Inputs that failed are left in $FUZZ_OUT (default: fuzz-out in the current folder). The targets
+# `network` and `onnx` want the whole library, which takes minutes to build.
 set -u
 seconds=${1:-30}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- safetensors index image labels network
+[ $# -gt 0 ] || set -- safetensors index image labels network onnx
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 root=$(cd "$here/../.." && pwd) || exit 2
 out=${FUZZ_OUT:-fuzz-out}
@@ -38,7 +38,7 @@ build_library() {
 }
 
 build_target() {
-    if [ "$1" = network ]; then
+    if [ "$1" = network ] || [ "$1" = onnx ]; then
         # shellcheck disable=SC2046 # pkg-config prints words
         build_library && build "$1" "$out/library/lib/libdfq.a" -lxsmm -lxsmmnoblas -lblis \
             -ldl $(pkg-config --libs libprotobuf-c)

@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "exchange/import.h"
 #include "quant/cases.h"
 #include "quant/evaluate.h"
+#include "support/path.h"
 #include "support/small_vit.h"
 
 dfq_context *dfqt_context(int32_t threads)
@@ -196,10 +198,20 @@ static dfqi_arch arch_of(int number)
     return a;
 }
 
+/* A transformer that PyTorch exported. */
+static dfq_status import_vit(dfq_context *ctx, dfq_graph **out)
+{
+    char path[512];
+    ck_assert_ptr_nonnull(
+        dfqt_path("DFQ_TEST_GOLDEN", "import_vit_pieces.onnx", path, sizeof path));
+    return dfqi_import_load(ctx, path, NULL, out);
+}
+
 dfq_status dfqt_family_new(dfq_context *ctx, int family, dfq_graph **out)
 {
     dfqi_arch a = arch_of(family);
     dfqi_network net;
+    if (family == DFQI_FAMILY_IMPORTED) return import_vit(ctx, out);
     DFQI_TRY(dfqi_network_new(ctx, &a, &net));
     dfqi_network_init(&net, 5);
     dfq_status status = dfqi_model_new(&net, NULL, out);

@@ -70,7 +70,7 @@ static dfq_status draw(const struct quantize *q, struct page *p)
     char *folder = text_format("%s/dfq-XXXXXX", temp && *temp ? temp : "/tmp");
     if (!folder) return DFQ_E_NOMEM;
     dfq_status status = DFQ_OK;
-    int shown = q->images && !q->s->o->real, vit = q->info.family == DFQ_FAMILY_VIT;
+    int shown = q->images && !q->s->o->real, vit = q->info.heads > 0;
     if (mkdtemp(folder)) {
         /* the page says of these images that they come from the network alone */
         if (shown) status = draw_contact(q, folder, p);

@@ -1,0 +1,308 @@
+/* ONNX files read: those that PyTorch's exporters wrote (tests/golden/make_onnx.py), those that
+ * this library writes, and what is refused (tests/fuzz/make_corpus.py). */
+#include <dfq/graph.h>
+#include <dfq/runtime.h>
+#include <math.h>
+#include <string.h>
+
+#include "exchange/cases.h"
+#include "exchange/import.h"
+#include "io/safetensors.h"
+#include "nn/rotate.h"
+#include "nn/structure.h"
+#include "quant/cases.h"
+#include "quant/evaluate.h"
+#include "support/fail_alloc.h"
+#include "support/path.h"
+
+enum { IMAGES = 3, SIDE = 32, PIXELS = 3 * SIDE * SIDE, CLASSES = 10 };
+
+static const struct golden {
+    const char *name;
+    int32_t convs, norms, attentions, depth;
+} files[] = {{"vit_pieces", 0, 0, 2, 2},
+             {"vit_apart", 0, 0, 2, 2},
+             {"cnn_norms", 6, 3, 0, 0},
+             {"cnn_folded", 6, 0, 0, 0}};
+
+enum { FILES = sizeof files / sizeof files[0] };
+
+static dfq_graph *load(dfq_context *ctx, const char *name)
+{
+    char path[512], file[64];
+    dfq_graph *g;
+    snprintf(file, sizeof file, "import_%s.onnx", name);
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", file, path, sizeof path));
+    ck_assert_msg(dfq_graph_load(ctx, path, NULL, &g) == DFQ_OK, "%s", ctx->error);
+    return g;
+}
+
+/* Tensor `name` of the golden file. */
+static void golden(dfq_context *ctx, const char *name, float *out)
+{
+    char path[512];
+    dfqi_safetensors st;
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", "import.safetensors", path, sizeof path));
+    ck_assert_int_eq(dfqi_st_read(ctx, path, &st), DFQ_OK);
+    const dfq_tensor *t = dfqi_st_find(&st, name);
+    ck_assert_ptr_nonnull(t);
+    memcpy(out, dfqi_tensor_f32(t), (size_t)dfqi_tensor_count(t) * sizeof *out);
+    dfqi_st_fini(&st);
+}
+
+static void near(const float *have, const float *want, int n, double bar)
+{
+    double most = 0, far = 0;
+    for (int i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)want[i]));
+        far = fmax(far, fabs((double)have[i] - (double)want[i]));
+        ck_assert(isfinite(have[i]));
+    }
+    ck_assert_msg(far <= bar * most, "off by %g of %g", far, most);
+}
+
+START_TEST(test_golden)
+{
+    const struct golden *f = &files[_i];
+    static float x[IMAGES * PIXELS], want[IMAGES * CLASSES], have[IMAGES * CLASSES];
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = load(ctx, f->name);
+    golden(ctx, "x", x);
+    golden(ctx, f->name, want);
+    ck_assert_int_eq(dfqi_model_logits(g, x, IMAGES, have), DFQ_OK);
+    near(have, want, IMAGES * CLASSES, 1e-5);
+    const dfqi_structure_facts *facts = &g->net.arch.of.imported.structure->facts;
+    ck_assert_int_eq(facts->convs, f->convs);
+    ck_assert_int_eq(facts->norms, f->norms);
+    ck_assert_int_eq(facts->attentions, f->attentions);
+    ck_assert_int_eq(dfqi_arch_blocks(&g->net.arch), f->depth);
+    ck_assert_int_eq(dfqi_arch_norms(&g->net.arch), f->norms);
+    ck_assert_int_eq(dfqi_arch_is_cnn(&g->net.arch), f->attentions == 0);
+    ck_assert_ptr_nonnull(
+        strstr(dfq_graph_get_structure(g), f->norms   ? "6 convolutions (3 with BatchNorm"
+                                           : f->convs ? "folded away"
+                                                      : "2 attention layers of 2 heads"));
+    ck_assert_str_eq(dfq_graph_get_structure(NULL), "");
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Layers are named by the modules that they come from. */
+START_TEST(test_names)
+{
+    static const char *const names[FILES][3] = {
+        {"blocks.1.attn.qkv.weight", "blocks.0.norm1.bias", "cls_token"},
+        {"blocks.1.attn.qkv.weight", "blocks.0.norm1.bias", "pos_embed"},
+        {"conv1.weight", "bn2.running_var", "fc.bias"},
+        {"conv1.weight", "conv4.bias", "fc.bias"}};
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = load(ctx, files[_i].name);
+    for (int k = 0; k < 3; k++)
+        ck_assert_msg(dfqi_network_find(&g->net, names[_i][k]) != NULL, "%s", names[_i][k]);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* Saved, float or low-bit, a file gives the same bits again, and needs no ONNX file any more. */
+START_TEST(test_reload)
+{
+    static float x[IMAGES * PIXELS], one[IMAGES * CLASSES], two[IMAGES * CLASSES];
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = load(ctx, files[_i / 2].name), *again;
+    dfq_tensor *bytes;
+    golden(ctx, "x", x);
+    if (_i % 2) {
+        dfq_graph *low = dfqt_family_low(g);
+        dfq_graph_release(g);
+        g = low;
+    }
+    ck_assert_int_eq(dfq_graph_save_to_memory(g, 0, &bytes), DFQ_OK);
+    ck_assert_msg(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
+                                             dfq_tensor_get_bytes(bytes), NULL, &again) == DFQ_OK,
+                  "%s", ctx->error);
+    ck_assert_int_eq(dfqi_model_logits(g, x, IMAGES, one), DFQ_OK);
+    ck_assert_int_eq(dfqi_model_logits(again, x, IMAGES, two), DFQ_OK);
+    ck_assert_mem_eq(one, two, sizeof one);
+    dfq_graph_release(again);
+    dfq_tensor_release(bytes);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* The stream of a vision transformer is rotated without a change of what it computes. */
+START_TEST(test_rotation)
+{
+    static float x[IMAGES * PIXELS], want[IMAGES * CLASSES], have[IMAGES * CLASSES];
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = load(ctx, files[_i].name);
+    golden(ctx, "x", x);
+    golden(ctx, files[_i].name, want);
+    if (files[_i].depth == 0) {
+        ck_assert_ptr_nonnull(dfqi_arch_unrotatable(&g->net.arch));
+    } else {
+        ck_assert_msg(dfqi_network_rotate(&g->net, 3) == DFQ_OK, "%s", ctx->error);
+        ck_assert_float_ne(dfqi_tensor_f32(dfqi_network_find(&g->net, "blocks.0.norm1.bias"))[0],
+                           1.0f);
+        ck_assert_int_eq(dfqi_model_logits(g, x, IMAGES, have), DFQ_OK);
+        near(have, want, IMAGES * CLASSES, 1e-4);
+    }
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* What this library writes it reads. */
+START_TEST(test_round_trip)
+{
+    static const int families[] = {DFQI_FAMILY_VIT, DFQI_FAMILY_MOBILENET, DFQI_FAMILY_MBCONV};
+    dfq_context *ctx = dfqt_context(2);
+    dfq_graph *g = dfqt_family(ctx, families[_i]), *again;
+    dfq_tensor *bytes, *x = dfqt_family_images(g, 2), *one, *two;
+    dfqi_onnx_info info;
+    const dfqi_st_target to = {.bytes = &bytes};
+    ck_assert_int_eq(dfqi_onnx_write(g, &(dfqi_onnx_options){0}, &to, &info), DFQ_OK);
+    ck_assert_msg(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
+                                             dfq_tensor_get_bytes(bytes), NULL, &again) == DFQ_OK,
+                  "%s", ctx->error);
+    ck_assert_int_eq(again->net.arch.family, DFQI_FAMILY_IMPORTED);
+    ck_assert_int_eq(dfq_graph_forward(g, x, &one), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_forward(again, x, &two), DFQ_OK);
+    near(dfqi_tensor_f32(two), dfqi_tensor_f32(one), (int)dfqi_tensor_count(one), 1e-5);
+    dfq_tensor_release(one);
+    dfq_tensor_release(two);
+    dfq_tensor_release(x);
+    dfq_tensor_release(bytes);
+    dfq_graph_release(again);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* -- refusals ---------------------------------------------------------------------------------- */
+
+static const struct refusal {
+    const char *name;
+    dfq_status status;
+    const char *text;
+} refusals[] = {
+    {"truncated", DFQ_E_CORRUPT, "is truncated"},
+    {"deep", DFQ_E_UNSUPPORTED, "nested more than 16 deep"},
+    {"batch_of_8", DFQ_E_UNSUPPORTED, "has a batch of 8"},
+    {"any_size", DFQ_E_UNSUPPORTED, "[1,3,0,0]"},
+    {"not_square", DFQ_E_UNSUPPORTED, "[1,3,8,16]"},
+    {"grey", DFQ_E_UNSUPPORTED, "[1,1,8,8]"},
+    {"two_outputs", DFQ_E_UNSUPPORTED, "2 outputs"},
+    {"two_inputs", DFQ_E_UNSUPPORTED, "2 inputs"},
+    {"old_opset", DFQ_E_UNSUPPORTED, "the opset is 9, must be 13 to"},
+    {"unknown", DFQ_E_UNSUPPORTED, "node \"n\" (Einsum) is an op that is not known"},
+    {"other_domain", DFQ_E_UNSUPPORTED, "of a domain other than ONNX's own"},
+    {"cycle", DFQ_E_CORRUPT, "reads \"b\", which no node before it computes"},
+    {"twice", DFQ_E_CORRUPT, "computes \"p\", which is there already"},
+    {"if", DFQ_E_UNSUPPORTED, "(If) has a graph of its own"},
+    {"shape_of_2_64", DFQ_E_SHAPE, "shape that does not fit"},
+    {"fill_of_2_60", DFQ_E_UNSUPPORTED, "more elements than 2^30"},
+    {"divides_by_0", DFQ_E_CORRUPT, "divides by 0"},
+    {"index", DFQ_E_CORRUPT, "index out of range, 0 to 2"},
+    {"axis", DFQ_E_CORRUPT, "axis 7, must have one from -4 to 3"},
+    {"two_sizes", DFQ_E_UNSUPPORTED, "a weight of two axes that fits"},
+    {"no_image", DFQ_E_UNSUPPORTED, "(Relu)"},
+    {"image_alone", DFQ_E_UNSUPPORTED, "must be the logits of a classifier"},
+    {"external_outside", DFQ_E_UNSUPPORTED, "\"../w\", must be in a file inside"},
+    {"external_absolute", DFQ_E_UNSUPPORTED, "\"/etc/passwd\", must be in a file inside"},
+    {"external_missing", DFQ_E_IO, "none.bin"},
+    {"bytes", DFQ_E_CORRUPT, "another number of bytes than its shape says"},
+    {"text", DFQ_E_UNSUPPORTED, "an element type other than"}};
+
+static dfq_status read_corpus(dfq_context *ctx, const char *name, dfq_graph **out)
+{
+    char path[512], file[96];
+    snprintf(file, sizeof file, "../fuzz/corpus/onnx/%s", name);
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", file, path, sizeof path));
+    return dfqi_import_load(ctx, path, NULL, out);
+}
+
+START_TEST(test_refused)
+{
+    const struct refusal *r = &refusals[_i];
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = NULL;
+    dfq_status status = read_corpus(ctx, r->name, &g);
+    ck_assert_msg(status == r->status && strstr(ctx->error, r->text), "%s: %d, %s", r->name,
+                  (int)status, ctx->error);
+    ck_assert_ptr_null(strchr(ctx->error, '\n'));
+    ck_assert_ptr_null(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+START_TEST(test_accepted)
+{
+    static const char *const names[] = {"good", "batch"};
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g;
+    ck_assert_msg(read_corpus(ctx, names[_i], &g) == DFQ_OK, "%s", ctx->error);
+    ck_assert_int_eq(g->net.arch.classes, 2);
+    dfq_graph_release(g);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+/* A file with 100,001 nodes is refused before they are unpacked. */
+START_TEST(test_many_nodes)
+{
+    enum { NODES = 100001, SIZE = 2 + 4 + 2 * NODES };
+    dfq_context *ctx = dfqt_context(1);
+    dfq_graph *g = NULL;
+    uint8_t *bytes = calloc(1, SIZE);
+    const uint32_t inside = 2 * NODES; /* as three groups of seven bits */
+    const uint8_t begin[6] = {0x08,
+                              0x08,
+                              7 << 3 | 2,
+                              (uint8_t)(inside & 127) | 128,
+                              (uint8_t)(inside >> 7 & 127) | 128,
+                              (uint8_t)(inside >> 14)};
+    ck_assert_ptr_nonnull(bytes);
+    memcpy(bytes, begin, sizeof begin);
+    for (int i = 0; i < NODES; i++) bytes[6 + 2 * i] = 1 << 3 | 2;
+    dfqi_source s = dfqi_source_memory(ctx, "many", bytes, SIZE);
+    ck_assert_int_eq(dfqi_import_from(&s, NULL, NULL, &g), DFQ_E_UNSUPPORTED);
+    ck_assert_ptr_nonnull(strstr(ctx->error, "more than 100000 nodes"));
+    free(bytes);
+    dfq_context_release(ctx);
+}
+END_TEST
+
+static dfq_status scenario(dfq_context *ctx, void *name)
+{
+    dfq_graph *g = NULL;
+    char path[512];
+    ck_assert_ptr_nonnull(dfqt_path("DFQ_TEST_GOLDEN", name, path, sizeof path));
+    dfq_status status = dfqi_import_load(ctx, path, NULL, &g);
+    dfq_graph_release(g);
+    return status;
+}
+
+START_TEST(test_out_of_memory)
+{
+    static char names[2][32] = {"import_cnn_norms.onnx", "import_vit_apart.onnx"};
+    fail_alloc_sweep(scenario, names[_i], 1);
+}
+END_TEST
+
+TCase *dfqt_import_case(void)
+{
+    TCase *c = tcase_create("import");
+    tcase_add_loop_test(c, test_golden, 0, FILES);
+    tcase_add_loop_test(c, test_names, 0, FILES);
+    tcase_add_loop_test(c, test_reload, 0, 2 * FILES);
+    tcase_add_loop_test(c, test_rotation, 0, FILES);
+    tcase_add_loop_test(c, test_round_trip, 0, 3);
+    tcase_add_loop_test(c, test_refused, 0, sizeof refusals / sizeof refusals[0]);
+    tcase_add_loop_test(c, test_accepted, 0, 2);
+    tcase_add_test(c, test_many_nodes);
+    tcase_add_loop_test(c, test_out_of_memory, 0, 2);
+    return c;
+}

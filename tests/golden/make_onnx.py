@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""make_onnx.py: small networks as both exporters of PyTorch write them, with inputs and logits. The older
+exporter writes LayerNorm, GELU and attention in pieces; the newer one has queries, keys and values apart
+here. Needs torch, onnx, onnxscript and safetensors."""
+import pathlib
+import warnings
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
+
+HERE = pathlib.Path(__file__).resolve().parent
+SIDE, PATCH, WIDTH, HEADS, CLASSES = 32, 8, 16, 2, 10
+
+
+class Attention(nn.Module):
+    def __init__(self, apart):
+        super().__init__()
+        self.apart = apart
+        if apart:
+            self.query, self.key, self.value = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
+        else:
+            self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
+        self.proj = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x):
+        b, n, d = x.shape
+        if self.apart:
+            q, k, v = (layer(x).view(b, n, HEADS, d // HEADS).transpose(1, 2)
+                       for layer in (self.query, self.key, self.value))
+            x = F.scaled_dot_product_attention(q, k, v)
+        else:
+            q, k, v = self.qkv(x).reshape(b, n, 3, HEADS, d // HEADS).permute(2, 0, 3, 1, 4)
+            x = (q @ k.transpose(-2, -1) * (d // HEADS) ** -0.5).softmax(-1) @ v
+        return self.proj(x.transpose(1, 2).reshape(b, n, d))
+
+
+class Block(nn.Module):
+    def __init__(self, apart):
+        super().__init__()
+        self.norm1, self.attn = nn.LayerNorm(WIDTH), Attention(apart)
+        self.norm2, self.fc1 = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 2 * WIDTH)
+        self.fc2 = nn.Linear(2 * WIDTH, WIDTH)
+
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+
+
+class ViT(nn.Module):
+    def __init__(self, apart):
+        super().__init__()
+        tokens = (SIDE // PATCH) ** 2 + 1
+        self.patch_embed = nn.Conv2d(3, WIDTH, PATCH, PATCH)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
+        self.pos_embed = nn.Parameter(torch.zeros(1, tokens, WIDTH))
+        self.blocks = nn.ModuleList(Block(apart) for _ in range(2))
+        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x):
+        x = self.patch_embed(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], 1) + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x)[:, 0])
+
+
+class CNN(nn.Module):
+    """A residual block, squeeze-and-excite, groups, padding of one side, joined channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8)
+        self.conv2, self.bn2 = nn.Conv2d(8, 8, 3, 1, 1, groups=8), nn.BatchNorm2d(8, eps=1e-3)
+        self.reduce, self.expand = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+        self.conv3, self.bn3 = nn.Conv2d(8, 8, 3, 2, bias=False), nn.BatchNorm2d(8)
+        self.conv4 = nn.Conv2d(16, 16, 3, 1, 1, groups=2)
+        self.fc = nn.Linear(16, CLASSES)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        y = F.hardswish(self.bn2(self.conv2(x)))
+        x = x + y * torch.sigmoid(self.expand(F.silu(self.reduce(y.mean((2, 3), keepdim=True)))))
+        x = F.relu6(self.bn3(self.conv3(F.pad(x, (0, 1, 0, 1)))))
+        x = torch.cat([x, F.avg_pool2d(x, 3, 1, 1)], 1)
+        x = F.max_pool2d(F.relu(self.conv4(x)), 2, 2)
+        return self.fc(x.mean((2, 3)))
+
+
+def randomise(network):
+    draw = torch.Generator().manual_seed(5)
+    for key, t in network.state_dict().items():
+        if t.is_floating_point():
+            noise = torch.randn(t.shape, generator=draw)
+            scale = (t.shape[0] / t.numel()) ** 0.5 if t.dim() > 1 else 0.2
+            one = key.endswith('running_var') or (t.dim() == 1 and key.endswith('weight'))
+            t.copy_(one + scale * (noise.abs() if 'running_var' in key else noise))
+
+
+def export(network, name, dynamo, opset, **options):
+    path = str(HERE / f'import_{name}.onnx')
+    x = torch.zeros(1, 3, SIDE, SIDE)
+    if dynamo:
+        options.update(external_data=False, verbose=False)
+    else:
+        options.update(input_names=['x'], output_names=['y'])
+    torch.onnx.export(network, (x,), path, dynamo=dynamo, opset_version=opset, **options)
+
+
+def main():
+    warnings.filterwarnings('ignore')
+    torch.manual_seed(1)
+    any_batch = {'dynamic_axes': {'x': {0: 'batch'}, 'y': {0: 'batch'}}}
+    keep = {'training': torch.onnx.TrainingMode.PRESERVE, 'do_constant_folding': False}
+    with torch.no_grad():
+        x = torch.randn(3, 3, SIDE, SIDE)
+        out = {'x': x}
+        for name, network, dynamo, opset, options in (
+                ('vit_pieces', ViT(False), False, 14, any_batch), ('vit_apart', ViT(True), True, 18, {}),
+                ('cnn_norms', CNN(), False, 13, keep), ('cnn_folded', CNN(), True, 21, {})):
+            network.eval()
+            randomise(network)
+            export(network, name, dynamo, opset, **options)
+            out[name] = network(x)
+        save_file(out, HERE / 'import.safetensors')
+
+
+if __name__ == '__main__':
+    main()
