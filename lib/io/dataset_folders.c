@@ -57,9 +57,10 @@ dfq_status dfqi_dataset_labels_are_csv(dfq_context *ctx, const char *path, bool 
     size_t size;
     DFQI_TRY(dfqi_file_read(ctx, path, LABELS_MAX, &text, &size));
     dfq_status status = check_text(ctx, path, text, size);
-    *out = strstr((const char *)text, "file,label") == (const char *)text ||
-           strstr((const char *)text, "\xEF\xBB\xBF"
-                                      "file,label") == (const char *)text;
+    const char *line = (const char *)text;
+    dfqi_csv columns;
+    if (strncmp(line, "\xEF\xBB\xBF", 3) == 0) line += 3;
+    *out = dfqi_csv_columns(line, &columns);
     dfqi_free(ctx, text);
     return status;
 }

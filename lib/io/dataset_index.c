@@ -148,6 +148,7 @@ dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, 
                                   bool check_files)
 {
     csv_line l = {csv, 1, NULL, NULL};
+    dfqi_csv columns = {0};
     seen *names = NULL;
     char *line = text;
     dfq_status status = DFQ_OK;
@@ -157,8 +158,10 @@ dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, 
                          "with rows of \"file,label\"",
                          csv);
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) text += 3; /* some editors' mark */
-    if (!next_line(&text, &line) || strcmp(line, "file,label") != 0)
-        return bad_line(d, &l, "the line", line, "\"file,label\"");
+    if (!next_line(&text, &line) || !dfqi_csv_columns(line, &columns))
+        return bad_line(d, &l, "the line", line,
+                        "\"file,label\", or have one column filename, path or image and one column "
+                        "label, class or class_id");
     /* Line numbers of the rows, for doubles: rows are as many as lines, blank ones apart. */
     int64_t lines = 1;
     for (const char *p = text; (p = strchr(p, '\n')); p++) lines++;
@@ -167,13 +170,12 @@ dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text, 
     while (next_line(&text, &line)) {
         l.number++;
         if (*line == '\0') continue;
-        l.name = line;
-        l.label = strchr(line, ',');
-        if (!l.label || strchr(l.label + 1, ',') || strchr(line, '"')) {
-            status = bad_line(d, &l, "the line", line, "a file name, one comma, a label");
+        if (!dfqi_csv_cut(&columns, line, &l.name, &l.label)) {
+            status = bad_line(d, &l, "the line", line,
+                              "a file name, one comma, a label, or as many columns as the first "
+                              "line has, without quotes");
             goto out;
         }
-        *l.label++ = '\0';
         DFQI_GOTO(parse_line(d, &l, check_files), out);
         names[d->count - 1] = (seen){d->rows[d->count - 1].name, l.number};
     }

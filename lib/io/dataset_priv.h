@@ -51,6 +51,15 @@ DFQI_CHECKED dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const ch
 DFQI_CHECKED dfq_status dfqi_dataset_add(dfqi_dataset *d, const char *name, int32_t label);
 
 DFQI_CHECKED dfq_status dfqi_dataset_index_csv(dfqi_dataset *d, const char *csv);
+/* Columns of rows of labels. */
+typedef struct dfqi_csv {
+    int32_t n, file, label; /* columns, and which they are */
+} dfqi_csv;
+/* From the first line, which ends with a line end or a zero byte: one column of files and one of
+ * labels by the words for them; others are not read. False: there are not exactly these. */
+bool dfqi_csv_columns(const char *line, dfqi_csv *out);
+/* Cuts a row in place. False: it has quotes, or another number of columns, and stays as it is. */
+bool dfqi_csv_cut(const dfqi_csv *c, char *line, char **out_file, char **out_label);
 /* The same from memory, for tests; `check_files` false leaves the disk alone. */
 DFQI_CHECKED dfq_status dfqi_dataset_parse_csv(dfqi_dataset *d, const char *csv, char *text,
                                                size_t size, bool check_files);

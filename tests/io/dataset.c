@@ -57,6 +57,23 @@ START_TEST(test_csv)
 }
 END_TEST
 
+/* Columns as other lists call and order them; what they have besides is not read. */
+START_TEST(test_csv_columns)
+{
+    static const char *const lists[] = {"filename,class\na.png,1\n",
+                                        "class_id,split,image\r\n1,val,a.png\r\n",
+                                        "path,name,label,note\na.png,a cat,1,\n"};
+    put_picture("a.png", 4, 4, 10);
+    for (int i = 0; i < 3; i++) {
+        io_works(open_csv(lists[i], 3));
+        ck_assert_int_eq(dfqi_dataset_count(d), 1);
+        ck_assert_str_eq(dfqi_dataset_name(d, 0), "a.png");
+        ck_assert_int_eq(dfqi_dataset_label(d, 0), 1);
+        dfqi_dataset_release(d);
+    }
+}
+END_TEST
+
 static const struct csv_row {
     const char *text;
     dfq_status status;
@@ -65,6 +82,10 @@ static const struct csv_row {
     {"", DFQ_E_CORRUPT, "line 1: the line is \"\", must be \"file,label\""},
     {"\xEF\xBB\xBF", DFQ_E_CORRUPT, "line 1: the line is"},
     {"a.png,1\n", DFQ_E_CORRUPT, "line 1: the line is \"a.png,1\", must be \"file,label\""},
+    {"ImageId,PredictionString\n", DFQ_E_CORRUPT, "one column label, class or class_id"},
+    {"file,path,label\n", DFQ_E_CORRUPT, "line 1: the line is \"file,path,label\", must be"},
+    {"label,file,x\n1,a.png\n", DFQ_E_CORRUPT, "as many columns as the first line has"},
+    {"label,file,x\n1,a.png,,\n", DFQ_E_CORRUPT, "line 2: the line is"},
     {"file,label\n", DFQ_E_CORRUPT, "lists no pictures"},
     {"file,label\na.png\n", DFQ_E_CORRUPT, "must be a file name, one comma, a label"},
     {"file,label\na.png,1,2\n", DFQ_E_CORRUPT, "line 2: the line is \"a.png,1,2\""},
@@ -509,6 +530,7 @@ TCase *dfqt_dataset_case(void)
 {
     TCase *tc = io_case("dataset");
     tcase_add_test(tc, test_csv);
+    tcase_add_test(tc, test_csv_columns);
     tcase_add_loop_test(tc, test_csv_errors, 0, (int)(sizeof csv_rows / sizeof csv_rows[0]));
     tcase_add_test(tc, test_csv_zero_byte);
     tcase_add_test(tc, test_folders);
