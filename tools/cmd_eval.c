@@ -160,7 +160,7 @@ int cmd_eval(struct session *s)
     if (!code) code = model_open_data(s, info.classes, &d);
     if (!code) {
         code = judge(s, (struct evaluated){g, rt}, &info, d);
-        model_say_cropped(s, d);
+        model_say_pictures(s, d);
         dfq_dataset_release(d);
     }
     dfq_runtime_release(rt);

@@ -81,7 +81,7 @@ static int judge(struct quantize *q, int which)
         model_judge(q->s, net, q->data, dfq_dataset_get_count(q->data), labels[which],
                     plan_after(&q->plan, which ? PLAN_LOW : PLAN_FLOAT), &q->job.judged[which]);
     if (code == CODE_INTERRUPTED) (void)job_note(q->s, &q->job);
-    if (!code && which == 0) model_say_cropped(q->s, q->data);
+    if (!code && which == 0) model_say_pictures(q->s, q->data);
     return code;
 }
 

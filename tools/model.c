@@ -175,10 +175,16 @@ int model_open_data(struct session *s, int64_t classes, dfq_dataset **out)
     return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_READ);
 }
 
-void model_say_cropped(struct session *s, const dfq_dataset *d)
+void model_say_pictures(struct session *s, const dfq_dataset *d)
 {
     dfq_dataset_info info = {.struct_size = sizeof info};
-    if (dfq_dataset_get_info(d, &info) == DFQ_OK && info.cropped > 0)
+    if (dfq_dataset_get_info(d, &info) != DFQ_OK) return;
+    if (info.turned > 0)
+        session_say(s,
+                    "%lld of %lld pictures are turned or mirrored by their EXIF orientation, which "
+                    "is not followed, as PyTorch does not; turn their pixels where that is wrong",
+                    (long long)info.turned, (long long)info.count);
+    if (info.cropped > 0)
         session_say(s,
                     "%lld of %lld pictures are larger than the crop and are not resized, so that "
                     "only their middle counts; --resize or --crop scales them first",

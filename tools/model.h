@@ -17,8 +17,8 @@ int model_need_classes(struct session *s, int64_t classes);
 /* Opens s->o->data for a network of so many classes. Returns 0 or an exit code, after one error
  * line. */
 int model_open_data(struct session *s, int64_t classes, dfq_dataset **out);
-/* A line if the middle alone of pictures was judged. */
-void model_say_cropped(struct session *s, const dfq_dataset *d);
+/* Lines if the middle alone of pictures was judged, or pictures lie on their side. */
+void model_say_pictures(struct session *s, const dfq_dataset *d);
 
 /* Has the network attention heads for losses to look at? */
 int model_has_heads(const dfq_graph_info *info);

@@ -42,7 +42,7 @@ static dfq_status read_real(struct quantize *q)
         dfq_tensor_release(q->labels);
         q->labels = NULL;
     }
-    if (status == DFQ_OK) model_say_cropped(s, d);
+    if (status == DFQ_OK) model_say_pictures(s, d);
     dfq_dataset_release(d);
 out:
     free(folder);

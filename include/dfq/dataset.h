@@ -92,6 +92,8 @@ typedef struct dfq_dataset_info {
     int64_t left_out;     /**< pictures in class folders that are neither PNG nor JPEG */
     int64_t cropped;      /**< images so far that were cropped to their middle: they are larger
                                than the network's input, and its metadata forbids resizing */
+    int64_t turned;       /**< JPEG pictures so far whose EXIF data say that they are turned or
+                               mirrored; pixels are taken as they lie, as PyTorch takes them */
 } dfq_dataset_info;
 
 /** Fills `options` with the defaults. @param size sizeof *options */

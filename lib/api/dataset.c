@@ -78,7 +78,8 @@ dfq_status dfq_dataset_get_info(const dfq_dataset *dataset, dfq_dataset_info *ou
                                    .count = dfqi_dataset_count(dataset->d),
                                    .folders = c.folders,
                                    .left_out = c.left_out,
-                                   .cropped = c.cropped};
+                                   .cropped = c.cropped,
+                                   .turned = c.turned};
     return dfqi_info_write(dataset->ctx, "dfq_dataset_info", &info, sizeof info, out_info);
 }
 

@@ -76,7 +76,10 @@ dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes
 dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d)
 {
     dfqi_dataset_counts counts = d->counts;
-    for (int64_t i = 0; i < d->count; i++) counts.cropped += d->rows[i].cropped;
+    for (int64_t i = 0; i < d->count; i++) {
+        counts.cropped += d->rows[i].cropped;
+        counts.turned += d->rows[i].turned;
+    }
     return counts;
 }
 
@@ -219,6 +222,7 @@ static dfq_status load(const batch *b, dfq_context *ctx, int64_t i)
     /* each row is of one thread */
     if (p->resize == 0 && (im.width > p->size || im.height > p->size))
         b->d->rows[b->first + i].cropped = 1;
+    if (im.orientation > 1) b->d->rows[b->first + i].turned = 1;
     dfq_status status = dfqi_image_fit(&im, p->resize, p->size, p->filter, &fitted);
     dfqi_image_fini(&im);
     if (status != DFQ_OK) { /* fit does not know the file's name */

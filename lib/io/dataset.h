@@ -27,6 +27,7 @@ typedef struct dfqi_dataset_counts {
     int64_t folders;  /* of classes */
     int64_t left_out; /* pictures in them that are neither PNG, JPEG nor WebP */
     int64_t cropped;  /* larger images that were centre-cropped and not resized */
+    int64_t turned;   /* pictures whose EXIF orientation was not followed */
 } dfqi_dataset_counts;
 dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d);
 dfqi_dataset *dfqi_dataset_retain(dfqi_dataset *d);

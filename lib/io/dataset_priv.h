@@ -8,7 +8,8 @@
 typedef struct dfqi_row {
     const char *name; /* in the arena; relative to `path` for folders */
     int32_t label;
-    int32_t cropped; /* 1: a batch used its centre crop only */
+    uint8_t cropped; /* 1: a batch used its centre crop only */
+    uint8_t turned;  /* 1: its EXIF data say that it is turned or mirrored */
 } dfqi_row;
 
 struct dfqi_dataset {

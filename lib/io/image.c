@@ -33,7 +33,7 @@ dfq_status dfqi_image_new(dfq_context *ctx, int32_t width, int32_t height, dfqi_
     DFQI_TRY(dfqi_image_check(ctx, "new picture", width, height));
     uint8_t *rgb = dfqi_alloc(ctx, (size_t)width * (size_t)height * 3);
     if (!rgb) return DFQ_E_NOMEM;
-    *out = (dfqi_image){ctx, width, height, rgb};
+    *out = (dfqi_image){.ctx = ctx, .width = width, .height = height, .rgb = rgb};
     return DFQ_OK;
 }
 

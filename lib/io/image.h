@@ -8,7 +8,9 @@
 typedef struct dfqi_image {
     dfq_context *ctx;
     int32_t width, height;
-    uint8_t *rgb; /* [height,width,3] */
+    uint8_t *rgb;        /* [height,width,3] */
+    int32_t orientation; /* of a JPEG, by its EXIF data: 2 to 8 is turned or mirrored, which is left
+                            as it is, as PyTorch leaves it; else 0 or 1 */
 } dfqi_image;
 
 typedef enum dfqi_filter { DFQI_BILINEAR = 0, DFQI_BICUBIC = 1 } dfqi_filter;

@@ -2,6 +2,7 @@
  * accurate integer DCT and smooth upsampling, so that pixels equal Pillow's. Damage of which
  * libjpeg only warns is an error here. */
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,13 +92,59 @@ static void read_row(job *j)
     if (j->inks) from_inks(j->inks, jpeg->saw_Adobe_marker, jpeg->output_width, rgb);
 }
 
+/* -- EXIF -------------------------------------------------------------------------------------- */
+
+typedef struct exif {
+    const uint8_t *bytes; /* from the TIFF header on */
+    size_t size;
+    bool little;
+} exif;
+
+/* A number of n bytes; 0 behind the end. */
+static uint32_t number_at(const exif *e, size_t at, size_t n)
+{
+    uint32_t v = 0;
+    if (at > e->size || n > e->size - at) return 0;
+    for (size_t i = 0; i < n; i++) v = v << 8 | e->bytes[at + (e->little ? n - 1 - i : i)];
+    return v;
+}
+
+/* The orientation among the entries of the first directory; 0: it is not said. */
+static int32_t orientation_of(const jpeg_saved_marker_ptr marker)
+{
+    enum { HEAD = 6, ENTRY = 12, ORIENTATION = 0x0112 };
+    exif e = {.bytes = marker->data + HEAD, .size = marker->data_length};
+    if (e.size < HEAD + 8 || memcmp(marker->data, "Exif\0\0", HEAD) != 0) return 0;
+    e.size -= HEAD;
+    e.little = e.bytes[0] == 'I';
+    const size_t first = number_at(&e, 4, 4);
+    const uint32_t n = number_at(&e, first, 2);
+    for (uint32_t i = 0; i < n; i++) {
+        const size_t entry = first + 2 + (size_t)ENTRY * i;
+        if (number_at(&e, entry, 2) != ORIENTATION) continue;
+        const uint32_t v = number_at(&e, entry + 8, 2);
+        return v <= 8 ? (int32_t)v : 0;
+    }
+    return 0;
+}
+
+static void find_orientation(job *j)
+{
+    for (jpeg_saved_marker_ptr m = j->jpeg.marker_list; m && !j->image.orientation; m = m->next)
+        j->image.orientation = orientation_of(m);
+}
+
+/* -- decoding ---------------------------------------------------------------------------------- */
+
 static dfq_status decode(job *j, const void *bytes, size_t size)
 {
+    enum { MARKER_MAX = 0xFFFF };
     struct jpeg_decompress_struct *jpeg = &j->jpeg;
     jpeg_create_decompress(jpeg);
     jpeg->progress = &j->progress;
     jpeg->mem->max_memory_to_use = JPEG_MEMORY_MAX;
     jpeg_mem_src(jpeg, bytes, (unsigned long)size);
+    jpeg_save_markers(jpeg, JPEG_APP0 + 1, MARKER_MAX);
     jpeg_read_header(jpeg, TRUE);
     if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)
         return dfqi_fail(
@@ -110,6 +157,7 @@ static dfq_status decode(job *j, const void *bytes, size_t size)
     jpeg->do_fancy_upsampling = TRUE;
     DFQI_TRY(
         dfqi_image_new(j->ctx, (int32_t)jpeg->image_width, (int32_t)jpeg->image_height, &j->image));
+    find_orientation(j);
     if (jpeg->num_components == 4) {
         j->inks = dfqi_calloc(j->ctx, jpeg->image_width, 4);
         if (!j->inks) return DFQ_E_NOMEM;

@@ -134,7 +134,7 @@ static dfq_status pass_vertical(const dfqi_image *in, dfqi_span down, dfqi_filte
     int32_t height = down.count;
     size_t row = (size_t)in->width * 3;
     DFQI_TRY(taps_new(in->ctx, in->height, down, filter, &t));
-    dfqi_image im = {in->ctx, 0, 0, NULL};
+    dfqi_image im = {.ctx = in->ctx};
     dfq_status status = DFQ_OK;
     /* One row of sums, so that the picture is walked along its rows. */
     int32_t *sum = dfqi_calloc(in->ctx, row, sizeof *sum);

@@ -176,6 +176,11 @@ dfq_status dfqi_runtime_picture(const dfqi_runtime *rt, const char *path, uint8_
                  "%s: the picture is %d x %d pixels and is not resized, so that only the middle "
                  "%d x %d count; --resize or --crop scales it first",
                  path, whole.width, whole.height, p->size, p->size);
+    if (whole.orientation > 1)
+        dfqi_log(rt->ctx, DFQ_LOG_WARNING,
+                 "%s: the EXIF orientation, %d, is not followed, as PyTorch does not; turn the "
+                 "pixels where that is wrong",
+                 path, (int)whole.orientation);
     dfq_status status = dfqi_image_fit(&whole, p->resize, p->size, p->filter, &fitted);
     dfqi_image_fini(&whole);
     if (status != DFQ_OK) { /* fit does not know the file's name */

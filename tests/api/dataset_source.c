@@ -160,7 +160,7 @@ START_TEST(test_the_same_as_from_a_file)
     same_accuracy(d, filed);
     OK(dfq_dataset_get_info(d, &info));
     ck_assert_int_eq(info.kind, way == ASKED ? DFQ_DATASET_CALLBACK : DFQ_DATASET_MEMORY);
-    ck_assert(info.count == N && info.folders == 0 && info.cropped == 0);
+    ck_assert(info.count == N && info.folders == 0 && info.cropped == 0 && info.turned == 0);
     ck_assert(h.most <= 64 && (h.calls > 0) == (way == ASKED));
     dfq_dataset_release(d);
     ck_assert_int_eq(h.released, way != COPIED);

@@ -479,6 +479,33 @@ START_TEST(test_cropped)
 }
 END_TEST
 
+/* Pictures that EXIF turns are counted once each. */
+START_TEST(test_turned)
+{
+    static const unsigned char exif[] =
+        "\xFF\xE1\0\x22"
+        "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0";
+    enum { SEGMENT = sizeof exif, SIDE = 8 };
+    float out[2 * 3 * SIDE * SIDE];
+    dfqi_preprocess p = plain;
+    size_t n;
+    unsigned char *jpeg = io_get(io_golden("jpeg_420.jpg"), &n), *odd = malloc(n + SEGMENT);
+    memcpy(odd, jpeg, 2);
+    memcpy(odd + 2, exif, SEGMENT);
+    memcpy(odd + 2 + SEGMENT, jpeg + 2, n - 2);
+    io_put(io_path("turned.jpg"), odd, n + SEGMENT);
+    io_put(io_path("upright.jpg"), jpeg, n);
+    io_works(open_csv("file,label\nturned.jpg,0\nupright.jpg,0\n", 1));
+    p.size = p.resize = SIDE;
+    for (int k = 0; k < 2; k++) io_works(dfqi_dataset_batch(d, 0, 2, &p, out));
+    ck_assert_int_eq(dfqi_dataset_get_counts(d).turned, 1);
+    ck_assert_mem_eq(out, out + 3 * SIDE * SIDE, sizeof out / 2);
+    dfqi_dataset_release(d);
+    free(odd);
+    free(jpeg);
+}
+END_TEST
+
 static dfq_status scenario(dfq_context *ctx, void *arg)
 {
     dfqi_dataset *set;
@@ -543,6 +570,7 @@ TCase *dfqt_dataset_case(void)
     tcase_add_test(tc, test_cifar);
     tcase_add_test(tc, test_cifar100);
     tcase_add_test(tc, test_cropped);
+    tcase_add_test(tc, test_turned);
     tcase_add_test(tc, test_batch);
     tcase_add_test(tc, test_first_failure);
     tcase_add_test(tc, test_memory);

@@ -86,7 +86,7 @@ END_TEST
 START_TEST(test_limits)
 {
     static const int32_t sizes[][2] = {{0, 5}, {5, -1}, {16385, 1}, {1, 16385}, {16384, 16384}};
-    dfqi_image im = {NULL, 0, 0, NULL}, small;
+    dfqi_image im = {0}, small;
     io_works(pattern(io_ctx, 3, 2, &small));
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         const char *part = i < 2 ? "pixels" : "must be at most 16384 a side and 100000000 in all";
@@ -114,6 +114,40 @@ static void put_be(unsigned char *p, uint32_t v)
 {
     for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> (24 - 8 * i));
 }
+
+/* An EXIF segment behind the first two bytes of a JPEG: pixels stay as they are. */
+START_TEST(test_orientation)
+{
+    static const unsigned char little[] = "\xFF\xE1\0\x22"
+                                          "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0"
+                                          "\0\x06\0\0\0\0\0\0\0";
+    static const unsigned char big[] = "\xFF\xE1\0\x22"
+                                       "Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01"
+                                       "\0\x03\0\0\0\0\0\0";
+    enum { SEGMENT = sizeof little - 1 };
+    dfqi_image plain, im;
+    size_t n;
+    unsigned char *jpeg = io_get(io_golden("jpeg_420.jpg"), &n), *odd = malloc(n + SEGMENT);
+    io_works(dfqi_image_decode(io_ctx, "plain", jpeg, n, &plain));
+    ck_assert_int_eq(plain.orientation, 0);
+    memcpy(odd, jpeg, 2);
+    memcpy(odd + 2 + SEGMENT, jpeg + 2, n - 2);
+    for (int i = 0; i < 2; i++) {
+        memcpy(odd + 2, i ? big : little, SEGMENT);
+        io_works(dfqi_image_decode(io_ctx, "turned", odd, n + SEGMENT, &im));
+        ck_assert_int_eq(im.orientation, i ? 3 : 6);
+        ck_assert_mem_eq(im.rgb, plain.rgb, (size_t)im.width * (size_t)im.height * 3);
+        dfqi_image_fini(&im);
+    }
+    odd[2 + 4 + 6 + 4 + 1] = 0x7F; /* a directory far behind the end */
+    io_works(dfqi_image_decode(io_ctx, "broken", odd, n + SEGMENT, &im));
+    ck_assert_int_eq(im.orientation, 0);
+    dfqi_image_fini(&im);
+    dfqi_image_fini(&plain);
+    free(odd);
+    free(jpeg);
+}
+END_TEST
 
 START_TEST(test_huge_headers)
 {
@@ -390,6 +424,7 @@ TCase *dfqt_image_case(void)
     tcase_add_test(tc, test_write_errors);
     tcase_add_test(tc, test_other_files);
     tcase_add_test(tc, test_limits);
+    tcase_add_test(tc, test_orientation);
     tcase_add_test(tc, test_huge_headers);
     tcase_add_test(tc, test_many_scans);
     tcase_add_loop_test(tc, test_truncated, 0, PICTURES);
