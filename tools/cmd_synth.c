@@ -69,8 +69,8 @@ static double mean_of(const dfq_tensor *t)
     return n > 0 ? sum / (double)n : 0;
 }
 
-/* What the images are judged by: similarity of attention heads, or of convolutional networks the
- * distance of BatchNorm statistics, which kinds without it do not know (NaN). */
+/* What the images are judged by: similarity of attention heads, or the distance of BatchNorm
+ * statistics, which kinds and networks without it do not know (NaN). */
 struct judged {
     const char *name, *words;
     double before, after;
@@ -87,16 +87,18 @@ static dfq_status judge_heads(const dfq_synthesizer *g, struct judged *out)
     return DFQ_OK;
 }
 
-static dfq_status judge_norms(const dfq_synthesizer *g, struct judged *out)
+static dfq_status judge_norms(const dfq_synthesizer *g, int32_t norms, struct judged *out)
 {
     dfq_tensor *losses;
+    *out =
+        (struct judged){"distance", "distance of BatchNorm statistics", (double)NAN, (double)NAN};
+    if (norms == 0) return DFQ_OK;
     dfq_status status = dfq_synthesizer_get_losses(g, &losses);
     if (status != DFQ_OK) return status;
     const float *v = dfq_tensor_get_data(losses);
     int64_t last = dfq_tensor_get_dims(losses)[0] - 1;
-    *out = (struct judged){"distance", "distance of BatchNorm statistics",
-                           (double)v[DFQ_LOSS_ATTENTION],
-                           (double)v[last * DFQ_LOSS_COUNT + DFQ_LOSS_ATTENTION]};
+    out->before = (double)v[DFQ_LOSS_ATTENTION];
+    out->after = (double)v[last * DFQ_LOSS_COUNT + DFQ_LOSS_ATTENTION];
     dfq_tensor_release(losses);
     return DFQ_OK;
 }
@@ -128,7 +130,8 @@ static int print_result(struct session *s, const struct options *full, const dfq
     double seconds = text_now() - s->start;
     char a[TEXT_SHORT], b[TEXT_SHORT], what[96] = "";
     struct judged v;
-    dfq_status status = info->batchnorms > 0 ? judge_norms(g, &v) : judge_heads(g, &v);
+    dfq_status status =
+        model_has_heads(info) ? judge_heads(g, &v) : judge_norms(g, info->batchnorms, &v);
     if (status != DFQ_OK) return session_fail(s, status, PHASE_WORK);
     if (s->o->json) {
         print_json(s, full, &v, seconds);

@@ -106,9 +106,8 @@ dfq_status dfqi_synth_fits(dfq_context *ctx, const dfqi_arch *a, const dfqi_synt
     bool norms = o->kind == DFQI_SYNTH_BNS || dfqi_synth_generates(o->kind);
     if (norms && dfqi_arch_norms(a) == 0)
         return dfqi_fail(ctx, DFQ_E_UNSUPPORTED,
-                         "synth: %s has no BatchNorm; take kind attention, pse, prior, noise or "
-                         "leaves",
-                         a->name);
+                         "synth: %s has no BatchNorm; take kind %sprior, noise or leaves", a->name,
+                         dfqi_arch_is_cnn(a) ? "" : "attention, pse, ");
     return DFQ_OK;
 }
 

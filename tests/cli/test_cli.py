@@ -2363,6 +2363,44 @@ class Assets(Part):
         return None
 
 
+class Onnx(Part):
+    """Networks that PyTorch exported (tests/golden/make_onnx.py), from one end to the other."""
+
+    def setup(self):
+        super().setup()
+        golden = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "golden")
+        for name in ("cnn_folded", "cnn_norms", "vit_pieces"):
+            shutil.copy(os.path.join(golden, f"import_{name}.onnx"), self.path(name + ".onnx"))
+
+    def low(self, name, *args):
+        """The network at 8 bits reads back, runs and is an ONNX file again."""
+        self.works("quantize", name + ".onnx", "--bits", "w8a8", "-o", "q", "-f", *args)
+        j = json.loads(self.works("info", "q", "--json").out)
+        assert (j["weight_bits"], j["act_bits"]) == (8, 8), j
+        self.works("export", "q", "-o", "again.onnx", "-f")
+        self.works("bench", "--runtime", "q")
+
+    def test_transformer(self):
+        j = json.loads(self.works("info", "vit_pieces.onnx", "--json").out)
+        assert j["depth"] > 0 and j["heads"] > 1, j
+        self.low("vit_pieces", "--no-images")
+        r = self.works("synth", "vit_pieces.onnx", "-o", "s", "-n", "2", "--iters", "2")
+        assert "inter-head similarity" in r.out, r.out
+
+    def test_convolutions(self):
+        """Where BatchNorm is folded away, no statistics are left, and drawn images are."""
+        few = ("-n", "8", "--iters", "2")
+        told = ("--mean", "0.5,0.5,0.5", "--std", "0.5,0.5,0.5")
+        self.works("synth", "cnn_norms.onnx", "-o", "bns", "--kind", "bns", *few)
+        self.low("cnn_norms", "--synth", "bns", "--no-tune")
+        self.fails(INPUT, "no BatchNorm; take kind prior, noise or leaves$", "synth",
+                   "cnn_folded.onnx", "-o", "s", "--kind", "bns", *told)
+        j = json.loads(self.works("synth", "cnn_folded.onnx", "-o", "leaves", "--kind", "leaves",
+                                  *few, "--json").out)
+        assert j["distance_after"] is None, j
+        self.low("cnn_folded", "--synth", "leaves", "--no-tune")
+
+
 def main():
     parts = {c.__name__.lower(): c for c in Part.__subclasses__() + Stopping.__subclasses__()}
     part = parts[sys.argv[2]](os.path.abspath(sys.argv[1]))
