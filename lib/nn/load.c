@@ -39,6 +39,21 @@ static bool is_named_so(const dfqi_family_row *row, const char *name)
     return false;
 }
 
+/* Networks without a family here, by a tensor that they have; NULL: none of them. An ONNX file has
+ * their structure. */
+static const char *known_by(const dfqi_safetensors *st)
+{
+    static const char *const rows[][2] = {
+        {"s1.b1.conv1.conv.weight", "RegNet"},
+        {"trunk_output.block1.block1-0.f.a.0.weight", "RegNet"},
+        {"features.denseblock1.denselayer1.norm1.weight", "DenseNet"},
+        {"stages.0.blocks.0.conv_dw.weight", "ConvNeXt"},
+        {"features.0.weight", "VGG"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (dfqi_st_find(st, rows[i][0])) return rows[i][1];
+    return NULL;
+}
+
 /* The family by the name, or by the tensors where there is no name. */
 static dfq_status find_family(const dfqi_safetensors *st, const char *path, const char *name,
                               dfqi_family *out)
@@ -73,6 +88,12 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
                          "%s: the file holds the supernet of space %.60s, which only an "
                          "exploration reads; give the network that it derived, a file of its own",
                          path, space);
+    const char *other = known_by(st);
+    if (other)
+        return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
+                         "%s: the tensors are those of a %s, whose structure is read from ONNX "
+                         "alone; export it and give the .onnx file",
+                         path, other);
     return dfqi_fail(st->ctx, DFQ_E_UNSUPPORTED,
                      "%s: the tensors are those of no known architecture; it must have "
                      "patch_embed.proj.weight (vision transformers), or conv1.weight, "

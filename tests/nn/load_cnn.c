@@ -159,6 +159,19 @@ START_TEST(test_widths)
 }
 END_TEST
 
+/* A network that has no family is named, with the cure. */
+START_TEST(test_only_onnx)
+{
+    dfqi_arch b = dfqt_resnet(DFQI_KEYS_TORCHVISION, 4, 3, 2);
+    loading l;
+    begin(&l, &b);
+    l.f.st.n_entries = 0;
+    add(&l, "features.denseblock1.denselayer1.norm1.weight", l.source.params[0].tensor);
+    refused(&l, DFQ_E_UNSUPPORTED, "those of a DenseNet", "give the .onnx file");
+    end(&l);
+}
+END_TEST
+
 /* akamaster's option B, ResNet-50 with the stride in the 3x3, CIFAR-100's statistics, counters */
 START_TEST(test_variants)
 {
@@ -393,6 +406,7 @@ TCase *dfqt_load_cnn_case(void)
     TCase *c = tcase_create("load_cnn");
     tcase_add_loop_test(c, test_kinds, 0, sizeof kinds / sizeof kinds[0]);
     tcase_add_loop_test(c, test_widths, 0, 4);
+    tcase_add_test(c, test_only_onnx);
     tcase_add_test(c, test_variants);
     tcase_add_test(c, test_metadata_round_trip);
     tcase_add_loop_test(c, test_missing, 0, 3);

@@ -159,6 +159,11 @@ def residual_networks():
     yield Entry('timm', 'resnetaa50', refused='export it to ONNX')
     yield Entry('timm', 'seresnet50', refused='does not belong to a ResNet', drop=('config',))
     yield Entry('timm', 'resnet50_gn', refused='no BatchNorm')
+    onnx = {'refused': 'read from ONNX alone'}
+    yield Entry('timm', 'regnety_002', drop=('config',), **onnx)
+    yield Entry('torchvision', 'regnet_x_400mf', **onnx)
+    yield Entry('torchvision', 'densenet121', **onnx)
+    yield Entry('torchvision', 'vgg11_bn', {'num_classes': 10}, **onnx)
     yield Entry('torchvision', 'resnet50')
     yield Entry('torchvision', 'resnext50_32x4d')
     yield Entry('torchvision', 'wide_resnet50_2')
