@@ -1,4 +1,5 @@
-/* Speed of the steps that the library's methods are made of, on ViT-Tiny: forward, training step
+/* Speed of the steps that the library's methods are made of, on ViT-Tiny or another network with
+ * attention heads: forward, training step
  * (gradients of all weights, SGD), the same of the fake-quantized student alone (W4A4, min-max
  * weights, learned activation scales, KL to given logits), generation step (cross-entropy and
  * inter-head similarity of all blocks, gradient to the images). Images a second, GFLOPS of the
@@ -17,7 +18,7 @@
 #include "nn/optim.h"
 #include "quant/scheme.h"
 
-enum { FORWARD, TRAIN, FAKE, GENERATE, N_STEPS, PARAMS_MAX = 512, DEPTH_MAX = 16 };
+enum { FORWARD, TRAIN, FAKE, GENERATE, N_STEPS, PARAMS_MAX = 512, DEPTH_MAX = 64 };
 
 static const char *const step_names[N_STEPS] = {"forward", "training step", "fake-quant step",
                                                 "generation step"};
@@ -74,7 +75,7 @@ static void open_network(bench *b, const char *path)
                 w[k] = 0.03f * dfqi_rng_normal(&rng) + (norm ? 1.0f : 0.0f);
         }
     }
-    if (b->net.n_params > PARAMS_MAX || b->net.arch.of.vit.depth > DEPTH_MAX) {
+    if (b->net.n_params > PARAMS_MAX || dfqi_arch_blocks(&b->net.arch) > DEPTH_MAX) {
         fprintf(stderr, "bench_steps: at most %d blocks\n", DEPTH_MAX);
         exit(1);
     }
@@ -111,7 +112,7 @@ static void build_network(bench *b, int step, dfqi_id x, dfqi_taps *taps)
 
 static dfqi_id build_loss(bench *b, int step, const dfqi_taps *taps, dfqi_id labels, dfqi_id logits)
 {
-    int64_t depth = b->net.arch.of.vit.depth;
+    int64_t depth = dfqi_arch_blocks(&b->net.arch);
     dfqi_graph *g = b->g;
     dfqi_id term[2];
     if (step == FAKE) {
@@ -120,10 +121,12 @@ static dfqi_id build_loss(bench *b, int step, const dfqi_taps *taps, dfqi_id lab
     }
     term[0] = dfqi_cross_entropy(g, taps->logits, labels);
     if (step == TRAIN) return dfqi_total(g, 1, term, (float[]){1.0f});
-    term[1] = dfqi_inter_head(g, taps->raw[0], 1, 1, DFQI_DISTANCE_SQUARE);
-    for (int64_t i = 1; i < depth; i++)
-        term[1] =
-            dfqi_add(g, term[1], dfqi_inter_head(g, taps->raw[i], 1, 1, DFQI_DISTANCE_SQUARE));
+    for (int64_t i = 0; i < depth; i++) {
+        dfqi_attention a;
+        dfqi_arch_attention(&b->net.arch, i, &a);
+        dfqi_id one = dfqi_inter_head(g, taps->raw[i], a.windows, a.drop, DFQI_DISTANCE_SQUARE);
+        term[1] = i ? dfqi_add(g, term[1], one) : one;
+    }
     return dfqi_total(g, 2, term, (float[]){1.0f, 1.0f / (float)depth});
 }
 
