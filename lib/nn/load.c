@@ -66,6 +66,10 @@ static dfq_status find_family(const dfqi_safetensors *st, const char *path, cons
         *out = DFQI_FAMILY_IMPORTED;
         return DFQ_OK;
     }
+    if (!name && dfqi_family_swin.fits(st)) { /* Swin V2's names are like others' as well */
+        *out = DFQI_FAMILY_SWIN;
+        return DFQ_OK;
+    }
     for (int f = 0; f < DFQI_FAMILY_COUNT; f++) {
         const dfqi_family_row *row = dfqi_family_get((dfqi_family)f);
         if ((name && !is_named_so(row, name)) || !row->fits(st)) continue;

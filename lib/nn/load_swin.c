@@ -174,7 +174,7 @@ static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_a
     return dfqi_need_same(ctx, teacher, student, memcmp(a, b, sizeof *a) == 0);
 }
 
-const dfqi_family_row dfqi_family_swin = {.names = {"swin_", "swin-"},
+const dfqi_family_row dfqi_family_swin = {.names = {"swin"},
                                           .fits = fits,
                                           .needless = needless,
                                           .find = find,

@@ -140,7 +140,6 @@ static dfq_status find(const dfqi_safetensors *st, const char *path, dfqi_arch *
 
 static bool fits(const dfqi_safetensors *st)
 {
-    if (dfqi_family_swin.fits(st)) return false; /* which embeds patches as well */
     return dfqi_st_find(st, "patch_embed.proj.weight") || dfqi_st_find(st, "pos_embed");
 }
 

@@ -169,7 +169,27 @@ def residual_networks():
     yield Entry('torchvision', 'wide_resnet50_2')
 
 
-ENTRIES = [*vision_transformers(), *inverted_residuals(), *residual_networks()]
+def swin_transformers():
+    tiny = {'embed_dim': 24, 'depths': (2, 2, 2), 'num_heads': (2, 3, 6), 'num_classes': 10}
+    yield Entry('timm', 'swin_tiny_patch4_window7_224')
+    yield Entry('timm', 'swin_tiny_patch4_window7_224', drop=('config',))
+    yield Entry('timm', 'swin_small_patch4_window7_224', {'num_classes': 10})
+    yield Entry('timm', 'swin_base_patch4_window12_384', {'depths': (2, 2, 2, 2), 'num_classes': 10})
+    yield Entry('timm', 'swin_tiny_patch4_window7_224', tiny, load={'image': 224}, drop=('config',))
+    yield Entry('timm', 'swin_tiny_patch4_window7_224', {**tiny, 'window_size': 5},
+                load={'image': 224}, drop=('config',))  # maps are padded
+    yield Entry('timm', 'swin_tiny_patch4_window7_224', load={'image_size': 288})
+    yield Entry('torchvision', 'swin_t')
+    yield Entry('torchvision', 'swin_s', {'num_classes': 10})
+    swin = {'image_size': 64, 'patch_size': 4, 'embed_dim': 24, 'depths': [2, 2, 1], 'num_labels': 10,
+            'num_heads': [2, 3, 6]}
+    yield Entry('transformers', 'SwinForImageClassification', {**swin, 'window_size': 4})
+    yield Entry('transformers', 'SwinForImageClassification', {**swin, 'window_size': 3})
+    yield Entry('timm', 'swinv2_tiny_window8_256', {'num_classes': 10}, refused='Swin V2')
+    yield Entry('torchvision', 'swin_v2_t', {'num_classes': 10}, refused='Swin V2')
+
+
+ENTRIES = [*vision_transformers(), *swin_transformers(), *inverted_residuals(), *residual_networks()]
 
 
 # -- making them -----------------------------------------------------------------------------------
