@@ -277,8 +277,9 @@ static dfq_status convert(im *m, const dfq_load_options *o, dfqi_model **out)
     m->in = in;
     m->outs = outs;
     check_opset(m);
+    if (m->status != DFQ_OK) return m->status;
     m->graph = m->model->graph;
-    if (m->status == DFQ_OK) collect(m);
+    collect(m);
     if (m->status == DFQ_OK) initializers(m);
     if (m->status == DFQ_OK) dfqi_im_input(m);
     for (size_t i = 0; i < m->graph->n_node && m->status == DFQ_OK; i++) {

@@ -257,6 +257,14 @@ static void fold_where(im *m, const im_tensor *const *in, im_tensor *out)
     }
 }
 
+/* Bounds that are left out have no value here: Clip of shapes has both. */
+static void fold_clip(im *m, const im_tensor *const *in, im_tensor *out)
+{
+    im_tensor low;
+    two(m, MAX, in, &low);
+    if (m->status == DFQ_OK) two(m, MIN, (const im_tensor *[]){&low, in[2]}, out);
+}
+
 static void fold_range(im *m, const im_tensor *const *in, im_tensor *out)
 {
     double a, b, step;
@@ -305,7 +313,7 @@ static const struct {
     {"Or", 2, fold_or},       {"Sqrt", 1, fold_sqrt},       {"Reciprocal", 1, fold_reciprocal},
     {"Floor", 1, fold_floor}, {"Ceil", 1, fold_ceil},       {"Neg", 1, fold_neg},
     {"Not", 1, fold_not},     {"Cast", 1, fold_cast},       {"Where", 3, fold_where},
-    {"Range", 3, fold_range}, {"Expand", 2, fold_expand}};
+    {"Clip", 3, fold_clip},   {"Range", 3, fold_range},     {"Expand", 2, fold_expand}};
 
 im_fold dfqi_im_fold_of(const char *op, int32_t operands)
 {

@@ -151,8 +151,8 @@ static void patches(im *m, const im_view *x, const window *w, dfqi_structure_op 
 
 static bool is_patches(const im *m, const im_view *x, const window *w, int64_t groups)
 {
-    bool good = x->base == DFQI_STRUCTURE_IMAGE && m->has_softmax && groups == 1 &&
-                w->kernel[0] > 1 && w->kernel[0] == w->kernel[1];
+    bool good = x->base == DFQI_STRUCTURE_IMAGE && (m->has_softmax || w->kernel[0] > KERNEL_MOST) &&
+                groups == 1 && w->kernel[0] > 1 && w->kernel[0] == w->kernel[1];
     for (int k = 0; k < 2; k++)
         good &= w->stride[k] == w->kernel[k] && w->dilation[k] == 1 && w->pad[k] == 0 &&
                 w->pad[2 + k] == 0 && dfqi_im_extent(x, 2 + k) % w->kernel[k] == 0;

@@ -208,41 +208,44 @@ void dfqi_im_gather(im *m)
 
 /* -- joining ----------------------------------------------------------------------------------- */
 
-/* A constant token goes first; its position is found when positions are added. */
-static int32_t put_token(im *m, int32_t rows, int64_t n, int64_t d, const char *name,
-                         const float *token)
+/* Constant tokens [k,D] in front of rows [N,D]; their positions are found when positions are
+ * added. */
+static void put_tokens(im *m, const im_view *x, int64_t k, const char *name, const float *tokens)
 {
-    dfqi_structure_op op = {.kind = DFQI_STRUCTURE_TOKENS, .n_in = 3, .in = {rows}, .n_out = 1};
-    op.in[1] = dfqi_im_param(m, "pos_embed", 3, (int64_t[]){1, n + 1, d}, NULL);
-    op.in[2] = dfqi_im_param(m, name, 3, (int64_t[]){1, 1, d}, token);
-    return dfqi_im_op(m, &op, 2, (int64_t[]){n + 1, d});
+    const int64_t n = dfqi_im_extent(x, 1) + k, d = dfqi_im_extent(x, 2);
+    const im_axis order[2] = {x->axes[1], x->axes[2]};
+    dfqi_structure_op op = {.kind = DFQI_STRUCTURE_TOKENS,
+                            .n_in = 3,
+                            .in = {dfqi_im_arrange(m, x, 2, order)},
+                            .n_out = 1};
+    op.in[1] = dfqi_im_param(m, "pos_embed", 3, (int64_t[]){1, n, d}, NULL);
+    op.in[2] = dfqi_im_param(m, name, 3, (int64_t[]){1, k, d}, tokens);
+    im_view y = dfqi_im_view_new(m, dfqi_im_op(m, &op, 2, (int64_t[]){n, d}), 3,
+                                 (int64_t[]){1, n, d}, 2, (int32_t[]){1, 2});
+    dfqi_im_set_view(m, 0, &y);
 }
 
 void dfqi_im_put_tokens(im *m, const im_view *x, int64_t k)
 {
-    const int64_t d = dfqi_im_extent(x, 2);
-    int64_t n = dfqi_im_extent(x, 1);
-    const im_axis order[2] = {x->axes[1], x->axes[2]};
-    int32_t rows = dfqi_im_arrange(m, x, 2, order);
-    for (int64_t i = 0; i < k; i++, n++) rows = put_token(m, rows, n, d, "cls_token", NULL);
-    im_view y = dfqi_im_view_new(m, rows, 3, (int64_t[]){1, n, d}, 2, (int32_t[]){1, 2});
-    dfqi_im_set_view(m, 0, &y);
+    put_tokens(m, x, k, "cls_token", NULL);
 }
 
 /* All operands but the last are constant tokens. */
 static void concat_tokens(im *m, const im_view *x)
 {
     const int64_t d = dfqi_im_extent(x, 2);
-    int64_t n = dfqi_im_extent(x, 1);
-    const im_axis order[2] = {x->axes[1], x->axes[2]};
-    int32_t rows = dfqi_im_arrange(m, x, 2, order);
-    for (int32_t k = m->n_in - 2; k >= 0; k--) {
-        const im_tensor *t = dfqi_im_const(m, m->in[k]);
-        for (int64_t i = t ? t->dims[1] - 1 : -1; i >= 0 && m->status == DFQ_OK; i--, n++)
-            rows = put_token(m, rows, n, d, dfqi_im_given(m, k, "cls_token"), t->f + i * d);
+    int64_t k = 0, at = 0;
+    for (int32_t i = 0; i + 1 < m->n_in; i++) {
+        const im_tensor *t = dfqi_im_const(m, m->in[i]);
+        k += t ? t->dims[1] : 0;
     }
-    im_view y = dfqi_im_view_new(m, rows, 3, (int64_t[]){1, n, d}, 2, (int32_t[]){1, 2});
-    dfqi_im_set_view(m, 0, &y);
+    float *tokens = dfqi_im_alloc(m, (size_t)(k * d), sizeof *tokens);
+    for (int32_t i = 0; tokens && i + 1 < m->n_in; i++) {
+        const im_tensor *t = dfqi_im_const(m, m->in[i]);
+        memcpy(tokens + at, t->f, (size_t)t->count * sizeof *tokens);
+        at += t->count;
+    }
+    if (tokens) put_tokens(m, x, k, dfqi_im_given(m, 0, "cls_token"), tokens);
 }
 
 static bool are_tokens(im *m, const im_view *x, int32_t axis)

@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "nn/config.h"
+#include "nn/family.h"
 #include "nn/load.h"
 #include "nn/positions.h"
 #include "nn/vit_forms.h"
@@ -300,7 +301,7 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
         goto out;
     }
     DFQI_GOTO(dfqi_naming_apply(st, path, &names, &plain, &naming), out);
-    if (!mode) DFQI_GOTO(dfqi_vit_unify(&plain, &names, path), out);
+    if (!mode && !dfqi_imported_fits(&plain)) DFQI_GOTO(dfqi_vit_unify(&plain, &names, path), out);
     if (mode) DFQI_GOTO(float_view(&plain, path, widths.weight, lazy, &names, &view), out);
     const dfqi_safetensors *from = mode ? &view : &plain;
     DFQI_GOTO(dfqi_arch_find(from, path, naming, o, &arch), out);

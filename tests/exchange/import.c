@@ -189,6 +189,7 @@ static const struct refusal {
     const char *text;
 } refusals[] = {
     {"truncated", DFQ_E_CORRUPT, "is truncated"},
+    {"no_graph", DFQ_E_CORRUPT, "not an ONNX"},
     {"deep", DFQ_E_UNSUPPORTED, "nested more than 16 deep"},
     {"batch_of_8", DFQ_E_UNSUPPORTED, "has a batch of 8"},
     {"any_size", DFQ_E_UNSUPPORTED, "[1,3,0,0]"},

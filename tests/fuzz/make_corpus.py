@@ -109,6 +109,7 @@ def onnx_files():
     whole = graph('good').SerializeToString()
     put('onnx', 'truncated', whole[:-9])
     put('onnx', 'deep', deep(40))
+    put('onnx', 'no_graph', b'\x08\x08\x42\x02\x10\x12')
     graph('batch', image=('b', 3, 8, 8))
     graph('batch_of_8', image=(8, 3, 8, 8))
     graph('any_size', image=(1, 3, 'h', 'w'))

@@ -4,12 +4,16 @@ network of ENTRIES; skipped where Python lacks torch, safetensors or the librari
 downloaded.
 
 usage: peers.py SOURCE_ROOT LIBRARY [PART]     PART: only networks whose line has this text"""
+import contextlib
 import ctypes
+import importlib.util
+import io
 import os
 import sys
 import tempfile
 import time
 import traceback
+import warnings
 
 root, library, *part = sys.argv[1:]
 sys.dont_write_bytecode = True
@@ -29,6 +33,7 @@ except ImportError as error:
     print(f'1..0 # SKIP {error}; pip install numpy torch timm torchvision transformers safetensors')
     sys.exit(0)
 
+onnxscript = importlib.util.find_spec('onnxscript') is not None
 IMAGES, BAR = 2, 1e-4  # of the largest logit
 
 
@@ -40,15 +45,19 @@ class Entry:
     load: fields of dfq_load_options.
     refused: a part of the error; None: it loads and its logits agree.
     drop: what the file shall not have: 'config'.
-    shard: bytes of a file, of transformers: several files and their index."""
+    shard: bytes of a file, of transformers: several files and their index.
+    onnx: the exporter and its opset: 'script 17', 'norms 17' (BatchNorm apart), 'dynamo 18'; None:
+        safetensors."""
 
-    def __init__(self, source, name, make=None, load=None, refused=None, drop=(), shard=None):
+    def __init__(self, source, name, make=None, load=None, refused=None, drop=(), shard=None,
+                 onnx=None):
         self.source, self.name, self.make, self.load = source, name, make or {}, load or {}
-        self.refused, self.drop, self.shard = refused, drop, shard
+        self.refused, self.drop, self.shard, self.onnx = refused, drop, shard, onnx
 
     def __str__(self):
         how = ' '.join(f'{k}={v}' for k, v in {**self.make, **self.load}.items()) + (
-            f' in files of {self.shard}' if self.shard else '')
+            f' in files of {self.shard}' if self.shard else '') + (
+            f' by ONNX {self.onnx}' if self.onnx else '')
         return f'{self.source} {self.name}{" " + how if how else ""}'
 
     def load_options(self):
@@ -120,6 +129,21 @@ def vision_transformers():
     yield Entry('timm', 'vit_base_r50_s16_384', two, refused='hybrid')
 
 
+def imported():
+    """By ONNX; the newer exporter needs onnxscript."""
+    two = {'depth': 2}
+    for how in ('script 14', 'script 17', 'script 20') + (('dynamo 18',) if onnxscript else ()):
+        yield Entry('timm', 'vit_tiny_patch16_224', two, onnx=how)
+    yield Entry('timm', 'deit_tiny_distilled_patch16_224', two, onnx='script 17')
+    yield Entry('timm', 'resnet18', onnx='norms 13')
+    for name in ('resnet50', 'mobilenetv2_100', 'mobilenetv3_large_100', 'efficientnet_b0',
+                 'tf_efficientnet_b0', 'convnext_atto', 'regnety_002', 'densenet121',
+                 'swin_tiny_patch4_window7_224'):
+        yield Entry('timm', name, onnx='script 17')
+    if onnxscript:
+        yield Entry('torchvision', 'vit_b_32', onnx='dynamo 18')
+
+
 def inverted_residuals():
     bare = {'drop': ('config',)}
     yield Entry('timm', 'efficientnet_b0')
@@ -189,7 +213,8 @@ def swin_transformers():
     yield Entry('torchvision', 'swin_v2_t', {'num_classes': 10}, refused='Swin V2')
 
 
-ENTRIES = [*vision_transformers(), *swin_transformers(), *inverted_residuals(), *residual_networks()]
+ENTRIES = [*vision_transformers(), *swin_transformers(), *inverted_residuals(), *residual_networks(),
+           *imported()]
 
 
 # -- making them -----------------------------------------------------------------------------------
@@ -226,6 +251,20 @@ def make(entry):
         size = network.config.image_size
     size = entry.load.get('image_size') or entry.load.get('image') or size
     return network.eval(), (size, size) if isinstance(size, int) else tuple(size)
+
+
+def export(entry, network, size, folder):
+    """Writes the network as ONNX."""
+    path, (how, opset) = os.path.join(folder, 'net.onnx'), entry.onnx.split()
+    options = {'dynamo': how == 'dynamo', 'opset_version': int(opset)}
+    if how == 'dynamo':
+        options |= {'external_data': False, 'verbose': False}
+    if how == 'norms':
+        options |= {'training': torch.onnx.TrainingMode.PRESERVE, 'do_constant_folding': False}
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')
+        torch.onnx.export(network, (torch.zeros(1, 3, *size),), path, **options)
+    return path
 
 
 def save(entry, network, folder):
@@ -269,7 +308,7 @@ def check(dfq, entry):
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         network, size = make(entry)
         randomise(network)
-        path = save(entry, network, folder)
+        path = export(entry, network, size, folder) if entry.onnx else save(entry, network, folder)
         try:
             net = engines.Network(dfq, path, **entry.load_options())
         except RuntimeError as error:
