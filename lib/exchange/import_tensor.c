@@ -60,8 +60,8 @@ static size_t size_of(int32_t type)
 static void raw_element(int32_t type, const uint8_t *bytes, int64_t i, im_tensor *t)
 {
     const uint8_t *at = bytes + (size_t)i * size_of(type);
-    float *f = (float *)(uintptr_t)t->f + i;
-    int64_t *whole = (int64_t *)(uintptr_t)t->i + i;
+    float *f = t->f ? (float *)(uintptr_t)t->f + i : NULL;
+    int64_t *whole = t->i ? (int64_t *)(uintptr_t)t->i + i : NULL;
     uint16_t half;
     int32_t narrow;
     double wide;
@@ -101,8 +101,8 @@ static size_t typed_count(const Onnx__TensorProto *t)
 
 static void typed_element(const Onnx__TensorProto *t, int64_t i, im_tensor *out)
 {
-    float *f = (float *)(uintptr_t)out->f + i;
-    int64_t *whole = (int64_t *)(uintptr_t)out->i + i;
+    float *f = out->f ? (float *)(uintptr_t)out->f + i : NULL;
+    int64_t *whole = out->i ? (int64_t *)(uintptr_t)out->i + i : NULL;
     switch (t->data_type) {
     case FLOAT:
         *f = t->float_data[i];
