@@ -149,10 +149,12 @@ static bool fold(im *m)
 {
     const im_tensor *in[IM_INPUTS];
     im_tensor t;
-    im_fold f = dfqi_im_fold_of(m->node->op_type, m->n_in);
+    int32_t n = m->n_in;
+    while (n > 0 && m->in[n - 1] < 0) n--; /* what is left out at the end */
+    im_fold f = dfqi_im_fold_of(m->node->op_type, n);
     if (!f) return false;
-    for (int32_t k = 0; k < m->n_in; k++) in[k] = dfqi_im_const(m, m->in[k]);
-    for (int32_t k = 0; k < m->n_in && m->status == DFQ_OK; k++)
+    for (int32_t k = 0; k < n; k++) in[k] = dfqi_im_const(m, m->in[k]);
+    for (int32_t k = 0; k < n && m->status == DFQ_OK; k++)
         if (!in[k]) dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "leaves out operand %d", k);
     if (m->status != DFQ_OK) return true;
     f(m, in, &t);

@@ -257,7 +257,7 @@ static void fold_where(im *m, const im_tensor *const *in, im_tensor *out)
     }
 }
 
-/* Bounds that are left out have no value here: Clip of shapes has both. */
+/* With both bounds. With the lower one alone it is Max. */
 static void fold_clip(im *m, const im_tensor *const *in, im_tensor *out)
 {
     im_tensor low;
@@ -306,14 +306,15 @@ static const struct {
     int32_t operands;
     im_fold fold;
 } rows[] = {
-    {"Add", 2, fold_add},     {"Sub", 2, fold_sub},         {"Mul", 2, fold_mul},
-    {"Div", 2, fold_div},     {"Pow", 2, fold_pow},         {"Mod", 2, fold_mod},
-    {"Min", 2, fold_min},     {"Max", 2, fold_max},         {"Equal", 2, fold_equal},
-    {"Less", 2, fold_less},   {"Greater", 2, fold_greater}, {"And", 2, fold_and},
-    {"Or", 2, fold_or},       {"Sqrt", 1, fold_sqrt},       {"Reciprocal", 1, fold_reciprocal},
-    {"Floor", 1, fold_floor}, {"Ceil", 1, fold_ceil},       {"Neg", 1, fold_neg},
-    {"Not", 1, fold_not},     {"Cast", 1, fold_cast},       {"Where", 3, fold_where},
-    {"Clip", 3, fold_clip},   {"Range", 3, fold_range},     {"Expand", 2, fold_expand}};
+    {"Add", 2, fold_add},      {"Sub", 2, fold_sub},         {"Mul", 2, fold_mul},
+    {"Div", 2, fold_div},      {"Pow", 2, fold_pow},         {"Mod", 2, fold_mod},
+    {"Min", 2, fold_min},      {"Max", 2, fold_max},         {"Equal", 2, fold_equal},
+    {"Less", 2, fold_less},    {"Greater", 2, fold_greater}, {"And", 2, fold_and},
+    {"Or", 2, fold_or},        {"Sqrt", 1, fold_sqrt},       {"Reciprocal", 1, fold_reciprocal},
+    {"Floor", 1, fold_floor},  {"Ceil", 1, fold_ceil},       {"Neg", 1, fold_neg},
+    {"Not", 1, fold_not},      {"Cast", 1, fold_cast},       {"Where", 3, fold_where},
+    {"Clip", 2, fold_max},     {"Clip", 3, fold_clip},       {"Range", 3, fold_range},
+    {"Expand", 2, fold_expand}};
 
 im_fold dfqi_im_fold_of(const char *op, int32_t operands)
 {
