@@ -28,7 +28,7 @@ static const struct row {
     [DFQI_PROP_ACTIVATION] = {"activation", LOGITS},
     [DFQI_PROP_EPS] = {"eps", LOGITS},
     [DFQI_PROP_POOLING] = {"pooling", LOGITS},
-    [DFQI_PROP_PADDING] = {"padding", LOGITS},
+    [DFQI_PROP_PADDING] = {"window_padding", LOGITS},
     [DFQI_PROP_CONV_PADDING] = {"conv_padding", LOGITS},
     [DFQI_PROP_MEAN] = {"mean", INPUTS},
     [DFQI_PROP_STD] = {"std", INPUTS},
