@@ -132,14 +132,16 @@ static void constant(im *m)
                                *floats = dfqi_im_attr(m, "value_floats");
     bool is_int = one_i || ints;
     int64_t n = ints ? (int64_t)ints->n_ints : floats ? (int64_t)floats->n_floats : 1;
-    if (!one_i && !one_f && !ints && !floats)
+    if (!one_i && !one_f && !ints && !floats) {
         dfqi_im_fail(m, DFQ_E_UNSUPPORTED, "is not a tensor of numbers");
+        return;
+    }
     if (!dfqi_im_tensor_new(m, is_int, ints || floats, &n, &t)) return;
     for (int64_t i = 0; i < n; i++) {
         if (is_int)
             ((int64_t *)(uintptr_t)t.i)[i] = ints ? ints->ints[i] : one_i->i;
         else
-            ((float *)(uintptr_t)t.f)[i] = floats ? floats->floats[i] : one_f->f;
+            ((float *)(uintptr_t)t.f)[i] = floats ? floats->floats[i] : one_f ? one_f->f : 0;
     }
     dfqi_im_set_const(m, 0, &t);
 }
@@ -212,14 +214,13 @@ static void node(im *m)
     im_lower lower = dfqi_im_lower_of(op, m->node->n_input, &needed);
     check_node(m);
     bool constants = m->status == DFQ_OK && operands(m, needed);
+    bool of_any = lower && (strcmp(op, "Shape") == 0 || strcmp(op, "Identity") == 0);
     if (m->status != DFQ_OK) return;
     if (strcmp(op, "Constant") == 0)
         constant(m);
-    else if (strcmp(op, "Shape") == 0 || strcmp(op, "Identity") == 0)
-        lower(m);
-    else if (constants && fold(m))
+    else if (!of_any && constants && fold(m))
         return;
-    else if (!lower || constants)
+    else if (!lower || (constants && !of_any))
         dfqi_im_fail(
             m, DFQ_E_UNSUPPORTED,
             "is an op that is not known here; leave it out of the network, or export another "
@@ -273,11 +274,8 @@ static dfq_status to_logits(im *m, int32_t v, const dfq_load_options *o, dfqi_mo
     return dfqi_im_finish(m, logits, classes, out, o);
 }
 
-static dfq_status convert(im *m, const dfq_load_options *o, dfqi_model **out)
+static dfq_status convert_nodes(im *m, const dfq_load_options *o, dfqi_model **out)
 {
-    int32_t in[IM_INPUTS], outs[IM_INPUTS];
-    m->in = in;
-    m->outs = outs;
     check_opset(m);
     if (m->status != DFQ_OK) return m->status;
     m->graph = m->model->graph;
@@ -296,6 +294,16 @@ static dfq_status convert(im *m, const dfq_load_options *o, dfqi_model **out)
     if (m->status != DFQ_OK) return m->status;
     m->node = NULL;
     return to_logits(m, dfqi_im_value_of(m, m->graph->output[0]->name), o, out);
+}
+
+static dfq_status convert(im *m, const dfq_load_options *o, dfqi_model **out)
+{
+    int32_t in[IM_INPUTS], outs[IM_INPUTS];
+    m->in = in;
+    m->outs = outs;
+    dfq_status status = convert_nodes(m, o, out);
+    m->in = m->outs = NULL;
+    return status;
 }
 
 bool dfqi_import_is_onnx(const char *path)

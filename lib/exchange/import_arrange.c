@@ -96,7 +96,7 @@ static bool is_third(const im_view *v, const int32_t *want, int32_t n, int32_t *
 static int32_t third(im *m, const im_view *v, const int32_t *want, int32_t n, int32_t at)
 {
     int32_t memory[IM_ATOMS], heads = 0;
-    while (want[heads] > at) heads++;
+    while (heads < n && want[heads] > at) heads++;
     for (int32_t i = 0; i < v->n_atoms; i++) memory[i] = i;
     int64_t tokens = extents(v, memory, 0, at), h = extents(v, want, 0, heads),
             d = extents(v, want, heads + at, n), which = v->atoms[at].pick;

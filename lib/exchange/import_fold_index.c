@@ -75,16 +75,18 @@ static void fold_identity(im *m, const im_tensor *const *in, im_tensor *out)
 static void fold_transpose(im *m, const im_tensor *const *in, im_tensor *out)
 {
     const im_tensor *x = in[0];
+    const int32_t rank = x->rank < IM_RANK ? x->rank : IM_RANK;
     int64_t perm[IM_RANK], dims[IM_RANK], steps[IM_RANK];
-    if (!dfqi_im_perm(m, x->rank, perm)) return;
-    for (int32_t i = 0; i < x->rank; i++) {
+    if (!dfqi_im_perm(m, rank, perm)) return;
+    for (int32_t i = 0; i < rank; i++) {
         dims[i] = x->dims[perm[i]];
-        steps[i] = product(x->dims, (int32_t)perm[i] + 1, x->rank);
+        steps[i] = product(x->dims, (int32_t)perm[i] + 1, rank);
     }
-    if (!dfqi_im_tensor_new(m, x->is_int, x->rank, dims, out)) return;
+    if (!dfqi_im_tensor_new(m, x->is_int, rank, dims, out)) return;
     for (int64_t i = 0; i < out->count; i++) {
         int64_t from = 0, left = i;
-        for (int32_t k = x->rank - 1; k >= 0; k--) {
+        for (int32_t k = rank - 1; k >= 0; k--) {
+            /* perm is a permutation. NOLINTNEXTLINE(clang-analyzer-core.*) */
             from += left % dims[k] * steps[k];
             left /= dims[k];
         }

@@ -106,7 +106,7 @@ static bool cut_out(im *m, const im_view *x, int32_t axis, int64_t first, int64_
 static bool strided(im *m, const im_view *x, int32_t axis, int64_t first, int64_t step,
                     im_view *out)
 {
-    int64_t dims[IM_RANK + 1], extent = dfqi_im_extent(x, axis);
+    int64_t dims[IM_RANK + 1] = {0}, extent = dfqi_im_extent(x, axis);
     im_view y, z;
     if (x->rank == IM_RANK || step < 2 || extent % step != 0 || first >= step) return false;
     for (int32_t i = 0; i < x->rank; i++) dims[i <= axis ? i : i + 1] = dfqi_im_extent(x, i);

@@ -233,7 +233,8 @@ int32_t dfqi_im_ints(im *m, const char *name, int32_t slot, int32_t most, int64_
                      (long long)n, most);
         return -1;
     }
-    for (int64_t i = 0; i < n; i++) out[i] = a ? a->ints[i] : t->i[i];
+    const int64_t *from = a ? a->ints : t->i; /* may be NULL where there are none */
+    for (int64_t i = 0; from && i < n; i++) out[i] = from[i];
     return (int32_t)n;
 }
 

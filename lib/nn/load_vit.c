@@ -161,7 +161,11 @@ static uint64_t hash_told(uint64_t hash, const dfqi_arch *a)
 static dfq_status alike(dfq_context *ctx, const dfqi_arch *teacher, const dfqi_arch *student)
 {
     const dfqi_vit_arch *a = &teacher->of.vit, *b = &student->of.vit;
-    return dfqi_need_same(ctx, teacher, student, memcmp(a, b, sizeof *a) == 0);
+    return dfqi_need_same(ctx, teacher, student,
+                          a->patch == b->patch && a->width == b->width && a->depth == b->depth &&
+                              a->heads == b->heads && a->hidden == b->hidden &&
+                              a->registers == b->registers && a->pooling == b->pooling &&
+                              a->activation == b->activation && a->parts == b->parts);
 }
 
 static int64_t blocks(const dfqi_arch *a)

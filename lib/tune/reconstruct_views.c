@@ -79,7 +79,7 @@ out:
 /* Kept are two inputs of a unit, its target and its output. */
 int64_t dfqi_reconstruct_count_views(const dfqi_reconstruct *r)
 {
-    int64_t most = 0, feature = dfqi_floats_of(r->teacher_graph, dfqi_feature_of(r));
+    int64_t most = 1, feature = dfqi_floats_of(r->teacher_graph, dfqi_feature_of(r));
     for (int32_t i = 0; i < r->n_units; i++) {
         int64_t x = dfqi_floats_of(r->teacher_graph, r->units[i].teacher_in);
         int64_t z = dfqi_floats_of(r->teacher_graph, r->units[i].teacher_out);
