@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "files.h"
 #include "ait_job.h"
+#include "bits.h"
 #include "model.h"
 #include "quantize.h"
 #include "synthesis.h"
@@ -270,6 +271,7 @@ static void release(struct quantize *q)
     dfq_tensor_release(q->unit_errors);
     dfq_graph_release(q->low);
     dfq_graph_release(q->net);
+    bits_close(q);
 }
 
 int cmd_quantize(struct session *s)
@@ -283,7 +285,8 @@ int cmd_quantize(struct session *s)
     if (code) return code;
     q.full = recipe_fill(s->o, q.net, &q.info);
     q.with_generator = recipe_with_generator(&q.full);
-    code = prepare(&q);
+    code = bits_open(&q);
+    if (!code) code = prepare(&q);
     if (!code) code = q.with_generator ? ait_job_plan(&q) : quantize_plan(&q);
     if (!code) code = judge(&q, 0);
     if (!code && !q.with_generator) code = synthesise(&q);
@@ -291,6 +294,7 @@ int cmd_quantize(struct session *s)
     if (!code) code = reconstruct_run(&q);
     if (!code) code = tune(&q);
     if (!code) code = save(&q);
+    if (!code) code = bits_write(&q);
     if (!code) code = judge(&q, 1);
     if (!code) code = diagnose_run(&q);
     if (!code) code = parts_run(&q);

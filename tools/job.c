@@ -50,7 +50,10 @@ static char *describe_explore(const struct options *o)
 static char *describe(const struct options *o, uint64_t model)
 {
     if (o->verb == VERB_EXPLORE) return describe_explore(o);
-    char *network = model_describe(o), *synth = NULL, ends[8] = "auto";
+    char *network = model_describe(o), *synth = NULL, ends[8] = "auto", bits[24] = "none";
+    uint64_t file;
+    if (o->bits_file && file_hash(o->bits_file, &file) == 0)
+        snprintf(bits, sizeof bits, "%016" PRIx64, file);
     if (o->first_last_bits) snprintf(ends, sizeof ends, "%d", (int)o->first_last_bits);
     if (network)
         synth = text_format("%s--kind %s\n--images %lld\n--iters %lld\n--batch %lld\n"
@@ -68,15 +71,16 @@ static char *describe(const struct options *o, uint64_t model)
             "--synth %s\n--real %s\n--no-tune %s\n--method %s\n--generator %s\n"
             "--loss %s\n--steps %lld\n--lr %.9g\n--gamma %.9g\n--first-last-bits %s\n"
             "--weight-grid %s\n--act-grid %s\n--act-scale %s\n--crossing-target %.9g\n"
-            "--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n--no-images %s\n"
+            "--bits-file %s\n--layer-bits %s\n--skip %s\n--rotate %s\n--rounding %s\n--no-images "
+            "%s\n"
             "--reconstruct %lld\n",
             model, synth, (int)o->weight_bits, (int)o->act_bits, option_mode_name(o->mode),
             folder_or_none(o->synth), folder_or_none(o->real), o->no_tune ? "yes" : "no",
             option_method_name(o->method), option_generator_name(o->generator),
             option_loss_name(o->loss), (long long)o->steps, o->lr, o->gamma, ends,
             option_weight_grid_name(o->weight_grid), option_act_grid_name(o->act_grid),
-            option_act_scale_name(o->act_scale), o->crossing_target, folder_or_none(o->layer_bits),
-            folder_or_none(o->skip), option_rotate_name(o->rotate),
+            option_act_scale_name(o->act_scale), o->crossing_target, bits,
+            folder_or_none(o->layer_bits), folder_or_none(o->skip), option_rotate_name(o->rotate),
             option_rounding_name(o->rounding), o->no_images ? "yes" : "no",
             (long long)o->reconstruct);
     free(synth);

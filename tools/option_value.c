@@ -155,6 +155,8 @@ static const struct field {
              {OPT_MAPPING, offsetof(struct options, mapping)},
              {OPT_ARCH, offsetof(struct options, arch)},
              {OPT_LAYER_BITS, offsetof(struct options, layer_bits)},
+             {OPT_BITS_FILE, offsetof(struct options, bits_file)},
+             {OPT_BITS_FILE_OUT, offsetof(struct options, bits_file_out)},
              {OPT_SKIP, offsetof(struct options, skip)},
              {OPT_TEST_DATA, offsetof(struct options, test_data)},
              {OPT_SUPERNET, offsetof(struct options, supernet)},

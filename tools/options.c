@@ -187,7 +187,7 @@ static int check_line(struct options *o, char *const *rest, int n)
     o->input = rest[0];
     if (!*o->input)
         return option_wrong(o, "the name of the %s is empty", explore ? "search space" : "model");
-    if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS))
+    if (o->verb == VERB_QUANTIZE && !option_given(o, OPT_BITS) && !o->bits_file)
         return option_wrong(o, "--bits is missing; for example --bits w4a4");
     if ((option_table[OPT_OUT].verbs >> o->verb & 1) && !o->out)
         return option_wrong(o, "-o OUT is missing; give the place of the result");

@@ -25,6 +25,8 @@ enum option_id {
     OPT_BITS,
     OPT_FIRST_LAST_BITS,
     OPT_LAYER_BITS,
+    OPT_BITS_FILE,
+    OPT_BITS_FILE_OUT,
     OPT_SKIP,
     OPT_MODE,
     OPT_WEIGHT_GRID,
@@ -116,6 +118,7 @@ struct options {
     char given[OPT_COUNT]; /* is the option on the command line? */
     const char *input;
     const char *out, *arch, *synth, *real, *data, *report, *resume_at, *accel, *mapping;
+    const char *bits_file, *bits_file_out;
     const char *layer_bits, *skip; /* texts, and what they say: */
     const struct dfq_layer_config *layers;
     int32_t n_layers;

@@ -24,11 +24,13 @@ static const struct role {
              {OPT_SYNTH, "--synth", "", PLACE_READS | PLACE_TREE},
              {OPT_ACCEL, "--accel", "", PLACE_READS},
              {OPT_SUPERNET, "--supernet", "", PLACE_READS},
+             {OPT_BITS_FILE, "--bits-file", "", PLACE_READS},
              {OPT_LABELS_FROM, "--labels-from", "", PLACE_READS},
              {OPT_LABELS, "--labels", "", PLACE_READS},
              {OPT_OUT, "-o", "", PLACE_WRITES | PLACE_DEVICE},
              {OPT_OUT, "-o", ".resume", PLACE_WRITES | PLACE_FOLDER | PLACE_RESUME},
              {OPT_REPORT, "--report", "", PLACE_WRITES},
+             {OPT_BITS_FILE_OUT, "--bits-file-out", "", PLACE_WRITES},
              {OPT_SAVE_SUPERNET, "--save-supernet", "", PLACE_WRITES},
              {OPT_TRAJECTORY, "--trajectory", ".csv", PLACE_WRITES},
              {OPT_TRAJECTORY, "--trajectory", ".svg", PLACE_WRITES}};

@@ -1,5 +1,5 @@
-/* State of a running `dfq quantize`, shared by cmd_quantize.c, quantize_plan.c, reconstruct.c,
- * ait_job.c, quantize_result.c, parts.c and the report. */
+/* State of a running `dfq quantize`, shared by cmd_quantize.c, bits.c, quantize_plan.c,
+ * reconstruct.c, ait_job.c, quantize_result.c, parts.c and the report. */
 #ifndef DFQ_TOOLS_QUANTIZE_H
 #define DFQ_TOOLS_QUANTIZE_H
 
@@ -32,6 +32,8 @@ struct quantize {
     dfq_tensor *errors;                     /* [layers + 1] dB */
     dfq_tensor *unit_errors;                /* of reconstruction, before and after; or NULL */
     dfq_tuner_best best;
+    dfq_bits *bits;             /* of --bits-file; or NULL */
+    dfq_layer_config *layers;   /* its rows and those of the command line; or NULL */
     struct diagnosis diagnosis; /* with --diagnose */
     struct parts parts;         /* with --report */
     double seconds, peak;       /* of the whole job, filled before results are told */

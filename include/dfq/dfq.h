@@ -4,6 +4,7 @@
 #define DFQ_DFQ_H
 
 #include <dfq/accelerator.h>
+#include <dfq/bits.h>
 #include <dfq/context.h>
 #include <dfq/cost.h>
 #include <dfq/crossings.h>

@@ -23,6 +23,9 @@ typedef struct dfq_graph dfq_graph;
  *  Reference counted. */
 typedef struct dfq_quantizer dfq_quantizer;
 
+/** Bit widths of the layers of a network (dfq/bits.h). */
+typedef struct dfq_bits dfq_bits;
+
 /** A network that only runs: packed weights, planned memory (dfq/runtime.h). */
 typedef struct dfq_runtime dfq_runtime;
 

@@ -116,6 +116,36 @@ bool dfqi_has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o)
     return o->act_scale == DFQ_ACT_SCALE_ROW || (o->act_scale == DFQ_ACT_SCALE_AUTO && fits);
 }
 
+/* `o` is complete and checked. images: NULL for a CNN whose ranges come later. */
+static dfq_status make_scheme(const dfq_graph *graph, const dfqi_images *images,
+                              const dfq_quantize_options *o, dfqi_scheme *out)
+{
+    dfqi_scheme scheme = {0};
+    dfqi_widths widths = {o->weight_bits, o->act_bits, o->first_last_bits};
+    dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o->weight_grid,
+                        .act_grid = (dfqi_act_grid_kind)o->act_grid};
+    if (dfqi_has_row_scales(graph, o)) grids.act_scale = DFQI_ACT_SCALE_ROW;
+    grids.rotation = choose_rotation(graph, o->rotate, grids.act_scale);
+    if (dfqi_arch_is_cnn(&graph->net.arch)) choose_grids(images, o, &grids);
+    DFQI_TRY(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o->mode, widths, grids, &scheme));
+    dfq_status status = take_rounding(o->rounding, &scheme);
+    if (status == DFQ_OK) status = configure(&scheme, o);
+    if (status == DFQ_OK)
+        *out = scheme;
+    else
+        dfqi_scheme_fini(&scheme);
+    return status;
+}
+
+dfq_status dfqi_scheme_of_options(const dfq_graph *graph, const dfq_quantize_options *options,
+                                  dfqi_scheme *out)
+{
+    dfq_quantize_options o = defaults;
+    DFQI_TRY(dfqi_options_read(graph->ctx, "dfq_quantize_options", options, &o, sizeof o));
+    DFQI_TRY(check(graph->ctx, &o));
+    return make_scheme(graph, NULL, &o, out);
+}
+
 /* images: NULL for a CNN whose ranges come later. */
 static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
                            const dfq_quantize_options *options, dfq_graph **out_graph)
@@ -129,16 +159,8 @@ static dfq_status quantize(const dfq_graph *graph, const dfqi_images *images,
         return dfqi_fail(graph->ctx, DFQ_E_INVALID,
                          "%s is already quantized; give the float network", graph->net.arch.name);
     DFQI_TRY(check(graph->ctx, &o));
-    dfqi_widths widths = {o.weight_bits, o.act_bits, o.first_last_bits};
-    dfqi_grids grids = {.weight_grid = (dfqi_weight_grid_kind)o.weight_grid,
-                        .act_grid = (dfqi_act_grid_kind)o.act_grid};
-    if (dfqi_has_row_scales(graph, &o)) grids.act_scale = DFQI_ACT_SCALE_ROW;
-    grids.rotation = choose_rotation(graph, o.rotate, grids.act_scale);
-    choose_grids(images, &o, &grids);
-    DFQI_GOTO(dfqi_scheme_new_with(&graph->net, (dfqi_mode)o.mode, widths, grids, &scheme), out);
-    DFQI_GOTO(take_rounding(o.rounding, &scheme), out);
-    DFQI_GOTO(configure(&scheme, &o), out);
-    DFQI_GOTO(pair_init(&graph->net, grids.rotation, &nets), out);
+    DFQI_GOTO(make_scheme(graph, images, &o, &scheme), out);
+    DFQI_GOTO(pair_init(&graph->net, scheme.grids.rotation, &nets), out);
     if (images)
         DFQI_GOTO(dfqi_scheme_calibrate_from(&scheme, nets.teacher, &nets.student, images), out);
     status = dfqi_model_new(&nets.student, &scheme, out_graph);

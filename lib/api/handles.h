@@ -33,6 +33,10 @@ DFQI_CHECKED dfq_status dfqi_site_write(dfq_context *ctx, const dfqi_site *site,
 
 /* True if a network gets scales of rows, found at run time, by these options. */
 bool dfqi_has_row_scales(const dfq_graph *graph, const dfq_quantize_options *o);
+/* The sites and widths that dfq_graph_quantize() would give a float network, without values. */
+DFQI_CHECKED dfq_status dfqi_scheme_of_options(const dfq_graph *graph,
+                                               const dfq_quantize_options *options,
+                                               dfqi_scheme *out);
 /* How many of the images given join drawn ones at most. */
 enum { DFQI_GIVEN_IMAGES = 256 };
 

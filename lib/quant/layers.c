@@ -32,8 +32,7 @@ bool dfqi_name_matches(const char *pattern, const char *name)
     return *pattern == '\0';
 }
 
-/* "blocks.0.attn.qkv" of "blocks.0.attn.qkv.weight". */
-static void layer_of(const dfqi_site *site, char out[80])
+void dfqi_site_layer(const dfqi_site *site, char out[80])
 {
     snprintf(out, 80, "%s", site->name);
     char *dot = strrchr(out, '.');
@@ -76,7 +75,7 @@ static dfq_status no_layer(const dfqi_scheme *s, const char *name, int weights, 
     dfqi_nearest near = dfqi_nearest_to(name);
     for (int32_t i = 0; i < s->n_sites; i++) {
         if (weights >= 0 && dfqi_site_is_weight(&s->sites[i]) != weights) continue;
-        layer_of(&s->sites[i], layer);
+        dfqi_site_layer(&s->sites[i], layer);
         dfqi_nearest_add(&near, layer);
     }
     return dfqi_fail(s->ctx, DFQ_E_INVALID, "layer \"%s\" %s; similar names: %s",
@@ -93,7 +92,7 @@ static dfq_status apply(dfqi_scheme *s, const dfq_layer_config *c, uint8_t *skip
         dfqi_site *site = &s->sites[i];
         int weight = dfqi_site_is_weight(site);
         int32_t bits = weight ? c->weight_bits : c->act_bits;
-        layer_of(site, layer);
+        dfqi_site_layer(site, layer);
         if (!dfqi_name_matches(c->name, layer)) continue;
         found[weight]++;
         skip[i] = c->skip != 0;

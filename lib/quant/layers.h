@@ -17,6 +17,9 @@ DFQI_CHECKED dfq_status dfqi_scheme_configure(dfqi_scheme *s, const dfq_layer_co
 /* The same from a text; DFQ_E_INVALID if it is malformed. */
 DFQI_CHECKED dfq_status dfqi_scheme_configure_text(dfqi_scheme *s, const char *text);
 
+/* The layer that a site belongs to: "blocks.0.attn.qkv" of "blocks.0.attn.qkv.weight". */
+void dfqi_site_layer(const dfqi_site *site, char out[80]);
+
 /* Does a name match a pattern with stars? */
 bool dfqi_name_matches(const char *pattern, const char *name);
 

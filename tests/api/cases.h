@@ -5,6 +5,7 @@
 #include <check.h>
 
 TCase *dfqt_api_accelerator_case(void);
+TCase *dfqt_api_bits_case(void);
 TCase *dfqt_api_context_case(void);
 TCase *dfqt_api_cost_model_case(void);
 TCase *dfqt_api_dataset_case(void);

@@ -6,6 +6,7 @@ int main(void)
 {
     Suite *s = suite_create("api");
     suite_add_tcase(s, dfqt_api_accelerator_case());
+    suite_add_tcase(s, dfqt_api_bits_case());
     suite_add_tcase(s, dfqt_api_context_case());
     suite_add_tcase(s, dfqt_api_cost_model_case());
     suite_add_tcase(s, dfqt_api_dataset_case());

@@ -431,6 +431,22 @@ class Results(Part):
                    "--images", "2", "--real", "pictures", "--layer-bits", "*.relu=a8", "--skip", "conv1")
         assert "layer bits   *.relu=a8,conv1=float" in self.works("info", "q").out
 
+    def test_bits_file(self):
+        """The bits of all layers go out to a file and come in from it; a file of another network does not."""
+        tiny.make_cnn(self.dir)
+        args = ["quantize", "tiny.safetensors", "-f", "--no-images", "--images", "2", "--json", "-o"]
+        self.works(*args, "q1", "--bits", "w3a5", "--layer-bits", "head=w6a7", "--skip", "blocks.0.attn.qk",
+                   "--bits-file-out", "bits.json")
+        layers = json.loads(open(f"{self.dir}/bits.json", encoding="utf-8").read())["layers"]
+        assert layers["head"] == {"w": 6, "a": 7} and layers["blocks.0.attn.qk"] == "float", layers
+        assert layers["blocks.1.attn.av"] == {"a": 5} and layers["blocks.1.mlp.fc2"] == {"w": 3, "a": 5}, layers
+        self.works(*args, "q2", "--bits-file", "bits.json", "--layer-bits", "blocks.1.mlp.fc2=w8")
+        bits = {q["name"]: q["bits"] for q in json.loads(self.works("info", "q2", "--json").out)["quantizers"]}
+        assert bits["head.weight"] == 6 and bits["head.input"] == 7 and "blocks.0.attn.qk.a" not in bits, bits
+        assert bits["blocks.1.mlp.fc2.weight"] == 8 and bits["blocks.0.mlp.fc2.weight"] == 3, bits
+        self.fails(INPUT, "bits.json: resnet_test has no layer", "quantize", "cnn.safetensors", "-o", "q3", "--bits-file", "bits.json")
+        self.fails(INPUT, "cannot read nothing.json", *args, "q3", "--bits-file", "nothing.json")
+
     # timm's names as transformers stores them; queries, keys and values are apart
     STORED = (("cls_token", "vit.embeddings.cls_token"),
               ("pos_embed", "vit.embeddings.position_embeddings"),

@@ -104,7 +104,7 @@ class Places(Part):
         for verb, args in needs.items():
             for name, value in re.findall(r"(--[\w-]+) (FILE|DIR|PATH|PREFIX)\b",
                                           self.works(verb, "--help").out):
-                writes = name in ("--report", "--save-supernet", "--trajectory")
+                writes = name in ("--report", "--save-supernet", "--trajectory", "--bits-file-out")
                 out = "thing.csv" if value == "PREFIX" else "thing"
                 needed = ["--data", "pictures"] if name == "--labels-from" else []
                 self.fails(USAGE, f"-o ./{out} is {name} .*{out}, which this run "
