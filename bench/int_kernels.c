@@ -151,7 +151,7 @@ static void run_layernorm(const dfqi_int_kernels *t, const job *j)
 /* In place; what is above 6 stays as it is, so that no call sees other values. */
 static void run_gelu(const dfqi_int_kernels *t, const job *j)
 {
-    t->gelu(j->m, j->n, y, j->n, j->bits, codes2, dfqi_int_row(j->n), scratch, zeros);
+    t->gelu(j->m, j->n, x, j->n, j->bits, codes2, dfqi_int_row(j->n), scales, zeros, scratch);
 }
 
 static void run_softmax(const dfqi_int_kernels *t, const job *j)
@@ -234,7 +234,7 @@ static void run_block(const dfqi_int_kernels *t, const job *j)
         t->layernorm(n, WIDTH, 1e-6f, at, WIDTH, scales, scales, bits, block.q, WIDTH, block.s,
                      block.z, scratch);
         t->product(n, &rows, &fc1, &up);
-        t->gelu(n, HIDDEN, block.hidden, HIDDEN, bits, block.h, HIDDEN, block.s, block.z);
+        t->gelu(n, HIDDEN, block.hidden, HIDDEN, bits, block.h, HIDDEN, block.s, block.z, scratch);
         t->product(n, &hidden, &fc2, &sum);
     }
 }

@@ -115,9 +115,9 @@ typedef struct dfqi_int_kernels {
     void (*layernorm)(int64_t rows, int64_t cols, float eps, const float *x, int64_t ldx,
                       const float *gamma, const float *beta, int bits, uint8_t *q, int64_t ldq,
                       float *scale, int32_t *zero_point, float *scratch);
-    /* Of kernel.h's gelu. x is overwritten. */
-    void (*gelu)(int64_t rows, int64_t cols, float *x, int64_t ldx, int bits, uint8_t *q,
-                 int64_t ldq, float *scale, int32_t *zero_point);
+    /* Of kernel.h's gelu. scratch: cols floats. */
+    void (*gelu)(int64_t rows, int64_t cols, const float *x, int64_t ldx, int bits, uint8_t *q,
+                 int64_t ldq, float *scale, int32_t *zero_point, float *scratch);
     /* Of kernel.h's softmax(factor * x). x is overwritten. The zero points are 0. */
     void (*softmax)(int64_t rows, int64_t cols, float factor, float *x, int64_t ldx, int bits,
                     uint8_t *q, int64_t ldq, float *scale);

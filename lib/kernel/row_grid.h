@@ -42,7 +42,7 @@ static inline dfqi_row_grid dfqi_row_grid_asymmetric(int bits, float a, float b)
 static inline dfqi_row_grid dfqi_row_grid_runtime(int bits, int is_signed, float lo, float hi,
                                                   int finite)
 {
-    dfqi_row_grid g = {.qmax = ldexpf(1.0f, is_signed ? bits - 1 : bits) - 1.0f};
+    dfqi_row_grid g = {.qmax = (float)((1 << (is_signed ? bits - 1 : bits)) - 1)};
     g.qmin = is_signed ? -g.qmax : 0.0f;
     g.scale = (is_signed ? fmaxf(-lo, hi) : hi - lo) / g.qmax;
     if (!finite || !(g.scale <= FLT_MAX)) g.scale = NAN;

@@ -120,7 +120,7 @@ static void run_gelu(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t firs
 {
     const code_rows to = results(s, f, first, count);
     f->p->ik->gelu(to.rows, s->cols, dfqi_rt_at(f, s->in[0], s->units, first), s->cols, s->bits,
-                   to.q, to.ld, to.scale, to.zero_point);
+                   to.q, to.ld, to.scale, to.zero_point, (float *)(void *)f->scratch);
 }
 
 dfqi_grid dfqi_rt_static_grid(const dfqi_rt_step *s, const dfqi_rt_frame *f)
@@ -140,14 +140,13 @@ static void run_static(const dfqi_rt_step *s, const dfqi_rt_frame *f, int64_t fi
 }
 
 /* What makes the operand of a quantizer and can be done with it: a LayerNorm or a GELU that nobody
- * else reads. A GELU overwrites its input, which nobody else may read either. */
+ * else reads. */
 static const dfqi_node *maker_of(const dfqi_rt_builder *b, const dfqi_node *n)
 {
     if (!is_row_quantizer(n) || b->want[n->out[0]] != DFQI_RT_CODES) return NULL;
     const dfqi_node *norm = dfqi_rt_sole(b, n->in[0], DFQI_OP_LAYERNORM);
-    const dfqi_node *gelu = dfqi_rt_sole(b, n->in[0], DFQI_OP_GELU);
     if (norm && b->readers[norm->out[1]] == 0) return norm;
-    return gelu && b->readers[gelu->in[0]] == 1 ? gelu : NULL;
+    return dfqi_rt_sole(b, n->in[0], DFQI_OP_GELU);
 }
 
 /* Does it make codes of an image with its channels last, which nobody else reads? */

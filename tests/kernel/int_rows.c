@@ -75,7 +75,8 @@ START_TEST(test_gelu)
             float_table(t)->gelu((size_t)r.cols, r.x + i * r.ld, y);
             want_row(t, &r, i, y);
         }
-        t->gelu(r.rows, r.cols, r.x, r.ld, r.bits, r.q, r.ldq, r.scale, r.zero_point);
+        t->gelu(r.rows, r.cols, r.x, r.ld, r.bits, r.q, r.ldq, r.scale, r.zero_point,
+                take_floats(&p, (size_t)r.cols, 0.0f, 1.0f));
         check_rows(t, &r);
         pages_end(&p);
     }

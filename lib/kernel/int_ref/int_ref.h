@@ -16,8 +16,8 @@ void dfqi_int_ref_pack_columns(int64_t rows, int64_t cols, int bits, const float
 void dfqi_int_ref_layernorm(int64_t rows, int64_t cols, float eps, const float *x, int64_t ldx,
                             const float *gamma, const float *beta, int bits, uint8_t *q,
                             int64_t ldq, float *scale, int32_t *zero_point, float *scratch);
-void dfqi_int_ref_gelu(int64_t rows, int64_t cols, float *x, int64_t ldx, int bits, uint8_t *q,
-                       int64_t ldq, float *scale, int32_t *zero_point);
+void dfqi_int_ref_gelu(int64_t rows, int64_t cols, const float *x, int64_t ldx, int bits,
+                       uint8_t *q, int64_t ldq, float *scale, int32_t *zero_point, float *scratch);
 void dfqi_int_ref_softmax(int64_t rows, int64_t cols, float factor, float *x, int64_t ldx, int bits,
                           uint8_t *q, int64_t ldq, float *scale);
 

@@ -14,11 +14,14 @@ void dfqi_int_ref_layernorm(int64_t rows, int64_t cols, float eps, const float *
     }
 }
 
-void dfqi_int_ref_gelu(int64_t rows, int64_t cols, float *x, int64_t ldx, int bits, uint8_t *q,
-                       int64_t ldq, float *scale, int32_t *zero_point)
+void dfqi_int_ref_gelu(int64_t rows, int64_t cols, const float *x, int64_t ldx, int bits,
+                       uint8_t *q, int64_t ldq, float *scale, int32_t *zero_point, float *scratch)
 {
-    for (int64_t r = 0; r < rows; r++) dfqi_ref_gelu((size_t)cols, x + r * ldx, x + r * ldx);
-    dfqi_int_ref_quantize_rows(rows, cols, bits, x, ldx, q, ldq, scale, zero_point);
+    for (int64_t r = 0; r < rows; r++) {
+        dfqi_ref_gelu((size_t)cols, x + r * ldx, scratch);
+        dfqi_int_ref_quantize_rows(1, cols, bits, scratch, cols, q + r * ldq, ldq, scale + r,
+                                   zero_point + r);
+    }
 }
 
 void dfqi_int_ref_softmax(int64_t rows, int64_t cols, float factor, float *x, int64_t ldx, int bits,

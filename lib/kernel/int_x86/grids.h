@@ -2,8 +2,9 @@
  *
  * A code is the rounded quotient of a division. Multiplying by the reciprocal gives it as well,
  * unless the quotient is near a tie; then the division is done. The product is wrong by less than
- * 1.5 * 2^-23 of itself, its sum with a zero point by less than 2^-13 where both are below 2^9, and
- * "near" is 2^-12. Where that does not hold, `near` is below 0, and each division is done. */
+ * 1.5 * 2^-23 of itself. On grids of rows it is at most 255.5, and "near" is 2^-14. The sum with a
+ * zero point is wrong by less than 2^-13 where both are below 2^9, and "near" is 2^-12. Where that
+ * does not hold, `far` is below 0, and each division is done. */
 #ifndef DFQI_INT_X86_GRIDS_H
 #define DFQI_INT_X86_GRIDS_H
 
@@ -19,6 +20,7 @@ static inline int grid_is_ordinary(float scale, float zero_point)
 }
 
 static const float grid_far = 0.5f - 0x1p-12f;
+static const float row_grid_far = 0.5f - 0x1p-14f; /* quotients are up to 255 */
 
 /* Is one of 64 numbers near a tie? NaN is not. */
 static inline int grid_is_near(const vf v[4], vf far)
@@ -30,7 +32,7 @@ static inline int grid_is_near(const vf v[4], vf far)
 
 /* -- grids of rows ----------------------------------------------------------------------------- */
 
-/* The extremes of a row with 0 among them; odd: 0, or NaN where a value is not finite. */
+/* The extremes of numbers with 0 among them; odd: 0, or NaN where one is not finite. */
 typedef struct row_ends {
     vf lo, hi, odd;
 } row_ends;
@@ -48,13 +50,31 @@ static inline void row_ends_add(row_ends *e, vf v)
     e->odd = vf_fma(v, vf_set(0.0f), e->odd);
 }
 
+/* The ends of all chains. */
+static inline row_ends row_ends_join(const row_ends e[VF_CHAINS])
+{
+    row_ends all = e[0];
+    for (int k = 1; k < VF_CHAINS; k++) {
+        all.lo = vf_min(all.lo, e[k].lo);
+        all.hi = vf_max(all.hi, e[k].hi);
+        all.odd = vf_add(all.odd, e[k].odd);
+    }
+    return all;
+}
+
+static inline void row_ends_begin_chains(row_ends e[VF_CHAINS])
+{
+    VF_EACH(VF_CHAINS) e[k] = row_ends_begin();
+}
+
 static inline row_ends row_ends_of(int64_t cols, const float *x)
 {
-    row_ends e = row_ends_begin();
-#define STEP(i, c) row_ends_add(&e, vf_load_tail(x + (i), c))
-    VF_LOOP(cols, STEP);
+    row_ends e[VF_CHAINS];
+    row_ends_begin_chains(e);
+#define STEP(vectors, i, c) VF_EACH(vectors) row_ends_add(&e[k], vf_load_tail(x + (i) + k * VF, c))
+    VF_LOOP_CHAINS(cols, STEP);
 #undef STEP
-    return e;
+    return row_ends_join(e);
 }
 
 static inline dfqi_row_grid row_grid_of(row_ends e, int bits, int is_signed)
@@ -70,14 +90,14 @@ static inline int32_t row_zero_point(const dfqi_row_grid *g)
 
 typedef struct row_coder {
     vf scale, inverse, far;
-    int zero_point, is_signed, limit; /* codes: up to limit, signed: from -limit on */
+    int zero_point, limit; /* codes: up to limit, signed: from -limit on */
 } row_coder;
 
 static inline row_coder row_coder_of(const dfqi_row_grid *g)
 {
     const int fast = grid_is_ordinary(g->scale, g->zero_point);
-    return (row_coder){vf_set(g->scale),  vf_set(1.0f / g->scale), vf_set(fast ? grid_far : -1.0f),
-                       row_zero_point(g), g->qmin < 0.0f,          (int)g->qmax};
+    return (row_coder){vf_set(g->scale), vf_set(1.0f / g->scale),
+                       vf_set(fast ? row_grid_far : -1.0f), row_zero_point(g), (int)g->qmax};
 }
 
 /* The rounded quotients of 64 numbers. */
@@ -85,37 +105,44 @@ static inline void row_round(const row_coder *g, const vf x[4], vi n[4])
 {
     vf v[4];
     for (int i = 0; i < 4; i++) v[i] = vf_mul(x[i], g->inverse);
-    if (grid_is_near(v, g->far))
+    if (__builtin_expect(grid_is_near(v, g->far), 0))
         for (int i = 0; i < 4; i++) v[i] = vf_div(x[i], g->scale);
     for (int i = 0; i < 4; i++) n[i] = vi_round(v[i]);
 }
 
 /* NaN gets the smallest code. */
-static inline v64 row_code(const row_coder *g, const vf x[4])
+static inline v64 row_code(const row_coder *g, int is_signed, const vf x[4])
 {
     vi n[4];
     row_round(g, x, n);
-    const v64 codes = v64_pack(n, g->zero_point, g->is_signed);
+    const v64 codes = v64_pack(n, g->zero_point, is_signed);
     /* a quotient is at most 1/2 over the ends of its grid */
-    return g->is_signed ? v64_max(codes, -g->limit) : v64_min(codes, g->limit);
+    return is_signed ? v64_max(codes, -g->limit) : v64_min(codes, g->limit);
 }
 
 /* Codes of a row, 64 at a time: VALUE(i, count) is the vector of values from i on, of which
  * `count` exist. */
-#define ROW_CODES(coder, cols, q, VALUE)                                                           \
-    for (int64_t codes_at = 0; codes_at < (cols); codes_at += 64) {                                \
+#define ROW_CODES(coder, is_signed, cols, q, VALUE)                                                \
+    do {                                                                                           \
         vf codes_x[4];                                                                             \
-        for (int codes_v = 0; codes_v < 4; codes_v++) {                                            \
-            const int64_t codes_i = codes_at + codes_v * VF, codes_n = (cols)-codes_i;             \
-            codes_x[codes_v] = codes_n > 0 ? VALUE(codes_i, codes_n) : vf_set(0.0f);               \
+        int64_t codes_at = 0;                                                                      \
+        for (; codes_at + 64 <= (cols); codes_at += 64) {                                          \
+            for (int v = 0; v < 4; v++) codes_x[v] = VALUE(codes_at + v * VF, VF);                 \
+            v64_store((q) + codes_at, 64, row_code(coder, is_signed, codes_x));                    \
         }                                                                                          \
-        v64_store((q) + codes_at, (cols)-codes_at, row_code(coder, codes_x));                      \
-    }
+        if (codes_at == (cols)) break;                                                             \
+        for (int v = 0; v < 4; v++) {                                                              \
+            const int64_t codes_i = codes_at + v * VF, codes_n = (cols)-codes_i;                   \
+            codes_x[v] = codes_n > 0 ? VALUE(codes_i, codes_n) : vf_set(0.0f);                     \
+        }                                                                                          \
+        v64_store((q) + codes_at, (cols)-codes_at, row_code(coder, is_signed, codes_x));           \
+    } while (0)
 
-static inline void row_codes(const row_coder *g, int64_t cols, const float *x, uint8_t *q)
+static inline void row_codes(const row_coder *g, int is_signed, int64_t cols, const float *x,
+                             uint8_t *q)
 {
 #define VALUE(i, count) vf_load_tail(x + (i), count)
-    ROW_CODES(g, cols, q, VALUE)
+    ROW_CODES(g, is_signed, cols, q, VALUE);
 #undef VALUE
 }
 

@@ -21,8 +21,8 @@ void INT_ISA(pack_columns)(int64_t rows, int64_t cols, int bits, const float *x,
 void INT_ISA(layernorm)(int64_t rows, int64_t cols, float eps, const float *x, int64_t ldx,
                         const float *gamma, const float *beta, int bits, uint8_t *q, int64_t ldq,
                         float *scale, int32_t *zero_point, float *scratch);
-void INT_ISA(gelu)(int64_t rows, int64_t cols, float *x, int64_t ldx, int bits, uint8_t *q,
-                   int64_t ldq, float *scale, int32_t *zero_point);
+void INT_ISA(gelu)(int64_t rows, int64_t cols, const float *x, int64_t ldx, int bits, uint8_t *q,
+                   int64_t ldq, float *scale, int32_t *zero_point, float *scratch);
 void INT_ISA(softmax)(int64_t rows, int64_t cols, float factor, float *x, int64_t ldx, int bits,
                       uint8_t *q, int64_t ldq, float *scale);
 void INT_ISA(product)(int64_t m, const dfqi_int_rows *a, const dfqi_int_matrix *b,

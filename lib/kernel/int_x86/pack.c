@@ -51,7 +51,7 @@ static void pack_panel(int64_t n, int64_t cols, int bits, const float *x, int64_
         const int64_t count = least(cols - c, CHUNK);
         for (int64_t j = 0; j < n; j++) {
             if (count < CHUNK) memset(rows[j], 0, CHUNK);
-            row_codes(&coders[j], count, x + j * ldx + c, rows[j]);
+            row_codes(&coders[j], 1, count, x + j * ldx + c, rows[j]);
         }
         turn(rows[0], dfqi_int_groups(count), codes);
     }
@@ -89,7 +89,7 @@ static row_coder column_coder(int64_t rows, int64_t n, int bits, const float *x,
     memcpy(scale, scales, (size_t)n * sizeof *scale);
     coder.scale = vf_load(scales);
     coder.inverse = vf_div(vf_set(1.0f), coder.scale);
-    coder.far = vf_set(fast ? grid_far : -1.0f);
+    coder.far = vf_set(fast ? row_grid_far : -1.0f);
     return coder;
 }
 

@@ -20,7 +20,7 @@ void INT_ISA(quantize_rows)(int64_t rows, int64_t cols, int bits, const float *x
         }
         for (int64_t i = 0; i < n; i++) {
             const row_coder coder = row_coder_of(&g[i]);
-            row_codes(&coder, cols, x + (r + i) * ldx, q + (r + i) * ldq);
+            row_codes(&coder, 0, cols, x + (r + i) * ldx, q + (r + i) * ldq);
         }
     }
 }

@@ -46,8 +46,14 @@ static inline vf gelu_slope(vf x)
 
 void ISA(gelu)(size_t n, const float *x, float *y)
 {
-#define STEP(i, c) vf_store_tail(y + (i), c, vf_gelu(vf_load_tail(x + (i), c)))
-    VF_LOOP((int64_t)n, STEP);
+    vf v[VF_CHAINS];
+#define STEP(vectors, i, c)                                                                        \
+    do {                                                                                           \
+        VF_EACH(vectors) v[k] = vf_load_tail(x + (i) + k * VF, c);                                 \
+        vf_gelu(vectors, v);                                                                       \
+        VF_EACH(vectors) vf_store_tail(y + (i) + k * VF, c, v[k]);                                 \
+    } while (0)
+    VF_LOOP_CHAINS((int64_t)n, STEP);
 #undef STEP
 }
 

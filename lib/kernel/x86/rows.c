@@ -6,9 +6,9 @@
 
 static void softmax_row(int64_t cols, float scale, const float *x, float *p)
 {
-    const vf s = vf_set(scale);
+    const vf s = vf_set(scale * LOG2_E);
     const vf top = vf_set(row_scaled_max(cols, s, x));
-    const vf inv = vf_set(1.0f / vf_sum(row_scaled_exp(cols, s, top, x, p)));
+    const vf inv = vf_set(1.0f / vf_sum(row_scaled_exp2(cols, s, top, x, p)));
 #define STEP(i, c) vf_store_tail(p + (i), c, vf_mul(inv, vf_load_tail(p + (i), c)))
     VF_LOOP(cols, STEP);
 #undef STEP

@@ -66,21 +66,27 @@ static inline void vf_store_tail(float *p, int64_t n, vf x)
         if (vf_i < (n)) STEP(vf_i, (n)-vf_i);                                                      \
     } while (0)
 
-/* e^x, relative error below 2e-7; 0 below -87.3, where the result would lose bits. */
-static inline vf vf_exp(vf x)
+/* The same with STEP(vectors, i, count) for four vectors at a time, then for one. Where each step
+ * waits for the one before, as in sums, vector k has a chain k of its own; long calculations go
+ * through four of them side by side. */
+enum { VF_CHAINS = 4 };
+#define VF_LOOP_CHAINS(n, STEP)                                                                    \
+    do {                                                                                           \
+        int64_t vf_i = 0;                                                                          \
+        for (; vf_i + VF_CHAINS * VF <= (n); vf_i += VF_CHAINS * VF) STEP(VF_CHAINS, vf_i, VF);    \
+        for (; vf_i + VF <= (n); vf_i += VF) STEP(1, vf_i, VF);                                    \
+        if (vf_i < (n)) STEP(1, vf_i, (n)-vf_i);                                                   \
+    } while (0)
+#define VF_EACH(vectors) for (int k = 0; k < (vectors); k++)
+
+static inline void vf_chains_set(vf s[VF_CHAINS], float x)
 {
-    const vf lowest = vf_set(-87.3f);
-    vf v = vf_min(vf_set(88.0f), vf_max(lowest, x));
-    vf n = vf_round(vf_mul(v, vf_set(1.44269504f)));
-    vf r = vf_fnma(n, vf_set(0.693359375f), v);
-    r = vf_fnma(n, vf_set(-2.12194440e-4f), r);
-    vf p = vf_set(1.381461276e-03f);
-    p = vf_fma(p, r, vf_set(8.368710056e-03f));
-    p = vf_fma(p, r, vf_set(4.166838899e-02f));
-    p = vf_fma(p, r, vf_set(1.666652113e-01f));
-    p = vf_fma(p, r, vf_set(4.999999404e-01f));
-    p = vf_fma(p, vf_mul(r, r), vf_add(r, vf_set(1.0f)));
-    return vf_drop(vf_lt(x, lowest), vf_scale2(p, n));
+    VF_EACH(VF_CHAINS) s[k] = vf_set(x);
+}
+
+static inline vf vf_chains_sum(const vf s[VF_CHAINS])
+{
+    return vf_add(vf_add(s[0], s[1]), vf_add(s[2], s[3]));
 }
 
 #endif
