@@ -1,8 +1,9 @@
 /* One, two and three hard limits at once (latency, energy, area) on a real space of networks and
  * accelerators: is every feasible case certified, and is every infeasible one called so? What is
  * feasible tells the exact rule. The task loss is a stand-in, a table that falls with the logarithm
- * of a choice's multiply-accumulates, with noise; the costs are the exact ones.
- * Usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] */
+ * of a choice's multiply-accumulates, with noise; the costs are the exact ones. HDX's constraint
+ * gradient and the projection search each case; SEED draws limits and losses.
+ * Usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] [seed] */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,10 @@
 #include "base/rng.h"
 #include "support.h"
 
-enum { METRICS = 3, PAIRS = 4000 };
+enum { METRICS = 3, PAIRS = 4000, RULES = 2 };
+
+static const int32_t rules[RULES] = {DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_RULE_PROJECT};
+static const char *const rule_names[RULES] = {"constraint gradient", "projection"};
 
 static dfq_context *ctx;
 
@@ -25,10 +29,10 @@ static void must(dfq_status status)
 }
 
 /* Energy stands for the work of a choice; on the first accelerator. */
-static void fill_losses(const dfqi_search_space_costs *c, double *loss)
+static void fill_losses(const dfqi_search_space_costs *c, uint64_t seed, double *loss)
 {
     int64_t n = study_accelerators(c), all = study_cell_choices(c);
-    dfqi_rng rng = dfqi_rng_make(6, 0);
+    dfqi_rng rng = dfqi_rng_make(seed + 5, 0);
     for (int64_t k = 0; k < all; k++)
         loss[k] = -log(1 + 100 * c->cost[(all + k) * n]) + 0.1 * (double)dfqi_rng_normal(&rng);
     for (int32_t f = 0; f < c->n_hw_params; f++)
@@ -52,32 +56,57 @@ static dfq_solver_result solve(const dfq_problem *p, int32_t n, const dfq_constr
 }
 
 typedef struct tally {
-    int feasible, certified, raw, infeasible, said, unproved;
-    double gap, worst, seconds[2];
+    int certified, raw, said;
+    double gap, worst, raw_gap, seconds;
 } tally;
 
+typedef struct reference {
+    int feasible, unproved;
+    double seconds;
+} reference;
+
+/* One rule on one case. */
+static void compare(const dfq_problem *p, int32_t n, const dfq_constraint *limits, int32_t rule,
+                    int64_t steps, const dfq_solver_result *exact, tally *t)
+{
+    double start = dfqi_now();
+    dfq_solver_result found = solve(p, n, limits, rule, steps);
+    t->seconds += dfqi_now() - start;
+    if (exact->verdict != DFQ_VERDICT_CERTIFIED) {
+        t->said += found.verdict == DFQ_VERDICT_INFEASIBLE;
+        return;
+    }
+    t->raw += found.raw_feasible;
+    if (found.raw_feasible) t->raw_gap += (found.raw_loss - exact->loss) / fabs(exact->loss);
+    if (found.verdict != DFQ_VERDICT_CERTIFIED) return;
+    double gap = (found.loss - exact->loss) / fabs(exact->loss);
+    t->certified++;
+    t->gap += gap;
+    t->worst = fmax(t->worst, gap);
+}
+
 static void judge(const dfq_problem *p, int32_t n, const dfq_constraint *limits, int64_t steps,
-                  tally *t)
+                  reference *r, tally t[RULES])
 {
     double start = dfqi_now();
     dfq_solver_result exact = solve(p, n, limits, DFQ_RULE_EXACT, 1);
-    t->seconds[0] += dfqi_now() - start;
-    start = dfqi_now();
-    dfq_solver_result found = solve(p, n, limits, DFQ_RULE_CONSTRAINT_GRADIENT, steps);
-    t->seconds[1] += dfqi_now() - start;
-    t->unproved += !exact.proved;
-    if (exact.verdict == DFQ_VERDICT_CERTIFIED) {
-        double gap = fabs(found.loss - exact.loss) / fabs(exact.loss);
-        t->feasible++;
-        t->raw += found.raw_feasible;
-        if (found.verdict != DFQ_VERDICT_CERTIFIED) return;
-        t->certified++;
-        t->gap += gap;
-        t->worst = fmax(t->worst, gap);
-    } else {
-        t->infeasible++;
-        t->said += found.verdict == DFQ_VERDICT_INFEASIBLE;
-    }
+    r->seconds += dfqi_now() - start;
+    r->unproved += !exact.proved;
+    r->feasible += exact.verdict == DFQ_VERDICT_CERTIFIED;
+    for (int i = 0; i < RULES; i++) compare(p, n, limits, rules[i], steps, &exact, &t[i]);
+}
+
+static void print(int32_t n, int cases, const reference *r, const tally t[RULES])
+{
+    printf("%d limits, %d cases: %d feasible, %d not proved, exact %.2f s a case\n", (int)n, cases,
+           r->feasible, r->unproved, r->seconds / cases);
+    for (int i = 0; i < RULES; i++)
+        printf("  %s: raw %d by %.3g %%, certified %d by %.3g %% (at worst %.3g %%) above the "
+               "optimum, said infeasible %d of %d; %.3f s a case\n",
+               rule_names[i], t[i].raw, t[i].raw ? 100 * t[i].raw_gap / t[i].raw : 0,
+               t[i].certified, t[i].certified ? 100 * t[i].gap / t[i].certified : 0,
+               100 * t[i].worst, t[i].said, cases - r->feasible, t[i].seconds / cases);
+    fflush(stdout);
 }
 
 int main(int argc, char **argv)
@@ -88,8 +117,10 @@ int main(int argc, char **argv)
     dfqi_search_space_costs c;
     int cases = argc > 3 ? atoi(argv[3]) : 40;
     int64_t steps = argc > 4 ? atoi(argv[4]) : 500;
+    uint64_t seed = argc > 6 ? (uint64_t)atoi(argv[6]) : 1;
     if (argc < 3) {
-        fprintf(stderr, "usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads]\n");
+        fprintf(stderr,
+                "usage: study_limits SPACE ACCELERATORS [cases] [steps] [threads] [seed]\n");
         return 2;
     }
     dfq_context_options_init(&options, sizeof options);
@@ -101,7 +132,7 @@ int main(int argc, char **argv)
     for (int32_t f = 0; f < c.n_hw_params; f++) total += c.choices[c.n_cells + f];
     double *loss = malloc((size_t)total * sizeof *loss);
     if (!loss) return 1;
-    fill_losses(&c, loss);
+    fill_losses(&c, seed, loss);
     study_draw_pairs(&c, 5, METRICS, PAIRS, sorted);
     dfq_problem p;
     dfq_problem_init(&p, sizeof p);
@@ -112,9 +143,10 @@ int main(int argc, char **argv)
     p.loss_table = loss;
     p.cost_table = c.cost;
     p.base_table = c.base;
-    dfqi_rng rng = dfqi_rng_make(7, 0);
+    dfqi_rng rng = dfqi_rng_make(seed + 6, 0);
     for (int32_t n = 1; n <= METRICS; n++) {
-        tally t = {0};
+        reference r = {0};
+        tally t[RULES] = {{0}};
         for (int i = 0; i < cases; i++) {
             dfq_constraint limits[METRICS] = {{0}};
             int first = n == METRICS ? 0 : i % METRICS;
@@ -126,15 +158,9 @@ int main(int argc, char **argv)
                 limits[j].metric = m;
                 limits[j].limit = shrink * sorted[m * PAIRS + (int)(at * (PAIRS - 1))];
             }
-            judge(&p, n, limits, steps, &t);
+            judge(&p, n, limits, steps, &r, t);
         }
-        printf("%d limits, %d cases: feasible %d, certified %d (raw %d), loss above the optimum "
-               "by %.3g %% on average, %.3g %% at worst; infeasible %d, said %d; not proved %d; "
-               "%.2f s exact, %.2f s HDX a case\n",
-               (int)n, cases, t.feasible, t.certified, t.raw,
-               t.certified ? 100 * t.gap / t.certified : 0, 100 * t.worst, t.infeasible, t.said,
-               t.unproved, t.seconds[0] / cases, t.seconds[1] / cases);
-        fflush(stdout);
+        print(n, cases, &r, t);
     }
     free(loss);
     dfqi_search_space_costs_fini(&c);

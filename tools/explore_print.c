@@ -281,6 +281,7 @@ int explore_write_course(const struct explore *x)
     double limits[EXPLORE_METRICS] = {0};
     struct trajectory t = {.title = p->space,
                            .names = explore_metrics,
+                           .by_limit = x->s->o->rule == DFQ_RULE_PROJECT ? "price" : "delta",
                            .rows = p->trajectory,
                            .steps = p->trajectory_steps,
                            .n_metrics = EXPLORE_METRICS,

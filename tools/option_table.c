@@ -93,7 +93,7 @@ const struct option_row option_table[OPT_COUNT] = {
                          "steps of training the result; 0: it keeps the supernet's weights"},
     [OPT_RULE] = {0, "rule", "WORD", EXPLORE,
                   "how limits are met: constraint-gradient, none, penalty, absolute, frank-wolfe, "
-                  "network-first, product, alternate"},
+                  "network-first, product, alternate, project"},
     [OPT_PENALTY] = {0, "penalty", "X", EXPLORE,
                      "weight of rules penalty and absolute, power of rule product"},
     [OPT_COST_WEIGHT] = {0, "cost-weight", "X", EXPLORE,
@@ -176,7 +176,8 @@ static const char *const rule_names[] = {[DFQ_RULE_CONSTRAINT_GRADIENT] = "const
                                          [DFQ_RULE_NETWORK_FIRST] = "network-first",
                                          [DFQ_RULE_EXACT] = "exact",
                                          [DFQ_RULE_PRODUCT] = "product",
-                                         [DFQ_RULE_ALTERNATE] = "alternate"};
+                                         [DFQ_RULE_ALTERNATE] = "alternate",
+                                         [DFQ_RULE_PROJECT] = "project"};
 
 static const char *const cost_names[] = {"mean", "reference", "edap"};
 static const char *const evaluator_names[] = {"tables", "networks"};

@@ -136,7 +136,7 @@ static int take_rule(struct options *o, const char *text)
         return option_wrong(o, "--rule exact is for losses that are known beforehand, and here "
                                "they are learned; take constraint-gradient");
     int code =
-        take_word(o, option_table[OPT_RULE].name, text, rule_word, DFQ_RULE_ALTERNATE, &o->rule);
+        take_word(o, option_table[OPT_RULE].name, text, rule_word, DFQ_RULE_PROJECT, &o->rule);
     if (o->rule >= DFQ_RULE_EXACT) o->rule++;
     return code;
 }

@@ -49,7 +49,8 @@ static int check_evaluator(const struct options *o)
             o, "--evaluator-steps is for --evaluator networks; add that, or leave it out");
     if (o->evaluator == DFQ_EVALUATOR_NETWORKS &&
         (o->rule == DFQ_RULE_FRANK_WOLFE || o->rule == DFQ_RULE_NETWORK_FIRST ||
-         o->rule == DFQ_RULE_PRODUCT || o->rule == DFQ_RULE_ALTERNATE))
+         o->rule == DFQ_RULE_PRODUCT || o->rule == DFQ_RULE_ALTERNATE ||
+         o->rule == DFQ_RULE_PROJECT))
         return option_wrong(o,
                             "--evaluator networks and --rule %s exclude each other; leave one out",
                             option_rule_name(o->rule));

@@ -87,12 +87,16 @@ enum {
                                      the best accelerator for it among all */
     DFQ_RULE_EXACT = 6,         /**< the optimum, by dynamic programming or branch and bound; tables
                                      only, one step */
-    DFQ_RULE_PRODUCT = 7,  /**< loss prod_j (log t_j / log T_j)^penalty (ProxylessNAS, ICLR 2019):
+    DFQ_RULE_PRODUCT = 7,   /**< loss prod_j (log t_j / log T_j)^penalty (ProxylessNAS, ICLR 2019):
                                      task losses above 0, costs and limits above 1 */
-    DFQ_RULE_ALTERNATE = 8 /**< the network for the likeliest accelerator, with cost_weight; before
+    DFQ_RULE_ALTERNATE = 8, /**< the network for the likeliest accelerator, with cost_weight; before
                                      every 100 steps 2000 of the accelerator's alone, each by the
                                      cost of a drawn one times its probability (Auto-NBA, ICML
                                      2021) */
+    DFQ_RULE_PROJECT = 9    /**< on one accelerator, which the exact method chooses by the gradient
+                                of the loss, every mixture is projected onto all limits; ours. Needs
+                                cost_table. What the constraint gradient, logits and noise are set
+                                by is not used */
 };
 
 /** Cost functions: one number made of the costs t of the mixture, which the loss has with weight
@@ -175,7 +179,8 @@ typedef struct dfq_constraint {
 typedef struct dfq_solver_options {
     uint32_t struct_size;   /**< set by init */
     int32_t rule;           /**< DFQ_RULE_*; constraint gradient */
-    int64_t steps;          /**< 1..10 million, the constraint gradient may add a tenth; 2000 */
+    int64_t steps;          /**< 1..10 million, rules constraint gradient and project may
+                               add a tenth; 2000 */
     int64_t snapshot_every; /**< steps between snapshots of the likeliest choices, the best of which
                                is kept if it meets the limits; 50. 0: none */
     uint64_t seed;          /**< of Gumbel noise; 0 */
@@ -212,7 +217,7 @@ typedef struct dfq_solver_result {
     int32_t proved;       /**< 1: it is proved that no choice is better (certified by
                                ::DFQ_RULE_EXACT), or that none meets the limits (infeasible) */
     int32_t raw_feasible; /**< 1: the likeliest choices met the limits before repair */
-    int64_t steps;        /**< steps done, with those that the constraint gradient has added */
+    int64_t steps;        /**< steps done, with those that the rule has added */
     double loss;          /**< task loss of the result; NaN: there is none */
     double raw_loss;      /**< of the likeliest choices before repair */
 } dfq_solver_result;
@@ -306,8 +311,8 @@ DFQ_CHECKED dfq_status dfq_solver_get_probabilities(const dfq_solver *solver,
                                                     dfq_tensor **out_probabilities);
 
 /** One row for each step, as it was before the step: a new F32 [done, 1 + n_metrics +
- *  n_constraints] of task loss, costs of the mixture, and each limit's delta (NaN where the rule
- *  knows none).
+ *  n_constraints] of task loss, costs of the mixture, and each limit's delta, with rule project its
+ *  price (NaN where the rule knows none).
  *  @return ::DFQ_E_NOMEM. */
 DFQ_CHECKED dfq_status dfq_solver_get_trajectory(const dfq_solver *solver,
                                                  dfq_tensor **out_trajectory);

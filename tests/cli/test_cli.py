@@ -2121,7 +2121,7 @@ class Explore(Stopping):
                    "--supernet", "warm")
 
     def test_rules(self):
-        for rule in ("none", "penalty", "absolute", "frank-wolfe", "network-first", "alternate"):
+        for rule in ("none", "penalty", "absolute", "frank-wolfe", "network-first", "alternate", "project"):
             weight = ["--cost-weight", "0.1"] if rule in ("none", "network-first") else []
             r = self.explore(rule, *self.LIMITS, "--rule", rule, *weight)
             assert r["rule"] == rule and r["verdict"] == "certified", r
@@ -2211,7 +2211,7 @@ class Explore(Stopping):
               "--cost-function", "edap")
         wrong("--evaluator is \"both\", must be tables or networks", *full, "--evaluator", "both")
         wrong("--evaluator-steps is for --evaluator networks", *full, "--evaluator-steps", "9")
-        for rule in ("frank-wolfe", "network-first", "product", "alternate"):
+        for rule in ("frank-wolfe", "network-first", "product", "alternate", "project"):
             wrong(f"--evaluator networks and --rule {rule} exclude each other", *full, "--evaluator",
                   "networks", "--rule", rule)
         wrong("--supernet and --warmup-steps exclude each other", *full, "--supernet", "w")

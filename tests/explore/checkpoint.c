@@ -104,6 +104,7 @@ START_TEST(resumes_with_the_same_bits)
     for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule < DFQ_RULE_EXACT; rule++)
         stop_and_resume(rule, 77);
     stop_and_resume(DFQ_RULE_ALTERNATE, 77);
+    for (int at = 0; at <= STEPS; at += 10) stop_and_resume(DFQ_RULE_PROJECT, at);
     stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, 0);
     stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT, STEPS);
     stop_and_resume(DFQ_RULE_CONSTRAINT_GRADIENT,

@@ -37,10 +37,11 @@ static dfq_status run(dfq_context *ctx, void *arg)
 START_TEST(allocations_fail)
 {
     static const int32_t rules[] = {DFQ_RULE_CONSTRAINT_GRADIENT, DFQ_RULE_FRANK_WOLFE,
-                                    DFQ_RULE_NETWORK_FIRST, DFQ_RULE_EXACT, DFQ_RULE_ALTERNATE};
+                                    DFQ_RULE_NETWORK_FIRST,       DFQ_RULE_EXACT,
+                                    DFQ_RULE_ALTERNATE,           DFQ_RULE_PROJECT};
     scene s;
     dfqt_problem_make(9, &s.t);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 12; i++) {
         double share = i % 2 ? 0.3 : 0;
         for (int j = 0; j < 2; j++) {
             s.limit[j] = (dfq_constraint){sizeof(dfq_constraint), j, 0};

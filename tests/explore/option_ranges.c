@@ -16,7 +16,7 @@ static dfq_status check_solver(dfq_context *ctx, const void *options)
 START_TEST(solver)
 {
     static const dfqt_range rows[] = {
-        SOLVER(rule, DFQT_I32, 0, DFQ_RULE_ALTERNATE),
+        SOLVER(rule, DFQT_I32, 0, DFQ_RULE_PROJECT),
         SOLVER(steps, DFQT_I64, 1, 10e6),
         SOLVER(optimizer, DFQT_I32, DFQ_OPTIMIZER_SGD, DFQ_OPTIMIZER_ADAMW),
         SOLVER(gumbel, DFQT_I32, 0, 1),

@@ -208,7 +208,7 @@ END_TEST
 
 START_TEST(rules)
 {
-    for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule <= DFQ_RULE_ALTERNATE; rule++)
+    for (int32_t rule = DFQ_RULE_CONSTRAINT_GRADIENT; rule <= DFQ_RULE_PROJECT; rule++)
         for (uint64_t seed = 0; seed < 6; seed++) {
             dfqt_problem t;
             dfq_constraint limits[2] = {{sizeof(dfq_constraint), 0, 0},
@@ -493,8 +493,8 @@ START_TEST(bad_input)
     o = quick(DFQ_RULE_CONSTRAINT_GRADIENT);
     o.delta = NAN;
     refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "solver: delta is nan");
-    o = quick(9);
-    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "solver: rule is 9");
+    o = quick(DFQ_RULE_PROJECT + 1);
+    refuse(ctx, &p, ok, 1, &o, DFQ_E_INVALID, "solver: rule is 10");
     p.struct_size = 0;
     refuse(ctx, &p, ok, 1, NULL, DFQ_E_INVALID, "struct_size");
     refuse(ctx, NULL, ok, 1, NULL, DFQ_E_INVALID, "problem is NULL");

@@ -15,6 +15,7 @@ static struct trajectory sample(const float *rows, int64_t steps)
 {
     return (struct trajectory){.title = "a & b",
                                .names = names,
+                               .by_limit = "delta",
                                .rows = rows,
                                .steps = steps,
                                .n_metrics = 2,
@@ -55,6 +56,9 @@ START_TEST(csv)
         "\"delta of area, \"\"mm2\"\"\"\n"
         "0,1.5,3,4,2.5,0.00100000005\n"
         "1,1.25,2,2.5,2.5,\n");
+    t.by_limit = "price";
+    ck_assert_ptr_nonnull(strstr(written(trajectory_csv, &t), "\"price of area, "));
+    ck_assert_ptr_nonnull(strstr(written(trajectory_svg, &t), ">price</text>"));
 }
 END_TEST
 

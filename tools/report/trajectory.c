@@ -1,6 +1,6 @@
 /* Writes the trajectory of a search as CSV, and as SVG with a panel for the loss, for each cost,
- * and for the deltas of the constraint gradient. The SVG has its own colours for both themes,
- * because it is not part of a page. */
+ * and for what the rule knows of each limit (delta of the constraint gradient, price). The
+ * SVG has its own colours for both themes, because it is not part of a page. */
 #include "report/trajectory.h"
 
 #include <math.h>
@@ -54,7 +54,11 @@ void trajectory_csv(FILE *f, const struct trajectory *t)
     fputs("step,loss", f);
     for (int32_t j = 0; j < t->n_metrics; j++) quoted(f, "", t->names[j]);
     for (int32_t j = 0; j < t->n_limits; j++) quoted(f, "limit of ", t->names[t->metric[j]]);
-    for (int32_t j = 0; j < t->n_limits; j++) quoted(f, "delta of ", t->names[t->metric[j]]);
+    for (int32_t j = 0; j < t->n_limits; j++) {
+        char before[32];
+        snprintf(before, sizeof before, "%s of ", t->by_limit);
+        quoted(f, before, t->names[t->metric[j]]);
+    }
     fputc('\n', f);
     for (int64_t i = 0; i < t->steps; i++) {
         fprintf(f, "%lld", (long long)i);
@@ -165,7 +169,7 @@ void trajectory_svg(FILE *f, const struct trajectory *t)
             if (t->metric[j] == m) p.limit = t->limit[j];
         draw(f, t, &p);
     }
-    p = (struct panel){.name = "delta",
+    p = (struct panel){.name = t->by_limit,
                        .first = 1 + t->n_metrics,
                        .count = t->n_limits,
                        .limit = NAN,

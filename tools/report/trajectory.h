@@ -10,7 +10,8 @@
 struct trajectory {
     const char *title;        /* any UTF-8 */
     const char *const *names; /* [n_metrics] */
-    const float *rows;        /* [steps, 1 + n_metrics + n_limits] loss, costs, deltas */
+    const char *by_limit;     /* what a column of each limit has: "delta", "price" */
+    const float *rows;        /* [steps, 1 + n_metrics + n_limits] loss, costs, by_limit */
     int64_t steps;
     int32_t n_metrics, n_limits;
     const int32_t *metric; /* [n_limits] */

@@ -96,14 +96,33 @@ void dfqi_additive_costs(dfqi_additive *a, const double *p, double *costs, doubl
     }
 }
 
+static double base_of(const dfqi_additive *a, int32_t metric, int32_t config)
+{
+    return a->base ? a->base[(size_t)metric * (size_t)a->space->configs + (size_t)config] : 0;
+}
+
 void dfqi_additive_exact(const dfqi_additive *a, const int32_t *choice, double *costs)
 {
     const dfqi_domain *s = a->space;
     int32_t config = dfqi_domain_config(s, choice);
     for (int32_t j = 0; j < a->n_metrics; j++) {
-        double t = a->base ? a->base[(size_t)j * (size_t)s->configs + (size_t)config] : 0;
+        double t = base_of(a, j, config);
         for (int32_t g = 0; g < s->n_groups - s->n_hw_params; g++)
             t += row(a, j, s->first[g] + choice[g])[config];
         costs[j] = t;
     }
+}
+
+void dfqi_additive_costs_on(const dfqi_additive *a, int32_t config, const double *p, double *costs)
+{
+    for (int32_t j = 0; j < a->n_metrics; j++) {
+        costs[j] = base_of(a, j, config);
+        for (int32_t i = 0; i < a->space->cells; i++) costs[j] += p[i] * row(a, j, i)[config];
+    }
+}
+
+double dfqi_additive_column(const dfqi_additive *a, int32_t metric, int32_t config, double *out)
+{
+    for (int32_t i = 0; i < a->space->cells; i++) out[i] = row(a, metric, i)[config];
+    return base_of(a, metric, config);
 }

@@ -25,4 +25,9 @@ void dfqi_additive_fini(dfqi_additive *a);
 void dfqi_additive_costs(dfqi_additive *a, const double *p, double *costs, double *gradients);
 void dfqi_additive_exact(const dfqi_additive *a, const int32_t *choice, double *costs);
 
+/* On one accelerator: the costs of a mixture, and the cost of each choice of the cells in a metric,
+ * out [cells]; what all networks share is returned. */
+void dfqi_additive_costs_on(const dfqi_additive *a, int32_t config, const double *p, double *costs);
+double dfqi_additive_column(const dfqi_additive *a, int32_t metric, int32_t config, double *out);
+
 #endif

@@ -52,3 +52,8 @@ bool dfqi_rule_has_constraint_gradient(const dfqi_solver *s)
 {
     return s->o.rule == DFQ_RULE_CONSTRAINT_GRADIENT;
 }
+
+bool dfqi_rule_holds_limits(const dfqi_solver *s)
+{
+    return s->o.rule == DFQ_RULE_CONSTRAINT_GRADIENT || s->o.rule == DFQ_RULE_PROJECT;
+}

@@ -2,8 +2,9 @@
  *
  *   state       I64 [2]             steps done, whether a choice that meets the limits is known
  *   x, v        I64 [n]             logits or parameters, second moments
- *   delta       I64 [n_limits]      of the constraint gradient
- *   square      I64 [2]             running mean squares of the gradients
+ *   delta       I64 [n_limits]      of the constraint gradient; rule project: prices
+ *   square      I64 [2]             running mean squares of the gradients; rule project: the
+ *                                   accelerator and the step of the last bar
  *   best        I32 [n_groups]      the best choice that meets the limits
  *   trajectory  F32 [done x width]  if steps are done
  *   snapshots   I32 [snapshots x n_groups]  likeliest choices at each snapshot, if there are any
@@ -145,6 +146,17 @@ static dfq_status read_state(const dfqi_solver *s, const dfqi_safetensors *st, c
                      (long long)state[0], (long long)s->o.steps);
 }
 
+static dfq_status check_project(const dfqi_solver *s, const dfqi_safetensors *st, const char *path)
+{
+    double square[DFQI_BLOCKS];
+    memcpy(square, dfqi_st_find(st, "square")->data, sizeof square);
+    if (s->o.rule != DFQ_RULE_PROJECT || dfqi_project_is_state(s, square)) return DFQ_OK;
+    return dfqi_fail(s->ctx, DFQ_E_CORRUPT,
+                     "%s: tensor square holds accelerator %g and step %g, must be of the problem; "
+                     "the checkpoint is damaged",
+                     path, square[0], square[1]);
+}
+
 static dfq_status check_arrays(const dfqi_solver *s, const dfqi_safetensors *st, const char *path,
                                int64_t state[STATE])
 {
@@ -154,6 +166,7 @@ static dfq_status check_arrays(const dfqi_solver *s, const dfqi_safetensors *st,
     dfq_status status = dfqi_arrays_check(&a, st, path);
     dfqi_arrays_fini(&a);
     for (int i = 0; i < 4 && status == DFQ_OK; i++) status = check_doubles(st, path, doubles[i]);
+    if (status == DFQ_OK) status = check_project(s, st, path);
     if (status == DFQ_OK) status = check_choices(s, st, path, "best");
     return status == DFQ_OK ? check_choices(s, st, path, "snapshots") : status;
 }

@@ -47,4 +47,15 @@ DFQI_CHECKED dfq_status dfqi_knapsack_states(dfq_context *ctx, const dfqi_knapsa
 DFQI_CHECKED dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice,
                                              dfqi_optimum *out);
 
+/* What a search for the optimum may leave out. */
+typedef struct dfqi_cutoff {
+    double loss;   /* of a choice that is known: only better ones are wanted. Infinity: none is */
+    int64_t nodes; /* of branch and bound */
+} dfqi_cutoff;
+
+/* The same below a cutoff. `found` false and `proved` true: nothing is below it. */
+DFQI_CHECKED dfq_status dfqi_problem_optimum_below(dfqi_problem *p, int32_t aim,
+                                                   const dfqi_cutoff *cutoff, int32_t *choice,
+                                                   dfqi_optimum *out);
+
 #endif

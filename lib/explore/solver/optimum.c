@@ -91,15 +91,16 @@ static dfq_status visit(job *j, int32_t *choice, dfqi_optimum *out)
     return DFQ_OK;
 }
 
-dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice, dfqi_optimum *out)
+dfq_status dfqi_problem_optimum_below(dfqi_problem *p, int32_t aim, const dfqi_cutoff *cutoff,
+                                      int32_t *choice, dfqi_optimum *out)
 {
     const dfqi_domain *s = &p->space;
     job j = {
         .p = p, .aim = aim, .k = {.n_groups = s->n_groups - s->n_hw_params, .first = s->first}};
     dfq_status status = DFQ_E_NOMEM;
-    j.budget = DFQI_NODES;
+    j.budget = cutoff->nodes;
     j.k.budget = &j.budget;
-    *out = (dfqi_optimum){.proved = true, .loss = INFINITY};
+    *out = (dfqi_optimum){.proved = true, .loss = cutoff->loss};
     j.columns = dfqi_calloc(p->ctx, (size_t)p->n_limits * (size_t)s->cells, sizeof *j.columns);
     j.choice = dfqi_calloc(p->ctx, (size_t)s->n_groups, sizeof *j.choice);
     j.order = dfqi_calloc(p->ctx, (size_t)s->configs, sizeof *j.order);
@@ -108,4 +109,9 @@ dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice, d
     dfqi_free(p->ctx, j.choice);
     dfqi_free(p->ctx, j.columns);
     return status;
+}
+
+dfq_status dfqi_problem_optimum(dfqi_problem *p, int32_t aim, int32_t *choice, dfqi_optimum *out)
+{
+    return dfqi_problem_optimum_below(p, aim, &(dfqi_cutoff){INFINITY, DFQI_NODES}, choice, out);
 }

@@ -24,7 +24,7 @@ void dfqi_solver_defaults(dfq_solver_options *out)
 dfq_status dfqi_solver_check(dfq_context *ctx, const dfq_solver_options *o)
 {
     DFQI_TRY(dfqi_check_whole(ctx, "solver", "rule", o->rule, DFQ_RULE_CONSTRAINT_GRADIENT,
-                              DFQ_RULE_ALTERNATE));
+                              DFQ_RULE_PROJECT));
     DFQI_TRY(dfqi_check_whole(ctx, "solver", "steps", o->steps, 1, 10000000));
     DFQI_TRY(dfqi_check_whole(ctx, "solver", "snapshot_every", o->snapshot_every, 0, INT64_MAX));
     DFQI_TRY(dfqi_check_whole(ctx, "solver", "optimizer", o->optimizer, DFQ_OPTIMIZER_SGD,

@@ -80,6 +80,9 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
     dfq_status status;
     DFQI_TRY(dfqi_solver_check(ctx, o));
     if (hw_params) DFQI_TRY(check_hw_params(ctx, problem, o, hw_params));
+    if (o->rule == DFQ_RULE_PROJECT && !problem->cost_table)
+        return dfqi_fail(ctx, DFQ_E_INVALID,
+                         "solver: rule project needs cost_table; set it, or take another rule");
     if (o->rule == DFQ_RULE_EXACT && (!problem->loss_table || !problem->cost_table))
         return dfqi_fail(ctx, DFQ_E_INVALID,
                          "solver: rule exact needs loss_table and cost_table; set both");
@@ -93,6 +96,7 @@ dfq_status dfqi_solver_new_with(dfq_context *ctx, const dfq_problem *problem,
         s->delta[j] = o->delta;
         s->tightest[j] = s->least[j] = NAN;
     }
+    if (o->rule == DFQ_RULE_PROJECT) dfqi_project_reset(s);
     DFQI_GOTO(dfqi_problem_new(ctx, problem, limits, n_limits, &s->problem), fail);
     DFQI_GOTO(allocate(s), fail);
     DFQI_GOTO(check_rule(s), fail);
@@ -137,6 +141,7 @@ double dfqi_solver_limit(const dfqi_solver *s, int32_t j)
 double dfqi_solver_temperature(const dfqi_solver *s)
 {
     double end = s->o.end_temperature, begin = s->o.temperature, at = (double)s->done;
+    if (s->o.rule == DFQ_RULE_PROJECT) return 1;
     if (s->o.steps < 2 || begin == end) return begin;
     return begin * pow(end / begin, fmin(at / (double)(s->o.steps - 1), 1));
 }
@@ -169,7 +174,8 @@ dfq_status dfqi_solver_softmax(dfqi_solver *s, bool noisy)
     const double *noise = noisy ? s->noise : NULL;
     DFQI_TRY(make_logits(s, noise));
     dfqi_domain_softmax(space, s->z, noise, dfqi_solver_temperature(s), s->p);
-    if (s->o.rule == DFQ_RULE_ALTERNATE) dfqi_domain_harden_hw_params(space, s->p);
+    bool one = s->o.rule == DFQ_RULE_PROJECT && dfqi_project_has_accelerator(s);
+    if (one || s->o.rule == DFQ_RULE_ALTERNATE) dfqi_domain_harden_hw_params(space, s->p);
     return DFQ_OK;
 }
 
@@ -188,8 +194,26 @@ static dfq_status record(dfqi_solver *s)
     *row++ = (float)s->loss;
     for (int32_t j = 0; j < p->given.n_metrics; j++) *row++ = (float)s->costs[j];
     for (int32_t j = 0; j < p->n_limits; j++)
-        *row++ = dfqi_rule_has_constraint_gradient(s) ? (float)s->delta[j] : NAN;
+        *row++ = dfqi_rule_holds_limits(s) ? (float)s->delta[j] : NAN;
     return DFQ_OK;
+}
+
+/* s->costs of s->p, with their gradients where a step needs them. */
+static dfq_status take_costs(dfqi_solver *s)
+{
+    bool one = s->o.rule == DFQ_RULE_PROJECT && s->o.cost_weight == 0.0;
+    if (!one || !dfqi_project_has_accelerator(s))
+        return dfqi_problem_costs(s->problem, s->p, s->costs, s->gradients);
+    dfqi_project_costs(s);
+    return DFQ_OK;
+}
+
+static dfq_status move(dfqi_solver *s)
+{
+    if (s->o.rule == DFQ_RULE_PROJECT) return dfqi_project_move(s);
+    if (s->o.rule == DFQ_RULE_FRANK_WOLFE) dfqi_frank_wolfe_move(s);
+    if (s->o.rule == DFQ_RULE_FRANK_WOLFE || s->o.rule == DFQ_RULE_EXACT) return DFQ_OK;
+    return dfqi_solver_move(s);
 }
 
 static dfq_status iterate(dfqi_solver *s)
@@ -198,16 +222,13 @@ static dfq_status iterate(dfqi_solver *s)
     if (s->o.snapshot_every > 0 && s->done % s->o.snapshot_every == 0)
         DFQI_TRY(dfqi_solver_take_snapshot(s));
     if (s->o.rule == DFQ_RULE_ALTERNATE) DFQI_TRY(dfqi_alternate_hw_params(s));
-    DFQI_TRY(dfqi_solver_softmax(s, s->o.gumbel != 0));
+    DFQI_TRY(dfqi_solver_softmax(s, s->o.gumbel != 0 && s->o.rule != DFQ_RULE_PROJECT));
     DFQI_TRY(dfqi_problem_loss(s->problem, s->p, (uint64_t)s->done, &s->loss, s->g));
-    DFQI_TRY(dfqi_problem_costs(s->problem, s->p, s->costs, s->gradients));
+    DFQI_TRY(take_costs(s));
     DFQI_TRY(dfqi_rule_check(s));
     DFQI_TRY(record(s));
     dfqi_cost_add_gradient(s);
-    if (s->o.rule == DFQ_RULE_FRANK_WOLFE)
-        dfqi_frank_wolfe_move(s);
-    else if (s->o.rule != DFQ_RULE_EXACT)
-        DFQI_TRY(dfqi_solver_move(s));
+    DFQI_TRY(move(s));
     s->done++;
     return DFQ_OK;
 }
@@ -223,13 +244,13 @@ static dfq_status explain(dfqi_solver *s, dfq_status status)
                      (long long)s->o.steps, text);
 }
 
-/* The constraint gradient takes further steps while the likeliest choices violate a limit: near
- * the end, two choices that tie at a limit alternate. */
+/* Rules that hold limits take further steps while the likeliest choices violate one: near the end,
+ * two choices that tie at a limit alternate. */
 static dfq_status is_over(dfqi_solver *s, bool *out)
 {
     double costs[DFQ_METRICS_MAX];
     *out = s->done >= s->o.steps;
-    if (!*out || s->done >= dfqi_solver_last(s->o.steps) || !dfqi_rule_has_constraint_gradient(s))
+    if (!*out || s->done >= dfqi_solver_last(s->o.steps) || !dfqi_rule_holds_limits(s))
         return DFQ_OK;
     DFQI_TRY(dfqi_solver_likeliest(s));
     DFQI_TRY(dfqi_problem_exact(s->problem, s->likeliest, costs));

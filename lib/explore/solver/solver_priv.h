@@ -8,7 +8,7 @@
 enum { DFQI_BLOCKS = 2 }; /* network, accelerator */
 
 /* Steps at most: those asked for, and a tenth more as long as the likeliest choices exceed a limit
- * that the constraint gradient acts on. */
+ * that the rule acts on. */
 static inline int64_t dfqi_solver_last(int64_t steps)
 {
     return steps + steps / 10;
@@ -28,7 +28,8 @@ struct dfqi_solver {
     double *v; /* [n] second moments of Adam */
     double delta[DFQ_METRICS_MAX];
     double square
-        [DFQI_BLOCKS]; /* running mean squares of the gradients, for a joint constraint gradient */
+        [DFQI_BLOCKS]; /* running mean squares of the gradients, for a joint constraint gradient;
+                                rule project keeps its own state there */
     float *history;    /* [done][width] the trajectory, as long as `room` */
     int64_t room;
     int32_t *snapshots; /* [snapshots][n_groups] likeliest choices, room for `snapshots_room` */
@@ -85,6 +86,8 @@ DFQI_CHECKED dfq_status dfqi_cost_check(const dfqi_solver *s);
 /* Weight of the gradient of t_j / T_j in the loss's, by the rule. */
 double dfqi_rule_weight(const dfqi_solver *s, int32_t j);
 bool dfqi_rule_has_constraint_gradient(const dfqi_solver *s);
+/* Whether the rule acts on single limits, and goes on while the likeliest choices exceed one. */
+bool dfqi_rule_holds_limits(const dfqi_solver *s);
 /* Checks that the rule is defined for s->loss and s->costs, or for the costs alone. */
 DFQI_CHECKED dfq_status dfqi_rule_check(const dfqi_solver *s);
 DFQI_CHECKED dfq_status dfqi_rule_check_costs(const dfqi_solver *s);
@@ -97,6 +100,15 @@ DFQI_CHECKED dfq_status dfqi_solver_move(dfqi_solver *s);
 /* HardCoRe-NAS: a choice within the limits to begin with, and a step from s->p. */
 DFQI_CHECKED dfq_status dfqi_frank_wolfe_start(dfqi_solver *s);
 void dfqi_frank_wolfe_move(dfqi_solver *s);
+
+/* Projection: what the state begins with; whether it has chosen an accelerator yet, of which
+ * s->costs are; and a step from s->p and s->g. */
+void dfqi_project_reset(dfqi_solver *s);
+bool dfqi_project_has_accelerator(const dfqi_solver *s);
+void dfqi_project_costs(dfqi_solver *s);
+DFQI_CHECKED dfq_status dfqi_project_move(dfqi_solver *s);
+/* Whether numbers of a file can be its state. */
+bool dfqi_project_is_state(const dfqi_solver *s, const double square[DFQI_BLOCKS]);
 
 /* Auto-NBA: the accelerator's steps before the network's. */
 DFQI_CHECKED dfq_status dfqi_alternate_hw_params(dfqi_solver *s);
