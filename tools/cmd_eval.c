@@ -157,7 +157,7 @@ int cmd_eval(struct session *s)
     int code = model_load(s, all, &g, &info);
     if (code) return code;
     code = make_runtime(s, g, &rt);
-    if (!code) code = model_open_data(s, info.classes, &d);
+    if (!code) code = model_open_data(s, g, info.classes, &d);
     if (!code) {
         code = judge(s, (struct evaluated){g, rt}, &info, d);
         model_say_pictures(s, d);

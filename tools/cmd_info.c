@@ -53,6 +53,14 @@ static void json_sizes(struct json *j, const dfq_graph_info *i)
     }
 }
 
+static void json_labels(struct json *j, const dfq_graph *g, const dfq_graph_info *i)
+{
+    if (!*dfq_graph_get_class_name(g, 0)) return;
+    json_open(j, "labels", '[');
+    for (int64_t k = 0; k < i->classes; k++) json_text(j, NULL, dfq_graph_get_class_name(g, k));
+    json_close(j, ']');
+}
+
 static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct options *o)
 {
     struct json j = {stdout, 0};
@@ -73,6 +81,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     if (dfq_graph_get_structure(g)[0]) json_text(&j, "structure", dfq_graph_get_structure(g));
     json_sizes(&j, i);
     if (dfq_graph_get_choices(g)[0]) json_text(&j, "cells", dfq_graph_get_choices(g));
+    json_labels(&j, g, i);
     json_int(&j, "parameters", i->parameters);
     json_int(&j, "macs", i->macs);
     json_open(&j, "mean", '[');
@@ -144,6 +153,19 @@ static void print_properties(const dfq_graph *g)
     }
 }
 
+/* The first names of classes, where they are known. */
+static void print_labels(const dfq_graph *g, const dfq_graph_info *i)
+{
+    enum { FIRST = 3 };
+    if (!*dfq_graph_get_class_name(g, 0)) return;
+    fputs("labels       ", stdout);
+    for (int64_t k = 0; k < i->classes && k < FIRST; k++) {
+        fputs(k ? "; " : "", stdout);
+        text_put(stdout, dfq_graph_get_class_name(g, k));
+    }
+    puts(i->classes > FIRST ? "; ..." : "");
+}
+
 static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *path)
 {
     char a[TEXT_SHORT];
@@ -176,6 +198,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
         printf("classes      %lld\n", (long long)i->classes);
     else
         printf("outputs      %lld features, no head\n", (long long)i->width);
+    print_labels(g, i);
     printf("parameters   %.4g million\n", (double)i->parameters * 1e-6);
     printf("forward      %.4g GMAC an image\n", (double)i->macs * 1e-9);
     if (i->quantized)

@@ -47,7 +47,7 @@ static int open_data(struct quantize *q)
     struct session *s = q->s;
     double seconds = 0;
     if (!s->o->data) return CODE_DONE;
-    int code = model_open_data(s, q->info.classes, &q->data);
+    int code = model_open_data(s, q->net, q->info.classes, &q->data);
     if (code) return code;
     code = model_measure(s, (struct evaluated){.graph = q->net}, q->data, &seconds);
     int64_t n = dfq_dataset_get_count(q->data);

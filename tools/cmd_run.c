@@ -1,11 +1,9 @@
 /* dfq run: classes of pictures. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
-#include "files.h"
 #include "json.h"
 #include "model.h"
 #include "text.h"
@@ -23,7 +21,7 @@ struct run {
     struct session *s;
     dfq_runtime *rt;
     dfq_runtime_info info;
-    char *text, **labels; /* of --labels; NULL: none */
+    char **labels;        /* names of classes; NULL: not known */
     uint8_t *pixels;      /* [BATCH][S][S][3] */
     float *logits;        /* [BATCH][classes] */
     struct best *results; /* of each picture */
@@ -31,34 +29,16 @@ struct run {
 
 /* -- labels ------------------------------------------------------------------------------------ */
 
-/* One name a line, as many as there are classes. */
-static int read_labels(struct run *r)
+/* The runtime has no names, and the network is given back before it runs. */
+static int keep_labels(struct run *r, const dfq_graph *g)
 {
-    const char *path = r->s->o->labels;
-    int64_t lines = 0;
-    size_t size;
-    if (!path) return CODE_DONE;
-    char *bytes = file_read(path, &size);
-    if (!bytes)
-        return session_error(r->s, CODE_INPUT, "cannot read %s: %s; give a file of names", path,
-                             strerror(errno));
-    r->text = malloc(size + 1);
-    if (r->text) memcpy(r->text, bytes, size);
-    free(bytes);
+    if (!*dfq_graph_get_class_name(g, 0)) return CODE_DONE;
     r->labels = calloc((size_t)r->info.classes, sizeof *r->labels);
-    if (!r->text || !r->labels) return session_error(r->s, CODE_FAILED, "out of memory");
-    r->text[size] = '\0';
-    for (char *at = r->text; *at; lines++) {
-        size_t n = strcspn(at, "\n");
-        char *next = at + n + (at[n] == '\n');
-        at[n] = '\0';
-        if (n > 0 && at[n - 1] == '\r') at[n - 1] = '\0';
-        if (lines < r->info.classes) r->labels[lines] = at;
-        at = next;
+    for (int64_t i = 0; r->labels && i < r->info.classes; i++) {
+        r->labels[i] = text_format("%s", dfq_graph_get_class_name(g, i));
+        if (!r->labels[i]) return session_error(r->s, CODE_FAILED, "out of memory");
     }
-    if (lines == r->info.classes) return CODE_DONE;
-    return session_error(r->s, CODE_INPUT, "%s has %lld lines, must have %lld, one for each class",
-                         path, (long long)lines, (long long)r->info.classes);
+    return r->labels ? CODE_DONE : session_error(r->s, CODE_FAILED, "out of memory");
 }
 
 /* -- work -------------------------------------------------------------------------------------- */
@@ -178,17 +158,17 @@ static int make_runtime(struct run *r)
     o.batch = r->s->o->n_pictures < BATCH ? r->s->o->n_pictures : BATCH;
     o.integer = r->s->o->integer;
     dfq_status status = dfq_runtime_create(g, &o, &r->rt);
-    dfq_graph_release(g);
     r->info.struct_size = sizeof r->info;
     if (status == DFQ_OK) status = dfq_runtime_get_info(r->rt, &r->info);
-    return status == DFQ_OK ? CODE_DONE : session_fail(r->s, status, PHASE_WORK);
+    code = status == DFQ_OK ? keep_labels(r, g) : session_fail(r->s, status, PHASE_WORK);
+    dfq_graph_release(g);
+    return code;
 }
 
 int cmd_run(struct session *s)
 {
     struct run r = {.s = s};
     int code = make_runtime(&r);
-    if (!code) code = read_labels(&r);
     if (!code) {
         r.pixels = malloc((size_t)(BATCH * r.info.image * r.info.image * 3));
         r.logits = malloc((size_t)(BATCH * r.info.classes) * sizeof *r.logits);
@@ -200,8 +180,8 @@ int cmd_run(struct session *s)
     free(r.pixels);
     free(r.logits);
     free(r.results);
+    for (int64_t i = 0; r.labels && i < r.info.classes; i++) free(r.labels[i]);
     free(r.labels);
-    free(r.text);
     dfq_runtime_release(r.rt);
     return code;
 }

@@ -37,6 +37,7 @@ static dfq_load_options said(const struct options *o)
     l.interpolation = o->interpolation + 1;
     l.activation = o->activation + 1;
     l.pooling = o->pooling + 1;
+    l.class_names = o->labels;
     return l;
 }
 
@@ -163,7 +164,7 @@ int model_need_classes(struct session *s, int64_t classes)
                          s->o->input);
 }
 
-int model_open_data(struct session *s, int64_t classes, dfq_dataset **out)
+int model_open_data(struct session *s, const dfq_graph *g, int64_t classes, dfq_dataset **out)
 {
     int code = model_need_classes(s, classes);
     if (code) return code;
@@ -171,6 +172,7 @@ int model_open_data(struct session *s, int64_t classes, dfq_dataset **out)
     dfq_dataset_options_init(&o, sizeof o);
     o.classes = (int32_t)classes;
     o.labels_from = s->o->labels_from;
+    o.graph = g;
     dfq_status status = dfq_dataset_open_with(s->ctx, s->o->data, &o, out);
     return status == DFQ_OK ? CODE_DONE : session_fail(s, status, PHASE_READ);
 }

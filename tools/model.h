@@ -16,7 +16,7 @@ char *model_describe(const struct options *o);
 int model_need_classes(struct session *s, int64_t classes);
 /* Opens s->o->data for a network of so many classes. Returns 0 or an exit code, after one error
  * line. */
-int model_open_data(struct session *s, int64_t classes, dfq_dataset **out);
+int model_open_data(struct session *s, const dfq_graph *g, int64_t classes, dfq_dataset **out);
 /* Lines if the middle alone of pictures was judged, or pictures lie on their side. */
 void model_say_pictures(struct session *s, const dfq_dataset *d);
 

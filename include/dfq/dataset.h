@@ -81,6 +81,10 @@ typedef struct dfq_dataset_options {
      *  heading `folder,label` it gives the class of each folder. Without a heading, the first word
      *  of line i is the folder of class i, as in lists of synsets. */
     const char *labels_from;
+    /** A network: labels in rows may be names of its classes, and folders that are all called so
+     *  are these classes in any order. It is used while the data set is opened. NULL: labels are
+     *  numbers, and the order of folders counts. */
+    const dfq_graph *graph;
 } dfq_dataset_options;
 
 /** Kind and counts of a data set. Filled by dfq_dataset_get_info(). */

@@ -137,6 +137,12 @@ typedef struct dfq_load_options {
                                 are interpolated. 0: as it is */
     int32_t activation; /**< DFQ_ACTIVATION_*, of a ViT or DeiT; 0: not said */
     int32_t pooling;    /**< DFQ_POOLING_*, of a ViT or DeiT with one head; 0: not said */
+    /** A file of names of the classes, as many as there are: one a line, each maybe behind its
+     *  ImageNet synset ("n01440764 tench"), or JSON: a list, an object from numbers to names
+     *  ({"0": "tench"}, {"0": ["n01440764", "tench"]}) or from names to numbers, or with such an
+     *  object as "id2label". They replace those of the metadata. Not used by dfq_runtime_load().
+     *  NULL: not said */
+    const char *class_names;
 } dfq_load_options;
 
 /** Sources of a network's property. */
@@ -262,6 +268,11 @@ DFQ_API const char *dfq_graph_get_name(const dfq_graph *graph);
  *  and MLP ratio of a stage, "w80d2h1r3"; "skip": left out. Separated by spaces; "" of any other
  *  network. Borrowed from the graph. */
 DFQ_API const char *dfq_graph_get_choices(const dfq_graph *graph);
+
+/** Name of class i, of dfq_load_options.class_names, the metadata `id2label`, or the configuration
+ *  beside the file; quantized networks keep those of the float one. "": not known, or there is no
+ *  such class. Borrowed from the graph. */
+DFQ_API const char *dfq_graph_get_class_name(const dfq_graph *graph, int64_t i);
 
 /** Fills `out_info` as far as its struct_size allows.
  *  @return ::DFQ_E_INVALID if struct_size is not set. */

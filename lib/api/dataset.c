@@ -30,7 +30,8 @@ dfq_status dfq_dataset_open_with(dfq_context *context, const char *path,
     DFQI_TRY(dfqi_options_read(context, "dfq_dataset_options", options, &o, sizeof o));
     dfq_dataset *ds = dfqi_calloc(context, 1, sizeof *ds);
     if (ds == NULL) return DFQ_E_NOMEM;
-    dfq_status status = dfqi_dataset_open_with(context, path, o.classes, o.labels_from, &ds->d);
+    dfq_status status = dfqi_dataset_open_with(context, path, o.classes, o.labels_from,
+                                               o.graph != NULL ? o.graph->net.names : NULL, &ds->d);
     if (status != DFQ_OK) {
         dfqi_free(context, ds);
         return status;

@@ -25,8 +25,21 @@ void dfq_load_options_init(dfq_load_options *options, size_t size)
 static dfq_status load(dfq_context *ctx, const char *path, const dfq_load_options *o,
                        dfq_graph **out_graph)
 {
-    return dfqi_import_is_onnx(path) ? dfqi_import_load(ctx, path, o, out_graph)
-                                     : dfqi_model_load(ctx, path, o, out_graph);
+    dfq_graph *g;
+    DFQI_TRY(dfqi_import_is_onnx(path) ? dfqi_import_load(ctx, path, o, &g)
+                                       : dfqi_model_load(ctx, path, o, &g));
+    return dfqi_graph_named(g, o->class_names, out_graph);
+}
+
+dfq_status dfqi_graph_named(dfq_graph *take_graph, const char *class_names, dfq_graph **out_graph)
+{
+    dfq_status status =
+        class_names != NULL ? dfqi_model_read_names(take_graph, class_names) : DFQ_OK;
+    if (status == DFQ_OK)
+        *out_graph = take_graph;
+    else
+        dfq_graph_release(take_graph);
+    return status;
 }
 
 dfq_status dfq_graph_load_with(dfq_context *context, const char *path,
@@ -94,6 +107,13 @@ const char *dfq_graph_get_layer_config(const dfq_graph *graph)
 const char *dfq_graph_get_choices(const dfq_graph *graph)
 {
     return graph != NULL ? graph->net.arch.of.derived.choices : "";
+}
+
+const char *dfq_graph_get_class_name(const dfq_graph *graph, int64_t i)
+{
+    const dfqi_class_names *names = graph != NULL ? graph->net.names : NULL;
+    if (names == NULL || i < 0 || i >= dfqi_class_names_count(names)) return "";
+    return dfqi_class_names_get(names, i);
 }
 
 dfq_status dfq_graph_get_info(const dfq_graph *graph, dfq_graph_info *out_info)

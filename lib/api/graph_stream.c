@@ -3,6 +3,7 @@
 #include <dfq/graph.h>
 
 #include "api/api.h"
+#include "api/handles.h"
 #include "base/memory.h"
 #include "exchange/import.h"
 #include "io/safetensors.h"
@@ -37,15 +38,19 @@ static dfq_status load(dfq_context *ctx, dfqi_source *index, int32_t n_shards, d
 {
     dfqi_safetensors st;
     dfq_load_options o;
+    dfq_graph *g;
     bool onnx = false;
     DFQI_TRY(read_options(ctx, options, &o));
     if (index == NULL && n_shards == 1) DFQI_TRY(dfqi_import_looks_so(shards, &onnx));
-    if (onnx) return dfqi_import_from(shards, NULL, &o, out_graph);
+    if (onnx) {
+        DFQI_TRY(dfqi_import_from(shards, NULL, &o, &g));
+        return dfqi_graph_named(g, o.class_names, out_graph);
+    }
     DFQI_TRY(index != NULL || n_shards > 1 ? dfqi_st_read_shards(ctx, index, n_shards, shards, &st)
                                            : dfqi_st_read_source(shards, &st));
-    dfq_status status = dfqi_model_from(&st, name, &o, out_graph);
+    dfq_status status = dfqi_model_from(&st, name, &o, &g);
     dfqi_st_fini(&st);
-    return status;
+    return status == DFQ_OK ? dfqi_graph_named(g, o.class_names, out_graph) : status;
 }
 
 dfq_status dfq_graph_load_from_memory(dfq_context *context, const void *data, size_t size,

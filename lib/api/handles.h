@@ -23,6 +23,11 @@ struct dfq_dataset {
     dfqi_dataset *d;
 };
 
+/* Gives the network the names of its classes from a file; NULL: leaves them. Takes it also on
+ * failure. */
+DFQI_CHECKED dfq_status dfqi_graph_named(dfq_graph *take_graph, const char *class_names,
+                                         dfq_graph **out_graph);
+
 /* As dfqi_info_write, of one accelerator. */
 DFQI_CHECKED dfq_status dfqi_config_write(dfq_context *ctx, const dfqi_accel_config *t,
                                           dfq_accelerator_config *out);

@@ -48,11 +48,13 @@ static dfq_status index_by(dfqi_dataset *d, const char *labels)
 }
 
 dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t classes,
-                                  const char *labels_from, dfqi_dataset **out)
+                                  const char *labels_from, const dfqi_class_names *names,
+                                  dfqi_dataset **out)
 {
     dfqi_dataset *d;
     dfq_status status;
     DFQI_TRY(dfqi_dataset_new(ctx, path, classes, &d));
+    d->names = names;
     if (!dfqi_path_is_file(d->path))
         status = labels_from ? index_by(d, labels_from) : index_folder(d);
     else if (labels_from)
@@ -60,6 +62,7 @@ dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t cl
                            path, labels_from);
     else
         status = dfqi_dataset_index_cifar(d);
+    d->names = NULL;
     if (status == DFQ_OK)
         *out = d;
     else
@@ -70,7 +73,7 @@ dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t cl
 dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
                              dfqi_dataset **out)
 {
-    return dfqi_dataset_open_with(ctx, path, classes, NULL, out);
+    return dfqi_dataset_open_with(ctx, path, classes, NULL, NULL, out);
 }
 
 dfqi_dataset_counts dfqi_dataset_get_counts(const dfqi_dataset *d)

@@ -6,6 +6,7 @@
 
 #include <dfq/dataset.h>
 
+#include "io/class_names.h"
 #include "io/image.h"
 
 typedef struct dfqi_dataset dfqi_dataset;
@@ -15,9 +16,11 @@ typedef struct dfqi_dataset dfqi_dataset;
 DFQI_CHECKED dfq_status dfqi_dataset_open(dfq_context *ctx, const char *path, int32_t classes,
                                           dfqi_dataset **out);
 /* The same, with labels from a file (NULL: none): "file,label" rows in place of labels.csv,
- * "folder,label" rows, or the names of class folders, one a line, in the order of the classes. */
+ * "folder,label" rows, or the names of class folders, one a line, in the order of the classes.
+ * Labels may be `names` of classes (NULL: none), and so may folders, if all are. */
 DFQI_CHECKED dfq_status dfqi_dataset_open_with(dfq_context *ctx, const char *path, int32_t classes,
-                                               const char *labels_from, dfqi_dataset **out);
+                                               const char *labels_from,
+                                               const dfqi_class_names *names, dfqi_dataset **out);
 /* A data set of the caller's images; the struct has its full size. */
 DFQI_CHECKED dfq_status dfqi_dataset_create(dfq_context *ctx, const dfq_dataset_source *source,
                                             dfqi_dataset **out);

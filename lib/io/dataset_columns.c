@@ -1,8 +1,9 @@
 /* The columns of rows of labels, by the words of the first line: "file,label" as this library
- * writes it, and what other lists call them. */
+ * writes it, and what other lists call them; and the labels themselves, as numbers or names. */
 #include <string.h>
 
 #include "io/dataset_priv.h"
+#include "io/json.h"
 
 enum { COLUMNS_MAX = 64 };
 
@@ -53,4 +54,42 @@ bool dfqi_csv_cut(const dfqi_csv *c, char *line, char **out_file, char **out_lab
         word = comma ? comma + 1 : NULL;
     }
     return true;
+}
+
+/* The value of a whole number, at most INT32_MAX; -1: it is none. */
+static int64_t whole(const char *text)
+{
+    int64_t v = 0;
+    if (*text == '\0') return -1;
+    for (; *text >= '0' && *text <= '9'; text++)
+        if ((v = v * 10 + (*text - '0')) > INT32_MAX) return -1;
+    return *text == '\0' ? v : -1;
+}
+
+dfq_status dfqi_dataset_read_label(const dfqi_dataset *d, const char *where, const char *label,
+                                   int32_t *out)
+{
+    int64_t v = whole(label), two[2] = {v, -1};
+    int64_t named = d->names ? dfqi_class_names_find(d->names, label, two) : -1;
+    char show[DFQI_SHOW_MAX];
+    if (v >= 0 && named >= 0 && named != v) { /* classes that are called by numbers */
+        two[1] = named;
+        named = -2;
+    }
+    if (named == -2)
+        return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
+                         "%s: the label is \"%s\", which may be class %lld or class %lld; give the "
+                         "number of the class",
+                         where, dfqi_show(label, show), (long long)two[0], (long long)two[1]);
+    if (v < 0) v = named;
+    if (v < 0)
+        return dfqi_fail(
+            d->ctx, DFQ_E_CORRUPT,
+            "%s: the label is \"%s\", must be a whole number from 0 on, at most 2147483647%s",
+            where, dfqi_show(label, show),
+            d->names ? ", or the name of a class of the network"
+                     : "; where it is the name of a class, give their names by "
+                       "--labels FILE");
+    *out = (int32_t)v;
+    return dfqi_dataset_check_label(d, where, v);
 }

@@ -80,16 +80,17 @@ static int64_t whole(const char *text)
 static dfq_status parse_row(dfqi_dataset *d, labels *l, char *line, bool csv)
 {
     char show[DFQI_SHOW_MAX], *comma = csv ? strchr(line, ',') : NULL;
-    int64_t label = comma ? whole(comma + 1) : csv ? -1 : l->n;
-    if (label < 0)
+    int32_t label = (int32_t)l->n; /* of a file whose size is bounded */
+    if (csv && !comma)
         return dfqi_fail(d->ctx, DFQ_E_CORRUPT,
-                         "%s: the row is \"%s\", must be a folder, one comma, a whole number",
-                         l->path, dfqi_show(line, show));
+                         "%s: the row is \"%s\", must be a folder, one comma, a label", l->path,
+                         dfqi_show(line, show));
+    DFQI_TRY(comma ? dfqi_dataset_read_label(d, l->path, comma + 1, &label)
+                   : dfqi_dataset_check_label(d, l->path, label));
     line[comma ? (size_t)(comma - line) : strcspn(line, " \t,")] = '\0';
-    DFQI_TRY(dfqi_dataset_check_label(d, l->path, label));
     const char *name = dfqi_arena_strdup(&d->arena, line);
     if (!name) return DFQ_E_NOMEM;
-    l->rows[l->n++] = (dfqi_row){.name = name, .label = (int32_t)label};
+    l->rows[l->n++] = (dfqi_row){.name = name, .label = label};
     return DFQ_OK;
 }
 
@@ -270,25 +271,40 @@ static dfq_status fail_of_none(const dfqi_dataset *d, const labels *l)
                      d->path, l->path);
 }
 
+/* Are all folders called as classes of the network are? Then their order means nothing. */
+static bool are_classes(const dfqi_dataset *d, const dfqi_names *folders)
+{
+    int64_t two[2];
+    for (int64_t i = 0; d->names && i < folders->count; i++)
+        if (dfqi_class_names_find(d->names, folders->names[i], two) < 0) return false;
+    return d->names && folders->count > 0;
+}
+
 static dfq_status add_all(dfqi_dataset *d, dfqi_names *classes, const labels *l)
 {
     beside b = {0};
     int64_t last = classes->count - 1;
-    bool numbers = sort_numbers(d, classes);
+    const bool named = !l->path && are_classes(d, classes);
+    bool numbers = !named && sort_numbers(d, classes);
     if (numbers && last >= 0) /* the numbers are the classes where some are missing */
         numbers = classes->count < d->classes && whole(classes->names[last]) < d->classes;
-    if (last >= 0 && last < INT32_MAX && !l->path)
+    if (last >= 0 && last < INT32_MAX && !l->path && !named)
         DFQI_TRY(dfqi_dataset_check_label(d, d->path, last));
     for (int64_t i = 0; i <= last; i++) {
-        int32_t label = (int32_t)(numbers ? whole(classes->names[i]) : i);
-        if (l->path) DFQI_TRY(find_label(d, l, classes->names[i], &label));
-        DFQI_TRY(add_class(d, classes->names[i], label, &b));
+        const char *folder = classes->names[i];
+        int64_t two[2], label = i;
+        int32_t told;
+        if (numbers) label = whole(folder);
+        if (named) label = dfqi_class_names_find(d->names, folder, two);
+        told = (int32_t)label;
+        if (l->path) DFQI_TRY(find_label(d, l, folder, &told));
+        DFQI_TRY(add_class(d, folder, told, &b));
     }
     d->counts.kind = DFQ_DATASET_FOLDERS;
     d->counts.folders = classes->count;
-    warn_of_beside(d, &b, !l->path && !numbers);
+    warn_of_beside(d, &b, !l->path && !numbers && !named);
     if (d->count == 0) return fail_of_none(d, l);
-    if (!l->path) warn_of_few(d, numbers);
+    if (!l->path && !named) warn_of_few(d, numbers);
     return DFQ_OK;
 }
 

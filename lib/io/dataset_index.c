@@ -73,22 +73,12 @@ static bool stays_inside(const char *name)
 
 static dfq_status parse_line(dfqi_dataset *d, const csv_line *l, bool check_files)
 {
-    int64_t label = 0;
-    const char *p = l->label;
-    char show[DFQI_SHOW_MAX];
-    if (*p < '0' || *p > '9')
-        return bad_line(d, l, "the label", l->label, "a whole number from 0 on");
-    for (; *p; p++) {
-        if (*p < '0' || *p > '9' || label > INT32_MAX)
-            return bad_line(d, l, "the label", l->label, "a whole number from 0 on");
-        label = label * 10 + (*p - '0');
-    }
-    if (label > INT32_MAX) return bad_line(d, l, "the label", l->label, "at most 2147483647");
+    int32_t label;
+    char show[DFQI_SHOW_MAX], where[DFQI_SHOW_MAX * 4];
+    snprintf(where, sizeof where, "%s line %lld", l->csv, (long long)l->number);
+    DFQI_TRY(dfqi_dataset_read_label(d, where, l->label, &label));
     if (!stays_inside(l->name))
         return bad_line(d, l, "the file", l->name, "inside the data set's folder");
-    char where[DFQI_SHOW_MAX * 4];
-    snprintf(where, sizeof where, "%s line %lld", l->csv, (long long)l->number);
-    DFQI_TRY(dfqi_dataset_check_label(d, where, label));
     if (check_files) {
         char *full = dfqi_format(d->ctx, "%s/%s", d->path, l->name);
         if (!full) return DFQ_E_NOMEM;
@@ -98,7 +88,7 @@ static dfq_status parse_line(dfqi_dataset *d, const csv_line *l, bool check_file
             return dfqi_fail(d->ctx, DFQ_E_IO, "%s: there is no file \"%s\"", where,
                              dfqi_show(l->name, show));
     }
-    return dfqi_dataset_add(d, l->name, (int32_t)label);
+    return dfqi_dataset_add(d, l->name, label);
 }
 
 /* A row and the line it came from, sorted by name to find doubles. */

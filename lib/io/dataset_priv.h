@@ -16,10 +16,11 @@ struct dfqi_dataset {
     dfq_context *ctx; /* retained */
     int32_t refs;
     dfqi_arena arena;
-    char *path;      /* the folder, or the CIFAR file */
-    int fd;          /* of the CIFAR file, -1 otherwise */
-    int32_t record;  /* its bytes for one image */
-    int32_t classes; /* 0: labels are not checked */
+    char *path;                    /* the folder, or the CIFAR file */
+    int fd;                        /* of the CIFAR file, -1 otherwise */
+    int32_t record;                /* its bytes for one image */
+    int32_t classes;               /* 0: labels are not checked */
+    const dfqi_class_names *names; /* while the index is made; NULL: not known */
     int64_t count;
     size_t cap;
     dfqi_row *rows;
@@ -46,6 +47,10 @@ enum { DFQI_CIFAR_SIDE = 32, DFQI_CIFAR_PIXELS = 1024 };
 /* Labels come before the pixels: one, or of CIFAR-100 the coarse and the fine one. */
 enum { DFQI_CIFAR10_RECORD = 3073, DFQI_CIFAR100_RECORD = 3074 };
 
+/* The class that a label of rows says, its number or one of its names. DFQ_E_CORRUPT if it is none
+ * or could be several. `where` names the row. */
+DFQI_CHECKED dfq_status dfqi_dataset_read_label(const dfqi_dataset *d, const char *where,
+                                                const char *label, int32_t *out);
 /* DFQ_E_SHAPE if the network has fewer classes; `where` names the row. */
 DFQI_CHECKED dfq_status dfqi_dataset_check_label(const dfqi_dataset *d, const char *where,
                                                  int64_t label);

@@ -55,8 +55,8 @@ static bool nested_too_deep(const char *text, size_t size)
     return depth > NESTING_MAX;
 }
 
-dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
-                           dfqi_json **out)
+dfq_status dfqi_json_parse_any(dfq_context *ctx, const char *name, const char *text, size_t size,
+                               dfqi_json **out)
 {
     json_error_t e;
     char show[DFQI_SHOW_MAX];
@@ -77,11 +77,20 @@ dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text,
         return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the JSON is not valid at line %d, column %d: %s",
                          name, e.line, e.column, dfqi_show(e.text, show));
     }
-    if (!json_is_object(root)) {
-        json_decref(root);
+    return wrap(ctx, name, root, out);
+}
+
+dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text, size_t size,
+                           dfqi_json **out)
+{
+    dfqi_json *doc;
+    DFQI_TRY(dfqi_json_parse_any(ctx, name, text, size, &doc));
+    if (!json_is_object(doc->root)) {
+        dfqi_json_release(doc);
         return dfqi_fail(ctx, DFQ_E_CORRUPT, "%s: the JSON must be an object, { ... }", name);
     }
-    return wrap(ctx, name, root, out);
+    *out = doc;
+    return DFQ_OK;
 }
 
 dfq_status dfqi_json_read(dfq_context *ctx, const char *path, dfqi_json **out)

@@ -20,6 +20,9 @@ DFQI_CHECKED dfq_status dfqi_json_new(dfq_context *ctx, const char *name, dfqi_j
 /* Strict: one object, no duplicate keys, no trailing text. DFQ_E_CORRUPT with line and column. */
 DFQI_CHECKED dfq_status dfqi_json_parse(dfq_context *ctx, const char *name, const char *text,
                                         size_t size, dfqi_json **out);
+/* The same of an object or a list. */
+DFQI_CHECKED dfq_status dfqi_json_parse_any(dfq_context *ctx, const char *name, const char *text,
+                                            size_t size, dfqi_json **out);
 /* Reads and parses a file of at most 64 MB. */
 DFQI_CHECKED dfq_status dfqi_json_read(dfq_context *ctx, const char *path, dfqi_json **out);
 void dfqi_json_release(dfqi_json *doc); /* NULL ok */

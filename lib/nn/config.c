@@ -80,6 +80,78 @@ static dfq_status take_colours(dfqi_safetensors *st, dfqi_jnode at, const char *
     return add(st, key, text);
 }
 
+/* transformers' names for classes that nobody named */
+static bool is_placeholder(const char *name)
+{
+    static const char mark[] = "LABEL_";
+    const size_t n = sizeof mark - 1;
+    return strncmp(name, mark, n) == 0 && strspn(name + n, "0123456789") == strlen(name + n);
+}
+
+/* Names of classes, {"0": "tench", ...}, as metadata. */
+static dfq_status take_names(dfqi_safetensors *st, dfqi_jnode root)
+{
+    static const char key[] = "id2label";
+    const char *class, *name;
+    char *text = NULL;
+    size_t size;
+    bool named = false;
+    void *iter = NULL;
+    dfqi_jnode from, to, at;
+    dfqi_json *doc;
+    if (!dfqi_json_has(root, key) || dfqi_st_meta_find(st, key)) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_object(root, key, &from));
+    DFQI_TRY(dfqi_json_new(st->ctx, key, &doc));
+    to = dfqi_json_root(doc);
+    dfq_status status = DFQ_OK;
+    while (status == DFQ_OK && dfqi_json_next(from, &iter, &class, &at)) {
+        status = dfqi_json_get_text(at, NULL, &name);
+        if (status != DFQ_OK) break;
+        dfqi_json_put_text(to, class, name);
+        named |= !is_placeholder(name);
+    }
+    if (status == DFQ_OK) status = dfqi_json_dump(doc, 0, false, &text, &size);
+    if (status == DFQ_OK && named) status = add(st, key, text);
+    dfqi_free(st->ctx, text);
+    dfqi_json_release(doc);
+    return status;
+}
+
+/* timm's names, and words that describe them: {"0": ["n01440764", "tench"], ...} */
+static dfq_status take_timm_names(dfqi_safetensors *st, dfqi_jnode root)
+{
+    static const char key[] = "id2label";
+    const char *name, *words;
+    char number[VALUE_MAX], *text = NULL;
+    size_t size;
+    dfqi_jnode from, to, about = root;
+    dfqi_json *doc;
+    bool told = dfqi_json_has(root, "label_descriptions");
+    if (!dfqi_json_is_array(root, "label_names") || dfqi_st_meta_find(st, key)) return DFQ_OK;
+    DFQI_TRY(dfqi_json_get_array(root, "label_names", &from));
+    if (told) DFQI_TRY(dfqi_json_get_object(root, "label_descriptions", &about));
+    DFQI_TRY(dfqi_json_new(st->ctx, key, &doc));
+    dfq_status status = DFQ_OK;
+    for (int64_t i = 0; i < dfqi_json_count(from) && status == DFQ_OK; i++) {
+        dfqi_print(number, sizeof number, "%lld", (long long)i);
+        status = dfqi_json_get_text(dfqi_json_at(from, i), NULL, &name);
+        if (status != DFQ_OK) break;
+        if (!told || !dfqi_json_is_text(about, name)) {
+            dfqi_json_put_text(dfqi_json_root(doc), number, name);
+            continue;
+        }
+        status = dfqi_json_get_text(about, name, &words);
+        to = dfqi_json_put_array(dfqi_json_root(doc), number);
+        dfqi_json_put_text(to, NULL, name);
+        dfqi_json_put_text(to, NULL, words);
+    }
+    if (status == DFQ_OK) status = dfqi_json_dump(doc, 0, false, &text, &size);
+    if (status == DFQ_OK) status = add(st, key, text);
+    dfqi_free(st->ctx, text);
+    dfqi_json_release(doc);
+    return status;
+}
+
 /* -- the files --------------------------------------------------------------------------------- */
 
 /* timm's "pretrained_cfg" */
@@ -89,6 +161,7 @@ static dfq_status read_timm(dfqi_safetensors *st, dfqi_jnode root)
     int64_t image;
     DFQI_TRY(take_text(st, root, "architecture", "architecture"));
     DFQI_TRY(take_text(st, root, "global_pool", "pooling"));
+    DFQI_TRY(take_timm_names(st, root));
     if (dfqi_json_has(root, "pretrained_cfg"))
         DFQI_TRY(dfqi_json_get_object(root, "pretrained_cfg", &c));
     DFQI_TRY(take_colours(st, c, "mean", "mean"));
@@ -133,6 +206,7 @@ static dfq_status read_transformers(dfqi_safetensors *st, dfqi_jnode root)
     bool gated = false;
     DFQI_TRY(take_int(st, root, "num_attention_heads", "heads"));
     DFQI_TRY(take_real(st, root, "layer_norm_eps", "eps"));
+    DFQI_TRY(take_names(st, root));
     DFQI_TRY(
         flag(root, "use_swiglu_ffn", &gated)); /* whose gates have an activation of their own */
     DFQI_TRY(gated ? add(st, "activation", "silu")

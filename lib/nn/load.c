@@ -315,3 +315,27 @@ dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path, const
         dfqi_network_fini(&net);
     return status;
 }
+
+dfq_status dfqi_network_take_names(const dfqi_safetensors *st, const char *path, dfqi_network *net)
+{
+    const char *text = dfqi_st_meta_find(st, DFQI_META_NAMES);
+    dfqi_class_names *names;
+    if (!text) return DFQ_OK;
+    char *where = dfqi_format(st->ctx, "%s: metadata " DFQI_META_NAMES, path);
+    if (!where) return DFQ_E_NOMEM;
+    dfq_status status = dfqi_class_names_parse(st->ctx, where, text, strlen(text), 0, &names);
+    dfqi_free(st->ctx, where);
+    if (status != DFQ_OK) return status;
+    const int64_t n = dfqi_class_names_count(names);
+    if (!dfqi_arch_is_backbone(&net->arch) && n == net->arch.classes) {
+        net->names = names;
+        return DFQ_OK;
+    }
+    dfqi_class_names_release(names);
+    dfqi_log(st->ctx, DFQ_LOG_WARNING,
+             "%s: metadata " DFQI_META_NAMES " has %lld names, the network has %lld classes; they "
+             "are left out",
+             path, (long long)n,
+             dfqi_arch_is_backbone(&net->arch) ? 0 : (long long)net->arch.classes);
+    return DFQ_OK;
+}

@@ -18,9 +18,15 @@ DFQI_CHECKED dfq_status dfqi_arch_find(const dfqi_safetensors *st, const char *p
  * NaN or infinity; anything left over is refused. */
 DFQI_CHECKED dfq_status dfqi_network_take(const dfqi_safetensors *st, const char *path,
                                           const dfqi_arch *arch, dfqi_network *out);
+/* Takes the names of classes out of the metadata id2label, if there are as many as classes; others
+ * are left out with a warning. */
+DFQI_CHECKED dfq_status dfqi_network_take_names(const dfqi_safetensors *st, const char *path,
+                                                dfqi_network *net);
 /* Replaces the values of parameter `name` by those of `t` (F32, F16 or BF16). `t` must have the
  * parameter's shape, no NaN or infinity, and variances above zero. On failure nothing changes. */
 DFQI_CHECKED dfq_status dfqi_network_set(dfqi_network *net, const char *name, const dfq_tensor *t);
+/* The metadata of the names of classes. */
+#define DFQI_META_NAMES "id2label"
 /* The metadata that describe `arch`, and their number; keys and values belong to `arena`. */
 enum { DFQI_ARCH_META = 14 };
 DFQI_CHECKED dfq_status dfqi_arch_meta(const dfqi_arch *arch, dfqi_arena *arena,

@@ -85,6 +85,7 @@ void dfqi_network_fini(dfqi_network *net)
         dfqi_tensor_release(net->params[i].tensor);
     }
     if (net->ctx) dfqi_free(net->ctx, net->params);
+    dfqi_class_names_release(net->names);
     memset(net, 0, sizeof *net);
 }
 
@@ -208,6 +209,7 @@ dfq_status dfqi_network_clone(const dfqi_network *net, dfqi_network *out)
     for (int32_t i = 0; i < net->n_params; i++)
         memcpy(copy.params[i].tensor->data, net->params[i].tensor->data,
                (size_t)dfqi_tensor_count(net->params[i].tensor) * sizeof(float));
+    copy.names = dfqi_class_names_retain(net->names);
     *out = copy;
     return DFQ_OK;
 }

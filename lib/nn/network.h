@@ -3,6 +3,7 @@
 #define DFQI_NN_NETWORK_H
 
 #include "graph/graph.h"
+#include "io/class_names.h"
 #include "io/image.h"
 #include "nn/family_arch.h"
 #include "nn/property.h"
@@ -46,7 +47,8 @@ typedef struct dfqi_network {
     dfq_context *ctx;
     dfqi_arch arch;
     int32_t n_params;
-    dfqi_param *params; /* in the order of use */
+    dfqi_param *params;      /* in the order of use */
+    dfqi_class_names *names; /* of its classes; NULL: not known */
 } dfqi_network;
 
 /* Drops what dfqi_arch_find() put into an architecture. Those of networks and copies of them borrow

@@ -232,6 +232,16 @@ static int64_t widths_meta(const dfqi_scheme *s, char (*texts)[8], dfqi_st_meta 
     return n;
 }
 
+static dfq_status names_meta(const dfqi_class_names *names, dfqi_arena *arena, dfqi_st_meta *out)
+{
+    static char key[] = DFQI_META_NAMES;
+    char *text;
+    DFQI_TRY(dfqi_class_names_json(names, &text));
+    *out = (dfqi_st_meta){key, dfqi_arena_strdup(arena, text)};
+    dfqi_free(arena->ctx, text);
+    return out->value ? DFQ_OK : DFQ_E_NOMEM;
+}
+
 dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta *meta,
                            int64_t *out_n)
 {
@@ -243,6 +253,7 @@ dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta 
     const dfqi_scheme *s = &m->scheme;
     int64_t n = 0;
     DFQI_TRY(dfqi_arch_meta(&m->net.arch, arena, meta, &n));
+    if (m->net.names) DFQI_TRY(names_meta(m->net.names, arena, &meta[n++]));
     if (m->quantized) {
         int rows = s->grids.act_scale == DFQI_ACT_SCALE_ROW;
         char(*texts)[8] = dfqi_arena_alloc(arena, 3 * sizeof *texts);

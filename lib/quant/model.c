@@ -39,6 +39,16 @@ void dfqi_model_release(dfqi_model *m)
     dfqi_context_release(ctx);
 }
 
+dfq_status dfqi_model_read_names(dfqi_model *m, const char *path)
+{
+    dfqi_class_names *names;
+    DFQI_TRY(dfqi_arch_need_classes(m->ctx, &m->net.arch, path));
+    DFQI_TRY(dfqi_class_names_read(m->ctx, path, m->net.arch.classes, &names));
+    dfqi_class_names_release(m->net.names);
+    m->net.names = names;
+    return DFQ_OK;
+}
+
 dfq_status dfqi_model_ready(const dfqi_model *m)
 {
     for (int32_t i = 0; m->quantized && i < m->scheme.n_sites; i++) {

@@ -60,9 +60,12 @@ DFQI_CHECKED dfq_status dfqi_model_load_lazily(dfq_context *ctx, const char *pat
 DFQI_CHECKED dfq_status dfqi_model_save(const dfqi_model *m, const char *path, int half);
 DFQI_CHECKED dfq_status dfqi_model_save_to(const dfqi_model *m, const dfqi_st_target *to, int half);
 
+/* Reads the names of its classes from a file (io/class_names.h), as many as there are. */
+DFQI_CHECKED dfq_status dfqi_model_read_names(dfqi_model *m, const char *path);
+
 /* The metadata of such a file: meta[DFQI_MODEL_META], and their number. Keys and values belong to
  * `arena` or are static. */
-enum { DFQI_MODEL_META = DFQI_ARCH_META + 10 };
+enum { DFQI_MODEL_META = DFQI_ARCH_META + 11 };
 DFQI_CHECKED dfq_status dfqi_model_meta(const dfqi_model *m, dfqi_arena *arena, dfqi_st_meta *meta,
                                         int64_t *out_n);
 

@@ -103,11 +103,61 @@ START_TEST(test_log_changes)
 }
 END_TEST
 
+/* Names of classes: a file of them, what a saved network keeps, and labels that are names. */
+START_TEST(test_class_names)
+{
+    char names[96], labels[96];
+    dfq_vit_options v;
+    dfq_load_options l;
+    dfq_dataset_options o;
+    dfq_graph *g, *named, *again;
+    dfq_tensor *bytes;
+    dfq_dataset *d;
+    put("/labels", "[\"cat\", \"dog\", \"emu\"]");
+    snprintf(names, sizeof names, "%s", path("/labels"));
+    dfq_vit_options_init(&v, sizeof v);
+    v.depth = 1;
+    v.classes = 3;
+    ck_assert_int_eq(dfq_graph_create(ctx, &v, &g), DFQ_OK);
+    ck_assert_str_eq(dfq_graph_get_class_name(g, 0), "");
+    ck_assert_int_eq(dfq_graph_save_to_memory(g, 0, &bytes), DFQ_OK);
+    dfq_load_options_init(&l, sizeof l);
+    l.class_names = names;
+    ck_assert_int_eq(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
+                                                dfq_tensor_get_bytes(bytes), &l, &named),
+                     DFQ_OK);
+    ck_assert_str_eq(dfq_graph_get_class_name(named, 1), "dog");
+    ck_assert_str_eq(dfq_graph_get_class_name(named, 3), "");
+    ck_assert_str_eq(dfq_graph_get_class_name(named, -1), "");
+    dfq_tensor_release(bytes);
+    ck_assert_int_eq(dfq_graph_save_to_memory(named, 0, &bytes), DFQ_OK);
+    ck_assert_int_eq(dfq_graph_load_from_memory(ctx, dfq_tensor_get_data(bytes),
+                                                dfq_tensor_get_bytes(bytes), NULL, &again),
+                     DFQ_OK);
+    ck_assert_str_eq(dfq_graph_get_class_name(again, 2), "emu");
+    put("/labels", "file,label\nn3/a.png,emu\n");
+    snprintf(labels, sizeof labels, "%s", path("/labels"));
+    dfq_dataset_options_init(&o, sizeof o);
+    o.labels_from = labels;
+    o.graph = again;
+    ck_assert_int_eq(dfq_dataset_open_with(ctx, folder, &o, &d), DFQ_OK);
+    ck_assert_int_eq(dfq_dataset_get_label(d, 0), 2);
+    o.graph = g;
+    dfq_dataset_release(d);
+    ck_assert_int_eq(dfq_dataset_open_with(ctx, folder, &o, &d), DFQ_E_CORRUPT);
+    dfq_tensor_release(bytes);
+    dfq_graph_release(g);
+    dfq_graph_release(named);
+    dfq_graph_release(again);
+}
+END_TEST
+
 TCase *dfqt_api_dataset_case(void)
 {
     TCase *c = tcase_create("dataset");
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_options);
+    tcase_add_test(c, test_class_names);
     tcase_add_test(c, test_log_changes);
     return c;
 }

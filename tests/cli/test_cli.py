@@ -550,6 +550,64 @@ class Results(Part):
             f.write("{")
         self.fails(INPUT, "bad/config.json", "info", "bad/model.safetensors")
 
+    NAMES = ["tench, Tinca", "goldfish", "crane", "crane", "ray"]
+
+    def test_class_names(self):
+        """Those of a configuration: run prints them, quantized files keep them, and labels.csv may
+        have them."""
+        own = {**self.VIT_CONFIG, "id2label": {str(i): n for i, n in enumerate(self.NAMES)}}
+        file = self.hugging_face("named", own, self.PREPROCESSOR)
+        assert json.loads(self.works("info", file, "-j").out)["labels"] == self.NAMES
+        assert "labels       tench, Tinca; goldfish; crane; ...\n" in self.works("info", file).out
+        self.works("quantize", file, "--bits", "w4a4", "--no-images", "-f", "-o", "q")
+        for net in (file, "q"):
+            j = json.loads(self.works("run", net, "--image", "pictures/0.png", "-j").out)
+            assert all(c["label"] == self.NAMES[c["class"]] for c in j["images"][0]["classes"]), j
+        os.makedirs(self.path("words"))
+        for i in range(5):
+            shutil.copy(self.path("pictures", f"{i}.png"), self.path("words"))
+        def rows(*labels):
+            with open(self.path("words", "labels.csv"), "w", encoding="utf-8") as f:
+                f.write("file,label\n" + "".join(f"{i}.png,{w}\n" for i, w in enumerate(labels)))
+            return "words"
+        def correct(net, *args):
+            j = json.loads(self.works("eval", net, *args, "-j").out)
+            return j["n"], j["correct"], j["correct5"]
+        def best(net, *words):
+            """A word for the class that the network sees in each picture."""
+            images = json.loads(self.works("run", net, "--image", *[f"words/{i}.png" for i in range(5)],
+                                           "-j").out)["images"]
+            return [words[i["classes"][0]["class"]] for i in images]
+        assert correct("q", "-d", rows(*best("q", "tench", "goldfish", 2, 3, "ray")))[:2] == (5, 5)
+        assert correct("q", "-d", rows(*best("q", "goldfish", "Tinca", 0, 0, 0)))[:2] == (5, 0)
+        self.fails(INPUT, 'line 4: the label is "crane", which may be class 2 or class 3',
+                   "eval", "q", "-d", rows("Tinca", 1, "crane"))
+        self.fails(INPUT, 'line 2: the label is "shark", must be a whole number .*or the name of a class',
+                   "eval", "q", "-d", rows("shark"))
+        self.fails(INPUT, 'line 2: the label is "goldfish".*give their names by --labels FILE',
+                   "eval", "tiny.safetensors", "-d", rows("goldfish"))
+        with open(self.path("names.json"), "w", encoding="utf-8") as f:
+            json.dump({str(i): [f"n0000000{i}", n] for i, n in enumerate(self.NAMES)}, f)
+        told = rows(*best("q", "n00000000", "goldfish", "n00000002", "n00000003", "ray"))
+        assert correct("q", "--labels", "names.json", "-d", told)[:2] == (5, 5)
+
+    def test_class_names_of_configurations(self):
+        """Placeholders are no names, those of another network are left out, timm's have a list."""
+        for names, warns in (({str(i): f"LABEL_{i}" for i in range(5)}, False),
+                             ({"0": "a", "1": "b"}, True)):
+            file = self.hugging_face("named", {**self.VIT_CONFIG, "id2label": names}, self.PREPROCESSOR)
+            r = self.works("info", file, "-j")
+            assert "labels" not in json.loads(r.out), r.out
+            assert ("id2label has 2 names, the network has 5 classes" in r.err) == warns, r.err
+        file = self.hugging_face("named", {**self.VIT_CONFIG, "id2label": {"0": 1}}, self.PREPROCESSOR)
+        self.fails(INPUT, "config.json.*must be a string", "info", file)
+        with open(self.path("named", "config.json"), "w", encoding="utf-8") as f:
+            json.dump({"architecture": "vit_test", "label_names": ["n1", "n2", "n3", "n4", "n5"],
+                       "label_descriptions": {"n1": "tench", "n4": "ray"},
+                       "pretrained_cfg": {"mean": [0.1, 0.2, 0.3]}}, f)
+        j = json.loads(self.works("info", file, "--heads", "2", "-j").out)
+        assert j["labels"] == ["tench", "n2", "n3", "ray", "n5"], j
+
     def test_layer_bits_refused(self):
         def refuse(pattern, *args):
             self.fails(USAGE, pattern, "quantize", "tiny.safetensors", "-o", "q", "--bits", "w4a4",
@@ -680,7 +738,7 @@ class Results(Part):
     def test_run(self):
         """The classes of all pictures are right as often as eval says."""
         files = [f"pictures/{i}.png" for i in range(100)]
-        names = ["a cat", "a dog", "house\x1b[2J", "", "e"]
+        names = ["a cat", "a dog", "house\x1b[2J", "d", "e"]
         with open(self.path("names.txt"), "w") as f:
             f.write("\n".join(names) + "\n")
         j = json.loads(self.works("run", "tiny.safetensors", "--image", *files, "--json").out)
@@ -715,7 +773,7 @@ class Results(Part):
             f.write(self.read("pictures", "0.png")[:60])
         good = ("run", "tiny.safetensors", "--image", "pictures/0.png")
         self.fails(INPUT, r"few\.txt has 2 lines, must have 5", *good, "--labels", "few.txt")
-        self.fails(INPUT, r"cannot read none\.txt: No such file", *good, "--labels", "none.txt")
+        self.fails(INPUT, r"none\.txt: No such file", *good, "--labels", "none.txt")
         self.fails(INPUT, r"broken\.png", *good, "broken.png", "-j")
         self.fails(INPUT, r"none\.png", *good, "none.png")
         tiny.png(self.path("small.png"), 15, lambda x, y: (x, y, 0))

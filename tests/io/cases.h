@@ -40,6 +40,7 @@ TCase *dfqt_shards_case(void);
 TCase *dfqt_image_case(void);
 TCase *dfqt_golden_case(void);
 TCase *dfqt_dataset_case(void);
+TCase *dfqt_class_names_case(void);
 TCase *dfqt_real_case(void);
 
 #endif

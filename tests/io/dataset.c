@@ -163,20 +163,22 @@ static void on_log(int32_t level, const char *line, void *user)
     warnings++;
 }
 
+static dfqi_class_names *called; /* of the classes; NULL: not known */
+
 static dfq_status open_warned(const char *path, int32_t classes, const char *labels)
 {
     warned[0] = '\0';
     warnings = 0;
     io_ctx->log = on_log;
-    return dfqi_dataset_open_with(io_ctx, path, classes, labels, &d);
+    return dfqi_dataset_open_with(io_ctx, path, classes, labels, called, &d);
 }
 
-static void put_classes(const char *const *names, int n)
+static void put_classes(const char *const *folders, int n)
 {
     for (int i = 0; i < n; i++) {
         char name[64];
-        io_works(dfqi_folder_make(io_ctx, io_path(names[i])));
-        snprintf(name, sizeof name, "%s/p.png", names[i]);
+        io_works(dfqi_folder_make(io_ctx, io_path(folders[i])));
+        snprintf(name, sizeof name, "%s/p.png", folders[i]);
         put_picture(name, 4, 4, i);
     }
 }
@@ -315,6 +317,63 @@ START_TEST(test_labels_from)
              "it looks like a PNG picture; give labels");
     ck_assert_int_eq(unlink(file), 0);
     io_fails(open_warned(io_path(NULL), 10, file), DFQ_E_IO, "No such file");
+}
+END_TEST
+
+static void name_classes(const char *text)
+{
+    dfqi_class_names_release(called);
+    called = NULL;
+    if (text) io_works(dfqi_class_names_parse(io_ctx, "names", text, strlen(text), 0, &called));
+}
+
+START_TEST(test_names_of_classes)
+{
+    static const char rows[] = "file,label\na.png,goldfish\nb.png,n01\nc.png,2\nd.png,Tinca\n";
+    const char *csv = io_path("labels.csv"), *folder = io_path(NULL);
+    const char *const pictures[] = {"a.png", "b.png", "c.png", "d.png"};
+    for (int i = 0; i < 4; i++) put_picture(pictures[i], 4, 4, i);
+    io_put_text(csv, rows);
+    io_fails(open_warned(folder, 4, NULL), DFQ_E_CORRUPT,
+             "line 2: the label is \"goldfish\", must be a whole number from 0 on, at most "
+             "2147483647; where it is the name of a class, give their names by --labels FILE");
+    name_classes("[[\"n00\", \"tench, Tinca\"], [\"n01\", \"goldfish\"], \"crane\", \"crane\"]");
+    io_works(open_warned(folder, 4, NULL));
+    labels_are((int32_t[]){1, 1, 2, 0}, 4);
+    io_put_text(csv, "file,label\na.png,crane\n");
+    io_fails(open_warned(folder, 4, NULL), DFQ_E_CORRUPT,
+             "line 2: the label is \"crane\", which may be class 2 or class 3; give the number");
+    io_put_text(csv, "file,label\na.png,Goldfish\n");
+    io_fails(open_warned(folder, 4, NULL), DFQ_E_CORRUPT,
+             "the label is \"Goldfish\", must be a whole number from 0 on, at most 2147483647, or "
+             "the name of a class of the network");
+    name_classes("0\n10\n2\n"); /* a number that is the name of another class */
+    io_put_text(csv, "file,label\na.png,2\nb.png,0\n");
+    io_works(open_warned(folder, 3, NULL));
+    labels_are((int32_t[]){2, 0}, 2);
+    io_put_text(csv, "file,label\na.png,10\n");
+    io_fails(open_warned(folder, 20, NULL), DFQ_E_CORRUPT, "may be class 10 or class 1;");
+    name_classes(NULL);
+}
+END_TEST
+
+START_TEST(test_folders_of_classes)
+{
+    const char *file = io_path("l.txt"), *folder = io_path(NULL);
+    put_classes((const char *[]){"cat", "dog"}, 2);
+    name_classes("wolf\ndog\ncat, kitten\n");
+    io_works(open_warned(folder, 3, NULL)); /* by name, not by the alphabet */
+    ck_assert_int_eq(warnings, 0);
+    labels_are((int32_t[]){2, 1}, 2);
+    io_put_text(file, "folder,label\ncat,0\ndog,kitten\n");
+    io_works(open_warned(folder, 3, file));
+    labels_are((int32_t[]){0, 2}, 2);
+    io_put_text(file, "folder,label\ncat,0\ndog,hound\n");
+    io_fails(open_warned(folder, 3, file), DFQ_E_CORRUPT, "the label is \"hound\"");
+    put_classes((const char *[]){"emu"}, 1); /* one folder is no class: the order counts */
+    io_works(open_warned(folder, 3, NULL));
+    labels_are((int32_t[]){0, 1, 2}, 3);
+    name_classes(NULL);
 }
 END_TEST
 
@@ -521,7 +580,7 @@ static dfq_status labelled(dfq_context *ctx, void *arg)
     char file[600];
     dfqi_dataset *set;
     snprintf(file, sizeof file, "%s.txt", (const char *)arg);
-    DFQI_TRY(dfqi_dataset_open_with(ctx, arg, 3, file, &set));
+    DFQI_TRY(dfqi_dataset_open_with(ctx, arg, 3, file, NULL, &set));
     dfqi_dataset_release(set);
     return DFQ_OK;
 }
@@ -558,6 +617,8 @@ TCase *dfqt_dataset_case(void)
     TCase *tc = io_case("dataset");
     tcase_add_test(tc, test_csv);
     tcase_add_test(tc, test_csv_columns);
+    tcase_add_test(tc, test_names_of_classes);
+    tcase_add_test(tc, test_folders_of_classes);
     tcase_add_loop_test(tc, test_csv_errors, 0, (int)(sizeof csv_rows / sizeof csv_rows[0]));
     tcase_add_test(tc, test_csv_zero_byte);
     tcase_add_test(tc, test_folders);

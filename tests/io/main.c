@@ -15,6 +15,7 @@ int main(void)
     suite_add_tcase(s, dfqt_image_case());
     suite_add_tcase(s, dfqt_golden_case());
     suite_add_tcase(s, dfqt_dataset_case());
+    suite_add_tcase(s, dfqt_class_names_case());
     suite_add_tcase(s, dfqt_real_case());
     return dfqt_run(s);
 }
