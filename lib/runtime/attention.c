@@ -146,6 +146,7 @@ void dfqi_rt_attention_add(dfqi_rt_builder *b, const dfqi_node *n)
                              .windows = p.split->attr.i[3],
                              .tokens = q->dims[2],
                              .width = q->dims[3],
+                             .biased = p.bias != NULL,
                              .first_query = p.select ? p.select->attr.i[0] : 0,
                              .queries = p.select ? 1 : q->dims[2],
                              .scale = p.softmax->attr.f[0]};

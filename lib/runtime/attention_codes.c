@@ -2,7 +2,7 @@
  * signed grids of columns. Queries are done some at a time, so that scores stay in cache. */
 #include "runtime/program_priv.h"
 
-enum { QUERIES = 64 };
+enum { QUERIES = 36, LINE = DFQI_ALIGN / sizeof(float) };
 
 /* Scratch memory of a head. Queries and maps are of QUERIES rows at most. */
 typedef struct memory {
@@ -19,6 +19,19 @@ static void *carve(char *base, size_t *at, int64_t bytes)
     return block;
 }
 
+/* Floats from a row of scores to the next: whole cache lines, unless a bias is added: its rows have
+ * no space between them. */
+static int64_t score_row(const dfqi_rt_attention *a)
+{
+    return a->biased ? a->tokens : (a->tokens + LINE - 1) / LINE * LINE;
+}
+
+/* Bytes from a row of the map to the next: whole cache lines. */
+static int64_t map_row(const dfqi_rt_attention *a)
+{
+    return (a->tokens + DFQI_ALIGN - 1) / DFQI_ALIGN * DFQI_ALIGN;
+}
+
 /* Cuts up the memory at `base`, if it is not NULL; returns how much it is. */
 static size_t cut(const dfqi_rt_attention *a, char *base, memory *m)
 {
@@ -33,8 +46,8 @@ static size_t cut(const dfqi_rt_attention *a, char *base, memory *m)
     m->queries = carve(base, &at, q * dfqi_int_row(d));
     m->query_scale = carve(base, &at, word * q);
     m->query_zero_point = carve(base, &at, word * q);
-    m->scores = carve(base, &at, word * q * n);
-    m->map = carve(base, &at, q * dfqi_int_row(n));
+    m->scores = carve(base, &at, word * q * score_row(a));
+    m->map = carve(base, &at, q * map_row(a));
     m->map_scale = carve(base, &at, word * q);
     return at;
 }
@@ -51,6 +64,7 @@ void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
     const float *qkv = h->qkv;
     const dfqi_int_kernels *k = f->p->ik;
     const int64_t n = a->tokens, d = a->width, out = a->heads * d, wide = 3 * out;
+    const int64_t ld = score_row(a);
     memory m;
     cut(a, f->scratch, &m);
     const dfqi_int_matrix keys = {
@@ -61,7 +75,7 @@ void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
                                    .ld = dfqi_int_row(d),
                                    .scale = m.query_scale,
                                    .zero_point = m.query_zero_point};
-    const dfqi_int_rows map = {.codes = m.map, .ld = dfqi_int_row(n), .scale = m.map_scale};
+    const dfqi_int_rows map = {.codes = m.map, .ld = map_row(a), .scale = m.map_scale};
     k->pack_rows(n, d, a->bits[DFQI_RT_KEY], qkv + out, wide, m.keys, m.key_scale, m.key_sum);
     k->pack_columns(n, d, a->bits[DFQI_RT_VALUES], qkv + 2 * out, wide, m.values, m.value_scale,
                     NULL);
@@ -69,9 +83,9 @@ void dfqi_rt_attention_codes(const dfqi_rt_attention *a, const dfqi_rt_frame *f,
         const int64_t rows = first + count - i < QUERIES ? first + count - i : QUERIES;
         k->quantize_rows(rows, d, a->bits[DFQI_RT_QUERY], qkv + (a->first_query + i) * wide, wide,
                          m.queries, queries.ld, m.query_scale, m.query_zero_point);
-        k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = n});
+        k->product(rows, &queries, &keys, &(dfqi_int_output){.y = m.scores, .ld_y = ld});
         dfqi_rt_attention_bias(a, f, h, i, rows, m.scores);
-        k->softmax(rows, n, a->scale, m.scores, n, a->bits[DFQI_RT_MAP], m.map, map.ld,
+        k->softmax(rows, n, a->scale, m.scores, ld, a->bits[DFQI_RT_MAP], m.map, map.ld,
                    m.map_scale);
         k->product(rows, &map, &values, &(dfqi_int_output){.y = h->y + i * out, .ld_y = out});
     }

@@ -34,6 +34,7 @@ typedef struct dfqi_rt_attention {
     int64_t heads, tokens, width; /* H, N, d */
     int64_t windows;              /* W */
     int64_t first_query, queries; /* of the N */
+    int32_t biased;               /* 1: there is a bias */
     float scale;
     int32_t bits[DFQI_RT_ATTENTION_OPERANDS]; /* of codes; 0: all are floats */
 } dfqi_rt_attention;

@@ -16,12 +16,12 @@ void INT_ISA(finish_columns)(const dfqi_int_rows *a, const dfqi_int_matrix *b,
     c->scale_step = !a->one_grid;
     c->row_zero_point = a->zero_point ? a->zero_point : &zero;
     c->zero_point_step = a->zero_point && !a->one_grid;
-    const int floats = out->y && !out->q && !out->relu && !out->add_codes;
+    c->floats = out->y && !out->q && !out->relu && !out->add_codes;
     const int codes = out->q && !out->y && !(out->add && out->add_codes) && a->one_grid &&
                       (!out->relu || static_takes_relu(out->grid));
     c->kind = c->lanes < VF ? FINISH_TAIL
               : codes       ? FINISH_CODES
-              : !floats     ? FINISH_ANY
+              : !c->floats  ? FINISH_ANY
               : out->add    ? FINISH_FLOATS_ADD
                             : FINISH_FLOATS;
     if (out->q) c->coder = static_coder_of(out->grid);

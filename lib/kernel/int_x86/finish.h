@@ -72,6 +72,7 @@ typedef struct finish_columns {
     finish_coder fast;
     static_coder coder; /* if there are codes to write */
     finish_kind kind;
+    int floats;           /* 1: floats are all there is to write, without a ReLU or added codes */
     int64_t first, lanes; /* the first column, and how many there are */
     const dfqi_int_output *out;
     const float *row_scale; /* of row 0 */

@@ -7,11 +7,13 @@
 /* Where a tile's floats go, if that is all there is to do; y NULL: it is not. */
 typedef struct tile_floats {
     const finish_columns *columns; /* of each panel */
+    int64_t lanes;                 /* of the last one */
     const int32_t *zero_point;     /* of each row */
     const float *scale;
     const float *add; /* NULL: nothing */
     float *y;
     int64_t ld_add, ld_y;
+    int64_t zero_point_step, scale_step; /* to the next row */
 } tile_floats;
 
 typedef struct tile {
@@ -23,7 +25,17 @@ typedef struct tile {
     int nibbles;
     int32_t *sums; /* [rows][TILE_PANELS * 16] */
     tile_floats floats;
+    int64_t tiles; /* if they become floats: this one and how many below it, together */
 } tile;
+
+/* To the next tile. */
+static inline void advance(tile_floats *f, int64_t rows)
+{
+    f->zero_point += rows * f->zero_point_step;
+    f->scale += rows * f->scale_step;
+    if (f->add) f->add += rows * f->ld_add;
+    f->y += rows * f->ld_y;
+}
 
 static inline int32_t load_group(const uint8_t *x)
 {
@@ -53,29 +65,22 @@ static tile_floats floats_of(const tile_panels *p, const tile_rows *r, tile_grid
 {
     const finish_columns *c = p->columns;
     const dfqi_int_output *o = c->out;
-    for (int64_t k = 0; k < p->n; k++)
-        if (c[k].kind > FINISH_FLOATS_ADD) return (tile_floats){.y = NULL};
+    if (!c->floats) return (tile_floats){.y = NULL};
     for (int i = 0; i < TILE_ROWS; i++) {
         g->zero_point[i] = *c->row_zero_point;
         g->scale[i] = *c->row_scale;
     }
     return (tile_floats){.columns = c,
+                         .lanes = c[p->n - 1].lanes,
                          .zero_point =
                              c->zero_point_step ? c->row_zero_point + r->number : g->zero_point,
                          .scale = c->scale_step ? c->row_scale + r->number : g->scale,
                          .add = o->add ? o->add + r->number * o->ld_add + c->first : NULL,
                          .y = o->y + r->number * o->ld_y + c->first,
                          .ld_add = o->ld_add,
-                         .ld_y = o->ld_y};
-}
-
-/* To the next tile. */
-static void advance(const finish_columns *c, tile_floats *f, int64_t rows)
-{
-    f->zero_point += rows * c->zero_point_step;
-    f->scale += rows * c->scale_step;
-    if (f->add) f->add += rows * f->ld_add;
-    f->y += rows * f->ld_y;
+                         .ld_y = o->ld_y,
+                         .zero_point_step = c->zero_point_step,
+                         .scale_step = c->scale_step};
 }
 
 enum { LD = TILE_PANELS * DFQI_INT_PANEL }; /* of the sums of a tile */
@@ -90,7 +95,23 @@ static void finish_panels(const tile_panels *p, const int32_t *sums, int64_t row
         INT_ISA(finish)(&p->columns[k], sums + k * DFQI_INT_PANEL, LD, rows, row);
 }
 
-/* Uses tiles of about the same size. */
+/* Tiles of as many rows, from row `at` of r on. */
+static void equal_tiles(tile *t, const tile_panels *p, tile_fn run, int64_t tiles, int64_t rows,
+                        int64_t at)
+{
+    t->tiles = t->floats.y ? tiles : 1;
+    for (int64_t i = 0; i < tiles; i += t->tiles) {
+        const int64_t count = t->tiles * rows;
+        run(t);
+        if (t->floats.y)
+            advance(&t->floats, count);
+        else
+            finish_panels(p, t->sums, rows, at + i * rows);
+        t->x += count * t->rows->step;
+    }
+}
+
+/* Uses tiles of about the same size: some have a row more than the others. */
 void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
 {
     int32_t sums[TILE_ROWS * LD] __attribute__((aligned(64)));
@@ -107,14 +128,6 @@ void INT_ISA(tiles)(const tile_panels *p, const tile_rows *r)
               .sums = sums};
     if (TILE_MAKES_FLOATS) t.floats = floats_of(p, r, &grids);
     const int64_t n = (r->n + most - 1) / most, rows = r->n / n, more = r->n % n;
-    for (int64_t i = 0, at = 0; i < n; i++) {
-        const int64_t count = rows + (i < more);
-        tiles[count - 1](&t);
-        if (t.floats.y)
-            advance(p->columns, &t.floats, count);
-        else
-            finish_panels(p, sums, count, r->number + at);
-        t.x += count * r->step;
-        at += count;
-    }
+    if (more) equal_tiles(&t, p, tiles[rows], more, rows + 1, r->number);
+    if (rows) equal_tiles(&t, p, tiles[rows - 1], n - more, rows, r->number + more * (rows + 1));
 }

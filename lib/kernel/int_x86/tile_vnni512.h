@@ -14,13 +14,29 @@ static inline wide low_nibbles(wide w)
     return high_nibbles(_mm512_slli_epi16(w, 4));
 }
 
-/* Row p of a tile becomes floats while its sums are in registers: those of a panel. */
-static inline __attribute__((always_inline)) void
-put_floats(const tile_floats *o, const finish_factors *f, int64_t p, int64_t at, wide sums)
+/* Keeps the compiler from computing the distances of all rows, for which registers are too few. */
+#define FORGET(pointer) __asm__("" : "+r"(pointer))
+
+/* Sums of a row become floats while they are in registers: columns from `at` on, those that `lanes`
+ * has. */
+static inline __attribute__((always_inline)) void put_floats(const tile_floats *o,
+                                                             const finish_factors *f, int has_add,
+                                                             int64_t p, int64_t at, vm lanes,
+                                                             wide sums)
 {
-    vf y = finish_scaled(f, sums, vi_set(o->zero_point[p]), vf_set(o->scale[p]));
-    if (o->add) y = vf_add(y, vf_load(o->add + p * o->ld_add + at));
-    vf_store(o->y + p * o->ld_y + at, y);
+    vf v = finish_scaled(f, sums, vi_set(o->zero_point[p]), vf_set(o->scale[p]));
+    if (has_add) v = vf_add(v, _mm512_maskz_loadu_ps(lanes, o->add + at));
+    _mm512_mask_storeu_ps(o->y + at, lanes, v);
+}
+
+/* To the next row. */
+static inline __attribute__((always_inline)) void next_floats(tile_floats *o, int has_add)
+{
+    o->y += o->ld_y;
+    FORGET(o->y);
+    if (!has_add) return;
+    o->add += o->ld_add;
+    FORGET(o->add);
 }
 
 static inline wide whole_bytes(wide w)
@@ -32,18 +48,37 @@ static inline wide whole_bytes(wide w)
  * to and fro around the intrinsic. */
 #define DOT(sum, x, w) __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w))
 
+/* Where rows of codes are: three to a pointer. */
+enum { POINTERS = (TILE_ROWS + 2) / 3 };
+
+static inline __attribute__((always_inline)) void set_pointers(const uint8_t *x[POINTERS],
+                                                               const uint8_t *first, int64_t step)
+{
+    for (int i = 0; i < POINTERS; i++) {
+        x[i] = first + 3 * i * step;
+        FORGET(x[i]);
+    }
+}
+
+static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x[POINTERS], int by)
+{
+    for (int i = 0; i < POINTERS; i++) x[i] += by;
+}
+
 /* The work of a tile for row p, with one panel (sums a) or two (sums a and b).
  */
-#define BEGIN_1(p) wide a##p = _mm512_setzero_si512();
-#define BEGIN_2(p) wide a##p = _mm512_setzero_si512(), b##p = a##p;
+#define BEGIN_1(p) a##p = _mm512_setzero_si512();
+#define BEGIN_2(p) a##p = _mm512_setzero_si512(), b##p = a##p;
+#define SUMS_1(p)  wide a##p;
+#define SUMS_2(p)  wide a##p, b##p;
 #define STEP_1(p)                                                                                  \
     {                                                                                              \
-        const wide one = _mm512_set1_epi32(load_group(x + (p)*step));                              \
+        const wide one = _mm512_set1_epi32(load_group(x[(p) / 3] + (p) % 3 * step));               \
         DOT(a##p, one, weight);                                                                    \
     }
 #define STEP_2(p)                                                                                  \
     {                                                                                              \
-        const wide one = _mm512_set1_epi32(load_group(x + (p)*step));                              \
+        const wide one = _mm512_set1_epi32(load_group(x[(p) / 3] + (p) % 3 * step));               \
         DOT(a##p, one, weight);                                                                    \
         DOT(b##p, one, weight_b);                                                                  \
     }
@@ -51,10 +86,18 @@ static inline wide whole_bytes(wide w)
 #define END_2(p)                                                                                   \
     END_1(p)                                                                                       \
     _mm512_storeu_si512(t->sums + (p)*32 + 16, _mm512_srai_epi32(b##p, shift));
-#define FLOATS_1(p) put_floats(&o, &f, p, 0, _mm512_srai_epi32(a##p, shift));
-#define FLOATS_2(p)                                                                                \
-    FLOATS_1(p)                                                                                    \
-    put_floats(&o, &f_b, p, VF, _mm512_srai_epi32(b##p, shift));
+/* Row p becomes floats. */
+#define FLOATS_1(p, has_add)                                                                       \
+    put_floats(&o, &f, has_add, p, 0, lanes, _mm512_srai_epi32(a##p, shift));                      \
+    next_floats(&o, has_add);
+#define FLOATS_2(p, has_add)                                                                       \
+    put_floats(&o, &f, has_add, p, 0, 0xffff, _mm512_srai_epi32(a##p, shift));                     \
+    put_floats(&o, &f_b, has_add, p, VF, lanes, _mm512_srai_epi32(b##p, shift));                   \
+    next_floats(&o, has_add);
+#define PLAIN_1(p) FLOATS_1(p, 0)
+#define PLAIN_2(p) FLOATS_2(p, 0)
+#define ADD_1(p)   FLOATS_1(p, 1)
+#define ADD_2(p)   FLOATS_2(p, 1)
 /* Copies, which stores to memory do not spoil. */
 #define FACTORS_1      const finish_factors f = o.columns[0].factors;
 #define FACTORS_2      FACTORS_1 const finish_factors f_b = o.columns[1].factors;
@@ -67,29 +110,39 @@ static inline wide whole_bytes(wide w)
  * a function of its own, because the compiler does not keep the sums of two loops in registers. */
 #define SPANS(P, V, LOOP)                                                                          \
     const int64_t step = t->rows->step, panel = t->panel;                                          \
-    const uint8_t *w = t->w;                                                                       \
+    tile_floats o = t->floats;                                                                     \
+    const uint8_t *first = t->x;                                                                   \
+    const vm lanes = vm_first(o.lanes);                                                            \
     (void)panel;                                                                                   \
-    REPEAT_##P(BEGIN_##V) for (int64_t s = 0; s < t->rows->spans; s++)                             \
-    {                                                                                              \
-        const uint8_t *x = t->x + t->rows->span[s];                                                \
-        LOOP                                                                                       \
-    }                                                                                              \
-    if (t->floats.y) {                                                                             \
-        const tile_floats o = t->floats;                                                           \
-        FACTORS_##V REPEAT_##P(FLOATS_##V)                                                         \
-    } else {                                                                                       \
-        REPEAT_##P(END_##V)                                                                        \
+    for (int64_t again = t->tiles; again > 0; again--) {                                           \
+        const uint8_t *w = t->w;                                                                   \
+        REPEAT_##P(SUMS_##V) REPEAT_##P(BEGIN_##V) for (int64_t s = 0; s < t->rows->spans; s++)    \
+        {                                                                                          \
+            const uint8_t *x[POINTERS];                                                            \
+            set_pointers(x, first + t->rows->span[s], step);                                       \
+            LOOP                                                                                   \
+        }                                                                                          \
+        first += (P)*step;                                                                         \
+        if (!o.y) {                                                                                \
+            REPEAT_##P(END_##V) return;                                                            \
+        }                                                                                          \
+        FACTORS_##V if (o.add)                                                                     \
+        {                                                                                          \
+            REPEAT_##P(ADD_##V)                                                                    \
+        }                                                                                          \
+        else {REPEAT_##P(PLAIN_##V)} o.zero_point += (P)*o.zero_point_step;                        \
+        o.scale += (P)*o.scale_step;                                                               \
     }
 #define BYTES(P, V)                                                                                \
-    for (const uint8_t *end = w + t->groups * DFQI_INT_BLOCK; w < end;                             \
-         w += DFQI_INT_BLOCK, x += DFQI_INT_GROUP) {                                               \
-        WEIGHT_##V(whole_bytes) REPEAT_##P(STEP_##V)                                               \
+    for (const uint8_t *end = w + t->groups * DFQI_INT_BLOCK; w < end; w += DFQI_INT_BLOCK) {      \
+        WEIGHT_##V(whole_bytes) REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);             \
     }
 /* Behind an odd number of groups the high halves are zeros, and the last group is read again. */
 #define NIBBLES(P, V)                                                                              \
     for (int64_t g = t->groups; g > 0; g -= 2, w += DFQI_INT_BLOCK) {                              \
-        {WEIGHT_##V(low_nibbles) REPEAT_##P(STEP_##V)} x += g > 1 ? DFQI_INT_GROUP : 0;            \
-        WEIGHT_##V(high_nibbles) REPEAT_##P(STEP_##V) x += DFQI_INT_GROUP;                         \
+        {WEIGHT_##V(low_nibbles) REPEAT_##P(STEP_##V)} move_pointers(x,                            \
+                                                                     g > 1 ? DFQI_INT_GROUP : 0);  \
+        WEIGHT_##V(high_nibbles) REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);            \
     }
 
 #define TILE(P, V)                                                                                 \
