@@ -53,6 +53,14 @@ static void json_sizes(struct json *j, const dfq_graph_info *i)
     }
 }
 
+static void json_leftover(struct json *j, const dfq_graph *g)
+{
+    json_open(j, "leftover", '[');
+    for (int64_t k = 0; k < dfq_graph_get_leftover_count(g); k++)
+        json_text(j, NULL, dfq_graph_get_leftover(g, k));
+    json_close(j, ']');
+}
+
 static void json_labels(struct json *j, const dfq_graph *g, const dfq_graph_info *i)
 {
     if (!*dfq_graph_get_class_name(g, 0)) return;
@@ -69,6 +77,7 @@ static void print_json(const dfq_graph *g, const dfq_graph_info *i, const struct
     json_int(&j, "bytes", i->file_bytes);
     json_text(&j, "name", dfq_graph_get_name(g));
     json_text(&j, "naming", dfq_graph_get_naming(g));
+    json_leftover(&j, g);
     json_int(&j, "quantized", i->quantized);
     if (i->quantized) json_text(&j, "mode", option_mode_name(i->mode));
     if (i->quantized) json_text(&j, "act_scale", option_act_scale_name(i->act_scale));
@@ -153,6 +162,20 @@ static void print_properties(const dfq_graph *g)
     }
 }
 
+/* Tensors that the network does without. */
+static void print_leftover(const dfq_graph *g)
+{
+    enum { FIRST = 3 };
+    const int64_t n = dfq_graph_get_leftover_count(g);
+    if (n == 0) return;
+    printf("left over    %lld tensor%s: ", (long long)n, n > 1 ? "s" : "");
+    for (int64_t k = 0; k < n && k < FIRST; k++) {
+        fputs(k ? ", " : "", stdout);
+        text_put(stdout, dfq_graph_get_leftover(g, k));
+    }
+    puts(n > FIRST ? ", ..." : "");
+}
+
 /* The first names of classes, where they are known. */
 static void print_labels(const dfq_graph *g, const dfq_graph_info *i)
 {
@@ -174,6 +197,7 @@ static void print_text(const dfq_graph *g, const dfq_graph_info *i, const char *
     printf(", %s\n", text_bytes((double)i->file_bytes, a));
     printf("network      %s, %s\n", dfq_graph_get_name(g), family_name(i->family));
     if (*dfq_graph_get_naming(g)) printf("names        those of %s\n", dfq_graph_get_naming(g));
+    print_leftover(g);
     printf("input        3 x %lld x %lld, mean %g %g %g, std %g %g %g\n", (long long)i->image,
            (long long)i->image, (double)i->mean[0], (double)i->mean[1], (double)i->mean[2],
            (double)i->std[0], (double)i->std[1], (double)i->std[2]);

@@ -81,6 +81,14 @@ typedef struct dfq_graph_info {
  *  was made, derived or quantized. */
 DFQ_API const char *dfq_graph_get_naming(const dfq_graph *graph);
 
+/** Number of tensors of the float safetensors it was read from that the network does without:
+ *  counters of batches, masks, poolers. 0 for any other network, and for NULL. */
+DFQ_API int64_t dfq_graph_get_leftover_count(const dfq_graph *graph);
+
+/** Name of leftover tensor i, as the file has it, in its order; "": there is none. Borrowed from
+ *  the graph. */
+DFQ_API const char *dfq_graph_get_leftover(const dfq_graph *graph, int64_t i);
+
 /** What was recognised in an imported network: "20 convolutions (20 with BatchNorm, which zero-shot
  *  methods need), 1 linear layer" or "38 linear layers, 25 LayerNorms, 12 attention layers of 3
  *  heads". Borrowed text, which lives as long as the graph; "" for NULL and for networks of other

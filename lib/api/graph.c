@@ -94,6 +94,16 @@ const char *dfq_graph_get_naming(const dfq_graph *graph)
     return graph != NULL ? dfqi_naming_word(graph->naming, &graph->net.arch) : "";
 }
 
+int64_t dfq_graph_get_leftover_count(const dfq_graph *graph)
+{
+    return graph != NULL ? graph->n_leftover : 0;
+}
+
+const char *dfq_graph_get_leftover(const dfq_graph *graph, int64_t i)
+{
+    return i >= 0 && i < dfq_graph_get_leftover_count(graph) ? graph->leftover[i] : "";
+}
+
 const char *dfq_graph_get_structure(const dfq_graph *graph)
 {
     return graph != NULL ? dfqi_arch_structure(&graph->net.arch) : "";

@@ -347,6 +347,15 @@ dfq_status dfqi_naming_apply(const dfqi_safetensors *st, const char *path, dfqi_
     return DFQ_OK;
 }
 
+bool dfqi_naming_leaves(const dfqi_naming *naming, const dfqi_arch *a, const char *name)
+{
+    const dfqi_family_row *row = dfqi_family_get(a->family);
+    char own[NAME_MAX_BYTES];
+    const pattern *p = naming ? translate(naming, name, own) : NULL;
+    if (is_counter(name) || (p && !p->to)) return true;
+    return row->needless && row->needless(p ? own : behind_prefixes(name));
+}
+
 void dfqi_naming_view_fini(dfqi_safetensors *view)
 {
     for (int64_t i = 0; i < view->n_entries; i++) dfqi_tensor_release(view->entries[i].tensor);

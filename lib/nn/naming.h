@@ -31,6 +31,8 @@ typedef struct dfqi_naming {
 DFQI_CHECKED dfq_status dfqi_naming_apply(const dfqi_safetensors *st, const char *path,
                                           dfqi_arena *names, dfqi_safetensors *out,
                                           const dfqi_naming **out_naming);
+/* Is the tensor `name` of a file left over: does the network that became of it do without? */
+bool dfqi_naming_leaves(const dfqi_naming *naming, const struct dfqi_arch *a, const char *name);
 void dfqi_naming_view_fini(dfqi_safetensors *view);
 
 /* Replaces what a vision transformer's properties were assumed to be by what networks with these

@@ -272,6 +272,23 @@ static dfq_status fit_image(dfqi_safetensors *st, const char *path, bool quantiz
                      path);
 }
 
+/* Keeps the names of tensors that the network does without. */
+static dfq_status note_leftover(const dfqi_safetensors *st, dfqi_model *m)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < st->n_entries; i++)
+        n += dfqi_naming_leaves(m->naming, &m->net.arch, st->entries[i].name);
+    m->leftover = n ? dfqi_calloc(m->ctx, (size_t)n, sizeof *m->leftover) : NULL;
+    if (n && !m->leftover) return DFQ_E_NOMEM;
+    for (int64_t i = 0; n && i < st->n_entries; i++) {
+        const char *name = st->entries[i].name;
+        if (!dfqi_naming_leaves(m->naming, &m->net.arch, name)) continue;
+        if (!(m->leftover[m->n_leftover] = dfqi_strdup(m->ctx, name))) return DFQ_E_NOMEM;
+        m->n_leftover++;
+    }
+    return DFQ_OK;
+}
+
 static dfq_status model_from(const dfqi_safetensors *st, const char *path,
                              const dfq_load_options *o, bool lazy, dfqi_model **out)
 {
@@ -279,6 +296,7 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
     dfqi_safetensors plain = {.ctx = ctx},
                      view = {.ctx = ctx, .n_meta = st->n_meta, .meta = st->meta};
     const dfqi_naming *naming = NULL;
+    dfqi_model *m;
     dfqi_network net = {0};
     dfqi_scheme scheme = {0};
     dfqi_arch arch = {.channels = 0};
@@ -312,11 +330,14 @@ static dfq_status model_from(const dfqi_safetensors *st, const char *path,
         DFQI_GOTO(read_scheme(&plain, path, &net, parity ? DFQI_MODE_PARITY : DFQI_MODE_IMPROVED,
                               widths, &scheme),
                   out);
-    status = dfqi_model_new(&net, mode ? &scheme : NULL, out);
-    if (status == DFQ_OK) {
-        (*out)->bytes = st->bytes;
-        (*out)->naming = naming;
-    }
+    DFQI_GOTO(dfqi_model_new(&net, mode ? &scheme : NULL, &m), out);
+    m->bytes = st->bytes;
+    m->naming = naming;
+    if (!mode) status = note_leftover(st, m);
+    if (status == DFQ_OK)
+        *out = m;
+    else
+        dfqi_model_release(m);
 out:
     dfqi_naming_view_fini(&view);
     dfqi_naming_view_fini(&plain);

@@ -33,6 +33,8 @@ void dfqi_model_release(dfqi_model *m)
     dfq_context *ctx = m->ctx;
     dfqi_network_fini(&m->net);
     dfqi_scheme_fini(&m->scheme);
+    for (int64_t i = 0; i < m->n_leftover; i++) dfqi_free(ctx, m->leftover[i]);
+    dfqi_free(ctx, m->leftover);
     dfqi_free(ctx, m->probes);
     dfqi_free(ctx, m->rows);
     dfqi_free(ctx, m);

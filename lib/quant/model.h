@@ -15,6 +15,8 @@ struct dfq_graph {
     dfqi_scheme scheme;        /* calibrated if quantized */
     uint64_t bytes;            /* of the files it was read from; 0: of none */
     const dfqi_naming *naming; /* whose names that file had; NULL: see nn/naming.h */
+    char **leftover; /* names of its tensors that the network does without, n_leftover; owned */
+    int64_t n_leftover;
     /* made on first use, from the architecture and the widths, which do not change */
     struct dfqi_probe *probes;   /* quant/probe.h */
     struct dfqi_layer_row *rows; /* accel/layer_rows.h */

@@ -102,6 +102,34 @@ START_TEST(test_made_here)
 }
 END_TEST
 
+/* A tensor that no vision transformer needs lies beside the network. */
+START_TEST(test_leftover)
+{
+    static const char header[] = "{\"mask_token\":{\"dtype\":\"F32\",\"shape\":[1],"
+                                 "\"data_offsets\":[0,4]}}";
+    enum { LENGTH = sizeof header - 1 };
+    unsigned char bytes[8 + LENGTH + 4] = {LENGTH};
+    dfq_tensor *whole;
+    dfq_graph *g;
+    memcpy(bytes + 8, header, LENGTH);
+    OK(dfq_graph_save_to_memory(made, 0, &whole));
+    const dfq_reader net = {.struct_size = sizeof net,
+                            .size = dfq_tensor_get_bytes(whole),
+                            .data = dfq_tensor_get_data(whole)};
+    const dfq_reader more = {.struct_size = sizeof more, .size = sizeof bytes, .data = bytes};
+    OK(dfq_graph_load_from_shards(ctx, NULL, (const dfq_reader *const[]){&net, &more}, 2, NULL,
+                                  &g));
+    ck_assert_int_eq(dfq_graph_get_leftover_count(g), 1);
+    ck_assert_str_eq(dfq_graph_get_leftover(g, 0), "mask_token");
+    ck_assert_str_eq(dfq_graph_get_leftover(g, 1), "");
+    ck_assert_str_eq(dfq_graph_get_leftover(g, -1), "");
+    ck_assert_int_eq(dfq_graph_get_leftover_count(made), 0);
+    ck_assert_int_eq(dfq_graph_get_leftover_count(NULL), 0);
+    dfq_tensor_release(whole);
+    dfq_graph_release(g);
+}
+END_TEST
+
 /* A graph lives until its last reference is given back. */
 START_TEST(test_references)
 {
@@ -142,6 +170,7 @@ TCase *dfqt_api_graph_case(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_options);
     tcase_add_test(c, test_made_here);
+    tcase_add_test(c, test_leftover);
     tcase_add_test(c, test_references);
     tcase_add_test(c, test_refused);
     return c;

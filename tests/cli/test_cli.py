@@ -494,6 +494,13 @@ class Results(Part):
         assert have["mean"] == ("0.5,0.4,0.3", "metadata") and have["std"][0] == "0.25,0.5,0.5", have
         assert have["resize"] == ("20", "metadata") and have["interpolation"][0] == "bicubic", have
         assert "names        those of transformers" in self.works("info", file).out
+        assert j["leftover"] == [] and "left over" not in self.works("info", file).out, j
+        out = tiny.tensors(random.Random(3))
+        tiny.save(self.path("more.safetensors"), {**out, "pre_logits.fc.weight": ((1,), [0.0]),
+                                                  **{n: ((1,), [0.0]) for n in ("mask_token",)}})
+        j = json.loads(self.works("info", "more.safetensors", "--json").out)
+        assert sorted(j["leftover"]) == ["mask_token", "pre_logits.fc.weight"], j
+        assert re.search("left over    2 tensors: .*mask_token", self.works("info", "more.safetensors").out)
         said = "--mean", "0.5,0.4,0.3", "--std", "0.25,0.5,0.5", "--resize", "20"
         tiny.save(self.path("same.safetensors"), tiny.tensors(random.Random(3)))
         bits = "--bits", "w4a4", "--no-images", "-f", "-o"
