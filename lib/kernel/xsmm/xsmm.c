@@ -16,6 +16,7 @@
 
 enum {
     ROWS = 24,
+    WIDTH = 32,
     NARROW = 16,        /* columns, and ... */
     LOW = 12,           /* ... rows below which libxsmm changes the order of the sum */
     CORNER = 32,        /* columns of a corner in scratch */
@@ -88,10 +89,12 @@ static bool width_init(const product *p, int64_t width, width_kernels *w)
     return w->rest != NULL;
 }
 
-static void put_bias(const float *bias, int64_t rows, int64_t cols, float *c, int64_t ldc)
+/* Some rows of C from row i on, columns [j, j + cols), begin with the bias. */
+static void put_bias(const product *p, int64_t i, int64_t j, int64_t cols)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < cols; j++) c[i * ldc + j] = bias[j];
+    const int64_t end = p->m - i < ROWS ? p->m : i + ROWS;
+    for (; p->bias && i < end; i++)
+        memcpy(p->c + i * p->ldc + j, p->bias + j, (size_t)cols * sizeof *p->c);
 }
 
 /* The last rows of a narrow block of columns; `b` and `c` point at its first element. */
@@ -119,14 +122,13 @@ static void run_corner(const product *p, const width_kernels *w, const float *a,
         memcpy(c + i * p->ldc, tile + i * CORNER, row_bytes);
 }
 
-/* The block of up to ROWS rows at row i, column j. */
+/* The block of up to ROWS rows at row i, column j. C has the bias already. */
 static void run_block(const product *p, const width_kernels *w, int64_t i, int64_t j)
 {
     const int64_t rows = p->m - i < ROWS ? p->m - i : ROWS;
     const float *a = p->a + (p->trans_a ? i : i * p->lda);
-    const float *b = p->b + j / DFQI_PANEL * p->b_next;
+    const float *b = p->b + j / DFQI_PANEL * p->b_next + j % DFQI_PANEL;
     float *c = p->c + i * p->ldc + j;
-    if (p->bias) put_bias(p->bias + j, rows, w->width, c, p->ldc);
     if (rows == ROWS)
         w->full(b, a, c);
     else if (w->corner_rows)
@@ -155,20 +157,30 @@ static void run_plain(const product *p)
 static bool run_kernels(const product *p)
 {
     const int64_t limit = INT32_MAX;
-    const int64_t n_wide = p->n / DFQI_PANEL * DFQI_PANEL;
+    const int64_t n_wide = p->n / WIDTH * WIDTH;
     width_kernels wide;
     width_kernels tail;
     if (p->lda > limit || p->ldb > limit || p->ldc > limit || p->k > limit) return false;
-    if (!width_init(p, n_wide ? DFQI_PANEL : 0, &wide)) return false;
+    if (!width_init(p, n_wide ? WIDTH : 0, &wide)) return false;
     if (!width_init(p, p->n - n_wide, &tail)) return false;
     if (p->k * n_wide <= L2_FLOATS) {
-        for (int64_t i = 0; i < p->m; i += ROWS)
-            for (int64_t j = 0; j < n_wide; j += DFQI_PANEL) run_block(p, &wide, i, j);
+        for (int64_t i = 0; i < p->m; i += ROWS) {
+            put_bias(p, i, 0, n_wide);
+            for (int64_t j = 0; j < n_wide; j += WIDTH) run_block(p, &wide, i, j);
+        }
     } else {
-        for (int64_t j = 0; j < n_wide; j += DFQI_PANEL)
-            for (int64_t i = 0; i < p->m; i += ROWS) run_block(p, &wide, i, j);
+        for (int64_t j = 0; j < n_wide; j += WIDTH) {
+            put_bias(p, 0, j, WIDTH);
+            for (int64_t i = 0; i < p->m; i += ROWS) {
+                put_bias(p, i + ROWS, j, WIDTH); /* long before it is read */
+                run_block(p, &wide, i, j);
+            }
+        }
     }
-    for (int64_t i = 0; tail.width && i < p->m; i += ROWS) run_block(p, &tail, i, n_wide);
+    for (int64_t i = 0; tail.width && i < p->m; i += ROWS) {
+        put_bias(p, i, n_wide, tail.width);
+        run_block(p, &tail, i, n_wide);
+    }
     return true;
 }
 
