@@ -106,6 +106,12 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
     WEIGHT_1(part)                                                                                 \
     const wide weight_b = part(_mm512_loadu_si512(w + panel));
 
+/* The weights of the next panels come into the L2 cache. */
+#define AHEAD_1
+#define AHEAD_2                                                                                    \
+    _mm_prefetch((const char *)w + 2 * panel, _MM_HINT_T1);                                        \
+    _mm_prefetch((const char *)w + 3 * panel, _MM_HINT_T1);
+
 /* P rows, V panels: P * V sums, V weights and a group of codes fit in the registers. Each loop has
  * a function of its own, because the compiler does not keep the sums of two loops in registers. */
 #define SPANS(P, V, LOOP)                                                                          \
@@ -135,14 +141,14 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
     }
 #define BYTES(P, V)                                                                                \
     for (const uint8_t *end = w + t->groups * DFQI_INT_BLOCK; w < end; w += DFQI_INT_BLOCK) {      \
-        WEIGHT_##V(whole_bytes) REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);             \
+        WEIGHT_##V(whole_bytes) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);             \
     }
 /* Behind an odd number of groups the high halves are zeros, and the last group is read again. */
 #define NIBBLES(P, V)                                                                              \
     for (int64_t g = t->groups; g > 0; g -= 2, w += DFQI_INT_BLOCK) {                              \
         {WEIGHT_##V(low_nibbles) REPEAT_##P(STEP_##V)} move_pointers(x,                            \
                                                                      g > 1 ? DFQI_INT_GROUP : 0);  \
-        WEIGHT_##V(high_nibbles) REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);            \
+        WEIGHT_##V(high_nibbles) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);            \
     }
 
 #define TILE(P, V)                                                                                 \
