@@ -141,14 +141,14 @@ static inline __attribute__((always_inline)) void move_pointers(const uint8_t *x
     }
 #define BYTES(P, V)                                                                                \
     for (const uint8_t *end = w + t->groups * DFQI_INT_BLOCK; w < end; w += DFQI_INT_BLOCK) {      \
-        WEIGHT_##V(whole_bytes) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);             \
+        WEIGHT_##V(whole_bytes) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);   \
     }
 /* Behind an odd number of groups the high halves are zeros, and the last group is read again. */
 #define NIBBLES(P, V)                                                                              \
     for (int64_t g = t->groups; g > 0; g -= 2, w += DFQI_INT_BLOCK) {                              \
         {WEIGHT_##V(low_nibbles) REPEAT_##P(STEP_##V)} move_pointers(x,                            \
                                                                      g > 1 ? DFQI_INT_GROUP : 0);  \
-        WEIGHT_##V(high_nibbles) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);            \
+        WEIGHT_##V(high_nibbles) AHEAD_##V REPEAT_##P(STEP_##V) move_pointers(x, DFQI_INT_GROUP);  \
     }
 
 #define TILE(P, V)                                                                                 \
