@@ -165,6 +165,10 @@ static void print_cost(const struct explore_page *p, int m, const char *name, co
         printf("; limit %.4g", p->limits[m]);
         if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->limits[m]);
     }
+    if (!certified && p->costs[m] > p->limits[m])
+        printf(", %.4g times that", p->costs[m] / p->limits[m]);
+    if (!certified && isinf(p->tightest[m]))
+        fputs("; no other value of this limit alone would do", stdout);
     if (!certified && isfinite(p->tightest[m])) {
         printf("; least within the other limits: %.4g", p->tightest[m]);
         if (m == DFQ_EXPLORE_LATENCY) printf(", %.4g images/s", 1000 / p->tightest[m]);

@@ -26,7 +26,7 @@ int option_wrong(const struct options *o, const char *format, ...)
 static int take_word(const struct options *o, const char *name, const char *text,
                      const char *(*word)(int32_t), int n, int32_t *out)
 {
-    char all[96] = "";
+    char all[128] = "";
     for (int i = 0; i < n; i++) {
         if (strcmp(text, word(i)) == 0) {
             *out = i;

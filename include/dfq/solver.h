@@ -123,7 +123,9 @@ enum {
     DFQ_CHOSEN_SNAPSHOT = 1,     /**< the rule: it was the likeliest choice at a snapshot before */
     DFQ_CHOSEN_REPAIR = 2,       /**< the repair, which moves choices until the limits are met */
     DFQ_CHOSEN_LOCAL_SEARCH = 3, /**< the local search, which lowers the loss within the limits */
-    DFQ_CHOSEN_EXACT = 4         /**< the exact method */
+    DFQ_CHOSEN_EXACT = 4,        /**< the exact method */
+    DFQ_CHOSEN_CHEAPEST = 5 /**< the last step: of accelerators with the same loss, the one of the
+                                     least product of costs */
 };
 
 /** A problem: groups of alternatives, a loss and costs. Vectors p hold the choices of group 0, then

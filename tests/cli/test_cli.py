@@ -1994,7 +1994,7 @@ class Explore(Stopping):
     BASE = ("explore", "cifar10-small", "--accel", "a.json", "--data", "pictures", "--batch", "2")
     SHORT = (*BASE, "--warmup-steps", "4", "--steps", "2", "--train-steps", "2")
     LIMITS = ("--fps", "900", "--energy-mj", "0.2", "--area-mm2", "0.6")
-    STEPS = ("likeliest", "snapshot", "repair", "local search", "exact method")
+    STEPS = ("likeliest", "snapshot", "repair", "local search", "exact method", "least costs")
 
     def setup(self):
         super().setup()
@@ -2156,8 +2156,9 @@ class Explore(Stopping):
         assert "net" not in self.names() and "net.resume" not in self.names()
         r = self.dfq(*self.SHORT, "-o", "net", "-q", "--fps", "1e6")
         assert r.code == INFEASIBLE and len(r.err.splitlines()) == 1, r
-        assert "no choice meets latency_ms" in r.err and "tightest" in r.err, r
+        assert "no choice meets latency_ms" in r.err and "would do" in r.err, r
         assert "verdict      infeasible" in r.out and "least within the other limits" in r.out, r
+        assert re.search(r"limit 0.001, 1e\+06 images/s, [\d.]+ times that", r.out) and "nearest: latency_ms" in r.err, r
         r = self.dfq(*self.BASE, "-o", "net", "--fps", "1e6")
         assert r.code == INFEASIBLE and "no choice meets these limits" in r.err, r
         assert "warm-up 10 %" not in r.err, r
@@ -2172,8 +2173,9 @@ class Explore(Stopping):
         assert f"least of all choices: {least['latency_ms']:.4g}" in self.read("page.html").decode()
         r = self.dfq(*self.SHORT, "-o", "net", "-q", "--fps", "1e6", "--energy-mj", "1e-4")
         assert r.code == INFEASIBLE and len(r.err.splitlines()) == 1, r
-        assert r.err.count("not even without it, least ") == 2, r
+        assert r.err.count("no other value would do; least ") == 2, r
         assert f"least of all choices: {least['energy_mj']:.4g}" in r.out, r
+        assert r.out.count("no other value of this limit alone would do") == 2, r
 
     def test_weights_serve_again(self):
         first = self.explore("a", *self.LIMITS, "--save-supernet", "warm")
@@ -2265,7 +2267,7 @@ class Explore(Stopping):
         wrong("nowhere", *self.BASE[1:], "-o", "net", "--fps", "9", "--supernet", "nowhere",
               code=INPUT)
         wrong("--rule exact is for losses that are known beforehand", *full, "--rule", "exact")
-        wrong("--rule is \"x\", must be constraint-gradient, .*, network-first, product or alternate", *full,
+        wrong("--rule is \"x\", must be constraint-gradient, .*, network-first, product, alternate or project", *full,
               "--rule", "x")
         wrong("rule product takes logarithms; energy_mj is .* must be above 1", *full, "--rule",
               "product")

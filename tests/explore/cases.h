@@ -16,6 +16,7 @@ TCase *dfqt_option_ranges_case(void);
 TCase *dfqt_baselines_case(void);
 TCase *dfqt_cost_function_case(void);
 TCase *dfqt_project_case(void);
+TCase *dfqt_finish_case(void);
 TCase *dfqt_toy_case(void);
 TCase *dfqt_explore_checkpoint_case(void);
 TCase *dfqt_explore_failure_case(void);

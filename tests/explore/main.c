@@ -16,6 +16,7 @@ int main(void)
     suite_add_tcase(s, dfqt_baselines_case());
     suite_add_tcase(s, dfqt_cost_function_case());
     suite_add_tcase(s, dfqt_project_case());
+    suite_add_tcase(s, dfqt_finish_case());
     suite_add_tcase(s, dfqt_toy_case());
     suite_add_tcase(s, dfqt_explore_checkpoint_case());
     suite_add_tcase(s, dfqt_explore_failure_case());

@@ -64,6 +64,8 @@ static void cost_card(FILE *f, const struct explore_page *p, int m)
     }
     if (p->verdict == DFQ_VERDICT_INFEASIBLE && isfinite(p->tightest[m]))
         html_number(f, "; least within the other limits: %.4g", p->tightest[m]);
+    if (p->verdict == DFQ_VERDICT_INFEASIBLE && isinf(p->tightest[m]))
+        fputs("; no other value of this limit alone would do", f);
     if (p->verdict == DFQ_VERDICT_INFEASIBLE && isfinite(p->least[m]))
         html_number(f, "; least of all choices: %.4g", p->least[m]);
     fputs("</p></div>\n", f);

@@ -24,11 +24,10 @@ void explore_write_chance(FILE *f, const struct explore_page *p)
 
 /* -- steps ------------------------------------------------------------------------------------- */
 
-static const char *const names[] = {[DFQ_CHOSEN_LIKELIEST] = "likeliest",
-                                    [DFQ_CHOSEN_SNAPSHOT] = "snapshot",
-                                    [DFQ_CHOSEN_REPAIR] = "repair",
-                                    [DFQ_CHOSEN_LOCAL_SEARCH] = "local search",
-                                    [DFQ_CHOSEN_EXACT] = "exact method"};
+static const char *const names[] = {
+    [DFQ_CHOSEN_LIKELIEST] = "likeliest", [DFQ_CHOSEN_SNAPSHOT] = "snapshot",
+    [DFQ_CHOSEN_REPAIR] = "repair",       [DFQ_CHOSEN_LOCAL_SEARCH] = "local search",
+    [DFQ_CHOSEN_EXACT] = "exact method",  [DFQ_CHOSEN_CHEAPEST] = "least costs"};
 
 enum { STEPS = sizeof names / sizeof *names };
 

@@ -17,7 +17,9 @@ typedef struct dfqi_knapsack {
     int64_t *budget; /* nodes that branch and bound may still visit: counted down */
 } dfqi_knapsack;
 
-enum { DFQI_NODES = 20000000 }; /* a budget of some seconds */
+/* Budgets of some seconds, and of less than one, in which good choices are found but not always
+ * proved. */
+enum { DFQI_NODES = 20000000, DFQI_NODES_FEW = 500000 };
 
 typedef struct dfqi_optimum {
     bool found;  /* a choice within the limits, of loss under `cutoff` */

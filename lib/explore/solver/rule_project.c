@@ -14,7 +14,7 @@
 #include "explore/solver/solver_priv.h"
 
 enum { ACCELERATOR, LAST_BAR }; /* of s->square */
-enum { EVERY = 50, PAUSE = 3, NODES = 500000 };
+enum { EVERY = 50, PAUSE = 3 };
 
 static const double first_beta = 0.2, last_beta = 40, decay = 0.95;
 static const double late = 0.6; /* the share of steps after which choices are barred */
@@ -58,8 +58,8 @@ static dfq_status ask_solver(dfqi_solver *s, dfqi_optimum *o)
     dfqi_problem linear = *s->problem; /* borrows all that it points to */
     linear.given.loss_table = s->g;
     for (int32_t j = 0; j < linear.n_limits; j++) linear.limit[j] = dfqi_solver_limit(s, j);
-    return dfqi_problem_optimum_below(&linear, -1, &(dfqi_cutoff){INFINITY, NODES}, s->likeliest,
-                                      o);
+    return dfqi_problem_optimum_below(&linear, -1, &(dfqi_cutoff){INFINITY, DFQI_NODES_FEW},
+                                      s->likeliest, o);
 }
 
 /* The accelerator on which the mixture exceeds the limits least. */

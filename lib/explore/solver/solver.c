@@ -6,7 +6,6 @@
 
 #include "base/memory.h"
 #include "base/progress.h"
-#include "base/text.h"
 #include "explore/solver/solver_priv.h"
 
 enum { VECTORS = 10 };
@@ -280,29 +279,6 @@ dfq_status dfqi_solver_step(dfqi_solver *s, int32_t *out_finished)
     return DFQ_OK;
 }
 
-/* One line with every limit that is not met and the tightest that could be. */
-static dfq_status infeasible(const dfqi_solver *s)
-{
-    const dfqi_problem *p = s->problem;
-    char text[1024]; /* of eight limits */
-    size_t at = 0;
-    for (int32_t j = 0; j < p->n_limits; j++) {
-        int n = dfqi_print(text + at, sizeof text - at, "%s%.40s <= %g", j > 0 ? ", " : "",
-                           dfqi_problem_metric(p, p->metric[j]).text, p->limit[j]);
-        at += (size_t)n;
-        if (isfinite(s->tightest[j]))
-            n = dfqi_print(text + at, sizeof text - at, " (tightest %g, least %g)", s->tightest[j],
-                           s->least[j]);
-        else
-            n = dfqi_print(text + at, sizeof text - at, " (not even without it, least %g)",
-                           s->least[j]);
-        at += (size_t)n;
-    }
-    return dfqi_fail(s->ctx, DFQ_E_INFEASIBLE, "infeasible%s: no choice %s %s",
-                     s->proved ? "" : " as far as was searched",
-                     s->proved ? "meets" : "was found for", text);
-}
-
 dfqi_solver_job dfqi_solver_job_cost(const dfqi_solver *s)
 {
     dfqi_solver_job c = {.steps = s->done < s->o.steps ? s->o.steps : s->done};
@@ -323,5 +299,5 @@ dfq_status dfqi_solver_run(dfqi_solver *s)
         dfq_status status = dfqi_stage_report(&stage, (uint64_t)done, s->loss);
         if (status != DFQ_OK && !finished) return status;
     }
-    return s->best.meets ? DFQ_OK : infeasible(s);
+    return s->best.meets ? DFQ_OK : dfqi_solver_infeasible(s);
 }

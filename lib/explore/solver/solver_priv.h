@@ -118,5 +118,8 @@ DFQI_CHECKED dfq_status dfqi_alternate_hw_params(dfqi_solver *s);
 DFQI_CHECKED dfq_status dfqi_solver_take_snapshot(dfqi_solver *s);
 /* The result. */
 DFQI_CHECKED dfq_status dfqi_solver_finish(dfqi_solver *s);
+/* DFQ_E_INFEASIBLE in one line: of every limit what would do in its place while the others stay,
+ * and by how much the nearest choices exceed it. */
+DFQI_CHECKED dfq_status dfqi_solver_infeasible(const dfqi_solver *s);
 
 #endif
